@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One line a message on stderr, with a subsystem token: "latchd: vici: ...".
+ * Under systemd (JOURNAL_STREAM set) each line is prefixed with its "<N>" level.
+ * Every byte that is not printable ASCII or valid UTF-8 is escaped as \xNN, so
+ * peer-chosen text never reaches a terminal raw.
+ */
+#ifndef LATCHD_COMMON_LOG_H
+#define LATCHD_COMMON_LOG_H
+
+#include <stdarg.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+typedef void (*log_sink_fn)(enum log_level level, const char *subsystem, const char *text);
+
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+/* NULL restores stderr; fuzzers and unit tests install their own. */
+void log_set_sink(log_sink_fn sink);
+
+void log_message(enum log_level level, const char *subsystem, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void log_vmessage(enum log_level level, const char *subsystem, const char *format, va_list args);
+
+#define log_error(subsystem, ...) log_message(LOG_LEVEL_ERROR, subsystem, __VA_ARGS__)
+#define log_warn(subsystem, ...) log_message(LOG_LEVEL_WARN, subsystem, __VA_ARGS__)
+#define log_info(subsystem, ...) log_message(LOG_LEVEL_INFO, subsystem, __VA_ARGS__)
+#define log_debug(subsystem, ...) log_message(LOG_LEVEL_DEBUG, subsystem, __VA_ARGS__)
+
+#endif

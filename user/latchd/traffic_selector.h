@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Negotiated traffic selectors (RFC 7296 section 3.13) and the "covers" relation of RFC 5660. */
+#ifndef LATCHD_TRAFFIC_SELECTOR_H
+#define LATCHD_TRAFFIC_SELECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRAFFIC_SELECTOR_MAX 32 /* a side, kept for one CHILD_SA; more make the set cover everything */
+
+struct traffic_selector {
+	uint8_t family; /* AF_INET or AF_INET6 */
+	uint8_t protocol; /* 0 = any */
+	uint16_t port_low, port_high; /* host order; 0..65535 = any */
+	uint8_t low[16], high[16]; /* network order; IPv4 in the first four bytes */
+};
+
+struct traffic_selector_set {
+	bool covers_all; /* set when a selector could not be read or did not fit: fail closed */
+	size_t count;
+	struct traffic_selector selector[TRAFFIC_SELECTOR_MAX];
+};
+
+/*
+ * Reads strongSwan's printed form: "10.1.0.0/16", "10.1.0.5..10.1.0.9",
+ * "10.1.0.1/32[tcp/5432]", "fd00::/64[udp/1000-2000]", "[6/80]", "dynamic" refused.
+ * -EINVAL if the text is anything else. text need not be NUL-terminated.
+ */
+int traffic_selector_parse(const char *text, size_t length, struct traffic_selector *selector);
+
+/* Adds, or sets covers_all when the text is not understood or the set is full. */
+void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length);
+
+/* One end of a flow: is it within the set? A set with no selector covers nothing unless covers_all. */
+bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family, uint8_t protocol,
+				 const uint8_t address[16], uint16_t port);
+
+#endif
