@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one definition of everything that crosses the line between the BPF
+ * programs and user space. Pinned maps hold these structures and outlive both
+ * sides, so any change of layout is a new LATCH_ABI, and with it a new pin path.
+ *
+ * Addresses: network order, IPv4 in the first four bytes, the rest zero.
+ * Ports, SPIs, marks: host order. Times: CLOCK_BOOTTIME nanoseconds.
+ */
+#ifndef LATCH_ABI_H
+#define LATCH_ABI_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define LATCH_ABI 1
+#define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
+#define LATCH_PIN_DIR LATCH_PIN_ROOT "/v1"
+
+/* Packed enums take one byte: they fit into atomic words and bpftool prints their names. */
+
+enum __attribute__((packed)) latch_state {
+	LATCH_STATE_NONE = 0,
+	LATCH_STATE_LISTENER = 1,
+	LATCH_STATE_LARVAL = 2,
+	LATCH_STATE_ESTABLISHED = 3,
+	LATCH_STATE_BROKEN = 4,
+	LATCH_STATE_CLOSED = 5,
+};
+
+/* A set: a latch is ESTABLISHED only while it is empty (RFC 5660 section 2.2). */
+enum latch_reason {
+	LATCH_REASON_SA_CONFLICT = 1 << 0,
+	LATCH_REASON_SPD_CHANGE = 1 << 1,
+	LATCH_REASON_PEER_DEAD = 1 << 2,
+	LATCH_REASON_PEER_REBOOTED = 1 << 3,
+	LATCH_REASON_ADMIN = 1 << 4,
+};
+#define LATCH_REASONS_ALL 0x1f
+#define LATCH_REASONS_STICKY (LATCH_REASON_PEER_DEAD | LATCH_REASON_PEER_REBOOTED)
+
+enum __attribute__((packed)) latch_direction {
+	LATCH_DIRECTION_NONE = 0,
+	LATCH_DIRECTION_OUT = 1, /* we sent the SYN */
+	LATCH_DIRECTION_IN = 2,
+};
+
+/* Who still stands behind the latch; the controller reaps all but LATCH_OWNER_SOCKET. */
+enum __attribute__((packed)) latch_owner {
+	LATCH_OWNER_HANDSHAKE = 0, /* a request socket, which dies without telling anybody */
+	LATCH_OWNER_SOCKET = 1,
+	LATCH_OWNER_TIME_WAIT = 2,
+};
+
+struct latch_flow {
+	__u64 netns; /* SO_NETNS_COOKIE */
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u16 local_port;
+	__u16 remote_port;
+	__u8 family;   /* AF_INET or AF_INET6 */
+	__u8 protocol; /* IPPROTO_TCP */
+	__u16 pad;
+};
+
+/*
+ * Everything that decides over a packet changes together. The generation is
+ * drawn anew at every transition, so a compare-and-swap on raw can never hit
+ * another flow that came to live in the same map element.
+ */
+union latch_word {
+	__u64 raw;
+	struct {
+		__u32 generation;
+		__u16 params; /* index of the interned latch_params */
+		__u8 reasons; /* set of enum latch_reason */
+		enum latch_state state;
+	};
+};
+
+struct latch {
+	union latch_word word;
+	__u64 id;
+	__u64 born;
+	__u64 changed; /* last transition */
+	__u64 socket_cookie; /* of the owner; 0 while it is a request socket */
+	__u64 owner_since;   /* when owner last changed */
+	__u64 drops;
+	__u64 drop_event; /* when the last drop event was sent for this latch */
+	__u32 spi_out; /* last seen, for display */
+	__u32 spi_in;
+	enum latch_direction direction;
+	enum latch_owner owner;
+	__u8 pad[6];
+};
+
+enum __attribute__((packed)) latch_sa_state {
+	LATCH_SA_NONE = 0,
+	LATCH_SA_PENDING = 1, /* in the kernel, nobody has said whose it is */
+	LATCH_SA_BOUND = 2,
+	LATCH_SA_ORPHAN = 3, /* its key manager is gone; keeps its identity, starts no latch */
+	LATCH_SA_DYING = 4,  /* given up by its key manager; keeps its identity, starts no latch */
+};
+
+/*
+ * A packet that has left XFRM no longer carries the SA's mark or interface id,
+ * so they cannot be part of this key: two SAs that differ only in them make the
+ * entry ambiguous, and an ambiguous entry is congruent with nothing.
+ */
+struct latch_sa_key {
+	__u64 netns;
+	__u8 daddr[16];
+	__u32 spi;
+	__u8 protocol; /* IPPROTO_ESP, IPPROTO_AH */
+	__u8 family;
+	__u16 pad;
+};
+
+union latch_sa_word {
+	__u64 raw;
+	struct {
+		__u32 serial; /* drawn anew for every SA: a late answer cannot name its successor */
+		__u16 params;
+		__u8 ambiguous;
+		enum latch_sa_state state;
+	};
+};
+
+#define LATCH_ALG_NAME_MAX 32
+
+/* Quality of protection as the kernel has it; sizes in bits. */
+struct latch_qop {
+	char encryption[LATCH_ALG_NAME_MAX]; /* cipher or AEAD; "" = none */
+	char integrity[LATCH_ALG_NAME_MAX];  /* "" = none, or part of the AEAD */
+	__u16 encryption_bits; /* key length; an AEAD's includes its salt */
+	__u16 integrity_bits;
+	__u16 icv_bits;
+	__u8 esn;
+	__u8 replay_protection; /* 0 for an outbound SA as well as for a disabled window */
+};
+
+struct latch_sa {
+	union latch_sa_word word;
+	__u64 instance; /* which xfrm_state this is; 0 = found by a dump, not seen installing */
+	__u64 installed;
+	__u8 saddr[16];
+	__u32 reqid;
+	__u32 mark;
+	__u32 mark_mask;
+	__u32 if_id;
+	struct latch_qop qop;
+	__u8 mode; /* XFRM_MODE_* */
+	__u8 encap; /* UDP encapsulation */
+	__u8 pad[6];
+};
+
+/* Why a packet of a latched flow (or of one about to be latched) was dropped. */
+enum latch_drop {
+	LATCH_DROP_PLAINTEXT,	     /* no SA at all */
+	LATCH_DROP_SA_PENDING,	     /* its SA is not attributed yet */
+	LATCH_DROP_SA_UNKNOWN,	     /* its SA is not in the table */
+	LATCH_DROP_IDENTITY,	     /* its SA belongs to another peer, or to us under another name */
+	LATCH_DROP_QOP,		     /* same identities, other mode, type or quality of protection */
+	LATCH_DROP_AMBIGUOUS,	     /* its SA cannot be told from another */
+	LATCH_DROP_NESTED,	     /* more than one SA protects it */
+	LATCH_DROP_BROKEN,	     /* the latch is BROKEN */
+	LATCH_DROP_CLOSED,	     /* its socket was latched and the latch is gone */
+	LATCH_DROP_LATCHES_FULL,     /* no room for the latch that it must have */
+	LATCH_DROP_MALFORMED,	     /* headers do not parse */
+	LATCH_DROP_COUNT,
+};
+
+struct latch_drop_count {
+	__u64 egress;
+	__u64 ingress;
+};
+
+enum latch_counter {
+	LATCH_COUNTER_EVENTS_LOST,
+	LATCH_COUNTER_LATCHES_FULL,
+	LATCH_COUNTER_SAS_FULL,
+	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows let through unlatched: SA pending beyond the limit */
+	LATCH_COUNTER_UNLATCHED_OTHER,	 /* ... SA orphan, dying, unknown or ambiguous */
+	LATCH_COUNTER_LATCHES_BORN,
+	LATCH_COUNTER_SLOW_PATH,
+	LATCH_COUNTER_XFRM_HOOKS, /* SA hooks that fired */
+	LATCH_COUNTER_COUNT,
+};
+
+struct latch_settings {
+	__u64 pending_limit; /* ns: from then on a new flow may use a pending SA, unlatched */
+	__u64 drop_event_interval; /* ns between drop events of one latch */
+};
+
+/* Sources of unique numbers and the stamp that empties every socket's cached verdict. */
+struct latch_clock {
+	__u64 verdict_stamp;
+	__u64 latch_id;
+	__u64 generation;
+	__u64 sa_serial;
+};
+
+/* ---- the params and identities tables: written by the controller only ---- */
+
+#define LATCH_PARAMS_MAX 65535 /* index 0 is never used */
+#define LATCH_IDENTITIES_MAX 65535
+#define LATCH_ID_TEXT_MAX 512
+#define LATCH_NAME_MAX 64
+
+/* What RFC 5660 section 2 latches; congruence is equality of the index. */
+struct latch_params {
+	__u32 local_id; /* indices of latch_identity */
+	__u32 peer_id;
+	struct latch_qop qop;
+	__u8 mode;
+	__u8 protocol;
+	__u8 pad[2];
+	__u32 checksum; /* CRC-32 of all before it */
+};
+
+struct latch_identity {
+	char authority[LATCH_NAME_MAX]; /* feed */
+	char config[LATCH_NAME_MAX];	/* the key manager's connection name */
+	char id[LATCH_ID_TEXT_MAX];
+	__u32 auth; /* enum feed_auth of the controller */
+	__u32 checksum;
+};
+
+/* ---- events: hints for people; state never depends on one arriving ---- */
+
+enum latch_event_type {
+	LATCH_EVENT_LATCH_ESTABLISHED = 1,
+	LATCH_EVENT_LATCH_BROKEN = 2,
+	LATCH_EVENT_LATCH_HEALED = 3,
+	LATCH_EVENT_LATCH_CLOSED = 4,
+	LATCH_EVENT_SA_PENDING = 5,
+	LATCH_EVENT_SA_GONE = 6,
+	LATCH_EVENT_DROP = 7,
+};
+
+struct latch_event {
+	__u64 time;
+	enum latch_event_type type;
+	enum latch_drop drop;
+	struct latch_flow flow;
+	__u64 latch_id;
+	union latch_word word;
+	struct latch_sa_key sa;
+	union latch_sa_word sa_word;
+	__u64 drops; /* of this latch so far */
+	enum latch_direction packet; /* OUT = egress */
+	enum latch_direction direction;
+	__u8 pad[6];
+};
+
+/* ---- the controller's only way to write: BPF_PROG_RUN of latch_control ---- */
+
+enum latch_control_op {
+	LATCH_CONTROL_BREAK = 1,  /* flow, latch_id, reasons */
+	LATCH_CONTROL_HEAL = 2,	  /* flow, latch_id, reasons */
+	LATCH_CONTROL_CLOSE = 3,  /* flow, latch_id: to CLOSED, then deleted */
+	LATCH_CONTROL_REAP = 4,	  /* flow, latch_id, owner_since: delete if the owner is still the same */
+	LATCH_CONTROL_SA_SET = 5, /* sa, serial, sa_state, params */
+	LATCH_CONTROL_SA_ADOPT = 6, /* sa, sa_value: add an SA that a dump found, if it is not there */
+	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
+	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
+};
+
+enum latch_control_result {
+	LATCH_CONTROL_DONE = 0,
+	LATCH_CONTROL_UNCHANGED = 1,
+	LATCH_CONTROL_NOT_FOUND = 2, /* gone, or another one lives there now */
+	LATCH_CONTROL_REFUSED = 3,   /* the state machine has no such transition */
+	LATCH_CONTROL_AGAIN = 4,     /* lost a race; ask again */
+	LATCH_CONTROL_FULL = 5,
+};
+
+struct latch_control {
+	enum latch_control_op op;
+	enum latch_control_result result;
+	struct latch_flow flow;
+	__u64 latch_id;
+	__u64 owner_since;
+	union latch_word word; /* out: the latch after the operation */
+	struct latch_sa_key sa;
+	__u32 serial;
+	__u16 params;
+	__u8 reasons;
+	enum latch_sa_state sa_state;
+	struct latch_sa sa_value;
+};
+
+_Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
+_Static_assert(sizeof(struct latch_flow) == 48, "flow key");
+_Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
+_Static_assert(sizeof(struct latch) == 80, "latch");
+_Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
+_Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
+_Static_assert(sizeof(struct latch_qop) == 72, "QoP");
+_Static_assert(sizeof(struct latch_sa) == 136, "SA");
+_Static_assert(sizeof(struct latch_params) == 88, "params");
+_Static_assert(sizeof(struct latch_identity) == 648, "identity");
+_Static_assert(sizeof(struct latch_event) == 136, "event");
+_Static_assert(sizeof(struct latch_control) == 256, "control");
+
+#endif
