@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "common/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct utf8_form {
+	uint8_t mask, lead;  /* of the first byte */
+	uint8_t extra;	     /* bytes that follow */
+	uint32_t first_code; /* a smaller one would be an overlong form */
+};
+
+static const struct utf8_form utf8_forms[] = {
+	{0x80, 0x00, 0, 0x0},
+	{0xe0, 0xc0, 1, 0x80},
+	{0xf0, 0xe0, 2, 0x800},
+	{0xf8, 0xf0, 3, 0x10000},
+};
+
+static const struct utf8_form *utf8_form_of(uint8_t lead)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(utf8_forms) / sizeof(utf8_forms[0]); i++)
+		if ((lead & utf8_forms[i].mask) == utf8_forms[i].lead)
+			return &utf8_forms[i];
+	return NULL;
+}
+
+size_t text_utf8_next(const char *text, size_t length, uint32_t *ret_code)
+{
+	const struct utf8_form *form;
+	const uint8_t *byte = (const uint8_t *)text;
+	uint32_t code;
+	size_t i;
+
+	if (!length)
+		return 0;
+	form = utf8_form_of(byte[0]);
+	if (!form || form->extra >= length)
+		return 0;
+	code = byte[0] & (uint8_t)~form->mask;
+	for (i = 1; i <= form->extra; i++) {
+		if ((byte[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (byte[i] & 0x3f);
+	}
+	if (code < form->first_code || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
+		return 0;
+	*ret_code = code;
+	return form->extra + 1U;
+}
+
+struct code_range {
+	uint32_t first, last;
+};
+
+static const struct code_range unprintable[] = {
+	{0x0, 0x1f},	     /* C0 */
+	{0x7f, 0x9f},	     /* DEL, and C1: U+009B is an escape sequence's start */
+	{0xad, 0xad},	     /* soft hyphen */
+	{0x61c, 0x61c},	     /* Arabic letter mark */
+	{0x180e, 0x180e},    /* Mongolian vowel separator */
+	{0x200b, 0x200f},    /* no width; direction marks */
+	{0x2028, 0x202e},    /* line separators, direction overrides */
+	{0x2060, 0x206f},    /* invisible operators, direction isolates */
+	{0xd800, 0xf8ff},    /* surrogates, private use */
+	{0xfe00, 0xfe0f},    /* variation selectors */
+	{0xfeff, 0xfeff},    /* byte order mark */
+	{0xfff0, 0xfffb},    /* specials */
+	{0xfffe, 0xffff},    /* not characters */
+	{0xe0000, 0x10ffff}, /* tags, private use */
+};
+
+bool text_code_is_printable(uint32_t code)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(unprintable) / sizeof(unprintable[0]); i++)
+		if (code >= unprintable[i].first && code <= unprintable[i].last)
+			return false;
+	return true;
+}
+
+size_t text_escape(char *out, size_t size, const char *text)
+{
+	size_t left = strlen(text), used = 0, taken, i;
+	uint32_t code;
+
+	while (left) {
+		taken = text_utf8_next(text, left, &code);
+		if (taken && text_code_is_printable(code)) {
+			if (used + taken + 1 > size)
+				break;
+			memcpy(out + used, text, taken);
+			used += taken;
+		} else {
+			taken = taken ? taken : 1;
+			if (used + TEXT_ESCAPE_GROWTH * taken + 1 > size)
+				break;
+			for (i = 0; i < taken; i++)
+				used += (size_t)sprintf(out + used, "\\x%02x", (uint8_t)text[i]);
+		}
+		text += taken;
+		left -= taken;
+	}
+	if (size)
+		out[used] = '\0';
+	return used;
+}
+
+int text_copy(char *out, size_t size, const char *text)
+{
+	size_t length = strnlen(text, size);
+	int err = (int)length;
+
+	if (length == size) {
+		length = size - 1;
+		err = -E2BIG;
+	}
+	memcpy(out, text, length);
+	out[length] = '\0';
+	return err;
+}
