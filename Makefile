@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# `make help` lists the targets. All output goes to build/.
+#
+#   make V=1                 show the commands
+#   make BUILD=DIR           another output directory
+#   make CC=clang            another compiler (gcc 12 and clang 14 are tried)
+#   make SANITIZE=address,undefined BUILD=build/asan unit
+
+VERSION := 0.1.0
+
+BUILD    ?= build
+CFLAGS   ?= -O2 -g
+SANITIZE ?=
+DESTDIR  ?=
+PREFIX   ?= /usr/local
+
+CC         := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG      ?= clang
+PKG_CONFIG ?= pkg-config
+# Debian has it in /usr/sbin, which is not on every user's PATH.
+BPFTOOL    ?= $(firstword $(shell PATH="$$PATH:/usr/sbin:/sbin" command -v bpftool) bpftool)
+ARCH       := $(patsubst amd64,x86_64,$(shell uname -m))
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+ifeq ($(V),1)
+Q   :=
+msg :=
+else
+Q   := @
+msg = @printf '  %-6s %s\n' $(1) '$(2)';
+endif
+
+# ---------------------------------------------------------------- sources
+
+LATCHD_SRC  := $(sort $(wildcard user/latchd/*.c user/latchd/*/*.c))
+CTL_SRC     := $(sort $(wildcard user/latchctl/*.c))
+COMMON_SRC  := $(sort $(wildcard user/common/*.c))
+UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c))
+FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
+VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
+PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
+LATCHD_BPF  := $(filter-out $(PROBE_BPF),$(sort $(wildcard bpf/*.bpf.c)))
+BPF_HEADERS := $(wildcard bpf/*.h include/*.h) vmlinux/$(ARCH)/vmlinux.h
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+
+SKELETONS := $(if $(LATCHD_BPF),$(BUILD)/bpf/latchd.skel.h) \
+	     $(if $(PROBE_BPF),$(BUILD)/bpf/probe.skel.h)
+LIBCOMMON := $(BUILD)/libcommon.a
+LIBLATCHD := $(BUILD)/liblatchd.a
+LIBCTL    := $(BUILD)/liblatchctl.a
+LIBFAKE   := $(if $(FAKE_SRC),$(BUILD)/tests/libfake.a)
+PROGRAMS  := $(if $(filter %/main.c,$(LATCHD_SRC)),$(BUILD)/latchd) \
+	     $(if $(filter %/main.c,$(CTL_SRC)),$(BUILD)/latchctl)
+UNIT_BIN  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT_SRC))
+VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC))
+
+# ---------------------------------------------------------------- flags
+
+# Asked of pkg-config on first use, once: `make check` installs it first.
+once = $(eval $(1) := $(2))$($(1))
+LIB_CFLAGS = $(call once,LIB_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(LIB_NAMES)))
+LIB_LIBS   = $(call once,LIB_LIBS,$(shell $(PKG_CONFIG) --libs $(LIB_NAMES)))
+LIB_NAMES := libbpf libelf zlib libmnl inih libcrypto json-c
+BPF_SYSTEM_INCLUDES = $(call once,BPF_SYSTEM_INCLUDES,$(shell \
+	$(CLANG) -v -E -x c /dev/null 2>&1 >/dev/null | \
+	sed -n '/<...> search starts here:/,/End of search list/s|^ \(/.*\)|-idirafter \1|p'))
+
+WARNINGS  := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wstrict-prototypes \
+	     -Wmissing-prototypes
+HARDENING := $(if $(SANITIZE),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2) \
+	     -fstack-protector-strong -fPIE
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(HARDENING) \
+	     -ffile-prefix-map=$(CURDIR)=. \
+	     $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer) \
+	     -D_GNU_SOURCE -DLATCHD_VERSION='"$(VERSION)"' \
+	     -Iinclude -Iuser -I$(BUILD)/bpf $(LIB_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed \
+	     $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(LDFLAGS)
+
+BPF_ARCH_x86_64  := x86
+BPF_ARCH_aarch64 := arm64
+BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
+	     -D__TARGET_ARCH_$(BPF_ARCH_$(ARCH)) \
+	     -Iinclude -Ibpf -Ivmlinux/$(ARCH) $(BPF_SYSTEM_INCLUDES)
+
+# ---------------------------------------------------------------- targets
+
+.PHONY: all setup tests unit vm check demo lint install clean help FORCE
+
+all: $(PROGRAMS) ## build latchd and latchctl (default)
+
+setup: ## install what building and testing needs (root, Debian 12)
+	$(Q)tools/setup test
+
+tests: all $(UNIT_BIN) $(VMTOOLS) ## build the unit tests and the test VMs' tools
+
+unit: $(UNIT_BIN) ## build and run the unit tests
+	$(Q)BUILD='$(BUILD)' tools/make/check unit
+
+vm: ## boot kernels and run the VM tests (root, no KVM needed)
+	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
+
+check: ## everything: set-up, build, unit tests, VM tests, one closing line
+	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build unit vm
+
+demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
+	+$(Q)$(MAKE) all
+	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo
+
+lint: ## shellcheck and licence lines; STYLE=1 also shows clang-format's wishes
+	$(Q)STYLE='$(STYLE)' tools/make/lint
+
+install: all ## install to DESTDIR and PREFIX (default /usr/local)
+	$(Q)DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' BUILD='$(BUILD)' tools/make/install
+
+clean: ## remove the build directory
+	$(Q)rm -rf '$(BUILD)'
+
+help: ## this list
+	$(Q)awk -F ' *## *' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); \
+		printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---------------------------------------------------------------- probes
+
+# Prerequisites of every compilation, so that a missing tool is one clear line.
+PROBED      := $(BUILD)/.probed-build
+PROBED_UNIT := $(BUILD)/.probed-unit
+
+$(BUILD)/.probed-%: tools/make/probe
+	@mkdir -p $(@D)
+	$(Q)CC='$(CC)' CLANG='$(CLANG)' BPFTOOL='$(BPFTOOL)' ARCH='$(ARCH)' \
+		PKG_CONFIG='$(PKG_CONFIG)' tools/make/probe $*
+	@touch $@
+
+# Other flags rebuild all; another list of sources links again.
+define write_if_changed
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(1))' > $@
+endef
+
+$(BUILD)/.flags: FORCE | $(PROBED)
+	$(call write_if_changed,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CLANG) $(BPF_CFLAGS))
+
+$(BUILD)/.sources: FORCE
+	$(call write_if_changed,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) $(FAKE_SRC) $(LATCHD_BPF))
+
+# ---------------------------------------------------------------- BPF
+
+# The parts have their own folder: linking them makes latchd.bpf.o, a name
+# that a source may have too.
+$(BUILD)/bpf/parts/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) $(BUILD)/.flags | $(PROBED)
+	@mkdir -p $(@D)
+	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/bpf/latchd.bpf.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.o,$(LATCHD_BPF)) \
+			   $(BUILD)/.sources
+	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $(filter %.bpf.o,$^)
+
+$(BUILD)/bpf/probe.bpf.o: $(BUILD)/bpf/parts/probe.bpf.o
+	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $<
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# ---------------------------------------------------------------- user space
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(PROBED)
+	@mkdir -p $(@D)
+	$(call msg,CC,$<)$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c $< -o $@
+
+$(call obj,$(LATCHD_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
+$(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit
+$(call obj,$(UNIT_SRC)): | $(PROBED_UNIT)
+
+# Appending, since two folders may hold files of one name.
+define archive
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(call msg,AR,$@)ar qcs $@ $(filter %.o,$^)
+endef
+
+$(LIBCOMMON): $(call obj,$(COMMON_SRC)) $(BUILD)/.sources
+	$(archive)
+$(LIBLATCHD): $(call obj,$(filter-out %/main.c,$(LATCHD_SRC))) $(BUILD)/.sources
+	$(archive)
+$(LIBCTL): $(call obj,$(filter-out %/main.c,$(CTL_SRC))) $(BUILD)/.sources
+	$(archive)
+$(BUILD)/tests/libfake.a: $(call obj,$(FAKE_SRC)) $(BUILD)/.sources
+	$(archive)
+
+define link
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ \
+		$(filter %.o,$^) $(filter %.a,$^) $(1) $(LIB_LIBS)
+endef
+
+$(BUILD)/latchd: $(call obj,user/latchd/main.c) $(LIBLATCHD) $(LIBCOMMON)
+	$(call link)
+$(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON)
+	$(call link)
+$(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBFAKE) \
+		$(LIBLATCHD) $(LIBCTL) $(LIBCOMMON)
+	$(call link,-lcriterion)
+$(VMTOOLS): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBCOMMON)
+	$(call link)
+
+-include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
+	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))
