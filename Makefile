@@ -148,8 +148,8 @@ endef
 $(BUILD)/.flags: FORCE | $(PROBED)
 	$(call write_if_changed,$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(CLANG) $(BPF_CFLAGS))
 
-$(BUILD)/.sources: FORCE
-	$(call write_if_changed,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) $(FAKE_SRC) $(LATCHD_BPF))
+$(BUILD)/.list-%: FORCE
+	$(call write_if_changed,$($*))
 
 # ---------------------------------------------------------------- BPF
 
@@ -160,7 +160,7 @@ $(BUILD)/bpf/parts/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) $(BUILD)/.flags | $(PROBE
 	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
 $(BUILD)/bpf/latchd.bpf.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.o,$(LATCHD_BPF)) \
-			   $(BUILD)/.sources
+			   $(BUILD)/.list-LATCHD_BPF
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $(filter %.bpf.o,$^)
 
 $(BUILD)/bpf/probe.bpf.o: $(BUILD)/bpf/parts/probe.bpf.o
@@ -186,13 +186,13 @@ define archive
 	$(call msg,AR,$@)ar qcs $@ $(filter %.o,$^)
 endef
 
-$(LIBCOMMON): $(call obj,$(COMMON_SRC)) $(BUILD)/.sources
+$(LIBCOMMON): $(call obj,$(COMMON_SRC)) $(BUILD)/.list-COMMON_SRC
 	$(archive)
-$(LIBLATCHD): $(call obj,$(filter-out %/main.c,$(LATCHD_SRC))) $(BUILD)/.sources
+$(LIBLATCHD): $(call obj,$(filter-out %/main.c,$(LATCHD_SRC))) $(BUILD)/.list-LATCHD_SRC
 	$(archive)
-$(LIBCTL): $(call obj,$(filter-out %/main.c,$(CTL_SRC))) $(BUILD)/.sources
+$(LIBCTL): $(call obj,$(filter-out %/main.c,$(CTL_SRC))) $(BUILD)/.list-CTL_SRC
 	$(archive)
-$(BUILD)/tests/libfake.a: $(call obj,$(FAKE_SRC)) $(BUILD)/.sources
+$(BUILD)/tests/libfake.a: $(call obj,$(FAKE_SRC)) $(BUILD)/.list-FAKE_SRC
 	$(archive)
 
 define link
