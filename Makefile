@@ -93,7 +93,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 .PHONY: all setup tests unit vm check demo lint install clean help FORCE
 
-all: $(PROGRAMS) ## build latchd and latchctl (default)
+all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
 setup: ## install what building and testing needs (root, Debian 12)
 	$(Q)tools/setup test
