@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The state machine against a table written from RFC 5660 section 2.2, not from
+ * the header: every state, every trigger, every set of reasons before and after.
+ *
+ *            listen    acquire  create   break   heal        release  close
+ * NONE       LISTENER  LARVAL   live     -       -           -        -
+ * LISTENER   -         -        -        -       -           CLOSED   CLOSED
+ * LARVAL     -         -        live     -       -           CLOSED   CLOSED
+ * live       -         -        -        BROKEN  live        CLOSED   CLOSED
+ * CLOSED     -         -        -        -       -           CLOSED   CLOSED
+ *
+ * live = ESTABLISHED while no reason is left, else BROKEN.
+ */
+#include <criterion/criterion.h>
+
+#include "latch_fsm.h"
+
+#define TRIGGERS (LATCH_TRIGGER_CLOSE + 1)
+#define STATES (LATCH_STATE_CLOSED + 1)
+
+static const char *const expected[STATES] = {
+	[LATCH_STATE_NONE] = "Lal----",
+	[LATCH_STATE_LISTENER] = "-----CC",
+	[LATCH_STATE_LARVAL] = "--l--CC",
+	[LATCH_STATE_ESTABLISHED] = "---BlCC",
+	[LATCH_STATE_BROKEN] = "---BlCC",
+	[LATCH_STATE_CLOSED] = "-----CC",
+};
+
+static int allowed(enum latch_state state, enum latch_trigger trigger)
+{
+	return expected[state][trigger] != '-';
+}
+
+static int consistent(struct latch_position p)
+{
+	if (p.state == LATCH_STATE_ESTABLISHED)
+		return p.reasons == 0;
+	if (p.state == LATCH_STATE_BROKEN)
+		return p.reasons != 0;
+	return p.state == LATCH_STATE_CLOSED || p.reasons == 0;
+}
+
+static unsigned int reasons_after(struct latch_position now, enum latch_trigger trigger,
+				  unsigned int reasons)
+{
+	if (trigger == LATCH_TRIGGER_CREATE)
+		return reasons;
+	if (trigger == LATCH_TRIGGER_BREAK)
+		return now.reasons | reasons;
+	if (trigger == LATCH_TRIGGER_HEAL)
+		return now.reasons & ~(reasons & 0x13u); /* conflict, policy, administrator */
+	return now.state == LATCH_STATE_CLOSED || trigger >= LATCH_TRIGGER_RELEASE ? now.reasons : 0;
+}
+
+static enum latch_state state_after(char letter, unsigned int reasons)
+{
+	switch (letter) {
+	case 'L':
+		return LATCH_STATE_LISTENER;
+	case 'a':
+		return LATCH_STATE_LARVAL;
+	case 'C':
+		return LATCH_STATE_CLOSED;
+	case 'B':
+		return LATCH_STATE_BROKEN;
+	}
+	return reasons ? LATCH_STATE_BROKEN : LATCH_STATE_ESTABLISHED;
+}
+
+static void check_step(struct latch_position now, enum latch_trigger trigger, unsigned int reasons)
+{
+	struct latch_position next;
+	enum latch_outcome outcome = latch_fsm_step(now, trigger, (__u8)reasons, &next);
+	unsigned int after = reasons_after(now, trigger, reasons);
+	int same = next.state == now.state && next.reasons == now.reasons;
+
+	if (!allowed(now.state, trigger) || (trigger == LATCH_TRIGGER_BREAK && !reasons)) {
+		cr_assert(outcome == LATCH_OUTCOME_REFUSED && same,
+			  "state %d trigger %d reasons %#x must be refused", now.state, trigger,
+			  reasons);
+		return;
+	}
+	cr_assert(next.state == state_after(expected[now.state][trigger], after),
+		  "state %d trigger %d reasons %#x led to %d", now.state, trigger, reasons,
+		  next.state);
+	cr_assert(next.reasons == after, "state %d trigger %d: reasons %#x, expected %#x",
+		  now.state, trigger, next.reasons, after);
+	cr_assert(consistent(next), "state %d trigger %d: inconsistent", now.state, trigger);
+	cr_assert((outcome == LATCH_OUTCOME_KEPT) == same);
+}
+
+Test(fsm, every_state_trigger_and_reason)
+{
+	struct latch_position now = {0};
+
+	for (unsigned int state = 0; state < STATES; state++)
+		for (unsigned int had = 0; had <= LATCH_REASONS_ALL; had++) {
+			now.state = (enum latch_state)state;
+			now.reasons = (__u8)had;
+			if (!consistent(now))
+				continue;
+			for (unsigned int trigger = 0; trigger < TRIGGERS; trigger++)
+				for (unsigned int r = 0; r <= LATCH_REASONS_ALL; r++)
+					check_step(now, (enum latch_trigger)trigger, r);
+		}
+}
+
+Test(fsm, reasons_outside_the_set_are_refused)
+{
+	struct latch_position now = {.state = LATCH_STATE_ESTABLISHED}, next;
+
+	cr_assert(latch_fsm_step(now, LATCH_TRIGGER_BREAK, 0x20, &next) == LATCH_OUTCOME_REFUSED);
+	cr_assert(next.state == LATCH_STATE_ESTABLISHED && next.reasons == 0);
+}
+
+/* R-2-19: whatever follows, a latch whose peer died never carries traffic again. */
+Test(fsm, a_dead_peer_never_returns)
+{
+	struct latch_position seen[STATES * 32] = {
+		{.state = LATCH_STATE_BROKEN, .reasons = LATCH_REASON_PEER_DEAD},
+		{.state = LATCH_STATE_BROKEN, .reasons = LATCH_REASON_PEER_REBOOTED},
+	};
+	size_t count = 2;
+
+	for (size_t i = 0; i < count; i++)
+		for (unsigned int t = 0; t < TRIGGERS; t++)
+			for (unsigned int r = 0; r <= LATCH_REASONS_ALL; r++) {
+				struct latch_position next;
+				size_t k = 0;
+
+				latch_fsm_step(seen[i], (enum latch_trigger)t, (__u8)r, &next);
+				cr_assert(next.state != LATCH_STATE_ESTABLISHED);
+				while (k < count && (seen[k].state != next.state ||
+						     seen[k].reasons != next.reasons))
+					k++;
+				if (k == count)
+					seen[count++] = next;
+			}
+	cr_assert(count > 2, "the walk must leave its starting points");
+}
+
+/* L-2.2-5: two conflicts, cleared one by one. */
+Test(fsm, heals_only_when_the_last_reason_goes)
+{
+	struct latch_position p = {.state = LATCH_STATE_ESTABLISHED};
+
+	latch_fsm_step(p, LATCH_TRIGGER_BREAK, LATCH_REASON_SA_CONFLICT, &p);
+	latch_fsm_step(p, LATCH_TRIGGER_BREAK, LATCH_REASON_SPD_CHANGE, &p);
+	latch_fsm_step(p, LATCH_TRIGGER_HEAL, LATCH_REASON_SA_CONFLICT, &p);
+	cr_assert(p.state == LATCH_STATE_BROKEN && p.reasons == LATCH_REASON_SPD_CHANGE);
+	latch_fsm_step(p, LATCH_TRIGGER_HEAL, LATCH_REASON_SPD_CHANGE, &p);
+	cr_assert(p.state == LATCH_STATE_ESTABLISHED && p.reasons == 0);
+}
