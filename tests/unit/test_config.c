@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "scratch.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "latchd/config.h"
+
+TestSuite(config, .init = scratch_make, .fini = scratch_remove);
+
+static struct config config;
+static struct config_error error;
+
+static int load(const char *text)
+{
+	return config_load(scratch_write("conf", text, strlen(text)), 1, &config, &error);
+}
+
+Test(config, absent_file_means_defaults)
+{
+	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &error), 0);
+	cr_expect_str_eq(config.cgroup, "");
+	cr_expect_eq(config.pending_ms, 5000);
+	cr_expect_eq(config.latch_capacity, 65536);
+	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
+	cr_expect_str_eq(config.control_group, "");
+	cr_assert_eq(config.feed_count, 1);
+	cr_expect_str_eq(config.feeds[0].name, "charon");
+	cr_expect_eq(config.feeds[0].type, CONFIG_FEED_VICI);
+	cr_expect_str_eq(config.feeds[0].socket, "/var/run/charon.vici");
+}
+
+Test(config, absent_file_that_was_named_is_an_error)
+{
+	const char *path = scratch_path("absent");
+
+	cr_assert_eq(config_load(path, 1, &config, &error), -ENOENT);
+	cr_expect(strstr(error.text, path) && strstr(error.text, "No such file"), "%s", error.text);
+}
+
+Test(config, a_directory_is_an_error)
+{
+	cr_assert_eq(config_load(scratch_dir, 0, &config, &error), -EISDIR);
+	cr_expect(strstr(error.text, scratch_dir), "%s", error.text);
+}
+
+Test(config, every_key)
+{
+	cr_assert_eq(load("# a comment\n"
+			  "; another\n"
+			  "\n"
+			  "[enforce]\n"
+			  "cgroup = /sys/fs/cgroup/web ; why\n"
+			  "pending-limit=250ms\n"
+			  "  latches = 1024\n"
+			  "[control] # trailing\n"
+			  "\tsocket = /run/other/ctl\r\n"
+			  "group = wheel\n"
+			  "[feed blue]\n"
+			  "type = vici\n"
+			  "socket = /run/blue.vici\n"
+			  "[feed   red-1]\n"
+			  "type = vici"),
+		     0, "%s", error.text);
+	cr_expect_str_eq(config.cgroup, "/sys/fs/cgroup/web");
+	cr_expect_eq(config.pending_ms, 250);
+	cr_expect_eq(config.latch_capacity, 1024);
+	cr_expect_str_eq(config.control_socket, "/run/other/ctl");
+	cr_expect_str_eq(config.control_group, "wheel");
+	cr_assert_eq(config.feed_count, 2);
+	cr_expect_str_eq(config.feeds[0].name, "blue");
+	cr_expect_str_eq(config.feeds[0].socket, "/run/blue.vici");
+	cr_expect_str_eq(config.feeds[1].name, "red-1");
+	cr_expect_str_eq(config.feeds[1].socket, "/var/run/charon.vici");
+}
+
+Test(config, empty_sections_are_allowed)
+{
+	cr_assert_eq(load("[enforce]\n[control]\n"), 0, "%s", error.text);
+	cr_expect_eq(config.feed_count, 1);
+}
+
+Test(config, limits_are_inclusive)
+{
+	cr_expect_eq(load("[enforce]\npending-limit = 60s\nlatches = 4194304\n"), 0);
+	cr_expect_eq(config.pending_ms, 60000);
+	cr_expect_eq(config.latch_capacity, 4194304);
+	cr_expect_eq(load("[enforce]\npending-limit = 100ms\nlatches = 64\n"), 0);
+	cr_expect_eq(config.pending_ms, 100);
+	cr_expect_eq(config.latch_capacity, 64);
+}
+
+#define A10  "aaaaaaaaaa"
+#define A50  A10 A10 A10 A10 A10
+#define A100 A50 A50
+
+struct refused {
+	const char *text;
+	unsigned int line;
+	const char *says;
+};
+
+static const struct refused refused[] = {
+	{"[bogus]\n", 1, "unknown section [bogus]; expected [enforce], [control] or [feed NAME]"},
+	{"\n[feed]\n", 2, "unknown section [feed]"},
+	{"[feed ]\n", 1, "bad name"},
+	{"[feed a b]\n", 1, "bad name"},
+	{"[feed -a]\n", 1, "bad name"},
+	{"[feed " A10 A10 A10 "aa]\n", 1, "bad name"},
+	{"[enforce\n", 1, "bad section heading"},
+	{"[enforce] junk\n", 1, "bad section heading"},
+	{"[" A100 A50 "]\n", 1, "bad section heading"},
+	{"[" A100 "]\n", 1, "unknown section"},
+	{"latches = 100\n", 1, "before the first section"},
+	{"[enforce]\nlatch = 100\n", 2, "unknown key \"latch\""},
+	{"[enforce]\nlatch = 100\n", 2, "expected one of: cgroup, pending-limit, latches"},
+	{"[enforce]\nsocket = /x\n", 2, "unknown key \"socket\""},
+	{"[control]\nlatches = 100\n", 2, "expected one of: socket, group"},
+	{"[enforce]\n# c\nlatches\n", 3, "expected KEY = VALUE"},
+	{"[enforce]\n= 5\n", 2, "unknown key \"\""},
+	{"[enforce]\nlatches = 100\nlatches = 100\n", 3, "appears twice"},
+	{"[enforce]\n[control]\n[enforce]\n", 3, "appears twice"},
+	{"[feed a]\ntype=vici\n[feed a]\n", 3, "[feed a] appears twice"},
+	{"[feed a]\n", 1, "expected a line type = vici"},
+	{"[feed a]\ntype=vici\n[feed b]\nsocket=/x\n[control]\n", 3, "does not say its type"},
+	{"[feed a]\ntype=vici\n[feed b]\ntype=vici\n", 3, "socket of [feed a]"},
+	{"[feed a]\ntype = pluto\n", 2, "bad value \"pluto\" for type; expected vici"},
+	{"[feed a]\ntype = vici\nsocket = unix:///x\n", 3, "absolute path of at most 107 bytes"},
+	{"[control]\nsocket = /" A100 A10 "\n", 2, "absolute path of at most 107 bytes"},
+	{"[control]\nsocket =\n", 2, "absolute path"},
+	{"[control]\ngroup = a b\n", 2, "a group's name"},
+	{"[control]\ngroup = " A10 A10 A10 "aa\n", 2, "a group's name"},
+	{"[enforce]\ncgroup = relative\n", 2, "absolute path of a cgroup v2 directory"},
+	{"[enforce]\nlatches = 63\n", 2, "a number from 64 to 4194304"},
+	{"[enforce]\nlatches = 4194305\n", 2, "a number from 64"},
+	{"[enforce]\nlatches = -64\n", 2, "a number from 64"},
+	{"[enforce]\nlatches = 64k\n", 2, "a number from 64"},
+	{"[enforce]\nlatches = 99999999999999999999999\n", 2, "a number from 64"},
+	{"[enforce]\npending-limit = 5\n", 2, "such as 5s"},
+	{"[enforce]\npending-limit = 99ms\n", 2, "such as 5s"},
+	{"[enforce]\npending-limit = 0s\n", 2, "such as 5s"},
+	{"[enforce]\npending-limit = 61s\n", 2, "such as 5s"},
+	{"[enforce]\npending-limit = 5m\n", 2, "such as 5s"},
+	{"[enforce]\npending-limit = 18446744073709551615s\n", 2, "such as 5s"},
+	{"[enforce]\ncgroup = /" A100 A100 "\n", 2, "line is too long"},
+	{"[enforce]\ncgroup = /\x1b[2J\n", 2, "control character 0x1b"},
+	/* An indented line is a line like any other, not a value's continuation. */
+	{"[enforce]\ncgroup = /x\n  and more\n", 3, "expected KEY = VALUE"},
+	{"[enforce]\nbad line\nlatches = 1\n", 2, "expected KEY = VALUE"},
+	{"[enforce]\nlatches = 1\nbad line\n", 2, "bad value"},
+	{"\xef\xbb\xbf[enforce]\nlatches = 100\n", 2, "before the first section"},
+};
+
+Test(config, bad_lines_are_refused_with_file_and_line)
+{
+	char prefix[300];
+	size_t i;
+
+	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		const struct refused *row = &refused[i];
+
+		cr_expect_eq(load(row->text), -EINVAL, "accepted: %s", row->text);
+		snprintf(prefix, sizeof(prefix), "%s:%u: ", scratch_path("conf"), row->line);
+		cr_expect_eq(strncmp(error.text, prefix, strlen(prefix)), 0, "%s does not begin %s",
+			     error.text, prefix);
+		cr_expect_not_null(strstr(error.text, row->says), "%s does not say: %s", error.text,
+				   row->says);
+		cr_expect_not_null(strstr(error.text, "expected"), "%s", error.text);
+		cr_expect_null(strchr(error.text, '\n'));
+	}
+}
+
+Test(config, a_nul_byte_is_refused)
+{
+	static const char text[] = "[enforce]\nlatches = 100\0\n";
+
+	cr_expect_eq(config_load(scratch_write("conf", text, sizeof(text) - 1), 1, &config, &error),
+		     -EINVAL);
+	cr_expect(strstr(error.text, ":2: control character 0x00"), "%s", error.text);
+}
+
+Test(config, hostile_text_is_escaped_in_the_error)
+{
+	cr_expect_eq(load("[enforce]\n\xc2\x9b"
+			  "31m = 1\n"),
+		     -EINVAL);
+	cr_expect(strstr(error.text, "\"\\xc2\\x9b31m\""), "%s", error.text);
+}
+
+Test(config, feeds_are_bounded)
+{
+	char text[CONFIG_MAX_FEEDS * 64 + 64] = "";
+	int i;
+
+	for (i = 0; i <= CONFIG_MAX_FEEDS; i++) {
+		if (i == CONFIG_MAX_FEEDS)
+			cr_expect_eq(load(text), 0, "%s", error.text);
+		sprintf(text + strlen(text), "[feed f%d]\ntype = vici\nsocket = /run/%d\n", i, i);
+	}
+	cr_expect_eq(load(text), -EINVAL);
+	cr_expect(strstr(error.text, ":193: ") && strstr(error.text, "at most 64"), "%s",
+		  error.text);
+}
