@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "maps.h"
+
+struct latches_map latches SEC(".maps");
+struct sas_map sas SEC(".maps");
+struct params_map params SEC(".maps");
+struct identities_map identities SEC(".maps");
+struct settings_map settings SEC(".maps");
+struct clock_map latch_clocks SEC(".maps");
+struct drops_map drops SEC(".maps");
+struct counters_map counters SEC(".maps");
+struct events_map events SEC(".maps");
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map, declared once; maps.bpf.c defines them, the linker joins the two. */
+#ifndef LATCH_BPF_MAPS_H
+#define LATCH_BPF_MAPS_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "latch_abi.h"
+
+#define AF_INET 2
+#define AF_INET6 10
+
+#define LATCHES_DEFAULT 65536
+#define SAS_DEFAULT 65536
+
+/* Latches and SAs are security state: preallocated, never LRU; full means refused. */
+struct latches_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LATCHES_DEFAULT);
+	__type(key, struct latch_flow);
+	__type(value, struct latch);
+};
+
+struct sas_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SAS_DEFAULT);
+	__type(key, struct latch_sa_key);
+	__type(value, struct latch_sa);
+};
+
+struct params_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_PARAMS_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_params);
+};
+
+struct identities_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_IDENTITIES_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_identity);
+};
+
+struct settings_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct latch_settings);
+};
+
+struct clock_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct latch_clock);
+};
+
+struct drops_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LATCH_DROP_COUNT);
+	__type(key, __u32);
+	__type(value, struct latch_drop_count);
+};
+
+struct counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LATCH_COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+struct events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+};
+
+extern struct latches_map latches SEC(".maps");
+extern struct sas_map sas SEC(".maps");
+extern struct params_map params SEC(".maps");
+extern struct identities_map identities SEC(".maps");
+extern struct settings_map settings SEC(".maps");
+extern struct clock_map latch_clocks SEC(".maps");
+extern struct drops_map drops SEC(".maps");
+extern struct counters_map counters SEC(".maps");
+extern struct events_map events SEC(".maps");
+
+static __always_inline void count(enum latch_counter which)
+{
+	__u32 key = which;
+	__u64 *value = bpf_map_lookup_elem(&counters, &key);
+
+	if (value)
+		*value += 1;
+}
+
+static __always_inline struct latch_clock *clock_get(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&latch_clocks, &key);
+}
+
+#endif
