@@ -6,6 +6,8 @@
 #   make BUILD=DIR           another output directory
 #   make CC=clang            another compiler (gcc 12 and clang 14 are tried)
 #   make SANITIZE=address,undefined BUILD=build/asan unit
+#   make unit UNIT=test_x    only these test programs
+#   make vm VM=ARGUMENTS     arguments for tests/vm/run
 
 VERSION := 0.1.0
 
@@ -86,6 +88,7 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed \
 BPF_ARCH_x86_64  := x86
 BPF_ARCH_aarch64 := arm64
 BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
+	     -ffile-prefix-map=$(CURDIR)=. \
 	     -D__TARGET_ARCH_$(BPF_ARCH_$(ARCH)) \
 	     -Iinclude -Ibpf -Ivmlinux/$(ARCH) $(BPF_SYSTEM_INCLUDES)
 
@@ -101,10 +104,10 @@ setup: ## install what building and testing needs (root, Debian 12)
 tests: all $(UNIT_BIN) $(VMTOOLS) ## build the unit tests and the test VMs' tools
 
 unit: $(UNIT_BIN) ## build and run the unit tests
-	$(Q)BUILD='$(BUILD)' tools/make/check unit
+	$(Q)UNIT='$(UNIT)' BUILD='$(BUILD)' tools/make/check unit
 
 vm: ## boot kernels and run the VM tests (root, no KVM needed)
-	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
+	+$(Q)VM='$(VM)' BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
 
 check: ## everything: set-up, build, unit tests, VM tests, one closing line
 	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build unit vm
