@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "latchd/preflight.h"
+
+#define ALL_CAPABILITIES "CapEff:\t000001ffffffffff\n"
+
+/* A machine on which latchd could start, in files; each test spoils one thing. */
+static struct preflight_system machine;
+static struct preflight_result result;
+static struct config config;
+
+static char cgroup2_at[2][256]; /* the paths that are of this type */
+static char bpffs_at[256];
+
+static long fake_filesystem_type(const char *path)
+{
+	if (access(path, F_OK))
+		return -errno;
+	if (!strcmp(path, cgroup2_at[0]) || !strcmp(path, cgroup2_at[1]))
+		return CGROUP2_SUPER_MAGIC;
+	return strcmp(path, bpffs_at) ? TMPFS_MAGIC : BPF_FS_MAGIC;
+}
+
+static const char *put(const char *name, const char *text)
+{
+	return strdup(scratch_write(name, text, strlen(text)));
+}
+
+static void make_machine(void)
+{
+	scratch_make();
+	scratch_mkdir("cgroup");
+	scratch_mkdir("bpf");
+	strcpy(cgroup2_at[0], scratch_path("cgroup"));
+	strcpy(bpffs_at, scratch_path("bpf"));
+	machine = (struct preflight_system){
+		.status = put("status", "Name:\tlatchd\n" ALL_CAPABILITIES),
+		.btf = put("btf", "\x9f\xeb"),
+		.lockdown = put("lockdown", "[none] integrity confidentiality\n"),
+		.bpffs = bpffs_at,
+		.cgroup = strdup(scratch_path("cgroup")),
+		.mountinfo = put("mountinfo", ""),
+		.filesystem_type = fake_filesystem_type,
+	};
+}
+
+TestSuite(preflight, .init = make_machine, .fini = scratch_remove, .timeout = 30);
+
+static void expect_failure(int err, const char *const *says)
+{
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), err, "%s", result.failure);
+	for (; *says; says++)
+		cr_expect_not_null(strstr(result.failure, *says), "%s does not say: %s",
+				   result.failure, *says);
+	cr_expect_null(strchr(result.failure, '\n'));
+	cr_expect_not_null(strchr(result.failure, ';'), "no next step: %s", result.failure);
+}
+
+#define EXPECT_FAILURE(err, ...) expect_failure(err, (const char *const[]){__VA_ARGS__, NULL})
+
+Test(preflight, a_good_machine_passes)
+{
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_str_eq(result.cgroup, machine.cgroup);
+	cr_expect_str_eq(result.failure, "");
+}
+
+struct capability_row {
+	unsigned int bit;
+	const char *name;
+};
+
+static const struct capability_row capability_rows[] = {
+	{12, "missing CAP_NET_ADMIN;"}, {19, "missing CAP_SYS_PTRACE;"},
+	{21, "missing CAP_SYS_ADMIN;"}, {38, "missing CAP_PERFMON;"},
+	{39, "missing CAP_BPF;"},
+};
+
+Test(preflight, each_missing_capability_is_named)
+{
+	char text[64];
+	size_t i;
+
+	for (i = 0; i < sizeof(capability_rows) / sizeof(capability_rows[0]); i++) {
+		snprintf(text, sizeof(text), "CapEff:\t%016llx\n",
+			 0x1ffffffffffULL & ~(1ULL << capability_rows[i].bit));
+		put("status", text);
+		EXPECT_FAILURE(-EPERM, capability_rows[i].name, "run latchd as root");
+	}
+}
+
+Test(preflight, all_missing_capabilities_are_named_together)
+{
+	put("status", "CapEff:\t0000000000000000\n");
+	EXPECT_FAILURE(-EPERM,
+		       "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_PTRACE");
+}
+
+Test(preflight, no_proc)
+{
+	unlink(machine.status);
+	EXPECT_FAILURE(-ENOENT, machine.status, "mount /proc");
+	put("status", "Name: x\n");
+	EXPECT_FAILURE(-ENODATA, "mount /proc");
+}
+
+Test(preflight, lockdown)
+{
+	put("lockdown", "none integrity [confidentiality]\n");
+	EXPECT_FAILURE(-EPERM, "lockdown", "confidentiality", "boot with");
+	put("lockdown", "none [integrity] confidentiality\n");
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0);
+	unlink(machine.lockdown);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0);
+}
+
+Test(preflight, no_btf)
+{
+	unlink(machine.btf);
+	EXPECT_FAILURE(-ENOENT, machine.btf, "CONFIG_DEBUG_INFO_BTF=y");
+}
+
+Test(preflight, unreadable_btf)
+{
+	unlink(machine.btf);
+	cr_assert_eq(symlink(machine.btf, machine.btf), 0);
+	EXPECT_FAILURE(-ELOOP, machine.btf, "cannot read");
+}
+
+Test(preflight, no_bpffs)
+{
+	char mount_command[320];
+
+	strcpy(bpffs_at, "/nowhere");
+	machine.bpffs = strdup(scratch_path("bpf"));
+	snprintf(mount_command, sizeof(mount_command), "mount -t bpf bpf %s", machine.bpffs);
+	EXPECT_FAILURE(-ENODEV, machine.bpffs, mount_command);
+	rmdir(machine.bpffs);
+	EXPECT_FAILURE(-ENODEV, machine.bpffs, mount_command);
+}
+
+Test(preflight, cgroup_v1_only)
+{
+	strcpy(cgroup2_at[0], "/nowhere");
+	EXPECT_FAILURE(-ENODEV, "cgroup v1 only", "mount -t cgroup2");
+}
+
+Test(preflight, hybrid_cgroups)
+{
+	scratch_mkdir("cgroup/unified");
+	strcpy(cgroup2_at[0], scratch_path("cgroup/unified"));
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_str_eq(result.cgroup, cgroup2_at[0]);
+}
+
+Test(preflight, cgroup2_mounted_elsewhere)
+{
+	char text[1024];
+
+	scratch_mkdir("my cgroup");
+	strcpy(cgroup2_at[0], scratch_path("my cgroup"));
+	snprintf(text, sizeof(text),
+		 "24 1 0:22 / /sys rw - sysfs sysfs rw\n"
+		 "garbage\n"
+		 "30 24 0:26 /part /elsewhere rw shared:4 - cgroup2 cgroup2 rw\n"
+		 "31 24 0:26 / %s/my\\040cgroup rw shared:4 master:2 - cgroup2 cgroup2 rw\n",
+		 scratch_dir);
+	put("mountinfo", text);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_str_eq(result.cgroup, cgroup2_at[0]);
+}
+
+Test(preflight, a_cgroup_namespace_is_not_the_machine)
+{
+	put("cgroup/cgroup.type", "domain\n");
+	EXPECT_FAILURE(-EXDEV, machine.cgroup, "cgroup namespace", "set cgroup = ");
+	strcpy(config.cgroup, machine.cgroup);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+}
+
+Test(preflight, a_configured_cgroup)
+{
+	scratch_mkdir("cgroup/web");
+	strcpy(config.cgroup, scratch_path("cgroup/web"));
+	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory", "[enforce]");
+	strcpy(cgroup2_at[1], config.cgroup);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_str_eq(result.cgroup, config.cgroup);
+	rmdir(config.cgroup);
+	EXPECT_FAILURE(-ENOENT, config.cgroup, "No such file", "create it");
+	put("cgroup/web", "a file");
+	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory");
+}
+
+Test(preflight, the_lock_is_made_with_its_directory_and_holds_the_pid)
+{
+	char text[32] = "";
+	struct stat st;
+	int fd, reader;
+
+	fd = preflight_lock(scratch_path("run/latchd.lock"), &result);
+	cr_assert_geq(fd, 0, "%s", result.failure);
+	reader = open(scratch_path("run/latchd.lock"), O_RDONLY | O_CLOEXEC);
+	cr_assert_gt(read(reader, text, sizeof(text) - 1), 0);
+	cr_expect_eq(atoi(text), getpid());
+	cr_assert_eq(stat(scratch_path("run"), &st), 0);
+	cr_expect_eq(st.st_mode & 07777, 0750 & ~022);
+	close(fd);
+	fd = preflight_lock(scratch_path("run/latchd.lock"), &result);
+	cr_expect_geq(fd, 0, "a lock given back can be taken again: %s", result.failure);
+}
+
+Test(preflight, another_latchd_is_named)
+{
+	const char *path = strdup(scratch_path("latchd.lock"));
+	char pid_text[32], byte;
+	int ready[2];
+	pid_t child;
+
+	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+	child = fork();
+	if (!child) {
+		if (preflight_lock(path, &result) >= 0 && write(ready[1], "x", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	cr_assert_eq(read(ready[0], &byte, 1), 1);
+	snprintf(pid_text, sizeof(pid_text), "(pid %d,", (int)child);
+	cr_expect_eq(preflight_lock(path, &result), -EWOULDBLOCK);
+	cr_expect(strstr(result.failure, pid_text) && strstr(result.failure, path), "%s",
+		  result.failure);
+	kill(child, SIGKILL);
+	cr_assert_eq(waitpid(child, NULL, 0), child);
+	cr_expect_geq(preflight_lock(path, &result), 0, "a killed holder has no lock: %s",
+		      result.failure);
+}
+
+Test(preflight, a_lock_is_not_taken_through_a_symlink)
+{
+	cr_assert_eq(symlink("/etc/hostname", scratch_path("latchd.lock")), 0);
+	cr_expect_eq(preflight_lock(scratch_path("latchd.lock"), &result), -ELOOP);
+}
+
+Test(preflight, missing_kernel_functions_are_named)
+{
+	static const char *const names[] = {"tcp_sendmsg", "no_such_function_a",
+					    "no_such_function_b"};
+
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		cr_skip_test("this kernel has no BTF");
+	cr_expect_eq(preflight_functions(names, 1, &result), 0, "%s", result.failure);
+	cr_expect_eq(preflight_functions(names, 3, &result), -ENOENT);
+	cr_expect(strstr(result.failure, "no_such_function_a, no_such_function_b") &&
+			  !strstr(result.failure, "tcp_sendmsg"),
+		  "%s", result.failure);
+}
