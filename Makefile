@@ -46,7 +46,9 @@ UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c))
 FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
 PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
-LATCHD_BPF  := $(filter-out $(PROBE_BPF),$(sort $(wildcard bpf/*.bpf.c)))
+# The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
+LATCHD_BPF  := $(wildcard bpf/maps.bpf.c) \
+	       $(filter-out $(PROBE_BPF) bpf/maps.bpf.c,$(sort $(wildcard bpf/*.bpf.c)))
 BPF_HEADERS := $(wildcard bpf/*.h include/*.h) vmlinux/$(ARCH)/vmlinux.h
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

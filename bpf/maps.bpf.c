@@ -10,5 +10,6 @@ struct clock_map latch_clocks SEC(".maps");
 struct drops_map drops SEC(".maps");
 struct counters_map counters SEC(".maps");
 struct events_map events SEC(".maps");
+struct verdicts_map verdicts SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -81,6 +81,18 @@ struct events_map {
 	__uint(max_entries, 1 << 20);
 };
 
+/* Kept with the socket, for its life. */
+struct socket_verdict {
+	__u8 was_latched; /* such a socket never again sends or receives unlatched */
+};
+
+struct verdicts_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_verdict);
+};
+
 extern struct latches_map latches SEC(".maps");
 extern struct sas_map sas SEC(".maps");
 extern struct params_map params SEC(".maps");
@@ -90,6 +102,7 @@ extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
+extern struct verdicts_map verdicts SEC(".maps");
 
 static __always_inline void count(enum latch_counter which)
 {

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The latch database as the programs change it: every step goes through the state machine. */
+#ifndef LATCH_BPF_LATCH_DB_H
+#define LATCH_BPF_LATCH_DB_H
+
+#include "maps.h"
+
+#include "latch_fsm.h"
+
+static __always_inline void restamp(void)
+{
+	struct latch_clock *clock = clock_get();
+
+	if (clock)
+		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+}
+
+static __always_inline __u32 next_generation(void)
+{
+	struct latch_clock *clock = clock_get();
+
+	return clock ? (__u32)__sync_fetch_and_add(&clock->generation, 1) + 1 : 0;
+}
+
+static __always_inline void latch_event(enum latch_event_type type, const struct latch_flow *flow,
+					__u64 id, union latch_word word,
+					enum latch_direction direction)
+{
+	struct latch_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(LATCH_COUNTER_EVENTS_LOST);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_boot_ns();
+	event->type = type;
+	event->flow = *flow;
+	event->latch_id = id;
+	event->word = word;
+	event->direction = direction;
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* Born ESTABLISHED under params; non-zero if there is no room or somebody was quicker. */
+static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
+					enum latch_direction direction, enum latch_owner owner)
+{
+	struct latch_position none = {}, born;
+	struct latch_clock *clock = clock_get();
+	struct latch latch = {};
+	int err;
+
+	if (!clock ||
+	    latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
+		return -1;
+	latch.word.state = born.state;
+	latch.word.reasons = born.reasons;
+	latch.word.params = params;
+	latch.word.generation = next_generation();
+	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
+	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
+	latch.direction = direction;
+	latch.owner = owner;
+	err = bpf_map_update_elem(&latches, flow, &latch, BPF_NOEXIST);
+	if (err) {
+		count(LATCH_COUNTER_LATCHES_FULL);
+		return err;
+	}
+	count(LATCH_COUNTER_LATCHES_BORN);
+	restamp();
+	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction);
+	return 0;
+}
+
+/* One compare-and-swap: state and reasons and generation together, or not at all. */
+static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
+							    enum latch_trigger trigger,
+							    __u8 reasons, union latch_word *after)
+{
+	union latch_word was, is;
+	struct latch_position now, next;
+	enum latch_outcome outcome;
+
+	was.raw = *(volatile __u64 *)&latch->word.raw;
+	is = was;
+	*after = was;
+	if (latch->id != id)
+		return LATCH_CONTROL_NOT_FOUND;
+	now.state = was.state;
+	now.reasons = was.reasons;
+	outcome = latch_fsm_step(now, trigger, reasons, &next);
+	if (outcome == LATCH_OUTCOME_REFUSED)
+		return LATCH_CONTROL_REFUSED;
+	if (outcome == LATCH_OUTCOME_KEPT)
+		return LATCH_CONTROL_UNCHANGED;
+	is.state = next.state;
+	is.reasons = next.reasons;
+	is.generation = next_generation();
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
+		return LATCH_CONTROL_AGAIN;
+	latch->changed = bpf_ktime_get_boot_ns();
+	restamp();
+	*after = is;
+	return LATCH_CONTROL_DONE;
+}
+
+/* Through CLOSED, and gone. */
+static __always_inline void latch_release(const struct latch_flow *flow, struct latch *latch)
+{
+	union latch_word after;
+	__u64 id = latch->id;
+	enum latch_direction direction = latch->direction;
+
+	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+	if (bpf_map_delete_elem(&latches, flow))
+		return;
+	restamp();
+	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction);
+}
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which flow a packet belongs to, and which SA carried it. */
+#ifndef LATCH_BPF_PACKET_H
+#define LATCH_BPF_PACKET_H
+
+#include "maps.h"
+
+#define IPPROTO_TCP_NUMBER 6
+#define IPPROTO_UDP_NUMBER 17
+#define IPPROTO_ESP_NUMBER 50
+#define IPPROTO_AH_NUMBER 51
+#define IPV6_EXTENSIONS_MAX 6
+
+enum packet_cover {
+	PACKET_PLAIN,
+	PACKET_PROTECTED, /* by the one SA that the key names */
+	PACKET_NESTED,
+	PACKET_MALFORMED,
+};
+
+struct ip_headers {
+	__u8 family;
+	__u8 protocol;
+	__u8 source[16];
+	__u8 destination[16];
+	__u32 payload; /* offset of what protocol names */
+};
+
+static __always_inline int ipv4_headers(struct __sk_buff *skb, struct ip_headers *ip)
+{
+	struct iphdr header;
+
+	if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
+		return -1;
+	ip->family = AF_INET;
+	ip->protocol = header.protocol;
+	__builtin_memcpy(ip->source, &header.saddr, 4);
+	__builtin_memcpy(ip->destination, &header.daddr, 4);
+	ip->payload = header.ihl * 4;
+	return 0;
+}
+
+static __always_inline int ipv6_headers(struct __sk_buff *skb, struct ip_headers *ip)
+{
+	struct ipv6hdr header;
+	__u8 extension[2];
+
+	if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
+		return -1;
+	ip->family = AF_INET6;
+	ip->protocol = header.nexthdr;
+	__builtin_memcpy(ip->source, &header.saddr, 16);
+	__builtin_memcpy(ip->destination, &header.daddr, 16);
+	ip->payload = sizeof(header);
+	/* Hop-by-hop, routing, destination options: 8-byte units after the first. */
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		if (ip->protocol != 0 && ip->protocol != 43 && ip->protocol != 60)
+			return 0;
+		if (bpf_skb_load_bytes(skb, ip->payload, extension, sizeof(extension)))
+			return -1;
+		ip->protocol = extension[0];
+		ip->payload += (extension[1] + 1) * 8;
+	}
+	return -1;
+}
+
+static __always_inline int packet_headers(struct __sk_buff *skb, struct ip_headers *ip)
+{
+	__builtin_memset(ip, 0, sizeof(*ip));
+	return skb->protocol == bpf_htons(0x0800) ? ipv4_headers(skb, ip) : ipv6_headers(skb, ip);
+}
+
+/* An outgoing packet shows its SA in its outer header: egress runs behind XFRM. */
+static __always_inline enum packet_cover packet_egress_sa(struct __sk_buff *skb, __u64 netns,
+							  const struct ip_headers *ip,
+							  struct latch_sa_key *sa)
+{
+	__u32 spi_at = ip->payload;
+	__be32 spi;
+
+	__builtin_memset(sa, 0, sizeof(*sa));
+	sa->protocol = ip->protocol;
+	if (ip->protocol == IPPROTO_TCP_NUMBER)
+		return PACKET_PLAIN;
+	if (ip->protocol == IPPROTO_AH_NUMBER) {
+		spi_at += 4;
+	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
+		/* A TCP socket's packet inside UDP is ESP (RFC 3948), or a tunnel we know nothing of. */
+		spi_at += sizeof(struct udphdr);
+		sa->protocol = IPPROTO_ESP_NUMBER;
+	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
+		return PACKET_PLAIN;
+	}
+	if (bpf_skb_load_bytes(skb, spi_at, &spi, sizeof(spi)))
+		return PACKET_MALFORMED;
+	sa->netns = netns;
+	sa->family = ip->family;
+	__builtin_memcpy(sa->daddr, ip->destination, 16);
+	sa->spi = bpf_ntohl(spi);
+	return PACKET_PROTECTED;
+}
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
+
+/* An incoming packet has been through XFRM; its sec_path remembers by which SAs. */
+static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
+							   struct latch_sa_key *sa)
+{
+	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
+	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
+	struct xfrm_state *x;
+	struct sec_path *path;
+	struct skb_ext *extensions;
+	__u8 offset = 0;
+	__u64 length;
+
+	__builtin_memset(sa, 0, sizeof(*sa));
+	if (!(BPF_CORE_READ(skb, active_extensions) & (1 << slot)))
+		return PACKET_PLAIN;
+	extensions = BPF_CORE_READ(skb, extensions);
+	bpf_probe_read_kernel(&offset, sizeof(offset),
+			      (void *)extensions + bpf_core_field_offset(struct skb_ext, offset) +
+				      slot);
+	path = (void *)extensions + (__u32)offset * 8; /* skb_ext offsets count 8-byte chunks */
+	/* Its width changed between kernels, so a fixed-size read would be wrong on one of them. */
+	length = BPF_CORE_READ_BITFIELD_PROBED(path, len);
+	if (!length)
+		return PACKET_PLAIN;
+	if (length != 1)
+		return PACKET_NESTED;
+	x = BPF_CORE_READ(path, xvec[0]);
+	if (!x)
+		return PACKET_MALFORMED;
+	sa->netns = netns;
+	sa->family = BPF_CORE_READ(x, props.family);
+	if (sa->family == AF_INET)
+		BPF_CORE_READ_INTO((__be32 *)sa->daddr, x, id.daddr.a4);
+	else
+		BPF_CORE_READ_INTO((__be32(*)[4])sa->daddr, x, id.daddr.a6);
+	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
+	sa->protocol = BPF_CORE_READ(x, id.proto);
+	return PACKET_PROTECTED;
+}
+
+static __always_inline int address_is_mapped(const __u32 a[4])
+{
+	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
+}
+
+/* An IPv6 socket that talks IPv4 is an IPv4 flow: its packets are. */
+static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
+					   struct latch_flow *flow)
+{
+	__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+	__u32 remote[4] = {sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3]};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = IPPROTO_TCP_NUMBER;
+	flow->local_port = sk->src_port;
+	flow->remote_port = bpf_ntohs(sk->dst_port);
+	flow->family = sk->family;
+	if (sk->family == AF_INET6 && address_is_mapped(remote)) {
+		flow->family = AF_INET;
+		__builtin_memcpy(flow->local_addr, &local[3], 4);
+		__builtin_memcpy(flow->remote_addr, &remote[3], 4);
+	} else if (sk->family == AF_INET6) {
+		__builtin_memcpy(flow->local_addr, local, 16);
+		__builtin_memcpy(flow->remote_addr, remote, 16);
+	} else {
+		__u32 local4 = sk->src_ip4, remote4 = sk->dst_ip4;
+
+		__builtin_memcpy(flow->local_addr, &local4, 4);
+		__builtin_memcpy(flow->remote_addr, &remote4, 4);
+	}
+}
+
+/* For a listener, which has no peer: the tuple is the packet's. */
+static __always_inline int flow_of_ingress(struct __sk_buff *skb, const struct ip_headers *ip,
+					   __u64 netns, struct latch_flow *flow, __u8 *tcp_flags)
+{
+	struct tcphdr tcp;
+
+	if (ip->protocol != IPPROTO_TCP_NUMBER ||
+	    bpf_skb_load_bytes(skb, ip->payload, &tcp, sizeof(tcp)))
+		return -1;
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->family = ip->family;
+	flow->protocol = IPPROTO_TCP_NUMBER;
+	__builtin_memcpy(flow->local_addr, ip->destination, 16);
+	__builtin_memcpy(flow->remote_addr, ip->source, 16);
+	flow->local_port = bpf_ntohs(tcp.dest);
+	flow->remote_port = bpf_ntohs(tcp.source);
+	*tcp_flags = (tcp.syn ? 1 : 0) | (tcp.ack ? 2 : 0);
+	return 0;
+}
+
+#endif
