@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The control socket as a file: who may reach it, and who is at the other end. */
+#ifndef LATCHD_CONTROL_SOCKET_H
+#define LATCHD_CONTROL_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define CONTROL_DEFAULT_DIRECTORY "/run/latchd"
+
+struct control_socket {
+	int fd; /* listening, non-blocking; -1 = closed */
+	char path[108];
+	bool has_group;
+	gid_t group;
+	dev_t device; /* of the file, so that a successor's is never removed */
+	ino_t inode;
+};
+
+/*
+ * Listens at path, for root and the members of group ("" = root only). A
+ * missing directory is made; that one and the default one become 0750
+ * root:group. A socket file on which nobody answers is replaced. 0, or a
+ * negative errno and one line in failure.
+ */
+int control_socket_open(struct control_socket *socket, const char *path, const char *group,
+			char *failure, size_t failure_size);
+void control_socket_close(struct control_socket *socket);
+
+/* By the credentials the peer had when it connected: the file's mode may have been loosened. */
+bool control_socket_peer_allowed(const struct control_socket *socket, int peer_fd);
+
+#endif
