@@ -11,6 +11,8 @@
 #define GATE_DROP 0
 #define GATE_PASS 1
 
+#define PENDING_LIMIT_DEFAULT 5000000000ull
+
 #define TCP_FLAG_SYN 1
 #define TCP_FLAG_ACK 2
 
@@ -93,7 +95,9 @@ static __always_inline int pass_pending(struct passage *p, __u64 installed)
 	__u32 key = 0;
 	struct latch_settings *s = bpf_map_lookup_elem(&settings, &key);
 
-	if (s && bpf_ktime_get_boot_ns() - installed > s->pending_limit) {
+	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
+
+	if (bpf_ktime_get_boot_ns() - installed > limit) {
 		count(LATCH_COUNTER_UNLATCHED_PENDING);
 		return GATE_PASS;
 	}
@@ -165,7 +169,10 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	__u8 tcp_flags = 0;
 	__u64 netns;
 
-	sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+	sk = skb->sk;
+	if (!sk)
+		return GATE_PASS;
+	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->protocol != IPPROTO_TCP_NUMBER)
 		return GATE_PASS;
 	netns = netns_of(sk);
