@@ -4,7 +4,7 @@
  * begin with a mark, at a rate; keeps every byte it sent and received, and
  * what happened when, in files that the tests and the leak oracle read:
  *
- *	DIR/TAG.sent    bytes that the kernel accepted from us
+ *	DIR/TAG.sent    bytes that we handed to the kernel, or are about to
  *	DIR/TAG.recv    bytes that the kernel gave to us
  *	DIR/TAG.events  "TIME WORD DETAIL..." lines
  *	DIR/flows       one line a connection, common to all applications
@@ -314,6 +314,7 @@ static int speak(struct stream *stream)
 	if (stream->pending_len == 0 && !all_said(stream) && now >= stream->next_due) {
 		stream->pending_len = make_line(stream->say, stream->next_line++, stream->pending);
 		stream->pending_off = 0;
+		write_all(stream->sent_fd, stream->pending, stream->pending_len);
 		stream->next_due += 1000 / stream->rate;
 		if (stream->next_due < now)
 			stream->next_due = now;
@@ -324,7 +325,6 @@ static int speak(struct stream *stream)
 		   stream->pending_len - stream->pending_off, MSG_NOSIGNAL);
 	if (len < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	write_all(stream->sent_fd, stream->pending + stream->pending_off, (size_t)len);
 	stream->sent += (unsigned long long)len;
 	stream->pending_off += (size_t)len;
 	if (stream->pending_off == stream->pending_len)

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# Everything a scenario may use. Expects TOP, the checkout.
+
+STARTED=${STARTED:-$EPOCHREALTIME}
+# shellcheck source=tests/vm/lib/common.sh
+. "$TOP/tests/vm/lib/common.sh"
+# shellcheck source=tests/vm/lib/hosts.sh
+. "$TOP/tests/vm/lib/hosts.sh"
+# shellcheck source=tests/vm/lib/apps.sh
+. "$TOP/tests/vm/lib/apps.sh"
+# shellcheck source=tests/vm/lib/watch.sh
+. "$TOP/tests/vm/lib/watch.sh"
+# shellcheck source=tests/vm/lib/latchd.sh
+. "$TOP/tests/vm/lib/latchd.sh"
+# shellcheck source=tests/vm/lib/steps.sh
+. "$TOP/tests/vm/lib/steps.sh"

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# The applications: two ends of a TCP stream of recognisable text.
+#
+# An application has a tag; its files in $APPS are TAG.events, TAG.sent and
+# TAG.recv. Every connection stands in $APPS/flows, where the oracle looks.
+
+# stream TAG HOST TRUE-PEER [OPTION...]: in the background.
+stream() {
+	local tag=$1 host=$2 peer=$3
+
+	shift 3
+	spawn "$host" "$APPS/$tag.pid" "$BUILD_DIR/tests/vm/stream" \
+		--dir "$APPS" --tag "$tag" --host "$host" --peer "$peer" \
+		--local "$(addr "$host")" "$@" 2>>"$APPS/stream.log"
+}
+
+app_pid() {
+	cat "$APPS/$1.pid"
+}
+
+app_event() {
+	file_has "$APPS/$1.events" "$2"
+}
+
+app_done() {
+	app_event "$1" ' end '
+}
+
+# app_value TAG NAME: a number from the application's last report.
+app_value() {
+	sed -n "s/.* end .*$2=\([0-9]*\).*/\1/p" "$APPS/$1.events"
+}
+
+received_bytes() {
+	stat -c %s "$APPS/$1.recv" 2>/dev/null || echo 0
+}
+
+received_at_least() {
+	[ "$(received_bytes "$1")" -ge "$2" ]
+}
+
+# listen_and_connect SERVER CLIENT PORT SERVER-OPTIONS -- CLIENT-OPTIONS
+# The server's tag is SERVER-PORT, the client's CLIENT-PORT.
+listen_and_connect() {
+	local server=$1 client=$2 port=$3 options=()
+
+	shift 3
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
+	stream "$server-$port" "$server" "$client" --local-port "$port" \
+		"${options[@]}"
+	need 30 "the application at $server listens" \
+		app_event "$server-$port" listening
+	stream "$client-$port" "$client" "$server" \
+		--remote "$(addr "$server")" --remote-port "$port" "$@"
+	need 60 "TCP from $client to $server port $port" \
+		app_event "$server-$port" connected
+}
+
+# start_stream [LINES]: W tells C numbered lines, on W's port 7000. Without
+# LINES it never ends by itself.
+start_stream() {
+	listen_and_connect w c 7000 --say W-TELLS-C --rate 20 \
+		--lines "${1:-0}" --expect C-TELLS-W -- --expect W-TELLS-C
+	need 60 "C receives the stream" received_at_least c-7000 200
+	log "TCP stream from W to C is running"
+}
+
+stop_app() {
+	kill -TERM "$(app_pid "$1")" 2>/dev/null || true
+}
+
+# app_failed TAG: its connection ended with an error (events: error stream).
+app_failed() {
+	app_event "$1" ' error stream '
+}
+
+app_error() {
+	sed -n 's/.* error stream //p' "$APPS/$1.events"
+}
+
+# event_time TAG WORD: when it first happened.
+event_time() {
+	awk -v word="$2" '$2 == word { print $1; exit }' "$APPS/$1.events"
+}
+
+# learn_sequence TAG: its next sequence numbers (incoming, outgoing), which a
+# blind attacker would have to guess.
+learn_sequence() {
+	kill -USR1 "$(app_pid "$1")"
+	need 10 "sequence numbers of $1" app_event "$1" ' sequence '
+	sed -n 's/.* sequence //p' "$APPS/$1.events" | tail -n 1
+}
+
+# port_of TAG: the local port of its connection, as registered.
+port_of() {
+	awk -F '\t' -v tag="$1" '$1 == tag { print $5 }' "$APPS/flows"
+}
+
+# forge HOST TAG [OPTION...]: segments from the true peer of TAG's connection
+# to TAG, sent by another host, in the background.
+forge() {
+	local host=$1 tag=$2 flow
+
+	shift 2
+	IFS=$'\t' read -r -a flow < <(awk -F '\t' -v tag="$tag" \
+		'$1 == tag' "$APPS/flows")
+	spawn "$host" "$APPS/forge.pid" "$BUILD_DIR/tests/vm/forge" \
+		--from "${flow[5]}" --from-port "${flow[6]}" \
+		--to "${flow[3]}" --to-port "${flow[4]}" "$@" \
+		>>"$APPS/forge.log" 2>&1
+}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# Words that every part of the VM tests uses. Expects TOP, the checkout.
+
+readonly RUN=${LATCHD_TEST_RUN:-/run/latchd-test}
+readonly BUILD_DIR=${BUILD:-$TOP/build}
+readonly APPS=$RUN/apps
+
+now() {
+	printf '%s' "$EPOCHREALTIME"
+}
+
+# elapsed START: seconds since, with a tenth.
+elapsed() {
+	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
+}
+
+log() {
+	printf '[%7s] %s\n' "$(elapsed "$STARTED")" "$*"
+}
+
+# The detail that stands beside "passed" in the results.
+note() {
+	printf '%s' "$*" >"$RUN/note"
+	log "$*"
+}
+
+fail() {
+	printf '%s' "$*" >"$RUN/failure"
+	log "FAILED: $*"
+	exit 1
+}
+
+# A command failed that nobody looked after.
+unexpected() {
+	[ -e "$RUN/failure" ] || fail "command failed: $1"
+}
+
+skip() {
+	printf '%s' "$*" >"$RUN/skip"
+	log "skipped: $*"
+	exit 0
+}
+
+# wait_until LIMIT COMMAND...: true as soon as the command is, false when
+# LIMIT seconds have passed without that.
+wait_until() {
+	local limit=$1 start=$EPOCHREALTIME
+
+	shift
+	while ! "$@"; do
+		awk -v a="$start" -v b="$EPOCHREALTIME" -v limit="$limit" \
+			'BEGIN { exit !(b - a > limit) }' && return 1
+		sleep 0.1
+	done
+}
+
+# need LIMIT WHAT COMMAND...: the same, and fails the scenario.
+need() {
+	local limit=$1 what=$2
+
+	shift 2
+	wait_until "$limit" "$@" || fail "$what: not within $limit s"
+}
+
+running() {
+	kill -0 "$1" 2>/dev/null
+}
+
+gone() {
+	! running "$1"
+}
+
+file_has() {
+	grep -qs -- "$2" "$1"
+}
+
+# kill_and_wait SIGNAL PID...
+kill_and_wait() {
+	local signal=$1 pid
+
+	shift
+	for pid in "$@"; do
+		kill "-$signal" "$pid" 2>/dev/null || true
+	done
+	for pid in "$@"; do
+		if ! wait_until 10 gone "$pid"; then
+			kill -KILL "$pid" 2>/dev/null || true
+			wait_until 10 gone "$pid" || true
+		fi
+	done
+}

@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# Three hosts on one wire, each a network namespace with its own charon:
+#
+#	W 10.9.0.1 fd09::1      C 10.9.0.2 fd09::2      D (takes C's address)
+#	    |                       |                       |
+#	    +---------------------- br0 --------------------+
+#
+# W accepts any identity that the common CA vouches for (remote id %any), the
+# usual configuration; C and D accept only W.
+
+readonly PKI=$RUN/pki
+declare -A ADDR4=([w]=10.9.0.1 [c]=10.9.0.2 [d]=10.9.0.3)
+declare -A ADDR6=([w]=fd09::1 [c]=fd09::2 [d]=fd09::3)
+declare -A MAC=([w]=02:00:00:09:00:01 [c]=02:00:00:09:00:02
+	[d]=02:00:00:09:00:03)
+
+# What a scenario may choose, as NAME=VALUE arguments of topology.
+set_options() {
+	local option
+
+	FAMILY=4 MODE=transport ENCAP=no DPD=30s CHILD_LIFE=1h
+	PROPOSAL=aes128gcm16-x25519
+	for option in "$@"; do
+		case $option in
+		family=*) FAMILY=${option#*=} ;;
+		mode=*) MODE=${option#*=} ;;
+		encap=*) ENCAP=${option#*=} ;;
+		dpd=*) DPD=${option#*=} ;;
+		life=*) CHILD_LIFE=${option#*=} ;;
+		esp=*) PROPOSAL=${option#*=} ;;
+		*) fail "topology: unknown option $option" ;;
+		esac
+	done
+}
+
+# addr HOST: its address in the family under test; D's is C's.
+addr() {
+	local -n table=ADDR$FAMILY
+	local host=$1
+
+	[ "$host" != d ] || host=c
+	echo "${table[$host]}"
+}
+
+# W as seen from a client, a client as seen from W: both stand at C's address.
+remote_addr() {
+	if [ "$1" = w ]; then addr c; else addr w; fi
+}
+
+in_host() {
+	local host=$1
+
+	shift
+	nsenter "--net=/run/netns/lt-$host" -- "$@"
+}
+
+# spawn HOST PIDFILE COMMAND...: in the background, under its own process id;
+# how it ends is its own affair.
+spawn() {
+	local host=$1 file=$2
+
+	shift 2
+	(
+		trap - ERR
+		exec nsenter "--net=/run/netns/lt-$host" -- "$@"
+	) &
+	echo $! >"$file"
+	disown
+}
+
+# ---- keys: one CA and three certificates, made once per boot
+
+make_certificate() {
+	local host=$1
+
+	pki --gen --type ecdsa --size 256 --outform pem >"$PKI/$host.key"
+	pki --pub --in "$PKI/$host.key" --type ecdsa |
+		pki --issue --cacert "$PKI/ca.pem" --cakey "$PKI/ca.key" \
+			--type pub --dn "C=XX, O=Latch, CN=$host.example" \
+			--san "$host.example" --lifetime 30 --outform pem \
+			>"$PKI/$host.pem"
+}
+
+make_pki() {
+	local host
+
+	[ ! -e "$PKI/complete" ] || return 0
+	mkdir -p "$PKI"
+	{
+		pki --gen --type ecdsa --size 256 --outform pem >"$PKI/ca.key"
+		pki --self --ca --in "$PKI/ca.key" --type ecdsa --lifetime 30 \
+			--dn "C=XX, O=Latch, CN=Latch test CA" --outform pem \
+			>"$PKI/ca.pem"
+		for host in w c d; do
+			make_certificate $host
+		done
+	} 2>"$RUN/pki.log" || fail "pki failed: $(tail -n 1 "$RUN/pki.log")"
+	touch "$PKI/complete"
+}
+
+# ---- charon's configuration
+
+charon_config() {
+	local host=$1 dir=$RUN/$1
+
+	cat <<-EOF
+		charon-systemd {
+		  load_modular = no
+		  load = random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey \
+		constraints kernel-netlink socket-default vici
+		  install_routes = no
+		  install_virtual_ip = no
+		  make_before_break = yes
+		  delete_rekeyed_delay = 2
+		  retransmit_timeout = 2.0
+		  retransmit_base = 1.0
+		  retransmit_tries = 3
+		  plugins {
+		    vici {
+		      socket = unix://$RUN/$host.vici
+		    }
+		  }
+		  filelog {
+		    log {
+		      path = $dir/charon.log
+		      time_format = %H:%M:%S
+		      time_add_ms = yes
+		      default = 1
+		      knl = 2
+		      chd = 2
+		      flush_line = yes
+		    }
+		  }
+		}
+	EOF
+}
+
+connection_config() {
+	local host=$1 peer=w.example
+
+	[ "$host" != w ] || peer=%any
+	cat <<-EOF
+		connections {
+		  peer {
+		    version = 2
+		    local_addrs = $(addr "$host")
+		    remote_addrs = $(remote_addr "$host")
+		    proposals = aes128-sha256-x25519
+		    mobike = no
+		    encap = $ENCAP
+		    dpd_delay = $DPD
+		    rekey_time = 4h
+		    unique = no
+		    local {
+		      auth = pubkey
+		      certs = $host.pem
+		      id = $host.example
+		    }
+		    remote {
+		      auth = pubkey
+		      cacerts = ca.pem
+		      id = $peer
+		    }
+		    children {
+		      flow {
+		        mode = $MODE
+		        start_action = trap
+		        dpd_action = clear
+		        rekey_time = $CHILD_LIFE
+		        rand_time = 0s
+		        esp_proposals = $PROPOSAL
+		      }
+		    }
+		  }
+		}
+	EOF
+}
+
+configure_host() {
+	local host=$1 dir=$RUN/$1
+
+	mkdir -p "$dir/swanctl"/{x509,x509ca,private}
+	cp "$PKI/ca.pem" "$dir/swanctl/x509ca/"
+	cp "$PKI/$host.pem" "$dir/swanctl/x509/"
+	cp "$PKI/$host.key" "$dir/swanctl/private/"
+	charon_config "$host" >"$dir/strongswan.conf"
+	connection_config "$host" >"$dir/swanctl/swanctl.conf"
+}
+
+# ---- namespaces and the wire
+
+add_namespace() {
+	ip netns add "lt-$1"
+	ip -n "lt-$1" link set lo up
+	in_host "$1" sysctl -q -w net.ipv6.conf.all.accept_dad=0 \
+		net.ipv6.conf.default.accept_dad=0
+}
+
+add_host() {
+	local host=$1
+
+	add_namespace "$host"
+	ip link add eth0 netns "lt-$host" address "${MAC[$host]}" type veth \
+		peer name "$host" netns lt-net
+	ip -n lt-net link set dev "$host" master br0 up
+	ip -n "lt-$host" link set eth0 up
+}
+
+give_address() {
+	local host=$1 whose=$2
+
+	ip -n "lt-$host" addr add "${ADDR4[$whose]}/24" dev eth0
+	ip -n "lt-$host" addr add "${ADDR6[$whose]}/64" dev eth0 nodad
+}
+
+# topology [OPTION=VALUE...]: the wire and the three hosts, no charon yet.
+topology() {
+	local host
+
+	set_options "$@"
+	mkdir -p "$APPS"
+	make_pki
+	log "keys and certificates are ready"
+	add_namespace net
+	ip -n lt-net link add br0 type bridge mcast_snooping 0
+	ip -n lt-net link set br0 up
+	for host in w c d; do
+		add_host $host
+		configure_host $host
+	done
+	give_address w w
+	give_address c c
+	log "namespaces are ready"
+	start_watching
+	log "topology: IPv$FAMILY, $MODE mode, ESP-in-UDP forced: $ENCAP"
+}
+
+# ---- charon
+
+start_charon() {
+	local host=$1
+
+	spawn "$host" "$RUN/$host/charon.pid" \
+		env "STRONGSWAN_CONF=$RUN/$host/strongswan.conf" \
+		"SWANCTL_DIR=$RUN/$host/swanctl" \
+		charon-systemd >"$RUN/$host/charon.out" 2>&1
+}
+
+# swan HOST COMMAND [ARGUMENT...]: swanctl at that host.
+swan() {
+	local host=$1 command=$2
+
+	shift 2
+	in_host "$host" env "STRONGSWAN_CONF=$RUN/$host/strongswan.conf" \
+		"SWANCTL_DIR=$RUN/$host/swanctl" swanctl "$command" \
+		--uri "unix://$RUN/$host.vici" "$@"
+}
+
+load_connections() {
+	local host=$1
+
+	need 60 "charon at $host listens" [ -S "$RUN/$host.vici" ]
+	swan "$host" --load-all >"$RUN/$host/load.log" 2>&1 ||
+		fail "swanctl --load-all at $host failed; see $host/load.log"
+}
+
+# host_up HOST...: charons start side by side.
+host_up() {
+	local host
+
+	for host in "$@"; do
+		start_charon "$host"
+	done
+	for host in "$@"; do
+		load_connections "$host"
+	done
+	log "charon runs at: $*"
+}
+
+charon_pid() {
+	cat "$RUN/$1/charon.pid"
+}
+
+# host_down HOST: it vanishes in mid-sentence: no DELETE, no FIN, no RST.
+host_down() {
+	ip -n lt-net link set dev "$1" down
+	kill_and_wait KILL "$(charon_pid "$1")"
+	log "$1 has vanished"
+}
+
+# charon_stop HOST: orderly, with a DELETE to its peers.
+charon_stop() {
+	kill_and_wait TERM "$(charon_pid "$1")"
+}
+
+# take_address IMPOSTOR VICTIM: and its neighbours must forget the old one.
+take_address() {
+	give_address "$1" "$2"
+	ip -n lt-w neigh flush dev eth0
+	log "$1 has taken the address of $2"
+}
+
+# ---- IKE
+
+initiate() {
+	swan "$1" --initiate --child flow --timeout 60 \
+		>>"$RUN/$1/initiate.log" 2>&1
+}
+
+must_initiate() {
+	initiate "$1" || fail "IKE at $1 failed; see $1/initiate.log"
+	log "$1 has an IKE_SA and a CHILD_SA with its peer"
+}
+
+rekey_child() {
+	swan "$1" --rekey --child flow >>"$RUN/$1/rekey.log" 2>&1
+}
+
+rekey_ike() {
+	swan "$1" --rekey --ike peer >>"$RUN/$1/rekey.log" 2>&1
+}
+
+reauthenticate() {
+	swan "$1" --rekey --ike peer --reauth >>"$RUN/$1/rekey.log" 2>&1
+}
+
+# children HOST PEER: CHILD_SAs that HOST's charon has with an identity.
+children() {
+	swan "$1" --list-sas --raw 2>/dev/null |
+		grep -F "remote-id=$2" | grep -o 'state=INSTALLED' | wc -l
+}
+
+has_no_children() {
+	[ "$(children "$1" "$2")" = 0 ]
+}
+
+# kernel_sas HOST: inbound and outbound ESP SAs in its kernel.
+kernel_sas() {
+	ip -n "lt-$1" -o xfrm state list | grep -c 'proto esp' || true
+}
+
+sas_at_least() {
+	[ "$(kernel_sas "$1")" -ge "$2" ]
+}
+
+flush_policies() {
+	ip -n "lt-$1" xfrm policy flush
+	log "the IPsec policies of $1 are flushed"
+}
+
+# ---- the end
+
+host_processes() {
+	local host
+
+	for host in w c d net; do
+		ip netns pids "lt-$host" 2>/dev/null || true
+	done
+}
+
+# Everything that topology made, whatever state it is in.
+tear_down() {
+	local host pids
+
+	mapfile -t pids < <(host_processes)
+	[ ${#pids[@]} = 0 ] || kill_and_wait KILL "${pids[@]}"
+	for host in w c d net; do
+		[ ! -e "/run/netns/lt-$host" ] || ip netns del "lt-$host"
+	done
+}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# The captures that the leak oracle reads. Started by topology, stopped by the
+# harness: no scenario can forget them.
+#
+#	wire-HOST.pcap   every frame on the host's cable
+#	clear-HOST.pcap  every packet that the host decrypted (it has a secpath),
+#	                 transport and tunnel mode, before any filter or socket
+
+readonly NFLOG_GROUP=5
+
+watch_decrypted() {
+	in_host "$1" nft -f - <<-EOF
+		table inet oracle {
+			chain decrypted {
+				type filter hook prerouting priority raw
+				meta secpath exists log group $NFLOG_GROUP
+			}
+		}
+	EOF
+}
+
+start_capture() {
+	local host=$1 name=$2
+
+	shift 2
+	spawn "$host" "$RUN/$name.watch" tcpdump -Z root -U -n -s 0 \
+		-w "$RUN/$name.pcap" "$@" 2>"$RUN/$name.tcpdump"
+}
+
+start_watching() {
+	local host log
+
+	for host in w c d; do
+		watch_decrypted $host
+		start_capture net wire-$host -i $host
+		start_capture $host clear-$host -i "nflog:$NFLOG_GROUP"
+	done
+	for log in "$RUN"/*.tcpdump; do
+		need 60 "capture $(basename "$log")" file_has "$log" listening
+	done
+}
+
+stop_watching() {
+	local file pids=()
+
+	for file in "$RUN"/*.watch; do
+		[ -e "$file" ] || continue
+		pids+=("$(cat "$file")")
+		rm "$file"
+	done
+	[ ${#pids[@]} = 0 ] || kill_and_wait TERM "${pids[@]}"
+}
+
+# decrypted_text HOST: printable text of the packets it decrypted so far.
+decrypted_text() {
+	strings -n 6 "$RUN/clear-$1.pcap" 2>/dev/null || true
+}
+
+decrypted() {
+	decrypted_text "$1" | grep -q -- "$2"
+}
