@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchctl/client.h"
+
+#include <errno.h>
+#include <json-c/json.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include "common/cleanup.h"
+#include "common/text.h"
+#include "latchctl/view.h"
+
+#define CLIENT_TIMEOUT_S    30
+#define CLIENT_CHUNK	    65536
+#define CLIENT_DOCUMENT_MAX (512U << 20)
+
+static enum ctl_exit fail_connect(const char *path, int error)
+{
+	if (error == EACCES || error == EPERM)
+		return ctl_fail(CTL_EXIT_NOT_PERMITTED,
+				"not permitted to talk to latchd at %s; run as root, or join the "
+				"group set in [control] of latchd.conf",
+				path);
+	return ctl_fail(CTL_EXIT_UNREACHABLE,
+			"cannot reach latchd at %s: %s; is it running? systemctl start latchd",
+			path, strerror(error));
+}
+
+enum ctl_exit client_ask(const struct ctl_options *options, const char *request, FILE **ret_stream)
+{
+	const struct timeval timeout = {.tv_sec = CLIENT_TIMEOUT_S};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	auto_close int fd = -1;
+	char line[64];
+	int length;
+
+	if (text_copy(address.sun_path, sizeof(address.sun_path), options->socket) < 0)
+		return ctl_fail(CTL_EXIT_USAGE, "--socket %s: path is too long; at most %zu bytes",
+				options->socket, sizeof(address.sun_path) - 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return ctl_fail(CTL_EXIT_FAILED, "cannot make a socket: %m; check the limits");
+	/* Not for a monitor's answer, which may be silent for long. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (strcmp(request, "monitor"))
+		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
+		return fail_connect(options->socket, errno);
+	length = snprintf(line, sizeof(line), "%s\n", request);
+	/* A daemon that turned us away has closed its end, but left the reason to be read. */
+	if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length && errno != EPIPE)
+		return fail_connect(options->socket, errno);
+	*ret_stream = fdopen(fd, "r");
+	if (!*ret_stream)
+		return ctl_fail(CTL_EXIT_FAILED, "cannot read from latchd: %m; free some memory");
+	take_fd(&fd);
+	return CTL_EXIT_OK;
+}
+
+/* All that comes until the end; NULL and errno when it does not come. */
+static char *read_all(FILE *stream, size_t *ret_length)
+{
+	char *text = NULL, *more;
+	size_t length = 0, taken;
+
+	do {
+		more = length < CLIENT_DOCUMENT_MAX ? realloc(text, length + CLIENT_CHUNK + 1)
+						    : NULL;
+		if (!more) {
+			free(text);
+			errno = ENOMEM;
+			return NULL;
+		}
+		text = more;
+		taken = fread(text + length, 1, CLIENT_CHUNK, stream);
+		length += taken;
+	} while (taken);
+	if (ferror(stream)) {
+		free(text);
+		return NULL;
+	}
+	text[length] = '\0';
+	*ret_length = length;
+	return text;
+}
+
+bool client_told_error(struct json_object *answer, enum ctl_exit *ret_code)
+{
+	const char *error = view_text(answer, "error"), *code = view_text(answer, "code");
+
+	if (!error)
+		return false;
+	*ret_code =
+		code && !strcmp(code, "not-permitted") ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_FAILED;
+	ctl_fail(*ret_code, "latchd says: %s", error);
+	return true;
+}
+
+static enum ctl_exit discard(FILE *out, const struct ctl_options *options, ctl_render_fn render,
+			     struct json_object *document)
+{
+	auto_fclose FILE *nowhere = fopen("/dev/null", "we");
+
+	return render(nowhere ? nowhere : out, options, document);
+}
+
+static enum ctl_exit show(const struct ctl_options *options, const char *request,
+			  ctl_render_fn render, const char *text, size_t length)
+{
+	struct json_object *document = json_tokener_parse(text);
+	enum ctl_exit code;
+
+	if (!document || !length || text[length - 1] != '\n') {
+		code = ctl_fail(CTL_EXIT_UNREACHABLE,
+				"%s: the answer was cut short; look at latchd's log: "
+				"journalctl -u latchd",
+				request);
+	} else if (client_told_error(document, &code)) {
+		/* told */
+	} else if (options->json) {
+		fwrite(text, 1, length, stdout);
+		code = discard(stdout, options, render, document);
+	} else if (view_number(document, "schema") != CTL_SCHEMA) {
+		code = ctl_fail(CTL_EXIT_FAILED,
+				"%s: latchd answers in schema %s, this latchctl knows %d; use the "
+				"latchctl of latchd's version, or --json",
+				request, view_text_or(document, "schema", "?"), CTL_SCHEMA);
+	} else {
+		code = render(stdout, options, document);
+	}
+	json_object_put(document);
+	return code;
+}
+
+enum ctl_exit client_show(const struct ctl_options *options, const char *request,
+			  ctl_render_fn render)
+{
+	auto_fclose FILE *stream = NULL;
+	auto_free char *text = NULL;
+	enum ctl_exit code;
+	size_t length;
+
+	code = client_ask(options, request, &stream);
+	if (code != CTL_EXIT_OK)
+		return code;
+	text = read_all(stream, &length);
+	if (!text)
+		return ctl_fail(CTL_EXIT_UNREACHABLE,
+				"%s: no answer from latchd: %s; look at its log: "
+				"journalctl -u latchd",
+				request, errno == EAGAIN ? "it took too long" : strerror(errno));
+	return show(options, request, render, text, length);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the verbs share: options and exit codes, both described in latchctl(8). */
+#ifndef LATCHCTL_LATCHCTL_H
+#define LATCHCTL_LATCHCTL_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#define CTL_DEFAULT_SOCKET "/run/latchd/latchd.sock"
+#define CTL_SCHEMA	   1
+
+enum ctl_exit {
+	CTL_EXIT_OK = 0,
+	CTL_EXIT_FAILED = 1, /* of status: enforcement is off */
+	CTL_EXIT_USAGE = 2,
+	CTL_EXIT_UNREACHABLE = 4,
+	CTL_EXIT_NOT_PERMITTED = 5,
+};
+
+struct ctl_options {
+	const char *socket;
+	bool json;
+	bool colour;
+	bool yes;	    /* purge without a question */
+	unsigned int width; /* columns of the terminal; 0 = not one, do not fit */
+};
+
+struct json_object;
+
+enum ctl_exit ctl_status(const struct ctl_options *options);
+enum ctl_exit ctl_list(const struct ctl_options *options);
+enum ctl_exit ctl_sa(const struct ctl_options *options);
+enum ctl_exit ctl_monitor(const struct ctl_options *options);
+enum ctl_exit ctl_purge(const struct ctl_options *options);
+enum ctl_exit ctl_version(const struct ctl_options *options);
+
+/* The daemon's documents for people. Anything in them may be missing. */
+enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
+				struct json_object *document);
+enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
+			      struct json_object *document);
+enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
+			    struct json_object *document);
+/* One event, one line. */
+void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_object *event);
+
+/* "latchctl: ..." on stderr, made safe; returns code. */
+enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "latchctl/client.h"
+#include "latchctl/table.h"
+#include "latchctl/view.h"
+
+static const struct table_column columns[] = {
+	{"ID", 0, 0},	  {"STATE", 0, 0}, {"DIR", 0, 2},   {"LOCAL", 0, 0},
+	{"REMOTE", 0, 0}, {"PROTO", 0, 3}, {"PEER", 12, 0}, {"SA OUT/IN", 0, 5},
+	{"SINCE", 0, 4},  {"DROPS", 0, 0}, {"NETNS", 0, 6}, {"REASONS", 10, 1},
+};
+
+#define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
+
+static enum style state_style(const char *state)
+{
+	if (!strcmp(state, "established"))
+		return STYLE_GOOD;
+	if (!strcmp(state, "broken"))
+		return STYLE_BAD;
+	return STYLE_PLAIN;
+}
+
+static void add_latch(struct table *table, struct json_object *latch)
+{
+	char endpoint[VIEW_ENDPOINT_MAX], spis[64], age[64], reasons[256];
+	const char *state = view_text_or(latch, "state", "?");
+
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "id", "?"));
+	table_add(table, state_style(state), state);
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "direction", "-"));
+	view_endpoint(endpoint, latch, "local");
+	table_add(table, STYLE_PLAIN, endpoint);
+	view_endpoint(endpoint, latch, "remote");
+	table_add(table, STYLE_PLAIN, endpoint);
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "proto", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "peer.id", "-"));
+	snprintf(spis, sizeof(spis), "%.20s/%.20s", view_text_or(latch, "sa.out", "-"),
+		 view_text_or(latch, "sa.in", "-"));
+	table_add(table, STYLE_PLAIN, spis);
+	view_age(age, sizeof(age), view_text_or(latch, "since", "-"));
+	table_add(table, STYLE_PLAIN, age);
+	table_add(table, view_number(latch, "drops") ? STYLE_WARN : STYLE_PLAIN,
+		  view_text_or(latch, "drops", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "netns", "-"));
+	view_joined(reasons, sizeof(reasons), latch, "reasons", "-");
+	table_add(table, STYLE_PLAIN, reasons);
+}
+
+enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
+			      struct json_object *document)
+{
+	size_t count = view_count(document, "latches"), i;
+	struct table table;
+	int err;
+
+	table_begin(&table, columns, COLUMN_COUNT);
+	for (i = 0; i < count; i++)
+		add_latch(&table, view_element(document, "latches", i));
+	err = table_print(&table, out, options->width, options->colour);
+	table_end(&table);
+	return err ? ctl_fail(CTL_EXIT_FAILED, "list: out of memory; use --json") : CTL_EXIT_OK;
+}
+
+enum ctl_exit ctl_list(const struct ctl_options *options)
+{
+	return client_show(options, "list", ctl_render_list);
+}

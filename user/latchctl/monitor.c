@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/text.h"
+#include "latchctl/client.h"
+#include "latchctl/style.h"
+#include "latchctl/view.h"
+
+#define WORD_WIDTH   8
+#define DETAIL_WIDTH 12
+
+/* These have their own place in the line. */
+static const char *const placed[] = {
+	"time",	     "event",  "proto",	  "local", "remote",
+	"direction", "reason", "reasons", "want",  "got",
+};
+
+static bool is_placed(const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(placed) / sizeof(placed[0]); i++)
+		if (!strcmp(key, placed[i]))
+			return true;
+	return false;
+}
+
+static bool is_bare(const char *text)
+{
+	return text[0] && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				       "0123456789._:/+,-[]") == strlen(text);
+}
+
+/* Quoted unless it could not be mistaken, so that an id cannot pretend to be more of the line. */
+static void print_text(FILE *out, const char *text)
+{
+	char one[2] = "";
+
+	if (is_bare(text)) {
+		fputs(text, out);
+		return;
+	}
+	fputc('"', out);
+	while (*text) {
+		size_t plain = strcspn(text, "\"\\");
+		auto_free char *part = strndup(text, plain);
+
+		if (part)
+			view_print(out, part);
+		text += plain;
+		if (*text) {
+			one[0] = *text++;
+			fprintf(out, "\\%s", one);
+		}
+	}
+	fputc('"', out);
+}
+
+static void print_key(FILE *out, const char *prefix, const char *key)
+{
+	fputc(' ', out);
+	if (prefix) {
+		view_print(out, prefix);
+		fputc('.', out);
+	}
+	view_print(out, key);
+	fputc('=', out);
+}
+
+static void print_member(FILE *out, const char *prefix, const char *key, struct json_object *value)
+{
+	if (!value)
+		return;
+	print_key(out, prefix, key);
+	print_text(out, json_object_get_string(value));
+}
+
+/* KEY=ID for {"id",...}, then its other members as KEY.MEMBER. */
+static void print_object(FILE *out, const char *key, struct json_object *object)
+{
+	json_object_object_foreach(object, member, value)
+	{
+		if (!strcmp(member, "id"))
+			print_member(out, NULL, key, value);
+		else
+			print_member(out, key, member, value);
+	}
+}
+
+static void print_list(FILE *out, const char *key, struct json_object *object)
+{
+	char joined[512];
+
+	view_joined(joined, sizeof(joined), object, key, "");
+	if (joined[0]) {
+		print_key(out, NULL, key);
+		print_text(out, joined);
+	}
+}
+
+static void print_value(FILE *out, const char *key, struct json_object *event,
+			struct json_object *value)
+{
+	switch (json_object_get_type(value)) {
+	case json_type_object:
+		print_object(out, key, value);
+		break;
+	case json_type_array:
+		print_list(out, key, event);
+		break;
+	case json_type_null:
+	case json_type_boolean:
+	case json_type_double:
+	case json_type_int:
+	case json_type_string:
+		print_member(out, NULL, key, value);
+		break;
+	}
+}
+
+static void print_named(FILE *out, struct json_object *event, const char *key, enum style style,
+			bool colour)
+{
+	struct json_object *value = view_member(event, key);
+
+	if (!value)
+		return;
+	fputs(style_begin(style, colour), out);
+	print_value(out, key, event, value);
+	fputs(style_end(style, colour), out);
+}
+
+static void print_flow(FILE *out, struct json_object *event)
+{
+	char local[VIEW_ENDPOINT_MAX], remote[VIEW_ENDPOINT_MAX], flow[3 * VIEW_ENDPOINT_MAX];
+	const char *direction = view_text_or(event, "direction", "");
+	const char *arrow = !strcmp(direction, "in")	? "<-"
+			    : !strcmp(direction, "out") ? "->"
+							: "<->";
+
+	if (!view_member(event, "local") && !view_member(event, "remote"))
+		return;
+	view_endpoint(local, event, "local");
+	view_endpoint(remote, event, "remote");
+	snprintf(flow, sizeof(flow), " %.16s %s%s%s", view_text_or(event, "proto", "?"), local,
+		 arrow, remote);
+	view_print(out, flow);
+}
+
+static enum style event_style(const char *event)
+{
+	if (!strcmp(event, "latch-broken") || !strcmp(event, "drop") || !strcmp(event, "lost"))
+		return STYLE_BAD;
+	if (!strcmp(event, "latch-established") || !strcmp(event, "sa-bound") ||
+	    !strcmp(event, "latch-healed"))
+		return STYLE_GOOD;
+	if (!strcmp(event, "sa-pending"))
+		return STYLE_WARN;
+	return STYLE_PLAIN;
+}
+
+/* "latch-broken" as two columns, what it is about and what happened. */
+static void print_event_name(FILE *out, const char *event, bool colour)
+{
+	size_t first = strcspn(event, "-");
+	enum style style = event_style(event);
+	char word[64], detail[64], part[64];
+
+	snprintf(part, sizeof(part), "%.*s", (int)(first < 15 ? first : 15), event);
+	text_escape(word, sizeof(word), part);
+	snprintf(part, sizeof(part), "%.15s", event[first] ? event + first + 1 : "");
+	text_escape(detail, sizeof(detail), part);
+	fprintf(out, " %-*s %s%-*s%s", WORD_WIDTH, word, style_begin(style, colour), DETAIL_WIDTH,
+		detail[0] ? detail : "-", style_end(style, colour));
+}
+
+void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_object *event)
+{
+	view_print(out, view_text_or(event, "time", "-"));
+	print_event_name(out, view_text_or(event, "event", "?"), options->colour);
+	print_flow(out, event);
+	print_named(out, event, "reason", STYLE_PLAIN, options->colour);
+	print_named(out, event, "reasons", STYLE_PLAIN, options->colour);
+	print_named(out, event, "want", STYLE_GOOD, options->colour);
+	print_named(out, event, "got", STYLE_BAD, options->colour);
+	json_object_object_foreach(event, key, value)
+	{
+		if (!is_placed(key))
+			print_value(out, key, event, value);
+	}
+	fputc('\n', out);
+}
+
+/* One line of the stream; another code than OK ends the monitor. */
+static enum ctl_exit show_line(const struct ctl_options *options, const char *line)
+{
+	struct json_object *event = json_tokener_parse(line);
+	enum ctl_exit code = CTL_EXIT_OK;
+
+	if (!json_object_is_type(event, json_type_object))
+		code = ctl_fail(CTL_EXIT_FAILED, "monitor: latchd sent a line that is no event; "
+						 "use the latchctl of latchd's version");
+	else if (client_told_error(event, &code))
+		;
+	else if (options->json)
+		fputs(line, stdout);
+	else
+		ctl_render_event(stdout, options, event);
+	json_object_put(event);
+	if (fflush(stdout))
+		code = ctl_fail(CTL_EXIT_FAILED, "monitor: cannot write: %m; check the output");
+	return code;
+}
+
+enum ctl_exit ctl_monitor(const struct ctl_options *options)
+{
+	auto_fclose FILE *stream = NULL;
+	auto_free char *line = NULL;
+	enum ctl_exit code;
+	size_t size = 0;
+
+	code = client_ask(options, "monitor", &stream);
+	while (code == CTL_EXIT_OK) {
+		if (getline(&line, &size, stream) < 0)
+			return ctl_fail(CTL_EXIT_UNREACHABLE,
+					"monitor: latchd has gone away; "
+					"start it again: systemctl start latchd");
+		code = show_line(options, line);
+	}
+	return code;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <json-c/json.h>
+#include <string.h>
+
+#include "latchctl/client.h"
+#include "latchctl/table.h"
+#include "latchctl/view.h"
+
+static const struct table_column columns[] = {
+	{"SPI", 0, 0},	{"STATE", 0, 0}, {"SRC", 0, 0},	  {"DST", 0, 0},   {"PROTO", 0, 1},
+	{"MODE", 0, 2}, {"PEER", 12, 0}, {"REQID", 0, 3}, {"NETNS", 0, 4},
+};
+
+#define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
+
+static enum style state_style(const char *state)
+{
+	if (!strcmp(state, "bound"))
+		return STYLE_GOOD;
+	if (!strcmp(state, "pending") || !strcmp(state, "orphan"))
+		return STYLE_WARN;
+	return STYLE_PLAIN;
+}
+
+/* Version of the document where peer is {"id","auth"} as well as where it is the id alone. */
+static const char *peer_of(struct json_object *sa)
+{
+	const char *id = view_text(sa, "peer.id");
+
+	return id && id[0] ? id : view_text_or(sa, "peer", "-");
+}
+
+static void add_sa(struct table *table, struct json_object *sa)
+{
+	const char *state = view_text_or(sa, "state", "?");
+
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "spi", "?"));
+	table_add(table, state_style(state), state);
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "src", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "dst", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "proto", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "mode", "-"));
+	table_add(table, STYLE_PLAIN, peer_of(sa));
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "reqid", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(sa, "netns", "-"));
+}
+
+enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
+			    struct json_object *document)
+{
+	size_t count = view_count(document, "sas"), i;
+	struct table table;
+	int err;
+
+	table_begin(&table, columns, COLUMN_COUNT);
+	for (i = 0; i < count; i++)
+		add_sa(&table, view_element(document, "sas", i));
+	err = table_print(&table, out, options->width, options->colour);
+	table_end(&table);
+	return err ? ctl_fail(CTL_EXIT_FAILED, "sa: out of memory; use --json") : CTL_EXIT_OK;
+}
+
+enum ctl_exit ctl_sa(const struct ctl_options *options)
+{
+	return client_show(options, "sa", ctl_render_sa);
+}
