@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A feed's sink that remembers, and writes each call to the trace. */
+#ifndef LATCHD_TESTS_FAKE_RECORDING_SINK_H
+#define LATCHD_TESTS_FAKE_RECORDING_SINK_H
+
+#include <stddef.h>
+
+#include "latchd/feed.h"
+
+#define RECORDED_MAX 256
+
+struct recorded_child {
+	struct feed_child child;
+	char evidence[32];	    /* of a child that came up */
+	enum feed_down_cause cause; /* of one that went down */
+};
+
+/*
+ * Trace lines: "attached PID", "state NAME DETAIL", "up PEER-ID SPI-IN AUTH
+ * EVIDENCE", "down PEER-ID SPI-IN CAUSE", "snapshot begin", "snapshot end".
+ */
+struct recording_sink {
+	struct feed_sink sink;
+	struct recorded_child ups[RECORDED_MAX], downs[RECORDED_MAX];
+	size_t up_count, down_count;
+	int attached_answer; /* 0, or the negative errno to refuse with */
+};
+
+void recording_sink_init(struct recording_sink *recording);
+const struct recorded_child *recorded_up(const struct recording_sink *recording, uint32_t spi_in);
+const struct recorded_child *recorded_down(const struct recording_sink *recording, uint32_t spi_in);
+
+#endif

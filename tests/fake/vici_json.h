@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* vici messages from JSON: objects are sections, arrays lists, strings values. */
+#ifndef LATCHD_TESTS_FAKE_VICI_JSON_H
+#define LATCHD_TESTS_FAKE_VICI_JSON_H
+
+#include <stdio.h>
+
+#include "latchd/feeds/vici_message.h"
+
+/* The message in memory of its own, kept until the process ends. Aborts on JSON that is not a message. */
+struct vici_span vici_from_json(const char *json);
+
+/* Captured events, one a line: time, event's name, message as JSON. */
+struct vici_fixture {
+	FILE *file;
+	char *line;
+	size_t size;
+	const char *event, *json; /* of the line last read */
+};
+
+/* name is a file in tests/unit/fixtures/vici; the tests run from the top of the tree. Aborts without it. */
+void vici_fixture_open(struct vici_fixture *fixture, const char *name);
+/* 1, or 0 at the end. */
+int vici_fixture_next(struct vici_fixture *fixture);
+void vici_fixture_close(struct vici_fixture *fixture);
+
+/* The JSON of the number-th (from 0) event of that name, kept until the process ends. */
+const char *vici_fixture_event(const char *name, const char *event, unsigned int number);
+
+#endif

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/traffic_selector.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+static int parse(const char *text, struct traffic_selector *selector)
+{
+	return traffic_selector_parse(text, strlen(text), selector);
+}
+
+struct accepted {
+	const char *text, *low, *high;
+	uint8_t protocol;
+	uint16_t port_low, port_high;
+};
+
+static const struct accepted accepted[] = {
+	{"10.1.0.0/16", "10.1.0.0", "10.1.255.255", 0, 0, 65535},
+	{"10.9.1.3/32", "10.9.1.3", "10.9.1.3", 0, 0, 65535},
+	{"0.0.0.0/0", "0.0.0.0", "255.255.255.255", 0, 0, 65535},
+	{"10.1.2.3/15", "10.0.0.0", "10.1.255.255", 0, 0, 65535},
+	{"10.1.0.5..10.1.0.9", "10.1.0.5", "10.1.0.9", 0, 0, 65535},
+	{"10.1.0.1/32[6/8081]", "10.1.0.1", "10.1.0.1", 6, 8081, 8081},
+	{"10.1.0.1/32[tcp/8081]", "10.1.0.1", "10.1.0.1", 6, 8081, 8081},
+	{"10.1.0.1/32[udp/1000-2000]", "10.1.0.1", "10.1.0.1", 17, 1000, 2000},
+	{"10.1.0.1/32[sctp]", "10.1.0.1", "10.1.0.1", 132, 0, 65535},
+	{"10.1.0.1/32[253]", "10.1.0.1", "10.1.0.1", 253, 0, 65535},
+	{"10.1.0.1/32[0/80]", "10.1.0.1", "10.1.0.1", 0, 80, 80},
+	{"10.1.0.1/32[tcp/OPAQUE]", "10.1.0.1", "10.1.0.1", 6, 0, 65535},
+	{"10.1.0.1/32[icmp/8]", "10.1.0.1", "10.1.0.1", 1, 0x0800, 0x0800},
+	{"10.1.0.1/32[icmp/3(4)]", "10.1.0.1", "10.1.0.1", 1, 0x0304, 0x0304},
+	{"10.1.0.1/32[icmp/3-3(255)]", "10.1.0.1", "10.1.0.1", 1, 0x0300, 0x03ff},
+	{"fd00::/64", "fd00::", "fd00::ffff:ffff:ffff:ffff", 0, 0, 65535},
+	{"::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 0, 0, 65535},
+	{"fd00::1/128[ipv6-icmp/128(0)-129(255)]", "fd00::1", "fd00::1", 58, 0x8000, 0x81ff},
+	{"fd00::5..fd00::1:0[17/1000-2000]", "fd00::5", "fd00::1:0", 17, 1000, 2000},
+	{"10.1.2.0/23", "10.1.2.0", "10.1.3.255", 0, 0, 65535},
+};
+
+Test(traffic_selector, reads_what_strongswan_prints)
+{
+	struct traffic_selector selector;
+	uint8_t low[16], high[16];
+	size_t i;
+
+	for (i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++) {
+		const struct accepted *row = &accepted[i];
+		int family = strchr(row->low, ':') ? AF_INET6 : AF_INET;
+
+		memset(low, 0, 16);
+		memset(high, 0, 16);
+		cr_assert_eq(inet_pton(family, row->low, low), 1);
+		cr_assert_eq(inet_pton(family, row->high, high), 1);
+		cr_assert_eq(parse(row->text, &selector), 0, "%s", row->text);
+		cr_expect_eq(selector.family, family, "%s", row->text);
+		cr_expect_eq(selector.protocol, row->protocol, "%s", row->text);
+		cr_expect_eq(selector.port_low, row->port_low, "%s", row->text);
+		cr_expect_eq(selector.port_high, row->port_high, "%s", row->text);
+		cr_expect(!memcmp(selector.low, low, 16), "%s", row->text);
+		cr_expect(!memcmp(selector.high, high, 16), "%s", row->text);
+	}
+}
+
+static const char *const refused[] = {
+	"",
+	"dynamic",
+	"dynamic[tcp/80]",
+	"[6/80]",
+	"10.1.0.0",
+	"10.1.0.0/",
+	"10.1.0.0/33",
+	"10.1.0.0/016",
+	"10.1.0.0/-1",
+	"10.1.0.0/ 8",
+	"10.1.0.0/8 ",
+	" 10.1.0.0/8",
+	"10.1.0/8",
+	"10.1.0.256/8",
+	"010.1.0.0/8",
+	"10.1.0.0/8/8",
+	"10.1.0.9..10.1.0.5",
+	"10.1.0.5..fd00::1",
+	"10.1.0.5..",
+	"..10.1.0.5",
+	"10.1.0.5..10.1.0.9/32",
+	"fd00::/129",
+	"fd00::1%eth0/128",
+	"fd00:::/64",
+	"10.1.0.0/8[",
+	"10.1.0.0/8[]",
+	"10.1.0.0/8]",
+	"10.1.0.0/8[tcp",
+	"10.1.0.0/8[tcp/]",
+	"10.1.0.0/8[tcp/80]x",
+	"10.1.0.0/8[tcp/80][udp/80]",
+	"10.1.0.0/8[tcp/65536]",
+	"10.1.0.0/8[tcp/99999999999999999999]",
+	"10.1.0.0/8[256/80]",
+	"10.1.0.0/8[-6/80]",
+	"10.1.0.0/8[tcp/80-]",
+	"10.1.0.0/8[tcp/90-80]",
+	"10.1.0.0/8[tcp/80-90-100]",
+	"10.1.0.0/8[tcp/+80]",
+	"10.1.0.0/8[tcp/opaque]",
+	"10.1.0.0/8[no-such-protocol/80]",
+	"10.1.0.0/8[tcp/no-such-service]",
+	"10.1.0.0/8[icmp/256]",
+	"10.1.0.0/8[icmp/8(]",
+	"10.1.0.0/8[icmp/8()]",
+	"10.1.0.0/8[icmp/8(256)]",
+	"10.1.0.0/8[icmp/8(0)x]",
+	"10.1.0.0/8[tcp/8(0)]",
+	"(null)",
+	"%s%s%s%n",
+};
+
+Test(traffic_selector, refuses_anything_else)
+{
+	struct traffic_selector selector;
+	size_t i;
+
+	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		cr_expect_eq(parse(refused[i], &selector), -EINVAL, "\"%s\"", refused[i]);
+}
+
+/* charon prints the service's name when the system's table has one. */
+Test(traffic_selector, resolves_service_names_as_charon_prints_them)
+{
+	struct servent *service = getservbyport(htons(5432), "tcp");
+	struct traffic_selector selector;
+	char text[128];
+
+	cr_assert_not_null(service, "no /etc/services: install netbase");
+	snprintf(text, sizeof(text), "10.1.0.1/32[tcp/%s]", service->s_name);
+	cr_assert_eq(parse(text, &selector), 0, "%s", text);
+	cr_expect_eq(selector.port_low, 5432);
+	cr_expect_eq(selector.port_high, 5432);
+	cr_expect_eq(parse("10.1.0.1/32[tcp/www]", &selector), -EINVAL, "an alias is not printed");
+}
+
+Test(traffic_selector, text_needs_no_end_and_holds_no_nul)
+{
+	static const char long_text[1024] = "10.1.0.0/16";
+	struct traffic_selector selector;
+	char spaces[4096];
+
+	cr_expect_eq(traffic_selector_parse("10.1.0.0/16[tcp/80]", 11, &selector), 0);
+	cr_expect_eq(selector.protocol, 0);
+	cr_expect_eq(traffic_selector_parse("10.1.0.0/160", 11, &selector), 0);
+	cr_expect_eq(traffic_selector_parse(long_text, 12, &selector), -EINVAL);
+	cr_expect_eq(traffic_selector_parse(long_text, sizeof(long_text), &selector), -EINVAL);
+	memset(spaces, '1', sizeof(spaces));
+	cr_expect_eq(traffic_selector_parse(spaces, sizeof(spaces), &selector), -EINVAL);
+}
+
+static void add(struct traffic_selector_set *set, const char *text)
+{
+	traffic_selector_set_add(set, text, strlen(text));
+}
+
+static bool covers(const struct traffic_selector_set *set, const char *address, uint8_t protocol,
+		   uint16_t port)
+{
+	int family = strchr(address, ':') ? AF_INET6 : AF_INET;
+	uint8_t bytes[16] = {0};
+
+	cr_assert_eq(inet_pton(family, address, bytes), 1);
+	return traffic_selector_set_covers(set, (uint8_t)family, protocol, bytes, port);
+}
+
+Test(traffic_selector, a_set_covers_what_one_of_its_selectors_covers)
+{
+	struct traffic_selector_set set = {0};
+
+	cr_expect(!covers(&set, "10.1.0.1", IPPROTO_TCP, 80), "the empty set covers nothing");
+	add(&set, "10.1.0.5..10.1.0.9[tcp/80-90]");
+	add(&set, "fd00::/16[udp]");
+	cr_expect_eq(set.count, 2);
+	cr_expect(!set.covers_all);
+	cr_expect(covers(&set, "10.1.0.5", IPPROTO_TCP, 80));
+	cr_expect(covers(&set, "10.1.0.9", IPPROTO_TCP, 90));
+	cr_expect(!covers(&set, "10.1.0.4", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "10.1.0.10", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "10.1.0.5", IPPROTO_TCP, 79));
+	cr_expect(!covers(&set, "10.1.0.5", IPPROTO_TCP, 91));
+	cr_expect(!covers(&set, "10.1.0.5", IPPROTO_UDP, 80));
+	cr_expect(covers(&set, "fd00::1", IPPROTO_UDP, 1));
+	cr_expect(!covers(&set, "fd01::1", IPPROTO_UDP, 1));
+	cr_expect(!covers(&set, "fd00::1", IPPROTO_TCP, 1));
+}
+
+Test(traffic_selector, families_are_never_mixed)
+{
+	struct traffic_selector_set set = {0};
+	uint8_t mapped[16] = {0xfd, 0, 0, 0};
+
+	add(&set, "::/0");
+	cr_expect(!covers(&set, "10.1.0.5", IPPROTO_TCP, 80));
+	cr_expect(covers(&set, "::", IPPROTO_TCP, 80));
+	set = (struct traffic_selector_set){0};
+	add(&set, "0.0.0.0/0");
+	cr_expect(!traffic_selector_set_covers(&set, AF_INET6, IPPROTO_TCP, mapped, 80));
+	cr_expect(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, mapped, 80));
+}
+
+/* What follows an IPv4 address in its sixteen bytes does not count. */
+Test(traffic_selector, only_four_bytes_of_an_ipv4_address_count)
+{
+	struct traffic_selector_set set = {0};
+	uint8_t address[16] = {10, 1, 0, 5, 0xff, 0xff};
+
+	add(&set, "10.1.0.5/32");
+	cr_expect(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, address, 80));
+}
+
+Test(traffic_selector, what_cannot_be_read_makes_the_set_cover_all)
+{
+	struct traffic_selector_set set = {0};
+
+	add(&set, "10.1.0.5/32");
+	add(&set, "something new");
+	cr_expect(set.covers_all);
+	cr_expect(covers(&set, "fd00::1", IPPROTO_TCP, 80));
+}
+
+Test(traffic_selector, what_does_not_fit_makes_the_set_cover_all)
+{
+	struct traffic_selector_set set = {0};
+	int i;
+
+	for (i = 0; i < TRAFFIC_SELECTOR_MAX; i++)
+		add(&set, "10.1.0.5/32");
+	cr_expect(!set.covers_all);
+	cr_expect(!covers(&set, "10.1.0.6", IPPROTO_TCP, 80));
+	add(&set, "10.1.0.7/32");
+	cr_expect_eq(set.count, TRAFFIC_SELECTOR_MAX);
+	cr_expect(covers(&set, "10.1.0.6", IPPROTO_TCP, 80));
+}
