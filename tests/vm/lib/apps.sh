@@ -62,13 +62,15 @@ listen_and_connect() {
 		app_event "$server-$port" connected
 }
 
-# start_stream [LINES]: W tells C numbered lines, on W's port 7000. Without
-# LINES it never ends by itself.
+# start_stream [PORT [LINES]]: W tells C numbered lines, on W's port (7000).
+# Without LINES it ends only when stop_app asks W's end to.
 start_stream() {
-	listen_and_connect w c 7000 --say W-TELLS-C --rate 20 \
-		--lines "${1:-0}" --expect C-TELLS-W -- --expect W-TELLS-C
-	need 60 "C receives the stream" received_at_least c-7000 200
-	log "TCP stream from W to C is running"
+	local port=${1:-7000}
+
+	listen_and_connect w c "$port" --say W-TELLS-C --rate 20 \
+		--lines "${2:-0}" -- --expect W-TELLS-C
+	need 60 "C receives the stream" received_at_least "c-$port" 200
+	log "TCP stream from W port $port to C is running"
 }
 
 stop_app() {

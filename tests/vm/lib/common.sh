@@ -7,13 +7,28 @@ readonly RUN=${LATCHD_TEST_RUN:-/run/latchd-test}
 readonly BUILD_DIR=${BUILD:-$TOP/build}
 readonly APPS=$RUN/apps
 
+export LC_ALL=C # EPOCHREALTIME has a point
+
 now() {
 	printf '%s' "$EPOCHREALTIME"
 }
 
+# ms_between FIRST LAST: two values of EPOCHREALTIME or of an event.
+ms_between() {
+	local first=${1/./} last=${2/./}
+
+	# Events carry milliseconds, EPOCHREALTIME microseconds.
+	[[ ${1#*.} = ??? ]] && first+=000
+	[[ ${2#*.} = ??? ]] && last+=000
+	echo $(((last - first) / 1000))
+}
+
 # elapsed START: seconds since, with a tenth.
 elapsed() {
-	awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'
+	local ms
+
+	ms=$(ms_between "$1" "$EPOCHREALTIME")
+	printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
 }
 
 log() {
@@ -46,12 +61,11 @@ skip() {
 # wait_until LIMIT COMMAND...: true as soon as the command is, false when
 # LIMIT seconds have passed without that.
 wait_until() {
-	local limit=$1 start=$EPOCHREALTIME
+	local limit=$1 start=$SECONDS
 
 	shift
 	while ! "$@"; do
-		awk -v a="$start" -v b="$EPOCHREALTIME" -v limit="$limit" \
-			'BEGIN { exit !(b - a > limit) }' && return 1
+		[ $((SECONDS - start)) -le "$limit" ] || return 1
 		sleep 0.1
 	done
 }
@@ -62,6 +76,15 @@ need() {
 
 	shift 2
 	wait_until "$limit" "$@" || fail "$what: not within $limit s"
+}
+
+# never SECONDS WHAT COMMAND...: fails as soon as the command is true within
+# that time.
+never() {
+	local seconds=$1 what=$2
+
+	shift 2
+	! wait_until "$seconds" "$@" || fail "$what"
 }
 
 running() {

@@ -10,7 +10,8 @@
 # W accepts any identity that the common CA vouches for (remote id %any), the
 # usual configuration; C and D accept only W.
 
-readonly PKI=$RUN/pki
+# Keys and certificates, made once for many scenarios.
+readonly PKI=${LATCHD_TEST_PKI:-$RUN/pki}
 declare -A ADDR4=([w]=10.9.0.1 [c]=10.9.0.2 [d]=10.9.0.3)
 declare -A ADDR6=([w]=fd09::1 [c]=fd09::2 [d]=fd09::3)
 declare -A MAC=([w]=02:00:00:09:00:01 [c]=02:00:00:09:00:02
@@ -70,36 +71,6 @@ spawn() {
 	disown
 }
 
-# ---- keys: one CA and three certificates, made once per boot
-
-make_certificate() {
-	local host=$1
-
-	pki --gen --type ecdsa --size 256 --outform pem >"$PKI/$host.key"
-	pki --pub --in "$PKI/$host.key" --type ecdsa |
-		pki --issue --cacert "$PKI/ca.pem" --cakey "$PKI/ca.key" \
-			--type pub --dn "C=XX, O=Latch, CN=$host.example" \
-			--san "$host.example" --lifetime 30 --outform pem \
-			>"$PKI/$host.pem"
-}
-
-make_pki() {
-	local host
-
-	[ ! -e "$PKI/complete" ] || return 0
-	mkdir -p "$PKI"
-	{
-		pki --gen --type ecdsa --size 256 --outform pem >"$PKI/ca.key"
-		pki --self --ca --in "$PKI/ca.key" --type ecdsa --lifetime 30 \
-			--dn "C=XX, O=Latch, CN=Latch test CA" --outform pem \
-			>"$PKI/ca.pem"
-		for host in w c d; do
-			make_certificate $host
-		done
-	} 2>"$RUN/pki.log" || fail "pki failed: $(tail -n 1 "$RUN/pki.log")"
-	touch "$PKI/complete"
-}
-
 # ---- charon's configuration
 
 charon_config() {
@@ -122,6 +93,11 @@ charon_config() {
 		      socket = unix://$RUN/$host.vici
 		    }
 		  }
+		}
+		swanctl {
+		  load = random openssl pem pkcs1 pkcs8 x509 pubkey
+		}
+		charon-systemd {
 		  filelog {
 		    log {
 		      path = $dir/charon.log
@@ -191,28 +167,42 @@ configure_host() {
 
 # ---- namespaces and the wire
 
-add_namespace() {
-	ip netns add "lt-$1"
-	ip -n "lt-$1" link set lo up
-	in_host "$1" sysctl -q -w net.ipv6.conf.all.accept_dad=0 \
-		net.ipv6.conf.default.accept_dad=0
-}
+# One batch each, since every process is dear on an emulated machine.
+add_namespaces() {
+	local host
 
-add_host() {
-	local host=$1
-
-	add_namespace "$host"
-	ip link add eth0 netns "lt-$host" address "${MAC[$host]}" type veth \
-		peer name "$host" netns lt-net
-	ip -n lt-net link set dev "$host" master br0 up
-	ip -n "lt-$host" link set eth0 up
+	ip -batch - <<-EOF
+		netns add lt-net
+		netns add lt-w
+		netns add lt-c
+		netns add lt-d
+	EOF
+	{
+		for host in w c d; do
+			echo "link add eth0 netns lt-$host address" \
+				"${MAC[$host]} type veth peer name $host netns lt-net"
+		done
+	} | ip -batch -
+	{
+		echo "link add br0 type bridge mcast_snooping 0"
+		echo "link set br0 up"
+		for host in w c d; do
+			echo "link set dev $host master br0 up"
+		done
+	} | ip -n lt-net -batch -
+	for host in w c d; do
+		printf 'link set lo up\nlink set eth0 up\n' |
+			ip -n "lt-$host" -batch -
+	done
 }
 
 give_address() {
 	local host=$1 whose=$2
 
-	ip -n "lt-$host" addr add "${ADDR4[$whose]}/24" dev eth0
-	ip -n "lt-$host" addr add "${ADDR6[$whose]}/64" dev eth0 nodad
+	ip -n "lt-$host" -batch - <<-EOF
+		addr add ${ADDR4[$whose]}/24 dev eth0
+		addr add ${ADDR6[$whose]}/64 dev eth0 nodad
+	EOF
 }
 
 # topology [OPTION=VALUE...]: the wire and the three hosts, no charon yet.
@@ -221,18 +211,13 @@ topology() {
 
 	set_options "$@"
 	mkdir -p "$APPS"
-	make_pki
-	log "keys and certificates are ready"
-	add_namespace net
-	ip -n lt-net link add br0 type bridge mcast_snooping 0
-	ip -n lt-net link set br0 up
+	"$TOP/tests/vm/lib/make-pki" "$PKI"
+	add_namespaces
 	for host in w c d; do
-		add_host $host
 		configure_host $host
 	done
 	give_address w w
 	give_address c c
-	log "namespaces are ready"
 	start_watching
 	log "topology: IPv$FAMILY, $MODE mode, ESP-in-UDP forced: $ENCAP"
 }

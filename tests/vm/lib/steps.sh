@@ -1,73 +1,108 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# Steps that several scenarios and the demo share.
+# Steps that several scenarios and the demo share. WITH_LATCHD=1 makes them
+# start latchd and check what it says.
 
-# honest_start [LINES]: C and W talk; with latchd the stream is latched.
+# honest_start: C and W talk; with latchd both ends of the stream are latched.
 honest_start() {
 	host_up w c d
-	[ -z "${WITH_LATCHD:-}" ] || start_latchd_watched
+	if [ -n "${WITH_LATCHD:-}" ]; then
+		start_latchd
+		start_monitor
+	fi
 	must_initiate c
-	[ -z "${WITH_LATCHD:-}" ] || need_bound c.example
-	start_stream "${1:-0}"
+	start_stream
 	[ -z "${WITH_LATCHD:-}" ] || need_latch w 7000 established
 }
 
-start_latchd_watched() {
-	start_latchd
-	start_monitor
-}
-
-# impostor_takes_over: C vanishes, D comes in its place as itself.
+# impostor_takes_over: C vanishes, D comes in its place, as itself.
 impostor_takes_over() {
 	host_down c
 	take_address d c
-	now >"$RUN/attack-started"
 	must_initiate d
-	now >"$RUN/attack-ready"
+	now >"$RUN/impostor-ready"
 }
 
-# The kernel's own words at W count the latch's drops; the application's end
-# is what a user notices.
+# need_reset: W's application is cut off; how long after D's IKE was done.
 need_reset() {
-	need 30 "the application at W is cut off" app_failed w-7000
-	log "W's application: $(app_error w-7000)"
+	need 60 "W's application is cut off" app_failed w-7000
+	RESET_MS=$(ms_between "$(cat "$RUN/impostor-ready")" \
+		"$(event_time w-7000 error)")
+	log "W's application gets $(app_error w-7000)," \
+		"$RESET_MS ms after D's IKE was complete"
+	[ "$RESET_MS" -le 5000 ] || fail "the reset came after $RESET_MS ms"
 }
 
 need_broken() {
 	need 30 "latchctl monitor reports the broken latch" event_seen \
-		'.event == "latch-broken" and (.want | tostring | contains("c.example")) and (.got | tostring | contains("d.example"))'
+		'.event == "latch-broken" and
+		 (.want | tostring | contains("c.example")) and
+		 (.got | tostring | contains("d.example"))'
+	log "latchd: expected c.example, d.example came"
 }
 
-# seconds_between FIRST LAST
-seconds_between() {
-	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", b - a }'
+# attack_is_stopped: the whole attack, in any topology.
+attack_is_stopped() {
+	WITH_LATCHD=1 honest_start
+	impostor_takes_over
+	need_reset
+	need_broken
+	! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+	note "W cut off $RESET_MS ms after D's IKE, D decrypted nothing"
 }
 
 # new_connection PORT: D, in C's place, connects to W as itself and is served.
 new_connection() {
 	local port=$1
 
-	listen_and_connect w d "$port" --say W-TELLS-D --rate 20 --lines 40 \
-		-- --expect W-TELLS-D
-	need 60 "D's own connection is served to its end" app_done "d-$port"
-	[ "$(app_value "d-$port" received)" = "$(app_value "w-$port" sent)" ] ||
-		fail "D's own connection lost bytes"
-	log "D's own connection to W port $port works"
+	listen_and_connect w d "$port" --say W-TELLS-D --rate 20 -- \
+		--expect W-TELLS-D
+	need 60 "D is served" received_at_least "d-$port" 200
+	log "a new connection from D to W port $port works"
 }
 
-# finish_stream: the stream of start_stream LINES comes to its orderly end with
-# every byte; leaves the sender's figures in SENT, GAP and RETRANSMITTED.
-finish_stream() {
-	local limit=$1
+# end_stream CLIENT PORT: the stream from W comes to an orderly end with every
+# byte; leaves the figures in SENT, GAP_MS and RETRANSMITTED.
+end_stream() {
+	local client=$1-$2 server=w-$2
 
-	need "$limit" "the stream ends at W" app_done w-7000
-	need 30 "the stream ends at C" app_done c-7000
-	! app_failed w-7000 || fail "W's application: $(app_error w-7000)"
-	! app_failed c-7000 || fail "C's application: $(app_error c-7000)"
-	SENT=$(app_value w-7000 sent)
-	GAP=$(app_value c-7000 longest-gap-ms)
-	RETRANSMITTED=$(app_value w-7000 retransmitted)
-	[ "$SENT" = "$(app_value c-7000 received)" ] ||
-		fail "W sent $SENT bytes, C got $(app_value c-7000 received)"
+	stop_app "$server"
+	need 60 "the stream ends at W" app_done "$server"
+	need 60 "the stream ends at $1" app_done "$client"
+	! app_failed "$server" || fail "application at W: $(app_error "$server")"
+	! app_failed "$client" || fail "application at $1: $(app_error "$client")"
+	SENT=$(app_value "$server" sent)
+	GAP_MS=$(app_value "$client" longest-gap-ms)
+	RETRANSMITTED=$(app_value "$server" retransmitted)
+	[ "$SENT" = "$(app_value "$client" received)" ] ||
+		fail "W sent $SENT bytes, $1 got $(app_value "$client" received)"
+	log "stream on port $2 ended: $SENT bytes, none lost," \
+		"longest gap $GAP_MS ms, $RETRANSMITTED segments repeated"
+}
+
+# established HOST WHAT: how many such SAs its charon has made so far.
+established() {
+	grep -c "$2 .*established" "$RUN/$1/charon.log" || true
+}
+
+established_at_least() {
+	[ "$(established "$1" "$2")" -ge "$3" ]
+}
+
+# renew WHAT COMMAND [TIMES]: C renews its CHILD_SA or IKE_SA, one at a time.
+renew() {
+	local what=$1 command=$2 times=${3:-1} before i
+
+	for ((i = 0; i < times; i++)); do
+		before=$(established c "$what")
+		"$command" c || fail "$command failed; see c/rekey.log"
+		need 60 "$command is complete" \
+			established_at_least c "$what" $((before + 1))
+	done
+}
+
+# break_count: latches that latchctl monitor has reported broken.
+break_count() {
+	event_count '.event == "latch-broken"'
 }
