@@ -76,7 +76,7 @@ static __always_inline int pass_latched(struct passage *p, struct latch *latch)
 	if (!sa)
 		return drop(LATCH_DROP_SA_UNKNOWN, p, latch);
 	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
-	if (sa_word.ambiguous)
+	if (sa_word.flags & LATCH_SA_AMBIGUOUS)
 		return drop(LATCH_DROP_AMBIGUOUS, p, latch);
 	if (sa_word.state == LATCH_SA_PENDING || sa_word.state == LATCH_SA_NONE)
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
@@ -121,7 +121,7 @@ static __always_inline int pass_new(struct passage *p)
 	word.raw = *(volatile __u64 *)&sa->word.raw;
 	if (word.state == LATCH_SA_PENDING)
 		return pass_pending(p, sa->installed);
-	if (word.state != LATCH_SA_BOUND || word.ambiguous) {
+	if (word.state != LATCH_SA_BOUND || (word.flags & LATCH_SA_AMBIGUOUS)) {
 		count(LATCH_COUNTER_UNLATCHED_OTHER);
 		return GATE_PASS;
 	}

@@ -87,7 +87,7 @@ static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_sta
 {
 	if (known->mark != BPF_CORE_READ(x, mark.v) ||
 	    known->mark_mask != BPF_CORE_READ(x, mark.m))
-		known->word.ambiguous = 1;
+		known->word.flags |= LATCH_SA_AMBIGUOUS;
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)

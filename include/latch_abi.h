@@ -117,12 +117,17 @@ struct latch_sa_key {
 	__u16 pad;
 };
 
+enum latch_sa_flag {
+	LATCH_SA_AMBIGUOUS = 1 << 0, /* cannot be told from another: congruent with nothing */
+	LATCH_SA_CONTESTED = 1 << 1, /* another SA with other params covers the same traffic */
+};
+
 union latch_sa_word {
 	__u64 raw;
 	struct {
 		__u32 serial; /* drawn anew for every SA: a late answer cannot name its successor */
 		__u16 params;
-		__u8 ambiguous;
+		__u8 flags; /* set of enum latch_sa_flag */
 		enum latch_sa_state state;
 	};
 };
@@ -166,6 +171,7 @@ enum latch_drop {
 	LATCH_DROP_NESTED,	     /* more than one SA protects it */
 	LATCH_DROP_BROKEN,	     /* the latch is BROKEN */
 	LATCH_DROP_CLOSED,	     /* its socket was latched and the latch is gone */
+	LATCH_DROP_CONFLICT,	     /* a latch may not be born: RFC 5660 section 2.3, R-2.3-8 */
 	LATCH_DROP_LATCHES_FULL,     /* no room for the latch that it must have */
 	LATCH_DROP_MALFORMED,	     /* headers do not parse */
 	LATCH_DROP_COUNT,
@@ -261,7 +267,7 @@ enum latch_control_op {
 	LATCH_CONTROL_HEAL = 2,	  /* flow, latch_id, reasons */
 	LATCH_CONTROL_CLOSE = 3,  /* flow, latch_id: to CLOSED, then deleted */
 	LATCH_CONTROL_REAP = 4,	  /* flow, latch_id, owner_since: delete if the owner is still the same */
-	LATCH_CONTROL_SA_SET = 5, /* sa, serial, sa_state, params */
+	LATCH_CONTROL_SA_SET = 5, /* sa, serial, sa_state, params, contested */
 	LATCH_CONTROL_SA_ADOPT = 6, /* sa, sa_value: add an SA that a dump found, if it is not there */
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
 	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
@@ -288,6 +294,8 @@ struct latch_control {
 	__u16 params;
 	__u8 reasons;
 	enum latch_sa_state sa_state;
+	__u8 contested;
+	__u8 pad[7];
 	struct latch_sa sa_value;
 };
 
@@ -302,6 +310,6 @@ _Static_assert(sizeof(struct latch_sa) == 136, "SA");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 648, "identity");
 _Static_assert(sizeof(struct latch_event) == 136, "event");
-_Static_assert(sizeof(struct latch_control) == 256, "control");
+_Static_assert(sizeof(struct latch_control) == 264, "control");
 
 #endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The BPF programs in the kernel: loaded, attached and pinned under
+ * LATCH_PIN_DIR/maps and LATCH_PIN_DIR/links, so that they outlive latchd. A later
+ * latchd takes over the maps with all that is in them and replaces the programs,
+ * without a moment in which nothing is attached.
+ */
+#ifndef LATCHD_KERNEL_ENFORCEMENT_H
+#define LATCHD_KERNEL_ENFORCEMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "latchd/config.h"
+#include "latchd/kernel/maps.h"
+
+struct enforcement;
+
+/*
+ * Checks nothing that preflight.h checks. 0, or a negative errno with one line
+ * in failure (object, operation, cause, next step) and everything as it was:
+ * what was pinned before stays pinned and attached. cgroup is the directory
+ * that preflight found.
+ */
+int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
+		      char *failure, size_t failure_size);
+
+/* Closes descriptors; what is pinned goes on. */
+void enforcement_free(struct enforcement *enforcement);
+
+const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement);
+
+/* Whether the maps were there before: state of an earlier latchd. */
+bool enforcement_adopted(const struct enforcement *enforcement);
+
+/* The functions that the programs attach to, for preflight_functions(). */
+extern const char *const enforcement_functions[];
+extern const size_t enforcement_function_count;
+
+struct enforcement_program {
+	const char *name; /* as in the object */
+	const char *hook; /* for people: "cgroup/skb egress", "fentry xfrm_state_add" */
+	bool attached;	  /* asked of the kernel now: its pinned link exists and has a target */
+};
+
+/* Fills at most max; returns how many programs there are. */
+size_t enforcement_programs(const struct enforcement *enforcement,
+			    struct enforcement_program *programs, size_t max);
+
+/* Every program attached: the only meaning of "enforcement is on". */
+bool enforcement_is_on(const struct enforcement *enforcement);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The controller's only way to change latches and SAs: each call runs the
+ * program latch_control, which takes the step through the state machine.
+ * All return a value of enum latch_control_result, or a negative errno when
+ * the program could not be run. AGAIN is retried inside and never returned.
+ */
+#ifndef LATCHD_KERNEL_LATCH_CONTROL_H
+#define LATCHD_KERNEL_LATCH_CONTROL_H
+
+#include "latch_abi.h"
+#include "latchd/kernel/maps.h"
+
+/* ret_word: the latch after the operation; may be NULL. */
+int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+		__u8 reasons, union latch_word *ret_word);
+int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+	       __u8 reasons, union latch_word *ret_word);
+int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
+/* Deletes it if its owner is still the one that was seen. */
+int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
+	       const struct latch *seen);
+
+/* Only if serial still names the SA there. contested: see LATCH_SA_CONTESTED. */
+int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
+	   enum latch_sa_state state, __u16 params, int contested);
+/* Adds an SA that a dump found as PENDING; UNCHANGED when it is known. */
+int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
+	     const struct latch_sa *sa);
+int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
+
+#endif

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Descriptors of the pinned maps and of the one program that may change them.
+ * Everything below user/latchd works on these alone, so that tests can hand in
+ * maps of their own. Owned by whoever opened them (enforcement.h).
+ */
+#ifndef LATCHD_KERNEL_MAPS_H
+#define LATCHD_KERNEL_MAPS_H
+
+struct kernel_maps {
+	int latches;	/* struct latch_flow -> struct latch */
+	int sas;	/* struct latch_sa_key -> struct latch_sa */
+	int params;	/* __u32 -> struct latch_params */
+	int identities; /* __u32 -> struct latch_identity */
+	int settings;	/* one struct latch_settings */
+	int clock;	/* one struct latch_clock */
+	int drops;	/* enum latch_drop -> struct latch_drop_count, per CPU */
+	int counters;	/* enum latch_counter -> __u64, per CPU */
+	int events;	/* ring of struct latch_event */
+	int control;	/* the program latch_control */
+};
+
+#endif

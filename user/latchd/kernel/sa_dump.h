@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The SAs that a namespace's kernel has now, over netlink: those from before latchd's programs. */
+#ifndef LATCHD_KERNEL_SA_DUMP_H
+#define LATCHD_KERNEL_SA_DUMP_H
+
+#include <stdint.h>
+
+#include "latchd/kernel/tables.h"
+
+/*
+ * ESP and AH only, and none that is still larval. Every latch_sa is filled as the
+ * SA watch would (bpf/sa_watch.bpf.c), but for word, instance and installed, which
+ * are 0. 0, -EINTR when the kernel's list changed meanwhile (dump again), another
+ * negative errno, or what the callback returned.
+ */
+int sa_dump(uint64_t netns_cookie, sa_visit_fn visit, void *context);
+
+#endif
