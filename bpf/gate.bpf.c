@@ -25,6 +25,38 @@ struct passage {
 	int listener;
 };
 
+/* One event a latch and interval: a flood of packets is not to become a flood of events. */
+static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
+				       struct latch *latch)
+{
+	__u64 now = bpf_ktime_get_boot_ns(), last = latch->drop_event;
+	struct latch_settings *s = settings_get();
+	struct latch_event *event;
+
+	if (last && now - last < (s ? s->drop_event_interval : 0))
+		return;
+	if (__sync_val_compare_and_swap(&latch->drop_event, last, now) != last)
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count(LATCH_COUNTER_EVENTS_LOST);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = now;
+	event->type = LATCH_EVENT_DROP;
+	event->drop = why;
+	event->flow = p->flow;
+	event->latch_id = latch->id;
+	event->word.raw = latch->word.raw;
+	if (p->cover == PACKET_PROTECTED)
+		event->sa = p->sa;
+	event->drops = latch->drops;
+	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+	event->direction = latch->direction;
+	bpf_ringbuf_submit(event, 0);
+}
+
 static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
 {
 	struct latch_drop_count *counted;
@@ -35,8 +67,10 @@ static __always_inline int drop(enum latch_drop why, const struct passage *p, st
 		counted->egress++;
 	else if (counted)
 		counted->ingress++;
-	if (latch)
+	if (latch) {
 		__sync_fetch_and_add(&latch->drops, 1);
+		drop_event(why, p, latch);
+	}
 	return GATE_DROP;
 }
 
@@ -82,9 +116,9 @@ static __always_inline int pass_latched(struct passage *p, struct latch *latch)
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (sa_word.params != word.params)
 		return drop(mismatch(word.params, sa_word.params), p, latch);
-	if (p->egress)
+	if (p->egress && latch->spi_out != p->sa.spi)
 		latch->spi_out = p->sa.spi;
-	else
+	else if (!p->egress && latch->spi_in != p->sa.spi)
 		latch->spi_in = p->sa.spi;
 	return GATE_PASS;
 }
@@ -92,9 +126,7 @@ static __always_inline int pass_latched(struct passage *p, struct latch *latch)
 /* No latch is born from a pending SA; beyond the limit an absent controller must not cut us off. */
 static __always_inline int pass_pending(struct passage *p, __u64 installed)
 {
-	__u32 key = 0;
-	struct latch_settings *s = bpf_map_lookup_elem(&settings, &key);
-
+	struct latch_settings *s = settings_get();
 	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
 
 	if (bpf_ktime_get_boot_ns() - installed > limit) {
@@ -125,6 +157,8 @@ static __always_inline int pass_new(struct passage *p)
 		count(LATCH_COUNTER_UNLATCHED_OTHER);
 		return GATE_PASS;
 	}
+	if (word.flags & LATCH_SA_CONTESTED)
+		return drop(LATCH_DROP_CONFLICT, p, NULL);
 	if (latch_create(&p->flow, word.params, p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN,
 			 p->egress ? LATCH_OWNER_SOCKET : LATCH_OWNER_HANDSHAKE))
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
@@ -136,8 +170,8 @@ static __always_inline int judge(struct passage *p, struct socket_verdict *v)
 	struct latch *latch = bpf_map_lookup_elem(&latches, &p->flow);
 
 	count(LATCH_COUNTER_SLOW_PATH);
-	/* A SYN that reaches a listener proves that the owner in TIME_WAIT is gone. */
-	if (latch && p->listener && p->initial && latch->owner == LATCH_OWNER_TIME_WAIT) {
+	/* A SYN that reaches a listener, or leaves a new socket, proves that the owner in TIME_WAIT is gone. */
+	if (latch && p->initial && latch->owner == LATCH_OWNER_TIME_WAIT) {
 		latch_release(&p->flow, latch);
 		latch = NULL;
 	}

@@ -120,4 +120,11 @@ static __always_inline struct latch_clock *clock_get(void)
 	return bpf_map_lookup_elem(&latch_clocks, &key);
 }
 
+static __always_inline struct latch_settings *settings_get(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&settings, &key);
+}
+
 #endif

@@ -85,9 +85,12 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 /* A second SA that the key cannot tell from the first: from now on neither is congruent. */
 static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_state *x)
 {
+	union latch_sa_word flag = {};
+
+	flag.flags = LATCH_SA_AMBIGUOUS;
 	if (known->mark != BPF_CORE_READ(x, mark.v) ||
 	    known->mark_mask != BPF_CORE_READ(x, mark.m))
-		known->word.flags |= LATCH_SA_AMBIGUOUS;
+		__sync_fetch_and_or(&known->word.raw, flag.raw);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -100,11 +103,11 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
-	if (known && known->instance) {
-		/*
-		 * Keep what is known: the kernel refuses a true duplicate, and to let a
-		 * peer's choice of SPI unsettle somebody else's SA would be a weapon.
-		 */
+	/*
+	 * Keep what is known: the kernel refuses a true duplicate, and to let a
+	 * peer's choice of SPI unsettle somebody else's SA would be a weapon.
+	 */
+	if (known) {
 		if (known->instance != (__u64)x)
 			sa_collision(known, x);
 		return;
@@ -122,10 +125,20 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	sa_event(LATCH_EVENT_SA_PENDING, &key, sa.word);
 }
 
-static __always_inline void sa_leaving(struct xfrm_state *x)
+static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known)
 {
 	struct latch_clock *clock = clock_get();
-	union latch_sa_word word;
+	union latch_sa_word word = known->word;
+
+	if (bpf_map_delete_elem(&sas, key))
+		return;
+	if (clock)
+		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	sa_event(LATCH_EVENT_SA_GONE, key, word);
+}
+
+static __always_inline void sa_leaving(struct xfrm_state *x)
+{
 	struct latch_sa_key key;
 	struct latch_sa *known;
 
@@ -133,14 +146,21 @@ static __always_inline void sa_leaving(struct xfrm_state *x)
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
 	/* A larval SA that its successor replaces has the same key, but is not this one. */
-	if (!known || (known->instance && known->instance != (__u64)x))
-		return;
-	word = known->word;
-	if (bpf_map_delete_elem(&sas, &key))
-		return;
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-	sa_event(LATCH_EVENT_SA_GONE, &key, word);
+	if (known && (!known->instance || known->instance == (__u64)x))
+		sa_forget(&key, known);
+}
+
+/* Whoever was found by a dump is not the one that was refused now. */
+static __always_inline void sa_refused(struct xfrm_state *x)
+{
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	count(LATCH_COUNTER_XFRM_HOOKS);
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (known && known->instance == (__u64)x)
+		sa_forget(&key, known);
 }
 
 SEC("fentry/xfrm_state_add")
@@ -169,7 +189,7 @@ SEC("fexit/xfrm_state_add")
 int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 {
 	if (result)
-		sa_leaving(x);
+		sa_refused(x);
 	return 0;
 }
 
@@ -177,7 +197,7 @@ SEC("fexit/xfrm_state_update")
 int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 {
 	if (result)
-		sa_leaving(x);
+		sa_refused(x);
 	return 0;
 }
 

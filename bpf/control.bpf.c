@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The controller's writes. It runs this program instead of updating maps, so
+ * that every step goes through the state machine and is atomic with the gates.
+ */
+#include "latch_db.h"
+
+static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+	union latch_word after = {};
+
+	if (!latch) {
+		c->result = LATCH_CONTROL_NOT_FOUND;
+		return;
+	}
+	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
+	c->word.raw = after.raw;
+}
+
+static __always_inline void control_close(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	enum latch_direction direction;
+	struct latch *latch;
+	union latch_word after = {};
+
+	latch = bpf_map_lookup_elem(&latches, &flow);
+	if (!latch) {
+		c->result = LATCH_CONTROL_NOT_FOUND;
+		return;
+	}
+	direction = latch->direction;
+	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
+	c->word.raw = after.raw;
+	if (c->result != LATCH_CONTROL_DONE || bpf_map_delete_elem(&latches, &flow))
+		return;
+	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction);
+}
+
+static __always_inline void control_reap(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || latch->id != c->latch_id || latch->owner_since != c->owner_since)
+		return;
+	latch_release(&flow, latch);
+	c->result = LATCH_CONTROL_DONE;
+}
+
+static __always_inline void control_sa_set(struct latch_control *c)
+{
+	struct latch_sa_key key = c->sa;
+	union latch_sa_word was, is;
+	struct latch_sa *sa;
+
+	sa = bpf_map_lookup_elem(&sas, &key);
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!sa)
+		return;
+	was.raw = *(volatile __u64 *)&sa->word.raw;
+	if (was.serial != c->serial)
+		return;
+	is.raw = was.raw;
+	is.state = c->sa_state;
+	is.params = c->params;
+	is.flags = (was.flags & ~LATCH_SA_CONTESTED) | (c->contested ? LATCH_SA_CONTESTED : 0);
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (is.raw == was.raw)
+		return;
+	c->result = LATCH_CONTROL_AGAIN;
+	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
+		return;
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
+/* Nobody has seen it installing: as unknown as a new one, so it starts as one. */
+static __always_inline void control_sa_adopt(struct latch_control *c)
+{
+	struct latch_clock *clock = clock_get();
+	struct latch_sa_key key = c->sa;
+	struct latch_sa sa = c->sa_value;
+	long err;
+
+	sa.word.raw = 0;
+	sa.word.state = LATCH_SA_PENDING;
+	if (clock)
+		sa.word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
+	sa.instance = 0;
+	sa.installed = bpf_ktime_get_boot_ns();
+	err = bpf_map_update_elem(&sas, &key, &sa, BPF_NOEXIST);
+	c->result = LATCH_CONTROL_DONE;
+	if (err && bpf_map_lookup_elem(&sas, &key)) {
+		c->result = LATCH_CONTROL_UNCHANGED;
+	} else if (err) {
+		count(LATCH_COUNTER_SAS_FULL);
+		c->result = LATCH_CONTROL_FULL;
+	}
+	restamp();
+}
+
+static __always_inline void control_sa_forget(struct latch_control *c)
+{
+	struct latch_sa_key key = c->sa;
+	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!sa || sa->word.serial != c->serial || bpf_map_delete_elem(&sas, &key))
+		return;
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
+SEC("syscall")
+int latch_control(struct latch_control *c)
+{
+	switch (c->op) {
+	case LATCH_CONTROL_BREAK:
+		control_latch(c, LATCH_TRIGGER_BREAK);
+		return 0;
+	case LATCH_CONTROL_HEAL:
+		control_latch(c, LATCH_TRIGGER_HEAL);
+		return 0;
+	case LATCH_CONTROL_CLOSE:
+		control_close(c);
+		return 0;
+	case LATCH_CONTROL_REAP:
+		control_reap(c);
+		return 0;
+	case LATCH_CONTROL_SA_SET:
+		control_sa_set(c);
+		return 0;
+	case LATCH_CONTROL_SA_ADOPT:
+		control_sa_adopt(c);
+		return 0;
+	case LATCH_CONTROL_SA_FORGET:
+		control_sa_forget(c);
+		return 0;
+	case LATCH_CONTROL_RESTAMP:
+		restamp();
+		c->result = LATCH_CONTROL_DONE;
+		return 0;
+	}
+	c->result = LATCH_CONTROL_REFUSED;
+	return 0;
+}
