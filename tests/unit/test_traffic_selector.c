@@ -242,3 +242,36 @@ Test(traffic_selector, what_does_not_fit_makes_the_set_cover_all)
 	cr_expect_eq(set.count, TRAFFIC_SELECTOR_MAX);
 	cr_expect(covers(&set, "10.1.0.6", IPPROTO_TCP, 80));
 }
+
+static bool overlap(const char *left, const char *right)
+{
+	struct traffic_selector_set a = {0}, b = {0};
+
+	add(&a, left);
+	add(&b, right);
+	cr_expect_eq(traffic_selector_sets_overlap(&a, &b), traffic_selector_sets_overlap(&b, &a),
+		     "%s and %s: the order counts", left, right);
+	return traffic_selector_sets_overlap(&a, &b);
+}
+
+Test(traffic_selector, sets_overlap_where_one_end_fits_both)
+{
+	cr_expect(overlap("10.1.0.0/24", "10.1.0.7/32"));
+	cr_expect(overlap("10.1.0.0..10.1.0.7", "10.1.0.7..10.1.0.9"));
+	cr_expect(!overlap("10.1.0.0..10.1.0.6", "10.1.0.7..10.1.0.9"));
+	cr_expect(overlap("10.1.0.7/32[tcp/80-90]", "10.1.0.7/32[tcp/90]"));
+	cr_expect(!overlap("10.1.0.7/32[tcp/80-90]", "10.1.0.7/32[tcp/91]"));
+	cr_expect(overlap("10.1.0.7/32[tcp]", "10.1.0.7/32"));
+	cr_expect(!overlap("10.1.0.7/32[tcp]", "10.1.0.7/32[udp]"));
+	cr_expect(!overlap("0.0.0.0/0", "::/0"));
+	cr_expect(overlap("what is this", "10.1.0.7/32"), "what cannot be read overlaps all");
+}
+
+Test(traffic_selector, an_empty_set_overlaps_nothing)
+{
+	struct traffic_selector_set empty = {0}, some = {0};
+
+	add(&some, "0.0.0.0/0");
+	cr_expect(!traffic_selector_sets_overlap(&empty, &some));
+	cr_expect(!traffic_selector_sets_overlap(&some, &empty));
+}

@@ -257,3 +257,27 @@ bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t
 			return true;
 	return false;
 }
+
+static bool selectors_overlap(const struct traffic_selector *a, const struct traffic_selector *b)
+{
+	size_t size = address_size(a->family);
+
+	return a->family == b->family &&
+	       (!a->protocol || !b->protocol || a->protocol == b->protocol) &&
+	       a->port_low <= b->port_high && b->port_low <= a->port_high &&
+	       memcmp(a->low, b->high, size) <= 0 && memcmp(b->low, a->high, size) <= 0;
+}
+
+bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
+				   const struct traffic_selector_set *b)
+{
+	size_t i, j;
+
+	if (a->covers_all || b->covers_all)
+		return true;
+	for (i = 0; i < a->count; i++)
+		for (j = 0; j < b->count; j++)
+			if (selectors_overlap(&a->selector[i], &b->selector[j]))
+				return true;
+	return false;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the key managers have said: every CHILD_SA with its traffic selectors,
+ * found by the key of either of its SAs. The kernel's SA table does not hold
+ * the selectors, and latchd needs them to find conflicts.
+ */
+#ifndef LATCHD_CHILDREN_H
+#define LATCHD_CHILDREN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#include "latch_abi.h"
+#include "latchd/feed.h"
+
+struct child;
+
+/* One of a child's two SAs. */
+struct child_end {
+	struct latch_sa_key key;
+	struct child *child;
+	bool in_kernel; /* it was there when it was looked for last */
+	UT_hash_handle hh;
+};
+
+struct child {
+	struct feed *feed;
+	uint64_t netns;
+	struct feed_child said;
+	char evidence[32];
+	struct child_end in, out;
+	uint16_t params;  /* 0 until its inbound SA was seen in the kernel */
+	bool seen;	  /* in the snapshot that is running */
+	bool given_up;	  /* its key manager has deleted it; the kernel may not have yet */
+	bool orphan;	  /* its key manager is gone */
+	bool contested;   /* another child with other params overlaps */
+	struct child *next, *previous;
+};
+
+struct children { /* zeroed before first use */
+	struct child_end *ends;
+	struct child *first;
+};
+
+/* The child of these SAs: a known one with what is said now, or a new one. NULL: out of memory. */
+struct child *children_learn(struct children *children, struct feed *feed, uint64_t netns,
+			     const struct feed_child *said, const char *evidence);
+/* NULL when nobody has said whose it is. */
+struct child_end *children_find(const struct children *children, const struct latch_sa_key *key);
+void children_remove(struct children *children, struct child *child);
+void children_clear(struct children *children);
+
+/* The keys that the kernel knows its two SAs by. */
+void child_sa_keys(const struct feed_child *said, uint64_t netns, struct latch_sa_key *ret_in,
+		   struct latch_sa_key *ret_out);
+
+/* RFC 5660 section 2.3: is the flow within the child's selectors? */
+bool child_covers(const struct child *child, const struct latch_flow *flow);
+/* Is there a flow that both cover? */
+bool children_overlap(const struct child *a, const struct child *b);
+
+#endif
