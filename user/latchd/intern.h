@@ -25,7 +25,7 @@ struct intern {
 	intern_canonical_fn canonical;
 	uint32_t capacity; /* also the largest index */
 	uint32_t count;
-	uint32_t last; /* the search for a free index starts after it */
+	uint32_t last;		       /* the search for a free index starts after it */
 	struct intern_entry **entries; /* by index; 0 stays NULL */
 	uint32_t *buckets;	       /* by checksum: the first index of a chain, or 0 */
 	uint32_t recent[INTERN_RECENT];
@@ -37,7 +37,8 @@ struct intern {
 int intern_open(struct intern *table, int map, size_t size, intern_canonical_fn canonical);
 void intern_close(struct intern *table);
 
-/* Into an empty table. -EBADMSG for an index, a checksum or a form that intern_add() never writes. */
+/* Into an empty table. -EBADMSG for an index, a checksum or a form that intern_add() never writes.
+ */
 int intern_load(struct intern *table);
 
 /* The index of an equal value, else of a new one, in the map already. -ENOSPC when full. */

@@ -55,14 +55,13 @@ void report_ring_event(struct json_writer *w, const struct report_source *source
  * identities, and of the rest what differs.
  */
 void report_latch_broken(struct json_writer *w, const struct report_source *source,
-			 const struct latch_flow *flow, uint64_t id,
-			 enum latch_direction direction, uint8_t reasons, uint16_t want,
-			 uint16_t got);
+			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
+			 uint8_t reasons, uint16_t want, uint16_t got);
 
 /* reasons: those just cleared. */
 void report_latch_healed(struct json_writer *w, const struct report_source *source,
-			 const struct latch_flow *flow, uint64_t id,
-			 enum latch_direction direction, uint8_t reasons);
+			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
+			 uint8_t reasons);
 
 /* The flow's socket was ended; error: 0, or the negative errno of why it was not. */
 void report_latch_reset(struct json_writer *w, const struct report_source *source,

@@ -148,8 +148,7 @@ static void qop_if_other(struct json_writer *w, const struct latch_qop *qop,
 	bool_if_other(w, "replay_protection", qop->replay_protection, other->replay_protection);
 }
 
-static void side_if_other(struct json_writer *w, const struct side *side,
-			  const struct side *other)
+static void side_if_other(struct json_writer *w, const struct side *side, const struct side *other)
 {
 	text_if_other(w, "feed", side->peer->authority, other->peer->authority);
 	text_if_other(w, "config", side->peer->config, other->peer->config);
@@ -183,9 +182,8 @@ static const char *first_reason(uint8_t reasons)
 }
 
 void report_latch_broken(struct json_writer *w, const struct report_source *source,
-			 const struct latch_flow *flow, uint64_t id,
-			 enum latch_direction direction, uint8_t reasons, uint16_t want,
-			 uint16_t got)
+			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
+			 uint8_t reasons, uint16_t want, uint16_t got)
 {
 	const struct side wanted = side_of(source, want), found = side_of(source, got);
 
@@ -202,8 +200,8 @@ void report_latch_broken(struct json_writer *w, const struct report_source *sour
 /* ---- of the controller */
 
 void report_latch_healed(struct json_writer *w, const struct report_source *source,
-			 const struct latch_flow *flow, uint64_t id,
-			 enum latch_direction direction, uint8_t reasons)
+			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
+			 uint8_t reasons)
 {
 	(void)source;
 	begin_now(w, latch_event_name(LATCH_EVENT_LATCH_HEALED));

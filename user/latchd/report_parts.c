@@ -90,8 +90,8 @@ void report_reasons(struct json_writer *w, uint8_t reasons)
 	json_array_end(w);
 }
 
-static const struct latch_identity *identity_of(const struct report_source *source,
-						uint16_t params, bool local)
+static const struct latch_identity *identity_of(const struct report_source *source, uint16_t params,
+						bool local)
 {
 	const struct latch_params *entry = identities_get_params(source->identities, params);
 

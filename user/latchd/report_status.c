@@ -112,7 +112,7 @@ static void status_latches(struct json_writer *w, const struct report_source *so
 {
 	static const enum latch_state states[] = {
 		LATCH_STATE_ESTABLISHED, LATCH_STATE_BROKEN, LATCH_STATE_LISTENER,
-		LATCH_STATE_LARVAL, LATCH_STATE_CLOSED,
+		LATCH_STATE_LARVAL,	 LATCH_STATE_CLOSED,
 	};
 	struct census census = {0};
 	size_t i;
@@ -130,7 +130,10 @@ static void status_latches(struct json_writer *w, const struct report_source *so
 static void status_sas(struct json_writer *w, const struct report_source *source)
 {
 	static const enum latch_sa_state states[] = {
-		LATCH_SA_BOUND, LATCH_SA_PENDING, LATCH_SA_ORPHAN, LATCH_SA_DYING,
+		LATCH_SA_BOUND,
+		LATCH_SA_PENDING,
+		LATCH_SA_ORPHAN,
+		LATCH_SA_DYING,
 	};
 	struct census census = {0};
 	size_t i;

@@ -25,8 +25,7 @@ static void end(struct json_writer *w, int err)
 
 /* ---- list */
 
-static void latch_params(struct json_writer *w, const struct report_source *source,
-			 uint16_t index)
+static void latch_params(struct json_writer *w, const struct report_source *source, uint16_t index)
 {
 	const struct latch_params *params = identities_get_params(source->identities, index);
 
