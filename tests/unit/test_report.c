@@ -596,12 +596,12 @@ Test(report, status_of_drops_and_counters)
 			 i == LATCH_DROP_IDENTITY ? 5ULL * cpus : 0ULL);
 		expect_json(path, text);
 	}
-	expect_keys("counters", "events-lost latches-full sas-full unlatched-pending "
-				"unlatched-other latches-born slow-path xfrm-hooks");
+	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
+				"unlatched_other latches_born slow_path xfrm_hooks");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
-	expect_json("counters.events-lost", text);
-	expect_json("counters.slow-path", "0");
+	expect_json("counters.events_lost", text);
+	expect_json("counters.slow_path", "0");
 }
 
 /* ---- events */

@@ -37,8 +37,7 @@ struct intern {
 int intern_open(struct intern *table, int map, size_t size, intern_canonical_fn canonical);
 void intern_close(struct intern *table);
 
-/* Into an empty table. -EBADMSG for an index, a checksum or a form that intern_add() never writes.
- */
+/* Into an empty table. -EBADMSG for anything that intern_add() never writes. */
 int intern_load(struct intern *table);
 
 /* The index of an equal value, else of a new one, in the map already. -ENOSPC when full. */

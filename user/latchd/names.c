@@ -107,21 +107,21 @@ const char *latch_counter_name(enum latch_counter counter)
 {
 	switch (counter) {
 	case LATCH_COUNTER_EVENTS_LOST:
-		return "events-lost";
+		return "events_lost";
 	case LATCH_COUNTER_LATCHES_FULL:
-		return "latches-full";
+		return "latches_full";
 	case LATCH_COUNTER_SAS_FULL:
-		return "sas-full";
+		return "sas_full";
 	case LATCH_COUNTER_UNLATCHED_PENDING:
-		return "unlatched-pending";
+		return "unlatched_pending";
 	case LATCH_COUNTER_UNLATCHED_OTHER:
-		return "unlatched-other";
+		return "unlatched_other";
 	case LATCH_COUNTER_LATCHES_BORN:
-		return "latches-born";
+		return "latches_born";
 	case LATCH_COUNTER_SLOW_PATH:
-		return "slow-path";
+		return "slow_path";
 	case LATCH_COUNTER_XFRM_HOOKS:
-		return "xfrm-hooks";
+		return "xfrm_hooks";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}

@@ -17,6 +17,7 @@ const char *latch_direction_name(enum latch_direction direction);
 const char *latch_reason_name(enum latch_reason reason);
 const char *latch_sa_state_name(enum latch_sa_state state);
 const char *latch_drop_name(enum latch_drop drop);
+/* A key of a document, and so without hyphens. */
 const char *latch_counter_name(enum latch_counter counter);
 const char *latch_event_name(enum latch_event_type type);
 
