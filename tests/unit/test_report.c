@@ -1,36 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What latchd says, read back with json-c: exactly these keys, exactly these values. */
-#include <arpa/inet.h>
+/* The documents: exactly these keys, exactly these values. */
+#include "report_fixture.h"
+
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <criterion/criterion.h>
-#include <errno.h>
-#include <linux/xfrm.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-/* json-c has a type of the name of one of our functions. */
-#define json_bool json_c_bool
-#include <json-c/json.h>
-#undef json_bool
-
-#include "common/clock.h"
-#include "fake/kernel_maps.h"
-#include "latchd/names.h"
-#include "latchd/report.h"
-
-#define SECOND	1000000000ULL
-#define HOSTILE "\x1b[2J\"},{\"id\":\"c.example\n\xff\xe2\x80\xae"
-
-static struct kernel_maps maps;
-static struct identities *identities;
-static struct json_writer w;
-static struct json_object *document;
-static uint16_t params_c, params_d, params_weak, params_hostile;
 
 static struct feed synced = {
 	.name = "charon",
@@ -47,13 +22,14 @@ static const struct report_feed feeds[] = {
 	{NULL, "third", "vici", "/run/third.vici"},
 };
 
-static struct report_source source = {
-	.maps = &maps,
-	.cgroup = "/sys/fs/cgroup",
-	.config_path = "/etc/latchd/latchd.conf",
-	.feeds = feeds,
-	.feed_count = 3,
-};
+static void start(void)
+{
+	report_start();
+	source.feeds = feeds;
+	source.feed_count = sizeof(feeds) / sizeof(feeds[0]);
+}
+
+TestSuite(report, .init = start, .fini = report_finish, .timeout = 60);
 
 /* In the place of the kernel's answers; the linker takes these instead of the archive's. */
 size_t enforcement_programs(const struct enforcement *enforcement,
@@ -74,105 +50,6 @@ bool enforcement_is_on(const struct enforcement *enforcement)
 {
 	cr_assert_null(enforcement);
 	return false;
-}
-
-/* ---- the tables */
-
-static uint32_t intern(const char *id, const char *config, enum feed_auth auth)
-{
-	struct latch_identity identity = {.auth = auth};
-	uint32_t index = 0;
-
-	strcpy(identity.authority, "charon");
-	strcpy(identity.config, config);
-	strcpy(identity.id, id);
-	cr_assert_eq(identities_intern(identities, &identity, &index), 0);
-	return index;
-}
-
-static struct latch_qop gcm(void)
-{
-	struct latch_qop qop = {.encryption_bits = 288, .icv_bits = 128, .replay_protection = 1};
-
-	strcpy(qop.encryption, "rfc4106(gcm(aes))");
-	return qop;
-}
-
-static struct latch_qop cbc(void)
-{
-	struct latch_qop qop = {
-		.encryption_bits = 128, .integrity_bits = 160, .icv_bits = 96, .esn = 1};
-
-	strcpy(qop.encryption, "cbc(aes)");
-	strcpy(qop.integrity, "hmac(sha1)");
-	return qop;
-}
-
-static uint16_t intern_params(const char *local, const char *peer, enum feed_auth auth,
-			      struct latch_qop qop, __u8 mode)
-{
-	struct latch_params params = {
-		.local_id = intern(local, "x509", FEED_AUTH_PUBKEY),
-		.peer_id = intern(peer, "x509", auth),
-		.qop = qop,
-		.mode = mode,
-		.protocol = IPPROTO_ESP,
-	};
-	uint16_t index = 0;
-
-	cr_assert_eq(identities_intern_params(identities, &params, &index), 0);
-	return index;
-}
-
-static void start(void)
-{
-	int err = fake_kernel_maps_make(&maps);
-
-	if (err == -EPERM)
-		cr_skip_test("no privilege to make BPF maps");
-	cr_assert_eq(err, 0);
-	cr_assert_eq(identities_load(&maps, &identities), 0);
-	source.identities = identities;
-	source.started_boot_ns = clock_boot_ns();
-	params_c = intern_params("w.example", "c.example", FEED_AUTH_PUBKEY, gcm(),
-				 XFRM_MODE_TRANSPORT);
-	params_d =
-		intern_params("w.example", "d.example", FEED_AUTH_PSK, gcm(), XFRM_MODE_TRANSPORT);
-	params_weak =
-		intern_params("w2.example", "c.example", FEED_AUTH_PUBKEY, cbc(), XFRM_MODE_TUNNEL);
-	params_hostile =
-		intern_params("w.example", HOSTILE, FEED_AUTH_EAP, gcm(), XFRM_MODE_TRANSPORT);
-	json_init(&w);
-}
-
-static void finish(void)
-{
-	json_object_put(document);
-	json_release(&w);
-	identities_free(identities);
-	fake_kernel_maps_close(&maps);
-}
-
-TestSuite(report, .init = start, .fini = finish, .timeout = 60);
-
-static struct latch_flow flow_of(int family, const char *local, const char *remote)
-{
-	struct latch_flow flow = {
-		.netns = 4026531840,
-		.local_port = 7000,
-		.remote_port = 51514,
-		.family = (__u8)family,
-		.protocol = IPPROTO_TCP,
-	};
-
-	cr_assert_eq(inet_pton(family, local, flow.local_addr), 1);
-	cr_assert_eq(inet_pton(family, remote, flow.remote_addr), 1);
-	return flow;
-}
-
-static struct latch_flow w_to_c(void)
-{
-	return flow_of(AF_INET, "10.9.0.1", "10.9.0.2");
 }
 
 static struct latch latch_of(enum latch_state state, uint16_t params, uint8_t reasons)
@@ -196,32 +73,6 @@ static void put_latch(const struct latch_flow *flow, const struct latch *latch)
 	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, latch, BPF_ANY), 0);
 }
 
-static struct latch_sa_key sa_key(void)
-{
-	struct latch_sa_key key = {
-		.netns = 4026531840, .spi = 0xa1b2, .protocol = IPPROTO_ESP, .family = AF_INET};
-
-	cr_assert_eq(inet_pton(AF_INET, "10.9.0.2", key.daddr), 1);
-	return key;
-}
-
-static struct latch_sa sa_of(enum latch_sa_state state, uint16_t params, uint8_t flags)
-{
-	struct latch_sa sa = {
-		.installed = clock_boot_ns(),
-		.reqid = 4,
-		.qop = cbc(),
-		.mode = XFRM_MODE_TUNNEL,
-		.encap = 1,
-	};
-
-	sa.word.state = state;
-	sa.word.params = params;
-	sa.word.flags = flags;
-	cr_assert_eq(inet_pton(AF_INET, "10.9.0.1", sa.saddr), 1);
-	return sa;
-}
-
 static void put_sa(const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	cr_assert_eq(bpf_map_update_elem(maps.sas, key, sa, BPF_ANY), 0);
@@ -236,77 +87,6 @@ static void put_per_cpu(int map, __u32 key, const void *value, size_t size)
 		memcpy(values + (size_t)i * size, value, size);
 	cr_assert_eq(bpf_map_update_elem(map, &key, values, BPF_ANY), 0);
 	free(values);
-}
-
-/* ---- reading what was written */
-
-static void parse(void)
-{
-	cr_assert_eq(json_finish(&w), 0);
-	cr_assert_eq(strchr(w.text, '\n'), w.text + w.length - 1, "one line: %s", w.text);
-	json_object_put(document);
-	document = json_tokener_parse(w.text);
-	cr_assert_not_null(document, "%s", w.text);
-	json_release(&w);
-}
-
-static struct json_object *at(struct json_object *object, const char *path)
-{
-	char key[32];
-	size_t length;
-
-	for (; *path; path += length + (path[length] == '.')) {
-		length = strcspn(path, ".");
-		snprintf(key, sizeof(key), "%.*s", (int)length, path);
-		if (json_object_is_type(object, json_type_array))
-			object = json_object_array_get_idx(object, strtoul(key, NULL, 10));
-		else
-			cr_assert(json_object_object_get_ex(object, key, &object), "no %s in %s",
-				  path, json_object_to_json_string(object));
-	}
-	return object;
-}
-
-/* The value at path as JSON text. */
-static void expect_json(const char *path, const char *json)
-{
-	const char *is = json_object_to_json_string_ext(
-		at(document, path), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
-
-	cr_expect_str_eq(is, json, "%s is %s, not %s", path, is, json);
-}
-
-/* The names of an object's members, in their order. */
-static void expect_keys(const char *path, const char *keys)
-{
-	char is[512] = "";
-
-	json_object_object_foreach(at(document, path), key, value)
-	{
-		(void)value;
-		snprintf(is + strlen(is), sizeof(is) - strlen(is), "%s%s", is[0] ? " " : "", key);
-	}
-	cr_expect_str_eq(is, keys);
-}
-
-static void expect_now(const char *path)
-{
-	const char *time = json_object_get_string(at(document, path));
-	char low[CLOCK_TEXT_SIZE], high[CLOCK_TEXT_SIZE];
-
-	clock_format(low, clock_real_ns() - 60 * SECOND);
-	clock_format(high, clock_real_ns() + SECOND);
-	cr_assert_not_null(time);
-	cr_expect_eq(strlen(time), CLOCK_TEXT_SIZE - 1);
-	cr_expect_gt(strcmp(time, low), 0, "%s is before %s", time, low);
-	cr_expect_leq(strcmp(time, high), 0, "%s is after %s", time, high);
-}
-
-static void expect_hostile(const char *path)
-{
-	/* The invalid byte comes back as the character of its number. */
-	cr_expect_str_eq(json_object_get_string(at(document, path)),
-			 "\x1b[2J\"},{\"id\":\"c.example\n\xc3\xbf\xe2\x80\xae");
 }
 
 /* ---- list */
@@ -602,268 +382,6 @@ Test(report, status_of_drops_and_counters)
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);
 	expect_json("counters.slow_path", "0");
-}
-
-/* ---- events */
-
-static struct latch_event event_of(enum latch_event_type type)
-{
-	struct latch_event event = {
-		.time = clock_boot_ns(),
-		.type = type,
-		.flow = w_to_c(),
-		.latch_id = 0x200,
-		.direction = LATCH_DIRECTION_IN,
-	};
-
-	event.word.params = params_c;
-	return event;
-}
-
-static void ring(const struct latch_event *event)
-{
-	report_ring_event(&w, &source, event);
-	parse();
-	expect_now("time");
-}
-
-static void expect_flow(void)
-{
-	expect_json("id", "\"200\"");
-	expect_json("netns", "4026531840");
-	expect_json("proto", "\"tcp\"");
-	expect_json("local", "{\"addr\":\"10.9.0.1\",\"port\":7000}");
-	expect_json("remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
-}
-
-Test(report, ring_events_of_latches)
-{
-	static const struct {
-		enum latch_event_type type;
-		const char *name;
-	} rows[] = {
-		{LATCH_EVENT_LATCH_ESTABLISHED, "\"latch-established\""},
-		{LATCH_EVENT_LATCH_BROKEN, "\"latch-broken\""},
-		{LATCH_EVENT_LATCH_HEALED, "\"latch-healed\""},
-		{LATCH_EVENT_LATCH_CLOSED, "\"latch-closed\""},
-	};
-	struct latch_event event;
-	size_t i;
-
-	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		event = event_of(rows[i].type);
-		event.word.reasons = LATCH_REASON_ADMIN;
-		ring(&event);
-		expect_keys("", "time event id netns proto local remote direction peer local_id "
-				"reasons");
-		expect_json("event", rows[i].name);
-		expect_flow();
-		expect_json("direction", "\"in\"");
-		expect_json("peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-		expect_json("local_id", "\"w.example\"");
-		expect_json("reasons", "[\"admin\"]");
-	}
-}
-
-Test(report, ring_events_have_their_own_time)
-{
-	struct latch_event event = event_of(LATCH_EVENT_LATCH_CLOSED);
-	uint64_t boot = clock_real_ns() - clock_boot_ns();
-	char low[CLOCK_TEXT_SIZE], high[CLOCK_TEXT_SIZE];
-	const char *time;
-
-	event.time = 5 * SECOND;
-	report_ring_event(&w, &source, &event);
-	parse();
-	time = json_object_get_string(at(document, "time"));
-	clock_format(low, boot + 4 * SECOND);
-	clock_format(high, boot + 6 * SECOND);
-	cr_expect_gt(strcmp(time, low), 0, "%s is before %s", time, low);
-	cr_expect_lt(strcmp(time, high), 0, "%s is after %s", time, high);
-}
-
-Test(report, ring_events_of_sas)
-{
-	struct latch_event event = event_of(LATCH_EVENT_SA_PENDING);
-
-	event.sa = sa_key();
-	event.sa_word.state = LATCH_SA_PENDING;
-	ring(&event);
-	expect_keys("", "time event spi dst proto netns state peer");
-	expect_json("event", "\"sa-pending\"");
-	expect_json("spi", "\"0x0000a1b2\"");
-	expect_json("dst", "\"10.9.0.2\"");
-	expect_json("proto", "\"esp\"");
-	expect_json("netns", "4026531840");
-	expect_json("state", "\"pending\"");
-	expect_json("peer", "null");
-
-	event.type = LATCH_EVENT_SA_GONE;
-	event.sa_word.state = LATCH_SA_DYING;
-	event.sa_word.params = params_hostile;
-	ring(&event);
-	expect_json("event", "\"sa-gone\"");
-	expect_json("state", "\"dying\"");
-	expect_json("peer.auth", "\"eap\"");
-	expect_hostile("peer.id");
-}
-
-Test(report, ring_events_of_drops)
-{
-	struct latch_event event = event_of(LATCH_EVENT_DROP);
-
-	event.drop = LATCH_DROP_IDENTITY;
-	event.packet = LATCH_DIRECTION_OUT;
-	event.drops = 17;
-	event.sa = sa_key();
-	ring(&event);
-	expect_keys("", "time event reason packet id netns proto local remote direction peer drops "
-			"sa");
-	expect_json("event", "\"drop\"");
-	expect_json("reason", "\"identity\"");
-	expect_json("packet", "\"egress\"");
-	expect_flow();
-	expect_json("drops", "17");
-	expect_json("sa", "{\"spi\":\"0x0000a1b2\",\"dst\":\"10.9.0.2\",\"proto\":\"esp\","
-			  "\"netns\":4026531840}");
-
-	event.drop = LATCH_DROP_PLAINTEXT;
-	event.packet = LATCH_DIRECTION_IN;
-	memset(&event.sa, 0, sizeof(event.sa));
-	ring(&event);
-	expect_json("reason", "\"plaintext\"");
-	expect_json("packet", "\"ingress\"");
-	expect_json("sa", "null");
-}
-
-Test(report, an_event_that_the_abi_does_not_know)
-{
-	struct latch_event event = event_of((enum latch_event_type)77);
-
-	ring(&event);
-	expect_keys("", "time event");
-	expect_json("event", "\"unknown\"");
-}
-
-static void broken(uint8_t reasons, uint16_t want, uint16_t got)
-{
-	struct latch_flow flow = w_to_c();
-
-	report_latch_broken(&w, &source, &flow, 0x200, LATCH_DIRECTION_OUT, reasons, want, got);
-	parse();
-	expect_now("time");
-	expect_keys("", "time event id netns proto local remote direction reason reasons want got");
-	expect_json("event", "\"latch-broken\"");
-	expect_flow();
-	expect_json("direction", "\"out\"");
-}
-
-Test(report, latch_broken_by_another_peer)
-{
-	broken(LATCH_REASON_SA_CONFLICT, params_c, params_d);
-	expect_json("reason", "\"sa-conflict\"");
-	expect_json("reasons", "[\"sa-conflict\"]");
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-	expect_json("got", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
-}
-
-Test(report, latch_broken_by_other_protection)
-{
-	broken(LATCH_REASON_SA_CONFLICT, params_c, params_weak);
-	expect_json("want",
-		    "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"local_id\":\"w.example\","
-		    "\"mode\":\"transport\",\"encr\":\"rfc4106(gcm(aes))\",\"encr_bits\":288,"
-		    "\"integ\":null,\"integ_bits\":0,\"icv_bits\":128,\"esn\":false,"
-		    "\"replay_protection\":true}");
-	expect_json("got", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"local_id\":\"w2.example\","
-			   "\"mode\":\"tunnel\",\"encr\":\"cbc(aes)\",\"encr_bits\":128,"
-			   "\"integ\":\"hmac(sha1)\",\"integ_bits\":160,\"icv_bits\":96,"
-			   "\"esn\":true,\"replay_protection\":false}");
-}
-
-Test(report, latch_broken_by_another_connection_of_the_same_name)
-{
-	struct latch_params params = *identities_get_params(identities, params_c);
-	uint16_t other;
-
-	params.peer_id = intern("c.example", "psk-conn", FEED_AUTH_PUBKEY);
-	params.protocol = IPPROTO_AH;
-	cr_assert_eq(identities_intern_params(identities, &params, &other), 0);
-	broken(LATCH_REASON_SA_CONFLICT, params_c, other);
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"config\":\"x509\","
-			    "\"ipsec\":\"esp\"}");
-	expect_json("got", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"config\":\"psk-conn\","
-			   "\"ipsec\":\"ah\"}");
-}
-
-Test(report, latch_broken_without_another_sa)
-{
-	broken(LATCH_REASON_PEER_DEAD | LATCH_REASON_ADMIN, params_c, 0);
-	expect_json("reason", "\"peer-dead\"");
-	expect_json("reasons", "[\"peer-dead\",\"admin\"]");
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-	expect_json("got", "null");
-	broken(LATCH_REASON_SA_CONFLICT, 60000, params_hostile);
-	expect_json("want", "null");
-	expect_hostile("got.id");
-	broken(0, params_c, params_c);
-	expect_json("reason", "null");
-}
-
-Test(report, latch_healed_and_reset)
-{
-	struct latch_flow flow = w_to_c();
-
-	report_latch_healed(&w, &source, &flow, 0x200, LATCH_DIRECTION_IN, LATCH_REASON_SPD_CHANGE);
-	parse();
-	expect_keys("", "time event id netns proto local remote direction reasons");
-	expect_now("time");
-	expect_json("event", "\"latch-healed\"");
-	expect_flow();
-	expect_json("reasons", "[\"spd-change\"]");
-
-	report_latch_reset(&w, &source, &flow, 0x200, 0);
-	parse();
-	expect_keys("", "time event id netns proto local remote error");
-	expect_now("time");
-	expect_json("event", "\"latch-reset\"");
-	expect_flow();
-	expect_json("error", "null");
-	report_latch_reset(&w, &source, &flow, 0x200, -ENOENT);
-	parse();
-	expect_json("error", "\"No such file or directory\"");
-}
-
-Test(report, sa_bound)
-{
-	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, 0);
-	struct latch_sa_key key = sa_key();
-
-	report_sa_bound(&w, &source, &key, &sa, params_c, "charon", "vici child-updown");
-	parse();
-	expect_keys("", "time event spi dst proto netns src reqid mode peer local_id feed "
-			"evidence");
-	expect_now("time");
-	expect_json("event", "\"sa-bound\"");
-	expect_json("spi", "\"0x0000a1b2\"");
-	expect_json("src", "\"10.9.0.1\"");
-	expect_json("reqid", "4");
-	expect_json("mode", "\"tunnel\"");
-	expect_json("peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-	expect_json("local_id", "\"w.example\"");
-	expect_json("feed", "\"charon\"");
-	expect_json("evidence", "\"vici child-updown\"");
-}
-
-Test(report, lost)
-{
-	report_lost(&w, UINT64_MAX, "ring");
-	parse();
-	expect_keys("", "time event count where");
-	expect_now("time");
-	expect_json("event", "\"lost\"");
-	expect_json("count", "18446744073709551615");
-	expect_json("where", "\"ring\"");
 }
 
 Test(names, numbers_that_the_abi_does_not_know)
