@@ -11,27 +11,36 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
+#include "latchd/intern.h"
 #include "latchd/kernel/maps.h"
 
 struct identities;
 
 /*
  * Reads the pinned tables. 0; -EBADMSG when a checksum is wrong, an index is 0
- * or too large, a text is not terminated, or params name an identity that is
- * not there (R-2.6-1: then every latch must be closed); another negative errno.
+ * or too large, a text is not terminated, an entry is there twice, params name
+ * an identity that is not there, or a latch or an SA names such params
+ * (R-2.6-1: then every latch must be closed); another negative errno.
  */
 int identities_load(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);
 
-/* Empties the pinned tables, good or not, and the copy: after every latch was closed. */
+/*
+ * Empties the pinned tables, good or not, and the copy. -EBUSY and nothing done
+ * while a latch or an SA still names params, which would soon mean something
+ * else: first put every SA back to PENDING with params 0, then close every latch.
+ */
 int identities_reset(struct identities *identities);
 /* The same for tables that identities_load() refused. */
 int identities_erase(const struct kernel_maps *maps);
 
 /*
  * The index of an equal entry, or of a new one that is in the pinned map
- * already. checksum and padding are filled here. -ENOSPC when the table is full
- * even after what no latch and no SA refers to was dropped.
+ * already. checksum, padding and what follows a text's end are filled here.
+ * -EINVAL for a text without an end, or params whose identities are not there;
+ * -ENOSPC when the table is full even after what no latch and no SA refers to
+ * was dropped. The last INTERN_RECENT indices given out are never dropped: that
+ * is how long their user may take to put them into an SA.
  */
 int identities_intern(struct identities *identities, const struct latch_identity *identity,
 		      uint32_t *ret_index);

@@ -3,7 +3,8 @@
  * The controller's only way to change latches and SAs: each call runs the
  * program latch_control, which takes the step through the state machine.
  * All return a value of enum latch_control_result, or a negative errno when
- * the program could not be run. AGAIN is retried inside and never returned.
+ * the program could not be run. AGAIN is retried inside and never returned: who loses
+ * the race too often gets -EAGAIN.
  */
 #ifndef LATCHD_KERNEL_LATCH_CONTROL_H
 #define LATCHD_KERNEL_LATCH_CONTROL_H

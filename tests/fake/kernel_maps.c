@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "fake/kernel_maps.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include "latch_abi.h"
+
+struct map_row {
+	size_t member; /* offset in struct kernel_maps */
+	enum bpf_map_type type;
+	__u32 key_size;
+	__u32 value_size;
+	__u32 max_entries;
+	__u32 flags;
+};
+
+#define MEMBER(name) offsetof(struct kernel_maps, name)
+
+/* As bpf/maps.h has them. */
+static const struct map_row rows[] = {
+	{MEMBER(latches), BPF_MAP_TYPE_HASH, sizeof(struct latch_flow), sizeof(struct latch),
+	 FAKE_LATCHES_MAX, 0},
+	{MEMBER(sas), BPF_MAP_TYPE_HASH, sizeof(struct latch_sa_key), sizeof(struct latch_sa),
+	 FAKE_SAS_MAX, 0},
+	{MEMBER(params), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_params),
+	 LATCH_PARAMS_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(identities), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_identity),
+	 LATCH_IDENTITIES_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(settings), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_settings), 1, 0},
+	{MEMBER(clock), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_clock), 1, 0},
+	{MEMBER(drops), BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(struct latch_drop_count),
+	 LATCH_DROP_COUNT, 0},
+	{MEMBER(counters), BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(__u64),
+	 LATCH_COUNTER_COUNT, 0},
+	{MEMBER(events), BPF_MAP_TYPE_RINGBUF, 0, 0, FAKE_EVENTS_SIZE, 0},
+};
+
+static int *member_of(struct kernel_maps *maps, const struct map_row *row)
+{
+	return (int *)((char *)maps + row->member);
+}
+
+int fake_kernel_maps_make(struct kernel_maps *maps)
+{
+	int err = 0;
+	size_t i;
+
+	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct map_row *row = &rows[i];
+		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = row->flags);
+		int fd = bpf_map_create(row->type, "fake", row->key_size, row->value_size,
+					row->max_entries, &options);
+
+		*member_of(maps, row) = fd;
+		err = fd < 0 ? fd : 0;
+	}
+	if (err)
+		fake_kernel_maps_close(maps);
+	return err;
+}
+
+void fake_kernel_maps_close(struct kernel_maps *maps)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int *fd = member_of(maps, &rows[i]);
+
+		if (*fd >= 0)
+			close(*fd);
+		*fd = -1;
+	}
+}

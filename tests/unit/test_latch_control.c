@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <criterion/criterion.h>
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "fake/control_program.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/tables.h"
+
+static struct control_program *program;
+static struct kernel_maps maps;
+
+static const struct latch_flow flow = {.netns = 7, .local_port = 80, .family = 2, .protocol = 6};
+static const struct latch_sa_key sa_key = {.netns = 7, .spi = 0x1001, .protocol = 50, .family = 2};
+
+static void load(void)
+{
+	int err = control_program_load(64, &program, &maps);
+
+	if (err == -EPERM)
+		cr_skip_test("BPF programs need root");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+}
+
+static void unload(void)
+{
+	control_program_free(program);
+}
+
+TestSuite(latch_control, .init = load, .fini = unload, .timeout = 60);
+
+static void put_latch(void)
+{
+	struct latch latch = {
+		.id = 5,
+		.owner_since = 1000,
+		.word = {.generation = 9, .params = 3, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_ANY), 0);
+}
+
+static struct latch the_latch(void)
+{
+	struct latch latch;
+
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	return latch;
+}
+
+Test(latch_control, break_and_heal)
+{
+	union latch_word word = {0};
+
+	put_latch();
+	cr_expect_eq(latch_break(&maps, &flow, 5, LATCH_REASON_SA_CONFLICT, &word),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(word.reasons, LATCH_REASON_SA_CONFLICT);
+	cr_expect_eq(word.params, 3);
+	cr_expect_neq(word.generation, 9);
+	cr_expect_eq(the_latch().word.raw, word.raw);
+	cr_expect_eq(latch_break(&maps, &flow, 5, LATCH_REASON_SA_CONFLICT, NULL),
+		     LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(latch_heal(&maps, &flow, 5, LATCH_REASON_SA_CONFLICT, &word),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(the_latch().word.raw, word.raw);
+}
+
+Test(latch_control, another_latch_is_not_touched)
+{
+	struct latch seen = {.id = 5, .owner_since = 1001};
+
+	cr_expect_eq(latch_break(&maps, &flow, 5, LATCH_REASON_ADMIN, NULL),
+		     LATCH_CONTROL_NOT_FOUND);
+	put_latch();
+	cr_expect_eq(latch_break(&maps, &flow, 6, LATCH_REASON_ADMIN, NULL),
+		     LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(latch_close(&maps, &flow, 6), LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(latch_reap(&maps, &flow, &seen), LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(the_latch().word.generation, 9);
+}
+
+Test(latch_control, close_deletes)
+{
+	struct latch latch;
+
+	put_latch();
+	cr_expect_eq(latch_close(&maps, &flow, 5), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_get(&maps, &flow, &latch), -ENOENT);
+	cr_expect_eq(latch_close(&maps, &flow, 5), LATCH_CONTROL_NOT_FOUND);
+}
+
+Test(latch_control, reap_deletes_the_owner_that_was_seen)
+{
+	struct latch latch;
+
+	put_latch();
+	latch = the_latch();
+	cr_expect_eq(latch_reap(&maps, &flow, &latch), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_get(&maps, &flow, &latch), -ENOENT);
+}
+
+Test(latch_control, an_adopted_sa_is_pending_whatever_the_dump_says)
+{
+	struct latch_sa sa = {.reqid = 4, .instance = 99, .word = {.state = LATCH_SA_BOUND}}, got;
+
+	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	cr_expect_eq(got.word.state, LATCH_SA_PENDING);
+	cr_expect_neq(got.word.serial, 0);
+	cr_expect_eq(got.instance, 0);
+	cr_expect_eq(got.reqid, 4);
+	cr_expect_neq(got.installed, 0);
+	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa), LATCH_CONTROL_UNCHANGED);
+}
+
+Test(latch_control, an_sa_is_set_by_its_serial)
+{
+	struct latch_sa sa = {0}, got;
+
+	cr_expect_eq(sa_set(&maps, &sa_key, 1, LATCH_SA_BOUND, 3, 0), LATCH_CONTROL_NOT_FOUND);
+	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial + 1, LATCH_SA_BOUND, 3, 0),
+		     LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_BOUND, 3, 256),
+		     LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	cr_expect_eq(got.word.state, LATCH_SA_BOUND);
+	cr_expect_eq(got.word.params, 3);
+	cr_expect_eq(got.word.flags, LATCH_SA_CONTESTED);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_BOUND, 3, 1),
+		     LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_BOUND, 3, 0),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_forget(&maps, &sa_key, got.word.serial + 1), LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(sa_forget(&maps, &sa_key, got.word.serial), LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_get(&maps, &sa_key, &got), -ENOENT);
+}
+
+Test(latch_control, a_full_table)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info), i;
+	struct latch_sa_key key = sa_key;
+	struct latch_sa sa = {0};
+
+	cr_assert_eq(bpf_map_get_info_by_fd(maps.sas, &info, &length), 0);
+	for (i = 0; i < info.max_entries; i++) {
+		key.spi = i;
+		cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_NOEXIST), 0);
+	}
+	key.spi = i;
+	cr_expect_eq(sa_adopt(&maps, &key, &sa), LATCH_CONTROL_FULL);
+}
+
+Test(latch_control, no_program)
+{
+	struct kernel_maps none = maps;
+
+	none.control = -1;
+	cr_expect_eq(latch_close(&none, &flow, 5), -EBADF);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The words for the ABI's numbers, as documents and events have them: other
+ * tools match on these, so they never change. A number that the ABI does not
+ * know is "unknown".
+ */
+#ifndef LATCHD_NAMES_H
+#define LATCHD_NAMES_H
+
+#include <stdint.h>
+
+#include "latch_abi.h"
+
+const char *latch_state_name(enum latch_state state);
+const char *latch_direction_name(enum latch_direction direction);
+/* Of one reason, not of a set. */
+const char *latch_reason_name(enum latch_reason reason);
+const char *latch_sa_state_name(enum latch_sa_state state);
+const char *latch_drop_name(enum latch_drop drop);
+/* A key of a document, and so without hyphens. */
+const char *latch_counter_name(enum latch_counter counter);
+const char *latch_event_name(enum latch_event_type type);
+
+const char *xfrm_mode_name(uint8_t mode);
+/* "esp", "ah" */
+const char *ipsec_protocol_name(uint8_t protocol);
+/* "tcp", ...; of a flow */
+const char *ulp_name(uint8_t protocol);
+
+#endif
