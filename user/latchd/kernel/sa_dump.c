@@ -18,17 +18,18 @@ struct attributes {
 
 /* ---- one message ---- */
 
+/* libmnl's own loop rounds the message's length up, and so would read what is not there. */
 static int collect_attributes(const struct nlmsghdr *message, struct attributes *attributes)
 {
-	const char *end = mnl_nlmsg_get_payload_tail(message);
+	const char *end = (const char *)message + message->nlmsg_len;
 	const struct nlattr *attribute;
 
 	memset(attributes, 0, sizeof(*attributes));
-	mnl_attr_for_each(attribute, message, sizeof(struct xfrm_usersa_info))
-	{
+	for (attribute = mnl_nlmsg_get_payload_offset(message, sizeof(struct xfrm_usersa_info));
+	     mnl_attr_ok(attribute, (int)(end - (const char *)attribute));
+	     attribute = mnl_attr_next(attribute))
 		if (mnl_attr_get_type(attribute) <= XFRMA_MAX)
 			attributes->by_type[mnl_attr_get_type(attribute)] = attribute;
-	}
 	return (const char *)attribute < end ? -EBADMSG : 0;
 }
 
