@@ -2,7 +2,7 @@
 /*
  * Network namespaces by their cookie (SO_NETNS_COOKIE), which is never used
  * twice until the next boot. No descriptor is kept: that would keep a namespace
- * alive which everybody else has left.
+ * alive which everybody else has left. For the thread that owns the event loop.
  */
 #ifndef LATCHD_KERNEL_NETNS_H
 #define LATCHD_KERNEL_NETNS_H
@@ -10,15 +10,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Our own namespace. 0 or a negative errno. */
+int netns_own(uint64_t *ret_cookie);
+
 /* The namespace of a process. 0 or a negative errno. */
 int netns_of_process(pid_t pid, uint64_t *ret_cookie);
 
-/* Remembers that this process was seen there: netns_open() looks there first. */
+/*
+ * Remembers that this process was seen there: netns_open() looks there before
+ * it looks at every process. One process a namespace, the newest ones only.
+ */
 void netns_hint(uint64_t cookie, pid_t pid);
 
 /*
- * A descriptor of the namespace, the caller's to close. Looks at the hints, at
- * our own namespace, then at every process. -ENOENT when no process is in it.
+ * A descriptor of the namespace, the caller's to close. -ENOENT when no process
+ * is in it (a thread that left its process's namespace does not count); another
+ * negative errno when a process could not be looked at, so that nobody can tell.
  */
 int netns_open(uint64_t cookie);
 

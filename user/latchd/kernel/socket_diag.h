@@ -1,21 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A flow's socket, by sock_diag(7) in the flow's own namespace. */
+/*
+ * A flow's socket, by sock_diag(7) in the flow's own namespace. TCP only:
+ * -EPROTONOSUPPORT for other flows, and when the kernel cannot look for sockets.
+ * An IPv4 flow may belong to an IPv6 socket, which is found too. A listener has
+ * no flow: it is never found and never ended.
+ */
 #ifndef LATCHD_KERNEL_SOCKET_DIAG_H
 #define LATCHD_KERNEL_SOCKET_DIAG_H
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "latch_abi.h"
 
 /*
  * Ends the socket locally (SOCK_DESTROY): its owner sees ECONNABORTED. 0, -ENOENT
- * when there is no such socket (or no such namespace), or another negative errno.
- * An IPv4 flow may belong to an IPv6 socket, which is found too.
+ * when there is no such socket (or no such namespace), -EOPNOTSUPP when the kernel
+ * cannot end it (built without CONFIG_INET_DIAG_DESTROY; or a TIME_WAIT socket,
+ * which has no owner, on an older one), or another negative errno.
  */
 int socket_diag_destroy(const struct latch_flow *flow);
 
-/* 0 when some socket has the flow, request and TIME_WAIT sockets included; -ENOENT when none has. */
+/*
+ * 0 when some socket has the flow, request and TIME_WAIT sockets included; -ENOENT
+ * when none has. A socket that is bound to a device is not found: to look for those
+ * means a walk over all sockets, which only socket_diag_destroy() does.
+ */
 int socket_diag_find(const struct latch_flow *flow);
 
 #endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Network namespaces of the test's own, each held by a child that does nothing else. */
+#ifndef LATCHD_TESTS_NAMESPACE_H
+#define LATCHD_TESTS_NAMESPACE_H
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "latchd/kernel/netns.h"
+
+struct namespace
+{
+	pid_t pid;
+	int fd;
+	uint64_t cookie;
+};
+
+static inline void namespace_need_root(void)
+{
+	if (geteuid())
+		cr_skip_test("not root: no network namespace of its own");
+}
+
+/* Never returns; says a byte when it is there, and ends with the test at the latest. */
+static inline void namespace_child(int ready)
+{
+	char byte = 0;
+
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || unshare(CLONE_NEWNET) ||
+	    write(ready, &byte, 1) != 1)
+		_exit(1);
+	while (true)
+		pause();
+}
+
+static inline int namespace_of(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
+	return fd;
+}
+
+static inline void namespace_start(struct namespace *ns)
+{
+	int ready[2];
+	char byte;
+
+	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
+	ns->pid = fork();
+	cr_assert_geq(ns->pid, 0);
+	if (!ns->pid)
+		namespace_child(ready[1]);
+	close(ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1, "the child made no namespace");
+	close(ready[0]);
+	ns->fd = namespace_of(ns->pid);
+	cr_assert_eq(netns_of_process(ns->pid, &ns->cookie), 0);
+}
+
+static inline int namespace_socket(const struct namespace *ns, int domain, int type)
+{
+	int fd = netns_socket(ns->fd, domain, type, 0);
+
+	cr_assert_geq(fd, 0, "socket: %s", strerror(-fd));
+	return fd;
+}
+
+static inline void namespace_loopback_up(const struct namespace *ns)
+{
+	struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd = namespace_socket(ns, AF_INET, SOCK_DGRAM);
+
+	cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &loopback), 0, "lo up: %s", strerror(errno));
+	close(fd);
+}
+
+/* The child is gone afterwards; ns->fd keeps the namespace alive until it is closed. */
+static inline void namespace_leave(struct namespace *ns)
+{
+	cr_assert_eq(kill(ns->pid, SIGKILL), 0);
+	cr_assert_eq(waitpid(ns->pid, NULL, 0), ns->pid);
+}
+
+/*
+ * What netns_open() says of a namespace that is gone: where this machine hides a
+ * process even from root, it might be in there, and nobody can tell.
+ */
+static inline int namespace_gone_error(void)
+{
+	int error = -ENOENT;
+	glob_t found;
+	size_t i;
+
+	cr_assert_eq(glob("/proc/[0-9]*/ns/net", 0, NULL, &found), 0);
+	for (i = 0; i < found.gl_pathc; i++) {
+		int fd = open(found.gl_pathv[i], O_RDONLY | O_CLOEXEC);
+
+		if (fd >= 0)
+			close(fd);
+		else if (errno == EACCES || errno == EPERM)
+			error = -errno;
+	}
+	globfree(&found);
+	return error;
+}
+
+static inline void namespace_end(struct namespace *ns)
+{
+	namespace_leave(ns);
+	close(ns->fd);
+}
+
+#endif

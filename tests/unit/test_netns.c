@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "namespace.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+static uint64_t own_cookie(void)
+{
+	uint64_t cookie = 0;
+
+	cr_assert_eq(netns_own(&cookie), 0);
+	cr_assert_neq(cookie, 0);
+	return cookie;
+}
+
+static uint64_t cookie_of_socket(int fd)
+{
+	socklen_t length = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length), 0);
+	return cookie;
+}
+
+static bool same_namespace(int a, int b)
+{
+	struct stat first, second;
+
+	cr_assert_eq(fstat(a, &first), 0);
+	cr_assert_eq(fstat(b, &second), 0);
+	return first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
+static void expect_opens(const struct namespace *ns)
+{
+	int fd = netns_open(ns->cookie);
+
+	cr_assert_geq(fd, 0, "netns_open: %s", strerror(-fd));
+	cr_expect(same_namespace(fd, ns->fd));
+	cr_expect(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	close(fd);
+}
+
+static size_t open_descriptors(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	cr_assert_not_null(directory);
+	while (readdir(directory))
+		count++;
+	closedir(directory);
+	return count;
+}
+
+Test(netns, cookies_tell_namespaces_apart, .init = namespace_need_root)
+{
+	struct namespace first, second;
+	uint64_t cookie;
+
+	namespace_start(&first);
+	namespace_start(&second);
+	cr_expect_neq(first.cookie, own_cookie());
+	cr_expect_neq(first.cookie, second.cookie);
+	cr_expect_eq(netns_of_process(getpid(), &cookie), 0);
+	cr_expect_eq(cookie, own_cookie());
+	namespace_end(&first);
+	namespace_end(&second);
+}
+
+Test(netns, a_process_that_is_gone_has_none, .init = namespace_need_root)
+{
+	struct namespace ns;
+	uint64_t cookie;
+
+	namespace_start(&ns);
+	namespace_end(&ns);
+	cr_expect_eq(netns_of_process(ns.pid, &cookie), -ENOENT);
+	cr_expect_eq(netns_of_process(0, &cookie), -ENOENT);
+	cr_expect_eq(netns_of_process(-1, &cookie), -ENOENT);
+}
+
+Test(netns, opens_our_own, .init = namespace_need_root)
+{
+	struct namespace own = {.fd = namespace_of(getpid()), .cookie = own_cookie()};
+
+	expect_opens(&own);
+	close(own.fd);
+}
+
+Test(netns, finds_by_scan_and_again, .init = namespace_need_root)
+{
+	struct namespace ns;
+
+	namespace_start(&ns);
+	expect_opens(&ns);
+	expect_opens(&ns);
+	namespace_end(&ns);
+}
+
+Test(netns, finds_the_last_of_many, .init = namespace_need_root)
+{
+	struct namespace many[100];
+	size_t i;
+
+	for (i = 0; i < 100; i++)
+		namespace_start(&many[i]);
+	for (i = 100; i-- > 0;)
+		expect_opens(&many[i]);
+	for (i = 0; i < 100; i++)
+		namespace_end(&many[i]);
+}
+
+struct thread {
+	int ready[2], life[2];
+	pid_t tid;
+	int err;
+};
+
+static void *leave_process_namespace(void *context)
+{
+	struct thread *thread = context;
+	char byte = 0;
+
+	thread->err = unshare(CLONE_NEWNET) ? errno : 0;
+	thread->tid = (pid_t)syscall(SYS_gettid);
+	if (write(thread->ready[1], &byte, 1) == 1)
+		thread->err |= read(thread->life[0], &byte, 1) < 0;
+	return NULL;
+}
+
+/* A thread is not listed among the processes: only the hint leads there. */
+Test(netns, finds_by_hint, .init = namespace_need_root)
+{
+	struct thread thread = {0};
+	struct namespace ns;
+	pthread_t id;
+	char byte;
+
+	cr_assert_eq(pipe2(thread.ready, O_CLOEXEC), 0);
+	cr_assert_eq(pipe2(thread.life, O_CLOEXEC), 0);
+	cr_assert_eq(pthread_create(&id, NULL, leave_process_namespace, &thread), 0);
+	cr_assert_eq(read(thread.ready[0], &byte, 1), 1);
+	cr_assert_eq(thread.err, 0);
+	ns.fd = namespace_of(thread.tid);
+	cr_assert_eq(netns_of_process(thread.tid, &ns.cookie), 0);
+	netns_hint(ns.cookie, thread.tid);
+	expect_opens(&ns);
+	close(thread.life[1]);
+	cr_assert_eq(pthread_join(id, NULL), 0);
+	cr_expect_eq(netns_open(ns.cookie), namespace_gone_error());
+	close(ns.fd);
+}
+
+Test(netns, is_not_deceived_by_a_wrong_hint, .init = namespace_need_root)
+{
+	struct namespace wanted, other;
+
+	namespace_start(&wanted);
+	namespace_start(&other);
+	netns_hint(wanted.cookie, other.pid);
+	expect_opens(&wanted);
+	netns_hint(wanted.cookie, other.pid);
+	namespace_leave(&wanted);
+	cr_expect_eq(netns_open(wanted.cookie), namespace_gone_error());
+	close(wanted.fd);
+	namespace_end(&other);
+}
+
+Test(netns, forgets_the_oldest_hints, .init = namespace_need_root)
+{
+	struct namespace ns;
+	uint64_t unused;
+
+	namespace_start(&ns);
+	netns_hint(ns.cookie, ns.pid);
+	for (unused = 1; unused < 5000; unused++)
+		netns_hint(UINT64_MAX - unused, 1);
+	expect_opens(&ns);
+	cr_expect_eq(netns_open(UINT64_MAX - 1), namespace_gone_error());
+	cr_expect_eq(netns_open(UINT64_MAX - 4999), namespace_gone_error());
+	namespace_end(&ns);
+}
+
+Test(netns, is_gone_with_its_last_process, .init = namespace_need_root)
+{
+	struct namespace ns;
+
+	namespace_start(&ns);
+	expect_opens(&ns);
+	namespace_leave(&ns);
+	cr_expect_eq(netns_open(ns.cookie), namespace_gone_error());
+	close(ns.fd);
+}
+
+Test(netns, a_socket_is_there_and_we_are_back, .init = namespace_need_root)
+{
+	uint64_t before = own_cookie();
+	struct namespace ns;
+	int fd;
+
+	namespace_start(&ns);
+	fd = netns_socket(ns.fd, AF_INET, SOCK_STREAM, 0);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(cookie_of_socket(fd), ns.cookie);
+	cr_expect(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	cr_expect_eq(own_cookie(), before);
+	close(fd);
+	namespace_end(&ns);
+}
+
+Test(netns, a_refused_socket_leaves_us_where_we_were, .init = namespace_need_root)
+{
+	uint64_t before = own_cookie();
+	struct namespace ns;
+
+	namespace_start(&ns);
+	cr_expect_eq(netns_socket(ns.fd, AF_MAX, SOCK_STREAM, 0), -EAFNOSUPPORT);
+	cr_expect_eq(own_cookie(), before);
+	cr_expect_eq(netns_socket(-1, AF_INET, SOCK_STREAM, 0), -EBADF);
+	cr_expect_eq(own_cookie(), before);
+	namespace_end(&ns);
+}
+
+Test(netns, keeps_no_descriptor, .init = namespace_need_root)
+{
+	struct namespace ns;
+	size_t before;
+
+	namespace_start(&ns);
+	before = open_descriptors();
+	expect_opens(&ns);
+	expect_opens(&ns);
+	cr_expect_eq(netns_open(UINT64_MAX), namespace_gone_error());
+	cr_expect_lt(netns_socket(ns.fd, AF_MAX, SOCK_STREAM, 0), 0);
+	cr_expect_eq(open_descriptors(), before);
+	namespace_end(&ns);
+}

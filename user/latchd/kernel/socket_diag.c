@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/kernel/socket_diag.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+#include "latchd/kernel/netlink.h"
+
+struct search {
+	const struct latch_flow *flow;
+	struct inet_diag_msg socket; /* the one that has it */
+	bool found;
+};
+
+static struct inet_diag_sockid flow_id(const struct latch_flow *flow)
+{
+	struct inet_diag_sockid id = {
+		.idiag_sport = htons(flow->local_port),
+		.idiag_dport = htons(flow->remote_port),
+		.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE},
+	};
+
+	memcpy(id.idiag_src, flow->local_addr, sizeof(id.idiag_src));
+	memcpy(id.idiag_dst, flow->remote_addr, sizeof(id.idiag_dst));
+	return id;
+}
+
+/* ---- whether it is the flow's socket ---- */
+
+/* An IPv6 socket shows an IPv4 flow's addresses mapped. */
+static bool same_address(const struct latch_flow *flow, const __u8 address[16],
+			 const struct inet_diag_msg *socket, const __be32 shown[4])
+{
+	static const __u8 mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (flow->family == socket->idiag_family)
+		return !memcmp(address, shown, flow->family == AF_INET ? 4 : 16);
+	return flow->family == AF_INET && socket->idiag_family == AF_INET6 &&
+	       !memcmp(shown, mapped, sizeof(mapped)) && !memcmp(address, &shown[3], 4);
+}
+
+/* The kernel's lookup falls back to a listener, and a dump selects by ports only. */
+static bool has_flow(const struct inet_diag_msg *socket, const struct latch_flow *flow)
+{
+	return socket->id.idiag_sport == htons(flow->local_port) &&
+	       socket->id.idiag_dport == htons(flow->remote_port) &&
+	       socket->idiag_state != TCP_LISTEN && socket->idiag_state != TCP_CLOSE &&
+	       same_address(flow, flow->local_addr, socket, socket->id.idiag_src) &&
+	       same_address(flow, flow->remote_addr, socket, socket->id.idiag_dst);
+}
+
+static int on_socket(void *context, const struct nlmsghdr *message)
+{
+	struct search *search = context;
+	struct inet_diag_msg socket;
+
+	if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(socket))
+		return -EBADMSG;
+	memcpy(&socket, mnl_nlmsg_get_payload(message), sizeof(socket));
+	if (has_flow(&socket, search->flow)) {
+		search->socket = socket;
+		search->found = true;
+	}
+	return 0;
+}
+
+/* ---- questions ---- */
+
+static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *question,
+	       struct search *search)
+{
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(*question))];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	request->nlmsg_type = type;
+	request->nlmsg_flags = flags;
+	memcpy(mnl_nlmsg_put_extra_header(request, sizeof(*question)), question, sizeof(*question));
+	return netlink_request(fd, request, on_socket, search);
+}
+
+/* A kernel without tcp_diag says ENOENT to everything, a search for nothing included. */
+static int not_found(int fd)
+{
+	const struct inet_diag_req_v2 nothing = {
+		.sdiag_family = AF_INET,
+		.sdiag_protocol = IPPROTO_TCP,
+	};
+	struct search search = {.flow = &(const struct latch_flow){0}};
+	int err = ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &nothing, &search);
+
+	if (err == -ENOENT)
+		return -EPROTONOSUPPORT;
+	return err ? err : -ENOENT;
+}
+
+static int find_exactly(int fd, struct search *search)
+{
+	const struct inet_diag_req_v2 question = {
+		.sdiag_family = search->flow->family,
+		.sdiag_protocol = search->flow->protocol,
+		.id = flow_id(search->flow),
+	};
+	int err = ask(fd, SOCK_DIAG_BY_FAMILY, 0, &question, search);
+
+	if (err == -ENOENT || (!err && !search->found))
+		err = not_found(fd);
+	return err;
+}
+
+/* The exact lookup does not see sockets that are bound to a device. */
+static int find_in_dump(int fd, __u8 family, struct search *search)
+{
+	const struct inet_diag_req_v2 question = {
+		.sdiag_family = family,
+		.sdiag_protocol = search->flow->protocol,
+		.idiag_states = ~0u,
+		.id = {.idiag_sport = htons(search->flow->local_port),
+		       .idiag_dport = htons(search->flow->remote_port)},
+	};
+	int err = ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &question, search);
+
+	if (err)
+		return err;
+	return search->found ? 0 : -ENOENT;
+}
+
+static int find_anyhow(int fd, struct search *search)
+{
+	int err = find_exactly(fd, search);
+
+	if (err == -ENOENT)
+		err = find_in_dump(fd, search->flow->family, search);
+	if (err == -ENOENT && search->flow->family == AF_INET)
+		err = find_in_dump(fd, AF_INET6, search);
+	return err;
+}
+
+/* By its cookie: if it is gone by now, the same lookup would end whoever listens on its port. */
+static int destroy_found(int fd, struct search *search)
+{
+	struct inet_diag_req_v2 question = {
+		.sdiag_family = search->flow->family,
+		.sdiag_protocol = search->flow->protocol,
+		.id = flow_id(search->flow),
+	};
+
+	question.id.idiag_if = search->socket.id.idiag_if;
+	memcpy(question.id.idiag_cookie, search->socket.id.idiag_cookie,
+	       sizeof(question.id.idiag_cookie));
+	return ask(fd, SOCK_DESTROY, 0, &question, search);
+}
+
+static int open_for(const struct latch_flow *flow)
+{
+	if (flow->protocol != IPPROTO_TCP)
+		return -EPROTONOSUPPORT;
+	if (flow->family != AF_INET && flow->family != AF_INET6)
+		return -EAFNOSUPPORT;
+	return netlink_open(flow->netns, NETLINK_SOCK_DIAG);
+}
+
+int socket_diag_destroy(const struct latch_flow *flow)
+{
+	auto_close int fd = open_for(flow);
+	struct search search = {.flow = flow};
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = find_anyhow(fd, &search);
+	return err ? err : destroy_found(fd, &search);
+}
+
+int socket_diag_find(const struct latch_flow *flow)
+{
+	auto_close int fd = open_for(flow);
+	struct search search = {.flow = flow};
+
+	return fd < 0 ? fd : find_exactly(fd, &search);
+}
