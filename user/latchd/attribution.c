@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/attribution.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "latchd/binding.h"
+#include "latchd/children.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/netns.h"
+#include "latchd/kernel/tables.h"
+#include "latchd/sa_adoption.h"
+
+#define PENDING_FIRST_MS 50
+#define PENDING_LAST_MS	 5000
+#define PENDING_ALARM_NS 5000000000ull
+
+/* A feed and the namespace that its daemon serves. */
+struct keeper {
+	struct feed *feed;
+	uint64_t netns;
+	bool synced; /* it has told all its children since it was attached */
+	struct keeper *next;
+};
+
+struct attribution {
+	const struct kernel_maps *maps;
+	struct identities *identities;
+	const struct attribution_observer *observer;
+	struct feed_sink sink;
+	struct keeper *keepers;
+	struct children children;
+	struct binding binding;
+	struct loop_timer pending;
+	unsigned int pending_ms;
+	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
+};
+
+static struct keeper *keeper_of(struct attribution *a, const struct feed *feed)
+{
+	struct keeper *keeper;
+
+	LL_SEARCH_SCALAR(a->keepers, keeper, feed, feed);
+	return keeper;
+}
+
+static bool netns_is_synced(void *context, uint64_t netns)
+{
+	const struct attribution *a = context;
+	const struct keeper *keeper;
+
+	LL_FOREACH(a->keepers, keeper)
+	{
+		if (keeper->netns == netns && !keeper->synced)
+			return false;
+	}
+	return true;
+}
+
+static void check_all(struct attribution *a)
+{
+	int err = conflict_check_all(&a->binding.view);
+
+	if (err)
+		log_warn("latch", "cannot check all latches: %s; trying again", strerror(-err));
+}
+
+/* ---- SAs that wait for somebody to say whose they are */
+
+static void look_again_soon(struct attribution *a)
+{
+	if (loop_timer_armed(&a->pending))
+		return;
+	a->pending_ms = PENDING_FIRST_MS;
+	loop_timer_arm(&a->pending, a->pending_ms);
+}
+
+struct pending_walk {
+	struct attribution *attribution;
+	bool left;
+	uint32_t newest_alarm;
+};
+
+static void ask_keepers(struct attribution *a, uint64_t netns)
+{
+	struct keeper *keeper;
+
+	LL_FOREACH(a->keepers, keeper)
+	{
+		if (keeper->netns == netns && keeper->synced)
+			keeper->feed->resync(keeper->feed);
+	}
+}
+
+static bool has_keeper(const struct attribution *a, uint64_t netns)
+{
+	const struct keeper *keeper;
+
+	LL_SEARCH_SCALAR(a->keepers, keeper, netns, netns);
+	return keeper;
+}
+
+static void alarm_if_old(struct pending_walk *walk, const struct latch_sa_key *key,
+			 const struct latch_sa *sa)
+{
+	if (clock_boot_ns() - sa->installed < PENDING_ALARM_NS ||
+	    sa->word.serial <= walk->attribution->alarmed_serial)
+		return;
+	if (sa->word.serial > walk->newest_alarm)
+		walk->newest_alarm = sa->word.serial;
+	log_warn("sa",
+		 "SA 0x%08x of network namespace %" PRIu64
+		 ": no key manager knows it; no latched flow may use it; see: latchctl sa",
+		 key->spi, (uint64_t)key->netns);
+}
+
+static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	struct pending_walk *walk = context;
+	struct attribution *a = walk->attribution;
+	struct child_end *end;
+
+	if (sa->word.state != LATCH_SA_PENDING || !has_keeper(a, key->netns))
+		return 0;
+	end = children_find(&a->children, key);
+	if (end && netns_is_synced(a, key->netns) && !binding_bind(&a->binding, end->child))
+		return 0;
+	walk->left = true;
+	alarm_if_old(walk, key, sa);
+	ask_keepers(a, key->netns);
+	return 0;
+}
+
+static void on_pending(void *context)
+{
+	struct attribution *a = context;
+	struct pending_walk walk = {.attribution = a, .newest_alarm = a->alarmed_serial};
+	int err = sas_walk(a->maps, visit_pending, &walk);
+
+	if (err)
+		log_warn("sa", "cannot look for unattributed SAs: %s; trying again",
+			 strerror(-err));
+	a->alarmed_serial = walk.newest_alarm;
+	if (!err && !walk.left)
+		return;
+	a->pending_ms = a->pending_ms * 2 < PENDING_LAST_MS ? a->pending_ms * 2 : PENDING_LAST_MS;
+	loop_timer_arm(&a->pending, a->pending_ms);
+}
+
+/* A child whose binding failed waits like one that nobody has told of. */
+static void bind_or_retry(struct attribution *a, struct child *child)
+{
+	if (binding_bind(&a->binding, child))
+		look_again_soon(a);
+}
+
+void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
+{
+	struct child_end *end = children_find(&a->children, key);
+
+	if (end && netns_is_synced(a, key->netns))
+		bind_or_retry(a, end->child);
+	else
+		look_again_soon(a);
+}
+
+/* ---- children that end */
+
+static void forget_child(struct attribution *a, struct child *child)
+{
+	bool counted = child->params != 0;
+
+	child->params = 0;
+	if (counted)
+		binding_renew_contested(&a->binding, child);
+	children_remove(&a->children, child);
+	if (counted)
+		check_all(a);
+}
+
+void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
+{
+	struct child_end *end = children_find(&a->children, key);
+
+	/* Without params it was never seen in the kernel: it may still come. */
+	if (end && end->child->params && !binding_look(&a->binding, end->child))
+		forget_child(a, end->child);
+}
+
+void attribution_latch_born(struct attribution *a, const struct latch_flow *flow)
+{
+	int err = conflict_check_flow(&a->binding.view, flow);
+
+	if (err)
+		log_warn("latch", "cannot check a new latch: %s; see: latchctl list",
+			 strerror(-err));
+}
+
+void attribution_reconcile(struct attribution *a)
+{
+	struct child *child, *next;
+
+	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	{
+		if (child->params && !binding_look(&a->binding, child))
+			forget_child(a, child);
+	}
+	check_all(a);
+	look_again_soon(a);
+}
+
+/* ---- what the feeds report */
+
+static int on_attached(void *context, struct feed *feed, pid_t daemon)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keeper_of(a, feed);
+	uint64_t netns;
+	int err;
+
+	err = netns_of_process(daemon, &netns);
+	if (!err)
+		err = sa_adoption_run(a->maps, netns);
+	if (err)
+		return err;
+	if (!keeper) {
+		keeper = calloc(1, sizeof(*keeper));
+		if (!keeper)
+			return -ENOMEM;
+		keeper->feed = feed;
+		LL_PREPEND(a->keepers, keeper);
+	}
+	netns_hint(netns, daemon);
+	keeper->netns = netns;
+	keeper->synced = false;
+	return 0;
+}
+
+struct orphan_walk {
+	struct attribution *attribution;
+	const char *authority;
+};
+
+/* An SA that an earlier latchd bound, of a key manager that does not speak for it now. */
+static int orphan_unclaimed(void *context, const struct latch_sa_key *key,
+			    const struct latch_sa *sa)
+{
+	const struct orphan_walk *walk = context;
+	struct attribution *a = walk->attribution;
+	const struct latch_identity *peer;
+	const struct latch_params *params;
+
+	if (sa->word.state != LATCH_SA_BOUND || children_find(&a->children, key))
+		return 0;
+	params = identities_get_params(a->identities, sa->word.params);
+	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
+	if (peer && !strncmp(peer->authority, walk->authority, sizeof(peer->authority)))
+		sa_set(a->maps, key, sa->word.serial, LATCH_SA_ORPHAN, sa->word.params,
+		       sa->word.flags & LATCH_SA_CONTESTED);
+	return 0;
+}
+
+static void orphan_all(struct attribution *a, const struct feed *feed)
+{
+	struct orphan_walk walk = {a, feed->name};
+	struct child *child;
+	int err;
+
+	DL_FOREACH2(a->children.first, child, next)
+	{
+		if (child->feed == feed) {
+			child->orphan = true;
+			binding_set_state(&a->binding, child);
+		}
+	}
+	err = sas_walk(a->maps, orphan_unclaimed, &walk);
+	if (err)
+		log_warn("sa", "feed %s: cannot mark its SAs as orphans: %s", feed->name,
+			 strerror(-err));
+}
+
+static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keeper_of(a, feed);
+
+	(void)detail;
+	switch (state) {
+	case FEED_STATE_ABSENT:
+	case FEED_STATE_LOST:
+		if (keeper)
+			keeper->synced = false;
+		orphan_all(a, feed);
+		return;
+	case FEED_STATE_CONNECTED:
+	case FEED_STATE_SYNCED:
+		return;
+	}
+}
+
+static void on_child_up(void *context, struct feed *feed, const struct feed_child *said,
+			const char *evidence)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keeper_of(a, feed);
+	struct child *child;
+
+	if (!keeper)
+		return;
+	child = children_learn(&a->children, feed, keeper->netns, said, evidence);
+	if (!child)
+		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
+			  feed->name, said->child_unique_id);
+	else if (keeper->synced)
+		bind_or_retry(a, child);
+}
+
+static void give_up(struct attribution *a, struct child *child)
+{
+	child->given_up = true;
+	if (binding_look(&a->binding, child))
+		binding_set_state(&a->binding, child);
+	else
+		forget_child(a, child);
+}
+
+static void on_child_down(void *context, struct feed *feed, const struct feed_child *said,
+			  enum feed_down_cause cause)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keeper_of(a, feed);
+	struct latch_sa_key in, out;
+	struct child_end *end;
+
+	(void)cause;
+	if (!keeper)
+		return;
+	child_sa_keys(said, keeper->netns, &in, &out);
+	end = children_find(&a->children, &in);
+	if (end && end->child->feed == feed)
+		give_up(a, end->child);
+}
+
+static void on_snapshot_begin(void *context, struct feed *feed)
+{
+	struct attribution *a = context;
+	struct child *child;
+
+	DL_FOREACH2(a->children.first, child, next)
+	{
+		if (child->feed == feed)
+			child->seen = false;
+	}
+}
+
+/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan. */
+static void settle_unseen(struct attribution *a, struct child *child)
+{
+	if (!child->orphan)
+		give_up(a, child);
+	else if (!binding_look(&a->binding, child))
+		forget_child(a, child);
+}
+
+static void on_snapshot_end(void *context, struct feed *feed)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keeper_of(a, feed);
+	struct orphan_walk walk = {a, feed->name};
+	struct child *child, *next;
+	bool first;
+
+	if (!keeper)
+		return;
+	first = !keeper->synced;
+	keeper->synced = true;
+	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	{
+		if (child->feed != feed)
+			continue;
+		if (child->seen)
+			bind_or_retry(a, child);
+		else
+			settle_unseen(a, child);
+	}
+	if (first && !sas_walk(a->maps, orphan_unclaimed, &walk))
+		check_all(a);
+}
+
+/* ---- the whole */
+
+struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
+				    struct identities *identities,
+				    const struct attribution_observer *observer)
+{
+	struct attribution *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->maps = maps;
+	a->identities = identities;
+	a->observer = observer;
+	a->sink = (struct feed_sink){
+		.context = a,
+		.attached = on_attached,
+		.state = on_state,
+		.child_up = on_child_up,
+		.child_down = on_child_down,
+		.snapshot_begin = on_snapshot_begin,
+		.snapshot_end = on_snapshot_end,
+	};
+	a->binding = (struct binding){
+		.view = {maps, &a->children, &observer->conflict, netns_is_synced, a},
+		.children = &a->children,
+		.identities = identities,
+		.observer = observer,
+	};
+	loop_timer_init(loop, &a->pending, on_pending, a);
+	return a;
+}
+
+void attribution_free(struct attribution *a)
+{
+	struct keeper *keeper, *next;
+
+	if (!a)
+		return;
+	loop_timer_cancel(&a->pending);
+	LL_FOREACH_SAFE(a->keepers, keeper, next)
+	{
+		free(keeper);
+	}
+	children_clear(&a->children);
+	free(a);
+}
+
+const struct feed_sink *attribution_sink(struct attribution *a)
+{
+	return &a->sink;
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/binding.h"
+
+#include <errno.h>
+#include <linux/xfrm.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/tables.h"
+
+static bool modes_agree(enum feed_mode said, uint8_t mode)
+{
+	switch (said) {
+	case FEED_MODE_TRANSPORT:
+		return mode == XFRM_MODE_TRANSPORT;
+	case FEED_MODE_TUNNEL:
+		return mode == XFRM_MODE_TUNNEL;
+	case FEED_MODE_BEET:
+		return mode == XFRM_MODE_BEET;
+	case FEED_MODE_OTHER:
+		return true;
+	}
+	return false;
+}
+
+/* Is what the kernel has the SA that the key manager speaks of, and not another of the same SPI? */
+static bool is_said(const struct child *child, const struct latch_sa *sa, const uint8_t source[16])
+{
+	return modes_agree(child->said.mode, sa->mode) &&
+	       !memcmp(sa->saddr, source, sizeof(sa->saddr));
+}
+
+static bool same_algorithms(const struct latch_params *params, const struct latch_sa *sa)
+{
+	struct latch_qop qop = sa->qop;
+
+	/* The kernel keeps no replay window for the outbound SA. */
+	qop.replay_protection = params->qop.replay_protection;
+	return params->mode == sa->mode && !memcmp(&params->qop, &qop, sizeof(qop));
+}
+
+/* ---- params */
+
+static int intern_identity(const struct binding *b, const struct child *child, const char *config,
+			   const char *id, enum feed_auth auth, uint32_t *ret_index)
+{
+	struct latch_identity identity = {.auth = auth};
+
+	if (text_copy(identity.authority, sizeof(identity.authority), child->feed->name) < 0 ||
+	    text_copy(identity.config, sizeof(identity.config), config) < 0 ||
+	    text_copy(identity.id, sizeof(identity.id), id) < 0)
+		return -ENAMETOOLONG;
+	return identities_intern(b->identities, &identity, ret_index);
+}
+
+static int intern_params(const struct binding *b, const struct child *child,
+			 const struct latch_sa *inbound, uint16_t *ret_params)
+{
+	const struct feed_child *said = &child->said;
+	struct latch_params params = {
+		.qop = inbound->qop,
+		.mode = inbound->mode,
+		.protocol = said->ipsec_protocol,
+	};
+	int err;
+
+	/* What we call ourselves does not depend on the configuration that the peer came by. */
+	err = intern_identity(b, child, "", said->local_id, FEED_AUTH_UNKNOWN, &params.local_id);
+	if (!err)
+		err = intern_identity(b, child, said->config_name, said->peer_id, said->peer_auth,
+				      &params.peer_id);
+	return err ? err : identities_intern_params(b->identities, &params, ret_params);
+}
+
+/* The inbound SA's, for both: only it has the whole quality of protection. */
+static int find_params(const struct binding *b, struct child *child)
+{
+	struct latch_sa sa;
+	uint16_t params;
+	int err;
+
+	err = sa_get(b->view.maps, &child->in.key, &sa);
+	if (err)
+		return child->params && err == -ENOENT ? 0 : err;
+	if (!is_said(child, &sa, child->said.remote_host))
+		return -EBADMSG;
+	err = intern_params(b, child, &sa, &params);
+	if (!err)
+		child->params = params;
+	return err;
+}
+
+/* ---- states */
+
+static enum latch_sa_state wanted_state(const struct child *child)
+{
+	if (child->orphan)
+		return LATCH_SA_ORPHAN;
+	return child->given_up ? LATCH_SA_DYING : LATCH_SA_BOUND;
+}
+
+static bool end_fits(const struct binding *b, const struct child_end *end,
+		     const struct latch_sa *sa)
+{
+	const struct child *child = end->child;
+	const struct latch_params *params;
+
+	if (end == &child->in)
+		return is_said(child, sa, child->said.remote_host);
+	params = identities_get_params(b->identities, child->params);
+	return is_said(child, sa, child->said.local_host) && params && same_algorithms(params, sa);
+}
+
+static int set_end(const struct binding *b, struct child_end *end)
+{
+	const struct child *child = end->child;
+	struct latch_sa sa;
+	int result;
+
+	result = sa_get(b->view.maps, &end->key, &sa);
+	end->in_kernel = !result;
+	if (result)
+		return result == -ENOENT ? 0 : result;
+	if (!end_fits(b, end, &sa)) {
+		log_warn("sa",
+			 "feed %s: SA 0x%08x is not as its key manager says; it stays unattributed",
+			 child->feed->name, end->key.spi);
+		return 0;
+	}
+	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child),
+			child->params, child->contested);
+	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
+	    (sa.word.state != LATCH_SA_BOUND || sa.word.params != child->params))
+		b->observer->sa_bound(b->observer->conflict.context, &end->key, &sa, child->params,
+				      child->feed->name, child->evidence);
+	return result < 0 ? result : 0;
+}
+
+int binding_set_state(const struct binding *b, struct child *child)
+{
+	int err;
+
+	if (!child->params)
+		return 0;
+	err = set_end(b, &child->in);
+	return err ? err : set_end(b, &child->out);
+}
+
+static bool look_at(const struct binding *b, struct child_end *end)
+{
+	struct latch_sa sa;
+
+	end->in_kernel = !sa_get(b->view.maps, &end->key, &sa);
+	return end->in_kernel;
+}
+
+bool binding_look(const struct binding *b, struct child *child)
+{
+	bool in = look_at(b, &child->in), out = look_at(b, &child->out);
+
+	return in || out;
+}
+
+static void renew_contested(const struct binding *b, struct child *child)
+{
+	bool contested = child_is_contested(b->children, child);
+	int err;
+
+	if (contested == child->contested)
+		return;
+	child->contested = contested;
+	err = binding_set_state(b, child);
+	if (err)
+		log_warn("sa", "feed %s: SA 0x%08x: cannot mark it as contested: %s",
+			 child->feed->name, child->in.key.spi, strerror(-err));
+}
+
+void binding_renew_contested(const struct binding *b, const struct child *changed)
+{
+	struct child *child;
+
+	DL_FOREACH2(b->children->first, child, next)
+	{
+		if (child != changed && child_counts(child) && children_overlap(child, changed))
+			renew_contested(b, child);
+	}
+}
+
+/* ---- the order that R-2.3-11 asks for */
+
+static bool is_settled(const struct binding *b, const struct child *child, uint16_t params_before)
+{
+	struct latch_sa in, out;
+	bool has_in, has_out;
+
+	if (child->params != params_before || wanted_state(child) != LATCH_SA_BOUND)
+		return false;
+	has_in = !sa_get(b->view.maps, &child->in.key, &in);
+	has_out = !sa_get(b->view.maps, &child->out.key, &out);
+	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
+	       (!has_in || (in.word.state == LATCH_SA_BOUND && in.word.params == child->params)) &&
+	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
+}
+
+int binding_bind(const struct binding *b, struct child *child)
+{
+	uint16_t before = child->params;
+	int err;
+
+	err = find_params(b, child);
+	if (err || is_settled(b, child, before))
+		return err;
+	/* It counts from now on: first no latch is born under the others, then theirs break. */
+	binding_look(b, child);
+	binding_renew_contested(b, child);
+	child->contested = child_is_contested(b->children, child);
+	err = conflict_break_latches(&b->view, child);
+	if (err) {
+		log_error("sa",
+			  "feed %s: SA 0x%08x: cannot break the latches in conflict: %s; it stays "
+			  "unattributed",
+			  child->feed->name, child->in.key.spi, strerror(-err));
+		return err;
+	}
+	return binding_set_state(b, child);
+}

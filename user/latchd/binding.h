@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From a child that a key manager told to the params that its two SAs are bound to. */
+#ifndef LATCHD_BINDING_H
+#define LATCHD_BINDING_H
+
+#include "latchd/attribution.h"
+#include "latchd/children.h"
+#include "latchd/conflict.h"
+#include "latchd/identities.h"
+
+struct binding {
+	struct conflict_view view;
+	struct children *children;
+	struct identities *identities;
+	const struct attribution_observer *observer;
+};
+
+/*
+ * Breaks what is in conflict, then binds whichever of the two SAs is in the
+ * kernel. 0; -ENOENT when the inbound one is not there (yet); another negative
+ * errno: then the SAs stay as they are, closed to latched flows.
+ */
+int binding_bind(const struct binding *binding, struct child *child);
+
+/* Writes the child's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno. */
+int binding_set_state(const struct binding *binding, struct child *child);
+
+/* Is one of its SAs still in the kernel? */
+bool binding_look(const struct binding *binding, struct child *child);
+
+/* After a child came to count or ceased to: which of the others are contested now? */
+void binding_renew_contested(const struct binding *binding, const struct child *changed);
+
+#endif

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/reaper.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/socket_diag.h"
+#include "latchd/kernel/tables.h"
+
+#define SECOND_NS	 1000000000ull
+#define REAPER_PERIOD_MS 5000
+#define HANDSHAKE_NS	 (3 * SECOND_NS)
+#define TIME_WAIT_NS	 (60 * SECOND_NS) /* the kernel's TCP_TIMEWAIT_LEN */
+#define AUDIT_NS	 (300 * SECOND_NS)
+#define REAPER_ROUND	 4096 /* sockets asked about in one go */
+
+struct reap_walk {
+	const struct reaper *reaper;
+	uint64_t now;
+	bool audit;
+	unsigned int asked;
+};
+
+static bool is_due(const struct reap_walk *walk, const struct latch *latch)
+{
+	uint64_t age = walk->now - latch->owner_since;
+
+	switch (latch->owner) {
+	case LATCH_OWNER_HANDSHAKE:
+		return age > HANDSHAKE_NS;
+	case LATCH_OWNER_TIME_WAIT:
+		return age > TIME_WAIT_NS;
+	case LATCH_OWNER_SOCKET:
+		return walk->audit && age > TIME_WAIT_NS;
+	}
+	return false;
+}
+
+static int reap_if_alone(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	struct reap_walk *walk = context;
+	int result = 0;
+
+	if (!is_due(walk, latch) || walk->asked >= REAPER_ROUND)
+		return 0;
+	walk->asked++;
+	if (socket_diag_find(flow) == -ENOENT)
+		result = latch_reap(walk->reaper->maps, flow, latch);
+	return result < 0 ? result : 0;
+}
+
+static void on_timer(void *context)
+{
+	struct reaper *reaper = context;
+	struct reap_walk walk = {.reaper = reaper, .now = clock_boot_ns()};
+	int err;
+
+	walk.audit = walk.now >= reaper->audit_due;
+	if (walk.audit)
+		reaper->audit_due = walk.now + AUDIT_NS;
+	err = latches_walk(reaper->maps, reap_if_alone, &walk);
+	if (err)
+		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
+			 strerror(-err));
+	loop_timer_arm(&reaper->timer, REAPER_PERIOD_MS);
+}
+
+/* The audit comes first: sockets may have gone while no latchd ran. */
+void reaper_start(struct reaper *reaper, struct loop *loop)
+{
+	loop_timer_init(loop, &reaper->timer, on_timer, reaper);
+	loop_timer_arm(&reaper->timer, REAPER_PERIOD_MS);
+}
+
+void reaper_stop(struct reaper *reaper)
+{
+	loop_timer_cancel(&reaper->timer);
+}

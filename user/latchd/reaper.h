@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Latches whose owner left without a word: a request socket that timed out, a
+ * TIME_WAIT that is over, a full socket of which no callback came.
+ */
+#ifndef LATCHD_REAPER_H
+#define LATCHD_REAPER_H
+
+#include <stdint.h>
+
+#include "latchd/kernel/maps.h"
+#include "latchd/loop.h"
+
+struct reaper {
+	struct loop_timer timer;
+	const struct kernel_maps *maps; /* the caller's to set */
+	uint64_t audit_due; /* CLOCK_BOOTTIME ns: when full sockets are looked for again */
+};
+
+void reaper_start(struct reaper *reaper, struct loop *loop);
+void reaper_stop(struct reaper *reaper);
+
+#endif
