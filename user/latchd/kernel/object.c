@@ -116,13 +116,15 @@ static int plan_maps(struct object *object, const struct config *config,
 
 static int keep_log(const char *log)
 {
-	auto_close int fd = open(OBJECT_VERIFIER_LOG,
-				 O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	size_t left = strlen(log);
+	auto_close int fd = -1;
 	ssize_t done;
 
-	if (fd < 0 || !left)
-		return -ENOENT;
+	if (!left)
+		return -ENODATA;
+	fd = open(OBJECT_VERIFIER_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
 	while (left) {
 		done = write(fd, log, left);
 		if (done <= 0)
