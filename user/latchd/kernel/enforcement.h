@@ -33,15 +33,23 @@ const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement
 /* Whether the maps were there before: state of an earlier latchd. */
 bool enforcement_adopted(const struct enforcement *enforcement);
 
-/* The functions that the programs attach to, for preflight_functions(). */
-extern const char *const enforcement_functions[];
-extern const size_t enforcement_function_count;
+#define ENFORCEMENT_FUNCTIONS_MAX 32
+
+/* The kernel's functions that the programs attach to, each once, for preflight_functions(). */
+struct enforcement_functions {
+	size_t count;
+	const char *names[ENFORCEMENT_FUNCTIONS_MAX]; /* point into text: do not copy */
+	char text[ENFORCEMENT_FUNCTIONS_MAX][64];
+};
+
+/* Loads nothing. 0 or a negative errno. */
+int enforcement_functions(struct enforcement_functions *ret);
 
 struct enforcement_program {
 	const char *name; /* as in the object */
-	const char *hook; /* for people: "cgroup/skb egress", "fentry xfrm_state_add" */
+	const char *hook; /* its section: "cgroup_skb/egress", "fentry/xfrm_state_add" */
 	bool attached;	  /* asked of the kernel now: its pinned link exists and has a target */
-};
+}; /* the texts live as long as the enforcement */
 
 /* Fills at most max; returns how many programs there are. */
 size_t enforcement_programs(const struct enforcement *enforcement,

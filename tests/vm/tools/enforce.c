@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * enforce CGROUP LATCHES PENDING-MS: starts the enforcement as latchd does and
+ * prints a line a program, "NAME HOOK on|off", and one for all: "adopted|new
+ * CAPACITY on|off". It prints them again for every byte of input, and leaves when
+ * the input ends. The pins go on.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "latchd/kernel/enforcement.h"
+#include "latchd/kernel/tables.h"
+
+#define PROGRAMS_MAX 64
+
+static void tell(const struct enforcement *enforcement)
+{
+	struct enforcement_program programs[PROGRAMS_MAX];
+	size_t count = enforcement_programs(enforcement, programs, PROGRAMS_MAX), i;
+
+	for (i = 0; i < count && i < PROGRAMS_MAX; i++)
+		printf("%s %s %s\n", programs[i].name, programs[i].hook,
+		       programs[i].attached ? "on" : "off");
+	printf("%s %u %s\n", enforcement_adopted(enforcement) ? "adopted" : "new",
+	       latches_capacity(enforcement_maps(enforcement)),
+	       enforcement_is_on(enforcement) ? "on" : "off");
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct enforcement *enforcement;
+	struct config config = {0};
+	char failure[512], byte;
+
+	if (argc != 4) {
+		fprintf(stderr, "usage: enforce CGROUP LATCHES PENDING-MS\n");
+		return 2;
+	}
+	config.latch_capacity = (unsigned int)atoi(argv[2]);
+	config.pending_ms = (unsigned int)atoi(argv[3]);
+	if (enforcement_start(&config, argv[1], &enforcement, failure, sizeof(failure))) {
+		fprintf(stderr, "enforce: %s\n", failure);
+		return 1;
+	}
+	do
+		tell(enforcement);
+	while (read(STDIN_FILENO, &byte, 1) == 1);
+	enforcement_free(enforcement);
+	return 0;
+}

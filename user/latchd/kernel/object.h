@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The BPF object: its programs loaded, its maps new and pinned, or those that were pinned before. */
+#ifndef LATCHD_KERNEL_OBJECT_H
+#define LATCHD_KERNEL_OBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "latchd/config.h"
+#include "latchd/kernel/failure.h"
+#include "latchd/kernel/maps.h"
+
+/* The verifier's whole log of the program that it refused last. */
+#define OBJECT_VERIFIER_LOG "/run/latchd/verifier.log"
+
+struct latchd_bpf;
+
+struct object {
+	struct latchd_bpf *skeleton;
+	bool adopted;  /* the latches were there before */
+	uint64_t made; /* the maps that this load pinned, bits in the object's order */
+};
+
+/* 0, or a negative errno, a failure, and nothing pinned that was not before. */
+int object_load(const struct config *config, struct object *object, const struct failure *failure);
+
+/* Removes the pins that object_load() made. */
+void object_unpin(const struct object *object);
+
+/* Closes all descriptors. */
+void object_release(struct object *object);
+
+void object_maps(const struct object *object, struct kernel_maps *ret);
+
+#endif
