@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/announce.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "latchd/kernel/tables.h"
+
+#define FLOW_TEXT_MAX 128
+
+static void publish(struct announcer *a, struct json_writer *w)
+{
+	/* Out of memory: a monitor misses a line, nothing else. */
+	if (!json_finish(w))
+		control_publish(a->control, w->text, w->length);
+	json_release(w);
+}
+
+static bool begin(const struct announcer *a, struct json_writer *w)
+{
+	if (!control_has_monitors(a->control))
+		return false;
+	json_init(w);
+	return true;
+}
+
+static void flow_text(char out[FLOW_TEXT_MAX], const struct latch_flow *flow)
+{
+	char local[INET6_ADDRSTRLEN] = "?", remote[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(flow->family, flow->local_addr, local, sizeof(local));
+	inet_ntop(flow->family, flow->remote_addr, remote, sizeof(remote));
+	snprintf(out, FLOW_TEXT_MAX, "%s port %u with %s port %u", local, flow->local_port, remote,
+		 flow->remote_port);
+}
+
+static const char *peer_text(const struct announcer *a, uint16_t index)
+{
+	const struct latch_params *params = identities_get_params(a->source->identities, index);
+	const struct latch_identity *peer =
+		params ? identities_get(a->source->identities, params->peer_id) : NULL;
+
+	return peer ? peer->id : "nobody known";
+}
+
+void announce_kernel_event(struct announcer *a, const struct latch_event *event)
+{
+	struct json_writer w;
+
+	if (!begin(a, &w))
+		return;
+	report_ring_event(&w, a->source, event);
+	publish(a, &w);
+}
+
+void announce_latch_broken(struct announcer *a, const struct latch_flow *flow,
+			   const struct latch *latch, uint8_t reasons, uint16_t got)
+{
+	char text[FLOW_TEXT_MAX];
+	struct json_writer w;
+
+	flow_text(text, flow);
+	log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\" came",
+		 (uint64_t)latch->id, text, peer_text(a, latch->word.params), peer_text(a, got));
+	if (!begin(a, &w))
+		return;
+	report_latch_broken(&w, a->source, flow, latch->id, latch->direction, reasons,
+			    latch->word.params, got);
+	publish(a, &w);
+}
+
+void announce_latch_healed(struct announcer *a, const struct latch_flow *flow,
+			   const struct latch *latch, uint8_t reasons)
+{
+	char text[FLOW_TEXT_MAX];
+	struct json_writer w;
+
+	flow_text(text, flow);
+	log_info("latch", "%" PRIx64 " healed: %s", (uint64_t)latch->id, text);
+	if (!begin(a, &w))
+		return;
+	report_latch_healed(&w, a->source, flow, latch->id, latch->direction, reasons);
+	publish(a, &w);
+}
+
+void announce_latch_reset(struct announcer *a, const struct latch_flow *flow,
+			  const struct latch *latch, int error)
+{
+	char text[FLOW_TEXT_MAX];
+	struct json_writer w;
+
+	flow_text(text, flow);
+	if (error)
+		log_warn("latch", "%" PRIx64 ": cannot reset %s: %s; its packets are dropped",
+			 (uint64_t)latch->id, text, strerror(-error));
+	else
+		log_info("latch", "%" PRIx64 ": reset %s", (uint64_t)latch->id, text);
+	if (!begin(a, &w))
+		return;
+	report_latch_reset(&w, a->source, flow, latch->id, error);
+	publish(a, &w);
+}
+
+void announce_sa_bound(struct announcer *a, const struct latch_sa_key *key,
+		       const struct latch_sa *sa, uint16_t params, const char *feed,
+		       const char *evidence)
+{
+	struct json_writer w;
+
+	log_debug("sa", "0x%08x is bound to \"%s\" (%s)", key->spi, peer_text(a, params),
+		  evidence);
+	if (!begin(a, &w))
+		return;
+	report_sa_bound(&w, a->source, key, sa, params, feed, evidence);
+	publish(a, &w);
+}
+
+static uint64_t lost_so_far(const struct announcer *a)
+{
+	uint64_t counters[LATCH_COUNTER_COUNT];
+
+	if (counters_read(a->source->maps, counters))
+		return a->lost;
+	return counters[LATCH_COUNTER_EVENTS_LOST];
+}
+
+void announce_from_now(struct announcer *a)
+{
+	a->lost = lost_so_far(a);
+}
+
+bool announce_lost_events(struct announcer *a)
+{
+	uint64_t now = lost_so_far(a), before = a->lost;
+	struct json_writer w;
+
+	a->lost = now;
+	if (now == before)
+		return false;
+	if (begin(a, &w)) {
+		report_lost(&w, now - before, "kernel events");
+		publish(a, &w);
+	}
+	return true;
+}

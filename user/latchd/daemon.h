@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts put together: started in the order of their needs, ended in the reverse one. */
+#ifndef LATCHD_DAEMON_H
+#define LATCHD_DAEMON_H
+
+#include <stddef.h>
+
+#include "latchd/config.h"
+
+/*
+ * Runs until SIGTERM or SIGINT; what is enforced stays enforced. 0, or a
+ * negative errno with one line in failure.
+ */
+int daemon_run(const struct config *config, const char *config_path, char *failure,
+	       size_t failure_size);
+
+#endif

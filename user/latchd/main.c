@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <bpf/libbpf.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "latch_abi.h"
+#include "common/log.h"
+#include "latchd/daemon.h"
+
+enum {
+	EXIT_USAGE = 2,
+};
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"foreground", no_argument, NULL, 'f'},
+	{"check", no_argument, NULL, 't'},
+	{"debug", no_argument, NULL, 'd'},
+	{"version", no_argument, NULL, 'V'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static const char help[] =
+	"usage: latchd [OPTION...]\n\n"
+	"Latches IPsec connections to the peer that authenticated when they began.\n\n"
+	"  -c, --config FILE  configuration (default " CONFIG_DEFAULT_PATH ")\n"
+	"  -t, --check        read the configuration, say whether it is good, and end\n"
+	"  -f, --foreground   stay in the foreground, which latchd always does\n"
+	"  -d, --debug        say more\n"
+	"      --version      version\n"
+	"  -h, --help         this text\n\n"
+	"SIGTERM ends latchd, not what it enforces: that is for latchctl purge.\n"
+	"See latchd(8), latchd.conf(5).\n";
+
+struct options {
+	const char *config_path; /* NULL: the default, which may be missing */
+	bool check;
+};
+
+/* -1: go on; else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:ftdh", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			options->config_path = optarg;
+			break;
+		case 'f':
+			break;
+		case 't':
+			options->check = true;
+			break;
+		case 'd':
+			log_set_level(LOG_LEVEL_DEBUG);
+			break;
+		case 'V':
+			printf("latchd %s (abi %d)\n", LATCHD_VERSION, LATCH_ABI);
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(help, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs("latchd: run: latchd --help\n", stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind == argc)
+		return -1;
+	fprintf(stderr, "latchd: unexpected argument; run: latchd --help\n");
+	return EXIT_USAGE;
+}
+
+static int libbpf_message(enum libbpf_print_level level, const char *format, va_list args)
+{
+	(void)level;
+	log_vmessage(LOG_LEVEL_DEBUG, "libbpf", format, args);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options options = {0};
+	const char *path;
+	static struct config config;
+	struct config_error error;
+	char failure[1024];
+	int status;
+
+	status = parse(argc, argv, &options);
+	if (status >= 0)
+		return status;
+	path = options.config_path ? options.config_path : CONFIG_DEFAULT_PATH;
+	if (config_load(path, options.config_path != NULL, &config, &error)) {
+		log_error("config", "%s", error.text);
+		return EXIT_USAGE;
+	}
+	if (options.check) {
+		printf("%s: good, %zu feeds\n", path, config.feed_count);
+		return EXIT_SUCCESS;
+	}
+	libbpf_set_print(libbpf_message);
+	if (daemon_run(&config, path, failure, sizeof(failure))) {
+		log_error("start", "%s", failure);
+		return EXIT_FAILURE;
+	}
+	return EXIT_SUCCESS;
+}
