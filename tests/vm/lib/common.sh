@@ -4,7 +4,9 @@
 # Words that every part of the VM tests uses. Expects TOP, the checkout.
 
 readonly RUN=${LATCHD_TEST_RUN:-/run/latchd-test}
+# shellcheck disable=SC2034 # for those who source this
 readonly BUILD_DIR=${BUILD:-$TOP/build}
+# shellcheck disable=SC2034 # for those who source this
 readonly APPS=$RUN/apps
 
 export LC_ALL=C # EPOCHREALTIME has a point

@@ -15,7 +15,7 @@ watch_decrypted() {
 		table inet oracle {
 			chain decrypted {
 				type filter hook prerouting priority raw
-				meta secpath exists log group $NFLOG_GROUP
+				meta secpath exists log group $NFLOG_GROUP queue-threshold 1
 			}
 		}
 	EOF
@@ -25,7 +25,7 @@ start_capture() {
 	local host=$1 name=$2
 
 	shift 2
-	spawn "$host" "$RUN/$name.watch" tcpdump -Z root -U -n -s 0 \
+	spawn "$host" "$RUN/$name.watch" tcpdump -Z root --immediate-mode -U -n -s 0 \
 		-w "$RUN/$name.pcap" "$@" 2>"$RUN/$name.tcpdump"
 }
 

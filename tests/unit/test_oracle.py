@@ -1,0 +1,311 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""The leak oracle of the VM tests, on run directories made up here.
+
+Takes the options that tests/unit/run gives to a Criterion program and writes
+the same kind of report: --tap=FILE, the others are ignored.
+"""
+import ipaddress
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+import unittest
+
+ORACLE = os.path.join(os.path.dirname(__file__), "../vm/lib/oracle")
+MAC = {"w": "020000090001", "c": "020000090002", "d": "020000090003"}
+W4, C4, W6, C6 = "10.9.0.1", "10.9.0.2", "fd09::1", "fd09::2"
+W_PORT, C_PORT = 7000, 40000
+START, END = 1000.0, 1010.0
+FIN, RST, PSH, ACK = 1, 4, 8, 16
+NFLOG, ETHERNET = 239, 1
+SAID = b"W-TELLS-C 000000\nW-TELLS-C 000001\n"
+
+
+def tcp(flags, payload=b"", source=W4, target=C4, ports=(W_PORT, C_PORT)):
+    body = struct.pack("!HHIIBBHHH", *ports, 1, 1, 5 << 4, flags, 1000, 0, 0) + payload
+    return ip(6, body, source, target)
+
+
+def ip(protocol, body, source=W4, target=C4):
+    ends = ipaddress.ip_address(source).packed + ipaddress.ip_address(target).packed
+    if ":" in source:
+        return struct.pack("!IHBB", 6 << 28, len(body), protocol, 64) + ends + body
+    return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 1, 0, 64, protocol, 0) + ends + body
+
+
+def esp(source=W4, target=C4):
+    return ip(50, b"\0" * 40, source, target)
+
+
+def to_client(flags, payload=b""):
+    return tcp(flags, payload)
+
+
+def to_server(flags, payload=b""):
+    return tcp(flags, payload, C4, W4, (C_PORT, W_PORT))
+
+
+def cable(sender, packet):
+    kind = "86dd" if packet[0] >> 4 == 6 else "0800"
+    return bytes.fromhex("ffffffffffff" + MAC[sender] + kind) + packet
+
+
+def decrypted(packet):
+    """As nflog hands it over: a header and attributes, the payload last."""
+    mark = struct.pack("=HHI", 8, 2, 0)
+    return b"\2\0\0\5" + mark + struct.pack("=HH", 4 + len(packet), 9) + packet
+
+
+class Run:
+    """A run directory: W said two lines to C under IPsec, all went well."""
+
+    def __init__(self, path):
+        self.path = path
+        self.flows = [("c-7000", "c", "w", C4, C_PORT, W4, W_PORT),
+                      ("w-7000", "w", "c", W4, W_PORT, C4, C_PORT)]
+        self.ended = True
+        self.sent = {"c-7000": b"", "w-7000": SAID}
+        self.received = {"c-7000": SAID, "w-7000": b""}
+        self.dropped = {}
+        self.unlatched = []
+        self.wire = {host: [] for host in MAC}
+        self.clear = {host: [] for host in MAC}
+        for host, sender in (("w", "w"), ("c", "w")):
+            self.on_wire(host, sender, esp())
+        self.on_decryption("c", to_client(PSH | ACK, SAID))
+        self.on_decryption("w", to_server(ACK))
+
+    def on_wire(self, host, sender, packet, time=START):
+        self.wire[host].append((time, cable(sender, packet)))
+
+    def on_decryption(self, host, packet, time=START):
+        self.clear[host].append((time, decrypted(packet)))
+
+    def put(self, name, data):
+        with open(os.path.join(self.path, name), "wb") as file:
+            file.write(data)
+
+    def put_capture(self, name, linktype, frames):
+        data = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, linktype)
+        for time, frame in frames:
+            data += struct.pack("<IIII", int(time), int(time % 1 * 1e6), len(frame), len(frame))
+            data += frame
+        self.put(name + ".pcap", data)
+        lost = self.dropped.get(name, 0)
+        if lost is not None:
+            self.put(name + ".tcpdump", b"%d packets dropped by kernel\n" % lost)
+        else:
+            self.put(name + ".tcpdump", b"listening\n")
+
+    def put_application(self, tag):
+        self.put("apps/%s.sent" % tag, self.sent[tag])
+        self.put("apps/%s.recv" % tag, self.received[tag])
+        events = "%.3f connected\n" % START
+        if self.ended:
+            events += "%.3f error stream ECONNRESET\n%.3f end sent=1\n" % (END, END)
+        self.put("apps/%s.events" % tag, events.encode())
+
+    def judged(self):
+        os.mkdir(os.path.join(self.path, "apps"))
+        rows = ["\t".join(map(str, flow + ("-", "-"))) for flow in self.flows]
+        self.put("apps/flows", "".join(row + "\n" for row in rows).encode())
+        self.put("apps/unlatched", "".join(tag + "\n" for tag in self.unlatched).encode())
+        for flow in self.flows:
+            self.put_application(flow[0])
+        for host in MAC:
+            self.put_capture("wire-" + host, ETHERNET, self.wire[host])
+            self.put_capture("clear-" + host, NFLOG, self.clear[host])
+        done = subprocess.run([ORACLE, self.path], check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout)
+
+
+class OracleTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.run_dir = Run(scratch.name)
+
+    def expect(self, kinds=(), blind=(), after_end=None):
+        found = self.run_dir.judged()
+        self.assertEqual([leak["kind"] for leak in found["leaks"]], list(kinds))
+        self.assertEqual(len(found["blind"]), len(blind), found["blind"])
+        for text, want in zip(found["blind"], blind):
+            self.assertIn(want, text)
+        self.assertEqual(found["after_end"], after_end or {})
+        return found["leaks"]
+
+    def test_clean_is_clean(self):
+        self.expect()
+
+    def test_clear_on_the_wire(self):
+        self.run_dir.on_wire("w", "w", to_client(PSH | ACK, b"secret"))
+        self.run_dir.on_wire("w", "w", to_client(PSH | ACK, b"secret"))
+        leak, = self.expect(["clear"])
+        self.assertEqual((leak["packets"], leak["bytes"], leak["where"], leak["flow"]),
+                         (2, 12, "wire at w", "w-7000 (w to c)"))
+        self.assertIn("secret", leak["text"])
+
+    def test_clear_without_a_byte(self):
+        self.run_dir.on_wire("w", "w", to_client(ACK))
+        self.expect(["clear"])
+
+    def test_clear_ipv6(self):
+        self.run_dir.flows = [("c-7000", "c", "w", C6, C_PORT, W6, W_PORT),
+                              ("w-7000", "w", "c", W6, W_PORT, C6, C_PORT)]
+        self.run_dir.clear = {"w": [], "c": [], "d": []}
+        self.run_dir.on_decryption("c", tcp(PSH | ACK, SAID, W6, C6))
+        self.run_dir.on_decryption("w", tcp(ACK, b"", C6, W6, (C_PORT, W_PORT)))
+        self.run_dir.on_wire("w", "w", tcp(ACK, b"secret", W6, C6))
+        self.expect(["clear"])
+
+    def test_forged_in_clear_by_another(self):
+        for host in MAC:
+            self.run_dir.on_wire(host, "d", to_server(PSH | ACK, b"forged"))
+        self.expect()
+
+    def test_clear_of_another_connection(self):
+        self.run_dir.on_wire("w", "w", tcp(PSH | ACK, b"other", ports=(22, C_PORT)))
+        self.expect()
+
+    def test_decrypted_by_another(self):
+        self.run_dir.on_decryption("d", to_client(PSH | ACK, b"secret"))
+        leak, = self.expect(["decrypted"])
+        self.assertEqual((leak["packets"], leak["bytes"], leak["where"], leak["flow"]),
+                         (1, 6, "d", "w-7000 (w to c)"))
+
+    def test_decrypted_without_a_byte(self):
+        self.run_dir.on_decryption("d", to_client(FIN | ACK))
+        self.expect(["decrypted"])
+
+    def test_foreign_bytes(self):
+        self.run_dir.received["w-7000"] = b"FORGED"
+        leak, = self.expect(["foreign"])
+        self.assertEqual((leak["bytes"], leak["text"]), (6, "FORGED"))
+
+    def test_foreign_byte_at_the_end(self):
+        self.run_dir.received["c-7000"] = SAID + b"!"
+        leak, = self.expect(["foreign"])
+        self.assertEqual(leak["first"], "from byte %d on" % len(SAID))
+
+    def test_foreign_byte_in_the_middle(self):
+        self.run_dir.received["c-7000"] = SAID[:5] + b"!" + SAID[6:]
+        self.expect(["foreign"])
+
+    def test_part_of_a_stream(self):
+        self.run_dir.received["c-7000"] = SAID[:9]
+        self.expect()
+
+    def test_unlatched_connection(self):
+        self.run_dir.flows.append(("d-1", "d", "w", C4, 9, W4, 9))
+        self.run_dir.sent["d-1"], self.run_dir.received["d-1"] = b"", b"anything"
+        self.run_dir.unlatched = ["d-1"]
+        self.run_dir.on_wire("d", "d", tcp(ACK, b"in clear", C4, W4, (9, 9)))
+        self.expect()
+
+    def test_reset_after_the_end(self):
+        self.run_dir.on_decryption("d", to_client(RST), END)
+        self.run_dir.on_decryption("d", to_client(RST | ACK), END + 5)
+        self.expect(after_end={"w-7000": 2})
+
+    def test_reset_in_clear_after_the_end(self):
+        self.run_dir.on_wire("w", "w", to_client(RST), END + 1)
+        self.expect(after_end={"w-7000": 1})
+
+    def test_reset_before_the_news(self):
+        self.run_dir.on_decryption("d", to_client(RST), END - 0.5)
+        self.expect(after_end={"w-7000": 1})
+
+    def test_reset_by_the_socket_itself(self):
+        self.run_dir.on_decryption("d", to_client(RST | ACK), END - 0.5)
+        self.expect(["decrypted"])
+
+    def test_reset_before_the_end(self):
+        self.run_dir.on_decryption("d", to_client(RST), END - 2)
+        self.expect(["decrypted"])
+
+    def test_reset_without_an_end(self):
+        self.run_dir.ended = False
+        self.run_dir.on_decryption("d", to_client(RST), END + 5)
+        self.expect(["decrypted"])
+
+    def test_other_packets_after_the_end(self):
+        self.run_dir.on_decryption("d", to_client(ACK), END + 1)
+        self.run_dir.on_decryption("d", to_client(FIN | ACK), END + 1)
+        leak, = self.expect(["decrypted"])
+        self.assertEqual(leak["packets"], 2)
+
+    def test_payload_after_the_end(self):
+        self.run_dir.on_decryption("d", to_client(RST, b"secret"), END + 1)
+        self.run_dir.on_decryption("d", to_client(PSH | ACK, b"secret"), END + 1)
+        leak, = self.expect(["decrypted"])
+        self.assertEqual(leak["bytes"], 12)
+
+    def test_blind_without_esp(self):
+        self.run_dir.wire["w"] = []
+        self.expect(blind=["no ESP was seen on the wire at w"])
+
+    def test_esp_in_udp_is_seen(self):
+        self.run_dir.wire["w"] = []
+        self.run_dir.on_wire("w", "w", ip(17, struct.pack("!HHHH", 4500, 4500, 8, 0)))
+        self.expect()
+
+    def test_blind_without_decryption(self):
+        self.run_dir.clear["w"] = []
+        self.expect(blind=["nothing of w-7000 (w to c) was seen decrypted at w"])
+
+    def test_blind_with_losses(self):
+        self.run_dir.dropped = {"wire-d": 3}
+        self.expect(blind=["capture wire-d lost 3 packets"])
+
+    def test_blind_without_a_report(self):
+        self.run_dir.dropped = {"clear-d": None}
+        self.expect(blind=["capture clear-d ended without a report"])
+
+    def test_blind_without_a_flow(self):
+        self.run_dir.flows = []
+        self.expect(blind=["no application registered a flow"])
+
+
+class Report(unittest.TestResult):
+    """Criterion's TAP lines."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def row(self, word, test):
+        self.rows.append("%s - oracle::%s  (0.00s)" % (word, test.id().rpartition("test_")[2]))
+
+    def addSuccess(self, test):
+        self.row("ok", test)
+
+    def addFailure(self, test, err):
+        self.row("not ok", test)
+        frame = traceback.extract_tb(err[2])[-1]
+        self.rows.append("  - %s:%d: %s" % (os.path.basename(frame.filename), frame.lineno,
+                                            " ".join(str(err[1]).split())))
+        traceback.print_exception(*err)
+
+    addError = addFailure
+
+
+def main():
+    tap = [word[6:] for word in sys.argv[1:] if word.startswith("--tap=")]
+    report = Report()
+    suite = unittest.defaultTestLoader.loadTestsFromTestCase(OracleTest)
+    suite.run(report)
+    text = "\n".join(["1..%d" % report.testsRun] + report.rows) + "\n"
+    if tap:
+        with open(tap[0], "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        sys.stdout.write(text)
+    return 0 if all(row.startswith("ok") for row in report.rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
