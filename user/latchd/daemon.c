@@ -17,6 +17,7 @@
 #include "latchd/disposition.h"
 #include "latchd/kernel/enforcement.h"
 #include "latchd/kernel/event_ring.h"
+#include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/preflight.h"
 #include "latchd/reaper.h"
@@ -242,6 +243,10 @@ static int start_attribution(struct daemon *d)
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
 	if (!d->attribution)
 		return fail(d, -ENOMEM, "out of memory; free some");
+	err = socket_diag_prepare();
+	if (err)
+		log_warn("latch", "sock_diag: %s; broken connections cannot be reset, only cut off",
+			 strerror(-err));
 	d->disposition = (struct disposition){.maps = maps, .reset = on_reset, .context = d};
 	disposition_start(&d->disposition, d->loop);
 	d->reaper = (struct reaper){.maps = maps};

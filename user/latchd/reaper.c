@@ -17,12 +17,13 @@
 #define TIME_WAIT_NS	 (60 * SECOND_NS) /* the kernel's TCP_TIMEWAIT_LEN */
 #define AUDIT_NS	 (300 * SECOND_NS)
 #define REAPER_ROUND	 4096 /* sockets asked about in one go */
+#define SEARCH_ROUND	 64   /* of which by a walk over all sockets */
 
 struct reap_walk {
 	const struct reaper *reaper;
 	uint64_t now;
 	bool audit;
-	unsigned int asked;
+	unsigned int asked, searched;
 };
 
 static bool is_due(const struct reap_walk *walk, const struct latch *latch)
@@ -40,6 +41,21 @@ static bool is_due(const struct reap_walk *walk, const struct latch *latch)
 	return false;
 }
 
+/*
+ * The quick lookup misses sockets that are bound to a device. For a TIME_WAIT
+ * that is as old as it can get this does no harm; a latch that a live socket
+ * needs must not be taken from it.
+ */
+static bool is_alone(struct reap_walk *walk, const struct latch_flow *flow,
+		     const struct latch *latch)
+{
+	if (socket_diag_find(flow) != -ENOENT)
+		return false;
+	if (latch->owner == LATCH_OWNER_TIME_WAIT)
+		return true;
+	return walk->searched++ < SEARCH_ROUND && socket_diag_search(flow) == -ENOENT;
+}
+
 static int reap_if_alone(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct reap_walk *walk = context;
@@ -48,7 +64,7 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	if (!is_due(walk, latch) || walk->asked >= REAPER_ROUND)
 		return 0;
 	walk->asked++;
-	if (socket_diag_find(flow) == -ENOENT)
+	if (is_alone(walk, flow, latch))
 		result = latch_reap(walk->reaper->maps, flow, latch);
 	return result < 0 ? result : 0;
 }

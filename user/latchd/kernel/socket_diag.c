@@ -14,6 +14,7 @@
 
 #include "common/cleanup.h"
 #include "latchd/kernel/netlink.h"
+#include "latchd/kernel/netns.h"
 
 struct search {
 	const struct latch_flow *flow;
@@ -187,4 +188,22 @@ int socket_diag_find(const struct latch_flow *flow)
 	struct search search = {.flow = flow};
 
 	return fd < 0 ? fd : find_exactly(fd, &search);
+}
+
+int socket_diag_search(const struct latch_flow *flow)
+{
+	auto_close int fd = open_for(flow);
+	struct search search = {.flow = flow};
+
+	return fd < 0 ? fd : find_anyhow(fd, &search);
+}
+
+int socket_diag_prepare(void)
+{
+	struct latch_flow nothing = {.family = AF_INET, .protocol = IPPROTO_TCP};
+	int err = netns_own(&nothing.netns);
+
+	if (!err)
+		err = socket_diag_find(&nothing);
+	return err == -ENOENT ? 0 : err;
 }

@@ -21,8 +21,14 @@ int socket_diag_destroy(const struct latch_flow *flow);
 /*
  * 0 when some socket has the flow, request and TIME_WAIT sockets included; -ENOENT
  * when none has. A socket that is bound to a device is not found: to look for those
- * means a walk over all sockets, which only socket_diag_destroy() does.
+ * means a walk over all sockets.
  */
 int socket_diag_find(const struct latch_flow *flow);
+
+/* The same, with that walk. */
+int socket_diag_search(const struct latch_flow *flow);
+
+/* Has the kernel load what the others need, which takes long the first time. 0 or a negative errno. */
+int socket_diag_prepare(void);
 
 #endif
