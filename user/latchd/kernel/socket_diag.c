@@ -201,8 +201,10 @@ int socket_diag_search(const struct latch_flow *flow)
 int socket_diag_prepare(void)
 {
 	struct latch_flow nothing = {.family = AF_INET, .protocol = IPPROTO_TCP};
-	int err = netns_own(&nothing.netns);
+	uint64_t netns = 0;
+	int err = netns_own(&netns);
 
+	nothing.netns = netns;
 	if (!err)
 		err = socket_diag_find(&nothing);
 	return err == -ENOENT ? 0 : err;
