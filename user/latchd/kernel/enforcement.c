@@ -49,8 +49,10 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 	object_maps(&enforcement->object, &enforcement->maps);
 	err = exchange_settings(&enforcement->maps, &settings);
 	if (err)
-		return failure_set(failure, err, "map settings: cannot write: %s; run latchctl "
-				   "purge, then start latchd", strerror(-err));
+		return failure_set(failure, err,
+				   "map settings: cannot write: %s; run latchctl purge, then start "
+				   "latchd",
+				   strerror(-err));
 	err = links_of(object, &enforcement->links);
 	if (err)
 		failure_set(failure, err, "BPF programs: more than %d; report this", LINKS_MAX);

@@ -48,10 +48,11 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 	__u32 length = sizeof(info);
 
 	if (bpf_map_get_info_by_fd(fd, &info, &length) || !same_map(map, &info, latches))
-		return failure_set(failure, -EEXIST,
-				   "map %s: the one pinned in %s is of another latchd; run latchctl "
-				   "purge, which ends every latch, then start latchd",
-				   bpf_map__name(map), PINS_MAPS);
+		return failure_set(
+			failure, -EEXIST,
+			"map %s: the one pinned in %s is of another latchd; run latchctl "
+			"purge, which ends every latch, then start latchd",
+			bpf_map__name(map), PINS_MAPS);
 	if (!latches)
 		return 0;
 	object->adopted = true;
@@ -87,7 +88,7 @@ static void tell_missing(const struct object *object)
 	unsigned int index = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object->skeleton->obj) {
+	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (object->adopted && object->made >> index & 1)
 			log_warn("enforce", "the pinned map %s was missing and is made anew, empty",
 				 bpf_map__name(map));
@@ -103,7 +104,7 @@ static int plan_maps(struct object *object, const struct config *config,
 	int err;
 
 	err = bpf_map__set_max_entries(object->skeleton->maps.latches, config->latch_capacity);
-	bpf_object__for_each_map(map, object->skeleton->obj) {
+	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (!err && !bpf_map__is_internal(map))
 			err = plan_map(object, map, index, config, failure);
 		index++;
@@ -159,19 +160,21 @@ static int explain(const struct object *object, int err, const char *log,
 				   "in [enforce]",
 				   name, strerror(-err));
 	if (program && kept)
-		return failure_set(failure, err,
-				   "program %s (%s): cannot load: %s; the verifier's reasons are in "
-				   "%s, report them with the kernel's version",
-				   bpf_program__name(program), bpf_program__section_name(program),
-				   strerror(-err), OBJECT_VERIFIER_LOG);
+		return failure_set(
+			failure, err,
+			"program %s (%s): cannot load: %s; the verifier's reasons are in "
+			"%s, report them with the kernel's version",
+			bpf_program__name(program), bpf_program__section_name(program),
+			strerror(-err), OBJECT_VERIFIER_LOG);
 	if (program)
 		return failure_set(failure, err,
 				   "program %s (%s): cannot load: %s; use a kernel that the README "
 				   "lists, and one that lets root load such programs",
 				   bpf_program__name(program), bpf_program__section_name(program),
 				   strerror(-err));
-	return failure_set(failure, err, "BPF programs: cannot load: %s; use a kernel that the "
-			   "README lists", complaint[0] ? complaint : strerror(-err));
+	return failure_set(failure, err,
+			   "BPF programs: cannot load: %s; use a kernel that the README lists",
+			   complaint[0] ? complaint : strerror(-err));
 }
 
 static int open_skeleton(struct object *object, char *log, const struct failure *failure)
@@ -218,7 +221,7 @@ void object_unpin(const struct object *object)
 	unsigned int index = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object->skeleton->obj) {
+	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (object->made >> index++ & 1 &&
 		    !pins_path(path, PINS_MAPS, bpf_map__name(map), ""))
 			unlink(path);

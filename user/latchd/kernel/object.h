@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The BPF object: its programs loaded, its maps new and pinned, or those that were pinned before. */
+/* The BPF object: its programs loaded, its maps pinned, new or from an earlier latchd. */
 #ifndef LATCHD_KERNEL_OBJECT_H
 #define LATCHD_KERNEL_OBJECT_H
 
