@@ -74,6 +74,13 @@ start_monitor() {
 	need 30 "latchctl monitor runs" running "$(cat "$RUN/monitor.pid")"
 }
 
+# start_text_monitor: the same for people.
+start_text_monitor() {
+	"$BUILD_DIR/latchctl" monitor >>"$RUN/monitor.txt" 2>>"$RUN/monitor.log" &
+	echo $! >"$RUN/monitor-text.pid"
+	disown
+}
+
 # event_count FILTER: monitor lines that a jq condition selects.
 event_count() {
 	jq -c "select($1)" "$RUN/monitor.json" 2>/dev/null | wc -l
@@ -141,7 +148,7 @@ remember_latchd() {
 remove_latchd() {
 	local file
 
-	for file in monitor.pid latchd.pid; do
+	for file in monitor.pid monitor-text.pid latchd.pid; do
 		[ ! -e "$RUN/$file" ] ||
 			kill_and_wait TERM "$(cat "$RUN/$file")"
 	done
