@@ -147,7 +147,9 @@ int enforcement_functions(struct enforcement_functions *ret)
 	skeleton = latchd_bpf__open();
 	if (!skeleton)
 		return -errno;
-	err = links_of(skeleton->obj, &links);
+	err = object_choose_programs(skeleton);
+	if (!err)
+		err = links_of(skeleton->obj, &links);
 	for (i = 0; !err && i < links.count; i++) {
 		const char *slash = strchr(links.link[i].section, '/');
 

@@ -47,7 +47,7 @@ int links_of(const struct bpf_object *object, struct links *ret)
 	bpf_object__for_each_program (program, object) {
 		enum attachment attachment = attachment_of(program);
 
-		if (attachment == ATTACH_NONE)
+		if (attachment == ATTACH_NONE || !bpf_program__autoload(program))
 			continue;
 		if (ret->count == LINKS_MAX)
 			return -E2BIG;

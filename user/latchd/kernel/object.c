@@ -2,6 +2,7 @@
 #include "latchd/kernel/object.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -113,6 +114,21 @@ static int plan_maps(struct object *object, const struct config *config,
 	return err;
 }
 
+/* ---- programs that this kernel needs ---- */
+
+/* The note is the long way round, for kernels that know no short one. */
+int object_choose_programs(struct latchd_bpf *skeleton)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+	bool short_way;
+
+	if (!kernel)
+		return -errno;
+	short_way = btf__find_by_name_kind(kernel, "bpf_cast_to_kern_ctx", BTF_KIND_FUNC) > 0;
+	btf__free(kernel);
+	return bpf_program__set_autoload(skeleton->progs.note_ingress, !short_way);
+}
+
 /* ---- loading ---- */
 
 static int keep_log(const char *log)
@@ -182,11 +198,18 @@ static int open_skeleton(struct object *object, char *log, const struct failure 
 	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log,
 		    .kernel_log_size = VERIFIER_LOG_SIZE);
 
+	int err;
+
 	object->skeleton = latchd_bpf__open_opts(&options);
-	if (object->skeleton)
+	if (!object->skeleton)
+		return failure_set(
+			failure, -errno,
+			"BPF programs: libbpf cannot read them: %m; use libbpf 1.4 or later");
+	err = object_choose_programs(object->skeleton);
+	if (!err)
 		return 0;
-	return failure_set(failure, -errno,
-			   "BPF programs: libbpf cannot read them: %m; use libbpf 1.4 or later");
+	return failure_set(failure, err, "kernel: libbpf cannot read its BTF: %s; use a newer libbpf",
+			   strerror(-err));
 }
 
 int object_load(const struct config *config, struct object *object, const struct failure *failure)

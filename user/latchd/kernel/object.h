@@ -21,6 +21,9 @@ struct object {
 	uint64_t made; /* the maps that this load pinned, bits in the object's order */
 };
 
+/* Leaves out what this kernel does not need. 0 or a negative errno. */
+int object_choose_programs(struct latchd_bpf *skeleton);
+
 /* 0, or a negative errno, a failure, and nothing pinned that was not before. */
 int object_load(const struct config *config, struct object *object, const struct failure *failure);
 
