@@ -143,8 +143,11 @@ Test(latchctl_client, a_long_answer_comes_whole)
 {
 	const size_t length = 3 * 1024 * 1024;
 	char *answer = malloc(length + 64);
-	size_t begin_length = (size_t)sprintf(answer, "{\"schema\":1,\"word\":\"end\",\"x\":\"");
+	size_t begin_length;
 
+	if (!answer)
+		abort();
+	begin_length = (size_t)sprintf(answer, "{\"schema\":1,\"word\":\"end\",\"x\":\"");
 	memset(answer + begin_length, 'x', length);
 	strcpy(answer + begin_length + length, "\"}\n");
 	serve(answer);
