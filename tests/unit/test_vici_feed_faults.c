@@ -186,6 +186,7 @@ static void expect_lost_by(const void *bytes, size_t length, const char *detail)
 	snprintf(line, sizeof(line), "state lost %s", detail);
 	wait_for(line, 1);
 	cr_expect_eq(sink.up_count, 0);
+	wait_for("charon: closed by peer", 2);
 	wait_for("state synced", 2);
 }
 
