@@ -282,7 +282,8 @@ static void serve_monitor(const char *answer)
 
 Test(latchctl_client, a_monitor_shows_events_until_the_daemon_goes)
 {
-	serve_monitor("{\"time\":\"T\",\"event\":\"sa-bound\"}\n{\"time\":\"U\",\"event\":\"drop\"}\n");
+	serve_monitor(
+		"{\"time\":\"T\",\"event\":\"sa-bound\"}\n{\"time\":\"U\",\"event\":\"drop\"}\n");
 	cr_expect_eq(monitor(), CTL_EXIT_UNREACHABLE);
 	cr_expect_str_eq(out, "T sa       bound       \nU drop     -           \n");
 	cr_expect_not_null(strstr(err, "monitor: latchd has gone away"), "%s", err);

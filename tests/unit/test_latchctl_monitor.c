@@ -23,16 +23,17 @@ static void expect_line(const char *json, const char *expected)
 
 Test(latchctl_monitor, a_broken_latch)
 {
-	expect_line("{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"latch-broken\","
-		    "\"proto\":\"tcp\",\"direction\":\"out\","
-		    "\"local\":{\"addr\":\"10.9.0.1\",\"port\":40000},"
-		    "\"remote\":{\"addr\":\"10.9.0.2\",\"port\":443},"
-		    "\"reasons\":[\"sa-conflict\",\"peer-dead\"],"
-		    "\"want\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
-		    "\"got\":{\"id\":\"d.example\",\"auth\":\"pubkey\"},\"id\":\"7\",\"drops\":3}",
-		    "2026-01-02T03:04:05.678Z latch    broken       tcp 10.9.0.1:40000->10.9.0.2:443"
-		    " reasons=sa-conflict,peer-dead want=c.example want.auth=pubkey got=d.example"
-		    " got.auth=pubkey id=7 drops=3\n");
+	expect_line(
+		"{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"latch-broken\","
+		"\"proto\":\"tcp\",\"direction\":\"out\","
+		"\"local\":{\"addr\":\"10.9.0.1\",\"port\":40000},"
+		"\"remote\":{\"addr\":\"10.9.0.2\",\"port\":443},"
+		"\"reasons\":[\"sa-conflict\",\"peer-dead\"],"
+		"\"want\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
+		"\"got\":{\"id\":\"d.example\",\"auth\":\"pubkey\"},\"id\":\"7\",\"drops\":3}",
+		"2026-01-02T03:04:05.678Z latch    broken       tcp 10.9.0.1:40000->10.9.0.2:443"
+		" reasons=sa-conflict,peer-dead want=c.example want.auth=pubkey got=d.example"
+		" got.auth=pubkey id=7 drops=3\n");
 }
 
 Test(latchctl_monitor, directions)
@@ -48,7 +49,8 @@ Test(latchctl_monitor, members_may_be_missing_or_of_any_kind)
 	expect_line("{}", "- ?        -           \n");
 	expect_line("{\"event\":\"\"}", "- ?        -           \n");
 	expect_line("{\"event\":\"drop\"}", "- drop     -           \n");
-	expect_line(BEGIN "\"a\":null,\"b\":true,\"c\":1.5,\"d\":[],\"e\":{},\"f\":[1,null],\"g\":-2}",
+	expect_line(BEGIN
+		    "\"a\":null,\"b\":true,\"c\":1.5,\"d\":[],\"e\":{},\"f\":[1,null],\"g\":-2}",
 		    LINE " b=true c=1.5 f=\"1,?\" g=-2\n");
 	expect_line(BEGIN "\"want\":\"plain\",\"got\":[\"a\",\"b\"],\"reason\":null}",
 		    LINE " want=plain got=a,b\n");
@@ -62,7 +64,8 @@ Test(latchctl_monitor, names_of_events_are_bounded)
 		CTL_EXIT_OK);
 
 	cr_expect_str_eq(text, "T a        very-long-name-\n");
-	text = rendered(render_event, "{\"time\":\"T\",\"event\":\"sa\\n-x\\u001b[2J\"}", CTL_EXIT_OK);
+	text = rendered(render_event, "{\"time\":\"T\",\"event\":\"sa\\n-x\\u001b[2J\"}",
+			CTL_EXIT_OK);
 	cr_expect_str_eq(text, "T sa\\x0a   x\\x1b[2J    \n");
 }
 
@@ -105,12 +108,12 @@ Test(latchctl_monitor, identities_are_quoted_unless_they_are_plain)
 
 Test(latchctl_monitor, other_texts_are_made_safe_too)
 {
-	const char *text = rendered(
-		render_event,
-		"{\"time\":\"T\\nX\",\"event\":\"drop\",\"proto\":\"t\\u001bp\","
-		"\"local\":{\"addr\":\"1\\n2\",\"port\":\"3\\u009b\"},\"k\\ney\":\"v\","
-		"\"o\":{\"m\\u001b\":\"v\"}}",
-		CTL_EXIT_OK);
+	const char *text =
+		rendered(render_event,
+			 "{\"time\":\"T\\nX\",\"event\":\"drop\",\"proto\":\"t\\u001bp\","
+			 "\"local\":{\"addr\":\"1\\n2\",\"port\":\"3\\u009b\"},\"k\\ney\":\"v\","
+			 "\"o\":{\"m\\u001b\":\"v\"}}",
+			 CTL_EXIT_OK);
 
 	cr_expect_str_eq(text, "T\\x0aX drop     -            t\\x1bp 1\\x0a2:3\\xc2\\x9b<->-"
 			       " k\\x0aey=v o.m\\x1b=v\n");

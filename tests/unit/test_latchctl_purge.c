@@ -91,7 +91,8 @@ Test(latchctl_purge, all_of_it_goes)
 	cr_expect_not_null(strstr(out, line), "%s", out);
 	snprintf(line, sizeof(line), "removed %s/v1/a\\x0ab\n", root);
 	cr_expect_not_null(strstr(out, line), "%s", out);
-	cr_expect_not_null(strstr(out, "removed 3 pins: nothing is enforced any more\n"), "%s", out);
+	cr_expect_not_null(strstr(out, "removed 3 pins: nothing is enforced any more\n"), "%s",
+			   out);
 	cr_expect_eq(purge(), CTL_EXIT_OK);
 	cr_expect_str_eq(out, "nothing to remove\n");
 }

@@ -92,9 +92,9 @@ Test(latchctl_render, status_with_nothing_in_it)
 
 Test(latchctl_render, lost_events_and_bad_feeds)
 {
-	const char *text = rendered(ctl_render_status,
-				    "{\"events_lost\":9,\"feeds\":[{\"state\":\"lost\"},7]}",
-				    CTL_EXIT_FAILED);
+	const char *text =
+		rendered(ctl_render_status,
+			 "{\"events_lost\":9,\"feeds\":[{\"state\":\"lost\"},7]}", CTL_EXIT_FAILED);
 
 	cr_expect_not_null(strstr(text, "events       9 lost; state is not affected"), "%s", text);
 	cr_expect_not_null(strstr(text, "feed ?       lost      ? ?, version ?, resyncs 0\n"), "%s",
@@ -146,8 +146,9 @@ Test(latchctl_render, list)
 
 Test(latchctl_render, lists_of_nothing)
 {
-	static const char titles[] = "ID  STATE  DIR  LOCAL  REMOTE  PROTO  PEER  SA OUT/IN  SINCE  "
-				     "DROPS  NETNS  REASONS\n";
+	static const char titles[] =
+		"ID  STATE  DIR  LOCAL  REMOTE  PROTO  PEER  SA OUT/IN  SINCE  "
+		"DROPS  NETNS  REASONS\n";
 
 	expect_shown(ctl_render_list, "{\"latches\":[]}", CTL_EXIT_OK, titles);
 	expect_shown(ctl_render_list, "{}", CTL_EXIT_OK, titles);

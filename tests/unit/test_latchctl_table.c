@@ -47,8 +47,11 @@ static void expect_table(const char *const *cells, unsigned int width, const cha
 }
 
 static const char *const plain[] = {
-	"1", "established", "c.example",			     "2m", "-",
-	"2", "broken",	    "a-rather-long-name.of-a-host.example", "3d", "sa-conflict,peer-dead",
+	"1",	     "established",
+	"c.example", "2m",
+	"-",	     "2",
+	"broken",    "a-rather-long-name.of-a-host.example",
+	"3d",	     "sa-conflict,peer-dead",
 	NULL,
 };
 
@@ -119,8 +122,17 @@ static void expect_lines_within(const char *text, unsigned int width)
 Test(latchctl_table, no_line_is_wider_than_the_terminal)
 {
 	static const char *const cells[] = {
-		"1", "established", "名前名前名前名前名前名前名前", "2m", "e\xcc\x81t\xc3\xa9 e\xcc\x81t\xc3\xa9",
-		"2", "broken",	    "\xff\xfe\x1b[2J\n\xe2\x80\xae" "evil", "3d", "x",
+		"1",
+		"established",
+		"名前名前名前名前名前名前名前",
+		"2m",
+		"e\xcc\x81t\xc3\xa9 e\xcc\x81t\xc3\xa9",
+		"2",
+		"broken",
+		"\xff\xfe\x1b[2J\n\xe2\x80\xae"
+		"evil",
+		"3d",
+		"x",
 		NULL,
 	};
 	unsigned int width;
@@ -168,14 +180,21 @@ static const char *const hostile[] = {
 	"c.example\t\tbroken",
 	"c.example\n3   established  d.example",
 	"c.example\r9",
-	"c.example\xc2\xa0\xc2\xa0" "2m",
-	"c.example\xe2\x80\x83\xe2\x80\x83" "2m",
-	"c.example\xe3\x80\x80\xe3\x80\x80" "2m",
-	"c.example\xe2\xa0\x80\xe2\xa0\x80" "2m",
-	"c.example\xe3\x85\xa4\xe3\x85\xa4" "2m",
+	"c.example\xc2\xa0\xc2\xa0"
+	"2m",
+	"c.example\xe2\x80\x83\xe2\x80\x83"
+	"2m",
+	"c.example\xe3\x80\x80\xe3\x80\x80"
+	"2m",
+	"c.example\xe2\xa0\x80\xe2\xa0\x80"
+	"2m",
+	"c.example\xe3\x85\xa4\xe3\x85\xa4"
+	"2m",
 	"c.example\x1b[40G2m",
-	"c.example\xc2\x9b" "40G2m",
-	"c.example\xe2\x80\xae" "m2",
+	"c.example\xc2\x9b"
+	"40G2m",
+	"c.example\xe2\x80\xae"
+	"m2",
 	"c.example\b\b\b",
 };
 

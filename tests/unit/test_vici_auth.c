@@ -50,8 +50,9 @@ Test(vici_auth, charons_words)
 
 Test(vici_auth, our_own_rounds_do_not_count)
 {
-	cr_expect_eq(class_of("\"local-1\":{\"class\":\"public key\"}," ROUND("1", "pre-shared key")),
-		     FEED_AUTH_PSK);
+	cr_expect_eq(
+		class_of("\"local-1\":{\"class\":\"public key\"}," ROUND("1", "pre-shared key")),
+		FEED_AUTH_PSK);
 	cr_expect_eq(class_of("\"remote-\":{\"class\":\"public key\"}"), FEED_AUTH_UNKNOWN);
 	cr_expect_eq(class_of("\"remote-1\":\"public key\""), FEED_AUTH_UNKNOWN);
 }

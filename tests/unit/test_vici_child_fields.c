@@ -12,9 +12,12 @@ Test(vici_child_fields, modes)
 		const char *text;
 		enum feed_mode mode;
 	} modes[] = {
-		{"TRANSPORT", FEED_MODE_TRANSPORT}, {"TUNNEL", FEED_MODE_TUNNEL},
-		{"BEET", FEED_MODE_BEET},	    {"TRANSPORT_PROXY", FEED_MODE_OTHER},
-		{"IPTFS", FEED_MODE_OTHER},	    {"transport", FEED_MODE_OTHER},
+		{"TRANSPORT", FEED_MODE_TRANSPORT},
+		{"TUNNEL", FEED_MODE_TUNNEL},
+		{"BEET", FEED_MODE_BEET},
+		{"TRANSPORT_PROXY", FEED_MODE_OTHER},
+		{"IPTFS", FEED_MODE_OTHER},
+		{"transport", FEED_MODE_OTHER},
 		{"", FEED_MODE_OTHER},
 	};
 	char members[1024];
@@ -47,9 +50,9 @@ Test(vici_child_fields, protocols_and_encapsulation)
 	cr_expect_eq(child.ipsec_protocol, IPPROTO_ESP);
 	cr_expect_not(child.encap);
 	expect_refused(with_child(KID_ID KID_STATE KID_MODE KID_SPIS KID_TS), reason);
-	expect_refused(with_child(KID_ID KID_STATE KID_MODE KID_SPIS
-				  "\"protocol\":\"IPCOMP\"," KID_TS),
-		       reason);
+	expect_refused(
+		with_child(KID_ID KID_STATE KID_MODE KID_SPIS "\"protocol\":\"IPCOMP\"," KID_TS),
+		reason);
 }
 
 static void expect_bad_spis(const char *in, const char *out)
@@ -57,18 +60,17 @@ static void expect_bad_spis(const char *in, const char *out)
 	char members[1024];
 
 	snprintf(members, sizeof(members),
-		 KID_ID KID_STATE KID_MODE KID_PROTO
-		 "\"spi-in\":\"%s\",\"spi-out\":\"%s\"," KID_TS,
+		 KID_ID KID_STATE KID_MODE KID_PROTO "\"spi-in\":\"%s\",\"spi-out\":\"%s\"," KID_TS,
 		 in, out);
 	expect_refused(with_child(members), "its SPIs are unreadable");
 }
 
 Test(vici_child_fields, spis_are_whole_and_not_zero)
 {
-	struct feed_child child = accepted(
-		with_child(KID_ID KID_STATE KID_MODE KID_PROTO
-			   "\"spi-in\":\"ffffffff\",\"spi-out\":\"00000100\"," KID_TS),
-		VICI_CHILDREN_LISTED);
+	struct feed_child child =
+		accepted(with_child(KID_ID KID_STATE KID_MODE KID_PROTO
+				    "\"spi-in\":\"ffffffff\",\"spi-out\":\"00000100\"," KID_TS),
+			 VICI_CHILDREN_LISTED);
 
 	cr_expect_eq(child.spi_in, UINT32_MAX);
 	cr_expect_eq(child.spi_out, 256);
@@ -112,13 +114,14 @@ Test(vici_child_fields, unique_ids_are_needed)
 	const char *told;
 
 	expect_refused(IKE_BEGIN IKE_STATE IKE_HOSTS LOCAL_ID REMOTE_ID KIDS, reason);
-	expect_refused(IKE_BEGIN "\"uniqueid\":\"4294967296\"," IKE_STATE IKE_HOSTS LOCAL_ID
-			       REMOTE_ID KIDS,
+	expect_refused(IKE_BEGIN
+		       "\"uniqueid\":\"4294967296\"," IKE_STATE IKE_HOSTS LOCAL_ID REMOTE_ID KIDS,
 		       reason);
-	cr_assert_eq(read_first(with_child("\"name\":\"t\"," KID_STATE KID_MODE KID_PROTO KID_SPIS
-					   KID_TS),
-				VICI_CHILDREN_LISTED, &child, &told),
-		     VICI_CHILD_REFUSED);
+	cr_assert_eq(
+		read_first(
+			with_child("\"name\":\"t\"," KID_STATE KID_MODE KID_PROTO KID_SPIS KID_TS),
+			VICI_CHILDREN_LISTED, &child, &told),
+		VICI_CHILD_REFUSED);
 	cr_expect_str_eq(told, reason);
 	cr_expect_eq(child.child_unique_id, 0);
 }
@@ -128,8 +131,8 @@ static const char *with_hosts(const char *local, const char *remote)
 	static char json[4096];
 
 	snprintf(json, sizeof(json),
-		 IKE_BEGIN IKE_ID IKE_STATE "\"local-host\":\"%s\",\"remote-host\":\"%s\"," LOCAL_ID
-			   REMOTE_ID KIDS,
+		 IKE_BEGIN IKE_ID IKE_STATE
+		 "\"local-host\":\"%s\",\"remote-host\":\"%s\"," LOCAL_ID REMOTE_ID KIDS,
 		 local, remote);
 	return json;
 }

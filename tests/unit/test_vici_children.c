@@ -312,7 +312,8 @@ static const char *with_ike_state(const char *state)
 
 Test(vici_children, before_authentication_an_identity_is_a_claim)
 {
-	static const char *const before[] = {"CREATED", "CONNECTING", "(unknown)", "", "established"};
+	static const char *const before[] = {"CREATED", "CONNECTING", "(unknown)", "",
+					     "established"};
 	static const char *const after[] = {"ESTABLISHED", "PASSIVE",  "REKEYING",
 					    "REKEYED",	   "DELETING", "DESTROYING"};
 	size_t i;
@@ -331,7 +332,7 @@ Test(vici_children, without_a_peer_configuration_there_is_no_peer)
 
 Test(vici_children, a_child_without_kernel_sas_is_skipped)
 {
-	static const char *const states[] = {"CREATED", "ROUTED",   "INSTALLING",
+	static const char *const states[] = {"CREATED",	 "ROUTED",   "INSTALLING",
 					     "UPDATING", "RETRYING", "DESTROYING"};
 	char members[1024];
 	size_t i;

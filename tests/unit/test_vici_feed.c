@@ -74,9 +74,9 @@ Test(vici_feed, an_event_before_the_snapshots_end)
 Test(vici_feed, a_rekey_brings_the_new_child)
 {
 	start_both();
-	fake_charon_push(&charon, "child-rekey",
-			 vici_fixture_event("establish-rekey-collision-attackD-dpd", "child-rekey",
-					    0));
+	fake_charon_push(
+		&charon, "child-rekey",
+		vici_fixture_event("establish-rekey-collision-attackD-dpd", "child-rekey", 0));
 	wait_for("up c.latch.test 60646137 pubkey vici child-rekey", 1);
 	cr_expect_null(recorded_up(&sink, 0x866ad189));
 	cr_expect_eq(sink.down_count, 0);
@@ -120,9 +120,9 @@ Test(vici_feed, a_dead_ike_sa_does_not_taint_another)
 {
 	start_both();
 	fake_charon_push(&charon, "ike-updown", vici_fixture_event("attackD-tcp", "ike-updown", 1));
-	fake_charon_push(&charon, "child-updown",
-			 vici_fixture_event("initialcontact-ikerekey-reauth-delete", "child-updown",
-					    3));
+	fake_charon_push(
+		&charon, "child-updown",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "child-updown", 3));
 	fake_charon_push(&charon, "child-updown", C_DOWN);
 	wait_for("down c.latch.test 200ae9d6 peer-dead", 1);
 	cr_expect_eq(trace_count("down d.latch.test 0eeffca6 orderly"), 1);
@@ -198,9 +198,10 @@ Test(vici_feed, a_refused_child_is_told_once_and_not_reported)
 	fake_charon_push(&charon, "child-updown", D_UP);
 	wait_for(D_LINE, 1);
 	cr_expect_eq(sink.up_count, 1);
-	cr_expect_eq(trace_count("log vici: feed here: CHILD_SA 77 of connection x509 not accepted: "
-				 "an identity is %any"),
-		     1);
+	cr_expect_eq(
+		trace_count("log vici: feed here: CHILD_SA 77 of connection x509 not accepted: "
+			    "an identity is %any"),
+		1);
 }
 
 /* The peers decide how many there are. */
@@ -226,13 +227,13 @@ Test(vici_feed, changes_without_an_event_of_their_own_make_it_list_again)
 {
 	start_both();
 	fake_charon_add_sa(&charon, D_UP);
-	fake_charon_push(&charon, "ike-rekey",
-			 vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-rekey",
-					    0));
+	fake_charon_push(
+		&charon, "ike-rekey",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-rekey", 0));
 	wait_for(D_LINE "pubkey vici list-sas", 1);
-	fake_charon_push(&charon, "ike-update",
-			 vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-update",
-					    0));
+	fake_charon_push(
+		&charon, "ike-update",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-update", 0));
 	wait_for(D_LINE "pubkey vici list-sas", 2);
 	fake_charon_push(&charon, "ike-updown",
 			 "{\"up\":\"yes\",\"x509\":{\"uniqueid\":\"9\",\"version\":\"1\"}}");

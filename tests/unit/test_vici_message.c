@@ -68,7 +68,8 @@ Test(vici_message, what_is_built_is_read)
 
 Test(vici_message, the_wire_format_is_charons)
 {
-	static const char expected[] = "\x03\x02up\x00\x03yes\x01\x01s\x04\x01l\x05\x00\x01i\x06\x02";
+	static const char expected[] =
+		"\x03\x02up\x00\x03yes\x01\x01s\x04\x01l\x05\x00\x01i\x06\x02";
 	struct vici_builder builder;
 	uint8_t memory[64];
 
@@ -174,8 +175,8 @@ static bool is_boundary(struct vici_span message, size_t at)
 
 Test(vici_message, cut_at_every_byte)
 {
-	struct vici_span message = vici_from_json(
-		vici_fixture_event("attackD-tcp", "child-updown", 0));
+	struct vici_span message =
+		vici_from_json(vici_fixture_event("attackD-tcp", "child-updown", 0));
 	size_t length;
 
 	cr_assert_eq(vici_message_check(message), 0);
@@ -261,7 +262,10 @@ Test(vici_message, find_is_by_name_and_kind)
 {
 	struct vici_span message = vici_from_json(
 		"{\"up\":{},\"upper\":\"no\",\"up\":\"yes\",\"deep\":{\"only\":\"1\"}}");
-	struct vici_span twice = SPAN("\x03\x01k\x00\x01" "1" "\x03\x01k\x00\x01" "2");
+	struct vici_span twice = SPAN("\x03\x01k\x00\x01"
+				      "1"
+				      "\x03\x01k\x00\x01"
+				      "2");
 	struct vici_member member;
 
 	cr_assert(vici_find(message, "up", VICI_MEMBER_VALUE, &member));

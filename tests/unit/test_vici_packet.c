@@ -58,21 +58,25 @@ Test(vici_packet, the_wire_format_is_charons)
 
 static const struct vici_span malformed[] = {
 	SPAN(""),
-	SPAN("\x08"),			 /* no such type */
+	SPAN("\x08"), /* no such type */
 	SPAN("\xff\x01n"),
-	SPAN("\x00"),			 /* request without a name */
-	SPAN("\x00\x00"),		 /* with an empty one */
-	SPAN("\x00\x02n"),		 /* with half of one */
-	SPAN("\x07"),			 /* event without a name */
+	SPAN("\x00"),	   /* request without a name */
+	SPAN("\x00\x00"),  /* with an empty one */
+	SPAN("\x00\x02n"), /* with half of one */
+	SPAN("\x07"),	   /* event without a name */
 	SPAN("\x07\x00\x03\x01k\x00\x00"),
-	SPAN("\x07\xff" "child-updown"), /* name past the end */
-	SPAN("\x07\x01" "e\x03"),	 /* event with half a message */
-	SPAN("\x07\x01" "e\x01\x01s"),	 /* with an open section */
-	SPAN("\x01\x02"),		 /* response with a stray end */
-	SPAN("\x02\x03\x01k\x00\x00"),	 /* message where none may be */
+	SPAN("\x07\xff"
+	     "child-updown"), /* name past the end */
+	SPAN("\x07\x01"
+	     "e\x03"), /* event with half a message */
+	SPAN("\x07\x01"
+	     "e\x01\x01s"),	       /* with an open section */
+	SPAN("\x01\x02"),	       /* response with a stray end */
+	SPAN("\x02\x03\x01k\x00\x00"), /* message where none may be */
 	SPAN("\x05\x00"),
 	SPAN("\x06\x00"),
-	SPAN("\x03\x01" "e\x03\x01k\x00\x00"),
+	SPAN("\x03\x01"
+	     "e\x03\x01k\x00\x00"),
 };
 
 Test(vici_packet, malformed)
@@ -107,7 +111,8 @@ static void put(struct vici_frames *frames, const void *bytes, size_t length)
 
 Test(vici_frames, pieces_of_any_size_make_the_same_frames)
 {
-	static const char stream[] = "\x00\x00\x00\x03one\x00\x00\x00\x01" "2\x00\x00\x00\x05three";
+	static const char stream[] = "\x00\x00\x00\x03one\x00\x00\x00\x01"
+				     "2\x00\x00\x00\x05three";
 	static const char *const expected[] = {"one", "2", "three"};
 	size_t piece, at, length, found;
 
@@ -133,7 +138,8 @@ Test(vici_frames, pieces_of_any_size_make_the_same_frames)
 
 Test(vici_frames, half_a_frame_waits)
 {
-	static const char frame[] = "\x00\x00\x00\x02" "ab";
+	static const char frame[] = "\x00\x00\x00\x02"
+				    "ab";
 	struct vici_span payload;
 	size_t length;
 

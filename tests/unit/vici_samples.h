@@ -32,14 +32,14 @@ static inline const char *with_child(const char *members)
 {
 	static char json[16384];
 
-	snprintf(json, sizeof(json),
-		 IKE_BEGIN IKE_REST LOCAL_ID REMOTE_ID KIDS_BEGIN "%s" KIDS_END, members);
+	snprintf(json, sizeof(json), IKE_BEGIN IKE_REST LOCAL_ID REMOTE_ID KIDS_BEGIN "%s" KIDS_END,
+		 members);
 	return json;
 }
 
 /* The first child of a message, as it is read; SKIPPED when there is none. */
 static inline enum vici_child_result read_first(const char *json, enum vici_children_form form,
-					 struct feed_child *child, const char **reason)
+						struct feed_child *child, const char **reason)
 {
 	struct vici_span message = vici_from_json(json), section;
 	struct vici_ike_sa ike_sa;
