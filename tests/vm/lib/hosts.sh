@@ -87,7 +87,7 @@ charon_config() {
 		  delete_rekeyed_delay = 2
 		  retransmit_timeout = 2.0
 		  retransmit_base = 1.0
-		  retransmit_tries = 3
+		  retransmit_tries = 5
 		  plugins {
 		    vici {
 		      socket = unix://$RUN/$host.vici
