@@ -22,6 +22,18 @@ kinds_seen() {
 }
 
 # save_evidence DIRECTORY: everything but the keys.
+# Why the kernel dropped what it dropped.
+save_counters() {
+	local host table
+
+	for host in w c d; do
+		[ -e "/run/netns/lt-$host" ] || continue
+		for table in xfrm_stat snmp netstat; do
+			in_host $host cat /proc/net/$table >"$RUN/$host/$table" 2>/dev/null
+		done
+	done
+}
+
 save_evidence() {
 	cp -r "$RUN"/. "$1/" 2>/dev/null
 	rm -rf "${1:?}/pki"
