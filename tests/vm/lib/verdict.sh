@@ -21,7 +21,6 @@ kinds_seen() {
 	jq -r '.leaks[].kind' "$RUN/oracle.json" | sort -u | xargs
 }
 
-# save_evidence DIRECTORY: everything but the keys.
 # Why the kernel dropped what it dropped.
 save_counters() {
 	local host table
@@ -34,6 +33,7 @@ save_counters() {
 	done
 }
 
+# save_evidence DIRECTORY: everything but the keys.
 save_evidence() {
 	cp -r "$RUN"/. "$1/" 2>/dev/null
 	rm -rf "${1:?}/pki"
