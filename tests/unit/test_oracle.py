@@ -1,10 +1,6 @@
-#!/usr/bin/python3
+#!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
-"""The leak oracle of the VM tests, on run directories made up here.
-
-Takes the options that tests/unit/run gives to a Criterion program and writes
-the same kind of report: --tap=FILE, the others are ignored.
-"""
+"""The leak oracle of the VM tests, on run directories made up here."""
 import ipaddress
 import json
 import os
@@ -12,8 +8,9 @@ import struct
 import subprocess
 import sys
 import tempfile
-import traceback
 import unittest
+
+import tap
 
 ORACLE = os.path.join(os.path.dirname(__file__), "../vm/lib/oracle")
 MAC = {"w": "020000090001", "c": "020000090002", "d": "020000090003"}
@@ -270,42 +267,5 @@ class OracleTest(unittest.TestCase):
         self.expect(blind=["no application registered a flow"])
 
 
-class Report(unittest.TestResult):
-    """Criterion's TAP lines."""
-
-    def __init__(self):
-        super().__init__()
-        self.rows = []
-
-    def row(self, word, test):
-        self.rows.append("%s - oracle::%s  (0.00s)" % (word, test.id().rpartition("test_")[2]))
-
-    def addSuccess(self, test):
-        self.row("ok", test)
-
-    def addFailure(self, test, err):
-        self.row("not ok", test)
-        frame = traceback.extract_tb(err[2])[-1]
-        self.rows.append("  - %s:%d: %s" % (os.path.basename(frame.filename), frame.lineno,
-                                            " ".join(str(err[1]).split())))
-        traceback.print_exception(*err)
-
-    addError = addFailure
-
-
-def main():
-    tap = [word[6:] for word in sys.argv[1:] if word.startswith("--tap=")]
-    report = Report()
-    suite = unittest.defaultTestLoader.loadTestsFromTestCase(OracleTest)
-    suite.run(report)
-    text = "\n".join(["1..%d" % report.testsRun] + report.rows) + "\n"
-    if tap:
-        with open(tap[0], "w", encoding="utf-8") as file:
-            file.write(text)
-    else:
-        sys.stdout.write(text)
-    return 0 if all(row.startswith("ok") for row in report.rows) else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tap.main("oracle", OracleTest))
