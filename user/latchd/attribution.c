@@ -49,17 +49,20 @@ static struct keeper *keeper_of(struct attribution *a, const struct feed *feed)
 	return keeper;
 }
 
+/* Not while it has none: those from before a restart may only be on their way. */
 static bool netns_is_synced(void *context, uint64_t netns)
 {
 	const struct attribution *a = context;
 	const struct keeper *keeper;
+	bool found = false;
 
 	LL_FOREACH(a->keepers, keeper)
 	{
 		if (keeper->netns == netns && !keeper->synced)
 			return false;
+		found = found || keeper->netns == netns;
 	}
-	return true;
+	return found;
 }
 
 static void check_all(struct attribution *a)
