@@ -419,8 +419,12 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		else
 			settle_unseen(a, child);
 	}
-	if (first && !sas_walk(a->maps, orphan_unclaimed, &walk))
+	if (!first)
+		return;
+	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
 		check_all(a);
+	/* No event will tell of what was there before. */
+	look_again_soon(a);
 }
 
 /* ---- the whole */
