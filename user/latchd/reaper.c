@@ -28,7 +28,8 @@ struct reap_walk {
 
 static bool is_due(const struct reap_walk *walk, const struct latch *latch)
 {
-	uint64_t age = walk->now - latch->owner_since;
+	/* A latch may be younger than this round. */
+	uint64_t age = latch->owner_since < walk->now ? walk->now - latch->owner_since : 0;
 
 	switch (latch->owner) {
 	case LATCH_OWNER_HANDSHAKE:
