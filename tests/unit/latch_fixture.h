@@ -61,12 +61,14 @@ static inline void put_latch(const struct latch_flow *flow, enum latch_state sta
 		.id = ++last_id,
 		.owner = owner,
 		.owner_since = owner_since,
-		.word = {
-			.generation = 1,
-			.params = 1,
-			.reasons = state == LATCH_STATE_BROKEN ? LATCH_REASON_SA_CONFLICT : 0,
-			.state = state,
-		},
+		.word =
+			{
+				.generation = 1,
+				.params = 1,
+				.reasons =
+					state == LATCH_STATE_BROKEN ? LATCH_REASON_SA_CONFLICT : 0,
+				.state = state,
+			},
 	};
 
 	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, &latch, BPF_NOEXIST), 0);

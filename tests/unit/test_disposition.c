@@ -50,7 +50,8 @@ static bool was_reset(void)
 	return resets > 0;
 }
 
-/* The programs would release the latch with its socket; here nobody does, and it goes all the same. */
+/* The programs would release the latch with its socket; here nobody does, and it goes all the same.
+ */
 Test(disposition, the_broken_latchs_socket_ends_and_no_other)
 {
 	struct tcp_pair broken = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);

@@ -27,7 +27,8 @@ static bool marker_is_gone(void)
 	return !has_latch(&marker);
 }
 
-/* One round, now and not after its period. The loop looks at the marker only when all of it is over. */
+/* One round, now and not after its period. The loop looks at the marker only when all of it is
+ * over. */
 static void let_it_reap(void)
 {
 	marker = lonely(9999);
