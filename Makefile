@@ -115,7 +115,7 @@ check: ## everything: set-up, build, unit tests, VM tests, one closing line
 	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build unit vm
 
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
-	+$(Q)$(MAKE) all
+	+$(Q)$(MAKE) all $(VMTOOLS)
 	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo
 
 lint: ## shellcheck and licence lines; STYLE=1 also shows clang-format's wishes

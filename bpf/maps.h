@@ -93,6 +93,27 @@ struct verdicts_map {
 	__type(value, struct socket_verdict);
 };
 
+enum packet_cover {
+	PACKET_PLAIN,
+	PACKET_PROTECTED, /* by the one SA that the key names */
+	PACKET_NESTED,
+	PACKET_MALFORMED,
+};
+
+/* Before Linux 6.2 a cgroup program cannot reach its packet's sec_path: see note.bpf.c. */
+struct ingress_note {
+	struct latch_sa_key sa;
+	enum packet_cover cover;
+	__u32 length; /* of the packet, data and all; 0 = taken */
+};
+
+struct ingress_notes_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ingress_note);
+};
+
 extern struct latches_map latches SEC(".maps");
 extern struct sas_map sas SEC(".maps");
 extern struct params_map params SEC(".maps");
@@ -103,6 +124,7 @@ extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
+extern struct ingress_notes_map ingress_notes SEC(".maps");
 
 static __always_inline void count(enum latch_counter which)
 {

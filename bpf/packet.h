@@ -11,13 +11,6 @@
 #define IPPROTO_AH_NUMBER 51
 #define IPV6_EXTENSIONS_MAX 6
 
-enum packet_cover {
-	PACKET_PLAIN,
-	PACKET_PROTECTED, /* by the one SA that the key names */
-	PACKET_NESTED,
-	PACKET_MALFORMED,
-};
-
 struct ip_headers {
 	__u8 family;
 	__u8 protocol;
@@ -100,13 +93,10 @@ static __always_inline enum packet_cover packet_egress_sa(struct __sk_buff *skb,
 	return PACKET_PROTECTED;
 }
 
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
-
-/* An incoming packet has been through XFRM; its sec_path remembers by which SAs. */
-static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
-							   struct latch_sa_key *sa)
+/* The sec_path of a packet that has been through XFRM remembers by which SAs. */
+static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 netns,
+						     struct latch_sa_key *sa)
 {
-	struct sk_buff *skb = bpf_cast_to_kern_ctx(ctx);
 	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
 	struct xfrm_state *x;
 	struct sec_path *path;
@@ -140,6 +130,33 @@ static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx
 	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
 	sa->protocol = BPF_CORE_READ(x, id.proto);
 	return PACKET_PROTECTED;
+}
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
+
+/* What note_ingress left a moment ago on this CPU: whoever takes it leaves nothing behind. */
+static __always_inline enum packet_cover noted_sa(struct __sk_buff *ctx, struct latch_sa_key *sa)
+{
+	__u32 key = 0;
+	struct ingress_note *note = bpf_map_lookup_elem(&ingress_notes, &key);
+	__u32 length;
+
+	if (!note)
+		return PACKET_MALFORMED;
+	length = note->length;
+	note->length = 0;
+	if (!length || length != ctx->len)
+		return PACKET_MALFORMED;
+	*sa = note->sa;
+	return note->cover;
+}
+
+static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
+							   struct latch_sa_key *sa)
+{
+	if (bpf_ksym_exists(bpf_cast_to_kern_ctx))
+		return sec_path_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
+	return noted_sa(ctx, sa);
 }
 
 static __always_inline int address_is_mapped(const __u32 a[4])

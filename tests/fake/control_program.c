@@ -9,7 +9,7 @@ static void choose_program(struct latchd_bpf *object)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program, object->obj)
+	bpf_object__for_each_program (program, object->obj)
 		bpf_program__set_autoload(program, program == object->progs.latch_control);
 }
 

@@ -82,7 +82,8 @@ static int producer(size_t words, __s32 time, __s32 type)
 	for (at = 0; at < size; at += 8)
 		code[n++] = INSN(.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10,
 				 .off = (__s16)(at - size),
-				 .imm = at == 0 ? time : at == 8 ? type : 0);
+				 .imm = at == 8 ? type : 0);
+	code[0].imm = time;
 	code[n++] = INSN(.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_1,
 			 .src_reg = BPF_PSEUDO_MAP_FD, .imm = maps.events);
 	code[n++] = INSN(0);
@@ -93,7 +94,8 @@ static int producer(size_t words, __s32 time, __s32 type)
 	code[n++] = INSN(.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4, .imm = 0);
 	code[n++] = INSN(.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_ringbuf_output);
 	code[n++] = INSN(.code = BPF_JMP | BPF_EXIT);
-	return bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "producer", "Dual BSD/GPL", code, n, NULL);
+	return bpf_prog_load(BPF_PROG_TYPE_SOCKET_FILTER, "producer", "Dual BSD/GPL", code, n,
+			     NULL);
 }
 
 /* The program's packet: any will do. */

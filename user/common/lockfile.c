@@ -13,15 +13,15 @@
 
 #include "common/cleanup.h"
 
-static void make_parent(const char *path)
+static int make_parent(const char *path)
 {
 	auto_free char *parent = strdup(path);
 	char *slash = parent ? strrchr(parent, '/') : NULL;
 
 	if (!slash || slash == parent)
-		return;
+		return 0;
 	*slash = '\0';
-	mkdir(parent, 0750); /* what goes wrong here shows at open() */
+	return mkdir(parent, 0750) && errno != EEXIST ? -errno : 0;
 }
 
 /* Whoever clears /run in between leaves us with a lock that nobody else can find. */
@@ -42,12 +42,14 @@ static pid_t read_holder(int fd)
 
 int lockfile_take(const char *path, pid_t *ret_holder)
 {
-	make_parent(path);
+	int parent = make_parent(path);
+
 	for (;;) {
 		auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 
+		/* Why there is no directory says more than that there is none. */
 		if (fd < 0)
-			return -errno;
+			return errno == ENOENT && parent ? parent : -errno;
 		if (flock(fd, LOCK_EX | LOCK_NB)) {
 			int err = -errno;
 

@@ -59,15 +59,24 @@ struct code_range {
 static const struct code_range unprintable[] = {
 	{0x0, 0x1f},	     /* C0 */
 	{0x7f, 0x9f},	     /* DEL, and C1: U+009B is an escape sequence's start */
+	{0xa0, 0xa0},	     /* blanks that are not the space, here and below */
 	{0xad, 0xad},	     /* soft hyphen */
+	{0x34f, 0x34f},	     /* grapheme joiner */
 	{0x61c, 0x61c},	     /* Arabic letter mark */
-	{0x180e, 0x180e},    /* Mongolian vowel separator */
-	{0x200b, 0x200f},    /* no width; direction marks */
-	{0x2028, 0x202e},    /* line separators, direction overrides */
-	{0x2060, 0x206f},    /* invisible operators, direction isolates */
+	{0x115f, 0x1160},    /* Hangul fillers */
+	{0x1680, 0x1680},    /* Ogham blank */
+	{0x17b4, 0x17b5},    /* Khmer vowels without a shape */
+	{0x180b, 0x180f},    /* Mongolian selectors and vowel separator */
+	{0x2000, 0x200f},    /* blanks; no width; direction marks */
+	{0x2028, 0x202f},    /* line separators, direction overrides, a blank */
+	{0x205f, 0x206f},    /* a blank, invisible operators, direction isolates */
+	{0x2800, 0x2800},    /* Braille blank */
+	{0x3000, 0x3000},    /* ideographic blank */
+	{0x3164, 0x3164},    /* Hangul filler */
 	{0xd800, 0xf8ff},    /* surrogates, private use */
 	{0xfe00, 0xfe0f},    /* variation selectors */
 	{0xfeff, 0xfeff},    /* byte order mark */
+	{0xffa0, 0xffa0},    /* Hangul filler */
 	{0xfff0, 0xfffb},    /* specials */
 	{0xfffe, 0xffff},    /* not characters */
 	{0xe0000, 0x10ffff}, /* tags, private use */

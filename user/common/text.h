@@ -18,7 +18,7 @@
 size_t text_utf8_next(const char *text, size_t length, uint32_t *ret_code);
 
 /* Shown as it is: no control, no direction override, nothing of no width that hides or reorders
- * text. */
+ * text, no blank but the space. */
 bool text_code_is_printable(uint32_t code);
 
 /*

@@ -59,7 +59,8 @@ enum ctl_exit client_ask(const struct ctl_options *options, const char *request,
 	return CTL_EXIT_OK;
 }
 
-/* All that comes until the end; NULL and errno when it does not come. */
+/* All that comes until the end; NULL and errno when it does not come. A daemon that turns us away
+ * leaves our request unread, so that its answer ends with a reset: whether it is whole shows. */
 static char *read_all(FILE *stream, size_t *ret_length)
 {
 	char *text = NULL, *more;
@@ -74,10 +75,11 @@ static char *read_all(FILE *stream, size_t *ret_length)
 			return NULL;
 		}
 		text = more;
+		errno = 0;
 		taken = fread(text + length, 1, CLIENT_CHUNK, stream);
 		length += taken;
-	} while (taken);
-	if (ferror(stream)) {
+	} while (taken == CLIENT_CHUNK);
+	if (ferror(stream) && errno != ECONNRESET) {
 		free(text);
 		return NULL;
 	}

@@ -25,9 +25,9 @@ static enum style state_style(const char *state)
 /* Version of the document where peer is {"id","auth"} as well as where it is the id alone. */
 static const char *peer_of(struct json_object *sa)
 {
-	const char *id = view_text(sa, "peer.id");
+	bool is_object = json_object_is_type(view_member(sa, "peer"), json_type_object);
 
-	return id && id[0] ? id : view_text_or(sa, "peer", "-");
+	return view_text_or(sa, is_object ? "peer.id" : "peer", "-");
 }
 
 static void add_sa(struct table *table, struct json_object *sa)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "common/cleanup.h"
 #include "common/text.h"
 
 #define TABLE_GAP 2
@@ -46,10 +47,38 @@ static unsigned int text_width(const char *text)
 	return width;
 }
 
+/* Two blanks in a row end a column, and so might one at either end of a cell. */
+static bool looks_like_gap(const char *text, size_t at)
+{
+	return text[at] == ' ' &&
+	       (!at || text[at - 1] == ' ' || text[at + 1] == ' ' || !text[at + 1]);
+}
+
+/* NULL when there is no memory. */
+static char *escape_cell(const char *text)
+{
+	size_t size = strlen(text) * TEXT_ESCAPE_GROWTH + 1, length = 0, i;
+	auto_free char *escaped = malloc(size);
+	char *cell = malloc(size);
+
+	if (!escaped || !cell) {
+		free(cell);
+		return NULL;
+	}
+	text_escape(escaped, size, text);
+	for (i = 0; escaped[i]; i++) {
+		if (looks_like_gap(escaped, i))
+			length += (size_t)sprintf(cell + length, "\\x20");
+		else
+			cell[length++] = escaped[i];
+	}
+	cell[length] = '\0';
+	return cell;
+}
+
 void table_add(struct table *table, enum style style, const char *text)
 {
 	size_t capacity = table->cell_capacity ? table->cell_capacity * 2 : 64;
-	size_t size = strlen(text) * TEXT_ESCAPE_GROWTH + 1;
 	struct table_cell *cell;
 
 	if (table->cell_count == table->cell_capacity) {
@@ -62,12 +91,11 @@ void table_add(struct table *table, enum style style, const char *text)
 		table->cell_capacity = capacity;
 	}
 	cell = &table->cells[table->cell_count];
-	cell->text = malloc(size);
+	cell->text = escape_cell(text);
 	if (!cell->text) {
 		table->failed = true;
 		return;
 	}
-	text_escape(cell->text, size, text);
 	cell->width = text_width(cell->text);
 	cell->style = style;
 	table->cell_count++;

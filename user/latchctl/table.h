@@ -35,7 +35,8 @@ struct table {
 void table_begin(struct table *table, const struct table_column *columns, size_t column_count);
 void table_end(struct table *table);
 
-/* The next cell, row by row. text is raw: it is escaped here. */
+/* The next cell, row by row. text is raw: it is escaped here, so that it cannot pass for several
+ * cells. */
 void table_add(struct table *table, enum style style, const char *text);
 
 /* width 0 = as wide as it is. 0, or -ENOMEM when a cell could not be kept. */

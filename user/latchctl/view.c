@@ -45,12 +45,16 @@ const char *view_text_or(struct json_object *object, const char *path, const cha
 
 int64_t view_number(struct json_object *object, const char *path)
 {
-	return json_object_get_int64(view_member(object, path));
+	struct json_object *member = view_member(object, path);
+
+	return json_object_is_type(member, json_type_int) ? json_object_get_int64(member) : 0;
 }
 
 bool view_bool(struct json_object *object, const char *path)
 {
-	return json_object_get_boolean(view_member(object, path));
+	struct json_object *member = view_member(object, path);
+
+	return json_object_is_type(member, json_type_boolean) && json_object_get_boolean(member);
 }
 
 size_t view_count(struct json_object *object, const char *path)

@@ -19,8 +19,9 @@ struct json_object *view_member(struct json_object *object, const char *path);
 const char *view_text(struct json_object *object, const char *path);
 const char *view_text_or(struct json_object *object, const char *path, const char *otherwise);
 
-/* 0 when absent or no number. */
+/* 0 when absent or no whole number. */
 int64_t view_number(struct json_object *object, const char *path);
+/* Of anything but a true boolean, false: "off" is no sign of enforcement. */
 bool view_bool(struct json_object *object, const char *path);
 
 /* Elements of an array; 0 when it is none. */

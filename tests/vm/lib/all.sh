@@ -16,3 +16,5 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/latchd.sh"
 # shellcheck source=tests/vm/lib/steps.sh
 . "$TOP/tests/vm/lib/steps.sh"
+# shellcheck source=tests/vm/lib/verdict.sh
+. "$TOP/tests/vm/lib/verdict.sh"

@@ -23,7 +23,9 @@ latchd_config() {
 	done
 }
 
+# Where latchd enforces: everywhere, unless LATCHD_TEST_CGROUP says where.
 cgroup_root() {
+	[ -z "${LATCHD_TEST_CGROUP:-}" ] || { echo "$LATCHD_TEST_CGROUP"; return; }
 	awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts
 }
 
@@ -70,6 +72,13 @@ start_monitor() {
 	echo $! >"$RUN/monitor.pid"
 	disown
 	need 30 "latchctl monitor runs" running "$(cat "$RUN/monitor.pid")"
+}
+
+# start_text_monitor: the same for people.
+start_text_monitor() {
+	"$BUILD_DIR/latchctl" monitor >>"$RUN/monitor.txt" 2>>"$RUN/monitor.log" &
+	echo $! >"$RUN/monitor-text.pid"
+	disown
 }
 
 # event_count FILTER: monitor lines that a jq condition selects.
@@ -139,7 +148,7 @@ remember_latchd() {
 remove_latchd() {
 	local file
 
-	for file in monitor.pid latchd.pid; do
+	for file in monitor.pid monitor-text.pid latchd.pid; do
 		[ ! -e "$RUN/$file" ] ||
 			kill_and_wait TERM "$(cat "$RUN/$file")"
 	done

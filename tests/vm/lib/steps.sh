@@ -81,9 +81,13 @@ end_stream() {
 		"longest gap $GAP_MS ms, $RETRANSMITTED segments repeated"
 }
 
-# established HOST WHAT: how many such SAs its charon has made so far.
+# established HOST WHAT: how many such SAs its charon has made so far. A rekeyed
+# CHILD_SA is reported once a direction, a rekeyed IKE_SA in other words.
 established() {
-	grep -c "$2 .*established" "$RUN/$1/charon.log" || true
+	{
+		grep -o "$2 [a-z]*[[{][0-9]*[]}] \(established\|rekeyed between\)" \
+			"$RUN/$1/charon.log" || true
+	} | sort -u | wc -l
 }
 
 established_at_least() {

@@ -36,20 +36,29 @@ static struct vici_auth_entry *find_entry(const struct vici_auth *auth, const ch
 	return entry;
 }
 
-static struct vici_auth_entry *make_entry(struct vici_auth *auth, const char *config_name)
+static int add_entry(struct vici_auth *auth, const char *config_name,
+		     struct vici_auth_entry **ret_entry)
 {
-	struct vici_auth_entry *entry = find_entry(auth, config_name), **bucket;
+	struct vici_auth_entry *entry, **bucket = bucket_of(auth, config_name);
 
-	if (entry)
-		return entry;
+	if (auth->entry_count == VICI_AUTH_ENTRIES_MAX)
+		return -E2BIG;
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
-		return NULL;
+		return -ENOMEM;
 	text_copy(entry->config_name, sizeof(entry->config_name), config_name);
-	bucket = bucket_of(auth, config_name);
 	entry->next = *bucket;
 	*bucket = entry;
-	return entry;
+	auth->entry_count++;
+	*ret_entry = entry;
+	return 0;
+}
+
+static int find_or_add_entry(struct vici_auth *auth, const char *config_name,
+			     struct vici_auth_entry **ret_entry)
+{
+	*ret_entry = find_entry(auth, config_name);
+	return *ret_entry ? 0 : add_entry(auth, config_name, ret_entry);
 }
 
 void vici_auth_free(struct vici_auth *auth)
@@ -139,10 +148,12 @@ static enum feed_auth class_of_rounds(struct vici_span config)
 /* Two configurations of one name cannot be told apart in an event: both count. */
 static int note_class(struct vici_auth *auth, const char *config_name, enum feed_auth class)
 {
-	struct vici_auth_entry *entry = make_entry(auth, config_name);
+	struct vici_auth_entry *entry;
+	int err;
 
-	if (!entry)
-		return -ENOMEM;
+	err = find_or_add_entry(auth, config_name, &entry);
+	if (err)
+		return err;
 	if (entry->listing == auth->listing)
 		class = combine(class, entry->class);
 	entry->class = class;
@@ -172,12 +183,13 @@ int vici_auth_listed(struct vici_auth *auth, struct vici_span message)
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name)
 {
 	struct vici_auth_entry *entry;
+	int err;
 
 	if (!config_name)
 		return 0;
-	entry = make_entry(auth, config_name);
-	if (!entry)
-		return -ENOMEM;
+	err = find_or_add_entry(auth, config_name, &entry);
+	if (err)
+		return err;
 	entry->known = true;
 	entry->known_at = auth->listing_asked_at;
 	return 0;
@@ -185,10 +197,12 @@ int vici_auth_listing_end(struct vici_auth *auth, const char *config_name)
 
 int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t at)
 {
-	struct vici_auth_entry *entry = make_entry(auth, config_name);
+	struct vici_auth_entry *entry;
+	int err;
 
-	if (!entry)
-		return -ENOMEM;
+	err = find_or_add_entry(auth, config_name, &entry);
+	if (err)
+		return err;
 	entry->outdated_at = at;
 	return 0;
 }

@@ -16,12 +16,14 @@
 #include "latchd/feed.h"
 #include "latchd/feeds/vici_message.h"
 
-#define VICI_AUTH_BUCKETS 256
+#define VICI_AUTH_BUCKETS     256
+#define VICI_AUTH_ENTRIES_MAX 65536
 
 struct vici_auth_entry;
 
 struct vici_auth { /* zeroed before first use */
 	struct vici_auth_entry *buckets[VICI_AUTH_BUCKETS];
+	uint32_t entry_count;
 	uint32_t listing; /* number of the list-conns whose answer is being read */
 	uint64_t listing_asked_at;
 };
@@ -30,13 +32,14 @@ void vici_auth_free(struct vici_auth *auth);
 
 /* A list-conns was sent, at the time asked_at. */
 void vici_auth_listing_begin(struct vici_auth *auth, uint64_t asked_at);
-/* One list-conn message of its answer: 0, -ENOMEM. */
+/* One list-conn message of its answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX configurations. */
 int vici_auth_listed(struct vici_auth *auth, struct vici_span message);
 /* The answer is complete; config_name is the one asked for, NULL for all. Records that it has no class if none
- * was listed. 0, -ENOMEM. */
+ * was listed. Errors as above. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name);
 
-/* An IKE_SA of this configuration was set up at that time: older answers no longer count. 0, -ENOMEM. */
+/* An IKE_SA of this configuration was set up at that time: older answers no longer count. Errors as
+ * above. */
 int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t at);
 
 /* False: ask first. */

@@ -204,6 +204,18 @@ static const char *read_identity(struct vici_text text, char out[FEED_ID_MAX])
 	return NULL;
 }
 
+/* charon prints ? for each byte that it takes for unprintable, as in every UTF-8 name: "M??ller"
+ * is any of several peers. Our own identity nobody else chooses. */
+static const char *read_peer_identity(struct vici_text text, char out[FEED_ID_MAX])
+{
+	const char *reason = read_identity(text, out);
+
+	if (!reason && strchr(out, '?'))
+		reason = "the peer's identity holds a ?, which charon also prints for bytes it "
+			 "cannot show";
+	return reason;
+}
+
 /* The identity that was authenticated last and most precisely. */
 static struct vici_text peer_identity(const struct vici_ike_sa *ike_sa)
 {
@@ -282,7 +294,7 @@ static const char *read_numbers(const struct vici_ike_sa *ike_sa, const struct c
 				struct feed_child *child)
 {
 	if (vici_text_number(ike_sa->unique_id, 10, &child->ike_unique_id) ||
-	    vici_text_number(sa->unique_id, 10, &child->child_unique_id))
+	    !child->child_unique_id)
 		return "its unique id is unreadable";
 	if (vici_text_number(sa->spi_in, 16, &child->spi_in) || !child->spi_in ||
 	    vici_text_number(sa->spi_out, 16, &child->spi_out) || !child->spi_out)
@@ -318,7 +330,7 @@ static const char *read_child(const struct vici_ike_sa *ike_sa, const struct chi
 	if (!reason)
 		reason = read_identity(ike_sa->local_id, child->local_id);
 	if (!reason)
-		reason = read_identity(peer_identity(ike_sa), child->peer_id);
+		reason = read_peer_identity(peer_identity(ike_sa), child->peer_id);
 	if (!reason)
 		reason = read_hosts(ike_sa, child);
 	if (!reason)
@@ -345,6 +357,8 @@ enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct 
 	}
 	if (!has_kernel_sas(&sa) || !is_authenticated(ike_sa))
 		return VICI_CHILD_SKIPPED;
+	/* Before anything is refused: refusals are told apart by it. */
+	vici_text_number(sa.unique_id, 10, &child->child_unique_id);
 	*reason = ambiguous ? "a key stands there twice" : read_child(ike_sa, &sa, child);
 	return *reason ? VICI_CHILD_REFUSED : VICI_CHILD_OK;
 }

@@ -49,6 +49,8 @@ static const char *failure_text(int error)
 		return "charon sent a message of more than 512 KiB";
 	case -EPROTO:
 		return "charon sent an answer that nobody asked for";
+	case -E2BIG:
+		return "charon has more than 65536 connections";
 	case -ENOBUFS:
 		return "too many of charon's messages were waiting";
 	}

@@ -49,8 +49,10 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 	object_maps(&enforcement->object, &enforcement->maps);
 	err = exchange_settings(&enforcement->maps, &settings);
 	if (err)
-		return failure_set(failure, err, "map settings: cannot write: %s; run latchctl "
-				   "purge, then start latchd", strerror(-err));
+		return failure_set(failure, err,
+				   "map settings: cannot write: %s; run latchctl purge, then start "
+				   "latchd",
+				   strerror(-err));
 	err = links_of(object, &enforcement->links);
 	if (err)
 		failure_set(failure, err, "BPF programs: more than %d; report this", LINKS_MAX);
@@ -145,7 +147,9 @@ int enforcement_functions(struct enforcement_functions *ret)
 	skeleton = latchd_bpf__open();
 	if (!skeleton)
 		return -errno;
-	err = links_of(skeleton->obj, &links);
+	err = object_choose_programs(skeleton);
+	if (!err)
+		err = links_of(skeleton->obj, &links);
 	for (i = 0; !err && i < links.count; i++) {
 		const char *slash = strchr(links.link[i].section, '/');
 

@@ -45,11 +45,12 @@ struct enforcement_functions {
 /* Loads nothing. 0 or a negative errno. */
 int enforcement_functions(struct enforcement_functions *ret);
 
+/* The texts live as long as the enforcement. */
 struct enforcement_program {
 	const char *name; /* as in the object */
 	const char *hook; /* its section: "cgroup_skb/egress", "fentry/xfrm_state_add" */
 	bool attached;	  /* asked of the kernel now: its pinned link exists and has a target */
-}; /* the texts live as long as the enforcement */
+};
 
 /* Fills at most max; returns how many programs there are. */
 size_t enforcement_programs(const struct enforcement *enforcement,

@@ -21,7 +21,8 @@ struct event_ring {
 static void tell_size(struct event_ring *ring, size_t size)
 {
 	if (!ring->told_size)
-		log_warn("events", "an event of %zu bytes was skipped, %zu are expected; restart "
+		log_warn("events",
+			 "an event of %zu bytes was skipped, %zu are expected; restart "
 			 "latchd so that it loads its own programs",
 			 size, sizeof(struct latch_event));
 	ring->told_size = true;

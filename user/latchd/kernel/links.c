@@ -44,10 +44,10 @@ int links_of(const struct bpf_object *object, struct links *ret)
 	struct bpf_program *program;
 
 	*ret = (struct links){0};
-	bpf_object__for_each_program(program, object) {
+	bpf_object__for_each_program (program, object) {
 		enum attachment attachment = attachment_of(program);
 
-		if (attachment == ATTACH_NONE)
+		if (attachment == ATTACH_NONE || !bpf_program__autoload(program))
 			continue;
 		if (ret->count == LINKS_MAX)
 			return -E2BIG;
@@ -75,8 +75,8 @@ static int fill_programs(struct links *links, const struct bpf_object *object)
 		struct bpf_prog_info info = {0};
 		__u32 length = sizeof(info);
 
-		link->program = bpf_program__fd(
-			bpf_object__find_program_by_name(object, link->name));
+		link->program =
+			bpf_program__fd(bpf_object__find_program_by_name(object, link->name));
 		err = bpf_prog_get_info_by_fd(link->program, &info, &length);
 		link->program_id = info.id;
 	}
@@ -328,13 +328,13 @@ int links_attach(struct links *links, const struct bpf_object *object, const cha
 	int err = cgroup_fd < 0 ? -errno : cgroup_identity(cgroup_fd, &links->cgroup_id);
 
 	if (err)
-		return failure_set(failure, err,
-				   "cgroup %s: %s; correct cgroup = in [enforce]", cgroup,
-				   strerror(-err));
+		return failure_set(failure, err, "cgroup %s: %s; correct cgroup = in [enforce]",
+				   cgroup, strerror(-err));
 	err = fill_programs(links, object);
 	if (err)
-		return failure_set(failure, err, "BPF programs: cannot ask the kernel about them: "
-				   "%s; report this", strerror(-err));
+		return failure_set(failure, err,
+				   "BPF programs: cannot ask the kernel about them: %s; report this",
+				   strerror(-err));
 	err = attach_all(links, cgroup_fd, cgroup, failure);
 	if (err)
 		undo(links);

@@ -2,6 +2,7 @@
 #include "latchd/kernel/object.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,10 +49,11 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 	__u32 length = sizeof(info);
 
 	if (bpf_map_get_info_by_fd(fd, &info, &length) || !same_map(map, &info, latches))
-		return failure_set(failure, -EEXIST,
-				   "map %s: the one pinned in %s is of another latchd; run latchctl "
-				   "purge, which ends every latch, then start latchd",
-				   bpf_map__name(map), PINS_MAPS);
+		return failure_set(
+			failure, -EEXIST,
+			"map %s: the one pinned in %s is of another latchd; run latchctl "
+			"purge, which ends every latch, then start latchd",
+			bpf_map__name(map), PINS_MAPS);
 	if (!latches)
 		return 0;
 	object->adopted = true;
@@ -87,7 +89,7 @@ static void tell_missing(const struct object *object)
 	unsigned int index = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object->skeleton->obj) {
+	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (object->adopted && object->made >> index & 1)
 			log_warn("enforce", "the pinned map %s was missing and is made anew, empty",
 				 bpf_map__name(map));
@@ -103,13 +105,28 @@ static int plan_maps(struct object *object, const struct config *config,
 	int err;
 
 	err = bpf_map__set_max_entries(object->skeleton->maps.latches, config->latch_capacity);
-	bpf_object__for_each_map(map, object->skeleton->obj) {
+	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (!err && !bpf_map__is_internal(map))
 			err = plan_map(object, map, index, config, failure);
 		index++;
 	}
 	tell_missing(object);
 	return err;
+}
+
+/* ---- programs that this kernel needs ---- */
+
+/* The note is the long way round, for kernels that know no short one. */
+int object_choose_programs(struct latchd_bpf *skeleton)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+	bool short_way;
+
+	if (!kernel)
+		return -errno;
+	short_way = btf__find_by_name_kind(kernel, "bpf_cast_to_kern_ctx", BTF_KIND_FUNC) > 0;
+	btf__free(kernel);
+	return bpf_program__set_autoload(skeleton->progs.note_ingress, !short_way);
 }
 
 /* ---- loading ---- */
@@ -159,19 +176,21 @@ static int explain(const struct object *object, int err, const char *log,
 				   "in [enforce]",
 				   name, strerror(-err));
 	if (program && kept)
-		return failure_set(failure, err,
-				   "program %s (%s): cannot load: %s; the verifier's reasons are in "
-				   "%s, report them with the kernel's version",
-				   bpf_program__name(program), bpf_program__section_name(program),
-				   strerror(-err), OBJECT_VERIFIER_LOG);
+		return failure_set(
+			failure, err,
+			"program %s (%s): cannot load: %s; the verifier's reasons are in "
+			"%s, report them with the kernel's version",
+			bpf_program__name(program), bpf_program__section_name(program),
+			strerror(-err), OBJECT_VERIFIER_LOG);
 	if (program)
 		return failure_set(failure, err,
 				   "program %s (%s): cannot load: %s; use a kernel that the README "
 				   "lists, and one that lets root load such programs",
 				   bpf_program__name(program), bpf_program__section_name(program),
 				   strerror(-err));
-	return failure_set(failure, err, "BPF programs: cannot load: %s; use a kernel that the "
-			   "README lists", complaint[0] ? complaint : strerror(-err));
+	return failure_set(failure, err,
+			   "BPF programs: cannot load: %s; use a kernel that the README lists",
+			   complaint[0] ? complaint : strerror(-err));
 }
 
 static int open_skeleton(struct object *object, char *log, const struct failure *failure)
@@ -179,11 +198,18 @@ static int open_skeleton(struct object *object, char *log, const struct failure 
 	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log,
 		    .kernel_log_size = VERIFIER_LOG_SIZE);
 
+	int err;
+
 	object->skeleton = latchd_bpf__open_opts(&options);
-	if (object->skeleton)
+	if (!object->skeleton)
+		return failure_set(
+			failure, -errno,
+			"BPF programs: libbpf cannot read them: %m; use libbpf 1.4 or later");
+	err = object_choose_programs(object->skeleton);
+	if (!err)
 		return 0;
-	return failure_set(failure, -errno,
-			   "BPF programs: libbpf cannot read them: %m; use libbpf 1.4 or later");
+	return failure_set(failure, err, "kernel: libbpf cannot read its BTF: %s; use a newer libbpf",
+			   strerror(-err));
 }
 
 int object_load(const struct config *config, struct object *object, const struct failure *failure)
@@ -218,7 +244,7 @@ void object_unpin(const struct object *object)
 	unsigned int index = 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, object->skeleton->obj) {
+	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (object->made >> index++ & 1 &&
 		    !pins_path(path, PINS_MAPS, bpf_map__name(map), ""))
 			unlink(path);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The BPF object: its programs loaded, its maps new and pinned, or those that were pinned before. */
+/* The BPF object: its programs loaded, its maps pinned, new or from an earlier latchd. */
 #ifndef LATCHD_KERNEL_OBJECT_H
 #define LATCHD_KERNEL_OBJECT_H
 
@@ -20,6 +20,9 @@ struct object {
 	bool adopted;  /* the latches were there before */
 	uint64_t made; /* the maps that this load pinned, bits in the object's order */
 };
+
+/* Leaves out what this kernel does not need. 0 or a negative errno. */
+int object_choose_programs(struct latchd_bpf *skeleton);
 
 /* 0, or a negative errno, a failure, and nothing pinned that was not before. */
 int object_load(const struct config *config, struct object *object, const struct failure *failure);

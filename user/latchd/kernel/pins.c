@@ -29,8 +29,9 @@ static int check_directory(const char *path, const struct failure *failure)
 				   "look who made it, remove it, then start latchd again",
 				   path, (unsigned int)st.st_uid);
 	if ((st.st_mode & 0777) != 0700 && chmod(path, 0700))
-		return failure_set(failure, -errno, "pins: cannot close %s to others: %m; "
-				   "check its mount", path);
+		return failure_set(failure, -errno,
+				   "pins: cannot close %s to others: %m; check its mount",
+				   path);
 	return 0;
 }
 
@@ -62,8 +63,7 @@ void pins_remove_directories(void)
 		rmdir(directories[i]);
 }
 
-int pins_path(char path[PINS_PATH_MAX], const char *directory, const char *name,
-	      const char *suffix)
+int pins_path(char path[PINS_PATH_MAX], const char *directory, const char *name, const char *suffix)
 {
 	int length = snprintf(path, PINS_PATH_MAX, "%s/%s%s", directory, name, suffix);
 

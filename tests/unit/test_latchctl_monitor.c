@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One event, one line, and no identity that passes for another part of it. */
+#include "rendered.h"
+
+#include <string.h>
+
+static enum ctl_exit render_event(FILE *out, const struct ctl_options *how,
+				  struct json_object *event)
+{
+	ctl_render_event(out, how, event);
+	return CTL_EXIT_OK;
+}
+
+static void expect_line(const char *json, const char *expected)
+{
+	const char *text = rendered(render_event, json, CTL_EXIT_OK);
+
+	cr_expect_str_eq(text, expected, "shown: %s", text);
+}
+
+#define BEGIN "{\"time\":\"T\",\"event\":\"sa-bound\","
+#define LINE  "T sa       bound       "
+
+Test(latchctl_monitor, a_broken_latch)
+{
+	expect_line(
+		"{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"latch-broken\","
+		"\"proto\":\"tcp\",\"direction\":\"out\","
+		"\"local\":{\"addr\":\"10.9.0.1\",\"port\":40000},"
+		"\"remote\":{\"addr\":\"10.9.0.2\",\"port\":443},"
+		"\"reasons\":[\"sa-conflict\",\"peer-dead\"],"
+		"\"want\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
+		"\"got\":{\"id\":\"d.example\",\"auth\":\"pubkey\"},\"id\":\"7\",\"drops\":3}",
+		"2026-01-02T03:04:05.678Z latch    broken       tcp 10.9.0.1:40000->10.9.0.2:443"
+		" reasons=sa-conflict,peer-dead want=c.example want.auth=pubkey got=d.example"
+		" got.auth=pubkey id=7 drops=3\n");
+}
+
+Test(latchctl_monitor, directions)
+{
+	expect_line(BEGIN "\"direction\":\"in\",\"remote\":{\"addr\":\"fd00::2\",\"port\":1}}",
+		    LINE " ? -<-[fd00::2]:1\n");
+	expect_line(BEGIN "\"local\":{\"addr\":\"10.9.0.1\",\"port\":1}}",
+		    LINE " ? 10.9.0.1:1<->-\n");
+}
+
+Test(latchctl_monitor, members_may_be_missing_or_of_any_kind)
+{
+	expect_line("{}", "- ?        -           \n");
+	expect_line("{\"event\":\"\"}", "- ?        -           \n");
+	expect_line("{\"event\":\"drop\"}", "- drop     -           \n");
+	expect_line(BEGIN
+		    "\"a\":null,\"b\":true,\"c\":1.5,\"d\":[],\"e\":{},\"f\":[1,null],\"g\":-2}",
+		    LINE " b=true c=1.5 f=\"1,?\" g=-2\n");
+	expect_line(BEGIN "\"want\":\"plain\",\"got\":[\"a\",\"b\"],\"reason\":null}",
+		    LINE " want=plain got=a,b\n");
+}
+
+Test(latchctl_monitor, names_of_events_are_bounded)
+{
+	const char *text = rendered(
+		render_event,
+		"{\"time\":\"T\",\"event\":\"a-very-long-name-of-an-event-that-nobody-knows\"}",
+		CTL_EXIT_OK);
+
+	cr_expect_str_eq(text, "T a        very-long-name-\n");
+	text = rendered(render_event, "{\"time\":\"T\",\"event\":\"sa\\n-x\\u001b[2J\"}",
+			CTL_EXIT_OK);
+	cr_expect_str_eq(text, "T sa\\x0a   x\\x1b[2J    \n");
+}
+
+static const struct {
+	const char *json, *shown;
+} quoted[] = {
+	{"c.example", "c.example"},
+	{"10.9.0.1", "10.9.0.1"},
+	{"user+tag/a_b-c,d[1]:2", "user+tag/a_b-c,d[1]:2"},
+	{"", "\"\""},
+	{"C=XX, CN=c", "\"C=XX, CN=c\""},
+	{"c got=d.example", "\"c got=d.example\""},
+	{"c=d", "\"c=d\""},
+	{"user@c", "\"user@c\""},
+	{"c\\\" got=\\\"d", "\"c\\\" got=\\\"d\""},
+	{"c\\\\", "\"c\\\\\""},
+	{"\\\\\\\" got=d", "\"\\\\\\\" got=d\""},
+	{"c\\nT sa bound", "\"c\\x0aT sa bound\""},
+	{"c\\u001b[2J", "\"c\\x1b[2J\""},
+	{"c\\u202ed", "\"c\\xe2\\x80\\xaed\""},
+	{"c\\u00a0d", "\"c\\xc2\\xa0d\""},
+	{"\\u00e9", "\"\xc3\xa9\""},
+	{"'", "\"'\""},
+	{"$(id)", "\"$(id)\""},
+};
+
+Test(latchctl_monitor, identities_are_quoted_unless_they_are_plain)
+{
+	char json[256], expected[256];
+	size_t i;
+
+	for (i = 0; i < sizeof(quoted) / sizeof(quoted[0]); i++) {
+		snprintf(json, sizeof(json),
+			 BEGIN "\"got\":{\"id\":\"%s\",\"auth\":\"psk\"},\"z\":1}", quoted[i].json);
+		snprintf(expected, sizeof(expected), LINE " got=%s got.auth=psk z=1\n",
+			 quoted[i].shown);
+		expect_line(json, expected);
+	}
+}
+
+Test(latchctl_monitor, other_texts_are_made_safe_too)
+{
+	const char *text =
+		rendered(render_event,
+			 "{\"time\":\"T\\nX\",\"event\":\"drop\",\"proto\":\"t\\u001bp\","
+			 "\"local\":{\"addr\":\"1\\n2\",\"port\":\"3\\u009b\"},\"k\\ney\":\"v\","
+			 "\"o\":{\"m\\u001b\":\"v\"}}",
+			 CTL_EXIT_OK);
+
+	cr_expect_str_eq(text, "T\\x0aX drop     -            t\\x1bp 1\\x0a2:3\\xc2\\x9b<->-"
+			       " k\\x0aey=v o.m\\x1b=v\n");
+}
+
+Test(latchctl_monitor, colour_goes_around_what_was_wanted_and_got)
+{
+	const char *text;
+
+	options.colour = true;
+	text = rendered(render_event,
+			"{\"time\":\"T\",\"event\":\"latch-broken\",\"want\":\"c\",\"got\":\"d\"}",
+			CTL_EXIT_OK);
+	cr_expect_str_eq(text, "T latch    \033[1;31mbroken      \033[0m\033[32m want=c\033[0m"
+			       "\033[1;31m got=d\033[0m\n");
+}

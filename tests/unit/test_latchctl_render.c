@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* status, list and sa for people, from documents that may lack anything. */
+#include "rendered.h"
+
+#include <locale.h>
+#include <string.h>
+
+static void begin(void)
+{
+	cr_assert_not_null(setlocale(LC_CTYPE, "C.UTF-8"));
+}
+
+TestSuite(latchctl_render, .init = begin);
+
+static void expect_shown(ctl_render_fn render, const char *json, enum ctl_exit code,
+			 const char *expected)
+{
+	const char *text = rendered(render, json, code);
+
+	cr_expect_str_eq(text, expected, "shown:\n%s", text);
+}
+
+#define STATUS_REST                                                                                \
+	"\"cgroup\":\"/sys/fs/cgroup\",\"programs\":["                                             \
+	"{\"name\":\"gate_egress\",\"hook\":\"cgroup_skb/egress\",\"attached\":true},"             \
+	"{\"name\":\"sa_insert\",\"hook\":\"fentry/xfrm_state_insert\",\"attached\":false}]},"     \
+	"\"feeds\":[{\"name\":\"here\",\"type\":\"vici\",\"state\":\"synced\","                    \
+	"\"socket\":\"/run/charon.vici\",\"version\":\"charon 5.9.8\",\"resyncs\":2,"              \
+	"\"detail\":\"charon 5.9.8, process 7\"}],"                                                \
+	"\"latches\":{\"used\":3,\"capacity\":65536,\"established\":2,\"broken\":1},"              \
+	"\"sas\":{\"bound\":4,\"pending\":1},"                                                     \
+	"\"drops\":[{\"reason\":\"sa-conflict\",\"egress\":5,\"ingress\":0},"                      \
+	"{\"reason\":\"plaintext\",\"egress\":0,\"ingress\":0},"                                   \
+	"{\"reason\":\"broken\",\"egress\":0,\"ingress\":2}],"                                     \
+	"\"events_lost\":0,\"kernel\":\"6.12.1\"}"
+
+#define STATUS(on)                                                                                 \
+	"{\"schema\":1,\"daemon\":{\"pid\":12,\"uptime_s\":7500,\"version\":\"0.1.0\","            \
+	"\"abi\":1,\"config\":\"/etc/latchd/latchd.conf\"},"                                       \
+	"\"enforcement\":{\"on\":" on "," STATUS_REST
+
+static const char status_text[] =
+	"latchd       running   pid 12, up 2h5m, version 0.1.0, abi 1, config "
+	"/etc/latchd/latchd.conf\n"
+	"enforcement  ON        1 of 2 programs attached, cgroup /sys/fs/cgroup\n"
+	"             missing   sa_insert (fentry/xfrm_state_insert)\n"
+	"feed here    synced    vici /run/charon.vici, version charon 5.9.8, resyncs 2: "
+	"charon 5.9.8, process 7\n"
+	"latches      3 of 65536: established 2, broken 1, listener 0, larval 0, closed 0\n"
+	"SAs          bound 4, pending 1, orphan 0, dying 0\n"
+	"drops        sa-conflict: 5 egress, 0 ingress\n"
+	"             broken: 0 egress, 2 ingress\n"
+	"events       0 lost\n"
+	"kernel       6.12.1\n";
+
+Test(latchctl_render, status)
+{
+	expect_shown(ctl_render_status, STATUS("true"), CTL_EXIT_OK, status_text);
+}
+
+Test(latchctl_render, enforcement_is_on_only_if_it_is_said_to_be)
+{
+	const char *text;
+
+	text = rendered(ctl_render_status, STATUS("false"), CTL_EXIT_FAILED);
+	cr_expect_not_null(strstr(text, "\nenforcement  OFF       1 of 2 programs"), "%s", text);
+	text = rendered(ctl_render_status, STATUS("\"off\""), CTL_EXIT_FAILED);
+	cr_expect_not_null(strstr(text, "\nenforcement  OFF "), "%s", text);
+	text = rendered(ctl_render_status, STATUS("null"), CTL_EXIT_FAILED);
+	cr_expect_not_null(strstr(text, "\nenforcement  OFF "), "%s", text);
+}
+
+Test(latchctl_render, status_with_nothing_in_it)
+{
+	static const char expected[] =
+		"latchd       running   pid ?, up 0s, version ?, abi ?, config ?\n"
+		"enforcement  OFF       0 of 0 programs attached, cgroup ?\n"
+		"feeds        none      no SA can be attributed\n"
+		"latches      ? of ?: established 0, broken 0, listener 0, larval 0, closed 0\n"
+		"SAs          bound 0, pending 0, orphan 0, dying 0\n"
+		"drops        none\n"
+		"events       0 lost\n"
+		"kernel       ?\n";
+
+	expect_shown(ctl_render_status, "{}", CTL_EXIT_FAILED, expected);
+	expect_shown(ctl_render_status, "[]", CTL_EXIT_FAILED, expected);
+	expect_shown(ctl_render_status,
+		     "{\"daemon\":7,\"enforcement\":[],\"feeds\":{},\"latches\":\"x\",\"sas\":null,"
+		     "\"drops\":\"none\",\"kernel\":\"\"}",
+		     CTL_EXIT_FAILED, expected);
+}
+
+Test(latchctl_render, lost_events_and_bad_feeds)
+{
+	const char *text =
+		rendered(ctl_render_status,
+			 "{\"events_lost\":9,\"feeds\":[{\"state\":\"lost\"},7]}", CTL_EXIT_FAILED);
+
+	cr_expect_not_null(strstr(text, "events       9 lost; state is not affected"), "%s", text);
+	cr_expect_not_null(strstr(text, "feed ?       lost      ? ?, version ?, resyncs 0\n"), "%s",
+			   text);
+	cr_expect_not_null(strstr(text, "feed ?       ?         ? ?, version ?, resyncs 0\n"), "%s",
+			   text);
+}
+
+Test(latchctl_render, a_daemons_words_cannot_forge_lines)
+{
+	const char *text = rendered(
+		ctl_render_status,
+		"{\"feeds\":[{\"name\":\"x\\nenforcement  ON\",\"state\":\"lost\\u001b[2J\","
+		"\"version\":\"5.9\\r\\nkernel\",\"detail\":\"a\\u009b2Jb\"}]}",
+		CTL_EXIT_FAILED);
+
+	cr_expect_null(strstr(text, "\nenforcement  ON"), "%s", text);
+	cr_expect_null(strpbrk(text, "\r\033"), "%s", text);
+	cr_expect_null(strstr(text, "\xc2\x9b"), "%s", text);
+	cr_expect_not_null(strstr(text, "feed x\\x0aenforcement  ON"), "%s", text);
+}
+
+static const char latches[] =
+	"{\"schema\":1,\"latches\":["
+	"{\"id\":\"1\",\"state\":\"established\",\"direction\":\"out\",\"proto\":\"tcp\","
+	"\"local\":{\"addr\":\"10.9.0.1\",\"port\":40000},"
+	"\"remote\":{\"addr\":\"10.9.0.2\",\"port\":443},"
+	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
+	"\"sa\":{\"out\":\"b6ce45ac\",\"in\":\"d3f0d477\"},\"since\":\"2999-01-01T00:00:00Z\","
+	"\"drops\":0,\"netns\":\"4026531840\",\"reasons\":[]},"
+	"{\"id\":\"2\",\"state\":\"broken\",\"drops\":12,"
+	"\"reasons\":[\"sa-conflict\",\"peer-dead\"]},"
+	"{},7]}";
+
+Test(latchctl_render, list)
+{
+	expect_shown(ctl_render_list, latches, CTL_EXIT_OK,
+		     "ID  STATE        DIR  LOCAL           REMOTE        PROTO  PEER       "
+		     "SA OUT/IN          SINCE  DROPS  NETNS       REASONS\n"
+		     "1   established  out  10.9.0.1:40000  10.9.0.2:443  tcp    c.example  "
+		     "b6ce45ac/d3f0d477  0s     0      4026531840  -\n"
+		     "2   broken       -    -               -             -      -          "
+		     "-/-                -      12     -           sa-conflict,peer-dead\n"
+		     "?   ?            -    -               -             -      -          "
+		     "-/-                -      -      -           -\n"
+		     "?   ?            -    -               -             -      -          "
+		     "-/-                -      -      -           -\n");
+}
+
+Test(latchctl_render, lists_of_nothing)
+{
+	static const char titles[] =
+		"ID  STATE  DIR  LOCAL  REMOTE  PROTO  PEER  SA OUT/IN  SINCE  "
+		"DROPS  NETNS  REASONS\n";
+
+	expect_shown(ctl_render_list, "{\"latches\":[]}", CTL_EXIT_OK, titles);
+	expect_shown(ctl_render_list, "{}", CTL_EXIT_OK, titles);
+	expect_shown(ctl_render_list, "{\"latches\":{}}", CTL_EXIT_OK, titles);
+}
+
+Test(latchctl_render, list_in_a_narrow_terminal_keeps_what_matters)
+{
+	const char *text;
+
+	options.width = 70;
+	text = rendered(ctl_render_list, latches, CTL_EXIT_OK);
+	cr_expect_eq(strncmp(text, "ID  STATE        LOCAL           REMOTE        ", 45), 0, "%s",
+		     text);
+	cr_expect_not_null(strstr(text, "c.example"), "%s", text);
+	cr_expect_null(strstr(text, "NETNS"), "%s", text);
+}
+
+Test(latchctl_render, list_in_colour)
+{
+	const char *text;
+
+	options.colour = true;
+	text = rendered(ctl_render_list, latches, CTL_EXIT_OK);
+	cr_expect_not_null(strstr(text, "\033[32mestablished\033[0m"), "%s", text);
+	cr_expect_not_null(strstr(text, "\033[1;31mbroken\033[0m"), "%s", text);
+	cr_expect_not_null(strstr(text, "\033[33m12\033[0m"), "%s", text);
+}
+
+Test(latchctl_render, sa)
+{
+	expect_shown(
+		ctl_render_sa,
+		"{\"schema\":1,\"sas\":["
+		"{\"spi\":\"b6ce45ac\",\"state\":\"bound\",\"src\":\"10.9.0.1\",\"dst\":\"10.9.0.2\","
+		"\"proto\":\"esp\",\"mode\":\"transport\",\"peer\":{\"id\":\"c.example\"},"
+		"\"reqid\":1,\"netns\":\"4026531840\"},"
+		"{\"spi\":\"00000001\",\"state\":\"pending\",\"peer\":\"d.example\"},"
+		"{\"peer\":{\"id\":\"\"}},{\"peer\":{}},{\"peer\":null}]}",
+		CTL_EXIT_OK,
+		"SPI       STATE    SRC       DST       PROTO  MODE       PEER       REQID  NETNS\n"
+		"b6ce45ac  bound    10.9.0.1  10.9.0.2  esp    transport  c.example  1      "
+		"4026531840\n"
+		"00000001  pending  -         -         -      -          d.example  -      -\n"
+		"?         ?        -         -         -      -          -          -      -\n"
+		"?         ?        -         -         -      -          -          -      -\n"
+		"?         ?        -         -         -      -          -          -      -\n");
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a feed tells while charon does as it should. */
+#include "vici_feed_harness.h"
+
+TestSuite(vici_feed, .init = harness_begin, .fini = harness_end, .timeout = 60);
+
+/* c and d are the true and the false peer of the captured attack. */
+#define C_DOWN (vici_fixture_event("attackD-tcp", "child-updown", 1))
+#define D_UP   (vici_fixture_event("attackD-tcp", "child-updown", 0))
+#define D_LINE "up d.latch.test d3f0d477 "
+
+Test(vici_feed, registers_before_it_lists)
+{
+	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
+	fake_charon_add_sa(&charon, D_UP);
+	fake_charon_start(&charon);
+	feed_start();
+	cr_expect_eq(trace_count(""), 0, "a callback before the caller knows the feed");
+	wait_for("state synced charon 5.9.8, process", 1);
+	EXPECT_ORDER("attached", "state connected", "charon: register ike-updown",
+		     "charon: register child-updown", "charon: register child-rekey",
+		     "charon: register ike-rekey", "charon: register ike-update",
+		     "charon: register list-conn", "charon: version", "charon: register list-sa",
+		     "charon: list-conns", "charon: answer list-conns", "snapshot begin",
+		     "charon: answer list-sas", D_LINE "pubkey vici list-sas", "snapshot end",
+		     "state synced");
+	cr_expect_eq(trace_count("charon: register"), 7);
+	cr_expect_eq(trace_count("charon: accept"), 2);
+	cr_expect_eq(feed->state, FEED_STATE_SYNCED);
+	cr_expect_eq(feed->resyncs, 0);
+	cr_expect_str_eq(feed->daemon_version, "charon 5.9.8");
+}
+
+Test(vici_feed, the_daemon_is_who_listens)
+{
+	char expected[64];
+
+	start_both();
+	snprintf(expected, sizeof(expected), "attached %d", (int)getpid());
+	cr_expect_str_eq(trace_line(trace_find("attached", 0)), expected);
+}
+
+Test(vici_feed, an_event_within_a_registration_waits_for_its_class)
+{
+	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
+	charon.early_on = "ike-update";
+	charon.early_event = "child-updown";
+	charon.early_json = D_UP;
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	EXPECT_ORDER("charon: register ike-update", "charon: answer list-conns",
+		     D_LINE "pubkey vici child-updown", "snapshot end");
+	cr_expect_eq(trace_count("up "), 1);
+}
+
+Test(vici_feed, an_event_before_the_snapshots_end)
+{
+	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
+	charon.held_command = "list-sas";
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("charon: list-sas", 1);
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for("up ", 1);
+	cr_expect_eq(feed->state, FEED_STATE_CONNECTED);
+	cr_expect_eq(trace_count("snapshot end"), 0);
+	fake_charon_release(&charon);
+	wait_for("state synced", 1);
+	EXPECT_ORDER("snapshot begin", D_LINE "pubkey vici child-updown", "charon: answer list-sas",
+		     "snapshot end", "state synced");
+}
+
+Test(vici_feed, a_rekey_brings_the_new_child)
+{
+	start_both();
+	fake_charon_push(
+		&charon, "child-rekey",
+		vici_fixture_event("establish-rekey-collision-attackD-dpd", "child-rekey", 0));
+	wait_for("up c.latch.test 60646137 pubkey vici child-rekey", 1);
+	cr_expect_null(recorded_up(&sink, 0x866ad189));
+	cr_expect_eq(sink.down_count, 0);
+}
+
+static void play(const char *name)
+{
+	struct vici_fixture fixture;
+
+	vici_fixture_open(&fixture, name);
+	while (vici_fixture_next(&fixture))
+		fake_charon_push(&charon, fixture.event, fixture.json);
+	vici_fixture_close(&fixture);
+}
+
+Test(vici_feed, down_causes_as_captured)
+{
+	start_both();
+	play("establish-rekey-collision-attackD-dpd");
+	wait_for("down d.latch.test 6d071e98 orderly", 1);
+	EXPECT_ORDER("up c.latch.test 866ad189", "up c.latch.test 60646137",
+		     "up c.latch.test f8f77327", "up c.latch.test 6f0579b2",
+		     "up d.latch.test 7199bc49", "down c.latch.test 6f0579b2 peer-dead",
+		     "up d.latch.test 722530ed", "up d.latch.test e56330d5",
+		     "down d.latch.test e56330d5 peer-rebooted", "up d.latch.test 0eeffca6",
+		     "up d.latch.test 6d071e98", "down d.latch.test 0eeffca6 orderly",
+		     "down d.latch.test 6d071e98 orderly");
+	cr_expect_eq(sink.up_count, 9);
+	cr_expect_eq(sink.down_count, 4);
+}
+
+/* The IKE_SA lives on: its running CHILD_DELETE does not make a dead peer of it. */
+Test(vici_feed, a_child_that_goes_alone_goes_orderly)
+{
+	start_both();
+	fake_charon_push(&charon, "child-updown", C_DOWN);
+	wait_for("down c.latch.test 200ae9d6 orderly", 1);
+}
+
+Test(vici_feed, a_dead_ike_sa_does_not_taint_another)
+{
+	start_both();
+	fake_charon_push(&charon, "ike-updown", vici_fixture_event("attackD-tcp", "ike-updown", 1));
+	fake_charon_push(
+		&charon, "child-updown",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "child-updown", 3));
+	fake_charon_push(&charon, "child-updown", C_DOWN);
+	wait_for("down c.latch.test 200ae9d6 peer-dead", 1);
+	cr_expect_eq(trace_count("down d.latch.test 0eeffca6 orderly"), 1);
+}
+
+Test(vici_feed, an_unknown_class_is_asked_for_once)
+{
+	start_both();
+	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 1));
+	wait_for("up c.latch.test 8a59fd25 psk vici child-updown", 1);
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 3));
+	wait_for("down c.latch.test 2ed76464", 1);
+	cr_expect_eq(trace_count("charon: list-conns ike=psk"), 1);
+	cr_expect_eq(recorded_up(&sink, 0x8a59fd25)->child.peer_auth, FEED_AUTH_PSK);
+	cr_expect_eq(recorded_down(&sink, 0x2ed76464)->child.peer_auth, FEED_AUTH_PSK);
+}
+
+Test(vici_feed, a_configuration_that_is_gone_has_no_class)
+{
+	start_both();
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
+	wait_for("up d.raw 14c12056 unknown vici child-updown", 1);
+}
+
+/* Loaded again with another class: the new IKE_SA is not taken for what the old one was. */
+Test(vici_feed, a_new_ike_sa_asks_again)
+{
+	start_both();
+	charon.conn_count = 0;
+	fake_charon_add_conn(&charon, fake_conn("x509", "pre-shared key"));
+	fake_charon_push(&charon, "ike-updown", vici_fixture_event("attackD-tcp", "ike-updown", 0));
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE "psk vici child-updown", 1);
+	cr_expect_eq(trace_count("charon: list-conns ike=x509"), 1);
+}
+
+Test(vici_feed, while_it_asks_the_order_is_kept)
+{
+	start_both();
+	charon.held_command = "list-conns";
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
+	wait_for("charon: list-conns ike=raw-d", 1);
+	fake_charon_push(&charon, "child-updown", D_UP);
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 1));
+	feed->resync(feed);
+	wait_for("charon: answer list-sas", 2);
+	cr_expect_eq(trace_count("up "), 0);
+	fake_charon_release(&charon);
+	wait_for("snapshot end", 2);
+	EXPECT_ORDER("charon: answer list-conns", "charon: answer list-conns", "up d.raw 14c12056",
+		     D_LINE, "up c.latch.test 8a59fd25", "snapshot end");
+	cr_expect_eq(trace_count("charon: list-conns ike=psk"), 1);
+}
+
+Test(vici_feed, a_refused_child_is_told_once_and_not_reported)
+{
+	static const char json[] =
+		"{\"up\":\"yes\",\"x509\":{\"uniqueid\":\"1\",\"state\":\"ESTABLISHED\","
+		"\"local-host\":\"10.9.0.1\",\"remote-host\":\"10.9.0.3\",\"local-id\":\"a\","
+		"\"remote-id\":\"%any\",\"child-sas\":{\"t-77\":{\"name\":\"t\","
+		"\"uniqueid\":\"77\",\"state\":\"INSTALLED\",\"mode\":\"TUNNEL\","
+		"\"protocol\":\"ESP\",\"spi-in\":\"1\",\"spi-out\":\"2\"}}}}";
+
+	start_both();
+	fake_charon_push(&charon, "child-updown", json);
+	fake_charon_push(&charon, "child-updown", json);
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE, 1);
+	cr_expect_eq(sink.up_count, 1);
+	cr_expect_eq(
+		trace_count("log vici: feed here: CHILD_SA 77 of connection x509 not accepted: "
+			    "an identity is %any"),
+		1);
+}
+
+/* The peers decide how many there are. */
+Test(vici_feed, refusals_do_not_fill_the_log)
+{
+	char json[512];
+	unsigned int i;
+
+	start_both();
+	for (i = 1; i <= VICI_REFUSALS_MAX + 20; i++) {
+		snprintf(json, sizeof(json),
+			 "{\"up\":\"yes\",\"x509\":{\"uniqueid\":\"1\",\"state\":\"ESTABLISHED\","
+			 "\"child-sas\":{\"t\":{\"uniqueid\":\"%u\",\"state\":\"INSTALLED\"}}}}",
+			 i);
+		fake_charon_push(&charon, "child-updown", json);
+	}
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE, 1);
+	cr_expect_eq(trace_count("log vici: feed here: CHILD_SA"), VICI_REFUSALS_MAX);
+}
+
+Test(vici_feed, changes_without_an_event_of_their_own_make_it_list_again)
+{
+	start_both();
+	fake_charon_add_sa(&charon, D_UP);
+	fake_charon_push(
+		&charon, "ike-rekey",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-rekey", 0));
+	wait_for(D_LINE "pubkey vici list-sas", 1);
+	fake_charon_push(
+		&charon, "ike-update",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-update", 0));
+	wait_for(D_LINE "pubkey vici list-sas", 2);
+	fake_charon_push(&charon, "ike-updown",
+			 "{\"up\":\"yes\",\"x509\":{\"uniqueid\":\"9\",\"version\":\"1\"}}");
+	wait_for("charon: answer list-sas", 4);
+	cr_expect_eq(feed->resyncs, 3);
+}
+
+Test(vici_feed, many_wishes_to_resync_are_one)
+{
+	unsigned int i;
+
+	start_both();
+	charon.held_command = "list-sas";
+	for (i = 0; i < 5; i++)
+		feed->resync(feed);
+	wait_for("charon: list-sas", 2);
+	for (i = 0; i < 5; i++)
+		feed->resync(feed);
+	fake_charon_release(&charon);
+	/* What was listed may be older than the wish: once more. */
+	wait_for("snapshot end", 3);
+	cr_expect_eq(feed->resyncs, 2);
+	cr_expect_not(inside()->listing || inside()->listing_again);
+	cr_expect_not(loop_timer_armed(&inside()->resync));
+	cr_expect_eq(trace_count("charon: list-sas"), 3);
+	cr_expect_eq(trace_count("state synced"), 1);
+}
+
+Test(vici_feed, a_slow_list_is_waited_for)
+{
+	start_both();
+	inside()->answer_limit_ms = 5;
+	charon.held_command = "list-sas";
+	feed->resync(feed);
+	wait_for("log vici: feed here: charon has not told its SAs for 5 ms", 1);
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE, 1);
+	cr_expect_eq(feed->state, FEED_STATE_SYNCED);
+	fake_charon_release(&charon);
+	wait_for("snapshot end", 2);
+	cr_expect_eq(trace_count("state lost"), 0);
+	cr_expect_eq(trace_count("log vici: feed here: charon has not told"), 1);
+}
+
+Test(vici_feed, a_snapshot_is_all_of_them)
+{
+	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
+	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
+	fake_charon_add_conn(&charon, fake_conn("raw-d", "public key"));
+	fake_charon_add_sa(&charon, D_UP);
+	fake_charon_add_sa(&charon, C_DOWN);
+	fake_charon_add_sa(&charon, vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
+	fake_charon_add_sa(&charon, vici_fixture_event("rawkey-psk-keyid", "child-updown", 1));
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	cr_expect_eq(sink.up_count, 4);
+	EXPECT_ORDER("snapshot begin", "up d.latch.test d3f0d477 pubkey vici list-sas",
+		     "up c.latch.test 200ae9d6 pubkey vici list-sas",
+		     "up d.raw 14c12056 pubkey vici list-sas",
+		     "up c.latch.test 8a59fd25 psk vici list-sas", "snapshot end");
+}
+
+Test(vici_feed, destroyed_in_the_middle_it_says_nothing_more)
+{
+	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
+	charon.held_command = "list-sas";
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("charon: list-sas", 1);
+	feed->resync(feed);
+	feed->destroy(feed);
+	feed = NULL;
+	wait_for("charon: closed by peer", 2);
+	cr_expect_eq(trace_count("snapshot end"), 0);
+	cr_expect_eq(trace_count("state"), 1);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A charon that is not there, goes away, or says what it should not. */
+#include "vici_feed_harness.h"
+
+#include <errno.h>
+
+TestSuite(vici_feed_faults, .init = harness_begin, .fini = harness_end, .timeout = 60);
+
+#define D_UP   (vici_fixture_event("attackD-tcp", "child-updown", 0))
+#define D_LINE "up d.latch.test d3f0d477 "
+
+Test(vici_feed_faults, charon_comes_later)
+{
+	feed_start();
+	wait_for("state absent cannot connect to", 1);
+	cr_expect_not_null(strstr(trace_line(trace_find("state absent", 0)),
+				  "charon.vici: No such file or directory"));
+	fake_charon_start(&charon);
+	wait_for("state synced", 1);
+	cr_expect_eq(trace_count("state lost"), 0);
+	cr_expect_eq(inside()->retry_ms, VICI_RETRY_FIRST_MS);
+}
+
+Test(vici_feed_faults, its_directory_comes_later)
+{
+	fake_charon_init(&charon, loop, scratch_path("later/charon.vici"));
+	feed_start();
+	wait_for("state absent", 1);
+	scratch_mkdir("later");
+	fake_charon_start(&charon);
+	wait_for("state synced", 1);
+}
+
+Test(vici_feed_faults, a_file_that_nobody_listens_at)
+{
+	scratch_write("charon.vici", "", 0);
+	feed_start();
+	wait_for("state absent", 1);
+	cr_expect_not_null(strstr(feed->detail, "Connection refused"));
+	cr_assert_eq(unlink(charon.path), 0);
+	fake_charon_start(&charon);
+	wait_for("state synced", 1);
+}
+
+Test(vici_feed_faults, a_restart_is_a_full_resync)
+{
+	fake_charon_add_sa(&charon, D_UP);
+	start_both();
+	fake_charon_stop(&charon);
+	wait_for("state lost charon closed the connection", 1);
+	fake_charon_start(&charon);
+	wait_for("state synced", 2);
+	EXPECT_ORDER("attached", "state connected", "snapshot begin", D_LINE, "snapshot end",
+		     "state synced", "state lost", "attached", "state connected",
+		     "charon: register ike-updown", "snapshot begin", D_LINE, "snapshot end",
+		     "state synced");
+	cr_expect_eq(trace_count("charon: accept"), 4);
+	cr_expect_eq(trace_count("attached"), 2);
+}
+
+/* Unique ids start again at 1: what is known of the old ones must not be believed of the new. */
+Test(vici_feed_faults, after_a_restart_nothing_old_is_believed)
+{
+	const char *died = vici_fixture_event("attackD-tcp", "ike-updown", 1);
+
+	start_both();
+	fake_charon_push(&charon, "ike-updown", died);
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE "pubkey", 1);
+	fake_charon_stop(&charon);
+	wait_for("state lost", 1);
+	charon.conn_count = 0;
+	fake_charon_add_conn(&charon, fake_conn("x509", "pre-shared key"));
+	fake_charon_start(&charon);
+	wait_for("state synced", 2);
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("attackD-tcp", "child-updown", 1));
+	wait_for("down c.latch.test 200ae9d6 orderly", 1);
+	cr_expect_eq(recorded_down(&sink, 0x200ae9d6)->child.peer_auth, FEED_AUTH_PSK);
+}
+
+Test(vici_feed_faults, lost_in_a_snapshot)
+{
+	charon.close_on = "list-sas";
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state lost charon closed the connection", 1);
+	cr_expect_eq(trace_count("snapshot end"), 0);
+	charon.close_on = NULL;
+	wait_for("state synced", 1);
+	EXPECT_ORDER("snapshot begin", "charon: closes on list-sas", "state lost", "snapshot begin",
+		     "snapshot end", "state synced");
+	/* Losing one connection gives up the other. */
+	cr_expect_eq(trace_count("charon: closed by peer"), 1);
+}
+
+Test(vici_feed_faults, it_backs_off_until_it_is_in_step)
+{
+	charon.close_on = "version";
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state lost", 1);
+	cr_expect_eq(inside()->retry_ms, 2 * VICI_RETRY_FIRST_MS);
+	wait_for("charon: closes on version", 2);
+	wait_for("state lost", 2);
+	cr_expect_eq(inside()->retry_ms, 4 * VICI_RETRY_FIRST_MS);
+	cr_expect_eq(trace_count("log "), 1, "one failure, told twice");
+	vici_feed_fail(inside(), "test");
+	vici_feed_fail(inside(), "test");
+	vici_feed_fail(inside(), "test");
+	vici_feed_fail(inside(), "test");
+	cr_expect_eq(inside()->retry_ms, VICI_RETRY_LAST_MS);
+	charon.close_on = NULL;
+	loop_timer_arm(&inside()->retry, 0);
+	wait_for("state synced", 1);
+	cr_expect_eq(inside()->retry_ms, VICI_RETRY_FIRST_MS);
+}
+
+static void expect_start_fails(const char *detail)
+{
+	char line[256];
+
+	fake_charon_start(&charon);
+	feed_start();
+	snprintf(line, sizeof(line), "state lost %s", detail);
+	wait_for(line, 1);
+	cr_expect_eq(trace_count("state synced"), 0);
+	cr_expect_eq(trace_count("snapshot end"), 0);
+	charon.unknown_event = charon.failing_command = charon.unknown_command = NULL;
+	wait_for("state synced", 1);
+}
+
+Test(vici_feed_faults, a_charon_without_child_events_is_too_old)
+{
+	charon.unknown_event = "child-rekey";
+	expect_start_fails("charon knows no event child-rekey: too old");
+}
+
+Test(vici_feed_faults, a_charon_without_list_conn)
+{
+	charon.unknown_event = "list-conn";
+	expect_start_fails("charon knows no event list-conn");
+}
+
+Test(vici_feed_faults, a_charon_without_list_sa)
+{
+	charon.unknown_event = "list-sa";
+	expect_start_fails("charon knows no event list-sa");
+}
+
+Test(vici_feed_faults, list_conns_refused)
+{
+	charon.failing_command = "list-conns";
+	expect_start_fails("charon refused list-conns");
+}
+
+Test(vici_feed_faults, list_sas_refused)
+{
+	charon.failing_command = "list-sas";
+	expect_start_fails("charon refused list-sas");
+}
+
+Test(vici_feed_faults, list_sas_unknown)
+{
+	charon.unknown_command = "list-sas";
+	expect_start_fails("charon refused list-sas");
+}
+
+Test(vici_feed_faults, what_is_optional_may_be_missing)
+{
+	charon.unknown_event = "ike-update";
+	charon.unknown_command = "version";
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced ? ?, process", 1);
+	cr_expect_eq(trace_count("state lost"), 0);
+}
+
+/* Sent to the events connection of a feed in step, which gives it up and comes back. */
+static void expect_lost_by(const void *bytes, size_t length, const char *detail)
+{
+	char line[256];
+
+	start_both();
+	fake_charon_push_raw(&charon, "child-updown", bytes, length);
+	snprintf(line, sizeof(line), "state lost %s", detail);
+	wait_for(line, 1);
+	cr_expect_eq(sink.up_count, 0);
+	wait_for("charon: closed by peer", 2);
+	wait_for("state synced", 2);
+}
+
+#define EXPECT_LOST_BY(bytes, detail) expect_lost_by(bytes, sizeof(bytes) - 1, detail)
+
+Test(vici_feed_faults, an_answer_to_nothing)
+{
+	EXPECT_LOST_BY("\0\0\0\1\1", "charon sent an answer that nobody asked for");
+}
+
+Test(vici_feed_faults, a_confirmation_of_nothing)
+{
+	EXPECT_LOST_BY("\0\0\0\1\5", "charon sent an answer that nobody asked for");
+}
+
+Test(vici_feed_faults, a_request)
+{
+	EXPECT_LOST_BY("\0\0\0\4\0\2up", "charon sent an answer that nobody asked for");
+}
+
+Test(vici_feed_faults, an_empty_frame)
+{
+	EXPECT_LOST_BY("\0\0\0\0", "charon sent a malformed message");
+}
+
+Test(vici_feed_faults, an_unknown_packet)
+{
+	EXPECT_LOST_BY("\0\0\0\1\11", "charon sent a malformed message");
+}
+
+Test(vici_feed_faults, a_malformed_event)
+{
+	EXPECT_LOST_BY("\0\0\0\5\7\1e\3\1", "charon sent a malformed message");
+}
+
+Test(vici_feed_faults, an_over_long_frame)
+{
+	EXPECT_LOST_BY("\0\x08\0\1", "charon sent a message of more than 512 KiB");
+}
+
+Test(vici_feed_faults, another_kind_of_answer_than_asked_for)
+{
+	start_both();
+	charon.held_command = "list-sas";
+	feed->resync(feed);
+	wait_for("charon: list-sas", 2);
+	fake_charon_push_raw(&charon, "list-sa", "\0\0\0\1\5", 5);
+	wait_for("state lost charon sent an answer that nobody asked for", 1);
+	cr_expect_eq(trace_count("snapshot end"), 1);
+}
+
+Test(vici_feed_faults, unknown_events_are_ignored)
+{
+	static const char alert[] = "\0\0\0\x07\7\5alert";
+
+	start_both();
+	fake_charon_push_raw(&charon, "child-updown", alert, sizeof(alert) - 1);
+	fake_charon_push_raw(&charon, "list-sa", alert, sizeof(alert) - 1);
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE, 1);
+	cr_expect_eq(trace_count("state lost"), 0);
+}
+
+/* Outside of a list, on either connection, a list-sa is not a child's evidence. */
+Test(vici_feed_faults, a_list_sa_that_nobody_asked_for_is_ignored)
+{
+	start_both();
+	fake_charon_push(&charon, "list-sa", D_UP);
+	charon.held_command = "list-sas";
+	feed->resync(feed);
+	wait_for("charon: list-sas", 2);
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("attackD-tcp", "child-updown", 1));
+	wait_for("down c.latch.test", 1);
+	cr_expect_eq(sink.up_count, 0);
+}
+
+/* One event, cut after some bytes by charon's end. */
+static void expect_nothing_from_half(const uint8_t *frame, size_t length, size_t round)
+{
+	fake_charon_push_raw(&charon, "child-updown", frame, length);
+	fake_charon_stop(&charon);
+	wait_for("state lost charon closed the connection", round);
+	cr_expect_eq(sink.up_count, 0, "after %zu bytes", length);
+	fake_charon_start(&charon);
+	wait_for("state synced", round + 1);
+}
+
+Test(vici_feed_faults, a_charon_that_dies_within_an_event)
+{
+	struct vici_span message = vici_from_json(D_UP);
+	size_t size = vici_packet_size("child-updown", message.length), round = 1, length;
+	uint8_t *frame = malloc(size);
+
+	vici_packet_write(frame, VICI_EVENT, "child-updown", message);
+	start_both();
+	for (length = 1; length < 8; length++)
+		expect_nothing_from_half(frame, length, round++);
+	expect_nothing_from_half(frame, size / 2, round++);
+	expect_nothing_from_half(frame, size - 1, round++);
+	fake_charon_push_raw(&charon, "child-updown", frame, size);
+	wait_for(D_LINE, 1);
+	free(frame);
+}
+
+Test(vici_feed_faults, an_event_in_single_bytes)
+{
+	struct vici_span message = vici_from_json(D_UP);
+	size_t size = vici_packet_size("child-updown", message.length), i;
+	uint8_t *frame = malloc(size);
+
+	vici_packet_write(frame, VICI_EVENT, "child-updown", message);
+	start_both();
+	for (i = 0; i < size; i++)
+		fake_charon_push_raw(&charon, "child-updown", frame + i, 1);
+	wait_for(D_LINE "pubkey vici child-updown", 1);
+	free(frame);
+}
+
+static void expect_silence_on(const char *command, const char *detail)
+{
+	charon.held_command = command;
+	fake_charon_start(&charon);
+	feed_start();
+	inside()->answer_limit_ms = 5;
+	wait_for(detail, 1);
+	charon.held_command = NULL;
+	inside()->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
+	wait_for("state synced", 1);
+}
+
+Test(vici_feed_faults, a_charon_that_does_not_tell_its_version)
+{
+	expect_silence_on("version", "state lost charon did not answer version within 5 ms");
+}
+
+Test(vici_feed_faults, a_charon_that_does_not_tell_its_connections)
+{
+	expect_silence_on("list-conns", "state lost charon did not answer list-conns within 5 ms");
+}
+
+Test(vici_feed_faults, a_class_that_is_never_told)
+{
+	start_both();
+	charon.held_command = "list-conns";
+	inside()->answer_limit_ms = 5;
+	fake_charon_push(&charon, "child-updown",
+			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
+	wait_for("state lost charon did not answer list-conns within 5 ms", 1);
+	cr_expect_eq(sink.up_count, 0);
+}
+
+Test(vici_feed_faults, what_waits_is_bounded)
+{
+	unsigned int i;
+
+	start_both();
+	inside()->dispatch.held_bytes_max = 4096;
+	charon.held_command = "list-conns";
+	for (i = 0; i < 8; i++)
+		fake_charon_push(&charon, "child-updown",
+				 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
+	wait_for("state lost too many of charon's messages were waiting", 1);
+	cr_expect_eq(sink.up_count, 0);
+	cr_expect_null(inside()->dispatch.held);
+	cr_expect_eq(inside()->dispatch.held_bytes, 0);
+}
+
+Test(vici_feed_faults, a_daemon_that_the_sink_does_not_want)
+{
+	sink.attached_answer = -EPERM;
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state absent cannot use charon, process", 1);
+	wait_for("charon: closed by peer", 2);
+	cr_expect_not_null(strstr(feed->detail, "Operation not permitted"));
+	cr_expect_eq(trace_count("charon: register"), 0);
+	cr_expect_eq(trace_count("state connected"), 0);
+	sink.attached_answer = 0;
+	wait_for("state synced", 1);
+}
+
+Test(vici_feed_faults, names_that_do_not_fit)
+{
+	char name[FEED_NAME_MAX + 1], path[109];
+
+	memset(name, 'n', sizeof(name));
+	name[FEED_NAME_MAX] = '\0';
+	memset(path, '/', sizeof(path));
+	path[sizeof(path) - 1] = '\0';
+	errno = 0;
+	cr_expect_null(feed_vici_new(loop, name, "/run/charon.vici", &sink.sink));
+	cr_expect_eq(errno, ENAMETOOLONG);
+	errno = 0;
+	cr_expect_null(feed_vici_new(loop, "here", path, &sink.sink));
+	cr_expect_eq(errno, ENAMETOOLONG);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who listens at the socket changes: the kernel's word for each connection counts. */
+#include "vici_feed_harness.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+TestSuite(vici_feed_takeover, .init = harness_begin, .fini = harness_end, .timeout = 60);
+
+/* Another process that has our listening socket, and listens at it when it is told to. */
+struct other {
+	pid_t pid;
+	int orders, answers;
+};
+
+static struct other other;
+static unsigned int connects, takeover_at;
+
+static void serve_orders(int listen_fd, int orders, int answers)
+{
+	char order;
+
+	while (read(orders, &order, 1) == 1)
+		if (listen(listen_fd, 8) || write(answers, &order, 1) != 1)
+			break;
+	_exit(0);
+}
+
+static void other_start(int listen_fd)
+{
+	int orders[2], answers[2];
+
+	cr_assert(!pipe(orders) && !pipe(answers));
+	other.pid = fork();
+	cr_assert_geq(other.pid, 0);
+	if (!other.pid) {
+		close(orders[1]);
+		close(answers[0]);
+		serve_orders(listen_fd, orders[0], answers[1]);
+	}
+	close(orders[0]);
+	close(answers[1]);
+	other.orders = orders[1];
+	other.answers = answers[0];
+}
+
+static void other_listens(void)
+{
+	char order = 'l';
+
+	if (write(other.orders, &order, 1) != 1 || read(other.answers, &order, 1) != 1)
+		abort();
+}
+
+static void other_stop(void)
+{
+	close(other.orders);
+	close(other.answers);
+	waitpid(other.pid, NULL, 0);
+}
+
+/* Instead of the library's: the other takes over just before the connect of that number. */
+int connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	const struct sockaddr_un *un = (const struct sockaddr_un *)address;
+
+	if (un->sun_family == AF_UNIX && !strcmp(un->sun_path, charon.path) &&
+	    ++connects == takeover_at)
+		other_listens();
+	return (int)syscall(SYS_connect, fd, address, length);
+}
+
+Test(vici_feed_takeover, between_two_connections_it_is_not_one_daemon)
+{
+	fake_charon_start(&charon);
+	other_start(charon.listen_fd);
+	takeover_at = 2;
+	feed_start();
+	wait_for("state absent cannot connect to", 1);
+	cr_expect_not_null(strstr(feed->detail, "Connection reset by peer"));
+	cr_expect_eq(trace_count("attached"), 0);
+	cr_expect_eq(trace_count("charon: register"), 0);
+	/* From now on it is one: the other. */
+	wait_for("state synced", 1);
+	other_stop();
+}
+
+Test(vici_feed_takeover, each_time_the_daemon_is_who_listens_then)
+{
+	char attached[64];
+
+	fake_charon_start(&charon);
+	other_start(charon.listen_fd);
+	takeover_at = 3;
+	feed_start();
+	wait_for("state synced", 1);
+	vici_feed_fail(inside(), "test");
+	wait_for("state synced", 2);
+	snprintf(attached, sizeof(attached), "attached %d", (int)getpid());
+	cr_expect_eq(trace_find(attached, 0), trace_find("attached", 0));
+	snprintf(attached, sizeof(attached), "attached %d", (int)other.pid);
+	cr_expect_gt(trace_find(attached, 0), trace_find("state lost test", 0));
+	cr_expect_eq(inside()->events.peer, other.pid);
+	other_stop();
+}

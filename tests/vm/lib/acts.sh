@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# The demo's three acts. What the audience reads goes to descriptor 3; every
+# sentence there stands behind the check of what it claims.
+
+readonly SECRET="W-TELLS-C"
+
+# tell TEXT...: a step, with the seconds since the demo began.
+tell() {
+	printf '%6s s  %s\n' "$(elapsed "$STARTED")" "$*" >&3
+}
+
+# show: lines of evidence from the standard input.
+show() {
+	sed 's/^/              | /' >&3
+}
+
+# summarize TEXT...: what the act has shown, for the demo's last lines.
+summarize() {
+	printf '%s\n' "$*" >"$RUN/summary"
+}
+
+# curtain: all captures are complete, and the oracle has judged them.
+curtain() {
+	remember_latchd
+	stop_watching
+	ask_oracle
+	leak_lines
+	blind_lines
+}
+
+need_clean() {
+	[ -z "$(kinds_seen)" ] || fail "leak: $(leak_lines | head -n 1)"
+	[ -z "$(blind_lines)" ] || fail "oracle blind: $(blind_lines | head -n 1)"
+}
+
+# need_authenticated ID: W's charon has an SA with this peer.
+need_authenticated() {
+	[ "$(children w "$1")" -ge 1 ] || fail "W has no SA that was authenticated as $1"
+}
+
+honest_opening() {
+	tell "Three hosts, three strongSwans${WITH_LATCHD:+, and latchd beside them}." \
+		"Starting (10 to 60 s) ..."
+	topology dpd=4s
+	honest_start
+	need_authenticated c.example
+	tell "C and W have IPsec, authenticated as c.example. W streams to C over TCP:"
+	head -n 2 "$APPS/c-7000.recv" | show
+	[ -z "${WITH_LATCHD:-}" ] || tell "latchd has latched that connection to c.example."
+}
+
+impostor_opening() {
+	impostor_takes_over
+	need_authenticated d.example
+	tell "C vanishes: no goodbye. D takes C's address 10.9.0.2 and brings up IPsec"
+	tell "with W, quite legitimately, authenticated as d.example."
+}
+
+# sa_time: when W's charon had its newest SA, in seconds of the epoch.
+sa_time() {
+	date -d "$(grep 'CHILD_SA .*established' "$RUN/w/charon.log" |
+		tail -n 1 | cut -d ' ' -f 1)" +%s.%3N
+}
+
+act_leak() {
+	local bytes
+
+	honest_opening
+	impostor_opening
+	need 60 "D decrypts a part of C's stream" decrypted d "$SECRET"
+	curtain
+	bytes=$(jq '[.leaks[] | select(.kind == "decrypted" and .where == "d") | .bytes] | add // 0' \
+		"$RUN/oracle.json")
+	[ "$bytes" -gt 0 ] || fail "D decrypted nothing of C's stream"
+	tell "W goes on with C's connection, under D's SA. D has decrypted:"
+	decrypted_text d | grep -o "$SECRET.*" | sort -u | head -n 8 | show
+	tell "LEAKED: $bytes bytes of the stream that was meant for C."
+	summarize "without latchd: D decrypted $bytes bytes of C's stream"
+}
+
+broken_line() {
+	grep 'latch *broken' "$RUN/monitor.txt" | grep -- ":7000"
+}
+
+names_both() {
+	broken_line | grep c.example | grep -q d.example
+}
+
+act_saved() {
+	local ms
+
+	WITH_LATCHD=1 honest_opening
+	start_text_monitor
+	impostor_opening
+	need_reset
+	ms=$(ms_between "$(sa_time)" "$(event_time w-7000 error)")
+	tell "W's application is cut off ($(app_error w-7000)), $ms ms after W had D's SA."
+	need_broken
+	need 10 "the monitor's line names c.example and d.example" names_both
+	tell "latchctl monitor names who was expected (want) and who came (got):"
+	broken_line | show
+	tell "The old connection is lost, its bytes are not. Until W's dead-peer detection"
+	tell "gives C up, nobody can know who is at that address (10 to 30 s) ..."
+	need 120 "W gives C up" has_no_children w c.example
+	new_connection 7001
+	need 30 "the new connection is latched to D" latch_seen \
+		"$(at w 7001) and .state == \"established\" and .peer.id == \"d.example\""
+	tell "C's SAs are gone. D now connects for itself, and is served:"
+	head -n 2 "$APPS/d-7001.recv" | show
+	tell "latchctl list:"
+	latchctl list >"$RUN/list.txt"
+	show <"$RUN/list.txt"
+	end_stream d 7001
+	curtain
+	need_clean
+	tell "SAVED: D decrypted 0 bytes of C's stream, and all $SENT bytes of its own."
+	summarize "with latchd: D decrypted 0 bytes, W was cut off after $ms ms;" \
+		"D's own connection works"
+}
+
+# renewals WHAT COMMAND TIMES LABEL
+renewals() {
+	local before now_there
+
+	before=$(established c "$1")
+	renew "$1" "$2" "$3"
+	now_there=$(established c "$1")
+	[ $((now_there - before)) -ge "$3" ] ||
+		fail "$4: $((now_there - before)) new $1, expected $3"
+	tell "$4: $3 done, received so far: $(received_bytes c-7000) bytes"
+}
+
+act_honest() {
+	WITH_LATCHD=1 honest_opening
+	tell "Under the running stream C renews its keys, again and again (1 to 3 min) ..."
+	for _ in 1 2 3 4; do
+		renewals CHILD_SA rekey_child 5 "CHILD_SA rekeys"
+	done
+	renewals IKE_SA rekey_ike 2 "IKE_SA rekeys"
+	renewals IKE_SA reauthenticate 1 "re-authentication"
+	need_latch w 7000 established
+	end_stream c 7000
+	[ "$(break_count)" = 0 ] || fail "$(break_count) latches were broken"
+	curtain
+	need_clean
+	tell "The latch held: no break. Longest stall at C: $GAP_MS ms."
+	tell "NOTHING LOST: W sent $SENT bytes, C received $(received_bytes c-7000)."
+	summarize "with latchd, honest peers: 20 rekeys, 2 IKE rekeys, 1 re-authentication," \
+		"no break, longest stall $GAP_MS ms, $SENT bytes sent = received"
+}
