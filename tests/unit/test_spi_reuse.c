@@ -145,3 +145,87 @@ Test(spi_reuse, the_key_manager_is_asked_whose_the_new_sa_is)
 	attribution_sa_pending(attribution, &out);
 	wait_until(was_asked);
 }
+
+/* ---- two children that are said to have the same outbound SA */
+
+static struct feed_child thief_of(const struct feed_child *c)
+{
+	struct feed_child d = child_of("d.example", 2);
+
+	d.spi_out = c->spi_out;
+	return d;
+}
+
+/* C has rekeyed: its key manager still names the old child, whose outbound SA is gone; D takes its SPI. */
+static void check_old_child_named(bool restarted, bool thief_first)
+{
+	struct feed_child c = child_of("c.example", 1), d = thief_of(&c);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+
+	bring_up(&charon, &c);
+	leave(&out);
+	install_both(&d);
+	if (restarted) {
+		restart_latchd();
+		attach(&charon, &ns);
+	}
+	snapshot(&charon, thief_first ? &d : &c, thief_first ? &c : &d);
+	snapshot(&charon, thief_first ? &d : &c, thief_first ? &c : &d);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect_eq(sa_at(&out).word.params, in_params(&d));
+	cr_expect_neq(in_params(&d), in_params(&c));
+}
+
+Test(spi_reuse, an_old_child_named_before_does_not_get_the_new_ones_sa)
+{
+	check_old_child_named(false, false);
+}
+
+Test(spi_reuse, an_old_child_named_after_does_not_get_the_new_ones_sa)
+{
+	check_old_child_named(false, true);
+}
+
+Test(spi_reuse, an_old_child_named_before_after_a_restart)
+{
+	check_old_child_named(true, false);
+}
+
+Test(spi_reuse, an_old_child_named_after_after_a_restart)
+{
+	check_old_child_named(true, true);
+}
+
+/* By MOBIKE D comes to C's address with C's SPI: the kernel refuses, charon may say it all the same. */
+static void check_claim_on_live_sa(bool restarted)
+{
+	struct feed_child c = child_of("c.example", 1), d = thief_of(&c);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+	struct latch_flow flow;
+	uint16_t params;
+
+	bring_up(&charon, &c);
+	params = in_params(&c);
+	flow = latch_at(1000, ns.cookie, params);
+	d.remote_ts = selectors("10.7.0.1/32");
+	install_in(&d, ns.cookie);
+	if (restarted) {
+		restart_latchd();
+		attach(&charon, &ns);
+	}
+	snapshot(&charon, &c, &d);
+	cr_expect_eq(sa_at(&out).word.params, params);
+	snapshot(&charon, &d, &c);
+	cr_expect_eq(sa_at(&out).word.params, params);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+Test(spi_reuse, a_later_child_does_not_get_an_sa_from_before_it)
+{
+	check_claim_on_live_sa(false);
+}
+
+Test(spi_reuse, a_later_child_does_not_get_an_sa_from_before_it_after_a_restart)
+{
+	check_claim_on_live_sa(true);
+}

@@ -330,6 +330,15 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	}
 }
 
+static bool is_anothers(const struct attribution *a, const struct latch_sa_key *in,
+			const struct latch_sa_key *out)
+{
+	struct child_end *end = children_find(&a->children, out);
+
+	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
+	       !binding_yields(&a->binding, end, in);
+}
+
 static void on_child_up(void *context, struct feed *feed, const struct feed_child *said,
 			const char *evidence)
 {
@@ -341,6 +350,8 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	if (!keeper)
 		return;
 	child_sa_keys(said, keeper->netns, &in, &out);
+	if (is_anothers(a, &in, &out))
+		return;
 	forget_replaced(a, &in, &in, &out);
 	forget_replaced(a, &out, &in, &out);
 	child = children_learn(&a->children, feed, keeper->netns, said, evidence);

@@ -199,6 +199,29 @@ bool binding_is_replaced(const struct binding *b, const struct child_end *end)
 	return end->serial && !binding_owns(b, end);
 }
 
+/* Serials are drawn from a counter that may wrap. */
+static bool came_later(uint32_t serial, uint32_t than)
+{
+	return (int32_t)(serial - than) > 0;
+}
+
+bool binding_yields(const struct binding *b, const struct child_end *owner,
+		    const struct latch_sa_key *in)
+{
+	struct latch_sa sa, claimant_in, owner_in;
+
+	if (sa_get(b->view.maps, &owner->key, &sa))
+		return true;
+	if (sa_get(b->view.maps, in, &claimant_in))
+		return false;
+	/* Serials of a dump tell no order. */
+	if ((sa.instance || claimant_in.instance) &&
+	    came_later(claimant_in.word.serial, sa.word.serial))
+		return false;
+	return get_end(b, &owner->child->in, &owner_in) ||
+	       !came_later(owner_in.word.serial, claimant_in.word.serial);
+}
+
 static void renew_contested(const struct binding *b, struct child *child)
 {
 	bool contested = child_is_contested(b->children, child);

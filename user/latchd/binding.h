@@ -33,6 +33,15 @@ bool binding_owns(const struct binding *binding, const struct child_end *end);
 /* Is there another one than the child's now, which has come to use its key again? */
 bool binding_is_replaced(const struct binding *binding, const struct child_end *end);
 
+/*
+ * A child with this inbound SA is said to have the owner's outbound SA. The peer
+ * chooses that SPI, perhaps one that we have used before, and a key manager names
+ * those of a child that is over for a while. A pair is installed together, the
+ * inbound one first: so the later pair has it, but no pair has what was there before it.
+ */
+bool binding_yields(const struct binding *binding, const struct child_end *owner,
+		    const struct latch_sa_key *in);
+
 /* After a child came to count or ceased to: which of the others are contested now? */
 void binding_renew_contested(const struct binding *binding, const struct child *changed);
 
