@@ -156,7 +156,8 @@ static struct feed_child thief_of(const struct feed_child *c)
 	return d;
 }
 
-/* C has rekeyed: its key manager still names the old child, whose outbound SA is gone; D takes its SPI. */
+/* C has rekeyed: its key manager still names the old child, whose outbound SA is gone; D takes its
+ * SPI. */
 static void check_old_child_named(bool restarted, bool thief_first)
 {
 	struct feed_child c = child_of("c.example", 1), d = thief_of(&c);
@@ -196,7 +197,8 @@ Test(spi_reuse, an_old_child_named_after_after_a_restart)
 	check_old_child_named(true, true);
 }
 
-/* By MOBIKE D comes to C's address with C's SPI: the kernel refuses, charon may say it all the same. */
+/* By MOBIKE D comes to C's address with C's SPI: the kernel refuses, charon may say it all the
+ * same. */
 static void check_claim_on_live_sa(bool restarted)
 {
 	struct feed_child c = child_of("c.example", 1), d = thief_of(&c);

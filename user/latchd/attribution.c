@@ -400,7 +400,8 @@ static void on_snapshot_begin(void *context, struct feed *feed)
 	}
 }
 
-/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan. */
+/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan.
+ */
 static void settle_unseen(struct attribution *a, struct child *child)
 {
 	if (!child->orphan)

@@ -151,8 +151,8 @@ static int set_end(const struct binding *b, struct child_end *end)
 		return 0;
 	}
 	end->serial = sa.word.serial;
-	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child),
-			child->params, child->contested);
+	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
+			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
 	    (sa.word.state != LATCH_SA_BOUND || sa.word.params != child->params))
 		b->observer->sa_bound(b->observer->conflict.context, &end->key, &sa, child->params,

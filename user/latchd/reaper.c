@@ -17,7 +17,7 @@
 #define REAPER_PERIOD_MS 5000
 #define HANDSHAKE_NS	 (3 * SECOND_NS)
 #define HANDSHAKE_END_NS (130 * SECOND_NS) /* of the longest, by SYN cookie or by SYN-ACK */
-#define TIME_WAIT_NS	 (60 * SECOND_NS) /* the kernel's TCP_TIMEWAIT_LEN */
+#define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
 #define AUDIT_NS	 (300 * SECOND_NS)
 #define REAPER_ROUND	 4096 /* sockets asked about in one go */
 #define SEARCH_ROUND	 64   /* of which by a walk over all sockets */

@@ -7,13 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRAFFIC_SELECTOR_MAX 32 /* a side, kept for one CHILD_SA; more are merged, covering more */
+#define TRAFFIC_SELECTOR_MAX 32 /* a side, kept for one CHILD_SA; more are merged, covering more   \
+				 */
 
 struct traffic_selector {
-	uint8_t family; /* AF_INET or AF_INET6 */
-	uint8_t protocol; /* 0 = any */
+	uint8_t family;		      /* AF_INET or AF_INET6 */
+	uint8_t protocol;	      /* 0 = any */
 	uint16_t port_low, port_high; /* host order; 0..65535 = any */
-	uint8_t low[16], high[16]; /* network order; IPv4 in the first four bytes */
+	uint8_t low[16], high[16];    /* network order; IPv4 in the first four bytes */
 };
 
 struct traffic_selector_set {
@@ -35,9 +36,10 @@ int traffic_selector_parse(const char *text, size_t length, struct traffic_selec
  */
 void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length);
 
-/* One end of a flow: is it within the set? A set with no selector covers nothing unless covers_all. */
-bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family, uint8_t protocol,
-				 const uint8_t address[16], uint16_t port);
+/* One end of a flow: is it within the set? A set with no selector covers nothing unless covers_all.
+ */
+bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
+				 uint8_t protocol, const uint8_t address[16], uint16_t port);
 
 /* Is there an end of a flow that both cover? */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
