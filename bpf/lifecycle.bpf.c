@@ -13,6 +13,32 @@ static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_fl
 	return 0;
 }
 
+/* Known from here on, whatever becomes of the latch before its first packet passes a gate. */
+static __always_inline void mark_latched(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *v;
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return;
+	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (v)
+		v->was_latched = 1;
+}
+
+/* A socket may connect once more after a refusal: another connection, with a latch of its own. */
+static __always_inline void forget_latched(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *v;
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return;
+	v = bpf_sk_storage_get(&verdicts, sk, NULL, 0);
+	if (v)
+		v->was_latched = 0;
+}
+
 static __always_inline void take_ownership(struct bpf_sock_ops *ops, enum latch_owner owner)
 {
 	struct latch_flow flow;
@@ -23,6 +49,8 @@ static __always_inline void take_ownership(struct bpf_sock_ops *ops, enum latch_
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch)
 		return;
+	if (owner == LATCH_OWNER_SOCKET)
+		mark_latched(ops);
 	latch->owner = owner;
 	latch->owner_since = bpf_ktime_get_boot_ns();
 	latch->socket_cookie = bpf_get_socket_cookie(ops);
@@ -54,6 +82,7 @@ int watch_socket(struct bpf_sock_ops *ops)
 {
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		forget_latched(ops);
 		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:

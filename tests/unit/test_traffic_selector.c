@@ -229,18 +229,63 @@ Test(traffic_selector, what_cannot_be_read_makes_the_set_cover_all)
 	cr_expect(covers(&set, "fd00::1", IPPROTO_TCP, 80));
 }
 
-Test(traffic_selector, what_does_not_fit_makes_the_set_cover_all)
+/* A peer chooses how many there are: of no address but its own may that change anything. */
+Test(traffic_selector, what_does_not_fit_widens_what_is_there)
 {
 	struct traffic_selector_set set = {0};
+	char text[64];
 	int i;
 
-	for (i = 0; i < TRAFFIC_SELECTOR_MAX; i++)
-		add(&set, "10.1.0.5/32");
-	cr_expect(!set.covers_all);
-	cr_expect(!covers(&set, "10.1.0.6", IPPROTO_TCP, 80));
-	add(&set, "10.1.0.7/32");
+	for (i = 0; i <= TRAFFIC_SELECTOR_MAX; i++) {
+		snprintf(text, sizeof(text), "10.1.0.5/32[tcp/%d]", 1000 + 2 * i);
+		add(&set, text);
+	}
 	cr_expect_eq(set.count, TRAFFIC_SELECTOR_MAX);
+	for (i = 0; i <= TRAFFIC_SELECTOR_MAX; i++)
+		cr_expect(covers(&set, "10.1.0.5", IPPROTO_TCP, (uint16_t)(1000 + 2 * i)));
+	cr_expect(!covers(&set, "10.1.0.5", IPPROTO_TCP, 999));
+	cr_expect(!covers(&set, "10.1.0.6", IPPROTO_TCP, 1000));
+	cr_expect(!covers(&set, "fd00::1", IPPROTO_TCP, 1000));
+	add(&set, "10.1.0.7/32[udp]");
+	cr_expect(covers(&set, "10.1.0.7", IPPROTO_UDP, 1));
+	cr_expect(!covers(&set, "10.1.0.4", IPPROTO_UDP, 1));
+	cr_expect(!covers(&set, "10.1.0.8", IPPROTO_UDP, 1));
+}
+
+Test(traffic_selector, the_other_family_finds_room_in_a_full_set)
+{
+	struct traffic_selector_set set = {0};
+	char text[64];
+	int i;
+
+	for (i = 1; i <= TRAFFIC_SELECTOR_MAX; i++) {
+		snprintf(text, sizeof(text), "10.1.0.%d/32", i);
+		add(&set, text);
+	}
+	add(&set, "fd00::1/128");
+	add(&set, "fd00::2/128");
+	for (i = 1; i <= TRAFFIC_SELECTOR_MAX; i++) {
+		snprintf(text, sizeof(text), "10.1.0.%d", i);
+		cr_expect(covers(&set, text, IPPROTO_TCP, 80));
+	}
+	cr_expect(covers(&set, "fd00::1", IPPROTO_TCP, 80));
+	cr_expect(covers(&set, "fd00::2", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "fd00::3", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "10.1.0.0", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "10.1.0.33", IPPROTO_TCP, 80));
+}
+
+/* charon's services file may have names that ours has not. */
+Test(traffic_selector, unknown_names_do_not_claim_other_addresses)
+{
+	struct traffic_selector_set set = {0};
+
+	add(&set, "10.1.0.5/32[tcp/3com-tsmux]");
+	add(&set, "10.1.0.6/32[no-such-protocol/80]");
+	cr_expect(!set.covers_all);
+	cr_expect(covers(&set, "10.1.0.5", IPPROTO_TCP, 80));
 	cr_expect(covers(&set, "10.1.0.6", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "10.1.0.7", IPPROTO_TCP, 80));
 }
 
 static bool overlap(const char *left, const char *right)

@@ -181,8 +181,10 @@ Test(vici_child_fields, unknown_selectors_cover_everything)
 	cr_expect(remote_ts_of(",\"remote-ts\":\"10.9.0.3/32\"").covers_all);
 }
 
-Test(vici_child_fields, more_selectors_than_fit_cover_everything)
+Test(vici_child_fields, more_selectors_than_fit_cover_what_they_span)
 {
+	static const uint8_t between[16] = {10, 0, 0, 200}, beyond[16] = {10, 0, 1, 2};
+	struct traffic_selector_set set;
 	char list[8000] = ",\"remote-ts\":[\"10.0.0.1/32\"";
 	unsigned int i;
 
@@ -192,7 +194,10 @@ Test(vici_child_fields, more_selectors_than_fit_cover_everything)
 	cr_expect_not(remote_ts_of(list).covers_all);
 	list[strlen(list) - 1] = '\0';
 	strcat(list, ",\"10.0.1.1/32\"]");
-	cr_expect(remote_ts_of(list).covers_all);
+	set = remote_ts_of(list);
+	cr_expect_not(set.covers_all);
+	cr_expect(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, between, 80));
+	cr_expect_not(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, beyond, 80));
 }
 
 Test(vici_child_fields, a_connections_name_is_whole_a_childs_may_be_cut)

@@ -49,17 +49,20 @@ static struct keeper *keeper_of(struct attribution *a, const struct feed *feed)
 	return keeper;
 }
 
+/* Not while it has none: those from before a restart may only be on their way. */
 static bool netns_is_synced(void *context, uint64_t netns)
 {
 	const struct attribution *a = context;
 	const struct keeper *keeper;
+	bool found = false;
 
 	LL_FOREACH(a->keepers, keeper)
 	{
 		if (keeper->netns == netns && !keeper->synced)
 			return false;
+		found = found || keeper->netns == netns;
 	}
-	return true;
+	return found;
 }
 
 static void check_all(struct attribution *a)
@@ -119,6 +122,12 @@ static void alarm_if_old(struct pending_walk *walk, const struct latch_sa_key *k
 		 key->spi, (uint64_t)key->netns);
 }
 
+/* False: nobody has said yet whose the SA is that has the key now. */
+static bool try_to_bind(struct attribution *a, const struct child_end *end)
+{
+	return !binding_bind(&a->binding, end->child) && binding_owns(&a->binding, end);
+}
+
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	struct pending_walk *walk = context;
@@ -128,7 +137,7 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 	if (sa->word.state != LATCH_SA_PENDING || !has_keeper(a, key->netns))
 		return 0;
 	end = children_find(&a->children, key);
-	if (end && netns_is_synced(a, key->netns) && !binding_bind(&a->binding, end->child))
+	if (end && netns_is_synced(a, key->netns) && try_to_bind(a, end))
 		return 0;
 	walk->left = true;
 	alarm_if_old(walk, key, sa);
@@ -163,9 +172,7 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 {
 	struct child_end *end = children_find(&a->children, key);
 
-	if (end && netns_is_synced(a, key->netns))
-		bind_or_retry(a, end->child);
-	else
+	if (!end || !netns_is_synced(a, key->netns) || !try_to_bind(a, end))
 		look_again_soon(a);
 }
 
@@ -183,12 +190,32 @@ static void forget_child(struct attribution *a, struct child *child)
 		check_all(a);
 }
 
+/* One without params was never seen in the kernel: unless it is given up, it may still come. */
+static bool is_over(struct attribution *a, struct child *child)
+{
+	return (child->params || child->given_up) && !binding_look(&a->binding, child);
+}
+
 void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
 	struct child_end *end = children_find(&a->children, key);
 
-	/* Without params it was never seen in the kernel: it may still come. */
-	if (end && end->child->params && !binding_look(&a->binding, end->child))
+	if (end && is_over(a, end->child))
+		forget_child(a, end->child);
+}
+
+/*
+ * SPIs are used again. Only the inbound one is our own choice, so only a new SA
+ * there, of which its key manager speaks now, makes a known pair a new child.
+ */
+static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
+			    const struct latch_sa_key *in, const struct latch_sa_key *out)
+{
+	struct child_end *end = children_find(&a->children, key);
+
+	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
+		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
+		    binding_is_replaced(&a->binding, &end->child->in)))
 		forget_child(a, end->child);
 }
 
@@ -207,7 +234,7 @@ void attribution_reconcile(struct attribution *a)
 
 	DL_FOREACH_SAFE2(a->children.first, child, next, next)
 	{
-		if (child->params && !binding_look(&a->binding, child))
+		if (is_over(a, child))
 			forget_child(a, child);
 	}
 	check_all(a);
@@ -303,15 +330,30 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	}
 }
 
+static bool is_anothers(const struct attribution *a, const struct latch_sa_key *in,
+			const struct latch_sa_key *out)
+{
+	struct child_end *end = children_find(&a->children, out);
+
+	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
+	       !binding_yields(&a->binding, end, in);
+}
+
 static void on_child_up(void *context, struct feed *feed, const struct feed_child *said,
 			const char *evidence)
 {
 	struct attribution *a = context;
 	struct keeper *keeper = keeper_of(a, feed);
+	struct latch_sa_key in, out;
 	struct child *child;
 
 	if (!keeper)
 		return;
+	child_sa_keys(said, keeper->netns, &in, &out);
+	if (is_anothers(a, &in, &out))
+		return;
+	forget_replaced(a, &in, &in, &out);
+	forget_replaced(a, &out, &in, &out);
 	child = children_learn(&a->children, feed, keeper->netns, said, evidence);
 	if (!child)
 		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
@@ -358,7 +400,8 @@ static void on_snapshot_begin(void *context, struct feed *feed)
 	}
 }
 
-/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan. */
+/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan.
+ */
 static void settle_unseen(struct attribution *a, struct child *child)
 {
 	if (!child->orphan)
@@ -388,8 +431,12 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		else
 			settle_unseen(a, child);
 	}
-	if (first && !sas_walk(a->maps, orphan_unclaimed, &walk))
+	if (!first)
+		return;
+	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
 		check_all(a);
+	/* No event will tell of what was there before. */
+	look_again_soon(a);
 }
 
 /* ---- the whole */

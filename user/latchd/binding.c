@@ -75,6 +75,17 @@ static int intern_params(const struct binding *b, const struct child *child,
 	return err ? err : identities_intern_params(b->identities, &params, ret_params);
 }
 
+/*
+ * What came to live under its key since then is another SA, and its peer may
+ * have chosen the SPI to be taken for this one.
+ */
+static int get_end(const struct binding *b, const struct child_end *end, struct latch_sa *ret)
+{
+	int err = sa_get(b->view.maps, &end->key, ret);
+
+	return !err && end->serial && end->serial != ret->word.serial ? -ENOENT : err;
+}
+
 /* The inbound SA's, for both: only it has the whole quality of protection. */
 static int find_params(const struct binding *b, struct child *child)
 {
@@ -82,15 +93,17 @@ static int find_params(const struct binding *b, struct child *child)
 	uint16_t params;
 	int err;
 
-	err = sa_get(b->view.maps, &child->in.key, &sa);
+	err = get_end(b, &child->in, &sa);
 	if (err)
 		return child->params && err == -ENOENT ? 0 : err;
 	if (!is_said(child, &sa, child->said.remote_host))
 		return -EBADMSG;
 	err = intern_params(b, child, &sa, &params);
-	if (!err)
-		child->params = params;
-	return err;
+	if (err)
+		return err;
+	child->params = params;
+	child->in.serial = sa.word.serial;
+	return 0;
 }
 
 /* ---- states */
@@ -114,24 +127,32 @@ static bool end_fits(const struct binding *b, const struct child_end *end,
 	return is_said(child, sa, child->said.local_host) && params && same_algorithms(params, sa);
 }
 
+static void warn_of_misfit(struct child_end *end, uint32_t serial)
+{
+	if (end->misfit == serial)
+		return;
+	end->misfit = serial;
+	log_warn("sa", "feed %s: SA 0x%08x is not as its key manager says; it stays unattributed",
+		 end->child->feed->name, end->key.spi);
+}
+
 static int set_end(const struct binding *b, struct child_end *end)
 {
 	const struct child *child = end->child;
 	struct latch_sa sa;
 	int result;
 
-	result = sa_get(b->view.maps, &end->key, &sa);
+	result = get_end(b, end, &sa);
 	end->in_kernel = !result;
 	if (result)
 		return result == -ENOENT ? 0 : result;
 	if (!end_fits(b, end, &sa)) {
-		log_warn("sa",
-			 "feed %s: SA 0x%08x is not as its key manager says; it stays unattributed",
-			 child->feed->name, end->key.spi);
+		warn_of_misfit(end, sa.word.serial);
 		return 0;
 	}
-	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child),
-			child->params, child->contested);
+	end->serial = sa.word.serial;
+	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
+			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
 	    (sa.word.state != LATCH_SA_BOUND || sa.word.params != child->params))
 		b->observer->sa_bound(b->observer->conflict.context, &end->key, &sa, child->params,
@@ -153,7 +174,9 @@ static bool look_at(const struct binding *b, struct child_end *end)
 {
 	struct latch_sa sa;
 
-	end->in_kernel = !sa_get(b->view.maps, &end->key, &sa);
+	end->in_kernel = !get_end(b, end, &sa);
+	if (end->in_kernel && end->child->params && end_fits(b, end, &sa))
+		end->serial = sa.word.serial;
 	return end->in_kernel;
 }
 
@@ -162,6 +185,41 @@ bool binding_look(const struct binding *b, struct child *child)
 	bool in = look_at(b, &child->in), out = look_at(b, &child->out);
 
 	return in || out;
+}
+
+bool binding_owns(const struct binding *b, const struct child_end *end)
+{
+	struct latch_sa sa;
+
+	return sa_get(b->view.maps, &end->key, &sa) || end->serial == sa.word.serial;
+}
+
+bool binding_is_replaced(const struct binding *b, const struct child_end *end)
+{
+	return end->serial && !binding_owns(b, end);
+}
+
+/* Serials are drawn from a counter that may wrap. */
+static bool came_later(uint32_t serial, uint32_t than)
+{
+	return (int32_t)(serial - than) > 0;
+}
+
+bool binding_yields(const struct binding *b, const struct child_end *owner,
+		    const struct latch_sa_key *in)
+{
+	struct latch_sa sa, claimant_in, owner_in;
+
+	if (sa_get(b->view.maps, &owner->key, &sa))
+		return true;
+	if (sa_get(b->view.maps, in, &claimant_in))
+		return false;
+	/* Serials of a dump tell no order. */
+	if ((sa.instance || claimant_in.instance) &&
+	    came_later(claimant_in.word.serial, sa.word.serial))
+		return false;
+	return get_end(b, &owner->child->in, &owner_in) ||
+	       !came_later(owner_in.word.serial, claimant_in.word.serial);
 }
 
 static void renew_contested(const struct binding *b, struct child *child)
@@ -198,8 +256,8 @@ static bool is_settled(const struct binding *b, const struct child *child, uint1
 
 	if (child->params != params_before || wanted_state(child) != LATCH_SA_BOUND)
 		return false;
-	has_in = !sa_get(b->view.maps, &child->in.key, &in);
-	has_out = !sa_get(b->view.maps, &child->out.key, &out);
+	has_in = !get_end(b, &child->in, &in);
+	has_out = !get_end(b, &child->out, &out);
 	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
 	       (!has_in || (in.word.state == LATCH_SA_BOUND && in.word.params == child->params)) &&
 	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));

@@ -28,6 +28,20 @@ int binding_set_state(const struct binding *binding, struct child *child);
 /* Is one of its SAs still in the kernel? */
 bool binding_look(const struct binding *binding, struct child *child);
 
+/* Is the SA under this key the child's? True as well when there is none. */
+bool binding_owns(const struct binding *binding, const struct child_end *end);
+/* Is there another one than the child's now, which has come to use its key again? */
+bool binding_is_replaced(const struct binding *binding, const struct child_end *end);
+
+/*
+ * A child with this inbound SA is said to have the owner's outbound SA. The peer
+ * chooses that SPI, perhaps one that we have used before, and a key manager names
+ * those of a child that is over for a while. A pair is installed together, the
+ * inbound one first: so the later pair has it, but no pair has what was there before it.
+ */
+bool binding_yields(const struct binding *binding, const struct child_end *owner,
+		    const struct latch_sa_key *in);
+
 /* After a child came to count or ceased to: which of the others are contested now? */
 void binding_renew_contested(const struct binding *binding, const struct child *changed);
 

@@ -20,6 +20,8 @@ struct child;
 struct child_end {
 	struct latch_sa_key key;
 	struct child *child;
+	uint32_t serial; /* of the SA that was found to be this one; 0 = none yet */
+	uint32_t misfit; /* of the SA that was called another one last */
 	bool in_kernel; /* it was there when it was looked for last */
 	UT_hash_handle hh;
 };

@@ -5,16 +5,19 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/netns.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
 
 #define SECOND_NS	 1000000000ull
 #define REAPER_PERIOD_MS 5000
 #define HANDSHAKE_NS	 (3 * SECOND_NS)
-#define TIME_WAIT_NS	 (60 * SECOND_NS) /* the kernel's TCP_TIMEWAIT_LEN */
+#define HANDSHAKE_END_NS (130 * SECOND_NS) /* of the longest, by SYN cookie or by SYN-ACK */
+#define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
 #define AUDIT_NS	 (300 * SECOND_NS)
 #define REAPER_ROUND	 4096 /* sockets asked about in one go */
 #define SEARCH_ROUND	 64   /* of which by a walk over all sockets */
@@ -24,11 +27,13 @@ struct reap_walk {
 	uint64_t now;
 	bool audit;
 	unsigned int asked, searched;
+	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
 };
 
 static bool is_due(const struct reap_walk *walk, const struct latch *latch)
 {
-	uint64_t age = walk->now - latch->owner_since;
+	/* A latch may be younger than this round. */
+	uint64_t age = latch->owner_since < walk->now ? walk->now - latch->owner_since : 0;
 
 	switch (latch->owner) {
 	case LATCH_OWNER_HANDSHAKE:
@@ -41,19 +46,47 @@ static bool is_due(const struct reap_walk *walk, const struct latch *latch)
 	return false;
 }
 
+static bool netns_is_missing(struct reap_walk *walk, uint64_t netns)
+{
+	auto_close int fd = -1;
+
+	if (walk->missing == netns)
+		return true;
+	fd = netns_open(netns);
+	if (fd == -ENOENT)
+		walk->missing = netns;
+	return fd == -ENOENT;
+}
+
 /*
  * The quick lookup misses sockets that are bound to a device. For a TIME_WAIT
- * that is as old as it can get this does no harm; a latch that a live socket
- * needs must not be taken from it.
+ * that is as old as it can get this does no harm, nor for a handshake; a latch
+ * that a live socket needs must not be taken from it. Peers decide how many
+ * handshakes there are, so that those must not wait for the slow search.
  */
+static bool is_past_use(const struct reap_walk *walk, const struct latch *latch)
+{
+	switch (latch->owner) {
+	case LATCH_OWNER_HANDSHAKE:
+		return walk->now - latch->owner_since > HANDSHAKE_END_NS;
+	case LATCH_OWNER_TIME_WAIT:
+		return true;
+	case LATCH_OWNER_SOCKET:
+		return false;
+	}
+	return false;
+}
+
+/* Of a namespace that no process is in, a thread or a descriptor may still keep the sockets. */
 static bool is_alone(struct reap_walk *walk, const struct latch_flow *flow,
 		     const struct latch *latch)
 {
+	if (netns_is_missing(walk, flow->netns))
+		return is_past_use(walk, latch);
 	if (socket_diag_find(flow) != -ENOENT)
 		return false;
-	if (latch->owner == LATCH_OWNER_TIME_WAIT)
-		return true;
-	return walk->searched++ < SEARCH_ROUND && socket_diag_search(flow) == -ENOENT;
+	return is_past_use(walk, latch) ||
+	       (walk->searched++ < SEARCH_ROUND && socket_diag_search(flow) == -ENOENT);
 }
 
 static int reap_if_alone(void *context, const struct latch_flow *flow, const struct latch *latch)

@@ -224,13 +224,62 @@ int traffic_selector_parse(const char *text, size_t length, struct traffic_selec
 	return parse_addresses(copy, selector);
 }
 
+/*
+ * The peer proposes protocols, ports and how many selectors there are, and the
+ * names may be unknown here. What cannot be read or kept may only widen what its
+ * own addresses say: else one peer could claim everybody's traffic.
+ */
+static int parse_widely(const char *text, size_t length, struct traffic_selector *selector)
+{
+	const char *bracket;
+	int err = traffic_selector_parse(text, length, selector);
+
+	if (!err)
+		return 0;
+	bracket = memchr(text, '[', length);
+	return bracket ? traffic_selector_parse(text, (size_t)(bracket - text), selector) : err;
+}
+
+/* The least that holds both, of one family. */
+static void selector_extend(struct traffic_selector *selector, const struct traffic_selector *by)
+{
+	if (memcmp(by->low, selector->low, sizeof(by->low)) < 0)
+		memcpy(selector->low, by->low, sizeof(by->low));
+	if (memcmp(by->high, selector->high, sizeof(by->high)) > 0)
+		memcpy(selector->high, by->high, sizeof(by->high));
+	if (by->protocol != selector->protocol)
+		selector->protocol = 0;
+	if (by->port_low < selector->port_low)
+		selector->port_low = by->port_low;
+	if (by->port_high > selector->port_high)
+		selector->port_high = by->port_high;
+}
+
+/* Into one of a full set. When all are of the other family, two of them make room. */
+static void set_squeeze(struct traffic_selector_set *set, const struct traffic_selector *selector)
+{
+	size_t i = set->count;
+
+	while (i && set->selector[i - 1].family != selector->family)
+		i--;
+	if (i) {
+		selector_extend(&set->selector[i - 1], selector);
+		return;
+	}
+	selector_extend(&set->selector[set->count - 2], &set->selector[set->count - 1]);
+	set->selector[set->count - 1] = *selector;
+}
+
 void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length)
 {
-	if (set->count == TRAFFIC_SELECTOR_MAX ||
-	    traffic_selector_parse(text, length, &set->selector[set->count]))
+	struct traffic_selector selector;
+
+	if (parse_widely(text, length, &selector))
 		set->covers_all = true;
+	else if (set->count == TRAFFIC_SELECTOR_MAX)
+		set_squeeze(set, &selector);
 	else
-		set->count++;
+		set->selector[set->count++] = selector;
 }
 
 static bool selector_covers(const struct traffic_selector *selector, uint8_t family,

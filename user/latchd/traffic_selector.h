@@ -7,17 +7,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRAFFIC_SELECTOR_MAX 32 /* a side, kept for one CHILD_SA; more make the set cover everything */
+#define TRAFFIC_SELECTOR_MAX 32 /* a side, kept for one CHILD_SA; more are merged, covering more   \
+				 */
 
 struct traffic_selector {
-	uint8_t family; /* AF_INET or AF_INET6 */
-	uint8_t protocol; /* 0 = any */
+	uint8_t family;		      /* AF_INET or AF_INET6 */
+	uint8_t protocol;	      /* 0 = any */
 	uint16_t port_low, port_high; /* host order; 0..65535 = any */
-	uint8_t low[16], high[16]; /* network order; IPv4 in the first four bytes */
+	uint8_t low[16], high[16];    /* network order; IPv4 in the first four bytes */
 };
 
 struct traffic_selector_set {
-	bool covers_all; /* set when a selector could not be read or did not fit: fail closed */
+	bool covers_all; /* set when a selector's addresses could not be read: fail closed */
 	size_t count;
 	struct traffic_selector selector[TRAFFIC_SELECTOR_MAX];
 };
@@ -29,12 +30,16 @@ struct traffic_selector_set {
  */
 int traffic_selector_parse(const char *text, size_t length, struct traffic_selector *selector);
 
-/* Adds, or sets covers_all when the text is not understood or the set is full. */
+/*
+ * Adds. Protocol and ports that are not understood become any; what does not fit
+ * widens a selector of its family; covers_all when not even addresses are understood.
+ */
 void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length);
 
-/* One end of a flow: is it within the set? A set with no selector covers nothing unless covers_all. */
-bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family, uint8_t protocol,
-				 const uint8_t address[16], uint16_t port);
+/* One end of a flow: is it within the set? A set with no selector covers nothing unless covers_all.
+ */
+bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
+				 uint8_t protocol, const uint8_t address[16], uint16_t port);
 
 /* Is there an end of a flow that both cover? */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Attribution on real maps and the real control program, with the test as the
+ * kernel (it puts SAs and latches into the maps) and as the key managers.
+ * W = 10.9.0.1 is we, C = 10.9.0.2 the address of the peer.
+ */
+#ifndef LATCHD_TESTS_ATTRIBUTION_FIXTURE_H
+#define LATCHD_TESTS_ATTRIBUTION_FIXTURE_H
+
+#include <bpf/bpf.h>
+#include <linux/xfrm.h>
+#include <netinet/in.h>
+
+#include "namespace.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "fake/control_program.h"
+#include "latchd/attribution.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/tables.h"
+
+#define LIMIT_MS 20000
+#define TICK_MS	 5
+#define OLD_NS	 6000000000ull /* older than an SA may be without an owner */
+
+static struct control_program *program;
+static struct kernel_maps maps;
+static struct identities *identities;
+static struct loop *loop;
+static struct attribution *attribution;
+static const struct feed_sink *sink;
+static struct namespace ns;
+static struct feed charon, pluto;
+
+/* ---- what was seen */
+
+static struct {
+	unsigned int broken, healed, bound;
+	struct latch_flow flow; /* of the latch broken or healed last */
+	uint16_t got;
+	uint16_t bound_params;
+	uint64_t bound_netns;
+	char bound_feed[FEED_NAME_MAX];
+	/* At the moment that a latch broke: */
+	const struct latch_sa_key *watched;
+	enum latch_sa_state watched_state;
+	void (*then)(void); /* happens meanwhile */
+} seen;
+
+static struct {
+	const char *wanted;
+	unsigned int count;
+} logged;
+
+static enum latch_sa_state state_of(const struct latch_sa_key *key)
+{
+	struct latch_sa sa;
+
+	return sa_get(&maps, key, &sa) ? LATCH_SA_NONE : sa.word.state;
+}
+
+static void on_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
+		      uint8_t reasons, uint16_t got)
+{
+	(void)context;
+	cr_expect_eq(reasons, LATCH_REASON_SA_CONFLICT);
+	cr_expect_eq(latch->word.reasons & LATCH_REASON_SA_CONFLICT, 0);
+	seen.broken++;
+	seen.flow = *flow;
+	seen.got = got;
+	if (seen.watched)
+		seen.watched_state = state_of(seen.watched);
+	if (seen.then)
+		seen.then();
+}
+
+static void on_healed(void *context, const struct latch_flow *flow, const struct latch *latch,
+		      uint8_t reasons)
+{
+	(void)context;
+	(void)latch;
+	cr_expect_eq(reasons, LATCH_REASON_SA_CONFLICT);
+	seen.healed++;
+	seen.flow = *flow;
+}
+
+static void on_bound(void *context, const struct latch_sa_key *key, const struct latch_sa *sa,
+		     uint16_t params, const char *feed, const char *evidence)
+{
+	(void)context;
+	(void)sa;
+	cr_expect_str_eq(evidence, "test");
+	seen.bound++;
+	seen.bound_params = params;
+	seen.bound_netns = key->netns;
+	snprintf(seen.bound_feed, sizeof(seen.bound_feed), "%s", feed);
+}
+
+static const struct attribution_observer observer = {
+	.conflict = {NULL, on_broken, on_healed},
+	.sa_bound = on_bound,
+};
+
+static void on_log(enum log_level level, const char *subsystem, const char *text)
+{
+	(void)level;
+	(void)subsystem;
+	if (logged.wanted && strstr(text, logged.wanted))
+		logged.count++;
+}
+
+/* ---- key managers */
+
+static void on_resync(struct feed *feed)
+{
+	feed->resyncs++;
+}
+
+static inline void feed_init(struct feed *feed, const char *name)
+{
+	*feed = (struct feed){.resync = on_resync};
+	strcpy(feed->name, name);
+}
+
+static inline struct traffic_selector_set selectors(const char *text)
+{
+	struct traffic_selector_set set = {0};
+
+	traffic_selector_set_add(&set, text, strlen(text));
+	cr_assert_not(set.covers_all, "%s", text);
+	return set;
+}
+
+static inline struct feed_child child_of(const char *peer, uint32_t spi)
+{
+	struct feed_child child = {
+		.peer_auth = FEED_AUTH_PUBKEY,
+		.mode = FEED_MODE_TRANSPORT,
+		.family = AF_INET,
+		.ipsec_protocol = IPPROTO_ESP,
+		.local_host = {10, 9, 0, 1},
+		.remote_host = {10, 9, 0, 2},
+		.spi_in = spi,
+		.spi_out = spi | 0x80000000,
+		.local_ts = selectors("10.9.0.1/32"),
+		.remote_ts = selectors("10.9.0.2/32"),
+	};
+
+	strcpy(child.config_name, "x509");
+	strcpy(child.local_id, "w.example");
+	strcpy(child.peer_id, peer);
+	return child;
+}
+
+static inline void attach(struct feed *feed, const struct namespace *where)
+{
+	cr_assert_eq(sink->attached(sink->context, feed, where->pid), 0);
+	sink->state(sink->context, feed, FEED_STATE_CONNECTED, "");
+}
+
+static inline void up(struct feed *feed, const struct feed_child *child)
+{
+	sink->child_up(sink->context, feed, child, "test");
+}
+
+static inline void down(struct feed *feed, const struct feed_child *child)
+{
+	sink->child_down(sink->context, feed, child, FEED_DOWN_ORDERLY);
+}
+
+static inline void lose(struct feed *feed, enum feed_state state)
+{
+	sink->state(sink->context, feed, state, "");
+}
+
+/* All that it has: up to two, NULL for none. */
+static inline void snapshot(struct feed *feed, const struct feed_child *one,
+			    const struct feed_child *two)
+{
+	sink->snapshot_begin(sink->context, feed);
+	if (one)
+		up(feed, one);
+	if (two)
+		up(feed, two);
+	sink->snapshot_end(sink->context, feed);
+}
+
+/* ---- the kernel: SAs */
+
+static uint32_t last_serial;
+
+static inline struct latch_sa_key in_key(const struct feed_child *child, uint64_t netns)
+{
+	struct latch_sa_key key = {.netns = netns,
+				   .spi = child->spi_in,
+				   .protocol = child->ipsec_protocol,
+				   .family = child->family};
+
+	memcpy(key.daddr, child->local_host, sizeof(key.daddr));
+	return key;
+}
+
+static inline struct latch_sa_key out_key(const struct feed_child *child, uint64_t netns)
+{
+	struct latch_sa_key key = in_key(child, netns);
+
+	key.spi = child->spi_out;
+	memcpy(key.daddr, child->remote_host, sizeof(key.daddr));
+	return key;
+}
+
+static inline struct latch_sa sa_from(const uint8_t source[16], bool inbound)
+{
+	struct latch_sa sa = {
+		.installed = clock_boot_ns(),
+		.qop = {.encryption_bits = 288, .icv_bits = 128, .replay_protection = inbound},
+		.mode = XFRM_MODE_TRANSPORT,
+	};
+
+	strcpy(sa.qop.encryption, "rfc4106(gcm(aes))");
+	memcpy(sa.saddr, source, sizeof(sa.saddr));
+	return sa;
+}
+
+/* As the SA watch does it: pending, with a serial of its own. */
+static inline void install(const struct latch_sa_key *key, struct latch_sa sa)
+{
+	sa.word.raw = 0;
+	sa.word.serial = ++last_serial;
+	sa.word.state = LATCH_SA_PENDING;
+	sa.instance = 0x1000 + last_serial;
+	cr_assert_eq(bpf_map_update_elem(maps.sas, key, &sa, BPF_NOEXIST), 0);
+}
+
+static inline void install_in(const struct feed_child *child, uint64_t netns)
+{
+	struct latch_sa_key key = in_key(child, netns);
+
+	install(&key, sa_from(child->remote_host, true));
+}
+
+static inline void install_out(const struct feed_child *child, uint64_t netns)
+{
+	struct latch_sa_key key = out_key(child, netns);
+
+	install(&key, sa_from(child->local_host, false));
+}
+
+static inline void install_both(const struct feed_child *child)
+{
+	install_in(child, ns.cookie);
+	install_out(child, ns.cookie);
+}
+
+/* Without a word: events may be lost. */
+static inline void vanish(const struct latch_sa_key *key)
+{
+	cr_assert_eq(bpf_map_delete_elem(maps.sas, key), 0);
+}
+
+static inline void leave(const struct latch_sa_key *key)
+{
+	vanish(key);
+	attribution_sa_gone(attribution, key);
+}
+
+static inline void leave_both(const struct feed_child *child)
+{
+	struct latch_sa_key in = in_key(child, ns.cookie), out = out_key(child, ns.cookie);
+
+	leave(&in);
+	leave(&out);
+}
+
+static inline struct latch_sa sa_at(const struct latch_sa_key *key)
+{
+	struct latch_sa sa = {0};
+
+	cr_assert_eq(sa_get(&maps, key, &sa), 0, "no SA 0x%08x", key->spi);
+	return sa;
+}
+
+static inline enum latch_sa_state in_state(const struct feed_child *child)
+{
+	struct latch_sa_key key = in_key(child, ns.cookie);
+
+	return state_of(&key);
+}
+
+static inline enum latch_sa_state out_state(const struct feed_child *child)
+{
+	struct latch_sa_key key = out_key(child, ns.cookie);
+
+	return state_of(&key);
+}
+
+static inline uint16_t in_params(const struct feed_child *child)
+{
+	struct latch_sa_key key = in_key(child, ns.cookie);
+
+	return sa_at(&key).word.params;
+}
+
+static inline bool is_contested(const struct feed_child *child)
+{
+	struct latch_sa_key in = in_key(child, ns.cookie), out = out_key(child, ns.cookie);
+	bool contested = sa_at(&in).word.flags & LATCH_SA_CONTESTED;
+
+	cr_expect_eq(!!(sa_at(&out).word.flags & LATCH_SA_CONTESTED), contested);
+	return contested;
+}
+
+static inline void expect_states(const struct feed_child *child, enum latch_sa_state state)
+{
+	cr_expect_eq(in_state(child), state, "inbound is %d", in_state(child));
+	cr_expect_eq(out_state(child), state, "outbound is %d", out_state(child));
+}
+
+/* A child that its key manager tells after it was installed. */
+static inline void bring_up(struct feed *feed, const struct feed_child *child)
+{
+	install_both(child);
+	up(feed, child);
+	expect_states(child, LATCH_SA_BOUND);
+}
+
+/* ---- the kernel: latches */
+
+static inline struct latch_flow flow_at(uint16_t local_port, uint64_t netns)
+{
+	return (struct latch_flow){
+		.netns = netns,
+		.local_addr = {10, 9, 0, 1},
+		.remote_addr = {10, 9, 0, 2},
+		.local_port = local_port,
+		.remote_port = 4000,
+		.family = AF_INET,
+		.protocol = IPPROTO_TCP,
+	};
+}
+
+static inline struct latch_flow latch_at(uint16_t local_port, uint64_t netns, uint16_t params)
+{
+	static uint64_t last_id;
+	struct latch_flow flow = flow_at(local_port, netns);
+	struct latch latch = {
+		.id = ++last_id,
+		.owner = LATCH_OWNER_SOCKET,
+		.word = {.generation = 1, .params = params, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_NOEXIST), 0);
+	return flow;
+}
+
+static inline struct latch latch_of(const struct latch_flow *flow)
+{
+	struct latch latch = {0};
+
+	cr_assert_eq(latch_get(&maps, flow, &latch), 0);
+	return latch;
+}
+
+static inline enum latch_state latch_state_of(const struct latch_flow *flow)
+{
+	return latch_of(flow).word.state;
+}
+
+/* ---- time */
+
+static struct {
+	struct loop_timer tick;
+	bool (*done)(void);
+	uint64_t limit;
+} awaited;
+
+static void on_tick(void *context)
+{
+	(void)context;
+	if (awaited.done() || loop_now_ms() >= awaited.limit)
+		loop_stop(loop);
+	else
+		loop_timer_arm(&awaited.tick, TICK_MS);
+}
+
+static inline void wait_until(bool (*done)(void))
+{
+	awaited.done = done;
+	awaited.limit = loop_now_ms() + LIMIT_MS;
+	loop_timer_init(loop, &awaited.tick, on_tick, NULL);
+	loop_timer_arm(&awaited.tick, 0);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_assert(done(), "still waiting after %d ms", LIMIT_MS);
+}
+
+/* ---- the whole */
+
+static inline void start_latchd(void)
+{
+	cr_assert_eq(identities_load(&maps, &identities), 0);
+	loop = loop_new();
+	cr_assert_not_null(loop);
+	attribution = attribution_new(loop, &maps, identities, &observer);
+	cr_assert_not_null(attribution);
+	sink = attribution_sink(attribution);
+	feed_init(&charon, "charon");
+	feed_init(&pluto, "pluto");
+}
+
+static inline void stop_latchd(void)
+{
+	attribution_free(attribution);
+	loop_free(loop);
+	identities_free(identities);
+}
+
+/* Its memory is gone, the maps are not. */
+static inline void restart_latchd(void)
+{
+	stop_latchd();
+	start_latchd();
+}
+
+static inline void fixture_start(void)
+{
+	int err;
+
+	namespace_need_root();
+	err = control_program_load(64, &program, &maps);
+	if (err == -EPERM)
+		cr_skip_test("BPF programs need root");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+	log_set_sink(on_log);
+	namespace_start(&ns);
+	start_latchd();
+}
+
+/* One key manager, which had nothing when it was attached. */
+static inline void fixture_start_synced(void)
+{
+	fixture_start();
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+}
+
+static inline void fixture_finish(void)
+{
+	stop_latchd();
+	namespace_end(&ns);
+	control_program_free(program);
+}
+
+#endif

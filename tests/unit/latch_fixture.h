@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Latches on the real control program, a loop, and a namespace whose loopback is up. */
+#ifndef LATCHD_TESTS_LATCH_FIXTURE_H
+#define LATCHD_TESTS_LATCH_FIXTURE_H
+
+#include <bpf/bpf.h>
+
+#include "tcp_pair.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "fake/control_program.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/tables.h"
+#include "latchd/loop.h"
+
+#define LIMIT_MS 30000
+#define TICK_MS	 20
+#define SECOND	 1000000000ull
+
+static struct control_program *program;
+static struct kernel_maps maps;
+static struct loop *loop;
+static struct namespace ns;
+
+static void ignore_log(enum log_level level, const char *subsystem, const char *text)
+{
+	(void)level;
+	(void)subsystem;
+	(void)text;
+}
+
+static inline void latches_start(void)
+{
+	int err;
+
+	namespace_need_root();
+	err = control_program_load(64, &program, &maps);
+	if (err == -EPERM)
+		cr_skip_test("BPF programs need root");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+	log_set_sink(ignore_log);
+	namespace_start(&ns);
+	namespace_loopback_up(&ns);
+	loop = loop_new();
+	cr_assert_not_null(loop);
+}
+
+static inline void latches_finish(void)
+{
+	loop_free(loop);
+	namespace_end(&ns);
+	control_program_free(program);
+}
+
+static inline void put_latch(const struct latch_flow *flow, enum latch_state state,
+			     enum latch_owner owner, uint64_t owner_since)
+{
+	static uint64_t last_id;
+	struct latch latch = {
+		.id = ++last_id,
+		.owner = owner,
+		.owner_since = owner_since,
+		.word =
+			{
+				.generation = 1,
+				.params = 1,
+				.reasons =
+					state == LATCH_STATE_BROKEN ? LATCH_REASON_SA_CONFLICT : 0,
+				.state = state,
+			},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, &latch, BPF_NOEXIST), 0);
+}
+
+static inline bool has_latch(const struct latch_flow *flow)
+{
+	struct latch latch;
+
+	return !latch_get(&maps, flow, &latch);
+}
+
+/* A flow that no socket has. */
+static inline struct latch_flow lonely(uint16_t port)
+{
+	return (struct latch_flow){
+		.netns = ns.cookie,
+		.local_addr = {127, 0, 0, 1},
+		.remote_addr = {127, 0, 0, 2},
+		.local_port = port,
+		.remote_port = 9,
+		.family = AF_INET,
+		.protocol = IPPROTO_TCP,
+	};
+}
+
+static struct {
+	struct loop_timer tick;
+	bool (*done)(void);
+	uint64_t limit;
+} awaited;
+
+static void on_tick(void *context)
+{
+	(void)context;
+	if (awaited.done() || loop_now_ms() >= awaited.limit)
+		loop_stop(loop);
+	else
+		loop_timer_arm(&awaited.tick, TICK_MS);
+}
+
+static inline void wait_until(bool (*done)(void))
+{
+	awaited.done = done;
+	awaited.limit = loop_now_ms() + LIMIT_MS;
+	loop_timer_init(loop, &awaited.tick, on_tick, NULL);
+	loop_timer_arm(&awaited.tick, 0);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_assert(done(), "still waiting after %d ms", LIMIT_MS);
+}
+
+#endif

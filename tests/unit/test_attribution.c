@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One key manager that has told all: whose an SA is, and in which order that takes effect. */
+#include "attribution_fixture.h"
+
+TestSuite(attribution, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
+
+Test(attribution, a_told_child_is_bound)
+{
+	struct feed_child c = child_of("c.example", 1);
+	const struct latch_params *params;
+	const struct latch_identity *peer, *local;
+
+	bring_up(&charon, &c);
+	cr_expect_eq(seen.bound, 2);
+	cr_expect_str_eq(seen.bound_feed, "charon");
+	params = identities_get_params(identities, in_params(&c));
+	cr_assert_not_null(params);
+	peer = identities_get(identities, params->peer_id);
+	local = identities_get(identities, params->local_id);
+	cr_expect_str_eq(peer->id, "c.example");
+	cr_expect_str_eq(peer->authority, "charon");
+	cr_expect_str_eq(peer->config, "x509");
+	cr_expect_eq(peer->auth, FEED_AUTH_PUBKEY);
+	cr_expect_str_eq(local->id, "w.example");
+	cr_expect_str_eq(params->qop.encryption, "rfc4106(gcm(aes))");
+	cr_expect_eq(params->qop.replay_protection, 1);
+	cr_expect_not(is_contested(&c));
+}
+
+Test(attribution, told_twice_is_told_once)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key = in_key(&c, ns.cookie);
+	union latch_sa_word word;
+
+	bring_up(&charon, &c);
+	word = sa_at(&key).word;
+	up(&charon, &c);
+	snapshot(&charon, &c, NULL);
+	cr_expect_eq(sa_at(&key).word.raw, word.raw);
+	cr_expect_eq(seen.bound, 2);
+}
+
+/* ---- RFC 5660 section 2.3, R-2.3-11 */
+
+Test(attribution, the_latch_breaks_before_the_sa_is_bound)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = in_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	install_both(&d);
+	seen.watched = &key;
+	up(&charon, &d);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_eq(seen.watched_state, LATCH_SA_PENDING);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_SA_CONFLICT);
+	cr_expect_arr_eq(&seen.flow, &flow, sizeof(flow));
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect_eq(seen.got, in_params(&d));
+	cr_expect_neq(in_params(&d), in_params(&c));
+}
+
+Test(attribution, the_outbound_sa_is_pending_meanwhile_too)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = out_key(&d, ns.cookie);
+
+	bring_up(&charon, &c);
+	latch_at(1000, ns.cookie, in_params(&c));
+	install_both(&d);
+	seen.watched = &key;
+	up(&charon, &d);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_eq(seen.watched_state, LATCH_SA_PENDING);
+	cr_expect_eq(out_state(&d), LATCH_SA_BOUND);
+}
+
+static struct feed_child late;
+
+static bool late_is_bound(void)
+{
+	return in_state(&late) == LATCH_SA_BOUND && out_state(&late) == LATCH_SA_BOUND;
+}
+
+/* The SA could be bound, but nobody can tell which latches it conflicts with. */
+static void check_unbreakable(int *descriptor)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_flow flow;
+	int was = *descriptor;
+
+	late = child_of("d.example", 2);
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	install_both(&late);
+	logged.wanted = "cannot break the latches in conflict";
+	*descriptor = -1;
+	up(&charon, &late);
+	*descriptor = was;
+	expect_states(&late, LATCH_SA_PENDING);
+	cr_expect_eq(logged.count, 1);
+	cr_expect_eq(seen.broken, 0);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	/* Tried again without being told. */
+	wait_until(late_is_bound);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+}
+
+Test(attribution, without_latches_to_look_at_it_stays_pending)
+{
+	check_unbreakable(&maps.latches);
+}
+
+Test(attribution, without_the_control_program_it_stays_pending)
+{
+	check_unbreakable(&maps.control);
+}
+
+/* ---- rekey */
+
+Test(attribution, a_rekey_breaks_nothing)
+{
+	struct feed_child old = child_of("c.example", 1), new = child_of("c.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &old);
+	flow = latch_at(1000, ns.cookie, in_params(&old));
+	bring_up(&charon, &new);
+	cr_expect_eq(in_params(&new), in_params(&old));
+	expect_states(&old, LATCH_SA_BOUND);
+	cr_expect_not(is_contested(&old));
+	cr_expect_not(is_contested(&new));
+	down(&charon, &old);
+	expect_states(&old, LATCH_SA_DYING);
+	leave_both(&old);
+	expect_states(&new, LATCH_SA_BOUND);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.broken, 0);
+}
+
+/* ---- the order of being told and being installed */
+
+Test(attribution, told_before_it_is_installed)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
+
+	up(&charon, &c);
+	cr_expect_eq(seen.bound, 0);
+	install_in(&c, ns.cookie);
+	attribution_sa_pending(attribution, &in);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	install_out(&c, ns.cookie);
+	attribution_sa_pending(attribution, &out);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(seen.bound, 2);
+}
+
+/* The params are the inbound SA's: without it nobody knows them. */
+Test(attribution, the_outbound_sa_waits_for_the_inbound_one)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key in = in_key(&c, ns.cookie);
+
+	install_out(&c, ns.cookie);
+	up(&charon, &c);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	install_in(&c, ns.cookie);
+	attribution_sa_pending(attribution, &in);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
+Test(attribution, told_before_it_is_installed_and_the_event_is_lost)
+{
+	late = child_of("c.example", 1);
+	up(&charon, &late);
+	install_both(&late);
+	attribution_reconcile(attribution);
+	wait_until(late_is_bound);
+}
+
+/* ---- the kernel has something else under this SPI */
+
+static void check_misfit(const struct latch_sa *in)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key = in_key(&c, ns.cookie);
+
+	install(&key, *in);
+	install_out(&c, ns.cookie);
+	up(&charon, &c);
+	expect_states(&c, LATCH_SA_PENDING);
+	cr_expect_eq(seen.bound, 0);
+	snapshot(&charon, &c, NULL);
+	attribution_sa_pending(attribution, &key);
+	expect_states(&c, LATCH_SA_PENDING);
+}
+
+Test(attribution, an_sa_of_another_mode_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa sa = sa_from(c.remote_host, true);
+
+	sa.mode = XFRM_MODE_TUNNEL;
+	check_misfit(&sa);
+}
+
+Test(attribution, an_sa_from_another_source_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa sa = sa_from(c.local_host, true);
+
+	check_misfit(&sa);
+}
+
+static void check_outbound_misfit(const struct latch_sa *out)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key = out_key(&c, ns.cookie);
+
+	install_in(&c, ns.cookie);
+	install(&key, *out);
+	logged.wanted = "is not as its key manager says";
+	up(&charon, &c);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	cr_expect_eq(sa_at(&key).word.params, 0);
+	cr_expect_eq(seen.bound, 1);
+	cr_expect_eq(logged.count, 1);
+}
+
+Test(attribution, an_outbound_sa_with_other_keys_lengths_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa sa = sa_from(c.local_host, false);
+
+	sa.qop.encryption_bits = 160;
+	check_outbound_misfit(&sa);
+}
+
+Test(attribution, an_outbound_sa_of_another_algorithm_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa sa = sa_from(c.local_host, false);
+
+	strcpy(sa.qop.encryption, "cbc(des3_ede)");
+	check_outbound_misfit(&sa);
+}
+
+Test(attribution, an_outbound_sa_of_another_mode_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa sa = sa_from(c.local_host, false);
+
+	sa.mode = XFRM_MODE_BEET;
+	check_outbound_misfit(&sa);
+}
+
+Test(attribution, an_outbound_sa_from_another_source_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa sa = sa_from(c.remote_host, false);
+
+	check_outbound_misfit(&sa);
+}
+
+Test(attribution, ids_that_do_not_fit_are_nobodys)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	memset(charon.name, 'n', sizeof(charon.name) - 1);
+	memset(c.peer_id, 'p', sizeof(c.peer_id) - 1);
+	bring_up(&charon, &c);
+	c = child_of("c.example", 2);
+	memset(c.peer_id, 'p', sizeof(c.peer_id));
+	install_both(&c);
+	up(&charon, &c);
+	expect_states(&c, LATCH_SA_PENDING);
+}
+
+/* ---- children that end */
+
+Test(attribution, a_child_given_up_is_dying_and_still_counts)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = in_key(&c, ns.cookie);
+	struct latch_flow flow;
+	uint16_t params;
+
+	bring_up(&charon, &c);
+	params = in_params(&c);
+	down(&charon, &c);
+	expect_states(&c, LATCH_SA_DYING);
+	cr_expect_eq(sa_at(&key).word.params, params);
+	bring_up(&charon, &d);
+	cr_expect(is_contested(&c));
+	cr_expect(is_contested(&d));
+	flow = latch_at(1000, ns.cookie, in_params(&d));
+	attribution_latch_born(attribution, &flow);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	leave_both(&c);
+	cr_expect_not(is_contested(&d));
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+/* Whose it was is known all the same, and it may be in use until it goes. */
+Test(attribution, a_child_given_up_before_it_was_bound)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key in = in_key(&c, ns.cookie);
+
+	install_out(&c, ns.cookie);
+	up(&charon, &c);
+	down(&charon, &c);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	install_in(&c, ns.cookie);
+	attribution_sa_pending(attribution, &in);
+	expect_states(&c, LATCH_SA_DYING);
+	cr_expect_eq(seen.bound, 0);
+}
+
+Test(attribution, only_its_own_key_manager_gives_a_child_up)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	attach(&pluto, &ns);
+	snapshot(&pluto, NULL, NULL);
+	bring_up(&charon, &c);
+	down(&pluto, &c);
+	snapshot(&pluto, NULL, NULL);
+	lose(&pluto, FEED_STATE_LOST);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_str_eq(seen.bound_feed, "charon");
+}
+
+Test(attribution, a_child_that_a_snapshot_does_not_name_is_given_up)
+{
+	struct feed_child c = child_of("c.example", 1), other = child_of("c.example", 2);
+
+	bring_up(&charon, &c);
+	bring_up(&charon, &other);
+	snapshot(&charon, &other, NULL);
+	expect_states(&c, LATCH_SA_DYING);
+	expect_states(&other, LATCH_SA_BOUND);
+}

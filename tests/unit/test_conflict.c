@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* RFC 5660 section 2.3: what conflicts with a latch, what heals it, and who may not be latched. */
+#include "attribution_fixture.h"
+
+TestSuite(conflict, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
+
+/* ---- the predicate: a latch of c, and another child */
+
+struct meeting {
+	struct feed_child c, other;
+	struct latch_sa in; /* the other's */
+	struct latch_flow flow;
+};
+
+static struct meeting prepare(void)
+{
+	struct meeting m = {.c = child_of("c.example", 1), .other = child_of("c.example", 2)};
+
+	m.in = sa_from(m.other.remote_host, true);
+	bring_up(&charon, &m.c);
+	m.flow = latch_at(1000, ns.cookie, in_params(&m.c));
+	return m;
+}
+
+static enum latch_state meet(const struct meeting *m)
+{
+	struct latch_sa_key in = in_key(&m->other, ns.cookie), out = out_key(&m->other, ns.cookie);
+	struct latch_sa sa = m->in;
+
+	install(&in, sa);
+	memcpy(sa.saddr, m->other.local_host, sizeof(sa.saddr));
+	sa.qop.replay_protection = 0;
+	install(&out, sa);
+	up(&charon, &m->other);
+	expect_states(&m->other, LATCH_SA_BOUND);
+	return latch_state_of(&m->flow);
+}
+
+static void expect_conflict(const struct meeting *m)
+{
+	cr_expect_eq(meet(m), LATCH_STATE_BROKEN);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_neq(in_params(&m->other), in_params(&m->c));
+	cr_expect(is_contested(&m->c));
+	cr_expect(is_contested(&m->other));
+}
+
+static void expect_no_conflict(const struct meeting *m)
+{
+	cr_expect_eq(meet(m), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.broken, 0);
+	cr_expect_not(is_contested(&m->c));
+	cr_expect_not(is_contested(&m->other));
+}
+
+Test(conflict, new_keys_under_a_new_spi_are_none)
+{
+	struct meeting m = prepare();
+
+	expect_no_conflict(&m);
+	cr_expect_eq(in_params(&m.other), in_params(&m.c));
+}
+
+Test(conflict, another_reqid_or_unique_id_is_none)
+{
+	struct meeting m = prepare();
+
+	m.other.reqid = 7;
+	m.other.ike_unique_id = 8;
+	m.other.child_unique_id = 9;
+	strcpy(m.other.child_name, "another");
+	m.in.reqid = 7;
+	expect_no_conflict(&m);
+}
+
+Test(conflict, another_peer)
+{
+	struct meeting m = prepare();
+
+	strcpy(m.other.peer_id, "d.example");
+	expect_conflict(&m);
+}
+
+Test(conflict, another_authentication)
+{
+	struct meeting m = prepare();
+
+	m.other.peer_auth = FEED_AUTH_PSK;
+	expect_conflict(&m);
+}
+
+Test(conflict, another_configuration)
+{
+	struct meeting m = prepare();
+
+	strcpy(m.other.config_name, "another");
+	expect_conflict(&m);
+}
+
+Test(conflict, another_local_id)
+{
+	struct meeting m = prepare();
+
+	strcpy(m.other.local_id, "w2.example");
+	expect_conflict(&m);
+}
+
+Test(conflict, another_mode)
+{
+	struct meeting m = prepare();
+
+	m.other.mode = FEED_MODE_TUNNEL;
+	m.in.mode = XFRM_MODE_TUNNEL;
+	expect_conflict(&m);
+}
+
+Test(conflict, another_algorithm)
+{
+	struct meeting m = prepare();
+
+	memset(m.in.qop.encryption, 0, sizeof(m.in.qop.encryption));
+	strcpy(m.in.qop.encryption, "cbc(aes)");
+	expect_conflict(&m);
+}
+
+Test(conflict, another_key_length)
+{
+	struct meeting m = prepare();
+
+	m.in.qop.encryption_bits = 160;
+	expect_conflict(&m);
+}
+
+Test(conflict, another_key_manager)
+{
+	struct meeting m = prepare();
+
+	attach(&pluto, &ns);
+	snapshot(&pluto, NULL, NULL);
+	install_both(&m.other);
+	up(&pluto, &m.other);
+	cr_expect_eq(latch_state_of(&m.flow), LATCH_STATE_BROKEN);
+}
+
+/* ---- selectors that do not cover the flow */
+
+static void expect_not_covered(const char *local, const char *remote)
+{
+	struct meeting m = prepare();
+
+	strcpy(m.other.peer_id, "d.example");
+	m.other.local_ts = selectors(local);
+	m.other.remote_ts = selectors(remote);
+	cr_expect_eq(meet(&m), LATCH_STATE_ESTABLISHED, "%s === %s", local, remote);
+	cr_expect_eq(seen.broken, 0);
+}
+
+Test(conflict, another_remote_address_is_none)
+{
+	expect_not_covered("10.9.0.1/32", "10.9.0.3/32");
+}
+
+Test(conflict, another_local_address_is_none)
+{
+	expect_not_covered("10.9.0.4/32", "10.9.0.2/32");
+}
+
+Test(conflict, another_local_port_is_none)
+{
+	expect_not_covered("10.9.0.1/32[tcp/1001]", "10.9.0.2/32");
+}
+
+Test(conflict, another_remote_port_is_none)
+{
+	expect_not_covered("10.9.0.1/32", "10.9.0.2/32[tcp/4001]");
+}
+
+Test(conflict, another_protocol_is_none)
+{
+	expect_not_covered("10.9.0.1/32[udp]", "10.9.0.2/32[udp]");
+}
+
+Test(conflict, only_the_flows_that_are_covered)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow covered, spared;
+
+	bring_up(&charon, &c);
+	covered = latch_at(1000, ns.cookie, in_params(&c));
+	spared = latch_at(1001, ns.cookie, in_params(&c));
+	d.local_ts = selectors("10.9.0.0/16[tcp/1000]");
+	bring_up(&charon, &d);
+	cr_expect_eq(latch_state_of(&covered), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_state_of(&spared), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.broken, 1);
+}
+
+/* It could not be read: it may cover the flow. */
+Test(conflict, selectors_that_nobody_understands_cover_all)
+{
+	struct meeting m = prepare();
+
+	strcpy(m.other.peer_id, "d.example");
+	m.other.remote_ts = (struct traffic_selector_set){.covers_all = true};
+	expect_conflict(&m);
+}
+
+/* ---- healing */
+
+Test(conflict, heals_when_the_last_conflict_has_left)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct feed_child e = child_of("e.example", 3);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	bring_up(&charon, &e);
+	cr_expect_eq(seen.broken, 1);
+	leave_both(&d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect(is_contested(&c));
+	leave_both(&e);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch_of(&flow).word.reasons, 0);
+	cr_expect_eq(seen.healed, 1);
+	cr_expect_arr_eq(&seen.flow, &flow, sizeof(flow));
+	cr_expect_not(is_contested(&c));
+}
+
+Test(conflict, one_sa_of_the_two_is_enough_of_a_conflict)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	leave(&in);
+	attribution_reconcile(attribution);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	leave(&out);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+Test(conflict, given_up_before_the_kernel_lets_it_go)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	down(&charon, &d);
+	attribution_reconcile(attribution);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect(is_contested(&c));
+	leave_both(&d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+Test(conflict, other_reasons_stay)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	cr_assert_eq(latch_break(&maps, &flow, latch_of(&flow).id, LATCH_REASON_ADMIN, NULL),
+		     LATCH_CONTROL_DONE);
+	leave_both(&d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN);
+}
+
+Test(conflict, heals_only_when_all_key_managers_of_the_namespace_have_told)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	attach(&pluto, &ns);
+	leave_both(&d);
+	attribution_reconcile(attribution);
+	attribution_latch_born(attribution, &flow);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	snapshot(&pluto, NULL, NULL);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+Test(conflict, no_healing_while_the_key_manager_is_away)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	lose(&charon, FEED_STATE_LOST);
+	leave_both(&d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	attach(&charon, &ns);
+	snapshot(&charon, &c, NULL);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+/* A new latchd knows of no conflict because nobody has told it anything. */
+Test(conflict, no_healing_before_any_key_manager_has_come)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	restart_latchd();
+	attribution_reconcile(attribution);
+	attribution_latch_born(attribution, &flow);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	attach(&charon, &ns);
+	snapshot(&charon, &c, &d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(seen.healed, 0);
+}
+
+Test(conflict, another_namespaces_key_manager_heals_nothing)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct namespace other;
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	restart_latchd();
+	namespace_start(&other);
+	attach(&pluto, &other);
+	snapshot(&pluto, NULL, NULL);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(seen.healed, 0);
+	namespace_end(&other);
+}
+
+/* ---- latches that are born into a conflict */
+
+Test(conflict, a_latch_that_was_quicker_than_the_mark)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow, apart;
+
+	bring_up(&charon, &c);
+	bring_up(&charon, &d);
+	cr_expect_eq(seen.broken, 0);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	apart = flow_at(1001, ns.cookie);
+	attribution_latch_born(attribution, &flow);
+	attribution_latch_born(attribution, &apart);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_eq(seen.got, in_params(&d));
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+}
+
+/* Born and its event lost. */
+Test(conflict, reconcile_finds_every_latch)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow of_c, of_d;
+
+	bring_up(&charon, &c);
+	bring_up(&charon, &d);
+	of_c = latch_at(1000, ns.cookie, in_params(&c));
+	of_d = latch_at(1001, ns.cookie, in_params(&d));
+	attribution_reconcile(attribution);
+	cr_expect_eq(seen.broken, 2);
+	cr_expect_eq(latch_state_of(&of_c), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_state_of(&of_d), LATCH_STATE_BROKEN);
+}
+
+Test(conflict, without_a_conflict_a_new_latch_stays)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	attribution_latch_born(attribution, &flow);
+	attribution_reconcile(attribution);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.broken + seen.healed, 0);
+}
+
+/* ---- equal addresses, equal SPIs, two namespaces */
+
+Test(conflict, namespaces_never_mix)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 1);
+	struct latch_sa_key theirs;
+	struct latch_flow flow, other_flow;
+	struct namespace other;
+
+	namespace_start(&other);
+	attach(&pluto, &other);
+	snapshot(&pluto, NULL, NULL);
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	theirs = in_key(&d, other.cookie);
+	install_in(&d, other.cookie);
+	install_out(&d, other.cookie);
+	up(&pluto, &d);
+	cr_expect_eq(state_of(&theirs), LATCH_SA_BOUND);
+	cr_expect_eq(seen.bound_netns, other.cookie);
+	cr_expect_neq(sa_at(&theirs).word.params, in_params(&c));
+	other_flow = latch_at(1000, other.cookie, sa_at(&theirs).word.params);
+	attribution_reconcile(attribution);
+	cr_expect_eq(seen.broken, 0);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch_state_of(&other_flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_not(is_contested(&c));
+	expect_states(&c, LATCH_SA_BOUND);
+	down(&pluto, &d);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(state_of(&theirs), LATCH_SA_DYING);
+	namespace_end(&other);
+}

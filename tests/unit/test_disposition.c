@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Broken latches and their real sockets. */
+#include "latch_fixture.h"
+
+#include "latchd/disposition.h"
+#include "latchd/kernel/socket_diag.h"
+
+static struct disposition disposition;
+static struct latch_flow flow, other;
+static unsigned int resets, failures;
+static int last_error;
+static struct latch_flow last_flow;
+
+static void on_reset(void *context, const struct latch_flow *of, const struct latch *latch,
+		     int error)
+{
+	cr_expect_eq(context, &disposition);
+	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
+	resets += !error;
+	failures += error != 0;
+	last_error = error;
+	last_flow = *of;
+}
+
+static void set_up(void)
+{
+	latches_start();
+	disposition = (struct disposition){
+		.maps = &maps,
+		.reset = on_reset,
+		.context = &disposition,
+	};
+}
+
+static void tear_down(void)
+{
+	disposition_stop(&disposition);
+	latches_finish();
+}
+
+TestSuite(disposition, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static bool latch_is_gone(void)
+{
+	return !has_latch(&flow);
+}
+
+static bool was_reset(void)
+{
+	return resets > 0;
+}
+
+/* The programs would release the latch with its socket; here nobody does, and it goes all the same.
+ */
+Test(disposition, the_broken_latchs_socket_ends_and_no_other)
+{
+	struct tcp_pair broken = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
+
+	flow = tcp_flow(&ns, broken.client);
+	other = tcp_flow(&ns, whole.client);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	disposition_start(&disposition, loop);
+	wait_until(was_reset);
+	cr_expect_eq(tcp_error(broken.client), ECONNABORTED);
+	cr_expect_arr_eq(&last_flow, &flow, sizeof(flow));
+	wait_until(latch_is_gone);
+	cr_expect_eq(resets, 1);
+	cr_expect_eq(failures, 0);
+	cr_expect(has_latch(&other));
+	cr_expect_eq(tcp_error(whole.client), 0);
+	tcp_expect_alive(whole.client, whole.server, LIMIT_MS);
+	tcp_expect_alive(whole.server, whole.client, LIMIT_MS);
+	tcp_pair_close(&broken);
+	tcp_pair_close(&whole);
+}
+
+Test(disposition, a_latch_that_breaks_later)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct latch latch;
+
+	flow = tcp_flow(&ns, pair.server);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	disposition_start(&disposition, loop);
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	cr_assert_eq(latch_break(&maps, &flow, latch.id, LATCH_REASON_SA_CONFLICT, NULL),
+		     LATCH_CONTROL_DONE);
+	disposition_run_soon(&disposition);
+	wait_until(was_reset);
+	cr_expect_eq(tcp_error(pair.server), ECONNABORTED);
+	tcp_pair_close(&pair);
+}
+
+Test(disposition, a_broken_latch_without_a_socket_is_closed)
+{
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	disposition_start(&disposition, loop);
+	wait_until(latch_is_gone);
+	cr_expect_eq(resets + failures, 0);
+}
+
+/* With it goes all that its latch was for: no callback would ever come. */
+Test(disposition, a_broken_handshake_is_ended_at_once)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns);
+
+	flow = tcp_flow(&ns, pair.server);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_HANDSHAKE, 1);
+	disposition_start(&disposition, loop);
+	wait_until(was_reset);
+	cr_expect(latch_is_gone());
+	tcp_pair_close(&pair);
+}
+
+/* Its latch goes on dropping what still comes in under another peer's SA. */
+Test(disposition, time_wait_is_left_alone)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns);
+
+	flow = lonely(1000);
+	other = tcp_flow(&ns, pair.client);
+	tcp_pair_end(&pair);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	put_latch(&other, LATCH_STATE_BROKEN, LATCH_OWNER_TIME_WAIT, 1);
+	disposition_start(&disposition, loop);
+	wait_until(latch_is_gone);
+	cr_expect(has_latch(&other));
+	cr_expect_eq(resets + failures, 0);
+	cr_expect_eq(socket_diag_find(&other), 0);
+}
+
+static bool failed_twice(void)
+{
+	return failures >= 2;
+}
+
+/* It stays broken, which is what keeps its packets from going anywhere. */
+Test(disposition, what_cannot_be_ended_is_told_and_tried_again)
+{
+	flow = lonely(1000);
+	flow.protocol = IPPROTO_SCTP;
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	disposition_start(&disposition, loop);
+	wait_until(failed_twice);
+	cr_expect_eq(last_error, -EPROTONOSUPPORT);
+	cr_expect(has_latch(&flow));
+	cr_expect_eq(resets, 0);
+}

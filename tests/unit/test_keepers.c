@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Key managers that come and go, a latchd that starts anew, and SAs of which nobody speaks. */
+#include "attribution_fixture.h"
+
+TestSuite(keepers, .init = fixture_start, .fini = fixture_finish, .timeout = 60);
+
+/* ---- the first snapshot */
+
+Test(keepers, nothing_is_bound_before_the_snapshot_is_complete)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = in_key(&c, ns.cookie);
+
+	attach(&charon, &ns);
+	install_both(&c);
+	install_both(&d);
+	sink->snapshot_begin(sink->context, &charon);
+	up(&charon, &c);
+	attribution_sa_pending(attribution, &key);
+	cr_expect_eq(seen.bound, 0);
+	up(&charon, &d);
+	cr_expect_eq(seen.bound, 0);
+	sink->snapshot_end(sink->context, &charon);
+	expect_states(&c, LATCH_SA_BOUND);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect(is_contested(&c));
+	cr_expect(is_contested(&d));
+}
+
+Test(keepers, who_was_never_attached_is_not_heard)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	install_both(&c);
+	snapshot(&charon, &c, NULL);
+	down(&charon, &c);
+	expect_states(&c, LATCH_SA_PENDING);
+}
+
+Test(keepers, a_daemon_that_is_gone_already_is_refused)
+{
+	struct namespace other;
+
+	namespace_start(&other);
+	namespace_leave(&other);
+	cr_expect_eq(sink->attached(sink->context, &charon, other.pid), -ENOENT);
+	close(other.fd);
+}
+
+/* ---- its loss */
+
+Test(keepers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_flow flow;
+	uint16_t params;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &c);
+	params = in_params(&c);
+	flow = latch_at(1000, ns.cookie, params);
+	lose(&charon, FEED_STATE_LOST);
+	expect_states(&c, LATCH_SA_ORPHAN);
+	cr_expect_eq(in_params(&c), params);
+	attach(&charon, &ns);
+	expect_states(&c, LATCH_SA_ORPHAN);
+	snapshot(&charon, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(in_params(&c), params);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+/* A daemon that was started anew has forgotten the SAs that it left in the kernel. */
+Test(keepers, an_orphan_that_its_daemon_forgot_stays_one)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &c);
+	lose(&charon, FEED_STATE_LOST);
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	expect_states(&c, LATCH_SA_ORPHAN);
+	bring_up(&charon, &d);
+	cr_expect(is_contested(&c));
+	flow = latch_at(1000, ns.cookie, in_params(&d));
+	attribution_latch_born(attribution, &flow);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	leave_both(&c);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_not(is_contested(&d));
+}
+
+Test(keepers, only_the_lost_ones_are_orphans)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+
+	attach(&charon, &ns);
+	attach(&pluto, &ns);
+	snapshot(&charon, NULL, NULL);
+	snapshot(&pluto, NULL, NULL);
+	bring_up(&charon, &c);
+	bring_up(&pluto, &d);
+	lose(&pluto, FEED_STATE_LOST);
+	expect_states(&c, LATCH_SA_BOUND);
+	expect_states(&d, LATCH_SA_ORPHAN);
+	cr_expect(is_contested(&d));
+}
+
+/* ---- latchd starts anew */
+
+Test(keepers, after_a_restart_the_first_snapshot_takes_over)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_flow flow;
+	uint16_t params;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &c);
+	params = in_params(&c);
+	flow = latch_at(1000, ns.cookie, params);
+	restart_latchd();
+	attach(&charon, &ns);
+	snapshot(&charon, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(in_params(&c), params);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.broken, 0);
+}
+
+Test(keepers, after_a_restart_an_absent_feed_leaves_orphans)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+
+	attach(&charon, &ns);
+	attach(&pluto, &ns);
+	snapshot(&charon, NULL, NULL);
+	snapshot(&pluto, NULL, NULL);
+	bring_up(&charon, &c);
+	bring_up(&pluto, &d);
+	restart_latchd();
+	lose(&charon, FEED_STATE_ABSENT);
+	expect_states(&c, LATCH_SA_ORPHAN);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect(is_contested(&c));
+	attach(&charon, &ns);
+	snapshot(&charon, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
+Test(keepers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &c);
+	bring_up(&charon, &d);
+	restart_latchd();
+	attach(&charon, &ns);
+	snapshot(&charon, &d, NULL);
+	expect_states(&c, LATCH_SA_ORPHAN);
+	expect_states(&d, LATCH_SA_BOUND);
+}
+
+/* D came to C's address while no latchd ran. */
+Test(keepers, after_a_restart_the_impostor_breaks_the_latch)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = in_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	restart_latchd();
+	install_both(&d);
+	attach(&charon, &ns);
+	expect_states(&d, LATCH_SA_PENDING);
+	seen.watched = &key;
+	snapshot(&charon, &c, &d);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_eq(seen.watched_state, LATCH_SA_PENDING);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	expect_states(&d, LATCH_SA_BOUND);
+}
+
+/* ---- SAs that were there first, and some that are gone */
+
+Test(keepers, what_a_dump_had_found_and_is_gone_is_forgotten)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key ours = in_key(&c, ns.cookie), elsewhere = in_key(&c, ns.cookie + 1);
+	struct latch_sa sa = sa_from(c.remote_host, true);
+
+	cr_assert_eq(sa_adopt(&maps, &ours, &sa), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_adopt(&maps, &elsewhere, &sa), LATCH_CONTROL_DONE);
+	install_in(&d, ns.cookie);
+	attach(&charon, &ns);
+	cr_expect_eq(state_of(&ours), LATCH_SA_NONE);
+	cr_expect_eq(state_of(&elsewhere), LATCH_SA_PENDING);
+	cr_expect_eq(in_state(&d), LATCH_SA_PENDING);
+}
+
+/* ---- SAs of which nobody speaks */
+
+static unsigned int wanted_resyncs;
+
+static bool asked_often(void)
+{
+	return charon.resyncs >= wanted_resyncs;
+}
+
+static struct latch_sa_key install_old(const struct feed_child *child)
+{
+	struct latch_sa_key key = in_key(child, ns.cookie);
+	struct latch_sa sa = sa_from(child->remote_host, true);
+
+	sa.installed -= OLD_NS;
+	install(&key, sa);
+	return key;
+}
+
+Test(keepers, an_sa_of_nobody_is_asked_for_and_called_so_once)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	logged.wanted = "no key manager knows it";
+	key = install_old(&c);
+	attribution_sa_pending(attribution, &key);
+	wanted_resyncs = 3;
+	wait_until(asked_often);
+	cr_expect_eq(logged.count, 1);
+	cr_expect_eq(in_state(&c), LATCH_SA_PENDING);
+	c.spi_in = 5;
+	key = install_old(&c);
+	attribution_sa_pending(attribution, &key);
+	wanted_resyncs = charon.resyncs + 3;
+	wait_until(asked_often);
+	cr_expect_eq(logged.count, 2);
+}
+
+Test(keepers, a_young_sa_is_asked_for_and_not_called_nobodys)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key = in_key(&c, ns.cookie);
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	logged.wanted = "no key manager knows it";
+	install_in(&c, ns.cookie);
+	attribution_sa_pending(attribution, &key);
+	wanted_resyncs = 2;
+	wait_until(asked_often);
+	/* The daemon's list was older than the SA; its answer now is not. */
+	snapshot(&charon, &c, NULL);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	cr_expect_eq(logged.count, 0);
+}
+
+/* Before latchd: no event will ever tell of it. */
+Test(keepers, an_sa_of_nobody_from_before_the_snapshot)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	logged.wanted = "no key manager knows it";
+	install_old(&c);
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	wanted_resyncs = 2;
+	wait_until(asked_often);
+	cr_expect_eq(logged.count, 1);
+}
+
+static bool pluto_was_asked(void)
+{
+	return pluto.resyncs >= 2;
+}
+
+/* The namespace of one is no matter of the other, and one without any is nobody's. */
+Test(keepers, only_the_namespaces_own_key_manager_is_asked)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key;
+	struct namespace other;
+
+	namespace_start(&other);
+	attach(&charon, &ns);
+	attach(&pluto, &other);
+	snapshot(&charon, NULL, NULL);
+	snapshot(&pluto, NULL, NULL);
+	install_in(&c, other.cookie);
+	install_in(&c, 1);
+	key = in_key(&c, other.cookie);
+	attribution_sa_pending(attribution, &key);
+	wait_until(pluto_was_asked);
+	cr_expect_eq(charon.resyncs, 0);
+	namespace_end(&other);
+}
+
+/* ---- lost hints */
+
+static struct feed_child hidden;
+
+static bool hidden_is_bound(void)
+{
+	return in_state(&hidden) == LATCH_SA_BOUND && out_state(&hidden) == LATCH_SA_BOUND;
+}
+
+Test(keepers, reconcile_finds_all)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	vanish(&in);
+	vanish(&out);
+	hidden = child_of("c.example", 3);
+	up(&charon, &hidden);
+	install_both(&hidden);
+	attribution_reconcile(attribution);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_not(is_contested(&c));
+	wait_until(hidden_is_bound);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "namespace.h"
+
+#include <bpf/bpf.h>
+#include <netinet/in.h>
+
+#include "common/clock.h"
+#include "fake/control_program.h"
+#include "latchd/kernel/socket_diag.h"
+#include "latchd/kernel/tables.h"
+#include "latchd/loop.h"
+#include "latchd/reaper.h"
+
+#define LIMIT_MS  40000
+#define TICK_MS	  20
+#define SECOND_NS 1000000000ull
+#define HALF_OPEN 200 /* more than the slow search takes on in one round */
+
+static struct control_program *program;
+static struct kernel_maps maps;
+static struct loop *loop;
+static struct reaper reaper;
+static struct namespace ns;
+static struct loop_timer tick;
+static uint64_t limit;
+static unsigned int awaited; /* latches left */
+
+static void start(void)
+{
+	int err;
+
+	namespace_need_root();
+	err = control_program_load(1024, &program, &maps);
+	if (err == -EPERM)
+		cr_skip_test("BPF programs need root");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+	if (socket_diag_prepare())
+		cr_skip_test("no sock_diag");
+	namespace_start(&ns);
+	loop = loop_new();
+	cr_assert_not_null(loop);
+	reaper = (struct reaper){.maps = &maps};
+}
+
+static void finish(void)
+{
+	loop_free(loop);
+	close(ns.fd);
+	control_program_free(program);
+}
+
+TestSuite(reaper_rounds, .init = start, .fini = finish, .timeout = 90);
+
+static struct latch_flow put(uint16_t port, enum latch_owner owner, uint64_t age)
+{
+	struct latch_flow flow = {
+		.netns = ns.cookie,
+		.local_addr = {127, 0, 0, 1},
+		.remote_addr = {127, 0, 0, 1},
+		.local_port = port,
+		.remote_port = 9,
+		.family = AF_INET,
+		.protocol = IPPROTO_TCP,
+	};
+	struct latch latch = {
+		.id = port,
+		.owner = owner,
+		.owner_since = clock_boot_ns() - age,
+		.word = {.generation = 1, .params = 1, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_NOEXIST), 0);
+	return flow;
+}
+
+static int count_one(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	(void)flow;
+	(void)latch;
+	++*(unsigned int *)context;
+	return 0;
+}
+
+static unsigned int left(void)
+{
+	unsigned int count = 0;
+
+	cr_assert_eq(latches_walk(&maps, count_one, &count), 0);
+	return count;
+}
+
+static void on_tick(void *context)
+{
+	(void)context;
+	if (left() <= awaited || loop_now_ms() >= limit)
+		loop_stop(loop);
+	else
+		loop_timer_arm(&tick, TICK_MS);
+}
+
+/* The round that gets there may go on to others: what is left is counted after it. */
+static void reap_until(unsigned int count)
+{
+	awaited = count;
+	limit = loop_now_ms() + LIMIT_MS;
+	reaper_start(&reaper, loop);
+	loop_timer_init(loop, &tick, on_tick, NULL);
+	loop_timer_arm(&tick, TICK_MS);
+	cr_assert_eq(loop_run(loop), 0);
+	reaper_stop(&reaper);
+	cr_expect_eq(left(), count);
+}
+
+/* A peer can begin as many handshakes as it likes: they must go as fast as they came. */
+Test(reaper_rounds, half_open_handshakes_go_in_one_round)
+{
+	uint16_t i;
+
+	for (i = 1; i <= HALF_OPEN; i++)
+		put(i, LATCH_OWNER_HANDSHAKE, 200 * SECOND_NS);
+	put(1000, LATCH_OWNER_SOCKET, 0);
+	reap_until(1);
+	namespace_leave(&ns);
+}
+
+/* Sockets live on in a namespace that only a descriptor or a thread keeps. */
+Test(reaper_rounds, a_namespace_without_a_process_keeps_its_connections)
+{
+	struct latch_flow flow = put(1, LATCH_OWNER_SOCKET, 200 * SECOND_NS);
+	struct latch latch;
+
+	put(2, LATCH_OWNER_TIME_WAIT, 200 * SECOND_NS);
+	put(3, LATCH_OWNER_HANDSHAKE, 200 * SECOND_NS);
+	namespace_leave(&ns);
+	if (namespace_gone_error() != -ENOENT)
+		cr_skip_test("this machine hides processes");
+	reap_until(1);
+	cr_expect_eq(latch_get(&maps, &flow, &latch), 0);
+}

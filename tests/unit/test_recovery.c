@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* RFC 5660 section 2.6: a damaged identity table closes every latch. */
+#include "latch_fixture.h"
+
+#include "latchd/feed.h"
+#include "latchd/recovery.h"
+
+#define LATCHES 40
+#define SAS	10
+
+static struct identities *identities;
+static uint16_t params;
+
+static uint16_t intern_peer(const char *id)
+{
+	struct latch_identity identity = {.auth = FEED_AUTH_PUBKEY};
+	struct latch_params value = {.protocol = 50};
+	uint16_t index = 0;
+
+	strcpy(identity.authority, "charon");
+	strcpy(identity.id, id);
+	cr_assert_eq(identities_intern(identities, &identity, &value.peer_id), 0);
+	value.local_id = value.peer_id;
+	cr_assert_eq(identities_intern_params(identities, &value, &index), 0);
+	return index;
+}
+
+static struct latch_sa_key sa_key(uint32_t spi)
+{
+	return (struct latch_sa_key){.netns = ns.cookie, .spi = spi, .protocol = 50, .family = 2};
+}
+
+static void put_sas(void)
+{
+	struct latch_sa sa = {0};
+	uint32_t spi;
+
+	for (spi = 1; spi <= SAS; spi++) {
+		struct latch_sa_key key = sa_key(spi);
+
+		cr_assert_eq(sa_adopt(&maps, &key, &sa), LATCH_CONTROL_DONE);
+		cr_assert_eq(sa_get(&maps, &key, &sa), 0);
+		cr_assert_eq(sa_set(&maps, &key, sa.word.serial, LATCH_SA_BOUND, params, 1),
+			     LATCH_CONTROL_DONE);
+	}
+}
+
+static void set_up(void)
+{
+	uint16_t port;
+
+	latches_start();
+	cr_assert_eq(identities_load(&maps, &identities), 0);
+	params = intern_peer("c.example");
+	cr_assert_eq(params, 1, "put_latch() has it so");
+	put_sas();
+	for (port = 1; port <= LATCHES; port++) {
+		struct latch_flow flow = lonely(port);
+
+		put_latch(&flow, port % 2 ? LATCH_STATE_ESTABLISHED : LATCH_STATE_BROKEN,
+			  LATCH_OWNER_SOCKET, 1);
+	}
+	identities_free(identities);
+	identities = NULL;
+}
+
+static void tear_down(void)
+{
+	identities_free(identities);
+	latches_finish();
+}
+
+TestSuite(recovery, .init = set_up, .fini = tear_down, .timeout = 120);
+
+static void damage(void)
+{
+	struct latch_identity identity;
+	__u32 index = 1;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.identities, &index, &identity), 0);
+	identity.id[0] ^= 1;
+	cr_assert_eq(bpf_map_update_elem(maps.identities, &index, &identity, BPF_ANY), 0);
+}
+
+static int count_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	unsigned int *count = context;
+
+	(void)flow;
+	(void)latch;
+	++*count;
+	return 0;
+}
+
+static unsigned int latch_count(void)
+{
+	unsigned int count = 0;
+
+	cr_assert_eq(latches_walk(&maps, count_latch, &count), 0);
+	return count;
+}
+
+static void expect_sas(enum latch_sa_state state, uint16_t index, __u8 flags)
+{
+	struct latch_sa sa;
+	uint32_t spi;
+
+	for (spi = 1; spi <= SAS; spi++) {
+		struct latch_sa_key key = sa_key(spi);
+
+		cr_assert_eq(sa_get(&maps, &key, &sa), 0);
+		cr_expect_eq(sa.word.state, state);
+		cr_expect_eq(sa.word.params, index);
+		cr_expect_eq(sa.word.flags, flags);
+	}
+}
+
+Test(recovery, a_good_table_changes_nothing)
+{
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_expect_eq(latch_count(), LATCHES);
+	expect_sas(LATCH_SA_BOUND, params, LATCH_SA_CONTESTED);
+	cr_expect_not_null(identities_get_params(identities, params));
+	cr_expect_eq(intern_peer("c.example"), params);
+}
+
+Test(recovery, one_wrong_byte_closes_every_latch)
+{
+	damage();
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_expect_eq(latch_count(), 0);
+	expect_sas(LATCH_SA_PENDING, 0, 0);
+	cr_expect_null(identities_get_params(identities, params));
+	/* The table is as good as new, and so it is after the next start. */
+	params = intern_peer("d.example");
+	identities_free(identities);
+	identities = NULL;
+	cr_assert_eq(identities_load(&maps, &identities), 0);
+	cr_expect_str_eq(
+		identities_get(identities, identities_get_params(identities, params)->peer_id)->id,
+		"d.example");
+}
+
+Test(recovery, their_connections_are_reset)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns), bystander = tcp_pair_connect(&ns);
+	struct latch_flow flow = tcp_flow(&ns, pair.client);
+
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	damage();
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_expect_not(has_latch(&flow));
+	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
+	tcp_expect_alive(bystander.client, bystander.server, LIMIT_MS);
+	tcp_pair_close(&pair);
+	tcp_pair_close(&bystander);
+}
+
+/* Better no latchd than latches that nobody can name. */
+Test(recovery, without_the_control_program_it_fails)
+{
+	struct kernel_maps none = maps;
+
+	none.control = -1;
+	damage();
+	cr_expect_eq(recovery_load_identities(&none, &identities), -EBADF);
+	cr_expect_null(identities);
+	cr_expect_eq(latch_count(), LATCHES);
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_expect_eq(latch_count(), 0);
+}
