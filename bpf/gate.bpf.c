@@ -19,6 +19,7 @@
 struct passage {
 	struct latch_flow flow;
 	struct latch_sa_key sa;
+	__u64 socket_cookie; /* of the full socket */
 	enum packet_cover cover;
 	int egress;
 	int initial; /* the packet may start a flow */
@@ -160,7 +161,7 @@ static __always_inline int pass_new(struct passage *p)
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
 	if (latch_create(&p->flow, word.params, p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN,
-			 p->egress ? LATCH_OWNER_SOCKET : LATCH_OWNER_HANDSHAKE))
+			 p->egress ? p->socket_cookie : 0))
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	return GATE_PASS;
 }
@@ -212,6 +213,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	netns = netns_of(sk);
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p.egress = egress;
+	p.socket_cookie = bpf_get_socket_cookie(skb);
 	p.listener = sk->state == BPF_TCP_LISTEN;
 	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
 	if (egress && p.listener)

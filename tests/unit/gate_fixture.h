@@ -87,16 +87,38 @@ static inline void attach_gates(void)
 	attach(GATES_INGRESS);
 }
 
-static inline void put_latch(const struct latch_flow *flow, enum latch_owner owner)
+static inline void put_latch_as(const struct latch_flow *flow, enum latch_owner owner,
+				uint64_t socket_cookie)
 {
 	struct latch latch = {
 		.id = LATCH_ID,
 		.owner = owner,
 		.owner_since = 1000,
+		.socket_cookie = socket_cookie,
 		.word = {.generation = 9, .params = 3, .state = LATCH_STATE_ESTABLISHED},
 	};
 
 	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, &latch, BPF_NOEXIST), 0);
+}
+
+static inline uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length), 0);
+	return cookie;
+}
+
+/* Nobody's yet, or of a socket that is not known here. */
+static inline void put_latch(const struct latch_flow *flow, enum latch_owner owner)
+{
+	put_latch_as(flow, owner, 0);
+}
+
+static inline void put_latch_of(const struct latch_flow *flow, int fd)
+{
+	put_latch_as(flow, LATCH_OWNER_SOCKET, cookie_of(fd));
 }
 
 static inline struct latch latch_of(const struct latch_flow *flow)
