@@ -195,6 +195,18 @@ static __always_inline __u64 netns_of(struct bpf_sock *sk)
 		     0;
 }
 
+/* Who aborts has given its port back before its reset leaves, which still names it. */
+static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
+						struct latch_flow *flow)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	flow_of_socket(sk, netns, flow);
+	if (!flow->local_port && tcp)
+		flow->local_port =
+			bpf_ntohs(BPF_CORE_READ(tcp, inet_conn.icsk_inet.inet_sport));
+}
+
 static __always_inline int gate(struct __sk_buff *skb, int egress)
 {
 	struct socket_verdict *v;
@@ -223,7 +235,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	p.cover = egress ? packet_egress_sa(skb, netns, &ip, &p.sa) :
 			   packet_ingress_sa(skb, netns, &p.sa);
 	if (!p.listener)
-		flow_of_socket(sk, netns, &p.flow);
+		flow_of_full_socket(sk, netns, &p.flow);
 	else if (flow_of_ingress(skb, &ip, netns, &p.flow, &tcp_flags))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
 	p.initial = p.listener ? (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN :

@@ -49,6 +49,19 @@ static __always_inline void established(struct bpf_sock_ops *ops)
 }
 
 /*
+ * Whoever aborts sends its reset after the callback; one that was reset, timed
+ * out or was destroyed has its error by now, and sends nothing any more.
+ */
+static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return (from == BPF_TCP_ESTABLISHED || from == BPF_TCP_CLOSE_WAIT) &&
+	       !(tcp && BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_err));
+}
+
+/*
  * The callback never sees TIME_WAIT: the full socket is closed out of FIN_WAIT2
  * or CLOSING while a small one lives on, and packets with it. RFC 5660 wants the
  * latch until no more are expected. A connect() that fails has for a moment the
@@ -64,7 +77,8 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch || latch->socket_cookie != bpf_get_socket_cookie(ops))
 		return;
-	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING)
+	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
+	    reset_follows(ops, from))
 		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);
 	else
 		latch_release(&flow, latch);

@@ -239,11 +239,49 @@ Test(gate_lifecycle, data_does_not_release_time_wait)
 
 /* ---- what must neither escape a latch nor take another's */
 
+/* The reset of whoever aborts leaves after the callback: under the latch's SA, or not at all. */
+static void check_abort(void (*end)(const struct pair *))
+{
+	struct start start;
+	struct pair pair;
+
+	attach(GATES_SOCKET);
+	pair = owned_pair(&start, IPV4, IPV4);
+	attach_gates();
+	end(&pair);
+	wait_for(drops_in_all().egress);
+	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).egress, drops_in_all().egress);
+	expect_kept(&start.out);
+	close(pair.server);
+	close(pair.listener);
+}
+
+static void abort_client(const struct pair *pair)
+{
+	abort_connection(pair->client);
+}
+
+Test(gate_lifecycle, an_aborted_connections_reset_is_judged_by_its_latch)
+{
+	check_abort(abort_client);
+}
+
 static void disconnect(int fd)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 
 	cr_assert_eq(connect(fd, &none, sizeof(none)), 0);
+}
+
+static void disconnect_client(const struct pair *pair)
+{
+	disconnect(pair->client);
+	close(pair->client);
+}
+
+Test(gate_lifecycle, a_disconnected_sockets_reset_is_judged_by_its_latch)
+{
+	check_abort(disconnect_client);
 }
 
 /* Without gates, so that the reset arrives. */
