@@ -19,6 +19,7 @@
 struct passage {
 	struct latch_flow flow;
 	struct latch_sa_key sa;
+	__u64 socket_cookie; /* of the full socket */
 	enum packet_cover cover;
 	int egress;
 	int initial; /* the packet may start a flow */
@@ -160,7 +161,7 @@ static __always_inline int pass_new(struct passage *p)
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
 	if (latch_create(&p->flow, word.params, p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN,
-			 p->egress ? LATCH_OWNER_SOCKET : LATCH_OWNER_HANDSHAKE))
+			 p->egress ? p->socket_cookie : 0))
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	return GATE_PASS;
 }
@@ -194,6 +195,18 @@ static __always_inline __u64 netns_of(struct bpf_sock *sk)
 		     0;
 }
 
+/* Who aborts has given its port back before its reset leaves, which still names it. */
+static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
+						struct latch_flow *flow)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	flow_of_socket(sk, netns, flow);
+	if (!flow->local_port && tcp)
+		flow->local_port =
+			bpf_ntohs(BPF_CORE_READ(tcp, inet_conn.icsk_inet.inet_sport));
+}
+
 static __always_inline int gate(struct __sk_buff *skb, int egress)
 {
 	struct socket_verdict *v;
@@ -212,6 +225,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	netns = netns_of(sk);
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p.egress = egress;
+	p.socket_cookie = bpf_get_socket_cookie(skb);
 	p.listener = sk->state == BPF_TCP_LISTEN;
 	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
 	if (egress && p.listener)
@@ -221,7 +235,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	p.cover = egress ? packet_egress_sa(skb, netns, &ip, &p.sa) :
 			   packet_ingress_sa(skb, netns, &p.sa);
 	if (!p.listener)
-		flow_of_socket(sk, netns, &p.flow);
+		flow_of_full_socket(sk, netns, &p.flow);
 	else if (flow_of_ingress(skb, &ip, netns, &p.flow, &tcp_flags))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
 	p.initial = p.listener ? (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN :

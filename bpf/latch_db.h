@@ -42,9 +42,12 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* Born ESTABLISHED under params; non-zero if there is no room or somebody was quicker. */
+/*
+ * Born ESTABLISHED under params; non-zero if there is no room or somebody was
+ * quicker. socket_cookie: of the owner; 0 = a handshake, which has no socket yet.
+ */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
-					enum latch_direction direction, enum latch_owner owner)
+					enum latch_direction direction, __u64 socket_cookie)
 {
 	struct latch_position none = {}, born;
 	struct latch_clock *clock = clock_get();
@@ -61,7 +64,8 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
 	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
 	latch.direction = direction;
-	latch.owner = owner;
+	latch.owner = socket_cookie ? LATCH_OWNER_SOCKET : LATCH_OWNER_HANDSHAKE;
+	latch.socket_cookie = socket_cookie;
 	err = bpf_map_update_elem(&latches, flow, &latch, BPF_NOEXIST);
 	if (err) {
 		count(LATCH_COUNTER_LATCHES_FULL);

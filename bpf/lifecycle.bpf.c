@@ -13,33 +13,28 @@ static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_fl
 	return 0;
 }
 
-/* Known from here on, whatever becomes of the latch before its first packet passes a gate. */
-static __always_inline void mark_latched(struct bpf_sock_ops *ops)
+static __always_inline void set_owner(struct bpf_sock_ops *ops, struct latch *latch,
+				      enum latch_owner owner)
 {
-	struct socket_verdict *v;
+	latch->owner = owner;
+	latch->owner_since = bpf_ktime_get_boot_ns();
+	latch->socket_cookie = bpf_get_socket_cookie(ops);
+}
+
+static __always_inline void remember(struct bpf_sock_ops *ops, __u8 was_latched)
+{
 	struct bpf_sock *sk = ops->sk;
+	struct socket_verdict *verdict;
 
 	if (!sk)
 		return;
-	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (v)
-		v->was_latched = 1;
+	verdict = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (verdict)
+		verdict->was_latched = was_latched;
 }
 
-/* A socket may connect once more after a refusal: another connection, with a latch of its own. */
-static __always_inline void forget_latched(struct bpf_sock_ops *ops)
-{
-	struct socket_verdict *v;
-	struct bpf_sock *sk = ops->sk;
-
-	if (!sk)
-		return;
-	v = bpf_sk_storage_get(&verdicts, sk, NULL, 0);
-	if (v)
-		v->was_latched = 0;
-}
-
-static __always_inline void take_ownership(struct bpf_sock_ops *ops, enum latch_owner owner)
+/* Before its first packet: a latch that is closed from now on leaves no way out. */
+static __always_inline void established(struct bpf_sock_ops *ops)
 {
 	struct latch_flow flow;
 	struct latch *latch;
@@ -49,32 +44,50 @@ static __always_inline void take_ownership(struct bpf_sock_ops *ops, enum latch_
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch)
 		return;
-	if (owner == LATCH_OWNER_SOCKET)
-		mark_latched(ops);
-	latch->owner = owner;
-	latch->owner_since = bpf_ktime_get_boot_ns();
-	latch->socket_cookie = bpf_get_socket_cookie(ops);
+	set_owner(ops, latch, LATCH_OWNER_SOCKET);
+	remember(ops, 1);
+}
+
+/*
+ * Whoever aborts sends its reset after the callback; one that was reset, timed
+ * out or was destroyed has its error by now, and sends nothing any more.
+ */
+static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return (from == BPF_TCP_ESTABLISHED || from == BPF_TCP_CLOSE_WAIT) &&
+	       !(tcp && BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_err));
 }
 
 /*
  * The callback never sees TIME_WAIT: the full socket is closed out of FIN_WAIT2
  * or CLOSING while a small one lives on, and packets with it. RFC 5660 wants the
- * latch until no more are expected.
+ * latch until no more are expected. A connect() that fails has for a moment the
+ * flow of whoever stood in its way: only the owner lets go.
  */
 static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 {
 	struct latch_flow flow;
 	struct latch *latch;
 
-	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING) {
-		take_ownership(ops, LATCH_OWNER_TIME_WAIT);
-		return;
-	}
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);
-	if (latch)
+	if (!latch || latch->socket_cookie != bpf_get_socket_cookie(ops))
+		return;
+	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
+	    reset_follows(ops, from))
+		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);
+	else
 		latch_release(&flow, latch);
+}
+
+/* Other programs want callbacks of this socket too. */
+static __always_inline void want_end(struct bpf_sock_ops *ops)
+{
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
 SEC("sockops")
@@ -82,13 +95,13 @@ int watch_socket(struct bpf_sock_ops *ops)
 {
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		forget_latched(ops);
-		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
+		want_end(ops);
+		remember(ops, 0); /* a socket that connects again begins another connection */
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
-		take_ownership(ops, LATCH_OWNER_SOCKET);
+		want_end(ops);
+		established(ops);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] == BPF_TCP_CLOSE && ops->args[0] != BPF_TCP_LISTEN)

@@ -1,185 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Real TCP sockets on the loopback of another network namespace. */
-#include "namespace.h"
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
-#include <stdlib.h>
+#include "tcp.h"
 
 #include "latchd/kernel/socket_diag.h"
-#include "latchd/loop.h"
-
-#define LIMIT_MS 20000
-#define IPV4	 "127.0.0.1"
-#define IPV6	 "::1"
-#define MAPPED	 "::ffff:127.0.0.1"
-
-static struct namespace ns;
-
-static void set_up(void)
-{
-	namespace_need_root();
-	namespace_start(&ns);
-	namespace_loopback_up(&ns);
-}
-
-static void tear_down(void)
-{
-	namespace_end(&ns);
-}
-
-struct address {
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	};
-	socklen_t length;
-};
-
-static struct address address_of(const char *text, uint16_t port)
-{
-	struct address address = {0};
-
-	if (strchr(text, ':')) {
-		address.v6.sin6_family = AF_INET6;
-		address.v6.sin6_port = htons(port);
-		address.length = sizeof(address.v6);
-		cr_assert_eq(inet_pton(AF_INET6, text, &address.v6.sin6_addr), 1);
-	} else {
-		address.v4.sin_family = AF_INET;
-		address.v4.sin_port = htons(port);
-		address.length = sizeof(address.v4);
-		cr_assert_eq(inet_pton(AF_INET, text, &address.v4.sin_addr), 1);
-	}
-	return address;
-}
-
-static struct address name_of(int fd, int (*ask)(int, struct sockaddr *, socklen_t *))
-{
-	struct address address = {.length = sizeof(struct sockaddr_in6)};
-
-	cr_assert_eq(ask(fd, &address.any, &address.length), 0, "%s", strerror(errno));
-	return address;
-}
-
-/* As the gate sees it on the wire: mapped addresses are IPv4. */
-static uint8_t put_address(__u8 out[16], __u16 *port, const struct address *address)
-{
-	const struct in6_addr *v6 = &address->v6.sin6_addr;
-
-	*port = ntohs(address->v4.sin_port);
-	if (address->any.sa_family == AF_INET)
-		memcpy(out, &address->v4.sin_addr, 4);
-	else if (IN6_IS_ADDR_V4MAPPED(v6))
-		memcpy(out, &v6->s6_addr[12], 4);
-	else
-		memcpy(out, v6, 16);
-	return address->any.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(v6) ? AF_INET : AF_INET6;
-}
-
-static struct latch_flow flow_between(struct address local, struct address remote)
-{
-	struct latch_flow flow = {.netns = ns.cookie, .protocol = IPPROTO_TCP};
-
-	flow.family = put_address(flow.local_addr, &flow.local_port, &local);
-	put_address(flow.remote_addr, &flow.remote_port, &remote);
-	return flow;
-}
-
-static struct latch_flow flow_of(int fd)
-{
-	return flow_between(name_of(fd, getsockname), name_of(fd, getpeername));
-}
-
-static struct latch_flow other_end(struct latch_flow flow)
-{
-	struct latch_flow other = flow;
-
-	memcpy(other.local_addr, flow.remote_addr, sizeof(other.local_addr));
-	memcpy(other.remote_addr, flow.local_addr, sizeof(other.remote_addr));
-	other.local_port = flow.remote_port;
-	other.remote_port = flow.local_port;
-	return other;
-}
-
-/* ---- connections ---- */
-
-struct pair {
-	int listener, client, server;
-};
-
-static int new_socket(const struct address *address, const char *device)
-{
-	int fd = namespace_socket(&ns, address->any.sa_family, SOCK_STREAM);
-
-	if (device)
-		cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device,
-					(socklen_t)strlen(device)),
-			     0, "bind to %s: %s", device, strerror(errno));
-	return fd;
-}
-
-static int start_listener(const char *text, const char *device)
-{
-	struct address address = address_of(text, 0);
-	int fd = new_socket(&address, device);
-
-	cr_assert_eq(bind(fd, &address.any, address.length), 0, "%s: %s", text, strerror(errno));
-	cr_assert_eq(listen(fd, 8), 0);
-	return fd;
-}
-
-static int connect_to(const char *text, int listener, const char *device)
-{
-	struct address there = name_of(listener, getsockname);
-	struct address address = address_of(text, ntohs(there.v4.sin_port));
-	int fd = new_socket(&address, device);
-
-	cr_assert_eq(connect(fd, &address.any, address.length), 0, "%s: %s", text, strerror(errno));
-	return fd;
-}
-
-static struct pair connect_pair(const char *listen_on, const char *connect_from, const char *device)
-{
-	struct pair pair;
-
-	pair.listener = start_listener(listen_on, device);
-	pair.client = connect_to(connect_from, pair.listener, device);
-	pair.server = accept4(pair.listener, NULL, NULL, SOCK_CLOEXEC);
-	cr_assert_geq(pair.server, 0);
-	return pair;
-}
-
-static void close_pair(struct pair *pair)
-{
-	close(pair->client);
-	close(pair->server);
-	close(pair->listener);
-}
-
-static int pending_error(int fd)
-{
-	socklen_t length = sizeof(int);
-	int error = -1;
-
-	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length), 0);
-	return error;
-}
-
-static void expect_alive(int from, int to)
-{
-	struct pollfd readable = {.fd = to, .events = POLLIN};
-	char byte = 'x';
-
-	cr_expect_eq(send(from, &byte, 1, MSG_NOSIGNAL), 1, "%s", strerror(errno));
-	cr_expect_eq(poll(&readable, 1, LIMIT_MS), 1);
-	byte = 0;
-	cr_expect_eq(recv(to, &byte, 1, MSG_DONTWAIT), 1, "%s", strerror(errno));
-	cr_expect_eq(byte, 'x');
-}
 
 static void wait_until_gone(const struct latch_flow *flow)
 {
@@ -212,27 +35,29 @@ static void check_both_ends(const char *listen_on, const char *connect_from)
 	close_pair(&other);
 }
 
-Test(socket_diag, ends_an_ipv4_connection, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_an_ipv4_connection, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_both_ends(IPV4, IPV4);
 }
 
-Test(socket_diag, ends_an_ipv6_connection, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_an_ipv6_connection, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_both_ends(IPV6, IPV6);
 }
 
-Test(socket_diag, ends_an_ipv4_connection_of_a_dual_stack_server, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_an_ipv4_connection_of_a_dual_stack_server, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_both_ends("::", IPV4);
 }
 
-Test(socket_diag, ends_an_ipv4_connection_of_ipv6_sockets, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_an_ipv4_connection_of_ipv6_sockets, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_both_ends("::", MAPPED);
 }
 
-Test(socket_diag, the_owner_sees_it_in_a_blocked_read, .init = set_up, .fini = tear_down)
+Test(socket_diag, the_owner_sees_it_in_a_blocked_read, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct pollfd ended = {.fd = pair.server, .events = POLLIN};
@@ -249,7 +74,7 @@ Test(socket_diag, the_owner_sees_it_in_a_blocked_read, .init = set_up, .fini = t
 
 /* ---- what must not be taken for the flow's socket ---- */
 
-Test(socket_diag, a_listener_is_never_found_nor_ended, .init = set_up, .fini = tear_down)
+Test(socket_diag, a_listener_is_never_found_nor_ended, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	int listener = start_listener(IPV4, NULL);
 	struct latch_flow unknown =
@@ -267,7 +92,7 @@ Test(socket_diag, a_listener_is_never_found_nor_ended, .init = set_up, .fini = t
 	close(listener);
 }
 
-Test(socket_diag, a_listener_on_all_addresses_neither, .init = set_up, .fini = tear_down)
+Test(socket_diag, a_listener_on_all_addresses_neither, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	int listener = start_listener("::", NULL), client;
 	uint16_t port = ntohs(name_of(listener, getsockname).v6.sin6_port);
@@ -283,7 +108,7 @@ Test(socket_diag, a_listener_on_all_addresses_neither, .init = set_up, .fini = t
 	close(listener);
 }
 
-Test(socket_diag, nothing_but_the_very_flow, .init = set_up, .fini = tear_down)
+Test(socket_diag, nothing_but_the_very_flow, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	const struct latch_flow flow = flow_of(pair.client);
@@ -305,7 +130,7 @@ Test(socket_diag, nothing_but_the_very_flow, .init = set_up, .fini = tear_down)
 	close_pair(&pair);
 }
 
-Test(socket_diag, only_in_the_flows_own_namespace, .init = set_up, .fini = tear_down)
+Test(socket_diag, only_in_the_flows_own_namespace, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = flow_of(pair.client);
@@ -326,7 +151,7 @@ Test(socket_diag, only_in_the_flows_own_namespace, .init = set_up, .fini = tear_
 	close_pair(&pair);
 }
 
-Test(socket_diag, other_protocols_are_refused, .init = set_up, .fini = tear_down)
+Test(socket_diag, other_protocols_are_refused, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct latch_flow flow = flow_between(address_of(IPV4, 1), address_of(IPV4, 2));
 
@@ -341,7 +166,7 @@ Test(socket_diag, other_protocols_are_refused, .init = set_up, .fini = tear_down
 
 /* ---- sockets that are no full sockets, or hard to find ---- */
 
-Test(socket_diag, finds_time_wait, .init = set_up, .fini = tear_down)
+Test(socket_diag, finds_time_wait, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow client = flow_of(pair.client), server = flow_of(pair.server);
@@ -378,17 +203,18 @@ static void check_request_socket(const char *listen_on, const char *connect_from
 	close(listener);
 }
 
-Test(socket_diag, finds_and_ends_a_request_socket, .init = set_up, .fini = tear_down)
+Test(socket_diag, finds_and_ends_a_request_socket, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_request_socket(IPV4, IPV4);
 }
 
-Test(socket_diag, finds_and_ends_an_ipv6_request_socket, .init = set_up, .fini = tear_down)
+Test(socket_diag, finds_and_ends_an_ipv6_request_socket, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_request_socket(IPV6, IPV6);
 }
 
-Test(socket_diag, finds_and_ends_a_dual_stack_request_socket, .init = set_up, .fini = tear_down)
+Test(socket_diag, finds_and_ends_a_dual_stack_request_socket, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_request_socket("::", IPV4);
 }
@@ -407,17 +233,17 @@ static void check_bound_to_device(const char *listen_on, const char *connect_fro
 	close_pair(&other);
 }
 
-Test(socket_diag, ends_ipv4_bound_to_a_device, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_ipv4_bound_to_a_device, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_bound_to_device(IPV4, IPV4);
 }
 
-Test(socket_diag, ends_ipv6_bound_to_a_device, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_ipv6_bound_to_a_device, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_bound_to_device(IPV6, IPV6);
 }
 
-Test(socket_diag, ends_dual_stack_bound_to_a_device, .init = set_up, .fini = tear_down)
+Test(socket_diag, ends_dual_stack_bound_to_a_device, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	check_bound_to_device("::", IPV4);
 }

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Connections whose both ends are in a cgroup with the gates, and what the gates said of them. */
+#ifndef LATCHD_TESTS_GATE_FIXTURE_H
+#define LATCHD_TESTS_GATE_FIXTURE_H
+
+#include <criterion/criterion.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "cgroup.h"
+#include "fake/gates.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/tables.h"
+#include "tcp.h"
+
+#define EVENTS_KEPT 256
+#define LATCH_ID    77
+#define HOUR_NS	    3600000000000ull
+
+static struct gates *gates;
+static struct kernel_maps maps;
+static struct ring_buffer *events_ring;
+static struct latch_event events_seen[EVENTS_KEPT];
+static unsigned int event_count;
+
+/* Until it is true, or the limit, which fails the test. */
+#define wait_for(condition)                                                                        \
+	do {                                                                                       \
+		uint64_t wait_limit = loop_now_ms() + LIMIT_MS;                                    \
+                                                                                                   \
+		while (!(condition) && loop_now_ms() < wait_limit)                                 \
+			sched_yield();                                                             \
+		cr_assert(condition, "waited %d ms for " #condition, LIMIT_MS);                    \
+	} while (0)
+
+static inline int keep_event(void *context, void *data, size_t size)
+{
+	(void)context;
+	cr_assert_eq(size, sizeof(struct latch_event));
+	if (event_count < EVENTS_KEPT)
+		memcpy(&events_seen[event_count++], data, size);
+	return 0;
+}
+
+/* Its programs are loaded but not attached. */
+static inline void gate_set_up(void)
+{
+	struct latch_settings settings = {.drop_event_interval = HOUR_NS};
+	__u32 key = 0;
+	int err;
+
+	namespace_need_root();
+	err = gates_load(&gates, &maps);
+	if (err == -EPERM)
+		cr_skip_test("this kernel refuses the gates (EPERM)");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+	events_ring = ring_buffer__new(maps.events, keep_event, NULL, NULL);
+	cr_assert_not_null(events_ring);
+	cgroup_enter();
+	tcp_set_up();
+}
+
+static inline void gate_tear_down(void)
+{
+	if (ns.pid)
+		tcp_tear_down();
+	cgroup_leave();
+	ring_buffer__free(events_ring);
+	gates_free(gates);
+}
+
+static inline void attach(enum gates_part part)
+{
+	int err = gates_attach(gates, part, cgroup_fd);
+
+	if (err == -EPERM)
+		cr_skip_test("this kernel refuses to attach %s (EPERM)",
+			     gates_program_name(gates, part));
+	cr_assert_eq(err, 0, "%s: %s", gates_program_name(gates, part), strerror(-err));
+}
+
+static inline void attach_gates(void)
+{
+	attach(GATES_EGRESS);
+	attach(GATES_INGRESS);
+}
+
+static inline void put_latch_as(const struct latch_flow *flow, enum latch_owner owner,
+				uint64_t socket_cookie)
+{
+	struct latch latch = {
+		.id = LATCH_ID,
+		.owner = owner,
+		.owner_since = 1000,
+		.socket_cookie = socket_cookie,
+		.word = {.generation = 9, .params = 3, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, &latch, BPF_NOEXIST), 0);
+}
+
+static inline uint64_t cookie_of(int fd)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+
+	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length), 0);
+	return cookie;
+}
+
+/* Nobody's yet, or of a socket that is not known here. */
+static inline void put_latch(const struct latch_flow *flow, enum latch_owner owner)
+{
+	put_latch_as(flow, owner, 0);
+}
+
+static inline void put_latch_of(const struct latch_flow *flow, int fd)
+{
+	put_latch_as(flow, LATCH_OWNER_SOCKET, cookie_of(fd));
+}
+
+static inline struct latch latch_of(const struct latch_flow *flow)
+{
+	struct latch latch = {0};
+
+	cr_assert_eq(latch_get(&maps, flow, &latch), 0);
+	return latch;
+}
+
+static inline bool has_latch(const struct latch_flow *flow)
+{
+	struct latch latch;
+	int err = latch_get(&maps, flow, &latch);
+
+	cr_assert(!err || err == -ENOENT);
+	return !err;
+}
+
+/* All reasons together, so that a drop for another one than expected is not overlooked. */
+static inline struct latch_drop_count drops_in_all(void)
+{
+	struct latch_drop_count drops[LATCH_DROP_COUNT], all = {0};
+	int i;
+
+	cr_assert_eq(drops_read(&maps, drops), 0);
+	for (i = 0; i < LATCH_DROP_COUNT; i++) {
+		all.egress += drops[i].egress;
+		all.ingress += drops[i].ingress;
+	}
+	return all;
+}
+
+static inline struct latch_drop_count drops_for(enum latch_drop why)
+{
+	struct latch_drop_count drops[LATCH_DROP_COUNT];
+
+	cr_assert_eq(drops_read(&maps, drops), 0);
+	return drops[why];
+}
+
+/* The number of events of this type about this flow so far; *ret_last is the last of them. */
+static inline unsigned int events_of(enum latch_event_type type, const struct latch_flow *flow,
+				     struct latch_event *ret_last)
+{
+	unsigned int i, found = 0;
+
+	cr_assert_geq(ring_buffer__consume(events_ring), 0);
+	for (i = 0; i < event_count; i++)
+		if (events_seen[i].type == type &&
+		    !memcmp(&events_seen[i].flow, flow, sizeof(*flow))) {
+			found++;
+			if (ret_last)
+				*ret_last = events_seen[i];
+		}
+	return found;
+}
+
+static inline void send_byte(int fd)
+{
+	cr_assert_eq(send(fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT), 1, "%s", strerror(errno));
+}
+
+static inline void set_no_delay(int fd)
+{
+	int on = 1;
+
+	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+}
+
+/* Both ends send each byte at once. */
+static inline struct pair connect_prompt_pair(const char *listen_on, const char *connect_from)
+{
+	struct pair pair = connect_pair(listen_on, connect_from, NULL);
+
+	set_no_delay(pair.client);
+	set_no_delay(pair.server);
+	return pair;
+}
+
+static inline bool is_readable(int fd)
+{
+	struct pollfd readable = {.fd = fd, .events = POLLIN};
+
+	return poll(&readable, 1, 0) > 0;
+}
+
+static inline int tcp_state_of(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+	return info.tcpi_state;
+}
+
+#endif

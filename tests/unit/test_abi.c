@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the BPF programs and user space mean by the shared structures, from the
+ * object's BTF and from this compiler; and what LATCH_ABI promises to whoever
+ * finds the pins later. After a change: raise LATCH_ABI, with it the pin path, and
+ * write the new fixture with ABI_WRITE=tests/unit/fixtures/abi-N.txt.
+ */
+#include <criterion/criterion.h>
+
+#include <bpf/btf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "latchd.skel.h"
+
+#include "latch_abi.h"
+
+struct row {
+	const char *type, *member;
+	size_t offset, size;
+};
+
+/* clang-format off */
+#define IN(kind, type, member) \
+	{#type, #member, offsetof(kind type, member), sizeof(((kind type *)0)->member)}
+#define M(type, member) IN(struct, type, member)
+#define U(type, member) IN(union, type, member)
+#define S(type) {#type, sizeof(struct type)}
+#define N(name) {#name, name}
+/* clang-format on */
+
+static const struct row rows[] = {
+	M(latch_flow, netns),
+	M(latch_flow, local_addr),
+	M(latch_flow, remote_addr),
+	M(latch_flow, local_port),
+	M(latch_flow, remote_port),
+	M(latch_flow, family),
+	M(latch_flow, protocol),
+	M(latch_flow, pad),
+	U(latch_word, raw),
+	U(latch_word, generation),
+	U(latch_word, params),
+	U(latch_word, reasons),
+	U(latch_word, state),
+	M(latch, word),
+	M(latch, id),
+	M(latch, born),
+	M(latch, changed),
+	M(latch, socket_cookie),
+	M(latch, owner_since),
+	M(latch, drops),
+	M(latch, drop_event),
+	M(latch, spi_out),
+	M(latch, spi_in),
+	M(latch, direction),
+	M(latch, owner),
+	M(latch, pad),
+	M(latch_sa_key, netns),
+	M(latch_sa_key, daddr),
+	M(latch_sa_key, spi),
+	M(latch_sa_key, protocol),
+	M(latch_sa_key, family),
+	M(latch_sa_key, pad),
+	U(latch_sa_word, raw),
+	U(latch_sa_word, serial),
+	U(latch_sa_word, params),
+	U(latch_sa_word, flags),
+	U(latch_sa_word, state),
+	M(latch_qop, encryption),
+	M(latch_qop, integrity),
+	M(latch_qop, encryption_bits),
+	M(latch_qop, integrity_bits),
+	M(latch_qop, icv_bits),
+	M(latch_qop, esn),
+	M(latch_qop, replay_protection),
+	M(latch_sa, word),
+	M(latch_sa, instance),
+	M(latch_sa, installed),
+	M(latch_sa, saddr),
+	M(latch_sa, reqid),
+	M(latch_sa, mark),
+	M(latch_sa, mark_mask),
+	M(latch_sa, if_id),
+	M(latch_sa, qop),
+	M(latch_sa, mode),
+	M(latch_sa, encap),
+	M(latch_sa, pad),
+	M(latch_drop_count, egress),
+	M(latch_drop_count, ingress),
+	M(latch_settings, pending_limit),
+	M(latch_settings, drop_event_interval),
+	M(latch_clock, verdict_stamp),
+	M(latch_clock, latch_id),
+	M(latch_clock, generation),
+	M(latch_clock, sa_serial),
+	M(latch_params, local_id),
+	M(latch_params, peer_id),
+	M(latch_params, qop),
+	M(latch_params, mode),
+	M(latch_params, protocol),
+	M(latch_params, pad),
+	M(latch_params, checksum),
+	M(latch_identity, authority),
+	M(latch_identity, config),
+	M(latch_identity, id),
+	M(latch_identity, auth),
+	M(latch_identity, checksum),
+	M(latch_event, time),
+	M(latch_event, type),
+	M(latch_event, drop),
+	M(latch_event, flow),
+	M(latch_event, latch_id),
+	M(latch_event, word),
+	M(latch_event, sa),
+	M(latch_event, sa_word),
+	M(latch_event, drops),
+	M(latch_event, packet),
+	M(latch_event, direction),
+	M(latch_event, pad),
+	M(latch_control, op),
+	M(latch_control, result),
+	M(latch_control, flow),
+	M(latch_control, latch_id),
+	M(latch_control, owner_since),
+	M(latch_control, word),
+	M(latch_control, sa),
+	M(latch_control, serial),
+	M(latch_control, params),
+	M(latch_control, reasons),
+	M(latch_control, sa_state),
+	M(latch_control, contested),
+	M(latch_control, pad),
+	M(latch_control, sa_value),
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+struct shape {
+	const char *type;
+	size_t size;
+};
+
+static const struct shape shapes[] = {
+	S(latch_flow),
+	{"latch_word", sizeof(union latch_word)},
+	S(latch),
+	S(latch_sa_key),
+	{"latch_sa_word", sizeof(union latch_sa_word)},
+	S(latch_qop),
+	S(latch_sa),
+	S(latch_drop_count),
+	S(latch_settings),
+	S(latch_clock),
+	S(latch_params),
+	S(latch_identity),
+	S(latch_event),
+	S(latch_control),
+};
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+struct number {
+	const char *name;
+	int value;
+};
+
+static const struct number numbers[] = {
+	N(LATCH_STATE_NONE),
+	N(LATCH_STATE_LISTENER),
+	N(LATCH_STATE_LARVAL),
+	N(LATCH_STATE_ESTABLISHED),
+	N(LATCH_STATE_BROKEN),
+	N(LATCH_STATE_CLOSED),
+	N(LATCH_REASON_SA_CONFLICT),
+	N(LATCH_REASON_SPD_CHANGE),
+	N(LATCH_REASON_PEER_DEAD),
+	N(LATCH_REASON_PEER_REBOOTED),
+	N(LATCH_REASON_ADMIN),
+	N(LATCH_DIRECTION_NONE),
+	N(LATCH_DIRECTION_OUT),
+	N(LATCH_DIRECTION_IN),
+	N(LATCH_OWNER_HANDSHAKE),
+	N(LATCH_OWNER_SOCKET),
+	N(LATCH_OWNER_TIME_WAIT),
+	N(LATCH_SA_NONE),
+	N(LATCH_SA_PENDING),
+	N(LATCH_SA_BOUND),
+	N(LATCH_SA_ORPHAN),
+	N(LATCH_SA_DYING),
+	N(LATCH_SA_AMBIGUOUS),
+	N(LATCH_SA_CONTESTED),
+	N(LATCH_DROP_PLAINTEXT),
+	N(LATCH_DROP_SA_PENDING),
+	N(LATCH_DROP_SA_UNKNOWN),
+	N(LATCH_DROP_IDENTITY),
+	N(LATCH_DROP_QOP),
+	N(LATCH_DROP_AMBIGUOUS),
+	N(LATCH_DROP_NESTED),
+	N(LATCH_DROP_BROKEN),
+	N(LATCH_DROP_CLOSED),
+	N(LATCH_DROP_CONFLICT),
+	N(LATCH_DROP_LATCHES_FULL),
+	N(LATCH_DROP_MALFORMED),
+	N(LATCH_DROP_COUNT),
+	N(LATCH_COUNTER_EVENTS_LOST),
+	N(LATCH_COUNTER_LATCHES_FULL),
+	N(LATCH_COUNTER_SAS_FULL),
+	N(LATCH_COUNTER_UNLATCHED_PENDING),
+	N(LATCH_COUNTER_UNLATCHED_OTHER),
+	N(LATCH_COUNTER_LATCHES_BORN),
+	N(LATCH_COUNTER_SLOW_PATH),
+	N(LATCH_COUNTER_XFRM_HOOKS),
+	N(LATCH_COUNTER_COUNT),
+	N(LATCH_EVENT_LATCH_ESTABLISHED),
+	N(LATCH_EVENT_LATCH_BROKEN),
+	N(LATCH_EVENT_LATCH_HEALED),
+	N(LATCH_EVENT_LATCH_CLOSED),
+	N(LATCH_EVENT_SA_PENDING),
+	N(LATCH_EVENT_SA_GONE),
+	N(LATCH_EVENT_DROP),
+	N(LATCH_CONTROL_BREAK),
+	N(LATCH_CONTROL_HEAL),
+	N(LATCH_CONTROL_CLOSE),
+	N(LATCH_CONTROL_REAP),
+	N(LATCH_CONTROL_SA_SET),
+	N(LATCH_CONTROL_SA_ADOPT),
+	N(LATCH_CONTROL_SA_FORGET),
+	N(LATCH_CONTROL_RESTAMP),
+	N(LATCH_CONTROL_DONE),
+	N(LATCH_CONTROL_UNCHANGED),
+	N(LATCH_CONTROL_NOT_FOUND),
+	N(LATCH_CONTROL_REFUSED),
+	N(LATCH_CONTROL_AGAIN),
+	N(LATCH_CONTROL_FULL),
+	N(LATCH_ALG_NAME_MAX),
+	N(LATCH_PARAMS_MAX),
+	N(LATCH_IDENTITIES_MAX),
+};
+#define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
+
+static struct latchd_bpf *skeleton;
+static const struct btf *btf;
+
+static void open_object(void)
+{
+	skeleton = latchd_bpf__open();
+	cr_assert_not_null(skeleton);
+	btf = bpf_object__btf(skeleton->obj);
+	cr_assert_not_null(btf);
+}
+
+static void close_object(void)
+{
+	latchd_bpf__destroy(skeleton);
+}
+
+TestSuite(abi, .init = open_object, .fini = close_object, .timeout = 60);
+
+/* Or negative: the programs use it, but nothing that BTF describes has its type. */
+static int id_of(const char *name)
+{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
+
+	return id < 0 ? btf__find_by_name_kind(btf, name, BTF_KIND_UNION) : id;
+}
+
+/* ---- one member after the other, those of anonymous ones as if they were the outer's */
+
+typedef void (*member_fn)(void *context, const char *type, const char *member, size_t offset,
+			  size_t size);
+
+static void each_member(int id, const char *type, size_t base, member_fn visit, void *context)
+{
+	const struct btf_type *outer = btf__type_by_id(btf, (__u32)id);
+	__u32 i;
+
+	for (i = 0; i < btf_vlen(outer); i++) {
+		const struct btf_member *member = btf_members(outer) + i;
+		const char *name = btf__name_by_offset(btf, member->name_off);
+		size_t offset = base + btf_member_bit_offset(outer, i) / 8;
+
+		cr_assert_eq(btf_member_bitfield_size(outer, i), 0);
+		if (*name)
+			visit(context, type, name, offset,
+			      (size_t)btf__resolve_size(btf, member->type));
+		else
+			each_member((int)member->type, type, offset, visit, context);
+	}
+}
+
+static void compare_member(void *context, const char *type, const char *member, size_t offset,
+			   size_t size)
+{
+	size_t *seen = context, i;
+
+	for (i = 0; i < ROWS; i++)
+		if (!strcmp(rows[i].type, type) && !strcmp(rows[i].member, member))
+			break;
+	cr_assert_lt(i, ROWS, "%s.%s is missing in this test", type, member);
+	cr_expect_eq(rows[i].offset, offset, "%s.%s at %zu here, at %zu in BPF", type, member,
+		     rows[i].offset, offset);
+	cr_expect_eq(rows[i].size, size, "%s.%s has %zu bytes here, %zu in BPF", type, member,
+		     rows[i].size, size);
+	(*seen)++;
+}
+
+static size_t members_of(const char *type)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < ROWS; i++)
+		count += !strcmp(rows[i].type, type);
+	return count;
+}
+
+/* latch_event is only ever reserved in the ring: its size is asserted in its header. */
+Test(abi, both_sides_mean_the_same)
+{
+	size_t i;
+
+	for (i = 0; i < SHAPES; i++) {
+		const char *type = shapes[i].type;
+		int id = id_of(type);
+		size_t seen = 0;
+
+		if (id < 0 && !strcmp(type, "latch_event"))
+			continue;
+		cr_assert_gt(id, 0, "%s is not in the object's BTF", type);
+		cr_expect_eq(shapes[i].size, (size_t)btf__resolve_size(btf, (__u32)id), "%s", type);
+		each_member(id, type, 0, compare_member, &seen);
+		cr_expect_eq(seen, members_of(type), "%s", type);
+	}
+}
+
+/* ---- the fixture */
+
+static void write_types(FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < SHAPES; i++)
+		fprintf(out, "%s size %zu\n", shapes[i].type, shapes[i].size);
+	for (i = 0; i < ROWS; i++)
+		fprintf(out, "%s.%s at %zu size %zu\n", rows[i].type, rows[i].member,
+			rows[i].offset, rows[i].size);
+	for (i = 0; i < NUMBERS; i++)
+		fprintf(out, "%s = %d\n", numbers[i].name, numbers[i].value);
+}
+
+/* The number of latches is the administrator's. */
+static void write_maps(FILE *out)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, skeleton->obj)
+		if (!bpf_map__is_internal(map))
+			fprintf(out, "map %s type %d key %u value %u entries %u flags %u\n",
+				bpf_map__name(map), bpf_map__type(map), bpf_map__key_size(map),
+				bpf_map__value_size(map),
+				map == skeleton->maps.latches ? 0 : bpf_map__max_entries(map),
+				bpf_map__map_flags(map));
+}
+
+static void write_layout(FILE *out)
+{
+	cr_assert_not_null(out);
+	write_types(out);
+	write_maps(out);
+	cr_assert_eq(fclose(out), 0);
+}
+
+/* The first line that differs. */
+static void compare_lines(FILE *now, FILE *promised, const char *path)
+{
+	char is[256], was[256];
+	bool more = true;
+
+	while (more) {
+		more = fgets(is, sizeof(is), now);
+		if (!more)
+			strcpy(is, "(end)\n");
+		if (!fgets(was, sizeof(was), promised))
+			strcpy(was, "(end)\n");
+		cr_assert_str_eq(is, was, "%s has %sand not %sa new layout is a new LATCH_ABI",
+				 path, was, is);
+	}
+}
+
+Test(abi, is_what_its_number_promises)
+{
+	const char *write_to = getenv("ABI_WRITE");
+	FILE *now, *promised;
+	char path[64], *text;
+	size_t length;
+
+	if (write_to)
+		write_layout(fopen(write_to, "we"));
+	snprintf(path, sizeof(path), "tests/unit/fixtures/abi-%d.txt", LATCH_ABI);
+	promised = fopen(path, "re");
+	cr_assert_not_null(promised, "%s is missing: a new LATCH_ABI needs its fixture", path);
+	write_layout(open_memstream(&text, &length));
+	now = fmemopen(text, length, "r");
+	cr_assert_not_null(now);
+	compare_lines(now, promised, path);
+	fclose(now);
+	fclose(promised);
+	free(text);
+}
+
+Test(abi, its_number_is_in_the_pin_path)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s/v%d", LATCH_PIN_ROOT, LATCH_ABI);
+	cr_expect_str_eq(LATCH_PIN_DIR, path);
+}

@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What leaves and arrives in clear on latched connections: nothing. */
+#include "gate_fixture.h"
+
+#include "latchd/kernel/socket_diag.h"
+
+TestSuite(gate_verdict, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
+
+static const char *const ways[][2] = {
+	{IPV4, IPV4},
+	{IPV6, IPV6},
+	{"::", IPV4},
+	{"::", MAPPED},
+};
+#define WAYS (sizeof(ways) / sizeof(ways[0]))
+
+/* The latch is the client's alone: on the other end packets pass. */
+static struct pair latched_pair(const char *listen_on, const char *connect_from)
+{
+	struct pair pair = connect_prompt_pair(listen_on, connect_from);
+	struct latch_flow flow = flow_of(pair.client);
+
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	return pair;
+}
+
+static void check_drops_out(const struct pair *pair, enum latch_drop why)
+{
+	uint64_t before = drops_for(why).egress;
+
+	send_byte(pair->client);
+	wait_for(drops_for(why).egress > before);
+	cr_expect_not(is_readable(pair->server));
+}
+
+static void check_drops_in(const struct pair *pair, enum latch_drop why)
+{
+	uint64_t before = drops_for(why).ingress;
+
+	send_byte(pair->server);
+	wait_for(drops_for(why).ingress > before);
+	cr_expect_not(is_readable(pair->client));
+}
+
+static void check_plaintext(const char *listen_on, const char *connect_from)
+{
+	struct pair other = connect_prompt_pair(listen_on, connect_from);
+	struct pair pair = latched_pair(listen_on, connect_from);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_drop_count all, plaintext;
+
+	check_drops_out(&pair, LATCH_DROP_PLAINTEXT);
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	expect_alive(other.client, other.server);
+	expect_alive(other.server, other.client);
+	all = drops_in_all();
+	plaintext = drops_for(LATCH_DROP_PLAINTEXT);
+	cr_expect_eq(all.egress, plaintext.egress);
+	cr_expect_eq(all.ingress, plaintext.ingress);
+	cr_expect_geq(latch_of(&flow).drops, 2);
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+Test(gate_verdict, plaintext_of_a_latch_passes_in_neither_direction)
+{
+	size_t i;
+
+	attach_gates();
+	for (i = 0; i < WAYS; i++)
+		check_plaintext(ways[i][0], ways[i][1]);
+}
+
+Test(gate_verdict, each_gate_alone_counts_its_own_direction)
+{
+	struct pair pair = latched_pair(IPV4, IPV4);
+	char byte;
+
+	attach(GATES_INGRESS);
+	send_byte(pair.client);
+	cr_assert_eq(recv(pair.server, &byte, 1, 0), 1);
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	cr_expect_eq(drops_in_all().egress, 0);
+	close_pair(&pair);
+}
+
+/* ---- events */
+
+static void set_interval(uint64_t interval)
+{
+	struct latch_settings settings = {.drop_event_interval = interval};
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
+static void send_until_dropped(const struct pair *pair, uint64_t packets)
+{
+	while (packets--)
+		check_drops_out(pair, LATCH_DROP_PLAINTEXT);
+}
+
+Test(gate_verdict, one_drop_event_an_interval)
+{
+	struct pair pair = latched_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_event event;
+
+	attach_gates();
+	send_until_dropped(&pair, 5);
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	cr_assert_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 1);
+	cr_expect_eq(event.drop, LATCH_DROP_PLAINTEXT);
+	cr_expect_eq(event.packet, LATCH_DIRECTION_OUT);
+	cr_expect_eq(event.latch_id, LATCH_ID);
+	cr_expect_eq(event.drops, 1);
+	cr_expect_eq(event.word.raw, latch_of(&flow).word.raw);
+	set_interval(1);
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	wait_for(events_of(LATCH_EVENT_DROP, &flow, &event) >= 2);
+	cr_expect_geq(event.drops, 6);
+	close_pair(&pair);
+}
+
+Test(gate_verdict, each_latch_has_its_own_interval)
+{
+	struct pair pair = latched_pair(IPV4, IPV4), other = latched_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client), other_flow = flow_of(other.client);
+
+	attach_gates();
+	send_until_dropped(&pair, 2);
+	send_until_dropped(&other, 2);
+	cr_expect_eq(events_of(LATCH_EVENT_DROP, &flow, NULL), 1);
+	cr_expect_eq(events_of(LATCH_EVENT_DROP, &other_flow, NULL), 1);
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+/* ---- broken and closed */
+
+static void break_latch(const struct latch_flow *flow)
+{
+	cr_assert_eq(latch_break(&maps, flow, LATCH_ID, LATCH_REASON_SA_CONFLICT, NULL),
+		     LATCH_CONTROL_DONE);
+}
+
+Test(gate_verdict, broken)
+{
+	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_event event = {0};
+
+	attach_gates();
+	break_latch(&flow);
+	check_drops_out(&pair, LATCH_DROP_BROKEN);
+	check_drops_in(&pair, LATCH_DROP_BROKEN);
+	expect_alive(other.client, other.server);
+	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).egress, 0);
+	cr_expect_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 1);
+	cr_expect_eq(event.drop, LATCH_DROP_BROKEN);
+	cr_expect_eq(event.word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(event.word.reasons, LATCH_REASON_SA_CONFLICT);
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+/* Not even under no latch at all is such a socket of use again. */
+Test(gate_verdict, a_closed_latch_leaves_its_socket_closed)
+{
+	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client);
+
+	attach_gates();
+	check_drops_out(&pair, LATCH_DROP_PLAINTEXT);
+	cr_assert_eq(latch_close(&maps, &flow, LATCH_ID), LATCH_CONTROL_DONE);
+	check_drops_out(&pair, LATCH_DROP_CLOSED);
+	check_drops_in(&pair, LATCH_DROP_CLOSED);
+	expect_alive(other.client, other.server);
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+/* ---- resets */
+
+static void destroy(const struct latch_flow *flow)
+{
+	int err = socket_diag_destroy(flow);
+
+	if (err == -EOPNOTSUPP)
+		cr_skip_test("this kernel cannot destroy sockets");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+}
+
+/* The unlatched connection shows that a reset would have arrived by then. */
+Test(gate_verdict, the_reset_of_a_broken_latch_stays_here)
+{
+	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client), other_flow = flow_of(other.client);
+	struct pollfd reset = {.fd = other.server, .events = POLLIN};
+
+	attach_gates();
+	break_latch(&flow);
+	destroy(&flow);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	wait_for(drops_in_all().egress >= 1);
+	cr_expect_geq(drops_for(LATCH_DROP_BROKEN).egress, 1);
+	destroy(&other_flow);
+	cr_assert_eq(poll(&reset, 1, LIMIT_MS), 1);
+	cr_expect_eq(pending_error(other.server), ECONNRESET);
+	cr_expect_not(is_readable(pair.server));
+	cr_expect_eq(pending_error(pair.server), 0);
+	cr_expect_eq(tcp_state_of(pair.server), TCP_ESTABLISHED);
+	close_pair(&pair);
+	close_pair(&other);
+}
+
+/* ---- starts */
+
+static int bound_socket(const char *address, uint16_t *ret_port)
+{
+	struct address any = address_of(address, 0);
+	int fd = new_socket(&any, NULL);
+
+	cr_assert_eq(bind(fd, &any.any, any.length), 0, "%s", strerror(errno));
+	*ret_port = ntohs(name_of(fd, getsockname).v4.sin_port);
+	return fd;
+}
+
+/* A SYN in clear from the port of a live connection neither passes nor ends its latch. */
+static void check_syn_in_clear(const char *listen_on, const char *connect_from, bool ours)
+{
+	int listener = start_listener(listen_on, NULL), client;
+	struct address there =
+		address_of(connect_from, ntohs(name_of(listener, getsockname).v4.sin_port));
+	struct latch_flow flow;
+	uint16_t port;
+
+	client = bound_socket(connect_from, &port);
+	flow = flow_between(address_of(connect_from, port), there);
+	if (!ours)
+		flow = other_end(flow);
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
+	cr_expect_neq(connect(client, &there.any, there.length), 0);
+	wait_for(ours ? drops_for(LATCH_DROP_PLAINTEXT).egress
+		      : drops_for(LATCH_DROP_PLAINTEXT).ingress);
+	cr_expect_not(is_readable(listener));
+	cr_expect_eq(latch_of(&flow).id, LATCH_ID);
+	cr_expect_eq(latch_of(&flow).owner, LATCH_OWNER_SOCKET);
+	close(client);
+	close(listener);
+}
+
+Test(gate_verdict, a_syn_in_clear_does_not_leave_over_a_live_latch)
+{
+	attach_gates();
+	check_syn_in_clear(IPV4, IPV4, true);
+}
+
+Test(gate_verdict, nor_does_one_in_ipv6)
+{
+	attach_gates();
+	check_syn_in_clear(IPV6, IPV6, true);
+}
+
+Test(gate_verdict, nor_does_one_of_a_mapped_address)
+{
+	attach_gates();
+	check_syn_in_clear("::", MAPPED, true);
+}
+
+Test(gate_verdict, a_syn_in_clear_does_not_reach_a_listener_over_a_live_latch)
+{
+	attach_gates();
+	check_syn_in_clear(IPV4, IPV4, false);
+}
+
+Test(gate_verdict, nor_a_dual_stack_listener)
+{
+	attach_gates();
+	check_syn_in_clear("::", IPV4, false);
+}
+
+Test(gate_verdict, nor_an_ipv6_listener)
+{
+	attach_gates();
+	check_syn_in_clear(IPV6, IPV6, false);
+}
+
+/* One that starts in clear stays unlatched, and is counted as nothing. */
+Test(gate_verdict, a_start_in_clear_makes_no_latch)
+{
+	size_t i;
+
+	attach_gates();
+	attach(GATES_SOCKET);
+	for (i = 0; i < WAYS; i++) {
+		struct pair pair = connect_prompt_pair(ways[i][0], ways[i][1]);
+		struct latch_flow flow = flow_of(pair.client), server = other_end(flow);
+
+		expect_alive(pair.client, pair.server);
+		cr_expect_not(has_latch(&flow));
+		cr_expect_not(has_latch(&server));
+		close_pair(&pair);
+	}
+	cr_expect_eq(drops_in_all().egress, 0);
+	cr_expect_eq(drops_in_all().ingress, 0);
+}
+
+/* ---- headers that attackers choose */
+
+/* No-operation and end of options: the header grows to 40 bytes. */
+static void set_ipv4_options(int fd)
+{
+	unsigned char options[20];
+
+	memset(options, 1, sizeof(options));
+	cr_assert_eq(setsockopt(fd, IPPROTO_IP, IP_OPTIONS, options, sizeof(options)), 0, "%s",
+		     strerror(errno));
+}
+
+/* 8 bytes each: next header, length 0, and one option of padding. */
+static void set_ipv6_extensions(int fd)
+{
+	unsigned char extension[8] = {0, 0, 1, 4};
+
+	cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_HOPOPTS, extension, sizeof(extension)), 0);
+	cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, extension, sizeof(extension)), 0);
+}
+
+/* The listener has no peer: the flow is found behind the options, or the SYN would pass. */
+static void check_syn_with_options(const char *address, void (*set_options)(int))
+{
+	int listener = start_listener(address, NULL), client;
+	struct address there =
+		address_of(address, ntohs(name_of(listener, getsockname).v4.sin_port));
+	struct latch_flow flow;
+	uint16_t port;
+
+	client = bound_socket(address, &port);
+	set_options(client);
+	flow = other_end(flow_between(address_of(address, port), there));
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
+	cr_expect_neq(connect(client, &there.any, there.length), 0);
+	wait_for(drops_for(LATCH_DROP_PLAINTEXT).ingress);
+	cr_expect_eq(drops_in_all().egress, 0);
+	cr_expect_not(is_readable(listener));
+	close(client);
+	close(listener);
+}
+
+Test(gate_verdict, ipv4_options_hide_no_flow)
+{
+	attach_gates();
+	check_syn_with_options(IPV4, set_ipv4_options);
+}
+
+Test(gate_verdict, ipv6_extension_headers_hide_no_flow)
+{
+	attach_gates();
+	check_syn_with_options(IPV6, set_ipv6_extensions);
+}
+
+static void check_data_with_options(const char *address, void (*set_options)(int))
+{
+	struct pair pair = latched_pair(address, address);
+
+	set_options(pair.client);
+	set_options(pair.server);
+	check_drops_out(&pair, LATCH_DROP_PLAINTEXT);
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	close_pair(&pair);
+}
+
+Test(gate_verdict, options_are_no_protection)
+{
+	attach_gates();
+	check_data_with_options(IPV4, set_ipv4_options);
+	check_data_with_options(IPV6, set_ipv6_extensions);
+}
