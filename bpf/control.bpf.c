@@ -72,6 +72,9 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	if (is.raw == was.raw)
 		return;
 	c->result = LATCH_CONTROL_AGAIN;
+	/* Waits for its key manager anew: to be old already would open it to new flows at once. */
+	if (c->sa_state == LATCH_SA_PENDING)
+		sa->installed = bpf_ktime_get_boot_ns();
 	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
 		return;
 	restamp();

@@ -37,6 +37,7 @@ struct attribution {
 	struct children children;
 	struct binding binding;
 	struct loop_timer pending;
+	struct loop_timer settle; /* after children that ended, however many: one look at all latches */
 	unsigned int pending_ms;
 	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
 };
@@ -65,8 +66,9 @@ static bool netns_is_synced(void *context, uint64_t netns)
 	return found;
 }
 
-static void check_all(struct attribution *a)
+static void check_all(void *context)
 {
+	struct attribution *a = context;
 	int err = conflict_check_all(&a->binding.view);
 
 	if (err)
@@ -187,7 +189,7 @@ static void forget_child(struct attribution *a, struct child *child)
 		binding_renew_contested(&a->binding, child);
 	children_remove(&a->children, child);
 	if (counted)
-		check_all(a);
+		loop_timer_arm(&a->settle, 0);
 }
 
 /* One without params was never seen in the kernel: unless it is given up, it may still come. */
@@ -468,6 +470,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.observer = observer,
 	};
 	loop_timer_init(loop, &a->pending, on_pending, a);
+	loop_timer_init(loop, &a->settle, check_all, a);
 	return a;
 }
 
@@ -478,6 +481,7 @@ void attribution_free(struct attribution *a)
 	if (!a)
 		return;
 	loop_timer_cancel(&a->pending);
+	loop_timer_cancel(&a->settle);
 	LL_FOREACH_SAFE(a->keepers, keeper, next)
 	{
 		free(keeper);

@@ -243,10 +243,6 @@ static int start_attribution(struct daemon *d)
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
 	if (!d->attribution)
 		return fail(d, -ENOMEM, "out of memory; free some");
-	err = socket_diag_prepare();
-	if (err)
-		log_warn("latch", "sock_diag: %s; broken connections cannot be reset, only cut off",
-			 strerror(-err));
 	d->disposition = (struct disposition){.maps = maps, .reset = on_reset, .context = d};
 	disposition_start(&d->disposition, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
@@ -290,6 +286,10 @@ static int start_all(struct daemon *d)
 	err = start_enforcement(d);
 	if (err)
 		return err;
+	err = socket_diag_prepare();
+	if (err)
+		log_warn("latch", "sock_diag: %s; broken connections cannot be reset, only cut off",
+			 strerror(-err));
 	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
 	if (err) {
 		snprintf(d->failure, d->failure_size,

@@ -15,18 +15,19 @@
 
 #define SECOND_NS	 1000000000ull
 #define REAPER_PERIOD_MS 5000
+#define REAPER_AGAIN_MS	 50 /* after a round that was full; others have their turn meanwhile */
 #define HANDSHAKE_NS	 (3 * SECOND_NS)
 #define HANDSHAKE_END_NS (130 * SECOND_NS) /* of the longest, by SYN cookie or by SYN-ACK */
 #define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
 #define AUDIT_NS	 (300 * SECOND_NS)
-#define REAPER_ROUND	 4096 /* sockets asked about in one go */
+#define REAPER_ROUND	 1024 /* sockets asked about in one go */
 #define SEARCH_ROUND	 64   /* of which by a walk over all sockets */
 
 struct reap_walk {
 	const struct reaper *reaper;
 	uint64_t now;
 	bool audit;
-	unsigned int asked, searched;
+	unsigned int asked, searched, reaped;
 	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
 };
 
@@ -97,8 +98,10 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	if (!is_due(walk, latch) || walk->asked >= REAPER_ROUND)
 		return 0;
 	walk->asked++;
-	if (is_alone(walk, flow, latch))
-		result = latch_reap(walk->reaper->maps, flow, latch);
+	if (!is_alone(walk, flow, latch))
+		return 0;
+	walk->reaped++;
+	result = latch_reap(walk->reaper->maps, flow, latch);
 	return result < 0 ? result : 0;
 }
 
@@ -115,7 +118,10 @@ static void on_timer(void *context)
 	if (err)
 		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
 			 strerror(-err));
-	loop_timer_arm(&reaper->timer, REAPER_PERIOD_MS);
+	/* Only while that gets somewhere: latches that live on may fill a round, too. */
+	loop_timer_arm(&reaper->timer, walk.asked == REAPER_ROUND && walk.reaped > 0 ?
+					       REAPER_AGAIN_MS :
+					       REAPER_PERIOD_MS);
 }
 
 /* The audit comes first: sockets may have gone while no latchd ran. */
