@@ -184,6 +184,26 @@ Test(attribution, told_before_it_is_installed_and_the_event_is_lost)
 	wait_until(late_is_bound);
 }
 
+static bool was_asked(void)
+{
+	return charon.resyncs > 0;
+}
+
+/* With all SAs bound nobody looks again of himself. */
+Test(attribution, reconcile_looks_for_sas_whose_event_is_lost)
+{
+	struct feed_child c = child_of("c.example", 2);
+
+	late = child_of("c.example", 1);
+	up(&charon, &late);
+	install_both(&late);
+	wait_until(late_is_bound);
+	cr_expect_eq(charon.resyncs, 0);
+	install_in(&c, ns.cookie);
+	attribution_reconcile(attribution);
+	wait_until(was_asked);
+}
+
 /* ---- the kernel has something else under this SPI */
 
 static void check_misfit(const struct latch_sa *in)

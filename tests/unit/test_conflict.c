@@ -205,6 +205,22 @@ Test(conflict, selectors_that_nobody_understands_cover_all)
 	expect_conflict(&m);
 }
 
+/* Nobody knows its params yet, and nothing can come in under it. */
+Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	up(&charon, &d);
+	attribution_latch_born(attribution, &flow);
+	attribution_reconcile(attribution);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_not(is_contested(&c));
+	cr_expect_eq(seen.broken, 0);
+}
+
 /* ---- healing */
 
 Test(conflict, heals_when_the_last_conflict_has_left)
