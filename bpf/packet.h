@@ -11,6 +11,23 @@
 #define IPPROTO_AH_NUMBER 51
 #define IPV6_EXTENSIONS_MAX 6
 
+/*
+ * A packet to read from its network header on: a cgroup program's or a netfilter
+ * program's. The compiler sees which, so that neither has the other's call in it.
+ */
+struct packet {
+	struct __sk_buff *cgroup;
+	const struct bpf_dynptr *netfilter;
+};
+
+static __always_inline long packet_load(const struct packet *packet, __u32 at, void *to,
+					__u32 size)
+{
+	if (packet->netfilter)
+		return bpf_dynptr_read(to, size, packet->netfilter, at, 0);
+	return bpf_skb_load_bytes(packet->cgroup, at, to, size);
+}
+
 struct ip_headers {
 	__u8 family;
 	__u8 protocol;
@@ -19,11 +36,11 @@ struct ip_headers {
 	__u32 payload; /* offset of what protocol names */
 };
 
-static __always_inline int ipv4_headers(struct __sk_buff *skb, struct ip_headers *ip)
+static __always_inline int ipv4_headers(const struct packet *packet, struct ip_headers *ip)
 {
 	struct iphdr header;
 
-	if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
+	if (packet_load(packet, 0, &header, sizeof(header)))
 		return -1;
 	ip->family = AF_INET;
 	ip->protocol = header.protocol;
@@ -33,12 +50,12 @@ static __always_inline int ipv4_headers(struct __sk_buff *skb, struct ip_headers
 	return 0;
 }
 
-static __always_inline int ipv6_headers(struct __sk_buff *skb, struct ip_headers *ip)
+static __always_inline int ipv6_headers(const struct packet *packet, struct ip_headers *ip)
 {
 	struct ipv6hdr header;
 	__u8 extension[2];
 
-	if (bpf_skb_load_bytes(skb, 0, &header, sizeof(header)))
+	if (packet_load(packet, 0, &header, sizeof(header)))
 		return -1;
 	ip->family = AF_INET6;
 	ip->protocol = header.nexthdr;
@@ -49,7 +66,7 @@ static __always_inline int ipv6_headers(struct __sk_buff *skb, struct ip_headers
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		if (ip->protocol != 0 && ip->protocol != 43 && ip->protocol != 60)
 			return 0;
-		if (bpf_skb_load_bytes(skb, ip->payload, extension, sizeof(extension)))
+		if (packet_load(packet, ip->payload, extension, sizeof(extension)))
 			return -1;
 		ip->protocol = extension[0];
 		ip->payload += (extension[1] + 1) * 8;
@@ -57,15 +74,16 @@ static __always_inline int ipv6_headers(struct __sk_buff *skb, struct ip_headers
 	return -1;
 }
 
-static __always_inline int packet_headers(struct __sk_buff *skb, struct ip_headers *ip)
+static __always_inline int packet_headers(const struct packet *packet, __u8 family,
+					  struct ip_headers *ip)
 {
 	__builtin_memset(ip, 0, sizeof(*ip));
-	return skb->protocol == bpf_htons(0x0800) ? ipv4_headers(skb, ip) : ipv6_headers(skb, ip);
+	return family == AF_INET ? ipv4_headers(packet, ip) : ipv6_headers(packet, ip);
 }
 
 /* An outgoing packet shows its SA in its outer header: egress runs behind XFRM. */
-static __always_inline enum packet_cover packet_egress_sa(struct __sk_buff *skb, __u64 netns,
-							  const struct ip_headers *ip,
+static __always_inline enum packet_cover packet_egress_sa(const struct packet *packet,
+							  __u64 netns, const struct ip_headers *ip,
 							  struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
@@ -84,13 +102,25 @@ static __always_inline enum packet_cover packet_egress_sa(struct __sk_buff *skb,
 	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
 		return PACKET_PLAIN;
 	}
-	if (bpf_skb_load_bytes(skb, spi_at, &spi, sizeof(spi)))
+	if (packet_load(packet, spi_at, &spi, sizeof(spi)))
 		return PACKET_MALFORMED;
 	sa->netns = netns;
 	sa->family = ip->family;
 	__builtin_memcpy(sa->daddr, ip->destination, 16);
 	sa->spi = bpf_ntohl(spi);
 	return PACKET_PROTECTED;
+}
+
+static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct latch_sa_key *sa)
+{
+	sa->netns = netns;
+	sa->family = BPF_CORE_READ(x, props.family);
+	if (sa->family == AF_INET)
+		BPF_CORE_READ_INTO((__be32 *)sa->daddr, x, id.daddr.a4);
+	else
+		BPF_CORE_READ_INTO((__be32(*)[4])sa->daddr, x, id.daddr.a6);
+	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
+	sa->protocol = BPF_CORE_READ(x, id.proto);
 }
 
 /* The sec_path of a packet that has been through XFRM remembers by which SAs. */
@@ -121,14 +151,7 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 	x = BPF_CORE_READ(path, xvec[0]);
 	if (!x)
 		return PACKET_MALFORMED;
-	sa->netns = netns;
-	sa->family = BPF_CORE_READ(x, props.family);
-	if (sa->family == AF_INET)
-		BPF_CORE_READ_INTO((__be32 *)sa->daddr, x, id.daddr.a4);
-	else
-		BPF_CORE_READ_INTO((__be32(*)[4])sa->daddr, x, id.daddr.a6);
-	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
-	sa->protocol = BPF_CORE_READ(x, id.proto);
+	state_sa(x, netns, sa);
 	return PACKET_PROTECTED;
 }
 
@@ -192,25 +215,35 @@ static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 	}
 }
 
-/* For a listener, which has no peer: the tuple is the packet's. */
-static __always_inline int flow_of_ingress(struct __sk_buff *skb, const struct ip_headers *ip,
-					   __u64 netns, struct latch_flow *flow, __u8 *tcp_flags)
+#define TCP_FLAG_SYN 1
+#define TCP_FLAG_ACK 2
+
+/* The tuple of a packet whose socket cannot tell it. */
+static __always_inline int flow_of_packet(const struct packet *packet, const struct ip_headers *ip,
+					  __u64 netns, int egress, struct latch_flow *flow,
+					  __u8 *tcp_flags)
 {
 	struct tcphdr tcp;
 
 	if (ip->protocol != IPPROTO_TCP_NUMBER ||
-	    bpf_skb_load_bytes(skb, ip->payload, &tcp, sizeof(tcp)))
+	    packet_load(packet, ip->payload, &tcp, sizeof(tcp)))
 		return -1;
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->netns = netns;
 	flow->family = ip->family;
 	flow->protocol = IPPROTO_TCP_NUMBER;
-	__builtin_memcpy(flow->local_addr, ip->destination, 16);
-	__builtin_memcpy(flow->remote_addr, ip->source, 16);
-	flow->local_port = bpf_ntohs(tcp.dest);
-	flow->remote_port = bpf_ntohs(tcp.source);
-	*tcp_flags = (tcp.syn ? 1 : 0) | (tcp.ack ? 2 : 0);
+	__builtin_memcpy(flow->local_addr, egress ? ip->source : ip->destination, 16);
+	__builtin_memcpy(flow->remote_addr, egress ? ip->destination : ip->source, 16);
+	flow->local_port = bpf_ntohs(egress ? tcp.source : tcp.dest);
+	flow->remote_port = bpf_ntohs(egress ? tcp.dest : tcp.source);
+	*tcp_flags = (tcp.syn ? TCP_FLAG_SYN : 0) | (tcp.ack ? TCP_FLAG_ACK : 0);
 	return 0;
+}
+
+/* It asks for a connection that is not there yet. */
+static __always_inline int is_request(__u8 tcp_flags)
+{
+	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
 #endif

@@ -52,6 +52,24 @@ bool enforcement_is_on(const struct enforcement *enforcement)
 	return false;
 }
 
+static bool gate_b_offered = true;
+
+bool coverage_is_offered(const struct coverage *coverage)
+{
+	cr_assert_null(coverage);
+	return gate_b_offered;
+}
+
+size_t coverage_namespaces(const struct coverage *coverage, struct coverage_netns *namespaces,
+			   size_t max)
+{
+	static const struct coverage_netns both[] = {{4026531840, true}, {77, false}};
+
+	cr_assert_null(coverage);
+	memcpy(namespaces, both, (max < 2 ? max : 2) * sizeof(both[0]));
+	return gate_b_offered ? 2 : 0;
+}
+
 static struct latch latch_of(enum latch_state state, uint16_t params, uint8_t reasons)
 {
 	struct latch latch = {
@@ -308,7 +326,7 @@ Test(report, status)
 	source.started_boot_ns = clock_boot_ns() - 90 * SECOND;
 	report_status(&w, &source);
 	parse();
-	expect_keys("", "schema daemon enforcement feeds latches sas drops counters events_lost "
+	expect_keys("", "schema daemon enforcement netns feeds latches sas drops counters events_lost "
 			"kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
@@ -323,13 +341,26 @@ Test(report, status)
 		    "{\"on\":false,\"cgroup\":\"/sys/fs/cgroup\",\"programs\":["
 		    "{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
 		    "{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
-		    "\"attached\":false}]}");
+		    "\"attached\":false},"
+		    "{\"name\":\"gate (b)\",\"hook\":\"netfilter\",\"attached\":false}]}");
+	expect_json("netns", "[{\"cookie\":4026531840,\"gate_b\":true},"
+			     "{\"cookie\":77,\"gate_b\":false}]");
 	expect_json("latches", "{\"used\":6,\"capacity\":256,\"established\":2,\"broken\":1,"
 			       "\"listener\":1,\"larval\":1,\"closed\":1}");
 	expect_json("sas", "{\"bound\":1,\"pending\":1,\"orphan\":2,\"dying\":1}");
 	cr_assert_eq(uname(&system), 0);
 	snprintf(text, sizeof(text), "\"%s\"", system.release);
 	expect_json("kernel", text);
+}
+
+Test(report, status_without_gate_b)
+{
+	gate_b_offered = false;
+	report_status(&w, &source);
+	parse();
+	expect_json("enforcement.programs.2",
+		    "{\"name\":\"gate (b)\",\"hook\":\"needs Linux 6.4\",\"attached\":false}");
+	expect_json("netns", "[]");
 }
 
 Test(report, status_of_feeds)

@@ -265,6 +265,7 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 		LL_PREPEND(a->keepers, keeper);
 	}
 	netns_hint(netns, daemon);
+	a->observer->netns_served(a->observer->conflict.context, netns);
 	keeper->netns = netns;
 	keeper->synced = false;
 	return 0;

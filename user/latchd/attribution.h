@@ -19,6 +19,8 @@ struct attribution_observer {
 	/* sa: as it was before. */
 	void (*sa_bound)(void *context, const struct latch_sa_key *key, const struct latch_sa *sa,
 			 uint16_t params, const char *feed, const char *evidence);
+	/* A key manager serves this namespace; before any of its SAs is bound. */
+	void (*netns_served)(void *context, uint64_t netns_cookie);
 };
 
 /* Keeps all pointers. NULL when out of memory. */

@@ -14,6 +14,7 @@
 #include "latchd/announce.h"
 #include "latchd/attribution.h"
 #include "latchd/control.h"
+#include "latchd/coverage.h"
 #include "latchd/disposition.h"
 #include "latchd/kernel/enforcement.h"
 #include "latchd/kernel/event_ring.h"
@@ -44,6 +45,7 @@ struct daemon {
 	struct announcer announcer;
 	struct attribution_observer observer;
 	struct attribution *attribution;
+	struct coverage *coverage;
 	struct disposition disposition;
 	struct reaper reaper;
 	struct event_ring *ring;
@@ -79,6 +81,13 @@ static void on_sa_bound(void *context, const struct latch_sa_key *key, const str
 	announce_sa_bound(&d->announcer, key, sa, params, feed, evidence);
 }
 
+static void on_netns_served(void *context, uint64_t netns_cookie)
+{
+	struct daemon *d = context;
+
+	coverage_add(d->coverage, netns_cookie);
+}
+
 static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
 		     int error)
 {
@@ -94,12 +103,14 @@ static void on_kernel_event(void *context, const struct latch_event *event)
 	announce_kernel_event(&d->announcer, event);
 	switch (event->type) {
 	case LATCH_EVENT_SA_PENDING:
+		coverage_add(d->coverage, event->sa.netns);
 		attribution_sa_pending(d->attribution, &event->sa);
 		return;
 	case LATCH_EVENT_SA_GONE:
 		attribution_sa_gone(d->attribution, &event->sa);
 		return;
 	case LATCH_EVENT_LATCH_ESTABLISHED:
+		coverage_add(d->coverage, event->flow.netns);
 		attribution_latch_born(d->attribution, &event->flow);
 		return;
 	case LATCH_EVENT_LATCH_BROKEN:
@@ -205,6 +216,13 @@ static int start_enforcement(struct daemon *d)
 				 d->failure_size);
 }
 
+static int start_coverage(struct daemon *d)
+{
+	d->coverage = coverage_new(d->loop, enforcement_maps(d->enforcement),
+				   enforcement_netfilter_gate(d->enforcement));
+	return d->coverage ? 0 : fail(d, -ENOMEM, "out of memory; free some");
+}
+
 static int start_control(struct daemon *d)
 {
 	const struct control_handlers handlers = {
@@ -218,6 +236,7 @@ static int start_control(struct daemon *d)
 		.maps = enforcement_maps(d->enforcement),
 		.identities = d->identities,
 		.enforcement = d->enforcement,
+		.coverage = d->coverage,
 		.cgroup = d->preflight.cgroup,
 		.config_path = d->config_path,
 		.started_boot_ns = clock_boot_ns(),
@@ -239,6 +258,7 @@ static int start_attribution(struct daemon *d)
 	d->observer = (struct attribution_observer){
 		.conflict = {d, on_latch_broken, on_latch_healed},
 		.sa_bound = on_sa_bound,
+		.netns_served = on_netns_served,
 	};
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
 	if (!d->attribution)
@@ -303,7 +323,9 @@ static int start_all(struct daemon *d)
 	err = loop_stop_on_signals(d->loop);
 	if (err)
 		return fail(d, err, "event loop: cannot wait for signals; free some descriptors");
-	err = start_control(d);
+	err = start_coverage(d);
+	if (!err)
+		err = start_control(d);
 	if (!err)
 		err = start_attribution(d);
 	for (i = 0; !err && i < d->config->feed_count; i++)
@@ -348,6 +370,7 @@ static void stop_all(struct daemon *d)
 	}
 	attribution_free(d->attribution);
 	control_free(d->control);
+	coverage_free(d->coverage);
 	loop_free(d->loop);
 	identities_free(d->identities);
 	enforcement_free(d->enforcement);

@@ -13,6 +13,7 @@
 
 #include "common/json_writer.h"
 #include "latch_abi.h"
+#include "latchd/coverage.h"
 #include "latchd/feed.h"
 #include "latchd/identities.h"
 #include "latchd/kernel/enforcement.h"
@@ -32,6 +33,7 @@ struct report_source {
 	const struct kernel_maps *maps;
 	const struct identities *identities;
 	const struct enforcement *enforcement;
+	const struct coverage *coverage;
 	const char *cgroup;
 	const char *config_path;
 	uint64_t started_boot_ns;
@@ -39,6 +41,10 @@ struct report_source {
 	size_t feed_count;
 };
 
+/*
+ * Gate (b) is one more program of "enforcement", attached when it is in every
+ * namespace of "netns": [{"cookie", "gate_b"}]. It has no part in "on".
+ */
 void report_status(struct json_writer *w, const struct report_source *source);
 void report_list(struct json_writer *w, const struct report_source *source);
 void report_sa(struct json_writer *w, const struct report_source *source);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
 #include "common/clock.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/names.h"
@@ -31,6 +34,49 @@ static void status_program(struct json_writer *w, const struct enforcement_progr
 	json_object_end(w);
 }
 
+/* ---- gate (b) ---- */
+
+static size_t read_coverage(const struct report_source *source, struct coverage_netns **ret)
+{
+	size_t count = coverage_namespaces(source->coverage, NULL, 0);
+
+	*ret = calloc(count + 1, sizeof(**ret));
+	return *ret ? coverage_namespaces(source->coverage, *ret, count) : 0;
+}
+
+static void status_gate_b(struct json_writer *w, const struct report_source *source)
+{
+	bool offered = coverage_is_offered(source->coverage);
+	struct enforcement_program gate = {
+		.name = "gate (b)",
+		.hook = offered ? "netfilter" : "needs Linux 6.4",
+		.attached = offered,
+	};
+	auto_free struct coverage_netns *namespaces = NULL;
+	size_t count = read_coverage(source, &namespaces), i;
+
+	for (i = 0; i < count; i++)
+		gate.attached = gate.attached && namespaces[i].attached;
+	status_program(w, &gate);
+}
+
+static void status_netns(struct json_writer *w, const struct report_source *source)
+{
+	auto_free struct coverage_netns *namespaces = NULL;
+	size_t count = read_coverage(source, &namespaces), i;
+
+	report_fail(w, namespaces ? 0 : -ENOMEM);
+	json_key(w, "netns");
+	json_array_begin(w);
+	for (i = 0; i < count; i++) {
+		json_object_begin(w);
+		json_member_uint(w, "cookie", namespaces[i].cookie);
+		json_member_bool(w, "gate_b", namespaces[i].attached);
+		json_object_end(w);
+	}
+	json_array_end(w);
+}
+
 static void status_enforcement(struct json_writer *w, const struct report_source *source)
 {
 	struct enforcement_program programs[PROGRAMS_MAX];
@@ -45,6 +91,7 @@ static void status_enforcement(struct json_writer *w, const struct report_source
 	json_array_begin(w);
 	for (i = 0; i < count && i < PROGRAMS_MAX; i++)
 		status_program(w, &programs[i]);
+	status_gate_b(w, source);
 	json_array_end(w);
 	json_object_end(w);
 }
@@ -193,6 +240,7 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	json_member_uint(w, "schema", REPORT_SCHEMA);
 	status_daemon(w, source);
 	status_enforcement(w, source);
+	status_netns(w, source);
 	status_feeds(w, source);
 	status_latches(w, source);
 	status_sas(w, source);

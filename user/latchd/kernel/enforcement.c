@@ -20,6 +20,7 @@ struct enforcement {
 	struct object object;
 	struct kernel_maps maps;
 	struct links links;
+	struct netfilter_gate netfilter_gate;
 };
 
 /* In force at once, for an earlier latchd's programs too: put back if the start fails. */
@@ -47,6 +48,7 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 	int err;
 
 	object_maps(&enforcement->object, &enforcement->maps);
+	object_netfilter_gate(&enforcement->object, &enforcement->netfilter_gate);
 	err = exchange_settings(&enforcement->maps, &settings);
 	if (err)
 		return failure_set(failure, err,
@@ -110,6 +112,11 @@ void enforcement_free(struct enforcement *enforcement)
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement)
 {
 	return &enforcement->maps;
+}
+
+const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement)
+{
+	return &enforcement->netfilter_gate;
 }
 
 bool enforcement_adopted(const struct enforcement *enforcement)

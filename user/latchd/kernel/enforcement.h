@@ -13,6 +13,7 @@
 
 #include "latchd/config.h"
 #include "latchd/kernel/maps.h"
+#include "latchd/kernel/netfilter_gate.h"
 
 struct enforcement;
 
@@ -29,6 +30,9 @@ int enforcement_start(const struct config *config, const char *cgroup, struct en
 void enforcement_free(struct enforcement *enforcement);
 
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement);
+
+/* Gate (b), to be attached in each namespace; lives as long as the enforcement. */
+const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement);
 
 /* Whether the maps were there before: state of an earlier latchd. */
 bool enforcement_adopted(const struct enforcement *enforcement);
@@ -56,7 +60,7 @@ struct enforcement_program {
 size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max);
 
-/* Every program attached: the only meaning of "enforcement is on". */
+/* Every one of these attached: the only meaning of "enforcement is on". Gate (b) is coverage.h's. */
 bool enforcement_is_on(const struct enforcement *enforcement);
 
 #endif

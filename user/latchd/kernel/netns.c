@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "latchd/kernel/netns_mounts.h"
 
 #define NETNS_HINTS_MAX	       256
 #define NETNS_SEEN_SLOTS_MIN   64
@@ -23,19 +24,36 @@
 
 /* ---- cookies ---- */
 
-int netns_socket(int netns_fd, int domain, int type, int protocol)
+int netns_call(int netns_fd, int (*function)(void *context), void *context)
 {
 	auto_close int own = open(NETNS_OWN, O_RDONLY | O_CLOEXEC);
-	int fd;
+	int result;
 
 	if (own < 0 || setns(netns_fd, CLONE_NEWNET))
 		return -errno;
-	fd = socket(domain, type | SOCK_CLOEXEC, protocol);
-	if (fd < 0)
-		fd = -errno;
+	result = function(context);
 	if (setns(own, CLONE_NEWNET))
 		abort();
-	return fd;
+	return result;
+}
+
+struct socket_kind {
+	int domain, type, protocol;
+};
+
+static int open_socket(void *context)
+{
+	const struct socket_kind *kind = context;
+	int fd = socket(kind->domain, kind->type | SOCK_CLOEXEC, kind->protocol);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int netns_socket(int netns_fd, int domain, int type, int protocol)
+{
+	struct socket_kind kind = {domain, type, protocol};
+
+	return netns_call(netns_fd, open_socket, &kind);
 }
 
 static int socket_cookie(int fd, uint64_t *ret_cookie)
@@ -243,6 +261,33 @@ static int open_scanning(uint64_t cookie)
 	return fd;
 }
 
+/* ---- mounts, which hold a namespace without any process ---- */
+
+static int open_if_mounted_there(void *context, int netns_fd)
+{
+	const uint64_t *cookie = context;
+	uint64_t found;
+	int err = descriptor_cookie(netns_fd, &found);
+
+	/* Something else is mounted over it. */
+	if (err == -EINVAL)
+		return -ENOENT;
+	if (err)
+		return err;
+	return found == *cookie ? fcntl(netns_fd, F_DUPFD_CLOEXEC, 0) : -ENOENT;
+}
+
+/* In what we did not see it may be: then nobody can tell. */
+static int open_mounted(uint64_t cookie)
+{
+	int fd = netns_mounts_walk("/proc/1", open_if_mounted_there, &cookie), own;
+
+	if (fd >= 0)
+		return fd;
+	own = netns_mounts_walk("/proc/self", open_if_mounted_there, &cookie);
+	return own == -ENOENT ? fd : own;
+}
+
 static int open_own(void)
 {
 	int fd = open(NETNS_OWN, O_RDONLY | O_CLOEXEC);
@@ -253,12 +298,18 @@ static int open_own(void)
 int netns_open(uint64_t cookie)
 {
 	uint64_t own;
-	int fd = netns_own(&own);
+	int fd = netns_own(&own), mounted;
 
 	if (fd)
 		return fd;
 	if (own == cookie)
 		return open_own();
 	fd = open_hinted(cookie);
-	return fd == -ENOENT ? open_scanning(cookie) : fd;
+	if (fd != -ENOENT)
+		return fd;
+	fd = open_scanning(cookie);
+	if (fd >= 0)
+		return fd;
+	mounted = open_mounted(cookie);
+	return mounted == -ENOENT ? fd : mounted;
 }

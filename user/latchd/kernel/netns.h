@@ -24,16 +24,20 @@ void netns_hint(uint64_t cookie, pid_t pid);
 
 /*
  * A descriptor of the namespace, the caller's to close. -ENOENT when no process
- * is in it (a thread that left its process's namespace does not count); another
- * negative errno when a process could not be looked at, so that nobody can tell.
+ * is in it (a thread that left its process's namespace does not count) and none
+ * of our mounts or init's holds it; another negative errno when something could
+ * not be looked at, so that nobody can tell.
  */
 int netns_open(uint64_t cookie);
 
 /*
- * A socket that belongs to that namespace, close-on-exec; the calling thread is
- * back in its own namespace afterwards (or the process ends: it must never act
- * in a wrong one). A descriptor or a negative errno.
+ * Runs a function within that namespace and returns what it does. The calling
+ * thread is back in its own afterwards (or the process ends: it must never act
+ * in a wrong one). Or a negative errno, and the function was not run.
  */
+int netns_call(int netns_fd, int (*function)(void *context), void *context);
+
+/* A socket that belongs to that namespace, close-on-exec: a descriptor or a negative errno. */
 int netns_socket(int netns_fd, int domain, int type, int protocol);
 
 #endif

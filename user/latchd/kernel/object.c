@@ -116,17 +116,35 @@ static int plan_maps(struct object *object, const struct config *config,
 
 /* ---- programs that this kernel needs ---- */
 
+static bool has_function(const struct btf *kernel, const char *name)
+{
+	return btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
+}
+
+/* Since Linux 6.4, where the kernel was built with it. */
+static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kernel)
+{
+	bool offered = has_function(kernel, "bpf_nf_link_attach") &&
+		       has_function(kernel, "bpf_dynptr_from_skb");
+	int err = bpf_program__set_autoload(skeleton->progs.gate_b_egress, offered);
+
+	return err ? err : bpf_program__set_autoload(skeleton->progs.gate_b_ingress, offered);
+}
+
 /* The note is the long way round, for kernels that know no short one. */
 int object_choose_programs(struct latchd_bpf *skeleton)
 {
 	struct btf *kernel = btf__load_vmlinux_btf();
-	bool short_way;
+	int err;
 
 	if (!kernel)
 		return -errno;
-	short_way = btf__find_by_name_kind(kernel, "bpf_cast_to_kern_ctx", BTF_KIND_FUNC) > 0;
+	err = bpf_program__set_autoload(skeleton->progs.note_ingress,
+					!has_function(kernel, "bpf_cast_to_kern_ctx"));
+	if (!err)
+		err = choose_netfilter(skeleton, kernel);
 	btf__free(kernel);
-	return bpf_program__set_autoload(skeleton->progs.note_ingress, !short_way);
+	return err;
 }
 
 /* ---- loading ---- */
@@ -272,5 +290,20 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.counters = bpf_map__fd(skeleton->maps.counters),
 		.events = bpf_map__fd(skeleton->maps.events),
 		.control = bpf_program__fd(skeleton->progs.latch_control),
+	};
+}
+
+static int loaded_program(const struct bpf_program *program)
+{
+	return bpf_program__autoload(program) ? bpf_program__fd(program) : -1;
+}
+
+void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret)
+{
+	*ret = (struct netfilter_gate){
+		.egress = loaded_program(object->skeleton->progs.gate_b_egress),
+		.ingress = loaded_program(object->skeleton->progs.gate_b_ingress),
+		.attach_type =
+			bpf_program__expected_attach_type(object->skeleton->progs.gate_b_egress),
 	};
 }

@@ -9,6 +9,7 @@
 #include "latchd/config.h"
 #include "latchd/kernel/failure.h"
 #include "latchd/kernel/maps.h"
+#include "latchd/kernel/netfilter_gate.h"
 
 /* The verifier's whole log of the program that it refused last. */
 #define OBJECT_VERIFIER_LOG "/run/latchd/verifier.log"
@@ -21,7 +22,7 @@ struct object {
 	uint64_t made; /* the maps that this load pinned, bits in the object's order */
 };
 
-/* Leaves out what this kernel does not need. 0 or a negative errno. */
+/* Leaves out what this kernel does not need or cannot load. 0 or a negative errno. */
 int object_choose_programs(struct latchd_bpf *skeleton);
 
 /* 0, or a negative errno, a failure, and nothing pinned that was not before. */
@@ -34,5 +35,7 @@ void object_unpin(const struct object *object);
 void object_release(struct object *object);
 
 void object_maps(const struct object *object, struct kernel_maps *ret);
+
+void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret);
 
 #endif

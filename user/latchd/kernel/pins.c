@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const directories[] = {LATCH_PIN_ROOT, LATCH_PIN_DIR, PINS_MAPS, PINS_LINKS};
+static const char *const directories[] = {LATCH_PIN_ROOT, LATCH_PIN_DIR, PINS_MAPS, PINS_LINKS,
+					  PINS_NETNS};
 
 #define DIRECTORY_COUNT (sizeof(directories) / sizeof(directories[0]))
 

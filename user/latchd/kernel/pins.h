@@ -12,6 +12,7 @@
 
 #define PINS_MAPS     LATCH_PIN_DIR "/maps"
 #define PINS_LINKS    LATCH_PIN_DIR "/links"
+#define PINS_NETNS    LATCH_PIN_DIR "/netns" /* links that belong to one network namespace */
 #define PINS_NEW      "+new"
 #define PINS_OLD      "+old"
 #define PINS_PATH_MAX 160

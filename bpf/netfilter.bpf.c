@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Gate (b): packets of a latched flow that no full socket sends or receives, so
+ * that gate (a) misses them or cannot tell their flow: SYN-ACKs, answers in
+ * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
+ * own tuple and the SA that was chosen for them. No latch is born here.
+ */
+#include "verdict.h"
+
+extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
+			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
+
+/* Its family comes with the hook; cover is the caller's to fill. */
+struct hooked {
+	struct passage passage;
+	struct ip_headers ip;
+	__u8 tcp_flags;
+	__u64 netns;
+};
+
+/*
+ * A TCP control socket is a raw one, request and TIME_WAIT sockets are not whole,
+ * and a listener's packets belong to no flow that it knows.
+ */
+static __always_inline int has_full_socket(const struct sk_buff *skb)
+{
+	struct sock *sk = BPF_CORE_READ(skb, sk);
+	__u8 state;
+
+	if (!sk)
+		return 0;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state == BPF_TCP_NEW_SYN_RECV || state == BPF_TCP_TIME_WAIT || state == BPF_TCP_LISTEN)
+		return 0;
+	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM &&
+	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP_NUMBER;
+}
+
+/* The SA that XFRM will use; a bundle of more than one goes on in its child. */
+static __always_inline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 netns,
+						   struct latch_sa_key *sa)
+{
+	struct dst_entry *dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
+	struct dst_entry *child;
+	struct xfrm_state *x;
+
+	__builtin_memset(sa, 0, sizeof(*sa));
+	x = dst ? BPF_CORE_READ(dst, xfrm) : NULL;
+	if (!x)
+		return PACKET_PLAIN;
+	child = BPF_CORE_READ((struct xfrm_dst *)dst, child);
+	if (child && BPF_CORE_READ(child, xfrm))
+		return PACKET_NESTED;
+	state_sa(x, netns, sa);
+	return PACKET_PROTECTED;
+}
+
+/* The latch of a packet that is to be judged; NULL: *verdict is final. */
+static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hooked *h,
+					      int *verdict)
+{
+	struct sk_buff *skb = ctx->skb;
+	struct bpf_dynptr bytes;
+	struct packet packet = {.netfilter = &bytes};
+
+	*verdict = GATE_PASS;
+	if (has_full_socket(skb))
+		return NULL;
+	h->netns = ctx->state->net->net_cookie;
+	if (bpf_dynptr_from_skb(skb, 0, &bytes) ||
+	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &h->ip)) {
+		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
+		return NULL;
+	}
+	if (h->ip.protocol != IPPROTO_TCP_NUMBER)
+		return NULL;
+	if (flow_of_packet(&packet, &h->ip, h->netns, h->passage.egress, &h->passage.flow,
+			   &h->tcp_flags)) {
+		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&latches, &h->passage.flow);
+}
+
+SEC("netfilter")
+int gate_b_egress(struct bpf_nf_ctx *ctx)
+{
+	struct hooked h = {.passage.egress = 1};
+	struct latch *latch;
+	int verdict;
+
+	latch = latch_of(ctx, &h, &verdict);
+	if (!latch)
+		return verdict;
+	h.passage.cover = bundle_sa(ctx->skb, h.netns, &h.passage.sa);
+	return pass_latched(&h.passage, latch);
+}
+
+SEC("netfilter")
+int gate_b_ingress(struct bpf_nf_ctx *ctx)
+{
+	struct hooked h = {};
+	struct latch *latch;
+	int verdict;
+
+	latch = latch_of(ctx, &h, &verdict);
+	if (!latch)
+		return verdict;
+	if (latch->owner == LATCH_OWNER_SOCKET)
+		return GATE_PASS;
+	/* It may end TIME_WAIT, and only gate (a) sees whether it reaches a listener. */
+	if (latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
+		return GATE_PASS;
+	h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
+	return pass_latched(&h.passage, latch);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What both gates say of a packet of a latched flow. */
+#ifndef LATCH_BPF_VERDICT_H
+#define LATCH_BPF_VERDICT_H
+
+#include "latch_db.h"
+#include "packet.h"
+
+/* The same for cgroup_skb and netfilter. */
+#define GATE_DROP 0
+#define GATE_PASS 1
+
+struct passage {
+	struct latch_flow flow;
+	struct latch_sa_key sa;
+	__u64 socket_cookie; /* of the full socket */
+	enum packet_cover cover;
+	int egress;
+	int initial; /* the packet may start a flow */
+	int listener;
+};
+
+/* One event a latch and interval: a flood of packets is not to become a flood of events. */
+static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
+				       struct latch *latch)
+{
+	__u64 now = bpf_ktime_get_boot_ns(), last = latch->drop_event;
+	struct latch_settings *s = settings_get();
+	struct latch_event *event;
+
+	if (last && now - last < (s ? s->drop_event_interval : 0))
+		return;
+	if (__sync_val_compare_and_swap(&latch->drop_event, last, now) != last)
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count(LATCH_COUNTER_EVENTS_LOST);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = now;
+	event->type = LATCH_EVENT_DROP;
+	event->drop = why;
+	event->flow = p->flow;
+	event->latch_id = latch->id;
+	event->word.raw = latch->word.raw;
+	if (p->cover == PACKET_PROTECTED)
+		event->sa = p->sa;
+	event->drops = latch->drops;
+	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+	event->direction = latch->direction;
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
+{
+	struct latch_drop_count *counted;
+	__u32 key = why;
+
+	counted = bpf_map_lookup_elem(&drops, &key);
+	if (counted && p->egress)
+		counted->egress++;
+	else if (counted)
+		counted->ingress++;
+	if (latch) {
+		__sync_fetch_and_add(&latch->drops, 1);
+		drop_event(why, p, latch);
+	}
+	return GATE_DROP;
+}
+
+static __always_inline enum latch_drop mismatch(__u16 latched, __u16 carried)
+{
+	__u32 key = latched;
+	struct latch_params *want = bpf_map_lookup_elem(&params, &key);
+	struct latch_params *got;
+
+	key = carried;
+	got = bpf_map_lookup_elem(&params, &key);
+	if (want && got && want->peer_id == got->peer_id && want->local_id == got->local_id)
+		return LATCH_DROP_QOP;
+	return LATCH_DROP_IDENTITY;
+}
+
+static __always_inline int pass_latched(struct passage *p, struct latch *latch)
+{
+	union latch_word word;
+	union latch_sa_word sa_word;
+	struct latch_sa *sa;
+
+	word.raw = *(volatile __u64 *)&latch->word.raw;
+	if (word.state != LATCH_STATE_ESTABLISHED)
+		return drop(LATCH_DROP_BROKEN, p, latch);
+	switch (p->cover) {
+	case PACKET_PLAIN:
+		return drop(LATCH_DROP_PLAINTEXT, p, latch);
+	case PACKET_NESTED:
+		return drop(LATCH_DROP_NESTED, p, latch);
+	case PACKET_MALFORMED:
+		return drop(LATCH_DROP_MALFORMED, p, latch);
+	case PACKET_PROTECTED:
+		break;
+	}
+	sa = bpf_map_lookup_elem(&sas, &p->sa);
+	if (!sa)
+		return drop(LATCH_DROP_SA_UNKNOWN, p, latch);
+	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (sa_word.flags & LATCH_SA_AMBIGUOUS)
+		return drop(LATCH_DROP_AMBIGUOUS, p, latch);
+	if (sa_word.state == LATCH_SA_PENDING || sa_word.state == LATCH_SA_NONE)
+		return drop(LATCH_DROP_SA_PENDING, p, latch);
+	if (sa_word.params != word.params)
+		return drop(mismatch(word.params, sa_word.params), p, latch);
+	if (p->egress && latch->spi_out != p->sa.spi)
+		latch->spi_out = p->sa.spi;
+	else if (!p->egress && latch->spi_in != p->sa.spi)
+		latch->spi_in = p->sa.spi;
+	return GATE_PASS;
+}
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Gate (b)'s programs alone, which kernels load that refuse the fentry programs. */
+#ifndef LATCHD_TESTS_GATE_B_H
+#define LATCHD_TESTS_GATE_B_H
+
+#include "namespace.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <sys/mount.h>
+
+#include "latchd.skel.h"
+#include "latchd/kernel/libbpf_log.h"
+#include "latchd/kernel/netfilter_gate.h"
+#include "latchd/kernel/object.h"
+#include "latchd/kernel/pins.h"
+
+struct gate_b {
+	struct object object;
+	struct kernel_maps maps;
+	struct netfilter_gate gate;
+};
+
+/* The machine's own bpffs stays as it is. */
+static inline void gate_b_private_pins(void)
+{
+	char text[512];
+	struct failure failure = {text, sizeof(text)};
+
+	namespace_need_root();
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
+		cr_skip_test("a private BPF file system needs root");
+	cr_assert_eq(pins_make_directories(&failure), 0, "%s", text);
+	libbpf_log_begin();
+}
+
+static inline void gate_b_load(struct gate_b *b)
+{
+	struct bpf_program *program;
+	struct latchd_bpf *skeleton = latchd_bpf__open();
+
+	cr_assert_not_null(skeleton);
+	cr_assert_eq(object_choose_programs(skeleton), 0);
+	if (!bpf_program__autoload(skeleton->progs.gate_b_egress))
+		cr_skip_test("this kernel has no BPF netfilter programs");
+	bpf_object__for_each_program (program, skeleton->obj)
+		bpf_program__set_autoload(program, program == skeleton->progs.gate_b_egress ||
+							   program == skeleton->progs.gate_b_ingress);
+	bpf_map__set_max_entries(skeleton->maps.latches, 64);
+	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_complaint());
+	b->object = (struct object){.skeleton = skeleton};
+	object_maps(&b->object, &b->maps);
+	object_netfilter_gate(&b->object, &b->gate);
+	cr_assert(netfilter_gate_is_offered(&b->gate));
+}
+
+static inline void gate_b_attach(const struct gate_b *b, const struct namespace *ns)
+{
+	int err = netfilter_gate_attach(&b->gate, ns->cookie, ns->fd);
+
+	cr_assert_eq(err, 0, "attach: %s", strerror(-err));
+}
+
+static inline unsigned int gate_b_pins(void)
+{
+	DIR *directory = opendir(PINS_NETNS);
+	unsigned int count = 0;
+	struct dirent *entry;
+
+	cr_assert_not_null(directory);
+	while ((entry = readdir(directory)))
+		count += entry->d_name[0] != '.';
+	closedir(directory);
+	return count;
+}
+
+#endif

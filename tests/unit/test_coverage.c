@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "gate_b.h"
+
+#include "latchd/coverage.h"
+#include "latchd/kernel/netns.h"
+#include "latchd/loop.h"
+
+#define LIMIT_MS 60000
+
+static struct gate_b b;
+static struct loop *loop;
+static struct coverage *coverage;
+static struct loop_timer watch;
+static unsigned int waited_ms;
+
+static void start(void)
+{
+	gate_b_private_pins();
+	gate_b_load(&b);
+	loop = loop_new();
+	cr_assert_not_null(loop);
+}
+
+static void finish(void)
+{
+	coverage_free(coverage);
+	loop_free(loop);
+	object_release(&b.object);
+}
+
+TestSuite(coverage, .init = start, .fini = finish, .timeout = 180);
+
+static void begin(void)
+{
+	coverage = coverage_new(loop, &b.maps, &b.gate);
+	cr_assert_not_null(coverage);
+}
+
+static bool covers(const struct namespace *ns)
+{
+	struct coverage_netns known[8];
+	size_t count = coverage_namespaces(coverage, known, 8), i;
+
+	for (i = 0; i < count; i++)
+		if (known[i].cookie == ns->cookie)
+			return known[i].attached;
+	return false;
+}
+
+static size_t known(void)
+{
+	return coverage_namespaces(coverage, NULL, 0);
+}
+
+/* ---- waiting, with the loop going on */
+
+static bool (*awaited)(void);
+
+static void look(void *context)
+{
+	(void)context;
+	waited_ms += 20;
+	if (awaited() || waited_ms > LIMIT_MS)
+		loop_stop(loop);
+	else
+		loop_timer_arm(&watch, 20);
+}
+
+static void await(bool (*condition)(void))
+{
+	awaited = condition;
+	waited_ms = 0;
+	loop_timer_init(loop, &watch, look, NULL);
+	loop_timer_arm(&watch, 1);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_assert(condition(), "not within %d ms", LIMIT_MS);
+}
+
+static bool none_is_known(void)
+{
+	return !known();
+}
+
+static bool all_are_attached(void)
+{
+	return known() == 1 && gate_b_pins() == 4;
+}
+
+static int rounds;
+
+static bool some_rounds_are_over(void)
+{
+	return ++rounds > 400;
+}
+
+/* ---- tables */
+
+static struct latch_flow latch(const struct namespace *ns, enum latch_owner owner)
+{
+	struct latch_flow flow = {.netns = ns->cookie, .local_port = 80, .family = AF_INET};
+	struct latch entry = {.owner = owner};
+
+	cr_assert_eq(bpf_map_update_elem(b.maps.latches, &flow, &entry, BPF_ANY), 0);
+	return flow;
+}
+
+static void add_sa(const struct namespace *ns)
+{
+	struct latch_sa_key key = {.netns = ns->cookie, .spi = 0x100, .family = AF_INET};
+	struct latch_sa sa = {0};
+
+	cr_assert_eq(bpf_map_update_elem(b.maps.sas, &key, &sa, BPF_ANY), 0);
+}
+
+/* ---- */
+
+Test(coverage, begins_where_the_tables_and_an_earlier_latchd_are)
+{
+	struct namespace latched, with_sa, earlier, unknown;
+
+	namespace_start(&latched);
+	namespace_start(&with_sa);
+	namespace_start(&earlier);
+	namespace_start(&unknown);
+	latch(&latched, LATCH_OWNER_SOCKET);
+	add_sa(&with_sa);
+	gate_b_attach(&b, &earlier);
+	begin();
+	cr_expect(covers(&latched));
+	cr_expect(covers(&with_sa));
+	cr_expect(covers(&earlier));
+	cr_expect_eq(known(), 3);
+	cr_expect_eq(gate_b_pins(), 12);
+	namespace_end(&latched);
+	namespace_end(&with_sa);
+	namespace_end(&earlier);
+	namespace_end(&unknown);
+}
+
+Test(coverage, adds_each_once)
+{
+	struct namespace ns;
+
+	namespace_start(&ns);
+	begin();
+	coverage_add(coverage, ns.cookie);
+	coverage_add(coverage, ns.cookie);
+	coverage_add(coverage, 0);
+	cr_expect(covers(&ns));
+	cr_expect_eq(known(), 1);
+	namespace_end(&ns);
+}
+
+Test(coverage, lets_go_of_a_namespace_that_all_have_left)
+{
+	struct namespace ns;
+
+	namespace_start(&ns);
+	begin();
+	coverage_add(coverage, ns.cookie);
+	add_sa(&ns);
+	latch(&ns, LATCH_OWNER_TIME_WAIT);
+	cr_assert(covers(&ns));
+	namespace_end(&ns);
+	if (namespace_gone_error() != -ENOENT)
+		cr_skip_test("this machine hides processes even from root");
+	await(none_is_known);
+	cr_expect_eq(gate_b_pins(), 0);
+}
+
+Test(coverage, stays_while_a_latched_socket_is_there)
+{
+	struct latch_flow flow;
+	struct namespace ns;
+
+	namespace_start(&ns);
+	begin();
+	coverage_add(coverage, ns.cookie);
+	flow = latch(&ns, LATCH_OWNER_SOCKET);
+	namespace_end(&ns);
+	if (namespace_gone_error() != -ENOENT)
+		cr_skip_test("this machine hides processes even from root");
+	await(some_rounds_are_over);
+	cr_expect_eq(known(), 1);
+	cr_expect_eq(gate_b_pins(), 4);
+	cr_assert_eq(bpf_map_delete_elem(b.maps.latches, &flow), 0);
+	await(none_is_known);
+	cr_expect_eq(gate_b_pins(), 0);
+}
+
+static void mount_at(const struct namespace *ns, const char *path)
+{
+	char source[64];
+
+	close(open(path, O_CREAT | O_RDONLY | O_CLOEXEC, 0600));
+	snprintf(source, sizeof(source), "/proc/%d/ns/net", (int)ns->pid);
+	cr_assert_eq(mount(source, path, NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
+}
+
+Test(coverage, stays_while_the_namespace_is_mounted)
+{
+	char path[] = "/tmp/latchd a namespace XXXXXX";
+	struct namespace ns;
+
+	close(mkstemp(path));
+	namespace_start(&ns);
+	mount_at(&ns, path);
+	namespace_end(&ns);
+	begin();
+	coverage_add(coverage, ns.cookie);
+	cr_expect(covers(&ns), "a namespace without any process");
+	rounds = 0;
+	await(some_rounds_are_over);
+	cr_expect(covers(&ns));
+	cr_assert_eq(umount(path), 0);
+	unlink(path);
+	if (namespace_gone_error() != -ENOENT)
+		cr_skip_test("this machine hides processes even from root");
+	await(none_is_known);
+	cr_expect_eq(gate_b_pins(), 0);
+}
+
+Test(coverage, puts_back_what_was_taken_away)
+{
+	struct namespace ns;
+
+	namespace_start(&ns);
+	begin();
+	coverage_add(coverage, ns.cookie);
+	netfilter_gate_detach(ns.cookie);
+	cr_assert_not(covers(&ns));
+	await(all_are_attached);
+	cr_expect(covers(&ns));
+	namespace_end(&ns);
+}
+
+Test(coverage, is_nowhere_on_older_kernels)
+{
+	struct namespace ns;
+
+	namespace_start(&ns);
+	latch(&ns, LATCH_OWNER_SOCKET);
+	b.gate = (struct netfilter_gate){.egress = -1, .ingress = -1};
+	begin();
+	coverage_add(coverage, ns.cookie);
+	cr_expect_not(coverage_is_offered(coverage));
+	cr_expect_eq(known(), 0);
+	cr_expect_eq(gate_b_pins(), 0);
+	namespace_end(&ns);
+}
