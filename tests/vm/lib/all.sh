@@ -16,5 +16,7 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/latchd.sh"
 # shellcheck source=tests/vm/lib/steps.sh
 . "$TOP/tests/vm/lib/steps.sh"
+# shellcheck source=tests/vm/lib/bare.sh
+. "$TOP/tests/vm/lib/bare.sh"
 # shellcheck source=tests/vm/lib/verdict.sh
 . "$TOP/tests/vm/lib/verdict.sh"

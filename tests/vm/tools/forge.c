@@ -4,9 +4,9 @@
  * whatever the routing and the IPsec policies of its namespace make of them:
  *
  *	forge --from ADDR --from-port N --to ADDR --to-port N --seq N --ack N
- *	      [--text TEXT] [--rst] [--every MS] [--count N]
+ *	      [--text TEXT] [--rst | --syn] [--every MS] [--count N]
  *
- * Without --text a bare ACK or RST. Prints how many were handed to the kernel
+ * Without --text a bare ACK or RST, or a request for a connection. Prints how many were handed to the kernel
  * when it has sent --count of them (0, the default: until SIGTERM).
  */
 #include <arpa/inet.h>
@@ -37,6 +37,7 @@ struct forge {
 	uint32_t ack;
 	const char *text;
 	bool rst;
+	bool syn;
 	unsigned int every_ms;
 	unsigned int count;
 };
@@ -89,7 +90,8 @@ static size_t put_tcp(const struct forge *forge, uint8_t *at, const void *src, c
 	tcp->seq = htonl(forge->seq);
 	tcp->ack_seq = htonl(forge->ack);
 	tcp->doff = sizeof(*tcp) / 4;
-	tcp->ack = 1;
+	tcp->ack = !forge->syn;
+	tcp->syn = forge->syn;
 	tcp->rst = forge->rst;
 	tcp->psh = text_len > 0;
 	tcp->window = htons(1000);
@@ -149,7 +151,7 @@ static const struct option options[] = {
 	{ "seq", required_argument, NULL, 's' },   { "ack", required_argument, NULL, 'a' },
 	{ "text", required_argument, NULL, 'x' },  { "rst", no_argument, NULL, 'r' },
 	{ "every", required_argument, NULL, 'e' }, { "count", required_argument, NULL, 'c' },
-	{ 0 },
+	{ "syn", no_argument, NULL, 'y' },	   { 0 },
 };
 
 static bool take_option(struct forge *forge, int letter, const char *value)
@@ -165,6 +167,7 @@ static bool take_option(struct forge *forge, int letter, const char *value)
 	case 'a': forge->ack = (uint32_t)number; return true;
 	case 'x': forge->text = value; return true;
 	case 'r': forge->rst = true; return true;
+	case 'y': forge->syn = true; return true;
 	case 'e': forge->every_ms = (unsigned int)number; return true;
 	case 'c': forge->count = (unsigned int)number; return true;
 	default: return false;

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+# Packets of a latched flow that no full socket sends, at W:
+#
+#	W ----- SA of c.example, still there, inbound ----- C
+#	  `---- SA of d.example, now W's outbound one ----- D, at C's address
+#
+# C asks under its own SA, which W accepts; the answer would leave under D's. No
+# latchd runs meanwhile: it would end the flows, and D's SA stays in quarantine.
+
+readonly GATE_B_PINS=/sys/fs/bpf/latchd/v1/netns
+
+need_gate_b() {
+	local hook
+
+	hook=$(latchctl --json status |
+		jq -r '.enforcement.programs[] | select(.name == "gate (b)") | .hook')
+	[ "$hook" = netfilter ] || skip "gate (b) $hook"
+}
+
+covered_at_least() {
+	[ "$(latchctl --json status | jq '[.netns[] | select(.gate_b)] | length')" -ge "$1" ]
+}
+
+# pending_drops DIRECTION: packets that were dropped since their SA is nobody's.
+pending_drops() {
+	bpftool -j map dump pinned /sys/fs/bpf/latchd/v1/maps/drops |
+		jq "[.[1].formatted.values[].value.$1] | add"
+}
+
+pending_drops_at_least() {
+	[ "$(pending_drops "$1")" -ge "$2" ]
+}
+
+# answers HOST PORT FLAGS: how many such packets from that port of W it has decrypted.
+answers() {
+	tcpdump -n -r "$RUN/clear-$1.pcap" 2>/dev/null |
+		grep -F "$(addr w).$2 >" | grep -cF "Flags [$3]" || true
+}
+
+answered_at_least() {
+	[ "$(answers "$1" "$2" "$3")" -ge "$4" ]
+}
+
+# half_open PORT: W listens there, and C's port is 1000 less; the oracle watches.
+half_open() {
+	local port=$1
+
+	stream "w-$port" w c --local-port "$port" --say W-TELLS-C --rate 20 --lines 1
+	need 30 "the application at W listens" app_event "w-$port" listening
+	printf '%s\t' "w-$port" w c "$(addr w)" "$port" "$(addr c)" $((port - 1000)) W-TELLS-C \
+		>>"$APPS/flows"
+	echo - >>"$APPS/flows"
+}
+
+in_time_wait() {
+	in_host w ss -Htan state time-wait "( sport = :7000 )" | grep -q .
+}
+
+half_opened() {
+	in_host w ss -Htan state syn-recv "( sport = :$1 )" | grep -q .
+}
+
+cookies_sent() {
+	in_host w nstat -az TcpExtSyncookiesSent |
+		awk '$1 == "TcpExtSyncookiesSent" && $2 > 0 { found = 1 } END { exit !found }'
+}
+
+# D at C's address, with IKE of its own; C can still speak, and hears nothing.
+both_at_one_address() {
+	host_down c
+	take_address d c
+	must_initiate d
+	ip -n lt-w neigh replace "$(addr c)" dev eth0 lladdr "${MAC[d]}" nud permanent
+	ip -n lt-c neigh replace "$(addr w)" dev eth0 lladdr "${MAC[w]}" nud permanent
+	ip -n lt-net link set dev c up
+	log "W sends to D, and C still speaks under its own SA"
+}
+
+# stopped DIRECTION WHAT COMMAND...: what the command provokes is dropped.
+stopped() {
+	local direction=$1 what=$2 before
+
+	shift 2
+	before=$(pending_drops "$direction")
+	"$@"
+	need 60 "$what is dropped" pending_drops_at_least "$direction" $((before + 1))
+	log "$what: dropped"
+}
+
+# leaked PORT FLAGS WHAT COMMAND...: the same goes to D.
+leaked() {
+	local port=$1 flags=$2 what=$3
+
+	shift 3
+	"$@"
+	need 60 "$what reaches D" answered_at_least d "$port" "$flags" 1
+	log "$what: decrypted by D"
+}
+
+ask_time_wait() {
+	forge "$1" w-7000 --seq "$NEXT_IN" --ack "$NEXT_OUT" --every 600 --count 3
+}
+
+ask_listener() {
+	forge c w-7001 --syn --seq 1000 --count 1
+	need 30 "W has half a connection" half_opened 7001
+}
+
+ask_with_cookies() {
+	in_host w sysctl -qw net.ipv4.tcp_syncookies=2
+	forge c w-7002 --syn --seq 1000 --every 300 --count 3
+	need 30 "W has sent a SYN cookie" cookies_sent
+	in_host w sysctl -qw net.ipv4.tcp_syncookies=1
+}
+
+# Outside the window: the control socket says where it is.
+challenge() {
+	forge c w-7001 --seq 3000000000 --ack 1 --every 600 --count 3
+}
+
+# Inside, but it acknowledges what was never sent: the control socket resets.
+provoke_reset() {
+	forge c w-7001 --seq 1001 --ack 1 --every 600 --count 3
+}
+
+# bare_opening OPTION...: W's connection with C is in TIME_WAIT, latchd gone.
+bare_opening() {
+	local before
+
+	topology "$@"
+	WITH_LATCHD=1 honest_start
+	need_gate_b
+	need 30 "gate (b) stands at all three hosts" covered_at_least 3
+	half_open 7001
+	half_open 7002
+	read -r NEXT_IN NEXT_OUT < <(learn_sequence w-7000)
+	end_stream c 7000
+	in_time_wait || fail "W's connection is not in TIME_WAIT"
+	before=$(answers c 7000 .)
+	ask_time_wait c
+	need 60 "C is answered in TIME_WAIT" answered_at_least c 7000 . $((before + 1))
+	log "C, under its own SA, is answered in TIME_WAIT"
+	stop_latchd
+}
+
+bare_packets_are_stopped() {
+	bare_opening "$@"
+	both_at_one_address
+	stopped egress "the ACK of TIME_WAIT" ask_time_wait c
+	stopped ingress "D's segment for TIME_WAIT" ask_time_wait d
+	in_time_wait || fail "TIME_WAIT was over too early"
+	stopped egress "the SYN-ACK" ask_listener
+	stopped egress "its repetition" true
+	stopped egress "the control socket's ACK" challenge
+	stopped egress "the control socket's RST" provoke_reset
+	stopped egress "the SYN-ACK with a cookie" ask_with_cookies
+	note "TIME_WAIT, SYN-ACK, cookie, ACK and RST of the control socket: none left"
+}
+
+bare_packets_leak() {
+	bare_opening "$@"
+	rm -r "$GATE_B_PINS"
+	both_at_one_address
+	leaked 7000 . "the ACK of TIME_WAIT" ask_time_wait c
+	leaked 7001 S. "the SYN-ACK" ask_listener
+	leaked 7001 . "the control socket's ACK" challenge
+	leaked 7001 R "the control socket's RST" provoke_reset
+	leaked 7002 S. "the SYN-ACK with a cookie" ask_with_cookies
+	note "TIME_WAIT, SYN-ACK, cookie, ACK and RST of the control socket: all at D"
+}
