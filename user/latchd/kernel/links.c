@@ -34,7 +34,7 @@ static enum attachment attachment_of(const struct bpf_program *program)
 	case BPF_PROG_TYPE_TRACING:
 	case BPF_PROG_TYPE_LSM:
 		return ATTACH_FUNCTION;
-	default: /* run by us, not by a hook */
+	default: /* run by us, not by a hook; or by netfilter, a namespace at a time */
 		return ATTACH_NONE;
 	}
 }
