@@ -36,7 +36,7 @@ static struct feed charon, pluto;
 /* ---- what was seen */
 
 static struct {
-	unsigned int broken, healed, bound;
+	unsigned int broken, healed, bound, served;
 	struct latch_flow flow; /* of the latch broken or healed last */
 	uint16_t got;
 	uint16_t bound_params;
@@ -97,8 +97,16 @@ static void on_bound(void *context, const struct latch_sa_key *key, const struct
 	snprintf(seen.bound_feed, sizeof(seen.bound_feed), "%s", feed);
 }
 
+static void on_served(void *context, uint64_t netns)
+{
+	(void)context;
+	(void)netns;
+	seen.served++;
+}
+
 static const struct attribution_observer observer = {
 	.conflict = {NULL, on_broken, on_healed},
+	.netns_served = on_served,
 	.sa_bound = on_bound,
 };
 
