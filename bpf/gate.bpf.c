@@ -7,19 +7,26 @@
  */
 #include "verdict.h"
 
-#define PENDING_LIMIT_DEFAULT 5000000000ull
-
-/* No latch is born from a pending SA; beyond the limit an absent controller must not cut us off. */
-static __always_inline int pass_pending(struct passage *p, __u64 installed)
+static __always_inline enum latch_direction direction_of(const struct passage *p)
 {
-	struct latch_settings *s = settings_get();
-	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
+	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+}
 
-	if (bpf_ktime_get_boot_ns() - installed > limit) {
-		count(LATCH_COUNTER_UNLATCHED_PENDING);
-		return GATE_PASS;
-	}
-	return drop(LATCH_DROP_SA_PENDING, p, NULL);
+static __always_inline __u64 owner_of(const struct passage *p)
+{
+	return p->egress ? p->socket_cookie : 0;
+}
+
+/*
+ * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
+ * but only until an SA comes that can. Also when there is no room for the latch.
+ */
+static __always_inline int pass_unattributed(struct passage *p, __u16 params,
+					     enum latch_counter which)
+{
+	count(which);
+	latch_acquire(&p->flow, params, direction_of(p), owner_of(p));
+	return GATE_PASS;
 }
 
 static __always_inline int pass_new(struct passage *p)
@@ -32,21 +39,18 @@ static __always_inline int pass_new(struct passage *p)
 	if (p->cover != PACKET_PROTECTED)
 		return GATE_PASS;
 	sa = bpf_map_lookup_elem(&sas, &p->sa);
-	if (!sa) {
-		count(LATCH_COUNTER_UNLATCHED_OTHER);
-		return GATE_PASS;
-	}
+	if (!sa)
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER);
 	word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.state == LATCH_SA_PENDING)
-		return pass_pending(p, sa->installed);
-	if (word.state != LATCH_SA_BOUND || (word.flags & LATCH_SA_AMBIGUOUS)) {
-		count(LATCH_COUNTER_UNLATCHED_OTHER);
-		return GATE_PASS;
-	}
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING);
+	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
+		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
-	if (latch_create(&p->flow, word.params, p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN,
-			 p->egress ? p->socket_cookie : 0))
+	if (latch_create(&p->flow, word.params, direction_of(p), owner_of(p)))
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	return GATE_PASS;
 }
@@ -56,7 +60,7 @@ static __always_inline int judge(struct passage *p, struct socket_verdict *v)
 	struct latch *latch = bpf_map_lookup_elem(&latches, &p->flow);
 
 	count(LATCH_COUNTER_SLOW_PATH);
-	/* A SYN that reaches a listener, or leaves a new socket, proves that the owner in TIME_WAIT is gone. */
+	/* What begins a flow at a listener, or leaves a new socket, proves that the owner in TIME_WAIT is gone. */
 	if (latch && p->initial && latch->owner == LATCH_OWNER_TIME_WAIT) {
 		latch_release(&p->flow, latch);
 		latch = NULL;
@@ -129,7 +133,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 		flow_of_full_socket(sk, netns, &p.flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p.flow, &tcp_flags))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
-	p.initial = p.listener ? is_request(tcp_flags) : egress && sk->state == BPF_TCP_SYN_SENT;
+	p.initial = p.listener ? may_begin(tcp_flags) : egress && sk->state == BPF_TCP_SYN_SENT;
 	return judge(&p, v);
 }
 

@@ -42,23 +42,19 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
-/*
- * Born ESTABLISHED under params; non-zero if there is no room or somebody was
- * quicker. socket_cookie: of the owner; 0 = a handshake, which has no socket yet.
- */
-static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
+/* Non-zero if there is no room or somebody was quicker. socket_cookie: as in latch_create(). */
+static __always_inline int latch_insert(const struct latch_flow *flow,
+					const struct latch_position *born, __u16 params,
 					enum latch_direction direction, __u64 socket_cookie)
 {
-	struct latch_position none = {}, born;
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
 	int err;
 
-	if (!clock ||
-	    latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
+	if (!clock)
 		return -1;
-	latch.word.state = born.state;
-	latch.word.reasons = born.reasons;
+	latch.word.state = born->state;
+	latch.word.reasons = born->reasons;
 	latch.word.params = params;
 	latch.word.generation = next_generation();
 	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
@@ -73,7 +69,51 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 	}
 	count(LATCH_COUNTER_LATCHES_BORN);
 	restamp();
-	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction);
+	if (born->state == LATCH_STATE_ESTABLISHED)
+		latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction);
+	return 0;
+}
+
+/* Born ESTABLISHED under params. socket_cookie: of the owner; 0 = a handshake, without a socket yet. */
+static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
+					enum latch_direction direction, __u64 socket_cookie)
+{
+	struct latch_position none = {}, born;
+
+	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
+		return -1;
+	return latch_insert(flow, &born, params, direction, socket_cookie);
+}
+
+/* Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0. */
+static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
+					 enum latch_direction direction, __u64 socket_cookie)
+{
+	struct latch_position none = {}, born;
+
+	if (latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
+		return -1;
+	return latch_insert(flow, &born, params, direction, socket_cookie);
+}
+
+/* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */
+static __always_inline int latch_settle(const struct latch_flow *flow, struct latch *latch,
+					union latch_word was, __u16 params)
+{
+	struct latch_position now = {.state = was.state, .reasons = was.reasons}, next;
+	union latch_word is = was;
+
+	if (latch_fsm_step(now, LATCH_TRIGGER_CREATE, 0, &next) != LATCH_OUTCOME_MOVED)
+		return -1;
+	is.state = next.state;
+	is.reasons = next.reasons;
+	is.params = params;
+	is.generation = next_generation();
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
+		return -1;
+	latch->changed = bpf_ktime_get_boot_ns();
+	restamp();
+	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction);
 	return 0;
 }
 

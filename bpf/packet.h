@@ -217,6 +217,7 @@ static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 
 #define TCP_FLAG_SYN 1
 #define TCP_FLAG_ACK 2
+#define TCP_FLAG_END 4 /* FIN or RST */
 
 /* The tuple of a packet whose socket cannot tell it. */
 static __always_inline int flow_of_packet(const struct packet *packet, const struct ip_headers *ip,
@@ -236,7 +237,8 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 	__builtin_memcpy(flow->remote_addr, egress ? ip->destination : ip->source, 16);
 	flow->local_port = bpf_ntohs(egress ? tcp.source : tcp.dest);
 	flow->remote_port = bpf_ntohs(egress ? tcp.dest : tcp.source);
-	*tcp_flags = (tcp.syn ? TCP_FLAG_SYN : 0) | (tcp.ack ? TCP_FLAG_ACK : 0);
+	*tcp_flags = (tcp.syn ? TCP_FLAG_SYN : 0) | (tcp.ack ? TCP_FLAG_ACK : 0) |
+		     (tcp.fin || tcp.rst ? TCP_FLAG_END : 0);
 	return 0;
 }
 
@@ -244,6 +246,12 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 static __always_inline int is_request(__u8 tcp_flags)
 {
 	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+}
+
+/* At a listener: a request, or the answer to a SYN cookie, of which nothing else is left here. */
+static __always_inline int may_begin(__u8 tcp_flags)
+{
+	return is_request(tcp_flags) || tcp_flags == TCP_FLAG_ACK;
 }
 
 #endif

@@ -82,14 +82,77 @@ static __always_inline enum latch_drop mismatch(__u16 latched, __u16 carried)
 	return LATCH_DROP_IDENTITY;
 }
 
+static __always_inline void note_spi(const struct passage *p, struct latch *latch)
+{
+	if (p->egress && latch->spi_out != p->sa.spi)
+		latch->spi_out = p->sa.spi;
+	else if (!p->egress && latch->spi_in != p->sa.spi)
+		latch->spi_in = p->sa.spi;
+}
+
+#define PENDING_LIMIT_DEFAULT 5000000000ull
+
+/* Beyond the limit an absent controller must not cut the host off. */
+static __always_inline int is_beyond_limit(const struct latch_sa *sa)
+{
+	struct latch_settings *s = settings_get();
+	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
+
+	return bpf_ktime_get_boot_ns() - sa->installed > limit;
+}
+
+/*
+ * A LARVAL latch lets pass what nobody can attribute, but nothing in clear; the
+ * first SA that somebody can makes it ESTABLISHED.
+ */
+static __always_inline int pass_larval(struct passage *p, struct latch *latch,
+				       union latch_word word)
+{
+	union latch_sa_word sa_word;
+	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &p->sa);
+
+	if (!sa)
+		return GATE_PASS;
+	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (sa_word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+		return drop(LATCH_DROP_SA_PENDING, p, latch);
+	if (word.params && sa_word.params && sa_word.params != word.params)
+		return drop(mismatch(word.params, sa_word.params), p, latch);
+	if (sa_word.state != LATCH_SA_BOUND || sa_word.flags & LATCH_SA_AMBIGUOUS)
+		return GATE_PASS;
+	if (sa_word.flags & LATCH_SA_CONTESTED)
+		return drop(LATCH_DROP_CONFLICT, p, latch);
+	if (latch_settle(&p->flow, latch, word, sa_word.params))
+		return drop(LATCH_DROP_SA_PENDING, p, latch);
+	note_spi(p, latch);
+	return GATE_PASS;
+}
+
+static __always_inline int pass_established(struct passage *p, struct latch *latch,
+					    union latch_word word)
+{
+	union latch_sa_word sa_word;
+	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &p->sa);
+
+	if (!sa)
+		return drop(LATCH_DROP_SA_UNKNOWN, p, latch);
+	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (sa_word.flags & LATCH_SA_AMBIGUOUS)
+		return drop(LATCH_DROP_AMBIGUOUS, p, latch);
+	if (sa_word.state == LATCH_SA_PENDING || sa_word.state == LATCH_SA_NONE)
+		return drop(LATCH_DROP_SA_PENDING, p, latch);
+	if (sa_word.params != word.params)
+		return drop(mismatch(word.params, sa_word.params), p, latch);
+	note_spi(p, latch);
+	return GATE_PASS;
+}
+
 static __always_inline int pass_latched(struct passage *p, struct latch *latch)
 {
 	union latch_word word;
-	union latch_sa_word sa_word;
-	struct latch_sa *sa;
 
 	word.raw = *(volatile __u64 *)&latch->word.raw;
-	if (word.state != LATCH_STATE_ESTABLISHED)
+	if (word.state != LATCH_STATE_ESTABLISHED && word.state != LATCH_STATE_LARVAL)
 		return drop(LATCH_DROP_BROKEN, p, latch);
 	switch (p->cover) {
 	case PACKET_PLAIN:
@@ -101,21 +164,8 @@ static __always_inline int pass_latched(struct passage *p, struct latch *latch)
 	case PACKET_PROTECTED:
 		break;
 	}
-	sa = bpf_map_lookup_elem(&sas, &p->sa);
-	if (!sa)
-		return drop(LATCH_DROP_SA_UNKNOWN, p, latch);
-	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
-	if (sa_word.flags & LATCH_SA_AMBIGUOUS)
-		return drop(LATCH_DROP_AMBIGUOUS, p, latch);
-	if (sa_word.state == LATCH_SA_PENDING || sa_word.state == LATCH_SA_NONE)
-		return drop(LATCH_DROP_SA_PENDING, p, latch);
-	if (sa_word.params != word.params)
-		return drop(mismatch(word.params, sa_word.params), p, latch);
-	if (p->egress && latch->spi_out != p->sa.spi)
-		latch->spi_out = p->sa.spi;
-	else if (!p->egress && latch->spi_in != p->sa.spi)
-		latch->spi_in = p->sa.spi;
-	return GATE_PASS;
+	return word.state == LATCH_STATE_LARVAL ? pass_larval(p, latch, word) :
+						  pass_established(p, latch, word);
 }
 
 #endif
