@@ -7,6 +7,8 @@
 
 #include "latch_fsm.h"
 
+#define EEXIST 17 /* asm-generic/errno-base.h */
+
 static __always_inline void restamp(void)
 {
 	struct latch_clock *clock = clock_get();
@@ -64,7 +66,8 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.socket_cookie = socket_cookie;
 	err = bpf_map_update_elem(&latches, flow, &latch, BPF_NOEXIST);
 	if (err) {
-		count(LATCH_COUNTER_LATCHES_FULL);
+		if (err != -EEXIST)
+			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
 	count(LATCH_COUNTER_LATCHES_BORN);

@@ -59,12 +59,16 @@ void announce_kernel_event(struct announcer *a, const struct latch_event *event)
 void announce_latch_broken(struct announcer *a, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons, uint16_t got)
 {
+	const char *want, *came;
 	char text[FLOW_TEXT_MAX];
 	struct json_writer w;
 
 	flow_text(text, flow);
-	log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\" came",
-		 (uint64_t)latch->id, text, peer_text(a, latch->word.params), peer_text(a, got));
+	want = peer_text(a, latch->word.params);
+	came = peer_text(a, got);
+	log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\"%s came",
+		 (uint64_t)latch->id, text, want, came,
+		 strcmp(want, came) ? "" : " under other terms (see latchctl --json monitor)");
 	if (!begin(a, &w))
 		return;
 	report_latch_broken(&w, a->source, flow, latch->id, latch->direction, reasons,
