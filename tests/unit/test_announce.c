@@ -176,6 +176,15 @@ Test(announce, a_reset_and_one_that_failed)
 	expect_json("error", "\"Operation not supported\"");
 }
 
+Test(announce, the_same_peer_under_other_terms)
+{
+	struct latch latch = latch_of_c();
+	struct latch_flow flow = w_to_c();
+
+	announce_latch_broken(&announcer, &flow, &latch, LATCH_REASON_SA_CONFLICT, params_c);
+	cr_expect_not_null(strstr(last_log, "an SA of \"c.example\" under other terms"));
+}
+
 /* Params that are gone, and a flow of no family: shown as such, not looked up elsewhere. */
 Test(announce, what_is_not_known)
 {

@@ -11,6 +11,8 @@
 
 #define FLOW_TEXT_MAX 128
 
+static const char nobody[] = "nobody known";
+
 static void publish(struct announcer *a, struct json_writer *w)
 {
 	/* Out of memory: a monitor misses a line, nothing else. */
@@ -43,7 +45,7 @@ static const char *peer_text(const struct announcer *a, uint16_t index)
 	const struct latch_identity *peer =
 		params ? identities_get(a->source->identities, params->peer_id) : NULL;
 
-	return peer ? peer->id : "nobody known";
+	return peer ? peer->id : nobody;
 }
 
 void announce_kernel_event(struct announcer *a, const struct latch_event *event)
@@ -68,7 +70,7 @@ void announce_latch_broken(struct announcer *a, const struct latch_flow *flow,
 	came = peer_text(a, got);
 	log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\"%s came",
 		 (uint64_t)latch->id, text, want, came,
-		 strcmp(want, came) ? "" : " under other terms (see latchctl --json monitor)");
+		 want == nobody || strcmp(want, came) ? "" : " under other terms (see latchctl --json monitor)");
 	if (!begin(a, &w))
 		return;
 	report_latch_broken(&w, a->source, flow, latch->id, latch->direction, reasons,
