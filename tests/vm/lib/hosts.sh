@@ -113,6 +113,19 @@ charon_config() {
 	EOF
 }
 
+# A trap policy for all of IPv6 would also hold back what finds the peer's MAC.
+neighbour_discovery() {
+	[ "$FAMILY" = 6 ] || return 0
+	cat <<-EOF
+		      $1 {
+		        mode = pass
+		        start_action = trap
+		        local_ts = ::/0[ipv6-icmp/$2]
+		        remote_ts = ::/0[ipv6-icmp/$2]
+		      }
+	EOF
+}
+
 connection_config() {
 	local host=$1 peer=w.example
 
@@ -148,6 +161,8 @@ connection_config() {
 		        rand_time = 0s
 		        esp_proposals = $PROPOSAL
 		      }
+		$(neighbour_discovery ask 135)
+		$(neighbour_discovery tell 136)
 		    }
 		  }
 		}

@@ -21,16 +21,20 @@ impostor_takes_over() {
 	host_down c
 	take_address d c
 	must_initiate d
-	now >"$RUN/impostor-ready"
 }
 
-# need_reset: W's application is cut off; how long after D's IKE was done.
+# sa_time: when W's charon had its newest SA, in seconds of the epoch.
+sa_time() {
+	date -d "$(grep 'CHILD_SA .*established' "$RUN/w/charon.log" |
+		tail -n 1 | cut -d ' ' -f 1)" +%s.%3N
+}
+
+# need_reset: W's application is cut off; how long after W had D's SA.
 need_reset() {
 	need 60 "W's application is cut off" app_failed w-7000
-	RESET_MS=$(ms_between "$(cat "$RUN/impostor-ready")" \
-		"$(event_time w-7000 error)")
+	RESET_MS=$(ms_between "$(sa_time)" "$(event_time w-7000 error)")
 	log "W's application gets $(app_error w-7000)," \
-		"$RESET_MS ms after D's IKE was complete"
+		"$RESET_MS ms after W had D's SA"
 	[ "$RESET_MS" -le 5000 ] || fail "the reset came after $RESET_MS ms"
 }
 
@@ -49,7 +53,7 @@ attack_is_stopped() {
 	need_reset
 	need_broken
 	! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
-	note "W cut off $RESET_MS ms after D's IKE, D decrypted nothing"
+	note "W cut off $RESET_MS ms after D's SA, D decrypted nothing"
 }
 
 # new_connection PORT: D, in C's place, connects to W as itself and is served.
