@@ -220,15 +220,6 @@ give_address() {
 	EOF
 }
 
-# The policy for all traffic between two hosts would also demand IPsec for the
-# neighbour discovery that IKE itself needs.
-allow_neighbour_discovery() {
-	ip -n "lt-$1" -batch - <<-EOF
-		xfrm policy add dir out src ::/0 dst ::/0 proto ipv6-icmp priority 1
-		xfrm policy add dir in src ::/0 dst ::/0 proto ipv6-icmp priority 1
-	EOF
-}
-
 # topology [OPTION=VALUE...]: the wire and the three hosts, no charon yet.
 topology() {
 	local host
@@ -239,7 +230,6 @@ topology() {
 	add_namespaces
 	for host in w c d; do
 		configure_host $host
-		[ "$FAMILY" = 4 ] || allow_neighbour_discovery $host
 	done
 	give_address w w
 	give_address c c
