@@ -55,6 +55,49 @@ static __always_inline int pass_new(struct passage *p)
 	return GATE_PASS;
 }
 
+/* The connection's first subflow, for any subflow of MPTCP (RFC 8684). */
+static __always_inline struct sock *first_subflow(struct tcp_sock *tcp)
+{
+	struct mptcp_subflow_context *subflow;
+	struct mptcp_sock *whole;
+
+	if (!bpf_core_field_exists(tcp->is_mptcp) || !BPF_CORE_READ(tcp, is_mptcp))
+		return NULL;
+	subflow = BPF_CORE_READ(tcp, inet_conn.icsk_ulp_data);
+	whole = subflow ? (struct mptcp_sock *)BPF_CORE_READ(subflow, conn) : NULL;
+	return whole ? BPF_CORE_READ(whole, first) : NULL;
+}
+
+/*
+ * What one subflow carries belongs to the connection that the first began: where
+ * that is latched, every other must be latched to the same. A subflow's first
+ * packet carries nothing yet, and may give it its latch.
+ */
+static __always_inline int pass_mptcp(struct passage *p, struct tcp_sock *tcp)
+{
+	struct sock *first = first_subflow(tcp);
+	union latch_word want, own;
+	struct latch_flow flow;
+	struct latch *latch, *subflow;
+
+	if (!first || first == (struct sock *)tcp)
+		return GATE_PASS;
+	flow_of_kernel_socket(first, p->flow.netns, &flow);
+	latch = bpf_map_lookup_elem(&latches, &flow);
+	subflow = bpf_map_lookup_elem(&latches, &p->flow);
+	if (!latch || latch == subflow || (!subflow && p->initial))
+		return GATE_PASS;
+	want.raw = *(volatile __u64 *)&latch->word.raw;
+	if (want.state != LATCH_STATE_ESTABLISHED && want.state != LATCH_STATE_LARVAL)
+		return drop(LATCH_DROP_BROKEN, p, latch);
+	if (!subflow)
+		return drop(LATCH_DROP_PLAINTEXT, p, latch);
+	own.raw = *(volatile __u64 *)&subflow->word.raw;
+	if (own.params != want.params)
+		return drop(mismatch(want.params, own.params), p, latch);
+	return GATE_PASS;
+}
+
 static __always_inline int judge(struct passage *p, struct socket_verdict *v)
 {
 	struct latch *latch = bpf_map_lookup_elem(&latches, &p->flow);
@@ -107,6 +150,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	struct socket_verdict *v;
 	struct passage p = {};
 	struct ip_headers ip;
+	struct tcp_sock *tcp;
 	struct bpf_sock *sk;
 	__u8 tcp_flags = 0;
 	__u64 netns;
@@ -134,6 +178,9 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p.flow, &tcp_flags))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
 	p.initial = p.listener ? may_begin(tcp_flags) : egress && sk->state == BPF_TCP_SYN_SENT;
+	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);
+	if (tcp && pass_mptcp(&p, tcp) == GATE_DROP)
+		return GATE_DROP;
 	return judge(&p, v);
 }
 

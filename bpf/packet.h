@@ -215,6 +215,32 @@ static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 	}
 }
 
+/* The same of a socket that the program reached on its own way. */
+static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
+						  struct latch_flow *flow)
+{
+	__u32 local[4], remote[4];
+	__be32 local4 = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+	__be32 remote4 = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = IPPROTO_TCP_NUMBER;
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	flow->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	flow->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+	BPF_CORE_READ_INTO(&remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+	if (flow->family == AF_INET6 && !address_is_mapped(remote)) {
+		__builtin_memcpy(flow->local_addr, local, 16);
+		__builtin_memcpy(flow->remote_addr, remote, 16);
+		return;
+	}
+	flow->family = AF_INET;
+	__builtin_memcpy(flow->local_addr, &local4, 4);
+	__builtin_memcpy(flow->remote_addr, &remote4, 4);
+}
+
 #define TCP_FLAG_SYN 1
 #define TCP_FLAG_ACK 2
 #define TCP_FLAG_END 4 /* FIN or RST */
