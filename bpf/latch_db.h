@@ -28,15 +28,10 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 					__u64 id, union latch_word word,
 					enum latch_direction direction)
 {
-	struct latch_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct latch_event *event = event_begin(type);
 
-	if (!event) {
-		count(LATCH_COUNTER_EVENTS_LOST);
+	if (!event)
 		return;
-	}
-	__builtin_memset(event, 0, sizeof(*event));
-	event->time = bpf_ktime_get_boot_ns();
-	event->type = type;
 	event->flow = *flow;
 	event->latch_id = id;
 	event->word = word;

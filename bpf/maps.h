@@ -135,6 +135,21 @@ static __always_inline void count(enum latch_counter which)
 		*value += 1;
 }
 
+/* Zeroed, to be filled and submitted; NULL when the ring is full, which is counted. */
+static __always_inline struct latch_event *event_begin(enum latch_event_type type)
+{
+	struct latch_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(LATCH_COUNTER_EVENTS_LOST);
+		return NULL;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_boot_ns();
+	event->type = type;
+	return event;
+}
+
 static __always_inline struct latch_clock *clock_get(void)
 {
 	__u32 key = 0;

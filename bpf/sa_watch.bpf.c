@@ -68,15 +68,10 @@ static __always_inline void sa_describe(struct xfrm_state *x, const struct latch
 static __always_inline void sa_event(enum latch_event_type type, const struct latch_sa_key *key,
 				     union latch_sa_word word)
 {
-	struct latch_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	struct latch_event *event = event_begin(type);
 
-	if (!event) {
-		count(LATCH_COUNTER_EVENTS_LOST);
+	if (!event)
 		return;
-	}
-	__builtin_memset(event, 0, sizeof(*event));
-	event->time = bpf_ktime_get_boot_ns();
-	event->type = type;
 	event->sa = *key;
 	event->sa_word = word;
 	bpf_ringbuf_submit(event, 0);

@@ -32,14 +32,9 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 		return;
 	if (__sync_val_compare_and_swap(&latch->drop_event, last, now) != last)
 		return;
-	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
-	if (!event) {
-		count(LATCH_COUNTER_EVENTS_LOST);
+	event = event_begin(LATCH_EVENT_DROP);
+	if (!event)
 		return;
-	}
-	__builtin_memset(event, 0, sizeof(*event));
-	event->time = now;
-	event->type = LATCH_EVENT_DROP;
 	event->drop = why;
 	event->flow = p->flow;
 	event->latch_id = latch->id;
