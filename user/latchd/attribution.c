@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "latchd/binding.h"
 #include "latchd/children.h"
+#include "latchd/keepers.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/netns.h"
 #include "latchd/kernel/tables.h"
@@ -20,20 +21,12 @@
 #define PENDING_LAST_MS	 5000
 #define PENDING_ALARM_NS 5000000000ull
 
-/* A feed and the namespace that its daemon serves. */
-struct keeper {
-	struct feed *feed;
-	uint64_t netns;
-	bool synced; /* it has told all its children since it was attached */
-	struct keeper *next;
-};
-
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
 	const struct attribution_observer *observer;
 	struct feed_sink sink;
-	struct keeper *keepers;
+	struct keepers keepers;
 	struct children children;
 	struct binding binding;
 	struct loop_timer pending;
@@ -42,28 +35,11 @@ struct attribution {
 	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
 };
 
-static struct keeper *keeper_of(struct attribution *a, const struct feed *feed)
-{
-	struct keeper *keeper;
-
-	LL_SEARCH_SCALAR(a->keepers, keeper, feed, feed);
-	return keeper;
-}
-
-/* Not while it has none: those from before a restart may only be on their way. */
 static bool netns_is_synced(void *context, uint64_t netns)
 {
 	const struct attribution *a = context;
-	const struct keeper *keeper;
-	bool found = false;
 
-	LL_FOREACH(a->keepers, keeper)
-	{
-		if (keeper->netns == netns && !keeper->synced)
-			return false;
-		found = found || keeper->netns == netns;
-	}
-	return found;
+	return keepers_are_synced(&a->keepers, netns);
 }
 
 static void check_all(void *context)
@@ -91,25 +67,6 @@ struct pending_walk {
 	uint32_t newest_alarm;
 };
 
-static void ask_keepers(struct attribution *a, uint64_t netns)
-{
-	struct keeper *keeper;
-
-	LL_FOREACH(a->keepers, keeper)
-	{
-		if (keeper->netns == netns && keeper->synced)
-			keeper->feed->resync(keeper->feed);
-	}
-}
-
-static bool has_keeper(const struct attribution *a, uint64_t netns)
-{
-	const struct keeper *keeper;
-
-	LL_SEARCH_SCALAR(a->keepers, keeper, netns, netns);
-	return keeper;
-}
-
 static void alarm_if_old(struct pending_walk *walk, const struct latch_sa_key *key,
 			 const struct latch_sa *sa)
 {
@@ -136,14 +93,14 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 	struct attribution *a = walk->attribution;
 	struct child_end *end;
 
-	if (sa->word.state != LATCH_SA_PENDING || !has_keeper(a, key->netns))
+	if (sa->word.state != LATCH_SA_PENDING || !keepers_serve(&a->keepers, key->netns))
 		return 0;
 	end = children_find(&a->children, key);
 	if (end && netns_is_synced(a, key->netns) && try_to_bind(a, end))
 		return 0;
 	walk->left = true;
 	alarm_if_old(walk, key, sa);
-	ask_keepers(a, key->netns);
+	keepers_resync(&a->keepers, key->netns);
 	return 0;
 }
 
@@ -248,26 +205,18 @@ void attribution_reconcile(struct attribution *a)
 static int on_attached(void *context, struct feed *feed, pid_t daemon)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keeper_of(a, feed);
 	uint64_t netns;
 	int err;
 
 	err = netns_of_process(daemon, &netns);
 	if (!err)
 		err = sa_adoption_run(a->maps, netns);
+	if (!err)
+		err = keepers_attach(&a->keepers, feed, netns);
 	if (err)
 		return err;
-	if (!keeper) {
-		keeper = calloc(1, sizeof(*keeper));
-		if (!keeper)
-			return -ENOMEM;
-		keeper->feed = feed;
-		LL_PREPEND(a->keepers, keeper);
-	}
 	netns_hint(netns, daemon);
 	a->observer->netns_served(a->observer->conflict.context, netns);
-	keeper->netns = netns;
-	keeper->synced = false;
 	return 0;
 }
 
@@ -317,7 +266,7 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keeper_of(a, feed);
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
 
 	(void)detail;
 	switch (state) {
@@ -346,7 +295,7 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 			const char *evidence)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keeper_of(a, feed);
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
 	struct latch_sa_key in, out;
 	struct child *child;
 
@@ -378,7 +327,7 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 			  enum feed_down_cause cause)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keeper_of(a, feed);
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
 	struct latch_sa_key in, out;
 	struct child_end *end;
 
@@ -416,7 +365,7 @@ static void settle_unseen(struct attribution *a, struct child *child)
 static void on_snapshot_end(void *context, struct feed *feed)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keeper_of(a, feed);
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
 	struct orphan_walk walk = {a, feed->name};
 	struct child *child, *next;
 	bool first;
@@ -477,16 +426,11 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 
 void attribution_free(struct attribution *a)
 {
-	struct keeper *keeper, *next;
-
 	if (!a)
 		return;
 	loop_timer_cancel(&a->pending);
 	loop_timer_cancel(&a->settle);
-	LL_FOREACH_SAFE(a->keepers, keeper, next)
-	{
-		free(keeper);
-	}
+	keepers_clear(&a->keepers);
 	children_clear(&a->children);
 	free(a);
 }
