@@ -14,6 +14,8 @@ struct announcer {
 	struct control *control;
 	const struct report_source *source;
 	uint64_t lost; /* kernel events known to be lost */
+	uint64_t unreset; /* the latch that could not be reset last, and why: told once */
+	int unreset_error;
 };
 
 /* Events lost before now are nobody's. */

@@ -26,6 +26,7 @@
 #include "latchd/report.h"
 
 #define HOUSEKEEPING_MS 1000
+#define RESYNC_ROUNDS	300 /* of housekeeping: what no event tells is found then */
 
 struct daemon {
 	const struct config *config;
@@ -51,6 +52,7 @@ struct daemon {
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	unsigned int watchdog_ms, watchdog_due_ms;
+	unsigned int rounds;
 	bool was_on;
 };
 
@@ -149,12 +151,24 @@ static void feed_watchdog(struct daemon *d)
 	notify_send("WATCHDOG=1");
 }
 
+static void resync_now_and_then(struct daemon *d)
+{
+	size_t i;
+
+	if (++d->rounds % RESYNC_ROUNDS)
+		return;
+	for (i = 0; i < d->config->feed_count; i++)
+		if (d->started[i]->state == FEED_STATE_SYNCED)
+			d->started[i]->resync(d->started[i]);
+}
+
 static void on_housekeeping(void *context)
 {
 	struct daemon *d = context;
 
 	if (announce_lost_events(&d->announcer))
 		attribution_reconcile(d->attribution);
+	resync_now_and_then(d);
 	watch_enforcement(d);
 	feed_watchdog(d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
