@@ -179,6 +179,9 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
 	p.initial = p.listener ? may_begin(tcp_flags) : egress && sk->state == BPF_TCP_SYN_SENT;
 	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);
+	if (egress && tcp && p.cover == PACKET_PLAIN &&
+	    leads_to_xfrm(BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_dst_cache, dev)))
+		return GATE_PASS;
 	if (tcp && pass_mptcp(&p, tcp) == GATE_DROP)
 		return GATE_DROP;
 	return judge(&p, v);

@@ -93,6 +93,8 @@ int gate_b_egress(struct bpf_nf_ctx *ctx)
 	if (!latch)
 		return verdict;
 	h.passage.cover = bundle_sa(ctx->skb, h.netns, &h.passage.sa);
+	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
+		return GATE_PASS;
 	return pass_latched(&h.passage, latch);
 }
 

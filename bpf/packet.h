@@ -241,6 +241,23 @@ static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
 	__builtin_memcpy(flow->remote_addr, &remote4, 4);
 }
 
+/*
+ * An xfrm or VTI interface hands what it gets to XFRM, and then it passes the
+ * gates once more, as ESP: the first time it is in clear and not yet to be judged.
+ */
+static __always_inline int leads_to_xfrm(struct net_device *device)
+{
+	const struct rtnl_link_ops *ops = device ? BPF_CORE_READ(device, rtnl_link_ops) : NULL;
+	const char *name = ops ? BPF_CORE_READ(ops, kind) : NULL;
+	char kind[5] = {};
+
+	if (!name || bpf_probe_read_kernel_str(kind, sizeof(kind), name) < 0)
+		return 0;
+	return (kind[0] == 'x' && kind[1] == 'f' && kind[2] == 'r' && kind[3] == 'm') ||
+	       (kind[0] == 'v' && kind[1] == 't' && kind[2] == 'i' &&
+		(!kind[3] || kind[3] == '6'));
+}
+
 #define TCP_FLAG_SYN 1
 #define TCP_FLAG_ACK 2
 #define TCP_FLAG_END 4 /* FIN or RST */

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The programs without latchd: SAs by hand, maps by bpftool, hosts w and c as namespaces."""
+import ctypes
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+LIMIT = 60
+PIN = "/sys/fs/bpf/latchd/v1"
+CGROUP = "/sys/fs/cgroup"
+ENFORCE = os.path.join(os.path.dirname(sys.argv[1]), "../tests/vm/enforce")
+libc = ctypes.CDLL("libc.so.6", use_errno=True)
+PENDING, BOUND = "LATCH_SA_PENDING", 2
+LARVAL, ESTABLISHED = "LATCH_STATE_LARVAL", "LATCH_STATE_ESTABLISHED"
+DROP_PLAINTEXT, DROP_PENDING, DROP_UNKNOWN, DROP_IDENTITY, DROP_QOP = 0, 1, 2, 3, 4
+
+
+def run(command, check=True):
+    done = subprocess.run(command, shell=True, text=True, capture_output=True)
+    if check and done.returncode:
+        raise SystemExit(f"{command}: {done.stderr.strip()}")
+    return done
+
+
+def expect(condition, what):
+    print(("ok    " if condition else "FAIL  ") + what, flush=True)
+    if not condition:
+        raise SystemExit(1)
+
+
+def until(condition, what):
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        if time.monotonic() > deadline:
+            expect(False, what)
+        time.sleep(0.05)
+    expect(True, what)
+
+
+def dump(name):
+    return json.loads(run(f"bpftool -j map dump pinned {PIN}/maps/{name}").stdout)
+
+
+def sas():
+    return [row["formatted"] for row in dump("sas")]
+
+
+def word(value):
+    anonymous = [v for k, v in value["word"].items() if k != "raw"]
+    return anonymous[0]
+
+
+def drops(reason):
+    row = dump("drops")[reason]["formatted"]["values"]
+    return sum(cpu["value"]["egress"] + cpu["value"]["ingress"] for cpu in row)
+
+
+def update(name, key, value):
+    run(f"bpftool map update pinned {PIN}/maps/{name} key hex {bytes(key).hex(' ')}"
+        f" value hex {bytes(value).hex(' ')}")
+
+
+def raw(row):
+    return [[int(byte, 16) for byte in row[part]] for part in ("key", "value")]
+
+
+def bind(params):
+    for row in dump("sas"):
+        key, value = raw(row)
+        value[4:6] = struct.pack("=H", params)
+        value[7] = BOUND
+        update("sas", key, value)
+
+
+def define(params, peer, cipher):
+    """struct latch_params: both identities, quality of protection, mode, protocol, checksum"""
+    qop = struct.pack("=32s32s3H2B", cipher, b"", 160, 0, 128, 0, 1)
+    update("params", struct.pack("=I", params),
+           struct.pack("=II", 1, peer) + qop + struct.pack("=BB2xI", 0, 50, 0))
+
+
+def forget_sas():
+    """Empties the table behind the programs' back; what was in it."""
+    rows = [raw(row) for row in dump("sas")]
+    for key, _ in rows:
+        run(f"bpftool map delete pinned {PIN}/maps/sas key hex {bytes(key).hex(' ')}")
+    return rows
+
+
+def in_netns(name, make):
+    before = os.open("/proc/self/ns/net", os.O_RDONLY)
+    there = os.open(f"/run/netns/{name}", os.O_RDONLY)
+    libc.setns(there, 0)
+    try:
+        return make()
+    finally:
+        libc.setns(before, 0)
+
+
+def topology():
+    """w 10.9.0.1 --- c 10.9.0.2, whatever an earlier scenario has left."""
+    for host in ("w", "c"):
+        run(f"ip netns del {host}", check=False)
+        run(f"ip netns add {host}")
+    run("ip link add vw netns w type veth peer name vc netns c")
+    for host, address in (("w", "10.9.0.1"), ("c", "10.9.0.2")):
+        run(f"ip -n {host} addr add {address}/24 dev v{host}")
+        run(f"ip -n {host} link set v{host} up")
+
+
+def attach():
+    run(f"{ENFORCE} {CGROUP} 64 5000 </dev/null")
+
+
+def received(peer):
+    try:
+        return peer.recv(65536)
+    except BlockingIOError:
+        return b""
+
+
+def connect(port, address="10.9.0.2"):
+    client = in_netns("w", lambda: socket.socket())
+    client.setblocking(False)
+    client.connect_ex((address, port))
+    return client
+
+
+def listen(port, address="10.9.0.2"):
+    listener = in_netns("c", lambda: socket.create_server((address, port)))
+    listener.setblocking(False)
+    return listener
+
+
+def accept(listener, what):
+    found = []
+
+    def accepted():
+        try:
+            found.append(listener.accept()[0])
+        except BlockingIOError:
+            return False
+        return True
+
+    until(accepted, what)
+    found[0].setblocking(False)
+    return found[0]
+
+
+def set_pending_limit(nanoseconds):
+    update("settings", bytes(4), struct.pack("=QQ", nanoseconds, 0))
+
+
+def latches_of(port):
+    rows = [row["formatted"] for row in dump("latches")]
+    return [row["value"] for row in rows if port in (row["key"]["local_port"], row["key"]["remote_port"])]
+
+
+def are(port, state, params):
+    words = [word(value) for value in latches_of(port)]
+    return len(words) == 2 and all(w["state"] == state and w["params"] == params for w in words)
+
+
+def says(client, peer, text, what):
+    client.send(text)
+    until(lambda: received(peer) == text, what)
+
+
+def forget_latch_of_listener(port):
+    """As the reaper does with a handshake that left no request socket."""
+    for row in dump("latches"):
+        if row["formatted"]["key"]["local_port"] == port:
+            run(f"bpftool map delete pinned {PIN}/maps/latches key hex {bytes(raw(row)[0]).hex(' ')}")
+
+
+def stream_waits_for(peer, client, text, reason, what):
+    before = drops(reason)
+    client.send(text)
+    until(lambda: drops(reason) >= before + 2, what)
+    expect(received(peer) == b"", "not one byte of it arrived")
