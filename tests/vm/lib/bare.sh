@@ -115,13 +115,13 @@ ask_with_cookies() {
 	in_host w sysctl -qw net.ipv4.tcp_syncookies=1
 }
 
-# Outside the window: the control socket says where it is, or resets when the
-# request has been given up, since not even a repeated SYN-ACK could leave.
+# A second request, outside the first one's window: the control socket says where
+# that is, or W answers it as a new one when it had to give up the first.
 challenge() {
-	forge c w-7001 --seq 3000000000 --ack 1 --every 600 --count 3
+	forge c w-7001 --syn --seq 3000000000 --every 600 --count 3
 }
 
-# Inside, but it acknowledges what was never sent: the control socket resets.
+# An answer that acknowledges what was never sent: the control socket resets.
 provoke_reset() {
 	forge c w-7001 --seq 1001 --ack 1 --every 600 --count 3
 }
