@@ -144,16 +144,45 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
-static __always_inline int gate(struct __sk_buff *skb, int egress)
+/* Whose packet it is and what covers it; non-zero: it cannot be read. */
+static __always_inline int read_passage(struct __sk_buff *skb, struct bpf_sock *sk,
+					struct passage *p)
 {
 	struct packet packet = {.cgroup = skb};
-	struct socket_verdict *v;
-	struct passage p = {};
+	__u64 netns = netns_of(sk);
 	struct ip_headers ip;
+	__u8 tcp_flags = 0;
+
+	if (packet_headers(&packet, family_of(skb), &ip))
+		return -1;
+	p->cover = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa) :
+			       packet_ingress_sa(skb, netns, &p->sa);
+	if (!p->listener)
+		flow_of_full_socket(sk, netns, &p->flow);
+	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
+		return -1;
+	p->initial = p->listener ? may_begin(tcp_flags) :
+				   p->egress && sk->state == BPF_TCP_SYN_SENT;
+	return 0;
+}
+
+/* Where it leaves; before Linux 6.2 where its socket last had a route to. */
+static __always_inline struct net_device *device_of(struct __sk_buff *skb, struct tcp_sock *tcp)
+{
+	struct sk_buff *kernel_skb;
+
+	if (!bpf_ksym_exists(bpf_cast_to_kern_ctx))
+		return BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_dst_cache, dev);
+	kernel_skb = bpf_cast_to_kern_ctx(skb);
+	return BPF_CORE_READ(kernel_skb, dev);
+}
+
+static __always_inline int gate(struct __sk_buff *skb, int egress)
+{
+	struct passage p = {.egress = egress};
+	struct socket_verdict *v;
 	struct tcp_sock *tcp;
 	struct bpf_sock *sk;
-	__u8 tcp_flags = 0;
-	__u64 netns;
 
 	sk = skb->sk;
 	if (!sk)
@@ -161,26 +190,16 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->protocol != IPPROTO_TCP_NUMBER)
 		return GATE_PASS;
-	netns = netns_of(sk);
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	p.egress = egress;
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	p.listener = sk->state == BPF_TCP_LISTEN;
 	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
 	if (egress && p.listener)
 		return GATE_PASS;
-	if (packet_headers(&packet, family_of(skb), &ip))
+	if (read_passage(skb, sk, &p))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
-	p.cover = egress ? packet_egress_sa(&packet, netns, &ip, &p.sa) :
-			   packet_ingress_sa(skb, netns, &p.sa);
-	if (!p.listener)
-		flow_of_full_socket(sk, netns, &p.flow);
-	else if (flow_of_packet(&packet, &ip, netns, 0, &p.flow, &tcp_flags))
-		return drop(LATCH_DROP_MALFORMED, &p, NULL);
-	p.initial = p.listener ? may_begin(tcp_flags) : egress && sk->state == BPF_TCP_SYN_SENT;
 	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);
-	if (egress && tcp && p.cover == PACKET_PLAIN &&
-	    leads_to_xfrm(BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_dst_cache, dev)))
+	if (tcp && egress && p.cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, tcp)))
 		return GATE_PASS;
 	if (tcp && pass_mptcp(&p, tcp) == GATE_DROP)
 		return GATE_DROP;
