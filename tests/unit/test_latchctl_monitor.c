@@ -36,6 +36,12 @@ Test(latchctl_monitor, a_broken_latch)
 		" got.auth=pubkey id=7 drops=3\n");
 }
 
+Test(latchctl_monitor, the_protocol_of_an_sa)
+{
+	expect_line(BEGIN "\"spi\":\"0x00001001\",\"proto\":\"esp\"}",
+		    LINE " spi=0x00001001 proto=esp\n");
+}
+
 Test(latchctl_monitor, directions)
 {
 	expect_line(BEGIN "\"direction\":\"in\",\"remote\":{\"addr\":\"fd00::2\",\"port\":1}}",

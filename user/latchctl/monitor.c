@@ -18,9 +18,18 @@ static const char *const placed[] = {
 	"direction", "reason", "reasons", "want",  "got",
 };
 
-static bool is_placed(const char *key)
+static bool has_flow(struct json_object *event)
+{
+	return view_member(event, "local") || view_member(event, "remote");
+}
+
+/* Without a flow there is nothing that the protocol could stand before. */
+static bool is_placed(struct json_object *event, const char *key)
 {
 	size_t i;
+
+	if (!strcmp(key, "proto") && !has_flow(event))
+		return false;
 
 	for (i = 0; i < sizeof(placed) / sizeof(placed[0]); i++)
 		if (!strcmp(key, placed[i]))
@@ -141,7 +150,7 @@ static void print_flow(FILE *out, struct json_object *event)
 			    : !strcmp(direction, "out") ? "->"
 							: "<->";
 
-	if (!view_member(event, "local") && !view_member(event, "remote"))
+	if (!has_flow(event))
 		return;
 	view_endpoint(local, event, "local");
 	view_endpoint(remote, event, "remote");
@@ -188,7 +197,7 @@ void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_
 	print_named(out, event, "got", STYLE_BAD, options->colour);
 	json_object_object_foreach(event, key, value)
 	{
-		if (!is_placed(key))
+		if (!is_placed(event, key))
 			print_value(out, key, event, value);
 	}
 	fputc('\n', out);
