@@ -28,6 +28,8 @@ static struct control_program *program;
 static struct kernel_maps maps;
 static struct identities *identities;
 static struct loop *loop;
+
+#include "loop_wait.h"
 static struct attribution *attribution;
 static const struct feed_sink *sink;
 static struct namespace ns;
@@ -397,33 +399,6 @@ static inline enum latch_state latch_state_of(const struct latch_flow *flow)
 {
 	settle();
 	return latch_of(flow).word.state;
-}
-
-/* ---- time */
-
-static struct {
-	struct loop_timer tick;
-	bool (*done)(void);
-	uint64_t limit;
-} awaited;
-
-static void on_tick(void *context)
-{
-	(void)context;
-	if (awaited.done() || loop_now_ms() >= awaited.limit)
-		loop_stop(loop);
-	else
-		loop_timer_arm(&awaited.tick, TICK_MS);
-}
-
-static inline void wait_until(bool (*done)(void))
-{
-	awaited.done = done;
-	awaited.limit = loop_now_ms() + LIMIT_MS;
-	loop_timer_init(loop, &awaited.tick, on_tick, NULL);
-	loop_timer_arm(&awaited.tick, 0);
-	cr_assert_eq(loop_run(loop), 0);
-	cr_assert(done(), "still waiting after %d ms", LIMIT_MS);
 }
 
 /* ---- the whole */

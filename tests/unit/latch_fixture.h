@@ -21,6 +21,8 @@
 static struct control_program *program;
 static struct kernel_maps maps;
 static struct loop *loop;
+
+#include "loop_wait.h"
 static struct namespace ns;
 
 static void ignore_log(enum log_level level, const char *subsystem, const char *text)
@@ -93,31 +95,6 @@ static inline struct latch_flow lonely(uint16_t port)
 		.family = AF_INET,
 		.protocol = IPPROTO_TCP,
 	};
-}
-
-static struct {
-	struct loop_timer tick;
-	bool (*done)(void);
-	uint64_t limit;
-} awaited;
-
-static void on_tick(void *context)
-{
-	(void)context;
-	if (awaited.done() || loop_now_ms() >= awaited.limit)
-		loop_stop(loop);
-	else
-		loop_timer_arm(&awaited.tick, TICK_MS);
-}
-
-static inline void wait_until(bool (*done)(void))
-{
-	awaited.done = done;
-	awaited.limit = loop_now_ms() + LIMIT_MS;
-	loop_timer_init(loop, &awaited.tick, on_tick, NULL);
-	loop_timer_arm(&awaited.tick, 0);
-	cr_assert_eq(loop_run(loop), 0);
-	cr_assert(done(), "still waiting after %d ms", LIMIT_MS);
 }
 
 #endif
