@@ -73,16 +73,15 @@ static __always_inline struct sock *first_subflow(struct tcp_sock *tcp)
  * that is latched, every other must be latched to the same. A subflow's first
  * packet carries nothing yet, and may give it its latch.
  */
-static __always_inline int pass_mptcp(struct passage *p, struct tcp_sock *tcp)
+__noinline int pass_mptcp(struct passage *p, __u64 first_socket)
 {
-	struct sock *first = first_subflow(tcp);
 	union latch_word want, own;
 	struct latch_flow flow;
 	struct latch *latch, *subflow;
 
-	if (!first || first == (struct sock *)tcp)
-		return GATE_PASS;
-	flow_of_kernel_socket(first, p->flow.netns, &flow);
+	if (!p)
+		return GATE_DROP;
+	flow_of_kernel_socket((struct sock *)first_socket, p->flow.netns, &flow);
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	subflow = bpf_map_lookup_elem(&latches, &p->flow);
 	if (!latch || latch == subflow || (!subflow && p->initial))
@@ -98,10 +97,14 @@ static __always_inline int pass_mptcp(struct passage *p, struct tcp_sock *tcp)
 	return GATE_PASS;
 }
 
-static __always_inline int judge(struct passage *p, struct socket_verdict *v)
+/* Not static: the verifier looks at it once, whatever ways lead here. */
+__noinline int judge(struct passage *p, struct socket_verdict *v)
 {
-	struct latch *latch = bpf_map_lookup_elem(&latches, &p->flow);
+	struct latch *latch;
 
+	if (!p)
+		return GATE_DROP;
+	latch = bpf_map_lookup_elem(&latches, &p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
 	/* What begins a flow at a listener, or leaves a new socket, proves that the owner in TIME_WAIT is gone. */
 	if (latch && p->initial && latch->owner == LATCH_OWNER_TIME_WAIT) {
@@ -182,6 +185,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	struct passage p = {.egress = egress};
 	struct socket_verdict *v;
 	struct tcp_sock *tcp;
+	struct sock *first;
 	struct bpf_sock *sk;
 
 	sk = skb->sk;
@@ -196,14 +200,16 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
 	if (egress && p.listener)
 		return GATE_PASS;
+	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);
+	first = tcp ? first_subflow(tcp) : NULL;
 	if (read_passage(skb, sk, &p))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
-	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);
 	if (tcp && egress && p.cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, tcp)))
 		return GATE_PASS;
-	if (tcp && pass_mptcp(&p, tcp) == GATE_DROP)
+	if (first && first != (struct sock *)tcp && pass_mptcp(&p, (__u64)first) == GATE_DROP)
 		return GATE_DROP;
-	return judge(&p, v);
+	/* The verifier knows nothing of what judge() returns. */
+	return judge(&p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
 SEC("cgroup_skb/egress")

@@ -57,6 +57,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
 	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
 	latch.direction = direction;
+	latch.rule = LATCH_RULE_NONE;
 	latch.owner = socket_cookie ? LATCH_OWNER_SOCKET : LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
 	err = bpf_map_update_elem(&latches, flow, &latch, BPF_NOEXIST);

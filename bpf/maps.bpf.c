@@ -5,6 +5,7 @@ struct latches_map latches SEC(".maps");
 struct sas_map sas SEC(".maps");
 struct params_map params SEC(".maps");
 struct identities_map identities SEC(".maps");
+struct rules_map rules SEC(".maps");
 struct settings_map settings SEC(".maps");
 struct clock_map latch_clocks SEC(".maps");
 struct drops_map drops SEC(".maps");

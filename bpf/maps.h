@@ -48,6 +48,14 @@ struct identities_map {
 	__type(value, struct latch_identity);
 };
 
+/* Entries from settings.rule_count on are not in force. */
+struct rules_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LATCH_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_rule);
+};
+
 struct settings_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -118,6 +126,7 @@ extern struct latches_map latches SEC(".maps");
 extern struct sas_map sas SEC(".maps");
 extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");
+extern struct rules_map rules SEC(".maps");
 extern struct settings_map settings SEC(".maps");
 extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");

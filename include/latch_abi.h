@@ -53,6 +53,31 @@ enum __attribute__((packed)) latch_owner {
 	LATCH_OWNER_TIME_WAIT = 2,
 };
 
+/* RFC 5660 section 5.5: what becomes of the owner while the latch is BROKEN. */
+enum __attribute__((packed)) latch_disposition {
+	LATCH_DISPOSITION_RESET = 0,
+	LATCH_DISPOSITION_WAIT = 1,
+	LATCH_DISPOSITION_UNREACHABLE = 2,
+};
+
+enum __attribute__((packed)) latch_action {
+	LATCH_ACTION_AUTO = 0, /* latch what starts protected */
+	LATCH_ACTION_OFF = 1,  /* never latch */
+	LATCH_ACTION_REQUIRE = 2, /* never in clear, never unlatched */
+};
+
+/* What a rule asks for beyond its action; a latch keeps the flags that it was born with. */
+enum latch_rule_flag {
+	LATCH_RULE_REQUIRE = 1 << 0,	    /* set with LATCH_ACTION_REQUIRE */
+	LATCH_RULE_KEEP_ON_DPD = 1 << 1,    /* a dead peer does not break the latch */
+	LATCH_RULE_KEEP_ON_REBOOT = 1 << 2, /* nor one that has rebooted */
+	LATCH_RULE_PROTECT = 1 << 3,	    /* R-2.3-14: policy edits do not reach the flow */
+	LATCH_RULE_TIMEOUT = 1 << 4,	    /* a reset looks like a time-out to the application */
+};
+
+#define LATCH_RULES_MAX 64
+#define LATCH_RULE_NONE 0xffff /* no rule matched: auto, reset, no flags */
+
 struct latch_flow {
 	__u64 netns; /* SO_NETNS_COOKIE */
 	__u8 local_addr[16];
@@ -62,6 +87,26 @@ struct latch_flow {
 	__u8 family;   /* AF_INET or AF_INET6 */
 	__u8 protocol; /* IPPROTO_TCP */
 	__u16 pad;
+};
+
+/*
+ * Which flows are treated how: the first rule that matches decides, when a flow
+ * starts. Prefix lengths and port ranges are inclusive; 0 bits match any address,
+ * but only of the rule's family.
+ */
+struct latch_rule {
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u16 local_port_first, local_port_last; /* 0 to 65535: any */
+	__u16 remote_port_first, remote_port_last;
+	__u8 local_bits;
+	__u8 remote_bits;
+	__u8 family;   /* AF_INET, AF_INET6, 0 = any; then both prefixes are 0 bits */
+	__u8 protocol; /* 0 = any */
+	enum latch_direction direction; /* LATCH_DIRECTION_NONE = any */
+	enum latch_action action;
+	enum latch_disposition disposition;
+	__u8 flags; /* set of enum latch_rule_flag */
 };
 
 /*
@@ -92,7 +137,10 @@ struct latch {
 	__u32 spi_in;
 	enum latch_direction direction;
 	enum latch_owner owner;
-	__u8 pad[6];
+	__u16 rule; /* index, for display; the two below are what it said at birth */
+	enum latch_disposition disposition;
+	__u8 rule_flags;
+	__u8 pad[2];
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -174,6 +222,7 @@ enum latch_drop {
 	LATCH_DROP_CONFLICT,	     /* a latch may not be born: RFC 5660 section 2.3, R-2.3-8 */
 	LATCH_DROP_LATCHES_FULL,     /* no room for the latch that it must have */
 	LATCH_DROP_MALFORMED,	     /* headers do not parse */
+	LATCH_DROP_REQUIRED,	     /* a rule requires a latch, and this packet can start none */
 	LATCH_DROP_COUNT,
 };
 
@@ -197,6 +246,8 @@ enum latch_counter {
 struct latch_settings {
 	__u64 pending_limit; /* ns: from then on a new flow may use a pending SA, unlatched */
 	__u64 drop_event_interval; /* ns between drop events of one latch */
+	__u32 rule_count; /* of rules[] that count */
+	__u32 rule_stamp; /* drawn anew with every change of the rules */
 };
 
 /* Sources of unique numbers and the stamp that empties every socket's cached verdict. */
@@ -243,6 +294,8 @@ enum latch_event_type {
 	LATCH_EVENT_SA_PENDING = 5,
 	LATCH_EVENT_SA_GONE = 6,
 	LATCH_EVENT_DROP = 7,
+	LATCH_EVENT_REFUSED = 8,	/* no latch for this flow: drop says why (R-2.3-8, R-2.3-18) */
+	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; nothing else is set */
 };
 
 struct latch_event {
@@ -302,6 +355,7 @@ struct latch_control {
 _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
+_Static_assert(sizeof(struct latch_rule) == 48, "rule");
 _Static_assert(sizeof(struct latch) == 80, "latch");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");

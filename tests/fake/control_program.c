@@ -20,6 +20,7 @@ static void tell_maps(const struct latchd_bpf *object, struct kernel_maps *maps)
 		.sas = bpf_map__fd(object->maps.sas),
 		.params = bpf_map__fd(object->maps.params),
 		.identities = bpf_map__fd(object->maps.identities),
+		.rules = bpf_map__fd(object->maps.rules),
 		.settings = bpf_map__fd(object->maps.settings),
 		.clock = bpf_map__fd(object->maps.latch_clocks),
 		.drops = bpf_map__fd(object->maps.drops),

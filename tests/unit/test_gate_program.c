@@ -19,7 +19,7 @@
 #include "latchd/kernel/tables.h"
 
 #define GATE_PASS	   1
-#define INSTRUCTIONS_LIMIT 100000 /* that the verifier looks at; it gives up at a million */
+#define INSTRUCTIONS_LIMIT 40000 /* that the verifier looks at; it gives up at a million */
 
 static struct gates *gates;
 static struct kernel_maps maps;

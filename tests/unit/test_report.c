@@ -326,8 +326,9 @@ Test(report, status)
 	source.started_boot_ns = clock_boot_ns() - 90 * SECOND;
 	report_status(&w, &source);
 	parse();
-	expect_keys("", "schema daemon enforcement netns feeds latches sas drops counters events_lost "
-			"kernel");
+	expect_keys("",
+		    "schema daemon enforcement netns feeds latches sas drops counters events_lost "
+		    "kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
 	snprintf(text, sizeof(text), "%d", getpid());
@@ -387,8 +388,9 @@ Test(report, status_of_feeds)
 Test(report, status_of_drops_and_counters)
 {
 	static const char *const reasons[] = {
-		"plaintext", "sa-pending", "sa-unknown", "identity", "qop",	     "ambiguous",
-		"nested",    "broken",	   "closed",	 "conflict", "latches-full", "malformed"};
+		"plaintext",	"sa-pending", "sa-unknown", "identity", "qop",
+		"ambiguous",	"nested",     "broken",	    "closed",	"conflict",
+		"latches-full", "malformed",  "required"};
 	const struct latch_drop_count drops = {.egress = 3, .ingress = 5};
 	const __u64 seven = 7;
 	uint64_t cpus = (uint64_t)libbpf_num_possible_cpus();

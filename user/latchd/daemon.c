@@ -119,6 +119,8 @@ static void on_kernel_event(void *context, const struct latch_event *event)
 	case LATCH_EVENT_LATCH_HEALED:
 	case LATCH_EVENT_LATCH_CLOSED:
 	case LATCH_EVENT_DROP:
+	case LATCH_EVENT_REFUSED:
+	case LATCH_EVENT_POLICY_CHANGED:
 		return;
 	}
 }

@@ -97,6 +97,8 @@ const char *latch_drop_name(enum latch_drop drop)
 		return "latches-full";
 	case LATCH_DROP_MALFORMED:
 		return "malformed";
+	case LATCH_DROP_REQUIRED:
+		return "required";
 	case LATCH_DROP_COUNT:
 		break;
 	}
@@ -145,6 +147,10 @@ const char *latch_event_name(enum latch_event_type type)
 		return "sa-gone";
 	case LATCH_EVENT_DROP:
 		return "drop";
+	case LATCH_EVENT_REFUSED:
+		return "latch-refused";
+	case LATCH_EVENT_POLICY_CHANGED:
+		return "policy-changed";
 	}
 	return "unknown";
 }

@@ -81,6 +81,13 @@ static void ring_drop(struct json_writer *w, const struct report_source *source,
 	json_object_end(w);
 }
 
+static void ring_refused(struct json_writer *w, const struct latch_event *event)
+{
+	json_member_string(w, "reason", latch_drop_name(event->drop));
+	report_flow(w, &event->flow);
+	report_direction(w, event->direction);
+}
+
 void report_ring_event(struct json_writer *w, const struct report_source *source,
 		       const struct latch_event *event)
 {
@@ -98,6 +105,11 @@ void report_ring_event(struct json_writer *w, const struct report_source *source
 		break;
 	case LATCH_EVENT_DROP:
 		ring_drop(w, source, event);
+		break;
+	case LATCH_EVENT_REFUSED:
+		ring_refused(w, event);
+		break;
+	case LATCH_EVENT_POLICY_CHANGED:
 		break;
 	}
 	json_object_end(w);

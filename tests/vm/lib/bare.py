@@ -32,6 +32,12 @@ def expect(condition, what):
         raise SystemExit(1)
 
 
+def conforms(item, what):
+    """This scenario has just seen that an item of the standard holds."""
+    with open(os.path.join(os.environ.get("LATCHD_TEST_RUN", "/run/latchd-test"), "conforms"), "a") as f:
+        f.write(f"{item}\t{what}\n")
+
+
 def until(condition, what):
     deadline = time.monotonic() + LIMIT
     while not condition():
@@ -152,7 +158,7 @@ def accept(listener, what):
 
 
 def set_pending_limit(nanoseconds):
-    update("settings", bytes(4), struct.pack("=QQ", nanoseconds, 0))
+    update("settings", bytes(4), struct.pack("=QQII", nanoseconds, 0, 0, 0))
 
 
 def latches_of(port):

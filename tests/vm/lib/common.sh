@@ -43,6 +43,12 @@ note() {
 	log "$*"
 }
 
+# conforms ITEM WHAT: this scenario has just seen that an item of the standard holds.
+conforms() {
+	printf '%s\t%s\n' "$1" "$2" >>"$RUN/conforms"
+	log "conforms: $1 $2"
+}
+
 fail() {
 	printf '%s' "$*" >"$RUN/failure"
 	log "FAILED: $*"

@@ -12,6 +12,7 @@ struct kernel_maps {
 	int sas;	/* struct latch_sa_key -> struct latch_sa */
 	int params;	/* __u32 -> struct latch_params */
 	int identities; /* __u32 -> struct latch_identity */
+	int rules;	/* __u32 -> struct latch_rule; settings.rule_count are in force */
 	int settings;	/* one struct latch_settings */
 	int clock;	/* one struct latch_clock */
 	int drops;	/* enum latch_drop -> struct latch_drop_count, per CPU */

@@ -284,6 +284,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.sas = bpf_map__fd(skeleton->maps.sas),
 		.params = bpf_map__fd(skeleton->maps.params),
 		.identities = bpf_map__fd(skeleton->maps.identities),
+		.rules = bpf_map__fd(skeleton->maps.rules),
 		.settings = bpf_map__fd(skeleton->maps.settings),
 		.clock = bpf_map__fd(skeleton->maps.latch_clocks),
 		.drops = bpf_map__fd(skeleton->maps.drops),
