@@ -22,7 +22,7 @@ set_options() {
 	local option
 
 	FAMILY=4 MODE=transport ENCAP=no DPD=30s CHILD_LIFE=1h
-	PROPOSAL=aes128gcm16-x25519
+	PROPOSAL=aes128gcm16-x25519 TRIES=5 MOBIKE=no
 	for option in "$@"; do
 		case $option in
 		family=*) FAMILY=${option#*=} ;;
@@ -31,6 +31,8 @@ set_options() {
 		dpd=*) DPD=${option#*=} ;;
 		life=*) CHILD_LIFE=${option#*=} ;;
 		esp=*) PROPOSAL=${option#*=} ;;
+		tries=*) TRIES=${option#*=} ;;
+		mobike=*) MOBIKE=${option#*=} ;;
 		*) fail "topology: unknown option $option" ;;
 		esac
 	done
@@ -87,7 +89,7 @@ charon_config() {
 		  delete_rekeyed_delay = 2
 		  retransmit_timeout = 2.0
 		  retransmit_base = 1.0
-		  retransmit_tries = 5
+		  retransmit_tries = $TRIES
 		  plugins {
 		    vici {
 		      socket = unix://$RUN/$host.vici
@@ -126,6 +128,24 @@ neighbour_discovery() {
 	EOF
 }
 
+# What a scenario may define anew: more CHILD_SAs for a HOST, and the addresses
+# and traffic selectors that its connection has.
+more_children() {
+	:
+}
+
+local_addresses() {
+	addr "$1"
+}
+
+remote_addresses() {
+	remote_addr "$1"
+}
+
+selectors() {
+	:
+}
+
 connection_config() {
 	local host=$1 peer=w.example
 
@@ -134,10 +154,10 @@ connection_config() {
 		connections {
 		  peer {
 		    version = 2
-		    local_addrs = $(addr "$host")
-		    remote_addrs = $(remote_addr "$host")
+		    local_addrs = $(local_addresses "$host")
+		    remote_addrs = $(remote_addresses "$host")
 		    proposals = aes128-sha256-x25519
-		    mobike = no
+		    mobike = $MOBIKE
 		    encap = $ENCAP
 		    dpd_delay = $DPD
 		    rekey_time = 4h
@@ -160,9 +180,11 @@ connection_config() {
 		        rekey_time = $CHILD_LIFE
 		        rand_time = 0s
 		        esp_proposals = $PROPOSAL
+		$(selectors "$host")
 		      }
 		$(neighbour_discovery ask 135)
 		$(neighbour_discovery tell 136)
+		$(more_children "$host")
 		    }
 		  }
 		}
@@ -242,6 +264,7 @@ topology() {
 start_charon() {
 	local host=$1
 
+	rm -f "$RUN/$host.vici" # of one that was killed
 	spawn "$host" "$RUN/$host/charon.pid" \
 		env "STRONGSWAN_CONF=$RUN/$host/strongswan.conf" \
 		"SWANCTL_DIR=$RUN/$host/swanctl" \
@@ -304,14 +327,16 @@ take_address() {
 
 # ---- IKE
 
+# initiate HOST [CHILD]
 initiate() {
-	swan "$1" --initiate --child flow --timeout 60 \
+	swan "$1" --initiate --child "${2:-flow}" --timeout 60 \
 		>>"$RUN/$1/initiate.log" 2>&1
 }
 
+# must_initiate HOST [CHILD]
 must_initiate() {
-	initiate "$1" || fail "IKE at $1 failed; see $1/initiate.log"
-	log "$1 has an IKE_SA and a CHILD_SA with its peer"
+	initiate "$@" || fail "IKE at $1 failed; see $1/initiate.log"
+	log "$1 has an IKE_SA and a CHILD_SA (${2:-flow}) with its peer"
 }
 
 rekey_child() {
@@ -324,6 +349,13 @@ rekey_ike() {
 
 reauthenticate() {
 	swan "$1" --rekey --ike peer --reauth >>"$RUN/$1/rekey.log" 2>&1
+}
+
+# terminate_child HOST CHILD: in good order, with a DELETE.
+terminate_child() {
+	swan "$1" --terminate --child "$2" >>"$RUN/$1/terminate.log" 2>&1 ||
+		fail "$1 cannot end $2; see $1/terminate.log"
+	log "$1 has ended its CHILD_SA $2"
 }
 
 # children HOST PEER: CHILD_SAs that HOST's charon has with an identity.
