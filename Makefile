@@ -96,7 +96,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests unit vm check demo lint install clean help FORCE
+.PHONY: all setup tests unit vm check conformance conformance-table mutation demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
@@ -114,6 +114,13 @@ vm: ## boot kernels and run the VM tests (root, no KVM needed)
 check: ## everything: set-up, build, unit tests, VM tests, one closing line
 	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build unit vm
 
+conformance: ## everything on every kernel (hours), then docs/conformance.md
+	+$(Q)VM=--all BUILD='$(BUILD)' MAKE='$(MAKE)' \
+		tools/make/check setup build unit vm table
+
+conformance-table: ## docs/conformance.md from the results that are there
+	$(Q)BUILD='$(BUILD)' tools/conformance
+
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
 	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo
@@ -129,7 +136,7 @@ clean: ## remove the build directory
 
 help: ## this list
 	$(Q)awk -F ' *## *' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); \
-		printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # ---------------------------------------------------------------- probes
 

@@ -18,7 +18,7 @@ class Report(unittest.TestResult):
 
     def row(self, word, test):
         self.rows.append("%s - %s::%s  (0.00s)" % (word, self.suite,
-                                                   test.id().rpartition("test_")[2]))
+                                                   test.id().rpartition(".")[2][len("test_"):]))
 
     def addSuccess(self, test):
         self.row("ok", test)

@@ -32,10 +32,23 @@ def expect(condition, what):
         raise SystemExit(1)
 
 
+def leave(name, text):
+    with open(os.path.join(os.environ.get("LATCHD_TEST_RUN", "/run/latchd-test"), name), "a",
+              encoding="utf-8") as file:
+        file.write(text)
+
+
 def conforms(item, what):
-    """This scenario has just seen that an item of the standard holds."""
-    with open(os.path.join(os.environ.get("LATCHD_TEST_RUN", "/run/latchd-test"), "conforms"), "a") as f:
-        f.write(f"{item}\t{what}\n")
+    """As conforms in common.sh: belongs into a scenario file, with the item as it is."""
+    leave("conforms", f"{item}\t{' '.join(what.split())}\n")
+    print(f"conforms: {item} {what}", flush=True)
+
+
+def skip(why):
+    """What this scenario needs is not on this kernel."""
+    leave("skip", why)
+    print(f"skipped: {why}", flush=True)
+    raise SystemExit(0)
 
 
 def until(condition, what):
