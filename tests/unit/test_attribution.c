@@ -43,7 +43,7 @@ Test(attribution, told_twice_is_told_once)
 
 /* ---- RFC 5660 section 2.3, R-2.3-11 */
 
-Test(attribution, the_latch_breaks_before_the_sa_is_bound)
+Test(attribution, R_2_3_11_the_latch_breaks_before_the_sa_is_bound)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);
@@ -64,7 +64,7 @@ Test(attribution, the_latch_breaks_before_the_sa_is_bound)
 	cr_expect_neq(in_params(&d), in_params(&c));
 }
 
-Test(attribution, the_outbound_sa_is_pending_meanwhile_too)
+Test(attribution, R_2_3_11_the_outbound_sa_is_pending_meanwhile_too)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = out_key(&d, ns.cookie);
@@ -123,7 +123,7 @@ Test(attribution, without_the_control_program_it_stays_pending)
 
 /* ---- rekey */
 
-Test(attribution, a_rekey_breaks_nothing)
+Test(attribution, L_2_3_a_rekey_breaks_nothing)
 {
 	struct feed_child old = child_of("c.example", 1), new = child_of("c.example", 2);
 	struct latch_flow flow;

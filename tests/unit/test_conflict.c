@@ -73,7 +73,7 @@ Test(conflict, another_reqid_or_unique_id_is_none)
 	expect_no_conflict(&m);
 }
 
-Test(conflict, another_peer)
+Test(conflict, R_2_1_R_2_3_10_another_peer)
 {
 	struct meeting m = prepare();
 
@@ -97,7 +97,7 @@ Test(conflict, another_configuration)
 	expect_conflict(&m);
 }
 
-Test(conflict, another_local_id)
+Test(conflict, R_2_1_another_local_id)
 {
 	struct meeting m = prepare();
 
@@ -105,7 +105,7 @@ Test(conflict, another_local_id)
 	expect_conflict(&m);
 }
 
-Test(conflict, another_mode)
+Test(conflict, R_2_1_S12_another_mode)
 {
 	struct meeting m = prepare();
 
@@ -114,7 +114,7 @@ Test(conflict, another_mode)
 	expect_conflict(&m);
 }
 
-Test(conflict, another_algorithm)
+Test(conflict, R_2_1_S11_another_algorithm)
 {
 	struct meeting m = prepare();
 
@@ -123,7 +123,7 @@ Test(conflict, another_algorithm)
 	expect_conflict(&m);
 }
 
-Test(conflict, another_key_length)
+Test(conflict, R_2_1_another_key_length)
 {
 	struct meeting m = prepare();
 
@@ -223,7 +223,7 @@ Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
 
 /* ---- healing */
 
-Test(conflict, heals_when_the_last_conflict_has_left)
+Test(conflict, S7_L_2_2_5_L_6_1_1_heals_when_the_last_conflict_has_left)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct feed_child e = child_of("e.example", 3);
@@ -364,7 +364,7 @@ Test(conflict, another_namespaces_key_manager_heals_nothing)
 
 /* ---- latches that are born into a conflict */
 
-Test(conflict, a_latch_that_was_quicker_than_the_mark)
+Test(conflict, R_2_3_7_a_latch_that_was_quicker_than_the_mark)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_flow flow, apart;
@@ -382,7 +382,7 @@ Test(conflict, a_latch_that_was_quicker_than_the_mark)
 }
 
 /* Born and its event lost. */
-Test(conflict, reconcile_finds_every_latch)
+Test(conflict, R_2_3_7_reconcile_finds_every_latch)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_flow of_c, of_d;

@@ -158,6 +158,13 @@ class ConformanceTest(unittest.TestCase):
         self.tree.put("tests/vm/attack/scenario", 'conforms "$item" "nothing"\n')
         self.refused("attack/scenario", "$item")
 
+    def test_one_call_for_several_items(self):
+        self.tree.put("tests/vm/attack/scenario", 'shows() {\n\tconforms "$1" "seen"\n}\n'
+                                                  'shows S4\nshows R-2-1\n')
+        self.make()
+        self.assertIn("`attack`", self.row("S4"))
+        self.assertIn("`attack`", self.row("R-2-1"))
+
     def test_an_item_that_the_file_does_not_name(self):
         self.tree.scenario("6.12", "passed", conforms="R-2-1\tsurprise\n")
         self.refused("6.12/attack/conforms", "R-2-1")

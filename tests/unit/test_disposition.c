@@ -52,7 +52,7 @@ static bool was_reset(void)
 
 /* The programs would release the latch with its socket; here nobody does, and it goes all the same.
  */
-Test(disposition, the_broken_latchs_socket_ends_and_no_other)
+Test(disposition, R_5_5_2_the_broken_latchs_socket_ends_and_no_other)
 {
 	struct tcp_pair broken = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
 

@@ -91,7 +91,7 @@ static void check_step(struct latch_position now, enum latch_trigger trigger, un
 	cr_assert((outcome == LATCH_OUTCOME_KEPT) == same);
 }
 
-Test(fsm, every_state_trigger_and_reason)
+Test(fsm, L_2_2_1_every_state_trigger_and_reason)
 {
 	struct latch_position now = {0};
 
@@ -142,7 +142,7 @@ Test(fsm, a_dead_peer_never_returns)
 }
 
 /* L-2.2-5: two conflicts, cleared one by one. */
-Test(fsm, heals_only_when_the_last_reason_goes)
+Test(fsm, L_2_2_5_heals_only_when_the_last_reason_goes)
 {
 	struct latch_position p = {.state = LATCH_STATE_ESTABLISHED};
 

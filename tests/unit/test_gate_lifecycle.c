@@ -145,7 +145,7 @@ Test(gate_lifecycle, another_connections_latch_is_not_taken)
 
 /* ---- end */
 
-Test(gate_lifecycle, who_closes_first_keeps_it_through_time_wait)
+Test(gate_lifecycle, R_2_3_19_who_closes_first_keeps_it_through_time_wait)
 {
 	size_t i;
 
@@ -161,7 +161,7 @@ Test(gate_lifecycle, who_closes_first_keeps_it_through_time_wait)
 	}
 }
 
-Test(gate_lifecycle, a_refused_connection_releases_it)
+Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_refused_connection_releases_it)
 {
 	struct start start = prepare(IPV4, IPV4);
 
@@ -285,7 +285,7 @@ Test(gate_lifecycle, a_disconnected_sockets_reset_is_judged_by_its_latch)
 }
 
 /* Without gates, so that the reset arrives. */
-Test(gate_lifecycle, a_reset_from_the_peer_releases_it)
+Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_reset_from_the_peer_releases_it)
 {
 	struct start start;
 	struct pair pair;
@@ -300,7 +300,7 @@ Test(gate_lifecycle, a_reset_from_the_peer_releases_it)
 }
 
 /* Its reset has left before the callback. */
-Test(gate_lifecycle, a_destroyed_socket_releases_it)
+Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_destroyed_socket_releases_it)
 {
 	struct start start;
 	struct pair pair;

@@ -144,7 +144,7 @@ static void break_latch(const struct latch_flow *flow)
 		     LATCH_CONTROL_DONE);
 }
 
-Test(gate_verdict, broken)
+Test(gate_verdict, R_2_3_21_broken_sends_and_receives_nothing)
 {
 	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -192,7 +192,7 @@ static void destroy(const struct latch_flow *flow)
 }
 
 /* The unlatched connection shows that a reset would have arrived by then. */
-Test(gate_verdict, the_reset_of_a_broken_latch_stays_here)
+Test(gate_verdict, R_2_3_21_the_reset_of_a_broken_latch_stays_here)
 {
 	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client), other_flow = flow_of(other.client);

@@ -163,7 +163,7 @@ static size_t entries(int map)
 	return count;
 }
 
-Test(identities, equal_content_has_one_index)
+Test(identities, L_2_6_1_equal_content_has_one_index)
 {
 	struct latch_identity noisy = identity_of("c.example");
 	uint32_t first = intern_id("c.example"), second = intern_id("d.example");

@@ -168,7 +168,7 @@ Test(keepers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
 }
 
 /* D came to C's address while no latchd ran. */
-Test(keepers, after_a_restart_the_impostor_breaks_the_latch)
+Test(keepers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);

@@ -109,7 +109,7 @@ Test(reaper, not_while_time_wait_lasts)
 }
 
 /* What is left of the connection is the client's TIME_WAIT, and nothing of the server's. */
-Test(reaper, a_socket_that_has_ended)
+Test(reaper, L_2_2_3_a_socket_that_has_ended)
 {
 	struct tcp_pair pair = tcp_pair_connect(&ns);
 	struct latch_flow server = tcp_flow(&ns, pair.server);

@@ -124,7 +124,7 @@ Test(recovery, a_good_table_changes_nothing)
 	cr_expect_eq(intern_peer("c.example"), params);
 }
 
-Test(recovery, one_wrong_byte_closes_every_latch)
+Test(recovery, R_2_6_1_one_wrong_byte_closes_every_latch)
 {
 	damage();
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
@@ -141,7 +141,7 @@ Test(recovery, one_wrong_byte_closes_every_latch)
 		"d.example");
 }
 
-Test(recovery, their_connections_are_reset)
+Test(recovery, R_2_6_1_S21_their_connections_are_reset)
 {
 	struct tcp_pair pair = tcp_pair_connect(&ns), bystander = tcp_pair_connect(&ns);
 	struct latch_flow flow = tcp_flow(&ns, pair.client);
