@@ -121,6 +121,9 @@ conformance: ## everything on every kernel (hours), then docs/conformance.md
 conformance-table: ## docs/conformance.md from the results that are there
 	$(Q)BUILD='$(BUILD)' tools/conformance
 
+mutation: setup ## break the product on purpose: is each caught? MUTATION='--unit' or names: a part
+	$(Q)BUILD='$(BUILD)' tools/mutation $(MUTATION)
+
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
 	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo

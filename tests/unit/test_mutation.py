@@ -1,0 +1,167 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: BSD-2-Clause
+"""The mutation command, on a product of one line, and on this tree's list."""
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+import unittest
+
+import tap
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+PROGRAM = os.path.join(TOP, "tools/mutation")
+LIST = os.path.join(TOP, "tests/mutation/mutations.toml")
+ONE = """[[mutation]]
+name = "one"
+breaks = "two is three"
+file = "product"
+old = "two"
+new = "%s"
+unit = "test_a"
+case = "counts"
+"""
+GUEST = """[[mutation]]
+name = "guest"
+breaks = "four is five"
+file = "product"
+old = "four"
+new = "five"
+vm = "attack"
+says = "%s"
+"""
+MAKEFILE = """tests: build/tests/unit/test_a
+build/tests/unit/test_a: product
+\t! grep -q syntax product
+\tmkdir -p build/tests/unit
+\tcp product $@
+"""
+# Fails as a whole when the product says crash.
+UNIT_RUN = """#!/bin/bash
+a=build/tests/unit/test_a
+result() { grep -q "$1" $a && ! grep -q crash $a && echo passed || echo failed; }
+printf 'unit\\t%s\\t%s\\twhy\\n' "test_a a::R_2_1_counts" "$(result two)" \\
+    "test_a a::other" "$(result one)" >$a.rows
+! grep -q absent $a || rm $a.rows
+"""
+VM_RUN = """#!/bin/bash
+folder=build/tests/vm/6.12/attack
+mkdir -p $folder
+echo 'FAIL  four is missing' >$folder/log
+if grep -q four product; then printf 'passed\\t\\n'; else printf 'failed\\t\\n'; fi >$folder/result
+"""
+
+
+class MutationTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.top = scratch.name
+        self.put("product", "one two\nfour\n")
+        self.put("Makefile", MAKEFILE)
+        self.put("tests/unit/run", UNIT_RUN, 0o755)
+        self.put("tests/vm/run", VM_RUN, 0o755)
+        self.put("tools/make/source", "#!/bin/sh\necho 0123456789ab\n", 0o755)
+
+    def path(self, name):
+        return os.path.join(self.top, name)
+
+    def put(self, name, text, mode=0o644):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(self.path(name), mode)
+
+    def read(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def run_it(self, status, *more, mutations=ONE % "three"):
+        self.put("tests/mutation/mutations.toml", mutations)
+        done = subprocess.run([PROGRAM, "--top", self.top, "--build", self.path("build"),
+                               "--output", self.path("table.md"), *more], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        self.assertEqual(done.returncode, status, done.stdout)
+        self.assertEqual(self.read("product").count("two"), 1, "the checkout was changed")
+        self.assertEqual(os.path.exists(self.path("table.md")), status < 2 and not more)
+        return done.stdout
+
+    def test_one_that_is_caught(self):
+        self.assertIn("CAUGHT    one", self.run_it(0))
+        self.assertIn("| one | two is three | `product` | `test_a a::R_2_1_counts` | why |",
+                      self.read("table.md"))
+        self.assertIn("1 mutations, 1 caught.", self.read("table.md"))
+        self.assertIn("0123456789ab", self.read("table.md"))
+
+    def test_one_that_survives(self):
+        self.assertIn("SURVIVED  one", self.run_it(1, mutations=ONE % "two two"))
+        self.assertIn("**not caught**", self.read("table.md"))
+
+    def test_one_that_no_longer_applies(self):
+        said = self.run_it(1, mutations=ONE.replace('"two"', '"six"') % "three")
+        self.assertIn("0 times in product", said)
+
+    def test_one_that_applies_twice(self):
+        self.put("product", "one two\nfour four\n")
+        said = self.run_it(1, mutations=ONE.replace('"two"', '"four"') % "three")
+        self.assertIn("2 times in product", said)
+
+    def test_one_that_does_not_build(self):
+        self.assertIn("does not build", self.run_it(1, mutations=ONE % "syntax"))
+
+    def test_one_that_fails_everything_is_not_caught(self):
+        self.assertIn("SURVIVED", self.run_it(1, mutations=ONE % "three crash"))
+
+    def test_one_whose_test_does_not_report(self):
+        self.assertIn("SURVIVED", self.run_it(1, mutations=ONE % "absent"))
+
+    def test_each_is_tried_alone(self):
+        other = ONE.replace('"one"', '"other"').replace('"two"', '"four"')
+        said = self.run_it(1, mutations=ONE % "three" + other % "five")
+        self.assertIn("CAUGHT    one", said)
+        self.assertIn("SURVIVED  other", said)
+
+    def test_a_scenario_that_fails_as_foretold(self):
+        self.assertIn("CAUGHT    guest", self.run_it(0, mutations=GUEST % "four is missing"))
+        self.assertIn("`tests/vm/attack`", self.read("table.md"))
+
+    def test_a_scenario_that_fails_for_another_reason(self):
+        self.assertIn("SURVIVED  guest", self.run_it(1, mutations=GUEST % "no guest"))
+
+    def test_what_fails_unbroken_tells_nothing(self):
+        self.put("product", "two\nfour\n")
+        self.put("tests/unit/run", UNIT_RUN.replace("result two", "result none"), 0o755)
+        self.assertIn("case counts does not pass on the unbroken product", self.run_it(2))
+
+    def test_a_case_that_is_not_there(self):
+        said = self.run_it(2, mutations=(ONE % "three").replace('"counts"', '"count"'))
+        self.assertIn("no such test", said)
+
+    def test_a_product_that_does_not_build(self):
+        self.put("product", "two syntax\n")
+        self.assertIn("the unbroken product does not build", self.run_it(2))
+
+    def test_some_by_name(self):
+        both = ONE % "three" + GUEST % "four is missing"
+        self.assertIn("1 not tried", self.run_it(0, "guest", mutations=both))
+        self.assertIn("1 not tried", self.run_it(0, "--unit", mutations=both))
+        self.assertIn("no mutation 'two'", self.run_it(2, "two", mutations=both))
+
+    def test_a_bad_list(self):
+        self.assertIn("its fields must be", self.run_it(2, mutations='[[mutation]]\nname = "a"\n'))
+        self.assertIn("mutations.toml", self.run_it(2, mutations="[[mutation\n"))
+        self.assertIn("no mutations", self.run_it(2, mutations="# none\n"))
+        self.assertIn("two of one name", self.run_it(2, mutations=ONE % "a" + ONE % "b"))
+
+    def test_this_trees_mutations_apply(self):
+        with open(LIST, "rb") as file:
+            found = tomllib.load(file)["mutation"]
+        self.assertGreaterEqual(len(found), 14)
+        for mutation in found:
+            with open(os.path.join(TOP, mutation["file"]), encoding="utf-8") as file:
+                self.assertEqual(file.read().count(mutation["old"]), 1, mutation["name"])
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main("mutation", MutationTest))
