@@ -6,6 +6,11 @@
 
 readonly LATCHD_LOG=$RUN/latchd.log
 
+# What a scenario may define anew: [rule NAME] sections.
+rules() {
+	:
+}
+
 latchd_config() {
 	local host
 
@@ -13,6 +18,7 @@ latchd_config() {
 		[enforce]
 		cgroup = $(cgroup_root)
 	EOF
+	rules
 	for host in w c d; do
 		cat <<-EOF
 
