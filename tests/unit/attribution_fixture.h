@@ -176,7 +176,7 @@ static inline void up(struct feed *feed, const struct feed_child *child)
 
 static inline void down(struct feed *feed, const struct feed_child *child)
 {
-	sink->child_down(sink->context, feed, child, FEED_DOWN_ORDERLY);
+	sink->child_down(sink->context, feed, child);
 }
 
 static inline void lose(struct feed *feed, enum feed_state state)
