@@ -4,9 +4,9 @@
  *
  * charon takes such an IKE_SA down while it answers the peer's IKE_AUTH, and
  * reports the new IKE_SA in the same breath. An IKE_SA that went down with no
- * task at all may also have met a message that charon could not parse, which
- * anybody on the path can send: only the new IKE_SA of the same identity, with
- * the peer as initiator and right after, is the proof.
+ * task at all may also have met a message that charon could not parse: only the
+ * new IKE_SA of the same identity, with the peer as initiator and right after,
+ * is the proof.
  */
 #ifndef LATCHD_FEEDS_VICI_DOWNS_H
 #define LATCHD_FEEDS_VICI_DOWNS_H
