@@ -240,16 +240,26 @@ Test(peer_death, who_lives_on_another_ike_sa_is_not_dead)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
+Test(peer_death, who_lives_by_another_configuration_is_not_dead)
+{
+	struct feed_peer other = peer_of("c.example", 3);
+
+	two_peers();
+	strcpy(other.config_name, "other");
+	sink->peer_up(sink->context, &charon, &other);
+	dies("c.example", 1);
+	expect_reasons(&to_c, 0);
+	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_ORDERLY);
+	dies("c.example", 1);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+}
+
 Test(peer_death, another_peer_does_not_keep_it_alive)
 {
 	struct feed_peer psk = peer_of("c.example", 3);
 
 	two_peers();
 	psk.auth = FEED_AUTH_PSK;
-	sink->peer_up(sink->context, &charon, &psk);
-	psk.ike_unique_id = 4;
-	psk.auth = FEED_AUTH_PUBKEY;
-	strcpy(psk.config_name, "other");
 	sink->peer_up(sink->context, &charon, &psk);
 	dies("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);

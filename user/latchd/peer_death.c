@@ -68,7 +68,10 @@ void peer_deaths_ike_sa_up(struct peer_deaths *deaths, struct feed *feed,
 	ike_sa->seen = true;
 }
 
-/* The one that told of the reboot is the peer's next life. */
+/*
+ * By whatever configuration: a break that was too much cannot be taken back. The
+ * one that told of the reboot is the peer's next life.
+ */
 static bool lives_on(const struct peer_deaths *deaths, const struct peer_death *death)
 {
 	const struct ike_sa *ike_sa, *next;
@@ -77,7 +80,8 @@ static bool lives_on(const struct peer_deaths *deaths, const struct peer_death *
 	{
 		if (ike_sa->key.feed == death->feed &&
 		    ike_sa->key.unique_id != death->peer.successor &&
-		    feed_peer_is(&ike_sa->peer, &death->peer))
+		    ike_sa->peer.auth == death->peer.auth &&
+		    !strcmp(ike_sa->peer.id, death->peer.id))
 			return true;
 	}
 	return false;
@@ -259,8 +263,7 @@ void peer_deaths_snapshot_end(struct peer_deaths *deaths, const struct feed *fee
 
 void peer_deaths_feed_lost(struct peer_deaths *deaths, const struct feed *feed)
 {
-	peer_deaths_snapshot_begin(deaths, feed);
-	forget_unseen(deaths, feed);
+	/* The next snapshot ends what IKE_SAs it had. */
 	settle_waiting(deaths, feed, false);
 }
 
