@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the feed makes of IKE_SAs that come and go: who is dead, who has rebooted, and who is not. */
+/* What the feed makes of IKE_SAs that come and go: who is dead, who has rebooted, and who is not.
+ */
 #include "vici_feed_harness.h"
 
-#define C_ID "\"remote-id\":\"c\","
-#define D_ID "\"remote-id\":\"d\","
-#define DPD  "\"tasks-active\":[\"IKE_DPD\"],"
+#define C_ID  "\"remote-id\":\"c\","
+#define D_ID  "\"remote-id\":\"d\","
+#define DPD   "\"tasks-active\":[\"IKE_DPD\"],"
 #define BY_US "\"initiator\":\"yes\","
 
 TestSuite(vici_peers, .init = harness_begin, .fini = harness_end, .timeout = 60);
@@ -16,9 +17,8 @@ static const char *ike_sa(const char *config, int id, const char *members)
 	char *json = texts[next++ % 4];
 
 	snprintf(json, sizeof(texts[0]),
-		 "{\"%s\":{\"uniqueid\":\"%d\",\"version\":\"2\",%s%s\"local-id\":\"w\"}}",
-		 config, id, strstr(members, "\"state\"") ? "" : "\"state\":\"ESTABLISHED\",",
-		 members);
+		 "{\"%s\":{\"uniqueid\":\"%d\",\"version\":\"2\",%s%s\"local-id\":\"w\"}}", config,
+		 id, strstr(members, "\"state\"") ? "" : "\"state\":\"ESTABLISHED\",", members);
 	return json;
 }
 
@@ -86,8 +86,8 @@ Test(vici_peers, initial_contact_ends_all_of_that_identity)
 	down("x509", 9, D_ID);
 	up("x509", 10, C_ID);
 	await_all();
-	EXPECT_ORDER("peer 7 orderly c x509 pubkey by 0", "peer 8 orderly c",
-		     "peer 9 orderly d", "peer 7 peer-rebooted c x509 pubkey by 10",
+	EXPECT_ORDER("peer 7 orderly c x509 pubkey by 0", "peer 8 orderly c", "peer 9 orderly d",
+		     "peer 7 peer-rebooted c x509 pubkey by 10",
 		     "peer 8 peer-rebooted c x509 pubkey by 10", "peer 10 up c x509 pubkey");
 	cr_expect_eq(trace_count("peer 9 "), 1);
 	up("x509", 11, C_ID);
@@ -128,6 +128,34 @@ Test(vici_peers, of_the_same_name_is_not_the_same)
 	await_all();
 	EXPECT_ORDER("peer 7 orderly c x509 pubkey", "peer 8 up c psk psk");
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+Test(vici_peers, of_another_configuration_is_not_the_same)
+{
+	fake_charon_add_conn(&charon, fake_conn("guests", "public key"));
+	start_both();
+	down("x509", 7, C_ID);
+	up("guests", 8, C_ID);
+	await_all();
+	EXPECT_ORDER("peer 7 orderly c x509 pubkey", "peer 8 up c guests pubkey");
+	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+Test(vici_peers, what_makes_a_peer_the_same)
+{
+	struct feed_peer one = {.config_name = "x509", .id = "c", .auth = FEED_AUTH_PUBKEY},
+			 other = one;
+
+	other.ike_unique_id = 1;
+	cr_expect(feed_peer_is(&one, &other));
+	other.auth = FEED_AUTH_PSK;
+	cr_expect_not(feed_peer_is(&one, &other));
+	other = one;
+	other.id[0] = 'd';
+	cr_expect_not(feed_peer_is(&one, &other));
+	other = one;
+	other.config_name[0] = 'y';
+	cr_expect_not(feed_peer_is(&one, &other));
 }
 
 Test(vici_peers, a_lost_charon_explains_nothing)
