@@ -56,15 +56,31 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 		  feed_auth_name(child->peer_auth), evidence);
 }
 
-static void on_child_down(void *context, struct feed *feed, const struct feed_child *child,
-			  enum feed_down_cause cause)
+static void on_child_down(void *context, struct feed *feed, const struct feed_child *child)
 {
 	struct recording_sink *recording = context;
-	struct recorded_child down = {.child = *child, .cause = cause};
+	struct recorded_child down = {.child = *child};
 
 	(void)feed;
 	record(recording->downs, &recording->down_count, &down);
-	trace_add("down %s %08x %s", child->peer_id, child->spi_in, cause_name(cause));
+	trace_add("down %s %08x", child->peer_id, child->spi_in);
+}
+
+static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
+{
+	(void)context;
+	(void)feed;
+	trace_add("peer %u up %s %s %s", peer->ike_unique_id, peer->id, peer->config_name,
+		  feed_auth_name(peer->auth));
+}
+
+static void on_peer_down(void *context, struct feed *feed, const struct feed_peer *peer,
+			 enum feed_down_cause cause)
+{
+	(void)context;
+	(void)feed;
+	trace_add("peer %u %s %s %s %s by %u", peer->ike_unique_id, cause_name(cause), peer->id,
+		  peer->config_name, feed_auth_name(peer->auth), peer->successor);
 }
 
 static void on_snapshot_begin(void *context, struct feed *feed)
@@ -90,6 +106,8 @@ void recording_sink_init(struct recording_sink *recording)
 		.state = on_state,
 		.child_up = on_child_up,
 		.child_down = on_child_down,
+		.peer_up = on_peer_up,
+		.peer_down = on_peer_down,
 		.snapshot_begin = on_snapshot_begin,
 		.snapshot_end = on_snapshot_end,
 	};

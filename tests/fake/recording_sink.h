@@ -12,12 +12,12 @@
 struct recorded_child {
 	struct feed_child child;
 	char evidence[32];	    /* of a child that came up */
-	enum feed_down_cause cause; /* of one that went down */
 };
 
 /*
  * Trace lines: "attached PID", "state NAME DETAIL", "up PEER-ID SPI-IN AUTH
- * EVIDENCE", "down PEER-ID SPI-IN CAUSE", "snapshot begin", "snapshot end".
+ * EVIDENCE", "down PEER-ID SPI-IN", "peer IKE-ID up PEER-ID CONFIG AUTH", "peer
+ * IKE-ID CAUSE PEER-ID CONFIG AUTH by SUCCESSOR", "snapshot begin", "snapshot end".
  */
 struct recording_sink {
 	struct feed_sink sink;

@@ -146,6 +146,35 @@ Test(announce, a_broken_latch)
 	expect_json("got.id", "\"d.example\"");
 }
 
+Test(announce, a_latch_whose_peer_is_dead)
+{
+	struct latch latch = latch_of_c();
+	struct latch_flow flow = w_to_c();
+
+	start_monitor();
+	announce_latch_broken(&announcer, &flow, &latch, LATCH_REASON_PEER_DEAD, 0);
+	cr_expect_str_eq(last_log, "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was "
+				   "latched to \"c.example\", which is dead (it answers no IKE "
+				   "request)");
+	read_event();
+	expect_json("reason", "\"peer-dead\"");
+	expect_json("want.id", "\"c.example\"");
+	expect_json("got", "null");
+}
+
+Test(announce, a_latch_whose_peer_has_rebooted)
+{
+	struct latch latch = latch_of_c();
+	struct latch_flow flow = w_to_c();
+
+	start_monitor();
+	announce_latch_broken(&announcer, &flow, &latch, LATCH_REASON_PEER_REBOOTED, 0);
+	cr_expect_str_eq(last_log, "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was "
+				   "latched to \"c.example\", which has rebooted (INITIAL_CONTACT)");
+	read_event();
+	expect_json("reason", "\"peer-rebooted\"");
+}
+
 Test(announce, a_healed_latch)
 {
 	struct latch latch = latch_of_c();

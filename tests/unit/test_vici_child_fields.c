@@ -240,7 +240,21 @@ Test(vici_child_fields, down_causes_by_state_and_tasks)
 		     FEED_DOWN_PEER_DEAD);
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"CHILD_REKEY\"],"
 			      "\"tasks-passive\":[\"CHILD_REKEY\"]"),
+		     FEED_DOWN_ORDERLY);
+	cr_expect_eq(cause_of("\"state\":\"REKEYING\",\"tasks-active\":[\"IKE_REKEY\"]"),
 		     FEED_DOWN_PEER_DEAD);
+	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],"
+			      "\"tasks-queued\":[\"CHILD_REKEY\"]"),
+		     FEED_DOWN_PEER_DEAD);
+	/* Forced, as when charon itself ends while it waits for an answer. */
+	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],"
+			      "\"tasks-queued\":[\"CHILD_REKEY\",\"IKE_DELETE\"]"),
+		     FEED_DOWN_ORDERLY);
+	cr_expect_eq(cause_of("\"version\":\"1\",\"state\":\"ESTABLISHED\""),
+		     FEED_DOWN_ORDERLY);
+	cr_expect_eq(cause_of("\"version\":\"1\",\"state\":\"ESTABLISHED\","
+			      "\"tasks-active\":[\"ISAKMP_DPD\"]"),
+		     FEED_DOWN_ORDERLY);
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\""), FEED_DOWN_PEER_REBOOTED);
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[]"),
 		     FEED_DOWN_PEER_REBOOTED);

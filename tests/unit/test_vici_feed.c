@@ -92,40 +92,28 @@ static void play(const char *name)
 	vici_fixture_close(&fixture);
 }
 
-Test(vici_feed, down_causes_as_captured)
+Test(vici_feed, children_and_peers_as_captured)
 {
 	start_both();
 	play("establish-rekey-collision-attackD-dpd");
-	wait_for("down d.latch.test 6d071e98 orderly", 1);
-	EXPECT_ORDER("up c.latch.test 866ad189", "up c.latch.test 60646137",
-		     "up c.latch.test f8f77327", "up c.latch.test 6f0579b2",
-		     "up d.latch.test 7199bc49", "down c.latch.test 6f0579b2 peer-dead",
-		     "up d.latch.test 722530ed", "up d.latch.test e56330d5",
-		     "down d.latch.test e56330d5 peer-rebooted", "up d.latch.test 0eeffca6",
-		     "up d.latch.test 6d071e98", "down d.latch.test 0eeffca6 orderly",
-		     "down d.latch.test 6d071e98 orderly");
+	wait_for("down d.latch.test 6d071e98", 1);
+	EXPECT_ORDER("peer 1 up c.latch.test x509 pubkey", "up c.latch.test 866ad189",
+		     "up c.latch.test 60646137", "up c.latch.test f8f77327",
+		     "up c.latch.test 6f0579b2", "peer 2 up d.latch.test x509 pubkey",
+		     "up d.latch.test 7199bc49", "peer 1 peer-dead c.latch.test x509 pubkey by 0",
+		     "down c.latch.test 6f0579b2", "up d.latch.test 722530ed",
+		     "up d.latch.test e56330d5", "peer 2 orderly d.latch.test x509 pubkey by 0",
+		     "down d.latch.test e56330d5",
+		     "peer 2 peer-rebooted d.latch.test x509 pubkey by 3",
+		     "peer 3 up d.latch.test x509 pubkey", "up d.latch.test 0eeffca6",
+		     "peer 5 up d.latch.test x509 pubkey", "up d.latch.test 6d071e98",
+		     "peer 4 orderly d.latch.test x509 pubkey by 0", "down d.latch.test 0eeffca6",
+		     "peer 5 orderly d.latch.test x509 pubkey by 0",
+		     "down d.latch.test 6d071e98");
 	cr_expect_eq(sink.up_count, 9);
 	cr_expect_eq(sink.down_count, 4);
-}
-
-/* The IKE_SA lives on: its running CHILD_DELETE does not make a dead peer of it. */
-Test(vici_feed, a_child_that_goes_alone_goes_orderly)
-{
-	start_both();
-	fake_charon_push(&charon, "child-updown", C_DOWN);
-	wait_for("down c.latch.test 200ae9d6 orderly", 1);
-}
-
-Test(vici_feed, a_dead_ike_sa_does_not_taint_another)
-{
-	start_both();
-	fake_charon_push(&charon, "ike-updown", vici_fixture_event("attackD-tcp", "ike-updown", 1));
-	fake_charon_push(
-		&charon, "child-updown",
-		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "child-updown", 3));
-	fake_charon_push(&charon, "child-updown", C_DOWN);
-	wait_for("down c.latch.test 200ae9d6 peer-dead", 1);
-	cr_expect_eq(trace_count("down d.latch.test 0eeffca6 orderly"), 1);
+	cr_expect_eq(trace_count("peer 1 peer-"), 1);
+	cr_expect_eq(trace_count("peer 2 peer-"), 1);
 }
 
 Test(vici_feed, an_unknown_class_is_asked_for_once)

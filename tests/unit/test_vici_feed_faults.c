@@ -75,7 +75,7 @@ Test(vici_feed_faults, after_a_restart_nothing_old_is_believed)
 	wait_for("state synced", 2);
 	fake_charon_push(&charon, "child-updown",
 			 vici_fixture_event("attackD-tcp", "child-updown", 1));
-	wait_for("down c.latch.test 200ae9d6 orderly", 1);
+	wait_for("down c.latch.test 200ae9d6", 1);
 	cr_expect_eq(recorded_down(&sink, 0x200ae9d6)->child.peer_auth, FEED_AUTH_PSK);
 }
 

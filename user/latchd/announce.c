@@ -58,19 +58,38 @@ void announce_kernel_event(struct announcer *a, const struct latch_event *event)
 	publish(a, &w);
 }
 
+static const char *what_became_of(uint8_t reasons)
+{
+	return reasons & LATCH_REASON_PEER_REBOOTED ?
+		       "has rebooted (INITIAL_CONTACT)" :
+		       "is dead (it answers no IKE request)";
+}
+
+static void log_broken(const struct announcer *a, const struct latch_flow *flow,
+		       const struct latch *latch, uint8_t reasons, uint16_t got)
+{
+	const char *want = peer_text(a, latch->word.params), *came = peer_text(a, got);
+	char text[FLOW_TEXT_MAX];
+
+	flow_text(text, flow);
+	if (reasons & LATCH_REASONS_STICKY)
+		log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", which %s",
+			 (uint64_t)latch->id, text, want, what_became_of(reasons));
+	else
+		log_warn("latch",
+			 "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\"%s came",
+			 (uint64_t)latch->id, text, want, came,
+			 want == nobody || strcmp(want, came) ?
+				 "" :
+				 " under other terms (see latchctl --json monitor)");
+}
+
 void announce_latch_broken(struct announcer *a, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons, uint16_t got)
 {
-	const char *want, *came;
-	char text[FLOW_TEXT_MAX];
 	struct json_writer w;
 
-	flow_text(text, flow);
-	want = peer_text(a, latch->word.params);
-	came = peer_text(a, got);
-	log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\"%s came",
-		 (uint64_t)latch->id, text, want, came,
-		 want == nobody || strcmp(want, came) ? "" : " under other terms (see latchctl --json monitor)");
+	log_broken(a, flow, latch, reasons, got);
 	if (!begin(a, &w))
 		return;
 	report_latch_broken(&w, a->source, flow, latch->id, latch->direction, reasons,

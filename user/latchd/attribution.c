@@ -15,6 +15,7 @@
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/netns.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/peer_death.h"
 #include "latchd/sa_adoption.h"
 
 #define PENDING_FIRST_MS 50
@@ -29,6 +30,7 @@ struct attribution {
 	struct keepers keepers;
 	struct children children;
 	struct binding binding;
+	struct peer_deaths deaths;
 	struct loop_timer pending;
 	struct loop_timer settle; /* after children that ended, however many: one look at all latches */
 	unsigned int pending_ms;
@@ -274,6 +276,7 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	case FEED_STATE_LOST:
 		if (keeper)
 			keeper->synced = false;
+		peer_deaths_feed_lost(&a->deaths, feed);
 		orphan_all(a, feed);
 		return;
 	case FEED_STATE_CONNECTED:
@@ -323,15 +326,13 @@ static void give_up(struct attribution *a, struct child *child)
 		forget_child(a, child);
 }
 
-static void on_child_down(void *context, struct feed *feed, const struct feed_child *said,
-			  enum feed_down_cause cause)
+static void on_child_down(void *context, struct feed *feed, const struct feed_child *said)
 {
 	struct attribution *a = context;
 	struct keeper *keeper = keepers_find(&a->keepers, feed);
 	struct latch_sa_key in, out;
 	struct child_end *end;
 
-	(void)cause;
 	if (!keeper)
 		return;
 	child_sa_keys(said, keeper->netns, &in, &out);
@@ -340,11 +341,32 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 		give_up(a, end->child);
 }
 
+static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
+{
+	struct attribution *a = context;
+
+	if (keepers_find(&a->keepers, feed))
+		peer_deaths_ike_sa_up(&a->deaths, feed, peer);
+}
+
+static void on_peer_down(void *context, struct feed *feed, const struct feed_peer *peer,
+			 enum feed_down_cause cause)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
+
+	if (keeper)
+		peer_deaths_ike_sa_down(
+			&a->deaths, &(struct peer_death){feed, keeper->netns, *peer, cause},
+			keeper->synced);
+}
+
 static void on_snapshot_begin(void *context, struct feed *feed)
 {
 	struct attribution *a = context;
 	struct child *child;
 
+	peer_deaths_snapshot_begin(&a->deaths, feed);
 	DL_FOREACH2(a->children.first, child, next)
 	{
 		if (child->feed == feed)
@@ -383,6 +405,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		else
 			settle_unseen(a, child);
 	}
+	peer_deaths_snapshot_end(&a->deaths, feed);
 	if (!first)
 		return;
 	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
@@ -410,6 +433,8 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.state = on_state,
 		.child_up = on_child_up,
 		.child_down = on_child_down,
+		.peer_up = on_peer_up,
+		.peer_down = on_peer_down,
 		.snapshot_begin = on_snapshot_begin,
 		.snapshot_end = on_snapshot_end,
 	};
@@ -419,6 +444,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.identities = identities,
 		.observer = observer,
 	};
+	a->deaths = (struct peer_deaths){.view = &a->binding.view, .identities = identities};
 	loop_timer_init(loop, &a->pending, on_pending, a);
 	loop_timer_init(loop, &a->settle, check_all, a);
 	return a;
@@ -430,6 +456,7 @@ void attribution_free(struct attribution *a)
 		return;
 	loop_timer_cancel(&a->pending);
 	loop_timer_cancel(&a->settle);
+	peer_deaths_clear(&a->deaths);
 	keepers_clear(&a->keepers);
 	children_clear(&a->children);
 	free(a);

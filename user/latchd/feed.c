@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/feed.h"
 
+#include <string.h>
+
+bool feed_peer_is(const struct feed_peer *peer, const struct feed_peer *other)
+{
+	return peer->auth == other->auth && !strcmp(peer->config_name, other->config_name) &&
+	       !strcmp(peer->id, other->id);
+}
+
 const char *feed_auth_name(enum feed_auth auth)
 {
 	switch (auth) {

@@ -50,6 +50,15 @@ struct feed_child {
 	struct traffic_selector_set local_ts, remote_ts;
 };
 
+/* The other end of an IKE_SA, as the key manager has authenticated it. */
+struct feed_peer {
+	char config_name[FEED_NAME_MAX];
+	char id[FEED_ID_MAX]; /* as feed_child.peer_id */
+	enum feed_auth auth;
+	uint32_t ike_unique_id;
+	uint32_t successor; /* of one that has rebooted: the IKE_SA that told so; else 0 */
+};
+
 enum feed_state {
 	FEED_STATE_ABSENT,     /* never reached since latchd started */
 	FEED_STATE_CONNECTED,  /* connected; the snapshot has not finished */
@@ -58,8 +67,8 @@ enum feed_state {
 };
 
 enum feed_down_cause {
-	FEED_DOWN_ORDERLY,     /* deleted by either side, or replaced */
-	FEED_DOWN_PEER_DEAD,   /* retransmissions of an established IKE SA exhausted */
+	FEED_DOWN_ORDERLY,	 /* deleted by either side, or replaced; or nobody can tell */
+	FEED_DOWN_PEER_DEAD,	 /* a request within an established IKE_SA went unanswered */
 	FEED_DOWN_PEER_REBOOTED, /* authenticated INITIAL_CONTACT of the same identity */
 };
 
@@ -74,9 +83,14 @@ struct feed_sink {
 	void (*child_up)(void *context, struct feed *feed, const struct feed_child *child,
 			 const char *evidence);
 	/* The daemon gives the child up; the kernel's SA may live on for a while. */
-	void (*child_down)(void *context, struct feed *feed, const struct feed_child *child,
-			   enum feed_down_cause cause);
-	/* Between begin and end every child of the daemon is reported once through child_up. */
+	void (*child_down)(void *context, struct feed *feed, const struct feed_child *child);
+	/* The IKE_SA is established, whether it has children or not. May be repeated. */
+	void (*peer_up)(void *context, struct feed *feed, const struct feed_peer *peer);
+	/* The IKE_SA has ended. Comes again when it turns out to have ended for a graver cause. */
+	void (*peer_down)(void *context, struct feed *feed, const struct feed_peer *peer,
+			  enum feed_down_cause cause);
+	/* Between begin and end every child of the daemon is reported once through child_up, every
+	 * established IKE_SA through peer_up. */
 	void (*snapshot_begin)(void *context, struct feed *feed);
 	void (*snapshot_end)(void *context, struct feed *feed);
 };
@@ -97,6 +111,9 @@ struct loop;
 /* Starts at once and keeps trying with back-off (250 ms doubling to 5 s). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_sink *sink);
+
+/* The same authenticated identity, by the same configuration and class of authentication? */
+bool feed_peer_is(const struct feed_peer *peer, const struct feed_peer *other);
 
 const char *feed_auth_name(enum feed_auth auth);
 const char *feed_mode_name(enum feed_mode mode);

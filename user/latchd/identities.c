@@ -276,6 +276,11 @@ int identities_intern_params(struct identities *identities, const struct latch_p
 	return err;
 }
 
+uint32_t identities_find(const struct identities *identities, const struct latch_identity *identity)
+{
+	return intern_find(&identities->ids, identity);
+}
+
 const struct latch_identity *identities_get(const struct identities *identities, uint32_t index)
 {
 	return intern_get(&identities->ids, index);

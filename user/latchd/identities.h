@@ -47,6 +47,10 @@ int identities_intern(struct identities *identities, const struct latch_identity
 int identities_intern_params(struct identities *identities, const struct latch_params *params,
 			     uint16_t *ret_index);
 
+/* The index of an equal entry, 0 if there is none. */
+uint32_t identities_find(const struct identities *identities,
+			 const struct latch_identity *identity);
+
 /* NULL for an index that is not there. Valid until the next intern. */
 const struct latch_identity *identities_get(const struct identities *identities, uint32_t index);
 const struct latch_params *identities_get_params(const struct identities *identities,

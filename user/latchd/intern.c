@@ -206,6 +206,13 @@ static int add_new(struct intern *table, const void *value, uint32_t *ret_index)
 	return 0;
 }
 
+uint32_t intern_find(const struct intern *table, const void *value)
+{
+	unsigned char stored[INTERN_VALUE_MAX];
+
+	return finished(table, value, stored) ? 0 : find(table, stored);
+}
+
 int intern_add(struct intern *table, const void *value, uint32_t *ret_index)
 {
 	unsigned char stored[INTERN_VALUE_MAX];

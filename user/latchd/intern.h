@@ -43,6 +43,9 @@ int intern_load(struct intern *table);
 /* The index of an equal value, else of a new one, in the map already. -ENOSPC when full. */
 int intern_add(struct intern *table, const void *value, uint32_t *ret_index);
 
+/* 0 for a value that is not there, or that has no canonical form. */
+uint32_t intern_find(const struct intern *table, const void *value);
+
 /* NULL for an index that is not there. Valid until it is dropped. */
 const void *intern_get(const struct intern *table, uint32_t index);
 

@@ -22,6 +22,7 @@ static const struct field ike_fields[] = {
 	IKE_VALUE("uniqueid", unique_id),
 	IKE_VALUE("version", version),
 	IKE_VALUE("state", state),
+	IKE_VALUE("initiator", initiator),
 	IKE_VALUE("local-host", local_host),
 	IKE_VALUE("remote-host", remote_host),
 	IKE_VALUE("local-id", local_id),
@@ -116,21 +117,39 @@ int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa)
 	return more;
 }
 
+bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa)
+{
+	return vici_text_is(ike_sa->state, "ESTABLISHED") ||
+	       vici_text_is(ike_sa->state, "REKEYING");
+}
+
+static bool holds(struct vici_span list, const char *item)
+{
+	struct vici_text text;
+
+	while (vici_item_next(&list, &text) > 0)
+		if (vici_text_is(text, item))
+			return true;
+	return false;
+}
+
 /*
- * charon 5.9.8 names no cause. An IKE_SA that was taken down in good order is
- * DELETING; one that still says ESTABLISHED ended because an exchange of ours
- * went unanswered, or, with no exchange at all, because the same peer came
- * back with INITIAL_CONTACT.
+ * charon names no cause. An IKE_SA that was taken down in good order is
+ * DELETING, or has its IKE_DELETE queued behind an exchange when it is forced
+ * (as by charon's own end). A passive task is a request of the peer's, which
+ * therefore lives. Of the others, one with an exchange of ours ended because
+ * nobody answered; one without, because the same peer came with
+ * INITIAL_CONTACT, or because it sent what charon could not parse. IKEv1 ends
+ * without tasks for too many causes.
  */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
 {
-	if (!vici_text_is(ike_sa->state, "ESTABLISHED"))
+	if (!vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->version, "1") ||
+	    ike_sa->tasks_passive.length || holds(ike_sa->tasks_queued, "IKE_DELETE"))
 		return FEED_DOWN_ORDERLY;
 	if (ike_sa->tasks_active.length)
 		return FEED_DOWN_PEER_DEAD;
-	if (ike_sa->tasks_queued.length || ike_sa->tasks_passive.length)
-		return FEED_DOWN_ORDERLY;
-	return FEED_DOWN_PEER_REBOOTED;
+	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
 }
 
 int vici_child_next(struct vici_span *children, enum vici_children_form form,
@@ -224,6 +243,16 @@ static struct vici_text peer_identity(const struct vici_ike_sa *ike_sa)
 	if (ike_sa->remote_xauth_id.at)
 		return ike_sa->remote_xauth_id;
 	return ike_sa->remote_id;
+}
+
+bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer)
+{
+	memset(peer, 0, sizeof(*peer));
+	return !ike_sa->ambiguous && is_authenticated(ike_sa) &&
+	       !vici_text_number(ike_sa->unique_id, 10, &peer->ike_unique_id) &&
+	       peer->ike_unique_id &&
+	       !vici_text_copy(ike_sa->config_name, peer->config_name, sizeof(peer->config_name)) &&
+	       !read_peer_identity(peer_identity(ike_sa), peer->id);
 }
 
 static const char *read_names(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,

@@ -18,7 +18,7 @@
 /* An IKE_SA's section; texts point into the message, and are empty (at NULL) when the key is missing. */
 struct vici_ike_sa {
 	struct vici_text config_name;
-	struct vici_text unique_id, version, state;
+	struct vici_text unique_id, version, state, initiator;
 	struct vici_text local_host, remote_host;
 	struct vici_text local_id, remote_id;
 	struct vici_text remote_eap_id, remote_xauth_id;
@@ -33,8 +33,17 @@ struct vici_ike_sa {
  */
 int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa);
 
-/* Why an IKE_SA that an ike-updown event reports as down went away. */
+/*
+ * Why an IKE_SA that an ike-updown event reports as down went away. For
+ * PEER_REBOOTED this is only what it looks like: see vici_downs.h.
+ */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
+
+/* Neither in negotiation, nor replaced, nor about to go. */
+bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa);
+
+/* The record of its peer, but for auth. False: not authenticated, or it cannot be represented whole. */
+bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer);
 
 enum vici_children_form {
 	VICI_CHILDREN_LISTED, /* child-sas { NAME-ID { ... } }, as in list-sa and child-updown */

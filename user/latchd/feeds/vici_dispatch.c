@@ -34,6 +34,7 @@ void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
 	};
 	dispatch->held_tail = &dispatch->held;
 	dispatch->asking = true;
+	vici_downs_init(&dispatch->downs);
 }
 
 static void drop_first_held(struct vici_dispatch *dispatch)
@@ -55,8 +56,7 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	dispatch->asking = true;
 	dispatch->asked_name[0] = '\0';
 	dispatch->received = 0;
-	dispatch->down_next = 0;
-	memset(dispatch->downs, 0, sizeof(dispatch->downs));
+	vici_downs_reset(&dispatch->downs);
 	dispatch->refusal_count = 0;
 }
 
@@ -104,57 +104,11 @@ static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa
 			 : "");
 }
 
-static void note_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
-{
-	struct vici_down *down = &dispatch->downs[dispatch->down_next];
-
-	if (vici_text_number(ike_sa->unique_id, 10, &down->ike_unique_id))
-		return;
-	down->cause = vici_ike_sa_down_cause(ike_sa);
-	dispatch->down_next = (dispatch->down_next + 1) % VICI_DOWNS_MAX;
-}
-
-/*
- * Only the IKE_SA's own end tells. A child that goes alone leaves an
- * ESTABLISHED IKE_SA with a running CHILD_DELETE behind, which looks like a
- * dead peer but is an orderly end. Unique ids are never used twice.
- */
-static enum feed_down_cause down_cause(const struct vici_dispatch *dispatch, uint32_t ike_unique_id)
-{
-	size_t i;
-
-	for (i = 0; i < VICI_DOWNS_MAX; i++)
-		if (ike_unique_id && dispatch->downs[i].ike_unique_id == ike_unique_id)
-			return dispatch->downs[i].cause;
-	return FEED_DOWN_ORDERLY;
-}
-
 static bool is_up(struct vici_span message)
 {
 	struct vici_member up;
 
 	return vici_find(message, "up", VICI_MEMBER_VALUE, &up) && vici_text_is(up.value, "yes");
-}
-
-static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arrival *arrival)
-{
-	struct vici_span message = arrival->message;
-	char config_name[FEED_NAME_MAX];
-	struct vici_ike_sa ike_sa;
-	int err = 0, more = 0;
-
-	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0) {
-		if (!is_up(arrival->message)) {
-			note_down(dispatch, &ike_sa);
-			continue;
-		}
-		if (!vici_text_copy(ike_sa.config_name, config_name, sizeof(config_name)))
-			err = vici_auth_outdate(&dispatch->auth, config_name, arrival->number);
-		/* An IKEv1 SA may adopt the children of another without an event. */
-		if (vici_text_is(ike_sa.version, "1"))
-			dispatch->owner->resync_soon(dispatch->context);
-	}
-	return err ? err : more;
 }
 
 struct children_walk {
@@ -170,8 +124,7 @@ static void report(struct vici_dispatch *dispatch, const struct feed_child *chil
 	if (evidence)
 		sink->child_up(sink->context, dispatch->feed, child, evidence);
 	else
-		sink->child_down(sink->context, dispatch->feed, child,
-				 down_cause(dispatch, child->ike_unique_id));
+		sink->child_down(sink->context, dispatch->feed, child);
 }
 
 static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
@@ -222,6 +175,76 @@ static int find_class(struct vici_dispatch *dispatch, const struct vici_ike_sa *
 	return err ? err : -EAGAIN;
 }
 
+/* Its peer and the class: 0, -EAGAIN as find_class(), or -ENOENT for one without a record. */
+static int find_peer(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+		     struct feed_peer *peer)
+{
+	if (!vici_peer_read(ike_sa, peer))
+		return -ENOENT;
+	return find_class(dispatch, ike_sa, &peer->auth);
+}
+
+static void report_peer_down(void *context, const struct feed_peer *peer,
+			     enum feed_down_cause cause)
+{
+	struct vici_dispatch *dispatch = context;
+	const struct feed_sink *sink = dispatch->feed->sink;
+
+	sink->peer_down(sink->context, dispatch->feed, peer, cause);
+}
+
+static int peer_went_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+{
+	enum feed_down_cause cause = vici_ike_sa_down_cause(ike_sa);
+	struct feed_peer peer;
+	int err;
+
+	err = find_peer(dispatch, ike_sa, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	vici_downs_add(&dispatch->downs, &peer, cause == FEED_DOWN_PEER_REBOOTED);
+	report_peer_down(dispatch, &peer,
+			 cause == FEED_DOWN_PEER_REBOOTED ? FEED_DOWN_ORDERLY : cause);
+	return 0;
+}
+
+static int peer_went_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			uint64_t number)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+	char config_name[FEED_NAME_MAX];
+	struct feed_peer peer;
+	int err = 0;
+
+	if (!vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)))
+		err = vici_auth_outdate(&dispatch->auth, config_name, number);
+	/* An IKEv1 SA may adopt the children of another without an event. */
+	if (vici_text_is(ike_sa->version, "1"))
+		dispatch->owner->resync_soon(dispatch->context);
+	if (!err)
+		err = find_peer(dispatch, ike_sa, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	/* charon looks at INITIAL_CONTACT as responder only. */
+	if (!ike_sa->initiator.at)
+		vici_downs_explain(&dispatch->downs, &peer, report_peer_down, dispatch);
+	sink->peer_up(sink->context, dispatch->feed, &peer);
+	return 0;
+}
+
+static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arrival *arrival)
+{
+	struct vici_span message = arrival->message;
+	struct vici_ike_sa ike_sa;
+	int err = 0, more = 0;
+
+	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
+		err = is_up(arrival->message) ?
+			      peer_went_up(dispatch, &ike_sa, arrival->number) :
+			      peer_went_down(dispatch, &ike_sa);
+	return err ? err : more;
+}
+
 /* One IKE_SA a message is all that charon sends; of more, none is reported before all classes are known. */
 static int find_classes(struct vici_dispatch *dispatch, struct vici_span message)
 {
@@ -269,11 +292,32 @@ static int handle_child_rekey(struct vici_dispatch *dispatch, struct vici_span m
 	return handle_children(dispatch, message, &walk);
 }
 
+/* A list may be older than an event that came before it: what went down stays down. */
+static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+	struct vici_ike_sa ike_sa;
+	struct feed_peer peer;
+	int err = 0, more = 0;
+
+	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0) {
+		if (!vici_ike_sa_is_established(&ike_sa))
+			continue;
+		err = find_peer(dispatch, &ike_sa, &peer);
+		if (!err && !vici_downs_have(&dispatch->downs, peer.ike_unique_id))
+			sink->peer_up(sink->context, dispatch->feed, &peer);
+		err = err == -ENOENT ? 0 : err;
+	}
+	return err ? err : more;
+}
+
 static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	static const struct children_walk walk = {VICI_CHILDREN_LISTED, "vici list-sas"};
+	int err;
 
-	return handle_children(dispatch, message, &walk);
+	err = handle_listed_peers(dispatch, message);
+	return err ? err : handle_children(dispatch, message, &walk);
 }
 
 /* -EAGAIN: not yet, nothing was reported. */

@@ -15,10 +15,10 @@
 
 #include "latchd/feed.h"
 #include "latchd/feeds/vici_auth.h"
+#include "latchd/feeds/vici_downs.h"
 #include "latchd/feeds/vici_message.h"
 
 #define VICI_HELD_BYTES_MAX ((size_t)16 * 1024 * 1024)
-#define VICI_DOWNS_MAX	    64
 #define VICI_REFUSALS_MAX   64
 
 enum vici_message_kind {
@@ -41,11 +41,6 @@ struct vici_dispatch_owner {
 
 struct vici_held; /* a message that waits */
 
-struct vici_down {
-	uint32_t ike_unique_id;
-	enum feed_down_cause cause;
-};
-
 struct vici_dispatch {
 	struct feed *feed;
 	const struct vici_dispatch_owner *owner;
@@ -56,8 +51,7 @@ struct vici_dispatch {
 	char asked_name[FEED_NAME_MAX]; /* "" for all configurations */
 	struct vici_held *held, **held_tail;
 	size_t held_bytes, held_bytes_max;
-	struct vici_down downs[VICI_DOWNS_MAX]; /* the latest IKE_SAs that went down */
-	size_t down_next;
+	struct vici_downs downs;
 	uint32_t refusals[VICI_REFUSALS_MAX]; /* children that were logged as refused */
 	size_t refusal_count;
 };

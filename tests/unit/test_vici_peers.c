@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the feed makes of IKE_SAs that come and go: who is dead, who has rebooted, and who is not.
+ */
+#include "vici_feed_harness.h"
+
+#define C_ID  "\"remote-id\":\"c\","
+#define D_ID  "\"remote-id\":\"d\","
+#define DPD   "\"tasks-active\":[\"IKE_DPD\"],"
+#define BY_US "\"initiator\":\"yes\","
+
+TestSuite(vici_peers, .init = harness_begin, .fini = harness_end, .timeout = 60);
+
+static const char *ike_sa(const char *config, int id, const char *members)
+{
+	static char texts[4][1024]; /* charon keeps what it lists */
+	static unsigned int next;
+	char *json = texts[next++ % 4];
+
+	snprintf(json, sizeof(texts[0]),
+		 "{\"%s\":{\"uniqueid\":\"%d\",\"version\":\"2\",%s%s\"local-id\":\"w\"}}", config,
+		 id, strstr(members, "\"state\"") ? "" : "\"state\":\"ESTABLISHED\",", members);
+	return json;
+}
+
+static void up(const char *config, int id, const char *members)
+{
+	char json[1100];
+
+	snprintf(json, sizeof(json), "{\"up\":\"yes\",%s", ike_sa(config, id, members) + 1);
+	fake_charon_push(&charon, "ike-updown", json);
+}
+
+static void down(const char *config, int id, const char *members)
+{
+	fake_charon_push(&charon, "ike-updown", ike_sa(config, id, members));
+}
+
+/* Everything before it was handled. */
+static void await_all(void)
+{
+	static int id = 1000;
+	char line[64];
+
+	up("x509", ++id, "\"remote-id\":\"last\",");
+	snprintf(line, sizeof(line), "peer %d up last", id);
+	wait_for(line, 1);
+}
+
+Test(vici_peers, a_request_without_answer_is_death)
+{
+	start_both();
+	up("x509", 7, C_ID);
+	down("x509", 7, C_ID DPD);
+	await_all();
+	EXPECT_ORDER("peer 7 up c x509 pubkey", "peer 7 peer-dead c x509 pubkey by 0");
+	cr_expect_eq(trace_count("peer 7 "), 2);
+}
+
+Test(vici_peers, the_eap_identity_is_the_peers)
+{
+	start_both();
+	down("x509", 7, C_ID "\"remote-eap-id\":\"e\"," DPD);
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-dead e x509"), 1);
+}
+
+Test(vici_peers, who_was_not_authenticated_cannot_die)
+{
+	start_both();
+	down("x509", 7, C_ID DPD "\"state\":\"CONNECTING\",");
+	down("x509", 8, "\"remote-id\":\"%any\"," DPD);
+	down("x509", 9, "\"remote-id\":\"m?ller\"," DPD);
+	down("(unnamed)", 10, C_ID DPD);
+	await_all();
+	cr_expect_eq(trace_count("peer 7"), 0);
+	cr_expect_eq(trace_count("peer 8"), 0);
+	cr_expect_eq(trace_count("peer 9"), 0);
+	cr_expect_eq(trace_count("peer 10 "), 0);
+}
+
+Test(vici_peers, initial_contact_ends_all_of_that_identity)
+{
+	start_both();
+	down("x509", 7, C_ID);
+	down("x509", 8, C_ID);
+	down("x509", 9, D_ID);
+	up("x509", 10, C_ID);
+	await_all();
+	EXPECT_ORDER("peer 7 orderly c x509 pubkey by 0", "peer 8 orderly c", "peer 9 orderly d",
+		     "peer 7 peer-rebooted c x509 pubkey by 10",
+		     "peer 8 peer-rebooted c x509 pubkey by 10", "peer 10 up c x509 pubkey");
+	cr_expect_eq(trace_count("peer 9 "), 1);
+	up("x509", 11, C_ID);
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-rebooted"), 1, "told twice");
+}
+
+/* It may have been ended by bytes that nobody had to sign. */
+Test(vici_peers, an_end_without_a_successor_proves_nothing)
+{
+	start_both();
+	down("x509", 7, C_ID);
+	up("x509", 8, D_ID);
+	up("x509", 9, C_ID BY_US);
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+Test(vici_peers, a_successor_that_comes_late_proves_nothing)
+{
+	start_both();
+	inside()->dispatch.downs.contact_ms = 0;
+	down("x509", 7, C_ID);
+	wait_for("peer 7 orderly", 1);
+	inside()->dispatch.downs.latest[0].at_ms--;
+	up("x509", 8, C_ID);
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+/* A text is no identity: another way to authenticate is another peer. */
+Test(vici_peers, of_the_same_name_is_not_the_same)
+{
+	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
+	start_both();
+	down("x509", 7, C_ID);
+	up("psk", 8, C_ID);
+	await_all();
+	EXPECT_ORDER("peer 7 orderly c x509 pubkey", "peer 8 up c psk psk");
+	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+Test(vici_peers, of_another_configuration_is_not_the_same)
+{
+	fake_charon_add_conn(&charon, fake_conn("guests", "public key"));
+	start_both();
+	down("x509", 7, C_ID);
+	up("guests", 8, C_ID);
+	await_all();
+	EXPECT_ORDER("peer 7 orderly c x509 pubkey", "peer 8 up c guests pubkey");
+	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+Test(vici_peers, what_makes_a_peer_the_same)
+{
+	struct feed_peer one = {.config_name = "x509", .id = "c", .auth = FEED_AUTH_PUBKEY},
+			 other = one;
+
+	other.ike_unique_id = 1;
+	cr_expect(feed_peer_is(&one, &other));
+	other.auth = FEED_AUTH_PSK;
+	cr_expect_not(feed_peer_is(&one, &other));
+	other = one;
+	other.id[0] = 'd';
+	cr_expect_not(feed_peer_is(&one, &other));
+	other = one;
+	other.config_name[0] = 'y';
+	cr_expect_not(feed_peer_is(&one, &other));
+}
+
+Test(vici_peers, a_lost_charon_explains_nothing)
+{
+	start_both();
+	down("x509", 7, C_ID);
+	wait_for("peer 7 orderly", 1);
+	fake_charon_stop(&charon);
+	wait_for("state lost", 1);
+	fake_charon_start(&charon);
+	wait_for("state synced", 2);
+	up("x509", 8, C_ID);
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-"), 0);
+}
+
+/* ---- snapshots */
+
+static void resync(void)
+{
+	feed->resync(feed);
+	wait_for("snapshot end", 2);
+}
+
+Test(vici_peers, a_snapshot_names_those_without_children)
+{
+	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID));
+	start_both();
+	EXPECT_ORDER("snapshot begin", "peer 7 up c x509 pubkey", "snapshot end");
+}
+
+Test(vici_peers, what_is_replaced_or_leaving_does_not_live)
+{
+	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID "\"state\":\"REKEYED\","));
+	fake_charon_add_sa(&charon, ike_sa("x509", 8, C_ID "\"state\":\"DELETING\","));
+	fake_charon_add_sa(&charon, ike_sa("x509", 9, C_ID "\"state\":\"CONNECTING\","));
+	fake_charon_add_sa(&charon, ike_sa("x509", 10, C_ID "\"state\":\"REKEYING\","));
+	start_both();
+	cr_expect_eq(trace_count("peer "), 1);
+	cr_expect_eq(trace_count("peer 10 up"), 1);
+}
+
+/* The list was made before the IKE_SA went down, and is read after that. */
+Test(vici_peers, a_list_raises_no_dead)
+{
+	start_both();
+	down("x509", 7, C_ID DPD);
+	wait_for("peer 7 peer-dead", 1);
+	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID));
+	fake_charon_add_sa(&charon, ike_sa("x509", 8, C_ID));
+	resync();
+	cr_expect_eq(trace_count("peer 7 up"), 0);
+	cr_expect_eq(trace_count("peer 8 up"), 1);
+}

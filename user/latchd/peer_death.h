@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RFC 5660 section 2: once a peer is known to be dead or to have rebooted,
+ * every latch to it is broken for good. Known means authenticated (RFC 7296
+ * section 2.4), and only of the identity that the dead IKE_SA was
+ * authenticated with. While another IKE_SA of that identity lives, the peer
+ * does.
+ */
+#ifndef LATCHD_PEER_DEATH_H
+#define LATCHD_PEER_DEATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "latchd/conflict.h"
+#include "latchd/feed.h"
+#include "latchd/identities.h"
+
+#define PEER_DEATHS_WAITING_MAX 64
+
+struct ike_sa;
+
+struct peer_death {
+	struct feed *feed;
+	uint64_t netns;
+	struct feed_peer peer;
+	enum feed_down_cause cause;
+};
+
+struct peer_deaths {
+	const struct conflict_view *view;
+	const struct identities *identities;
+	struct ike_sa *living;
+	/* Of feeds that have not told yet who else lives. */
+	struct peer_death waiting[PEER_DEATHS_WAITING_MAX];
+	size_t waiting_count;
+};
+
+void peer_deaths_clear(struct peer_deaths *deaths);
+
+/* An IKE_SA is established. */
+void peer_deaths_ike_sa_up(struct peer_deaths *deaths, struct feed *feed,
+			   const struct feed_peer *peer);
+/* It has ended; synced: the feed has told all others that live. death is copied. */
+void peer_deaths_ike_sa_down(struct peer_deaths *deaths, const struct peer_death *death,
+			     bool synced);
+/* What the snapshot does not name has ended in good order. */
+void peer_deaths_snapshot_begin(struct peer_deaths *deaths, const struct feed *feed);
+void peer_deaths_snapshot_end(struct peer_deaths *deaths, const struct feed *feed);
+/* The key manager is gone: that says nothing about any peer. */
+void peer_deaths_feed_lost(struct peer_deaths *deaths, const struct feed *feed);
+
+#endif
