@@ -313,6 +313,14 @@ struct latch_event {
 	__u8 pad[6];
 };
 
+/* What the program time_out_broken writes of a socket that it has let time out. */
+struct latch_timed_out {
+	struct latch_flow flow;
+	__u64 latch_id;
+	__s32 error; /* 0, or the negative errno of why it could not */
+	__u32 pad;
+};
+
 /* ---- the controller's only way to write: BPF_PROG_RUN of latch_control ---- */
 
 enum latch_control_op {
@@ -364,6 +372,7 @@ _Static_assert(sizeof(struct latch_sa) == 136, "SA");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 648, "identity");
 _Static_assert(sizeof(struct latch_event) == 136, "event");
+_Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
 _Static_assert(sizeof(struct latch_control) == 264, "control");
 
 #endif

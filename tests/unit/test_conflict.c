@@ -277,6 +277,32 @@ Test(conflict, given_up_before_the_kernel_lets_it_go)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
+/* Each entry into BROKEN is told once, and so is each healing; a reason beside another is neither. */
+Test(conflict, L_6_1_1_told_once_whatever_else_breaks_it)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+	uint64_t id;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	id = latch_of(&flow).id;
+	cr_assert_eq(latch_break(&maps, &flow, id, LATCH_REASON_ADMIN, NULL), LATCH_CONTROL_DONE);
+	bring_up(&charon, &d);
+	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN | LATCH_REASON_SA_CONFLICT);
+	cr_expect_eq(seen.broken, 0);
+	leave_both(&d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN);
+	cr_expect_eq(seen.healed, 0);
+	cr_assert_eq(latch_heal(&maps, &flow, id, LATCH_REASON_ADMIN, NULL), LATCH_CONTROL_DONE);
+	bring_up(&charon, &d);
+	cr_expect_eq(seen.broken, 1);
+	leave_both(&d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.healed, 1);
+}
+
 Test(conflict, other_reasons_stay)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);

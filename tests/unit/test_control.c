@@ -56,11 +56,24 @@ static void write_sa_badly(void *context, struct json_writer *w)
 	json_object_begin(w);
 }
 
+static struct control_order last_order;
+static int orders;
+
+static void take_order(void *context, const struct control_order *order, struct json_writer *w)
+{
+	cr_expect_eq(context, &list_size);
+	orders++;
+	last_order = *order;
+	json_object_begin(w);
+	json_object_end(w);
+}
+
 static const struct control_handlers handlers = {
 	.context = &list_size,
 	.status = write_status,
 	.list = write_list,
 	.sa = write_sa_badly,
+	.order = take_order,
 };
 
 static void serve(void)
@@ -179,15 +192,64 @@ Test(control, a_document_and_the_end)
 	expect_answer("list\n", "[]\n");
 }
 
+#define UNKNOWN                                                                                    \
+	"{\"error\":\"unknown request; expected status, list, sa, monitor, break ID, heal ID or "   \
+	"close ID\",\"code\":\"unknown-request\"}\n"
+
 Test(control, unknown_requests_are_refused)
 {
-	static const char *const requests[] = {"\n", "Status\n", "status \n", "purge\n",
-					       "\x1b[2J\n"};
+	static const char *const requests[] = {"\n",	     "Status\n",  "status \n", "purge\n",
+					       "\x1b[2J\n", "break\n",   "close\n",	"Break 1\n",
+					       "heal\t1\n", " heal 1\n", "list 1\n"};
 	size_t i;
 
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
-		expect_answer(requests[i], "{\"error\":\"unknown request; expected status, list, "
-					   "sa or monitor\",\"code\":\"unknown-request\"}\n");
+		expect_answer(requests[i], UNKNOWN);
+}
+
+static void need_root(void)
+{
+	if (geteuid())
+		cr_skip_test("only root may give orders");
+}
+
+Test(control, orders_for_a_latch)
+{
+	static const struct {
+		const char *request;
+		enum control_act act;
+		uint64_t id;
+	} rows[] = {
+		{"break 2\n", CONTROL_ACT_BREAK, 2},
+		{"heal ff\n", CONTROL_ACT_HEAL, 255},
+		{"close FFFFFFFFFFFFFFFF\n", CONTROL_ACT_CLOSE, UINT64_MAX},
+	};
+	size_t i;
+
+	need_root();
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		expect_answer(rows[i].request, "{}\n");
+		cr_expect_eq(orders, i + 1);
+		cr_expect_eq(last_order.act, rows[i].act);
+		cr_expect_eq(last_order.latch_id, rows[i].id);
+		cr_expect_eq(last_order.pid, getpid());
+	}
+}
+
+Test(control, a_malformed_id_changes_nothing)
+{
+	static const char *const requests[] = {
+		"break \n", "break  2\n", "heal 0x2\n",  "close 2 \n", "close -1\n",
+		"heal 2g\n", "break 2,3\n", "close 10000000000000000\n",
+	};
+	size_t i;
+
+	need_root();
+	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		expect_answer(requests[i],
+			      "{\"error\":\"malformed id; expected 1 to 16 hexadecimal digits, as in "
+			      "list\",\"code\":\"malformed-id\"}\n");
+	cr_expect_eq(orders, 0);
 }
 
 Test(control, a_request_is_bounded)
@@ -199,8 +261,7 @@ Test(control, a_request_is_bounded)
 	expect_answer(longest,
 		      "{\"error\":\"request is too long\",\"code\":\"unknown-request\"}\n");
 	longest[CONTROL_REQUEST_MAX - 1] = '\n';
-	expect_answer(longest, "{\"error\":\"unknown request; expected status, list, sa or "
-			       "monitor\",\"code\":\"unknown-request\"}\n");
+	expect_answer(longest, UNKNOWN);
 }
 
 Test(control, a_request_may_come_in_pieces)
@@ -524,7 +585,8 @@ Test(control_file, a_group_gets_in_an_existing_directory_stays_as_it_is)
 }
 
 /* Asks as another user, in a process of its own; the first line that it got. */
-static void ask_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
+static void ask_as_for(uid_t uid, gid_t gid, gid_t extra, const char *request, char *answer,
+		       size_t size)
 {
 	struct peer peer = {0};
 	int fds[2];
@@ -542,7 +604,7 @@ static void ask_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
 		/* Who is turned away may find the other end closed already, with the answer there.
 		 */
 		if (fd >= 0 && !fcntl(fd, F_SETFL, 0) &&
-		    (send(fd, "status\n", 7, MSG_NOSIGNAL) == 7 || errno == EPIPE))
+		    (send(fd, request, strlen(request), MSG_NOSIGNAL) > 0 || errno == EPIPE))
 			length = recv(fd, line, sizeof(line), 0);
 		if (length > 0 && write(fds[1], line, (size_t)length) == length)
 			_exit(0);
@@ -554,6 +616,35 @@ static void ask_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
 	snprintf(answer, size, "%s", peer.text);
 	peer_close(&peer);
 	waitpid(child, NULL, 0);
+}
+
+static void ask_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
+{
+	ask_as_for(uid, gid, extra, "status\n", answer, size);
+}
+
+/* Whom the administrator lets look may not change anything; root may. */
+Test(control_file, R_2_2_1_only_root_gives_orders)
+{
+	static const char *const requests[] = {"break 2\n", "heal 2\n", "close 2\n", "close x\n"};
+	gid_t others = 65534, daemon_group;
+	char answer[256];
+	size_t i;
+
+	if (geteuid())
+		cr_skip_test("becoming another user needs root");
+	daemon_group = getgrnam("daemon")->gr_gid;
+	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure);
+	cr_assert_eq(chmod(scratch_dir, 0755), 0);
+	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		ask_as_for(65534, others, daemon_group, requests[i], answer, sizeof(answer));
+		cr_expect_str_eq(answer, "{\"error\":\"not permitted: only root may break, heal or "
+					 "close a latch\",\"code\":\"not-permitted\"}\n");
+	}
+	cr_expect_eq(orders, 0);
+	ask_as_for(0, others, daemon_group, "close 2\n", answer, sizeof(answer));
+	cr_expect_str_eq(answer, "{}\n");
+	cr_expect_eq(orders, 1);
 }
 
 Test(control_file, credentials_count_even_when_the_mode_was_loosened)

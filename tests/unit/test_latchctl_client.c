@@ -320,3 +320,67 @@ Test(latchctl_client, a_cut_event_is_not_shown)
 	cr_expect_eq(monitor(), CTL_EXIT_FAILED);
 	cr_expect_str_eq(out, "");
 }
+
+/* ---- orders */
+
+static enum ctl_exit run(enum ctl_exit (*verb)(const struct ctl_options *options), const char *id)
+{
+	struct capture outs = capture_begin(stdout), errs = capture_begin(stderr);
+	enum ctl_exit code;
+
+	options.latch_id = id;
+	code = verb(&options);
+	out = capture_end(&outs);
+	err = capture_end(&errs);
+	return code;
+}
+
+static void expect_order(enum ctl_exit (*verb)(const struct ctl_options *options),
+			 const char *request, const char *answer, const char *shown)
+{
+	serve_bytes(request, answer, strlen(answer));
+	cr_expect_eq(run(verb, "1f"), CTL_EXIT_OK, "%s", err);
+	cr_expect_str_eq(out, shown);
+	cr_expect_str_eq(err, "");
+	waitpid(server, NULL, 0);
+	server = 0;
+	unlink(socket_path);
+}
+
+Test(latchctl_client, orders_say_what_the_latch_is_now)
+{
+	expect_order(ctl_break, "break 1f\n",
+		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"broken\",\"reasons\":[\"sa-conflict\","
+		     "\"admin\"]}\n",
+		     "latch 1f is broken: sa-conflict,admin\n");
+	expect_order(ctl_heal, "heal 1f\n",
+		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"established\",\"reasons\":[]}\n",
+		     "latch 1f is established\n");
+	expect_order(ctl_close, "close 1f\n",
+		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"clo\\u001b\",\"reasons\":[]}\n",
+		     "latch 1f is clo\\x1b\n");
+}
+
+/* Nobody listens: it must not even be asked. */
+Test(latchctl_client, what_is_no_id_is_not_sent)
+{
+	static const char *const ids[] = {"", "x", "0x1", "1 ", "1\nclose 2", "10.9.0.1",
+					  "10000000000000000"};
+	size_t i;
+
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		cr_expect_eq(run(ctl_close, ids[i]), CTL_EXIT_USAGE, "%s", ids[i]);
+		cr_expect_not_null(strstr(err, "is no ID of a latch"), "%s", err);
+		cr_expect_eq(strcspn(err, "\n"), strlen(err) - 1, "%s", err);
+	}
+	cr_expect_eq(run(ctl_break, NULL), CTL_EXIT_USAGE);
+	cr_expect_not_null(strstr(err, "no latch given"), "%s", err);
+	cr_expect_str_eq(out, "");
+}
+
+Test(latchctl_client, an_order_that_is_refused)
+{
+	serve_bytes("heal 2\n", "{\"error\":\"no\",\"code\":\"not-permitted\"}\n", 38);
+	cr_expect_eq(run(ctl_heal, "2"), CTL_EXIT_NOT_PERMITTED, "%s", err);
+	cr_expect_str_eq(err, "latchctl: latchd says: no\n");
+}

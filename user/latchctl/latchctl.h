@@ -22,6 +22,7 @@ struct ctl_options {
 	bool json;
 	bool colour;
 	bool yes;	    /* purge without a question */
+	const char *latch_id; /* break, heal, close: as given; NULL = not */
 	unsigned int width; /* columns of the terminal; 0 = not one, do not fit */
 };
 
@@ -31,6 +32,9 @@ enum ctl_exit ctl_status(const struct ctl_options *options);
 enum ctl_exit ctl_list(const struct ctl_options *options);
 enum ctl_exit ctl_sa(const struct ctl_options *options);
 enum ctl_exit ctl_monitor(const struct ctl_options *options);
+enum ctl_exit ctl_break(const struct ctl_options *options);
+enum ctl_exit ctl_heal(const struct ctl_options *options);
+enum ctl_exit ctl_close(const struct ctl_options *options);
 enum ctl_exit ctl_purge(const struct ctl_options *options);
 enum ctl_exit ctl_version(const struct ctl_options *options);
 

@@ -14,16 +14,20 @@ struct verb {
 	const char *name;
 	enum ctl_exit (*run)(const struct ctl_options *options);
 	const char *summary;
+	bool wants_id;
 };
 
 static const struct verb verbs[] = {
-	{"status", ctl_status, "is enforcement on, are the key managers there (exit 1 when off)"},
-	{"list", ctl_list, "all latches"},
-	{"sa", ctl_sa, "all security associations, and whose they are"},
-	{"monitor", ctl_monitor, "events as they happen, one a line"},
-	{"purge", ctl_purge, "end enforcement: remove everything latchd left in the kernel"},
-	{"version", ctl_version, "version of latchctl"},
-	{"help", show_help, "this text"},
+	{"status", ctl_status, "is enforcement on, are the key managers there (exit 1 when off)", false},
+	{"list", ctl_list, "all latches", false},
+	{"sa", ctl_sa, "all security associations, and whose they are", false},
+	{"monitor", ctl_monitor, "events as they happen, one a line", false},
+	{"break", ctl_break, "stop a latched connection, until it is healed", true},
+	{"heal", ctl_heal, "undo a break of yours", true},
+	{"close", ctl_close, "end a latched connection, as if reset by its peer", true},
+	{"purge", ctl_purge, "end enforcement: remove everything latchd left in the kernel", false},
+	{"version", ctl_version, "version of latchctl", false},
+	{"help", show_help, "this text", false},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -53,7 +57,8 @@ static enum ctl_exit show_help(const struct ctl_options *options)
 	(void)options;
 	printf("usage: latchctl [OPTION...] VERB\n\n");
 	for (i = 0; i < VERB_COUNT; i++)
-		printf("  %-8s  %s\n", verbs[i].name, verbs[i].summary);
+		printf("  %s%-*s  %s\n", verbs[i].name, (int)(8 - strlen(verbs[i].name)),
+		       verbs[i].wants_id ? " ID" : "", verbs[i].summary);
 	printf("\n%s\nSee latchctl(8).\n", option_help);
 	return CTL_EXIT_OK;
 }
@@ -130,6 +135,8 @@ static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *
 	*ret_verb = find_verb(name);
 	if (!*ret_verb)
 		return ctl_fail(CTL_EXIT_USAGE, "unknown verb \"%s\"; run: latchctl help", name);
+	if (optind < argc && (*ret_verb)->wants_id)
+		options->latch_id = argv[optind++];
 	if (optind < argc && (*ret_verb)->run != show_help)
 		return ctl_fail(CTL_EXIT_USAGE, "unexpected argument \"%s\"; run: latchctl help",
 				argv[optind]);

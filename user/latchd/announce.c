@@ -128,10 +128,43 @@ void announce_latch_reset(struct announcer *a, const struct latch_flow *flow,
 		log_warn("latch", "%" PRIx64 ": cannot reset %s: %s; its packets are dropped",
 			 (uint64_t)latch->id, text, strerror(-error));
 	else
-		log_info("latch", "%" PRIx64 ": reset %s", (uint64_t)latch->id, text);
+		log_info("latch", "%" PRIx64 ": %s %s", (uint64_t)latch->id,
+			 latch->rule_flags & LATCH_RULE_TIMEOUT ? "timing out" : "reset", text);
 	if (!begin(a, &w))
 		return;
 	report_latch_reset(&w, a->source, flow, latch->id, error);
+	publish(a, &w);
+}
+
+static const char *order_text(enum control_act act, int error)
+{
+	switch (act) {
+	case CONTROL_ACT_BREAK:
+		return "broken";
+	case CONTROL_ACT_HEAL:
+		return "healed";
+	case CONTROL_ACT_CLOSE:
+		return error ? "to be closed, but only cut off" : "closed";
+	}
+	return "changed";
+}
+
+void announce_latch_ordered(struct announcer *a, enum control_act act,
+			    const struct latch_flow *flow, const struct latch *latch,
+			    const struct administrator_who *who, int error)
+{
+	char text[FLOW_TEXT_MAX], login[32] = "";
+	struct json_writer w;
+
+	flow_text(text, flow);
+	if (who->login_uid != ADMINISTRATOR_NO_LOGIN)
+		snprintf(login, sizeof(login), ", login uid %u", who->login_uid);
+	log_warn("latch", "%" PRIx64 " %s: %s, by an administrator (pid %d%s)%s%s",
+		 (uint64_t)latch->id, order_text(act, error), text, (int)who->pid, login,
+		 error ? ": " : "", error ? strerror(-error) : "");
+	if (!begin(a, &w))
+		return;
+	report_latch_ordered(&w, act, flow, latch, who, error);
 	publish(a, &w);
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
+#include "latchd/administrator.h"
 #include "latchd/control.h"
 #include "latchd/report.h"
 
@@ -28,6 +29,10 @@ void announce_latch_healed(struct announcer *announcer, const struct latch_flow 
 			   const struct latch *latch, uint8_t reasons);
 void announce_latch_reset(struct announcer *announcer, const struct latch_flow *flow,
 			  const struct latch *latch, int error);
+/* What an administrator did. error: why its socket could not be ended. */
+void announce_latch_ordered(struct announcer *announcer, enum control_act act,
+			    const struct latch_flow *flow, const struct latch *latch,
+			    const struct administrator_who *who, int error);
 void announce_sa_bound(struct announcer *announcer, const struct latch_sa_key *key,
 		       const struct latch_sa *sa, uint16_t params, const char *feed,
 		       const char *evidence);

@@ -44,9 +44,10 @@ static bool is_live(const struct latch *latch)
 static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		       const struct latch *latch, uint16_t got)
 {
-	int result = latch_break(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, NULL);
+	union latch_word now;
+	int result = latch_break(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
 
-	if (result == LATCH_CONTROL_DONE)
+	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, LATCH_REASON_SA_CONFLICT))
 		view->observer->latch_broken(view->observer->context, flow, latch,
 					     LATCH_REASON_SA_CONFLICT, got);
 	return result < 0 ? result : 0;
@@ -91,9 +92,10 @@ static const struct child *find_conflicting(const struct children *children,
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
-	int result = latch_heal(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, NULL);
+	union latch_word now;
+	int result = latch_heal(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
 
-	if (result == LATCH_CONTROL_DONE)
+	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
 		view->observer->latch_healed(view->observer->context, flow, latch,
 					     LATCH_REASON_SA_CONFLICT);
 	return result < 0 ? result : 0;

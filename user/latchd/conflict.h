@@ -13,7 +13,11 @@
 #include "latchd/children.h"
 #include "latchd/kernel/maps.h"
 
-/* Told after the step was taken. latch is as it was before. */
+/*
+ * Told after the step was taken, once: when the latch became BROKEN, and when it is
+ * ESTABLISHED again; not when a reason comes or goes beside another. latch is as it
+ * was before.
+ */
 struct conflict_observer {
 	void *context;
 	/* got: params of the SA in conflict */

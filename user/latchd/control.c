@@ -205,17 +205,22 @@ static void client_refuse(struct client *client, const char *code, const char *e
 	json_release(&w);
 }
 
+static bool is_busy(struct client *client)
+{
+	if (client->control->document_bytes <= CONTROL_DOCUMENTS_MAX)
+		return false;
+	client_refuse(client, "busy", "latchd is busy with answers that others do not read");
+	return true;
+}
+
 static void client_document(struct client *client,
 			    void (*handler)(void *context, struct json_writer *w))
 {
 	struct control *control = client->control;
 	struct json_writer w;
 
-	if (control->document_bytes > CONTROL_DOCUMENTS_MAX) {
-		client_refuse(client, "busy",
-			      "latchd is busy with answers that others do not read");
+	if (is_busy(client))
 		return;
-	}
 	json_init(&w);
 	handler(control->handlers.context, &w);
 	client_answer(client, &w);
@@ -239,11 +244,88 @@ static void client_monitor(struct client *client)
 	client_flush(client);
 }
 
-static void client_request(struct client *client, const char *request)
+/* ---- orders */
+
+static const struct {
+	const char *word;
+	enum control_act act;
+} acts[] = {
+	{"break ", CONTROL_ACT_BREAK},
+	{"heal ", CONTROL_ACT_HEAL},
+	{"close ", CONTROL_ACT_CLOSE},
+};
+
+/* What stands behind the word; NULL: it is no order. */
+static const char *find_act(const char *request, enum control_act *ret_act)
+{
+	size_t i, length;
+
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+		length = strlen(acts[i].word);
+		if (!strncmp(request, acts[i].word, length)) {
+			*ret_act = acts[i].act;
+			return request + length;
+		}
+	}
+	return NULL;
+}
+
+/* As report_latch_id() writes it. */
+static bool parse_latch_id(const char *text, uint64_t *ret_id)
+{
+	size_t length = strspn(text, "0123456789abcdefABCDEF");
+
+	if (!length || length > 16 || text[length])
+		return false;
+	*ret_id = strtoull(text, NULL, 16);
+	return true;
+}
+
+/* Who may look need not be one who may act. */
+static bool root_asks(const struct client *client, pid_t *ret_pid)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) || peer.uid != 0)
+		return false;
+	*ret_pid = peer.pid;
+	return true;
+}
+
+static void client_order(struct client *client, enum control_act act, const char *id)
 {
 	const struct control_handlers *handlers = &client->control->handlers;
+	struct control_order order = {.act = act};
+	struct json_writer w;
 
-	if (!strcmp(request, "status"))
+	if (!root_asks(client, &order.pid)) {
+		client_refuse(client, "not-permitted",
+			      "not permitted: only root may break, heal or close a latch");
+		return;
+	}
+	if (!parse_latch_id(id, &order.latch_id)) {
+		client_refuse(client, "malformed-id",
+			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
+		return;
+	}
+	if (is_busy(client))
+		return;
+	json_init(&w);
+	handlers->order(handlers->context, &order, &w);
+	client_answer(client, &w);
+	json_release(&w);
+}
+
+static void client_request(struct client *client, const char *request)
+{
+	enum control_act act = CONTROL_ACT_BREAK;
+	const char *id = find_act(request, &act);
+	const struct control_handlers *handlers = &client->control->handlers;
+
+	if (id)
+		client_order(client, act, id);
+	else if (!strcmp(request, "status"))
 		client_document(client, handlers->status);
 	else if (!strcmp(request, "list"))
 		client_document(client, handlers->list);
@@ -253,7 +335,8 @@ static void client_request(struct client *client, const char *request)
 		client_monitor(client);
 	else
 		client_refuse(client, "unknown-request",
-			      "unknown request; expected status, list, sa or monitor");
+			      "unknown request; expected status, list, sa, monitor, break ID, "
+			      "heal ID or close ID");
 }
 
 static void client_read(struct client *client)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket's service. A client sends one line, "status", "list",
- * "sa" or "monitor", and gets one JSON document and the end of the stream; to
- * "monitor" it gets one object a line until it leaves. What goes wrong is one
- * object with "error" (for people) and "code".
+ * "sa", "monitor", or as root "break ID", "heal ID" or "close ID", and gets one
+ * JSON document and the end of the stream; to "monitor" it gets one object a line
+ * until it leaves. What goes wrong is one object with "error" (for people) and "code".
  */
 #ifndef LATCHD_CONTROL_H
 #define LATCHD_CONTROL_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
 
 #include "common/json_writer.h"
 #include "latchd/loop.h"
@@ -19,12 +21,26 @@
 #define CONTROL_MONITOR_QUEUE_MAX (1U << 20)   /* bytes a monitor may be behind */
 #define CONTROL_DOCUMENTS_MAX	  (256U << 20) /* bytes of documents on their way to all clients */
 
+enum control_act {
+	CONTROL_ACT_BREAK,
+	CONTROL_ACT_HEAL,
+	CONTROL_ACT_CLOSE,
+};
+
+/* What root wants done with a latch. */
+struct control_order {
+	enum control_act act;
+	uint64_t latch_id;
+	pid_t pid; /* who asked; may be gone */
+};
+
 /* Each writes one whole document; the service calls json_finish(). */
 struct control_handlers {
 	void *context;
 	void (*status)(void *context, struct json_writer *w);
 	void (*list)(void *context, struct json_writer *w);
 	void (*sa)(void *context, struct json_writer *w);
+	void (*order)(void *context, const struct control_order *order, struct json_writer *w);
 };
 
 struct control;

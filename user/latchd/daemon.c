@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/text.h"
+#include "latchd/administrator.h"
 #include "latchd/announce.h"
 #include "latchd/attribution.h"
 #include "latchd/control.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct attribution *attribution;
 	struct coverage *coverage;
 	struct disposition disposition;
+	struct administrator administrator;
 	struct reaper reaper;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
@@ -96,6 +98,32 @@ static void on_reset(void *context, const struct latch_flow *flow, const struct 
 	struct daemon *d = context;
 
 	announce_latch_reset(&d->announcer, flow, latch, error);
+}
+
+static void on_ordered_break(void *context, const struct latch_flow *flow,
+			     const struct latch *latch, const struct administrator_who *who)
+{
+	struct daemon *d = context;
+
+	announce_latch_ordered(&d->announcer, CONTROL_ACT_BREAK, flow, latch, who, 0);
+	disposition_run_soon(&d->disposition);
+}
+
+static void on_ordered_heal(void *context, const struct latch_flow *flow,
+			    const struct latch *latch, const struct administrator_who *who)
+{
+	struct daemon *d = context;
+
+	announce_latch_ordered(&d->announcer, CONTROL_ACT_HEAL, flow, latch, who, 0);
+}
+
+static void on_ordered_close(void *context, const struct latch_flow *flow,
+			     const struct latch *latch, const struct administrator_who *who,
+			     int error)
+{
+	struct daemon *d = context;
+
+	announce_latch_ordered(&d->announcer, CONTROL_ACT_CLOSE, flow, latch, who, error);
 }
 
 static void on_kernel_event(void *context, const struct latch_event *event)
@@ -180,17 +208,30 @@ static void on_housekeeping(void *context)
 
 static void write_status(void *context, struct json_writer *w)
 {
-	report_status(w, context);
+	const struct daemon *d = context;
+
+	report_status(w, &d->source);
 }
 
 static void write_list(void *context, struct json_writer *w)
 {
-	report_list(w, context);
+	const struct daemon *d = context;
+
+	report_list(w, &d->source);
 }
 
 static void write_sa(void *context, struct json_writer *w)
 {
-	report_sa(w, context);
+	const struct daemon *d = context;
+
+	report_sa(w, &d->source);
+}
+
+static void take_order(void *context, const struct control_order *order, struct json_writer *w)
+{
+	const struct daemon *d = context;
+
+	administrator_order(&d->administrator, order, w);
 }
 
 /* ---- start, each step with what it needs from those before */
@@ -242,10 +283,11 @@ static int start_coverage(struct daemon *d)
 static int start_control(struct daemon *d)
 {
 	const struct control_handlers handlers = {
-		.context = &d->source,
+		.context = d,
 		.status = write_status,
 		.list = write_list,
 		.sa = write_sa,
+		.order = take_order,
 	};
 
 	d->source = (struct report_source){
@@ -258,6 +300,13 @@ static int start_control(struct daemon *d)
 		.started_boot_ns = clock_boot_ns(),
 		.feeds = d->feeds,
 		.feed_count = d->config->feed_count,
+	};
+	d->administrator = (struct administrator){
+		.maps = d->source.maps,
+		.broken = on_ordered_break,
+		.healed = on_ordered_heal,
+		.closed = on_ordered_close,
+		.context = d,
 	};
 	d->control = control_new(d->loop, d->config->control_socket, d->config->control_group,
 				 &handlers, d->failure, d->failure_size);

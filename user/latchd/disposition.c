@@ -2,6 +2,7 @@
 #include "latchd/disposition.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -9,43 +10,120 @@
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/kernel/time_out.h"
 
 #define DISPOSITION_RETRY_MS 1000
 
-struct reset_walk {
+struct dispose_walk {
 	struct disposition *disposition;
+	uint64_t timed; /* the namespace whose sockets were told to time out last */
 	bool again;
 };
 
 /* With its socket the programs release the latch; one without a socket has nobody else. */
-static int reset_broken(void *context, const struct latch_flow *flow, const struct latch *latch)
+static void ended(struct dispose_walk *walk, const struct latch_flow *flow,
+		  const struct latch *latch, int err)
 {
-	struct reset_walk *walk = context;
 	struct disposition *d = walk->disposition;
+
+	if (err != -ENOENT)
+		d->reset(d->context, flow, latch, err);
+	if (err == -ENOENT || (!err && latch->owner != LATCH_OWNER_SOCKET))
+		latch_close(d->maps, flow, latch->id);
+	else
+		/* Looked at once more even after success: a latch must not outlive its socket. */
+		walk->again = true;
+}
+
+static void reset(struct dispose_walk *walk, const struct latch_flow *flow,
+		  const struct latch *latch)
+{
+	ended(walk, flow, latch, socket_diag_destroy_owner(flow, latch->socket_cookie));
+}
+
+/* ---- a reset that looks like a time-out */
+
+static void on_timed_out(void *context, const struct latch_timed_out *told)
+{
+	struct disposition *d = context;
+	struct latch latch;
+
+	if (!latch_get(d->maps, &told->flow, &latch) && latch.id == told->latch_id)
+		d->reset(d->context, &told->flow, &latch, told->error);
+}
+
+/* One walk over a namespace's sockets is for all of its latches. */
+static void time_out(struct dispose_walk *walk, const struct latch_flow *flow,
+		     const struct latch *latch)
+{
+	struct disposition *d = walk->disposition;
+	int err = socket_diag_search(flow);
+
+	if (err == -ENOENT) {
+		latch_close(d->maps, flow, latch->id);
+		return;
+	}
+	walk->again = true;
+	if (walk->timed == flow->netns)
+		return;
+	walk->timed = flow->netns;
+	err = time_out_broken(d->maps, flow->netns, on_timed_out, d);
+	if (err && err != -ENOENT)
+		d->reset(d->context, flow, latch, err);
+}
+
+/* ---- as after an ICMP destination unreachable, which ends a handshake and nothing else */
+
+static void leave_unreachable(struct dispose_walk *walk, const struct latch_flow *flow,
+			      const struct latch *latch)
+{
 	int err;
+
+	if (flow->protocol != IPPROTO_TCP)
+		return;
+	err = socket_diag_destroy_connecting(flow, latch->socket_cookie);
+	if (err != -EISCONN)
+		ended(walk, flow, latch, err);
+}
+
+/* ---- which */
+
+static bool wants_time_out(const struct latch_flow *flow, const struct latch *latch)
+{
+	return latch->rule_flags & LATCH_RULE_TIMEOUT && flow->protocol == IPPROTO_TCP &&
+	       latch->owner == LATCH_OWNER_SOCKET;
+}
+
+static int dispose(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	struct dispose_walk *walk = context;
 
 	/* Nobody reads from a TIME_WAIT socket: the gate drops for it until it ends. */
 	if (latch->word.state != LATCH_STATE_BROKEN || latch->owner == LATCH_OWNER_TIME_WAIT)
 		return 0;
-	err = socket_diag_destroy(flow);
-	if (!err)
-		d->reset(d->context, flow, latch, 0);
-	if (err == -ENOENT || (!err && latch->owner != LATCH_OWNER_SOCKET)) {
-		latch_close(d->maps, flow, latch->id);
+	switch (latch->disposition) {
+	case LATCH_DISPOSITION_RESET:
+		if (wants_time_out(flow, latch))
+			time_out(walk, flow, latch);
+		else
+			reset(walk, flow, latch);
+		return 0;
+	case LATCH_DISPOSITION_WAIT:
+		return 0;
+	case LATCH_DISPOSITION_UNREACHABLE:
+		leave_unreachable(walk, flow, latch);
 		return 0;
 	}
-	if (err)
-		d->reset(d->context, flow, latch, err);
-	/* Looked at once more even after success: a latch must not outlive its socket. */
-	walk->again = true;
+	/* Of a later latchd: what it means is not known, a reset is always understood. */
+	reset(walk, flow, latch);
 	return 0;
 }
 
 static void on_timer(void *context)
 {
 	struct disposition *d = context;
-	struct reset_walk walk = {.disposition = d};
-	int err = latches_walk(d->maps, reset_broken, &walk);
+	struct dispose_walk walk = {.disposition = d};
+	int err = latches_walk(d->maps, dispose, &walk);
 
 	if (err)
 		log_warn("latch", "cannot look for broken latches: %s; trying again",

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What becomes of a BROKEN latch's socket: it is reset (RFC 5660 section 5.5).
- * The gate drops the RST that the kernel would send on the way out.
+ * What becomes of a BROKEN latch's socket (RFC 5660 section 5.5), by what the
+ * latch was born with. The gate drops all of its packets in any case.
+ *
+ *   reset        it is ended, and the gate drops its RST; with LATCH_RULE_TIMEOUT
+ *                TCP is made to give up by itself instead
+ *   wait         nothing: TCP's own timers run, and go on when the latch heals
+ *   unreachable  a handshake is ended, what is established waits (RFC 1122,
+ *                4.2.3.9); SCTP finds out that the path is shut
  */
 #ifndef LATCHD_DISPOSITION_H
 #define LATCHD_DISPOSITION_H
@@ -13,7 +19,7 @@
 struct disposition {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
-	/* error: 0, or the negative errno of why the socket could not be ended (yet). */
+	/* Ended, or made to time out. error: 0, or the negative errno of why the socket could not be ended (yet). */
 	void (*reset)(void *context, const struct latch_flow *flow, const struct latch *latch,
 		      int error);
 	void *context;

@@ -13,6 +13,8 @@
 
 #include "common/json_writer.h"
 #include "latch_abi.h"
+#include "latchd/administrator.h"
+#include "latchd/control.h"
 #include "latchd/coverage.h"
 #include "latchd/feed.h"
 #include "latchd/identities.h"
@@ -68,6 +70,14 @@ void report_latch_broken(struct json_writer *w, const struct report_source *sour
 void report_latch_healed(struct json_writer *w, const struct report_source *source,
 			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
 			 uint8_t reasons);
+
+/*
+ * The administrator broke, healed or closed it. "by" says who. error: as below.
+ * For a close the event is the same as for a reset.
+ */
+void report_latch_ordered(struct json_writer *w, enum control_act act,
+			  const struct latch_flow *flow, const struct latch *latch,
+			  const struct administrator_who *who, int error);
 
 /* The flow's socket was ended; error: 0, or the negative errno of why it was not. */
 void report_latch_reset(struct json_writer *w, const struct report_source *source,

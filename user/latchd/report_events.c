@@ -223,6 +223,49 @@ void report_latch_healed(struct json_writer *w, const struct report_source *sour
 	json_object_end(w);
 }
 
+static void write_who(struct json_writer *w, const struct administrator_who *who)
+{
+	json_key(w, "by");
+	json_object_begin(w);
+	json_member_uint(w, "pid", (uint64_t)who->pid);
+	json_key(w, "login_uid");
+	if (who->login_uid == ADMINISTRATOR_NO_LOGIN)
+		json_null(w);
+	else
+		json_uint(w, who->login_uid);
+	json_object_end(w);
+}
+
+static void begin_order(struct json_writer *w, enum control_act act)
+{
+	switch (act) {
+	case CONTROL_ACT_BREAK:
+		begin_now(w, latch_event_name(LATCH_EVENT_LATCH_BROKEN));
+		return;
+	case CONTROL_ACT_HEAL:
+		begin_now(w, latch_event_name(LATCH_EVENT_LATCH_HEALED));
+		return;
+	case CONTROL_ACT_CLOSE:
+		begin_now(w, "latch-reset");
+		return;
+	}
+}
+
+void report_latch_ordered(struct json_writer *w, enum control_act act,
+			  const struct latch_flow *flow, const struct latch *latch,
+			  const struct administrator_who *who, int error)
+{
+	begin_order(w, act);
+	write_latch(w, flow, latch->id);
+	report_direction(w, latch->direction);
+	json_member_string(w, "reason", latch_reason_name(LATCH_REASON_ADMIN));
+	report_reasons(w, LATCH_REASON_ADMIN);
+	if (act == CONTROL_ACT_CLOSE)
+		json_member_string(w, "error", error ? strerror(-error) : NULL);
+	write_who(w, who);
+	json_object_end(w);
+}
+
 void report_latch_reset(struct json_writer *w, const struct report_source *source,
 			const struct latch_flow *flow, uint64_t id, int error)
 {

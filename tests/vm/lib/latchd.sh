@@ -123,6 +123,31 @@ need_latch() {
 		latch_seen "$(at "$host" "$port") and .state == \"$state\""
 }
 
+# latch_id CONDITION: of the one latch that it selects.
+latch_id() {
+	latches "$1" | jq -r .id
+}
+
+# set_disposition ID DISPOSITION FLAGS: numbers of latch_abi.h, as a rule would set them.
+set_disposition() {
+	"$TOP/tests/vm/lib/set-disposition" "$@"
+}
+
+# counters HOST PORT: what TCP has taken and what was taken from it; stands still while broken.
+counters() {
+	in_host "$1" ss -Htin state established "( sport = :$2 )" |
+		grep -oE 'bytes_(received|acked):[0-9]+' | xargs
+}
+
+# backs_off HOST PORT TIMES: its TCP repeats, each time after twice as long.
+backs_off() {
+	local times
+
+	times=$(in_host "$1" ss -Htin state established "( sport = :$2 )" |
+		grep -oE 'backoff:[0-9]+')
+	[ "${times#backoff:}" -ge "$3" ] 2>/dev/null
+}
+
 sas() {
 	latchctl --json sa | jq -c ".sas[] | select($1)"
 }

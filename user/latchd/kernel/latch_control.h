@@ -9,6 +9,8 @@
 #ifndef LATCHD_KERNEL_LATCH_CONTROL_H
 #define LATCHD_KERNEL_LATCH_CONTROL_H
 
+#include <stdbool.h>
+
 #include "latch_abi.h"
 #include "latchd/kernel/maps.h"
 
@@ -18,6 +20,22 @@ int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, _
 int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
+
+/*
+ * After a break for this one reason that was DONE, the latch as it is now: has it
+ * just become BROKEN, or had it been for another reason? Only the first is told.
+ */
+static inline bool latch_became_broken(union latch_word now, __u8 reason)
+{
+	return now.reasons == reason;
+}
+
+/* After a heal that was DONE: ESTABLISHED again, or does another reason stand? */
+static inline bool latch_is_healed(union latch_word now)
+{
+	return now.state == LATCH_STATE_ESTABLISHED;
+}
+
 /* Deletes it if its owner is still the one that was seen. */
 int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *seen);

@@ -32,6 +32,10 @@ static enum attachment attachment_of(const struct bpf_program *program)
 	case BPF_PROG_TYPE_SOCK_OPS:
 		return ATTACH_CGROUP;
 	case BPF_PROG_TYPE_TRACING:
+		/* An iterator is run by us, too. */
+		return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER ?
+			       ATTACH_NONE :
+			       ATTACH_FUNCTION;
 	case BPF_PROG_TYPE_LSM:
 		return ATTACH_FUNCTION;
 	default: /* run by us, not by a hook; or by netfilter, a namespace at a time */

@@ -19,6 +19,7 @@ struct kernel_maps {
 	int counters;	/* enum latch_counter -> __u64, per CPU */
 	int events;	/* ring of struct latch_event */
 	int control;	/* the program latch_control */
+	int time_out;	/* the program time_out_broken */
 };
 
 #endif

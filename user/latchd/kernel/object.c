@@ -291,6 +291,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.counters = bpf_map__fd(skeleton->maps.counters),
 		.events = bpf_map__fd(skeleton->maps.events),
 		.control = bpf_program__fd(skeleton->progs.latch_control),
+		.time_out = bpf_program__fd(skeleton->progs.time_out_broken),
 	};
 }
 

@@ -18,6 +18,7 @@
 
 struct search {
 	const struct latch_flow *flow;
+	uint64_t cookie; /* 0 = whoever has the flow */
 	struct inet_diag_msg socket; /* the one that has it */
 	bool found;
 };
@@ -59,6 +60,13 @@ static bool has_flow(const struct inet_diag_msg *socket, const struct latch_flow
 	       same_address(flow, flow->remote_addr, socket, socket->id.idiag_dst);
 }
 
+static bool has_cookie(const struct inet_diag_msg *socket, uint64_t cookie)
+{
+	uint64_t shown = (uint64_t)socket->id.idiag_cookie[1] << 32 | socket->id.idiag_cookie[0];
+
+	return !cookie || shown == cookie;
+}
+
 static int on_socket(void *context, const struct nlmsghdr *message)
 {
 	struct search *search = context;
@@ -68,7 +76,7 @@ static int on_socket(void *context, const struct nlmsghdr *message)
 	    mnl_nlmsg_get_payload_len(message) < sizeof(socket))
 		return -EBADMSG;
 	memcpy(&socket, mnl_nlmsg_get_payload(message), sizeof(socket));
-	if (has_flow(&socket, search->flow)) {
+	if (has_flow(&socket, search->flow) && has_cookie(&socket, search->cookie)) {
 		search->socket = socket;
 		search->found = true;
 	}
@@ -170,16 +178,37 @@ static int open_for(const struct latch_flow *flow)
 	return netlink_open(flow->netns, NETLINK_SOCK_DIAG);
 }
 
-int socket_diag_destroy(const struct latch_flow *flow)
+int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie)
 {
 	auto_close int fd = open_for(flow);
-	struct search search = {.flow = flow};
+	struct search search = {.flow = flow, .cookie = cookie};
 	int err;
 
 	if (fd < 0)
 		return fd;
 	err = find_anyhow(fd, &search);
 	return err ? err : destroy_found(fd, &search);
+}
+
+int socket_diag_destroy(const struct latch_flow *flow)
+{
+	return socket_diag_destroy_owner(flow, 0);
+}
+
+int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie)
+{
+	auto_close int fd = open_for(flow);
+	struct search search = {.flow = flow, .cookie = cookie};
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = find_anyhow(fd, &search);
+	if (err)
+		return err;
+	if (search.socket.idiag_state != TCP_SYN_SENT && search.socket.idiag_state != TCP_SYN_RECV)
+		return -EISCONN;
+	return destroy_found(fd, &search);
 }
 
 int socket_diag_find(const struct latch_flow *flow)

@@ -8,6 +8,8 @@
 #ifndef LATCHD_KERNEL_SOCKET_DIAG_H
 #define LATCHD_KERNEL_SOCKET_DIAG_H
 
+#include <stdint.h>
+
 #include "latch_abi.h"
 
 /*
@@ -17,6 +19,15 @@
  * which has no owner, on an older one), or another negative errno.
  */
 int socket_diag_destroy(const struct latch_flow *flow);
+
+/*
+ * The same, only if the flow's socket has this cookie (SO_COOKIE; 0 = any): after
+ * its end another may have got the same addresses and ports. -ENOENT when it has not.
+ */
+int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie);
+
+/* The same, only while it is still being connected: -EISCONN afterwards. */
+int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie);
 
 /*
  * 0 when some socket has the flow, request and TIME_WAIT sockets included; -ENOENT

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Break, heal and close of one latch: through the real control program, on real sockets. */
+#include "latch_fixture.h"
+
+#include "latchd/administrator.h"
+
+static struct latch_flow flow;
+static unsigned int broken, healed, closed;
+static int close_error;
+
+static void expect_me(void *context, const struct administrator_who *who)
+{
+	cr_expect_eq(context, &flow);
+	cr_expect_eq(who->pid, getpid());
+}
+
+static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
+		      const struct administrator_who *who)
+{
+	expect_me(context, who);
+	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	cr_expect_eq(latch->word.state, LATCH_STATE_ESTABLISHED);
+	broken++;
+}
+
+static void on_healed(void *context, const struct latch_flow *of, const struct latch *latch,
+		      const struct administrator_who *who)
+{
+	expect_me(context, who);
+	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
+	healed++;
+}
+
+static void on_closed(void *context, const struct latch_flow *of, const struct latch *latch,
+		      const struct administrator_who *who, int error)
+{
+	(void)latch;
+	expect_me(context, who);
+	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	closed++;
+	close_error = error;
+}
+
+static struct administrator administrator;
+
+static void set_up(void)
+{
+	latches_start();
+	administrator = (struct administrator){&maps, on_broken, on_healed, on_closed, &flow};
+}
+
+TestSuite(administrator, .init = set_up, .fini = latches_finish, .timeout = 120);
+
+static struct latch latch_now(void)
+{
+	struct latch latch = {0};
+
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	return latch;
+}
+
+static void expect_order(enum control_act act, uint64_t id, const char *answer)
+{
+	const struct control_order order = {.act = act, .latch_id = id, .pid = getpid()};
+	struct json_writer w;
+
+	json_init(&w);
+	administrator_order(&administrator, &order, &w);
+	cr_assert_eq(json_finish(&w), 0);
+	w.text[w.length - 1] = '\0';
+	cr_expect_str_eq(w.text, answer);
+	json_release(&w);
+}
+
+static void order(enum control_act act, const char *answer)
+{
+	expect_order(act, latch_now().id, answer);
+}
+
+static void expect_told(unsigned int breaks, unsigned int heals, unsigned int closes)
+{
+	cr_expect_eq(broken, breaks);
+	cr_expect_eq(healed, heals);
+	cr_expect_eq(closed, closes);
+}
+
+#define BROKEN(reasons)	     "{\"schema\":1,\"id\":\"1\",\"state\":\"broken\",\"reasons\":[" reasons "]}"
+#define ESTABLISHED	     "{\"schema\":1,\"id\":\"1\",\"state\":\"established\",\"reasons\":[]}"
+#define CLOSED		     "{\"schema\":1,\"id\":\"1\",\"state\":\"closed\",\"reasons\":[]}"
+#define REFUSED(why, code)   "{\"error\":\"latch 1 " why "\",\"code\":\"" code "\"}"
+#define ALREADY		     REFUSED("is already broken by an administrator", "already-broken")
+#define NOT_BROKEN	     REFUSED("is not broken by an administrator", "not-broken")
+#define NOT_THERE	     REFUSED("does not exist; see latchctl list", "not-found")
+#define WRONG_STATE	     REFUSED("is not established yet, or is closed already", "wrong-state")
+
+Test(administrator, R_6_2_1_break_and_heal)
+{
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	order(CONTROL_ACT_HEAL, NOT_BROKEN);
+	order(CONTROL_ACT_BREAK, BROKEN("\"admin\""));
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);
+	order(CONTROL_ACT_BREAK, ALREADY);
+	expect_told(1, 0, 0);
+	order(CONTROL_ACT_HEAL, ESTABLISHED);
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_ESTABLISHED);
+	order(CONTROL_ACT_HEAL, NOT_BROKEN);
+	expect_told(1, 1, 0);
+}
+
+Test(administrator, heals_his_own_break_only)
+{
+	uint64_t id;
+
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	id = latch_now().id;
+	order(CONTROL_ACT_HEAL, NOT_BROKEN);
+	order(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
+	order(CONTROL_ACT_HEAL, BROKEN("\"sa-conflict\""));
+	cr_assert_eq(latch_break(&maps, &flow, id, LATCH_REASON_PEER_DEAD, NULL),
+		     LATCH_CONTROL_DONE);
+	order(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"peer-dead\",\"admin\""));
+	order(CONTROL_ACT_HEAL, BROKEN("\"sa-conflict\",\"peer-dead\""));
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
+	expect_told(0, 0, 0);
+}
+
+/* The conflict ends first: his break stands alone, and his heal is the healing. */
+Test(administrator, the_last_to_heal_tells)
+{
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	order(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
+	cr_assert_eq(latch_heal(&maps, &flow, latch_now().id, LATCH_REASON_SA_CONFLICT, NULL),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
+	order(CONTROL_ACT_HEAL, ESTABLISHED);
+	expect_told(0, 1, 0);
+}
+
+Test(administrator, an_unknown_latch)
+{
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	cr_assert_eq(latch_now().id, 1);
+	cr_assert_eq(latch_close(&maps, &flow, 1), LATCH_CONTROL_DONE);
+	expect_order(CONTROL_ACT_BREAK, 1, NOT_THERE);
+	expect_order(CONTROL_ACT_HEAL, 1, NOT_THERE);
+	expect_order(CONTROL_ACT_CLOSE, 1, NOT_THERE);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	expect_order(CONTROL_ACT_CLOSE, 1, NOT_THERE);
+	cr_expect_eq(latch_now().id, 2, "its successor is another latch");
+	expect_told(0, 0, 0);
+}
+
+Test(administrator, what_is_not_established_yet_cannot_be_broken)
+{
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_LARVAL, LATCH_OWNER_HANDSHAKE, 1);
+	order(CONTROL_ACT_BREAK, WRONG_STATE);
+	order(CONTROL_ACT_HEAL, WRONG_STATE);
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_LARVAL);
+	order(CONTROL_ACT_CLOSE, CLOSED);
+	cr_expect_not(has_latch(&flow));
+	expect_told(0, 0, 1);
+}
+
+Test(administrator, R_2_3_23_close_ends_the_socket)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
+	struct latch_flow other = tcp_flow(&ns, whole.client);
+
+	flow = tcp_flow(&ns, pair.client);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	order(CONTROL_ACT_CLOSE, CLOSED);
+	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
+	cr_expect_eq(tcp_error(pair.server), ECONNRESET, "its reset may leave");
+	cr_expect_not(has_latch(&flow));
+	expect_order(CONTROL_ACT_CLOSE, 1, NOT_THERE);
+	expect_told(0, 0, 1);
+	cr_expect_eq(close_error, 0);
+	cr_expect(has_latch(&other));
+	tcp_expect_alive(whole.client, whole.server, LIMIT_MS);
+	tcp_pair_close(&pair);
+	tcp_pair_close(&whole);
+}
+
+/* Addresses and ports in use again: whoever has them now is not its owner. */
+Test(administrator, close_spares_a_successor)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct latch latch;
+
+	flow = tcp_flow(&ns, pair.client);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	latch = latch_now();
+	latch.socket_cookie = UINT64_MAX;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+	order(CONTROL_ACT_CLOSE, CLOSED);
+	cr_expect_not(has_latch(&flow));
+	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
+	tcp_pair_close(&pair);
+}
+
+/* Neither send nor receive: an error to its owner cannot be had, so the latch must stay. */
+Test(administrator, R_2_3_24_what_cannot_be_ended_is_cut_off)
+{
+	flow = lonely(1000);
+	flow.protocol = IPPROTO_SCTP;
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	order(CONTROL_ACT_CLOSE,
+	      REFUSED("is broken for good, its socket cannot be ended: Protocol not supported",
+		      "failed"));
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);
+	expect_told(0, 0, 1);
+	cr_expect_eq(close_error, -EPROTONOSUPPORT);
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchctl/order.h"
+
+enum ctl_exit ctl_close(const struct ctl_options *options)
+{
+	return order_latch(options, "close");
+}
