@@ -18,6 +18,9 @@ int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, _
 int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
+/* spd: a set of enum latch_spd, kept with the latch from now on. */
+int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+		   __u8 spd);
 /* Deletes it if its owner is still the one that was seen. */
 int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *seen);
