@@ -24,6 +24,8 @@ static int reset_broken(void *context, const struct latch_flow *flow, const stru
 	struct disposition *d = walk->disposition;
 	int err;
 
+	if (latch->disposition == LATCH_DISPOSITION_WAIT)
+		return 0;
 	/* Nobody reads from a TIME_WAIT socket: the gate drops for it until it ends. */
 	if (latch->word.state != LATCH_STATE_BROKEN || latch->owner == LATCH_OWNER_TIME_WAIT)
 		return 0;
