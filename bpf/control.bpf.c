@@ -118,6 +118,23 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/* No step of the state machine: what was seen stays seen, whatever the state. */
+static __always_inline void control_spd_seen(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || latch->id != c->latch_id)
+		return;
+	c->result = LATCH_CONTROL_UNCHANGED;
+	c->word.raw = latch->word.raw;
+	if ((latch->spd & c->spd) == c->spd)
+		return;
+	latch->spd |= c->spd;
+	c->result = LATCH_CONTROL_DONE;
+}
+
 SEC("syscall")
 int latch_control(struct latch_control *c)
 {
@@ -142,6 +159,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_SA_FORGET:
 		control_sa_forget(c);
+		return 0;
+	case LATCH_CONTROL_SPD_SEEN:
+		control_spd_seen(c);
 		return 0;
 	case LATCH_CONTROL_RESTAMP:
 		restamp();

@@ -122,6 +122,14 @@ struct ingress_notes_map {
 	__type(value, struct ingress_note);
 };
 
+/* When each namespace last had an event of its SPD. Losing one costs an event more. */
+struct spd_stamps_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* namespace */
+	__type(value, __u64);
+};
+
 extern struct latches_map latches SEC(".maps");
 extern struct sas_map sas SEC(".maps");
 extern struct params_map params SEC(".maps");
@@ -134,6 +142,7 @@ extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
 extern struct ingress_notes_map ingress_notes SEC(".maps");
+extern struct spd_stamps_map spd_stamps SEC(".maps");
 
 static __always_inline void count(enum latch_counter which)
 {

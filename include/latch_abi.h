@@ -75,6 +75,12 @@ enum latch_rule_flag {
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* a reset looks like a time-out to the application */
 };
 
+/* In which directions the SPD was seen to protect the latch: only there can an edit take that away. */
+enum latch_spd {
+	LATCH_SPD_OUT = 1 << 0,
+	LATCH_SPD_IN = 1 << 1,
+};
+
 #define LATCH_RULES_MAX 64
 #define LATCH_RULE_NONE 0xffff /* no rule matched: auto, reset, no flags */
 
@@ -140,7 +146,8 @@ struct latch {
 	__u16 rule; /* index, for display; the two below are what it said at birth */
 	enum latch_disposition disposition;
 	__u8 rule_flags;
-	__u8 pad[2];
+	__u8 spd; /* set of enum latch_spd */
+	__u8 pad[1];
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -332,6 +339,7 @@ enum latch_control_op {
 	LATCH_CONTROL_SA_ADOPT = 6, /* sa, sa_value: add an SA that a dump found, if it is not there */
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
 	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
+	LATCH_CONTROL_SPD_SEEN = 9, /* flow, latch_id, spd: added to the latch's */
 };
 
 enum latch_control_result {
@@ -356,7 +364,8 @@ struct latch_control {
 	__u8 reasons;
 	enum latch_sa_state sa_state;
 	__u8 contested;
-	__u8 pad[7];
+	__u8 spd;
+	__u8 pad[6];
 	struct latch_sa sa_value;
 };
 

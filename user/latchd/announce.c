@@ -97,6 +97,36 @@ void announce_latch_broken(struct announcer *a, const struct latch_flow *flow,
 	publish(a, &w);
 }
 
+static void spd_text(char *out, size_t size, enum policy_direction direction,
+		     const struct policy_verdict *verdict)
+{
+	const char *way = policy_direction_name(direction);
+
+	if (verdict->policy)
+		snprintf(out, size, "the policy for packets %s is %s now (priority %u)", way,
+			 policy_action_name(verdict->action), verdict->policy->priority);
+	else
+		snprintf(out, size, "no policy for packets %s is left, the default is %s", way,
+			 policy_action_name(verdict->action));
+}
+
+void announce_spd_broken(struct announcer *a, const struct latch_flow *flow,
+			 const struct latch *latch, enum policy_direction direction,
+			 const struct policy_verdict *verdict)
+{
+	char text[FLOW_TEXT_MAX], why[96];
+	struct json_writer w;
+
+	flow_text(text, flow);
+	spd_text(why, sizeof(why), direction, verdict);
+	log_warn("latch", "%" PRIx64 " broken: %s was latched to \"%s\", %s; see: ip xfrm policy",
+		 (uint64_t)latch->id, text, peer_text(a, latch->word.params), why);
+	if (!begin(a, &w))
+		return;
+	report_spd_broken(&w, a->source, flow, latch, direction, verdict);
+	publish(a, &w);
+}
+
 void announce_latch_healed(struct announcer *a, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons)
 {

@@ -25,6 +25,9 @@ void announce_from_now(struct announcer *announcer);
 void announce_kernel_event(struct announcer *announcer, const struct latch_event *event);
 void announce_latch_broken(struct announcer *announcer, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons, uint16_t got);
+void announce_spd_broken(struct announcer *announcer, const struct latch_flow *flow,
+			 const struct latch *latch, enum policy_direction direction,
+			 const struct policy_verdict *verdict);
 void announce_latch_healed(struct announcer *announcer, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons);
 void announce_latch_reset(struct announcer *announcer, const struct latch_flow *flow,

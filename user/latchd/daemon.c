@@ -25,6 +25,7 @@
 #include "latchd/reaper.h"
 #include "latchd/recovery.h"
 #include "latchd/report.h"
+#include "latchd/spd_watch.h"
 
 #define HOUSEKEEPING_MS 1000
 #define RESYNC_ROUNDS	300 /* of housekeeping: what no event tells is found then */
@@ -51,6 +52,8 @@ struct daemon {
 	struct disposition disposition;
 	struct administrator administrator;
 	struct reaper reaper;
+	struct spd_observer spd_observer;
+	struct spd_watch spd_watch;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	unsigned int watchdog_ms, watchdog_due_ms;
@@ -66,6 +69,15 @@ static void on_latch_broken(void *context, const struct latch_flow *flow,
 	struct daemon *d = context;
 
 	announce_latch_broken(&d->announcer, flow, latch, reasons, got);
+	disposition_run_soon(&d->disposition);
+}
+
+static void on_spd_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
+			  enum policy_direction direction, const struct policy_verdict *verdict)
+{
+	struct daemon *d = context;
+
+	announce_spd_broken(&d->announcer, flow, latch, direction, verdict);
 	disposition_run_soon(&d->disposition);
 }
 
@@ -142,13 +154,16 @@ static void on_kernel_event(void *context, const struct latch_event *event)
 	case LATCH_EVENT_LATCH_ESTABLISHED:
 		coverage_add(d->coverage, event->flow.netns);
 		attribution_latch_born(d->attribution, &event->flow);
+		spd_watch_latch_born(&d->spd_watch, &event->flow);
+		return;
+	case LATCH_EVENT_POLICY_CHANGED:
+		spd_watch_edited(&d->spd_watch, event->flow.netns);
 		return;
 	case LATCH_EVENT_LATCH_BROKEN:
 	case LATCH_EVENT_LATCH_HEALED:
 	case LATCH_EVENT_LATCH_CLOSED:
 	case LATCH_EVENT_DROP:
 	case LATCH_EVENT_REFUSED:
-	case LATCH_EVENT_POLICY_CHANGED:
 		return;
 	}
 }
@@ -330,6 +345,13 @@ static int start_attribution(struct daemon *d)
 		return fail(d, -ENOMEM, "out of memory; free some");
 	d->disposition = (struct disposition){.maps = maps, .reset = on_reset, .context = d};
 	disposition_start(&d->disposition, d->loop);
+	d->spd_observer = (struct spd_observer){d, on_spd_broken, on_latch_healed};
+	d->spd_watch = (struct spd_watch){
+		.maps = maps,
+		.identities = d->identities,
+		.observer = &d->spd_observer,
+	};
+	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
 	reaper_start(&d->reaper, d->loop);
 	err = event_ring_new(d->loop, maps->events, on_kernel_event, d, &d->ring);
@@ -431,6 +453,7 @@ static void stop_all(struct daemon *d)
 	event_ring_free(d->ring);
 	if (d->attribution) {
 		reaper_stop(&d->reaper);
+		spd_watch_stop(&d->spd_watch);
 		disposition_stop(&d->disposition);
 	}
 	attribution_free(d->attribution);

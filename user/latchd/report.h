@@ -20,6 +20,7 @@
 #include "latchd/identities.h"
 #include "latchd/kernel/enforcement.h"
 #include "latchd/kernel/maps.h"
+#include "latchd/policy.h"
 
 #define REPORT_SCHEMA 1
 
@@ -65,6 +66,11 @@ void report_ring_event(struct json_writer *w, const struct report_source *source
 void report_latch_broken(struct json_writer *w, const struct report_source *source,
 			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
 			 uint8_t reasons, uint16_t want, uint16_t got);
+
+/* The SPD no longer protects the flow; "policy" is what decides over it now. */
+void report_spd_broken(struct json_writer *w, const struct report_source *source,
+		       const struct latch_flow *flow, const struct latch *latch,
+		       enum policy_direction direction, const struct policy_verdict *verdict);
 
 /* reasons: those just cleared. */
 void report_latch_healed(struct json_writer *w, const struct report_source *source,

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -110,6 +112,7 @@ void report_ring_event(struct json_writer *w, const struct report_source *source
 		ring_refused(w, event);
 		break;
 	case LATCH_EVENT_POLICY_CHANGED:
+		json_member_uint(w, "netns", event->flow.netns);
 		break;
 	}
 	json_object_end(w);
@@ -206,6 +209,57 @@ void report_latch_broken(struct json_writer *w, const struct report_source *sour
 	report_reasons(w, reasons);
 	write_side(w, "want", &wanted, &found);
 	write_side(w, "got", &found, &wanted);
+	json_object_end(w);
+}
+
+static void write_prefix(struct json_writer *w, const char *key, uint8_t family,
+			 const uint8_t address[16], uint8_t bits)
+{
+	char text[INET6_ADDRSTRLEN + 4] = "";
+	size_t length;
+
+	if (!inet_ntop(family, address, text, INET6_ADDRSTRLEN)) {
+		json_member_string(w, key, NULL);
+		return;
+	}
+	length = strlen(text);
+	snprintf(text + length, sizeof(text) - length, "/%u", bits);
+	json_member_string(w, key, text);
+}
+
+static void write_policy(struct json_writer *w, enum policy_direction direction,
+			 const struct policy_verdict *verdict)
+{
+	const struct policy *policy = verdict->policy;
+
+	json_key(w, "policy");
+	json_object_begin(w);
+	json_member_string(w, "direction", policy_direction_name(direction));
+	json_member_string(w, "action", policy_action_name(verdict->action));
+	json_member_bool(w, "default", verdict->absent);
+	if (policy) {
+		json_member_uint(w, "priority", policy->priority);
+		write_prefix(w, "src", policy->family, policy->source, policy->source_bits);
+		write_prefix(w, "dst", policy->family, policy->destination,
+			     policy->destination_bits);
+	}
+	json_object_end(w);
+}
+
+void report_spd_broken(struct json_writer *w, const struct report_source *source,
+		       const struct latch_flow *flow, const struct latch *latch,
+		       enum policy_direction direction, const struct policy_verdict *verdict)
+{
+	const struct side wanted = side_of(source, latch->word.params), none = {0};
+
+	begin_now(w, latch_event_name(LATCH_EVENT_LATCH_BROKEN));
+	write_latch(w, flow, latch->id);
+	report_direction(w, latch->direction);
+	json_member_string(w, "reason", first_reason(LATCH_REASON_SPD_CHANGE));
+	report_reasons(w, LATCH_REASON_SPD_CHANGE);
+	write_side(w, "want", &wanted, &none);
+	write_side(w, "got", &none, &wanted);
+	write_policy(w, direction, verdict);
 	json_object_end(w);
 }
 

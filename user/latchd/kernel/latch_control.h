@@ -36,6 +36,9 @@ static inline bool latch_is_healed(union latch_word now)
 	return now.state == LATCH_STATE_ESTABLISHED;
 }
 
+/* spd: a set of enum latch_spd, kept with the latch from now on. */
+int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+		   __u8 spd);
 /* Deletes it if its owner is still the one that was seen. */
 int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *seen);

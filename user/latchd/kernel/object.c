@@ -141,6 +141,10 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 		return -errno;
 	err = bpf_program__set_autoload(skeleton->progs.note_ingress,
 					!has_function(kernel, "bpf_cast_to_kern_ctx"));
+	/* Without IPv6 a new default action is found by the next look at the SPD. */
+	if (!err)
+		err = bpf_program__set_autoload(skeleton->progs.watch_spd_default,
+						has_function(kernel, "fib6_flush_trees"));
 	if (!err)
 		err = choose_netfilter(skeleton, kernel);
 	btf__free(kernel);

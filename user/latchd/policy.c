@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/policy.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+/* ---- the selector ---- */
+
+static bool has_prefix(const uint8_t address[16], const uint8_t prefix[16], unsigned int bits)
+{
+	unsigned int whole = bits / 8, rest = bits % 8;
+
+	if (bits > 128 || memcmp(address, prefix, whole))
+		return false;
+	return !rest || !((address[whole] ^ prefix[whole]) >> (8 - rest));
+}
+
+static bool has_port(uint16_t port, uint16_t wanted, uint16_t mask)
+{
+	return !((port ^ wanted) & mask);
+}
+
+static bool covers_out(const struct policy *p, const struct latch_flow *flow)
+{
+	return has_prefix(flow->local_addr, p->source, p->source_bits) &&
+	       has_prefix(flow->remote_addr, p->destination, p->destination_bits) &&
+	       has_port(flow->local_port, p->source_port, p->source_port_mask) &&
+	       has_port(flow->remote_port, p->destination_port, p->destination_port_mask);
+}
+
+static bool covers_in(const struct policy *p, const struct latch_flow *flow)
+{
+	return has_prefix(flow->remote_addr, p->source, p->source_bits) &&
+	       has_prefix(flow->local_addr, p->destination, p->destination_bits) &&
+	       has_port(flow->remote_port, p->source_port, p->source_port_mask) &&
+	       has_port(flow->local_port, p->destination_port, p->destination_port_mask);
+}
+
+bool policy_covers(const struct policy *policy, const struct latch_flow *flow)
+{
+	if (policy->family != flow->family ||
+	    (policy->protocol && policy->protocol != flow->protocol))
+		return false;
+	switch (policy->direction) {
+	case POLICY_OUT:
+		return covers_out(policy, flow);
+	case POLICY_IN:
+		return covers_in(policy, flow);
+	case POLICY_DIRECTIONS:
+		return false;
+	}
+	return false;
+}
+
+/* ---- the outcome ---- */
+
+/* IPComp is no protection: what it does to a packet is the gates' to judge. */
+static bool is_congruent(const struct policy *policy, const struct policy_query *query)
+{
+	unsigned int i, protecting = 0, matching = 0;
+
+	for (i = 0; i < policy->template_count; i++) {
+		const struct policy_template *template = &policy->templates[i];
+
+		if (template->protocol == IPPROTO_COMP)
+			continue;
+		protecting++;
+		matching += template->protocol == query->protocol &&
+			    template->mode == query->mode && !template->optional;
+	}
+	return policy->action == POLICY_PROTECT && protecting == 1 && matching == 1;
+}
+
+enum applies {
+	APPLIES_NOT,
+	APPLIES_PERHAPS,
+	APPLIES,
+};
+
+static enum applies applies(const struct policy *policy, const struct policy_query *query,
+			    enum policy_direction direction)
+{
+	if (policy->direction != direction || !policy_covers(policy, query->flow))
+		return APPLIES_NOT;
+	if (policy->if_id != (query->if_id_known ? query->if_id : 0))
+		return query->if_id_known ? APPLIES_NOT : APPLIES_PERHAPS;
+	return policy->limited ? APPLIES_PERHAPS : APPLIES;
+}
+
+static const struct policy *find_deciding(const struct spd *spd, const struct policy_query *query,
+					  enum policy_direction direction)
+{
+	const struct policy *policy, *found = NULL;
+	size_t i;
+
+	for (i = 0; i < spd->count; i++) {
+		policy = &spd->policies[i];
+		if ((!found || policy->priority <= found->priority) &&
+		    applies(policy, query, direction) == APPLIES)
+			found = policy;
+	}
+	return found;
+}
+
+/* Anyone that may decide instead of the one that was found. */
+static const struct policy *find_congruent(const struct spd *spd, const struct policy_query *query,
+					   enum policy_direction direction,
+					   const struct policy *deciding)
+{
+	const struct policy *policy;
+	size_t i;
+
+	for (i = 0; i < spd->count; i++) {
+		policy = &spd->policies[i];
+		if ((!deciding || policy->priority <= deciding->priority) &&
+		    applies(policy, query, direction) != APPLIES_NOT &&
+		    is_congruent(policy, query))
+			return policy;
+	}
+	return NULL;
+}
+
+struct policy_verdict policy_judge(const struct spd *spd, const struct policy_query *query,
+				   enum policy_direction direction)
+{
+	const struct policy *deciding = find_deciding(spd, query, direction);
+	const struct policy *congruent = find_congruent(spd, query, direction, deciding);
+	const struct policy *policy = congruent ? congruent : deciding;
+
+	return (struct policy_verdict){
+		.congruent = congruent != NULL,
+		.absent = !policy,
+		.action = policy ? policy->action : spd->otherwise[direction],
+		.policy = policy,
+	};
+}
+
+/* ---- names ---- */
+
+const char *policy_action_name(enum policy_action action)
+{
+	switch (action) {
+	case POLICY_BYPASS:
+		return "bypass";
+	case POLICY_BLOCK:
+		return "block";
+	case POLICY_PROTECT:
+		return "protect";
+	}
+	return "unknown";
+}
+
+const char *policy_direction_name(enum policy_direction direction)
+{
+	switch (direction) {
+	case POLICY_OUT:
+		return "out";
+	case POLICY_IN:
+		return "in";
+	case POLICY_DIRECTIONS:
+		break;
+	}
+	return "unknown";
+}

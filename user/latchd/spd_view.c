@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/spd_view.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "latchd/kernel/policy_dump.h"
+#include "latchd/kernel/tables.h"
+
+#define VIEW_TRIES 8
+
+/* ---- interface ids ---- */
+
+struct scope_walk {
+	struct spd_view *view;
+	uint64_t netns;
+	size_t capacity;
+};
+
+static int note_scope(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	struct scope_walk *walk = context;
+	struct spd_view *view = walk->view;
+	size_t capacity = walk->capacity ? walk->capacity * 2 : 64;
+	struct spd_scope *scopes;
+
+	if (key->netns != walk->netns || !sa->word.params)
+		return 0;
+	if (view->scope_count == walk->capacity) {
+		scopes = reallocarray(view->scopes, capacity, sizeof(*scopes));
+		if (!scopes)
+			return -ENOMEM;
+		view->scopes = scopes;
+		walk->capacity = capacity;
+	}
+	view->scopes[view->scope_count++] =
+		(struct spd_scope){sa->word.params, key->spi, sa->if_id};
+	return 0;
+}
+
+static int compare_scopes(const void *a, const void *b)
+{
+	const struct spd_scope *one = a, *other = b;
+
+	if (one->params != other->params)
+		return one->params < other->params ? -1 : 1;
+	return (one->spi > other->spi) - (one->spi < other->spi);
+}
+
+static const struct spd_scope *find_spi(const struct spd_view *view, uint16_t params, uint32_t spi)
+{
+	const struct spd_scope wanted = {.params = params, .spi = spi};
+
+	if (!spi || !view->scope_count)
+		return NULL;
+	return bsearch(&wanted, view->scopes, view->scope_count, sizeof(wanted), compare_scopes);
+}
+
+/* Those of other SAs of the same params serve as well, if they agree. */
+static const struct spd_scope *find_any(const struct spd_view *view, uint16_t params)
+{
+	const struct spd_scope *found = NULL;
+	size_t i;
+
+	for (i = 0; i < view->scope_count; i++) {
+		if (view->scopes[i].params != params)
+			continue;
+		if (found && found->if_id != view->scopes[i].if_id)
+			return NULL;
+		found = &view->scopes[i];
+	}
+	return found;
+}
+
+struct policy_query spd_view_query(const struct spd_view *view, const struct latch_flow *flow,
+				   const struct latch *latch, const struct latch_params *params)
+{
+	const struct spd_scope *scope = find_spi(view, latch->word.params, latch->spi_out);
+
+	if (!scope)
+		scope = find_spi(view, latch->word.params, latch->spi_in);
+	if (!scope)
+		scope = find_any(view, latch->word.params);
+	return (struct policy_query){
+		.flow = flow,
+		.protocol = params->protocol,
+		.mode = params->mode,
+		.if_id_known = scope != NULL,
+		.if_id = scope ? scope->if_id : 0,
+	};
+}
+
+/* ---- the whole ---- */
+
+static int dump(uint64_t netns, struct spd *ret)
+{
+	int err = -EINTR, tries;
+
+	for (tries = 0; err == -EINTR && tries < VIEW_TRIES; tries++)
+		err = policy_dump(netns, ret);
+	return err;
+}
+
+int spd_view_load(const struct kernel_maps *maps, uint64_t netns, struct spd_view *ret)
+{
+	struct scope_walk walk = {.view = ret, .netns = netns};
+	int err;
+
+	*ret = (struct spd_view){0};
+	err = sas_walk(maps, note_scope, &walk);
+	if (!err)
+		err = dump(netns, &ret->spd);
+	if (err)
+		spd_view_release(ret);
+	else if (ret->scope_count)
+		qsort(ret->scopes, ret->scope_count, sizeof(*ret->scopes), compare_scopes);
+	return err;
+}
+
+void spd_view_release(struct spd_view *view)
+{
+	policy_dump_release(&view->spd);
+	free(view->scopes);
+	*view = (struct spd_view){0};
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a namespace's latches are judged by: its SPD, and the interface ids of its SAs. */
+#ifndef LATCHD_SPD_VIEW_H
+#define LATCHD_SPD_VIEW_H
+
+#include "latchd/identities.h"
+#include "latchd/kernel/maps.h"
+#include "latchd/policy.h"
+
+struct spd_scope {
+	uint16_t params;
+	uint32_t spi;
+	uint32_t if_id;
+};
+
+struct spd_view {
+	struct spd spd;
+	struct spd_scope *scopes; /* sorted */
+	size_t scope_count;
+};
+
+/* 0 and a view for spd_view_release(), or a negative errno, as of policy_dump(). */
+int spd_view_load(const struct kernel_maps *maps, uint64_t netns, struct spd_view *ret);
+void spd_view_release(struct spd_view *view);
+
+/* The one for a latch with these params. */
+struct policy_query spd_view_query(const struct spd_view *view, const struct latch_flow *flow,
+				   const struct latch *latch, const struct latch_params *params);
+
+#endif
