@@ -145,13 +145,14 @@ static int break_if_with_peer(void *context, const struct latch_flow *flow,
 {
 	const struct death_walk *walk = context;
 	const struct conflict_view *view = walk->deaths->view;
+	union latch_word now;
 	int result;
 
 	if (!is_live(latch) || latch->rule_flags & walk->keep ||
 	    !is_with_peer(walk, flow, latch) || began_after(walk, latch))
 		return 0;
-	result = latch_break(view->maps, flow, latch->id, (uint8_t)walk->reason, NULL);
-	if (result == LATCH_CONTROL_DONE)
+	result = latch_break(view->maps, flow, latch->id, (uint8_t)walk->reason, &now);
+	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, (uint8_t)walk->reason))
 		view->observer->latch_broken(view->observer->context, flow, latch,
 					     (uint8_t)walk->reason, 0);
 	return result < 0 ? result : 0;

@@ -133,13 +133,14 @@ static int break_latch(const struct look *look, const struct latch_flow *flow,
 		       const struct latch *latch, const struct finding *finding)
 {
 	struct spd_watch *watch = look->watch;
+	union latch_word now;
 	int result;
 
 	if (latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
 	    (finding->verdict.absent && !has_had_time(watch, flow, latch->id)))
 		return 0;
-	result = latch_break(watch->maps, flow, latch->id, LATCH_REASON_SPD_CHANGE, NULL);
-	if (result == LATCH_CONTROL_DONE)
+	result = latch_break(watch->maps, flow, latch->id, LATCH_REASON_SPD_CHANGE, &now);
+	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, LATCH_REASON_SPD_CHANGE))
 		watch->observer->latch_broken(watch->observer->context, flow, latch,
 					      finding->direction, &finding->verdict);
 	return result < 0 ? result : 0;
@@ -149,12 +150,13 @@ static int heal_latch(const struct look *look, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
 	struct spd_watch *watch = look->watch;
+	union latch_word now;
 	int result;
 
 	if (!(latch->word.reasons & LATCH_REASON_SPD_CHANGE))
 		return 0;
-	result = latch_heal(watch->maps, flow, latch->id, LATCH_REASON_SPD_CHANGE, NULL);
-	if (result == LATCH_CONTROL_DONE)
+	result = latch_heal(watch->maps, flow, latch->id, LATCH_REASON_SPD_CHANGE, &now);
+	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
 		watch->observer->latch_healed(watch->observer->context, flow, latch,
 					      LATCH_REASON_SPD_CHANGE);
 	return result < 0 ? result : 0;
