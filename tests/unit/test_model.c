@@ -468,9 +468,17 @@ static bool step_keeper_forgets(void)
 
 static bool step_latchd_restarts(void)
 {
-	tell(" restart");
+	uint8_t keepers = (uint8_t)draw(&chance, 4), keeper;
+
+	tell(" restart(keepers=%#x)", keepers);
 	restart_latchd();
 	world_restarted(&world);
+	for (keeper = 0; keeper < WORLD_KEEPERS; keeper++)
+		if (keepers & 1 << keeper)
+			come(keeper);
+	for (keeper = 0; keeper < WORLD_KEEPERS; keeper++)
+		if (keepers & 1 << keeper)
+			say_all_snapshots(keeper);
 	return true;
 }
 
@@ -640,6 +648,15 @@ static const struct {
 
 /* ---- what must be true */
 
+/*
+ * Bound by an earlier latchd, and its key manager has not told this one yet, which so
+ * knows of no conflict when another key manager has: the gate still refuses its packets.
+ */
+static bool is_inherited(const struct world_child *c)
+{
+	return !c->attributed && !world.synced[c->params.keeper];
+}
+
 /* I1, R-2.3-7: from the kernel's table, whatever latchd may think of its SAs. */
 static void check_no_conflict(size_t at, const struct latch *latch)
 {
@@ -649,7 +666,7 @@ static void check_no_conflict(size_t at, const struct latch *latch)
 	for (i = 0; i < WORLD_CHILDREN; i++) {
 		const struct world_child *c = &world.children[i];
 
-		for (end = 0; end < 2 && c->defined; end++) {
+		for (end = 0; end < 2 && c->defined && !is_inherited(c); end++) {
 			struct latch_sa_key key = key_of(i, end);
 
 			if (!(end ? c->in : c->out) || state_of(&key) != LATCH_SA_BOUND)
@@ -665,25 +682,28 @@ static void check_no_conflict(size_t at, const struct latch *latch)
 	}
 }
 
-/* A latch's reasons are those of the model; late news may leave a conflict behind. */
+/* Nobody has told latchd that an SA has left: it may have noticed, or not yet. */
+static void allow_late_news(struct world_latch *l, uint8_t got)
+{
+	if (world.hints_lost && !world_has_conflict(&world, l) && l->kind == WORLD_LATCHED)
+		l->conflict = got & LATCH_REASON_SA_CONFLICT;
+}
+
 static void check_latch(size_t at)
 {
-	const struct world_latch *l = &world.latches[at];
+	struct world_latch *l = &world.latches[at];
 	struct latch latch = {0};
-	uint8_t want, got;
 
 	if (!l->exists) {
 		must(latch_get(&maps, &flows[at], &latch) == -ENOENT, "latch %zu lives on", at);
 		return;
 	}
 	must(!latch_get(&maps, &flows[at], &latch), "latch %zu is gone", at);
-	want = world_reasons(l);
-	got = latch.word.reasons;
-	must(got == want || (world.hints_lost && got == (want | LATCH_REASON_SA_CONFLICT)),
-	     "latch %zu has reasons %#x, the model %#x", at, got, want);
-	must(latch.word.state == world_state(l) || got != want, "latch %zu is in state %d, not %d",
-	     at, latch.word.state, world_state(l));
-	must((latch.word.state == LATCH_STATE_BROKEN) == !!got, "latch %zu: state and reasons", at);
+	allow_late_news(l, latch.word.reasons);
+	must(latch.word.reasons == world_reasons(l), "latch %zu has reasons %#x, the model %#x",
+	     at, latch.word.reasons, world_reasons(l));
+	must(latch.word.state == world_state(l), "latch %zu is in state %d, the model's in %d", at,
+	     latch.word.state, world_state(l));
 	if (latch.word.state == LATCH_STATE_ESTABLISHED)
 		check_no_conflict(at, &latch);
 }

@@ -216,7 +216,7 @@ static inline void world_settle(struct world *w)
 			continue;
 		if (world_has_conflict(w, l))
 			l->conflict = true;
-		else if (world_is_synced(w))
+		else if (world_is_synced(w) && !w->hints_lost)
 			l->conflict = false;
 	}
 }
