@@ -502,7 +502,7 @@ static bool step_database_corrupt(void)
 	for (i = 0; i < WORLD_LATCHES; i++)
 		world.latches[i].exists = false;
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		world.children[i].ever_told = false;
+		world.children[i].ever_told = world.children[i].bound_once = false;
 	return true;
 }
 
@@ -732,13 +732,14 @@ static void check_transition(size_t at, int *ret_breaks)
 /* Nobody's SA carries no latch; one that its key manager has told is bound. */
 static void check_child(size_t i)
 {
-	const struct world_child *c = &world.children[i];
+	struct world_child *c = &world.children[i];
 	struct latch_sa_key in = key_of(i, true), out = key_of(i, false);
 
 	if (c->in && !c->ever_told)
 		must(state_of(&in) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", in.spi);
 	if (c->out && !c->ever_told)
 		must(state_of(&out) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", out.spi);
+	c->bound_once = c->out && sa_at(&out).word.params;
 	if (!c->attributed || c->given_up || c->orphan || world.hints_lost ||
 	    !world.synced[c->params.keeper])
 		return;
@@ -761,6 +762,21 @@ static void check_world(void)
 	/* L-2.2-4: as many alerts as latches that have come to be in conflict. */
 	must((int)seen.broken - (int)seen.healed == breaks,
 	     "%u breaks and %u heals were told, %d happened", seen.broken, seen.healed, breaks);
+}
+
+/* latchd looks again for SAs that wait, in its own time: a child that was given up may be found. */
+static void notice_late_attributions(void)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		struct world_child *c = &world.children[i];
+		bool waits = c->in && in_state(&said[i]) == LATCH_SA_PENDING;
+
+		if (c->told && c->in && c->waited && !waits)
+			c->attributed = true;
+		c->waited = waits;
+	}
 }
 
 /* ---- runs */
@@ -821,6 +837,7 @@ static void run(uint64_t number)
 			continue;
 		counts[kind]++;
 		settle();
+		notice_late_attributions();
 		world_settle(&world);
 		check_world();
 	}

@@ -39,7 +39,8 @@ struct world_child {
 	bool told;	   /* latchd remembers having been told */
 	bool attributed;   /* this latchd knows whose its SAs are */
 	bool given_up, orphan;
-	bool ever_told;
+	bool ever_told, bound_once; /* whatever latchd that was */
+	bool waited;	   /* for somebody to say whose its SA is, when last looked at */
 };
 
 enum world_kind { WORLD_LISTENER, WORLD_LARVAL, WORLD_LATCHED };
@@ -140,9 +141,10 @@ static inline void world_sa_gone(struct world_child *c)
 		world_forget(c);
 }
 
+/* By its inbound SA, which has all params, or by one that an earlier latchd has bound. */
 static inline void world_attribute(struct world_child *c)
 {
-	if (c->told && c->in)
+	if (c->told && (c->in || (c->out && c->bound_once)))
 		c->attributed = true;
 }
 
