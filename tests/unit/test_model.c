@@ -729,6 +729,14 @@ static void check_transition(size_t at, int *ret_breaks)
 	before[at] = now;
 }
 
+static bool is_contested_now(size_t i)
+{
+	struct latch_sa_key key = key_of(i, world.children[i].in);
+
+	return world_in_kernel(&world.children[i]) &&
+	       sa_at(&key).word.flags & LATCH_SA_CONTESTED;
+}
+
 /* Nobody's SA carries no latch; one that its key manager has told is bound. */
 static void check_child(size_t i)
 {
@@ -745,6 +753,8 @@ static void check_child(size_t i)
 		return;
 	must(!c->in || state_of(&in) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", in.spi);
 	must(!c->out || state_of(&out) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", out.spi);
+	must(is_contested_now(i) == (world_in_kernel(c) && world_is_contested(&world, c)),
+	     "SA 0x%08x: contested or not", in.spi);
 }
 
 static void check_world(void)
@@ -803,10 +813,28 @@ static void empty_world(void)
 	story[0] = '\0';
 }
 
-/* Closing may end a conflict whose alert then has no latch: only what is there is compared. */
-static void forget_seen(void)
+/* R-2.3-11: at the moment that a latch breaks, what breaks it is not open yet. */
+static void on_break(void)
 {
+	size_t at, i;
+
+	for (at = 0; at < WORLD_LATCHES && memcmp(&flows[at], &seen.flow, sizeof(flows[at]));)
+		at++;
+	must(at < WORLD_LATCHES, "a latch broke that nobody knows");
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		must(world.children[i].bound_before || !is_bound(i) ||
+			     !world_conflicts(&world.children[i], &world.latches[at]),
+		     "latch %zu broke after SA 0x%08x was bound", at, said[i].spi_in);
+}
+
+static void begin_step(void)
+{
+	size_t i;
+
 	seen.broken = seen.healed = 0;
+	seen.then = on_break;
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		world.children[i].bound_before = is_bound(i);
 }
 
 static size_t choose_step(void)
@@ -832,7 +860,7 @@ static void run(uint64_t number)
 	for (step = 0; step < STEPS_A_RUN; step++) {
 		size_t kind = choose_step();
 
-		forget_seen();
+		begin_step();
 		if (!steps[kind].take())
 			continue;
 		counts[kind]++;

@@ -40,6 +40,7 @@ struct world_child {
 	bool attributed;   /* this latchd knows whose its SAs are */
 	bool given_up, orphan;
 	bool ever_told, bound_once; /* whatever latchd that was */
+	bool bound_before; /* its inbound SA, when the step began */
 	bool waited;	   /* for somebody to say whose its SA is, when last looked at */
 };
 
@@ -94,6 +95,30 @@ static inline bool world_has_conflict(const struct world *w, const struct world_
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		if (w->children[i].attributed && world_conflicts(&w->children[i], l))
 			return true;
+	return false;
+}
+
+static inline bool world_overlap(const struct world_selector *a, const struct world_selector *b)
+{
+	return a->local_first <= b->local_last && b->local_first <= a->local_last &&
+	       a->remote_first <= b->remote_last && b->remote_first <= a->remote_last &&
+	       a->port_first <= b->port_last && b->port_first <= a->port_last &&
+	       (!a->protocol || !b->protocol || a->protocol == b->protocol);
+}
+
+/* R-2.3-8: there are flows that two cover whose params differ. */
+static inline bool world_is_contested(const struct world *w, const struct world_child *c)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		const struct world_child *other = &w->children[i];
+
+		if (other->attributed && world_in_kernel(other) &&
+		    !world_same(other->params, c->params) &&
+		    world_overlap(&other->selector, &c->selector))
+			return true;
+	}
 	return false;
 }
 
