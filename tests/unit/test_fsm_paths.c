@@ -62,9 +62,9 @@ static bool is_sound(const struct event *e)
 
 static bool begins(const struct event *e)
 {
-	return is_sound(e) && (e->trigger == LATCH_TRIGGER_LISTEN ||
-			       e->trigger == LATCH_TRIGGER_ACQUIRE ||
-			       e->trigger == LATCH_TRIGGER_CREATE);
+	return is_sound(e) &&
+	       (e->trigger == LATCH_TRIGGER_LISTEN || e->trigger == LATCH_TRIGGER_ACQUIRE ||
+		e->trigger == LATCH_TRIGGER_CREATE);
 }
 
 static bool ends(const struct event *e)
@@ -96,7 +96,8 @@ static struct life life_of(const struct history *h)
 {
 	struct life life = {.born = first(h, 0, begins)};
 
-	life.listener = life.born < h->count && h->events[life.born].trigger == LATCH_TRIGGER_LISTEN;
+	life.listener =
+		life.born < h->count && h->events[life.born].trigger == LATCH_TRIGGER_LISTEN;
 	life.created = life.listener ? h->count : first(h, life.born, creates);
 	life.ended = first(h, life.born, ends);
 	if (life.created > life.ended)
@@ -220,7 +221,7 @@ static void try_all(struct history *h, struct latch_position now, size_t depth)
 }
 
 /* Depth by depth, so that what fails first is short. */
-Test(fsm_paths, every_short_history)
+Test(fsm_paths, L_2_2_1_every_short_history)
 {
 	size_t limit = env_number("LATCHD_MODEL_DEPTH", 5), depth;
 	struct history h = {.count = 0};
@@ -250,7 +251,7 @@ static void random_history(uint64_t seed)
 	}
 }
 
-Test(fsm_paths, long_random_histories)
+Test(fsm_paths, R_2_19_long_random_histories)
 {
 	uint64_t seed = env_number("LATCHD_MODEL_SEED", 5660);
 	unsigned long round, rounds = env_number("LATCHD_MODEL_STEPS", 0) / HISTORY_LONG + 20000;

@@ -9,7 +9,7 @@
  * the run that failed and all its steps are printed.
  *
  *	LATCHD_MODEL_SEED=N    of the first run (1)
- *	LATCHD_MODEL_STEPS=N   about how many steps in all (4000)
+ *	LATCHD_MODEL_STEPS=N   about how many steps in all (8000)
  */
 #include <inttypes.h>
 
@@ -20,7 +20,7 @@
 #include "world.h"
 
 #define STEPS_A_RUN   60
-#define STEPS_DEFAULT 4000
+#define STEPS_DEFAULT 8000
 
 TestSuite(model, .init = fixture_start, .fini = fixture_finish, .timeout = 3600);
 
@@ -62,10 +62,10 @@ __attribute__((format(printf, 1, 2), noreturn)) static void part(const char *for
 	abort();
 }
 
-#define must(condition, ...)               \
-	do {                               \
-		if (!(condition))          \
-			part(__VA_ARGS__); \
+#define must(condition, ...)                                                                       \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			part(__VA_ARGS__);                                                         \
 	} while (0)
 
 static struct feed *feed_of(uint8_t keeper)
@@ -387,7 +387,9 @@ static bool remove_sas(bool hint)
 	if (i == WORLD_CHILDREN)
 		return false;
 	tell(" %s(%zu %s)", hint ? "leaves" : "vanishes", i,
-	     which == 0 ? "in" : which == 1 ? "out" : "both");
+	     which == 0	  ? "in"
+	     : which == 1 ? "out"
+			  : "both");
 	if (which != 1)
 		take_sa(i, true, hint);
 	if (which != 0)
@@ -625,8 +627,8 @@ static bool step_close(void)
 	latch = latch_of(&flows[at]);
 	latch.owner_since += wrong && reap;
 	latch.id += wrong && !reap ? 1000 : 0;
-	got = reap ? latch_reap(&maps, &flows[at], &latch) :
-		     latch_close(&maps, &flows[at], latch.id);
+	got = reap ? latch_reap(&maps, &flows[at], &latch)
+		   : latch_close(&maps, &flows[at], latch.id);
 	must_result(got, wrong ? LATCH_CONTROL_NOT_FOUND : LATCH_CONTROL_DONE);
 	world.latches[at].exists = wrong;
 	return true;
@@ -636,12 +638,24 @@ static const struct {
 	bool (*take)(void);
 	unsigned int weight;
 } steps[] = {
-	{step_child_appears, 16},  {step_rekey, 5},	     {step_child_told_again, 3},
-	{step_child_given_up, 6},  {step_sas_leave, 9},	     {step_sas_vanish, 3},
-	{step_reconcile, 3},	   {step_keeper_comes, 2},   {step_snapshot, 4},
-	{step_keeper_lost, 2},	   {step_keeper_forgets, 3}, {step_latchd_restarts, 2},
-	{step_database_corrupt, 1}, {step_connect, 18},	     {step_listen_or_acquire, 3},
-	{step_larval_settles, 6},  {step_break, 5},	     {step_heal, 7},
+	{step_child_appears, 16},
+	{step_rekey, 5},
+	{step_child_told_again, 3},
+	{step_child_given_up, 6},
+	{step_sas_leave, 9},
+	{step_sas_vanish, 3},
+	{step_reconcile, 3},
+	{step_keeper_comes, 2},
+	{step_snapshot, 4},
+	{step_keeper_lost, 2},
+	{step_keeper_forgets, 3},
+	{step_latchd_restarts, 2},
+	{step_database_corrupt, 1},
+	{step_connect, 18},
+	{step_listen_or_acquire, 3},
+	{step_larval_settles, 6},
+	{step_break, 5},
+	{step_heal, 7},
 	{step_close, 5},
 };
 #define STEP_KINDS (sizeof(steps) / sizeof(steps[0]))
@@ -700,8 +714,8 @@ static void check_latch(size_t at)
 	}
 	must(!latch_get(&maps, &flows[at], &latch), "latch %zu is gone", at);
 	allow_late_news(l, latch.word.reasons);
-	must(latch.word.reasons == world_reasons(l), "latch %zu has reasons %#x, the model %#x",
-	     at, latch.word.reasons, world_reasons(l));
+	must(latch.word.reasons == world_reasons(l), "latch %zu has reasons %#x, the model %#x", at,
+	     latch.word.reasons, world_reasons(l));
 	must(latch.word.state == world_state(l), "latch %zu is in state %d, the model's in %d", at,
 	     latch.word.state, world_state(l));
 	if (latch.word.state == LATCH_STATE_ESTABLISHED)
@@ -733,8 +747,7 @@ static bool is_contested_now(size_t i)
 {
 	struct latch_sa_key key = key_of(i, world.children[i].in);
 
-	return world_in_kernel(&world.children[i]) &&
-	       sa_at(&key).word.flags & LATCH_SA_CONTESTED;
+	return world_in_kernel(&world.children[i]) && sa_at(&key).word.flags & LATCH_SA_CONTESTED;
 }
 
 /* Nobody's SA carries no latch; one that its key manager has told is bound. */

@@ -23,7 +23,8 @@ struct world_params {
 	uint8_t keeper, peer, local, cipher;
 };
 
-/* Inclusive ranges: of local and remote addresses (last byte), ports, and the protocol (0 = any). */
+/* Inclusive ranges: of local and remote addresses (last byte), ports, and the protocol (0 = any).
+ */
 struct world_selector {
 	uint8_t local_first, local_last, remote_first, remote_last;
 	uint16_t port_first, port_last; /* local */
@@ -34,17 +35,21 @@ struct world_child {
 	bool defined;
 	struct world_params params;
 	struct world_selector selector;
-	bool in, out;	   /* in the kernel */
-	bool kept;	   /* its key manager still has it */
-	bool told;	   /* latchd remembers having been told */
-	bool attributed;   /* this latchd knows whose its SAs are */
+	bool in, out;	 /* in the kernel */
+	bool kept;	 /* its key manager still has it */
+	bool told;	 /* latchd remembers having been told */
+	bool attributed; /* this latchd knows whose its SAs are */
 	bool given_up, orphan;
 	bool ever_told, bound_once; /* whatever latchd that was */
-	bool bound_before; /* its inbound SA, when the step began */
-	bool waited;	   /* for somebody to say whose its SA is, when last looked at */
+	bool bound_before;	    /* its inbound SA, when the step began */
+	bool waited;		    /* for somebody to say whose its SA is, when last looked at */
 };
 
-enum world_kind { WORLD_LISTENER, WORLD_LARVAL, WORLD_LATCHED };
+enum world_kind {
+	WORLD_LISTENER,
+	WORLD_LARVAL,
+	WORLD_LATCHED
+};
 
 struct world_latch {
 	bool exists;
@@ -72,8 +77,8 @@ static inline bool world_same(struct world_params a, struct world_params b)
 static inline bool world_covers(const struct world_selector *s, const struct world_latch *l)
 {
 	return s->local_first <= 1 && s->local_last >= 1 && s->remote_first <= l->remote &&
-	       s->remote_last >= l->remote && s->port_first <= l->port &&
-	       s->port_last >= l->port && (!s->protocol || s->protocol == 6);
+	       s->remote_last >= l->remote && s->port_first <= l->port && s->port_last >= l->port &&
+	       (!s->protocol || s->protocol == 6);
 }
 
 static inline bool world_in_kernel(const struct world_child *c)
@@ -138,8 +143,8 @@ static inline bool world_is_synced(const struct world *w)
 
 static inline uint8_t world_reasons(const struct world_latch *l)
 {
-	return (l->conflict ? LATCH_REASON_SA_CONFLICT : 0) | (l->spd ? LATCH_REASON_SPD_CHANGE : 0) |
-	       (l->dead ? LATCH_REASON_PEER_DEAD : 0) |
+	return (l->conflict ? LATCH_REASON_SA_CONFLICT : 0) |
+	       (l->spd ? LATCH_REASON_SPD_CHANGE : 0) | (l->dead ? LATCH_REASON_PEER_DEAD : 0) |
 	       (l->rebooted ? LATCH_REASON_PEER_REBOOTED : 0) | (l->admin ? LATCH_REASON_ADMIN : 0);
 }
 
