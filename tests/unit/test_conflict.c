@@ -261,6 +261,48 @@ Test(conflict, one_sa_of_the_two_is_enough_of_a_conflict)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
+static void restart_with_both(const struct feed_child *c, const struct feed_child *d)
+{
+	restart_latchd();
+	attach(&charon, &ns);
+	snapshot(&charon, c, d);
+}
+
+/* Its inbound SA, which has the whole quality of protection, is gone; latchd knew it. */
+Test(conflict, an_outbound_sa_alone_is_one_after_a_restart)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	bring_up(&charon, &d);
+	leave(&in);
+	restart_with_both(&c, &d);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect(is_contested(&c));
+	leave(&out);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+	cr_expect_not(is_contested(&c));
+}
+
+Test(conflict, an_outbound_sa_that_another_owned_lends_no_params)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key in = in_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	bring_up(&charon, &d);
+	leave(&in);
+	strcpy(d.peer_id, "e.example");
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	restart_with_both(&c, &d);
+	attribution_latch_born(attribution, &flow);
+	cr_expect_eq(seen.bound, 4, "neither D's nor E's anew: %u", seen.bound);
+}
+
 Test(conflict, given_up_before_the_kernel_lets_it_go)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);

@@ -56,22 +56,31 @@ static int intern_identity(const struct binding *b, const struct child *child, c
 	return identities_intern(b->identities, &identity, ret_index);
 }
 
-static int intern_params(const struct binding *b, const struct child *child,
-			 const struct latch_sa *inbound, uint16_t *ret_params)
+static int intern_identities(const struct binding *b, const struct child *child,
+			     struct latch_params *params)
 {
 	const struct feed_child *said = &child->said;
-	struct latch_params params = {
-		.qop = inbound->qop,
-		.mode = inbound->mode,
-		.protocol = said->ipsec_protocol,
-	};
 	int err;
 
 	/* What we call ourselves does not depend on the configuration that the peer came by. */
-	err = intern_identity(b, child, "", said->local_id, FEED_AUTH_UNKNOWN, &params.local_id);
-	if (!err)
-		err = intern_identity(b, child, said->config_name, said->peer_id, said->peer_auth,
-				      &params.peer_id);
+	err = intern_identity(b, child, "", said->local_id, FEED_AUTH_UNKNOWN, &params->local_id);
+	if (err)
+		return err;
+	return intern_identity(b, child, said->config_name, said->peer_id, said->peer_auth,
+			       &params->peer_id);
+}
+
+static int intern_params(const struct binding *b, const struct child *child,
+			 const struct latch_sa *inbound, uint16_t *ret_params)
+{
+	struct latch_params params = {
+		.qop = inbound->qop,
+		.mode = inbound->mode,
+		.protocol = child->said.ipsec_protocol,
+	};
+	int err;
+
+	err = intern_identities(b, child, &params);
 	return err ? err : identities_intern_params(b->identities, &params, ret_params);
 }
 
@@ -86,6 +95,31 @@ static int get_end(const struct binding *b, const struct child_end *end, struct 
 	return !err && end->serial && end->serial != ret->word.serial ? -ENOENT : err;
 }
 
+/*
+ * Its inbound SA is gone, and an earlier latchd has bound the other: that one still
+ * conflicts. -ENOENT when it is not there, or not what its key manager speaks of.
+ */
+static int inherit_params(const struct binding *b, struct child *child)
+{
+	const struct latch_params *params;
+	struct latch_params said;
+	struct latch_sa sa;
+	int err;
+
+	err = get_end(b, &child->out, &sa);
+	if (err)
+		return err;
+	err = intern_identities(b, child, &said);
+	if (err)
+		return err;
+	params = identities_get_params(b->identities, sa.word.params);
+	if (!params || params->local_id != said.local_id || params->peer_id != said.peer_id ||
+	    !is_said(child, &sa, child->said.local_host))
+		return -ENOENT;
+	child->params = sa.word.params;
+	return 0;
+}
+
 /* The inbound SA's, for both: only it has the whole quality of protection. */
 static int find_params(const struct binding *b, struct child *child)
 {
@@ -94,8 +128,10 @@ static int find_params(const struct binding *b, struct child *child)
 	int err;
 
 	err = get_end(b, &child->in, &sa);
+	if (err == -ENOENT)
+		return child->params ? 0 : inherit_params(b, child);
 	if (err)
-		return child->params && err == -ENOENT ? 0 : err;
+		return err;
 	if (!is_said(child, &sa, child->said.remote_host))
 		return -EBADMSG;
 	err = intern_params(b, child, &sa, &params);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Who acts in the random worlds of test_model: the kernel, the key managers and the
+ * gate that gives birth to latches. Each does the same to latchd's tables and to the
+ * reference model.
+ */
+#ifndef LATCHD_TESTS_MODEL_ACTORS_H
+#define LATCHD_TESTS_MODEL_ACTORS_H
+
+#include <inttypes.h>
+
+#include "attribution_fixture.h"
+#include "seed.h"
+#include "world.h"
+
+/* ---- the world, and what stands for it in latchd's tables */
+
+static struct world world;
+static struct random chance;
+static uint32_t next_spi;
+static struct feed_child said[WORLD_CHILDREN];
+static struct latch_flow flows[WORLD_LATCHES];
+static struct latch before[WORLD_LATCHES];
+static unsigned int counts[32]; /* steps of each kind that did something */
+
+static char story[8192];
+static size_t story_length;
+static uint64_t seed;
+
+__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+{
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(story + story_length, sizeof(story) - story_length, format, arguments);
+	va_end(arguments);
+	if (length > 0 && (size_t)length < sizeof(story) - story_length)
+		story_length += (size_t)length;
+}
+
+__attribute__((format(printf, 1, 2), noreturn)) static void part(const char *format, ...)
+{
+	char why[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	cr_assert_fail("%s; LATCHD_MODEL_SEED=%" PRIu64 ", steps:%s", why, seed, story);
+	abort();
+}
+
+#define must(condition, ...)                                                                       \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			part(__VA_ARGS__);                                                         \
+	} while (0)
+
+static struct feed *feed_of(uint8_t keeper)
+{
+	return keeper ? &pluto : &charon;
+}
+
+/* The same small numbers, as the key manager writes them. */
+static const struct {
+	struct world_selector world;
+	const char *local, *remote;
+} selector_table[] = {
+	{{1, 1, 2, 2, 0, 65535, 0}, "10.9.0.1/32", "10.9.0.2/32"},
+	{{1, 1, 2, 3, 0, 65535, 0}, "10.9.0.1/32", "10.9.0.2/31"},
+	{{0, 255, 0, 255, 0, 65535, 0}, "10.9.0.0/24", "10.9.0.0/24"},
+	{{1, 1, 2, 2, 1000, 1000, 6}, "10.9.0.1/32[tcp/1000]", "10.9.0.2/32[tcp]"},
+	{{1, 1, 2, 2, 1001, 1002, 6}, "10.9.0.1/32[tcp/1001-1002]", "10.9.0.2/32[tcp]"},
+	{{1, 1, 2, 2, 0, 65535, 17}, "10.9.0.1/32[udp]", "10.9.0.2/32[udp]"},
+	{{4, 4, 2, 2, 0, 65535, 0}, "10.9.0.4/32", "10.9.0.2/32"},
+	{{1, 1, 3, 3, 0, 65535, 0}, "10.9.0.1/32", "10.9.0.3/32"},
+};
+#define SELECTORS (sizeof(selector_table) / sizeof(selector_table[0]))
+
+static const char *const peers[] = {"c.example", "d.example", "e.example"};
+static const char *const locals[] = {"w.example", "w2.example"};
+static const char *const ciphers[] = {"rfc4106(gcm(aes))", "cbc(aes)"};
+
+static struct latch_sa_key key_of(size_t i, bool inbound)
+{
+	return inbound ? in_key(&said[i], ns.cookie) : out_key(&said[i], ns.cookie);
+}
+
+/* ---- choosing */
+
+static size_t any_child(bool (*is)(size_t))
+{
+	size_t start = draw(&chance, WORLD_CHILDREN), i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		if (is((start + i) % WORLD_CHILDREN))
+			return (start + i) % WORLD_CHILDREN;
+	return WORLD_CHILDREN;
+}
+
+static size_t any_latch(bool exists)
+{
+	size_t start = draw(&chance, WORLD_LATCHES), i;
+
+	for (i = 0; i < WORLD_LATCHES; i++)
+		if (world.latches[(start + i) % WORLD_LATCHES].exists == exists)
+			return (start + i) % WORLD_LATCHES;
+	return WORLD_LATCHES;
+}
+
+/* Nothing is left of it, anywhere. */
+static bool is_free(size_t i)
+{
+	const struct world_child *c = &world.children[i];
+
+	return !world_in_kernel(c) && !c->kept && !c->told && !world.hints_lost;
+}
+
+static bool is_installed(size_t i)
+{
+	return world_in_kernel(&world.children[i]);
+}
+
+static bool is_kept(size_t i)
+{
+	return world.children[i].defined && world.children[i].kept;
+}
+
+static bool is_bound(size_t i)
+{
+	const struct world_child *c = &world.children[i];
+
+	return c->defined && c->in && in_state(&said[i]) == LATCH_SA_BOUND;
+}
+
+/* ---- the key managers */
+
+static void say_snapshot(uint8_t keeper)
+{
+	struct feed *feed = feed_of(keeper);
+	size_t i;
+
+	sink->snapshot_begin(sink->context, feed);
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		if (world.children[i].defined && world.children[i].kept &&
+		    world.children[i].params.keeper == keeper)
+			up(feed, &said[i]);
+	sink->snapshot_end(sink->context, feed);
+	world_snapshot(&world, keeper);
+}
+
+/* What came while one was away is asked for again, as the resync does. */
+static void say_all_snapshots(uint8_t keeper)
+{
+	say_snapshot(keeper);
+	if (world_is_synced(&world) && world.present[!keeper])
+		say_snapshot(!keeper);
+}
+
+static void say_up(size_t i)
+{
+	struct world_child *c = &world.children[i];
+
+	if (!world.present[c->params.keeper])
+		return;
+	up(feed_of(c->params.keeper), &said[i]);
+	world_told(&world, c);
+}
+
+static void come(uint8_t keeper)
+{
+	attach(feed_of(keeper), &ns);
+	world.present[keeper] = true;
+	world.synced[keeper] = false;
+}
+
+/* ---- the kernel */
+
+static void hint_pending(size_t i, bool inbound)
+{
+	struct latch_sa_key key = key_of(i, inbound);
+	struct world_child *c = &world.children[i];
+
+	attribution_sa_pending(attribution, &key);
+	if (world_is_synced(&world))
+		world_attribute(c);
+}
+
+static void put_sa(size_t i, bool inbound)
+{
+	struct latch_sa_key key = key_of(i, inbound);
+	struct latch_sa sa = sa_from(inbound ? said[i].remote_host : said[i].local_host, inbound);
+
+	memset(sa.qop.encryption, 0, sizeof(sa.qop.encryption));
+	strcpy(sa.qop.encryption, ciphers[world.children[i].params.cipher]);
+	install(&key, sa);
+	*(inbound ? &world.children[i].in : &world.children[i].out) = true;
+}
+
+static void take_sa(size_t i, bool inbound, bool hint)
+{
+	struct latch_sa_key key = key_of(i, inbound);
+	bool *there = inbound ? &world.children[i].in : &world.children[i].out;
+
+	if (!*there)
+		return;
+	*there = false;
+	vanish(&key);
+	world.hints_lost = world.hints_lost || !hint;
+	if (!hint)
+		return;
+	attribution_sa_gone(attribution, &key);
+	world_sa_gone(&world.children[i]);
+}
+
+/* ---- latches */
+
+static struct latch_flow flow_of(const struct world_latch *l)
+{
+	struct latch_flow flow = flow_at(l->port, ns.cookie);
+
+	flow.remote_addr[3] = l->remote;
+	return flow;
+}
+
+static uint64_t last_latch;
+
+static void put_latch(size_t at, enum latch_state state, uint16_t params)
+{
+	struct latch latch = {
+		.id = ++last_latch,
+		.owner = LATCH_OWNER_SOCKET,
+		.owner_since = last_latch,
+		.word = {.generation = 0x80000000, .params = params, .state = state},
+	};
+
+	flows[at] = flow_of(&world.latches[at]);
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flows[at], &latch, BPF_NOEXIST), 0);
+}
+
+/*
+ * The gate lets a latch be born under an SA that is bound and not contested; it may
+ * also be quicker than the mark of a conflict that is being found.
+ */
+static bool may_give_birth(size_t i, const struct world_latch *l)
+{
+	struct latch_sa_key key;
+	bool contested;
+
+	if (!is_bound(i) || !world_covers(&world.children[i].selector, l))
+		return false;
+	key = key_of(i, true);
+	contested = sa_at(&key).word.flags & LATCH_SA_CONTESTED;
+	return !contested || (!world.hints_lost && world_has_conflict(&world, l));
+}
+
+static bool choose_params(struct world_latch *l, uint16_t *ret_params)
+{
+	size_t i = any_child(is_bound);
+
+	if (i == WORLD_CHILDREN)
+		return false;
+	l->params = world.children[i].params;
+	*ret_params = in_params(&said[i]);
+	return may_give_birth(i, l);
+}
+
+static bool prepare_latch(size_t at, enum world_kind kind)
+{
+	struct world_latch *l = &world.latches[at];
+
+	*l = (struct world_latch){
+		.kind = kind,
+		.port = (uint16_t)(1000 + at),
+		.remote = (uint8_t)(2 + draw(&chance, 4) / 3),
+	};
+	return true;
+}
+
+static void told_of_birth(size_t at)
+{
+	struct world_latch *l = &world.latches[at];
+
+	attribution_latch_born(attribution, &flows[at]);
+	l->conflict = world_has_conflict(&world, l);
+}
+
+#endif

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What may happen in the random worlds of test_model, and how often. */
+#ifndef LATCHD_TESTS_MODEL_STEPS_H
+#define LATCHD_TESTS_MODEL_STEPS_H
+
+#include "model_actors.h"
+
+#include "latchd/recovery.h"
+
+/* ---- steps: true if anything was done */
+
+static bool step_child_appears(void)
+{
+	size_t i = any_child(is_free), how = draw(&chance, 4), s = draw(&chance, SELECTORS);
+	struct world_child *c = &world.children[i];
+
+	if (i == WORLD_CHILDREN)
+		return false;
+	*c = (struct world_child){
+		.defined = true,
+		.kept = true,
+		.selector = selector_table[s].world,
+		.params = {(uint8_t)(draw(&chance, 4) == 0), (uint8_t)draw(&chance, 3),
+			   (uint8_t)(draw(&chance, 6) == 0), (uint8_t)(draw(&chance, 6) == 0)},
+	};
+	said[i] = child_of(peers[c->params.peer], ++next_spi);
+	strcpy(said[i].local_id, locals[c->params.local]);
+	said[i].local_ts = selectors(selector_table[s].local);
+	said[i].remote_ts = selectors(selector_table[s].remote);
+	tell(" appears(%zu peer=%u selector=%zu how=%zu)", i, c->params.peer, s, how);
+	if (how == 0)
+		say_up(i);
+	put_sa(i, true);
+	hint_pending(i, true);
+	if (how == 1)
+		say_up(i);
+	put_sa(i, false);
+	hint_pending(i, false);
+	if (how >= 1)
+		say_up(i);
+	return true;
+}
+
+/* A rekey: the same peer and selectors under a new SPI; the old child may go at once. */
+static bool step_rekey(void)
+{
+	size_t old = any_child(is_bound), i = any_child(is_free);
+
+	if (old == WORLD_CHILDREN || i == WORLD_CHILDREN || !world.children[old].kept)
+		return false;
+	tell(" rekey(%zu to %zu)", old, i);
+	world.children[i] = (struct world_child){.defined = true,
+						 .kept = true,
+						 .selector = world.children[old].selector,
+						 .params = world.children[old].params};
+	said[i] = said[old];
+	said[i].spi_in = ++next_spi;
+	said[i].spi_out = said[i].spi_in | 0x80000000;
+	put_sa(i, true);
+	put_sa(i, false);
+	hint_pending(i, false);
+	hint_pending(i, true);
+	say_up(i);
+	return true;
+}
+
+static bool step_child_told_again(void)
+{
+	size_t i = any_child(is_kept);
+
+	if (i == WORLD_CHILDREN)
+		return false;
+	tell(" told(%zu)", i);
+	say_up(i);
+	return true;
+}
+
+static bool step_child_given_up(void)
+{
+	size_t i = any_child(is_kept);
+
+	if (i == WORLD_CHILDREN)
+		return false;
+	tell(" given-up(%zu)", i);
+	world.children[i].kept = false;
+	if (!world.present[world.children[i].params.keeper])
+		return true;
+	down(feed_of(world.children[i].params.keeper), &said[i]);
+	world_given_up(&world.children[i]);
+	return true;
+}
+
+static bool remove_sas(bool hint)
+{
+	size_t i = any_child(is_installed), which = draw(&chance, 4);
+
+	if (i == WORLD_CHILDREN)
+		return false;
+	tell(" %s(%zu %s)", hint ? "leaves" : "vanishes", i,
+	     which == 0	  ? "in"
+	     : which == 1 ? "out"
+			  : "both");
+	if (which != 1)
+		take_sa(i, true, hint);
+	if (which != 0)
+		take_sa(i, false, hint);
+	return true;
+}
+
+static bool step_sas_leave(void)
+{
+	return remove_sas(true);
+}
+
+static bool step_sas_vanish(void)
+{
+	return remove_sas(false);
+}
+
+static void reconcile(void)
+{
+	size_t i;
+
+	attribution_reconcile(attribution);
+	world.hints_lost = false;
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		world_sa_gone(&world.children[i]);
+}
+
+static bool step_reconcile(void)
+{
+	tell(" reconcile");
+	reconcile();
+	return true;
+}
+
+static bool step_keeper_comes(void)
+{
+	uint8_t keeper = (uint8_t)draw(&chance, 2);
+
+	tell(" comes(%u)", keeper);
+	come(keeper);
+	return true;
+}
+
+static bool step_snapshot(void)
+{
+	uint8_t keeper = (uint8_t)draw(&chance, 2);
+
+	if (!world.present[keeper])
+		return false;
+	tell(" snapshot(%u)", keeper);
+	say_all_snapshots(keeper);
+	return true;
+}
+
+static bool step_keeper_lost(void)
+{
+	uint8_t keeper = (uint8_t)draw(&chance, 2);
+
+	if (!world.present[keeper])
+		return false;
+	tell(" lost(%u)", keeper);
+	lose(feed_of(keeper), draw(&chance, 2) ? FEED_STATE_LOST : FEED_STATE_ABSENT);
+	world_lost(&world, keeper);
+	return true;
+}
+
+/* While it was away, its restart has made it forget. */
+static bool step_keeper_forgets(void)
+{
+	size_t i = any_child(is_kept);
+
+	if (i == WORLD_CHILDREN || world.synced[world.children[i].params.keeper])
+		return false;
+	tell(" forgets(%zu)", i);
+	world.children[i].kept = false;
+	return true;
+}
+
+static bool step_latchd_restarts(void)
+{
+	uint8_t keepers = (uint8_t)draw(&chance, 4), keeper;
+
+	tell(" restart(keepers=%#x)", keepers);
+	restart_latchd();
+	world_restarted(&world);
+	for (keeper = 0; keeper < WORLD_KEEPERS; keeper++)
+		if (keepers & 1 << keeper)
+			come(keeper);
+	for (keeper = 0; keeper < WORLD_KEEPERS; keeper++)
+		if (keepers & 1 << keeper)
+			say_all_snapshots(keeper);
+	return true;
+}
+
+static bool step_database_corrupt(void)
+{
+	uint32_t index = 1;
+	struct latch_params damaged;
+	size_t i;
+
+	if (draw(&chance, 4) || bpf_map_lookup_elem(maps.params, &index, &damaged) ||
+	    !damaged.checksum)
+		return false;
+	tell(" corrupt");
+	damaged.peer_id ^= 1;
+	cr_assert_eq(bpf_map_update_elem(maps.params, &index, &damaged, BPF_ANY), 0);
+	stop_latchd();
+	must(!recovery_load_identities(&maps, &identities), "the damaged table was not recovered");
+	identities_free(identities);
+	start_latchd();
+	world_restarted(&world);
+	for (i = 0; i < WORLD_LATCHES; i++)
+		world.latches[i].exists = false;
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		world.children[i].ever_told = world.children[i].bound_once = false;
+	return true;
+}
+
+static bool step_connect(void)
+{
+	size_t at = any_latch(false);
+	uint16_t params;
+
+	if (at == WORLD_LATCHES || !prepare_latch(at, WORLD_LATCHED) ||
+	    !choose_params(&world.latches[at], &params))
+		return false;
+	tell(" connect(%zu peer=%u)", at, world.latches[at].params.peer);
+	world.latches[at].exists = true;
+	put_latch(at, LATCH_STATE_ESTABLISHED, params);
+	told_of_birth(at);
+	return true;
+}
+
+static bool step_listen_or_acquire(void)
+{
+	size_t at = any_latch(false);
+	bool listen = draw(&chance, 2);
+
+	if (at == WORLD_LATCHES || !prepare_latch(at, listen ? WORLD_LISTENER : WORLD_LARVAL))
+		return false;
+	tell(" %s(%zu)", listen ? "listen" : "acquire", at);
+	world.latches[at].exists = true;
+	put_latch(at, listen ? LATCH_STATE_LISTENER : LATCH_STATE_LARVAL, 0);
+	return true;
+}
+
+/* As the gate does it when the first packet comes under an SA that somebody owns. */
+static bool step_larval_settles(void)
+{
+	size_t at = any_latch(true);
+	struct world_latch *l = &world.latches[at];
+	struct latch latch;
+	uint16_t params;
+
+	if (at == WORLD_LATCHES || l->kind != WORLD_LARVAL || !choose_params(l, &params))
+		return false;
+	tell(" settles(%zu peer=%u)", at, l->params.peer);
+	latch = latch_of(&flows[at]);
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = params;
+	latch.word.generation++;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flows[at], &latch, BPF_EXIST), 0);
+	l->kind = WORLD_LATCHED;
+	told_of_birth(at);
+	return true;
+}
+
+static void must_result(int got, enum latch_control_result want)
+{
+	must(got == (int)want, "the control program said %d, the model %d", got, want);
+}
+
+static uint8_t draw_reasons(void)
+{
+	return (uint8_t)(draw(&chance, LATCH_REASONS_ALL + 1) & ~LATCH_REASON_SA_CONFLICT);
+}
+
+static void set_reasons(struct world_latch *l, uint8_t reasons, bool to)
+{
+	l->spd = reasons & LATCH_REASON_SPD_CHANGE ? to : l->spd;
+	l->admin = reasons & LATCH_REASON_ADMIN ? to : l->admin;
+	if (!to)
+		return;
+	l->dead = l->dead || reasons & LATCH_REASON_PEER_DEAD;
+	l->rebooted = l->rebooted || reasons & LATCH_REASON_PEER_REBOOTED;
+}
+
+static enum latch_control_result expected_result(const struct world_latch *l, uint8_t was)
+{
+	if (l->kind != WORLD_LATCHED)
+		return LATCH_CONTROL_REFUSED;
+	return world_reasons(l) == was ? LATCH_CONTROL_UNCHANGED : LATCH_CONTROL_DONE;
+}
+
+static bool break_or_heal(bool breaks)
+{
+	uint8_t reasons = draw_reasons(), was;
+	size_t at = any_latch(true);
+	struct world_latch *l = &world.latches[at];
+	int got;
+
+	if (at == WORLD_LATCHES || !reasons)
+		return false;
+	tell(" %s(%zu reasons=%#x)", breaks ? "break" : "heal", at, reasons);
+	was = world_reasons(l);
+	got = (breaks ? latch_break : latch_heal)(&maps, &flows[at], latch_of(&flows[at]).id,
+						  reasons, NULL);
+	if (l->kind == WORLD_LATCHED)
+		set_reasons(l, reasons, breaks);
+	must_result(got, expected_result(l, was));
+	return true;
+}
+
+/* A policy edit, dead peers, a reboot, the administrator: told by others, one latch each. */
+static bool step_break(void)
+{
+	return break_or_heal(true);
+}
+
+static bool step_heal(void)
+{
+	return break_or_heal(false);
+}
+
+static bool step_close(void)
+{
+	size_t at = any_latch(true);
+	bool wrong = draw(&chance, 4) == 0, reap = draw(&chance, 2);
+	struct latch latch;
+	int got;
+
+	if (at == WORLD_LATCHES)
+		return false;
+	tell(" %s%s(%zu)", reap ? "release" : "close", wrong ? "-another" : "", at);
+	latch = latch_of(&flows[at]);
+	latch.owner_since += wrong && reap;
+	latch.id += wrong && !reap ? 1000 : 0;
+	got = reap ? latch_reap(&maps, &flows[at], &latch)
+		   : latch_close(&maps, &flows[at], latch.id);
+	must_result(got, wrong ? LATCH_CONTROL_NOT_FOUND : LATCH_CONTROL_DONE);
+	world.latches[at].exists = wrong;
+	return true;
+}
+
+static const struct {
+	bool (*take)(void);
+	unsigned int weight;
+} steps[] = {
+	{step_child_appears, 16},
+	{step_rekey, 5},
+	{step_child_told_again, 3},
+	{step_child_given_up, 6},
+	{step_sas_leave, 9},
+	{step_sas_vanish, 3},
+	{step_reconcile, 3},
+	{step_keeper_comes, 2},
+	{step_snapshot, 4},
+	{step_keeper_lost, 2},
+	{step_keeper_forgets, 3},
+	{step_latchd_restarts, 2},
+	{step_database_corrupt, 1},
+	{step_connect, 18},
+	{step_listen_or_acquire, 3},
+	{step_larval_settles, 6},
+	{step_break, 5},
+	{step_heal, 7},
+	{step_close, 5},
+};
+#define STEP_KINDS (sizeof(steps) / sizeof(steps[0]))
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * S37 without packets: attribution, conflicts and the control program in a random
+ * world, beside the reference model of world.h. The test is the kernel, which
+ * installs and deletes SAs, and the key managers, which speak of them, go away,
+ * come back and forget. After every step both must agree, and the invariants hold.
+ *
+ * A run is short and starts in an empty world; run N has the seed N. The seed of
+ * the run that failed and all its steps are printed.
+ *
+ *	LATCHD_MODEL_SEED=N    of the first run (1)
+ *	LATCHD_MODEL_STEPS=N   about how many steps in all (6000)
+ */
+#include "model_steps.h"
+
+#define STEPS_A_RUN   60
+#define STEPS_DEFAULT 6000
+
+TestSuite(model, .init = fixture_start, .fini = fixture_finish, .timeout = 3600);
+
+/* ---- what must be true */
+
+/*
+ * Bound by an earlier latchd, and its key manager has not told this one yet, which so
+ * knows of no conflict when another key manager has: the gate still refuses its packets.
+ */
+static bool is_inherited(const struct world_child *c)
+{
+	return !c->attributed && !world.synced[c->params.keeper];
+}
+
+/* I1, R-2.3-7: from the kernel's table, whatever latchd may think of its SAs. */
+static void check_no_conflict(size_t at, const struct latch *latch)
+{
+	size_t i;
+	int end;
+
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		const struct world_child *c = &world.children[i];
+
+		for (end = 0; end < 2 && c->defined && !is_inherited(c); end++) {
+			struct latch_sa_key key = key_of(i, end);
+
+			if (!(end ? c->in : c->out) || state_of(&key) != LATCH_SA_BOUND)
+				continue;
+			must(!world_conflicts(c, &world.latches[at]),
+			     "I1: latch %zu is established, and SA 0x%08x of another is bound", at,
+			     key.spi);
+			must(!world_covers(&c->selector, &world.latches[at]) ||
+				     sa_at(&key).word.params == latch->word.params,
+			     "latch %zu and SA 0x%08x are congruent and differ in params", at,
+			     key.spi);
+		}
+	}
+}
+
+/* Nobody has told latchd that an SA has left: it may have noticed, or not yet. */
+static void allow_late_news(struct world_latch *l, uint8_t got)
+{
+	if (world.hints_lost && !world_has_conflict(&world, l) && l->kind == WORLD_LATCHED)
+		l->conflict = got & LATCH_REASON_SA_CONFLICT;
+}
+
+static void check_latch(size_t at)
+{
+	struct world_latch *l = &world.latches[at];
+	struct latch latch = {0};
+
+	if (!l->exists) {
+		must(latch_get(&maps, &flows[at], &latch) == -ENOENT, "latch %zu lives on", at);
+		return;
+	}
+	must(!latch_get(&maps, &flows[at], &latch), "latch %zu is gone", at);
+	allow_late_news(l, latch.word.reasons);
+	must(latch.word.reasons == world_reasons(l), "latch %zu has reasons %#x, the model %#x", at,
+	     latch.word.reasons, world_reasons(l));
+	must(latch.word.state == world_state(l), "latch %zu is in state %d, the model's in %d", at,
+	     latch.word.state, world_state(l));
+	if (latch.word.state == LATCH_STATE_ESTABLISHED)
+		check_no_conflict(at, &latch);
+}
+
+/* Every transition draws a generation; params stay for life (R-2-14). */
+static void check_transition(size_t at, int *ret_breaks)
+{
+	struct latch now = {0};
+
+	if (latch_get(&maps, &flows[at], &now) || now.id != before[at].id) {
+		*ret_breaks += now.id && now.word.reasons & LATCH_REASON_SA_CONFLICT;
+		before[at] = now;
+		return;
+	}
+	must((now.word.raw == before[at].word.raw) ==
+		     (now.word.generation == before[at].word.generation),
+	     "latch %zu changed under the same generation", at);
+	must(now.word.params == before[at].word.params ||
+		     before[at].word.state == LATCH_STATE_LARVAL,
+	     "latch %zu has other params now", at);
+	*ret_breaks += !!(now.word.reasons & LATCH_REASON_SA_CONFLICT) -
+		       !!(before[at].word.reasons & LATCH_REASON_SA_CONFLICT);
+	before[at] = now;
+}
+
+static bool is_contested_now(size_t i)
+{
+	struct latch_sa_key key = key_of(i, world.children[i].in);
+
+	return world_in_kernel(&world.children[i]) && sa_at(&key).word.flags & LATCH_SA_CONTESTED;
+}
+
+/* Nobody's SA carries no latch; one that its key manager has told is bound. */
+static void check_child(size_t i)
+{
+	struct world_child *c = &world.children[i];
+	struct latch_sa_key in = key_of(i, true), out = key_of(i, false);
+
+	if (c->in && !c->ever_told)
+		must(state_of(&in) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", in.spi);
+	if (c->out && !c->ever_told)
+		must(state_of(&out) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", out.spi);
+	c->bound_once = c->out && sa_at(&out).word.params;
+	if (!c->attributed || c->given_up || c->orphan || world.hints_lost ||
+	    !world.synced[c->params.keeper])
+		return;
+	must(!c->in || state_of(&in) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", in.spi);
+	must(!c->out || state_of(&out) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", out.spi);
+	must(is_contested_now(i) == (world_in_kernel(c) && world_is_contested(&world, c)),
+	     "SA 0x%08x: contested or not", in.spi);
+}
+
+static void check_world(void)
+{
+	int breaks = 0;
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		if (world.children[i].defined)
+			check_child(i);
+	for (i = 0; i < WORLD_LATCHES; i++) {
+		check_latch(i);
+		check_transition(i, &breaks);
+	}
+	/* L-2.2-4: as many alerts as latches that have come to be in conflict. */
+	must((int)seen.broken - (int)seen.healed == breaks,
+	     "%u breaks and %u heals were told, %d happened", seen.broken, seen.healed, breaks);
+}
+
+/* latchd looks again for SAs that wait, in its own time: a child that was given up may be found. */
+static void notice_late_attributions(void)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		struct world_child *c = &world.children[i];
+		bool waits = c->in && in_state(&said[i]) == LATCH_SA_PENDING;
+
+		if (c->told && c->in && c->waited && !waits)
+			c->attributed = true;
+		c->waited = waits;
+	}
+}
+
+/* ---- runs */
+
+static void empty_world(void)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_LATCHES; i++) {
+		bpf_map_delete_elem(maps.latches, &flows[i]);
+		before[i] = (struct latch){0};
+	}
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		if (world.children[i].in)
+			take_sa(i, true, false);
+		if (world.children[i].out)
+			take_sa(i, false, false);
+	}
+	memset(&world, 0, sizeof(world));
+	restart_latchd();
+	come(0);
+	say_snapshot(0);
+	story_length = 0;
+	story[0] = '\0';
+}
+
+/* R-2.3-11: at the moment that a latch breaks, what breaks it is not open yet. */
+static void on_break(void)
+{
+	size_t at, i;
+
+	for (at = 0; at < WORLD_LATCHES && memcmp(&flows[at], &seen.flow, sizeof(flows[at]));)
+		at++;
+	must(at < WORLD_LATCHES, "a latch broke that nobody knows");
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		must(world.children[i].bound_before || !is_bound(i) ||
+			     !world_conflicts(&world.children[i], &world.latches[at]),
+		     "latch %zu broke after SA 0x%08x was bound", at, said[i].spi_in);
+}
+
+static void begin_step(void)
+{
+	size_t i;
+
+	seen.broken = seen.healed = 0;
+	seen.then = on_break;
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		world.children[i].bound_before = is_bound(i);
+}
+
+static size_t choose_step(void)
+{
+	unsigned int sum = 0, left;
+	size_t kind;
+
+	for (kind = 0; kind < STEP_KINDS; kind++)
+		sum += steps[kind].weight;
+	left = draw(&chance, sum);
+	for (kind = 0; left >= steps[kind].weight; kind++)
+		left -= steps[kind].weight;
+	return kind;
+}
+
+static void run(uint64_t number)
+{
+	unsigned int step;
+
+	seed = number;
+	chance.state = number;
+	empty_world();
+	for (step = 0; step < STEPS_A_RUN; step++) {
+		size_t kind = choose_step();
+
+		begin_step();
+		if (!steps[kind].take())
+			continue;
+		counts[kind]++;
+		settle();
+		notice_late_attributions();
+		world_settle(&world);
+		check_world();
+	}
+}
+
+Test(model, S37_random_worlds)
+{
+	uint64_t start = env_number("LATCHD_MODEL_SEED", 1), i;
+	uint64_t runs = env_number("LATCHD_MODEL_STEPS", STEPS_DEFAULT) / STEPS_A_RUN + 1;
+	size_t kind;
+
+	for (i = 0; i < runs; i++)
+		run(start + i);
+	for (kind = 0; kind < STEP_KINDS && runs > 20; kind++)
+		cr_expect_gt(counts[kind], 0, "step %zu was never taken", kind);
+}

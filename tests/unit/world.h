@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small world as RFC 5660 sees it, and what must be true in it. Facts only: which
+ * SAs are in the kernel, whose they are, what the key managers have said, which
+ * latches there are and what was done to them. It shares no code with latchd: flows
+ * and selectors are small numbers here, and params are the tuple itself.
+ */
+#ifndef LATCHD_TESTS_WORLD_H
+#define LATCHD_TESTS_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "latch_abi.h"
+
+#define WORLD_CHILDREN 10
+#define WORLD_LATCHES  6
+#define WORLD_KEEPERS  2
+
+/* Everything that RFC 5660 section 2 latches, and the authority of D6. */
+struct world_params {
+	uint8_t keeper, peer, local, cipher;
+};
+
+/* Inclusive ranges: of local and remote addresses (last byte), ports, and the protocol (0 = any).
+ */
+struct world_selector {
+	uint8_t local_first, local_last, remote_first, remote_last;
+	uint16_t port_first, port_last; /* local */
+	uint8_t protocol;
+};
+
+struct world_child {
+	bool defined;
+	struct world_params params;
+	struct world_selector selector;
+	bool in, out;	 /* in the kernel */
+	bool kept;	 /* its key manager still has it */
+	bool told;	 /* latchd remembers having been told */
+	bool attributed; /* this latchd knows whose its SAs are */
+	bool given_up, orphan;
+	bool ever_told, bound_once; /* whatever latchd that was */
+	bool bound_before;	    /* its inbound SA, when the step began */
+	bool waited;		    /* for somebody to say whose its SA is, when last looked at */
+};
+
+enum world_kind {
+	WORLD_LISTENER,
+	WORLD_LARVAL,
+	WORLD_LATCHED
+};
+
+struct world_latch {
+	bool exists;
+	enum world_kind kind;
+	uint16_t port;
+	uint8_t remote;
+	struct world_params params;
+	bool conflict; /* what the controller must have found */
+	bool spd, dead, rebooted, admin;
+};
+
+struct world {
+	struct world_child children[WORLD_CHILDREN];
+	struct world_latch latches[WORLD_LATCHES];
+	bool present[WORLD_KEEPERS], synced[WORLD_KEEPERS];
+	bool hints_lost; /* SAs have left and nobody has told latchd yet */
+};
+
+static inline bool world_same(struct world_params a, struct world_params b)
+{
+	return a.keeper == b.keeper && a.peer == b.peer && a.local == b.local &&
+	       a.cipher == b.cipher;
+}
+
+static inline bool world_covers(const struct world_selector *s, const struct world_latch *l)
+{
+	return s->local_first <= 1 && s->local_last >= 1 && s->remote_first <= l->remote &&
+	       s->remote_last >= l->remote && s->port_first <= l->port && s->port_last >= l->port &&
+	       (!s->protocol || s->protocol == 6);
+}
+
+static inline bool world_in_kernel(const struct world_child *c)
+{
+	return c->defined && (c->in || c->out);
+}
+
+/* RFC 5660 section 2.3 in the working form: covers, and is not congruent. */
+static inline bool world_conflicts(const struct world_child *c, const struct world_latch *l)
+{
+	return world_in_kernel(c) && world_covers(&c->selector, l) &&
+	       !world_same(c->params, l->params);
+}
+
+static inline bool world_has_conflict(const struct world *w, const struct world_latch *l)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		if (w->children[i].attributed && world_conflicts(&w->children[i], l))
+			return true;
+	return false;
+}
+
+static inline bool world_overlap(const struct world_selector *a, const struct world_selector *b)
+{
+	return a->local_first <= b->local_last && b->local_first <= a->local_last &&
+	       a->remote_first <= b->remote_last && b->remote_first <= a->remote_last &&
+	       a->port_first <= b->port_last && b->port_first <= a->port_last &&
+	       (!a->protocol || !b->protocol || a->protocol == b->protocol);
+}
+
+/* R-2.3-8: there are flows that two cover whose params differ. */
+static inline bool world_is_contested(const struct world *w, const struct world_child *c)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		const struct world_child *other = &w->children[i];
+
+		if (other->attributed && world_in_kernel(other) &&
+		    !world_same(other->params, c->params) &&
+		    world_overlap(&other->selector, &c->selector))
+			return true;
+	}
+	return false;
+}
+
+/* Every key manager that has come has told all. */
+static inline bool world_is_synced(const struct world *w)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < WORLD_KEEPERS; i++) {
+		if (w->present[i] && !w->synced[i])
+			return false;
+		any = any || w->present[i];
+	}
+	return any;
+}
+
+static inline uint8_t world_reasons(const struct world_latch *l)
+{
+	return (l->conflict ? LATCH_REASON_SA_CONFLICT : 0) |
+	       (l->spd ? LATCH_REASON_SPD_CHANGE : 0) | (l->dead ? LATCH_REASON_PEER_DEAD : 0) |
+	       (l->rebooted ? LATCH_REASON_PEER_REBOOTED : 0) | (l->admin ? LATCH_REASON_ADMIN : 0);
+}
+
+static inline enum latch_state world_state(const struct world_latch *l)
+{
+	if (!l->exists)
+		return LATCH_STATE_NONE;
+	if (l->kind == WORLD_LISTENER)
+		return LATCH_STATE_LISTENER;
+	if (l->kind == WORLD_LARVAL)
+		return LATCH_STATE_LARVAL;
+	return world_reasons(l) ? LATCH_STATE_BROKEN : LATCH_STATE_ESTABLISHED;
+}
+
+static inline void world_forget(struct world_child *c)
+{
+	c->told = c->attributed = c->given_up = c->orphan = false;
+}
+
+/* An SA of it has left the kernel, and latchd was told. */
+static inline void world_sa_gone(struct world_child *c)
+{
+	if (c->told && (c->attributed || c->given_up) && !world_in_kernel(c))
+		world_forget(c);
+}
+
+/* By its inbound SA, which has all params, or by one that an earlier latchd has bound. */
+static inline void world_attribute(struct world_child *c)
+{
+	if (c->told && (c->in || (c->out && c->bound_once)))
+		c->attributed = true;
+}
+
+static inline void world_given_up(struct world_child *c)
+{
+	if (!c->told)
+		return;
+	c->given_up = true;
+	if (!world_in_kernel(c))
+		world_forget(c);
+}
+
+static inline void world_told(const struct world *w, struct world_child *c)
+{
+	c->told = c->ever_told = true;
+	c->given_up = c->orphan = false;
+	if (w->synced[c->params.keeper])
+		world_attribute(c);
+}
+
+static inline void world_snapshot(struct world *w, uint8_t keeper)
+{
+	size_t i;
+
+	w->synced[keeper] = true;
+	for (i = 0; i < WORLD_CHILDREN; i++) {
+		struct world_child *c = &w->children[i];
+
+		if (!c->defined || c->params.keeper != keeper)
+			continue;
+		if (c->kept)
+			world_told(w, c);
+		else if (c->told && !c->orphan)
+			world_given_up(c);
+		else if (c->told && !world_in_kernel(c))
+			world_forget(c);
+	}
+}
+
+static inline void world_lost(struct world *w, uint8_t keeper)
+{
+	size_t i;
+
+	w->synced[keeper] = false;
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		if (w->children[i].told && w->children[i].params.keeper == keeper)
+			w->children[i].orphan = true;
+}
+
+/* latchd's memory is gone. */
+static inline void world_restarted(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		world_forget(&w->children[i]);
+	for (i = 0; i < WORLD_KEEPERS; i++)
+		w->present[i] = w->synced[i] = false;
+	w->hints_lost = false;
+}
+
+/* After the dust has settled: broken while any conflict is known, healed when all have told. */
+static inline void world_settle(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_LATCHES; i++) {
+		struct world_latch *l = &w->latches[i];
+
+		if (!l->exists || l->kind != WORLD_LATCHED)
+			continue;
+		if (world_has_conflict(w, l))
+			l->conflict = true;
+		else if (world_is_synced(w) && !w->hints_lost)
+			l->conflict = false;
+	}
+}
+
+#endif
