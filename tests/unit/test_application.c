@@ -158,7 +158,7 @@ Test(application, R_5_5_2_reset_is_econnaborted)
 }
 
 /* Waiting for data as well as with data that nobody acknowledges. */
-Test(application, R_5_5_1_time_out_is_etimedout)
+Test(application, time_out_is_etimedout)
 {
 	struct pair reader = connect_prompt_pair(IPV4, IPV4),
 		    writer = connect_prompt_pair(IPV6, IPV6),
@@ -253,7 +253,7 @@ static int connect_broken(enum latch_disposition what, __u8 flags, int *ret_list
 	return client;
 }
 
-Test(application, unreachable_ends_a_connect_and_lets_a_connection_wait)
+Test(application, L_5_5_1_unreachable_ends_a_connect_and_lets_a_connection_wait)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	int listener, client = connect_broken(LATCH_DISPOSITION_UNREACHABLE, 0, &listener);
