@@ -7,13 +7,13 @@
 #include "latch_db.h"
 #include "packet.h"
 
-#define SOL_SOCKET 1	     /* asm-generic/socket.h */
-#define SO_KEEPALIVE 9
-#define SOL_TCP 6	     /* linux/tcp.h */
-#define TCP_KEEPIDLE 4
-#define TCP_KEEPINTVL 5
-#define TCP_KEEPCNT 6
-#define TCP_SYNCNT 7
+#define SOL_SOCKET	 1 /* asm-generic/socket.h */
+#define SO_KEEPALIVE	 9
+#define SOL_TCP		 6 /* linux/tcp.h */
+#define TCP_KEEPIDLE	 4
+#define TCP_KEEPINTVL	 5
+#define TCP_KEEPCNT	 6
+#define TCP_SYNCNT	 7
 #define TCP_USER_TIMEOUT 18
 
 /* No application asks for this: it tells the sockets that were seen already. */
@@ -48,8 +48,7 @@ static __always_inline int wants_time_out(const struct latch *latch, struct tcp_
 	union latch_word word;
 
 	word.raw = *(volatile __u64 *)&latch->word.raw;
-	return word.state == LATCH_STATE_BROKEN &&
-	       latch->disposition == LATCH_DISPOSITION_RESET &&
+	return word.state == LATCH_STATE_BROKEN && latch->disposition == LATCH_DISPOSITION_RESET &&
 	       latch->rule_flags & LATCH_RULE_TIMEOUT && latch->owner == LATCH_OWNER_SOCKET &&
 	       latch->socket_cookie == bpf_get_socket_cookie(tcp);
 }

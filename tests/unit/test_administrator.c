@@ -85,14 +85,14 @@ static void expect_told(unsigned int breaks, unsigned int heals, unsigned int cl
 	cr_expect_eq(closed, closes);
 }
 
-#define BROKEN(reasons)	     "{\"schema\":1,\"id\":\"1\",\"state\":\"broken\",\"reasons\":[" reasons "]}"
-#define ESTABLISHED	     "{\"schema\":1,\"id\":\"1\",\"state\":\"established\",\"reasons\":[]}"
-#define CLOSED		     "{\"schema\":1,\"id\":\"1\",\"state\":\"closed\",\"reasons\":[]}"
-#define REFUSED(why, code)   "{\"error\":\"latch 1 " why "\",\"code\":\"" code "\"}"
-#define ALREADY		     REFUSED("is already broken by an administrator", "already-broken")
-#define NOT_BROKEN	     REFUSED("is not broken by an administrator", "not-broken")
-#define NOT_THERE	     REFUSED("does not exist; see latchctl list", "not-found")
-#define WRONG_STATE	     REFUSED("is not established yet, or is closed already", "wrong-state")
+#define BROKEN(reasons)	   "{\"schema\":1,\"id\":\"1\",\"state\":\"broken\",\"reasons\":[" reasons "]}"
+#define ESTABLISHED	   "{\"schema\":1,\"id\":\"1\",\"state\":\"established\",\"reasons\":[]}"
+#define CLOSED		   "{\"schema\":1,\"id\":\"1\",\"state\":\"closed\",\"reasons\":[]}"
+#define REFUSED(why, code) "{\"error\":\"latch 1 " why "\",\"code\":\"" code "\"}"
+#define ALREADY		   REFUSED("is already broken by an administrator", "already-broken")
+#define NOT_BROKEN	   REFUSED("is not broken by an administrator", "not-broken")
+#define NOT_THERE	   REFUSED("does not exist; see latchctl list", "not-found")
+#define WRONG_STATE	   REFUSED("is not established yet, or is closed already", "wrong-state")
 
 Test(administrator, R_6_2_1_break_and_heal)
 {

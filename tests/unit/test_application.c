@@ -140,7 +140,8 @@ static unsigned int user_timeout_of(int fd)
 
 Test(application, R_5_5_2_reset_is_econnaborted)
 {
-	struct pair reader = connect_prompt_pair(IPV4, IPV4), writer = connect_prompt_pair(IPV6, IPV6);
+	struct pair reader = connect_prompt_pair(IPV4, IPV4),
+		    writer = connect_prompt_pair(IPV6, IPV6);
 
 	break_end(reader.client, LATCH_DISPOSITION_RESET, 0);
 	break_end(writer.server, LATCH_DISPOSITION_RESET, 0);
@@ -157,9 +158,10 @@ Test(application, R_5_5_2_reset_is_econnaborted)
 }
 
 /* Waiting for data as well as with data that nobody acknowledges. */
-Test(application, R_5_5_1_time_out_is_etimedout)
+Test(application, time_out_is_etimedout)
 {
-	struct pair reader = connect_prompt_pair(IPV4, IPV4), writer = connect_prompt_pair(IPV6, IPV6),
+	struct pair reader = connect_prompt_pair(IPV4, IPV4),
+		    writer = connect_prompt_pair(IPV6, IPV6),
 		    mapped = connect_prompt_pair("::", MAPPED);
 
 	break_end(reader.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
@@ -251,7 +253,7 @@ static int connect_broken(enum latch_disposition what, __u8 flags, int *ret_list
 	return client;
 }
 
-Test(application, unreachable_ends_a_connect_and_lets_a_connection_wait)
+Test(application, L_5_5_1_unreachable_ends_a_connect_and_lets_a_connection_wait)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	int listener, client = connect_broken(LATCH_DISPOSITION_UNREACHABLE, 0, &listener);
@@ -286,7 +288,8 @@ Test(application, a_connect_is_reset_or_times_out)
 /* The latch's socket is gone, and another has its addresses and ports now. */
 Test(application, a_successor_is_neither_reset_nor_timed_out)
 {
-	struct pair reused = connect_prompt_pair(IPV4, IPV4), timed = connect_prompt_pair(IPV4, IPV4),
+	struct pair reused = connect_prompt_pair(IPV4, IPV4),
+		    timed = connect_prompt_pair(IPV4, IPV4),
 		    another = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(reused.client), timed_flow = flow_of(timed.client);
 

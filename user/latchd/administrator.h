@@ -29,7 +29,8 @@ struct administrator {
 		       const struct administrator_who *who);
 	void (*healed)(void *context, const struct latch_flow *flow, const struct latch *latch,
 		       const struct administrator_who *who);
-	/* error: 0, or the negative errno of why its socket could not be ended: then it is broken. */
+	/* error: 0, or the negative errno of why its socket could not be ended: then it is broken.
+	 */
 	void (*closed)(void *context, const struct latch_flow *flow, const struct latch *latch,
 		       const struct administrator_who *who, int error);
 	void *context;
