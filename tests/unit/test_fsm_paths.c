@@ -259,3 +259,38 @@ Test(fsm_paths, R_2_19_long_random_histories)
 	for (round = 0; round < rounds; round++)
 		random_history(seed + round);
 }
+
+static struct latch_position read_history(const struct event *events, size_t count)
+{
+	struct history h = {.count = count};
+	struct life life;
+
+	memcpy(h.events, events, count * sizeof(*events));
+	life = life_of(&h);
+	return expected(&h, &life);
+}
+
+/* The model by itself, on a life worked out by hand. */
+Test(fsm_paths, the_model_reads_a_life)
+{
+	const struct event life[] = {
+		{LATCH_TRIGGER_HEAL, 1},    {LATCH_TRIGGER_ACQUIRE, 0}, {LATCH_TRIGGER_BREAK, 1},
+		{LATCH_TRIGGER_CREATE, 1},  {LATCH_TRIGGER_BREAK, 2},	{LATCH_TRIGGER_HEAL, 1},
+		{LATCH_TRIGGER_BREAK, 4},   {LATCH_TRIGGER_HEAL, 7},	{LATCH_TRIGGER_RELEASE, 0},
+		{LATCH_TRIGGER_CREATE, 16},
+	};
+	const struct latch_position want[] = {
+		{LATCH_STATE_NONE, 0},	 {LATCH_STATE_LARVAL, 0}, {LATCH_STATE_LARVAL, 0},
+		{LATCH_STATE_BROKEN, 1}, {LATCH_STATE_BROKEN, 3}, {LATCH_STATE_BROKEN, 2},
+		{LATCH_STATE_BROKEN, 6}, {LATCH_STATE_BROKEN, 4}, {LATCH_STATE_CLOSED, 4},
+		{LATCH_STATE_CLOSED, 4},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(life) / sizeof(life[0]); i++) {
+		struct latch_position got = read_history(life, i + 1);
+
+		cr_expect(got.state == want[i].state && got.reasons == want[i].reasons,
+			  "after %zu events: state %d, reasons %#x", i + 1, got.state, got.reasons);
+	}
+}

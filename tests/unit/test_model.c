@@ -253,3 +253,37 @@ Test(model, S37_random_worlds)
 	for (kind = 0; kind < STEP_KINDS && runs > 20; kind++)
 		cr_expect_gt(counts[kind], 0, "step %zu was never taken", kind);
 }
+
+/* The model by itself, on examples worked out by hand. */
+Test(model_alone, knows_what_conflicts)
+{
+	struct world w = {.present = {true}, .synced = {true}};
+	struct world_child *c = &w.children[0], *d = &w.children[1];
+	struct world_latch *l = &w.latches[0];
+
+	*l = (struct world_latch){.exists = true, .kind = WORLD_LATCHED, .port = 1000, .remote = 2};
+	*c = (struct world_child){
+		.defined = true, .selector = {1, 1, 2, 2, 0, 65535, 0}, .in = true};
+	*d = *c;
+	d->params.peer = 1;
+	world_told(&w, c);
+	world_settle(&w);
+	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED);
+	cr_expect_not(world_is_contested(&w, c));
+	world_told(&w, d);
+	world_settle(&w);
+	cr_expect_eq(world_state(l), LATCH_STATE_BROKEN);
+	cr_expect(world_is_contested(&w, c));
+	world_lost(&w, 0);
+	d->in = false;
+	world_sa_gone(d);
+	world_settle(&w);
+	cr_expect_eq(world_state(l), LATCH_STATE_BROKEN, "nobody can tell yet");
+	world_snapshot(&w, 0);
+	world_settle(&w);
+	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED);
+	d->in = d->told = d->attributed = true;
+	d->selector.port_first = 1001;
+	world_settle(&w);
+	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED, "it does not cover the flow");
+}
