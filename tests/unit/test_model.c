@@ -80,13 +80,25 @@ static void check_latch(size_t at)
 		check_no_conflict(at, &latch);
 }
 
+/* It came to be BROKEN by a conflict, or left it: what latchd tells (L-2.2-4). Other reasons are not its own. */
+static int told_of(const struct latch *was, const struct latch *is)
+{
+	bool broke = was->word.state != LATCH_STATE_BROKEN &&
+		     is->word.state == LATCH_STATE_BROKEN &&
+		     is->word.reasons & LATCH_REASON_SA_CONFLICT;
+	bool healed = was->word.reasons & LATCH_REASON_SA_CONFLICT &&
+		      is->word.state == LATCH_STATE_ESTABLISHED;
+
+	return broke - healed;
+}
+
 /* Every transition draws a generation; params stay for life (R-2-14). */
 static void check_transition(size_t at, int *ret_breaks)
 {
 	struct latch now = {0};
 
 	if (latch_get(&maps, &flows[at], &now) || now.id != before[at].id) {
-		*ret_breaks += now.id && now.word.reasons & LATCH_REASON_SA_CONFLICT;
+		*ret_breaks += told_of(&(struct latch){0}, &now);
 		before[at] = now;
 		return;
 	}
@@ -96,8 +108,7 @@ static void check_transition(size_t at, int *ret_breaks)
 	must(now.word.params == before[at].word.params ||
 		     before[at].word.state == LATCH_STATE_LARVAL,
 	     "latch %zu has other params now", at);
-	*ret_breaks += !!(now.word.reasons & LATCH_REASON_SA_CONFLICT) -
-		       !!(before[at].word.reasons & LATCH_REASON_SA_CONFLICT);
+	*ret_breaks += told_of(&before[at], &now);
 	before[at] = now;
 }
 
