@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -20,6 +21,7 @@
 #include "latchd/kernel/event_ring.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/listeners.h"
 #include "latchd/preflight.h"
 #include "latchd/reaper.h"
 #include "latchd/recovery.h"
@@ -49,6 +51,7 @@ struct daemon {
 	struct coverage *coverage;
 	struct disposition disposition;
 	struct reaper reaper;
+	struct listeners listeners;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	unsigned int watchdog_ms, watchdog_due_ms;
@@ -264,6 +267,14 @@ static int start_control(struct daemon *d)
 	return d->control ? 0 : -EADDRNOTAVAIL;
 }
 
+/* Not to be asked of the kernel in words: its number is always the first. */
+static bool cgroup_is_root(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_ino == 1;
+}
+
 static int start_attribution(struct daemon *d)
 {
 	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
@@ -283,6 +294,11 @@ static int start_attribution(struct daemon *d)
 	disposition_start(&d->disposition, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
 	reaper_start(&d->reaper, d->loop);
+	d->listeners = (struct listeners){
+		.maps = maps,
+		.adopt = cgroup_is_root(d->preflight.cgroup),
+	};
+	listeners_start(&d->listeners, d->loop);
 	err = event_ring_new(d->loop, maps->events, on_kernel_event, d, &d->ring);
 	if (err)
 		snprintf(d->failure, d->failure_size,
@@ -382,6 +398,7 @@ static void stop_all(struct daemon *d)
 	event_ring_free(d->ring);
 	if (d->attribution) {
 		reaper_stop(&d->reaper);
+		listeners_stop(&d->listeners);
 		disposition_stop(&d->disposition);
 	}
 	attribution_free(d->attribution);
