@@ -30,6 +30,11 @@ static __always_inline int same_flow(const struct latch_flow *one, const struct 
 	return same_bytes(one, other, sizeof(*one));
 }
 
+static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_sock *sk)
+{
+	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
 /* Two sockets may have one flow (SO_REUSEADDR): only the owner of the latch lets go. */
 static __noinline int datagram_leave(struct datagram_socket *socket, __u64 cookie)
 {

@@ -265,14 +265,15 @@ static __always_inline int judge_datagram(struct bpf_sock *sk, struct datagram_s
 	int verdict;
 
 	if (!socket && p->cover != PACKET_PLAIN) {
-		socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL,
-					    BPF_SK_STORAGE_GET_F_CREATE);
+		socket = datagram_socket_new(sk);
 		if (!socket)
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	/* Which of its datagrams left as ESP, only those that arrive can tell. */
 	p->initial = !(p->egress && socket && socket->wanders);
 	verdict = judge(p, socket ? &socket->verdict : NULL);
+	if (!socket && verdict != GATE_PASS)
+		socket = datagram_socket_new(sk);
 	if (socket)
 		keep_flow(socket, p);
 	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
