@@ -153,7 +153,7 @@ static void join_pieces(struct rows *rows)
 static int count_anew(const struct listeners *listeners)
 {
 	struct rows rows = {0};
-	int err, unseen = 0;
+	int err, result, unseen = 0;
 	size_t i;
 
 	err = latches_walk(listeners->maps, add_latch, &rows);
@@ -164,8 +164,11 @@ static int count_anew(const struct listeners *listeners)
 	}
 	if (!err)
 		join_pieces(&rows);
-	for (i = 0; !err && i < rows.count; i++)
-		err = put_right(listeners, &rows.row[i]);
+	/* Where there is no room for one there may yet be something to release. */
+	for (i = 0; i < rows.count && (!err || err == -E2BIG); i++) {
+		result = put_right(listeners, &rows.row[i]);
+		err = result ? result : err;
+	}
 	free(rows.row);
 	return err ? err : unseen;
 }
