@@ -66,7 +66,7 @@ static unsigned int latches_in_all(void)
 
 /* ---- one socket */
 
-Test(gate_listener, R_2_3_20_it_lives_as_long_as_its_socket_listens)
+Test(gate_listener, L_5_1_1_R_2_3_20_it_lives_as_long_as_its_socket_listens)
 {
 	static const char *const places[] = {IPV4, "0.0.0.0", IPV6, "::", MAPPED};
 	size_t i;
@@ -213,27 +213,33 @@ Test(gate_listener, R_2_3_20_a_group_shares_it_and_the_last_ends_it)
 #define ROUNDS	1500
 
 static struct address race_at;
+static struct latch_flow race_flow;
 static unsigned int races_lost;
 
-/* Opened beforehand: only listen() and close() are to race. */
+/* Whoever listens has a LISTENER, whatever the others do. */
 static void *come_and_go(void *unused)
 {
+	struct latch latch;
 	int i, fd;
 
 	for (i = 0; i < ROUNDS; i++) {
 		fd = bound(race_at);
-		if (listen(fd, 1))
+		if (listen(fd, 1) || latch_get(&maps, &race_flow, &latch) ||
+		    latch.word.state != LATCH_STATE_LISTENER || !latch.word.params)
 			__sync_fetch_and_add(&races_lost, 1);
 		close(fd);
 	}
 	return unused;
 }
 
-static void race(void)
+/* holder: has the port, so that it stays the same. */
+static void race(int holder)
 {
 	pthread_t threads[THREADS];
 	int i;
 
+	race_at = name_of(holder, getsockname);
+	race_flow = listener_at(holder);
 	for (i = 0; i < THREADS; i++)
 		cr_assert_eq(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
 	for (i = 0; i < THREADS; i++)
@@ -241,13 +247,11 @@ static void race(void)
 	cr_expect_eq(races_lost, 0);
 }
 
-/* A bound socket of the group holds the port, so that it stays the same. */
 Test(gate_listener, L_2_3_4_many_come_and_go_at_once_and_none_is_left)
 {
 	int holder = bound(address_of(IPV4, 0));
 
-	race_at = name_of(holder, getsockname);
-	race();
+	race(holder);
 	cr_expect_eq(latches_in_all(), 0);
 	close(holder);
 }
@@ -258,10 +262,29 @@ Test(gate_listener, L_2_3_4_many_come_and_go_beside_one_that_stays)
 	struct latch_flow flow = listener_at(stays);
 	uint64_t id = latch_of(&flow).id;
 
-	race_at = name_of(stays, getsockname);
-	race();
+	race(stays);
 	expect_sockets(&flow, 1);
 	cr_expect_eq(latch_of(&flow).id, id);
 	close(stays);
 	cr_expect_eq(latches_in_all(), 0);
+}
+
+/* ---- older than the programs */
+
+Test(gate_listener_of_old, R_2_3_20_it_ends_with_its_socket, .init = gate_set_up,
+     .fini = gate_tear_down, .timeout = 60)
+{
+	int first = join(address_of(IPV4, 0)), second;
+	struct latch_flow flow = listener_at(first);
+	union latch_word none = {0};
+
+	attach(GATES_SOCKET);
+	attach(GATES_RELEASE);
+	cr_assert_eq(latch_listen(&maps, &flow, none, 1), LATCH_CONTROL_DONE);
+	second = join(name_of(first, getsockname));
+	expect_sockets(&flow, 2);
+	close(first);
+	expect_sockets(&flow, 1);
+	close(second);
+	cr_expect_not(has_latch(&flow));
 }
