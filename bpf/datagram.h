@@ -10,9 +10,10 @@
 #include "latch_db.h"
 #include "packet.h"
 
+/* A raw socket may be of the same protocol, and its port is that protocol's number. */
 static __always_inline int is_connected(const struct bpf_sock *sk)
 {
-	return sk->state == BPF_TCP_ESTABLISHED && sk->dst_port;
+	return sk->type == SOCK_DGRAM && sk->state == BPF_TCP_ESTABLISHED && sk->dst_port;
 }
 
 static __always_inline int same_bytes(const void *one, const void *other, int size)

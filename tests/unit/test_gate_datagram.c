@@ -143,6 +143,23 @@ Test(gate_datagram, a_socket_that_is_not_connected_has_no_latch)
 	close(pair.server);
 }
 
+Test(gate_datagram, nor_has_a_raw_one)
+{
+	static const uint8_t header[8] = {0, IPPROTO_UDP, 0, 9, 0, 8};
+	struct address there = address_of(IPV4, 9);
+	int fd = netns_socket(ns.fd, AF_INET, SOCK_RAW, IPPROTO_UDP);
+	struct latch_flow flow =
+		flow_between(address_of(IPV4, IPPROTO_UDP), address_of(IPV4, 9));
+
+	cr_assert_geq(fd, 0);
+	udp_connect(fd, there);
+	flow.protocol = IPPROTO_UDP;
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	cr_expect_eq(send(fd, header, sizeof(header), 0), sizeof(header), "%s", strerror(errno));
+	cr_expect_eq(drops_in_all().egress, 0);
+	close(fd);
+}
+
 /* Under ESP that cannot be told: such a socket gives birth to no latch. */
 Test(gate_datagram, what_a_connected_socket_sends_elsewhere_passes)
 {
