@@ -89,7 +89,7 @@ static bool was_reset(void)
 	return resets > 0;
 }
 
-Test(owner_udp, S30_broken_its_socket_is_told_once_and_is_connected_no_longer)
+Test(owner_udp, S30_L_5_2_3_broken_its_socket_is_told_once_and_is_connected_no_longer)
 {
 	int fd = udp_connected(9), other = udp_connected(9);
 	struct latch_flow whole = put_latch_of(other, LATCH_STATE_ESTABLISHED);
