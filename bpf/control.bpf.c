@@ -3,7 +3,7 @@
  * The controller's writes. It runs this program instead of updating maps, so
  * that every step goes through the state machine and is atomic with the gates.
  */
-#include "latch_db.h"
+#include "listener.h"
 
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
@@ -25,6 +25,7 @@ static __always_inline void control_close(struct latch_control *c)
 	enum latch_direction direction;
 	struct latch *latch;
 	union latch_word after = {};
+	__u64 listener;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch) {
@@ -32,11 +33,12 @@ static __always_inline void control_close(struct latch_control *c)
 		return;
 	}
 	direction = latch->direction;
+	listener = latch->listener;
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE || bpf_map_delete_elem(&latches, &flow))
 		return;
-	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction);
+	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
 
 static __always_inline void control_reap(struct latch_control *c)
@@ -135,6 +137,37 @@ static __always_inline void control_spd_seen(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/*
+ * The sockets that a dump found, if nobody has joined or left since the controller
+ * read the latch: those that listened already when the programs came, and those that
+ * left without a callback.
+ */
+static __always_inline void control_listen(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	union latch_word seen = c->word, now = {};
+	struct latch *latch;
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	latch = listener_read(&flow, &now);
+	if (!latch && !seen.raw && c->params) {
+		int err = listener_insert(&flow, c->params, 0);
+
+		c->result = !err ? LATCH_CONTROL_DONE :
+				   err == -EEXIST ? LATCH_CONTROL_NOT_FOUND : LATCH_CONTROL_FULL;
+		return;
+	}
+	if (!latch || now.raw != seen.raw)
+		return;
+	c->result = LATCH_CONTROL_REFUSED;
+	if (now.state != LATCH_STATE_LISTENER)
+		return;
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (now.params != c->params)
+		c->result = listener_set(&flow, latch, now, c->params) ? LATCH_CONTROL_NOT_FOUND :
+									 LATCH_CONTROL_DONE;
+}
+
 SEC("syscall")
 int latch_control(struct latch_control *c)
 {
@@ -166,6 +199,9 @@ int latch_control(struct latch_control *c)
 	case LATCH_CONTROL_RESTAMP:
 		restamp();
 		c->result = LATCH_CONTROL_DONE;
+		return 0;
+	case LATCH_CONTROL_LISTEN:
+		control_listen(c);
 		return 0;
 	}
 	c->result = LATCH_CONTROL_REFUSED;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Gate (a): what a TCP socket sends and receives, judged by the SA that carries
- * it. A latched flow passes only under a bound SA of its own params, and only
+ * Gate (a): what a TCP socket or a connected UDP socket sends and receives, judged by
+ * the SA that carries it. A latched flow passes only under a bound SA of its own params, and only
  * while its latch is ESTABLISHED. A flow that starts under a bound SA is latched
  * to it; one that starts in clear stays unlatched.
  */
+#include "datagram.h"
 #include "verdict.h"
 
 static __always_inline enum latch_direction direction_of(const struct passage *p)
@@ -14,7 +15,7 @@ static __always_inline enum latch_direction direction_of(const struct passage *p
 
 static __always_inline __u64 owner_of(const struct passage *p)
 {
-	return p->egress ? p->socket_cookie : 0;
+	return p->egress || p->flow.protocol == IPPROTO_UDP_NUMBER ? p->socket_cookie : 0;
 }
 
 /*
@@ -25,7 +26,7 @@ static __always_inline int pass_unattributed(struct passage *p, __u16 params,
 					     enum latch_counter which)
 {
 	count(which);
-	latch_acquire(&p->flow, params, direction_of(p), owner_of(p));
+	latch_acquire(&p->flow, params, direction_of(p), owner_of(p), p->listener_id);
 	return GATE_PASS;
 }
 
@@ -50,7 +51,7 @@ static __always_inline int pass_new(struct passage *p)
 		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
-	if (latch_create(&p->flow, word.params, direction_of(p), owner_of(p)))
+	if (latch_create(&p->flow, word.params, direction_of(p), owner_of(p), p->listener_id))
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	return GATE_PASS;
 }
@@ -97,6 +98,22 @@ __noinline int pass_mptcp(struct passage *p, __u64 first_socket)
 	return GATE_PASS;
 }
 
+static __always_inline int spawn(struct passage *p)
+{
+	struct latch *listener = NULL;
+	int verdict;
+
+	if (p->listener)
+		listener = bpf_map_lookup_elem(&latches, &p->listening);
+	p->listener_id = listener ? listener->id : 0;
+	verdict = pass_new(p);
+	if (listener && verdict == GATE_DROP)
+		__sync_fetch_and_add(&listener->refused, 1);
+	else if (listener && p->cover == PACKET_PROTECTED)
+		__sync_fetch_and_add(&listener->spawned, 1);
+	return verdict;
+}
+
 /* Not static: the verifier looks at it once, whatever ways lead here. */
 __noinline int judge(struct passage *p, struct socket_verdict *v)
 {
@@ -118,16 +135,7 @@ __noinline int judge(struct passage *p, struct socket_verdict *v)
 	}
 	if (v && v->was_latched && !p->listener)
 		return drop(LATCH_DROP_CLOSED, p, NULL);
-	return p->initial ? pass_new(p) : GATE_PASS;
-}
-
-static __always_inline __u64 netns_of(struct bpf_sock *sk)
-{
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
-
-	return tcp ? BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net,
-				   net_cookie) :
-		     0;
+	return p->initial ? spawn(p) : GATE_PASS;
 }
 
 /* Who aborts has given its port back before its reset leaves, which still names it. */
@@ -147,19 +155,25 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
-/* Whose packet it is and what covers it; non-zero: it cannot be read. */
-static __always_inline int read_passage(struct __sk_buff *skb, struct bpf_sock *sk,
-					struct passage *p)
+/* Whose packet it is and what covers it; non-zero: it cannot be read. Not static: as judge(). */
+__noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 {
 	struct packet packet = {.cgroup = skb};
-	__u64 netns = netns_of(sk);
+	struct bpf_sock *sk = skb->sk;
 	struct ip_headers ip;
 	__u8 tcp_flags = 0;
+	__u64 netns;
 
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk || !p)
+		return -1;
+	netns = netns_of_kernel_socket(kernel_socket(sk));
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return -1;
 	p->cover = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa) :
 			       packet_ingress_sa(skb, netns, &p->sa);
+	if (p->listener)
+		listener_of_socket(sk, netns, &p->listening);
 	if (!p->listener)
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
@@ -170,14 +184,123 @@ static __always_inline int read_passage(struct __sk_buff *skb, struct bpf_sock *
 }
 
 /* Where it leaves; before Linux 6.2 where its socket last had a route to. */
-static __always_inline struct net_device *device_of(struct __sk_buff *skb, struct tcp_sock *tcp)
+static __always_inline struct net_device *device_of(struct __sk_buff *skb, struct sock *sk)
 {
 	struct sk_buff *kernel_skb;
 
 	if (!bpf_ksym_exists(bpf_cast_to_kern_ctx))
-		return BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_dst_cache, dev);
+		return BPF_CORE_READ(sk, sk_dst_cache, dev);
 	kernel_skb = bpf_cast_to_kern_ctx(skb);
 	return BPF_CORE_READ(kernel_skb, dev);
+}
+
+/* ---- connected UDP ---- */
+
+enum datagram {
+	DATAGRAM_UNREADABLE,
+	DATAGRAM_OTHER, /* the socket's, but not of its connection */
+	DATAGRAM_OWN,
+};
+
+static __always_inline int is_at(const __u8 address[16], const __u8 header[16])
+{
+	__u64 a[2], b[2];
+
+	__builtin_memcpy(a, address, 16);
+	__builtin_memcpy(b, header, 16);
+	return same_bytes(a, b, 16);
+}
+
+/* Its own header is the outer one, unless it leaves as ESP, in UDP or not. */
+static __always_inline enum datagram read_clear(const struct packet *packet,
+						const struct ip_headers *ip, struct passage *p)
+{
+	const __u8 *peer = p->egress ? ip->destination : ip->source;
+	__u16 local, remote;
+	struct udphdr udp;
+
+	if (packet_load(packet, ip->payload, &udp, sizeof(udp)))
+		return DATAGRAM_UNREADABLE;
+	local = bpf_ntohs(p->egress ? udp.source : udp.dest);
+	remote = bpf_ntohs(p->egress ? udp.dest : udp.source);
+	if (p->egress && local != p->flow.local_port) {
+		p->cover = packet_egress_sa(packet, p->flow.netns, ip, &p->sa);
+		return DATAGRAM_OWN;
+	}
+	return remote == p->flow.remote_port && is_at(p->flow.remote_addr, peer) ? DATAGRAM_OWN :
+										   DATAGRAM_OTHER;
+}
+
+/* An enum datagram. Of the passage, flow and egress are there. Not static: as judge(). */
+__noinline int read_datagram(struct __sk_buff *skb, struct passage *p)
+{
+	struct packet packet = {.cgroup = skb};
+	struct ip_headers ip;
+
+	if (!p)
+		return DATAGRAM_UNREADABLE;
+	p->cover = PACKET_PLAIN;
+	if (packet_headers(&packet, family_of(skb), &ip))
+		return DATAGRAM_UNREADABLE;
+	if (!p->egress)
+		p->cover = packet_ingress_sa(skb, p->flow.netns, &p->sa);
+	else if (ip.protocol != IPPROTO_UDP_NUMBER)
+		p->cover = packet_egress_sa(&packet, p->flow.netns, &ip, &p->sa);
+	return ip.protocol == IPPROTO_UDP_NUMBER ? read_clear(&packet, &ip, p) : DATAGRAM_OWN;
+}
+
+/* From its first packet on: a latch that is closed from now on leaves no way out. */
+static __always_inline void keep_flow(struct datagram_socket *socket, const struct passage *p)
+{
+	if (socket->verdict.was_latched)
+		return;
+	socket->flow = p->flow;
+	if (bpf_map_lookup_elem(&latches, &p->flow))
+		socket->verdict.was_latched = 1;
+}
+
+static __always_inline int judge_datagram(struct bpf_sock *sk, struct datagram_socket *socket,
+					  struct passage *p)
+{
+	int verdict;
+
+	if (!socket && p->cover != PACKET_PLAIN) {
+		socket = datagram_socket_new(sk);
+		if (!socket)
+			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+	}
+	/* Which of its datagrams left as ESP, only those that arrive can tell. */
+	p->initial = !(p->egress && socket && socket->wanders);
+	verdict = judge(p, socket ? &socket->verdict : NULL);
+	if (!socket && verdict != GATE_PASS)
+		socket = datagram_socket_new(sk);
+	if (socket)
+		keep_flow(socket, p);
+	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+}
+
+/* One that is not connected has no flow: its datagrams pass. */
+static __always_inline int gate_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
+					 struct passage *p)
+{
+	struct datagram_socket *socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
+	struct sock *kernel_sk = kernel_socket(sk);
+	int connected = is_connected(sk), whose;
+
+	if (connected)
+		flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &p->flow);
+	if (socket && socket->verdict.was_latched && !same_flow(&socket->flow, &p->flow))
+		datagram_leave(socket, p->socket_cookie);
+	if (!connected)
+		return GATE_PASS;
+	whose = read_datagram(skb, p);
+	if (whose == DATAGRAM_OTHER)
+		return GATE_PASS;
+	if (whose != DATAGRAM_OWN)
+		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	if (p->egress && p->cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, kernel_sk)))
+		return GATE_PASS;
+	return judge_datagram(sk, socket, p);
 }
 
 static __always_inline int gate(struct __sk_buff *skb, int egress)
@@ -192,19 +315,23 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	if (!sk)
 		return GATE_PASS;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol != IPPROTO_TCP_NUMBER)
+	if (!sk)
+		return GATE_PASS;
+	p.socket_cookie = bpf_get_socket_cookie(skb);
+	if (sk->protocol == IPPROTO_UDP_NUMBER)
+		return gate_datagram(skb, sk, &p);
+	if (sk->protocol != IPPROTO_TCP_NUMBER)
 		return GATE_PASS;
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	p.socket_cookie = bpf_get_socket_cookie(skb);
 	p.listener = sk->state == BPF_TCP_LISTEN;
 	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
 	if (egress && p.listener)
 		return GATE_PASS;
 	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);
 	first = tcp ? first_subflow(tcp) : NULL;
-	if (read_passage(skb, sk, &p))
+	if (read_passage(skb, &p))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
-	if (tcp && egress && p.cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, tcp)))
+	if (tcp && egress && p.cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, (struct sock *)tcp)))
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp && pass_mptcp(&p, (__u64)first) == GATE_DROP)
 		return GATE_DROP;

@@ -26,7 +26,7 @@ static __always_inline __u32 next_generation(void)
 
 static __always_inline void latch_event(enum latch_event_type type, const struct latch_flow *flow,
 					__u64 id, union latch_word word,
-					enum latch_direction direction)
+					enum latch_direction direction, __u64 listener)
 {
 	struct latch_event *event = event_begin(type);
 
@@ -36,13 +36,15 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	event->latch_id = id;
 	event->word = word;
 	event->direction = direction;
+	event->listener = listener;
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* Non-zero if there is no room or somebody was quicker. socket_cookie: as in latch_create(). */
+/* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *born, __u16 params,
-					enum latch_direction direction, __u64 socket_cookie)
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -58,41 +60,51 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
 	latch.direction = direction;
 	latch.rule = LATCH_RULE_NONE;
-	latch.owner = socket_cookie ? LATCH_OWNER_SOCKET : LATCH_OWNER_HANDSHAKE;
+	latch.owner = socket_cookie || born->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET :
+									     LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
+	latch.listener = listener;
 	err = bpf_map_update_elem(&latches, flow, &latch, BPF_NOEXIST);
 	if (err) {
 		if (err != -EEXIST)
 			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
-	count(LATCH_COUNTER_LATCHES_BORN);
 	restamp();
+	if (born->state == LATCH_STATE_LISTENER)
+		return 0;
+	count(LATCH_COUNTER_LATCHES_BORN);
 	if (born->state == LATCH_STATE_ESTABLISHED)
-		latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction);
+		latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction,
+			    listener);
 	return 0;
 }
 
-/* Born ESTABLISHED under params. socket_cookie: of the owner; 0 = a handshake, without a socket yet. */
+/*
+ * Born ESTABLISHED under params. socket_cookie: of the owner; 0 = a handshake, without
+ * a socket yet. listener: id of the LISTENER that it is spawned by, or 0.
+ */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
-					enum latch_direction direction, __u64 socket_cookie)
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener)
 {
 	struct latch_position none = {}, born;
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, direction, socket_cookie);
+	return latch_insert(flow, &born, params, direction, socket_cookie, listener);
 }
 
 /* Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0. */
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
-					 enum latch_direction direction, __u64 socket_cookie)
+					 enum latch_direction direction, __u64 socket_cookie,
+					 __u64 listener)
 {
 	struct latch_position none = {}, born;
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, direction, socket_cookie);
+	return latch_insert(flow, &born, params, direction, socket_cookie, listener);
 }
 
 /* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */
@@ -112,7 +124,8 @@ static __always_inline int latch_settle(const struct latch_flow *flow, struct la
 		return -1;
 	latch->changed = bpf_ktime_get_boot_ns();
 	restamp();
-	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction);
+	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
+		    latch->listener);
 	return 0;
 }
 
@@ -152,14 +165,14 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 static __always_inline void latch_release(const struct latch_flow *flow, struct latch *latch)
 {
 	union latch_word after;
-	__u64 id = latch->id;
+	__u64 id = latch->id, listener = latch->listener;
 	enum latch_direction direction = latch->direction;
 
 	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
 	if (bpf_map_delete_elem(&latches, flow))
 		return;
 	restamp();
-	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction);
+	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
 }
 
 #endif

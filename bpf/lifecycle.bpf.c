@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A TCP socket's life, as far as its latch must know: who owns it, and when it ends. */
-#include "latch_db.h"
+#include "listener.h"
 #include "packet.h"
 
 static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
@@ -13,6 +13,16 @@ static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_fl
 	return 0;
 }
 
+static __always_inline int listener_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return -1;
+	listener_of_socket(sk, bpf_get_netns_cookie(ops), flow);
+	return 0;
+}
+
 static __always_inline void set_owner(struct bpf_sock_ops *ops, struct latch *latch,
 				      enum latch_owner owner)
 {
@@ -21,14 +31,17 @@ static __always_inline void set_owner(struct bpf_sock_ops *ops, struct latch *la
 	latch->socket_cookie = bpf_get_socket_cookie(ops);
 }
 
-static __always_inline void remember(struct bpf_sock_ops *ops, __u8 was_latched)
+static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *ops, __u64 flags)
 {
 	struct bpf_sock *sk = ops->sk;
-	struct socket_verdict *verdict;
 
-	if (!sk)
-		return;
-	verdict = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	return sk ? bpf_sk_storage_get(&verdicts, sk, NULL, flags) : NULL;
+}
+
+static __always_inline void remember(struct bpf_sock_ops *ops, __u8 was_latched)
+{
+	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
+
 	if (verdict)
 		verdict->was_latched = was_latched;
 }
@@ -90,6 +103,33 @@ static __always_inline void want_end(struct bpf_sock_ops *ops)
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
+/* Only what is remembered with the socket is given back: not every listener could join. */
+static __always_inline void listening(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *verdict;
+	struct latch_flow flow;
+
+	if (listener_of_ops(ops, &flow))
+		return;
+	verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
+	if (verdict)
+		verdict->listens = !listener_join(&flow, bpf_get_socket_cookie(ops));
+}
+
+static __always_inline void listened(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *verdict;
+	struct latch_flow flow;
+
+	if (listener_of_ops(ops, &flow))
+		return;
+	verdict = verdict_of(ops, 0);
+	if (!verdict || !verdict->listens)
+		return;
+	verdict->listens = 0;
+	listener_leave(&flow);
+}
+
 SEC("sockops")
 int watch_socket(struct bpf_sock_ops *ops)
 {
@@ -103,8 +143,16 @@ int watch_socket(struct bpf_sock_ops *ops)
 		want_end(ops);
 		established(ops);
 		break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		want_end(ops);
+		listening(ops);
+		break;
 	case BPF_SOCK_OPS_STATE_CB:
-		if (ops->args[1] == BPF_TCP_CLOSE && ops->args[0] != BPF_TCP_LISTEN)
+		if (ops->args[1] != BPF_TCP_CLOSE)
+			break;
+		if (ops->args[0] == BPF_TCP_LISTEN)
+			listened(ops);
+		else
 			closing(ops, ops->args[0]);
 		break;
 	}

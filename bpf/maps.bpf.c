@@ -12,6 +12,7 @@ struct drops_map drops SEC(".maps");
 struct counters_map counters SEC(".maps");
 struct events_map events SEC(".maps");
 struct verdicts_map verdicts SEC(".maps");
+struct datagram_sockets_map datagram_sockets SEC(".maps");
 struct ingress_notes_map ingress_notes SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
 

@@ -92,6 +92,7 @@ struct events_map {
 /* Kept with the socket, for its life. */
 struct socket_verdict {
 	__u8 was_latched; /* such a socket never again sends or receives unlatched */
+	__u8 listens; /* counted in its LISTENER */
 };
 
 struct verdicts_map {
@@ -99,6 +100,20 @@ struct verdicts_map {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct socket_verdict);
+};
+
+/* Of a UDP socket that has had to do with latches; others have none. */
+struct datagram_socket {
+	struct socket_verdict verdict;
+	__u8 wanders; /* has sent elsewhere than to the peer that it is connected with */
+	struct latch_flow flow; /* that it had last; where its latch is, if it has one */
+};
+
+struct datagram_sockets_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct datagram_socket);
 };
 
 enum packet_cover {
@@ -141,6 +156,7 @@ extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
+extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct ingress_notes_map ingress_notes SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
 

@@ -196,7 +196,7 @@ static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->netns = netns;
-	flow->protocol = IPPROTO_TCP_NUMBER;
+	flow->protocol = sk->protocol;
 	flow->local_port = sk->src_port;
 	flow->remote_port = bpf_ntohs(sk->dst_port);
 	flow->family = sk->family;
@@ -225,7 +225,7 @@ static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
 
 	__builtin_memset(flow, 0, sizeof(*flow));
 	flow->netns = netns;
-	flow->protocol = IPPROTO_TCP_NUMBER;
+	flow->protocol = BPF_CORE_READ(sk, sk_protocol);
 	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	flow->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	flow->family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -239,6 +239,65 @@ static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
 	flow->family = AF_INET;
 	__builtin_memcpy(flow->local_addr, &local4, 4);
 	__builtin_memcpy(flow->remote_addr, &remote4, 4);
+}
+
+/* One that is bound to a mapped address hears IPv4 only; one at :: is IPv6, whatever it hears. */
+static __always_inline void put_listening(struct latch_flow *flow, __u8 family, __u32 local4,
+					  const __u32 local[4])
+{
+	flow->family = family;
+	if (family == AF_INET6 && address_is_mapped(local)) {
+		flow->family = AF_INET;
+		__builtin_memcpy(flow->local_addr, &local[3], 4);
+	} else if (family == AF_INET6) {
+		__builtin_memcpy(flow->local_addr, local, 16);
+	} else {
+		__builtin_memcpy(flow->local_addr, &local4, 4);
+	}
+}
+
+static __always_inline void listener_of_socket(struct bpf_sock *sk, __u64 netns,
+					       struct latch_flow *flow)
+{
+	__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = sk->protocol;
+	flow->local_port = sk->src_port;
+	put_listening(flow, sk->family, sk->src_ip4, local);
+}
+
+static __always_inline void flow_of_kernel_listener(struct sock *sk, __u64 netns,
+						    struct latch_flow *flow)
+{
+	__u32 local[4] = {};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = BPF_CORE_READ(sk, sk_protocol);
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+	put_listening(flow, BPF_CORE_READ(sk, __sk_common.skc_family),
+		      BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), local);
+}
+
+/*
+ * The kernel's own socket behind the program's. What the verifier calls a socket is
+ * its address, but may not be read beyond a few members; read back from the stack, it
+ * is a number like any other, and every member can be probed.
+ */
+static __always_inline struct sock *kernel_socket(struct bpf_sock *sk)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &sk);
+	return (struct sock *)address;
+}
+
+static __always_inline __u64 netns_of_kernel_socket(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
 }
 
 /*

@@ -18,6 +18,8 @@ struct passage {
 	int egress;
 	int initial; /* the packet may start a flow */
 	int listener;
+	struct latch_flow listening; /* the listener's own */
+	__u64 listener_id;
 };
 
 /* One event a latch and interval: a flood of packets is not to become a flood of events. */

@@ -84,6 +84,7 @@ enum latch_spd {
 #define LATCH_RULES_MAX 64
 #define LATCH_RULE_NONE 0xffff /* no rule matched: auto, reset, no flags */
 
+/* A LISTENER's has no remote end: its address and port are 0. */
 struct latch_flow {
 	__u64 netns; /* SO_NETNS_COOKIE */
 	__u8 local_addr[16];
@@ -91,7 +92,7 @@ struct latch_flow {
 	__u16 local_port;
 	__u16 remote_port;
 	__u8 family;   /* AF_INET or AF_INET6 */
-	__u8 protocol; /* IPPROTO_TCP */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 	__u16 pad;
 };
 
@@ -124,7 +125,7 @@ union latch_word {
 	__u64 raw;
 	struct {
 		__u32 generation;
-		__u16 params; /* index of the interned latch_params */
+		__u16 params; /* index of the interned latch_params; of a LISTENER: its sockets */
 		__u8 reasons; /* set of enum latch_reason */
 		enum latch_state state;
 	};
@@ -148,6 +149,9 @@ struct latch {
 	__u8 rule_flags;
 	__u8 spd; /* set of enum latch_spd */
 	__u8 pad[1];
+	__u64 listener; /* id of the LISTENER that spawned it; 0 = none */
+	__u64 spawned;	/* of a LISTENER: latches that were born from it */
+	__u64 refused;	/* ... and connections that might not be born */
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -318,6 +322,7 @@ struct latch_event {
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
 	__u8 pad[6];
+	__u64 listener; /* as in struct latch */
 };
 
 /* What the program time_out_broken writes of a socket that it has let time out. */
@@ -340,6 +345,7 @@ enum latch_control_op {
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
 	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
 	LATCH_CONTROL_SPD_SEEN = 9, /* flow, latch_id, spd: added to the latch's */
+	LATCH_CONTROL_LISTEN = 10, /* flow, word (as seen; 0 = none), params: sockets found listening */
 };
 
 enum latch_control_result {
@@ -373,14 +379,14 @@ _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
 _Static_assert(sizeof(struct latch_rule) == 48, "rule");
-_Static_assert(sizeof(struct latch) == 80, "latch");
+_Static_assert(sizeof(struct latch) == 104, "latch");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
 _Static_assert(sizeof(struct latch_qop) == 72, "QoP");
 _Static_assert(sizeof(struct latch_sa) == 136, "SA");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 648, "identity");
-_Static_assert(sizeof(struct latch_event) == 136, "event");
+_Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
 _Static_assert(sizeof(struct latch_control) == 264, "control");
 

@@ -22,6 +22,11 @@ static void choose_programs(struct gates *gates)
 	gates->program[GATES_EGRESS] = skeleton->progs.gate_egress;
 	gates->program[GATES_INGRESS] = skeleton->progs.gate_ingress;
 	gates->program[GATES_SOCKET] = skeleton->progs.watch_socket;
+	gates->program[GATES_RELEASE] = skeleton->progs.socket_released;
+	gates->program[GATES_CONNECT4] = skeleton->progs.datagram_connect4;
+	gates->program[GATES_CONNECT6] = skeleton->progs.datagram_connect6;
+	gates->program[GATES_SEND4] = skeleton->progs.datagram_send4;
+	gates->program[GATES_SEND6] = skeleton->progs.datagram_send6;
 	gates->program[GATES_CONTROL] = skeleton->progs.latch_control;
 	bpf_object__for_each_program (program, skeleton->obj)
 		bpf_program__set_autoload(program, false);

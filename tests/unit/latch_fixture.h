@@ -14,6 +14,9 @@
 #include "latchd/kernel/tables.h"
 #include "latchd/loop.h"
 
+#ifndef LATCHES_ROOM
+#define LATCHES_ROOM 64
+#endif
 #define LIMIT_MS 30000
 #define TICK_MS	 20
 #define SECOND	 1000000000ull
@@ -37,7 +40,7 @@ static inline void latches_start(void)
 	int err;
 
 	namespace_need_root();
-	err = control_program_load(64, &program, &maps);
+	err = control_program_load(LATCHES_ROOM, &program, &maps);
 	if (err == -EPERM)
 		cr_skip_test("BPF programs need root");
 	cr_assert_eq(err, 0, "%s", strerror(-err));

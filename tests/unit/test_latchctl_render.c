@@ -197,3 +197,14 @@ Test(latchctl_render, sa)
 		"?         ?        -         -         -      -          -          -      -\n"
 		"?         ?        -         -         -      -          -          -      -\n");
 }
+
+Test(latchctl_render, a_listener_has_no_remote_end)
+{
+	const char *text = rendered(ctl_render_list,
+				    "{\"schema\":1,\"latches\":[{\"id\":\"7\",\"state\":\"listener\","
+				    "\"direction\":\"in\",\"netns\":1,\"proto\":\"tcp\",\"local\":"
+				    "{\"addr\":\"::\",\"port\":80},\"remote\":null,\"drops\":0}]}",
+				    CTL_EXIT_OK);
+
+	cr_expect_not_null(strstr(text, "\n7   listener  in   [::]:80  *       tcp    -"), "%s", text);
+}

@@ -110,7 +110,8 @@ static void put_per_cpu(int map, __u32 key, const void *value, size_t size)
 /* ---- list */
 
 #define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote peer local_id params sa reasons since drops"
+	"id state direction netns proto local remote peer local_id params sa reasons since drops " \
+	"listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
 Test(report, list)
@@ -141,6 +142,8 @@ Test(report, list)
 	expect_json("latches.0.reasons", "[]");
 	expect_now("latches.0.since");
 	expect_json("latches.0.drops", "17");
+	expect_json("latches.0.listener", "null");
+	expect_json("latches.0.listens", "null");
 }
 
 Test(report, list_of_a_broken_latch_over_ipv6)
@@ -163,6 +166,33 @@ Test(report, list_of_a_broken_latch_over_ipv6)
 	expect_json("latches.0.sa.in", "\"0x0000001f\"");
 	expect_json("latches.0.reasons", "[\"sa-conflict\",\"spd-change\",\"peer-dead\","
 					 "\"peer-rebooted\",\"admin\"]");
+}
+
+/* Its params are the number of its sockets, and no peer has that index. */
+Test(report, list_of_a_listener)
+{
+	struct latch latch = latch_of(LATCH_STATE_LISTENER, params_c, 0);
+	struct latch_flow flow = w_to_c();
+	char expected[64];
+
+	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
+	flow.remote_port = 0;
+	latch.spawned = 12;
+	latch.refused = 3;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_keys("latches.0", LATCH_KEYS);
+	expect_json("latches.0.state", "\"listener\"");
+	expect_json("latches.0.local", "{\"addr\":\"10.9.0.1\",\"port\":7000}");
+	expect_json("latches.0.remote", "null");
+	expect_json("latches.0.peer", "null");
+	expect_json("latches.0.local_id", "null");
+	expect_json("latches.0.params", "null");
+	expect_json("latches.0.listener", "null");
+	snprintf(expected, sizeof(expected), "{\"sockets\":%u,\"spawned\":12,\"refused\":3}",
+		 params_c);
+	expect_json("latches.0.listens", expected);
 }
 
 Test(report, an_empty_list)

@@ -51,15 +51,17 @@ Test(report_events, ring_events_of_latches)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		event = event_of(rows[i].type);
 		event.word.reasons = LATCH_REASON_ADMIN;
+		event.listener = i ? 0 : 42;
 		ring(&event);
 		expect_keys("", "time event id netns proto local remote direction peer local_id "
-				"reasons");
+				"reasons listener");
 		expect_json("event", rows[i].name);
 		expect_flow();
 		expect_json("direction", "\"in\"");
 		expect_json("peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 		expect_json("local_id", "\"w.example\"");
 		expect_json("reasons", "[\"admin\"]");
+		expect_json("listener", i ? "null" : "\"2a\"");
 	}
 }
 

@@ -34,7 +34,7 @@ static void add_latch(struct table *table, struct json_object *latch)
 	view_endpoint(endpoint, latch, "local");
 	table_add(table, STYLE_PLAIN, endpoint);
 	view_endpoint(endpoint, latch, "remote");
-	table_add(table, STYLE_PLAIN, endpoint);
+	table_add(table, STYLE_PLAIN, strcmp(state, "listener") ? endpoint : "*");
 	table_add(table, STYLE_PLAIN, view_text_or(latch, "proto", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(latch, "peer.id", "-"));
 	snprintf(spis, sizeof(spis), "%.20s/%.20s", view_text_or(latch, "sa.out", "-"),

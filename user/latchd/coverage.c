@@ -145,8 +145,8 @@ static int note(void *context, uint64_t cookie)
 
 static int note_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	(void)latch;
-	return note(context, flow->netns);
+	/* Where only listeners are nothing is latched that gate (b) would have to judge. */
+	return latch->word.state == LATCH_STATE_LISTENER ? 0 : note(context, flow->netns);
 }
 
 static int note_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -21,6 +22,7 @@
 #include "latchd/kernel/event_ring.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/listeners.h"
 #include "latchd/preflight.h"
 #include "latchd/reaper.h"
 #include "latchd/recovery.h"
@@ -54,6 +56,7 @@ struct daemon {
 	struct reaper reaper;
 	struct spd_observer spd_observer;
 	struct spd_watch spd_watch;
+	struct listeners listeners;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	unsigned int watchdog_ms, watchdog_due_ms;
@@ -328,6 +331,14 @@ static int start_control(struct daemon *d)
 	return d->control ? 0 : -EADDRNOTAVAIL;
 }
 
+/* Not to be asked of the kernel in words: its number is always the first. */
+static bool cgroup_is_root(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_ino == 1;
+}
+
 static int start_attribution(struct daemon *d)
 {
 	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
@@ -354,6 +365,11 @@ static int start_attribution(struct daemon *d)
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
 	reaper_start(&d->reaper, d->loop);
+	d->listeners = (struct listeners){
+		.maps = maps,
+		.adopt = cgroup_is_root(d->preflight.cgroup),
+	};
+	listeners_start(&d->listeners, d->loop);
 	err = event_ring_new(d->loop, maps->events, on_kernel_event, d, &d->ring);
 	if (err)
 		snprintf(d->failure, d->failure_size,
@@ -454,6 +470,7 @@ static void stop_all(struct daemon *d)
 	if (d->attribution) {
 		reaper_stop(&d->reaper);
 		spd_watch_stop(&d->spd_watch);
+		listeners_stop(&d->listeners);
 		disposition_stop(&d->disposition);
 	}
 	attribution_free(d->attribution);

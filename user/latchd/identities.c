@@ -75,6 +75,8 @@ static int visit_latch(void *context, const struct latch_flow *flow, const struc
 	const struct reference_walk *walk = context;
 
 	(void)flow;
+	if (latch->word.state == LATCH_STATE_LISTENER)
+		return 0; /* the number of its sockets stands there */
 	return latch->word.params ? walk->visit(walk->context, latch->word.params) : 0;
 }
 

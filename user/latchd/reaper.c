@@ -2,6 +2,7 @@
 #include "latchd/reaper.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -31,17 +32,23 @@ struct reap_walk {
 	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
 };
 
-static bool is_due(const struct reap_walk *walk, const struct latch *latch)
+static bool is_due(const struct reap_walk *walk, const struct latch_flow *flow,
+		   const struct latch *latch)
 {
 	/* A latch may be younger than this round. */
 	uint64_t age = latch->owner_since < walk->now ? walk->now - latch->owner_since : 0;
 
+	if (latch->word.state == LATCH_STATE_LISTENER)
+		return false; /* see listeners.c */
 	switch (latch->owner) {
 	case LATCH_OWNER_HANDSHAKE:
 		return age > HANDSHAKE_NS;
 	case LATCH_OWNER_TIME_WAIT:
 		return age > TIME_WAIT_NS;
 	case LATCH_OWNER_SOCKET:
+		/* A UDP socket may have gone to another peer, or to none, without a word. */
+		if (flow->protocol == IPPROTO_UDP)
+			return age > HANDSHAKE_NS;
 		return walk->audit && age > TIME_WAIT_NS;
 	}
 	return false;
@@ -95,7 +102,7 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	struct reap_walk *walk = context;
 	int result = 0;
 
-	if (!is_due(walk, latch) || walk->asked >= REAPER_ROUND)
+	if (!is_due(walk, flow, latch) || walk->asked >= REAPER_ROUND)
 		return 0;
 	walk->asked++;
 	if (!is_alone(walk, flow, latch))

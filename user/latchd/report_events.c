@@ -45,6 +45,7 @@ static void ring_latch(struct json_writer *w, const struct report_source *source
 	report_peer(w, source, event->word.params);
 	report_local_id(w, source, event->word.params);
 	report_reasons(w, event->word.reasons);
+	report_listener(w, event->listener);
 }
 
 static void write_sa_key(struct json_writer *w, const struct latch_sa_key *key)

@@ -53,6 +53,15 @@ void report_latch_id(struct json_writer *w, uint64_t id)
 	json_member_string(w, "id", text);
 }
 
+void report_listener(struct json_writer *w, uint64_t id)
+{
+	char text[24] = "";
+
+	if (id)
+		snprintf(text, sizeof(text), "%" PRIx64, id);
+	report_text(w, "listener", text);
+}
+
 void report_direction(struct json_writer *w, enum latch_direction direction)
 {
 	json_member_string(w, "direction",
@@ -75,7 +84,10 @@ void report_flow(struct json_writer *w, const struct latch_flow *flow)
 	json_member_uint(w, "netns", flow->netns);
 	json_member_string(w, "proto", ulp_name(flow->protocol));
 	report_endpoint(w, "local", flow->family, flow->local_addr, flow->local_port);
-	report_endpoint(w, "remote", flow->family, flow->remote_addr, flow->remote_port);
+	if (flow->remote_port)
+		report_endpoint(w, "remote", flow->family, flow->remote_addr, flow->remote_port);
+	else
+		json_member_string(w, "remote", NULL);
 }
 
 void report_reasons(struct json_writer *w, uint8_t reasons)

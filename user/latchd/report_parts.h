@@ -17,6 +17,8 @@ void report_address(struct json_writer *w, const char *key, uint8_t family,
 /* "id" */
 void report_latch_id(struct json_writer *w, uint64_t id);
 /* "direction" */
+/* The LISTENER that spawned a latch; 0 = none. */
+void report_listener(struct json_writer *w, uint64_t id);
 void report_direction(struct json_writer *w, enum latch_direction direction);
 /* "netns", "proto", "local", "remote" */
 void report_flow(struct json_writer *w, const struct latch_flow *flow);

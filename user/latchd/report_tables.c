@@ -50,23 +50,43 @@ static void latch_spis(struct json_writer *w, const struct latch *latch)
 	json_object_end(w);
 }
 
+static void latch_family(struct json_writer *w, const struct latch *latch)
+{
+	bool listens = latch->word.state == LATCH_STATE_LISTENER;
+
+	report_listener(w, latch->listener);
+	json_key(w, "listens");
+	if (!listens) {
+		json_null(w);
+		return;
+	}
+	json_object_begin(w);
+	json_member_uint(w, "sockets", latch->word.params);
+	json_member_uint(w, "spawned", latch->spawned);
+	json_member_uint(w, "refused", latch->refused);
+	json_object_end(w);
+}
+
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	const struct table_walk *walk = context;
 	struct json_writer *w = walk->w;
+	/* A LISTENER has no data of its own, and so no peer. */
+	uint16_t params = latch->word.state == LATCH_STATE_LISTENER ? 0 : latch->word.params;
 
 	json_object_begin(w);
 	report_latch_id(w, latch->id);
 	json_member_string(w, "state", latch_state_name(latch->word.state));
 	report_direction(w, latch->direction);
 	report_flow(w, flow);
-	report_peer(w, walk->source, latch->word.params);
-	report_local_id(w, walk->source, latch->word.params);
-	latch_params(w, walk->source, latch->word.params);
+	report_peer(w, walk->source, params);
+	report_local_id(w, walk->source, params);
+	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);
 	report_time(w, "since", latch->changed);
 	json_member_uint(w, "drops", latch->drops);
+	latch_family(w, latch);
 	json_object_end(w);
 	return w->error;
 }

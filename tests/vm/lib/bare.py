@@ -15,6 +15,7 @@ CGROUP = "/sys/fs/cgroup"
 ENFORCE = os.path.join(os.path.dirname(sys.argv[1]), "../tests/vm/enforce")
 libc = ctypes.CDLL("libc.so.6", use_errno=True)
 PENDING, BOUND = "LATCH_SA_PENDING", 2
+LISTENER = "LATCH_STATE_LISTENER"
 LARVAL, ESTABLISHED = "LATCH_STATE_LARVAL", "LATCH_STATE_ESTABLISHED"
 DROP_PLAINTEXT, DROP_PENDING, DROP_UNKNOWN, DROP_IDENTITY, DROP_QOP = 0, 1, 2, 3, 4
 
@@ -174,8 +175,19 @@ def set_pending_limit(nanoseconds):
     update("settings", bytes(4), struct.pack("=QQII", nanoseconds, 0, 0, 0))
 
 
-def latches_of(port):
+def connections():
+    """The latches but those of listeners."""
     rows = [row["formatted"] for row in dump("latches")]
+    return [row for row in rows if word(row["value"])["state"] != LISTENER]
+
+
+def listeners():
+    rows = [row["formatted"] for row in dump("latches")]
+    return [row for row in rows if word(row["value"])["state"] == LISTENER]
+
+
+def latches_of(port):
+    rows = connections()
     return [row["value"] for row in rows if port in (row["key"]["local_port"], row["key"]["remote_port"])]
 
 
@@ -192,7 +204,7 @@ def says(client, peer, text, what):
 def forget_latch_of_listener(port):
     """As the reaper does with a handshake that left no request socket."""
     for row in dump("latches"):
-        if row["formatted"]["key"]["local_port"] == port:
+        if row["formatted"]["key"]["local_port"] == port and row["formatted"]["key"]["remote_port"]:
             run(f"bpftool map delete pinned {PIN}/maps/latches key hex {bytes(raw(row)[0]).hex(' ')}")
 
 

@@ -111,9 +111,9 @@ no_latch() {
 	found=$(latches "$1") && [ -z "$found" ]
 }
 
-# at HOST PORT: condition for the latch of a local end.
+# at HOST PORT: condition for the latch of a local end, not of who listens there.
 at() {
-	echo ".local.addr == \"$(addr "$1")\" and .local.port == $2"
+	echo ".state != \"listener\" and .local.addr == \"$(addr "$1")\" and .local.port == $2"
 }
 
 need_latch() {

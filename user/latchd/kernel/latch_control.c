@@ -103,6 +103,19 @@ int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	return run(maps, &control);
 }
 
+int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
+		 union latch_word seen, __u16 sockets)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_LISTEN,
+		.flow = *flow,
+		.word = seen,
+		.params = sockets,
+	};
+
+	return run(maps, &control);
+}
+
 int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
 	   enum latch_sa_state state, __u16 params, int contested)
 {

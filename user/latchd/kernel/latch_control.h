@@ -43,6 +43,13 @@ int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow
 int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *seen);
 
+/*
+ * So many sockets listen at flow, a LISTENER's, if its word is still as seen (all 0:
+ * there was no latch): NOT_FOUND if not. With none the latch goes.
+ */
+int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
+		 union latch_word seen, __u16 sockets);
+
 /* Only if serial still names the SA there. contested: see LATCH_SA_CONTESTED. */
 int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
 	   enum latch_sa_state state, __u16 params, int contested);

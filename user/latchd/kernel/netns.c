@@ -313,3 +313,69 @@ int netns_open(uint64_t cookie)
 	mounted = open_mounted(cookie);
 	return mounted == -ENOENT ? fd : mounted;
 }
+
+/* ---- all of them ---- */
+
+struct visit {
+	netns_visit_fn visit;
+	void *context;
+	struct seen seen;
+	int result; /* of the visitor; a mount's may be negative and go on */
+};
+
+static int visit_once(struct visit *visit, int netns_fd, pid_t pid)
+{
+	uint64_t cookie;
+	int err = seen_add(&visit->seen, netns_fd);
+
+	if (err <= 0)
+		return err;
+	err = descriptor_cookie(netns_fd, &cookie);
+	if (err)
+		return err == -EINVAL ? 0 : err; /* something else is mounted over it */
+	if (pid)
+		netns_hint(cookie, pid);
+	visit->result = visit->visit(visit->context, cookie);
+	return visit->result;
+}
+
+static int visit_mounted(void *context, int netns_fd)
+{
+	struct visit *visit = context;
+	int err = visit_once(visit, netns_fd, 0);
+
+	return visit->result ? 1 : err;
+}
+
+static int visit_processes(DIR *proc, struct visit *visit)
+{
+	struct dirent *entry;
+	int err = 0;
+
+	while (!visit->result && (entry = readdir(proc))) {
+		pid_t pid = isdigit((unsigned char)entry->d_name[0]) ? atoi(entry->d_name) : 0;
+		auto_close int fd = pid ? open_process(pid) : -ENOENT;
+		int each = fd >= 0 ? visit_once(visit, fd, pid) : process_is_gone(fd) ? 0 : fd;
+
+		err = each ? each : err;
+	}
+	return err;
+}
+
+int netns_walk(netns_visit_fn visit_fn, void *context)
+{
+	struct visit visit = {.visit = visit_fn, .context = context};
+	DIR *proc = opendir("/proc");
+	int err = proc ? visit_processes(proc, &visit) : -errno, mounted = -ENOENT;
+
+	if (!visit.result)
+		mounted = netns_mounts_walk("/proc/1", visit_mounted, &visit);
+	if (!visit.result)
+		netns_mounts_walk("/proc/self", visit_mounted, &visit);
+	free(visit.seen.slots);
+	if (proc)
+		closedir(proc);
+	if (visit.result || err)
+		return visit.result ? visit.result : err;
+	return mounted < 0 && mounted != -ENOENT ? mounted : 0;
+}

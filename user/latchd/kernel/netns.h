@@ -31,6 +31,14 @@ void netns_hint(uint64_t cookie, pid_t pid);
 int netns_open(uint64_t cookie);
 
 /*
+ * Visits every namespace that a process is in or that a mount of init's or ours
+ * holds, each at least once. Non-zero ends the walk and is what it returns; else 0,
+ * or a negative errno when something could not be looked at.
+ */
+typedef int (*netns_visit_fn)(void *context, uint64_t cookie);
+int netns_walk(netns_visit_fn visit, void *context);
+
+/*
  * Runs a function within that namespace and returns what it does. The calling
  * thread is back in its own afterwards (or the process ends: it must never act
  * in a wrong one). Or a negative errno, and the function was not run.

@@ -85,8 +85,8 @@ static int on_socket(void *context, const struct nlmsghdr *message)
 
 /* ---- questions ---- */
 
-static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *question,
-	       struct search *search)
+static int ask_for(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *question,
+		   netlink_message_fn handler, void *context)
 {
 	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(*question))];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -94,15 +94,21 @@ static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req
 	request->nlmsg_type = type;
 	request->nlmsg_flags = flags;
 	memcpy(mnl_nlmsg_put_extra_header(request, sizeof(*question)), question, sizeof(*question));
-	return netlink_request(fd, request, on_socket, search);
+	return netlink_request(fd, request, handler, context);
 }
 
-/* A kernel without tcp_diag says ENOENT to everything, a search for nothing included. */
-static int not_found(int fd)
+static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *question,
+	       struct search *search)
+{
+	return ask_for(fd, type, flags, question, on_socket, search);
+}
+
+/* A kernel without tcp_diag or udp_diag says ENOENT to everything, a search for nothing included. */
+static int not_found(int fd, __u8 protocol)
 {
 	const struct inet_diag_req_v2 nothing = {
 		.sdiag_family = AF_INET,
-		.sdiag_protocol = IPPROTO_TCP,
+		.sdiag_protocol = protocol,
 	};
 	struct search search = {.flow = &(const struct latch_flow){0}};
 	int err = ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &nothing, &search);
@@ -112,17 +118,31 @@ static int not_found(int fd)
 	return err ? err : -ENOENT;
 }
 
+/* udp_diag looks a socket up as if the question were a packet for it, but ends it as TCP does. */
+static struct inet_diag_sockid lookup_id(const struct latch_flow *flow)
+{
+	struct inet_diag_sockid id = flow_id(flow), swapped = id;
+
+	if (flow->protocol != IPPROTO_UDP)
+		return id;
+	swapped.idiag_sport = id.idiag_dport;
+	swapped.idiag_dport = id.idiag_sport;
+	memcpy(swapped.idiag_src, id.idiag_dst, sizeof(id.idiag_dst));
+	memcpy(swapped.idiag_dst, id.idiag_src, sizeof(id.idiag_src));
+	return swapped;
+}
+
 static int find_exactly(int fd, struct search *search)
 {
 	const struct inet_diag_req_v2 question = {
 		.sdiag_family = search->flow->family,
 		.sdiag_protocol = search->flow->protocol,
-		.id = flow_id(search->flow),
+		.id = lookup_id(search->flow),
 	};
 	int err = ask(fd, SOCK_DIAG_BY_FAMILY, 0, &question, search);
 
 	if (err == -ENOENT || (!err && !search->found))
-		err = not_found(fd);
+		err = not_found(fd, search->flow->protocol);
 	return err;
 }
 
@@ -171,7 +191,7 @@ static int destroy_found(int fd, struct search *search)
 
 static int open_for(const struct latch_flow *flow)
 {
-	if (flow->protocol != IPPROTO_TCP)
+	if (flow->protocol != IPPROTO_TCP && flow->protocol != IPPROTO_UDP)
 		return -EPROTONOSUPPORT;
 	if (flow->family != AF_INET && flow->family != AF_INET6)
 		return -EAFNOSUPPORT;
@@ -227,6 +247,66 @@ int socket_diag_search(const struct latch_flow *flow)
 	return fd < 0 ? fd : find_anyhow(fd, &search);
 }
 
+/* ---- listeners ---- */
+
+struct listener_dump {
+	socket_diag_visit_fn visit;
+	void *context;
+	uint64_t netns;
+};
+
+/* As the programs have it: one at a mapped address hears IPv4 only. */
+static void put_listening(struct latch_flow *flow, const struct inet_diag_msg *socket)
+{
+	const struct in6_addr *address = (const struct in6_addr *)socket->id.idiag_src;
+	bool mapped = socket->idiag_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(address);
+
+	flow->local_port = ntohs(socket->id.idiag_sport);
+	flow->protocol = IPPROTO_TCP;
+	flow->family = mapped ? AF_INET : socket->idiag_family;
+	memcpy(flow->local_addr, &socket->id.idiag_src[mapped ? 3 : 0],
+	       flow->family == AF_INET ? 4 : 16);
+}
+
+static int on_listener(void *context, const struct nlmsghdr *message)
+{
+	const struct listener_dump *dump = context;
+	struct latch_flow flow = {.netns = dump->netns};
+	struct inet_diag_msg socket;
+
+	if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(socket))
+		return -EBADMSG;
+	memcpy(&socket, mnl_nlmsg_get_payload(message), sizeof(socket));
+	if (socket.idiag_state != TCP_LISTEN)
+		return 0;
+	put_listening(&flow, &socket);
+	return dump->visit(dump->context, &flow);
+}
+
+static int dump_listeners(const struct listener_dump *dump, __u8 family)
+{
+	const struct inet_diag_req_v2 question = {
+		.sdiag_family = family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1u << TCP_LISTEN,
+	};
+	auto_close int fd = netlink_open(dump->netns, NETLINK_SOCK_DIAG);
+
+	return fd < 0 ? fd : ask_for(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &question, on_listener,
+				     (void *)dump);
+}
+
+int socket_diag_listeners(uint64_t netns, socket_diag_visit_fn visit, void *context)
+{
+	const struct listener_dump dump = {visit, context, netns};
+	int err = dump_listeners(&dump, AF_INET);
+
+	return err ? err : dump_listeners(&dump, AF_INET6);
+}
+
+/* ---- */
+
 int socket_diag_prepare(void)
 {
 	struct latch_flow nothing = {.family = AF_INET, .protocol = IPPROTO_TCP};
@@ -235,6 +315,9 @@ int socket_diag_prepare(void)
 
 	nothing.netns = netns;
 	if (!err)
+		err = socket_diag_find(&nothing);
+	nothing.protocol = IPPROTO_UDP;
+	if (err == -ENOENT)
 		err = socket_diag_find(&nothing);
 	return err == -ENOENT ? 0 : err;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A flow's socket, by sock_diag(7) in the flow's own namespace. TCP only:
+ * A flow's socket, by sock_diag(7) in the flow's own namespace. TCP and connected UDP:
  * -EPROTONOSUPPORT for other flows, and when the kernel cannot look for sockets.
  * An IPv4 flow may belong to an IPv6 socket, which is found too. A listener has
- * no flow: it is never found and never ended.
+ * no flow, and nor has a UDP socket that is not connected: they are never found and
+ * never ended.
  */
 #ifndef LATCHD_KERNEL_SOCKET_DIAG_H
 #define LATCHD_KERNEL_SOCKET_DIAG_H
@@ -38,6 +39,14 @@ int socket_diag_find(const struct latch_flow *flow);
 
 /* The same, with that walk. */
 int socket_diag_search(const struct latch_flow *flow);
+
+/*
+ * Every TCP socket that listens in a namespace, as the flow of its LISTENER. Non-zero
+ * from the visitor ends the dump and is what it returns; else 0 or a negative errno,
+ * -EINTR when sockets came or went meanwhile, so that one may be missing.
+ */
+typedef int (*socket_diag_visit_fn)(void *context, const struct latch_flow *flow);
+int socket_diag_listeners(uint64_t netns, socket_diag_visit_fn visit, void *context);
 
 /* Has the kernel load what the others need, which takes long the first time. 0 or a negative errno. */
 int socket_diag_prepare(void);
