@@ -13,6 +13,7 @@ struct counters_map counters SEC(".maps");
 struct events_map events SEC(".maps");
 struct verdicts_map verdicts SEC(".maps");
 struct ingress_notes_map ingress_notes SEC(".maps");
+struct refusals_map refusals SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
