@@ -120,6 +120,32 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/* The controller is the only one to do so, and has written the other half before. */
+static __always_inline void control_rules(struct latch_control *c)
+{
+	struct latch_settings *s = settings_get();
+	union rules_word word;
+
+	c->result = LATCH_CONTROL_REFUSED;
+	if (!s || c->rule_count > LATCH_RULES_MAX)
+		return;
+	word.raw = *(volatile __u64 *)rules_word_of(s);
+	word.count = c->rule_count;
+	word.stamp++;
+	__sync_lock_test_and_set(rules_word_of(s), word.raw);
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
+static __always_inline void control_rule_of(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct ruling ruling = {};
+
+	c->rule = rule_of(&flow, c->direction, &ruling);
+	c->result = ruling.unsure ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
+}
+
 /* No step of the state machine: what was seen stays seen, whatever the state. */
 static __always_inline void control_spd_seen(struct latch_control *c)
 {
@@ -202,6 +228,12 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_LISTEN:
 		control_listen(c);
+		return 0;
+	case LATCH_CONTROL_RULES:
+		control_rules(c);
+		return 0;
+	case LATCH_CONTROL_RULE_OF:
+		control_rule_of(c);
 		return 0;
 	}
 	c->result = LATCH_CONTROL_REFUSED;

@@ -3,34 +3,54 @@
  * Gate (a): what a TCP socket or a connected UDP socket sends and receives, judged by
  * the SA that carries it. A latched flow passes only under a bound SA of its own params, and only
  * while its latch is ESTABLISHED. A flow that starts under a bound SA is latched
- * to it; one that starts in clear stays unlatched.
+ * to it; one that starts in clear stays unlatched, or does not start at all where
+ * a rule requires a latch.
  */
 #include "datagram.h"
 #include "verdict.h"
-
-static __always_inline enum latch_direction direction_of(const struct passage *p)
-{
-	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
-}
 
 static __always_inline __u64 owner_of(const struct passage *p)
 {
 	return p->egress || p->flow.protocol == IPPROTO_UDP_NUMBER ? p->socket_cookie : 0;
 }
 
+/* A datagram's socket does not tell who connected to whom: then its first packet does. */
+static __always_inline enum latch_direction opened_or_seen(const struct passage *p)
+{
+	if (p->opened)
+		return p->opened;
+	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+}
+
 /*
  * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
  * but only until an SA comes that can. Also when there is no room for the latch.
  */
-static __always_inline int pass_unattributed(struct passage *p, __u16 params,
-					     enum latch_counter which)
+__noinline int pass_unattributed(struct passage *p, int params, int which)
 {
+	if (!p)
+		return GATE_PASS;
 	count(which);
-	latch_acquire(&p->flow, params, direction_of(p), owner_of(p), p->listener_id);
+	latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+		      p->listener_id);
 	return GATE_PASS;
 }
 
-static __always_inline int pass_new(struct passage *p)
+/* Somebody may have been quicker: then the next packet is judged by that latch. */
+__noinline int pass_born(struct passage *p, int params)
+{
+	int err;
+
+	if (!p)
+		return GATE_DROP;
+	err = latch_create(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+			   p->listener_id);
+	if (err == -EEXIST)
+		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
+}
+
+static __always_inline int pass_auto(struct passage *p)
 {
 	union latch_sa_word word;
 	struct latch_sa *sa;
@@ -50,9 +70,60 @@ static __always_inline int pass_new(struct passage *p)
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER);
 	if (word.flags & LATCH_SA_CONTESTED)
-		return drop(LATCH_DROP_CONFLICT, p, NULL);
-	if (latch_create(&p->flow, word.params, direction_of(p), owner_of(p), p->listener_id))
-		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+		return refuse(p, LATCH_DROP_CONFLICT);
+	return pass_born(p, word.params);
+}
+
+static __always_inline int pass_required(struct passage *p)
+{
+	__u16 params = 0;
+	enum latch_drop why = hindrance(p, &params);
+
+	return why == HINDERED_BY_NOTHING && !p->ruling.unsure ? pass_born(p, params)
+							       : pass_none(p, why);
+}
+
+static __always_inline int pass_new(struct passage *p)
+{
+	rule_of(&p->flow, p->opened, &p->ruling);
+	switch (p->ruling.action) {
+	case LATCH_ACTION_OFF:
+		return GATE_PASS;
+	case LATCH_ACTION_REQUIRE:
+		return pass_required(p);
+	case LATCH_ACTION_AUTO:
+		break;
+	}
+	return pass_auto(p);
+}
+
+static __always_inline int is_exempt(const struct socket_verdict *v)
+{
+	struct latch_settings *s = settings_get();
+
+	return v->exempt && s && v->exempt_stamp == *(volatile __u32 *)&s->rule_stamp;
+}
+
+/*
+ * It goes on unlatched, from before latchd or from before the rule, if no rule
+ * forbids that. A socket that is about to connect gets no exemption, so that none is
+ * written for the connection that it had before; nor does a datagram's, which connects
+ * again unseen.
+ */
+static __always_inline int pass_unlatched(struct passage *p, struct socket_verdict *v)
+{
+	if (p->listener || p->state == BPF_TCP_SYN_SENT ||
+	    p->flow.protocol == IPPROTO_UDP_NUMBER)
+		v = NULL;
+	if (v && is_exempt(v))
+		return GATE_PASS;
+	rule_of(&p->flow, p->opened, &p->ruling);
+	if (p->ruling.action == LATCH_ACTION_REQUIRE)
+		return refuse(p, LATCH_DROP_REQUIRED);
+	if (v) {
+		v->exempt_stamp = p->ruling.stamp;
+		v->exempt = 1;
+	}
 	return GATE_PASS;
 }
 
@@ -114,6 +185,34 @@ static __always_inline int spawn(struct passage *p)
 	return verdict;
 }
 
+static __always_inline enum latch_direction opened_by(const struct passage *p,
+						      const struct socket_verdict *v)
+{
+	if (p->listener)
+		return LATCH_DIRECTION_IN;
+	if (p->state == BPF_TCP_SYN_SENT)
+		return LATCH_DIRECTION_OUT;
+	return v ? v->opened : LATCH_DIRECTION_NONE;
+}
+
+/*
+ * A LARVAL latch is none yet: it may be from before the rule, or of a request that
+ * came the other way. Under a rule that requires one only what settles it passes.
+ */
+__noinline int pass_ruled_larval(struct passage *p)
+{
+	enum latch_drop why;
+	__u16 params;
+
+	if (!p)
+		return GATE_DROP;
+	rule_of(&p->flow, p->opened, &p->ruling);
+	if (p->ruling.action != LATCH_ACTION_REQUIRE)
+		return GATE_PASS;
+	why = hindrance(p, &params);
+	return why == HINDERED_BY_NOTHING ? GATE_PASS : pass_none(p, why);
+}
+
 /* Not static: the verifier looks at it once, whatever ways lead here. */
 __noinline int judge(struct passage *p, struct socket_verdict *v)
 {
@@ -123,19 +222,23 @@ __noinline int judge(struct passage *p, struct socket_verdict *v)
 		return GATE_DROP;
 	latch = bpf_map_lookup_elem(&latches, &p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
-	/* What begins a flow at a listener, or leaves a new socket, proves that the owner in TIME_WAIT is gone. */
+	/* What begins a flow at a listener, or leaves a new socket, proves that the owner in
+	 * TIME_WAIT is gone. */
 	if (latch && p->initial && latch->owner == LATCH_OWNER_TIME_WAIT) {
 		latch_release(&p->flow, latch);
 		latch = NULL;
 	}
+	p->opened = opened_by(p, v);
 	if (latch) {
 		if (v && !p->listener)
 			v->was_latched = 1;
+		if (is_larval(latch) && pass_ruled_larval(p) == GATE_DROP)
+			return GATE_DROP;
 		return pass_latched(p, latch);
 	}
 	if (v && v->was_latched && !p->listener)
 		return drop(LATCH_DROP_CLOSED, p, NULL);
-	return p->initial ? spawn(p) : GATE_PASS;
+	return p->initial ? spawn(p) : pass_unlatched(p, v);
 }
 
 /* Who aborts has given its port back before its reset leaves, which still names it. */
@@ -146,8 +249,7 @@ static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns
 
 	flow_of_socket(sk, netns, flow);
 	if (!flow->local_port && tcp)
-		flow->local_port =
-			bpf_ntohs(BPF_CORE_READ(tcp, inet_conn.icsk_inet.inet_sport));
+		flow->local_port = bpf_ntohs(BPF_CORE_READ(tcp, inet_conn.icsk_inet.inet_sport));
 }
 
 static __always_inline __u8 family_of(struct __sk_buff *skb)
@@ -178,8 +280,8 @@ __noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
-	p->initial = p->listener ? may_begin(tcp_flags) :
-				   p->egress && sk->state == BPF_TCP_SYN_SENT;
+	p->initial =
+		p->listener ? may_begin(tcp_flags) : p->egress && sk->state == BPF_TCP_SYN_SENT;
 	return 0;
 }
 
@@ -324,6 +426,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 		return GATE_PASS;
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p.listener = sk->state == BPF_TCP_LISTEN;
+	p.state = sk->state;
 	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
 	if (egress && p.listener)
 		return GATE_PASS;

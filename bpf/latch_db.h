@@ -6,6 +6,7 @@
 #include "maps.h"
 
 #include "latch_fsm.h"
+#include "rules.h"
 
 #define EEXIST 17 /* asm-generic/errno-base.h */
 
@@ -43,6 +44,7 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 /* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *born, __u16 params,
+					const struct ruling *ruling,
 					enum latch_direction direction, __u64 socket_cookie,
 					__u64 listener)
 {
@@ -59,7 +61,10 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
 	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
 	latch.direction = direction;
-	latch.rule = LATCH_RULE_NONE;
+	latch.rule = ruling->index;
+	latch.rule_set = (__u8)ruling->stamp;
+	latch.rule_flags = ruling->flags & ~LATCH_RULE_SOCKETLESS;
+	latch.disposition = ruling->disposition;
 	latch.owner = socket_cookie || born->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET :
 									     LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
@@ -85,6 +90,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
  * a socket yet. listener: id of the LISTENER that it is spawned by, or 0.
  */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
+					const struct ruling *ruling,
 					enum latch_direction direction, __u64 socket_cookie,
 					__u64 listener)
 {
@@ -92,11 +98,12 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, direction, socket_cookie, listener);
+	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener);
 }
 
 /* Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0. */
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
+					 const struct ruling *ruling,
 					 enum latch_direction direction, __u64 socket_cookie,
 					 __u64 listener)
 {
@@ -104,7 +111,7 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, direction, socket_cookie, listener);
+	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener);
 }
 
 /* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */

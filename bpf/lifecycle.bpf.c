@@ -38,27 +38,35 @@ static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *op
 	return sk ? bpf_sk_storage_get(&verdicts, sk, NULL, flags) : NULL;
 }
 
-static __always_inline void remember(struct bpf_sock_ops *ops, __u8 was_latched)
+/* A socket that connects again begins another connection. */
+static __always_inline void connecting(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
-	if (verdict)
-		verdict->was_latched = was_latched;
+	if (!verdict)
+		return;
+	verdict->was_latched = 0;
+	verdict->exempt = 0;
+	verdict->opened = LATCH_DIRECTION_OUT;
 }
 
 /* Before its first packet: a latch that is closed from now on leaves no way out. */
-static __always_inline void established(struct bpf_sock_ops *ops)
+static __always_inline void established(struct bpf_sock_ops *ops, enum latch_direction opened)
 {
+	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 	struct latch_flow flow;
 	struct latch *latch;
 
+	if (verdict)
+		verdict->opened = opened;
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch)
 		return;
 	set_owner(ops, latch, LATCH_OWNER_SOCKET);
-	remember(ops, 1);
+	if (verdict)
+		verdict->was_latched = 1;
 }
 
 /*
@@ -136,12 +144,15 @@ int watch_socket(struct bpf_sock_ops *ops)
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
 		want_end(ops);
-		remember(ops, 0); /* a socket that connects again begins another connection */
+		connecting(ops);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		want_end(ops);
+		established(ops, LATCH_DIRECTION_OUT);
+		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		want_end(ops);
-		established(ops);
+		established(ops, LATCH_DIRECTION_IN);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
 		want_end(ops);

@@ -23,11 +23,12 @@ struct listener_step {
 static __always_inline int listener_insert(const struct latch_flow *flow, __u16 sockets,
 					   __u64 socket_cookie)
 {
+	const struct ruling unruled = {.index = LATCH_RULE_NONE};
 	struct latch_position none = {}, born;
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, sockets, LATCH_DIRECTION_IN, socket_cookie, 0);
+	return latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0);
 }
 
 /*

@@ -14,6 +14,7 @@ struct events_map events SEC(".maps");
 struct verdicts_map verdicts SEC(".maps");
 struct datagram_sockets_map datagram_sockets SEC(".maps");
 struct ingress_notes_map ingress_notes SEC(".maps");
+struct refusals_map refusals SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -48,10 +48,10 @@ struct identities_map {
 	__type(value, struct latch_identity);
 };
 
-/* Entries from settings.rule_count on are not in force. */
+/* Two halves, of which one is in force: see struct latch_settings. */
 struct rules_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, LATCH_RULES_MAX);
+	__uint(max_entries, 2 * LATCH_RULES_MAX);
 	__type(key, __u32);
 	__type(value, struct latch_rule);
 };
@@ -93,6 +93,9 @@ struct events_map {
 struct socket_verdict {
 	__u8 was_latched; /* such a socket never again sends or receives unlatched */
 	__u8 listens; /* counted in its LISTENER */
+	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
+	enum latch_direction opened;
+	__u32 exempt_stamp;
 };
 
 struct verdicts_map {
@@ -137,6 +140,15 @@ struct ingress_notes_map {
 	__type(value, struct ingress_note);
 };
 
+#define REFUSALS_EACH 64 /* places a direction: see refusal.bpf.c */
+
+struct refusals_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * REFUSALS_EACH);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
 /* When each namespace last had an event of its SPD. Losing one costs an event more. */
 struct spd_stamps_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -158,6 +170,7 @@ extern struct events_map events SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
 extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct ingress_notes_map ingress_notes SEC(".maps");
+extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
 
 static __always_inline void count(enum latch_counter which)

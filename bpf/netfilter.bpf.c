@@ -3,7 +3,8 @@
  * Gate (b): packets of a latched flow that no full socket sends or receives, so
  * that gate (a) misses them or cannot tell their flow: SYN-ACKs, answers in
  * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
- * own tuple and the SA that was chosen for them. No latch is born here.
+ * own tuple and the SA that was chosen for them. No latch is born here. Where a rule
+ * requires a latch and there is none, they pass under an SA that could start one.
  */
 #include "verdict.h"
 
@@ -55,9 +56,8 @@ static __always_inline enum packet_cover bundle_sa(const struct sk_buff *skb, __
 	return PACKET_PROTECTED;
 }
 
-/* The latch of a packet that is to be judged; NULL: *verdict is final. */
-static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hooked *h,
-					      int *verdict)
+/* Whether the packet is to be judged, by its flow; else *verdict is final. */
+static __always_inline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
 {
 	struct sk_buff *skb = ctx->skb;
 	struct bpf_dynptr bytes;
@@ -65,21 +65,41 @@ static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hoo
 
 	*verdict = GATE_PASS;
 	if (has_full_socket(skb))
-		return NULL;
+		return 0;
 	h->netns = ctx->state->net->net_cookie;
 	if (bpf_dynptr_from_skb(skb, 0, &bytes) ||
 	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &h->ip)) {
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-		return NULL;
+		return 0;
 	}
 	if (h->ip.protocol != IPPROTO_TCP_NUMBER)
-		return NULL;
+		return 0;
 	if (flow_of_packet(&packet, &h->ip, h->netns, h->passage.egress, &h->passage.flow,
 			   &h->tcp_flags)) {
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-		return NULL;
+		return 0;
 	}
-	return bpf_map_lookup_elem(&latches, &h->passage.flow);
+	return 1;
+}
+
+/* Without a latch. Sockets that latchd does not watch have packets of this kind, too. */
+static __always_inline int pass_ruled(struct passage *p)
+{
+	__u16 params;
+	enum latch_drop why = hindrance(p, &params);
+
+	if (why == HINDERED_BY_NOTHING)
+		return GATE_PASS;
+	rule_of(&p->flow, p->opened, &p->ruling);
+	if (p->ruling.action != LATCH_ACTION_REQUIRE || !(p->ruling.flags & LATCH_RULE_SOCKETLESS))
+		return GATE_PASS;
+	return pass_none(p, why);
+}
+
+/* What a router passes on is no flow of this host; only what has arrived knows where. */
+static __always_inline int is_forwarded(const struct sk_buff *skb)
+{
+	return BPF_CORE_READ(skb, skb_iif) != 0;
 }
 
 SEC("netfilter")
@@ -89,13 +109,19 @@ int gate_b_egress(struct bpf_nf_ctx *ctx)
 	struct latch *latch;
 	int verdict;
 
-	latch = latch_of(ctx, &h, &verdict);
-	if (!latch)
+	if (!read_hooked(ctx, &h, &verdict))
 		return verdict;
+	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
+	if (!latch && is_forwarded(ctx->skb))
+		return GATE_PASS;
 	h.passage.cover = bundle_sa(ctx->skb, h.netns, &h.passage.sa);
 	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
 		return GATE_PASS;
-	return pass_latched(&h.passage, latch);
+	if (is_answer(h.tcp_flags))
+		h.passage.opened = LATCH_DIRECTION_IN;
+	if ((!latch || is_larval(latch)) && pass_ruled(&h.passage) == GATE_DROP)
+		return GATE_DROP;
+	return latch ? pass_latched(&h.passage, latch) : GATE_PASS;
 }
 
 SEC("netfilter")
@@ -105,14 +131,21 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	struct latch *latch;
 	int verdict;
 
-	latch = latch_of(ctx, &h, &verdict);
-	if (!latch)
+	if (!read_hooked(ctx, &h, &verdict))
 		return verdict;
-	if (latch->owner == LATCH_OWNER_SOCKET)
+	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
+	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves.
+	 */
+	if (!latch && !is_request(h.tcp_flags))
+		return GATE_PASS;
+	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
 	/* It may end TIME_WAIT, and only gate (a) sees whether it reaches a listener. */
-	if (latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
+	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		return GATE_PASS;
 	h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
-	return pass_latched(&h.passage, latch);
+	if (latch)
+		return pass_latched(&h.passage, latch);
+	h.passage.opened = LATCH_DIRECTION_IN;
+	return pass_ruled(&h.passage);
 }

@@ -350,6 +350,11 @@ static __always_inline int is_request(__u8 tcp_flags)
 	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
+static __always_inline int is_answer(__u8 tcp_flags)
+{
+	return tcp_flags == (TCP_FLAG_SYN | TCP_FLAG_ACK);
+}
+
 /* At a listener: a request, or the answer to a SYN cookie, of which nothing else is left here. */
 static __always_inline int may_begin(__u8 tcp_flags)
 {

@@ -13,13 +13,16 @@
 struct passage {
 	struct latch_flow flow;
 	struct latch_sa_key sa;
-	__u64 socket_cookie; /* of the full socket */
+	__u64 socket_cookie;  /* of the full socket */
+	struct ruling ruling; /* only when there is no latch */
 	enum packet_cover cover;
 	int egress;
 	int initial; /* the packet may start a flow */
 	int listener;
 	struct latch_flow listening; /* the listener's own */
 	__u64 listener_id;
+	__u32 state;		     /* of the full socket */
+	enum latch_direction opened; /* who did, if that is known */
 };
 
 /* One event a latch and interval: a flood of packets is not to become a flood of events. */
@@ -98,6 +101,55 @@ static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 	return bpf_ktime_get_boot_ns() - sa->installed > limit;
 }
 
+/* No latch for this flow: drops the packet for an enum latch_drop, and says so to the controller.
+ */
+int refuse(const struct passage *p, int why);
+
+#define HINDERED_BY_NOTHING LATCH_DROP_COUNT
+
+/* Why no latch can be born ESTABLISHED from what covers the packet; else *ret_params are its SA's.
+ */
+static __always_inline enum latch_drop hindrance(const struct passage *p, __u16 *ret_params)
+{
+	union latch_sa_word word;
+	struct latch_sa *sa;
+
+	if (p->cover == PACKET_MALFORMED)
+		return LATCH_DROP_MALFORMED;
+	if (p->cover != PACKET_PROTECTED)
+		return LATCH_DROP_REQUIRED;
+	sa = bpf_map_lookup_elem(&sas, &p->sa);
+	if (!sa)
+		return LATCH_DROP_REQUIRED;
+	word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+		return LATCH_DROP_SA_PENDING;
+	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
+		return LATCH_DROP_REQUIRED;
+	if (word.flags & LATCH_SA_CONTESTED)
+		return LATCH_DROP_CONFLICT;
+	*ret_params = word.params;
+	return HINDERED_BY_NOTHING;
+}
+
+/* A packet that a rule requires a latch of, and that can start none. */
+static __always_inline int pass_none(const struct passage *p, enum latch_drop why)
+{
+	/* Its SA is being attributed: to the application that is packet loss (R-2-15). */
+	if (why == LATCH_DROP_SA_PENDING)
+		return drop(why, p, NULL);
+	refuse(p, why);
+	return GATE_DROP; /* of what refuse() returns the verifier knows nothing */
+}
+
+static __always_inline int is_larval(const struct latch *latch)
+{
+	union latch_word word;
+
+	word.raw = *(volatile __u64 *)&latch->word.raw;
+	return word.state == LATCH_STATE_LARVAL;
+}
+
 /*
  * A LARVAL latch lets pass what nobody can attribute, but nothing in clear; the
  * first SA that somebody can makes it ESTABLISHED.
@@ -161,8 +213,8 @@ static __always_inline int pass_latched(struct passage *p, struct latch *latch)
 	case PACKET_PROTECTED:
 		break;
 	}
-	return word.state == LATCH_STATE_LARVAL ? pass_larval(p, latch, word) :
-						  pass_established(p, latch, word);
+	return word.state == LATCH_STATE_LARVAL ? pass_larval(p, latch, word)
+						: pass_established(p, latch, word);
 }
 
 #endif

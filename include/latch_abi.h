@@ -73,6 +73,7 @@ enum latch_rule_flag {
 	LATCH_RULE_KEEP_ON_REBOOT = 1 << 2, /* nor one that has rebooted */
 	LATCH_RULE_PROTECT = 1 << 3,	    /* R-2.3-14: policy edits do not reach the flow */
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* a reset looks like a time-out to the application */
+	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* every socket is watched: it holds for packets of none */
 };
 
 /* In which directions the SPD was seen to protect the latch: only there can an edit take that away. */
@@ -148,7 +149,7 @@ struct latch {
 	enum latch_disposition disposition;
 	__u8 rule_flags;
 	__u8 spd; /* set of enum latch_spd */
-	__u8 pad[1];
+	__u8 rule_set; /* which rules it was born under: the low bits of their rule_stamp */
 	__u64 listener; /* id of the LISTENER that spawned it; 0 = none */
 	__u64 spawned;	/* of a LISTENER: latches that were born from it */
 	__u64 refused;	/* ... and connections that might not be born */
@@ -254,11 +255,15 @@ enum latch_counter {
 	LATCH_COUNTER_COUNT,
 };
 
+/*
+ * rules[] has two halves: an odd rule_stamp puts the second in force, an even one
+ * the first. The other half is nobody's to read while it is written.
+ */
 struct latch_settings {
 	__u64 pending_limit; /* ns: from then on a new flow may use a pending SA, unlatched */
 	__u64 drop_event_interval; /* ns between drop events of one latch */
-	__u32 rule_count; /* of rules[] that count */
-	__u32 rule_stamp; /* drawn anew with every change of the rules */
+	__u32 rule_count; /* of that half that count */
+	__u32 rule_stamp; /* one more with every change of the rules; both in one store */
 };
 
 /* Sources of unique numbers and the stamp that empties every socket's cached verdict. */
@@ -321,7 +326,8 @@ struct latch_event {
 	__u64 drops; /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
-	__u8 pad[6];
+	__u16 rule; /* of LATCH_EVENT_REFUSED: index, or LATCH_RULE_NONE */
+	__u8 pad[4];
 	__u64 listener; /* as in struct latch */
 };
 
@@ -346,6 +352,8 @@ enum latch_control_op {
 	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
 	LATCH_CONTROL_SPD_SEEN = 9, /* flow, latch_id, spd: added to the latch's */
 	LATCH_CONTROL_LISTEN = 10, /* flow, word (as seen; 0 = none), params: sockets found listening */
+	LATCH_CONTROL_RULES = 11, /* rule_count: the other half of rules[] is in force from now on */
+	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: which rule decides */
 };
 
 enum latch_control_result {
@@ -371,7 +379,10 @@ struct latch_control {
 	enum latch_sa_state sa_state;
 	__u8 contested;
 	__u8 spd;
-	__u8 pad[6];
+	__u16 rule; /* out: index, or LATCH_RULE_NONE */
+	__u16 rule_count;
+	enum latch_direction direction;
+	__u8 pad[1];
 	struct latch_sa sa_value;
 };
 

@@ -208,6 +208,30 @@ Test(announce, a_reset_and_one_that_failed)
 	cr_expect_str_empty(last_log, "tried again every second, told once");
 }
 
+/* Each of a flood is an event, but not a line of the log. */
+Test(announce, refusals_are_logged_once_a_second)
+{
+	struct latch_event event = {
+		.type = LATCH_EVENT_REFUSED,
+		.flow = w_to_c(),
+		.drop = LATCH_DROP_REQUIRED,
+	};
+
+	announce_refused(&announcer, &event, 0);
+	cr_expect_eq(last_level, LOG_LEVEL_WARN);
+	cr_expect_str_eq(last_log, "refused: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 may not "
+				   "begin (required); its connect() was ended");
+	last_log[0] = '\0';
+	announcer.refused_due_ms = loop_now_ms() + LIMIT_MS;
+	announce_refused(&announcer, &event, -ENOENT);
+	announce_refused(&announcer, &event, -ENOENT);
+	cr_expect_str_empty(last_log);
+	announcer.refused_due_ms = loop_now_ms();
+	announce_refused(&announcer, &event, -ENOENT);
+	cr_expect_not_null(strstr(last_log, "its packets are dropped; 2 more before it"), "%s",
+			   last_log);
+}
+
 Test(announce, the_same_peer_under_other_terms)
 {
 	struct latch latch = latch_of_c();

@@ -101,7 +101,7 @@ struct refused {
 };
 
 static const struct refused refused[] = {
-	{"[bogus]\n", 1, "unknown section [bogus]; expected [enforce], [control] or [feed NAME]"},
+	{"[bogus]\n", 1, "unknown section [bogus]; expected [enforce], [control], [feed NAME] or [rule NAME]"},
 	{"\n[feed]\n", 2, "unknown section [feed]"},
 	{"[feed ]\n", 1, "bad name"},
 	{"[feed a b]\n", 1, "bad name"},

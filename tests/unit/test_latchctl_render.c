@@ -27,7 +27,7 @@ static void expect_shown(ctl_render_fn render, const char *json, enum ctl_exit c
 	"\"feeds\":[{\"name\":\"here\",\"type\":\"vici\",\"state\":\"synced\","                    \
 	"\"socket\":\"/run/charon.vici\",\"version\":\"charon 5.9.8\",\"resyncs\":2,"              \
 	"\"detail\":\"charon 5.9.8, process 7\"}],"                                                \
-	"\"latches\":{\"used\":3,\"capacity\":65536,\"established\":2,\"broken\":1},"              \
+	"\"rules\":2,\"latches\":{\"used\":3,\"capacity\":65536,\"established\":2,\"broken\":1},"              \
 	"\"sas\":{\"bound\":4,\"pending\":1},"                                                     \
 	"\"drops\":[{\"reason\":\"sa-conflict\",\"egress\":5,\"ingress\":0},"                      \
 	"{\"reason\":\"plaintext\",\"egress\":0,\"ingress\":0},"                                   \
@@ -46,6 +46,7 @@ static const char status_text[] =
 	"             missing   sa_insert (fentry/xfrm_state_insert)\n"
 	"feed here    synced    vici /run/charon.vici, version charon 5.9.8, resyncs 2: "
 	"charon 5.9.8, process 7\n"
+	"rules        2\n"
 	"latches      3 of 65536: established 2, broken 1, listener 0, larval 0, closed 0\n"
 	"SAs          bound 4, pending 1, orphan 0, dying 0\n"
 	"drops        sa-conflict: 5 egress, 0 ingress\n"
@@ -76,6 +77,7 @@ Test(latchctl_render, status_with_nothing_in_it)
 		"latchd       running   pid ?, up 0s, version ?, abi ?, config ?\n"
 		"enforcement  OFF       0 of 0 programs attached, cgroup ?\n"
 		"feeds        none      no SA can be attributed\n"
+		"rules        ?\n"
 		"latches      ? of ?: established 0, broken 0, listener 0, larval 0, closed 0\n"
 		"SAs          bound 0, pending 0, orphan 0, dying 0\n"
 		"drops        none\n"
@@ -124,7 +126,7 @@ static const char latches[] =
 	"\"remote\":{\"addr\":\"10.9.0.2\",\"port\":443},"
 	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
 	"\"sa\":{\"out\":\"b6ce45ac\",\"in\":\"d3f0d477\"},\"since\":\"2999-01-01T00:00:00Z\","
-	"\"drops\":0,\"netns\":\"4026531840\",\"reasons\":[]},"
+	"\"drops\":0,\"netns\":\"4026531840\",\"rule\":\"web\",\"disposition\":\"wait\",\"reasons\":[]},"
 	"{\"id\":\"2\",\"state\":\"broken\",\"drops\":12,"
 	"\"reasons\":[\"sa-conflict\",\"peer-dead\"]},"
 	"{},7]}";
@@ -133,22 +135,22 @@ Test(latchctl_render, list)
 {
 	expect_shown(ctl_render_list, latches, CTL_EXIT_OK,
 		     "ID  STATE        DIR  LOCAL           REMOTE        PROTO  PEER       "
-		     "SA OUT/IN          SINCE  DROPS  NETNS       REASONS\n"
+		     "SA OUT/IN          SINCE  DROPS  NETNS       RULE  DISPOSITION  REASONS\n"
 		     "1   established  out  10.9.0.1:40000  10.9.0.2:443  tcp    c.example  "
-		     "b6ce45ac/d3f0d477  0s     0      4026531840  -\n"
+		     "b6ce45ac/d3f0d477  0s     0      4026531840  web   wait         -\n"
 		     "2   broken       -    -               -             -      -          "
-		     "-/-                -      12     -           sa-conflict,peer-dead\n"
+		     "-/-                -      12     -           -     -            sa-conflict,peer-dead\n"
 		     "?   ?            -    -               -             -      -          "
-		     "-/-                -      -      -           -\n"
+		     "-/-                -      -      -           -     -            -\n"
 		     "?   ?            -    -               -             -      -          "
-		     "-/-                -      -      -           -\n");
+		     "-/-                -      -      -           -     -            -\n");
 }
 
 Test(latchctl_render, lists_of_nothing)
 {
 	static const char titles[] =
 		"ID  STATE  DIR  LOCAL  REMOTE  PROTO  PEER  SA OUT/IN  SINCE  "
-		"DROPS  NETNS  REASONS\n";
+		"DROPS  NETNS  RULE  DISPOSITION  REASONS\n";
 
 	expect_shown(ctl_render_list, "{\"latches\":[]}", CTL_EXIT_OK, titles);
 	expect_shown(ctl_render_list, "{}", CTL_EXIT_OK, titles);

@@ -110,8 +110,8 @@ static void put_per_cpu(int map, __u32 key, const void *value, size_t size)
 /* ---- list */
 
 #define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote peer local_id params sa reasons since drops " \
-	"listener listens"
+	"id state direction netns proto local remote peer local_id params sa reasons rule "            \
+	"disposition since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
 Test(report, list)
@@ -140,10 +140,50 @@ Test(report, list)
 		    "\"esn\":false,\"replay_protection\":true}");
 	expect_json("latches.0.sa", "{\"out\":\"0xc1a2f09e\",\"in\":null}");
 	expect_json("latches.0.reasons", "[]");
+	expect_json("latches.0.rule", "null");
+	expect_json("latches.0.disposition", "\"reset\"");
 	expect_now("latches.0.since");
 	expect_json("latches.0.drops", "17");
 	expect_json("latches.0.listener", "null");
 	expect_json("latches.0.listens", "null");
+}
+
+/* The second of these rules; a latch from before a change of rules has the same number. */
+Test(report, a_latch_shows_its_rule_only_while_that_is_in_force)
+{
+	static const struct config_rule rules[] = {{.name = "first"}, {.name = "second"}};
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	source.rules = rules;
+	source.rule_count = 2;
+	source.rule_set = 9;
+	latch.rule = 1;
+	latch.rule_set = 9;
+	latch.disposition = LATCH_DISPOSITION_UNREACHABLE;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_json("latches.0.rule", "\"second\"");
+	expect_json("latches.0.disposition", "\"unreachable\"");
+}
+
+Test(report, nor_does_it_show_another_rule_of_the_same_number)
+{
+	static const struct config_rule rules[] = {{.name = "first"}, {.name = "second"}};
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	source.rules = rules;
+	source.rule_count = 2;
+	source.rule_set = 10;
+	latch.rule = 1;
+	latch.rule_set = 9;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_json("latches.0.rule", "null");
+	expect_json("latches.0.disposition", "\"reset\"");
 }
 
 Test(report, list_of_a_broken_latch_over_ipv6)
@@ -357,7 +397,7 @@ Test(report, status)
 	report_status(&w, &source);
 	parse();
 	expect_keys("",
-		    "schema daemon enforcement netns feeds latches sas drops counters events_lost "
+		    "schema daemon enforcement netns feeds rules latches sas drops counters events_lost "
 		    "kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");

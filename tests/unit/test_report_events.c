@@ -136,6 +136,32 @@ Test(report_events, ring_events_of_drops)
 	expect_json("sa", "null");
 }
 
+Test(report_events, ring_events_of_refusals)
+{
+	static const struct config_rule rules[] = {{.name = "web"}};
+	struct latch_event event = event_of(LATCH_EVENT_REFUSED);
+
+	source.rules = rules;
+	source.rule_count = 1;
+	event.drop = LATCH_DROP_REQUIRED;
+	event.packet = LATCH_DIRECTION_OUT;
+	event.rule = 0;
+	ring(&event);
+	expect_keys("", "time event reason packet netns proto local remote direction rule sa");
+	expect_json("event", "\"latch-refused\"");
+	expect_json("reason", "\"required\"");
+	expect_json("packet", "\"egress\"");
+	expect_json("rule", "\"web\"");
+	expect_json("sa", "null");
+	event.rule = LATCH_RULE_NONE;
+	event.drop = LATCH_DROP_CONFLICT;
+	event.sa = sa_key();
+	ring(&event);
+	expect_json("reason", "\"conflict\"");
+	expect_json("rule", "null");
+	expect_json("sa.spi", "\"0x0000a1b2\"");
+}
+
 Test(report_events, an_event_that_the_abi_does_not_know)
 {
 	struct latch_event event = event_of((enum latch_event_type)77);

@@ -7,9 +7,10 @@
 #include "latchctl/view.h"
 
 static const struct table_column columns[] = {
-	{"ID", 0, 0},	  {"STATE", 0, 0}, {"DIR", 0, 2},   {"LOCAL", 0, 0},
-	{"REMOTE", 0, 0}, {"PROTO", 0, 3}, {"PEER", 12, 0}, {"SA OUT/IN", 0, 5},
-	{"SINCE", 0, 4},  {"DROPS", 0, 0}, {"NETNS", 0, 6}, {"REASONS", 10, 1},
+	{"ID", 0, 0},	       {"STATE", 0, 0},	   {"DIR", 0, 2},   {"LOCAL", 0, 0},
+	{"REMOTE", 0, 0},      {"PROTO", 0, 3},	   {"PEER", 12, 0}, {"SA OUT/IN", 0, 5},
+	{"SINCE", 0, 4},       {"DROPS", 0, 0},	   {"NETNS", 0, 6}, {"RULE", 0, 7},
+	{"DISPOSITION", 0, 8}, {"REASONS", 10, 1},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -45,6 +46,8 @@ static void add_latch(struct table *table, struct json_object *latch)
 	table_add(table, view_number(latch, "drops") ? STYLE_WARN : STYLE_PLAIN,
 		  view_text_or(latch, "drops", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(latch, "netns", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "rule", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(latch, "disposition", "-"));
 	view_joined(reasons, sizeof(reasons), latch, "reasons", "-");
 	table_add(table, STYLE_PLAIN, reasons);
 }

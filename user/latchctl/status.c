@@ -106,6 +106,8 @@ static void report_tables(const struct report *report)
 	struct json_object *sas = view_member(report->document, "sas");
 	int64_t broken = view_number(latches, "broken");
 
+	report_line(report, "rules", "", STYLE_PLAIN, "%s",
+		    view_text_or(report->document, "rules", "?"));
 	report_line(report, "latches", "", STYLE_PLAIN,
 		    "%s of %s: established %s, broken %" PRId64
 		    ", listener %s, larval %s, closed %s",

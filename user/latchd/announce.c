@@ -2,14 +2,17 @@
 #include "latchd/announce.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/names.h"
 
-#define FLOW_TEXT_MAX 128
+#define FLOW_TEXT_MAX  128
+#define REFUSED_LOG_MS 1000
 
 static const char nobody[] = "nobody known";
 
@@ -166,6 +169,31 @@ void announce_latch_reset(struct announcer *a, const struct latch_flow *flow,
 	publish(a, &w);
 }
 
+static const char *refused_text(int error)
+{
+	if (error == -ENOENT)
+		return "its packets are dropped";
+	return error ? strerror(-error) : "its connect() was ended";
+}
+
+void announce_refused(struct announcer *a, const struct latch_event *event, int error)
+{
+	uint64_t now = loop_now_ms();
+	char text[FLOW_TEXT_MAX], more[48] = "";
+
+	if (now < a->refused_due_ms) {
+		a->refused++;
+		return;
+	}
+	if (a->refused)
+		snprintf(more, sizeof(more), "; %u more before it", a->refused);
+	a->refused_due_ms = now + REFUSED_LOG_MS;
+	a->refused = 0;
+	flow_text(text, &event->flow);
+	log_warn("latch", "refused: %s may not begin (%s); %s%s", text,
+		 latch_drop_name(event->drop), refused_text(error), more);
+}
+
 static const char *order_text(enum control_act act, int error)
 {
 	switch (act) {
@@ -204,8 +232,7 @@ void announce_sa_bound(struct announcer *a, const struct latch_sa_key *key,
 {
 	struct json_writer w;
 
-	log_debug("sa", "0x%08x is bound to \"%s\" (%s)", key->spi, peer_text(a, params),
-		  evidence);
+	log_debug("sa", "0x%08x is bound to \"%s\" (%s)", key->spi, peer_text(a, params), evidence);
 	if (!begin(a, &w))
 		return;
 	report_sa_bound(&w, a->source, key, sa, params, feed, evidence);

@@ -14,9 +14,11 @@
 struct announcer {
 	struct control *control;
 	const struct report_source *source;
-	uint64_t lost; /* kernel events known to be lost */
+	uint64_t lost;	  /* kernel events known to be lost */
 	uint64_t unreset; /* the latch that could not be reset last, and why: told once */
 	int unreset_error;
+	uint64_t refused_due_ms; /* refusals are many: one line a second ... */
+	unsigned int refused;	 /* ... and how many had none */
 };
 
 /* Events lost before now are nobody's. */
@@ -32,6 +34,8 @@ void announce_latch_healed(struct announcer *announcer, const struct latch_flow 
 			   const struct latch *latch, uint8_t reasons);
 void announce_latch_reset(struct announcer *announcer, const struct latch_flow *flow,
 			  const struct latch *latch, int error);
+/* error: 0 when the socket that tried to connect was ended; -ENOENT: there is none to be ended. */
+void announce_refused(struct announcer *announcer, const struct latch_event *event, int error);
 /* What an administrator did. error: why its socket could not be ended. */
 void announce_latch_ordered(struct announcer *announcer, enum control_act act,
 			    const struct latch_flow *flow, const struct latch *latch,

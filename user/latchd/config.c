@@ -4,7 +4,7 @@
  * section names and joins indented lines to the value above, so lines are read
  * and section headings are understood here, before it sees them.
  */
-#include "latchd/config.h"
+#include "latchd/config_parser.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -22,28 +22,7 @@
 #define CONFIG_DEFAULT_CONTROL_SOCKET "/run/latchd/latchd.sock"
 #define CONFIG_DEFAULT_CHARON_SOCKET  "/var/run/charon.vici"
 #define CONFIG_HEADING_MAX	      128
-
-enum config_section {
-	CONFIG_SECTION_NONE,
-	CONFIG_SECTION_ENFORCE,
-	CONFIG_SECTION_CONTROL,
-	CONFIG_SECTION_FEED,
-};
-
-struct config_parser {
-	FILE *file;
-	const char *path;
-	unsigned int line;
-	struct config *config;
-	struct config_error *error;
-	unsigned int error_line; /* 0 = none yet: the first one counts */
-	enum config_section section;
-	unsigned int sections_seen; /* bit = enum config_section */
-	unsigned int keys_seen;	    /* bit = index of config_keys; of this section */
-	struct config_feed *feed;
-	unsigned int feed_line; /* of its heading */
-	bool feed_has_type;
-};
+#define CONFIG_HEADINGS		      "[enforce], [control], [feed NAME] or [rule NAME]"
 
 struct config_key {
 	enum config_section section;
@@ -52,10 +31,7 @@ struct config_key {
 	const char *expected;
 };
 
-static void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
+void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
 {
 	char text[sizeof(parser->error->text)];
 	va_list args;
@@ -80,7 +56,7 @@ static bool parse_path(char *out, size_t size, const char *value)
 	return value[0] == '/' && text_copy(out, size, value) > 0;
 }
 
-static bool parse_number(const char *value, unsigned long *ret_number, const char **ret_rest)
+bool config_number(const char *value, unsigned long *ret_number, const char **ret_rest)
 {
 	char *end;
 
@@ -111,7 +87,7 @@ static bool parse_pending_limit(struct config_parser *parser, const char *value)
 	unsigned long number, ms_per_unit;
 	const char *unit;
 
-	if (!parse_number(value, &number, &unit))
+	if (!config_number(value, &number, &unit))
 		return false;
 	if (!strcmp(unit, "ms"))
 		ms_per_unit = 1;
@@ -130,7 +106,7 @@ static bool parse_latches(struct config_parser *parser, const char *value)
 	unsigned long number;
 	const char *rest;
 
-	if (!parse_number(value, &number, &rest) || *rest || number < 64 || number > 4194304)
+	if (!config_number(value, &number, &rest) || *rest || number < 64 || number > 4194304)
 		return false;
 	parser->config->latch_capacity = (unsigned int)number;
 	return true;
@@ -176,6 +152,22 @@ static const struct config_key config_keys[] = {
 	 "a group's name of at most 31 bytes"},
 	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
 	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, "an absolute path of at most 107 bytes"},
+	{CONFIG_SECTION_RULE, "action", config_rule_action, "off, auto or require"},
+	{CONFIG_SECTION_RULE, "direction", config_rule_direction, "in, out or any"},
+	{CONFIG_SECTION_RULE, "protocol", config_rule_protocol, "tcp, udp, sctp or any"},
+	{CONFIG_SECTION_RULE, "local", config_rule_local,
+	 "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"},
+	{CONFIG_SECTION_RULE, "remote", config_rule_remote,
+	 "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"},
+	{CONFIG_SECTION_RULE, "local-port", config_rule_local_port,
+	 "a port from 1 to 65535, or a range N-M of them, N not above M"},
+	{CONFIG_SECTION_RULE, "remote-port", config_rule_remote_port,
+	 "a port from 1 to 65535, or a range N-M of them, N not above M"},
+	{CONFIG_SECTION_RULE, "disposition", config_rule_disposition, "reset, wait or unreachable"},
+	{CONFIG_SECTION_RULE, "errno", config_rule_errno, "reset or timeout"},
+	{CONFIG_SECTION_RULE, "on-dpd", config_rule_on_dpd, "break or keep"},
+	{CONFIG_SECTION_RULE, "on-reboot", config_rule_on_reboot, "break or keep"},
+	{CONFIG_SECTION_RULE, "on-policy-change", config_rule_on_policy_change, "break or protect"},
 };
 
 #define CONFIG_KEY_COUNT (sizeof(config_keys) / sizeof(config_keys[0]))
@@ -183,24 +175,43 @@ static const struct config_key config_keys[] = {
 /* ---- sections ---- */
 
 /* What can only be known when all lines of a section are read. */
-static void end_section(struct config_parser *parser)
+static void end_feed(struct config_parser *parser)
 {
 	const struct config_feed *other;
 
-	if (parser->section != CONFIG_SECTION_FEED || parser->error_line)
-		return;
 	if (!parser->feed_has_type) {
-		config_fail(parser, parser->feed_line,
+		config_fail(parser, parser->heading_line,
 			    "[feed %s] does not say its type; expected a line type = vici",
 			    parser->feed->name);
 		return;
 	}
 	for (other = parser->config->feeds; other != parser->feed; other++)
 		if (!strcmp(other->socket, parser->feed->socket))
-			config_fail(parser, parser->feed_line,
+			config_fail(parser, parser->heading_line,
 				    "[feed %s] has the socket of [feed %s], %s; "
 				    "expected a socket of its own",
 				    parser->feed->name, other->name, other->socket);
+}
+
+static void end_section(struct config_parser *parser)
+{
+	if (parser->error_line)
+		return;
+	if (parser->section == CONFIG_SECTION_FEED)
+		end_feed(parser);
+	else if (parser->section == CONFIG_SECTION_RULE)
+		config_rule_end(parser);
+}
+
+bool config_check_name(struct config_parser *parser, const char *kind, const char *name)
+{
+	if (is_name(name, CONFIG_NAME_MAX))
+		return true;
+	config_fail(parser, parser->line,
+		    "bad name in [%s %s]; expected 1 to %d letters, digits, dots, dashes or "
+		    "underscores",
+		    kind, name, CONFIG_NAME_MAX - 1);
+	return false;
 }
 
 static void begin_feed(struct config_parser *parser, const char *name)
@@ -208,13 +219,8 @@ static void begin_feed(struct config_parser *parser, const char *name)
 	struct config *config = parser->config;
 	size_t i;
 
-	if (!is_name(name, CONFIG_NAME_MAX)) {
-		config_fail(parser, parser->line,
-			    "bad name in [feed %s]; expected 1 to %d letters, digits, dots, "
-			    "dashes or underscores",
-			    name, CONFIG_NAME_MAX - 1);
+	if (!config_check_name(parser, "feed", name))
 		return;
-	}
 	for (i = 0; i < config->feed_count; i++) {
 		if (!strcmp(config->feeds[i].name, name)) {
 			config_fail(parser, parser->line,
@@ -228,7 +234,6 @@ static void begin_feed(struct config_parser *parser, const char *name)
 		return;
 	}
 	parser->feed = &config->feeds[config->feed_count++];
-	parser->feed_line = parser->line;
 	parser->feed_has_type = false;
 	strcpy(parser->feed->name, name);
 	strcpy(parser->feed->socket, CONFIG_DEFAULT_CHARON_SOCKET);
@@ -238,6 +243,7 @@ static void begin_section(struct config_parser *parser, const char *name)
 {
 	end_section(parser);
 	parser->keys_seen = 0;
+	parser->heading_line = parser->line;
 	if (!strcmp(name, "enforce")) {
 		parser->section = CONFIG_SECTION_ENFORCE;
 	} else if (!strcmp(name, "control")) {
@@ -246,9 +252,12 @@ static void begin_section(struct config_parser *parser, const char *name)
 		parser->section = CONFIG_SECTION_FEED;
 		begin_feed(parser, name + 5 + strspn(name + 5, " \t"));
 		return;
+	} else if (!strncmp(name, "rule ", 5)) {
+		parser->section = CONFIG_SECTION_RULE;
+		config_rule_begin(parser, name + 5 + strspn(name + 5, " \t"));
+		return;
 	} else {
-		config_fail(parser, parser->line,
-			    "unknown section [%s]; expected [enforce], [control] or [feed NAME]",
+		config_fail(parser, parser->line, "unknown section [%s]; expected " CONFIG_HEADINGS,
 			    name);
 		return;
 	}
@@ -273,15 +282,14 @@ static void read_heading(struct config_parser *parser, const char *line)
 			return;
 		}
 	}
-	config_fail(parser, parser->line,
-		    "bad section heading; expected [enforce], [control] or [feed NAME]");
+	config_fail(parser, parser->line, "bad section heading; expected " CONFIG_HEADINGS);
 }
 
 /* ---- lines ---- */
 
 static void fail_unknown_key(struct config_parser *parser, const char *name)
 {
-	char expected[128] = "";
+	char expected[256] = "";
 	size_t i;
 
 	for (i = 0; i < CONFIG_KEY_COUNT; i++) {
@@ -317,8 +325,8 @@ static int read_key(void *context, const char *section, const char *name, const 
 		return 0;
 	if (parser->section == CONFIG_SECTION_NONE) {
 		config_fail(parser, parser->line,
-			    "a key before the first section; expected [enforce], [control] or "
-			    "[feed NAME] above it");
+			    "a key before the first section; expected " CONFIG_HEADINGS
+			    " above it");
 		return 0;
 	}
 	key = find_key(parser->section, name);

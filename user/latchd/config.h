@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "latch_abi.h"
+
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS 64
 #define CONFIG_NAME_MAX 32
@@ -20,6 +22,11 @@ struct config_feed {
 	char socket[CONFIG_PATH_MAX];
 };
 
+struct config_rule {
+	char name[CONFIG_NAME_MAX];
+	struct latch_rule rule;
+};
+
 struct config {
 	char cgroup[256];	     /* [enforce] cgroup; "" = find the v2 root */
 	unsigned int pending_ms;     /* [enforce] pending-limit, e.g. 5s; default 5000 (100..60000) */
@@ -28,6 +35,8 @@ struct config {
 	char control_group[CONFIG_NAME_MAX];  /* [control] group; "" = root only */
 	size_t feed_count;
 	struct config_feed feeds[CONFIG_MAX_FEEDS]; /* no [feed] at all: one, "charon", vici, charon's default socket */
+	size_t rule_count;
+	struct config_rule rules[LATCH_RULES_MAX]; /* the first that matches decides */
 };
 
 struct config_error {

@@ -20,12 +20,14 @@
 #include "latchd/disposition.h"
 #include "latchd/kernel/enforcement.h"
 #include "latchd/kernel/event_ring.h"
+#include "latchd/kernel/rules.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/listeners.h"
 #include "latchd/preflight.h"
 #include "latchd/reaper.h"
 #include "latchd/recovery.h"
+#include "latchd/refusal.h"
 #include "latchd/report.h"
 #include "latchd/spd_watch.h"
 
@@ -66,8 +68,8 @@ struct daemon {
 
 /* ---- events */
 
-static void on_latch_broken(void *context, const struct latch_flow *flow,
-			    const struct latch *latch, uint8_t reasons, uint16_t got)
+static void on_latch_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
+			    uint8_t reasons, uint16_t got)
 {
 	struct daemon *d = context;
 
@@ -113,6 +115,13 @@ static void on_reset(void *context, const struct latch_flow *flow, const struct 
 	struct daemon *d = context;
 
 	announce_latch_reset(&d->announcer, flow, latch, error);
+}
+
+static void on_refused(struct daemon *d, const struct latch_event *event)
+{
+	int err = refusal_end_connect(enforcement_maps(d->enforcement), event);
+
+	announce_refused(&d->announcer, event, err);
 }
 
 static void on_ordered_break(void *context, const struct latch_flow *flow,
@@ -162,11 +171,13 @@ static void on_kernel_event(void *context, const struct latch_event *event)
 	case LATCH_EVENT_POLICY_CHANGED:
 		spd_watch_edited(&d->spd_watch, event->flow.netns);
 		return;
+	case LATCH_EVENT_REFUSED:
+		on_refused(d, event);
+		return;
 	case LATCH_EVENT_LATCH_BROKEN:
 	case LATCH_EVENT_LATCH_HEALED:
 	case LATCH_EVENT_LATCH_CLOSED:
 	case LATCH_EVENT_DROP:
-	case LATCH_EVENT_REFUSED:
 		return;
 	}
 }
@@ -307,6 +318,7 @@ static int start_control(struct daemon *d)
 		.sa = write_sa,
 		.order = take_order,
 	};
+	int err;
 
 	d->source = (struct report_source){
 		.maps = enforcement_maps(d->enforcement),
@@ -318,7 +330,12 @@ static int start_control(struct daemon *d)
 		.started_boot_ns = clock_boot_ns(),
 		.feeds = d->feeds,
 		.feed_count = d->config->feed_count,
+		.rules = d->config->rules,
+		.rule_count = d->config->rule_count,
 	};
+	err = rules_in_force(d->source.maps, &d->source.rule_set);
+	if (err)
+		return fail(d, err, "map settings: cannot read; restart latchd");
 	d->administrator = (struct administrator){
 		.maps = d->source.maps,
 		.broken = on_ordered_break,
@@ -393,8 +410,8 @@ static int start_feed(struct daemon *d, size_t i)
 		break;
 	}
 	if (!d->started[i]) {
-		snprintf(d->failure, d->failure_size, "feed %s: cannot start: %m; check its socket =",
-			 config->name);
+		snprintf(d->failure, d->failure_size,
+			 "feed %s: cannot start: %m; check its socket =", config->name);
 		return -errno;
 	}
 	d->feeds[i].feed = d->started[i];
@@ -445,7 +462,8 @@ static int run(struct daemon *d)
 	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
 	log_info("enforce", "on at cgroup %s%s", d->preflight.cgroup,
-		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd" : "");
+		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
+						     : "");
 	notify_send("READY=1\nSTATUS=enforcement is %s", d->was_on ? "on" : "OFF");
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
@@ -453,7 +471,8 @@ static int run(struct daemon *d)
 		snprintf(d->failure, d->failure_size, "event loop: %s; restart latchd",
 			 strerror(-err));
 	else
-		log_info("enforce", "latchd ends; its latches stay enforced (latchctl purge ends that)");
+		log_info("enforce",
+			 "latchd ends; its latches stay enforced (latchctl purge ends that)");
 	return err;
 }
 

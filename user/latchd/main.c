@@ -99,7 +99,8 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	if (options.check) {
-		printf("%s: good, %zu feeds\n", path, config.feed_count);
+		printf("%s: good, %zu feeds, %zu rules\n", path, config.feed_count,
+		       config.rule_count);
 		return EXIT_SUCCESS;
 	}
 	libbpf_set_print(libbpf_message);

@@ -36,6 +36,19 @@ const char *latch_direction_name(enum latch_direction direction)
 	return "unknown";
 }
 
+const char *latch_disposition_name(enum latch_disposition disposition)
+{
+	switch (disposition) {
+	case LATCH_DISPOSITION_RESET:
+		return "reset";
+	case LATCH_DISPOSITION_WAIT:
+		return "wait";
+	case LATCH_DISPOSITION_UNREACHABLE:
+		return "unreachable";
+	}
+	return "unknown";
+}
+
 const char *latch_reason_name(enum latch_reason reason)
 {
 	switch (reason) {

@@ -14,6 +14,7 @@
 const char *latch_state_name(enum latch_state state);
 const char *latch_direction_name(enum latch_direction direction);
 /* Of one reason, not of a set. */
+const char *latch_disposition_name(enum latch_disposition disposition);
 const char *latch_reason_name(enum latch_reason reason);
 const char *latch_sa_state_name(enum latch_sa_state state);
 const char *latch_drop_name(enum latch_drop drop);

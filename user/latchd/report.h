@@ -42,6 +42,9 @@ struct report_source {
 	uint64_t started_boot_ns;
 	const struct report_feed *feeds;
 	size_t feed_count;
+	const struct config_rule *rules; /* by index, for latches of rule_set */
+	size_t rule_count;
+	uint8_t rule_set;
 };
 
 /*

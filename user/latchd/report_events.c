@@ -64,31 +64,44 @@ static void ring_sa(struct json_writer *w, const struct report_source *source,
 	report_peer(w, source, event->sa_word.params);
 }
 
-static void ring_drop(struct json_writer *w, const struct report_source *source,
-		      const struct latch_event *event)
+static void write_event_sa(struct json_writer *w, const struct latch_sa_key *key)
 {
-	json_member_string(w, "reason", latch_drop_name(event->drop));
-	json_member_string(w, "packet",
-			   event->packet == LATCH_DIRECTION_OUT ? "egress" : "ingress");
-	write_latch(w, &event->flow, event->latch_id);
-	report_direction(w, event->direction);
-	report_peer(w, source, event->word.params);
-	json_member_uint(w, "drops", event->drops);
 	json_key(w, "sa");
-	if (!event->sa.spi) {
+	if (!key->spi) {
 		json_null(w);
 		return;
 	}
 	json_object_begin(w);
-	write_sa_key(w, &event->sa);
+	write_sa_key(w, key);
 	json_object_end(w);
 }
 
-static void ring_refused(struct json_writer *w, const struct latch_event *event)
+static void report_packet(struct json_writer *w, enum latch_direction packet)
+{
+	json_member_string(w, "packet", packet == LATCH_DIRECTION_OUT ? "egress" : "ingress");
+}
+
+static void ring_drop(struct json_writer *w, const struct report_source *source,
+		      const struct latch_event *event)
 {
 	json_member_string(w, "reason", latch_drop_name(event->drop));
+	report_packet(w, event->packet);
+	write_latch(w, &event->flow, event->latch_id);
+	report_direction(w, event->direction);
+	report_peer(w, source, event->word.params);
+	json_member_uint(w, "drops", event->drops);
+	write_event_sa(w, &event->sa);
+}
+
+static void ring_refused(struct json_writer *w, const struct report_source *source,
+			 const struct latch_event *event)
+{
+	json_member_string(w, "reason", latch_drop_name(event->drop));
+	report_packet(w, event->packet);
 	report_flow(w, &event->flow);
 	report_direction(w, event->direction);
+	report_rule(w, source, event->rule, source->rule_set);
+	write_event_sa(w, &event->sa);
 }
 
 void report_ring_event(struct json_writer *w, const struct report_source *source,
@@ -110,7 +123,7 @@ void report_ring_event(struct json_writer *w, const struct report_source *source
 		ring_drop(w, source, event);
 		break;
 	case LATCH_EVENT_REFUSED:
-		ring_refused(w, event);
+		ring_refused(w, source, event);
 		break;
 	case LATCH_EVENT_POLICY_CHANGED:
 		json_member_uint(w, "netns", event->flow.netns);

@@ -144,3 +144,11 @@ void report_qop(struct json_writer *w, const struct latch_qop *qop)
 	json_member_bool(w, "esn", qop->esn);
 	json_member_bool(w, "replay_protection", qop->replay_protection);
 }
+
+void report_rule(struct json_writer *w, const struct report_source *source, uint16_t rule,
+		 uint8_t set)
+{
+	bool known = set == source->rule_set && rule < source->rule_count;
+
+	json_member_string(w, "rule", known ? source->rules[rule].name : NULL);
+}

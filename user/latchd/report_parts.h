@@ -34,4 +34,8 @@ void report_qop(struct json_writer *w, const struct latch_qop *qop);
 /* NULL for "" */
 void report_text(struct json_writer *w, const char *key, const char *text);
 
+/* "rule": the name; null for none, and for one of a configuration that is no longer in force. */
+void report_rule(struct json_writer *w, const struct report_source *source, uint16_t rule,
+		 uint8_t set);
+
 #endif

@@ -242,6 +242,7 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	status_enforcement(w, source);
 	status_netns(w, source);
 	status_feeds(w, source);
+	json_member_uint(w, "rules", source->rule_count);
 	status_latches(w, source);
 	status_sas(w, source);
 	status_drops(w, source);

@@ -84,6 +84,8 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);
+	report_rule(w, walk->source, latch->rule, latch->rule_set);
+	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
 	report_time(w, "since", latch->changed);
 	json_member_uint(w, "drops", latch->drops);
 	latch_family(w, latch);

@@ -132,8 +132,8 @@ def topology():
         run(f"ip -n {host} link set v{host} up")
 
 
-def attach():
-    run(f"{ENFORCE} {CGROUP} 64 5000 </dev/null")
+def attach(configuration=""):
+    run(f"{ENFORCE} {CGROUP} 64 5000 {configuration} </dev/null")
 
 
 def received(peer):
@@ -172,7 +172,10 @@ def accept(listener, what):
 
 
 def set_pending_limit(nanoseconds):
-    update("settings", bytes(4), struct.pack("=QQII", nanoseconds, 0, 0, 0))
+    (row,) = dump("settings")
+    key, value = raw(row)
+    value[0:8] = struct.pack("=Q", nanoseconds)
+    update("settings", key, value)
 
 
 def connections():

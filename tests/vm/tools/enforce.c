@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * enforce CGROUP LATCHES PENDING-MS: starts the enforcement as latchd does and
+ * enforce CGROUP LATCHES PENDING-MS [FILE]: starts the enforcement as latchd does,
+ * with the rules of that configuration, and
  * prints a line a program, "NAME HOOK on|off", and one for all: "adopted|new
  * CAPACITY on|off". It prints them again for every byte of input, and leaves when
  * the input ends. The pins go on.
@@ -31,11 +32,16 @@ static void tell(const struct enforcement *enforcement)
 int main(int argc, char **argv)
 {
 	struct enforcement *enforcement;
-	struct config config = {0};
+	static struct config config;
+	struct config_error error;
 	char failure[512], byte;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: enforce CGROUP LATCHES PENDING-MS\n");
+	if (argc != 4 && argc != 5) {
+		fprintf(stderr, "usage: enforce CGROUP LATCHES PENDING-MS [FILE]\n");
+		return 2;
+	}
+	if (argc == 5 && config_load(argv[4], 1, &config, &error)) {
+		fprintf(stderr, "enforce: %s\n", error.text);
 		return 2;
 	}
 	config.latch_capacity = (unsigned int)atoi(argv[2]);

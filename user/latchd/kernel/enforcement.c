@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/text.h"
 #include "latchd.skel.h"
@@ -13,6 +14,7 @@
 #include "latchd/kernel/links.h"
 #include "latchd/kernel/object.h"
 #include "latchd/kernel/pins.h"
+#include "latchd/kernel/rules.h"
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
 
@@ -26,14 +28,55 @@ struct enforcement {
 /* In force at once, for an earlier latchd's programs too: put back if the start fails. */
 static int exchange_settings(const struct kernel_maps *maps, struct latch_settings *settings)
 {
-	struct latch_settings before;
+	struct latch_settings before = {0};
 	__u32 key = 0;
 	int err = bpf_map_lookup_elem(maps->settings, &key, &before);
 
+	settings->rule_count = before.rule_count;
+	settings->rule_stamp = before.rule_stamp;
 	if (!err)
 		err = bpf_map_update_elem(maps->settings, &key, settings, BPF_ANY);
 	if (!err)
 		*settings = before;
+	return err;
+}
+
+/* The root of a cgroup hierarchy has this number; there every socket is watched. */
+#define CGROUP_ROOT_INO 1
+
+static bool is_root(const char *cgroup)
+{
+	struct stat st;
+
+	return !stat(cgroup, &st) && st.st_ino == CGROUP_ROOT_INO;
+}
+
+static int attach_links(struct enforcement *enforcement, const char *cgroup,
+			const struct failure *failure)
+{
+	const struct bpf_object *object = enforcement->object.skeleton->obj;
+	int err = links_of(object, &enforcement->links);
+
+	if (err)
+		return failure_set(failure, err, "BPF programs: more than %d; report this",
+				   LINKS_MAX);
+	return links_attach(&enforcement->links, object, cgroup, failure);
+}
+
+static int attach_ruled(struct enforcement *enforcement, const struct config *config,
+			const char *cgroup, const struct failure *failure)
+{
+	struct rules_change change;
+	int err = rules_load(&enforcement->maps, config, is_root(cgroup), &change);
+
+	if (err)
+		return failure_set(failure, err,
+				   "map rules: cannot write: %s; run latchctl purge, then start "
+				   "latchd",
+				   strerror(-err));
+	err = attach_links(enforcement, cgroup, failure);
+	if (err)
+		rules_undo(&enforcement->maps, &change);
 	return err;
 }
 
@@ -44,7 +87,6 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 		.pending_limit = config->pending_ms * 1000000ULL,
 		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
 	};
-	const struct bpf_object *object = enforcement->object.skeleton->obj;
 	int err;
 
 	object_maps(&enforcement->object, &enforcement->maps);
@@ -55,11 +97,7 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 				   "map settings: cannot write: %s; run latchctl purge, then start "
 				   "latchd",
 				   strerror(-err));
-	err = links_of(object, &enforcement->links);
-	if (err)
-		failure_set(failure, err, "BPF programs: more than %d; report this", LINKS_MAX);
-	else
-		err = links_attach(&enforcement->links, object, cgroup, failure);
+	err = attach_ruled(enforcement, config, cgroup, failure);
 	if (err)
 		exchange_settings(&enforcement->maps, &settings);
 	return err;

@@ -153,3 +153,31 @@ int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __
 
 	return run(maps, &control);
 }
+
+int latch_rules_switch(const struct kernel_maps *maps, __u32 count)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_RULES,
+		.rule_count = (__u16)count,
+	};
+	int result = run(maps, &control);
+
+	if (result > 0)
+		result = -EINVAL;
+	return result;
+}
+
+int latch_rule_of(const struct kernel_maps *maps, const struct latch_flow *flow,
+		  enum latch_direction direction, __u16 *ret_rule)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_RULE_OF,
+		.flow = *flow,
+		.direction = direction,
+	};
+	int result = run(maps, &control);
+
+	if (result == LATCH_CONTROL_DONE)
+		*ret_rule = control.rule;
+	return result;
+}

@@ -58,4 +58,10 @@ int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa);
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
 
+/* The other half of the rules, with so many in it: see rules.h. 0 or a negative errno. */
+int latch_rules_switch(const struct kernel_maps *maps, __u32 count);
+/* Which rule decides over a flow that was opened so; NONE = by nobody knows whom. */
+int latch_rule_of(const struct kernel_maps *maps, const struct latch_flow *flow,
+		  enum latch_direction direction, __u16 *ret_rule);
+
 #endif
