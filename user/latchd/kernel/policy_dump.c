@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "latchd/kernel/netlink.h"
+#include "latchd/kernel/policy_entry.h"
 
 /* ---- one policy ---- */
 
@@ -112,7 +113,10 @@ static int read_policy(const struct xfrm_userpolicy_info *info,
 	policy->limited |= mark.m || mark.v || attributes->by_type[XFRMA_SEC_CTX];
 	policy->direction = info->dir == XFRM_POLICY_OUT ? POLICY_OUT : POLICY_IN;
 	policy->priority = info->priority;
+	policy->index = info->index;
+	policy->added = info->curlft.add_time;
 	policy->action = action_of(info->action, policy->template_count);
+	policy->entry = policy_is_entry(policy);
 	return err;
 }
 
