@@ -292,6 +292,25 @@ Test(policy_dump, dumps_the_spd_of_a_namespace, .timeout = 60)
 	namespace_end(&ns);
 }
 
+Test(policy_dump, to_forget_the_routes_edits_nothing, .timeout = 60)
+{
+	struct policy out = policy_protecting(POLICY_OUT);
+	struct namespace ns;
+	struct spd spd;
+
+	namespace_need_root();
+	namespace_start(&ns);
+	policy_add(&ns, &out);
+	policy_default(&ns, XFRM_USERPOLICY_BLOCK, XFRM_USERPOLICY_ACCEPT);
+	cr_expect_eq(policy_forget_routes(ns.cookie), 0);
+	cr_assert_eq(policy_dump(ns.cookie, &spd), 0);
+	cr_expect_eq(spd.count, 1);
+	cr_expect_eq(spd.otherwise[POLICY_IN], POLICY_BLOCK);
+	cr_expect_eq(spd.otherwise[POLICY_OUT], POLICY_BYPASS);
+	policy_dump_release(&spd);
+	namespace_end(&ns);
+}
+
 Test(policy_dump, more_policies_than_one_answer_holds, .timeout = 60)
 {
 	struct policy p = policy_protecting(POLICY_OUT);

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/netns.h"
+#include "latchd/kernel/policy_dump.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/spd_protect.h"
 #include "latchd/spd_view.h"
@@ -101,7 +102,8 @@ struct look {
 	struct spd_watch *watch;
 	const struct spd_view *view;
 	uint64_t netns;
-	bool held; /* has entries of ours now */
+	bool held;   /* has entries of ours now */
+	bool healed; /* some latch was */
 };
 
 struct finding {
@@ -149,7 +151,7 @@ static int break_latch(const struct look *look, const struct latch_flow *flow,
 	return result < 0 ? result : 0;
 }
 
-static int heal_latch(const struct look *look, const struct latch_flow *flow,
+static int heal_latch(struct look *look, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
 	struct spd_watch *watch = look->watch;
@@ -162,6 +164,7 @@ static int heal_latch(const struct look *look, const struct latch_flow *flow,
 	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
 		watch->observer->latch_healed(watch->observer->context, flow, latch,
 					      LATCH_REASON_SPD_CHANGE);
+	look->healed |= result == LATCH_CONTROL_DONE;
 	return result < 0 ? result : 0;
 }
 
@@ -288,7 +291,7 @@ static int look_at_born(struct look *look)
 static void look_at(struct spd_watch *watch, uint64_t netns, bool all)
 {
 	struct spd_view view;
-	struct look look = {watch, &view, netns, false};
+	struct look look = {.watch = watch, .view = &view, .netns = netns};
 	int err = spd_view_load(watch->maps, netns, &view);
 
 	/* Nobody is in it: what is left of its latches the reaper takes. */
@@ -304,6 +307,8 @@ static void look_at(struct spd_watch *watch, uint64_t netns, bool all)
 			set_held(watch, netns, false);
 		spd_view_release(&view);
 	}
+	if (!err && look.healed)
+		err = policy_forget_routes(netns);
 	tell_once(watch, netns, err);
 }
 

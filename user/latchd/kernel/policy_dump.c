@@ -187,6 +187,28 @@ static int ask_default(int fd, struct spd *spd)
 	return netlink_request(fd, request, on_default, spd);
 }
 
+static int ignore(void *context, const struct nlmsghdr *message)
+{
+	(void)context;
+	(void)message;
+	return 0;
+}
+
+/* To set no default action changes none, but draws the route generation anew. */
+int policy_forget_routes(uint64_t netns_cookie)
+{
+	auto_close int fd = netlink_open(netns_cookie, NETLINK_XFRM);
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN +
+					      MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	if (fd < 0)
+		return fd;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct xfrm_userpolicy_default));
+	request->nlmsg_type = XFRM_MSG_SETDEFAULT;
+	return netlink_request(fd, request, ignore, NULL);
+}
+
 /* ---- the dump ---- */
 
 struct dump {
