@@ -257,6 +257,8 @@ static bool is_seen_at_birth(void)
 Test(spd_watch, a_new_latch_is_judged_at_birth)
 {
 	wait_until(is_seen);
+	/* Nothing else may find it. */
+	loop_timer_cancel(&watch.period);
 	flow = lonely(1001);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
 	spd_watch_latch_born(&watch, &flow);
