@@ -342,3 +342,21 @@ Test(announce, counters_that_cannot_be_read_are_no_loss)
 	cr_expect_eq(announcer.lost, 3);
 	source.maps = &maps;
 }
+
+Test(announce, R_2_3_13_the_log_says_what_decides_now)
+{
+	const struct policy bypass = {.priority = 7};
+	struct policy_verdict verdict = {.action = POLICY_BYPASS, .policy = &bypass};
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of_c();
+
+	announce_spd_broken(&announcer, &flow, &latch, POLICY_OUT, &verdict);
+	cr_expect_not_null(strstr(last_log, "c.example"), "%s", last_log);
+	cr_expect_not_null(strstr(last_log, "the policy for packets out is bypass now (priority 7)"),
+			   "%s", last_log);
+	verdict = (struct policy_verdict){.absent = true, .action = POLICY_BLOCK};
+	announce_spd_broken(&announcer, &flow, &latch, POLICY_IN, &verdict);
+	cr_expect_not_null(strstr(last_log,
+				  "no policy for packets in is left, the default is block"),
+			   "%s", last_log);
+}

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "latchd/kernel/policy_dump.h"
+
 TestSuite(policy, .timeout = 120);
 
 static const struct latch_flow flow = {
@@ -314,5 +316,46 @@ Test(policy, R_2_3_12_random_policies_against_the_kernel)
 	}
 	cr_expect_gt(blocked, 100);
 	cr_expect_gt(passed, 100);
+	namespace_end(&ns);
+}
+
+/* ---- what a socket remembers of a BYPASS that is gone */
+
+static struct policy for_udp(enum policy_action action, uint32_t priority)
+{
+	struct policy p = policy_above(POLICY_OUT, action);
+
+	p.protocol = action == POLICY_BYPASS ? IPPROTO_UDP : 0;
+	p.priority = priority;
+	return p;
+}
+
+static int send_byte(int fd)
+{
+	return send(fd, "x", 1, MSG_NOSIGNAL) == 1 || errno == ECONNREFUSED ? 0 : -errno;
+}
+
+Test(policy, S14_after_a_revert_sockets_look_up_their_policies_again)
+{
+	struct policy block = for_udp(POLICY_BLOCK, 100), bypass = for_udp(POLICY_BYPASS, 1);
+	struct sockaddr_in remote = {.sin_family = AF_INET, .sin_port = htons(9)};
+	struct namespace ns;
+	int fd;
+
+	namespace_need_root();
+	namespace_start(&ns);
+	namespace_loopback_up(&ns);
+	enable_xfrm_on_loopback(&ns);
+	policy_add(&ns, &block);
+	policy_add(&ns, &bypass);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	inet_pton(AF_INET, "127.0.0.2", &remote.sin_addr);
+	cr_assert_eq(connect(fd, (struct sockaddr *)&remote, sizeof(remote)), 0, "%m");
+	cr_expect_eq(send_byte(fd), 0);
+	policy_delete(&ns, &bypass);
+	cr_expect_eq(send_byte(fd), 0, "this kernel forgets by itself: %m");
+	cr_assert_eq(policy_forget_routes(ns.cookie), 0);
+	cr_expect_eq(send_byte(fd), -EPERM);
+	close(fd);
 	namespace_end(&ns);
 }

@@ -291,3 +291,87 @@ Test(report_events, lost)
 	expect_json("count", "18446744073709551615");
 	expect_json("where", "\"ring\"");
 }
+
+/* ---- edits of the SPD */
+
+static struct latch latch_of_c(void)
+{
+	return (struct latch){
+		.id = 0x200,
+		.direction = LATCH_DIRECTION_IN,
+		.word = {.params = params_c, .state = LATCH_STATE_ESTABLISHED},
+	};
+}
+
+static struct policy bypass_out(void)
+{
+	return (struct policy){
+		.source = {10, 9, 0, 1},
+		.destination = {10, 9, 0, 0},
+		.source_bits = 32,
+		.destination_bits = 24,
+		.family = AF_INET,
+		.priority = 7,
+	};
+}
+
+Test(report_events, R_2_3_13_an_spd_break_names_what_decides_now)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of_c();
+	struct policy policy = bypass_out();
+	struct policy_verdict verdict = {.action = POLICY_BYPASS, .policy = &policy};
+
+	report_spd_broken(&w, &source, &flow, &latch, POLICY_OUT, &verdict);
+	parse();
+	expect_keys("", "time event id netns proto local remote direction reason reasons want got "
+			"policy");
+	expect_now("time");
+	expect_json("event", "\"latch-broken\"");
+	expect_flow();
+	expect_json("reason", "\"spd-change\"");
+	expect_json("reasons", "[\"spd-change\"]");
+	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
+	expect_json("got", "null");
+	expect_json("policy", "{\"direction\":\"out\",\"action\":\"bypass\",\"default\":false,"
+			      "\"priority\":7,\"src\":\"10.9.0.1/32\",\"dst\":\"10.9.0.0/24\"}");
+}
+
+Test(report_events, an_spd_break_by_the_default_action)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of_c();
+	struct policy_verdict verdict = {.absent = true, .action = POLICY_BLOCK};
+
+	report_spd_broken(&w, &source, &flow, &latch, POLICY_IN, &verdict);
+	parse();
+	expect_json("policy", "{\"direction\":\"in\",\"action\":\"block\",\"default\":true}");
+}
+
+Test(report_events, held_and_released)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of_c();
+	struct policy policy = bypass_out();
+	struct policy_verdict verdict = {.action = POLICY_BYPASS, .policy = &policy};
+
+	report_latch_held(&w, &flow, &latch, POLICY_OUT, &verdict);
+	parse();
+	expect_keys("", "time event id netns proto local remote direction policy");
+	expect_json("event", "\"latch-held\"");
+	expect_flow();
+	report_latch_released(&w, &flow, &latch);
+	parse();
+	expect_keys("", "time event id netns proto local remote direction");
+	expect_json("event", "\"latch-released\"");
+	expect_flow();
+}
+
+Test(report_events, policy_changed_names_the_namespace)
+{
+	struct latch_event event = event_of(LATCH_EVENT_POLICY_CHANGED);
+
+	ring(&event);
+	expect_keys("", "time event netns");
+	expect_json("netns", "4026531840");
+}

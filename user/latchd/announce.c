@@ -130,6 +130,38 @@ void announce_spd_broken(struct announcer *a, const struct latch_flow *flow,
 	publish(a, &w);
 }
 
+void announce_latch_held(struct announcer *a, const struct latch_flow *flow,
+			 const struct latch *latch, enum policy_direction direction,
+			 const struct policy_verdict *verdict)
+{
+	char text[FLOW_TEXT_MAX], why[96];
+	struct json_writer w;
+
+	flow_text(text, flow);
+	spd_text(why, sizeof(why), direction, verdict);
+	log_warn("latch", "%" PRIx64 " held: %s keeps its protection by policies of its own, for %s",
+		 (uint64_t)latch->id, text, why);
+	if (!begin(a, &w))
+		return;
+	report_latch_held(&w, flow, latch, direction, verdict);
+	publish(a, &w);
+}
+
+void announce_latch_released(struct announcer *a, const struct latch_flow *flow,
+			     const struct latch *latch)
+{
+	char text[FLOW_TEXT_MAX];
+	struct json_writer w;
+
+	flow_text(text, flow);
+	log_info("latch", "%" PRIx64 " released: the policies protect %s again",
+		 (uint64_t)latch->id, text);
+	if (!begin(a, &w))
+		return;
+	report_latch_released(&w, flow, latch);
+	publish(a, &w);
+}
+
 void announce_latch_healed(struct announcer *a, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons)
 {

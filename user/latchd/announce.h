@@ -30,6 +30,11 @@ void announce_latch_broken(struct announcer *announcer, const struct latch_flow 
 void announce_spd_broken(struct announcer *announcer, const struct latch_flow *flow,
 			 const struct latch *latch, enum policy_direction direction,
 			 const struct policy_verdict *verdict);
+void announce_latch_held(struct announcer *announcer, const struct latch_flow *flow,
+			 const struct latch *latch, enum policy_direction direction,
+			 const struct policy_verdict *verdict);
+void announce_latch_released(struct announcer *announcer, const struct latch_flow *flow,
+			     const struct latch *latch);
 void announce_latch_healed(struct announcer *announcer, const struct latch_flow *flow,
 			   const struct latch *latch, uint8_t reasons);
 void announce_latch_reset(struct announcer *announcer, const struct latch_flow *flow,

@@ -86,6 +86,22 @@ static void on_spd_broken(void *context, const struct latch_flow *flow, const st
 	disposition_run_soon(&d->disposition);
 }
 
+static void on_latch_held(void *context, const struct latch_flow *flow, const struct latch *latch,
+			  enum policy_direction direction, const struct policy_verdict *verdict)
+{
+	struct daemon *d = context;
+
+	announce_latch_held(&d->announcer, flow, latch, direction, verdict);
+}
+
+static void on_latch_released(void *context, const struct latch_flow *flow,
+			      const struct latch *latch)
+{
+	struct daemon *d = context;
+
+	announce_latch_released(&d->announcer, flow, latch);
+}
+
 static void on_latch_healed(void *context, const struct latch_flow *flow,
 			    const struct latch *latch, uint8_t reasons)
 {
@@ -168,6 +184,9 @@ static void on_kernel_event(void *context, const struct latch_event *event)
 		attribution_latch_born(d->attribution, &event->flow);
 		spd_watch_latch_born(&d->spd_watch, &event->flow);
 		return;
+	case LATCH_EVENT_LATCH_CLOSED:
+		spd_watch_latch_closed(&d->spd_watch, &event->flow);
+		return;
 	case LATCH_EVENT_POLICY_CHANGED:
 		spd_watch_edited(&d->spd_watch, event->flow.netns);
 		return;
@@ -176,7 +195,6 @@ static void on_kernel_event(void *context, const struct latch_event *event)
 		return;
 	case LATCH_EVENT_LATCH_BROKEN:
 	case LATCH_EVENT_LATCH_HEALED:
-	case LATCH_EVENT_LATCH_CLOSED:
 	case LATCH_EVENT_DROP:
 		return;
 	}
@@ -373,7 +391,8 @@ static int start_attribution(struct daemon *d)
 		return fail(d, -ENOMEM, "out of memory; free some");
 	d->disposition = (struct disposition){.maps = maps, .reset = on_reset, .context = d};
 	disposition_start(&d->disposition, d->loop);
-	d->spd_observer = (struct spd_observer){d, on_spd_broken, on_latch_healed};
+	d->spd_observer = (struct spd_observer){d, on_spd_broken, on_latch_healed, on_latch_held,
+					       on_latch_released};
 	d->spd_watch = (struct spd_watch){
 		.maps = maps,
 		.identities = d->identities,

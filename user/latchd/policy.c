@@ -80,7 +80,7 @@ enum applies {
 static enum applies applies(const struct policy *policy, const struct policy_query *query,
 			    enum policy_direction direction)
 {
-	if (policy->direction != direction || !policy_covers(policy, query->flow))
+	if (policy->entry || policy->direction != direction || !policy_covers(policy, query->flow))
 		return APPLIES_NOT;
 	if (policy->if_id != (query->if_id_known ? query->if_id : 0))
 		return query->if_id_known ? APPLIES_NOT : APPLIES_PERHAPS;

@@ -45,6 +45,9 @@ struct policy {
 	enum policy_action action;
 	uint32_t priority; /* the smallest decides */
 	uint32_t if_id;
+	uint32_t index;
+	uint64_t added; /* seconds of the epoch */
+	bool entry;	/* one of ours: decides over packets, but not over the latch */
 	/* Which packets it is for is not known: an interface, a mark or a security context decides. */
 	bool limited;
 	uint8_t template_count;

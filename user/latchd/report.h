@@ -75,6 +75,13 @@ void report_spd_broken(struct json_writer *w, const struct report_source *source
 		       const struct latch_flow *flow, const struct latch *latch,
 		       enum policy_direction direction, const struct policy_verdict *verdict);
 
+/* R-2.3-14: policies for this flow alone hold it against what decides otherwise; and no longer. */
+void report_latch_held(struct json_writer *w, const struct latch_flow *flow,
+		       const struct latch *latch, enum policy_direction direction,
+		       const struct policy_verdict *verdict);
+void report_latch_released(struct json_writer *w, const struct latch_flow *flow,
+			   const struct latch *latch);
+
 /* reasons: those just cleared. */
 void report_latch_healed(struct json_writer *w, const struct report_source *source,
 			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,

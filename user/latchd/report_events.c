@@ -277,6 +277,26 @@ void report_spd_broken(struct json_writer *w, const struct report_source *source
 	json_object_end(w);
 }
 
+void report_latch_held(struct json_writer *w, const struct latch_flow *flow,
+		       const struct latch *latch, enum policy_direction direction,
+		       const struct policy_verdict *verdict)
+{
+	begin_now(w, "latch-held");
+	write_latch(w, flow, latch->id);
+	report_direction(w, latch->direction);
+	write_policy(w, direction, verdict);
+	json_object_end(w);
+}
+
+void report_latch_released(struct json_writer *w, const struct latch_flow *flow,
+			   const struct latch *latch)
+{
+	begin_now(w, "latch-released");
+	write_latch(w, flow, latch->id);
+	report_direction(w, latch->direction);
+	json_object_end(w);
+}
+
 /* ---- of the controller */
 
 void report_latch_healed(struct json_writer *w, const struct report_source *source,

@@ -3,13 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "latchd/kernel/policy_dump.h"
 #include "latchd/kernel/tables.h"
 
 #define VIEW_TRIES 8
 
-/* ---- interface ids ---- */
+/* ---- SAs ---- */
 
 struct scope_walk {
 	struct spd_view *view;
@@ -33,8 +34,15 @@ static int note_scope(void *context, const struct latch_sa_key *key, const struc
 		view->scopes = scopes;
 		walk->capacity = capacity;
 	}
-	view->scopes[view->scope_count++] =
-		(struct spd_scope){sa->word.params, key->spi, sa->if_id};
+	view->scopes[view->scope_count] = (struct spd_scope){
+		.params = sa->word.params,
+		.spi = key->spi,
+		.if_id = sa->if_id,
+		.reqid = sa->reqid,
+		.family = key->family,
+	};
+	memcpy(view->scopes[view->scope_count].source, sa->saddr, sizeof(sa->saddr));
+	memcpy(view->scopes[view->scope_count++].destination, key->daddr, sizeof(key->daddr));
 	return 0;
 }
 
@@ -47,7 +55,7 @@ static int compare_scopes(const void *a, const void *b)
 	return (one->spi > other->spi) - (one->spi < other->spi);
 }
 
-static const struct spd_scope *find_spi(const struct spd_view *view, uint16_t params, uint32_t spi)
+const struct spd_scope *spd_view_find(const struct spd_view *view, uint16_t params, uint32_t spi)
 {
 	const struct spd_scope wanted = {.params = params, .spi = spi};
 
@@ -75,10 +83,10 @@ static const struct spd_scope *find_any(const struct spd_view *view, uint16_t pa
 struct policy_query spd_view_query(const struct spd_view *view, const struct latch_flow *flow,
 				   const struct latch *latch, const struct latch_params *params)
 {
-	const struct spd_scope *scope = find_spi(view, latch->word.params, latch->spi_out);
+	const struct spd_scope *scope = spd_view_find(view, latch->word.params, latch->spi_out);
 
 	if (!scope)
-		scope = find_spi(view, latch->word.params, latch->spi_in);
+		scope = spd_view_find(view, latch->word.params, latch->spi_in);
 	if (!scope)
 		scope = find_any(view, latch->word.params);
 	return (struct policy_query){

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a namespace's latches are judged by: its SPD, and the interface ids of its SAs. */
+/* What a namespace's latches are judged by: its SPD, and its SAs. */
 #ifndef LATCHD_SPD_VIEW_H
 #define LATCHD_SPD_VIEW_H
 
@@ -11,6 +11,9 @@ struct spd_scope {
 	uint16_t params;
 	uint32_t spi;
 	uint32_t if_id;
+	uint32_t reqid;
+	uint8_t family; /* of these addresses, the outer ones in tunnel mode */
+	uint8_t source[16], destination[16];
 };
 
 struct spd_view {
@@ -26,5 +29,8 @@ void spd_view_release(struct spd_view *view);
 /* The one for a latch with these params. */
 struct policy_query spd_view_query(const struct spd_view *view, const struct latch_flow *flow,
 				   const struct latch *latch, const struct latch_params *params);
+
+/* The SA of these params that has the SPI; or NULL. */
+const struct spd_scope *spd_view_find(const struct spd_view *view, uint16_t params, uint32_t spi);
 
 #endif

@@ -10,7 +10,10 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/netns.h"
+#include "latchd/kernel/policy_dump.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/spd_protect.h"
 #include "latchd/spd_view.h"
 
 #define SPD_SUSPECT_MS 500 /* between two looks at who has no policy */
@@ -99,6 +102,8 @@ struct look {
 	struct spd_watch *watch;
 	const struct spd_view *view;
 	uint64_t netns;
+	bool held;   /* has entries of ours now */
+	bool healed; /* some latch was */
 };
 
 struct finding {
@@ -146,7 +151,7 @@ static int break_latch(const struct look *look, const struct latch_flow *flow,
 	return result < 0 ? result : 0;
 }
 
-static int heal_latch(const struct look *look, const struct latch_flow *flow,
+static int heal_latch(struct look *look, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
 	struct spd_watch *watch = look->watch;
@@ -159,11 +164,55 @@ static int heal_latch(const struct look *look, const struct latch_flow *flow,
 	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
 		watch->observer->latch_healed(watch->observer->context, flow, latch,
 					      LATCH_REASON_SPD_CHANGE);
+	look->healed |= result == LATCH_CONTROL_DONE;
 	return result < 0 ? result : 0;
 }
 
-static int act_on(const struct look *look, const struct latch_flow *flow, const struct latch *latch,
-		  const struct finding *finding)
+/* Where there is no place left, entries still end by themselves. */
+static void set_held(struct spd_watch *watch, uint64_t netns, bool held)
+{
+	size_t i;
+
+	for (i = 0; i < watch->held_count && watch->held[i] != netns; i++)
+		;
+	if (held && i == watch->held_count && i < SPD_HELD_MAX)
+		watch->held[watch->held_count++] = netns;
+	else if (!held && i < watch->held_count)
+		watch->held[i] = watch->held[--watch->held_count];
+}
+
+/* Whether entries of our own stand in for the policies, where the rule wants that. */
+static bool is_held(struct look *look, const struct latch_flow *flow,
+		    const struct latch *latch, const struct policy_query *query,
+		    const struct finding *finding)
+{
+	const struct spd_observer *observer = look->watch->observer;
+	int result;
+
+	if (!(latch->rule_flags & LATCH_RULE_PROTECT))
+		return false;
+	result = spd_protect(look->view, flow, latch, query);
+	if (result >= 0)
+		set_held(look->watch, flow->netns, look->held = true);
+	if (result > 0)
+		observer->latch_held(observer->context, flow, latch, finding->direction,
+				     &finding->verdict);
+	return result >= 0;
+}
+
+static int release(const struct look *look, const struct latch_flow *flow,
+		   const struct latch *latch)
+{
+	const struct spd_observer *observer = look->watch->observer;
+	int result = spd_unprotect(look->view, flow);
+
+	if (result > 0)
+		observer->latch_released(observer->context, flow, latch);
+	return result < 0 ? result : 0;
+}
+
+static int act_on(struct look *look, const struct latch_flow *flow, const struct latch *latch,
+		  const struct policy_query *query, const struct finding *finding)
 {
 	int result = 0;
 
@@ -171,8 +220,11 @@ static int act_on(const struct look *look, const struct latch_flow *flow, const 
 		result = latch_spd_seen(look->watch->maps, flow, latch->id, finding->seen);
 	if (result < 0)
 		return result;
-	return finding->offended ? break_latch(look, flow, latch, finding)
-				 : heal_latch(look, flow, latch);
+	if (!finding->offended)
+		result = release(look, flow, latch);
+	else if (!is_held(look, flow, latch, query, finding))
+		return break_latch(look, flow, latch, finding);
+	return result < 0 ? result : heal_latch(look, flow, latch);
 }
 
 static bool is_live(const struct latch *latch)
@@ -192,7 +244,7 @@ static bool is_live(const struct latch *latch)
 
 static int look_at_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	const struct look *look = context;
+	struct look *look = context;
 	const struct latch_params *params =
 		identities_get_params(look->watch->identities, latch->word.params);
 	enum policy_direction direction;
@@ -207,7 +259,7 @@ static int look_at_latch(void *context, const struct latch_flow *flow, const str
 		verdict = policy_judge(&look->view->spd, &query, direction);
 		add_verdict(&finding, direction, &verdict, latch->spd);
 	}
-	return act_on(look, flow, latch, &finding);
+	return act_on(look, flow, latch, &query, &finding);
 }
 
 /* ---- one namespace ---- */
@@ -222,7 +274,7 @@ static void tell_once(struct spd_watch *watch, uint64_t netns, int err)
 	watch->told = err != 0;
 }
 
-static int look_at_born(const struct look *look)
+static int look_at_born(struct look *look)
 {
 	struct spd_watch *watch = look->watch;
 	struct latch latch;
@@ -232,23 +284,31 @@ static int look_at_born(const struct look *look)
 	for (i = 0; !err && i < watch->born_count; i++)
 		if (watch->born[i].netns == look->netns &&
 		    !latch_get(watch->maps, &watch->born[i], &latch))
-			err = look_at_latch((void *)look, &watch->born[i], &latch);
+			err = look_at_latch(look, &watch->born[i], &latch);
 	return err;
 }
 
 static void look_at(struct spd_watch *watch, uint64_t netns, bool all)
 {
 	struct spd_view view;
-	struct look look = {watch, &view, netns};
+	struct look look = {.watch = watch, .view = &view, .netns = netns};
 	int err = spd_view_load(watch->maps, netns, &view);
 
 	/* Nobody is in it: what is left of its latches the reaper takes. */
-	if (err == -ENOENT)
+	if (err == -ENOENT) {
+		set_held(watch, netns, false);
 		return;
+	}
 	if (!err) {
 		err = all ? latches_walk(watch->maps, look_at_latch, &look) : look_at_born(&look);
+		if (!err)
+			err = spd_unprotect_orphans(watch->maps, &view, netns);
+		if (!look.held && !spd_has_entries(&view))
+			set_held(watch, netns, false);
 		spd_view_release(&view);
 	}
+	if (!err && look.healed)
+		err = policy_forget_routes(netns);
 	tell_once(watch, netns, err);
 }
 
@@ -289,6 +349,19 @@ static bool has_born(const struct spd_watch *watch, uint64_t netns)
 	return false;
 }
 
+/* Those whose last latch has ended, but not its entries. */
+static void look_at_held(struct spd_watch *watch, const struct namespaces *found)
+{
+	size_t i;
+
+	for (i = watch->held_count; i > 0; i--) {
+		uint64_t netns = watch->held[i - 1];
+
+		if (!contains(found->cookies, found->count, netns))
+			look_at(watch, netns, true);
+	}
+}
+
 static void look_at_all(struct spd_watch *watch, const struct namespaces *found)
 {
 	size_t i;
@@ -322,6 +395,7 @@ static void on_look(void *context)
 	if (err)
 		log_warn("latch", "cannot look for latches whose policies were edited: %s; "
 				  "trying again", strerror(-err));
+	look_at_held(watch, &found);
 	look_at_all(watch, &found);
 	free(found.cookies);
 	acquit_others(watch);
@@ -360,8 +434,21 @@ void spd_watch_latch_born(struct spd_watch *watch, const struct latch_flow *flow
 	look_soon(watch);
 }
 
+void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow)
+{
+	if (!contains(watch->held, watch->held_count, flow->netns))
+		return;
+	note_edited(watch, flow->netns);
+	look_soon(watch);
+}
+
+/* What an earlier latchd has left in our own namespace; where there are latches it looks anyway. */
 void spd_watch_start(struct spd_watch *watch, struct loop *loop)
 {
+	uint64_t own;
+
+	if (!netns_own(&own))
+		set_held(watch, own, true);
 	loop_timer_init(loop, &watch->look, on_look, watch);
 	loop_timer_init(loop, &watch->period, on_period, watch);
 	on_period(watch);

@@ -26,6 +26,7 @@
 #define SPD_PERIOD_MS	  10000 /* what no event tells is found then */
 #define SPD_EDITED_MAX	  256
 #define SPD_BORN_MAX	  256
+#define SPD_HELD_MAX	  256
 
 /* Told after the step was taken. latch is as it was before. */
 struct spd_observer {
@@ -35,6 +36,11 @@ struct spd_observer {
 			     const struct policy_verdict *verdict);
 	void (*latch_healed)(void *context, const struct latch_flow *flow,
 			     const struct latch *latch, uint8_t reasons);
+	/* LATCH_RULE_PROTECT: entries of our own hold the flow in place of this; and no longer. */
+	void (*latch_held)(void *context, const struct latch_flow *flow, const struct latch *latch,
+			   enum policy_direction direction, const struct policy_verdict *verdict);
+	void (*latch_released)(void *context, const struct latch_flow *flow,
+			       const struct latch *latch);
 };
 
 struct spd_suspect;
@@ -51,6 +57,8 @@ struct spd_watch {
 	uint64_t edited_ms; /* when the last edit was told */
 	struct latch_flow born[SPD_BORN_MAX]; /* latches to look at */
 	size_t born_count;
+	uint64_t held[SPD_HELD_MAX]; /* namespaces that have entries of ours */
+	size_t held_count;
 	struct spd_suspect *suspects; /* latches without a policy, since when */
 	unsigned int round;
 	bool told; /* that it cannot look */
@@ -62,5 +70,6 @@ void spd_watch_stop(struct spd_watch *watch);
 
 void spd_watch_edited(struct spd_watch *watch, uint64_t netns);
 void spd_watch_latch_born(struct spd_watch *watch, const struct latch_flow *flow);
+void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow);
 
 #endif

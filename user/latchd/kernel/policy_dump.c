@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "latchd/kernel/netlink.h"
+#include "latchd/kernel/policy_entry.h"
 
 /* ---- one policy ---- */
 
@@ -112,7 +113,10 @@ static int read_policy(const struct xfrm_userpolicy_info *info,
 	policy->limited |= mark.m || mark.v || attributes->by_type[XFRMA_SEC_CTX];
 	policy->direction = info->dir == XFRM_POLICY_OUT ? POLICY_OUT : POLICY_IN;
 	policy->priority = info->priority;
+	policy->index = info->index;
+	policy->added = info->curlft.add_time;
 	policy->action = action_of(info->action, policy->template_count);
+	policy->entry = policy_is_entry(policy);
 	return err;
 }
 
@@ -181,6 +185,28 @@ static int ask_default(int fd, struct spd *spd)
 	mnl_nlmsg_put_extra_header(request, sizeof(struct xfrm_userpolicy_default));
 	request->nlmsg_type = XFRM_MSG_GETDEFAULT;
 	return netlink_request(fd, request, on_default, spd);
+}
+
+static int ignore(void *context, const struct nlmsghdr *message)
+{
+	(void)context;
+	(void)message;
+	return 0;
+}
+
+/* To set no default action changes none, but draws the route generation anew. */
+int policy_forget_routes(uint64_t netns_cookie)
+{
+	auto_close int fd = netlink_open(netns_cookie, NETLINK_XFRM);
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN +
+					      MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	if (fd < 0)
+		return fd;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct xfrm_userpolicy_default));
+	request->nlmsg_type = XFRM_MSG_SETDEFAULT;
+	return netlink_request(fd, request, ignore, NULL);
 }
 
 /* ---- the dump ---- */

@@ -20,6 +20,12 @@ int policy_dump(uint64_t netns_cookie, struct spd *ret);
 void policy_dump_release(struct spd *spd);
 
 /*
+ * Makes the namespace's sockets look up their policies again. The kernel leaves them the
+ * route that a BYPASS has given them even when that is deleted. 0 or a negative errno.
+ */
+int policy_forget_routes(uint64_t netns_cookie);
+
+/*
  * One message of the dump, all of its nlmsg_len bytes readable. 1 and the policy,
  * 0 when it is none of those that policy_dump() keeps, or -EBADMSG.
  */
