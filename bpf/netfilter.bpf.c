@@ -3,9 +3,10 @@
  * Gate (b): packets of a latched flow that no full socket sends or receives, so
  * that gate (a) misses them or cannot tell their flow: SYN-ACKs, answers in
  * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
- * own tuple and the SA that was chosen for them. No latch is born here.
+ * own tuple and the SA that was chosen for them. No TCP latch is born here.
+ * All of SCTP is judged here: its sockets do not tell the path.
  */
-#include "verdict.h"
+#include "association.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
@@ -15,6 +16,7 @@ struct hooked {
 	struct passage passage;
 	struct ip_headers ip;
 	__u8 tcp_flags;
+	struct sctp_segment sctp;
 	__u64 netns;
 };
 
@@ -72,6 +74,11 @@ static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hoo
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
 		return NULL;
 	}
+	if (h->ip.protocol == IPPROTO_SCTP_NUMBER) {
+		if (flow_of_segment(&packet, &h->ip, h->netns, &h->passage, &h->sctp))
+			*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
+		return NULL;
+	}
 	if (h->ip.protocol != IPPROTO_TCP_NUMBER)
 		return NULL;
 	if (flow_of_packet(&packet, &h->ip, h->netns, h->passage.egress, &h->passage.flow,
@@ -82,6 +89,12 @@ static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hoo
 	return bpf_map_lookup_elem(&latches, &h->passage.flow);
 }
 
+/* The verifier knows nothing of what judge_sctp() returns. */
+static __always_inline int pass_sctp(struct hooked *h)
+{
+	return judge_sctp(&h->passage, &h->sctp) == GATE_PASS ? GATE_PASS : GATE_DROP;
+}
+
 SEC("netfilter")
 int gate_b_egress(struct bpf_nf_ctx *ctx)
 {
@@ -90,11 +103,13 @@ int gate_b_egress(struct bpf_nf_ctx *ctx)
 	int verdict;
 
 	latch = latch_of(ctx, &h, &verdict);
-	if (!latch)
+	if (!latch && (verdict == GATE_DROP || h.ip.protocol != IPPROTO_SCTP_NUMBER))
 		return verdict;
 	h.passage.cover = bundle_sa(ctx->skb, h.netns, &h.passage.sa);
 	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
 		return GATE_PASS;
+	if (!latch)
+		return pass_sctp(&h);
 	return pass_latched(&h.passage, latch);
 }
 
@@ -106,8 +121,12 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	int verdict;
 
 	latch = latch_of(ctx, &h, &verdict);
-	if (!latch)
+	if (!latch && (verdict == GATE_DROP || h.ip.protocol != IPPROTO_SCTP_NUMBER))
 		return verdict;
+	if (!latch) {
+		h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
+		return pass_sctp(&h);
+	}
 	if (latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
 	/* It may end TIME_WAIT, and only gate (a) sees whether it reaches a listener. */

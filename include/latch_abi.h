@@ -91,7 +91,7 @@ struct latch_flow {
 	__u16 local_port;
 	__u16 remote_port;
 	__u8 family;   /* AF_INET or AF_INET6 */
-	__u8 protocol; /* IPPROTO_TCP */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_SCTP */
 	__u16 pad;
 };
 
@@ -148,6 +148,27 @@ struct latch {
 	__u8 rule_flags;
 	__u8 spd; /* set of enum latch_spd */
 	__u8 pad[1];
+	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet */
+	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
+	__u8 pad2[4];
+};
+
+/* By what an SCTP association is recognised on a path that has no latch yet. */
+enum latch_association_mark {
+	LATCH_MARK_LOCAL_TAG = 1,  /* verification tag of what arrives */
+	LATCH_MARK_REMOTE_TAG = 2, /* of what leaves */
+	LATCH_MARK_ADDRESS = 3,	   /* an address of the peer's */
+};
+
+/*
+ * Its key is a latch_flow: pad says which mark, remote_addr is the address, or
+ * starts with the tag (then family is 0); local_addr is zero.
+ */
+struct latch_association {
+	__u64 id;
+	__u64 changed;
+	__u16 params; /* of its latches; 0 while they are LARVAL */
+	__u8 pad[6];
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -340,6 +361,7 @@ enum latch_control_op {
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
 	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
 	LATCH_CONTROL_SPD_SEEN = 9, /* flow, latch_id, spd: added to the latch's */
+	LATCH_CONTROL_ASSOCIATION_FORGET = 20, /* flow (the key), latch_id (the association's), owner_since (changed) */
 };
 
 enum latch_control_result {
@@ -373,7 +395,8 @@ _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
 _Static_assert(sizeof(struct latch_rule) == 48, "rule");
-_Static_assert(sizeof(struct latch) == 80, "latch");
+_Static_assert(sizeof(struct latch) == 96, "latch");
+_Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
 _Static_assert(sizeof(struct latch_qop) == 72, "QoP");
