@@ -28,7 +28,11 @@ struct sctp_segment {
 	__u8 chunk; /* the first that is not AUTH */
 	__u8 reflected;
 	__u16 pad;
+	__u64 known; /* the association, when its tag is */
 };
+
+#define GATE_MARK 2	 /* passes, once mark_association() has seen it */
+#define GATE_UNLATCHED 3 /* begin_path() decides */
 
 static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
 					 struct sctp_chunkhdr *chunk)
@@ -151,17 +155,18 @@ static __always_inline struct latch_association *by_address(const struct passage
 }
 
 /* What the kernel sends shows that the association is there, on this path and under these tags. */
-__noinline int mark_association(struct passage *p, struct sctp_segment *s, __u64 known)
+__noinline int mark_association(struct passage *p, struct sctp_segment *s)
 {
 	struct latch_association *a;
 	struct latch_flow key;
 	struct latch *latch;
 	union latch_word word;
-	__u64 id = known;
+	__u64 id;
 	int err;
 
 	if (!p || !s)
 		return GATE_DROP;
+	id = s->known;
 	latch = bpf_map_lookup_elem(&latches, &p->flow);
 	if (!latch)
 		return GATE_DROP;
@@ -211,7 +216,8 @@ static __always_inline int follow_association(struct passage *p, struct sctp_seg
 	if (a && a->id == latch->association && a->params == word.params &&
 	    (latch->owner == LATCH_OWNER_SOCKET || s->chunk == SCTP_INIT))
 		return GATE_PASS;
-	return mark_association(p, s, a ? a->id : 0);
+	s->known = a ? a->id : 0;
+	return GATE_MARK;
 }
 
 /* A path that joins a latched association: under an SA of the same params, or not at all. */
@@ -266,24 +272,35 @@ static __always_inline int pass_unlatched(struct passage *p, struct sctp_segment
 	return sctp_may_begin(p, s) ? pass_new(p) : GATE_PASS;
 }
 
-/* Not static: the verifier looks at it once. */
-__noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
+/* These are not static: the verifier looks at them once, and their stacks do not add up. */
+
+__noinline int begin_path(struct passage *p, struct sctp_segment *s)
 {
 	struct latch_association *a;
 	struct latch *latch;
-	int verdict;
 
 	if (!p || !s)
 		return GATE_DROP;
-	latch = bpf_map_lookup_elem(&latches, &p->flow);
 	a = by_tag(p, s);
-	count(LATCH_COUNTER_SLOW_PATH);
-	verdict = latch ? pass_latched(p, latch) : pass_unlatched(p, s, a);
-	if (verdict == GATE_DROP)
+	if (pass_unlatched(p, s, a) == GATE_DROP)
 		return GATE_DROP;
-	if (!latch)
-		latch = bpf_map_lookup_elem(&latches, &p->flow);
+	latch = bpf_map_lookup_elem(&latches, &p->flow);
 	return latch ? follow_association(p, s, latch, a) : GATE_PASS;
+}
+
+__noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
+{
+	struct latch *latch;
+
+	if (!p || !s)
+		return GATE_DROP;
+	count(LATCH_COUNTER_SLOW_PATH);
+	latch = bpf_map_lookup_elem(&latches, &p->flow);
+	if (!latch)
+		return GATE_UNLATCHED;
+	if (pass_latched(p, latch) == GATE_DROP)
+		return GATE_DROP;
+	return follow_association(p, s, latch, by_tag(p, s));
 }
 
 #endif

@@ -89,10 +89,16 @@ static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hoo
 	return bpf_map_lookup_elem(&latches, &h->passage.flow);
 }
 
-/* The verifier knows nothing of what judge_sctp() returns. */
+/* The verifier knows nothing of what these return. */
 static __always_inline int pass_sctp(struct hooked *h)
 {
-	return judge_sctp(&h->passage, &h->sctp) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	int verdict = judge_sctp(&h->passage, &h->sctp);
+
+	if (verdict == GATE_UNLATCHED)
+		verdict = begin_path(&h->passage, &h->sctp);
+	if (verdict == GATE_MARK)
+		verdict = mark_association(&h->passage, &h->sctp);
+	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
 SEC("netfilter")

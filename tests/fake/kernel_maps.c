@@ -27,6 +27,8 @@ static const struct map_row rows[] = {
 	 FAKE_SAS_MAX, 0},
 	{MEMBER(params), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_params),
 	 LATCH_PARAMS_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(associations), BPF_MAP_TYPE_HASH, sizeof(struct latch_flow),
+	 sizeof(struct latch_association), FAKE_LATCHES_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(identities), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_identity),
 	 LATCH_IDENTITIES_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(rules), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_rule),
