@@ -17,7 +17,7 @@
 
 #define LATCHES_DEFAULT 65536
 #define SAS_DEFAULT 65536
-#define ASSOCIATIONS_MAX 262144
+#define ASSOCIATIONS_MAX 65536 /* three marks an association, and one an address */
 
 /* Latches and SAs are security state: preallocated, never LRU; full means refused. */
 struct latches_map {

@@ -2,12 +2,14 @@
 #include "latchd/reaper.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "latchd/association_reaper.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/netns.h"
 #include "latchd/kernel/socket_diag.h"
@@ -95,7 +97,7 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	struct reap_walk *walk = context;
 	int result = 0;
 
-	if (!is_due(walk, latch) || walk->asked >= REAPER_ROUND)
+	if (flow->protocol == IPPROTO_SCTP || !is_due(walk, latch) || walk->asked >= REAPER_ROUND)
 		return 0;
 	walk->asked++;
 	if (!is_alone(walk, flow, latch))
@@ -115,6 +117,8 @@ static void on_timer(void *context)
 	if (walk.audit)
 		reaper->audit_due = walk.now + AUDIT_NS;
 	err = latches_walk(reaper->maps, reap_if_alone, &walk);
+	if (!err)
+		err = association_reaper_round(reaper->maps);
 	if (err)
 		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
 			 strerror(-err));

@@ -140,3 +140,16 @@ int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __
 
 	return run(maps, &control);
 }
+
+int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
+		       const struct latch_association *seen)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_ASSOCIATION_FORGET,
+		.flow = *key,
+		.latch_id = seen->id,
+		.owner_since = seen->changed,
+	};
+
+	return run(maps, &control);
+}

@@ -50,5 +50,8 @@ int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32
 int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa);
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
+/* Unless a new path has used the mark since it was seen. */
+int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
+		       const struct latch_association *seen);
 
 #endif
