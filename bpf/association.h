@@ -27,7 +27,8 @@ struct sctp_segment {
 	__be32 initiate_tag; /* of INIT */
 	__u8 chunk; /* the first that is not AUTH */
 	__u8 reflected;
-	__u16 pad;
+	__u8 from_here; /* over the loopback device */
+	__u8 pad;
 	__u64 known; /* the association, when its tag is */
 };
 
@@ -288,6 +289,17 @@ __noinline int begin_path(struct passage *p, struct sctp_segment *s)
 	return latch ? follow_association(p, s, latch, a) : GATE_PASS;
 }
 
+/* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another. */
+static __always_inline int ends_broken(const struct passage *p, const struct sctp_segment *s,
+				       const struct latch *latch)
+{
+	union latch_word word;
+
+	word.raw = *(volatile __u64 *)&latch->word.raw;
+	return !p->egress && s->from_here && s->chunk == SCTP_ABORT &&
+	       word.state == LATCH_STATE_BROKEN;
+}
+
 __noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
 {
 	struct latch *latch;
@@ -298,6 +310,8 @@ __noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
 	latch = bpf_map_lookup_elem(&latches, &p->flow);
 	if (!latch)
 		return GATE_UNLATCHED;
+	if (ends_broken(p, s, latch))
+		return GATE_PASS;
 	if (pass_latched(p, latch) == GATE_DROP)
 		return GATE_DROP;
 	return follow_association(p, s, latch, by_tag(p, s));

@@ -11,6 +11,8 @@
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
 
+#define IFF_LOOPBACK_FLAG 8
+
 /* Its family comes with the hook; cover is the caller's to fill. */
 struct hooked {
 	struct passage passage;
@@ -89,6 +91,11 @@ static __always_inline struct latch *latch_of(struct bpf_nf_ctx *ctx, struct hoo
 	return bpf_map_lookup_elem(&latches, &h->passage.flow);
 }
 
+static __always_inline int is_loopback(struct net_device *device)
+{
+	return device && BPF_CORE_READ(device, flags) & IFF_LOOPBACK_FLAG;
+}
+
 /* The verifier knows nothing of what these return. */
 static __always_inline int pass_sctp(struct hooked *h)
 {
@@ -130,6 +137,7 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	if (!latch && (verdict == GATE_DROP || h.ip.protocol != IPPROTO_SCTP_NUMBER))
 		return verdict;
 	if (!latch) {
+		h.sctp.from_here = is_loopback(ctx->state->in);
 		h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
 		return pass_sctp(&h);
 	}

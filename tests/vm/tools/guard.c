@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * guard CGROUP NETNS...: the enforcement with gate (b) in namespaces of
- * ip-netns(8), and the reaper as latchd runs it, without anything else of latchd.
- * Prints "ready" and runs until its input ends. The pins go on.
+ * ip-netns(8), and reaper and dispositions as latchd runs them, without anything
+ * else of latchd. Prints "ready". A line of input is a port: the latches of this
+ * local port are broken. Runs until its input ends; the pins go on.
  */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -14,7 +16,10 @@
 
 #include "common/cleanup.h"
 #include "latchd/kernel/enforcement.h"
+#include "latchd/disposition.h"
+#include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/netns.h"
+#include "latchd/kernel/tables.h"
 #include "latchd/reaper.h"
 
 #define LATCHES	   64
@@ -47,26 +52,71 @@ static int guard_namespace(const struct enforcement *enforcement, const char *na
 	return err;
 }
 
-static void on_input(void *context, uint32_t events)
+struct guard {
+	const struct kernel_maps *maps;
+	struct loop *loop;
+	struct reaper reaper;
+	struct disposition disposition;
+	int port;
+};
+
+static int break_if_of_port(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	(void)events;
-	loop_stop(context);
+	const struct guard *guard = context;
+	int result = 0;
+
+	if (flow->local_port == guard->port)
+		result = latch_break(guard->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
+	return result < 0 ? result : 0;
 }
 
-static int reap_until_input_ends(const struct enforcement *enforcement)
+static void on_input(void *context, uint32_t events)
 {
-	struct reaper reaper = {.maps = enforcement_maps(enforcement)};
-	struct loop *loop = loop_new();
-	int err = loop ? loop_fd_add(loop, STDIN_FILENO, EPOLLIN, on_input, loop) : -1;
+	struct guard *guard = context;
+	char line[16] = "";
+	ssize_t length = read(STDIN_FILENO, line, sizeof(line) - 1);
+
+	(void)events;
+	if (length <= 0) {
+		loop_stop(guard->loop);
+		return;
+	}
+	guard->port = atoi(line);
+	if (latches_walk(guard->maps, break_if_of_port, guard))
+		fprintf(stderr, "guard: cannot break\n");
+	disposition_run_soon(&guard->disposition);
+}
+
+static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
+		     int error)
+{
+	(void)context;
+	(void)latch;
+	printf("reset %u %s\n", flow->local_port, error ? strerror(-error) : "done");
+	fflush(stdout);
+}
+
+static int guard_until_input_ends(const struct enforcement *enforcement)
+{
+	const struct kernel_maps *maps = enforcement_maps(enforcement);
+	struct guard guard = {
+		.maps = maps,
+		.loop = loop_new(),
+		.reaper = {.maps = maps},
+		.disposition = {.maps = maps, .reset = on_reset},
+	};
+	int err = guard.loop ? loop_fd_add(guard.loop, STDIN_FILENO, EPOLLIN, on_input, &guard) : -1;
 
 	if (!err) {
-		reaper_start(&reaper, loop);
+		reaper_start(&guard.reaper, guard.loop);
+		disposition_start(&guard.disposition, guard.loop);
 		puts("ready");
 		fflush(stdout);
-		err = loop_run(loop);
-		reaper_stop(&reaper);
+		err = loop_run(guard.loop);
+		reaper_stop(&guard.reaper);
+		disposition_stop(&guard.disposition);
 	}
-	loop_free(loop);
+	loop_free(guard.loop);
 	return err;
 }
 
@@ -88,7 +138,7 @@ int main(int argc, char **argv)
 	for (i = 2; !err && i < argc; i++)
 		err = guard_namespace(enforcement, argv[i]);
 	if (!err)
-		err = reap_until_input_ends(enforcement);
+		err = guard_until_input_ends(enforcement);
 	enforcement_free(enforcement);
 	return err ? 1 : 0;
 }
