@@ -79,17 +79,22 @@ static void put_mark(enum latch_association_mark mark, uint32_t value)
 	cr_assert_eq(bpf_map_update_elem(b.maps.associations, &key, &association, BPF_ANY), 0);
 }
 
-static void put_association(void)
+static void put_latch_of(enum latch_state state)
 {
 	struct latch_flow flow = flow_to(LATCHED_PEER);
 	struct latch latch = {
-		.word = {.params = PARAMS, .state = LATCH_STATE_ESTABLISHED, .generation = 1},
+		.word = {.params = PARAMS, .state = state, .generation = 1},
 		.id = ASSOCIATION,
 		.owner = LATCH_OWNER_SOCKET,
 		.association = ASSOCIATION,
 	};
 
 	cr_assert_eq(bpf_map_update_elem(b.maps.latches, &flow, &latch, BPF_ANY), 0);
+}
+
+static void put_association(void)
+{
+	put_latch_of(LATCH_STATE_ESTABLISHED);
 	put_mark(LATCH_MARK_LOCAL_TAG, LOCAL_TAG);
 	put_mark(LATCH_MARK_REMOTE_TAG, REMOTE_TAG);
 	put_mark(LATCH_MARK_ADDRESS, LATCHED_PEER);
@@ -253,6 +258,17 @@ Test(gate_sctp, others_go_on_in_clear)
 	       .initiate_tag = LOCAL_TAG);
 	PASSES(.egress = true, .peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = DATA);
 	PASSES(.egress = true, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA);
+}
+
+/* latchd's own ABORT comes over the loopback device, which these packets do not. */
+Test(gate_sctp, a_broken_path_carries_nothing_at_all)
+{
+	put_latch_of(LATCH_STATE_BROKEN);
+	DROPPED(LATCH_DROP_BROKEN, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = DATA);
+	DROPPED(LATCH_DROP_BROKEN, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = ABORT);
+	DROPPED(LATCH_DROP_BROKEN, .egress = true, .peer = LATCHED_PEER, .tag = REMOTE_TAG);
+	DROPPED(LATCH_DROP_BROKEN, .egress = true, .peer = LATCHED_PEER, .tag = REMOTE_TAG,
+		.chunk = ABORT);
 }
 
 Test(gate_sctp, what_cannot_be_read_is_dropped)
