@@ -25,14 +25,14 @@ enum sctp_chunk_type {
 struct sctp_segment {
 	__be32 tag;
 	__be32 initiate_tag; /* of INIT */
-	__u8 chunk; /* the first that is not AUTH */
+	__u8 chunk;	     /* the first that is not AUTH */
 	__u8 reflected;
 	__u8 from_here; /* over the loopback device */
 	__u8 pad;
 	__u64 known; /* the association, when its tag is */
 };
 
-#define GATE_MARK 2	 /* passes, once mark_association() has seen it */
+#define GATE_MARK      2 /* passes, once mark_association() has seen it */
 #define GATE_UNLATCHED 3 /* begin_path() decides */
 
 static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
@@ -41,8 +41,8 @@ static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
 	return packet_load(packet, at, chunk, sizeof(*chunk)) ? -1 : 0;
 }
 
-static __always_inline int sctp_parse(const struct packet *packet, __u32 at,
-				      struct sctphdr *header, struct sctp_segment *s)
+static __always_inline int sctp_parse(const struct packet *packet, __u32 at, struct sctphdr *header,
+				      struct sctp_segment *s)
 {
 	struct sctp_chunkhdr chunk;
 	struct sctp_inithdr init;
@@ -70,9 +70,8 @@ static __always_inline int sctp_parse(const struct packet *packet, __u32 at,
 	return 0;
 }
 
-static __always_inline int flow_of_segment(const struct packet *packet,
-					   const struct ip_headers *ip, __u64 netns,
-					   struct passage *p, struct sctp_segment *s)
+static __always_inline int flow_of_segment(const struct packet *packet, const struct ip_headers *ip,
+					   __u64 netns, struct passage *p, struct sctp_segment *s)
 {
 	struct sctphdr header;
 
@@ -289,7 +288,8 @@ __noinline int begin_path(struct passage *p, struct sctp_segment *s)
 	return latch ? follow_association(p, s, latch, a) : GATE_PASS;
 }
 
-/* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another. */
+/* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another.
+ */
 static __always_inline int ends_broken(const struct passage *p, const struct sctp_segment *s,
 				       const struct latch *latch)
 {

@@ -11,17 +11,17 @@
 
 #include "latchd/kernel/tables.h"
 
-#define LOCAL_PORT	6002
-#define REMOTE_PORT	7002
-#define LOCAL_TAG	0x10101010
-#define REMOTE_TAG	0x20202020
-#define OTHER_TAG	0x30303030
-#define ASSOCIATION	77
-#define PARAMS		7
-#define HERE		0x0a090001 /* 10.9.0.1 */
-#define LATCHED_PEER	0x0a090002
-#define KNOWN_PEER	0x0a090102 /* of the association, on no latched path */
-#define OTHER_PEER	0x0a090202
+#define LOCAL_PORT   6002
+#define REMOTE_PORT  7002
+#define LOCAL_TAG    0x10101010
+#define REMOTE_TAG   0x20202020
+#define OTHER_TAG    0x30303030
+#define ASSOCIATION  77
+#define PARAMS	     7
+#define HERE	     0x0a090001 /* 10.9.0.1 */
+#define LATCHED_PEER 0x0a090002
+#define KNOWN_PEER   0x0a090102 /* of the association, on no latched path */
+#define OTHER_PEER   0x0a090202
 
 enum chunk {
 	DATA = 0,
@@ -162,8 +162,8 @@ static struct bytes packet_of(const struct segment *s)
 static bool passes(const struct segment *s)
 {
 	struct bytes bytes = packet_of(s);
-	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = bytes.at, .data_size_in = (__u32)bytes.length,
-		    .repeat = 1);
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = bytes.at,
+		    .data_size_in = (__u32)bytes.length, .repeat = 1);
 	int err = bpf_prog_test_run_opts(s->egress ? b.gate.egress : b.gate.ingress, &run);
 
 	if (err == -EOPNOTSUPP || err == -524)

@@ -8,7 +8,8 @@
 #include "fake/kernel_maps.h"
 #include "latchd/kernel/sctp_abort.h"
 
-/* RFC 9260: an ABORT from 192.0.2.2 port 7002 to 192.0.2.1 port 6002, checksum by another program. */
+/* RFC 9260: an ABORT from 192.0.2.2 port 7002 to 192.0.2.1 port 6002, checksum by another program.
+ */
 static const uint8_t expected[SCTP_ABORT_PACKET_SIZE] = {
 	0x45, 0x00, 0x00, 0x24, 0x00, 0x00, 0x00, 0x00, 0x40, 0x84, 0x00, 0x00,
 	0xc0, 0x00, 0x02, 0x02, 0xc0, 0x00, 0x02, 0x01, 0x1b, 0x5a, 0x17, 0x72,

@@ -77,9 +77,9 @@ static struct sctp_path path(const char *local, const char *remote)
 Test(sctp_paths, both_families_of_one_association)
 {
 	struct sctp_path paths[] = {
-		path("10.9.0.1", "10.9.0.2"),	  path("2001:db8::1", "2001:db8::2"),
-		path("10.9.0.1", "10.9.0.3"),	  path("10.9.0.3", "10.9.0.2"),
-		path("10.9.0.2", "10.9.0.1"),	  path("2001:db8::1", "2001:db8::3"),
+		path("10.9.0.1", "10.9.0.2"), path("2001:db8::1", "2001:db8::2"),
+		path("10.9.0.1", "10.9.0.3"), path("10.9.0.3", "10.9.0.2"),
+		path("10.9.0.2", "10.9.0.1"), path("2001:db8::1", "2001:db8::3"),
 	};
 	size_t i;
 

@@ -55,8 +55,8 @@ static void ask_namespace(const struct round *round, struct sctp_path *paths, si
 	size_t i;
 
 	for (i = 0; err && i < count; i++)
-		paths[i].alive = err != -ENOENT ||
-				 !is_older(round, paths[i].latch.owner_since, MISSING_NS);
+		paths[i].alive =
+			err != -ENOENT || !is_older(round, paths[i].latch.owner_since, MISSING_NS);
 }
 
 static void ask_namespaces(const struct round *round)
@@ -102,9 +102,9 @@ static int compare_associations(const void *a, const void *b)
 {
 	const struct sctp_path *one = a, *other = b;
 
-	return one->latch.association < other->latch.association ?
-		       -1 :
-		       one->latch.association > other->latch.association;
+	return one->latch.association < other->latch.association
+		       ? -1
+		       : one->latch.association > other->latch.association;
 }
 
 static int forget_if_alone(void *context, const struct latch_flow *key,
@@ -115,8 +115,8 @@ static int forget_if_alone(void *context, const struct latch_flow *key,
 	int result = 0;
 
 	if (is_older(round, association->changed, HANDSHAKE_NS) &&
-	    !(round->count && bsearch(&wanted, round->paths, round->count, sizeof(wanted),
-				      compare_associations)))
+	    !(round->count &&
+	      bsearch(&wanted, round->paths, round->count, sizeof(wanted), compare_associations)))
 		result = association_forget(round->maps, key, association);
 	return result < 0 ? result : 0;
 }

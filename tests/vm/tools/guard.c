@@ -105,7 +105,8 @@ static int guard_until_input_ends(const struct enforcement *enforcement)
 		.reaper = {.maps = maps},
 		.disposition = {.maps = maps, .reset = on_reset},
 	};
-	int err = guard.loop ? loop_fd_add(guard.loop, STDIN_FILENO, EPOLLIN, on_input, &guard) : -1;
+	int err =
+		guard.loop ? loop_fd_add(guard.loop, STDIN_FILENO, EPOLLIN, on_input, &guard) : -1;
 
 	if (!err) {
 		reaper_start(&guard.reaper, guard.loop);

@@ -69,8 +69,7 @@ void sctp_abort_packet(uint8_t packet[SCTP_ABORT_PACKET_SIZE], const struct latc
 static int send_abort(const struct latch_flow *flow, uint32_t tag)
 {
 	auto_close int netns = netns_open(flow->netns);
-	auto_close int fd = netns < 0 ? netns :
-					netns_socket(netns, AF_INET, SOCK_RAW, IPPROTO_RAW);
+	auto_close int fd = netns < 0 ? netns : netns_socket(netns, AF_INET, SOCK_RAW, IPPROTO_RAW);
 	uint8_t packet[SCTP_ABORT_PACKET_SIZE];
 	struct sockaddr_in here = {.sin_family = AF_INET};
 
@@ -89,7 +88,8 @@ struct abort_walk {
 	int result;
 };
 
-/* More than one while marks of an association's former life are left: the kernel takes the right one. */
+/* More than one while marks of an association's former life are left: the kernel takes the right
+ * one. */
 static int abort_by_tag(void *context, const struct latch_flow *key,
 			const struct latch_association *association)
 {

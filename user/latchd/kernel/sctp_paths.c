@@ -73,8 +73,8 @@ static bool is_address(const struct sockaddr_storage *shown, const struct latch_
 
 	if (shown->ss_family != flow->family)
 		return false;
-	return flow->family == AF_INET ? !memcmp(&v4->sin_addr, address, 4) :
-					 !memcmp(&v6->sin6_addr, address, 16);
+	return flow->family == AF_INET ? !memcmp(&v4->sin_addr, address, 4)
+				       : !memcmp(&v6->sin6_addr, address, 16);
 }
 
 static bool has_address(const struct addresses *addresses, const struct latch_flow *flow,
