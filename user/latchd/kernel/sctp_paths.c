@@ -145,6 +145,18 @@ static int on_message(void *context, const struct nlmsghdr *message)
 	return sctp_paths_mark(message, marking->paths, marking->count);
 }
 
+static int ask(int fd, uint16_t flags, const struct inet_diag_req_v2 *question,
+	       struct marking *marking)
+{
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(*question))];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	request->nlmsg_flags = flags;
+	memcpy(mnl_nlmsg_put_extra_header(request, sizeof(*question)), question, sizeof(*question));
+	return netlink_request(fd, request, on_message, marking);
+}
+
 /* The family is the socket's: an IPv6 socket's association may have IPv4 paths. */
 static int ask_family(int fd, uint8_t family, struct marking *marking)
 {
@@ -153,13 +165,43 @@ static int ask_family(int fd, uint8_t family, struct marking *marking)
 		.sdiag_protocol = IPPROTO_SCTP,
 		.idiag_states = ~0u,
 	};
-	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(question))];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 
-	request->nlmsg_type = SOCK_DIAG_BY_FAMILY;
-	request->nlmsg_flags = NLM_F_DUMP;
-	memcpy(mnl_nlmsg_put_extra_header(request, sizeof(question)), &question, sizeof(question));
-	return netlink_request(fd, request, on_message, marking);
+	return ask(fd, NLM_F_DUMP, &question, marking);
+}
+
+static int ask_path(int fd, struct sctp_path *path)
+{
+	struct inet_diag_req_v2 question = {
+		.sdiag_family = path->flow.family,
+		.sdiag_protocol = IPPROTO_SCTP,
+		.id = {.idiag_sport = htons(path->flow.local_port),
+		       .idiag_dport = htons(path->flow.remote_port),
+		       .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}},
+	};
+	struct marking marking = {path, 1};
+	int err;
+
+	memcpy(question.id.idiag_src, path->flow.local_addr, sizeof(question.id.idiag_src));
+	memcpy(question.id.idiag_dst, path->flow.remote_addr, sizeof(question.id.idiag_dst));
+	err = ask(fd, 0, &question, &marking);
+	return err == -ENOENT ? 0 : err;
+}
+
+/*
+ * A dump misses what others push aside meanwhile, and ends early at an association
+ * of more addresses than an answer holds, which a peer can have: whoever is to be
+ * found dead is asked about alone. That, in turn, does not see sockets that are
+ * bound to a device.
+ */
+static int ask_missing(int fd, struct marking *marking)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < marking->count; i++)
+		if (!marking->paths[i].alive)
+			err = ask_path(fd, &marking->paths[i]);
+	return err;
 }
 
 int sctp_paths_ask(uint64_t netns, struct sctp_path *paths, size_t count)
@@ -173,5 +215,7 @@ int sctp_paths_ask(uint64_t netns, struct sctp_path *paths, size_t count)
 	err = ask_family(fd, AF_INET, &marking);
 	if (!err)
 		err = ask_family(fd, AF_INET6, &marking);
-	return err == -ENOENT ? -EPROTONOSUPPORT : err;
+	if (err == -ENOENT)
+		return -EPROTONOSUPPORT;
+	return err ? err : ask_missing(fd, &marking);
 }
