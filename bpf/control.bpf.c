@@ -36,7 +36,12 @@ static __always_inline void control_close(struct latch_control *c)
 	listener = latch->listener;
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
-	if (c->result != LATCH_CONTROL_DONE || bpf_map_delete_elem(&latches, &flow))
+	if (c->result != LATCH_CONTROL_DONE)
+		return;
+	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched anew. */
+	if (flow.protocol == IPPROTO_SCTP_NUMBER)
+		latch->word.params = 0;
+	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
@@ -194,6 +199,19 @@ static __always_inline void control_listen(struct latch_control *c)
 									 LATCH_CONTROL_DONE;
 }
 
+/* Unless a packet on a new path has just used it. */
+static __always_inline void control_association_forget(struct latch_control *c)
+{
+	struct latch_flow key = c->flow;
+	struct latch_association *a = bpf_map_lookup_elem(&associations, &key);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!a || a->id != c->latch_id || a->changed != c->owner_since ||
+	    bpf_map_delete_elem(&associations, &key))
+		return;
+	c->result = LATCH_CONTROL_DONE;
+}
+
 SEC("syscall")
 int latch_control(struct latch_control *c)
 {
@@ -221,6 +239,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_SPD_SEEN:
 		control_spd_seen(c);
+		return 0;
+	case LATCH_CONTROL_ASSOCIATION_FORGET:
+		control_association_forget(c);
 		return 0;
 	case LATCH_CONTROL_RESTAMP:
 		restamp();

@@ -6,96 +6,8 @@
  * to it; one that starts in clear stays unlatched, or does not start at all where
  * a rule requires a latch.
  */
+#include "birth.h"
 #include "datagram.h"
-#include "verdict.h"
-
-static __always_inline __u64 owner_of(const struct passage *p)
-{
-	return p->egress || p->flow.protocol == IPPROTO_UDP_NUMBER ? p->socket_cookie : 0;
-}
-
-/* A datagram's socket does not tell who connected to whom: then its first packet does. */
-static __always_inline enum latch_direction opened_or_seen(const struct passage *p)
-{
-	if (p->opened)
-		return p->opened;
-	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
-}
-
-/*
- * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
- * but only until an SA comes that can. Also when there is no room for the latch.
- */
-__noinline int pass_unattributed(struct passage *p, int params, int which)
-{
-	if (!p)
-		return GATE_PASS;
-	count(which);
-	latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
-		      p->listener_id);
-	return GATE_PASS;
-}
-
-/* Somebody may have been quicker: then the next packet is judged by that latch. */
-__noinline int pass_born(struct passage *p, int params)
-{
-	int err;
-
-	if (!p)
-		return GATE_DROP;
-	err = latch_create(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
-			   p->listener_id);
-	if (err == -EEXIST)
-		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
-	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
-}
-
-static __always_inline int pass_auto(struct passage *p)
-{
-	union latch_sa_word word;
-	struct latch_sa *sa;
-
-	if (p->cover == PACKET_MALFORMED)
-		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	if (p->cover != PACKET_PROTECTED)
-		return GATE_PASS;
-	sa = bpf_map_lookup_elem(&sas, &p->sa);
-	if (!sa)
-		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER);
-	word.raw = *(volatile __u64 *)&sa->word.raw;
-	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
-		return drop(LATCH_DROP_SA_PENDING, p, NULL);
-	if (word.state == LATCH_SA_PENDING)
-		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING);
-	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
-		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER);
-	if (word.flags & LATCH_SA_CONTESTED)
-		return refuse(p, LATCH_DROP_CONFLICT);
-	return pass_born(p, word.params);
-}
-
-static __always_inline int pass_required(struct passage *p)
-{
-	__u16 params = 0;
-	enum latch_drop why = hindrance(p, &params);
-
-	return why == HINDERED_BY_NOTHING && !p->ruling.unsure ? pass_born(p, params)
-							       : pass_none(p, why);
-}
-
-static __always_inline int pass_new(struct passage *p)
-{
-	rule_of(&p->flow, p->opened, &p->ruling);
-	switch (p->ruling.action) {
-	case LATCH_ACTION_OFF:
-		return GATE_PASS;
-	case LATCH_ACTION_REQUIRE:
-		return pass_required(p);
-	case LATCH_ACTION_AUTO:
-		break;
-	}
-	return pass_auto(p);
-}
 
 static __always_inline int is_exempt(const struct socket_verdict *v)
 {
@@ -193,24 +105,6 @@ static __always_inline enum latch_direction opened_by(const struct passage *p,
 	if (p->state == BPF_TCP_SYN_SENT)
 		return LATCH_DIRECTION_OUT;
 	return v ? v->opened : LATCH_DIRECTION_NONE;
-}
-
-/*
- * A LARVAL latch is none yet: it may be from before the rule, or of a request that
- * came the other way. Under a rule that requires one only what settles it passes.
- */
-__noinline int pass_ruled_larval(struct passage *p)
-{
-	enum latch_drop why;
-	__u16 params;
-
-	if (!p)
-		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->ruling);
-	if (p->ruling.action != LATCH_ACTION_REQUIRE)
-		return GATE_PASS;
-	why = hindrance(p, &params);
-	return why == HINDERED_BY_NOTHING ? GATE_PASS : pass_none(p, why);
 }
 
 /* Not static: the verifier looks at it once, whatever ways lead here. */

@@ -174,9 +174,10 @@ static __always_inline void latch_release(const struct latch_flow *flow, struct 
 	union latch_word after;
 	__u64 id = latch->id, listener = latch->listener;
 	enum latch_direction direction = latch->direction;
+	int was_closed = latch->word.state == LATCH_STATE_CLOSED; /* and told */
 
 	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
-	if (bpf_map_delete_elem(&latches, flow))
+	if (bpf_map_delete_elem(&latches, flow) || was_closed)
 		return;
 	restamp();
 	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);

@@ -2,6 +2,7 @@
 #include "maps.h"
 
 struct latches_map latches SEC(".maps");
+struct associations_map associations SEC(".maps");
 struct sas_map sas SEC(".maps");
 struct params_map params SEC(".maps");
 struct identities_map identities SEC(".maps");

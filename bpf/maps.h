@@ -13,9 +13,11 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_SCTP_NUMBER 132
 
 #define LATCHES_DEFAULT 65536
 #define SAS_DEFAULT 65536
+#define ASSOCIATIONS_MAX 65536 /* three marks an association, and one an address */
 
 /* Latches and SAs are security state: preallocated, never LRU; full means refused. */
 struct latches_map {
@@ -23,6 +25,15 @@ struct latches_map {
 	__uint(max_entries, LATCHES_DEFAULT);
 	__type(key, struct latch_flow);
 	__type(value, struct latch);
+};
+
+/* Marks of SCTP associations; made when needed, since most hosts have none. Full means refused. */
+struct associations_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ASSOCIATIONS_MAX);
+	__type(key, struct latch_flow);
+	__type(value, struct latch_association);
 };
 
 struct sas_map {
@@ -158,6 +169,7 @@ struct spd_stamps_map {
 };
 
 extern struct latches_map latches SEC(".maps");
+extern struct associations_map associations SEC(".maps");
 extern struct sas_map sas SEC(".maps");
 extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");

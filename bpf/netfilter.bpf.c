@@ -3,19 +3,23 @@
  * Gate (b): packets of a latched flow that no full socket sends or receives, so
  * that gate (a) misses them or cannot tell their flow: SYN-ACKs, answers in
  * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
- * own tuple and the SA that was chosen for them. No latch is born here. Where a rule
- * requires a latch and there is none, they pass under an SA that could start one.
+ * own tuple and the SA that was chosen for them. No TCP latch is born here; where a
+ * rule requires one and there is none, they pass under an SA that could start one.
+ * All of SCTP is judged here: its sockets do not tell the path.
  */
-#include "verdict.h"
+#include "association.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
+
+#define IFF_LOOPBACK_FLAG 8
 
 /* Its family comes with the hook; cover is the caller's to fill. */
 struct hooked {
 	struct passage passage;
 	struct ip_headers ip;
 	__u8 tcp_flags;
+	struct sctp_segment sctp;
 	__u64 netns;
 };
 
@@ -72,6 +76,11 @@ static __always_inline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h,
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
 		return 0;
 	}
+	if (h->ip.protocol == IPPROTO_SCTP_NUMBER) {
+		if (flow_of_segment(&packet, &h->ip, h->netns, &h->passage, &h->sctp))
+			*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
+		return *verdict == GATE_PASS;
+	}
 	if (h->ip.protocol != IPPROTO_TCP_NUMBER)
 		return 0;
 	if (flow_of_packet(&packet, &h->ip, h->netns, h->passage.egress, &h->passage.flow,
@@ -102,6 +111,32 @@ static __always_inline int is_forwarded(const struct sk_buff *skb)
 	return BPF_CORE_READ(skb, skb_iif) != 0;
 }
 
+static __always_inline int is_loopback(struct net_device *device)
+{
+	return device && BPF_CORE_READ(device, flags) & IFF_LOOPBACK_FLAG;
+}
+
+/* The verifier knows nothing of what these return. */
+static __always_inline int pass_sctp(struct hooked *h)
+{
+	int verdict = judge_sctp(&h->passage, &h->sctp);
+
+	if (verdict == GATE_UNLATCHED)
+		verdict = begin_path(&h->passage, &h->sctp);
+	if (verdict == GATE_MARK)
+		verdict = mark_association(&h->passage, &h->sctp);
+	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+}
+
+static __always_inline int pass_out(struct hooked *h, struct latch *latch)
+{
+	if (is_answer(h->tcp_flags))
+		h->passage.opened = LATCH_DIRECTION_IN;
+	if ((!latch || is_larval(latch)) && pass_ruled(&h->passage) == GATE_DROP)
+		return GATE_DROP;
+	return latch ? pass_latched(&h->passage, latch) : GATE_PASS;
+}
+
 SEC("netfilter")
 int gate_b_egress(struct bpf_nf_ctx *ctx)
 {
@@ -117,11 +152,17 @@ int gate_b_egress(struct bpf_nf_ctx *ctx)
 	h.passage.cover = bundle_sa(ctx->skb, h.netns, &h.passage.sa);
 	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
 		return GATE_PASS;
-	if (is_answer(h.tcp_flags))
-		h.passage.opened = LATCH_DIRECTION_IN;
-	if ((!latch || is_larval(latch)) && pass_ruled(&h.passage) == GATE_DROP)
-		return GATE_DROP;
-	return latch ? pass_latched(&h.passage, latch) : GATE_PASS;
+	if (h.ip.protocol == IPPROTO_SCTP_NUMBER)
+		return pass_sctp(&h);
+	return pass_out(&h, latch);
+}
+
+static __always_inline int pass_in(struct hooked *h, struct latch *latch)
+{
+	if (latch)
+		return pass_latched(&h->passage, latch);
+	h->passage.opened = LATCH_DIRECTION_IN;
+	return pass_ruled(&h->passage);
 }
 
 SEC("netfilter")
@@ -133,9 +174,13 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 
 	if (!read_hooked(ctx, &h, &verdict))
 		return verdict;
+	if (h.ip.protocol == IPPROTO_SCTP_NUMBER) {
+		h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
+		h.sctp.from_here = is_loopback(ctx->state->in);
+		return pass_sctp(&h);
+	}
 	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
-	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves.
-	 */
+	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves. */
 	if (!latch && !is_request(h.tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
@@ -144,8 +189,5 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		return GATE_PASS;
 	h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
-	if (latch)
-		return pass_latched(&h.passage, latch);
-	h.passage.opened = LATCH_DIRECTION_IN;
-	return pass_ruled(&h.passage);
+	return pass_in(&h, latch);
 }

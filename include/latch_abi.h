@@ -93,7 +93,7 @@ struct latch_flow {
 	__u16 local_port;
 	__u16 remote_port;
 	__u8 family;   /* AF_INET or AF_INET6 */
-	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP */
 	__u16 pad;
 };
 
@@ -153,6 +153,27 @@ struct latch {
 	__u64 listener; /* id of the LISTENER that spawned it; 0 = none */
 	__u64 spawned;	/* of a LISTENER: latches that were born from it */
 	__u64 refused;	/* ... and connections that might not be born */
+	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet */
+	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
+	__u8 pad[4];
+};
+
+/* By what an SCTP association is recognised on a path that has no latch yet. */
+enum latch_association_mark {
+	LATCH_MARK_LOCAL_TAG = 1,  /* verification tag of what arrives */
+	LATCH_MARK_REMOTE_TAG = 2, /* of what leaves */
+	LATCH_MARK_ADDRESS = 3,	   /* an address of the peer's */
+};
+
+/*
+ * Its key is a latch_flow: pad says which mark, remote_addr is the address, or
+ * starts with the tag (then family is 0); local_addr is zero.
+ */
+struct latch_association {
+	__u64 id;
+	__u64 changed;
+	__u16 params; /* of its latches; 0 while they are LARVAL */
+	__u8 pad[6];
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -354,6 +375,7 @@ enum latch_control_op {
 	LATCH_CONTROL_LISTEN = 10, /* flow, word (as seen; 0 = none), params: sockets found listening */
 	LATCH_CONTROL_RULES = 11, /* rule_count: the other half of rules[] is in force from now on */
 	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: which rule decides */
+	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (the association's), owner_since (changed) */
 };
 
 enum latch_control_result {
@@ -390,7 +412,8 @@ _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
 _Static_assert(sizeof(struct latch_rule) == 48, "rule");
-_Static_assert(sizeof(struct latch) == 104, "latch");
+_Static_assert(sizeof(struct latch) == 120, "latch");
+_Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
 _Static_assert(sizeof(struct latch_qop) == 72, "QoP");

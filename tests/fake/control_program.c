@@ -18,6 +18,7 @@ static void tell_maps(const struct latchd_bpf *object, struct kernel_maps *maps)
 {
 	*maps = (struct kernel_maps){
 		.latches = bpf_map__fd(object->maps.latches),
+		.associations = bpf_map__fd(object->maps.associations),
 		.sas = bpf_map__fd(object->maps.sas),
 		.params = bpf_map__fd(object->maps.params),
 		.identities = bpf_map__fd(object->maps.identities),

@@ -140,11 +140,72 @@ static bool failed_twice(void)
 Test(disposition, what_cannot_be_ended_is_told_and_tried_again)
 {
 	flow = lonely(1000);
-	flow.protocol = IPPROTO_SCTP;
+	flow.protocol = IPPROTO_DCCP;
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	disposition_start(&disposition, loop);
 	wait_until(failed_twice);
 	cr_expect_eq(last_error, -EPROTONOSUPPORT);
 	cr_expect(has_latch(&flow));
 	cr_expect_eq(resets, 0);
+}
+
+/* ---- SCTP */
+
+static void put_path(const struct latch_flow *path, enum latch_state state, uint64_t association)
+{
+	struct latch latch = {
+		.id = 1000 + path->local_port,
+		.owner = LATCH_OWNER_SOCKET,
+		.association = association,
+		.word = {.generation = 1,
+			 .params = 1,
+			 .reasons = state == LATCH_STATE_BROKEN ? LATCH_REASON_SA_CONFLICT : 0,
+			 .state = state},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, path, &latch, BPF_NOEXIST), 0);
+}
+
+static struct latch_flow sctp_path(uint16_t port, uint8_t family)
+{
+	struct latch_flow path = lonely(port);
+
+	path.protocol = IPPROTO_SCTP;
+	path.family = family;
+	return path;
+}
+
+static bool failed_once(void)
+{
+	return failures > 0;
+}
+
+/* IPv6 shows when an association is to be ended: that cannot be done, and is told once. */
+Test(disposition, R_5_5_3_an_sctp_association_ends_with_its_last_path)
+{
+	struct latch_flow broken = sctp_path(1, AF_INET6), last = sctp_path(2, AF_INET6),
+			  sound = sctp_path(3, AF_INET6);
+
+	put_path(&broken, LATCH_STATE_BROKEN, 5);
+	put_path(&sound, LATCH_STATE_ESTABLISHED, 5);
+	put_path(&last, LATCH_STATE_BROKEN, 6);
+	disposition_start(&disposition, loop);
+	wait_until(failed_once);
+	cr_expect_eq(last_error, -EAFNOSUPPORT);
+	cr_expect_eq(failures, 1);
+	cr_expect(has_latch(&broken));
+	cr_expect(has_latch(&last));
+	cr_expect_eq(resets, 0);
+}
+
+/* A handshake has no association yet: another's path is none of its. */
+Test(disposition, broken_sctp_handshakes_have_no_other_path)
+{
+	struct latch_flow broken = sctp_path(1, AF_INET6), sound = sctp_path(2, AF_INET6);
+
+	put_path(&broken, LATCH_STATE_BROKEN, 0);
+	put_path(&sound, LATCH_STATE_ESTABLISHED, 0);
+	disposition_start(&disposition, loop);
+	wait_until(failed_once);
+	cr_expect_eq(last_error, -EAFNOSUPPORT);
 }

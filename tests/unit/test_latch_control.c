@@ -94,6 +94,40 @@ Test(latch_control, close_deletes)
 	cr_expect_eq(latch_close(&maps, &flow, 5), LATCH_CONTROL_NOT_FOUND);
 }
 
+/* An SCTP socket does not remember, so the entry has to; it names nobody any more. */
+Test(latch_control, close_keeps_an_sctp_path_closed_until_it_is_reaped)
+{
+	struct latch_flow path = flow;
+	struct latch latch = {
+		.id = 5,
+		.word = {.generation = 9, .params = 3, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	path.protocol = 132;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &path, &latch, BPF_ANY), 0);
+	cr_expect_eq(latch_close(&maps, &path, 5), LATCH_CONTROL_DONE);
+	cr_assert_eq(latch_get(&maps, &path, &latch), 0);
+	cr_expect_eq(latch.word.state, LATCH_STATE_CLOSED);
+	cr_expect_eq(latch.word.params, 0);
+	cr_expect_eq(latch_reap(&maps, &path, &latch), LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_get(&maps, &path, &latch), -ENOENT);
+}
+
+Test(latch_control, a_mark_is_forgotten_unless_it_was_used_since)
+{
+	struct latch_flow key = {.netns = 7, .protocol = 132, .pad = LATCH_MARK_REMOTE_TAG};
+	struct latch_association mark = {.id = 5, .changed = 1000},
+				 other = {.id = 6, .changed = 1000};
+
+	cr_assert_eq(bpf_map_update_elem(maps.associations, &key, &mark, BPF_ANY), 0);
+	mark.changed = 999;
+	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(association_forget(&maps, &key, &other), LATCH_CONTROL_NOT_FOUND);
+	mark.changed = 1000;
+	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_DONE);
+	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_NOT_FOUND);
+}
+
 Test(latch_control, reap_deletes_the_owner_that_was_seen)
 {
 	struct latch latch;

@@ -170,3 +170,49 @@ Test(reaper, not_what_cannot_be_looked_for)
 	let_it_reap();
 	cr_expect(has_latch(&flow));
 }
+
+/* ---- SCTP: marks go when no latch is left that has their association */
+
+static struct latch_flow put_mark(uint64_t association, uint64_t age)
+{
+	struct latch_flow key = {
+		.netns = ns.cookie,
+		.remote_addr = {(uint8_t)association, (uint8_t)(age / SECOND)},
+		.protocol = IPPROTO_SCTP,
+		.pad = LATCH_MARK_LOCAL_TAG,
+	};
+	struct latch_association mark = {.id = association, .changed = clock_boot_ns() - age};
+
+	cr_assert_eq(bpf_map_update_elem(maps.associations, &key, &mark, BPF_NOEXIST), 0);
+	return key;
+}
+
+static bool has_mark(const struct latch_flow *key)
+{
+	struct latch_association mark;
+
+	return !bpf_map_lookup_elem(maps.associations, key, &mark);
+}
+
+Test(reaper, marks_of_sctp_go_with_the_last_latch)
+{
+	struct latch_flow flow = lonely(1), kept, young, left;
+	struct latch latch = {
+		.id = 1,
+		.owner = LATCH_OWNER_HANDSHAKE,
+		.owner_since = clock_boot_ns() + 3600 * SECOND,
+		.association = 5,
+		.word = {.generation = 1, .params = 1, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	flow.protocol = IPPROTO_SCTP;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_NOEXIST), 0);
+	kept = put_mark(5, 60 * SECOND);
+	young = put_mark(6, 1 * SECOND);
+	left = put_mark(7, 60 * SECOND);
+	let_it_reap();
+	cr_expect(has_mark(&kept));
+	cr_expect(has_mark(&young));
+	cr_expect_not(has_mark(&left));
+	cr_expect(has_latch(&flow));
+}

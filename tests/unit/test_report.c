@@ -430,7 +430,7 @@ Test(report, status_without_gate_b)
 	report_status(&w, &source);
 	parse();
 	expect_json("enforcement.programs.2",
-		    "{\"name\":\"gate (b)\",\"hook\":\"needs Linux 6.4\",\"attached\":false}");
+		    "{\"name\":\"gate (b)\",\"hook\":\"needs Linux 6.4, as does SCTP\",\"attached\":false}");
 	expect_json("netns", "[]");
 }
 

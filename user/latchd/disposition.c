@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/sctp_abort.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/kernel/time_out.h"
@@ -35,10 +36,46 @@ static void ended(struct dispose_walk *walk, const struct latch_flow *flow,
 		walk->again = true;
 }
 
+/* ---- SCTP */
+
+static int is_other_live_path(void *context, const struct latch_flow *flow,
+			      const struct latch *latch)
+{
+	const struct latch *broken = context;
+
+	return flow->protocol == IPPROTO_SCTP && latch->association &&
+	       latch->association == broken->association &&
+	       latch->word.state == LATCH_STATE_ESTABLISHED;
+}
+
+/*
+ * While another path is left SCTP finds its way by itself, with the last the
+ * association ends (RFC 5660 section 5.5). The reaper releases the latch.
+ */
+static void end_association(struct dispose_walk *walk, const struct latch_flow *flow,
+			    const struct latch *latch)
+{
+	struct disposition *d = walk->disposition;
+	int err = latches_walk(d->maps, is_other_live_path, (void *)latch);
+
+	if (err > 0)
+		return;
+	if (!err)
+		err = sctp_abort(d->maps, flow, latch);
+	if (err != -ENOENT)
+		d->reset(d->context, flow, latch, err);
+	walk->again |= err && err != -ENOENT && err != -EAFNOSUPPORT;
+}
+
+/* ---- reset */
+
 static void reset(struct dispose_walk *walk, const struct latch_flow *flow,
 		  const struct latch *latch)
 {
-	ended(walk, flow, latch, socket_diag_destroy_owner(flow, latch->socket_cookie));
+	if (flow->protocol == IPPROTO_SCTP)
+		end_association(walk, flow, latch);
+	else
+		ended(walk, flow, latch, socket_diag_destroy_owner(flow, latch->socket_cookie));
 }
 
 /* ---- a reset that looks like a time-out */

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "latchd/association_reaper.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/netns.h"
 #include "latchd/kernel/socket_diag.h"
@@ -102,7 +103,8 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	struct reap_walk *walk = context;
 	int result = 0;
 
-	if (!is_due(walk, flow, latch) || walk->asked >= REAPER_ROUND)
+	if (flow->protocol == IPPROTO_SCTP || !is_due(walk, flow, latch) ||
+	    walk->asked >= REAPER_ROUND)
 		return 0;
 	walk->asked++;
 	if (!is_alone(walk, flow, latch))
@@ -122,6 +124,8 @@ static void on_timer(void *context)
 	if (walk.audit)
 		reaper->audit_due = walk.now + AUDIT_NS;
 	err = latches_walk(reaper->maps, reap_if_alone, &walk);
+	if (!err)
+		err = association_reaper_round(reaper->maps);
 	if (err)
 		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
 			 strerror(-err));

@@ -49,7 +49,7 @@ static void status_gate_b(struct json_writer *w, const struct report_source *sou
 	bool offered = coverage_is_offered(source->coverage);
 	struct enforcement_program gate = {
 		.name = "gate (b)",
-		.hook = offered ? "netfilter" : "needs Linux 6.4",
+		.hook = offered ? "netfilter" : "needs Linux 6.4, as does SCTP",
 		.attached = offered,
 	};
 	auto_free struct coverage_netns *namespaces = NULL;

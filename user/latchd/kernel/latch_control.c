@@ -181,3 +181,16 @@ int latch_rule_of(const struct kernel_maps *maps, const struct latch_flow *flow,
 		*ret_rule = control.rule;
 	return result;
 }
+
+int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
+		       const struct latch_association *seen)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_ASSOCIATION_FORGET,
+		.flow = *key,
+		.latch_id = seen->id,
+		.owner_since = seen->changed,
+	};
+
+	return run(maps, &control);
+}

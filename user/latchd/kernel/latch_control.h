@@ -57,6 +57,9 @@ int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32
 int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa);
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
+/* Unless a new path has used the mark since it was seen. */
+int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
+		       const struct latch_association *seen);
 
 /* The other half of the rules, with so many in it: see rules.h. 0 or a negative errno. */
 int latch_rules_switch(const struct kernel_maps *maps, __u32 count);

@@ -9,6 +9,7 @@
 
 struct kernel_maps {
 	int latches;	/* struct latch_flow -> struct latch */
+	int associations; /* struct latch_flow as a key of marks -> struct latch_association */
 	int sas;	/* struct latch_sa_key -> struct latch_sa */
 	int params;	/* __u32 -> struct latch_params */
 	int identities; /* __u32 -> struct latch_identity */

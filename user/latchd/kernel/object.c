@@ -285,6 +285,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 
 	*ret = (struct kernel_maps){
 		.latches = bpf_map__fd(skeleton->maps.latches),
+		.associations = bpf_map__fd(skeleton->maps.associations),
 		.sas = bpf_map__fd(skeleton->maps.sas),
 		.params = bpf_map__fd(skeleton->maps.params),
 		.identities = bpf_map__fd(skeleton->maps.identities),

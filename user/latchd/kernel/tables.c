@@ -19,6 +19,11 @@ struct sa_walk {
 	void *context;
 };
 
+struct association_walk {
+	association_visit_fn visit;
+	void *context;
+};
+
 static int visit_latch(void *context, const void *key, const void *value)
 {
 	const struct latch_walk *walk = context;
@@ -29,6 +34,13 @@ static int visit_latch(void *context, const void *key, const void *value)
 static int visit_sa(void *context, const void *key, const void *value)
 {
 	const struct sa_walk *walk = context;
+
+	return walk->visit(walk->context, key, value);
+}
+
+static int visit_association(void *context, const void *key, const void *value)
+{
+	const struct association_walk *walk = context;
 
 	return walk->visit(walk->context, key, value);
 }
@@ -47,6 +59,14 @@ int sas_walk(const struct kernel_maps *maps, sa_visit_fn visit, void *context)
 
 	return map_walk(maps->sas, sizeof(struct latch_sa_key), sizeof(struct latch_sa), visit_sa,
 			&walk);
+}
+
+int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context)
+{
+	struct association_walk walk = {.visit = visit, .context = context};
+
+	return map_walk(maps->associations, sizeof(struct latch_flow),
+			sizeof(struct latch_association), visit_association, &walk);
 }
 
 int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, struct latch *ret)

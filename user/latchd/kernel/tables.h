@@ -18,10 +18,13 @@ typedef int (*latch_visit_fn)(void *context, const struct latch_flow *flow,
 			      const struct latch *latch);
 typedef int (*sa_visit_fn)(void *context, const struct latch_sa_key *key,
 			   const struct latch_sa *sa);
+typedef int (*association_visit_fn)(void *context, const struct latch_flow *key,
+				    const struct latch_association *association);
 
 /* 0, a negative errno, or what the callback returned. */
 int latches_walk(const struct kernel_maps *maps, latch_visit_fn visit, void *context);
 int sas_walk(const struct kernel_maps *maps, sa_visit_fn visit, void *context);
+int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context);
 
 /* 0 or -ENOENT, or another negative errno. */
 int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, struct latch *ret);

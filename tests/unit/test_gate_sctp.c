@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * SCTP in clear at gate (b), with a latched association beside it. BPF_PROG_RUN
+ * has no SAs: what is protected is tested in the virtual machine (tests/vm/sctp).
+ */
+#include "gate_b.h"
+
+#include <bpf/bpf.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+
+#include "latchd/kernel/tables.h"
+
+#define LOCAL_PORT   6002
+#define REMOTE_PORT  7002
+#define LOCAL_TAG    0x10101010
+#define REMOTE_TAG   0x20202020
+#define OTHER_TAG    0x30303030
+#define ASSOCIATION  77
+#define PARAMS	     7
+#define HERE	     0x0a090001 /* 10.9.0.1 */
+#define LATCHED_PEER 0x0a090002
+#define KNOWN_PEER   0x0a090102 /* of the association, on no latched path */
+#define OTHER_PEER   0x0a090202
+
+enum chunk {
+	DATA = 0,
+	INIT = 1,
+	INIT_ACK = 2,
+	HEARTBEAT = 4,
+	ABORT = 6,
+	SHUTDOWN_COMPLETE = 14,
+	COOKIE_ECHO = 10,
+	AUTH = 15,
+};
+
+struct segment {
+	bool egress;
+	uint32_t peer;
+	uint32_t tag;
+	uint32_t initiate_tag;
+	enum chunk chunk;
+	uint8_t flags;
+	bool behind_auth;
+	size_t cut; /* bytes that are missing at the end */
+};
+
+static struct gate_b b;
+
+/* ---- what there is */
+
+#define NETNS_OF_RUNS 0 /* BPF_PROG_RUN gives the program no namespace */
+
+static struct latch_flow flow_to(uint32_t peer)
+{
+	struct latch_flow flow = {
+		.netns = NETNS_OF_RUNS,
+		.local_port = LOCAL_PORT,
+		.remote_port = REMOTE_PORT,
+		.family = AF_INET,
+		.protocol = IPPROTO_SCTP,
+	};
+	uint32_t local = htonl(HERE), remote = htonl(peer);
+
+	memcpy(flow.local_addr, &local, sizeof(local));
+	memcpy(flow.remote_addr, &remote, sizeof(remote));
+	return flow;
+}
+
+static void put_mark(enum latch_association_mark mark, uint32_t value)
+{
+	struct latch_flow key = flow_to(value);
+	struct latch_association association = {.id = ASSOCIATION, .params = PARAMS};
+
+	memset(key.local_addr, 0, sizeof(key.local_addr));
+	if (mark != LATCH_MARK_ADDRESS)
+		key.family = 0;
+	key.pad = mark;
+	cr_assert_eq(bpf_map_update_elem(b.maps.associations, &key, &association, BPF_ANY), 0);
+}
+
+static void put_latch_of(enum latch_state state)
+{
+	struct latch_flow flow = flow_to(LATCHED_PEER);
+	struct latch latch = {
+		.word = {.params = PARAMS, .state = state, .generation = 1},
+		.id = ASSOCIATION,
+		.owner = LATCH_OWNER_SOCKET,
+		.association = ASSOCIATION,
+	};
+
+	cr_assert_eq(bpf_map_update_elem(b.maps.latches, &flow, &latch, BPF_ANY), 0);
+}
+
+static void put_association(void)
+{
+	put_latch_of(LATCH_STATE_ESTABLISHED);
+	put_mark(LATCH_MARK_LOCAL_TAG, LOCAL_TAG);
+	put_mark(LATCH_MARK_REMOTE_TAG, REMOTE_TAG);
+	put_mark(LATCH_MARK_ADDRESS, LATCHED_PEER);
+	put_mark(LATCH_MARK_ADDRESS, KNOWN_PEER);
+}
+
+static void set_up(void)
+{
+	gate_b_private_pins();
+	gate_b_load(&b);
+	put_association();
+}
+
+TestSuite(gate_sctp, .init = set_up, .timeout = 60);
+
+/* ---- packets */
+
+struct bytes {
+	uint8_t at[256];
+	size_t length;
+};
+
+static void add(struct bytes *bytes, const void *more, size_t length)
+{
+	memcpy(bytes->at + bytes->length, more, length);
+	bytes->length += length;
+}
+
+static void add_chunk(struct bytes *bytes, enum chunk type, uint8_t flags, uint32_t initiate_tag)
+{
+	const uint8_t header[4] = {(uint8_t)type, flags, 0, 20};
+	uint8_t body[16] = {0};
+	uint32_t tag = htonl(initiate_tag);
+
+	memcpy(body, &tag, sizeof(tag));
+	add(bytes, header, sizeof(header));
+	add(bytes, body, sizeof(body));
+}
+
+static struct bytes packet_of(const struct segment *s)
+{
+	struct iphdr ip = {
+		.version = 4,
+		.ihl = 5,
+		.ttl = 64,
+		.protocol = IPPROTO_SCTP,
+		.saddr = htonl(s->egress ? HERE : s->peer),
+		.daddr = htonl(s->egress ? s->peer : HERE),
+	};
+	const uint16_t ports[2] = {htons(s->egress ? LOCAL_PORT : REMOTE_PORT),
+				   htons(s->egress ? REMOTE_PORT : LOCAL_PORT)};
+	const uint32_t tag_and_checksum[2] = {htonl(s->tag), 0};
+	struct bytes bytes = {.length = 0};
+
+	add(&bytes, &ip, sizeof(ip));
+	add(&bytes, ports, sizeof(ports));
+	add(&bytes, tag_and_checksum, sizeof(tag_and_checksum));
+	if (s->behind_auth)
+		add_chunk(&bytes, AUTH, 0, 0);
+	add_chunk(&bytes, s->chunk, s->flags, s->initiate_tag);
+	bytes.length -= s->cut;
+	return bytes;
+}
+
+static bool passes(const struct segment *s)
+{
+	struct bytes bytes = packet_of(s);
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = bytes.at,
+		    .data_size_in = (__u32)bytes.length, .repeat = 1);
+	int err = bpf_prog_test_run_opts(s->egress ? b.gate.egress : b.gate.ingress, &run);
+
+	if (err == -EOPNOTSUPP || err == -524)
+		cr_skip_test("this kernel does not run netfilter programs by themselves");
+	cr_assert_eq(err, 0, "%s", strerror(-err));
+	return run.retval == 1;
+}
+
+static uint64_t dropped(enum latch_drop why)
+{
+	struct latch_drop_count drops[LATCH_DROP_COUNT];
+
+	cr_assert_eq(drops_read(&b.maps, drops), 0);
+	return drops[why].egress + drops[why].ingress;
+}
+
+static void expect_dropped(const struct segment *s, enum latch_drop why, const char *what)
+{
+	uint64_t before = dropped(why);
+
+	cr_expect_not(passes(s), "%s", what);
+	cr_expect_eq(dropped(why), before + 1, "%s", what);
+}
+
+#define DROPPED(why, ...) expect_dropped(&(struct segment){__VA_ARGS__}, why, #__VA_ARGS__)
+#define PASSES(...)	  cr_expect(passes(&(struct segment){__VA_ARGS__}), "%s", #__VA_ARGS__)
+
+/* ---- what becomes of them */
+
+Test(gate_sctp, a_latched_path_carries_nothing_in_clear)
+{
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = DATA);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = LATCHED_PEER, .tag = OTHER_TAG, .chunk = DATA);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = LATCHED_PEER, .chunk = INIT);
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = LATCHED_PEER, .tag = REMOTE_TAG);
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = LATCHED_PEER, .chunk = INIT);
+}
+
+Test(gate_sctp, nor_does_any_other_path_of_the_association)
+{
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = HEARTBEAT);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = INIT_ACK);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = COOKIE_ECHO);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA,
+		.behind_auth = true);
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG);
+}
+
+/* The T bit: the peer need not know our tag to end the association. */
+Test(gate_sctp, a_reflected_tag_is_the_other_ends)
+{
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = REMOTE_TAG, .chunk = ABORT,
+		.flags = 1);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = REMOTE_TAG,
+		.chunk = SHUTDOWN_COMPLETE, .flags = 1);
+	PASSES(.peer = OTHER_PEER, .tag = REMOTE_TAG, .chunk = ABORT);
+	PASSES(.peer = OTHER_PEER, .tag = REMOTE_TAG, .chunk = DATA, .flags = 1);
+}
+
+/* INIT carries no tag: from an address of the peer's it would be taken for a restart. */
+Test(gate_sctp, no_restart_in_clear_from_an_address_of_the_peer)
+{
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT, .behind_auth = true);
+}
+
+/* Sent more than once while nobody answers, to whatever address the application named. */
+Test(gate_sctp, our_own_init_has_our_tag_in_it)
+{
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .chunk = INIT,
+		.initiate_tag = LOCAL_TAG);
+	PASSES(.egress = true, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+}
+
+/* Where the kernel sends it has an address of the association, whatever becomes of the packet. */
+Test(gate_sctp, an_address_is_known_by_what_is_sent_there)
+{
+	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG,
+		.chunk = HEARTBEAT);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+}
+
+Test(gate_sctp, others_go_on_in_clear)
+{
+	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+	PASSES(.peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
+	PASSES(.peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = DATA);
+	PASSES(.egress = true, .peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = INIT_ACK,
+	       .initiate_tag = LOCAL_TAG);
+	PASSES(.egress = true, .peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = DATA);
+	PASSES(.egress = true, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA);
+}
+
+/* latchd's own ABORT comes over the loopback device, which these packets do not. */
+Test(gate_sctp, a_broken_path_carries_nothing_at_all)
+{
+	put_latch_of(LATCH_STATE_BROKEN);
+	DROPPED(LATCH_DROP_BROKEN, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = DATA);
+	DROPPED(LATCH_DROP_BROKEN, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = ABORT);
+	DROPPED(LATCH_DROP_BROKEN, .egress = true, .peer = LATCHED_PEER, .tag = REMOTE_TAG);
+	DROPPED(LATCH_DROP_BROKEN, .egress = true, .peer = LATCHED_PEER, .tag = REMOTE_TAG,
+		.chunk = ABORT);
+}
+
+Test(gate_sctp, what_cannot_be_read_is_dropped)
+{
+	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .cut = 20);
+	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .cut = 30);
+	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .chunk = INIT, .cut = 8);
+	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .behind_auth = true,
+		.cut = 20);
+}

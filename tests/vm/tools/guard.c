@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * guard CGROUP NETNS...: the enforcement with gate (b) in namespaces of
+ * ip-netns(8), and reaper and dispositions as latchd runs them, without anything
+ * else of latchd. Prints "ready". A line of input is a port: the latches of this
+ * local port are broken. Runs until its input ends; the pins go on.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "latchd/kernel/enforcement.h"
+#include "latchd/disposition.h"
+#include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/netns.h"
+#include "latchd/kernel/tables.h"
+#include "latchd/reaper.h"
+
+#define LATCHES	   64
+#define PENDING_MS 5000
+
+static int cookie_of(void *context)
+{
+	uint64_t *cookie = context;
+	socklen_t length = sizeof(*cookie);
+	auto_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -1 : getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, cookie, &length);
+}
+
+static int guard_namespace(const struct enforcement *enforcement, const char *name)
+{
+	char path[256];
+	auto_close int fd = -1;
+	uint64_t cookie = 0;
+	int err;
+
+	snprintf(path, sizeof(path), "/run/netns/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	err = fd < 0 ? -1 : netns_call(fd, cookie_of, &cookie);
+	if (!err)
+		err = netfilter_gate_attach(enforcement_netfilter_gate(enforcement), cookie, fd);
+	if (err)
+		fprintf(stderr, "guard: %s: gate (b) cannot be attached: %s\n", name,
+			err < -1 ? strerror(-err) : "no such namespace");
+	return err;
+}
+
+struct guard {
+	const struct kernel_maps *maps;
+	struct loop *loop;
+	struct reaper reaper;
+	struct disposition disposition;
+	int port;
+};
+
+static int break_if_of_port(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	const struct guard *guard = context;
+	int result = 0;
+
+	if (flow->local_port == guard->port)
+		result = latch_break(guard->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
+	return result < 0 ? result : 0;
+}
+
+static void on_input(void *context, uint32_t events)
+{
+	struct guard *guard = context;
+	char line[16] = "";
+	ssize_t length = read(STDIN_FILENO, line, sizeof(line) - 1);
+
+	(void)events;
+	if (length <= 0) {
+		loop_stop(guard->loop);
+		return;
+	}
+	guard->port = atoi(line);
+	if (latches_walk(guard->maps, break_if_of_port, guard))
+		fprintf(stderr, "guard: cannot break\n");
+	disposition_run_soon(&guard->disposition);
+}
+
+static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
+		     int error)
+{
+	(void)context;
+	(void)latch;
+	printf("reset %u %s\n", flow->local_port, error ? strerror(-error) : "done");
+	fflush(stdout);
+}
+
+static int guard_until_input_ends(const struct enforcement *enforcement)
+{
+	const struct kernel_maps *maps = enforcement_maps(enforcement);
+	struct guard guard = {
+		.maps = maps,
+		.loop = loop_new(),
+		.reaper = {.maps = maps},
+		.disposition = {.maps = maps, .reset = on_reset},
+	};
+	int err =
+		guard.loop ? loop_fd_add(guard.loop, STDIN_FILENO, EPOLLIN, on_input, &guard) : -1;
+
+	if (!err) {
+		reaper_start(&guard.reaper, guard.loop);
+		disposition_start(&guard.disposition, guard.loop);
+		puts("ready");
+		fflush(stdout);
+		err = loop_run(guard.loop);
+		reaper_stop(&guard.reaper);
+		disposition_stop(&guard.disposition);
+	}
+	loop_free(guard.loop);
+	return err;
+}
+
+int main(int argc, char **argv)
+{
+	struct config config = {.latch_capacity = LATCHES, .pending_ms = PENDING_MS};
+	struct enforcement *enforcement;
+	char failure[512];
+	int i, err = 0;
+
+	if (argc < 3) {
+		fprintf(stderr, "usage: guard CGROUP NETNS...\n");
+		return 2;
+	}
+	if (enforcement_start(&config, argv[1], &enforcement, failure, sizeof(failure))) {
+		fprintf(stderr, "guard: %s\n", failure);
+		return 1;
+	}
+	for (i = 2; !err && i < argc; i++)
+		err = guard_namespace(enforcement, argv[i]);
+	if (!err)
+		err = guard_until_input_ends(enforcement);
+	enforcement_free(enforcement);
+	return err ? 1 : 0;
+}
