@@ -33,7 +33,8 @@ struct sctp_segment {
 };
 
 #define GATE_MARK      2 /* passes, once mark_association() has seen it */
-#define GATE_UNLATCHED 3 /* begin_path() decides */
+#define GATE_UNLATCHED 3 /* join_path() decides */
+#define GATE_BEGIN     4 /* pass_new() decides, then follow_path() */
 
 static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
 					 struct sctp_chunkhdr *chunk)
@@ -250,9 +251,7 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
 	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->ruling);
-	if (latch_create(&p->flow, word.params, &p->ruling, opened_or_seen(p), 0, 0))
-		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
-	return GATE_PASS;
+	return pass_born(p, word.params);
 }
 
 /* No association that is known: it goes on unlatched, if no rule forbids that. */
@@ -260,7 +259,7 @@ static __always_inline int pass_stranger(struct passage *p, const struct sctp_se
 {
 	if (sctp_may_begin(p, s)) {
 		p->opened = opened_or_seen(p);
-		return pass_new(p);
+		return GATE_BEGIN;
 	}
 	rule_of(&p->flow, p->opened, &p->ruling);
 	if (p->ruling.action != LATCH_ACTION_REQUIRE)
@@ -289,18 +288,20 @@ static __always_inline int pass_unlatched(struct passage *p, struct sctp_segment
 
 /* These are not static: the verifier looks at them once, and their stacks do not add up. */
 
-__noinline int begin_path(struct passage *p, struct sctp_segment *s)
+__noinline int join_path(struct passage *p, struct sctp_segment *s)
 {
-	struct latch_association *a;
+	return p && s ? pass_unlatched(p, s, by_tag(p, s)) : GATE_DROP;
+}
+
+/* The path has been let pass, with or without a latch. */
+__noinline int follow_path(struct passage *p, struct sctp_segment *s)
+{
 	struct latch *latch;
 
 	if (!p || !s)
 		return GATE_DROP;
-	a = by_tag(p, s);
-	if (pass_unlatched(p, s, a) == GATE_DROP)
-		return GATE_DROP;
 	latch = bpf_map_lookup_elem(&latches, &p->flow);
-	return latch ? follow_association(p, s, latch, a) : GATE_PASS;
+	return latch ? follow_association(p, s, latch, by_tag(p, s)) : GATE_PASS;
 }
 
 /* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another.

@@ -19,8 +19,7 @@ __noinline int pass_unattributed(struct passage *p, int params, int which)
 	if (!p)
 		return GATE_PASS;
 	count(which);
-	latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
-		      p->listener_id);
+	latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p), p->listener_id);
 	return GATE_PASS;
 }
 

@@ -15,6 +15,8 @@ static __always_inline enum latch_direction opened_or_seen(const struct passage 
 
 /* Of the passage, flow, cover, opened and owner are there; leaves the ruling in it. */
 int pass_new(struct passage *p);
+/* Under these params, with the ruling that is in the passage. */
+int pass_born(struct passage *p, int params);
 /* GATE_DROP: a rule wants more than the LARVAL latch of this flow. */
 int pass_ruled_larval(struct passage *p);
 

@@ -81,22 +81,6 @@ __noinline int pass_mptcp(struct passage *p, __u64 first_socket)
 	return GATE_PASS;
 }
 
-static __always_inline int spawn(struct passage *p)
-{
-	struct latch *listener = NULL;
-	int verdict;
-
-	if (p->listener)
-		listener = bpf_map_lookup_elem(&latches, &p->listening);
-	p->listener_id = listener ? listener->id : 0;
-	verdict = pass_new(p);
-	if (listener && verdict == GATE_DROP)
-		__sync_fetch_and_add(&listener->refused, 1);
-	else if (listener && p->cover == PACKET_PROTECTED)
-		__sync_fetch_and_add(&listener->spawned, 1);
-	return verdict;
-}
-
 static __always_inline enum latch_direction opened_by(const struct passage *p,
 						      const struct socket_verdict *v)
 {
@@ -132,7 +116,10 @@ __noinline int judge(struct passage *p, struct socket_verdict *v)
 	}
 	if (v && v->was_latched && !p->listener)
 		return drop(LATCH_DROP_CLOSED, p, NULL);
-	return p->initial ? spawn(p) : pass_unlatched(p, v);
+	if (!p->initial)
+		return pass_unlatched(p, v);
+	p->began = p->listener;
+	return pass_new(p);
 }
 
 /* Who aborts has given its port back before its reset leaves, which still names it. */
@@ -149,6 +136,38 @@ static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns
 static __always_inline __u8 family_of(struct __sk_buff *skb)
 {
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
+}
+
+static __always_inline struct latch *listener_at(struct bpf_sock *sk, __u64 netns)
+{
+	struct latch_flow flow;
+
+	listener_of_socket(sk, netns, &flow);
+	return bpf_map_lookup_elem(&latches, &flow);
+}
+
+static __always_inline __u64 listener_id_of(struct bpf_sock *sk, __u64 netns)
+{
+	struct latch *listener = listener_at(sk, netns);
+
+	return listener ? listener->id : 0;
+}
+
+/* What the listener's latch has come to; from its socket, which no passage has room for. */
+__noinline int count_spawned(struct __sk_buff *skb, struct passage *p, int passed)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct latch *listener;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk || !p)
+		return 0;
+	listener = listener_at(sk, p->flow.netns);
+	if (listener && !passed)
+		__sync_fetch_and_add(&listener->refused, 1);
+	else if (listener && p->cover == PACKET_PROTECTED)
+		__sync_fetch_and_add(&listener->spawned, 1);
+	return 0;
 }
 
 /* Whose packet it is and what covers it; non-zero: it cannot be read. Not static: as judge(). */
@@ -169,7 +188,7 @@ __noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 	p->cover = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa) :
 			       packet_ingress_sa(skb, netns, &p->sa);
 	if (p->listener)
-		listener_of_socket(sk, netns, &p->listening);
+		p->listener_id = listener_id_of(sk, netns);
 	if (!p->listener)
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
@@ -306,6 +325,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	struct tcp_sock *tcp;
 	struct sock *first;
 	struct bpf_sock *sk;
+	int verdict;
 
 	sk = skb->sk;
 	if (!sk)
@@ -333,7 +353,10 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	if (first && first != (struct sock *)tcp && pass_mptcp(&p, (__u64)first) == GATE_DROP)
 		return GATE_DROP;
 	/* The verifier knows nothing of what judge() returns. */
-	return judge(&p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	verdict = judge(&p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	if (p.began)
+		count_spawned(skb, &p, verdict == GATE_PASS);
+	return verdict;
 }
 
 SEC("cgroup_skb/egress")

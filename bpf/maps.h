@@ -130,7 +130,7 @@ struct datagram_sockets_map {
 	__type(value, struct datagram_socket);
 };
 
-enum packet_cover {
+enum __attribute__((packed)) packet_cover {
 	PACKET_PLAIN,
 	PACKET_PROTECTED, /* by the one SA that the key names */
 	PACKET_NESTED,

@@ -17,10 +17,9 @@ extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 /* Its family comes with the hook; cover is the caller's to fill. */
 struct hooked {
 	struct passage passage;
-	struct ip_headers ip;
-	__u8 tcp_flags;
 	struct sctp_segment sctp;
-	__u64 netns;
+	__u8 protocol;
+	__u8 tcp_flags;
 };
 
 /*
@@ -42,8 +41,8 @@ static __always_inline int has_full_socket(const struct sk_buff *skb)
 }
 
 /* The SA that XFRM will use; a bundle of more than one goes on in its child. */
-static __always_inline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 netns,
-						   struct latch_sa_key *sa)
+static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 netns,
+					      struct latch_sa_key *sa)
 {
 	struct dst_entry *dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
 	struct dst_entry *child;
@@ -60,30 +59,39 @@ static __always_inline enum packet_cover bundle_sa(const struct sk_buff *skb, __
 	return PACKET_PROTECTED;
 }
 
+static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 netns,
+						  struct latch_sa_key *sa)
+{
+	return sec_path_sa(skb, netns, sa);
+}
+
 /* Whether the packet is to be judged, by its flow; else *verdict is final. */
-static __always_inline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
+static __noinline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
 {
 	struct sk_buff *skb = ctx->skb;
 	struct bpf_dynptr bytes;
 	struct packet packet = {.netfilter = &bytes};
+	struct ip_headers ip;
+	__u64 netns;
 
 	*verdict = GATE_PASS;
 	if (has_full_socket(skb))
 		return 0;
-	h->netns = ctx->state->net->net_cookie;
+	netns = ctx->state->net->net_cookie;
 	if (bpf_dynptr_from_skb(skb, 0, &bytes) ||
-	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &h->ip)) {
+	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &ip)) {
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
 		return 0;
 	}
-	if (h->ip.protocol == IPPROTO_SCTP_NUMBER) {
-		if (flow_of_segment(&packet, &h->ip, h->netns, &h->passage, &h->sctp))
+	h->protocol = ip.protocol;
+	if (h->protocol == IPPROTO_SCTP_NUMBER) {
+		if (flow_of_segment(&packet, &ip, netns, &h->passage, &h->sctp))
 			*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
 		return *verdict == GATE_PASS;
 	}
-	if (h->ip.protocol != IPPROTO_TCP_NUMBER)
+	if (h->protocol != IPPROTO_TCP_NUMBER)
 		return 0;
-	if (flow_of_packet(&packet, &h->ip, h->netns, h->passage.egress, &h->passage.flow,
+	if (flow_of_packet(&packet, &ip, netns, h->passage.egress, &h->passage.flow,
 			   &h->tcp_flags)) {
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
 		return 0;
@@ -119,10 +127,14 @@ static __always_inline int is_loopback(struct net_device *device)
 /* The verifier knows nothing of what these return. */
 static __always_inline int pass_sctp(struct hooked *h)
 {
-	int verdict = judge_sctp(&h->passage, &h->sctp);
+	int verdict = judge_sctp(&h->passage, &h->sctp), joins = verdict == GATE_UNLATCHED;
 
-	if (verdict == GATE_UNLATCHED)
-		verdict = begin_path(&h->passage, &h->sctp);
+	if (joins)
+		verdict = join_path(&h->passage, &h->sctp);
+	if (verdict == GATE_BEGIN)
+		verdict = pass_new(&h->passage);
+	if (joins && verdict == GATE_PASS)
+		verdict = follow_path(&h->passage, &h->sctp);
 	if (verdict == GATE_MARK)
 		verdict = mark_association(&h->passage, &h->sctp);
 	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
@@ -145,14 +157,14 @@ int gate_b_egress(struct bpf_nf_ctx *ctx)
 	int verdict;
 
 	if (!read_hooked(ctx, &h, &verdict))
-		return verdict;
+		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
 	if (!latch && is_forwarded(ctx->skb))
 		return GATE_PASS;
-	h.passage.cover = bundle_sa(ctx->skb, h.netns, &h.passage.sa);
+	h.passage.cover = bundle_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
 		return GATE_PASS;
-	if (h.ip.protocol == IPPROTO_SCTP_NUMBER)
+	if (h.protocol == IPPROTO_SCTP_NUMBER)
 		return pass_sctp(&h);
 	return pass_out(&h, latch);
 }
@@ -173,14 +185,15 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	int verdict;
 
 	if (!read_hooked(ctx, &h, &verdict))
-		return verdict;
-	if (h.ip.protocol == IPPROTO_SCTP_NUMBER) {
-		h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
+		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+	if (h.protocol == IPPROTO_SCTP_NUMBER) {
+		h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 		h.sctp.from_here = is_loopback(ctx->state->in);
 		return pass_sctp(&h);
 	}
 	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
-	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves. */
+	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves.
+	 */
 	if (!latch && !is_request(h.tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
@@ -188,6 +201,6 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	/* It may end TIME_WAIT, and only gate (a) sees whether it reaches a listener. */
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		return GATE_PASS;
-	h.passage.cover = sec_path_sa(ctx->skb, h.netns, &h.passage.sa);
+	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 	return pass_in(&h, latch);
 }

@@ -10,19 +10,21 @@
 #define GATE_DROP 0
 #define GATE_PASS 1
 
+/* Small: it lies on the stack below all that judge it, and they have 512 bytes together. */
 struct passage {
 	struct latch_flow flow;
 	struct latch_sa_key sa;
 	__u64 socket_cookie;  /* of the full socket */
 	struct ruling ruling; /* only when there is no latch */
-	enum packet_cover cover;
-	int egress;
-	int initial; /* the packet may start a flow */
-	int listener;
-	struct latch_flow listening; /* the listener's own */
 	__u64 listener_id;
-	__u32 state;		     /* of the full socket */
+	enum packet_cover cover;
 	enum latch_direction opened; /* who did, if that is known */
+	__u8 egress;
+	__u8 initial; /* the packet may start a flow */
+	__u8 listener;
+	__u8 began; /* and was asked to, at a listener */
+	__u8 state; /* of the full socket */
+	__u8 pad;
 };
 
 /* One event a latch and interval: a flood of packets is not to become a flood of events. */
