@@ -168,7 +168,7 @@ __noinline int mark_association(struct passage *p, struct sctp_segment *s)
 	if (!p || !s)
 		return GATE_DROP;
 	id = s->known;
-	latch = bpf_map_lookup_elem(&latches, &p->flow);
+	latch = latch_find(&p->flow);
 	if (!latch)
 		return GATE_DROP;
 	word.raw = *(volatile __u64 *)&latch->word.raw;
@@ -238,7 +238,7 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 	case PACKET_PROTECTED:
 		break;
 	}
-	sa = bpf_map_lookup_elem(&sas, &p->sa);
+	sa = sa_find(&p->sa);
 	if (!sa)
 		return drop(LATCH_DROP_SA_UNKNOWN, p, NULL);
 	word.raw = *(volatile __u64 *)&sa->word.raw;
@@ -300,7 +300,7 @@ __noinline int follow_path(struct passage *p, struct sctp_segment *s)
 
 	if (!p || !s)
 		return GATE_DROP;
-	latch = bpf_map_lookup_elem(&latches, &p->flow);
+	latch = latch_find(&p->flow);
 	return latch ? follow_association(p, s, latch, by_tag(p, s)) : GATE_PASS;
 }
 
@@ -323,7 +323,7 @@ __noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
 	if (!p || !s)
 		return GATE_DROP;
 	count(LATCH_COUNTER_SLOW_PATH);
-	latch = bpf_map_lookup_elem(&latches, &p->flow);
+	latch = latch_find(&p->flow);
 	if (!latch)
 		return GATE_UNLATCHED;
 	if (ends_broken(p, s, latch))

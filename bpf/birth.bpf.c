@@ -46,7 +46,7 @@ static __always_inline int pass_auto(struct passage *p)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (p->cover != PACKET_PROTECTED)
 		return GATE_PASS;
-	sa = bpf_map_lookup_elem(&sas, &p->sa);
+	sa = sa_find(&p->sa);
 	if (!sa)
 		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER);
 	word.raw = *(volatile __u64 *)&sa->word.raw;

@@ -40,7 +40,7 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 }
 
 /* The connection's first subflow, for any subflow of MPTCP (RFC 8684). */
-static __always_inline struct sock *first_subflow(struct tcp_sock *tcp)
+static __noinline struct sock *first_subflow(struct tcp_sock *tcp)
 {
 	struct mptcp_subflow_context *subflow;
 	struct mptcp_sock *whole;
@@ -66,8 +66,8 @@ __noinline int pass_mptcp(struct passage *p, __u64 first_socket)
 	if (!p)
 		return GATE_DROP;
 	flow_of_kernel_socket((struct sock *)first_socket, p->flow.netns, &flow);
-	latch = bpf_map_lookup_elem(&latches, &flow);
-	subflow = bpf_map_lookup_elem(&latches, &p->flow);
+	latch = latch_find(&flow);
+	subflow = latch_find(&p->flow);
 	if (!latch || latch == subflow || (!subflow && p->initial))
 		return GATE_PASS;
 	want.raw = *(volatile __u64 *)&latch->word.raw;
@@ -98,7 +98,7 @@ __noinline int judge(struct passage *p, struct socket_verdict *v)
 
 	if (!p)
 		return GATE_DROP;
-	latch = bpf_map_lookup_elem(&latches, &p->flow);
+	latch = latch_find(&p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
 	/* What begins a flow at a listener, or leaves a new socket, proves that the owner in
 	 * TIME_WAIT is gone. */
@@ -143,7 +143,7 @@ static __always_inline struct latch *listener_at(struct bpf_sock *sk, __u64 netn
 	struct latch_flow flow;
 
 	listener_of_socket(sk, netns, &flow);
-	return bpf_map_lookup_elem(&latches, &flow);
+	return latch_find(&flow);
 }
 
 static __always_inline __u64 listener_id_of(struct bpf_sock *sk, __u64 netns)
@@ -209,6 +209,11 @@ static __always_inline struct net_device *device_of(struct __sk_buff *skb, struc
 	return BPF_CORE_READ(kernel_skb, dev);
 }
 
+static __noinline int goes_on_to_xfrm(struct __sk_buff *skb, struct sock *sk)
+{
+	return leads_to_xfrm(device_of(skb, sk));
+}
+
 /* ---- connected UDP ---- */
 
 enum datagram {
@@ -270,7 +275,7 @@ static __always_inline void keep_flow(struct datagram_socket *socket, const stru
 	if (socket->verdict.was_latched)
 		return;
 	socket->flow = p->flow;
-	if (bpf_map_lookup_elem(&latches, &p->flow))
+	if (latch_find(&p->flow))
 		socket->verdict.was_latched = 1;
 }
 
@@ -313,7 +318,7 @@ static __always_inline int gate_datagram(struct __sk_buff *skb, struct bpf_sock 
 		return GATE_PASS;
 	if (whose != DATAGRAM_OWN)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	if (p->egress && p->cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, kernel_sk)))
+	if (p->egress && p->cover == PACKET_PLAIN && goes_on_to_xfrm(skb, kernel_sk))
 		return GATE_PASS;
 	return judge_datagram(sk, socket, p);
 }
@@ -348,7 +353,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	first = tcp ? first_subflow(tcp) : NULL;
 	if (read_passage(skb, &p))
 		return drop(LATCH_DROP_MALFORMED, &p, NULL);
-	if (tcp && egress && p.cover == PACKET_PLAIN && leads_to_xfrm(device_of(skb, (struct sock *)tcp)))
+	if (tcp && egress && p.cover == PACKET_PLAIN && goes_on_to_xfrm(skb, (struct sock *)tcp))
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp && pass_mptcp(&p, (__u64)first) == GATE_DROP)
 		return GATE_DROP;

@@ -158,7 +158,7 @@ int gate_b_egress(struct bpf_nf_ctx *ctx)
 
 	if (!read_hooked(ctx, &h, &verdict))
 		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
-	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
+	latch = latch_find(&h.passage.flow);
 	if (!latch && is_forwarded(ctx->skb))
 		return GATE_PASS;
 	h.passage.cover = bundle_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
@@ -191,7 +191,7 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 		h.sctp.from_here = is_loopback(ctx->state->in);
 		return pass_sctp(&h);
 	}
-	latch = bpf_map_lookup_elem(&latches, &h.passage.flow);
+	latch = latch_find(&h.passage.flow);
 	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves.
 	 */
 	if (!latch && !is_request(h.tcp_flags))

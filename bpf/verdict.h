@@ -27,6 +27,21 @@ struct passage {
 	__u8 pad;
 };
 
+/* Their keys are copied, as in latch_put(). Not every object asks for both. */
+static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
+{
+	struct latch_flow key = *flow;
+
+	return bpf_map_lookup_elem(&latches, &key);
+}
+
+static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
+{
+	struct latch_sa_key key = *sa;
+
+	return bpf_map_lookup_elem(&sas, &key);
+}
+
 /* One event a latch and interval: a flood of packets is not to become a flood of events. */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
 				       struct latch *latch)
@@ -120,7 +135,7 @@ static __always_inline enum latch_drop hindrance(const struct passage *p, __u16 
 		return LATCH_DROP_MALFORMED;
 	if (p->cover != PACKET_PROTECTED)
 		return LATCH_DROP_REQUIRED;
-	sa = bpf_map_lookup_elem(&sas, &p->sa);
+	sa = sa_find(&p->sa);
 	if (!sa)
 		return LATCH_DROP_REQUIRED;
 	word.raw = *(volatile __u64 *)&sa->word.raw;
@@ -160,7 +175,7 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)
 {
 	union latch_sa_word sa_word;
-	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &p->sa);
+	struct latch_sa *sa = sa_find(&p->sa);
 
 	if (!sa)
 		return GATE_PASS;
@@ -183,7 +198,7 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 					    union latch_word word)
 {
 	union latch_sa_word sa_word;
-	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &p->sa);
+	struct latch_sa *sa = sa_find(&p->sa);
 
 	if (!sa)
 		return drop(LATCH_DROP_SA_UNKNOWN, p, latch);
@@ -198,7 +213,7 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 	return GATE_PASS;
 }
 
-static __always_inline int pass_latched(struct passage *p, struct latch *latch)
+static OWN_FRAME int pass_latched(struct passage *p, struct latch *latch)
 {
 	union latch_word word;
 
