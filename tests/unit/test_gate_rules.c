@@ -10,7 +10,8 @@ static struct config config;
 TestSuite(gate_rules, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
 /* In force at once: one rule for each of these actions. */
-static void put_rule(enum latch_action action, enum latch_direction direction, const char *remote)
+static void put_rule_of(__u8 protocol, enum latch_action action, enum latch_direction direction,
+			const char *remote)
 {
 	struct latch_rule *rule = &config.rules[config.rule_count++].rule;
 	struct rules_change change;
@@ -18,7 +19,7 @@ static void put_rule(enum latch_action action, enum latch_direction direction, c
 	*rule = (struct latch_rule){
 		.action = action,
 		.direction = direction,
-		.protocol = IPPROTO_TCP,
+		.protocol = protocol,
 		.local_port_last = 65535,
 		.remote_port_last = 65535,
 	};
@@ -29,6 +30,11 @@ static void put_rule(enum latch_action action, enum latch_direction direction, c
 	}
 	cr_assert_eq(rules_load(&maps, &config, true, &change), 0);
 	cr_assert(change.made);
+}
+
+static void put_rule(enum latch_action action, enum latch_direction direction, const char *remote)
+{
+	put_rule_of(IPPROTO_TCP, action, direction, remote);
 }
 
 static void drop_rules(void)
@@ -333,6 +339,39 @@ Test(gate_rules, an_established_connection_is_never_ended_as_refused)
 	cr_expect_eq(refusal_end_connect(&maps, &event), -ENOENT);
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);
+}
+
+/* ---- connected UDP, of which nobody knows who opened it */
+
+static void check_udp(enum latch_direction direction)
+{
+	struct address any = address_of(IPV4, 0), name;
+	int there = namespace_socket(&ns, AF_INET, SOCK_DGRAM), here;
+	char byte = 'x';
+
+	cr_assert_eq(bind(there, &any.any, any.length), 0);
+	name = name_of(there, getsockname);
+	here = namespace_socket(&ns, AF_INET, SOCK_DGRAM);
+	cr_assert_eq(connect(here, &name.any, name.length), 0);
+	cr_assert_eq(send(here, &byte, 1, 0), 1);
+	wait_for(is_readable(there));
+	put_rule_of(IPPROTO_UDP, LATCH_ACTION_REQUIRE, direction, NULL);
+	cr_expect_eq(send(here, &byte, 1, 0), -1);
+	cr_expect_eq(errno, EPERM);
+	name = name_of(here, getsockname);
+	cr_assert_eq(sendto(there, &byte, 1, 0, &name.any, name.length), 1);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress);
+	cr_expect_not(is_readable(here));
+	drop_rules();
+	close(here);
+	close(there);
+}
+
+Test(gate_rules, R_2_2_connected_udp_under_require)
+{
+	attach_gates();
+	check_udp(LATCH_DIRECTION_OUT);
+	check_udp(LATCH_DIRECTION_IN);
 }
 
 /* ---- the price */
