@@ -104,8 +104,14 @@ ask_time_wait() {
 }
 
 ask_listener() {
-	forge c w-7001 --syn --seq 1000 --count 1
-	need 30 "W has half a connection" half_opened 7001
+	local i
+
+	# A machine with much other work loses one now and then.
+	for ((i = 0; i < 3; i++)); do
+		forge c w-7001 --syn --seq 1000 --count 1
+		! wait_until 15 half_opened 7001 || return 0
+	done
+	fail "W has no half connection after three requests"
 }
 
 ask_with_cookies() {
