@@ -25,21 +25,6 @@ bool child_is_contested(const struct children *children, const struct child *chi
 	return false;
 }
 
-static bool is_live(const struct latch *latch)
-{
-	switch (latch->word.state) {
-	case LATCH_STATE_ESTABLISHED:
-	case LATCH_STATE_BROKEN:
-		return true;
-	case LATCH_STATE_NONE:
-	case LATCH_STATE_LISTENER:
-	case LATCH_STATE_LARVAL:
-	case LATCH_STATE_CLOSED:
-		return false;
-	}
-	return false;
-}
-
 /* 0 also when the latch is gone, which ends the conflict as well. */
 static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		       const struct latch *latch, uint16_t got)
@@ -63,7 +48,7 @@ static int break_if_conflicting(void *context, const struct latch_flow *flow,
 {
 	const struct break_walk *walk = context;
 
-	if (!is_live(latch) || latch->word.params == walk->child->params ||
+	if (!latch_is_live(latch) || latch->word.params == walk->child->params ||
 	    !child_covers(walk->child, flow))
 		return 0;
 	return break_latch(walk->view, flow, latch, walk->child->params);
@@ -106,7 +91,7 @@ static int check_latch(void *context, const struct latch_flow *flow, const struc
 	const struct conflict_view *view = context;
 	const struct child *child;
 
-	if (!is_live(latch))
+	if (!latch_is_live(latch))
 		return 0;
 	child = find_conflicting(view->children, flow, latch->word.params);
 	if (child)

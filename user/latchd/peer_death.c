@@ -97,21 +97,6 @@ struct death_walk {
 	enum latch_rule_flag keep;
 };
 
-static bool is_live(const struct latch *latch)
-{
-	switch (latch->word.state) {
-	case LATCH_STATE_ESTABLISHED:
-	case LATCH_STATE_BROKEN:
-		return true;
-	case LATCH_STATE_NONE:
-	case LATCH_STATE_LISTENER:
-	case LATCH_STATE_LARVAL:
-	case LATCH_STATE_CLOSED:
-		return false;
-	}
-	return false;
-}
-
 static bool is_with_peer(const struct death_walk *walk, const struct latch_flow *flow,
 			 const struct latch *latch)
 {
@@ -148,7 +133,7 @@ static int break_if_with_peer(void *context, const struct latch_flow *flow,
 	union latch_word now;
 	int result;
 
-	if (!is_live(latch) || latch->rule_flags & walk->keep ||
+	if (!latch_is_live(latch) || latch->rule_flags & walk->keep ||
 	    !is_with_peer(walk, flow, latch) || began_after(walk, latch))
 		return 0;
 	result = latch_break(view->maps, flow, latch->id, (uint8_t)walk->reason, &now);

@@ -227,21 +227,6 @@ static int act_on(struct look *look, const struct latch_flow *flow, const struct
 	return result < 0 ? result : heal_latch(look, flow, latch);
 }
 
-static bool is_live(const struct latch *latch)
-{
-	switch (latch->word.state) {
-	case LATCH_STATE_ESTABLISHED:
-	case LATCH_STATE_BROKEN:
-		return true;
-	case LATCH_STATE_NONE:
-	case LATCH_STATE_LISTENER:
-	case LATCH_STATE_LARVAL:
-	case LATCH_STATE_CLOSED:
-		return false;
-	}
-	return false;
-}
-
 static int look_at_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct look *look = context;
@@ -252,7 +237,7 @@ static int look_at_latch(void *context, const struct latch_flow *flow, const str
 	struct policy_verdict verdict;
 	struct policy_query query;
 
-	if (flow->netns != look->netns || !is_live(latch) || !params)
+	if (flow->netns != look->netns || !latch_is_live(latch) || !params)
 		return 0;
 	query = spd_view_query(look->view, flow, latch, params);
 	for (direction = POLICY_OUT; direction < POLICY_DIRECTIONS; direction++) {
@@ -326,7 +311,7 @@ static int note_namespace(void *context, const struct latch_flow *flow, const st
 	size_t capacity = found->capacity ? found->capacity * 2 : 16;
 	uint64_t *cookies;
 
-	if (!is_live(latch) || contains(found->cookies, found->count, flow->netns))
+	if (!latch_is_live(latch) || contains(found->cookies, found->count, flow->netns))
 		return 0;
 	if (found->count == found->capacity) {
 		cookies = reallocarray(found->cookies, capacity, sizeof(*cookies));

@@ -21,6 +21,13 @@ int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 
+/* ESTABLISHED or BROKEN: only such a latch can break or heal. */
+static inline bool latch_is_live(const struct latch *latch)
+{
+	return latch->word.state == LATCH_STATE_ESTABLISHED ||
+	       latch->word.state == LATCH_STATE_BROKEN;
+}
+
 /*
  * After a break for this one reason that was DONE, the latch as it is now: has it
  * just become BROKEN, or had it been for another reason? Only the first is told.
