@@ -34,7 +34,8 @@ start_watching() {
 
 	for host in w c d; do
 		watch_decrypted $host
-		start_capture net wire-$host -i $host
+		# Bursts must fit: the oracle calls a capture with holes blind.
+		start_capture net wire-$host -B 16384 -i $host
 		start_capture $host clear-$host -i "nflog:$NFLOG_GROUP"
 	done
 	for log in "$RUN"/*.tcpdump; do
