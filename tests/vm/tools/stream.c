@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 128
-#define DRAIN_MS 10000
+#define DRAIN_MS 60000
 #define KEEP_REPAIR_QUIET (-1) /* TCP_REPAIR off without a window probe */
 
 struct stream {
