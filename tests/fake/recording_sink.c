@@ -74,6 +74,15 @@ static void on_peer_up(void *context, struct feed *feed, const struct feed_peer 
 		  feed_auth_name(peer->auth));
 }
 
+static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,
+			    const struct feed_peer *peer)
+{
+	(void)context;
+	(void)feed;
+	trace_add("peer %u rekeyed to %u %s %s %s", old, peer->ike_unique_id, peer->id,
+		  peer->config_name, feed_auth_name(peer->auth));
+}
+
 static void on_peer_down(void *context, struct feed *feed, const struct feed_peer *peer,
 			 enum feed_down_cause cause)
 {
@@ -107,6 +116,7 @@ void recording_sink_init(struct recording_sink *recording)
 		.child_up = on_child_up,
 		.child_down = on_child_down,
 		.peer_up = on_peer_up,
+		.peer_rekeyed = on_peer_rekeyed,
 		.peer_down = on_peer_down,
 		.snapshot_begin = on_snapshot_begin,
 		.snapshot_end = on_snapshot_end,

@@ -2,6 +2,8 @@
 /* RFC 5660 section 2, R-2-19: which latches a dead or rebooted peer breaks, and which not. */
 #include "attribution_fixture.h"
 
+#include "latchd/peer_death.h"
+
 TestSuite(peer_death, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
 static struct feed_peer peer_of(const char *id, uint32_t ike_unique_id)
@@ -69,6 +71,14 @@ static struct latch_flow latch_to(uint8_t host, uint16_t port, uint16_t params, 
 	return flow;
 }
 
+/* One that names a single IKE_SA. */
+static void snapshot_of(const struct feed_peer *peer)
+{
+	sink->snapshot_begin(sink->context, &charon);
+	sink->peer_up(sink->context, &charon, peer);
+	sink->snapshot_end(sink->context, &charon);
+}
+
 static void expect_reasons(const struct latch_flow *flow, uint8_t reasons)
 {
 	settle();
@@ -81,6 +91,11 @@ static void expect_reasons(const struct latch_flow *flow, uint8_t reasons)
 /* C and D live, two latches to C and one to D. */
 static struct feed_child c, d;
 static struct latch_flow to_c, also_to_c, to_d;
+
+static bool to_c_is_broken(void)
+{
+	return latch_of(&to_c).word.state == LATCH_STATE_BROKEN;
+}
 
 static void two_peers(void)
 {
@@ -102,9 +117,9 @@ Test(peer_death, R_2_19_dead_peer_breaks_its_latches)
 {
 	two_peers();
 	dies("c.example", 1);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	cr_expect_eq(seen.broken, 2);
 	cr_expect_eq(seen.got, 0);
-	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&also_to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&to_d, 0);
 }
@@ -115,8 +130,8 @@ Test(peer_death, R_2_19_rebooted_peer_breaks_its_latches)
 	ends(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
 	expect_reasons(&to_c, 0);
 	reboots("c.example", 1, 3);
-	cr_expect_eq(seen.broken, 2);
 	expect_reasons(&to_c, LATCH_REASON_PEER_REBOOTED);
+	cr_expect_eq(seen.broken, 2);
 	expect_reasons(&also_to_c, LATCH_REASON_PEER_REBOOTED);
 	expect_reasons(&to_d, 0);
 }
@@ -179,8 +194,8 @@ Test(peer_death, told_twice_is_told_once)
 	two_peers();
 	dies("c.example", 1);
 	dies("c.example", 1);
-	cr_expect_eq(seen.broken, 2);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	cr_expect_eq(seen.broken, 2);
 }
 
 Test(peer_death, a_latch_in_conflict_is_dead_too)
@@ -193,8 +208,8 @@ Test(peer_death, a_latch_in_conflict_is_dead_too)
 	cr_expect_eq(seen.broken, 2);
 	seen.reasons = LATCH_REASONS_STICKY;
 	dies("c.example", 1);
-	cr_expect_eq(seen.broken, 2, "BROKEN already: no second alert");
 	expect_reasons(&to_c, LATCH_REASON_SA_CONFLICT | LATCH_REASON_PEER_DEAD);
+	cr_expect_eq(seen.broken, 2, "BROKEN already: no second alert");
 	down(&charon, &impostor);
 	leave_both(&impostor);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
@@ -265,6 +280,123 @@ Test(peer_death, another_peer_does_not_keep_it_alive)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
+/* Dead-peer detection gives up one IKE_SA after the other. */
+Test(peer_death, R_2_19_who_dies_by_one_configuration_after_the_other)
+{
+	struct feed_peer other = peer_of("c.example", 3);
+
+	two_peers();
+	strcpy(other.config_name, "other");
+	sink->peer_up(sink->context, &charon, &other);
+	dies("c.example", 1);
+	expect_reasons(&to_c, 0);
+	snapshot_of(&other);
+	expect_reasons(&to_c, 0);
+	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_PEER_DEAD);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&also_to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_d, 0);
+}
+
+Test(peer_death, who_leaves_in_good_order_had_not_died)
+{
+	struct feed_peer other = peer_of("c.example", 3);
+
+	two_peers();
+	strcpy(other.config_name, "other");
+	sink->peer_up(sink->context, &charon, &other);
+	dies("c.example", 1);
+	snapshot_of(&other);
+	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_ORDERLY);
+	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_PEER_DEAD);
+	expect_reasons(&to_c, 0);
+}
+
+/* By the first configuration it is back, and its latches are served there. */
+Test(peer_death, who_came_back_is_not_dead_of_old)
+{
+	struct feed_peer other = peer_of("c.example", 3), back = peer_of("c.example", 4);
+
+	two_peers();
+	strcpy(other.config_name, "other");
+	sink->peer_up(sink->context, &charon, &other);
+	dies("c.example", 1);
+	sink->snapshot_begin(sink->context, &charon);
+	sink->peer_up(sink->context, &charon, &other);
+	sink->peer_up(sink->context, &charon, &back);
+	sink->snapshot_end(sink->context, &charon);
+	sink->peer_down(sink->context, &charon, &back, FEED_DOWN_ORDERLY);
+	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_PEER_DEAD);
+	expect_reasons(&to_c, 0);
+}
+
+/* The loser of a rekey collision ends without an event: only a new list shows it. */
+Test(peer_death, R_2_19_who_seems_to_live_is_asked_for)
+{
+	uint32_t resyncs = charon.resyncs;
+
+	two_peers();
+	lives(&charon, "c.example", 3);
+	dies("c.example", 1);
+	expect_reasons(&to_c, 0);
+	cr_expect_eq(charon.resyncs, resyncs + 1);
+	snapshot(&charon, &c, &d);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_d, 0);
+}
+
+/* What a list named that was asked for before is no answer. */
+Test(peer_death, an_older_list_is_no_answer)
+{
+	uint32_t resyncs = charon.resyncs;
+
+	two_peers();
+	sink->snapshot_begin(sink->context, &charon);
+	lives(&charon, "c.example", 3);
+	dies("c.example", 1);
+	sink->snapshot_end(sink->context, &charon);
+	cr_expect_eq(charon.resyncs, resyncs + 2);
+	expect_reasons(&to_c, 0);
+	snapshot(&charon, &c, &d);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+}
+
+Test(peer_death, R_2_19_a_rekeyed_ike_sa_keeps_nobody_alive)
+{
+	struct feed_peer next = peer_of("c.example", 5);
+
+	two_peers();
+	sink->peer_rekeyed(sink->context, &charon, 1, &next);
+	dies("c.example", 5);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_d, 0);
+}
+
+Test(peer_death, a_rekeyed_ike_sa_lives)
+{
+	struct feed_peer next = peer_of("c.example", 5);
+
+	two_peers();
+	lives(&charon, "c.example", 3);
+	sink->peer_rekeyed(sink->context, &charon, 1, &next);
+	dies("c.example", 3);
+	expect_reasons(&to_c, 0);
+}
+
+/* It began when the peer was back already, while the death waited for a list. */
+Test(peer_death, S18_a_latch_that_is_younger_than_the_death)
+{
+	struct latch_flow fresh;
+
+	two_peers();
+	lives(&charon, "c.example", 3);
+	dies("c.example", 1);
+	fresh = latch_to(2, 1003, in_params(&c), 0);
+	snapshot(&charon, &c, &d);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&fresh, 0);
+}
+
 /* The IKE_SA was rekeyed: a snapshot names the new one and not the old. */
 Test(peer_death, an_ike_sa_that_a_snapshot_does_not_name_is_over)
 {
@@ -306,6 +438,23 @@ Test(peer_death, S19_the_successor_may_be_known_before)
 	reboots("c.example", 1, 3);
 	expect_reasons(&to_c, LATCH_REASON_PEER_REBOOTED);
 	expect_reasons(&fresh, 0);
+}
+
+/* Unique ids start again with every charon: an orphan's IKE_SA is not the one of that number now. */
+Test(peer_death, S19_an_orphan_is_no_child_of_the_successor)
+{
+	struct feed_child orphan = child_at("d.example", 3, 7);
+
+	two_peers();
+	orphan.ike_unique_id = 3;
+	bring_up(&charon, &orphan);
+	to_c = latch_to(2, 1003, in_params(&c), 0);
+	lose(&charon, FEED_STATE_LOST);
+	attach(&charon, &ns);
+	lives(&charon, "c.example", 1);
+	snapshot(&charon, NULL, NULL);
+	reboots("c.example", 1, 3);
+	expect_reasons(&to_c, LATCH_REASON_PEER_REBOOTED);
 }
 
 /* ---- others are not concerned */
@@ -407,21 +556,59 @@ Test(peer_death, a_death_that_waits_is_void_when_the_key_manager_goes)
 	expect_reasons(&to_c, 0);
 }
 
+/* Each of another name: told twice, one waits once. */
+static void many_die(unsigned int count)
+{
+	char id[16];
+
+	while (count--) {
+		snprintf(id, sizeof(id), "p%u", count);
+		dies(id, count + 10);
+		if (count % 2)
+			dies(id, count + 10);
+	}
+}
+
 Test(peer_death, more_deaths_than_can_wait)
 {
-	unsigned int i;
-
 	two_peers();
 	restart_latchd();
 	attach(&charon, &ns);
 	sink->snapshot_begin(sink->context, &charon);
-	logged.wanted = "too many peers died at its start";
-	for (i = 0; i < 64; i++)
-		dies("c.example", 1);
+	logged.wanted = "too many peers died";
+	dies("c.example", 1);
+	many_die(PEER_DEATHS_MAX - 1);
 	cr_expect_eq(logged.count, 0);
 	dies("d.example", 2);
 	cr_expect_eq(logged.count, 1);
 	sink->snapshot_end(sink->context, &charon);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_d, 0);
+}
+
+/* Nobody will tell it again. */
+Test(peer_death, R_2_16_what_was_told_is_done_before_the_end)
+{
+	two_peers();
+	dies("c.example", 1);
+	restart_latchd();
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_d, 0);
+}
+
+Test(peer_death, a_break_that_fails_is_tried_again)
+{
+	int control = maps.control;
+
+	two_peers();
+	logged.wanted = "peers are gone, but not all their latches are broken";
+	maps.control = -1;
+	dies("c.example", 1);
+	settle();
+	maps.control = control;
+	cr_expect_eq(logged.count, 1);
+	cr_expect_eq(latch_of(&to_c).word.state, LATCH_STATE_ESTABLISHED);
+	wait_until(to_c_is_broken);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&to_d, 0);
 }

@@ -294,25 +294,40 @@ static bool is_anothers(const struct attribution *a, const struct latch_sa_key *
 	       !binding_yields(&a->binding, end, in);
 }
 
-static void on_child_up(void *context, struct feed *feed, const struct feed_child *said,
+/* An SA's peer is who it was when it was installed, however its key manager is configured now. */
+static void settle_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
+			 struct feed_child *child)
+{
+	struct ike_sa *ike_sa = ike_sas_find(&a->deaths.living, feed, child->ike_unique_id);
+	bool known = binding_find_class(&a->binding, feed, in, child);
+
+	if (ike_sa && known)
+		ike_sa_infer(ike_sa, child);
+	else if (ike_sa)
+		ike_sa_correct_child(ike_sa, child);
+}
+
+static void on_child_up(void *context, struct feed *feed, const struct feed_child *told,
 			const char *evidence)
 {
 	struct attribution *a = context;
 	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct feed_child said = *told;
 	struct latch_sa_key in, out;
 	struct child *child;
 
 	if (!keeper)
 		return;
-	child_sa_keys(said, keeper->netns, &in, &out);
+	child_sa_keys(&said, keeper->netns, &in, &out);
 	if (is_anothers(a, &in, &out))
 		return;
 	forget_replaced(a, &in, &in, &out);
 	forget_replaced(a, &out, &in, &out);
-	child = children_learn(&a->children, feed, keeper->netns, said, evidence);
+	settle_class(a, feed, &in, &said);
+	child = children_learn(&a->children, feed, keeper->netns, &said, evidence);
 	if (!child)
 		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
-			  feed->name, said->child_unique_id);
+			  feed->name, said.child_unique_id);
 	else if (keeper->synced)
 		bind_or_retry(a, child);
 }
@@ -347,6 +362,15 @@ static void on_peer_up(void *context, struct feed *feed, const struct feed_peer 
 
 	if (keepers_find(&a->keepers, feed))
 		peer_deaths_ike_sa_up(&a->deaths, feed, peer);
+}
+
+static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,
+			    const struct feed_peer *peer)
+{
+	struct attribution *a = context;
+
+	if (keepers_find(&a->keepers, feed))
+		peer_deaths_ike_sa_rekeyed(&a->deaths, feed, old, peer);
 }
 
 static void on_peer_down(void *context, struct feed *feed, const struct feed_peer *peer,
@@ -434,6 +458,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.child_up = on_child_up,
 		.child_down = on_child_down,
 		.peer_up = on_peer_up,
+		.peer_rekeyed = on_peer_rekeyed,
 		.peer_down = on_peer_down,
 		.snapshot_begin = on_snapshot_begin,
 		.snapshot_end = on_snapshot_end,
@@ -444,7 +469,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.identities = identities,
 		.observer = observer,
 	};
-	a->deaths = (struct peer_deaths){.view = &a->binding.view, .identities = identities};
+	peer_deaths_init(&a->deaths, loop, &a->binding.view, identities);
 	loop_timer_init(loop, &a->pending, on_pending, a);
 	loop_timer_init(loop, &a->settle, check_all, a);
 	return a;

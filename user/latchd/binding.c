@@ -70,6 +70,44 @@ static int intern_identities(const struct binding *b, const struct child *child,
 			       &params->peer_id);
 }
 
+static bool is_pinned_as(const struct latch_identity *identity, const struct feed *feed,
+			 const struct feed_child *said)
+{
+	return !strcmp(identity->authority, feed->name) &&
+	       !strcmp(identity->config, said->config_name) && !strcmp(identity->id, said->peer_id);
+}
+
+/* The class that an SA is bound with, or was by a latchd before. */
+static bool find_pinned_class(const struct binding *b, const struct feed *feed,
+			      const struct latch_sa_key *in, struct feed_child *said)
+{
+	const struct latch_identity *peer;
+	const struct latch_params *params;
+	struct latch_sa sa;
+
+	if (sa_get(b->view.maps, in, &sa))
+		return false;
+	params = identities_get_params(b->identities, sa.word.params);
+	peer = params ? identities_get(b->identities, params->peer_id) : NULL;
+	if (!peer || !is_pinned_as(peer, feed, said))
+		return false;
+	said->peer_auth = (enum feed_auth)peer->auth;
+	return true;
+}
+
+bool binding_find_class(const struct binding *b, const struct feed *feed,
+			const struct latch_sa_key *in, struct feed_child *said)
+{
+	const struct child_end *end = children_find(b->children, in);
+	const struct feed_child *known = end && end == &end->child->in ? &end->child->said : NULL;
+
+	if (!known || end->child->feed != feed || strcmp(known->config_name, said->config_name) ||
+	    strcmp(known->peer_id, said->peer_id))
+		return find_pinned_class(b, feed, in, said);
+	said->peer_auth = known->peer_auth;
+	return true;
+}
+
 static int intern_params(const struct binding *b, const struct child *child,
 			 const struct latch_sa *inbound, uint16_t *ret_params)
 {

@@ -25,6 +25,14 @@ int binding_bind(const struct binding *binding, struct child *child);
 /* Writes the child's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno. */
 int binding_set_state(const struct binding *binding, struct child *child);
 
+/*
+ * By which class was the peer of this inbound SA authenticated, as it is known already:
+ * to this latchd, or in the pinned tables from an earlier one? Into said, when the
+ * names there are the same; else false.
+ */
+bool binding_find_class(const struct binding *binding, const struct feed *feed,
+			const struct latch_sa_key *in, struct feed_child *said);
+
 /* Is one of its SAs still in the kernel? */
 bool binding_look(const struct binding *binding, struct child *child);
 

@@ -57,6 +57,7 @@ struct feed_peer {
 	enum feed_auth auth;
 	uint32_t ike_unique_id;
 	uint32_t successor; /* of one that has rebooted: the IKE_SA that told so; else 0 */
+	bool set_up_now; /* the peer was authenticated just now, and auth is how */
 };
 
 enum feed_state {
@@ -86,6 +87,9 @@ struct feed_sink {
 	void (*child_down)(void *context, struct feed *feed, const struct feed_child *child);
 	/* The IKE_SA is established, whether it has children or not. May be repeated. */
 	void (*peer_up)(void *context, struct feed *feed, const struct feed_peer *peer);
+	/* It takes the place of the IKE_SA called old, whose children it has. */
+	void (*peer_rekeyed)(void *context, struct feed *feed, uint32_t old,
+			     const struct feed_peer *peer);
 	/* The IKE_SA has ended. Comes again when it turns out to have ended for a graver cause. */
 	void (*peer_down)(void *context, struct feed *feed, const struct feed_peer *peer,
 			  enum feed_down_cause cause);

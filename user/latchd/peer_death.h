@@ -16,10 +16,12 @@
 #include "latchd/conflict.h"
 #include "latchd/feed.h"
 #include "latchd/identities.h"
+#include "latchd/ike_sas.h"
+#include "latchd/loop.h"
 
-#define PEER_DEATHS_WAITING_MAX 64
+#define PEER_DEATHS_MAX 16384 /* that wait, or whose latches are not broken yet */
 
-struct ike_sa;
+struct death;
 
 struct peer_death {
 	struct feed *feed;
@@ -31,23 +33,34 @@ struct peer_death {
 struct peer_deaths {
 	const struct conflict_view *view;
 	const struct identities *identities;
-	struct ike_sa *living;
-	/* Of feeds that have not told yet who else lives. */
-	struct peer_death waiting[PEER_DEATHS_WAITING_MAX];
-	size_t waiting_count;
+	struct ike_sas living;
+	/*
+	 * Of feeds that have not told yet who else lives, and of identities that seem to
+	 * live on: what a list told may be over without an event.
+	 */
+	struct death *waiting;
+	struct death *due; /* however many: one look at all latches */
+	size_t count;	   /* of both */
+	struct loop_timer work;
 };
 
+void peer_deaths_init(struct peer_deaths *deaths, struct loop *loop,
+		      const struct conflict_view *view, const struct identities *identities);
+/* Breaks what is due first. */
 void peer_deaths_clear(struct peer_deaths *deaths);
 
 /* An IKE_SA is established. */
 void peer_deaths_ike_sa_up(struct peer_deaths *deaths, struct feed *feed,
 			   const struct feed_peer *peer);
+/* ... and has taken the place of the one called old. */
+void peer_deaths_ike_sa_rekeyed(struct peer_deaths *deaths, struct feed *feed, uint32_t old,
+				const struct feed_peer *peer);
 /* It has ended; synced: the feed has told all others that live. death is copied. */
 void peer_deaths_ike_sa_down(struct peer_deaths *deaths, const struct peer_death *death,
 			     bool synced);
 /* What the snapshot does not name has ended in good order. */
 void peer_deaths_snapshot_begin(struct peer_deaths *deaths, const struct feed *feed);
-void peer_deaths_snapshot_end(struct peer_deaths *deaths, const struct feed *feed);
+void peer_deaths_snapshot_end(struct peer_deaths *deaths, struct feed *feed);
 /* The key manager is gone: that says nothing about any peer. */
 void peer_deaths_feed_lost(struct peer_deaths *deaths, const struct feed *feed);
 

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * charon tells the class of authentication by configuration, and a configuration may be
+ * loaded again with another. A peer is who it was when its IKE_SA was set up.
+ */
+#include "attribution_fixture.h"
+
+TestSuite(ike_sas, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
+
+static struct feed_peer peer_by(enum feed_auth auth, uint32_t ike_unique_id)
+{
+	struct feed_peer peer = {.auth = auth, .ike_unique_id = ike_unique_id};
+
+	strcpy(peer.config_name, "x509");
+	strcpy(peer.id, "c.example");
+	return peer;
+}
+
+static void set_up(enum feed_auth auth, uint32_t ike_unique_id)
+{
+	struct feed_peer peer = peer_by(auth, ike_unique_id);
+
+	peer.set_up_now = true;
+	sink->peer_up(sink->context, &charon, &peer);
+}
+
+static void listed(enum feed_auth auth, uint32_t ike_unique_id)
+{
+	struct feed_peer peer = peer_by(auth, ike_unique_id);
+
+	sink->peer_up(sink->context, &charon, &peer);
+}
+
+static void rekeyed(uint32_t old, enum feed_auth auth, uint32_t new)
+{
+	struct feed_peer peer = peer_by(auth, new);
+
+	sink->peer_rekeyed(sink->context, &charon, old, &peer);
+}
+
+static struct feed_child child_by(enum feed_auth auth, uint32_t ike_unique_id, uint32_t spi)
+{
+	struct feed_child child = child_of("c.example", spi);
+
+	child.peer_auth = auth;
+	child.ike_unique_id = ike_unique_id;
+	return child;
+}
+
+static enum feed_auth auth_of(const struct feed_child *child)
+{
+	const struct latch_params *params = identities_get_params(identities, in_params(child));
+
+	cr_assert_not_null(params);
+	return identities_get(identities, params->peer_id)->auth;
+}
+
+/* A child with an IKE_SA that was set up by pre-shared key; then "x509" is loaded with certificates. */
+static struct feed_child old;
+
+static void one_by_psk(void)
+{
+	old = child_by(FEED_AUTH_PSK, 1, 1);
+	set_up(FEED_AUTH_PSK, 1);
+	bring_up(&charon, &old);
+	cr_assert_eq(auth_of(&old), FEED_AUTH_PSK);
+}
+
+Test(ike_sas, R_2_14_a_snapshot_after_a_reload_changes_no_peer)
+{
+	struct feed_child now;
+	struct latch_flow flow;
+
+	one_by_psk();
+	flow = latch_at(1000, ns.cookie, in_params(&old));
+	now = child_by(FEED_AUTH_PUBKEY, 1, 1);
+	sink->snapshot_begin(sink->context, &charon);
+	listed(FEED_AUTH_PUBKEY, 1);
+	up(&charon, &now);
+	sink->snapshot_end(sink->context, &charon);
+	cr_expect_eq(auth_of(&old), FEED_AUTH_PSK);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+/* Whoever is told by pre-shared key that it is c.example does not get what is latched to the certificate. */
+Test(ike_sas, R_2_5_a_rekey_after_a_reload_makes_no_other_peer)
+{
+	struct feed_child c = child_by(FEED_AUTH_PUBKEY, 2, 2), next;
+	struct latch_flow flow;
+
+	one_by_psk();
+	leave_both(&old);
+	set_up(FEED_AUTH_PUBKEY, 2);
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	next = child_by(FEED_AUTH_PUBKEY, 1, 3);
+	bring_up(&charon, &next);
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK);
+	cr_expect_neq(in_params(&next), in_params(&c));
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+}
+
+/* Of three IKE_SAs only the first was authenticated. */
+Test(ike_sas, R_2_5_nor_does_the_rekey_of_its_ike_sa)
+{
+	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 6, 3);
+
+	one_by_psk();
+	rekeyed(1, FEED_AUTH_PUBKEY, 5);
+	listed(FEED_AUTH_PUBKEY, 6); /* a list may be quicker than the event */
+	rekeyed(5, FEED_AUTH_PUBKEY, 6);
+	bring_up(&charon, &next);
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK);
+}
+
+Test(ike_sas, who_sets_up_an_ike_sa_after_the_reload_is_another)
+{
+	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 2, 2);
+
+	one_by_psk();
+	leave_both(&old);
+	set_up(FEED_AUTH_PUBKEY, 2);
+	bring_up(&charon, &next);
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
+}
+
+/* Unique ids start again with every charon, and its configurations may be others. */
+Test(ike_sas, another_charons_ike_sa_of_that_number_is_another)
+{
+	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 1, 2);
+
+	one_by_psk();
+	leave_both(&old);
+	lose(&charon, FEED_STATE_LOST);
+	attach(&charon, &ns);
+	set_up(FEED_AUTH_PUBKEY, 1);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, &next);
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
+}
+
+/* The pinned tables know how the SA's peer was authenticated, charon does not. */
+Test(ike_sas, R_2_16_after_a_restart_an_sa_is_whose_it_was)
+{
+	struct feed_child now = child_by(FEED_AUTH_PUBKEY, 1, 1),
+			  next = child_by(FEED_AUTH_PUBKEY, 1, 2);
+	struct latch_flow flow;
+
+	one_by_psk();
+	flow = latch_at(1000, ns.cookie, in_params(&old));
+	restart_latchd();
+	attach(&charon, &ns);
+	sink->snapshot_begin(sink->context, &charon);
+	listed(FEED_AUTH_PUBKEY, 1);
+	up(&charon, &now);
+	sink->snapshot_end(sink->context, &charon);
+	cr_expect_eq(auth_of(&old), FEED_AUTH_PSK);
+	bring_up(&charon, &next);
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK, "its IKE_SA is still the same");
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
+}
+
+/* A pinned SA proves nothing of an IKE_SA that was seen set up: it may have adopted the child. */
+Test(ike_sas, an_adopted_child_does_not_change_who_adopts_it)
+{
+	struct feed_child adopted = child_by(FEED_AUTH_PUBKEY, 2, 1),
+			  next = child_by(FEED_AUTH_PUBKEY, 2, 2);
+
+	one_by_psk();
+	restart_latchd();
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	set_up(FEED_AUTH_PUBKEY, 2);
+	up(&charon, &adopted);
+	leave_both(&old);
+	bring_up(&charon, &next);
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
+}
+
+/* An event of its end, too, is told with the class that the configuration has by then. */
+Test(ike_sas, R_2_19_who_dies_is_who_was_authenticated)
+{
+	struct feed_peer now = peer_by(FEED_AUTH_PUBKEY, 1);
+	struct latch_flow flow;
+
+	one_by_psk();
+	flow = latch_at(1000, ns.cookie, in_params(&old));
+	seen.reasons = LATCH_REASON_PEER_DEAD;
+	sink->peer_down(sink->context, &charon, &now, FEED_DOWN_PEER_DEAD);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_PEER_DEAD);
+}
