@@ -169,3 +169,49 @@ Test(recovery, without_the_control_program_it_fails)
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_eq(latch_count(), 0);
 }
+
+/* Nobody is latched to anybody there: its socket goes on, and so does its latch. */
+Test(recovery, R_2_6_1_a_listener_is_not_closed)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
+	struct latch_flow flow = lonely(0);
+	union latch_word none = {0};
+	socklen_t length = sizeof(address), size = sizeof(int);
+	int accepts = 0, fd = namespace_socket(&ns, AF_INET, SOCK_STREAM);
+
+	cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_eq(listen(fd, 1), 0);
+	cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &length), 0);
+	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
+	flow.remote_port = 0;
+	flow.local_port = ntohs(address.sin_port);
+	cr_assert_eq(latch_listen(&maps, &flow, none, 1), LATCH_CONTROL_DONE);
+	damage();
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_expect_eq(latch_count(), 1);
+	cr_expect(has_latch(&flow));
+	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size), 0);
+	cr_expect(accepts, "it does not listen any more");
+	close(fd);
+}
+
+/* Whoever has the addresses by now is not whose latch it was. */
+Test(recovery, R_2_6_1_another_sockets_connection_is_spared)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct latch_flow flow = tcp_flow(&ns, pair.client);
+	struct latch latch;
+
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	latch.socket_cookie = 1;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+	damage();
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_expect_not(has_latch(&flow));
+	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
+	tcp_pair_close(&pair);
+}

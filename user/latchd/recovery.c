@@ -29,11 +29,14 @@ static int end_latch(void *context, const struct latch_flow *flow, const struct 
 	struct give_up_walk *walk = context;
 	int result;
 
+	/* A listener is latched to nobody; its socket must not go with the connections. */
+	if (latch->word.state == LATCH_STATE_LISTENER)
+		return 0;
 	walk->count++;
 	result = latch_break(walk->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
 	if (result < 0)
 		return result;
-	socket_diag_destroy(flow);
+	socket_diag_destroy_owner(flow, latch->socket_cookie);
 	result = latch_close(walk->maps, flow, latch->id);
 	return result < 0 ? result : 0;
 }
