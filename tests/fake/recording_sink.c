@@ -70,8 +70,8 @@ static void on_peer_up(void *context, struct feed *feed, const struct feed_peer 
 {
 	(void)context;
 	(void)feed;
-	trace_add("peer %u up %s %s %s", peer->ike_unique_id, peer->id, peer->config_name,
-		  feed_auth_name(peer->auth));
+	trace_add("peer %u up %s %s %s%s", peer->ike_unique_id, peer->id, peer->config_name,
+		  feed_auth_name(peer->auth), peer->set_up_now ? " now" : "");
 }
 
 static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,

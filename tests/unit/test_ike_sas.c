@@ -55,7 +55,8 @@ static enum feed_auth auth_of(const struct feed_child *child)
 	return identities_get(identities, params->peer_id)->auth;
 }
 
-/* A child with an IKE_SA that was set up by pre-shared key; then "x509" is loaded with certificates. */
+/* A child with an IKE_SA that was set up by pre-shared key; then "x509" is loaded with
+ * certificates. */
 static struct feed_child old;
 
 static void one_by_psk(void)
@@ -82,7 +83,8 @@ Test(ike_sas, R_2_14_a_snapshot_after_a_reload_changes_no_peer)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* Whoever is told by pre-shared key that it is c.example does not get what is latched to the certificate. */
+/* Whoever is told by pre-shared key that it is c.example does not get what is latched to the
+ * certificate. */
 Test(ike_sas, R_2_5_a_rekey_after_a_reload_makes_no_other_peer)
 {
 	struct feed_child c = child_by(FEED_AUTH_PUBKEY, 2, 2), next;

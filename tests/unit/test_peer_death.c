@@ -312,6 +312,21 @@ Test(peer_death, who_leaves_in_good_order_had_not_died)
 	expect_reasons(&to_c, 0);
 }
 
+/* One that was never set up says nothing: its peer is only what it claims to be. */
+Test(peer_death, R_2_19_nobody_else_takes_a_death_back)
+{
+	struct feed_peer other = peer_of("c.example", 3);
+
+	two_peers();
+	strcpy(other.config_name, "other");
+	sink->peer_up(sink->context, &charon, &other);
+	dies("c.example", 1);
+	lives(&charon, "x.example", 3); /* no longer who lived on */
+	ends(&charon, "c.example", 9, FEED_DOWN_ORDERLY);
+	snapshot(&charon, &c, &d);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+}
+
 /* By the first configuration it is back, and its latches are served there. */
 Test(peer_death, who_came_back_is_not_dead_of_old)
 {
@@ -440,7 +455,8 @@ Test(peer_death, S19_the_successor_may_be_known_before)
 	expect_reasons(&fresh, 0);
 }
 
-/* Unique ids start again with every charon: an orphan's IKE_SA is not the one of that number now. */
+/* Unique ids start again with every charon: an orphan's IKE_SA is not the one of that number now.
+ */
 Test(peer_death, S19_an_orphan_is_no_child_of_the_successor)
 {
 	struct feed_child orphan = child_at("d.example", 3, 7);

@@ -52,7 +52,7 @@ Test(vici_peers, a_request_without_answer_is_death)
 	up("x509", 7, C_ID);
 	down("x509", 7, C_ID DPD);
 	await_all();
-	EXPECT_ORDER("peer 7 up c x509 pubkey", "peer 7 peer-dead c x509 pubkey by 0");
+	EXPECT_ORDER("peer 7 up c x509 pubkey now", "peer 7 peer-dead c x509 pubkey by 0");
 	cr_expect_eq(trace_count("peer 7 "), 2);
 }
 
@@ -185,6 +185,7 @@ Test(vici_peers, a_snapshot_names_those_without_children)
 	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID));
 	start_both();
 	EXPECT_ORDER("snapshot begin", "peer 7 up c x509 pubkey", "snapshot end");
+	cr_expect_eq(trace_count("peer 7 up c x509 pubkey now"), 0);
 }
 
 Test(vici_peers, what_is_replaced_or_leaving_does_not_live)
@@ -209,4 +210,49 @@ Test(vici_peers, a_list_raises_no_dead)
 	resync();
 	cr_expect_eq(trace_count("peer 7 up"), 0);
 	cr_expect_eq(trace_count("peer 8 up"), 1);
+}
+
+/* ---- rekeys */
+
+#define REKEY(old, new) "{\"x509\":{\"old\":{" old "},\"new\":{" new "}}}"
+#define SIDE(id)                                                                                   \
+	"\"uniqueid\":\"" id "\",\"version\":\"2\",\"state\":\"ESTABLISHED\"," C_ID                \
+	"\"local-id\":\"w\""
+
+Test(vici_peers, a_rekeyed_ike_sa_is_told)
+{
+	start_both();
+	fake_charon_push(
+		&charon, "ike-rekey",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-rekey", 0));
+	await_all();
+	cr_expect_eq(trace_count("peer 3 rekeyed to 4 d.latch.test x509 pubkey"), 1);
+}
+
+/* The old one ends without an event, and a list may be older. */
+Test(vici_peers, a_list_raises_no_ike_sa_that_was_rekeyed)
+{
+	start_both();
+	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID));
+	fake_charon_add_sa(&charon, ike_sa("x509", 8, C_ID));
+	fake_charon_push(&charon, "ike-rekey", REKEY(SIDE("7"), SIDE("8")));
+	wait_for("peer 7 rekeyed to 8 c x509 pubkey", 1);
+	wait_for("snapshot end", 2);
+	cr_expect_eq(trace_count("peer 7 up"), 0);
+	cr_expect_eq(trace_count("peer 8 up"), 1);
+}
+
+Test(vici_peers, half_a_rekey_is_none)
+{
+	start_both();
+	fake_charon_push(&charon, "ike-rekey", "{\"x509\":{\"old\":{" SIDE("7") "}}}");
+	fake_charon_push(&charon, "ike-rekey", "{\"x509\":{\"new\":{" SIDE("8") "}}}");
+	fake_charon_push(&charon, "ike-rekey", REKEY("", SIDE("8")));
+	fake_charon_push(&charon, "ike-rekey", REKEY(SIDE("7"), ""));
+	fake_charon_push(&charon, "ike-rekey",
+			 REKEY(SIDE("7") ",\"state\":\"CONNECTING\"", SIDE("8")));
+	await_all();
+	wait_for("snapshot end", 2);
+	cr_expect_eq(trace_count("peer 7 rekeyed"), 0);
+	cr_expect_eq(trace_count("state lost"), 0);
 }

@@ -137,8 +137,7 @@ static int break_if_doomed(void *context, const struct latch_flow *flow, const s
 	if (!params)
 		return 0;
 	err = break_for(walk, FEED_DOWN_PEER_DEAD, params->peer_id, flow, latch);
-	return err ? err
-		   : break_for(walk, FEED_DOWN_PEER_REBOOTED, params->peer_id, flow, latch);
+	return err ? err : break_for(walk, FEED_DOWN_PEER_REBOOTED, params->peer_id, flow, latch);
 }
 
 /* 0 for one that nothing was ever latched to. */
@@ -160,8 +159,8 @@ static struct death *index_due(const struct peer_deaths *deaths)
 
 	DL_FOREACH(deaths->due, death)
 	{
-		death->key = (struct death_key){find_peer_id(deaths, &death->said),
-						death->said.cause};
+		death->key =
+			(struct death_key){find_peer_id(deaths, &death->said), death->said.cause};
 		if (death->key.peer_id)
 			HASH_REPLACE(hh, doomed, key, sizeof(death->key), death, other);
 	}
@@ -279,8 +278,7 @@ static void settle_identity(struct peer_deaths *deaths, const struct peer_death 
 
 	DL_FOREACH_SAFE(deaths->waiting, death, next)
 	{
-		if (death->said.feed == last->feed &&
-		    death->said.peer.auth == last->peer.auth &&
+		if (death->said.feed == last->feed && death->said.peer.auth == last->peer.auth &&
 		    !strcmp(death->said.peer.id, last->peer.id))
 			stop_waiting(deaths, death, last->cause == FEED_DOWN_ORDERLY);
 	}
@@ -304,19 +302,18 @@ void peer_deaths_ike_sa_rekeyed(struct peer_deaths *deaths, struct feed *feed, u
 			  peer->ike_unique_id);
 }
 
-void peer_deaths_ike_sa_down(struct peer_deaths *deaths, const struct peer_death *said,
-			     bool synced)
+void peer_deaths_ike_sa_down(struct peer_deaths *deaths, const struct peer_death *said, bool synced)
 {
 	struct ike_sa *ike_sa = ike_sas_find(&deaths->living, said->feed, said->peer.ike_unique_id);
 	struct peer_death death = *said;
-	bool alive;
+	bool known = ike_sa, alive;
 
-	if (ike_sa) {
+	if (known) {
 		ike_sa_correct(ike_sa, &death.peer);
 		ike_sas_forget(&deaths->living, ike_sa);
 	}
 	alive = !synced || lives_on(deaths, &death);
-	if (!alive)
+	if (!alive && known)
 		settle_identity(deaths, &death);
 	if (death.cause == FEED_DOWN_ORDERLY)
 		return;

@@ -100,21 +100,51 @@ static int read_fields(struct vici_span section, const struct field *fields, siz
 	return more;
 }
 
-int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa)
+/* The next section that names a configuration. */
+static int config_next(struct vici_span *message, struct vici_member *config)
 {
-	struct vici_member member;
 	int more;
 
-	while ((more = vici_member_next(message, &member)) > 0) {
-		if (member.kind != VICI_MEMBER_SECTION || vici_text_is(member.name, "(unnamed)"))
-			continue;
-		memset(ike_sa, 0, sizeof(*ike_sa));
-		ike_sa->config_name = member.name;
-		more = read_fields(member.body, ike_fields, ARRAY_SIZE(ike_fields), ike_sa,
-				   &ike_sa->ambiguous);
-		return more < 0 ? more : 1;
-	}
+	do {
+		more = vici_member_next(message, config);
+	} while (more > 0 && (config->kind != VICI_MEMBER_SECTION ||
+			      vici_text_is(config->name, "(unnamed)")));
 	return more;
+}
+
+static int read_ike_sa(struct vici_text config_name, struct vici_span section,
+		       struct vici_ike_sa *ike_sa)
+{
+	memset(ike_sa, 0, sizeof(*ike_sa));
+	ike_sa->config_name = config_name;
+	return read_fields(section, ike_fields, ARRAY_SIZE(ike_fields), ike_sa, &ike_sa->ambiguous);
+}
+
+int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa)
+{
+	struct vici_member config;
+	int more = config_next(message, &config);
+
+	if (more <= 0)
+		return more;
+	more = read_ike_sa(config.name, config.body, ike_sa);
+	return more < 0 ? more : 1;
+}
+
+int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old, struct vici_ike_sa *new)
+{
+	struct vici_member config, before, after;
+	int more = config_next(message, &config);
+
+	if (more <= 0)
+		return more;
+	if (!vici_find(config.body, "old", VICI_MEMBER_SECTION, &before) ||
+	    !vici_find(config.body, "new", VICI_MEMBER_SECTION, &after))
+		return 0;
+	more = read_ike_sa(config.name, before.body, old);
+	if (!more)
+		more = read_ike_sa(config.name, after.body, new);
+	return more < 0 ? more : 1;
 }
 
 bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa)

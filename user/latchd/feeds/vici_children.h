@@ -33,6 +33,10 @@ struct vici_ike_sa {
  */
 int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa);
 
+/* The same of an ike-rekey message, which has both under one name: also 0 when one of them is missing. */
+int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old,
+			struct vici_ike_sa *new);
+
 /*
  * Why an IKE_SA that an ike-updown event reports as down went away. For
  * PEER_REBOOTED this is only what it looks like: see vici_downs.h.

@@ -228,6 +228,7 @@ static int peer_went_up(struct vici_dispatch *dispatch, const struct vici_ike_sa
 	/* charon looks at INITIAL_CONTACT as responder only. */
 	if (!ike_sa->initiator.at)
 		vici_downs_explain(&dispatch->downs, &peer, report_peer_down, dispatch);
+	peer.set_up_now = true;
 	sink->peer_up(sink->context, dispatch->feed, &peer);
 	return 0;
 }
@@ -242,6 +243,37 @@ static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arriva
 		err = is_up(arrival->message) ?
 			      peer_went_up(dispatch, &ike_sa, arrival->number) :
 			      peer_went_down(dispatch, &ike_sa);
+	return err ? err : more;
+}
+
+/* The old one ends without an event of its own: no list that is older may raise it. */
+static int peer_was_rekeyed(struct vici_dispatch *dispatch, const struct vici_ike_sa *old,
+			    const struct vici_ike_sa *new)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+	struct feed_peer before, peer;
+	int err;
+
+	if (!vici_peer_read(old, &before))
+		return 0;
+	err = find_peer(dispatch, new, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	vici_downs_add(&dispatch->downs, &before, false);
+	sink->peer_rekeyed(sink->context, dispatch->feed, before.ike_unique_id, &peer);
+	return 0;
+}
+
+/* Its children move along without an event of their own. */
+static int handle_ike_rekey(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct vici_ike_sa old, new;
+	int err = 0, more = 0;
+
+	while (!err && (more = vici_ike_rekey_next(&message, &old, &new)) > 0)
+		err = peer_was_rekeyed(dispatch, &old, &new);
+	if (!err)
+		dispatch->owner->resync_soon(dispatch->context);
 	return err ? err : more;
 }
 
@@ -333,6 +365,7 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	case VICI_MESSAGE_LIST_SA:
 		return handle_list_sa(dispatch, arrival->message);
 	case VICI_MESSAGE_IKE_REKEY:
+		return handle_ike_rekey(dispatch, arrival->message);
 	case VICI_MESSAGE_IKE_UPDATE:
 		dispatch->owner->resync_soon(dispatch->context);
 		return 0;
