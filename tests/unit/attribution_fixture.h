@@ -20,6 +20,9 @@
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/tables.h"
 
+#ifndef LATCHES_ROOM
+#define LATCHES_ROOM 64
+#endif
 #define LIMIT_MS 20000
 #define TICK_MS	 5
 #define OLD_NS	 6000000000ull /* older than an SA may be without an owner */
@@ -438,7 +441,7 @@ static inline void fixture_start(void)
 	int err;
 
 	namespace_need_root();
-	err = control_program_load(64, &program, &maps);
+	err = control_program_load(LATCHES_ROOM, &program, &maps);
 	if (err == -EPERM)
 		cr_skip_test("BPF programs need root");
 	cr_assert_eq(err, 0, "%s", strerror(-err));

@@ -212,7 +212,7 @@ static bool step_database_corrupt(void)
 	start_latchd();
 	world_restarted(&world);
 	for (i = 0; i < WORLD_LATCHES; i++)
-		world.latches[i].exists = false;
+		world.latches[i].exists &= world.latches[i].kind == WORLD_LISTENER;
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		world.children[i].ever_told = world.children[i].bound_once = false;
 	return true;

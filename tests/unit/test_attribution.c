@@ -64,6 +64,48 @@ Test(attribution, R_2_3_11_the_latch_breaks_before_the_sa_is_bound)
 	cr_expect_neq(in_params(&d), in_params(&c));
 }
 
+/* Both are new to this latchd, and the one told later contests the other. */
+Test(attribution, R_2_3_11_none_of_a_snapshot_is_bound_before_all_latches_break)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = in_key(&d, ns.cookie);
+	struct latch_flow flow;
+
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+	restart_latchd();
+	install_both(&d);
+	attach(&charon, &ns);
+	seen.watched = &key;
+	snapshot(&charon, &d, &c);
+	cr_expect_eq(seen.broken, 1);
+	cr_expect_eq(seen.watched_state, LATCH_SA_PENDING);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect(is_contested(&d));
+	cr_expect(is_contested(&c));
+}
+
+/* As of a single child: see conflict_break_latches(). */
+Test(attribution, a_snapshot_whose_breaks_fail_binds_nobody)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	int control = maps.control;
+
+	bring_up(&charon, &c);
+	latch_at(1000, ns.cookie, in_params(&c));
+	install_both(&d);
+	logged.wanted = "cannot break the latches in conflict";
+	maps.control = -1;
+	snapshot(&charon, &c, &d);
+	cr_expect_eq(logged.count, 1);
+	expect_states(&d, LATCH_SA_PENDING);
+	maps.control = control;
+	snapshot(&charon, &c, &d);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect_eq(seen.broken, 1);
+}
+
 Test(attribution, R_2_3_11_the_outbound_sa_is_pending_meanwhile_too)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);

@@ -422,13 +422,11 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	keeper->synced = true;
 	DL_FOREACH_SAFE2(a->children.first, child, next, next)
 	{
-		if (child->feed != feed)
-			continue;
-		if (child->seen)
-			bind_or_retry(a, child);
-		else
+		if (child->feed == feed && !child->seen)
 			settle_unseen(a, child);
 	}
+	if (binding_bind_seen(&a->binding, feed))
+		look_again_soon(a);
 	peer_deaths_snapshot_end(&a->deaths, feed);
 	if (!first)
 		return;

@@ -304,21 +304,33 @@ static void renew_contested(const struct binding *b, struct child *child)
 	if (contested == child->contested)
 		return;
 	child->contested = contested;
-	err = binding_set_state(b, child);
+	/* What is about to be bound is not, before what it conflicts with is broken. */
+	err = child->binding ? 0 : binding_set_state(b, child);
 	if (err)
 		log_warn("sa", "feed %s: SA 0x%08x: cannot mark it as contested: %s",
 			 child->feed->name, child->in.key.spi, strerror(-err));
 }
 
+struct contest_search {
+	const struct binding *binding;
+	const struct child *changed;
+};
+
+static bool renew_if_overlapping(void *context, struct child *child)
+{
+	const struct contest_search *search = context;
+
+	if (child != search->changed && child_counts(child) &&
+	    children_overlap(child, search->changed))
+		renew_contested(search->binding, child);
+	return false;
+}
+
 void binding_renew_contested(const struct binding *b, const struct child *changed)
 {
-	struct child *child;
+	struct contest_search search = {b, changed};
 
-	DL_FOREACH2(b->children->first, child, next)
-	{
-		if (child != changed && child_counts(child) && children_overlap(child, changed))
-			renew_contested(b, child);
-	}
+	children_search_overlap(b->children, changed, renew_if_overlapping, &search);
 }
 
 /* ---- the order that R-2.3-11 asks for */
@@ -337,18 +349,28 @@ static bool is_settled(const struct binding *b, const struct child *child, uint1
 	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
 }
 
-int binding_bind(const struct binding *b, struct child *child)
+/* Its params, and that it counts from now on: no latch is born any more under those that overlap. */
+static int count_in(const struct binding *b, struct child *child, bool *ret_settled)
 {
 	uint16_t before = child->params;
-	int err;
+	int err = find_params(b, child);
 
-	err = find_params(b, child);
-	if (err || is_settled(b, child, before))
+	*ret_settled = err || is_settled(b, child, before);
+	if (*ret_settled)
 		return err;
-	/* It counts from now on: first no latch is born under the others, then theirs break. */
 	binding_look(b, child);
 	binding_renew_contested(b, child);
 	child->contested = child_is_contested(b->children, child);
+	return 0;
+}
+
+int binding_bind(const struct binding *b, struct child *child)
+{
+	bool settled;
+	int err = count_in(b, child, &settled);
+
+	if (settled)
+		return err;
 	err = conflict_break_latches(&b->view, child);
 	if (err) {
 		log_error("sa",
@@ -358,4 +380,46 @@ int binding_bind(const struct binding *b, struct child *child)
 		return err;
 	}
 	return binding_set_state(b, child);
+}
+
+/* Marks those that are to be bound. The first error, if any. */
+static int count_in_all(const struct binding *b, const struct feed *feed, bool *ret_any)
+{
+	struct child *child;
+	int err, first = 0;
+	bool settled;
+
+	DL_FOREACH2(b->children->first, child, next)
+	{
+		if (child->feed != feed || !child->seen)
+			continue;
+		err = count_in(b, child, &settled);
+		child->binding = !settled;
+		*ret_any = *ret_any || !settled;
+		first = first ? first : err;
+	}
+	return first;
+}
+
+int binding_bind_seen(const struct binding *b, const struct feed *feed)
+{
+	bool any = false;
+	int err, broken, first = count_in_all(b, feed, &any);
+	struct child *child;
+
+	if (!any)
+		return first;
+	broken = conflict_check_all(&b->view);
+	if (broken)
+		log_error("sa",
+			  "feed %s: cannot break the latches in conflict: %s; its SAs stay "
+			  "unattributed",
+			  feed->name, strerror(-broken));
+	DL_FOREACH2(b->children->first, child, next)
+	{
+		err = child->binding && !broken ? binding_set_state(b, child) : 0;
+		child->binding = false;
+		first = first ? first : err;
+	}
+	return broken ? broken : first;
 }

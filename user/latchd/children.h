@@ -26,6 +26,8 @@ struct child_end {
 	UT_hash_handle hh;
 };
 
+struct child_place;
+
 struct child {
 	struct feed *feed;
 	uint64_t netns;
@@ -37,12 +39,18 @@ struct child {
 	bool given_up;	  /* its key manager has deleted it; the kernel may not have yet */
 	bool orphan;	  /* its key manager is gone */
 	bool contested;   /* another child with other params overlaps */
+	bool binding;	  /* among those that are bound together */
 	struct child *next, *previous;
+	struct child_place *place; /* NULL: among the wide ones */
+	struct child *near_next, *near_previous;
 };
 
 struct children { /* zeroed before first use */
 	struct child_end *ends;
 	struct child *first;
+	/* Most have a single host behind them, and then only few others can cover the same. */
+	struct child_place *places;
+	struct child *wide;
 };
 
 /* The child of these SAs: a known one with what is said now, or a new one. NULL: out of memory. */
@@ -56,6 +64,15 @@ void children_clear(struct children *children);
 /* The keys that the kernel knows its two SAs by. */
 void child_sa_keys(const struct feed_child *said, uint64_t netns, struct latch_sa_key *ret_in,
 		   struct latch_sa_key *ret_out);
+
+/* True ends the search. */
+typedef bool (*child_match_fn)(void *context, struct child *child);
+
+/* The first that matches of all that can cover the flow, or overlap with the child; else NULL. */
+struct child *children_search_flow(const struct children *children, const struct latch_flow *flow,
+				   child_match_fn match, void *context);
+struct child *children_search_overlap(const struct children *children, const struct child *child,
+				      child_match_fn match, void *context);
 
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
 bool child_covers(const struct child *child, const struct latch_flow *flow);

@@ -2,7 +2,6 @@
 #include "latchd/conflict.h"
 
 #include <errno.h>
-#include <utlist.h>
 
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/tables.h"
@@ -12,17 +11,17 @@ bool child_counts(const struct child *child)
 	return child->params && (child->in.in_kernel || child->out.in_kernel);
 }
 
+static bool contests(void *context, struct child *other)
+{
+	const struct child *child = context;
+
+	return other != child && child_counts(other) && other->params != child->params &&
+	       children_overlap(other, child);
+}
+
 bool child_is_contested(const struct children *children, const struct child *child)
 {
-	const struct child *other;
-
-	DL_FOREACH2(children->first, other, next)
-	{
-		if (other != child && child_counts(other) && other->params != child->params &&
-		    children_overlap(other, child))
-			return true;
-	}
-	return false;
+	return children_search_overlap(children, child, contests, (void *)child);
 }
 
 /* 0 also when the latch is gone, which ends the conflict as well. */
@@ -61,17 +60,25 @@ int conflict_break_latches(const struct conflict_view *view, const struct child 
 	return latches_walk(view->maps, break_if_conflicting, &walk);
 }
 
+struct conflict_search {
+	const struct latch_flow *flow;
+	uint16_t params;
+};
+
+static bool conflicts(void *context, struct child *child)
+{
+	const struct conflict_search *search = context;
+
+	return child_counts(child) && child->params != search->params &&
+	       child_covers(child, search->flow);
+}
+
 static const struct child *find_conflicting(const struct children *children,
 					    const struct latch_flow *flow, uint16_t params)
 {
-	const struct child *child;
+	struct conflict_search search = {flow, params};
 
-	DL_FOREACH2(children->first, child, next)
-	{
-		if (child_counts(child) && child->params != params && child_covers(child, flow))
-			return child;
-	}
-	return NULL;
+	return children_search_flow(children, flow, conflicts, &search);
 }
 
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,

@@ -307,6 +307,26 @@ bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t
 	return false;
 }
 
+bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
+			       uint8_t ret_address[16])
+{
+	const struct traffic_selector *first = set->selector, *selector;
+	size_t i;
+
+	if (set->covers_all || !set->count)
+		return false;
+	for (i = 0; i < set->count; i++) {
+		selector = &set->selector[i];
+		if (selector->family != first->family ||
+		    memcmp(selector->low, first->low, sizeof(first->low)) ||
+		    memcmp(selector->high, first->low, sizeof(first->low)))
+			return false;
+	}
+	*ret_family = first->family;
+	memcpy(ret_address, first->low, sizeof(first->low));
+	return true;
+}
+
 static bool selectors_overlap(const struct traffic_selector *a, const struct traffic_selector *b)
 {
 	size_t size = address_size(a->family);

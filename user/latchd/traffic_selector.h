@@ -41,6 +41,10 @@ void traffic_selector_set_add(struct traffic_selector_set *set, const char *text
 bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
 				 uint8_t protocol, const uint8_t address[16], uint16_t port);
 
+/* Does it cover one address only? Then which. */
+bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
+			       uint8_t ret_address[16]);
+
 /* Is there an end of a flow that both cover? */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
 				   const struct traffic_selector_set *b);

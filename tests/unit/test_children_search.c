@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Who can be in conflict is found without asking everybody: it must be the same as asking
+ * everybody. */
+#include <criterion/criterion.h>
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "seed.h"
+
+#include "latchd/children.h"
+
+#define ROUNDS	 3000
+#define CHILDREN 24
+
+static struct children children;
+static struct feed feed = {.name = "charon"};
+static struct random chance = {0x5660};
+
+static void finish(void)
+{
+	children_clear(&children);
+	cr_expect_null(children.places);
+	cr_expect_null(children.wide);
+}
+
+TestSuite(children_search, .fini = finish, .timeout = 60);
+
+static const char *const remotes[] = {
+	"10.9.0.2/32",	      "10.9.0.2/32[tcp/80]", "10.9.0.3/32",  "10.9.0.2..10.9.0.2",
+	"10.9.0.2..10.9.0.3", "10.9.0.0/24",	     "0.0.0.0/0",    "fd00::2/128",
+	"fd00::/64",	      "a902:0:0:0::/128",    "what is this",
+};
+
+#define REMOTES (sizeof(remotes) / sizeof(remotes[0]))
+
+static struct child *learn(uint32_t spi, uint64_t netns, const char *one, const char *other)
+{
+	struct feed_child child = {
+		.family = AF_INET,
+		.ipsec_protocol = IPPROTO_ESP,
+		.spi_in = spi,
+		.spi_out = 0x1000 + spi,
+	};
+
+	traffic_selector_set_add(&child.local_ts, "0.0.0.0/0", 9);
+	traffic_selector_set_add(&child.local_ts, "::/0", 4);
+	traffic_selector_set_add(&child.remote_ts, one, strlen(one));
+	if (other)
+		traffic_selector_set_add(&child.remote_ts, other, strlen(other));
+	return children_learn(&children, &feed, netns, &child, "test");
+}
+
+static void learn_any(void)
+{
+	learn(1 + draw(&chance, CHILDREN), 7 + draw(&chance, 2), remotes[draw(&chance, REMOTES)],
+	      draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
+}
+
+/* ---- what a search finds, and what there is */
+
+struct found {
+	const struct child *overlapping; /* only those that overlap with it */
+	const struct latch_flow *flow;	 /* only those that cover it */
+	unsigned int count;
+};
+
+static bool count_match(void *context, struct child *child)
+{
+	struct found *found = context;
+
+	if (found->flow ? child_covers(child, found->flow)
+			: children_overlap(child, found->overlapping))
+		found->count++;
+	return false;
+}
+
+static unsigned int count_plainly(struct found found)
+{
+	struct child *child;
+
+	for (child = children.first; child; child = child->next)
+		count_match(&found, child);
+	return found.count;
+}
+
+static void compare_overlap(const struct child *child)
+{
+	struct found found = {.overlapping = child};
+
+	cr_assert_null(children_search_overlap(&children, child, count_match, &found));
+	cr_assert_eq(found.count, count_plainly((struct found){.overlapping = child}));
+	cr_assert(found.count, "not even itself");
+}
+
+static struct latch_flow any_flow(void)
+{
+	struct latch_flow flow = {
+		.netns = 7 + draw(&chance, 2),
+		.family = draw(&chance, 2) ? AF_INET : AF_INET6,
+		.protocol = IPPROTO_TCP,
+		.remote_port = draw(&chance, 2) ? 80 : 81,
+	};
+
+	memcpy(flow.remote_addr, flow.family == AF_INET ? "\12\11\0" : "\375\0\0", 3);
+	flow.remote_addr[flow.family == AF_INET ? 3 : 15] = (uint8_t)draw(&chance, 5);
+	return flow;
+}
+
+static void compare_flow(void)
+{
+	struct latch_flow flow = any_flow();
+	struct found found = {.flow = &flow};
+
+	cr_assert_null(children_search_flow(&children, &flow, count_match, &found));
+	cr_assert_eq(found.count, count_plainly((struct found){.flow = &flow}));
+}
+
+static bool match_any(void *context, struct child *child)
+{
+	(void)context;
+	(void)child;
+	return true;
+}
+
+Test(children_search, R_2_3_7_nobody_is_passed_over)
+{
+	struct child *child;
+	unsigned int round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		if (draw(&chance, 4) || !children.first)
+			learn_any();
+		else
+			children_remove(&children, children.first);
+		for (child = children.first; child; child = child->next)
+			compare_overlap(child);
+		compare_flow();
+	}
+}
+
+Test(children_search, strangers_are_not_asked)
+{
+	struct child *one = learn(1, 7, "10.9.0.2/32[tcp/80]", "10.9.0.2/32[udp]"),
+		     *other = learn(2, 7, "10.9.0.3/32", NULL), *wide;
+	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
+
+	cr_expect_neq(one->place, other->place);
+	cr_expect_null(children_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_eq(children_search_overlap(&children, other, match_any, NULL), other);
+	wide = learn(3, 7, "10.9.0.2/32", "10.9.0.3/32");
+	cr_expect_eq(children_search_flow(&children, &flow, match_any, NULL), wide);
+}
+
+/* Told again with other selectors, it is found under those. */
+Test(children_search, a_child_that_moves_is_found_where_it_is)
+{
+	struct child *child = learn(1, 7, "10.9.0.2/32", NULL);
+	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 3}};
+
+	cr_expect_null(children_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_eq(learn(1, 7, "10.9.0.3/32", NULL), child);
+	cr_expect_eq(children_search_flow(&children, &flow, match_any, NULL), child);
+	flow.remote_addr[3] = 2;
+	cr_expect_null(children_search_flow(&children, &flow, match_any, NULL));
+}
