@@ -419,3 +419,66 @@ Test(attribution, a_child_that_a_snapshot_does_not_name_is_given_up)
 	expect_states(&c, LATCH_SA_DYING);
 	expect_states(&other, LATCH_SA_BOUND);
 }
+
+/* ---- tables that peers can fill */
+
+#define HELD_BY_LATCHES 16 /* room for some SAs more */
+
+/* An SA or a latch each, of params that differ in a number only. */
+static void fill_params(uint16_t local_and_peer)
+{
+	struct latch_params params = {.local_id = local_and_peer, .peer_id = local_and_peer};
+	struct latch_sa_key key = {.netns = ns.cookie + 1, .protocol = 50, .family = AF_INET};
+	struct latch_sa sa = {.word = {.state = LATCH_SA_BOUND}};
+	uint32_t i;
+
+	for (i = 0; i < LATCH_PARAMS_MAX; i++) {
+		params.qop.icv_bits = (uint16_t)i;
+		if (identities_intern_params(identities, &params, &sa.word.params))
+			break;
+		key.spi = 1000 + i;
+		if (i < HELD_BY_LATCHES)
+			latch_at((uint16_t)(1000 + i), ns.cookie + 1, sa.word.params);
+		else
+			cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_NOEXIST), 0);
+	}
+	cr_assert_geq(i, LATCH_PARAMS_MAX - 1);
+}
+
+static bool it_is_told(void)
+{
+	return logged.count > 0;
+}
+
+static void make_old(const struct latch_sa_key *key)
+{
+	struct latch_sa sa = sa_at(key);
+
+	sa.installed -= OLD_NS;
+	cr_assert_eq(bpf_map_update_elem(maps.sas, key, &sa, BPF_EXIST), 0);
+}
+
+Test(attribution, when_the_identity_table_is_full_the_known_are_still_bound)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2),
+			  next = child_of("c.example", 3);
+	struct latch_sa_key key = in_key(&d, ns.cookie);
+	struct latch_flow freed = flow_at(1000, ns.cookie + 1);
+	struct latch_identity w = {.id = "w.example"};
+
+	bring_up(&charon, &c);
+	strcpy(w.authority, "charon");
+	fill_params((uint16_t)identities_find(identities, &w));
+	install_both(&d);
+	up(&charon, &d);
+	expect_states(&d, LATCH_SA_PENDING);
+	bring_up(&charon, &next);
+	cr_expect_eq(in_params(&next), in_params(&c));
+	logged.wanted = "the table of identities is full";
+	make_old(&key);
+	wait_until(it_is_told);
+	/* As soon as there is room, and without another word. */
+	cr_assert_eq(bpf_map_delete_elem(maps.latches, &freed), 0);
+	awaited_child = &d;
+	wait_until(it_is_bound);
+}

@@ -518,7 +518,13 @@ Test(identities, full)
 	params.qop.icv_bits = 100;
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), -ENOSPC);
 	cr_expect_eq(entries(maps.params), 100);
+	/* Whoever comes again and again does not make it look through everything each time. */
 	remove_latch(1);
+	cr_expect_eq(identities_intern_params(identities, &params, &params_index), -ENOSPC);
+	params.qop.icv_bits = 99;
+	cr_expect_eq(identities_intern_params(identities, &params, &params_index), 0, "known");
+	identities_look_again(identities);
+	params.qop.icv_bits = 100;
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), 0);
 	cr_expect_eq(reload(), 0);
 }

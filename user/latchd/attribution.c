@@ -70,7 +70,7 @@ struct pending_walk {
 };
 
 static void alarm_if_old(struct pending_walk *walk, const struct latch_sa_key *key,
-			 const struct latch_sa *sa)
+			 const struct latch_sa *sa, int err)
 {
 	if (clock_boot_ns() - sa->installed < PENDING_ALARM_NS ||
 	    sa->word.serial <= walk->attribution->alarmed_serial)
@@ -79,29 +79,36 @@ static void alarm_if_old(struct pending_walk *walk, const struct latch_sa_key *k
 		walk->newest_alarm = sa->word.serial;
 	log_warn("sa",
 		 "SA 0x%08x of network namespace %" PRIu64
-		 ": no key manager knows it; no latched flow may use it; see: latchctl sa",
-		 key->spi, (uint64_t)key->netns);
+		 ": %s; no latched flow may use it; see: latchctl sa",
+		 key->spi, (uint64_t)key->netns,
+		 err == -ENOSPC ? "the table of identities is full" : "no key manager knows it");
 }
 
-/* False: nobody has said yet whose the SA is that has the key now. */
-static bool try_to_bind(struct attribution *a, const struct child_end *end)
+/* -ENOENT: nobody has said yet whose the SA is that has the key now. */
+static int try_to_bind(struct attribution *a, const struct latch_sa_key *key)
 {
-	return !binding_bind(&a->binding, end->child) && binding_owns(&a->binding, end);
+	struct child_end *end = children_find(&a->children, key);
+	int err;
+
+	if (!end || !netns_is_synced(a, key->netns))
+		return -ENOENT;
+	err = binding_bind(&a->binding, end->child);
+	return err || binding_owns(&a->binding, end) ? err : -ENOENT;
 }
 
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	struct pending_walk *walk = context;
 	struct attribution *a = walk->attribution;
-	struct child_end *end;
+	int err;
 
 	if (sa->word.state != LATCH_SA_PENDING || !keepers_serve(&a->keepers, key->netns))
 		return 0;
-	end = children_find(&a->children, key);
-	if (end && netns_is_synced(a, key->netns) && try_to_bind(a, end))
+	err = try_to_bind(a, key);
+	if (!err)
 		return 0;
 	walk->left = true;
-	alarm_if_old(walk, key, sa);
+	alarm_if_old(walk, key, sa, err);
 	keepers_resync(&a->keepers, key->netns);
 	return 0;
 }
@@ -110,8 +117,10 @@ static void on_pending(void *context)
 {
 	struct attribution *a = context;
 	struct pending_walk walk = {.attribution = a, .newest_alarm = a->alarmed_serial};
-	int err = sas_walk(a->maps, visit_pending, &walk);
+	int err;
 
+	identities_look_again(a->identities);
+	err = sas_walk(a->maps, visit_pending, &walk);
 	if (err)
 		log_warn("sa", "cannot look for unattributed SAs: %s; trying again",
 			 strerror(-err));
@@ -131,9 +140,7 @@ static void bind_or_retry(struct attribution *a, struct child *child)
 
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
-	struct child_end *end = children_find(&a->children, key);
-
-	if (!end || !netns_is_synced(a, key->netns) || !try_to_bind(a, end))
+	if (try_to_bind(a, key))
 		look_again_soon(a);
 }
 

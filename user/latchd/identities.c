@@ -8,6 +8,9 @@
 #include "common/cleanup.h"
 #include "latchd/kernel/tables.h"
 
+/* Less than this part of a table is not worth another look at all SAs and latches. */
+#define WORTH_COLLECTING 16
+
 struct identities {
 	const struct kernel_maps *maps;
 	struct intern ids;
@@ -249,13 +252,22 @@ static int collect_garbage(struct identities *identities)
 static int intern(struct identities *identities, struct intern *table, const void *value,
 		  uint32_t *ret_index)
 {
+	uint32_t before = table->count;
 	int err;
 
 	err = intern_add(table, value, ret_index);
-	if (err != -ENOSPC)
+	if (err != -ENOSPC || table->exhausted)
 		return err;
 	err = collect_garbage(identities);
-	return err ? err : intern_add(table, value, ret_index);
+	if (err)
+		return err;
+	table->exhausted = before - table->count <= table->capacity / WORTH_COLLECTING;
+	return intern_add(table, value, ret_index);
+}
+
+void identities_look_again(struct identities *identities)
+{
+	identities->ids.exhausted = identities->params.exhausted = false;
 }
 
 int identities_intern(struct identities *identities, const struct latch_identity *identity,

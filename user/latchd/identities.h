@@ -47,6 +47,13 @@ int identities_intern(struct identities *identities, const struct latch_identity
 int identities_intern_params(struct identities *identities, const struct latch_params *params,
 			     uint16_t *ret_index);
 
+/*
+ * A table that is full is searched for what can be dropped, all SAs and latches
+ * over; if there is next to nothing, not again before this call: peers choose how
+ * many names there are, and how often they come.
+ */
+void identities_look_again(struct identities *identities);
+
 /* The index of an equal entry, 0 if there is none. */
 uint32_t identities_find(const struct identities *identities,
 			 const struct latch_identity *identity);

@@ -25,6 +25,7 @@ struct intern {
 	intern_canonical_fn canonical;
 	uint32_t capacity; /* also the largest index */
 	uint32_t count;
+	bool exhausted;		       /* the owner's: it found hardly anything to drop */
 	uint32_t last;		       /* the search for a free index starts after it */
 	struct intern_entry **entries; /* by index; 0 stays NULL */
 	uint32_t *buckets;	       /* by checksum: the first index of a chain, or 0 */
