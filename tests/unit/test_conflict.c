@@ -2,23 +2,43 @@
 /* RFC 5660 section 2.3: what conflicts with a latch, what heals it, and who may not be latched. */
 #include "attribution_fixture.h"
 
-TestSuite(conflict, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
+static struct feed_child c, d;
+static struct latch_flow flow;
 
-/* ---- the predicate: a latch of c, and another child */
+static void start(void)
+{
+	fixture_start_synced();
+	c = child_of("c.example", 1);
+	d = child_of("d.example", 2);
+}
+
+TestSuite(conflict, .init = start, .fini = fixture_finish, .timeout = 60);
+
+static void latch_to_c(void)
+{
+	bring_up(&charon, &c);
+	flow = latch_at(1000, ns.cookie, in_params(&c));
+}
+
+static void latch_to_c_breaks(void)
+{
+	latch_to_c();
+	bring_up(&charon, &d);
+}
+
+/* ---- the predicate: a latch to c, and another child */
 
 struct meeting {
-	struct feed_child c, other;
+	struct feed_child other;
 	struct latch_sa in; /* the other's */
-	struct latch_flow flow;
 };
 
 static struct meeting prepare(void)
 {
-	struct meeting m = {.c = child_of("c.example", 1), .other = child_of("c.example", 2)};
+	struct meeting m = {.other = child_of("c.example", 2)};
 
 	m.in = sa_from(m.other.remote_host, true);
-	bring_up(&charon, &m.c);
-	m.flow = latch_at(1000, ns.cookie, in_params(&m.c));
+	latch_to_c();
 	return m;
 }
 
@@ -33,15 +53,15 @@ static enum latch_state meet(const struct meeting *m)
 	install(&out, sa);
 	up(&charon, &m->other);
 	expect_states(&m->other, LATCH_SA_BOUND);
-	return latch_state_of(&m->flow);
+	return latch_state_of(&flow);
 }
 
 static void expect_conflict(const struct meeting *m)
 {
 	cr_expect_eq(meet(m), LATCH_STATE_BROKEN);
 	cr_expect_eq(seen.broken, 1);
-	cr_expect_neq(in_params(&m->other), in_params(&m->c));
-	cr_expect(is_contested(&m->c));
+	cr_expect_neq(in_params(&m->other), in_params(&c));
+	cr_expect(is_contested(&c));
 	cr_expect(is_contested(&m->other));
 }
 
@@ -49,7 +69,7 @@ static void expect_no_conflict(const struct meeting *m)
 {
 	cr_expect_eq(meet(m), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken, 0);
-	cr_expect_not(is_contested(&m->c));
+	cr_expect_not(is_contested(&c));
 	cr_expect_not(is_contested(&m->other));
 }
 
@@ -58,7 +78,7 @@ Test(conflict, new_keys_under_a_new_spi_are_none)
 	struct meeting m = prepare();
 
 	expect_no_conflict(&m);
-	cr_expect_eq(in_params(&m.other), in_params(&m.c));
+	cr_expect_eq(in_params(&m.other), in_params(&c));
 }
 
 Test(conflict, another_reqid_or_unique_id_is_none)
@@ -73,63 +93,24 @@ Test(conflict, another_reqid_or_unique_id_is_none)
 	expect_no_conflict(&m);
 }
 
-Test(conflict, R_2_1_R_2_3_10_another_peer)
-{
-	struct meeting m = prepare();
+/* The other differs in this alone. */
+#define CONFLICT(name, difference)                                                                 \
+	Test(conflict, name)                                                                       \
+	{                                                                                          \
+		struct meeting m = prepare();                                                      \
+                                                                                                   \
+		difference;                                                                        \
+		expect_conflict(&m);                                                               \
+	}
 
-	strcpy(m.other.peer_id, "d.example");
-	expect_conflict(&m);
-}
-
-Test(conflict, another_authentication)
-{
-	struct meeting m = prepare();
-
-	m.other.peer_auth = FEED_AUTH_PSK;
-	expect_conflict(&m);
-}
-
-Test(conflict, another_configuration)
-{
-	struct meeting m = prepare();
-
-	strcpy(m.other.config_name, "another");
-	expect_conflict(&m);
-}
-
-Test(conflict, R_2_1_another_local_id)
-{
-	struct meeting m = prepare();
-
-	strcpy(m.other.local_id, "w2.example");
-	expect_conflict(&m);
-}
-
-Test(conflict, R_2_1_S12_another_mode)
-{
-	struct meeting m = prepare();
-
-	m.other.mode = FEED_MODE_TUNNEL;
-	m.in.mode = XFRM_MODE_TUNNEL;
-	expect_conflict(&m);
-}
-
-Test(conflict, R_2_1_S11_another_algorithm)
-{
-	struct meeting m = prepare();
-
-	memset(m.in.qop.encryption, 0, sizeof(m.in.qop.encryption));
-	strcpy(m.in.qop.encryption, "cbc(aes)");
-	expect_conflict(&m);
-}
-
-Test(conflict, R_2_1_another_key_length)
-{
-	struct meeting m = prepare();
-
-	m.in.qop.encryption_bits = 160;
-	expect_conflict(&m);
-}
+CONFLICT(R_2_1_R_2_3_10_another_peer, strcpy(m.other.peer_id, "d.example"))
+CONFLICT(another_authentication, m.other.peer_auth = FEED_AUTH_PSK)
+CONFLICT(another_configuration, strcpy(m.other.config_name, "another"))
+CONFLICT(R_2_1_another_local_id, strcpy(m.other.local_id, "w2.example"))
+CONFLICT(R_2_1_S12_another_mode, (m.other.mode = FEED_MODE_TUNNEL, m.in.mode = XFRM_MODE_TUNNEL))
+CONFLICT(R_2_1_S11_another_algorithm,
+	 strncpy(m.in.qop.encryption, "cbc(aes)", sizeof(m.in.qop.encryption)))
+CONFLICT(R_2_1_another_key_length, m.in.qop.encryption_bits = 160)
 
 Test(conflict, another_key_manager)
 {
@@ -139,7 +120,7 @@ Test(conflict, another_key_manager)
 	snapshot(&pluto, NULL, NULL);
 	install_both(&m.other);
 	up(&pluto, &m.other);
-	cr_expect_eq(latch_state_of(&m.flow), LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 }
 
 /* ---- selectors that do not cover the flow */
@@ -182,7 +163,6 @@ Test(conflict, another_protocol_is_none)
 
 Test(conflict, only_the_flows_that_are_covered)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_flow covered, spared;
 
 	bring_up(&charon, &c);
@@ -208,11 +188,7 @@ Test(conflict, selectors_that_nobody_understands_cover_all)
 /* Nobody knows its params yet, and nothing can come in under it. */
 Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
+	latch_to_c();
 	up(&charon, &d);
 	attribution_latch_born(attribution, &flow);
 	attribution_reconcile(attribution);
@@ -225,13 +201,9 @@ Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
 
 Test(conflict, S7_L_2_2_5_L_6_1_1_heals_when_the_last_conflict_has_left)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct feed_child e = child_of("e.example", 3);
-	struct latch_flow flow;
 
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	bring_up(&charon, &e);
 	cr_expect_eq(seen.broken, 1);
 	leave_both(&d);
@@ -247,13 +219,9 @@ Test(conflict, S7_L_2_2_5_L_6_1_1_heals_when_the_last_conflict_has_left)
 
 Test(conflict, one_sa_of_the_two_is_enough_of_a_conflict)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
-	struct latch_flow flow;
 
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	leave(&in);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -261,25 +229,21 @@ Test(conflict, one_sa_of_the_two_is_enough_of_a_conflict)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-static void restart_with_both(const struct feed_child *c, const struct feed_child *d)
+static void restart_with_both(void)
 {
 	restart_latchd();
 	attach(&charon, &ns);
-	snapshot(&charon, c, d);
+	snapshot(&charon, &c, &d);
 }
 
 /* Its inbound SA, which has the whole quality of protection, is gone; latchd knew it. */
 Test(conflict, an_outbound_sa_alone_is_one_after_a_restart)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
-	struct latch_flow flow;
 
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	leave(&in);
-	restart_with_both(&c, &d);
+	restart_with_both();
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect(is_contested(&c));
 	leave(&out);
@@ -289,28 +253,20 @@ Test(conflict, an_outbound_sa_alone_is_one_after_a_restart)
 
 Test(conflict, an_outbound_sa_that_another_owned_lends_no_params)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key in = in_key(&d, ns.cookie);
-	struct latch_flow flow;
 
 	bring_up(&charon, &d);
 	leave(&in);
 	strcpy(d.peer_id, "e.example");
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	restart_with_both(&c, &d);
+	latch_to_c();
+	restart_with_both();
 	attribution_latch_born(attribution, &flow);
 	cr_expect_eq(seen.bound, 4, "neither D's nor E's anew: %u", seen.bound);
 }
 
 Test(conflict, given_up_before_the_kernel_lets_it_go)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	down(&charon, &d);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -319,15 +275,13 @@ Test(conflict, given_up_before_the_kernel_lets_it_go)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* Each entry into BROKEN is told once, and so is each healing; a reason beside another is neither. */
+/* Each entry into BROKEN is told once, and so is each healing; a reason beside another is neither.
+ */
 Test(conflict, L_6_1_1_told_once_whatever_else_breaks_it)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
 	uint64_t id;
 
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
+	latch_to_c();
 	id = latch_of(&flow).id;
 	cr_assert_eq(latch_break(&maps, &flow, id, LATCH_REASON_ADMIN, NULL), LATCH_CONTROL_DONE);
 	bring_up(&charon, &d);
@@ -347,12 +301,7 @@ Test(conflict, L_6_1_1_told_once_whatever_else_breaks_it)
 
 Test(conflict, other_reasons_stay)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	cr_assert_eq(latch_break(&maps, &flow, latch_of(&flow).id, LATCH_REASON_ADMIN, NULL),
 		     LATCH_CONTROL_DONE);
 	leave_both(&d);
@@ -362,12 +311,7 @@ Test(conflict, other_reasons_stay)
 
 Test(conflict, heals_only_when_all_key_managers_of_the_namespace_have_told)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	attach(&pluto, &ns);
 	leave_both(&d);
 	attribution_reconcile(attribution);
@@ -379,12 +323,7 @@ Test(conflict, heals_only_when_all_key_managers_of_the_namespace_have_told)
 
 Test(conflict, no_healing_while_the_key_manager_is_away)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	lose(&charon, FEED_STATE_LOST);
 	leave_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -396,12 +335,7 @@ Test(conflict, no_healing_while_the_key_manager_is_away)
 /* A new latchd knows of no conflict because nobody has told it anything. */
 Test(conflict, no_healing_before_any_key_manager_has_come)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	restart_latchd();
 	attribution_reconcile(attribution);
 	attribution_latch_born(attribution, &flow);
@@ -414,13 +348,9 @@ Test(conflict, no_healing_before_any_key_manager_has_come)
 
 Test(conflict, another_namespaces_key_manager_heals_nothing)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct namespace other;
-	struct latch_flow flow;
 
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
-	bring_up(&charon, &d);
+	latch_to_c_breaks();
 	restart_latchd();
 	namespace_start(&other);
 	attach(&pluto, &other);
@@ -434,8 +364,7 @@ Test(conflict, another_namespaces_key_manager_heals_nothing)
 
 Test(conflict, R_2_3_7_a_latch_that_was_quicker_than_the_mark)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
-	struct latch_flow flow, apart;
+	struct latch_flow apart;
 
 	bring_up(&charon, &c);
 	bring_up(&charon, &d);
@@ -452,7 +381,6 @@ Test(conflict, R_2_3_7_a_latch_that_was_quicker_than_the_mark)
 /* Born and its event lost. */
 Test(conflict, R_2_3_7_reconcile_finds_every_latch)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_flow of_c, of_d;
 
 	bring_up(&charon, &c);
@@ -467,11 +395,7 @@ Test(conflict, R_2_3_7_reconcile_finds_every_latch)
 
 Test(conflict, without_a_conflict_a_new_latch_stays)
 {
-	struct feed_child c = child_of("c.example", 1);
-	struct latch_flow flow;
-
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
+	latch_to_c();
 	attribution_latch_born(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
@@ -482,16 +406,16 @@ Test(conflict, without_a_conflict_a_new_latch_stays)
 
 Test(conflict, namespaces_never_mix)
 {
-	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 1);
 	struct latch_sa_key theirs;
-	struct latch_flow flow, other_flow;
+	struct latch_flow other_flow;
 	struct namespace other;
 
 	namespace_start(&other);
+	d.spi_in = c.spi_in;
+	d.spi_out = c.spi_out;
 	attach(&pluto, &other);
 	snapshot(&pluto, NULL, NULL);
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
+	latch_to_c();
 	theirs = in_key(&d, other.cookie);
 	install_in(&d, other.cookie);
 	install_out(&d, other.cookie);

@@ -27,6 +27,25 @@ Test(keepers, nothing_is_bound_before_the_snapshot_is_complete)
 	cr_expect(is_contested(&d));
 }
 
+static uint16_t latch_to(const struct feed_child *child, struct latch_flow *ret_flow)
+{
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	bring_up(&charon, child);
+	*ret_flow = latch_at(1000, ns.cookie, in_params(child));
+	return in_params(child);
+}
+
+static void each_has_one(const struct feed_child *charons, const struct feed_child *plutos)
+{
+	attach(&charon, &ns);
+	attach(&pluto, &ns);
+	snapshot(&charon, NULL, NULL);
+	snapshot(&pluto, NULL, NULL);
+	bring_up(&charon, charons);
+	bring_up(&pluto, plutos);
+}
+
 Test(keepers, who_was_never_attached_is_not_heard)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -55,11 +74,7 @@ Test(keepers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
 	struct latch_flow flow;
 	uint16_t params;
 
-	attach(&charon, &ns);
-	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &c);
-	params = in_params(&c);
-	flow = latch_at(1000, ns.cookie, params);
+	params = latch_to(&c, &flow);
 	lose(&charon, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_ORPHAN);
 	cr_expect_eq(in_params(&c), params);
@@ -98,12 +113,7 @@ Test(keepers, only_the_lost_ones_are_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	attach(&charon, &ns);
-	attach(&pluto, &ns);
-	snapshot(&charon, NULL, NULL);
-	snapshot(&pluto, NULL, NULL);
-	bring_up(&charon, &c);
-	bring_up(&pluto, &d);
+	each_has_one(&c, &d);
 	lose(&pluto, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_BOUND);
 	expect_states(&d, LATCH_SA_ORPHAN);
@@ -118,11 +128,7 @@ Test(keepers, after_a_restart_the_first_snapshot_takes_over)
 	struct latch_flow flow;
 	uint16_t params;
 
-	attach(&charon, &ns);
-	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &c);
-	params = in_params(&c);
-	flow = latch_at(1000, ns.cookie, params);
+	params = latch_to(&c, &flow);
 	restart_latchd();
 	attach(&charon, &ns);
 	snapshot(&charon, &c, NULL);
@@ -136,12 +142,7 @@ Test(keepers, after_a_restart_an_absent_feed_leaves_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	attach(&charon, &ns);
-	attach(&pluto, &ns);
-	snapshot(&charon, NULL, NULL);
-	snapshot(&pluto, NULL, NULL);
-	bring_up(&charon, &c);
-	bring_up(&pluto, &d);
+	each_has_one(&c, &d);
 	restart_latchd();
 	lose(&charon, FEED_STATE_ABSENT);
 	expect_states(&c, LATCH_SA_ORPHAN);
@@ -174,10 +175,7 @@ Test(keepers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
 	struct latch_sa_key key = in_key(&d, ns.cookie);
 	struct latch_flow flow;
 
-	attach(&charon, &ns);
-	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
+	latch_to(&c, &flow);
 	restart_latchd();
 	install_both(&d);
 	attach(&charon, &ns);
@@ -321,10 +319,7 @@ Test(keepers, reconcile_finds_all)
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
 	struct latch_flow flow;
 
-	attach(&charon, &ns);
-	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &c);
-	flow = latch_at(1000, ns.cookie, in_params(&c));
+	latch_to(&c, &flow);
 	bring_up(&charon, &d);
 	vanish(&in);
 	vanish(&out);

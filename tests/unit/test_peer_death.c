@@ -255,7 +255,8 @@ Test(peer_death, who_lives_on_another_ike_sa_is_not_dead)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, who_lives_by_another_configuration_is_not_dead)
+/* C had an IKE_SA by another configuration, too, which is left. */
+static struct feed_peer dies_by_one_of_two(void)
 {
 	struct feed_peer other = peer_of("c.example", 3);
 
@@ -263,6 +264,13 @@ Test(peer_death, who_lives_by_another_configuration_is_not_dead)
 	strcpy(other.config_name, "other");
 	sink->peer_up(sink->context, &charon, &other);
 	dies("c.example", 1);
+	return other;
+}
+
+Test(peer_death, who_lives_by_another_configuration_is_not_dead)
+{
+	struct feed_peer other = dies_by_one_of_two();
+
 	expect_reasons(&to_c, 0);
 	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_ORDERLY);
 	dies("c.example", 1);
@@ -283,12 +291,8 @@ Test(peer_death, another_peer_does_not_keep_it_alive)
 /* Dead-peer detection gives up one IKE_SA after the other. */
 Test(peer_death, R_2_19_who_dies_by_one_configuration_after_the_other)
 {
-	struct feed_peer other = peer_of("c.example", 3);
+	struct feed_peer other = dies_by_one_of_two();
 
-	two_peers();
-	strcpy(other.config_name, "other");
-	sink->peer_up(sink->context, &charon, &other);
-	dies("c.example", 1);
 	expect_reasons(&to_c, 0);
 	snapshot_of(&other);
 	expect_reasons(&to_c, 0);
@@ -300,12 +304,8 @@ Test(peer_death, R_2_19_who_dies_by_one_configuration_after_the_other)
 
 Test(peer_death, who_leaves_in_good_order_had_not_died)
 {
-	struct feed_peer other = peer_of("c.example", 3);
+	struct feed_peer other = dies_by_one_of_two();
 
-	two_peers();
-	strcpy(other.config_name, "other");
-	sink->peer_up(sink->context, &charon, &other);
-	dies("c.example", 1);
 	snapshot_of(&other);
 	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_ORDERLY);
 	sink->peer_down(sink->context, &charon, &other, FEED_DOWN_PEER_DEAD);
@@ -315,12 +315,7 @@ Test(peer_death, who_leaves_in_good_order_had_not_died)
 /* One that was never set up says nothing: its peer is only what it claims to be. */
 Test(peer_death, R_2_19_nobody_else_takes_a_death_back)
 {
-	struct feed_peer other = peer_of("c.example", 3);
-
-	two_peers();
-	strcpy(other.config_name, "other");
-	sink->peer_up(sink->context, &charon, &other);
-	dies("c.example", 1);
+	dies_by_one_of_two();
 	lives(&charon, "x.example", 3); /* no longer who lived on */
 	ends(&charon, "c.example", 9, FEED_DOWN_ORDERLY);
 	snapshot(&charon, &c, &d);
@@ -330,12 +325,8 @@ Test(peer_death, R_2_19_nobody_else_takes_a_death_back)
 /* By the first configuration it is back, and its latches are served there. */
 Test(peer_death, who_came_back_is_not_dead_of_old)
 {
-	struct feed_peer other = peer_of("c.example", 3), back = peer_of("c.example", 4);
+	struct feed_peer other = dies_by_one_of_two(), back = peer_of("c.example", 4);
 
-	two_peers();
-	strcpy(other.config_name, "other");
-	sink->peer_up(sink->context, &charon, &other);
-	dies("c.example", 1);
 	sink->snapshot_begin(sink->context, &charon);
 	sink->peer_up(sink->context, &charon, &other);
 	sink->peer_up(sink->context, &charon, &back);

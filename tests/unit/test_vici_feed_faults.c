@@ -130,41 +130,22 @@ static void expect_start_fails(const char *detail)
 	wait_for("state synced", 1);
 }
 
-Test(vici_feed_faults, a_charon_without_child_events_is_too_old)
-{
-	charon.unknown_event = "child-rekey";
-	expect_start_fails("charon knows no event child-rekey: too old");
-}
+#define START_FAILS(name, fault, detail)                                                           \
+	Test(vici_feed_faults, name)                                                               \
+	{                                                                                          \
+		fault;                                                                             \
+		expect_start_fails(detail);                                                        \
+	}
 
-Test(vici_feed_faults, a_charon_without_list_conn)
-{
-	charon.unknown_event = "list-conn";
-	expect_start_fails("charon knows no event list-conn");
-}
-
-Test(vici_feed_faults, a_charon_without_list_sa)
-{
-	charon.unknown_event = "list-sa";
-	expect_start_fails("charon knows no event list-sa");
-}
-
-Test(vici_feed_faults, list_conns_refused)
-{
-	charon.failing_command = "list-conns";
-	expect_start_fails("charon refused list-conns");
-}
-
-Test(vici_feed_faults, list_sas_refused)
-{
-	charon.failing_command = "list-sas";
-	expect_start_fails("charon refused list-sas");
-}
-
-Test(vici_feed_faults, list_sas_unknown)
-{
-	charon.unknown_command = "list-sas";
-	expect_start_fails("charon refused list-sas");
-}
+START_FAILS(a_charon_without_child_events_is_too_old, charon.unknown_event = "child-rekey",
+	    "charon knows no event child-rekey: too old")
+START_FAILS(a_charon_without_list_conn, charon.unknown_event = "list-conn",
+	    "charon knows no event list-conn")
+START_FAILS(a_charon_without_list_sa, charon.unknown_event = "list-sa",
+	    "charon knows no event list-sa")
+START_FAILS(list_conns_refused, charon.failing_command = "list-conns", "charon refused list-conns")
+START_FAILS(list_sas_refused, charon.failing_command = "list-sas", "charon refused list-sas")
+START_FAILS(list_sas_unknown, charon.unknown_command = "list-sas", "charon refused list-sas")
 
 Test(vici_feed_faults, what_is_optional_may_be_missing)
 {
@@ -190,42 +171,19 @@ static void expect_lost_by(const void *bytes, size_t length, const char *detail)
 	wait_for("state synced", 2);
 }
 
-#define EXPECT_LOST_BY(bytes, detail) expect_lost_by(bytes, sizeof(bytes) - 1, detail)
+#define LOST_BY(name, bytes, detail)                                                               \
+	Test(vici_feed_faults, name)                                                               \
+	{                                                                                          \
+		expect_lost_by(bytes, sizeof(bytes) - 1, detail);                                  \
+	}
 
-Test(vici_feed_faults, an_answer_to_nothing)
-{
-	EXPECT_LOST_BY("\0\0\0\1\1", "charon sent an answer that nobody asked for");
-}
-
-Test(vici_feed_faults, a_confirmation_of_nothing)
-{
-	EXPECT_LOST_BY("\0\0\0\1\5", "charon sent an answer that nobody asked for");
-}
-
-Test(vici_feed_faults, a_request)
-{
-	EXPECT_LOST_BY("\0\0\0\4\0\2up", "charon sent an answer that nobody asked for");
-}
-
-Test(vici_feed_faults, an_empty_frame)
-{
-	EXPECT_LOST_BY("\0\0\0\0", "charon sent a malformed message");
-}
-
-Test(vici_feed_faults, an_unknown_packet)
-{
-	EXPECT_LOST_BY("\0\0\0\1\11", "charon sent a malformed message");
-}
-
-Test(vici_feed_faults, a_malformed_event)
-{
-	EXPECT_LOST_BY("\0\0\0\5\7\1e\3\1", "charon sent a malformed message");
-}
-
-Test(vici_feed_faults, an_over_long_frame)
-{
-	EXPECT_LOST_BY("\0\x08\0\1", "charon sent a message of more than 512 KiB");
-}
+LOST_BY(an_answer_to_nothing, "\0\0\0\1\1", "charon sent an answer that nobody asked for")
+LOST_BY(a_confirmation_of_nothing, "\0\0\0\1\5", "charon sent an answer that nobody asked for")
+LOST_BY(a_request, "\0\0\0\4\0\2up", "charon sent an answer that nobody asked for")
+LOST_BY(an_empty_frame, "\0\0\0\0", "charon sent a malformed message")
+LOST_BY(an_unknown_packet, "\0\0\0\1\11", "charon sent a malformed message")
+LOST_BY(a_malformed_event, "\0\0\0\5\7\1e\3\1", "charon sent a malformed message")
+LOST_BY(an_over_long_frame, "\0\x08\0\1", "charon sent a message of more than 512 KiB")
 
 Test(vici_feed_faults, another_kind_of_answer_than_asked_for)
 {
