@@ -246,6 +246,36 @@ Test(keepers, an_sa_of_nobody_is_asked_for_and_called_so_once)
 	cr_expect_eq(logged.count, 2);
 }
 
+static void on_late(void *context)
+{
+	*(bool *)context = true;
+}
+
+/* Whoever leaves an SA that nobody speaks of does not make the others wait. */
+Test(keepers, a_new_sa_is_asked_for_at_once_whatever_waits)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key;
+	struct loop_timer timer;
+	bool late = false;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	key = install_old(&c);
+	attribution_sa_pending(attribution, &key);
+	wanted_resyncs = 6; /* the next time would be 3 s later */
+	wait_until(asked_often);
+	install_in(&d, ns.cookie);
+	key = in_key(&d, ns.cookie);
+	attribution_sa_pending(attribution, &key);
+	loop_timer_init(loop, &timer, on_late, &late);
+	loop_timer_arm(&timer, 1000);
+	wanted_resyncs = charon.resyncs + 1;
+	wait_until(asked_often);
+	cr_expect_not(late);
+	loop_timer_cancel(&timer);
+}
+
 Test(keepers, a_young_sa_is_asked_for_and_not_called_nobodys)
 {
 	struct feed_child c = child_of("c.example", 1);

@@ -63,6 +63,15 @@ static void look_again_soon(struct attribution *a)
 	loop_timer_arm(&a->pending, a->pending_ms);
 }
 
+/* A new one does not wait as long as those that nobody may ever speak of. */
+static void look_at_new_soon(struct attribution *a)
+{
+	if (loop_timer_armed(&a->pending) &&
+	    a->pending.deadline_ms > loop_now_ms() + PENDING_FIRST_MS)
+		loop_timer_cancel(&a->pending);
+	look_again_soon(a);
+}
+
 struct pending_walk {
 	struct attribution *attribution;
 	bool left;
@@ -141,7 +150,7 @@ static void bind_or_retry(struct attribution *a, struct child *child)
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
 	if (try_to_bind(a, key))
-		look_again_soon(a);
+		look_at_new_soon(a);
 }
 
 /* ---- children that end */
