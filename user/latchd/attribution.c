@@ -2,12 +2,10 @@
 #include "latchd/attribution.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
-#include "common/clock.h"
 #include "common/log.h"
 #include "latchd/binding.h"
 #include "latchd/children.h"
@@ -16,11 +14,8 @@
 #include "latchd/kernel/netns.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/peer_death.h"
+#include "latchd/quarantine.h"
 #include "latchd/sa_adoption.h"
-
-#define PENDING_FIRST_MS 50
-#define PENDING_LAST_MS	 5000
-#define PENDING_ALARM_NS 5000000000ull
 
 struct attribution {
 	const struct kernel_maps *maps;
@@ -31,10 +26,9 @@ struct attribution {
 	struct children children;
 	struct binding binding;
 	struct peer_deaths deaths;
-	struct loop_timer pending;
-	struct loop_timer settle; /* after children that ended, however many: one look at all latches */
-	unsigned int pending_ms;
-	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
+	struct quarantine quarantine;
+	struct loop_timer
+		settle; /* after children that ended, however many: one look at all latches */
 };
 
 static bool netns_is_synced(void *context, uint64_t netns)
@@ -55,102 +49,16 @@ static void check_all(void *context)
 
 /* ---- SAs that wait for somebody to say whose they are */
 
-static void look_again_soon(struct attribution *a)
-{
-	if (loop_timer_armed(&a->pending))
-		return;
-	a->pending_ms = PENDING_FIRST_MS;
-	loop_timer_arm(&a->pending, a->pending_ms);
-}
-
-/* A new one does not wait as long as those that nobody may ever speak of. */
-static void look_at_new_soon(struct attribution *a)
-{
-	if (loop_timer_armed(&a->pending) &&
-	    a->pending.deadline_ms > loop_now_ms() + PENDING_FIRST_MS)
-		loop_timer_cancel(&a->pending);
-	look_again_soon(a);
-}
-
-struct pending_walk {
-	struct attribution *attribution;
-	bool left;
-	uint32_t newest_alarm;
-};
-
-static void alarm_if_old(struct pending_walk *walk, const struct latch_sa_key *key,
-			 const struct latch_sa *sa, int err)
-{
-	if (clock_boot_ns() - sa->installed < PENDING_ALARM_NS ||
-	    sa->word.serial <= walk->attribution->alarmed_serial)
-		return;
-	if (sa->word.serial > walk->newest_alarm)
-		walk->newest_alarm = sa->word.serial;
-	log_warn("sa",
-		 "SA 0x%08x of network namespace %" PRIu64
-		 ": %s; no latched flow may use it; see: latchctl sa",
-		 key->spi, (uint64_t)key->netns,
-		 err == -ENOSPC ? "the table of identities is full" : "no key manager knows it");
-}
-
-/* -ENOENT: nobody has said yet whose the SA is that has the key now. */
-static int try_to_bind(struct attribution *a, const struct latch_sa_key *key)
-{
-	struct child_end *end = children_find(&a->children, key);
-	int err;
-
-	if (!end || !netns_is_synced(a, key->netns))
-		return -ENOENT;
-	err = binding_bind(&a->binding, end->child);
-	return err || binding_owns(&a->binding, end) ? err : -ENOENT;
-}
-
-static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
-{
-	struct pending_walk *walk = context;
-	struct attribution *a = walk->attribution;
-	int err;
-
-	if (sa->word.state != LATCH_SA_PENDING || !keepers_serve(&a->keepers, key->netns))
-		return 0;
-	err = try_to_bind(a, key);
-	if (!err)
-		return 0;
-	walk->left = true;
-	alarm_if_old(walk, key, sa, err);
-	keepers_resync(&a->keepers, key->netns);
-	return 0;
-}
-
-static void on_pending(void *context)
-{
-	struct attribution *a = context;
-	struct pending_walk walk = {.attribution = a, .newest_alarm = a->alarmed_serial};
-	int err;
-
-	identities_look_again(a->identities);
-	err = sas_walk(a->maps, visit_pending, &walk);
-	if (err)
-		log_warn("sa", "cannot look for unattributed SAs: %s; trying again",
-			 strerror(-err));
-	a->alarmed_serial = walk.newest_alarm;
-	if (!err && !walk.left)
-		return;
-	a->pending_ms = a->pending_ms * 2 < PENDING_LAST_MS ? a->pending_ms * 2 : PENDING_LAST_MS;
-	loop_timer_arm(&a->pending, a->pending_ms);
-}
-
 /* A child whose binding failed waits like one that nobody has told of. */
 static void bind_or_retry(struct attribution *a, struct child *child)
 {
 	if (binding_bind(&a->binding, child))
-		look_again_soon(a);
+		quarantine_look_soon(&a->quarantine);
 }
 
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
-	if (try_to_bind(a, key))
-		look_at_new_soon(a);
+	quarantine_new(&a->quarantine, key);
 }
 
 /* ---- children that end */
@@ -215,7 +123,7 @@ void attribution_reconcile(struct attribution *a)
 			forget_child(a, child);
 	}
 	check_all(a);
-	look_again_soon(a);
+	quarantine_look_soon(&a->quarantine);
 }
 
 /* ---- what the feeds report */
@@ -396,9 +304,9 @@ static void on_peer_down(void *context, struct feed *feed, const struct feed_pee
 	struct keeper *keeper = keepers_find(&a->keepers, feed);
 
 	if (keeper)
-		peer_deaths_ike_sa_down(
-			&a->deaths, &(struct peer_death){feed, keeper->netns, *peer, cause},
-			keeper->synced);
+		peer_deaths_ike_sa_down(&a->deaths,
+					&(struct peer_death){feed, keeper->netns, *peer, cause},
+					keeper->synced);
 }
 
 static void on_snapshot_begin(void *context, struct feed *feed)
@@ -442,14 +350,14 @@ static void on_snapshot_end(void *context, struct feed *feed)
 			settle_unseen(a, child);
 	}
 	if (binding_bind_seen(&a->binding, feed))
-		look_again_soon(a);
+		quarantine_look_soon(&a->quarantine);
 	peer_deaths_snapshot_end(&a->deaths, feed);
 	if (!first)
 		return;
 	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
 		check_all(a);
 	/* No event will tell of what was there before. */
-	look_again_soon(a);
+	quarantine_look_soon(&a->quarantine);
 }
 
 /* ---- the whole */
@@ -484,7 +392,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.observer = observer,
 	};
 	peer_deaths_init(&a->deaths, loop, &a->binding.view, identities);
-	loop_timer_init(loop, &a->pending, on_pending, a);
+	quarantine_init(&a->quarantine, loop, &a->binding, &a->keepers);
 	loop_timer_init(loop, &a->settle, check_all, a);
 	return a;
 }
@@ -493,7 +401,7 @@ void attribution_free(struct attribution *a)
 {
 	if (!a)
 		return;
-	loop_timer_cancel(&a->pending);
+	quarantine_stop(&a->quarantine);
 	loop_timer_cancel(&a->settle);
 	peer_deaths_clear(&a->deaths);
 	keepers_clear(&a->keepers);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * SAs in the kernel of which nobody has said yet whose they are. Their key managers
+ * are asked again and again, ever more seldom.
+ */
+#ifndef LATCHD_QUARANTINE_H
+#define LATCHD_QUARANTINE_H
+
+#include <stdint.h>
+
+#include "latchd/binding.h"
+#include "latchd/keepers.h"
+#include "latchd/loop.h"
+
+struct quarantine {
+	const struct binding *binding;
+	const struct keepers *keepers;
+	struct loop_timer timer;
+	unsigned int wait_ms;
+	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
+};
+
+/* Keeps the pointers. */
+void quarantine_init(struct quarantine *quarantine, struct loop *loop,
+		     const struct binding *binding, const struct keepers *keepers);
+void quarantine_stop(struct quarantine *quarantine);
+
+/* The kernel has a new SA: binds it if somebody has spoken of it, else asks soon. */
+void quarantine_new(struct quarantine *quarantine, const struct latch_sa_key *key);
+/* There may be some that no event will tell of. */
+void quarantine_look_soon(struct quarantine *quarantine);
+
+#endif
