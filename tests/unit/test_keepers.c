@@ -2,6 +2,10 @@
 /* Key managers that come and go, a latchd that starts anew, and SAs of which nobody speaks. */
 #include "attribution_fixture.h"
 
+#include <bpf/libbpf.h>
+
+#include "common/cleanup.h"
+
 TestSuite(keepers, .init = fixture_start, .fini = fixture_finish, .timeout = 60);
 
 /* ---- the first snapshot */
@@ -203,6 +207,48 @@ Test(keepers, what_a_dump_had_found_and_is_gone_is_forgotten)
 	cr_expect_eq(state_of(&ours), LATCH_SA_NONE);
 	cr_expect_eq(state_of(&elsewhere), LATCH_SA_PENDING);
 	cr_expect_eq(in_state(&d), LATCH_SA_PENDING);
+}
+
+/* As the SA watch counts them. */
+static void refuse_an_sa(void)
+{
+	auto_free uint64_t *counts = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*counts));
+	uint32_t which = LATCH_COUNTER_SAS_FULL;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.counters, &which, counts), 0);
+	counts[0]++;
+	cr_assert_eq(bpf_map_update_elem(maps.counters, &which, counts, BPF_ANY), 0);
+}
+
+static struct latch_sa_key found;
+
+static bool it_is_gone(void)
+{
+	return state_of(&found) == LATCH_SA_NONE;
+}
+
+/* The kernel is asked for all: what it does not have any more goes, too. */
+static void expect_a_dump(const struct feed_child *child)
+{
+	struct latch_sa sa = sa_from(child->remote_host, true);
+
+	found = in_key(child, ns.cookie);
+	cr_assert_eq(sa_adopt(&maps, &found, &sa), LATCH_CONTROL_DONE);
+	refuse_an_sa();
+	up(&charon, child);
+	wait_until(it_is_gone);
+}
+
+/* No event told of it; its key manager speaks of what the table does not have. */
+Test(keepers, an_sa_that_found_no_room_is_looked_for)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	c.mode = d.mode = FEED_MODE_TUNNEL; /* what is found is not bound */
+	expect_a_dump(&c);
+	expect_a_dump(&d);
 }
 
 /* ---- SAs of which nobody speaks */

@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "latchd/kernel/tables.h"
+#include "latchd/sa_adoption.h"
 
 #define PENDING_FIRST_MS 50
 #define PENDING_LAST_MS	 5000
@@ -80,12 +81,41 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 	return 0;
 }
 
+static int adopt_all(const struct quarantine *q)
+{
+	const struct keeper *keeper;
+	int err = 0;
+
+	for (keeper = q->keepers->first; keeper && !err; keeper = keeper->next)
+		err = sa_adoption_run(q->binding->view.maps, keeper->netns);
+	return err;
+}
+
+/*
+ * No event tells of an SA for which the table had no room, and it is closed to latched
+ * flows: it must not stay so when there is room again. True: later once more.
+ */
+static bool take_in_refused(struct quarantine *q)
+{
+	uint64_t counters[LATCH_COUNTER_COUNT];
+
+	if (counters_read(q->binding->view.maps, counters))
+		return false;
+	if (counters[LATCH_COUNTER_SAS_FULL] == q->refused)
+		return false;
+	if (adopt_all(q))
+		return true;
+	q->refused = counters[LATCH_COUNTER_SAS_FULL];
+	return false;
+}
+
 static void on_timer(void *context)
 {
 	struct quarantine *q = context;
 	struct quarantine_walk walk = {.quarantine = q, .newest_alarm = q->alarmed_serial};
 	int err;
 
+	walk.left = take_in_refused(q);
 	identities_look_again(q->binding->identities);
 	err = sas_walk(q->binding->view.maps, visit_pending, &walk);
 	if (err)

@@ -18,6 +18,7 @@ struct quarantine {
 	struct loop_timer timer;
 	unsigned int wait_ms;
 	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
+	uint64_t refused; /* LATCH_COUNTER_SAS_FULL when all that found no room were taken in */
 };
 
 /* Keeps the pointers. */
