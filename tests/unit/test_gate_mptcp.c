@@ -16,15 +16,6 @@
 
 TestSuite(gate_mptcp, .init = gate_set_up, .fini = gate_tear_down, .timeout = 120);
 
-static bool run_in_namespace(const char *command)
-{
-	char line[256];
-
-	snprintf(line, sizeof(line), "nsenter --net=/proc/%d/ns/net %s >/dev/null 2>&1",
-		 (int)ns.pid, command);
-	return system(line) == 0;
-}
-
 static int mptcp_socket(void)
 {
 	int fd = netns_socket(ns.fd, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);

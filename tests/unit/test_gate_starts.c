@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What begins a connection at gate (a), what does not, and who has opened it: all in clear. */
+#include "gate_rules.h"
+
+#include "tcp_segment.h"
+
+TestSuite(gate_starts, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
+
+/* ---- sockets that are no connection's */
+
+static int outcome(int fd)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	cr_assert_eq(poll(&ready, 1, LIMIT_MS), 1, "no outcome");
+	return pending_error(fd);
+}
+
+/*
+ * The kernel answers from a raw socket of its own that is bound to "port" 6. The rule
+ * for its packets is that of their own flow, not of that socket's.
+ */
+Test(gate_starts, the_control_socket_is_no_flow)
+{
+	int listener = start_listener(IPV6, NULL), client;
+
+	attach_gates();
+	put_rule(LATCH_ACTION_OFF, LATCH_DIRECTION_NONE, IPV6);
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
+	cr_assert_eq(shutdown(listener, SHUT_RDWR), 0);
+	client = start_connect(IPV6, listener);
+	cr_expect_eq(outcome(client), ECONNREFUSED);
+	cr_expect_eq(drops_in_all().egress + drops_in_all().ingress, 0);
+	close(client);
+	close(listener);
+}
+
+/* ---- who opened it */
+
+static int connect_to_itself(void)
+{
+	struct address here = address_of(IPV4, 0);
+	int fd = new_socket(&here, NULL);
+
+	cr_assert_eq(bind(fd, &here.any, here.length), 0);
+	here = name_of(fd, getsockname);
+	cr_assert_eq(connect(fd, &here.any, here.length), 0, "%s", strerror(errno));
+	set_no_delay(fd);
+	return fd;
+}
+
+/* A socket whose SYN crosses the peer's, its own here, ends its handshake as if accepted. */
+Test(gate_starts, L_4_1_both_ends_of_a_simultaneous_open_have_opened_it)
+{
+	int fd;
+
+	attach_gates();
+	attach(GATES_SOCKET);
+	fd = connect_to_itself();
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_IN, NULL);
+	expect_alive(fd, fd);
+	drop_rules();
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_OUT, NULL);
+	send_byte(fd);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).egress);
+	cr_expect_not(is_readable(fd));
+	close(fd);
+}
+
+/* ---- at a listener */
+
+static uint64_t refused_by(const struct latch_flow *listener)
+{
+	return latch_of(listener).refused;
+}
+
+static struct latch_flow flow_of_listener(int fd)
+{
+	struct latch_flow flow = flow_between(name_of(fd, getsockname), address_of(IPV4, 0));
+
+	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
+	return flow;
+}
+
+/* Whatever TCP takes for a request, or for the answer to a SYN cookie, and nothing else. */
+Test(gate_starts, L_5_1_2_what_may_begin_at_a_listener)
+{
+	static const struct {
+		uint8_t flags;
+		bool begins;
+	} segments[] = {
+		{TH_SYN, true},
+		{TH_SYN | TH_PUSH, true},
+		{TH_ACK, true},
+		{TH_ACK | TH_PUSH, true},
+		{TH_ACK | TH_FIN, true},
+		{TH_ACK | TH_FIN | TH_PUSH | TH_URG, true},
+		{TH_RST, false},
+		{TH_RST | TH_ACK, false},
+		{TH_RST | TH_ACK | TH_FIN, false},
+		{TH_SYN | TH_ACK, false},
+		{TH_FIN, false},
+		{0, false},
+	};
+	struct latch_flow flow;
+	int listener;
+	size_t i;
+
+	attach_gates();
+	attach(GATES_SOCKET);
+	listener = start_listener(IPV4, NULL);
+	flow = flow_of_listener(listener);
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_IN, NULL);
+	for (i = 0; i < sizeof(segments) / sizeof(segments[0]); i++) {
+		uint64_t before = refused_by(&flow);
+		struct address there = name_of(listener, getsockname);
+
+		send_segment(&there.v4, (uint16_t)(20000 + i), segments[i].flags);
+		wait_for(drops_for(LATCH_DROP_REQUIRED).ingress == i + 1);
+		cr_expect_eq(refused_by(&flow) - before, segments[i].begins, "flags 0x%02x",
+			     segments[i].flags);
+	}
+	close(listener);
+}
+
+/* ---- fast open */
+
+static int fast_open_listener(void)
+{
+	int fd = start_listener(IPV4, NULL), length = 8;
+
+	/* Client and server, both without a cookie. */
+	if (!run_in_namespace("sysctl -qw net.ipv4.tcp_fastopen=0x207"))
+		cr_skip_test("no TCP fast open here");
+	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &length, sizeof(length)), 0);
+	return fd;
+}
+
+static int open_with_data(int listener)
+{
+	struct address there = name_of(listener, getsockname);
+	int fd = new_socket(&there, NULL);
+
+	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	cr_assert(sendto(fd, "x", 1, MSG_FASTOPEN, &there.any, there.length) == 1 ||
+			  errno == EINPROGRESS,
+		  "%s", strerror(errno));
+	return fd;
+}
+
+/* SYN and data together; without the rule the data would be there at once. */
+Test(gate_starts, R_2_3_no_data_of_a_fast_open_enters_under_require)
+{
+	int listener = fast_open_listener(), client, server;
+	struct tcp_info info = {0};
+	socklen_t length = sizeof(info);
+
+	attach_gates();
+	attach(GATES_SOCKET);
+	client = open_with_data(listener);
+	wait_for(is_readable(listener));
+	server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert(is_readable(server));
+	cr_assert_eq(getsockopt(client, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
+	cr_assert(info.tcpi_options & TCPI_OPT_SYN_DATA);
+	close(client);
+	close(server);
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_IN, NULL);
+	client = open_with_data(listener);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress);
+	cr_expect_not(is_readable(listener));
+	close(client);
+	close(listener);
+}
+
+Test(gate_starts, R_2_2_nor_leaves)
+{
+	int listener = fast_open_listener(), client;
+
+	attach_gates();
+	attach(GATES_SOCKET);
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_OUT, NULL);
+	client = open_with_data(listener);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).egress);
+	cr_expect_eq(drops_in_all().ingress, 0);
+	cr_expect_not(is_readable(listener));
+	close(client);
+	close(listener);
+}
+
+/* ---- rules that come in mid-handshake */
+
+/* Its request waits for data: the client thinks itself connected. */
+static int deferring_listener(void)
+{
+	int fd = start_listener(IPV4, NULL), seconds = 60;
+
+	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof(seconds)), 0);
+	return fd;
+}
+
+Test(gate_starts, R_2_3_a_handshake_from_before_the_rule_is_not_ended_in_clear)
+{
+	int listener = deferring_listener(), client;
+
+	attach_gates();
+	attach(GATES_SOCKET);
+	client = connect_to(IPV4, listener, NULL);
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_IN, NULL);
+	send_byte(client);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress);
+	cr_expect_not(is_readable(listener));
+	drop_rules();
+	wait_for(is_readable(listener));
+	close(client);
+	close(listener);
+}
