@@ -7,20 +7,24 @@
 
 static __always_inline __u64 owner_of(const struct passage *p)
 {
-	return p->egress || p->flow.protocol == IPPROTO_UDP_NUMBER ? p->socket_cookie : 0;
+	return p->listener ? 0 : p->socket_cookie;
 }
 
 /*
  * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
- * but only until an SA comes that can. Also when there is no room for the latch.
+ * but only until an SA comes that can. Also when there is no room for the latch; but
+ * not when somebody was quicker, who may have latched it to another.
  */
 __noinline int pass_unattributed(struct passage *p, int params, int which)
 {
+	int err;
+
 	if (!p)
-		return GATE_PASS;
+		return GATE_DROP;
 	count(which);
-	latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p), p->listener_id);
-	return GATE_PASS;
+	err = latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+			    p->listener_id);
+	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
 }
 
 /* Somebody may have been quicker: then the next packet is judged by that latch. */
@@ -66,8 +70,9 @@ static __always_inline int pass_required(struct passage *p)
 	__u16 params = 0;
 	enum latch_drop why = hindrance(p, &params);
 
-	return why == HINDERED_BY_NOTHING && !p->ruling.unsure ? pass_born(p, params)
-							       : pass_none(p, why);
+	if (why == HINDERED_BY_NOTHING && !p->ruling.unsure)
+		return pass_born(p, params);
+	return pass_none(p, why == HINDERED_BY_NOTHING ? LATCH_DROP_REQUIRED : why);
 }
 
 __noinline int pass_new(struct passage *p)

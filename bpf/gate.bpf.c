@@ -100,9 +100,9 @@ __noinline int judge(struct passage *p, struct socket_verdict *v)
 		return GATE_DROP;
 	latch = latch_find(&p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
-	/* What begins a flow at a listener, or leaves a new socket, proves that the owner in
+	/* A SYN that comes to a listener, or leaves a new socket, proves that the owner in
 	 * TIME_WAIT is gone. */
-	if (latch && p->initial && latch->owner == LATCH_OWNER_TIME_WAIT) {
+	if (latch && p->asks && latch->owner == LATCH_OWNER_TIME_WAIT) {
 		latch_release(&p->flow, latch);
 		latch = NULL;
 	}
@@ -177,6 +177,7 @@ __noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 	struct bpf_sock *sk = skb->sk;
 	struct ip_headers ip;
 	__u8 tcp_flags = 0;
+	int crossing;
 	__u64 netns;
 
 	sk = sk ? bpf_sk_fullsock(sk) : NULL;
@@ -189,12 +190,14 @@ __noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 			       packet_ingress_sa(skb, netns, &p->sa);
 	if (p->listener)
 		p->listener_id = listener_id_of(sk, netns);
-	if (!p->listener)
+	/* The peer's SYN may come first, if ours had no SA to leave under (RFC 5660 section 4). */
+	crossing = !p->egress && sk->state == BPF_TCP_SYN_SENT;
+	if (!p->listener && !crossing)
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
-	p->initial =
-		p->listener ? may_begin(tcp_flags) : p->egress && sk->state == BPF_TCP_SYN_SENT;
+	p->asks = is_request(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
+	p->initial = p->asks || (p->listener && may_begin(tcp_flags));
 	return 0;
 }
 
@@ -341,7 +344,8 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
 		return gate_datagram(skb, sk, &p);
-	if (sk->protocol != IPPROTO_TCP_NUMBER)
+	/* A raw socket has no flow: the kernel's own, which resets and acknowledges, is gate (b)'s. */
+	if (sk->protocol != IPPROTO_TCP_NUMBER || sk->type != SOCK_STREAM)
 		return GATE_PASS;
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p.listener = sk->state == BPF_TCP_LISTEN;

@@ -57,7 +57,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 	struct latch_flow flow;
 	struct latch *latch;
 
-	if (verdict)
+	/* Where SYNs cross, both ends have connected, and both end up here as if accepted. */
+	if (verdict && verdict->opened == LATCH_DIRECTION_NONE)
 		verdict->opened = opened;
 	if (flow_of_ops(ops, &flow))
 		return;

@@ -198,9 +198,9 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
-	/* It may end TIME_WAIT, and only gate (a) sees whether it reaches a listener. */
+	/* It may end TIME_WAIT and reach a listener, where gate (a) has it begin another flow. */
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
-		return GATE_PASS;
+		latch = NULL;
 	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 	return pass_in(&h, latch);
 }

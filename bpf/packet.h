@@ -319,7 +319,7 @@ static __always_inline int leads_to_xfrm(struct net_device *device)
 
 #define TCP_FLAG_SYN 1
 #define TCP_FLAG_ACK 2
-#define TCP_FLAG_END 4 /* FIN or RST */
+#define TCP_FLAG_RST 4
 
 /* The tuple of a packet whose socket cannot tell it. */
 static __always_inline int flow_of_packet(const struct packet *packet, const struct ip_headers *ip,
@@ -340,7 +340,7 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 	flow->local_port = bpf_ntohs(egress ? tcp.source : tcp.dest);
 	flow->remote_port = bpf_ntohs(egress ? tcp.dest : tcp.source);
 	*tcp_flags = (tcp.syn ? TCP_FLAG_SYN : 0) | (tcp.ack ? TCP_FLAG_ACK : 0) |
-		     (tcp.fin || tcp.rst ? TCP_FLAG_END : 0);
+		     (tcp.rst ? TCP_FLAG_RST : 0);
 	return 0;
 }
 
@@ -355,7 +355,10 @@ static __always_inline int is_answer(__u8 tcp_flags)
 	return tcp_flags == (TCP_FLAG_SYN | TCP_FLAG_ACK);
 }
 
-/* At a listener: a request, or the answer to a SYN cookie, of which nothing else is left here. */
+/*
+ * At a listener: a request, or the answer to a SYN cookie, of which nothing else is left
+ * here. Data and even the sender's FIN may come with it (cookie_v4_check()).
+ */
 static __always_inline int may_begin(__u8 tcp_flags)
 {
 	return is_request(tcp_flags) || tcp_flags == TCP_FLAG_ACK;

@@ -21,10 +21,10 @@ struct passage {
 	enum latch_direction opened; /* who did, if that is known */
 	__u8 egress;
 	__u8 initial; /* the packet may start a flow */
+	__u8 asks;    /* ... as a SYN, which finds nobody in TIME_WAIT any more */
 	__u8 listener;
 	__u8 began; /* and was asked to, at a listener */
 	__u8 state; /* of the full socket */
-	__u8 pad;
 };
 
 /* Their keys are copied, as in latch_put(). Not every object asks for both. */

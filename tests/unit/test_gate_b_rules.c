@@ -3,6 +3,7 @@
 #include "gate_b.h"
 #include "tcp.h"
 
+#include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
 
 static struct gate_b b;
@@ -41,21 +42,26 @@ static void require(enum latch_direction direction, __u8 flags)
 	cr_assert_eq(bpf_map_update_elem(b.maps.settings, &key, &settings, BPF_ANY), 0);
 }
 
-static struct latch_drop_count required(void)
+static struct latch_drop_count dropped(enum latch_drop why)
 {
 	struct latch_drop_count drops[LATCH_DROP_COUNT];
 
 	cr_assert_eq(drops_read(&b.maps, drops), 0);
-	return drops[LATCH_DROP_REQUIRED];
+	return drops[why];
 }
 
-static void await(bool egress)
+static struct latch_drop_count required(void)
+{
+	return dropped(LATCH_DROP_REQUIRED);
+}
+
+static void await(enum latch_drop why, bool egress)
 {
 	uint64_t limit = loop_now_ms() + LIMIT_MS;
 
-	while (!(egress ? required().egress : required().ingress) && loop_now_ms() < limit)
+	while (!(egress ? dropped(why).egress : dropped(why).ingress) && loop_now_ms() < limit)
 		sched_yield();
-	cr_assert(egress ? required().egress : required().ingress, "nothing was dropped");
+	cr_assert(egress ? dropped(why).egress : dropped(why).ingress, "nothing was dropped");
 }
 
 /* A port that was somebody's a moment ago. */
@@ -91,7 +97,7 @@ static void drops_a_request(const char *text)
 	struct address there = name_of(listener, getsockname);
 	int fd = start_connect(&there);
 
-	await(false);
+	await(LATCH_DROP_REQUIRED, false);
 	cr_expect_eq(required().egress, 0);
 	close(fd);
 	close(listener);
@@ -117,7 +123,7 @@ Test(gate_b_rules, R_2_2_a_reset_in_clear_does_not_leave)
 
 	require(LATCH_DIRECTION_OUT, LATCH_RULE_SOCKETLESS);
 	fd = start_connect(&nobody);
-	await(true);
+	await(LATCH_DROP_REQUIRED, true);
 	cr_expect_eq(required().ingress, 0);
 	cr_expect_eq(pending_error(fd), 0);
 	close(fd);
@@ -161,4 +167,95 @@ Test(gate_b_rules, full_sockets_are_the_other_gates)
 	expect_alive(pair.server, pair.client);
 	cr_expect_eq(required().egress + required().ingress, 0);
 	close_pair(&pair);
+}
+
+/* Such as the kernel's own, of which gate (a) knows no flow. */
+Test(gate_b_rules, R_2_2_what_a_raw_socket_sends_in_clear_does_not_leave)
+{
+	struct address nobody = free_port(IPV4);
+	const uint8_t segment[20] = {0, 9, 0, 9};
+	int fd = netns_socket(ns.fd, AF_INET, SOCK_RAW, IPPROTO_TCP);
+
+	cr_assert_geq(fd, 0);
+	nobody.v4.sin_port = 0;
+	require(LATCH_DIRECTION_NONE, LATCH_RULE_SOCKETLESS);
+	cr_expect_eq(sendto(fd, segment, sizeof(segment), 0, &nobody.any, nobody.length), -1);
+	cr_expect_eq(errno, EPERM);
+	cr_expect_eq(required().egress, 1);
+	close(fd);
+}
+
+/* ---- TIME_WAIT */
+
+static void put_latch(const struct latch_flow *flow, enum latch_owner owner)
+{
+	struct latch latch = {
+		.id = 1,
+		.owner = owner,
+		.word = {.generation = 1, .params = 3, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(b.maps.latches, flow, &latch, BPF_ANY), 0);
+}
+
+/* The server's end is in TIME_WAIT afterwards, its port free for another listener. */
+static struct latch_flow end_in_time_wait(struct pair *pair)
+{
+	struct latch_flow flow = flow_of(pair->server);
+	char byte;
+
+	cr_assert_eq(shutdown(pair->server, SHUT_WR), 0);
+	cr_assert_eq(recv(pair->client, &byte, 1, 0), 0);
+	close(pair->client);
+	cr_assert_eq(recv(pair->server, &byte, 1, 0), 0);
+	close(pair->server);
+	return flow;
+}
+
+/* From the port that the connection had: a full socket, so that this gate sees it arrive only. */
+static int connect_again(const struct latch_flow *flow, const struct address *there)
+{
+	struct address here = address_of(IPV4, flow->remote_port);
+	int fd = new_socket(&here, NULL), on = 1;
+
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	cr_assert_eq(bind(fd, &here.any, here.length), 0, "%s", strerror(errno));
+	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	cr_assert_neq(connect(fd, &there->any, there->length), 0);
+	return fd;
+}
+
+/* Anybody may have sent it: it is not to end what still waits for packets of its peer. */
+Test(gate_b_rules, R_2_3_a_request_in_clear_does_not_end_time_wait)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct address there = name_of(pair.listener, getsockname);
+	struct latch_flow flow = end_in_time_wait(&pair);
+	int fd;
+
+	cr_assert_eq(socket_diag_find(&flow), 0);
+	put_latch(&flow, LATCH_OWNER_TIME_WAIT);
+	require(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
+	fd = connect_again(&flow, &there);
+	await(LATCH_DROP_REQUIRED, false);
+	cr_expect_eq(required().egress, 0);
+	cr_expect_eq(socket_diag_find(&flow), 0, "it is no longer in TIME_WAIT");
+	close(fd);
+	close(pair.listener);
+}
+
+/* Where no rule requires one it reaches the listener. The answer has still the old latch. */
+Test(gate_b_rules, without_a_rule_it_does)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct address there = name_of(pair.listener, getsockname);
+	struct latch_flow flow = end_in_time_wait(&pair);
+	int fd;
+
+	put_latch(&flow, LATCH_OWNER_TIME_WAIT);
+	fd = connect_again(&flow, &there);
+	await(LATCH_DROP_PLAINTEXT, true);
+	cr_expect_eq(dropped(LATCH_DROP_PLAINTEXT).ingress, 0);
+	close(fd);
+	close(pair.listener);
 }

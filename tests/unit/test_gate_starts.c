@@ -8,31 +8,26 @@ TestSuite(gate_starts, .init = gate_set_up, .fini = gate_tear_down, .timeout = 6
 
 /* ---- sockets that are no connection's */
 
-static int outcome(int fd)
-{
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-
-	cr_assert_eq(poll(&ready, 1, LIMIT_MS), 1, "no outcome");
-	return pending_error(fd);
-}
-
 /*
- * The kernel answers from a raw socket of its own that is bound to "port" 6. The rule
- * for its packets is that of their own flow, not of that socket's.
+ * Its "port" is the number of the protocol, and it has no peer: no rule can be meant for
+ * it. One of these is the kernel's own, for resets and for acknowledgements in TIME_WAIT;
+ * gate (b) judges what it sends by the packet.
  */
-Test(gate_starts, the_control_socket_is_no_flow)
+Test(gate_starts, a_raw_socket_is_no_flow)
 {
-	int listener = start_listener(IPV6, NULL), client;
+	struct address there = address_of(IPV4, 9);
+	const uint8_t segment[20] = {0, 9, 0, 9};
+	int fd = netns_socket(ns.fd, AF_INET, SOCK_RAW, IPPROTO_TCP);
 
+	cr_assert_geq(fd, 0);
 	attach_gates();
-	put_rule(LATCH_ACTION_OFF, LATCH_DIRECTION_NONE, IPV6);
+	put_rule(LATCH_ACTION_OFF, LATCH_DIRECTION_NONE, IPV4);
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
-	cr_assert_eq(shutdown(listener, SHUT_RDWR), 0);
-	client = start_connect(IPV6, listener);
-	cr_expect_eq(outcome(client), ECONNREFUSED);
+	cr_expect_eq(sendto(fd, segment, sizeof(segment), 0, &there.any, there.length),
+		     sizeof(segment), "%s", strerror(errno));
+	wait_for(is_readable(fd));
 	cr_expect_eq(drops_in_all().egress + drops_in_all().ingress, 0);
-	close(client);
-	close(listener);
+	close(fd);
 }
 
 /* ---- who opened it */
@@ -120,6 +115,32 @@ Test(gate_starts, L_5_1_2_what_may_begin_at_a_listener)
 		cr_expect_eq(refused_by(&flow) - before, segments[i].begins, "flags 0x%02x",
 			     segments[i].flags);
 	}
+	close(listener);
+}
+
+/*
+ * An acknowledgement is no sign that TIME_WAIT is over: also of a connection that was
+ * aborted here packets are still under way, and they are the old latch's.
+ */
+Test(gate_starts, R_2_3_19_only_a_request_ends_the_latch_of_a_time_wait)
+{
+	struct latch_flow flow;
+	struct address there;
+	int listener;
+
+	attach_gates();
+	listener = start_listener(IPV4, NULL);
+	there = name_of(listener, getsockname);
+	flow = flow_between(there, address_of(IPV4, 20000));
+	put_latch(&flow, LATCH_OWNER_TIME_WAIT);
+	send_segment(&there.v4, 20000, TH_ACK);
+	wait_for(drops_for(LATCH_DROP_PLAINTEXT).ingress == 1);
+	send_segment(&there.v4, 20000, TH_ACK | TH_FIN);
+	wait_for(drops_for(LATCH_DROP_PLAINTEXT).ingress == 2);
+	cr_expect_eq(latch_of(&flow).id, LATCH_ID);
+	send_segment(&there.v4, 20000, TH_SYN);
+	wait_for(!has_latch(&flow));
+	cr_expect_eq(drops_in_all().ingress, 2);
 	close(listener);
 }
 
