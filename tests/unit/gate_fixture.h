@@ -9,7 +9,7 @@
 #include <bpf/libbpf.h>
 
 #include "cgroup.h"
-#include "fake/gates.h"
+#include "loaded_gates.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/tables.h"
 #include "tcp.h"
@@ -18,8 +18,6 @@
 #define LATCH_ID    77
 #define HOUR_NS	    3600000000000ull
 
-static struct gates *gates;
-static struct kernel_maps maps;
 static struct ring_buffer *events_ring;
 static struct latch_event events_seen[EVENTS_KEPT];
 static unsigned int event_count;
@@ -48,13 +46,8 @@ static inline void gate_set_up(void)
 {
 	struct latch_settings settings = {.drop_event_interval = HOUR_NS};
 	__u32 key = 0;
-	int err;
 
-	namespace_need_root();
-	err = gates_load(&gates, &maps);
-	if (err == -EPERM)
-		cr_skip_test("this kernel refuses the gates (EPERM)");
-	cr_assert_eq(err, 0, "%s", strerror(-err));
+	gates_set_up();
 	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
 	events_ring = ring_buffer__new(maps.events, keep_event, NULL, NULL);
 	cr_assert_not_null(events_ring);
@@ -68,7 +61,7 @@ static inline void gate_tear_down(void)
 		tcp_tear_down();
 	cgroup_leave();
 	ring_buffer__free(events_ring);
-	gates_free(gates);
+	gates_tear_down();
 }
 
 static inline void attach(enum gates_part part)

@@ -10,8 +10,8 @@
 static struct config config;
 
 /* In force at once: one rule for each of these actions. */
-static inline void put_rule_of(__u8 protocol, enum latch_action action, enum latch_direction direction,
-			const char *remote)
+static inline void put_rule_of(__u8 protocol, enum latch_action action,
+			       enum latch_direction direction, const char *remote)
 {
 	struct latch_rule *rule = &config.rules[config.rule_count++].rule;
 	struct rules_change change;
@@ -32,7 +32,8 @@ static inline void put_rule_of(__u8 protocol, enum latch_action action, enum lat
 	cr_assert(change.made);
 }
 
-static inline void put_rule(enum latch_action action, enum latch_direction direction, const char *remote)
+static inline void put_rule(enum latch_action action, enum latch_direction direction,
+			    const char *remote)
 {
 	put_rule_of(IPPROTO_TCP, action, direction, remote);
 }

@@ -45,9 +45,9 @@ static inline void send_segment(const struct sockaddr_in *to, uint16_t from_port
 	segment.tcp.th_win = 0xffff;
 	segment.tcp.th_flags = flags;
 	segment.tcp.th_sum = segment_checksum(&segment);
-	cr_assert_eq(sendto(fd, &segment, sizeof(segment), 0, (const struct sockaddr *)to,
-			    sizeof(*to)),
-		     sizeof(segment), "%s", strerror(errno));
+	cr_assert_eq(
+		sendto(fd, &segment, sizeof(segment), 0, (const struct sockaddr *)to, sizeof(*to)),
+		sizeof(segment), "%s", strerror(errno));
 	close(fd);
 }
 

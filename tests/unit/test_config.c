@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "scratch.h"
+#include "config_file.h"
 
-#include <errno.h>
 #include <stdbool.h>
 
-#include "latchd/config.h"
-
 TestSuite(config, .init = scratch_make, .fini = scratch_remove);
-
-static struct config config;
-static struct config_error error;
-
-static int load(const char *text)
-{
-	return config_load(scratch_write("conf", text, strlen(text)), 1, &config, &error);
-}
 
 Test(config, absent_file_means_defaults)
 {
@@ -90,18 +79,12 @@ Test(config, limits_are_inclusive)
 	cr_expect_eq(config.latch_capacity, 64);
 }
 
-#define A10  "aaaaaaaaaa"
 #define A50  A10 A10 A10 A10 A10
 #define A100 A50 A50
 
-struct refused {
-	const char *text;
-	unsigned int line;
-	const char *says;
-};
-
 static const struct refused refused[] = {
-	{"[bogus]\n", 1, "unknown section [bogus]; expected [enforce], [control], [feed NAME] or [rule NAME]"},
+	{"[bogus]\n", 1,
+	 "unknown section [bogus]; expected [enforce], [control], [feed NAME] or [rule NAME]"},
 	{"\n[feed]\n", 2, "unknown section [feed]"},
 	{"[feed ]\n", 1, "bad name"},
 	{"[feed a b]\n", 1, "bad name"},
@@ -153,21 +136,10 @@ static const struct refused refused[] = {
 
 Test(config, bad_lines_are_refused_with_file_and_line)
 {
-	char prefix[300];
 	size_t i;
 
-	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-		const struct refused *row = &refused[i];
-
-		cr_expect_eq(load(row->text), -EINVAL, "accepted: %s", row->text);
-		snprintf(prefix, sizeof(prefix), "%s:%u: ", scratch_path("conf"), row->line);
-		cr_expect_eq(strncmp(error.text, prefix, strlen(prefix)), 0, "%s does not begin %s",
-			     error.text, prefix);
-		cr_expect_not_null(strstr(error.text, row->says), "%s does not say: %s", error.text,
-				   row->says);
-		cr_expect_not_null(strstr(error.text, "expected"), "%s", error.text);
-		cr_expect_null(strchr(error.text, '\n'));
-	}
+	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		expect_refused(&refused[i]);
 }
 
 Test(config, a_nul_byte_is_refused)

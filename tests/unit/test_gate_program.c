@@ -5,43 +5,19 @@
  * everything, whatever its shape, and count nothing is what can be shown here.
  * Which SA an ESP packet names, the tests in virtual machines show.
  */
-#include <criterion/criterion.h>
+#include "loaded_gates.h"
 
 #include <bpf/bpf.h>
-#include <errno.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
 #include <stdint.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "fake/gates.h"
 #include "latchd/kernel/tables.h"
 
 #define GATE_PASS	   1
 #define INSTRUCTIONS_LIMIT 40000 /* that the verifier looks at; it gives up at a million */
 
-static struct gates *gates;
-static struct kernel_maps maps;
-
-static void load(void)
-{
-	int err;
-
-	if (geteuid())
-		cr_skip_test("not root: no BPF programs");
-	err = gates_load(&gates, &maps);
-	if (err == -EPERM)
-		cr_skip_test("this kernel refuses the gates (EPERM)");
-	cr_assert_eq(err, 0, "%s", strerror(-err));
-}
-
-static void unload(void)
-{
-	gates_free(gates);
-}
-
-TestSuite(gate_program, .init = load, .fini = unload, .timeout = 60);
+TestSuite(gate_program, .init = gates_set_up, .fini = gates_tear_down, .timeout = 60);
 
 struct packet {
 	uint8_t bytes[256];

@@ -1,46 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The list as the programs walk it, against one that is written as RFC 5660's reader would. */
-#include <criterion/criterion.h>
+#include "loaded_gates.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 
-#include "fake/gates.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/rules.h"
 
 #define LISTS 60
 #define FLOWS 200 /* of each list */
 
-static struct gates *gates;
-static struct kernel_maps maps;
 static struct config config;
 static struct rules_change change;
 
-static void load(void)
-{
-	int err;
-
-	if (geteuid())
-		cr_skip_test("not root: no BPF programs");
-	err = gates_load(&gates, &maps);
-	if (err == -EPERM)
-		cr_skip_test("this kernel refuses the gates (EPERM)");
-	cr_assert_eq(err, 0, "%s", strerror(-err));
-}
-
-static void unload(void)
-{
-	gates_free(gates);
-}
-
-TestSuite(rules, .init = load, .fini = unload, .timeout = 120);
+TestSuite(rules, .init = gates_set_up, .fini = gates_tear_down, .timeout = 120);
 
 /* ---- another matcher: bit by bit, in the order of the flow's members */
 

@@ -140,29 +140,28 @@ static bool parse_feed_socket(struct config_parser *parser, const char *value)
 	return parse_path(parser->feed->socket, sizeof(parser->feed->socket), value);
 }
 
+#define EXPECTED_SOCKET	 "an absolute path of at most 107 bytes"
+#define EXPECTED_NETWORK "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"
+#define EXPECTED_PORTS	 "a port from 1 to 65535, or a range N-M of them, N not above M"
+
 static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_ENFORCE, "cgroup", parse_cgroup,
 	 "the absolute path of a cgroup v2 directory"},
 	{CONFIG_SECTION_ENFORCE, "pending-limit", parse_pending_limit,
 	 "a time from 100ms to 60s, such as 5s"},
 	{CONFIG_SECTION_ENFORCE, "latches", parse_latches, "a number from 64 to 4194304"},
-	{CONFIG_SECTION_CONTROL, "socket", parse_control_socket,
-	 "an absolute path of at most 107 bytes"},
+	{CONFIG_SECTION_CONTROL, "socket", parse_control_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_CONTROL, "group", parse_control_group,
 	 "a group's name of at most 31 bytes"},
 	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
-	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, "an absolute path of at most 107 bytes"},
+	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_RULE, "action", config_rule_action, "off, auto or require"},
 	{CONFIG_SECTION_RULE, "direction", config_rule_direction, "in, out or any"},
 	{CONFIG_SECTION_RULE, "protocol", config_rule_protocol, "tcp, udp, sctp or any"},
-	{CONFIG_SECTION_RULE, "local", config_rule_local,
-	 "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"},
-	{CONFIG_SECTION_RULE, "remote", config_rule_remote,
-	 "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"},
-	{CONFIG_SECTION_RULE, "local-port", config_rule_local_port,
-	 "a port from 1 to 65535, or a range N-M of them, N not above M"},
-	{CONFIG_SECTION_RULE, "remote-port", config_rule_remote_port,
-	 "a port from 1 to 65535, or a range N-M of them, N not above M"},
+	{CONFIG_SECTION_RULE, "local", config_rule_local, EXPECTED_NETWORK},
+	{CONFIG_SECTION_RULE, "remote", config_rule_remote, EXPECTED_NETWORK},
+	{CONFIG_SECTION_RULE, "local-port", config_rule_local_port, EXPECTED_PORTS},
+	{CONFIG_SECTION_RULE, "remote-port", config_rule_remote_port, EXPECTED_PORTS},
 	{CONFIG_SECTION_RULE, "disposition", config_rule_disposition, "reset, wait or unreachable"},
 	{CONFIG_SECTION_RULE, "errno", config_rule_errno, "reset or timeout"},
 	{CONFIG_SECTION_RULE, "on-dpd", config_rule_on_dpd, "break or keep"},

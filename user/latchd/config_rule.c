@@ -22,7 +22,7 @@ enum rule_says {
 
 struct word {
 	const char *text;
-	uint8_t value;
+	uint8_t value; /* the ABI's enums, packed, are of the same size */
 };
 
 /* words end with a NULL text. */
@@ -45,14 +45,13 @@ bool config_rule_action(struct config_parser *parser, const char *value)
 		{"require", LATCH_ACTION_REQUIRE},
 		{NULL, 0},
 	};
-	uint8_t action;
+	struct latch_rule *rule = &parser->rule->rule;
 
-	if (!parse_word(words, value, &action))
+	if (!parse_word(words, value, (uint8_t *)&rule->action))
 		return false;
 	parser->rule_says |= SAYS_ACTION;
-	parser->rule->rule.action = action;
-	if (action == LATCH_ACTION_REQUIRE)
-		parser->rule->rule.flags |= LATCH_RULE_REQUIRE;
+	if (rule->action == LATCH_ACTION_REQUIRE)
+		rule->flags |= LATCH_RULE_REQUIRE;
 	return true;
 }
 
@@ -64,12 +63,8 @@ bool config_rule_direction(struct config_parser *parser, const char *value)
 		{"any", LATCH_DIRECTION_NONE},
 		{NULL, 0},
 	};
-	uint8_t direction;
 
-	if (!parse_word(words, value, &direction))
-		return false;
-	parser->rule->rule.direction = direction;
-	return true;
+	return parse_word(words, value, (uint8_t *)&parser->rule->rule.direction);
 }
 
 bool config_rule_protocol(struct config_parser *parser, const char *value)
@@ -93,13 +88,9 @@ bool config_rule_disposition(struct config_parser *parser, const char *value)
 		{"unreachable", LATCH_DISPOSITION_UNREACHABLE},
 		{NULL, 0},
 	};
-	uint8_t disposition;
 
-	if (!parse_word(words, value, &disposition))
-		return false;
 	parser->rule_says |= SAYS_DISPOSITION;
-	parser->rule->rule.disposition = disposition;
-	return true;
+	return parse_word(words, value, (uint8_t *)&parser->rule->rule.disposition);
 }
 
 /* ---- keys that set a flag, or leave it ---- */
@@ -182,6 +173,13 @@ static bool parse_network(const char *value, uint8_t address[16], uint8_t *ret_b
 	return true;
 }
 
+/* Such as 0.0.0.0: a socket may be bound to it, but no connection has it. */
+static bool is_unspecified(int family, const uint8_t address[16], unsigned int bits)
+{
+	return bits == (family == AF_INET ? 32 : 128) &&
+	       IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)address);
+}
+
 /* The rule has one family: that of both networks, if they have one. */
 static bool set_network(struct config_parser *parser, const char *value, uint8_t address[16],
 			uint8_t *bits)
@@ -196,6 +194,11 @@ static bool set_network(struct config_parser *parser, const char *value, uint8_t
 			    "[rule %s] has addresses of IPv4 and of IPv6 and can never match; "
 			    "expected local and remote of one family",
 			    parser->rule->name);
+	if (family && is_unspecified(family, address, *bits))
+		config_fail(parser, parser->line,
+			    "[rule %s] has %s, which is no connection's address, and can never "
+			    "match; expected any or %s/0",
+			    parser->rule->name, value, family == AF_INET ? "0.0.0.0" : "::");
 	if (family)
 		rule->family = family;
 	return true;
