@@ -165,7 +165,7 @@ __noinline int count_spawned(struct __sk_buff *skb, struct passage *p, int passe
 	listener = listener_at(sk, p->flow.netns);
 	if (listener && !passed)
 		__sync_fetch_and_add(&listener->refused, 1);
-	else if (listener && p->cover == PACKET_PROTECTED)
+	else if (listener && latch_find(&p->flow))
 		__sync_fetch_and_add(&listener->spawned, 1);
 	return 0;
 }

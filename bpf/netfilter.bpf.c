@@ -24,14 +24,16 @@ struct hooked {
 
 /*
  * A TCP control socket is a raw one, request and TIME_WAIT sockets are not whole,
- * and a listener's packets belong to no flow that it knows.
+ * and a listener's packets belong to no flow that it knows. What the control socket
+ * sends in the name of another (Linux 6.13) gate (a) sees only if that one is also
+ * said to be the sender, as IPv4 does and IPv6 does not.
  */
-static __always_inline int has_full_socket(const struct sk_buff *skb)
+static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
 {
-	struct sock *sk = BPF_CORE_READ(skb, sk);
+	struct sock *sk = BPF_CORE_READ(ctx->skb, sk);
 	__u8 state;
 
-	if (!sk)
+	if (!sk || (egress && sk != BPF_CORE_READ(ctx->state, sk)))
 		return 0;
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == BPF_TCP_NEW_SYN_RECV || state == BPF_TCP_TIME_WAIT || state == BPF_TCP_LISTEN)
@@ -75,7 +77,7 @@ static __noinline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int 
 	__u64 netns;
 
 	*verdict = GATE_PASS;
-	if (has_full_socket(skb))
+	if (has_full_socket(ctx, h->passage.egress))
 		return 0;
 	netns = ctx->state->net->net_cookie;
 	if (bpf_dynptr_from_skb(skb, 0, &bytes) ||
