@@ -236,3 +236,24 @@ Test(gate_starts, R_2_3_a_handshake_from_before_the_rule_is_not_ended_in_clear)
 	close(client);
 	close(listener);
 }
+
+/* ---- another cgroup */
+
+/* Its listener is made elsewhere: what it accepts is not watched, though the process is. */
+Test(gate_starts, a_socket_stays_in_the_cgroup_in_which_it_was_made)
+{
+	struct pair pair;
+
+	attach_gates();
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
+	cr_assert_eq(cgroup_move_to(cgroup_before), 0);
+	pair.listener = start_listener(IPV4, NULL);
+	pair.client = connect_to(IPV4, pair.listener, NULL);
+	cr_assert_eq(cgroup_move_to(cgroup_path), 0);
+	pair.server = accept4(pair.listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(pair.server, 0);
+	expect_alive(pair.client, pair.server);
+	expect_alive(pair.server, pair.client);
+	cr_expect_eq(drops_in_all().egress + drops_in_all().ingress, 0);
+	close_pair(&pair);
+}

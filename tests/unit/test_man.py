@@ -106,9 +106,11 @@ def json_keys():
 
 def config_keys():
     """(section, key) -> what the parser says it expects"""
-    rows = re.findall(r'\{CONFIG_SECTION_(\w+), "([^"]+)", \w+,\s+"([^"]+)"\}',
-                      read("user/latchd/config.c"))
-    return {(section.lower(), key): expected for section, key, expected in rows}
+    text = read("user/latchd/config.c")
+    named = dict(re.findall(r'#define (EXPECTED_\w+)\s+(?:\\\n\s*)?("[^"]+")', text))
+    rows = re.findall(r'\{CONFIG_SECTION_(\w+), "([^"]+)", \w+,\s+("[^"]+"|EXPECTED_\w+)\}', text)
+    return {(section.lower(), key): named.get(expected, expected).strip('"')
+            for section, key, expected in rows}
 
 
 def config_sections(page):
