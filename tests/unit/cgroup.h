@@ -8,8 +8,10 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <linux/magic.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -77,7 +79,15 @@ static inline int cgroup_move_to(const char *path)
 	return err;
 }
 
-/* What tests left that did not live to their end; one that is in use stays. */
+/* Its name has its process. An empty one of a live process is about to be entered. */
+static inline bool cgroup_is_left(const char *path)
+{
+	pid_t pid = atoi(strrchr(path, '-') + 1);
+
+	return kill(pid, 0) && errno == ESRCH;
+}
+
+/* What tests left that did not live to their end. */
 static inline void cgroup_sweep(void)
 {
 	char pattern[320];
@@ -87,7 +97,8 @@ static inline void cgroup_sweep(void)
 	snprintf(pattern, sizeof(pattern), "%s/latchd-test-*", cgroup_root);
 	if (!glob(pattern, 0, NULL, &found))
 		for (i = 0; i < found.gl_pathc; i++)
-			rmdir(found.gl_pathv[i]);
+			if (cgroup_is_left(found.gl_pathv[i]))
+				rmdir(found.gl_pathv[i]);
 	globfree(&found);
 }
 

@@ -18,6 +18,15 @@
 #define LATCH_ID    77
 #define HOUR_NS	    3600000000000ull
 
+/* Where one listens, and where to the other connects. */
+static const char *const tcp_ways[][2] = {
+	{IPV4, IPV4},
+	{IPV6, IPV6},
+	{"::", IPV4},
+	{"::", MAPPED},
+};
+#define TCP_WAYS (sizeof(tcp_ways) / sizeof(tcp_ways[0]))
+
 static struct ring_buffer *events_ring;
 static struct latch_event events_seen[EVENTS_KEPT];
 static unsigned int event_count;

@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Gate (b) and packets of no latch, where a rule requires one: on a loopback, all in clear. */
-#include "gate_b.h"
-#include "tcp.h"
+#include "gate_b_loopback.h"
 
 #include "latchd/kernel/socket_diag.h"
-#include "latchd/kernel/tables.h"
 
-static struct gate_b b;
-
-static void start(void)
-{
-	gate_b_private_pins();
-	gate_b_load(&b);
-	tcp_set_up();
-	gate_b_attach(&b, &ns);
-}
-
-static void finish(void)
-{
-	tcp_tear_down();
-	object_release(&b.object);
-}
-
-TestSuite(gate_b_rules, .init = start, .fini = finish, .timeout = 120);
+TestSuite(gate_b_rules, .init = gate_b_start, .fini = gate_b_finish, .timeout = 120);
 
 /* Without latchd's control program: the first half is in force at first. */
 static void require(enum latch_direction direction, __u8 flags)
@@ -42,26 +24,9 @@ static void require(enum latch_direction direction, __u8 flags)
 	cr_assert_eq(bpf_map_update_elem(b.maps.settings, &key, &settings, BPF_ANY), 0);
 }
 
-static struct latch_drop_count dropped(enum latch_drop why)
-{
-	struct latch_drop_count drops[LATCH_DROP_COUNT];
-
-	cr_assert_eq(drops_read(&b.maps, drops), 0);
-	return drops[why];
-}
-
 static struct latch_drop_count required(void)
 {
 	return dropped(LATCH_DROP_REQUIRED);
-}
-
-static void await(enum latch_drop why, bool egress)
-{
-	uint64_t limit = loop_now_ms() + LIMIT_MS;
-
-	while (!(egress ? dropped(why).egress : dropped(why).ingress) && loop_now_ms() < limit)
-		sched_yield();
-	cr_assert(egress ? dropped(why).egress : dropped(why).ingress, "nothing was dropped");
 }
 
 /* A port that was somebody's a moment ago. */
@@ -186,17 +151,6 @@ Test(gate_b_rules, R_2_2_what_a_raw_socket_sends_in_clear_does_not_leave)
 }
 
 /* ---- TIME_WAIT */
-
-static void put_latch(const struct latch_flow *flow, enum latch_owner owner)
-{
-	struct latch latch = {
-		.id = 1,
-		.owner = owner,
-		.word = {.generation = 1, .params = 3, .state = LATCH_STATE_ESTABLISHED},
-	};
-
-	cr_assert_eq(bpf_map_update_elem(b.maps.latches, flow, &latch, BPF_ANY), 0);
-}
 
 /* The server's end is in TIME_WAIT afterwards, its port free for another listener. */
 static struct latch_flow end_in_time_wait(struct pair *pair)

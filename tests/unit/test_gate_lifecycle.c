@@ -6,14 +6,6 @@
 
 TestSuite(gate_lifecycle, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
-static const char *const ways[][2] = {
-	{IPV4, IPV4},
-	{IPV6, IPV6},
-	{"::", IPV4},
-	{"::", MAPPED},
-};
-#define WAYS (sizeof(ways) / sizeof(ways[0]))
-
 /* A client that is bound but not connected yet: the flows are known before their first packet. */
 struct start {
 	int listener, client;
@@ -118,9 +110,9 @@ Test(gate_lifecycle, both_ends_own_their_latch_once_established)
 	size_t i;
 
 	attach(GATES_SOCKET);
-	for (i = 0; i < WAYS; i++) {
+	for (i = 0; i < TCP_WAYS; i++) {
 		struct start start;
-		struct pair pair = owned_pair(&start, ways[i][0], ways[i][1]);
+		struct pair pair = owned_pair(&start, tcp_ways[i][0], tcp_ways[i][1]);
 
 		expect_owner(&start.out, pair.client);
 		expect_owner(&start.in, pair.server);
@@ -150,9 +142,9 @@ Test(gate_lifecycle, R_2_3_19_who_closes_first_keeps_it_through_time_wait)
 	size_t i;
 
 	attach(GATES_SOCKET);
-	for (i = 0; i < WAYS; i++) {
+	for (i = 0; i < TCP_WAYS; i++) {
 		struct start start;
-		struct pair pair = owned_pair(&start, ways[i][0], ways[i][1]);
+		struct pair pair = owned_pair(&start, tcp_ways[i][0], tcp_ways[i][1]);
 
 		close_in_order(&pair);
 		expect_released(&start.in);
@@ -208,8 +200,8 @@ Test(gate_lifecycle, a_syn_to_a_listener_releases_time_wait)
 	size_t i;
 
 	attach_gates();
-	for (i = 0; i < WAYS; i++)
-		check_new_syn(ways[i][0], ways[i][1], false);
+	for (i = 0; i < TCP_WAYS; i++)
+		check_new_syn(tcp_ways[i][0], tcp_ways[i][1], false);
 }
 
 Test(gate_lifecycle, a_syn_from_a_reused_port_releases_time_wait)
@@ -217,8 +209,8 @@ Test(gate_lifecycle, a_syn_from_a_reused_port_releases_time_wait)
 	size_t i;
 
 	attach_gates();
-	for (i = 0; i < WAYS; i++)
-		check_new_syn(ways[i][0], ways[i][1], true);
+	for (i = 0; i < TCP_WAYS; i++)
+		check_new_syn(tcp_ways[i][0], tcp_ways[i][1], true);
 }
 
 /* Only a SYN proves that its TIME_WAIT is over: later packets do not. */

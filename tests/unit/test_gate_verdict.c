@@ -6,14 +6,6 @@
 
 TestSuite(gate_verdict, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
-static const char *const ways[][2] = {
-	{IPV4, IPV4},
-	{IPV6, IPV6},
-	{"::", IPV4},
-	{"::", MAPPED},
-};
-#define WAYS (sizeof(ways) / sizeof(ways[0]))
-
 /* The latch is the client's alone: on the other end packets pass. */
 static struct pair latched_pair(const char *listen_on, const char *connect_from)
 {
@@ -67,8 +59,8 @@ Test(gate_verdict, plaintext_of_a_latch_passes_in_neither_direction)
 	size_t i;
 
 	attach_gates();
-	for (i = 0; i < WAYS; i++)
-		check_plaintext(ways[i][0], ways[i][1]);
+	for (i = 0; i < TCP_WAYS; i++)
+		check_plaintext(tcp_ways[i][0], tcp_ways[i][1]);
 }
 
 Test(gate_verdict, each_gate_alone_counts_its_own_direction)
@@ -294,8 +286,8 @@ Test(gate_verdict, a_start_in_clear_makes_no_latch)
 
 	attach_gates();
 	attach(GATES_SOCKET);
-	for (i = 0; i < WAYS; i++) {
-		struct pair pair = connect_prompt_pair(ways[i][0], ways[i][1]);
+	for (i = 0; i < TCP_WAYS; i++) {
+		struct pair pair = connect_prompt_pair(tcp_ways[i][0], tcp_ways[i][1]);
 		struct latch_flow flow = flow_of(pair.client), server = other_end(flow);
 
 		expect_alive(pair.client, pair.server);
