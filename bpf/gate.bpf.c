@@ -95,6 +95,7 @@ static __always_inline enum latch_direction opened_by(const struct passage *p,
 __noinline int judge(struct passage *p, struct socket_verdict *v)
 {
 	struct latch *latch;
+	int verdict;
 
 	if (!p)
 		return GATE_DROP;
@@ -119,7 +120,11 @@ __noinline int judge(struct passage *p, struct socket_verdict *v)
 	if (!p->initial)
 		return pass_unlatched(p, v);
 	p->began = p->listener;
-	return pass_new(p);
+	verdict = pass_new(p);
+	/* Not only once it is established: a latch that is closed before that leaves no way out. */
+	if (v && p->state == BPF_TCP_SYN_SENT && latch_find(&p->flow))
+		v->was_latched = 1;
+	return verdict;
 }
 
 /* Who aborts has given its port back before its reset leaves, which still names it. */

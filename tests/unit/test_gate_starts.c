@@ -144,6 +144,72 @@ Test(gate_starts, R_2_3_19_only_a_request_ends_the_latch_of_a_time_wait)
 	close(listener);
 }
 
+/* ---- born here */
+
+/* From then on what a socket sends to that port leaves as if it were ESP, its ports the SPI. */
+static void pretend_esp(uint16_t port)
+{
+	char command[200];
+
+	snprintf(command, sizeof(command),
+		 "sh -c \"nft 'table ip pretend { chain out { type filter hook output priority 0;"
+		 " tcp dport %u ip protocol set 50; }; }'\"",
+		 port);
+	if (!run_in_namespace(command))
+		cr_skip_test("no nft here that can change a packet's protocol");
+}
+
+static void bind_sa(const struct latch_flow *flow, __u16 params)
+{
+	struct latch_sa_key key = {
+		.netns = flow->netns,
+		.spi = (__u32)flow->local_port << 16 | flow->remote_port,
+		.protocol = IPPROTO_ESP,
+		.family = flow->family,
+	};
+	struct latch_sa sa = {.word = {.serial = 1, .params = params, .state = LATCH_SA_BOUND}};
+
+	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+}
+
+static int bound_client(void)
+{
+	struct address any = address_of(IPV4, 0);
+	int fd = new_socket(&any, NULL);
+
+	cr_assert_eq(bind(fd, &any.any, any.length), 0);
+	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	return fd;
+}
+
+/* Its next SYN would begin another latch, and an answer in clear would have passed. */
+Test(gate_starts, R_2_3_23_a_latch_closed_before_the_answer_leaves_its_socket_closed)
+{
+	int listener = start_listener(IPV4, NULL), client = bound_client();
+	struct address there = name_of(listener, getsockname);
+	struct latch_flow flow = flow_to(client, IPV4, listener);
+	struct latch latch;
+
+	pretend_esp(flow.remote_port);
+	bind_sa(&flow, 3);
+	attach_gates();
+	attach(GATES_SOCKET);
+	cr_assert_neq(connect(client, &there.any, there.length), 0);
+	wait_for(has_latch(&flow));
+	latch = latch_of(&flow);
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch.word.params, 3);
+	cr_expect_eq(latch.direction, LATCH_DIRECTION_OUT);
+	cr_expect_eq(latch.owner, LATCH_OWNER_SOCKET);
+	cr_expect_eq(latch.socket_cookie, cookie_of(client));
+	cr_assert_eq(latch_close(&maps, &flow, latch.id), LATCH_CONTROL_DONE);
+	wait_for(drops_for(LATCH_DROP_CLOSED).egress);
+	cr_expect_not(has_latch(&flow));
+	close(client);
+	close(listener);
+}
+
 /* ---- fast open */
 
 static int fast_open_listener(void)
