@@ -45,7 +45,7 @@ static int connect_to_itself(void)
 }
 
 /* A socket whose SYN crosses the peer's, its own here, ends its handshake as if accepted. */
-Test(gate_starts, L_4_1_both_ends_of_a_simultaneous_open_have_opened_it)
+Test(gate_starts, both_ends_of_a_simultaneous_open_have_opened_it)
 {
 	int fd;
 
@@ -78,7 +78,7 @@ static struct latch_flow flow_of_listener(int fd)
 }
 
 /* Whatever TCP takes for a request, or for the answer to a SYN cookie, and nothing else. */
-Test(gate_starts, L_5_1_2_what_may_begin_at_a_listener)
+Test(gate_starts, what_may_begin_at_a_listener)
 {
 	static const struct {
 		uint8_t flags;
@@ -122,7 +122,7 @@ Test(gate_starts, L_5_1_2_what_may_begin_at_a_listener)
  * An acknowledgement is no sign that TIME_WAIT is over: also of a connection that was
  * aborted here packets are still under way, and they are the old latch's.
  */
-Test(gate_starts, R_2_3_19_only_a_request_ends_the_latch_of_a_time_wait)
+Test(gate_starts, only_a_request_ends_the_latch_of_a_time_wait)
 {
 	struct latch_flow flow;
 	struct address there;
@@ -184,7 +184,7 @@ static int bound_client(void)
 }
 
 /* Its next SYN would begin another latch, and an answer in clear would have passed. */
-Test(gate_starts, R_2_3_23_a_latch_closed_before_the_answer_leaves_its_socket_closed)
+Test(gate_starts, a_latch_closed_before_the_answer_leaves_its_socket_closed)
 {
 	int listener = start_listener(IPV4, NULL), client = bound_client();
 	struct address there = name_of(listener, getsockname);
