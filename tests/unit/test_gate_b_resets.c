@@ -35,3 +35,18 @@ Test(gate_b_resets, R_2_4_a_reset_in_the_name_of_a_full_socket_does_not_leave_in
 	cr_expect_eq(pending_error(pair.server), 0);
 	close_pair(&pair);
 }
+
+/* Without a latch it does: so it would have come. */
+Test(gate_b_resets, that_of_an_unlatched_connection_does)
+{
+	struct pair pair = connect_pair(IPV6, IPV6, NULL);
+	struct pollfd ended = {.fd = pair.server};
+
+	cr_assert_eq(shutdown(pair.client, SHUT_RDWR), 0);
+	await_state(pair.client, TCP_FIN_WAIT2);
+	cr_assert_eq(send(pair.server, "x", 1, MSG_NOSIGNAL), 1);
+	cr_assert_eq(poll(&ended, 1, LIMIT_MS), 1);
+	cr_expect(ended.revents & POLLERR);
+	cr_expect_eq(dropped(LATCH_DROP_PLAINTEXT).egress, 0);
+	close_pair(&pair);
+}
