@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A latch by the real control program, and the SPD of a real namespace that protects it, watched. */
+#ifndef LATCHD_TESTS_SPD_FIXTURE_H
+#define LATCHD_TESTS_SPD_FIXTURE_H
+
+#include "policy_message.h"
+
+#include "latch_fixture.h"
+
+#include "latchd/identities.h"
+#include "latchd/spd_watch.h"
+
+static struct spd_watch watch;
+static struct identities *identities;
+static struct latch_flow flow;
+static uint16_t params;
+static struct {
+	unsigned int broken, healed, held, released;
+	enum policy_direction direction;
+	struct policy_verdict verdict;
+	uint32_t priority;
+} seen;
+
+static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
+		      enum policy_direction direction, const struct policy_verdict *verdict)
+{
+	cr_expect_eq(context, &watch);
+	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	cr_expect_eq(latch->word.state, LATCH_STATE_ESTABLISHED);
+	seen.broken++;
+	seen.direction = direction;
+	seen.verdict = *verdict;
+	seen.priority = verdict->policy ? verdict->policy->priority : 0;
+}
+
+static void on_healed(void *context, const struct latch_flow *of, const struct latch *latch,
+		      uint8_t reasons)
+{
+	(void)of;
+	cr_expect_eq(context, &watch);
+	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(reasons, LATCH_REASON_SPD_CHANGE);
+	seen.healed++;
+}
+
+static void on_held(void *context, const struct latch_flow *of, const struct latch *latch,
+		    enum policy_direction direction, const struct policy_verdict *verdict)
+{
+	(void)latch;
+	cr_expect_eq(context, &watch);
+	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	seen.held++;
+	seen.direction = direction;
+	seen.verdict = *verdict;
+}
+
+static void on_released(void *context, const struct latch_flow *of, const struct latch *latch)
+{
+	(void)latch;
+	cr_expect_eq(context, &watch);
+	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	seen.released++;
+}
+
+static const struct spd_observer observer = {&watch, on_broken, on_healed, on_held, on_released};
+
+static uint16_t intern_peer(void)
+{
+	struct latch_identity identity = {.authority = "manual", .id = "c.example", .auth = 1};
+	struct latch_params wanted = {.protocol = IPPROTO_ESP, .mode = XFRM_MODE_TRANSPORT};
+	uint16_t index = 0;
+
+	cr_assert_eq(identities_intern(identities, &identity, &wanted.peer_id), 0);
+	wanted.local_id = wanted.peer_id;
+	cr_assert_eq(identities_intern_params(identities, &wanted, &index), 0);
+	return index;
+}
+
+static void start_watch(void)
+{
+	watch = (struct spd_watch){.maps = &maps, .identities = identities, .observer = &observer};
+	spd_watch_start(&watch, loop);
+}
+
+static inline void set_up(void)
+{
+	struct policy out = policy_protecting(POLICY_OUT), in = policy_protecting(POLICY_IN);
+
+	latches_start();
+	cr_assert_eq(identities_load(&maps, &identities), 0);
+	params = intern_peer();
+	policy_add(&ns, &out);
+	policy_add(&ns, &in);
+	flow = lonely(1000);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
+	cr_assert_eq(params, 1, "the fixture's latches have params 1");
+	start_watch();
+}
+
+static inline void tear_down(void)
+{
+	spd_watch_stop(&watch);
+	identities_free(identities);
+	latches_finish();
+}
+
+static inline struct latch now(void)
+{
+	struct latch latch = {0};
+
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	return latch;
+}
+
+static inline bool is_seen(void)
+{
+	return now().spd == (LATCH_SPD_OUT | LATCH_SPD_IN);
+}
+
+static inline bool is_broken(void)
+{
+	return now().word.state == LATCH_STATE_BROKEN;
+}
+
+static inline bool is_whole(void)
+{
+	return now().word.state == LATCH_STATE_ESTABLISHED;
+}
+
+static unsigned int round_before;
+
+static inline bool has_looked_twice(void)
+{
+	return watch.round >= round_before + 2;
+}
+
+/* As an event of the kernel does, and until it was judged. */
+static inline void edited_without_effect(void)
+{
+	spd_watch_edited(&watch, ns.cookie);
+	round_before = watch.round;
+	wait_until(has_looked_twice);
+	cr_expect(is_whole());
+	cr_expect_eq(seen.broken + seen.healed, 0);
+}
+
+static inline void edited(bool (*done)(void))
+{
+	spd_watch_edited(&watch, ns.cookie);
+	wait_until(done);
+}
+
+static inline void put_sa(uint32_t spi, uint32_t if_id)
+{
+	const struct latch_sa_key key = {.netns = ns.cookie, .daddr = {10}, .spi = spi};
+	struct latch_sa sa = {.if_id = if_id, .reqid = 7, .word = {.params = params}};
+
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What key managers do to the SPD every day must not break a latch, whatever stands beside it. */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "spd_fixture.h"
+
+TestSuite(spd_honest, .init = set_up, .fini = tear_down, .timeout = 120);
+
+/* Below all others, as who wants nothing in clear has it. */
+static struct policy last_resort(enum policy_direction direction)
+{
+	struct policy block = policy_above(direction, POLICY_BLOCK);
+
+	block.priority = 10000;
+	block.protocol = 0;
+	return block;
+}
+
+/* ---- a policy that is replaced while the SPD is read ---- */
+
+#define FLOWS  48
+#define OTHERS 600
+
+static atomic_bool enough;
+
+static struct policy for_port(uint16_t port)
+{
+	struct policy p = policy_protecting(POLICY_OUT);
+
+	p.priority = 99;
+	p.source_port = port;
+	p.source_port_mask = 0xffff;
+	return p;
+}
+
+static struct nlmsghdr *update_message(char *buffer, size_t size, const struct policy *p)
+{
+	struct nlmsghdr *message = policy_message(p);
+
+	message->nlmsg_type = XFRM_MSG_UPDPOLICY;
+	cr_assert_leq(message->nlmsg_len, size);
+	return memcpy(buffer, message, message->nlmsg_len);
+}
+
+/* As on each rekey, one after the other: the one that was replaced longest ago is the next. */
+static void *replace_all(void *context)
+{
+	static _Alignas(struct nlmsghdr) char messages[FLOWS + OTHERS][512];
+	int fd = netlink_open(ns.cookie, NETLINK_XFRM);
+	struct policy p;
+	unsigned int i;
+
+	(void)context;
+	for (i = 0; i < FLOWS + OTHERS; i++) {
+		p = for_port((uint16_t)(1000 + i));
+		update_message(messages[i], sizeof(messages[i]), &p);
+	}
+	while (!atomic_load(&enough))
+		for (i = 0; i < FLOWS + OTHERS; i++)
+			netlink_request(fd, (struct nlmsghdr *)messages[i], policy_ignore, NULL);
+	close(fd);
+	return NULL;
+}
+
+static bool has_looked_often(void)
+{
+	spd_watch_edited(&watch, ns.cookie);
+	return seen.broken || watch.round >= round_before + 20;
+}
+
+Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
+{
+	struct policy out = policy_protecting(POLICY_OUT), block = last_resort(POLICY_OUT), p;
+	struct latch_flow other;
+	pthread_t thread;
+	unsigned int i;
+
+	policy_delete(&ns, &out);
+	policy_add(&ns, &block);
+	for (i = 0; i < FLOWS + OTHERS; i++) {
+		p = for_port((uint16_t)(1000 + i));
+		policy_add(&ns, &p);
+	}
+	for (i = 1; i < FLOWS; i++) {
+		other = lonely((uint16_t)(1000 + i));
+		put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
+	}
+	spd_watch_edited(&watch, ns.cookie);
+	wait_until(is_seen);
+	cr_assert_eq(pthread_create(&thread, NULL, replace_all, NULL), 0);
+	round_before = watch.round;
+	wait_until(has_looked_often);
+	atomic_store(&enough, true);
+	pthread_join(thread, NULL);
+	cr_expect_eq(seen.broken, 0, "after %u looks", watch.round - round_before);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* R-2.3-14: entries of our own in the SPD, for latches whose rule wants them. */
+#include "spd_fixture.h"
+
+#include "latchd/kernel/policy_dump.h"
+#include "latchd/kernel/policy_entry.h"
+
+TestSuite(spd_protect, .init = set_up, .fini = tear_down, .timeout = 120);
+
+/* As the rule said at its birth; its SAs are known. */
+static void want_protection(void)
+{
+	struct latch latch = now();
+
+	latch.rule_flags = LATCH_RULE_PROTECT;
+	latch.spi_out = 0x1001;
+	latch.spi_in = 0x1002;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+	put_sa(0x1001, 0);
+	put_sa(0x1002, 0);
+}
+
+static unsigned int entries(void)
+{
+	unsigned int count = 0;
+	struct spd spd;
+	size_t i;
+
+	cr_assert_eq(policy_dump(ns.cookie, &spd), 0);
+	for (i = 0; i < spd.count; i++)
+		count += spd.policies[i].entry;
+	policy_dump_release(&spd);
+	return count;
+}
+
+static bool is_held(void)
+{
+	return seen.held > 0 && entries() == 2;
+}
+
+static bool has_no_entries(void)
+{
+	return entries() == 0;
+}
+
+static void hold(void)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+
+	wait_until(is_seen);
+	want_protection();
+	policy_add(&ns, &bypass);
+	edited(is_held);
+	cr_expect_eq(seen.verdict.action, POLICY_BYPASS);
+}
+
+Test(spd_protect, R_2_3_14_an_edit_does_not_reach_the_flow)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+
+	hold();
+	spd_watch_edited(&watch, ns.cookie);
+	round_before = watch.round;
+	wait_until(has_looked_twice);
+	cr_expect(is_whole());
+	cr_expect_eq(seen.held, 1);
+	cr_expect_eq(seen.broken, 0);
+	policy_delete(&ns, &bypass);
+	edited(has_no_entries);
+	cr_expect_eq(seen.released, 1);
+	cr_expect(is_whole());
+}
+
+static int check_entry(void *context, const struct nlmsghdr *message)
+{
+	const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(message);
+	unsigned int *checked = context;
+	struct policy p;
+
+	if (policy_dump_parse(message, &p) != 1 || !p.entry)
+		return 0;
+	cr_expect_eq(p.priority, 0);
+	cr_expect_eq(p.protocol, IPPROTO_TCP);
+	cr_expect(policy_covers(&p, &flow));
+	cr_expect_eq(p.action, POLICY_PROTECT);
+	cr_expect_eq(p.template_count, 1);
+	cr_expect_eq(p.templates[0].protocol, IPPROTO_ESP);
+	cr_expect_not(p.templates[0].optional);
+	/* R-2-18: it goes by itself. */
+	cr_expect_eq(info->lft.hard_add_expires_seconds, POLICY_ENTRY_S);
+	(*checked)++;
+	return 0;
+}
+
+Test(spd_protect, R_2_3_15_an_entry_is_for_one_flow_and_for_a_while)
+{
+	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	unsigned int checked = 0;
+	int fd;
+
+	hold();
+	request->nlmsg_type = XFRM_MSG_GETPOLICY;
+	request->nlmsg_flags = NLM_F_DUMP;
+	fd = netlink_open(ns.cookie, NETLINK_XFRM);
+	cr_assert_eq(netlink_request(fd, request, check_entry, &checked), 0);
+	cr_expect_eq(checked, 2);
+	close(fd);
+}
+
+Test(spd_protect, R_2_17_the_entries_end_with_the_latch)
+{
+	hold();
+	cr_assert_eq(bpf_map_delete_elem(maps.latches, &flow), 0);
+	spd_watch_latch_closed(&watch, &flow);
+	wait_until(has_no_entries);
+}
+
+/* A crash: the next latchd finds what belongs to no latch. */
+Test(spd_protect, R_2_18_what_a_crash_left_is_taken_away)
+{
+	const struct latch_flow another = lonely(1002);
+
+	hold();
+	spd_watch_stop(&watch);
+	cr_assert_eq(bpf_map_delete_elem(maps.latches, &flow), 0);
+	put_latch(&another, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
+	cr_expect_eq(entries(), 2);
+	start_watch();
+	wait_until(has_no_entries);
+}
+
+/* Who names exactly this flow means it; and to replace his policy would be to edit the SPD. */
+Test(spd_protect, R_2_3_13_a_policy_for_this_very_flow_breaks)
+{
+	struct policy bypass = policy_above(POLICY_IN, POLICY_BYPASS);
+
+	wait_until(is_seen);
+	want_protection();
+	bypass.source_port = flow.remote_port;
+	bypass.destination_port = flow.local_port;
+	bypass.source_port_mask = bypass.destination_port_mask = 0xffff;
+	policy_add(&ns, &bypass);
+	edited(is_broken);
+	cr_expect_eq(seen.held, 0);
+	cr_expect_eq(entries(), 0);
+	policy_delete(&ns, &bypass);
+	edited(is_whole);
+	cr_expect_eq(entries(), 0);
+}
+
+Test(spd_protect, R_2_3_13_without_an_sa_nothing_can_hold_it)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+	struct latch latch;
+
+	wait_until(is_seen);
+	latch = now();
+	latch.rule_flags = LATCH_RULE_PROTECT;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+	policy_add(&ns, &bypass);
+	edited(is_broken);
+	cr_expect_eq(entries(), 0);
+}
