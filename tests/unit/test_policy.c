@@ -131,6 +131,25 @@ Test(policy, S15_the_policies_of_another_interface_id_do_not_count)
 	/* Its SAs are gone: it may be anyone's. */
 	query.if_id_known = false;
 	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	cr_expect_not(policy_judge(&spd, &query, POLICY_IN).congruent);
+}
+
+/* R-2-15: no SA is no break, so whatever is for other interfaces must be none either. */
+Test(policy, S15_without_sas_a_policy_of_no_interface_breaks_no_flow_of_one)
+{
+	struct policy policies[] = {policy_protecting(POLICY_OUT),
+				    policy_above(POLICY_OUT, POLICY_BYPASS)};
+	const struct spd spd = {policies, 2, {POLICY_BYPASS, POLICY_BYPASS}};
+	const struct policy_query query = {&flow, IPPROTO_ESP, XFRM_MODE_TRANSPORT, false, 0};
+
+	policies[0].if_id = 42;
+	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	policies[1].if_id = 42;
+	cr_expect_not(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	policies[0].if_id = 0;
+	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	policies[1].if_id = 0;
+	cr_expect_not(policy_judge(&spd, &query, POLICY_OUT).congruent);
 }
 
 /* ---- another matcher: bit by bit, all that match sorted */

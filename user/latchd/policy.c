@@ -82,8 +82,8 @@ static enum applies applies(const struct policy *policy, const struct policy_que
 {
 	if (policy->entry || policy->direction != direction || !policy_covers(policy, query->flow))
 		return APPLIES_NOT;
-	if (policy->if_id != (query->if_id_known ? query->if_id : 0))
-		return query->if_id_known ? APPLIES_NOT : APPLIES_PERHAPS;
+	if (policy->if_id != query->if_id)
+		return APPLIES_NOT;
 	return policy->limited ? APPLIES_PERHAPS : APPLIES;
 }
 
@@ -120,7 +120,7 @@ static const struct policy *find_congruent(const struct spd *spd, const struct p
 	return NULL;
 }
 
-struct policy_verdict policy_judge(const struct spd *spd, const struct policy_query *query,
+static struct policy_verdict judge(const struct spd *spd, const struct policy_query *query,
 				   enum policy_direction direction)
 {
 	const struct policy *deciding = find_deciding(spd, query, direction);
@@ -133,6 +133,36 @@ struct policy_verdict policy_judge(const struct spd *spd, const struct policy_qu
 		.action = policy ? policy->action : spd->otherwise[direction],
 		.policy = policy,
 	};
+}
+
+/* Its SAs are gone: one interface among those that protect such a flow may be its own. */
+static struct policy_verdict judge_any_interface(const struct spd *spd, struct policy_query query,
+						 enum policy_direction direction)
+{
+	struct policy_verdict verdict, other;
+	size_t i;
+
+	query.if_id_known = true;
+	query.if_id = 0;
+	verdict = judge(spd, &query, direction);
+	for (i = 0; !verdict.congruent && i < spd->count; i++) {
+		query.if_id = spd->policies[i].if_id;
+		if (!query.if_id ||
+		    applies(&spd->policies[i], &query, direction) == APPLIES_NOT ||
+		    !is_congruent(&spd->policies[i], &query))
+			continue;
+		other = judge(spd, &query, direction);
+		if (other.congruent)
+			verdict = other;
+	}
+	return verdict;
+}
+
+struct policy_verdict policy_judge(const struct spd *spd, const struct policy_query *query,
+				   enum policy_direction direction)
+{
+	return query->if_id_known ? judge(spd, query, direction) :
+				    judge_any_interface(spd, *query, direction);
 }
 
 /* ---- names ---- */
