@@ -21,11 +21,19 @@ static struct {
 	uint32_t priority;
 } seen;
 
+static bool several_flows; /* not only the one */
+
+static void expect_flow(const struct latch_flow *of)
+{
+	if (!several_flows)
+		cr_expect_arr_eq(of, &flow, sizeof(flow));
+}
+
 static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
 		      enum policy_direction direction, const struct policy_verdict *verdict)
 {
 	cr_expect_eq(context, &watch);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	expect_flow(of);
 	cr_expect_eq(latch->word.state, LATCH_STATE_ESTABLISHED);
 	seen.broken++;
 	seen.direction = direction;
@@ -48,7 +56,7 @@ static void on_held(void *context, const struct latch_flow *of, const struct lat
 {
 	(void)latch;
 	cr_expect_eq(context, &watch);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	expect_flow(of);
 	seen.held++;
 	seen.direction = direction;
 	seen.verdict = *verdict;
@@ -58,7 +66,7 @@ static void on_released(void *context, const struct latch_flow *of, const struct
 {
 	(void)latch;
 	cr_expect_eq(context, &watch);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
+	expect_flow(of);
 	seen.released++;
 }
 

@@ -76,6 +76,7 @@ Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
 	pthread_t thread;
 	unsigned int i;
 
+	several_flows = true;
 	policy_delete(&ns, &out);
 	policy_add(&ns, &block);
 	for (i = 0; i < FLOWS + OTHERS; i++) {

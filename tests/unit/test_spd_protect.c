@@ -8,14 +8,15 @@
 TestSuite(spd_protect, .init = set_up, .fini = tear_down, .timeout = 120);
 
 /* As the rule said at its birth; its SAs are known. */
-static void want_protection(void)
+static void want_protection(const struct latch_flow *of)
 {
-	struct latch latch = now();
+	struct latch latch;
 
+	cr_assert_eq(latch_get(&maps, of, &latch), 0);
 	latch.rule_flags = LATCH_RULE_PROTECT;
 	latch.spi_out = 0x1001;
 	latch.spi_in = 0x1002;
-	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.latches, of, &latch, BPF_EXIST), 0);
 	put_sa(0x1001, 0);
 	put_sa(0x1002, 0);
 }
@@ -48,7 +49,7 @@ static void hold(void)
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 
 	wait_until(is_seen);
-	want_protection();
+	want_protection(&flow);
 	policy_add(&ns, &bypass);
 	edited(is_held);
 	cr_expect_eq(seen.verdict.action, POLICY_BYPASS);
@@ -136,7 +137,7 @@ Test(spd_protect, R_2_3_13_a_policy_for_this_very_flow_breaks)
 	struct policy bypass = policy_above(POLICY_IN, POLICY_BYPASS);
 
 	wait_until(is_seen);
-	want_protection();
+	want_protection(&flow);
 	bypass.source_port = flow.remote_port;
 	bypass.destination_port = flow.local_port;
 	bypass.source_port_mask = bypass.destination_port_mask = 0xffff;
@@ -161,4 +162,89 @@ Test(spd_protect, R_2_3_13_without_an_sa_nothing_can_hold_it)
 	policy_add(&ns, &bypass);
 	edited(is_broken);
 	cr_expect_eq(entries(), 0);
+}
+
+/* ---- entries that could be taken for each other, or for somebody else's */
+
+static struct latch_flow twin; /* the same ports, another peer */
+
+static bool are_held(void)
+{
+	return seen.held > 1 && entries() == 4;
+}
+
+static struct policy around(enum policy_direction direction, enum policy_action action)
+{
+	struct policy p = policy_above(direction, action);
+
+	p.source_bits = p.destination_bits = 24;
+	return p;
+}
+
+static void protect_around(void)
+{
+	struct policy out = around(POLICY_OUT, POLICY_PROTECT), in = around(POLICY_IN, POLICY_PROTECT);
+
+	out.priority = in.priority = 100;
+	out.protocol = in.protocol = 0;
+	policy_add(&ns, &out);
+	policy_add(&ns, &in);
+}
+
+static bool twin_is_seen(void)
+{
+	struct latch latch;
+
+	return !latch_get(&maps, &twin, &latch) && latch.spd == (LATCH_SPD_OUT | LATCH_SPD_IN);
+}
+
+/* Two clients may well have the same port. */
+Test(spd_protect, R_2_3_14_two_flows_with_the_same_ports)
+{
+	struct policy bypass = around(POLICY_OUT, POLICY_BYPASS);
+
+	twin = flow;
+	twin.remote_addr[3] = 3;
+	several_flows = true;
+	protect_around();
+	put_latch(&twin, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
+	spd_watch_edited(&watch, ns.cookie);
+	wait_until(is_seen);
+	wait_until(twin_is_seen);
+	want_protection(&flow);
+	want_protection(&twin);
+	policy_add(&ns, &bypass);
+	edited(are_held);
+	round_before = watch.round;
+	spd_watch_edited(&watch, ns.cookie);
+	wait_until(has_looked_twice);
+	cr_expect_eq(seen.held, 2);
+	cr_expect_eq(seen.released, 0);
+	cr_expect_eq(entries(), 4);
+	policy_delete(&ns, &bypass);
+	edited(has_no_entries);
+	cr_expect_eq(seen.released, 2);
+}
+
+/* What an administrator puts there is his, whatever number he gives it, and it counts. */
+Test(spd_protect, R_2_3_13_a_policy_that_looks_like_an_entry_is_none)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+	struct nlmsghdr *message;
+
+	wait_until(is_seen);
+	bypass.priority = 0;
+	bypass.source_port = flow.local_port;
+	bypass.destination_port = flow.remote_port;
+	bypass.source_port_mask = bypass.destination_port_mask = 0xffff;
+	message = policy_message(&bypass);
+	((struct xfrm_userpolicy_info *)mnl_nlmsg_get_payload(message))->index =
+		0x4c000000 | XFRM_POLICY_OUT;
+	cr_assert_eq(policy_send(&ns, message), 0);
+	edited(is_broken);
+	round_before = watch.round;
+	spd_watch_edited(&watch, ns.cookie);
+	wait_until(has_looked_twice);
+	policy_delete(&ns, &bypass);
+	edited(is_whole);
 }

@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* ---- the selector ---- */
 
@@ -50,6 +51,15 @@ bool policy_covers(const struct policy *policy, const struct latch_flow *flow)
 		return false;
 	}
 	return false;
+}
+
+bool policy_is_for_one(const struct policy *policy)
+{
+	unsigned int bits = policy->family == AF_INET ? 32 : 128;
+
+	return policy->protocol && policy->source_bits == bits &&
+	       policy->destination_bits == bits && policy->source_port_mask == 0xffff &&
+	       policy->destination_port_mask == 0xffff;
 }
 
 /* ---- the outcome ---- */

@@ -87,6 +87,9 @@ struct policy_verdict policy_judge(const struct spd *spd, const struct policy_qu
 /* Is the flow one that the policy's selector covers, limits aside? */
 bool policy_covers(const struct policy *policy, const struct latch_flow *flow);
 
+/* Is its selector a single 5-tuple? */
+bool policy_is_for_one(const struct policy *policy);
+
 /* "bypass", "block", "protect" */
 const char *policy_action_name(enum policy_action action);
 const char *policy_direction_name(enum policy_direction direction);

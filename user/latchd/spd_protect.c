@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <linux/xfrm.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "common/clock.h"
 #include "latchd/kernel/policy_entry.h"
@@ -42,15 +41,12 @@ static const struct policy *find_entry(const struct spd_view *view, const struct
 /* The kernel has room for one policy of a selector: to take it would be to edit the SPD. */
 static bool is_taken(const struct spd_view *view, const struct latch_flow *flow)
 {
-	unsigned int bits = flow->family == AF_INET ? 32 : 128;
 	const struct policy *policy;
 	size_t i;
 
 	for (i = 0; i < view->spd.count; i++) {
 		policy = &view->spd.policies[i];
-		if (!policy->entry && policy->protocol && policy->source_bits == bits &&
-		    policy->destination_bits == bits && policy->source_port_mask == 0xffff &&
-		    policy->destination_port_mask == 0xffff && policy_covers(policy, flow))
+		if (!policy->entry && policy_is_for_one(policy) && policy_covers(policy, flow))
 			return true;
 	}
 	return false;

@@ -116,7 +116,7 @@ static int read_policy(const struct xfrm_userpolicy_info *info,
 	policy->index = info->index;
 	policy->added = info->curlft.add_time;
 	policy->action = action_of(info->action, policy->template_count);
-	policy->entry = policy_is_entry(policy);
+	policy->entry = policy_is_entry(policy, &info->lft);
 	return err;
 }
 

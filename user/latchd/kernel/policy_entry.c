@@ -10,37 +10,25 @@
 #include "common/cleanup.h"
 #include "latchd/kernel/netlink.h"
 
-/* Policies of key managers have indices that the kernel counts up from 8; this is "LTCH". */
-#define ENTRY_INDEX	 0x4c000000u
-#define ENTRY_INDEX_MASK 0xff000000u
-#define ENTRY_SIZE	 1024
+/* "LATCHD": a limit that the kernel keeps with a policy and shows, but counts for SAs only. */
+#define ENTRY_MARK 0x4c4154434844ull
+#define ENTRY_SIZE 1024
 
 union message_buffer {
 	struct nlmsghdr header;
 	char bytes[ENTRY_SIZE];
 };
 
-bool policy_is_entry(const struct policy *policy)
+bool policy_is_entry(const struct policy *policy, const struct xfrm_lifetime_cfg *lifetime)
 {
-	unsigned int bits = policy->family == AF_INET ? 32 : 128;
-
-	return (policy->index & ENTRY_INDEX_MASK) == ENTRY_INDEX && !policy->priority &&
-	       policy->protocol && policy->source_bits == bits &&
-	       policy->destination_bits == bits && policy->source_port_mask == 0xffff &&
-	       policy->destination_port_mask == 0xffff;
+	return lifetime->hard_byte_limit == ENTRY_MARK &&
+	       lifetime->hard_add_expires_seconds == POLICY_ENTRY_S && !policy->priority &&
+	       policy->action == POLICY_PROTECT && !policy->limited && policy_is_for_one(policy);
 }
 
 static uint8_t kernel_direction(enum policy_direction direction)
 {
 	return direction == POLICY_OUT ? XFRM_POLICY_OUT : XFRM_POLICY_IN;
-}
-
-/* The kernel hands out a free one if it is taken; what tells entries apart is their selector. */
-static uint32_t index_of(const struct policy_entry *entry)
-{
-	uint32_t ports = (uint32_t)entry->flow.local_port << 3 ^ entry->flow.remote_port << 5;
-
-	return ENTRY_INDEX | (ports & 0xfffff8) | kernel_direction(entry->direction);
 }
 
 static int ignore(void *context, const struct nlmsghdr *message)
@@ -100,10 +88,10 @@ int policy_entry_insert(const struct policy_entry *entry, bool renew)
 
 	message->nlmsg_type = renew ? XFRM_MSG_UPDPOLICY : XFRM_MSG_NEWPOLICY;
 	write_selector(entry, &info->sel);
-	info->index = index_of(entry);
 	info->dir = kernel_direction(entry->direction);
 	info->action = XFRM_POLICY_ALLOW;
-	info->lft.soft_byte_limit = info->lft.hard_byte_limit = XFRM_INF;
+	info->lft.soft_byte_limit = XFRM_INF;
+	info->lft.hard_byte_limit = ENTRY_MARK;
 	info->lft.soft_packet_limit = info->lft.hard_packet_limit = XFRM_INF;
 	info->lft.hard_add_expires_seconds = POLICY_ENTRY_S;
 	write_template(message, entry);

@@ -7,6 +7,7 @@
 #ifndef LATCHD_KERNEL_POLICY_ENTRY_H
 #define LATCHD_KERNEL_POLICY_ENTRY_H
 
+#include <linux/xfrm.h>
 #include <stdint.h>
 
 #include "latchd/policy.h"
@@ -36,6 +37,6 @@ int policy_entry_insert(const struct policy_entry *entry, bool renew);
 int policy_entry_remove(uint64_t netns, const struct policy *policy);
 
 /* Is this one of ours? policy_dump() asks, and keeps the answer in policy->entry. */
-bool policy_is_entry(const struct policy *policy);
+bool policy_is_entry(const struct policy *policy, const struct xfrm_lifetime_cfg *lifetime);
 
 #endif
