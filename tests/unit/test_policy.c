@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "latchd/kernel/policy_dump.h"
+#include "latchd/spd_view.h"
 
 TestSuite(policy, .timeout = 120);
 
@@ -256,6 +257,54 @@ Test(policy, R_2_3_12_random_policies_against_another_matcher)
 	}
 	cr_expect_gt(matched, 1000);
 	cr_expect_gt(other, 1000);
+}
+
+/* ---- the policies that all flows of two hosts share, against all policies */
+
+static void fill_view(struct spd_view *view, size_t count)
+{
+	size_t i;
+
+	*view = (struct spd_view){.spd.count = count};
+	view->spd.policies = calloc(count, sizeof(*view->spd.policies));
+	cr_assert_not_null(view->spd.policies);
+	view->spd.otherwise[POLICY_IN] = POLICY_BLOCK;
+	for (i = 0; i < count; i++) {
+		view->spd.policies[i] = any_policy(random() % 2 ? AF_INET : AF_INET6);
+		view->spd.policies[i].priority = (uint32_t)i;
+	}
+}
+
+Test(policy, R_2_3_12_what_hosts_share_decides_like_all)
+{
+	unsigned int round, i, decided = 0, fewer = 0;
+	enum policy_direction way;
+	struct spd_view view;
+
+	srandom(5660);
+	for (round = 0; round < 200; round++) {
+		fill_view(&view, 40);
+		for (i = 0; i < 100; i++) {
+			struct latch_flow f = any_flow(random() % 2 ? AF_INET : AF_INET6);
+			const struct policy_query query = {&f, IPPROTO_ESP, 0, true, 0};
+			const struct spd *narrow = spd_view_narrow(&view, &f);
+
+			fewer += narrow->count < view.spd.count;
+			for (way = POLICY_OUT; way < POLICY_DIRECTIONS; way++) {
+				struct policy_verdict one = policy_judge(narrow, &query, way);
+				struct policy_verdict all = policy_judge(&view.spd, &query, way);
+
+				decided += !all.absent;
+				cr_assert_eq(one.absent, all.absent, "round %u", round);
+				cr_assert_eq(one.action, all.action, "round %u", round);
+				if (all.policy)
+					cr_assert_eq(one.policy->priority, all.policy->priority);
+			}
+		}
+		spd_view_release(&view);
+	}
+	cr_expect_gt(decided, 1000);
+	cr_expect_gt(fewer, 19000);
 }
 
 /* ---- the kernel's own answer: connect(2) of UDP looks up the policy; EPERM is a block */

@@ -14,6 +14,7 @@ static struct policy last_resort(enum policy_direction direction)
 
 	block.priority = 10000;
 	block.protocol = 0;
+	block.source_bits = block.destination_bits = 24;
 	return block;
 }
 
@@ -95,4 +96,81 @@ Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
 	atomic_store(&enough, true);
 	pthread_join(thread, NULL);
 	cr_expect_eq(seen.broken, 0, "after %u looks", watch.round - round_before);
+}
+
+/* ---- what stands below all others ---- */
+
+static bool is_suspected(void)
+{
+	return watch.suspects.by_id != NULL;
+}
+
+static bool is_not_suspected(void)
+{
+	return watch.suspects.by_id == NULL;
+}
+
+/* Older than the latch, by the clock that counts seconds. */
+static void put_last_resorts(void)
+{
+	struct policy out = last_resort(POLICY_OUT), in = last_resort(POLICY_IN);
+	struct latch latch;
+
+	policy_add(&ns, &out);
+	policy_add(&ns, &in);
+	latch = now();
+	latch.born = clock_boot_ns() + 5 * SECOND;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+	wait_until(is_seen);
+}
+
+static bool has_looked_again(void)
+{
+	return watch.round >= round_before + 4;
+}
+
+/* A key manager that starts again, on a host that lets nothing out in clear. */
+Test(spd_honest, S15_policies_that_come_back_to_a_host_with_a_last_resort)
+{
+	struct policy out = policy_protecting(POLICY_OUT), in = policy_protecting(POLICY_IN);
+
+	put_last_resorts();
+	policy_delete(&ns, &out);
+	policy_delete(&ns, &in);
+	edited(is_suspected);
+	round_before = watch.round;
+	wait_until(has_looked_again);
+	policy_add(&ns, &out);
+	policy_add(&ns, &in);
+	wait_until(is_not_suspected);
+	edited_without_effect();
+}
+
+Test(spd_honest, R_2_3_13_policies_that_leave_it_to_the_last_resort)
+{
+	struct policy out = policy_protecting(POLICY_OUT);
+	uint64_t began = loop_now_ms();
+
+	put_last_resorts();
+	policy_delete(&ns, &out);
+	edited(is_broken);
+	cr_expect_geq(loop_now_ms() - began, SPD_ABSENT_MS);
+	cr_expect_not(seen.verdict.absent);
+	cr_expect_eq(seen.verdict.action, POLICY_BLOCK);
+	cr_expect_eq(seen.priority, 10000);
+	policy_add(&ns, &out);
+	edited(is_whole);
+}
+
+/* It takes the place of one that protects, in one step or in two. */
+Test(spd_honest, S15_a_bypass_that_is_gone_at_once_breaks_nothing)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+
+	wait_until(is_seen);
+	policy_add(&ns, &bypass);
+	edited(is_suspected);
+	policy_delete(&ns, &bypass);
+	wait_until(is_not_suspected);
+	edited_without_effect();
 }

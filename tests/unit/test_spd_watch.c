@@ -59,12 +59,12 @@ Test(spd_watch, R_2_3_13_a_policy_that_is_gone_breaks_after_a_while)
 
 static bool is_suspected(void)
 {
-	return watch.suspects != NULL;
+	return watch.suspects.by_id != NULL;
 }
 
 static bool is_not_suspected(void)
 {
-	return watch.suspects == NULL;
+	return watch.suspects.by_id == NULL;
 }
 
 /* A key manager that starts again. */

@@ -21,36 +21,25 @@ static bool has_port(uint16_t port, uint16_t wanted, uint16_t mask)
 	return !((port ^ wanted) & mask);
 }
 
-static bool covers_out(const struct policy *p, const struct latch_flow *flow)
+bool policy_covers_addresses(const struct policy *p, const struct latch_flow *flow)
 {
-	return has_prefix(flow->local_addr, p->source, p->source_bits) &&
-	       has_prefix(flow->remote_addr, p->destination, p->destination_bits) &&
-	       has_port(flow->local_port, p->source_port, p->source_port_mask) &&
-	       has_port(flow->remote_port, p->destination_port, p->destination_port_mask);
+	bool out = p->direction == POLICY_OUT;
+
+	return p->family == flow->family && (!p->protocol || p->protocol == flow->protocol) &&
+	       has_prefix(out ? flow->local_addr : flow->remote_addr, p->source, p->source_bits) &&
+	       has_prefix(out ? flow->remote_addr : flow->local_addr, p->destination,
+			  p->destination_bits);
 }
 
-static bool covers_in(const struct policy *p, const struct latch_flow *flow)
+bool policy_covers(const struct policy *p, const struct latch_flow *flow)
 {
-	return has_prefix(flow->remote_addr, p->source, p->source_bits) &&
-	       has_prefix(flow->local_addr, p->destination, p->destination_bits) &&
-	       has_port(flow->remote_port, p->source_port, p->source_port_mask) &&
-	       has_port(flow->local_port, p->destination_port, p->destination_port_mask);
-}
+	bool out = p->direction == POLICY_OUT;
 
-bool policy_covers(const struct policy *policy, const struct latch_flow *flow)
-{
-	if (policy->family != flow->family ||
-	    (policy->protocol && policy->protocol != flow->protocol))
-		return false;
-	switch (policy->direction) {
-	case POLICY_OUT:
-		return covers_out(policy, flow);
-	case POLICY_IN:
-		return covers_in(policy, flow);
-	case POLICY_DIRECTIONS:
-		return false;
-	}
-	return false;
+	return policy_covers_addresses(p, flow) &&
+	       has_port(out ? flow->local_port : flow->remote_port, p->source_port,
+			p->source_port_mask) &&
+	       has_port(out ? flow->remote_port : flow->local_port, p->destination_port,
+			p->destination_port_mask);
 }
 
 bool policy_is_for_one(const struct policy *policy)

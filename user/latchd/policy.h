@@ -86,6 +86,8 @@ struct policy_verdict policy_judge(const struct spd *spd, const struct policy_qu
 
 /* Is the flow one that the policy's selector covers, limits aside? */
 bool policy_covers(const struct policy *policy, const struct latch_flow *flow);
+/* The same but for the ports. */
+bool policy_covers_addresses(const struct policy *policy, const struct latch_flow *flow);
 
 /* Is its selector a single 5-tuple? */
 bool policy_is_for_one(const struct policy *policy);

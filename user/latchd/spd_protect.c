@@ -23,32 +23,27 @@ bool spd_has_entries(const struct spd_view *view)
 	return false;
 }
 
-static const struct policy *find_entry(const struct spd_view *view, const struct latch_flow *flow,
+static const struct policy *find_entry(struct spd_view *view, const struct latch_flow *flow,
 				       enum policy_direction direction)
 {
+	const struct spd *spd = spd_view_narrow(view, flow);
 	const struct policy *policy;
-	size_t i;
 
-	for (i = 0; i < view->spd.count; i++) {
-		policy = &view->spd.policies[i];
-		if (policy->direction == direction && policy->entry &&
-		    policy_covers(policy, flow))
+	for (policy = spd->policies; policy < spd->policies + spd->count; policy++)
+		if (policy->direction == direction && policy->entry && policy_covers(policy, flow))
 			return policy;
-	}
 	return NULL;
 }
 
 /* The kernel has room for one policy of a selector: to take it would be to edit the SPD. */
-static bool is_taken(const struct spd_view *view, const struct latch_flow *flow)
+static bool is_taken(struct spd_view *view, const struct latch_flow *flow)
 {
+	const struct spd *spd = spd_view_narrow(view, flow);
 	const struct policy *policy;
-	size_t i;
 
-	for (i = 0; i < view->spd.count; i++) {
-		policy = &view->spd.policies[i];
+	for (policy = spd->policies; policy < spd->policies + spd->count; policy++)
 		if (!policy->entry && policy_is_for_one(policy) && policy_covers(policy, flow))
 			return true;
-	}
 	return false;
 }
 
@@ -93,7 +88,7 @@ static int describe(const struct spd_view *view, const struct latch_flow *flow,
 	return 0;
 }
 
-static int protect_direction(const struct spd_view *view, const struct latch_flow *flow,
+static int protect_direction(struct spd_view *view, const struct latch_flow *flow,
 			     const struct latch *latch, const struct policy_query *query,
 			     enum policy_direction direction)
 {
@@ -114,7 +109,7 @@ static int protect_direction(const struct spd_view *view, const struct latch_flo
 	return there ? 0 : 1;
 }
 
-int spd_protect(const struct spd_view *view, const struct latch_flow *flow,
+int spd_protect(struct spd_view *view, const struct latch_flow *flow,
 		const struct latch *latch, const struct policy_query *query)
 {
 	int out, in;
@@ -130,7 +125,7 @@ int spd_protect(const struct spd_view *view, const struct latch_flow *flow,
 	return out || in;
 }
 
-int spd_unprotect(const struct spd_view *view, const struct latch_flow *flow)
+int spd_unprotect(struct spd_view *view, const struct latch_flow *flow)
 {
 	enum policy_direction direction;
 	const struct policy *policy;

@@ -13,11 +13,11 @@
  * Makes sure of the entries of both directions. 1 when one is new, 0 when both were there,
  * -EEXIST when the edit is a policy for this very flow, or another negative errno.
  */
-int spd_protect(const struct spd_view *view, const struct latch_flow *flow,
+int spd_protect(struct spd_view *view, const struct latch_flow *flow,
 		const struct latch *latch, const struct policy_query *query);
 
 /* Removes the flow's entries. 1 when there were any, 0, or a negative errno. */
-int spd_unprotect(const struct spd_view *view, const struct latch_flow *flow);
+int spd_unprotect(struct spd_view *view, const struct latch_flow *flow);
 
 /* Removes the entries of flows that have no latch any more. 0 or a negative errno. */
 int spd_unprotect_orphans(const struct kernel_maps *maps, const struct spd_view *view,

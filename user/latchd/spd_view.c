@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "latchd/kernel/policy_dump.h"
 #include "latchd/kernel/tables.h"
 
 #define VIEW_TRIES 8
+#define NARROW_MAX 1048576 /* policies in all of them; each is about 100 bytes */
 
 /* ---- SAs ---- */
 
@@ -98,6 +100,89 @@ struct policy_query spd_view_query(const struct spd_view *view, const struct lat
 	};
 }
 
+/* ---- the policies of two addresses ---- */
+
+struct narrow_key {
+	uint8_t local[16], remote[16];
+	uint8_t family, protocol;
+};
+
+struct spd_narrow {
+	struct narrow_key key;
+	struct spd spd;
+	UT_hash_handle hh;
+};
+
+static struct narrow_key narrow_key(const struct latch_flow *flow)
+{
+	struct narrow_key key = {.family = flow->family, .protocol = flow->protocol};
+
+	memcpy(key.local, flow->local_addr, sizeof(key.local));
+	memcpy(key.remote, flow->remote_addr, sizeof(key.remote));
+	return key;
+}
+
+static void free_narrow(struct spd_narrow *narrow)
+{
+	if (narrow)
+		free(narrow->spd.policies);
+	free(narrow);
+}
+
+/* 0 or -ENOMEM. */
+static int copy_covering(const struct spd *from, const struct latch_flow *flow, struct spd *to)
+{
+	size_t i, capacity = 0;
+	struct policy *policies;
+
+	memcpy(to->otherwise, from->otherwise, sizeof(to->otherwise));
+	for (i = 0; i < from->count; i++) {
+		if (!policy_covers_addresses(&from->policies[i], flow))
+			continue;
+		if (to->count == capacity) {
+			capacity = capacity ? capacity * 2 : 4;
+			policies = reallocarray(to->policies, capacity, sizeof(*policies));
+			if (!policies)
+				return -ENOMEM;
+			to->policies = policies;
+		}
+		to->policies[to->count++] = from->policies[i];
+	}
+	return 0;
+}
+
+const struct spd *spd_view_narrow(struct spd_view *view, const struct latch_flow *flow)
+{
+	const struct narrow_key key = narrow_key(flow);
+	struct spd_narrow *narrow;
+
+	HASH_FIND(hh, view->narrow, &key, sizeof(key), narrow);
+	if (narrow)
+		return &narrow->spd;
+	if (view->narrow_policies >= NARROW_MAX)
+		return &view->spd;
+	narrow = calloc(1, sizeof(*narrow));
+	if (!narrow || copy_covering(&view->spd, flow, &narrow->spd)) {
+		free_narrow(narrow);
+		return &view->spd;
+	}
+	narrow->key = key;
+	view->narrow_policies += narrow->spd.count;
+	HASH_ADD(hh, view->narrow, key, sizeof(narrow->key), narrow);
+	return &narrow->spd;
+}
+
+static void release_narrow(struct spd_view *view)
+{
+	struct spd_narrow *narrow, *next;
+
+	HASH_ITER(hh, view->narrow, narrow, next)
+	{
+		HASH_DEL(view->narrow, narrow);
+		free_narrow(narrow);
+	}
+}
+
 /* ---- the whole ---- */
 
 static int dump(uint64_t netns, struct spd *ret)
@@ -127,6 +212,7 @@ int spd_view_load(const struct kernel_maps *maps, uint64_t netns, struct spd_vie
 
 void spd_view_release(struct spd_view *view)
 {
+	release_narrow(view);
 	policy_dump_release(&view->spd);
 	free(view->scopes);
 	*view = (struct spd_view){0};

@@ -16,8 +16,12 @@ struct spd_scope {
 	uint8_t source[16], destination[16];
 };
 
+struct spd_narrow;
+
 struct spd_view {
 	struct spd spd;
+	struct spd_narrow *narrow; /* see spd_view_narrow() */
+	size_t narrow_policies;
 	struct spd_scope *scopes; /* sorted */
 	size_t scope_count;
 };
@@ -25,6 +29,12 @@ struct spd_view {
 /* 0 and a view for spd_view_release(), or a negative errno, as of policy_dump(). */
 int spd_view_load(const struct kernel_maps *maps, uint64_t netns, struct spd_view *ret);
 void spd_view_release(struct spd_view *view);
+
+/*
+ * The policies that may cover a flow between these two addresses, in the view's keeping:
+ * all flows of a host share them. NULL never; without memory it is the whole SPD.
+ */
+const struct spd *spd_view_narrow(struct spd_view *view, const struct latch_flow *flow);
 
 /* The one for a latch with these params. */
 struct policy_query spd_view_query(const struct spd_view *view, const struct latch_flow *flow,

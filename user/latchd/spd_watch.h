@@ -20,9 +20,11 @@
 #include "latchd/kernel/maps.h"
 #include "latchd/loop.h"
 #include "latchd/policy.h"
+#include "latchd/spd_suspects.h"
 
 #define SPD_SETTLE_MS	  200	/* of an edit: key managers replace policies in several steps */
-#define SPD_ABSENT_MS	  5000	/* without any policy: a key manager that starts again brings them back */
+#define SPD_PASSING_MS	  200	/* and it must still be so: a look may fall between two of them */
+#define SPD_ABSENT_MS	  5000	/* without its policy: a key manager that starts again brings it back */
 #define SPD_PERIOD_MS	  10000 /* what no event tells is found then */
 #define SPD_EDITED_MAX	  256
 #define SPD_BORN_MAX	  256
@@ -43,8 +45,6 @@ struct spd_observer {
 			       const struct latch *latch);
 };
 
-struct spd_suspect;
-
 struct spd_watch {
 	const struct kernel_maps *maps;	     /* these three are the caller's to set */
 	const struct identities *identities;
@@ -59,9 +59,10 @@ struct spd_watch {
 	size_t born_count;
 	uint64_t held[SPD_HELD_MAX]; /* namespaces that have entries of ours */
 	size_t held_count;
-	struct spd_suspect *suspects; /* latches without a policy, since when */
+	struct spd_suspects suspects;
 	unsigned int round;
-	bool told; /* that it cannot look */
+	bool failed; /* to look at something, in this round */
+	bool told;   /* that it cannot look */
 };
 
 /* Looks at every latch soon: the SPD may have been edited while no latchd ran. */
