@@ -166,4 +166,18 @@ static inline void put_sa(uint32_t spi, uint32_t if_id)
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 }
 
+/* As the rule said at its birth; its SAs are known. */
+static inline void want_protection(const struct latch_flow *of)
+{
+	struct latch latch;
+
+	cr_assert_eq(latch_get(&maps, of, &latch), 0);
+	latch.rule_flags = LATCH_RULE_PROTECT;
+	latch.spi_out = 0x1001;
+	latch.spi_in = 0x1002;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, of, &latch, BPF_EXIST), 0);
+	put_sa(0x1001, 0);
+	put_sa(0x1002, 0);
+}
+
 #endif

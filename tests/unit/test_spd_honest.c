@@ -67,7 +67,7 @@ static void *replace_all(void *context)
 static bool has_looked_often(void)
 {
 	spd_watch_edited(&watch, ns.cookie);
-	return seen.broken || watch.round >= round_before + 20;
+	return seen.broken || seen.held || watch.round >= round_before + 20;
 }
 
 Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
@@ -87,6 +87,7 @@ Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
 	for (i = 1; i < FLOWS; i++) {
 		other = lonely((uint16_t)(1000 + i));
 		put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
+		want_protection(&other);
 	}
 	spd_watch_edited(&watch, ns.cookie);
 	wait_until(is_seen);
@@ -95,6 +96,7 @@ Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
 	wait_until(has_looked_often);
 	atomic_store(&enough, true);
 	pthread_join(thread, NULL);
+	cr_expect_eq(seen.held, 0, "after %u looks", watch.round - round_before);
 	cr_expect_eq(seen.broken, 0, "after %u looks", watch.round - round_before);
 }
 
