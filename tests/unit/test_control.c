@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -670,4 +671,56 @@ Test(control_file, credentials_count_even_when_the_mode_was_loosened)
 	cr_assert_eq(chmod(scratch_path("sock"), 0666), 0);
 	ask_as(65534, others, others, answer, sizeof(answer));
 	cr_expect_eq(strncmp(answer, refused, strlen(refused)), 0, "%s", answer);
+}
+
+/* All places there are, and none of them given back. */
+static void flood(int told)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char answer[64], byte = 0;
+	int i, fd;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
+	for (i = 0; i < 2 * CONTROL_CLIENTS_MAX; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
+			_exit(1);
+		/* Who is turned away has its answer, and perhaps no other end, by then. */
+		if (send(fd, "monitor\n", 8, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+			_exit(1);
+		if (recv(fd, answer, sizeof(answer), 0) <= 0)
+			_exit(1);
+	}
+	if (write(told, &byte, 1) != 1)
+		_exit(1);
+	while (true)
+		pause();
+}
+
+Test(control_file, R_2_2_1_who_may_only_look_cannot_keep_root_from_acting)
+{
+	struct peer flooder = {.wanted = 1};
+	gid_t daemon_group;
+	pid_t child;
+	int fds[2];
+
+	if (geteuid())
+		cr_skip_test("becoming another user needs root");
+	daemon_group = getgrnam("daemon")->gr_gid;
+	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("sock"));
+	cr_assert_not_null(open_at(socket_path, "daemon"), "%s", failure);
+	cr_assert_eq(chmod(scratch_dir, 0755), 0);
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	child = fork();
+	if (!child && !setgroups(1, &daemon_group) && !setgid(65534) && !setuid(65534))
+		flood(fds[1]);
+	close(fds[1]);
+	flooder.fd = fds[0];
+	wait_for(&flooder);
+	cr_expect_not(flooder.ended);
+	expect_answer("close 2\n", "{}\n");
+	cr_expect_eq(orders, 1);
+	peer_close(&flooder);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
 }

@@ -11,6 +11,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "latchd/control_queue.h"
 #include "latchd/control_socket.h"
 
 #define CONTROL_REQUEST_TIMEOUT_MS 10000
@@ -31,8 +32,7 @@ struct client {
 	struct loop_timer deadline; /* not for monitors, which may be silent for long */
 	char request[CONTROL_REQUEST_MAX];
 	size_t request_length;
-	char *queue; /* [queue_start, queue_end) is still to be sent */
-	size_t queue_start, queue_end, queue_capacity;
+	struct control_queue queue;
 	uint64_t lost; /* events it missed and was not told about */
 };
 
@@ -60,11 +60,11 @@ static void client_free(struct client *client)
 	if (client->state == CLIENT_STATE_MONITORING)
 		control->monitor_count--;
 	if (client->state == CLIENT_STATE_ANSWERED)
-		control->document_bytes -= client->queue_end;
+		control->document_bytes -= client->queue.end;
 	loop_timer_cancel(&client->deadline);
 	loop_fd_remove(control->loop, client->fd);
 	close(client->fd);
-	free(client->queue);
+	control_queue_release(&client->queue);
 	free(client);
 }
 
@@ -73,45 +73,9 @@ static void client_timed_out(void *context)
 	client_free(context);
 }
 
-static size_t queued(const struct client *client)
+static bool is_queued(struct client *client, const char *line, size_t length)
 {
-	return client->queue_end - client->queue_start;
-}
-
-/* Moves what is queued to the front only when that frees half: cheap on average. */
-static bool queue_reserve(struct client *client, size_t more)
-{
-	size_t capacity = client->queue_capacity ? client->queue_capacity : 4096;
-	char *queue;
-
-	if (client->queue_start > capacity / 2) {
-		memmove(client->queue, client->queue + client->queue_start, queued(client));
-		client->queue_end = queued(client);
-		client->queue_start = 0;
-	}
-	while (capacity < client->queue_end + more)
-		capacity *= 2;
-	if (capacity == client->queue_capacity)
-		return true;
-	queue = realloc(client->queue, capacity);
-	if (!queue)
-		return false;
-	client->queue = queue;
-	client->queue_capacity = capacity;
-	return true;
-}
-
-/* A line for a monitor: all of it, or false. */
-static bool queue_line(struct client *client, const char *line, size_t length)
-{
-	if (queued(client) + length + 1 > CONTROL_MONITOR_QUEUE_MAX ||
-	    !queue_reserve(client, length + 1))
-		return false;
-	memcpy(client->queue + client->queue_end, line, length);
-	client->queue_end += length;
-	if (!length || line[length - 1] != '\n')
-		client->queue[client->queue_end++] = '\n';
-	return true;
+	return control_queue_line(&client->queue, line, length, CONTROL_MONITOR_QUEUE_MAX);
 }
 
 /* Tells a monitor what it missed, once it has caught up by half: not one line for every event. */
@@ -120,21 +84,21 @@ static void queue_lost(struct client *client)
 	char time[CLOCK_TEXT_SIZE], line[128];
 	int length;
 
-	if (!client->lost || queued(client) > CONTROL_MONITOR_QUEUE_MAX / 2)
+	if (!client->lost || control_queue_length(&client->queue) > CONTROL_MONITOR_QUEUE_MAX / 2)
 		return;
 	clock_format(time, clock_real_ns());
 	length = snprintf(line, sizeof(line),
 			  "{\"time\":\"%s\",\"event\":\"lost\",\"count\":%llu,"
 			  "\"where\":\"monitor\"}\n",
 			  time, (unsigned long long)client->lost);
-	if (queue_line(client, line, (size_t)length))
+	if (is_queued(client, line, (size_t)length))
 		client->lost = 0;
 }
 
 /* A client that ended its own side may still read its answer; a monitor has left then. */
 static uint32_t wanted_events(const struct client *client)
 {
-	uint32_t writable = queued(client) ? EPOLLOUT : 0;
+	uint32_t writable = control_queue_length(&client->queue) ? EPOLLOUT : 0;
 
 	return client->state == CLIENT_STATE_MONITORING ? writable | EPOLLRDHUP : writable;
 }
@@ -142,26 +106,17 @@ static uint32_t wanted_events(const struct client *client)
 /* Sends what the socket takes; a client that is done or gone is freed. */
 static void client_flush(struct client *client)
 {
-	ssize_t sent;
+	ssize_t sent = 1;
 
-	while (queued(client)) {
-		sent = send(client->fd, client->queue + client->queue_start, queued(client),
-			    MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && errno == EAGAIN)
-			break;
-		if (sent < 0) {
-			client_free(client);
-			return;
-		}
-		client->queue_start += (size_t)sent;
-		if (client->state == CLIENT_STATE_ANSWERED)
+	while (sent > 0 && control_queue_length(&client->queue)) {
+		sent = control_queue_send(&client->queue, client->fd);
+		if (sent > 0 && client->state == CLIENT_STATE_ANSWERED)
 			loop_timer_arm(&client->deadline, CONTROL_STALL_TIMEOUT_MS);
-		else
+		else if (sent > 0)
 			queue_lost(client);
 	}
-	if (!queued(client) && client->state == CLIENT_STATE_ANSWERED)
+	if (sent < 0 || (client->state == CLIENT_STATE_ANSWERED &&
+			 !control_queue_length(&client->queue)))
 		client_free(client);
 	else
 		loop_fd_modify(client->control->loop, client->fd, wanted_events(client));
@@ -181,13 +136,9 @@ static void client_answer(struct client *client, struct json_writer *w)
 		client_free(client);
 		return;
 	}
-	client->queue = w->text;
-	client->queue_start = 0;
-	client->queue_end = w->length;
-	client->queue_capacity = w->capacity;
-	json_init(w);
+	control_queue_take(&client->queue, w);
 	client->state = CLIENT_STATE_ANSWERED;
-	client->control->document_bytes += client->queue_end;
+	client->control->document_bytes += client->queue.end;
 	loop_timer_arm(&client->deadline, CONTROL_STALL_TIMEOUT_MS);
 	client_flush(client);
 }
@@ -239,47 +190,12 @@ static void client_monitor(struct client *client)
 	loop_timer_cancel(&client->deadline);
 	client->state = CLIENT_STATE_MONITORING;
 	client->control->monitor_count++;
-	if (!queue_line(client, line, (size_t)length))
+	if (!is_queued(client, line, (size_t)length))
 		client->lost++;
 	client_flush(client);
 }
 
 /* ---- orders */
-
-static const struct {
-	const char *word;
-	enum control_act act;
-} acts[] = {
-	{"break ", CONTROL_ACT_BREAK},
-	{"heal ", CONTROL_ACT_HEAL},
-	{"close ", CONTROL_ACT_CLOSE},
-};
-
-/* What stands behind the word; NULL: it is no order. */
-static const char *find_act(const char *request, enum control_act *ret_act)
-{
-	size_t i, length;
-
-	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
-		length = strlen(acts[i].word);
-		if (!strncmp(request, acts[i].word, length)) {
-			*ret_act = acts[i].act;
-			return request + length;
-		}
-	}
-	return NULL;
-}
-
-/* As report_latch_id() writes it. */
-static bool parse_latch_id(const char *text, uint64_t *ret_id)
-{
-	size_t length = strspn(text, "0123456789abcdefABCDEF");
-
-	if (!length || length > 16 || text[length])
-		return false;
-	*ret_id = strtoull(text, NULL, 16);
-	return true;
-}
 
 /* Who may look need not be one who may act. */
 static bool root_asks(const struct client *client, pid_t *ret_pid)
@@ -304,13 +220,12 @@ static void client_order(struct client *client, enum control_act act, const char
 			      "not permitted: only root may break, heal or close a latch");
 		return;
 	}
-	if (!parse_latch_id(id, &order.latch_id)) {
+	if (!control_order_parse_id(id, &order.latch_id)) {
 		client_refuse(client, "malformed-id",
 			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
 		return;
 	}
-	if (is_busy(client))
-		return;
+	/* However busy others keep it: the answer is short. */
 	json_init(&w);
 	handlers->order(handlers->context, &order, &w);
 	client_answer(client, &w);
@@ -320,7 +235,7 @@ static void client_order(struct client *client, enum control_act act, const char
 static void client_request(struct client *client, const char *request)
 {
 	enum control_act act = CONTROL_ACT_BREAK;
-	const char *id = find_act(request, &act);
+	const char *id = control_order_find(request, &act);
 	const struct control_handlers *handlers = &client->control->handlers;
 
 	if (id)
@@ -414,10 +329,18 @@ static void refuse_connection(int fd, const char *line)
 	close(fd);
 }
 
+/* Whom the group lets look must not keep root from acting. */
+static unsigned int clients_max(enum control_peer peer)
+{
+	return peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_MAX :
+					   CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT;
+}
+
 static void on_connection(void *context, uint32_t events)
 {
 	struct control *control = context;
 	int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	enum control_peer peer;
 
 	(void)events;
 	if (fd < 0) {
@@ -430,10 +353,11 @@ static void on_connection(void *context, uint32_t events)
 		}
 		return;
 	}
-	if (!control_socket_peer_allowed(&control->socket, fd))
+	peer = control_socket_peer(&control->socket, fd);
+	if (peer == CONTROL_PEER_STRANGER)
 		refuse_connection(fd, "{\"error\":\"not permitted: only root and the group set in "
 				      "[control] may ask\",\"code\":\"not-permitted\"}\n");
-	else if (control->client_count == CONTROL_CLIENTS_MAX)
+	else if (control->client_count >= clients_max(peer))
 		refuse_connection(fd, "{\"error\":\"latchd has too many clients\","
 				      "\"code\":\"busy\"}\n");
 	else
@@ -502,7 +426,7 @@ void control_publish(struct control *control, const char *json_line, size_t leng
 		if (client->state != CLIENT_STATE_MONITORING)
 			continue;
 		queue_lost(client);
-		if (client->lost || !queue_line(client, json_line, length))
+		if (client->lost || !is_queued(client, json_line, length))
 			client->lost++;
 		client_flush(client);
 	}

@@ -11,28 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "common/json_writer.h"
+#include "latchd/control_order.h"
 #include "latchd/loop.h"
 
 #define CONTROL_CLIENTS_MAX	  32
+#define CONTROL_CLIENTS_ROOT	  4 /* of these places are root's alone */
 #define CONTROL_REQUEST_MAX	  256	       /* bytes of the line, its newline included */
 #define CONTROL_MONITOR_QUEUE_MAX (1U << 20)   /* bytes a monitor may be behind */
 #define CONTROL_DOCUMENTS_MAX	  (256U << 20) /* bytes of documents on their way to all clients */
-
-enum control_act {
-	CONTROL_ACT_BREAK,
-	CONTROL_ACT_HEAL,
-	CONTROL_ACT_CLOSE,
-};
-
-/* What root wants done with a latch. */
-struct control_order {
-	enum control_act act;
-	uint64_t latch_id;
-	pid_t pid; /* who asked; may be gone */
-};
 
 /* Each writes one whole document; the service calls json_finish(). */
 struct control_handlers {

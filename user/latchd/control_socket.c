@@ -171,15 +171,17 @@ static bool peer_in_group(int fd, gid_t group)
 	return false;
 }
 
-bool control_socket_peer_allowed(const struct control_socket *control, int peer_fd)
+enum control_peer control_socket_peer(const struct control_socket *control, int peer_fd)
 {
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
 
 	if (getsockopt(peer_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
-		return false;
+		return CONTROL_PEER_STRANGER;
 	if (peer.uid == 0 || peer.uid == geteuid())
-		return true;
+		return CONTROL_PEER_ROOT;
 	return control->has_group &&
-	       (peer.gid == control->group || peer_in_group(peer_fd, control->group));
+			       (peer.gid == control->group || peer_in_group(peer_fd, control->group)) ?
+		       CONTROL_PEER_MEMBER :
+		       CONTROL_PEER_STRANGER;
 }

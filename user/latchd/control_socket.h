@@ -28,7 +28,13 @@ int control_socket_open(struct control_socket *socket, const char *path, const c
 			char *failure, size_t failure_size);
 void control_socket_close(struct control_socket *socket);
 
+enum control_peer {
+	CONTROL_PEER_STRANGER, /* is to be turned away */
+	CONTROL_PEER_MEMBER,   /* of the group: may look */
+	CONTROL_PEER_ROOT,     /* or who runs latchd */
+};
+
 /* By the credentials the peer had when it connected: the file's mode may have been loosened. */
-bool control_socket_peer_allowed(const struct control_socket *socket, int peer_fd);
+enum control_peer control_socket_peer(const struct control_socket *socket, int peer_fd);
 
 #endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Bytes on their way to a client of the control socket. */
+#ifndef LATCHD_CONTROL_QUEUE_H
+#define LATCHD_CONTROL_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/json_writer.h"
+
+/* Zeroed before first use. */
+struct control_queue {
+	char *bytes; /* [start, end) is still to be sent */
+	size_t start, end, capacity;
+};
+
+static inline size_t control_queue_length(const struct control_queue *queue)
+{
+	return queue->end - queue->start;
+}
+
+/* All of a line, with a newline if it has none, or false: no memory, or more than limit bytes wait. */
+bool control_queue_line(struct control_queue *queue, const char *line, size_t length,
+			size_t limit);
+
+/* The writer's text is the queue from now on, which was empty; the writer is as new. */
+void control_queue_take(struct control_queue *queue, struct json_writer *w);
+
+/* How many bytes the socket took; 0 = none at the moment; or a negative errno. */
+ssize_t control_queue_send(struct control_queue *queue, int fd);
+
+void control_queue_release(struct control_queue *queue);
+
+#endif
