@@ -149,6 +149,42 @@ Test(disposition, what_cannot_be_ended_is_told_and_tried_again)
 	cr_expect_eq(resets, 0);
 }
 
+/* ---- a successor has its addresses and ports */
+
+static void put_of_another(struct tcp_pair *pair, uint8_t flags)
+{
+	struct latch latch;
+
+	flow = tcp_flow(&ns, pair->client);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	latch.socket_cookie = UINT64_MAX;
+	latch.rule_flags = flags;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
+}
+
+static void spare(uint8_t flags)
+{
+	struct tcp_pair pair = tcp_pair_connect(&ns);
+
+	put_of_another(&pair, flags);
+	disposition_start(&disposition, loop);
+	wait_until(latch_is_gone);
+	cr_expect_eq(resets + failures, 0);
+	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
+	tcp_pair_close(&pair);
+}
+
+Test(disposition, R_5_5_2_a_reset_spares_a_successor)
+{
+	spare(0);
+}
+
+Test(disposition, R_5_5_2_a_time_out_spares_a_successor)
+{
+	spare(LATCH_RULE_TIMEOUT);
+}
+
 /* ---- SCTP */
 
 static void put_path(const struct latch_flow *path, enum latch_state state, uint64_t association)

@@ -94,7 +94,7 @@ static void time_out(struct dispose_walk *walk, const struct latch_flow *flow,
 		     const struct latch *latch)
 {
 	struct disposition *d = walk->disposition;
-	int err = socket_diag_search(flow);
+	int err = socket_diag_search(flow, latch->socket_cookie);
 
 	if (err == -ENOENT) {
 		latch_close(d->maps, flow, latch->id);

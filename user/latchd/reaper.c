@@ -95,7 +95,7 @@ static bool is_alone(struct reap_walk *walk, const struct latch_flow *flow,
 	if (socket_diag_find(flow) != -ENOENT)
 		return false;
 	return is_past_use(walk, latch) ||
-	       (walk->searched++ < SEARCH_ROUND && socket_diag_search(flow) == -ENOENT);
+	       (walk->searched++ < SEARCH_ROUND && socket_diag_search(flow, 0) == -ENOENT);
 }
 
 static int reap_if_alone(void *context, const struct latch_flow *flow, const struct latch *latch)

@@ -37,8 +37,8 @@ int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cooki
  */
 int socket_diag_find(const struct latch_flow *flow);
 
-/* The same, with that walk. */
-int socket_diag_search(const struct latch_flow *flow);
+/* The same, with that walk, for a socket with this cookie (0 = any). */
+int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);
 
 /*
  * Every TCP socket that listens in a namespace, as the flow of its LISTENER. Non-zero
