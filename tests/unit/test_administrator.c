@@ -92,6 +92,9 @@ static void expect_told(unsigned int breaks, unsigned int heals, unsigned int cl
 #define ALREADY		   REFUSED("is already broken by an administrator", "already-broken")
 #define NOT_BROKEN	   REFUSED("is not broken by an administrator", "not-broken")
 #define NOT_THERE	   REFUSED("does not exist; see latchctl list", "not-found")
+#define LISTENS                                                                                    \
+	REFUSED("is a listener; stop the program that listens, or close its connections",          \
+		"wrong-state")
 #define WRONG_STATE	   REFUSED("is not established yet, or is closed already", "wrong-state")
 
 Test(administrator, R_6_2_1_break_and_heal)
@@ -219,4 +222,18 @@ Test(administrator, R_2_3_24_what_cannot_be_ended_is_cut_off)
 	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);
 	expect_told(0, 0, 1);
 	cr_expect_eq(close_error, -EPROTONOSUPPORT);
+}
+
+/* Its connections have latches of their own, and to close its latch would not end the program. */
+Test(administrator, R_2_2_1_a_listener_takes_no_orders)
+{
+	flow = lonely(1000);
+	flow.remote_port = 0;
+	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
+	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);
+	order(CONTROL_ACT_BREAK, LISTENS);
+	order(CONTROL_ACT_HEAL, LISTENS);
+	order(CONTROL_ACT_CLOSE, LISTENS);
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_LISTENER);
+	expect_told(0, 0, 0);
 }

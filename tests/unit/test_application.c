@@ -20,9 +20,10 @@ static unsigned int resets, failures;
 static int watched; /* a socket */
 
 static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error)
+		     int error, bool again)
 {
 	(void)context;
+	(void)again;
 	(void)flow;
 	(void)latch;
 	resets += !error;

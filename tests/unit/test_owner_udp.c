@@ -10,9 +10,10 @@ static struct disposition disposition;
 static unsigned int resets;
 
 static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error)
+		     int error, bool again)
 {
 	(void)context;
+	(void)again;
 	cr_expect_eq(flow->protocol, IPPROTO_UDP);
 	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
 	resets += !error;

@@ -172,6 +172,12 @@ void administrator_order(const struct administrator *a, const struct control_ord
 		refused(w, order->latch_id, err == -ENOENT ? LATCH_CONTROL_NOT_FOUND : err);
 		return;
 	}
+	/* Its socket would go on without it. */
+	if (found.latch.word.state == LATCH_STATE_LISTENER) {
+		refuse(w, "wrong-state", found.id,
+		       "is a listener; stop the program that listens, or close its connections");
+		return;
+	}
 	switch (order->act) {
 	case CONTROL_ACT_BREAK:
 		order_break(a, &found, &who, w);

@@ -182,12 +182,6 @@ void announce_latch_reset(struct announcer *a, const struct latch_flow *flow,
 	char text[FLOW_TEXT_MAX];
 	struct json_writer w;
 
-	if (error && a->unreset == latch->id && a->unreset_error == error)
-		return;
-	if (error) {
-		a->unreset = latch->id;
-		a->unreset_error = error;
-	}
 	flow_text(text, flow);
 	if (error)
 		log_warn("latch", "%" PRIx64 ": cannot reset %s: %s; its packets are dropped",

@@ -14,9 +14,7 @@
 struct announcer {
 	struct control *control;
 	const struct report_source *source;
-	uint64_t lost;	  /* kernel events known to be lost */
-	uint64_t unreset; /* the latch that could not be reset last, and why: told once */
-	int unreset_error;
+	uint64_t lost; /* kernel events known to be lost */
 	uint64_t refused_due_ms; /* refusals are many: one line a second ... */
 	unsigned int refused;	 /* ... and how many had none */
 };

@@ -126,11 +126,12 @@ static void on_netns_served(void *context, uint64_t netns_cookie)
 }
 
 static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error)
+		     int error, bool again)
 {
 	struct daemon *d = context;
 
-	announce_latch_reset(&d->announcer, flow, latch, error);
+	if (!error || !again)
+		announce_latch_reset(&d->announcer, flow, latch, error);
 }
 
 static void on_refused(struct daemon *d, const struct latch_event *event)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "latchd/kernel/latch_control.h"
 #include "latchd/kernel/sctp_abort.h"
@@ -21,6 +22,12 @@ struct dispose_walk {
 	bool again;
 };
 
+static void tell(const struct disposition *d, const struct latch_flow *flow,
+		 const struct latch *latch, int error)
+{
+	d->reset(d->context, flow, latch, error, latch->changed < d->walked);
+}
+
 /* With its socket the programs release the latch; one without a socket has nobody else. */
 static void ended(struct dispose_walk *walk, const struct latch_flow *flow,
 		  const struct latch *latch, int err)
@@ -28,7 +35,7 @@ static void ended(struct dispose_walk *walk, const struct latch_flow *flow,
 	struct disposition *d = walk->disposition;
 
 	if (err != -ENOENT)
-		d->reset(d->context, flow, latch, err);
+		tell(d, flow, latch, err);
 	if (err == -ENOENT || (!err && latch->owner != LATCH_OWNER_SOCKET))
 		latch_close(d->maps, flow, latch->id);
 	else
@@ -63,7 +70,7 @@ static void end_association(struct dispose_walk *walk, const struct latch_flow *
 	if (!err)
 		err = sctp_abort(d->maps, flow, latch);
 	if (err != -ENOENT)
-		d->reset(d->context, flow, latch, err);
+		tell(d, flow, latch, err);
 	walk->again |= err && err != -ENOENT && err != -EAFNOSUPPORT;
 }
 
@@ -86,7 +93,7 @@ static void on_timed_out(void *context, const struct latch_timed_out *told)
 	struct latch latch;
 
 	if (!latch_get(d->maps, &told->flow, &latch) && latch.id == told->latch_id)
-		d->reset(d->context, &told->flow, &latch, told->error);
+		tell(d, &told->flow, &latch, told->error);
 }
 
 /* One walk over a namespace's sockets is for all of its latches. */
@@ -106,7 +113,7 @@ static void time_out(struct dispose_walk *walk, const struct latch_flow *flow,
 	walk->timed = flow->netns;
 	err = time_out_broken(d->maps, flow->netns, on_timed_out, d);
 	if (err && err != -ENOENT)
-		d->reset(d->context, flow, latch, err);
+		tell(d, flow, latch, err);
 }
 
 /* ---- as after an ICMP destination unreachable, which ends a handshake and nothing else */
@@ -160,8 +167,10 @@ static void on_timer(void *context)
 {
 	struct disposition *d = context;
 	struct dispose_walk walk = {.disposition = d};
+	uint64_t began = clock_boot_ns();
 	int err = latches_walk(d->maps, dispose, &walk);
 
+	d->walked = began;
 	if (err)
 		log_warn("latch", "cannot look for broken latches: %s; trying again",
 			 strerror(-err));

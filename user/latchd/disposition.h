@@ -12,6 +12,9 @@
 #ifndef LATCHD_DISPOSITION_H
 #define LATCHD_DISPOSITION_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "latch_abi.h"
 #include "latchd/kernel/maps.h"
 #include "latchd/loop.h"
@@ -19,10 +22,14 @@
 struct disposition {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
-	/* Ended, or made to time out. error: 0, or the negative errno of why the socket could not be ended (yet). */
+	/*
+	 * Ended, or made to time out. error: 0, or the negative errno of why the socket could
+	 * not be ended (yet); again: it was tried before, and told.
+	 */
 	void (*reset)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		      int error);
+		      int error, bool again);
 	void *context;
+	uint64_t walked; /* CLOCK_BOOTTIME ns: what broke before then was tried already */
 };
 
 /* maps, reset and context are the caller's to set. Starts with what an earlier latchd left BROKEN. */

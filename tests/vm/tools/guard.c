@@ -88,9 +88,10 @@ static void on_input(void *context, uint32_t events)
 }
 
 static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error)
+		     int error, bool again)
 {
 	(void)context;
+	(void)again;
 	(void)latch;
 	printf("reset %u %s\n", flow->local_port, error ? strerror(-error) : "done");
 	fflush(stdout);
