@@ -130,48 +130,42 @@ static struct latch latch_of_c(void)
 
 /* ---- latches */
 
-Test(announce, a_broken_latch)
+#define LATCHED_TO_C "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was latched to \"c.example\", "
+
+/* The event is in document. */
+static void expect_broken(uint8_t reason, uint16_t got, const char *log)
 {
 	struct latch latch = latch_of_c();
 	struct latch_flow flow = w_to_c();
 
 	start_monitor();
-	announce_latch_broken(&announcer, &flow, &latch, LATCH_REASON_SA_CONFLICT, params_d);
-	cr_expect_str_eq(last_log, "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was "
-				   "latched to \"c.example\", an SA of \"d.example\" came");
+	announce_latch_broken(&announcer, &flow, &latch, reason, got);
+	cr_expect_str_eq(last_log, log);
 	cr_expect_eq(last_level, LOG_LEVEL_WARN);
 	read_event();
 	expect_json("event", "\"latch-broken\"");
 	expect_json("want.id", "\"c.example\"");
+}
+
+Test(announce, a_broken_latch)
+{
+	expect_broken(LATCH_REASON_SA_CONFLICT, params_d,
+		      LATCHED_TO_C "an SA of \"d.example\" came");
 	expect_json("got.id", "\"d.example\"");
 }
 
 Test(announce, a_latch_whose_peer_is_dead)
 {
-	struct latch latch = latch_of_c();
-	struct latch_flow flow = w_to_c();
-
-	start_monitor();
-	announce_latch_broken(&announcer, &flow, &latch, LATCH_REASON_PEER_DEAD, 0);
-	cr_expect_str_eq(last_log, "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was "
-				   "latched to \"c.example\", which is dead (it answers no IKE "
-				   "request)");
-	read_event();
+	expect_broken(LATCH_REASON_PEER_DEAD, 0,
+		      LATCHED_TO_C "which is dead (it answers no IKE request)");
 	expect_json("reason", "\"peer-dead\"");
-	expect_json("want.id", "\"c.example\"");
 	expect_json("got", "null");
 }
 
 Test(announce, a_latch_whose_peer_has_rebooted)
 {
-	struct latch latch = latch_of_c();
-	struct latch_flow flow = w_to_c();
-
-	start_monitor();
-	announce_latch_broken(&announcer, &flow, &latch, LATCH_REASON_PEER_REBOOTED, 0);
-	cr_expect_str_eq(last_log, "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was "
-				   "latched to \"c.example\", which has rebooted (INITIAL_CONTACT)");
-	read_event();
+	expect_broken(LATCH_REASON_PEER_REBOOTED, 0,
+		      LATCHED_TO_C "which has rebooted (INITIAL_CONTACT)");
 	expect_json("reason", "\"peer-rebooted\"");
 }
 
