@@ -200,12 +200,14 @@ static int on_innocence(struct look *look, const struct latch_flow *flow,
 			const struct latch *latch, const struct latch_params *params,
 			struct finding *finding)
 {
-	int err = release(look, flow, latch, finding);
+	bool undone = latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
+		      (latch->rule_flags & LATCH_RULE_PROTECT && spd_has_entries(&look->view));
+	int err = undone ? find_again(look, flow, latch, params, finding) : 0;
 
-	if (err || !(latch->word.reasons & LATCH_REASON_SPD_CHANGE))
+	if (err || finding->offended)
 		return err;
-	err = find_again(look, flow, latch, params, finding);
-	return err || finding->offended ? err : heal_latch(look, flow, latch);
+	err = release(look, flow, latch, finding);
+	return err ? err : heal_latch(look, flow, latch);
 }
 
 static int judge(struct look *look, const struct latch_flow *flow, const struct latch *latch,

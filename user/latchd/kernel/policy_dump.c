@@ -120,7 +120,7 @@ static int read_policy(const struct xfrm_userpolicy_info *info,
 	return err;
 }
 
-/* Those of the second lookup, and those for forwarded packets, decide over nothing of ours. */
+/* Those for forwarded packets decide over nothing of ours; sub-policies can only add to the main ones. */
 static int is_ours(const struct xfrm_userpolicy_info *info, const struct attributes *attributes)
 {
 	struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
