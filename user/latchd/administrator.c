@@ -175,7 +175,7 @@ void administrator_order(const struct administrator *a, const struct control_ord
 	/* Its socket would go on without it. */
 	if (found.latch.word.state == LATCH_STATE_LISTENER) {
 		refuse(w, "wrong-state", found.id,
-		       "is a listener; stop the program that listens, or close its connections");
+		       "is a listener's; end the program that listens");
 		return;
 	}
 	switch (order->act) {

@@ -12,194 +12,15 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/text.h"
-#include "latchd/administrator.h"
-#include "latchd/announce.h"
-#include "latchd/attribution.h"
-#include "latchd/control.h"
-#include "latchd/coverage.h"
-#include "latchd/disposition.h"
-#include "latchd/kernel/enforcement.h"
-#include "latchd/kernel/event_ring.h"
+#include "latchd/daemon_events.h"
+#include "latchd/daemon_parts.h"
 #include "latchd/kernel/rules.h"
 #include "latchd/kernel/socket_diag.h"
 #include "latchd/kernel/tables.h"
-#include "latchd/listeners.h"
-#include "latchd/preflight.h"
-#include "latchd/reaper.h"
 #include "latchd/recovery.h"
-#include "latchd/refusal.h"
-#include "latchd/report.h"
-#include "latchd/spd_watch.h"
 
 #define HOUSEKEEPING_MS 1000
 #define RESYNC_ROUNDS	300 /* of housekeeping: what no event tells is found then */
-
-struct daemon {
-	const struct config *config;
-	const char *config_path;
-	char *failure;
-	size_t failure_size;
-
-	struct preflight_result preflight;
-	int lock;
-	struct enforcement *enforcement;
-	struct identities *identities;
-	struct loop *loop;
-	struct control *control;
-	struct report_feed feeds[CONFIG_MAX_FEEDS];
-	struct feed *started[CONFIG_MAX_FEEDS];
-	struct report_source source;
-	struct announcer announcer;
-	struct attribution_observer observer;
-	struct attribution *attribution;
-	struct coverage *coverage;
-	struct disposition disposition;
-	struct administrator administrator;
-	struct reaper reaper;
-	struct spd_observer spd_observer;
-	struct spd_watch spd_watch;
-	struct listeners listeners;
-	struct event_ring *ring;
-	struct loop_timer housekeeping;
-	unsigned int watchdog_ms, watchdog_due_ms;
-	unsigned int rounds;
-	bool was_on;
-};
-
-/* ---- events */
-
-static void on_latch_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
-			    uint8_t reasons, uint16_t got)
-{
-	struct daemon *d = context;
-
-	announce_latch_broken(&d->announcer, flow, latch, reasons, got);
-	disposition_run_soon(&d->disposition);
-}
-
-static void on_spd_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
-			  enum policy_direction direction, const struct policy_verdict *verdict)
-{
-	struct daemon *d = context;
-
-	announce_spd_broken(&d->announcer, flow, latch, direction, verdict);
-	disposition_run_soon(&d->disposition);
-}
-
-static void on_latch_held(void *context, const struct latch_flow *flow, const struct latch *latch,
-			  enum policy_direction direction, const struct policy_verdict *verdict)
-{
-	struct daemon *d = context;
-
-	announce_latch_held(&d->announcer, flow, latch, direction, verdict);
-}
-
-static void on_latch_released(void *context, const struct latch_flow *flow,
-			      const struct latch *latch)
-{
-	struct daemon *d = context;
-
-	announce_latch_released(&d->announcer, flow, latch);
-}
-
-static void on_latch_healed(void *context, const struct latch_flow *flow,
-			    const struct latch *latch, uint8_t reasons)
-{
-	struct daemon *d = context;
-
-	announce_latch_healed(&d->announcer, flow, latch, reasons);
-}
-
-static void on_sa_bound(void *context, const struct latch_sa_key *key, const struct latch_sa *sa,
-			uint16_t params, const char *feed, const char *evidence)
-{
-	struct daemon *d = context;
-
-	announce_sa_bound(&d->announcer, key, sa, params, feed, evidence);
-}
-
-static void on_netns_served(void *context, uint64_t netns_cookie)
-{
-	struct daemon *d = context;
-
-	coverage_add(d->coverage, netns_cookie);
-}
-
-static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error, bool again)
-{
-	struct daemon *d = context;
-
-	if (!error || !again)
-		announce_latch_reset(&d->announcer, flow, latch, error);
-}
-
-static void on_refused(struct daemon *d, const struct latch_event *event)
-{
-	int err = refusal_end_connect(enforcement_maps(d->enforcement), event);
-
-	announce_refused(&d->announcer, event, err);
-}
-
-static void on_ordered_break(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, const struct administrator_who *who)
-{
-	struct daemon *d = context;
-
-	announce_latch_ordered(&d->announcer, CONTROL_ACT_BREAK, flow, latch, who, 0);
-	disposition_run_soon(&d->disposition);
-}
-
-static void on_ordered_heal(void *context, const struct latch_flow *flow,
-			    const struct latch *latch, const struct administrator_who *who)
-{
-	struct daemon *d = context;
-
-	announce_latch_ordered(&d->announcer, CONTROL_ACT_HEAL, flow, latch, who, 0);
-}
-
-static void on_ordered_close(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, const struct administrator_who *who,
-			     int error)
-{
-	struct daemon *d = context;
-
-	announce_latch_ordered(&d->announcer, CONTROL_ACT_CLOSE, flow, latch, who, error);
-}
-
-static void on_kernel_event(void *context, const struct latch_event *event)
-{
-	struct daemon *d = context;
-
-	announce_kernel_event(&d->announcer, event);
-	switch (event->type) {
-	case LATCH_EVENT_SA_PENDING:
-		coverage_add(d->coverage, event->sa.netns);
-		attribution_sa_pending(d->attribution, &event->sa);
-		return;
-	case LATCH_EVENT_SA_GONE:
-		attribution_sa_gone(d->attribution, &event->sa);
-		return;
-	case LATCH_EVENT_LATCH_ESTABLISHED:
-		coverage_add(d->coverage, event->flow.netns);
-		attribution_latch_born(d->attribution, &event->flow);
-		spd_watch_latch_born(&d->spd_watch, &event->flow);
-		return;
-	case LATCH_EVENT_LATCH_CLOSED:
-		spd_watch_latch_closed(&d->spd_watch, &event->flow);
-		return;
-	case LATCH_EVENT_POLICY_CHANGED:
-		spd_watch_edited(&d->spd_watch, event->flow.netns);
-		return;
-	case LATCH_EVENT_REFUSED:
-		on_refused(d, event);
-		return;
-	case LATCH_EVENT_LATCH_BROKEN:
-	case LATCH_EVENT_LATCH_HEALED:
-	case LATCH_EVENT_DROP:
-		return;
-	}
-}
 
 /* ---- once a second */
 
@@ -355,13 +176,7 @@ static int start_control(struct daemon *d)
 	err = rules_in_force(d->source.maps, &d->source.rule_set);
 	if (err)
 		return fail(d, err, "map settings: cannot read; restart latchd");
-	d->administrator = (struct administrator){
-		.maps = d->source.maps,
-		.broken = on_ordered_break,
-		.healed = on_ordered_heal,
-		.closed = on_ordered_close,
-		.context = d,
-	};
+	d->administrator.maps = d->source.maps;
 	d->control = control_new(d->loop, d->config->control_socket, d->config->control_group,
 				 &handlers, d->failure, d->failure_size);
 	return d->control ? 0 : -EADDRNOTAVAIL;
@@ -382,18 +197,11 @@ static int start_attribution(struct daemon *d)
 
 	d->announcer = (struct announcer){.control = d->control, .source = &d->source};
 	announce_from_now(&d->announcer);
-	d->observer = (struct attribution_observer){
-		.conflict = {d, on_latch_broken, on_latch_healed},
-		.sa_bound = on_sa_bound,
-		.netns_served = on_netns_served,
-	};
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
 	if (!d->attribution)
 		return fail(d, -ENOMEM, "out of memory; free some");
-	d->disposition = (struct disposition){.maps = maps, .reset = on_reset, .context = d};
+	d->disposition.maps = maps;
 	disposition_start(&d->disposition, d->loop);
-	d->spd_observer = (struct spd_observer){d, on_spd_broken, on_latch_healed, on_latch_held,
-					       on_latch_released};
 	d->spd_watch = (struct spd_watch){
 		.maps = maps,
 		.identities = d->identities,
@@ -407,7 +215,7 @@ static int start_attribution(struct daemon *d)
 		.adopt = cgroup_is_root(d->preflight.cgroup),
 	};
 	listeners_start(&d->listeners, d->loop);
-	err = event_ring_new(d->loop, maps->events, on_kernel_event, d, &d->ring);
+	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
 	if (err)
 		snprintf(d->failure, d->failure_size,
 			 "event ring: cannot read it: %s; free some memory", strerror(-err));
@@ -534,6 +342,7 @@ int daemon_run(const struct config *config, const char *config_path, char *failu
 	};
 	int err;
 
+	daemon_observe(&d);
 	err = start_all(&d);
 	if (!err)
 		err = run(&d);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The daemon's parts, for daemon.c, which starts and ends them, and for what joins them. */
+#ifndef LATCHD_DAEMON_PARTS_H
+#define LATCHD_DAEMON_PARTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "latchd/administrator.h"
+#include "latchd/announce.h"
+#include "latchd/attribution.h"
+#include "latchd/config.h"
+#include "latchd/control.h"
+#include "latchd/coverage.h"
+#include "latchd/disposition.h"
+#include "latchd/kernel/enforcement.h"
+#include "latchd/kernel/event_ring.h"
+#include "latchd/listeners.h"
+#include "latchd/preflight.h"
+#include "latchd/reaper.h"
+#include "latchd/report.h"
+#include "latchd/spd_watch.h"
+
+struct daemon {
+	const struct config *config;
+	const char *config_path;
+	char *failure;
+	size_t failure_size;
+
+	struct preflight_result preflight;
+	int lock;
+	struct enforcement *enforcement;
+	struct identities *identities;
+	struct loop *loop;
+	struct control *control;
+	struct report_feed feeds[CONFIG_MAX_FEEDS];
+	struct feed *started[CONFIG_MAX_FEEDS];
+	struct report_source source;
+	struct announcer announcer;
+	struct attribution_observer observer;
+	struct attribution *attribution;
+	struct coverage *coverage;
+	struct disposition disposition;
+	struct administrator administrator;
+	struct reaper reaper;
+	struct spd_observer spd_observer;
+	struct spd_watch spd_watch;
+	struct listeners listeners;
+	struct event_ring *ring;
+	struct loop_timer housekeeping;
+	unsigned int watchdog_ms, watchdog_due_ms;
+	unsigned int rounds;
+	bool was_on;
+};
+
+#endif
