@@ -130,3 +130,19 @@ int netlink_request(int fd, struct nlmsghdr *request, netlink_message_fn handler
 		return -errno;
 	return take_answer(fd, &answer);
 }
+
+/* libmnl's own loop rounds the message's length up, and so would read what is not there. */
+int netlink_attributes(const struct nlmsghdr *message, size_t header,
+		       const struct nlattr *ret_by_type[], uint16_t last)
+{
+	const char *end = (const char *)message + message->nlmsg_len;
+	const struct nlattr *attribute;
+
+	memset(ret_by_type, 0, (last + 1u) * sizeof(ret_by_type[0]));
+	for (attribute = mnl_nlmsg_get_payload_offset(message, header);
+	     mnl_attr_ok(attribute, (int)(end - (const char *)attribute));
+	     attribute = mnl_attr_next(attribute))
+		if (mnl_attr_get_type(attribute) <= last)
+			ret_by_type[mnl_attr_get_type(attribute)] = attribute;
+	return (const char *)attribute < end ? -EBADMSG : 0;
+}

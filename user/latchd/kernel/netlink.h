@@ -25,4 +25,11 @@ typedef int (*netlink_message_fn)(void *context, const struct nlmsghdr *message)
  */
 int netlink_request(int fd, struct nlmsghdr *request, netlink_message_fn handler, void *context);
 
+/*
+ * The attributes behind a header of that size, each where its type (0 to last) says, the
+ * others NULL. 0, or -EBADMSG when one is cut short.
+ */
+int netlink_attributes(const struct nlmsghdr *message, size_t header,
+		       const struct nlattr *ret_by_type[], uint16_t last);
+
 #endif

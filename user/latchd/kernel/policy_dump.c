@@ -19,22 +19,6 @@ struct attributes {
 	const struct nlattr *by_type[XFRMA_MAX + 1];
 };
 
-/* libmnl's own loop rounds the message's length up, and so would read what is not there. */
-static int collect_attributes(const struct nlmsghdr *message, struct attributes *attributes)
-{
-	const char *end = (const char *)message + message->nlmsg_len;
-	const struct nlattr *attribute;
-
-	memset(attributes, 0, sizeof(*attributes));
-	for (attribute =
-		     mnl_nlmsg_get_payload_offset(message, sizeof(struct xfrm_userpolicy_info));
-	     mnl_attr_ok(attribute, (int)(end - (const char *)attribute));
-	     attribute = mnl_attr_next(attribute))
-		if (mnl_attr_get_type(attribute) <= XFRMA_MAX)
-			attributes->by_type[mnl_attr_get_type(attribute)] = attribute;
-	return (const char *)attribute < end ? -EBADMSG : 0;
-}
-
 static int read_value(const struct attributes *attributes, unsigned int type, void *out,
 		      size_t size)
 {
@@ -144,7 +128,8 @@ int policy_dump_parse(const struct nlmsghdr *message, struct policy *ret)
 		return -EBADMSG;
 	/* A copy, since within a dump it is aligned to four bytes only. */
 	memcpy(&info, mnl_nlmsg_get_payload(message), sizeof(info));
-	result = collect_attributes(message, &attributes);
+	result = netlink_attributes(message, sizeof(struct xfrm_userpolicy_info),
+				    attributes.by_type, XFRMA_MAX);
 	if (!result)
 		result = is_ours(&info, &attributes);
 	if (result <= 0)

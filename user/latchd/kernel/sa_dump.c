@@ -18,21 +18,6 @@ struct attributes {
 
 /* ---- one message ---- */
 
-/* libmnl's own loop rounds the message's length up, and so would read what is not there. */
-static int collect_attributes(const struct nlmsghdr *message, struct attributes *attributes)
-{
-	const char *end = (const char *)message + message->nlmsg_len;
-	const struct nlattr *attribute;
-
-	memset(attributes, 0, sizeof(*attributes));
-	for (attribute = mnl_nlmsg_get_payload_offset(message, sizeof(struct xfrm_usersa_info));
-	     mnl_attr_ok(attribute, (int)(end - (const char *)attribute));
-	     attribute = mnl_attr_next(attribute))
-		if (mnl_attr_get_type(attribute) <= XFRMA_MAX)
-			attributes->by_type[mnl_attr_get_type(attribute)] = attribute;
-	return (const char *)attribute < end ? -EBADMSG : 0;
-}
-
 /* Its value, of which size bytes are there; NULL when it is missing, or too short (then *err). */
 static const void *attribute_value(const struct attributes *attributes, unsigned int type,
 				   size_t size, int *err)
@@ -119,7 +104,8 @@ static int read_sa(const struct nlmsghdr *message, const struct xfrm_usersa_info
 		   struct latch_sa_key *key, struct latch_sa *sa)
 {
 	struct attributes attributes;
-	int err = collect_attributes(message, &attributes);
+	int err = netlink_attributes(message, sizeof(struct xfrm_usersa_info),
+				    attributes.by_type, XFRMA_MAX);
 
 	if (err)
 		return err;

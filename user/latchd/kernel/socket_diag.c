@@ -198,21 +198,16 @@ static int open_for(const struct latch_flow *flow)
 	return netlink_open(flow->netns, NETLINK_SOCK_DIAG);
 }
 
-/* The owner's socket, in search->socket. A descriptor to go on with, or a negative errno. */
-static int find_owner(struct search *search)
-{
-	auto_close int fd = open_for(search->flow);
-	int err = fd < 0 ? fd : find_anyhow(fd, search);
-
-	return err ? err : take_fd(&fd);
-}
-
 int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie)
 {
+	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
-	auto_close int fd = find_owner(&search);
+	int err;
 
-	return fd < 0 ? fd : destroy_found(fd, &search);
+	if (fd < 0)
+		return fd;
+	err = find_anyhow(fd, &search);
+	return err ? err : destroy_found(fd, &search);
 }
 
 int socket_diag_destroy(const struct latch_flow *flow)
@@ -222,11 +217,15 @@ int socket_diag_destroy(const struct latch_flow *flow)
 
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie)
 {
+	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
-	auto_close int fd = find_owner(&search);
+	int err;
 
 	if (fd < 0)
 		return fd;
+	err = find_anyhow(fd, &search);
+	if (err)
+		return err;
 	if (search.socket.idiag_state != TCP_SYN_SENT && search.socket.idiag_state != TCP_SYN_RECV)
 		return -EISCONN;
 	return destroy_found(fd, &search);
@@ -242,10 +241,10 @@ int socket_diag_find(const struct latch_flow *flow)
 
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie)
 {
+	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
-	auto_close int fd = find_owner(&search);
 
-	return fd < 0 ? fd : 0;
+	return fd < 0 ? fd : find_anyhow(fd, &search);
 }
 
 /* ---- listeners ---- */
