@@ -15,6 +15,8 @@
 #define TICK_MS	  20
 #define SECOND_NS 1000000000ull
 #define HALF_OPEN 200 /* more than the slow search takes on in one round */
+#define LIVING	  1500 /* more than one round asks about */
+#define DEAD	  50
 
 static struct control_program *program;
 static struct kernel_maps maps;
@@ -30,7 +32,7 @@ static void start(void)
 	int err;
 
 	namespace_need_root();
-	err = control_program_load(1024, &program, &maps);
+	err = control_program_load(4096, &program, &maps);
 	if (err == -EPERM)
 		cr_skip_test("BPF programs need root");
 	cr_assert_eq(err, 0, "%s", strerror(-err));
@@ -136,4 +138,46 @@ Test(reaper_rounds, a_namespace_without_a_process_keeps_its_connections)
 		cr_skip_test("this machine hides processes");
 	reap_until(1);
 	cr_expect_eq(latch_get(&maps, &flow, &latch), 0);
+}
+
+/* They are asked about in every round, and nobody can say that they are dead. */
+static void put_living(uint16_t port)
+{
+	struct latch_flow flow = {
+		.netns = ns.cookie,
+		.local_port = port,
+		.family = AF_UNIX,
+		.protocol = IPPROTO_UDP,
+	};
+	struct latch latch = {
+		.id = port,
+		.owner = LATCH_OWNER_SOCKET,
+		.word = {.generation = 1, .params = 1, .state = LATCH_STATE_ESTABLISHED},
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_NOEXIST), 0);
+}
+
+/* Of a map's order nobody knows more than that it is the same each time. */
+static void dead_go_beside_many_that_live(enum latch_owner owner)
+{
+	uint16_t i;
+
+	for (i = 1; i <= LIVING; i++)
+		put_living(i);
+	for (i = 1; i <= DEAD; i++)
+		put(i, owner, 200 * SECOND_NS);
+	reap_until(LIVING);
+	namespace_leave(&ns);
+}
+
+Test(reaper_rounds, connections_that_live_on_are_in_nobodys_way)
+{
+	dead_go_beside_many_that_live(LATCH_OWNER_HANDSHAKE);
+}
+
+/* It comes but once in a while: all of it, then. */
+Test(reaper_rounds, L_2_2_3_every_full_socket_is_looked_for)
+{
+	dead_go_beside_many_that_live(LATCH_OWNER_SOCKET);
 }

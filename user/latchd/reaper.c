@@ -17,7 +17,7 @@
 
 #define SECOND_NS	 1000000000ull
 #define REAPER_PERIOD_MS 5000
-#define REAPER_AGAIN_MS	 50 /* after a round that was full; others have their turn meanwhile */
+#define REAPER_AGAIN_MS	 50 /* between rounds of one sweep; others have their turn meanwhile */
 #define HANDSHAKE_NS	 (3 * SECOND_NS)
 #define HANDSHAKE_END_NS (130 * SECOND_NS) /* of the longest, by SYN cookie or by SYN-ACK */
 #define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
@@ -28,8 +28,9 @@
 struct reap_walk {
 	const struct reaper *reaper;
 	uint64_t now;
-	bool audit;
+	unsigned int skip; /* so many that are due had their turn in this sweep, and live on */
 	unsigned int asked, searched, reaped;
+	bool more; /* are due than a round takes on */
 	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
 };
 
@@ -50,7 +51,7 @@ static bool is_due(const struct reap_walk *walk, const struct latch_flow *flow,
 		/* A UDP socket may have gone to another peer, or to none, without a word. */
 		if (flow->protocol == IPPROTO_UDP)
 			return age > HANDSHAKE_NS;
-		return walk->audit && age > TIME_WAIT_NS;
+		return walk->reaper->auditing && age > TIME_WAIT_NS;
 	}
 	return false;
 }
@@ -103,8 +104,14 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	struct reap_walk *walk = context;
 	int result = 0;
 
-	if (flow->protocol == IPPROTO_SCTP || !is_due(walk, flow, latch) ||
-	    walk->asked >= REAPER_ROUND)
+	if (flow->protocol == IPPROTO_SCTP || !is_due(walk, flow, latch))
+		return 0;
+	if (walk->skip) {
+		walk->skip--;
+		return 0;
+	}
+	walk->more = walk->asked == REAPER_ROUND;
+	if (walk->more)
 		return 0;
 	walk->asked++;
 	if (!is_alone(walk, flow, latch))
@@ -114,25 +121,35 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 	return result < 0 ? result : 0;
 }
 
+static void begin_sweep(struct reaper *reaper, uint64_t now)
+{
+	reaper->auditing = now >= reaper->audit_due;
+	if (reaper->auditing)
+		reaper->audit_due = now + AUDIT_NS;
+}
+
+/* The map is walked in the same order each time: latches that live on must not fill every round. */
 static void on_timer(void *context)
 {
 	struct reaper *reaper = context;
-	struct reap_walk walk = {.reaper = reaper, .now = clock_boot_ns()};
+	struct reap_walk walk = {
+		.reaper = reaper,
+		.now = clock_boot_ns(),
+		.skip = reaper->left,
+	};
 	int err;
 
-	walk.audit = walk.now >= reaper->audit_due;
-	if (walk.audit)
-		reaper->audit_due = walk.now + AUDIT_NS;
+	if (!reaper->sweeping)
+		begin_sweep(reaper, walk.now);
 	err = latches_walk(reaper->maps, reap_if_alone, &walk);
-	if (!err)
+	if (!err && !walk.more)
 		err = association_reaper_round(reaper->maps);
 	if (err)
 		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
 			 strerror(-err));
-	/* Only while that gets somewhere: latches that live on may fill a round, too. */
-	loop_timer_arm(&reaper->timer, walk.asked == REAPER_ROUND && walk.reaped > 0 ?
-					       REAPER_AGAIN_MS :
-					       REAPER_PERIOD_MS);
+	reaper->sweeping = !err && walk.more;
+	reaper->left = reaper->sweeping ? reaper->left + walk.asked - walk.reaped : 0;
+	loop_timer_arm(&reaper->timer, reaper->sweeping ? REAPER_AGAIN_MS : REAPER_PERIOD_MS);
 }
 
 /* The audit comes first: sockets may have gone while no latchd ran. */

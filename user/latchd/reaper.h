@@ -6,6 +6,7 @@
 #ifndef LATCHD_REAPER_H
 #define LATCHD_REAPER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "latchd/kernel/maps.h"
@@ -15,6 +16,9 @@ struct reaper {
 	struct loop_timer timer;
 	const struct kernel_maps *maps; /* the caller's to set */
 	uint64_t audit_due; /* CLOCK_BOOTTIME ns: when full sockets are looked for again */
+	bool sweeping;	    /* through all latches, in rounds */
+	bool auditing;	    /* full sockets are looked for in this sweep */
+	unsigned int left;  /* how many of this sweep's had their turn and live on */
 };
 
 void reaper_start(struct reaper *reaper, struct loop *loop);
