@@ -111,6 +111,19 @@ Test(administrator, R_6_2_1_break_and_heal)
 	expect_told(1, 1, 0);
 }
 
+/* It would come back with the next count of who listens, and nobody would know why. */
+Test(administrator, a_listener_is_ended_by_its_program)
+{
+	flow = lonely(1000);
+	flow.remote_port = 0;
+	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
+	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);
+	order(CONTROL_ACT_CLOSE,
+	      REFUSED("is a listener's; end the program that listens", "wrong-state"));
+	cr_expect_eq(latch_now().word.state, LATCH_STATE_LISTENER);
+	expect_told(0, 0, 0);
+}
+
 Test(administrator, heals_his_own_break_only)
 {
 	uint64_t id;

@@ -146,6 +146,11 @@ static void order_close(const struct administrator *a, const struct found *found
 	union latch_word now = {.state = LATCH_STATE_CLOSED};
 	int err, result;
 
+	/* Its sockets would go on to listen, and be found by the next count. */
+	if (found->latch.word.state == LATCH_STATE_LISTENER) {
+		refuse(w, "wrong-state", found->id, "is a listener's; end the program that listens");
+		return;
+	}
 	err = socket_diag_destroy_owner(&found->flow, found->latch.socket_cookie);
 	if (err && err != -ENOENT) {
 		latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, NULL);

@@ -198,37 +198,37 @@ static int open_for(const struct latch_flow *flow)
 	return netlink_open(flow->netns, NETLINK_SOCK_DIAG);
 }
 
-int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie)
+static bool is_connecting(const struct inet_diag_msg *socket)
+{
+	return socket->idiag_state == TCP_SYN_SENT || socket->idiag_state == TCP_SYN_RECV;
+}
+
+static int destroy(const struct latch_flow *flow, uint64_t cookie, bool connecting)
 {
 	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
-	int err;
+	int err = fd < 0 ? fd : find_anyhow(fd, &search);
 
-	if (fd < 0)
-		return fd;
-	err = find_anyhow(fd, &search);
-	return err ? err : destroy_found(fd, &search);
+	if (err)
+		return err;
+	if (connecting && !is_connecting(&search.socket))
+		return -EISCONN;
+	return destroy_found(fd, &search);
+}
+
+int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie)
+{
+	return destroy(flow, cookie, false);
 }
 
 int socket_diag_destroy(const struct latch_flow *flow)
 {
-	return socket_diag_destroy_owner(flow, 0);
+	return destroy(flow, 0, false);
 }
 
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie)
 {
-	auto_close int fd = open_for(flow);
-	struct search search = {.flow = flow, .cookie = cookie};
-	int err;
-
-	if (fd < 0)
-		return fd;
-	err = find_anyhow(fd, &search);
-	if (err)
-		return err;
-	if (search.socket.idiag_state != TCP_SYN_SENT && search.socket.idiag_state != TCP_SYN_RECV)
-		return -EISCONN;
-	return destroy_found(fd, &search);
+	return destroy(flow, cookie, true);
 }
 
 int socket_diag_find(const struct latch_flow *flow)
