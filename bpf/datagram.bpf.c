@@ -47,10 +47,25 @@ static __always_inline int same_remote(const struct latch_flow *one, const struc
 
 	__builtin_memcpy(a, one->remote_addr, 16);
 	__builtin_memcpy(b, other->remote_addr, 16);
-	return one->remote_port == other->remote_port && same_bytes(a, b, 16);
+	return one->family == other->family && one->remote_port == other->remote_port &&
+	       same_bytes(a, b, 16);
 }
 
-/* To the same peer: a connection that begins anew, and could not be told from the old one. */
+static __always_inline int is_connected_with(struct bpf_sock *sk, const struct latch_flow *there)
+{
+	struct latch_flow now;
+
+	if (!sk || !is_connected(sk))
+		return 0;
+	flow_of_socket(sk, 0, &now);
+	return same_remote(&now, there);
+}
+
+/*
+ * To the peer that it had before: a connection that begins anew, and could not be told
+ * from the old one. While it still is connected with that peer, this may yet fail, and
+ * then the connection goes on: to the same peer again it is the same one.
+ */
 static __always_inline int connects(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket = socket_of(ctx, 0);
@@ -59,7 +74,7 @@ static __always_inline int connects(struct bpf_sock_addr *ctx, int v6)
 	if (!socket)
 		return 1;
 	remote_of(ctx, v6, &there);
-	if (same_remote(&socket->flow, &there))
+	if (same_remote(&socket->flow, &there) && !is_connected_with(ctx->sk, &there))
 		datagram_leave(socket, bpf_get_socket_cookie(ctx));
 	return 1;
 }
@@ -68,14 +83,13 @@ static __always_inline int connects(struct bpf_sock_addr *ctx, int v6)
 static __always_inline int sends(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket;
-	struct latch_flow now, there;
 	struct bpf_sock *sk = ctx->sk;
+	struct latch_flow there;
 
 	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER || !is_connected(sk))
 		return 1;
-	flow_of_socket(sk, 0, &now);
 	remote_of(ctx, v6, &there);
-	if (same_remote(&now, &there))
+	if (is_connected_with(sk, &there))
 		return 1;
 	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
 	/* Unmarked it could give its own connection another peer's latch. */

@@ -3,8 +3,11 @@
 #include "gate_fixture.h"
 #include "udp.h"
 
+#include <net/route.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#define THERE "192.0.2.7" /* where there is a route only now and then */
 
 static void set_up(void)
 {
@@ -91,6 +94,16 @@ Test(gate_datagram, nor_does_anything_come_in)
 	}
 }
 
+/* Its client neither sends nor receives. */
+static void expect_cut_off(const struct pair *pair, enum latch_drop why)
+{
+	cr_expect_eq(udp_send(pair->client), -EPERM);
+	cr_expect_eq(udp_send(pair->server), 0);
+	wait_for(drops_for(why).ingress == 1);
+	cr_expect_eq(drops_for(why).egress, 1);
+	cr_expect_not(is_readable(pair->client));
+}
+
 Test(gate_datagram, R_2_3_24_while_broken_send_fails_and_nothing_is_received)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
@@ -99,11 +112,7 @@ Test(gate_datagram, R_2_3_24_while_broken_send_fails_and_nothing_is_received)
 	put_latch_of(&flow, pair.client);
 	cr_assert_eq(latch_break(&maps, &flow, LATCH_ID, LATCH_REASON_SA_CONFLICT, NULL),
 		     LATCH_CONTROL_DONE);
-	cr_expect_eq(udp_send(pair.client), -EPERM);
-	cr_expect_eq(udp_send(pair.server), 0);
-	wait_for(drops_for(LATCH_DROP_BROKEN).ingress == 1);
-	cr_expect_eq(drops_for(LATCH_DROP_BROKEN).egress, 1);
-	cr_expect_not(is_readable(pair.client));
+	expect_cut_off(&pair, LATCH_DROP_BROKEN);
 	udp_close(&pair);
 }
 
@@ -113,11 +122,7 @@ Test(gate_datagram, R_2_3_24_a_latch_that_is_closed_leaves_no_way_out)
 	struct latch_flow flow = latched(&pair);
 
 	cr_assert_eq(latch_close(&maps, &flow, LATCH_ID), LATCH_CONTROL_DONE);
-	cr_expect_eq(udp_send(pair.client), -EPERM);
-	cr_expect_eq(udp_send(pair.server), 0);
-	wait_for(drops_for(LATCH_DROP_CLOSED).ingress == 1);
-	cr_expect_eq(drops_for(LATCH_DROP_CLOSED).egress, 1);
-	cr_expect_not(is_readable(pair.client));
+	expect_cut_off(&pair, LATCH_DROP_CLOSED);
 	udp_close(&pair);
 }
 
@@ -287,5 +292,62 @@ Test(gate_datagram, a_connect_that_fails_releases_nothing)
 	cr_assert_neq(connect(pair.client, &nowhere.any, nowhere.length), 0);
 	cr_expect_eq(udp_send(pair.client), -EPERM);
 	cr_expect(has_latch(&flow));
+	udp_close(&pair);
+}
+
+static void route_there(unsigned long what)
+{
+	struct address there = address_of(THERE, 0), mask = address_of("255.255.255.255", 0);
+	struct rtentry route = {.rt_flags = RTF_UP | RTF_HOST, .rt_dev = (char[]){"lo"}};
+	int fd = namespace_socket(&ns, AF_INET, SOCK_DGRAM);
+
+	memcpy(&route.rt_dst, &there.any, sizeof(route.rt_dst));
+	memcpy(&route.rt_genmask, &mask.any, sizeof(route.rt_genmask));
+	cr_assert_eq(ioctl(fd, what, &route), 0, "%s", strerror(errno));
+	close(fd);
+}
+
+/* Not yet another connection: the socket would go on without its latch. */
+Test(gate_datagram, R_2_4_nor_does_one_to_the_same_peer_that_fails)
+{
+	struct pair pair = {.client = udp_bound(IPV4), .server = udp_bound(IPV4)};
+	struct address there = address_of(THERE, 9);
+	struct latch_flow flow;
+
+	route_there(SIOCADDRT);
+	udp_connect(pair.client, there);
+	flow = latched(&pair);
+	route_there(SIOCDELRT);
+	cr_assert_neq(connect(pair.client, &there.any, there.length), 0);
+	route_there(SIOCADDRT);
+	cr_expect(has_latch(&flow));
+	cr_expect_eq(udp_send(pair.client), -EPERM);
+	udp_close(&pair);
+}
+
+Test(gate_datagram, nor_does_one_to_the_same_peer_while_it_is_connected)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct latch_flow flow = latched(&pair);
+
+	udp_connect(pair.client, name_of(pair.client, getpeername));
+	cr_expect(has_latch(&flow));
+	cr_expect_eq(udp_send(pair.client), -EPERM);
+	udp_close(&pair);
+}
+
+/* Another in between dissolves the first, though no datagram told of it. */
+Test(gate_datagram, L_5_2_2_connecting_there_and_back_begins_anew)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct address there = name_of(pair.client, getpeername);
+	struct latch_flow flow = latched(&pair);
+	int third = udp_bound(IPV4);
+
+	udp_connect(pair.client, name_of(third, getsockname));
+	udp_connect(pair.client, there);
+	expect_released(&flow);
+	expect_alive(pair.client, pair.server);
+	close(third);
 	udp_close(&pair);
 }
