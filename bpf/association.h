@@ -78,13 +78,7 @@ static __always_inline int flow_of_segment(const struct packet *packet, const st
 
 	if (sctp_parse(packet, ip->payload, &header, s))
 		return -1;
-	p->flow.netns = netns;
-	p->flow.family = ip->family;
-	p->flow.protocol = IPPROTO_SCTP_NUMBER;
-	__builtin_memcpy(p->flow.local_addr, p->egress ? ip->source : ip->destination, 16);
-	__builtin_memcpy(p->flow.remote_addr, p->egress ? ip->destination : ip->source, 16);
-	p->flow.local_port = bpf_ntohs(p->egress ? header.source : header.dest);
-	p->flow.remote_port = bpf_ntohs(p->egress ? header.dest : header.source);
+	flow_of_ports(ip, header.source, header.dest, netns, p->egress, &p->flow);
 	return 0;
 }
 
@@ -227,7 +221,6 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
-	a->changed = bpf_ktime_get_boot_ns();
 	switch (p->cover) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
@@ -235,6 +228,8 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 		return drop(LATCH_DROP_NESTED, p, NULL);
 	case PACKET_MALFORMED:
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	case PACKET_IN_DOUBT: /* GRO merges no SCTP */
+		return drop(LATCH_DROP_MERGED, p, NULL);
 	case PACKET_PROTECTED:
 		break;
 	}
@@ -250,6 +245,8 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 		return drop(mismatch(a->params, word.params), p, NULL);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
+	/* What is refused keeps no mark: anybody may send an INIT in the peer's name. */
+	a->changed = bpf_ktime_get_boot_ns();
 	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->ruling);
 	return pass_born(p, word.params);
 }

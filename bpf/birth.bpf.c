@@ -48,6 +48,8 @@ static __always_inline int pass_auto(struct passage *p)
 
 	if (p->cover == PACKET_MALFORMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	if (p->cover == PACKET_IN_DOUBT)
+		return drop(LATCH_DROP_MERGED, p, NULL);
 	if (p->cover != PACKET_PROTECTED)
 		return GATE_PASS;
 	sa = sa_find(&p->sa);

@@ -8,6 +8,7 @@
  */
 #include "birth.h"
 #include "datagram.h"
+#include "merge.h"
 
 static __always_inline int is_exempt(const struct socket_verdict *v)
 {
@@ -201,6 +202,8 @@ __noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
+	if (!p->egress && skb->gso_size)
+		p->cover = cover_in_doubt(p->cover, &p->flow);
 	p->asks = is_request(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
 	p->initial = p->asks || (p->listener && may_begin(tcp_flags));
 	return 0;
@@ -270,8 +273,9 @@ __noinline int read_datagram(struct __sk_buff *skb, struct passage *p)
 	p->cover = PACKET_PLAIN;
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return DATAGRAM_UNREADABLE;
+	/* Merged datagrams may have been taken apart again by now. */
 	if (!p->egress)
-		p->cover = packet_ingress_sa(skb, p->flow.netns, &p->sa);
+		p->cover = cover_in_doubt(packet_ingress_sa(skb, p->flow.netns, &p->sa), &p->flow);
 	else if (ip.protocol != IPPROTO_UDP_NUMBER)
 		p->cover = packet_egress_sa(&packet, p->flow.netns, &ip, &p->sa);
 	return ip.protocol == IPPROTO_UDP_NUMBER ? read_clear(&packet, &ip, p) : DATAGRAM_OWN;

@@ -17,5 +17,6 @@ struct datagram_sockets_map datagram_sockets SEC(".maps");
 struct ingress_notes_map ingress_notes SEC(".maps");
 struct refusals_map refusals SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
+struct merges_map merges SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

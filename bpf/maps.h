@@ -141,6 +141,7 @@ enum __attribute__((packed)) packet_cover {
 	PACKET_PROTECTED, /* by the one SA that the key names */
 	PACKET_NESTED,
 	PACKET_MALFORMED,
+	PACKET_IN_DOUBT, /* merged with what came under another's SA */
 };
 
 /* Before Linux 6.2 a cgroup program cannot reach its packet's sec_path: see note.bpf.c. */
@@ -162,6 +163,16 @@ struct ingress_notes_map {
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * REFUSALS_EACH);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+#define MERGES_PLACES 1024
+
+/* When packets of a flow were last merged under SAs of two owners: see merge.h. */
+struct merges_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MERGES_PLACES);
 	__type(key, __u32);
 	__type(value, __u64);
 };
@@ -190,6 +201,7 @@ extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct ingress_notes_map ingress_notes SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
+extern struct merges_map merges SEC(".maps");
 
 static __always_inline void count(enum latch_counter which)
 {

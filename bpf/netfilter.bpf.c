@@ -5,9 +5,11 @@
  * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
  * own tuple and the SA that was chosen for them. No TCP latch is born here; where a
  * rule requires one and there is none, they pass under an SA that could start one.
- * All of SCTP is judged here: its sockets do not tell the path.
+ * All of SCTP is judged here: its sockets do not tell the path. So is UDP that
+ * arrives for a latch: what takes it out of a tunnel's socket (L2TP) comes before gate (a).
  */
 #include "association.h"
+#include "merge.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
@@ -67,38 +69,69 @@ static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 net
 	return sec_path_sa(skb, netns, sa);
 }
 
-/* Whether the packet is to be judged, by its flow; else *verdict is final. */
-static __noinline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
+/* What a router passes on is no flow of this host; only what has arrived knows where. */
+static __always_inline int is_forwarded(const struct sk_buff *skb)
 {
-	struct sk_buff *skb = ctx->skb;
+	return BPF_CORE_READ(skb, skb_iif) != 0;
+}
+
+static __always_inline int flow_of_datagram(const struct packet *packet,
+					    const struct ip_headers *ip, __u64 netns,
+					    struct latch_flow *flow)
+{
+	struct udphdr udp;
+
+	if (packet_load(packet, ip->payload, &udp, sizeof(udp)))
+		return -1;
+	flow_of_ports(ip, udp.source, udp.dest, netns, 0, flow);
+	return 0;
+}
+
+enum hooked_flow {
+	HOOKED_UNREADABLE,
+	HOOKED_OTHER, /* nothing that gate (b) judges */
+	HOOKED_READ,
+};
+
+static __always_inline enum hooked_flow read_flow(struct bpf_nf_ctx *ctx, struct hooked *h)
+{
 	struct bpf_dynptr bytes;
 	struct packet packet = {.netfilter = &bytes};
 	struct ip_headers ip;
-	__u64 netns;
+	__u64 netns = ctx->state->net->net_cookie;
+	int err = 0;
+
+	if (bpf_dynptr_from_skb(ctx->skb, 0, &bytes) ||
+	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &ip))
+		return HOOKED_UNREADABLE;
+	h->protocol = ip.protocol;
+	if (h->protocol == IPPROTO_SCTP_NUMBER)
+		err = flow_of_segment(&packet, &ip, netns, &h->passage, &h->sctp);
+	else if (h->protocol == IPPROTO_TCP_NUMBER)
+		err = flow_of_packet(&packet, &ip, netns, h->passage.egress, &h->passage.flow,
+				     &h->tcp_flags);
+	else if (h->protocol == IPPROTO_UDP_NUMBER && !h->passage.egress)
+		err = flow_of_datagram(&packet, &ip, netns, &h->passage.flow);
+	else
+		return HOOKED_OTHER;
+	return err ? HOOKED_UNREADABLE : HOOKED_READ;
+}
+
+/*
+ * Whether the packet is to be judged, by its flow; else *verdict is final. A later
+ * fragment of what is passed on has no ports to be read.
+ */
+static __noinline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
+{
+	enum hooked_flow read;
 
 	*verdict = GATE_PASS;
 	if (has_full_socket(ctx, h->passage.egress))
 		return 0;
-	netns = ctx->state->net->net_cookie;
-	if (bpf_dynptr_from_skb(skb, 0, &bytes) ||
-	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &ip)) {
+	read = read_flow(ctx, h);
+	if (read == HOOKED_UNREADABLE && !(h->passage.egress && is_forwarded(ctx->skb)))
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-		return 0;
-	}
-	h->protocol = ip.protocol;
-	if (h->protocol == IPPROTO_SCTP_NUMBER) {
-		if (flow_of_segment(&packet, &ip, netns, &h->passage, &h->sctp))
-			*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-		return *verdict == GATE_PASS;
-	}
-	if (h->protocol != IPPROTO_TCP_NUMBER)
-		return 0;
-	if (flow_of_packet(&packet, &ip, netns, h->passage.egress, &h->passage.flow,
-			   &h->tcp_flags)) {
-		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-		return 0;
-	}
-	return 1;
+	return read == HOOKED_READ;
 }
 
 /* Without a latch. Sockets that latchd does not watch have packets of this kind, too. */
@@ -113,12 +146,6 @@ static __always_inline int pass_ruled(struct passage *p)
 	if (p->ruling.action != LATCH_ACTION_REQUIRE || !(p->ruling.flags & LATCH_RULE_SOCKETLESS))
 		return GATE_PASS;
 	return pass_none(p, why);
-}
-
-/* What a router passes on is no flow of this host; only what has arrived knows where. */
-static __always_inline int is_forwarded(const struct sk_buff *skb)
-{
-	return BPF_CORE_READ(skb, skb_iif) != 0;
 }
 
 static __always_inline int is_loopback(struct net_device *device)
@@ -194,6 +221,11 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 		return pass_sctp(&h);
 	}
 	latch = latch_find(&h.passage.flow);
+	if (latch && h.protocol == IPPROTO_UDP_NUMBER) {
+		h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+		h.passage.cover = cover_in_doubt(h.passage.cover, &h.passage.flow);
+		return pass_latched(&h.passage, latch);
+	}
 	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves.
 	 */
 	if (!latch && !is_request(h.tcp_flags))

@@ -322,6 +322,20 @@ static __always_inline int leads_to_xfrm(struct net_device *device)
 #define TCP_FLAG_RST 4
 
 /* The tuple of a packet whose socket cannot tell it. */
+static __always_inline void flow_of_ports(const struct ip_headers *ip, __be16 source,
+					  __be16 destination, __u64 netns, int egress,
+					  struct latch_flow *flow)
+{
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->family = ip->family;
+	flow->protocol = ip->protocol;
+	__builtin_memcpy(flow->local_addr, egress ? ip->source : ip->destination, 16);
+	__builtin_memcpy(flow->remote_addr, egress ? ip->destination : ip->source, 16);
+	flow->local_port = bpf_ntohs(egress ? source : destination);
+	flow->remote_port = bpf_ntohs(egress ? destination : source);
+}
+
 static __always_inline int flow_of_packet(const struct packet *packet, const struct ip_headers *ip,
 					  __u64 netns, int egress, struct latch_flow *flow,
 					  __u8 *tcp_flags)
@@ -331,14 +345,7 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 	if (ip->protocol != IPPROTO_TCP_NUMBER ||
 	    packet_load(packet, ip->payload, &tcp, sizeof(tcp)))
 		return -1;
-	__builtin_memset(flow, 0, sizeof(*flow));
-	flow->netns = netns;
-	flow->family = ip->family;
-	flow->protocol = IPPROTO_TCP_NUMBER;
-	__builtin_memcpy(flow->local_addr, egress ? ip->source : ip->destination, 16);
-	__builtin_memcpy(flow->remote_addr, egress ? ip->destination : ip->source, 16);
-	flow->local_port = bpf_ntohs(egress ? tcp.source : tcp.dest);
-	flow->remote_port = bpf_ntohs(egress ? tcp.dest : tcp.source);
+	flow_of_ports(ip, tcp.source, tcp.dest, netns, egress, flow);
 	*tcp_flags = (tcp.syn ? TCP_FLAG_SYN : 0) | (tcp.ack ? TCP_FLAG_ACK : 0) |
 		     (tcp.rst ? TCP_FLAG_RST : 0);
 	return 0;

@@ -133,6 +133,8 @@ static __always_inline enum latch_drop hindrance(const struct passage *p, __u16 
 
 	if (p->cover == PACKET_MALFORMED)
 		return LATCH_DROP_MALFORMED;
+	if (p->cover == PACKET_IN_DOUBT)
+		return LATCH_DROP_MERGED;
 	if (p->cover != PACKET_PROTECTED)
 		return LATCH_DROP_REQUIRED;
 	sa = sa_find(&p->sa);
@@ -227,6 +229,8 @@ static OWN_FRAME int pass_latched(struct passage *p, struct latch *latch)
 		return drop(LATCH_DROP_NESTED, p, latch);
 	case PACKET_MALFORMED:
 		return drop(LATCH_DROP_MALFORMED, p, latch);
+	case PACKET_IN_DOUBT:
+		return drop(LATCH_DROP_MERGED, p, latch);
 	case PACKET_PROTECTED:
 		break;
 	}

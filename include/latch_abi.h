@@ -256,6 +256,7 @@ enum latch_drop {
 	LATCH_DROP_LATCHES_FULL,     /* no room for the latch that it must have */
 	LATCH_DROP_MALFORMED,	     /* headers do not parse */
 	LATCH_DROP_REQUIRED,	     /* a rule requires a latch, and this packet can start none */
+	LATCH_DROP_MERGED,	     /* GRO has merged it with what came under another's SA */
 	LATCH_DROP_COUNT,
 };
 
@@ -287,12 +288,13 @@ struct latch_settings {
 	__u32 rule_stamp; /* one more with every change of the rules; both in one store */
 };
 
-/* Sources of unique numbers and the stamp that empties every socket's cached verdict. */
+/* Sources of unique numbers, the stamp that empties every socket's cached verdict, and a tally. */
 struct latch_clock {
 	__u64 verdict_stamp;
 	__u64 latch_id;
 	__u64 generation;
 	__u64 sa_serial;
+	__u64 listeners; /* how many latches are LISTENERs */
 };
 
 /* ---- the params and identities tables: written by the controller only ---- */

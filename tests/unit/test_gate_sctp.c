@@ -8,6 +8,7 @@
 #include <bpf/bpf.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 
 #include "latchd/kernel/tables.h"
 
@@ -42,14 +43,27 @@ struct segment {
 	enum chunk chunk;
 	uint8_t flags;
 	bool behind_auth;
+	size_t extensions; /* of the IPv6 header */
 	size_t cut; /* bytes that are missing at the end */
 };
 
 static struct gate_b b;
+static int family = AF_INET; /* of all addresses and packets */
 
 /* ---- what there is */
 
 #define NETNS_OF_RUNS 0 /* BPF_PROG_RUN gives the program no namespace */
+
+/* IPv4, or the last four bytes of 2001:db8::/96. */
+static void put_address(uint8_t at[16], uint32_t number)
+{
+	static const uint8_t prefix[4] = {0x20, 0x01, 0x0d, 0xb8};
+	uint32_t bytes = htonl(number);
+
+	if (family == AF_INET6)
+		memcpy(at, prefix, sizeof(prefix));
+	memcpy(family == AF_INET ? at : at + 12, &bytes, sizeof(bytes));
+}
 
 static struct latch_flow flow_to(uint32_t peer)
 {
@@ -57,25 +71,35 @@ static struct latch_flow flow_to(uint32_t peer)
 		.netns = NETNS_OF_RUNS,
 		.local_port = LOCAL_PORT,
 		.remote_port = REMOTE_PORT,
-		.family = AF_INET,
+		.family = (uint8_t)family,
 		.protocol = IPPROTO_SCTP,
 	};
-	uint32_t local = htonl(HERE), remote = htonl(peer);
 
-	memcpy(flow.local_addr, &local, sizeof(local));
-	memcpy(flow.remote_addr, &remote, sizeof(remote));
+	put_address(flow.local_addr, HERE);
+	put_address(flow.remote_addr, peer);
 	return flow;
+}
+
+static struct latch_flow mark_key(enum latch_association_mark mark, uint32_t value)
+{
+	struct latch_flow key = flow_to(value);
+	uint32_t tag = htonl(value);
+
+	memset(key.local_addr, 0, sizeof(key.local_addr));
+	key.pad = mark;
+	if (mark == LATCH_MARK_ADDRESS)
+		return key;
+	key.family = 0;
+	memset(key.remote_addr, 0, sizeof(key.remote_addr));
+	memcpy(key.remote_addr, &tag, sizeof(tag));
+	return key;
 }
 
 static void put_mark(enum latch_association_mark mark, uint32_t value)
 {
-	struct latch_flow key = flow_to(value);
+	struct latch_flow key = mark_key(mark, value);
 	struct latch_association association = {.id = ASSOCIATION, .params = PARAMS};
 
-	memset(key.local_addr, 0, sizeof(key.local_addr));
-	if (mark != LATCH_MARK_ADDRESS)
-		key.family = 0;
-	key.pad = mark;
 	cr_assert_eq(bpf_map_update_elem(b.maps.associations, &key, &association, BPF_ANY), 0);
 }
 
@@ -105,10 +129,25 @@ static void set_up(void)
 {
 	gate_b_private_pins();
 	gate_b_load(&b);
-	put_association();
 }
 
 TestSuite(gate_sctp, .init = set_up, .timeout = 60);
+
+/* Everything over both: only gate (b) ever tells their headers apart. */
+#define TEST_BOTH(name)                                                                            \
+	static void name(void);                                                                    \
+	Test(gate_sctp, name##_ipv4)                                                               \
+	{                                                                                          \
+		put_association();                                                                 \
+		name();                                                                            \
+	}                                                                                          \
+	Test(gate_sctp, name##_ipv6)                                                               \
+	{                                                                                          \
+		family = AF_INET6;                                                                 \
+		put_association();                                                                 \
+		name();                                                                            \
+	}                                                                                          \
+	static void name(void)
 
 /* ---- packets */
 
@@ -134,9 +173,9 @@ static void add_chunk(struct bytes *bytes, enum chunk type, uint8_t flags, uint3
 	add(bytes, body, sizeof(body));
 }
 
-static struct bytes packet_of(const struct segment *s)
+static void add_ipv4(struct bytes *bytes, const struct segment *s)
 {
-	struct iphdr ip = {
+	const struct iphdr ip = {
 		.version = 4,
 		.ihl = 5,
 		.ttl = 64,
@@ -144,12 +183,37 @@ static struct bytes packet_of(const struct segment *s)
 		.saddr = htonl(s->egress ? HERE : s->peer),
 		.daddr = htonl(s->egress ? s->peer : HERE),
 	};
+
+	add(bytes, &ip, sizeof(ip));
+}
+
+static void add_ipv6(struct bytes *bytes, const struct segment *s)
+{
+	struct ip6_hdr ip = {.ip6_vfc = 6 << 4};
+	uint8_t extension[8] = {IPPROTO_DSTOPTS, 0, 1, 4}; /* padded with one option */
+	size_t i;
+
+	ip.ip6_nxt = s->extensions ? IPPROTO_DSTOPTS : IPPROTO_SCTP;
+	put_address(ip.ip6_src.s6_addr, s->egress ? HERE : s->peer);
+	put_address(ip.ip6_dst.s6_addr, s->egress ? s->peer : HERE);
+	add(bytes, &ip, sizeof(ip));
+	for (i = 1; i <= s->extensions; i++) {
+		extension[0] = i == s->extensions ? IPPROTO_SCTP : IPPROTO_DSTOPTS;
+		add(bytes, extension, sizeof(extension));
+	}
+}
+
+static struct bytes packet_of(const struct segment *s)
+{
 	const uint16_t ports[2] = {htons(s->egress ? LOCAL_PORT : REMOTE_PORT),
 				   htons(s->egress ? REMOTE_PORT : LOCAL_PORT)};
 	const uint32_t tag_and_checksum[2] = {htonl(s->tag), 0};
 	struct bytes bytes = {.length = 0};
 
-	add(&bytes, &ip, sizeof(ip));
+	if (family == AF_INET)
+		add_ipv4(&bytes, s);
+	else
+		add_ipv6(&bytes, s);
 	add(&bytes, ports, sizeof(ports));
 	add(&bytes, tag_and_checksum, sizeof(tag_and_checksum));
 	if (s->behind_auth)
@@ -159,11 +223,21 @@ static struct bytes packet_of(const struct segment *s)
 	return bytes;
 }
 
+#define HOOK_LOCAL_OUT 3 /* with it the kernel adds no loopback device that a packet came by */
+
+/* struct nf_hook_state of the kernel: no device, no socket, no namespace. */
+struct hook_state {
+	uint8_t hook, family;
+	uint64_t none[5];
+};
+
 static bool passes(const struct segment *s)
 {
+	struct hook_state state = {.hook = HOOK_LOCAL_OUT, .family = (uint8_t)family};
 	struct bytes bytes = packet_of(s);
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = bytes.at,
-		    .data_size_in = (__u32)bytes.length, .repeat = 1);
+		    .data_size_in = (__u32)bytes.length, .repeat = 1, .ctx_in = &state,
+		    .ctx_size_in = sizeof(state));
 	int err = bpf_prog_test_run_opts(s->egress ? b.gate.egress : b.gate.ingress, &run);
 
 	if (err == -EOPNOTSUPP || err == -524)
@@ -193,7 +267,7 @@ static void expect_dropped(const struct segment *s, enum latch_drop why, const c
 
 /* ---- what becomes of them */
 
-Test(gate_sctp, a_latched_path_carries_nothing_in_clear)
+TEST_BOTH(a_latched_path_carries_nothing_in_clear)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = DATA);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = LATCHED_PEER, .tag = OTHER_TAG, .chunk = DATA);
@@ -202,7 +276,7 @@ Test(gate_sctp, a_latched_path_carries_nothing_in_clear)
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = LATCHED_PEER, .chunk = INIT);
 }
 
-Test(gate_sctp, nor_does_any_other_path_of_the_association)
+TEST_BOTH(nor_does_any_other_path_of_the_association)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = HEARTBEAT);
@@ -214,7 +288,7 @@ Test(gate_sctp, nor_does_any_other_path_of_the_association)
 }
 
 /* The T bit: the peer need not know our tag to end the association. */
-Test(gate_sctp, a_reflected_tag_is_the_other_ends)
+TEST_BOTH(a_reflected_tag_is_the_other_ends)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = REMOTE_TAG, .chunk = ABORT,
 		.flags = 1);
@@ -225,7 +299,7 @@ Test(gate_sctp, a_reflected_tag_is_the_other_ends)
 }
 
 /* INIT carries no tag: from an address of the peer's it would be taken for a restart. */
-Test(gate_sctp, no_restart_in_clear_from_an_address_of_the_peer)
+TEST_BOTH(no_restart_in_clear_from_an_address_of_the_peer)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
@@ -233,7 +307,7 @@ Test(gate_sctp, no_restart_in_clear_from_an_address_of_the_peer)
 }
 
 /* Sent more than once while nobody answers, to whatever address the application named. */
-Test(gate_sctp, our_own_init_has_our_tag_in_it)
+TEST_BOTH(our_own_init_has_our_tag_in_it)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .chunk = INIT,
 		.initiate_tag = LOCAL_TAG);
@@ -241,7 +315,7 @@ Test(gate_sctp, our_own_init_has_our_tag_in_it)
 }
 
 /* Where the kernel sends it has an address of the association, whatever becomes of the packet. */
-Test(gate_sctp, an_address_is_known_by_what_is_sent_there)
+TEST_BOTH(an_address_is_known_by_what_is_sent_there)
 {
 	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG,
@@ -249,7 +323,7 @@ Test(gate_sctp, an_address_is_known_by_what_is_sent_there)
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 }
 
-Test(gate_sctp, others_go_on_in_clear)
+TEST_BOTH(others_go_on_in_clear)
 {
 	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 	PASSES(.peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
@@ -261,7 +335,7 @@ Test(gate_sctp, others_go_on_in_clear)
 }
 
 /* latchd's own ABORT comes over the loopback device, which these packets do not. */
-Test(gate_sctp, a_broken_path_carries_nothing_at_all)
+TEST_BOTH(a_broken_path_carries_nothing_at_all)
 {
 	put_latch_of(LATCH_STATE_BROKEN);
 	DROPPED(LATCH_DROP_BROKEN, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = DATA);
@@ -271,11 +345,39 @@ Test(gate_sctp, a_broken_path_carries_nothing_at_all)
 		.chunk = ABORT);
 }
 
-Test(gate_sctp, what_cannot_be_read_is_dropped)
+TEST_BOTH(what_cannot_be_read_is_dropped)
 {
 	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .cut = 20);
 	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .cut = 30);
 	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .chunk = INIT, .cut = 8);
 	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .behind_auth = true,
 		.cut = 20);
+}
+
+Test(gate_sctp, R_2_4_extension_headers_hide_nothing)
+{
+	size_t i;
+
+	family = AF_INET6;
+	put_association();
+	for (i = 1; i < 6; i++) {
+		DROPPED(LATCH_DROP_PLAINTEXT, .peer = LATCHED_PEER, .tag = LOCAL_TAG,
+			.extensions = i);
+		DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = LATCHED_PEER,
+			.tag = REMOTE_TAG, .extensions = i);
+		PASSES(.peer = OTHER_PEER, .tag = OTHER_TAG, .extensions = i);
+	}
+	DROPPED(LATCH_DROP_MALFORMED, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .extensions = 9);
+}
+
+/* Anybody can send one in the peer's name: the mark would outlive its association for ever. */
+TEST_BOTH(L_2_2_3_what_is_refused_keeps_no_mark)
+{
+	struct latch_flow key = mark_key(LATCH_MARK_ADDRESS, KNOWN_PEER);
+	struct latch_association mark = {0};
+
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
+	cr_assert_eq(bpf_map_lookup_elem(b.maps.associations, &key, &mark), 0);
+	cr_expect_eq(mark.changed, 0);
 }

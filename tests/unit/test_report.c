@@ -460,7 +460,7 @@ Test(report, status_of_drops_and_counters)
 	static const char *const reasons[] = {
 		"plaintext",	"sa-pending", "sa-unknown", "identity", "qop",
 		"ambiguous",	"nested",     "broken",	    "closed",	"conflict",
-		"latches-full", "malformed",  "required"};
+		"latches-full", "malformed",  "required",   "merged"};
 	const struct latch_drop_count drops = {.egress = 3, .ingress = 5};
 	const __u64 seven = 7;
 	uint64_t cpus = (uint64_t)libbpf_num_possible_cpus();

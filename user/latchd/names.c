@@ -112,6 +112,8 @@ const char *latch_drop_name(enum latch_drop drop)
 		return "malformed";
 	case LATCH_DROP_REQUIRED:
 		return "required";
+	case LATCH_DROP_MERGED:
+		return "merged";
 	case LATCH_DROP_COUNT:
 		break;
 	}

@@ -32,13 +32,14 @@ struct place {
 	int32_t priority; /* the one next to source NAT ... */
 	int32_t step;	  /* ... and which way is away from it */
 	bool egress;
+	bool whole; /* by itself the kernel would show fragments there */
 };
 
 static const struct place places[] = {
-	{"egress4", NFPROTO_IPV4, NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 1, -1, true},
-	{"egress6", NFPROTO_IPV6, NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 1, -1, true},
-	{"ingress4", NFPROTO_IPV4, NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC + 1, 1, false},
-	{"ingress6", NFPROTO_IPV6, NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC + 1, 1, false},
+	{"egress4", NFPROTO_IPV4, NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 1, -1, true, false},
+	{"egress6", NFPROTO_IPV6, NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC - 1, -1, true, false},
+	{"ingress4", NFPROTO_IPV4, NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC + 1, 1, false, false},
+	{"ingress6", NFPROTO_IPV6, NF_INET_LOCAL_IN, NF_IP_PRI_NAT_SRC + 1, 1, false, true},
 };
 
 #define PLACE_COUNT (sizeof(places) / sizeof(places[0]))
@@ -117,10 +118,14 @@ void netfilter_gate_detach(uint64_t cookie)
 
 /* ---- attaching ---- */
 
-static int create_link(const struct netfilter_gate *gate, const struct place *place)
+#define LINK_IP_DEFRAG 1 /* BPF_F_NETFILTER_IP_DEFRAG; the system's headers may be too old */
+
+static int create_link_with(const struct netfilter_gate *gate, const struct place *place,
+			    uint32_t flags)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .netfilter.pf = place->family,
-		    .netfilter.hooknum = place->hook, .netfilter.priority = place->priority);
+		    .netfilter.hooknum = place->hook, .netfilter.priority = place->priority,
+		    .netfilter.flags = flags);
 	int fd = -EBUSY, tries;
 
 	for (tries = 0; fd == -EBUSY && tries < PRIORITIES_MAX; tries++) {
@@ -128,6 +133,14 @@ static int create_link(const struct netfilter_gate *gate, const struct place *pl
 		options.netfilter.priority += place->step;
 	}
 	return fd;
+}
+
+/* Before Linux 6.6, or without nf_defrag_ipv6, it is the gate that counts. */
+static int create_link(const struct netfilter_gate *gate, const struct place *place)
+{
+	int fd = create_link_with(gate, place, place->whole ? LINK_IP_DEFRAG : 0);
+
+	return fd < 0 && place->whole ? create_link_with(gate, place, 0) : fd;
 }
 
 /* A leftover of an interrupted replacement may be the only one that is attached. */

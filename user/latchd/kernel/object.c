@@ -146,6 +146,9 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 		err = bpf_program__set_autoload(skeleton->progs.watch_spd_default,
 						has_function(kernel, "fib6_flush_trees"));
 	if (!err)
+		err = bpf_program__set_autoload(skeleton->progs.watch_merge_list,
+						has_function(kernel, "skb_gro_receive_list"));
+	if (!err)
 		err = choose_netfilter(skeleton, kernel);
 	btf__free(kernel);
 	return err;
