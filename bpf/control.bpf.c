@@ -25,6 +25,7 @@ static __always_inline void control_close(struct latch_control *c)
 	enum latch_direction direction;
 	struct latch *latch;
 	union latch_word after = {};
+	enum latch_state was;
 	__u64 listener;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
@@ -32,6 +33,7 @@ static __always_inline void control_close(struct latch_control *c)
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
+	was = latch->word.state;
 	direction = latch->direction;
 	listener = latch->listener;
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
@@ -43,6 +45,7 @@ static __always_inline void control_close(struct latch_control *c)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
+	count_listener_out(was);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
 

@@ -186,16 +186,28 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	return LATCH_CONTROL_DONE;
 }
 
+/* Of a latch that has left the map. */
+static __always_inline void count_listener_out(enum latch_state was)
+{
+	struct latch_clock *clock = was == LATCH_STATE_LISTENER ? clock_get() : NULL;
+
+	if (clock)
+		__sync_fetch_and_sub(&clock->listeners, 1);
+}
+
 /* Through CLOSED, and gone. */
 static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
 {
 	union latch_word after;
 	__u64 id = latch->id, listener = latch->listener;
 	enum latch_direction direction = latch->direction;
-	int was_closed = latch->word.state == LATCH_STATE_CLOSED; /* and told */
+	enum latch_state was = latch->word.state;
 
 	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
-	if (latch_delete(flow) || was_closed)
+	if (latch_delete(flow))
+		return;
+	count_listener_out(was);
+	if (was == LATCH_STATE_CLOSED) /* and told */
 		return;
 	restamp();
 	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);

@@ -19,16 +19,36 @@ struct listener_step {
 	int done;
 };
 
+/*
+ * Half of the table is for connections: who listens needs no SA and no peer, so that
+ * any local user could have filled all of it, in network namespaces of his own.
+ */
+static __always_inline int listener_has_room(struct latch_clock *clock)
+{
+	const struct bpf_map *map = (const struct bpf_map *)&latches;
+
+	if (__sync_fetch_and_add(&clock->listeners, 1) < map->max_entries / 2)
+		return 1;
+	__sync_fetch_and_sub(&clock->listeners, 1);
+	return 0;
+}
+
 /* Non-zero: somebody was quicker, or there is no room. */
 static __always_inline int listener_insert(const struct latch_flow *flow, __u16 sockets,
 					   __u64 socket_cookie)
 {
 	const struct ruling unruled = {.index = LATCH_RULE_NONE};
 	struct latch_position none = {}, born;
+	struct latch_clock *clock = clock_get();
+	int err;
 
-	if (latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
+	if (!clock || !listener_has_room(clock) ||
+	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0);
+	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0);
+	if (err)
+		count_listener_out(LATCH_STATE_LISTENER);
+	return err;
 }
 
 /*
@@ -92,8 +112,8 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 	is.params = sockets;
 	if (listener_swap(latch, was, is))
 		return -1;
-	if (!sockets)
-		bpf_map_delete_elem(&latches, flow);
+	if (!sockets && !bpf_map_delete_elem(&latches, flow))
+		count_listener_out(LATCH_STATE_LISTENER);
 	return 0;
 }
 

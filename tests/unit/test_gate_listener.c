@@ -64,6 +64,40 @@ static unsigned int latches_in_all(void)
 	return count;
 }
 
+static struct latch_clock clock_now(void)
+{
+	struct latch_clock now = {0};
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.clock, &key, &now), 0);
+	return now;
+}
+
+static void expect_none_left(void)
+{
+	cr_expect_eq(latches_in_all(), 0);
+	cr_expect_eq(clock_now().listeners, 0);
+}
+
+/* As if so many others listened. */
+static void count_others(uint64_t listeners)
+{
+	struct latch_clock now = clock_now();
+	__u32 key = 0;
+
+	now.listeners = listeners;
+	cr_assert_eq(bpf_map_update_elem(maps.clock, &key, &now, BPF_ANY), 0);
+}
+
+static uint32_t capacity(void)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info);
+
+	cr_assert_eq(bpf_map_get_info_by_fd(maps.latches, &info, &length), 0);
+	return info.max_entries;
+}
+
 /* ---- one socket */
 
 Test(gate_listener, L_5_1_1_R_2_3_20_it_lives_as_long_as_its_socket_listens)
@@ -82,9 +116,37 @@ Test(gate_listener, L_5_1_1_R_2_3_20_it_lives_as_long_as_its_socket_listens)
 		cr_expect_eq(latch_of(&flow).owner, LATCH_OWNER_SOCKET);
 		cr_expect_eq(listen(fd, 5), 0);
 		expect_sockets(&flow, 1);
+		cr_expect_eq(clock_now().listeners, 1);
 		close(fd);
 		cr_expect_eq(latches_in_all(), 0, "%s", places[i]);
+		cr_expect_eq(clock_now().listeners, 0, "%s", places[i]);
 	}
+}
+
+/* Whoever may listen could fill the table, and no connection would begin any more. */
+Test(gate_listener, L_2_3_3_half_of_the_table_is_for_connections)
+{
+	int first, second, third;
+	struct latch_flow of_first, of_second;
+
+	count_others(capacity() / 2 - 1);
+	first = join(address_of(IPV4, 0));
+	second = join(address_of(IPV4, 0));
+	of_first = listener_at(first);
+	of_second = listener_at(second);
+	expect_sockets(&of_first, 1);
+	cr_expect_not(has_latch(&of_second));
+	cr_expect_eq(clock_now().listeners, capacity() / 2);
+	third = join(name_of(first, getsockname));
+	expect_sockets(&of_first, 2);
+	close(second);
+	close(third);
+	close(first);
+	cr_expect_eq(clock_now().listeners, capacity() / 2 - 1);
+	second = join(address_of(IPV4, 0));
+	of_second = listener_at(second);
+	expect_sockets(&of_second, 1);
+	close(second);
 }
 
 Test(gate_listener, R_2_3_20_shutdown_ends_it_and_listen_begins_another)
@@ -185,7 +247,7 @@ Test(gate_listener, L_2_2_1_it_goes_to_closed_only)
 	cr_expect_eq(latch_close(&maps, &flow, id), LATCH_CONTROL_DONE);
 	cr_expect_not(has_latch(&flow));
 	close(fd);
-	cr_expect_eq(latches_in_all(), 0);
+	expect_none_left();
 }
 
 /* ---- a group */
@@ -252,7 +314,7 @@ Test(gate_listener, L_2_3_4_many_come_and_go_at_once_and_none_is_left)
 	int holder = bound(address_of(IPV4, 0));
 
 	race(holder);
-	cr_expect_eq(latches_in_all(), 0);
+	expect_none_left();
 	close(holder);
 }
 
@@ -266,7 +328,7 @@ Test(gate_listener, L_2_3_4_many_come_and_go_beside_one_that_stays)
 	expect_sockets(&flow, 1);
 	cr_expect_eq(latch_of(&flow).id, id);
 	close(stays);
-	cr_expect_eq(latches_in_all(), 0);
+	expect_none_left();
 }
 
 /* ---- older than the programs */
