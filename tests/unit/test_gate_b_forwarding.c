@@ -134,6 +134,17 @@ static struct fragment last_fragment(uint8_t protocol)
 	return f;
 }
 
+/* A whole one, as long; its ports are the first four bytes. */
+static struct fragment datagram(void)
+{
+	struct fragment f = last_fragment(IPPROTO_UDP);
+
+	f.ip.frag_off = 0;
+	f.ip.check = 0;
+	f.ip.check = sum_of(&f.ip);
+	return f;
+}
+
 /* The kernel has things of its own to say there. */
 static bool comes_out(uint8_t protocol)
 {
@@ -162,4 +173,12 @@ Test(gate_b_forwarding, a_short_fragment_that_is_passed_on_is_nothing_to_judge)
 	}
 	cr_assert_eq(drops_read(&b.maps, drops), 0);
 	cr_expect_eq(drops[LATCH_DROP_MALFORMED].egress, 0);
+}
+
+Test(gate_b_forwarding, nor_is_a_whole_one)
+{
+	struct fragment f = datagram();
+
+	cr_assert_eq(write(left.fd, &f, sizeof(f)), sizeof(f), "%s", strerror(errno));
+	cr_expect(comes_out(IPPROTO_UDP));
 }
