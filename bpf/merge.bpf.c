@@ -97,7 +97,7 @@ int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
 	return 0;
 }
 
-/* A function of its own since Linux 6.10; what it did before is off unless it is asked for. */
+/* The other way, off unless a device is told to; not every kernel has a function for it. */
 SEC("fentry/skb_gro_receive_list")
 int BPF_PROG(watch_merge_list, struct sk_buff *first, struct sk_buff *next)
 {
