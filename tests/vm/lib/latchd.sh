@@ -128,11 +128,6 @@ latch_id() {
 	latches "$1" | jq -r .id
 }
 
-# set_disposition ID DISPOSITION FLAGS: numbers of latch_abi.h, as a rule would set them.
-set_disposition() {
-	"$TOP/tests/vm/lib/set-disposition" "$@"
-}
-
 # counters HOST PORT: what TCP has taken and what was taken from it; stands still while broken.
 counters() {
 	in_host "$1" ss -Htin state established "( sport = :$2 )" |
