@@ -117,3 +117,16 @@ forge() {
 		--to "${flow[3]}" --to-port "${flow[4]}" "$@" \
 		>>"$APPS/forge.log" 2>&1
 }
+
+# ---- connected UDP
+
+# speak HOST PEER PORT PEER-PORT [once]: datagrams, in the background.
+speak() {
+	spawn "$1" "$RUN/speaker-$1.pid" "$TOP/tests/vm/lib/speaker" "$(addr "$1")" "$3" \
+		"$(addr "$2")" "$4" "${5:-}" >"$RUN/speaker-$1" 2>&1
+}
+
+# said HOST PATTERN COUNT: so many lines of its speaker at least.
+said() {
+	[ "$(grep -c "$2" "$RUN/speaker-$1")" -ge "$3" ]
+}

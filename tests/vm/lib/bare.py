@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The programs without latchd: SAs by hand, maps by bpftool, hosts w and c as namespaces."""
 import ctypes
+import fcntl
 import json
 import os
 import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 
 LIMIT = 60
@@ -18,6 +20,33 @@ PENDING, BOUND = "LATCH_SA_PENDING", 2
 LISTENER = "LATCH_STATE_LISTENER"
 LARVAL, ESTABLISHED = "LATCH_STATE_LARVAL", "LATCH_STATE_ESTABLISHED"
 DROP_PLAINTEXT, DROP_PENDING, DROP_UNKNOWN, DROP_IDENTITY, DROP_QOP = 0, 1, 2, 3, 4
+
+
+class Database:
+    """latchd's controller, by hand: tests/vm/tools/database.c"""
+
+    def __init__(self):
+        path = os.path.join(os.path.dirname(ENFORCE), "database")
+        self.program = subprocess.Popen([path, CGROUP, "64", "3600000"], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def ask(self, *words):
+        self.program.stdin.write(" ".join(str(w) for w in words) + "\n")
+        self.program.stdin.flush()
+        lines = []
+        for line in self.program.stdout:
+            if line == ".\n":
+                return lines
+            lines.append(line.split())
+        raise SystemExit("the control program's tool has ended")
+
+    def results(self, *words):
+        return [int(line[1]) for line in self.ask(*words)]
+
+    def latches(self):
+        """(local port, remote port): state, reasons, params, drops; of connections, not of listeners"""
+        rows = [[int(n) for n in line[1:]] for line in self.ask("list") if line[0] == "latch"]
+        return {(r[0], r[1]): r[2:6] for r in rows if r[1]}
 
 
 def run(command, check=True):
@@ -141,6 +170,13 @@ def received(peer):
         return peer.recv(65536)
     except BlockingIOError:
         return b""
+
+
+def unacknowledged(sock):
+    """Bytes that it has taken and the other end has not acknowledged."""
+    buffer = bytearray(4)
+    fcntl.ioctl(sock, termios.TIOCOUTQ, buffer)
+    return struct.unpack("=i", buffer)[0]
 
 
 def connect(port, address="10.9.0.2"):

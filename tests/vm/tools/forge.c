@@ -4,10 +4,10 @@
  * whatever the routing and the IPsec policies of its namespace make of them:
  *
  *	forge --from ADDR --from-port N --to ADDR --to-port N --seq N --ack N
- *	      [--text TEXT] [--rst | --syn] [--every MS] [--count N]
+ *	      [--text TEXT] [--rst | --fin | --syn | --syn-ack] [--every MS] [--count N]
  *
- * Without --text a bare ACK or RST, or a request for a connection. Prints how many were handed to the kernel
- * when it has sent --count of them (0, the default: until SIGTERM).
+ * Without --text a bare ACK, RST or FIN, a request for a connection or its answer. Prints how
+ * many were handed to the kernel when it has sent --count of them (0, the default: until SIGTERM).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -36,8 +36,7 @@ struct forge {
 	uint32_t seq;
 	uint32_t ack;
 	const char *text;
-	bool rst;
-	bool syn;
+	uint8_t flags;
 	unsigned int every_ms;
 	unsigned int count;
 };
@@ -90,10 +89,7 @@ static size_t put_tcp(const struct forge *forge, uint8_t *at, const void *src, c
 	tcp->seq = htonl(forge->seq);
 	tcp->ack_seq = htonl(forge->ack);
 	tcp->doff = sizeof(*tcp) / 4;
-	tcp->ack = !forge->syn;
-	tcp->syn = forge->syn;
-	tcp->rst = forge->rst;
-	tcp->psh = text_len > 0;
+	tcp->th_flags = forge->flags | (text_len > 0 ? TH_PUSH : 0);
 	tcp->window = htons(1000);
 	if (text_len)
 		memcpy(tcp + 1, forge->text, text_len);
@@ -151,7 +147,8 @@ static const struct option options[] = {
 	{ "seq", required_argument, NULL, 's' },   { "ack", required_argument, NULL, 'a' },
 	{ "text", required_argument, NULL, 'x' },  { "rst", no_argument, NULL, 'r' },
 	{ "every", required_argument, NULL, 'e' }, { "count", required_argument, NULL, 'c' },
-	{ "syn", no_argument, NULL, 'y' },	   { 0 },
+	{ "syn", no_argument, NULL, 'y' },	   { "syn-ack", no_argument, NULL, 'Y' },
+	{ "fin", no_argument, NULL, 'n' },	   { 0 },
 };
 
 static bool take_option(struct forge *forge, int letter, const char *value)
@@ -166,8 +163,10 @@ static bool take_option(struct forge *forge, int letter, const char *value)
 	case 's': forge->seq = (uint32_t)number; return true;
 	case 'a': forge->ack = (uint32_t)number; return true;
 	case 'x': forge->text = value; return true;
-	case 'r': forge->rst = true; return true;
-	case 'y': forge->syn = true; return true;
+	case 'r': forge->flags = TH_RST | TH_ACK; return true;
+	case 'n': forge->flags = TH_FIN | TH_ACK; return true;
+	case 'y': forge->flags = TH_SYN; return true;
+	case 'Y': forge->flags = TH_SYN | TH_ACK; return true;
 	case 'e': forge->every_ms = (unsigned int)number; return true;
 	case 'c': forge->count = (unsigned int)number; return true;
 	default: return false;
@@ -205,7 +204,7 @@ static unsigned int send_all(const struct forge *forge, const struct packet *pac
 
 int main(int argc, char **argv)
 {
-	struct forge forge = { .every_ms = 10 };
+	struct forge forge = { .flags = TH_ACK, .every_ms = 10 };
 	struct sigaction action = { .sa_handler = on_signal };
 	struct packet packet = { 0 };
 	int sock;
