@@ -227,7 +227,7 @@ Test(administrator, R_2_3_24_what_cannot_be_ended_is_cut_off)
 	flow.protocol = IPPROTO_SCTP;
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	order(CONTROL_ACT_CLOSE,
-	      REFUSED("is broken for good, its socket cannot be ended: Protocol not supported",
+	      REFUSED("is broken, for its socket cannot be ended: Protocol not supported",
 		      "failed"));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);

@@ -146,16 +146,11 @@ static void order_close(const struct administrator *a, const struct found *found
 	union latch_word now = {.state = LATCH_STATE_CLOSED};
 	int err, result;
 
-	/* Its sockets would go on to listen, and be found by the next count. */
-	if (found->latch.word.state == LATCH_STATE_LISTENER) {
-		refuse(w, "wrong-state", found->id, "is a listener's; end the program that listens");
-		return;
-	}
 	err = socket_diag_destroy_owner(&found->flow, found->latch.socket_cookie);
 	if (err && err != -ENOENT) {
 		latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, NULL);
 		a->closed(a->context, &found->flow, &found->latch, who, err);
-		fail(w, found->id, "is broken for good, its socket cannot be ended", err);
+		fail(w, found->id, "is broken, for its socket cannot be ended", err);
 		return;
 	}
 	/* The programs may have released it with its socket. */
@@ -177,7 +172,7 @@ void administrator_order(const struct administrator *a, const struct control_ord
 		refused(w, order->latch_id, err == -ENOENT ? LATCH_CONTROL_NOT_FOUND : err);
 		return;
 	}
-	/* Its socket would go on without it. */
+	/* Its socket would go on without it, and be found by the next count. */
 	if (found.latch.word.state == LATCH_STATE_LISTENER) {
 		refuse(w, "wrong-state", found.id,
 		       "is a listener's; end the program that listens");
