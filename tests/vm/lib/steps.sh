@@ -98,12 +98,23 @@ established_at_least() {
 	[ "$(established "$1" "$2")" -ge "$3" ]
 }
 
+# Whatever C has rekeyed is forgotten. charon keeps it for a while, hands it on to the next
+# IKE_SA, forgets it never there, and as long as it is there does not authenticate again.
+no_old_children() {
+	local listed
+
+	listed=$(swan c --list-sas --raw 2>/dev/null)
+	[[ $listed = *state=INSTALLED* && ! $listed =~ state=(REKEYED|DELETING|DELETED) ]]
+}
+
 # renew WHAT COMMAND [TIMES]: C renews its CHILD_SA or IKE_SA, one at a time.
 renew() {
 	local what=$1 command=$2 times=${3:-1} before i
 
 	for ((i = 0; i < times; i++)); do
 		before=$(established c "$what")
+		[ "$what" != IKE_SA ] ||
+			need 60 "C has no rekeyed CHILD_SA left" no_old_children
 		"$command" c || fail "$command failed; see c/rekey.log"
 		need 60 "$command is complete" \
 			established_at_least c "$what" $((before + 1))
