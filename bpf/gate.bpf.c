@@ -281,10 +281,13 @@ __noinline int read_datagram(struct __sk_buff *skb, struct passage *p)
 	return ip.protocol == IPPROTO_UDP_NUMBER ? read_clear(&packet, &ip, p) : DATAGRAM_OWN;
 }
 
-/* From its first packet on: a latch that is closed from now on leaves no way out. */
+/*
+ * From its first packet on: a latch that is closed from now on leaves no way out. It may
+ * be another socket's, met by one that was judged before it had a flow.
+ */
 static __always_inline void keep_flow(struct datagram_socket *socket, const struct passage *p)
 {
-	if (socket->verdict.was_latched)
+	if (socket->verdict.was_latched && same_flow(&socket->flow, &p->flow))
 		return;
 	socket->flow = p->flow;
 	if (latch_find(&p->flow))

@@ -201,6 +201,31 @@ Test(gate_datagram, another_socket_with_the_same_ends_does_not_take_the_latch_al
 	close(peer);
 }
 
+/* One that sends elsewhere has a verdict before it meets the latch, and keeps that one's flow, too. */
+Test(gate_datagram, nor_does_it_go_on_without_the_latch)
+{
+	int one = udp_socket(address_of(IPV4, 0), true), peer = udp_bound(IPV4), other;
+	int elsewhere = udp_bound(IPV4);
+	struct address here = name_of(one, getsockname), there = name_of(peer, getsockname);
+	struct latch_flow flow;
+
+	other = udp_socket(here, true);
+	udp_connect(one, there);
+	udp_connect(other, there);
+	cr_expect_eq(udp_send_to(other, name_of(elsewhere, getsockname)), 0);
+	flow = udp_flow(one);
+	put_latch_of(&flow, one);
+	cr_expect_eq(udp_send(one), -EPERM);
+	cr_expect_eq(udp_send(other), -EPERM);
+	close(one);
+	expect_released(&flow);
+	cr_expect_eq(udp_send(other), -EPERM);
+	cr_expect_eq(drops_for(LATCH_DROP_CLOSED).egress, 1);
+	close(other);
+	close(elsewhere);
+	close(peer);
+}
+
 /* ---- its end */
 
 Test(gate_datagram, R_2_3_19_closing_releases_it)

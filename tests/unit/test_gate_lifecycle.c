@@ -300,7 +300,7 @@ Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_destroyed_socket_releases_it)
 
 	attach(GATES_SOCKET);
 	pair = owned_pair(&start, IPV4, IPV4);
-	err = socket_diag_destroy(&start.out);
+	err = socket_diag_destroy_owner(&start.out, 0);
 	if (err == -EOPNOTSUPP)
 		cr_skip_test("this kernel cannot destroy sockets");
 	cr_assert_eq(err, 0, "%s", strerror(-err));

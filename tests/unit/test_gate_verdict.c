@@ -176,7 +176,7 @@ Test(gate_verdict, a_closed_latch_leaves_its_socket_closed)
 
 static void destroy(const struct latch_flow *flow)
 {
-	int err = socket_diag_destroy(flow);
+	int err = socket_diag_destroy_owner(flow, 0);
 
 	if (err == -EOPNOTSUPP)
 		cr_skip_test("this kernel cannot destroy sockets");

@@ -22,13 +22,13 @@ static void check_both_ends(const char *listen_on, const char *connect_from)
 
 	cr_expect_eq(socket_diag_find(&client), 0);
 	cr_expect_eq(socket_diag_find(&server), 0);
-	cr_expect_eq(socket_diag_destroy(&client), 0);
+	cr_expect_eq(socket_diag_destroy_owner(&client, 0), 0);
 	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
 	cr_expect_eq(socket_diag_find(&client), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&client), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&client, 0), -ENOENT);
 	expect_alive(other.client, other.server);
 	expect_alive(other.server, other.client);
-	cr_expect_eq(socket_diag_destroy(&server), 0);
+	cr_expect_eq(socket_diag_destroy_owner(&server, 0), 0);
 	cr_expect_eq(pending_error(other.server), ECONNABORTED);
 	cr_expect_eq(socket_diag_find(&server), -ENOENT);
 	close_pair(&pair);
@@ -65,7 +65,7 @@ Test(socket_diag, the_owner_sees_it_in_a_blocked_read, .init = tcp_set_up, .fini
 	char byte;
 
 	cr_assert_eq(poll(&ended, 1, 0), 0);
-	cr_expect_eq(socket_diag_destroy(&flow), 0);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), 0);
 	cr_expect_eq(poll(&ended, 1, LIMIT_MS), 1);
 	cr_expect_eq(recv(pair.server, &byte, 1, 0), -1);
 	cr_expect_eq(errno, ECONNABORTED);
@@ -84,9 +84,9 @@ Test(socket_diag, a_listener_is_never_found_nor_ended, .init = tcp_set_up, .fini
 	int client;
 
 	cr_expect_eq(socket_diag_find(&unknown), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&unknown), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&unknown, 0), -ENOENT);
 	cr_expect_eq(socket_diag_find(&itself), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&itself), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&itself, 0), -ENOENT);
 	client = connect_to(IPV4, listener, NULL);
 	close(client);
 	close(listener);
@@ -100,9 +100,9 @@ Test(socket_diag, a_listener_on_all_addresses_neither, .init = tcp_set_up, .fini
 	struct latch_flow v6 = flow_between(address_of(IPV6, port), address_of("2001:db8::9", 1));
 
 	cr_expect_eq(socket_diag_find(&v4), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&v4), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&v4, 0), -ENOENT);
 	cr_expect_eq(socket_diag_find(&v6), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&v6), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&v6, 0), -ENOENT);
 	client = connect_to(IPV6, listener, NULL);
 	close(client);
 	close(listener);
@@ -124,7 +124,7 @@ Test(socket_diag, nothing_but_the_very_flow, .init = tcp_set_up, .fini = tcp_tea
 	near[4].family = AF_INET6;
 	for (i = 0; i < 5; i++) {
 		cr_expect_eq(socket_diag_find(&near[i]), -ENOENT, "%zu", i);
-		cr_expect_eq(socket_diag_destroy(&near[i]), -ENOENT, "%zu", i);
+		cr_expect_eq(socket_diag_destroy_owner(&near[i], 0), -ENOENT, "%zu", i);
 	}
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);
@@ -139,12 +139,12 @@ Test(socket_diag, only_in_the_flows_own_namespace, .init = tcp_set_up, .fini = t
 
 	namespace_start(&other);
 	flow.netns = other.cookie;
-	cr_expect_eq(socket_diag_destroy(&flow), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -ENOENT);
 	cr_assert_eq(netns_own(&own), 0);
 	flow.netns = own;
-	cr_expect_eq(socket_diag_destroy(&flow), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -ENOENT);
 	flow.netns = UINT64_MAX;
-	cr_expect_eq(socket_diag_destroy(&flow), namespace_gone_error());
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), namespace_gone_error());
 	cr_expect_eq(socket_diag_find(&flow), namespace_gone_error());
 	expect_alive(pair.client, pair.server);
 	namespace_end(&other);
@@ -157,11 +157,11 @@ Test(socket_diag, other_protocols_are_refused, .init = tcp_set_up, .fini = tcp_t
 
 	flow.protocol = IPPROTO_SCTP;
 	cr_expect_eq(socket_diag_find(&flow), -EPROTONOSUPPORT);
-	cr_expect_eq(socket_diag_destroy(&flow), -EPROTONOSUPPORT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -EPROTONOSUPPORT);
 	flow.protocol = IPPROTO_TCP;
 	flow.family = AF_UNIX;
 	cr_expect_eq(socket_diag_find(&flow), -EAFNOSUPPORT);
-	cr_expect_eq(socket_diag_destroy(&flow), -EAFNOSUPPORT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -EAFNOSUPPORT);
 }
 
 /* ---- sockets that are no full sockets, or hard to find ---- */
@@ -196,7 +196,7 @@ static void check_request_socket(const char *listen_on, const char *connect_from
 	client_flow = flow_of(client);
 	request = other_end(client_flow);
 	cr_expect_eq(socket_diag_find(&request), 0);
-	cr_expect_eq(socket_diag_destroy(&request), 0);
+	cr_expect_eq(socket_diag_destroy_owner(&request, 0), 0);
 	cr_expect_eq(socket_diag_find(&request), -ENOENT);
 	cr_expect_eq(socket_diag_find(&client_flow), 0);
 	close(client);
@@ -225,9 +225,9 @@ static void check_bound_to_device(const char *listen_on, const char *connect_fro
 	struct pair other = connect_pair(listen_on, connect_from, "lo");
 	struct latch_flow flow = flow_of(pair.server);
 
-	cr_expect_eq(socket_diag_destroy(&flow), 0);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), 0);
 	cr_expect_eq(pending_error(pair.server), ECONNABORTED);
-	cr_expect_eq(socket_diag_destroy(&flow), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -ENOENT);
 	expect_alive(other.client, other.server);
 	close_pair(&pair);
 	close_pair(&other);

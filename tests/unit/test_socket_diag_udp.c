@@ -14,7 +14,7 @@ static void check(const char *one, const char *other)
 
 	cr_expect_eq(socket_diag_find(&client), 0);
 	cr_expect_eq(socket_diag_search(&server, 0), 0);
-	cr_expect_eq(socket_diag_destroy(&client), 0, "%s %s", one, other);
+	cr_expect_eq(socket_diag_destroy_owner(&client, 0), 0, "%s %s", one, other);
 	cr_expect_eq(recv(pair.client, &byte, 1, MSG_DONTWAIT), -1);
 	cr_expect_eq(errno, ECONNABORTED);
 	cr_expect_eq(recv(pair.client, &byte, 1, MSG_DONTWAIT), -1);
@@ -22,7 +22,7 @@ static void check(const char *one, const char *other)
 	cr_expect_eq(udp_send(pair.client), -EDESTADDRREQ, "connected no more");
 	cr_expect_eq(socket_diag_find(&client), -ENOENT);
 	cr_expect_eq(socket_diag_search(&client, 0), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&client), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&client, 0), -ENOENT);
 	cr_expect_eq(socket_diag_find(&server), 0);
 	cr_expect_eq(pending_error(pair.server), 0);
 	udp_close(&pair);
@@ -55,9 +55,9 @@ Test(socket_diag_udp, never_one_that_is_not_connected)
 
 	flow.protocol = of_all.protocol = IPPROTO_UDP;
 	cr_expect_eq(socket_diag_search(&flow, 0), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&flow), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -ENOENT);
 	cr_expect_eq(socket_diag_search(&of_all, 0), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&of_all), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&of_all, 0), -ENOENT);
 	cr_expect_eq(pending_error(fd), 0);
 	close(fd);
 	close(all);
@@ -70,7 +70,7 @@ Test(socket_diag_udp, nor_a_tcp_socket_with_the_same_ends)
 
 	flow.protocol = IPPROTO_UDP;
 	cr_expect_eq(socket_diag_search(&flow, 0), -ENOENT);
-	cr_expect_eq(socket_diag_destroy(&flow), -ENOENT);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -ENOENT);
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);
 }
@@ -82,7 +82,7 @@ Test(socket_diag_udp, one_that_is_bound_to_a_device)
 
 	cr_assert_eq(setsockopt(pair.client, SOL_SOCKET, SO_BINDTODEVICE, "lo", 2), 0);
 	cr_expect_eq(socket_diag_search(&flow, 0), 0);
-	cr_expect_eq(socket_diag_destroy(&flow), 0);
+	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), 0);
 	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
 	udp_close(&pair);
 }

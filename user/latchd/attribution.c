@@ -27,8 +27,8 @@ struct attribution {
 	struct binding binding;
 	struct peer_deaths deaths;
 	struct quarantine quarantine;
-	struct loop_timer
-		settle; /* after children that ended, however many: one look at all latches */
+	/* After children that ended, however many: one look at all latches. */
+	struct loop_timer settle;
 };
 
 static bool netns_is_synced(void *context, uint64_t netns)

@@ -221,11 +221,6 @@ int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie)
 	return destroy(flow, cookie, false);
 }
 
-int socket_diag_destroy(const struct latch_flow *flow)
-{
-	return destroy(flow, 0, false);
-}
-
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie)
 {
 	return destroy(flow, cookie, true);

@@ -14,16 +14,11 @@
 #include "latch_abi.h"
 
 /*
- * Ends the socket locally (SOCK_DESTROY): its owner sees ECONNABORTED. 0, -ENOENT
- * when there is no such socket (or no such namespace), -EOPNOTSUPP when the kernel
- * cannot end it (built without CONFIG_INET_DIAG_DESTROY; or a TIME_WAIT socket,
- * which has no owner, on an older one), or another negative errno.
- */
-int socket_diag_destroy(const struct latch_flow *flow);
-
-/*
- * The same, only if the flow's socket has this cookie (SO_COOKIE; 0 = any): after
- * its end another may have got the same addresses and ports. -ENOENT when it has not.
+ * Ends the flow's socket locally (SOCK_DESTROY), if it has this cookie (SO_COOKIE; 0 =
+ * any): after its end another may have got the same addresses and ports. Its owner sees
+ * ECONNABORTED. 0, -ENOENT when there is no such socket (or no such namespace),
+ * -EOPNOTSUPP when the kernel cannot end it (built without CONFIG_INET_DIAG_DESTROY; or a
+ * TIME_WAIT socket, which has no owner, on an older one), or another negative errno.
  */
 int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie);
 
