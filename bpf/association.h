@@ -228,7 +228,7 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 		return drop(LATCH_DROP_NESTED, p, NULL);
 	case PACKET_MALFORMED:
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	case PACKET_IN_DOUBT: /* GRO merges no SCTP */
+	case PACKET_IN_DOUBT:
 		return drop(LATCH_DROP_MERGED, p, NULL);
 	case PACKET_PROTECTED:
 		break;

@@ -18,5 +18,7 @@ struct ingress_notes_map ingress_notes SEC(".maps");
 struct refusals_map refusals SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
 struct merges_map merges SEC(".maps");
+struct object_marks_map reassemblies SEC(".maps");
+struct object_marks_map mixtures SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

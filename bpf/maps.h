@@ -141,7 +141,7 @@ enum __attribute__((packed)) packet_cover {
 	PACKET_PROTECTED, /* by the one SA that the key names */
 	PACKET_NESTED,
 	PACKET_MALFORMED,
-	PACKET_IN_DOUBT, /* merged with what came under another's SA */
+	PACKET_IN_DOUBT, /* merged or put together with what came under another's SA */
 };
 
 /* Before Linux 6.2 a cgroup program cannot reach its packet's sec_path: see note.bpf.c. */
@@ -177,6 +177,16 @@ struct merges_map {
 	__type(value, __u64);
 };
 
+#define OBJECT_MARKS 4096
+
+/* Queues of fragments, or packets made of them, of several owners: see reassembly.h, object_mark.h. */
+struct object_marks_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OBJECT_MARKS);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
 /* When each namespace last had an event of its SPD. Losing one costs an event more. */
 struct spd_stamps_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -202,6 +212,8 @@ extern struct ingress_notes_map ingress_notes SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
 extern struct merges_map merges SEC(".maps");
+extern struct object_marks_map reassemblies SEC(".maps");
+extern struct object_marks_map mixtures SEC(".maps");
 
 static __always_inline void count(enum latch_counter which)
 {

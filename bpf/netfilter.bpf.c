@@ -66,7 +66,16 @@ static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 n
 static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 netns,
 						  struct latch_sa_key *sa)
 {
-	return sec_path_sa(skb, netns, sa);
+	return arrival_sa(skb, netns, sa);
+}
+
+/* The same of a packet that gate (a) is to judge after this one. */
+static __noinline enum packet_cover arrives_under(struct sk_buff *skb, __u64 netns,
+						  struct latch_sa_key *sa)
+{
+	enum packet_cover cover = sec_path_sa(skb, netns, sa);
+
+	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
 }
 
 /* What a router passes on is no flow of this host; only what has arrived knows where. */
@@ -235,6 +244,7 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	/* It may end TIME_WAIT and reach a listener, where gate (a) has it begin another flow. */
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		latch = NULL;
-	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+	h.passage.cover = latch ? arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa) :
+				  arrives_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 	return pass_in(&h, latch);
 }

@@ -3,7 +3,7 @@
 #ifndef LATCH_BPF_PACKET_H
 #define LATCH_BPF_PACKET_H
 
-#include "maps.h"
+#include "reassembly.h"
 
 #define IPPROTO_TCP_NUMBER 6
 #define IPPROTO_UDP_NUMBER 17
@@ -155,6 +155,15 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 	return PACKET_PROTECTED;
 }
 
+/* Of what has arrived: what covered all of it. For whoever judges it last. */
+static __always_inline enum packet_cover arrival_sa(struct sk_buff *skb, __u64 netns,
+						    struct latch_sa_key *sa)
+{
+	enum packet_cover cover = sec_path_sa(skb, netns, sa);
+
+	return cover == PACKET_PROTECTED && take_mixture(skb) ? PACKET_IN_DOUBT : cover;
+}
+
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
 
 /* What note_ingress left a moment ago on this CPU: whoever takes it leaves nothing behind. */
@@ -178,7 +187,7 @@ static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx
 							   struct latch_sa_key *sa)
 {
 	if (bpf_ksym_exists(bpf_cast_to_kern_ctx))
-		return sec_path_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
+		return arrival_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
 	return noted_sa(ctx, sa);
 }
 
