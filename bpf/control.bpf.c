@@ -40,6 +40,7 @@ static __always_inline void control_close(struct latch_control *c)
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
+	count_larval_out(latch);
 	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched anew. */
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
 		latch->word.params = 0;
@@ -120,10 +121,15 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
 	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
+	__u8 flags;
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
-	if (!sa || sa->word.serial != c->serial || bpf_map_delete_elem(&sas, &key))
+	if (!sa || sa->word.serial != c->serial)
 		return;
+	flags = sa->word.flags;
+	if (bpf_map_delete_elem(&sas, &key))
+		return;
+	count_foreign_out(flags);
 	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }

@@ -59,6 +59,23 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
+/* For LISTENERs, which need no SA, and as many for LARVAL latches, which any SA may begin. */
+static __always_inline __u32 latches_quota(void)
+{
+	const struct bpf_map *map = (const struct bpf_map *)&latches;
+
+	return map->max_entries / 4;
+}
+
+/* Is LARVAL no longer, or leaves; not when its memory may be another's already. */
+static __always_inline void count_larval_out(struct latch *latch)
+{
+	struct latch_clock *clock = clock_get();
+
+	if (clock && latch->larval && __sync_lock_test_and_set(&latch->larval, 0))
+		__sync_fetch_and_sub(&clock->larvals, 1);
+}
+
 /* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *born, __u16 params,
@@ -87,6 +104,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 									     LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
+	latch.larval = born->state == LATCH_STATE_LARVAL;
 	err = latch_put(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
@@ -126,10 +144,19 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 					 __u64 listener)
 {
 	struct latch_position none = {}, born;
+	struct latch_clock *clock = clock_get();
+	int err;
 
-	if (latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
+	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener);
+	if (!tally_in(&clock->larvals, latches_quota())) {
+		count(LATCH_COUNTER_LATCHES_FULL);
+		return -1;
+	}
+	err = latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener);
+	if (err)
+		__sync_fetch_and_sub(&clock->larvals, 1);
+	return err;
 }
 
 /* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */
@@ -147,6 +174,7 @@ static __always_inline int latch_settle(const struct latch_flow *flow, struct la
 	is.generation = next_generation();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return -1;
+	count_larval_out(latch);
 	latch->changed = bpf_ktime_get_boot_ns();
 	restamp();
 	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
@@ -204,6 +232,7 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 	enum latch_state was = latch->word.state;
 
 	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+	count_larval_out(latch);
 	if (latch_delete(flow))
 		return;
 	count_listener_out(was);

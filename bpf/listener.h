@@ -19,20 +19,6 @@ struct listener_step {
 	int done;
 };
 
-/*
- * Half of the table is for connections: who listens needs no SA and no peer, so that
- * any local user could have filled all of it, in network namespaces of his own.
- */
-static __always_inline int listener_has_room(struct latch_clock *clock)
-{
-	const struct bpf_map *map = (const struct bpf_map *)&latches;
-
-	if (__sync_fetch_and_add(&clock->listeners, 1) < map->max_entries / 2)
-		return 1;
-	__sync_fetch_and_sub(&clock->listeners, 1);
-	return 0;
-}
-
 /* Non-zero: somebody was quicker, or there is no room. */
 static __always_inline int listener_insert(const struct latch_flow *flow, __u16 sockets,
 					   __u64 socket_cookie)
@@ -42,7 +28,7 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	struct latch_clock *clock = clock_get();
 	int err;
 
-	if (!clock || !listener_has_room(clock) ||
+	if (!clock || !tally_in(&clock->listeners, latches_quota()) ||
 	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
 	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0);

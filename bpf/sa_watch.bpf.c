@@ -88,6 +88,25 @@ static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_sta
 		__sync_fetch_and_or(&known->word.raw, flag.raw);
 }
 
+/*
+ * Whoever is root in a user namespace of his own may install SAs in its network
+ * namespaces, and any user can be: all of them together get half of the table.
+ */
+static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock *clock,
+				       union latch_sa_word *word)
+{
+	const struct bpf_map *map = (const struct bpf_map *)&sas;
+
+	if (!BPF_CORE_READ(x, xs_net.net, user_ns, level))
+		return 1;
+	if (!clock || !tally_in(&clock->foreign_sas, map->max_entries / 2)) {
+		count(LATCH_COUNTER_SAS_OVER_QUOTA);
+		return 0;
+	}
+	word->flags = LATCH_SA_FOREIGN;
+	return 1;
+}
+
 static __always_inline void sa_installing(struct xfrm_state *x)
 {
 	struct latch_clock *clock = clock_get();
@@ -107,6 +126,8 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 			sa_collision(known, x);
 		return;
 	}
+	if (!sa_has_room(x, clock, &sa.word))
+		return;
 	sa_describe(x, &key, &sa);
 	sa.word.state = LATCH_SA_PENDING;
 	if (clock) {
@@ -115,6 +136,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	}
 	if (bpf_map_update_elem(&sas, &key, &sa, BPF_ANY)) {
 		count(LATCH_COUNTER_SAS_FULL);
+		count_foreign_out(sa.word.flags);
 		return;
 	}
 	sa_event(LATCH_EVENT_SA_PENDING, &key, sa.word);
@@ -127,6 +149,7 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 
 	if (bpf_map_delete_elem(&sas, key))
 		return;
+	count_foreign_out(word.flags);
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);
 	sa_event(LATCH_EVENT_SA_GONE, key, word);

@@ -155,7 +155,7 @@ struct latch {
 	__u64 refused;	/* ... and connections that might not be born */
 	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
-	__u8 pad[4];
+	__u32 larval;	   /* 1: counted in latch_clock.larvals */
 };
 
 /* By what an SCTP association is recognised on a path that has no latch yet. */
@@ -201,6 +201,7 @@ struct latch_sa_key {
 enum latch_sa_flag {
 	LATCH_SA_AMBIGUOUS = 1 << 0, /* cannot be told from another: congruent with nothing */
 	LATCH_SA_CONTESTED = 1 << 1, /* another SA with other params covers the same traffic */
+	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace that is not the host's: counted */
 };
 
 union latch_sa_word {
@@ -274,6 +275,7 @@ enum latch_counter {
 	LATCH_COUNTER_LATCHES_BORN,
 	LATCH_COUNTER_SLOW_PATH,
 	LATCH_COUNTER_XFRM_HOOKS, /* SA hooks that fired */
+	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces that found no room in their share */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -295,6 +297,8 @@ struct latch_clock {
 	__u64 generation;
 	__u64 sa_serial;
 	__u64 listeners; /* how many latches are LISTENERs */
+	__u64 larvals;	 /* ... and how many have been LARVAL ever since they were born */
+	__u64 foreign_sas; /* how many SAs have LATCH_SA_FOREIGN */
 };
 
 /* ---- the params and identities tables: written by the controller only ---- */

@@ -129,6 +129,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "latches_full";
 	case LATCH_COUNTER_SAS_FULL:
 		return "sas_full";
+	case LATCH_COUNTER_SAS_OVER_QUOTA:
+		return "sas_over_quota";
 	case LATCH_COUNTER_UNLATCHED_PENDING:
 		return "unlatched_pending";
 	case LATCH_COUNTER_UNLATCHED_OTHER:
