@@ -257,7 +257,7 @@ enum latch_drop {
 	LATCH_DROP_LATCHES_FULL,     /* no room for the latch that it must have */
 	LATCH_DROP_MALFORMED,	     /* headers do not parse */
 	LATCH_DROP_REQUIRED,	     /* a rule requires a latch, and this packet can start none */
-	LATCH_DROP_MERGED,	     /* GRO has merged it with what came under another's SA */
+	LATCH_DROP_MERGED,	     /* with what came under another's SA: by GRO, or of fragments */
 	LATCH_DROP_COUNT,
 };
 
