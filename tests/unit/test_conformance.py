@@ -56,10 +56,10 @@ class ConformanceTest(unittest.TestCase):
         self.tree = Tree(scratch.name)
         self.text = ""
 
-    def make(self, status=0):
+    def make(self, status=0, *more):
         output = os.path.join(self.tree.top, "table.md")
         done = subprocess.run([PROGRAM, "--top", self.tree.top, "--build", self.tree.build,
-                               "--source", SOURCE, "--output", output], text=True,
+                               "--source", SOURCE, "--output", output, *more], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         self.assertEqual(done.returncode, status, done.stdout)
         if status < 2:
@@ -134,6 +134,13 @@ class ConformanceTest(unittest.TestCase):
         self.assertTrue(self.row("S4").endswith("| – | pass | not run | pass |"))
         self.assertIn("Left out, 2 results of other sources", self.text)
         self.assertIn("tests/unit/test\\_a.from (of fedcba987654)", self.text)
+
+    def test_results_of_several_sources_that_are_named(self):
+        self.tree.scenario("7.2", "passed", source="fedcba987654")
+        self.make(0, "--source", "fedcba987654")
+        self.assertTrue(self.row("S4").endswith("| – | pass | pass | pass |"))
+        self.assertIn("Sources: native %s (1); 6.1 %s (1); 6.12 %s (1); 7.2 fedcba987654 (1)\n" %
+                      (SOURCE, SOURCE, SOURCE), self.text)
 
     def test_several_items_of_one_test(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_3_13_L_2_2_5_S4)\n{\n}\n")
