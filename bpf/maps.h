@@ -177,7 +177,7 @@ struct merges_map {
 	__type(value, __u64);
 };
 
-#define OBJECT_MARKS 4096
+#define OBJECT_MARKS 16384
 
 /* Queues of fragments, or packets made of them, of several owners: see reassembly.h, object_mark.h. */
 struct object_marks_map {

@@ -66,15 +66,9 @@ static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 n
 static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 netns,
 						  struct latch_sa_key *sa)
 {
-	return arrival_sa(skb, netns, sa);
-}
-
-/* The same of a packet that gate (a) is to judge after this one. */
-static __noinline enum packet_cover arrives_under(struct sk_buff *skb, __u64 netns,
-						  struct latch_sa_key *sa)
-{
 	enum packet_cover cover = sec_path_sa(skb, netns, sa);
 
+	/* Not taken: gate (a) may have to judge it, too. */
 	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
 }
 
@@ -244,7 +238,6 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 	/* It may end TIME_WAIT and reach a listener, where gate (a) has it begin another flow. */
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		latch = NULL;
-	h.passage.cover = latch ? arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa) :
-				  arrives_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 	return pass_in(&h, latch);
 }

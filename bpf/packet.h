@@ -155,7 +155,7 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 	return PACKET_PROTECTED;
 }
 
-/* Of what has arrived: what covered all of it. For whoever judges it last. */
+/* Of what has arrived: what covers all of it. For whoever judges it last. */
 static __always_inline enum packet_cover arrival_sa(struct sk_buff *skb, __u64 netns,
 						    struct latch_sa_key *sa)
 {

@@ -1,25 +1,41 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the kernel puts together of fragments that came out of tunnels shows the SA of the
- * first of them only; the others may have come under another's, or in clear. Nothing can
- * keep the kernel from it, but it is seen (reassembly.bpf.c), and that packet is dropped.
+ * first of them only; the others may have come under another's, or in clear. Only their
+ * queue knows what they are put together with, and no program can keep one out of it. But
+ * it is seen (reassembly.bpf.c), and what comes of it is dropped.
  */
 #ifndef LATCH_BPF_REASSEMBLY_H
 #define LATCH_BPF_REASSEMBLY_H
 
 #include "object_mark.h"
 
-static __always_inline int is_mixture(const struct sk_buff *skb)
+/* Longer than a queue is given (ipfrag_time, ip6frag_time, nf_conntrack_frag6_timeout: 30 to 60 s). */
+#define REASSEMBLY_SECONDS 300
+/* Longer than a packet takes from there to the last gate. */
+#define MIXTURE_SECONDS 10
+
+static __always_inline struct object_marks mixed_queues(void)
 {
-	return is_marked(&mixtures, skb);
+	return (struct object_marks){&reassemblies, REASSEMBLY_SECONDS};
 }
 
-/* By whom nobody judges it after: its memory will be another packet's. */
+static __always_inline struct object_marks mixed_packets(void)
+{
+	return (struct object_marks){&mixtures, MIXTURE_SECONDS};
+}
+
+static OWN_FRAME int is_mixture(const struct sk_buff *skb)
+{
+	return is_marked(mixed_packets(), skb);
+}
+
+/* For whoever judges it last: its memory will be another packet's. */
 static OWN_FRAME int take_mixture(const struct sk_buff *skb)
 {
-	if (!is_marked(&mixtures, skb))
+	if (!is_marked(mixed_packets(), skb))
 		return 0;
-	mark_clear(&mixtures, skb);
+	mark_clear(mixed_packets(), skb);
 	return 1;
 }
 
