@@ -179,7 +179,7 @@ struct merges_map {
 
 #define OBJECT_MARKS 16384
 
-/* Queues of fragments, or packets made of them, of several owners: see reassembly.h, object_mark.h. */
+/* Queues of fragments of several owners, or packets made of them: see reassembly.h. */
 struct object_marks_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OBJECT_MARKS);

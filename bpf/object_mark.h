@@ -23,7 +23,7 @@ union object_mark {
 	__u64 raw; /* 0 = none */
 	struct {
 		__u32 object; /* its address, hashed; or OBJECT_MARK_ALL */
-		__u32 second; /* monotonic, from 1 on: as jiffies, it stands still in a suspended machine */
+		__u32 second; /* from 1 on, of a clock that stops with the machine, as jiffies do */
 	};
 };
 
