@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "latchd/disposition.h"
 #include "latchd/kernel/socket_diag.h"
+#include "latchd/kernel/time_out.h"
 
 #define TICK_MS 10
 
@@ -305,4 +306,36 @@ Test(application, a_successor_is_neither_reset_nor_timed_out)
 	close_pair(&reused);
 	close_pair(&timed);
 	close_pair(&another);
+}
+
+static void expect_told_once(void *context, const struct latch_timed_out *told)
+{
+	const struct latch_flow *of = context;
+
+	cr_expect_arr_eq(&told->flow, of, sizeof(*of));
+	cr_expect_eq(told->error, 0);
+	resets++;
+}
+
+/*
+ * One run of the program is for all of a namespace's latches: also for one whose socket
+ * has had a successor since latchd asked for it, or for which latchd has not asked yet.
+ */
+Test(application, a_successor_is_not_timed_out_with_others)
+{
+	struct pair timed = connect_prompt_pair(IPV4, IPV4),
+		    successor = connect_prompt_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(timed.client), stale = flow_of(successor.client);
+
+	put_broken(&flow, timed.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
+	put_broken(&stale, timed.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
+	cr_expect_eq(time_out_broken(&maps, ns.cookie, expect_told_once, &flow), 0);
+	cr_expect_eq(resets, 1);
+	wait_for_error(timed.client);
+	cr_expect_eq(pending_error(timed.client), ETIMEDOUT);
+	cr_expect_eq(user_timeout_of(successor.client), 0);
+	cr_expect_eq(pending_error(successor.client), 0);
+	cr_expect_eq(tcp_state_of(successor.client), TCP_ESTABLISHED);
+	close_pair(&timed);
+	close_pair(&successor);
 }
