@@ -6,6 +6,8 @@
 #define LATCHES_ROOM 1024
 #include "spd_fixture.h"
 
+#include "latchd/kernel/policy_dump.h"
+
 TestSuite(spd_honest, .init = set_up, .fini = tear_down, .timeout = 120);
 
 /* Below all others, as who wants nothing in clear has it. */
@@ -21,7 +23,8 @@ static struct policy last_resort(enum policy_direction direction)
 
 /* ---- a policy that is replaced while the SPD is read ---- */
 
-#define FLOWS 600
+#define FLOWS	   600
+#define FIRST_PORT 1000 /* the fixture's own flow has it */
 
 static atomic_bool enough;
 
@@ -54,7 +57,7 @@ static void *replace_all(void *context)
 
 	(void)context;
 	for (i = 0; i < FLOWS; i++) {
-		p = for_port((uint16_t)(1000 + i));
+		p = for_port((uint16_t)(FIRST_PORT + i));
 		update_message(messages[i], sizeof(messages[i]), &p);
 	}
 	while (!atomic_load(&enough))
@@ -70,34 +73,103 @@ static bool has_looked_often(void)
 	return seen.broken || seen.held || watch.round >= round_before + 20;
 }
 
-Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
+/* With a policy for each; all want protection. */
+static void put_flows(void)
 {
 	struct policy out = policy_protecting(POLICY_OUT), block = last_resort(POLICY_OUT), p;
 	struct latch_flow other;
-	pthread_t thread;
 	unsigned int i;
 
 	several_flows = true;
 	policy_delete(&ns, &out);
 	policy_add(&ns, &block);
 	for (i = 0; i < FLOWS; i++) {
-		p = for_port((uint16_t)(1000 + i));
+		p = for_port((uint16_t)(FIRST_PORT + i));
 		policy_add(&ns, &p);
 	}
 	for (i = 1; i < FLOWS; i++) {
-		other = lonely((uint16_t)(1000 + i));
+		other = lonely((uint16_t)(FIRST_PORT + i));
 		put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
 		want_protection(&other);
 	}
 	spd_watch_edited(&watch, ns.cookie);
 	wait_until(is_seen);
-	cr_assert_eq(pthread_create(&thread, NULL, replace_all, NULL), 0);
+}
+
+static void look_often(void)
+{
 	round_before = watch.round;
 	wait_until(has_looked_often);
-	atomic_store(&enough, true);
-	pthread_join(thread, NULL);
 	cr_expect_eq(seen.held, 0, "after %u looks", watch.round - round_before);
 	cr_expect_eq(seen.broken, 0, "after %u looks", watch.round - round_before);
+}
+
+Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
+{
+	pthread_t thread;
+
+	put_flows();
+	cr_assert_eq(pthread_create(&thread, NULL, replace_all, NULL), 0);
+	look_often();
+	atomic_store(&enough, true);
+	pthread_join(thread, NULL);
+}
+
+/* The same without chance: in the midst of each dump the policy that would come last. */
+static struct {
+	bool wanted;
+	uint32_t sequence; /* of the dump that was met last */
+	unsigned int replaced;
+} rekey;
+
+static void replace_the_oldest(void)
+{
+	struct policy p = for_port((uint16_t)(FIRST_PORT + rekey.replaced++ % FLOWS));
+	struct nlmsghdr *message = policy_message(&p);
+
+	message->nlmsg_type = XFRM_MSG_UPDPOLICY;
+	cr_assert_eq(policy_send(&ns, message), 0);
+}
+
+/* Instead of the library's. The kernel dumps on when a part was taken, and is one part ahead. */
+ssize_t recv(int fd, void *buffer, size_t size, int flags)
+{
+	ssize_t length = recvfrom(fd, buffer, size, flags, NULL, NULL);
+	const struct nlmsghdr *message = buffer;
+
+	if (!rekey.wanted || length < (ssize_t)sizeof(*message) ||
+	    message->nlmsg_type != XFRM_MSG_NEWPOLICY || message->nlmsg_seq == rekey.sequence)
+		return length;
+	rekey.sequence = message->nlmsg_seq;
+	replace_the_oldest();
+	return length;
+}
+
+static size_t policies_in_a_dump(void)
+{
+	struct spd spd;
+	size_t count;
+
+	cr_assert_eq(policy_dump(ns.cookie, &spd), 0);
+	count = spd.count;
+	policy_dump_release(&spd);
+	return count;
+}
+
+Test(spd_honest, S15_a_policy_that_is_replaced_in_the_midst_of_each_dump)
+{
+	size_t all;
+
+	put_flows();
+	all = policies_in_a_dump();
+	rekey.wanted = true;
+	cr_assert_eq(policies_in_a_dump(), all - 1, "it is in neither half");
+	rekey.wanted = false;
+	cr_assert_eq(policies_in_a_dump(), all);
+	rekey.wanted = true;
+	look_often();
+	cr_expect_geq(rekey.replaced, 1 + 2 * (watch.round - round_before),
+		      "each look needs a second dump");
 }
 
 /* ---- what stands below all others ---- */
