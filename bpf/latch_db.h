@@ -7,6 +7,7 @@
 
 #include "latch_fsm.h"
 #include "rules.h"
+#include "tally.h"
 
 #define EEXIST 17 /* asm-generic/errno-base.h */
 

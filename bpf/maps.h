@@ -246,18 +246,6 @@ static __always_inline struct latch_clock *clock_get(void)
 	return bpf_map_lookup_elem(&latch_clocks, &key);
 }
 
-/*
- * Room in a table for what any local user can make in namespaces of his own, without an SA
- * that a key manager vouches for: so many, and not the whole table.
- */
-static __always_inline int tally_in(__u64 *tally, __u64 most)
-{
-	if (__sync_fetch_and_add(tally, 1) < most)
-		return 1;
-	__sync_fetch_and_sub(tally, 1);
-	return 0;
-}
-
 /* Of an SA that has left the map. */
 static __always_inline void count_foreign_out(__u8 flags)
 {

@@ -5,6 +5,7 @@
  * after installing it; RFC 5660 section 2.3 wants conflicts settled before.
  */
 #include "maps.h"
+#include "tally.h"
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
 

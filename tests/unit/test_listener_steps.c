@@ -50,7 +50,7 @@ struct place {
 	struct latch latch;
 };
 
-static struct bpf_map latches = {.max_entries = 2 * PLACES};
+static struct bpf_map latches = {.max_entries = 4 * PLACES};
 static struct place places[PLACES];
 static struct latch_clock only_clock;
 
