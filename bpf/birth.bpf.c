@@ -15,7 +15,7 @@ static __always_inline __u64 owner_of(const struct passage *p)
  * but only until an SA comes that can. Also when there is no room for the latch; but
  * not when somebody was quicker, who may have latched it to another.
  */
-__noinline int pass_unattributed(struct passage *p, int params, int which)
+__noinline int pass_unattributed(struct passage *p, int params, int which, int foreign)
 {
 	int err;
 
@@ -23,7 +23,7 @@ __noinline int pass_unattributed(struct passage *p, int params, int which)
 		return GATE_DROP;
 	count(which);
 	err = latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
-			    p->listener_id);
+			    p->listener_id, foreign);
 	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
 }
 
@@ -54,14 +54,16 @@ static __always_inline int pass_auto(struct passage *p)
 		return GATE_PASS;
 	sa = sa_find(&p->sa);
 	if (!sa)
-		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER);
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
 	word.raw = *(volatile __u64 *)&sa->word.raw;
 	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.state == LATCH_SA_PENDING)
-		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING);
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING,
+					 word.flags & LATCH_SA_FOREIGN);
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
-		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER);
+		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER,
+					 word.flags & LATCH_SA_FOREIGN);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return refuse(p, LATCH_DROP_CONFLICT);
 	return pass_born(p, word.params);

@@ -98,15 +98,22 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	struct latch_clock *clock = clock_get();
 	struct latch_sa_key key = c->sa;
 	struct latch_sa sa = c->sa_value;
+	__u8 flags = sa.word.flags & LATCH_SA_FOREIGN;
 	long err;
 
+	c->result = LATCH_CONTROL_FULL;
+	if (flags && (!clock || !count_foreign_in(clock)))
+		return;
 	sa.word.raw = 0;
 	sa.word.state = LATCH_SA_PENDING;
+	sa.word.flags = flags;
 	if (clock)
 		sa.word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
 	sa.instance = 0;
 	sa.installed = bpf_ktime_get_boot_ns();
 	err = bpf_map_update_elem(&sas, &key, &sa, BPF_NOEXIST);
+	if (err)
+		count_foreign_out(flags);
 	c->result = LATCH_CONTROL_DONE;
 	if (err && bpf_map_lookup_elem(&sas, &key)) {
 		c->result = LATCH_CONTROL_UNCHANGED;

@@ -60,7 +60,7 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* For LISTENERs, which need no SA, and as many for LARVAL latches, which any SA may begin. */
+/* For LISTENERs, which need no SA, and as many for LARVAL latches, which need only one of their own making. */
 static __always_inline __u32 latches_quota(void)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&latches;
@@ -73,8 +73,9 @@ static __always_inline void count_larval_out(struct latch *latch)
 {
 	struct latch_clock *clock = clock_get();
 
-	if (clock && latch->larval && __sync_lock_test_and_set(&latch->larval, 0))
-		__sync_fetch_and_sub(&clock->larvals, 1);
+	if (clock && latch->foreign_larval &&
+	    __sync_lock_test_and_set(&latch->foreign_larval, 0))
+		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
 /* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
@@ -82,7 +83,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *born, __u16 params,
 					const struct ruling *ruling,
 					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener)
+					__u64 listener, int foreign)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -105,7 +106,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 									     LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
-	latch.larval = born->state == LATCH_STATE_LARVAL;
+	latch.foreign_larval = !!foreign;
 	err = latch_put(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
@@ -135,14 +136,17 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener);
+	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener, 0);
 }
 
-/* Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0. */
+/*
+ * Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0.
+ * foreign: it may be one that any local user has made for himself.
+ */
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
 					 const struct ruling *ruling,
 					 enum latch_direction direction, __u64 socket_cookie,
-					 __u64 listener)
+					 __u64 listener, int foreign)
 {
 	struct latch_position none = {}, born;
 	struct latch_clock *clock = clock_get();
@@ -150,13 +154,14 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 
 	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	if (!tally_in(&clock->larvals, latches_quota())) {
+	if (foreign && !tally_in(&clock->foreign_larvals, latches_quota())) {
 		count(LATCH_COUNTER_LATCHES_FULL);
 		return -1;
 	}
-	err = latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener);
-	if (err)
-		__sync_fetch_and_sub(&clock->larvals, 1);
+	err = latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener,
+			   foreign);
+	if (err && foreign)
+		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 	return err;
 }
 

@@ -31,7 +31,8 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	if (!clock || !tally_in(&clock->listeners, latches_quota()) ||
 	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0);
+	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0,
+			   0);
 	if (err)
 		count_listener_out(LATCH_STATE_LISTENER);
 	return err;

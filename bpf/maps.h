@@ -10,6 +10,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "latch_abi.h"
+#include "tally.h"
 
 /*
  * A function in a header that is not to widen its caller's frame: all that call each
@@ -244,6 +245,23 @@ static __always_inline struct latch_clock *clock_get(void)
 	__u32 key = 0;
 
 	return bpf_map_lookup_elem(&latch_clocks, &key);
+}
+
+/* Of a user namespace that is not the host's: any local user may be root there. */
+static __always_inline int is_foreign(struct net *net)
+{
+	return BPF_CORE_READ(net, user_ns, level) != 0;
+}
+
+/* For an SA of one: whether there is room in their half of the table. */
+static __always_inline int count_foreign_in(struct latch_clock *clock)
+{
+	const struct bpf_map *map = (const struct bpf_map *)&sas;
+
+	if (tally_in(&clock->foreign_sas, map->max_entries / 2))
+		return 1;
+	count(LATCH_COUNTER_SAS_OVER_QUOTA);
+	return 0;
 }
 
 /* Of an SA that has left the map. */

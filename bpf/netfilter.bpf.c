@@ -66,10 +66,7 @@ static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 n
 static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 netns,
 						  struct latch_sa_key *sa)
 {
-	enum packet_cover cover = sec_path_sa(skb, netns, sa);
-
-	/* Not taken: gate (a) may have to judge it, too. */
-	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
+	return arrival_sa(skb, netns, sa);
 }
 
 /* What a router passes on is no flow of this host; only what has arrived knows where. */

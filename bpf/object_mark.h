@@ -23,7 +23,8 @@ union object_mark {
 	__u64 raw; /* 0 = none */
 	struct {
 		__u32 object; /* its address, hashed; or OBJECT_MARK_ALL */
-		__u32 second; /* from 1 on, of a clock that stops with the machine, as jiffies do */
+		__u32 second : 31; /* from 1 on, of a clock that stops with the machine, as jiffies do */
+		__u32 yields : 1;  /* to any other mark */
 	};
 };
 
@@ -58,8 +59,12 @@ static __always_inline union object_mark mark_of(struct object_marks marks, __u6
 	return mark;
 }
 
-/* Who was quicker at this place may have marked another: then both are. */
-static __always_inline void mark_object(struct object_marks marks, const void *object)
+/*
+ * Who was quicker at this place may have marked another: then both are. A mark that
+ * yields is made only where there is none, so that whoever has no right to disturb others
+ * cannot make them all.
+ */
+static __always_inline void mark_object(struct object_marks marks, const void *object, int yields)
 {
 	union object_mark mark = {.object = object_hash(object), .second = object_mark_second()};
 	__u64 *place = mark_place(marks, mark.object), old;
@@ -69,9 +74,12 @@ static __always_inline void mark_object(struct object_marks marks, const void *o
 		return;
 	old = *(volatile __u64 *)place;
 	found = mark_of(marks, old);
-	if (found.raw && found.object != mark.object)
+	mark.yields = !!yields;
+	if (found.raw && found.object != mark.object && yields)
+		return;
+	if (found.raw && found.object != mark.object && !found.yields)
 		mark.object = OBJECT_MARK_ALL;
-	if (__sync_val_compare_and_swap(place, old, mark.raw) == old)
+	if (__sync_val_compare_and_swap(place, old, mark.raw) == old || yields)
 		return;
 	mark.object = OBJECT_MARK_ALL;
 	*(volatile __u64 *)place = mark.raw;

@@ -155,13 +155,13 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 	return PACKET_PROTECTED;
 }
 
-/* Of what has arrived: what covers all of it. For whoever judges it last. */
+/* Of what has arrived: what covers all of it. */
 static __always_inline enum packet_cover arrival_sa(struct sk_buff *skb, __u64 netns,
 						    struct latch_sa_key *sa)
 {
 	enum packet_cover cover = sec_path_sa(skb, netns, sa);
 
-	return cover == PACKET_PROTECTED && take_mixture(skb) ? PACKET_IN_DOUBT : cover;
+	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
 }
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */

@@ -11,6 +11,12 @@ static __always_inline int are_mixed(struct inet_frag_queue *queue, struct sk_bu
 	return !same_owner(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
 }
 
+/* In a network namespace of his own any local user can make mixtures. */
+static __always_inline int yields(struct inet_frag_queue *queue)
+{
+	return is_foreign(BPF_CORE_READ(queue, fqdir, net));
+}
+
 /*
  * Each fragment is compared with the last one of those that are there, so that of a queue
  * without a mark all have one owner. One that turns out to be a duplicate marks it, too. A
@@ -23,19 +29,19 @@ int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 
 	if (!last)
 		mark_clear(mixed_queues(), queue);
-	if ((last && are_mixed(queue, last, skb)) || is_mixture(skb))
-		mark_object(mixed_queues(), queue);
+	if ((last && are_mixed(queue, last, skb)) || (has_sec_path(skb) && is_mixture(skb)))
+		mark_object(mixed_queues(), queue, yields(queue));
 	return 0;
 }
 
-/* By now whole has become the packet that goes on. */
+/* By now whole has become the packet that goes on. One that shows no SA is taken for clear anyway. */
 SEC("fentry/inet_frag_reasm_finish")
 int BPF_PROG(watch_reassembly, struct inet_frag_queue *queue, struct sk_buff *whole)
 {
-	if (is_marked(mixed_queues(), queue))
-		mark_object(mixed_packets(), whole);
-	else
+	if (!has_sec_path(whole) || !is_marked(mixed_queues(), queue))
 		mark_clear(mixed_packets(), whole);
+	else
+		mark_object(mixed_packets(), whole, yields(queue));
 	return 0;
 }
 

@@ -30,13 +30,4 @@ static OWN_FRAME int is_mixture(const struct sk_buff *skb)
 	return is_marked(mixed_packets(), skb);
 }
 
-/* For whoever judges it last: its memory will be another packet's. */
-static OWN_FRAME int take_mixture(const struct sk_buff *skb)
-{
-	if (!is_marked(mixed_packets(), skb))
-		return 0;
-	mark_clear(mixed_packets(), skb);
-	return 1;
-}
-
 #endif

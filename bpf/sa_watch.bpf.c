@@ -5,7 +5,6 @@
  * after installing it; RFC 5660 section 2.3 wants conflicts settled before.
  */
 #include "maps.h"
-#include "tally.h"
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
 
@@ -96,16 +95,10 @@ static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_sta
 static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock *clock,
 				       union latch_sa_word *word)
 {
-	const struct bpf_map *map = (const struct bpf_map *)&sas;
-
-	if (!BPF_CORE_READ(x, xs_net.net, user_ns, level))
+	if (!is_foreign(BPF_CORE_READ(x, xs_net.net)))
 		return 1;
-	if (!clock || !tally_in(&clock->foreign_sas, map->max_entries / 2)) {
-		count(LATCH_COUNTER_SAS_OVER_QUOTA);
-		return 0;
-	}
 	word->flags = LATCH_SA_FOREIGN;
-	return 1;
+	return clock && count_foreign_in(clock);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -203,7 +196,7 @@ int BPF_PROG(watch_sa_insert, struct xfrm_state *x)
 	return 0;
 }
 
-/* Refused (the SPI is taken, or the edit went into an older SA): what was recorded never existed. */
+/* Refused, since the SPI is taken: what was recorded never existed. */
 SEC("fexit/xfrm_state_add")
 int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 {
@@ -212,10 +205,11 @@ int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 	return 0;
 }
 
+/* Nor did it where the edit went into an older SA, which ends it without a word. */
 SEC("fexit/xfrm_state_update")
 int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 {
-	if (result)
+	if (result || BPF_CORE_READ(x, km.state) == XFRM_STATE_DEAD)
 		sa_refused(x);
 	return 0;
 }

@@ -155,7 +155,7 @@ struct latch {
 	__u64 refused;	/* ... and connections that might not be born */
 	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
-	__u32 larval;	   /* 1: counted in latch_clock.larvals */
+	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
 };
 
 /* By what an SCTP association is recognised on a path that has no latch yet. */
@@ -297,7 +297,7 @@ struct latch_clock {
 	__u64 generation;
 	__u64 sa_serial;
 	__u64 listeners; /* how many latches are LISTENERs */
-	__u64 larvals;	 /* ... and how many have been LARVAL ever since they were born */
+	__u64 foreign_larvals; /* ... and LARVAL ever since, under an SA that has LATCH_SA_FOREIGN or is unknown */
 	__u64 foreign_sas; /* how many SAs have LATCH_SA_FOREIGN */
 };
 

@@ -200,8 +200,8 @@ Test(keepers, what_a_dump_had_found_and_is_gone_is_forgotten)
 	struct latch_sa_key ours = in_key(&c, ns.cookie), elsewhere = in_key(&c, ns.cookie + 1);
 	struct latch_sa sa = sa_from(c.remote_host, true);
 
-	cr_assert_eq(sa_adopt(&maps, &ours, &sa), LATCH_CONTROL_DONE);
-	cr_assert_eq(sa_adopt(&maps, &elsewhere, &sa), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_adopt(&maps, &ours, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_adopt(&maps, &elsewhere, &sa, false), LATCH_CONTROL_DONE);
 	install_in(&d, ns.cookie);
 	attach(&charon, &ns);
 	cr_expect_eq(state_of(&ours), LATCH_SA_NONE);
@@ -233,7 +233,7 @@ static void expect_a_dump(const struct feed_child *child)
 	struct latch_sa sa = sa_from(child->remote_host, true);
 
 	found = in_key(child, ns.cookie);
-	cr_assert_eq(sa_adopt(&maps, &found, &sa), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_adopt(&maps, &found, &sa, false), LATCH_CONTROL_DONE);
 	refuse_an_sa();
 	up(&charon, child);
 	wait_until(it_is_gone);

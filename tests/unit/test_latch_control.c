@@ -142,14 +142,14 @@ Test(latch_control, an_adopted_sa_is_pending_whatever_the_dump_says)
 {
 	struct latch_sa sa = {.reqid = 4, .instance = 99, .word = {.state = LATCH_SA_BOUND}}, got;
 
-	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa), LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_DONE);
 	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
 	cr_expect_eq(got.word.state, LATCH_SA_PENDING);
 	cr_expect_neq(got.word.serial, 0);
 	cr_expect_eq(got.instance, 0);
 	cr_expect_eq(got.reqid, 4);
 	cr_expect_neq(got.installed, 0);
-	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa), LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_UNCHANGED);
 }
 
 Test(latch_control, an_sa_is_set_by_its_serial)
@@ -157,7 +157,7 @@ Test(latch_control, an_sa_is_set_by_its_serial)
 	struct latch_sa sa = {0}, got;
 
 	cr_expect_eq(sa_set(&maps, &sa_key, 1, LATCH_SA_BOUND, 3, 0), LATCH_CONTROL_NOT_FOUND);
-	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_DONE);
 	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
 	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial + 1, LATCH_SA_BOUND, 3, 0),
 		     LATCH_CONTROL_NOT_FOUND);
@@ -189,7 +189,41 @@ Test(latch_control, a_full_table)
 		cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_NOEXIST), 0);
 	}
 	key.spi = i;
-	cr_expect_eq(sa_adopt(&maps, &key, &sa), LATCH_CONTROL_FULL);
+	cr_expect_eq(sa_adopt(&maps, &key, &sa, false), LATCH_CONTROL_FULL);
+}
+
+static struct latch_clock clock_now(void)
+{
+	struct latch_clock now = {0};
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.clock, &key, &now), 0);
+	return now;
+}
+
+/* Who has a user namespace, and a key manager there that is served, is not to fill the table. */
+Test(latch_control, foreign_sas_have_half_of_the_table)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info), key = 0;
+	struct latch_sa_key second = sa_key;
+	struct latch_clock now = clock_now();
+	struct latch_sa sa = {0}, got;
+
+	cr_assert_eq(bpf_map_get_info_by_fd(maps.sas, &info, &length), 0);
+	now.foreign_sas = info.max_entries / 2 - 1;
+	cr_assert_eq(bpf_map_update_elem(maps.clock, &key, &now, BPF_ANY), 0);
+	second.spi++;
+	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa, true), LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_adopt(&maps, &second, &sa, true), LATCH_CONTROL_FULL);
+	cr_expect_eq(sa_adopt(&maps, &second, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_BOUND, 3, 0),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_forget(&maps, &sa_key, got.word.serial), LATCH_CONTROL_DONE);
+	cr_expect_eq(clock_now().foreign_sas, info.max_entries / 2 - 1);
+	cr_expect_eq(sa_adopt(&maps, &second, &sa, true), LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(clock_now().foreign_sas, info.max_entries / 2 - 1);
 }
 
 Test(latch_control, no_program)

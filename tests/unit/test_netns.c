@@ -237,3 +237,46 @@ Test(netns, keeps_no_descriptor, .init = namespace_need_root)
 	cr_expect_eq(open_descriptors(), before);
 	namespace_end(&ns);
 }
+
+/* A process in namespaces of its own, until it is killed. */
+static pid_t start_elsewhere(int kinds)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (!pid) {
+		if (unshare(kinds) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		while (true)
+			pause();
+	}
+	close(ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1, "no such namespace can be made here");
+	close(ready[0]);
+	return pid;
+}
+
+static int is_foreign_after(int kinds)
+{
+	pid_t pid = start_elsewhere(kinds);
+	uint64_t cookie = 0;
+	int foreign;
+
+	cr_assert_eq(netns_of_process(pid, &cookie), 0);
+	foreign = netns_is_foreign(cookie);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return foreign;
+}
+
+Test(netns, of_which_user_namespace, .init = namespace_need_root)
+{
+	cr_expect_eq(netns_is_foreign(own_cookie()), 0);
+	cr_expect_eq(is_foreign_after(CLONE_NEWNET), 0);
+	cr_expect_eq(is_foreign_after(CLONE_NEWUSER | CLONE_NEWNET), 1);
+	cr_expect_lt(netns_is_foreign(UINT64_MAX), 0);
+}

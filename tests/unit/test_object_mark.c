@@ -54,7 +54,7 @@ static void let_another_mark(void)
 	if (!whom || ++asked < 2)
 		return;
 	comes_between = NULL;
-	mark_object(marks, whom);
+	mark_object(marks, whom, 0);
 }
 
 static void pass(unsigned int seconds)
@@ -86,7 +86,7 @@ Test(object_mark, one_that_is_marked_until_it_is_cleared)
 {
 	const char *object = objects, *near = neighbour(object, true), *far = neighbour(object, false);
 
-	mark_object(marks, object);
+	mark_object(marks, object, 0);
 	cr_expect(is_marked(marks, object));
 	cr_expect_not(is_marked(marks, near));
 	cr_expect_not(is_marked(marks, far));
@@ -100,8 +100,8 @@ Test(object_mark, where_two_meet_all_are_marked_and_nobody_clears_it)
 {
 	const char *object = objects, *near = neighbour(object, true), *far = neighbour(object, false);
 
-	mark_object(marks, object);
-	mark_object(marks, near);
+	mark_object(marks, object, 0);
+	mark_object(marks, near, 0);
 	mark_clear(marks, near);
 	mark_clear(marks, object);
 	cr_expect(is_marked(marks, object));
@@ -111,9 +111,9 @@ Test(object_mark, where_two_meet_all_are_marked_and_nobody_clears_it)
 
 Test(object_mark, the_same_one_again_is_still_one)
 {
-	mark_object(marks, objects);
+	mark_object(marks, objects, 0);
 	pass(SECONDS / 2);
-	mark_object(marks, objects);
+	mark_object(marks, objects, 0);
 	pass(SECONDS);
 	cr_expect(is_marked(marks, objects), "it is as old as its last mark");
 	mark_clear(marks, objects);
@@ -124,20 +124,20 @@ Test(object_mark, what_is_old_says_nothing_and_gives_its_place_away)
 {
 	const char *near = neighbour(objects, true);
 
-	mark_object(marks, objects);
+	mark_object(marks, objects, 0);
 	pass(SECONDS);
 	cr_expect(is_marked(marks, objects));
 	pass(1);
 	cr_expect_not(is_marked(marks, objects));
-	mark_object(marks, near);
+	mark_object(marks, near, 0);
 	cr_expect(is_marked(marks, near));
 	cr_expect_not(is_marked(marks, objects));
 }
 
 Test(object_mark, where_all_are_marked_it_ends_with_time)
 {
-	mark_object(marks, objects);
-	mark_object(marks, neighbour(objects, true));
+	mark_object(marks, objects, 0);
+	mark_object(marks, neighbour(objects, true), 0);
 	pass(SECONDS + 1);
 	cr_expect_not(is_marked(marks, objects));
 }
@@ -145,9 +145,34 @@ Test(object_mark, where_all_are_marked_it_ends_with_time)
 Test(object_mark, a_clock_that_is_behind_ends_no_mark)
 {
 	pass(5);
-	mark_object(marks, objects);
+	mark_object(marks, objects, 0);
 	now -= 2000000000ull;
 	cr_expect(is_marked(marks, objects));
+}
+
+Test(object_mark, one_that_yields_disturbs_no_other)
+{
+	const char *near = neighbour(objects, true);
+
+	mark_object(marks, objects, 0);
+	mark_object(marks, near, 1);
+	cr_expect(is_marked(marks, objects));
+	cr_expect_not(is_marked(marks, near), "it has yielded");
+	mark_clear(marks, objects);
+	cr_expect_not(is_marked(marks, near), "they are not all marked");
+}
+
+Test(object_mark, one_that_yields_gives_its_place_to_another)
+{
+	const char *near = neighbour(objects, true);
+
+	mark_object(marks, near, 1);
+	cr_expect(is_marked(marks, near));
+	mark_object(marks, objects, 0);
+	cr_expect(is_marked(marks, objects));
+	cr_expect_not(is_marked(marks, near));
+	mark_clear(marks, objects);
+	cr_expect_not(is_marked(marks, objects));
 }
 
 /* Both have found the place free: neither mark may be lost. */
@@ -158,7 +183,7 @@ Test(object_mark, two_processors_at_one_place)
 	table[object_hash(objects) % OBJECT_MARKS] = 1; /* old: so that the clock is asked */
 	pass(100);
 	comes_between = near;
-	mark_object(marks, objects);
+	mark_object(marks, objects, 0);
 	cr_expect_null(comes_between, "nobody came in between");
 	cr_expect(is_marked(marks, objects));
 	cr_expect(is_marked(marks, near));

@@ -38,7 +38,7 @@ static void put_sas(void)
 	for (spi = 1; spi <= SAS; spi++) {
 		struct latch_sa_key key = sa_key(spi);
 
-		cr_assert_eq(sa_adopt(&maps, &key, &sa), LATCH_CONTROL_DONE);
+		cr_assert_eq(sa_adopt(&maps, &key, &sa, false), LATCH_CONTROL_DONE);
 		cr_assert_eq(sa_get(&maps, &key, &sa), 0);
 		cr_assert_eq(sa_set(&maps, &key, sa.word.serial, LATCH_SA_BOUND, params, 1),
 			     LATCH_CONTROL_DONE);

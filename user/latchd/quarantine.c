@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "latchd/kernel/netns.h"
 #include "latchd/kernel/tables.h"
 #include "latchd/sa_adoption.h"
 
@@ -81,13 +82,15 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 	return 0;
 }
 
-static int adopt_all(const struct quarantine *q)
+/* Where any local user can make others run out of room, those alone are looked through. */
+static int adopt_all(const struct quarantine *q, bool only_foreign)
 {
 	const struct keeper *keeper;
 	int err = 0;
 
 	for (keeper = q->keepers->first; keeper && !err; keeper = keeper->next)
-		err = sa_adoption_run(q->binding->view.maps, keeper->netns);
+		if (!only_foreign || netns_is_foreign(keeper->netns) > 0)
+			err = sa_adoption_run(q->binding->view.maps, keeper->netns);
 	return err;
 }
 
@@ -98,14 +101,17 @@ static int adopt_all(const struct quarantine *q)
 static bool take_in_refused(struct quarantine *q)
 {
 	uint64_t counters[LATCH_COUNTER_COUNT];
+	bool full;
 
 	if (counters_read(q->binding->view.maps, counters))
 		return false;
-	if (counters[LATCH_COUNTER_SAS_FULL] == q->refused)
+	full = counters[LATCH_COUNTER_SAS_FULL] != q->refused;
+	if (!full && counters[LATCH_COUNTER_SAS_OVER_QUOTA] == q->over_quota)
 		return false;
-	if (adopt_all(q))
+	if (adopt_all(q, !full))
 		return true;
 	q->refused = counters[LATCH_COUNTER_SAS_FULL];
+	q->over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA];
 	return false;
 }
 

@@ -19,6 +19,7 @@ struct quarantine {
 	unsigned int wait_ms;
 	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
 	uint64_t refused; /* LATCH_COUNTER_SAS_FULL when all that found no room were taken in */
+	uint64_t over_quota; /* ... and LATCH_COUNTER_SAS_OVER_QUOTA */
 };
 
 /* Keeps the pointers. */

@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "latchd/kernel/latch_control.h"
+#include "latchd/kernel/netns.h"
 #include "latchd/kernel/sa_dump.h"
 #include "latchd/kernel/tables.h"
 
@@ -21,6 +22,7 @@ struct key_list {
 struct adoption {
 	const struct kernel_maps *maps;
 	uint64_t netns;
+	bool foreign;
 	struct key_list present;
 };
 
@@ -50,7 +52,7 @@ static int note_present(void *context, const struct latch_sa_key *key, const str
 static int adopt(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	const struct adoption *adoption = context;
-	int result = sa_adopt(adoption->maps, key, sa);
+	int result = sa_adopt(adoption->maps, key, sa, adoption->foreign);
 
 	if (result == LATCH_CONTROL_FULL)
 		return -ENOSPC;
@@ -86,8 +88,11 @@ static int dump(struct adoption *adoption, sa_visit_fn visit, void *context)
 int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns)
 {
 	struct adoption adoption = {.maps = maps, .netns = netns};
-	int err;
+	int err = netns_is_foreign(netns);
 
+	if (err < 0)
+		return err;
+	adoption.foreign = err;
 	err = dump(&adoption, adopt, &adoption);
 	if (!err)
 		err = dump(&adoption, note_present, &adoption.present);

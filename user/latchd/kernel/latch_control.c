@@ -132,7 +132,7 @@ int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32
 }
 
 int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
-	     const struct latch_sa *sa)
+	     const struct latch_sa *sa, bool foreign)
 {
 	struct latch_control control = {
 		.op = LATCH_CONTROL_SA_ADOPT,
@@ -140,6 +140,7 @@ int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 		.sa_value = *sa,
 	};
 
+	control.sa_value.word.flags = foreign ? LATCH_SA_FOREIGN : 0;
 	return run(maps, &control);
 }
 

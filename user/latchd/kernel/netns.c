@@ -5,11 +5,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,6 +22,7 @@
 #define NETNS_HINTS_MAX	       256
 #define NETNS_SEEN_SLOTS_MIN   64
 #define NETNS_OWN	       "/proc/thread-self/ns/net"
+#define USERNS_OWN	       "/proc/thread-self/ns/user"
 #define NETNS_PROCESS_PATH_MAX 64
 
 /* ---- cookies ---- */
@@ -312,6 +315,19 @@ int netns_open(uint64_t cookie)
 		return fd;
 	mounted = open_mounted(cookie);
 	return mounted == -ENOENT ? fd : mounted;
+}
+
+int netns_is_foreign(uint64_t cookie)
+{
+	auto_close int netns = netns_open(cookie);
+	auto_close int user = netns < 0 ? -1 : ioctl(netns, NS_GET_USERNS);
+	struct stat its, own;
+
+	if (netns < 0)
+		return netns;
+	if (user < 0 || fstat(user, &its) || stat(USERNS_OWN, &own))
+		return -errno;
+	return its.st_dev != own.st_dev || its.st_ino != own.st_ino;
 }
 
 /* ---- all of them ---- */

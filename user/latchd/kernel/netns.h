@@ -30,6 +30,9 @@ void netns_hint(uint64_t cookie, pid_t pid);
  */
 int netns_open(uint64_t cookie);
 
+/* 1: it is of a user namespace other than ours, 0: of ours; or a negative errno as netns_open(). */
+int netns_is_foreign(uint64_t cookie);
+
 /*
  * Visits every namespace that a process is in or that a mount of init's or ours
  * holds, each at least once. Non-zero ends the walk and is what it returns; else 0,
