@@ -60,7 +60,7 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* For LISTENERs, which need no SA, and as many for LARVAL latches, which need only one of their own making. */
+/* For LISTENERs, which need no SA; as many for LARVAL latches under SAs of any user's making. */
 static __always_inline __u32 latches_quota(void)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&latches;

@@ -34,7 +34,7 @@ int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 	return 0;
 }
 
-/* By now whole has become the packet that goes on. One that shows no SA is taken for clear anyway. */
+/* By now whole is the packet that goes on. One that shows no SA is taken for clear anyway. */
 SEC("fentry/inet_frag_reasm_finish")
 int BPF_PROG(watch_reassembly, struct inet_frag_queue *queue, struct sk_buff *whole)
 {

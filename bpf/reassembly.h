@@ -10,7 +10,7 @@
 
 #include "object_mark.h"
 
-/* Longer than a queue lives (ipfrag_time, ip6frag_time, nf_conntrack_frag6_timeout). */
+/* Longer than a queue lives by default (sysctl ipfrag_time, ip6frag_time). */
 #define REASSEMBLY_SECONDS 300
 /* Longer than a packet takes from there to the last gate. */
 #define MIXTURE_SECONDS 10

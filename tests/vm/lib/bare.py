@@ -161,6 +161,22 @@ def topology():
         run(f"ip -n {host} link set v{host} up")
 
 
+def add_sa(host, source, destination, spi):
+    return run(f"ip -n {host} xfrm state add src {source} dst {destination} proto esp spi {spi}"
+               " reqid 1 mode transport aead 'rfc4106(gcm(aes))'"
+               " 0x0102030405060708090a0b0c0d0e0f1011121314 128", check=False)
+
+
+def protect():
+    """Both hosts by two transport-mode SAs, with policies for all that they say to each other."""
+    for host, me, you in (("w", "10.9.0.1", "10.9.0.2"), ("c", "10.9.0.2", "10.9.0.1")):
+        add_sa(host, "10.9.0.1", "10.9.0.2", "0x1001")
+        add_sa(host, "10.9.0.2", "10.9.0.1", "0x1002")
+        for way, source, destination in (("out", me, you), ("in", you, me)):
+            run(f"ip -n {host} xfrm policy add src {source}/32 dst {destination}/32 dir {way}"
+                " tmpl proto esp reqid 1 mode transport")
+
+
 def attach(configuration=""):
     run(f"{ENFORCE} {CGROUP} 64 5000 {configuration} </dev/null")
 
