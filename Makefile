@@ -39,7 +39,7 @@ endif
 
 # ---------------------------------------------------------------- sources
 
-LATCHD_SRC  := $(sort $(wildcard user/latchd/*.c user/latchd/*/*.c))
+LATCHD_SRC  := $(sort $(wildcard user/latchd/*.c user/latchd/*/*.c user/latchd/*/*/*.c))
 CTL_SRC     := $(sort $(wildcard user/latchctl/*.c))
 COMMON_SRC  := $(sort $(wildcard user/common/*.c))
 UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c))
@@ -47,9 +47,9 @@ FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
 PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
 # The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
-LATCHD_BPF  := $(wildcard bpf/maps.bpf.c) \
-	       $(filter-out $(PROBE_BPF) bpf/maps.bpf.c,$(sort $(wildcard bpf/*.bpf.c)))
-BPF_HEADERS := $(wildcard bpf/*.h include/*.h) vmlinux/$(ARCH)/vmlinux.h
+LATCHD_BPF  := $(wildcard bpf/db/maps.bpf.c) \
+	       $(filter-out $(PROBE_BPF) bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
+BPF_HEADERS := $(wildcard bpf/*/*.h include/*.h) vmlinux/$(ARCH)/vmlinux.h
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -191,7 +191,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(PROBED)
 	$(call msg,CC,$<)$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c $< -o $@
 
 $(call obj,$(LATCHD_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
-$(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit
+$(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit -Ibpf
 $(call obj,$(UNIT_SRC)): | $(PROBED_UNIT)
 
 # Appending, since two folders may hold files of one name.

@@ -3,7 +3,7 @@
 #ifndef LATCHD_TESTS_FAKE_CONTROL_PROGRAM_H
 #define LATCHD_TESTS_FAKE_CONTROL_PROGRAM_H
 
-#include "latchd/kernel/maps.h"
+#include "latchd/maps/kernel_maps.h"
 
 struct control_program;
 

@@ -12,7 +12,7 @@
 
 #include "fake/trace.h"
 #include "fake/vici_json.h"
-#include "latchd/loop.h"
+#include "common/loop.h"
 
 #define NO_MESSAGE ((struct vici_span){0})
 

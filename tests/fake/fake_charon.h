@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "latchd/feeds/vici_packet.h"
+#include "latchd/feeds/vici/packet.h"
 
 #define FAKE_CLIENTS_MAX  8
 #define FAKE_MESSAGES_MAX 64

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "latchd.skel.h"
-#include "latchd/kernel/object.h"
+#include "latchd/enforce/object.h"
 
 struct gates {
 	struct latchd_bpf *skeleton;

@@ -4,7 +4,7 @@
 #ifndef LATCHD_TESTS_FAKE_GATES_H
 #define LATCHD_TESTS_FAKE_GATES_H
 
-#include "latchd/kernel/maps.h"
+#include "latchd/maps/kernel_maps.h"
 
 struct gates;
 

@@ -19,7 +19,7 @@ struct map_row {
 
 #define MEMBER(name) offsetof(struct kernel_maps, name)
 
-/* As bpf/maps.h has them. */
+/* As bpf/db/maps.h has them. */
 static const struct map_row rows[] = {
 	{MEMBER(latches), BPF_MAP_TYPE_HASH, sizeof(struct latch_flow), sizeof(struct latch),
 	 FAKE_LATCHES_MAX, 0},

@@ -3,7 +3,7 @@
 #ifndef LATCHD_TESTS_FAKE_KERNEL_MAPS_H
 #define LATCHD_TESTS_FAKE_KERNEL_MAPS_H
 
-#include "latchd/kernel/maps.h"
+#include "latchd/maps/kernel_maps.h"
 
 #define FAKE_LATCHES_MAX 256
 #define FAKE_SAS_MAX	 256

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "latchd/feed.h"
+#include "latchd/feeds/feed.h"
 
 #define RECORDED_MAX 256
 

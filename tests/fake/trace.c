@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "latchd/loop.h"
+#include "common/loop.h"
 
 #define LIMIT_MS 10000
 #define CHECK_MS 1

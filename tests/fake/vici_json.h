@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "latchd/feeds/vici_message.h"
+#include "latchd/feeds/vici/message.h"
 
 /* The message in memory of its own, kept until the process ends. Aborts on JSON that is not a message. */
 struct vici_span vici_from_json(const char *json);

@@ -16,9 +16,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "fake/control_program.h"
-#include "latchd/attribution.h"
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/tables.h"
+#include "latchd/sa/attribution.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
 
 #ifndef LATCHES_ROOM
 #define LATCHES_ROOM 64

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "latchd/config.h"
+#include "latchd/config/config.h"
 
 #define A10 "aaaaaaaaaa"
 

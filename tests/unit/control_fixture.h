@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "latchd/control.h"
+#include "latchd/control/control.h"
 
 #define LIMIT_MS 20000
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "latchd/feeds/vici_message.h"
+#include "latchd/feeds/vici/message.h"
 
 /* Freed with exact_free(). */
 static inline struct vici_span exact_copy(const void *bytes, size_t length)

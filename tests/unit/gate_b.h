@@ -10,10 +10,10 @@
 #include <sys/mount.h>
 
 #include "latchd.skel.h"
-#include "latchd/kernel/libbpf_log.h"
-#include "latchd/kernel/netfilter_gate.h"
-#include "latchd/kernel/object.h"
-#include "latchd/kernel/pins.h"
+#include "latchd/enforce/libbpf_log.h"
+#include "latchd/enforce/netfilter_gate.h"
+#include "latchd/enforce/object.h"
+#include "latchd/enforce/pins.h"
 
 struct gate_b {
 	struct object object;

@@ -6,7 +6,7 @@
 #include "gate_b.h"
 #include "tcp.h"
 
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/tables.h"
 
 static struct gate_b b;
 

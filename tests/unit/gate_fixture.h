@@ -10,8 +10,8 @@
 
 #include "cgroup.h"
 #include "loaded_gates.h"
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
 #include "tcp.h"
 
 #define EVENTS_KEPT 256

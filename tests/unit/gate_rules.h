@@ -5,7 +5,7 @@
 
 #include "gate_fixture.h"
 
-#include "latchd/kernel/rules.h"
+#include "latchd/enforce/rules.h"
 
 static struct config config;
 

@@ -10,9 +10,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "fake/control_program.h"
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/tables.h"
-#include "latchd/loop.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
+#include "common/loop.h"
 
 #ifndef LATCHES_ROOM
 #define LATCHES_ROOM 64

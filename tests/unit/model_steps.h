@@ -5,7 +5,7 @@
 
 #include "model_actors.h"
 
-#include "latchd/recovery.h"
+#include "latchd/latch/recovery.h"
 
 /* ---- steps: true if anything was done */
 

@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "latchd/kernel/netns.h"
+#include "latchd/net/netns.h"
 
 struct namespace
 {

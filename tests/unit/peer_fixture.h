@@ -5,7 +5,7 @@
 
 #include "attribution_fixture.h"
 
-#include "latchd/peer_death.h"
+#include "latchd/sa/peer_death.h"
 
 static inline struct feed_peer peer_of(const char *id, uint32_t ike_unique_id)
 {

@@ -11,8 +11,8 @@
 #include <netinet/in.h>
 
 #include "common/cleanup.h"
-#include "latchd/kernel/netlink.h"
-#include "latchd/policy.h"
+#include "latchd/net/netlink.h"
+#include "latchd/spd/policy.h"
 
 static _Alignas(struct nlmsghdr) char policy_buffer[4096];
 

@@ -19,8 +19,8 @@
 
 #include "common/clock.h"
 #include "fake/kernel_maps.h"
-#include "latchd/names.h"
-#include "latchd/report.h"
+#include "common/names.h"
+#include "latchd/report/report.h"
 
 #define SECOND	1000000000ULL
 #define HOSTILE "\x1b[2J\"},{\"id\":\"c.example\n\xff\xe2\x80\xae"

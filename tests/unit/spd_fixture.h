@@ -7,8 +7,8 @@
 
 #include "latch_fixture.h"
 
-#include "latchd/identities.h"
-#include "latchd/spd_watch.h"
+#include "latchd/identity/identities.h"
+#include "latchd/spd/spd_watch.h"
 
 static struct spd_watch watch;
 static struct identities *identities;

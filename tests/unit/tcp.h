@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "latch_abi.h"
-#include "latchd/loop.h"
+#include "common/loop.h"
 
 #define LIMIT_MS 20000
 #define IPV4	 "127.0.0.1"

@@ -2,7 +2,7 @@
 /* Break, heal and close of one latch: through the real control program, on real sockets. */
 #include "latch_fixture.h"
 
-#include "latchd/administrator.h"
+#include "latchd/control/admin.h"
 
 static struct latch_flow flow;
 static unsigned int broken, healed, closed;

@@ -9,7 +9,7 @@
 #include "scratch.h"
 
 #include "common/log.h"
-#include "latchd/announce.h"
+#include "latchd/report/announce.h"
 
 #define LIMIT_MS   20000
 #define LINE_BYTES 4096

@@ -6,9 +6,9 @@
 #include "gate_fixture.h"
 
 #include "common/log.h"
-#include "latchd/disposition.h"
-#include "latchd/kernel/socket_diag.h"
-#include "latchd/kernel/time_out.h"
+#include "latchd/latch/disposition.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/latch/tcp_timeout.h"
 
 #define TICK_MS 10
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "latchd/children.h"
+#include "latchd/sa/child_sas.h"
 
 static struct children children;
 static struct feed feed = {.name = "charon"}, other_feed = {.name = "pluto"};

@@ -10,7 +10,7 @@
 
 #include "seed.h"
 
-#include "latchd/children.h"
+#include "latchd/sa/child_sas.h"
 
 #define ROUNDS	 3000
 #define CHILDREN 24

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "gate_b.h"
 
-#include "latchd/coverage.h"
-#include "latchd/kernel/netns.h"
-#include "latchd/loop.h"
+#include "latchd/enforce/netfilter_netns.h"
+#include "latchd/net/netns.h"
+#include "common/loop.h"
 
 #define LIMIT_MS 60000
 

@@ -2,8 +2,8 @@
 /* Broken latches and their real sockets. */
 #include "latch_fixture.h"
 
-#include "latchd/disposition.h"
-#include "latchd/kernel/socket_diag.h"
+#include "latchd/latch/disposition.h"
+#include "latchd/net/socket_diag.h"
 
 static struct disposition disposition;
 static struct latch_flow flow, other;

@@ -16,8 +16,8 @@
 
 #include "common/log.h"
 #include "latch_abi.h"
-#include "latchd/kernel/enforcement.h"
-#include "latchd/kernel/pins.h"
+#include "latchd/enforce/enforcement.h"
+#include "latchd/enforce/pins.h"
 
 /* Not a cgroup: where a kernel lets us load everything, attaching fails for certain. */
 #define NO_CGROUP "/proc/self"

@@ -11,7 +11,7 @@
 
 #include "common/log.h"
 #include "fake/kernel_maps.h"
-#include "latchd/kernel/event_ring.h"
+#include "latchd/maps/event_ring.h"
 
 #define EVENT_WORDS (sizeof(struct latch_event) / 8)
 

@@ -9,8 +9,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 
-#include "latchd/kernel/tables.h"
-#include "latchd/loop.h"
+#include "latchd/maps/tables.h"
+#include "common/loop.h"
 
 #define LIMIT_MS 30000
 #define SMALL	 64

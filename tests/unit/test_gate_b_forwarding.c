@@ -8,8 +8,8 @@
 #include <netinet/ip.h>
 #include <poll.h>
 
-#include "latchd/kernel/tables.h"
-#include "latchd/loop.h"
+#include "latchd/maps/tables.h"
+#include "common/loop.h"
 
 #define LIMIT_MS 20000
 #define TAIL	 8 /* bytes: less than any header of TCP or SCTP */

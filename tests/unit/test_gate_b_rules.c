@@ -2,7 +2,7 @@
 /* Gate (b) and packets of no latch, where a rule requires one: on a loopback, all in clear. */
 #include "gate_b_loopback.h"
 
-#include "latchd/kernel/socket_diag.h"
+#include "latchd/net/socket_diag.h"
 
 TestSuite(gate_b_rules, .init = gate_b_start, .fini = gate_b_finish, .timeout = 120);
 

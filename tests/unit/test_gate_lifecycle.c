@@ -2,7 +2,7 @@
 /* Whose a latch is from a connection's start to its end, as the sockets' callbacks tell. */
 #include "gate_fixture.h"
 
-#include "latchd/kernel/socket_diag.h"
+#include "latchd/net/socket_diag.h"
 
 TestSuite(gate_lifecycle, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 

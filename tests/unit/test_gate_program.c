@@ -12,7 +12,7 @@
 #include <netinet/in.h>
 #include <stdint.h>
 
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/tables.h"
 
 #define GATE_PASS	   1
 #define INSTRUCTIONS_LIMIT 40000 /* that the verifier looks at; it gives up at a million */

@@ -2,7 +2,7 @@
 /* Rules at gate (a), on connections in clear: there is no ESP here. tests/vm/rules has the rest. */
 #include "gate_rules.h"
 
-#include "latchd/refusal.h"
+#include "latchd/latch/refusal.h"
 
 TestSuite(gate_rules, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 

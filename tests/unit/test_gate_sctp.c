@@ -10,7 +10,7 @@
 #include <netinet/ip.h>
 #include <netinet/ip6.h>
 
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/tables.h"
 
 #define LOCAL_PORT   6002
 #define REMOTE_PORT  7002

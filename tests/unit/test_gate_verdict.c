@@ -2,7 +2,7 @@
 /* What leaves and arrives in clear on latched connections: nothing. */
 #include "gate_fixture.h"
 
-#include "latchd/kernel/socket_diag.h"
+#include "latchd/net/socket_diag.h"
 
 TestSuite(gate_verdict, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 

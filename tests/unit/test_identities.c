@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "fake/kernel_maps.h"
-#include "latchd/feed.h"
-#include "latchd/identities.h"
+#include "latchd/feeds/feed.h"
+#include "latchd/identity/identities.h"
 
 static struct kernel_maps maps;
 static struct identities *identities;

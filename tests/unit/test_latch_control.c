@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "fake/control_program.h"
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
 
 static struct control_program *program;
 static struct kernel_maps maps;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Sockets of one LISTENER that come and go at once, step by step: the very text of
- * bpf/listener.h, on maps of this test's own. At each of its calls in turn another
+ * bpf/db/listener.h, on maps of this test's own. At each of its calls in turn another
  * comes in between. On the kernel's maps (test_gate_listener) that takes two
  * processors with nothing else to do, and luck.
  */
@@ -34,7 +34,7 @@ static void moment(void)
 	}
 }
 
-/* ---- in place of bpf/maps.h ---- */
+/* ---- in place of bpf/db/maps.h ---- */
 
 #define LATCH_BPF_MAPS_H
 #define OWN_FRAME __attribute__((unused))
@@ -149,7 +149,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#include "../../bpf/listener.h"
+#include "../../bpf/db/listener.h"
 #pragma GCC diagnostic pop
 
 /* ---- sockets ---- */

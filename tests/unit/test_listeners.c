@@ -3,7 +3,7 @@
 #define LATCHES_ROOM 16384 /* this machine's own listeners are found, too */
 #include "latch_fixture.h"
 
-#include "latchd/listeners.h"
+#include "latchd/latch/listeners.h"
 
 TestSuite(listeners, .init = latches_start, .fini = latches_finish, .timeout = 120);
 

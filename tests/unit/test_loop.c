@@ -6,7 +6,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "latchd/loop.h"
+#include "common/loop.h"
 
 static struct loop *loop;
 

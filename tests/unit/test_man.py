@@ -86,14 +86,14 @@ def highlighted(lines):
 
 def names_of(function):
     """The texts that a function of names.c returns."""
-    body = re.search(r"\*%s\(.*?\n}\n" % function, read("user/latchd/names.c"), re.S).group()
+    body = re.search(r"\*%s\(.*?\n}\n" % function, read("user/common/names.c"), re.S).group()
     return set(re.findall(r'return "([^"]+)"', body)) - {"unknown", "none"}
 
 
 def events():
     found = names_of("latch_event_name")
-    found |= set(re.findall(r'begin_now\(w, "([^"]+)"', read("user/latchd/report_events.c")))
-    return found | set(re.findall(r'\\"event\\":\\"([^"\\]+)', read("user/latchd/control.c")))
+    found |= set(re.findall(r'begin_now\(w, "([^"]+)"', read("user/latchd/report/report_events.c")))
+    return found | set(re.findall(r'\\"event\\":\\"([^"\\]+)', read("user/latchd/control/control.c")))
 
 
 def json_keys():
@@ -106,7 +106,7 @@ def json_keys():
 
 def config_keys():
     """(section, key) -> what the parser says it expects"""
-    text = read("user/latchd/config.c")
+    text = read("user/latchd/config/config.c")
     named = dict(re.findall(r'#define (EXPECTED_\w+)\s+(?:\\\n\s*)?("[^"]+")', text))
     rows = re.findall(r'\{CONFIG_SECTION_(\w+), "([^"]+)", \w+,\s+("[^"]+"|EXPECTED_\w+)\}', text)
     return {(section.lower(), key): named.get(expected, expected).strip('"')

@@ -10,7 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/tables.h"
 
 #define LIMIT_MS 30000
 #define PORT	 7000

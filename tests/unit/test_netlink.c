@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
-#include "latchd/kernel/netlink.h"
+#include "latchd/net/netlink.h"
 
 #define SOME_TYPE      0x20
 #define FIRST_SEQUENCE 1 /* each test is a process of its own */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Marks by address: the very text of bpf/object_mark.h, on a table of this test's own, a
+ * Marks by address: the very text of bpf/packet/object_mark.h, on a table of this test's own, a
  * clock that stands until it is moved, and another processor that comes in between.
  */
 #include <criterion/criterion.h>
@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-/* ---- in place of bpf/maps.h ---- */
+/* ---- in place of bpf/db/maps.h ---- */
 
 #define LATCH_BPF_MAPS_H
 #define OBJECT_MARKS 4
@@ -36,7 +36,7 @@ static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 	return 0;
 }
 
-#include "../../bpf/object_mark.h"
+#include "../../bpf/packet/object_mark.h"
 
 #define SECONDS 10
 #define OBJECTS 64

@@ -2,8 +2,8 @@
 /* Latches of UDP sockets that have gone to another peer, or broken ones. */
 #include "latch_fixture.h"
 
-#include "latchd/disposition.h"
-#include "latchd/reaper.h"
+#include "latchd/latch/disposition.h"
+#include "latchd/latch/reaper.h"
 
 static struct reaper reaper;
 static struct disposition disposition;

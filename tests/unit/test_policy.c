@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "latchd/kernel/policy_dump.h"
-#include "latchd/spd_view.h"
+#include "latchd/spd/policy_dump.h"
+#include "latchd/spd/spd_view.h"
 
 TestSuite(policy, .timeout = 120);
 

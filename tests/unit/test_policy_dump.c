@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "latchd/kernel/policy_dump.h"
+#include "latchd/spd/policy_dump.h"
 
 static struct policy found;
 

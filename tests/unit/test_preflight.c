@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "latchd/preflight.h"
+#include "latchd/enforce/preflight.h"
 
 #define ALL_CAPABILITIES "CapEff:\t000001ffffffffff\n"
 

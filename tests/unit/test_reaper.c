@@ -2,8 +2,8 @@
 /* Latches whose owner left without a word, and those whose owner is still there. */
 #include "latch_fixture.h"
 
-#include "latchd/kernel/socket_diag.h"
-#include "latchd/reaper.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/latch/reaper.h"
 
 static struct reaper reaper;
 static struct latch_flow marker; /* due in every round: when it is gone, one is over */

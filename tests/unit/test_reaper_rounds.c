@@ -6,10 +6,10 @@
 
 #include "common/clock.h"
 #include "fake/control_program.h"
-#include "latchd/kernel/socket_diag.h"
-#include "latchd/kernel/tables.h"
-#include "latchd/loop.h"
-#include "latchd/reaper.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
+#include "common/loop.h"
+#include "latchd/latch/reaper.h"
 
 #define LIMIT_MS  40000
 #define TICK_MS	  20

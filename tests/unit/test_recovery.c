@@ -2,8 +2,8 @@
 /* RFC 5660 section 2.6: a damaged identity table closes every latch. */
 #include "latch_fixture.h"
 
-#include "latchd/feed.h"
-#include "latchd/recovery.h"
+#include "latchd/feeds/feed.h"
+#include "latchd/latch/recovery.h"
 
 #define LATCHES 40
 #define SAS	10

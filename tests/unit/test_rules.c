@@ -8,8 +8,8 @@
 
 #include <bpf/bpf.h>
 
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/rules.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/enforce/rules.h"
 
 #define LISTS 60
 #define FLOWS 200 /* of each list */

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
-#include "latchd/kernel/netlink.h"
-#include "latchd/kernel/sa_dump.h"
+#include "latchd/net/netlink.h"
+#include "latchd/sa/sa_dump.h"
 
 #define NETNS 0x1122334455667788ull
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fake/kernel_maps.h"
-#include "latchd/kernel/sctp_abort.h"
+#include "latchd/latch/sctp_abort.h"
 
 /* RFC 9260: an ABORT from 192.0.2.2 port 7002 to 192.0.2.1 port 6002, checksum by another program.
  */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "latchd/kernel/sctp_paths.h"
+#include "latchd/net/sctp_paths.h"
 
 #define LOCAL_PORT  6002
 #define REMOTE_PORT 7002

@@ -2,7 +2,7 @@
 /* Real TCP sockets on the loopback of another network namespace. */
 #include "tcp.h"
 
-#include "latchd/kernel/socket_diag.h"
+#include "latchd/net/socket_diag.h"
 
 static void wait_until_gone(const struct latch_flow *flow)
 {

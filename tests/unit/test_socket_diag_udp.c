@@ -2,7 +2,7 @@
 /* Connected UDP sockets, as a latch's owner: found, and ended as no other is. */
 #include "udp.h"
 
-#include "latchd/kernel/socket_diag.h"
+#include "latchd/net/socket_diag.h"
 
 TestSuite(socket_diag_udp, .init = tcp_set_up, .fini = tcp_tear_down, .timeout = 60);
 

@@ -6,7 +6,7 @@
 #define LATCHES_ROOM 1024
 #include "spd_fixture.h"
 
-#include "latchd/kernel/policy_dump.h"
+#include "latchd/spd/policy_dump.h"
 
 TestSuite(spd_honest, .init = set_up, .fini = tear_down, .timeout = 120);
 

@@ -2,8 +2,8 @@
 /* R-2.3-14: entries of our own in the SPD, for latches whose rule wants them. */
 #include "spd_fixture.h"
 
-#include "latchd/kernel/policy_dump.h"
-#include "latchd/kernel/policy_entry.h"
+#include "latchd/spd/policy_dump.h"
+#include "latchd/spd/policy_entry.h"
 
 TestSuite(spd_protect, .init = set_up, .fini = tear_down, .timeout = 120);
 

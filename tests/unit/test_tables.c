@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "fake/kernel_maps.h"
-#include "latchd/kernel/map_walk.h"
-#include "latchd/kernel/tables.h"
+#include "latchd/maps/map_walk.h"
+#include "latchd/maps/tables.h"
 
 static struct kernel_maps maps;
 

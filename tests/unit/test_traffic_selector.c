@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/traffic_selector.h"
+#include "latchd/feeds/traffic_selector.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_auth.h"
+#include "latchd/feeds/vici/auth.h"
 
 static struct vici_auth auth;
 

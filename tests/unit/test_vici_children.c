@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_children.h"
+#include "latchd/feeds/vici/children.h"
 #include "vici_samples.h"
 
 static void expect_host(const uint8_t address[16], const char *expected)

@@ -4,7 +4,7 @@
 
 #include "exact_copy.h"
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_message.h"
+#include "latchd/feeds/vici/message.h"
 
 #define SPAN(text) ((struct vici_span){(const uint8_t *)(text), sizeof(text) - 1})
 #define TEXT(text) ((struct vici_text){(text), sizeof(text) - 1})

@@ -8,9 +8,9 @@
 
 #include "exact_copy.h"
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_auth.h"
-#include "latchd/feeds/vici_children.h"
-#include "latchd/feeds/vici_packet.h"
+#include "latchd/feeds/vici/auth.h"
+#include "latchd/feeds/vici/children.h"
+#include "latchd/feeds/vici/packet.h"
 
 #define ROUNDS_PER_MESSAGE 400
 

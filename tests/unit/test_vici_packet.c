@@ -4,7 +4,7 @@
 
 #include "exact_copy.h"
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_packet.h"
+#include "latchd/feeds/vici/packet.h"
 
 #define SPAN(text) ((struct vici_span){(const uint8_t *)(text), sizeof(text) - 1})
 #define NO_MESSAGE ((struct vici_span){0})

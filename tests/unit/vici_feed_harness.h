@@ -10,7 +10,7 @@
 #include "fake/recording_sink.h"
 #include "fake/trace.h"
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_feed.h"
+#include "latchd/feeds/vici/vici_feed.h"
 
 static struct loop *loop;
 static struct fake_charon charon;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "fake/vici_json.h"
-#include "latchd/feeds/vici_children.h"
+#include "latchd/feeds/vici/children.h"
 
 #define IKE_BEGIN  "{\"x509\":{"
 #define IKE_STATE  "\"state\":\"ESTABLISHED\","

@@ -14,10 +14,10 @@
 #include "common/text.h"
 #include "latchd/daemon_events.h"
 #include "latchd/daemon_parts.h"
-#include "latchd/kernel/rules.h"
-#include "latchd/kernel/socket_diag.h"
-#include "latchd/kernel/tables.h"
-#include "latchd/recovery.h"
+#include "latchd/enforce/rules.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
+#include "latchd/latch/recovery.h"
 
 #define HOUSEKEEPING_MS 1000
 #define RESYNC_ROUNDS	300 /* of housekeeping: what no event tells is found then */

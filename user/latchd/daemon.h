@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "latchd/config.h"
+#include "latchd/config/config.h"
 
 /*
  * Runs until SIGTERM or SIGINT; what is enforced stays enforced. 0, or a

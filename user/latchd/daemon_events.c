@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/daemon_events.h"
 
-#include "latchd/refusal.h"
+#include "latchd/latch/refusal.h"
 
 static void on_latch_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
 			    uint8_t reasons, uint16_t got)

@@ -6,20 +6,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "latchd/administrator.h"
-#include "latchd/announce.h"
-#include "latchd/attribution.h"
-#include "latchd/config.h"
-#include "latchd/control.h"
-#include "latchd/coverage.h"
-#include "latchd/disposition.h"
-#include "latchd/kernel/enforcement.h"
-#include "latchd/kernel/event_ring.h"
-#include "latchd/listeners.h"
-#include "latchd/preflight.h"
-#include "latchd/reaper.h"
-#include "latchd/report.h"
-#include "latchd/spd_watch.h"
+#include "latchd/control/admin.h"
+#include "latchd/report/announce.h"
+#include "latchd/sa/attribution.h"
+#include "latchd/config/config.h"
+#include "latchd/control/control.h"
+#include "latchd/enforce/netfilter_netns.h"
+#include "latchd/latch/disposition.h"
+#include "latchd/enforce/enforcement.h"
+#include "latchd/maps/event_ring.h"
+#include "latchd/latch/listeners.h"
+#include "latchd/enforce/preflight.h"
+#include "latchd/latch/reaper.h"
+#include "latchd/report/report.h"
+#include "latchd/spd/spd_watch.h"
 
 struct daemon {
 	const struct config *config;

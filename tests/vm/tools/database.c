@@ -20,10 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "latchd/kernel/enforcement.h"
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/socket_diag.h"
-#include "latchd/kernel/tables.h"
+#include "latchd/enforce/enforcement.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
 
 #define WORDS_MAX 5
 

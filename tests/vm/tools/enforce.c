@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "latchd/kernel/enforcement.h"
-#include "latchd/kernel/tables.h"
+#include "latchd/enforce/enforcement.h"
+#include "latchd/maps/tables.h"
 
 #define PROGRAMS_MAX 64
 

@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "latchd/kernel/enforcement.h"
-#include "latchd/disposition.h"
-#include "latchd/kernel/latch_control.h"
-#include "latchd/kernel/netns.h"
-#include "latchd/kernel/tables.h"
-#include "latchd/reaper.h"
+#include "latchd/enforce/enforcement.h"
+#include "latchd/latch/disposition.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/net/netns.h"
+#include "latchd/maps/tables.h"
+#include "latchd/latch/reaper.h"
 
 #define LATCHES	   64
 #define PENDING_MS 5000

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The controller's writes. It runs this program instead of updating maps, so
+ * that every step goes through the state machine and is atomic with the gates.
+ */
+#include "db/listener.h"
+
+static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+	union latch_word after = {};
+
+	if (!latch) {
+		c->result = LATCH_CONTROL_NOT_FOUND;
+		return;
+	}
+	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
+	c->word.raw = after.raw;
+}
+
+static __always_inline void control_close(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	enum latch_direction direction;
+	struct latch *latch;
+	union latch_word after = {};
+	enum latch_state was;
+	__u64 listener;
+
+	latch = bpf_map_lookup_elem(&latches, &flow);
+	if (!latch) {
+		c->result = LATCH_CONTROL_NOT_FOUND;
+		return;
+	}
+	was = latch->word.state;
+	direction = latch->direction;
+	listener = latch->listener;
+	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
+	c->word.raw = after.raw;
+	if (c->result != LATCH_CONTROL_DONE)
+		return;
+	count_larval_out(latch);
+	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched anew. */
+	if (flow.protocol == IPPROTO_SCTP_NUMBER)
+		latch->word.params = 0;
+	else if (bpf_map_delete_elem(&latches, &flow))
+		return;
+	count_listener_out(was);
+	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
+}
+
+static __always_inline void control_reap(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || latch->id != c->latch_id || latch->owner_since != c->owner_since)
+		return;
+	latch_release(&flow, latch);
+	c->result = LATCH_CONTROL_DONE;
+}
+
+static __always_inline void control_sa_set(struct latch_control *c)
+{
+	struct latch_sa_key key = c->sa;
+	union latch_sa_word was, is;
+	struct latch_sa *sa;
+
+	sa = bpf_map_lookup_elem(&sas, &key);
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!sa)
+		return;
+	was.raw = *(volatile __u64 *)&sa->word.raw;
+	if (was.serial != c->serial)
+		return;
+	is.raw = was.raw;
+	is.state = c->sa_state;
+	is.params = c->params;
+	is.flags = (was.flags & ~LATCH_SA_CONTESTED) | (c->contested ? LATCH_SA_CONTESTED : 0);
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (is.raw == was.raw)
+		return;
+	c->result = LATCH_CONTROL_AGAIN;
+	/* Waits for its key manager anew: to be old already would open it to new flows at once. */
+	if (c->sa_state == LATCH_SA_PENDING)
+		sa->installed = bpf_ktime_get_boot_ns();
+	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
+		return;
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
+/* Nobody has seen it installing: as unknown as a new one, so it starts as one. */
+static __always_inline void control_sa_adopt(struct latch_control *c)
+{
+	struct latch_clock *clock = clock_get();
+	struct latch_sa_key key = c->sa;
+	struct latch_sa sa = c->sa_value;
+	__u8 flags = sa.word.flags & LATCH_SA_FOREIGN;
+	long err;
+
+	c->result = LATCH_CONTROL_FULL;
+	if (flags && (!clock || !count_foreign_in(clock)))
+		return;
+	sa.word.raw = 0;
+	sa.word.state = LATCH_SA_PENDING;
+	sa.word.flags = flags;
+	if (clock)
+		sa.word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
+	sa.instance = 0;
+	sa.installed = bpf_ktime_get_boot_ns();
+	err = bpf_map_update_elem(&sas, &key, &sa, BPF_NOEXIST);
+	if (err)
+		count_foreign_out(flags);
+	c->result = LATCH_CONTROL_DONE;
+	if (err && bpf_map_lookup_elem(&sas, &key)) {
+		c->result = LATCH_CONTROL_UNCHANGED;
+	} else if (err) {
+		count(LATCH_COUNTER_SAS_FULL);
+		c->result = LATCH_CONTROL_FULL;
+	}
+	restamp();
+}
+
+static __always_inline void control_sa_forget(struct latch_control *c)
+{
+	struct latch_sa_key key = c->sa;
+	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
+	__u8 flags;
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!sa || sa->word.serial != c->serial)
+		return;
+	flags = sa->word.flags;
+	if (bpf_map_delete_elem(&sas, &key))
+		return;
+	count_foreign_out(flags);
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
+/* The controller is the only one to do so, and has written the other half before. */
+static __always_inline void control_rules(struct latch_control *c)
+{
+	struct latch_settings *s = settings_get();
+	union rules_word word;
+
+	c->result = LATCH_CONTROL_REFUSED;
+	if (!s || c->rule_count > LATCH_RULES_MAX)
+		return;
+	word.raw = *(volatile __u64 *)rules_word_of(s);
+	word.count = c->rule_count;
+	word.stamp++;
+	__sync_lock_test_and_set(rules_word_of(s), word.raw);
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
+static __always_inline void control_rule_of(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct ruling ruling = {};
+
+	c->rule = rule_of(&flow, c->direction, &ruling);
+	c->result = ruling.unsure ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
+}
+
+/* No step of the state machine: what was seen stays seen, whatever the state. */
+static __always_inline void control_spd_seen(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || latch->id != c->latch_id)
+		return;
+	c->result = LATCH_CONTROL_UNCHANGED;
+	c->word.raw = latch->word.raw;
+	if ((latch->spd & c->spd) == c->spd)
+		return;
+	latch->spd |= c->spd;
+	c->result = LATCH_CONTROL_DONE;
+}
+
+/*
+ * The sockets that a dump found, if nobody has joined or left since the controller
+ * read the latch: those that listened already when the programs came, and those that
+ * left without a callback.
+ */
+static __always_inline void control_listen(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	union latch_word seen = c->word, now = {};
+	struct latch *latch;
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	latch = listener_read(&flow, &now);
+	if (!latch && !seen.raw && c->params) {
+		int err = listener_insert(&flow, c->params, 0);
+
+		c->result = !err ? LATCH_CONTROL_DONE :
+				   err == -EEXIST ? LATCH_CONTROL_NOT_FOUND : LATCH_CONTROL_FULL;
+		return;
+	}
+	if (!latch || now.raw != seen.raw)
+		return;
+	c->result = LATCH_CONTROL_REFUSED;
+	if (now.state != LATCH_STATE_LISTENER)
+		return;
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (now.params != c->params)
+		c->result = listener_set(&flow, latch, now, c->params) ? LATCH_CONTROL_NOT_FOUND :
+									 LATCH_CONTROL_DONE;
+}
+
+/* Unless a packet on a new path has just used it. */
+static __always_inline void control_association_forget(struct latch_control *c)
+{
+	struct latch_flow key = c->flow;
+	struct latch_association *a = bpf_map_lookup_elem(&associations, &key);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!a || a->id != c->latch_id || a->changed != c->owner_since ||
+	    bpf_map_delete_elem(&associations, &key))
+		return;
+	c->result = LATCH_CONTROL_DONE;
+}
+
+SEC("syscall")
+int latch_control(struct latch_control *c)
+{
+	switch (c->op) {
+	case LATCH_CONTROL_BREAK:
+		control_latch(c, LATCH_TRIGGER_BREAK);
+		return 0;
+	case LATCH_CONTROL_HEAL:
+		control_latch(c, LATCH_TRIGGER_HEAL);
+		return 0;
+	case LATCH_CONTROL_CLOSE:
+		control_close(c);
+		return 0;
+	case LATCH_CONTROL_REAP:
+		control_reap(c);
+		return 0;
+	case LATCH_CONTROL_SA_SET:
+		control_sa_set(c);
+		return 0;
+	case LATCH_CONTROL_SA_ADOPT:
+		control_sa_adopt(c);
+		return 0;
+	case LATCH_CONTROL_SA_FORGET:
+		control_sa_forget(c);
+		return 0;
+	case LATCH_CONTROL_SPD_SEEN:
+		control_spd_seen(c);
+		return 0;
+	case LATCH_CONTROL_ASSOCIATION_FORGET:
+		control_association_forget(c);
+		return 0;
+	case LATCH_CONTROL_RESTAMP:
+		restamp();
+		c->result = LATCH_CONTROL_DONE;
+		return 0;
+	case LATCH_CONTROL_LISTEN:
+		control_listen(c);
+		return 0;
+	case LATCH_CONTROL_RULES:
+		control_rules(c);
+		return 0;
+	case LATCH_CONTROL_RULE_OF:
+		control_rule_of(c);
+		return 0;
+	}
+	c->result = LATCH_CONTROL_REFUSED;
+	return 0;
+}

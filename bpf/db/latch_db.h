@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The latch database as the programs change it: every step goes through the state machine. */
+#ifndef LATCH_BPF_LATCH_DB_H
+#define LATCH_BPF_LATCH_DB_H
+
+#include "db/maps.h"
+
+#include "latch_fsm.h"
+#include "db/rules.h"
+#include "db/quota.h"
+
+#define EEXIST 17 /* asm-generic/errno-base.h */
+
+static __always_inline void restamp(void)
+{
+	struct latch_clock *clock = clock_get();
+
+	if (clock)
+		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+}
+
+static __always_inline __u32 next_generation(void)
+{
+	struct latch_clock *clock = clock_get();
+
+	return clock ? (__u32)__sync_fetch_and_add(&clock->generation, 1) + 1 : 0;
+}
+
+/*
+ * Keys are copied: Linux 6.1 takes none out of the memory that a global function was
+ * handed. Functions of their own, since all frames together have 512 bytes.
+ */
+static OWN_FRAME int latch_put(const struct latch_flow *flow, const struct latch *latch)
+{
+	struct latch_flow key = *flow;
+
+	return (int)bpf_map_update_elem(&latches, &key, latch, BPF_NOEXIST);
+}
+
+static OWN_FRAME int latch_delete(const struct latch_flow *flow)
+{
+	struct latch_flow key = *flow;
+
+	return (int)bpf_map_delete_elem(&latches, &key);
+}
+
+static __always_inline void latch_event(enum latch_event_type type, const struct latch_flow *flow,
+					__u64 id, union latch_word word,
+					enum latch_direction direction, __u64 listener)
+{
+	struct latch_event *event = event_begin(type);
+
+	if (!event)
+		return;
+	event->flow = *flow;
+	event->latch_id = id;
+	event->word = word;
+	event->direction = direction;
+	event->listener = listener;
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* For LISTENERs, which need no SA; as many for LARVAL latches under SAs of any user's making. */
+static __always_inline __u32 latches_quota(void)
+{
+	const struct bpf_map *map = (const struct bpf_map *)&latches;
+
+	return map->max_entries / 4;
+}
+
+/* Is LARVAL no longer, or leaves; not when its memory may be another's already. */
+static __always_inline void count_larval_out(struct latch *latch)
+{
+	struct latch_clock *clock = clock_get();
+
+	if (clock && latch->foreign_larval &&
+	    __sync_lock_test_and_set(&latch->foreign_larval, 0))
+		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
+}
+
+/* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
+static __always_inline int latch_insert(const struct latch_flow *flow,
+					const struct latch_position *born, __u16 params,
+					const struct ruling *ruling,
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener, int foreign)
+{
+	struct latch_clock *clock = clock_get();
+	struct latch latch = {};
+	int err;
+
+	if (!clock)
+		return -1;
+	latch.word.state = born->state;
+	latch.word.reasons = born->reasons;
+	latch.word.params = params;
+	latch.word.generation = next_generation();
+	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
+	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
+	latch.direction = direction;
+	latch.rule = ruling->index;
+	latch.rule_set = (__u8)ruling->stamp;
+	latch.rule_flags = ruling->flags & ~LATCH_RULE_SOCKETLESS;
+	latch.disposition = ruling->disposition;
+	latch.owner = socket_cookie || born->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET :
+									     LATCH_OWNER_HANDSHAKE;
+	latch.socket_cookie = socket_cookie;
+	latch.listener = listener;
+	latch.foreign_larval = !!foreign;
+	err = latch_put(flow, &latch);
+	if (err) {
+		if (err != -EEXIST)
+			count(LATCH_COUNTER_LATCHES_FULL);
+		return err;
+	}
+	restamp();
+	if (born->state == LATCH_STATE_LISTENER)
+		return 0;
+	count(LATCH_COUNTER_LATCHES_BORN);
+	if (born->state == LATCH_STATE_ESTABLISHED)
+		latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction,
+			    listener);
+	return 0;
+}
+
+/*
+ * Born ESTABLISHED under params. socket_cookie: of the owner; 0 = a handshake, without
+ * a socket yet. listener: id of the LISTENER that it is spawned by, or 0.
+ */
+static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
+					const struct ruling *ruling,
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener)
+{
+	struct latch_position none = {}, born;
+
+	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
+		return -1;
+	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener, 0);
+}
+
+/*
+ * Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0.
+ * foreign: it may be one that any local user has made for himself.
+ */
+static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
+					 const struct ruling *ruling,
+					 enum latch_direction direction, __u64 socket_cookie,
+					 __u64 listener, int foreign)
+{
+	struct latch_position none = {}, born;
+	struct latch_clock *clock = clock_get();
+	int err;
+
+	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
+		return -1;
+	if (foreign && !tally_in(&clock->foreign_larvals, latches_quota())) {
+		count(LATCH_COUNTER_LATCHES_FULL);
+		return -1;
+	}
+	err = latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener,
+			   foreign);
+	if (err && foreign)
+		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
+	return err;
+}
+
+/* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */
+static __always_inline int latch_settle(const struct latch_flow *flow, struct latch *latch,
+					union latch_word was, __u16 params)
+{
+	struct latch_position now = {.state = was.state, .reasons = was.reasons}, next;
+	union latch_word is = was;
+
+	if (latch_fsm_step(now, LATCH_TRIGGER_CREATE, 0, &next) != LATCH_OUTCOME_MOVED)
+		return -1;
+	is.state = next.state;
+	is.reasons = next.reasons;
+	is.params = params;
+	is.generation = next_generation();
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
+		return -1;
+	count_larval_out(latch);
+	latch->changed = bpf_ktime_get_boot_ns();
+	restamp();
+	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
+		    latch->listener);
+	return 0;
+}
+
+/* One compare-and-swap: state and reasons and generation together, or not at all. */
+static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
+							    enum latch_trigger trigger,
+							    __u8 reasons, union latch_word *after)
+{
+	union latch_word was, is;
+	struct latch_position now, next;
+	enum latch_outcome outcome;
+
+	was.raw = *(volatile __u64 *)&latch->word.raw;
+	is = was;
+	*after = was;
+	if (latch->id != id)
+		return LATCH_CONTROL_NOT_FOUND;
+	now.state = was.state;
+	now.reasons = was.reasons;
+	outcome = latch_fsm_step(now, trigger, reasons, &next);
+	if (outcome == LATCH_OUTCOME_REFUSED)
+		return LATCH_CONTROL_REFUSED;
+	if (outcome == LATCH_OUTCOME_KEPT)
+		return LATCH_CONTROL_UNCHANGED;
+	is.state = next.state;
+	is.reasons = next.reasons;
+	is.generation = next_generation();
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
+		return LATCH_CONTROL_AGAIN;
+	latch->changed = bpf_ktime_get_boot_ns();
+	restamp();
+	*after = is;
+	return LATCH_CONTROL_DONE;
+}
+
+/* Of a latch that has left the map. */
+static __always_inline void count_listener_out(enum latch_state was)
+{
+	struct latch_clock *clock = was == LATCH_STATE_LISTENER ? clock_get() : NULL;
+
+	if (clock)
+		__sync_fetch_and_sub(&clock->listeners, 1);
+}
+
+/* Through CLOSED, and gone. */
+static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
+{
+	union latch_word after;
+	__u64 id = latch->id, listener = latch->listener;
+	enum latch_direction direction = latch->direction;
+	enum latch_state was = latch->word.state;
+
+	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+	count_larval_out(latch);
+	if (latch_delete(flow))
+		return;
+	count_listener_out(was);
+	if (was == LATCH_STATE_CLOSED) /* and told */
+		return;
+	restamp();
+	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
+}
+
+#endif

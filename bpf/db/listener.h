@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * LISTENER latches: one a 3-tuple, for as many sockets as listen there (SO_REUSEPORT).
+ * How many is part of the latch's word, so that whoever joins and whoever is the last
+ * to leave cannot both win: one that is being released lets nobody join any more.
+ */
+#ifndef LATCH_BPF_LISTENER_H
+#define LATCH_BPF_LISTENER_H
+
+#include "db/latch_db.h"
+
+#define LISTENER_TRIES	     65536 /* each failed one means that another has taken a step */
+#define LISTENER_SOCKETS_MAX 0xffff
+
+struct listener_step {
+	struct latch_flow flow;
+	__u64 socket_cookie;
+	__u16 sockets;
+	int done;
+};
+
+/* Non-zero: somebody was quicker, or there is no room. */
+static __always_inline int listener_insert(const struct latch_flow *flow, __u16 sockets,
+					   __u64 socket_cookie)
+{
+	const struct ruling unruled = {.index = LATCH_RULE_NONE};
+	struct latch_position none = {}, born;
+	struct latch_clock *clock = clock_get();
+	int err;
+
+	if (!clock || !tally_in(&clock->listeners, latches_quota()) ||
+	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
+		return -1;
+	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0,
+			   0);
+	if (err)
+		count_listener_out(LATCH_STATE_LISTENER);
+	return err;
+}
+
+/*
+ * What stands in the map at flow, and its word. Map elements are used again: only
+ * if the latch is still there after its word was read is the word this latch's, and
+ * then a compare-and-swap with it hits no other.
+ */
+static __always_inline struct latch *listener_read(const struct latch_flow *flow,
+						   union latch_word *word)
+{
+	struct latch *latch = bpf_map_lookup_elem(&latches, flow);
+
+	if (!latch)
+		return NULL;
+	word->raw = *(volatile __u64 *)&latch->word.raw;
+	return bpf_map_lookup_elem(&latches, flow) == latch ? latch : NULL;
+}
+
+static __always_inline int listener_swap(struct latch *latch, union latch_word was,
+					 union latch_word is)
+{
+	is.generation = next_generation();
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
+		return -1;
+	latch->changed = bpf_ktime_get_boot_ns();
+	return 0;
+}
+
+static long join_once(__u32 index, struct listener_step *step)
+{
+	union latch_word was, is;
+	struct latch *latch = listener_read(&step->flow, &was);
+	int err;
+
+	if (!latch) {
+		err = listener_insert(&step->flow, 1, step->socket_cookie);
+		step->done = !err;
+		return err != -EEXIST;
+	}
+	if (was.state != LATCH_STATE_LISTENER)
+		return 0;
+	if (was.params == LISTENER_SOCKETS_MAX)
+		return 1;
+	is = was;
+	is.params++;
+	step->done = !listener_swap(latch, was, is);
+	return step->done;
+}
+
+/* With so many sockets from now on; none: through CLOSED, and gone. Non-zero: lost a race. */
+static __always_inline int listener_set(const struct latch_flow *flow, struct latch *latch,
+					union latch_word was, __u16 sockets)
+{
+	struct latch_position now = {.state = was.state}, next = now;
+	union latch_word is = was;
+
+	if (!sockets &&
+	    latch_fsm_step(now, LATCH_TRIGGER_RELEASE, 0, &next) != LATCH_OUTCOME_MOVED)
+		return -1;
+	is.state = next.state;
+	is.params = sockets;
+	if (listener_swap(latch, was, is))
+		return -1;
+	if (!sockets && !bpf_map_delete_elem(&latches, flow))
+		count_listener_out(LATCH_STATE_LISTENER);
+	return 0;
+}
+
+static long leave_once(__u32 index, struct listener_step *step)
+{
+	union latch_word was;
+	struct latch *latch = listener_read(&step->flow, &was);
+
+	if (!latch)
+		return !bpf_map_lookup_elem(&latches, &step->flow);
+	if (was.state != LATCH_STATE_LISTENER || !was.params)
+		return 1;
+	step->done = !listener_set(&step->flow, latch, was, was.params - 1);
+	return step->done;
+}
+
+/* Non-zero: there is no room, or no end to the race; the controller counts anew later. */
+static __always_inline int listener_join(const struct latch_flow *flow, __u64 socket_cookie)
+{
+	struct listener_step step = {.flow = *flow, .socket_cookie = socket_cookie};
+
+	bpf_loop(LISTENER_TRIES, join_once, &step, 0);
+	return step.done ? 0 : -1;
+}
+
+static __always_inline void listener_leave(const struct latch_flow *flow)
+{
+	struct listener_step step = {.flow = *flow};
+
+	bpf_loop(LISTENER_TRIES, leave_once, &step, 0);
+}
+
+#endif

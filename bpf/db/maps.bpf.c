@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "db/maps.h"
+
+struct latches_map latches SEC(".maps");
+struct associations_map associations SEC(".maps");
+struct sas_map sas SEC(".maps");
+struct params_map params SEC(".maps");
+struct identities_map identities SEC(".maps");
+struct rules_map rules SEC(".maps");
+struct settings_map settings SEC(".maps");
+struct clock_map latch_clocks SEC(".maps");
+struct drops_map drops SEC(".maps");
+struct counters_map counters SEC(".maps");
+struct events_map events SEC(".maps");
+struct verdicts_map verdicts SEC(".maps");
+struct datagram_sockets_map datagram_sockets SEC(".maps");
+struct ingress_notes_map ingress_notes SEC(".maps");
+struct refusals_map refusals SEC(".maps");
+struct spd_stamps_map spd_stamps SEC(".maps");
+struct merges_map merges SEC(".maps");
+struct object_marks_map reassemblies SEC(".maps");
+struct object_marks_map mixtures SEC(".maps");
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

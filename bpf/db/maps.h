@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map, declared once; maps.bpf.c defines them, the linker joins the two. */
+#ifndef LATCH_BPF_MAPS_H
+#define LATCH_BPF_MAPS_H
+
+#include "vmlinux.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include "latch_abi.h"
+#include "db/quota.h"
+
+/*
+ * A function in a header that is not to widen its caller's frame: all that call each
+ * other have 512 bytes together, and Linux 6.1 rounds each up to 32.
+ */
+#define OWN_FRAME __noinline __attribute__((unused))
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_SCTP_NUMBER 132
+
+#define LATCHES_DEFAULT 65536
+#define SAS_DEFAULT 65536
+#define ASSOCIATIONS_MAX 65536 /* three marks an association, and one an address */
+
+/* Latches and SAs are security state: preallocated, never LRU; full means refused. */
+struct latches_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, LATCHES_DEFAULT);
+	__type(key, struct latch_flow);
+	__type(value, struct latch);
+};
+
+/* Marks of SCTP associations; made when needed, since most hosts have none. Full means refused. */
+struct associations_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, ASSOCIATIONS_MAX);
+	__type(key, struct latch_flow);
+	__type(value, struct latch_association);
+};
+
+struct sas_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SAS_DEFAULT);
+	__type(key, struct latch_sa_key);
+	__type(value, struct latch_sa);
+};
+
+struct params_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_PARAMS_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_params);
+};
+
+struct identities_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_IDENTITIES_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_identity);
+};
+
+/* Two halves, of which one is in force: see struct latch_settings. */
+struct rules_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * LATCH_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_rule);
+};
+
+struct settings_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct latch_settings);
+};
+
+struct clock_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct latch_clock);
+};
+
+struct drops_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LATCH_DROP_COUNT);
+	__type(key, __u32);
+	__type(value, struct latch_drop_count);
+};
+
+struct counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, LATCH_COUNTER_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+struct events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 20);
+};
+
+/* Kept with the socket, for its life. */
+struct socket_verdict {
+	__u8 was_latched; /* such a socket never again sends or receives unlatched */
+	__u8 listens; /* counted in its LISTENER */
+	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
+	enum latch_direction opened;
+	__u32 exempt_stamp;
+};
+
+struct verdicts_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_verdict);
+};
+
+/* Of a UDP socket that has had to do with latches; others have none. */
+struct datagram_socket {
+	struct socket_verdict verdict;
+	__u8 wanders; /* has sent elsewhere than to the peer that it is connected with */
+	struct latch_flow flow; /* that it had last; where its latch is, if it has one */
+};
+
+struct datagram_sockets_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct datagram_socket);
+};
+
+enum __attribute__((packed)) packet_cover {
+	PACKET_PLAIN,
+	PACKET_PROTECTED, /* by the one SA that the key names */
+	PACKET_NESTED,
+	PACKET_MALFORMED,
+	PACKET_IN_DOUBT, /* merged or put together with what came under another's SA */
+};
+
+/* Before Linux 6.2 a cgroup program cannot reach its packet's sec_path: see note.bpf.c. */
+struct ingress_note {
+	struct latch_sa_key sa;
+	enum packet_cover cover;
+	__u32 length; /* of the packet, data and all; 0 = taken */
+};
+
+struct ingress_notes_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ingress_note);
+};
+
+#define REFUSALS_EACH 64 /* places a direction: see refusal.bpf.c */
+
+struct refusals_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2 * REFUSALS_EACH);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+#define MERGES_PLACES 1024
+
+/* When packets of a flow were last merged under SAs of two owners: see merge.h. */
+struct merges_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MERGES_PLACES);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+#define OBJECT_MARKS 16384
+
+/* Queues of fragments of several owners, or packets made of them: see reassembly.h. */
+struct object_marks_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, OBJECT_MARKS);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+/* When each namespace last had an event of its SPD. Losing one costs an event more. */
+struct spd_stamps_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64); /* namespace */
+	__type(value, __u64);
+};
+
+extern struct latches_map latches SEC(".maps");
+extern struct associations_map associations SEC(".maps");
+extern struct sas_map sas SEC(".maps");
+extern struct params_map params SEC(".maps");
+extern struct identities_map identities SEC(".maps");
+extern struct rules_map rules SEC(".maps");
+extern struct settings_map settings SEC(".maps");
+extern struct clock_map latch_clocks SEC(".maps");
+extern struct drops_map drops SEC(".maps");
+extern struct counters_map counters SEC(".maps");
+extern struct events_map events SEC(".maps");
+extern struct verdicts_map verdicts SEC(".maps");
+extern struct datagram_sockets_map datagram_sockets SEC(".maps");
+extern struct ingress_notes_map ingress_notes SEC(".maps");
+extern struct refusals_map refusals SEC(".maps");
+extern struct spd_stamps_map spd_stamps SEC(".maps");
+extern struct merges_map merges SEC(".maps");
+extern struct object_marks_map reassemblies SEC(".maps");
+extern struct object_marks_map mixtures SEC(".maps");
+
+static __always_inline void count(enum latch_counter which)
+{
+	__u32 key = which;
+	__u64 *value = bpf_map_lookup_elem(&counters, &key);
+
+	if (value)
+		*value += 1;
+}
+
+/* Zeroed, to be filled and submitted; NULL when the ring is full, which is counted. */
+static __always_inline struct latch_event *event_begin(enum latch_event_type type)
+{
+	struct latch_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count(LATCH_COUNTER_EVENTS_LOST);
+		return NULL;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_boot_ns();
+	event->type = type;
+	return event;
+}
+
+static __always_inline struct latch_clock *clock_get(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&latch_clocks, &key);
+}
+
+/* Of a user namespace that is not the host's: any local user may be root there. */
+static __always_inline int is_foreign(struct net *net)
+{
+	return BPF_CORE_READ(net, user_ns, level) != 0;
+}
+
+/* For an SA of one: whether there is room in their half of the table. */
+static __always_inline int count_foreign_in(struct latch_clock *clock)
+{
+	const struct bpf_map *map = (const struct bpf_map *)&sas;
+
+	if (tally_in(&clock->foreign_sas, map->max_entries / 2))
+		return 1;
+	count(LATCH_COUNTER_SAS_OVER_QUOTA);
+	return 0;
+}
+
+/* Of an SA that has left the map. */
+static __always_inline void count_foreign_out(__u8 flags)
+{
+	struct latch_clock *clock = flags & LATCH_SA_FOREIGN ? clock_get() : NULL;
+
+	if (clock)
+		__sync_fetch_and_sub(&clock->foreign_sas, 1);
+}
+
+static __always_inline struct latch_settings *settings_get(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&settings, &key);
+}
+
+#endif

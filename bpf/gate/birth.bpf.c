@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A flow's first packet: whether it may pass, and what latch it begins. These are not
+ * static: the verifier looks at them once, and both gates call them.
+ */
+#include "gate/birth.h"
+
+static __always_inline __u64 owner_of(const struct passage *p)
+{
+	return p->listener ? 0 : p->socket_cookie;
+}
+
+/*
+ * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
+ * but only until an SA comes that can. Also when there is no room for the latch; but
+ * not when somebody was quicker, who may have latched it to another.
+ */
+__noinline int pass_unattributed(struct passage *p, int params, int which, int foreign)
+{
+	int err;
+
+	if (!p)
+		return GATE_DROP;
+	count(which);
+	err = latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+			    p->listener_id, foreign);
+	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
+}
+
+/* Somebody may have been quicker: then the next packet is judged by that latch. */
+__noinline int pass_born(struct passage *p, int params)
+{
+	int err;
+
+	if (!p)
+		return GATE_DROP;
+	err = latch_create(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+			   p->listener_id);
+	if (err == -EEXIST)
+		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
+}
+
+static __always_inline int pass_auto(struct passage *p)
+{
+	union latch_sa_word word;
+	struct latch_sa *sa;
+
+	if (p->cover == PACKET_MALFORMED)
+		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	if (p->cover == PACKET_IN_DOUBT)
+		return drop(LATCH_DROP_MERGED, p, NULL);
+	if (p->cover != PACKET_PROTECTED)
+		return GATE_PASS;
+	sa = sa_find(&p->sa);
+	if (!sa)
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
+	word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+		return drop(LATCH_DROP_SA_PENDING, p, NULL);
+	if (word.state == LATCH_SA_PENDING)
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING,
+					 word.flags & LATCH_SA_FOREIGN);
+	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
+		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER,
+					 word.flags & LATCH_SA_FOREIGN);
+	if (word.flags & LATCH_SA_CONTESTED)
+		return refuse(p, LATCH_DROP_CONFLICT);
+	return pass_born(p, word.params);
+}
+
+static __always_inline int pass_required(struct passage *p)
+{
+	__u16 params = 0;
+	enum latch_drop why = hindrance(p, &params);
+
+	if (why == HINDERED_BY_NOTHING && !p->ruling.unsure)
+		return pass_born(p, params);
+	return pass_none(p, why == HINDERED_BY_NOTHING ? LATCH_DROP_REQUIRED : why);
+}
+
+__noinline int pass_new(struct passage *p)
+{
+	if (!p)
+		return GATE_DROP;
+	rule_of(&p->flow, p->opened, &p->ruling);
+	switch (p->ruling.action) {
+	case LATCH_ACTION_OFF:
+		return GATE_PASS;
+	case LATCH_ACTION_REQUIRE:
+		return pass_required(p);
+	case LATCH_ACTION_AUTO:
+		break;
+	}
+	return pass_auto(p);
+}
+
+/*
+ * A LARVAL latch is none yet: it may be from before the rule, or of a request that
+ * came the other way. Under a rule that requires one only what settles it passes.
+ */
+__noinline int pass_ruled_larval(struct passage *p)
+{
+	enum latch_drop why;
+	__u16 params;
+
+	if (!p)
+		return GATE_DROP;
+	rule_of(&p->flow, p->opened, &p->ruling);
+	if (p->ruling.action != LATCH_ACTION_REQUIRE)
+		return GATE_PASS;
+	why = hindrance(p, &params);
+	return why == HINDERED_BY_NOTHING ? GATE_PASS : pass_none(p, why);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A flow that may not begin. At most one event a second and flow: each flow has one
+ * of few places where the time of the last event stands, so that a flood of flows
+ * is no flood of events either. What comes from outside has places of its own:
+ * it cannot keep our own applications from learning why they get no connection.
+ */
+#include "gate/verdict.h"
+
+static __always_inline __u32 place_of(const struct passage *p)
+{
+	const __u32 *words = (const __u32 *)&p->flow;
+	__u32 hash = 0;
+
+	for (__u32 i = 0; i < sizeof(p->flow) / sizeof(*words); i++)
+		hash = (hash ^ words[i]) * 0x9e3779b1;
+	hash = (hash >> 16) % REFUSALS_EACH;
+	return p->opened == LATCH_DIRECTION_OUT ? hash + REFUSALS_EACH : hash;
+}
+
+static __always_inline int may_tell(const struct passage *p)
+{
+	struct latch_settings *s = settings_get();
+	__u64 now = bpf_ktime_get_boot_ns(), last;
+	__u32 key = place_of(p);
+	__u64 *told = bpf_map_lookup_elem(&refusals, &key);
+
+	if (!s || !told)
+		return 0;
+	last = *told;
+	if (last && now - last < s->drop_event_interval)
+		return 0;
+	return __sync_val_compare_and_swap(told, last, now) == last;
+}
+
+__noinline int refuse(const struct passage *p, int why)
+{
+	struct latch_event *event;
+
+	if (!p)
+		return GATE_DROP;
+	drop(why, p, NULL);
+	if (p->ruling.unsure || !may_tell(p))
+		return GATE_DROP;
+	event = event_begin(LATCH_EVENT_REFUSED);
+	if (!event)
+		return GATE_DROP;
+	event->drop = why;
+	event->flow = p->flow;
+	event->rule = p->ruling.index;
+	if (p->cover == PACKET_PROTECTED)
+		event->sa = p->sa;
+	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+	event->direction = p->opened;
+	bpf_ringbuf_submit(event, 0);
+	return GATE_DROP;
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * SCTP: an association has a latch a path (RFC 5660 section 5.4), and all of them
+ * must be of one peer, since they are one channel. A path without a latch yet
+ * is recognised by the verification tags, which every packet but INIT carries,
+ * and by the peer's address.
+ */
+#ifndef LATCH_BPF_ASSOCIATION_H
+#define LATCH_BPF_ASSOCIATION_H
+
+#include "gate/birth.h"
+
+enum sctp_chunk_type {
+	SCTP_INIT = 1,
+	SCTP_INIT_ACK = 2,
+	SCTP_ABORT = 6,
+	SCTP_ERROR = 9,
+	SCTP_COOKIE_ECHO = 10,
+	SCTP_SHUTDOWN_COMPLETE = 14,
+	SCTP_AUTH = 15,
+};
+
+#define SCTP_TAG_REFLECTED 1 /* T bit: the tag is the sender's own, not the receiver's */
+
+struct sctp_segment {
+	__be32 tag;
+	__be32 initiate_tag; /* of INIT */
+	__u8 chunk;	     /* the first that is not AUTH */
+	__u8 reflected;
+	__u8 from_here; /* over the loopback device */
+	__u8 pad;
+	__u64 known; /* the association, when its tag is */
+};
+
+#define GATE_MARK      2 /* passes, once mark_association() has seen it */
+#define GATE_UNLATCHED 3 /* join_path() decides */
+#define GATE_BEGIN     4 /* pass_new() decides, then follow_path() */
+
+static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
+					 struct sctp_chunkhdr *chunk)
+{
+	return packet_load(packet, at, chunk, sizeof(*chunk)) ? -1 : 0;
+}
+
+static __always_inline int sctp_parse(const struct packet *packet, __u32 at, struct sctphdr *header,
+				      struct sctp_segment *s)
+{
+	struct sctp_chunkhdr chunk;
+	struct sctp_inithdr init;
+
+	__builtin_memset(s, 0, sizeof(*s));
+	if (packet_load(packet, at, header, sizeof(*header)))
+		return -1;
+	s->tag = header->vtag;
+	at += sizeof(*header);
+	if (sctp_chunk_at(packet, at, &chunk))
+		return -1;
+	if (chunk.type == SCTP_AUTH) {
+		at += (bpf_ntohs(chunk.length) + 3) & ~3u;
+		if (sctp_chunk_at(packet, at, &chunk))
+			return -1;
+	}
+	s->chunk = chunk.type;
+	s->reflected = (chunk.type == SCTP_ABORT || chunk.type == SCTP_SHUTDOWN_COMPLETE) &&
+		       chunk.flags & SCTP_TAG_REFLECTED;
+	if (chunk.type != SCTP_INIT)
+		return 0;
+	if (packet_load(packet, at + sizeof(chunk), &init, sizeof(init)))
+		return -1;
+	s->initiate_tag = init.init_tag;
+	return 0;
+}
+
+static __always_inline int flow_of_segment(const struct packet *packet, const struct ip_headers *ip,
+					   __u64 netns, struct passage *p, struct sctp_segment *s)
+{
+	struct sctphdr header;
+
+	if (sctp_parse(packet, ip->payload, &header, s))
+		return -1;
+	flow_of_ports(ip, header.source, header.dest, netns, p->egress, &p->flow);
+	return 0;
+}
+
+/* The kernel sends and takes these without an association, too. */
+static __always_inline int proves_nothing(const struct sctp_segment *s)
+{
+	return s->chunk == SCTP_INIT || s->chunk == SCTP_INIT_ACK || s->chunk == SCTP_ABORT ||
+	       s->chunk == SCTP_ERROR || s->chunk == SCTP_SHUTDOWN_COMPLETE;
+}
+
+/* INIT, and the cookie that comes back when nothing is left of the INIT. */
+static __always_inline int sctp_may_begin(const struct passage *p, const struct sctp_segment *s)
+{
+	return s->chunk == SCTP_INIT || (!p->egress && s->chunk == SCTP_COOKIE_ECHO);
+}
+
+static __always_inline void tag_key(const struct passage *p, enum latch_association_mark mark,
+				    __be32 tag, struct latch_flow *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->netns = p->flow.netns;
+	key->local_port = p->flow.local_port;
+	key->remote_port = p->flow.remote_port;
+	key->protocol = IPPROTO_SCTP_NUMBER;
+	key->pad = mark;
+	__builtin_memcpy(key->remote_addr, &tag, sizeof(tag));
+}
+
+static __always_inline void address_key(const struct passage *p, struct latch_flow *key)
+{
+	*key = p->flow;
+	__builtin_memset(key->local_addr, 0, sizeof(key->local_addr));
+	key->pad = LATCH_MARK_ADDRESS;
+}
+
+static __always_inline int record(const struct latch_flow *key, __u64 id, __u16 params_id)
+{
+	struct latch_association a = {
+		.id = id,
+		.changed = bpf_ktime_get_boot_ns(),
+		.params = params_id,
+	};
+
+	if (!bpf_map_update_elem(&associations, key, &a, BPF_ANY))
+		return 0;
+	count(LATCH_COUNTER_LATCHES_FULL);
+	return -1;
+}
+
+static __always_inline struct latch_association *by_tag(const struct passage *p,
+							const struct sctp_segment *s)
+{
+	struct latch_flow key;
+	int local = (!p->egress) ^ s->reflected;
+
+	if (s->chunk == SCTP_INIT && p->egress)
+		tag_key(p, LATCH_MARK_LOCAL_TAG, s->initiate_tag, &key);
+	else
+		tag_key(p, local ? LATCH_MARK_LOCAL_TAG : LATCH_MARK_REMOTE_TAG, s->tag, &key);
+	return bpf_map_lookup_elem(&associations, &key);
+}
+
+static __always_inline struct latch_association *by_address(const struct passage *p)
+{
+	struct latch_flow key;
+
+	address_key(p, &key);
+	return bpf_map_lookup_elem(&associations, &key);
+}
+
+/* What the kernel sends shows that the association is there, on this path and under these tags. */
+__noinline int mark_association(struct passage *p, struct sctp_segment *s)
+{
+	struct latch_association *a;
+	struct latch_flow key;
+	struct latch *latch;
+	union latch_word word;
+	__u64 id;
+	int err;
+
+	if (!p || !s)
+		return GATE_DROP;
+	id = s->known;
+	latch = latch_find(&p->flow);
+	if (!latch)
+		return GATE_DROP;
+	word.raw = *(volatile __u64 *)&latch->word.raw;
+	tag_key(p, LATCH_MARK_LOCAL_TAG, latch->tag_seen, &key);
+	a = bpf_map_lookup_elem(&associations, &key);
+	if (!id)
+		id = a ? a->id : 0;
+	if (!id) {
+		struct latch_clock *clock = clock_get();
+
+		id = clock ? __sync_fetch_and_add(&clock->latch_id, 1) + 1 : latch->id;
+	}
+	err = latch->tag_seen ? record(&key, id, word.params) : 0;
+	if (s->chunk != SCTP_INIT) {
+		tag_key(p, LATCH_MARK_REMOTE_TAG, s->tag, &key);
+		err |= record(&key, id, word.params);
+		address_key(p, &key);
+		err |= record(&key, id, word.params);
+		latch->owner = LATCH_OWNER_SOCKET;
+		latch->owner_since = bpf_ktime_get_boot_ns();
+	}
+	latch->association = id;
+	return err ? drop(LATCH_DROP_LATCHES_FULL, p, latch) : GATE_PASS;
+}
+
+/* Of a latch that has let the packet pass. */
+static __always_inline int follow_association(struct passage *p, struct sctp_segment *s,
+					      struct latch *latch, struct latch_association *a)
+{
+	union latch_word word;
+
+	word.raw = *(volatile __u64 *)&latch->word.raw;
+	if (a && a->params && word.params && a->params != word.params)
+		return drop(mismatch(a->params, word.params), p, latch);
+	if (a && !latch->association)
+		latch->association = a->id;
+	if (!p->egress) {
+		if (!proves_nothing(s) && latch->tag_seen != s->tag)
+			latch->tag_seen = s->tag;
+		return GATE_PASS;
+	}
+	if (s->chunk == SCTP_INIT)
+		latch->tag_seen = s->initiate_tag;
+	else if (proves_nothing(s))
+		return GATE_PASS;
+	if (a && a->id == latch->association && a->params == word.params &&
+	    (latch->owner == LATCH_OWNER_SOCKET || s->chunk == SCTP_INIT))
+		return GATE_PASS;
+	s->known = a ? a->id : 0;
+	return GATE_MARK;
+}
+
+/* A path that joins a latched association: under an SA of the same params, or not at all. */
+static __always_inline int pass_path(struct passage *p, struct latch_association *a)
+{
+	union latch_sa_word word;
+	struct latch_sa *sa;
+
+	switch (p->cover) {
+	case PACKET_PLAIN:
+		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
+	case PACKET_NESTED:
+		return drop(LATCH_DROP_NESTED, p, NULL);
+	case PACKET_MALFORMED:
+		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	case PACKET_IN_DOUBT:
+		return drop(LATCH_DROP_MERGED, p, NULL);
+	case PACKET_PROTECTED:
+		break;
+	}
+	sa = sa_find(&p->sa);
+	if (!sa)
+		return drop(LATCH_DROP_SA_UNKNOWN, p, NULL);
+	word.raw = *(volatile __u64 *)&sa->word.raw;
+	if (word.flags & LATCH_SA_AMBIGUOUS)
+		return drop(LATCH_DROP_AMBIGUOUS, p, NULL);
+	if (word.state != LATCH_SA_BOUND || !a->params)
+		return drop(LATCH_DROP_SA_PENDING, p, NULL);
+	if (word.params != a->params)
+		return drop(mismatch(a->params, word.params), p, NULL);
+	if (word.flags & LATCH_SA_CONTESTED)
+		return drop(LATCH_DROP_CONFLICT, p, NULL);
+	/* What is refused keeps no mark: anybody may send an INIT in the peer's name. */
+	a->changed = bpf_ktime_get_boot_ns();
+	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->ruling);
+	return pass_born(p, word.params);
+}
+
+/* No association that is known: it goes on unlatched, if no rule forbids that. */
+static __always_inline int pass_stranger(struct passage *p, const struct sctp_segment *s)
+{
+	if (sctp_may_begin(p, s)) {
+		p->opened = opened_or_seen(p);
+		return GATE_BEGIN;
+	}
+	rule_of(&p->flow, p->opened, &p->ruling);
+	if (p->ruling.action != LATCH_ACTION_REQUIRE)
+		return GATE_PASS;
+	refuse(p, LATCH_DROP_REQUIRED);
+	return GATE_DROP;
+}
+
+/* Whom the kernel sends to belongs to the association, whether or not the packet gets there. */
+static __always_inline int pass_unlatched(struct passage *p, struct sctp_segment *s,
+					  struct latch_association *a)
+{
+	struct latch_flow key;
+
+	if (a && p->egress && !proves_nothing(s)) {
+		address_key(p, &key);
+		if (record(&key, a->id, a->params))
+			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+	}
+	if (!a)
+		a = by_address(p);
+	if (a)
+		return pass_path(p, a);
+	return pass_stranger(p, s);
+}
+
+/* These are not static: the verifier looks at them once, and their stacks do not add up. */
+
+__noinline int join_path(struct passage *p, struct sctp_segment *s)
+{
+	return p && s ? pass_unlatched(p, s, by_tag(p, s)) : GATE_DROP;
+}
+
+/* The path has been let pass, with or without a latch. */
+__noinline int follow_path(struct passage *p, struct sctp_segment *s)
+{
+	struct latch *latch;
+
+	if (!p || !s)
+		return GATE_DROP;
+	latch = latch_find(&p->flow);
+	return latch ? follow_association(p, s, latch, by_tag(p, s)) : GATE_PASS;
+}
+
+/* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another.
+ */
+static __always_inline int ends_broken(const struct passage *p, const struct sctp_segment *s,
+				       const struct latch *latch)
+{
+	union latch_word word;
+
+	word.raw = *(volatile __u64 *)&latch->word.raw;
+	return !p->egress && s->from_here && s->chunk == SCTP_ABORT &&
+	       word.state == LATCH_STATE_BROKEN;
+}
+
+__noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
+{
+	struct latch *latch;
+
+	if (!p || !s)
+		return GATE_DROP;
+	count(LATCH_COUNTER_SLOW_PATH);
+	latch = latch_find(&p->flow);
+	if (!latch)
+		return GATE_UNLATCHED;
+	if (ends_broken(p, s, latch))
+		return GATE_PASS;
+	if (is_larval(latch) && pass_ruled_larval(p) == GATE_DROP)
+		return GATE_DROP;
+	if (pass_latched(p, latch) == GATE_DROP)
+		return GATE_DROP;
+	return follow_association(p, s, latch, by_tag(p, s));
+}
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Notes when GRO makes one packet of what came under SAs of two owners: see merge.h. */
+#include "packet/merge.h"
+#include "packet/same_owner.h"
+
+/* GRO has left the offsets of its headers with the first packet. */
+static __always_inline void remote_of_first(struct sk_buff *first, struct latch_flow *flow)
+{
+	void *head = BPF_CORE_READ(first, head);
+	void *ip = head + BPF_CORE_READ(first, network_header);
+	__u8 version = 0;
+	__be16 port = 0;
+
+	bpf_probe_read_kernel(&version, sizeof(version), ip);
+	if (version >> 4 == 4)
+		bpf_probe_read_kernel(flow->remote_addr, 4, ip + offsetof(struct iphdr, saddr));
+	else
+		bpf_probe_read_kernel(flow->remote_addr, 16, ip + offsetof(struct ipv6hdr, saddr));
+	bpf_probe_read_kernel(&port, sizeof(port), head + BPF_CORE_READ(first, transport_header));
+	flow->remote_port = bpf_ntohs(port);
+}
+
+static __always_inline void note_doubt(struct sk_buff *first, __u64 netns)
+{
+	struct latch_flow flow = {.netns = netns};
+	__u64 *last;
+	__u32 key;
+
+	remote_of_first(first, &flow);
+	key = merge_place(&flow);
+	last = bpf_map_lookup_elem(&merges, &key);
+	if (last)
+		*last = bpf_ktime_get_boot_ns();
+}
+
+static __always_inline void merges_with(struct sk_buff *first, struct sk_buff *next)
+{
+	__u64 netns;
+
+	if (!has_sec_path(first) && !has_sec_path(next))
+		return;
+	netns = BPF_CORE_READ(next, dev, nd_net.net, net_cookie);
+	if (!same_owner(first, next, netns))
+		note_doubt(first, netns);
+}
+
+SEC("fentry/skb_gro_receive")
+int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
+{
+	merges_with(first, next);
+	return 0;
+}
+
+/* The other way, off unless a device is told to; not every kernel has a function for it. */
+SEC("fentry/skb_gro_receive_list")
+int BPF_PROG(watch_merge_list, struct sk_buff *first, struct sk_buff *next)
+{
+	merges_with(first, next);
+	return 0;
+}

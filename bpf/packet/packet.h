@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which flow a packet belongs to, and which SA carried it. */
+#ifndef LATCH_BPF_PACKET_H
+#define LATCH_BPF_PACKET_H
+
+#include "packet/reassembly.h"
+
+#define IPPROTO_TCP_NUMBER 6
+#define IPPROTO_UDP_NUMBER 17
+#define IPPROTO_ESP_NUMBER 50
+#define IPPROTO_AH_NUMBER 51
+#define IPV6_EXTENSIONS_MAX 6
+
+/*
+ * A packet to read from its network header on: a cgroup program's or a netfilter
+ * program's. The compiler sees which, so that neither has the other's call in it.
+ */
+struct packet {
+	struct __sk_buff *cgroup;
+	const struct bpf_dynptr *netfilter;
+};
+
+static __always_inline long packet_load(const struct packet *packet, __u32 at, void *to,
+					__u32 size)
+{
+	if (packet->netfilter)
+		return bpf_dynptr_read(to, size, packet->netfilter, at, 0);
+	return bpf_skb_load_bytes(packet->cgroup, at, to, size);
+}
+
+struct ip_headers {
+	__u8 family;
+	__u8 protocol;
+	__u8 source[16];
+	__u8 destination[16];
+	__u32 payload; /* offset of what protocol names */
+};
+
+static __always_inline int ipv4_headers(const struct packet *packet, struct ip_headers *ip)
+{
+	struct iphdr header;
+
+	if (packet_load(packet, 0, &header, sizeof(header)))
+		return -1;
+	ip->family = AF_INET;
+	ip->protocol = header.protocol;
+	__builtin_memcpy(ip->source, &header.saddr, 4);
+	__builtin_memcpy(ip->destination, &header.daddr, 4);
+	ip->payload = header.ihl * 4;
+	return 0;
+}
+
+static __always_inline int ipv6_headers(const struct packet *packet, struct ip_headers *ip)
+{
+	struct ipv6hdr header;
+	__u8 extension[2];
+
+	if (packet_load(packet, 0, &header, sizeof(header)))
+		return -1;
+	ip->family = AF_INET6;
+	ip->protocol = header.nexthdr;
+	__builtin_memcpy(ip->source, &header.saddr, 16);
+	__builtin_memcpy(ip->destination, &header.daddr, 16);
+	ip->payload = sizeof(header);
+	/* Hop-by-hop, routing, destination options: 8-byte units after the first. */
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		if (ip->protocol != 0 && ip->protocol != 43 && ip->protocol != 60)
+			return 0;
+		if (packet_load(packet, ip->payload, extension, sizeof(extension)))
+			return -1;
+		ip->protocol = extension[0];
+		ip->payload += (extension[1] + 1) * 8;
+	}
+	return -1;
+}
+
+static __always_inline int packet_headers(const struct packet *packet, __u8 family,
+					  struct ip_headers *ip)
+{
+	__builtin_memset(ip, 0, sizeof(*ip));
+	return family == AF_INET ? ipv4_headers(packet, ip) : ipv6_headers(packet, ip);
+}
+
+/* An outgoing packet shows its SA in its outer header: egress runs behind XFRM. */
+static __always_inline enum packet_cover packet_egress_sa(const struct packet *packet,
+							  __u64 netns, const struct ip_headers *ip,
+							  struct latch_sa_key *sa)
+{
+	__u32 spi_at = ip->payload;
+	__be32 spi;
+
+	__builtin_memset(sa, 0, sizeof(*sa));
+	sa->protocol = ip->protocol;
+	if (ip->protocol == IPPROTO_TCP_NUMBER)
+		return PACKET_PLAIN;
+	if (ip->protocol == IPPROTO_AH_NUMBER) {
+		spi_at += 4;
+	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
+		/* A TCP socket's packet inside UDP is ESP (RFC 3948), or a tunnel we know nothing of. */
+		spi_at += sizeof(struct udphdr);
+		sa->protocol = IPPROTO_ESP_NUMBER;
+	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
+		return PACKET_PLAIN;
+	}
+	if (packet_load(packet, spi_at, &spi, sizeof(spi)))
+		return PACKET_MALFORMED;
+	sa->netns = netns;
+	sa->family = ip->family;
+	__builtin_memcpy(sa->daddr, ip->destination, 16);
+	sa->spi = bpf_ntohl(spi);
+	return PACKET_PROTECTED;
+}
+
+static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct latch_sa_key *sa)
+{
+	sa->netns = netns;
+	sa->family = BPF_CORE_READ(x, props.family);
+	if (sa->family == AF_INET)
+		BPF_CORE_READ_INTO((__be32 *)sa->daddr, x, id.daddr.a4);
+	else
+		BPF_CORE_READ_INTO((__be32(*)[4])sa->daddr, x, id.daddr.a6);
+	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
+	sa->protocol = BPF_CORE_READ(x, id.proto);
+}
+
+/* The sec_path of a packet that has been through XFRM remembers by which SAs. */
+static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 netns,
+						     struct latch_sa_key *sa)
+{
+	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
+	struct xfrm_state *x;
+	struct sec_path *path;
+	struct skb_ext *extensions;
+	__u8 offset = 0;
+	__u64 length;
+
+	__builtin_memset(sa, 0, sizeof(*sa));
+	if (!(BPF_CORE_READ(skb, active_extensions) & (1 << slot)))
+		return PACKET_PLAIN;
+	extensions = BPF_CORE_READ(skb, extensions);
+	bpf_probe_read_kernel(&offset, sizeof(offset),
+			      (void *)extensions + bpf_core_field_offset(struct skb_ext, offset) +
+				      slot);
+	path = (void *)extensions + (__u32)offset * 8; /* skb_ext offsets count 8-byte chunks */
+	/* Its width changed between kernels, so a fixed-size read would be wrong on one of them. */
+	length = BPF_CORE_READ_BITFIELD_PROBED(path, len);
+	if (!length)
+		return PACKET_PLAIN;
+	if (length != 1)
+		return PACKET_NESTED;
+	x = BPF_CORE_READ(path, xvec[0]);
+	if (!x)
+		return PACKET_MALFORMED;
+	state_sa(x, netns, sa);
+	return PACKET_PROTECTED;
+}
+
+/* Of what has arrived: what covers all of it. */
+static __always_inline enum packet_cover arrival_sa(struct sk_buff *skb, __u64 netns,
+						    struct latch_sa_key *sa)
+{
+	enum packet_cover cover = sec_path_sa(skb, netns, sa);
+
+	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
+}
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
+
+/* What note_ingress left a moment ago on this CPU: whoever takes it leaves nothing behind. */
+static __always_inline enum packet_cover noted_sa(struct __sk_buff *ctx, struct latch_sa_key *sa)
+{
+	__u32 key = 0;
+	struct ingress_note *note = bpf_map_lookup_elem(&ingress_notes, &key);
+	__u32 length;
+
+	if (!note)
+		return PACKET_MALFORMED;
+	length = note->length;
+	note->length = 0;
+	if (!length || length != ctx->len)
+		return PACKET_MALFORMED;
+	*sa = note->sa;
+	return note->cover;
+}
+
+static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
+							   struct latch_sa_key *sa)
+{
+	if (bpf_ksym_exists(bpf_cast_to_kern_ctx))
+		return arrival_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
+	return noted_sa(ctx, sa);
+}
+
+static __always_inline int address_is_mapped(const __u32 a[4])
+{
+	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
+}
+
+/* An IPv6 socket that talks IPv4 is an IPv4 flow: its packets are. */
+static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
+					   struct latch_flow *flow)
+{
+	__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+	__u32 remote[4] = {sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2], sk->dst_ip6[3]};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = sk->protocol;
+	flow->local_port = sk->src_port;
+	flow->remote_port = bpf_ntohs(sk->dst_port);
+	flow->family = sk->family;
+	if (sk->family == AF_INET6 && address_is_mapped(remote)) {
+		flow->family = AF_INET;
+		__builtin_memcpy(flow->local_addr, &local[3], 4);
+		__builtin_memcpy(flow->remote_addr, &remote[3], 4);
+	} else if (sk->family == AF_INET6) {
+		__builtin_memcpy(flow->local_addr, local, 16);
+		__builtin_memcpy(flow->remote_addr, remote, 16);
+	} else {
+		__u32 local4 = sk->src_ip4, remote4 = sk->dst_ip4;
+
+		__builtin_memcpy(flow->local_addr, &local4, 4);
+		__builtin_memcpy(flow->remote_addr, &remote4, 4);
+	}
+}
+
+/* The same of a socket that the program reached on its own way. */
+static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
+						  struct latch_flow *flow)
+{
+	__u32 local[4], remote[4];
+	__be32 local4 = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+	__be32 remote4 = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = BPF_CORE_READ(sk, sk_protocol);
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	flow->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	flow->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+	BPF_CORE_READ_INTO(&remote, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
+	if (flow->family == AF_INET6 && !address_is_mapped(remote)) {
+		__builtin_memcpy(flow->local_addr, local, 16);
+		__builtin_memcpy(flow->remote_addr, remote, 16);
+		return;
+	}
+	flow->family = AF_INET;
+	__builtin_memcpy(flow->local_addr, &local4, 4);
+	__builtin_memcpy(flow->remote_addr, &remote4, 4);
+}
+
+/* One that is bound to a mapped address hears IPv4 only; one at :: is IPv6, whatever it hears. */
+static __always_inline void put_listening(struct latch_flow *flow, __u8 family, __u32 local4,
+					  const __u32 local[4])
+{
+	flow->family = family;
+	if (family == AF_INET6 && address_is_mapped(local)) {
+		flow->family = AF_INET;
+		__builtin_memcpy(flow->local_addr, &local[3], 4);
+	} else if (family == AF_INET6) {
+		__builtin_memcpy(flow->local_addr, local, 16);
+	} else {
+		__builtin_memcpy(flow->local_addr, &local4, 4);
+	}
+}
+
+static __always_inline void listener_of_socket(struct bpf_sock *sk, __u64 netns,
+					       struct latch_flow *flow)
+{
+	__u32 local[4] = {sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2], sk->src_ip6[3]};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = sk->protocol;
+	flow->local_port = sk->src_port;
+	put_listening(flow, sk->family, sk->src_ip4, local);
+}
+
+static __always_inline void flow_of_kernel_listener(struct sock *sk, __u64 netns,
+						    struct latch_flow *flow)
+{
+	__u32 local[4] = {};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->protocol = BPF_CORE_READ(sk, sk_protocol);
+	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+	put_listening(flow, BPF_CORE_READ(sk, __sk_common.skc_family),
+		      BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), local);
+}
+
+/*
+ * The kernel's own socket behind the program's. What the verifier calls a socket is
+ * its address, but may not be read beyond a few members; read back from the stack, it
+ * is a number like any other, and every member can be probed.
+ */
+static __always_inline struct sock *kernel_socket(struct bpf_sock *sk)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &sk);
+	return (struct sock *)address;
+}
+
+static __always_inline __u64 netns_of_kernel_socket(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
+}
+
+/*
+ * An xfrm or VTI interface hands what it gets to XFRM, and then it passes the
+ * gates once more, as ESP: the first time it is in clear and not yet to be judged.
+ */
+static __always_inline int leads_to_xfrm(struct net_device *device)
+{
+	const struct rtnl_link_ops *ops = device ? BPF_CORE_READ(device, rtnl_link_ops) : NULL;
+	const char *name = ops ? BPF_CORE_READ(ops, kind) : NULL;
+	char kind[5] = {};
+
+	if (!name || bpf_probe_read_kernel_str(kind, sizeof(kind), name) < 0)
+		return 0;
+	return (kind[0] == 'x' && kind[1] == 'f' && kind[2] == 'r' && kind[3] == 'm') ||
+	       (kind[0] == 'v' && kind[1] == 't' && kind[2] == 'i' &&
+		(!kind[3] || kind[3] == '6'));
+}
+
+#define TCP_FLAG_SYN 1
+#define TCP_FLAG_ACK 2
+#define TCP_FLAG_RST 4
+
+/* The tuple of a packet whose socket cannot tell it. */
+static __always_inline void flow_of_ports(const struct ip_headers *ip, __be16 source,
+					  __be16 destination, __u64 netns, int egress,
+					  struct latch_flow *flow)
+{
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->netns = netns;
+	flow->family = ip->family;
+	flow->protocol = ip->protocol;
+	__builtin_memcpy(flow->local_addr, egress ? ip->source : ip->destination, 16);
+	__builtin_memcpy(flow->remote_addr, egress ? ip->destination : ip->source, 16);
+	flow->local_port = bpf_ntohs(egress ? source : destination);
+	flow->remote_port = bpf_ntohs(egress ? destination : source);
+}
+
+static __always_inline int flow_of_packet(const struct packet *packet, const struct ip_headers *ip,
+					  __u64 netns, int egress, struct latch_flow *flow,
+					  __u8 *tcp_flags)
+{
+	struct tcphdr tcp;
+
+	if (ip->protocol != IPPROTO_TCP_NUMBER ||
+	    packet_load(packet, ip->payload, &tcp, sizeof(tcp)))
+		return -1;
+	flow_of_ports(ip, tcp.source, tcp.dest, netns, egress, flow);
+	*tcp_flags = (tcp.syn ? TCP_FLAG_SYN : 0) | (tcp.ack ? TCP_FLAG_ACK : 0) |
+		     (tcp.rst ? TCP_FLAG_RST : 0);
+	return 0;
+}
+
+/* It asks for a connection that is not there yet. */
+static __always_inline int is_request(__u8 tcp_flags)
+{
+	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
+}
+
+static __always_inline int is_answer(__u8 tcp_flags)
+{
+	return tcp_flags == (TCP_FLAG_SYN | TCP_FLAG_ACK);
+}
+
+/*
+ * At a listener: a request, or the answer to a SYN cookie, of which nothing else is left
+ * here. Data and even the sender's FIN may come with it (cookie_v4_check()).
+ */
+static __always_inline int may_begin(__u8 tcp_flags)
+{
+	return is_request(tcp_flags) || tcp_flags == TCP_FLAG_ACK;
+}
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Whether two packets, of which the kernel makes one, came under SAs of one owner. */
+#ifndef LATCH_BPF_SAME_OWNER_H
+#define LATCH_BPF_SAME_OWNER_H
+
+#include "packet/packet.h"
+
+static __always_inline int has_sec_path(const struct sk_buff *skb)
+{
+	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
+
+	return skb->active_extensions & (1 << slot);
+}
+
+/* As pass_established() has it: the same params, which an SA of nobody does not have. */
+static OWN_FRAME __u16 params_of(const struct latch_sa_key *sa)
+{
+	struct latch_sa *found = bpf_map_lookup_elem(&sas, sa);
+	union latch_sa_word word;
+
+	if (!found)
+		return 0;
+	word.raw = *(volatile __u64 *)&found->word.raw;
+	if (word.flags & LATCH_SA_AMBIGUOUS || word.state == LATCH_SA_PENDING)
+		return 0;
+	return word.params;
+}
+
+static __always_inline int same_key(const struct latch_sa_key *one,
+				    const struct latch_sa_key *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+	__u64 difference = 0;
+
+	for (int i = 0; i < sizeof(*one) / sizeof(*a); i++)
+		difference |= a[i] ^ b[i];
+	return !difference;
+}
+
+static OWN_FRAME int same_owner(struct sk_buff *first, struct sk_buff *next, __u64 netns)
+{
+	struct latch_sa_key one, other;
+	enum packet_cover cover = sec_path_sa(first, netns, &one);
+	__u16 params;
+
+	if (cover != sec_path_sa(next, netns, &other))
+		return 0;
+	if (same_key(&one, &other))
+		return 1;
+	params = params_of(&one);
+	return params && params == params_of(&other);
+}
+
+#endif

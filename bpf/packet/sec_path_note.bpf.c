@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Only for kernels without bpf_cast_to_kern_ctx (before Linux 6.2), whose cgroup
+ * programs cannot reach the sec_path of their packet. The function that calls them
+ * is entered just before them, on the same CPU and with softirqs off, so what
+ * is noted here is of the packet that gate_ingress judges next.
+ */
+#include "packet/packet.h"
+
+/* The programs see the packet from its network header on. */
+static __always_inline __u32 length_from_network_header(struct sk_buff *skb)
+{
+	__u64 header = (__u64)BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, network_header);
+
+	return BPF_CORE_READ(skb, len) + ((__u64)BPF_CORE_READ(skb, data) - header);
+}
+
+SEC("fentry/__cgroup_bpf_run_filter_skb")
+int BPF_PROG(note_ingress, struct sock *sk, struct sk_buff *skb, int type)
+{
+	__u32 key = 0;
+	struct ingress_note *note;
+
+	if (type != bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET_INGRESS))
+		return 0;
+	note = bpf_map_lookup_elem(&ingress_notes, &key);
+	if (!note)
+		return 0;
+	note->cover = arrival_sa(skb, BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie),
+				 &note->sa);
+	note->length = length_from_network_header(skb);
+	return 0;
+}

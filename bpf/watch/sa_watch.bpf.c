@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Quarantine: every SA is recorded as PENDING before the kernel can use it, and
+ * forgotten when the kernel lets it go. An IKE daemon says whose an SA is only
+ * after installing it; RFC 5660 section 2.3 wants conflicts settled before.
+ */
+#include "db/maps.h"
+
+#define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
+
+static __always_inline void sa_key_of(struct xfrm_state *x, struct latch_sa_key *key)
+{
+	__builtin_memset(key, 0, sizeof(*key));
+	key->netns = BPF_CORE_READ(x, xs_net.net, net_cookie);
+	key->family = BPF_CORE_READ(x, props.family);
+	if (key->family == AF_INET)
+		BPF_CORE_READ_INTO((__be32 *)key->daddr, x, id.daddr.a4);
+	else
+		BPF_CORE_READ_INTO((__be32(*)[4])key->daddr, x, id.daddr.a6);
+	key->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
+	key->protocol = BPF_CORE_READ(x, id.proto);
+}
+
+static __always_inline void qop_of(struct xfrm_state *x, struct latch_qop *qop)
+{
+	struct xfrm_algo_aead *aead = BPF_CORE_READ(x, aead);
+	struct xfrm_algo *cipher = BPF_CORE_READ(x, ealg);
+	struct xfrm_algo_auth *mac = BPF_CORE_READ(x, aalg);
+	struct xfrm_replay_state_esn *esn = BPF_CORE_READ(x, replay_esn);
+
+	if (aead) {
+		bpf_probe_read_kernel_str(qop->encryption, sizeof(qop->encryption), aead->alg_name);
+		qop->encryption_bits = BPF_CORE_READ(aead, alg_key_len);
+		qop->icv_bits = BPF_CORE_READ(aead, alg_icv_len);
+	} else if (cipher) {
+		bpf_probe_read_kernel_str(qop->encryption, sizeof(qop->encryption),
+					  cipher->alg_name);
+		qop->encryption_bits = BPF_CORE_READ(cipher, alg_key_len);
+	}
+	if (mac) {
+		bpf_probe_read_kernel_str(qop->integrity, sizeof(qop->integrity), mac->alg_name);
+		qop->integrity_bits = BPF_CORE_READ(mac, alg_key_len);
+		qop->icv_bits = BPF_CORE_READ(mac, alg_trunc_len);
+	}
+	qop->esn = !!(BPF_CORE_READ(x, props.flags) & XFRM_STATE_ESN);
+	qop->replay_protection = esn ? BPF_CORE_READ(esn, replay_window) > 0 :
+				       BPF_CORE_READ(x, props.replay_window) > 0;
+}
+
+static __always_inline void sa_describe(struct xfrm_state *x, const struct latch_sa_key *key,
+					struct latch_sa *sa)
+{
+	sa->instance = (__u64)x;
+	sa->installed = bpf_ktime_get_boot_ns();
+	if (key->family == AF_INET)
+		BPF_CORE_READ_INTO((__be32 *)sa->saddr, x, props.saddr.a4);
+	else
+		BPF_CORE_READ_INTO((__be32(*)[4])sa->saddr, x, props.saddr.a6);
+	sa->reqid = BPF_CORE_READ(x, props.reqid);
+	sa->mark = BPF_CORE_READ(x, mark.v);
+	sa->mark_mask = BPF_CORE_READ(x, mark.m);
+	sa->if_id = BPF_CORE_READ(x, if_id);
+	sa->mode = BPF_CORE_READ(x, props.mode);
+	sa->encap = BPF_CORE_READ(x, encap) != NULL;
+	qop_of(x, &sa->qop);
+}
+
+static __always_inline void sa_event(enum latch_event_type type, const struct latch_sa_key *key,
+				     union latch_sa_word word)
+{
+	struct latch_event *event = event_begin(type);
+
+	if (!event)
+		return;
+	event->sa = *key;
+	event->sa_word = word;
+	bpf_ringbuf_submit(event, 0);
+}
+
+/* A second SA that the key cannot tell from the first: from now on neither is congruent. */
+static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_state *x)
+{
+	union latch_sa_word flag = {};
+
+	flag.flags = LATCH_SA_AMBIGUOUS;
+	if (known->mark != BPF_CORE_READ(x, mark.v) ||
+	    known->mark_mask != BPF_CORE_READ(x, mark.m))
+		__sync_fetch_and_or(&known->word.raw, flag.raw);
+}
+
+/*
+ * Whoever is root in a user namespace of his own may install SAs in its network
+ * namespaces, and any user can be: all of them together get half of the table.
+ */
+static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock *clock,
+				       union latch_sa_word *word)
+{
+	if (!is_foreign(BPF_CORE_READ(x, xs_net.net)))
+		return 1;
+	word->flags = LATCH_SA_FOREIGN;
+	return clock && count_foreign_in(clock);
+}
+
+static __always_inline void sa_installing(struct xfrm_state *x)
+{
+	struct latch_clock *clock = clock_get();
+	struct latch_sa sa = {};
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	count(LATCH_COUNTER_XFRM_HOOKS);
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	/*
+	 * Keep what is known: the kernel refuses a true duplicate, and to let a
+	 * peer's choice of SPI unsettle somebody else's SA would be a weapon.
+	 */
+	if (known) {
+		if (known->instance != (__u64)x)
+			sa_collision(known, x);
+		return;
+	}
+	if (!sa_has_room(x, clock, &sa.word))
+		return;
+	sa_describe(x, &key, &sa);
+	sa.word.state = LATCH_SA_PENDING;
+	if (clock) {
+		sa.word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
+		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	}
+	if (bpf_map_update_elem(&sas, &key, &sa, BPF_ANY)) {
+		count(LATCH_COUNTER_SAS_FULL);
+		count_foreign_out(sa.word.flags);
+		return;
+	}
+	sa_event(LATCH_EVENT_SA_PENDING, &key, sa.word);
+}
+
+static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known)
+{
+	struct latch_clock *clock = clock_get();
+	union latch_sa_word word = known->word;
+
+	if (bpf_map_delete_elem(&sas, key))
+		return;
+	count_foreign_out(word.flags);
+	if (clock)
+		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	sa_event(LATCH_EVENT_SA_GONE, key, word);
+}
+
+static __always_inline void sa_leaving(struct xfrm_state *x)
+{
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	count(LATCH_COUNTER_XFRM_HOOKS);
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	/* A larval SA that its successor replaces has the same key, but is not this one. */
+	if (known && (!known->instance || known->instance == (__u64)x))
+		sa_forget(&key, known);
+}
+
+/* Whoever was found by a dump is not the one that was refused now. */
+static __always_inline void sa_refused(struct xfrm_state *x)
+{
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	count(LATCH_COUNTER_XFRM_HOOKS);
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (known && known->instance == (__u64)x)
+		sa_forget(&key, known);
+}
+
+SEC("fentry/xfrm_state_add")
+int BPF_PROG(watch_sa_add, struct xfrm_state *x)
+{
+	sa_installing(x);
+	return 0;
+}
+
+SEC("fentry/xfrm_state_update")
+int BPF_PROG(watch_sa_update, struct xfrm_state *x)
+{
+	sa_installing(x);
+	return 0;
+}
+
+SEC("fentry/xfrm_state_insert")
+int BPF_PROG(watch_sa_insert, struct xfrm_state *x)
+{
+	sa_installing(x);
+	return 0;
+}
+
+/* Refused, since the SPI is taken: what was recorded never existed. */
+SEC("fexit/xfrm_state_add")
+int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
+{
+	if (result)
+		sa_refused(x);
+	return 0;
+}
+
+/* Nor did it where the edit went into an older SA, which ends it without a word. */
+SEC("fexit/xfrm_state_update")
+int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
+{
+	if (result || BPF_CORE_READ(x, km.state) == XFRM_STATE_DEAD)
+		sa_refused(x);
+	return 0;
+}
+
+SEC("fentry/__xfrm_state_delete")
+int BPF_PROG(watch_sa_delete, struct xfrm_state *x)
+{
+	sa_leaving(x);
+	return 0;
+}

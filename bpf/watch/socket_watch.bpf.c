@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A TCP socket's life, as far as its latch must know: who owns it, and when it ends. */
+#include "db/listener.h"
+#include "packet/packet.h"
+
+static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return -1;
+	flow_of_socket(sk, bpf_get_netns_cookie(ops), flow);
+	return 0;
+}
+
+static __always_inline int listener_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return -1;
+	listener_of_socket(sk, bpf_get_netns_cookie(ops), flow);
+	return 0;
+}
+
+static __always_inline void set_owner(struct bpf_sock_ops *ops, struct latch *latch,
+				      enum latch_owner owner)
+{
+	latch->owner = owner;
+	latch->owner_since = bpf_ktime_get_boot_ns();
+	latch->socket_cookie = bpf_get_socket_cookie(ops);
+}
+
+static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *ops, __u64 flags)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? bpf_sk_storage_get(&verdicts, sk, NULL, flags) : NULL;
+}
+
+/* A socket that connects again begins another connection. */
+static __always_inline void connecting(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!verdict)
+		return;
+	verdict->was_latched = 0;
+	verdict->exempt = 0;
+	verdict->opened = LATCH_DIRECTION_OUT;
+}
+
+/* Before its first packet: a latch that is closed from now on leaves no way out. */
+static __always_inline void established(struct bpf_sock_ops *ops, enum latch_direction opened)
+{
+	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
+	struct latch_flow flow;
+	struct latch *latch;
+
+	/* Where SYNs cross, both ends have connected, and both end up here as if accepted. */
+	if (verdict && verdict->opened == LATCH_DIRECTION_NONE)
+		verdict->opened = opened;
+	if (flow_of_ops(ops, &flow))
+		return;
+	latch = bpf_map_lookup_elem(&latches, &flow);
+	if (!latch)
+		return;
+	set_owner(ops, latch, LATCH_OWNER_SOCKET);
+	if (verdict)
+		verdict->was_latched = 1;
+}
+
+/*
+ * Whoever aborts sends its reset after the callback; one that was reset, timed
+ * out or was destroyed has its error by now, and sends nothing any more.
+ */
+static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return (from == BPF_TCP_ESTABLISHED || from == BPF_TCP_CLOSE_WAIT) &&
+	       !(tcp && BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_err));
+}
+
+/*
+ * The callback never sees TIME_WAIT: the full socket is closed out of FIN_WAIT2
+ * or CLOSING while a small one lives on, and packets with it. RFC 5660 wants the
+ * latch until no more are expected. A connect() that fails has for a moment the
+ * flow of whoever stood in its way: only the owner lets go.
+ */
+static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
+{
+	struct latch_flow flow;
+	struct latch *latch;
+
+	if (flow_of_ops(ops, &flow))
+		return;
+	latch = bpf_map_lookup_elem(&latches, &flow);
+	if (!latch || latch->socket_cookie != bpf_get_socket_cookie(ops))
+		return;
+	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
+	    reset_follows(ops, from))
+		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);
+	else
+		latch_release(&flow, latch);
+}
+
+/* Other programs want callbacks of this socket too. */
+static __always_inline void want_end(struct bpf_sock_ops *ops)
+{
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/* Only what is remembered with the socket is given back: not every listener could join. */
+static __always_inline void listening(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *verdict;
+	struct latch_flow flow;
+
+	if (listener_of_ops(ops, &flow))
+		return;
+	verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
+	if (verdict)
+		verdict->listens = !listener_join(&flow, bpf_get_socket_cookie(ops));
+}
+
+static __always_inline void listened(struct bpf_sock_ops *ops)
+{
+	struct socket_verdict *verdict;
+	struct latch_flow flow;
+
+	if (listener_of_ops(ops, &flow))
+		return;
+	verdict = verdict_of(ops, 0);
+	if (!verdict || !verdict->listens)
+		return;
+	verdict->listens = 0;
+	listener_leave(&flow);
+}
+
+SEC("sockops")
+int watch_socket(struct bpf_sock_ops *ops)
+{
+	switch (ops->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		want_end(ops);
+		connecting(ops);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		want_end(ops);
+		established(ops, LATCH_DIRECTION_OUT);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		want_end(ops);
+		established(ops, LATCH_DIRECTION_IN);
+		break;
+	case BPF_SOCK_OPS_TCP_LISTEN_CB:
+		want_end(ops);
+		listening(ops);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ops->args[1] != BPF_TCP_CLOSE)
+			break;
+		if (ops->args[0] == BPF_TCP_LISTEN)
+			listened(ops);
+		else
+			closing(ops, ops->args[0]);
+		break;
+	}
+	return 1;
+}

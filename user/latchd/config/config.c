@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * libinih splits lines into keys and values. It reports no empty section, cuts
+ * section names and joins indented lines to the value above, so lines are read
+ * and section headings are understood here, before it sees them.
+ */
+#include "latchd/config/config_parser.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/text.h"
+
+#define CONFIG_DEFAULT_CONTROL_SOCKET "/run/latchd/latchd.sock"
+#define CONFIG_DEFAULT_CHARON_SOCKET  "/var/run/charon.vici"
+#define CONFIG_HEADING_MAX	      128
+#define CONFIG_HEADINGS		      "[enforce], [control], [feed NAME] or [rule NAME]"
+
+struct config_key {
+	enum config_section section;
+	const char *name;
+	bool (*parse)(struct config_parser *parser, const char *value);
+	const char *expected;
+};
+
+void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
+{
+	char text[sizeof(parser->error->text)];
+	va_list args;
+	int used;
+
+	if (parser->error_line)
+		return;
+	parser->error_line = line;
+	used = snprintf(text, sizeof(text), "%s:%u: ", parser->path, line);
+	if (used < 0 || (size_t)used >= sizeof(text))
+		used = 0;
+	va_start(args, format);
+	vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
+	va_end(args);
+	text_escape(parser->error->text, sizeof(parser->error->text), text);
+}
+
+/* ---- values ---- */
+
+static bool parse_path(char *out, size_t size, const char *value)
+{
+	return value[0] == '/' && text_copy(out, size, value) > 0;
+}
+
+bool config_number(const char *value, unsigned long *ret_number, const char **ret_rest)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)value[0]))
+		return false;
+	errno = 0;
+	*ret_number = strtoul(value, &end, 10);
+	*ret_rest = end;
+	return !errno;
+}
+
+static bool is_name(const char *value, size_t size)
+{
+	size_t length = strlen(value);
+
+	return length > 0 && length < size && value[0] != '-' &&
+	       strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+		       length;
+}
+
+static bool parse_cgroup(struct config_parser *parser, const char *value)
+{
+	return parse_path(parser->config->cgroup, sizeof(parser->config->cgroup), value);
+}
+
+static bool parse_pending_limit(struct config_parser *parser, const char *value)
+{
+	unsigned long number, ms_per_unit;
+	const char *unit;
+
+	if (!config_number(value, &number, &unit))
+		return false;
+	if (!strcmp(unit, "ms"))
+		ms_per_unit = 1;
+	else if (!strcmp(unit, "s"))
+		ms_per_unit = 1000;
+	else
+		return false;
+	if (number > 60000 / ms_per_unit || number * ms_per_unit < 100)
+		return false;
+	parser->config->pending_ms = (unsigned int)(number * ms_per_unit);
+	return true;
+}
+
+static bool parse_latches(struct config_parser *parser, const char *value)
+{
+	unsigned long number;
+	const char *rest;
+
+	if (!config_number(value, &number, &rest) || *rest || number < 64 || number > 4194304)
+		return false;
+	parser->config->latch_capacity = (unsigned int)number;
+	return true;
+}
+
+static bool parse_control_socket(struct config_parser *parser, const char *value)
+{
+	return parse_path(parser->config->control_socket, sizeof(parser->config->control_socket),
+			  value);
+}
+
+static bool parse_control_group(struct config_parser *parser, const char *value)
+{
+	if (!is_name(value, sizeof(parser->config->control_group)))
+		return false;
+	strcpy(parser->config->control_group, value);
+	return true;
+}
+
+static bool parse_feed_type(struct config_parser *parser, const char *value)
+{
+	if (strcmp(value, "vici"))
+		return false;
+	parser->feed->type = CONFIG_FEED_VICI;
+	parser->feed_has_type = true;
+	return true;
+}
+
+static bool parse_feed_socket(struct config_parser *parser, const char *value)
+{
+	return parse_path(parser->feed->socket, sizeof(parser->feed->socket), value);
+}
+
+#define EXPECTED_SOCKET	 "an absolute path of at most 107 bytes"
+#define EXPECTED_NETWORK "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"
+#define EXPECTED_PORTS	 "a port from 1 to 65535, or a range N-M of them, N not above M"
+
+static const struct config_key config_keys[] = {
+	{CONFIG_SECTION_ENFORCE, "cgroup", parse_cgroup,
+	 "the absolute path of a cgroup v2 directory"},
+	{CONFIG_SECTION_ENFORCE, "pending-limit", parse_pending_limit,
+	 "a time from 100ms to 60s, such as 5s"},
+	{CONFIG_SECTION_ENFORCE, "latches", parse_latches, "a number from 64 to 4194304"},
+	{CONFIG_SECTION_CONTROL, "socket", parse_control_socket, EXPECTED_SOCKET},
+	{CONFIG_SECTION_CONTROL, "group", parse_control_group,
+	 "a group's name of at most 31 bytes"},
+	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
+	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, EXPECTED_SOCKET},
+	{CONFIG_SECTION_RULE, "action", config_rule_action, "off, auto or require"},
+	{CONFIG_SECTION_RULE, "direction", config_rule_direction, "in, out or any"},
+	{CONFIG_SECTION_RULE, "protocol", config_rule_protocol, "tcp, udp, sctp or any"},
+	{CONFIG_SECTION_RULE, "local", config_rule_local, EXPECTED_NETWORK},
+	{CONFIG_SECTION_RULE, "remote", config_rule_remote, EXPECTED_NETWORK},
+	{CONFIG_SECTION_RULE, "local-port", config_rule_local_port, EXPECTED_PORTS},
+	{CONFIG_SECTION_RULE, "remote-port", config_rule_remote_port, EXPECTED_PORTS},
+	{CONFIG_SECTION_RULE, "disposition", config_rule_disposition, "reset, wait or unreachable"},
+	{CONFIG_SECTION_RULE, "errno", config_rule_errno, "reset or timeout"},
+	{CONFIG_SECTION_RULE, "on-dpd", config_rule_on_dpd, "break or keep"},
+	{CONFIG_SECTION_RULE, "on-reboot", config_rule_on_reboot, "break or keep"},
+	{CONFIG_SECTION_RULE, "on-policy-change", config_rule_on_policy_change, "break or protect"},
+};
+
+#define CONFIG_KEY_COUNT (sizeof(config_keys) / sizeof(config_keys[0]))
+
+/* ---- sections ---- */
+
+/* What can only be known when all lines of a section are read. */
+static void end_feed(struct config_parser *parser)
+{
+	const struct config_feed *other;
+
+	if (!parser->feed_has_type) {
+		config_fail(parser, parser->heading_line,
+			    "[feed %s] does not say its type; expected a line type = vici",
+			    parser->feed->name);
+		return;
+	}
+	for (other = parser->config->feeds; other != parser->feed; other++)
+		if (!strcmp(other->socket, parser->feed->socket))
+			config_fail(parser, parser->heading_line,
+				    "[feed %s] has the socket of [feed %s], %s; "
+				    "expected a socket of its own",
+				    parser->feed->name, other->name, other->socket);
+}
+
+static void end_section(struct config_parser *parser)
+{
+	if (parser->error_line)
+		return;
+	if (parser->section == CONFIG_SECTION_FEED)
+		end_feed(parser);
+	else if (parser->section == CONFIG_SECTION_RULE)
+		config_rule_end(parser);
+}
+
+bool config_check_name(struct config_parser *parser, const char *kind, const char *name)
+{
+	if (is_name(name, CONFIG_NAME_MAX))
+		return true;
+	config_fail(parser, parser->line,
+		    "bad name in [%s %s]; expected 1 to %d letters, digits, dots, dashes or "
+		    "underscores",
+		    kind, name, CONFIG_NAME_MAX - 1);
+	return false;
+}
+
+static void begin_feed(struct config_parser *parser, const char *name)
+{
+	struct config *config = parser->config;
+	size_t i;
+
+	if (!config_check_name(parser, "feed", name))
+		return;
+	for (i = 0; i < config->feed_count; i++) {
+		if (!strcmp(config->feeds[i].name, name)) {
+			config_fail(parser, parser->line,
+				    "[feed %s] appears twice; expected a name of its own", name);
+			return;
+		}
+	}
+	if (config->feed_count == CONFIG_MAX_FEEDS) {
+		config_fail(parser, parser->line, "[feed %s] is one too many; expected at most %d",
+			    name, CONFIG_MAX_FEEDS);
+		return;
+	}
+	parser->feed = &config->feeds[config->feed_count++];
+	parser->feed_has_type = false;
+	strcpy(parser->feed->name, name);
+	strcpy(parser->feed->socket, CONFIG_DEFAULT_CHARON_SOCKET);
+}
+
+static void begin_section(struct config_parser *parser, const char *name)
+{
+	end_section(parser);
+	parser->keys_seen = 0;
+	parser->heading_line = parser->line;
+	if (!strcmp(name, "enforce")) {
+		parser->section = CONFIG_SECTION_ENFORCE;
+	} else if (!strcmp(name, "control")) {
+		parser->section = CONFIG_SECTION_CONTROL;
+	} else if (!strncmp(name, "feed ", 5)) {
+		parser->section = CONFIG_SECTION_FEED;
+		begin_feed(parser, name + 5 + strspn(name + 5, " \t"));
+		return;
+	} else if (!strncmp(name, "rule ", 5)) {
+		parser->section = CONFIG_SECTION_RULE;
+		config_rule_begin(parser, name + 5 + strspn(name + 5, " \t"));
+		return;
+	} else {
+		config_fail(parser, parser->line, "unknown section [%s]; expected " CONFIG_HEADINGS,
+			    name);
+		return;
+	}
+	if (parser->sections_seen & 1U << parser->section)
+		config_fail(parser, parser->line,
+			    "section [%s] appears twice; expected all of its keys in one", name);
+	parser->sections_seen |= 1U << parser->section;
+}
+
+static void read_heading(struct config_parser *parser, const char *line)
+{
+	const char *end = strchr(line, ']');
+	char name[CONFIG_HEADING_MAX];
+	const char *rest;
+
+	if (end) {
+		rest = end + 1 + strspn(end + 1, " \t\r\n");
+		if ((!*rest || *rest == ';' || *rest == '#') &&
+		    (size_t)(end - line) <= sizeof(name)) {
+			snprintf(name, sizeof(name), "%.*s", (int)(end - line - 1), line + 1);
+			begin_section(parser, name);
+			return;
+		}
+	}
+	config_fail(parser, parser->line, "bad section heading; expected " CONFIG_HEADINGS);
+}
+
+/* ---- lines ---- */
+
+static void fail_unknown_key(struct config_parser *parser, const char *name)
+{
+	char expected[256] = "";
+	size_t i;
+
+	for (i = 0; i < CONFIG_KEY_COUNT; i++) {
+		size_t used = strlen(expected);
+
+		if (config_keys[i].section == parser->section)
+			snprintf(expected + used, sizeof(expected) - used, "%s%s", used ? ", " : "",
+				 config_keys[i].name);
+	}
+	config_fail(parser, parser->line, "unknown key \"%s\" in this section; expected one of: %s",
+		    name, expected);
+}
+
+static const struct config_key *find_key(enum config_section section, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < CONFIG_KEY_COUNT; i++)
+		if (config_keys[i].section == section && !strcmp(config_keys[i].name, name))
+			return &config_keys[i];
+	return NULL;
+}
+
+/* For libinih: 1 = go on, 0 = this line is wrong. The section is the parser's, never its own. */
+static int read_key(void *context, const char *section, const char *name, const char *value)
+{
+	struct config_parser *parser = context;
+	const struct config_key *key;
+	unsigned int bit;
+
+	(void)section;
+	if (parser->error_line)
+		return 0;
+	if (parser->section == CONFIG_SECTION_NONE) {
+		config_fail(parser, parser->line,
+			    "a key before the first section; expected " CONFIG_HEADINGS
+			    " above it");
+		return 0;
+	}
+	key = find_key(parser->section, name);
+	if (!key) {
+		fail_unknown_key(parser, name);
+		return 0;
+	}
+	bit = 1U << (key - config_keys);
+	if (parser->keys_seen & bit)
+		config_fail(parser, parser->line,
+			    "key \"%s\" appears twice in this section; expected it once", name);
+	else if (!key->parse(parser, value))
+		config_fail(parser, parser->line, "bad value \"%s\" for %s; expected %s", value,
+			    name, key->expected);
+	parser->keys_seen |= bit;
+	return !parser->error_line;
+}
+
+static bool line_byte_allowed(struct config_parser *parser, int byte)
+{
+	if (byte >= ' ' && byte != 0x7f)
+		return true;
+	if (byte != '\t' && byte != '\r')
+		config_fail(parser, parser->line, "control character 0x%02x; expected text",
+			    (unsigned int)byte);
+	return byte == '\t' || byte == '\r';
+}
+
+/* For libinih, as fgets: one line, without its indentation, never a part of one. */
+static char *read_line(char *out, int size, void *stream)
+{
+	struct config_parser *parser = stream;
+	int used = 0, byte = '\n';
+
+	if (parser->error_line)
+		return NULL;
+	parser->line++;
+	while ((byte = getc(parser->file)) != EOF && byte != '\n') {
+		if (!line_byte_allowed(parser, byte))
+			return NULL;
+		if (!used && isspace(byte))
+			continue;
+		if (used + 2 >= size) {
+			config_fail(parser, parser->line,
+				    "line is too long; expected at most %d bytes", size - 2);
+			return NULL;
+		}
+		out[used++] = (char)byte;
+	}
+	if (byte == EOF && !used)
+		return NULL;
+	out[used] = '\0';
+	if (out[0] == '[')
+		read_heading(parser, out);
+	return parser->error_line ? NULL : out;
+}
+
+/* ---- the whole ---- */
+
+static void set_defaults(struct config *config)
+{
+	memset(config, 0, sizeof(*config));
+	config->pending_ms = 5000;
+	config->latch_capacity = 65536;
+	strcpy(config->control_socket, CONFIG_DEFAULT_CONTROL_SOCKET);
+}
+
+static void add_default_feed(struct config *config)
+{
+	struct config_feed *feed = &config->feeds[config->feed_count++];
+
+	strcpy(feed->name, "charon");
+	feed->type = CONFIG_FEED_VICI;
+	strcpy(feed->socket, CONFIG_DEFAULT_CHARON_SOCKET);
+}
+
+static int fail_file(struct config_error *error, const char *path, int err)
+{
+	char text[sizeof(error->text)];
+
+	snprintf(text, sizeof(text),
+		 "%s: cannot read the configuration: %s; "
+		 "expected a readable file, see latchd.conf(5)",
+		 path, strerror(-err));
+	text_escape(error->text, sizeof(error->text), text);
+	return err;
+}
+
+static int config_parse(FILE *file, const char *path, struct config *config,
+			struct config_error *error)
+{
+	struct config_parser parser = {
+		.file = file,
+		.path = path,
+		.config = config,
+		.error = error,
+	};
+	int bad_line;
+
+	errno = 0;
+	bad_line = ini_parse_stream(read_line, &parser, read_key, &parser);
+	if (ferror(file))
+		return fail_file(error, path, errno ? -errno : -EIO);
+	if (bad_line < 0)
+		return fail_file(error, path, -ENOMEM);
+	if (bad_line > 0 && (!parser.error_line || (unsigned int)bad_line < parser.error_line)) {
+		parser.error_line = 0;
+		config_fail(&parser, (unsigned int)bad_line,
+			    "neither a section nor a key; expected KEY = VALUE");
+	}
+	end_section(&parser);
+	return parser.error_line ? -EINVAL : 0;
+}
+
+int config_load(const char *path, int named_by_user, struct config *config,
+		struct config_error *error)
+{
+	auto_fclose FILE *file = NULL;
+	int err = 0;
+
+	error->text[0] = '\0';
+	set_defaults(config);
+	file = fopen(path, "re");
+	if (file)
+		err = config_parse(file, path, config, error);
+	else if (errno != ENOENT || named_by_user)
+		err = fail_file(error, path, -errno);
+	if (!err && !config->feed_count)
+		add_default_feed(config);
+	return err;
+}

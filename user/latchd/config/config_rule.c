@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* [rule NAME]: which flows are latched how. A rule that could never decide is an error. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "common/text.h"
+#include "latchd/config/config_parser.h"
+
+#define PORT_MAX 65535
+
+enum rule_says {
+	SAYS_ACTION = 1 << 0,
+	SAYS_PORT = 1 << 1,
+	SAYS_DISPOSITION = 1 << 2,
+	SAYS_ERRNO = 1 << 3,
+	SAYS_ON_DPD = 1 << 4,
+	SAYS_ON_REBOOT = 1 << 5,
+	SAYS_ON_POLICY_CHANGE = 1 << 6,
+};
+
+struct word {
+	const char *text;
+	uint8_t value; /* the ABI's enums, packed, are of the same size */
+};
+
+/* words end with a NULL text. */
+static bool parse_word(const struct word *words, const char *value, uint8_t *ret)
+{
+	for (; words->text; words++) {
+		if (!strcmp(words->text, value)) {
+			*ret = words->value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool config_rule_action(struct config_parser *parser, const char *value)
+{
+	static const struct word words[] = {
+		{"off", LATCH_ACTION_OFF},
+		{"auto", LATCH_ACTION_AUTO},
+		{"require", LATCH_ACTION_REQUIRE},
+		{NULL, 0},
+	};
+	struct latch_rule *rule = &parser->rule->rule;
+
+	if (!parse_word(words, value, (uint8_t *)&rule->action))
+		return false;
+	parser->rule_says |= SAYS_ACTION;
+	if (rule->action == LATCH_ACTION_REQUIRE)
+		rule->flags |= LATCH_RULE_REQUIRE;
+	return true;
+}
+
+bool config_rule_direction(struct config_parser *parser, const char *value)
+{
+	static const struct word words[] = {
+		{"in", LATCH_DIRECTION_IN},
+		{"out", LATCH_DIRECTION_OUT},
+		{"any", LATCH_DIRECTION_NONE},
+		{NULL, 0},
+	};
+
+	return parse_word(words, value, (uint8_t *)&parser->rule->rule.direction);
+}
+
+bool config_rule_protocol(struct config_parser *parser, const char *value)
+{
+	static const struct word words[] = {
+		{"tcp", IPPROTO_TCP},
+		{"udp", IPPROTO_UDP},
+		{"sctp", IPPROTO_SCTP},
+		{"any", 0},
+		{NULL, 0},
+	};
+
+	return parse_word(words, value, &parser->rule->rule.protocol);
+}
+
+bool config_rule_disposition(struct config_parser *parser, const char *value)
+{
+	static const struct word words[] = {
+		{"reset", LATCH_DISPOSITION_RESET},
+		{"wait", LATCH_DISPOSITION_WAIT},
+		{"unreachable", LATCH_DISPOSITION_UNREACHABLE},
+		{NULL, 0},
+	};
+
+	parser->rule_says |= SAYS_DISPOSITION;
+	return parse_word(words, value, (uint8_t *)&parser->rule->rule.disposition);
+}
+
+/* ---- keys that set a flag, or leave it ---- */
+
+static bool parse_flag(struct config_parser *parser, const char *value, const char *leaves,
+		       const char *sets, enum latch_rule_flag flag, enum rule_says says)
+{
+	if (!strcmp(value, sets))
+		parser->rule->rule.flags |= flag;
+	else if (strcmp(value, leaves))
+		return false;
+	parser->rule_says |= says;
+	return true;
+}
+
+bool config_rule_errno(struct config_parser *parser, const char *value)
+{
+	return parse_flag(parser, value, "reset", "timeout", LATCH_RULE_TIMEOUT, SAYS_ERRNO);
+}
+
+bool config_rule_on_dpd(struct config_parser *parser, const char *value)
+{
+	return parse_flag(parser, value, "break", "keep", LATCH_RULE_KEEP_ON_DPD, SAYS_ON_DPD);
+}
+
+bool config_rule_on_reboot(struct config_parser *parser, const char *value)
+{
+	return parse_flag(parser, value, "break", "keep", LATCH_RULE_KEEP_ON_REBOOT,
+			  SAYS_ON_REBOOT);
+}
+
+bool config_rule_on_policy_change(struct config_parser *parser, const char *value)
+{
+	return parse_flag(parser, value, "break", "protect", LATCH_RULE_PROTECT,
+			  SAYS_ON_POLICY_CHANGE);
+}
+
+/* ---- networks and ports ---- */
+
+static bool has_bits_beyond(const uint8_t address[16], unsigned int bits)
+{
+	unsigned int i;
+
+	for (i = bits; i < 128; i++)
+		if (address[i / 8] & 0x80 >> i % 8)
+			return true;
+	return false;
+}
+
+/* Flows of mapped addresses are IPv4 flows. */
+static bool is_mapped(const uint8_t address[16], unsigned int bits)
+{
+	return bits >= 96 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)address);
+}
+
+/* "any" leaves the family as it is: it has none. */
+static bool parse_network(const char *value, uint8_t address[16], uint8_t *ret_bits,
+			  uint8_t *ret_family)
+{
+	int family = strchr(value, ':') ? AF_INET6 : AF_INET;
+	unsigned long bits = family == AF_INET ? 32 : 128, longest = bits;
+	const char *slash = strchr(value, '/'), *rest = "";
+	char text[INET6_ADDRSTRLEN];
+	_Alignas(struct in6_addr) uint8_t parsed[16] = {0};
+	size_t length = slash ? (size_t)(slash - value) : strlen(value);
+
+	if (!strcmp(value, "any"))
+		return true;
+	if (length >= sizeof(text) || (slash && !config_number(slash + 1, &bits, &rest)) || *rest)
+		return false;
+	memcpy(text, value, length);
+	text[length] = '\0';
+	if (inet_pton(family, text, parsed) != 1 || bits > longest)
+		return false;
+	if (has_bits_beyond(parsed, (unsigned int)bits) || is_mapped(parsed, (unsigned int)bits))
+		return false;
+	memcpy(address, parsed, sizeof(parsed));
+	*ret_bits = (uint8_t)bits;
+	*ret_family = (uint8_t)family;
+	return true;
+}
+
+/* Such as 0.0.0.0: a socket may be bound to it, but no connection has it. */
+static bool is_unspecified(int family, const uint8_t address[16], unsigned int bits)
+{
+	return bits == (family == AF_INET ? 32 : 128) &&
+	       IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)address);
+}
+
+/* The rule has one family: that of both networks, if they have one. */
+static bool set_network(struct config_parser *parser, const char *value, uint8_t address[16],
+			uint8_t *bits)
+{
+	struct latch_rule *rule = &parser->rule->rule;
+	uint8_t family = 0;
+
+	if (!parse_network(value, address, bits, &family))
+		return false;
+	if (family && rule->family && family != rule->family)
+		config_fail(parser, parser->line,
+			    "[rule %s] has addresses of IPv4 and of IPv6 and can never match; "
+			    "expected local and remote of one family",
+			    parser->rule->name);
+	if (family && is_unspecified(family, address, *bits))
+		config_fail(parser, parser->line,
+			    "[rule %s] has %s, which is no connection's address, and can never "
+			    "match; expected any or %s/0",
+			    parser->rule->name, value, family == AF_INET ? "0.0.0.0" : "::");
+	if (family)
+		rule->family = family;
+	return true;
+}
+
+bool config_rule_local(struct config_parser *parser, const char *value)
+{
+	struct latch_rule *rule = &parser->rule->rule;
+
+	return set_network(parser, value, rule->local_addr, &rule->local_bits);
+}
+
+bool config_rule_remote(struct config_parser *parser, const char *value)
+{
+	struct latch_rule *rule = &parser->rule->rule;
+
+	return set_network(parser, value, rule->remote_addr, &rule->remote_bits);
+}
+
+static bool parse_ports(struct config_parser *parser, const char *value, __u16 *first, __u16 *last)
+{
+	unsigned long from, to;
+	const char *rest;
+
+	if (!config_number(value, &from, &rest))
+		return false;
+	to = from;
+	if (*rest == '-' && !config_number(rest + 1, &to, &rest))
+		return false;
+	if (*rest || !from || from > to || to > PORT_MAX)
+		return false;
+	*first = (__u16)from;
+	*last = (__u16)to;
+	parser->rule_says |= SAYS_PORT;
+	return true;
+}
+
+bool config_rule_local_port(struct config_parser *parser, const char *value)
+{
+	struct latch_rule *rule = &parser->rule->rule;
+
+	return parse_ports(parser, value, &rule->local_port_first, &rule->local_port_last);
+}
+
+bool config_rule_remote_port(struct config_parser *parser, const char *value)
+{
+	struct latch_rule *rule = &parser->rule->rule;
+
+	return parse_ports(parser, value, &rule->remote_port_first, &rule->remote_port_last);
+}
+
+/* ---- the whole rule ---- */
+
+void config_rule_begin(struct config_parser *parser, const char *name)
+{
+	struct config *config = parser->config;
+	size_t i;
+
+	if (!config_check_name(parser, "rule", name))
+		return;
+	for (i = 0; i < config->rule_count; i++)
+		if (!strcmp(config->rules[i].name, name))
+			config_fail(parser, parser->line,
+				    "[rule %s] appears twice; expected a name of its own", name);
+	if (config->rule_count == LATCH_RULES_MAX)
+		config_fail(parser, parser->line, "[rule %s] is one too many; expected at most %d",
+			    name, LATCH_RULES_MAX);
+	if (parser->error_line)
+		return;
+	parser->rule = &config->rules[config->rule_count++];
+	parser->rule_says = 0;
+	text_copy(parser->rule->name, sizeof(parser->rule->name), name);
+	parser->rule->rule.local_port_last = PORT_MAX;
+	parser->rule->rule.remote_port_last = PORT_MAX;
+}
+
+/* Of what a latch does, the first that was said; NULL: nothing was. */
+static const char *latch_key(unsigned int says)
+{
+	static const struct {
+		enum rule_says says;
+		const char *key;
+	} keys[] = {
+		{SAYS_DISPOSITION, "disposition"},
+		{SAYS_ERRNO, "errno"},
+		{SAYS_ON_DPD, "on-dpd"},
+		{SAYS_ON_REBOOT, "on-reboot"},
+		{SAYS_ON_POLICY_CHANGE, "on-policy-change"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (says & keys[i].says)
+			return keys[i].key;
+	return NULL;
+}
+
+static void check_keys(struct config_parser *parser)
+{
+	const struct latch_rule *rule = &parser->rule->rule;
+	const char *name = parser->rule->name, *key = latch_key(parser->rule_says);
+	unsigned int line = parser->heading_line;
+
+	if (!(parser->rule_says & SAYS_ACTION))
+		config_fail(parser, line,
+			    "[rule %s] does not say its action; expected a line action = off, "
+			    "auto or require",
+			    name);
+	if (parser->rule_says & SAYS_PORT && !rule->protocol)
+		config_fail(parser, line,
+			    "[rule %s] has ports but no protocol that has some; expected a line "
+			    "protocol = tcp, udp or sctp",
+			    name);
+	if (key && rule->action == LATCH_ACTION_OFF)
+		config_fail(parser, line,
+			    "[rule %s] has %s, but with action = off there is no latch; expected "
+			    "one of the two",
+			    name, key);
+	if (parser->rule_says & SAYS_ERRNO && rule->disposition != LATCH_DISPOSITION_RESET)
+		config_fail(parser, line,
+			    "[rule %s] has errno, which only a reset has; expected no errno or "
+			    "disposition = reset",
+			    name);
+}
+
+static bool covers_network(const uint8_t wide[16], unsigned int wide_bits, const uint8_t narrow[16],
+			   unsigned int narrow_bits)
+{
+	unsigned int i;
+
+	if (wide_bits > narrow_bits)
+		return false;
+	for (i = 0; i < wide_bits; i++)
+		if ((wide[i / 8] ^ narrow[i / 8]) & 0x80 >> i % 8)
+			return false;
+	return true;
+}
+
+static bool covers(const struct latch_rule *wide, const struct latch_rule *narrow)
+{
+	return (!wide->direction || wide->direction == narrow->direction) &&
+	       (!wide->protocol || wide->protocol == narrow->protocol) &&
+	       (!wide->family || wide->family == narrow->family) &&
+	       wide->local_port_first <= narrow->local_port_first &&
+	       wide->local_port_last >= narrow->local_port_last &&
+	       wide->remote_port_first <= narrow->remote_port_first &&
+	       wide->remote_port_last >= narrow->remote_port_last &&
+	       covers_network(wide->local_addr, wide->local_bits, narrow->local_addr,
+			      narrow->local_bits) &&
+	       covers_network(wide->remote_addr, wide->remote_bits, narrow->remote_addr,
+			      narrow->remote_bits);
+}
+
+static void check_order(struct config_parser *parser)
+{
+	const struct config_rule *earlier;
+
+	for (earlier = parser->config->rules; earlier != parser->rule; earlier++)
+		if (covers(&earlier->rule, &parser->rule->rule))
+			config_fail(parser, parser->heading_line,
+				    "[rule %s] can never match: all of it is covered by [rule %s] "
+				    "before it; expected the narrower one first",
+				    parser->rule->name, earlier->name);
+}
+
+void config_rule_end(struct config_parser *parser)
+{
+	check_keys(parser);
+	check_order(parser);
+}

@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/control/control.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "latchd/control/control_queue.h"
+#include "latchd/control/control_socket.h"
+
+#define CONTROL_REQUEST_TIMEOUT_MS 10000
+#define CONTROL_STALL_TIMEOUT_MS   30000
+#define CONTROL_ACCEPT_PAUSE_MS	   1000
+
+enum client_state {
+	CLIENT_STATE_ASKING,
+	CLIENT_STATE_ANSWERED, /* the answer is in the queue; then the end */
+	CLIENT_STATE_MONITORING,
+};
+
+struct client {
+	struct control *control;
+	struct client *next;
+	int fd;
+	enum client_state state;
+	struct loop_timer deadline; /* not for monitors, which may be silent for long */
+	char request[CONTROL_REQUEST_MAX];
+	size_t request_length;
+	struct control_queue queue;
+	uint64_t lost; /* events it missed and was not told about */
+};
+
+struct control {
+	struct loop *loop;
+	struct control_socket socket;
+	struct control_handlers handlers;
+	struct loop_timer accept_again;
+	struct client *clients;
+	unsigned int client_count, monitor_count;
+	size_t document_bytes; /* in all queues of answered clients */
+};
+
+/* ---- clients ---- */
+
+static void client_free(struct client *client)
+{
+	struct control *control = client->control;
+	struct client **at;
+
+	for (at = &control->clients; *at != client; at = &(*at)->next)
+		;
+	*at = client->next;
+	control->client_count--;
+	if (client->state == CLIENT_STATE_MONITORING)
+		control->monitor_count--;
+	if (client->state == CLIENT_STATE_ANSWERED)
+		control->document_bytes -= client->queue.end;
+	loop_timer_cancel(&client->deadline);
+	loop_fd_remove(control->loop, client->fd);
+	close(client->fd);
+	control_queue_release(&client->queue);
+	free(client);
+}
+
+static void client_timed_out(void *context)
+{
+	client_free(context);
+}
+
+static bool is_queued(struct client *client, const char *line, size_t length)
+{
+	return control_queue_line(&client->queue, line, length, CONTROL_MONITOR_QUEUE_MAX);
+}
+
+/* Tells a monitor what it missed, once it has caught up by half: not one line for every event. */
+static void queue_lost(struct client *client)
+{
+	char time[CLOCK_TEXT_SIZE], line[128];
+	int length;
+
+	if (!client->lost || control_queue_length(&client->queue) > CONTROL_MONITOR_QUEUE_MAX / 2)
+		return;
+	clock_format(time, clock_real_ns());
+	length = snprintf(line, sizeof(line),
+			  "{\"time\":\"%s\",\"event\":\"lost\",\"count\":%llu,"
+			  "\"where\":\"monitor\"}\n",
+			  time, (unsigned long long)client->lost);
+	if (is_queued(client, line, (size_t)length))
+		client->lost = 0;
+}
+
+/* A client that ended its own side may still read its answer; a monitor has left then. */
+static uint32_t wanted_events(const struct client *client)
+{
+	uint32_t writable = control_queue_length(&client->queue) ? EPOLLOUT : 0;
+
+	return client->state == CLIENT_STATE_MONITORING ? writable | EPOLLRDHUP : writable;
+}
+
+/* Sends what the socket takes; a client that is done or gone is freed. */
+static void client_flush(struct client *client)
+{
+	ssize_t sent = 1;
+
+	while (sent > 0 && control_queue_length(&client->queue)) {
+		sent = control_queue_send(&client->queue, client->fd);
+		if (sent > 0 && client->state == CLIENT_STATE_ANSWERED)
+			loop_timer_arm(&client->deadline, CONTROL_STALL_TIMEOUT_MS);
+		else if (sent > 0)
+			queue_lost(client);
+	}
+	if (sent < 0 || (client->state == CLIENT_STATE_ANSWERED &&
+			 !control_queue_length(&client->queue)))
+		client_free(client);
+	else
+		loop_fd_modify(client->control->loop, client->fd, wanted_events(client));
+}
+
+/* ---- requests ---- */
+
+/* Takes the writer's text as the whole answer. */
+static void client_answer(struct client *client, struct json_writer *w)
+{
+	int err = json_finish(w);
+
+	if (err) {
+		log_error("control",
+			  "cannot answer a client: %s; it will see the end of the stream",
+			  strerror(-err));
+		client_free(client);
+		return;
+	}
+	control_queue_take(&client->queue, w);
+	client->state = CLIENT_STATE_ANSWERED;
+	client->control->document_bytes += client->queue.end;
+	loop_timer_arm(&client->deadline, CONTROL_STALL_TIMEOUT_MS);
+	client_flush(client);
+}
+
+static void client_refuse(struct client *client, const char *code, const char *error)
+{
+	struct json_writer w;
+
+	json_init(&w);
+	json_object_begin(&w);
+	json_member_string(&w, "error", error);
+	json_member_string(&w, "code", code);
+	json_object_end(&w);
+	client_answer(client, &w);
+	json_release(&w);
+}
+
+static bool is_busy(struct client *client)
+{
+	if (client->control->document_bytes <= CONTROL_DOCUMENTS_MAX)
+		return false;
+	client_refuse(client, "busy", "latchd is busy with answers that others do not read");
+	return true;
+}
+
+static void client_document(struct client *client,
+			    void (*handler)(void *context, struct json_writer *w))
+{
+	struct control *control = client->control;
+	struct json_writer w;
+
+	if (is_busy(client))
+		return;
+	json_init(&w);
+	handler(control->handlers.context, &w);
+	client_answer(client, &w);
+	json_release(&w);
+}
+
+/* The first line says that from now on nothing is missed. */
+static void client_monitor(struct client *client)
+{
+	char time[CLOCK_TEXT_SIZE], line[96];
+	int length;
+
+	clock_format(time, clock_real_ns());
+	length = snprintf(line, sizeof(line), "{\"time\":\"%s\",\"event\":\"monitor-started\"}\n",
+			  time);
+	loop_timer_cancel(&client->deadline);
+	client->state = CLIENT_STATE_MONITORING;
+	client->control->monitor_count++;
+	if (!is_queued(client, line, (size_t)length))
+		client->lost++;
+	client_flush(client);
+}
+
+/* ---- orders */
+
+/* Who may look need not be one who may act. */
+static bool root_asks(const struct client *client, pid_t *ret_pid)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) || peer.uid != 0)
+		return false;
+	*ret_pid = peer.pid;
+	return true;
+}
+
+static void client_order(struct client *client, enum control_act act, const char *id)
+{
+	const struct control_handlers *handlers = &client->control->handlers;
+	struct control_order order = {.act = act};
+	struct json_writer w;
+
+	if (!root_asks(client, &order.pid)) {
+		client_refuse(client, "not-permitted",
+			      "not permitted: only root may break, heal or close a latch");
+		return;
+	}
+	if (!control_order_parse_id(id, &order.latch_id)) {
+		client_refuse(client, "malformed-id",
+			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
+		return;
+	}
+	/* However busy others keep it: the answer is short. */
+	json_init(&w);
+	handlers->order(handlers->context, &order, &w);
+	client_answer(client, &w);
+	json_release(&w);
+}
+
+static void client_request(struct client *client, const char *request)
+{
+	enum control_act act = CONTROL_ACT_BREAK;
+	const char *id = control_order_find(request, &act);
+	const struct control_handlers *handlers = &client->control->handlers;
+
+	if (id)
+		client_order(client, act, id);
+	else if (!strcmp(request, "status"))
+		client_document(client, handlers->status);
+	else if (!strcmp(request, "list"))
+		client_document(client, handlers->list);
+	else if (!strcmp(request, "sa"))
+		client_document(client, handlers->sa);
+	else if (!strcmp(request, "monitor"))
+		client_monitor(client);
+	else
+		client_refuse(client, "unknown-request",
+			      "unknown request; expected status, list, sa, monitor, break ID, "
+			      "heal ID or close ID");
+}
+
+static void client_read(struct client *client)
+{
+	char *end, *start = client->request + client->request_length;
+	ssize_t length;
+
+	length = recv(client->fd, start, sizeof(client->request) - client->request_length,
+		      MSG_DONTWAIT);
+	if (length < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (length <= 0) {
+		client_free(client);
+		return;
+	}
+	client->request_length += (size_t)length;
+	end = memchr(start, '\n', (size_t)length);
+	if (end) {
+		*end = '\0';
+		client_request(client, client->request);
+	} else if (client->request_length == sizeof(client->request)) {
+		client_refuse(client, "unknown-request", "request is too long");
+	}
+}
+
+static void on_client(void *context, uint32_t events)
+{
+	struct client *client = context;
+
+	switch (client->state) {
+	case CLIENT_STATE_ASKING:
+		client_read(client);
+		return;
+	case CLIENT_STATE_ANSWERED:
+		if (events & (EPOLLERR | EPOLLHUP))
+			client_free(client);
+		else
+			client_flush(client);
+		return;
+	case CLIENT_STATE_MONITORING:
+		if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP))
+			client_free(client);
+		else
+			client_flush(client);
+		return;
+	}
+}
+
+/* ---- accepting ---- */
+
+static struct client *client_new(struct control *control, int fd)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client || loop_fd_add(control->loop, fd, EPOLLIN, on_client, client)) {
+		free(client);
+		close(fd);
+		return NULL;
+	}
+	client->control = control;
+	client->fd = fd;
+	client->next = control->clients;
+	control->clients = client;
+	control->client_count++;
+	loop_timer_init(control->loop, &client->deadline, client_timed_out, client);
+	loop_timer_arm(&client->deadline, CONTROL_REQUEST_TIMEOUT_MS);
+	return client;
+}
+
+/* Turned away without becoming a client; it is a best effort. */
+static void refuse_connection(int fd, const char *line)
+{
+	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		log_debug("control", "cannot turn a client away: %m");
+	close(fd);
+}
+
+/* Whom the group lets look must not keep root from acting. */
+static unsigned int clients_max(enum control_peer peer)
+{
+	return peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_MAX :
+					   CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT;
+}
+
+static void on_connection(void *context, uint32_t events)
+{
+	struct control *control = context;
+	int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	enum control_peer peer;
+
+	(void)events;
+	if (fd < 0) {
+		/* Out of descriptors: the connection stays in the backlog, look again later. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+			log_warn("control", "cannot accept a client: %m; trying again in %d ms",
+				 CONTROL_ACCEPT_PAUSE_MS);
+			loop_fd_modify(control->loop, control->socket.fd, 0);
+			loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);
+		}
+		return;
+	}
+	peer = control_socket_peer(&control->socket, fd);
+	if (peer == CONTROL_PEER_STRANGER)
+		refuse_connection(fd, "{\"error\":\"not permitted: only root and the group set in "
+				      "[control] may ask\",\"code\":\"not-permitted\"}\n");
+	else if (control->client_count >= clients_max(peer))
+		refuse_connection(fd, "{\"error\":\"latchd has too many clients\","
+				      "\"code\":\"busy\"}\n");
+	else
+		client_new(control, fd);
+}
+
+static void accept_again(void *context)
+{
+	struct control *control = context;
+
+	loop_fd_modify(control->loop, control->socket.fd, EPOLLIN);
+}
+
+/* ---- the whole ---- */
+
+struct control *control_new(struct loop *loop, const char *socket_path, const char *group,
+			    const struct control_handlers *handlers, char *failure,
+			    size_t failure_size)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int err;
+
+	if (!control) {
+		snprintf(failure, failure_size, "control socket: out of memory; free some");
+		return NULL;
+	}
+	control->loop = loop;
+	control->handlers = *handlers;
+	loop_timer_init(loop, &control->accept_again, accept_again, control);
+	err = control_socket_open(&control->socket, socket_path, group, failure, failure_size);
+	if (err) {
+		free(control);
+		return NULL;
+	}
+	err = loop_fd_add(loop, control->socket.fd, EPOLLIN, on_connection, control);
+	if (err) {
+		snprintf(failure, failure_size,
+			 "control socket %s: cannot wait on it: %s; free "
+			 "memory or descriptors",
+			 socket_path, strerror(-err));
+		control_socket_close(&control->socket);
+		free(control);
+		return NULL;
+	}
+	return control;
+}
+
+void control_free(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients)
+		client_free(control->clients);
+	loop_timer_cancel(&control->accept_again);
+	loop_fd_remove(control->loop, control->socket.fd);
+	control_socket_close(&control->socket);
+	free(control);
+}
+
+void control_publish(struct control *control, const char *json_line, size_t length)
+{
+	struct client *client, *next;
+
+	for (client = control->clients; client; client = next) {
+		next = client->next;
+		if (client->state != CLIENT_STATE_MONITORING)
+			continue;
+		queue_lost(client);
+		if (client->lost || !is_queued(client, json_line, length))
+			client->lost++;
+		client_flush(client);
+	}
+}
+
+bool control_has_monitors(const struct control *control)
+{
+	return control->monitor_count > 0;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/control/control_order.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LATCH_ID_DIGITS 16
+
+static const struct {
+	const char *word;
+	enum control_act act;
+} acts[] = {
+	{"break ", CONTROL_ACT_BREAK},
+	{"heal ", CONTROL_ACT_HEAL},
+	{"close ", CONTROL_ACT_CLOSE},
+};
+
+const char *control_order_find(const char *request, enum control_act *ret_act)
+{
+	size_t i, length;
+
+	for (i = 0; i < sizeof(acts) / sizeof(acts[0]); i++) {
+		length = strlen(acts[i].word);
+		if (!strncmp(request, acts[i].word, length)) {
+			*ret_act = acts[i].act;
+			return request + length;
+		}
+	}
+	return NULL;
+}
+
+bool control_order_parse_id(const char *text, uint64_t *ret_id)
+{
+	size_t length = strspn(text, "0123456789abcdefABCDEF");
+
+	if (!length || length > LATCH_ID_DIGITS || text[length])
+		return false;
+	*ret_id = strtoull(text, NULL, 16);
+	return true;
+}

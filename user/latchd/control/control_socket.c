@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/control/control_socket.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/text.h"
+
+#define CONTROL_BACKLOG 16
+
+static int find_group(struct control_socket *socket, const char *name, char *failure, size_t size)
+{
+	struct group *group;
+
+	socket->has_group = name[0];
+	socket->group = getegid();
+	if (!socket->has_group)
+		return 0;
+	errno = 0;
+	group = getgrnam(name);
+	if (!group) {
+		snprintf(failure, size,
+			 "control socket: no group \"%s\"; run: groupadd --system %s, or correct "
+			 "group = in [control]",
+			 name, name);
+		return errno ? -errno : -ENOENT;
+	}
+	socket->group = group->gr_gid;
+	return 0;
+}
+
+/* An existing directory of the administrator's choice stays as it is: it may be shared. */
+static int prepare_directory(const struct control_socket *socket)
+{
+	char parent[sizeof(socket->path)];
+	char *slash;
+	bool made;
+
+	strcpy(parent, socket->path);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return 0;
+	*slash = '\0';
+	made = !mkdir(parent, 0750);
+	if (!made && errno != EEXIST)
+		return -errno;
+	if (!made && strcmp(parent, CONTROL_DEFAULT_DIRECTORY))
+		return 0;
+	return chown(parent, (uid_t)-1, socket->group) || chmod(parent, 0750) ? -errno : 0;
+}
+
+/* -EADDRINUSE: somebody listens there, or it is no socket at all. */
+static int remove_stale(const struct sockaddr_un *address)
+{
+	auto_close int fd = -1;
+	struct stat st;
+
+	if (lstat(address->sun_path, &st))
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EADDRINUSE;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (const struct sockaddr *)address, sizeof(*address)) ||
+	    errno != ECONNREFUSED)
+		return -EADDRINUSE;
+	return unlink(address->sun_path) ? -errno : 0;
+}
+
+/* Nobody else can open it between bind() and the mode that it is to have. */
+static int bind_closed(int fd, const struct sockaddr_un *address)
+{
+	mode_t before = umask(0177);
+	int err = bind(fd, (const struct sockaddr *)address, sizeof(*address)) ? -errno : 0;
+
+	umask(before);
+	return err;
+}
+
+static int listen_at(struct control_socket *control)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat st;
+	int err;
+
+	strcpy(address.sun_path, control->path);
+	err = remove_stale(&address);
+	if (err)
+		return err;
+	control->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (control->fd < 0)
+		return -errno;
+	err = bind_closed(control->fd, &address);
+	if (err)
+		return err;
+	if (lstat(control->path, &st))
+		return -errno;
+	control->device = st.st_dev;
+	control->inode = st.st_ino;
+	if (control->has_group &&
+	    (lchown(control->path, (uid_t)-1, control->group) || chmod(control->path, 0660)))
+		return -errno;
+	return listen(control->fd, CONTROL_BACKLOG) ? -errno : 0;
+}
+
+int control_socket_open(struct control_socket *control, const char *path, const char *group,
+			char *failure, size_t failure_size)
+{
+	int err;
+
+	*control = (struct control_socket){.fd = -1};
+	err = find_group(control, group, failure, failure_size);
+	if (err)
+		return err;
+	err = text_copy(control->path, sizeof(control->path), path) < 0 ? -ENAMETOOLONG : 0;
+	if (!err)
+		err = prepare_directory(control);
+	if (!err)
+		err = listen_at(control);
+	if (!err)
+		return 0;
+	if (err == -EADDRINUSE)
+		snprintf(failure, failure_size,
+			 "control socket %s: another program answers there, or it is no socket; "
+			 "stop that program, or choose another path in [control]",
+			 control->path);
+	else
+		snprintf(failure, failure_size,
+			 "control socket %s: %s; check the path in [control]", control->path,
+			 strerror(-err));
+	control_socket_close(control);
+	return err;
+}
+
+void control_socket_close(struct control_socket *control)
+{
+	struct stat st;
+
+	if (control->fd < 0)
+		return;
+	close(control->fd);
+	control->fd = -1;
+	if (control->inode && !lstat(control->path, &st) && st.st_dev == control->device &&
+	    st.st_ino == control->inode)
+		unlink(control->path);
+}
+
+static bool peer_in_group(int fd, gid_t group)
+{
+	auto_free gid_t *groups = NULL;
+	socklen_t length = 0, i;
+
+	/* The first call tells how many there are. */
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) && errno != ERANGE)
+		return false;
+	groups = malloc(length ? length : 1);
+	if (!groups || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &length))
+		return false;
+	for (i = 0; i < length / sizeof(*groups); i++)
+		if (groups[i] == group)
+			return true;
+	return false;
+}
+
+enum control_peer control_socket_peer(const struct control_socket *control, int peer_fd)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(peer_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
+		return CONTROL_PEER_STRANGER;
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return CONTROL_PEER_ROOT;
+	return control->has_group &&
+			       (peer.gid == control->group || peer_in_group(peer_fd, control->group)) ?
+		       CONTROL_PEER_MEMBER :
+		       CONTROL_PEER_STRANGER;
+}

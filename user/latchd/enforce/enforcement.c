@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/enforcement.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/text.h"
+#include "latchd.skel.h"
+#include "common/failure.h"
+#include "latchd/enforce/libbpf_log.h"
+#include "latchd/enforce/links.h"
+#include "latchd/enforce/object.h"
+#include "latchd/enforce/pins.h"
+#include "latchd/enforce/rules.h"
+
+#define DROP_EVENT_INTERVAL_NS 1000000000ULL
+
+struct enforcement {
+	struct object object;
+	struct kernel_maps maps;
+	struct links links;
+	struct netfilter_gate netfilter_gate;
+};
+
+/* In force at once, for an earlier latchd's programs too: put back if the start fails. */
+static int exchange_settings(const struct kernel_maps *maps, struct latch_settings *settings)
+{
+	struct latch_settings before = {0};
+	__u32 key = 0;
+	int err = bpf_map_lookup_elem(maps->settings, &key, &before);
+
+	settings->rule_count = before.rule_count;
+	settings->rule_stamp = before.rule_stamp;
+	if (!err)
+		err = bpf_map_update_elem(maps->settings, &key, settings, BPF_ANY);
+	if (!err)
+		*settings = before;
+	return err;
+}
+
+/* The root of a cgroup hierarchy has this number; there every socket is watched. */
+#define CGROUP_ROOT_INO 1
+
+static bool is_root(const char *cgroup)
+{
+	struct stat st;
+
+	return !stat(cgroup, &st) && st.st_ino == CGROUP_ROOT_INO;
+}
+
+static int attach_links(struct enforcement *enforcement, const char *cgroup,
+			const struct failure *failure)
+{
+	const struct bpf_object *object = enforcement->object.skeleton->obj;
+	int err = links_of(object, &enforcement->links);
+
+	if (err)
+		return failure_set(failure, err, "BPF programs: more than %d; report this",
+				   LINKS_MAX);
+	return links_attach(&enforcement->links, object, cgroup, failure);
+}
+
+static int attach_ruled(struct enforcement *enforcement, const struct config *config,
+			const char *cgroup, const struct failure *failure)
+{
+	struct rules_change change;
+	int err = rules_load(&enforcement->maps, config, is_root(cgroup), &change);
+
+	if (err)
+		return failure_set(failure, err,
+				   "map rules: cannot write: %s; run latchctl purge, then start "
+				   "latchd",
+				   strerror(-err));
+	err = attach_links(enforcement, cgroup, failure);
+	if (err)
+		rules_undo(&enforcement->maps, &change);
+	return err;
+}
+
+static int attach(struct enforcement *enforcement, const struct config *config, const char *cgroup,
+		  const struct failure *failure)
+{
+	struct latch_settings settings = {
+		.pending_limit = config->pending_ms * 1000000ULL,
+		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
+	};
+	int err;
+
+	object_maps(&enforcement->object, &enforcement->maps);
+	object_netfilter_gate(&enforcement->object, &enforcement->netfilter_gate);
+	err = exchange_settings(&enforcement->maps, &settings);
+	if (err)
+		return failure_set(failure, err,
+				   "map settings: cannot write: %s; run latchctl purge, then start "
+				   "latchd",
+				   strerror(-err));
+	err = attach_ruled(enforcement, config, cgroup, failure);
+	if (err)
+		exchange_settings(&enforcement->maps, &settings);
+	return err;
+}
+
+static int load_and_attach(struct enforcement *enforcement, const struct config *config,
+			   const char *cgroup, const struct failure *failure)
+{
+	int err = object_load(config, &enforcement->object, failure);
+
+	if (err)
+		return err;
+	err = attach(enforcement, config, cgroup, failure);
+	if (err) {
+		object_unpin(&enforcement->object);
+		object_release(&enforcement->object);
+	}
+	return err;
+}
+
+int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
+		      char *failure_text, size_t failure_size)
+{
+	struct failure failure = {.text = failure_text, .size = failure_size};
+	struct enforcement *enforcement = calloc(1, sizeof(*enforcement));
+	int err;
+
+	if (!enforcement)
+		return failure_set(&failure, -ENOMEM, "BPF programs: out of memory; free some");
+	err = pins_make_directories(&failure);
+	if (!err)
+		err = load_and_attach(enforcement, config, cgroup, &failure);
+	if (err) {
+		pins_remove_directories();
+		free(enforcement);
+		return err;
+	}
+	*ret = enforcement;
+	return 0;
+}
+
+void enforcement_free(struct enforcement *enforcement)
+{
+	if (!enforcement)
+		return;
+	object_release(&enforcement->object);
+	free(enforcement);
+}
+
+const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement)
+{
+	return &enforcement->maps;
+}
+
+const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement)
+{
+	return &enforcement->netfilter_gate;
+}
+
+bool enforcement_adopted(const struct enforcement *enforcement)
+{
+	return enforcement->object.adopted;
+}
+
+/* ---- what there is to attach to ---- */
+
+static int add_function(struct enforcement_functions *functions, const char *name)
+{
+	size_t i;
+	int err;
+
+	for (i = 0; i < functions->count; i++)
+		if (!strcmp(functions->text[i], name))
+			return 0;
+	if (functions->count == ENFORCEMENT_FUNCTIONS_MAX)
+		return -E2BIG;
+	err = text_copy(functions->text[i], sizeof(functions->text[i]), name);
+	functions->names[i] = functions->text[i];
+	functions->count++;
+	return err < 0 ? err : 0;
+}
+
+int enforcement_functions(struct enforcement_functions *ret)
+{
+	struct latchd_bpf *skeleton;
+	struct links links;
+	size_t i;
+	int err;
+
+	ret->count = 0;
+	libbpf_log_begin();
+	skeleton = latchd_bpf__open();
+	if (!skeleton)
+		return -errno;
+	err = object_choose_programs(skeleton);
+	if (!err)
+		err = links_of(skeleton->obj, &links);
+	for (i = 0; !err && i < links.count; i++) {
+		const char *slash = strchr(links.link[i].section, '/');
+
+		if (slash && !links.link[i].on_cgroup)
+			err = add_function(ret, slash + 1);
+	}
+	latchd_bpf__destroy(skeleton);
+	return err;
+}
+
+/* ---- what is attached ---- */
+
+size_t enforcement_programs(const struct enforcement *enforcement,
+			    struct enforcement_program *programs, size_t max)
+{
+	const struct links *links = &enforcement->links;
+	size_t i;
+
+	for (i = 0; i < links->count && i < max; i++)
+		programs[i] = (struct enforcement_program){
+			.name = links->link[i].name,
+			.hook = links->link[i].section,
+			.attached = link_is_attached(links, &links->link[i]),
+		};
+	return links->count;
+}
+
+bool enforcement_is_on(const struct enforcement *enforcement)
+{
+	const struct links *links = &enforcement->links;
+	size_t i;
+
+	for (i = 0; i < links->count; i++)
+		if (!link_is_attached(links, &links->link[i]))
+			return false;
+	return links->count > 0;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/links.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "latchd/enforce/pins.h"
+
+/* ---- what the object has ---- */
+
+enum attachment {
+	ATTACH_NONE,
+	ATTACH_CGROUP,
+	ATTACH_FUNCTION,
+};
+
+static enum attachment attachment_of(const struct bpf_program *program)
+{
+	switch (bpf_program__type(program)) {
+	case BPF_PROG_TYPE_CGROUP_SKB:
+	case BPF_PROG_TYPE_CGROUP_SOCK:
+	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+	case BPF_PROG_TYPE_SOCK_OPS:
+		return ATTACH_CGROUP;
+	case BPF_PROG_TYPE_TRACING:
+		/* An iterator is run by us, too. */
+		return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER ?
+			       ATTACH_NONE :
+			       ATTACH_FUNCTION;
+	case BPF_PROG_TYPE_LSM:
+		return ATTACH_FUNCTION;
+	default: /* run by us, not by a hook; or by netfilter, a namespace at a time */
+		return ATTACH_NONE;
+	}
+}
+
+int links_of(const struct bpf_object *object, struct links *ret)
+{
+	struct bpf_program *program;
+
+	*ret = (struct links){0};
+	bpf_object__for_each_program (program, object) {
+		enum attachment attachment = attachment_of(program);
+
+		if (attachment == ATTACH_NONE || !bpf_program__autoload(program))
+			continue;
+		if (ret->count == LINKS_MAX)
+			return -E2BIG;
+		ret->link[ret->count++] = (struct link){
+			.name = bpf_program__name(program),
+			.section = bpf_program__section_name(program),
+			.program = -1,
+			.attach_type = bpf_program__expected_attach_type(program),
+			.on_cgroup = attachment == ATTACH_CGROUP,
+			.before = -1,
+			.program_before = -1,
+			.staged = -1,
+		};
+	}
+	return 0;
+}
+
+static int fill_programs(struct links *links, const struct bpf_object *object)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < links->count; i++) {
+		struct link *link = &links->link[i];
+		struct bpf_prog_info info = {0};
+		__u32 length = sizeof(info);
+
+		link->program =
+			bpf_program__fd(bpf_object__find_program_by_name(object, link->name));
+		err = bpf_prog_get_info_by_fd(link->program, &info, &length);
+		link->program_id = info.id;
+	}
+	return err;
+}
+
+/* ---- what the kernel has ---- */
+
+static int link_info(int fd, struct bpf_link_info *ret)
+{
+	__u32 length = sizeof(*ret);
+
+	memset(ret, 0, sizeof(*ret));
+	return bpf_link_get_info_by_fd(fd, ret, &length);
+}
+
+static bool is_where_we_want(const struct links *links, const struct link *link,
+			     const struct bpf_link_info *info)
+{
+	if (link->on_cgroup)
+		return info->type == BPF_LINK_TYPE_CGROUP &&
+		       info->cgroup.attach_type == link->attach_type &&
+		       info->cgroup.cgroup_id == links->cgroup_id;
+	return info->type == BPF_LINK_TYPE_TRACING &&
+	       info->tracing.attach_type == link->attach_type && info->tracing.target_btf_id;
+}
+
+bool link_is_attached(const struct links *links, const struct link *link)
+{
+	char path[PINS_PATH_MAX];
+	struct bpf_link_info info;
+	auto_close int fd = pins_path(path, PINS_LINKS, link->name, "") ? -1 : bpf_obj_get(path);
+
+	return fd >= 0 && !link_info(fd, &info) && info.prog_id == link->program_id &&
+	       is_where_we_want(links, link, &info);
+}
+
+/* A cgroup detaches its programs when it dies; its id is in no other link afterwards. */
+static int cgroup_identity(int fd, uint64_t *ret_id)
+{
+	char buffer[sizeof(struct file_handle) + sizeof(*ret_id)]
+		__attribute__((aligned(__alignof__(struct file_handle))));
+	struct file_handle *handle = (struct file_handle *)buffer;
+	int mount_id;
+
+	handle->handle_bytes = sizeof(*ret_id);
+	if (name_to_handle_at(fd, "", handle, &mount_id, AT_EMPTY_PATH))
+		return -errno;
+	if (handle->handle_bytes != sizeof(*ret_id))
+		return -EOPNOTSUPP;
+	memcpy(ret_id, handle->f_handle, sizeof(*ret_id));
+	return 0;
+}
+
+/* ---- leftovers of a start that was interrupted ---- */
+
+static int rename_pin(const char *name, const char *from, const char *to)
+{
+	char source[PINS_PATH_MAX], target[PINS_PATH_MAX];
+	int err = pins_path(source, PINS_LINKS, name, from);
+
+	if (!err)
+		err = pins_path(target, PINS_LINKS, name, to);
+	if (!err)
+		err = rename(source, target) ? -errno : 0;
+	return err;
+}
+
+static void unlink_pin(const char *name, const char *suffix)
+{
+	char path[PINS_PATH_MAX];
+
+	if (!pins_path(path, PINS_LINKS, name, suffix))
+		unlink(path);
+}
+
+static int open_pin(const char *name, const char *suffix)
+{
+	char path[PINS_PATH_MAX];
+	int err = pins_path(path, PINS_LINKS, name, suffix);
+
+	return err ? err : bpf_obj_get(path);
+}
+
+/* It may be the only one that is attached: it makes room, and goes when the new ones hang. */
+static int put_leftover_aside(const struct link *link)
+{
+	auto_close int leftover = open_pin(link->name, PINS_NEW);
+	auto_close int own = open_pin(link->name, "");
+
+	if (leftover < 0)
+		return leftover == -ENOENT ? 0 : leftover;
+	return rename_pin(link->name, PINS_NEW, own < 0 ? "" : PINS_OLD);
+}
+
+static bool is_ours(const struct links *links, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < links->count; i++)
+		if (!strcmp(links->link[i].name, name))
+			return true;
+	return false;
+}
+
+/* Leftovers, and links of programs that this latchd no longer has. */
+static void sweep(const struct links *links)
+{
+	DIR *directory = opendir(PINS_LINKS);
+	char names[LINKS_MAX * 2][NAME_MAX + 1];
+	struct dirent *entry;
+	size_t count = 0;
+
+	/* Removing disturbs a walk; what does not fit waits for the next start. */
+	while (directory && count < LINKS_MAX * 2 && (entry = readdir(directory)))
+		if (entry->d_name[0] != '.' && !is_ours(links, entry->d_name))
+			strcpy(names[count++], entry->d_name);
+	if (directory)
+		closedir(directory);
+	while (count--) {
+		log_info("enforce", "removed the link %s of an earlier latchd", names[count]);
+		unlink_pin(names[count], "");
+	}
+}
+
+/* ---- new links beside the old ones ---- */
+
+static int fail_attach(const struct link *link, int err, const char *cgroup,
+		       const struct failure *failure)
+{
+	if (link->on_cgroup)
+		return failure_set(failure, err,
+				   "program %s (%s): cannot attach to %s: %s; look for programs "
+				   "that shut others out: bpftool cgroup tree",
+				   link->name, link->section, cgroup, strerror(-err));
+	return failure_set(failure, err,
+			   "program %s: cannot attach to %s: %s; look into the kernel's log",
+			   link->name, link->section, strerror(-err));
+}
+
+static int stage_new(struct link *link, int cgroup_fd)
+{
+	char path[PINS_PATH_MAX];
+	int err = pins_path(path, PINS_LINKS, link->name, PINS_NEW);
+
+	if (err)
+		return err;
+	link->staged = bpf_link_create(link->program, link->on_cgroup ? cgroup_fd : 0,
+				       link->attach_type, NULL);
+	if (link->staged < 0)
+		return link->staged;
+	return bpf_obj_pin(link->staged, path);
+}
+
+/* A cgroup's link can change its program in one step; a function's link cannot. */
+static int stage(const struct links *links, struct link *link, int cgroup_fd)
+{
+	struct bpf_link_info info;
+	int err = put_leftover_aside(link);
+
+	if (err)
+		return err;
+	link->before = open_pin(link->name, "");
+	if (link->before < 0 && link->before != -ENOENT)
+		return link->before;
+	if (link->on_cgroup && link->before >= 0 && !link_info(link->before, &info) &&
+	    is_where_we_want(links, link, &info))
+		link->program_before = bpf_prog_get_fd_by_id(info.prog_id);
+	return link->program_before >= 0 ? 0 : stage_new(link, cgroup_fd);
+}
+
+static int change(struct link *link)
+{
+	int err = link->program_before >= 0 ? bpf_link_update(link->before, link->program, NULL)
+					    : rename_pin(link->name, PINS_NEW, "");
+
+	link->changed = !err;
+	return err;
+}
+
+static void change_back(struct link *link)
+{
+	char path[PINS_PATH_MAX];
+
+	if (link->program_before >= 0)
+		bpf_link_update(link->before, link->program_before, NULL);
+	else if (link->before < 0)
+		unlink_pin(link->name, "");
+	else if (!pins_path(path, PINS_LINKS, link->name, PINS_NEW) &&
+		 !bpf_obj_pin(link->before, path))
+		rename_pin(link->name, PINS_NEW, "");
+}
+
+static void undo(struct links *links)
+{
+	size_t i;
+
+	for (i = 0; i < links->count; i++) {
+		struct link *link = &links->link[i];
+
+		if (link->changed)
+			change_back(link);
+		else if (link->staged >= 0)
+			unlink_pin(link->name, PINS_NEW);
+	}
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void finish(struct links *links)
+{
+	size_t i;
+
+	for (i = 0; i < links->count; i++) {
+		close_fd(&links->link[i].before);
+		close_fd(&links->link[i].program_before);
+		close_fd(&links->link[i].staged);
+	}
+}
+
+static int attach_all(struct links *links, int cgroup_fd, const char *cgroup,
+		      const struct failure *failure)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < links->count; i++) {
+		err = stage(links, &links->link[i], cgroup_fd);
+		if (err)
+			fail_attach(&links->link[i], err, cgroup, failure);
+	}
+	for (i = 0; !err && i < links->count; i++) {
+		err = change(&links->link[i]);
+		if (err)
+			fail_attach(&links->link[i], err, cgroup, failure);
+	}
+	return err;
+}
+
+int links_attach(struct links *links, const struct bpf_object *object, const char *cgroup,
+		 const struct failure *failure)
+{
+	auto_close int cgroup_fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int err = cgroup_fd < 0 ? -errno : cgroup_identity(cgroup_fd, &links->cgroup_id);
+
+	if (err)
+		return failure_set(failure, err, "cgroup %s: %s; correct cgroup = in [enforce]",
+				   cgroup, strerror(-err));
+	err = fill_programs(links, object);
+	if (err)
+		return failure_set(failure, err,
+				   "BPF programs: cannot ask the kernel about them: %s; report this",
+				   strerror(-err));
+	err = attach_all(links, cgroup_fd, cgroup, failure);
+	if (err)
+		undo(links);
+	else
+		sweep(links);
+	finish(links);
+	return err;
+}

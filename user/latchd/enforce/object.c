@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "latchd.skel.h"
+#include "latchd/enforce/libbpf_log.h"
+#include "latchd/enforce/pins.h"
+
+/* Memory that is touched only when the verifier refuses something. */
+#define VERIFIER_LOG_SIZE (16U << 20)
+
+/* ---- maps from before ---- */
+
+static bool same_map(const struct bpf_map *map, const struct bpf_map_info *info, bool any_capacity)
+{
+	return info->type == bpf_map__type(map) && info->key_size == bpf_map__key_size(map) &&
+	       info->value_size == bpf_map__value_size(map) &&
+	       info->map_flags == bpf_map__map_flags(map) &&
+	       (any_capacity || info->max_entries == bpf_map__max_entries(map));
+}
+
+static int set_capacity(struct bpf_map *latches, const struct bpf_map_info *info,
+			const struct config *config)
+{
+	if (info->max_entries != config->latch_capacity)
+		log_warn("enforce",
+			 "the latch table keeps its %u entries, not latches = %u of [enforce]; to "
+			 "change it stop latchd, run latchctl purge, which ends every latch, and "
+			 "start latchd",
+			 info->max_entries, config->latch_capacity);
+	return bpf_map__set_max_entries(latches, info->max_entries);
+}
+
+/* What is pinned may be reused only if it is what this object means by the name. */
+static int check_pinned(struct object *object, struct bpf_map *map, int fd,
+			const struct config *config, const struct failure *failure)
+{
+	bool latches = map == object->skeleton->maps.latches;
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info);
+
+	if (bpf_map_get_info_by_fd(fd, &info, &length) || !same_map(map, &info, latches))
+		return failure_set(
+			failure, -EEXIST,
+			"map %s: the one pinned in %s is of another latchd; run latchctl "
+			"purge, which ends every latch, then start latchd",
+			bpf_map__name(map), PINS_MAPS);
+	if (!latches)
+		return 0;
+	object->adopted = true;
+	return set_capacity(map, &info, config);
+}
+
+static int plan_map(struct object *object, struct bpf_map *map, unsigned int index,
+		    const struct config *config, const struct failure *failure)
+{
+	char path[PINS_PATH_MAX];
+	auto_close int fd = -1;
+	int err = pins_path(path, PINS_MAPS, bpf_map__name(map), "");
+
+	if (!err)
+		err = bpf_map__set_pin_path(map, path);
+	if (err)
+		return failure_set(failure, err, "map %s: %s; report this", bpf_map__name(map),
+				   strerror(-err));
+	fd = bpf_obj_get(path);
+	if (fd >= 0)
+		return check_pinned(object, map, fd, config, failure);
+	if (fd != -ENOENT)
+		return failure_set(failure, fd,
+				   "map %s: cannot open the pin %s: %s; run latchctl purge, then "
+				   "start latchd",
+				   bpf_map__name(map), path, strerror(-fd));
+	object->made |= 1ULL << index;
+	return 0;
+}
+
+static void tell_missing(const struct object *object)
+{
+	unsigned int index = 0;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, object->skeleton->obj) {
+		if (object->adopted && object->made >> index & 1)
+			log_warn("enforce", "the pinned map %s was missing and is made anew, empty",
+				 bpf_map__name(map));
+		index++;
+	}
+}
+
+static int plan_maps(struct object *object, const struct config *config,
+		     const struct failure *failure)
+{
+	unsigned int index = 0;
+	struct bpf_map *map;
+	int err;
+
+	err = bpf_map__set_max_entries(object->skeleton->maps.latches, config->latch_capacity);
+	bpf_object__for_each_map (map, object->skeleton->obj) {
+		if (!err && !bpf_map__is_internal(map))
+			err = plan_map(object, map, index, config, failure);
+		index++;
+	}
+	tell_missing(object);
+	return err;
+}
+
+/* ---- programs that this kernel needs ---- */
+
+static bool has_function(const struct btf *kernel, const char *name)
+{
+	return btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
+}
+
+/* Since Linux 6.4, where the kernel was built with it. */
+static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kernel)
+{
+	bool offered = has_function(kernel, "bpf_nf_link_attach") &&
+		       has_function(kernel, "bpf_dynptr_from_skb");
+	int err = bpf_program__set_autoload(skeleton->progs.gate_b_egress, offered);
+
+	return err ? err : bpf_program__set_autoload(skeleton->progs.gate_b_ingress, offered);
+}
+
+/* The note is the long way round, for kernels that know no short one. */
+int object_choose_programs(struct latchd_bpf *skeleton)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+	int err;
+
+	if (!kernel)
+		return -errno;
+	err = bpf_program__set_autoload(skeleton->progs.note_ingress,
+					!has_function(kernel, "bpf_cast_to_kern_ctx"));
+	/* Without IPv6 a new default action is found by the next look at the SPD. */
+	if (!err)
+		err = bpf_program__set_autoload(skeleton->progs.watch_spd_default,
+						has_function(kernel, "fib6_flush_trees"));
+	if (!err)
+		err = bpf_program__set_autoload(skeleton->progs.watch_merge_list,
+						has_function(kernel, "skb_gro_receive_list"));
+	if (!err)
+		err = choose_netfilter(skeleton, kernel);
+	btf__free(kernel);
+	return err;
+}
+
+/* ---- loading ---- */
+
+static int keep_log(const char *log)
+{
+	size_t left = strlen(log);
+	auto_close int fd = -1;
+	ssize_t done;
+
+	if (!left)
+		return -ENODATA;
+	fd = open(OBJECT_VERIFIER_LOG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	while (left) {
+		done = write(fd, log, left);
+		if (done <= 0)
+			return -errno;
+		log += done;
+		left -= (size_t)done;
+	}
+	return 0;
+}
+
+/* The complaint: "prog 'NAME': BPF program load failed: CAUSE" */
+static const struct bpf_program *refused_program(const struct object *object, const char *complaint)
+{
+	char name[64];
+
+	if (sscanf(complaint, "prog '%63[^']'", name) != 1)
+		return NULL;
+	return bpf_object__find_program_by_name(object->skeleton->obj, name);
+}
+
+static int explain(const struct object *object, int err, const char *log,
+		   const struct failure *failure)
+{
+	const char *complaint = libbpf_log_complaint();
+	const struct bpf_program *program = refused_program(object, complaint);
+	bool kept = !keep_log(log);
+	char name[64];
+
+	if (sscanf(complaint, "map '%63[^']'", name) == 1)
+		return failure_set(failure, err,
+				   "map %s: cannot create: %s; if memory is short lower latches = "
+				   "in [enforce]",
+				   name, strerror(-err));
+	if (program && kept)
+		return failure_set(
+			failure, err,
+			"program %s (%s): cannot load: %s; the verifier's reasons are in "
+			"%s, report them with the kernel's version",
+			bpf_program__name(program), bpf_program__section_name(program),
+			strerror(-err), OBJECT_VERIFIER_LOG);
+	if (program)
+		return failure_set(failure, err,
+				   "program %s (%s): cannot load: %s; use a kernel that the README "
+				   "lists, and one that lets root load such programs",
+				   bpf_program__name(program), bpf_program__section_name(program),
+				   strerror(-err));
+	return failure_set(failure, err,
+			   "BPF programs: cannot load: %s; use a kernel that the README lists",
+			   complaint[0] ? complaint : strerror(-err));
+}
+
+static int open_skeleton(struct object *object, char *log, const struct failure *failure)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log,
+		    .kernel_log_size = VERIFIER_LOG_SIZE);
+
+	int err;
+
+	object->skeleton = latchd_bpf__open_opts(&options);
+	if (!object->skeleton)
+		return failure_set(
+			failure, -errno,
+			"BPF programs: libbpf cannot read them: %m; use libbpf 1.4 or later");
+	err = object_choose_programs(object->skeleton);
+	if (!err)
+		return 0;
+	return failure_set(failure, err, "kernel: libbpf cannot read its BTF: %s; use a newer libbpf",
+			   strerror(-err));
+}
+
+int object_load(const struct config *config, struct object *object, const struct failure *failure)
+{
+	auto_free char *log = malloc(VERIFIER_LOG_SIZE);
+	int err;
+
+	*object = (struct object){0};
+	if (!log)
+		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
+	log[0] = '\0';
+	libbpf_log_begin();
+	err = open_skeleton(object, log, failure);
+	if (!err)
+		err = plan_maps(object, config, failure);
+	if (err) {
+		object_release(object);
+		return err;
+	}
+	err = latchd_bpf__load(object->skeleton);
+	if (err) {
+		explain(object, err, log, failure);
+		object_unpin(object);
+		object_release(object);
+	}
+	return err;
+}
+
+void object_unpin(const struct object *object)
+{
+	char path[PINS_PATH_MAX];
+	unsigned int index = 0;
+	struct bpf_map *map;
+
+	bpf_object__for_each_map (map, object->skeleton->obj) {
+		if (object->made >> index++ & 1 &&
+		    !pins_path(path, PINS_MAPS, bpf_map__name(map), ""))
+			unlink(path);
+	}
+}
+
+void object_release(struct object *object)
+{
+	latchd_bpf__destroy(object->skeleton);
+	object->skeleton = NULL;
+}
+
+void object_maps(const struct object *object, struct kernel_maps *ret)
+{
+	const struct latchd_bpf *skeleton = object->skeleton;
+
+	*ret = (struct kernel_maps){
+		.latches = bpf_map__fd(skeleton->maps.latches),
+		.associations = bpf_map__fd(skeleton->maps.associations),
+		.sas = bpf_map__fd(skeleton->maps.sas),
+		.params = bpf_map__fd(skeleton->maps.params),
+		.identities = bpf_map__fd(skeleton->maps.identities),
+		.rules = bpf_map__fd(skeleton->maps.rules),
+		.settings = bpf_map__fd(skeleton->maps.settings),
+		.clock = bpf_map__fd(skeleton->maps.latch_clocks),
+		.drops = bpf_map__fd(skeleton->maps.drops),
+		.counters = bpf_map__fd(skeleton->maps.counters),
+		.events = bpf_map__fd(skeleton->maps.events),
+		.control = bpf_program__fd(skeleton->progs.latch_control),
+		.time_out = bpf_program__fd(skeleton->progs.time_out_broken),
+	};
+}
+
+static int loaded_program(const struct bpf_program *program)
+{
+	return bpf_program__autoload(program) ? bpf_program__fd(program) : -1;
+}
+
+void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret)
+{
+	*ret = (struct netfilter_gate){
+		.egress = loaded_program(object->skeleton->progs.gate_b_egress),
+		.ingress = loaded_program(object->skeleton->progs.gate_b_ingress),
+		.attach_type =
+			bpf_program__expected_attach_type(object->skeleton->progs.gate_b_egress),
+	};
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/pins.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const directories[] = {LATCH_PIN_ROOT, LATCH_PIN_DIR, PINS_MAPS, PINS_LINKS,
+					  PINS_NETNS};
+
+#define DIRECTORY_COUNT (sizeof(directories) / sizeof(directories[0]))
+
+/*
+ * bpffs is writable for everybody: whoever made this directory before us could
+ * remove or exchange what we pin in it.
+ */
+static int check_directory(const char *path, const struct failure *failure)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return failure_set(failure, -errno, "pins: cannot look at %s: %m; check its mount",
+				   path);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
+		return failure_set(failure, -EPERM,
+				   "pins: %s is not a directory of latchd's user but of uid %u; "
+				   "look who made it, remove it, then start latchd again",
+				   path, (unsigned int)st.st_uid);
+	if ((st.st_mode & 0777) != 0700 && chmod(path, 0700))
+		return failure_set(failure, -errno,
+				   "pins: cannot close %s to others: %m; check its mount",
+				   path);
+	return 0;
+}
+
+static int make_directory(const char *path, const struct failure *failure)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return failure_set(failure, -errno,
+				   "pins: cannot make the directory %s: %m; check that /sys/fs/bpf "
+				   "is a writable BPF file system",
+				   path);
+	return check_directory(path, failure);
+}
+
+int pins_make_directories(const struct failure *failure)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; !err && i < DIRECTORY_COUNT; i++)
+		err = make_directory(directories[i], failure);
+	return err;
+}
+
+void pins_remove_directories(void)
+{
+	size_t i;
+
+	for (i = DIRECTORY_COUNT; i-- > 0;)
+		rmdir(directories[i]);
+}
+
+int pins_path(char path[PINS_PATH_MAX], const char *directory, const char *name, const char *suffix)
+{
+	int length = snprintf(path, PINS_PATH_MAX, "%s/%s%s", directory, name, suffix);
+
+	return length < PINS_PATH_MAX ? 0 : -ENAMETOOLONG;
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/traffic_selector.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <string.h>
+
+/* Two IPv6 addresses and the longest protocol and port names, with room to spare. */
+#define SELECTOR_TEXT_MAX 192
+#define NETDB_BUFFER	  1024
+
+static bool parse_number(const char *text, unsigned int max, unsigned int *value)
+{
+	unsigned int number = 0;
+	const char *at;
+
+	if (!*text || (text[0] == '0' && text[1]))
+		return false;
+	for (at = text; *at; at++) {
+		if (*at < '0' || *at > '9')
+			return false;
+		number = number * 10 + (unsigned int)(*at - '0');
+		if (number > max)
+			return false;
+	}
+	*value = number;
+	return true;
+}
+
+static size_t address_size(uint8_t family)
+{
+	return family == AF_INET ? 4 : 16;
+}
+
+static int parse_address(const char *text, uint8_t *family, uint8_t address[16])
+{
+	memset(address, 0, 16);
+	*family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	return inet_pton(*family, text, address) == 1 ? 0 : -EINVAL;
+}
+
+static int parse_range(const char *low, const char *high, struct traffic_selector *selector)
+{
+	uint8_t family;
+
+	if (parse_address(low, &selector->family, selector->low) ||
+	    parse_address(high, &family, selector->high) || family != selector->family)
+		return -EINVAL;
+	return memcmp(selector->low, selector->high, 16) <= 0 ? 0 : -EINVAL;
+}
+
+static int parse_subnet(const char *address, const char *prefix, struct traffic_selector *selector)
+{
+	unsigned int bits, i, size;
+
+	if (parse_address(address, &selector->family, selector->low))
+		return -EINVAL;
+	size = (unsigned int)address_size(selector->family);
+	if (!parse_number(prefix, size * 8, &bits))
+		return -EINVAL;
+	memcpy(selector->high, selector->low, sizeof(selector->high));
+	for (i = bits; i < size * 8; i++) {
+		uint8_t bit = (uint8_t)(0x80 >> i % 8);
+
+		selector->low[i / 8] &= (uint8_t)~bit;
+		selector->high[i / 8] |= bit;
+	}
+	return 0;
+}
+
+static int parse_addresses(char *text, struct traffic_selector *selector)
+{
+	char *mark;
+
+	mark = strstr(text, "..");
+	if (mark) {
+		*mark = '\0';
+		return parse_range(text, mark + 2, selector);
+	}
+	mark = strchr(text, '/');
+	if (!mark)
+		return -EINVAL;
+	*mark = '\0';
+	return parse_subnet(text, mark + 1, selector);
+}
+
+static int parse_protocol(const char *text, uint8_t *protocol)
+{
+	struct protoent entry, *found = NULL;
+	char buffer[NETDB_BUFFER];
+	unsigned int number;
+
+	if (parse_number(text, UINT8_MAX, &number)) {
+		*protocol = (uint8_t)number;
+		return 0;
+	}
+	if (getprotobyname_r(text, &entry, buffer, sizeof(buffer), &found) || !found)
+		return -EINVAL;
+	*protocol = (uint8_t)found->p_proto;
+	return 0;
+}
+
+/* The key manager printed a port's official name: an alias, or a name it would not print, is not
+ * what it said. */
+static int parse_service(const char *text, uint8_t protocol, uint16_t *port)
+{
+	char proto_buffer[NETDB_BUFFER], buffer[NETDB_BUFFER], reverse_buffer[NETDB_BUFFER];
+	struct protoent proto_entry, *proto = NULL;
+	struct servent entry, *found = NULL, reverse_entry, *reverse = NULL;
+	const char *proto_name;
+
+	getprotobynumber_r(protocol, &proto_entry, proto_buffer, sizeof(proto_buffer), &proto);
+	proto_name = protocol && proto ? proto->p_name : NULL;
+	if (getservbyname_r(text, proto_name, &entry, buffer, sizeof(buffer), &found) || !found)
+		return -EINVAL;
+	if (getservbyport_r(found->s_port, proto_name, &reverse_entry, reverse_buffer,
+			    sizeof(reverse_buffer), &reverse) ||
+	    !reverse || strcmp(reverse->s_name, text))
+		return -EINVAL;
+	*port = ntohs((uint16_t)found->s_port);
+	return 0;
+}
+
+/* "TYPE" or "TYPE(CODE)", kept as a port as RFC 7296 section 3.13.1 does. */
+static int parse_icmp(char *text, uint16_t *port)
+{
+	unsigned int type, code = 0;
+	char *open = strchr(text, '(');
+
+	if (open) {
+		size_t length = strlen(open);
+
+		if (length < 3 || open[length - 1] != ')')
+			return -EINVAL;
+		open[length - 1] = '\0';
+		*open = '\0';
+		if (!parse_number(open + 1, UINT8_MAX, &code))
+			return -EINVAL;
+	}
+	if (!parse_number(text, UINT8_MAX, &type))
+		return -EINVAL;
+	*port = (uint16_t)(type << 8 | code);
+	return 0;
+}
+
+static bool is_icmp(uint8_t protocol)
+{
+	return protocol == IPPROTO_ICMP || protocol == IPPROTO_ICMPV6;
+}
+
+static int parse_port(char *text, uint8_t protocol, uint16_t *port)
+{
+	unsigned int number;
+
+	if (is_icmp(protocol))
+		return parse_icmp(text, port);
+	if (!parse_number(text, UINT16_MAX, &number))
+		return -EINVAL;
+	*port = (uint16_t)number;
+	return 0;
+}
+
+static int parse_port_range(char *text, char *dash, struct traffic_selector *selector)
+{
+	*dash = '\0';
+	if (parse_port(text, selector->protocol, &selector->port_low) ||
+	    parse_port(dash + 1, selector->protocol, &selector->port_high))
+		return -EINVAL;
+	return selector->port_low <= selector->port_high ? 0 : -EINVAL;
+}
+
+static int parse_ports(char *text, struct traffic_selector *selector)
+{
+	char *dash = strchr(text, '-');
+	int err;
+
+	/* Packets whose ports cannot be seen: any port of a flow may be among them. */
+	if (!strcmp(text, "OPAQUE"))
+		return 0;
+	/* Service names have dashes too, but no digit to start with and a range. */
+	if (dash && text[0] >= '0' && text[0] <= '9')
+		return parse_port_range(text, dash, selector);
+	err = parse_port(text, selector->protocol, &selector->port_low);
+	if (err && !is_icmp(selector->protocol))
+		err = parse_service(text, selector->protocol, &selector->port_low);
+	selector->port_high = selector->port_low;
+	return err;
+}
+
+/* The part in brackets: PROTOCOL or PROTOCOL/PORTS. */
+static int parse_upper_layer(char *text, struct traffic_selector *selector)
+{
+	char *slash = strchr(text, '/');
+
+	if (slash)
+		*slash = '\0';
+	if (parse_protocol(text, &selector->protocol))
+		return -EINVAL;
+	return slash ? parse_ports(slash + 1, selector) : 0;
+}
+
+int traffic_selector_parse(const char *text, size_t length, struct traffic_selector *selector)
+{
+	char copy[SELECTOR_TEXT_MAX];
+	char *bracket;
+
+	memset(selector, 0, sizeof(*selector));
+	selector->port_high = UINT16_MAX;
+	if (length >= sizeof(copy) || memchr(text, '\0', length))
+		return -EINVAL;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	bracket = strchr(copy, '[');
+	if (bracket) {
+		if (copy[length - 1] != ']')
+			return -EINVAL;
+		copy[length - 1] = '\0';
+		*bracket = '\0';
+		if (parse_upper_layer(bracket + 1, selector))
+			return -EINVAL;
+	}
+	return parse_addresses(copy, selector);
+}
+
+/*
+ * The peer proposes protocols, ports and how many selectors there are, and the
+ * names may be unknown here. What cannot be read or kept may only widen what its
+ * own addresses say: else one peer could claim everybody's traffic.
+ */
+static int parse_widely(const char *text, size_t length, struct traffic_selector *selector)
+{
+	const char *bracket;
+	int err = traffic_selector_parse(text, length, selector);
+
+	if (!err)
+		return 0;
+	bracket = memchr(text, '[', length);
+	return bracket ? traffic_selector_parse(text, (size_t)(bracket - text), selector) : err;
+}
+
+/* The least that holds both, of one family. */
+static void selector_extend(struct traffic_selector *selector, const struct traffic_selector *by)
+{
+	if (memcmp(by->low, selector->low, sizeof(by->low)) < 0)
+		memcpy(selector->low, by->low, sizeof(by->low));
+	if (memcmp(by->high, selector->high, sizeof(by->high)) > 0)
+		memcpy(selector->high, by->high, sizeof(by->high));
+	if (by->protocol != selector->protocol)
+		selector->protocol = 0;
+	if (by->port_low < selector->port_low)
+		selector->port_low = by->port_low;
+	if (by->port_high > selector->port_high)
+		selector->port_high = by->port_high;
+}
+
+/* Into one of a full set. When all are of the other family, two of them make room. */
+static void set_squeeze(struct traffic_selector_set *set, const struct traffic_selector *selector)
+{
+	size_t i = set->count;
+
+	while (i && set->selector[i - 1].family != selector->family)
+		i--;
+	if (i) {
+		selector_extend(&set->selector[i - 1], selector);
+		return;
+	}
+	selector_extend(&set->selector[set->count - 2], &set->selector[set->count - 1]);
+	set->selector[set->count - 1] = *selector;
+}
+
+void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length)
+{
+	struct traffic_selector selector;
+
+	if (parse_widely(text, length, &selector))
+		set->covers_all = true;
+	else if (set->count == TRAFFIC_SELECTOR_MAX)
+		set_squeeze(set, &selector);
+	else
+		set->selector[set->count++] = selector;
+}
+
+static bool selector_covers(const struct traffic_selector *selector, uint8_t family,
+			    uint8_t protocol, const uint8_t address[16], uint16_t port)
+{
+	size_t size = address_size(family);
+
+	return selector->family == family &&
+	       (!selector->protocol || selector->protocol == protocol) &&
+	       port >= selector->port_low && port <= selector->port_high &&
+	       memcmp(address, selector->low, size) >= 0 &&
+	       memcmp(address, selector->high, size) <= 0;
+}
+
+bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
+				 uint8_t protocol, const uint8_t address[16], uint16_t port)
+{
+	size_t i;
+
+	if (set->covers_all)
+		return true;
+	for (i = 0; i < set->count; i++)
+		if (selector_covers(&set->selector[i], family, protocol, address, port))
+			return true;
+	return false;
+}
+
+bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
+			       uint8_t ret_address[16])
+{
+	const struct traffic_selector *first = set->selector, *selector;
+	size_t i;
+
+	if (set->covers_all || !set->count)
+		return false;
+	for (i = 0; i < set->count; i++) {
+		selector = &set->selector[i];
+		if (selector->family != first->family ||
+		    memcmp(selector->low, first->low, sizeof(first->low)) ||
+		    memcmp(selector->high, first->low, sizeof(first->low)))
+			return false;
+	}
+	*ret_family = first->family;
+	memcpy(ret_address, first->low, sizeof(first->low));
+	return true;
+}
+
+static bool selectors_overlap(const struct traffic_selector *a, const struct traffic_selector *b)
+{
+	size_t size = address_size(a->family);
+
+	return a->family == b->family &&
+	       (!a->protocol || !b->protocol || a->protocol == b->protocol) &&
+	       a->port_low <= b->port_high && b->port_low <= a->port_high &&
+	       memcmp(a->low, b->high, size) <= 0 && memcmp(b->low, a->high, size) <= 0;
+}
+
+bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
+				   const struct traffic_selector_set *b)
+{
+	size_t i, j;
+
+	if (a->covers_all || b->covers_all)
+		return true;
+	for (i = 0; i < a->count; i++)
+		for (j = 0; j < b->count; j++)
+			if (selectors_overlap(&a->selector[i], &b->selector[j]))
+				return true;
+	return false;
+}

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/children.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Where a key's value goes; a list's or section's body in the same way. */
+struct field {
+	const char *name;
+	enum vici_kind kind;
+	size_t offset;
+};
+
+#define IKE_VALUE(name, member) {name, VICI_MEMBER_VALUE, offsetof(struct vici_ike_sa, member)}
+#define IKE_LIST(name, member)	{name, VICI_MEMBER_LIST, offsetof(struct vici_ike_sa, member)}
+
+static const struct field ike_fields[] = {
+	IKE_VALUE("uniqueid", unique_id),
+	IKE_VALUE("version", version),
+	IKE_VALUE("state", state),
+	IKE_VALUE("initiator", initiator),
+	IKE_VALUE("local-host", local_host),
+	IKE_VALUE("remote-host", remote_host),
+	IKE_VALUE("local-id", local_id),
+	IKE_VALUE("remote-id", remote_id),
+	IKE_VALUE("remote-eap-id", remote_eap_id),
+	IKE_VALUE("remote-xauth-id", remote_xauth_id),
+	IKE_LIST("tasks-queued", tasks_queued),
+	IKE_LIST("tasks-active", tasks_active),
+	IKE_LIST("tasks-passive", tasks_passive),
+	{"child-sas", VICI_MEMBER_SECTION, offsetof(struct vici_ike_sa, children)},
+};
+
+struct child_sa {
+	struct vici_text name, unique_id, reqid, state, mode, protocol, encap;
+	struct vici_text spi_in, spi_out, if_id_in, if_id_out;
+	struct vici_span local_ts, remote_ts;
+};
+
+#define CHILD_VALUE(name, member) {name, VICI_MEMBER_VALUE, offsetof(struct child_sa, member)}
+#define CHILD_LIST(name, member)  {name, VICI_MEMBER_LIST, offsetof(struct child_sa, member)}
+
+static const struct field child_fields[] = {
+	CHILD_VALUE("name", name),
+	CHILD_VALUE("uniqueid", unique_id),
+	CHILD_VALUE("reqid", reqid),
+	CHILD_VALUE("state", state),
+	CHILD_VALUE("mode", mode),
+	CHILD_VALUE("protocol", protocol),
+	CHILD_VALUE("encap", encap),
+	CHILD_VALUE("spi-in", spi_in),
+	CHILD_VALUE("spi-out", spi_out),
+	CHILD_VALUE("if-id-in", if_id_in),
+	CHILD_VALUE("if-id-out", if_id_out),
+	CHILD_LIST("local-ts", local_ts),
+	CHILD_LIST("remote-ts", remote_ts),
+};
+
+/* False when the place is taken: which of the two charon means cannot be told. */
+static bool store_field(const struct field *field, const struct vici_member *member, void *out)
+{
+	void *place = (char *)out + field->offset;
+
+	if (field->kind == VICI_MEMBER_VALUE) {
+		struct vici_text *text = place;
+
+		if (text->at)
+			return false;
+		*text = member->value;
+	} else {
+		struct vici_span *span = place;
+
+		if (span->at)
+			return false;
+		*span = member->body;
+	}
+	return true;
+}
+
+/* Fills out by the table; keys that are not in it, or of another kind, are ignored. */
+static int read_fields(struct vici_span section, const struct field *fields, size_t count,
+		       void *out, bool *ambiguous)
+{
+	struct vici_member member;
+	size_t i;
+	int more;
+
+	while ((more = vici_member_next(&section, &member)) > 0) {
+		for (i = 0; i < count; i++)
+			if (member.kind == fields[i].kind &&
+			    vici_text_is(member.name, fields[i].name))
+				break;
+		if (i < count && !store_field(&fields[i], &member, out))
+			*ambiguous = true;
+	}
+	return more;
+}
+
+/* The next section that names a configuration. */
+static int config_next(struct vici_span *message, struct vici_member *config)
+{
+	int more;
+
+	do {
+		more = vici_member_next(message, config);
+	} while (more > 0 && (config->kind != VICI_MEMBER_SECTION ||
+			      vici_text_is(config->name, "(unnamed)")));
+	return more;
+}
+
+static int read_ike_sa(struct vici_text config_name, struct vici_span section,
+		       struct vici_ike_sa *ike_sa)
+{
+	memset(ike_sa, 0, sizeof(*ike_sa));
+	ike_sa->config_name = config_name;
+	return read_fields(section, ike_fields, ARRAY_SIZE(ike_fields), ike_sa, &ike_sa->ambiguous);
+}
+
+int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa)
+{
+	struct vici_member config;
+	int more = config_next(message, &config);
+
+	if (more <= 0)
+		return more;
+	more = read_ike_sa(config.name, config.body, ike_sa);
+	return more < 0 ? more : 1;
+}
+
+int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old, struct vici_ike_sa *new)
+{
+	struct vici_member config, before, after;
+	int more = config_next(message, &config);
+
+	if (more <= 0)
+		return more;
+	if (!vici_find(config.body, "old", VICI_MEMBER_SECTION, &before) ||
+	    !vici_find(config.body, "new", VICI_MEMBER_SECTION, &after))
+		return 0;
+	more = read_ike_sa(config.name, before.body, old);
+	if (!more)
+		more = read_ike_sa(config.name, after.body, new);
+	return more < 0 ? more : 1;
+}
+
+bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa)
+{
+	return vici_text_is(ike_sa->state, "ESTABLISHED") ||
+	       vici_text_is(ike_sa->state, "REKEYING");
+}
+
+static bool holds(struct vici_span list, const char *item)
+{
+	struct vici_text text;
+
+	while (vici_item_next(&list, &text) > 0)
+		if (vici_text_is(text, item))
+			return true;
+	return false;
+}
+
+/*
+ * charon names no cause. An IKE_SA that was taken down in good order is
+ * DELETING, or has its IKE_DELETE queued behind an exchange when it is forced
+ * (as by charon's own end). A passive task is a request of the peer's, which
+ * therefore lives. Of the others, one with an exchange of ours ended because
+ * nobody answered; one without, because the same peer came with
+ * INITIAL_CONTACT, or because it sent what charon could not parse. IKEv1 ends
+ * without tasks for too many causes.
+ */
+enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
+{
+	if (!vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->version, "1") ||
+	    ike_sa->tasks_passive.length || holds(ike_sa->tasks_queued, "IKE_DELETE"))
+		return FEED_DOWN_ORDERLY;
+	if (ike_sa->tasks_active.length)
+		return FEED_DOWN_PEER_DEAD;
+	return ike_sa->tasks_queued.length ? FEED_DOWN_ORDERLY : FEED_DOWN_PEER_REBOOTED;
+}
+
+int vici_child_next(struct vici_span *children, enum vici_children_form form,
+		    struct vici_span *child_sa)
+{
+	struct vici_member member, rekeyed;
+	int more;
+
+	while ((more = vici_member_next(children, &member)) > 0) {
+		if (member.kind != VICI_MEMBER_SECTION)
+			continue;
+		*child_sa = member.body;
+		if (form == VICI_CHILDREN_LISTED)
+			return 1;
+		if (vici_find(member.body, "new", VICI_MEMBER_SECTION, &rekeyed)) {
+			*child_sa = rekeyed.body;
+			return 1;
+		}
+	}
+	return more;
+}
+
+static bool one_of(struct vici_text text, const char *const *names, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (vici_text_is(text, names[i]))
+			return true;
+	return false;
+}
+
+/* Before these the remote-id is only what the peer claims. */
+static bool is_authenticated(const struct vici_ike_sa *ike_sa)
+{
+	static const char *const states[] = {"ESTABLISHED", "PASSIVE",	"REKEYING",
+					     "REKEYED",	    "DELETING", "DESTROYING"};
+
+	return one_of(ike_sa->state, states, ARRAY_SIZE(states));
+}
+
+/* In other states charon names no SPIs. */
+static bool has_kernel_sas(const struct child_sa *sa)
+{
+	static const char *const states[] = {"INSTALLED", "REKEYING", "REKEYED", "DELETING",
+					     "DELETED"};
+
+	return one_of(sa->state, states, ARRAY_SIZE(states));
+}
+
+static const char *read_identity(struct vici_text text, char out[FEED_ID_MAX])
+{
+	/* charon writes these instead of an identity that it cannot print, among them a DN that
+	 * is too long: "C=XX, CN=(invalid ID_DER_ASN1_DN)" stands for any number of peers. */
+	static const char *const marks[] = {"(invalid ID_", "(unknown ID type", "(null)",
+					    "(ASN.1 general name)"};
+	size_t i;
+
+	if (!text.length)
+		return "an identity is missing or empty";
+	/* charon cuts at this length without a word: a text that fills it may be cut. */
+	if (text.length >= FEED_ID_MAX - 1)
+		return "an identity is too long";
+	if (vici_text_copy(text, out, FEED_ID_MAX))
+		return "an identity holds a NUL byte";
+	if (!strcmp(out, "%any"))
+		return "an identity is %any";
+	for (i = 0; i < ARRAY_SIZE(marks); i++)
+		if (strstr(out, marks[i]))
+			return "charon could not print an identity";
+	return NULL;
+}
+
+/* charon prints ? for each byte that it takes for unprintable, as in every UTF-8 name: "M??ller"
+ * is any of several peers. Our own identity nobody else chooses. */
+static const char *read_peer_identity(struct vici_text text, char out[FEED_ID_MAX])
+{
+	const char *reason = read_identity(text, out);
+
+	if (!reason && strchr(out, '?'))
+		reason = "the peer's identity holds a ?, which charon also prints for bytes it "
+			 "cannot show";
+	return reason;
+}
+
+/* The identity that was authenticated last and most precisely. */
+static struct vici_text peer_identity(const struct vici_ike_sa *ike_sa)
+{
+	if (ike_sa->remote_eap_id.at)
+		return ike_sa->remote_eap_id;
+	if (ike_sa->remote_xauth_id.at)
+		return ike_sa->remote_xauth_id;
+	return ike_sa->remote_id;
+}
+
+bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer)
+{
+	memset(peer, 0, sizeof(*peer));
+	return !ike_sa->ambiguous && is_authenticated(ike_sa) &&
+	       !vici_text_number(ike_sa->unique_id, 10, &peer->ike_unique_id) &&
+	       peer->ike_unique_id &&
+	       !vici_text_copy(ike_sa->config_name, peer->config_name, sizeof(peer->config_name)) &&
+	       !read_peer_identity(peer_identity(ike_sa), peer->id);
+}
+
+static const char *read_names(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,
+			      struct feed_child *child)
+{
+	size_t shown = sa->name.length;
+
+	if (vici_text_copy(ike_sa->config_name, child->config_name, sizeof(child->config_name)))
+		return "the connection's name is longer than 63 bytes";
+	/* Only for people to read, so this one may be cut. */
+	if (shown >= sizeof(child->child_name))
+		shown = sizeof(child->child_name) - 1;
+	if (shown)
+		memcpy(child->child_name, sa->name.at, shown);
+	return NULL;
+}
+
+static int read_host(struct vici_text text, uint8_t *family, uint8_t address[16])
+{
+	char copy[INET6_ADDRSTRLEN];
+
+	if (vici_text_copy(text, copy, sizeof(copy)))
+		return -EINVAL;
+	*family = strchr(copy, ':') ? AF_INET6 : AF_INET;
+	return inet_pton(*family, copy, address) == 1 ? 0 : -EINVAL;
+}
+
+static const char *read_hosts(const struct vici_ike_sa *ike_sa, struct feed_child *child)
+{
+	uint8_t remote_family;
+
+	if (read_host(ike_sa->local_host, &child->family, child->local_host) ||
+	    read_host(ike_sa->remote_host, &remote_family, child->remote_host) ||
+	    remote_family != child->family)
+		return "its addresses are unreadable";
+	return NULL;
+}
+
+static const char *read_protocol(const struct child_sa *sa, struct feed_child *child)
+{
+	if (vici_text_is(sa->protocol, "ESP"))
+		child->ipsec_protocol = IPPROTO_ESP;
+	else if (vici_text_is(sa->protocol, "AH"))
+		child->ipsec_protocol = IPPROTO_AH;
+	else
+		return "its protocol is neither ESP nor AH";
+	child->encap = vici_text_is(sa->encap, "yes");
+	return NULL;
+}
+
+static enum feed_mode read_mode(struct vici_text mode)
+{
+	if (vici_text_is(mode, "TRANSPORT"))
+		return FEED_MODE_TRANSPORT;
+	if (vici_text_is(mode, "TUNNEL"))
+		return FEED_MODE_TUNNEL;
+	if (vici_text_is(mode, "BEET"))
+		return FEED_MODE_BEET;
+	return FEED_MODE_OTHER;
+}
+
+static bool read_optional(struct vici_text text, unsigned int base, uint32_t *number)
+{
+	return !text.at || !vici_text_number(text, base, number);
+}
+
+static const char *read_numbers(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,
+				struct feed_child *child)
+{
+	if (vici_text_number(ike_sa->unique_id, 10, &child->ike_unique_id) ||
+	    !child->child_unique_id)
+		return "its unique id is unreadable";
+	if (vici_text_number(sa->spi_in, 16, &child->spi_in) || !child->spi_in ||
+	    vici_text_number(sa->spi_out, 16, &child->spi_out) || !child->spi_out)
+		return "its SPIs are unreadable";
+	if (!read_optional(sa->reqid, 10, &child->reqid) ||
+	    !read_optional(sa->if_id_in, 16, &child->if_id_in) ||
+	    !read_optional(sa->if_id_out, 16, &child->if_id_out))
+		return "its reqid or interface id is unreadable";
+	return NULL;
+}
+
+static const char *read_selectors(struct vici_span list, struct traffic_selector_set *set)
+{
+	struct vici_text item;
+	int more;
+
+	while ((more = vici_item_next(&list, &item)) > 0)
+		traffic_selector_set_add(set, item.at, item.length);
+	/* An SA that carries nothing does not exist; what it carries is not known. */
+	if (!set->count)
+		set->covers_all = true;
+	return more ? "its traffic selectors are unreadable" : NULL;
+}
+
+static const char *read_child(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,
+			      struct feed_child *child)
+{
+	const char *reason;
+
+	reason = read_numbers(ike_sa, sa, child);
+	if (!reason)
+		reason = read_names(ike_sa, sa, child);
+	if (!reason)
+		reason = read_identity(ike_sa->local_id, child->local_id);
+	if (!reason)
+		reason = read_peer_identity(peer_identity(ike_sa), child->peer_id);
+	if (!reason)
+		reason = read_hosts(ike_sa, child);
+	if (!reason)
+		reason = read_protocol(sa, child);
+	if (!reason)
+		reason = read_selectors(sa->local_ts, &child->local_ts);
+	if (!reason)
+		reason = read_selectors(sa->remote_ts, &child->remote_ts);
+	child->mode = read_mode(sa->mode);
+	return reason;
+}
+
+enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct vici_span child_sa,
+				       struct feed_child *child, const char **reason)
+{
+	bool ambiguous = ike_sa->ambiguous;
+	struct child_sa sa = {0};
+
+	memset(child, 0, sizeof(*child));
+	*reason = NULL;
+	if (read_fields(child_sa, child_fields, ARRAY_SIZE(child_fields), &sa, &ambiguous)) {
+		*reason = "its section is malformed";
+		return VICI_CHILD_REFUSED;
+	}
+	if (!has_kernel_sas(&sa) || !is_authenticated(ike_sa))
+		return VICI_CHILD_SKIPPED;
+	/* Before anything is refused: refusals are told apart by it. */
+	vici_text_number(sa.unique_id, 10, &child->child_unique_id);
+	*reason = ambiguous ? "a key stands there twice" : read_child(ike_sa, &sa, child);
+	return *reason ? VICI_CHILD_REFUSED : VICI_CHILD_OK;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/dispatch.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/text.h"
+#include "latchd/feeds/vici/children.h"
+
+struct vici_held {
+	struct vici_held *next;
+	enum vici_message_kind kind;
+	uint64_t number; /* the message's place in what was received */
+	size_t length;
+	uint8_t bytes[];
+};
+
+struct arrival {
+	enum vici_message_kind kind;
+	uint64_t number;
+	struct vici_span message;
+};
+
+void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
+			const struct vici_dispatch_owner *owner, void *context)
+{
+	*dispatch = (struct vici_dispatch){
+		.feed = feed,
+		.owner = owner,
+		.context = context,
+		.held_bytes_max = VICI_HELD_BYTES_MAX,
+	};
+	dispatch->held_tail = &dispatch->held;
+	dispatch->asking = true;
+	vici_downs_init(&dispatch->downs);
+}
+
+static void drop_first_held(struct vici_dispatch *dispatch)
+{
+	struct vici_held *held = dispatch->held;
+
+	dispatch->held = held->next;
+	if (!dispatch->held)
+		dispatch->held_tail = &dispatch->held;
+	dispatch->held_bytes -= sizeof(*held) + held->length;
+	free(held);
+}
+
+void vici_dispatch_reset(struct vici_dispatch *dispatch)
+{
+	while (dispatch->held)
+		drop_first_held(dispatch);
+	vici_auth_free(&dispatch->auth);
+	dispatch->asking = true;
+	dispatch->asked_name[0] = '\0';
+	dispatch->received = 0;
+	vici_downs_reset(&dispatch->downs);
+	dispatch->refusal_count = 0;
+}
+
+static int hold(struct vici_dispatch *dispatch, const struct arrival *arrival)
+{
+	size_t size = sizeof(struct vici_held) + arrival->message.length;
+	struct vici_held *held;
+
+	if (size > dispatch->held_bytes_max - dispatch->held_bytes)
+		return -ENOBUFS;
+	held = malloc(size);
+	if (!held)
+		return -ENOMEM;
+	held->next = NULL;
+	held->kind = arrival->kind;
+	held->number = arrival->number;
+	held->length = arrival->message.length;
+	if (held->length)
+		memcpy(held->bytes, arrival->message.at, held->length);
+	*dispatch->held_tail = held;
+	dispatch->held_tail = &held->next;
+	dispatch->held_bytes += size;
+	return 0;
+}
+
+/* Once a child, and not without end: the peers decide how many there are. */
+static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			const struct feed_child *child, const char *reason)
+{
+	char config_name[FEED_NAME_MAX] = "?";
+	size_t i;
+
+	for (i = 0; i < dispatch->refusal_count; i++)
+		if (dispatch->refusals[i] == child->child_unique_id)
+			return;
+	if (dispatch->refusal_count == VICI_REFUSALS_MAX)
+		return;
+	dispatch->refusals[dispatch->refusal_count++] = child->child_unique_id;
+	vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name));
+	log_warn("vici",
+		 "feed %s: CHILD_SA %u of connection %s not accepted: %s; its SAs stay unattributed%s",
+		 dispatch->feed->name, child->child_unique_id, config_name, reason,
+		 dispatch->refusal_count == VICI_REFUSALS_MAX
+			 ? "; further refusals are not logged until the next connection"
+			 : "");
+}
+
+static bool is_up(struct vici_span message)
+{
+	struct vici_member up;
+
+	return vici_find(message, "up", VICI_MEMBER_VALUE, &up) && vici_text_is(up.value, "yes");
+}
+
+struct children_walk {
+	enum vici_children_form form;
+	const char *evidence; /* NULL: the children went down */
+};
+
+static void report(struct vici_dispatch *dispatch, const struct feed_child *child,
+		   const char *evidence)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+
+	if (evidence)
+		sink->child_up(sink->context, dispatch->feed, child, evidence);
+	else
+		sink->child_down(sink->context, dispatch->feed, child);
+}
+
+static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			      enum feed_auth class, const struct children_walk *walk)
+{
+	struct vici_span children = ike_sa->children, section;
+	struct feed_child child;
+	const char *reason;
+	int more;
+
+	while ((more = vici_child_next(&children, walk->form, &section)) > 0) {
+		switch (vici_child_read(ike_sa, section, &child, &reason)) {
+		case VICI_CHILD_OK:
+			child.peer_auth = class;
+			report(dispatch, &child, walk->evidence);
+			break;
+		case VICI_CHILD_SKIPPED:
+			break;
+		case VICI_CHILD_REFUSED:
+			log_refusal(dispatch, ike_sa, &child, reason);
+			break;
+		}
+	}
+	return more;
+}
+
+void vici_dispatch_asking(struct vici_dispatch *dispatch)
+{
+	dispatch->asking = true;
+	vici_auth_listing_begin(&dispatch->auth, dispatch->received);
+}
+
+/* The class of an IKE_SA's configuration: 0, or -EAGAIN after asking for it. */
+static int find_class(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+		      enum feed_auth *class)
+{
+	char config_name[FEED_NAME_MAX];
+	int err;
+
+	*class = FEED_AUTH_UNKNOWN;
+	/* The children of a name that does not fit are refused: no class needed. */
+	if (vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)) ||
+	    vici_auth_find(&dispatch->auth, config_name, class))
+		return 0;
+	text_copy(dispatch->asked_name, sizeof(dispatch->asked_name), config_name);
+	vici_dispatch_asking(dispatch);
+	err = dispatch->owner->ask(dispatch->context, config_name);
+	return err ? err : -EAGAIN;
+}
+
+/* Its peer and the class: 0, -EAGAIN as find_class(), or -ENOENT for one without a record. */
+static int find_peer(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+		     struct feed_peer *peer)
+{
+	if (!vici_peer_read(ike_sa, peer))
+		return -ENOENT;
+	return find_class(dispatch, ike_sa, &peer->auth);
+}
+
+static void report_peer_down(void *context, const struct feed_peer *peer,
+			     enum feed_down_cause cause)
+{
+	struct vici_dispatch *dispatch = context;
+	const struct feed_sink *sink = dispatch->feed->sink;
+
+	sink->peer_down(sink->context, dispatch->feed, peer, cause);
+}
+
+static int peer_went_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+{
+	enum feed_down_cause cause = vici_ike_sa_down_cause(ike_sa);
+	struct feed_peer peer;
+	int err;
+
+	err = find_peer(dispatch, ike_sa, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	vici_downs_add(&dispatch->downs, &peer, cause == FEED_DOWN_PEER_REBOOTED);
+	report_peer_down(dispatch, &peer,
+			 cause == FEED_DOWN_PEER_REBOOTED ? FEED_DOWN_ORDERLY : cause);
+	return 0;
+}
+
+static int peer_went_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			uint64_t number)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+	char config_name[FEED_NAME_MAX];
+	struct feed_peer peer;
+	int err = 0;
+
+	if (!vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)))
+		err = vici_auth_outdate(&dispatch->auth, config_name, number);
+	/* An IKEv1 SA may adopt the children of another without an event. */
+	if (vici_text_is(ike_sa->version, "1"))
+		dispatch->owner->resync_soon(dispatch->context);
+	if (!err)
+		err = find_peer(dispatch, ike_sa, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	/* charon looks at INITIAL_CONTACT as responder only. */
+	if (!ike_sa->initiator.at)
+		vici_downs_explain(&dispatch->downs, &peer, report_peer_down, dispatch);
+	peer.set_up_now = true;
+	sink->peer_up(sink->context, dispatch->feed, &peer);
+	return 0;
+}
+
+static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arrival *arrival)
+{
+	struct vici_span message = arrival->message;
+	struct vici_ike_sa ike_sa;
+	int err = 0, more = 0;
+
+	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
+		err = is_up(arrival->message) ?
+			      peer_went_up(dispatch, &ike_sa, arrival->number) :
+			      peer_went_down(dispatch, &ike_sa);
+	return err ? err : more;
+}
+
+/* The old one ends without an event of its own: no list that is older may raise it. */
+static int peer_was_rekeyed(struct vici_dispatch *dispatch, const struct vici_ike_sa *old,
+			    const struct vici_ike_sa *new)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+	struct feed_peer before, peer;
+	int err;
+
+	if (!vici_peer_read(old, &before))
+		return 0;
+	err = find_peer(dispatch, new, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	vici_downs_add(&dispatch->downs, &before, false);
+	sink->peer_rekeyed(sink->context, dispatch->feed, before.ike_unique_id, &peer);
+	return 0;
+}
+
+/* Its children move along without an event of their own. */
+static int handle_ike_rekey(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct vici_ike_sa old, new;
+	int err = 0, more = 0;
+
+	while (!err && (more = vici_ike_rekey_next(&message, &old, &new)) > 0)
+		err = peer_was_rekeyed(dispatch, &old, &new);
+	if (!err)
+		dispatch->owner->resync_soon(dispatch->context);
+	return err ? err : more;
+}
+
+/* One IKE_SA a message is all that charon sends; of more, none is reported before all classes are known. */
+static int find_classes(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct vici_ike_sa ike_sa;
+	enum feed_auth class;
+	int more = 0, err = 0;
+
+	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
+		if (ike_sa.children.length)
+			err = find_class(dispatch, &ike_sa, &class);
+	return err ? err : more;
+}
+
+static int handle_children(struct vici_dispatch *dispatch, struct vici_span message,
+			   const struct children_walk *walk)
+{
+	struct vici_ike_sa ike_sa;
+	enum feed_auth class;
+	int more = 0, err;
+
+	err = find_classes(dispatch, message);
+	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0) {
+		if (!ike_sa.children.length)
+			continue;
+		err = find_class(dispatch, &ike_sa, &class);
+		if (!err)
+			err = handle_children_of(dispatch, &ike_sa, class, walk);
+	}
+	return err ? err : more;
+}
+
+static int handle_child_updown(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct children_walk walk = {VICI_CHILDREN_LISTED, NULL};
+
+	if (is_up(message))
+		walk.evidence = "vici child-updown";
+	return handle_children(dispatch, message, &walk);
+}
+
+static int handle_child_rekey(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	static const struct children_walk walk = {VICI_CHILDREN_REKEYED, "vici child-rekey"};
+
+	return handle_children(dispatch, message, &walk);
+}
+
+/* A list may be older than an event that came before it: what went down stays down. */
+static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+	struct vici_ike_sa ike_sa;
+	struct feed_peer peer;
+	int err = 0, more = 0;
+
+	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0) {
+		if (!vici_ike_sa_is_established(&ike_sa))
+			continue;
+		err = find_peer(dispatch, &ike_sa, &peer);
+		if (!err && !vici_downs_have(&dispatch->downs, peer.ike_unique_id))
+			sink->peer_up(sink->context, dispatch->feed, &peer);
+		err = err == -ENOENT ? 0 : err;
+	}
+	return err ? err : more;
+}
+
+static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	static const struct children_walk walk = {VICI_CHILDREN_LISTED, "vici list-sas"};
+	int err;
+
+	err = handle_listed_peers(dispatch, message);
+	return err ? err : handle_children(dispatch, message, &walk);
+}
+
+/* -EAGAIN: not yet, nothing was reported. */
+static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
+{
+	switch (arrival->kind) {
+	case VICI_MESSAGE_IKE_UPDOWN:
+		return handle_ike_updown(dispatch, arrival);
+	case VICI_MESSAGE_CHILD_UPDOWN:
+		return handle_child_updown(dispatch, arrival->message);
+	case VICI_MESSAGE_CHILD_REKEY:
+		return handle_child_rekey(dispatch, arrival->message);
+	case VICI_MESSAGE_LIST_SA:
+		return handle_list_sa(dispatch, arrival->message);
+	case VICI_MESSAGE_IKE_REKEY:
+		return handle_ike_rekey(dispatch, arrival->message);
+	case VICI_MESSAGE_IKE_UPDATE:
+		dispatch->owner->resync_soon(dispatch->context);
+		return 0;
+	case VICI_MESSAGE_SNAPSHOT_END:
+		dispatch->owner->snapshot_end(dispatch->context);
+		return 0;
+	}
+	return 0;
+}
+
+int vici_dispatch_message(struct vici_dispatch *dispatch, enum vici_message_kind kind,
+			  struct vici_span message)
+{
+	struct arrival arrival = {kind, ++dispatch->received, message};
+	int err = -EAGAIN;
+
+	if (!dispatch->asking)
+		err = handle(dispatch, &arrival);
+	return err == -EAGAIN ? hold(dispatch, &arrival) : err;
+}
+
+int vici_dispatch_answered(struct vici_dispatch *dispatch)
+{
+	const char *asked_name = dispatch->asked_name[0] ? dispatch->asked_name : NULL;
+	int err;
+
+	err = vici_auth_listing_end(&dispatch->auth, asked_name);
+	dispatch->asking = false;
+	while (!err && dispatch->held) {
+		struct vici_held *held = dispatch->held;
+		struct arrival arrival = {
+			.kind = held->kind,
+			.number = held->number,
+			.message = {held->bytes, held->length},
+		};
+
+		err = handle(dispatch, &arrival);
+		if (!err)
+			drop_first_held(dispatch);
+	}
+	return err == -EAGAIN ? 0 : err;
+}

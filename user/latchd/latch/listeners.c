@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/latch/listeners.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/net/netns.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
+
+#define LISTENERS_PERIOD_MS 60000
+#define SOCKETS_MAX	    0xffff
+
+struct row {
+	struct latch_flow flow;
+	union latch_word seen; /* before any socket was counted; 0 = no latch */
+	uint32_t sockets;
+	bool looked; /* its namespace was dumped */
+};
+
+struct rows {
+	struct row *row;
+	size_t count, capacity;
+	size_t sorted; /* the first ones, which have a latch */
+};
+
+static struct row *add_row(struct rows *rows, const struct latch_flow *flow)
+{
+	size_t capacity = rows->capacity ? rows->capacity * 2 : 64;
+	struct row *grown;
+
+	if (rows->count == rows->capacity) {
+		grown = reallocarray(rows->row, capacity, sizeof(*grown));
+		if (!grown)
+			return NULL;
+		rows->row = grown;
+		rows->capacity = capacity;
+	}
+	rows->row[rows->count] = (struct row){.flow = *flow};
+	return &rows->row[rows->count++];
+}
+
+static int by_flow(const void *one, const void *other)
+{
+	const struct row *a = one, *b = other;
+
+	return memcmp(&a->flow, &b->flow, sizeof(a->flow));
+}
+
+/* ---- what there is ---- */
+
+static int add_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	struct row *row;
+
+	if (latch->word.state != LATCH_STATE_LISTENER)
+		return 0;
+	row = add_row(context, flow);
+	if (!row)
+		return -ENOMEM;
+	row->seen = latch->word;
+	return 0;
+}
+
+/* A walk may see an entry twice. */
+static void sort(struct rows *rows)
+{
+	size_t i, kept = 0;
+
+	if (rows->count)
+		qsort(rows->row, rows->count, sizeof(*rows->row), by_flow);
+	for (i = 0; i < rows->count; i++)
+		if (!kept || by_flow(&rows->row[kept - 1], &rows->row[i]))
+			rows->row[kept++] = rows->row[i];
+	rows->count = rows->sorted = kept;
+}
+
+static int count_socket(void *context, const struct latch_flow *flow)
+{
+	struct rows *rows = context;
+	const struct row key = {.flow = *flow};
+	struct row *row = NULL;
+
+	if (rows->sorted)
+		row = bsearch(&key, rows->row, rows->sorted, sizeof(*row), by_flow);
+	/* A group's sockets mostly follow one another in a dump. */
+	if (!row && rows->count > rows->sorted && !by_flow(&rows->row[rows->count - 1], &key))
+		row = &rows->row[rows->count - 1];
+	if (!row)
+		row = add_row(rows, flow);
+	if (!row)
+		return -ENOMEM;
+	row->sockets++;
+	return 0;
+}
+
+static int count_namespace(void *context, uint64_t cookie)
+{
+	struct rows *rows = context;
+	size_t i;
+	int err;
+
+	err = socket_diag_listeners(cookie, count_socket, rows);
+	if (err == -ENOMEM)
+		return err;
+	/* Gone, or what was dumped changed meanwhile: what it has is not known, and stays. */
+	for (i = 0; !err && i < rows->sorted; i++)
+		if (rows->row[i].flow.netns == cookie)
+			rows->row[i].looked = true;
+	return 0;
+}
+
+/* ---- what there is to be ---- */
+
+static int put_right(const struct listeners *listeners, const struct row *row)
+{
+	bool fewer = row->seen.raw && row->sockets < row->seen.params;
+	uint16_t sockets = row->sockets > SOCKETS_MAX ? SOCKETS_MAX : (uint16_t)row->sockets;
+	int result;
+
+	if (row->seen.raw && (!row->looked || sockets == row->seen.params))
+		return 0;
+	if (!fewer && !listeners->adopt)
+		return 0;
+	/* Whoever has joined or left meanwhile wins: the next round sees that. */
+	result = latch_listen(listeners->maps, &row->flow, row->seen, sockets);
+	if (result == LATCH_CONTROL_FULL)
+		return -E2BIG;
+	return result < 0 ? result : 0;
+}
+
+/* Those without a latch: a group may have come in several pieces. */
+static void join_pieces(struct rows *rows)
+{
+	struct row *first = rows->row + rows->sorted;
+	size_t count = rows->count - rows->sorted, kept = 0, i;
+
+	if (count)
+		qsort(first, count, sizeof(*first), by_flow);
+	for (i = 0; i < count; i++) {
+		if (kept && !by_flow(&first[kept - 1], &first[i]))
+			first[kept - 1].sockets += first[i].sockets;
+		else
+			first[kept++] = first[i];
+	}
+	rows->count = rows->sorted + kept;
+}
+
+static int count_anew(const struct listeners *listeners)
+{
+	struct rows rows = {0};
+	int err, result, unseen = 0;
+	size_t i;
+
+	err = latches_walk(listeners->maps, add_latch, &rows);
+	if (!err) {
+		sort(&rows);
+		unseen = netns_walk(count_namespace, &rows);
+		err = unseen == -ENOMEM ? unseen : 0;
+	}
+	if (!err)
+		join_pieces(&rows);
+	/* Where there is no room for one there may yet be something to release. */
+	for (i = 0; i < rows.count && (!err || err == -E2BIG); i++) {
+		result = put_right(listeners, &rows.row[i]);
+		err = result ? result : err;
+	}
+	free(rows.row);
+	return err ? err : unseen;
+}
+
+static void on_timer(void *context)
+{
+	struct listeners *listeners = context;
+	int err = count_anew(listeners);
+
+	if (err == -E2BIG)
+		log_warn("latch", "no room for the latches of all listeners; raise latches = in "
+				  "[enforce], then run latchctl purge and start latchd");
+	else if (err)
+		log_warn("latch", "cannot look for listening sockets: %s; trying again",
+			 strerror(-err));
+	loop_timer_arm(&listeners->timer, LISTENERS_PERIOD_MS);
+}
+
+void listeners_start(struct listeners *listeners, struct loop *loop)
+{
+	loop_timer_init(loop, &listeners->timer, on_timer, listeners);
+	on_timer(listeners);
+}
+
+void listeners_stop(struct listeners *listeners)
+{
+	loop_timer_cancel(&listeners->timer);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/latch/reaper.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "latchd/latch/sctp_reaper.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/net/netns.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
+
+#define SECOND_NS	 1000000000ull
+#define REAPER_PERIOD_MS 5000
+#define REAPER_AGAIN_MS	 50 /* between rounds of one sweep; others have their turn meanwhile */
+#define HANDSHAKE_NS	 (3 * SECOND_NS)
+#define HANDSHAKE_END_NS (130 * SECOND_NS) /* of the longest, by SYN cookie or by SYN-ACK */
+#define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
+#define AUDIT_NS	 (300 * SECOND_NS)
+#define REAPER_ROUND	 1024 /* sockets asked about in one go */
+#define SEARCH_ROUND	 64   /* of which by a walk over all sockets */
+
+struct reap_walk {
+	const struct reaper *reaper;
+	uint64_t now;
+	unsigned int skip; /* so many that are due had their turn in this sweep, and live on */
+	unsigned int asked, searched, reaped;
+	bool more; /* are due than a round takes on */
+	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
+};
+
+static bool is_due(const struct reap_walk *walk, const struct latch_flow *flow,
+		   const struct latch *latch)
+{
+	/* A latch may be younger than this round. */
+	uint64_t age = latch->owner_since < walk->now ? walk->now - latch->owner_since : 0;
+
+	if (latch->word.state == LATCH_STATE_LISTENER)
+		return false; /* see listeners.c */
+	switch (latch->owner) {
+	case LATCH_OWNER_HANDSHAKE:
+		return age > HANDSHAKE_NS;
+	case LATCH_OWNER_TIME_WAIT:
+		return age > TIME_WAIT_NS;
+	case LATCH_OWNER_SOCKET:
+		/* A UDP socket may have gone to another peer, or to none, without a word. */
+		if (flow->protocol == IPPROTO_UDP)
+			return age > HANDSHAKE_NS;
+		return walk->reaper->auditing && age > TIME_WAIT_NS;
+	}
+	return false;
+}
+
+static bool netns_is_missing(struct reap_walk *walk, uint64_t netns)
+{
+	auto_close int fd = -1;
+
+	if (walk->missing == netns)
+		return true;
+	fd = netns_open(netns);
+	if (fd == -ENOENT)
+		walk->missing = netns;
+	return fd == -ENOENT;
+}
+
+/*
+ * The quick lookup misses sockets that are bound to a device. For a TIME_WAIT
+ * that is as old as it can get this does no harm, nor for a handshake; a latch
+ * that a live socket needs must not be taken from it. Peers decide how many
+ * handshakes there are, so that those must not wait for the slow search.
+ */
+static bool is_past_use(const struct reap_walk *walk, const struct latch *latch)
+{
+	switch (latch->owner) {
+	case LATCH_OWNER_HANDSHAKE:
+		return walk->now - latch->owner_since > HANDSHAKE_END_NS;
+	case LATCH_OWNER_TIME_WAIT:
+		return true;
+	case LATCH_OWNER_SOCKET:
+		return false;
+	}
+	return false;
+}
+
+/* Of a namespace that no process is in, a thread or a descriptor may still keep the sockets. */
+static bool is_alone(struct reap_walk *walk, const struct latch_flow *flow,
+		     const struct latch *latch)
+{
+	if (netns_is_missing(walk, flow->netns))
+		return is_past_use(walk, latch);
+	if (socket_diag_find(flow) != -ENOENT)
+		return false;
+	return is_past_use(walk, latch) ||
+	       (walk->searched++ < SEARCH_ROUND && socket_diag_search(flow, 0) == -ENOENT);
+}
+
+static int reap_if_alone(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	struct reap_walk *walk = context;
+	int result = 0;
+
+	if (flow->protocol == IPPROTO_SCTP || !is_due(walk, flow, latch))
+		return 0;
+	if (walk->skip) {
+		walk->skip--;
+		return 0;
+	}
+	walk->more = walk->asked == REAPER_ROUND;
+	if (walk->more)
+		return 0;
+	walk->asked++;
+	if (!is_alone(walk, flow, latch))
+		return 0;
+	walk->reaped++;
+	result = latch_reap(walk->reaper->maps, flow, latch);
+	return result < 0 ? result : 0;
+}
+
+static void begin_sweep(struct reaper *reaper, uint64_t now)
+{
+	reaper->auditing = now >= reaper->audit_due;
+	if (reaper->auditing)
+		reaper->audit_due = now + AUDIT_NS;
+}
+
+/* The map is walked in the same order each time: latches that live on must not fill every round. */
+static void on_timer(void *context)
+{
+	struct reaper *reaper = context;
+	struct reap_walk walk = {
+		.reaper = reaper,
+		.now = clock_boot_ns(),
+		.skip = reaper->left,
+	};
+	int err;
+
+	if (!reaper->sweeping)
+		begin_sweep(reaper, walk.now);
+	err = latches_walk(reaper->maps, reap_if_alone, &walk);
+	if (!err && !walk.more)
+		err = association_reaper_round(reaper->maps);
+	if (err)
+		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
+			 strerror(-err));
+	reaper->sweeping = !err && walk.more;
+	reaper->left = reaper->sweeping ? reaper->left + walk.asked - walk.reaped : 0;
+	loop_timer_arm(&reaper->timer, reaper->sweeping ? REAPER_AGAIN_MS : REAPER_PERIOD_MS);
+}
+
+/* The audit comes first: sockets may have gone while no latchd ran. */
+void reaper_start(struct reaper *reaper, struct loop *loop)
+{
+	loop_timer_init(loop, &reaper->timer, on_timer, reaper);
+	loop_timer_arm(&reaper->timer, REAPER_PERIOD_MS);
+}
+
+void reaper_stop(struct reaper *reaper)
+{
+	loop_timer_cancel(&reaper->timer);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/latch/recovery.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
+
+struct give_up_walk {
+	const struct kernel_maps *maps;
+	unsigned int count;
+};
+
+static int disown_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	const struct give_up_walk *walk = context;
+	int result = sa_set(walk->maps, key, sa->word.serial, LATCH_SA_PENDING, 0, false);
+
+	return result < 0 ? result : 0;
+}
+
+/* Broken first, so that the reset's own packet does not leave. */
+static int end_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	struct give_up_walk *walk = context;
+	int result;
+
+	/* A listener is latched to nobody; its socket must not go with the connections. */
+	if (latch->word.state == LATCH_STATE_LISTENER)
+		return 0;
+	walk->count++;
+	result = latch_break(walk->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
+	if (result < 0)
+		return result;
+	socket_diag_destroy_owner(flow, latch->socket_cookie);
+	result = latch_close(walk->maps, flow, latch->id);
+	return result < 0 ? result : 0;
+}
+
+int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret)
+{
+	struct give_up_walk walk = {.maps = maps};
+	int err;
+
+	err = identities_load(maps, ret);
+	if (err != -EBADMSG)
+		return err;
+	err = sas_walk(maps, disown_sa, &walk);
+	if (!err)
+		err = latches_walk(maps, end_latch, &walk);
+	if (!err)
+		err = identities_erase(maps);
+	if (err)
+		return err;
+	log_error("latch", "the pinned identity table was damaged: all %u latches were closed",
+		  walk.count);
+	return identities_load(maps, ret);
+}

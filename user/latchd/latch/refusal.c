@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/latch/refusal.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "latchd/net/socket_diag.h"
+#include "latchd/maps/tables.h"
+
+/* A packet that came in may be anybody's: it ends no connect() of ours. */
+static bool is_final(const struct latch_event *event)
+{
+	if (event->packet != LATCH_DIRECTION_OUT || event->direction != LATCH_DIRECTION_OUT)
+		return false;
+	return event->drop == LATCH_DROP_CONFLICT ||
+	       (event->drop == LATCH_DROP_REQUIRED && !event->sa.spi);
+}
+
+int refusal_end_connect(const struct kernel_maps *maps, const struct latch_event *event)
+{
+	struct latch latch;
+	int err;
+
+	/* It may have begun since. */
+	if (!is_final(event) || latch_get(maps, &event->flow, &latch) != -ENOENT)
+		return -ENOENT;
+	err = socket_diag_destroy_connecting(&event->flow, 0);
+	return err == -EISCONN ? -ENOENT : err;
+}

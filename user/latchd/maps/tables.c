@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/maps/tables.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "latchd/maps/map_walk.h"
+
+struct latch_walk {
+	latch_visit_fn visit;
+	void *context;
+};
+
+struct sa_walk {
+	sa_visit_fn visit;
+	void *context;
+};
+
+struct association_walk {
+	association_visit_fn visit;
+	void *context;
+};
+
+static int visit_latch(void *context, const void *key, const void *value)
+{
+	const struct latch_walk *walk = context;
+
+	return walk->visit(walk->context, key, value);
+}
+
+static int visit_sa(void *context, const void *key, const void *value)
+{
+	const struct sa_walk *walk = context;
+
+	return walk->visit(walk->context, key, value);
+}
+
+static int visit_association(void *context, const void *key, const void *value)
+{
+	const struct association_walk *walk = context;
+
+	return walk->visit(walk->context, key, value);
+}
+
+int latches_walk(const struct kernel_maps *maps, latch_visit_fn visit, void *context)
+{
+	struct latch_walk walk = {.visit = visit, .context = context};
+
+	return map_walk(maps->latches, sizeof(struct latch_flow), sizeof(struct latch), visit_latch,
+			&walk);
+}
+
+int sas_walk(const struct kernel_maps *maps, sa_visit_fn visit, void *context)
+{
+	struct sa_walk walk = {.visit = visit, .context = context};
+
+	return map_walk(maps->sas, sizeof(struct latch_sa_key), sizeof(struct latch_sa), visit_sa,
+			&walk);
+}
+
+int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context)
+{
+	struct association_walk walk = {.visit = visit, .context = context};
+
+	return map_walk(maps->associations, sizeof(struct latch_flow),
+			sizeof(struct latch_association), visit_association, &walk);
+}
+
+int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, struct latch *ret)
+{
+	return bpf_map_lookup_elem(maps->latches, flow, ret);
+}
+
+int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struct latch_sa *ret)
+{
+	return bpf_map_lookup_elem(maps->sas, key, ret);
+}
+
+/* The kernel writes one value for every possible CPU, whatever the caller has room for. */
+static int per_cpu_buffer(size_t value_size, void **ret_values)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	*ret_values = calloc((size_t)cpus, value_size);
+	return *ret_values ? cpus : -ENOMEM;
+}
+
+int drops_read(const struct kernel_maps *maps, struct latch_drop_count ret[LATCH_DROP_COUNT])
+{
+	auto_free void *buffer = NULL;
+	int cpus = per_cpu_buffer(sizeof(struct latch_drop_count), &buffer), cpu;
+	const struct latch_drop_count *counts = buffer;
+	int err = cpus < 0 ? cpus : 0;
+	uint32_t reason;
+
+	for (reason = 0; !err && reason < LATCH_DROP_COUNT; reason++) {
+		ret[reason] = (struct latch_drop_count){0};
+		err = bpf_map_lookup_elem(maps->drops, &reason, buffer);
+		for (cpu = 0; !err && cpu < cpus; cpu++) {
+			ret[reason].egress += counts[cpu].egress;
+			ret[reason].ingress += counts[cpu].ingress;
+		}
+	}
+	return err;
+}
+
+int counters_read(const struct kernel_maps *maps, uint64_t ret[LATCH_COUNTER_COUNT])
+{
+	auto_free void *buffer = NULL;
+	int cpus = per_cpu_buffer(sizeof(uint64_t), &buffer), cpu;
+	const uint64_t *counts = buffer;
+	int err = cpus < 0 ? cpus : 0;
+	uint32_t which;
+
+	for (which = 0; !err && which < LATCH_COUNTER_COUNT; which++) {
+		ret[which] = 0;
+		err = bpf_map_lookup_elem(maps->counters, &which, buffer);
+		for (cpu = 0; !err && cpu < cpus; cpu++)
+			ret[which] += counts[cpu];
+	}
+	return err;
+}
+
+uint32_t latches_capacity(const struct kernel_maps *maps)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info);
+
+	return bpf_map_get_info_by_fd(maps->latches, &info, &length) ? 0 : info.max_entries;
+}

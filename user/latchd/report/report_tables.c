@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/maps/tables.h"
+#include "common/names.h"
+#include "latchd/report/report_parts.h"
+
+struct table_walk {
+	struct json_writer *w;
+	const struct report_source *source;
+};
+
+static void begin(struct json_writer *w, const char *rows)
+{
+	json_object_begin(w);
+	json_member_uint(w, "schema", REPORT_SCHEMA);
+	json_key(w, rows);
+	json_array_begin(w);
+}
+
+static void end(struct json_writer *w, int err)
+{
+	report_fail(w, err);
+	json_array_end(w);
+	json_object_end(w);
+}
+
+/* ---- list */
+
+static void latch_params(struct json_writer *w, const struct report_source *source, uint16_t index)
+{
+	const struct latch_params *params = identities_get_params(source->identities, index);
+
+	json_key(w, "params");
+	if (!params) {
+		json_null(w);
+		return;
+	}
+	json_object_begin(w);
+	json_member_string(w, "ipsec", ipsec_protocol_name(params->protocol));
+	json_member_string(w, "mode", xfrm_mode_name(params->mode));
+	report_qop(w, &params->qop);
+	json_object_end(w);
+}
+
+static void latch_spis(struct json_writer *w, const struct latch *latch)
+{
+	json_key(w, "sa");
+	json_object_begin(w);
+	report_spi(w, "out", latch->spi_out);
+	report_spi(w, "in", latch->spi_in);
+	json_object_end(w);
+}
+
+static void latch_family(struct json_writer *w, const struct latch *latch)
+{
+	bool listens = latch->word.state == LATCH_STATE_LISTENER;
+
+	report_listener(w, latch->listener);
+	json_key(w, "listens");
+	if (!listens) {
+		json_null(w);
+		return;
+	}
+	json_object_begin(w);
+	json_member_uint(w, "sockets", latch->word.params);
+	json_member_uint(w, "spawned", latch->spawned);
+	json_member_uint(w, "refused", latch->refused);
+	json_object_end(w);
+}
+
+static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	const struct table_walk *walk = context;
+	struct json_writer *w = walk->w;
+	/* A LISTENER has no data of its own, and so no peer. */
+	uint16_t params = latch->word.state == LATCH_STATE_LISTENER ? 0 : latch->word.params;
+
+	json_object_begin(w);
+	report_latch_id(w, latch->id);
+	json_member_string(w, "state", latch_state_name(latch->word.state));
+	report_direction(w, latch->direction);
+	report_flow(w, flow);
+	report_peer(w, walk->source, params);
+	report_local_id(w, walk->source, params);
+	latch_params(w, walk->source, params);
+	latch_spis(w, latch);
+	report_reasons(w, latch->word.reasons);
+	report_rule(w, walk->source, latch->rule, latch->rule_set);
+	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
+	report_time(w, "since", latch->changed);
+	json_member_uint(w, "drops", latch->drops);
+	latch_family(w, latch);
+	json_object_end(w);
+	return w->error;
+}
+
+void report_list(struct json_writer *w, const struct report_source *source)
+{
+	struct table_walk walk = {.w = w, .source = source};
+
+	begin(w, "latches");
+	end(w, latches_walk(source->maps, write_latch, &walk));
+}
+
+/* ---- sa */
+
+static int write_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	const struct table_walk *walk = context;
+	struct json_writer *w = walk->w;
+
+	json_object_begin(w);
+	report_spi(w, "spi", key->spi);
+	report_address(w, "src", key->family, sa->saddr);
+	report_address(w, "dst", key->family, key->daddr);
+	json_member_string(w, "proto", ipsec_protocol_name(key->protocol));
+	json_member_uint(w, "netns", key->netns);
+	json_member_string(w, "state", latch_sa_state_name(sa->word.state));
+	report_peer(w, walk->source, sa->word.params);
+	json_member_uint(w, "reqid", sa->reqid);
+	json_member_string(w, "mode", xfrm_mode_name(sa->mode));
+	report_qop(w, &sa->qop);
+	json_member_bool(w, "encap", sa->encap);
+	json_member_bool(w, "contested", sa->word.flags & LATCH_SA_CONTESTED);
+	json_member_bool(w, "ambiguous", sa->word.flags & LATCH_SA_AMBIGUOUS);
+	report_time(w, "since", sa->installed);
+	json_object_end(w);
+	return w->error;
+}
+
+void report_sa(struct json_writer *w, const struct report_source *source)
+{
+	struct table_walk walk = {.w = w, .source = source};
+
+	begin(w, "sas");
+	end(w, sas_walk(source->maps, write_sa, &walk));
+}

@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/sa/attribution.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/log.h"
+#include "latchd/sa/binding.h"
+#include "latchd/sa/child_sas.h"
+#include "latchd/sa/key_managers.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/net/netns.h"
+#include "latchd/maps/tables.h"
+#include "latchd/sa/peer_death.h"
+#include "latchd/sa/pending_sas.h"
+#include "latchd/sa/sa_adoption.h"
+
+struct attribution {
+	const struct kernel_maps *maps;
+	struct identities *identities;
+	const struct attribution_observer *observer;
+	struct feed_sink sink;
+	struct keepers keepers;
+	struct children children;
+	struct binding binding;
+	struct peer_deaths deaths;
+	struct quarantine quarantine;
+	/* After children that ended, however many: one look at all latches. */
+	struct loop_timer settle;
+};
+
+static bool netns_is_synced(void *context, uint64_t netns)
+{
+	const struct attribution *a = context;
+
+	return keepers_are_synced(&a->keepers, netns);
+}
+
+static void check_all(void *context)
+{
+	struct attribution *a = context;
+	int err = conflict_check_all(&a->binding.view);
+
+	if (err)
+		log_warn("latch", "cannot check all latches: %s; trying again", strerror(-err));
+}
+
+/* ---- SAs that wait for somebody to say whose they are */
+
+/* A child whose binding failed waits like one that nobody has told of. */
+static void bind_or_retry(struct attribution *a, struct child *child)
+{
+	if (binding_bind(&a->binding, child))
+		quarantine_look_soon(&a->quarantine);
+}
+
+void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
+{
+	quarantine_new(&a->quarantine, key);
+}
+
+/* ---- children that end */
+
+static void forget_child(struct attribution *a, struct child *child)
+{
+	bool counted = child->params != 0;
+
+	child->params = 0;
+	if (counted)
+		binding_renew_contested(&a->binding, child);
+	children_remove(&a->children, child);
+	if (counted)
+		loop_timer_arm(&a->settle, 0);
+}
+
+/* One without params was never seen in the kernel: unless it is given up, it may still come. */
+static bool is_over(struct attribution *a, struct child *child)
+{
+	return (child->params || child->given_up) && !binding_look(&a->binding, child);
+}
+
+void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
+{
+	struct child_end *end = children_find(&a->children, key);
+
+	if (end && is_over(a, end->child))
+		forget_child(a, end->child);
+}
+
+/*
+ * SPIs are used again. Only the inbound one is our own choice, so only a new SA
+ * there, of which its key manager speaks now, makes a known pair a new child.
+ */
+static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
+			    const struct latch_sa_key *in, const struct latch_sa_key *out)
+{
+	struct child_end *end = children_find(&a->children, key);
+
+	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
+		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
+		    binding_is_replaced(&a->binding, &end->child->in)))
+		forget_child(a, end->child);
+}
+
+void attribution_latch_born(struct attribution *a, const struct latch_flow *flow)
+{
+	int err = conflict_check_flow(&a->binding.view, flow);
+
+	if (err)
+		log_warn("latch", "cannot check a new latch: %s; see: latchctl list",
+			 strerror(-err));
+}
+
+void attribution_reconcile(struct attribution *a)
+{
+	struct child *child, *next;
+
+	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	{
+		if (is_over(a, child))
+			forget_child(a, child);
+	}
+	check_all(a);
+	quarantine_look_soon(&a->quarantine);
+}
+
+/* ---- what the feeds report */
+
+static int on_attached(void *context, struct feed *feed, pid_t daemon)
+{
+	struct attribution *a = context;
+	uint64_t netns;
+	int err;
+
+	err = netns_of_process(daemon, &netns);
+	if (!err)
+		err = sa_adoption_run(a->maps, netns);
+	if (!err)
+		err = keepers_attach(&a->keepers, feed, netns);
+	if (err)
+		return err;
+	netns_hint(netns, daemon);
+	a->observer->netns_served(a->observer->conflict.context, netns);
+	return 0;
+}
+
+struct orphan_walk {
+	struct attribution *attribution;
+	const char *authority;
+};
+
+/* An SA that an earlier latchd bound, of a key manager that does not speak for it now. */
+static int orphan_unclaimed(void *context, const struct latch_sa_key *key,
+			    const struct latch_sa *sa)
+{
+	const struct orphan_walk *walk = context;
+	struct attribution *a = walk->attribution;
+	const struct latch_identity *peer;
+	const struct latch_params *params;
+
+	if (sa->word.state != LATCH_SA_BOUND || children_find(&a->children, key))
+		return 0;
+	params = identities_get_params(a->identities, sa->word.params);
+	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
+	if (peer && !strncmp(peer->authority, walk->authority, sizeof(peer->authority)))
+		sa_set(a->maps, key, sa->word.serial, LATCH_SA_ORPHAN, sa->word.params,
+		       sa->word.flags & LATCH_SA_CONTESTED);
+	return 0;
+}
+
+static void orphan_all(struct attribution *a, const struct feed *feed)
+{
+	struct orphan_walk walk = {a, feed->name};
+	struct child *child;
+	int err;
+
+	DL_FOREACH2(a->children.first, child, next)
+	{
+		if (child->feed == feed) {
+			child->orphan = true;
+			binding_set_state(&a->binding, child);
+		}
+	}
+	err = sas_walk(a->maps, orphan_unclaimed, &walk);
+	if (err)
+		log_warn("sa", "feed %s: cannot mark its SAs as orphans: %s", feed->name,
+			 strerror(-err));
+}
+
+static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
+
+	(void)detail;
+	switch (state) {
+	case FEED_STATE_ABSENT:
+	case FEED_STATE_LOST:
+		if (keeper)
+			keeper->synced = false;
+		peer_deaths_feed_lost(&a->deaths, feed);
+		orphan_all(a, feed);
+		return;
+	case FEED_STATE_CONNECTED:
+	case FEED_STATE_SYNCED:
+		return;
+	}
+}
+
+static bool is_anothers(const struct attribution *a, const struct latch_sa_key *in,
+			const struct latch_sa_key *out)
+{
+	struct child_end *end = children_find(&a->children, out);
+
+	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
+	       !binding_yields(&a->binding, end, in);
+}
+
+/* An SA's peer is who it was when it was installed, however its key manager is configured now. */
+static void settle_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
+			 struct feed_child *child)
+{
+	struct ike_sa *ike_sa = ike_sas_find(&a->deaths.living, feed, child->ike_unique_id);
+	bool known = binding_find_class(&a->binding, feed, in, child);
+
+	if (ike_sa && known)
+		ike_sa_infer(ike_sa, child);
+	else if (ike_sa)
+		ike_sa_correct_child(ike_sa, child);
+}
+
+static void on_child_up(void *context, struct feed *feed, const struct feed_child *told,
+			const char *evidence)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct feed_child said = *told;
+	struct latch_sa_key in, out;
+	struct child *child;
+
+	if (!keeper)
+		return;
+	child_sa_keys(&said, keeper->netns, &in, &out);
+	if (is_anothers(a, &in, &out))
+		return;
+	forget_replaced(a, &in, &in, &out);
+	forget_replaced(a, &out, &in, &out);
+	settle_class(a, feed, &in, &said);
+	child = children_learn(&a->children, feed, keeper->netns, &said, evidence);
+	if (!child)
+		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
+			  feed->name, said.child_unique_id);
+	else if (keeper->synced)
+		bind_or_retry(a, child);
+}
+
+static void give_up(struct attribution *a, struct child *child)
+{
+	child->given_up = true;
+	if (binding_look(&a->binding, child))
+		binding_set_state(&a->binding, child);
+	else
+		forget_child(a, child);
+}
+
+static void on_child_down(void *context, struct feed *feed, const struct feed_child *said)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct latch_sa_key in, out;
+	struct child_end *end;
+
+	if (!keeper)
+		return;
+	child_sa_keys(said, keeper->netns, &in, &out);
+	end = children_find(&a->children, &in);
+	if (end && end->child->feed == feed)
+		give_up(a, end->child);
+}
+
+static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
+{
+	struct attribution *a = context;
+
+	if (keepers_find(&a->keepers, feed))
+		peer_deaths_ike_sa_up(&a->deaths, feed, peer);
+}
+
+static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,
+			    const struct feed_peer *peer)
+{
+	struct attribution *a = context;
+
+	if (keepers_find(&a->keepers, feed))
+		peer_deaths_ike_sa_rekeyed(&a->deaths, feed, old, peer);
+}
+
+static void on_peer_down(void *context, struct feed *feed, const struct feed_peer *peer,
+			 enum feed_down_cause cause)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
+
+	if (keeper)
+		peer_deaths_ike_sa_down(&a->deaths,
+					&(struct peer_death){feed, keeper->netns, *peer, cause},
+					keeper->synced);
+}
+
+static void on_snapshot_begin(void *context, struct feed *feed)
+{
+	struct attribution *a = context;
+	struct child *child;
+
+	peer_deaths_snapshot_begin(&a->deaths, feed);
+	DL_FOREACH2(a->children.first, child, next)
+	{
+		if (child->feed == feed)
+			child->seen = false;
+	}
+}
+
+/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan.
+ */
+static void settle_unseen(struct attribution *a, struct child *child)
+{
+	if (!child->orphan)
+		give_up(a, child);
+	else if (!binding_look(&a->binding, child))
+		forget_child(a, child);
+}
+
+static void on_snapshot_end(void *context, struct feed *feed)
+{
+	struct attribution *a = context;
+	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct orphan_walk walk = {a, feed->name};
+	struct child *child, *next;
+	bool first;
+
+	if (!keeper)
+		return;
+	first = !keeper->synced;
+	keeper->synced = true;
+	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	{
+		if (child->feed == feed && !child->seen)
+			settle_unseen(a, child);
+	}
+	if (binding_bind_seen(&a->binding, feed))
+		quarantine_look_soon(&a->quarantine);
+	peer_deaths_snapshot_end(&a->deaths, feed);
+	if (!first)
+		return;
+	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
+		check_all(a);
+	/* No event will tell of what was there before. */
+	quarantine_look_soon(&a->quarantine);
+}
+
+/* ---- the whole */
+
+struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
+				    struct identities *identities,
+				    const struct attribution_observer *observer)
+{
+	struct attribution *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->maps = maps;
+	a->identities = identities;
+	a->observer = observer;
+	a->sink = (struct feed_sink){
+		.context = a,
+		.attached = on_attached,
+		.state = on_state,
+		.child_up = on_child_up,
+		.child_down = on_child_down,
+		.peer_up = on_peer_up,
+		.peer_rekeyed = on_peer_rekeyed,
+		.peer_down = on_peer_down,
+		.snapshot_begin = on_snapshot_begin,
+		.snapshot_end = on_snapshot_end,
+	};
+	a->binding = (struct binding){
+		.view = {maps, &a->children, &observer->conflict, netns_is_synced, a},
+		.children = &a->children,
+		.identities = identities,
+		.observer = observer,
+	};
+	peer_deaths_init(&a->deaths, loop, &a->binding.view, identities);
+	quarantine_init(&a->quarantine, loop, &a->binding, &a->keepers);
+	loop_timer_init(loop, &a->settle, check_all, a);
+	return a;
+}
+
+void attribution_free(struct attribution *a)
+{
+	if (!a)
+		return;
+	quarantine_stop(&a->quarantine);
+	loop_timer_cancel(&a->settle);
+	peer_deaths_clear(&a->deaths);
+	keepers_clear(&a->keepers);
+	children_clear(&a->children);
+	free(a);
+}
+
+const struct feed_sink *attribution_sink(struct attribution *a)
+{
+	return &a->sink;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/sa/conflict.h"
+
+#include <errno.h>
+
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
+
+bool child_counts(const struct child *child)
+{
+	return child->params && (child->in.in_kernel || child->out.in_kernel);
+}
+
+static bool contests(void *context, struct child *other)
+{
+	const struct child *child = context;
+
+	return other != child && child_counts(other) && other->params != child->params &&
+	       children_overlap(other, child);
+}
+
+bool child_is_contested(const struct children *children, const struct child *child)
+{
+	return children_search_overlap(children, child, contests, (void *)child);
+}
+
+/* 0 also when the latch is gone, which ends the conflict as well. */
+static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
+		       const struct latch *latch, uint16_t got)
+{
+	union latch_word now;
+	int result = latch_break(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
+
+	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, LATCH_REASON_SA_CONFLICT))
+		view->observer->latch_broken(view->observer->context, flow, latch,
+					     LATCH_REASON_SA_CONFLICT, got);
+	return result < 0 ? result : 0;
+}
+
+struct break_walk {
+	const struct conflict_view *view;
+	const struct child *child;
+};
+
+static int break_if_conflicting(void *context, const struct latch_flow *flow,
+				const struct latch *latch)
+{
+	const struct break_walk *walk = context;
+
+	if (!latch_is_live(latch) || latch->word.params == walk->child->params ||
+	    !child_covers(walk->child, flow))
+		return 0;
+	return break_latch(walk->view, flow, latch, walk->child->params);
+}
+
+int conflict_break_latches(const struct conflict_view *view, const struct child *child)
+{
+	struct break_walk walk = {view, child};
+
+	return latches_walk(view->maps, break_if_conflicting, &walk);
+}
+
+struct conflict_search {
+	const struct latch_flow *flow;
+	uint16_t params;
+};
+
+static bool conflicts(void *context, struct child *child)
+{
+	const struct conflict_search *search = context;
+
+	return child_counts(child) && child->params != search->params &&
+	       child_covers(child, search->flow);
+}
+
+static const struct child *find_conflicting(const struct children *children,
+					    const struct latch_flow *flow, uint16_t params)
+{
+	struct conflict_search search = {flow, params};
+
+	return children_search_flow(children, flow, conflicts, &search);
+}
+
+static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,
+		      const struct latch *latch)
+{
+	union latch_word now;
+	int result = latch_heal(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
+
+	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
+		view->observer->latch_healed(view->observer->context, flow, latch,
+					     LATCH_REASON_SA_CONFLICT);
+	return result < 0 ? result : 0;
+}
+
+static int check_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	const struct conflict_view *view = context;
+	const struct child *child;
+
+	if (!latch_is_live(latch))
+		return 0;
+	child = find_conflicting(view->children, flow, latch->word.params);
+	if (child)
+		return break_latch(view, flow, latch, child->params);
+	if (latch->word.reasons & LATCH_REASON_SA_CONFLICT &&
+	    view->may_heal(view->context, flow->netns))
+		return heal_latch(view, flow, latch);
+	return 0;
+}
+
+int conflict_check_flow(const struct conflict_view *view, const struct latch_flow *flow)
+{
+	struct latch latch;
+	int err = latch_get(view->maps, flow, &latch);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	return check_latch((void *)view, flow, &latch);
+}
+
+int conflict_check_all(const struct conflict_view *view)
+{
+	return latches_walk(view->maps, check_latch, (void *)view);
+}

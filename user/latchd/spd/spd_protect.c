@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/spd/spd_protect.h"
+
+#include <errno.h>
+#include <linux/xfrm.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "latchd/spd/policy_entry.h"
+#include "latchd/maps/tables.h"
+
+#define SECOND_NS 1000000000ull
+
+/* ---- the entries that are there ---- */
+
+bool spd_has_entries(const struct spd_view *view)
+{
+	size_t i;
+
+	for (i = 0; i < view->spd.count; i++)
+		if (view->spd.policies[i].entry)
+			return true;
+	return false;
+}
+
+static const struct policy *find_entry(struct spd_view *view, const struct latch_flow *flow,
+				       enum policy_direction direction)
+{
+	const struct spd *spd = spd_view_narrow(view, flow);
+	const struct policy *policy;
+
+	for (policy = spd->policies; policy < spd->policies + spd->count; policy++)
+		if (policy->direction == direction && policy->entry && policy_covers(policy, flow))
+			return policy;
+	return NULL;
+}
+
+/* The kernel has room for one policy of a selector: to take it would be to edit the SPD. */
+static bool is_taken(struct spd_view *view, const struct latch_flow *flow)
+{
+	const struct spd *spd = spd_view_narrow(view, flow);
+	const struct policy *policy;
+
+	for (policy = spd->policies; policy < spd->policies + spd->count; policy++)
+		if (!policy->entry && policy_is_for_one(policy) && policy_covers(policy, flow))
+			return true;
+	return false;
+}
+
+static bool is_fresh(const struct policy *policy)
+{
+	uint64_t now = clock_real_ns() / SECOND_NS;
+
+	return policy->added <= now && now - policy->added < POLICY_ENTRY_RENEW_S;
+}
+
+/* ---- for one flow ---- */
+
+/* The ends of the tunnel, from whichever of the two SAs is known. */
+static void set_ends(struct policy_entry *entry, const struct spd_scope *scope, bool reversed)
+{
+	entry->family = scope->family;
+	memcpy(entry->source, reversed ? scope->destination : scope->source, 16);
+	memcpy(entry->destination, reversed ? scope->source : scope->destination, 16);
+	entry->reqid = scope->reqid;
+}
+
+static int describe(const struct spd_view *view, const struct latch_flow *flow,
+		    const struct latch *latch, const struct policy_query *query,
+		    enum policy_direction direction, struct policy_entry *ret)
+{
+	bool out = direction == POLICY_OUT;
+	const struct spd_scope *own = spd_view_find(view, latch->word.params,
+						    out ? latch->spi_out : latch->spi_in);
+	const struct spd_scope *other = spd_view_find(view, latch->word.params,
+						      out ? latch->spi_in : latch->spi_out);
+
+	*ret = (struct policy_entry){
+		.flow = *flow,
+		.direction = direction,
+		.protocol = query->protocol,
+		.mode = query->mode,
+	};
+	if (!own && !other)
+		return -ENOENT;
+	set_ends(ret, own ? own : other, !own);
+	ret->if_id = (own ? own : other)->if_id;
+	return 0;
+}
+
+static int protect_direction(struct spd_view *view, const struct latch_flow *flow,
+			     const struct latch *latch, const struct policy_query *query,
+			     enum policy_direction direction)
+{
+	const struct policy *there = find_entry(view, flow, direction);
+	struct policy_entry entry;
+	int err;
+
+	if (there && is_fresh(there))
+		return 0;
+	err = describe(view, flow, latch, query, direction, &entry);
+	/* Its SAs are being replaced: what is there serves until it expires. */
+	if (err && there)
+		return 0;
+	if (!err)
+		err = policy_entry_insert(&entry, there != NULL);
+	if (err)
+		return err;
+	return there ? 0 : 1;
+}
+
+int spd_protect(struct spd_view *view, const struct latch_flow *flow,
+		const struct latch *latch, const struct policy_query *query)
+{
+	int out, in;
+
+	if (is_taken(view, flow))
+		return -EEXIST;
+	out = protect_direction(view, flow, latch, query, POLICY_OUT);
+	if (out < 0)
+		return out;
+	in = protect_direction(view, flow, latch, query, POLICY_IN);
+	if (in < 0)
+		return in;
+	return out || in;
+}
+
+int spd_unprotect(struct spd_view *view, const struct latch_flow *flow)
+{
+	enum policy_direction direction;
+	const struct policy *policy;
+	int result = 0, err;
+
+	for (direction = POLICY_OUT; direction < POLICY_DIRECTIONS; direction++) {
+		policy = find_entry(view, flow, direction);
+		if (!policy)
+			continue;
+		err = policy_entry_remove(flow->netns, policy);
+		if (err)
+			return err;
+		result = 1;
+	}
+	return result;
+}
+
+/* ---- for none ---- */
+
+static struct latch_flow flow_of(const struct policy *policy, uint64_t netns)
+{
+	bool out = policy->direction == POLICY_OUT;
+	struct latch_flow flow = {
+		.netns = netns,
+		.local_port = out ? policy->source_port : policy->destination_port,
+		.remote_port = out ? policy->destination_port : policy->source_port,
+		.family = policy->family,
+		.protocol = policy->protocol,
+	};
+
+	memcpy(flow.local_addr, out ? policy->source : policy->destination, 16);
+	memcpy(flow.remote_addr, out ? policy->destination : policy->source, 16);
+	return flow;
+}
+
+int spd_unprotect_orphans(const struct kernel_maps *maps, const struct spd_view *view,
+			  uint64_t netns)
+{
+	const struct policy *policy;
+	struct latch_flow flow;
+	struct latch latch;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; !err && i < view->spd.count; i++) {
+		policy = &view->spd.policies[i];
+		if (!policy->entry)
+			continue;
+		flow = flow_of(policy, netns);
+		if (latch_get(maps, &flow, &latch) || !(latch.rule_flags & LATCH_RULE_PROTECT))
+			err = policy_entry_remove(netns, policy);
+	}
+	return err;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * RFC 5660 section 2.3, R-2.3-12 and R-2.3-13: a latch whose flow the SPD no longer
+ * protects as it was latched is BROKEN until the edit is reverted. The gates stop
+ * what an edit lets through at once; this says so, and lets the connection end.
+ *
+ * The policies of a socket (IP_XFRM_POLICY) are not in the SPD, and SAs made by
+ * hand often have none for packets in. A direction is therefore judged only once
+ * the SPD was seen to protect it (latch.spd).
+ */
+#ifndef LATCHD_SPD_WATCH_H
+#define LATCHD_SPD_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "latch_abi.h"
+#include "latchd/identity/identities.h"
+#include "latchd/maps/kernel_maps.h"
+#include "common/loop.h"
+#include "latchd/spd/policy.h"
+#include "latchd/spd/spd_grace.h"
+
+#define SPD_SETTLE_MS	  200	/* of an edit: key managers replace policies in several steps */
+#define SPD_PASSING_MS	  200	/* and it must still be so: a look may fall between two of them */
+#define SPD_ABSENT_MS	  5000	/* without its policy: a key manager that starts again brings it back */
+#define SPD_PERIOD_MS	  10000 /* what no event tells is found then */
+#define SPD_EDITED_MAX	  256
+#define SPD_BORN_MAX	  256
+#define SPD_HELD_MAX	  256
+
+/* Told after the step was taken. latch is as it was before. */
+struct spd_observer {
+	void *context;
+	void (*latch_broken)(void *context, const struct latch_flow *flow,
+			     const struct latch *latch, enum policy_direction direction,
+			     const struct policy_verdict *verdict);
+	void (*latch_healed)(void *context, const struct latch_flow *flow,
+			     const struct latch *latch, uint8_t reasons);
+	/* LATCH_RULE_PROTECT: entries of our own hold the flow in place of this; and no longer. */
+	void (*latch_held)(void *context, const struct latch_flow *flow, const struct latch *latch,
+			   enum policy_direction direction, const struct policy_verdict *verdict);
+	void (*latch_released)(void *context, const struct latch_flow *flow,
+			       const struct latch *latch);
+};
+
+struct spd_watch {
+	const struct kernel_maps *maps;	     /* these three are the caller's to set */
+	const struct identities *identities;
+	const struct spd_observer *observer;
+
+	struct loop_timer look, period;
+	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to look at */
+	size_t edited_count;
+	bool all_edited;
+	uint64_t edited_ms; /* when the last edit was told */
+	struct latch_flow born[SPD_BORN_MAX]; /* latches to look at */
+	size_t born_count;
+	uint64_t held[SPD_HELD_MAX]; /* namespaces that have entries of ours */
+	size_t held_count;
+	struct spd_suspects suspects;
+	unsigned int round;
+	bool failed; /* to look at something, in this round */
+	bool told;   /* that it cannot look */
+};
+
+/* Looks at every latch soon: the SPD may have been edited while no latchd ran. */
+void spd_watch_start(struct spd_watch *watch, struct loop *loop);
+void spd_watch_stop(struct spd_watch *watch);
+
+void spd_watch_edited(struct spd_watch *watch, uint64_t netns);
+void spd_watch_latch_born(struct spd_watch *watch, const struct latch_flow *flow);
+void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow);
+
+#endif
