@@ -39,10 +39,10 @@ endif
 
 # ---------------------------------------------------------------- sources
 
-LATCHD_SRC  := $(sort $(wildcard user/latchd/*.c user/latchd/*/*.c user/latchd/*/*/*.c))
+LATCHD_SRC  := $(sort $(shell find user/latchd -name '*.c'))
 CTL_SRC     := $(sort $(wildcard user/latchctl/*.c))
 COMMON_SRC  := $(sort $(wildcard user/common/*.c))
-UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_SRC    := $(sort $(shell find tests/unit -name 'test_*.c'))
 FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
 PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
@@ -61,7 +61,7 @@ LIBCTL    := $(BUILD)/liblatchctl.a
 LIBFAKE   := $(if $(FAKE_SRC),$(BUILD)/tests/libfake.a)
 PROGRAMS  := $(if $(filter %/main.c,$(LATCHD_SRC)),$(BUILD)/latchd) \
 	     $(if $(filter %/main.c,$(CTL_SRC)),$(BUILD)/latchctl)
-UNIT_BIN  := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(UNIT_SRC))
+UNIT_BIN  := $(patsubst %.c,$(BUILD)/tests/unit/%,$(notdir $(UNIT_SRC)))
 VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC))
 
 # ---------------------------------------------------------------- flags
@@ -191,7 +191,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(PROBED)
 	$(call msg,CC,$<)$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c $< -o $@
 
 $(call obj,$(LATCHD_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
-$(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit -Ibpf
+$(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf
 $(call obj,$(UNIT_SRC)): | $(PROBED_UNIT)
 
 # Appending, since two folders may hold files of one name.
@@ -220,9 +220,13 @@ $(BUILD)/latchd: $(call obj,user/latchd/main.c) $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 $(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON)
 	$(call link)
-$(UNIT_BIN): $(BUILD)/tests/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIBFAKE) \
-		$(LIBLATCHD) $(LIBCTL) $(LIBCOMMON)
-	$(call link,-lcriterion)
+# Programs of the unit tests lie in one folder: their names are unique.
+define unit_program
+$(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LIBLATCHD) \
+		$(LIBCTL) $(LIBCOMMON)
+	$$(call link,-lcriterion)
+endef
+$(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
 $(VMTOOLS): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 

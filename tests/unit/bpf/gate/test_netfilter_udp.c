@@ -3,7 +3,7 @@
  * UDP that arrives, at gate (b) alone: what the kernel takes from a tunnel's socket
  * (L2TP) never comes to gate (a). On a loopback without IPsec all of it is in clear.
  */
-#include "gate_b.h"
+#include "netfilter_fixture.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -9,7 +9,7 @@ import unittest
 
 import tap
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
 PROGRAM = os.path.join(TOP, "tools/conformance")
 SOURCE = "0123456789ab"
 ITEMS = ("R-2-1\tMUST\tone\t\n" "R-2.3-13\tMUST\ttwo\t\n" "L-2.2-5\t-\tthree\t\n"

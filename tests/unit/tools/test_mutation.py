@@ -10,7 +10,7 @@ import unittest
 
 import tap
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
 PROGRAM = os.path.join(TOP, "tools/mutation")
 LIST = os.path.join(TOP, "tests/mutation/mutations.toml")
 ONE = """[[mutation]]

@@ -3,7 +3,7 @@
  * Gate (b) on a loopback without IPsec: whatever belongs to a latch is plaintext
  * there, and must not pass. tests/vm/no-full-socket has the SAs.
  */
-#include "gate_b.h"
+#include "netfilter_fixture.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

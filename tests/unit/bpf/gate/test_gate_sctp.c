@@ -3,7 +3,7 @@
  * SCTP in clear at gate (b), with a latched association beside it. BPF_PROG_RUN
  * has no SAs: what is protected is tested in the virtual machine (tests/vm/sctp).
  */
-#include "gate_b.h"
+#include "netfilter_fixture.h"
 
 #include <bpf/bpf.h>
 #include <netinet/in.h>

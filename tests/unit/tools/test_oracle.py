@@ -12,7 +12,7 @@ import unittest
 
 import tap
 
-ORACLE = os.path.join(os.path.dirname(__file__), "../vm/lib/oracle")
+ORACLE = os.path.join(os.path.dirname(__file__), "../../vm/lib/oracle")
 MAC = {"w": "020000090001", "c": "020000090002", "d": "020000090003"}
 W4, C4, W6, C6 = "10.9.0.1", "10.9.0.2", "fd09::1", "fd09::2"
 W_PORT, C_PORT = 7000, 40000

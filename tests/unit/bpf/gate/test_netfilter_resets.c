@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Gate (b) and what the kernel sends by itself on a latched connection: on a loopback, in clear. */
-#include "gate_b_loopback.h"
+#include "netfilter_loopback.h"
 
 TestSuite(gate_b_resets, .init = gate_b_start, .fini = gate_b_finish, .timeout = 60);
 

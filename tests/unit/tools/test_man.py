@@ -11,7 +11,7 @@ import unittest
 
 import tap
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
 BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 
 
@@ -98,9 +98,9 @@ def events():
 
 def json_keys():
     found = set()
-    for name in os.listdir(os.path.join(TOP, "user/latchd")):
+    for name in os.listdir(os.path.join(TOP, "user/latchd/report")):
         if re.match(r"report.*\.c$", name):
-            found |= set(re.findall(r'\w+\((?:walk->)?w, "([^"]+)"', read("user/latchd/" + name)))
+            found |= set(re.findall(r'\w+\((?:walk->)?w, "([^"]+)"', read("user/latchd/report/" + name)))
     return found
 
 

@@ -3,7 +3,7 @@
 #ifndef LATCHD_TESTS_GATE_B_LOOPBACK_H
 #define LATCHD_TESTS_GATE_B_LOOPBACK_H
 
-#include "gate_b.h"
+#include "netfilter_fixture.h"
 #include "tcp.h"
 
 #include "latchd/maps/tables.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Gate (b) on a router: two tun devices, and what goes from one to the other. */
-#include "gate_b.h"
+#include "netfilter_fixture.h"
 
 #include <arpa/inet.h>
 #include <linux/if_tun.h>

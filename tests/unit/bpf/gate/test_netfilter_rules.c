@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Gate (b) and packets of no latch, where a rule requires one: on a loopback, all in clear. */
-#include "gate_b_loopback.h"
+#include "netfilter_loopback.h"
 
 #include "latchd/net/socket_diag.h"
 

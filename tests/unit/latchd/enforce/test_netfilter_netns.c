@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "gate_b.h"
+#include "netfilter_fixture.h"
 
 #include "latchd/enforce/netfilter_netns.h"
 #include "latchd/net/netns.h"
