@@ -358,7 +358,7 @@ struct latch_event {
 	__u64 listener; /* as in struct latch */
 };
 
-/* What the program time_out_broken writes of a socket that it has let time out. */
+/* What the program timeout_broken writes of a socket that it has let time out. */
 struct latch_timed_out {
 	struct latch_flow flow;
 	__u64 latch_id;

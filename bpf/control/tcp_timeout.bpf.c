@@ -43,7 +43,7 @@ static __always_inline struct latch *latch_of(struct tcp_sock *tcp, struct latch
 	return bpf_map_lookup_elem(&latches, flow);
 }
 
-static __always_inline int wants_time_out(const struct latch *latch, struct tcp_sock *tcp)
+static __always_inline int wants_timeout(const struct latch *latch, struct tcp_sock *tcp)
 {
 	union latch_word word;
 
@@ -54,7 +54,7 @@ static __always_inline int wants_time_out(const struct latch *latch, struct tcp_
 }
 
 SEC("iter/tcp")
-int time_out_broken(struct bpf_iter__tcp *ctx)
+int timeout_broken(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
 	struct tcp_sock *tcp = common ? bpf_skc_to_tcp_sock(common) : NULL;
@@ -62,7 +62,7 @@ int time_out_broken(struct bpf_iter__tcp *ctx)
 	struct latch *latch;
 
 	latch = tcp ? latch_of(tcp, &told.flow) : NULL;
-	if (!latch || !wants_time_out(latch, tcp) ||
+	if (!latch || !wants_timeout(latch, tcp) ||
 	    BPF_CORE_READ(tcp, inet_conn.icsk_user_timeout) == USER_TIMEOUT_MS)
 		return 0;
 	told.latch_id = latch->id;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The latch database as the programs change it: every step goes through the state machine. */
-#ifndef LATCH_BPF_LATCH_DB_H
-#define LATCH_BPF_LATCH_DB_H
+#ifndef LATCH_BPF_DB_LATCH_DB_H
+#define LATCH_BPF_DB_LATCH_DB_H
 
 #include "db/maps.h"
 
@@ -154,7 +154,7 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 
 	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	if (foreign && !tally_in(&clock->foreign_larvals, latches_quota())) {
+	if (foreign && !quota_take(&clock->foreign_larvals, latches_quota())) {
 		count(LATCH_COUNTER_LATCHES_FULL);
 		return -1;
 	}

@@ -4,8 +4,8 @@
  * How many is part of the latch's word, so that whoever joins and whoever is the last
  * to leave cannot both win: one that is being released lets nobody join any more.
  */
-#ifndef LATCH_BPF_LISTENER_H
-#define LATCH_BPF_LISTENER_H
+#ifndef LATCH_BPF_DB_LISTENER_H
+#define LATCH_BPF_DB_LISTENER_H
 
 #include "db/latch_db.h"
 
@@ -28,7 +28,7 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	struct latch_clock *clock = clock_get();
 	int err;
 
-	if (!clock || !tally_in(&clock->listeners, latches_quota()) ||
+	if (!clock || !quota_take(&clock->listeners, latches_quota()) ||
 	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
 	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0,

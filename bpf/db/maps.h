@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Every map, declared once; maps.bpf.c defines them, the linker joins the two. */
-#ifndef LATCH_BPF_MAPS_H
-#define LATCH_BPF_MAPS_H
+#ifndef LATCH_BPF_DB_MAPS_H
+#define LATCH_BPF_DB_MAPS_H
 
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -258,7 +258,7 @@ static __always_inline int count_foreign_in(struct latch_clock *clock)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&sas;
 
-	if (tally_in(&clock->foreign_sas, map->max_entries / 2))
+	if (quota_take(&clock->foreign_sas, map->max_entries / 2))
 		return 1;
 	count(LATCH_COUNTER_SAS_OVER_QUOTA);
 	return 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#ifndef LATCH_BPF_TALLY_H
-#define LATCH_BPF_TALLY_H
+#ifndef LATCH_BPF_DB_QUOTA_H
+#define LATCH_BPF_DB_QUOTA_H
 
 /*
  * Room in a table for what any local user can make in namespaces of his own, without an SA
  * that a key manager vouches for: so many, and not the whole table.
  */
-static __always_inline int tally_in(__u64 *tally, __s64 most)
+static __always_inline int quota_take(__u64 *quota, __s64 most)
 {
-	if ((__s64)__sync_fetch_and_add(tally, 1) < most)
+	if ((__s64)__sync_fetch_and_add(quota, 1) < most)
 		return 1;
-	__sync_fetch_and_sub(tally, 1);
+	__sync_fetch_and_sub(quota, 1);
 	return 0;
 }
 

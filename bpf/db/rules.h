@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Which rule decides over a flow. */
-#ifndef LATCH_BPF_RULES_H
-#define LATCH_BPF_RULES_H
+#ifndef LATCH_BPF_DB_RULES_H
+#define LATCH_BPF_DB_RULES_H
 
 #include "db/maps.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* A flow's first packet: whether it may pass, and what latch it begins. */
-#ifndef LATCH_BPF_BIRTH_H
-#define LATCH_BPF_BIRTH_H
+#ifndef LATCH_BPF_GATE_BIRTH_H
+#define LATCH_BPF_GATE_BIRTH_H
 
 #include "gate/verdict.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Gate (a): what a TCP socket or a connected UDP socket sends and receives, judged by
+ * The cgroup gate: what a TCP socket or a connected UDP socket sends and receives, judged by
  * the SA that carries it. A latched flow passes only under a bound SA of its own params, and only
  * while its latch is ESTABLISHED. A flow that starts under a bound SA is latched
  * to it; one that starts in clear stays unlatched, or does not start at all where
@@ -356,13 +356,13 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
 		return gate_datagram(skb, sk, &p);
-	/* A raw socket has no flow: the kernel's own, which resets and acknowledges, is gate (b)'s. */
+	/* A raw socket has no flow: the kernel's own, which resets and acknowledges, is the netfilter gate's. */
 	if (sk->protocol != IPPROTO_TCP_NUMBER || sk->type != SOCK_STREAM)
 		return GATE_PASS;
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p.listener = sk->state == BPF_TCP_LISTEN;
 	p.state = sk->state;
-	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: gate (b) is for those. */
+	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: the netfilter gate is for those. */
 	if (egress && p.listener)
 		return GATE_PASS;
 	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);

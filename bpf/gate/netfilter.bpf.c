@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Gate (b): packets of a latched flow that no full socket sends or receives, so
- * that gate (a) misses them or cannot tell their flow: SYN-ACKs, answers in
+ * The netfilter gate: packets of a latched flow that no full socket sends or receives, so
+ * that the cgroup gate misses them or cannot tell their flow: SYN-ACKs, answers in
  * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
  * own tuple and the SA that was chosen for them. No TCP latch is born here; where a
  * rule requires one and there is none, they pass under an SA that could start one.
  * All of SCTP is judged here: its sockets do not tell the path. So is UDP that
- * arrives for a latch: what takes it out of a tunnel's socket (L2TP) comes before gate (a).
+ * arrives for a latch: what takes it out of a tunnel's socket (L2TP) comes before the cgroup gate.
  */
 #include "gate/sctp.h"
 #include "packet/merge.h"
@@ -27,7 +27,7 @@ struct hooked {
 /*
  * A TCP control socket is a raw one, request and TIME_WAIT sockets are not whole,
  * and a listener's packets belong to no flow that it knows. What the control socket
- * sends in the name of another (Linux 6.13) gate (a) sees only if that one is also
+ * sends in the name of another (Linux 6.13) the cgroup gate sees only if that one is also
  * said to be the sender, as IPv4 does and IPv6 does not.
  */
 static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
@@ -89,7 +89,7 @@ static __always_inline int flow_of_datagram(const struct packet *packet,
 
 enum hooked_flow {
 	HOOKED_UNREADABLE,
-	HOOKED_OTHER, /* nothing that gate (b) judges */
+	HOOKED_OTHER, /* nothing that the netfilter gate judges */
 	HOOKED_READ,
 };
 
@@ -179,7 +179,7 @@ static __always_inline int pass_out(struct hooked *h, struct latch *latch)
 }
 
 SEC("netfilter")
-int gate_b_egress(struct bpf_nf_ctx *ctx)
+int nf_gate_egress(struct bpf_nf_ctx *ctx)
 {
 	struct hooked h = {.passage.egress = 1};
 	struct latch *latch;
@@ -207,7 +207,7 @@ static __always_inline int pass_in(struct hooked *h, struct latch *latch)
 }
 
 SEC("netfilter")
-int gate_b_ingress(struct bpf_nf_ctx *ctx)
+int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 {
 	struct hooked h = {};
 	struct latch *latch;
@@ -226,13 +226,13 @@ int gate_b_ingress(struct bpf_nf_ctx *ctx)
 		h.passage.cover = cover_in_doubt(h.passage.cover, &h.passage.flow);
 		return pass_latched(&h.passage, latch);
 	}
-	/* Any other finds its socket at gate (a), or draws an answer that is judged when it leaves.
+	/* Any other finds its socket at the cgroup gate, or draws an answer that is judged when it leaves.
 	 */
 	if (!latch && !is_request(h.tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
-	/* It may end TIME_WAIT and reach a listener, where gate (a) has it begin another flow. */
+	/* It may end TIME_WAIT and reach a listener, where the cgroup gate has it begin another flow. */
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		latch = NULL;
 	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);

@@ -5,8 +5,8 @@
  * is recognised by the verification tags, which every packet but INIT carries,
  * and by the peer's address.
  */
-#ifndef LATCH_BPF_ASSOCIATION_H
-#define LATCH_BPF_ASSOCIATION_H
+#ifndef LATCH_BPF_GATE_SCTP_H
+#define LATCH_BPF_GATE_SCTP_H
 
 #include "gate/birth.h"
 

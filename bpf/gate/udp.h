@@ -4,8 +4,8 @@
  * again or no longer, so what flow it had is kept with it: when that is another one now,
  * the connection was dissolved, and its latch goes.
  */
-#ifndef LATCH_BPF_DATAGRAM_H
-#define LATCH_BPF_DATAGRAM_H
+#ifndef LATCH_BPF_GATE_UDP_H
+#define LATCH_BPF_GATE_UDP_H
 
 #include "db/latch_db.h"
 #include "packet/packet.h"

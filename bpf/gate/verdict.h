@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What both gates say of a packet of a latched flow. */
-#ifndef LATCH_BPF_VERDICT_H
-#define LATCH_BPF_VERDICT_H
+#ifndef LATCH_BPF_GATE_VERDICT_H
+#define LATCH_BPF_GATE_VERDICT_H
 
 #include "db/latch_db.h"
 #include "packet/packet.h"

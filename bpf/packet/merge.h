@@ -5,8 +5,8 @@
  * from it, but it is seen (merge.bpf.c): then what arrives of that flow is in doubt for a
  * while, longer than a packet takes from there to its socket.
  */
-#ifndef LATCH_BPF_MERGE_H
-#define LATCH_BPF_MERGE_H
+#ifndef LATCH_BPF_PACKET_MERGE_H
+#define LATCH_BPF_PACKET_MERGE_H
 
 #include "db/maps.h"
 

@@ -6,8 +6,8 @@
  *
  * Addresses are used again: whoever marks objects has to clear those that begin anew.
  */
-#ifndef LATCH_BPF_OBJECT_MARK_H
-#define LATCH_BPF_OBJECT_MARK_H
+#ifndef LATCH_BPF_PACKET_OBJECT_MARK_H
+#define LATCH_BPF_PACKET_OBJECT_MARK_H
 
 #include "db/maps.h"
 

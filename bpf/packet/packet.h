@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Which flow a packet belongs to, and which SA carried it. */
-#ifndef LATCH_BPF_PACKET_H
-#define LATCH_BPF_PACKET_H
+#ifndef LATCH_BPF_PACKET_PACKET_H
+#define LATCH_BPF_PACKET_PACKET_H
 
 #include "packet/reassembly.h"
 

@@ -5,8 +5,8 @@
  * queue knows what they are put together with, and no program can keep one out of it. But
  * it is seen (reassembly.bpf.c), and what comes of it is dropped.
  */
-#ifndef LATCH_BPF_REASSEMBLY_H
-#define LATCH_BPF_REASSEMBLY_H
+#ifndef LATCH_BPF_PACKET_REASSEMBLY_H
+#define LATCH_BPF_PACKET_REASSEMBLY_H
 
 #include "packet/object_mark.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Whether two packets, of which the kernel makes one, came under SAs of one owner. */
-#ifndef LATCH_BPF_SAME_OWNER_H
-#define LATCH_BPF_SAME_OWNER_H
+#ifndef LATCH_BPF_PACKET_SAME_OWNER_H
+#define LATCH_BPF_PACKET_SAME_OWNER_H
 
 #include "packet/packet.h"
 

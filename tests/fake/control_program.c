@@ -11,7 +11,7 @@ static void choose_program(struct latchd_bpf *object)
 
 	bpf_object__for_each_program (program, object->obj)
 		bpf_program__set_autoload(program, program == object->progs.latch_control ||
-							       program == object->progs.time_out_broken);
+							       program == object->progs.timeout_broken);
 }
 
 static void tell_maps(const struct latchd_bpf *object, struct kernel_maps *maps)
@@ -29,7 +29,7 @@ static void tell_maps(const struct latchd_bpf *object, struct kernel_maps *maps)
 		.counters = bpf_map__fd(object->maps.counters),
 		.events = bpf_map__fd(object->maps.events),
 		.control = bpf_program__fd(object->progs.latch_control),
-		.time_out = bpf_program__fd(object->progs.time_out_broken),
+		.timeout = bpf_program__fd(object->progs.timeout_broken),
 	};
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The real maps with the real program latch_control, without the gates. Needs root and BTF. */
-#ifndef LATCHD_TESTS_FAKE_CONTROL_PROGRAM_H
-#define LATCHD_TESTS_FAKE_CONTROL_PROGRAM_H
+#ifndef LATCHD_TESTS_CONTROL_PROGRAM_H
+#define LATCHD_TESTS_CONTROL_PROGRAM_H
 
 #include "latchd/maps/kernel_maps.h"
 

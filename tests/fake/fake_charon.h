@@ -5,8 +5,8 @@
  * "charon: register EVENT", "charon: COMMAND [ike=NAME]", "charon: answer COMMAND",
  * "charon: closed by peer".
  */
-#ifndef LATCHD_TESTS_FAKE_FAKE_CHARON_H
-#define LATCHD_TESTS_FAKE_FAKE_CHARON_H
+#ifndef LATCHD_TESTS_FAKE_CHARON_H
+#define LATCHD_TESTS_FAKE_CHARON_H
 
 #include <stdbool.h>
 #include <stddef.h>

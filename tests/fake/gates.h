@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The real gates and maps without the SA watch, for kernels that have no ESP. Needs root and BTF.
  */
-#ifndef LATCHD_TESTS_FAKE_GATES_H
-#define LATCHD_TESTS_FAKE_GATES_H
+#ifndef LATCHD_TESTS_GATES_H
+#define LATCHD_TESTS_GATES_H
 
 #include "latchd/maps/kernel_maps.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Real BPF maps of our types, small and empty, without any program. They need root. */
-#ifndef LATCHD_TESTS_FAKE_KERNEL_MAPS_H
-#define LATCHD_TESTS_FAKE_KERNEL_MAPS_H
+#ifndef LATCHD_TESTS_KERNEL_MAPS_H
+#define LATCHD_TESTS_KERNEL_MAPS_H
 
 #include "latchd/maps/kernel_maps.h"
 

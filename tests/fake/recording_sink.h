@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A feed's sink that remembers, and writes each call to the trace. */
-#ifndef LATCHD_TESTS_FAKE_RECORDING_SINK_H
-#define LATCHD_TESTS_FAKE_RECORDING_SINK_H
+#ifndef LATCHD_TESTS_RECORDING_SINK_H
+#define LATCHD_TESTS_RECORDING_SINK_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What happened in a test, in order, one line a happening, from all parties. */
-#ifndef LATCHD_TESTS_FAKE_TRACE_H
-#define LATCHD_TESTS_FAKE_TRACE_H
+#ifndef LATCHD_TESTS_TRACE_H
+#define LATCHD_TESTS_TRACE_H
 
 #include <stddef.h>
 

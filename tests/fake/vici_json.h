@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* vici messages from JSON: objects are sections, arrays lists, strings values. */
-#ifndef LATCHD_TESTS_FAKE_VICI_JSON_H
-#define LATCHD_TESTS_FAKE_VICI_JSON_H
+#ifndef LATCHD_TESTS_VICI_JSON_H
+#define LATCHD_TESTS_VICI_JSON_H
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#ifndef LATCHD_KERNEL_FAILURE_H
-#define LATCHD_KERNEL_FAILURE_H
+#ifndef LATCHD_COMMON_FAILURE_H
+#define LATCHD_COMMON_FAILURE_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* A single-threaded epoll loop: file descriptors, one-shot timers, signals. */
-#ifndef LATCHD_LOOP_H
-#define LATCHD_LOOP_H
+#ifndef LATCHD_COMMON_LOOP_H
+#define LATCHD_COMMON_LOOP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * tools match on these, so they never change. A number that the ABI does not
  * know is "unknown".
  */
-#ifndef LATCHD_NAMES_H
-#define LATCHD_NAMES_H
+#ifndef LATCHD_COMMON_NAMES_H
+#define LATCHD_COMMON_NAMES_H
 
 #include <stdint.h>
 

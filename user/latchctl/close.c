@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchctl/order.h"
+#include "latchctl/request.h"
 
 enum ctl_exit ctl_close(const struct ctl_options *options)
 {
-	return order_latch(options, "close");
+	return request_latch(options, "close");
 }

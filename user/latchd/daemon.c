@@ -96,11 +96,11 @@ static void write_sa(void *context, struct json_writer *w)
 	report_sa(w, &d->source);
 }
 
-static void take_order(void *context, const struct control_order *order, struct json_writer *w)
+static void take_request(void *context, const struct control_request *order, struct json_writer *w)
 {
 	const struct daemon *d = context;
 
-	administrator_order(&d->administrator, order, w);
+	admin_request(&d->admin, order, w);
 }
 
 /* ---- start, each step with what it needs from those before */
@@ -142,11 +142,11 @@ static int start_enforcement(struct daemon *d)
 				 d->failure_size);
 }
 
-static int start_coverage(struct daemon *d)
+static int start_netfilter_netns(struct daemon *d)
 {
-	d->coverage = coverage_new(d->loop, enforcement_maps(d->enforcement),
+	d->netfilter_netns = netfilter_netns_new(d->loop, enforcement_maps(d->enforcement),
 				   enforcement_netfilter_gate(d->enforcement));
-	return d->coverage ? 0 : fail(d, -ENOMEM, "out of memory; free some");
+	return d->netfilter_netns ? 0 : fail(d, -ENOMEM, "out of memory; free some");
 }
 
 static int start_control(struct daemon *d)
@@ -156,7 +156,7 @@ static int start_control(struct daemon *d)
 		.status = write_status,
 		.list = write_list,
 		.sa = write_sa,
-		.order = take_order,
+		.order = take_request,
 	};
 	int err;
 
@@ -164,7 +164,7 @@ static int start_control(struct daemon *d)
 		.maps = enforcement_maps(d->enforcement),
 		.identities = d->identities,
 		.enforcement = d->enforcement,
-		.coverage = d->coverage,
+		.netfilter_netns = d->netfilter_netns,
 		.cgroup = d->preflight.cgroup,
 		.config_path = d->config_path,
 		.started_boot_ns = clock_boot_ns(),
@@ -176,7 +176,7 @@ static int start_control(struct daemon *d)
 	err = rules_in_force(d->source.maps, &d->source.rule_set);
 	if (err)
 		return fail(d, err, "map settings: cannot read; restart latchd");
-	d->administrator.maps = d->source.maps;
+	d->admin.maps = d->source.maps;
 	d->control = control_new(d->loop, d->config->control_socket, d->config->control_group,
 				 &handlers, d->failure, d->failure_size);
 	return d->control ? 0 : -EADDRNOTAVAIL;
@@ -271,7 +271,7 @@ static int start_all(struct daemon *d)
 	err = loop_stop_on_signals(d->loop);
 	if (err)
 		return fail(d, err, "event loop: cannot wait for signals; free some descriptors");
-	err = start_coverage(d);
+	err = start_netfilter_netns(d);
 	if (!err)
 		err = start_control(d);
 	if (!err)
@@ -322,7 +322,7 @@ static void stop_all(struct daemon *d)
 	}
 	attribution_free(d->attribution);
 	control_free(d->control);
-	coverage_free(d->coverage);
+	netfilter_netns_free(d->netfilter_netns);
 	loop_free(d->loop);
 	identities_free(d->identities);
 	enforcement_free(d->enforcement);

@@ -57,7 +57,7 @@ static void on_netns_served(void *context, uint64_t netns_cookie)
 {
 	struct daemon *d = context;
 
-	coverage_add(d->coverage, netns_cookie);
+	netfilter_netns_add(d->netfilter_netns, netns_cookie);
 }
 
 static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
@@ -76,30 +76,30 @@ static void on_refused(struct daemon *d, const struct latch_event *event)
 	announce_refused(&d->announcer, event, err);
 }
 
-static void on_ordered_break(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, const struct administrator_who *who)
+static void on_requested_break(void *context, const struct latch_flow *flow,
+			     const struct latch *latch, const struct admin_origin *who)
 {
 	struct daemon *d = context;
 
-	announce_latch_ordered(&d->announcer, CONTROL_ACT_BREAK, flow, latch, who, 0);
+	announce_latch_requested(&d->announcer, CONTROL_ACT_BREAK, flow, latch, who, 0);
 	disposition_run_soon(&d->disposition);
 }
 
-static void on_ordered_heal(void *context, const struct latch_flow *flow,
-			    const struct latch *latch, const struct administrator_who *who)
+static void on_requested_heal(void *context, const struct latch_flow *flow,
+			    const struct latch *latch, const struct admin_origin *who)
 {
 	struct daemon *d = context;
 
-	announce_latch_ordered(&d->announcer, CONTROL_ACT_HEAL, flow, latch, who, 0);
+	announce_latch_requested(&d->announcer, CONTROL_ACT_HEAL, flow, latch, who, 0);
 }
 
-static void on_ordered_close(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, const struct administrator_who *who,
+static void on_requested_close(void *context, const struct latch_flow *flow,
+			     const struct latch *latch, const struct admin_origin *who,
 			     int error)
 {
 	struct daemon *d = context;
 
-	announce_latch_ordered(&d->announcer, CONTROL_ACT_CLOSE, flow, latch, who, error);
+	announce_latch_requested(&d->announcer, CONTROL_ACT_CLOSE, flow, latch, who, error);
 }
 
 void daemon_kernel_event(void *context, const struct latch_event *event)
@@ -109,14 +109,14 @@ void daemon_kernel_event(void *context, const struct latch_event *event)
 	announce_kernel_event(&d->announcer, event);
 	switch (event->type) {
 	case LATCH_EVENT_SA_PENDING:
-		coverage_add(d->coverage, event->sa.netns);
+		netfilter_netns_add(d->netfilter_netns, event->sa.netns);
 		attribution_sa_pending(d->attribution, &event->sa);
 		return;
 	case LATCH_EVENT_SA_GONE:
 		attribution_sa_gone(d->attribution, &event->sa);
 		return;
 	case LATCH_EVENT_LATCH_ESTABLISHED:
-		coverage_add(d->coverage, event->flow.netns);
+		netfilter_netns_add(d->netfilter_netns, event->flow.netns);
 		attribution_latch_born(d->attribution, &event->flow);
 		spd_watch_latch_born(&d->spd_watch, &event->flow);
 		return;
@@ -147,8 +147,8 @@ void daemon_observe(struct daemon *d)
 					       on_latch_released};
 	d->disposition.context = d;
 	d->disposition.reset = on_reset;
-	d->administrator.context = d;
-	d->administrator.broken = on_ordered_break;
-	d->administrator.healed = on_ordered_heal;
-	d->administrator.closed = on_ordered_close;
+	d->admin.context = d;
+	d->admin.broken = on_requested_break;
+	d->admin.healed = on_requested_heal;
+	d->admin.closed = on_requested_close;
 }

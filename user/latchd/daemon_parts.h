@@ -39,9 +39,9 @@ struct daemon {
 	struct announcer announcer;
 	struct attribution_observer observer;
 	struct attribution *attribution;
-	struct coverage *coverage;
+	struct netfilter_netns *netfilter_netns;
 	struct disposition disposition;
-	struct administrator administrator;
+	struct admin admin;
 	struct reaper reaper;
 	struct spd_observer spd_observer;
 	struct spd_watch spd_watch;

@@ -29,11 +29,11 @@ static void stop_loop(void *context)
 }
 
 static int order[64];
-static int order_count;
+static int request_count;
 
 static void note(void *context)
 {
-	order[order_count++] = *(int *)context;
+	order[request_count++] = *(int *)context;
 }
 
 Test(loop, timers_run_in_the_order_of_their_deadlines)
@@ -55,7 +55,7 @@ Test(loop, timers_run_in_the_order_of_their_deadlines)
 	loop_timer_arm(&timers[1], 50); /* replaces 10 */
 	cr_expect(loop_timer_armed(&timers[0]) && !loop_timer_armed(&timers[3]));
 	cr_assert_eq(loop_run(loop), 0);
-	cr_assert_eq(order_count, 3);
+	cr_assert_eq(request_count, 3);
 	cr_expect(order[0] == 2 && order[1] == 0 && order[2] == 1);
 	cr_expect_geq(loop_now_ms() - began, 59);
 	cr_expect_not(loop_timer_armed(&timers[0]));
@@ -107,7 +107,7 @@ Test(loop, a_timer_may_cancel_one_that_is_due_too)
 	loop_timer_arm(&last, 5);
 	usleep(3000); /* both are due in the same round */
 	cr_assert_eq(loop_run(loop), 0);
-	cr_expect_eq(order_count, 0);
+	cr_expect_eq(request_count, 0);
 }
 
 struct pair {

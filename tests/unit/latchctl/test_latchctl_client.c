@@ -335,7 +335,7 @@ static enum ctl_exit run(enum ctl_exit (*verb)(const struct ctl_options *options
 	return code;
 }
 
-static void expect_order(enum ctl_exit (*verb)(const struct ctl_options *options),
+static void expect_request(enum ctl_exit (*verb)(const struct ctl_options *options),
 			 const char *request, const char *answer, const char *shown)
 {
 	serve_bytes(request, answer, strlen(answer));
@@ -349,14 +349,14 @@ static void expect_order(enum ctl_exit (*verb)(const struct ctl_options *options
 
 Test(latchctl_client, orders_say_what_the_latch_is_now)
 {
-	expect_order(ctl_break, "break 1f\n",
+	expect_request(ctl_break, "break 1f\n",
 		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"broken\",\"reasons\":[\"sa-conflict\","
 		     "\"admin\"]}\n",
 		     "latch 1f is broken: sa-conflict,admin\n");
-	expect_order(ctl_heal, "heal 1f\n",
+	expect_request(ctl_heal, "heal 1f\n",
 		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"established\",\"reasons\":[]}\n",
 		     "latch 1f is established\n");
-	expect_order(ctl_close, "close 1f\n",
+	expect_request(ctl_close, "close 1f\n",
 		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"clo\\u001b\",\"reasons\":[]}\n",
 		     "latch 1f is clo\\x1b\n");
 }

@@ -57,9 +57,9 @@ __attribute__((format(printf, 1, 2), noreturn)) static void part(const char *for
 			part(__VA_ARGS__);                                                         \
 	} while (0)
 
-static struct feed *feed_of(uint8_t keeper)
+static struct feed *feed_of(uint8_t key_manager)
 {
-	return keeper ? &pluto : &charon;
+	return key_manager ? &pluto : &charon;
 }
 
 /* The same small numbers, as the key manager writes them. */
@@ -136,43 +136,43 @@ static bool is_bound(size_t i)
 
 /* ---- the key managers */
 
-static void say_snapshot(uint8_t keeper)
+static void say_snapshot(uint8_t key_manager)
 {
-	struct feed *feed = feed_of(keeper);
+	struct feed *feed = feed_of(key_manager);
 	size_t i;
 
 	sink->snapshot_begin(sink->context, feed);
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		if (world.children[i].defined && world.children[i].kept &&
-		    world.children[i].params.keeper == keeper)
+		    world.children[i].params.key_manager == key_manager)
 			up(feed, &said[i]);
 	sink->snapshot_end(sink->context, feed);
-	world_snapshot(&world, keeper);
+	world_snapshot(&world, key_manager);
 }
 
 /* What came while one was away is asked for again, as the resync does. */
-static void say_all_snapshots(uint8_t keeper)
+static void say_all_snapshots(uint8_t key_manager)
 {
-	say_snapshot(keeper);
-	if (world_is_synced(&world) && world.present[!keeper])
-		say_snapshot(!keeper);
+	say_snapshot(key_manager);
+	if (world_is_synced(&world) && world.present[!key_manager])
+		say_snapshot(!key_manager);
 }
 
 static void say_up(size_t i)
 {
 	struct world_child *c = &world.children[i];
 
-	if (!world.present[c->params.keeper])
+	if (!world.present[c->params.key_manager])
 		return;
-	up(feed_of(c->params.keeper), &said[i]);
+	up(feed_of(c->params.key_manager), &said[i]);
 	world_told(&world, c);
 }
 
-static void come(uint8_t keeper)
+static void come(uint8_t key_manager)
 {
-	attach(feed_of(keeper), &ns);
-	world.present[keeper] = true;
-	world.synced[keeper] = false;
+	attach(feed_of(key_manager), &ns);
+	world.present[key_manager] = true;
+	world.synced[key_manager] = false;
 }
 
 /* ---- the kernel */

@@ -83,9 +83,9 @@ static bool step_child_given_up(void)
 		return false;
 	tell(" given-up(%zu)", i);
 	world.children[i].kept = false;
-	if (!world.present[world.children[i].params.keeper])
+	if (!world.present[world.children[i].params.key_manager])
 		return true;
-	down(feed_of(world.children[i].params.keeper), &said[i]);
+	down(feed_of(world.children[i].params.key_manager), &said[i]);
 	world_given_up(&world.children[i]);
 	return true;
 }
@@ -134,44 +134,44 @@ static bool step_reconcile(void)
 	return true;
 }
 
-static bool step_keeper_comes(void)
+static bool step_key_manager_comes(void)
 {
-	uint8_t keeper = (uint8_t)draw(&chance, 2);
+	uint8_t key_manager = (uint8_t)draw(&chance, 2);
 
-	tell(" comes(%u)", keeper);
-	come(keeper);
+	tell(" comes(%u)", key_manager);
+	come(key_manager);
 	return true;
 }
 
 static bool step_snapshot(void)
 {
-	uint8_t keeper = (uint8_t)draw(&chance, 2);
+	uint8_t key_manager = (uint8_t)draw(&chance, 2);
 
-	if (!world.present[keeper])
+	if (!world.present[key_manager])
 		return false;
-	tell(" snapshot(%u)", keeper);
-	say_all_snapshots(keeper);
+	tell(" snapshot(%u)", key_manager);
+	say_all_snapshots(key_manager);
 	return true;
 }
 
-static bool step_keeper_lost(void)
+static bool step_key_manager_lost(void)
 {
-	uint8_t keeper = (uint8_t)draw(&chance, 2);
+	uint8_t key_manager = (uint8_t)draw(&chance, 2);
 
-	if (!world.present[keeper])
+	if (!world.present[key_manager])
 		return false;
-	tell(" lost(%u)", keeper);
-	lose(feed_of(keeper), draw(&chance, 2) ? FEED_STATE_LOST : FEED_STATE_ABSENT);
-	world_lost(&world, keeper);
+	tell(" lost(%u)", key_manager);
+	lose(feed_of(key_manager), draw(&chance, 2) ? FEED_STATE_LOST : FEED_STATE_ABSENT);
+	world_lost(&world, key_manager);
 	return true;
 }
 
 /* While it was away, its restart has made it forget. */
-static bool step_keeper_forgets(void)
+static bool step_key_manager_forgets(void)
 {
 	size_t i = any_child(is_kept);
 
-	if (i == WORLD_CHILDREN || world.synced[world.children[i].params.keeper])
+	if (i == WORLD_CHILDREN || world.synced[world.children[i].params.key_manager])
 		return false;
 	tell(" forgets(%zu)", i);
 	world.children[i].kept = false;
@@ -180,17 +180,17 @@ static bool step_keeper_forgets(void)
 
 static bool step_latchd_restarts(void)
 {
-	uint8_t keepers = (uint8_t)draw(&chance, 4), keeper;
+	uint8_t key_managers = (uint8_t)draw(&chance, 4), key_manager;
 
-	tell(" restart(keepers=%#x)", keepers);
+	tell(" restart(key managers=%#x)", key_managers);
 	restart_latchd();
 	world_restarted(&world);
-	for (keeper = 0; keeper < WORLD_KEEPERS; keeper++)
-		if (keepers & 1 << keeper)
-			come(keeper);
-	for (keeper = 0; keeper < WORLD_KEEPERS; keeper++)
-		if (keepers & 1 << keeper)
-			say_all_snapshots(keeper);
+	for (key_manager = 0; key_manager < WORLD_KEEPERS; key_manager++)
+		if (key_managers & 1 << key_manager)
+			come(key_manager);
+	for (key_manager = 0; key_manager < WORLD_KEEPERS; key_manager++)
+		if (key_managers & 1 << key_manager)
+			say_all_snapshots(key_manager);
 	return true;
 }
 
@@ -355,10 +355,10 @@ static const struct {
 	{step_sas_leave, 9},
 	{step_sas_vanish, 3},
 	{step_reconcile, 3},
-	{step_keeper_comes, 2},
+	{step_key_manager_comes, 2},
 	{step_snapshot, 4},
-	{step_keeper_lost, 2},
-	{step_keeper_forgets, 3},
+	{step_key_manager_lost, 2},
+	{step_key_manager_forgets, 3},
 	{step_latchd_restarts, 2},
 	{step_database_corrupt, 1},
 	{step_connect, 18},

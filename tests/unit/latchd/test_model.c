@@ -26,7 +26,7 @@ TestSuite(model, .init = fixture_start, .fini = fixture_finish, .timeout = 3600)
  */
 static bool is_inherited(const struct world_child *c)
 {
-	return !c->attributed && !world.synced[c->params.keeper];
+	return !c->attributed && !world.synced[c->params.key_manager];
 }
 
 /* I1, R-2.3-7: from the kernel's table, whatever latchd may think of its SAs. */
@@ -131,7 +131,7 @@ static void check_child(size_t i)
 		must(state_of(&out) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", out.spi);
 	c->bound_once = c->out && sa_at(&out).word.params;
 	if (!c->attributed || c->given_up || c->orphan || world.hints_lost ||
-	    !world.synced[c->params.keeper])
+	    !world.synced[c->params.key_manager])
 		return;
 	must(!c->in || state_of(&in) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", in.spi);
 	must(!c->out || state_of(&out) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", out.spi);

@@ -20,7 +20,7 @@
 
 /* Everything that RFC 5660 section 2 latches, and the authority of D6. */
 struct world_params {
-	uint8_t keeper, peer, local, cipher;
+	uint8_t key_manager, peer, local, cipher;
 };
 
 /* Inclusive ranges: of local and remote addresses (last byte), ports, and the protocol (0 = any).
@@ -70,7 +70,7 @@ struct world {
 
 static inline bool world_same(struct world_params a, struct world_params b)
 {
-	return a.keeper == b.keeper && a.peer == b.peer && a.local == b.local &&
+	return a.key_manager == b.key_manager && a.peer == b.peer && a.local == b.local &&
 	       a.cipher == b.cipher;
 }
 
@@ -191,19 +191,19 @@ static inline void world_told(const struct world *w, struct world_child *c)
 {
 	c->told = c->ever_told = true;
 	c->given_up = c->orphan = false;
-	if (w->synced[c->params.keeper])
+	if (w->synced[c->params.key_manager])
 		world_attribute(c);
 }
 
-static inline void world_snapshot(struct world *w, uint8_t keeper)
+static inline void world_snapshot(struct world *w, uint8_t key_manager)
 {
 	size_t i;
 
-	w->synced[keeper] = true;
+	w->synced[key_manager] = true;
 	for (i = 0; i < WORLD_CHILDREN; i++) {
 		struct world_child *c = &w->children[i];
 
-		if (!c->defined || c->params.keeper != keeper)
+		if (!c->defined || c->params.key_manager != key_manager)
 			continue;
 		if (c->kept)
 			world_told(w, c);
@@ -214,13 +214,13 @@ static inline void world_snapshot(struct world *w, uint8_t keeper)
 	}
 }
 
-static inline void world_lost(struct world *w, uint8_t keeper)
+static inline void world_lost(struct world *w, uint8_t key_manager)
 {
 	size_t i;
 
-	w->synced[keeper] = false;
+	w->synced[key_manager] = false;
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (w->children[i].told && w->children[i].params.keeper == keeper)
+		if (w->children[i].told && w->children[i].params.key_manager == key_manager)
 			w->children[i].orphan = true;
 }
 

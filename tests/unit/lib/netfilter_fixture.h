@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gate (b)'s programs alone, which kernels load that refuse the fentry programs. */
-#ifndef LATCHD_TESTS_GATE_B_H
-#define LATCHD_TESTS_GATE_B_H
+/* The netfilter gate's programs alone, which kernels load that refuse the fentry programs. */
+#ifndef LATCHD_TESTS_NETFILTER_FIXTURE_H
+#define LATCHD_TESTS_NETFILTER_FIXTURE_H
 
 #include "namespace.h"
 
@@ -15,14 +15,14 @@
 #include "latchd/enforce/object.h"
 #include "latchd/enforce/pins.h"
 
-struct gate_b {
+struct netfilter {
 	struct object object;
 	struct kernel_maps maps;
 	struct netfilter_gate gate;
 };
 
 /* The machine's own bpffs stays as it is. */
-static inline void gate_b_private_pins(void)
+static inline void netfilter_private_pins(void)
 {
 	char text[512];
 	struct failure failure = {text, sizeof(text)};
@@ -35,18 +35,18 @@ static inline void gate_b_private_pins(void)
 	libbpf_log_begin();
 }
 
-static inline void gate_b_load(struct gate_b *b)
+static inline void netfilter_load(struct netfilter *b)
 {
 	struct bpf_program *program;
 	struct latchd_bpf *skeleton = latchd_bpf__open();
 
 	cr_assert_not_null(skeleton);
 	cr_assert_eq(object_choose_programs(skeleton), 0);
-	if (!bpf_program__autoload(skeleton->progs.gate_b_egress))
+	if (!bpf_program__autoload(skeleton->progs.nf_gate_egress))
 		cr_skip_test("this kernel has no BPF netfilter programs");
 	bpf_object__for_each_program (program, skeleton->obj)
-		bpf_program__set_autoload(program, program == skeleton->progs.gate_b_egress ||
-							   program == skeleton->progs.gate_b_ingress);
+		bpf_program__set_autoload(program, program == skeleton->progs.nf_gate_egress ||
+							   program == skeleton->progs.nf_gate_ingress);
 	bpf_map__set_max_entries(skeleton->maps.latches, 64);
 	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_complaint());
 	b->object = (struct object){.skeleton = skeleton};
@@ -55,14 +55,14 @@ static inline void gate_b_load(struct gate_b *b)
 	cr_assert(netfilter_gate_is_offered(&b->gate));
 }
 
-static inline void gate_b_attach(const struct gate_b *b, const struct namespace *ns)
+static inline void netfilter_attach(const struct netfilter *b, const struct namespace *ns)
 {
 	int err = netfilter_gate_attach(&b->gate, ns->cookie, ns->fd);
 
 	cr_assert_eq(err, 0, "attach: %s", strerror(-err));
 }
 
-static inline unsigned int gate_b_pins(void)
+static inline unsigned int netfilter_pins(void)
 {
 	DIR *directory = opendir(PINS_NETNS);
 	unsigned int count = 0;

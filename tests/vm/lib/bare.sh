@@ -11,16 +11,16 @@
 
 readonly GATE_B_PINS=/sys/fs/bpf/latchd/v1/netns
 
-need_gate_b() {
+need_netfilter_gate() {
 	local hook
 
 	hook=$(latchctl --json status |
-		jq -r '.enforcement.programs[] | select(.name == "gate (b)") | .hook')
-	[ "$hook" = netfilter ] || skip "gate (b) $hook"
+		jq -r '.enforcement.programs[] | select(.name == "netfilter gate") | .hook')
+	[ "$hook" = netfilter ] || skip "the netfilter gate $hook"
 }
 
 covered_at_least() {
-	[ "$(latchctl --json status | jq '[.netns[] | select(.gate_b)] | length')" -ge "$1" ]
+	[ "$(latchctl --json status | jq '[.netns[] | select(.netfilter_gate)] | length')" -ge "$1" ]
 }
 
 # pending_drops DIRECTION: packets that were dropped since their SA is nobody's.
@@ -138,8 +138,8 @@ bare_opening() {
 
 	topology "$@"
 	WITH_LATCHD=1 honest_start
-	need_gate_b
-	need 30 "gate (b) stands at all three hosts" covered_at_least 3
+	need_netfilter_gate
+	need 30 "the netfilter gate stands at all three hosts" covered_at_least 3
 	# Whoever gets an answer for a connection that it no longer has resets it.
 	in_host w sysctl -qw net.ipv4.tcp_rfc1337=1
 	half_open 7001

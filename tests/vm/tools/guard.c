@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * guard CGROUP NETNS...: the enforcement with gate (b) in namespaces of
+ * guard CGROUP NETNS...: the enforcement with the netfilter gate in namespaces of
  * ip-netns(8), and reaper and dispositions as latchd runs them, without anything
  * else of latchd. Prints "ready". A line of input is a port: the latches of this
  * local port are broken. Runs until its input ends; the pins go on.
@@ -47,7 +47,7 @@ static int guard_namespace(const struct enforcement *enforcement, const char *na
 	if (!err)
 		err = netfilter_gate_attach(enforcement_netfilter_gate(enforcement), cookie, fd);
 	if (err)
-		fprintf(stderr, "guard: %s: gate (b) cannot be attached: %s\n", name,
+		fprintf(stderr, "guard: %s: the netfilter gate cannot be attached: %s\n", name,
 			err < -1 ? strerror(-err) : "no such namespace");
 	return err;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The ini file, read once at start: parsed whole and checked before anything uses it. */
-#ifndef LATCHD_CONFIG_H
-#define LATCHD_CONFIG_H
+#ifndef LATCHD_CONFIG_CONFIG_H
+#define LATCHD_CONFIG_CONFIG_H
 
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the configuration's parts share while the file is read. */
-#ifndef LATCHD_CONFIG_PARSER_H
-#define LATCHD_CONFIG_PARSER_H
+#ifndef LATCHD_CONFIG_CONFIG_PARSER_H
+#define LATCHD_CONFIG_CONFIG_PARSER_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -352,7 +352,7 @@ static bool covers(const struct latch_rule *wide, const struct latch_rule *narro
 			      narrow->remote_bits);
 }
 
-static void check_order(struct config_parser *parser)
+static void check_request(struct config_parser *parser)
 {
 	const struct config_rule *earlier;
 
@@ -367,5 +367,5 @@ static void check_order(struct config_parser *parser)
 void config_rule_end(struct config_parser *parser)
 {
 	check_keys(parser);
-	check_order(parser);
+	check_request(parser);
 }

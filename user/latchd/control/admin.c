@@ -43,16 +43,16 @@ static int find(const struct kernel_maps *maps, uint64_t id, struct found *found
 	return err ? err : -ENOENT;
 }
 
-static struct administrator_who who_asks(const struct control_order *order)
+static struct admin_origin who_asks(const struct control_request *order)
 {
-	struct administrator_who who = {.pid = order->pid, .login_uid = ADMINISTRATOR_NO_LOGIN};
+	struct admin_origin who = {.pid = order->pid, .login_uid = ADMIN_NO_LOGIN};
 	auto_fclose FILE *file = NULL;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)order->pid);
 	file = fopen(path, "re");
 	if (file && fscanf(file, "%" SCNu32, &who.login_uid) != 1)
-		who.login_uid = ADMINISTRATOR_NO_LOGIN;
+		who.login_uid = ADMIN_NO_LOGIN;
 	return who;
 }
 
@@ -101,8 +101,8 @@ static bool refused(struct json_writer *w, uint64_t id, int result)
 
 /* ---- orders */
 
-static void order_break(const struct administrator *a, const struct found *found,
-			const struct administrator_who *who, struct json_writer *w)
+static void request_break(const struct admin *a, const struct found *found,
+			const struct admin_origin *who, struct json_writer *w)
 {
 	union latch_word now;
 	int result = latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, &now);
@@ -118,8 +118,8 @@ static void order_break(const struct administrator *a, const struct found *found
 	answer(w, found->id, now);
 }
 
-static void order_heal(const struct administrator *a, const struct found *found,
-		       const struct administrator_who *who, struct json_writer *w)
+static void request_heal(const struct admin *a, const struct found *found,
+		       const struct admin_origin *who, struct json_writer *w)
 {
 	union latch_word now;
 	int result = latch_heal(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, &now);
@@ -140,8 +140,8 @@ static void order_heal(const struct administrator *a, const struct found *found,
  * that of a broken one is dropped. What cannot be ended must neither send nor
  * receive (R-2.3-24), and so its latch must stay.
  */
-static void order_close(const struct administrator *a, const struct found *found,
-			const struct administrator_who *who, struct json_writer *w)
+static void request_close(const struct admin *a, const struct found *found,
+			const struct admin_origin *who, struct json_writer *w)
 {
 	union latch_word now = {.state = LATCH_STATE_CLOSED};
 	int err, result;
@@ -161,11 +161,11 @@ static void order_close(const struct administrator *a, const struct found *found
 	answer(w, found->id, now);
 }
 
-void administrator_order(const struct administrator *a, const struct control_order *order,
+void admin_request(const struct admin *a, const struct control_request *order,
 			 struct json_writer *w)
 {
 	struct found found;
-	struct administrator_who who = who_asks(order);
+	struct admin_origin who = who_asks(order);
 	int err = find(a->maps, order->latch_id, &found);
 
 	if (err) {
@@ -180,13 +180,13 @@ void administrator_order(const struct administrator *a, const struct control_ord
 	}
 	switch (order->act) {
 	case CONTROL_ACT_BREAK:
-		order_break(a, &found, &who, w);
+		request_break(a, &found, &who, w);
 		return;
 	case CONTROL_ACT_HEAL:
-		order_heal(a, &found, &who, w);
+		request_heal(a, &found, &who, w);
 		return;
 	case CONTROL_ACT_CLOSE:
-		order_close(a, &found, &who, w);
+		request_close(a, &found, &who, w);
 		return;
 	}
 }

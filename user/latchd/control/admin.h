@@ -4,8 +4,8 @@
  * of his is undone by his heal only, and what others broke he cannot heal. A latch
  * that he closes is gone, and its socket as if reset by the peer.
  */
-#ifndef LATCHD_ADMINISTRATOR_H
-#define LATCHD_ADMINISTRATOR_H
+#ifndef LATCHD_CONTROL_ADMIN_H
+#define LATCHD_CONTROL_ADMIN_H
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,29 +15,29 @@
 #include "latchd/control/control.h"
 #include "latchd/maps/kernel_maps.h"
 
-#define ADMINISTRATOR_NO_LOGIN UINT32_MAX
+#define ADMIN_NO_LOGIN UINT32_MAX
 
-struct administrator_who {
+struct admin_origin {
 	pid_t pid;	    /* of latchctl; gone soon */
-	uint32_t login_uid; /* who had logged in to become root; or ADMINISTRATOR_NO_LOGIN */
+	uint32_t login_uid; /* who had logged in to become root; or ADMIN_NO_LOGIN */
 };
 
-struct administrator {
+struct admin {
 	const struct kernel_maps *maps;
 	/* Told after the step was taken, as in conflict.h. latch is as it was before. */
 	void (*broken)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		       const struct administrator_who *who);
+		       const struct admin_origin *who);
 	void (*healed)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		       const struct administrator_who *who);
+		       const struct admin_origin *who);
 	/* error: 0, or the negative errno of why its socket could not be ended: then it is broken.
 	 */
 	void (*closed)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		       const struct administrator_who *who, int error);
+		       const struct admin_origin *who, int error);
 	void *context;
 };
 
 /* For control_handlers: the document says what became of the latch, or is an error. */
-void administrator_order(const struct administrator *administrator,
-			 const struct control_order *order, struct json_writer *w);
+void admin_request(const struct admin *admin,
+			 const struct control_request *order, struct json_writer *w);
 
 #endif

@@ -209,10 +209,10 @@ static bool root_asks(const struct client *client, pid_t *ret_pid)
 	return true;
 }
 
-static void client_order(struct client *client, enum control_act act, const char *id)
+static void client_request_change(struct client *client, enum control_act act, const char *id)
 {
 	const struct control_handlers *handlers = &client->control->handlers;
-	struct control_order order = {.act = act};
+	struct control_request order = {.act = act};
 	struct json_writer w;
 
 	if (!root_asks(client, &order.pid)) {
@@ -220,7 +220,7 @@ static void client_order(struct client *client, enum control_act act, const char
 			      "not permitted: only root may break, heal or close a latch");
 		return;
 	}
-	if (!control_order_parse_id(id, &order.latch_id)) {
+	if (!control_request_parse_id(id, &order.latch_id)) {
 		client_refuse(client, "malformed-id",
 			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
 		return;
@@ -235,11 +235,11 @@ static void client_order(struct client *client, enum control_act act, const char
 static void client_request(struct client *client, const char *request)
 {
 	enum control_act act = CONTROL_ACT_BREAK;
-	const char *id = control_order_find(request, &act);
+	const char *id = control_request_find(request, &act);
 	const struct control_handlers *handlers = &client->control->handlers;
 
 	if (id)
-		client_order(client, act, id);
+		client_request_change(client, act, id);
 	else if (!strcmp(request, "status"))
 		client_document(client, handlers->status);
 	else if (!strcmp(request, "list"))

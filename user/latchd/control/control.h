@@ -5,15 +5,15 @@
  * JSON document and the end of the stream; to "monitor" it gets one object a line
  * until it leaves. What goes wrong is one object with "error" (for people) and "code".
  */
-#ifndef LATCHD_CONTROL_H
-#define LATCHD_CONTROL_H
+#ifndef LATCHD_CONTROL_CONTROL_H
+#define LATCHD_CONTROL_CONTROL_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/json_writer.h"
-#include "latchd/control/control_order.h"
+#include "latchd/control/control_request.h"
 #include "common/loop.h"
 
 #define CONTROL_CLIENTS_MAX	  32
@@ -28,7 +28,7 @@ struct control_handlers {
 	void (*status)(void *context, struct json_writer *w);
 	void (*list)(void *context, struct json_writer *w);
 	void (*sa)(void *context, struct json_writer *w);
-	void (*order)(void *context, const struct control_order *order, struct json_writer *w);
+	void (*order)(void *context, const struct control_request *order, struct json_writer *w);
 };
 
 struct control;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Bytes on their way to a client of the control socket. */
-#ifndef LATCHD_CONTROL_QUEUE_H
-#define LATCHD_CONTROL_QUEUE_H
+#ifndef LATCHD_CONTROL_CONTROL_QUEUE_H
+#define LATCHD_CONTROL_CONTROL_QUEUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The control socket as a file: who may reach it, and who is at the other end. */
-#ifndef LATCHD_CONTROL_SOCKET_H
-#define LATCHD_CONTROL_SOCKET_H
+#ifndef LATCHD_CONTROL_CONTROL_SOCKET_H
+#define LATCHD_CONTROL_CONTROL_SOCKET_H
 
 #include <stdbool.h>
 #include <stddef.h>

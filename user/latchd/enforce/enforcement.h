@@ -5,8 +5,8 @@
  * latchd takes over the maps with all that is in them and replaces the programs,
  * without a moment in which nothing is attached.
  */
-#ifndef LATCHD_KERNEL_ENFORCEMENT_H
-#define LATCHD_KERNEL_ENFORCEMENT_H
+#ifndef LATCHD_ENFORCE_ENFORCEMENT_H
+#define LATCHD_ENFORCE_ENFORCEMENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +31,7 @@ void enforcement_free(struct enforcement *enforcement);
 
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement);
 
-/* Gate (b), to be attached in each namespace; lives as long as the enforcement. */
+/* The netfilter gate, to be attached in each namespace; lives as long as the enforcement. */
 const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement);
 
 /* Whether the maps were there before: state of an earlier latchd. */
@@ -60,7 +60,7 @@ struct enforcement_program {
 size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max);
 
-/* Every one of these attached: the only meaning of "enforcement is on". Gate (b) is coverage.h's. */
+/* Every one of these attached: the only meaning of "enforcement is on". The netfilter gate is coverage.h's. */
 bool enforcement_is_on(const struct enforcement *enforcement);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Where the loaded programs hang: one pinned link each, in place of an earlier latchd's. */
-#ifndef LATCHD_KERNEL_LINKS_H
-#define LATCHD_KERNEL_LINKS_H
+#ifndef LATCHD_ENFORCE_LINKS_H
+#define LATCHD_ENFORCE_LINKS_H
 
 #include <bpf/libbpf.h>
 #include <stdbool.h>

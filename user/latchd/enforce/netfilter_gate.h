@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Gate (b) in one network namespace: a link for each program and family, pinned
+ * The netfilter gate in one network namespace: a link for each program and family, pinned
  * in PINS_NETNS. A link keeps its namespace alive, so somebody must let go of it
  * when nobody else is left there (coverage.h).
  */
-#ifndef LATCHD_KERNEL_NETFILTER_GATE_H
-#define LATCHD_KERNEL_NETFILTER_GATE_H
+#ifndef LATCHD_ENFORCE_NETFILTER_GATE_H
+#define LATCHD_ENFORCE_NETFILTER_GATE_H
 
 #include <linux/bpf.h>
 #include <stdbool.h>

@@ -126,9 +126,9 @@ static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kerne
 {
 	bool offered = has_function(kernel, "bpf_nf_link_attach") &&
 		       has_function(kernel, "bpf_dynptr_from_skb");
-	int err = bpf_program__set_autoload(skeleton->progs.gate_b_egress, offered);
+	int err = bpf_program__set_autoload(skeleton->progs.nf_gate_egress, offered);
 
-	return err ? err : bpf_program__set_autoload(skeleton->progs.gate_b_ingress, offered);
+	return err ? err : bpf_program__set_autoload(skeleton->progs.nf_gate_ingress, offered);
 }
 
 /* The note is the long way round, for kernels that know no short one. */
@@ -299,7 +299,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.counters = bpf_map__fd(skeleton->maps.counters),
 		.events = bpf_map__fd(skeleton->maps.events),
 		.control = bpf_program__fd(skeleton->progs.latch_control),
-		.time_out = bpf_program__fd(skeleton->progs.time_out_broken),
+		.timeout = bpf_program__fd(skeleton->progs.timeout_broken),
 	};
 }
 
@@ -311,9 +311,9 @@ static int loaded_program(const struct bpf_program *program)
 void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret)
 {
 	*ret = (struct netfilter_gate){
-		.egress = loaded_program(object->skeleton->progs.gate_b_egress),
-		.ingress = loaded_program(object->skeleton->progs.gate_b_ingress),
+		.egress = loaded_program(object->skeleton->progs.nf_gate_egress),
+		.ingress = loaded_program(object->skeleton->progs.nf_gate_ingress),
 		.attach_type =
-			bpf_program__expected_attach_type(object->skeleton->progs.gate_b_egress),
+			bpf_program__expected_attach_type(object->skeleton->progs.nf_gate_egress),
 	};
 }

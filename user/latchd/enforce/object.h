@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The BPF object: its programs loaded, its maps pinned, new or from an earlier latchd. */
-#ifndef LATCHD_KERNEL_OBJECT_H
-#define LATCHD_KERNEL_OBJECT_H
+#ifndef LATCHD_ENFORCE_OBJECT_H
+#define LATCHD_ENFORCE_OBJECT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * its "new" name first and then renamed, so that a crash at any point leaves at
  * least one of them. bpffs refuses dots in names, and no program's name has a '+'.
  */
-#ifndef LATCHD_KERNEL_PINS_H
-#define LATCHD_KERNEL_PINS_H
+#ifndef LATCHD_ENFORCE_PINS_H
+#define LATCHD_ENFORCE_PINS_H
 
 #include "latch_abi.h"
 #include "common/failure.h"

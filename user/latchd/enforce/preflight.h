@@ -3,8 +3,8 @@
  * What must be true before anything is loaded. The kernel answers most of these
  * with EPERM or EINVAL much later; here each has its cause and next step.
  */
-#ifndef LATCHD_PREFLIGHT_H
-#define LATCHD_PREFLIGHT_H
+#ifndef LATCHD_ENFORCE_PREFLIGHT_H
+#define LATCHD_ENFORCE_PREFLIGHT_H
 
 #include <stddef.h>
 

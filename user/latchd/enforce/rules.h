@@ -5,8 +5,8 @@
  * nobody reads, then LATCH_CONTROL_RULES puts that half in force with one store.
  * Whoever is killed before has changed nothing.
  */
-#ifndef LATCHD_KERNEL_RULES_H
-#define LATCHD_KERNEL_RULES_H
+#ifndef LATCHD_ENFORCE_RULES_H
+#define LATCHD_ENFORCE_RULES_H
 
 #include <stdbool.h>
 #include <stddef.h>

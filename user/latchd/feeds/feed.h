@@ -3,8 +3,8 @@
  * A feed says who stands behind an SA. Every feed, whatever its daemon, makes
  * the same record and hands it to one sink; only the sink touches the kernel.
  */
-#ifndef LATCHD_FEED_H
-#define LATCHD_FEED_H
+#ifndef LATCHD_FEEDS_FEED_H
+#define LATCHD_FEEDS_FEED_H
 
 #include <stdbool.h>
 #include <stdint.h>

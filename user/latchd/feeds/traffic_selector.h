@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Negotiated traffic selectors (RFC 7296 section 3.13) and the "covers" relation of RFC 5660. */
-#ifndef LATCHD_TRAFFIC_SELECTOR_H
-#define LATCHD_TRAFFIC_SELECTOR_H
+#ifndef LATCHD_FEEDS_TRAFFIC_SELECTOR_H
+#define LATCHD_FEEDS_TRAFFIC_SELECTOR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -4,8 +4,8 @@
  * one integer. The tables are pinned maps, which outlive latchd; memory holds a
  * copy. An index is never given to something else while a latch or an SA has it.
  */
-#ifndef LATCHD_IDENTITIES_H
-#define LATCHD_IDENTITIES_H
+#ifndef LATCHD_IDENTITY_IDENTITIES_H
+#define LATCHD_IDENTITY_IDENTITIES_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * with a copy in memory that finds equal values. Indices count from 1 to the
  * map's max_entries. See identities.h for what is kept in it.
  */
-#ifndef LATCHD_INTERN_H
-#define LATCHD_INTERN_H
+#ifndef LATCHD_IDENTITY_INTERN_H
+#define LATCHD_IDENTITY_INTERN_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -97,7 +97,7 @@ static void on_timed_out(void *context, const struct latch_timed_out *told)
 }
 
 /* One walk over a namespace's sockets is for all of its latches. */
-static void time_out(struct dispose_walk *walk, const struct latch_flow *flow,
+static void timeout(struct dispose_walk *walk, const struct latch_flow *flow,
 		     const struct latch *latch)
 {
 	struct disposition *d = walk->disposition;
@@ -111,7 +111,7 @@ static void time_out(struct dispose_walk *walk, const struct latch_flow *flow,
 	if (walk->timed == flow->netns)
 		return;
 	walk->timed = flow->netns;
-	err = time_out_broken(d->maps, flow->netns, on_timed_out, d);
+	err = timeout_broken(d->maps, flow->netns, on_timed_out, d);
 	if (err && err != -ENOENT)
 		tell(d, flow, latch, err);
 }
@@ -132,7 +132,7 @@ static void leave_unreachable(struct dispose_walk *walk, const struct latch_flow
 
 /* ---- which */
 
-static bool wants_time_out(const struct latch_flow *flow, const struct latch *latch)
+static bool wants_timeout(const struct latch_flow *flow, const struct latch *latch)
 {
 	return latch->rule_flags & LATCH_RULE_TIMEOUT && flow->protocol == IPPROTO_TCP &&
 	       latch->owner == LATCH_OWNER_SOCKET;
@@ -147,8 +147,8 @@ static int dispose(void *context, const struct latch_flow *flow, const struct la
 		return 0;
 	switch (latch->disposition) {
 	case LATCH_DISPOSITION_RESET:
-		if (wants_time_out(flow, latch))
-			time_out(walk, flow, latch);
+		if (wants_timeout(flow, latch))
+			timeout(walk, flow, latch);
 		else
 			reset(walk, flow, latch);
 		return 0;

@@ -9,8 +9,8 @@
  *   unreachable  a handshake is ended, what is established waits (RFC 1122,
  *                4.2.3.9); SCTP finds out that the path is shut
  */
-#ifndef LATCHD_DISPOSITION_H
-#define LATCHD_DISPOSITION_H
+#ifndef LATCHD_LATCH_DISPOSITION_H
+#define LATCHD_LATCH_DISPOSITION_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * end: those are found by a dump of all listening sockets, at the start and then now
  * and then, and the latches' numbers of sockets put right.
  */
-#ifndef LATCHD_LISTENERS_H
-#define LATCHD_LISTENERS_H
+#ifndef LATCHD_LATCH_LISTENERS_H
+#define LATCHD_LATCH_LISTENERS_H
 
 #include <stdbool.h>
 

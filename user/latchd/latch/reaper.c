@@ -143,7 +143,7 @@ static void on_timer(void *context)
 		begin_sweep(reaper, walk.now);
 	err = latches_walk(reaper->maps, reap_if_alone, &walk);
 	if (!err && !walk.more)
-		err = association_reaper_round(reaper->maps);
+		err = sctp_reaper_round(reaper->maps);
 	if (err)
 		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
 			 strerror(-err));

@@ -3,8 +3,8 @@
  * Latches whose owner left without a word: a request socket that timed out, a
  * TIME_WAIT that is over, a full socket of which no callback came.
  */
-#ifndef LATCHD_REAPER_H
-#define LATCHD_REAPER_H
+#ifndef LATCHD_LATCH_REAPER_H
+#define LATCHD_LATCH_REAPER_H
 
 #include <stdbool.h>
 #include <stdint.h>

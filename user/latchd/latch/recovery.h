@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The pinned tables of an earlier latchd, taken over or given up. */
-#ifndef LATCHD_RECOVERY_H
-#define LATCHD_RECOVERY_H
+#ifndef LATCHD_LATCH_RECOVERY_H
+#define LATCHD_LATCH_RECOVERY_H
 
 #include "latchd/identity/identities.h"
 

@@ -4,8 +4,8 @@
  * once. One whose SA is merely being negotiated or attributed has lost a packet,
  * nothing more, and is left to try again.
  */
-#ifndef LATCHD_REFUSAL_H
-#define LATCHD_REFUSAL_H
+#ifndef LATCHD_LATCH_REFUSAL_H
+#define LATCHD_LATCH_REFUSAL_H
 
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"

@@ -4,8 +4,8 @@
  * SCTP has no SOCK_DESTROY, so that an ABORT is handed to the host itself over
  * its loopback device. Nothing leaves the host, not even an answer (RFC 9260, 9.1).
  */
-#ifndef LATCHD_KERNEL_SCTP_ABORT_H
-#define LATCHD_KERNEL_SCTP_ABORT_H
+#ifndef LATCHD_LATCH_SCTP_ABORT_H
+#define LATCHD_LATCH_SCTP_ABORT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +14,7 @@
 #include "latchd/maps/kernel_maps.h"
 
 /*
- * Gate (b) takes it for a BROKEN latch only. The owner sees ECONNRESET. 0;
+ * The netfilter gate takes it for a BROKEN latch only. The owner sees ECONNRESET. 0;
  * -ENOENT when the association's tag or its namespace is not known, -EAFNOSUPPORT for
  * IPv6, whose loopback packets must obey IPsec policies; or another negative errno.
  */

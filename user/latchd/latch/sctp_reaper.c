@@ -121,7 +121,7 @@ static int forget_if_alone(void *context, const struct latch_flow *key,
 	return result < 0 ? result : 0;
 }
 
-int association_reaper_round(const struct kernel_maps *maps)
+int sctp_reaper_round(const struct kernel_maps *maps)
 {
 	struct round round = {.maps = maps, .now = clock_boot_ns()};
 	int err = latches_walk(maps, collect, &round);

@@ -8,7 +8,7 @@
 #include "common/cleanup.h"
 #include "latchd/net/netns.h"
 
-#define TIME_OUT_ROUND 64 /* records read in one go */
+#define TIMEOUT_ROUND 64 /* records read in one go */
 
 /* An iterator walks over the namespace that it was made in. */
 static int make_iterator(void *context)
@@ -23,7 +23,7 @@ static int open_iterator(const struct kernel_maps *maps, uint64_t netns_cookie)
 
 	if (netns < 0)
 		return netns;
-	link = bpf_link_create(maps->time_out, 0, BPF_TRACE_ITER, NULL);
+	link = bpf_link_create(maps->timeout, 0, BPF_TRACE_ITER, NULL);
 	return link < 0 ? link : netns_call(netns, make_iterator, &link);
 }
 
@@ -42,11 +42,11 @@ static ssize_t read_records(int fd, void *records, size_t size)
 	return got < 0 ? -errno : (ssize_t)length;
 }
 
-int time_out_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
+int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
 		    void *context)
 {
 	auto_close int fd = open_iterator(maps, netns);
-	struct latch_timed_out records[TIME_OUT_ROUND];
+	struct latch_timed_out records[TIMEOUT_ROUND];
 	ssize_t length, i;
 
 	if (fd < 0)

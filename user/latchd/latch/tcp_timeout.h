@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lets TCP itself give up the sockets of broken latches, by the program time_out_broken. */
-#ifndef LATCHD_KERNEL_TIME_OUT_H
-#define LATCHD_KERNEL_TIME_OUT_H
+/* Lets TCP itself give up the sockets of broken latches, by the program timeout_broken. */
+#ifndef LATCHD_LATCH_TCP_TIMEOUT_H
+#define LATCHD_LATCH_TCP_TIMEOUT_H
 
 #include <stdint.h>
 
@@ -15,7 +15,7 @@ typedef void (*timed_out_fn)(void *context, const struct latch_timed_out *told);
  * Each is told once. Within seconds, or when TCP repeats next, its owner sees
  * ETIMEDOUT. 0 or a negative errno.
  */
-int time_out_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
+int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
 		    void *context);
 
 #endif

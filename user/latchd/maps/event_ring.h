@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The programs' events, read on the loop. They are hints: a lost one changes no state. */
-#ifndef LATCHD_KERNEL_EVENT_RING_H
-#define LATCHD_KERNEL_EVENT_RING_H
+#ifndef LATCHD_MAPS_EVENT_RING_H
+#define LATCHD_MAPS_EVENT_RING_H
 
 #include "latch_abi.h"
 #include "common/loop.h"

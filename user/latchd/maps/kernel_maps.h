@@ -4,8 +4,8 @@
  * Everything below user/latchd works on these alone, so that tests can hand in
  * maps of their own. Owned by whoever opened them (enforcement.h).
  */
-#ifndef LATCHD_KERNEL_MAPS_H
-#define LATCHD_KERNEL_MAPS_H
+#ifndef LATCHD_MAPS_KERNEL_MAPS_H
+#define LATCHD_MAPS_KERNEL_MAPS_H
 
 struct kernel_maps {
 	int latches;	/* struct latch_flow -> struct latch */
@@ -20,7 +20,7 @@ struct kernel_maps {
 	int counters;	/* enum latch_counter -> __u64, per CPU */
 	int events;	/* ring of struct latch_event */
 	int control;	/* the program latch_control */
-	int time_out;	/* the program time_out_broken */
+	int timeout;	/* the program timeout_broken */
 };
 
 #endif

@@ -6,8 +6,8 @@
  * the program could not be run. AGAIN is retried inside and never returned: who loses
  * the race too often gets -EAGAIN.
  */
-#ifndef LATCHD_KERNEL_LATCH_CONTROL_H
-#define LATCHD_KERNEL_LATCH_CONTROL_H
+#ifndef LATCHD_MAPS_LATCH_CONTROL_H
+#define LATCHD_MAPS_LATCH_CONTROL_H
 
 #include <stdbool.h>
 

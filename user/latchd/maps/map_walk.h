@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Walks of hash maps that others change meanwhile. */
-#ifndef LATCHD_KERNEL_MAP_WALK_H
-#define LATCHD_KERNEL_MAP_WALK_H
+#ifndef LATCHD_MAPS_MAP_WALK_H
+#define LATCHD_MAPS_MAP_WALK_H
 
 #include <stddef.h>
 

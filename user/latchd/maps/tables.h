@@ -4,8 +4,8 @@
  * that come and go meanwhile may be seen or not, but one that stays is seen
  * at least once.
  */
-#ifndef LATCHD_KERNEL_TABLES_H
-#define LATCHD_KERNEL_TABLES_H
+#ifndef LATCHD_MAPS_TABLES_H
+#define LATCHD_MAPS_TABLES_H
 
 #include <stddef.h>
 #include <stdint.h>

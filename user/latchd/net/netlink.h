@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Questions to a namespace's kernel over netlink(7), each answered before the call returns. */
-#ifndef LATCHD_KERNEL_NETLINK_H
-#define LATCHD_KERNEL_NETLINK_H
+#ifndef LATCHD_NET_NETLINK_H
+#define LATCHD_NET_NETLINK_H
 
 #include <libmnl/libmnl.h>
 #include <stdint.h>

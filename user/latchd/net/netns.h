@@ -4,8 +4,8 @@
  * twice until the next boot. No descriptor is kept: that would keep a namespace
  * alive which everybody else has left. For the thread that owns the event loop.
  */
-#ifndef LATCHD_KERNEL_NETNS_H
-#define LATCHD_KERNEL_NETNS_H
+#ifndef LATCHD_NET_NETNS_H
+#define LATCHD_NET_NETNS_H
 
 #include <stdint.h>
 #include <sys/types.h>

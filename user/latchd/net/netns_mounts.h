@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Network namespaces that are mounted somewhere, as "ip netns add" does it. */
-#ifndef LATCHD_KERNEL_NETNS_MOUNTS_H
-#define LATCHD_KERNEL_NETNS_MOUNTS_H
+#ifndef LATCHD_NET_NETNS_MOUNTS_H
+#define LATCHD_NET_NETNS_MOUNTS_H
 
 /* netns_fd is the walk's. A negative errno goes on; all else ends the walk and is what it returns. */
 typedef int (*netns_mount_fn)(void *context, int netns_fd);

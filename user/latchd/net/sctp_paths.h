@@ -3,8 +3,8 @@
  * Which paths SCTP associations have, by sock_diag(7) in a namespace. A path is
  * one pair of addresses; the kernel lists both ends' addresses of an association.
  */
-#ifndef LATCHD_KERNEL_SCTP_PATHS_H
-#define LATCHD_KERNEL_SCTP_PATHS_H
+#ifndef LATCHD_NET_SCTP_PATHS_H
+#define LATCHD_NET_SCTP_PATHS_H
 
 #include <libmnl/libmnl.h>
 #include <stdbool.h>

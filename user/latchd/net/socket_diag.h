@@ -6,8 +6,8 @@
  * no flow, and nor has a UDP socket that is not connected: they are never found and
  * never ended.
  */
-#ifndef LATCHD_KERNEL_SOCKET_DIAG_H
-#define LATCHD_KERNEL_SOCKET_DIAG_H
+#ifndef LATCHD_NET_SOCKET_DIAG_H
+#define LATCHD_NET_SOCKET_DIAG_H
 
 #include <stdint.h>
 

@@ -220,7 +220,7 @@ void announce_refused(struct announcer *a, const struct latch_event *event, int 
 		 latch_drop_name(event->drop), refused_text(error), more);
 }
 
-static const char *order_text(enum control_act act, int error)
+static const char *request_text(enum control_act act, int error)
 {
 	switch (act) {
 	case CONTROL_ACT_BREAK:
@@ -233,22 +233,22 @@ static const char *order_text(enum control_act act, int error)
 	return "changed";
 }
 
-void announce_latch_ordered(struct announcer *a, enum control_act act,
+void announce_latch_requested(struct announcer *a, enum control_act act,
 			    const struct latch_flow *flow, const struct latch *latch,
-			    const struct administrator_who *who, int error)
+			    const struct admin_origin *who, int error)
 {
 	char text[FLOW_TEXT_MAX], login[32] = "";
 	struct json_writer w;
 
 	flow_text(text, flow);
-	if (who->login_uid != ADMINISTRATOR_NO_LOGIN)
+	if (who->login_uid != ADMIN_NO_LOGIN)
 		snprintf(login, sizeof(login), ", login uid %u", who->login_uid);
 	log_warn("latch", "%" PRIx64 " %s: %s, by an administrator (pid %d%s)%s%s",
-		 (uint64_t)latch->id, order_text(act, error), text, (int)who->pid, login,
+		 (uint64_t)latch->id, request_text(act, error), text, (int)who->pid, login,
 		 error ? ": " : "", error ? strerror(-error) : "");
 	if (!begin(a, &w))
 		return;
-	report_latch_ordered(&w, act, flow, latch, who, error);
+	report_latch_requested(&w, act, flow, latch, who, error);
 	publish(a, &w);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What happens is told to the monitors, and what an administrator must know to the log as well. */
-#ifndef LATCHD_ANNOUNCE_H
-#define LATCHD_ANNOUNCE_H
+#ifndef LATCHD_REPORT_ANNOUNCE_H
+#define LATCHD_REPORT_ANNOUNCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,9 +40,9 @@ void announce_latch_reset(struct announcer *announcer, const struct latch_flow *
 /* error: 0 when the socket that tried to connect was ended; -ENOENT: there is none to be ended. */
 void announce_refused(struct announcer *announcer, const struct latch_event *event, int error);
 /* What an administrator did. error: why its socket could not be ended. */
-void announce_latch_ordered(struct announcer *announcer, enum control_act act,
+void announce_latch_requested(struct announcer *announcer, enum control_act act,
 			    const struct latch_flow *flow, const struct latch *latch,
-			    const struct administrator_who *who, int error);
+			    const struct admin_origin *who, int error);
 void announce_sa_bound(struct announcer *announcer, const struct latch_sa_key *key,
 		       const struct latch_sa *sa, uint16_t params, const char *feed,
 		       const char *evidence);

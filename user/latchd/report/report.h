@@ -5,8 +5,8 @@
  * document (the writer's error) instead of shortening it. What is not known is
  * null: an SA without an identity, params that are not in the table.
  */
-#ifndef LATCHD_REPORT_H
-#define LATCHD_REPORT_H
+#ifndef LATCHD_REPORT_REPORT_H
+#define LATCHD_REPORT_REPORT_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -36,7 +36,7 @@ struct report_source {
 	const struct kernel_maps *maps;
 	const struct identities *identities;
 	const struct enforcement *enforcement;
-	const struct coverage *coverage;
+	const struct netfilter_netns *netfilter_netns;
 	const char *cgroup;
 	const char *config_path;
 	uint64_t started_boot_ns;
@@ -48,8 +48,8 @@ struct report_source {
 };
 
 /*
- * Gate (b) is one more program of "enforcement", attached when it is in every
- * namespace of "netns": [{"cookie", "gate_b"}]. It has no part in "on".
+ * The netfilter gate is one more program of "enforcement", attached when it is in every
+ * namespace of "netns": [{"cookie", "netfilter_gate"}]. It has no part in "on".
  */
 void report_status(struct json_writer *w, const struct report_source *source);
 void report_list(struct json_writer *w, const struct report_source *source);
@@ -91,9 +91,9 @@ void report_latch_healed(struct json_writer *w, const struct report_source *sour
  * The administrator broke, healed or closed it. "by" says who. error: as below.
  * For a close the event is the same as for a reset.
  */
-void report_latch_ordered(struct json_writer *w, enum control_act act,
+void report_latch_requested(struct json_writer *w, enum control_act act,
 			  const struct latch_flow *flow, const struct latch *latch,
-			  const struct administrator_who *who, int error);
+			  const struct admin_origin *who, int error);
 
 /* The flow's socket was ended; error: 0, or the negative errno of why it was not. */
 void report_latch_reset(struct json_writer *w, const struct report_source *source,

@@ -311,20 +311,20 @@ void report_latch_healed(struct json_writer *w, const struct report_source *sour
 	json_object_end(w);
 }
 
-static void write_who(struct json_writer *w, const struct administrator_who *who)
+static void write_who(struct json_writer *w, const struct admin_origin *who)
 {
 	json_key(w, "by");
 	json_object_begin(w);
 	json_member_uint(w, "pid", (uint64_t)who->pid);
 	json_key(w, "login_uid");
-	if (who->login_uid == ADMINISTRATOR_NO_LOGIN)
+	if (who->login_uid == ADMIN_NO_LOGIN)
 		json_null(w);
 	else
 		json_uint(w, who->login_uid);
 	json_object_end(w);
 }
 
-static void begin_order(struct json_writer *w, enum control_act act)
+static void begin_request(struct json_writer *w, enum control_act act)
 {
 	switch (act) {
 	case CONTROL_ACT_BREAK:
@@ -339,11 +339,11 @@ static void begin_order(struct json_writer *w, enum control_act act)
 	}
 }
 
-void report_latch_ordered(struct json_writer *w, enum control_act act,
+void report_latch_requested(struct json_writer *w, enum control_act act,
 			  const struct latch_flow *flow, const struct latch *latch,
-			  const struct administrator_who *who, int error)
+			  const struct admin_origin *who, int error)
 {
-	begin_order(w, act);
+	begin_request(w, act);
 	write_latch(w, flow, latch->id);
 	report_direction(w, latch->direction);
 	json_member_string(w, "reason", latch_reason_name(LATCH_REASON_ADMIN));

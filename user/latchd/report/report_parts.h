@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Members that several documents and events share. All write into an open object. */
-#ifndef LATCHD_REPORT_PARTS_H
-#define LATCHD_REPORT_PARTS_H
+#ifndef LATCHD_REPORT_REPORT_PARTS_H
+#define LATCHD_REPORT_REPORT_PARTS_H
 
 #include "latchd/report/report.h"
 

@@ -34,26 +34,26 @@ static void status_program(struct json_writer *w, const struct enforcement_progr
 	json_object_end(w);
 }
 
-/* ---- gate (b) ---- */
+/* ---- the netfilter gate ---- */
 
-static size_t read_coverage(const struct report_source *source, struct coverage_netns **ret)
+static size_t read_netfilter_netns(const struct report_source *source, struct netfilter_netns_entry **ret)
 {
-	size_t count = coverage_namespaces(source->coverage, NULL, 0);
+	size_t count = netfilter_netns_list(source->netfilter_netns, NULL, 0);
 
 	*ret = calloc(count + 1, sizeof(**ret));
-	return *ret ? coverage_namespaces(source->coverage, *ret, count) : 0;
+	return *ret ? netfilter_netns_list(source->netfilter_netns, *ret, count) : 0;
 }
 
-static void status_gate_b(struct json_writer *w, const struct report_source *source)
+static void status_netfilter_gate(struct json_writer *w, const struct report_source *source)
 {
-	bool offered = coverage_is_offered(source->coverage);
+	bool offered = netfilter_netns_is_offered(source->netfilter_netns);
 	struct enforcement_program gate = {
-		.name = "gate (b)",
+		.name = "netfilter gate",
 		.hook = offered ? "netfilter" : "needs Linux 6.4, as does SCTP",
 		.attached = offered,
 	};
-	auto_free struct coverage_netns *namespaces = NULL;
-	size_t count = read_coverage(source, &namespaces), i;
+	auto_free struct netfilter_netns_entry *namespaces = NULL;
+	size_t count = read_netfilter_netns(source, &namespaces), i;
 
 	for (i = 0; i < count; i++)
 		gate.attached = gate.attached && namespaces[i].attached;
@@ -62,8 +62,8 @@ static void status_gate_b(struct json_writer *w, const struct report_source *sou
 
 static void status_netns(struct json_writer *w, const struct report_source *source)
 {
-	auto_free struct coverage_netns *namespaces = NULL;
-	size_t count = read_coverage(source, &namespaces), i;
+	auto_free struct netfilter_netns_entry *namespaces = NULL;
+	size_t count = read_netfilter_netns(source, &namespaces), i;
 
 	report_fail(w, namespaces ? 0 : -ENOMEM);
 	json_key(w, "netns");
@@ -71,7 +71,7 @@ static void status_netns(struct json_writer *w, const struct report_source *sour
 	for (i = 0; i < count; i++) {
 		json_object_begin(w);
 		json_member_uint(w, "cookie", namespaces[i].cookie);
-		json_member_bool(w, "gate_b", namespaces[i].attached);
+		json_member_bool(w, "netfilter_gate", namespaces[i].attached);
 		json_object_end(w);
 	}
 	json_array_end(w);
@@ -91,7 +91,7 @@ static void status_enforcement(struct json_writer *w, const struct report_source
 	json_array_begin(w);
 	for (i = 0; i < count && i < PROGRAMS_MAX; i++)
 		status_program(w, &programs[i]);
-	status_gate_b(w, source);
+	status_netfilter_gate(w, source);
 	json_array_end(w);
 	json_object_end(w);
 }

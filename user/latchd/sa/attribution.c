@@ -22,11 +22,11 @@ struct attribution {
 	struct identities *identities;
 	const struct attribution_observer *observer;
 	struct feed_sink sink;
-	struct keepers keepers;
+	struct key_managers key_managers;
 	struct children children;
 	struct binding binding;
 	struct peer_deaths deaths;
-	struct quarantine quarantine;
+	struct pending_sas pending_sas;
 	/* After children that ended, however many: one look at all latches. */
 	struct loop_timer settle;
 };
@@ -35,7 +35,7 @@ static bool netns_is_synced(void *context, uint64_t netns)
 {
 	const struct attribution *a = context;
 
-	return keepers_are_synced(&a->keepers, netns);
+	return key_managers_are_synced(&a->key_managers, netns);
 }
 
 static void check_all(void *context)
@@ -53,12 +53,12 @@ static void check_all(void *context)
 static void bind_or_retry(struct attribution *a, struct child *child)
 {
 	if (binding_bind(&a->binding, child))
-		quarantine_look_soon(&a->quarantine);
+		pending_sas_check_soon(&a->pending_sas);
 }
 
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
-	quarantine_new(&a->quarantine, key);
+	pending_sas_new(&a->pending_sas, key);
 }
 
 /* ---- children that end */
@@ -70,7 +70,7 @@ static void forget_child(struct attribution *a, struct child *child)
 	child->params = 0;
 	if (counted)
 		binding_renew_contested(&a->binding, child);
-	children_remove(&a->children, child);
+	child_sas_remove(&a->children, child);
 	if (counted)
 		loop_timer_arm(&a->settle, 0);
 }
@@ -83,7 +83,7 @@ static bool is_over(struct attribution *a, struct child *child)
 
 void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
-	struct child_end *end = children_find(&a->children, key);
+	struct child_end *end = child_sas_find(&a->children, key);
 
 	if (end && is_over(a, end->child))
 		forget_child(a, end->child);
@@ -96,7 +96,7 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
 			    const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
-	struct child_end *end = children_find(&a->children, key);
+	struct child_end *end = child_sas_find(&a->children, key);
 
 	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
 		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
@@ -123,7 +123,7 @@ void attribution_reconcile(struct attribution *a)
 			forget_child(a, child);
 	}
 	check_all(a);
-	quarantine_look_soon(&a->quarantine);
+	pending_sas_check_soon(&a->pending_sas);
 }
 
 /* ---- what the feeds report */
@@ -138,7 +138,7 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	if (!err)
 		err = sa_adoption_run(a->maps, netns);
 	if (!err)
-		err = keepers_attach(&a->keepers, feed, netns);
+		err = key_managers_attach(&a->key_managers, feed, netns);
 	if (err)
 		return err;
 	netns_hint(netns, daemon);
@@ -160,7 +160,7 @@ static int orphan_unclaimed(void *context, const struct latch_sa_key *key,
 	const struct latch_identity *peer;
 	const struct latch_params *params;
 
-	if (sa->word.state != LATCH_SA_BOUND || children_find(&a->children, key))
+	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->children, key))
 		return 0;
 	params = identities_get_params(a->identities, sa->word.params);
 	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
@@ -192,14 +192,14 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 
 	(void)detail;
 	switch (state) {
 	case FEED_STATE_ABSENT:
 	case FEED_STATE_LOST:
-		if (keeper)
-			keeper->synced = false;
+		if (key_manager)
+			key_manager->synced = false;
 		peer_deaths_feed_lost(&a->deaths, feed);
 		orphan_all(a, feed);
 		return;
@@ -212,7 +212,7 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 static bool is_anothers(const struct attribution *a, const struct latch_sa_key *in,
 			const struct latch_sa_key *out)
 {
-	struct child_end *end = children_find(&a->children, out);
+	struct child_end *end = child_sas_find(&a->children, out);
 
 	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
 	       !binding_yields(&a->binding, end, in);
@@ -235,24 +235,24 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 			const char *evidence)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct feed_child said = *told;
 	struct latch_sa_key in, out;
 	struct child *child;
 
-	if (!keeper)
+	if (!key_manager)
 		return;
-	child_sa_keys(&said, keeper->netns, &in, &out);
+	child_sa_keys(&said, key_manager->netns, &in, &out);
 	if (is_anothers(a, &in, &out))
 		return;
 	forget_replaced(a, &in, &in, &out);
 	forget_replaced(a, &out, &in, &out);
 	settle_class(a, feed, &in, &said);
-	child = children_learn(&a->children, feed, keeper->netns, &said, evidence);
+	child = child_sas_learn(&a->children, feed, key_manager->netns, &said, evidence);
 	if (!child)
 		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, said.child_unique_id);
-	else if (keeper->synced)
+	else if (key_manager->synced)
 		bind_or_retry(a, child);
 }
 
@@ -268,14 +268,14 @@ static void give_up(struct attribution *a, struct child *child)
 static void on_child_down(void *context, struct feed *feed, const struct feed_child *said)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct latch_sa_key in, out;
 	struct child_end *end;
 
-	if (!keeper)
+	if (!key_manager)
 		return;
-	child_sa_keys(said, keeper->netns, &in, &out);
-	end = children_find(&a->children, &in);
+	child_sa_keys(said, key_manager->netns, &in, &out);
+	end = child_sas_find(&a->children, &in);
 	if (end && end->child->feed == feed)
 		give_up(a, end->child);
 }
@@ -284,7 +284,7 @@ static void on_peer_up(void *context, struct feed *feed, const struct feed_peer 
 {
 	struct attribution *a = context;
 
-	if (keepers_find(&a->keepers, feed))
+	if (key_managers_find(&a->key_managers, feed))
 		peer_deaths_ike_sa_up(&a->deaths, feed, peer);
 }
 
@@ -293,7 +293,7 @@ static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,
 {
 	struct attribution *a = context;
 
-	if (keepers_find(&a->keepers, feed))
+	if (key_managers_find(&a->key_managers, feed))
 		peer_deaths_ike_sa_rekeyed(&a->deaths, feed, old, peer);
 }
 
@@ -301,12 +301,12 @@ static void on_peer_down(void *context, struct feed *feed, const struct feed_pee
 			 enum feed_down_cause cause)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 
-	if (keeper)
+	if (key_manager)
 		peer_deaths_ike_sa_down(&a->deaths,
-					&(struct peer_death){feed, keeper->netns, *peer, cause},
-					keeper->synced);
+					&(struct peer_death){feed, key_manager->netns, *peer, cause},
+					key_manager->synced);
 }
 
 static void on_snapshot_begin(void *context, struct feed *feed)
@@ -335,29 +335,29 @@ static void settle_unseen(struct attribution *a, struct child *child)
 static void on_snapshot_end(void *context, struct feed *feed)
 {
 	struct attribution *a = context;
-	struct keeper *keeper = keepers_find(&a->keepers, feed);
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct orphan_walk walk = {a, feed->name};
 	struct child *child, *next;
 	bool first;
 
-	if (!keeper)
+	if (!key_manager)
 		return;
-	first = !keeper->synced;
-	keeper->synced = true;
+	first = !key_manager->synced;
+	key_manager->synced = true;
 	DL_FOREACH_SAFE2(a->children.first, child, next, next)
 	{
 		if (child->feed == feed && !child->seen)
 			settle_unseen(a, child);
 	}
 	if (binding_bind_seen(&a->binding, feed))
-		quarantine_look_soon(&a->quarantine);
+		pending_sas_check_soon(&a->pending_sas);
 	peer_deaths_snapshot_end(&a->deaths, feed);
 	if (!first)
 		return;
 	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
 		check_all(a);
 	/* No event will tell of what was there before. */
-	quarantine_look_soon(&a->quarantine);
+	pending_sas_check_soon(&a->pending_sas);
 }
 
 /* ---- the whole */
@@ -392,7 +392,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.observer = observer,
 	};
 	peer_deaths_init(&a->deaths, loop, &a->binding.view, identities);
-	quarantine_init(&a->quarantine, loop, &a->binding, &a->keepers);
+	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers);
 	loop_timer_init(loop, &a->settle, check_all, a);
 	return a;
 }
@@ -401,11 +401,11 @@ void attribution_free(struct attribution *a)
 {
 	if (!a)
 		return;
-	quarantine_stop(&a->quarantine);
+	pending_sas_stop(&a->pending_sas);
 	loop_timer_cancel(&a->settle);
 	peer_deaths_clear(&a->deaths);
-	keepers_clear(&a->keepers);
-	children_clear(&a->children);
+	key_managers_clear(&a->key_managers);
+	child_sas_clear(&a->children);
 	free(a);
 }
 

@@ -4,8 +4,8 @@
  * managers say, and binds an SA to its identity only after every latch that it
  * conflicts with was broken (RFC 5660 section 2.3, R-2.3-11).
  */
-#ifndef LATCHD_ATTRIBUTION_H
-#define LATCHD_ATTRIBUTION_H
+#ifndef LATCHD_SA_ATTRIBUTION_H
+#define LATCHD_SA_ATTRIBUTION_H
 
 #include "latchd/sa/conflict.h"
 #include "latchd/feeds/feed.h"

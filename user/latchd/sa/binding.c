@@ -98,7 +98,7 @@ static bool find_pinned_class(const struct binding *b, const struct feed *feed,
 bool binding_find_class(const struct binding *b, const struct feed *feed,
 			const struct latch_sa_key *in, struct feed_child *said)
 {
-	const struct child_end *end = children_find(b->children, in);
+	const struct child_end *end = child_sas_find(b->children, in);
 	const struct feed_child *known = end && end == &end->child->in ? &end->child->said : NULL;
 
 	if (!known || end->child->feed != feed || strcmp(known->config_name, said->config_name) ||
@@ -321,7 +321,7 @@ static bool renew_if_overlapping(void *context, struct child *child)
 	const struct contest_search *search = context;
 
 	if (child != search->changed && child_counts(child) &&
-	    children_overlap(child, search->changed))
+	    child_sas_overlap(child, search->changed))
 		renew_contested(search->binding, child);
 	return false;
 }
@@ -330,7 +330,7 @@ void binding_renew_contested(const struct binding *b, const struct child *change
 {
 	struct contest_search search = {b, changed};
 
-	children_search_overlap(b->children, changed, renew_if_overlapping, &search);
+	child_sas_search_overlap(b->children, changed, renew_if_overlapping, &search);
 }
 
 /* ---- the order that R-2.3-11 asks for */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* From a child that a key manager told to the params that its two SAs are bound to. */
-#ifndef LATCHD_BINDING_H
-#define LATCHD_BINDING_H
+#ifndef LATCHD_SA_BINDING_H
+#define LATCHD_SA_BINDING_H
 
 #include "latchd/sa/attribution.h"
 #include "latchd/sa/child_sas.h"

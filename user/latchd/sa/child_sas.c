@@ -22,7 +22,7 @@ void child_sa_keys(const struct feed_child *said, uint64_t netns, struct latch_s
 	memcpy(ret_out->daddr, said->remote_host, sizeof(ret_out->daddr));
 }
 
-struct child_end *children_find(const struct children *children, const struct latch_sa_key *key)
+struct child_end *child_sas_find(const struct children *children, const struct latch_sa_key *key)
 {
 	struct child_end *end;
 
@@ -129,7 +129,7 @@ static struct child *search_place(const struct children *children,
 	return found ? found : search(children->wide, match, context);
 }
 
-struct child *children_search_flow(const struct children *children, const struct latch_flow *flow,
+struct child *child_sas_search_flow(const struct children *children, const struct latch_flow *flow,
 				   child_match_fn match, void *context)
 {
 	const struct child_place_key key = place_key(flow->netns, flow->family, flow->remote_addr);
@@ -137,7 +137,7 @@ struct child *children_search_flow(const struct children *children, const struct
 	return search_place(children, &key, match, context);
 }
 
-struct child *children_search_overlap(const struct children *children, const struct child *child,
+struct child *child_sas_search_overlap(const struct children *children, const struct child *child,
 				      child_match_fn match, void *context)
 {
 	struct child *other;
@@ -154,7 +154,7 @@ struct child *children_search_overlap(const struct children *children, const str
 
 /* ---- */
 
-void children_remove(struct children *children, struct child *child)
+void child_sas_remove(struct children *children, struct child *child)
 {
 	take_from_place(children, child);
 	HASH_DELETE(hh, children->ends, &child->in);
@@ -163,19 +163,19 @@ void children_remove(struct children *children, struct child *child)
 	free(child);
 }
 
-void children_clear(struct children *children)
+void child_sas_clear(struct children *children)
 {
 	while (children->first)
-		children_remove(children, children->first);
+		child_sas_remove(children, children->first);
 }
 
 /* What a key was used for before is over: the kernel has no two SAs of one key. */
 static void forget_others(struct children *children, const struct latch_sa_key *key)
 {
-	struct child_end *end = children_find(children, key);
+	struct child_end *end = child_sas_find(children, key);
 
 	if (end)
-		children_remove(children, end->child);
+		child_sas_remove(children, end->child);
 }
 
 static struct child *add(struct children *children, const struct latch_sa_key *in,
@@ -194,7 +194,7 @@ static struct child *add(struct children *children, const struct latch_sa_key *i
 	return child;
 }
 
-struct child *children_learn(struct children *children, struct feed *feed, uint64_t netns,
+struct child *child_sas_learn(struct children *children, struct feed *feed, uint64_t netns,
 			     const struct feed_child *said, const char *evidence)
 {
 	struct latch_sa_key in, out;
@@ -205,7 +205,7 @@ struct child *children_learn(struct children *children, struct feed *feed, uint6
 	/* A host that talks to itself: one key for two SAs is no pair. */
 	if (!memcmp(&in, &out, sizeof(in)))
 		return NULL;
-	end = children_find(children, &in);
+	end = child_sas_find(children, &in);
 	child = end && end == &end->child->in && !memcmp(&end->child->out.key, &out, sizeof(out))
 			? end->child
 			: NULL;
@@ -236,7 +236,7 @@ bool child_covers(const struct child *child, const struct latch_flow *flow)
 					   flow->remote_addr, flow->remote_port);
 }
 
-bool children_overlap(const struct child *a, const struct child *b)
+bool child_sas_overlap(const struct child *a, const struct child *b)
 {
 	return a->netns == b->netns &&
 	       traffic_selector_sets_overlap(&a->said.local_ts, &b->said.local_ts) &&

@@ -4,8 +4,8 @@
  * found by the key of either of its SAs. The kernel's SA table does not hold
  * the selectors, and latchd needs them to find conflicts.
  */
-#ifndef LATCHD_CHILDREN_H
-#define LATCHD_CHILDREN_H
+#ifndef LATCHD_SA_CHILD_SAS_H
+#define LATCHD_SA_CHILD_SAS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -54,12 +54,12 @@ struct children { /* zeroed before first use */
 };
 
 /* The child of these SAs: a known one with what is said now, or a new one. NULL: out of memory. */
-struct child *children_learn(struct children *children, struct feed *feed, uint64_t netns,
+struct child *child_sas_learn(struct children *children, struct feed *feed, uint64_t netns,
 			     const struct feed_child *said, const char *evidence);
 /* NULL when nobody has said whose it is. */
-struct child_end *children_find(const struct children *children, const struct latch_sa_key *key);
-void children_remove(struct children *children, struct child *child);
-void children_clear(struct children *children);
+struct child_end *child_sas_find(const struct children *children, const struct latch_sa_key *key);
+void child_sas_remove(struct children *children, struct child *child);
+void child_sas_clear(struct children *children);
 
 /* The keys that the kernel knows its two SAs by. */
 void child_sa_keys(const struct feed_child *said, uint64_t netns, struct latch_sa_key *ret_in,
@@ -69,14 +69,14 @@ void child_sa_keys(const struct feed_child *said, uint64_t netns, struct latch_s
 typedef bool (*child_match_fn)(void *context, struct child *child);
 
 /* The first that matches of all that can cover the flow, or overlap with the child; else NULL. */
-struct child *children_search_flow(const struct children *children, const struct latch_flow *flow,
+struct child *child_sas_search_flow(const struct children *children, const struct latch_flow *flow,
 				   child_match_fn match, void *context);
-struct child *children_search_overlap(const struct children *children, const struct child *child,
+struct child *child_sas_search_overlap(const struct children *children, const struct child *child,
 				      child_match_fn match, void *context);
 
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
 bool child_covers(const struct child *child, const struct latch_flow *flow);
 /* Is there a flow that both cover? */
-bool children_overlap(const struct child *a, const struct child *b);
+bool child_sas_overlap(const struct child *a, const struct child *b);
 
 #endif

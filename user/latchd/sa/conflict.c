@@ -16,12 +16,12 @@ static bool contests(void *context, struct child *other)
 	const struct child *child = context;
 
 	return other != child && child_counts(other) && other->params != child->params &&
-	       children_overlap(other, child);
+	       child_sas_overlap(other, child);
 }
 
 bool child_is_contested(const struct children *children, const struct child *child)
 {
-	return children_search_overlap(children, child, contests, (void *)child);
+	return child_sas_search_overlap(children, child, contests, (void *)child);
 }
 
 /* 0 also when the latch is gone, which ends the conflict as well. */
@@ -78,7 +78,7 @@ static const struct child *find_conflicting(const struct children *children,
 {
 	struct conflict_search search = {flow, params};
 
-	return children_search_flow(children, flow, conflicts, &search);
+	return child_sas_search_flow(children, flow, conflicts, &search);
 }
 
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,

@@ -4,8 +4,8 @@
  * cover the flow and its params are not the latch's. A child counts from when
  * its params are known until its last SA has left the kernel.
  */
-#ifndef LATCHD_CONFLICT_H
-#define LATCHD_CONFLICT_H
+#ifndef LATCHD_SA_CONFLICT_H
+#define LATCHD_SA_CONFLICT_H
 
 #include <stdint.h>
 

@@ -4,8 +4,8 @@
  * may tell the class by its configuration as it is now; an IKE_SA keeps the one
  * that it was set up with, and so do its successors, which nobody authenticates.
  */
-#ifndef LATCHD_IKE_SAS_H
-#define LATCHD_IKE_SAS_H
+#ifndef LATCHD_SA_IKE_SAS_H
+#define LATCHD_SA_IKE_SAS_H
 
 #include <stdbool.h>
 #include <stdint.h>

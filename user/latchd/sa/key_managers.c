@@ -5,70 +5,70 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-struct keeper *keepers_find(const struct keepers *keepers, const struct feed *feed)
+struct key_manager *key_managers_find(const struct key_managers *key_managers, const struct feed *feed)
 {
-	struct keeper *keeper;
+	struct key_manager *key_manager;
 
-	LL_SEARCH_SCALAR(keepers->first, keeper, feed, feed);
-	return keeper;
+	LL_SEARCH_SCALAR(key_managers->first, key_manager, feed, feed);
+	return key_manager;
 }
 
-int keepers_attach(struct keepers *keepers, struct feed *feed, uint64_t netns)
+int key_managers_attach(struct key_managers *key_managers, struct feed *feed, uint64_t netns)
 {
-	struct keeper *keeper = keepers_find(keepers, feed);
+	struct key_manager *key_manager = key_managers_find(key_managers, feed);
 
-	if (!keeper) {
-		keeper = calloc(1, sizeof(*keeper));
-		if (!keeper)
+	if (!key_manager) {
+		key_manager = calloc(1, sizeof(*key_manager));
+		if (!key_manager)
 			return -ENOMEM;
-		keeper->feed = feed;
-		LL_PREPEND(keepers->first, keeper);
+		key_manager->feed = feed;
+		LL_PREPEND(key_managers->first, key_manager);
 	}
-	keeper->netns = netns;
-	keeper->synced = false;
+	key_manager->netns = netns;
+	key_manager->synced = false;
 	return 0;
 }
 
-void keepers_clear(struct keepers *keepers)
+void key_managers_clear(struct key_managers *key_managers)
 {
-	struct keeper *keeper, *next;
+	struct key_manager *key_manager, *next;
 
-	LL_FOREACH_SAFE(keepers->first, keeper, next)
+	LL_FOREACH_SAFE(key_managers->first, key_manager, next)
 	{
-		free(keeper);
+		free(key_manager);
 	}
-	keepers->first = NULL;
+	key_managers->first = NULL;
 }
 
-bool keepers_serve(const struct keepers *keepers, uint64_t netns)
+bool key_managers_serve(const struct key_managers *key_managers, uint64_t netns)
 {
-	const struct keeper *keeper;
+	const struct key_manager *key_manager;
 
-	LL_SEARCH_SCALAR(keepers->first, keeper, netns, netns);
-	return keeper;
+	LL_SEARCH_SCALAR(key_managers->first, key_manager, netns, netns);
+	return key_manager;
 }
 
-bool keepers_are_synced(const struct keepers *keepers, uint64_t netns)
+bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t netns)
 {
-	const struct keeper *keeper;
+	const struct key_manager *key_manager;
 	bool found = false;
 
-	LL_FOREACH(keepers->first, keeper)
+	LL_FOREACH(key_managers->first, key_manager)
 	{
-		if (keeper->netns == netns && !keeper->synced)
+		if (key_manager->netns == netns && !key_manager->synced)
 			return false;
-		found = found || keeper->netns == netns;
+		found = found || key_manager->netns == netns;
 	}
 	return found;
 }
 
-void keepers_resync(const struct keepers *keepers, uint64_t netns)
+void key_managers_resync(const struct key_managers *key_managers, uint64_t netns)
 {
-	struct keeper *keeper;
+	struct key_manager *key_manager;
 
-	LL_FOREACH(keepers->first, keeper)
+	LL_FOREACH(key_managers->first, key_manager)
 	{
-		if (keeper->netns == netns && keeper->synced)
-			keeper->feed->resync(keeper->feed);
+		if (key_manager->netns == netns && key_manager->synced)
+			key_manager->feed->resync(key_manager->feed);
 	}
 }

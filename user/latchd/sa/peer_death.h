@@ -6,8 +6,8 @@
  * authenticated with. While another IKE_SA of that identity lives, the peer
  * does.
  */
-#ifndef LATCHD_PEER_DEATH_H
-#define LATCHD_PEER_DEATH_H
+#ifndef LATCHD_SA_PEER_DEATH_H
+#define LATCHD_SA_PEER_DEATH_H
 
 #include <stdbool.h>
 #include <stddef.h>

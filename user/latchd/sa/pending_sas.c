@@ -16,7 +16,7 @@
 #define PENDING_LAST_MS	 5000
 #define PENDING_ALARM_NS 5000000000ull
 
-void quarantine_look_soon(struct quarantine *q)
+void pending_sas_check_soon(struct pending_sas *q)
 {
 	if (loop_timer_armed(&q->timer))
 		return;
@@ -25,24 +25,24 @@ void quarantine_look_soon(struct quarantine *q)
 }
 
 /* A new one does not wait as long as those that nobody may ever speak of. */
-static void look_at_new_soon(struct quarantine *q)
+static void look_at_new_soon(struct pending_sas *q)
 {
 	if (loop_timer_armed(&q->timer) && q->timer.deadline_ms > loop_now_ms() + PENDING_FIRST_MS)
 		loop_timer_cancel(&q->timer);
-	quarantine_look_soon(q);
+	pending_sas_check_soon(q);
 }
 
-struct quarantine_walk {
-	struct quarantine *quarantine;
+struct pending_sas_walk {
+	struct pending_sas *pending_sas;
 	bool left;
 	uint32_t newest_alarm;
 };
 
-static void alarm_if_old(struct quarantine_walk *walk, const struct latch_sa_key *key,
+static void alarm_if_old(struct pending_sas_walk *walk, const struct latch_sa_key *key,
 			 const struct latch_sa *sa, int err)
 {
 	if (clock_boot_ns() - sa->installed < PENDING_ALARM_NS ||
-	    sa->word.serial <= walk->quarantine->alarmed_serial)
+	    sa->word.serial <= walk->pending_sas->alarmed_serial)
 		return;
 	if (sa->word.serial > walk->newest_alarm)
 		walk->newest_alarm = sa->word.serial;
@@ -54,12 +54,12 @@ static void alarm_if_old(struct quarantine_walk *walk, const struct latch_sa_key
 }
 
 /* -ENOENT: nobody has said yet whose the SA is that has the key now. */
-static int try_to_bind(const struct quarantine *q, const struct latch_sa_key *key)
+static int try_to_bind(const struct pending_sas *q, const struct latch_sa_key *key)
 {
-	struct child_end *end = children_find(q->binding->children, key);
+	struct child_end *end = child_sas_find(q->binding->children, key);
 	int err;
 
-	if (!end || !keepers_are_synced(q->keepers, key->netns))
+	if (!end || !key_managers_are_synced(q->key_managers, key->netns))
 		return -ENOENT;
 	err = binding_bind(q->binding, end->child);
 	return err || binding_owns(q->binding, end) ? err : -ENOENT;
@@ -67,30 +67,30 @@ static int try_to_bind(const struct quarantine *q, const struct latch_sa_key *ke
 
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
-	struct quarantine_walk *walk = context;
-	struct quarantine *q = walk->quarantine;
+	struct pending_sas_walk *walk = context;
+	struct pending_sas *q = walk->pending_sas;
 	int err;
 
-	if (sa->word.state != LATCH_SA_PENDING || !keepers_serve(q->keepers, key->netns))
+	if (sa->word.state != LATCH_SA_PENDING || !key_managers_serve(q->key_managers, key->netns))
 		return 0;
 	err = try_to_bind(q, key);
 	if (!err)
 		return 0;
 	walk->left = true;
 	alarm_if_old(walk, key, sa, err);
-	keepers_resync(q->keepers, key->netns);
+	key_managers_resync(q->key_managers, key->netns);
 	return 0;
 }
 
 /* Where any local user can make others run out of room, those alone are looked through. */
-static int adopt_all(const struct quarantine *q, bool only_foreign)
+static int adopt_all(const struct pending_sas *q, bool only_foreign)
 {
-	const struct keeper *keeper;
+	const struct key_manager *key_manager;
 	int err = 0;
 
-	for (keeper = q->keepers->first; keeper && !err; keeper = keeper->next)
-		if (!only_foreign || netns_is_foreign(keeper->netns) > 0)
-			err = sa_adoption_run(q->binding->view.maps, keeper->netns);
+	for (key_manager = q->key_managers->first; key_manager && !err; key_manager = key_manager->next)
+		if (!only_foreign || netns_is_foreign(key_manager->netns) > 0)
+			err = sa_adoption_run(q->binding->view.maps, key_manager->netns);
 	return err;
 }
 
@@ -98,7 +98,7 @@ static int adopt_all(const struct quarantine *q, bool only_foreign)
  * No event tells of an SA for which the table had no room, and it is closed to latched
  * flows: it must not stay so when there is room again. True: later once more.
  */
-static bool take_in_refused(struct quarantine *q)
+static bool take_in_refused(struct pending_sas *q)
 {
 	uint64_t counters[LATCH_COUNTER_COUNT];
 	bool full;
@@ -117,8 +117,8 @@ static bool take_in_refused(struct quarantine *q)
 
 static void on_timer(void *context)
 {
-	struct quarantine *q = context;
-	struct quarantine_walk walk = {.quarantine = q, .newest_alarm = q->alarmed_serial};
+	struct pending_sas *q = context;
+	struct pending_sas_walk walk = {.pending_sas = q, .newest_alarm = q->alarmed_serial};
 	int err;
 
 	walk.left = take_in_refused(q);
@@ -134,20 +134,20 @@ static void on_timer(void *context)
 	loop_timer_arm(&q->timer, q->wait_ms);
 }
 
-void quarantine_new(struct quarantine *q, const struct latch_sa_key *key)
+void pending_sas_new(struct pending_sas *q, const struct latch_sa_key *key)
 {
 	if (try_to_bind(q, key))
 		look_at_new_soon(q);
 }
 
-void quarantine_init(struct quarantine *q, struct loop *loop, const struct binding *binding,
-		     const struct keepers *keepers)
+void pending_sas_init(struct pending_sas *q, struct loop *loop, const struct binding *binding,
+		     const struct key_managers *key_managers)
 {
-	*q = (struct quarantine){.binding = binding, .keepers = keepers};
+	*q = (struct pending_sas){.binding = binding, .key_managers = key_managers};
 	loop_timer_init(loop, &q->timer, on_timer, q);
 }
 
-void quarantine_stop(struct quarantine *q)
+void pending_sas_stop(struct pending_sas *q)
 {
 	loop_timer_cancel(&q->timer);
 }

@@ -3,8 +3,8 @@
  * SAs in the kernel of which nobody has said yet whose they are. Their key managers
  * are asked again and again, ever more seldom.
  */
-#ifndef LATCHD_QUARANTINE_H
-#define LATCHD_QUARANTINE_H
+#ifndef LATCHD_SA_PENDING_SAS_H
+#define LATCHD_SA_PENDING_SAS_H
 
 #include <stdint.h>
 
@@ -12,9 +12,9 @@
 #include "latchd/sa/key_managers.h"
 #include "common/loop.h"
 
-struct quarantine {
+struct pending_sas {
 	const struct binding *binding;
-	const struct keepers *keepers;
+	const struct key_managers *key_managers;
 	struct loop_timer timer;
 	unsigned int wait_ms;
 	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
@@ -23,13 +23,13 @@ struct quarantine {
 };
 
 /* Keeps the pointers. */
-void quarantine_init(struct quarantine *quarantine, struct loop *loop,
-		     const struct binding *binding, const struct keepers *keepers);
-void quarantine_stop(struct quarantine *quarantine);
+void pending_sas_init(struct pending_sas *pending_sas, struct loop *loop,
+		     const struct binding *binding, const struct key_managers *key_managers);
+void pending_sas_stop(struct pending_sas *pending_sas);
 
 /* The kernel has a new SA: binds it if somebody has spoken of it, else asks soon. */
-void quarantine_new(struct quarantine *quarantine, const struct latch_sa_key *key);
+void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key *key);
 /* There may be some that no event will tell of. */
-void quarantine_look_soon(struct quarantine *quarantine);
+void pending_sas_check_soon(struct pending_sas *pending_sas);
 
 #endif

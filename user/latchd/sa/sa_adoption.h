@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* SAs that were in the kernel before latchd's programs were: taken into the table, as pending. */
-#ifndef LATCHD_SA_ADOPTION_H
-#define LATCHD_SA_ADOPTION_H
+#ifndef LATCHD_SA_SA_ADOPTION_H
+#define LATCHD_SA_SA_ADOPTION_H
 
 #include <stdint.h>
 

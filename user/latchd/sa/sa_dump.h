@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The SAs that a namespace's kernel has now, over netlink: those from before latchd's programs. */
-#ifndef LATCHD_KERNEL_SA_DUMP_H
-#define LATCHD_KERNEL_SA_DUMP_H
+#ifndef LATCHD_SA_SA_DUMP_H
+#define LATCHD_SA_SA_DUMP_H
 
 #include <linux/netlink.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * was latched? What a namespace's kernel has (kernel/policy_dump.h) against what
  * the latch is for. Nothing here asks the kernel.
  */
-#ifndef LATCHD_POLICY_H
-#define LATCHD_POLICY_H
+#ifndef LATCHD_SPD_POLICY_H
+#define LATCHD_SPD_POLICY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The SPD that a namespace's kernel has now, over netlink. */
-#ifndef LATCHD_KERNEL_POLICY_DUMP_H
-#define LATCHD_KERNEL_POLICY_DUMP_H
+#ifndef LATCHD_SPD_POLICY_DUMP_H
+#define LATCHD_SPD_POLICY_DUMP_H
 
 #include <linux/netlink.h>
 #include <stdint.h>

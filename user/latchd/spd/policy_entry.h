@@ -4,8 +4,8 @@
  * 5-tuple. The kernel takes it away by itself POLICY_ENTRY_S after it was last
  * renewed, so that none outlives a latchd that does not come back.
  */
-#ifndef LATCHD_KERNEL_POLICY_ENTRY_H
-#define LATCHD_KERNEL_POLICY_ENTRY_H
+#ifndef LATCHD_SPD_POLICY_ENTRY_H
+#define LATCHD_SPD_POLICY_ENTRY_H
 
 #include <linux/xfrm.h>
 #include <stdint.h>

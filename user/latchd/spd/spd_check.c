@@ -271,7 +271,7 @@ static int look_at_latches(struct look *look, bool all)
 	return err ? err : look->err;
 }
 
-int spd_look(struct spd_watch *watch, uint64_t netns, bool all)
+int spd_check(struct spd_watch *watch, uint64_t netns, bool all)
 {
 	struct look look = {.watch = watch, .netns = netns};
 	int err = spd_view_load(watch->maps, netns, &look.view);

@@ -3,8 +3,8 @@
  * Latches whose flow the SPD does not protect at the moment. Key managers replace
  * policies in several steps, so each is given some time before it is broken.
  */
-#ifndef LATCHD_SPD_SUSPECTS_H
-#define LATCHD_SPD_SUSPECTS_H
+#ifndef LATCHD_SPD_SPD_GRACE_H
+#define LATCHD_SPD_SPD_GRACE_H
 
 #include <stdbool.h>
 #include <stdint.h>

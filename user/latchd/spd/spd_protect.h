@@ -4,8 +4,8 @@
  * not reach the flow, since entries of our own come before them (kernel/policy_entry.h).
  * They go when the edit is reverted or the latch ends.
  */
-#ifndef LATCHD_SPD_PROTECT_H
-#define LATCHD_SPD_PROTECT_H
+#ifndef LATCHD_SPD_SPD_PROTECT_H
+#define LATCHD_SPD_SPD_PROTECT_H
 
 #include "latchd/spd/spd_view.h"
 

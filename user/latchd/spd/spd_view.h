@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a namespace's latches are judged by: its SPD, and its SAs. */
-#ifndef LATCHD_SPD_VIEW_H
-#define LATCHD_SPD_VIEW_H
+#ifndef LATCHD_SPD_SPD_VIEW_H
+#define LATCHD_SPD_SPD_VIEW_H
 
 #include "latchd/identity/identities.h"
 #include "latchd/maps/kernel_maps.h"

@@ -40,7 +40,7 @@ static void note_edited(struct spd_watch *watch, uint64_t netns)
 /* One line for as long as it cannot look at all of them. */
 static void look_at(struct spd_watch *watch, uint64_t netns, bool all)
 {
-	int err = spd_look(watch, netns, all);
+	int err = spd_check(watch, netns, all);
 
 	if (err && !watch->told && !watch->failed)
 		log_warn("latch",

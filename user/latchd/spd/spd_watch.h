@@ -8,8 +8,8 @@
  * hand often have none for packets in. A direction is therefore judged only once
  * the SPD was seen to protect it (latch.spd).
  */
-#ifndef LATCHD_SPD_WATCH_H
-#define LATCHD_SPD_WATCH_H
+#ifndef LATCHD_SPD_SPD_WATCH_H
+#define LATCHD_SPD_SPD_WATCH_H
 
 #include <stdbool.h>
 #include <stddef.h>

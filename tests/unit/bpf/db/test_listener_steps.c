@@ -36,7 +36,7 @@ static void moment(void)
 
 /* ---- in place of bpf/db/maps.h ---- */
 
-#define LATCH_BPF_MAPS_H
+#define LATCH_BPF_DB_MAPS_H
 #define OWN_FRAME __attribute__((unused))
 
 struct bpf_map {

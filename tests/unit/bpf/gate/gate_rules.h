@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gate (a) with rules, and connections that have only just been asked for. */
+/* The cgroup gate with rules, and connections that have only just been asked for. */
 #ifndef LATCHD_TESTS_GATE_RULES_H
 #define LATCHD_TESTS_GATE_RULES_H
 

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gate (b) over the loopback of a namespace of the test's own, where all is in clear. */
-#ifndef LATCHD_TESTS_GATE_B_LOOPBACK_H
-#define LATCHD_TESTS_GATE_B_LOOPBACK_H
+/* The netfilter gate over the loopback of a namespace of the test's own, where all is in clear. */
+#ifndef LATCHD_TESTS_NETFILTER_LOOPBACK_H
+#define LATCHD_TESTS_NETFILTER_LOOPBACK_H
 
 #include "netfilter_fixture.h"
 #include "tcp.h"
 
 #include "latchd/maps/tables.h"
 
-static struct gate_b b;
+static struct netfilter b;
 
-static inline void gate_b_start(void)
+static inline void netfilter_start(void)
 {
-	gate_b_private_pins();
-	gate_b_load(&b);
+	netfilter_private_pins();
+	netfilter_load(&b);
 	tcp_set_up();
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 }
 
-static inline void gate_b_finish(void)
+static inline void netfilter_finish(void)
 {
 	tcp_tear_down();
 	object_release(&b.object);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules at gate (a), on connections in clear: there is no ESP here. tests/vm/rules has the rest. */
+/* Rules at the cgroup gate, on connections in clear: there is no ESP here. tests/vm/rules has the rest. */
 #include "gate_rules.h"
 
 #include "latchd/latch/refusal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SCTP in clear at gate (b), with a latched association beside it. BPF_PROG_RUN
+ * SCTP in clear at the netfilter gate, with a latched association beside it. BPF_PROG_RUN
  * has no SAs: what is protected is tested in the virtual machine (tests/vm/sctp).
  */
 #include "netfilter_fixture.h"
@@ -47,7 +47,7 @@ struct segment {
 	size_t cut; /* bytes that are missing at the end */
 };
 
-static struct gate_b b;
+static struct netfilter b;
 static int family = AF_INET; /* of all addresses and packets */
 
 /* ---- what there is */
@@ -127,13 +127,13 @@ static void put_association(void)
 
 static void set_up(void)
 {
-	gate_b_private_pins();
-	gate_b_load(&b);
+	netfilter_private_pins();
+	netfilter_load(&b);
 }
 
 TestSuite(gate_sctp, .init = set_up, .timeout = 60);
 
-/* Everything over both: only gate (b) ever tells their headers apart. */
+/* Everything over both: only the netfilter gate ever tells their headers apart. */
 #define TEST_BOTH(name)                                                                            \
 	static void name(void);                                                                    \
 	Test(gate_sctp, name##_ipv4)                                                               \

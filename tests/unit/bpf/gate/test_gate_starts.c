@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What begins a connection at gate (a), what does not, and who has opened it: all in clear. */
+/* What begins a connection at the cgroup gate, what does not, and who has opened it: all in clear. */
 #include "gate_rules.h"
 
 #include "tcp_segment.h"
@@ -11,7 +11,7 @@ TestSuite(gate_starts, .init = gate_set_up, .fini = gate_tear_down, .timeout = 6
 /*
  * Its "port" is the number of the protocol, and it has no peer: no rule can be meant for
  * it. One of these is the kernel's own, for resets and for acknowledgements in TIME_WAIT;
- * gate (b) judges what it sends by the packet.
+ * the netfilter gate judges what it sends by the packet.
  */
 Test(gate_starts, a_raw_socket_is_no_flow)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gate (b) on a router: two tun devices, and what goes from one to the other. */
+/* The netfilter gate on a router: two tun devices, and what goes from one to the other. */
 #include "netfilter_fixture.h"
 
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@ struct link {
 	int fd;
 };
 
-static struct gate_b b;
+static struct netfilter b;
 static struct namespace ns;
 static struct link left = {"left", "10.1.0.1", -1}, right = {"right", "10.2.0.1", -1};
 
@@ -78,13 +78,13 @@ static int let_forward(void *context)
 
 static void start(void)
 {
-	gate_b_private_pins();
-	gate_b_load(&b);
+	netfilter_private_pins();
+	netfilter_load(&b);
 	namespace_start(&ns);
 	link_up(&left);
 	link_up(&right);
 	cr_assert_eq(netns_call(ns.fd, let_forward, NULL), 0);
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 }
 
 static void finish(void)
@@ -95,7 +95,7 @@ static void finish(void)
 	object_release(&b.object);
 }
 
-TestSuite(gate_b_forwarding, .init = start, .fini = finish, .timeout = 60);
+TestSuite(netfilter_forwarding, .init = start, .fini = finish, .timeout = 60);
 
 struct fragment {
 	struct iphdr ip;
@@ -159,7 +159,7 @@ static bool comes_out(uint8_t protocol)
 	return false;
 }
 
-Test(gate_b_forwarding, a_short_fragment_that_is_passed_on_is_nothing_to_judge)
+Test(netfilter_forwarding, a_short_fragment_that_is_passed_on_is_nothing_to_judge)
 {
 	const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_UDP};
 	struct latch_drop_count drops[LATCH_DROP_COUNT];
@@ -175,7 +175,7 @@ Test(gate_b_forwarding, a_short_fragment_that_is_passed_on_is_nothing_to_judge)
 	cr_expect_eq(drops[LATCH_DROP_MALFORMED].egress, 0);
 }
 
-Test(gate_b_forwarding, nor_is_a_whole_one)
+Test(netfilter_forwarding, nor_is_a_whole_one)
 {
 	struct fragment f = datagram();
 

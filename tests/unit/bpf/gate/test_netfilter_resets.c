@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gate (b) and what the kernel sends by itself on a latched connection: on a loopback, in clear. */
+/* The netfilter gate and what the kernel sends by itself on a latched connection: on a loopback, in clear. */
 #include "netfilter_loopback.h"
 
-TestSuite(gate_b_resets, .init = gate_b_start, .fini = gate_b_finish, .timeout = 60);
+TestSuite(netfilter_resets, .init = netfilter_start, .fini = netfilter_finish, .timeout = 60);
 
 static void await_state(int fd, int state)
 {
@@ -20,9 +20,9 @@ static void await_state(int fd, int state)
 /*
  * Data for one that has said that it reads no more draws a reset. The kernel's control
  * socket sends it, since Linux 6.13 in the name of the connection's own socket, which
- * is a whole one; but over IPv6 gate (a) is not asked.
+ * is a whole one; but over IPv6 the cgroup gate is not asked.
  */
-Test(gate_b_resets, R_2_4_a_reset_in_the_name_of_a_full_socket_does_not_leave_in_clear)
+Test(netfilter_resets, R_2_4_a_reset_in_the_name_of_a_full_socket_does_not_leave_in_clear)
 {
 	struct pair pair = connect_pair(IPV6, IPV6, NULL);
 	struct latch_flow flow = flow_of(pair.client);
@@ -37,7 +37,7 @@ Test(gate_b_resets, R_2_4_a_reset_in_the_name_of_a_full_socket_does_not_leave_in
 }
 
 /* Without a latch it does: so it would have come. */
-Test(gate_b_resets, that_of_an_unlatched_connection_does)
+Test(netfilter_resets, that_of_an_unlatched_connection_does)
 {
 	struct pair pair = connect_pair(IPV6, IPV6, NULL);
 	struct pollfd ended = {.fd = pair.server};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gate (b) and packets of no latch, where a rule requires one: on a loopback, all in clear. */
+/* The netfilter gate and packets of no latch, where a rule requires one: on a loopback, all in clear. */
 #include "netfilter_loopback.h"
 
 #include "latchd/net/socket_diag.h"
 
-TestSuite(gate_b_rules, .init = gate_b_start, .fini = gate_b_finish, .timeout = 120);
+TestSuite(netfilter_rules, .init = netfilter_start, .fini = netfilter_finish, .timeout = 120);
 
 /* Without latchd's control program: the first half is in force at first. */
 static void require(enum latch_direction direction, __u8 flags)
@@ -68,20 +68,20 @@ static void drops_a_request(const char *text)
 	close(listener);
 }
 
-Test(gate_b_rules, R_2_3_a_request_in_clear_does_not_arrive)
+Test(netfilter_rules, R_2_3_a_request_in_clear_does_not_arrive)
 {
 	require(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
 	drops_a_request(IPV4);
 }
 
-Test(gate_b_rules, R_2_3_nor_one_of_ipv6)
+Test(netfilter_rules, R_2_3_nor_one_of_ipv6)
 {
 	require(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
 	drops_a_request(IPV6);
 }
 
 /* The rule is for the other way, so the request passes; of the reset nobody knows the way. */
-Test(gate_b_rules, R_2_2_a_reset_in_clear_does_not_leave)
+Test(netfilter_rules, R_2_2_a_reset_in_clear_does_not_leave)
 {
 	struct address nobody = free_port(IPV4);
 	int fd;
@@ -94,7 +94,7 @@ Test(gate_b_rules, R_2_2_a_reset_in_clear_does_not_leave)
 	close(fd);
 }
 
-Test(gate_b_rules, a_syn_ack_is_of_a_connection_that_was_accepted)
+Test(netfilter_rules, a_syn_ack_is_of_a_connection_that_was_accepted)
 {
 	int listener = start_listener(IPV4, NULL), fd;
 	struct address there = name_of(listener, getsockname);
@@ -107,7 +107,7 @@ Test(gate_b_rules, a_syn_ack_is_of_a_connection_that_was_accepted)
 }
 
 /* With a cgroup below the root there are sockets that are none of our business. */
-Test(gate_b_rules, where_not_every_socket_is_watched_gate_a_decides_alone)
+Test(netfilter_rules, where_not_every_socket_is_watched_gate_a_decides_alone)
 {
 	int listener = start_listener(IPV4, NULL), fd;
 	struct address there = name_of(listener, getsockname), nobody = free_port(IPV4);
@@ -123,7 +123,7 @@ Test(gate_b_rules, where_not_every_socket_is_watched_gate_a_decides_alone)
 	close(listener);
 }
 
-Test(gate_b_rules, full_sockets_are_the_other_gates)
+Test(netfilter_rules, full_sockets_are_the_other_gates)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
@@ -134,8 +134,8 @@ Test(gate_b_rules, full_sockets_are_the_other_gates)
 	close_pair(&pair);
 }
 
-/* Such as the kernel's own, of which gate (a) knows no flow. */
-Test(gate_b_rules, R_2_2_what_a_raw_socket_sends_in_clear_does_not_leave)
+/* Such as the kernel's own, of which the cgroup gate knows no flow. */
+Test(netfilter_rules, R_2_2_what_a_raw_socket_sends_in_clear_does_not_leave)
 {
 	struct address nobody = free_port(IPV4);
 	const uint8_t segment[20] = {0, 9, 0, 9};
@@ -180,7 +180,7 @@ static int connect_again(const struct latch_flow *flow, const struct address *th
 }
 
 /* Anybody may have sent it: it is not to end what still waits for packets of its peer. */
-Test(gate_b_rules, R_2_3_a_request_in_clear_does_not_end_time_wait)
+Test(netfilter_rules, R_2_3_a_request_in_clear_does_not_end_time_wait)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct address there = name_of(pair.listener, getsockname);
@@ -199,7 +199,7 @@ Test(gate_b_rules, R_2_3_a_request_in_clear_does_not_end_time_wait)
 }
 
 /* Where no rule requires one it reaches the listener. The answer has still the old latch. */
-Test(gate_b_rules, without_a_rule_it_does)
+Test(netfilter_rules, without_a_rule_it_does)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct address there = name_of(pair.listener, getsockname);

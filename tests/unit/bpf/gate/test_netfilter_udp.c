@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * UDP that arrives, at gate (b) alone: what the kernel takes from a tunnel's socket
- * (L2TP) never comes to gate (a). On a loopback without IPsec all of it is in clear.
+ * UDP that arrives, at the netfilter gate alone: what the kernel takes from a tunnel's socket
+ * (L2TP) never comes to the cgroup gate. On a loopback without IPsec all of it is in clear.
  */
 #include "netfilter_fixture.h"
 
@@ -19,7 +19,7 @@
 
 static const char *const loopbacks[] = {"127.0.0.1", "::1"};
 
-static struct gate_b b;
+static struct netfilter b;
 static struct namespace ns;
 
 static void set_mtu(void)
@@ -33,12 +33,12 @@ static void set_mtu(void)
 
 static void start(void)
 {
-	gate_b_private_pins();
-	gate_b_load(&b);
+	netfilter_private_pins();
+	netfilter_load(&b);
 	namespace_start(&ns);
 	namespace_loopback_up(&ns);
 	set_mtu();
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 }
 
 static void finish(void)
@@ -47,7 +47,7 @@ static void finish(void)
 	object_release(&b.object);
 }
 
-TestSuite(gate_b_datagram, .init = start, .fini = finish, .timeout = 120);
+TestSuite(netfilter_udp, .init = start, .fini = finish, .timeout = 120);
 
 struct end {
 	int fd;
@@ -149,18 +149,18 @@ static void judged(size_t length)
 	}
 }
 
-Test(gate_b_datagram, R_2_4_what_arrives_for_a_latch_is_judged_before_any_socket)
+Test(netfilter_udp, R_2_4_what_arrives_for_a_latch_is_judged_before_any_socket)
 {
 	judged(SMALL);
 }
 
 /* IPv6 puts fragments together behind LOCAL_IN, unless they are asked for in one piece. */
-Test(gate_b_datagram, R_2_4_so_is_what_arrives_in_fragments)
+Test(netfilter_udp, R_2_4_so_is_what_arrives_in_fragments)
 {
 	judged(LARGE);
 }
 
-Test(gate_b_datagram, others_pass)
+Test(netfilter_udp, others_pass)
 {
 	const size_t lengths[] = {SMALL, LARGE};
 	size_t i, j;

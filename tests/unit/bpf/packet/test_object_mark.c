@@ -10,7 +10,7 @@
 
 /* ---- in place of bpf/db/maps.h ---- */
 
-#define LATCH_BPF_MAPS_H
+#define LATCH_BPF_DB_MAPS_H
 #define OBJECT_MARKS 4
 
 static __u64 table[OBJECT_MARKS];

@@ -55,14 +55,14 @@ static void write_sa_badly(void *context, struct json_writer *w)
 	json_object_begin(w);
 }
 
-static struct control_order last_order;
+static struct control_request last_request;
 static int orders;
 
-static void take_order(void *context, const struct control_order *order, struct json_writer *w)
+static void take_request(void *context, const struct control_request *order, struct json_writer *w)
 {
 	cr_expect_eq(context, &list_size);
 	orders++;
-	last_order = *order;
+	last_request = *order;
 	json_object_begin(w);
 	json_object_end(w);
 }
@@ -72,7 +72,7 @@ static const struct control_handlers handlers = {
 	.status = write_status,
 	.list = write_list,
 	.sa = write_sa_badly,
-	.order = take_order,
+	.order = take_request,
 };
 
 static inline void serve(void)

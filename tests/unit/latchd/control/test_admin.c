@@ -8,14 +8,14 @@ static struct latch_flow flow;
 static unsigned int broken, healed, closed;
 static int close_error;
 
-static void expect_me(void *context, const struct administrator_who *who)
+static void expect_me(void *context, const struct admin_origin *who)
 {
 	cr_expect_eq(context, &flow);
 	cr_expect_eq(who->pid, getpid());
 }
 
 static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct administrator_who *who)
+		      const struct admin_origin *who)
 {
 	expect_me(context, who);
 	cr_expect_arr_eq(of, &flow, sizeof(flow));
@@ -24,7 +24,7 @@ static void on_broken(void *context, const struct latch_flow *of, const struct l
 }
 
 static void on_healed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct administrator_who *who)
+		      const struct admin_origin *who)
 {
 	expect_me(context, who);
 	cr_expect_arr_eq(of, &flow, sizeof(flow));
@@ -33,7 +33,7 @@ static void on_healed(void *context, const struct latch_flow *of, const struct l
 }
 
 static void on_closed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct administrator_who *who, int error)
+		      const struct admin_origin *who, int error)
 {
 	(void)latch;
 	expect_me(context, who);
@@ -42,15 +42,15 @@ static void on_closed(void *context, const struct latch_flow *of, const struct l
 	close_error = error;
 }
 
-static struct administrator administrator;
+static struct admin admin;
 
 static void set_up(void)
 {
 	latches_start();
-	administrator = (struct administrator){&maps, on_broken, on_healed, on_closed, &flow};
+	admin = (struct admin){&maps, on_broken, on_healed, on_closed, &flow};
 }
 
-TestSuite(administrator, .init = set_up, .fini = latches_finish, .timeout = 120);
+TestSuite(admin, .init = set_up, .fini = latches_finish, .timeout = 120);
 
 static struct latch latch_now(void)
 {
@@ -60,13 +60,13 @@ static struct latch latch_now(void)
 	return latch;
 }
 
-static void expect_order(enum control_act act, uint64_t id, const char *answer)
+static void expect_request(enum control_act act, uint64_t id, const char *answer)
 {
-	const struct control_order order = {.act = act, .latch_id = id, .pid = getpid()};
+	const struct control_request order = {.act = act, .latch_id = id, .pid = getpid()};
 	struct json_writer w;
 
 	json_init(&w);
-	administrator_order(&administrator, &order, &w);
+	admin_request(&admin, &order, &w);
 	cr_assert_eq(json_finish(&w), 0);
 	w.text[w.length - 1] = '\0';
 	cr_expect_str_eq(w.text, answer);
@@ -75,7 +75,7 @@ static void expect_order(enum control_act act, uint64_t id, const char *answer)
 
 static void order(enum control_act act, const char *answer)
 {
-	expect_order(act, latch_now().id, answer);
+	expect_request(act, latch_now().id, answer);
 }
 
 static void expect_told(unsigned int breaks, unsigned int heals, unsigned int closes)
@@ -95,7 +95,7 @@ static void expect_told(unsigned int breaks, unsigned int heals, unsigned int cl
 #define LISTENS	    REFUSED("is a listener's; end the program that listens", "wrong-state")
 #define WRONG_STATE	   REFUSED("is not established yet, or is closed already", "wrong-state")
 
-Test(administrator, R_6_2_1_break_and_heal)
+Test(admin, R_6_2_1_break_and_heal)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
@@ -112,7 +112,7 @@ Test(administrator, R_6_2_1_break_and_heal)
 }
 
 /* It would come back with the next count of who listens, and nobody would know why. */
-Test(administrator, a_listener_is_ended_by_its_program)
+Test(admin, a_listener_is_ended_by_its_program)
 {
 	flow = lonely(1000);
 	flow.remote_port = 0;
@@ -124,7 +124,7 @@ Test(administrator, a_listener_is_ended_by_its_program)
 	expect_told(0, 0, 0);
 }
 
-Test(administrator, heals_his_own_break_only)
+Test(admin, heals_his_own_break_only)
 {
 	uint64_t id;
 
@@ -143,7 +143,7 @@ Test(administrator, heals_his_own_break_only)
 }
 
 /* The conflict ends first: his break stands alone, and his heal is the healing. */
-Test(administrator, the_last_to_heal_tells)
+Test(admin, the_last_to_heal_tells)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
@@ -155,22 +155,22 @@ Test(administrator, the_last_to_heal_tells)
 	expect_told(0, 1, 0);
 }
 
-Test(administrator, an_unknown_latch)
+Test(admin, an_unknown_latch)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	cr_assert_eq(latch_now().id, 1);
 	cr_assert_eq(latch_close(&maps, &flow, 1), LATCH_CONTROL_DONE);
-	expect_order(CONTROL_ACT_BREAK, 1, NOT_THERE);
-	expect_order(CONTROL_ACT_HEAL, 1, NOT_THERE);
-	expect_order(CONTROL_ACT_CLOSE, 1, NOT_THERE);
+	expect_request(CONTROL_ACT_BREAK, 1, NOT_THERE);
+	expect_request(CONTROL_ACT_HEAL, 1, NOT_THERE);
+	expect_request(CONTROL_ACT_CLOSE, 1, NOT_THERE);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	expect_order(CONTROL_ACT_CLOSE, 1, NOT_THERE);
+	expect_request(CONTROL_ACT_CLOSE, 1, NOT_THERE);
 	cr_expect_eq(latch_now().id, 2, "its successor is another latch");
 	expect_told(0, 0, 0);
 }
 
-Test(administrator, what_is_not_established_yet_cannot_be_broken)
+Test(admin, what_is_not_established_yet_cannot_be_broken)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_LARVAL, LATCH_OWNER_HANDSHAKE, 1);
@@ -182,7 +182,7 @@ Test(administrator, what_is_not_established_yet_cannot_be_broken)
 	expect_told(0, 0, 1);
 }
 
-Test(administrator, R_2_3_23_close_ends_the_socket)
+Test(admin, R_2_3_23_close_ends_the_socket)
 {
 	struct tcp_pair pair = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
 	struct latch_flow other = tcp_flow(&ns, whole.client);
@@ -194,7 +194,7 @@ Test(administrator, R_2_3_23_close_ends_the_socket)
 	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
 	cr_expect_eq(tcp_error(pair.server), ECONNRESET, "its reset may leave");
 	cr_expect_not(has_latch(&flow));
-	expect_order(CONTROL_ACT_CLOSE, 1, NOT_THERE);
+	expect_request(CONTROL_ACT_CLOSE, 1, NOT_THERE);
 	expect_told(0, 0, 1);
 	cr_expect_eq(close_error, 0);
 	cr_expect(has_latch(&other));
@@ -204,7 +204,7 @@ Test(administrator, R_2_3_23_close_ends_the_socket)
 }
 
 /* Addresses and ports in use again: whoever has them now is not its owner. */
-Test(administrator, close_spares_a_successor)
+Test(admin, close_spares_a_successor)
 {
 	struct tcp_pair pair = tcp_pair_connect(&ns);
 	struct latch latch;
@@ -221,7 +221,7 @@ Test(administrator, close_spares_a_successor)
 }
 
 /* Neither send nor receive: an error to its owner cannot be had, so the latch must stay. */
-Test(administrator, R_2_3_24_what_cannot_be_ended_is_cut_off)
+Test(admin, R_2_3_24_what_cannot_be_ended_is_cut_off)
 {
 	flow = lonely(1000);
 	flow.protocol = IPPROTO_SCTP;
@@ -236,7 +236,7 @@ Test(administrator, R_2_3_24_what_cannot_be_ended_is_cut_off)
 }
 
 /* Its connections have latches of their own, and to close its latch would not end the program. */
-Test(administrator, R_2_2_1_a_listener_takes_no_orders)
+Test(admin, R_2_2_1_a_listener_takes_no_orders)
 {
 	flow = lonely(1000);
 	flow.remote_port = 0;

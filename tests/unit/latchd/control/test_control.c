@@ -52,9 +52,9 @@ Test(control, orders_for_a_latch)
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		expect_answer(rows[i].request, "{}\n");
 		cr_expect_eq(orders, i + 1);
-		cr_expect_eq(last_order.act, rows[i].act);
-		cr_expect_eq(last_order.latch_id, rows[i].id);
-		cr_expect_eq(last_order.pid, getpid());
+		cr_expect_eq(last_request.act, rows[i].act);
+		cr_expect_eq(last_request.latch_id, rows[i].id);
+		cr_expect_eq(last_request.pid, getpid());
 	}
 }
 

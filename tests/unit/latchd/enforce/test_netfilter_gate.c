@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Gate (b) on a loopback without IPsec: whatever belongs to a latch is plaintext
+ * The netfilter gate on a loopback without IPsec: whatever belongs to a latch is plaintext
  * there, and must not pass. tests/vm/no-full-socket has the SAs.
  */
 #include "netfilter_fixture.h"
@@ -15,13 +15,13 @@
 #define LIMIT_MS 30000
 #define PORT	 7000
 
-static struct gate_b b;
+static struct netfilter b;
 static struct namespace ns;
 
 static void start(void)
 {
-	gate_b_private_pins();
-	gate_b_load(&b);
+	netfilter_private_pins();
+	netfilter_load(&b);
 	namespace_start(&ns);
 	namespace_loopback_up(&ns);
 }
@@ -185,7 +185,7 @@ static void drops_a_reset(int family)
 
 Test(netfilter_gate, drops_the_control_sockets_reset)
 {
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	drops_a_reset(AF_INET);
 	drops_a_reset(AF_INET6);
 }
@@ -207,7 +207,7 @@ static void drops_a_syn_ack(int family)
 
 Test(netfilter_gate, drops_a_syn_ack_and_its_repetition)
 {
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	drops_a_syn_ack(AF_INET);
 	drops_a_syn_ack(AF_INET6);
 	cr_expect_eq(plaintext_drops().ingress, 0);
@@ -230,7 +230,7 @@ static void drops_what_arrives(int family)
 
 Test(netfilter_gate, drops_what_arrives_for_half_a_connection)
 {
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	drops_what_arrives(AF_INET);
 	drops_what_arrives(AF_INET6);
 	cr_expect_eq(plaintext_drops().egress, 0);
@@ -242,7 +242,7 @@ Test(netfilter_gate, leaves_full_sockets_to_the_other_gate)
 	struct latch_flow flow = flow_to(AF_INET, port_of(client));
 	char text[8] = "";
 
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	connect_to(client, AF_INET);
 	cr_assert_eq(outcome(client), 0);
 	peer = accept(server, NULL, NULL);
@@ -265,7 +265,7 @@ Test(netfilter_gate, has_no_say_in_another_namespace)
 	struct latch_flow flow;
 	int fd;
 
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	namespace_start(&other);
 	namespace_loopback_up(&other);
 	fd = bound(&other, AF_INET, 0);
@@ -282,29 +282,29 @@ Test(netfilter_gate, has_no_say_in_another_namespace)
 Test(netfilter_gate, is_attached_once)
 {
 	cr_expect_not(netfilter_gate_is_attached(&b.gate, ns.cookie));
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	cr_expect(netfilter_gate_is_attached(&b.gate, ns.cookie));
-	gate_b_attach(&b, &ns);
-	cr_expect_eq(gate_b_pins(), 4);
+	netfilter_attach(&b, &ns);
+	cr_expect_eq(netfilter_pins(), 4);
 	cr_expect_not(netfilter_gate_is_attached(&b.gate, ns.cookie + 1));
 	netfilter_gate_detach(ns.cookie);
 	cr_expect_not(netfilter_gate_is_attached(&b.gate, ns.cookie));
-	cr_expect_eq(gate_b_pins(), 0);
+	cr_expect_eq(netfilter_pins(), 0);
 }
 
 Test(netfilter_gate, takes_the_place_of_an_earlier_one)
 {
-	struct gate_b earlier;
+	struct netfilter earlier;
 	int i;
 
-	gate_b_load(&earlier);
-	gate_b_attach(&earlier, &ns);
+	netfilter_load(&earlier);
+	netfilter_attach(&earlier, &ns);
 	for (i = 0; i < 4; i++) {
-		gate_b_attach(&b, &ns);
+		netfilter_attach(&b, &ns);
 		cr_expect(netfilter_gate_is_attached(&b.gate, ns.cookie));
 		cr_expect_not(netfilter_gate_is_attached(&earlier.gate, ns.cookie));
-		cr_expect_eq(gate_b_pins(), 4);
-		gate_b_attach(&earlier, &ns);
+		cr_expect_eq(netfilter_pins(), 4);
+		netfilter_attach(&earlier, &ns);
 	}
 	object_release(&earlier.object);
 }
@@ -320,7 +320,7 @@ Test(netfilter_gate, heals_after_an_interrupted_start)
 	char path[PINS_PATH_MAX], leftover[PINS_PATH_MAX];
 	int link;
 
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	pin_of(path, "egress4", "");
 	pin_of(leftover, "egress4", PINS_NEW);
 	cr_assert_eq(rename(path, leftover), 0);
@@ -332,9 +332,9 @@ Test(netfilter_gate, heals_after_an_interrupted_start)
 	pin_of(path, "ingress4", "");
 	cr_assert_eq(unlink(path), 0);
 	cr_expect_not(netfilter_gate_is_attached(&b.gate, ns.cookie));
-	gate_b_attach(&b, &ns);
+	netfilter_attach(&b, &ns);
 	cr_expect(netfilter_gate_is_attached(&b.gate, ns.cookie));
-	cr_expect_eq(gate_b_pins(), 4);
+	cr_expect_eq(netfilter_pins(), 4);
 }
 
 static int collect(void *context, uint64_t cookie)
@@ -359,8 +359,8 @@ Test(netfilter_gate, tells_where_it_stands)
 	namespace_start(&other);
 	cr_assert_eq(netfilter_gate_walk(collect, &all), 0);
 	cr_expect_eq(all, 0);
-	gate_b_attach(&b, &ns);
-	gate_b_attach(&b, &other);
+	netfilter_attach(&b, &ns);
+	netfilter_attach(&b, &other);
 	pin_of(path, "egress6", "");
 	cr_assert_eq(unlink(path), 0);
 	cr_assert_eq(netfilter_gate_walk(collect, &all), 0);

@@ -7,39 +7,39 @@
 
 #define LIMIT_MS 60000
 
-static struct gate_b b;
+static struct netfilter b;
 static struct loop *loop;
-static struct coverage *coverage;
+static struct netfilter_netns *netfilter_netns;
 static struct loop_timer watch;
 static unsigned int waited_ms;
 
 static void start(void)
 {
-	gate_b_private_pins();
-	gate_b_load(&b);
+	netfilter_private_pins();
+	netfilter_load(&b);
 	loop = loop_new();
 	cr_assert_not_null(loop);
 }
 
 static void finish(void)
 {
-	coverage_free(coverage);
+	netfilter_netns_free(netfilter_netns);
 	loop_free(loop);
 	object_release(&b.object);
 }
 
-TestSuite(coverage, .init = start, .fini = finish, .timeout = 180);
+TestSuite(netfilter_netns, .init = start, .fini = finish, .timeout = 180);
 
 static void begin(void)
 {
-	coverage = coverage_new(loop, &b.maps, &b.gate);
-	cr_assert_not_null(coverage);
+	netfilter_netns = netfilter_netns_new(loop, &b.maps, &b.gate);
+	cr_assert_not_null(netfilter_netns);
 }
 
 static bool covers(const struct namespace *ns)
 {
-	struct coverage_netns known[8];
-	size_t count = coverage_namespaces(coverage, known, 8), i;
+	struct netfilter_netns_entry known[8];
+	size_t count = netfilter_netns_list(netfilter_netns, known, 8), i;
 
 	for (i = 0; i < count; i++)
 		if (known[i].cookie == ns->cookie)
@@ -49,7 +49,7 @@ static bool covers(const struct namespace *ns)
 
 static size_t known(void)
 {
-	return coverage_namespaces(coverage, NULL, 0);
+	return netfilter_netns_list(netfilter_netns, NULL, 0);
 }
 
 /* ---- waiting, with the loop going on */
@@ -83,7 +83,7 @@ static bool none_is_known(void)
 
 static bool all_are_attached(void)
 {
-	return known() == 1 && gate_b_pins() == 4;
+	return known() == 1 && netfilter_pins() == 4;
 }
 
 static int rounds;
@@ -114,7 +114,7 @@ static void add_sa(const struct namespace *ns)
 
 /* ---- */
 
-Test(coverage, begins_where_the_tables_and_an_earlier_latchd_are)
+Test(netfilter_netns, begins_where_the_tables_and_an_earlier_latchd_are)
 {
 	struct namespace latched, with_sa, earlier, unknown;
 
@@ -124,40 +124,40 @@ Test(coverage, begins_where_the_tables_and_an_earlier_latchd_are)
 	namespace_start(&unknown);
 	latch(&latched, LATCH_OWNER_SOCKET);
 	add_sa(&with_sa);
-	gate_b_attach(&b, &earlier);
+	netfilter_attach(&b, &earlier);
 	begin();
 	cr_expect(covers(&latched));
 	cr_expect(covers(&with_sa));
 	cr_expect(covers(&earlier));
 	cr_expect_eq(known(), 3);
-	cr_expect_eq(gate_b_pins(), 12);
+	cr_expect_eq(netfilter_pins(), 12);
 	namespace_end(&latched);
 	namespace_end(&with_sa);
 	namespace_end(&earlier);
 	namespace_end(&unknown);
 }
 
-Test(coverage, adds_each_once)
+Test(netfilter_netns, adds_each_once)
 {
 	struct namespace ns;
 
 	namespace_start(&ns);
 	begin();
-	coverage_add(coverage, ns.cookie);
-	coverage_add(coverage, ns.cookie);
-	coverage_add(coverage, 0);
+	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, 0);
 	cr_expect(covers(&ns));
 	cr_expect_eq(known(), 1);
 	namespace_end(&ns);
 }
 
-Test(coverage, lets_go_of_a_namespace_that_all_have_left)
+Test(netfilter_netns, lets_go_of_a_namespace_that_all_have_left)
 {
 	struct namespace ns;
 
 	namespace_start(&ns);
 	begin();
-	coverage_add(coverage, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie);
 	add_sa(&ns);
 	latch(&ns, LATCH_OWNER_TIME_WAIT);
 	cr_assert(covers(&ns));
@@ -165,27 +165,27 @@ Test(coverage, lets_go_of_a_namespace_that_all_have_left)
 	if (namespace_gone_error() != -ENOENT)
 		cr_skip_test("this machine hides processes even from root");
 	await(none_is_known);
-	cr_expect_eq(gate_b_pins(), 0);
+	cr_expect_eq(netfilter_pins(), 0);
 }
 
-Test(coverage, stays_while_a_latched_socket_is_there)
+Test(netfilter_netns, stays_while_a_latched_socket_is_there)
 {
 	struct latch_flow flow;
 	struct namespace ns;
 
 	namespace_start(&ns);
 	begin();
-	coverage_add(coverage, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie);
 	flow = latch(&ns, LATCH_OWNER_SOCKET);
 	namespace_end(&ns);
 	if (namespace_gone_error() != -ENOENT)
 		cr_skip_test("this machine hides processes even from root");
 	await(some_rounds_are_over);
 	cr_expect_eq(known(), 1);
-	cr_expect_eq(gate_b_pins(), 4);
+	cr_expect_eq(netfilter_pins(), 4);
 	cr_assert_eq(bpf_map_delete_elem(b.maps.latches, &flow), 0);
 	await(none_is_known);
-	cr_expect_eq(gate_b_pins(), 0);
+	cr_expect_eq(netfilter_pins(), 0);
 }
 
 static void mount_at(const struct namespace *ns, const char *path)
@@ -197,7 +197,7 @@ static void mount_at(const struct namespace *ns, const char *path)
 	cr_assert_eq(mount(source, path, NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
 }
 
-Test(coverage, stays_while_the_namespace_is_mounted)
+Test(netfilter_netns, stays_while_the_namespace_is_mounted)
 {
 	char path[] = "/tmp/latchd a namespace XXXXXX";
 	struct namespace ns;
@@ -207,7 +207,7 @@ Test(coverage, stays_while_the_namespace_is_mounted)
 	mount_at(&ns, path);
 	namespace_end(&ns);
 	begin();
-	coverage_add(coverage, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie);
 	cr_expect(covers(&ns), "a namespace without any process");
 	rounds = 0;
 	await(some_rounds_are_over);
@@ -217,16 +217,16 @@ Test(coverage, stays_while_the_namespace_is_mounted)
 	if (namespace_gone_error() != -ENOENT)
 		cr_skip_test("this machine hides processes even from root");
 	await(none_is_known);
-	cr_expect_eq(gate_b_pins(), 0);
+	cr_expect_eq(netfilter_pins(), 0);
 }
 
-Test(coverage, puts_back_what_was_taken_away)
+Test(netfilter_netns, puts_back_what_was_taken_away)
 {
 	struct namespace ns;
 
 	namespace_start(&ns);
 	begin();
-	coverage_add(coverage, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie);
 	netfilter_gate_detach(ns.cookie);
 	cr_assert_not(covers(&ns));
 	await(all_are_attached);
@@ -234,7 +234,7 @@ Test(coverage, puts_back_what_was_taken_away)
 	namespace_end(&ns);
 }
 
-Test(coverage, is_nowhere_on_older_kernels)
+Test(netfilter_netns, is_nowhere_on_older_kernels)
 {
 	struct namespace ns;
 
@@ -242,9 +242,9 @@ Test(coverage, is_nowhere_on_older_kernels)
 	latch(&ns, LATCH_OWNER_SOCKET);
 	b.gate = (struct netfilter_gate){.egress = -1, .ingress = -1};
 	begin();
-	coverage_add(coverage, ns.cookie);
-	cr_expect_not(coverage_is_offered(coverage));
+	netfilter_netns_add(netfilter_netns, ns.cookie);
+	cr_expect_not(netfilter_netns_is_offered(netfilter_netns));
 	cr_expect_eq(known(), 0);
-	cr_expect_eq(gate_b_pins(), 0);
+	cr_expect_eq(netfilter_pins(), 0);
 	namespace_end(&ns);
 }

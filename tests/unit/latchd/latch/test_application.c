@@ -329,7 +329,7 @@ Test(application, a_successor_is_not_timed_out_with_others)
 
 	put_broken(&flow, timed.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
 	put_broken(&stale, timed.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
-	cr_expect_eq(time_out_broken(&maps, ns.cookie, expect_told_once, &flow), 0);
+	cr_expect_eq(timeout_broken(&maps, ns.cookie, expect_told_once, &flow), 0);
 	cr_expect_eq(resets, 1);
 	wait_for_error(timed.client);
 	cr_expect_eq(pending_error(timed.client), ETIMEDOUT);

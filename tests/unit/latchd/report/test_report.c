@@ -52,22 +52,22 @@ bool enforcement_is_on(const struct enforcement *enforcement)
 	return false;
 }
 
-static bool gate_b_offered = true;
+static bool netfilter_offered = true;
 
-bool coverage_is_offered(const struct coverage *coverage)
+bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 {
-	cr_assert_null(coverage);
-	return gate_b_offered;
+	cr_assert_null(netfilter_netns);
+	return netfilter_offered;
 }
 
-size_t coverage_namespaces(const struct coverage *coverage, struct coverage_netns *namespaces,
+size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns, struct netfilter_netns_entry *namespaces,
 			   size_t max)
 {
-	static const struct coverage_netns both[] = {{4026531840, true}, {77, false}};
+	static const struct netfilter_netns_entry both[] = {{4026531840, true}, {77, false}};
 
-	cr_assert_null(coverage);
+	cr_assert_null(netfilter_netns);
 	memcpy(namespaces, both, (max < 2 ? max : 2) * sizeof(both[0]));
-	return gate_b_offered ? 2 : 0;
+	return netfilter_offered ? 2 : 0;
 }
 
 static struct latch latch_of(enum latch_state state, uint16_t params, uint8_t reasons)
@@ -413,9 +413,9 @@ Test(report, status)
 		    "{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
 		    "{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
 		    "\"attached\":false},"
-		    "{\"name\":\"gate (b)\",\"hook\":\"netfilter\",\"attached\":false}]}");
-	expect_json("netns", "[{\"cookie\":4026531840,\"gate_b\":true},"
-			     "{\"cookie\":77,\"gate_b\":false}]");
+		    "{\"name\":\"netfilter gate\",\"hook\":\"netfilter\",\"attached\":false}]}");
+	expect_json("netns", "[{\"cookie\":4026531840,\"netfilter_gate\":true},"
+			     "{\"cookie\":77,\"netfilter_gate\":false}]");
 	expect_json("latches", "{\"used\":6,\"capacity\":256,\"established\":2,\"broken\":1,"
 			       "\"listener\":1,\"larval\":1,\"closed\":1}");
 	expect_json("sas", "{\"bound\":1,\"pending\":1,\"orphan\":2,\"dying\":1}");
@@ -424,13 +424,13 @@ Test(report, status)
 	expect_json("kernel", text);
 }
 
-Test(report, status_without_gate_b)
+Test(report, status_without_the_netfilter_gate)
 {
-	gate_b_offered = false;
+	netfilter_offered = false;
 	report_status(&w, &source);
 	parse();
 	expect_json("enforcement.programs.2",
-		    "{\"name\":\"gate (b)\",\"hook\":\"needs Linux 6.4, as does SCTP\",\"attached\":false}");
+		    "{\"name\":\"netfilter gate\",\"hook\":\"needs Linux 6.4, as does SCTP\",\"attached\":false}");
 	expect_json("netns", "[]");
 }
 

@@ -13,7 +13,7 @@ static struct feed feed = {.name = "charon"}, other_feed = {.name = "pluto"};
 
 static void finish(void)
 {
-	children_clear(&children);
+	child_sas_clear(&children);
 }
 
 TestSuite(children, .fini = finish, .timeout = 60);
@@ -37,7 +37,7 @@ static struct child *learn(const char *peer, uint32_t in, uint32_t out)
 {
 	struct feed_child child = said(peer, in, out);
 
-	return children_learn(&children, &feed, 7, &child, "test");
+	return child_sas_learn(&children, &feed, 7, &child, "test");
 }
 
 static struct child_end *find(bool inbound, uint32_t spi, uint64_t netns)
@@ -46,7 +46,7 @@ static struct child_end *find(bool inbound, uint32_t spi, uint64_t netns)
 	struct latch_sa_key in, out;
 
 	child_sa_keys(&child, netns, &in, &out);
-	return children_find(&children, inbound ? &in : &out);
+	return child_sas_find(&children, inbound ? &in : &out);
 }
 
 static unsigned int count(void)
@@ -108,7 +108,7 @@ Test(children, what_is_said_again_replaces_what_was_said)
 	child->in.in_kernel = true;
 	child->given_up = child->orphan = true;
 	child->seen = false;
-	cr_expect_eq(children_learn(&children, &other_feed, 7, &again, "later"), child);
+	cr_expect_eq(child_sas_learn(&children, &other_feed, 7, &again, "later"), child);
 	cr_expect_eq(count(), 1);
 	cr_expect_str_eq(child->said.peer_id, "d.example");
 	cr_expect_str_eq(child->evidence, "later");
@@ -153,7 +153,7 @@ Test(children, equal_keys_of_two_namespaces_are_two)
 {
 	struct feed_child child = said("c.example", 1, 2);
 	struct child *here = learn("c.example", 1, 2);
-	struct child *there = children_learn(&children, &feed, 8, &child, "test");
+	struct child *there = child_sas_learn(&children, &feed, 8, &child, "test");
 
 	cr_expect_neq(here, there);
 	cr_expect_eq(find(true, 1, 7)->child, here);
@@ -165,7 +165,7 @@ Test(children, one_key_for_both_ends_is_refused)
 	struct feed_child child = said("c.example", 1, 1);
 
 	memcpy(child.remote_host, child.local_host, sizeof(child.remote_host));
-	cr_expect_null(children_learn(&children, &feed, 7, &child, "test"));
+	cr_expect_null(child_sas_learn(&children, &feed, 7, &child, "test"));
 	cr_expect_null(children.first);
 	cr_expect_null(children.ends);
 }
@@ -178,8 +178,8 @@ Test(children, a_pair_the_other_way_round_is_another_child)
 
 	memcpy(one.remote_host, one.local_host, sizeof(one.remote_host));
 	memcpy(two.remote_host, two.local_host, sizeof(two.remote_host));
-	children_learn(&children, &feed, 7, &one, "test");
-	child = children_learn(&children, &feed, 7, &two, "test");
+	child_sas_learn(&children, &feed, 7, &one, "test");
+	child = child_sas_learn(&children, &feed, 7, &two, "test");
 	cr_assert_not_null(child);
 	cr_expect_eq(count(), 1);
 	cr_expect_eq(find(true, 2, 7), &child->in);
@@ -194,7 +194,7 @@ Test(children, a_long_evidence_is_cut)
 
 	memset(text, 'e', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	learnt = children_learn(&children, &feed, 7, &child, text);
+	learnt = child_sas_learn(&children, &feed, 7, &child, text);
 	cr_expect_eq(strlen(learnt->evidence), sizeof(learnt->evidence) - 1);
 }
 
@@ -241,11 +241,11 @@ Test(children, overlap_needs_both_ends_and_the_namespace)
 	struct child local = with_selectors(7, "10.9.0.3/32", "10.9.0.2/32");
 	struct child remote = with_selectors(7, "10.9.0.1/32", "10.9.1.2/32");
 
-	cr_expect(children_overlap(&child, &same));
-	cr_expect(children_overlap(&same, &child));
-	cr_expect_not(children_overlap(&child, &elsewhere));
-	cr_expect_not(children_overlap(&child, &local));
-	cr_expect_not(children_overlap(&child, &remote));
+	cr_expect(child_sas_overlap(&child, &same));
+	cr_expect(child_sas_overlap(&same, &child));
+	cr_expect_not(child_sas_overlap(&child, &elsewhere));
+	cr_expect_not(child_sas_overlap(&child, &local));
+	cr_expect_not(child_sas_overlap(&child, &remote));
 }
 
 /* ---- many steps against a list that is looked through from end to end */
@@ -295,7 +295,7 @@ static void step_learn(unsigned int step)
 	struct feed_child child = said("c.example", in, out);
 
 	child.child_unique_id = step;
-	cr_assert_not_null(children_learn(&children, &feed, 7, &child, "test"));
+	cr_assert_not_null(child_sas_learn(&children, &feed, 7, &child, "test"));
 	model_learn(in, out, step);
 }
 
@@ -306,7 +306,7 @@ static void step_remove(void)
 	if (!model_count)
 		return;
 	at = draw(model_count);
-	children_remove(&children, find(true, model[at].in, 7)->child);
+	child_sas_remove(&children, find(true, model[at].in, 7)->child);
 	model_remove(at);
 }
 
@@ -338,7 +338,7 @@ Test(children, many_steps_agree_with_a_plain_list)
 			step_remove();
 		compare(step);
 	}
-	children_clear(&children);
+	child_sas_clear(&children);
 	cr_expect_null(children.first);
 	cr_expect_null(children.ends);
 }

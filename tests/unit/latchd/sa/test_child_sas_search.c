@@ -21,7 +21,7 @@ static struct random chance = {0x5660};
 
 static void finish(void)
 {
-	children_clear(&children);
+	child_sas_clear(&children);
 	cr_expect_null(children.places);
 	cr_expect_null(children.wide);
 }
@@ -50,7 +50,7 @@ static struct child *learn(uint32_t spi, uint64_t netns, const char *one, const 
 	traffic_selector_set_add(&child.remote_ts, one, strlen(one));
 	if (other)
 		traffic_selector_set_add(&child.remote_ts, other, strlen(other));
-	return children_learn(&children, &feed, netns, &child, "test");
+	return child_sas_learn(&children, &feed, netns, &child, "test");
 }
 
 static void learn_any(void)
@@ -72,7 +72,7 @@ static bool count_match(void *context, struct child *child)
 	struct found *found = context;
 
 	if (found->flow ? child_covers(child, found->flow)
-			: children_overlap(child, found->overlapping))
+			: child_sas_overlap(child, found->overlapping))
 		found->count++;
 	return false;
 }
@@ -90,7 +90,7 @@ static void compare_overlap(const struct child *child)
 {
 	struct found found = {.overlapping = child};
 
-	cr_assert_null(children_search_overlap(&children, child, count_match, &found));
+	cr_assert_null(child_sas_search_overlap(&children, child, count_match, &found));
 	cr_assert_eq(found.count, count_plainly((struct found){.overlapping = child}));
 	cr_assert(found.count, "not even itself");
 }
@@ -114,7 +114,7 @@ static void compare_flow(void)
 	struct latch_flow flow = any_flow();
 	struct found found = {.flow = &flow};
 
-	cr_assert_null(children_search_flow(&children, &flow, count_match, &found));
+	cr_assert_null(child_sas_search_flow(&children, &flow, count_match, &found));
 	cr_assert_eq(found.count, count_plainly((struct found){.flow = &flow}));
 }
 
@@ -134,7 +134,7 @@ Test(children_search, R_2_3_7_nobody_is_passed_over)
 		if (draw(&chance, 4) || !children.first)
 			learn_any();
 		else
-			children_remove(&children, children.first);
+			child_sas_remove(&children, children.first);
 		for (child = children.first; child; child = child->next)
 			compare_overlap(child);
 		compare_flow();
@@ -148,10 +148,10 @@ Test(children_search, strangers_are_not_asked)
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
 
 	cr_expect_neq(one->place, other->place);
-	cr_expect_null(children_search_flow(&children, &flow, match_any, NULL));
-	cr_expect_eq(children_search_overlap(&children, other, match_any, NULL), other);
+	cr_expect_null(child_sas_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_eq(child_sas_search_overlap(&children, other, match_any, NULL), other);
 	wide = learn(3, 7, "10.9.0.2/32", "10.9.0.3/32");
-	cr_expect_eq(children_search_flow(&children, &flow, match_any, NULL), wide);
+	cr_expect_eq(child_sas_search_flow(&children, &flow, match_any, NULL), wide);
 }
 
 /* Told again with other selectors, it is found under those. */
@@ -160,9 +160,9 @@ Test(children_search, a_child_that_moves_is_found_where_it_is)
 	struct child *child = learn(1, 7, "10.9.0.2/32", NULL);
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 3}};
 
-	cr_expect_null(children_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_null(child_sas_search_flow(&children, &flow, match_any, NULL));
 	cr_expect_eq(learn(1, 7, "10.9.0.3/32", NULL), child);
-	cr_expect_eq(children_search_flow(&children, &flow, match_any, NULL), child);
+	cr_expect_eq(child_sas_search_flow(&children, &flow, match_any, NULL), child);
 	flow.remote_addr[3] = 2;
-	cr_expect_null(children_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_null(child_sas_search_flow(&children, &flow, match_any, NULL));
 }

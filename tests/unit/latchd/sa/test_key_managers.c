@@ -6,11 +6,11 @@
 
 #include "common/cleanup.h"
 
-TestSuite(keepers, .init = fixture_start, .fini = fixture_finish, .timeout = 60);
+TestSuite(key_managers, .init = fixture_start, .fini = fixture_finish, .timeout = 60);
 
 /* ---- the first snapshot */
 
-Test(keepers, nothing_is_bound_before_the_snapshot_is_complete)
+Test(key_managers, nothing_is_bound_before_the_snapshot_is_complete)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
@@ -50,7 +50,7 @@ static void each_has_one(const struct feed_child *charons, const struct feed_chi
 	bring_up(&pluto, plutos);
 }
 
-Test(keepers, who_was_never_attached_is_not_heard)
+Test(key_managers, who_was_never_attached_is_not_heard)
 {
 	struct feed_child c = child_of("c.example", 1);
 
@@ -60,7 +60,7 @@ Test(keepers, who_was_never_attached_is_not_heard)
 	expect_states(&c, LATCH_SA_PENDING);
 }
 
-Test(keepers, a_daemon_that_is_gone_already_is_refused)
+Test(key_managers, a_daemon_that_is_gone_already_is_refused)
 {
 	struct namespace other;
 
@@ -72,7 +72,7 @@ Test(keepers, a_daemon_that_is_gone_already_is_refused)
 
 /* ---- its loss */
 
-Test(keepers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
+Test(key_managers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_flow flow;
@@ -91,7 +91,7 @@ Test(keepers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
 }
 
 /* A daemon that was started anew has forgotten the SAs that it left in the kernel. */
-Test(keepers, an_orphan_that_its_daemon_forgot_stays_one)
+Test(key_managers, an_orphan_that_its_daemon_forgot_stays_one)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_flow flow;
@@ -113,7 +113,7 @@ Test(keepers, an_orphan_that_its_daemon_forgot_stays_one)
 	cr_expect_not(is_contested(&d));
 }
 
-Test(keepers, only_the_lost_ones_are_orphans)
+Test(key_managers, only_the_lost_ones_are_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -126,7 +126,7 @@ Test(keepers, only_the_lost_ones_are_orphans)
 
 /* ---- latchd starts anew */
 
-Test(keepers, after_a_restart_the_first_snapshot_takes_over)
+Test(key_managers, after_a_restart_the_first_snapshot_takes_over)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_flow flow;
@@ -142,7 +142,7 @@ Test(keepers, after_a_restart_the_first_snapshot_takes_over)
 	cr_expect_eq(seen.broken, 0);
 }
 
-Test(keepers, after_a_restart_an_absent_feed_leaves_orphans)
+Test(key_managers, after_a_restart_an_absent_feed_leaves_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -157,7 +157,7 @@ Test(keepers, after_a_restart_an_absent_feed_leaves_orphans)
 	expect_states(&c, LATCH_SA_BOUND);
 }
 
-Test(keepers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
+Test(key_managers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -173,7 +173,7 @@ Test(keepers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
 }
 
 /* D came to C's address while no latchd ran. */
-Test(keepers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
+Test(key_managers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);
@@ -194,7 +194,7 @@ Test(keepers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
 
 /* ---- SAs that were there first, and some that are gone */
 
-Test(keepers, what_a_dump_had_found_and_is_gone_is_forgotten)
+Test(key_managers, what_a_dump_had_found_and_is_gone_is_forgotten)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key ours = in_key(&c, ns.cookie), elsewhere = in_key(&c, ns.cookie + 1);
@@ -240,7 +240,7 @@ static void expect_a_dump(const struct feed_child *child)
 }
 
 /* No event told of it; its key manager speaks of what the table does not have. */
-Test(keepers, an_sa_that_found_no_room_is_looked_for)
+Test(key_managers, an_sa_that_found_no_room_is_looked_for)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -270,7 +270,7 @@ static struct latch_sa_key install_old(const struct feed_child *child)
 	return key;
 }
 
-Test(keepers, an_sa_of_nobody_is_asked_for_and_called_so_once)
+Test(key_managers, an_sa_of_nobody_is_asked_for_and_called_so_once)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key;
@@ -298,7 +298,7 @@ static void on_late(void *context)
 }
 
 /* Whoever leaves an SA that nobody speaks of does not make the others wait. */
-Test(keepers, a_new_sa_is_asked_for_at_once_whatever_waits)
+Test(key_managers, a_new_sa_is_asked_for_at_once_whatever_waits)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key;
@@ -322,7 +322,7 @@ Test(keepers, a_new_sa_is_asked_for_at_once_whatever_waits)
 	loop_timer_cancel(&timer);
 }
 
-Test(keepers, a_young_sa_is_asked_for_and_not_called_nobodys)
+Test(key_managers, a_young_sa_is_asked_for_and_not_called_nobodys)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
@@ -341,7 +341,7 @@ Test(keepers, a_young_sa_is_asked_for_and_not_called_nobodys)
 }
 
 /* Before latchd: no event will ever tell of it. */
-Test(keepers, an_sa_of_nobody_from_before_the_snapshot)
+Test(key_managers, an_sa_of_nobody_from_before_the_snapshot)
 {
 	struct feed_child c = child_of("c.example", 1);
 
@@ -360,7 +360,7 @@ static bool pluto_was_asked(void)
 }
 
 /* The namespace of one is no matter of the other, and one without any is nobody's. */
-Test(keepers, only_the_namespaces_own_key_manager_is_asked)
+Test(key_managers, only_the_namespaces_own_key_manager_is_asked)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key;
@@ -389,7 +389,7 @@ static bool hidden_is_bound(void)
 	return in_state(&hidden) == LATCH_SA_BOUND && out_state(&hidden) == LATCH_SA_BOUND;
 }
 
-Test(keepers, reconcile_finds_all)
+Test(key_managers, reconcile_finds_all)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Tells when a file of a given path appears, so that a daemon just started is found at once. */
-#ifndef LATCHD_FEEDS_SOCKET_WATCH_H
-#define LATCHD_FEEDS_SOCKET_WATCH_H
+#ifndef LATCHD_FEEDS_VICI_SOCKET_WATCH_H
+#define LATCHD_FEEDS_VICI_SOCKET_WATCH_H
 
 struct loop;
 

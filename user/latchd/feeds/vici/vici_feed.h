@@ -3,8 +3,8 @@
  * Inside of the vici feed: vici.c keeps it connected, vici_session.c talks to
  * a connected charon.
  */
-#ifndef LATCHD_FEEDS_VICI_FEED_H
-#define LATCHD_FEEDS_VICI_FEED_H
+#ifndef LATCHD_FEEDS_VICI_VICI_FEED_H
+#define LATCHD_FEEDS_VICI_VICI_FEED_H
 
 #include <stdbool.h>
 #include <stdint.h>

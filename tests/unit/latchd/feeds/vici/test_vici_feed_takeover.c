@@ -19,7 +19,7 @@ struct other {
 static struct other other;
 static unsigned int connects, takeover_at;
 
-static void serve_orders(int listen_fd, int orders, int answers)
+static void serve_requests(int listen_fd, int orders, int answers)
 {
 	char order;
 
@@ -39,7 +39,7 @@ static void other_start(int listen_fd)
 	if (!other.pid) {
 		close(orders[1]);
 		close(answers[0]);
-		serve_orders(listen_fd, orders[0], answers[1]);
+		serve_requests(listen_fd, orders[0], answers[1]);
 	}
 	close(orders[0]);
 	close(answers[1]);

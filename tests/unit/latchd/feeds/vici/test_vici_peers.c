@@ -125,7 +125,7 @@ static void expect_no_reboot_by(const char *config, const char *class, const cha
 	down("x509", 7, C_ID);
 	up(config, 8, C_ID);
 	await_all();
-	expect_order((const char *const[]){"peer 7 orderly c x509 pubkey", line}, 2);
+	expect_request((const char *const[]){"peer 7 orderly c x509 pubkey", line}, 2);
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
 }
 

@@ -70,7 +70,7 @@ static inline void start_both(void)
 }
 
 /* Each line comes after the one before it. */
-static inline void expect_order(const char *const *lines, size_t count)
+static inline void expect_request(const char *const *lines, size_t count)
 {
 	int at = -1, next;
 	size_t i;
@@ -88,7 +88,7 @@ static inline void expect_order(const char *const *lines, size_t count)
 #define EXPECT_ORDER(...)                                                                          \
 	do {                                                                                       \
 		static const char *const lines[] = {__VA_ARGS__};                                  \
-		expect_order(lines, sizeof(lines) / sizeof(lines[0]));                             \
+		expect_request(lines, sizeof(lines) / sizeof(lines[0]));                             \
 	} while (0)
 
 #endif

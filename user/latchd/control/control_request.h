@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What root wants done with a latch, and the words for it on the control socket. */
-#ifndef LATCHD_CONTROL_ORDER_H
-#define LATCHD_CONTROL_ORDER_H
+#ifndef LATCHD_CONTROL_CONTROL_REQUEST_H
+#define LATCHD_CONTROL_CONTROL_REQUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,16 +13,16 @@ enum control_act {
 	CONTROL_ACT_CLOSE,
 };
 
-struct control_order {
+struct control_request {
 	enum control_act act;
 	uint64_t latch_id;
 	pid_t pid; /* who asked; may be gone */
 };
 
 /* The request's text behind "break ", "heal " or "close "; NULL: it is no order. */
-const char *control_order_find(const char *request, enum control_act *ret_act);
+const char *control_request_find(const char *request, enum control_act *ret_act);
 
 /* As report_latch_id() writes it: 1 to 16 hexadecimal digits and nothing else. */
-bool control_order_parse_id(const char *text, uint64_t *ret_id);
+bool control_request_parse_id(const char *text, uint64_t *ret_id);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/control/control_order.h"
+#include "latchd/control/control_request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +15,7 @@ static const struct {
 	{"close ", CONTROL_ACT_CLOSE},
 };
 
-const char *control_order_find(const char *request, enum control_act *ret_act)
+const char *control_request_find(const char *request, enum control_act *ret_act)
 {
 	size_t i, length;
 
@@ -29,7 +29,7 @@ const char *control_order_find(const char *request, enum control_act *ret_act)
 	return NULL;
 }
 
-bool control_order_parse_id(const char *text, uint64_t *ret_id)
+bool control_request_parse_id(const char *text, uint64_t *ret_id)
 {
 	size_t length = strspn(text, "0123456789abcdefABCDEF");
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchctl/order.h"
+#include "latchctl/request.h"
 
 #include <json-c/json.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 #define LATCH_ID_DIGITS 16
 
-enum ctl_exit ctl_render_order(FILE *out, const struct ctl_options *options,
+enum ctl_exit ctl_render_request(FILE *out, const struct ctl_options *options,
 			       struct json_object *document)
 {
 	char reasons[256];
@@ -28,7 +28,7 @@ enum ctl_exit ctl_render_order(FILE *out, const struct ctl_options *options,
 	return CTL_EXIT_OK;
 }
 
-enum ctl_exit order_latch(const struct ctl_options *options, const char *verb)
+enum ctl_exit request_latch(const struct ctl_options *options, const char *verb)
 {
 	char request[48];
 	size_t length;
@@ -42,5 +42,5 @@ enum ctl_exit order_latch(const struct ctl_options *options, const char *verb)
 				"%s: \"%s\" is no ID of a latch; latchctl list shows them", verb,
 				options->latch_id);
 	snprintf(request, sizeof(request), "%s %s", verb, options->latch_id);
-	return client_show(options, request, ctl_render_order);
+	return client_show(options, request, ctl_render_request);
 }
