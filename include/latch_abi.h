@@ -14,9 +14,9 @@
 #include <linux/types.h>
 #endif
 
-#define LATCH_ABI 1
+#define LATCH_ABI      1
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
-#define LATCH_PIN_DIR LATCH_PIN_ROOT "/v1"
+#define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
 
 /* Packed enums take one byte: they fit into atomic words and bpftool prints their names. */
 
@@ -37,7 +37,7 @@ enum latch_reason {
 	LATCH_REASON_PEER_REBOOTED = 1 << 3,
 	LATCH_REASON_ADMIN = 1 << 4,
 };
-#define LATCH_REASONS_ALL 0x1f
+#define LATCH_REASONS_ALL    0x1f
 #define LATCH_REASONS_STICKY (LATCH_REASON_PEER_DEAD | LATCH_REASON_PEER_REBOOTED)
 
 enum __attribute__((packed)) latch_direction {
@@ -61,8 +61,8 @@ enum __attribute__((packed)) latch_disposition {
 };
 
 enum __attribute__((packed)) latch_action {
-	LATCH_ACTION_AUTO = 0, /* latch what starts protected */
-	LATCH_ACTION_OFF = 1,  /* never latch */
+	LATCH_ACTION_AUTO = 0,	  /* latch what starts protected */
+	LATCH_ACTION_OFF = 1,	  /* never latch */
 	LATCH_ACTION_REQUIRE = 2, /* never in clear, never unlatched */
 };
 
@@ -73,10 +73,11 @@ enum latch_rule_flag {
 	LATCH_RULE_KEEP_ON_REBOOT = 1 << 2, /* nor one that has rebooted */
 	LATCH_RULE_PROTECT = 1 << 3,	    /* R-2.3-14: policy edits do not reach the flow */
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* a reset looks like a time-out to the application */
-	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* every socket is watched: it holds for packets of none */
+	LATCH_RULE_SOCKETLESS = 1 << 5, /* every socket is watched: it holds for packets of none */
 };
 
-/* In which directions the SPD was seen to protect the latch: only there can an edit take that away. */
+/* In which directions the SPD was seen to protect the latch: only there can an edit take that away.
+ */
 enum latch_spd {
 	LATCH_SPD_OUT = 1 << 0,
 	LATCH_SPD_IN = 1 << 1,
@@ -136,24 +137,25 @@ struct latch {
 	union latch_word word;
 	__u64 id;
 	__u64 born;
-	__u64 changed; /* last transition */
+	__u64 changed;	     /* last transition */
 	__u64 socket_cookie; /* of the owner; 0 while it is a request socket */
 	__u64 owner_since;   /* when owner last changed */
 	__u64 drops;
 	__u64 drop_event; /* when the last drop event was sent for this latch */
-	__u32 spi_out; /* last seen, for display */
+	__u32 spi_out;	  /* last seen, for display */
 	__u32 spi_in;
 	enum latch_direction direction;
 	enum latch_owner owner;
 	__u16 rule; /* index, for display; the two below are what it said at birth */
 	enum latch_disposition disposition;
 	__u8 rule_flags;
-	__u8 spd; /* set of enum latch_spd */
-	__u8 rule_set; /* which rules it was born under: the low bits of their rule_stamp */
-	__u64 listener; /* id of the LISTENER that spawned it; 0 = none */
-	__u64 spawned;	/* of a LISTENER: latches that were born from it */
-	__u64 refused;	/* ... and connections that might not be born */
-	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet */
+	__u8 spd;	   /* set of enum latch_spd */
+	__u8 rule_set;	   /* which rules it was born under: the low bits of their rule_stamp */
+	__u64 listener;	   /* id of the LISTENER that spawned it; 0 = none */
+	__u64 spawned;	   /* of a LISTENER: latches that were born from it */
+	__u64 refused;	   /* ... and connections that might not be born */
+	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet
+			    */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
 	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
 };
@@ -220,7 +222,7 @@ union latch_sa_word {
 struct latch_qop {
 	char encryption[LATCH_ALG_NAME_MAX]; /* cipher or AEAD; "" = none */
 	char integrity[LATCH_ALG_NAME_MAX];  /* "" = none, or part of the AEAD */
-	__u16 encryption_bits; /* key length; an AEAD's includes its salt */
+	__u16 encryption_bits;		     /* key length; an AEAD's includes its salt */
 	__u16 integrity_bits;
 	__u16 icv_bits;
 	__u8 esn;
@@ -237,27 +239,27 @@ struct latch_sa {
 	__u32 mark_mask;
 	__u32 if_id;
 	struct latch_qop qop;
-	__u8 mode; /* XFRM_MODE_* */
+	__u8 mode;  /* XFRM_MODE_* */
 	__u8 encap; /* UDP encapsulation */
 	__u8 pad[6];
 };
 
 /* Why a packet of a latched flow (or of one about to be latched) was dropped. */
 enum latch_drop {
-	LATCH_DROP_PLAINTEXT,	     /* no SA at all */
-	LATCH_DROP_SA_PENDING,	     /* its SA is not attributed yet */
-	LATCH_DROP_SA_UNKNOWN,	     /* its SA is not in the table */
-	LATCH_DROP_IDENTITY,	     /* its SA belongs to another peer, or to us under another name */
-	LATCH_DROP_QOP,		     /* same identities, other mode, type or quality of protection */
-	LATCH_DROP_AMBIGUOUS,	     /* its SA cannot be told from another */
-	LATCH_DROP_NESTED,	     /* more than one SA protects it */
-	LATCH_DROP_BROKEN,	     /* the latch is BROKEN */
-	LATCH_DROP_CLOSED,	     /* its socket was latched and the latch is gone */
-	LATCH_DROP_CONFLICT,	     /* a latch may not be born: RFC 5660 section 2.3, R-2.3-8 */
-	LATCH_DROP_LATCHES_FULL,     /* no room for the latch that it must have */
-	LATCH_DROP_MALFORMED,	     /* headers do not parse */
-	LATCH_DROP_REQUIRED,	     /* a rule requires a latch, and this packet can start none */
-	LATCH_DROP_MERGED,	     /* with what came under another's SA: by GRO, or of fragments */
+	LATCH_DROP_PLAINTEXT,	 /* no SA at all */
+	LATCH_DROP_SA_PENDING,	 /* its SA is not attributed yet */
+	LATCH_DROP_SA_UNKNOWN,	 /* its SA is not in the table */
+	LATCH_DROP_IDENTITY,	 /* its SA belongs to another peer, or to us under another name */
+	LATCH_DROP_QOP,		 /* same identities, other mode, type or quality of protection */
+	LATCH_DROP_AMBIGUOUS,	 /* its SA cannot be told from another */
+	LATCH_DROP_NESTED,	 /* more than one SA protects it */
+	LATCH_DROP_BROKEN,	 /* the latch is BROKEN */
+	LATCH_DROP_CLOSED,	 /* its socket was latched and the latch is gone */
+	LATCH_DROP_CONFLICT,	 /* a latch may not be born: RFC 5660 section 2.3, R-2.3-8 */
+	LATCH_DROP_LATCHES_FULL, /* no room for the latch that it must have */
+	LATCH_DROP_MALFORMED,	 /* headers do not parse */
+	LATCH_DROP_REQUIRED,	 /* a rule requires a latch, and this packet can start none */
+	LATCH_DROP_MERGED,	 /* with what came under another's SA: by GRO, or of fragments */
 	LATCH_DROP_COUNT,
 };
 
@@ -270,12 +272,14 @@ enum latch_counter {
 	LATCH_COUNTER_EVENTS_LOST,
 	LATCH_COUNTER_LATCHES_FULL,
 	LATCH_COUNTER_SAS_FULL,
-	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows let through unlatched: SA pending beyond the limit */
+	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows let through unlatched: SA pending beyond the
+					    limit */
 	LATCH_COUNTER_UNLATCHED_OTHER,	 /* ... SA orphan, dying, unknown or ambiguous */
 	LATCH_COUNTER_LATCHES_BORN,
 	LATCH_COUNTER_SLOW_PATH,
-	LATCH_COUNTER_XFRM_HOOKS, /* SA hooks that fired */
-	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces that found no room in their share */
+	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
+	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces that found no room in their
+					 share */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -284,10 +288,10 @@ enum latch_counter {
  * the first. The other half is nobody's to read while it is written.
  */
 struct latch_settings {
-	__u64 pending_limit; /* ns: from then on a new flow may use a pending SA, unlatched */
+	__u64 pending_limit;	   /* ns: from then on a new flow may use a pending SA, unlatched */
 	__u64 drop_event_interval; /* ns between drop events of one latch */
-	__u32 rule_count; /* of that half that count */
-	__u32 rule_stamp; /* one more with every change of the rules; both in one store */
+	__u32 rule_count;	   /* of that half that count */
+	__u32 rule_stamp;	   /* one more with every change of the rules; both in one store */
 };
 
 /* Sources of unique numbers, the stamp that empties every socket's cached verdict, and a tally. */
@@ -296,17 +300,18 @@ struct latch_clock {
 	__u64 latch_id;
 	__u64 generation;
 	__u64 sa_serial;
-	__u64 listeners; /* how many latches are LISTENERs */
-	__u64 foreign_larvals; /* ... and LARVAL ever since, under an SA that has LATCH_SA_FOREIGN or is unknown */
-	__u64 foreign_sas; /* how many SAs have LATCH_SA_FOREIGN */
+	__u64 listeners;       /* how many latches are LISTENERs */
+	__u64 foreign_larvals; /* ... and LARVAL ever since, under an SA that has LATCH_SA_FOREIGN
+				  or is unknown */
+	__u64 foreign_sas;     /* how many SAs have LATCH_SA_FOREIGN */
 };
 
 /* ---- the params and identities tables: written by the controller only ---- */
 
-#define LATCH_PARAMS_MAX 65535 /* index 0 is never used */
+#define LATCH_PARAMS_MAX     65535 /* index 0 is never used */
 #define LATCH_IDENTITIES_MAX 65535
-#define LATCH_ID_TEXT_MAX 512
-#define LATCH_NAME_MAX 64
+#define LATCH_ID_TEXT_MAX    512
+#define LATCH_NAME_MAX	     64
 
 /* What RFC 5660 section 2 latches; congruence is equality of the index. */
 struct latch_params {
@@ -337,7 +342,7 @@ enum latch_event_type {
 	LATCH_EVENT_SA_PENDING = 5,
 	LATCH_EVENT_SA_GONE = 6,
 	LATCH_EVENT_DROP = 7,
-	LATCH_EVENT_REFUSED = 8,	/* no latch for this flow: drop says why (R-2.3-8, R-2.3-18) */
+	LATCH_EVENT_REFUSED = 8, /* no latch for this flow: drop says why (R-2.3-8, R-2.3-18) */
 	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; nothing else is set */
 };
 
@@ -350,7 +355,7 @@ struct latch_event {
 	union latch_word word;
 	struct latch_sa_key sa;
 	union latch_sa_word sa_word;
-	__u64 drops; /* of this latch so far */
+	__u64 drops;		     /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
 	__u16 rule; /* of LATCH_EVENT_REFUSED: index, or LATCH_RULE_NONE */
@@ -369,19 +374,24 @@ struct latch_timed_out {
 /* ---- the controller's only way to write: BPF_PROG_RUN of latch_control ---- */
 
 enum latch_control_op {
-	LATCH_CONTROL_BREAK = 1,  /* flow, latch_id, reasons */
-	LATCH_CONTROL_HEAL = 2,	  /* flow, latch_id, reasons */
-	LATCH_CONTROL_CLOSE = 3,  /* flow, latch_id: to CLOSED, then deleted */
-	LATCH_CONTROL_REAP = 4,	  /* flow, latch_id, owner_since: delete if the owner is still the same */
+	LATCH_CONTROL_BREAK = 1, /* flow, latch_id, reasons */
+	LATCH_CONTROL_HEAL = 2,	 /* flow, latch_id, reasons */
+	LATCH_CONTROL_CLOSE = 3, /* flow, latch_id: to CLOSED, then deleted */
+	LATCH_CONTROL_REAP =
+		4, /* flow, latch_id, owner_since: delete if the owner is still the same */
 	LATCH_CONTROL_SA_SET = 5, /* sa, serial, sa_state, params, contested */
-	LATCH_CONTROL_SA_ADOPT = 6, /* sa, sa_value: add an SA that a dump found, if it is not there */
+	LATCH_CONTROL_SA_ADOPT =
+		6, /* sa, sa_value: add an SA that a dump found, if it is not there */
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
-	LATCH_CONTROL_RESTAMP = 8, /* empty every cached verdict */
-	LATCH_CONTROL_SPD_SEEN = 9, /* flow, latch_id, spd: added to the latch's */
-	LATCH_CONTROL_LISTEN = 10, /* flow, word (as seen; 0 = none), params: sockets found listening */
-	LATCH_CONTROL_RULES = 11, /* rule_count: the other half of rules[] is in force from now on */
+	LATCH_CONTROL_RESTAMP = 8,   /* empty every cached verdict */
+	LATCH_CONTROL_SPD_SEEN = 9,  /* flow, latch_id, spd: added to the latch's */
+	LATCH_CONTROL_LISTEN =
+		10, /* flow, word (as seen; 0 = none), params: sockets found listening */
+	LATCH_CONTROL_RULES =
+		11, /* rule_count: the other half of rules[] is in force from now on */
 	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: which rule decides */
-	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (the association's), owner_since (changed) */
+	LATCH_CONTROL_ASSOCIATION_FORGET =
+		13, /* flow (the key), latch_id (the association's), owner_since (changed) */
 };
 
 enum latch_control_result {

@@ -119,7 +119,7 @@ static inline enum latch_outcome latch_fsm_from_live(enum latch_trigger trigger,
 		return latch_fsm_move(next, LATCH_STATE_BROKEN, left);
 	case LATCH_TRIGGER_HEAL:
 		/* A dead or rebooted peer is irremediable: RFC 5660 section 2. */
-		left = next->reasons & (__u8)~(reasons & ~LATCH_REASONS_STICKY);
+		left = next->reasons & (__u8) ~(reasons & ~LATCH_REASONS_STICKY);
 		return latch_fsm_move(next, latch_fsm_live(left), left);
 	case LATCH_TRIGGER_RELEASE:
 	case LATCH_TRIGGER_CLOSE:

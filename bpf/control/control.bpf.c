@@ -41,7 +41,8 @@ static __always_inline void control_close(struct latch_control *c)
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
 	count_larval_out(latch);
-	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched anew. */
+	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched
+	 * anew. */
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
@@ -200,8 +201,9 @@ static __always_inline void control_listen(struct latch_control *c)
 	if (!latch && !seen.raw && c->params) {
 		int err = listener_insert(&flow, c->params, 0);
 
-		c->result = !err ? LATCH_CONTROL_DONE :
-				   err == -EEXIST ? LATCH_CONTROL_NOT_FOUND : LATCH_CONTROL_FULL;
+		c->result = !err	     ? LATCH_CONTROL_DONE
+			    : err == -EEXIST ? LATCH_CONTROL_NOT_FOUND
+					     : LATCH_CONTROL_FULL;
 		return;
 	}
 	if (!latch || now.raw != seen.raw)
@@ -211,8 +213,8 @@ static __always_inline void control_listen(struct latch_control *c)
 		return;
 	c->result = LATCH_CONTROL_UNCHANGED;
 	if (now.params != c->params)
-		c->result = listener_set(&flow, latch, now, c->params) ? LATCH_CONTROL_NOT_FOUND :
-									 LATCH_CONTROL_DONE;
+		c->result = listener_set(&flow, latch, now, c->params) ? LATCH_CONTROL_NOT_FOUND
+								       : LATCH_CONTROL_DONE;
 }
 
 /* Unless a packet on a new path has just used it. */

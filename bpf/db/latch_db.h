@@ -73,17 +73,15 @@ static __always_inline void count_larval_out(struct latch *latch)
 {
 	struct latch_clock *clock = clock_get();
 
-	if (clock && latch->foreign_larval &&
-	    __sync_lock_test_and_set(&latch->foreign_larval, 0))
+	if (clock && latch->foreign_larval && __sync_lock_test_and_set(&latch->foreign_larval, 0))
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
 /* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *born, __u16 params,
-					const struct ruling *ruling,
-					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener, int foreign)
+					const struct ruling *ruling, enum latch_direction direction,
+					__u64 socket_cookie, __u64 listener, int foreign)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -102,8 +100,8 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.rule_set = (__u8)ruling->stamp;
 	latch.rule_flags = ruling->flags & ~LATCH_RULE_SOCKETLESS;
 	latch.disposition = ruling->disposition;
-	latch.owner = socket_cookie || born->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET :
-									     LATCH_OWNER_HANDSHAKE;
+	latch.owner = socket_cookie || born->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET
+									   : LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
@@ -128,9 +126,8 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
  * a socket yet. listener: id of the LISTENER that it is spawned by, or 0.
  */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
-					const struct ruling *ruling,
-					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener)
+					const struct ruling *ruling, enum latch_direction direction,
+					__u64 socket_cookie, __u64 listener)
 {
 	struct latch_position none = {}, born;
 

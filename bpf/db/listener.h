@@ -31,8 +31,7 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	if (!clock || !quota_take(&clock->listeners, latches_quota()) ||
 	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
 		return -1;
-	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0,
-			   0);
+	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0, 0);
 	if (err)
 		count_listener_out(LATCH_STATE_LISTENER);
 	return err;
@@ -92,8 +91,7 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 	struct latch_position now = {.state = was.state}, next = now;
 	union latch_word is = was;
 
-	if (!sockets &&
-	    latch_fsm_step(now, LATCH_TRIGGER_RELEASE, 0, &next) != LATCH_OUTCOME_MOVED)
+	if (!sockets && latch_fsm_step(now, LATCH_TRIGGER_RELEASE, 0, &next) != LATCH_OUTCOME_MOVED)
 		return -1;
 	is.state = next.state;
 	is.params = sockets;

@@ -18,12 +18,12 @@
  */
 #define OWN_FRAME __noinline __attribute__((unused))
 
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_INET		    2
+#define AF_INET6	    10
 #define IPPROTO_SCTP_NUMBER 132
 
-#define LATCHES_DEFAULT 65536
-#define SAS_DEFAULT 65536
+#define LATCHES_DEFAULT	 65536
+#define SAS_DEFAULT	 65536
 #define ASSOCIATIONS_MAX 65536 /* three marks an association, and one an address */
 
 /* Latches and SAs are security state: preallocated, never LRU; full means refused. */
@@ -110,7 +110,7 @@ struct events_map {
 /* Kept with the socket, for its life. */
 struct socket_verdict {
 	__u8 was_latched; /* such a socket never again sends or receives unlatched */
-	__u8 listens; /* counted in its LISTENER */
+	__u8 listens;	  /* counted in its LISTENER */
 	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
 	enum latch_direction opened;
 	__u32 exempt_stamp;
@@ -126,7 +126,7 @@ struct verdicts_map {
 /* Of a UDP socket that has had to do with latches; others have none. */
 struct datagram_socket {
 	struct socket_verdict verdict;
-	__u8 wanders; /* has sent elsewhere than to the peer that it is connected with */
+	__u8 wanders;		/* has sent elsewhere than to the peer that it is connected with */
 	struct latch_flow flow; /* that it had last; where its latch is, if it has one */
 };
 

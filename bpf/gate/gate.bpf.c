@@ -25,8 +25,7 @@ static __always_inline int is_exempt(const struct socket_verdict *v)
  */
 static __always_inline int pass_unlatched(struct passage *p, struct socket_verdict *v)
 {
-	if (p->listener || p->state == BPF_TCP_SYN_SENT ||
-	    p->flow.protocol == IPPROTO_UDP_NUMBER)
+	if (p->listener || p->state == BPF_TCP_SYN_SENT || p->flow.protocol == IPPROTO_UDP_NUMBER)
 		v = NULL;
 	if (v && is_exempt(v))
 		return GATE_PASS;
@@ -192,8 +191,8 @@ __noinline int read_passage(struct __sk_buff *skb, struct passage *p)
 	netns = netns_of_kernel_socket(kernel_socket(sk));
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return -1;
-	p->cover = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa) :
-			       packet_ingress_sa(skb, netns, &p->sa);
+	p->cover = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa)
+			     : packet_ingress_sa(skb, netns, &p->sa);
 	if (p->listener)
 		p->listener_id = listener_id_of(sk, netns);
 	/* The peer's SYN may come first, if ours had no SA to leave under (RFC 5660 section 4). */
@@ -258,8 +257,8 @@ static __always_inline enum datagram read_clear(const struct packet *packet,
 		p->cover = packet_egress_sa(packet, p->flow.netns, ip, &p->sa);
 		return DATAGRAM_OWN;
 	}
-	return remote == p->flow.remote_port && is_at(p->flow.remote_addr, peer) ? DATAGRAM_OWN :
-										   DATAGRAM_OTHER;
+	return remote == p->flow.remote_port && is_at(p->flow.remote_addr, peer) ? DATAGRAM_OWN
+										 : DATAGRAM_OTHER;
 }
 
 /* An enum datagram. Of the passage, flow and egress are there. Not static: as judge(). */
@@ -356,13 +355,15 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
 		return gate_datagram(skb, sk, &p);
-	/* A raw socket has no flow: the kernel's own, which resets and acknowledges, is the netfilter gate's. */
+	/* A raw socket has no flow: the kernel's own, which resets and acknowledges, is the
+	 * netfilter gate's. */
 	if (sk->protocol != IPPROTO_TCP_NUMBER || sk->type != SOCK_STREAM)
 		return GATE_PASS;
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p.listener = sk->state == BPF_TCP_LISTEN;
 	p.state = sk->state;
-	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: the netfilter gate is for those. */
+	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: the netfilter gate is for
+	 * those. */
 	if (egress && p.listener)
 		return GATE_PASS;
 	tcp = p.listener ? NULL : bpf_skc_to_tcp_sock(sk);

@@ -226,13 +226,15 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 		h.passage.cover = cover_in_doubt(h.passage.cover, &h.passage.flow);
 		return pass_latched(&h.passage, latch);
 	}
-	/* Any other finds its socket at the cgroup gate, or draws an answer that is judged when it leaves.
+	/* Any other finds its socket at the cgroup gate, or draws an answer that is judged when it
+	 * leaves.
 	 */
 	if (!latch && !is_request(h.tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
-	/* It may end TIME_WAIT and reach a listener, where the cgroup gate has it begin another flow. */
+	/* It may end TIME_WAIT and reach a listener, where the cgroup gate has it begin another
+	 * flow. */
 	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
 		latch = NULL;
 	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);

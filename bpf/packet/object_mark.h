@@ -22,8 +22,9 @@ struct object_marks {
 union object_mark {
 	__u64 raw; /* 0 = none */
 	struct {
-		__u32 object; /* its address, hashed; or OBJECT_MARK_ALL */
-		__u32 second : 31; /* from 1 on, of a clock that stops with the machine, as jiffies do */
+		__u32 object;	   /* its address, hashed; or OBJECT_MARK_ALL */
+		__u32 second : 31; /* from 1 on, of a clock that stops with the machine, as jiffies
+				      do */
 		__u32 yields : 1;  /* to any other mark */
 	};
 };

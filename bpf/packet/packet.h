@@ -5,10 +5,10 @@
 
 #include "packet/reassembly.h"
 
-#define IPPROTO_TCP_NUMBER 6
-#define IPPROTO_UDP_NUMBER 17
-#define IPPROTO_ESP_NUMBER 50
-#define IPPROTO_AH_NUMBER 51
+#define IPPROTO_TCP_NUMBER  6
+#define IPPROTO_UDP_NUMBER  17
+#define IPPROTO_ESP_NUMBER  50
+#define IPPROTO_AH_NUMBER   51
 #define IPV6_EXTENSIONS_MAX 6
 
 /*
@@ -20,8 +20,7 @@ struct packet {
 	const struct bpf_dynptr *netfilter;
 };
 
-static __always_inline long packet_load(const struct packet *packet, __u32 at, void *to,
-					__u32 size)
+static __always_inline long packet_load(const struct packet *packet, __u32 at, void *to, __u32 size)
 {
 	if (packet->netfilter)
 		return bpf_dynptr_read(to, size, packet->netfilter, at, 0);
@@ -82,8 +81,8 @@ static __always_inline int packet_headers(const struct packet *packet, __u8 fami
 }
 
 /* An outgoing packet shows its SA in its outer header: egress runs behind XFRM. */
-static __always_inline enum packet_cover packet_egress_sa(const struct packet *packet,
-							  __u64 netns, const struct ip_headers *ip,
+static __always_inline enum packet_cover packet_egress_sa(const struct packet *packet, __u64 netns,
+							  const struct ip_headers *ip,
 							  struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
@@ -96,7 +95,8 @@ static __always_inline enum packet_cover packet_egress_sa(const struct packet *p
 	if (ip->protocol == IPPROTO_AH_NUMBER) {
 		spi_at += 4;
 	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
-		/* A TCP socket's packet inside UDP is ESP (RFC 3948), or a tunnel we know nothing of. */
+		/* A TCP socket's packet inside UDP is ESP (RFC 3948), or a tunnel we know nothing
+		 * of. */
 		spi_at += sizeof(struct udphdr);
 		sa->protocol = IPPROTO_ESP_NUMBER;
 	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
@@ -322,8 +322,7 @@ static __always_inline int leads_to_xfrm(struct net_device *device)
 	if (!name || bpf_probe_read_kernel_str(kind, sizeof(kind), name) < 0)
 		return 0;
 	return (kind[0] == 'x' && kind[1] == 'f' && kind[2] == 'r' && kind[3] == 'm') ||
-	       (kind[0] == 'v' && kind[1] == 't' && kind[2] == 'i' &&
-		(!kind[3] || kind[3] == '6'));
+	       (kind[0] == 'v' && kind[1] == 't' && kind[2] == 'i' && (!kind[3] || kind[3] == '6'));
 }
 
 #define TCP_FLAG_SYN 1

@@ -43,8 +43,8 @@ static __always_inline void qop_of(struct xfrm_state *x, struct latch_qop *qop)
 		qop->icv_bits = BPF_CORE_READ(mac, alg_trunc_len);
 	}
 	qop->esn = !!(BPF_CORE_READ(x, props.flags) & XFRM_STATE_ESN);
-	qop->replay_protection = esn ? BPF_CORE_READ(esn, replay_window) > 0 :
-				       BPF_CORE_READ(x, props.replay_window) > 0;
+	qop->replay_protection = esn ? BPF_CORE_READ(esn, replay_window) > 0
+				     : BPF_CORE_READ(x, props.replay_window) > 0;
 }
 
 static __always_inline void sa_describe(struct xfrm_state *x, const struct latch_sa_key *key,
@@ -83,8 +83,7 @@ static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_sta
 	union latch_sa_word flag = {};
 
 	flag.flags = LATCH_SA_AMBIGUOUS;
-	if (known->mark != BPF_CORE_READ(x, mark.v) ||
-	    known->mark_mask != BPF_CORE_READ(x, mark.m))
+	if (known->mark != BPF_CORE_READ(x, mark.v) || known->mark_mask != BPF_CORE_READ(x, mark.m))
 		__sync_fetch_and_or(&known->word.raw, flag.raw);
 }
 

@@ -11,7 +11,7 @@ static void choose_program(struct latchd_bpf *object)
 
 	bpf_object__for_each_program (program, object->obj)
 		bpf_program__set_autoload(program, program == object->progs.latch_control ||
-							       program == object->progs.timeout_broken);
+							   program == object->progs.timeout_broken);
 }
 
 static void tell_maps(const struct latchd_bpf *object, struct kernel_maps *maps)

@@ -37,18 +37,20 @@ struct fake_charon {
 	int listen_fd; /* -1: stopped */
 	struct fake_client clients[FAKE_CLIENTS_MAX];
 
-	/* list-conn and list-sa events, as JSON; a list-conns with "ike" gets those of that name. */
+	/* list-conn and list-sa events, as JSON; a list-conns with "ike" gets those of that name.
+	 */
 	const char *conns[FAKE_MESSAGES_MAX], *sas[FAKE_MESSAGES_MAX];
 	size_t conn_count, sa_count;
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */
 	const char *failing_command; /* answered with success = no */
-	const char *close_on;	     /* the connection ends when this command or registration arrives */
-	const char *held_command;    /* not answered until fake_charon_release() */
+	const char *close_on; /* the connection ends when this command or registration arrives */
+	const char *held_command; /* not answered until fake_charon_release() */
 	struct fake_client *held_client;
 	char held_ike[64];
-	/* Sent between that registration and its confirmation, and between that command and its answer. */
+	/* Sent between that registration and its confirmation, and between that command and its
+	 * answer. */
 	const char *early_on, *early_event, *early_json;
 };
 
@@ -71,7 +73,8 @@ void fake_charon_push_raw(struct fake_charon *charon, const char *event, const v
 /* Answers what held_command held back, and holds no more. */
 void fake_charon_release(struct fake_charon *charon);
 
-/* What list-conns says about a configuration whose peers use one class, kept until the process ends. */
+/* What list-conns says about a configuration whose peers use one class, kept until the process
+ * ends. */
 const char *fake_conn(const char *config_name, const char *class);
 
 #endif

@@ -11,8 +11,8 @@ struct gates;
 enum gates_part {
 	GATES_EGRESS,
 	GATES_INGRESS,
-	GATES_SOCKET, /* the life cycle */
-	GATES_RELEASE, /* any socket's end */
+	GATES_SOCKET,	/* the life cycle */
+	GATES_RELEASE,	/* any socket's end */
 	GATES_CONNECT4, /* and what else is done with UDP sockets */
 	GATES_CONNECT6,
 	GATES_SEND4,

@@ -11,7 +11,7 @@
 
 struct recorded_child {
 	struct feed_child child;
-	char evidence[32];	    /* of a child that came up */
+	char evidence[32]; /* of a child that came up */
 };
 
 /*

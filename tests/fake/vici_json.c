@@ -26,8 +26,9 @@ static void build_members(struct vici_builder *builder, struct json_object *obje
 		} else if (json_object_is_type(value, json_type_array)) {
 			vici_build_list(builder, name);
 			for (i = 0; i < json_object_array_length(value); i++)
-				vici_build_item(builder, json_object_get_string(
-								 json_object_array_get_idx(value, i)));
+				vici_build_item(builder,
+						json_object_get_string(
+							json_object_array_get_idx(value, i)));
 			vici_build_list_end(builder);
 		} else {
 			vici_build_value(builder, name, json_object_get_string(value));

@@ -7,7 +7,8 @@
 
 #include "latchd/feeds/vici/message.h"
 
-/* The message in memory of its own, kept until the process ends. Aborts on JSON that is not a message. */
+/* The message in memory of its own, kept until the process ends. Aborts on JSON that is not a
+ * message. */
 struct vici_span vici_from_json(const char *json);
 
 /* Captured events, one a line: time, event's name, message as JSON. */
@@ -18,7 +19,8 @@ struct vici_fixture {
 	const char *event, *json; /* of the line last read */
 };
 
-/* name is a file in tests/unit/fixtures/vici; the tests run from the top of the tree. Aborts without it. */
+/* name is a file in tests/unit/fixtures/vici; the tests run from the top of the tree. Aborts
+ * without it. */
 void vici_fixture_open(struct vici_fixture *fixture, const char *name);
 /* 1, or 0 at the end. */
 int vici_fixture_next(struct vici_fixture *fixture);

@@ -29,8 +29,8 @@ void log_message(enum log_level level, const char *subsystem, const char *format
 void log_vmessage(enum log_level level, const char *subsystem, const char *format, va_list args);
 
 #define log_error(subsystem, ...) log_message(LOG_LEVEL_ERROR, subsystem, __VA_ARGS__)
-#define log_warn(subsystem, ...) log_message(LOG_LEVEL_WARN, subsystem, __VA_ARGS__)
-#define log_info(subsystem, ...) log_message(LOG_LEVEL_INFO, subsystem, __VA_ARGS__)
+#define log_warn(subsystem, ...)  log_message(LOG_LEVEL_WARN, subsystem, __VA_ARGS__)
+#define log_info(subsystem, ...)  log_message(LOG_LEVEL_INFO, subsystem, __VA_ARGS__)
 #define log_debug(subsystem, ...) log_message(LOG_LEVEL_DEBUG, subsystem, __VA_ARGS__)
 
 #endif

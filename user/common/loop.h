@@ -19,7 +19,8 @@ int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
 /* The loop never owns fd. Remove it before closing it; a handler may remove itself or others. */
-int loop_fd_add(struct loop *loop, int fd, uint32_t epoll_events, loop_fd_fn handler, void *context);
+int loop_fd_add(struct loop *loop, int fd, uint32_t epoll_events, loop_fd_fn handler,
+		void *context);
 int loop_fd_modify(struct loop *loop, int fd, uint32_t epoll_events);
 void loop_fd_remove(struct loop *loop, int fd);
 
@@ -32,7 +33,8 @@ struct loop_timer {
 	struct loop_timer *next;
 };
 
-void loop_timer_init(struct loop *loop, struct loop_timer *timer, loop_timer_fn handler, void *context);
+void loop_timer_init(struct loop *loop, struct loop_timer *timer, loop_timer_fn handler,
+		     void *context);
 void loop_timer_arm(struct loop_timer *timer, unsigned int after_ms);
 void loop_timer_cancel(struct loop_timer *timer);
 bool loop_timer_armed(const struct loop_timer *timer);

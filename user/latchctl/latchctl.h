@@ -21,9 +21,9 @@ struct ctl_options {
 	const char *socket;
 	bool json;
 	bool colour;
-	bool yes;	    /* purge without a question */
+	bool yes;	      /* purge without a question */
 	const char *latch_id; /* break, heal, close: as given; NULL = not */
-	unsigned int width; /* columns of the terminal; 0 = not one, do not fit */
+	unsigned int width;   /* columns of the terminal; 0 = not one, do not fit */
 };
 
 struct json_object;

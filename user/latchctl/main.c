@@ -18,7 +18,8 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{"status", ctl_status, "is enforcement on, are the key managers there (exit 1 when off)", false},
+	{"status", ctl_status, "is enforcement on, are the key managers there (exit 1 when off)",
+	 false},
 	{"list", ctl_list, "all latches", false},
 	{"sa", ctl_sa, "all security associations, and whose they are", false},
 	{"monitor", ctl_monitor, "events as they happen, one a line", false},

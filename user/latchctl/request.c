@@ -10,7 +10,7 @@
 #define LATCH_ID_DIGITS 16
 
 enum ctl_exit ctl_render_request(FILE *out, const struct ctl_options *options,
-			       struct json_object *document)
+				 struct json_object *document)
 {
 	char reasons[256];
 

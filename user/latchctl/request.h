@@ -10,6 +10,6 @@ enum ctl_exit request_latch(const struct ctl_options *options, const char *verb)
 
 /* The daemon's answer for people. */
 enum ctl_exit ctl_render_request(FILE *out, const struct ctl_options *options,
-			       struct json_object *document);
+				 struct json_object *document);
 
 #endif

@@ -145,7 +145,7 @@ static int start_enforcement(struct daemon *d)
 static int start_netfilter_netns(struct daemon *d)
 {
 	d->netfilter_netns = netfilter_netns_new(d->loop, enforcement_maps(d->enforcement),
-				   enforcement_netfilter_gate(d->enforcement));
+						 enforcement_netfilter_gate(d->enforcement));
 	return d->netfilter_netns ? 0 : fail(d, -ENOMEM, "out of memory; free some");
 }
 

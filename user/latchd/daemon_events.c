@@ -37,8 +37,8 @@ static void on_latch_released(void *context, const struct latch_flow *flow,
 	announce_latch_released(&d->announcer, flow, latch);
 }
 
-static void on_latch_healed(void *context, const struct latch_flow *flow,
-			    const struct latch *latch, uint8_t reasons)
+static void on_latch_healed(void *context, const struct latch_flow *flow, const struct latch *latch,
+			    uint8_t reasons)
 {
 	struct daemon *d = context;
 
@@ -77,7 +77,7 @@ static void on_refused(struct daemon *d, const struct latch_event *event)
 }
 
 static void on_requested_break(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, const struct admin_origin *who)
+			       const struct latch *latch, const struct admin_origin *who)
 {
 	struct daemon *d = context;
 
@@ -86,7 +86,7 @@ static void on_requested_break(void *context, const struct latch_flow *flow,
 }
 
 static void on_requested_heal(void *context, const struct latch_flow *flow,
-			    const struct latch *latch, const struct admin_origin *who)
+			      const struct latch *latch, const struct admin_origin *who)
 {
 	struct daemon *d = context;
 
@@ -94,8 +94,7 @@ static void on_requested_heal(void *context, const struct latch_flow *flow,
 }
 
 static void on_requested_close(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, const struct admin_origin *who,
-			     int error)
+			       const struct latch *latch, const struct admin_origin *who, int error)
 {
 	struct daemon *d = context;
 
@@ -144,7 +143,7 @@ void daemon_observe(struct daemon *d)
 		.netns_served = on_netns_served,
 	};
 	d->spd_observer = (struct spd_observer){d, on_spd_broken, on_latch_healed, on_latch_held,
-					       on_latch_released};
+						on_latch_released};
 	d->disposition.context = d;
 	d->disposition.reset = on_reset;
 	d->admin.context = d;

@@ -387,7 +387,8 @@ static size_t members_of(const char *type)
 	return count;
 }
 
-/* Some are only ever on a program's stack or in the ring: their sizes are asserted in their header. */
+/* Some are only ever on a program's stack or in the ring: their sizes are asserted in their header.
+ */
 static bool has_no_btf(const char *type)
 {
 	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out");

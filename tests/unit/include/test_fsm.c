@@ -17,15 +17,12 @@
 #include "latch_fsm.h"
 
 #define TRIGGERS (LATCH_TRIGGER_CLOSE + 1)
-#define STATES (LATCH_STATE_CLOSED + 1)
+#define STATES	 (LATCH_STATE_CLOSED + 1)
 
 static const char *const expected[STATES] = {
-	[LATCH_STATE_NONE] = "Lal----",
-	[LATCH_STATE_LISTENER] = "-----CC",
-	[LATCH_STATE_LARVAL] = "--l--CC",
-	[LATCH_STATE_ESTABLISHED] = "---BlCC",
-	[LATCH_STATE_BROKEN] = "---BlCC",
-	[LATCH_STATE_CLOSED] = "-----CC",
+	[LATCH_STATE_NONE] = "Lal----",	  [LATCH_STATE_LISTENER] = "-----CC",
+	[LATCH_STATE_LARVAL] = "--l--CC", [LATCH_STATE_ESTABLISHED] = "---BlCC",
+	[LATCH_STATE_BROKEN] = "---BlCC", [LATCH_STATE_CLOSED] = "-----CC",
 };
 
 static int allowed(enum latch_state state, enum latch_trigger trigger)
@@ -51,7 +48,8 @@ static unsigned int reasons_after(struct latch_position now, enum latch_trigger 
 		return now.reasons | reasons;
 	if (trigger == LATCH_TRIGGER_HEAL)
 		return now.reasons & ~(reasons & 0x13u); /* conflict, policy, administrator */
-	return now.state == LATCH_STATE_CLOSED || trigger >= LATCH_TRIGGER_RELEASE ? now.reasons : 0;
+	return now.state == LATCH_STATE_CLOSED || trigger >= LATCH_TRIGGER_RELEASE ? now.reasons
+										   : 0;
 }
 
 static enum latch_state state_after(char letter, unsigned int reasons)

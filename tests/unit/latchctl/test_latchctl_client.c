@@ -336,7 +336,7 @@ static enum ctl_exit run(enum ctl_exit (*verb)(const struct ctl_options *options
 }
 
 static void expect_request(enum ctl_exit (*verb)(const struct ctl_options *options),
-			 const char *request, const char *answer, const char *shown)
+			   const char *request, const char *answer, const char *shown)
 {
 	serve_bytes(request, answer, strlen(answer));
 	cr_expect_eq(run(verb, "1f"), CTL_EXIT_OK, "%s", err);
@@ -349,23 +349,24 @@ static void expect_request(enum ctl_exit (*verb)(const struct ctl_options *optio
 
 Test(latchctl_client, orders_say_what_the_latch_is_now)
 {
-	expect_request(ctl_break, "break 1f\n",
-		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"broken\",\"reasons\":[\"sa-conflict\","
-		     "\"admin\"]}\n",
-		     "latch 1f is broken: sa-conflict,admin\n");
+	expect_request(
+		ctl_break, "break 1f\n",
+		"{\"schema\":1,\"id\":\"1f\",\"state\":\"broken\",\"reasons\":[\"sa-conflict\","
+		"\"admin\"]}\n",
+		"latch 1f is broken: sa-conflict,admin\n");
 	expect_request(ctl_heal, "heal 1f\n",
-		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"established\",\"reasons\":[]}\n",
-		     "latch 1f is established\n");
+		       "{\"schema\":1,\"id\":\"1f\",\"state\":\"established\",\"reasons\":[]}\n",
+		       "latch 1f is established\n");
 	expect_request(ctl_close, "close 1f\n",
-		     "{\"schema\":1,\"id\":\"1f\",\"state\":\"clo\\u001b\",\"reasons\":[]}\n",
-		     "latch 1f is clo\\x1b\n");
+		       "{\"schema\":1,\"id\":\"1f\",\"state\":\"clo\\u001b\",\"reasons\":[]}\n",
+		       "latch 1f is clo\\x1b\n");
 }
 
 /* Nobody listens: it must not even be asked. */
 Test(latchctl_client, what_is_no_id_is_not_sent)
 {
-	static const char *const ids[] = {"", "x", "0x1", "1 ", "1\nclose 2", "10.9.0.1",
-					  "10000000000000000"};
+	static const char *const ids[] = {
+		"", "x", "0x1", "1 ", "1\nclose 2", "10.9.0.1", "10000000000000000"};
 	size_t i;
 
 	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {

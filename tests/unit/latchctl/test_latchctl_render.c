@@ -27,7 +27,7 @@ static void expect_shown(ctl_render_fn render, const char *json, enum ctl_exit c
 	"\"feeds\":[{\"name\":\"here\",\"type\":\"vici\",\"state\":\"synced\","                    \
 	"\"socket\":\"/run/charon.vici\",\"version\":\"charon 5.9.8\",\"resyncs\":2,"              \
 	"\"detail\":\"charon 5.9.8, process 7\"}],"                                                \
-	"\"rules\":2,\"latches\":{\"used\":3,\"capacity\":65536,\"established\":2,\"broken\":1},"              \
+	"\"rules\":2,\"latches\":{\"used\":3,\"capacity\":65536,\"established\":2,\"broken\":1},"  \
 	"\"sas\":{\"bound\":4,\"pending\":1},"                                                     \
 	"\"drops\":[{\"reason\":\"sa-conflict\",\"egress\":5,\"ingress\":0},"                      \
 	"{\"reason\":\"plaintext\",\"egress\":0,\"ingress\":0},"                                   \
@@ -133,17 +133,18 @@ static const char latches[] =
 
 Test(latchctl_render, list)
 {
-	expect_shown(ctl_render_list, latches, CTL_EXIT_OK,
-		     "ID  STATE        DIR  LOCAL           REMOTE        PROTO  PEER       "
-		     "SA OUT/IN          SINCE  DROPS  NETNS       RULE  DISPOSITION  REASONS\n"
-		     "1   established  out  10.9.0.1:40000  10.9.0.2:443  tcp    c.example  "
-		     "b6ce45ac/d3f0d477  0s     0      4026531840  web   wait         -\n"
-		     "2   broken       -    -               -             -      -          "
-		     "-/-                -      12     -           -     -            sa-conflict,peer-dead\n"
-		     "?   ?            -    -               -             -      -          "
-		     "-/-                -      -      -           -     -            -\n"
-		     "?   ?            -    -               -             -      -          "
-		     "-/-                -      -      -           -     -            -\n");
+	expect_shown(
+		ctl_render_list, latches, CTL_EXIT_OK,
+		"ID  STATE        DIR  LOCAL           REMOTE        PROTO  PEER       "
+		"SA OUT/IN          SINCE  DROPS  NETNS       RULE  DISPOSITION  REASONS\n"
+		"1   established  out  10.9.0.1:40000  10.9.0.2:443  tcp    c.example  "
+		"b6ce45ac/d3f0d477  0s     0      4026531840  web   wait         -\n"
+		"2   broken       -    -               -             -      -          "
+		"-/-                -      12     -           -     -            sa-conflict,peer-dead\n"
+		"?   ?            -    -               -             -      -          "
+		"-/-                -      -      -           -     -            -\n"
+		"?   ?            -    -               -             -      -          "
+		"-/-                -      -      -           -     -            -\n");
 }
 
 Test(latchctl_render, lists_of_nothing)
@@ -202,11 +203,13 @@ Test(latchctl_render, sa)
 
 Test(latchctl_render, a_listener_has_no_remote_end)
 {
-	const char *text = rendered(ctl_render_list,
-				    "{\"schema\":1,\"latches\":[{\"id\":\"7\",\"state\":\"listener\","
-				    "\"direction\":\"in\",\"netns\":1,\"proto\":\"tcp\",\"local\":"
-				    "{\"addr\":\"::\",\"port\":80},\"remote\":null,\"drops\":0}]}",
-				    CTL_EXIT_OK);
+	const char *text =
+		rendered(ctl_render_list,
+			 "{\"schema\":1,\"latches\":[{\"id\":\"7\",\"state\":\"listener\","
+			 "\"direction\":\"in\",\"netns\":1,\"proto\":\"tcp\",\"local\":"
+			 "{\"addr\":\"::\",\"port\":80},\"remote\":null,\"drops\":0}]}",
+			 CTL_EXIT_OK);
 
-	cr_expect_not_null(strstr(text, "\n7   listener  in   [::]:80  *       tcp    -"), "%s", text);
+	cr_expect_not_null(strstr(text, "\n7   listener  in   [::]:80  *       tcp    -"), "%s",
+			   text);
 }

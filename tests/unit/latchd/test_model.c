@@ -80,7 +80,8 @@ static void check_latch(size_t at)
 		check_no_conflict(at, &latch);
 }
 
-/* It came to be BROKEN by a conflict, or left it: what latchd tells (L-2.2-4). Other reasons are not its own. */
+/* It came to be BROKEN by a conflict, or left it: what latchd tells (L-2.2-4). Other reasons are
+ * not its own. */
 static int told_of(const struct latch *was, const struct latch *is)
 {
 	bool broke = was->word.state != LATCH_STATE_BROKEN &&

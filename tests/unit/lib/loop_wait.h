@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Waiting for a condition while the loop runs. Expects loop, TICK_MS and LIMIT_MS of the fixture. */
+/* Waiting for a condition while the loop runs. Expects loop, TICK_MS and LIMIT_MS of the fixture.
+ */
 #ifndef LATCHD_TESTS_LOOP_WAIT_H
 #define LATCHD_TESTS_LOOP_WAIT_H
 

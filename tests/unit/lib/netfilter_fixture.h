@@ -45,8 +45,9 @@ static inline void netfilter_load(struct netfilter *b)
 	if (!bpf_program__autoload(skeleton->progs.nf_gate_egress))
 		cr_skip_test("this kernel has no BPF netfilter programs");
 	bpf_object__for_each_program (program, skeleton->obj)
-		bpf_program__set_autoload(program, program == skeleton->progs.nf_gate_egress ||
-							   program == skeleton->progs.nf_gate_ingress);
+		bpf_program__set_autoload(program,
+					  program == skeleton->progs.nf_gate_egress ||
+						  program == skeleton->progs.nf_gate_ingress);
 	bpf_map__set_max_entries(skeleton->maps.latches, 64);
 	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_complaint());
 	b->object = (struct object){.skeleton = skeleton};

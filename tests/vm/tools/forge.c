@@ -142,13 +142,13 @@ static bool make_v6(const struct forge *forge, struct packet *packet)
 }
 
 static const struct option options[] = {
-	{ "from", required_argument, NULL, 'f' },  { "from-port", required_argument, NULL, 'F' },
-	{ "to", required_argument, NULL, 't' },	   { "to-port", required_argument, NULL, 'T' },
-	{ "seq", required_argument, NULL, 's' },   { "ack", required_argument, NULL, 'a' },
-	{ "text", required_argument, NULL, 'x' },  { "rst", no_argument, NULL, 'r' },
-	{ "every", required_argument, NULL, 'e' }, { "count", required_argument, NULL, 'c' },
-	{ "syn", no_argument, NULL, 'y' },	   { "syn-ack", no_argument, NULL, 'Y' },
-	{ "fin", no_argument, NULL, 'n' },	   { 0 },
+	{"from", required_argument, NULL, 'f'},	 {"from-port", required_argument, NULL, 'F'},
+	{"to", required_argument, NULL, 't'},	 {"to-port", required_argument, NULL, 'T'},
+	{"seq", required_argument, NULL, 's'},	 {"ack", required_argument, NULL, 'a'},
+	{"text", required_argument, NULL, 'x'},	 {"rst", no_argument, NULL, 'r'},
+	{"every", required_argument, NULL, 'e'}, {"count", required_argument, NULL, 'c'},
+	{"syn", no_argument, NULL, 'y'},	 {"syn-ack", no_argument, NULL, 'Y'},
+	{"fin", no_argument, NULL, 'n'},	 {0},
 };
 
 static bool take_option(struct forge *forge, int letter, const char *value)
@@ -156,20 +156,47 @@ static bool take_option(struct forge *forge, int letter, const char *value)
 	unsigned long number = value ? strtoul(value, NULL, 10) : 0;
 
 	switch (letter) {
-	case 'f': forge->from = value; return true;
-	case 't': forge->to = value; return true;
-	case 'F': forge->from_port = (uint16_t)number; return true;
-	case 'T': forge->to_port = (uint16_t)number; return true;
-	case 's': forge->seq = (uint32_t)number; return true;
-	case 'a': forge->ack = (uint32_t)number; return true;
-	case 'x': forge->text = value; return true;
-	case 'r': forge->flags = TH_RST | TH_ACK; return true;
-	case 'n': forge->flags = TH_FIN | TH_ACK; return true;
-	case 'y': forge->flags = TH_SYN; return true;
-	case 'Y': forge->flags = TH_SYN | TH_ACK; return true;
-	case 'e': forge->every_ms = (unsigned int)number; return true;
-	case 'c': forge->count = (unsigned int)number; return true;
-	default: return false;
+	case 'f':
+		forge->from = value;
+		return true;
+	case 't':
+		forge->to = value;
+		return true;
+	case 'F':
+		forge->from_port = (uint16_t)number;
+		return true;
+	case 'T':
+		forge->to_port = (uint16_t)number;
+		return true;
+	case 's':
+		forge->seq = (uint32_t)number;
+		return true;
+	case 'a':
+		forge->ack = (uint32_t)number;
+		return true;
+	case 'x':
+		forge->text = value;
+		return true;
+	case 'r':
+		forge->flags = TH_RST | TH_ACK;
+		return true;
+	case 'n':
+		forge->flags = TH_FIN | TH_ACK;
+		return true;
+	case 'y':
+		forge->flags = TH_SYN;
+		return true;
+	case 'Y':
+		forge->flags = TH_SYN | TH_ACK;
+		return true;
+	case 'e':
+		forge->every_ms = (unsigned int)number;
+		return true;
+	case 'c':
+		forge->count = (unsigned int)number;
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -189,8 +216,8 @@ static void parse(struct forge *forge, int argc, char **argv)
 /* Refusals are expected: an SA that is not there yet, a route that is not. */
 static unsigned int send_all(const struct forge *forge, const struct packet *packet, int sock)
 {
-	struct timespec pause = { .tv_sec = forge->every_ms / 1000,
-				  .tv_nsec = forge->every_ms % 1000 * 1000000L };
+	struct timespec pause = {.tv_sec = forge->every_ms / 1000,
+				 .tv_nsec = forge->every_ms % 1000 * 1000000L};
 	unsigned int sent = 0;
 
 	while (!stop_asked && (forge->count == 0 || sent < forge->count)) {
@@ -204,9 +231,9 @@ static unsigned int send_all(const struct forge *forge, const struct packet *pac
 
 int main(int argc, char **argv)
 {
-	struct forge forge = { .flags = TH_ACK, .every_ms = 10 };
-	struct sigaction action = { .sa_handler = on_signal };
-	struct packet packet = { 0 };
+	struct forge forge = {.flags = TH_ACK, .every_ms = 10};
+	struct sigaction action = {.sa_handler = on_signal};
+	struct packet packet = {0};
 	int sock;
 
 	parse(&forge, argc, argv);

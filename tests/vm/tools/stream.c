@@ -30,8 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 128
-#define DRAIN_MS 60000
+#define LINE_MAX_BYTES	  128
+#define DRAIN_MS	  60000
 #define KEEP_REPAIR_QUIET (-1) /* TCP_REPAIR off without a window probe */
 
 struct stream {
@@ -45,7 +45,7 @@ struct stream {
 	const char *remote_port;
 	const char *say; /* NULL = only listen to the peer */
 	const char *expect;
-	unsigned int rate; /* lines a second */
+	unsigned int rate;  /* lines a second */
 	unsigned int lines; /* 0 = until told to stop */
 	int sock;
 	int sent_fd;
@@ -138,8 +138,8 @@ static int open_file(const struct stream *stream, const char *suffix, int flags)
 
 static struct addrinfo *resolve(const char *addr, const char *port)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-				  .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+				 .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
 	struct addrinfo *found = NULL;
 	int err = getaddrinfo(addr, port, &hints, &found);
 
@@ -192,7 +192,7 @@ static int connect_one(const struct stream *stream, int sock)
 
 static void address_text(int sock, bool remote, char *text, size_t size)
 {
-	struct sockaddr_storage addr = { 0 };
+	struct sockaddr_storage addr = {0};
 	socklen_t len = sizeof(addr);
 	char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
 
@@ -372,7 +372,7 @@ static int poll_timeout(const struct stream *stream)
 
 static int converse(struct stream *stream)
 {
-	struct pollfd wait = { .fd = stream->sock };
+	struct pollfd wait = {.fd = stream->sock};
 	int err = 0;
 
 	stream->next_due = now_ms();
@@ -397,7 +397,7 @@ static int converse(struct stream *stream)
 
 static int report(const struct stream *stream, int err)
 {
-	struct tcp_info info = { 0 };
+	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
 	getsockopt(stream->sock, IPPROTO_TCP, TCP_INFO, &info, &len);
@@ -410,31 +410,62 @@ static int report(const struct stream *stream, int err)
 }
 
 static const struct option options[] = {
-	{ "dir", required_argument, NULL, 'd' },    { "tag", required_argument, NULL, 't' },
-	{ "host", required_argument, NULL, 'h' },   { "peer", required_argument, NULL, 'p' },
-	{ "local", required_argument, NULL, 'l' },  { "local-port", required_argument, NULL, 'L' },
-	{ "remote", required_argument, NULL, 'r' }, { "remote-port", required_argument, NULL, 'R' },
-	{ "say", required_argument, NULL, 's' },    { "expect", required_argument, NULL, 'e' },
-	{ "rate", required_argument, NULL, 'n' },   { "lines", required_argument, NULL, 'c' },
-	{ 0 },
+	{"dir", required_argument, NULL, 'd'},
+	{"tag", required_argument, NULL, 't'},
+	{"host", required_argument, NULL, 'h'},
+	{"peer", required_argument, NULL, 'p'},
+	{"local", required_argument, NULL, 'l'},
+	{"local-port", required_argument, NULL, 'L'},
+	{"remote", required_argument, NULL, 'r'},
+	{"remote-port", required_argument, NULL, 'R'},
+	{"say", required_argument, NULL, 's'},
+	{"expect", required_argument, NULL, 'e'},
+	{"rate", required_argument, NULL, 'n'},
+	{"lines", required_argument, NULL, 'c'},
+	{0},
 };
 
 static bool take_option(struct stream *stream, int letter, const char *value)
 {
 	switch (letter) {
-	case 'd': stream->dir = value; return true;
-	case 't': stream->tag = value; return true;
-	case 'h': stream->host = value; return true;
-	case 'p': stream->peer = value; return true;
-	case 'l': stream->local_addr = value; return true;
-	case 'L': stream->local_port = value; return true;
-	case 'r': stream->remote_addr = value; return true;
-	case 'R': stream->remote_port = value; return true;
-	case 's': stream->say = value; return true;
-	case 'e': stream->expect = value; return true;
-	case 'n': stream->rate = (unsigned int)strtoul(value, NULL, 10); return true;
-	case 'c': stream->lines = (unsigned int)strtoul(value, NULL, 10); return true;
-	default: return false;
+	case 'd':
+		stream->dir = value;
+		return true;
+	case 't':
+		stream->tag = value;
+		return true;
+	case 'h':
+		stream->host = value;
+		return true;
+	case 'p':
+		stream->peer = value;
+		return true;
+	case 'l':
+		stream->local_addr = value;
+		return true;
+	case 'L':
+		stream->local_port = value;
+		return true;
+	case 'r':
+		stream->remote_addr = value;
+		return true;
+	case 'R':
+		stream->remote_port = value;
+		return true;
+	case 's':
+		stream->say = value;
+		return true;
+	case 'e':
+		stream->expect = value;
+		return true;
+	case 'n':
+		stream->rate = (unsigned int)strtoul(value, NULL, 10);
+		return true;
+	case 'c':
+		stream->lines = (unsigned int)strtoul(value, NULL, 10);
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -445,20 +476,20 @@ static void parse(struct stream *stream, int argc, char **argv)
 	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1)
 		if (!take_option(stream, letter, optarg))
 			exit(2);
-	if (!stream->dir || !stream->tag || !stream->host || !stream->peer ||
-	    !stream->local_addr || stream->rate == 0 || stream->rate > 1000 ||
-	    (stream->say && strlen(stream->say) > 64) ||
+	if (!stream->dir || !stream->tag || !stream->host || !stream->peer || !stream->local_addr ||
+	    stream->rate == 0 || stream->rate > 1000 || (stream->say && strlen(stream->say) > 64) ||
 	    !stream->remote_addr != !stream->remote_port) {
 		fputs("stream: --dir --tag --host --peer --local are needed, --remote with"
-		      " --remote-port, --rate 1 to 1000\n", stderr);
+		      " --remote-port, --rate 1 to 1000\n",
+		      stderr);
 		exit(2);
 	}
 }
 
 int main(int argc, char **argv)
 {
-	struct stream stream = { .rate = 20, .sock = -1, .local_port = "0" };
-	struct sigaction action = { .sa_handler = on_signal };
+	struct stream stream = {.rate = 20, .sock = -1, .local_port = "0"};
+	struct sigaction action = {.sa_handler = on_signal};
 
 	parse(&stream, argc, argv);
 	stream.sent_fd = open_file(&stream, ".sent", O_TRUNC);

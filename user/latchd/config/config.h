@@ -8,9 +8,9 @@
 #include "latch_abi.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
-#define CONFIG_MAX_FEEDS 64
-#define CONFIG_NAME_MAX 32
-#define CONFIG_PATH_MAX 108 /* a Unix socket's sun_path */
+#define CONFIG_MAX_FEEDS    64
+#define CONFIG_NAME_MAX	    32
+#define CONFIG_PATH_MAX	    108 /* a Unix socket's sun_path */
 
 enum config_feed_type {
 	CONFIG_FEED_VICI,
@@ -28,13 +28,15 @@ struct config_rule {
 };
 
 struct config {
-	char cgroup[256];	     /* [enforce] cgroup; "" = find the v2 root */
-	unsigned int pending_ms;     /* [enforce] pending-limit, e.g. 5s; default 5000 (100..60000) */
-	unsigned int latch_capacity; /* [enforce] latches; default 65536 (64..4194304) */
-	char control_socket[CONFIG_PATH_MAX]; /* [control] socket; default /run/latchd/latchd.sock */
+	char cgroup[256];	 /* [enforce] cgroup; "" = find the v2 root */
+	unsigned int pending_ms; /* [enforce] pending-limit, e.g. 5s; default 5000 (100..60000) */
+	unsigned int latch_capacity;	      /* [enforce] latches; default 65536 (64..4194304) */
+	char control_socket[CONFIG_PATH_MAX]; /* [control] socket; default /run/latchd/latchd.sock
+					       */
 	char control_group[CONFIG_NAME_MAX];  /* [control] group; "" = root only */
 	size_t feed_count;
-	struct config_feed feeds[CONFIG_MAX_FEEDS]; /* no [feed] at all: one, "charon", vici, charon's default socket */
+	struct config_feed feeds[CONFIG_MAX_FEEDS]; /* no [feed] at all: one, "charon", vici,
+						       charon's default socket */
 	size_t rule_count;
 	struct config_rule rules[LATCH_RULES_MAX]; /* the first that matches decides */
 };
@@ -49,6 +51,7 @@ struct config_error {
  * for a bad line, an unknown section, key or value, a duplicate, a name that
  * is too long; *config is then unspecified.
  */
-int config_load(const char *path, int named_by_user, struct config *config, struct config_error *error);
+int config_load(const char *path, int named_by_user, struct config *config,
+		struct config_error *error);
 
 #endif

@@ -102,7 +102,7 @@ static bool refused(struct json_writer *w, uint64_t id, int result)
 /* ---- orders */
 
 static void request_break(const struct admin *a, const struct found *found,
-			const struct admin_origin *who, struct json_writer *w)
+			  const struct admin_origin *who, struct json_writer *w)
 {
 	union latch_word now;
 	int result = latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, &now);
@@ -119,7 +119,7 @@ static void request_break(const struct admin *a, const struct found *found,
 }
 
 static void request_heal(const struct admin *a, const struct found *found,
-		       const struct admin_origin *who, struct json_writer *w)
+			 const struct admin_origin *who, struct json_writer *w)
 {
 	union latch_word now;
 	int result = latch_heal(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, &now);
@@ -141,7 +141,7 @@ static void request_heal(const struct admin *a, const struct found *found,
  * receive (R-2.3-24), and so its latch must stay.
  */
 static void request_close(const struct admin *a, const struct found *found,
-			const struct admin_origin *who, struct json_writer *w)
+			  const struct admin_origin *who, struct json_writer *w)
 {
 	union latch_word now = {.state = LATCH_STATE_CLOSED};
 	int err, result;
@@ -162,7 +162,7 @@ static void request_close(const struct admin *a, const struct found *found,
 }
 
 void admin_request(const struct admin *a, const struct control_request *order,
-			 struct json_writer *w)
+		   struct json_writer *w)
 {
 	struct found found;
 	struct admin_origin who = who_asks(order);
@@ -174,8 +174,7 @@ void admin_request(const struct admin *a, const struct control_request *order,
 	}
 	/* Its socket would go on without it, and be found by the next count. */
 	if (found.latch.word.state == LATCH_STATE_LISTENER) {
-		refuse(w, "wrong-state", found.id,
-		       "is a listener's; end the program that listens");
+		refuse(w, "wrong-state", found.id, "is a listener's; end the program that listens");
 		return;
 	}
 	switch (order->act) {

@@ -37,7 +37,7 @@ struct admin {
 };
 
 /* For control_handlers: the document says what became of the latch, or is an error. */
-void admin_request(const struct admin *admin,
-			 const struct control_request *order, struct json_writer *w);
+void admin_request(const struct admin *admin, const struct control_request *order,
+		   struct json_writer *w);
 
 #endif

@@ -115,8 +115,8 @@ static void client_flush(struct client *client)
 		else if (sent > 0)
 			queue_lost(client);
 	}
-	if (sent < 0 || (client->state == CLIENT_STATE_ANSWERED &&
-			 !control_queue_length(&client->queue)))
+	if (sent < 0 ||
+	    (client->state == CLIENT_STATE_ANSWERED && !control_queue_length(&client->queue)))
 		client_free(client);
 	else
 		loop_fd_modify(client->control->loop, client->fd, wanted_events(client));
@@ -332,8 +332,8 @@ static void refuse_connection(int fd, const char *line)
 /* Whom the group lets look must not keep root from acting. */
 static unsigned int clients_max(enum control_peer peer)
 {
-	return peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_MAX :
-					   CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT;
+	return peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_MAX
+					 : CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT;
 }
 
 static void on_connection(void *context, uint32_t events)

@@ -17,7 +17,7 @@
 #include "common/loop.h"
 
 #define CONTROL_CLIENTS_MAX	  32
-#define CONTROL_CLIENTS_ROOT	  4 /* of these places are root's alone */
+#define CONTROL_CLIENTS_ROOT	  4	       /* of these places are root's alone */
 #define CONTROL_REQUEST_MAX	  256	       /* bytes of the line, its newline included */
 #define CONTROL_MONITOR_QUEUE_MAX (1U << 20)   /* bytes a monitor may be behind */
 #define CONTROL_DOCUMENTS_MAX	  (256U << 20) /* bytes of documents on their way to all clients */

@@ -20,9 +20,9 @@ static inline size_t control_queue_length(const struct control_queue *queue)
 	return queue->end - queue->start;
 }
 
-/* All of a line, with a newline if it has none, or false: no memory, or more than limit bytes wait. */
-bool control_queue_line(struct control_queue *queue, const char *line, size_t length,
-			size_t limit);
+/* All of a line, with a newline if it has none, or false: no memory, or more than limit bytes wait.
+ */
+bool control_queue_line(struct control_queue *queue, const char *line, size_t length, size_t limit);
 
 /* The writer's text is the queue from now on, which was empty; the writer is as new. */
 void control_queue_take(struct control_queue *queue, struct json_writer *w);

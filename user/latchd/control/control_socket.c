@@ -180,8 +180,8 @@ enum control_peer control_socket_peer(const struct control_socket *control, int 
 		return CONTROL_PEER_STRANGER;
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return CONTROL_PEER_ROOT;
-	return control->has_group &&
-			       (peer.gid == control->group || peer_in_group(peer_fd, control->group)) ?
-		       CONTROL_PEER_MEMBER :
-		       CONTROL_PEER_STRANGER;
+	return control->has_group && (peer.gid == control->group ||
+				      peer_in_group(peer_fd, control->group))
+		       ? CONTROL_PEER_MEMBER
+		       : CONTROL_PEER_STRANGER;
 }

@@ -60,7 +60,8 @@ struct enforcement_program {
 size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max);
 
-/* Every one of these attached: the only meaning of "enforcement is on". The netfilter gate is coverage.h's. */
+/* Every one of these attached: the only meaning of "enforcement is on". The netfilter gate is
+ * coverage.h's. */
 bool enforcement_is_on(const struct enforcement *enforcement);
 
 #endif

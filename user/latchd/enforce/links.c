@@ -33,9 +33,9 @@ static enum attachment attachment_of(const struct bpf_program *program)
 		return ATTACH_CGROUP;
 	case BPF_PROG_TYPE_TRACING:
 		/* An iterator is run by us, too. */
-		return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER ?
-			       ATTACH_NONE :
-			       ATTACH_FUNCTION;
+		return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER
+			       ? ATTACH_NONE
+			       : ATTACH_FUNCTION;
 	case BPF_PROG_TYPE_LSM:
 		return ATTACH_FUNCTION;
 	default: /* run by us, not by a hook; or by netfilter, a namespace at a time */
@@ -336,9 +336,10 @@ int links_attach(struct links *links, const struct bpf_object *object, const cha
 				   cgroup, strerror(-err));
 	err = fill_programs(links, object);
 	if (err)
-		return failure_set(failure, err,
-				   "BPF programs: cannot ask the kernel about them: %s; report this",
-				   strerror(-err));
+		return failure_set(
+			failure, err,
+			"BPF programs: cannot ask the kernel about them: %s; report this",
+			strerror(-err));
 	err = attach_all(links, cgroup_fd, cgroup, failure);
 	if (err)
 		undo(links);

@@ -89,8 +89,7 @@ static bool place_is_taken(const struct netfilter_gate *gate, uint64_t cookie,
 {
 	char path[PINS_PATH_MAX];
 
-	return !pin_path(path, cookie, place, "") &&
-	       is_this_program(path, program_of(gate, place));
+	return !pin_path(path, cookie, place, "") && is_this_program(path, program_of(gate, place));
 }
 
 bool netfilter_gate_is_attached(const struct netfilter_gate *gate, uint64_t cookie)

@@ -15,7 +15,8 @@
 struct netfilter_gate {
 	int egress;
 	int ingress;
-	enum bpf_attach_type attach_type; /* of both; the system's headers may be too old for its name */
+	enum bpf_attach_type
+		attach_type; /* of both; the system's headers may be too old for its name */
 };
 
 bool netfilter_gate_is_offered(const struct netfilter_gate *gate);

@@ -44,7 +44,8 @@ static void log_once(struct covered *covered, int err)
 			 covered->cookie);
 	else if (err && err != covered->failed)
 		log_warn("enforce",
-			 "network namespace %" PRIu64 ": cannot attach the netfilter gate: %s; packets "
+			 "network namespace %" PRIu64
+			 ": cannot attach the netfilter gate: %s; packets "
 			 "without a full socket are not judged there; trying again",
 			 covered->cookie, strerror(-err));
 	covered->failed = err;
@@ -89,12 +90,14 @@ void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t cooki
 {
 	struct covered *covered;
 
-	if (!netfilter_netns_is_offered(netfilter_netns) || !cookie || find(netfilter_netns, cookie))
+	if (!netfilter_netns_is_offered(netfilter_netns) || !cookie ||
+	    find(netfilter_netns, cookie))
 		return;
 	covered = calloc(1, sizeof(*covered));
 	if (!covered) {
 		log_warn("enforce",
-			 "network namespace %" PRIu64 ": no memory for the netfilter gate; free some",
+			 "network namespace %" PRIu64
+			 ": no memory for the netfilter gate; free some",
 			 cookie);
 		return;
 	}
@@ -110,7 +113,8 @@ static void on_timer(void *context)
 
 	LL_FOREACH_SAFE(netfilter_netns->namespaces, covered, next)
 	{
-		if (attach(netfilter_netns, covered) && !has_latched_socket(netfilter_netns, covered->cookie))
+		if (attach(netfilter_netns, covered) &&
+		    !has_latched_socket(netfilter_netns, covered->cookie))
 			let_go(netfilter_netns, covered);
 	}
 	loop_timer_arm(&netfilter_netns->timer, COVERAGE_PERIOD_MS);
@@ -145,7 +149,8 @@ static int note(void *context, uint64_t cookie)
 
 static int note_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	/* Where only listeners are nothing is latched that the netfilter gate would have to judge. */
+	/* Where only listeners are nothing is latched that the netfilter gate would have to judge.
+	 */
 	return latch->word.state == LATCH_STATE_LISTENER ? 0 : note(context, flow->netns);
 }
 
@@ -167,10 +172,11 @@ static void cover_all_known(struct netfilter_netns *netfilter_netns)
 	if (!err)
 		err = sas_walk(netfilter_netns->maps, note_sa, &found);
 	if (err)
-		log_warn("enforce",
-			 "cannot look for the network namespaces that the netfilter gate must stand in: %s; "
-			 "restart latchd",
-			 strerror(-err));
+		log_warn(
+			"enforce",
+			"cannot look for the network namespaces that the netfilter gate must stand in: %s; "
+			"restart latchd",
+			strerror(-err));
 	for (i = 0; i < found.count; i++)
 		netfilter_netns_add(netfilter_netns, found.cookies[i]);
 	free(found.cookies);
@@ -179,7 +185,7 @@ static void cover_all_known(struct netfilter_netns *netfilter_netns)
 /* ---- the whole ---- */
 
 struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kernel_maps *maps,
-			      const struct netfilter_gate *gate)
+					    const struct netfilter_gate *gate)
 {
 	struct netfilter_netns *netfilter_netns = calloc(1, sizeof(*netfilter_netns));
 
@@ -214,8 +220,8 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 	return netfilter_gate_is_offered(netfilter_netns->gate);
 }
 
-size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns, struct netfilter_netns_entry *namespaces,
-			   size_t max)
+size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
+			    struct netfilter_netns_entry *namespaces, size_t max)
 {
 	const struct covered *covered;
 	size_t count = 0;

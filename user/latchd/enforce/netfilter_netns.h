@@ -23,7 +23,7 @@ struct netfilter_netns;
  * logged and tried again.
  */
 struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kernel_maps *maps,
-			      const struct netfilter_gate *gate);
+					    const struct netfilter_gate *gate);
 /* The links stay. */
 void netfilter_netns_free(struct netfilter_netns *netfilter_netns);
 
@@ -39,7 +39,7 @@ struct netfilter_netns_entry {
 };
 
 /* Fills at most max; returns how many namespaces there are. */
-size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns, struct netfilter_netns_entry *namespaces,
-			   size_t max);
+size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
+			    struct netfilter_netns_entry *namespaces, size_t max);
 
 #endif

@@ -233,7 +233,8 @@ static int open_skeleton(struct object *object, char *log, const struct failure 
 	err = object_choose_programs(object->skeleton);
 	if (!err)
 		return 0;
-	return failure_set(failure, err, "kernel: libbpf cannot read its BTF: %s; use a newer libbpf",
+	return failure_set(failure, err,
+			   "kernel: libbpf cannot read its BTF: %s; use a newer libbpf",
 			   strerror(-err));
 }
 

@@ -31,8 +31,7 @@ static int check_directory(const char *path, const struct failure *failure)
 				   path, (unsigned int)st.st_uid);
 	if ((st.st_mode & 0777) != 0700 && chmod(path, 0700))
 		return failure_set(failure, -errno,
-				   "pins: cannot close %s to others: %m; check its mount",
-				   path);
+				   "pins: cannot close %s to others: %m; check its mount", path);
 	return 0;
 }
 

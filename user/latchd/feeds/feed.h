@@ -12,7 +12,7 @@
 
 #include "latchd/feeds/traffic_selector.h"
 
-#define FEED_ID_MAX 512 /* charon prints at most this many bytes of an identity, NUL included */
+#define FEED_ID_MAX   512 /* charon prints at most this many bytes of an identity, NUL included */
 #define FEED_NAME_MAX 64
 
 enum feed_auth {
@@ -41,7 +41,7 @@ struct feed_child {
 	char peer_id[FEED_ID_MAX]; /* remote-eap-id when there is one, else remote-id */
 	enum feed_auth peer_auth;
 	enum feed_mode mode;
-	uint8_t family;	       /* AF_INET, AF_INET6: of the outer addresses */
+	uint8_t family;		/* AF_INET, AF_INET6: of the outer addresses */
 	uint8_t ipsec_protocol; /* IPPROTO_ESP or IPPROTO_AH */
 	bool encap;
 	uint8_t local_host[16], remote_host[16]; /* outer addresses, network order */
@@ -57,14 +57,14 @@ struct feed_peer {
 	enum feed_auth auth;
 	uint32_t ike_unique_id;
 	uint32_t successor; /* of one that has rebooted: the IKE_SA that told so; else 0 */
-	bool set_up_now; /* the peer was authenticated just now, and auth is how */
+	bool set_up_now;    /* the peer was authenticated just now, and auth is how */
 };
 
 enum feed_state {
-	FEED_STATE_ABSENT,     /* never reached since latchd started */
-	FEED_STATE_CONNECTED,  /* connected; the snapshot has not finished */
-	FEED_STATE_SYNCED,     /* snapshot complete, events flowing */
-	FEED_STATE_LOST,       /* was connected, is gone: its SAs are orphans */
+	FEED_STATE_ABSENT,    /* never reached since latchd started */
+	FEED_STATE_CONNECTED, /* connected; the snapshot has not finished */
+	FEED_STATE_SYNCED,    /* snapshot complete, events flowing */
+	FEED_STATE_LOST,      /* was connected, is gone: its SAs are orphans */
 };
 
 enum feed_down_cause {
@@ -77,10 +77,12 @@ struct feed; /* owned by its producer, see feeds/ */
 
 struct feed_sink {
 	void *context;
-	/* The daemon's process, from the socket's peer credentials; called before any SA of this connection. */
+	/* The daemon's process, from the socket's peer credentials; called before any SA of this
+	 * connection. */
 	int (*attached)(void *context, struct feed *feed, pid_t daemon);
 	void (*state)(void *context, struct feed *feed, enum feed_state state, const char *detail);
-	/* The child exists now, as evidence says ("vici child-updown", ...). May be repeated for a known child. */
+	/* The child exists now, as evidence says ("vici child-updown", ...). May be repeated for a
+	 * known child. */
 	void (*child_up)(void *context, struct feed *feed, const struct feed_child *child,
 			 const char *evidence);
 	/* The daemon gives the child up; the kernel's SA may live on for a while. */
@@ -112,7 +114,8 @@ struct feed {
 };
 
 struct loop;
-/* Starts at once and keeps trying with back-off (250 ms doubling to 5 s). NULL and errno on failure. */
+/* Starts at once and keeps trying with back-off (250 ms doubling to 5 s). NULL and errno on
+ * failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_sink *sink);
 

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRAFFIC_SELECTOR_MAX 32 /* a side, kept for one CHILD_SA; more are merged, covering more   \
-				 */
+#define TRAFFIC_SELECTOR_MAX                                                                       \
+	32 /* a side, kept for one CHILD_SA; more are merged, covering more                        \
+	    */
 
 struct traffic_selector {
 	uint8_t family;		      /* AF_INET or AF_INET6 */

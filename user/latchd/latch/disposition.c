@@ -98,7 +98,7 @@ static void on_timed_out(void *context, const struct latch_timed_out *told)
 
 /* One walk over a namespace's sockets is for all of its latches. */
 static void timeout(struct dispose_walk *walk, const struct latch_flow *flow,
-		     const struct latch *latch)
+		    const struct latch *latch)
 {
 	struct disposition *d = walk->disposition;
 	int err = socket_diag_search(flow, latch->socket_cookie);

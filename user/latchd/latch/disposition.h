@@ -32,7 +32,8 @@ struct disposition {
 	uint64_t walked; /* CLOCK_BOOTTIME ns: what broke before then was tried already */
 };
 
-/* maps, reset and context are the caller's to set. Starts with what an earlier latchd left BROKEN. */
+/* maps, reset and context are the caller's to set. Starts with what an earlier latchd left BROKEN.
+ */
 void disposition_start(struct disposition *disposition, struct loop *loop);
 /* A latch was broken. */
 void disposition_run_soon(struct disposition *disposition);

@@ -30,7 +30,7 @@ struct reap_walk {
 	uint64_t now;
 	unsigned int skip; /* so many that are due had their turn in this sweep, and live on */
 	unsigned int asked, searched, reaped;
-	bool more; /* are due than a round takes on */
+	bool more;	  /* are due than a round takes on */
 	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
 };
 

@@ -42,8 +42,7 @@ static ssize_t read_records(int fd, void *records, size_t size)
 	return got < 0 ? -errno : (ssize_t)length;
 }
 
-int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
-		    void *context)
+int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell, void *context)
 {
 	auto_close int fd = open_iterator(maps, netns);
 	struct latch_timed_out records[TIMEOUT_ROUND];

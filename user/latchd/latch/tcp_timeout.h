@@ -16,6 +16,6 @@ typedef void (*timed_out_fn)(void *context, const struct latch_timed_out *told);
  * ETIMEDOUT. 0 or a negative errno.
  */
 int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
-		    void *context);
+		   void *context);
 
 #endif

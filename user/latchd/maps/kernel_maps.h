@@ -8,19 +8,19 @@
 #define LATCHD_MAPS_KERNEL_MAPS_H
 
 struct kernel_maps {
-	int latches;	/* struct latch_flow -> struct latch */
+	int latches;	  /* struct latch_flow -> struct latch */
 	int associations; /* struct latch_flow as a key of marks -> struct latch_association */
-	int sas;	/* struct latch_sa_key -> struct latch_sa */
-	int params;	/* __u32 -> struct latch_params */
-	int identities; /* __u32 -> struct latch_identity */
-	int rules;	/* __u32 -> struct latch_rule; settings.rule_count are in force */
-	int settings;	/* one struct latch_settings */
-	int clock;	/* one struct latch_clock */
-	int drops;	/* enum latch_drop -> struct latch_drop_count, per CPU */
-	int counters;	/* enum latch_counter -> __u64, per CPU */
-	int events;	/* ring of struct latch_event */
-	int control;	/* the program latch_control */
-	int timeout;	/* the program timeout_broken */
+	int sas;	  /* struct latch_sa_key -> struct latch_sa */
+	int params;	  /* __u32 -> struct latch_params */
+	int identities;	  /* __u32 -> struct latch_identity */
+	int rules;	  /* __u32 -> struct latch_rule; settings.rule_count are in force */
+	int settings;	  /* one struct latch_settings */
+	int clock;	  /* one struct latch_clock */
+	int drops;	  /* enum latch_drop -> struct latch_drop_count, per CPU */
+	int counters;	  /* enum latch_counter -> __u64, per CPU */
+	int events;	  /* ring of struct latch_event */
+	int control;	  /* the program latch_control */
+	int timeout;	  /* the program timeout_broken */
 };
 
 #endif

@@ -78,7 +78,8 @@ int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, _
 	return run(maps, &control);
 }
 
-int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id, __u8 spd)
+int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
+		   __u8 spd)
 {
 	struct latch_control control = {
 		.op = LATCH_CONTROL_SPD_SEEN,

@@ -60,7 +60,8 @@ int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
 /* Only if serial still names the SA there. contested: see LATCH_SA_CONTESTED. */
 int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
 	   enum latch_sa_state state, __u16 params, int contested);
-/* Adds an SA that a dump found as PENDING; UNCHANGED when it is known. foreign: see LATCH_SA_FOREIGN. */
+/* Adds an SA that a dump found as PENDING; UNCHANGED when it is known. foreign: see
+ * LATCH_SA_FOREIGN. */
 int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa, bool foreign);
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);

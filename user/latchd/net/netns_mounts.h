@@ -3,7 +3,8 @@
 #ifndef LATCHD_NET_NETNS_MOUNTS_H
 #define LATCHD_NET_NETNS_MOUNTS_H
 
-/* netns_fd is the walk's. A negative errno goes on; all else ends the walk and is what it returns. */
+/* netns_fd is the walk's. A negative errno goes on; all else ends the walk and is what it returns.
+ */
 typedef int (*netns_mount_fn)(void *context, int netns_fd);
 
 /*

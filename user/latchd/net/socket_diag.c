@@ -18,7 +18,7 @@
 
 struct search {
 	const struct latch_flow *flow;
-	uint64_t cookie; /* 0 = whoever has the flow */
+	uint64_t cookie;	     /* 0 = whoever has the flow */
 	struct inet_diag_msg socket; /* the one that has it */
 	bool found;
 };
@@ -103,7 +103,8 @@ static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req
 	return ask_for(fd, type, flags, question, on_socket, search);
 }
 
-/* A kernel without tcp_diag or udp_diag says ENOENT to everything, a search for nothing included. */
+/* A kernel without tcp_diag or udp_diag says ENOENT to everything, a search for nothing included.
+ */
 static int not_found(int fd, __u8 protocol)
 {
 	const struct inet_diag_req_v2 nothing = {
@@ -288,8 +289,9 @@ static int dump_listeners(const struct listener_dump *dump, __u8 family)
 	};
 	auto_close int fd = netlink_open(dump->netns, NETLINK_SOCK_DIAG);
 
-	return fd < 0 ? fd : ask_for(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &question, on_listener,
-				     (void *)dump);
+	return fd < 0 ? fd
+		      : ask_for(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &question, on_listener,
+				(void *)dump);
 }
 
 int socket_diag_listeners(uint64_t netns, socket_diag_visit_fn visit, void *context)

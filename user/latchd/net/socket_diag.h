@@ -43,7 +43,8 @@ int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);
 typedef int (*socket_diag_visit_fn)(void *context, const struct latch_flow *flow);
 int socket_diag_listeners(uint64_t netns, socket_diag_visit_fn visit, void *context);
 
-/* Has the kernel load what the others need, which takes long the first time. 0 or a negative errno. */
+/* Has the kernel load what the others need, which takes long the first time. 0 or a negative errno.
+ */
 int socket_diag_prepare(void);
 
 #endif

@@ -63,9 +63,8 @@ void announce_kernel_event(struct announcer *a, const struct latch_event *event)
 
 static const char *what_became_of(uint8_t reasons)
 {
-	return reasons & LATCH_REASON_PEER_REBOOTED ?
-		       "has rebooted (INITIAL_CONTACT)" :
-		       "is dead (it answers no IKE request)";
+	return reasons & LATCH_REASON_PEER_REBOOTED ? "has rebooted (INITIAL_CONTACT)"
+						    : "is dead (it answers no IKE request)";
 }
 
 static void log_broken(const struct announcer *a, const struct latch_flow *flow,
@@ -82,9 +81,9 @@ static void log_broken(const struct announcer *a, const struct latch_flow *flow,
 		log_warn("latch",
 			 "%" PRIx64 " broken: %s was latched to \"%s\", an SA of \"%s\"%s came",
 			 (uint64_t)latch->id, text, want, came,
-			 want == nobody || strcmp(want, came) ?
-				 "" :
-				 " under other terms (see latchctl --json monitor)");
+			 want == nobody || strcmp(want, came)
+				 ? ""
+				 : " under other terms (see latchctl --json monitor)");
 }
 
 void announce_latch_broken(struct announcer *a, const struct latch_flow *flow,
@@ -139,7 +138,8 @@ void announce_latch_held(struct announcer *a, const struct latch_flow *flow,
 
 	flow_text(text, flow);
 	spd_text(why, sizeof(why), direction, verdict);
-	log_warn("latch", "%" PRIx64 " held: %s keeps its protection by policies of its own, for %s",
+	log_warn("latch",
+		 "%" PRIx64 " held: %s keeps its protection by policies of its own, for %s",
 		 (uint64_t)latch->id, text, why);
 	if (!begin(a, &w))
 		return;
@@ -234,8 +234,8 @@ static const char *request_text(enum control_act act, int error)
 }
 
 void announce_latch_requested(struct announcer *a, enum control_act act,
-			    const struct latch_flow *flow, const struct latch *latch,
-			    const struct admin_origin *who, int error)
+			      const struct latch_flow *flow, const struct latch *latch,
+			      const struct admin_origin *who, int error)
 {
 	char text[FLOW_TEXT_MAX], login[32] = "";
 	struct json_writer w;

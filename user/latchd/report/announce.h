@@ -14,7 +14,7 @@
 struct announcer {
 	struct control *control;
 	const struct report_source *source;
-	uint64_t lost; /* kernel events known to be lost */
+	uint64_t lost;		 /* kernel events known to be lost */
 	uint64_t refused_due_ms; /* refusals are many: one line a second ... */
 	unsigned int refused;	 /* ... and how many had none */
 };
@@ -41,8 +41,8 @@ void announce_latch_reset(struct announcer *announcer, const struct latch_flow *
 void announce_refused(struct announcer *announcer, const struct latch_event *event, int error);
 /* What an administrator did. error: why its socket could not be ended. */
 void announce_latch_requested(struct announcer *announcer, enum control_act act,
-			    const struct latch_flow *flow, const struct latch *latch,
-			    const struct admin_origin *who, int error);
+			      const struct latch_flow *flow, const struct latch *latch,
+			      const struct admin_origin *who, int error);
 void announce_sa_bound(struct announcer *announcer, const struct latch_sa_key *key,
 		       const struct latch_sa *sa, uint16_t params, const char *feed,
 		       const char *evidence);

@@ -92,8 +92,8 @@ void report_latch_healed(struct json_writer *w, const struct report_source *sour
  * For a close the event is the same as for a reset.
  */
 void report_latch_requested(struct json_writer *w, enum control_act act,
-			  const struct latch_flow *flow, const struct latch *latch,
-			  const struct admin_origin *who, int error);
+			    const struct latch_flow *flow, const struct latch *latch,
+			    const struct admin_origin *who, int error);
 
 /* The flow's socket was ended; error: 0, or the negative errno of why it was not. */
 void report_latch_reset(struct json_writer *w, const struct report_source *source,

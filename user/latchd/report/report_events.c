@@ -340,8 +340,8 @@ static void begin_request(struct json_writer *w, enum control_act act)
 }
 
 void report_latch_requested(struct json_writer *w, enum control_act act,
-			  const struct latch_flow *flow, const struct latch *latch,
-			  const struct admin_origin *who, int error)
+			    const struct latch_flow *flow, const struct latch *latch,
+			    const struct admin_origin *who, int error)
 {
 	begin_request(w, act);
 	write_latch(w, flow, latch->id);

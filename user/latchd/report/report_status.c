@@ -36,7 +36,8 @@ static void status_program(struct json_writer *w, const struct enforcement_progr
 
 /* ---- the netfilter gate ---- */
 
-static size_t read_netfilter_netns(const struct report_source *source, struct netfilter_netns_entry **ret)
+static size_t read_netfilter_netns(const struct report_source *source,
+				   struct netfilter_netns_entry **ret)
 {
 	size_t count = netfilter_netns_list(source->netfilter_netns, NULL, 0);
 

@@ -304,9 +304,9 @@ static void on_peer_down(void *context, struct feed *feed, const struct feed_pee
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 
 	if (key_manager)
-		peer_deaths_ike_sa_down(&a->deaths,
-					&(struct peer_death){feed, key_manager->netns, *peer, cause},
-					key_manager->synced);
+		peer_deaths_ike_sa_down(
+			&a->deaths, &(struct peer_death){feed, key_manager->netns, *peer, cause},
+			key_manager->synced);
 }
 
 static void on_snapshot_begin(void *context, struct feed *feed)

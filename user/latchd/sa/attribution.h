@@ -37,7 +37,8 @@ const struct feed_sink *attribution_sink(struct attribution *attribution);
 
 void attribution_sa_pending(struct attribution *attribution, const struct latch_sa_key *key);
 void attribution_sa_gone(struct attribution *attribution, const struct latch_sa_key *key);
-/* The programs let no latch be born from a contested SA; this one may have been quicker than that. */
+/* The programs let no latch be born from a contested SA; this one may have been quicker than that.
+ */
 void attribution_latch_born(struct attribution *attribution, const struct latch_flow *flow);
 /* Hints were lost: looks at everything. */
 void attribution_reconcile(struct attribution *attribution);

@@ -349,7 +349,8 @@ static bool is_settled(const struct binding *b, const struct child *child, uint1
 	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
 }
 
-/* Its params, and that it counts from now on: no latch is born any more under those that overlap. */
+/* Its params, and that it counts from now on: no latch is born any more under those that overlap.
+ */
 static int count_in(const struct binding *b, struct child *child, bool *ret_settled)
 {
 	uint16_t before = child->params;

@@ -22,7 +22,8 @@ struct binding {
  */
 int binding_bind(const struct binding *binding, struct child *child);
 
-/* The same for all that the feed's snapshot has named: one look at all latches, which heals, too. */
+/* The same for all that the feed's snapshot has named: one look at all latches, which heals, too.
+ */
 int binding_bind_seen(const struct binding *binding, const struct feed *feed);
 
 /* Writes the child's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno. */

@@ -130,7 +130,7 @@ static struct child *search_place(const struct children *children,
 }
 
 struct child *child_sas_search_flow(const struct children *children, const struct latch_flow *flow,
-				   child_match_fn match, void *context)
+				    child_match_fn match, void *context)
 {
 	const struct child_place_key key = place_key(flow->netns, flow->family, flow->remote_addr);
 
@@ -138,7 +138,7 @@ struct child *child_sas_search_flow(const struct children *children, const struc
 }
 
 struct child *child_sas_search_overlap(const struct children *children, const struct child *child,
-				      child_match_fn match, void *context)
+				       child_match_fn match, void *context)
 {
 	struct child *other;
 
@@ -195,7 +195,7 @@ static struct child *add(struct children *children, const struct latch_sa_key *i
 }
 
 struct child *child_sas_learn(struct children *children, struct feed *feed, uint64_t netns,
-			     const struct feed_child *said, const char *evidence)
+			      const struct feed_child *said, const char *evidence)
 {
 	struct latch_sa_key in, out;
 	struct child_end *end;

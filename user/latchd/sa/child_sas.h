@@ -22,7 +22,7 @@ struct child_end {
 	struct child *child;
 	uint32_t serial; /* of the SA that was found to be this one; 0 = none yet */
 	uint32_t misfit; /* of the SA that was called another one last */
-	bool in_kernel; /* it was there when it was looked for last */
+	bool in_kernel;	 /* it was there when it was looked for last */
 	UT_hash_handle hh;
 };
 
@@ -34,12 +34,12 @@ struct child {
 	struct feed_child said;
 	char evidence[32];
 	struct child_end in, out;
-	uint16_t params;  /* 0 until its inbound SA was seen in the kernel */
-	bool seen;	  /* in the snapshot that is running */
-	bool given_up;	  /* its key manager has deleted it; the kernel may not have yet */
-	bool orphan;	  /* its key manager is gone */
-	bool contested;   /* another child with other params overlaps */
-	bool binding;	  /* among those that are bound together */
+	uint16_t params; /* 0 until its inbound SA was seen in the kernel */
+	bool seen;	 /* in the snapshot that is running */
+	bool given_up;	 /* its key manager has deleted it; the kernel may not have yet */
+	bool orphan;	 /* its key manager is gone */
+	bool contested;	 /* another child with other params overlaps */
+	bool binding;	 /* among those that are bound together */
 	struct child *next, *previous;
 	struct child_place *place; /* NULL: among the wide ones */
 	struct child *near_next, *near_previous;
@@ -55,7 +55,7 @@ struct children { /* zeroed before first use */
 
 /* The child of these SAs: a known one with what is said now, or a new one. NULL: out of memory. */
 struct child *child_sas_learn(struct children *children, struct feed *feed, uint64_t netns,
-			     const struct feed_child *said, const char *evidence);
+			      const struct feed_child *said, const char *evidence);
 /* NULL when nobody has said whose it is. */
 struct child_end *child_sas_find(const struct children *children, const struct latch_sa_key *key);
 void child_sas_remove(struct children *children, struct child *child);
@@ -70,9 +70,9 @@ typedef bool (*child_match_fn)(void *context, struct child *child);
 
 /* The first that matches of all that can cover the flow, or overlap with the child; else NULL. */
 struct child *child_sas_search_flow(const struct children *children, const struct latch_flow *flow,
-				   child_match_fn match, void *context);
+				    child_match_fn match, void *context);
 struct child *child_sas_search_overlap(const struct children *children, const struct child *child,
-				      child_match_fn match, void *context);
+				       child_match_fn match, void *context);
 
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
 bool child_covers(const struct child *child, const struct latch_flow *flow);

@@ -31,7 +31,8 @@ struct conflict_view {
 	const struct kernel_maps *maps;
 	const struct children *children;
 	const struct conflict_observer *observer;
-	/* Have all key managers of the namespace told their children? Else one in conflict may be unknown. */
+	/* Have all key managers of the namespace told their children? Else one in conflict may be
+	 * unknown. */
 	bool (*may_heal)(void *context, uint64_t netns);
 	void *context;
 };

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-struct key_manager *key_managers_find(const struct key_managers *key_managers, const struct feed *feed)
+struct key_manager *key_managers_find(const struct key_managers *key_managers,
+				      const struct feed *feed)
 {
 	struct key_manager *key_manager;
 

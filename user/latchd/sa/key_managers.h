@@ -20,13 +20,15 @@ struct key_managers { /* zeroed before first use */
 };
 
 /* NULL: never attached. */
-struct key_manager *key_managers_find(const struct key_managers *key_managers, const struct feed *feed);
+struct key_manager *key_managers_find(const struct key_managers *key_managers,
+				      const struct feed *feed);
 /* Known from now on, there, and not synced. 0 or -ENOMEM. */
 int key_managers_attach(struct key_managers *key_managers, struct feed *feed, uint64_t netns);
 void key_managers_clear(struct key_managers *key_managers);
 
 bool key_managers_serve(const struct key_managers *key_managers, uint64_t netns);
-/* Have all that serve it told all? Not while none does: after a restart they may be on their way. */
+/* Have all that serve it told all? Not while none does: after a restart they may be on their way.
+ */
 bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t netns);
 /* Asks those that serve it to tell all again. */
 void key_managers_resync(const struct key_managers *key_managers, uint64_t netns);

@@ -88,7 +88,8 @@ static int adopt_all(const struct pending_sas *q, bool only_foreign)
 	const struct key_manager *key_manager;
 	int err = 0;
 
-	for (key_manager = q->key_managers->first; key_manager && !err; key_manager = key_manager->next)
+	for (key_manager = q->key_managers->first; key_manager && !err;
+	     key_manager = key_manager->next)
 		if (!only_foreign || netns_is_foreign(key_manager->netns) > 0)
 			err = sa_adoption_run(q->binding->view.maps, key_manager->netns);
 	return err;
@@ -141,7 +142,7 @@ void pending_sas_new(struct pending_sas *q, const struct latch_sa_key *key)
 }
 
 void pending_sas_init(struct pending_sas *q, struct loop *loop, const struct binding *binding,
-		     const struct key_managers *key_managers)
+		      const struct key_managers *key_managers)
 {
 	*q = (struct pending_sas){.binding = binding, .key_managers = key_managers};
 	loop_timer_init(loop, &q->timer, on_timer, q);

@@ -18,13 +18,13 @@ struct pending_sas {
 	struct loop_timer timer;
 	unsigned int wait_ms;
 	uint32_t alarmed_serial; /* of the newest SA that was called nobody's */
-	uint64_t refused; /* LATCH_COUNTER_SAS_FULL when all that found no room were taken in */
+	uint64_t refused;    /* LATCH_COUNTER_SAS_FULL when all that found no room were taken in */
 	uint64_t over_quota; /* ... and LATCH_COUNTER_SAS_OVER_QUOTA */
 };
 
 /* Keeps the pointers. */
 void pending_sas_init(struct pending_sas *pending_sas, struct loop *loop,
-		     const struct binding *binding, const struct key_managers *key_managers);
+		      const struct binding *binding, const struct key_managers *key_managers);
 void pending_sas_stop(struct pending_sas *pending_sas);
 
 /* The kernel has a new SA: binds it if somebody has spoken of it, else asks soon. */

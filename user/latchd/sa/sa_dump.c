@@ -104,8 +104,8 @@ static int read_sa(const struct nlmsghdr *message, const struct xfrm_usersa_info
 		   struct latch_sa_key *key, struct latch_sa *sa)
 {
 	struct attributes attributes;
-	int err = netlink_attributes(message, sizeof(struct xfrm_usersa_info),
-				    attributes.by_type, XFRMA_MAX);
+	int err = netlink_attributes(message, sizeof(struct xfrm_usersa_info), attributes.by_type,
+				     XFRMA_MAX);
 
 	if (err)
 		return err;

@@ -112,8 +112,7 @@ static const struct policy *find_congruent(const struct spd *spd, const struct p
 	for (i = 0; i < spd->count; i++) {
 		policy = &spd->policies[i];
 		if ((!deciding || policy->priority <= deciding->priority) &&
-		    applies(policy, query, direction) != APPLIES_NOT &&
-		    is_congruent(policy, query))
+		    applies(policy, query, direction) != APPLIES_NOT && is_congruent(policy, query))
 			return policy;
 	}
 	return NULL;
@@ -146,8 +145,7 @@ static struct policy_verdict judge_any_interface(const struct spd *spd, struct p
 	verdict = judge(spd, &query, direction);
 	for (i = 0; !verdict.congruent && i < spd->count; i++) {
 		query.if_id = spd->policies[i].if_id;
-		if (!query.if_id ||
-		    applies(&spd->policies[i], &query, direction) == APPLIES_NOT ||
+		if (!query.if_id || applies(&spd->policies[i], &query, direction) == APPLIES_NOT ||
 		    !is_congruent(&spd->policies[i], &query))
 			continue;
 		other = judge(spd, &query, direction);
@@ -160,8 +158,8 @@ static struct policy_verdict judge_any_interface(const struct spd *spd, struct p
 struct policy_verdict policy_judge(const struct spd *spd, const struct policy_query *query,
 				   enum policy_direction direction)
 {
-	return query->if_id_known ? judge(spd, query, direction) :
-				    judge_any_interface(spd, *query, direction);
+	return query->if_id_known ? judge(spd, query, direction)
+				  : judge_any_interface(spd, *query, direction);
 }
 
 /* ---- names ---- */

@@ -48,7 +48,8 @@ struct policy {
 	uint32_t index;
 	uint64_t added; /* seconds of the epoch */
 	bool entry;	/* one of ours: decides over packets, but not over the latch */
-	/* Which packets it is for is not known: an interface, a mark or a security context decides. */
+	/* Which packets it is for is not known: an interface, a mark or a security context decides.
+	 */
 	bool limited;
 	uint8_t template_count;
 	struct policy_template templates[POLICY_TEMPLATES_MAX];
@@ -57,7 +58,8 @@ struct policy {
 struct spd {
 	struct policy *policies;
 	size_t count;
-	enum policy_action otherwise[POLICY_DIRECTIONS]; /* BYPASS or BLOCK: when no policy matches */
+	enum policy_action
+		otherwise[POLICY_DIRECTIONS]; /* BYPASS or BLOCK: when no policy matches */
 };
 
 /* What a latch is for, and what finds its policies. */
@@ -70,8 +72,8 @@ struct policy_query {
 };
 
 struct policy_verdict {
-	bool congruent;	     /* protected as latched */
-	bool absent;	     /* no policy at all decides: the default action does */
+	bool congruent; /* protected as latched */
+	bool absent;	/* no policy at all decides: the default action does */
 	enum policy_action action;
 	const struct policy *policy; /* what decides, or one of those; NULL when absent */
 };

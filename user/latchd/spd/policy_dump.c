@@ -81,8 +81,8 @@ static enum policy_action action_of(uint8_t action, unsigned int templates)
 	return templates ? POLICY_PROTECT : POLICY_BYPASS;
 }
 
-static int read_policy(const struct xfrm_userpolicy_info *info,
-		       const struct attributes *attributes, struct policy *policy)
+static int read_policy(const struct xfrm_userpolicy_info *info, const struct attributes *attributes,
+		       struct policy *policy)
 {
 	struct xfrm_mark mark = {0};
 	int err;
@@ -104,7 +104,8 @@ static int read_policy(const struct xfrm_userpolicy_info *info,
 	return err;
 }
 
-/* Those for forwarded packets decide over nothing of ours; sub-policies can only add to the main ones. */
+/* Those for forwarded packets decide over nothing of ours; sub-policies can only add to the main
+ * ones. */
 static int is_ours(const struct xfrm_userpolicy_info *info, const struct attributes *attributes)
 {
 	struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
@@ -163,8 +164,8 @@ static int on_default(void *context, const struct nlmsghdr *message)
 
 static int ask_default(int fd, struct spd *spd)
 {
-	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN +
-					      MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
+	_Alignas(struct nlmsghdr) char
+		buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 
 	mnl_nlmsg_put_extra_header(request, sizeof(struct xfrm_userpolicy_default));
@@ -183,8 +184,8 @@ static int ignore(void *context, const struct nlmsghdr *message)
 int policy_forget_routes(uint64_t netns_cookie)
 {
 	auto_close int fd = netlink_open(netns_cookie, NETLINK_XFRM);
-	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN +
-					      MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
+	_Alignas(struct nlmsghdr) char
+		buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 
 	if (fd < 0)

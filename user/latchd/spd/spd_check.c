@@ -121,8 +121,7 @@ static int break_latch(const struct look *look, const struct latch_flow *flow,
 	return result < 0 ? result : 0;
 }
 
-static int heal_latch(struct look *look, const struct latch_flow *flow,
-		      const struct latch *latch)
+static int heal_latch(struct look *look, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct spd_watch *watch = look->watch;
 	union latch_word now;
@@ -196,9 +195,8 @@ static int on_offence(struct look *look, const struct latch_flow *flow, const st
 	return err || !finding->offended ? err : break_latch(look, flow, latch, finding);
 }
 
-static int on_innocence(struct look *look, const struct latch_flow *flow,
-			const struct latch *latch, const struct latch_params *params,
-			struct finding *finding)
+static int on_innocence(struct look *look, const struct latch_flow *flow, const struct latch *latch,
+			const struct latch_params *params, struct finding *finding)
 {
 	bool undone = latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
 		      (latch->rule_flags & LATCH_RULE_PROTECT && spd_has_entries(&look->view));
@@ -220,8 +218,8 @@ static int judge(struct look *look, const struct latch_flow *flow, const struct 
 		result = latch_spd_seen(look->watch->maps, flow, latch->id, finding.seen);
 	if (result < 0)
 		return result;
-	return finding.offended ? on_offence(look, flow, latch, params, &finding) :
-				  on_innocence(look, flow, latch, params, &finding);
+	return finding.offended ? on_offence(look, flow, latch, params, &finding)
+				: on_innocence(look, flow, latch, params, &finding);
 }
 
 /* ---- one namespace ---- */

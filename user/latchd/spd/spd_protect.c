@@ -70,10 +70,10 @@ static int describe(const struct spd_view *view, const struct latch_flow *flow,
 		    enum policy_direction direction, struct policy_entry *ret)
 {
 	bool out = direction == POLICY_OUT;
-	const struct spd_scope *own = spd_view_find(view, latch->word.params,
-						    out ? latch->spi_out : latch->spi_in);
-	const struct spd_scope *other = spd_view_find(view, latch->word.params,
-						      out ? latch->spi_in : latch->spi_out);
+	const struct spd_scope *own =
+		spd_view_find(view, latch->word.params, out ? latch->spi_out : latch->spi_in);
+	const struct spd_scope *other =
+		spd_view_find(view, latch->word.params, out ? latch->spi_in : latch->spi_out);
 
 	*ret = (struct policy_entry){
 		.flow = *flow,
@@ -109,8 +109,8 @@ static int protect_direction(struct spd_view *view, const struct latch_flow *flo
 	return there ? 0 : 1;
 }
 
-int spd_protect(struct spd_view *view, const struct latch_flow *flow,
-		const struct latch *latch, const struct policy_query *query)
+int spd_protect(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
+		const struct policy_query *query)
 {
 	int out, in;
 

@@ -13,8 +13,8 @@
  * Makes sure of the entries of both directions. 1 when one is new, 0 when both were there,
  * -EEXIST when the edit is a policy for this very flow, or another negative errno.
  */
-int spd_protect(struct spd_view *view, const struct latch_flow *flow,
-		const struct latch *latch, const struct policy_query *query);
+int spd_protect(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
+		const struct policy_query *query);
 
 /* Removes the flow's entries. 1 when there were any, 0, or a negative errno. */
 int spd_unprotect(struct spd_view *view, const struct latch_flow *flow);

@@ -106,8 +106,8 @@ static void look_at_all(struct spd_watch *watch, const struct namespaces *found)
 
 	for (i = 0; i < found->count; i++) {
 		uint64_t netns = found->cookies[i];
-		bool edited = watch->all_edited ||
-			      contains(watch->edited, watch->edited_count, netns);
+		bool edited =
+			watch->all_edited || contains(watch->edited, watch->edited_count, netns);
 
 		if (edited || has_born(watch, netns))
 			look_at(watch, netns, edited);
@@ -150,8 +150,10 @@ static void on_look(void *context)
 
 	err = latches_walk(watch->maps, note_namespace, &found);
 	if (err)
-		log_warn("latch", "cannot look for latches whose policies were edited: %s; "
-				  "trying again", strerror(-err));
+		log_warn("latch",
+			 "cannot look for latches whose policies were edited: %s; "
+			 "trying again",
+			 strerror(-err));
 	watch->failed = err != 0;
 	look_at_held(watch, &found);
 	look_at_all(watch, &found);

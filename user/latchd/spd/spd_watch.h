@@ -22,13 +22,14 @@
 #include "latchd/spd/policy.h"
 #include "latchd/spd/spd_grace.h"
 
-#define SPD_SETTLE_MS	  200	/* of an edit: key managers replace policies in several steps */
-#define SPD_PASSING_MS	  200	/* and it must still be so: a look may fall between two of them */
-#define SPD_ABSENT_MS	  5000	/* without its policy: a key manager that starts again brings it back */
-#define SPD_PERIOD_MS	  10000 /* what no event tells is found then */
-#define SPD_EDITED_MAX	  256
-#define SPD_BORN_MAX	  256
-#define SPD_HELD_MAX	  256
+#define SPD_SETTLE_MS  200   /* of an edit: key managers replace policies in several steps */
+#define SPD_PASSING_MS 200   /* and it must still be so: a look may fall between two of them */
+#define SPD_ABSENT_MS  5000  /* without its policy: a key manager that starts again brings it back \
+			      */
+#define SPD_PERIOD_MS  10000 /* what no event tells is found then */
+#define SPD_EDITED_MAX 256
+#define SPD_BORN_MAX   256
+#define SPD_HELD_MAX   256
 
 /* Told after the step was taken. latch is as it was before. */
 struct spd_observer {
@@ -46,7 +47,7 @@ struct spd_observer {
 };
 
 struct spd_watch {
-	const struct kernel_maps *maps;	     /* these three are the caller's to set */
+	const struct kernel_maps *maps; /* these three are the caller's to set */
 	const struct identities *identities;
 	const struct spd_observer *observer;
 
@@ -54,7 +55,7 @@ struct spd_watch {
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to look at */
 	size_t edited_count;
 	bool all_edited;
-	uint64_t edited_ms; /* when the last edit was told */
+	uint64_t edited_ms;		      /* when the last edit was told */
 	struct latch_flow born[SPD_BORN_MAX]; /* latches to look at */
 	size_t born_count;
 	uint64_t held[SPD_HELD_MAX]; /* namespaces that have entries of ours */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules at the cgroup gate, on connections in clear: there is no ESP here. tests/vm/rules has the rest. */
+/* Rules at the cgroup gate, on connections in clear: there is no ESP here. tests/vm/rules has the
+ * rest. */
 #include "gate_rules.h"
 
 #include "latchd/latch/refusal.h"

@@ -44,7 +44,7 @@ struct segment {
 	uint8_t flags;
 	bool behind_auth;
 	size_t extensions; /* of the IPv6 header */
-	size_t cut; /* bytes that are missing at the end */
+	size_t cut;	   /* bytes that are missing at the end */
 };
 
 static struct netfilter b;

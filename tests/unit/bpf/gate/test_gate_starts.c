@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What begins a connection at the cgroup gate, what does not, and who has opened it: all in clear. */
+/* What begins a connection at the cgroup gate, what does not, and who has opened it: all in clear.
+ */
 #include "gate_rules.h"
 
 #include "tcp_segment.h"

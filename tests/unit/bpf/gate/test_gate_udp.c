@@ -153,8 +153,7 @@ Test(gate_datagram, nor_has_a_raw_one)
 	static const uint8_t header[8] = {0, IPPROTO_UDP, 0, 9, 0, 8};
 	struct address there = address_of(IPV4, 9);
 	int fd = netns_socket(ns.fd, AF_INET, SOCK_RAW, IPPROTO_UDP);
-	struct latch_flow flow =
-		flow_between(address_of(IPV4, IPPROTO_UDP), address_of(IPV4, 9));
+	struct latch_flow flow = flow_between(address_of(IPV4, IPPROTO_UDP), address_of(IPV4, 9));
 
 	cr_assert_geq(fd, 0);
 	udp_connect(fd, there);
@@ -201,7 +200,8 @@ Test(gate_datagram, another_socket_with_the_same_ends_does_not_take_the_latch_al
 	close(peer);
 }
 
-/* One that sends elsewhere has a verdict before it meets the latch, and keeps that one's flow, too. */
+/* One that sends elsewhere has a verdict before it meets the latch, and keeps that one's flow, too.
+ */
 Test(gate_datagram, nor_does_it_go_on_without_the_latch)
 {
 	int one = udp_socket(address_of(IPV4, 0), true), peer = udp_bound(IPV4), other;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate and what the kernel sends by itself on a latched connection: on a loopback, in clear. */
+/* The netfilter gate and what the kernel sends by itself on a latched connection: on a loopback, in
+ * clear. */
 #include "netfilter_loopback.h"
 
 TestSuite(netfilter_resets, .init = netfilter_start, .fini = netfilter_finish, .timeout = 60);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate and packets of no latch, where a rule requires one: on a loopback, all in clear. */
+/* The netfilter gate and packets of no latch, where a rule requires one: on a loopback, all in
+ * clear. */
 #include "netfilter_loopback.h"
 
 #include "latchd/net/socket_diag.h"

@@ -115,9 +115,9 @@ static void tell(const struct end *from, const struct end *to, size_t length)
 {
 	static const char text[LARGE];
 
-	cr_assert_eq(sendto(from->fd, text, length, 0, (const struct sockaddr *)&to->name,
-			    to->length),
-		     length, "%s", strerror(errno));
+	cr_assert_eq(
+		sendto(from->fd, text, length, 0, (const struct sockaddr *)&to->name, to->length),
+		length, "%s", strerror(errno));
 }
 
 /* The loopback delivers before sendto() comes back, but not on every kernel and not for ever. */

@@ -84,7 +84,8 @@ TestSuite(object_mark, .init = begin);
 
 Test(object_mark, one_that_is_marked_until_it_is_cleared)
 {
-	const char *object = objects, *near = neighbour(object, true), *far = neighbour(object, false);
+	const char *object = objects, *near = neighbour(object, true),
+		   *far = neighbour(object, false);
 
 	mark_object(marks, object, 0);
 	cr_expect(is_marked(marks, object));
@@ -98,7 +99,8 @@ Test(object_mark, one_that_is_marked_until_it_is_cleared)
 
 Test(object_mark, where_two_meet_all_are_marked_and_nobody_clears_it)
 {
-	const char *object = objects, *near = neighbour(object, true), *far = neighbour(object, false);
+	const char *object = objects, *near = neighbour(object, true),
+		   *far = neighbour(object, false);
 
 	mark_object(marks, object, 0);
 	mark_object(marks, near, 0);

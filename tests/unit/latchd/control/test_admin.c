@@ -92,7 +92,7 @@ static void expect_told(unsigned int breaks, unsigned int heals, unsigned int cl
 #define ALREADY		   REFUSED("is already broken by an administrator", "already-broken")
 #define NOT_BROKEN	   REFUSED("is not broken by an administrator", "not-broken")
 #define NOT_THERE	   REFUSED("does not exist; see latchctl list", "not-found")
-#define LISTENS	    REFUSED("is a listener's; end the program that listens", "wrong-state")
+#define LISTENS		   REFUSED("is a listener's; end the program that listens", "wrong-state")
 #define WRONG_STATE	   REFUSED("is not established yet, or is closed already", "wrong-state")
 
 Test(admin, R_6_2_1_break_and_heal)

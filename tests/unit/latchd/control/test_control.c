@@ -15,13 +15,13 @@ Test(control, a_document_and_the_end)
 }
 
 #define UNKNOWN                                                                                    \
-	"{\"error\":\"unknown request; expected status, list, sa, monitor, break ID, heal ID or "   \
+	"{\"error\":\"unknown request; expected status, list, sa, monitor, break ID, heal ID or "  \
 	"close ID\",\"code\":\"unknown-request\"}\n"
 
 Test(control, unknown_requests_are_refused)
 {
-	static const char *const requests[] = {"\n",	     "Status\n",  "status \n", "purge\n",
-					       "\x1b[2J\n", "break\n",   "close\n",	"Break 1\n",
+	static const char *const requests[] = {"\n",	    "Status\n",	 "status \n", "purge\n",
+					       "\x1b[2J\n", "break\n",	 "close\n",   "Break 1\n",
 					       "heal\t1\n", " heal 1\n", "list 1\n"};
 	size_t i;
 
@@ -61,16 +61,17 @@ Test(control, orders_for_a_latch)
 Test(control, a_malformed_id_changes_nothing)
 {
 	static const char *const requests[] = {
-		"break \n", "break  2\n", "heal 0x2\n",  "close 2 \n", "close -1\n",
-		"heal 2g\n", "break 2,3\n", "close 10000000000000000\n",
+		"break \n",   "break  2\n", "heal 0x2\n",  "close 2 \n",
+		"close -1\n", "heal 2g\n",  "break 2,3\n", "close 10000000000000000\n",
 	};
 	size_t i;
 
 	need_root();
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
-		expect_answer(requests[i],
-			      "{\"error\":\"malformed id; expected 1 to 16 hexadecimal digits, as in "
-			      "list\",\"code\":\"malformed-id\"}\n");
+		expect_answer(
+			requests[i],
+			"{\"error\":\"malformed id; expected 1 to 16 hexadecimal digits, as in "
+			"list\",\"code\":\"malformed-id\"}\n");
 	cr_expect_eq(orders, 0);
 }
 

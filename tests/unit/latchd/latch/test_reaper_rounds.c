@@ -14,7 +14,7 @@
 #define LIMIT_MS  40000
 #define TICK_MS	  20
 #define SECOND_NS 1000000000ull
-#define HALF_OPEN 200 /* more than the slow search takes on in one round */
+#define HALF_OPEN 200  /* more than the slow search takes on in one round */
 #define LIVING	  1500 /* more than one round asks about */
 #define DEAD	  50
 

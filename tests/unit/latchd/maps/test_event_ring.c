@@ -81,8 +81,7 @@ static int producer(size_t words, __s32 time, __s32 type)
 
 	for (at = 0; at < size; at += 8)
 		code[n++] = INSN(.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = BPF_REG_10,
-				 .off = (__s16)(at - size),
-				 .imm = at == 8 ? type : 0);
+				 .off = (__s16)(at - size), .imm = at == 8 ? type : 0);
 	code[0].imm = time;
 	code[n++] = INSN(.code = BPF_LD | BPF_DW | BPF_IMM, .dst_reg = BPF_REG_1,
 			 .src_reg = BPF_PSEUDO_MAP_FD, .imm = maps.events);

@@ -130,7 +130,8 @@ static struct latch latch_of_c(void)
 
 /* ---- latches */
 
-#define LATCHED_TO_C "ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was latched to \"c.example\", "
+#define LATCHED_TO_C                                                                               \
+	"ab broken: 10.9.0.1 port 7000 with 10.9.0.2 port 51514 was latched to \"c.example\", "
 
 /* The event is in document. */
 static void expect_broken(uint8_t reason, uint16_t got, const char *log)
@@ -343,11 +344,12 @@ Test(announce, R_2_3_13_the_log_says_what_decides_now)
 
 	announce_spd_broken(&announcer, &flow, &latch, POLICY_OUT, &verdict);
 	cr_expect_not_null(strstr(last_log, "c.example"), "%s", last_log);
-	cr_expect_not_null(strstr(last_log, "the policy for packets out is bypass now (priority 7)"),
-			   "%s", last_log);
+	cr_expect_not_null(
+		strstr(last_log, "the policy for packets out is bypass now (priority 7)"), "%s",
+		last_log);
 	verdict = (struct policy_verdict){.absent = true, .action = POLICY_BLOCK};
 	announce_spd_broken(&announcer, &flow, &latch, POLICY_IN, &verdict);
-	cr_expect_not_null(strstr(last_log,
-				  "no policy for packets in is left, the default is block"),
-			   "%s", last_log);
+	cr_expect_not_null(
+		strstr(last_log, "no policy for packets in is left, the default is block"), "%s",
+		last_log);
 }

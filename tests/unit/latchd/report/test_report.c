@@ -60,8 +60,8 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 	return netfilter_offered;
 }
 
-size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns, struct netfilter_netns_entry *namespaces,
-			   size_t max)
+size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
+			    struct netfilter_netns_entry *namespaces, size_t max)
 {
 	static const struct netfilter_netns_entry both[] = {{4026531840, true}, {77, false}};
 
@@ -110,7 +110,7 @@ static void put_per_cpu(int map, __u32 key, const void *value, size_t size)
 /* ---- list */
 
 #define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote peer local_id params sa reasons rule "            \
+	"id state direction netns proto local remote peer local_id params sa reasons rule "        \
 	"disposition since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
@@ -396,9 +396,10 @@ Test(report, status)
 	source.started_boot_ns = clock_boot_ns() - 90 * SECOND;
 	report_status(&w, &source);
 	parse();
-	expect_keys("",
-		    "schema daemon enforcement netns feeds rules latches sas drops counters events_lost "
-		    "kernel");
+	expect_keys(
+		"",
+		"schema daemon enforcement netns feeds rules latches sas drops counters events_lost "
+		"kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
 	snprintf(text, sizeof(text), "%d", getpid());
@@ -429,8 +430,9 @@ Test(report, status_without_the_netfilter_gate)
 	netfilter_offered = false;
 	report_status(&w, &source);
 	parse();
-	expect_json("enforcement.programs.2",
-		    "{\"name\":\"netfilter gate\",\"hook\":\"needs Linux 6.4, as does SCTP\",\"attached\":false}");
+	expect_json(
+		"enforcement.programs.2",
+		"{\"name\":\"netfilter gate\",\"hook\":\"needs Linux 6.4, as does SCTP\",\"attached\":false}");
 	expect_json("netns", "[]");
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A latch by the real control program, and the SPD of a real namespace that protects it, watched. */
+/* A latch by the real control program, and the SPD of a real namespace that protects it, watched.
+ */
 #ifndef LATCHD_TESTS_SPD_FIXTURE_H
 #define LATCHD_TESTS_SPD_FIXTURE_H
 

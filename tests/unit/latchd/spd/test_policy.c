@@ -218,7 +218,9 @@ static struct policy any_policy(unsigned int family)
 		.source_bits = (uint8_t)(random() % 2 ? bits : random() % (bits + 1)),
 		.destination_bits = (uint8_t)(random() % 2 ? bits : random() % (bits + 1)),
 		.family = (uint8_t)family,
-		.protocol = random() % 4 ? 0 : random() % 2 ? IPPROTO_TCP : IPPROTO_UDP,
+		.protocol = random() % 4   ? 0
+			    : random() % 2 ? IPPROTO_TCP
+					   : IPPROTO_UDP,
 		.direction = random() % 2 ? POLICY_OUT : POLICY_IN,
 		.action = random() % 2 ? POLICY_BYPASS : POLICY_BLOCK,
 	};

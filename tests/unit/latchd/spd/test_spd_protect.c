@@ -169,7 +169,8 @@ static struct policy around(enum policy_direction direction, enum policy_action 
 
 static void protect_around(void)
 {
-	struct policy out = around(POLICY_OUT, POLICY_PROTECT), in = around(POLICY_IN, POLICY_PROTECT);
+	struct policy out = around(POLICY_OUT, POLICY_PROTECT),
+		      in = around(POLICY_IN, POLICY_PROTECT);
 
 	out.priority = in.priority = 100;
 	out.protocol = in.protocol = 0;

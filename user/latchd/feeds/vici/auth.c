@@ -11,10 +11,10 @@ struct vici_auth_entry {
 	struct vici_auth_entry *next;
 	char config_name[FEED_NAME_MAX];
 	enum feed_auth class;
-	uint32_t listing;      /* that last had it; 0 = none */
+	uint32_t listing; /* that last had it; 0 = none */
 	bool known;
-	uint64_t known_at;     /* when the answer was asked for */
-	uint64_t outdated_at;  /* answers asked for before this do not count */
+	uint64_t known_at;    /* when the answer was asked for */
+	uint64_t outdated_at; /* answers asked for before this do not count */
 };
 
 static struct vici_auth_entry **bucket_of(struct vici_auth *auth, const char *config_name)
@@ -94,7 +94,8 @@ enum feed_auth vici_auth_class(struct vici_text text)
 	return FEED_AUTH_UNKNOWN; /* "any" too: the peer chooses */
 }
 
-/* Of several rounds, EAP or XAuth is the one that the identity comes from; else the weakest counts. */
+/* Of several rounds, EAP or XAuth is the one that the identity comes from; else the weakest counts.
+ */
 static unsigned int weight(enum feed_auth class)
 {
 	switch (class) {

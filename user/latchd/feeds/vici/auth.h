@@ -32,10 +32,11 @@ void vici_auth_free(struct vici_auth *auth);
 
 /* A list-conns was sent, at the time asked_at. */
 void vici_auth_listing_begin(struct vici_auth *auth, uint64_t asked_at);
-/* One list-conn message of its answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX configurations. */
+/* One list-conn message of its answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX
+ * configurations. */
 int vici_auth_listed(struct vici_auth *auth, struct vici_span message);
-/* The answer is complete; config_name is the one asked for, NULL for all. Records that it has no class if none
- * was listed. Errors as above. */
+/* The answer is complete; config_name is the one asked for, NULL for all. Records that it has no
+ * class if none was listed. Errors as above. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name);
 
 /* An IKE_SA of this configuration was set up at that time: older answers no longer count. Errors as

@@ -15,8 +15,14 @@ struct field {
 	size_t offset;
 };
 
-#define IKE_VALUE(name, member) {name, VICI_MEMBER_VALUE, offsetof(struct vici_ike_sa, member)}
-#define IKE_LIST(name, member)	{name, VICI_MEMBER_LIST, offsetof(struct vici_ike_sa, member)}
+#define IKE_VALUE(name, member)                                                                    \
+	{                                                                                          \
+		name, VICI_MEMBER_VALUE, offsetof(struct vici_ike_sa, member)                      \
+	}
+#define IKE_LIST(name, member)                                                                     \
+	{                                                                                          \
+		name, VICI_MEMBER_LIST, offsetof(struct vici_ike_sa, member)                       \
+	}
 
 static const struct field ike_fields[] = {
 	IKE_VALUE("uniqueid", unique_id),
@@ -41,22 +47,22 @@ struct child_sa {
 	struct vici_span local_ts, remote_ts;
 };
 
-#define CHILD_VALUE(name, member) {name, VICI_MEMBER_VALUE, offsetof(struct child_sa, member)}
-#define CHILD_LIST(name, member)  {name, VICI_MEMBER_LIST, offsetof(struct child_sa, member)}
+#define CHILD_VALUE(name, member)                                                                  \
+	{                                                                                          \
+		name, VICI_MEMBER_VALUE, offsetof(struct child_sa, member)                         \
+	}
+#define CHILD_LIST(name, member)                                                                   \
+	{                                                                                          \
+		name, VICI_MEMBER_LIST, offsetof(struct child_sa, member)                          \
+	}
 
 static const struct field child_fields[] = {
-	CHILD_VALUE("name", name),
-	CHILD_VALUE("uniqueid", unique_id),
-	CHILD_VALUE("reqid", reqid),
-	CHILD_VALUE("state", state),
-	CHILD_VALUE("mode", mode),
-	CHILD_VALUE("protocol", protocol),
-	CHILD_VALUE("encap", encap),
-	CHILD_VALUE("spi-in", spi_in),
-	CHILD_VALUE("spi-out", spi_out),
-	CHILD_VALUE("if-id-in", if_id_in),
-	CHILD_VALUE("if-id-out", if_id_out),
-	CHILD_LIST("local-ts", local_ts),
+	CHILD_VALUE("name", name),	     CHILD_VALUE("uniqueid", unique_id),
+	CHILD_VALUE("reqid", reqid),	     CHILD_VALUE("state", state),
+	CHILD_VALUE("mode", mode),	     CHILD_VALUE("protocol", protocol),
+	CHILD_VALUE("encap", encap),	     CHILD_VALUE("spi-in", spi_in),
+	CHILD_VALUE("spi-out", spi_out),     CHILD_VALUE("if-id-in", if_id_in),
+	CHILD_VALUE("if-id-out", if_id_out), CHILD_LIST("local-ts", local_ts),
 	CHILD_LIST("remote-ts", remote_ts),
 };
 
@@ -107,8 +113,8 @@ static int config_next(struct vici_span *message, struct vici_member *config)
 
 	do {
 		more = vici_member_next(message, config);
-	} while (more > 0 && (config->kind != VICI_MEMBER_SECTION ||
-			      vici_text_is(config->name, "(unnamed)")));
+	} while (more > 0 &&
+		 (config->kind != VICI_MEMBER_SECTION || vici_text_is(config->name, "(unnamed)")));
 	return more;
 }
 

@@ -15,7 +15,8 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/message.h"
 
-/* An IKE_SA's section; texts point into the message, and are empty (at NULL) when the key is missing. */
+/* An IKE_SA's section; texts point into the message, and are empty (at NULL) when the key is
+ * missing. */
 struct vici_ike_sa {
 	struct vici_text config_name;
 	struct vici_text unique_id, version, state, initiator;
@@ -33,7 +34,8 @@ struct vici_ike_sa {
  */
 int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa);
 
-/* The same of an ike-rekey message, which has both under one name: also 0 when one of them is missing. */
+/* The same of an ike-rekey message, which has both under one name: also 0 when one of them is
+ * missing. */
 int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old,
 			struct vici_ike_sa *new);
 
@@ -46,21 +48,25 @@ enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
 /* Neither in negotiation, nor replaced, nor about to go. */
 bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa);
 
-/* The record of its peer, but for auth. False: not authenticated, or it cannot be represented whole. */
+/* The record of its peer, but for auth. False: not authenticated, or it cannot be represented
+ * whole. */
 bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer);
 
 enum vici_children_form {
-	VICI_CHILDREN_LISTED, /* child-sas { NAME-ID { ... } }, as in list-sa and child-updown */
-	VICI_CHILDREN_REKEYED, /* child-sas { NAME { old { ... } new { ... } } }; only new is taken */
+	VICI_CHILDREN_LISTED,  /* child-sas { NAME-ID { ... } }, as in list-sa and child-updown */
+	VICI_CHILDREN_REKEYED, /* child-sas { NAME { old { ... } new { ... } } }; only new is taken
+				*/
 };
 
-/* Takes the next CHILD_SA's section off the front of ike_sa->children: 1, 0 at the end, -EBADMSG. */
+/* Takes the next CHILD_SA's section off the front of ike_sa->children: 1, 0 at the end, -EBADMSG.
+ */
 int vici_child_next(struct vici_span *children, enum vici_children_form form,
 		    struct vici_span *child_sa);
 
 enum vici_child_result {
 	VICI_CHILD_OK,
-	VICI_CHILD_SKIPPED, /* no SAs in the kernel (yet), or its IKE_SA is not authenticated (yet) */
+	VICI_CHILD_SKIPPED, /* no SAs in the kernel (yet), or its IKE_SA is not authenticated (yet)
+			     */
 	VICI_CHILD_REFUSED,
 };
 

@@ -17,9 +17,11 @@
 struct loop;
 
 struct vici_handlers {
-	/* Any event; name and message last until the handler returns. The handler may close the connection. */
+	/* Any event; name and message last until the handler returns. The handler may close the
+	 * connection. */
 	void (*event)(void *context, struct vici_text name, struct vici_span message);
-	/* Once, after the connection closed itself: error 0 is end of file, else a negative errno. */
+	/* Once, after the connection closed itself: error 0 is end of file, else a negative errno.
+	 */
 	void (*lost)(void *context, int error);
 };
 
@@ -53,8 +55,8 @@ void vici_connection_close(struct vici_connection *connection);
 
 bool vici_connection_is_open(const struct vici_connection *connection);
 
-/* -EBUSY while another request is outstanding, -EMSGSIZE, -ENOMEM, -ENOTCONN. A failed write is reported by
- * lost(). */
+/* -EBUSY while another request is outstanding, -EMSGSIZE, -ENOMEM, -ENOTCONN. A failed write is
+ * reported by lost(). */
 int vici_connection_register(struct vici_connection *connection, const char *event,
 			     vici_answer_fn answer);
 int vici_connection_command(struct vici_connection *connection, const char *command,

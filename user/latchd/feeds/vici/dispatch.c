@@ -96,12 +96,13 @@ static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa
 		return;
 	dispatch->refusals[dispatch->refusal_count++] = child->child_unique_id;
 	vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name));
-	log_warn("vici",
-		 "feed %s: CHILD_SA %u of connection %s not accepted: %s; its SAs stay unattributed%s",
-		 dispatch->feed->name, child->child_unique_id, config_name, reason,
-		 dispatch->refusal_count == VICI_REFUSALS_MAX
-			 ? "; further refusals are not logged until the next connection"
-			 : "");
+	log_warn(
+		"vici",
+		"feed %s: CHILD_SA %u of connection %s not accepted: %s; its SAs stay unattributed%s",
+		dispatch->feed->name, child->child_unique_id, config_name, reason,
+		dispatch->refusal_count == VICI_REFUSALS_MAX
+			? "; further refusals are not logged until the next connection"
+			: "");
 }
 
 static bool is_up(struct vici_span message)
@@ -240,9 +241,8 @@ static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arriva
 	int err = 0, more = 0;
 
 	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
-		err = is_up(arrival->message) ?
-			      peer_went_up(dispatch, &ike_sa, arrival->number) :
-			      peer_went_down(dispatch, &ike_sa);
+		err = is_up(arrival->message) ? peer_went_up(dispatch, &ike_sa, arrival->number)
+					      : peer_went_down(dispatch, &ike_sa);
 	return err ? err : more;
 }
 
@@ -277,7 +277,8 @@ static int handle_ike_rekey(struct vici_dispatch *dispatch, struct vici_span mes
 	return err ? err : more;
 }
 
-/* One IKE_SA a message is all that charon sends; of more, none is reported before all classes are known. */
+/* One IKE_SA a message is all that charon sends; of more, none is reported before all classes are
+ * known. */
 static int find_classes(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	struct vici_ike_sa ike_sa;

@@ -32,7 +32,8 @@ enum vici_message_kind {
 };
 
 struct vici_dispatch_owner {
-	/* Ask charon for this configuration's class, then call vici_dispatch_answered(). 0 or a negative errno. */
+	/* Ask charon for this configuration's class, then call vici_dispatch_answered(). 0 or a
+	 * negative errno. */
 	int (*ask)(void *context, const char *config_name);
 	/* SAs change without an event of their own; charon may announce it before it is done. */
 	void (*resync_soon)(void *context);
@@ -47,7 +48,7 @@ struct vici_dispatch {
 	void *context;
 	struct vici_auth auth;
 	uint64_t received; /* messages; the time of struct vici_auth */
-	bool asking; /* from the start: nothing is handled before the first answer */
+	bool asking;	   /* from the start: nothing is handled before the first answer */
 	char asked_name[FEED_NAME_MAX]; /* "" for all configurations */
 	struct vici_held *held, **held_tail;
 	size_t held_bytes, held_bytes_max;

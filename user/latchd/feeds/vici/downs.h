@@ -23,7 +23,7 @@
 struct vici_down {
 	struct feed_peer peer;
 	bool unexplained; /* it may have been INITIAL_CONTACT */
-	uint64_t at_ms;   /* loop_now_ms() */
+	uint64_t at_ms;	  /* loop_now_ms() */
 };
 
 struct vici_downs {

@@ -69,10 +69,12 @@ struct vici_member {
 	enum vici_kind kind;
 	struct vici_text name;
 	struct vici_text value; /* VICI_MEMBER_VALUE */
-	struct vici_span body;	/* VICI_MEMBER_SECTION: read with vici_member_next; LIST: vici_item_next */
+	struct vici_span
+		body; /* VICI_MEMBER_SECTION: read with vici_member_next; LIST: vici_item_next */
 };
 
-/* Takes the next direct member off the front of a section's body (or a message): 1, 0 at the end, -EBADMSG. */
+/* Takes the next direct member off the front of a section's body (or a message): 1, 0 at the end,
+ * -EBADMSG. */
 int vici_member_next(struct vici_span *section, struct vici_member *member);
 
 /* Takes the next item off the front of a list's body: 1, 0 at the end, -EBADMSG. */
@@ -84,7 +86,8 @@ bool vici_find(struct vici_span section, const char *name, enum vici_kind kind,
 
 bool vici_text_is(struct vici_text text, const char *expected);
 
-/* NUL-terminated copy. -EMSGSIZE if it does not fit, -EINVAL if it holds a NUL: never a shortened text. */
+/* NUL-terminated copy. -EMSGSIZE if it does not fit, -EINVAL if it holds a NUL: never a shortened
+ * text. */
 int vici_text_copy(struct vici_text text, char *out, size_t size);
 
 /* The whole text as an unsigned number without sign or blanks, base 10 or 16: 0 or -EINVAL. */

@@ -112,9 +112,10 @@ static void on_slow(void *context)
 {
 	struct vici_feed *vici = context;
 
-	log_warn("vici",
-		 "feed %s: charon has not told its SAs for %u ms; an IKE_SA is busy, see charon's log",
-		 vici->feed.name, vici->answer_limit_ms);
+	log_warn(
+		"vici",
+		"feed %s: charon has not told its SAs for %u ms; an IKE_SA is busy, see charon's log",
+		vici->feed.name, vici->answer_limit_ms);
 }
 
 static void on_sas_listed(void *context, enum vici_packet_type type, struct vici_span message)
@@ -216,7 +217,8 @@ static void on_conns_listed(void *context, enum vici_packet_type type, struct vi
 		vici_feed_fail(vici, "%s", failure_text(err));
 }
 
-/* On the events connection: list-conns never waits, and the answer keeps its place among the events. */
+/* On the events connection: list-conns never waits, and the answer keeps its place among the
+ * events. */
 static int ask_for_config(void *context, const char *config_name)
 {
 	struct vici_feed *vici = context;

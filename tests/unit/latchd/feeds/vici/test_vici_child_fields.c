@@ -250,8 +250,7 @@ Test(vici_child_fields, down_causes_by_state_and_tasks)
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],"
 			      "\"tasks-queued\":[\"CHILD_REKEY\",\"IKE_DELETE\"]"),
 		     FEED_DOWN_ORDERLY);
-	cr_expect_eq(cause_of("\"version\":\"1\",\"state\":\"ESTABLISHED\""),
-		     FEED_DOWN_ORDERLY);
+	cr_expect_eq(cause_of("\"version\":\"1\",\"state\":\"ESTABLISHED\""), FEED_DOWN_ORDERLY);
 	cr_expect_eq(cause_of("\"version\":\"1\",\"state\":\"ESTABLISHED\","
 			      "\"tasks-active\":[\"ISAKMP_DPD\"]"),
 		     FEED_DOWN_ORDERLY);

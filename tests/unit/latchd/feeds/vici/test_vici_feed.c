@@ -108,8 +108,7 @@ Test(vici_feed, children_and_peers_as_captured)
 		     "peer 3 up d.latch.test x509 pubkey", "up d.latch.test 0eeffca6",
 		     "peer 5 up d.latch.test x509 pubkey", "up d.latch.test 6d071e98",
 		     "peer 4 orderly d.latch.test x509 pubkey by 0", "down d.latch.test 0eeffca6",
-		     "peer 5 orderly d.latch.test x509 pubkey by 0",
-		     "down d.latch.test 6d071e98");
+		     "peer 5 orderly d.latch.test x509 pubkey by 0", "down d.latch.test 6d071e98");
 	cr_expect_eq(sink.up_count, 9);
 	cr_expect_eq(sink.down_count, 4);
 	cr_expect_eq(trace_count("peer 1 peer-"), 1);

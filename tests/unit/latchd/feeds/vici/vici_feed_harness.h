@@ -88,7 +88,7 @@ static inline void expect_request(const char *const *lines, size_t count)
 #define EXPECT_ORDER(...)                                                                          \
 	do {                                                                                       \
 		static const char *const lines[] = {__VA_ARGS__};                                  \
-		expect_request(lines, sizeof(lines) / sizeof(lines[0]));                             \
+		expect_request(lines, sizeof(lines) / sizeof(lines[0]));                           \
 	} while (0)
 
 #endif
