@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The tables of identities and params in real BPF maps. The test puts
+ * latches and SAs, which refer to params, into the other maps.
+ */
 #include <bpf/bpf.h>
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -40,7 +44,7 @@ static int reload(void)
 	return identities_load(&maps, &identities);
 }
 
-/* Tables that are quickly full. */
+/* Small tables, to fill them quickly. */
 static void shrink(__u32 params, __u32 ids)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
@@ -472,7 +476,7 @@ Test(identities, a_dropped_index_is_reused_only_after_all_others)
 		cr_assert_eq(index, last + 1);
 		last = index;
 	}
-	/* The first 36 are dropped now: the last 64 that were given out stay. */
+	/* The first 36 are dropped now: the last 64 returned indices stay. */
 	identity = numbered(100);
 	cr_expect_eq(intern(&identity), 1);
 	cr_expect_eq(entries(maps.identities), 65);
@@ -488,7 +492,7 @@ Test(identities, a_recently_returned_index_is_not_dropped)
 	shrink(100, 100);
 	fill_identities(0, 99);
 	local = intern_id("w.example");
-	peer = intern_id("c.example"); /* makes room first */
+	peer = intern_id("c.example"); /* drops unreferenced entries first */
 	params = params_of(local, peer);
 	cr_expect_neq(intern_params(&params), 0);
 	cr_expect_str_eq(identities_get(identities, local)->id, "w.example");
@@ -513,12 +517,12 @@ Test(identities, a_full_table_refuses_new_entries_until_entries_can_be_dropped)
 			break;
 		put_latch((uint16_t)(i + 1), params_index);
 	}
-	/* The pair, which nothing has, made room for the last of them. */
+	/* The unreferenced pair was dropped for the last of them. */
 	cr_expect_eq(i, 100);
 	params.qop.icv_bits = 100;
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), -ENOSPC);
 	cr_expect_eq(entries(maps.params), 100);
-	/* Whoever comes again and again does not make it look through everything each time. */
+	/* Repeated attempts cause no scan of all SAs and latches each time. */
 	remove_latch(1);
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), -ENOSPC);
 	params.qop.icv_bits = 99;
