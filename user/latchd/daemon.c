@@ -65,8 +65,7 @@ static void on_housekeeping(void *context)
 {
 	struct daemon *d = context;
 
-	if (announce_lost_events(&d->announcer))
-		attribution_reconcile(d->attribution);
+	lost_events_check(&d->lost_events, &d->news);
 	resync_now_and_then(d);
 	watch_enforcement(d);
 	feed_watchdog(d);
@@ -96,11 +95,13 @@ static void write_sa(void *context, struct json_writer *w)
 	report_sa(w, &d->source);
 }
 
-static void take_request(void *context, const struct control_request *order, struct json_writer *w)
+static void take_request(void *context, const struct control_request *request,
+			 struct json_writer *w)
 {
 	const struct daemon *d = context;
+	struct admin_result result = admin_request(&d->admin, request);
 
-	admin_request(&d->admin, order, w);
+	report_request(w, &result);
 }
 
 /* ---- start, each step with what it needs from those before */
@@ -156,7 +157,7 @@ static int start_control(struct daemon *d)
 		.status = write_status,
 		.list = write_list,
 		.sa = write_sa,
-		.order = take_request,
+		.request = take_request,
 	};
 	int err;
 
@@ -176,7 +177,7 @@ static int start_control(struct daemon *d)
 	err = rules_in_force(d->source.maps, &d->source.rule_set);
 	if (err)
 		return fail(d, err, "map settings: cannot read; restart latchd");
-	d->admin.maps = d->source.maps;
+	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	d->control = control_new(d->loop, d->config->control_socket, d->config->control_group,
 				 &handlers, d->failure, d->failure_size);
 	return d->control ? 0 : -EADDRNOTAVAIL;
@@ -195,17 +196,17 @@ static int start_attribution(struct daemon *d)
 	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
 	int err;
 
-	d->announcer = (struct announcer){.control = d->control, .source = &d->source};
-	announce_from_now(&d->announcer);
-	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
+	daemon_subscribe(d);
+	lost_events_start(&d->lost_events, maps);
+	d->attribution = attribution_new(d->loop, maps, d->identities, &d->news);
 	if (!d->attribution)
 		return fail(d, -ENOMEM, "out of memory; free some");
-	d->disposition.maps = maps;
+	d->disposition = (struct disposition){.maps = maps, .news = &d->news};
 	disposition_start(&d->disposition, d->loop);
 	d->spd_watch = (struct spd_watch){
 		.maps = maps,
 		.identities = d->identities,
-		.observer = &d->spd_observer,
+		.news = &d->news,
 	};
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
@@ -342,7 +343,6 @@ int daemon_run(const struct config *config, const char *config_path, char *failu
 	};
 	int err;
 
-	daemon_observe(&d);
 	err = start_all(&d);
 	if (!err)
 		err = run(&d);

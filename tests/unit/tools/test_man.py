@@ -92,7 +92,7 @@ def names_of(function):
 
 def events():
     found = names_of("latch_event_name")
-    found |= set(re.findall(r'begin_now\(w, "([^"]+)"', read("user/latchd/report/report_events.c")))
+    found |= set(re.findall(r'begin_(?:now|transition)\(w, "([^"]+)"', read("user/latchd/report/report_news.c")))
     return found | set(re.findall(r'\\"event\\":\\"([^"\\]+)', read("user/latchd/control/control.c")))
 
 

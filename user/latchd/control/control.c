@@ -212,22 +212,22 @@ static bool root_asks(const struct client *client, pid_t *ret_pid)
 static void client_request_change(struct client *client, enum control_act act, const char *id)
 {
 	const struct control_handlers *handlers = &client->control->handlers;
-	struct control_request order = {.act = act};
+	struct control_request request = {.act = act};
 	struct json_writer w;
 
-	if (!root_asks(client, &order.pid)) {
+	if (!root_asks(client, &request.pid)) {
 		client_refuse(client, "not-permitted",
 			      "not permitted: only root may break, heal or close a latch");
 		return;
 	}
-	if (!control_request_parse_id(id, &order.latch_id)) {
+	if (!control_request_parse_id(id, &request.latch_id)) {
 		client_refuse(client, "malformed-id",
 			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
 		return;
 	}
 	/* However busy others keep it: the answer is short. */
 	json_init(&w);
-	handlers->order(handlers->context, &order, &w);
+	handlers->request(handlers->context, &request, &w);
 	client_answer(client, &w);
 	json_release(&w);
 }

@@ -28,7 +28,8 @@ struct control_handlers {
 	void (*status)(void *context, struct json_writer *w);
 	void (*list)(void *context, struct json_writer *w);
 	void (*sa)(void *context, struct json_writer *w);
-	void (*order)(void *context, const struct control_request *order, struct json_writer *w);
+	void (*request)(void *context, const struct control_request *request,
+			struct json_writer *w);
 };
 
 struct control;

@@ -25,7 +25,13 @@ struct dispose_walk {
 static void tell(const struct disposition *d, const struct latch_flow *flow,
 		 const struct latch *latch, int error)
 {
-	d->reset(d->context, flow, latch, error, latch->changed < d->walked);
+	news_publish(d->news, &(struct news){
+				      .kind = NEWS_LATCH_RESET,
+				      .flow = flow,
+				      .latch = latch,
+				      .error = error,
+				      .again = latch->changed < d->walked,
+			      });
 }
 
 /* With its socket the programs release the latch; one without a socket has nobody else. */

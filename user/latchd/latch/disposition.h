@@ -16,24 +16,18 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
-#include "latchd/maps/kernel_maps.h"
 #include "common/loop.h"
+#include "latchd/maps/kernel_maps.h"
+#include "latchd/news/news.h"
 
 struct disposition {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
-	/*
-	 * Ended, or made to time out. error: 0, or the negative errno of why the socket could
-	 * not be ended (yet); again: it was tried before, and told.
-	 */
-	void (*reset)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		      int error, bool again);
-	void *context;
+	const struct news_bus *news; /* LATCH_RESET: a socket was ended or made to time out */
 	uint64_t walked; /* CLOCK_BOOTTIME ns: what broke before then was tried already */
 };
 
-/* maps, reset and context are the caller's to set. Starts with what an earlier latchd left BROKEN.
- */
+/* maps and news are the caller's to set. Starts with what an earlier latchd left BROKEN. */
 void disposition_start(struct disposition *disposition, struct loop *loop);
 /* A latch was broken. */
 void disposition_run_soon(struct disposition *disposition);

@@ -3,7 +3,6 @@
 #ifndef LATCHD_SA_BINDING_H
 #define LATCHD_SA_BINDING_H
 
-#include "latchd/sa/attribution.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/conflict.h"
 #include "latchd/identity/identities.h"
@@ -12,7 +11,6 @@ struct binding {
 	struct conflict_view view;
 	struct children *children;
 	struct identities *identities;
-	const struct attribution_observer *observer;
 };
 
 /*

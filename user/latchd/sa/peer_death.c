@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "latchd/maps/latch_control.h"
+#include "latchd/news/latch_transition.h"
 #include "latchd/maps/tables.h"
 
 #define WORK_AGAIN_MS 1000
@@ -106,11 +107,14 @@ static int break_latch(const struct death_walk *walk, enum feed_down_cause cause
 	const struct conflict_view *view = walk->deaths->view;
 	uint8_t reason = cause == FEED_DOWN_PEER_REBOOTED ? LATCH_REASON_PEER_REBOOTED
 							  : LATCH_REASON_PEER_DEAD;
-	union latch_word now;
-	int result = latch_break(view->maps, flow, latch->id, reason, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_BREAK,
+		.flow = flow,
+		.latch = latch,
+		.cause.reason = reason,
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, reason))
-		view->observer->latch_broken(view->observer->context, flow, latch, reason, 0);
 	return result < 0 ? result : 0;
 }
 

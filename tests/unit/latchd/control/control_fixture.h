@@ -72,7 +72,7 @@ static const struct control_handlers handlers = {
 	.status = write_status,
 	.list = write_list,
 	.sa = write_sa_badly,
-	.order = take_request,
+	.request = take_request,
 };
 
 static inline void serve(void)

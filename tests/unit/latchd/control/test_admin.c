@@ -3,54 +3,37 @@
 #include "latch_fixture.h"
 
 #include "latchd/control/admin.h"
+#include "latchd/report/report.h"
 
 static struct latch_flow flow;
 static unsigned int broken, healed, closed;
 static int close_error;
 
-static void expect_me(void *context, const struct admin_origin *who)
+static void on_news(void *context, const struct news *news)
 {
 	cr_expect_eq(context, &flow);
-	cr_expect_eq(who->pid, getpid());
+	cr_expect_arr_eq(news->flow, &flow, sizeof(flow));
+	cr_expect_eq(news->cause.reason, LATCH_REASON_ADMIN);
+	cr_assert_not_null(news->cause.requester);
+	cr_expect_eq(news->cause.requester->pid, getpid());
+	if (news->kind == NEWS_LATCH_BROKEN) {
+		cr_expect_eq(news->latch->word.state, LATCH_STATE_ESTABLISHED);
+		broken++;
+	} else if (news->kind == NEWS_LATCH_HEALED) {
+		cr_expect_eq(news->latch->word.state, LATCH_STATE_BROKEN);
+		healed++;
+	} else {
+		cr_expect_eq(news->kind, NEWS_LATCH_RESET);
+		closed++;
+		close_error = news->error;
+	}
 }
 
-static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct admin_origin *who)
-{
-	expect_me(context, who);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
-	cr_expect_eq(latch->word.state, LATCH_STATE_ESTABLISHED);
-	broken++;
-}
+static struct news_subscriber subscriber = {.fn = on_news, .context = &flow};
+static const struct news_bus bus = {.first = &subscriber};
+static const struct admin admin = {.maps = &maps, .news = &bus};
 
-static void on_healed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct admin_origin *who)
-{
-	expect_me(context, who);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
-	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
-	healed++;
-}
-
-static void on_closed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct admin_origin *who, int error)
-{
-	(void)latch;
-	expect_me(context, who);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
-	closed++;
-	close_error = error;
-}
-
-static struct admin admin;
-
-static void set_up(void)
-{
-	latches_start();
-	admin = (struct admin){&maps, on_broken, on_healed, on_closed, &flow};
-}
-
-TestSuite(admin, .init = set_up, .fini = latches_finish, .timeout = 120);
+TestSuite(admin, .init = latches_start, .fini = latches_finish, .timeout = 120);
 
 static struct latch latch_now(void)
 {
@@ -62,11 +45,12 @@ static struct latch latch_now(void)
 
 static void expect_request(enum control_act act, uint64_t id, const char *answer)
 {
-	const struct control_request order = {.act = act, .latch_id = id, .pid = getpid()};
+	const struct control_request request = {.act = act, .latch_id = id, .pid = getpid()};
+	struct admin_result result = admin_request(&admin, &request);
 	struct json_writer w;
 
 	json_init(&w);
-	admin_request(&admin, &order, &w);
+	report_request(&w, &result);
 	cr_assert_eq(json_finish(&w), 0);
 	w.text[w.length - 1] = '\0';
 	cr_expect_str_eq(w.text, answer);
@@ -92,7 +76,7 @@ static void expect_told(unsigned int breaks, unsigned int heals, unsigned int cl
 #define ALREADY		   REFUSED("is already broken by an administrator", "already-broken")
 #define NOT_BROKEN	   REFUSED("is not broken by an administrator", "not-broken")
 #define NOT_THERE	   REFUSED("does not exist; see latchctl list", "not-found")
-#define LISTENS		   REFUSED("is a listener's; end the program that listens", "wrong-state")
+#define LISTENS		   REFUSED("belongs to a listening socket; end its program instead", "wrong-state")
 #define WRONG_STATE	   REFUSED("is not established yet, or is closed already", "wrong-state")
 
 Test(admin, R_6_2_1_break_and_heal)
@@ -119,7 +103,7 @@ Test(admin, a_listener_is_ended_by_its_program)
 	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
 	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);
 	order(CONTROL_ACT_CLOSE,
-	      REFUSED("is a listener's; end the program that listens", "wrong-state"));
+	      REFUSED("belongs to a listening socket; end its program instead", "wrong-state"));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_LISTENER);
 	expect_told(0, 0, 0);
 }
@@ -227,7 +211,7 @@ Test(admin, R_2_3_24_what_cannot_be_ended_is_cut_off)
 	flow.protocol = IPPROTO_SCTP;
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	order(CONTROL_ACT_CLOSE,
-	      REFUSED("is broken, for its socket cannot be ended: Protocol not supported",
+	      REFUSED("is broken instead: its socket cannot be ended: Protocol not supported",
 		      "failed"));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);
