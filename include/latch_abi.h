@@ -136,7 +136,7 @@ union latch_word {
 struct latch {
 	union latch_word word;
 	__u64 id;
-	__u64 born;
+	__u64 created;
 	__u64 changed;	     /* last transition */
 	__u64 socket_cookie; /* of the owner; 0 while it is a request socket */
 	__u64 owner_since;   /* when owner last changed */
@@ -275,7 +275,7 @@ enum latch_counter {
 	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows let through unlatched: SA pending beyond the
 					    limit */
 	LATCH_COUNTER_UNLATCHED_OTHER,	 /* ... SA orphan, dying, unknown or ambiguous */
-	LATCH_COUNTER_LATCHES_BORN,
+	LATCH_COUNTER_LATCHES_CREATED,
 	LATCH_COUNTER_SLOW_PATH,
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
 	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces that found no room in their

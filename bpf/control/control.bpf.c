@@ -40,14 +40,14 @@ static __always_inline void control_close(struct latch_control *c)
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
-	count_larval_out(latch);
+	uncount_foreign_larval(latch);
 	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched
 	 * anew. */
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
-	count_listener_out(was);
+	uncount_listener(was);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
 
@@ -73,7 +73,7 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa)
 		return;
-	was.raw = *(volatile __u64 *)&sa->word.raw;
+	was = READ_WORD(sa->word);
 	if (was.serial != c->serial)
 		return;
 	is.raw = was.raw;
@@ -103,7 +103,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	long err;
 
 	c->result = LATCH_CONTROL_FULL;
-	if (flags && (!clock || !count_foreign_in(clock)))
+	if (flags && (!clock || !count_foreign_sa(clock)))
 		return;
 	sa.word.raw = 0;
 	sa.word.state = LATCH_SA_PENDING;
@@ -114,7 +114,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	sa.installed = bpf_ktime_get_boot_ns();
 	err = bpf_map_update_elem(&sas, &key, &sa, BPF_NOEXIST);
 	if (err)
-		count_foreign_out(flags);
+		uncount_foreign_sa(flags);
 	c->result = LATCH_CONTROL_DONE;
 	if (err && bpf_map_lookup_elem(&sas, &key)) {
 		c->result = LATCH_CONTROL_UNCHANGED;
@@ -137,7 +137,7 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	flags = sa->word.flags;
 	if (bpf_map_delete_elem(&sas, &key))
 		return;
-	count_foreign_out(flags);
+	uncount_foreign_sa(flags);
 	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }
@@ -151,7 +151,7 @@ static __always_inline void control_rules(struct latch_control *c)
 	c->result = LATCH_CONTROL_REFUSED;
 	if (!s || c->rule_count > LATCH_RULES_MAX)
 		return;
-	word.raw = *(volatile __u64 *)rules_word_of(s);
+	word.raw = READ_ONCE(*rules_word_of(s));
 	word.count = c->rule_count;
 	word.stamp++;
 	__sync_lock_test_and_set(rules_word_of(s), word.raw);
@@ -162,10 +162,10 @@ static __always_inline void control_rules(struct latch_control *c)
 static __always_inline void control_rule_of(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	struct ruling ruling = {};
+	struct rule_decision decision = {};
 
-	c->rule = rule_of(&flow, c->direction, &ruling);
-	c->result = ruling.unsure ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
+	c->rule = rule_of(&flow, c->direction, &decision);
+	c->result = decision.undecided ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
 /* No step of the state machine: what was seen stays seen, whatever the state. */

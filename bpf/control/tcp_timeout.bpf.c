@@ -47,7 +47,7 @@ static __always_inline int wants_timeout(const struct latch *latch, struct tcp_s
 {
 	union latch_word word;
 
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	return word.state == LATCH_STATE_BROKEN && latch->disposition == LATCH_DISPOSITION_RESET &&
 	       latch->rule_flags & LATCH_RULE_TIMEOUT && latch->owner == LATCH_OWNER_SOCKET &&
 	       latch->socket_cookie == bpf_get_socket_cookie(tcp);
@@ -58,17 +58,17 @@ int timeout_broken(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
 	struct tcp_sock *tcp = common ? bpf_skc_to_tcp_sock(common) : NULL;
-	struct latch_timed_out told = {};
+	struct latch_timed_out timed_out = {};
 	struct latch *latch;
 
-	latch = tcp ? latch_of(tcp, &told.flow) : NULL;
+	latch = tcp ? latch_of(tcp, &timed_out.flow) : NULL;
 	if (!latch || !wants_timeout(latch, tcp) ||
 	    BPF_CORE_READ(tcp, inet_conn.icsk_user_timeout) == USER_TIMEOUT_MS)
 		return 0;
-	told.latch_id = latch->id;
-	told.error = shorten_timers(tcp);
+	timed_out.latch_id = latch->id;
+	timed_out.error = shorten_timers(tcp);
 	/* A record that finds no room comes again, and so does its socket. */
-	if (bpf_seq_write(ctx->meta->seq, &told, sizeof(told)) || told.error)
+	if (bpf_seq_write(ctx->meta->seq, &timed_out, sizeof(timed_out)) || timed_out.error)
 		return 0;
 	set(tcp, SOL_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 	return 0;

@@ -23,17 +23,18 @@ struct listener_step {
 static __always_inline int listener_insert(const struct latch_flow *flow, __u16 sockets,
 					   __u64 socket_cookie)
 {
-	const struct ruling unruled = {.index = LATCH_RULE_NONE};
-	struct latch_position none = {}, born;
+	const struct rule_decision no_rule = {.index = LATCH_RULE_NONE};
+	struct latch_position none = {}, start;
 	struct latch_clock *clock = clock_get();
 	int err;
 
 	if (!clock || !quota_take(&clock->listeners, latches_quota()) ||
-	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
+	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
-	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0, 0);
+	err = latch_insert(flow, &start, sockets, &no_rule, LATCH_DIRECTION_IN, socket_cookie, 0,
+			   0);
 	if (err)
-		count_listener_out(LATCH_STATE_LISTENER);
+		uncount_listener(LATCH_STATE_LISTENER);
 	return err;
 }
 
@@ -49,7 +50,7 @@ static __always_inline struct latch *listener_read(const struct latch_flow *flow
 
 	if (!latch)
 		return NULL;
-	word->raw = *(volatile __u64 *)&latch->word.raw;
+	*word = READ_WORD(latch->word);
 	return bpf_map_lookup_elem(&latches, flow) == latch ? latch : NULL;
 }
 
@@ -98,7 +99,7 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 	if (listener_swap(latch, was, is))
 		return -1;
 	if (!sockets && !bpf_map_delete_elem(&latches, flow))
-		count_listener_out(LATCH_STATE_LISTENER);
+		uncount_listener(LATCH_STATE_LISTENER);
 	return 0;
 }
 

@@ -126,7 +126,7 @@ struct verdicts_map {
 /* Of a UDP socket that has had to do with latches; others have none. */
 struct datagram_socket {
 	struct socket_verdict verdict;
-	__u8 wanders;		/* has sent elsewhere than to the peer that it is connected with */
+	__u8 sends_elsewhere;		/* has sent elsewhere than to the peer that it is connected with */
 	struct latch_flow flow; /* that it had last; where its latch is, if it has one */
 };
 
@@ -137,18 +137,18 @@ struct datagram_sockets_map {
 	__type(value, struct datagram_socket);
 };
 
-enum __attribute__((packed)) packet_cover {
+enum __attribute__((packed)) packet_protection {
 	PACKET_PLAIN,
 	PACKET_PROTECTED, /* by the one SA that the key names */
 	PACKET_NESTED,
 	PACKET_MALFORMED,
-	PACKET_IN_DOUBT, /* merged or put together with what came under another's SA */
+	PACKET_MERGED, /* merged or put together with what came under another's SA */
 };
 
 /* Before Linux 6.2 a cgroup program cannot reach its packet's sec_path: see note.bpf.c. */
 struct ingress_note {
 	struct latch_sa_key sa;
-	enum packet_cover cover;
+	enum packet_protection protection;
 	__u32 length; /* of the packet, data and all; 0 = taken */
 };
 
@@ -254,7 +254,7 @@ static __always_inline int is_foreign(struct net *net)
 }
 
 /* For an SA of one: whether there is room in their half of the table. */
-static __always_inline int count_foreign_in(struct latch_clock *clock)
+static __always_inline int count_foreign_sa(struct latch_clock *clock)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&sas;
 
@@ -265,7 +265,7 @@ static __always_inline int count_foreign_in(struct latch_clock *clock)
 }
 
 /* Of an SA that has left the map. */
-static __always_inline void count_foreign_out(__u8 flags)
+static __always_inline void uncount_foreign_sa(__u8 flags)
 {
 	struct latch_clock *clock = flags & LATCH_SA_FOREIGN ? clock_get() : NULL;
 

@@ -8,10 +8,11 @@
  * until its next packet.
  */
 #include "db/rules.h"
+#include "db/read_once.h"
 
 struct rule_search {
 	const struct latch_flow *flow;
-	struct ruling *found;
+	struct rule_decision *found;
 	__u32 first; /* index in the map */
 	int direction;
 };
@@ -73,15 +74,15 @@ static __always_inline void search_rules(struct rule_search *search, __u32 count
 	bpf_loop(count < LATCH_RULES_MAX ? count : LATCH_RULES_MAX, try_rule, search, 0);
 }
 
-static __always_inline void be_unsure(struct ruling *ret)
+static __always_inline void set_undecided(struct rule_decision *ret)
 {
 	ret->index = LATCH_RULE_NONE;
 	ret->action = LATCH_ACTION_REQUIRE;
 	ret->flags = LATCH_RULE_REQUIRE | LATCH_RULE_SOCKETLESS;
-	ret->unsure = 1;
+	ret->undecided = 1;
 }
 
-__noinline int rule_of(const struct latch_flow *flow, int direction, struct ruling *ret)
+__noinline int rule_of(const struct latch_flow *flow, int direction, struct rule_decision *ret)
 {
 	struct rule_search search = {.flow = flow, .found = ret};
 	struct latch_settings *s = settings_get();
@@ -89,10 +90,10 @@ __noinline int rule_of(const struct latch_flow *flow, int direction, struct ruli
 
 	if (!flow || !ret)
 		return LATCH_RULE_NONE;
-	be_unsure(ret);
+	set_undecided(ret);
 	if (!s)
 		return LATCH_RULE_NONE;
-	word.raw = *(volatile __u64 *)rules_word_of(s);
+	word.raw = READ_ONCE(*rules_word_of(s));
 	search.first = word.stamp & 1 ? LATCH_RULES_MAX : 0;
 	search.direction = direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : direction;
 	search_rules(&search, word.count);
@@ -101,7 +102,7 @@ __noinline int rule_of(const struct latch_flow *flow, int direction, struct ruli
 		search_rules(&search, word.count);
 	}
 	ret->stamp = word.stamp;
-	if (*(volatile __u64 *)rules_word_of(s) != word.raw)
-		be_unsure(ret);
+	if (READ_ONCE(*rules_word_of(s)) != word.raw)
+		set_undecided(ret);
 	return ret->index;
 }

@@ -17,7 +17,7 @@ extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 #define IFF_LOOPBACK_FLAG 8
 
 /* Its family comes with the hook; cover is the caller's to fill. */
-struct hooked {
+struct nf_packet {
 	struct passage passage;
 	struct sctp_segment sctp;
 	__u8 protocol;
@@ -45,8 +45,8 @@ static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
 }
 
 /* The SA that XFRM will use; a bundle of more than one goes on in its child. */
-static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 netns,
-					      struct latch_sa_key *sa)
+static __noinline enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
+						   struct latch_sa_key *sa)
 {
 	struct dst_entry *dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
 	struct dst_entry *child;
@@ -63,10 +63,10 @@ static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 n
 	return PACKET_PROTECTED;
 }
 
-static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 netns,
-						  struct latch_sa_key *sa)
+static __noinline enum packet_protection received_sa(struct sk_buff *skb, __u64 netns,
+						     struct latch_sa_key *sa)
 {
-	return arrival_sa(skb, netns, sa);
+	return ingress_sa(skb, netns, sa);
 }
 
 /* What a router passes on is no flow of this host; only what has arrived knows where. */
@@ -87,13 +87,13 @@ static __always_inline int flow_of_datagram(const struct packet *packet,
 	return 0;
 }
 
-enum hooked_flow {
-	HOOKED_UNREADABLE,
-	HOOKED_OTHER, /* nothing that the netfilter gate judges */
-	HOOKED_READ,
+enum nf_read_result {
+	NF_UNREADABLE,
+	NF_OTHER, /* nothing that the netfilter gate judges */
+	NF_READ,
 };
 
-static __always_inline enum hooked_flow read_flow(struct bpf_nf_ctx *ctx, struct hooked *h)
+static __always_inline enum nf_read_result read_nf_flow(struct bpf_nf_ctx *ctx, struct nf_packet *h)
 {
 	struct bpf_dynptr bytes;
 	struct packet packet = {.netfilter = &bytes};
@@ -103,7 +103,7 @@ static __always_inline enum hooked_flow read_flow(struct bpf_nf_ctx *ctx, struct
 
 	if (bpf_dynptr_from_skb(ctx->skb, 0, &bytes) ||
 	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &ip))
-		return HOOKED_UNREADABLE;
+		return NF_UNREADABLE;
 	h->protocol = ip.protocol;
 	if (h->protocol == IPPROTO_SCTP_NUMBER)
 		err = flow_of_segment(&packet, &ip, netns, &h->passage, &h->sctp);
@@ -113,39 +113,39 @@ static __always_inline enum hooked_flow read_flow(struct bpf_nf_ctx *ctx, struct
 	else if (h->protocol == IPPROTO_UDP_NUMBER && !h->passage.egress)
 		err = flow_of_datagram(&packet, &ip, netns, &h->passage.flow);
 	else
-		return HOOKED_OTHER;
-	return err ? HOOKED_UNREADABLE : HOOKED_READ;
+		return NF_OTHER;
+	return err ? NF_UNREADABLE : NF_READ;
 }
 
 /*
  * Whether the packet is to be judged, by its flow; else *verdict is final. A later
  * fragment of what is passed on has no ports to be read.
  */
-static __noinline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
+static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *h, int *verdict)
 {
-	enum hooked_flow read;
+	enum nf_read_result read;
 
 	*verdict = GATE_PASS;
 	if (has_full_socket(ctx, h->passage.egress))
 		return 0;
-	read = read_flow(ctx, h);
-	if (read == HOOKED_UNREADABLE && !(h->passage.egress && is_forwarded(ctx->skb)))
+	read = read_nf_flow(ctx, h);
+	if (read == NF_UNREADABLE && !(h->passage.egress && is_forwarded(ctx->skb)))
 		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-	return read == HOOKED_READ;
+	return read == NF_READ;
 }
 
 /* Without a latch. Sockets that latchd does not watch have packets of this kind, too. */
-static __always_inline int pass_ruled(struct passage *p)
+static __always_inline int check_rule(struct passage *p)
 {
 	__u16 params;
-	enum latch_drop why = hindrance(p, &params);
+	enum latch_drop why = reject_reason(p, &params);
 
-	if (why == HINDERED_BY_NOTHING)
+	if (why == REJECT_NONE)
 		return GATE_PASS;
-	rule_of(&p->flow, p->opened, &p->ruling);
-	if (p->ruling.action != LATCH_ACTION_REQUIRE || !(p->ruling.flags & LATCH_RULE_SOCKETLESS))
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->rule.action != LATCH_ACTION_REQUIRE || !(p->rule.flags & LATCH_RULE_SOCKETLESS))
 		return GATE_PASS;
-	return pass_none(p, why);
+	return reject(p, why);
 }
 
 static __always_inline int is_loopback(struct net_device *device)
@@ -154,26 +154,26 @@ static __always_inline int is_loopback(struct net_device *device)
 }
 
 /* The verifier knows nothing of what these return. */
-static __always_inline int pass_sctp(struct hooked *h)
+static __always_inline int gate_sctp(struct nf_packet *h)
 {
-	int verdict = judge_sctp(&h->passage, &h->sctp), joins = verdict == GATE_UNLATCHED;
+	int verdict = sctp_check(&h->passage, &h->sctp), joins = verdict == GATE_UNLATCHED;
 
 	if (joins)
-		verdict = join_path(&h->passage, &h->sctp);
-	if (verdict == GATE_BEGIN)
-		verdict = pass_new(&h->passage);
+		verdict = sctp_check_path(&h->passage, &h->sctp);
+	if (verdict == GATE_NEW_FLOW)
+		verdict = new_flow_check(&h->passage);
 	if (joins && verdict == GATE_PASS)
-		verdict = follow_path(&h->passage, &h->sctp);
+		verdict = sctp_update_path(&h->passage, &h->sctp);
 	if (verdict == GATE_MARK)
-		verdict = mark_association(&h->passage, &h->sctp);
+		verdict = sctp_mark_association(&h->passage, &h->sctp);
 	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
-static __always_inline int pass_out(struct hooked *h, struct latch *latch)
+static __always_inline int check_egress(struct nf_packet *h, struct latch *latch)
 {
-	if (is_answer(h->tcp_flags))
+	if (is_syn_ack(h->tcp_flags))
 		h->passage.opened = LATCH_DIRECTION_IN;
-	if ((!latch || is_larval(latch)) && pass_ruled(&h->passage) == GATE_DROP)
+	if ((!latch || is_larval(latch)) && check_rule(&h->passage) == GATE_DROP)
 		return GATE_DROP;
 	return latch ? pass_latched(&h->passage, latch) : GATE_PASS;
 }
@@ -181,62 +181,63 @@ static __always_inline int pass_out(struct hooked *h, struct latch *latch)
 SEC("netfilter")
 int nf_gate_egress(struct bpf_nf_ctx *ctx)
 {
-	struct hooked h = {.passage.egress = 1};
+	struct nf_packet h = {.passage.egress = 1};
 	struct latch *latch;
 	int verdict;
 
-	if (!read_hooked(ctx, &h, &verdict))
+	if (!read_nf_packet(ctx, &h, &verdict))
 		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	latch = latch_find(&h.passage.flow);
 	if (!latch && is_forwarded(ctx->skb))
 		return GATE_PASS;
-	h.passage.cover = bundle_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
+	h.passage.protection = bundle_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+	if (h.passage.protection == PACKET_PLAIN && is_xfrm_device(ctx->state->out))
 		return GATE_PASS;
 	if (h.protocol == IPPROTO_SCTP_NUMBER)
-		return pass_sctp(&h);
-	return pass_out(&h, latch);
+		return gate_sctp(&h);
+	return check_egress(&h, latch);
 }
 
-static __always_inline int pass_in(struct hooked *h, struct latch *latch)
+static __always_inline int check_ingress(struct nf_packet *h, struct latch *latch)
 {
 	if (latch)
 		return pass_latched(&h->passage, latch);
 	h->passage.opened = LATCH_DIRECTION_IN;
-	return pass_ruled(&h->passage);
+	return check_rule(&h->passage);
 }
 
 SEC("netfilter")
 int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 {
-	struct hooked h = {};
+	struct nf_packet h = {};
 	struct latch *latch;
 	int verdict;
 
-	if (!read_hooked(ctx, &h, &verdict))
+	if (!read_nf_packet(ctx, &h, &verdict))
 		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (h.protocol == IPPROTO_SCTP_NUMBER) {
-		h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+		h.passage.protection = received_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
 		h.sctp.from_here = is_loopback(ctx->state->in);
-		return pass_sctp(&h);
+		return gate_sctp(&h);
 	}
 	latch = latch_find(&h.passage.flow);
 	if (latch && h.protocol == IPPROTO_UDP_NUMBER) {
-		h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-		h.passage.cover = cover_in_doubt(h.passage.cover, &h.passage.flow);
+		h.passage.protection = received_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+		h.passage.protection =
+			protection_after_merge(h.passage.protection, &h.passage.flow);
 		return pass_latched(&h.passage, latch);
 	}
 	/* Any other finds its socket at the cgroup gate, or draws an answer that is judged when it
 	 * leaves.
 	 */
-	if (!latch && !is_request(h.tcp_flags))
+	if (!latch && !is_syn(h.tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
 	/* It may end TIME_WAIT and reach a listener, where the cgroup gate has it begin another
 	 * flow. */
-	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
+	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_syn(h.tcp_flags))
 		latch = NULL;
-	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-	return pass_in(&h, latch);
+	h.passage.protection = received_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
+	return check_ingress(&h, latch);
 }

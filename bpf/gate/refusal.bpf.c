@@ -5,7 +5,7 @@
  * is no flood of events either. What comes from outside has places of its own:
  * it cannot keep our own applications from learning why they get no connection.
  */
-#include "gate/verdict.h"
+#include "gate/refusal.h"
 
 static __always_inline __u32 place_of(const struct passage *p)
 {
@@ -18,19 +18,19 @@ static __always_inline __u32 place_of(const struct passage *p)
 	return p->opened == LATCH_DIRECTION_OUT ? hash + REFUSALS_EACH : hash;
 }
 
-static __always_inline int may_tell(const struct passage *p)
+static __always_inline int may_send_event(const struct passage *p)
 {
 	struct latch_settings *s = settings_get();
 	__u64 now = bpf_ktime_get_boot_ns(), last;
 	__u32 key = place_of(p);
-	__u64 *told = bpf_map_lookup_elem(&refusals, &key);
+	__u64 *last_sent = bpf_map_lookup_elem(&refusals, &key);
 
-	if (!s || !told)
+	if (!s || !last_sent)
 		return 0;
-	last = *told;
+	last = *last_sent;
 	if (last && now - last < s->drop_event_interval)
 		return 0;
-	return __sync_val_compare_and_swap(told, last, now) == last;
+	return __sync_val_compare_and_swap(last_sent, last, now) == last;
 }
 
 __noinline int refuse(const struct passage *p, int why)
@@ -40,15 +40,15 @@ __noinline int refuse(const struct passage *p, int why)
 	if (!p)
 		return GATE_DROP;
 	drop(why, p, NULL);
-	if (p->ruling.unsure || !may_tell(p))
+	if (p->rule.undecided || !may_send_event(p))
 		return GATE_DROP;
 	event = event_begin(LATCH_EVENT_REFUSED);
 	if (!event)
 		return GATE_DROP;
 	event->drop = why;
 	event->flow = p->flow;
-	event->rule = p->ruling.index;
-	if (p->cover == PACKET_PROTECTED)
+	event->rule = p->rule.index;
+	if (p->protection == PACKET_PROTECTED)
 		event->sa = p->sa;
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = p->opened;

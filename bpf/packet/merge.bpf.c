@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Notes when GRO makes one packet of what came under SAs of two owners: see merge.h. */
 #include "packet/merge.h"
-#include "packet/same_owner.h"
+#include "packet/same_protection.h"
 
 /* GRO has left the offsets of its headers with the first packet. */
 static __always_inline void remote_of_first(struct sk_buff *first, struct latch_flow *flow)
@@ -20,7 +20,7 @@ static __always_inline void remote_of_first(struct sk_buff *first, struct latch_
 	flow->remote_port = bpf_ntohs(port);
 }
 
-static __always_inline void note_doubt(struct sk_buff *first, __u64 netns)
+static __always_inline void record_merge(struct sk_buff *first, __u64 netns)
 {
 	struct latch_flow flow = {.netns = netns};
 	__u64 *last;
@@ -33,21 +33,21 @@ static __always_inline void note_doubt(struct sk_buff *first, __u64 netns)
 		*last = bpf_ktime_get_boot_ns();
 }
 
-static __always_inline void merges_with(struct sk_buff *first, struct sk_buff *next)
+static __always_inline void check_merge(struct sk_buff *first, struct sk_buff *next)
 {
 	__u64 netns;
 
 	if (!has_sec_path(first) && !has_sec_path(next))
 		return;
 	netns = BPF_CORE_READ(next, dev, nd_net.net, net_cookie);
-	if (!same_owner(first, next, netns))
-		note_doubt(first, netns);
+	if (!same_protection(first, next, netns))
+		record_merge(first, netns);
 }
 
 SEC("fentry/skb_gro_receive")
 int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
 {
-	merges_with(first, next);
+	check_merge(first, next);
 	return 0;
 }
 
@@ -55,6 +55,6 @@ int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
 SEC("fentry/skb_gro_receive_list")
 int BPF_PROG(watch_merge_list, struct sk_buff *first, struct sk_buff *next)
 {
-	merges_with(first, next);
+	check_merge(first, next);
 	return 0;
 }

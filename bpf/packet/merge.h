@@ -24,16 +24,16 @@ static __always_inline __u32 merge_place(const struct latch_flow *flow)
 }
 
 /* Of a packet that may have been merged: whether what covers it covered all of it. */
-static __always_inline enum packet_cover cover_in_doubt(enum packet_cover cover,
-							const struct latch_flow *flow)
+static __always_inline enum packet_protection
+protection_after_merge(enum packet_protection protection, const struct latch_flow *flow)
 {
 	__u32 key = merge_place(flow);
 	__u64 *last = bpf_map_lookup_elem(&merges, &key);
 
-	if (cover != PACKET_PROTECTED || !last || !*last ||
+	if (protection != PACKET_PROTECTED || !last || !*last ||
 	    bpf_ktime_get_boot_ns() - *last >= MERGE_DOUBT_NS)
-		return cover;
-	return PACKET_IN_DOUBT;
+		return protection;
+	return PACKET_MERGED;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #define LATCH_BPF_PACKET_OBJECT_MARK_H
 
 #include "db/maps.h"
+#include "db/read_once.h"
 
 #define OBJECT_MARK_ALL ~0u
 
@@ -73,7 +74,7 @@ static __always_inline void mark_object(struct object_marks marks, const void *o
 
 	if (!place)
 		return;
-	old = *(volatile __u64 *)place;
+	old = READ_ONCE(*place);
 	found = mark_of(marks, old);
 	mark.yields = !!yields;
 	if (found.raw && found.object != mark.object && yields)
@@ -83,7 +84,7 @@ static __always_inline void mark_object(struct object_marks marks, const void *o
 	if (__sync_val_compare_and_swap(place, old, mark.raw) == old || yields)
 		return;
 	mark.object = OBJECT_MARK_ALL;
-	*(volatile __u64 *)place = mark.raw;
+	WRITE_ONCE(*place, mark.raw);
 }
 
 static __always_inline int is_marked(struct object_marks marks, const void *object)
@@ -94,7 +95,7 @@ static __always_inline int is_marked(struct object_marks marks, const void *obje
 
 	if (!place)
 		return 0;
-	found = mark_of(marks, *(volatile __u64 *)place);
+	found = mark_of(marks, READ_ONCE(*place));
 	return found.raw && (found.object == hash || found.object == OBJECT_MARK_ALL);
 }
 
@@ -106,7 +107,7 @@ static __always_inline void mark_clear(struct object_marks marks, const void *ob
 
 	if (!place)
 		return;
-	found.raw = *(volatile __u64 *)place;
+	found.raw = READ_ONCE(*place);
 	if (found.raw && found.object == hash)
 		__sync_val_compare_and_swap(place, found.raw, 0);
 }

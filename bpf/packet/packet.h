@@ -81,9 +81,10 @@ static __always_inline int packet_headers(const struct packet *packet, __u8 fami
 }
 
 /* An outgoing packet shows its SA in its outer header: egress runs behind XFRM. */
-static __always_inline enum packet_cover packet_egress_sa(const struct packet *packet, __u64 netns,
-							  const struct ip_headers *ip,
-							  struct latch_sa_key *sa)
+static __always_inline enum packet_protection packet_egress_sa(const struct packet *packet,
+							       __u64 netns,
+							       const struct ip_headers *ip,
+							       struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
 	__be32 spi;
@@ -124,8 +125,8 @@ static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct l
 }
 
 /* The sec_path of a packet that has been through XFRM remembers by which SAs. */
-static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 netns,
-						     struct latch_sa_key *sa)
+static __always_inline enum packet_protection sec_path_sa(struct sk_buff *skb, __u64 netns,
+							  struct latch_sa_key *sa)
 {
 	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
 	struct xfrm_state *x;
@@ -156,18 +157,19 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 }
 
 /* Of what has arrived: what covers all of it. */
-static __always_inline enum packet_cover arrival_sa(struct sk_buff *skb, __u64 netns,
-						    struct latch_sa_key *sa)
+static __always_inline enum packet_protection ingress_sa(struct sk_buff *skb, __u64 netns,
+							 struct latch_sa_key *sa)
 {
-	enum packet_cover cover = sec_path_sa(skb, netns, sa);
+	enum packet_protection protection = sec_path_sa(skb, netns, sa);
 
-	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
+	return protection == PACKET_PROTECTED && is_mixture(skb) ? PACKET_MERGED : protection;
 }
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
 
 /* What note_ingress left a moment ago on this CPU: whoever takes it leaves nothing behind. */
-static __always_inline enum packet_cover noted_sa(struct __sk_buff *ctx, struct latch_sa_key *sa)
+static __always_inline enum packet_protection take_ingress_note(struct __sk_buff *ctx,
+								struct latch_sa_key *sa)
 {
 	__u32 key = 0;
 	struct ingress_note *note = bpf_map_lookup_elem(&ingress_notes, &key);
@@ -180,15 +182,15 @@ static __always_inline enum packet_cover noted_sa(struct __sk_buff *ctx, struct 
 	if (!length || length != ctx->len)
 		return PACKET_MALFORMED;
 	*sa = note->sa;
-	return note->cover;
+	return note->protection;
 }
 
-static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
-							   struct latch_sa_key *sa)
+static __always_inline enum packet_protection packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
+								struct latch_sa_key *sa)
 {
 	if (bpf_ksym_exists(bpf_cast_to_kern_ctx))
-		return arrival_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
-	return noted_sa(ctx, sa);
+		return ingress_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
+	return take_ingress_note(ctx, sa);
 }
 
 static __always_inline int address_is_mapped(const __u32 a[4])
@@ -251,8 +253,8 @@ static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
 }
 
 /* One that is bound to a mapped address hears IPv4 only; one at :: is IPv6, whatever it hears. */
-static __always_inline void put_listening(struct latch_flow *flow, __u8 family, __u32 local4,
-					  const __u32 local[4])
+static __always_inline void set_listener_address(struct latch_flow *flow, __u8 family, __u32 local4,
+						 const __u32 local[4])
 {
 	flow->family = family;
 	if (family == AF_INET6 && address_is_mapped(local)) {
@@ -274,7 +276,7 @@ static __always_inline void listener_of_socket(struct bpf_sock *sk, __u64 netns,
 	flow->netns = netns;
 	flow->protocol = sk->protocol;
 	flow->local_port = sk->src_port;
-	put_listening(flow, sk->family, sk->src_ip4, local);
+	set_listener_address(flow, sk->family, sk->src_ip4, local);
 }
 
 static __always_inline void flow_of_kernel_listener(struct sock *sk, __u64 netns,
@@ -287,8 +289,8 @@ static __always_inline void flow_of_kernel_listener(struct sock *sk, __u64 netns
 	flow->protocol = BPF_CORE_READ(sk, sk_protocol);
 	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
-	put_listening(flow, BPF_CORE_READ(sk, __sk_common.skc_family),
-		      BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), local);
+	set_listener_address(flow, BPF_CORE_READ(sk, __sk_common.skc_family),
+			     BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), local);
 }
 
 /*
@@ -313,7 +315,7 @@ static __always_inline __u64 netns_of_kernel_socket(struct sock *sk)
  * An xfrm or VTI interface hands what it gets to XFRM, and then it passes the
  * gates once more, as ESP: the first time it is in clear and not yet to be judged.
  */
-static __always_inline int leads_to_xfrm(struct net_device *device)
+static __always_inline int is_xfrm_device(struct net_device *device)
 {
 	const struct rtnl_link_ops *ops = device ? BPF_CORE_READ(device, rtnl_link_ops) : NULL;
 	const char *name = ops ? BPF_CORE_READ(ops, kind) : NULL;
@@ -360,12 +362,12 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 }
 
 /* It asks for a connection that is not there yet. */
-static __always_inline int is_request(__u8 tcp_flags)
+static __always_inline int is_syn(__u8 tcp_flags)
 {
 	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
-static __always_inline int is_answer(__u8 tcp_flags)
+static __always_inline int is_syn_ack(__u8 tcp_flags)
 {
 	return tcp_flags == (TCP_FLAG_SYN | TCP_FLAG_ACK);
 }
@@ -374,9 +376,9 @@ static __always_inline int is_answer(__u8 tcp_flags)
  * At a listener: a request, or the answer to a SYN cookie, of which nothing else is left
  * here. Data and even the sender's FIN may come with it (cookie_v4_check()).
  */
-static __always_inline int may_begin(__u8 tcp_flags)
+static __always_inline int may_start_flow(__u8 tcp_flags)
 {
-	return is_request(tcp_flags) || tcp_flags == TCP_FLAG_ACK;
+	return is_syn(tcp_flags) || tcp_flags == TCP_FLAG_ACK;
 }
 
 #endif

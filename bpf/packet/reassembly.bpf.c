@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Notes when fragments are put together that came under SAs of several owners: see reassembly.h. */
 #include "packet/reassembly.h"
-#include "packet/same_owner.h"
+#include "packet/same_protection.h"
 
-static __always_inline int are_mixed(struct inet_frag_queue *queue, struct sk_buff *last,
-				     struct sk_buff *skb)
+static __always_inline int differ_in_protection(struct inet_frag_queue *queue, struct sk_buff *last,
+						struct sk_buff *skb)
 {
 	if (!has_sec_path(last) && !has_sec_path(skb))
 		return 0;
-	return !same_owner(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
+	return !same_protection(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
 }
 
 /* In a network namespace of his own any local user can make mixtures. */
@@ -29,7 +29,8 @@ int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 
 	if (!last)
 		mark_clear(mixed_queues(), queue);
-	if ((last && are_mixed(queue, last, skb)) || (has_sec_path(skb) && is_mixture(skb)))
+	if ((last && differ_in_protection(queue, last, skb)) ||
+	    (has_sec_path(skb) && is_mixture(skb)))
 		mark_object(mixed_queues(), queue, yields(queue));
 	return 0;
 }

@@ -26,8 +26,8 @@ int BPF_PROG(note_ingress, struct sock *sk, struct sk_buff *skb, int type)
 	note = bpf_map_lookup_elem(&ingress_notes, &key);
 	if (!note)
 		return 0;
-	note->cover =
-		arrival_sa(skb, BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie), &note->sa);
+	note->protection =
+		ingress_sa(skb, BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie), &note->sa);
 	note->length = length_from_network_header(skb);
 	return 0;
 }

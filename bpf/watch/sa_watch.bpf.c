@@ -97,7 +97,7 @@ static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock 
 	if (!is_foreign(BPF_CORE_READ(x, xs_net.net)))
 		return 1;
 	word->flags = LATCH_SA_FOREIGN;
-	return clock && count_foreign_in(clock);
+	return clock && count_foreign_sa(clock);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -129,7 +129,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	}
 	if (bpf_map_update_elem(&sas, &key, &sa, BPF_ANY)) {
 		count(LATCH_COUNTER_SAS_FULL);
-		count_foreign_out(sa.word.flags);
+		uncount_foreign_sa(sa.word.flags);
 		return;
 	}
 	sa_event(LATCH_EVENT_SA_PENDING, &key, sa.word);
@@ -142,13 +142,13 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 
 	if (bpf_map_delete_elem(&sas, key))
 		return;
-	count_foreign_out(word.flags);
+	uncount_foreign_sa(word.flags);
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);
 	sa_event(LATCH_EVENT_SA_GONE, key, word);
 }
 
-static __always_inline void sa_leaving(struct xfrm_state *x)
+static __always_inline void sa_deleting(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
 	struct latch_sa *known;
@@ -216,6 +216,6 @@ int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 SEC("fentry/__xfrm_state_delete")
 int BPF_PROG(watch_sa_delete, struct xfrm_state *x)
 {
-	sa_leaving(x);
+	sa_deleting(x);
 	return 0;
 }

@@ -39,7 +39,7 @@ static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *op
 }
 
 /* A socket that connects again begins another connection. */
-static __always_inline void connecting(struct bpf_sock_ops *ops)
+static __always_inline void connect_called(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
@@ -107,7 +107,7 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 }
 
 /* Other programs want callbacks of this socket too. */
-static __always_inline void want_end(struct bpf_sock_ops *ops)
+static __always_inline void request_state_callback(struct bpf_sock_ops *ops)
 {
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
@@ -125,7 +125,7 @@ static __always_inline void listening(struct bpf_sock_ops *ops)
 		verdict->listens = !listener_join(&flow, bpf_get_socket_cookie(ops));
 }
 
-static __always_inline void listened(struct bpf_sock_ops *ops)
+static __always_inline void stopped_listening(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict;
 	struct latch_flow flow;
@@ -144,26 +144,26 @@ int watch_socket(struct bpf_sock_ops *ops)
 {
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		want_end(ops);
-		connecting(ops);
+		request_state_callback(ops);
+		connect_called(ops);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		want_end(ops);
+		request_state_callback(ops);
 		established(ops, LATCH_DIRECTION_OUT);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		want_end(ops);
+		request_state_callback(ops);
 		established(ops, LATCH_DIRECTION_IN);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
-		want_end(ops);
+		request_state_callback(ops);
 		listening(ops);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] != BPF_TCP_CLOSE)
 			break;
 		if (ops->args[0] == BPF_TCP_LISTEN)
-			listened(ops);
+			stopped_listening(ops);
 		else
 			closing(ops, ops->args[0]);
 		break;

@@ -13,7 +13,7 @@
 /* Shorter than the controller waits before it looks, so that every edit is followed by a look. */
 #define SPD_EVENT_INTERVAL_NS 100000000ULL
 
-static __always_inline bool was_told_lately(__u64 netns)
+static __always_inline bool event_sent_recently(__u64 netns)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u64 *last = bpf_map_lookup_elem(&spd_stamps, &netns);
@@ -29,7 +29,7 @@ static __always_inline void spd_changed(struct net *net)
 	__u64 netns = BPF_CORE_READ(net, net_cookie);
 	struct latch_event *event;
 
-	if (was_told_lately(netns))
+	if (event_sent_recently(netns))
 		return;
 	event = event_begin(LATCH_EVENT_POLICY_CHANGED);
 	if (!event)

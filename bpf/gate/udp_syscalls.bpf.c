@@ -5,8 +5,7 @@
  * another peer, or to none, the gate notices by itself, but not before that is done:
  * a connect() that fails leaves the connection as it was.
  */
-#include "gate/udp.h"
-#include "db/listener.h"
+#include "gate/udp_socket.h"
 
 static __always_inline struct datagram_socket *socket_of(struct bpf_sock_addr *ctx, __u64 flags)
 {
@@ -51,7 +50,7 @@ static __always_inline int same_remote(const struct latch_flow *one, const struc
 	       same_bytes(a, b, 16);
 }
 
-static __always_inline int is_connected_with(struct bpf_sock *sk, const struct latch_flow *there)
+static __always_inline int is_connected_to(struct bpf_sock *sk, const struct latch_flow *there)
 {
 	struct latch_flow now;
 
@@ -66,7 +65,7 @@ static __always_inline int is_connected_with(struct bpf_sock *sk, const struct l
  * from the old one. While it still is connected with that peer, this may yet fail, and
  * then the connection goes on: to the same peer again it is the same one.
  */
-static __always_inline int connects(struct bpf_sock_addr *ctx, int v6)
+static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket = socket_of(ctx, 0);
 	struct latch_flow there;
@@ -74,13 +73,13 @@ static __always_inline int connects(struct bpf_sock_addr *ctx, int v6)
 	if (!socket)
 		return 1;
 	remote_of(ctx, v6, &there);
-	if (same_remote(&socket->flow, &there) && !is_connected_with(ctx->sk, &there))
-		datagram_leave(socket, bpf_get_socket_cookie(ctx));
+	if (same_remote(&socket->flow, &there) && !is_connected_to(ctx->sk, &there))
+		datagram_release_latch(socket, bpf_get_socket_cookie(ctx));
 	return 1;
 }
 
 /* To an address that the caller names: behind XFRM nobody could tell such a datagram any more. */
-static __always_inline int sends(struct bpf_sock_addr *ctx, int v6)
+static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket;
 	struct bpf_sock *sk = ctx->sk;
@@ -89,64 +88,36 @@ static __always_inline int sends(struct bpf_sock_addr *ctx, int v6)
 	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER || !is_connected(sk))
 		return 1;
 	remote_of(ctx, v6, &there);
-	if (is_connected_with(sk, &there))
+	if (is_connected_to(sk, &there))
 		return 1;
 	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
 	/* Unmarked it could give its own connection another peer's latch. */
 	if (!socket)
 		return 0;
-	socket->wanders = 1;
+	socket->sends_elsewhere = 1;
 	return 1;
 }
 
 SEC("cgroup/connect4")
 int datagram_connect4(struct bpf_sock_addr *ctx)
 {
-	return connects(ctx, 0);
+	return handle_connect(ctx, 0);
 }
 
 SEC("cgroup/connect6")
 int datagram_connect6(struct bpf_sock_addr *ctx)
 {
-	return connects(ctx, 1);
+	return handle_connect(ctx, 1);
 }
 
 SEC("cgroup/sendmsg4")
 int datagram_send4(struct bpf_sock_addr *ctx)
 {
-	return sends(ctx, 0);
+	return handle_sendmsg(ctx, 0);
 }
 
 SEC("cgroup/sendmsg6")
 int datagram_send6(struct bpf_sock_addr *ctx)
 {
-	return sends(ctx, 1);
-}
-
-/* One that listened already when the programs came has no callback of its own. */
-static __always_inline void listener_released(struct bpf_sock *sk)
-{
-	struct sock *kernel_sk = kernel_socket(sk);
-	struct latch_flow flow;
-
-	flow_of_kernel_listener(kernel_sk, netns_of_kernel_socket(kernel_sk), &flow);
-	listener_leave(&flow);
-}
-
-SEC("cgroup/sock_release")
-int socket_released(struct bpf_sock *sk)
-{
-	struct datagram_socket *socket;
-	struct socket_verdict *verdict;
-
-	if (sk->protocol == IPPROTO_UDP_NUMBER) {
-		socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
-		if (socket)
-			datagram_leave(socket, bpf_get_socket_cookie(sk));
-	} else if (sk->protocol == IPPROTO_TCP_NUMBER && sk->state == BPF_TCP_LISTEN) {
-		verdict = bpf_sk_storage_get(&verdicts, sk, NULL, 0);
-		if (!verdict || !verdict->listens)
-			listener_released(sk);
-	}
-	return 1;
+	return handle_sendmsg(ctx, 1);
 }

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The check of a packet whose flow and protection are known, the same for TCP and UDP sockets. */
+#ifndef LATCH_BPF_GATE_FLOW_CHECK_H
+#define LATCH_BPF_GATE_FLOW_CHECK_H
+
+#include "gate/passage.h"
+
+/*
+ * Returns GATE_PASS or GATE_DROP, which the verifier cannot know. v: state of the packet's socket,
+ * or NULL.
+ */
+int check_packet(struct passage *p, struct socket_verdict *v);
+
+#endif
