@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The latch database as the programs change it: every step goes through the state machine. */
+/* Changes of latches by the programs. Every transition goes through the state machine. */
 #ifndef LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_LATCH_DB_H
 
@@ -28,8 +28,8 @@ static __always_inline __u32 next_generation(void)
 }
 
 /*
- * Keys are copied: Linux 6.1 takes none out of the memory that a global function was
- * handed. Functions of their own, since all frames together have 512 bytes.
+ * These copy their keys: Linux 6.1 accepts no key in memory that is an argument of a global
+ * function. Each has a frame of its own, because the frames of all callers share 512 bytes.
  */
 static OWN_FRAME int latch_add(const struct latch_flow *flow, const struct latch *latch)
 {
@@ -61,7 +61,10 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* For LISTENERs, which need no SA; as many for LARVAL latches under SAs of any user's making. */
+/*
+ * The quota of LISTENERs, which need no SA. LARVAL latches under SAs that any local user can make
+ * have one of the same size.
+ */
 static __always_inline __u32 latches_quota(void)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&latches;
@@ -69,7 +72,7 @@ static __always_inline __u32 latches_quota(void)
 	return map->max_entries / 4;
 }
 
-/* Is LARVAL no longer, or leaves; not when its memory may be another's already. */
+/* For a latch that leaves LARVAL, or its map. Call it before the latch's memory can be reused. */
 static __always_inline void uncount_foreign_larval(struct latch *latch)
 {
 	struct latch_clock *clock = clock_get();
@@ -78,7 +81,10 @@ static __always_inline void uncount_foreign_larval(struct latch *latch)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
-/* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
+/*
+ * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
+ * listener are as in latch_create().
+ */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *start, __u16 params,
 					const struct rule_decision *rule,
@@ -124,8 +130,8 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 }
 
 /*
- * Born ESTABLISHED under params. socket_cookie: of the owner; 0 = a handshake, without
- * a socket yet. listener: id of the LISTENER that it is spawned by, or 0.
+ * Creates an ESTABLISHED latch under params. socket_cookie: of the owner; 0 = a handshake, which
+ * has no socket yet. listener: id of the LISTENER that spawns it, or 0.
  */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
 					const struct rule_decision *rule,
@@ -140,8 +146,8 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 }
 
 /*
- * Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0.
- * foreign: it may be one that any local user has made for himself.
+ * Creates a LARVAL latch, whose SA is not attributed. params: of an SA that may start no latch,
+ * else 0. foreign: any local user may have made that SA.
  */
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
 					 const struct rule_decision *rule,
@@ -164,7 +170,7 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 	return err;
 }
 
-/* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */
+/* LARVAL to ESTABLISHED, under params from now on. Non-zero: another CPU was faster. */
 static __always_inline int latch_establish(const struct latch_flow *flow, struct latch *latch,
 					   union latch_word was, __u16 params)
 {
@@ -187,7 +193,7 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 	return 0;
 }
 
-/* One compare-and-swap: state and reasons and generation together, or not at all. */
+/* One compare-and-swap changes state, reasons and generation together, or none of them. */
 static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
 							    enum latch_trigger trigger,
 							    __u8 reasons, union latch_word *after)
@@ -219,7 +225,7 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	return LATCH_CONTROL_DONE;
 }
 
-/* Of a latch that has left the map. */
+/* For a latch that was deleted from the map. */
 static __always_inline void uncount_listener(enum latch_state was)
 {
 	struct latch_clock *clock = was == LATCH_STATE_LISTENER ? clock_get() : NULL;
@@ -228,7 +234,7 @@ static __always_inline void uncount_listener(enum latch_state was)
 		__sync_fetch_and_sub(&clock->listeners, 1);
 }
 
-/* Through CLOSED, and gone. */
+/* Moves the latch to CLOSED and deletes it. */
 static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
 {
 	union latch_word after;
@@ -241,7 +247,7 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 	if (latch_delete(flow))
 		return;
 	uncount_listener(was);
-	if (was == LATCH_STATE_CLOSED) /* and told */
+	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
 		return;
 	restamp();
 	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The first rule that matches decides. The controller writes rules to the half of
- * the map that is not in force, then changes halves with one store. Whoever walks
- * the list looks at that word again when done: if it is still the same, nobody has
- * written what was read, for that half is written only after the word has changed.
- * If it is not, the flow is treated as one that requires a latch and has none,
- * until its next packet.
+ * Finds the first rule that matches. The controller writes rules into the half of the map that is
+ * not in force. Then it swaps the halves with one store. A search reads that word again at its
+ * end. An unchanged word proves that the rules read were not overwritten, because the controller
+ * writes a half only after the word has changed. After a change the flow counts as one that
+ * requires a latch and has none, until its next packet.
  */
 #include "db/rules.h"
 #include "db/read_once.h"
@@ -52,7 +51,7 @@ static __always_inline int matches(const struct latch_rule *rule, const struct l
 	       has_prefix(flow->remote_addr, rule->remote_addr, rule->remote_bits);
 }
 
-/* Non-zero ends the walk. */
+/* Non-zero ends the search. */
 static long try_rule(__u32 i, struct rule_search *search)
 {
 	__u32 key = search->first + i;

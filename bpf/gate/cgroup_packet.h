@@ -10,7 +10,7 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
-/* Where it leaves; before Linux 6.2 where its socket last had a route to. */
+/* The packet's output device. Before Linux 6.2: the device of its socket's last route. */
 static __always_inline struct net_device *egress_device(struct __sk_buff *skb, struct sock *sk)
 {
 	struct sk_buff *kernel_skb;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The check of a packet whose flow and protection are known: by its latch, by the past of its
- * socket, or as the first packet of a flow.
+ * The check of a packet whose flow and protection are known: by the latch of the flow, by the
+ * state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"
 #include "gate/new_flow.h"
@@ -16,10 +16,9 @@ static __always_inline int is_exempt(const struct socket_verdict *v)
 }
 
 /*
- * It goes on unlatched, from before latchd or from before the rule, if no rule
- * forbids that. A socket that is about to connect gets no exemption, so that none is
- * written for the connection that it had before; nor does a datagram's, which connects
- * again unseen.
+ * The flow is older than latchd or the rule, and continues unlatched unless a rule forbids it. A
+ * socket that is about to connect gets no exemption: it would be written for its previous
+ * connection. A UDP socket gets none either, since no program sees when it connects again.
  */
 static __always_inline int pass_unlatched(struct passage *p, struct socket_verdict *v)
 {
@@ -48,7 +47,7 @@ static __always_inline enum latch_direction direction_of_socket(const struct pas
 	return v ? v->opened : LATCH_DIRECTION_NONE;
 }
 
-/* Not static: the verifier looks at it once, whatever ways lead here. */
+/* A global function: the verifier checks it once, not on every path that leads here. */
 __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 {
 	struct latch *latch;
@@ -58,8 +57,10 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 		return GATE_DROP;
 	latch = latch_find(&p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
-	/* A SYN that comes to a listener, or leaves a new socket, proves that the owner in
-	 * TIME_WAIT is gone. */
+	/*
+	 * A SYN to a listener, or from a new socket, proves that the TIME_WAIT of the same flow
+	 * is over.
+	 */
 	if (latch && p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT) {
 		latch_release(&p->flow, latch);
 		latch = NULL;
@@ -78,7 +79,10 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 		return pass_unlatched(p, v);
 	p->starts_flow = p->listener;
 	verdict = new_flow_check(p);
-	/* Not only once it is established: a latch that is closed before that leaves no way out. */
+	/*
+	 * Not only when the connection is established: the latch may be closed before, and then
+	 * the socket stays blocked.
+	 */
 	if (v && p->tcp_state == BPF_TCP_SYN_SENT && latch_find(&p->flow))
 		v->was_latched = 1;
 	return verdict;

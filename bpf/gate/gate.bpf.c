@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The cgroup gate: what a TCP socket or a connected UDP socket sends and receives, judged by
- * the SA that carries it. A latched flow passes only under a bound SA of its own params, and only
- * while its latch is ESTABLISHED. A flow that starts under a bound SA is latched
- * to it; one that starts in clear stays unlatched, or does not start at all where
- * a rule requires a latch.
+ * The cgroup gate: checks what TCP sockets and connected UDP sockets send and receive, by the SA
+ * that protects it. A latched flow passes only under a bound SA of its own params, and only while
+ * its latch is ESTABLISHED. A flow that starts under a bound SA is latched to it. A flow that
+ * starts in clear stays unlatched; where a rule requires a latch it is refused.
+ *
+ * TCP and UDP are headers, included here only: bpftool gen object cannot link two objects that
+ * both use the kernel function bpf_cast_to_kern_ctx.
  */
 #include "gate/tcp.h"
 #include "gate/udp.h"
@@ -23,8 +25,10 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
 		return gate_udp(skb, sk, &p);
-	/* A raw socket has no flow. The kernel's own, which sends resets and ACKs, is left to the
-	 * netfilter gate. */
+	/*
+	 * A raw socket has no flow. The kernel's own raw socket, which sends resets and ACKs, is
+	 * left to the netfilter gate.
+	 */
 	if (sk->protocol == IPPROTO_TCP_NUMBER && sk->type == SOCK_STREAM)
 		return gate_tcp(skb, sk, &p);
 	return GATE_PASS;

@@ -5,20 +5,20 @@
 
 #include "gate/passage.h"
 
-/* The connection's first subflow, for any subflow of MPTCP (RFC 8684). */
+/* The first subflow of a socket's MPTCP connection, or NULL if the socket is plain TCP. */
 static OWN_FRAME struct sock *mptcp_first_subflow(struct tcp_sock *tcp)
 {
 	struct mptcp_subflow_context *subflow;
-	struct mptcp_sock *whole;
+	struct mptcp_sock *connection;
 
 	if (!bpf_core_field_exists(tcp->is_mptcp) || !BPF_CORE_READ(tcp, is_mptcp))
 		return NULL;
 	subflow = BPF_CORE_READ(tcp, inet_conn.icsk_ulp_data);
-	whole = subflow ? (struct mptcp_sock *)BPF_CORE_READ(subflow, conn) : NULL;
-	return whole ? BPF_CORE_READ(whole, first) : NULL;
+	connection = subflow ? (struct mptcp_sock *)BPF_CORE_READ(subflow, conn) : NULL;
+	return connection ? BPF_CORE_READ(connection, first) : NULL;
 }
 
-/* first_socket: address of the first subflow's struct sock; p is of another subflow. */
+/* p: of another subflow. first_socket: address of the first subflow's struct sock. */
 int mptcp_check_subflow(struct passage *p, __u64 first_socket);
 
 #endif

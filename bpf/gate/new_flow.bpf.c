@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A flow's first packet: whether it may pass, and what latch it begins. These are not
- * static: the verifier looks at them once, and both gates call them.
+ * The first packet of a flow: whether it passes, and which latch it creates. The global functions
+ * are called by both gates, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
@@ -12,9 +12,10 @@ static __always_inline __u64 owner_of(const struct passage *p)
 }
 
 /*
- * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
- * but only until an SA comes that can. Also when there is no room for the latch; but
- * not when somebody was quicker, who may have latched it to another.
+ * The SA can start no latch, and no rule requires one. The flow continues unlatched, until a
+ * packet comes under an SA that can start a latch. It also continues if there is no room for its
+ * LARVAL latch. It does not if another CPU was faster, because that one may have latched the flow
+ * to another peer.
  */
 __noinline int pass_unattributed(struct passage *p, int params, int which, int foreign)
 {
@@ -28,7 +29,7 @@ __noinline int pass_unattributed(struct passage *p, int params, int which, int f
 	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
 }
 
-/* Somebody may have been quicker: then the next packet is judged by that latch. */
+/* If another CPU was faster, its latch decides over the next packet. */
 __noinline int new_flow_latch(struct passage *p, int params)
 {
 	int err;
@@ -97,8 +98,9 @@ __noinline int new_flow_check(struct passage *p)
 }
 
 /*
- * A LARVAL latch is none yet: it may be from before the rule, or of a request that
- * came the other way. Under a rule that requires one only what settles it passes.
+ * A LARVAL latch does not count as a latch: it may be older than the rule, or of a SYN of the
+ * other direction. Under a rule that requires a latch, only a packet that makes it ESTABLISHED
+ * passes.
  */
 __noinline int new_flow_check_larval(struct passage *p)
 {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A flow's first packet: whether it may pass, and what latch it begins. */
+/* The first packet of a flow: whether it passes, and which latch it creates. */
 #ifndef LATCH_BPF_GATE_NEW_FLOW_H
 #define LATCH_BPF_GATE_NEW_FLOW_H
 
 #include "gate/passage.h"
 
-/* A socket of UDP or SCTP does not tell who connected to whom: then its first packet does. */
+/*
+ * The socket of UDP or SCTP does not know which end opened the flow. Then the direction of the
+ * first packet decides.
+ */
 static __always_inline enum latch_direction opening_direction(const struct passage *p)
 {
 	if (p->opened)
@@ -13,11 +16,11 @@ static __always_inline enum latch_direction opening_direction(const struct passa
 	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 }
 
-/* Of the passage, flow, cover, opened and owner are there; leaves the ruling in it. */
+/* Decides over the first packet of a flow. Reads all of p but rule, and fills rule. */
 int new_flow_check(struct passage *p);
-/* Under these params, with the ruling that is in the passage. */
+/* Creates an ESTABLISHED latch under params, by the decision in p->rule, and passes the packet. */
 int new_flow_latch(struct passage *p, int params);
-/* GATE_DROP: a rule wants more than the LARVAL latch of this flow. */
+/* For a flow with a LARVAL latch. GATE_DROP: a rule requires an ESTABLISHED latch. */
 int new_flow_check_larval(struct passage *p);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the gates know of one packet, and what they share: look-ups of its latch and its SA, and
- * the way a packet is dropped.
+ * What the gates know of one packet, and the helpers they share: finding its latch and its SA,
+ * and dropping it.
  */
 #ifndef LATCH_BPF_GATE_PASSAGE_H
 #define LATCH_BPF_GATE_PASSAGE_H
@@ -12,8 +12,7 @@
 #define GATE_DROP 0
 #define GATE_PASS 1
 
-/* Keep it small: it is on the stack below all functions that check it, which have 512 bytes
- * together. */
+/* Keep it small: the frames of all functions that check it share 512 bytes of stack with it. */
 struct passage {
 	struct latch_flow flow;
 	struct latch_sa_key sa;	   /* valid if protection is PACKET_PROTECTED */
@@ -26,11 +25,11 @@ struct passage {
 	__u8 may_start;	  /* the packet may start a flow */
 	__u8 is_syn;	  /* the packet is a SYN: its flow is no longer in TIME_WAIT */
 	__u8 listener;	  /* its socket is a TCP listener */
-	__u8 starts_flow; /* the packet asked a listener for a new flow */
+	__u8 starts_flow; /* the packet asks a listener for a new flow */
 	__u8 tcp_state;	  /* of the full socket */
 };
 
-/* Their keys are copied, as in latch_put(). Not every object asks for both. */
+/* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */
 static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
 {
 	struct latch_flow key = *flow;
@@ -45,7 +44,9 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
 	return bpf_map_lookup_elem(&sas, &key);
 }
 
-/* One event a latch and interval: a flood of packets is not to become a flood of events. */
+/*
+ * At most one event per latch and interval: a flood of packets must not become a flood of events.
+ */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
 				       struct latch *latch)
 {

@@ -6,8 +6,8 @@
 #include "gate/passage.h"
 
 /*
- * Drops the packet for why, an enum latch_drop, because its flow gets no latch. Sends
- * LATCH_EVENT_REFUSED to the controller. Always returns GATE_DROP, which the verifier cannot know.
+ * Drops the packet and sends LATCH_EVENT_REFUSED to the controller: the flow gets no latch. why:
+ * an enum latch_drop. Returns GATE_DROP, which the verifier does not know.
  */
 int refuse(const struct passage *p, int why);
 

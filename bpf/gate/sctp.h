@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SCTP: an association has a latch a path (RFC 5660 section 5.4), and all of them
- * must be of one peer, since they are one channel. A path without a latch yet
- * is recognised by the verification tags, which every packet but INIT carries,
- * and by the peer's address.
+ * SCTP: an association has one latch per path (RFC 5660 section 5.4). All of them must be of one
+ * peer, since the association is one channel. A packet on a path without a latch is assigned to
+ * its association by the verification tags, which every packet but INIT carries, and by the
+ * peer's address.
  */
 #ifndef LATCH_BPF_GATE_SCTP_H
 #define LATCH_BPF_GATE_SCTP_H
@@ -27,16 +27,16 @@ enum sctp_chunk_type {
 struct sctp_segment {
 	__be32 tag;
 	__be32 initiate_tag; /* of INIT */
-	__u8 chunk;	     /* the first that is not AUTH */
+	__u8 chunk;	     /* type of the first chunk that is not AUTH */
 	__u8 reflected;
-	__u8 from_here; /* over the loopback device */
+	__u8 from_here; /* received over the loopback device */
 	__u8 pad;
-	__u64 association; /* the association, when its tag is */
+	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
-#define GATE_MARK      2 /* passes, once mark_association() has seen it */
-#define GATE_UNLATCHED 3 /* join_path() decides */
-#define GATE_NEW_FLOW  4 /* pass_new() decides, then follow_path() */
+#define GATE_MARK      2 /* passes after sctp_mark_association() */
+#define GATE_UNLATCHED 3 /* sctp_check_path() decides */
+#define GATE_NEW_FLOW  4 /* new_flow_check() decides, then sctp_update_path() */
 
 static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
 					 struct sctp_chunkhdr *chunk)
@@ -84,14 +84,14 @@ static __always_inline int flow_of_segment(const struct packet *packet, const st
 	return 0;
 }
 
-/* The kernel sends and takes these without an association, too. */
+/* The kernel sends and accepts these chunks without an association, too. */
 static __always_inline int needs_no_association(const struct sctp_segment *s)
 {
 	return s->chunk == SCTP_INIT || s->chunk == SCTP_INIT_ACK || s->chunk == SCTP_ABORT ||
 	       s->chunk == SCTP_ERROR || s->chunk == SCTP_SHUTDOWN_COMPLETE;
 }
 
-/* INIT, and the cookie that comes back when nothing is left of the INIT. */
+/* INIT, and the COOKIE ECHO that arrives when the host keeps no state of the INIT. */
 static __always_inline int sctp_may_start(const struct passage *p, const struct sctp_segment *s)
 {
 	return s->chunk == SCTP_INIT || (!p->egress && s->chunk == SCTP_COOKIE_ECHO);
@@ -151,7 +151,7 @@ static __always_inline struct latch_association *association_by_address(const st
 	return bpf_map_lookup_elem(&associations, &key);
 }
 
-/* What the kernel sends shows that the association is there, on this path and under these tags. */
+/* A packet that the kernel sends proves the association, on this path and under these tags. */
 __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 {
 	struct latch_association *a;
@@ -190,7 +190,7 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	return err ? drop(LATCH_DROP_LATCHES_FULL, p, latch) : GATE_PASS;
 }
 
-/* Of a latch that has let the packet pass. */
+/* After the latch has let the packet pass. */
 static __always_inline int update_association(struct passage *p, struct sctp_segment *s,
 					      struct latch *latch, struct latch_association *a)
 {
@@ -217,7 +217,7 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 	return GATE_MARK;
 }
 
-/* A path that joins a latched association: under an SA of the same params, or not at all. */
+/* A path that joins a latched association passes under an SA of the same params, or is dropped. */
 static __always_inline int check_new_path(struct passage *p, struct latch_association *a)
 {
 	union latch_sa_word word;
@@ -247,13 +247,16 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 		return drop(mismatch_reason(a->params, word.params), p, NULL);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
-	/* What is refused keeps no mark: anybody may send an INIT in the peer's name. */
+	/*
+	 * A refused packet does not refresh the mark: any host may send an INIT in the peer's
+	 * name.
+	 */
 	a->changed = bpf_ktime_get_boot_ns();
 	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->rule);
 	return new_flow_latch(p, word.params);
 }
 
-/* No association that is known: it goes on unlatched, if no rule forbids that. */
+/* The association is unknown: the packet passes unlatched, unless a rule forbids it. */
 static __always_inline int check_unassociated(struct passage *p, const struct sctp_segment *s)
 {
 	if (sctp_may_start(p, s)) {
@@ -267,12 +270,12 @@ static __always_inline int check_unassociated(struct passage *p, const struct sc
 	return GATE_DROP;
 }
 
-/* Whom the kernel sends to belongs to the association, whether or not the packet gets there. */
-static __always_inline int pass_unlatched(struct passage *p, struct sctp_segment *s,
-					  struct latch_association *a)
+static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
+				      struct latch_association *a)
 {
 	struct latch_flow key;
 
+	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
 		address_key(p, &key);
 		if (record_mark(&key, a->id, a->params))
@@ -285,14 +288,14 @@ static __always_inline int pass_unlatched(struct passage *p, struct sctp_segment
 	return check_unassociated(p, s);
 }
 
-/* These are not static: the verifier looks at them once, and their stacks do not add up. */
+/* Global functions: the verifier checks each once. */
 
 __noinline int sctp_check_path(struct passage *p, struct sctp_segment *s)
 {
-	return p && s ? pass_unlatched(p, s, association_by_tag(p, s)) : GATE_DROP;
+	return p && s ? check_path(p, s, association_by_tag(p, s)) : GATE_DROP;
 }
 
-/* The path has been let pass, with or without a latch. */
+/* The path passed, with a latch or without one. */
 __noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 {
 	struct latch *latch;
@@ -303,8 +306,7 @@ __noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 	return latch ? update_association(p, s, latch, association_by_tag(p, s)) : GATE_PASS;
 }
 
-/* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another.
- */
+/* An ABORT by latchd (sctp_abort.h). It has no SA. Only root of this namespace can forge one. */
 static __always_inline int is_latchd_abort(const struct passage *p, const struct sctp_segment *s,
 					   const struct latch *latch)
 {

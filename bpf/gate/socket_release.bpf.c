@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The end of a socket, as far as sockops programs do not see it: UDP sockets and old TCP listeners.
+/*
+ * Releases latches when a socket is closed without a sockops callback: UDP sockets, and TCP
+ * listeners older than the programs.
  */
 #include "db/listener.h"
 #include "gate/udp_socket.h"
 
-/* One that listened already when the programs came has no callback of its own. */
+/* A listener older than the programs gets no callback of its own. */
 static __always_inline void listener_released(struct bpf_sock *sk)
 {
 	struct sock *kernel_sk = kernel_socket(sk);

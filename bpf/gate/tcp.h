@@ -8,7 +8,7 @@
 #include "gate/mptcp.h"
 #include "packet/merge.h"
 
-/* Who aborts has given its port back before its reset leaves, which still names it. */
+/* A socket that aborts has given its port back before its reset leaves; inet_sport still has it. */
 static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
 						struct latch_flow *flow)
 {
@@ -34,7 +34,10 @@ static __always_inline __u64 listener_id_of(struct bpf_sock *sk, __u64 netns)
 	return listener ? listener->id : 0;
 }
 
-/* What the listener's latch has come to; from its socket, which no passage has room for. */
+/*
+ * Counts a connection of a LISTENER, or a refused one. Finds the LISTENER by its socket again,
+ * because struct passage has no room for its flow.
+ */
 __noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int passed)
 {
 	struct bpf_sock *sk = skb->sk;
@@ -51,7 +54,10 @@ __noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int p
 	return 0;
 }
 
-/* Whose packet it is and what covers it; non-zero: it cannot be read. Not static: as judge(). */
+/*
+ * Fills flow, sa, protection, listener_id, is_syn and may_start of p. Reads egress and listener.
+ * Non-zero: the packet cannot be read. A global function, as check_packet().
+ */
 __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 {
 	struct packet packet = {.cgroup = skb};
@@ -71,7 +77,10 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 				  : packet_ingress_sa(skb, netns, &p->sa);
 	if (p->listener)
 		p->listener_id = listener_id_of(sk, netns);
-	/* The peer's SYN may come first, if ours had no SA to leave under (RFC 5660 section 4). */
+	/*
+	 * The peer's SYN may arrive first, if there was no SA yet for the SYN of this host (RFC
+	 * 5660 section 4).
+	 */
 	crossing = !p->egress && sk->state == BPF_TCP_SYN_SENT;
 	if (!p->listener && !crossing)
 		flow_of_full_socket(sk, netns, &p->flow);
@@ -94,8 +103,10 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p->listener = sk->state == BPF_TCP_LISTEN;
 	p->tcp_state = sk->state;
-	/* A listener sends only SYN-ACKs, whose flow is inside the ESP: the netfilter gate checks
-	 * those. */
+	/*
+	 * A listener sends only SYN-ACKs, whose flow is inside the ESP. The netfilter gate checks
+	 * them.
+	 */
 	if (p->egress && p->listener)
 		return GATE_PASS;
 	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);

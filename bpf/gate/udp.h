@@ -10,7 +10,7 @@
 
 enum datagram {
 	DATAGRAM_UNREADABLE,
-	DATAGRAM_OTHER, /* the socket's, but not of its connection */
+	DATAGRAM_OTHER, /* of the socket, but not of its connection */
 	DATAGRAM_OWN,
 };
 
@@ -23,7 +23,7 @@ static __always_inline int same_address(const __u8 address[16], const __u8 heade
 	return same_bytes(a, b, 16);
 }
 
-/* Its own header is the outer one, unless it leaves as ESP, in UDP or not. */
+/* The outer header is the datagram's own, unless it leaves as ESP or as ESP in UDP. */
 static __always_inline enum datagram
 read_plain_datagram(const struct packet *packet, const struct ip_headers *ip, struct passage *p)
 {
@@ -44,7 +44,10 @@ read_plain_datagram(const struct packet *packet, const struct ip_headers *ip, st
 		       : DATAGRAM_OTHER;
 }
 
-/* An enum datagram. Of the passage, flow and egress are there. Not static: as judge(). */
+/*
+ * Fills protection and sa of p. Reads flow and egress. Returns an enum datagram. A global
+ * function, as check_packet().
+ */
 __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p)
 {
 	struct packet packet = {.cgroup = skb};
@@ -55,7 +58,7 @@ __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p)
 	p->protection = PACKET_PLAIN;
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return DATAGRAM_UNREADABLE;
-	/* Merged datagrams may have been taken apart again by now. */
+	/* Datagrams that GRO merged may have been segmented again by now. */
 	if (!p->egress)
 		p->protection = protection_after_merge(
 			packet_ingress_sa(skb, p->flow.netns, &p->sa), &p->flow);
@@ -66,8 +69,9 @@ __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p)
 }
 
 /*
- * From its first packet on: a latch that is closed from now on leaves no way out. It may
- * be another socket's, met by one that was judged before it had a flow.
+ * From its first packet on the socket remembers its flow: if the latch is closed later, the
+ * socket stays blocked. The latch may be another socket's, which this socket met before it had a
+ * flow.
  */
 static __always_inline void remember_flow(struct datagram_socket *socket, const struct passage *p)
 {
@@ -88,7 +92,10 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 		if (!socket)
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
-	/* Which of its datagrams left as ESP, only those that arrive can tell. */
+	/*
+	 * Behind ESP a datagram to another address looks like one to the connected peer. Only
+	 * received datagrams prove the flow.
+	 */
 	p->may_start = !(p->egress && socket && socket->sends_elsewhere);
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
 	if (!socket && verdict != GATE_PASS)
@@ -98,12 +105,12 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
-/* One that is not connected has no flow: its datagrams pass. */
+/* A socket that is not connected has no flow: its datagrams pass. */
 static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p)
 {
 	struct datagram_socket *socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	struct sock *kernel_sk = kernel_socket(sk);
-	int connected = is_connected(sk), whose;
+	int connected = is_connected(sk), kind;
 
 	if (connected)
 		flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &p->flow);
@@ -111,10 +118,10 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		datagram_release_latch(socket, p->socket_cookie);
 	if (!connected)
 		return GATE_PASS;
-	whose = udp_read_packet(skb, p);
-	if (whose == DATAGRAM_OTHER)
+	kind = udp_read_packet(skb, p);
+	if (kind == DATAGRAM_OTHER)
 		return GATE_PASS;
-	if (whose != DATAGRAM_OWN)
+	if (kind != DATAGRAM_OWN)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (p->egress && p->protection == PACKET_PLAIN && leaves_by_xfrm_device(skb, kernel_sk))
 		return GATE_PASS;

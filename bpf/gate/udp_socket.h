@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Connected UDP sockets (RFC 5660 section 5.2). There is no callback when one connects
- * again or no longer, so what flow it had is kept with it: when that is another one now,
- * the connection was dissolved, and its latch goes.
+ * State of connected UDP sockets (RFC 5660 section 5.2). No callback tells that a socket connects
+ * again or disconnects. The socket therefore remembers its last flow. If its flow is another one
+ * now, the old connection has ended, and its latch is released.
  */
 #ifndef LATCH_BPF_GATE_UDP_SOCKET_H
 #define LATCH_BPF_GATE_UDP_SOCKET_H
@@ -10,7 +10,7 @@
 #include "db/latch_db.h"
 #include "packet/packet.h"
 
-/* A raw socket may be of the same protocol, and its port is that protocol's number. */
+/* A raw socket may have the same protocol; its port is the number of that protocol. */
 static __always_inline int is_connected(const struct bpf_sock *sk)
 {
 	return sk->type == SOCK_DGRAM && sk->state == BPF_TCP_ESTABLISHED && sk->dst_port;
@@ -36,7 +36,7 @@ static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_so
 	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
-/* Two sockets may have one flow (SO_REUSEADDR): only the owner of the latch lets go. */
+/* Two sockets may have the same flow (SO_REUSEADDR): only the owner of the latch releases it. */
 static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u64 cookie)
 {
 	struct latch_flow flow = socket->flow;

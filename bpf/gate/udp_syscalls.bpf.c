@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a UDP socket's owner does with it, as far as its latch must know: connects it
- * to the same peer again, sends elsewhere, closes it. A socket that connects to
- * another peer, or to none, the gate notices by itself, but not before that is done:
- * a connect() that fails leaves the connection as it was.
+ * connect() and sendmsg() of UDP sockets, as far as a latch depends on them: a connect() to the
+ * same peer, and a datagram to another address. The gate itself notices a connect() to another
+ * peer or to none, and only after it succeeded: a connect() that fails leaves the connection as
+ * it was.
  */
 #include "gate/udp_socket.h"
 
@@ -16,7 +16,7 @@ static __always_inline struct datagram_socket *socket_of(struct bpf_sock_addr *c
 	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, flags);
 }
 
-/* Its addresses, as in a latch's flow: only the remote end counts. */
+/* The address of the call, in the form of a latch's flow. Only the remote end is set. */
 static __always_inline void remote_of(struct bpf_sock_addr *ctx, int v6, struct latch_flow *flow)
 {
 	__u32 address[4] = {};
@@ -61,9 +61,9 @@ static __always_inline int is_connected_to(struct bpf_sock *sk, const struct lat
 }
 
 /*
- * To the peer that it had before: a connection that begins anew, and could not be told
- * from the old one. While it still is connected with that peer, this may yet fail, and
- * then the connection goes on: to the same peer again it is the same one.
+ * A connect() to the peer that the socket had before starts another connection, which the gate
+ * could not tell from the old one. While the socket is still connected to that peer, the call may
+ * fail or connect to the same peer. Both leave the connection as it was.
  */
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 {
@@ -78,7 +78,10 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 	return 1;
 }
 
-/* To an address that the caller names: behind XFRM nobody could tell such a datagram any more. */
+/*
+ * A datagram to an address that the caller names. Behind XFRM it looks like one to the connected
+ * peer.
+ */
 static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket;
@@ -91,7 +94,7 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 	if (is_connected_to(sk, &there))
 		return 1;
 	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
-	/* Unmarked it could give its own connection another peer's latch. */
+	/* Without this state the datagram could latch the socket's connection to another peer. */
 	if (!socket)
 		return 0;
 	socket->sends_elsewhere = 1;

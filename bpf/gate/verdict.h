@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What both gates say of a packet of a latched flow. */
+/* The check of a packet of a latched flow, and what an SA allows. Both gates use it. */
 #ifndef LATCH_BPF_GATE_VERDICT_H
 #define LATCH_BPF_GATE_VERDICT_H
 
@@ -29,7 +29,7 @@ static __always_inline void record_spi(const struct passage *p, struct latch *la
 
 #define PENDING_LIMIT_DEFAULT 5000000000ull
 
-/* Beyond the limit an absent controller must not cut the host off. */
+/* Beyond the limit an absent controller must not block the host. */
 static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 {
 	struct latch_settings *s = settings_get();
@@ -40,7 +40,9 @@ static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 
 #define REJECT_NONE LATCH_DROP_COUNT
 
-/* Why no latch can be born ESTABLISHED from what covers the packet; else *ret_params are its SA's.
+/*
+ * Why the packet's SA cannot create an ESTABLISHED latch; for REJECT_NONE *ret_params are the
+ * SA's.
  */
 static __always_inline enum latch_drop reject_reason(const struct passage *p, __u16 *ret_params)
 {
@@ -67,14 +69,14 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 	return REJECT_NONE;
 }
 
-/* A packet that a rule requires a latch of, and that can start none. */
+/* For a packet that needs a latch by a rule, and cannot create one. */
 static __always_inline int reject(const struct passage *p, enum latch_drop why)
 {
-	/* Its SA is being attributed: to the application that is packet loss (R-2-15). */
+	/* The SA is being attributed: to the application this is packet loss (R-2-15). */
 	if (why == LATCH_DROP_SA_PENDING)
 		return drop(why, p, NULL);
 	refuse(p, why);
-	return GATE_DROP; /* of what refuse() returns the verifier knows nothing */
+	return GATE_DROP; /* the verifier does not know what refuse() returns */
 }
 
 static __always_inline int is_larval(const struct latch *latch)
@@ -86,8 +88,8 @@ static __always_inline int is_larval(const struct latch *latch)
 }
 
 /*
- * A LARVAL latch lets pass what nobody can attribute, but nothing in clear; the
- * first SA that somebody can makes it ESTABLISHED.
+ * A LARVAL latch passes packets under unattributed SAs, but none in clear. The first attributed
+ * SA makes it ESTABLISHED.
  */
 static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)

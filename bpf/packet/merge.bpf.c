@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Notes when GRO makes one packet of what came under SAs of two owners: see merge.h. */
+/* Records when GRO merges packets that arrived under SAs of different peers: see merge.h. */
 #include "packet/merge.h"
 #include "packet/same_protection.h"
 
-/* GRO has left the offsets of its headers with the first packet. */
+/* GRO has stored the header offsets in the first packet. */
 static __always_inline void remote_of_first(struct sk_buff *first, struct latch_flow *flow)
 {
 	void *head = BPF_CORE_READ(first, head);
@@ -27,7 +27,7 @@ static __always_inline void record_merge(struct sk_buff *first, __u64 netns)
 	__u32 key;
 
 	remote_of_first(first, &flow);
-	key = merge_place(&flow);
+	key = merge_slot(&flow);
 	last = bpf_map_lookup_elem(&merges, &key);
 	if (last)
 		*last = bpf_ktime_get_boot_ns();
@@ -51,7 +51,10 @@ int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
 	return 0;
 }
 
-/* The other way, off unless a device is told to; not every kernel has a function for it. */
+/*
+ * The second way of GRO, off unless a device enables it. Some kernels have no function of its own
+ * for it.
+ */
 SEC("fentry/skb_gro_receive_list")
 int BPF_PROG(watch_merge_list, struct sk_buff *first, struct sk_buff *next)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whether two packets, of which the kernel makes one, came under SAs of one owner. */
+/* Whether two packets that the kernel makes into one arrived under congruent SAs. */
 #ifndef LATCH_BPF_PACKET_SAME_PROTECTION_H
 #define LATCH_BPF_PACKET_SAME_PROTECTION_H
 
@@ -12,7 +12,7 @@ static __always_inline int has_sec_path(const struct sk_buff *skb)
 	return skb->active_extensions & (1 << slot);
 }
 
-/* As pass_established() has it: the same params, which an SA of nobody does not have. */
+/* The params by which pass_established() compares. 0: the SA is not attributed, or ambiguous. */
 static OWN_FRAME __u16 attributed_params(const struct latch_sa_key *sa)
 {
 	struct latch_sa *found = bpf_map_lookup_elem(&sas, sa);
