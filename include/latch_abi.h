@@ -50,7 +50,7 @@ enum __attribute__((packed)) latch_direction {
 
 /* What owns the latch. The controller reaps the latches of all but LATCH_OWNER_SOCKET. */
 enum __attribute__((packed)) latch_owner {
-	LATCH_OWNER_HANDSHAKE = 0, /* a request socket, whose end no program sees */
+	LATCH_OWNER_HANDSHAKE = 0, /* a request socket; no program sees its end */
 	LATCH_OWNER_SOCKET = 1,
 	LATCH_OWNER_TIME_WAIT = 2,
 };

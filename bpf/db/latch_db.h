@@ -146,7 +146,7 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 }
 
 /*
- * Creates a LARVAL latch, whose SA is not attributed. params: of an SA that may start no latch,
+ * Creates a LARVAL latch under an unattributed SA. params: of an SA that may start no latch,
  * else 0. foreign: any local user may have made that SA.
  */
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The check of a packet whose flow and protection are known: by the latch of the flow, by the
+ * Checks a packet after its flow and protection were read: by the latch of the flow, by the
  * state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"

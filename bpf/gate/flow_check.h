@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The check of a packet whose flow and protection are known, the same for TCP and UDP sockets. */
+/* Checks a packet after its flow and protection were read: the same for TCP and UDP sockets. */
 #ifndef LATCH_BPF_GATE_FLOW_CHECK_H
 #define LATCH_BPF_GATE_FLOW_CHECK_H
 

@@ -104,7 +104,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	p->listener = sk->state == BPF_TCP_LISTEN;
 	p->tcp_state = sk->state;
 	/*
-	 * A listener sends only SYN-ACKs, whose flow is inside the ESP. The netfilter gate checks
+	 * A listener sends only SYN-ACKs. Their flow is inside the ESP. The netfilter gate checks
 	 * them.
 	 */
 	if (p->egress && p->listener)
