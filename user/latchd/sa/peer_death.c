@@ -85,7 +85,7 @@ static bool began_after(const struct death_walk *walk, const struct peer_death *
 		/* An orphan's IKE_SA had its number from an earlier life of the key manager. */
 		if (child->feed == death->feed && !child->orphan &&
 		    child->said.ike_unique_id == death->peer.successor &&
-		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->born)
+		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->created)
 			return true;
 	}
 	return false;
@@ -97,7 +97,7 @@ static bool concerns(const struct death_walk *walk, const struct death *death,
 	uint8_t keep = death->said.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
 								    : LATCH_RULE_KEEP_ON_DPD;
 
-	return flow->netns == death->said.netns && latch->born <= death->told &&
+	return flow->netns == death->said.netns && latch->created <= death->told &&
 	       !(latch->rule_flags & keep) && !began_after(walk, &death->said, latch);
 }
 

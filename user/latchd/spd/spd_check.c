@@ -45,7 +45,7 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 /* What has stood below its protection since before its birth decides only now that this is gone. */
 static bool is_lack(const struct policy_verdict *verdict, const struct latch *latch)
 {
-	uint64_t born = clock_boot_to_real_ns(latch->born) / SECOND_NS;
+	uint64_t born = clock_boot_to_real_ns(latch->created) / SECOND_NS;
 
 	return verdict->absent || verdict->policy->added < born;
 }
