@@ -3,15 +3,13 @@
 #ifndef LATCHD_DAEMON_H
 #define LATCHD_DAEMON_H
 
-#include <stddef.h>
-
+#include "common/failure.h"
 #include "latchd/config/config.h"
 
 /*
  * Runs until SIGTERM or SIGINT; what is enforced stays enforced. 0, or a
- * negative errno with one line in failure.
+ * negative errno and a failure.
  */
-int daemon_run(const struct config *config, const char *config_path, char *failure,
-	       size_t failure_size);
+int daemon_run(const struct config *config, const char *config_path, struct failure *failure);
 
 #endif

@@ -86,16 +86,15 @@ int main(int argc, char **argv)
 	struct options options = {0};
 	const char *path;
 	static struct config config;
-	struct config_error error;
-	char failure[1024];
+	struct failure failure;
 	int status;
 
 	status = parse(argc, argv, &options);
 	if (status >= 0)
 		return status;
 	path = options.config_path ? options.config_path : CONFIG_DEFAULT_PATH;
-	if (config_load(path, options.config_path != NULL, &config, &error)) {
-		log_error("config", "%s", error.text);
+	if (config_load(path, options.config_path != NULL, &config, &failure)) {
+		log_error("config", "%s", failure.text);
 		return EXIT_USAGE;
 	}
 	if (options.check) {
@@ -104,8 +103,8 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	libbpf_set_print(libbpf_message);
-	if (daemon_run(&config, path, failure, sizeof(failure))) {
-		log_error("start", "%s", failure);
+	if (daemon_run(&config, path, &failure)) {
+		log_error("start", "%s", failure.text);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;

@@ -24,14 +24,13 @@ struct netfilter {
 /* The machine's own bpffs stays as it is. */
 static inline void netfilter_private_pins(void)
 {
-	char text[512];
-	struct failure failure = {text, sizeof(text)};
+	struct failure failure;
 
 	namespace_need_root();
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		cr_skip_test("a private BPF file system needs root");
-	cr_assert_eq(pins_make_directories(&failure), 0, "%s", text);
+	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
 	libbpf_log_begin();
 }
 

@@ -33,7 +33,7 @@ struct config_key {
 
 void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
 {
-	char text[sizeof(parser->error->text)];
+	char text[FAILURE_TEXT_MAX];
 	va_list args;
 	int used;
 
@@ -46,7 +46,7 @@ void config_fail(struct config_parser *parser, unsigned int line, const char *fo
 	va_start(args, format);
 	vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
 	va_end(args);
-	text_escape(parser->error->text, sizeof(parser->error->text), text);
+	failure_set(parser->failure, -EINVAL, "%s", text);
 }
 
 /* ---- values ---- */
@@ -402,35 +402,31 @@ static void add_default_feed(struct config *config)
 	strcpy(feed->socket, CONFIG_DEFAULT_CHARON_SOCKET);
 }
 
-static int fail_file(struct config_error *error, const char *path, int err)
+static int fail_file(struct failure *failure, const char *path, int err)
 {
-	char text[sizeof(error->text)];
-
-	snprintf(text, sizeof(text),
-		 "%s: cannot read the configuration: %s; "
-		 "expected a readable file, see latchd.conf(5)",
-		 path, strerror(-err));
-	text_escape(error->text, sizeof(error->text), text);
-	return err;
+	return failure_set(failure, err,
+			   "%s: cannot read the configuration: %s; "
+			   "expected a readable file, see latchd.conf(5)",
+			   path, strerror(-err));
 }
 
 static int config_parse(FILE *file, const char *path, struct config *config,
-			struct config_error *error)
+			struct failure *failure)
 {
 	struct config_parser parser = {
 		.file = file,
 		.path = path,
 		.config = config,
-		.error = error,
+		.failure = failure,
 	};
 	int bad_line;
 
 	errno = 0;
 	bad_line = ini_parse_stream(read_line, &parser, read_key, &parser);
 	if (ferror(file))
-		return fail_file(error, path, errno ? -errno : -EIO);
+		return fail_file(failure, path, errno ? -errno : -EIO);
 	if (bad_line < 0)
-		return fail_file(error, path, -ENOMEM);
+		return fail_file(failure, path, -ENOMEM);
 	if (bad_line > 0 && (!parser.error_line || (unsigned int)bad_line < parser.error_line)) {
 		parser.error_line = 0;
 		config_fail(&parser, (unsigned int)bad_line,
@@ -440,19 +436,17 @@ static int config_parse(FILE *file, const char *path, struct config *config,
 	return parser.error_line ? -EINVAL : 0;
 }
 
-int config_load(const char *path, int named_by_user, struct config *config,
-		struct config_error *error)
+int config_load(const char *path, int named_by_user, struct config *config, struct failure *failure)
 {
 	auto_fclose FILE *file = NULL;
 	int err = 0;
 
-	error->text[0] = '\0';
 	set_defaults(config);
 	file = fopen(path, "re");
 	if (file)
-		err = config_parse(file, path, config, error);
+		err = config_parse(file, path, config, failure);
 	else if (errno != ENOENT || named_by_user)
-		err = fail_file(error, path, -errno);
+		err = fail_file(failure, path, -errno);
 	if (!err && !config->feed_count)
 		add_default_feed(config);
 	return err;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "latch_abi.h"
+#include "common/failure.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS    64
@@ -41,17 +42,13 @@ struct config {
 	struct config_rule rules[LATCH_RULES_MAX]; /* the first that matches decides */
 };
 
-struct config_error {
-	char text[512]; /* "FILE:LINE: what is wrong; what was expected" */
-};
-
 /*
  * Fills *config with defaults, then the file at path. A missing file is an
- * error (-ENOENT) only if the path was named by the user. -EINVAL and a text
- * for a bad line, an unknown section, key or value, a duplicate, a name that
- * is too long; *config is then unspecified.
+ * error (-ENOENT) only if the path was named by the user. -EINVAL and a failure
+ * ("FILE:LINE: fault; expected ...") for a bad line, an unknown section, key or value, a duplicate,
+ * a name that is too long; *config is then unspecified.
  */
 int config_load(const char *path, int named_by_user, struct config *config,
-		struct config_error *error);
+		struct failure *failure);
 
 #endif

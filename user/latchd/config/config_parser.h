@@ -21,7 +21,7 @@ struct config_parser {
 	const char *path;
 	unsigned int line;
 	struct config *config;
-	struct config_error *error;
+	struct failure *failure;
 	unsigned int error_line; /* 0 = none yet: the first one counts */
 	enum config_section section;
 	unsigned int sections_seen; /* bit = enum config_section */

@@ -9,7 +9,6 @@
 
 #include "common/text.h"
 #include "latchd.skel.h"
-#include "common/failure.h"
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/links.h"
 #include "latchd/enforce/object.h"
@@ -52,7 +51,7 @@ static bool is_root(const char *cgroup)
 }
 
 static int attach_links(struct enforcement *enforcement, const char *cgroup,
-			const struct failure *failure)
+			struct failure *failure)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
 	int err = links_of(object, &enforcement->links);
@@ -64,7 +63,7 @@ static int attach_links(struct enforcement *enforcement, const char *cgroup,
 }
 
 static int attach_ruled(struct enforcement *enforcement, const struct config *config,
-			const char *cgroup, const struct failure *failure)
+			const char *cgroup, struct failure *failure)
 {
 	struct rules_change change;
 	int err = rules_load(&enforcement->maps, config, is_root(cgroup), &change);
@@ -81,7 +80,7 @@ static int attach_ruled(struct enforcement *enforcement, const struct config *co
 }
 
 static int attach(struct enforcement *enforcement, const struct config *config, const char *cgroup,
-		  const struct failure *failure)
+		  struct failure *failure)
 {
 	struct latch_settings settings = {
 		.pending_limit = config->pending_ms * 1000000ULL,
@@ -104,7 +103,7 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 }
 
 static int load_and_attach(struct enforcement *enforcement, const struct config *config,
-			   const char *cgroup, const struct failure *failure)
+			   const char *cgroup, struct failure *failure)
 {
 	int err = object_load(config, &enforcement->object, failure);
 
@@ -119,17 +118,16 @@ static int load_and_attach(struct enforcement *enforcement, const struct config 
 }
 
 int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
-		      char *failure_text, size_t failure_size)
+		      struct failure *failure)
 {
-	struct failure failure = {.text = failure_text, .size = failure_size};
 	struct enforcement *enforcement = calloc(1, sizeof(*enforcement));
 	int err;
 
 	if (!enforcement)
-		return failure_set(&failure, -ENOMEM, "BPF programs: out of memory; free some");
-	err = pins_make_directories(&failure);
+		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
+	err = pins_make_directories(failure);
 	if (!err)
-		err = load_and_attach(enforcement, config, cgroup, &failure);
+		err = load_and_attach(enforcement, config, cgroup, failure);
 	if (err) {
 		pins_remove_directories();
 		free(enforcement);

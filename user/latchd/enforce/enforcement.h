@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/failure.h"
 #include "latchd/config/config.h"
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/enforce/netfilter_gate.h"
@@ -24,7 +25,7 @@ struct enforcement;
  * that preflight found.
  */
 int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
-		      char *failure, size_t failure_size);
+		      struct failure *failure);
 
 /* Closes descriptors; what is pinned goes on. */
 void enforcement_free(struct enforcement *enforcement);

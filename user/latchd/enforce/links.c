@@ -209,7 +209,7 @@ static void sweep(const struct links *links)
 /* ---- new links beside the old ones ---- */
 
 static int fail_attach(const struct link *link, int err, const char *cgroup,
-		       const struct failure *failure)
+		       struct failure *failure)
 {
 	if (link->on_cgroup)
 		return failure_set(failure, err,
@@ -307,7 +307,7 @@ static void finish(struct links *links)
 }
 
 static int attach_all(struct links *links, int cgroup_fd, const char *cgroup,
-		      const struct failure *failure)
+		      struct failure *failure)
 {
 	size_t i;
 	int err = 0;
@@ -326,7 +326,7 @@ static int attach_all(struct links *links, int cgroup_fd, const char *cgroup,
 }
 
 int links_attach(struct links *links, const struct bpf_object *object, const char *cgroup,
-		 const struct failure *failure)
+		 struct failure *failure)
 {
 	auto_close int cgroup_fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int err = cgroup_fd < 0 ? -errno : cgroup_identity(cgroup_fd, &links->cgroup_id);

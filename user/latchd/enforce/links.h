@@ -41,7 +41,7 @@ int links_of(const struct bpf_object *object, struct links *ret);
  * the links as they were.
  */
 int links_attach(struct links *links, const struct bpf_object *object, const char *cgroup,
-		 const struct failure *failure);
+		 struct failure *failure);
 
 /* Asks the kernel: is this very program pinned and does it have a target? */
 bool link_is_attached(const struct links *links, const struct link *link);

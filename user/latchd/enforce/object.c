@@ -42,7 +42,7 @@ static int set_capacity(struct bpf_map *latches, const struct bpf_map_info *info
 
 /* What is pinned may be reused only if it is what this object means by the name. */
 static int check_pinned(struct object *object, struct bpf_map *map, int fd,
-			const struct config *config, const struct failure *failure)
+			const struct config *config, struct failure *failure)
 {
 	bool latches = map == object->skeleton->maps.latches;
 	struct bpf_map_info info = {0};
@@ -61,7 +61,7 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 }
 
 static int plan_map(struct object *object, struct bpf_map *map, unsigned int index,
-		    const struct config *config, const struct failure *failure)
+		    const struct config *config, struct failure *failure)
 {
 	char path[PINS_PATH_MAX];
 	auto_close int fd = -1;
@@ -97,8 +97,7 @@ static void tell_missing(const struct object *object)
 	}
 }
 
-static int plan_maps(struct object *object, const struct config *config,
-		     const struct failure *failure)
+static int plan_maps(struct object *object, const struct config *config, struct failure *failure)
 {
 	unsigned int index = 0;
 	struct bpf_map *map;
@@ -187,8 +186,7 @@ static const struct bpf_program *refused_program(const struct object *object, co
 	return bpf_object__find_program_by_name(object->skeleton->obj, name);
 }
 
-static int explain(const struct object *object, int err, const char *log,
-		   const struct failure *failure)
+static int explain(const struct object *object, int err, const char *log, struct failure *failure)
 {
 	const char *complaint = libbpf_log_complaint();
 	const struct bpf_program *program = refused_program(object, complaint);
@@ -218,7 +216,7 @@ static int explain(const struct object *object, int err, const char *log,
 			   complaint[0] ? complaint : strerror(-err));
 }
 
-static int open_skeleton(struct object *object, char *log, const struct failure *failure)
+static int open_skeleton(struct object *object, char *log, struct failure *failure)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log,
 		    .kernel_log_size = VERIFIER_LOG_SIZE);
@@ -238,7 +236,7 @@ static int open_skeleton(struct object *object, char *log, const struct failure 
 			   strerror(-err));
 }
 
-int object_load(const struct config *config, struct object *object, const struct failure *failure)
+int object_load(const struct config *config, struct object *object, struct failure *failure)
 {
 	auto_free char *log = malloc(VERIFIER_LOG_SIZE);
 	int err;

@@ -26,7 +26,7 @@ struct object {
 int object_choose_programs(struct latchd_bpf *skeleton);
 
 /* 0, or a negative errno, a failure, and nothing pinned that was not before. */
-int object_load(const struct config *config, struct object *object, const struct failure *failure);
+int object_load(const struct config *config, struct object *object, struct failure *failure);
 
 /* Removes the pins that object_load() made. */
 void object_unpin(const struct object *object);

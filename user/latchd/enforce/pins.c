@@ -17,7 +17,7 @@ static const char *const directories[] = {LATCH_PIN_ROOT, LATCH_PIN_DIR, PINS_MA
  * bpffs is writable for everybody: whoever made this directory before us could
  * remove or exchange what we pin in it.
  */
-static int check_directory(const char *path, const struct failure *failure)
+static int check_directory(const char *path, struct failure *failure)
 {
 	struct stat st;
 
@@ -35,7 +35,7 @@ static int check_directory(const char *path, const struct failure *failure)
 	return 0;
 }
 
-static int make_directory(const char *path, const struct failure *failure)
+static int make_directory(const char *path, struct failure *failure)
 {
 	if (mkdir(path, 0700) && errno != EEXIST)
 		return failure_set(failure, -errno,
@@ -45,7 +45,7 @@ static int make_directory(const char *path, const struct failure *failure)
 	return check_directory(path, failure);
 }
 
-int pins_make_directories(const struct failure *failure)
+int pins_make_directories(struct failure *failure)
 {
 	int err = 0;
 	size_t i;

@@ -18,7 +18,7 @@
 #define PINS_PATH_MAX 160
 
 /* Makes what is missing, 0700; what is there must be our user's own. */
-int pins_make_directories(const struct failure *failure);
+int pins_make_directories(struct failure *failure);
 /* Those that are empty. */
 void pins_remove_directories(void);
 

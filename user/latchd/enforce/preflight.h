@@ -8,11 +8,11 @@
 
 #include <stddef.h>
 
+#include "common/failure.h"
 #include "latchd/config/config.h"
 
 struct preflight_result {
-	char cgroup[256];  /* the cgroup v2 directory to enforce on */
-	char failure[512]; /* one line, safe to print: object, cause; next step */
+	char cgroup[256]; /* the cgroup v2 directory to enforce on */
 };
 
 /* Where to look; unit tests point it at a tree of their own. */
@@ -33,20 +33,21 @@ extern const struct preflight_system preflight_this_system;
  * 0 and the cgroup, or a negative errno and the first failure. Checks, in this order:
  * capabilities, lockdown, BTF, bpffs, cgroup v2.
  */
-int preflight_run(const struct config *config, struct preflight_result *result);
+int preflight_run(const struct config *config, struct preflight_result *result,
+		  struct failure *failure);
 int preflight_run_on(const struct preflight_system *system, const struct config *config,
-		     struct preflight_result *result);
+		     struct preflight_result *result, struct failure *failure);
 
 /*
  * Whether this kernel's BTF has all these functions, so that fentry can find
- * them. -ENOENT names every missing one in result->failure.
+ * them. 0, or -ENOENT and a failure that names every missing one.
  */
-int preflight_functions(const char *const *names, size_t count, struct preflight_result *result);
+int preflight_functions(const char *const *names, size_t count, struct failure *failure);
 
 /*
  * Makes sure that no other latchd works on the pins. The lock's descriptor, to be kept for
  * life, or a negative errno and the failure. path is LOCKFILE_DEFAULT_PATH.
  */
-int preflight_lock(const char *path, struct preflight_result *result);
+int preflight_lock(const char *path, struct failure *failure);
 
 #endif

@@ -16,7 +16,7 @@ static void expect_address(const __u8 is[16], int family, const char *text)
 
 Test(config_rule, no_rules_by_default)
 {
-	cr_assert_eq(load("[enforce]\n"), 0, "%s", error.text);
+	cr_assert_eq(load("[enforce]\n"), 0, "%s", failure.text);
 	cr_expect_eq(config.rule_count, 0);
 }
 
@@ -24,7 +24,7 @@ Test(config_rule, only_the_action_is_needed)
 {
 	const struct latch_rule *rule = &config.rules[0].rule;
 
-	cr_assert_eq(load("[rule all]\naction = auto\n"), 0, "%s", error.text);
+	cr_assert_eq(load("[rule all]\naction = auto\n"), 0, "%s", failure.text);
 	cr_assert_eq(config.rule_count, 1);
 	cr_expect_str_eq(config.rules[0].name, "all");
 	cr_expect_eq(rule->action, LATCH_ACTION_AUTO);
@@ -58,7 +58,7 @@ Test(config_rule, every_key)
 			  "on-dpd = keep\n"
 			  "on-reboot = keep\n"
 			  "on-policy-change = protect\n"),
-		     0, "%s", error.text);
+		     0, "%s", failure.text);
 	cr_expect_eq(rule->action, LATCH_ACTION_REQUIRE);
 	cr_expect_eq(rule->direction, LATCH_DIRECTION_OUT);
 	cr_expect_eq(rule->protocol, IPPROTO_SCTP);
@@ -84,7 +84,7 @@ Test(config_rule, the_other_words)
 			  "on-dpd = break\non-reboot = break\non-policy-change = break\n"
 			  "[rule c]\naction = require\ndirection = any\nprotocol = any\n"
 			  "disposition = unreachable\nlocal = 0.0.0.0/0\n"),
-		     0, "%s", error.text);
+		     0, "%s", failure.text);
 	cr_assert_eq(config.rule_count, 3);
 	cr_expect_eq(config.rules[0].rule.action, LATCH_ACTION_OFF);
 	cr_expect_eq(config.rules[0].rule.direction, LATCH_DIRECTION_IN);
@@ -207,7 +207,7 @@ Test(config_rule, what_is_not_wholly_covered_is_good)
 	size_t i;
 
 	for (i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
-		cr_expect_eq(load(beside[i]), 0, "%s: %s", beside[i], error.text);
+		cr_expect_eq(load(beside[i]), 0, "%s: %s", beside[i], failure.text);
 }
 
 Test(config_rule, rules_are_bounded)
@@ -217,13 +217,13 @@ Test(config_rule, rules_are_bounded)
 
 	for (i = 0; i <= LATCH_RULES_MAX; i++) {
 		if (i == LATCH_RULES_MAX) {
-			cr_expect_eq(load(text), 0, "%s", error.text);
+			cr_expect_eq(load(text), 0, "%s", failure.text);
 			cr_expect_eq(config.rule_count, LATCH_RULES_MAX);
 		}
 		sprintf(text + strlen(text), "[rule r%d]\naction = auto\nremote = 10.0.0.%d\n", i,
 			i);
 	}
 	cr_expect_eq(load(text), -EINVAL);
-	cr_expect(strstr(error.text, "[rule r64] is one too many; expected at most 64"), "%s",
-		  error.text);
+	cr_expect(strstr(failure.text, "[rule r64] is one too many; expected at most 64"), "%s",
+		  failure.text);
 }

@@ -24,7 +24,7 @@
 
 static const struct config config = {.pending_ms = 5000, .latch_capacity = 64};
 static struct enforcement *enforcement;
-static char failure[512];
+static struct failure failure;
 static unsigned int warnings;
 
 static void on_log(enum log_level level, const char *subsystem, const char *text)
@@ -45,11 +45,11 @@ TestSuite(enforcement, .init = mount_private, .timeout = 60);
 
 static int start(void)
 {
-	int err = enforcement_start(&config, NO_CGROUP, &enforcement, failure, sizeof(failure));
+	int err = enforcement_start(&config, NO_CGROUP, &enforcement, &failure);
 
 	cr_assert_lt(err, 0);
-	cr_expect_null(strchr(failure, '\n'));
-	cr_expect_not_null(strchr(failure, ';'), "no next step: %s", failure);
+	cr_expect_null(strchr(failure.text, '\n'));
+	cr_expect_not_null(strchr(failure.text, ';'), "no next step: %s", failure.text);
 	return err;
 }
 
@@ -75,9 +75,7 @@ static unsigned int entries(const char *path)
 
 static void make_directories(void)
 {
-	struct failure sink = {.text = failure, .size = sizeof(failure)};
-
-	cr_assert_eq(pins_make_directories(&sink), 0, "%s", failure);
+	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
 }
 
 static void pin_latches(unsigned int value_size, unsigned int capacity)
@@ -97,7 +95,8 @@ static void pin_latches(unsigned int value_size, unsigned int capacity)
 Test(enforcement, a_first_start_that_fails_leaves_nothing)
 {
 	start();
-	cr_expect(strstr(failure, "program ") || strstr(failure, NO_CGROUP), "%s", failure);
+	cr_expect(strstr(failure.text, "program ") || strstr(failure.text, NO_CGROUP), "%s",
+		  failure.text);
 	cr_expect_not(exists(LATCH_PIN_ROOT));
 	cr_expect_null(enforcement);
 }
@@ -130,7 +129,7 @@ Test(enforcement, another_capacity_is_kept_with_a_warning)
 	pin_latches(sizeof(struct latch), 65);
 	start();
 	cr_expect_eq(warnings - same, same + 1, "%u after %u", warnings, same);
-	cr_expect_null(strstr(failure, "purge"), "%s", failure);
+	cr_expect_null(strstr(failure.text, "purge"), "%s", failure.text);
 }
 
 Test(enforcement, a_map_of_another_shape_is_refused)
@@ -138,8 +137,8 @@ Test(enforcement, a_map_of_another_shape_is_refused)
 	make_directories();
 	pin_latches(sizeof(struct latch) + 8, 64);
 	cr_expect_eq(start(), -EEXIST);
-	cr_expect(strstr(failure, "map latches") && strstr(failure, "latchctl purge"), "%s",
-		  failure);
+	cr_expect(strstr(failure.text, "map latches") && strstr(failure.text, "latchctl purge"),
+		  "%s", failure.text);
 	cr_expect_eq(entries(PINS_MAPS), 1);
 }
 
@@ -161,7 +160,8 @@ Test(enforcement, a_directory_that_somebody_else_made_is_refused)
 	cr_assert_eq(mkdir(LATCH_PIN_ROOT, 0755), 0);
 	cr_assert_eq(chown(LATCH_PIN_ROOT, 1000, 1000), 0);
 	cr_expect_eq(start(), -EPERM);
-	cr_expect(strstr(failure, LATCH_PIN_ROOT) && strstr(failure, "uid 1000"), "%s", failure);
+	cr_expect(strstr(failure.text, LATCH_PIN_ROOT) && strstr(failure.text, "uid 1000"), "%s",
+		  failure.text);
 }
 
 Test(enforcement, a_symlink_is_refused)

@@ -33,7 +33,8 @@ static void on_log(enum log_level level, const char *subsystem, const char *text
 static void set_up(void)
 {
 	const struct control_handlers none = {0};
-	char failure[256], path[128];
+	char path[128];
+	struct failure failure;
 
 	report_start();
 	scratch_make();
@@ -41,8 +42,7 @@ static void set_up(void)
 	log_set_level(LOG_LEVEL_DEBUG);
 	loop = loop_new();
 	snprintf(path, sizeof(path), "%s/latchd.sock", scratch_dir);
-	control = control_new(loop, path, "", &none, failure, sizeof(failure));
-	cr_assert_not_null(control, "%s", failure);
+	cr_assert_eq(control_new(loop, path, "", &none, &control, &failure), 0, "%s", failure.text);
 	announcer = (struct announcer){.control = control, .source = &source};
 }
 
