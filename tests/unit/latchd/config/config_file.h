@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Configuration files of a test's own, good ones and bad ones. */
+/* Writes a configuration file into the scratch directory and loads it. */
 #ifndef LATCHD_TESTS_CONFIG_FILE_H
 #define LATCHD_TESTS_CONFIG_FILE_H
 
@@ -22,10 +22,10 @@ static inline int load(const char *text)
 struct refused {
 	const char *text;
 	unsigned int line;
-	const char *says;
+	const char *fault; /* a part of the failure */
 };
 
-/* With one line that names file and line, what is wrong and what was expected. */
+/* The failure is one line that names file, line, fault and what was expected. */
 static inline void expect_refused(const struct refused *row)
 {
 	char prefix[300];
@@ -34,8 +34,8 @@ static inline void expect_refused(const struct refused *row)
 	snprintf(prefix, sizeof(prefix), "%s:%u: ", scratch_path("conf"), row->line);
 	cr_expect_eq(strncmp(failure.text, prefix, strlen(prefix)), 0, "%s does not begin %s",
 		     failure.text, prefix);
-	cr_expect_not_null(strstr(failure.text, row->says), "%s does not say: %s", failure.text,
-			   row->says);
+	cr_expect_not_null(strstr(failure.text, row->fault), "%s does not say: %s", failure.text,
+			   row->fault);
 	cr_expect_not_null(strstr(failure.text, "expected"), "%s", failure.text);
 	cr_expect_null(strchr(failure.text, '\n'));
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Loads whole files: defaults, the sections [enforce], [control] and [feed], and their faults. */
 #include "config_file.h"
 
 #include <stdbool.h>
 
 TestSuite(config, .init = scratch_make, .fini = scratch_remove);
 
-Test(config, absent_file_means_defaults)
+Test(config, an_absent_file_gives_the_defaults)
 {
 	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &failure), 0);
 	cr_expect_str_eq(config.cgroup, "");
@@ -19,7 +20,7 @@ Test(config, absent_file_means_defaults)
 	cr_expect_str_eq(config.feeds[0].socket, "/var/run/charon.vici");
 }
 
-Test(config, absent_file_that_was_named_is_an_error)
+Test(config, an_absent_file_that_the_user_named_is_an_error)
 {
 	const char *path = scratch_path("absent");
 
@@ -34,7 +35,7 @@ Test(config, a_directory_is_an_error)
 	cr_expect(strstr(failure.text, scratch_dir), "%s", failure.text);
 }
 
-Test(config, every_key)
+Test(config, every_key_is_read_into_its_field)
 {
 	cr_assert_eq(load("# a comment\n"
 			  "; another\n"
@@ -106,7 +107,7 @@ static const struct refused refused[] = {
 	{"[enforce]\n[control]\n[enforce]\n", 3, "appears twice"},
 	{"[feed a]\ntype=vici\n[feed a]\n", 3, "[feed a] appears twice"},
 	{"[feed a]\n", 1, "expected a line type = vici"},
-	{"[feed a]\ntype=vici\n[feed b]\nsocket=/x\n[control]\n", 3, "does not say its type"},
+	{"[feed a]\ntype=vici\n[feed b]\nsocket=/x\n[control]\n", 3, "[feed b] has no type"},
 	{"[feed a]\ntype=vici\n[feed b]\ntype=vici\n", 3, "socket of [feed a]"},
 	{"[feed a]\ntype = pluto\n", 2, "bad value \"pluto\" for type; expected vici"},
 	{"[feed a]\ntype = vici\nsocket = unix:///x\n", 3, "absolute path of at most 107 bytes"},
@@ -161,7 +162,7 @@ Test(config, hostile_text_is_escaped_in_the_error)
 	cr_expect(strstr(failure.text, "\"\\xc2\\x9b31m\""), "%s", failure.text);
 }
 
-Test(config, feeds_are_bounded)
+Test(config, a_file_has_at_most_64_feeds)
 {
 	char text[CONFIG_MAX_FEEDS * 64 + 64] = "";
 	int i;
