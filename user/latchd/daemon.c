@@ -102,7 +102,7 @@ static void take_request(void *context, const struct control_request *order, str
 	admin_request(&d->admin, order, w);
 }
 
-/* ---- start, each step with what it needs from those before */
+/* ---- start: each step needs the ones before it */
 
 static int check_functions(struct daemon *d)
 {
@@ -112,7 +112,7 @@ static int check_functions(struct daemon *d)
 	err = enforcement_functions(&functions);
 	if (err)
 		return failure_set(d->failure, err,
-				   "BPF object: cannot be opened: %s; free some memory",
+				   "BPF programs: cannot open them: %s; free some memory",
 				   strerror(-err));
 	return preflight_functions(functions.names, functions.count, d->failure);
 }
@@ -137,8 +137,9 @@ static int start_netfilter_netns(struct daemon *d)
 {
 	d->netfilter_netns = netfilter_netns_new(d->loop, enforcement_maps(d->enforcement),
 						 enforcement_netfilter_gate(d->enforcement));
-	return d->netfilter_netns ? 0
-				  : failure_set(d->failure, -ENOMEM, "out of memory; free some");
+	return d->netfilter_netns
+		       ? 0
+		       : failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
 }
 
 static int start_control(struct daemon *d)
@@ -167,13 +168,14 @@ static int start_control(struct daemon *d)
 	};
 	err = rules_in_force(d->source.maps, &d->source.rule_set);
 	if (err)
-		return failure_set(d->failure, err, "map settings: cannot read; restart latchd");
+		return failure_set(d->failure, err, "map settings: cannot read: %s; restart latchd",
+				   strerror(-err));
 	d->admin.maps = d->source.maps;
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,
 			   &d->control, d->failure);
 }
 
-/* Not to be asked of the kernel in words: its number is always the first. */
+/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
 static bool cgroup_is_root(const char *path)
 {
 	struct stat st;
@@ -190,7 +192,7 @@ static int start_attribution(struct daemon *d)
 	announce_from_now(&d->announcer);
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
 	if (!d->attribution)
-		return failure_set(d->failure, -ENOMEM, "out of memory; free some");
+		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
 	d->disposition.maps = maps;
 	disposition_start(&d->disposition, d->loop);
 	d->spd_watch = (struct spd_watch){
@@ -209,7 +211,7 @@ static int start_attribution(struct daemon *d)
 	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
 	if (err)
 		return failure_set(d->failure, err,
-				   "event ring: cannot read it: %s; free some memory",
+				   "event ring: cannot map it: %s; free some memory",
 				   strerror(-err));
 	return 0;
 }
@@ -246,7 +248,9 @@ static int start_all(struct daemon *d)
 		return err;
 	err = socket_diag_prepare();
 	if (err)
-		log_warn("latch", "sock_diag: %s; broken connections cannot be reset, only cut off",
+		log_warn("latch",
+			 "sock_diag not available: %s; broken connections are blocked, but cannot "
+			 "be reset",
 			 strerror(-err));
 	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
 	if (err)
@@ -256,12 +260,14 @@ static int start_all(struct daemon *d)
 			strerror(-err));
 	d->loop = loop_new();
 	if (!d->loop)
-		return failure_set(d->failure, -ENOMEM,
-				   "event loop: out of memory or descriptors; free some");
+		return failure_set(
+			d->failure, -ENOMEM,
+			"event loop: cannot create it: out of memory or descriptors; free some");
 	err = loop_stop_on_signals(d->loop);
 	if (err)
 		return failure_set(d->failure, err,
-				   "event loop: cannot wait for signals; free some descriptors");
+				   "event loop: cannot wait for signals: %s; free some descriptors",
+				   strerror(-err));
 	err = start_netfilter_netns(d);
 	if (!err)
 		err = start_control(d);
@@ -287,7 +293,9 @@ static int run(struct daemon *d)
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
 	if (err)
-		failure_set(d->failure, err, "event loop: %s; restart latchd", strerror(-err));
+		failure_set(d->failure, err,
+			    "event loop: cannot wait for events: %s; restart latchd",
+			    strerror(-err));
 	else
 		log_info("enforce",
 			 "latchd ends; its latches stay enforced (latchctl purge ends that)");

@@ -24,22 +24,22 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"usage: latchd [OPTION...]\n\n"
-	"Latches IPsec connections to the peer that authenticated when they began.\n\n"
+	"Latches each IPsec connection to the peer that was authenticated at its start.\n\n"
 	"  -c, --config FILE  configuration (default " CONFIG_DEFAULT_PATH ")\n"
-	"  -t, --check        read the configuration, say whether it is good, and end\n"
-	"  -f, --foreground   stay in the foreground, which latchd always does\n"
-	"  -d, --debug        say more\n"
+	"  -t, --check        check the configuration and exit\n"
+	"  -f, --foreground   run in the foreground, as latchd always does\n"
+	"  -d, --debug        log debug messages too\n"
 	"      --version      version\n"
 	"  -h, --help         this text\n\n"
-	"SIGTERM ends latchd, not what it enforces: that is for latchctl purge.\n"
+	"SIGTERM ends latchd. Its programs stay attached until latchctl purge.\n"
 	"See latchd(8), latchd.conf(5).\n";
 
 struct options {
-	const char *config_path; /* NULL: the default, which may be missing */
+	const char *config_path; /* NULL: the default path, where the file may be missing */
 	bool check;
 };
 
-/* -1: go on; else the exit status. */
+/* -1: continue; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
 	int option;

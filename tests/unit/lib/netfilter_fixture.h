@@ -48,7 +48,7 @@ static inline void netfilter_load(struct netfilter *b)
 					  program == skeleton->progs.nf_gate_egress ||
 						  program == skeleton->progs.nf_gate_ingress);
 	bpf_map__set_max_entries(skeleton->maps.latches, 64);
-	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_complaint());
+	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_warning());
 	b->object = (struct object){.skeleton = skeleton};
 	object_maps(&b->object, &b->maps);
 	object_netfilter_gate(&b->object, &b->gate);

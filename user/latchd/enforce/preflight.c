@@ -22,7 +22,7 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 #endif
 
-#define PREFLIGHT_LINE_MAX 4096 /* a line of mountinfo: two paths and more */
+#define PREFLIGHT_LINE_MAX 4096 /* a line of mountinfo holds two paths and more */
 
 static long filesystem_type(const char *path)
 {
@@ -74,16 +74,13 @@ static int read_effective(const char *path, uint64_t *ret_effective)
 	return -ENODATA;
 }
 
-static int check_capabilities(const struct preflight_system *system, const struct config *config,
-			      struct preflight_result *result, struct failure *failure)
+static int check_capabilities(const struct preflight_system *system, struct failure *failure)
 {
 	uint64_t effective = 0;
 	char missing[128] = "";
 	size_t i, used = 0;
 	int err;
 
-	(void)config;
-	(void)result;
 	err = read_effective(system->status, &effective);
 	if (err)
 		return failure_set(
@@ -103,15 +100,15 @@ static int check_capabilities(const struct preflight_system *system, const struc
 
 /* ---- the kernel ---- */
 
-static int check_lockdown(const struct preflight_system *system, const struct config *config,
-			  struct preflight_result *result, struct failure *failure)
+static int check_lockdown(const struct preflight_system *system, struct failure *failure)
 {
 	auto_fclose FILE *file = fopen(system->lockdown, "re");
 	char line[128];
 
-	(void)config;
-	(void)result;
-	/* No such file: a kernel without lockdown, or without securityfs; loading will tell. */
+	/*
+	 * Without the file the kernel has no lockdown, or securityfs is not mounted. In the
+	 * second case the load itself fails.
+	 */
 	if (!file || !fgets(line, sizeof(line), file) || !strstr(line, "[confidentiality]"))
 		return 0;
 	return failure_set(
@@ -120,13 +117,10 @@ static int check_lockdown(const struct preflight_system *system, const struct co
 		"kernel memory; boot with lockdown=integrity or without it");
 }
 
-static int check_btf(const struct preflight_system *system, const struct config *config,
-		     struct preflight_result *result, struct failure *failure)
+static int check_btf(const struct preflight_system *system, struct failure *failure)
 {
 	auto_close int fd = open(system->btf, O_RDONLY | O_CLOEXEC);
 
-	(void)config;
-	(void)result;
 	if (fd >= 0)
 		return 0;
 	if (errno == ENOENT)
@@ -139,19 +133,15 @@ static int check_btf(const struct preflight_system *system, const struct config 
 			   system->btf);
 }
 
-static int check_bpffs(const struct preflight_system *system, const struct config *config,
-		       struct preflight_result *result, struct failure *failure)
+static int check_bpffs(const struct preflight_system *system, struct failure *failure)
 {
 	long type = system->filesystem_type(system->bpffs);
 
-	(void)config;
-	(void)result;
 	if (type == BPF_FS_MAGIC)
 		return 0;
 	if (type < 0 && type != -ENOENT)
-		return failure_set(failure, (int)type,
-				   "bpffs: cannot look at %s: %s; check its mount", system->bpffs,
-				   strerror((int)-type));
+		return failure_set(failure, (int)type, "bpffs: cannot read %s: %s; check its mount",
+				   system->bpffs, strerror((int)-type));
 	return failure_set(failure, -ENODEV,
 			   "bpffs: no BPF file system is mounted at %s; run: mount -t bpf bpf %s",
 			   system->bpffs, system->bpffs);
@@ -164,7 +154,7 @@ static bool is_cgroup2(const struct preflight_system *system, const char *path)
 	return system->filesystem_type(path) == CGROUP2_SUPER_MAGIC;
 }
 
-/* mountinfo writes blank, tab, newline and backslash as three octal digits. */
+/* mountinfo escapes blank, tab, newline and backslash as three octal digits. */
 static void unescape_mount(char *text)
 {
 	unsigned int code;
@@ -182,7 +172,7 @@ static void unescape_mount(char *text)
 	*out = '\0';
 }
 
-/* A line: "36 35 98:0 ROOT MOUNT-POINT OPTIONS [TAG...] - TYPE SOURCE SUPER-OPTIONS" */
+/* The line is "36 35 98:0 ROOT MOUNT-POINT OPTIONS [TAG...] - TYPE SOURCE SUPER-OPTIONS". */
 static bool parse_cgroup2_mount(const char *line, char *out, size_t size)
 {
 	char root[PREFLIGHT_LINE_MAX], point[PREFLIGHT_LINE_MAX];
@@ -206,7 +196,10 @@ static bool find_mounted_cgroup2(const struct preflight_system *system, char *ou
 	return false;
 }
 
-/* By custom the v2 hierarchy is at /sys/fs/cgroup, or below it in "unified" beside v1. */
+/*
+ * Usually the v2 hierarchy is mounted at /sys/fs/cgroup. Beside v1 it is mounted below that,
+ * at "unified".
+ */
 static bool find_cgroup_root(const struct preflight_system *system, char *out, size_t size)
 {
 	snprintf(out, size, "%s", system->cgroup);
@@ -229,7 +222,9 @@ static int check_default_cgroup(const struct preflight_system *system,
 			"cgroup: this system has cgroup v1 only; boot with "
 			"systemd.unified_cgroup_hierarchy=1, or run: "
 			"mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2");
-	/* Only the root of the hierarchy lacks this file: elsewhere most sockets would escape us.
+	/*
+	 * Only the root of the hierarchy has no cgroup.type. The programs would miss most
+	 * sockets of the machine elsewhere.
 	 */
 	snprintf(type, sizeof(type), "%s/cgroup.type", result->cgroup);
 	if (!access(type, F_OK))
@@ -237,7 +232,7 @@ static int check_default_cgroup(const struct preflight_system *system,
 			failure, -EXDEV,
 			"cgroup: %s is the root of a cgroup namespace, not of the machine; run "
 			"latchd in the machine's cgroup namespace, or set cgroup = %s in [enforce] "
-			"if that part is meant",
+			"if that subtree is intended",
 			result->cgroup, result->cgroup);
 	return 0;
 }
@@ -250,11 +245,10 @@ static int check_cgroup(const struct preflight_system *system, const struct conf
 	if (!config->cgroup[0])
 		return check_default_cgroup(system, result, failure);
 	if (stat(config->cgroup, &st))
-		return failure_set(
-			failure, -errno,
-			"cgroup: cannot look at %s: %m; create it, or correct cgroup = in "
-			"[enforce]",
-			config->cgroup);
+		return failure_set(failure, -errno,
+				   "cgroup: cannot read %s: %m; create it, or correct cgroup = in "
+				   "[enforce]",
+				   config->cgroup);
 	if (!S_ISDIR(st.st_mode) || !is_cgroup2(system, config->cgroup))
 		return failure_set(
 			failure, -ENOTDIR,
@@ -266,12 +260,11 @@ static int check_cgroup(const struct preflight_system *system, const struct conf
 
 /* ---- all of them ---- */
 
-typedef int (*preflight_check_fn)(const struct preflight_system *system,
-				  const struct config *config, struct preflight_result *result,
-				  struct failure *failure);
-
-static const preflight_check_fn checks[] = {
-	check_capabilities, check_lockdown, check_btf, check_bpffs, check_cgroup,
+static int (*const checks[])(const struct preflight_system *system, struct failure *failure) = {
+	check_capabilities,
+	check_lockdown,
+	check_btf,
+	check_bpffs,
 };
 
 int preflight_run_on(const struct preflight_system *system, const struct config *config,
@@ -282,8 +275,8 @@ int preflight_run_on(const struct preflight_system *system, const struct config 
 
 	memset(result, 0, sizeof(*result));
 	for (i = 0; !err && i < sizeof(checks) / sizeof(checks[0]); i++)
-		err = checks[i](system, config, result, failure);
-	return err;
+		err = checks[i](system, failure);
+	return err ? err : check_cgroup(system, config, result, failure);
 }
 
 int preflight_run(const struct config *config, struct preflight_result *result,
@@ -301,9 +294,8 @@ int preflight_functions(const char *const *names, size_t count, struct failure *
 
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
-		return failure_set(
-			failure, -errno,
-			"kernel: libbpf cannot read its BTF: %m; a newer libbpf may be needed");
+		return failure_set(failure, -errno,
+				   "kernel: libbpf cannot read its BTF: %m; use a newer libbpf");
 	for (i = 0; i < count; i++)
 		if (btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) < 0 &&
 		    used < sizeof(missing))
@@ -313,7 +305,7 @@ int preflight_functions(const char *const *names, size_t count, struct failure *
 	if (used)
 		err = failure_set(
 			failure, -ENOENT,
-			"kernel: cannot watch SAs, it has no function %s to attach to; use a "
+			"kernel: cannot watch SAs: it has no function %s to attach to; use a "
 			"kernel with CONFIG_XFRM=y of a version that the README lists",
 			missing);
 	return err;
@@ -326,15 +318,15 @@ int preflight_lock(const char *path, struct failure *failure)
 
 	if (fd == -EWOULDBLOCK && holder > 0)
 		return failure_set(failure, fd,
-				   "another latchd is running (pid %d, lock %s); stop it first: "
+				   "lock %s: another latchd is running (pid %d); stop it first: "
 				   "systemctl stop latchd, or kill %d",
-				   (int)holder, path, (int)holder);
+				   path, (int)holder, (int)holder);
 	if (fd == -EWOULDBLOCK)
 		return failure_set(failure, fd,
-				   "another latchd is starting (lock %s); stop it first", path);
+				   "lock %s: another latchd is starting; stop it first", path);
 	if (fd < 0)
 		return failure_set(failure, fd,
-				   "cannot lock %s: %s; check the directory's permissions", path,
-				   strerror(-fd));
+				   "lock %s: cannot take it: %s; check the directory's permissions",
+				   path, strerror(-fd));
 	return fd;
 }

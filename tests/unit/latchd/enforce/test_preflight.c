@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine on which latchd can start, made of files in the scratch directory. Each test spoils
+ * one thing.
+ */
 #include "scratch.h"
 
 #include <errno.h>
@@ -11,13 +15,12 @@
 
 #define ALL_CAPABILITIES "CapEff:\t000001ffffffffff\n"
 
-/* A machine on which latchd could start, in files; each test spoils one thing. */
 static struct preflight_system machine;
 static struct preflight_result result;
 static struct config config;
 static struct failure failure;
 
-static char cgroup2_at[2][256]; /* the paths that are of this type */
+static char cgroup2_at[2][256]; /* the paths of this file system type */
 static char bpffs_at[256];
 
 static long fake_filesystem_type(const char *path)
@@ -54,13 +57,13 @@ static void make_machine(void)
 
 TestSuite(preflight, .init = make_machine, .fini = scratch_remove, .timeout = 30);
 
-static void expect_failure(int err, const char *const *says)
+static void expect_failure(int err, const char *const *words)
 {
 	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), err, "%s",
 		     failure.text);
-	for (; *says; says++)
-		cr_expect_not_null(strstr(failure.text, *says), "%s does not say: %s", failure.text,
-				   *says);
+	for (; *words; words++)
+		cr_expect_not_null(strstr(failure.text, *words), "%s does not say: %s",
+				   failure.text, *words);
 	cr_expect_null(strchr(failure.text, '\n'));
 	cr_expect_not_null(strchr(failure.text, ';'), "no next step: %s", failure.text);
 }
@@ -105,7 +108,7 @@ Test(preflight, all_missing_capabilities_are_named_together)
 		       "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_PTRACE");
 }
 
-Test(preflight, no_proc)
+Test(preflight, an_unreadable_status_file_is_an_error)
 {
 	unlink(machine.status);
 	EXPECT_FAILURE(-ENOENT, machine.status, "mount /proc");
@@ -113,7 +116,7 @@ Test(preflight, no_proc)
 	EXPECT_FAILURE(-ENODATA, "mount /proc");
 }
 
-Test(preflight, lockdown)
+Test(preflight, only_confidentiality_lockdown_is_an_error)
 {
 	put("lockdown", "none integrity [confidentiality]\n");
 	EXPECT_FAILURE(-EPERM, "lockdown", "confidentiality", "boot with");
@@ -123,20 +126,20 @@ Test(preflight, lockdown)
 	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0);
 }
 
-Test(preflight, no_btf)
+Test(preflight, a_kernel_without_btf_is_an_error)
 {
 	unlink(machine.btf);
 	EXPECT_FAILURE(-ENOENT, machine.btf, "CONFIG_DEBUG_INFO_BTF=y");
 }
 
-Test(preflight, unreadable_btf)
+Test(preflight, an_unreadable_btf_file_is_an_error)
 {
 	unlink(machine.btf);
 	cr_assert_eq(symlink(machine.btf, machine.btf), 0);
 	EXPECT_FAILURE(-ELOOP, machine.btf, "cannot read");
 }
 
-Test(preflight, no_bpffs)
+Test(preflight, a_missing_bpf_file_system_is_an_error)
 {
 	char mount_command[320];
 
@@ -148,13 +151,13 @@ Test(preflight, no_bpffs)
 	EXPECT_FAILURE(-ENODEV, machine.bpffs, mount_command);
 }
 
-Test(preflight, cgroup_v1_only)
+Test(preflight, cgroup_v1_alone_is_an_error)
 {
 	strcpy(cgroup2_at[0], "/nowhere");
 	EXPECT_FAILURE(-ENODEV, "cgroup v1 only", "mount -t cgroup2");
 }
 
-Test(preflight, hybrid_cgroups)
+Test(preflight, the_v2_hierarchy_beside_v1_is_found)
 {
 	scratch_mkdir("cgroup/unified");
 	strcpy(cgroup2_at[0], scratch_path("cgroup/unified"));
@@ -162,7 +165,7 @@ Test(preflight, hybrid_cgroups)
 	cr_expect_str_eq(result.cgroup, cgroup2_at[0]);
 }
 
-Test(preflight, cgroup2_mounted_elsewhere)
+Test(preflight, a_v2_hierarchy_at_another_mount_point_is_found)
 {
 	char text[1024];
 
@@ -179,7 +182,7 @@ Test(preflight, cgroup2_mounted_elsewhere)
 	cr_expect_str_eq(result.cgroup, cgroup2_at[0]);
 }
 
-Test(preflight, a_cgroup_namespace_is_not_the_machine)
+Test(preflight, the_root_of_a_cgroup_namespace_is_an_error_unless_it_is_configured)
 {
 	put("cgroup/cgroup.type", "domain\n");
 	EXPECT_FAILURE(-EXDEV, machine.cgroup, "cgroup namespace", "set cgroup = ");
@@ -187,7 +190,7 @@ Test(preflight, a_cgroup_namespace_is_not_the_machine)
 	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 }
 
-Test(preflight, a_configured_cgroup)
+Test(preflight, a_configured_cgroup_must_be_a_cgroup_v2_directory)
 {
 	scratch_mkdir("cgroup/web");
 	strcpy(config.cgroup, scratch_path("cgroup/web"));
@@ -201,7 +204,7 @@ Test(preflight, a_configured_cgroup)
 	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory");
 }
 
-Test(preflight, the_lock_is_made_with_its_directory_and_holds_the_pid)
+Test(preflight, the_lock_is_created_with_its_directory_and_holds_the_pid)
 {
 	char text[32] = "";
 	struct stat st;
@@ -219,7 +222,7 @@ Test(preflight, the_lock_is_made_with_its_directory_and_holds_the_pid)
 	cr_expect_geq(fd, 0, "a lock given back can be taken again: %s", failure.text);
 }
 
-Test(preflight, another_latchd_is_named)
+Test(preflight, the_pid_of_another_latchd_is_named)
 {
 	const char *path = strdup(scratch_path("latchd.lock"));
 	char pid_text[32], byte;
@@ -234,7 +237,7 @@ Test(preflight, another_latchd_is_named)
 		_exit(1);
 	}
 	cr_assert_eq(read(ready[0], &byte, 1), 1);
-	snprintf(pid_text, sizeof(pid_text), "(pid %d,", (int)child);
+	snprintf(pid_text, sizeof(pid_text), "(pid %d)", (int)child);
 	cr_expect_eq(preflight_lock(path, &failure), -EWOULDBLOCK);
 	cr_expect(strstr(failure.text, pid_text) && strstr(failure.text, path), "%s", failure.text);
 	kill(child, SIGKILL);
