@@ -20,7 +20,7 @@
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
-	const struct attribution_observer *observer;
+	const struct news_bus *news;
 	struct feed_sink sink;
 	struct key_managers key_managers;
 	struct child_sas children;
@@ -142,7 +142,7 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	if (err)
 		return err;
 	netns_hint(netns, daemon);
-	a->observer->netns_served(a->observer->conflict.context, netns);
+	news_publish(a->news, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = netns});
 	return 0;
 }
 
@@ -364,8 +364,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 /* ---- the whole */
 
 struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
-				    struct identities *identities,
-				    const struct attribution_observer *observer)
+				    struct identities *identities, const struct news_bus *news)
 {
 	struct attribution *a = calloc(1, sizeof(*a));
 
@@ -373,7 +372,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		return NULL;
 	a->maps = maps;
 	a->identities = identities;
-	a->observer = observer;
+	a->news = news;
 	a->sink = (struct feed_sink){
 		.context = a,
 		.attached = on_attached,
@@ -387,10 +386,9 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.snapshot_end = on_snapshot_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->children, &observer->conflict, netns_is_synced, a},
+		.view = {maps, &a->children, news, netns_is_synced, a},
 		.child_sas = &a->children,
 		.identities = identities,
-		.observer = observer,
 	};
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers);

@@ -240,8 +240,11 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
 	    (sa.word.state != LATCH_SA_BOUND || sa.word.params != child->params))
-		b->observer->sa_bound(b->observer->conflict.context, &end->key, &sa, child->params,
-				      child->feed->name, child->evidence);
+		news_publish(b->view.news, &(struct news){
+						   .kind = NEWS_SA_BOUND,
+						   .sa = {&end->key, &sa, child->params,
+							  child->feed->name, child->evidence},
+					   });
 	return result < 0 ? result : 0;
 }
 

@@ -6,7 +6,6 @@
 #ifndef LATCHD_SA_BINDING_H
 #define LATCHD_SA_BINDING_H
 
-#include "latchd/sa/attribution.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/conflict.h"
 #include "latchd/identity/identities.h"
@@ -15,7 +14,6 @@ struct binding {
 	struct conflict_view view;
 	struct child_sas *child_sas;
 	struct identities *identities;
-	const struct attribution_observer *observer;
 };
 
 /*

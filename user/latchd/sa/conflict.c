@@ -5,6 +5,7 @@
 
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
+#include "latchd/news/latch_transition.h"
 
 bool child_counts(const struct child_sa *child)
 {
@@ -28,12 +29,14 @@ bool child_is_contested(const struct child_sas *children, const struct child_sa 
 static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		       const struct latch *latch, uint16_t got)
 {
-	union latch_word now;
-	int result = latch_break(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_BREAK,
+		.flow = flow,
+		.latch = latch,
+		.cause = {.reason = LATCH_REASON_SA_CONFLICT, .got = got},
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, LATCH_REASON_SA_CONFLICT))
-		view->observer->latch_broken(view->observer->context, flow, latch,
-					     LATCH_REASON_SA_CONFLICT, got);
 	return result < 0 ? result : 0;
 }
 
@@ -84,12 +87,14 @@ static const struct child_sa *find_conflicting(const struct child_sas *children,
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
-	union latch_word now;
-	int result = latch_heal(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_HEAL,
+		.flow = flow,
+		.latch = latch,
+		.cause.reason = LATCH_REASON_SA_CONFLICT,
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
-		view->observer->latch_healed(view->observer->context, flow, latch,
-					     LATCH_REASON_SA_CONFLICT);
 	return result < 0 ? result : 0;
 }
 

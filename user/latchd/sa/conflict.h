@@ -12,25 +12,12 @@
 #include "latch_abi.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/maps/kernel_maps.h"
-
-/*
- * Told after the step was taken, once: when the latch became BROKEN, and when it is
- * ESTABLISHED again; not when a reason comes or goes beside another. latch is as it
- * was before.
- */
-struct conflict_observer {
-	void *context;
-	/* got: params of the SA in conflict */
-	void (*latch_broken)(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, uint8_t reasons, uint16_t got);
-	void (*latch_healed)(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, uint8_t reasons);
-};
+#include "latchd/news/news.h"
 
 struct conflict_view {
 	const struct kernel_maps *maps;
 	const struct child_sas *children;
-	const struct conflict_observer *observer;
+	const struct news_bus *news;
 	/* Have all key managers of the namespace told their children? Else one in conflict may be
 	 * unknown. */
 	bool (*may_heal)(void *context, uint64_t netns);

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "latchd/maps/latch_control.h"
+#include "latchd/news/latch_transition.h"
 #include "latchd/maps/tables.h"
 
 #define WORK_RETRY_MS 1000U
@@ -85,7 +86,7 @@ static bool is_under_successor(const struct break_walk *walk,
 		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
 		if (child->feed == report->feed && !child->orphan &&
 		    child->reported.ike_unique_id == report->peer.successor &&
-		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->born)
+		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->created)
 			return true;
 	}
 	return false;
@@ -97,7 +98,7 @@ static bool must_break(const struct break_walk *walk, const struct dead_peer *de
 	uint8_t keep = dead->report.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
 								     : LATCH_RULE_KEEP_ON_DPD;
 
-	return flow->netns == dead->report.netns && latch->born <= dead->reported_ns &&
+	return flow->netns == dead->report.netns && latch->created <= dead->reported_ns &&
 	       !(latch->rule_flags & keep) && !is_under_successor(walk, &dead->report, latch);
 }
 
@@ -107,11 +108,14 @@ static int break_latch(const struct break_walk *walk, enum feed_down_cause cause
 	const struct conflict_view *view = walk->peer_death->view;
 	uint8_t reason = cause == FEED_DOWN_PEER_REBOOTED ? LATCH_REASON_PEER_REBOOTED
 							  : LATCH_REASON_PEER_DEAD;
-	union latch_word now;
-	int result = latch_break(view->maps, flow, latch->id, reason, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_BREAK,
+		.flow = flow,
+		.latch = latch,
+		.cause.reason = reason,
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, reason))
-		view->observer->latch_broken(view->observer->context, flow, latch, reason, 0);
 	return result < 0 ? result : 0;
 }
 
