@@ -22,11 +22,15 @@
 #include "latchd/spd/policy.h"
 #include "latchd/spd/spd_grace.h"
 
-#define SPD_SETTLE_MS  200   /* of an edit: key managers replace policies in several steps */
-#define SPD_PASSING_MS 200   /* and it must still be so: a look may fall between two of them */
-#define SPD_ABSENT_MS  5000  /* without its policy: a key manager that starts again brings it back \
-			      */
-#define SPD_PERIOD_MS  10000 /* what no event tells is found then */
+/* Of an edit: key managers replace policies in several steps. */
+#define SPD_SETTLE_MS 200
+/* An unprotected flow is checked again: a dump may fall between two of these steps. */
+#define SPD_PASSING_MS 200
+/* Without its policy: a key manager that starts again installs it anew. */
+#define SPD_ABSENT_MS 5000
+/* Changes that no event reports are found then. */
+#define SPD_PERIOD_MS 10000
+
 #define SPD_EDITED_MAX 256
 #define SPD_BORN_MAX   256
 #define SPD_HELD_MAX   256
