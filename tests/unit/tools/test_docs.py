@@ -19,6 +19,8 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 REPOSITORY_PATH = re.compile(r"(?:%s)(?:/[\w.+-]+)*/?" % "|".join(map(re.escape, TOP_LEVEL)))
 SCENARIO_TABLE = "docs/coverage.md"
+# The subject of a sentence is a noun of the field: docs/CONTRIBUTING.md.
+PERSONS = re.compile(r"\b(?:who|whose|whom|whoever|nobody|somebody|anybody)\b", re.I)
 
 
 def documents(top):
@@ -88,6 +90,13 @@ class Documents(unittest.TestCase):
 
     def test_scenarios_of_the_coverage_table_exist(self):
         self.assertEqual(list(missing_scenarios(TOP)), [])
+
+    def test_sentences_have_no_persons(self):
+        for name in set(self.names) - GENERATED:
+            text = prose(read(TOP, name))
+            if name == "README.md":
+                text = text.partition("## ")[2]
+            self.assertEqual(PERSONS.findall(CODE.sub("", text)), [], name)
 
     def test_every_document_is_linked(self):
         linked = {os.path.normpath(os.path.join(os.path.dirname(name), link.partition("#")[0]))
