@@ -69,10 +69,21 @@ def missing_paths(top, path):
             yield "%s: `%s` does not exist" % (path, name)
 
 
+def scenarios(top):
+    """Folders and variants, as tests/vm/lib/scenarios.sh names them."""
+    found = set()
+    for path in glob.glob(os.path.join(top, "tests/vm/*/scenario*")):
+        if not re.fullmatch(r"scenario(\.sh|\.py)?", os.path.basename(path)):
+            continue
+        found.add(os.path.basename(os.path.dirname(path)))
+        found |= set(re.findall(r"^# variant: (\S+)", read(top, path), re.M))
+    return found
+
+
 def missing_scenarios(top):
     rows = re.findall(r"^\|[^|]*\|([^|]*)\|$", read(top, SCENARIO_TABLE), re.M)
     for name in CODE.findall("".join(rows[1:])):
-        if not os.path.isdir(os.path.join(top, "tests/vm", name.split("@")[0])):
+        if name not in scenarios(top):
             yield "%s: no scenario %s" % (SCENARIO_TABLE, name)
 
 
@@ -111,12 +122,10 @@ class Documents(unittest.TestCase):
 
     def test_every_scenario_is_in_a_document(self):
         text = "".join(read(TOP, name) for name in self.names if name not in GENERATED)
-        scenarios = {os.path.basename(os.path.dirname(path))
-                     for path in glob.glob(os.path.join(TOP, "tests/vm/*/scenario*"))}
-        self.assertGreater(len(scenarios), 40)
+        self.assertGreater(len(scenarios(TOP)), 40)
         named = {name.removeprefix("tests/vm/") for name in CODE.findall(text)}
         # Their partners are named; the documents say what all of these are for.
-        self.assertEqual({name for name in scenarios - named if "without-latchd" not in name}, set())
+        self.assertEqual({name for name in scenarios(TOP) - named if "without-latchd" not in name}, set())
 
 
 class TheCheck(unittest.TestCase):
@@ -129,6 +138,7 @@ class TheCheck(unittest.TestCase):
         for folder in "docs", "bpf/gate", "tests/vm/attack":
             os.makedirs(os.path.join(self.top, folder))
         self.put("bpf/gate/gate.bpf.c", "")
+        self.put("tests/vm/attack/scenario.sh", "# variant: tunnel --mode tunnel\n")
 
     def put(self, name, text):
         with open(os.path.join(self.top, name), "w", encoding="utf-8") as file:
@@ -150,7 +160,8 @@ class TheCheck(unittest.TestCase):
                           "README.md: `tools/setup` does not exist"])
 
     def test_scenarios(self):
-        self.put("docs/coverage.md", "| behaviour | shown by |\n|---|---|\n| one | `attack`, `none` |\n")
+        self.put("docs/coverage.md", "| behaviour | shown by |\n|---|---|\n"
+                                     "| one | `attack`, `tunnel`, `none` |\n")
         self.assertEqual(list(missing_scenarios(self.top)), ["docs/coverage.md: no scenario none"])
 
 
