@@ -3,11 +3,12 @@
 #
 #	W 10.9.0.1 ===== SA of c.example ===== C 10.9.0.2
 #
-# S22: the administrator of W breaks a latch, heals it, and closes it. While broken
-# nothing passes although C's SAs are all there; healed, the stream goes on; closed,
-# both applications see it at once. A rule that wants a time-out gets one: from an
-# application that writes, and from one that only waits for data. Who sleeps learns of
-# it when it wakes; a connected UDP socket is told once, and sends nothing any more.
+# S22: the administrator of W breaks a latch, heals it, and closes it. While the latch is
+# broken nothing passes although all SAs of C are installed. Healed, the stream continues.
+# Closed, both applications receive an error at once. A rule with errno = timeout makes
+# that error a timeout: for an application that writes, and for one that only waits for
+# data. A stopped process receives the error when it continues. A connected UDP socket
+# receives the error once, and sends nothing any more.
 #
 # touches: control latch latchctl report gate
 # expect: clean
@@ -35,7 +36,7 @@ rules() {
 	EOF
 }
 
-# refused CODE TEXT COMMAND...: latchctl fails with that code and says why.
+# refused CODE TEXT COMMAND...: latchctl fails with that code and one line that has the text.
 refused() {
 	local code=$1 text=$2 got=0
 
@@ -47,23 +48,27 @@ refused() {
 	[ ! -s "$RUN/refused.out" ] || fail "latchctl $* wrote to its output"
 }
 
-# ordered VERB ID STATE: latchctl does, and says what became of the latch.
-ordered() {
-	local answer
+# requested VERB ID STATE: latchctl succeeds and reports the new state of the latch.
+requested() {
+	local report
 
-	answer=$(latchctl "$1" "$2") || fail "latchctl $1 failed"
-	[[ $answer = "latch $2 is $3"* ]] || fail "latchctl $1: $answer"
-	log "$answer"
+	report=$(answer latchctl "$1" "$2") || exit 1
+	[[ $report = "latch $2 is $3"* ]] || fail "latchctl $1: $report"
+	log "$report"
+}
+
+datagrams_at_c() {
+	decrypted_text c | grep -c W-TELLS-C-BY-UDP
 }
 
 events_of_latch() {
 	event_count ".event == \"$1\" and .id == \"$id\" and $2"
 }
 
-time_out_is_seen() {
+timeout_is_seen() {
 	local tag=$1 id=$2
 
-	ordered break "$id" broken
+	requested break "$id" broken
 	need 120 "the application $tag times out" app_failed "$tag"
 	[ "$(app_error "$tag")" = ETIMEDOUT ] || fail "$tag: $(app_error "$tag")"
 }
@@ -73,7 +78,7 @@ WITH_LATCHD=1 honest_start
 id=$(latch_id "$(at w 7000)")
 
 refused 1 "not broken by an administrator" heal "$id"
-ordered break "$id" broken
+requested break "$id" broken
 need_latch w 7000 broken
 before=$(counters w 7000)
 need 60 "W's TCP backs off" backs_off w 7000 3
@@ -83,47 +88,47 @@ refused 1 "already broken by an administrator" break "$id"
 refused 1 "does not exist" break fedcba9876543210
 refused 2 "no ID of a latch" break 10.9.0.1
 [ "$(events_of_latch latch-broken '.reason == "admin" and .by.pid > 0')" = 1 ] ||
-	fail "the break was not told once"
+	fail "the break was not reported once"
 conforms R-6.2-1 "latchctl break: BROKEN with reason admin, nothing passes under good SAs"
-ordered heal "$id" established
+requested heal "$id" established
 need_latch w 7000 established
 received=$(received_bytes c-7000)
-need 120 "the stream goes on" received_at_least c-7000 $((received + 500))
-[ "$(events_of_latch latch-healed '.by.pid > 0')" = 1 ] || fail "the healing was not told once"
+need 120 "the stream continues" received_at_least c-7000 $((received + 500))
+[ "$(events_of_latch latch-healed '.by.pid > 0')" = 1 ] || fail "the healing was not reported once"
 
 start_stream 7001
 need_latch w 7001 established
-time_out_is_seen w-7001 "$(latch_id "$(at w 7001)")"
-time_out_is_seen c-7001 "$(latch_id "$(at c "$(port_of c-7001)")")"
+timeout_is_seen w-7001 "$(latch_id "$(at w 7001)")"
+timeout_is_seen c-7001 "$(latch_id "$(at c "$(port_of c-7001)")")"
 need 60 "no latch of that connection is left" no_latch "$(at w 7001)"
 
 kill -STOP "$(app_pid w-7000)"
-ordered close "$id" closed
+requested close "$id" closed
 need 30 "its latch is gone" no_latch "$(at w 7000)"
-! app_failed w-7000 || fail "W's application does not sleep"
+! app_failed w-7000 || fail "W's application is not stopped"
 kill -CONT "$(app_pid w-7000)"
-need 30 "W's application is cut off" app_failed w-7000
-need 30 "and so is C's" app_failed c-7000
+need 30 "W's application is reset" app_failed w-7000
+need 30 "C's application is reset" app_failed c-7000
 [ "$(app_error w-7000)" = ECONNABORTED ] || fail "W's application got $(app_error w-7000)"
 [ "$(app_error c-7000)" = ECONNRESET ] || fail "C's application got $(app_error c-7000)"
 refused 1 "does not exist" close "$id"
-conforms L-2.2-2 "W's application slept when its latch was closed, and was told when it woke"
-conforms R-2.2-1 "latchctl close: both ends see it at once, the latch is gone"
+conforms L-2.2-2 "W's application was stopped when its latch was closed, and received the error when it continued"
+conforms R-2.2-1 "latchctl close: both ends receive an error at once, the latch is gone"
 conforms R-2.3-23 "W's application acts as if reset by its peer (ECONNABORTED)"
 
 speak c w 8000 8001
 speak w c 8001 8000 once
 need 60 "W's UDP socket is latched to C" latch_seen "$(at w 8001) and .state == \"established\""
 need 60 "C decrypts W's datagrams" decrypted c W-TELLS-C-BY-UDP
-ordered close "$(latch_id "$(at w 8001)")" closed
-need 30 "W's application is told" said w "recv ECONNABORTED" 1
-need 30 "and can send nothing" said w "send EDESTADDRREQ" 5
-before=$(decrypted_text c | grep -c W-TELLS-C-BY-UDP)
-need 30 "as often as it tries" said w "send EDESTADDRREQ" 25
-[ "$(decrypted_text c | grep -c W-TELLS-C-BY-UDP)" = "$before" ] || fail "C got a datagram after the close"
-[ "$(grep -c "recv ECONNABORTED" "$RUN/speaker-w")" = 1 ] || fail "ECONNABORTED more than once"
+requested close "$(latch_id "$(at w 8001)")" closed
+need 30 "W's application receives the error" reported_at_least w "recv ECONNABORTED" 1
+need 30 "W's application can send nothing" reported_at_least w "send EDESTADDRREQ" 5
+before=$(datagrams_at_c)
+need 30 "every send() fails" reported_at_least w "send EDESTADDRREQ" 25
+[ "$(datagrams_at_c)" = "$before" ] || fail "C got a datagram after the close"
+[ "$(reported w "recv ECONNABORTED")" = 1 ] || fail "ECONNABORTED more than once"
 need 30 "its latch is gone" no_latch "$(at w 8001)"
-conforms R-2.3-24 "connected UDP, closed by latchctl: recv() said so, no datagram left any more"
-conforms L-5.2-4 "connected UDP, closed: recv() said ECONNABORTED, once, and send() EDESTADDRREQ"
+conforms R-2.3-24 "connected UDP, closed by latchctl: recv() failed, no datagram left any more"
+conforms L-5.2-4 "connected UDP, closed: recv() failed with ECONNABORTED, once, and send() with EDESTADDRREQ"
 conforms S22 "break, heal and close by the administrator"
 note "broken, healed, timed out (ETIMEDOUT), closed ($(app_error w-7000), peer: $(app_error c-7000))"

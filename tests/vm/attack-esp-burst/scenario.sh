@@ -6,10 +6,10 @@
 #	    +--- forged segments of C under D's new SA --- D, now at 10.9.0.2
 #
 # D sends segments that fit into C's connection in the same burst as its
-# IKE_AUTH: W's own latchd cannot know D's SA before they arrive. Quarantine must
-# hold them; W's application receives none of them. Nor does one whose latch waits and
-# heals, and to which D does the same with new SAs while latchd sleeps, again and again (S5:
-# LATCHD_S5_RUNS times, 5; for many raise LATCHD_SCENARIO_LIMIT, too).
+# IKE_AUTH: W's own latchd cannot know D's SA before they arrive. The gates must drop
+# packets of a pending SA; W's application receives none of them. A second application,
+# whose latch waits and heals, receives none either, while D repeats the burst with new SAs
+# and latchd is stopped (S5: LATCHD_S5_RUNS times, 5; for many raise LATCHD_SCENARIO_LIMIT).
 #
 # touches: gate sa latch feeds vici
 # expect: clean
@@ -41,8 +41,8 @@ forged_more_than() {
 	[ "$(forged_at_w "$1")" -gt "$2" ]
 }
 
-# W's charon has D's SA before D has it, and on a quick machine latchd knows whose it is when the
-# first segment comes. So that quarantine alone must hold them, latchd sleeps meanwhile.
+# W's charon has D's SA before D has it, and on a quick machine latchd has attributed the SA when
+# the first segment arrives. latchd is stopped meanwhile, so that the SA is pending.
 once_more() {
 	local seen
 
@@ -51,7 +51,7 @@ once_more() {
 	forge d w-7001 --seq "$again_in" --ack "$again_out" --text AGAIN-BY-D --every 5
 	must_initiate d
 	need 30 "W decrypts D's burst" forged_more_than AGAIN-BY-D $((seen + 10))
-	[ "$(received_bytes w-7001)" = 0 ] || fail "W's application received what D sent under an SA of nobody"
+	[ "$(received_bytes w-7001)" = 0 ] || fail "W's application received D's data under an unattributed SA"
 	kill -CONT "$(latchd_pid)"
 	need_latch w 7001 broken
 	kill_and_wait TERM "$(cat "$APPS/forge.pid")"
@@ -70,10 +70,10 @@ start_stream 7001
 need_latch w 7001 established
 read -r next_in next_out < <(learn_sequence w-7000)
 read -r again_in again_out < <(learn_sequence w-7001)
-log "C's next sequence numbers, which D is told: $next_in, $again_in"
+log "C's next sequence numbers, for D: $next_in, $again_in"
 host_down c
 take_address d c
-# The first segment starts IKE by D's trap policy; the others follow in the
+# The first segment starts IKE by D's trap policy. The others follow in the
 # same burst as IKE_AUTH, as soon as D's kernel has the SA.
 forge d w-7000 --seq "$next_in" --ack "$next_out" \
 	--text FORGED-BY-D --every 2
@@ -82,9 +82,9 @@ need_reset
 need_broken
 need 30 "W decrypts D's burst" decrypted w FORGED-BY-D
 [ "$(received_bytes w-7000)" = 0 ] || fail "W's application received bytes"
-conforms R-2.3-11 "data in one burst with the IKE exchange: nothing of it came through"
+conforms R-2.3-11 "data in one burst with the IKE exchange: none of it was received"
 conforms R-2-5 "segments that fit, under another peer's SA: decrypted, not received"
-conforms L-1-3 "the latch broke before the new SA carried anything for it"
+conforms L-1-3 "the latch broke before the new SA carried data of its flow"
 
 kill_and_wait TERM "$(cat "$APPS/forge.pid")"
 need_latch w 7001 broken
@@ -96,5 +96,5 @@ done
 [ "$(received_bytes w-7001)" = 0 ] || fail "W's patient application received bytes"
 ! app_failed w-7001 || fail "W's patient application got $(app_error w-7001)"
 ! decrypted d W-TELLS-C || fail "D decrypted a part of C's streams"
-conforms S5 "$TIMES new SAs of D's with a burst each, latchd asleep: no byte received, none given away"
-note "W cut off $RESET_MS ms after D's SA; $TIMES bursts more while latchd slept; no forged byte received"
+conforms S5 "$TIMES new SAs of D's with a burst each, latchd stopped: no byte received, none sent"
+note "W reset $RESET_MS ms after D's SA; $TIMES bursts more while latchd was stopped; no forged byte received"

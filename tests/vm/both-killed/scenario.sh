@@ -5,9 +5,9 @@
 #	    \   latchd and W's charon killed with -9
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
-# S20 (iii, iv): both are gone when D takes C's address, and both come back while
+# S20 (iii, iv): both are gone when D takes C's address, and both are started again while
 # D attacks. W's connection is latched throughout: D decrypts nothing of it, and
-# when latchd is there again W's application is cut off.
+# when latchd runs again W's application is reset.
 #
 # touches: latchd enforce maps gate sa
 # expect: clean
@@ -18,7 +18,7 @@ kill9_latchd
 kill_and_wait KILL "$(charon_pid w)"
 log "W's charon was killed with -9"
 before=$(received_bytes c-7000)
-need 60 "the stream goes on without both" received_at_least c-7000 $((before + 1000))
+need 60 "the stream continues without both" received_at_least c-7000 $((before + 1000))
 host_down c
 host_up w
 take_address d c
@@ -26,11 +26,11 @@ must_initiate d
 ! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
 start_latchd
 start_monitor
-need 120 "W's application is cut off" app_failed w-7000
+need 120 "W's application is reset" app_failed w-7000
 need 60 "no latch of W's connection is left" no_latch "$(at w 7000)"
 ! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
 conforms R-2-16 "charon and latchd killed and restarted under attack: latched throughout, then reset"
 conforms S20 "kill -9 of both, with an impostor: nothing leaked, the application was reset"
 new_connection 7001
 end_stream d 7001
-note "both killed under attack: D decrypted nothing, W was cut off ($(app_error w-7000))"
+note "both killed under attack: D decrypted nothing, W was reset ($(app_error w-7000))"

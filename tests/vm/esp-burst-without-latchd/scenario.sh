@@ -14,7 +14,7 @@
 topology
 honest_start
 read -r next_in next_out < <(learn_sequence w-7000)
-log "C's next sequence number, which D is told: $next_in"
+log "C's next sequence number, for D: $next_in"
 host_down c
 take_address d c
 # The first segment starts IKE by D's trap policy; the others follow in the

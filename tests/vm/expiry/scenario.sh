@@ -4,9 +4,9 @@
 #	W 10.9.0.1 == SA of c.example, 8 s of life == C 10.9.0.2
 #	          x  UDP 500 and 4500 blocked for 30 s
 #
-# S3: all SAs expire while IKE cannot reach the peer. The stream stalls as on an
-# unplugged cable, its latch stays ESTABLISHED; when IKE is let through again, new
-# SAs of the same peer carry it on, and no byte is lost.
+# S3: all SAs expire while IKE cannot reach the peer. The stream stalls as with an
+# unplugged cable, its latch stays ESTABLISHED. When IKE is let through again, new
+# SAs of the same peer carry the stream on, and no byte is lost.
 #
 # touches: sa latch gate
 # expect: clean
@@ -32,11 +32,9 @@ blocked_for_30_s() {
 	[ "$(ms_between "$BLOCKED" "$EPOCHREALTIME")" -ge 30000 ]
 }
 
-# Of the kernel's list some are none yet: it holds SPIs for what charon asks for in vain.
+# latchctl's list, since the kernel's also has SPIs that charon reserves while it negotiates in vain.
 has_no_sas() {
-	local found
-
-	found=$(sas true) && [ -z "$found" ]
+	[ -z "$(sas true)" ]
 }
 
 topology life=8s tries=60
@@ -51,10 +49,10 @@ need 60 "IKE was blocked for 30 s" blocked_for_30_s
 [ "$(received_bytes c-7000)" = "$before" ] || fail "C received data without any SA"
 ! app_failed w-7000 || fail "application at W: $(app_error w-7000)"
 unblock_ike
-need 180 "the stream goes on" received_at_least c-7000 $((before + 500))
+need 180 "the stream continues" received_at_least c-7000 $((before + 500))
 need_latch w 7000 established
 end_stream c 7000
 [ "$(break_count)" = 0 ] || fail "$(break_count) latches were broken"
 conforms S3 "stall of $GAP_MS ms, $SENT bytes, none lost, no break"
-conforms L-2-3 "the latch outlived all SAs of its flow"
+conforms L-2-3 "the latch remained when all SAs of its flow were gone"
 note "IKE blocked, no SA left: stalled for $GAP_MS ms; $SENT bytes, none lost"

@@ -13,14 +13,14 @@ topology
 WITH_LATCHD=1 honest_start
 kill9_latchd
 before=$(received_bytes c-7000)
-need 60 "the stream goes on without latchd" \
+need 60 "the stream continues without latchd" \
 	received_at_least c-7000 $((before + 2000))
 start_latchd
 start_monitor
 need_latch w 7000 established
 renew CHILD_SA rekey_child
 before=$(received_bytes c-7000)
-need 60 "the stream goes on after a rekey" \
+need 60 "the stream continues after a rekey" \
 	received_at_least c-7000 $((before + 2000))
 need_latch w 7000 established
 end_stream c 7000

@@ -5,9 +5,9 @@
 #	    \
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
-# latchd is killed with -9 during the attack. Nobody is there to break the latch,
-# yet D's SA stays in quarantine; the next latchd adopts what is pinned, breaks
-# the latch and cuts W's application off.
+# latchd is killed with -9 during the attack. No process breaks the latch,
+# but D's SA stays pending. The next latchd adopts the pinned objects, breaks
+# the latch and resets W's application.
 #
 # touches: latchd enforce maps gate
 # expect: clean
@@ -19,9 +19,9 @@ kill9_latchd
 take_address d c
 must_initiate d
 # Longer than the time after which a new flow may use an unattributed SA.
-never 10 "D decrypted C's stream while latchd was away" decrypted d W-TELLS-C
+never 10 "D decrypted C's stream while latchd did not run" decrypted d W-TELLS-C
 ! app_failed w-7000 || fail "W's application failed without latchd"
 start_latchd
-need 60 "W's application is cut off" app_failed w-7000
-note "quarantine held for 10 s without latchd; then $(app_error w-7000)"
+need 60 "W's application is reset" app_failed w-7000
+note "D's SA was pending for 10 s without latchd; then $(app_error w-7000)"
 conforms R-2-16 "latchd killed under attack: nothing leaked, and the next one reset the connection"

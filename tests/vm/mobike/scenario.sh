@@ -51,13 +51,17 @@ move_c() {
 	log "C has moved to 10.9.0.12"
 }
 
+latched_params() {
+	latch_field "$(at w 7000)" '[.id, .peer, .local_id, .params] | tojson'
+}
+
 bound_at() {
 	sa_seen ".state == \"bound\" and .dst == \"$1\" and (.peer | tostring | contains(\"c.example\"))"
 }
 
 topology mode=tunnel mobike=yes
 inner_network
-# Else it would move to IPv6.
+# Otherwise C would move to IPv6.
 ip -n lt-w addr flush dev eth0 scope global to fd09::/64
 ip -n lt-c addr flush dev eth0 scope global to fd09::/64
 host_up w c
@@ -69,15 +73,15 @@ addr() {
 }
 start_stream
 need_latch w 7000 established
-born=$(latches "$(at w 7000)" | jq -c '[.id, .peer, .local_id, .mode, .qop]')
+latched=$(latched_params)
 move_c
 need 60 "W has an SA to C's new address that is bound to c.example" bound_at 10.9.0.12
 before=$(received_bytes c-7000)
-need 60 "the stream goes on" received_at_least c-7000 $((before + 2000))
+need 60 "the stream continues" received_at_least c-7000 $((before + 2000))
 need_latch w 7000 established
 need_latch c "$(port_of c-7000)" established
-[ "$(latches "$(at w 7000)" | jq -c '[.id, .peer, .local_id, .mode, .qop]')" = "$born" ] ||
-	fail "W's latch is another one, or has other parameters"
+[ "$(latched_params)" = "$latched" ] ||
+	fail "W has another latch, or its latch has other parameters"
 conforms R-2-14 "the peer's outer address changed: same latch, same parameters"
 end_stream c 7000
 [ "$(break_count)" = 0 ] || fail "$(break_count) latches were broken"

@@ -25,7 +25,7 @@ selectors() {
 	:
 }
 
-# The wire's own namespace becomes the NAT; both clients stand behind it.
+# The wire's own namespace becomes the NAT; both clients are behind it.
 build_nat() {
 	local host
 
@@ -50,7 +50,7 @@ build_nat() {
 			}
 		}
 	EOF
-	log "C and D stand behind 10.9.0.2"
+	log "C and D are behind 10.9.0.2"
 }
 
 topology
@@ -59,7 +59,7 @@ host_up w c d
 start_latchd
 start_monitor
 must_initiate c
-# Where an application stands: behind the NAT as it sees itself.
+# An application's own address: behind the NAT the private one.
 addr() {
 	if [ "$1" = w ]; then echo 10.9.0.1; else echo "${BEHIND[$1]}"; fi
 }
@@ -68,8 +68,8 @@ need_latch w 7000 established
 latch_seen "$(at w 7000) and .remote.addr == \"10.9.0.2\" and .peer.id == \"c.example\"" ||
 	fail "W's latch is not C's behind its public address"
 must_initiate d
-need 60 "W's application is cut off" app_failed w-7000
+need 60 "W's application is reset" app_failed w-7000
 need_broken
 ! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
-conforms S28 "two clients behind one address: the second breaks the first one's latch, and gets nothing"
-note "W cut off ($(app_error w-7000)) when D came from C's public address; D decrypted nothing"
+conforms S28 "two clients behind one address: the second breaks the first client's latch, and gets nothing"
+note "W reset ($(app_error w-7000)) when D came from C's public address; D decrypted nothing"

@@ -3,9 +3,9 @@
 #
 #	W 10.9.0.1 ----- no SA, trap policies only ----- C 10.9.0.2
 #
-# Connections that begin before there is any SA. Their first packet makes the key
-# manager negotiate: in vain while IKE is blocked, which the application learns later;
-# with success when it is not. Who cannot negotiate uses what the peer has negotiated.
+# Connections that start before there is any SA. Their first packet makes the key
+# manager negotiate: in vain while IKE is blocked, and the application receives an error later;
+# with success otherwise. A host that cannot negotiate uses the peer's SAs.
 #
 # touches: gate watch sa config
 # expect: clean
@@ -41,15 +41,17 @@ block_ike() {
 }
 
 blocked_at_least() {
-	[ "$(ip netns exec lt-net nft -j list table bridge block |
-		jq '[.. | .counter? // empty | .packets] | add')" -ge "$1" ]
+	local listed
+
+	listed=$(answer ip netns exec lt-net nft -j list table bridge block) || exit 1
+	[ "$(answer jq '[.. | .counter? // empty | .packets] | add' <<<"$listed")" -ge "$1" ]
 }
 
 in_syn_sent() {
-	in_host "$1" ss -Htn state syn-sent "( dport = :$2 )" | grep -q .
+	has_sockets "$1" state syn-sent "( dport = :$2 )"
 }
 
-# connect_from CLIENT SERVER PORT: in the background; nobody waits for it yet.
+# connect_from CLIENT SERVER PORT: in the background, without a listener so far.
 connect_from() {
 	stream "$1-$3" "$1" "$2" --remote "$(addr "$2")" --remote-port "$3" --expect "${2^^}-TELLS"
 }
@@ -60,7 +62,7 @@ listen_at() {
 }
 
 no_tcp_on_the_wire() {
-	[ -z "$(tcpdump -n -r "$RUN/wire-$1.pcap" tcp 2>/dev/null)" ]
+	[ -z "$(captured "wire-$1" tcp)" ]
 }
 
 end_stream_of() {
@@ -83,15 +85,15 @@ listen_at w c 7000
 block_ike
 connect_from c w 7000
 need 30 "C's application opens a connection" in_syn_sent c 7000
-need 60 "C's charon has begun to negotiate" blocked_at_least 1
+need 60 "C's charon has started to negotiate" blocked_at_least 1
 ! app_event c-7000 'error connect' || fail "the connection failed before the negotiation did"
-need 60 "the application learns of it" app_event c-7000 'error connect ETIMEDOUT'
+need 60 "the application receives an error" app_event c-7000 'error connect ETIMEDOUT'
 no_latch '.state != "listener"' || fail "there is a latch"
 no_tcp_on_the_wire c || fail "C sent TCP in clear"
 conforms L-2.3-1 "no SA could be had: the connection waited, then ETIMEDOUT; no SYN had left"
 
 in_host c sysctl -qw net.ipv4.tcp_syn_retries=6
-# Of the IKE header the flag Initiator: C's charon cannot begin anything, and may answer.
+# The flag Initiator of the IKE header: C's charon cannot start an exchange, and may answer.
 block_ike "ether saddr ${MAC[c]} @th,216,8 & 8 == 8"
 connect_from c w 7000
 need 30 "C's application opens another connection" in_syn_sent c 7000
@@ -101,7 +103,7 @@ connect_from w c 7001
 need_served w 7001
 [ "$(established w IKE_SA)" = 1 ] || fail "W has $(established w IKE_SA) IKE_SAs"
 need_latch c 7001 established
-conforms R-2.3-2 "no SA to learn from: W's SYN made its charon negotiate, and the latch is of who answered"
+conforms R-2.3-2 "no SA to learn from: W's SYN made its charon negotiate, and the latch is of the peer that answered"
 need_served c 7000
 need_latch w 7000 established
 conforms R-2.3-3 "the socket was in SYN-SENT without any SA; its SYN left when there was one, latched"

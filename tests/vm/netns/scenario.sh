@@ -7,17 +7,17 @@
 #
 # One latchd serves all three network namespaces. D's own connection has the same
 # addresses as C's had: each latch belongs to the namespace of its socket. The netfilter gate
-# stands in each of them, and in one without any process that gets an SA, but
-# keeps none alive.
+# is attached in each of them, and in one without any process that gets an SA. The gate keeps
+# no namespace in existence.
 #
 # touches: net enforce gate
 # expect: clean
 
 netns_of() {
-	latches "$1" | jq -r .netns | sort -u
+	latch_field "$1" .netns | sort -u
 }
 
-# A namespace of its own, which has an SA and a cable whose other end tells of its life.
+# A namespace of its own, which has an SA and a cable: the other end is gone when the namespace is.
 add_extra() {
 	ip netns add lt-extra
 	ip link add lt-far type veth peer name near netns lt-extra
@@ -41,20 +41,20 @@ need_latch w 7001 established
 need 30 "D's end is latched" latch_seen "$(at d "$(port_of d-7001)")"
 conforms L-2-4 "both ends were latched with the first packet"
 conforms L-5.1-2 "W, which listens, has a latch of D's connection"
-conforms L-5.1-3 "D, which connects, has one, too"
+conforms L-5.1-3 "D, which connects, has a latch, too"
 w=$(netns_of "$(at w 7001)")
 c=$(netns_of "$(at c "$(port_of c-7000)")")
 d=$(netns_of "$(at d "$(port_of d-7001)")")
 [[ $w != "$c" && $w != "$d" && $c != "$d" ]] ||
 	fail "namespaces of W, C and D are listed as $w, $c and $d"
 need_netfilter_gate
-need 30 "the netfilter gate stands at all three hosts" covered_at_least 3
+need 30 "the netfilter gate is attached at all three hosts" covered_at_least 3
 add_extra
-need 30 "the netfilter gate stands where no process is" covered_at_least 4
+need 30 "the netfilter gate is attached where no process is" covered_at_least 4
 ip netns del lt-extra
 need 60 "a deleted namespace is freed" extra_is_freed
 add_extra
-need 30 "the netfilter gate stands there again" covered_at_least 4
+need 30 "the netfilter gate is attached there again" covered_at_least 4
 stop_latchd
 ip netns del lt-extra
 ! wait_until 2 extra_is_freed || fail "the netfilter gate did not hold the namespace without latchd"

@@ -5,9 +5,9 @@
 #	          \===== SA of c.example, AES-256, transport =====/
 #	           \==== SA of c.example, AES-128, tunnel ========/
 #
-# The right peer, but other protection than the connection was latched to: S11
+# The same peer, but other protection than the connection was latched to: S11
 # (another cipher) and S12 (tunnel for transport mode) break the latch as another
-# peer would; a new connection is refused while the two contend.
+# peer does. A new connection is refused while the two SAs conflict.
 #
 # touches: sa identity latch
 # expect: clean
@@ -31,14 +31,14 @@ broken_for() {
 	event_seen ".event == \"latch-broken\" and ((.want, .got) | tostring | contains(\"$1\"))"
 }
 
-# broken_by CHILD WORD PORT ITEM: what C's other CHILD_SA does to a stream.
+# broken_by CHILD WORD PORT ITEM: C's other CHILD_SA breaks the latch of a stream.
 broken_by() {
 	local child=$1 word=$2 port=$3 item=$4
 
 	start_stream "$port"
 	need_latch w "$port" established
 	must_initiate c "$child"
-	need 60 "W's application is cut off" app_failed "w-$port"
+	need 60 "W's application is reset" app_failed "w-$port"
 	need 30 "latchctl monitor names $word" broken_for "$word"
 	conforms "$item" "an SA of the same peer with $word breaks the latch"
 	terminate_child c "$child"

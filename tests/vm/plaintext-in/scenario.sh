@@ -7,7 +7,7 @@
 #
 # W's policies are edited under a latched flow so that they let plaintext in; D
 # injects text, a RST, a FIN and a SYN-ACK that fit into the connection. W drops and
-# counts them, and the stream goes on.
+# counts them, and the stream continues.
 #
 # touches: gate packet spd
 # expect: clean
@@ -16,7 +16,7 @@ topology
 WITH_LATCHD=1 honest_start
 give_address d d
 flush_policies d
-# Only of marked packets, or latchd would see that the policy bares the latch.
+# Only marked packets, or latchd would see that the policy allows plaintext of the latched flow.
 in_host w nft -f - <<-EOF
 	table inet clear {
 		chain arrived {
@@ -40,7 +40,7 @@ forge d w-7000 --seq "$next_in" --ack "$next_out" --fin --count 22
 need 60 "the FINs are sent" file_has "$APPS/forge.log" '^22 segments'
 forge d w-7000 --seq "$next_in" --ack "$next_out" --syn-ack --count 23
 need 60 "the SYN-ACKs are sent" file_has "$APPS/forge.log" '^23 segments'
-need 60 "the latch counts these, too" \
+need 60 "the latch counts the FINs and SYN-ACKs, too" \
 	latch_seen "$(at w 7000) and .drops >= 86"
 need_latch w 7000 established
 end_stream c 7000

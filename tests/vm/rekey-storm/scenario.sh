@@ -17,8 +17,8 @@ storm() {
 	renew IKE_SA rekey_ike
 }
 
-what_is_latched() {
-	latches "$(at w 7001)" | jq -cS '{id, peer, local_id, params}'
+latched_params() {
+	latch_field "$(at w 7001)" '{id, peer, local_id, params} | tojson'
 }
 
 topology
@@ -32,11 +32,11 @@ renew CHILD_SA rekey_child
 need_bound c.example
 start_stream 7001
 need_latch w 7001 established
-latched=$(what_is_latched)
+latched=$(latched_params)
 storm
 renew CHILD_SA reauthenticate 5
-[ "$(what_is_latched)" = "$latched" ] || fail "latched is now: $(what_is_latched)"
-drops=$(latches "$(at w 7001)" | jq .drops)
+[ "$(latched_params)" = "$latched" ] || fail "the latch has changed: $(latched_params)"
+drops=$(latch_field "$(at w 7001)" .drops)
 need_latch w 7001 established
 end_stream c 7001
 [ "$(break_count)" = 0 ] || fail "$(break_count) latches were broken"

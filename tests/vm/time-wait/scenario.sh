@@ -10,8 +10,9 @@
 # expect: clean
 
 in_time_wait() {
-	in_host w ss -Htan state time-wait "( sport = :7000 )" | grep -q .
+	has_sockets w state time-wait "( sport = :7000 )"
 }
+
 not_in_time_wait() {
 	! in_time_wait
 }

@@ -8,7 +8,7 @@
 # S7 and S10, disposition wait: two SAs conflict with one latch. It is BROKEN from
 # the first on, stays so when only the first goes, and when the second is renewed
 # (RFC 7296 section 2.9.2 forbids to narrow it); it heals when both are gone, and
-# the stream goes on with every byte.
+# the stream continues with every byte.
 #
 # touches: sa latch config
 # expect: clean
@@ -41,7 +41,7 @@ sas_are() {
 	[ "$(kernel_sas "$1")" = "$2" ]
 }
 
-# Looked at by the controller since: the SA event is handled before the next answer.
+# The controller handles the SA event before its next answer, so it has checked the latch.
 is_broken_still() {
 	need_latch w 7000 broken
 	[ "$(event_count '.event == "latch-healed"')" = 0 ] || fail "a latch was healed: $1"
@@ -59,7 +59,7 @@ need 60 "the first has left W" sas_are w 4
 is_broken_still "the second still conflicts"
 conforms S7 "two conflicts, one cleared: still BROKEN"
 before=$(established c CHILD_SA)
-swan c --rekey --child second >>"$RUN/c/rekey.log" 2>&1 || fail "no rekey; see c/rekey.log"
+swan c --rekey --child second >>"$RUN/c/rekey.log" 2>&1 || fail "C cannot rekey; see c/rekey.log"
 need 60 "the second was renewed" established_at_least c CHILD_SA $((before + 1))
 need 60 "its old SAs have left W" sas_are w 4
 is_broken_still "the second was only renewed"
@@ -69,7 +69,7 @@ conforms R-2.3-21 "no byte arrived while BROKEN, though the latched SA was there
 terminate_child c second
 need_latch w 7000 established
 conforms L-2.2-5 "ESTABLISHED again when the last conflict was gone"
-need 60 "the stream goes on" received_at_least c-7000 $((stalled + 500))
+need 60 "the stream continues" received_at_least c-7000 $((stalled + 500))
 end_stream c 7000
 [ "$(event_count '.event == "latch-broken" and .local.port == 7000')" = 1 ] ||
 	fail "W's latch was reported broken more than once"
