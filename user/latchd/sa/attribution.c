@@ -104,7 +104,7 @@ static void forget_replaced(struct attribution *a, const struct latch_sa_key *ke
 		forget_child(a, end->child);
 }
 
-void attribution_latch_born(struct attribution *a, const struct latch_flow *flow)
+void attribution_latch_created(struct attribution *a, const struct latch_flow *flow)
 {
 	int err = conflict_check_flow(&a->binding.view, flow);
 

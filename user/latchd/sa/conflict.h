@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3: an SA conflicts with a latch when its traffic selectors
- * cover the flow and its params are not the latch's. A child counts from when
- * its params are known until its last SA has left the kernel.
+ * RFC 5660 section 2.3: an SA conflicts with a latch when its traffic selectors cover the
+ * flow and its params differ from the latch's. A CHILD_SA counts from the moment when its
+ * params are known until the kernel has deleted its last SA.
  */
 #ifndef LATCHD_SA_CONFLICT_H
 #define LATCHD_SA_CONFLICT_H

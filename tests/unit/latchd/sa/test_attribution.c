@@ -372,7 +372,7 @@ Test(attribution, a_child_given_up_is_dying_and_still_counts)
 	cr_expect(is_contested(&c));
 	cr_expect(is_contested(&d));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	leave_both(&c);
 	cr_expect_not(is_contested(&d));

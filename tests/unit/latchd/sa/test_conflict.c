@@ -190,7 +190,7 @@ Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
 {
 	latch_to_c();
 	up(&charon, &d);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&c));
@@ -260,7 +260,7 @@ Test(conflict, an_outbound_sa_that_another_owned_lends_no_params)
 	strcpy(d.peer_id, "e.example");
 	latch_to_c();
 	restart_with_both();
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(seen.bound, 4, "neither D's nor E's anew: %u", seen.bound);
 }
 
@@ -315,7 +315,7 @@ Test(conflict, heals_only_when_all_key_managers_of_the_namespace_have_told)
 	attach(&pluto, &ns);
 	leave_both(&d);
 	attribution_reconcile(attribution);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	snapshot(&pluto, NULL, NULL);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
@@ -338,7 +338,7 @@ Test(conflict, no_healing_before_any_key_manager_has_come)
 	latch_to_c_breaks();
 	restart_latchd();
 	attribution_reconcile(attribution);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	attach(&charon, &ns);
 	snapshot(&charon, &c, &d);
@@ -371,8 +371,8 @@ Test(conflict, R_2_3_7_a_latch_that_was_quicker_than_the_mark)
 	cr_expect_eq(seen.broken, 0);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	apart = flow_at(1001, ns.cookie);
-	attribution_latch_born(attribution, &flow);
-	attribution_latch_born(attribution, &apart);
+	attribution_latch_created(attribution, &flow);
+	attribution_latch_created(attribution, &apart);
 	cr_expect_eq(seen.broken, 1);
 	cr_expect_eq(seen.got, in_params(&d));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -396,7 +396,7 @@ Test(conflict, R_2_3_7_reconcile_finds_every_latch)
 Test(conflict, without_a_conflict_a_new_latch_stays)
 {
 	latch_to_c();
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken + seen.healed, 0);
