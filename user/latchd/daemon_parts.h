@@ -27,8 +27,7 @@
 struct daemon {
 	const struct config *config;
 	const char *config_path;
-	char *failure;
-	size_t failure_size;
+	struct failure *failure;
 
 	struct preflight_result preflight;
 	int lock;

@@ -127,15 +127,15 @@ int main(int argc, char **argv)
 {
 	struct config config = {.latch_capacity = LATCHES, .pending_ms = PENDING_MS};
 	struct enforcement *enforcement;
-	char failure[512];
+	struct failure failure;
 	int i, err = 0;
 
 	if (argc < 3) {
 		fprintf(stderr, "usage: guard CGROUP NETNS...\n");
 		return 2;
 	}
-	if (enforcement_start(&config, argv[1], &enforcement, failure, sizeof(failure))) {
-		fprintf(stderr, "guard: %s\n", failure);
+	if (enforcement_start(&config, argv[1], &enforcement, &failure)) {
+		fprintf(stderr, "guard: %s\n", failure.text);
 		return 1;
 	}
 	for (i = 2; !err && i < argc; i++)

@@ -374,36 +374,34 @@ static void accept_again(void *context)
 
 /* ---- the whole ---- */
 
-struct control *control_new(struct loop *loop, const char *socket_path, const char *group,
-			    const struct control_handlers *handlers, char *failure,
-			    size_t failure_size)
+int control_new(struct loop *loop, const char *socket_path, const char *group,
+		const struct control_handlers *handlers, struct control **ret,
+		struct failure *failure)
 {
 	struct control *control = calloc(1, sizeof(*control));
 	int err;
 
-	if (!control) {
-		snprintf(failure, failure_size, "control socket: out of memory; free some");
-		return NULL;
-	}
+	if (!control)
+		return failure_set(failure, -ENOMEM, "control socket: out of memory; free some");
 	control->loop = loop;
 	control->handlers = *handlers;
 	loop_timer_init(loop, &control->accept_again, accept_again, control);
-	err = control_socket_open(&control->socket, socket_path, group, failure, failure_size);
+	err = control_socket_open(&control->socket, socket_path, group, failure);
 	if (err) {
 		free(control);
-		return NULL;
+		return err;
 	}
 	err = loop_fd_add(loop, control->socket.fd, EPOLLIN, on_connection, control);
 	if (err) {
-		snprintf(failure, failure_size,
-			 "control socket %s: cannot wait on it: %s; free "
-			 "memory or descriptors",
-			 socket_path, strerror(-err));
+		failure_set(failure, err,
+			    "control socket %s: cannot wait on it: %s; free memory or descriptors",
+			    socket_path, strerror(-err));
 		control_socket_close(&control->socket);
 		free(control);
-		return NULL;
+		return err;
 	}
-	return control;
+	*ret = control;
+	return 0;
 }
 
 void control_free(struct control *control)

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/failure.h"
 #include "common/json_writer.h"
 #include "latchd/control/control_request.h"
 #include "common/loop.h"
@@ -34,11 +35,13 @@ struct control_handlers {
 
 struct control;
 
-/* Starts listening, see control_socket_open(). NULL and one line in failure; handlers are copied.
+/*
+ * Starts listening, see control_socket_open(). The handlers are copied. 0, or a negative
+ * errno and a failure.
  */
-struct control *control_new(struct loop *loop, const char *socket_path, const char *group,
-			    const struct control_handlers *handlers, char *failure,
-			    size_t failure_size);
+int control_new(struct loop *loop, const char *socket_path, const char *group,
+		const struct control_handlers *handlers, struct control **ret,
+		struct failure *failure);
 
 /* Before loop_free(). */
 void control_free(struct control *control);

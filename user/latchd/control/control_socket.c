@@ -16,7 +16,7 @@
 
 #define CONTROL_BACKLOG 16
 
-static int find_group(struct control_socket *socket, const char *name, char *failure, size_t size)
+static int find_group(struct control_socket *socket, const char *name, struct failure *failure)
 {
 	struct group *group;
 
@@ -26,13 +26,12 @@ static int find_group(struct control_socket *socket, const char *name, char *fai
 		return 0;
 	errno = 0;
 	group = getgrnam(name);
-	if (!group) {
-		snprintf(failure, size,
-			 "control socket: no group \"%s\"; run: groupadd --system %s, or correct "
-			 "group = in [control]",
-			 name, name);
-		return errno ? -errno : -ENOENT;
-	}
+	if (!group)
+		return failure_set(
+			failure, errno ? -errno : -ENOENT,
+			"control socket: no group \"%s\"; run: groupadd --system %s, or correct "
+			"group = in [control]",
+			name, name);
 	socket->group = group->gr_gid;
 	return 0;
 }
@@ -113,12 +112,12 @@ static int listen_at(struct control_socket *control)
 }
 
 int control_socket_open(struct control_socket *control, const char *path, const char *group,
-			char *failure, size_t failure_size)
+			struct failure *failure)
 {
 	int err;
 
 	*control = (struct control_socket){.fd = -1};
-	err = find_group(control, group, failure, failure_size);
+	err = find_group(control, group, failure);
 	if (err)
 		return err;
 	err = text_copy(control->path, sizeof(control->path), path) < 0 ? -ENAMETOOLONG : 0;
@@ -129,14 +128,13 @@ int control_socket_open(struct control_socket *control, const char *path, const 
 	if (!err)
 		return 0;
 	if (err == -EADDRINUSE)
-		snprintf(failure, failure_size,
-			 "control socket %s: another program answers there, or it is no socket; "
-			 "stop that program, or choose another path in [control]",
-			 control->path);
+		failure_set(failure, err,
+			    "control socket %s: another program answers there, or it is no socket; "
+			    "stop that program, or choose another path in [control]",
+			    control->path);
 	else
-		snprintf(failure, failure_size,
-			 "control socket %s: %s; check the path in [control]", control->path,
-			 strerror(-err));
+		failure_set(failure, err, "control socket %s: %s; check the path in [control]",
+			    control->path, strerror(-err));
 	control_socket_close(control);
 	return err;
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "common/failure.h"
+
 #define CONTROL_DEFAULT_DIRECTORY "/run/latchd"
 
 struct control_socket {
@@ -22,10 +24,10 @@ struct control_socket {
  * Listens at path, for root and the members of group ("" = root only). A
  * missing directory is made; that one and the default one become 0750
  * root:group. A socket file without a listening program is replaced. 0, or a
- * negative errno and one line in failure.
+ * negative errno and a failure.
  */
 int control_socket_open(struct control_socket *socket, const char *path, const char *group,
-			char *failure, size_t failure_size);
+			struct failure *failure);
 void control_socket_close(struct control_socket *socket);
 
 enum control_peer {

@@ -16,7 +16,7 @@
 
 struct conflict_view {
 	const struct kernel_maps *maps;
-	const struct children *children;
+	const struct child_sas *children;
 	const struct news_bus *news;
 	/* Have all key managers of the namespace told their children? Else one in conflict may be
 	 * unknown. */
@@ -24,13 +24,13 @@ struct conflict_view {
 	void *context;
 };
 
-bool child_counts(const struct child *child);
+bool child_counts(const struct child_sa *child);
 
 /* Does any other child overlap with other params? Then no latch may be born under either. */
-bool child_is_contested(const struct children *children, const struct child *child);
+bool child_is_contested(const struct child_sas *children, const struct child_sa *child);
 
 /* Breaks every latch that the child conflicts with. 0 or a negative errno: then do not bind it. */
-int conflict_break_latches(const struct conflict_view *view, const struct child *child);
+int conflict_break_latches(const struct conflict_view *view, const struct child_sa *child);
 
 /* Breaks this flow's latch if any child conflicts with it. */
 int conflict_check_flow(const struct conflict_view *view, const struct latch_flow *flow);

@@ -45,7 +45,7 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 /* A policy older than the latch decides only since the protecting policy was deleted. */
 static bool is_missing(const struct policy_verdict *verdict, const struct latch *latch)
 {
-	uint64_t created = clock_boot_to_real_ns(latch->born) / SECOND_NS;
+	uint64_t created = clock_boot_to_real_ns(latch->created) / SECOND_NS;
 
 	return verdict->absent || verdict->policy->added < created;
 }

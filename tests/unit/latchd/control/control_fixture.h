@@ -24,7 +24,7 @@ struct peer {
 
 static struct loop *loop;
 static struct control *control;
-static char failure[512];
+static struct failure failure;
 static char socket_path[128];
 static int handler_calls;
 static size_t list_size;
@@ -81,8 +81,8 @@ static inline void serve(void)
 	scratch_make();
 	snprintf(socket_path, sizeof(socket_path), "%s/run/latchd.sock", scratch_dir);
 	loop = loop_new();
-	control = control_new(loop, socket_path, "", &handlers, failure, sizeof(failure));
-	cr_assert_not_null(control, "%s", failure);
+	cr_assert_eq(control_new(loop, socket_path, "", &handlers, &control, &failure), 0, "%s",
+		     failure.text);
 }
 
 static inline void finish(void)

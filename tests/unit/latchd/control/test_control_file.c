@@ -11,15 +11,20 @@ TestSuite(control_file, .init = scratch_make, .fini = scratch_remove, .timeout =
 
 static struct control *open_at(const char *path, const char *group)
 {
+	struct control *opened = NULL;
+	int err;
+
 	loop = loop ? loop : loop_new();
-	return control_new(loop, path, group, &handlers, failure, sizeof(failure));
+	err = control_new(loop, path, group, &handlers, &opened, &failure);
+	cr_expect_eq(!err, opened != NULL);
+	return opened;
 }
 
 Test(control_file, the_socket_file_is_removed_with_the_service)
 {
 	struct control *first = open_at(scratch_path("sock"), "");
 
-	cr_assert_not_null(first, "%s", failure);
+	cr_assert_not_null(first, "%s", failure.text);
 	cr_expect_eq(access(scratch_path("sock"), F_OK), 0);
 	control_free(first);
 	cr_expect_neq(access(scratch_path("sock"), F_OK), 0);
@@ -33,7 +38,7 @@ Test(control_file, a_stale_socket_file_is_replaced)
 	strcpy(address.sun_path, scratch_path("sock"));
 	cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	close(fd);
-	cr_assert_not_null(open_at(scratch_path("sock"), ""), "%s", failure);
+	cr_assert_not_null(open_at(scratch_path("sock"), ""), "%s", failure.text);
 	cr_expect_geq(connect_to(scratch_path("sock")), 0);
 }
 
@@ -43,7 +48,7 @@ Test(control_file, a_socket_that_answers_is_not_replaced)
 
 	cr_assert_not_null(first);
 	cr_expect_null(open_at(scratch_path("sock"), ""));
-	cr_expect(strstr(failure, "another program answers"), "%s", failure);
+	cr_expect(strstr(failure.text, "another program answers"), "%s", failure.text);
 	cr_expect_geq(connect_to(scratch_path("sock")), 0, "the first service still answers");
 }
 
@@ -61,7 +66,7 @@ Test(control_file, a_file_that_is_no_socket_is_not_replaced)
 {
 	scratch_write("sock", "precious", 8);
 	cr_expect_null(open_at(scratch_path("sock"), ""));
-	cr_expect(strstr(failure, "is no socket"), "%s", failure);
+	cr_expect(strstr(failure.text, "is no socket"), "%s", failure.text);
 	cr_expect_eq(access(scratch_path("sock"), F_OK), 0);
 	unlink(scratch_path("sock"));
 	cr_assert_eq(symlink("/nowhere", scratch_path("sock")), 0);
@@ -71,13 +76,14 @@ Test(control_file, a_file_that_is_no_socket_is_not_replaced)
 Test(control_file, an_impossible_path_fails_with_its_reason)
 {
 	cr_expect_null(open_at(scratch_path("no/such/dir/sock"), ""));
-	cr_expect(strstr(failure, "No such file") && strstr(failure, "[control]"), "%s", failure);
+	cr_expect(strstr(failure.text, "No such file") && strstr(failure.text, "[control]"), "%s",
+		  failure.text);
 }
 
 Test(control_file, an_unknown_group_fails_with_the_command_that_adds_it)
 {
 	cr_expect_null(open_at(scratch_path("sock"), "no-such-group"));
-	cr_expect(strstr(failure, "groupadd --system no-such-group"), "%s", failure);
+	cr_expect(strstr(failure.text, "groupadd --system no-such-group"), "%s", failure.text);
 }
 
 Test(control_file, a_group_gets_access_and_an_existing_directory_keeps_its_mode)
@@ -89,11 +95,11 @@ Test(control_file, a_group_gets_access_and_an_existing_directory_keeps_its_mode)
 		cr_skip_test("giving a file to a group needs root");
 	cr_assert_not_null(group);
 	scratch_mkdir("mine");
-	cr_assert_not_null(open_at(scratch_path("mine/sock"), "daemon"), "%s", failure);
+	cr_assert_not_null(open_at(scratch_path("mine/sock"), "daemon"), "%s", failure.text);
 	cr_assert_eq(stat(scratch_path("mine/sock"), &st), 0);
 	cr_expect(st.st_gid == group->gr_gid && (st.st_mode & 07777) == 0660);
 	cr_expect_eq(mode_of(scratch_path("mine")), 0700);
-	cr_assert_not_null(open_at(scratch_path("made/sock"), "daemon"), "%s", failure);
+	cr_assert_not_null(open_at(scratch_path("made/sock"), "daemon"), "%s", failure.text);
 	cr_assert_eq(stat(scratch_path("made"), &st), 0);
 	cr_expect(st.st_gid == group->gr_gid && (st.st_mode & 07777) == 0750);
 }
@@ -148,7 +154,7 @@ Test(control_file, R_2_2_1_only_root_may_change_a_latch)
 	if (geteuid())
 		cr_skip_test("becoming another user needs root");
 	daemon_group = getgrnam("daemon")->gr_gid;
-	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure);
+	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure.text);
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
 		send_request_as(65534, others, daemon_group, requests[i], answer, sizeof(answer));
@@ -171,7 +177,7 @@ Test(control_file, credentials_decide_even_when_the_mode_of_the_file_allows_more
 	if (geteuid())
 		cr_skip_test("becoming another user needs root");
 	daemon_group = getgrnam("daemon")->gr_gid;
-	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure);
+	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure.text);
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 
 	request_status_as(65534, others, others, answer, sizeof(answer));
@@ -221,7 +227,7 @@ Test(control_file, R_2_2_1_members_of_the_control_group_cannot_block_root)
 		cr_skip_test("becoming another user needs root");
 	daemon_group = getgrnam("daemon")->gr_gid;
 	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("sock"));
-	cr_assert_not_null(open_at(socket_path, "daemon"), "%s", failure);
+	cr_assert_not_null(open_at(socket_path, "daemon"), "%s", failure.text);
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	child = fork();

@@ -23,14 +23,14 @@ static size_t line_length;
 static void set_up(void)
 {
 	const struct control_handlers none = {0};
-	char failure[256], path[128];
+	struct failure failure;
+	char path[128];
 
 	report_start();
 	scratch_make();
 	loop = loop_new();
 	snprintf(path, sizeof(path), "%s/latchd.sock", scratch_dir);
-	control = control_new(loop, path, "", &none, failure, sizeof(failure));
-	cr_assert_not_null(control, "%s", failure);
+	cr_assert_eq(control_new(loop, path, "", &none, &control, &failure), 0, "%s", failure.text);
 	bus = (struct news_bus){0};
 	monitor_news_start(&monitor_news, &bus, control, &source);
 }

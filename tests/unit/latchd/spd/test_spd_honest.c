@@ -193,7 +193,7 @@ static void put_last_resorts(void)
 	policy_add(&ns, &out);
 	policy_add(&ns, &in);
 	latch = now();
-	latch.born = clock_boot_ns() + 5 * SECOND;
+	latch.created = clock_boot_ns() + 5 * SECOND;
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
 	wait_until(is_seen);
 }
