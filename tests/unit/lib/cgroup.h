@@ -39,11 +39,12 @@ static inline void cgroup_need_root(void)
 	struct preflight_system system = preflight_this_system;
 	static struct config config;
 	struct preflight_result result;
+	struct failure failure = {""};
 
 	system.filesystem_type = cgroup_file_system;
-	preflight_run_on(&system, &config, &result);
+	preflight_run_on(&system, &config, &result, &failure);
 	if (!result.cgroup[0])
-		cr_skip_test("no cgroup for the gates: %s", result.failure);
+		cr_skip_test("no cgroup for the gates: %s", failure.text);
 	strcpy(cgroup_root, result.cgroup);
 }
 

@@ -24,14 +24,13 @@ struct netfilter {
 /* Pins go to a bpffs in a mount namespace of the test's own; the machine's bpffs is unchanged. */
 static inline void netfilter_private_pins(void)
 {
-	char text[512];
-	struct failure failure = {text, sizeof(text)};
+	struct failure failure;
 
 	namespace_need_root();
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		cr_skip_test("a private BPF file system needs root");
-	cr_assert_eq(pins_make_directories(&failure), 0, "%s", text);
+	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
 	libbpf_log_begin();
 }
 
@@ -49,7 +48,7 @@ static inline void netfilter_load(struct netfilter *b)
 					  program == skeleton->progs.nf_gate_egress ||
 						  program == skeleton->progs.nf_gate_ingress);
 	bpf_map__set_max_entries(skeleton->maps.latches, 64);
-	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_complaint());
+	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_warning());
 	b->object = (struct object){.skeleton = skeleton};
 	object_maps(&b->object, &b->maps);
 	object_netfilter_gate(&b->object, &b->gate);

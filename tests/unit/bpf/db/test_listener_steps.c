@@ -153,7 +153,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#include "../../bpf/db/listener.h"
+#include "db/listener.h"
 #pragma GCC diagnostic pop
 
 /* ---- sockets ---- */

@@ -37,7 +37,7 @@ static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 	return 0;
 }
 
-#include "../../bpf/packet/object_mark.h"
+#include "packet/object_mark.h"
 
 #define SECONDS 10
 #define OBJECTS 64
