@@ -112,8 +112,8 @@ unit: $(UNIT_BIN) ## build and run the unit tests
 vm: ## boot kernels and run the VM tests (root, no KVM needed)
 	+$(Q)VM='$(VM)' BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
 
-check: ## everything: set-up, build, unit tests, VM tests, one closing line
-	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build unit vm
+check: ## everything: set-up, lint, build, unit tests, VM tests, one closing line
+	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup lint build unit vm
 
 conformance: ## everything on every kernel (hours), then docs/conformance.md
 	+$(Q)VM=--all BUILD='$(BUILD)' MAKE='$(MAKE)' \
@@ -129,7 +129,7 @@ demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
 	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo
 
-lint: ## shellcheck and licence lines; STYLE=1 also shows clang-format's wishes
+lint: ## layers, format, shellcheck, licence lines; STYLE=1 formats the C files
 	$(Q)STYLE='$(STYLE)' tools/make/lint
 
 install: all ## install to DESTDIR and PREFIX (default /usr/local)

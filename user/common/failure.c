@@ -6,14 +6,14 @@
 
 #include "common/text.h"
 
-int failure_set(const struct failure *failure, int err, const char *format, ...)
+int failure_set(struct failure *failure, int err, const char *format, ...)
 {
-	char text[512];
+	char text[FAILURE_TEXT_MAX];
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	text_escape(failure->text, failure->size, text);
+	text_escape(failure->text, sizeof(failure->text), text);
 	return err;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One line a message on stderr, with a subsystem token: "latchd: vici: ...".
+ * One line a message on stderr, with a subsystem token, "latchd: vici: ...", or with
+ * subsystem NULL for a text that names its object, "latchd: latch 2 broken ...".
  * Under systemd (JOURNAL_STREAM set) each line is prefixed with its "<N>" level.
  * Every byte that is not printable ASCII or valid UTF-8 is escaped as \xNN, so
  * peer-chosen text never reaches a terminal raw.

@@ -11,7 +11,6 @@
 #include "common/lockfile.h"
 #include "common/log.h"
 #include "common/notify.h"
-#include "common/text.h"
 #include "latchd/daemon_events.h"
 #include "latchd/daemon_parts.h"
 #include "latchd/enforce/rules.h"
@@ -65,8 +64,7 @@ static void on_housekeeping(void *context)
 {
 	struct daemon *d = context;
 
-	if (announce_lost_events(&d->announcer))
-		attribution_reconcile(d->attribution);
+	lost_events_check(&d->lost_events, &d->news);
 	resync_now_and_then(d);
 	watch_enforcement(d);
 	feed_watchdog(d);
@@ -96,20 +94,16 @@ static void write_sa(void *context, struct json_writer *w)
 	report_sa(w, &d->source);
 }
 
-static void take_request(void *context, const struct control_request *order, struct json_writer *w)
+static void take_request(void *context, const struct control_request *request,
+			 struct json_writer *w)
 {
 	const struct daemon *d = context;
+	struct admin_result result = admin_request(&d->admin, request);
 
-	admin_request(&d->admin, order, w);
+	report_request(w, &result);
 }
 
-/* ---- start, each step with what it needs from those before */
-
-static int fail(struct daemon *d, int err, const char *text)
-{
-	text_copy(d->failure, d->failure_size, text);
-	return err;
-}
+/* ---- start: each step needs the ones before it */
 
 static int check_functions(struct daemon *d)
 {
@@ -117,36 +111,36 @@ static int check_functions(struct daemon *d)
 	int err;
 
 	err = enforcement_functions(&functions);
-	if (err) {
-		snprintf(d->preflight.failure, sizeof(d->preflight.failure),
-			 "BPF object: cannot be opened: %s; free some memory", strerror(-err));
-		return err;
-	}
-	return preflight_functions(functions.names, functions.count, &d->preflight);
+	if (err)
+		return failure_set(d->failure, err,
+				   "BPF programs: cannot open them: %s; free some memory",
+				   strerror(-err));
+	return preflight_functions(functions.names, functions.count, d->failure);
 }
 
 static int start_enforcement(struct daemon *d)
 {
 	int err;
 
-	err = preflight_run(d->config, &d->preflight);
+	err = preflight_run(d->config, &d->preflight, d->failure);
 	if (!err)
 		err = check_functions(d);
 	if (!err)
-		d->lock = preflight_lock(LOCKFILE_DEFAULT_PATH, &d->preflight);
+		d->lock = preflight_lock(LOCKFILE_DEFAULT_PATH, d->failure);
 	if (!err && d->lock < 0)
 		err = d->lock;
 	if (err)
-		return fail(d, err, d->preflight.failure);
-	return enforcement_start(d->config, d->preflight.cgroup, &d->enforcement, d->failure,
-				 d->failure_size);
+		return err;
+	return enforcement_start(d->config, d->preflight.cgroup, &d->enforcement, d->failure);
 }
 
 static int start_netfilter_netns(struct daemon *d)
 {
 	d->netfilter_netns = netfilter_netns_new(d->loop, enforcement_maps(d->enforcement),
 						 enforcement_netfilter_gate(d->enforcement));
-	return d->netfilter_netns ? 0 : fail(d, -ENOMEM, "out of memory; free some");
+	return d->netfilter_netns
+		       ? 0
+		       : failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
 }
 
 static int start_control(struct daemon *d)
@@ -156,7 +150,7 @@ static int start_control(struct daemon *d)
 		.status = write_status,
 		.list = write_list,
 		.sa = write_sa,
-		.order = take_request,
+		.request = take_request,
 	};
 	int err;
 
@@ -175,14 +169,14 @@ static int start_control(struct daemon *d)
 	};
 	err = rules_in_force(d->source.maps, &d->source.rule_set);
 	if (err)
-		return fail(d, err, "map settings: cannot read; restart latchd");
-	d->admin.maps = d->source.maps;
-	d->control = control_new(d->loop, d->config->control_socket, d->config->control_group,
-				 &handlers, d->failure, d->failure_size);
-	return d->control ? 0 : -EADDRNOTAVAIL;
+		return failure_set(d->failure, err, "map settings: cannot read: %s; restart latchd",
+				   strerror(-err));
+	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
+	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,
+			   &d->control, d->failure);
 }
 
-/* Not to be asked of the kernel in words: its number is always the first. */
+/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
 static bool cgroup_is_root(const char *path)
 {
 	struct stat st;
@@ -195,17 +189,17 @@ static int start_attribution(struct daemon *d)
 	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
 	int err;
 
-	d->announcer = (struct announcer){.control = d->control, .source = &d->source};
-	announce_from_now(&d->announcer);
-	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
+	daemon_subscribe(d);
+	lost_events_start(&d->lost_events, maps);
+	d->attribution = attribution_new(d->loop, maps, d->identities, &d->news);
 	if (!d->attribution)
-		return fail(d, -ENOMEM, "out of memory; free some");
-	d->disposition.maps = maps;
+		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
+	d->disposition = (struct disposition){.maps = maps, .news = &d->news};
 	disposition_start(&d->disposition, d->loop);
 	d->spd_watch = (struct spd_watch){
 		.maps = maps,
 		.identities = d->identities,
-		.observer = &d->spd_observer,
+		.news = &d->news,
 	};
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
@@ -217,9 +211,10 @@ static int start_attribution(struct daemon *d)
 	listeners_start(&d->listeners, d->loop);
 	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
 	if (err)
-		snprintf(d->failure, d->failure_size,
-			 "event ring: cannot read it: %s; free some memory", strerror(-err));
-	return err;
+		return failure_set(d->failure, err,
+				   "event ring: cannot map it: %s; free some memory",
+				   strerror(-err));
+	return 0;
 }
 
 static int start_feed(struct daemon *d, size_t i)
@@ -237,11 +232,9 @@ static int start_feed(struct daemon *d, size_t i)
 					      attribution_sink(d->attribution));
 		break;
 	}
-	if (!d->started[i]) {
-		snprintf(d->failure, d->failure_size,
-			 "feed %s: cannot start: %m; check its socket =", config->name);
-		return -errno;
-	}
+	if (!d->started[i])
+		return failure_set(d->failure, -errno,
+				   "feed %s: cannot start: %m; check its socket =", config->name);
 	d->feeds[i].feed = d->started[i];
 	return 0;
 }
@@ -256,21 +249,26 @@ static int start_all(struct daemon *d)
 		return err;
 	err = socket_diag_prepare();
 	if (err)
-		log_warn("latch", "sock_diag: %s; broken connections cannot be reset, only cut off",
+		log_warn("latch",
+			 "sock_diag not available: %s; broken connections are blocked, but cannot "
+			 "be reset",
 			 strerror(-err));
 	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
-	if (err) {
-		snprintf(d->failure, d->failure_size,
-			 "identity table: cannot read the pinned maps: %s; run: latchctl purge",
-			 strerror(-err));
-		return err;
-	}
+	if (err)
+		return failure_set(
+			d->failure, err,
+			"identity table: cannot read the pinned maps: %s; run: latchctl purge",
+			strerror(-err));
 	d->loop = loop_new();
 	if (!d->loop)
-		return fail(d, -ENOMEM, "event loop: out of memory or descriptors; free some");
+		return failure_set(
+			d->failure, -ENOMEM,
+			"event loop: cannot create it: out of memory or descriptors; free some");
 	err = loop_stop_on_signals(d->loop);
 	if (err)
-		return fail(d, err, "event loop: cannot wait for signals; free some descriptors");
+		return failure_set(d->failure, err,
+				   "event loop: cannot wait for signals: %s; free some descriptors",
+				   strerror(-err));
 	err = start_netfilter_netns(d);
 	if (!err)
 		err = start_control(d);
@@ -296,8 +294,9 @@ static int run(struct daemon *d)
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
 	if (err)
-		snprintf(d->failure, d->failure_size, "event loop: %s; restart latchd",
-			 strerror(-err));
+		failure_set(d->failure, err,
+			    "event loop: cannot wait for events: %s; restart latchd",
+			    strerror(-err));
 	else
 		log_info("enforce",
 			 "latchd ends; its latches stay enforced (latchctl purge ends that)");
@@ -330,19 +329,16 @@ static void stop_all(struct daemon *d)
 		close(d->lock);
 }
 
-int daemon_run(const struct config *config, const char *config_path, char *failure,
-	       size_t failure_size)
+int daemon_run(const struct config *config, const char *config_path, struct failure *failure)
 {
 	struct daemon d = {
 		.config = config,
 		.config_path = config_path,
 		.failure = failure,
-		.failure_size = failure_size,
 		.lock = -1,
 	};
 	int err;
 
-	daemon_observe(&d);
 	err = start_all(&d);
 	if (!err)
 		err = run(&d);

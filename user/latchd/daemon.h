@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts put together: started in the order of their needs, ended in the reverse one. */
+/* Joins the parts of latchd: starts each after those that it needs, ends them in reverse order. */
 #ifndef LATCHD_DAEMON_H
 #define LATCHD_DAEMON_H
 
-#include <stddef.h>
-
+#include "common/failure.h"
 #include "latchd/config/config.h"
 
 /*
- * Runs until SIGTERM or SIGINT; what is enforced stays enforced. 0, or a
- * negative errno with one line in failure.
+ * Runs until SIGTERM or SIGINT. The programs stay attached afterwards. 0, or a negative errno
+ * and a failure. Both config and config_path must outlive the call.
  */
-int daemon_run(const struct config *config, const char *config_path, char *failure,
-	       size_t failure_size);
+int daemon_run(const struct config *config, const char *config_path, struct failure *failure);
 
 #endif

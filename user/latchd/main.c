@@ -24,22 +24,22 @@ static const struct option long_options[] = {
 
 static const char help[] =
 	"usage: latchd [OPTION...]\n\n"
-	"Latches IPsec connections to the peer that authenticated when they began.\n\n"
+	"Latches each IPsec connection to the peer that was authenticated at its start.\n\n"
 	"  -c, --config FILE  configuration (default " CONFIG_DEFAULT_PATH ")\n"
-	"  -t, --check        read the configuration, say whether it is good, and end\n"
-	"  -f, --foreground   stay in the foreground, which latchd always does\n"
-	"  -d, --debug        say more\n"
+	"  -t, --check        check the configuration and exit\n"
+	"  -f, --foreground   run in the foreground, as latchd always does\n"
+	"  -d, --debug        log debug messages too\n"
 	"      --version      version\n"
 	"  -h, --help         this text\n\n"
-	"SIGTERM ends latchd, not what it enforces: that is for latchctl purge.\n"
+	"SIGTERM ends latchd. Its programs stay attached until latchctl purge.\n"
 	"See latchd(8), latchd.conf(5).\n";
 
 struct options {
-	const char *config_path; /* NULL: the default, which may be missing */
+	const char *config_path; /* NULL: the default path, where the file may be missing */
 	bool check;
 };
 
-/* -1: go on; else the exit status. */
+/* -1: continue; else the exit status. */
 static int parse(int argc, char **argv, struct options *options)
 {
 	int option;
@@ -86,16 +86,15 @@ int main(int argc, char **argv)
 	struct options options = {0};
 	const char *path;
 	static struct config config;
-	struct config_error error;
-	char failure[1024];
+	struct failure failure;
 	int status;
 
 	status = parse(argc, argv, &options);
 	if (status >= 0)
 		return status;
 	path = options.config_path ? options.config_path : CONFIG_DEFAULT_PATH;
-	if (config_load(path, options.config_path != NULL, &config, &error)) {
-		log_error("config", "%s", error.text);
+	if (config_load(path, options.config_path != NULL, &config, &failure)) {
+		log_error("config", "%s", failure.text);
 		return EXIT_USAGE;
 	}
 	if (options.check) {
@@ -104,8 +103,8 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	libbpf_set_print(libbpf_message);
-	if (daemon_run(&config, path, failure, sizeof(failure))) {
-		log_error("start", "%s", failure);
+	if (daemon_run(&config, path, &failure)) {
+		log_error("start", "%s", failure.text);
 		return EXIT_FAILURE;
 	}
 	return EXIT_SUCCESS;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate's programs alone, which kernels load that refuse the fentry programs. */
+/* The netfilter gate's programs alone: kernels that refuse the fentry programs load these. */
 #ifndef LATCHD_TESTS_NETFILTER_FIXTURE_H
 #define LATCHD_TESTS_NETFILTER_FIXTURE_H
 
@@ -21,17 +21,16 @@ struct netfilter {
 	struct netfilter_gate gate;
 };
 
-/* The machine's own bpffs stays as it is. */
+/* Pins go to a bpffs in a mount namespace of the test's own; the machine's bpffs is unchanged. */
 static inline void netfilter_private_pins(void)
 {
-	char text[512];
-	struct failure failure = {text, sizeof(text)};
+	struct failure failure;
 
 	namespace_need_root();
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		cr_skip_test("a private BPF file system needs root");
-	cr_assert_eq(pins_make_directories(&failure), 0, "%s", text);
+	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
 	libbpf_log_begin();
 }
 
@@ -49,7 +48,7 @@ static inline void netfilter_load(struct netfilter *b)
 					  program == skeleton->progs.nf_gate_egress ||
 						  program == skeleton->progs.nf_gate_ingress);
 	bpf_map__set_max_entries(skeleton->maps.latches, 64);
-	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_complaint());
+	cr_assert_eq(latchd_bpf__load(skeleton), 0, "%s", libbpf_log_warning());
 	b->object = (struct object){.skeleton = skeleton};
 	object_maps(&b->object, &b->maps);
 	object_netfilter_gate(&b->object, &b->gate);

@@ -86,7 +86,7 @@ need 60 "W's TCP backs off" backs_off w 7000 3
 ! app_failed w-7000 || fail "W's application got $(app_error w-7000)"
 refused 1 "already broken by an administrator" break "$id"
 refused 1 "does not exist" break fedcba9876543210
-refused 2 "no ID of a latch" break 10.9.0.1
+refused 2 "not a latch ID" break 10.9.0.1
 [ "$(events_of_latch latch-broken '.reason == "admin" and .by.pid > 0')" = 1 ] ||
 	fail "the break was not reported once"
 conforms R-6.2-1 "latchctl break: BROKEN with reason admin, nothing passes under good SAs"

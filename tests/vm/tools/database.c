@@ -124,7 +124,8 @@ int main(int argc, char **argv)
 {
 	struct enforcement *enforcement;
 	struct config config = {0};
-	char failure[512], line[128];
+	struct failure failure;
+	char line[128];
 	int err = 0;
 
 	if (argc != 4) {
@@ -133,8 +134,8 @@ int main(int argc, char **argv)
 	}
 	config.latch_capacity = (unsigned int)atoi(argv[2]);
 	config.pending_ms = (unsigned int)atoi(argv[3]);
-	if (enforcement_start(&config, argv[1], &enforcement, failure, sizeof(failure))) {
-		fprintf(stderr, "database: %s\n", failure);
+	if (enforcement_start(&config, argv[1], &enforcement, &failure)) {
+		fprintf(stderr, "database: %s\n", failure.text);
 		return 1;
 	}
 	maps = enforcement_maps(enforcement);

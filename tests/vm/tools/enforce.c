@@ -33,21 +33,21 @@ int main(int argc, char **argv)
 {
 	struct enforcement *enforcement;
 	static struct config config;
-	struct config_error error;
-	char failure[512], byte;
+	struct failure failure;
+	char byte;
 
 	if (argc != 4 && argc != 5) {
 		fprintf(stderr, "usage: enforce CGROUP LATCHES PENDING-MS [FILE]\n");
 		return 2;
 	}
-	if (argc == 5 && config_load(argv[4], 1, &config, &error)) {
-		fprintf(stderr, "enforce: %s\n", error.text);
+	if (argc == 5 && config_load(argv[4], 1, &config, &failure)) {
+		fprintf(stderr, "enforce: %s\n", failure.text);
 		return 2;
 	}
 	config.latch_capacity = (unsigned int)atoi(argv[2]);
 	config.pending_ms = (unsigned int)atoi(argv[3]);
-	if (enforcement_start(&config, argv[1], &enforcement, failure, sizeof(failure))) {
-		fprintf(stderr, "enforce: %s\n", failure);
+	if (enforcement_start(&config, argv[1], &enforcement, &failure)) {
+		fprintf(stderr, "enforce: %s\n", failure.text);
 		return 1;
 	}
 	do

@@ -1,23 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * libinih splits lines into keys and values. It reports no empty section, cuts
- * section names and joins indented lines to the value above, so lines are read
- * and section headings are understood here, before it sees them.
+ * libinih splits lines into keys and values. It reports no empty section, cuts section names
+ * and joins indented lines to the value above. This file therefore reads the lines and parses
+ * the section headings itself, before libinih gets them.
  */
-#include "latchd/config/config_parser.h"
+#include "latchd/config/config.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
-#include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "latchd/config/config_parser.h"
+#include "latchd/config/config_rule.h"
 
 #define CONFIG_DEFAULT_CONTROL_SOCKET "/run/latchd/latchd.sock"
 #define CONFIG_DEFAULT_CHARON_SOCKET  "/var/run/charon.vici"
@@ -31,50 +30,11 @@ struct config_key {
 	const char *expected;
 };
 
-void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
-{
-	char text[sizeof(parser->error->text)];
-	va_list args;
-	int used;
-
-	if (parser->error_line)
-		return;
-	parser->error_line = line;
-	used = snprintf(text, sizeof(text), "%s:%u: ", parser->path, line);
-	if (used < 0 || (size_t)used >= sizeof(text))
-		used = 0;
-	va_start(args, format);
-	vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
-	va_end(args);
-	text_escape(parser->error->text, sizeof(parser->error->text), text);
-}
-
 /* ---- values ---- */
 
 static bool parse_path(char *out, size_t size, const char *value)
 {
 	return value[0] == '/' && text_copy(out, size, value) > 0;
-}
-
-bool config_number(const char *value, unsigned long *ret_number, const char **ret_rest)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)value[0]))
-		return false;
-	errno = 0;
-	*ret_number = strtoul(value, &end, 10);
-	*ret_rest = end;
-	return !errno;
-}
-
-static bool is_name(const char *value, size_t size)
-{
-	size_t length = strlen(value);
-
-	return length > 0 && length < size && value[0] != '-' &&
-	       strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-		       length;
 }
 
 static bool parse_cgroup(struct config_parser *parser, const char *value)
@@ -120,7 +80,7 @@ static bool parse_control_socket(struct config_parser *parser, const char *value
 
 static bool parse_control_group(struct config_parser *parser, const char *value)
 {
-	if (!is_name(value, sizeof(parser->config->control_group)))
+	if (!config_is_name(value, sizeof(parser->config->control_group)))
 		return false;
 	strcpy(parser->config->control_group, value);
 	return true;
@@ -173,14 +133,14 @@ static const struct config_key config_keys[] = {
 
 /* ---- sections ---- */
 
-/* What can only be known when all lines of a section are read. */
+/* The checks that need all lines of the section. */
 static void end_feed(struct config_parser *parser)
 {
 	const struct config_feed *other;
 
 	if (!parser->feed_has_type) {
 		config_fail(parser, parser->heading_line,
-			    "[feed %s] does not say its type; expected a line type = vici",
+			    "[feed %s] has no type; expected a line type = vici",
 			    parser->feed->name);
 		return;
 	}
@@ -194,23 +154,12 @@ static void end_feed(struct config_parser *parser)
 
 static void end_section(struct config_parser *parser)
 {
-	if (parser->error_line)
+	if (parser->failed_line)
 		return;
 	if (parser->section == CONFIG_SECTION_FEED)
 		end_feed(parser);
 	else if (parser->section == CONFIG_SECTION_RULE)
 		config_rule_end(parser);
-}
-
-bool config_check_name(struct config_parser *parser, const char *kind, const char *name)
-{
-	if (is_name(name, CONFIG_NAME_MAX))
-		return true;
-	config_fail(parser, parser->line,
-		    "bad name in [%s %s]; expected 1 to %d letters, digits, dots, dashes or "
-		    "underscores",
-		    kind, name, CONFIG_NAME_MAX - 1);
-	return false;
 }
 
 static void begin_feed(struct config_parser *parser, const char *name)
@@ -312,7 +261,7 @@ static const struct config_key *find_key(enum config_section section, const char
 	return NULL;
 }
 
-/* For libinih: 1 = go on, 0 = this line is wrong. The section is the parser's, never its own. */
+/* For libinih: 1 = continue, 0 = this line is wrong. Its own idea of the section is ignored. */
 static int read_key(void *context, const char *section, const char *name, const char *value)
 {
 	struct config_parser *parser = context;
@@ -320,7 +269,7 @@ static int read_key(void *context, const char *section, const char *name, const 
 	unsigned int bit;
 
 	(void)section;
-	if (parser->error_line)
+	if (parser->failed_line)
 		return 0;
 	if (parser->section == CONFIG_SECTION_NONE) {
 		config_fail(parser, parser->line,
@@ -341,7 +290,7 @@ static int read_key(void *context, const char *section, const char *name, const 
 		config_fail(parser, parser->line, "bad value \"%s\" for %s; expected %s", value,
 			    name, key->expected);
 	parser->keys_seen |= bit;
-	return !parser->error_line;
+	return !parser->failed_line;
 }
 
 static bool line_byte_allowed(struct config_parser *parser, int byte)
@@ -354,13 +303,13 @@ static bool line_byte_allowed(struct config_parser *parser, int byte)
 	return byte == '\t' || byte == '\r';
 }
 
-/* For libinih, as fgets: one line, without its indentation, never a part of one. */
+/* For libinih, like fgets(): one whole line, without its indentation. */
 static char *read_line(char *out, int size, void *stream)
 {
 	struct config_parser *parser = stream;
 	int used = 0, byte = '\n';
 
-	if (parser->error_line)
+	if (parser->failed_line)
 		return NULL;
 	parser->line++;
 	while ((byte = getc(parser->file)) != EOF && byte != '\n') {
@@ -380,10 +329,10 @@ static char *read_line(char *out, int size, void *stream)
 	out[used] = '\0';
 	if (out[0] == '[')
 		read_heading(parser, out);
-	return parser->error_line ? NULL : out;
+	return parser->failed_line ? NULL : out;
 }
 
-/* ---- the whole ---- */
+/* ---- the file ---- */
 
 static void set_defaults(struct config *config)
 {
@@ -402,57 +351,52 @@ static void add_default_feed(struct config *config)
 	strcpy(feed->socket, CONFIG_DEFAULT_CHARON_SOCKET);
 }
 
-static int fail_file(struct config_error *error, const char *path, int err)
+static int fail_file(struct failure *failure, const char *path, int err)
 {
-	char text[sizeof(error->text)];
-
-	snprintf(text, sizeof(text),
-		 "%s: cannot read the configuration: %s; "
-		 "expected a readable file, see latchd.conf(5)",
-		 path, strerror(-err));
-	text_escape(error->text, sizeof(error->text), text);
-	return err;
+	return failure_set(failure, err,
+			   "%s: cannot read the configuration: %s; "
+			   "expected a readable file, see latchd.conf(5)",
+			   path, strerror(-err));
 }
 
 static int config_parse(FILE *file, const char *path, struct config *config,
-			struct config_error *error)
+			struct failure *failure)
 {
 	struct config_parser parser = {
 		.file = file,
 		.path = path,
 		.config = config,
-		.error = error,
+		.failure = failure,
 	};
 	int bad_line;
 
 	errno = 0;
 	bad_line = ini_parse_stream(read_line, &parser, read_key, &parser);
 	if (ferror(file))
-		return fail_file(error, path, errno ? -errno : -EIO);
+		return fail_file(failure, path, errno ? -errno : -EIO);
 	if (bad_line < 0)
-		return fail_file(error, path, -ENOMEM);
-	if (bad_line > 0 && (!parser.error_line || (unsigned int)bad_line < parser.error_line)) {
-		parser.error_line = 0;
+		return fail_file(failure, path, -ENOMEM);
+	if (bad_line > 0 && (!parser.failed_line || (unsigned int)bad_line < parser.failed_line)) {
+		parser.failed_line = 0;
 		config_fail(&parser, (unsigned int)bad_line,
 			    "neither a section nor a key; expected KEY = VALUE");
 	}
 	end_section(&parser);
-	return parser.error_line ? -EINVAL : 0;
+	return parser.failed_line ? -EINVAL : 0;
 }
 
-int config_load(const char *path, int named_by_user, struct config *config,
-		struct config_error *error)
+int config_load(const char *path, bool named_by_user, struct config *config,
+		struct failure *failure)
 {
 	auto_fclose FILE *file = NULL;
 	int err = 0;
 
-	error->text[0] = '\0';
 	set_defaults(config);
 	file = fopen(path, "re");
 	if (file)
-		err = config_parse(file, path, config, error);
+		err = config_parse(file, path, config, failure);
 	else if (errno != ENOENT || named_by_user)
-		err = fail_file(error, path, -errno);
+		err = fail_file(failure, path, -errno);
 	if (!err && !config->feed_count)
 		add_default_feed(config);
 	return err;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The ini file, read once at start: parsed whole and checked before anything uses it. */
+/* The configuration file. latchd reads it once at start and checks all of it before any use. */
 #ifndef LATCHD_CONFIG_CONFIG_H
 #define LATCHD_CONFIG_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "latch_abi.h"
+#include "common/failure.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS    64
 #define CONFIG_NAME_MAX	    32
-#define CONFIG_PATH_MAX	    108 /* a Unix socket's sun_path */
+#define CONFIG_PATH_MAX	    108 /* the size of sun_path, see unix(7) */
 
 enum config_feed_type {
 	CONFIG_FEED_VICI,
@@ -28,30 +30,32 @@ struct config_rule {
 };
 
 struct config {
-	char cgroup[256];	 /* [enforce] cgroup; "" = find the v2 root */
-	unsigned int pending_ms; /* [enforce] pending-limit, e.g. 5s; default 5000 (100..60000) */
-	unsigned int latch_capacity;	      /* [enforce] latches; default 65536 (64..4194304) */
-	char control_socket[CONFIG_PATH_MAX]; /* [control] socket; default /run/latchd/latchd.sock
-					       */
-	char control_group[CONFIG_NAME_MAX];  /* [control] group; "" = root only */
+	/* [enforce] cgroup: a cgroup v2 directory; "" = the root that preflight finds. */
+	char cgroup[256];
+	/* [enforce] pending-limit: 100..60000 ms, default 5000. */
+	unsigned int pending_ms;
+	/* [enforce] latches: 64..4194304 entries, default 65536. */
+	unsigned int latch_capacity;
+	/* [control] socket: default /run/latchd/latchd.sock. */
+	char control_socket[CONFIG_PATH_MAX];
+	/* [control] group: "" = root only. */
+	char control_group[CONFIG_NAME_MAX];
+	/* Without any [feed] there is one: "charon", vici, charon's default socket. */
 	size_t feed_count;
-	struct config_feed feeds[CONFIG_MAX_FEEDS]; /* no [feed] at all: one, "charon", vici,
-						       charon's default socket */
+	struct config_feed feeds[CONFIG_MAX_FEEDS];
+	/* The first rule that matches decides. */
 	size_t rule_count;
-	struct config_rule rules[LATCH_RULES_MAX]; /* the first that matches decides */
-};
-
-struct config_error {
-	char text[512]; /* "FILE:LINE: what is wrong; what was expected" */
+	struct config_rule rules[LATCH_RULES_MAX];
 };
 
 /*
- * Fills *config with defaults, then the file at path. A missing file is an
- * error (-ENOENT) only if the path was named by the user. -EINVAL and a text
- * for a bad line, an unknown section, key or value, a duplicate, a name that
- * is too long; *config is then unspecified.
+ * Fills *config with defaults, then with the file at path. 0, or a negative errno and a
+ * failure; *config is then unspecified.
+ * -ENOENT: the file is missing and the user named its path. Else a missing file is no error.
+ * -EINVAL: a bad line, an unknown section, key or value, a duplicate, or a name that is too
+ * long. The failure is "FILE:LINE: fault; expected ...".
  */
-int config_load(const char *path, int named_by_user, struct config *config,
-		struct config_error *error);
+int config_load(const char *path, bool named_by_user, struct config *config,
+		struct failure *failure);
 
 #endif

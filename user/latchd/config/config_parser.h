@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the configuration's parts share while the file is read. */
+/*
+ * The state of one pass over the file, and the checks that all sections use. config.c and
+ * config_rule.c sit on this file; it calls neither.
+ */
 #ifndef LATCHD_CONFIG_CONFIG_PARSER_H
 #define LATCHD_CONFIG_CONFIG_PARSER_H
 
@@ -19,46 +22,31 @@ enum config_section {
 struct config_parser {
 	FILE *file;
 	const char *path;
-	unsigned int line;
+	unsigned int line; /* from 1 */
 	struct config *config;
-	struct config_error *error;
-	unsigned int error_line; /* 0 = none yet: the first one counts */
+	struct failure *failure;
+	unsigned int failed_line; /* 0 = none yet: only the first fault is reported */
 	enum config_section section;
 	unsigned int sections_seen; /* bit = enum config_section */
 	unsigned int keys_seen;	    /* bit = index of config_keys; of this section */
 	unsigned int heading_line;  /* of this section */
-	struct config_feed *feed;
+	struct config_feed *feed;   /* of this section, in config */
 	bool feed_has_type;
-	struct config_rule *rule;
-	unsigned int rule_says; /* what was written in it, not left to the default */
+	struct config_rule *rule; /* of this section, in config */
+	unsigned int rule_keys;	  /* enum rule_key: the keys that the section has */
 };
 
+/* Sets the failure "FILE:LINE: fault; expected ...", unless there is one already. */
 void config_fail(struct config_parser *parser, unsigned int line, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* Whether name can be NAME in [KIND NAME]; fails the line otherwise. */
+/* Letters, digits, dots, dashes and underscores; fits in size bytes, the NUL included. */
+bool config_is_name(const char *value, size_t size);
+
+/* Fails the line unless name can be NAME in [KIND NAME]. */
 bool config_check_name(struct config_parser *parser, const char *kind, const char *name);
 
-/* Decimal digits; *ret_rest is what follows them. */
+/* Reads decimal digits. *ret_rest points behind them, into value. False: no digits, or overflow. */
 bool config_number(const char *value, unsigned long *ret_number, const char **ret_rest);
-
-/* ---- rules */
-
-void config_rule_begin(struct config_parser *parser, const char *name);
-/* What can only be known when all of its lines are read. */
-void config_rule_end(struct config_parser *parser);
-
-bool config_rule_action(struct config_parser *parser, const char *value);
-bool config_rule_direction(struct config_parser *parser, const char *value);
-bool config_rule_protocol(struct config_parser *parser, const char *value);
-bool config_rule_local(struct config_parser *parser, const char *value);
-bool config_rule_remote(struct config_parser *parser, const char *value);
-bool config_rule_local_port(struct config_parser *parser, const char *value);
-bool config_rule_remote_port(struct config_parser *parser, const char *value);
-bool config_rule_disposition(struct config_parser *parser, const char *value);
-bool config_rule_errno(struct config_parser *parser, const char *value);
-bool config_rule_on_dpd(struct config_parser *parser, const char *value);
-bool config_rule_on_reboot(struct config_parser *parser, const char *value);
-bool config_rule_on_policy_change(struct config_parser *parser, const char *value);
 
 #endif

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* [rule NAME]: which flows are latched how. A rule that could never decide is an error. */
+#include "latchd/config/config_rule.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "common/text.h"
-#include "latchd/config/config_parser.h"
 
 #define PORT_MAX 65535
 
-enum rule_says {
-	SAYS_ACTION = 1 << 0,
-	SAYS_PORT = 1 << 1,
-	SAYS_DISPOSITION = 1 << 2,
-	SAYS_ERRNO = 1 << 3,
-	SAYS_ON_DPD = 1 << 4,
-	SAYS_ON_REBOOT = 1 << 5,
-	SAYS_ON_POLICY_CHANGE = 1 << 6,
+enum rule_key {
+	KEY_ACTION = 1 << 0,
+	KEY_PORT = 1 << 1,
+	KEY_DISPOSITION = 1 << 2,
+	KEY_ERRNO = 1 << 3,
+	KEY_ON_DPD = 1 << 4,
+	KEY_ON_REBOOT = 1 << 5,
+	KEY_ON_POLICY_CHANGE = 1 << 6,
 };
 
 struct word {
@@ -49,7 +49,7 @@ bool config_rule_action(struct config_parser *parser, const char *value)
 
 	if (!parse_word(words, value, (uint8_t *)&rule->action))
 		return false;
-	parser->rule_says |= SAYS_ACTION;
+	parser->rule_keys |= KEY_ACTION;
 	if (rule->action == LATCH_ACTION_REQUIRE)
 		rule->flags |= LATCH_RULE_REQUIRE;
 	return true;
@@ -89,43 +89,42 @@ bool config_rule_disposition(struct config_parser *parser, const char *value)
 		{NULL, 0},
 	};
 
-	parser->rule_says |= SAYS_DISPOSITION;
+	parser->rule_keys |= KEY_DISPOSITION;
 	return parse_word(words, value, (uint8_t *)&parser->rule->rule.disposition);
 }
 
-/* ---- keys that set a flag, or leave it ---- */
+/* ---- keys that set a flag or leave it clear ---- */
 
-static bool parse_flag(struct config_parser *parser, const char *value, const char *leaves,
-		       const char *sets, enum latch_rule_flag flag, enum rule_says says)
+static bool parse_flag(struct config_parser *parser, const char *value, const char *clear,
+		       const char *set, enum latch_rule_flag flag, enum rule_key key)
 {
-	if (!strcmp(value, sets))
+	if (!strcmp(value, set))
 		parser->rule->rule.flags |= flag;
-	else if (strcmp(value, leaves))
+	else if (strcmp(value, clear))
 		return false;
-	parser->rule_says |= says;
+	parser->rule_keys |= key;
 	return true;
 }
 
 bool config_rule_errno(struct config_parser *parser, const char *value)
 {
-	return parse_flag(parser, value, "reset", "timeout", LATCH_RULE_TIMEOUT, SAYS_ERRNO);
+	return parse_flag(parser, value, "reset", "timeout", LATCH_RULE_TIMEOUT, KEY_ERRNO);
 }
 
 bool config_rule_on_dpd(struct config_parser *parser, const char *value)
 {
-	return parse_flag(parser, value, "break", "keep", LATCH_RULE_KEEP_ON_DPD, SAYS_ON_DPD);
+	return parse_flag(parser, value, "break", "keep", LATCH_RULE_KEEP_ON_DPD, KEY_ON_DPD);
 }
 
 bool config_rule_on_reboot(struct config_parser *parser, const char *value)
 {
-	return parse_flag(parser, value, "break", "keep", LATCH_RULE_KEEP_ON_REBOOT,
-			  SAYS_ON_REBOOT);
+	return parse_flag(parser, value, "break", "keep", LATCH_RULE_KEEP_ON_REBOOT, KEY_ON_REBOOT);
 }
 
 bool config_rule_on_policy_change(struct config_parser *parser, const char *value)
 {
 	return parse_flag(parser, value, "break", "protect", LATCH_RULE_PROTECT,
-			  SAYS_ON_POLICY_CHANGE);
+			  KEY_ON_POLICY_CHANGE);
 }
 
 /* ---- networks and ports ---- */
@@ -140,18 +139,18 @@ static bool has_bits_beyond(const uint8_t address[16], unsigned int bits)
 	return false;
 }
 
-/* Flows of mapped addresses are IPv4 flows. */
+/* Flows of IPv4-mapped addresses are IPv4 flows. */
 static bool is_mapped(const uint8_t address[16], unsigned int bits)
 {
 	return bits >= 96 && IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)address);
 }
 
-/* "any" leaves the family as it is: it has none. */
+/* "any" has no family, so that it leaves *ret_family as it is. */
 static bool parse_network(const char *value, uint8_t address[16], uint8_t *ret_bits,
 			  uint8_t *ret_family)
 {
 	int family = strchr(value, ':') ? AF_INET6 : AF_INET;
-	unsigned long bits = family == AF_INET ? 32 : 128, longest = bits;
+	unsigned long bits = family == AF_INET ? 32 : 128, max_bits = bits;
 	const char *slash = strchr(value, '/'), *rest = "";
 	char text[INET6_ADDRSTRLEN];
 	_Alignas(struct in6_addr) uint8_t parsed[16] = {0};
@@ -163,7 +162,7 @@ static bool parse_network(const char *value, uint8_t address[16], uint8_t *ret_b
 		return false;
 	memcpy(text, value, length);
 	text[length] = '\0';
-	if (inet_pton(family, text, parsed) != 1 || bits > longest)
+	if (inet_pton(family, text, parsed) != 1 || bits > max_bits)
 		return false;
 	if (has_bits_beyond(parsed, (unsigned int)bits) || is_mapped(parsed, (unsigned int)bits))
 		return false;
@@ -173,14 +172,14 @@ static bool parse_network(const char *value, uint8_t address[16], uint8_t *ret_b
 	return true;
 }
 
-/* Such as 0.0.0.0: a socket may be bound to it, but no connection has it. */
+/* 0.0.0.0 or ::. A socket may be bound to it, but no connection has it. */
 static bool is_unspecified(int family, const uint8_t address[16], unsigned int bits)
 {
 	return bits == (family == AF_INET ? 32 : 128) &&
 	       IN6_IS_ADDR_UNSPECIFIED((const struct in6_addr *)address);
 }
 
-/* The rule has one family: that of both networks, if they have one. */
+/* Both networks of a rule have the same family, and the rule has that one. */
 static bool set_network(struct config_parser *parser, const char *value, uint8_t address[16],
 			uint8_t *bits)
 {
@@ -232,7 +231,7 @@ static bool parse_ports(struct config_parser *parser, const char *value, __u16 *
 		return false;
 	*first = (__u16)from;
 	*last = (__u16)to;
-	parser->rule_says |= SAYS_PORT;
+	parser->rule_keys |= KEY_PORT;
 	return true;
 }
 
@@ -250,7 +249,7 @@ bool config_rule_remote_port(struct config_parser *parser, const char *value)
 	return parse_ports(parser, value, &rule->remote_port_first, &rule->remote_port_last);
 }
 
-/* ---- the whole rule ---- */
+/* ---- the rule ---- */
 
 void config_rule_begin(struct config_parser *parser, const char *name)
 {
@@ -266,50 +265,50 @@ void config_rule_begin(struct config_parser *parser, const char *name)
 	if (config->rule_count == LATCH_RULES_MAX)
 		config_fail(parser, parser->line, "[rule %s] is one too many; expected at most %d",
 			    name, LATCH_RULES_MAX);
-	if (parser->error_line)
+	if (parser->failed_line)
 		return;
 	parser->rule = &config->rules[config->rule_count++];
-	parser->rule_says = 0;
+	parser->rule_keys = 0;
 	text_copy(parser->rule->name, sizeof(parser->rule->name), name);
 	parser->rule->rule.local_port_last = PORT_MAX;
 	parser->rule->rule.remote_port_last = PORT_MAX;
 }
 
-/* Of what a latch does, the first that was said; NULL: nothing was. */
-static const char *latch_key(unsigned int says)
+/* The rule's first key about what a latch does; NULL: it has none. */
+static const char *latch_key(unsigned int rule_keys)
 {
 	static const struct {
-		enum rule_says says;
-		const char *key;
+		enum rule_key key;
+		const char *name;
 	} keys[] = {
-		{SAYS_DISPOSITION, "disposition"},
-		{SAYS_ERRNO, "errno"},
-		{SAYS_ON_DPD, "on-dpd"},
-		{SAYS_ON_REBOOT, "on-reboot"},
-		{SAYS_ON_POLICY_CHANGE, "on-policy-change"},
+		{KEY_DISPOSITION, "disposition"},
+		{KEY_ERRNO, "errno"},
+		{KEY_ON_DPD, "on-dpd"},
+		{KEY_ON_REBOOT, "on-reboot"},
+		{KEY_ON_POLICY_CHANGE, "on-policy-change"},
 	};
 	size_t i;
 
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
-		if (says & keys[i].says)
-			return keys[i].key;
+		if (rule_keys & keys[i].key)
+			return keys[i].name;
 	return NULL;
 }
 
 static void check_keys(struct config_parser *parser)
 {
 	const struct latch_rule *rule = &parser->rule->rule;
-	const char *name = parser->rule->name, *key = latch_key(parser->rule_says);
+	const char *name = parser->rule->name, *key = latch_key(parser->rule_keys);
 	unsigned int line = parser->heading_line;
 
-	if (!(parser->rule_says & SAYS_ACTION))
+	if (!(parser->rule_keys & KEY_ACTION))
+		config_fail(
+			parser, line,
+			"[rule %s] has no action; expected a line action = off, auto or require",
+			name);
+	if (parser->rule_keys & KEY_PORT && !rule->protocol)
 		config_fail(parser, line,
-			    "[rule %s] does not say its action; expected a line action = off, "
-			    "auto or require",
-			    name);
-	if (parser->rule_says & SAYS_PORT && !rule->protocol)
-		config_fail(parser, line,
-			    "[rule %s] has ports but no protocol that has some; expected a line "
+			    "[rule %s] has ports but no protocol with ports; expected a line "
 			    "protocol = tcp, udp or sctp",
 			    name);
 	if (key && rule->action == LATCH_ACTION_OFF)
@@ -317,7 +316,7 @@ static void check_keys(struct config_parser *parser)
 			    "[rule %s] has %s, but with action = off there is no latch; expected "
 			    "one of the two",
 			    name, key);
-	if (parser->rule_says & SAYS_ERRNO && rule->disposition != LATCH_DISPOSITION_RESET)
+	if (parser->rule_keys & KEY_ERRNO && rule->disposition != LATCH_DISPOSITION_RESET)
 		config_fail(parser, line,
 			    "[rule %s] has errno, which only a reset has; expected no errno or "
 			    "disposition = reset",
@@ -352,20 +351,21 @@ static bool covers(const struct latch_rule *wide, const struct latch_rule *narro
 			      narrow->remote_bits);
 }
 
-static void check_request(struct config_parser *parser)
+static void check_earlier_rules(struct config_parser *parser)
 {
 	const struct config_rule *earlier;
 
 	for (earlier = parser->config->rules; earlier != parser->rule; earlier++)
 		if (covers(&earlier->rule, &parser->rule->rule))
-			config_fail(parser, parser->heading_line,
-				    "[rule %s] can never match: all of it is covered by [rule %s] "
-				    "before it; expected the narrower one first",
-				    parser->rule->name, earlier->name);
+			config_fail(
+				parser, parser->heading_line,
+				"[rule %s] can never match: [rule %s] before it covers all of its "
+				"flows; expected the narrower rule first",
+				parser->rule->name, earlier->name);
 }
 
 void config_rule_end(struct config_parser *parser)
 {
 	check_keys(parser);
-	check_request(parser);
+	check_earlier_rules(parser);
 }

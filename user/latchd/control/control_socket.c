@@ -16,7 +16,7 @@
 
 #define CONTROL_BACKLOG 16
 
-static int find_group(struct control_socket *socket, const char *name, char *failure, size_t size)
+static int find_group(struct control_socket *socket, const char *name, struct failure *failure)
 {
 	struct group *group;
 
@@ -26,18 +26,17 @@ static int find_group(struct control_socket *socket, const char *name, char *fai
 		return 0;
 	errno = 0;
 	group = getgrnam(name);
-	if (!group) {
-		snprintf(failure, size,
-			 "control socket: no group \"%s\"; run: groupadd --system %s, or correct "
-			 "group = in [control]",
-			 name, name);
-		return errno ? -errno : -ENOENT;
-	}
+	if (!group)
+		return failure_set(
+			failure, errno ? -errno : -ENOENT,
+			"control socket: no group \"%s\"; run: groupadd --system %s, or correct "
+			"group = in [control]",
+			name, name);
 	socket->group = group->gr_gid;
 	return 0;
 }
 
-/* An existing directory of the administrator's choice stays as it is: it may be shared. */
+/* An existing directory that the administrator chose keeps its mode: it may be shared. */
 static int prepare_directory(const struct control_socket *socket)
 {
 	char parent[sizeof(socket->path)];
@@ -57,7 +56,7 @@ static int prepare_directory(const struct control_socket *socket)
 	return chown(parent, (uid_t)-1, socket->group) || chmod(parent, 0750) ? -errno : 0;
 }
 
-/* -EADDRINUSE: somebody listens there, or it is no socket at all. */
+/* -EADDRINUSE: another program listens there, or the file is no socket. */
 static int remove_stale(const struct sockaddr_un *address)
 {
 	auto_close int fd = -1;
@@ -76,7 +75,7 @@ static int remove_stale(const struct sockaddr_un *address)
 	return unlink(address->sun_path) ? -errno : 0;
 }
 
-/* Nobody else can open it between bind() and the mode that it is to have. */
+/* No other user can open the socket before it has its final mode. */
 static int bind_closed(int fd, const struct sockaddr_un *address)
 {
 	mode_t before = umask(0177);
@@ -113,12 +112,12 @@ static int listen_at(struct control_socket *control)
 }
 
 int control_socket_open(struct control_socket *control, const char *path, const char *group,
-			char *failure, size_t failure_size)
+			struct failure *failure)
 {
 	int err;
 
 	*control = (struct control_socket){.fd = -1};
-	err = find_group(control, group, failure, failure_size);
+	err = find_group(control, group, failure);
 	if (err)
 		return err;
 	err = text_copy(control->path, sizeof(control->path), path) < 0 ? -ENAMETOOLONG : 0;
@@ -129,14 +128,13 @@ int control_socket_open(struct control_socket *control, const char *path, const 
 	if (!err)
 		return 0;
 	if (err == -EADDRINUSE)
-		snprintf(failure, failure_size,
-			 "control socket %s: another program answers there, or it is no socket; "
-			 "stop that program, or choose another path in [control]",
-			 control->path);
+		failure_set(failure, err,
+			    "control socket %s: another program answers there, or it is no socket; "
+			    "stop that program, or choose another path in [control]",
+			    control->path);
 	else
-		snprintf(failure, failure_size,
-			 "control socket %s: %s; check the path in [control]", control->path,
-			 strerror(-err));
+		failure_set(failure, err, "control socket %s: %s; check the path in [control]",
+			    control->path, strerror(-err));
 	control_socket_close(control);
 	return err;
 }
@@ -159,7 +157,7 @@ static bool peer_in_group(int fd, gid_t group)
 	auto_free gid_t *groups = NULL;
 	socklen_t length = 0, i;
 
-	/* The first call tells how many there are. */
+	/* The first call returns the size. */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) && errno != ERANGE)
 		return false;
 	groups = malloc(length ? length : 1);
@@ -177,11 +175,11 @@ enum control_peer control_socket_peer(const struct control_socket *control, int 
 	socklen_t length = sizeof(peer);
 
 	if (getsockopt(peer_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
-		return CONTROL_PEER_STRANGER;
+		return CONTROL_PEER_OTHER;
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return CONTROL_PEER_ROOT;
 	return control->has_group && (peer.gid == control->group ||
 				      peer_in_group(peer_fd, control->group))
 		       ? CONTROL_PEER_MEMBER
-		       : CONTROL_PEER_STRANGER;
+		       : CONTROL_PEER_OTHER;
 }

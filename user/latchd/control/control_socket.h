@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control socket as a file: who may reach it, and who is at the other end. */
+/* The control socket as a file, its permissions, and the credentials of its peers. */
 #ifndef LATCHD_CONTROL_CONTROL_SOCKET_H
 #define LATCHD_CONTROL_CONTROL_SOCKET_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+#include "common/failure.h"
 
 #define CONTROL_DEFAULT_DIRECTORY "/run/latchd"
 
@@ -14,7 +16,7 @@ struct control_socket {
 	char path[108];
 	bool has_group;
 	gid_t group;
-	dev_t device; /* of the file, so that a successor's is never removed */
+	dev_t device; /* of the file: the file of a successor must not be removed */
 	ino_t inode;
 };
 
@@ -22,19 +24,19 @@ struct control_socket {
  * Listens at path, for root and the members of group ("" = root only). A
  * missing directory is made; that one and the default one become 0750
  * root:group. A socket file on which nobody answers is replaced. 0, or a
- * negative errno and one line in failure.
+ * negative errno and a failure.
  */
 int control_socket_open(struct control_socket *socket, const char *path, const char *group,
-			char *failure, size_t failure_size);
+			struct failure *failure);
 void control_socket_close(struct control_socket *socket);
 
 enum control_peer {
-	CONTROL_PEER_STRANGER, /* is to be turned away */
-	CONTROL_PEER_MEMBER,   /* of the group: may look */
-	CONTROL_PEER_ROOT,     /* or who runs latchd */
+	CONTROL_PEER_OTHER,  /* no access */
+	CONTROL_PEER_MEMBER, /* of the group: may read */
+	CONTROL_PEER_ROOT,   /* or the uid of latchd */
 };
 
-/* By the credentials the peer had when it connected: the file's mode may have been loosened. */
+/* By the peer's credentials at connect(): the file's mode may have been changed since. */
 enum control_peer control_socket_peer(const struct control_socket *socket, int peer_fd);
 
 #endif

@@ -9,7 +9,6 @@
 
 #include "common/text.h"
 #include "latchd.skel.h"
-#include "common/failure.h"
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/links.h"
 #include "latchd/enforce/object.h"
@@ -25,7 +24,10 @@ struct enforcement {
 	struct netfilter_gate netfilter_gate;
 };
 
-/* In force at once, for an earlier latchd's programs too: put back if the start fails. */
+/*
+ * The settings are in force at once, for the programs of an earlier latchd too. *settings gets
+ * the former ones, for a start that fails.
+ */
 static int exchange_settings(const struct kernel_maps *maps, struct latch_settings *settings)
 {
 	struct latch_settings before = {0};
@@ -41,7 +43,7 @@ static int exchange_settings(const struct kernel_maps *maps, struct latch_settin
 	return err;
 }
 
-/* The root of a cgroup hierarchy has this number; there every socket is watched. */
+/* The inode number of the root of a cgroup hierarchy. Programs there see all sockets. */
 #define CGROUP_ROOT_INO 1
 
 static bool is_root(const char *cgroup)
@@ -52,10 +54,10 @@ static bool is_root(const char *cgroup)
 }
 
 static int attach_links(struct enforcement *enforcement, const char *cgroup,
-			const struct failure *failure)
+			struct failure *failure)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
-	int err = links_of(object, &enforcement->links);
+	int err = links_list(object, &enforcement->links);
 
 	if (err)
 		return failure_set(failure, err, "BPF programs: more than %d; report this",
@@ -63,8 +65,8 @@ static int attach_links(struct enforcement *enforcement, const char *cgroup,
 	return links_attach(&enforcement->links, object, cgroup, failure);
 }
 
-static int attach_ruled(struct enforcement *enforcement, const struct config *config,
-			const char *cgroup, const struct failure *failure)
+static int attach_with_rules(struct enforcement *enforcement, const struct config *config,
+			     const char *cgroup, struct failure *failure)
 {
 	struct rules_change change;
 	int err = rules_load(&enforcement->maps, config, is_root(cgroup), &change);
@@ -81,7 +83,7 @@ static int attach_ruled(struct enforcement *enforcement, const struct config *co
 }
 
 static int attach(struct enforcement *enforcement, const struct config *config, const char *cgroup,
-		  const struct failure *failure)
+		  struct failure *failure)
 {
 	struct latch_settings settings = {
 		.pending_limit = config->pending_ms * 1000000ULL,
@@ -97,14 +99,14 @@ static int attach(struct enforcement *enforcement, const struct config *config, 
 				   "map settings: cannot write: %s; run latchctl purge, then start "
 				   "latchd",
 				   strerror(-err));
-	err = attach_ruled(enforcement, config, cgroup, failure);
+	err = attach_with_rules(enforcement, config, cgroup, failure);
 	if (err)
 		exchange_settings(&enforcement->maps, &settings);
 	return err;
 }
 
 static int load_and_attach(struct enforcement *enforcement, const struct config *config,
-			   const char *cgroup, const struct failure *failure)
+			   const char *cgroup, struct failure *failure)
 {
 	int err = object_load(config, &enforcement->object, failure);
 
@@ -119,17 +121,16 @@ static int load_and_attach(struct enforcement *enforcement, const struct config 
 }
 
 int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
-		      char *failure_text, size_t failure_size)
+		      struct failure *failure)
 {
-	struct failure failure = {.text = failure_text, .size = failure_size};
 	struct enforcement *enforcement = calloc(1, sizeof(*enforcement));
 	int err;
 
 	if (!enforcement)
-		return failure_set(&failure, -ENOMEM, "BPF programs: out of memory; free some");
-	err = pins_make_directories(&failure);
+		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
+	err = pins_make_directories(failure);
 	if (!err)
-		err = load_and_attach(enforcement, config, cgroup, &failure);
+		err = load_and_attach(enforcement, config, cgroup, failure);
 	if (err) {
 		pins_remove_directories();
 		free(enforcement);
@@ -162,7 +163,7 @@ bool enforcement_adopted(const struct enforcement *enforcement)
 	return enforcement->object.adopted;
 }
 
-/* ---- what there is to attach to ---- */
+/* ---- the functions to attach to ---- */
 
 static int add_function(struct enforcement_functions *functions, const char *name)
 {
@@ -194,7 +195,7 @@ int enforcement_functions(struct enforcement_functions *ret)
 		return -errno;
 	err = object_choose_programs(skeleton);
 	if (!err)
-		err = links_of(skeleton->obj, &links);
+		err = links_list(skeleton->obj, &links);
 	for (i = 0; !err && i < links.count; i++) {
 		const char *slash = strchr(links.link[i].section, '/');
 
@@ -205,7 +206,7 @@ int enforcement_functions(struct enforcement_functions *ret)
 	return err;
 }
 
-/* ---- what is attached ---- */
+/* ---- the attached programs ---- */
 
 size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max)
@@ -217,7 +218,7 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 		programs[i] = (struct enforcement_program){
 			.name = links->link[i].name,
 			.hook = links->link[i].section,
-			.attached = link_is_attached(links, &links->link[i]),
+			.attached = links_link_is_attached(links, &links->link[i]),
 		};
 	return links->count;
 }
@@ -228,7 +229,7 @@ bool enforcement_is_on(const struct enforcement *enforcement)
 	size_t i;
 
 	for (i = 0; i < links->count; i++)
-		if (!link_is_attached(links, &links->link[i]))
+		if (!links_link_is_attached(links, &links->link[i]))
 			return false;
 	return links->count > 0;
 }

@@ -12,20 +12,20 @@
 #define LIBBPF_PREFIX "libbpf: "
 
 /* libbpf's callback has no context. */
-static char complaint[256];
+static char warning[256];
 
 static bool starts_with(const char *text, const char *start)
 {
 	return !strncmp(text, start, strlen(start));
 }
 
-static void note(const char *text)
+static void keep(const char *text)
 {
-	if (complaint[0])
+	if (warning[0])
 		return;
 	if (starts_with(text, "prog '") || starts_with(text, "map '") ||
 	    starts_with(text, "extern "))
-		text_copy(complaint, sizeof(complaint), text);
+		text_copy(warning, sizeof(warning), text);
 }
 
 static int print(enum libbpf_print_level level, const char *format, va_list args)
@@ -41,18 +41,18 @@ static int print(enum libbpf_print_level level, const char *format, va_list args
 	if (starts_with(text, LIBBPF_PREFIX))
 		text += strlen(LIBBPF_PREFIX);
 	if (level == LIBBPF_WARN)
-		note(text);
+		keep(text);
 	log_debug("libbpf", "%s", text);
 	return 0;
 }
 
 void libbpf_log_begin(void)
 {
-	complaint[0] = '\0';
+	warning[0] = '\0';
 	libbpf_set_print(print);
 }
 
-const char *libbpf_log_complaint(void)
+const char *libbpf_log_warning(void)
 {
-	return complaint;
+	return warning;
 }

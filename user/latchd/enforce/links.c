@@ -14,7 +14,7 @@
 #include "common/log.h"
 #include "latchd/enforce/pins.h"
 
-/* ---- what the object has ---- */
+/* ---- the object's programs ---- */
 
 enum attachment {
 	ATTACH_NONE,
@@ -32,18 +32,18 @@ static enum attachment attachment_of(const struct bpf_program *program)
 	case BPF_PROG_TYPE_SOCK_OPS:
 		return ATTACH_CGROUP;
 	case BPF_PROG_TYPE_TRACING:
-		/* An iterator is run by us, too. */
+		/* latchd itself runs iterators. */
 		return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER
 			       ? ATTACH_NONE
 			       : ATTACH_FUNCTION;
 	case BPF_PROG_TYPE_LSM:
 		return ATTACH_FUNCTION;
-	default: /* run by us, not by a hook; or by netfilter, a namespace at a time */
+	default: /* latchd itself runs it, or netfilter_gate.c attaches it to each namespace */
 		return ATTACH_NONE;
 	}
 }
 
-int links_of(const struct bpf_object *object, struct links *ret)
+int links_list(const struct bpf_object *object, struct links *ret)
 {
 	struct bpf_program *program;
 
@@ -61,9 +61,9 @@ int links_of(const struct bpf_object *object, struct links *ret)
 			.program = -1,
 			.attach_type = bpf_program__expected_attach_type(program),
 			.on_cgroup = attachment == ATTACH_CGROUP,
-			.before = -1,
-			.program_before = -1,
-			.staged = -1,
+			.old_link = -1,
+			.old_program = -1,
+			.new_link = -1,
 		};
 	}
 	return 0;
@@ -87,7 +87,7 @@ static int fill_programs(struct links *links, const struct bpf_object *object)
 	return err;
 }
 
-/* ---- what the kernel has ---- */
+/* ---- links in the kernel ---- */
 
 static int link_info(int fd, struct bpf_link_info *ret)
 {
@@ -97,8 +97,8 @@ static int link_info(int fd, struct bpf_link_info *ret)
 	return bpf_link_get_info_by_fd(fd, ret, &length);
 }
 
-static bool is_where_we_want(const struct links *links, const struct link *link,
-			     const struct bpf_link_info *info)
+static bool has_target(const struct links *links, const struct link *link,
+		       const struct bpf_link_info *info)
 {
 	if (link->on_cgroup)
 		return info->type == BPF_LINK_TYPE_CGROUP &&
@@ -108,17 +108,17 @@ static bool is_where_we_want(const struct links *links, const struct link *link,
 	       info->tracing.attach_type == link->attach_type && info->tracing.target_btf_id;
 }
 
-bool link_is_attached(const struct links *links, const struct link *link)
+bool links_link_is_attached(const struct links *links, const struct link *link)
 {
 	char path[PINS_PATH_MAX];
 	struct bpf_link_info info;
 	auto_close int fd = pins_path(path, PINS_LINKS, link->name, "") ? -1 : bpf_obj_get(path);
 
 	return fd >= 0 && !link_info(fd, &info) && info.prog_id == link->program_id &&
-	       is_where_we_want(links, link, &info);
+	       has_target(links, link, &info);
 }
 
-/* A cgroup detaches its programs when it dies; its id is in no other link afterwards. */
+/* A removed cgroup detaches its programs. Its id is then in no link. */
 static int cgroup_identity(int fd, uint64_t *ret_id)
 {
 	char buffer[sizeof(struct file_handle) + sizeof(*ret_id)]
@@ -135,7 +135,7 @@ static int cgroup_identity(int fd, uint64_t *ret_id)
 	return 0;
 }
 
-/* ---- leftovers of a start that was interrupted ---- */
+/* ---- leftovers of an interrupted start ---- */
 
 static int rename_pin(const char *name, const char *from, const char *to)
 {
@@ -165,8 +165,11 @@ static int open_pin(const char *name, const char *suffix)
 	return err ? err : bpf_obj_get(path);
 }
 
-/* It may be the only one that is attached: it makes room, and goes when the new ones hang. */
-static int put_leftover_aside(const struct link *link)
+/*
+ * The leftover may be the only link that is attached. It gets another name here, and sweep()
+ * removes it once the new links are attached.
+ */
+static int rename_leftover(const struct link *link)
 {
 	auto_close int leftover = open_pin(link->name, PINS_NEW);
 	auto_close int own = open_pin(link->name, "");
@@ -186,7 +189,7 @@ static bool is_ours(const struct links *links, const char *name)
 	return false;
 }
 
-/* Leftovers, and links of programs that this latchd no longer has. */
+/* Removes leftovers, and links of programs that this latchd no longer has. */
 static void sweep(const struct links *links)
 {
 	DIR *directory = opendir(PINS_LINKS);
@@ -194,31 +197,31 @@ static void sweep(const struct links *links)
 	struct dirent *entry;
 	size_t count = 0;
 
-	/* Removing disturbs a walk; what does not fit waits for the next start. */
+	/* A removal disturbs the walk, so names come first. The next start removes the rest. */
 	while (directory && count < LINKS_MAX * 2 && (entry = readdir(directory)))
 		if (entry->d_name[0] != '.' && !is_ours(links, entry->d_name))
 			strcpy(names[count++], entry->d_name);
 	if (directory)
 		closedir(directory);
 	while (count--) {
-		log_info("enforce", "removed the link %s of an earlier latchd", names[count]);
+		log_info("enforce", "link %s removed (of an earlier latchd)", names[count]);
 		unlink_pin(names[count], "");
 	}
 }
 
-/* ---- new links beside the old ones ---- */
+/* ---- new links beside the old links ---- */
 
 static int fail_attach(const struct link *link, int err, const char *cgroup,
-		       const struct failure *failure)
+		       struct failure *failure)
 {
 	if (link->on_cgroup)
 		return failure_set(failure, err,
-				   "program %s (%s): cannot attach to %s: %s; look for programs "
-				   "that shut others out: bpftool cgroup tree",
+				   "program %s (%s): cannot attach to %s: %s; find the programs "
+				   "that exclude others: bpftool cgroup tree",
 				   link->name, link->section, cgroup, strerror(-err));
 	return failure_set(failure, err,
-			   "program %s: cannot attach to %s: %s; look into the kernel's log",
-			   link->name, link->section, strerror(-err));
+			   "program %s: cannot attach to %s: %s; read the kernel's log", link->name,
+			   link->section, strerror(-err));
 }
 
 static int stage_new(struct link *link, int cgroup_fd)
@@ -228,49 +231,49 @@ static int stage_new(struct link *link, int cgroup_fd)
 
 	if (err)
 		return err;
-	link->staged = bpf_link_create(link->program, link->on_cgroup ? cgroup_fd : 0,
-				       link->attach_type, NULL);
-	if (link->staged < 0)
-		return link->staged;
-	return bpf_obj_pin(link->staged, path);
+	link->new_link = bpf_link_create(link->program, link->on_cgroup ? cgroup_fd : 0,
+					 link->attach_type, NULL);
+	if (link->new_link < 0)
+		return link->new_link;
+	return bpf_obj_pin(link->new_link, path);
 }
 
-/* A cgroup's link can change its program in one step; a function's link cannot. */
+/* The link of a cgroup can change its program in one step, a link of a function cannot. */
 static int stage(const struct links *links, struct link *link, int cgroup_fd)
 {
 	struct bpf_link_info info;
-	int err = put_leftover_aside(link);
+	int err = rename_leftover(link);
 
 	if (err)
 		return err;
-	link->before = open_pin(link->name, "");
-	if (link->before < 0 && link->before != -ENOENT)
-		return link->before;
-	if (link->on_cgroup && link->before >= 0 && !link_info(link->before, &info) &&
-	    is_where_we_want(links, link, &info))
-		link->program_before = bpf_prog_get_fd_by_id(info.prog_id);
-	return link->program_before >= 0 ? 0 : stage_new(link, cgroup_fd);
+	link->old_link = open_pin(link->name, "");
+	if (link->old_link < 0 && link->old_link != -ENOENT)
+		return link->old_link;
+	if (link->on_cgroup && link->old_link >= 0 && !link_info(link->old_link, &info) &&
+	    has_target(links, link, &info))
+		link->old_program = bpf_prog_get_fd_by_id(info.prog_id);
+	return link->old_program >= 0 ? 0 : stage_new(link, cgroup_fd);
 }
 
 static int change(struct link *link)
 {
-	int err = link->program_before >= 0 ? bpf_link_update(link->before, link->program, NULL)
-					    : rename_pin(link->name, PINS_NEW, "");
+	int err = link->old_program >= 0 ? bpf_link_update(link->old_link, link->program, NULL)
+					 : rename_pin(link->name, PINS_NEW, "");
 
 	link->changed = !err;
 	return err;
 }
 
-static void change_back(struct link *link)
+static void restore(struct link *link)
 {
 	char path[PINS_PATH_MAX];
 
-	if (link->program_before >= 0)
-		bpf_link_update(link->before, link->program_before, NULL);
-	else if (link->before < 0)
+	if (link->old_program >= 0)
+		bpf_link_update(link->old_link, link->old_program, NULL);
+	else if (link->old_link < 0)
 		unlink_pin(link->name, "");
 	else if (!pins_path(path, PINS_LINKS, link->name, PINS_NEW) &&
-		 !bpf_obj_pin(link->before, path))
+		 !bpf_obj_pin(link->old_link, path))
 		rename_pin(link->name, PINS_NEW, "");
 }
 
@@ -282,8 +285,8 @@ static void undo(struct links *links)
 		struct link *link = &links->link[i];
 
 		if (link->changed)
-			change_back(link);
-		else if (link->staged >= 0)
+			restore(link);
+		else if (link->new_link >= 0)
 			unlink_pin(link->name, PINS_NEW);
 	}
 }
@@ -300,14 +303,14 @@ static void finish(struct links *links)
 	size_t i;
 
 	for (i = 0; i < links->count; i++) {
-		close_fd(&links->link[i].before);
-		close_fd(&links->link[i].program_before);
-		close_fd(&links->link[i].staged);
+		close_fd(&links->link[i].old_link);
+		close_fd(&links->link[i].old_program);
+		close_fd(&links->link[i].new_link);
 	}
 }
 
 static int attach_all(struct links *links, int cgroup_fd, const char *cgroup,
-		      const struct failure *failure)
+		      struct failure *failure)
 {
 	size_t i;
 	int err = 0;
@@ -326,19 +329,20 @@ static int attach_all(struct links *links, int cgroup_fd, const char *cgroup,
 }
 
 int links_attach(struct links *links, const struct bpf_object *object, const char *cgroup,
-		 const struct failure *failure)
+		 struct failure *failure)
 {
 	auto_close int cgroup_fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int err = cgroup_fd < 0 ? -errno : cgroup_identity(cgroup_fd, &links->cgroup_id);
 
 	if (err)
-		return failure_set(failure, err, "cgroup %s: %s; correct cgroup = in [enforce]",
+		return failure_set(failure, err,
+				   "cgroup %s: cannot open it: %s; correct cgroup = in [enforce]",
 				   cgroup, strerror(-err));
 	err = fill_programs(links, object);
 	if (err)
 		return failure_set(
 			failure, err,
-			"BPF programs: cannot ask the kernel about them: %s; report this",
+			"BPF programs: cannot read their ids from the kernel: %s; report this",
 			strerror(-err));
 	err = attach_all(links, cgroup_fd, cgroup, failure);
 	if (err)

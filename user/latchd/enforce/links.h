@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Where the loaded programs hang: one pinned link each, in place of an earlier latchd's. */
+/* Attaches the loaded programs: one pinned link each, in place of an earlier latchd's link. */
 #ifndef LATCHD_ENFORCE_LINKS_H
 #define LATCHD_ENFORCE_LINKS_H
 
@@ -13,17 +13,17 @@
 #define LINKS_MAX 32
 
 struct link {
-	const char *name;    /* of the program; the object owns both */
+	const char *name;    /* of the program; the object owns name and section */
 	const char *section; /* "cgroup_skb/egress", "fentry/xfrm_state_add" */
-	int program;	     /* the object's descriptor */
+	int program;	     /* descriptor, which the object owns */
 	uint32_t program_id;
 	enum bpf_attach_type attach_type;
 	bool on_cgroup;
-	/* Only while they are changed; -1 = none. */
-	int before;	    /* the link that was pinned */
-	int program_before; /* its program, where the link stays and only the program changes */
-	int staged;	    /* the new link */
-	bool changed;	    /* now under its own name, or with its new program */
+	/* Descriptors during links_attach() only; -1 = none. */
+	int old_link;	 /* the pinned link of an earlier latchd */
+	int old_program; /* its program, if the link stays and only the program changes */
+	int new_link;
+	bool changed; /* the new link has its final name, or the old link the new program */
 };
 
 struct links {
@@ -32,18 +32,18 @@ struct links {
 	struct link link[LINKS_MAX];
 };
 
-/* The object's programs that want to be attached. -E2BIG: more than LINKS_MAX. */
-int links_of(const struct bpf_object *object, struct links *ret);
+/* Lists the object's programs that links attach. 0, or -E2BIG for more than LINKS_MAX. */
+int links_list(const struct bpf_object *object, struct links *ret);
 
 /*
- * Attaches and pins every program of a loaded object. At every moment the old
- * one, the new one, or both are attached. 0, or a negative errno, a failure, and
- * the links as they were.
+ * Attaches and pins every program of a loaded object. At every moment the old program, the new
+ * one, or both are attached. 0, or a negative errno and a failure; the links are then as they
+ * were.
  */
 int links_attach(struct links *links, const struct bpf_object *object, const char *cgroup,
-		 const struct failure *failure);
+		 struct failure *failure);
 
-/* Asks the kernel: is this very program pinned and does it have a target? */
-bool link_is_attached(const struct links *links, const struct link *link);
+/* Asks the kernel. True: the pinned link has this very program and a target. */
+bool links_link_is_attached(const struct links *links, const struct link *link);
 
 #endif

@@ -16,23 +16,23 @@
 #include "latchd/enforce/pins.h"
 
 /*
- * A hook has one BPF program a priority, and two while one replaces the other;
- * more leave room for other people's.
+ * A hook holds one BPF program of each priority. This gate needs two priorities while one link
+ * replaces the other. The rest is room for programs of others.
  */
 #define PRIORITIES_MAX 16
 
 /*
- * The tuple must be the socket's. What leaves has it until source NAT, what
- * arrives from source NAT on; destination NAT is on the other side of both hooks.
+ * The tuple must be the one of the socket. An outgoing packet has it until source NAT, an
+ * incoming packet has it after source NAT. Destination NAT lies beyond both hooks.
  */
 struct place {
 	const char *name; /* of the pin, after the namespace's cookie */
 	uint32_t family;
 	uint32_t hook;
-	int32_t priority; /* the one next to source NAT ... */
-	int32_t step;	  /* ... and which way is away from it */
+	int32_t priority; /* next to source NAT */
+	int32_t step;	  /* to the next priority away from source NAT */
 	bool egress;
-	bool whole; /* by itself the kernel would show fragments there */
+	bool whole; /* ask for defragmentation: the kernel shows fragments there otherwise */
 };
 
 static const struct place places[] = {
@@ -73,7 +73,7 @@ static uint32_t program_id(int program)
 	return bpf_prog_get_info_by_fd(program, &info, &length) ? 0 : info.id;
 }
 
-/* Where it hangs is what its name says: the directory is ours alone. */
+/* The name gives the hook of the link: only latchd writes to the directory. */
 static bool is_this_program(const char *path, int program)
 {
 	auto_close int fd = bpf_obj_get(path);
@@ -84,8 +84,8 @@ static bool is_this_program(const char *path, int program)
 	       info.prog_id == program_id(program);
 }
 
-static bool place_is_taken(const struct netfilter_gate *gate, uint64_t cookie,
-			   const struct place *place)
+static bool is_in_place(const struct netfilter_gate *gate, uint64_t cookie,
+			const struct place *place)
 {
 	char path[PINS_PATH_MAX];
 
@@ -97,7 +97,7 @@ bool netfilter_gate_is_attached(const struct netfilter_gate *gate, uint64_t cook
 	size_t i;
 
 	for (i = 0; i < PLACE_COUNT; i++)
-		if (!place_is_taken(gate, cookie, &places[i]))
+		if (!is_in_place(gate, cookie, &places[i]))
 			return false;
 	return true;
 }
@@ -134,7 +134,10 @@ static int create_link_with(const struct netfilter_gate *gate, const struct plac
 	return fd;
 }
 
-/* Before Linux 6.6, or without nf_defrag_ipv6, it is the gate that counts. */
+/*
+ * Linux before 6.6, or without nf_defrag_ipv6, refuses the flag. A gate without
+ * defragmentation is better than none.
+ */
 static int create_link(const struct netfilter_gate *gate, const struct place *place)
 {
 	int fd = create_link_with(gate, place, place->whole ? LINK_IP_DEFRAG : 0);
@@ -142,7 +145,7 @@ static int create_link(const struct netfilter_gate *gate, const struct place *pl
 	return fd < 0 && place->whole ? create_link_with(gate, place, 0) : fd;
 }
 
-/* A leftover of an interrupted replacement may be the only one that is attached. */
+/* The leftover of an interrupted replacement may be the only link that is attached. */
 static int settle_leftover(const char *path, const char *new_path)
 {
 	if (access(new_path, F_OK))
@@ -152,7 +155,8 @@ static int settle_leftover(const char *path, const char *new_path)
 	return rename(new_path, path) ? -errno : 0;
 }
 
-static int take_place(const struct netfilter_gate *gate, uint64_t cookie, const struct place *place)
+static int attach_place(const struct netfilter_gate *gate, uint64_t cookie,
+			const struct place *place)
 {
 	char path[PINS_PATH_MAX], new_path[PINS_PATH_MAX];
 	auto_close int link = -1;
@@ -178,14 +182,14 @@ struct attachment {
 	uint64_t cookie;
 };
 
-static int take_places(void *context)
+static int attach_all(void *context)
 {
 	const struct attachment *attachment = context;
 	size_t i;
 	int err = 0;
 
 	for (i = 0; !err && i < PLACE_COUNT; i++)
-		err = take_place(attachment->gate, attachment->cookie, &places[i]);
+		err = attach_place(attachment->gate, attachment->cookie, &places[i]);
 	return err;
 }
 
@@ -193,10 +197,10 @@ int netfilter_gate_attach(const struct netfilter_gate *gate, uint64_t cookie, in
 {
 	struct attachment attachment = {gate, cookie};
 
-	return netns_call(netns_fd, take_places, &attachment);
+	return netns_call(netns_fd, attach_all, &attachment);
 }
 
-/* ---- what there is ---- */
+/* ---- the walk ---- */
 
 int netfilter_gate_walk(int (*visit)(void *context, uint64_t netns_cookie), void *context)
 {

@@ -12,55 +12,55 @@
 #include "latchd/net/netns.h"
 #include "latchd/maps/tables.h"
 
-#define COVERAGE_PERIOD_MS 3000
+#define NETFILTER_NETNS_PERIOD_MS 3000
 
-struct covered {
+struct netns_entry {
 	uint64_t cookie;
-	int failed; /* the errno that was logged; 0 = none since it last worked */
-	struct covered *next;
+	int logged; /* the negative errno in the log; 0 = none since the gate was attached */
+	struct netns_entry *next;
 };
 
 struct netfilter_netns {
 	const struct kernel_maps *maps;
 	const struct netfilter_gate *gate;
-	struct covered *namespaces;
+	struct netns_entry *namespaces;
 	struct loop_timer timer;
 };
 
-static struct covered *find(const struct netfilter_netns *netfilter_netns, uint64_t cookie)
+static struct netns_entry *find(const struct netfilter_netns *netfilter_netns, uint64_t cookie)
 {
-	struct covered *covered;
+	struct netns_entry *entry;
 
-	LL_SEARCH_SCALAR(netfilter_netns->namespaces, covered, cookie, cookie);
-	return covered;
+	LL_SEARCH_SCALAR(netfilter_netns->namespaces, entry, cookie, cookie);
+	return entry;
 }
 
 /* ---- one namespace ---- */
 
-static void log_once(struct covered *covered, int err)
+static void log_once(struct netns_entry *entry, int err)
 {
-	if (!err && covered->failed)
-		log_info("enforce", "the netfilter gate stands in network namespace %" PRIu64,
-			 covered->cookie);
-	else if (err && err != covered->failed)
+	if (!err && entry->logged)
+		log_info("enforce", "network namespace %" PRIu64 ": netfilter gate attached",
+			 entry->cookie);
+	else if (err && err != entry->logged)
 		log_warn("enforce",
 			 "network namespace %" PRIu64
-			 ": cannot attach the netfilter gate: %s; packets "
-			 "without a full socket are not judged there; trying again",
-			 covered->cookie, strerror(-err));
-	covered->failed = err;
+			 ": cannot attach the netfilter gate: %s; packets without a full socket "
+			 "are not checked there; trying again",
+			 entry->cookie, strerror(-err));
+	entry->logged = err;
 }
 
-/* -ENOENT: nobody is in it. */
-static int attach(const struct netfilter_netns *netfilter_netns, struct covered *covered)
+/* 0, or -ENOENT: neither a process nor a mount holds the namespace. */
+static int attach(const struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
 {
-	auto_close int fd = netns_open(covered->cookie);
+	auto_close int fd = netns_open(entry->cookie);
 	int err = fd < 0 ? fd : 0;
 
-	if (!err && !netfilter_gate_is_attached(netfilter_netns->gate, covered->cookie))
-		err = netfilter_gate_attach(netfilter_netns->gate, covered->cookie, fd);
+	if (!err && !netfilter_gate_is_attached(netfilter_netns->gate, entry->cookie))
+		err = netfilter_gate_attach(netfilter_netns->gate, entry->cookie, fd);
 	if (fd >= 0 || err != -ENOENT)
-		log_once(covered, err);
+		log_once(entry, err);
 	return fd == -ENOENT ? -ENOENT : 0;
 }
 
@@ -71,63 +71,63 @@ static int find_owned(void *context, const struct latch_flow *flow, const struct
 	return flow->netns == *cookie && latch->owner == LATCH_OWNER_SOCKET;
 }
 
-/* A process that is elsewhere may still have a socket there. When in doubt there is one. */
+/* A process in another namespace may have a socket there. True also if the walk fails. */
 static bool has_latched_socket(const struct netfilter_netns *netfilter_netns, uint64_t cookie)
 {
 	return latches_walk(netfilter_netns->maps, find_owned, &cookie) != 0;
 }
 
-static void let_go(struct netfilter_netns *netfilter_netns, struct covered *covered)
+static void detach(struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
 {
-	log_debug("enforce", "network namespace %" PRIu64 " is left by all; let go",
-		  covered->cookie);
-	netfilter_gate_detach(covered->cookie);
-	LL_DELETE(netfilter_netns->namespaces, covered);
-	free(covered);
+	log_debug("enforce", "network namespace %" PRIu64 ": netfilter gate detached (unused)",
+		  entry->cookie);
+	netfilter_gate_detach(entry->cookie);
+	LL_DELETE(netfilter_netns->namespaces, entry);
+	free(entry);
 }
 
 void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t cookie)
 {
-	struct covered *covered;
+	struct netns_entry *entry;
 
 	if (!netfilter_netns_is_offered(netfilter_netns) || !cookie ||
 	    find(netfilter_netns, cookie))
 		return;
-	covered = calloc(1, sizeof(*covered));
-	if (!covered) {
+	entry = calloc(1, sizeof(*entry));
+	if (!entry) {
 		log_warn("enforce",
 			 "network namespace %" PRIu64
-			 ": no memory for the netfilter gate; free some",
+			 ": cannot attach the netfilter gate: out of memory; free some",
 			 cookie);
 		return;
 	}
-	covered->cookie = cookie;
-	LL_PREPEND(netfilter_netns->namespaces, covered);
-	attach(netfilter_netns, covered);
+	entry->cookie = cookie;
+	LL_PREPEND(netfilter_netns->namespaces, entry);
+	attach(netfilter_netns, entry);
 }
 
 static void on_timer(void *context)
 {
 	struct netfilter_netns *netfilter_netns = context;
-	struct covered *covered, *next;
+	struct netns_entry *entry, *next;
 
-	LL_FOREACH_SAFE(netfilter_netns->namespaces, covered, next)
+	LL_FOREACH_SAFE(netfilter_netns->namespaces, entry, next)
 	{
-		if (attach(netfilter_netns, covered) &&
-		    !has_latched_socket(netfilter_netns, covered->cookie))
-			let_go(netfilter_netns, covered);
+		if (attach(netfilter_netns, entry) &&
+		    !has_latched_socket(netfilter_netns, entry->cookie))
+			detach(netfilter_netns, entry);
 	}
-	loop_timer_arm(&netfilter_netns->timer, COVERAGE_PERIOD_MS);
+	loop_timer_arm(&netfilter_netns->timer, NETFILTER_NETNS_PERIOD_MS);
 }
 
-/* ---- what is there at the start ---- */
+/* ---- namespaces known at the start ---- */
 
 struct found {
 	uint64_t *cookies;
 	size_t count, capacity;
 };
 
-/* Most come in runs of the same; netfilter_netns_add() takes care of the rest. */
+/* Equal cookies often come in a row. netfilter_netns_add() ignores the other duplicates. */
 static int note(void *context, uint64_t cookie)
 {
 	struct found *found = context;
@@ -149,8 +149,7 @@ static int note(void *context, uint64_t cookie)
 
 static int note_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	/* Where only listeners are nothing is latched that the netfilter gate would have to judge.
-	 */
+	/* A namespace with listeners only has no latch that the netfilter gate would check. */
 	return latch->word.state == LATCH_STATE_LISTENER ? 0 : note(context, flow->netns);
 }
 
@@ -160,7 +159,7 @@ static int note_sa(void *context, const struct latch_sa_key *key, const struct l
 	return note(context, key->netns);
 }
 
-static void cover_all_known(struct netfilter_netns *netfilter_netns)
+static void add_known(struct netfilter_netns *netfilter_netns)
 {
 	struct found found = {0};
 	size_t i;
@@ -172,17 +171,16 @@ static void cover_all_known(struct netfilter_netns *netfilter_netns)
 	if (!err)
 		err = sas_walk(netfilter_netns->maps, note_sa, &found);
 	if (err)
-		log_warn(
-			"enforce",
-			"cannot look for the network namespaces that the netfilter gate must stand in: %s; "
-			"restart latchd",
-			strerror(-err));
+		log_warn("enforce",
+			 "netfilter gate: cannot scan for network namespaces that need it: %s; "
+			 "restart latchd",
+			 strerror(-err));
 	for (i = 0; i < found.count; i++)
 		netfilter_netns_add(netfilter_netns, found.cookies[i]);
 	free(found.cookies);
 }
 
-/* ---- the whole ---- */
+/* ---- netfilter_netns.h ---- */
 
 struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kernel_maps *maps,
 					    const struct netfilter_gate *gate)
@@ -196,21 +194,21 @@ struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kern
 	loop_timer_init(loop, &netfilter_netns->timer, on_timer, netfilter_netns);
 	if (!netfilter_gate_is_offered(gate))
 		return netfilter_netns;
-	cover_all_known(netfilter_netns);
-	loop_timer_arm(&netfilter_netns->timer, COVERAGE_PERIOD_MS);
+	add_known(netfilter_netns);
+	loop_timer_arm(&netfilter_netns->timer, NETFILTER_NETNS_PERIOD_MS);
 	return netfilter_netns;
 }
 
 void netfilter_netns_free(struct netfilter_netns *netfilter_netns)
 {
-	struct covered *covered, *next;
+	struct netns_entry *entry, *next;
 
 	if (!netfilter_netns)
 		return;
 	loop_timer_cancel(&netfilter_netns->timer);
-	LL_FOREACH_SAFE(netfilter_netns->namespaces, covered, next)
+	LL_FOREACH_SAFE(netfilter_netns->namespaces, entry, next)
 	{
-		free(covered);
+		free(entry);
 	}
 	free(netfilter_netns);
 }
@@ -223,16 +221,16 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 			    struct netfilter_netns_entry *namespaces, size_t max)
 {
-	const struct covered *covered;
+	const struct netns_entry *entry;
 	size_t count = 0;
 
-	LL_FOREACH(netfilter_netns->namespaces, covered)
+	LL_FOREACH(netfilter_netns->namespaces, entry)
 	{
 		if (count < max)
 			namespaces[count] = (struct netfilter_netns_entry){
-				.cookie = covered->cookie,
+				.cookie = entry->cookie,
 				.attached = netfilter_gate_is_attached(netfilter_netns->gate,
-								       covered->cookie),
+								       entry->cookie),
 			};
 		count++;
 	}

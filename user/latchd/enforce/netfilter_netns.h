@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which network namespaces the netfilter gate stands in: those that latchd has heard of, by
- * a key manager, an SA or a latch. They are looked after every few seconds: what is
- * missing is attached, and a namespace that nobody else uses is let go.
+ * The network namespaces that have the netfilter gate: those with a key manager, an SA or a latch
+ * that latchd knows. Every few seconds a missing gate is attached again, and the gate of an
+ * unused namespace is detached.
  */
 #ifndef LATCHD_ENFORCE_NETFILTER_NETNS_H
 #define LATCHD_ENFORCE_NETFILTER_NETNS_H
@@ -18,27 +18,27 @@
 struct netfilter_netns;
 
 /*
- * Keeps all pointers. Covers at once where an earlier latchd did and where the
- * tables have latches or SAs. NULL when out of memory; what cannot be attached is
+ * Keeps all pointers. Attaches the gate at once to namespaces that an earlier latchd had and to
+ * namespaces with latches or SAs. NULL when out of memory. A gate that cannot be attached is
  * logged and tried again.
  */
 struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kernel_maps *maps,
 					    const struct netfilter_gate *gate);
-/* The links stay. */
+/* The links stay attached. */
 void netfilter_netns_free(struct netfilter_netns *netfilter_netns);
 
-/* Cheap when it is known already. */
+/* Attaches the gate to a namespace. Cheap when the namespace is known. Cookie 0 is ignored. */
 void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t netns_cookie);
 
-/* False: the kernel has no the netfilter gate, and there are no namespaces. */
+/* False: the kernel has no BPF netfilter programs, and the list of namespaces is empty. */
 bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns);
 
 struct netfilter_netns_entry {
 	uint64_t cookie;
-	bool attached; /* asked of the kernel now */
+	bool attached; /* now, by the kernel */
 };
 
-/* Fills at most max; returns how many namespaces there are. */
+/* Fills at most max entries. Returns the number of namespaces, which may be larger. */
 size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 			    struct netfilter_netns_entry *namespaces, size_t max);
 

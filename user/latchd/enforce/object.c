@@ -15,10 +15,10 @@
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/pins.h"
 
-/* Memory that is touched only when the verifier refuses something. */
+/* Only a program that the verifier refuses makes the kernel touch this memory. */
 #define VERIFIER_LOG_SIZE (16U << 20)
 
-/* ---- maps from before ---- */
+/* ---- maps of an earlier latchd ---- */
 
 static bool same_map(const struct bpf_map *map, const struct bpf_map_info *info, bool any_capacity)
 {
@@ -33,16 +33,16 @@ static int set_capacity(struct bpf_map *latches, const struct bpf_map_info *info
 {
 	if (info->max_entries != config->latch_capacity)
 		log_warn("enforce",
-			 "the latch table keeps its %u entries, not latches = %u of [enforce]; to "
-			 "change it stop latchd, run latchctl purge, which ends every latch, and "
-			 "start latchd",
+			 "map latches keeps its capacity (pinned): %u entries, not latches = %u of "
+			 "[enforce]; to change it stop latchd, run latchctl purge, which ends "
+			 "every latch, then start latchd",
 			 info->max_entries, config->latch_capacity);
 	return bpf_map__set_max_entries(latches, info->max_entries);
 }
 
-/* What is pinned may be reused only if it is what this object means by the name. */
+/* A pinned map may be reused only if its shape is the one that this object declares. */
 static int check_pinned(struct object *object, struct bpf_map *map, int fd,
-			const struct config *config, const struct failure *failure)
+			const struct config *config, struct failure *failure)
 {
 	bool latches = map == object->skeleton->maps.latches;
 	struct bpf_map_info info = {0};
@@ -51,7 +51,7 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 	if (bpf_map_get_info_by_fd(fd, &info, &length) || !same_map(map, &info, latches))
 		return failure_set(
 			failure, -EEXIST,
-			"map %s: the one pinned in %s is of another latchd; run latchctl "
+			"map %s: the map pinned in %s has the shape of another latchd; run latchctl "
 			"purge, which ends every latch, then start latchd",
 			bpf_map__name(map), PINS_MAPS);
 	if (!latches)
@@ -61,7 +61,7 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 }
 
 static int plan_map(struct object *object, struct bpf_map *map, unsigned int index,
-		    const struct config *config, const struct failure *failure)
+		    const struct config *config, struct failure *failure)
 {
 	char path[PINS_PATH_MAX];
 	auto_close int fd = -1;
@@ -80,25 +80,24 @@ static int plan_map(struct object *object, struct bpf_map *map, unsigned int ind
 				   "map %s: cannot open the pin %s: %s; run latchctl purge, then "
 				   "start latchd",
 				   bpf_map__name(map), path, strerror(-fd));
-	object->made |= 1ULL << index;
+	object->created |= 1ULL << index;
 	return 0;
 }
 
-static void tell_missing(const struct object *object)
+static void log_missing(const struct object *object)
 {
 	unsigned int index = 0;
 	struct bpf_map *map;
 
 	bpf_object__for_each_map (map, object->skeleton->obj) {
-		if (object->adopted && object->made >> index & 1)
-			log_warn("enforce", "the pinned map %s was missing and is made anew, empty",
+		if (object->adopted && object->created >> index & 1)
+			log_warn("enforce", "map %s created, empty (its pin was missing)",
 				 bpf_map__name(map));
 		index++;
 	}
 }
 
-static int plan_maps(struct object *object, const struct config *config,
-		     const struct failure *failure)
+static int plan_maps(struct object *object, const struct config *config, struct failure *failure)
 {
 	unsigned int index = 0;
 	struct bpf_map *map;
@@ -110,7 +109,7 @@ static int plan_maps(struct object *object, const struct config *config,
 			err = plan_map(object, map, index, config, failure);
 		index++;
 	}
-	tell_missing(object);
+	log_missing(object);
 	return err;
 }
 
@@ -121,7 +120,7 @@ static bool has_function(const struct btf *kernel, const char *name)
 	return btf__find_by_name_kind(kernel, name, BTF_KIND_FUNC) > 0;
 }
 
-/* Since Linux 6.4, where the kernel was built with it. */
+/* BPF netfilter programs came with Linux 6.4 and depend on the kernel's configuration. */
 static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kernel)
 {
 	bool offered = has_function(kernel, "bpf_nf_link_attach") &&
@@ -131,7 +130,7 @@ static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kerne
 	return err ? err : bpf_program__set_autoload(skeleton->progs.nf_gate_ingress, offered);
 }
 
-/* The note is the long way round, for kernels that know no short one. */
+/* note_ingress is the fallback for kernels without bpf_cast_to_kern_ctx(). */
 int object_choose_programs(struct latchd_bpf *skeleton)
 {
 	struct btf *kernel = btf__load_vmlinux_btf();
@@ -141,7 +140,7 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 		return -errno;
 	err = bpf_program__set_autoload(skeleton->progs.note_ingress,
 					!has_function(kernel, "bpf_cast_to_kern_ctx"));
-	/* Without IPv6 a new default action is found by the next look at the SPD. */
+	/* Without IPv6 the next periodic check of the SPD finds a new default action. */
 	if (!err)
 		err = bpf_program__set_autoload(skeleton->progs.watch_spd_default,
 						has_function(kernel, "fib6_flush_trees"));
@@ -177,25 +176,24 @@ static int keep_log(const char *log)
 	return 0;
 }
 
-/* The complaint: "prog 'NAME': BPF program load failed: CAUSE" */
-static const struct bpf_program *refused_program(const struct object *object, const char *complaint)
+/* The warning is "prog 'NAME': BPF program load failed: CAUSE". */
+static const struct bpf_program *refused_program(const struct object *object, const char *warning)
 {
 	char name[64];
 
-	if (sscanf(complaint, "prog '%63[^']'", name) != 1)
+	if (sscanf(warning, "prog '%63[^']'", name) != 1)
 		return NULL;
 	return bpf_object__find_program_by_name(object->skeleton->obj, name);
 }
 
-static int explain(const struct object *object, int err, const char *log,
-		   const struct failure *failure)
+static int explain(const struct object *object, int err, const char *log, struct failure *failure)
 {
-	const char *complaint = libbpf_log_complaint();
-	const struct bpf_program *program = refused_program(object, complaint);
+	const char *warning = libbpf_log_warning();
+	const struct bpf_program *program = refused_program(object, warning);
 	bool kept = !keep_log(log);
 	char name[64];
 
-	if (sscanf(complaint, "map '%63[^']'", name) == 1)
+	if (sscanf(warning, "map '%63[^']'", name) == 1)
 		return failure_set(failure, err,
 				   "map %s: cannot create: %s; if memory is short lower latches = "
 				   "in [enforce]",
@@ -215,10 +213,10 @@ static int explain(const struct object *object, int err, const char *log,
 				   strerror(-err));
 	return failure_set(failure, err,
 			   "BPF programs: cannot load: %s; use a kernel that the README lists",
-			   complaint[0] ? complaint : strerror(-err));
+			   warning[0] ? warning : strerror(-err));
 }
 
-static int open_skeleton(struct object *object, char *log, const struct failure *failure)
+static int open_skeleton(struct object *object, char *log, struct failure *failure)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log,
 		    .kernel_log_size = VERIFIER_LOG_SIZE);
@@ -238,7 +236,7 @@ static int open_skeleton(struct object *object, char *log, const struct failure 
 			   strerror(-err));
 }
 
-int object_load(const struct config *config, struct object *object, const struct failure *failure)
+int object_load(const struct config *config, struct object *object, struct failure *failure)
 {
 	auto_free char *log = malloc(VERIFIER_LOG_SIZE);
 	int err;
@@ -271,7 +269,7 @@ void object_unpin(const struct object *object)
 	struct bpf_map *map;
 
 	bpf_object__for_each_map (map, object->skeleton->obj) {
-		if (object->made >> index++ & 1 &&
+		if (object->created >> index++ & 1 &&
 		    !pins_path(path, PINS_MAPS, bpf_map__name(map), ""))
 			unlink(path);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The BPF object: its programs loaded, its maps pinned, new or from an earlier latchd. */
+/* The BPF object: loads its programs, and creates or adopts its pinned maps. */
 #ifndef LATCHD_ENFORCE_OBJECT_H
 #define LATCHD_ENFORCE_OBJECT_H
 
@@ -11,29 +11,33 @@
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/enforce/netfilter_gate.h"
 
-/* The verifier's whole log of the program that it refused last. */
+/* The file that gets the verifier's whole log of the program that it refused last. */
 #define OBJECT_VERIFIER_LOG "/run/latchd/verifier.log"
 
 struct latchd_bpf;
 
 struct object {
 	struct latchd_bpf *skeleton;
-	bool adopted;  /* the latches were there before */
-	uint64_t made; /* the maps that this load pinned, bits in the object's order */
+	bool adopted;	  /* the map of latches is of an earlier latchd */
+	uint64_t created; /* the maps that this load pins: bits, in the object's order of maps */
 };
 
-/* Leaves out what this kernel does not need or cannot load. 0 or a negative errno. */
+/* Leaves out programs that this kernel does not need or cannot load. 0 or a negative errno. */
 int object_choose_programs(struct latchd_bpf *skeleton);
 
-/* 0, or a negative errno, a failure, and nothing pinned that was not before. */
-int object_load(const struct config *config, struct object *object, const struct failure *failure);
+/*
+ * 0 and an object for object_release(), or a negative errno and a failure. After an error no new
+ * pin is left.
+ */
+int object_load(const struct config *config, struct object *object, struct failure *failure);
 
-/* Removes the pins that object_load() made. */
+/* Removes the pins that object_load() created. */
 void object_unpin(const struct object *object);
 
 /* Closes all descriptors. */
 void object_release(struct object *object);
 
+/* Descriptors that the object owns. */
 void object_maps(const struct object *object, struct kernel_maps *ret);
 
 void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret);

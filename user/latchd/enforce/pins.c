@@ -14,38 +14,40 @@ static const char *const directories[] = {LATCH_PIN_ROOT, LATCH_PIN_DIR, PINS_MA
 #define DIRECTORY_COUNT (sizeof(directories) / sizeof(directories[0]))
 
 /*
- * bpffs is writable for everybody: whoever made this directory before us could
- * remove or exchange what we pin in it.
+ * Every user may write to the root of bpffs. A user who created this directory first could
+ * remove or replace pins in it.
  */
-static int check_directory(const char *path, const struct failure *failure)
+static int check_directory(const char *path, struct failure *failure)
 {
 	struct stat st;
 
 	if (lstat(path, &st))
-		return failure_set(failure, -errno, "pins: cannot look at %s: %m; check its mount",
+		return failure_set(failure, -errno, "pins: cannot read %s: %m; check its mount",
 				   path);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid())
-		return failure_set(failure, -EPERM,
-				   "pins: %s is not a directory of latchd's user but of uid %u; "
-				   "look who made it, remove it, then start latchd again",
-				   path, (unsigned int)st.st_uid);
+		return failure_set(
+			failure, -EPERM,
+			"pins: %s is not a directory of latchd's user, but of uid %u; find "
+			"the program that created it, remove it, then start latchd again",
+			path, (unsigned int)st.st_uid);
 	if ((st.st_mode & 0777) != 0700 && chmod(path, 0700))
 		return failure_set(failure, -errno,
-				   "pins: cannot close %s to others: %m; check its mount", path);
+				   "pins: cannot set mode 0700 on %s: %m; check its mount", path);
 	return 0;
 }
 
-static int make_directory(const char *path, const struct failure *failure)
+static int make_directory(const char *path, struct failure *failure)
 {
 	if (mkdir(path, 0700) && errno != EEXIST)
-		return failure_set(failure, -errno,
-				   "pins: cannot make the directory %s: %m; check that /sys/fs/bpf "
-				   "is a writable BPF file system",
-				   path);
+		return failure_set(
+			failure, -errno,
+			"pins: cannot create the directory %s: %m; check that /sys/fs/bpf "
+			"is a writable BPF file system",
+			path);
 	return check_directory(path, failure);
 }
 
-int pins_make_directories(const struct failure *failure)
+int pins_make_directories(struct failure *failure)
 {
 	int err = 0;
 	size_t i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names below LATCH_PIN_DIR. A link that is to replace another is pinned under
- * its "new" name first and then renamed, so that a crash at any point leaves at
- * least one of them. bpffs refuses dots in names, and no program's name has a '+'.
+ * Names below LATCH_PIN_DIR. A new link is pinned under its "+new" name first and then renamed
+ * over the old one. A crash at any point thus leaves at least one of them. bpffs refuses dots in
+ * names, and no name of a program has a '+'.
  */
 #ifndef LATCHD_ENFORCE_PINS_H
 #define LATCHD_ENFORCE_PINS_H
@@ -17,12 +17,15 @@
 #define PINS_OLD      "+old"
 #define PINS_PATH_MAX 160
 
-/* Makes what is missing, 0700; what is there must be our user's own. */
-int pins_make_directories(const struct failure *failure);
-/* Those that are empty. */
+/*
+ * Creates missing directories with mode 0700. Existing ones must belong to latchd's user and get
+ * this mode. 0, or a negative errno and a failure.
+ */
+int pins_make_directories(struct failure *failure);
+/* Removes the directories that are empty. */
 void pins_remove_directories(void);
 
-/* "DIRECTORY/NAME" and a suffix, which may be "". 0 or -ENAMETOOLONG. */
+/* Writes "DIRECTORY/NAME" and the suffix, which may be "". 0 or -ENAMETOOLONG. */
 int pins_path(char path[PINS_PATH_MAX], const char *directory, const char *name,
 	      const char *suffix);
 

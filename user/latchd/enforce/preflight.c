@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,7 +22,7 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 #endif
 
-#define PREFLIGHT_LINE_MAX 4096 /* a line of mountinfo: two paths and more */
+#define PREFLIGHT_LINE_MAX 4096 /* a line of mountinfo holds two paths and more */
 
 static long filesystem_type(const char *path)
 {
@@ -41,21 +40,6 @@ const struct preflight_system preflight_this_system = {
 	.mountinfo = "/proc/self/mountinfo",
 	.filesystem_type = filesystem_type,
 };
-
-static int fail(struct preflight_result *result, int err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int fail(struct preflight_result *result, int err, const char *format, ...)
-{
-	char text[sizeof(result->failure)];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	text_escape(result->failure, sizeof(result->failure), text);
-	return err;
-}
 
 /* ---- privileges ---- */
 
@@ -90,80 +74,77 @@ static int read_effective(const char *path, uint64_t *ret_effective)
 	return -ENODATA;
 }
 
-static int check_capabilities(const struct preflight_system *system, const struct config *config,
-			      struct preflight_result *result)
+static int check_capabilities(const struct preflight_system *system, struct failure *failure)
 {
 	uint64_t effective = 0;
 	char missing[128] = "";
 	size_t i, used = 0;
 	int err;
 
-	(void)config;
 	err = read_effective(system->status, &effective);
 	if (err)
-		return fail(result, err,
-			    "capabilities: cannot read %s: %s; mount /proc and start latchd again",
-			    system->status, strerror(-err));
+		return failure_set(
+			failure, err,
+			"capabilities: cannot read %s: %s; mount /proc and start latchd again",
+			system->status, strerror(-err));
 	for (i = 0; i < sizeof(needed_capabilities) / sizeof(needed_capabilities[0]); i++)
 		if (!(effective >> needed_capabilities[i].bit & 1))
 			used += (size_t)snprintf(missing + used, sizeof(missing) - used, "%s%s",
 						 used ? ", " : "", needed_capabilities[i].name);
 	if (!used)
 		return 0;
-	return fail(result, -EPERM,
-		    "privileges: %s, missing %s; run latchd as root with these capabilities",
-		    geteuid() ? "not root" : "root with reduced capabilities", missing);
+	return failure_set(failure, -EPERM,
+			   "privileges: %s, missing %s; run latchd as root with these capabilities",
+			   geteuid() ? "not root" : "root with reduced capabilities", missing);
 }
 
 /* ---- the kernel ---- */
 
-static int check_lockdown(const struct preflight_system *system, const struct config *config,
-			  struct preflight_result *result)
+static int check_lockdown(const struct preflight_system *system, struct failure *failure)
 {
 	auto_fclose FILE *file = fopen(system->lockdown, "re");
 	char line[128];
 
-	(void)config;
-	/* No such file: a kernel without lockdown, or without securityfs; loading will tell. */
+	/*
+	 * Without the file the kernel has no lockdown, or securityfs is not mounted. In the
+	 * second case the load itself fails.
+	 */
 	if (!file || !fgets(line, sizeof(line), file) || !strstr(line, "[confidentiality]"))
 		return 0;
-	return fail(result, -EPERM,
-		    "kernel: lockdown is \"confidentiality\", which forbids BPF programs to read "
-		    "kernel memory; boot with lockdown=integrity or without it");
+	return failure_set(
+		failure, -EPERM,
+		"kernel: lockdown is \"confidentiality\", which forbids BPF programs to read "
+		"kernel memory; boot with lockdown=integrity or without it");
 }
 
-static int check_btf(const struct preflight_system *system, const struct config *config,
-		     struct preflight_result *result)
+static int check_btf(const struct preflight_system *system, struct failure *failure)
 {
 	auto_close int fd = open(system->btf, O_RDONLY | O_CLOEXEC);
 
-	(void)config;
 	if (fd >= 0)
 		return 0;
 	if (errno == ENOENT)
-		return fail(result, -ENOENT,
-			    "kernel: no BTF, %s is missing; boot a kernel built with "
-			    "CONFIG_DEBUG_INFO_BTF=y",
-			    system->btf);
-	return fail(result, -errno,
-		    "kernel: cannot read its BTF, %s: %m; make the file readable for latchd",
-		    system->btf);
+		return failure_set(failure, -ENOENT,
+				   "kernel: no BTF, %s is missing; boot a kernel built with "
+				   "CONFIG_DEBUG_INFO_BTF=y",
+				   system->btf);
+	return failure_set(failure, -errno,
+			   "kernel: cannot read its BTF, %s: %m; make the file readable for latchd",
+			   system->btf);
 }
 
-static int check_bpffs(const struct preflight_system *system, const struct config *config,
-		       struct preflight_result *result)
+static int check_bpffs(const struct preflight_system *system, struct failure *failure)
 {
 	long type = system->filesystem_type(system->bpffs);
 
-	(void)config;
 	if (type == BPF_FS_MAGIC)
 		return 0;
 	if (type < 0 && type != -ENOENT)
-		return fail(result, (int)type, "bpffs: cannot look at %s: %s; check its mount",
-			    system->bpffs, strerror((int)-type));
-	return fail(result, -ENODEV,
-		    "bpffs: no BPF file system is mounted at %s; run: mount -t bpf bpf %s",
-		    system->bpffs, system->bpffs);
+		return failure_set(failure, (int)type, "bpffs: cannot read %s: %s; check its mount",
+				   system->bpffs, strerror((int)-type));
+	return failure_set(failure, -ENODEV,
+			   "bpffs: no BPF file system is mounted at %s; run: mount -t bpf bpf %s",
+			   system->bpffs, system->bpffs);
 }
 
 /* ---- the cgroup ---- */
@@ -173,7 +154,7 @@ static bool is_cgroup2(const struct preflight_system *system, const char *path)
 	return system->filesystem_type(path) == CGROUP2_SUPER_MAGIC;
 }
 
-/* mountinfo writes blank, tab, newline and backslash as three octal digits. */
+/* mountinfo escapes blank, tab, newline and backslash as three octal digits. */
 static void unescape_mount(char *text)
 {
 	unsigned int code;
@@ -191,7 +172,7 @@ static void unescape_mount(char *text)
 	*out = '\0';
 }
 
-/* A line: "36 35 98:0 ROOT MOUNT-POINT OPTIONS [TAG...] - TYPE SOURCE SUPER-OPTIONS" */
+/* The line is "36 35 98:0 ROOT MOUNT-POINT OPTIONS [TAG...] - TYPE SOURCE SUPER-OPTIONS". */
 static bool parse_cgroup2_mount(const char *line, char *out, size_t size)
 {
 	char root[PREFLIGHT_LINE_MAX], point[PREFLIGHT_LINE_MAX];
@@ -215,7 +196,10 @@ static bool find_mounted_cgroup2(const struct preflight_system *system, char *ou
 	return false;
 }
 
-/* By custom the v2 hierarchy is at /sys/fs/cgroup, or below it in "unified" beside v1. */
+/*
+ * Usually the v2 hierarchy is mounted at /sys/fs/cgroup. Beside v1 it is mounted below that,
+ * at "unified".
+ */
 static bool find_cgroup_root(const struct preflight_system *system, char *out, size_t size)
 {
 	snprintf(out, size, "%s", system->cgroup);
@@ -228,43 +212,46 @@ static bool find_cgroup_root(const struct preflight_system *system, char *out, s
 }
 
 static int check_default_cgroup(const struct preflight_system *system,
-				struct preflight_result *result)
+				struct preflight_result *result, struct failure *failure)
 {
 	char type[sizeof(result->cgroup) + 16];
 
 	if (!find_cgroup_root(system, result->cgroup, sizeof(result->cgroup)))
-		return fail(result, -ENODEV,
-			    "cgroup: this system has cgroup v1 only; boot with "
-			    "systemd.unified_cgroup_hierarchy=1, or run: "
-			    "mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2");
-	/* Only the root of the hierarchy lacks this file: elsewhere most sockets would escape us.
+		return failure_set(
+			failure, -ENODEV,
+			"cgroup: this system has cgroup v1 only; boot with "
+			"systemd.unified_cgroup_hierarchy=1, or run: "
+			"mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2");
+	/*
+	 * Only the root of the hierarchy has no cgroup.type. The programs would miss most
+	 * sockets of the machine elsewhere.
 	 */
 	snprintf(type, sizeof(type), "%s/cgroup.type", result->cgroup);
 	if (!access(type, F_OK))
-		return fail(
-			result, -EXDEV,
+		return failure_set(
+			failure, -EXDEV,
 			"cgroup: %s is the root of a cgroup namespace, not of the machine; run "
 			"latchd in the machine's cgroup namespace, or set cgroup = %s in [enforce] "
-			"if that part is meant",
+			"if that subtree is intended",
 			result->cgroup, result->cgroup);
 	return 0;
 }
 
 static int check_cgroup(const struct preflight_system *system, const struct config *config,
-			struct preflight_result *result)
+			struct preflight_result *result, struct failure *failure)
 {
 	struct stat st;
 
 	if (!config->cgroup[0])
-		return check_default_cgroup(system, result);
+		return check_default_cgroup(system, result, failure);
 	if (stat(config->cgroup, &st))
-		return fail(result, -errno,
-			    "cgroup: cannot look at %s: %m; create it, or correct cgroup = in "
-			    "[enforce]",
-			    config->cgroup);
+		return failure_set(failure, -errno,
+				   "cgroup: cannot read %s: %m; create it, or correct cgroup = in "
+				   "[enforce]",
+				   config->cgroup);
 	if (!S_ISDIR(st.st_mode) || !is_cgroup2(system, config->cgroup))
-		return fail(
-			result, -ENOTDIR,
+		return failure_set(
+			failure, -ENOTDIR,
 			"cgroup: %s is not a cgroup v2 directory; correct cgroup = in [enforce]",
 			config->cgroup);
 	text_copy(result->cgroup, sizeof(result->cgroup), config->cgroup);
@@ -273,31 +260,32 @@ static int check_cgroup(const struct preflight_system *system, const struct conf
 
 /* ---- all of them ---- */
 
-typedef int (*preflight_check_fn)(const struct preflight_system *system,
-				  const struct config *config, struct preflight_result *result);
-
-static const preflight_check_fn checks[] = {
-	check_capabilities, check_lockdown, check_btf, check_bpffs, check_cgroup,
+static int (*const checks[])(const struct preflight_system *system, struct failure *failure) = {
+	check_capabilities,
+	check_lockdown,
+	check_btf,
+	check_bpffs,
 };
 
 int preflight_run_on(const struct preflight_system *system, const struct config *config,
-		     struct preflight_result *result)
+		     struct preflight_result *result, struct failure *failure)
 {
 	size_t i;
 	int err = 0;
 
 	memset(result, 0, sizeof(*result));
 	for (i = 0; !err && i < sizeof(checks) / sizeof(checks[0]); i++)
-		err = checks[i](system, config, result);
-	return err;
+		err = checks[i](system, failure);
+	return err ? err : check_cgroup(system, config, result, failure);
 }
 
-int preflight_run(const struct config *config, struct preflight_result *result)
+int preflight_run(const struct config *config, struct preflight_result *result,
+		  struct failure *failure)
 {
-	return preflight_run_on(&preflight_this_system, config, result);
+	return preflight_run_on(&preflight_this_system, config, result, failure);
 }
 
-int preflight_functions(const char *const *names, size_t count, struct preflight_result *result)
+int preflight_functions(const char *const *names, size_t count, struct failure *failure)
 {
 	char missing[256] = "";
 	struct btf *btf;
@@ -306,8 +294,8 @@ int preflight_functions(const char *const *names, size_t count, struct preflight
 
 	btf = btf__load_vmlinux_btf();
 	if (!btf)
-		return fail(result, -errno,
-			    "kernel: libbpf cannot read its BTF: %m; a newer libbpf may be needed");
+		return failure_set(failure, -errno,
+				   "kernel: libbpf cannot read its BTF: %m; use a newer libbpf");
 	for (i = 0; i < count; i++)
 		if (btf__find_by_name_kind(btf, names[i], BTF_KIND_FUNC) < 0 &&
 		    used < sizeof(missing))
@@ -315,28 +303,30 @@ int preflight_functions(const char *const *names, size_t count, struct preflight
 						 used ? ", " : "", names[i]);
 	btf__free(btf);
 	if (used)
-		err = fail(result, -ENOENT,
-			   "kernel: cannot watch SAs, it has no function %s to attach to; use a "
-			   "kernel with CONFIG_XFRM=y of a version that the README lists",
-			   missing);
+		err = failure_set(
+			failure, -ENOENT,
+			"kernel: cannot watch SAs: it has no function %s to attach to; use a "
+			"kernel with CONFIG_XFRM=y of a version that the README lists",
+			missing);
 	return err;
 }
 
-int preflight_lock(const char *path, struct preflight_result *result)
+int preflight_lock(const char *path, struct failure *failure)
 {
 	pid_t holder = 0;
 	int fd = lockfile_take(path, &holder);
 
 	if (fd == -EWOULDBLOCK && holder > 0)
-		return fail(result, fd,
-			    "another latchd is running (pid %d, lock %s); stop it first: "
-			    "systemctl stop latchd, or kill %d",
-			    (int)holder, path, (int)holder);
+		return failure_set(failure, fd,
+				   "lock %s: another latchd is running (pid %d); stop it first: "
+				   "systemctl stop latchd, or kill %d",
+				   path, (int)holder, (int)holder);
 	if (fd == -EWOULDBLOCK)
-		return fail(result, fd, "another latchd is starting (lock %s); stop it first",
-			    path);
+		return failure_set(failure, fd,
+				   "lock %s: another latchd is starting; stop it first", path);
 	if (fd < 0)
-		return fail(result, fd, "cannot lock %s: %s; check the directory's permissions",
-			    path, strerror(-fd));
+		return failure_set(failure, fd,
+				   "lock %s: cannot take it: %s; check the directory's permissions",
+				   path, strerror(-fd));
 	return fd;
 }

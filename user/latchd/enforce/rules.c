@@ -27,7 +27,7 @@ static struct latch_rule rule_of(const struct config *config, size_t i, bool all
 	return rule;
 }
 
-/* 1, 0, or a negative errno. */
+/* 1: config has the rules in force. 0: it does not. Or a negative errno. */
 static int are_in_force(const struct kernel_maps *maps, const struct latch_settings *settings,
 			const struct config *config, bool all_sockets)
 {

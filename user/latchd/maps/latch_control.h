@@ -28,21 +28,6 @@ static inline bool latch_is_live(const struct latch *latch)
 	       latch->word.state == LATCH_STATE_BROKEN;
 }
 
-/*
- * After a break for this one reason that was DONE, the latch as it is now: has it
- * just become BROKEN, or had it been for another reason? Only the first is told.
- */
-static inline bool latch_became_broken(union latch_word now, __u8 reason)
-{
-	return now.reasons == reason;
-}
-
-/* After a heal that was DONE: ESTABLISHED again, or does another reason stand? */
-static inline bool latch_is_healed(union latch_word now)
-{
-	return now.state == LATCH_STATE_ESTABLISHED;
-}
-
 /* spd: a set of enum latch_spd, kept with the latch from now on. */
 int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		   __u8 spd);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Loads whole files: defaults, the sections [enforce], [control] and [feed], and their faults. */
 #include "config_file.h"
 
 #include <stdbool.h>
 
 TestSuite(config, .init = scratch_make, .fini = scratch_remove);
 
-Test(config, absent_file_means_defaults)
+Test(config, an_absent_file_gives_the_defaults)
 {
-	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &error), 0);
+	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &failure), 0);
 	cr_expect_str_eq(config.cgroup, "");
 	cr_expect_eq(config.pending_ms, 5000);
 	cr_expect_eq(config.latch_capacity, 65536);
@@ -19,21 +20,22 @@ Test(config, absent_file_means_defaults)
 	cr_expect_str_eq(config.feeds[0].socket, "/var/run/charon.vici");
 }
 
-Test(config, absent_file_that_was_named_is_an_error)
+Test(config, an_absent_file_that_the_user_named_is_an_error)
 {
 	const char *path = scratch_path("absent");
 
-	cr_assert_eq(config_load(path, 1, &config, &error), -ENOENT);
-	cr_expect(strstr(error.text, path) && strstr(error.text, "No such file"), "%s", error.text);
+	cr_assert_eq(config_load(path, 1, &config, &failure), -ENOENT);
+	cr_expect(strstr(failure.text, path) && strstr(failure.text, "No such file"), "%s",
+		  failure.text);
 }
 
 Test(config, a_directory_is_an_error)
 {
-	cr_assert_eq(config_load(scratch_dir, 0, &config, &error), -EISDIR);
-	cr_expect(strstr(error.text, scratch_dir), "%s", error.text);
+	cr_assert_eq(config_load(scratch_dir, 0, &config, &failure), -EISDIR);
+	cr_expect(strstr(failure.text, scratch_dir), "%s", failure.text);
 }
 
-Test(config, every_key)
+Test(config, every_key_is_read_into_its_field)
 {
 	cr_assert_eq(load("# a comment\n"
 			  "; another\n"
@@ -50,7 +52,7 @@ Test(config, every_key)
 			  "socket = /run/blue.vici\n"
 			  "[feed   red-1]\n"
 			  "type = vici"),
-		     0, "%s", error.text);
+		     0, "%s", failure.text);
 	cr_expect_str_eq(config.cgroup, "/sys/fs/cgroup/web");
 	cr_expect_eq(config.pending_ms, 250);
 	cr_expect_eq(config.latch_capacity, 1024);
@@ -65,7 +67,7 @@ Test(config, every_key)
 
 Test(config, empty_sections_are_allowed)
 {
-	cr_assert_eq(load("[enforce]\n[control]\n"), 0, "%s", error.text);
+	cr_assert_eq(load("[enforce]\n[control]\n"), 0, "%s", failure.text);
 	cr_expect_eq(config.feed_count, 1);
 }
 
@@ -105,7 +107,7 @@ static const struct refused refused[] = {
 	{"[enforce]\n[control]\n[enforce]\n", 3, "appears twice"},
 	{"[feed a]\ntype=vici\n[feed a]\n", 3, "[feed a] appears twice"},
 	{"[feed a]\n", 1, "expected a line type = vici"},
-	{"[feed a]\ntype=vici\n[feed b]\nsocket=/x\n[control]\n", 3, "does not say its type"},
+	{"[feed a]\ntype=vici\n[feed b]\nsocket=/x\n[control]\n", 3, "[feed b] has no type"},
 	{"[feed a]\ntype=vici\n[feed b]\ntype=vici\n", 3, "socket of [feed a]"},
 	{"[feed a]\ntype = pluto\n", 2, "bad value \"pluto\" for type; expected vici"},
 	{"[feed a]\ntype = vici\nsocket = unix:///x\n", 3, "absolute path of at most 107 bytes"},
@@ -146,9 +148,10 @@ Test(config, a_nul_byte_is_refused)
 {
 	static const char text[] = "[enforce]\nlatches = 100\0\n";
 
-	cr_expect_eq(config_load(scratch_write("conf", text, sizeof(text) - 1), 1, &config, &error),
-		     -EINVAL);
-	cr_expect(strstr(error.text, ":2: control character 0x00"), "%s", error.text);
+	cr_expect_eq(
+		config_load(scratch_write("conf", text, sizeof(text) - 1), 1, &config, &failure),
+		-EINVAL);
+	cr_expect(strstr(failure.text, ":2: control character 0x00"), "%s", failure.text);
 }
 
 Test(config, hostile_text_is_escaped_in_the_error)
@@ -156,20 +159,20 @@ Test(config, hostile_text_is_escaped_in_the_error)
 	cr_expect_eq(load("[enforce]\n\xc2\x9b"
 			  "31m = 1\n"),
 		     -EINVAL);
-	cr_expect(strstr(error.text, "\"\\xc2\\x9b31m\""), "%s", error.text);
+	cr_expect(strstr(failure.text, "\"\\xc2\\x9b31m\""), "%s", failure.text);
 }
 
-Test(config, feeds_are_bounded)
+Test(config, a_file_has_at_most_64_feeds)
 {
 	char text[CONFIG_MAX_FEEDS * 64 + 64] = "";
 	int i;
 
 	for (i = 0; i <= CONFIG_MAX_FEEDS; i++) {
 		if (i == CONFIG_MAX_FEEDS)
-			cr_expect_eq(load(text), 0, "%s", error.text);
+			cr_expect_eq(load(text), 0, "%s", failure.text);
 		sprintf(text + strlen(text), "[feed f%d]\ntype = vici\nsocket = /run/%d\n", i, i);
 	}
 	cr_expect_eq(load(text), -EINVAL);
-	cr_expect(strstr(error.text, ":193: ") && strstr(error.text, "at most 64"), "%s",
-		  error.text);
+	cr_expect(strstr(failure.text, ":193: ") && strstr(failure.text, "at most 64"), "%s",
+		  failure.text);
 }

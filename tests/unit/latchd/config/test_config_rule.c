@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Loads files with [rule NAME] sections: the rules they give, and their faults. */
 #include "config_file.h"
 
 #include <arpa/inet.h>
@@ -6,25 +7,25 @@
 
 TestSuite(config_rule, .init = scratch_make, .fini = scratch_remove);
 
-static void expect_address(const __u8 is[16], int family, const char *text)
+static void expect_address(const __u8 address[16], int family, const char *text)
 {
 	__u8 wanted[16] = {0};
 
 	cr_assert_eq(inet_pton(family, text, wanted), 1);
-	cr_expect_eq(memcmp(is, wanted, sizeof(wanted)), 0, "%s", text);
+	cr_expect_eq(memcmp(address, wanted, sizeof(wanted)), 0, "%s", text);
 }
 
-Test(config_rule, no_rules_by_default)
+Test(config_rule, a_file_without_rules_gives_none)
 {
-	cr_assert_eq(load("[enforce]\n"), 0, "%s", error.text);
+	cr_assert_eq(load("[enforce]\n"), 0, "%s", failure.text);
 	cr_expect_eq(config.rule_count, 0);
 }
 
-Test(config_rule, only_the_action_is_needed)
+Test(config_rule, a_rule_needs_only_an_action)
 {
 	const struct latch_rule *rule = &config.rules[0].rule;
 
-	cr_assert_eq(load("[rule all]\naction = auto\n"), 0, "%s", error.text);
+	cr_assert_eq(load("[rule all]\naction = auto\n"), 0, "%s", failure.text);
 	cr_assert_eq(config.rule_count, 1);
 	cr_expect_str_eq(config.rules[0].name, "all");
 	cr_expect_eq(rule->action, LATCH_ACTION_AUTO);
@@ -41,7 +42,7 @@ Test(config_rule, only_the_action_is_needed)
 	cr_expect_eq(rule->flags, 0);
 }
 
-Test(config_rule, every_key)
+Test(config_rule, every_key_is_read_into_its_field)
 {
 	const struct latch_rule *rule = &config.rules[0].rule;
 
@@ -58,7 +59,7 @@ Test(config_rule, every_key)
 			  "on-dpd = keep\n"
 			  "on-reboot = keep\n"
 			  "on-policy-change = protect\n"),
-		     0, "%s", error.text);
+		     0, "%s", failure.text);
 	cr_expect_eq(rule->action, LATCH_ACTION_REQUIRE);
 	cr_expect_eq(rule->direction, LATCH_DIRECTION_OUT);
 	cr_expect_eq(rule->protocol, IPPROTO_SCTP);
@@ -76,7 +77,7 @@ Test(config_rule, every_key)
 					  LATCH_RULE_KEEP_ON_REBOOT | LATCH_RULE_PROTECT);
 }
 
-Test(config_rule, the_other_words)
+Test(config_rule, each_word_of_a_key_gives_its_value)
 {
 	cr_assert_eq(load("[rule a]\naction = off\ndirection = in\nprotocol = udp\n"
 			  "local = any\nremote = fd00::/8\n"
@@ -84,7 +85,7 @@ Test(config_rule, the_other_words)
 			  "on-dpd = break\non-reboot = break\non-policy-change = break\n"
 			  "[rule c]\naction = require\ndirection = any\nprotocol = any\n"
 			  "disposition = unreachable\nlocal = 0.0.0.0/0\n"),
-		     0, "%s", error.text);
+		     0, "%s", failure.text);
 	cr_assert_eq(config.rule_count, 3);
 	cr_expect_eq(config.rules[0].rule.action, LATCH_ACTION_OFF);
 	cr_expect_eq(config.rules[0].rule.direction, LATCH_DIRECTION_IN);
@@ -108,8 +109,8 @@ static const struct refused refused[] = {
 	{"[rule a b]\naction = off\n", 1, "bad name"},
 	{"[rule -a]\naction = off\n", 1, "bad name"},
 	{"[rule " A10 A10 A10 "aa]\n", 1, "expected 1 to 31 letters"},
-	{"[rule a]\n", 1, "[rule a] does not say its action"},
-	{"[rule a]\nprotocol = tcp\n[enforce]\n", 1, "[rule a] does not say its action"},
+	{"[rule a]\n", 1, "[rule a] has no action"},
+	{"[rule a]\nprotocol = tcp\n[enforce]\n", 1, "[rule a] has no action"},
 	{"[rule a]\naction = on\n", 2, "expected off, auto or require"},
 	{"[rule a]\naction =\n", 2, "expected off, auto or require"},
 	{"[rule a]\naction = auto\naction = auto\n", 3, "appears twice in this section"},
@@ -147,7 +148,7 @@ static const struct refused refused[] = {
 	{AUTO("a") "local-port = 1-2-3\n", 3, "a range N-M of them"},
 	{AUTO("a") "remote-port = 5000-4999\n", 3, "N not above M"},
 	{AUTO("a") "remote-port = 1-65536\n", 3, "a port from 1 to 65535"},
-	{AUTO("a") "remote-port = 80\n", 1, "[rule a] has ports but no protocol that has some"},
+	{AUTO("a") "remote-port = 80\n", 1, "[rule a] has ports but no protocol with ports"},
 	{AUTO("a") "local-port = 80\nprotocol = any\n", 1, "expected a line protocol = tcp, udp"},
 	{AUTO("a") "disposition = drop\n", 3, "expected reset, wait or unreachable"},
 	{AUTO("a") "errno = ECONNRESET\n", 3, "expected reset or timeout"},
@@ -162,17 +163,18 @@ static const struct refused refused[] = {
 	{AUTO("a") "disposition = wait\nerrno = timeout\n", 1, "has errno, which only a reset has"},
 	{AUTO("a") "errno = reset\ndisposition = unreachable\n", 1, "which only a reset has"},
 	{AUTO("a") "protocol = tcp\n[rule a]\naction = auto\n", 4, "[rule a] appears twice"},
-	{AUTO("a") AUTO("b"), 3, "[rule b] can never match: all of it is covered by [rule a]"},
+	{AUTO("a") AUTO("b"), 3, "[rule b] can never match: [rule a] before it covers all"},
 	{AUTO("a") "[rule b]\naction = off\nprotocol = tcp\nlocal-port = 22\n", 3,
-	 "covered by [rule a]"},
+	 "[rule a] before it covers"},
 	{AUTO("a") "remote = 10.0.0.0/8\n" AUTO("b") "remote = 10.1.0.0/16\n", 4,
-	 "covered by [rule a]"},
-	{AUTO("a") "remote = fd00::/9\n" AUTO("b") "remote = fd7f::1\n", 4, "covered by [rule a]"},
+	 "[rule a] before it covers"},
+	{AUTO("a") "remote = fd00::/9\n" AUTO("b") "remote = fd7f::1\n", 4,
+	 "[rule a] before it covers"},
 	{AUTO("a") "protocol = tcp\nlocal-port = 10-20\n" AUTO(
 		 "b") "protocol = tcp\n"
 		      "local-port = 20\n"
 		      "local = 10.0.0.1\ndirection = in\n",
-	 5, "covered by [rule a]"},
+	 5, "[rule a] before it covers"},
 };
 
 Test(config_rule, bad_rules_are_refused_with_file_and_line)
@@ -183,7 +185,7 @@ Test(config_rule, bad_rules_are_refused_with_file_and_line)
 		expect_refused(&refused[i]);
 }
 
-/* Each pair has a flow that only the second matches. */
+/* In each pair the second rule matches a flow that the first does not. */
 static const char *const beside[] = {
 	AUTO("a") "protocol = tcp\n" AUTO("b"),
 	AUTO("a") "direction = in\n" AUTO("b") "direction = out\n",
@@ -202,28 +204,28 @@ static const char *const beside[] = {
 	AUTO("a") "protocol = tcp\nlocal-port = 10\n" AUTO("b") "protocol = udp\nlocal-port = 10\n",
 };
 
-Test(config_rule, what_is_not_wholly_covered_is_good)
+Test(config_rule, a_rule_that_an_earlier_one_covers_only_in_part_is_good)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
-		cr_expect_eq(load(beside[i]), 0, "%s: %s", beside[i], error.text);
+		cr_expect_eq(load(beside[i]), 0, "%s: %s", beside[i], failure.text);
 }
 
-Test(config_rule, rules_are_bounded)
+Test(config_rule, a_file_has_at_most_64_rules)
 {
 	char text[(LATCH_RULES_MAX + 1) * 64] = "";
 	int i;
 
 	for (i = 0; i <= LATCH_RULES_MAX; i++) {
 		if (i == LATCH_RULES_MAX) {
-			cr_expect_eq(load(text), 0, "%s", error.text);
+			cr_expect_eq(load(text), 0, "%s", failure.text);
 			cr_expect_eq(config.rule_count, LATCH_RULES_MAX);
 		}
 		sprintf(text + strlen(text), "[rule r%d]\naction = auto\nremote = 10.0.0.%d\n", i,
 			i);
 	}
 	cr_expect_eq(load(text), -EINVAL);
-	cr_expect(strstr(error.text, "[rule r64] is one too many; expected at most 64"), "%s",
-		  error.text);
+	cr_expect(strstr(failure.text, "[rule r64] is one too many; expected at most 64"), "%s",
+		  failure.text);
 }

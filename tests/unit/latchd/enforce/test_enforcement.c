@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What can be seen of a start without attaching anything: the machine's own
- * cgroups stay as they are, and bpffs is a private one. tests/vm/pins does the rest.
+ * Starts that fail before anything is attached: the machine's cgroups stay as they are, and bpffs
+ * is a private one. tests/vm/pins has the starts that succeed.
  */
 #include <criterion/criterion.h>
 
@@ -19,12 +19,12 @@
 #include "latchd/enforce/enforcement.h"
 #include "latchd/enforce/pins.h"
 
-/* Not a cgroup: where a kernel lets us load everything, attaching fails for certain. */
+/* No cgroup, so that the attach fails on a kernel where every program loads. */
 #define NO_CGROUP "/proc/self"
 
 static const struct config config = {.pending_ms = 5000, .latch_capacity = 64};
 static struct enforcement *enforcement;
-static char failure[512];
+static struct failure failure;
 static unsigned int warnings;
 
 static void on_log(enum log_level level, const char *subsystem, const char *text)
@@ -45,11 +45,11 @@ TestSuite(enforcement, .init = mount_private, .timeout = 60);
 
 static int start(void)
 {
-	int err = enforcement_start(&config, NO_CGROUP, &enforcement, failure, sizeof(failure));
+	int err = enforcement_start(&config, NO_CGROUP, &enforcement, &failure);
 
 	cr_assert_lt(err, 0);
-	cr_expect_null(strchr(failure, '\n'));
-	cr_expect_not_null(strchr(failure, ';'), "no next step: %s", failure);
+	cr_expect_null(strchr(failure.text, '\n'));
+	cr_expect_not_null(strchr(failure.text, ';'), "no next step: %s", failure.text);
 	return err;
 }
 
@@ -75,9 +75,7 @@ static unsigned int entries(const char *path)
 
 static void make_directories(void)
 {
-	struct failure sink = {.text = failure, .size = sizeof(failure)};
-
-	cr_assert_eq(pins_make_directories(&sink), 0, "%s", failure);
+	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
 }
 
 static void pin_latches(unsigned int value_size, unsigned int capacity)
@@ -94,15 +92,16 @@ static void pin_latches(unsigned int value_size, unsigned int capacity)
 	close(fd);
 }
 
-Test(enforcement, a_first_start_that_fails_leaves_nothing)
+Test(enforcement, a_first_start_that_fails_leaves_no_pins)
 {
 	start();
-	cr_expect(strstr(failure, "program ") || strstr(failure, NO_CGROUP), "%s", failure);
+	cr_expect(strstr(failure.text, "program ") || strstr(failure.text, NO_CGROUP), "%s",
+		  failure.text);
 	cr_expect_not(exists(LATCH_PIN_ROOT));
 	cr_expect_null(enforcement);
 }
 
-Test(enforcement, a_later_start_that_fails_leaves_what_was_there)
+Test(enforcement, a_later_start_that_fails_leaves_the_earlier_pins)
 {
 	struct latch_flow flow = {.local_port = 80};
 	struct latch latch = {0};
@@ -118,7 +117,7 @@ Test(enforcement, a_later_start_that_fails_leaves_what_was_there)
 	close(fd);
 }
 
-Test(enforcement, another_capacity_is_kept_with_a_warning)
+Test(enforcement, the_capacity_of_a_pinned_map_is_kept_with_a_warning)
 {
 	unsigned int same;
 
@@ -130,7 +129,7 @@ Test(enforcement, another_capacity_is_kept_with_a_warning)
 	pin_latches(sizeof(struct latch), 65);
 	start();
 	cr_expect_eq(warnings - same, same + 1, "%u after %u", warnings, same);
-	cr_expect_null(strstr(failure, "purge"), "%s", failure);
+	cr_expect_null(strstr(failure.text, "purge"), "%s", failure.text);
 }
 
 Test(enforcement, a_map_of_another_shape_is_refused)
@@ -138,12 +137,12 @@ Test(enforcement, a_map_of_another_shape_is_refused)
 	make_directories();
 	pin_latches(sizeof(struct latch) + 8, 64);
 	cr_expect_eq(start(), -EEXIST);
-	cr_expect(strstr(failure, "map latches") && strstr(failure, "latchctl purge"), "%s",
-		  failure);
+	cr_expect(strstr(failure.text, "map latches") && strstr(failure.text, "latchctl purge"),
+		  "%s", failure.text);
 	cr_expect_eq(entries(PINS_MAPS), 1);
 }
 
-Test(enforcement, the_directories_are_closed_to_others)
+Test(enforcement, existing_and_new_pin_directories_get_mode_0700)
 {
 	struct stat st;
 
@@ -156,15 +155,16 @@ Test(enforcement, the_directories_are_closed_to_others)
 	cr_expect_eq(st.st_mode & 07777, 0700);
 }
 
-Test(enforcement, a_directory_that_somebody_else_made_is_refused)
+Test(enforcement, a_pin_directory_of_another_user_is_refused)
 {
 	cr_assert_eq(mkdir(LATCH_PIN_ROOT, 0755), 0);
 	cr_assert_eq(chown(LATCH_PIN_ROOT, 1000, 1000), 0);
 	cr_expect_eq(start(), -EPERM);
-	cr_expect(strstr(failure, LATCH_PIN_ROOT) && strstr(failure, "uid 1000"), "%s", failure);
+	cr_expect(strstr(failure.text, LATCH_PIN_ROOT) && strstr(failure.text, "uid 1000"), "%s",
+		  failure.text);
 }
 
-Test(enforcement, a_symlink_is_refused)
+Test(enforcement, a_symlink_in_place_of_the_pin_directory_is_refused)
 {
 	cr_assert_eq(symlink("/tmp", LATCH_PIN_ROOT), 0);
 	cr_expect_eq(start(), -EPERM);
@@ -172,7 +172,7 @@ Test(enforcement, a_symlink_is_refused)
 	cr_expect_not(exists("/tmp/v1"));
 }
 
-Test(enforcement_functions, each_is_named_once)
+Test(enforcement_functions, each_kernel_function_is_named_once)
 {
 	struct enforcement_functions functions;
 	unsigned int adds = 0, deletes = 0;

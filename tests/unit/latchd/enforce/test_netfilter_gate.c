@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The netfilter gate on a loopback without IPsec: whatever belongs to a latch is plaintext
- * there, and must not pass. tests/vm/no-full-socket has the SAs.
+ * One network namespace with a loopback and without IPsec. Every packet of a latched flow is
+ * plaintext there, so that the netfilter gate must drop it. tests/vm/no-full-socket has SAs.
+ *
+ *   client 127.0.0.1:any ----lo---- 127.0.0.1:7000 listener or closed port
  */
 #include "netfilter_fixture.h"
 
@@ -83,7 +85,8 @@ static uint16_t port_of(int fd)
 	struct address own = {.length = sizeof(own.any)};
 
 	cr_assert_eq(getsockname(fd, (struct sockaddr *)&own.any, &own.length), 0);
-	return ntohs(((struct sockaddr_in *)&own.any)->sin_port); /* IPv6 has it there, too */
+	return ntohs(
+		((struct sockaddr_in *)&own.any)->sin_port); /* sin6_port has the same offset */
 }
 
 static void connect_to(int fd, int family)
@@ -94,7 +97,7 @@ static void connect_to(int fd, int family)
 	cr_assert(errno == EINPROGRESS || errno == ECONNREFUSED, "%s", strerror(errno));
 }
 
-/* 0 when it stands, else its errno. */
+/* 0 when it is connected, else its errno. */
 static int outcome(int fd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLOUT};
@@ -108,7 +111,7 @@ static int outcome(int fd)
 
 /* ---- latches */
 
-/* Of the end that a client of this port talks to. */
+/* The flow of the server's end, to a client with this port. */
 static struct latch_flow flow_to(int family, uint16_t client)
 {
 	struct latch_flow flow = {
@@ -168,7 +171,7 @@ static void await_drops(bool egress, uint64_t count)
 	cr_assert_fail("no %s packet was dropped", egress ? "outgoing" : "incoming");
 }
 
-/* ---- what it judges */
+/* ---- verdicts */
 
 static void drops_a_reset(int family)
 {
@@ -183,7 +186,7 @@ static void drops_a_reset(int family)
 	close(fd);
 }
 
-Test(netfilter_gate, drops_the_control_sockets_reset)
+Test(netfilter_gate, the_gate_drops_a_plaintext_reset_of_the_kernels_control_socket)
 {
 	netfilter_attach(&b, &ns);
 	drops_a_reset(AF_INET);
@@ -205,7 +208,7 @@ static void drops_a_syn_ack(int family)
 	close(server);
 }
 
-Test(netfilter_gate, drops_a_syn_ack_and_its_repetition)
+Test(netfilter_gate, the_gate_drops_a_plaintext_syn_ack_and_its_retransmission)
 {
 	netfilter_attach(&b, &ns);
 	drops_a_syn_ack(AF_INET);
@@ -228,7 +231,7 @@ static void drops_what_arrives(int family)
 	close(server);
 }
 
-Test(netfilter_gate, drops_what_arrives_for_half_a_connection)
+Test(netfilter_gate, the_gate_drops_plaintext_that_arrives_for_a_handshake)
 {
 	netfilter_attach(&b, &ns);
 	drops_what_arrives(AF_INET);
@@ -236,7 +239,7 @@ Test(netfilter_gate, drops_what_arrives_for_half_a_connection)
 	cr_expect_eq(plaintext_drops().egress, 0);
 }
 
-Test(netfilter_gate, leaves_full_sockets_to_the_other_gate)
+Test(netfilter_gate, the_gate_passes_packets_of_full_sockets)
 {
 	int client = bound(&ns, AF_INET, 0), server = listener(AF_INET), peer;
 	struct latch_flow flow = flow_to(AF_INET, port_of(client));
@@ -259,7 +262,7 @@ Test(netfilter_gate, leaves_full_sockets_to_the_other_gate)
 	close(peer);
 }
 
-Test(netfilter_gate, has_no_say_in_another_namespace)
+Test(netfilter_gate, the_gate_drops_nothing_in_another_namespace)
 {
 	struct namespace other;
 	struct latch_flow flow;
@@ -277,9 +280,9 @@ Test(netfilter_gate, has_no_say_in_another_namespace)
 	namespace_end(&other);
 }
 
-/* ---- its links */
+/* ---- links */
 
-Test(netfilter_gate, is_attached_once)
+Test(netfilter_gate, attaching_twice_leaves_one_link_a_hook_and_detaching_none)
 {
 	cr_expect_not(netfilter_gate_is_attached(&b.gate, ns.cookie));
 	netfilter_attach(&b, &ns);
@@ -292,7 +295,7 @@ Test(netfilter_gate, is_attached_once)
 	cr_expect_eq(netfilter_pins(), 0);
 }
 
-Test(netfilter_gate, takes_the_place_of_an_earlier_one)
+Test(netfilter_gate, a_gate_replaces_the_links_of_an_earlier_gate)
 {
 	struct netfilter earlier;
 	int i;
@@ -315,7 +318,7 @@ static void pin_of(char path[PINS_PATH_MAX], const char *name, const char *suffi
 		 suffix);
 }
 
-Test(netfilter_gate, heals_after_an_interrupted_start)
+Test(netfilter_gate, attaching_repairs_an_interrupted_replacement)
 {
 	char path[PINS_PATH_MAX], leftover[PINS_PATH_MAX];
 	int link;
@@ -350,7 +353,7 @@ static int stop_at_once(void *context, uint64_t cookie)
 	return 9;
 }
 
-Test(netfilter_gate, tells_where_it_stands)
+Test(netfilter_gate, the_walk_visits_every_namespace_with_pins)
 {
 	char path[PINS_PATH_MAX];
 	struct namespace other;

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Namespaces of the test, a private bpffs, and maps with only the netfilter gate's programs. The
+ * event loop runs while a test waits.
+ */
 #include "netfilter_fixture.h"
 
 #include "latchd/enforce/netfilter_netns.h"
@@ -36,7 +40,7 @@ static void begin(void)
 	cr_assert_not_null(netfilter_netns);
 }
 
-static bool covers(const struct namespace *ns)
+static bool is_attached_to(const struct namespace *ns)
 {
 	struct netfilter_netns_entry known[8];
 	size_t count = netfilter_netns_list(netfilter_netns, known, 8), i;
@@ -52,11 +56,11 @@ static size_t known(void)
 	return netfilter_netns_list(netfilter_netns, NULL, 0);
 }
 
-/* ---- waiting, with the loop going on */
+/* ---- waiting, while the loop runs */
 
 static bool (*awaited)(void);
 
-static void look(void *context)
+static void check_awaited(void *context)
 {
 	(void)context;
 	waited_ms += 20;
@@ -70,7 +74,7 @@ static void await(bool (*condition)(void))
 {
 	awaited = condition;
 	waited_ms = 0;
-	loop_timer_init(loop, &watch, look, NULL);
+	loop_timer_init(loop, &watch, check_awaited, NULL);
 	loop_timer_arm(&watch, 1);
 	cr_assert_eq(loop_run(loop), 0);
 	cr_assert(condition(), "not within %d ms", LIMIT_MS);
@@ -112,9 +116,9 @@ static void add_sa(const struct namespace *ns)
 	cr_assert_eq(bpf_map_update_elem(b.maps.sas, &key, &sa, BPF_ANY), 0);
 }
 
-/* ---- */
+/* ---- tests */
 
-Test(netfilter_netns, begins_where_the_tables_and_an_earlier_latchd_are)
+Test(netfilter_netns, the_start_attaches_to_namespaces_of_latches_sas_and_an_earlier_latchd)
 {
 	struct namespace latched, with_sa, earlier, unknown;
 
@@ -126,9 +130,9 @@ Test(netfilter_netns, begins_where_the_tables_and_an_earlier_latchd_are)
 	add_sa(&with_sa);
 	netfilter_attach(&b, &earlier);
 	begin();
-	cr_expect(covers(&latched));
-	cr_expect(covers(&with_sa));
-	cr_expect(covers(&earlier));
+	cr_expect(is_attached_to(&latched));
+	cr_expect(is_attached_to(&with_sa));
+	cr_expect(is_attached_to(&earlier));
 	cr_expect_eq(known(), 3);
 	cr_expect_eq(netfilter_pins(), 12);
 	namespace_end(&latched);
@@ -137,7 +141,7 @@ Test(netfilter_netns, begins_where_the_tables_and_an_earlier_latchd_are)
 	namespace_end(&unknown);
 }
 
-Test(netfilter_netns, adds_each_once)
+Test(netfilter_netns, adding_a_namespace_twice_lists_it_once)
 {
 	struct namespace ns;
 
@@ -146,12 +150,12 @@ Test(netfilter_netns, adds_each_once)
 	netfilter_netns_add(netfilter_netns, ns.cookie);
 	netfilter_netns_add(netfilter_netns, ns.cookie);
 	netfilter_netns_add(netfilter_netns, 0);
-	cr_expect(covers(&ns));
+	cr_expect(is_attached_to(&ns));
 	cr_expect_eq(known(), 1);
 	namespace_end(&ns);
 }
 
-Test(netfilter_netns, lets_go_of_a_namespace_that_all_have_left)
+Test(netfilter_netns, the_gate_is_detached_from_a_namespace_without_processes)
 {
 	struct namespace ns;
 
@@ -160,7 +164,7 @@ Test(netfilter_netns, lets_go_of_a_namespace_that_all_have_left)
 	netfilter_netns_add(netfilter_netns, ns.cookie);
 	add_sa(&ns);
 	latch(&ns, LATCH_OWNER_TIME_WAIT);
-	cr_assert(covers(&ns));
+	cr_assert(is_attached_to(&ns));
 	namespace_end(&ns);
 	if (namespace_gone_error() != -ENOENT)
 		cr_skip_test("this machine hides processes even from root");
@@ -168,7 +172,7 @@ Test(netfilter_netns, lets_go_of_a_namespace_that_all_have_left)
 	cr_expect_eq(netfilter_pins(), 0);
 }
 
-Test(netfilter_netns, stays_while_a_latched_socket_is_there)
+Test(netfilter_netns, the_gate_stays_while_a_latched_socket_is_in_the_namespace)
 {
 	struct latch_flow flow;
 	struct namespace ns;
@@ -197,7 +201,7 @@ static void mount_at(const struct namespace *ns, const char *path)
 	cr_assert_eq(mount(source, path, NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
 }
 
-Test(netfilter_netns, stays_while_the_namespace_is_mounted)
+Test(netfilter_netns, the_gate_stays_while_the_namespace_is_mounted)
 {
 	char path[] = "/tmp/latchd a namespace XXXXXX";
 	struct namespace ns;
@@ -208,10 +212,10 @@ Test(netfilter_netns, stays_while_the_namespace_is_mounted)
 	namespace_end(&ns);
 	begin();
 	netfilter_netns_add(netfilter_netns, ns.cookie);
-	cr_expect(covers(&ns), "a namespace without any process");
+	cr_expect(is_attached_to(&ns), "a namespace without any process");
 	rounds = 0;
 	await(some_rounds_are_over);
-	cr_expect(covers(&ns));
+	cr_expect(is_attached_to(&ns));
 	cr_assert_eq(umount(path), 0);
 	unlink(path);
 	if (namespace_gone_error() != -ENOENT)
@@ -220,7 +224,7 @@ Test(netfilter_netns, stays_while_the_namespace_is_mounted)
 	cr_expect_eq(netfilter_pins(), 0);
 }
 
-Test(netfilter_netns, puts_back_what_was_taken_away)
+Test(netfilter_netns, a_detached_gate_is_attached_again)
 {
 	struct namespace ns;
 
@@ -228,13 +232,13 @@ Test(netfilter_netns, puts_back_what_was_taken_away)
 	begin();
 	netfilter_netns_add(netfilter_netns, ns.cookie);
 	netfilter_gate_detach(ns.cookie);
-	cr_assert_not(covers(&ns));
+	cr_assert_not(is_attached_to(&ns));
 	await(all_are_attached);
-	cr_expect(covers(&ns));
+	cr_expect(is_attached_to(&ns));
 	namespace_end(&ns);
 }
 
-Test(netfilter_netns, is_nowhere_on_older_kernels)
+Test(netfilter_netns, a_kernel_without_netfilter_programs_lists_no_namespace)
 {
 	struct namespace ns;
 

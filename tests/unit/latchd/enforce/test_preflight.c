@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine on which latchd can start, made of files in the scratch directory. Each test spoils
+ * one thing.
+ */
 #include "scratch.h"
 
 #include <errno.h>
@@ -11,12 +15,12 @@
 
 #define ALL_CAPABILITIES "CapEff:\t000001ffffffffff\n"
 
-/* A machine on which latchd could start, in files; each test spoils one thing. */
 static struct preflight_system machine;
 static struct preflight_result result;
 static struct config config;
+static struct failure failure;
 
-static char cgroup2_at[2][256]; /* the paths that are of this type */
+static char cgroup2_at[2][256]; /* the paths of this file system type */
 static char bpffs_at[256];
 
 static long fake_filesystem_type(const char *path)
@@ -53,23 +57,24 @@ static void make_machine(void)
 
 TestSuite(preflight, .init = make_machine, .fini = scratch_remove, .timeout = 30);
 
-static void expect_failure(int err, const char *const *says)
+static void expect_failure(int err, const char *const *words)
 {
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), err, "%s", result.failure);
-	for (; *says; says++)
-		cr_expect_not_null(strstr(result.failure, *says), "%s does not say: %s",
-				   result.failure, *says);
-	cr_expect_null(strchr(result.failure, '\n'));
-	cr_expect_not_null(strchr(result.failure, ';'), "no next step: %s", result.failure);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), err, "%s",
+		     failure.text);
+	for (; *words; words++)
+		cr_expect_not_null(strstr(failure.text, *words), "%s does not say: %s",
+				   failure.text, *words);
+	cr_expect_null(strchr(failure.text, '\n'));
+	cr_expect_not_null(strchr(failure.text, ';'), "no next step: %s", failure.text);
 }
 
 #define EXPECT_FAILURE(err, ...) expect_failure(err, (const char *const[]){__VA_ARGS__, NULL})
 
 Test(preflight, a_good_machine_passes)
 {
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 	cr_expect_str_eq(result.cgroup, machine.cgroup);
-	cr_expect_str_eq(result.failure, "");
+	cr_expect_str_eq(failure.text, "");
 }
 
 struct capability_row {
@@ -103,7 +108,7 @@ Test(preflight, all_missing_capabilities_are_named_together)
 		       "CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_PTRACE");
 }
 
-Test(preflight, no_proc)
+Test(preflight, an_unreadable_status_file_is_an_error)
 {
 	unlink(machine.status);
 	EXPECT_FAILURE(-ENOENT, machine.status, "mount /proc");
@@ -111,30 +116,30 @@ Test(preflight, no_proc)
 	EXPECT_FAILURE(-ENODATA, "mount /proc");
 }
 
-Test(preflight, lockdown)
+Test(preflight, only_confidentiality_lockdown_is_an_error)
 {
 	put("lockdown", "none integrity [confidentiality]\n");
 	EXPECT_FAILURE(-EPERM, "lockdown", "confidentiality", "boot with");
 	put("lockdown", "none [integrity] confidentiality\n");
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0);
 	unlink(machine.lockdown);
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0);
 }
 
-Test(preflight, no_btf)
+Test(preflight, a_kernel_without_btf_is_an_error)
 {
 	unlink(machine.btf);
 	EXPECT_FAILURE(-ENOENT, machine.btf, "CONFIG_DEBUG_INFO_BTF=y");
 }
 
-Test(preflight, unreadable_btf)
+Test(preflight, an_unreadable_btf_file_is_an_error)
 {
 	unlink(machine.btf);
 	cr_assert_eq(symlink(machine.btf, machine.btf), 0);
 	EXPECT_FAILURE(-ELOOP, machine.btf, "cannot read");
 }
 
-Test(preflight, no_bpffs)
+Test(preflight, a_missing_bpf_file_system_is_an_error)
 {
 	char mount_command[320];
 
@@ -146,21 +151,21 @@ Test(preflight, no_bpffs)
 	EXPECT_FAILURE(-ENODEV, machine.bpffs, mount_command);
 }
 
-Test(preflight, cgroup_v1_only)
+Test(preflight, cgroup_v1_alone_is_an_error)
 {
 	strcpy(cgroup2_at[0], "/nowhere");
 	EXPECT_FAILURE(-ENODEV, "cgroup v1 only", "mount -t cgroup2");
 }
 
-Test(preflight, hybrid_cgroups)
+Test(preflight, the_v2_hierarchy_beside_v1_is_found)
 {
 	scratch_mkdir("cgroup/unified");
 	strcpy(cgroup2_at[0], scratch_path("cgroup/unified"));
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 	cr_expect_str_eq(result.cgroup, cgroup2_at[0]);
 }
 
-Test(preflight, cgroup2_mounted_elsewhere)
+Test(preflight, a_v2_hierarchy_at_another_mount_point_is_found)
 {
 	char text[1024];
 
@@ -173,25 +178,25 @@ Test(preflight, cgroup2_mounted_elsewhere)
 		 "31 24 0:26 / %s/my\\040cgroup rw shared:4 master:2 - cgroup2 cgroup2 rw\n",
 		 scratch_dir);
 	put("mountinfo", text);
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 	cr_expect_str_eq(result.cgroup, cgroup2_at[0]);
 }
 
-Test(preflight, a_cgroup_namespace_is_not_the_machine)
+Test(preflight, the_root_of_a_cgroup_namespace_is_an_error_unless_it_is_configured)
 {
 	put("cgroup/cgroup.type", "domain\n");
 	EXPECT_FAILURE(-EXDEV, machine.cgroup, "cgroup namespace", "set cgroup = ");
 	strcpy(config.cgroup, machine.cgroup);
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 }
 
-Test(preflight, a_configured_cgroup)
+Test(preflight, a_configured_cgroup_must_be_a_cgroup_v2_directory)
 {
 	scratch_mkdir("cgroup/web");
 	strcpy(config.cgroup, scratch_path("cgroup/web"));
 	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory", "[enforce]");
 	strcpy(cgroup2_at[1], config.cgroup);
-	cr_expect_eq(preflight_run_on(&machine, &config, &result), 0, "%s", result.failure);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 	cr_expect_str_eq(result.cgroup, config.cgroup);
 	rmdir(config.cgroup);
 	EXPECT_FAILURE(-ENOENT, config.cgroup, "No such file", "create it");
@@ -199,25 +204,25 @@ Test(preflight, a_configured_cgroup)
 	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory");
 }
 
-Test(preflight, the_lock_is_made_with_its_directory_and_holds_the_pid)
+Test(preflight, the_lock_is_created_with_its_directory_and_holds_the_pid)
 {
 	char text[32] = "";
 	struct stat st;
 	int fd, reader;
 
-	fd = preflight_lock(scratch_path("run/latchd.lock"), &result);
-	cr_assert_geq(fd, 0, "%s", result.failure);
+	fd = preflight_lock(scratch_path("run/latchd.lock"), &failure);
+	cr_assert_geq(fd, 0, "%s", failure.text);
 	reader = open(scratch_path("run/latchd.lock"), O_RDONLY | O_CLOEXEC);
 	cr_assert_gt(read(reader, text, sizeof(text) - 1), 0);
 	cr_expect_eq(atoi(text), getpid());
 	cr_assert_eq(stat(scratch_path("run"), &st), 0);
 	cr_expect_eq(st.st_mode & 07777, 0750 & ~022);
 	close(fd);
-	fd = preflight_lock(scratch_path("run/latchd.lock"), &result);
-	cr_expect_geq(fd, 0, "a lock given back can be taken again: %s", result.failure);
+	fd = preflight_lock(scratch_path("run/latchd.lock"), &failure);
+	cr_expect_geq(fd, 0, "a lock given back can be taken again: %s", failure.text);
 }
 
-Test(preflight, another_latchd_is_named)
+Test(preflight, the_pid_of_another_latchd_is_named)
 {
 	const char *path = strdup(scratch_path("latchd.lock"));
 	char pid_text[32], byte;
@@ -227,25 +232,24 @@ Test(preflight, another_latchd_is_named)
 	cr_assert_eq(pipe2(ready, O_CLOEXEC), 0);
 	child = fork();
 	if (!child) {
-		if (preflight_lock(path, &result) >= 0 && write(ready[1], "x", 1) == 1)
+		if (preflight_lock(path, &failure) >= 0 && write(ready[1], "x", 1) == 1)
 			pause();
 		_exit(1);
 	}
 	cr_assert_eq(read(ready[0], &byte, 1), 1);
-	snprintf(pid_text, sizeof(pid_text), "(pid %d,", (int)child);
-	cr_expect_eq(preflight_lock(path, &result), -EWOULDBLOCK);
-	cr_expect(strstr(result.failure, pid_text) && strstr(result.failure, path), "%s",
-		  result.failure);
+	snprintf(pid_text, sizeof(pid_text), "(pid %d)", (int)child);
+	cr_expect_eq(preflight_lock(path, &failure), -EWOULDBLOCK);
+	cr_expect(strstr(failure.text, pid_text) && strstr(failure.text, path), "%s", failure.text);
 	kill(child, SIGKILL);
 	cr_assert_eq(waitpid(child, NULL, 0), child);
-	cr_expect_geq(preflight_lock(path, &result), 0, "a killed holder has no lock: %s",
-		      result.failure);
+	cr_expect_geq(preflight_lock(path, &failure), 0, "a killed holder has no lock: %s",
+		      failure.text);
 }
 
 Test(preflight, a_lock_is_not_taken_through_a_symlink)
 {
 	cr_assert_eq(symlink("/etc/hostname", scratch_path("latchd.lock")), 0);
-	cr_expect_eq(preflight_lock(scratch_path("latchd.lock"), &result), -ELOOP);
+	cr_expect_eq(preflight_lock(scratch_path("latchd.lock"), &failure), -ELOOP);
 }
 
 Test(preflight, missing_kernel_functions_are_named)
@@ -255,9 +259,9 @@ Test(preflight, missing_kernel_functions_are_named)
 
 	if (access("/sys/kernel/btf/vmlinux", R_OK))
 		cr_skip_test("this kernel has no BTF");
-	cr_expect_eq(preflight_functions(names, 1, &result), 0, "%s", result.failure);
-	cr_expect_eq(preflight_functions(names, 3, &result), -ENOENT);
-	cr_expect(strstr(result.failure, "no_such_function_a, no_such_function_b") &&
-			  !strstr(result.failure, "tcp_sendmsg"),
-		  "%s", result.failure);
+	cr_expect_eq(preflight_functions(names, 1, &failure), 0, "%s", failure.text);
+	cr_expect_eq(preflight_functions(names, 3, &failure), -ENOENT);
+	cr_expect(strstr(failure.text, "no_such_function_a, no_such_function_b") &&
+			  !strstr(failure.text, "tcp_sendmsg"),
+		  "%s", failure.text);
 }

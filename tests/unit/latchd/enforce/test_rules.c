@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The list as the programs walk it, against one that is written as RFC 5660's reader would. */
+/*
+ * Loads random lists of rules and compares the programs' matcher with a second matcher below,
+ * which is written for clarity instead of speed.
+ */
 #include "loaded_gates.h"
 
 #include <netinet/in.h>
@@ -19,7 +22,7 @@ static struct rules_change change;
 
 TestSuite(rules, .init = gates_set_up, .fini = gates_tear_down, .timeout = 120);
 
-/* ---- another matcher: bit by bit, in the order of the flow's members */
+/* ---- the second matcher: bit by bit */
 
 static int bit_of(const __u8 address[16], unsigned int bit)
 {
@@ -68,7 +71,10 @@ static unsigned int first_of(const struct latch_flow *flow, enum latch_direction
 	return LATCH_RULE_NONE;
 }
 
-/* Nobody knows who opened it: whichever way requires a latch, else the one of the listener. */
+/*
+ * Without a known opener of the flow, a require rule of the direction out decides, else the rule
+ * for incoming flows.
+ */
 static unsigned int expected(const struct latch_flow *flow, enum latch_direction direction)
 {
 	unsigned int out;
@@ -81,14 +87,14 @@ static unsigned int expected(const struct latch_flow *flow, enum latch_direction
 	return first_of(flow, LATCH_DIRECTION_IN);
 }
 
-/* ---- rules and flows that are near to each other */
+/* ---- random rules and flows, close to each other */
 
 static unsigned int below(unsigned int limit)
 {
 	return (unsigned int)random() % limit;
 }
 
-/* Few different bits, at the places where prefixes and words end. */
+/* Sets bits only where prefixes and words end. */
 static void random_address(__u8 address[16], __u8 family)
 {
 	static const unsigned int edges[] = {0, 7, 8, 15, 30, 31, 32, 33, 63, 64, 65, 95, 96, 127};
@@ -168,7 +174,7 @@ static struct latch_flow random_flow(void)
 	return flow;
 }
 
-static unsigned int asked(const struct latch_flow *flow, enum latch_direction direction)
+static unsigned int decided_by(const struct latch_flow *flow, enum latch_direction direction)
 {
 	__u16 rule = 12345;
 
@@ -181,7 +187,7 @@ static void put_rules(void)
 	cr_assert_eq(rules_load(&maps, &config, false, &change), 0);
 }
 
-Test(rules, the_first_that_matches_decides)
+Test(rules, the_first_rule_that_matches_decides)
 {
 	unsigned int seed = (unsigned int)getpid(), list, i, hits = 0;
 
@@ -196,8 +202,8 @@ Test(rules, the_first_that_matches_decides)
 			struct latch_flow flow = random_flow();
 			unsigned int want = expected(&flow, direction);
 
-			cr_assert_eq(asked(&flow, direction), want, "seed %u, list %u, flow %u",
-				     seed, list, i);
+			cr_assert_eq(decided_by(&flow, direction), want,
+				     "seed %u, list %u, flow %u", seed, list, i);
 			hits += want != LATCH_RULE_NONE && want > 0;
 		}
 	}
@@ -225,7 +231,7 @@ static void set_rule(size_t i, enum latch_action action, __u16 port)
 	};
 }
 
-Test(rules, the_same_rules_change_nothing)
+Test(rules, loading_the_same_rules_changes_nothing)
 {
 	__u32 stamp;
 
@@ -245,8 +251,8 @@ Test(rules, the_same_rules_change_nothing)
 	cr_expect_eq(settings_now().rule_stamp, stamp + 1);
 }
 
-/* While a new list is written, and after a start that failed, the old one stands. */
-Test(rules, an_undone_change_leaves_the_old_rules)
+/* The old list stays in force while a new one is written, and after a failed start. */
+Test(rules, an_undone_change_puts_the_old_rules_in_force_again)
 {
 	struct latch_flow one = {.local_port = 1}, two = {.local_port = 2};
 
@@ -257,15 +263,15 @@ Test(rules, an_undone_change_leaves_the_old_rules)
 	config.rule_count = 1;
 	set_rule(0, LATCH_ACTION_OFF, 2);
 	put_rules();
-	cr_expect_eq(asked(&one, LATCH_DIRECTION_IN), LATCH_RULE_NONE);
-	cr_expect_eq(asked(&two, LATCH_DIRECTION_IN), 0);
+	cr_expect_eq(decided_by(&one, LATCH_DIRECTION_IN), LATCH_RULE_NONE);
+	cr_expect_eq(decided_by(&two, LATCH_DIRECTION_IN), 0);
 	cr_assert_eq(rules_undo(&maps, &change), 0);
-	cr_expect_eq(asked(&one, LATCH_DIRECTION_IN), 1);
-	cr_expect_eq(asked(&two, LATCH_DIRECTION_IN), LATCH_RULE_NONE);
+	cr_expect_eq(decided_by(&one, LATCH_DIRECTION_IN), 1);
+	cr_expect_eq(decided_by(&two, LATCH_DIRECTION_IN), LATCH_RULE_NONE);
 	cr_expect_eq(settings_now().rule_count, 2);
 }
 
-/* As a latchd that is killed before the switch leaves it. */
+/* A latchd that is killed before the switch leaves the map like this. */
 Test(rules, a_list_that_is_half_written_is_not_in_force)
 {
 	struct latch_flow one = {.local_port = 1};
@@ -279,12 +285,12 @@ Test(rules, a_list_that_is_half_written_is_not_in_force)
 	half = settings_now().rule_stamp & 1 ? 0 : LATCH_RULES_MAX;
 	for (key = half; key < half + LATCH_RULES_MAX; key++)
 		cr_assert_eq(bpf_map_update_elem(maps.rules, &key, &open, BPF_ANY), 0);
-	cr_expect_eq(asked(&one, LATCH_DIRECTION_IN), 0);
+	cr_expect_eq(decided_by(&one, LATCH_DIRECTION_IN), 0);
 	one.local_port = 2;
-	cr_expect_eq(asked(&one, LATCH_DIRECTION_IN), LATCH_RULE_NONE);
+	cr_expect_eq(decided_by(&one, LATCH_DIRECTION_IN), LATCH_RULE_NONE);
 }
 
-Test(rules, too_many_are_refused)
+Test(rules, more_rules_than_the_map_holds_are_refused)
 {
 	cr_expect_eq(latch_rules_switch(&maps, LATCH_RULES_MAX + 1), -EINVAL);
 	cr_expect_eq(settings_now().rule_stamp, 0);

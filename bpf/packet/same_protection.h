@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whether two packets, of which the kernel makes one, came under SAs of one owner. */
-#ifndef LATCH_BPF_PACKET_SAME_OWNER_H
-#define LATCH_BPF_PACKET_SAME_OWNER_H
+/* Whether two packets that the kernel makes into one arrived under congruent SAs. */
+#ifndef LATCH_BPF_PACKET_SAME_PROTECTION_H
+#define LATCH_BPF_PACKET_SAME_PROTECTION_H
 
 #include "packet/packet.h"
 
@@ -12,15 +12,15 @@ static __always_inline int has_sec_path(const struct sk_buff *skb)
 	return skb->active_extensions & (1 << slot);
 }
 
-/* As pass_established() has it: the same params, which an SA of nobody does not have. */
-static OWN_FRAME __u16 params_of(const struct latch_sa_key *sa)
+/* The params by which pass_established() compares. 0: the SA is not attributed, or ambiguous. */
+static OWN_FRAME __u16 attributed_params(const struct latch_sa_key *sa)
 {
 	struct latch_sa *found = bpf_map_lookup_elem(&sas, sa);
 	union latch_sa_word word;
 
 	if (!found)
 		return 0;
-	word.raw = *(volatile __u64 *)&found->word.raw;
+	word = READ_WORD(found->word);
 	if (word.flags & LATCH_SA_AMBIGUOUS || word.state == LATCH_SA_PENDING)
 		return 0;
 	return word.params;
@@ -37,18 +37,18 @@ static __always_inline int same_key(const struct latch_sa_key *one,
 	return !difference;
 }
 
-static OWN_FRAME int same_owner(struct sk_buff *first, struct sk_buff *next, __u64 netns)
+static OWN_FRAME int same_protection(struct sk_buff *first, struct sk_buff *next, __u64 netns)
 {
 	struct latch_sa_key one, other;
-	enum packet_cover cover = sec_path_sa(first, netns, &one);
+	enum packet_protection protection = sec_path_sa(first, netns, &one);
 	__u16 params;
 
-	if (cover != sec_path_sa(next, netns, &other))
+	if (protection != sec_path_sa(next, netns, &other))
 		return 0;
 	if (same_key(&one, &other))
 		return 1;
-	params = params_of(&one);
-	return params && params == params_of(&other);
+	params = attributed_params(&one);
+	return params && params == attributed_params(&other);
 }
 
 #endif

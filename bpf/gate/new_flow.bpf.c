@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A flow's first packet: whether it may pass, and what latch it begins. These are not
- * static: the verifier looks at them once, and both gates call them.
+ * The first packet of a flow: whether it passes, and which latch it creates. The global functions
+ * are called by both gates, and the verifier checks each only once.
  */
-#include "gate/birth.h"
+#include "gate/new_flow.h"
+#include "gate/verdict.h"
 
 static __always_inline __u64 owner_of(const struct passage *p)
 {
@@ -11,9 +12,10 @@ static __always_inline __u64 owner_of(const struct passage *p)
 }
 
 /*
- * Its SA cannot start a latch, and nobody asked for one: it goes on unlatched,
- * but only until an SA comes that can. Also when there is no room for the latch; but
- * not when somebody was quicker, who may have latched it to another.
+ * The SA can start no latch, and no rule requires one. The flow continues unlatched, until a
+ * packet comes under an SA that can start a latch. It also continues if there is no room for its
+ * LARVAL latch. It does not if another CPU was faster, because that one may have latched the flow
+ * to another peer.
  */
 __noinline int pass_unattributed(struct passage *p, int params, int which, int foreign)
 {
@@ -22,19 +24,19 @@ __noinline int pass_unattributed(struct passage *p, int params, int which, int f
 	if (!p)
 		return GATE_DROP;
 	count(which);
-	err = latch_acquire(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+	err = latch_acquire(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			    p->listener_id, foreign);
 	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
 }
 
-/* Somebody may have been quicker: then the next packet is judged by that latch. */
-__noinline int pass_born(struct passage *p, int params)
+/* If another CPU was faster, its latch decides over the next packet. */
+__noinline int new_flow_latch(struct passage *p, int params)
 {
 	int err;
 
 	if (!p)
 		return GATE_DROP;
-	err = latch_create(&p->flow, params, &p->ruling, opened_or_seen(p), owner_of(p),
+	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			   p->listener_id);
 	if (err == -EEXIST)
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
@@ -46,16 +48,16 @@ static __always_inline int pass_auto(struct passage *p)
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
-	if (p->cover == PACKET_MALFORMED)
+	if (p->protection == PACKET_MALFORMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	if (p->cover == PACKET_IN_DOUBT)
+	if (p->protection == PACKET_MERGED)
 		return drop(LATCH_DROP_MERGED, p, NULL);
-	if (p->cover != PACKET_PROTECTED)
+	if (p->protection != PACKET_PROTECTED)
 		return GATE_PASS;
 	sa = sa_find(&p->sa);
 	if (!sa)
 		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
-	word.raw = *(volatile __u64 *)&sa->word.raw;
+	word = READ_WORD(sa->word);
 	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.state == LATCH_SA_PENDING)
@@ -66,25 +68,25 @@ static __always_inline int pass_auto(struct passage *p)
 					 word.flags & LATCH_SA_FOREIGN);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return refuse(p, LATCH_DROP_CONFLICT);
-	return pass_born(p, word.params);
+	return new_flow_latch(p, word.params);
 }
 
 static __always_inline int pass_required(struct passage *p)
 {
 	__u16 params = 0;
-	enum latch_drop why = hindrance(p, &params);
+	enum latch_drop why = reject_reason(p, &params);
 
-	if (why == HINDERED_BY_NOTHING && !p->ruling.unsure)
-		return pass_born(p, params);
-	return pass_none(p, why == HINDERED_BY_NOTHING ? LATCH_DROP_REQUIRED : why);
+	if (why == REJECT_NONE && !p->rule.undecided)
+		return new_flow_latch(p, params);
+	return reject(p, why == REJECT_NONE ? LATCH_DROP_REQUIRED : why);
 }
 
-__noinline int pass_new(struct passage *p)
+__noinline int new_flow_check(struct passage *p)
 {
 	if (!p)
 		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->ruling);
-	switch (p->ruling.action) {
+	rule_of(&p->flow, p->opened, &p->rule);
+	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return GATE_PASS;
 	case LATCH_ACTION_REQUIRE:
@@ -96,19 +98,20 @@ __noinline int pass_new(struct passage *p)
 }
 
 /*
- * A LARVAL latch is none yet: it may be from before the rule, or of a request that
- * came the other way. Under a rule that requires one only what settles it passes.
+ * A LARVAL latch does not count as a latch: it may be older than the rule, or of a SYN of the
+ * other direction. Under a rule that requires a latch, only a packet that makes it ESTABLISHED
+ * passes.
  */
-__noinline int pass_ruled_larval(struct passage *p)
+__noinline int new_flow_check_larval(struct passage *p)
 {
 	enum latch_drop why;
 	__u16 params;
 
 	if (!p)
 		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->ruling);
-	if (p->ruling.action != LATCH_ACTION_REQUIRE)
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	why = hindrance(p, &params);
-	return why == HINDERED_BY_NOTHING ? GATE_PASS : pass_none(p, why);
+	why = reject_reason(p, &params);
+	return why == REJECT_NONE ? GATE_PASS : reject(p, why);
 }

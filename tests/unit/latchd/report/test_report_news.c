@@ -2,7 +2,7 @@
 /* The events: exactly these keys, exactly these values. */
 #include "report_fixture.h"
 
-TestSuite(report_events, .init = report_start, .fini = report_finish, .timeout = 60);
+TestSuite(report_news, .init = report_start, .fini = report_finish, .timeout = 60);
 
 static struct latch_event event_of(enum latch_event_type type)
 {
@@ -18,9 +18,14 @@ static struct latch_event event_of(enum latch_event_type type)
 	return event;
 }
 
+static void write_news(const struct news *news)
+{
+	cr_expect(report_news(&w, &source, news));
+}
+
 static void ring(const struct latch_event *event)
 {
-	report_ring_event(&w, &source, event);
+	write_news(&(struct news){.kind = NEWS_KERNEL_EVENT, .event = event});
 	parse();
 	expect_now("time");
 }
@@ -34,7 +39,7 @@ static void expect_flow(void)
 	expect_json("remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
 }
 
-Test(report_events, ring_events_of_latches)
+Test(report_news, ring_events_of_latches)
 {
 	static const struct {
 		enum latch_event_type type;
@@ -65,7 +70,7 @@ Test(report_events, ring_events_of_latches)
 	}
 }
 
-Test(report_events, ring_events_have_their_own_time)
+Test(report_news, ring_events_have_their_own_time)
 {
 	struct latch_event event = event_of(LATCH_EVENT_LATCH_CLOSED);
 	uint64_t boot = clock_real_ns() - clock_boot_ns();
@@ -73,7 +78,7 @@ Test(report_events, ring_events_have_their_own_time)
 	const char *time;
 
 	event.time = 5 * SECOND;
-	report_ring_event(&w, &source, &event);
+	write_news(&(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
 	parse();
 	time = json_object_get_string(at(document, "time"));
 	clock_format(low, boot + 4 * SECOND);
@@ -82,7 +87,7 @@ Test(report_events, ring_events_have_their_own_time)
 	cr_expect_lt(strcmp(time, high), 0, "%s is after %s", time, high);
 }
 
-Test(report_events, ring_events_of_sas)
+Test(report_news, ring_events_of_sas)
 {
 	struct latch_event event = event_of(LATCH_EVENT_SA_PENDING);
 
@@ -108,7 +113,7 @@ Test(report_events, ring_events_of_sas)
 	expect_hostile("peer.id");
 }
 
-Test(report_events, ring_events_of_drops)
+Test(report_news, ring_events_of_drops)
 {
 	struct latch_event event = event_of(LATCH_EVENT_DROP);
 
@@ -136,7 +141,7 @@ Test(report_events, ring_events_of_drops)
 	expect_json("sa", "null");
 }
 
-Test(report_events, ring_events_of_refusals)
+Test(report_news, ring_events_of_refusals)
 {
 	static const struct config_rule rules[] = {{.name = "web"}};
 	struct latch_event event = event_of(LATCH_EVENT_REFUSED);
@@ -162,7 +167,7 @@ Test(report_events, ring_events_of_refusals)
 	expect_json("sa.spi", "\"0x0000a1b2\"");
 }
 
-Test(report_events, an_event_that_the_abi_does_not_know)
+Test(report_news, an_event_that_the_abi_does_not_know)
 {
 	struct latch_event event = event_of((enum latch_event_type)77);
 
@@ -171,11 +176,18 @@ Test(report_events, an_event_that_the_abi_does_not_know)
 	expect_json("event", "\"unknown\"");
 }
 
-static void broken(uint8_t reasons, uint16_t want, uint16_t got)
+static void broken(uint8_t reason, uint16_t want, uint16_t got)
 {
 	struct latch_flow flow = w_to_c();
+	struct latch latch = {
+		.id = 0x200, .direction = LATCH_DIRECTION_OUT, .word = {.params = want}};
 
-	report_latch_broken(&w, &source, &flow, 0x200, LATCH_DIRECTION_OUT, reasons, want, got);
+	write_news(&(struct news){
+		.kind = NEWS_LATCH_BROKEN,
+		.flow = &flow,
+		.latch = &latch,
+		.cause = {.reason = reason, .got = got},
+	});
 	parse();
 	expect_now("time");
 	expect_keys("", "time event id netns proto local remote direction reason reasons want got");
@@ -184,7 +196,7 @@ static void broken(uint8_t reasons, uint16_t want, uint16_t got)
 	expect_json("direction", "\"out\"");
 }
 
-Test(report_events, latch_broken_by_another_peer)
+Test(report_news, latch_broken_by_another_peer)
 {
 	broken(LATCH_REASON_SA_CONFLICT, params_c, params_d);
 	expect_json("reason", "\"sa-conflict\"");
@@ -193,7 +205,7 @@ Test(report_events, latch_broken_by_another_peer)
 	expect_json("got", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
 }
 
-Test(report_events, latch_broken_by_other_protection)
+Test(report_news, latch_broken_by_other_protection)
 {
 	broken(LATCH_REASON_SA_CONFLICT, params_c, params_weak);
 	expect_json("want",
@@ -207,7 +219,7 @@ Test(report_events, latch_broken_by_other_protection)
 			   "\"esn\":true,\"replay_protection\":false}");
 }
 
-Test(report_events, latch_broken_by_another_connection_of_the_same_name)
+Test(report_news, latch_broken_by_another_connection_of_the_same_name)
 {
 	struct latch_params params = *identities_get_params(identities, params_c);
 	uint16_t other;
@@ -222,11 +234,11 @@ Test(report_events, latch_broken_by_another_connection_of_the_same_name)
 			   "\"ipsec\":\"ah\"}");
 }
 
-Test(report_events, latch_broken_without_another_sa)
+Test(report_news, latch_broken_without_another_sa)
 {
-	broken(LATCH_REASON_PEER_DEAD | LATCH_REASON_ADMIN, params_c, 0);
+	broken(LATCH_REASON_PEER_DEAD, params_c, 0);
 	expect_json("reason", "\"peer-dead\"");
-	expect_json("reasons", "[\"peer-dead\",\"admin\"]");
+	expect_json("reasons", "[\"peer-dead\"]");
 	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("got", "null");
 	broken(LATCH_REASON_SA_CONFLICT, 60000, params_hostile);
@@ -236,36 +248,94 @@ Test(report_events, latch_broken_without_another_sa)
 	expect_json("reason", "null");
 }
 
-Test(report_events, latch_healed_and_reset)
+static struct latch latch_of_c(void)
+{
+	return (struct latch){
+		.id = 0x200,
+		.direction = LATCH_DIRECTION_IN,
+		.word = {.params = params_c, .state = LATCH_STATE_ESTABLISHED},
+	};
+}
+
+/* News of the flow's latch; the rest is the test's. */
+static void write_latch_news(struct news news)
 {
 	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of_c();
 
-	report_latch_healed(&w, &source, &flow, 0x200, LATCH_DIRECTION_IN, LATCH_REASON_SPD_CHANGE);
+	news.flow = &flow;
+	news.latch = &latch;
+	write_news(&news);
 	parse();
-	expect_keys("", "time event id netns proto local remote direction reasons");
 	expect_now("time");
-	expect_json("event", "\"latch-healed\"");
 	expect_flow();
+}
+
+Test(report_news, latch_healed_and_reset)
+{
+	write_latch_news(
+		(struct news){.kind = NEWS_LATCH_HEALED, .cause.reason = LATCH_REASON_SPD_CHANGE});
+	expect_keys("", "time event id netns proto local remote direction reasons");
+	expect_json("event", "\"latch-healed\"");
 	expect_json("reasons", "[\"spd-change\"]");
 
-	report_latch_reset(&w, &source, &flow, 0x200, 0);
-	parse();
+	write_latch_news((struct news){.kind = NEWS_LATCH_RESET});
 	expect_keys("", "time event id netns proto local remote error");
-	expect_now("time");
 	expect_json("event", "\"latch-reset\"");
-	expect_flow();
 	expect_json("error", "null");
-	report_latch_reset(&w, &source, &flow, 0x200, -ENOENT);
-	parse();
+	write_latch_news((struct news){.kind = NEWS_LATCH_RESET, .error = -ENOENT});
 	expect_json("error", "\"No such file or directory\"");
 }
 
-Test(report_events, sa_bound)
+Test(report_news, a_failed_reset_is_one_event_however_often_it_is_tried)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of_c();
+	struct news news = {.kind = NEWS_LATCH_RESET, .flow = &flow, .latch = &latch};
+
+	news.error = -ENOENT;
+	news.again = true;
+	cr_expect_not(report_news(&w, &source, &news));
+	cr_expect_eq(w.length, 0);
+}
+
+Test(report_news, R_6_2_1_requested_steps_name_their_requester)
+{
+	const struct news_requester requester = {.pid = 42, .login_uid = 1000};
+	struct news_requester no_login = {.pid = 42, .login_uid = NEWS_NO_LOGIN};
+	const struct news_cause cause = {.reason = LATCH_REASON_ADMIN, .requester = &requester};
+
+	write_latch_news((struct news){.kind = NEWS_LATCH_BROKEN, .cause = cause});
+	expect_keys("", "time event id netns proto local remote direction reason reasons by");
+	expect_json("event", "\"latch-broken\"");
+	expect_json("reason", "\"admin\"");
+	expect_json("reasons", "[\"admin\"]");
+	expect_json("by", "{\"pid\":42,\"login_uid\":1000}");
+
+	write_latch_news((struct news){.kind = NEWS_LATCH_HEALED, .cause = cause});
+	expect_keys("", "time event id netns proto local remote direction reason reasons by");
+	expect_json("event", "\"latch-healed\"");
+
+	write_latch_news((struct news){
+		.kind = NEWS_LATCH_RESET,
+		.cause = {.reason = LATCH_REASON_ADMIN, .requester = &no_login},
+		.error = -ENOENT,
+	});
+	expect_keys("", "time event id netns proto local remote direction reason reasons error by");
+	expect_json("event", "\"latch-reset\"");
+	expect_json("error", "\"No such file or directory\"");
+	expect_json("by", "{\"pid\":42,\"login_uid\":null}");
+}
+
+Test(report_news, sa_bound)
 {
 	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, 0);
 	struct latch_sa_key key = sa_key();
 
-	report_sa_bound(&w, &source, &key, &sa, params_c, "charon", "vici child-updown");
+	write_news(&(struct news){
+		.kind = NEWS_SA_BOUND,
+		.sa = {&key, &sa, params_c, "charon", "vici child-updown"},
+	});
 	parse();
 	expect_keys("", "time event spi dst proto netns src reqid mode peer local_id feed "
 			"evidence");
@@ -281,31 +351,36 @@ Test(report_events, sa_bound)
 	expect_json("evidence", "\"vici child-updown\"");
 }
 
-Test(report_events, lost)
+Test(report_news, lost)
 {
-	report_lost(&w, UINT64_MAX, "ring");
+	write_news(&(struct news){.kind = NEWS_EVENTS_LOST, .count = UINT64_MAX});
 	parse();
 	expect_keys("", "time event count where");
 	expect_now("time");
 	expect_json("event", "\"lost\"");
 	expect_json("count", "18446744073709551615");
-	expect_json("where", "\"ring\"");
+	expect_json("where", "\"kernel events\"");
+}
+
+/* A refusal is a kernel event already, and a served namespace concerns the daemon only. */
+Test(report_news, news_without_an_event_write_nothing)
+{
+	struct latch_event event = event_of(LATCH_EVENT_REFUSED);
+	struct news refused = {.kind = NEWS_FLOW_REFUSED, .event = &event};
+	struct news served = {.kind = NEWS_NETNS_SERVED, .netns = 1};
+
+	cr_expect_not(report_news(&w, &source, &refused));
+	cr_expect_not(report_news(&w, &source, &served));
+	cr_expect_eq(w.length, 0);
 }
 
 /* ---- edits of the SPD */
 
-static struct latch latch_of_c(void)
+static struct news_policy bypass_out(void)
 {
-	return (struct latch){
-		.id = 0x200,
-		.direction = LATCH_DIRECTION_IN,
-		.word = {.params = params_c, .state = LATCH_STATE_ESTABLISHED},
-	};
-}
-
-static struct policy bypass_out(void)
-{
-	return (struct policy){
+	return (struct news_policy){
+		.direction = "out",
+		.action = "bypass",
 		.source = {10, 9, 0, 1},
 		.destination = {10, 9, 0, 0},
 		.source_bits = 32,
@@ -315,20 +390,17 @@ static struct policy bypass_out(void)
 	};
 }
 
-Test(report_events, R_2_3_13_an_spd_break_names_what_decides_now)
+Test(report_news, R_2_3_13_an_spd_break_names_what_decides_now)
 {
-	struct latch_flow flow = w_to_c();
-	struct latch latch = latch_of_c();
-	struct policy policy = bypass_out();
-	struct policy_verdict verdict = {.action = POLICY_BYPASS, .policy = &policy};
+	struct news_policy policy = bypass_out();
 
-	report_spd_broken(&w, &source, &flow, &latch, POLICY_OUT, &verdict);
-	parse();
+	write_latch_news((struct news){
+		.kind = NEWS_LATCH_BROKEN,
+		.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
+	});
 	expect_keys("", "time event id netns proto local remote direction reason reasons want got "
 			"policy");
-	expect_now("time");
 	expect_json("event", "\"latch-broken\"");
-	expect_flow();
 	expect_json("reason", "\"spd-change\"");
 	expect_json("reasons", "[\"spd-change\"]");
 	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
@@ -337,37 +409,34 @@ Test(report_events, R_2_3_13_an_spd_break_names_what_decides_now)
 			      "\"priority\":7,\"src\":\"10.9.0.1/32\",\"dst\":\"10.9.0.0/24\"}");
 }
 
-Test(report_events, an_spd_break_by_the_default_action)
+Test(report_news, an_spd_break_by_the_default_action)
 {
-	struct latch_flow flow = w_to_c();
-	struct latch latch = latch_of_c();
-	struct policy_verdict verdict = {.absent = true, .action = POLICY_BLOCK};
+	const struct news_policy policy = {
+		.direction = "in", .action = "block", .is_default = true};
 
-	report_spd_broken(&w, &source, &flow, &latch, POLICY_IN, &verdict);
-	parse();
+	write_latch_news((struct news){
+		.kind = NEWS_LATCH_BROKEN,
+		.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
+	});
 	expect_json("policy", "{\"direction\":\"in\",\"action\":\"block\",\"default\":true}");
 }
 
-Test(report_events, held_and_released)
+Test(report_news, held_and_released)
 {
-	struct latch_flow flow = w_to_c();
-	struct latch latch = latch_of_c();
-	struct policy policy = bypass_out();
-	struct policy_verdict verdict = {.action = POLICY_BYPASS, .policy = &policy};
+	struct news_policy policy = bypass_out();
 
-	report_latch_held(&w, &flow, &latch, POLICY_OUT, &verdict);
-	parse();
+	write_latch_news((struct news){
+		.kind = NEWS_LATCH_HELD,
+		.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
+	});
 	expect_keys("", "time event id netns proto local remote direction policy");
 	expect_json("event", "\"latch-held\"");
-	expect_flow();
-	report_latch_released(&w, &flow, &latch);
-	parse();
+	write_latch_news((struct news){.kind = NEWS_LATCH_RELEASED});
 	expect_keys("", "time event id netns proto local remote direction");
 	expect_json("event", "\"latch-released\"");
-	expect_flow();
 }
 
-Test(report_events, policy_changed_names_the_namespace)
+Test(report_news, policy_changed_names_the_namespace)
 {
 	struct latch_event event = event_of(LATCH_EVENT_POLICY_CHANGED);
 
