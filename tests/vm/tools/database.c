@@ -101,11 +101,11 @@ static int execute(struct request *request)
 	    !strcmp(request->verb, "close"))
 		return latches_walk(maps, change_latch, request);
 	if (!strcmp(request->verb, "reap"))
-		return latches_walk(maps, reap_latch, order);
+		return latches_walk(maps, reap_latch, request);
 	if (strcmp(request->verb, "list"))
 		return -EINVAL;
-	err = latches_walk(maps, list_latch, order);
-	return err ? err : sas_walk(maps, list_sa, order);
+	err = latches_walk(maps, list_latch, request);
+	return err ? err : sas_walk(maps, list_sa, request);
 }
 
 static int execute_line(char *line)
