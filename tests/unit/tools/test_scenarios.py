@@ -161,7 +161,7 @@ class ScenariosTest(unittest.TestCase):
         text = read(os.path.join(TOP, ".ci/run"))
         removed = set(re.search(r"^unset (.*)$", text, re.M).group(1).split())
         self.assertLessEqual({"VM", "UNIT", "SHARD", "ROOM"}, removed)
-        self.assertLess(text.index("unset "), text.index("make check"))
+        self.assertLess(text.index("\nunset "), text.index("\nmake check"))
 
 
 if __name__ == "__main__":
