@@ -106,7 +106,7 @@ def json_keys():
 
 def config_keys():
     """(section, key) -> what the parser says it expects"""
-    text = read("user/latchd/config/config.c")
+    text = read("user/latchd/config/config_load.c")
     named = dict(re.findall(r'#define (EXPECTED_\w+)\s+(?:\\\n\s*)?("[^"]+")', text))
     rows = re.findall(r'\{CONFIG_SECTION_(\w+), "([^"]+)", \w+,\s+("[^"]+"|EXPECTED_\w+)\}', text)
     return {(section.lower(), key): named.get(expected, expected).strip('"')
