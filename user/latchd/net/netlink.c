@@ -15,7 +15,7 @@
 /* The kernel answers within send(). The limit is for an answer that it had no memory for. */
 #define NETLINK_LIMIT_S 5
 
-#define NETLINK_ANSWER_MAX 32768 /* bytes: the kernel's largest datagram of a dump */
+#define NETLINK_ANSWER_MAX 32768 /* bytes: the largest datagram of a dump */
 
 static int receive_from_kernel_only(int fd)
 {
