@@ -62,7 +62,8 @@ LIBFAKE   := $(if $(FAKE_SRC),$(BUILD)/tests/libfake.a)
 PROGRAMS  := $(if $(filter %/main.c,$(LATCHD_SRC)),$(BUILD)/latchd) \
 	     $(if $(filter %/main.c,$(CTL_SRC)),$(BUILD)/latchctl)
 UNIT_BIN  := $(patsubst %.c,$(BUILD)/tests/unit/%,$(notdir $(UNIT_SRC)))
-VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC))
+VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC)) \
+	     $(BUILD)/tests/vm/abi.bpf.o
 
 # ---------------------------------------------------------------- flags
 
@@ -181,6 +182,11 @@ $(BUILD)/bpf/latchd.bpf.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.o,$(L
 $(BUILD)/bpf/probe.bpf.o: $(BUILD)/bpf/parts/probe.bpf.o
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $<
 
+# Its BTF names the types that scenarios read and latchd.bpf.o lacks; it is never loaded.
+$(BUILD)/tests/vm/abi.bpf.o: tests/vm/lib/abi.bpf.c $(BPF_HEADERS) $(BUILD)/.flags | $(PROBED)
+	@mkdir -p $(@D)
+	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
 
@@ -227,7 +233,7 @@ $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LI
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
-$(VMTOOLS): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
+$(filter-out %.bpf.o,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 
 -include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one definition of everything that crosses the line between the BPF
- * programs and user space. Pinned maps hold these structures and outlive both
- * sides, so any change of layout is a new LATCH_ABI, and with it a new pin path.
+ * The structures, numbers and paths that the BPF programs and user space share, and the only
+ * definition of them. Pinned maps hold these structures and outlive both sides. A change of
+ * layout therefore needs a new LATCH_ABI, and with it a new pin path.
+ * tests/unit/include/test_abi.c checks both.
  *
- * Addresses: network order, IPv4 in the first four bytes, the rest zero.
- * Ports, SPIs, marks: host order. Times: CLOCK_BOOTTIME nanoseconds.
+ * Addresses are in network order: IPv4 in the first four bytes, the rest zero. Ports, SPIs and
+ * marks are in host order. Times are CLOCK_BOOTTIME in nanoseconds. Reserved bytes (pad) are zero
+ * unless a comment says otherwise.
  */
 #ifndef LATCH_ABI_H
 #define LATCH_ABI_H
@@ -18,7 +20,7 @@
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
 
-/* Packed enums take one byte: they fit into atomic words and bpftool prints their names. */
+/* Packed enums take one byte: they fit into atomic words, and bpftool prints their names. */
 
 enum __attribute__((packed)) latch_state {
 	LATCH_STATE_NONE = 0,
@@ -29,7 +31,7 @@ enum __attribute__((packed)) latch_state {
 	LATCH_STATE_CLOSED = 5,
 };
 
-/* A set: a latch is ESTABLISHED only while it is empty (RFC 5660 section 2.2). */
+/* A set. A latch is ESTABLISHED only while its set is empty (RFC 5660 section 2.2). */
 enum latch_reason {
 	LATCH_REASON_SA_CONFLICT = 1 << 0,
 	LATCH_REASON_SPD_CHANGE = 1 << 1,
@@ -42,18 +44,18 @@ enum latch_reason {
 
 enum __attribute__((packed)) latch_direction {
 	LATCH_DIRECTION_NONE = 0,
-	LATCH_DIRECTION_OUT = 1, /* we sent the SYN */
+	LATCH_DIRECTION_OUT = 1, /* this host sent the SYN */
 	LATCH_DIRECTION_IN = 2,
 };
 
-/* Who still stands behind the latch; the controller reaps all but LATCH_OWNER_SOCKET. */
+/* What owns the latch. The controller reaps the latches of all but LATCH_OWNER_SOCKET. */
 enum __attribute__((packed)) latch_owner {
-	LATCH_OWNER_HANDSHAKE = 0, /* a request socket, which dies without telling anybody */
+	LATCH_OWNER_HANDSHAKE = 0, /* a request socket; no program sees its end */
 	LATCH_OWNER_SOCKET = 1,
 	LATCH_OWNER_TIME_WAIT = 2,
 };
 
-/* RFC 5660 section 5.5: what becomes of the owner while the latch is BROKEN. */
+/* RFC 5660 section 5.5: what happens to the owner while the latch is BROKEN. */
 enum __attribute__((packed)) latch_disposition {
 	LATCH_DISPOSITION_RESET = 0,
 	LATCH_DISPOSITION_WAIT = 1,
@@ -61,22 +63,28 @@ enum __attribute__((packed)) latch_disposition {
 };
 
 enum __attribute__((packed)) latch_action {
-	LATCH_ACTION_AUTO = 0,	  /* latch what starts protected */
-	LATCH_ACTION_OFF = 1,	  /* never latch */
-	LATCH_ACTION_REQUIRE = 2, /* never in clear, never unlatched */
+	LATCH_ACTION_AUTO = 0,	  /* latch a flow that starts protected */
+	LATCH_ACTION_OFF = 1,	  /* never latch a flow */
+	LATCH_ACTION_REQUIRE = 2, /* drop packets in clear and packets of flows without a latch */
 };
 
-/* What a rule asks for beyond its action; a latch keeps the flags that it was born with. */
+/*
+ * What a rule asks for beside its action. A latch keeps the flags of the rule that it was created
+ * under.
+ */
 enum latch_rule_flag {
 	LATCH_RULE_REQUIRE = 1 << 0,	    /* set with LATCH_ACTION_REQUIRE */
-	LATCH_RULE_KEEP_ON_DPD = 1 << 1,    /* a dead peer does not break the latch */
-	LATCH_RULE_KEEP_ON_REBOOT = 1 << 2, /* nor one that has rebooted */
+	LATCH_RULE_KEEP_ON_DPD = 1 << 1,    /* a dead peer (DPD) does not break the latch */
+	LATCH_RULE_KEEP_ON_REBOOT = 1 << 2, /* a rebooted peer does not break the latch */
 	LATCH_RULE_PROTECT = 1 << 3,	    /* R-2.3-14: policy edits do not reach the flow */
-	LATCH_RULE_TIMEOUT = 1 << 4,	    /* a reset looks like a time-out to the application */
-	LATCH_RULE_SOCKETLESS = 1 << 5, /* every socket is watched: it holds for packets of none */
+	LATCH_RULE_TIMEOUT = 1 << 4,	    /* the application sees a timeout instead of a reset */
+	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* latchd watches every socket: the rule also holds for
+					       packets without a socket */
 };
 
-/* In which directions the SPD was seen to protect the latch: only there can an edit take that away.
+/*
+ * The directions in which the SPD was seen to protect the latch. Only there can a policy edit
+ * remove protection.
  */
 enum latch_spd {
 	LATCH_SPD_OUT = 1 << 0,
@@ -86,7 +94,7 @@ enum latch_spd {
 #define LATCH_RULES_MAX 64
 #define LATCH_RULE_NONE 0xffff /* no rule matched: auto, reset, no flags */
 
-/* A LISTENER's has no remote end: its address and port are 0. */
+/* Key of a latch. A LISTENER has no remote end: remote address and port are 0. */
 struct latch_flow {
 	__u64 netns; /* SO_NETNS_COOKIE */
 	__u8 local_addr[16];
@@ -99,9 +107,8 @@ struct latch_flow {
 };
 
 /*
- * Which flows are treated how: the first rule that matches decides, when a flow
- * starts. Prefix lengths and port ranges are inclusive; 0 bits match any address,
- * but only of the rule's family.
+ * How flows are treated. When a flow starts, the first rule that matches decides. Port ranges
+ * include both ends. A prefix of 0 bits matches any address of the rule's family.
  */
 struct latch_rule {
 	__u8 local_addr[16];
@@ -110,7 +117,7 @@ struct latch_rule {
 	__u16 remote_port_first, remote_port_last;
 	__u8 local_bits;
 	__u8 remote_bits;
-	__u8 family;   /* AF_INET, AF_INET6, 0 = any; then both prefixes are 0 bits */
+	__u8 family;   /* AF_INET, AF_INET6, 0 = any; with 0 both prefixes have 0 bits */
 	__u8 protocol; /* 0 = any */
 	enum latch_direction direction; /* LATCH_DIRECTION_NONE = any */
 	enum latch_action action;
@@ -119,15 +126,15 @@ struct latch_rule {
 };
 
 /*
- * Everything that decides over a packet changes together. The generation is
- * drawn anew at every transition, so a compare-and-swap on raw can never hit
- * another flow that came to live in the same map element.
+ * All that decides over a packet changes in one store. Every transition draws a new generation. A
+ * compare-and-swap on raw can therefore never hit another flow's latch in a reused map element.
  */
 union latch_word {
 	__u64 raw;
 	struct {
 		__u32 generation;
-		__u16 params; /* index of the interned latch_params; of a LISTENER: its sockets */
+		__u16 params; /* index of the interned latch_params; of a LISTENER: number of its
+				 sockets */
 		__u8 reasons; /* set of enum latch_reason */
 		enum latch_state state;
 	};
@@ -136,60 +143,62 @@ union latch_word {
 struct latch {
 	union latch_word word;
 	__u64 id;
-	__u64 born;
+	__u64 created;
 	__u64 changed;	     /* last transition */
-	__u64 socket_cookie; /* of the owner; 0 while it is a request socket */
-	__u64 owner_since;   /* when owner last changed */
+	__u64 socket_cookie; /* of the owner; 0 while the owner is a request socket */
+	__u64 owner_since;   /* last change of owner */
 	__u64 drops;
 	__u64 drop_event; /* when the last drop event was sent for this latch */
-	__u32 spi_out;	  /* last seen, for display */
+	__u32 spi_out;	  /* last seen; shown only, never checked */
 	__u32 spi_in;
 	enum latch_direction direction;
 	enum latch_owner owner;
-	__u16 rule; /* index, for display; the two below are what it said at birth */
+	__u16 rule; /* index, shown only; disposition and rule_flags are copies from that rule */
 	enum latch_disposition disposition;
 	__u8 rule_flags;
 	__u8 spd;	   /* set of enum latch_spd */
-	__u8 rule_set;	   /* which rules it was born under: the low bits of their rule_stamp */
+	__u8 rule_set;	   /* the rules at its creation: low bits of their rule_stamp */
 	__u64 listener;	   /* id of the LISTENER that spawned it; 0 = none */
-	__u64 spawned;	   /* of a LISTENER: latches that were born from it */
-	__u64 refused;	   /* ... and connections that might not be born */
+	__u64 spawned;	   /* of a LISTENER: latches created for its connections */
+	__u64 refused;	   /* of a LISTENER: connections refused because they got no latch */
 	__u64 association; /* SCTP: one number for all latches of an association; 0 = not known yet
 			    */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
 	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
 };
 
-/* By what an SCTP association is recognised on a path that has no latch yet. */
+/* What identifies an SCTP association on a path that has no latch yet. */
 enum latch_association_mark {
-	LATCH_MARK_LOCAL_TAG = 1,  /* verification tag of what arrives */
-	LATCH_MARK_REMOTE_TAG = 2, /* of what leaves */
-	LATCH_MARK_ADDRESS = 3,	   /* an address of the peer's */
+	LATCH_MARK_LOCAL_TAG = 1,  /* verification tag of received packets */
+	LATCH_MARK_REMOTE_TAG = 2, /* verification tag of sent packets */
+	LATCH_MARK_ADDRESS = 3,	   /* an address of the peer */
 };
 
 /*
- * Its key is a latch_flow: pad says which mark, remote_addr is the address, or
- * starts with the tag (then family is 0); local_addr is zero.
+ * The key is a latch_flow. pad is an enum latch_association_mark. remote_addr is the address, or
+ * starts with the tag, and then family is 0. local_addr is zero.
  */
 struct latch_association {
 	__u64 id;
 	__u64 changed;
-	__u16 params; /* of its latches; 0 while they are LARVAL */
+	__u16 params; /* of the association's latches; 0 while they are LARVAL */
 	__u8 pad[6];
 };
 
 enum __attribute__((packed)) latch_sa_state {
 	LATCH_SA_NONE = 0,
-	LATCH_SA_PENDING = 1, /* in the kernel, nobody has said whose it is */
+	LATCH_SA_PENDING = 1, /* in the kernel, not attributed to a peer yet */
 	LATCH_SA_BOUND = 2,
-	LATCH_SA_ORPHAN = 3, /* its key manager is gone; keeps its identity, starts no latch */
-	LATCH_SA_DYING = 4,  /* given up by its key manager; keeps its identity, starts no latch */
+	LATCH_SA_ORPHAN =
+		3, /* its key manager is gone; it keeps its identity and starts no latch */
+	LATCH_SA_DYING =
+		4, /* given up by its key manager; it keeps its identity and starts no latch */
 };
 
 /*
- * A packet that has left XFRM no longer carries the SA's mark or interface id,
- * so they cannot be part of this key: two SAs that differ only in them make the
- * entry ambiguous, and an ambiguous entry is congruent with nothing.
+ * A packet that has left XFRM no longer carries the SA's mark or interface id, so neither can be
+ * part of this key. Two SAs that differ only in them make the entry ambiguous. An ambiguous entry
+ * is congruent with nothing.
  */
 struct latch_sa_key {
 	__u64 netns;
@@ -201,9 +210,9 @@ struct latch_sa_key {
 };
 
 enum latch_sa_flag {
-	LATCH_SA_AMBIGUOUS = 1 << 0, /* cannot be told from another: congruent with nothing */
+	LATCH_SA_AMBIGUOUS = 1 << 0, /* another SA has the same key: congruent with nothing */
 	LATCH_SA_CONTESTED = 1 << 1, /* another SA with other params covers the same traffic */
-	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace that is not the host's: counted */
+	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace other than the host's: counted */
 };
 
 union latch_sa_word {
@@ -218,7 +227,7 @@ union latch_sa_word {
 
 #define LATCH_ALG_NAME_MAX 32
 
-/* Quality of protection as the kernel has it; sizes in bits. */
+/* Quality of protection as the kernel has it. Sizes are in bits. */
 struct latch_qop {
 	char encryption[LATCH_ALG_NAME_MAX]; /* cipher or AEAD; "" = none */
 	char integrity[LATCH_ALG_NAME_MAX];  /* "" = none, or part of the AEAD */
@@ -226,12 +235,13 @@ struct latch_qop {
 	__u16 integrity_bits;
 	__u16 icv_bits;
 	__u8 esn;
-	__u8 replay_protection; /* 0 for an outbound SA as well as for a disabled window */
+	__u8 replay_protection; /* 0 for an outbound SA, and for a disabled window */
 };
 
 struct latch_sa {
 	union latch_sa_word word;
-	__u64 instance; /* which xfrm_state this is; 0 = found by a dump, not seen installing */
+	__u64 instance; /* address of the xfrm_state; 0 = found by a dump, its installation was not
+			   seen */
 	__u64 installed;
 	__u8 saddr[16];
 	__u32 reqid;
@@ -240,26 +250,28 @@ struct latch_sa {
 	__u32 if_id;
 	struct latch_qop qop;
 	__u8 mode;  /* XFRM_MODE_* */
-	__u8 encap; /* UDP encapsulation */
+	__u8 encap; /* 1: UDP encapsulation */
 	__u8 pad[6];
 };
 
-/* Why a packet of a latched flow (or of one about to be latched) was dropped. */
+/* Why a packet was dropped. Its flow has a latch, or was to get one. */
 enum latch_drop {
-	LATCH_DROP_PLAINTEXT,	 /* no SA at all */
+	LATCH_DROP_PLAINTEXT,	 /* no SA protects it */
 	LATCH_DROP_SA_PENDING,	 /* its SA is not attributed yet */
 	LATCH_DROP_SA_UNKNOWN,	 /* its SA is not in the table */
-	LATCH_DROP_IDENTITY,	 /* its SA belongs to another peer, or to us under another name */
+	LATCH_DROP_IDENTITY,	 /* its SA belongs to another peer, or names this host by another
+				    identity */
 	LATCH_DROP_QOP,		 /* same identities, other mode, type or quality of protection */
-	LATCH_DROP_AMBIGUOUS,	 /* its SA cannot be told from another */
+	LATCH_DROP_AMBIGUOUS,	 /* its SA has the same key as another SA */
 	LATCH_DROP_NESTED,	 /* more than one SA protects it */
 	LATCH_DROP_BROKEN,	 /* the latch is BROKEN */
-	LATCH_DROP_CLOSED,	 /* its socket was latched and the latch is gone */
-	LATCH_DROP_CONFLICT,	 /* a latch may not be born: RFC 5660 section 2.3, R-2.3-8 */
-	LATCH_DROP_LATCHES_FULL, /* no room for the latch that it must have */
+	LATCH_DROP_CLOSED,	 /* its socket was latched, and the latch is closed */
+	LATCH_DROP_CONFLICT,	 /* no latch may be created: RFC 5660 section 2.3, R-2.3-8 */
+	LATCH_DROP_LATCHES_FULL, /* a latch is needed, and the table is full */
 	LATCH_DROP_MALFORMED,	 /* headers do not parse */
-	LATCH_DROP_REQUIRED,	 /* a rule requires a latch, and this packet can start none */
-	LATCH_DROP_MERGED,	 /* with what came under another's SA: by GRO, or of fragments */
+	LATCH_DROP_REQUIRED,	 /* a rule requires a latch, and this packet cannot create one */
+	LATCH_DROP_MERGED,	 /* GRO or reassembly merged it with data that arrived under another
+				    peer's SA */
 	LATCH_DROP_COUNT,
 };
 
@@ -272,48 +284,53 @@ enum latch_counter {
 	LATCH_COUNTER_EVENTS_LOST,
 	LATCH_COUNTER_LATCHES_FULL,
 	LATCH_COUNTER_SAS_FULL,
-	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows let through unlatched: SA pending beyond the
-					    limit */
-	LATCH_COUNTER_UNLATCHED_OTHER,	 /* ... SA orphan, dying, unknown or ambiguous */
-	LATCH_COUNTER_LATCHES_BORN,
+	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows passed unlatched: SA pending beyond the limit
+					  */
+	LATCH_COUNTER_UNLATCHED_OTHER,	 /* new flows passed unlatched: SA orphan, dying, unknown or
+					    ambiguous */
+	LATCH_COUNTER_LATCHES_CREATED,
 	LATCH_COUNTER_SLOW_PATH,
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
-	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces that found no room in their
-					 share */
+	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces refused because their share of
+					 the table was full */
 	LATCH_COUNTER_COUNT,
 };
 
 /*
- * rules[] has two halves: an odd rule_stamp puts the second in force, an even one
- * the first. The other half is nobody's to read while it is written.
+ * rules[] has two halves. The first is in force while rule_stamp is even, the second while it is
+ * odd. No program reads the other half, so the controller may write it.
  */
 struct latch_settings {
-	__u64 pending_limit;	   /* ns: from then on a new flow may use a pending SA, unlatched */
+	__u64 pending_limit;	   /* ns: an SA pending for longer may carry new flows, unlatched */
 	__u64 drop_event_interval; /* ns between drop events of one latch */
-	__u32 rule_count;	   /* of that half that count */
-	__u32 rule_stamp;	   /* one more with every change of the rules; both in one store */
+	__u32 rule_count;	   /* rules of the half in force */
+	__u32 rule_stamp;	   /* incremented at every change of the rules; stored together with
+				      rule_count */
 };
 
-/* Sources of unique numbers, the stamp that empties every socket's cached verdict, and a tally. */
+/*
+ * Sources of unique numbers, the stamp that invalidates all cached verdicts, and the fill of the
+ * quotas.
+ */
 struct latch_clock {
 	__u64 verdict_stamp;
 	__u64 latch_id;
 	__u64 generation;
 	__u64 sa_serial;
-	__u64 listeners;       /* how many latches are LISTENERs */
-	__u64 foreign_larvals; /* ... and LARVAL ever since, under an SA that has LATCH_SA_FOREIGN
-				  or is unknown */
-	__u64 foreign_sas;     /* how many SAs have LATCH_SA_FOREIGN */
+	__u64 listeners;       /* number of LISTENER latches */
+	__u64 foreign_larvals; /* latches still LARVAL since creation, under an SA that has
+				  LATCH_SA_FOREIGN or is unknown */
+	__u64 foreign_sas;     /* SAs with LATCH_SA_FOREIGN */
 };
 
-/* ---- the params and identities tables: written by the controller only ---- */
+/* ---- the params and identities tables: only the controller writes them ---- */
 
 #define LATCH_PARAMS_MAX     65535 /* index 0 is never used */
 #define LATCH_IDENTITIES_MAX 65535
 #define LATCH_ID_TEXT_MAX    512
 #define LATCH_NAME_MAX	     64
 
-/* What RFC 5660 section 2 latches; congruence is equality of the index. */
+/* What RFC 5660 section 2 latches. Two params are congruent if their indices are equal. */
 struct latch_params {
 	__u32 local_id; /* indices of latch_identity */
 	__u32 peer_id;
@@ -321,18 +338,18 @@ struct latch_params {
 	__u8 mode;
 	__u8 protocol;
 	__u8 pad[2];
-	__u32 checksum; /* CRC-32 of all before it */
+	__u32 checksum; /* CRC-32 of all bytes before it */
 };
 
 struct latch_identity {
-	char authority[LATCH_NAME_MAX]; /* feed */
+	char authority[LATCH_NAME_MAX]; /* name of the feed */
 	char config[LATCH_NAME_MAX];	/* the key manager's connection name */
 	char id[LATCH_ID_TEXT_MAX];
 	__u32 auth; /* enum feed_auth of the controller */
 	__u32 checksum;
 };
 
-/* ---- events: hints for people; state never depends on one arriving ---- */
+/* ---- events: for logs and monitors; no state depends on the arrival of one ---- */
 
 enum latch_event_type {
 	LATCH_EVENT_LATCH_ESTABLISHED = 1,
@@ -342,8 +359,9 @@ enum latch_event_type {
 	LATCH_EVENT_SA_PENDING = 5,
 	LATCH_EVENT_SA_GONE = 6,
 	LATCH_EVENT_DROP = 7,
-	LATCH_EVENT_REFUSED = 8, /* no latch for this flow: drop says why (R-2.3-8, R-2.3-18) */
-	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; nothing else is set */
+	LATCH_EVENT_REFUSED =
+		8, /* this flow gets no latch: drop is the reason (R-2.3-8, R-2.3-18) */
+	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; no other member is set */
 };
 
 struct latch_event {
@@ -363,43 +381,45 @@ struct latch_event {
 	__u64 listener; /* as in struct latch */
 };
 
-/* What the program timeout_broken writes of a socket that it has let time out. */
+/* Record of the program timeout_broken for each socket that it makes time out. */
 struct latch_timed_out {
 	struct latch_flow flow;
 	__u64 latch_id;
-	__s32 error; /* 0, or the negative errno of why it could not */
+	__s32 error; /* 0, or the negative errno of the failure */
 	__u32 pad;
 };
 
-/* ---- the controller's only way to write: BPF_PROG_RUN of latch_control ---- */
+/*
+ * ---- how the controller writes latches and SAs: BPF_PROG_RUN of latch_control, nothing else
+ * ----
+ */
 
 enum latch_control_op {
 	LATCH_CONTROL_BREAK = 1, /* flow, latch_id, reasons */
 	LATCH_CONTROL_HEAL = 2,	 /* flow, latch_id, reasons */
-	LATCH_CONTROL_CLOSE = 3, /* flow, latch_id: to CLOSED, then deleted */
+	LATCH_CONTROL_CLOSE = 3, /* flow, latch_id: moves it to CLOSED, then deletes it */
 	LATCH_CONTROL_REAP =
-		4, /* flow, latch_id, owner_since: delete if the owner is still the same */
+		4, /* flow, latch_id, owner_since: deletes it unless the owner has changed */
 	LATCH_CONTROL_SA_SET = 5, /* sa, serial, sa_state, params, contested */
 	LATCH_CONTROL_SA_ADOPT =
-		6, /* sa, sa_value: add an SA that a dump found, if it is not there */
+		6, /* sa, sa_value: adds an SA that a dump found, unless it is there */
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
-	LATCH_CONTROL_RESTAMP = 8,   /* empty every cached verdict */
-	LATCH_CONTROL_SPD_SEEN = 9,  /* flow, latch_id, spd: added to the latch's */
+	LATCH_CONTROL_RESTAMP = 8,   /* invalidates all cached verdicts */
+	LATCH_CONTROL_SPD_SEEN = 9,  /* flow, latch_id, spd: added to the latch's spd */
 	LATCH_CONTROL_LISTEN =
-		10, /* flow, word (as seen; 0 = none), params: sockets found listening */
-	LATCH_CONTROL_RULES =
-		11, /* rule_count: the other half of rules[] is in force from now on */
-	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: which rule decides */
-	LATCH_CONTROL_ASSOCIATION_FORGET =
-		13, /* flow (the key), latch_id (the association's), owner_since (changed) */
+		10, /* flow, word (as read; 0 = none), params: number of listening sockets */
+	LATCH_CONTROL_RULES = 11,   /* rule_count: puts the other half of rules[] in force */
+	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: finds the rule that decides */
+	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (association id),
+						  owner_since (latch_association.changed) */
 };
 
 enum latch_control_result {
 	LATCH_CONTROL_DONE = 0,
 	LATCH_CONTROL_UNCHANGED = 1,
-	LATCH_CONTROL_NOT_FOUND = 2, /* gone, or another one lives there now */
+	LATCH_CONTROL_NOT_FOUND = 2, /* deleted, or another one has its place in the map */
 	LATCH_CONTROL_REFUSED = 3,   /* the state machine has no such transition */
-	LATCH_CONTROL_AGAIN = 4,     /* lost a race; ask again */
+	LATCH_CONTROL_AGAIN = 4,     /* lost a race; try again */
 	LATCH_CONTROL_FULL = 5,
 };
 

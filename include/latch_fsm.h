@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The latch state machine of RFC 5660 section 2.2, as one pure function: the BPF
- * programs, the unit tests and the model check compile this very text. No libc,
- * no kernel calls, no memory but its arguments.
+ * The latch state machine of RFC 5660 section 2.2, as one pure function. The BPF programs, the
+ * unit tests and the model check compile this same text. It uses no libc, makes no kernel calls
+ * and touches no memory but its arguments.
  *
  *   NONE --listen--> LISTENER --release, close--> CLOSED
  *   NONE --acquire--> LARVAL --create--> ESTABLISHED
- *   NONE --create--> ESTABLISHED, or BROKEN when conflicts exist at birth
+ *   NONE --create--> ESTABLISHED, or BROKEN if conflicts exist at creation
  *   ESTABLISHED --break--> BROKEN --heal (no reason left)--> ESTABLISHED
- *   LARVAL, ESTABLISHED, BROKEN --release, close--> CLOSED, which absorbs
+ *   LARVAL, ESTABLISHED, BROKEN --release, close--> CLOSED, which has no way out
  */
 #ifndef LATCH_FSM_H
 #define LATCH_FSM_H
@@ -17,21 +17,22 @@
 
 enum latch_trigger {
 	LATCH_TRIGGER_LISTEN,  /* CREATE_LISTENER_LATCH */
-	LATCH_TRIGGER_ACQUIRE, /* accepted, its SAs are still being negotiated */
-	LATCH_TRIGGER_CREATE,  /* connect, or spawned by a listener; reasons = conflicts at birth */
+	LATCH_TRIGGER_ACQUIRE, /* the flow passes while its SAs are still being negotiated */
+	LATCH_TRIGGER_CREATE,  /* connect, or spawned by a listener; reasons = conflicts at creation
+				*/
 	LATCH_TRIGGER_BREAK,
 	LATCH_TRIGGER_HEAL,
-	LATCH_TRIGGER_RELEASE, /* the owner lets go */
-	LATCH_TRIGGER_CLOSE,   /* the administrator, or the loss of the identity table */
+	LATCH_TRIGGER_RELEASE, /* the owner releases the latch */
+	LATCH_TRIGGER_CLOSE,   /* by the administrator, or after loss of the identity table */
 };
 
 enum latch_outcome {
-	LATCH_OUTCOME_MOVED,   /* *next differs from the latch as it was */
-	LATCH_OUTCOME_KEPT,    /* allowed, and nothing to do */
-	LATCH_OUTCOME_REFUSED, /* no such transition; *next equals the latch as it was */
+	LATCH_OUTCOME_MOVED,   /* *next differs from now */
+	LATCH_OUTCOME_KEPT,    /* allowed, without any change */
+	LATCH_OUTCOME_REFUSED, /* no such transition; *next equals now */
 };
 
-/* State and reasons of the latch; generation and params are the caller's. */
+/* State and reasons of a latch. The caller keeps generation and params. */
 struct latch_position {
 	enum latch_state state;
 	__u8 reasons;
@@ -118,7 +119,7 @@ static inline enum latch_outcome latch_fsm_from_live(enum latch_trigger trigger,
 		left = next->reasons | reasons;
 		return latch_fsm_move(next, LATCH_STATE_BROKEN, left);
 	case LATCH_TRIGGER_HEAL:
-		/* A dead or rebooted peer is irremediable: RFC 5660 section 2. */
+		/* A latch of a dead or rebooted peer never heals: RFC 5660 section 2. */
 		left = next->reasons & (__u8) ~(reasons & ~LATCH_REASONS_STICKY);
 		return latch_fsm_move(next, latch_fsm_live(left), left);
 	case LATCH_TRIGGER_RELEASE:
@@ -148,7 +149,7 @@ static inline enum latch_outcome latch_fsm_from_closed(enum latch_trigger trigge
 	return LATCH_OUTCOME_REFUSED;
 }
 
-/* reasons counts for CREATE, BREAK and HEAL only, and must lie within LATCH_REASONS_ALL. */
+/* reasons applies to CREATE, BREAK and HEAL only, and must lie within LATCH_REASONS_ALL. */
 static inline enum latch_outcome latch_fsm_step(struct latch_position now,
 						enum latch_trigger trigger, __u8 reasons,
 						struct latch_position *next)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The controller's writes. It runs this program instead of updating maps, so
- * that every step goes through the state machine and is atomic with the gates.
+ * The controller's operations on latches, SAs and rules. The controller runs this program instead
+ * of updating the maps. Every step thus goes through the state machine, and is atomic with
+ * respect to the gates.
  */
 #include "db/listener.h"
 
@@ -40,14 +41,16 @@ static __always_inline void control_close(struct latch_control *c)
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
-	count_larval_out(latch);
-	/* SCTP sockets cannot remember it: the next packet would be the path's first, and latched
-	 * anew. */
+	uncount_foreign_larval(latch);
+	/*
+	 * An SCTP socket keeps no state: without the closed latch, its next packet would be the
+	 * first of the path and would create a new latch.
+	 */
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
-	count_listener_out(was);
+	uncount_listener(was);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
 
@@ -73,7 +76,7 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa)
 		return;
-	was.raw = *(volatile __u64 *)&sa->word.raw;
+	was = READ_WORD(sa->word);
 	if (was.serial != c->serial)
 		return;
 	is.raw = was.raw;
@@ -84,7 +87,10 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	if (is.raw == was.raw)
 		return;
 	c->result = LATCH_CONTROL_AGAIN;
-	/* Waits for its key manager anew: to be old already would open it to new flows at once. */
+	/*
+	 * The SA waits for its key manager again. With its old time it could be beyond the
+	 * pending limit, and would be open to new flows at once.
+	 */
 	if (c->sa_state == LATCH_SA_PENDING)
 		sa->installed = bpf_ktime_get_boot_ns();
 	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
@@ -93,7 +99,10 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
-/* Nobody has seen it installing: as unknown as a new one, so it starts as one. */
+/*
+ * The installation of this SA was not seen. Nothing is known of it, so it starts as PENDING, like
+ * a new one.
+ */
 static __always_inline void control_sa_adopt(struct latch_control *c)
 {
 	struct latch_clock *clock = clock_get();
@@ -103,7 +112,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	long err;
 
 	c->result = LATCH_CONTROL_FULL;
-	if (flags && (!clock || !count_foreign_in(clock)))
+	if (flags && (!clock || !count_foreign_sa(clock)))
 		return;
 	sa.word.raw = 0;
 	sa.word.state = LATCH_SA_PENDING;
@@ -114,7 +123,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	sa.installed = bpf_ktime_get_boot_ns();
 	err = bpf_map_update_elem(&sas, &key, &sa, BPF_NOEXIST);
 	if (err)
-		count_foreign_out(flags);
+		uncount_foreign_sa(flags);
 	c->result = LATCH_CONTROL_DONE;
 	if (err && bpf_map_lookup_elem(&sas, &key)) {
 		c->result = LATCH_CONTROL_UNCHANGED;
@@ -137,12 +146,12 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	flags = sa->word.flags;
 	if (bpf_map_delete_elem(&sas, &key))
 		return;
-	count_foreign_out(flags);
+	uncount_foreign_sa(flags);
 	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }
 
-/* The controller is the only one to do so, and has written the other half before. */
+/* Only the controller changes rules, and it has written the other half before. */
 static __always_inline void control_rules(struct latch_control *c)
 {
 	struct latch_settings *s = settings_get();
@@ -151,7 +160,7 @@ static __always_inline void control_rules(struct latch_control *c)
 	c->result = LATCH_CONTROL_REFUSED;
 	if (!s || c->rule_count > LATCH_RULES_MAX)
 		return;
-	word.raw = *(volatile __u64 *)rules_word_of(s);
+	word.raw = READ_ONCE(*rules_word_of(s));
 	word.count = c->rule_count;
 	word.stamp++;
 	__sync_lock_test_and_set(rules_word_of(s), word.raw);
@@ -162,13 +171,13 @@ static __always_inline void control_rules(struct latch_control *c)
 static __always_inline void control_rule_of(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	struct ruling ruling = {};
+	struct rule_decision decision = {};
 
-	c->rule = rule_of(&flow, c->direction, &ruling);
-	c->result = ruling.unsure ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
+	c->rule = rule_of(&flow, c->direction, &decision);
+	c->result = decision.undecided ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
-/* No step of the state machine: what was seen stays seen, whatever the state. */
+/* Not a transition: spd keeps what was seen, whatever the state is. */
 static __always_inline void control_spd_seen(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
@@ -186,9 +195,9 @@ static __always_inline void control_spd_seen(struct latch_control *c)
 }
 
 /*
- * The sockets that a dump found, if nobody has joined or left since the controller
- * read the latch: those that listened already when the programs came, and those that
- * left without a callback.
+ * Sets the number of sockets that a dump found. They may have been listening before the programs
+ * were attached, or have left without a callback. Does nothing if a socket has joined or left
+ * since the controller read the latch.
  */
 static __always_inline void control_listen(struct latch_control *c)
 {
@@ -217,7 +226,7 @@ static __always_inline void control_listen(struct latch_control *c)
 								       : LATCH_CONTROL_DONE;
 }
 
-/* Unless a packet on a new path has just used it. */
+/* Unless a packet on a new path has just used the association. */
 static __always_inline void control_association_forget(struct latch_control *c)
 {
 	struct latch_flow key = c->flow;

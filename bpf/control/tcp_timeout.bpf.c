@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Sockets of broken latches whose rule wants a time-out instead of a reset: TCP's
- * own timers are set so short that it gives up, with ETIMEDOUT. The gate drops
- * what they send meanwhile. The controller runs this over a namespace's sockets.
+ * Makes sockets of broken latches time out, where the rule asks for a timeout instead of a reset.
+ * TCP's own timers are set so short that TCP gives up with ETIMEDOUT. The gate drops the socket's
+ * packets meanwhile. The controller runs this iterator over the sockets of a namespace.
  */
 #include "db/latch_db.h"
 #include "packet/packet.h"
@@ -16,7 +16,7 @@
 #define TCP_SYNCNT	 7
 #define TCP_USER_TIMEOUT 18
 
-/* No application asks for this: it tells the sockets that were seen already. */
+/* No application sets this value: it marks the sockets that were handled already. */
 #define USER_TIMEOUT_MS 1
 
 static __always_inline int set(struct tcp_sock *tcp, int level, int option, int value)
@@ -24,7 +24,10 @@ static __always_inline int set(struct tcp_sock *tcp, int level, int option, int 
 	return bpf_setsockopt(tcp, level, option, &value, sizeof(value));
 }
 
-/* Keepalive for one that waits for data: the user timeout runs only with something to repeat. */
+/*
+ * Keepalive serves a socket that waits for data: the user timeout runs only while data is to be
+ * retransmitted.
+ */
 static __always_inline int shorten_timers(struct tcp_sock *tcp)
 {
 	int err = set(tcp, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -47,7 +50,7 @@ static __always_inline int wants_timeout(const struct latch *latch, struct tcp_s
 {
 	union latch_word word;
 
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	return word.state == LATCH_STATE_BROKEN && latch->disposition == LATCH_DISPOSITION_RESET &&
 	       latch->rule_flags & LATCH_RULE_TIMEOUT && latch->owner == LATCH_OWNER_SOCKET &&
 	       latch->socket_cookie == bpf_get_socket_cookie(tcp);
@@ -58,17 +61,17 @@ int timeout_broken(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *common = ctx->sk_common;
 	struct tcp_sock *tcp = common ? bpf_skc_to_tcp_sock(common) : NULL;
-	struct latch_timed_out told = {};
+	struct latch_timed_out timed_out = {};
 	struct latch *latch;
 
-	latch = tcp ? latch_of(tcp, &told.flow) : NULL;
+	latch = tcp ? latch_of(tcp, &timed_out.flow) : NULL;
 	if (!latch || !wants_timeout(latch, tcp) ||
 	    BPF_CORE_READ(tcp, inet_conn.icsk_user_timeout) == USER_TIMEOUT_MS)
 		return 0;
-	told.latch_id = latch->id;
-	told.error = shorten_timers(tcp);
-	/* A record that finds no room comes again, and so does its socket. */
-	if (bpf_seq_write(ctx->meta->seq, &told, sizeof(told)) || told.error)
+	timed_out.latch_id = latch->id;
+	timed_out.error = shorten_timers(tcp);
+	/* If the record does not fit into the buffer, the iterator visits the socket again. */
+	if (bpf_seq_write(ctx->meta->seq, &timed_out, sizeof(timed_out)) || timed_out.error)
 		return 0;
 	set(tcp, SOL_TCP, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
 	return 0;

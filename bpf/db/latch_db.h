@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The latch database as the programs change it: every step goes through the state machine. */
+/* Changes of latches by the programs. Every transition goes through the state machine. */
 #ifndef LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_LATCH_DB_H
 
@@ -8,6 +8,7 @@
 #include "latch_fsm.h"
 #include "db/rules.h"
 #include "db/quota.h"
+#include "db/read_once.h"
 
 #define EEXIST 17 /* asm-generic/errno-base.h */
 
@@ -27,10 +28,10 @@ static __always_inline __u32 next_generation(void)
 }
 
 /*
- * Keys are copied: Linux 6.1 takes none out of the memory that a global function was
- * handed. Functions of their own, since all frames together have 512 bytes.
+ * These copy their keys: Linux 6.1 accepts no key in memory that is an argument of a global
+ * function. Each has a frame of its own, because the frames of all callers share 512 bytes.
  */
-static OWN_FRAME int latch_put(const struct latch_flow *flow, const struct latch *latch)
+static OWN_FRAME int latch_add(const struct latch_flow *flow, const struct latch *latch)
 {
 	struct latch_flow key = *flow;
 
@@ -60,7 +61,10 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* For LISTENERs, which need no SA; as many for LARVAL latches under SAs of any user's making. */
+/*
+ * The quota of LISTENERs, which need no SA. LARVAL latches under SAs that any local user can make
+ * have one of the same size.
+ */
 static __always_inline __u32 latches_quota(void)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&latches;
@@ -68,8 +72,8 @@ static __always_inline __u32 latches_quota(void)
 	return map->max_entries / 4;
 }
 
-/* Is LARVAL no longer, or leaves; not when its memory may be another's already. */
-static __always_inline void count_larval_out(struct latch *latch)
+/* For a latch that leaves LARVAL, or its map. Call it before the latch's memory can be reused. */
+static __always_inline void uncount_foreign_larval(struct latch *latch)
 {
 	struct latch_clock *clock = clock_get();
 
@@ -77,11 +81,15 @@ static __always_inline void count_larval_out(struct latch *latch)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
-/* Non-zero if there is no room or somebody was quicker. The last two: as in latch_create(). */
+/*
+ * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
+ * listener are as in latch_create().
+ */
 static __always_inline int latch_insert(const struct latch_flow *flow,
-					const struct latch_position *born, __u16 params,
-					const struct ruling *ruling, enum latch_direction direction,
-					__u64 socket_cookie, __u64 listener, int foreign)
+					const struct latch_position *start, __u16 params,
+					const struct rule_decision *rule,
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener, int foreign)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -89,82 +97,82 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 
 	if (!clock)
 		return -1;
-	latch.word.state = born->state;
-	latch.word.reasons = born->reasons;
+	latch.word.state = start->state;
+	latch.word.reasons = start->reasons;
 	latch.word.params = params;
 	latch.word.generation = next_generation();
 	latch.id = __sync_fetch_and_add(&clock->latch_id, 1) + 1;
-	latch.born = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
+	latch.created = latch.changed = latch.owner_since = bpf_ktime_get_boot_ns();
 	latch.direction = direction;
-	latch.rule = ruling->index;
-	latch.rule_set = (__u8)ruling->stamp;
-	latch.rule_flags = ruling->flags & ~LATCH_RULE_SOCKETLESS;
-	latch.disposition = ruling->disposition;
-	latch.owner = socket_cookie || born->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET
-									   : LATCH_OWNER_HANDSHAKE;
+	latch.rule = rule->index;
+	latch.rule_set = (__u8)rule->stamp;
+	latch.rule_flags = rule->flags & ~LATCH_RULE_SOCKETLESS;
+	latch.disposition = rule->disposition;
+	latch.owner = socket_cookie || start->state == LATCH_STATE_LISTENER ? LATCH_OWNER_SOCKET
+									    : LATCH_OWNER_HANDSHAKE;
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
-	err = latch_put(flow, &latch);
+	err = latch_add(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
 			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
 	restamp();
-	if (born->state == LATCH_STATE_LISTENER)
+	if (start->state == LATCH_STATE_LISTENER)
 		return 0;
-	count(LATCH_COUNTER_LATCHES_BORN);
-	if (born->state == LATCH_STATE_ESTABLISHED)
+	count(LATCH_COUNTER_LATCHES_CREATED);
+	if (start->state == LATCH_STATE_ESTABLISHED)
 		latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch.id, latch.word, direction,
 			    listener);
 	return 0;
 }
 
 /*
- * Born ESTABLISHED under params. socket_cookie: of the owner; 0 = a handshake, without
- * a socket yet. listener: id of the LISTENER that it is spawned by, or 0.
+ * Creates an ESTABLISHED latch under params. socket_cookie: of the owner; 0 = a handshake, which
+ * has no socket yet. listener: id of the LISTENER that spawns it, or 0.
  */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
-					const struct ruling *ruling, enum latch_direction direction,
-					__u64 socket_cookie, __u64 listener)
+					const struct rule_decision *rule,
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener)
 {
-	struct latch_position none = {}, born;
+	struct latch_position none = {}, start;
 
-	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &born) != LATCH_OUTCOME_MOVED)
+	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener, 0);
+	return latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, 0);
 }
 
 /*
- * Born LARVAL: its SA is nobody's yet. params: of an SA that may start no latch, else 0.
- * foreign: it may be one that any local user has made for himself.
+ * Creates a LARVAL latch under an unattributed SA. params: of an SA that may start no latch,
+ * else 0. foreign: any local user may have made that SA.
  */
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
-					 const struct ruling *ruling,
+					 const struct rule_decision *rule,
 					 enum latch_direction direction, __u64 socket_cookie,
 					 __u64 listener, int foreign)
 {
-	struct latch_position none = {}, born;
+	struct latch_position none = {}, start;
 	struct latch_clock *clock = clock_get();
 	int err;
 
-	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &born) != LATCH_OUTCOME_MOVED)
+	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
 	if (foreign && !quota_take(&clock->foreign_larvals, latches_quota())) {
 		count(LATCH_COUNTER_LATCHES_FULL);
 		return -1;
 	}
-	err = latch_insert(flow, &born, params, ruling, direction, socket_cookie, listener,
-			   foreign);
+	err = latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, foreign);
 	if (err && foreign)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 	return err;
 }
 
-/* LARVAL to ESTABLISHED, under params from now on. Non-zero: somebody was quicker. */
-static __always_inline int latch_settle(const struct latch_flow *flow, struct latch *latch,
-					union latch_word was, __u16 params)
+/* LARVAL to ESTABLISHED, under params from now on. Non-zero: another CPU was faster. */
+static __always_inline int latch_establish(const struct latch_flow *flow, struct latch *latch,
+					   union latch_word was, __u16 params)
 {
 	struct latch_position now = {.state = was.state, .reasons = was.reasons}, next;
 	union latch_word is = was;
@@ -177,7 +185,7 @@ static __always_inline int latch_settle(const struct latch_flow *flow, struct la
 	is.generation = next_generation();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return -1;
-	count_larval_out(latch);
+	uncount_foreign_larval(latch);
 	latch->changed = bpf_ktime_get_boot_ns();
 	restamp();
 	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
@@ -185,7 +193,7 @@ static __always_inline int latch_settle(const struct latch_flow *flow, struct la
 	return 0;
 }
 
-/* One compare-and-swap: state and reasons and generation together, or not at all. */
+/* One compare-and-swap changes state, reasons and generation together, or none of them. */
 static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
 							    enum latch_trigger trigger,
 							    __u8 reasons, union latch_word *after)
@@ -194,7 +202,7 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	struct latch_position now, next;
 	enum latch_outcome outcome;
 
-	was.raw = *(volatile __u64 *)&latch->word.raw;
+	was = READ_WORD(latch->word);
 	is = was;
 	*after = was;
 	if (latch->id != id)
@@ -217,8 +225,8 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	return LATCH_CONTROL_DONE;
 }
 
-/* Of a latch that has left the map. */
-static __always_inline void count_listener_out(enum latch_state was)
+/* For a latch that was deleted from the map. */
+static __always_inline void uncount_listener(enum latch_state was)
 {
 	struct latch_clock *clock = was == LATCH_STATE_LISTENER ? clock_get() : NULL;
 
@@ -226,7 +234,7 @@ static __always_inline void count_listener_out(enum latch_state was)
 		__sync_fetch_and_sub(&clock->listeners, 1);
 }
 
-/* Through CLOSED, and gone. */
+/* Moves the latch to CLOSED and deletes it. */
 static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
 {
 	union latch_word after;
@@ -235,11 +243,11 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 	enum latch_state was = latch->word.state;
 
 	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
-	count_larval_out(latch);
+	uncount_foreign_larval(latch);
 	if (latch_delete(flow))
 		return;
-	count_listener_out(was);
-	if (was == LATCH_STATE_CLOSED) /* and told */
+	uncount_listener(was);
+	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
 		return;
 	restamp();
 	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);

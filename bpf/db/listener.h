@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * LISTENER latches: one a 3-tuple, for as many sockets as listen there (SO_REUSEPORT).
- * How many is part of the latch's word, so that whoever joins and whoever is the last
- * to leave cannot both win: one that is being released lets nobody join any more.
+ * LISTENER latches. A local address and port has one, shared by all sockets that listen there
+ * (SO_REUSEPORT). The number of sockets is part of the latch's word. The last socket to leave and
+ * a socket that joins thus cannot both succeed: no socket joins a latch that is being released.
  */
 #ifndef LATCH_BPF_DB_LISTENER_H
 #define LATCH_BPF_DB_LISTENER_H
 
 #include "db/latch_db.h"
 
-#define LISTENER_TRIES	     65536 /* each failed one means that another has taken a step */
+#define LISTENER_TRIES	     65536 /* a failed try means that another CPU completed a step */
 #define LISTENER_SOCKETS_MAX 0xffff
 
 struct listener_step {
@@ -19,28 +19,29 @@ struct listener_step {
 	int done;
 };
 
-/* Non-zero: somebody was quicker, or there is no room. */
+/* Returns non-zero if the quota or the map is full, or -EEXIST if another CPU was faster. */
 static __always_inline int listener_insert(const struct latch_flow *flow, __u16 sockets,
 					   __u64 socket_cookie)
 {
-	const struct ruling unruled = {.index = LATCH_RULE_NONE};
-	struct latch_position none = {}, born;
+	const struct rule_decision no_rule = {.index = LATCH_RULE_NONE};
+	struct latch_position none = {}, start;
 	struct latch_clock *clock = clock_get();
 	int err;
 
 	if (!clock || !quota_take(&clock->listeners, latches_quota()) ||
-	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &born) != LATCH_OUTCOME_MOVED)
+	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
-	err = latch_insert(flow, &born, sockets, &unruled, LATCH_DIRECTION_IN, socket_cookie, 0, 0);
+	err = latch_insert(flow, &start, sockets, &no_rule, LATCH_DIRECTION_IN, socket_cookie, 0,
+			   0);
 	if (err)
-		count_listener_out(LATCH_STATE_LISTENER);
+		uncount_listener(LATCH_STATE_LISTENER);
 	return err;
 }
 
 /*
- * What stands in the map at flow, and its word. Map elements are used again: only
- * if the latch is still there after its word was read is the word this latch's, and
- * then a compare-and-swap with it hits no other.
+ * Finds the latch at flow and reads its word. Map elements are reused. The word belongs to this
+ * latch only if the latch is still at flow afterwards. Then a compare-and-swap with that word
+ * hits no other latch.
  */
 static __always_inline struct latch *listener_read(const struct latch_flow *flow,
 						   union latch_word *word)
@@ -49,7 +50,7 @@ static __always_inline struct latch *listener_read(const struct latch_flow *flow
 
 	if (!latch)
 		return NULL;
-	word->raw = *(volatile __u64 *)&latch->word.raw;
+	*word = READ_WORD(latch->word);
 	return bpf_map_lookup_elem(&latches, flow) == latch ? latch : NULL;
 }
 
@@ -84,7 +85,10 @@ static long join_once(__u32 index, struct listener_step *step)
 	return step->done;
 }
 
-/* With so many sockets from now on; none: through CLOSED, and gone. Non-zero: lost a race. */
+/*
+ * Sets the number of sockets. With 0 the latch moves to CLOSED and is deleted. Non-zero: another
+ * CPU was faster.
+ */
 static __always_inline int listener_set(const struct latch_flow *flow, struct latch *latch,
 					union latch_word was, __u16 sockets)
 {
@@ -98,7 +102,7 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 	if (listener_swap(latch, was, is))
 		return -1;
 	if (!sockets && !bpf_map_delete_elem(&latches, flow))
-		count_listener_out(LATCH_STATE_LISTENER);
+		uncount_listener(LATCH_STATE_LISTENER);
 	return 0;
 }
 
@@ -115,7 +119,10 @@ static long leave_once(__u32 index, struct listener_step *step)
 	return step->done;
 }
 
-/* Non-zero: there is no room, or no end to the race; the controller counts anew later. */
+/*
+ * Non-zero: the map is full, or the tries are used up. The controller counts the sockets again
+ * later.
+ */
 static __always_inline int listener_join(const struct latch_flow *flow, __u64 socket_cookie)
 {
 	struct listener_step step = {.flow = *flow, .socket_cookie = socket_cookie};

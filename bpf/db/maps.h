@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Every map, declared once; maps.bpf.c defines them, the linker joins the two. */
+/* Every map, declared once. maps.bpf.c defines them, and the linker joins both. */
 #ifndef LATCH_BPF_DB_MAPS_H
 #define LATCH_BPF_DB_MAPS_H
 
@@ -13,8 +13,8 @@
 #include "db/quota.h"
 
 /*
- * A function in a header that is not to widen its caller's frame: all that call each
- * other have 512 bytes together, and Linux 6.1 rounds each up to 32.
+ * For functions in headers that must not widen the frame of their caller. The frames of a call
+ * chain share 512 bytes, and Linux 6.1 rounds each up to 32.
  */
 #define OWN_FRAME __noinline __attribute__((unused))
 
@@ -24,9 +24,12 @@
 
 #define LATCHES_DEFAULT	 65536
 #define SAS_DEFAULT	 65536
-#define ASSOCIATIONS_MAX 65536 /* three marks an association, and one an address */
+#define ASSOCIATIONS_MAX 65536 /* three marks per association, and one per address */
 
-/* Latches and SAs are security state: preallocated, never LRU; full means refused. */
+/*
+ * Latches and SAs are security state: preallocated, never LRU. If the map is full, the flow or SA
+ * is refused.
+ */
 struct latches_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, LATCHES_DEFAULT);
@@ -34,7 +37,10 @@ struct latches_map {
 	__type(value, struct latch);
 };
 
-/* Marks of SCTP associations; made when needed, since most hosts have none. Full means refused. */
+/*
+ * Marks of SCTP associations, allocated on demand since most hosts have none. If the map is full,
+ * the packet is dropped.
+ */
 struct associations_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -66,7 +72,7 @@ struct identities_map {
 	__type(value, struct latch_identity);
 };
 
-/* Two halves, of which one is in force: see struct latch_settings. */
+/* Two halves, one of them in force: see struct latch_settings. */
 struct rules_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2 * LATCH_RULES_MAX);
@@ -107,9 +113,9 @@ struct events_map {
 	__uint(max_entries, 1 << 20);
 };
 
-/* Kept with the socket, for its life. */
+/* State of a socket, kept until it is freed. */
 struct socket_verdict {
-	__u8 was_latched; /* such a socket never again sends or receives unlatched */
+	__u8 was_latched; /* the socket never again sends or receives unlatched */
 	__u8 listens;	  /* counted in its LISTENER */
 	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
 	enum latch_direction opened;
@@ -123,11 +129,14 @@ struct verdicts_map {
 	__type(value, struct socket_verdict);
 };
 
-/* Of a UDP socket that has had to do with latches; others have none. */
+/*
+ * State of a UDP socket. It is created for the first packet that is protected or dropped, or sent
+ * elsewhere than to the connected peer. Other UDP sockets have none.
+ */
 struct datagram_socket {
 	struct socket_verdict verdict;
-	__u8 wanders;		/* has sent elsewhere than to the peer that it is connected with */
-	struct latch_flow flow; /* that it had last; where its latch is, if it has one */
+	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
+	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
 
 struct datagram_sockets_map {
@@ -137,19 +146,22 @@ struct datagram_sockets_map {
 	__type(value, struct datagram_socket);
 };
 
-enum __attribute__((packed)) packet_cover {
+enum __attribute__((packed)) packet_protection {
 	PACKET_PLAIN,
-	PACKET_PROTECTED, /* by the one SA that the key names */
+	PACKET_PROTECTED, /* by one SA, which the key names */
 	PACKET_NESTED,
 	PACKET_MALFORMED,
-	PACKET_IN_DOUBT, /* merged or put together with what came under another's SA */
+	PACKET_MERGED, /* merged or reassembled with data that arrived under another peer's SA */
 };
 
-/* Before Linux 6.2 a cgroup program cannot reach its packet's sec_path: see note.bpf.c. */
+/*
+ * Before Linux 6.2 a cgroup program cannot read the sec_path of its packet: see
+ * sec_path_note.bpf.c.
+ */
 struct ingress_note {
 	struct latch_sa_key sa;
-	enum packet_cover cover;
-	__u32 length; /* of the packet, data and all; 0 = taken */
+	enum packet_protection protection;
+	__u32 length; /* of the packet from its network header on; 0 = taken */
 };
 
 struct ingress_notes_map {
@@ -159,28 +171,31 @@ struct ingress_notes_map {
 	__type(value, struct ingress_note);
 };
 
-#define REFUSALS_EACH 64 /* places a direction: see refusal.bpf.c */
+#define REFUSAL_SLOTS 64 /* slots per direction: see refusal.bpf.c */
 
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2 * REFUSALS_EACH);
+	__uint(max_entries, 2 * REFUSAL_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
 };
 
-#define MERGES_PLACES 1024
+#define MERGE_SLOTS 1024
 
-/* When packets of a flow were last merged under SAs of two owners: see merge.h. */
+/*
+ * Per hash of a flow: when its packets were last merged under SAs of different peers. See
+ * merge.h.
+ */
 struct merges_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MERGES_PLACES);
+	__uint(max_entries, MERGE_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
 };
 
 #define OBJECT_MARKS 16384
 
-/* Queues of fragments of several owners, or packets made of them: see reassembly.h. */
+/* Queues of fragments from different peers, and packets made of them: see reassembly.h. */
 struct object_marks_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OBJECT_MARKS);
@@ -188,11 +203,11 @@ struct object_marks_map {
 	__type(value, __u64);
 };
 
-/* When each namespace last had an event of its SPD. Losing one costs an event more. */
+/* When each namespace last sent an event of its SPD. A lost entry costs one event more. */
 struct spd_stamps_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
-	__type(key, __u64); /* namespace */
+	__type(key, __u64); /* namespace cookie */
 	__type(value, __u64);
 };
 
@@ -225,7 +240,10 @@ static __always_inline void count(enum latch_counter which)
 		*value += 1;
 }
 
-/* Zeroed, to be filled and submitted; NULL when the ring is full, which is counted. */
+/*
+ * Returns a zeroed event for the caller to fill and submit. Returns NULL and counts it when the
+ * ring is full.
+ */
 static __always_inline struct latch_event *event_begin(enum latch_event_type type)
 {
 	struct latch_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -247,14 +265,17 @@ static __always_inline struct latch_clock *clock_get(void)
 	return bpf_map_lookup_elem(&latch_clocks, &key);
 }
 
-/* Of a user namespace that is not the host's: any local user may be root there. */
+/*
+ * The namespace belongs to a user namespace other than the host's, where any local user may be
+ * root.
+ */
 static __always_inline int is_foreign(struct net *net)
 {
 	return BPF_CORE_READ(net, user_ns, level) != 0;
 }
 
-/* For an SA of one: whether there is room in their half of the table. */
-static __always_inline int count_foreign_in(struct latch_clock *clock)
+/* Takes a place for an SA of such a namespace. Returns 0 if their half of the table is full. */
+static __always_inline int count_foreign_sa(struct latch_clock *clock)
 {
 	const struct bpf_map *map = (const struct bpf_map *)&sas;
 
@@ -264,8 +285,8 @@ static __always_inline int count_foreign_in(struct latch_clock *clock)
 	return 0;
 }
 
-/* Of an SA that has left the map. */
-static __always_inline void count_foreign_out(__u8 flags)
+/* Gives the place back, after the SA was deleted from the map. */
+static __always_inline void uncount_foreign_sa(__u8 flags)
 {
 	struct latch_clock *clock = flags & LATCH_SA_FOREIGN ? clock_get() : NULL;
 

@@ -3,12 +3,12 @@
 #define LATCH_BPF_DB_QUOTA_H
 
 /*
- * Room in a table for what any local user can make in namespaces of his own, without an SA
- * that a key manager vouches for: so many, and not the whole table.
+ * Limits the entries that any local user can create from namespaces of his own, without an SA
+ * that a key manager attributes. They may fill a part of a table, never all of it.
  */
-static __always_inline int quota_take(__u64 *quota, __s64 most)
+static __always_inline int quota_take(__u64 *quota, __s64 max)
 {
-	if ((__s64)__sync_fetch_and_add(quota, 1) < most)
+	if ((__s64)__sync_fetch_and_add(quota, 1) < max)
 		return 1;
 	__sync_fetch_and_sub(quota, 1);
 	return 0;

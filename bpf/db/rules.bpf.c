@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The first rule that matches decides. The controller writes rules to the half of
- * the map that is not in force, then changes halves with one store. Whoever walks
- * the list looks at that word again when done: if it is still the same, nobody has
- * written what was read, for that half is written only after the word has changed.
- * If it is not, the flow is treated as one that requires a latch and has none,
- * until its next packet.
+ * Finds the first rule that matches. The controller writes rules into the half of the map that is
+ * not in force. Then it swaps the halves with one store. A search reads that word again at its
+ * end. An unchanged word proves that the rules read were not overwritten, because the controller
+ * writes a half only after the word has changed. After a change the flow counts as one that
+ * requires a latch and has none, until its next packet.
  */
 #include "db/rules.h"
+#include "db/read_once.h"
 
 struct rule_search {
 	const struct latch_flow *flow;
-	struct ruling *found;
+	struct rule_decision *found;
 	__u32 first; /* index in the map */
 	int direction;
 };
@@ -51,7 +51,7 @@ static __always_inline int matches(const struct latch_rule *rule, const struct l
 	       has_prefix(flow->remote_addr, rule->remote_addr, rule->remote_bits);
 }
 
-/* Non-zero ends the walk. */
+/* Non-zero ends the search. */
 static long try_rule(__u32 i, struct rule_search *search)
 {
 	__u32 key = search->first + i;
@@ -73,15 +73,15 @@ static __always_inline void search_rules(struct rule_search *search, __u32 count
 	bpf_loop(count < LATCH_RULES_MAX ? count : LATCH_RULES_MAX, try_rule, search, 0);
 }
 
-static __always_inline void be_unsure(struct ruling *ret)
+static __always_inline void set_undecided(struct rule_decision *ret)
 {
 	ret->index = LATCH_RULE_NONE;
 	ret->action = LATCH_ACTION_REQUIRE;
 	ret->flags = LATCH_RULE_REQUIRE | LATCH_RULE_SOCKETLESS;
-	ret->unsure = 1;
+	ret->undecided = 1;
 }
 
-__noinline int rule_of(const struct latch_flow *flow, int direction, struct ruling *ret)
+__noinline int rule_of(const struct latch_flow *flow, int direction, struct rule_decision *ret)
 {
 	struct rule_search search = {.flow = flow, .found = ret};
 	struct latch_settings *s = settings_get();
@@ -89,10 +89,10 @@ __noinline int rule_of(const struct latch_flow *flow, int direction, struct ruli
 
 	if (!flow || !ret)
 		return LATCH_RULE_NONE;
-	be_unsure(ret);
+	set_undecided(ret);
 	if (!s)
 		return LATCH_RULE_NONE;
-	word.raw = *(volatile __u64 *)rules_word_of(s);
+	word.raw = READ_ONCE(*rules_word_of(s));
 	search.first = word.stamp & 1 ? LATCH_RULES_MAX : 0;
 	search.direction = direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : direction;
 	search_rules(&search, word.count);
@@ -101,7 +101,7 @@ __noinline int rule_of(const struct latch_flow *flow, int direction, struct ruli
 		search_rules(&search, word.count);
 	}
 	ret->stamp = word.stamp;
-	if (*(volatile __u64 *)rules_word_of(s) != word.raw)
-		be_unsure(ret);
+	if (READ_ONCE(*rules_word_of(s)) != word.raw)
+		set_undecided(ret);
 	return ret->index;
 }

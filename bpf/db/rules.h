@@ -5,18 +5,19 @@
 
 #include "db/maps.h"
 
-/* What the rules say of one flow: copied, so that a change of rules cannot split it. */
-struct ruling {
-	__u32 stamp; /* of the rules that were asked */
-	__u16 index; /* LATCH_RULE_NONE: none of them */
+/* The decision for one flow. It is a copy, so that a change of rules cannot split it. */
+struct rule_decision {
+	__u32 stamp; /* rule_stamp of the rules that were searched */
+	__u16 index; /* LATCH_RULE_NONE: no rule matched */
 	enum latch_action action;
 	enum latch_disposition disposition;
 	__u8 flags;
-	__u8 unsure; /* the rules changed meanwhile: action is REQUIRE, but nothing may begin */
+	__u8 undecided; /* the rules changed during the search: action is REQUIRE, and no flow may
+			   start */
 	__u8 pad[2];
 };
 
-/* Both in one word, as settings has them. */
+/* rule_count and rule_stamp of struct latch_settings in one word. */
 union rules_word {
 	__u64 raw;
 	struct {
@@ -31,9 +32,10 @@ static __always_inline __u64 *rules_word_of(struct latch_settings *s)
 }
 
 /*
- * Returns *ret's index. direction: who opened the flow, an enum latch_direction;
- * where nobody knows, a rule for either direction that requires a latch decides.
+ * Returns *ret's index. direction: how the flow was opened, an enum latch_direction. For
+ * LATCH_DIRECTION_NONE, which means unknown, a rule that requires a latch in either direction
+ * decides.
  */
-int rule_of(const struct latch_flow *flow, int direction, struct ruling *ret);
+int rule_of(const struct latch_flow *flow, int direction, struct rule_decision *ret);
 
 #endif

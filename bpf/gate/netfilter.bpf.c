@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The netfilter gate: packets of a latched flow that no full socket sends or receives, so
- * that the cgroup gate misses them or cannot tell their flow: SYN-ACKs, answers in
- * TIME_WAIT, what the control socket sends. It sees them before XFRM, with their
- * own tuple and the SA that was chosen for them. No TCP latch is born here; where a
- * rule requires one and there is none, they pass under an SA that could start one.
- * All of SCTP is judged here: its sockets do not tell the path. So is UDP that
- * arrives for a latch: what takes it out of a tunnel's socket (L2TP) comes before the cgroup gate.
+ * The netfilter gate: checks packets that no full socket sends or receives. The cgroup gate
+ * misses them, or cannot read their flow: SYN-ACKs, answers in TIME_WAIT, packets of the TCP
+ * control socket. The netfilter gate sees packets before XFRM, with their own tuple and the SA
+ * chosen for them.
+ *
+ * It creates no TCP latch. Where a rule requires a latch and there is none, a packet passes under
+ * an SA that could start one.
+ *
+ * It checks all of SCTP, because SCTP sockets do not know the path. It also checks UDP that
+ * arrives for a latch: an encapsulation socket (L2TP) takes its packets before the cgroup gate.
  */
 #include "gate/sctp.h"
 #include "packet/merge.h"
@@ -16,8 +19,10 @@ extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 
 #define IFF_LOOPBACK_FLAG 8
 
-/* Its family comes with the hook; cover is the caller's to fill. */
-struct hooked {
+/*
+ * One packet at a netfilter hook. The hook gives its family; its caller fills passage.protection.
+ */
+struct nf_packet {
 	struct passage passage;
 	struct sctp_segment sctp;
 	__u8 protocol;
@@ -25,10 +30,10 @@ struct hooked {
 };
 
 /*
- * A TCP control socket is a raw one, request and TIME_WAIT sockets are not whole,
- * and a listener's packets belong to no flow that it knows. What the control socket
- * sends in the name of another (Linux 6.13) the cgroup gate sees only if that one is also
- * said to be the sender, as IPv4 does and IPv6 does not.
+ * The control socket of TCP is a raw socket, request and TIME_WAIT sockets are no full sockets,
+ * and a listener does not know the flow of its packets. From Linux 6.13 the control socket sends
+ * in the name of another socket. The cgroup gate sees such a packet only if state->sk also names
+ * that socket, which IPv4 does and IPv6 does not.
  */
 static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
 {
@@ -44,9 +49,9 @@ static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP_NUMBER;
 }
 
-/* The SA that XFRM will use; a bundle of more than one goes on in its child. */
-static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 netns,
-					      struct latch_sa_key *sa)
+/* The SA that XFRM will use. A bundle of more than one continues in its child. */
+static __noinline enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
+						   struct latch_sa_key *sa)
 {
 	struct dst_entry *dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
 	struct dst_entry *child;
@@ -63,13 +68,16 @@ static __noinline enum packet_cover bundle_sa(const struct sk_buff *skb, __u64 n
 	return PACKET_PROTECTED;
 }
 
-static __noinline enum packet_cover arrived_under(struct sk_buff *skb, __u64 netns,
-						  struct latch_sa_key *sa)
+static __noinline enum packet_protection received_sa(struct sk_buff *skb, __u64 netns,
+						     struct latch_sa_key *sa)
 {
-	return arrival_sa(skb, netns, sa);
+	return ingress_sa(skb, netns, sa);
 }
 
-/* What a router passes on is no flow of this host; only what has arrived knows where. */
+/*
+ * A forwarded packet belongs to no flow of this host. Only a received packet has an input
+ * interface.
+ */
 static __always_inline int is_forwarded(const struct sk_buff *skb)
 {
 	return BPF_CORE_READ(skb, skb_iif) != 0;
@@ -87,13 +95,14 @@ static __always_inline int flow_of_datagram(const struct packet *packet,
 	return 0;
 }
 
-enum hooked_flow {
-	HOOKED_UNREADABLE,
-	HOOKED_OTHER, /* nothing that the netfilter gate judges */
-	HOOKED_READ,
+enum nf_read_result {
+	NF_UNREADABLE,
+	NF_OTHER, /* of no kind that the netfilter gate checks */
+	NF_READ,
 };
 
-static __always_inline enum hooked_flow read_flow(struct bpf_nf_ctx *ctx, struct hooked *h)
+static __always_inline enum nf_read_result read_nf_flow(struct bpf_nf_ctx *ctx,
+							struct nf_packet *nf)
 {
 	struct bpf_dynptr bytes;
 	struct packet packet = {.netfilter = &bytes};
@@ -103,49 +112,49 @@ static __always_inline enum hooked_flow read_flow(struct bpf_nf_ctx *ctx, struct
 
 	if (bpf_dynptr_from_skb(ctx->skb, 0, &bytes) ||
 	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &ip))
-		return HOOKED_UNREADABLE;
-	h->protocol = ip.protocol;
-	if (h->protocol == IPPROTO_SCTP_NUMBER)
-		err = flow_of_segment(&packet, &ip, netns, &h->passage, &h->sctp);
-	else if (h->protocol == IPPROTO_TCP_NUMBER)
-		err = flow_of_packet(&packet, &ip, netns, h->passage.egress, &h->passage.flow,
-				     &h->tcp_flags);
-	else if (h->protocol == IPPROTO_UDP_NUMBER && !h->passage.egress)
-		err = flow_of_datagram(&packet, &ip, netns, &h->passage.flow);
+		return NF_UNREADABLE;
+	nf->protocol = ip.protocol;
+	if (nf->protocol == IPPROTO_SCTP_NUMBER)
+		err = flow_of_segment(&packet, &ip, netns, &nf->passage, &nf->sctp);
+	else if (nf->protocol == IPPROTO_TCP_NUMBER)
+		err = flow_of_packet(&packet, &ip, netns, nf->passage.egress, &nf->passage.flow,
+				     &nf->tcp_flags);
+	else if (nf->protocol == IPPROTO_UDP_NUMBER && !nf->passage.egress)
+		err = flow_of_datagram(&packet, &ip, netns, &nf->passage.flow);
 	else
-		return HOOKED_OTHER;
-	return err ? HOOKED_UNREADABLE : HOOKED_READ;
+		return NF_OTHER;
+	return err ? NF_UNREADABLE : NF_READ;
 }
 
 /*
- * Whether the packet is to be judged, by its flow; else *verdict is final. A later
- * fragment of what is passed on has no ports to be read.
+ * Returns non-zero if the packet is to be checked by its flow; else *verdict is final. A later
+ * fragment of a forwarded packet has no ports to read.
  */
-static __noinline int read_hooked(struct bpf_nf_ctx *ctx, struct hooked *h, int *verdict)
+static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *nf, int *verdict)
 {
-	enum hooked_flow read;
+	enum nf_read_result read;
 
 	*verdict = GATE_PASS;
-	if (has_full_socket(ctx, h->passage.egress))
+	if (has_full_socket(ctx, nf->passage.egress))
 		return 0;
-	read = read_flow(ctx, h);
-	if (read == HOOKED_UNREADABLE && !(h->passage.egress && is_forwarded(ctx->skb)))
-		*verdict = drop(LATCH_DROP_MALFORMED, &h->passage, NULL);
-	return read == HOOKED_READ;
+	read = read_nf_flow(ctx, nf);
+	if (read == NF_UNREADABLE && !(nf->passage.egress && is_forwarded(ctx->skb)))
+		*verdict = drop(LATCH_DROP_MALFORMED, &nf->passage, NULL);
+	return read == NF_READ;
 }
 
-/* Without a latch. Sockets that latchd does not watch have packets of this kind, too. */
-static __always_inline int pass_ruled(struct passage *p)
+/* For a flow without a latch. Sockets that latchd does not watch send such packets, too. */
+static __always_inline int check_rule(struct passage *p)
 {
 	__u16 params;
-	enum latch_drop why = hindrance(p, &params);
+	enum latch_drop why = reject_reason(p, &params);
 
-	if (why == HINDERED_BY_NOTHING)
+	if (why == REJECT_NONE)
 		return GATE_PASS;
-	rule_of(&p->flow, p->opened, &p->ruling);
-	if (p->ruling.action != LATCH_ACTION_REQUIRE || !(p->ruling.flags & LATCH_RULE_SOCKETLESS))
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->rule.action != LATCH_ACTION_REQUIRE || !(p->rule.flags & LATCH_RULE_SOCKETLESS))
 		return GATE_PASS;
-	return pass_none(p, why);
+	return reject(p, why);
 }
 
 static __always_inline int is_loopback(struct net_device *device)
@@ -153,90 +162,96 @@ static __always_inline int is_loopback(struct net_device *device)
 	return device && BPF_CORE_READ(device, flags) & IFF_LOOPBACK_FLAG;
 }
 
-/* The verifier knows nothing of what these return. */
-static __always_inline int pass_sctp(struct hooked *h)
+/* The verifier does not know what these functions return. */
+static __always_inline int gate_sctp(struct nf_packet *nf)
 {
-	int verdict = judge_sctp(&h->passage, &h->sctp), joins = verdict == GATE_UNLATCHED;
+	int verdict = sctp_check(&nf->passage, &nf->sctp), joins = verdict == GATE_UNLATCHED;
 
 	if (joins)
-		verdict = join_path(&h->passage, &h->sctp);
-	if (verdict == GATE_BEGIN)
-		verdict = pass_new(&h->passage);
+		verdict = sctp_check_path(&nf->passage, &nf->sctp);
+	if (verdict == GATE_NEW_FLOW)
+		verdict = new_flow_check(&nf->passage);
 	if (joins && verdict == GATE_PASS)
-		verdict = follow_path(&h->passage, &h->sctp);
+		verdict = sctp_update_path(&nf->passage, &nf->sctp);
 	if (verdict == GATE_MARK)
-		verdict = mark_association(&h->passage, &h->sctp);
+		verdict = sctp_mark_association(&nf->passage, &nf->sctp);
 	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
-static __always_inline int pass_out(struct hooked *h, struct latch *latch)
+static __always_inline int check_egress(struct nf_packet *nf, struct latch *latch)
 {
-	if (is_answer(h->tcp_flags))
-		h->passage.opened = LATCH_DIRECTION_IN;
-	if ((!latch || is_larval(latch)) && pass_ruled(&h->passage) == GATE_DROP)
+	if (is_syn_ack(nf->tcp_flags))
+		nf->passage.opened = LATCH_DIRECTION_IN;
+	if ((!latch || is_larval(latch)) && check_rule(&nf->passage) == GATE_DROP)
 		return GATE_DROP;
-	return latch ? pass_latched(&h->passage, latch) : GATE_PASS;
+	return latch ? pass_latched(&nf->passage, latch) : GATE_PASS;
 }
 
 SEC("netfilter")
 int nf_gate_egress(struct bpf_nf_ctx *ctx)
 {
-	struct hooked h = {.passage.egress = 1};
+	struct nf_packet nf = {.passage.egress = 1};
 	struct latch *latch;
 	int verdict;
 
-	if (!read_hooked(ctx, &h, &verdict))
+	if (!read_nf_packet(ctx, &nf, &verdict))
 		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
-	latch = latch_find(&h.passage.flow);
+	latch = latch_find(&nf.passage.flow);
 	if (!latch && is_forwarded(ctx->skb))
 		return GATE_PASS;
-	h.passage.cover = bundle_sa(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-	if (h.passage.cover == PACKET_PLAIN && leads_to_xfrm(ctx->state->out))
+	nf.passage.protection = bundle_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
+	if (nf.passage.protection == PACKET_PLAIN && is_xfrm_device(ctx->state->out))
 		return GATE_PASS;
-	if (h.protocol == IPPROTO_SCTP_NUMBER)
-		return pass_sctp(&h);
-	return pass_out(&h, latch);
+	if (nf.protocol == IPPROTO_SCTP_NUMBER)
+		return gate_sctp(&nf);
+	return check_egress(&nf, latch);
 }
 
-static __always_inline int pass_in(struct hooked *h, struct latch *latch)
+static __always_inline int check_ingress(struct nf_packet *nf, struct latch *latch)
 {
 	if (latch)
-		return pass_latched(&h->passage, latch);
-	h->passage.opened = LATCH_DIRECTION_IN;
-	return pass_ruled(&h->passage);
+		return pass_latched(&nf->passage, latch);
+	nf->passage.opened = LATCH_DIRECTION_IN;
+	return check_rule(&nf->passage);
 }
 
 SEC("netfilter")
 int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 {
-	struct hooked h = {};
+	struct nf_packet nf = {};
 	struct latch *latch;
 	int verdict;
 
-	if (!read_hooked(ctx, &h, &verdict))
+	if (!read_nf_packet(ctx, &nf, &verdict))
 		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
-	if (h.protocol == IPPROTO_SCTP_NUMBER) {
-		h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-		h.sctp.from_here = is_loopback(ctx->state->in);
-		return pass_sctp(&h);
+	if (nf.protocol == IPPROTO_SCTP_NUMBER) {
+		nf.passage.protection =
+			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
+		nf.sctp.from_here = is_loopback(ctx->state->in);
+		return gate_sctp(&nf);
 	}
-	latch = latch_find(&h.passage.flow);
-	if (latch && h.protocol == IPPROTO_UDP_NUMBER) {
-		h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-		h.passage.cover = cover_in_doubt(h.passage.cover, &h.passage.flow);
-		return pass_latched(&h.passage, latch);
+	latch = latch_find(&nf.passage.flow);
+	if (latch && nf.protocol == IPPROTO_UDP_NUMBER) {
+		nf.passage.protection =
+			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
+		nf.passage.protection =
+			protection_after_merge(nf.passage.protection, &nf.passage.flow);
+		return pass_latched(&nf.passage, latch);
 	}
-	/* Any other finds its socket at the cgroup gate, or draws an answer that is judged when it
-	 * leaves.
+	/*
+	 * Any other packet reaches its socket behind the cgroup gate, or its answer is checked
+	 * when it leaves.
 	 */
-	if (!latch && !is_request(h.tcp_flags))
+	if (!latch && !is_syn(nf.tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
-	/* It may end TIME_WAIT and reach a listener, where the cgroup gate has it begin another
-	 * flow. */
-	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_request(h.tcp_flags))
+	/*
+	 * The SYN may end TIME_WAIT and reach a listener, where the cgroup gate starts another
+	 * flow.
+	 */
+	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_syn(nf.tcp_flags))
 		latch = NULL;
-	h.passage.cover = arrived_under(ctx->skb, h.passage.flow.netns, &h.passage.sa);
-	return pass_in(&h, latch);
+	nf.passage.protection = received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
+	return check_ingress(&nf, latch);
 }

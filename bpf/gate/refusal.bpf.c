@@ -1,36 +1,37 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A flow that may not begin. At most one event a second and flow: each flow has one
- * of few places where the time of the last event stands, so that a flood of flows
- * is no flood of events either. What comes from outside has places of its own:
- * it cannot keep our own applications from learning why they get no connection.
+ * Refuses a flow that may not start, with an event. A flow sends at most one event per interval
+ * (drop_event_interval). It shares a slot with other flows, which keeps the time of the last
+ * event. A flood of flows is thus no flood of events either. Flows opened by this host have slots
+ * of their own: flows from outside cannot keep local applications from learning why they get no
+ * connection.
  */
-#include "gate/verdict.h"
+#include "gate/refusal.h"
 
-static __always_inline __u32 place_of(const struct passage *p)
+static __always_inline __u32 slot_of(const struct passage *p)
 {
 	const __u32 *words = (const __u32 *)&p->flow;
 	__u32 hash = 0;
 
 	for (__u32 i = 0; i < sizeof(p->flow) / sizeof(*words); i++)
 		hash = (hash ^ words[i]) * 0x9e3779b1;
-	hash = (hash >> 16) % REFUSALS_EACH;
-	return p->opened == LATCH_DIRECTION_OUT ? hash + REFUSALS_EACH : hash;
+	hash = (hash >> 16) % REFUSAL_SLOTS;
+	return p->opened == LATCH_DIRECTION_OUT ? hash + REFUSAL_SLOTS : hash;
 }
 
-static __always_inline int may_tell(const struct passage *p)
+static __always_inline int may_send_event(const struct passage *p)
 {
 	struct latch_settings *s = settings_get();
 	__u64 now = bpf_ktime_get_boot_ns(), last;
-	__u32 key = place_of(p);
-	__u64 *told = bpf_map_lookup_elem(&refusals, &key);
+	__u32 key = slot_of(p);
+	__u64 *last_sent = bpf_map_lookup_elem(&refusals, &key);
 
-	if (!s || !told)
+	if (!s || !last_sent)
 		return 0;
-	last = *told;
+	last = *last_sent;
 	if (last && now - last < s->drop_event_interval)
 		return 0;
-	return __sync_val_compare_and_swap(told, last, now) == last;
+	return __sync_val_compare_and_swap(last_sent, last, now) == last;
 }
 
 __noinline int refuse(const struct passage *p, int why)
@@ -40,15 +41,15 @@ __noinline int refuse(const struct passage *p, int why)
 	if (!p)
 		return GATE_DROP;
 	drop(why, p, NULL);
-	if (p->ruling.unsure || !may_tell(p))
+	if (p->rule.undecided || !may_send_event(p))
 		return GATE_DROP;
 	event = event_begin(LATCH_EVENT_REFUSED);
 	if (!event)
 		return GATE_DROP;
 	event->drop = why;
 	event->flow = p->flow;
-	event->rule = p->ruling.index;
-	if (p->cover == PACKET_PROTECTED)
+	event->rule = p->rule.index;
+	if (p->protection == PACKET_PROTECTED)
 		event->sa = p->sa;
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = p->opened;

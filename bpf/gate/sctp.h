@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SCTP: an association has a latch a path (RFC 5660 section 5.4), and all of them
- * must be of one peer, since they are one channel. A path without a latch yet
- * is recognised by the verification tags, which every packet but INIT carries,
- * and by the peer's address.
+ * SCTP: an association has one latch per path (RFC 5660 section 5.4). All of them must be of one
+ * peer, since the association is one channel. A packet on a path without a latch is assigned to
+ * its association by the verification tags, which every packet but INIT carries, and by the
+ * peer's address.
  */
 #ifndef LATCH_BPF_GATE_SCTP_H
 #define LATCH_BPF_GATE_SCTP_H
 
-#include "gate/birth.h"
+#include "gate/new_flow.h"
+#include "gate/verdict.h"
+#include "packet/packet.h"
 
 enum sctp_chunk_type {
 	SCTP_INIT = 1,
@@ -25,16 +27,16 @@ enum sctp_chunk_type {
 struct sctp_segment {
 	__be32 tag;
 	__be32 initiate_tag; /* of INIT */
-	__u8 chunk;	     /* the first that is not AUTH */
+	__u8 chunk;	     /* type of the first chunk that is not AUTH */
 	__u8 reflected;
-	__u8 from_here; /* over the loopback device */
+	__u8 from_here; /* received over the loopback device */
 	__u8 pad;
-	__u64 known; /* the association, when its tag is */
+	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
-#define GATE_MARK      2 /* passes, once mark_association() has seen it */
-#define GATE_UNLATCHED 3 /* join_path() decides */
-#define GATE_BEGIN     4 /* pass_new() decides, then follow_path() */
+#define GATE_MARK      2 /* passes after sctp_mark_association() */
+#define GATE_UNLATCHED 3 /* sctp_check_path() decides */
+#define GATE_NEW_FLOW  4 /* new_flow_check() decides, then sctp_update_path() */
 
 static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
 					 struct sctp_chunkhdr *chunk)
@@ -82,15 +84,15 @@ static __always_inline int flow_of_segment(const struct packet *packet, const st
 	return 0;
 }
 
-/* The kernel sends and takes these without an association, too. */
-static __always_inline int proves_nothing(const struct sctp_segment *s)
+/* The kernel sends and accepts these chunks without an association, too. */
+static __always_inline int needs_no_association(const struct sctp_segment *s)
 {
 	return s->chunk == SCTP_INIT || s->chunk == SCTP_INIT_ACK || s->chunk == SCTP_ABORT ||
 	       s->chunk == SCTP_ERROR || s->chunk == SCTP_SHUTDOWN_COMPLETE;
 }
 
-/* INIT, and the cookie that comes back when nothing is left of the INIT. */
-static __always_inline int sctp_may_begin(const struct passage *p, const struct sctp_segment *s)
+/* INIT, and the COOKIE ECHO that arrives when the host keeps no state of the INIT. */
+static __always_inline int sctp_may_start(const struct passage *p, const struct sctp_segment *s)
 {
 	return s->chunk == SCTP_INIT || (!p->egress && s->chunk == SCTP_COOKIE_ECHO);
 }
@@ -114,7 +116,7 @@ static __always_inline void address_key(const struct passage *p, struct latch_fl
 	key->pad = LATCH_MARK_ADDRESS;
 }
 
-static __always_inline int record(const struct latch_flow *key, __u64 id, __u16 params_id)
+static __always_inline int record_mark(const struct latch_flow *key, __u64 id, __u16 params_id)
 {
 	struct latch_association a = {
 		.id = id,
@@ -128,8 +130,8 @@ static __always_inline int record(const struct latch_flow *key, __u64 id, __u16 
 	return -1;
 }
 
-static __always_inline struct latch_association *by_tag(const struct passage *p,
-							const struct sctp_segment *s)
+static __always_inline struct latch_association *association_by_tag(const struct passage *p,
+								    const struct sctp_segment *s)
 {
 	struct latch_flow key;
 	int local = (!p->egress) ^ s->reflected;
@@ -141,7 +143,7 @@ static __always_inline struct latch_association *by_tag(const struct passage *p,
 	return bpf_map_lookup_elem(&associations, &key);
 }
 
-static __always_inline struct latch_association *by_address(const struct passage *p)
+static __always_inline struct latch_association *association_by_address(const struct passage *p)
 {
 	struct latch_flow key;
 
@@ -149,8 +151,8 @@ static __always_inline struct latch_association *by_address(const struct passage
 	return bpf_map_lookup_elem(&associations, &key);
 }
 
-/* What the kernel sends shows that the association is there, on this path and under these tags. */
-__noinline int mark_association(struct passage *p, struct sctp_segment *s)
+/* A packet that the kernel sends proves the association, on this path and under these tags. */
+__noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 {
 	struct latch_association *a;
 	struct latch_flow key;
@@ -161,11 +163,11 @@ __noinline int mark_association(struct passage *p, struct sctp_segment *s)
 
 	if (!p || !s)
 		return GATE_DROP;
-	id = s->known;
+	id = s->association;
 	latch = latch_find(&p->flow);
 	if (!latch)
 		return GATE_DROP;
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	tag_key(p, LATCH_MARK_LOCAL_TAG, latch->tag_seen, &key);
 	a = bpf_map_lookup_elem(&associations, &key);
 	if (!id)
@@ -175,12 +177,12 @@ __noinline int mark_association(struct passage *p, struct sctp_segment *s)
 
 		id = clock ? __sync_fetch_and_add(&clock->latch_id, 1) + 1 : latch->id;
 	}
-	err = latch->tag_seen ? record(&key, id, word.params) : 0;
+	err = latch->tag_seen ? record_mark(&key, id, word.params) : 0;
 	if (s->chunk != SCTP_INIT) {
 		tag_key(p, LATCH_MARK_REMOTE_TAG, s->tag, &key);
-		err |= record(&key, id, word.params);
+		err |= record_mark(&key, id, word.params);
 		address_key(p, &key);
-		err |= record(&key, id, word.params);
+		err |= record_mark(&key, id, word.params);
 		latch->owner = LATCH_OWNER_SOCKET;
 		latch->owner_since = bpf_ktime_get_boot_ns();
 	}
@@ -188,47 +190,47 @@ __noinline int mark_association(struct passage *p, struct sctp_segment *s)
 	return err ? drop(LATCH_DROP_LATCHES_FULL, p, latch) : GATE_PASS;
 }
 
-/* Of a latch that has let the packet pass. */
-static __always_inline int follow_association(struct passage *p, struct sctp_segment *s,
+/* After the latch has let the packet pass. */
+static __always_inline int update_association(struct passage *p, struct sctp_segment *s,
 					      struct latch *latch, struct latch_association *a)
 {
 	union latch_word word;
 
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	if (a && a->params && word.params && a->params != word.params)
-		return drop(mismatch(a->params, word.params), p, latch);
+		return drop(mismatch_reason(a->params, word.params), p, latch);
 	if (a && !latch->association)
 		latch->association = a->id;
 	if (!p->egress) {
-		if (!proves_nothing(s) && latch->tag_seen != s->tag)
+		if (!needs_no_association(s) && latch->tag_seen != s->tag)
 			latch->tag_seen = s->tag;
 		return GATE_PASS;
 	}
 	if (s->chunk == SCTP_INIT)
 		latch->tag_seen = s->initiate_tag;
-	else if (proves_nothing(s))
+	else if (needs_no_association(s))
 		return GATE_PASS;
 	if (a && a->id == latch->association && a->params == word.params &&
 	    (latch->owner == LATCH_OWNER_SOCKET || s->chunk == SCTP_INIT))
 		return GATE_PASS;
-	s->known = a ? a->id : 0;
+	s->association = a ? a->id : 0;
 	return GATE_MARK;
 }
 
-/* A path that joins a latched association: under an SA of the same params, or not at all. */
-static __always_inline int pass_path(struct passage *p, struct latch_association *a)
+/* A path that joins a latched association passes under an SA of the same params, or is dropped. */
+static __always_inline int check_new_path(struct passage *p, struct latch_association *a)
 {
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
-	switch (p->cover) {
+	switch (p->protection) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
 	case PACKET_NESTED:
 		return drop(LATCH_DROP_NESTED, p, NULL);
 	case PACKET_MALFORMED:
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	case PACKET_IN_DOUBT:
+	case PACKET_MERGED:
 		return drop(LATCH_DROP_MERGED, p, NULL);
 	case PACKET_PROTECTED:
 		break;
@@ -236,84 +238,86 @@ static __always_inline int pass_path(struct passage *p, struct latch_association
 	sa = sa_find(&p->sa);
 	if (!sa)
 		return drop(LATCH_DROP_SA_UNKNOWN, p, NULL);
-	word.raw = *(volatile __u64 *)&sa->word.raw;
+	word = READ_WORD(sa->word);
 	if (word.flags & LATCH_SA_AMBIGUOUS)
 		return drop(LATCH_DROP_AMBIGUOUS, p, NULL);
 	if (word.state != LATCH_SA_BOUND || !a->params)
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.params != a->params)
-		return drop(mismatch(a->params, word.params), p, NULL);
+		return drop(mismatch_reason(a->params, word.params), p, NULL);
 	if (word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, NULL);
-	/* What is refused keeps no mark: anybody may send an INIT in the peer's name. */
+	/*
+	 * A refused packet does not refresh the mark: any host may send an INIT in the peer's
+	 * name.
+	 */
 	a->changed = bpf_ktime_get_boot_ns();
-	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->ruling);
-	return pass_born(p, word.params);
+	rule_of(&p->flow, LATCH_DIRECTION_NONE, &p->rule);
+	return new_flow_latch(p, word.params);
 }
 
-/* No association that is known: it goes on unlatched, if no rule forbids that. */
-static __always_inline int pass_stranger(struct passage *p, const struct sctp_segment *s)
+/* The association is unknown: the packet passes unlatched, unless a rule forbids it. */
+static __always_inline int check_unassociated(struct passage *p, const struct sctp_segment *s)
 {
-	if (sctp_may_begin(p, s)) {
-		p->opened = opened_or_seen(p);
-		return GATE_BEGIN;
+	if (sctp_may_start(p, s)) {
+		p->opened = opening_direction(p);
+		return GATE_NEW_FLOW;
 	}
-	rule_of(&p->flow, p->opened, &p->ruling);
-	if (p->ruling.action != LATCH_ACTION_REQUIRE)
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
 	refuse(p, LATCH_DROP_REQUIRED);
 	return GATE_DROP;
 }
 
-/* Whom the kernel sends to belongs to the association, whether or not the packet gets there. */
-static __always_inline int pass_unlatched(struct passage *p, struct sctp_segment *s,
-					  struct latch_association *a)
+static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
+				      struct latch_association *a)
 {
 	struct latch_flow key;
 
-	if (a && p->egress && !proves_nothing(s)) {
+	/* The peer's address belongs to the association, even if the packet is dropped later. */
+	if (a && p->egress && !needs_no_association(s)) {
 		address_key(p, &key);
-		if (record(&key, a->id, a->params))
+		if (record_mark(&key, a->id, a->params))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	if (!a)
-		a = by_address(p);
+		a = association_by_address(p);
 	if (a)
-		return pass_path(p, a);
-	return pass_stranger(p, s);
+		return check_new_path(p, a);
+	return check_unassociated(p, s);
 }
 
-/* These are not static: the verifier looks at them once, and their stacks do not add up. */
+/* Global functions: the verifier checks each once. */
 
-__noinline int join_path(struct passage *p, struct sctp_segment *s)
+__noinline int sctp_check_path(struct passage *p, struct sctp_segment *s)
 {
-	return p && s ? pass_unlatched(p, s, by_tag(p, s)) : GATE_DROP;
+	return p && s ? check_path(p, s, association_by_tag(p, s)) : GATE_DROP;
 }
 
-/* The path has been let pass, with or without a latch. */
-__noinline int follow_path(struct passage *p, struct sctp_segment *s)
+/* The path passed, with a latch or without one. */
+__noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 {
 	struct latch *latch;
 
 	if (!p || !s)
 		return GATE_DROP;
 	latch = latch_find(&p->flow);
-	return latch ? follow_association(p, s, latch, by_tag(p, s)) : GATE_PASS;
+	return latch ? update_association(p, s, latch, association_by_tag(p, s)) : GATE_PASS;
 }
 
-/* From latchd (sctp_abort.h), whose packet has no SA; only root of this namespace can make another.
- */
-static __always_inline int ends_broken(const struct passage *p, const struct sctp_segment *s,
-				       const struct latch *latch)
+/* An ABORT by latchd (sctp_abort.h). It has no SA. Only root of this namespace can forge one. */
+static __always_inline int is_latchd_abort(const struct passage *p, const struct sctp_segment *s,
+					   const struct latch *latch)
 {
 	union latch_word word;
 
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	return !p->egress && s->from_here && s->chunk == SCTP_ABORT &&
 	       word.state == LATCH_STATE_BROKEN;
 }
 
-__noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
+__noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 {
 	struct latch *latch;
 
@@ -323,13 +327,13 @@ __noinline int judge_sctp(struct passage *p, struct sctp_segment *s)
 	latch = latch_find(&p->flow);
 	if (!latch)
 		return GATE_UNLATCHED;
-	if (ends_broken(p, s, latch))
+	if (is_latchd_abort(p, s, latch))
 		return GATE_PASS;
-	if (is_larval(latch) && pass_ruled_larval(p) == GATE_DROP)
+	if (is_larval(latch) && new_flow_check_larval(p) == GATE_DROP)
 		return GATE_DROP;
 	if (pass_latched(p, latch) == GATE_DROP)
 		return GATE_DROP;
-	return follow_association(p, s, latch, by_tag(p, s));
+	return update_association(p, s, latch, association_by_tag(p, s));
 }
 
 #endif

@@ -1,92 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What both gates say of a packet of a latched flow. */
+/* The check of a packet of a latched flow, and what an SA allows. Both gates use it. */
 #ifndef LATCH_BPF_GATE_VERDICT_H
 #define LATCH_BPF_GATE_VERDICT_H
 
 #include "db/latch_db.h"
-#include "packet/packet.h"
+#include "gate/refusal.h"
 
-/* The same for cgroup_skb and netfilter. */
-#define GATE_DROP 0
-#define GATE_PASS 1
-
-/* Small: it lies on the stack below all that judge it, and they have 512 bytes together. */
-struct passage {
-	struct latch_flow flow;
-	struct latch_sa_key sa;
-	__u64 socket_cookie;  /* of the full socket */
-	struct ruling ruling; /* only when there is no latch */
-	__u64 listener_id;
-	enum packet_cover cover;
-	enum latch_direction opened; /* who did, if that is known */
-	__u8 egress;
-	__u8 initial; /* the packet may start a flow */
-	__u8 asks;    /* ... as a SYN, which finds nobody in TIME_WAIT any more */
-	__u8 listener;
-	__u8 began; /* and was asked to, at a listener */
-	__u8 state; /* of the full socket */
-};
-
-/* Their keys are copied, as in latch_put(). Not every object asks for both. */
-static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
-{
-	struct latch_flow key = *flow;
-
-	return bpf_map_lookup_elem(&latches, &key);
-}
-
-static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
-{
-	struct latch_sa_key key = *sa;
-
-	return bpf_map_lookup_elem(&sas, &key);
-}
-
-/* One event a latch and interval: a flood of packets is not to become a flood of events. */
-static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
-				       struct latch *latch)
-{
-	__u64 now = bpf_ktime_get_boot_ns(), last = latch->drop_event;
-	struct latch_settings *s = settings_get();
-	struct latch_event *event;
-
-	if (last && now - last < (s ? s->drop_event_interval : 0))
-		return;
-	if (__sync_val_compare_and_swap(&latch->drop_event, last, now) != last)
-		return;
-	event = event_begin(LATCH_EVENT_DROP);
-	if (!event)
-		return;
-	event->drop = why;
-	event->flow = p->flow;
-	event->latch_id = latch->id;
-	event->word.raw = latch->word.raw;
-	if (p->cover == PACKET_PROTECTED)
-		event->sa = p->sa;
-	event->drops = latch->drops;
-	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
-	event->direction = latch->direction;
-	bpf_ringbuf_submit(event, 0);
-}
-
-static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
-{
-	struct latch_drop_count *counted;
-	__u32 key = why;
-
-	counted = bpf_map_lookup_elem(&drops, &key);
-	if (counted && p->egress)
-		counted->egress++;
-	else if (counted)
-		counted->ingress++;
-	if (latch) {
-		__sync_fetch_and_add(&latch->drops, 1);
-		drop_event(why, p, latch);
-	}
-	return GATE_DROP;
-}
-
-static __always_inline enum latch_drop mismatch(__u16 latched, __u16 carried)
+static __always_inline enum latch_drop mismatch_reason(__u16 latched, __u16 carried)
 {
 	__u32 key = latched;
 	struct latch_params *want = bpf_map_lookup_elem(&params, &key);
@@ -99,7 +19,7 @@ static __always_inline enum latch_drop mismatch(__u16 latched, __u16 carried)
 	return LATCH_DROP_IDENTITY;
 }
 
-static __always_inline void note_spi(const struct passage *p, struct latch *latch)
+static __always_inline void record_spi(const struct passage *p, struct latch *latch)
 {
 	if (p->egress && latch->spi_out != p->sa.spi)
 		latch->spi_out = p->sa.spi;
@@ -109,7 +29,7 @@ static __always_inline void note_spi(const struct passage *p, struct latch *latc
 
 #define PENDING_LIMIT_DEFAULT 5000000000ull
 
-/* Beyond the limit an absent controller must not cut the host off. */
+/* Beyond the limit an absent controller must not block the host. */
 static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 {
 	struct latch_settings *s = settings_get();
@@ -118,29 +38,27 @@ static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 	return bpf_ktime_get_boot_ns() - sa->installed > limit;
 }
 
-/* No latch for this flow: drops the packet for an enum latch_drop, and says so to the controller.
- */
-int refuse(const struct passage *p, int why);
+#define REJECT_NONE LATCH_DROP_COUNT
 
-#define HINDERED_BY_NOTHING LATCH_DROP_COUNT
-
-/* Why no latch can be born ESTABLISHED from what covers the packet; else *ret_params are its SA's.
+/*
+ * Why the packet's SA cannot create an ESTABLISHED latch; for REJECT_NONE *ret_params are the
+ * SA's.
  */
-static __always_inline enum latch_drop hindrance(const struct passage *p, __u16 *ret_params)
+static __always_inline enum latch_drop reject_reason(const struct passage *p, __u16 *ret_params)
 {
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
-	if (p->cover == PACKET_MALFORMED)
+	if (p->protection == PACKET_MALFORMED)
 		return LATCH_DROP_MALFORMED;
-	if (p->cover == PACKET_IN_DOUBT)
+	if (p->protection == PACKET_MERGED)
 		return LATCH_DROP_MERGED;
-	if (p->cover != PACKET_PROTECTED)
+	if (p->protection != PACKET_PROTECTED)
 		return LATCH_DROP_REQUIRED;
 	sa = sa_find(&p->sa);
 	if (!sa)
 		return LATCH_DROP_REQUIRED;
-	word.raw = *(volatile __u64 *)&sa->word.raw;
+	word = READ_WORD(sa->word);
 	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
 		return LATCH_DROP_SA_PENDING;
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
@@ -148,30 +66,30 @@ static __always_inline enum latch_drop hindrance(const struct passage *p, __u16 
 	if (word.flags & LATCH_SA_CONTESTED)
 		return LATCH_DROP_CONFLICT;
 	*ret_params = word.params;
-	return HINDERED_BY_NOTHING;
+	return REJECT_NONE;
 }
 
-/* A packet that a rule requires a latch of, and that can start none. */
-static __always_inline int pass_none(const struct passage *p, enum latch_drop why)
+/* For a packet that needs a latch by a rule, and cannot create one. */
+static __always_inline int reject(const struct passage *p, enum latch_drop why)
 {
-	/* Its SA is being attributed: to the application that is packet loss (R-2-15). */
+	/* The SA is being attributed: to the application this is packet loss (R-2-15). */
 	if (why == LATCH_DROP_SA_PENDING)
 		return drop(why, p, NULL);
 	refuse(p, why);
-	return GATE_DROP; /* of what refuse() returns the verifier knows nothing */
+	return GATE_DROP; /* the verifier does not know what refuse() returns */
 }
 
 static __always_inline int is_larval(const struct latch *latch)
 {
 	union latch_word word;
 
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	return word.state == LATCH_STATE_LARVAL;
 }
 
 /*
- * A LARVAL latch lets pass what nobody can attribute, but nothing in clear; the
- * first SA that somebody can makes it ESTABLISHED.
+ * A LARVAL latch passes packets under unattributed SAs, but none in clear. The first attributed
+ * SA makes it ESTABLISHED.
  */
 static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)
@@ -181,18 +99,18 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 
 	if (!sa)
 		return GATE_PASS;
-	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
+	sa_word = READ_WORD(sa->word);
 	if (sa_word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (word.params && sa_word.params && sa_word.params != word.params)
-		return drop(mismatch(word.params, sa_word.params), p, latch);
+		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
 	if (sa_word.state != LATCH_SA_BOUND || sa_word.flags & LATCH_SA_AMBIGUOUS)
 		return GATE_PASS;
 	if (sa_word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, latch);
-	if (latch_settle(&p->flow, latch, word, sa_word.params))
+	if (latch_establish(&p->flow, latch, word, sa_word.params))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
-	note_spi(p, latch);
+	record_spi(p, latch);
 	return GATE_PASS;
 }
 
@@ -204,14 +122,14 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 
 	if (!sa)
 		return drop(LATCH_DROP_SA_UNKNOWN, p, latch);
-	sa_word.raw = *(volatile __u64 *)&sa->word.raw;
+	sa_word = READ_WORD(sa->word);
 	if (sa_word.flags & LATCH_SA_AMBIGUOUS)
 		return drop(LATCH_DROP_AMBIGUOUS, p, latch);
 	if (sa_word.state == LATCH_SA_PENDING || sa_word.state == LATCH_SA_NONE)
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (sa_word.params != word.params)
-		return drop(mismatch(word.params, sa_word.params), p, latch);
-	note_spi(p, latch);
+		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
+	record_spi(p, latch);
 	return GATE_PASS;
 }
 
@@ -219,17 +137,17 @@ static OWN_FRAME int pass_latched(struct passage *p, struct latch *latch)
 {
 	union latch_word word;
 
-	word.raw = *(volatile __u64 *)&latch->word.raw;
+	word = READ_WORD(latch->word);
 	if (word.state != LATCH_STATE_ESTABLISHED && word.state != LATCH_STATE_LARVAL)
 		return drop(LATCH_DROP_BROKEN, p, latch);
-	switch (p->cover) {
+	switch (p->protection) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, latch);
 	case PACKET_NESTED:
 		return drop(LATCH_DROP_NESTED, p, latch);
 	case PACKET_MALFORMED:
 		return drop(LATCH_DROP_MALFORMED, p, latch);
-	case PACKET_IN_DOUBT:
+	case PACKET_MERGED:
 		return drop(LATCH_DROP_MERGED, p, latch);
 	case PACKET_PROTECTED:
 		break;

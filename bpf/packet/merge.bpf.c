@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Notes when GRO makes one packet of what came under SAs of two owners: see merge.h. */
+/* Records when GRO merges packets that arrived under SAs of different peers: see merge.h. */
 #include "packet/merge.h"
-#include "packet/same_owner.h"
+#include "packet/same_protection.h"
 
-/* GRO has left the offsets of its headers with the first packet. */
+/* GRO has stored the header offsets in the first packet. */
 static __always_inline void remote_of_first(struct sk_buff *first, struct latch_flow *flow)
 {
 	void *head = BPF_CORE_READ(first, head);
@@ -20,41 +20,44 @@ static __always_inline void remote_of_first(struct sk_buff *first, struct latch_
 	flow->remote_port = bpf_ntohs(port);
 }
 
-static __always_inline void note_doubt(struct sk_buff *first, __u64 netns)
+static __always_inline void record_merge(struct sk_buff *first, __u64 netns)
 {
 	struct latch_flow flow = {.netns = netns};
 	__u64 *last;
 	__u32 key;
 
 	remote_of_first(first, &flow);
-	key = merge_place(&flow);
+	key = merge_slot(&flow);
 	last = bpf_map_lookup_elem(&merges, &key);
 	if (last)
 		*last = bpf_ktime_get_boot_ns();
 }
 
-static __always_inline void merges_with(struct sk_buff *first, struct sk_buff *next)
+static __always_inline void check_merge(struct sk_buff *first, struct sk_buff *next)
 {
 	__u64 netns;
 
 	if (!has_sec_path(first) && !has_sec_path(next))
 		return;
 	netns = BPF_CORE_READ(next, dev, nd_net.net, net_cookie);
-	if (!same_owner(first, next, netns))
-		note_doubt(first, netns);
+	if (!same_protection(first, next, netns))
+		record_merge(first, netns);
 }
 
 SEC("fentry/skb_gro_receive")
 int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
 {
-	merges_with(first, next);
+	check_merge(first, next);
 	return 0;
 }
 
-/* The other way, off unless a device is told to; not every kernel has a function for it. */
+/*
+ * The second way of GRO, off unless a device enables it. Some kernels have no function of its own
+ * for it.
+ */
 SEC("fentry/skb_gro_receive_list")
 int BPF_PROG(watch_merge_list, struct sk_buff *first, struct sk_buff *next)
 {
-	merges_with(first, next);
+	check_merge(first, next);
 	return 0;
 }

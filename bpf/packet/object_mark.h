@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Marks on objects of the kernel, by their address, in a table of fixed size. Where two
- * marked ones meet in a place, all that belong there count as marked until that mark is
- * old: a flood of marks loses none, it only marks too many.
+ * Marks on kernel objects by address, in a table of fixed size. If two marked objects share a
+ * slot, all objects of that slot count as marked until the mark expires. A flood of marks thus
+ * loses none; it only marks too many objects.
  *
- * Addresses are used again: whoever marks objects has to clear those that begin anew.
+ * The kernel reuses addresses: a user of marks must clear the mark of every new object.
  */
 #ifndef LATCH_BPF_PACKET_OBJECT_MARK_H
 #define LATCH_BPF_PACKET_OBJECT_MARK_H
 
 #include "db/maps.h"
+#include "db/read_once.h"
 
 #define OBJECT_MARK_ALL ~0u
 
-/* seconds: after which a mark says nothing any more, though nobody has cleared it. */
+/* seconds: age at which a mark expires if it was not cleared. */
 struct object_marks {
 	void *map;
 	__s32 seconds;
@@ -22,10 +23,9 @@ struct object_marks {
 union object_mark {
 	__u64 raw; /* 0 = none */
 	struct {
-		__u32 object;	   /* its address, hashed; or OBJECT_MARK_ALL */
-		__u32 second : 31; /* from 1 on, of a clock that stops with the machine, as jiffies
-				      do */
-		__u32 yields : 1;  /* to any other mark */
+		__u32 object;		/* its address, hashed; or OBJECT_MARK_ALL */
+		__u32 second : 31;	/* from 1 on; stops during suspend, as jiffies do */
+		__u32 low_priority : 1; /* any other mark may replace it */
 	};
 };
 
@@ -34,7 +34,10 @@ static __always_inline __u32 object_mark_second(void)
 	return (__u32)(bpf_ktime_get_ns() / 1000000000) + 1;
 }
 
-/* The verifier lets nobody reckon with a pointer; read back from the stack, it is a number. */
+/*
+ * The verifier allows no arithmetic on a pointer. Read back from the stack, the pointer is a
+ * number.
+ */
 static __always_inline __u32 object_hash(const void *object)
 {
 	__u64 address = 0;
@@ -43,14 +46,14 @@ static __always_inline __u32 object_hash(const void *object)
 	return (__u32)((address * 0x9e3779b97f4a7c15) >> 32);
 }
 
-static __always_inline __u64 *mark_place(struct object_marks marks, __u32 hash)
+static __always_inline __u64 *mark_slot(struct object_marks marks, __u32 hash)
 {
 	__u32 key = hash % OBJECT_MARKS;
 
 	return bpf_map_lookup_elem(marks.map, &key);
 }
 
-/* What it says now. Another CPU's clock may be a little ahead. */
+/* The mark, or none if it has expired. Another CPU's clock may be a little ahead. */
 static __always_inline union object_mark mark_of(struct object_marks marks, __u64 raw)
 {
 	union object_mark mark = {.raw = raw};
@@ -61,54 +64,55 @@ static __always_inline union object_mark mark_of(struct object_marks marks, __u6
 }
 
 /*
- * Who was quicker at this place may have marked another: then both are. A mark that
- * yields is made only where there is none, so that whoever has no right to disturb others
- * cannot make them all.
+ * If another CPU was faster and marked another object in this slot, the whole slot is marked. A
+ * low-priority mark is made only in an empty slot. Namespaces of ordinary users thus cannot fill
+ * the table.
  */
-static __always_inline void mark_object(struct object_marks marks, const void *object, int yields)
+static __always_inline void mark_object(struct object_marks marks, const void *object,
+					int low_priority)
 {
 	union object_mark mark = {.object = object_hash(object), .second = object_mark_second()};
-	__u64 *place = mark_place(marks, mark.object), old;
+	__u64 *slot = mark_slot(marks, mark.object), old;
 	union object_mark found;
 
-	if (!place)
+	if (!slot)
 		return;
-	old = *(volatile __u64 *)place;
+	old = READ_ONCE(*slot);
 	found = mark_of(marks, old);
-	mark.yields = !!yields;
-	if (found.raw && found.object != mark.object && yields)
+	mark.low_priority = !!low_priority;
+	if (found.raw && found.object != mark.object && low_priority)
 		return;
-	if (found.raw && found.object != mark.object && !found.yields)
+	if (found.raw && found.object != mark.object && !found.low_priority)
 		mark.object = OBJECT_MARK_ALL;
-	if (__sync_val_compare_and_swap(place, old, mark.raw) == old || yields)
+	if (__sync_val_compare_and_swap(slot, old, mark.raw) == old || low_priority)
 		return;
 	mark.object = OBJECT_MARK_ALL;
-	*(volatile __u64 *)place = mark.raw;
+	WRITE_ONCE(*slot, mark.raw);
 }
 
 static __always_inline int is_marked(struct object_marks marks, const void *object)
 {
 	__u32 hash = object_hash(object);
-	__u64 *place = mark_place(marks, hash);
+	__u64 *slot = mark_slot(marks, hash);
 	union object_mark found;
 
-	if (!place)
+	if (!slot)
 		return 0;
-	found = mark_of(marks, *(volatile __u64 *)place);
+	found = mark_of(marks, READ_ONCE(*slot));
 	return found.raw && (found.object == hash || found.object == OBJECT_MARK_ALL);
 }
 
 static __always_inline void mark_clear(struct object_marks marks, const void *object)
 {
 	__u32 hash = object_hash(object);
-	__u64 *place = mark_place(marks, hash);
+	__u64 *slot = mark_slot(marks, hash);
 	union object_mark found;
 
-	if (!place)
+	if (!slot)
 		return;
-	found.raw = *(volatile __u64 *)place;
+	found.raw = READ_ONCE(*slot);
 	if (found.raw && found.object == hash)
-		__sync_val_compare_and_swap(place, found.raw, 0);
+		__sync_val_compare_and_swap(slot, found.raw, 0);
 }
 
 #endif

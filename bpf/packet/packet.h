@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which flow a packet belongs to, and which SA carried it. */
+/* Parsing: the flow that a packet belongs to, and the SA that protects it. */
 #ifndef LATCH_BPF_PACKET_PACKET_H
 #define LATCH_BPF_PACKET_PACKET_H
 
@@ -12,8 +12,8 @@
 #define IPV6_EXTENSIONS_MAX 6
 
 /*
- * A packet to read from its network header on: a cgroup program's or a netfilter
- * program's. The compiler sees which, so that neither has the other's call in it.
+ * A packet to read from its network header on, of a cgroup program or of a netfilter program. The
+ * compiler knows which at each call, so neither program contains the other's call.
  */
 struct packet {
 	struct __sk_buff *cgroup;
@@ -32,7 +32,7 @@ struct ip_headers {
 	__u8 protocol;
 	__u8 source[16];
 	__u8 destination[16];
-	__u32 payload; /* offset of what protocol names */
+	__u32 payload; /* offset of the header that protocol names */
 };
 
 static __always_inline int ipv4_headers(const struct packet *packet, struct ip_headers *ip)
@@ -61,7 +61,10 @@ static __always_inline int ipv6_headers(const struct packet *packet, struct ip_h
 	__builtin_memcpy(ip->source, &header.saddr, 16);
 	__builtin_memcpy(ip->destination, &header.daddr, 16);
 	ip->payload = sizeof(header);
-	/* Hop-by-hop, routing, destination options: 8-byte units after the first. */
+	/*
+	 * Hop-by-hop, routing and destination options: their length counts 8-byte units after the
+	 * first.
+	 */
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		if (ip->protocol != 0 && ip->protocol != 43 && ip->protocol != 60)
 			return 0;
@@ -80,10 +83,11 @@ static __always_inline int packet_headers(const struct packet *packet, __u8 fami
 	return family == AF_INET ? ipv4_headers(packet, ip) : ipv6_headers(packet, ip);
 }
 
-/* An outgoing packet shows its SA in its outer header: egress runs behind XFRM. */
-static __always_inline enum packet_cover packet_egress_sa(const struct packet *packet, __u64 netns,
-							  const struct ip_headers *ip,
-							  struct latch_sa_key *sa)
+/* Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header. */
+static __always_inline enum packet_protection packet_egress_sa(const struct packet *packet,
+							       __u64 netns,
+							       const struct ip_headers *ip,
+							       struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
 	__be32 spi;
@@ -95,8 +99,10 @@ static __always_inline enum packet_cover packet_egress_sa(const struct packet *p
 	if (ip->protocol == IPPROTO_AH_NUMBER) {
 		spi_at += 4;
 	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
-		/* A TCP socket's packet inside UDP is ESP (RFC 3948), or a tunnel we know nothing
-		 * of. */
+		/*
+		 * A TCP socket's packet inside UDP is ESP (RFC 3948), or of a tunnel that is not
+		 * checked.
+		 */
 		spi_at += sizeof(struct udphdr);
 		sa->protocol = IPPROTO_ESP_NUMBER;
 	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
@@ -123,9 +129,9 @@ static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct l
 	sa->protocol = BPF_CORE_READ(x, id.proto);
 }
 
-/* The sec_path of a packet that has been through XFRM remembers by which SAs. */
-static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 netns,
-						     struct latch_sa_key *sa)
+/* The sec_path of a packet that XFRM has decapsulated lists its SAs. */
+static __always_inline enum packet_protection sec_path_sa(struct sk_buff *skb, __u64 netns,
+							  struct latch_sa_key *sa)
 {
 	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
 	struct xfrm_state *x;
@@ -142,7 +148,10 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 			      (void *)extensions + bpf_core_field_offset(struct skb_ext, offset) +
 				      slot);
 	path = (void *)extensions + (__u32)offset * 8; /* skb_ext offsets count 8-byte chunks */
-	/* Its width changed between kernels, so a fixed-size read would be wrong on one of them. */
+	/*
+	 * The width of len differs between kernels, so a read of fixed size would be wrong on one
+	 * of them.
+	 */
 	length = BPF_CORE_READ_BITFIELD_PROBED(path, len);
 	if (!length)
 		return PACKET_PLAIN;
@@ -155,19 +164,20 @@ static __always_inline enum packet_cover sec_path_sa(struct sk_buff *skb, __u64 
 	return PACKET_PROTECTED;
 }
 
-/* Of what has arrived: what covers all of it. */
-static __always_inline enum packet_cover arrival_sa(struct sk_buff *skb, __u64 netns,
-						    struct latch_sa_key *sa)
+/* The protection of a received packet, considering reassembly. */
+static __always_inline enum packet_protection ingress_sa(struct sk_buff *skb, __u64 netns,
+							 struct latch_sa_key *sa)
 {
-	enum packet_cover cover = sec_path_sa(skb, netns, sa);
+	enum packet_protection protection = sec_path_sa(skb, netns, sa);
 
-	return cover == PACKET_PROTECTED && is_mixture(skb) ? PACKET_IN_DOUBT : cover;
+	return protection == PACKET_PROTECTED && is_mixture(skb) ? PACKET_MERGED : protection;
 }
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
 
-/* What note_ingress left a moment ago on this CPU: whoever takes it leaves nothing behind. */
-static __always_inline enum packet_cover noted_sa(struct __sk_buff *ctx, struct latch_sa_key *sa)
+/* Takes what note_ingress left on this CPU for this packet. A note is taken only once. */
+static __always_inline enum packet_protection take_ingress_note(struct __sk_buff *ctx,
+								struct latch_sa_key *sa)
 {
 	__u32 key = 0;
 	struct ingress_note *note = bpf_map_lookup_elem(&ingress_notes, &key);
@@ -180,15 +190,15 @@ static __always_inline enum packet_cover noted_sa(struct __sk_buff *ctx, struct 
 	if (!length || length != ctx->len)
 		return PACKET_MALFORMED;
 	*sa = note->sa;
-	return note->cover;
+	return note->protection;
 }
 
-static __always_inline enum packet_cover packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
-							   struct latch_sa_key *sa)
+static __always_inline enum packet_protection packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
+								struct latch_sa_key *sa)
 {
 	if (bpf_ksym_exists(bpf_cast_to_kern_ctx))
-		return arrival_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
-	return noted_sa(ctx, sa);
+		return ingress_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
+	return take_ingress_note(ctx, sa);
 }
 
 static __always_inline int address_is_mapped(const __u32 a[4])
@@ -196,7 +206,7 @@ static __always_inline int address_is_mapped(const __u32 a[4])
 	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
 }
 
-/* An IPv6 socket that talks IPv4 is an IPv4 flow: its packets are. */
+/* The flow of an IPv6 socket that speaks IPv4 is an IPv4 flow, like its packets. */
 static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 					   struct latch_flow *flow)
 {
@@ -224,7 +234,7 @@ static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 	}
 }
 
-/* The same of a socket that the program reached on its own way. */
+/* The same for a struct sock that the program reached by itself. */
 static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
 						  struct latch_flow *flow)
 {
@@ -250,9 +260,12 @@ static __always_inline void flow_of_kernel_socket(struct sock *sk, __u64 netns,
 	__builtin_memcpy(flow->remote_addr, &remote4, 4);
 }
 
-/* One that is bound to a mapped address hears IPv4 only; one at :: is IPv6, whatever it hears. */
-static __always_inline void put_listening(struct latch_flow *flow, __u8 family, __u32 local4,
-					  const __u32 local[4])
+/*
+ * A socket bound to a mapped address receives IPv4 only. One bound to :: counts as IPv6, although
+ * it receives both.
+ */
+static __always_inline void set_listener_address(struct latch_flow *flow, __u8 family, __u32 local4,
+						 const __u32 local[4])
 {
 	flow->family = family;
 	if (family == AF_INET6 && address_is_mapped(local)) {
@@ -274,7 +287,7 @@ static __always_inline void listener_of_socket(struct bpf_sock *sk, __u64 netns,
 	flow->netns = netns;
 	flow->protocol = sk->protocol;
 	flow->local_port = sk->src_port;
-	put_listening(flow, sk->family, sk->src_ip4, local);
+	set_listener_address(flow, sk->family, sk->src_ip4, local);
 }
 
 static __always_inline void flow_of_kernel_listener(struct sock *sk, __u64 netns,
@@ -287,14 +300,14 @@ static __always_inline void flow_of_kernel_listener(struct sock *sk, __u64 netns
 	flow->protocol = BPF_CORE_READ(sk, sk_protocol);
 	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
 	BPF_CORE_READ_INTO(&local, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
-	put_listening(flow, BPF_CORE_READ(sk, __sk_common.skc_family),
-		      BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), local);
+	set_listener_address(flow, BPF_CORE_READ(sk, __sk_common.skc_family),
+			     BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr), local);
 }
 
 /*
- * The kernel's own socket behind the program's. What the verifier calls a socket is
- * its address, but may not be read beyond a few members; read back from the stack, it
- * is a number like any other, and every member can be probed.
+ * The struct sock behind a program's socket. Both have the same address, but the verifier allows
+ * reads of a few members only. Read back from the stack, the address is a number, and every
+ * member can be probed.
  */
 static __always_inline struct sock *kernel_socket(struct bpf_sock *sk)
 {
@@ -310,10 +323,10 @@ static __always_inline __u64 netns_of_kernel_socket(struct sock *sk)
 }
 
 /*
- * An xfrm or VTI interface hands what it gets to XFRM, and then it passes the
- * gates once more, as ESP: the first time it is in clear and not yet to be judged.
+ * An xfrm or VTI interface passes its packets to XFRM, and the gates see them again as ESP. The
+ * first time they are in clear, and the gates must not check them yet.
  */
-static __always_inline int leads_to_xfrm(struct net_device *device)
+static __always_inline int is_xfrm_device(struct net_device *device)
 {
 	const struct rtnl_link_ops *ops = device ? BPF_CORE_READ(device, rtnl_link_ops) : NULL;
 	const char *name = ops ? BPF_CORE_READ(ops, kind) : NULL;
@@ -329,7 +342,7 @@ static __always_inline int leads_to_xfrm(struct net_device *device)
 #define TCP_FLAG_ACK 2
 #define TCP_FLAG_RST 4
 
-/* The tuple of a packet whose socket cannot tell it. */
+/* The flow of a packet whose socket does not have it. */
 static __always_inline void flow_of_ports(const struct ip_headers *ip, __be16 source,
 					  __be16 destination, __u64 netns, int egress,
 					  struct latch_flow *flow)
@@ -359,24 +372,25 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 	return 0;
 }
 
-/* It asks for a connection that is not there yet. */
-static __always_inline int is_request(__u8 tcp_flags)
+/* A SYN asks for a new connection. */
+static __always_inline int is_syn(__u8 tcp_flags)
 {
 	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;
 }
 
-static __always_inline int is_answer(__u8 tcp_flags)
+static __always_inline int is_syn_ack(__u8 tcp_flags)
 {
 	return tcp_flags == (TCP_FLAG_SYN | TCP_FLAG_ACK);
 }
 
 /*
- * At a listener: a request, or the answer to a SYN cookie, of which nothing else is left
- * here. Data and even the sender's FIN may come with it (cookie_v4_check()).
+ * At a listener a flow may start with a SYN. It may also start with the ACK that answers a SYN
+ * cookie, of which the host keeps no state. Data and even the sender's FIN may come with that ACK
+ * (cookie_v4_check()).
  */
-static __always_inline int may_begin(__u8 tcp_flags)
+static __always_inline int may_start_flow(__u8 tcp_flags)
 {
-	return is_request(tcp_flags) || tcp_flags == TCP_FLAG_ACK;
+	return is_syn(tcp_flags) || tcp_flags == TCP_FLAG_ACK;
 }
 
 #endif

@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Notes when fragments are put together that came under SAs of several owners: see reassembly.h. */
+/*
+ * Marks queues of fragments that arrived under SAs of different peers, and the packets
+ * reassembled from them: see reassembly.h.
+ */
 #include "packet/reassembly.h"
-#include "packet/same_owner.h"
+#include "packet/same_protection.h"
 
-static __always_inline int are_mixed(struct inet_frag_queue *queue, struct sk_buff *last,
-				     struct sk_buff *skb)
+static __always_inline int differ_in_protection(struct inet_frag_queue *queue, struct sk_buff *last,
+						struct sk_buff *skb)
 {
 	if (!has_sec_path(last) && !has_sec_path(skb))
 		return 0;
-	return !same_owner(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
+	return !same_protection(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
 }
 
-/* In a network namespace of his own any local user can make mixtures. */
-static __always_inline int yields(struct inet_frag_queue *queue)
+/* In a network namespace of his own any local user can cause marks. */
+static __always_inline int low_priority(struct inet_frag_queue *queue)
 {
 	return is_foreign(BPF_CORE_READ(queue, fqdir, net));
 }
 
 /*
- * Each fragment is compared with the last one of those that are there, so that of a queue
- * without a mark all have one owner. One that turns out to be a duplicate marks it, too. A
- * mixture that is cut once more stays one.
+ * Each fragment is compared with the last one in the queue. All fragments of a queue without a
+ * mark thus arrived under SAs of one peer. A fragment that turns out to be a duplicate sets the
+ * mark, too. A mixture that is fragmented once more stays a mixture.
  */
 SEC("fentry/inet_frag_queue_insert")
 int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
@@ -29,19 +32,20 @@ int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 
 	if (!last)
 		mark_clear(mixed_queues(), queue);
-	if ((last && are_mixed(queue, last, skb)) || (has_sec_path(skb) && is_mixture(skb)))
-		mark_object(mixed_queues(), queue, yields(queue));
+	if ((last && differ_in_protection(queue, last, skb)) ||
+	    (has_sec_path(skb) && is_mixture(skb)))
+		mark_object(mixed_queues(), queue, low_priority(queue));
 	return 0;
 }
 
-/* By now whole is the packet that goes on. One that shows no SA is taken for clear anyway. */
+/* By now whole is the complete packet. A packet that shows no SA counts as in clear anyway. */
 SEC("fentry/inet_frag_reasm_finish")
 int BPF_PROG(watch_reassembly, struct inet_frag_queue *queue, struct sk_buff *whole)
 {
 	if (!has_sec_path(whole) || !is_marked(mixed_queues(), queue))
 		mark_clear(mixed_packets(), whole);
 	else
-		mark_object(mixed_packets(), whole, yields(queue));
+		mark_object(mixed_packets(), whole, low_priority(queue));
 	return 0;
 }
 
@@ -52,7 +56,10 @@ int BPF_PROG(watch_reassembly_end, struct inet_frag_queue *queue)
 	return 0;
 }
 
-/* A packet that XFRM has just taken in; a mixture that nobody judged was at its address before. */
+/*
+ * XFRM has just decapsulated this packet. A mixture that no gate checked may have had the same
+ * address before.
+ */
 SEC("fentry/skb_ext_add")
 int BPF_PROG(watch_sec_path, struct sk_buff *skb, enum skb_ext_id id)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel puts together of fragments that came out of tunnels shows the SA of the
- * first of them only; the others may have come under another's, or in clear. Only their
- * queue knows what they are put together with, and no program can keep one out of it. But
- * it is seen (reassembly.bpf.c), and what comes of it is dropped.
+ * A packet reassembled from tunnelled fragments shows the SA of the first fragment only. The
+ * others may have arrived under another peer's SA, or in clear. Only their queue knows which
+ * fragments are reassembled, and no program can keep a fragment out of it. A program sees it,
+ * though (reassembly.bpf.c), and the gates drop the reassembled packet.
  */
 #ifndef LATCH_BPF_PACKET_REASSEMBLY_H
 #define LATCH_BPF_PACKET_REASSEMBLY_H
@@ -12,7 +12,7 @@
 
 /* Longer than a queue lives by default (sysctl ipfrag_time, ip6frag_time). */
 #define REASSEMBLY_SECONDS 300
-/* Longer than a packet takes from there to the last gate. */
+/* Longer than a packet takes from reassembly to the last gate. */
 #define MIXTURE_SECONDS 10
 
 static __always_inline struct object_marks mixed_queues(void)

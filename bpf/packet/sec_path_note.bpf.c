@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Only for kernels without bpf_cast_to_kern_ctx (before Linux 6.2), whose cgroup
- * programs cannot reach the sec_path of their packet. The function that calls them
- * is entered just before them, on the same CPU and with softirqs off, so what
- * is noted here is of the packet that gate_ingress judges next.
+ * Passes the SA of a received packet to gate_ingress, for kernels before Linux 6.2 only. Without
+ * bpf_cast_to_kern_ctx their cgroup programs cannot read the sec_path of their packet. The kernel
+ * function that calls those programs is entered just before them, on the same CPU and with
+ * softirqs off. A note made here is therefore of the packet that gate_ingress checks next.
  */
 #include "packet/packet.h"
 
-/* The programs see the packet from its network header on. */
+/* Cgroup programs see the packet from its network header on. */
 static __always_inline __u32 length_from_network_header(struct sk_buff *skb)
 {
 	__u64 header = (__u64)BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, network_header);
@@ -26,8 +26,8 @@ int BPF_PROG(note_ingress, struct sock *sk, struct sk_buff *skb, int type)
 	note = bpf_map_lookup_elem(&ingress_notes, &key);
 	if (!note)
 		return 0;
-	note->cover =
-		arrival_sa(skb, BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie), &note->sa);
+	note->protection =
+		ingress_sa(skb, BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie), &note->sa);
 	note->length = length_from_network_header(skb);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Quarantine: every SA is recorded as PENDING before the kernel can use it, and
- * forgotten when the kernel lets it go. An IKE daemon says whose an SA is only
- * after installing it; RFC 5660 section 2.3 wants conflicts settled before.
+ * Watches the SAs of the kernel. Every SA is recorded as PENDING before the kernel can use it,
+ * and is deleted from the table when the kernel deletes it. An IKE daemon reports the peer of an
+ * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
+ * before.
  */
 #include "db/maps.h"
 
@@ -77,7 +78,7 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* A second SA that the key cannot tell from the first: from now on neither is congruent. */
+/* A second SA with the same key: from now on neither is congruent. */
 static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_state *x)
 {
 	union latch_sa_word flag = {};
@@ -88,8 +89,8 @@ static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_sta
 }
 
 /*
- * Whoever is root in a user namespace of his own may install SAs in its network
- * namespaces, and any user can be: all of them together get half of the table.
+ * Any user can be root in a user namespace of his own, and install SAs in its network namespaces.
+ * The SAs of all these users together get half of the table.
  */
 static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock *clock,
 				       union latch_sa_word *word)
@@ -97,7 +98,7 @@ static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock 
 	if (!is_foreign(BPF_CORE_READ(x, xs_net.net)))
 		return 1;
 	word->flags = LATCH_SA_FOREIGN;
-	return clock && count_foreign_in(clock);
+	return clock && count_foreign_sa(clock);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -111,8 +112,8 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
 	/*
-	 * Keep what is known: the kernel refuses a true duplicate, and to let a
-	 * peer's choice of SPI unsettle somebody else's SA would be a weapon.
+	 * Keep the known entry. The kernel refuses a true duplicate, and a peer must not be able
+	 * to change another peer's SA by its choice of SPI.
 	 */
 	if (known) {
 		if (known->instance != (__u64)x)
@@ -129,7 +130,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	}
 	if (bpf_map_update_elem(&sas, &key, &sa, BPF_ANY)) {
 		count(LATCH_COUNTER_SAS_FULL);
-		count_foreign_out(sa.word.flags);
+		uncount_foreign_sa(sa.word.flags);
 		return;
 	}
 	sa_event(LATCH_EVENT_SA_PENDING, &key, sa.word);
@@ -142,13 +143,13 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 
 	if (bpf_map_delete_elem(&sas, key))
 		return;
-	count_foreign_out(word.flags);
+	uncount_foreign_sa(word.flags);
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);
 	sa_event(LATCH_EVENT_SA_GONE, key, word);
 }
 
-static __always_inline void sa_leaving(struct xfrm_state *x)
+static __always_inline void sa_deleting(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
 	struct latch_sa *known;
@@ -156,12 +157,12 @@ static __always_inline void sa_leaving(struct xfrm_state *x)
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
-	/* A larval SA that its successor replaces has the same key, but is not this one. */
+	/* A larval SA that is replaced has the key of its successor, but another instance. */
 	if (known && (!known->instance || known->instance == (__u64)x))
 		sa_forget(&key, known);
 }
 
-/* Whoever was found by a dump is not the one that was refused now. */
+/* An entry that a dump found is not the SA that was refused now. */
 static __always_inline void sa_refused(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
@@ -195,7 +196,7 @@ int BPF_PROG(watch_sa_insert, struct xfrm_state *x)
 	return 0;
 }
 
-/* Refused, since the SPI is taken: what was recorded never existed. */
+/* The kernel refused the SA because its SPI is in use: the recorded SA never existed. */
 SEC("fexit/xfrm_state_add")
 int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 {
@@ -204,7 +205,7 @@ int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 	return 0;
 }
 
-/* Nor did it where the edit went into an older SA, which ends it without a word. */
+/* Neither did it if the update went into an older SA, which deletes the new one without a call. */
 SEC("fexit/xfrm_state_update")
 int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 {
@@ -216,6 +217,6 @@ int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 SEC("fentry/__xfrm_state_delete")
 int BPF_PROG(watch_sa_delete, struct xfrm_state *x)
 {
-	sa_leaving(x);
+	sa_deleting(x);
 	return 0;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A TCP socket's life, as far as its latch must know: who owns it, and when it ends. */
+/*
+ * Watches TCP sockets from connect() or listen() to their end. Keeps the owner of their latches,
+ * and releases the latch when its socket ends.
+ */
 #include "db/listener.h"
 #include "packet/packet.h"
 
@@ -38,8 +41,8 @@ static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *op
 	return sk ? bpf_sk_storage_get(&verdicts, sk, NULL, flags) : NULL;
 }
 
-/* A socket that connects again begins another connection. */
-static __always_inline void connecting(struct bpf_sock_ops *ops)
+/* A socket that connects again starts another connection. */
+static __always_inline void connect_called(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
@@ -50,14 +53,20 @@ static __always_inline void connecting(struct bpf_sock_ops *ops)
 	verdict->opened = LATCH_DIRECTION_OUT;
 }
 
-/* Before its first packet: a latch that is closed from now on leaves no way out. */
+/*
+ * This runs before the socket's first packet: if the latch is closed from now on, the socket
+ * stays blocked.
+ */
 static __always_inline void established(struct bpf_sock_ops *ops, enum latch_direction opened)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 	struct latch_flow flow;
 	struct latch *latch;
 
-	/* Where SYNs cross, both ends have connected, and both end up here as if accepted. */
+	/*
+	 * After a simultaneous open both ends called connect(), but both are reported as
+	 * accepted.
+	 */
 	if (verdict && verdict->opened == LATCH_DIRECTION_NONE)
 		verdict->opened = opened;
 	if (flow_of_ops(ops, &flow))
@@ -71,8 +80,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 }
 
 /*
- * Whoever aborts sends its reset after the callback; one that was reset, timed
- * out or was destroyed has its error by now, and sends nothing any more.
+ * A socket that aborts sends its reset after the callback. A socket that was reset, timed out or
+ * destroyed has sk_err set by now, and sends nothing more.
  */
 static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
 {
@@ -84,10 +93,10 @@ static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
 }
 
 /*
- * The callback never sees TIME_WAIT: the full socket is closed out of FIN_WAIT2
- * or CLOSING while a small one lives on, and packets with it. RFC 5660 wants the
- * latch until no more are expected. A connect() that fails has for a moment the
- * flow of whoever stood in its way: only the owner lets go.
+ * The callback never sees TIME_WAIT. The full socket is closed out of FIN_WAIT2 or CLOSING while
+ * a timewait socket continues, and so do its packets. RFC 5660 requires the latch until no more
+ * packets are expected. A connect() that fails has for a moment the flow of the socket that is in
+ * its way, so only the owner releases the latch.
  */
 static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 {
@@ -106,13 +115,13 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 		latch_release(&flow, latch);
 }
 
-/* Other programs want callbacks of this socket too. */
-static __always_inline void want_end(struct bpf_sock_ops *ops)
+/* Keeps the flags that other programs have set for this socket. */
+static __always_inline void request_state_callback(struct bpf_sock_ops *ops)
 {
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-/* Only what is remembered with the socket is given back: not every listener could join. */
+/* Only a socket that joined may leave, and some could not join: verdict->listens remembers it. */
 static __always_inline void listening(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict;
@@ -125,7 +134,7 @@ static __always_inline void listening(struct bpf_sock_ops *ops)
 		verdict->listens = !listener_join(&flow, bpf_get_socket_cookie(ops));
 }
 
-static __always_inline void listened(struct bpf_sock_ops *ops)
+static __always_inline void stopped_listening(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict;
 	struct latch_flow flow;
@@ -144,26 +153,26 @@ int watch_socket(struct bpf_sock_ops *ops)
 {
 	switch (ops->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
-		want_end(ops);
-		connecting(ops);
+		request_state_callback(ops);
+		connect_called(ops);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
-		want_end(ops);
+		request_state_callback(ops);
 		established(ops, LATCH_DIRECTION_OUT);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		want_end(ops);
+		request_state_callback(ops);
 		established(ops, LATCH_DIRECTION_IN);
 		break;
 	case BPF_SOCK_OPS_TCP_LISTEN_CB:
-		want_end(ops);
+		request_state_callback(ops);
 		listening(ops);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] != BPF_TCP_CLOSE)
 			break;
 		if (ops->args[0] == BPF_TCP_LISTEN)
-			listened(ops);
+			stopped_listening(ops);
 		else
 			closing(ops, ops->args[0]);
 		break;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Says that the SPD of a namespace was edited. Only a hint to look soon: what
- * an edit lets through is stopped by the gates, event or not.
+ * Reports edits of a namespace's SPD. The event only makes the controller check the SPD soon. The
+ * gates stop packets that an edit lets through, with or without it.
  *
- * xfrm_policy_bysel_ctx, xfrm_policy_byid and xfrm_migrate take more arguments
- * than a trampoline of Linux 6.1 can pass on. All who delete through the first two
- * call km_policy_notify afterwards; a migration changes no protection, only the
- * addresses of tunnels.
+ * xfrm_policy_bysel_ctx, xfrm_policy_byid and xfrm_migrate have more arguments than a trampoline
+ * of Linux 6.1 can pass. All callers that delete through the first two call km_policy_notify
+ * afterwards. A migration changes the addresses of tunnels, but no protection.
  */
 #include "db/maps.h"
 
-/* Shorter than the controller waits before it looks, so that every edit is followed by a look. */
+/* Shorter than the controller's delay before its check, so that a check follows every edit. */
 #define SPD_EVENT_INTERVAL_NS 100000000ULL
 
-static __always_inline bool was_told_lately(__u64 netns)
+static __always_inline bool event_sent_recently(__u64 netns)
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 	__u64 *last = bpf_map_lookup_elem(&spd_stamps, &netns);
@@ -29,7 +28,7 @@ static __always_inline void spd_changed(struct net *net)
 	__u64 netns = BPF_CORE_READ(net, net_cookie);
 	struct latch_event *event;
 
-	if (was_told_lately(netns))
+	if (event_sent_recently(netns))
 		return;
 	event = event_begin(LATCH_EVENT_POLICY_CHANGED);
 	if (!event)
@@ -45,7 +44,7 @@ int BPF_PROG(watch_spd_insert, int dir, struct xfrm_policy *policy)
 	return 0;
 }
 
-/* A policy that expired, or of a socket. */
+/* A policy that expired, or one of a socket. */
 SEC("fexit/xfrm_policy_delete")
 int BPF_PROG(watch_spd_delete, struct xfrm_policy *policy)
 {
@@ -68,7 +67,10 @@ int BPF_PROG(watch_spd_notify, struct xfrm_policy *policy, int dir, const struct
 	return 0;
 }
 
-/* XFRM_MSG_SETDEFAULT ends here, in a module that has nothing else to attach to; others do, too. */
+/*
+ * XFRM_MSG_SETDEFAULT ends in this function. It is handled in a module with no other function to
+ * attach to. Other callers use this function, too.
+ */
 SEC("fentry/fib6_flush_trees")
 int BPF_PROG(watch_spd_default, struct net *net)
 {

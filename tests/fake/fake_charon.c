@@ -16,7 +16,7 @@
 
 #define NO_MESSAGE ((struct vici_span){0})
 
-static bool same(const char *one, const char *other)
+static bool is_same(const char *one, const char *other)
 {
 	return one && other && !strcmp(one, other);
 }
@@ -92,7 +92,7 @@ static void send_event(struct fake_client *client, const char *event, const char
 		send_packet(client, VICI_EVENT, event, vici_from_json(json));
 }
 
-/* JSON of one connection: {"NAME": ... */
+/* The JSON of a connection begins with {"NAME": */
 static bool is_conn_of(const char *json, const char *ike)
 {
 	const char *name = strchr(json, '"');
@@ -103,7 +103,7 @@ static bool is_conn_of(const char *json, const char *ike)
 
 static struct vici_span plain_answer(const char *command)
 {
-	if (same(command, "version"))
+	if (is_same(command, "version"))
 		return vici_from_json("{\"daemon\":\"charon\",\"version\":\"5.9.8\","
 				      "\"sysname\":\"Linux\",\"release\":\"6.12\"}");
 	return NO_MESSAGE;
@@ -114,11 +114,11 @@ static void send_list(struct fake_client *client, const char *command, const cha
 	const struct fake_charon *charon = client->charon;
 	size_t i;
 
-	if (same(command, "list-conns"))
+	if (is_same(command, "list-conns"))
 		for (i = 0; i < charon->conn_count; i++)
 			if (!*ike || is_conn_of(charon->conns[i], ike))
 				send_event(client, "list-conn", charon->conns[i]);
-	if (same(command, "list-sas"))
+	if (is_same(command, "list-sas"))
 		for (i = 0; i < charon->sa_count; i++)
 			send_event(client, "list-sa", charon->sas[i]);
 }
@@ -128,11 +128,11 @@ static void answer(struct fake_client *client, const char *command, const char *
 	const struct fake_charon *charon = client->charon;
 
 	trace_add("charon: answer %s", command);
-	if (same(charon->unknown_command, command)) {
+	if (is_same(charon->unknown_command, command)) {
 		send_packet(client, VICI_CMD_UNKNOWN, NULL, NO_MESSAGE);
 		return;
 	}
-	if (same(charon->failing_command, command)) {
+	if (is_same(charon->failing_command, command)) {
 		send_packet(client, VICI_CMD_RESPONSE, NULL,
 			    vici_from_json("{\"success\":\"no\",\"errmsg\":\"no\"}"));
 		return;
@@ -150,9 +150,9 @@ static void on_command(struct fake_client *client, const char *command, struct v
 	if (vici_find(message, "ike", VICI_MEMBER_VALUE, &member))
 		vici_text_copy(member.value, ike, sizeof(ike));
 	trace_add("charon: %s%s%s", command, *ike ? " ike=" : "", ike);
-	if (same(charon->early_on, command))
+	if (is_same(charon->early_on, command))
 		fake_charon_push(charon, charon->early_event, charon->early_json);
-	if (same(charon->held_command, command)) {
+	if (is_same(charon->held_command, command)) {
 		charon->held_client = client;
 		strcpy(charon->held_ike, ike);
 		return;
@@ -165,14 +165,14 @@ static void on_register(struct fake_client *client, const char *event)
 	struct fake_charon *charon = client->charon;
 
 	trace_add("charon: register %s", event);
-	if (same(charon->unknown_event, event)) {
+	if (is_same(charon->unknown_event, event)) {
 		send_packet(client, VICI_EVENT_UNKNOWN, NULL, NO_MESSAGE);
 		return;
 	}
 	if (client->event_count == FAKE_EVENTS_MAX || is_registered(client, event))
 		abort();
 	strcpy(client->events[client->event_count++], event);
-	if (same(charon->early_on, event))
+	if (is_same(charon->early_on, event))
 		send_event(client, charon->early_event, charon->early_json);
 	send_packet(client, VICI_EVENT_CONFIRM, NULL, NO_MESSAGE);
 }
@@ -183,7 +183,7 @@ static void on_packet(struct fake_client *client, const struct vici_packet *pack
 
 	if (vici_text_copy(packet->name, name, sizeof(name)))
 		abort();
-	if (same(client->charon->close_on, name)) {
+	if (is_same(client->charon->close_on, name)) {
 		trace_add("charon: closes on %s", name);
 		drop_client(client);
 		return;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vici server in the test's own process, on the test's loop. It answers as it
- * is told, and misbehaves on request. Trace lines: "charon: accept",
- * "charon: register EVENT", "charon: COMMAND [ike=NAME]", "charon: answer COMMAND",
- * "charon: closed by peer".
+ * A vici server in the test's process, on the test's loop. The test sets its answers and errors.
+ *
+ *	feed under test <--- Unix socket at path ---> fake charon
+ *	        \------------- one loop -------------/
+ *
+ * Trace lines: "charon: accept", "charon: register EVENT", "charon: COMMAND [ike=NAME]",
+ * "charon: answer COMMAND", "charon: closes on NAME", "charon: closed by peer".
  */
 #ifndef LATCHD_TESTS_FAKE_CHARON_H
 #define LATCHD_TESTS_FAKE_CHARON_H
@@ -37,7 +40,7 @@ struct fake_charon {
 	int listen_fd; /* -1: stopped */
 	struct fake_client clients[FAKE_CLIENTS_MAX];
 
-	/* list-conn and list-sa events, as JSON; a list-conns with "ike" gets those of that name.
+	/* list-conn and list-sa events, as JSON. list-conns with "ike" sends that connection only.
 	 */
 	const char *conns[FAKE_MESSAGES_MAX], *sas[FAKE_MESSAGES_MAX];
 	size_t conn_count, sa_count;
@@ -49,32 +52,31 @@ struct fake_charon {
 	const char *held_command; /* not answered until fake_charon_release() */
 	struct fake_client *held_client;
 	char held_ike[64];
-	/* Sent between that registration and its confirmation, and between that command and its
-	 * answer. */
+	/* The event is sent before the confirmation of that registration, and before the answer to
+	 * that command. */
 	const char *early_on, *early_event, *early_json;
 };
 
 void fake_charon_init(struct fake_charon *charon, struct loop *loop, const char *path);
 void fake_charon_start(struct fake_charon *charon);
-/* Closes all connections and removes the socket, as a daemon that ends. */
+/* Closes all connections and removes the socket, as charon does when it ends. */
 void fake_charon_stop(struct fake_charon *charon);
 
-/* Both keep the pointer. */
+/* Both store the pointer; the caller keeps the text. */
 void fake_charon_add_conn(struct fake_charon *charon, const char *json);
 void fake_charon_add_sa(struct fake_charon *charon, const char *json);
 
-/* To every connection that is registered for it. */
+/* Sends an event to every connection that is registered for the event. */
 void fake_charon_push(struct fake_charon *charon, const char *event, const char *json);
 void fake_charon_push_message(struct fake_charon *charon, const char *event,
 			      struct vici_span message);
-/* Bytes as they are, to every connection that is registered for that event. */
+/* Sends bytes without framing to every connection that is registered for the event. */
 void fake_charon_push_raw(struct fake_charon *charon, const char *event, const void *bytes,
 			  size_t length);
-/* Answers what held_command held back, and holds no more. */
+/* Answers held_command and clears it. */
 void fake_charon_release(struct fake_charon *charon);
 
-/* What list-conns says about a configuration whose peers use one class, kept until the process
- * ends. */
+/* The list-conn event of a configuration with one authentication class of the peer. Never freed. */
 const char *fake_conn(const char *config_name, const char *class);
 
 #endif

@@ -19,7 +19,7 @@ struct map_row {
 
 #define MEMBER(name) offsetof(struct kernel_maps, name)
 
-/* As bpf/db/maps.h has them. */
+/* The types and flags of bpf/db/maps.h. */
 static const struct map_row rows[] = {
 	{MEMBER(latches), BPF_MAP_TYPE_HASH, sizeof(struct latch_flow), sizeof(struct latch),
 	 FAKE_LATCHES_MAX, 0},

@@ -71,7 +71,7 @@ static void on_peer_up(void *context, struct feed *feed, const struct feed_peer 
 	(void)context;
 	(void)feed;
 	trace_add("peer %u up %s %s %s%s", peer->ike_unique_id, peer->id, peer->config_name,
-		  feed_auth_name(peer->auth), peer->set_up_now ? " now" : "");
+		  feed_auth_name(peer->auth), peer->just_authenticated ? " now" : "");
 }
 
 static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A feed's sink that remembers, and writes each call to the trace. */
+/* The sink of a feed. It stores the children and writes each call to the trace. */
 #ifndef LATCHD_TESTS_RECORDING_SINK_H
 #define LATCHD_TESTS_RECORDING_SINK_H
 
@@ -15,15 +15,16 @@ struct recorded_child {
 };
 
 /*
- * Trace lines: "attached PID", "state NAME DETAIL", "up PEER-ID SPI-IN AUTH
- * EVIDENCE", "down PEER-ID SPI-IN", "peer IKE-ID up PEER-ID CONFIG AUTH", "peer
- * IKE-ID CAUSE PEER-ID CONFIG AUTH by SUCCESSOR", "snapshot begin", "snapshot end".
+ * Trace lines: "attached PID", "state NAME DETAIL", "up PEER-ID SPI-IN AUTH EVIDENCE",
+ * "down PEER-ID SPI-IN", "peer IKE-ID up PEER-ID CONFIG AUTH[ now]",
+ * "peer IKE-ID rekeyed to IKE-ID PEER-ID CONFIG AUTH",
+ * "peer IKE-ID CAUSE PEER-ID CONFIG AUTH by SUCCESSOR", "snapshot begin", "snapshot end".
  */
 struct recording_sink {
 	struct feed_sink sink;
 	struct recorded_child ups[RECORDED_MAX], downs[RECORDED_MAX];
 	size_t up_count, down_count;
-	int attached_answer; /* 0, or the negative errno to refuse with */
+	int attached_answer; /* the result of attached(): 0 or a negative errno */
 };
 
 void recording_sink_init(struct recording_sink *recording);

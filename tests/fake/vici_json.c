@@ -7,9 +7,9 @@
 
 #define MESSAGE_MAX (2 * 1024 * 1024)
 
-static void die(const char *what, const char *which)
+static void fail(const char *error, const char *text)
 {
-	fprintf(stderr, "vici fixtures: %s: %s\n", what, which);
+	fprintf(stderr, "vici fixtures: %s: %s\n", error, text);
 	abort();
 }
 
@@ -43,12 +43,12 @@ struct vici_span vici_from_json(const char *json)
 	struct vici_builder builder;
 
 	if (!object || !memory || !json_object_is_type(object, json_type_object))
-		die("no message", json);
+		fail("not a vici message", json);
 	vici_builder_init(&builder, memory, MESSAGE_MAX);
 	build_members(&builder, object);
 	json_object_put(object);
 	if (builder.error)
-		die("message too large", json);
+		fail("message too large", json);
 	memory = realloc(memory, builder.length ? builder.length : 1);
 	if (!memory)
 		abort();
@@ -62,7 +62,7 @@ void vici_fixture_open(struct vici_fixture *fixture, const char *name)
 	snprintf(path, sizeof(path), "tests/unit/fixtures/vici/%s.events", name);
 	*fixture = (struct vici_fixture){.file = fopen(path, "re")};
 	if (!fixture->file)
-		die("cannot open (run from the top of the tree)", path);
+		fail("cannot open (run from the top of the tree)", path);
 }
 
 int vici_fixture_next(struct vici_fixture *fixture)
@@ -74,7 +74,7 @@ int vici_fixture_next(struct vici_fixture *fixture)
 	event = strchr(fixture->line, ' ');
 	json = event ? strchr(event + 1, ' ') : NULL;
 	if (!json)
-		die("no event", fixture->line);
+		fail("no event", fixture->line);
 	*event++ = '\0';
 	*json++ = '\0';
 	fixture->event = event;
@@ -99,6 +99,6 @@ const char *vici_fixture_event(const char *name, const char *event, unsigned int
 			json = strdup(fixture.json);
 	vici_fixture_close(&fixture);
 	if (!json)
-		die("no such event", event);
+		fail("no such event", event);
 	return json;
 }

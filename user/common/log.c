@@ -66,8 +66,9 @@ static void log_to_stderr(enum log_level level, const char *subsystem, const cha
 
 	if (stderr_is_journal())
 		snprintf(prefix, sizeof(prefix), "<%d>", journal_priority(level));
-	length = snprintf(line, sizeof(line), "%s%s: %s: %s\n", prefix,
-			  program_invocation_short_name, subsystem, text);
+	length = snprintf(line, sizeof(line), "%s%s: %s%s%s\n", prefix,
+			  program_invocation_short_name, subsystem ? subsystem : "",
+			  subsystem ? ": " : "", text);
 	if (length >= (int)sizeof(line)) {
 		length = sizeof(line) - 1;
 		line[length - 1] = '\n';

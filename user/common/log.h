@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes each message as one line to stderr, with its subsystem: "latchd: vici: ...". For the
- * journal of systemd (JOURNAL_STREAM is set) each line begins with its level "<N>". Bytes that are
- * not printable are escaped as \xNN, see text_escape(): text of a peer never reaches a terminal
- * raw.
+ * Writes each message as one line to stderr: "latchd: SUBSYSTEM: TEXT". subsystem is NULL if the
+ * text names its object itself: "latchd: latch 2 broken ...". For the journal of systemd
+ * (JOURNAL_STREAM is set) each line begins with its level "<N>". Bytes that are not printable are
+ * escaped as \xNN, see text_escape(): text of a peer never reaches a terminal raw.
  */
 #ifndef LATCHD_COMMON_LOG_H
 #define LATCHD_COMMON_LOG_H

@@ -135,8 +135,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "unlatched_pending";
 	case LATCH_COUNTER_UNLATCHED_OTHER:
 		return "unlatched_other";
-	case LATCH_COUNTER_LATCHES_BORN:
-		return "latches_born";
+	case LATCH_COUNTER_LATCHES_CREATED:
+		return "latches_created";
 	case LATCH_COUNTER_SLOW_PATH:
 		return "slow_path";
 	case LATCH_COUNTER_XFRM_HOOKS:

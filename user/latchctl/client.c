@@ -20,15 +20,16 @@ static enum ctl_exit fail_connect(const char *path, int error)
 {
 	if (error == EACCES || error == EPERM)
 		return ctl_fail(CTL_EXIT_NOT_PERMITTED,
-				"not permitted to talk to latchd at %s; run as root, or join the "
+				"control socket %s: cannot connect: %s; run as root, or join the "
 				"group set in [control] of latchd.conf",
-				path);
+				path, strerror(error));
 	return ctl_fail(CTL_EXIT_UNREACHABLE,
-			"cannot reach latchd at %s: %s; is it running? systemctl start latchd",
+			"control socket %s: cannot connect: %s; start latchd: systemctl start "
+			"latchd",
 			path, strerror(error));
 }
 
-enum ctl_exit client_ask(const struct ctl_options *options, const char *request, FILE **ret_stream)
+enum ctl_exit client_send(const struct ctl_options *options, const char *request, FILE **ret_stream)
 {
 	const struct timeval timeout = {.tv_sec = CLIENT_TIMEOUT_S};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -37,30 +38,40 @@ enum ctl_exit client_ask(const struct ctl_options *options, const char *request,
 	int length;
 
 	if (text_copy(address.sun_path, sizeof(address.sun_path), options->socket) < 0)
-		return ctl_fail(CTL_EXIT_USAGE, "--socket %s: path is too long; at most %zu bytes",
+		return ctl_fail(CTL_EXIT_USAGE,
+				"control socket %s: path longer than %zu bytes; give a shorter one "
+				"with --socket",
 				options->socket, sizeof(address.sun_path) - 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return ctl_fail(CTL_EXIT_FAILED, "cannot make a socket: %m; check the limits");
-	/* Not for a monitor's answer, which may be silent for long. */
+		return ctl_fail(CTL_EXIT_FAILED,
+				"control socket %s: cannot create a socket: %m; raise the limit of "
+				"open files",
+				options->socket);
+	/* No receive timeout for a monitor: hours may pass between two events. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (strcmp(request, "monitor"))
 		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)))
 		return fail_connect(options->socket, errno);
 	length = snprintf(line, sizeof(line), "%s\n", request);
-	/* A daemon that turned us away has closed its end, but left the reason to be read. */
+	/* EPIPE: latchd refused the connection and closed it. Its reason can still be read. */
 	if (send(fd, line, (size_t)length, MSG_NOSIGNAL) != length && errno != EPIPE)
 		return fail_connect(options->socket, errno);
 	*ret_stream = fdopen(fd, "r");
 	if (!*ret_stream)
-		return ctl_fail(CTL_EXIT_FAILED, "cannot read from latchd: %m; free some memory");
+		return ctl_fail(CTL_EXIT_FAILED,
+				"control socket %s: cannot read: %m; free some memory",
+				options->socket);
 	take_fd(&fd);
 	return CTL_EXIT_OK;
 }
 
-/* All that comes until the end; NULL and errno when it does not come. A daemon that turns us away
- * leaves our request unread, so that its answer ends with a reset: whether it is whole shows. */
+/*
+ * Reads up to the end of the stream; NULL and errno on failure. ECONNRESET is an end: latchd
+ * refuses a connection without reading the request, and the kernel then resets it after the
+ * answer. show() checks that the answer is complete.
+ */
 static char *read_all(FILE *stream, size_t *ret_length)
 {
 	char *text = NULL, *more;
@@ -88,7 +99,7 @@ static char *read_all(FILE *stream, size_t *ret_length)
 	return text;
 }
 
-bool client_told_error(struct json_object *answer, enum ctl_exit *ret_code)
+bool client_print_error(const char *request, struct json_object *answer, enum ctl_exit *ret_code)
 {
 	const char *error = view_text(answer, "error"), *code = view_text(answer, "code");
 
@@ -96,7 +107,7 @@ bool client_told_error(struct json_object *answer, enum ctl_exit *ret_code)
 		return false;
 	*ret_code =
 		code && !strcmp(code, "not-permitted") ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_FAILED;
-	ctl_fail(*ret_code, "latchd says: %s", error);
+	ctl_fail(*ret_code, "%s: latchd reports: %s", request, error);
 	return true;
 }
 
@@ -116,18 +127,18 @@ static enum ctl_exit show(const struct ctl_options *options, const char *request
 
 	if (!document || !length || text[length - 1] != '\n') {
 		code = ctl_fail(CTL_EXIT_UNREACHABLE,
-				"%s: the answer was cut short; look at latchd's log: "
+				"%s: answer of latchd incomplete; see its log: "
 				"journalctl -u latchd",
 				request);
-	} else if (client_told_error(document, &code)) {
-		/* told */
+	} else if (client_print_error(request, document, &code)) {
+		/* printed */
 	} else if (options->json) {
 		fwrite(text, 1, length, stdout);
 		code = discard(stdout, options, render, document);
 	} else if (view_number(document, "schema") != CTL_SCHEMA) {
 		code = ctl_fail(CTL_EXIT_FAILED,
-				"%s: latchd answers in schema %s, this latchctl knows %d; use the "
-				"latchctl of latchd's version, or --json",
+				"%s: latchd answered in schema %s, latchctl reads schema %d; use "
+				"the latchctl of latchd's version, or --json",
 				request, view_text_or(document, "schema", "?"), CTL_SCHEMA);
 	} else {
 		code = render(stdout, options, document);
@@ -144,14 +155,14 @@ enum ctl_exit client_show(const struct ctl_options *options, const char *request
 	enum ctl_exit code;
 	size_t length;
 
-	code = client_ask(options, request, &stream);
+	code = client_send(options, request, &stream);
 	if (code != CTL_EXIT_OK)
 		return code;
 	text = read_all(stream, &length);
 	if (!text)
 		return ctl_fail(CTL_EXIT_UNREACHABLE,
-				"%s: no answer from latchd: %s; look at its log: "
+				"%s: cannot read the answer of latchd: %s; see its log: "
 				"journalctl -u latchd",
-				request, errno == EAGAIN ? "it took too long" : strerror(errno));
+				request, strerror(errno == EAGAIN ? ETIMEDOUT : errno));
 	return show(options, request, render, text, length);
 }

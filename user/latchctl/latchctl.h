@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the verbs share: options and exit codes, both described in latchctl(8). */
+/* Options and exit codes that all verbs share; latchctl(8) describes both. */
 #ifndef LATCHCTL_LATCHCTL_H
 #define LATCHCTL_LATCHCTL_H
 
@@ -11,7 +11,7 @@
 
 enum ctl_exit {
 	CTL_EXIT_OK = 0,
-	CTL_EXIT_FAILED = 1, /* of status: enforcement is off */
+	CTL_EXIT_FAILED = 1, /* also: status found enforcement off */
 	CTL_EXIT_USAGE = 2,
 	CTL_EXIT_UNREACHABLE = 4,
 	CTL_EXIT_NOT_PERMITTED = 5,
@@ -21,9 +21,9 @@ struct ctl_options {
 	const char *socket;
 	bool json;
 	bool colour;
-	bool yes;	      /* purge without a question */
-	const char *latch_id; /* break, heal, close: as given; NULL = not */
-	unsigned int width;   /* columns of the terminal; 0 = not one, do not fit */
+	bool yes;	      /* purge without confirmation */
+	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
+	unsigned int width;   /* columns of the terminal; 0 = no terminal, no limit */
 };
 
 struct json_object;
@@ -38,17 +38,20 @@ enum ctl_exit ctl_close(const struct ctl_options *options);
 enum ctl_exit ctl_purge(const struct ctl_options *options);
 enum ctl_exit ctl_version(const struct ctl_options *options);
 
-/* The daemon's documents for people. Anything in them may be missing. */
+/* Render latchd's documents as text. Any member of a document may be missing. */
 enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
 				struct json_object *document);
 enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
 			      struct json_object *document);
 enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 			    struct json_object *document);
-/* One event, one line. */
+/* Renders an event as one line. */
 void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_object *event);
 
-/* "latchctl: ..." on stderr, made safe; returns code. */
+/*
+ * The only function that prints errors: one line "latchctl: ..." on stderr, escaped for a terminal.
+ * The text is "OBJECT: cannot OPERATION: CAUSE; NEXT STEP". Returns code.
+ */
 enum ctl_exit ctl_fail(enum ctl_exit code, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

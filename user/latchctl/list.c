@@ -64,7 +64,9 @@ enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
 		add_latch(&table, view_element(document, "latches", i));
 	err = table_print(&table, out, options->width, options->colour);
 	table_end(&table);
-	return err ? ctl_fail(CTL_EXIT_FAILED, "list: out of memory; use --json") : CTL_EXIT_OK;
+	return err ? ctl_fail(CTL_EXIT_FAILED,
+			      "list: cannot print the table: out of memory; use --json")
+		   : CTL_EXIT_OK;
 }
 
 enum ctl_exit ctl_list(const struct ctl_options *options)

@@ -18,36 +18,42 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{"status", ctl_status, "is enforcement on, are the key managers there (exit 1 when off)",
+	{"status", ctl_status, "state of enforcement and of the feeds (exit 1: enforcement is off)",
 	 false},
 	{"list", ctl_list, "all latches", false},
-	{"sa", ctl_sa, "all security associations, and whose they are", false},
-	{"monitor", ctl_monitor, "events as they happen, one a line", false},
-	{"break", ctl_break, "stop a latched connection, until it is healed", true},
-	{"heal", ctl_heal, "undo a break of yours", true},
-	{"close", ctl_close, "end a latched connection, as if reset by its peer", true},
-	{"purge", ctl_purge, "end enforcement: remove everything latchd left in the kernel", false},
+	{"sa", ctl_sa, "all security associations and their peers", false},
+	{"monitor", ctl_monitor, "events as they happen, one per line", false},
+	{"break", ctl_break, "break a latch: drop its packets until it is healed", true},
+	{"heal", ctl_heal, "undo a break by an administrator", true},
+	{"close", ctl_close, "end a latched connection as if its peer had reset it", true},
+	{"purge", ctl_purge, "end enforcement: remove all programs and maps of latchd", false},
 	{"version", ctl_version, "version of latchctl", false},
 	{"help", show_help, "this text", false},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
 
+/* Options without a letter. */
+enum {
+	OPTION_COLOR = 256,
+	OPTION_VERSION,
+};
+
 static const struct option long_options[] = {
 	{"json", no_argument, NULL, 'j'},
 	{"socket", required_argument, NULL, 's'},
-	{"color", required_argument, NULL, 'c'},
+	{"color", required_argument, NULL, OPTION_COLOR},
 	{"yes", no_argument, NULL, 'y'},
 	{"help", no_argument, NULL, 'h'},
-	{"version", no_argument, NULL, 'V'},
+	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
 };
 
 static const char option_help[] =
-	"  -j, --json         the daemon's own document, for programs\n"
+	"  -j, --json         JSON output, for programs\n"
 	"  -s, --socket PATH  control socket (default " CTL_DEFAULT_SOCKET ")\n"
 	"      --color WHEN   auto (default), always or never\n"
-	"  -y, --yes          purge: do not ask\n"
+	"  -y, --yes          purge without confirmation\n"
 	"  -h, --help         this text\n"
 	"      --version      version of latchctl\n";
 
@@ -74,7 +80,7 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-/* As https://no-color.org has it. */
+/* NO_COLOR: see https://no-color.org. */
 static bool colour_by_default(void)
 {
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -101,19 +107,28 @@ static unsigned int terminal_width(void)
 	return isatty(STDOUT_FILENO) && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) ? size.ws_col : 0;
 }
 
-static enum ctl_exit fail_usage(void)
+/* After getopt_long() returned '?' (unknown option or unexpected argument) or ':' (no argument). */
+static enum ctl_exit fail_option(int error, char **argv)
 {
-	return ctl_fail(CTL_EXIT_USAGE, "run: latchctl help");
+	const char letter[] = {'-', (char)optopt, '\0'};
+	/* An unknown long option leaves optopt 0. */
+	const char *name = !optopt		      ? argv[optind - 1]
+			   : optopt == OPTION_COLOR   ? "--color"
+			   : optopt == OPTION_VERSION ? "--version"
+						      : letter;
+
+	return ctl_fail(CTL_EXIT_USAGE, "option %s: %s; run: latchctl help", name,
+			error == ':' ? "argument missing" : "unknown, or takes no argument");
 }
 
-/* The verb to run in *ret_verb, unless it is wrong. */
+/* Fills options and *ret_verb. Any code but CTL_EXIT_OK: the error is printed. */
 static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *options,
 				     const struct verb **ret_verb)
 {
 	const char *name = NULL;
 	int option;
 
-	while ((option = getopt_long(argc, argv, "js:yh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":js:yh", long_options, NULL)) != -1) {
 		if (option == 'j')
 			options->json = true;
 		else if (option == 's')
@@ -122,13 +137,15 @@ static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *
 			options->yes = true;
 		else if (option == 'h')
 			name = "help";
-		else if (option == 'V')
+		else if (option == OPTION_VERSION)
 			name = "version";
-		else if (option != 'c')
-			return fail_usage(); /* getopt has said why */
+		else if (option != OPTION_COLOR)
+			return fail_option(option, argv);
 		else if (!parse_colour(optarg, &options->colour))
-			return ctl_fail(CTL_EXIT_USAGE,
-					"--color %s: unknown; use auto, always or never", optarg);
+			return ctl_fail(
+				CTL_EXIT_USAGE,
+				"option --color: unknown word \"%s\"; use auto, always or never",
+				optarg);
 	}
 	if (!name && optind == argc)
 		return ctl_fail(CTL_EXIT_USAGE, "no verb given; run: latchctl help");
@@ -142,7 +159,8 @@ static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *
 		return ctl_fail(CTL_EXIT_USAGE, "unexpected argument \"%s\"; run: latchctl help",
 				argv[optind]);
 	if (options->yes && (*ret_verb)->run != ctl_purge)
-		return ctl_fail(CTL_EXIT_USAGE, "--yes is for purge only; run: latchctl help");
+		return ctl_fail(CTL_EXIT_USAGE,
+				"option --yes: only purge takes it; run: latchctl help");
 	return CTL_EXIT_OK;
 }
 
@@ -156,13 +174,14 @@ int main(int argc, char **argv)
 	const struct verb *verb = NULL;
 	enum ctl_exit code;
 
-	/* For the width of characters only; every number and time stays as documented. */
+	/* LC_CTYPE only, for the width of characters: numbers and times must not depend on the
+	 * locale. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	code = parse_arguments(argc, argv, &options, &verb);
 	if (code == CTL_EXIT_OK)
 		code = verb->run(&options);
 	if (fflush(stdout) || ferror(stdout))
 		code = ctl_fail(CTL_EXIT_FAILED,
-				"cannot write the output: %m; check where it goes");
+				"standard output: cannot write: %m; check the file or pipe");
 	return code;
 }

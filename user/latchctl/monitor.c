@@ -9,10 +9,10 @@
 #include "latchctl/style.h"
 #include "latchctl/view.h"
 
-#define WORD_WIDTH   8
-#define DETAIL_WIDTH 12
+#define OBJECT_WIDTH 8
+#define VERB_WIDTH   12
 
-/* These have their own place in the line. */
+/* Members with a fixed position in the line. */
 static const char *const placed[] = {
 	"time",	     "event",  "proto",	  "local", "remote",
 	"direction", "reason", "reasons", "want",  "got",
@@ -23,7 +23,7 @@ static bool has_flow(struct json_object *event)
 	return view_member(event, "local") || view_member(event, "remote");
 }
 
-/* Without a flow there is nothing that the protocol could stand before. */
+/* proto is part of the flow; in an event without a flow it is a member like others. */
 static bool is_placed(struct json_object *event, const char *key)
 {
 	size_t i;
@@ -43,8 +43,9 @@ static bool is_bare(const char *text)
 				       "0123456789._:/+,-[]") == strlen(text);
 }
 
-/* Quoted unless it could not be mistaken, so that an id cannot pretend to be more of the line. */
-static void print_text(FILE *out, const char *text)
+/* Quotes every text with other than bare characters: a peer chooses its ID, and an ID such as
+ * "c got=d" must not look like further members. */
+static void print_quoted(FILE *out, const char *text)
 {
 	char one[2] = "";
 
@@ -84,7 +85,7 @@ static void print_member(FILE *out, const char *prefix, const char *key, struct 
 	if (!value)
 		return;
 	print_key(out, prefix, key);
-	print_text(out, json_object_get_string(value));
+	print_quoted(out, json_object_get_string(value));
 }
 
 /* KEY=ID for {"id",...}, then its other members as KEY.MEMBER. */
@@ -106,7 +107,7 @@ static void print_list(FILE *out, const char *key, struct json_object *object)
 	view_joined(joined, sizeof(joined), object, key, "");
 	if (joined[0]) {
 		print_key(out, NULL, key);
-		print_text(out, joined);
+		print_quoted(out, joined);
 	}
 }
 
@@ -172,19 +173,19 @@ static enum style event_style(const char *event)
 	return STYLE_PLAIN;
 }
 
-/* "latch-broken" as two columns, what it is about and what happened. */
+/* "latch-broken" in two columns: object and verb. */
 static void print_event_name(FILE *out, const char *event, bool colour)
 {
 	size_t first = strcspn(event, "-");
 	enum style style = event_style(event);
-	char word[64], detail[64], part[64];
+	char object[64], verb[64], part[64];
 
 	snprintf(part, sizeof(part), "%.*s", (int)(first < 15 ? first : 15), event);
-	text_escape(word, sizeof(word), part);
+	text_escape(object, sizeof(object), part);
 	snprintf(part, sizeof(part), "%.15s", event[first] ? event + first + 1 : "");
-	text_escape(detail, sizeof(detail), part);
-	fprintf(out, " %-*s %s%-*s%s", WORD_WIDTH, word, style_begin(style, colour), DETAIL_WIDTH,
-		detail[0] ? detail : "-", style_end(style, colour));
+	text_escape(verb, sizeof(verb), part);
+	fprintf(out, " %-*s %s%-*s%s", OBJECT_WIDTH, object, style_begin(style, colour), VERB_WIDTH,
+		verb[0] ? verb : "-", style_end(style, colour));
 }
 
 void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_object *event)
@@ -204,16 +205,18 @@ void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_
 	fputc('\n', out);
 }
 
-/* One line of the stream; another code than OK ends the monitor. */
+/* Prints one line of the stream. Any code but CTL_EXIT_OK ends the monitor. */
 static enum ctl_exit show_line(const struct ctl_options *options, const char *line)
 {
 	struct json_object *event = json_tokener_parse(line);
 	enum ctl_exit code = CTL_EXIT_OK;
 
 	if (!json_object_is_type(event, json_type_object))
-		code = ctl_fail(CTL_EXIT_FAILED, "monitor: latchd sent a line that is no event; "
-						 "use the latchctl of latchd's version");
-	else if (client_told_error(event, &code))
+		code = ctl_fail(
+			CTL_EXIT_FAILED,
+			"monitor: line from latchd is not a JSON object; use the latchctl of "
+			"latchd's version");
+	else if (client_print_error("monitor", event, &code))
 		;
 	else if (options->json)
 		fputs(line, stdout);
@@ -221,7 +224,9 @@ static enum ctl_exit show_line(const struct ctl_options *options, const char *li
 		ctl_render_event(stdout, options, event);
 	json_object_put(event);
 	if (fflush(stdout))
-		code = ctl_fail(CTL_EXIT_FAILED, "monitor: cannot write: %m; check the output");
+		code = ctl_fail(
+			CTL_EXIT_FAILED,
+			"monitor: standard output: cannot write: %m; check the file or pipe");
 	return code;
 }
 
@@ -232,12 +237,12 @@ enum ctl_exit ctl_monitor(const struct ctl_options *options)
 	enum ctl_exit code;
 	size_t size = 0;
 
-	code = client_ask(options, "monitor", &stream);
+	code = client_send(options, "monitor", &stream);
 	while (code == CTL_EXIT_OK) {
 		if (getline(&line, &size, stream) < 0)
 			return ctl_fail(CTL_EXIT_UNREACHABLE,
-					"monitor: latchd has gone away; "
-					"start it again: systemctl start latchd");
+					"monitor: latchd closed the connection; start latchd "
+					"again: systemctl start latchd");
 		code = show_line(options, line);
 	}
 	return code;

@@ -26,12 +26,12 @@
 
 struct purge {
 	const struct ctl_options *options;
-	dev_t device; /* nothing on another one is touched */
+	dev_t device; /* of root; no other file system is touched */
 	struct json_writer removed;
 	unsigned int count;
 };
 
-static void tell_removed(struct purge *purge, const char *path)
+static void print_removed(struct purge *purge, const char *path)
 {
 	char safe[PURGE_PATH_MAX];
 
@@ -49,9 +49,9 @@ static enum ctl_exit fail_at(const char *path, int error)
 	enum ctl_exit code =
 		error == EACCES || error == EPERM ? CTL_EXIT_NOT_PERMITTED : CTL_EXIT_FAILED;
 
-	return ctl_fail(code, "purge: cannot remove %s: %s; %s", path, strerror(error),
+	return ctl_fail(code, "purge: %s: cannot remove: %s; %s", path, strerror(error),
 			code == CTL_EXIT_NOT_PERMITTED ? "run as root"
-						       : "look what it is, then purge again");
+						       : "check what it is, then purge again");
 }
 
 static enum ctl_exit empty_directory(struct purge *purge, int fd, const char *path,
@@ -68,7 +68,8 @@ static enum ctl_exit remove_directory(struct purge *purge, int parent, const cha
 		return fail_at(path, errno);
 	if (st.st_dev != purge->device)
 		return ctl_fail(CTL_EXIT_FAILED,
-				"purge: %s is another file system; unmount it, then purge again",
+				"purge: %s: cannot remove: another file system is mounted there; "
+				"unmount it, then purge again",
 				path);
 	if (depth == PURGE_DEPTH_MAX)
 		return fail_at(path, ELOOP);
@@ -89,11 +90,12 @@ static enum ctl_exit remove_entry(struct purge *purge, int parent, const char *n
 		return remove_directory(purge, parent, name, path, depth);
 	if (unlinkat(parent, name, 0))
 		return fail_at(path, errno);
-	tell_removed(purge, path);
+	print_removed(purge, path);
 	return CTL_EXIT_OK;
 }
 
-/* The first entry that is left. Looked up anew each time: removing disturbs a walk. */
+/* The first remaining entry. Each call opens the directory anew: POSIX leaves readdir() unspecified
+ * after entries were removed. */
 static bool first_entry(int fd, char *name, size_t size)
 {
 	int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -135,8 +137,8 @@ static bool confirmed(const struct ctl_options *options)
 
 	if (options->yes || !isatty(STDIN_FILENO))
 		return true;
-	fprintf(stderr, "End all enforcement and remove every latch? Latched connections go on "
-			"unprotected. [y/N] ");
+	fprintf(stderr, "End all enforcement and remove every latch? Latched connections continue "
+			"unlatched, and in clear if the IPsec policies allow. [y/N] ");
 	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
@@ -144,19 +146,21 @@ static enum ctl_exit fail_lock(const char *path, int error, pid_t holder)
 {
 	if (error == EWOULDBLOCK)
 		return ctl_fail(CTL_EXIT_FAILED,
-				"purge: latchd is running (pid %d); stop it first: "
+				"purge: lock file %s: latchd is running (pid %d); stop it first: "
 				"systemctl stop latchd",
-				(int)holder);
+				path, (int)holder);
 	if (error == EACCES || error == EPERM)
-		return ctl_fail(CTL_EXIT_NOT_PERMITTED, "purge: cannot lock %s: %s; run as root",
-				path, strerror(error));
-	return ctl_fail(CTL_EXIT_FAILED, "purge: cannot lock %s: %s; check its directory", path,
+		return ctl_fail(CTL_EXIT_NOT_PERMITTED,
+				"purge: lock file %s: cannot lock: %s; run as root", path,
+				strerror(error));
+	return ctl_fail(CTL_EXIT_FAILED,
+			"purge: lock file %s: cannot lock: %s; check its directory", path,
 			strerror(error));
 }
 
-static enum ctl_exit purge_root(struct purge *purge, const struct purge_place *place)
+static enum ctl_exit purge_root(struct purge *purge, const struct purge_paths *paths)
 {
-	auto_close int fd = open(place->root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_close int fd = open(paths->root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	enum ctl_exit code;
 	struct statfs fs;
 	struct stat st;
@@ -164,38 +168,41 @@ static enum ctl_exit purge_root(struct purge *purge, const struct purge_place *p
 	if (fd < 0 && errno == ENOENT)
 		return CTL_EXIT_OK;
 	if (fd < 0 || fstatfs(fd, &fs) || fstat(fd, &st))
-		return fail_at(place->root, errno);
-	if (fs.f_type != place->filesystem)
+		return fail_at(paths->root, errno);
+	if (fs.f_type != paths->filesystem)
 		return ctl_fail(CTL_EXIT_FAILED,
-				"purge: %s is not on a BPF file system, so it is not latchd's; "
-				"look who made it",
-				place->root);
+				"purge: %s: cannot remove: not on a BPF file system, so not a "
+				"directory of latchd; check what created it",
+				paths->root);
 	purge->device = st.st_dev;
-	code = empty_directory(purge, fd, place->root, 0);
-	if (code == CTL_EXIT_OK && rmdir(place->root))
-		code = fail_at(place->root, errno);
+	code = empty_directory(purge, fd, paths->root, 0);
+	if (code == CTL_EXIT_OK && rmdir(paths->root))
+		code = fail_at(paths->root, errno);
 	return code;
 }
 
-static enum ctl_exit tell_sum(struct purge *purge, enum ctl_exit code)
+static enum ctl_exit print_result(struct purge *purge, enum ctl_exit code)
 {
 	if (!purge->options->json) {
 		if (code == CTL_EXIT_OK && !purge->count)
 			printf("nothing to remove\n");
 		else if (code == CTL_EXIT_OK)
-			printf("removed %u pins: nothing is enforced any more\n", purge->count);
+			printf("removed %u pins: enforcement has ended\n", purge->count);
 		return code;
 	}
 	json_array_end(&purge->removed);
 	json_object_end(&purge->removed);
 	if (json_finish(&purge->removed))
-		return ctl_fail(CTL_EXIT_FAILED, "purge: out of memory; see what is left in %s",
-				LATCH_PIN_ROOT);
+		return ctl_fail(
+			CTL_EXIT_FAILED,
+			"purge: cannot print the removed paths: out of memory; check what is "
+			"left in %s",
+			LATCH_PIN_ROOT);
 	fputs(purge->removed.text, stdout);
 	return code;
 }
 
-enum ctl_exit purge_at(const struct ctl_options *options, const struct purge_place *place)
+enum ctl_exit purge_at(const struct ctl_options *options, const struct purge_paths *paths)
 {
 	struct purge purge = {.options = options};
 	auto_close int lock = -1;
@@ -203,28 +210,28 @@ enum ctl_exit purge_at(const struct ctl_options *options, const struct purge_pla
 	pid_t holder = 0;
 
 	if (!confirmed(options))
-		return ctl_fail(CTL_EXIT_FAILED, "purge: not confirmed, nothing was removed; "
+		return ctl_fail(CTL_EXIT_FAILED, "purge: not confirmed, nothing removed; "
 						 "answer y, or use --yes");
-	lock = lockfile_take(place->lock, &holder);
+	lock = lockfile_take(paths->lock, &holder);
 	if (lock < 0)
-		return fail_lock(place->lock, -lock, holder);
+		return fail_lock(paths->lock, -lock, holder);
 	json_init(&purge.removed);
 	json_object_begin(&purge.removed);
 	json_member_uint(&purge.removed, "schema", CTL_SCHEMA);
 	json_key(&purge.removed, "removed");
 	json_array_begin(&purge.removed);
-	code = tell_sum(&purge, purge_root(&purge, place));
+	code = print_result(&purge, purge_root(&purge, paths));
 	json_release(&purge.removed);
 	return code;
 }
 
 enum ctl_exit ctl_purge(const struct ctl_options *options)
 {
-	static const struct purge_place place = {
+	static const struct purge_paths paths = {
 		.root = LATCH_PIN_ROOT,
 		.lock = LOCKFILE_DEFAULT_PATH,
 		.filesystem = BPF_FS_MAGIC,
 	};
 
-	return purge_at(options, &place);
+	return purge_at(options, &paths);
 }

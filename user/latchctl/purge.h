@@ -4,13 +4,13 @@
 
 #include "latchctl/latchctl.h"
 
-/* Where things are; unit tests point it at places of their own. */
-struct purge_place {
-	const char *root; /* of all our pins */
-	const char *lock;
-	long filesystem; /* f_type that root must be of */
+/* Paths that purge works on; unit tests pass their own. */
+struct purge_paths {
+	const char *root; /* directory of all pins */
+	const char *lock; /* lock file of latchd */
+	long filesystem;  /* required f_type of root, see statfs(2) */
 };
 
-enum ctl_exit purge_at(const struct ctl_options *options, const struct purge_place *place);
+enum ctl_exit purge_at(const struct ctl_options *options, const struct purge_paths *paths);
 
 #endif

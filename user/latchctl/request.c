@@ -34,13 +34,14 @@ enum ctl_exit request_latch(const struct ctl_options *options, const char *verb)
 	size_t length;
 
 	if (!options->latch_id)
-		return ctl_fail(CTL_EXIT_USAGE, "%s: no latch given; latchctl list shows their IDs",
-				verb);
+		return ctl_fail(CTL_EXIT_USAGE,
+				"%s: no latch ID given; latchctl list shows the IDs", verb);
 	length = strspn(options->latch_id, "0123456789abcdefABCDEF");
 	if (!length || length > LATCH_ID_DIGITS || options->latch_id[length])
 		return ctl_fail(CTL_EXIT_USAGE,
-				"%s: \"%s\" is no ID of a latch; latchctl list shows them", verb,
-				options->latch_id);
+				"%s: \"%s\" is not a latch ID (1 to %d hexadecimal digits); "
+				"latchctl list shows the IDs",
+				verb, options->latch_id, LATCH_ID_DIGITS);
 	snprintf(request, sizeof(request), "%s %s", verb, options->latch_id);
 	return client_show(options, request, ctl_render_request);
 }

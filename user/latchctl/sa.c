@@ -22,7 +22,7 @@ static enum style state_style(const char *state)
 	return STYLE_PLAIN;
 }
 
-/* Version of the document where peer is {"id","auth"} as well as where it is the id alone. */
+/* latchd writes peer as {"id","auth"}; the ID alone is accepted, too. */
 static const char *peer_of(struct json_object *sa)
 {
 	bool is_object = json_object_is_type(view_member(sa, "peer"), json_type_object);
@@ -57,7 +57,9 @@ enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 		add_sa(&table, view_element(document, "sas", i));
 	err = table_print(&table, out, options->width, options->colour);
 	table_end(&table);
-	return err ? ctl_fail(CTL_EXIT_FAILED, "sa: out of memory; use --json") : CTL_EXIT_OK;
+	return err ? ctl_fail(CTL_EXIT_FAILED,
+			      "sa: cannot print the table: out of memory; use --json")
+		   : CTL_EXIT_OK;
 }
 
 enum ctl_exit ctl_sa(const struct ctl_options *options)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Colours: what they mean, not which they are. */
+/* Styles by meaning; style.c maps them to colours. */
 #ifndef LATCHCTL_STYLE_H
 #define LATCHCTL_STYLE_H
 
@@ -13,7 +13,7 @@ enum style {
 	STYLE_BAD,
 };
 
-/* Escape sequences to begin and to end it; "" without colour. */
+/* Escape sequences that begin and end a style; "" without colour. */
 const char *style_begin(enum style style, bool colour);
 const char *style_end(enum style style, bool colour);
 

@@ -27,7 +27,8 @@ void table_end(struct table *table)
 	free(table->cells);
 }
 
-/* Terminal columns of the character at *text, which is moved on. Text is escaped, hence valid. */
+/* Terminal columns of the character at *text; advances *text. The text is escaped, so valid UTF-8.
+ */
 static unsigned int character_width(const char **text)
 {
 	uint32_t code = 0;
@@ -47,14 +48,14 @@ static unsigned int text_width(const char *text)
 	return width;
 }
 
-/* Two blanks in a row end a column, and so might one at either end of a cell. */
+/* Two blanks in a row separate columns; one blank at either end of a cell can look like that. */
 static bool looks_like_gap(const char *text, size_t at)
 {
 	return text[at] == ' ' &&
 	       (!at || text[at - 1] == ' ' || text[at + 1] == ' ' || !text[at + 1]);
 }
 
-/* NULL when there is no memory. */
+/* NULL: out of memory. */
 static char *escape_cell(const char *text)
 {
 	size_t size = strlen(text) * TEXT_ESCAPE_GROWTH + 1, length = 0, i;
@@ -101,7 +102,7 @@ void table_add(struct table *table, enum style style, const char *text)
 	table->cell_count++;
 }
 
-/* Columns as wide as their widest cell; a column that is left out is 0 wide. */
+/* Each column is as wide as its widest cell. */
 static void natural_widths(const struct table *table, unsigned int *widths)
 {
 	size_t i, column;
@@ -126,13 +127,13 @@ static unsigned int total_width(const struct table *table, const unsigned int *w
 	return total ? total - TABLE_GAP : 0;
 }
 
-/* Takes one from the widest column that may be cut. */
+/* Cuts the widest column that may be cut by one. */
 static bool cut_one(const struct table *table, unsigned int *widths)
 {
 	size_t i, widest = table->column_count;
 
 	for (i = 0; i < table->column_count; i++)
-		if (table->columns[i].least && widths[i] > table->columns[i].least &&
+		if (table->columns[i].min_width && widths[i] > table->columns[i].min_width &&
 		    (widest == table->column_count || widths[i] > widths[widest]))
 			widest = i;
 	if (widest == table->column_count)
@@ -143,16 +144,16 @@ static bool cut_one(const struct table *table, unsigned int *widths)
 
 static bool leave_out_one(const struct table *table, unsigned int *widths, bool *left_out)
 {
-	size_t i, most = table->column_count;
+	size_t i, max = table->column_count;
 
 	for (i = 0; i < table->column_count; i++)
 		if (!left_out[i] && table->columns[i].minor &&
-		    (most == table->column_count ||
-		     table->columns[i].minor > table->columns[most].minor))
-			most = i;
-	if (most == table->column_count)
+		    (max == table->column_count ||
+		     table->columns[i].minor > table->columns[max].minor))
+			max = i;
+	if (max == table->column_count)
 		return false;
-	left_out[most] = true;
+	left_out[max] = true;
 	natural_widths(table, widths);
 	for (i = 0; i < table->column_count; i++)
 		if (left_out[i])
@@ -172,7 +173,7 @@ static void fit(const struct table *table, unsigned int *widths, unsigned int li
 			return;
 }
 
-/* The bytes of text that take at most width columns, and how many columns they do take. */
+/* Bytes of text that fit width terminal columns; *ret_used = the columns they take. */
 static size_t bytes_within(const char *text, unsigned int width, unsigned int *ret_used)
 {
 	const char *at = text, *next = text;
@@ -189,7 +190,7 @@ static size_t bytes_within(const char *text, unsigned int width, unsigned int *r
 	return (size_t)(at - text);
 }
 
-/* Columns used. */
+/* Prints text, cut to width terminal columns. Returns the columns printed. */
 static unsigned int print_text(FILE *out, const char *text, unsigned int width)
 {
 	unsigned int used;
@@ -206,7 +207,7 @@ static unsigned int print_text(FILE *out, const char *text, unsigned int width)
 
 struct table_layout {
 	unsigned int widths[TABLE_COLUMNS_MAX];
-	size_t last; /* column that is shown: nothing is padded after it */
+	size_t last; /* last column shown: no padding after it */
 	bool colour;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Columns that fit a terminal: wide ones are cut, and if that is not enough, minor ones left out.
+/*
+ * A table that fits a terminal: first wide columns are cut, then minor columns are left out.
  */
 #ifndef LATCHCTL_TABLE_H
 #define LATCHCTL_TABLE_H
@@ -14,13 +15,13 @@
 
 struct table_column {
 	const char *title;
-	unsigned int least; /* may be cut down to this many columns; 0 = never cut */
-	unsigned int minor; /* the highest is left out first; 0 = never */
+	unsigned int min_width; /* limit of cutting, in terminal columns; 0 = never cut */
+	unsigned int minor;	/* the highest is left out first; 0 = never */
 };
 
 struct table_cell {
-	char *text; /* escaped */
-	unsigned int width;
+	char *text;	    /* escaped */
+	unsigned int width; /* terminal columns */
 	enum style style;
 };
 
@@ -35,11 +36,11 @@ struct table {
 void table_begin(struct table *table, const struct table_column *columns, size_t column_count);
 void table_end(struct table *table);
 
-/* The next cell, row by row. text is raw: it is escaped here, so that it cannot pass for several
- * cells. */
+/* Appends the next cell, row by row. text is raw: escaping here keeps a text from looking like
+ * several cells. */
 void table_add(struct table *table, enum style style, const char *text);
 
-/* width 0 = as wide as it is. 0, or -ENOMEM when a cell could not be kept. */
+/* width in terminal columns, 0 = no limit. Returns 0, or -ENOMEM if a cell is missing. */
 int table_print(const struct table *table, FILE *out, unsigned int width, bool colour);
 
 #endif

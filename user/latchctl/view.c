@@ -36,11 +36,11 @@ const char *view_text(struct json_object *object, const char *path)
 	return member ? json_object_get_string(member) : NULL;
 }
 
-const char *view_text_or(struct json_object *object, const char *path, const char *otherwise)
+const char *view_text_or(struct json_object *object, const char *path, const char *fallback)
 {
 	const char *text = view_text(object, path);
 
-	return text && text[0] ? text : otherwise;
+	return text && text[0] ? text : fallback;
 }
 
 int64_t view_number(struct json_object *object, const char *path)
@@ -84,7 +84,7 @@ void view_endpoint(char out[VIEW_ENDPOINT_MAX], struct json_object *object, cons
 }
 
 void view_joined(char *out, size_t size, struct json_object *object, const char *path,
-		 const char *otherwise)
+		 const char *fallback)
 {
 	size_t count = view_count(object, path), used = 0, i;
 
@@ -95,7 +95,7 @@ void view_joined(char *out, size_t size, struct json_object *object, const char 
 					 text ? text : "?");
 	}
 	if (!count)
-		snprintf(out, size, "%s", otherwise);
+		snprintf(out, size, "%s", fallback);
 }
 
 void view_duration(char *out, size_t size, int64_t seconds)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reading a daemon's document that may lack anything, and showing what it says. */
+/* Reads members of latchd's JSON documents, any of which may be missing, and formats them. */
 #ifndef LATCHCTL_VIEW_H
 #define LATCHCTL_VIEW_H
 
@@ -12,36 +12,35 @@ struct json_object;
 
 #define VIEW_ENDPOINT_MAX 96
 
-/* The member at path, "peer.id" within objects; NULL when absent or null. */
+/* The member at path, such as "peer.id"; NULL if absent or null. */
 struct json_object *view_member(struct json_object *object, const char *path);
 
-/* Its text, or a number's digits; NULL when absent. Lives as long as the object. Not escaped. */
+/* The text of a member (a number as digits), NULL if absent. Owned by the object. Not escaped. */
 const char *view_text(struct json_object *object, const char *path);
-const char *view_text_or(struct json_object *object, const char *path, const char *otherwise);
+const char *view_text_or(struct json_object *object, const char *path, const char *fallback);
 
-/* 0 when absent or no whole number. */
+/* 0 if absent or not an integer. */
 int64_t view_number(struct json_object *object, const char *path);
-/* Of anything but a true boolean, false: "off" is no sign of enforcement. */
+/* False unless the member is the boolean true: a text "off" must not count as enforcement. */
 bool view_bool(struct json_object *object, const char *path);
 
-/* Elements of an array; 0 when it is none. */
+/* Number of elements; 0 if the member is not an array. */
 size_t view_count(struct json_object *object, const char *path);
 struct json_object *view_element(struct json_object *object, const char *path, size_t index);
 
 /* "10.1.0.4:443" or "[fd00::1]:443" from {"addr","port"}. */
 void view_endpoint(char out[VIEW_ENDPOINT_MAX], struct json_object *object, const char *path);
 
-/* An array's texts with commas between; otherwise when it has none. What does not fit is left out.
- */
+/* The texts of an array, joined by commas and cut to size; fallback if there are none. */
 void view_joined(char *out, size_t size, struct json_object *object, const char *path,
-		 const char *otherwise);
+		 const char *fallback);
 
 /* "3d4h", "2h13m", "12s". */
 void view_duration(char *out, size_t size, int64_t seconds);
-/* How long ago an RFC 3339 time in UTC was; the text itself when it is none. */
+/* Time since an RFC 3339 time in UTC; the text itself if it is not such a time. */
 void view_age(char *out, size_t size, const char *time);
 
-/* Prints it escaped for a terminal. */
+/* Prints text, escaped for a terminal. */
 void view_print(FILE *out, const char *text);
 
 #endif

@@ -64,8 +64,7 @@ static void on_housekeeping(void *context)
 {
 	struct daemon *d = context;
 
-	if (announce_lost_events(&d->announcer))
-		attribution_reconcile(d->attribution);
+	lost_events_check(&d->lost_events, &d->news);
 	resync_now_and_then(d);
 	watch_enforcement(d);
 	feed_watchdog(d);
@@ -95,11 +94,13 @@ static void write_sa(void *context, struct json_writer *w)
 	report_sa(w, &d->source);
 }
 
-static void take_request(void *context, const struct control_request *order, struct json_writer *w)
+static void take_request(void *context, const struct control_request *request,
+			 struct json_writer *w)
 {
 	const struct daemon *d = context;
+	struct admin_result result = admin_request(&d->admin, request);
 
-	admin_request(&d->admin, order, w);
+	report_request(w, &result);
 }
 
 /* ---- start: each step needs the ones before it */
@@ -149,7 +150,7 @@ static int start_control(struct daemon *d)
 		.status = write_status,
 		.list = write_list,
 		.sa = write_sa,
-		.order = take_request,
+		.request = take_request,
 	};
 	int err;
 
@@ -170,7 +171,7 @@ static int start_control(struct daemon *d)
 	if (err)
 		return failure_set(d->failure, err, "map settings: cannot read: %s; restart latchd",
 				   strerror(-err));
-	d->admin.maps = d->source.maps;
+	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,
 			   &d->control, d->failure);
 }
@@ -188,17 +189,17 @@ static int start_attribution(struct daemon *d)
 	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
 	int err;
 
-	d->announcer = (struct announcer){.control = d->control, .source = &d->source};
-	announce_from_now(&d->announcer);
-	d->attribution = attribution_new(d->loop, maps, d->identities, &d->observer);
+	daemon_subscribe(d);
+	lost_events_start(&d->lost_events, maps);
+	d->attribution = attribution_new(d->loop, maps, d->identities, &d->news);
 	if (!d->attribution)
 		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
-	d->disposition.maps = maps;
+	d->disposition = (struct disposition){.maps = maps, .news = &d->news};
 	disposition_start(&d->disposition, d->loop);
 	d->spd_watch = (struct spd_watch){
 		.maps = maps,
 		.identities = d->identities,
-		.observer = &d->spd_observer,
+		.news = &d->news,
 	};
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
@@ -338,7 +339,6 @@ int daemon_run(const struct config *config, const char *config_path, struct fail
 	};
 	int err;
 
-	daemon_observe(&d);
 	err = start_all(&d);
 	if (!err)
 		err = run(&d);

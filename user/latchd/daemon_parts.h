@@ -7,7 +7,6 @@
 #include <stddef.h>
 
 #include "latchd/control/admin.h"
-#include "latchd/report/announce.h"
 #include "latchd/sa/attribution.h"
 #include "latchd/config/config.h"
 #include "latchd/control/control.h"
@@ -18,6 +17,10 @@
 #include "latchd/latch/listeners.h"
 #include "latchd/enforce/preflight.h"
 #include "latchd/latch/reaper.h"
+#include "latchd/news/lost_events.h"
+#include "latchd/news/news.h"
+#include "latchd/report/log_news.h"
+#include "latchd/report/monitor_news.h"
 #include "latchd/report/report.h"
 #include "latchd/spd/spd_watch.h"
 
@@ -35,14 +38,16 @@ struct daemon {
 	struct report_feed feeds[CONFIG_MAX_FEEDS];
 	struct feed *started[CONFIG_MAX_FEEDS];
 	struct report_source source;
-	struct announcer announcer;
-	struct attribution_observer observer;
+	struct news_bus news;
+	struct log_news log_news;
+	struct monitor_news monitor_news;
+	struct news_subscriber reactions;
+	struct lost_events lost_events;
 	struct attribution *attribution;
 	struct netfilter_netns *netfilter_netns;
 	struct disposition disposition;
 	struct admin admin;
 	struct reaper reaper;
-	struct spd_observer spd_observer;
 	struct spd_watch spd_watch;
 	struct listeners listeners;
 	struct event_ring *ring;

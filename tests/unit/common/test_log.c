@@ -66,7 +66,7 @@ Test(log, a_long_text_is_cut)
 
 /* Copies the output of one log call on stderr. with_journal: stderr is the stream of the journal.
  */
-static void stderr_of(char *out, size_t size, bool with_journal)
+static void stderr_of(char *out, size_t size, const char *subsystem, bool with_journal)
 {
 	int pipe_fds[2], saved = dup(STDERR_FILENO);
 	char stream[64];
@@ -79,7 +79,7 @@ static void stderr_of(char *out, size_t size, bool with_journal)
 	snprintf(stream, sizeof(stream), "%llu:%llu", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_ino + (with_journal ? 0 : 1));
 	setenv("JOURNAL_STREAM", stream, 1);
-	log_warn("vici", "line\nbreak");
+	log_warn(subsystem, "line\nbreak");
 	dup2(saved, STDERR_FILENO);
 	length = read(pipe_fds[0], out, size - 1);
 	out[length > 0 ? length : 0] = '\0';
@@ -89,9 +89,18 @@ Test(log, stderr_gets_one_escaped_line)
 {
 	char line[256], expected[256];
 
-	stderr_of(line, sizeof(line), false);
+	stderr_of(line, sizeof(line), "vici", false);
 	snprintf(expected, sizeof(expected), "%s: vici: line\\x0abreak\n",
 		 program_invocation_short_name);
+	cr_expect_str_eq(line, expected);
+}
+
+Test(log, a_line_without_a_subsystem_starts_with_its_text)
+{
+	char line[256], expected[256];
+
+	stderr_of(line, sizeof(line), NULL, false);
+	snprintf(expected, sizeof(expected), "%s: line\\x0abreak\n", program_invocation_short_name);
 	cr_expect_str_eq(line, expected);
 }
 
@@ -99,7 +108,7 @@ Test(log, a_line_for_the_journal_has_its_priority)
 {
 	char line[256];
 
-	stderr_of(line, sizeof(line), true);
+	stderr_of(line, sizeof(line), "vici", true);
 	cr_expect_eq(strncmp(line, "<4>", 3), 0, "%s", line);
 }
 

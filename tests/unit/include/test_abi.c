@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the BPF programs and user space mean by the shared structures, from the
- * object's BTF and from this compiler; and what LATCH_ABI promises to whoever
- * finds the pins later. After a change: raise LATCH_ABI, with it the pin path, and
- * write the new fixture with ABI_WRITE=tests/unit/fixtures/abi-N.txt.
+ * The layout of the structures that BPF programs and user space share. The test compares the
+ * object's BTF with this compiler's offsets and sizes, and both with the fixture of LATCH_ABI.
+ * A later latchd that finds the pins relies on that fixture.
+ *
+ * After a change: raise LATCH_ABI, and with it the pin path. Write the new fixture with
+ * ABI_WRITE=tests/unit/fixtures/abi-N.txt.
  */
 #include <criterion/criterion.h>
 
@@ -47,7 +49,7 @@ static const struct row rows[] = {
 	U(latch_word, state),
 	M(latch, word),
 	M(latch, id),
-	M(latch, born),
+	M(latch, created),
 	M(latch, changed),
 	M(latch, socket_cookie),
 	M(latch, owner_since),
@@ -274,7 +276,7 @@ static const struct number numbers[] = {
 	N(LATCH_COUNTER_SAS_FULL),
 	N(LATCH_COUNTER_UNLATCHED_PENDING),
 	N(LATCH_COUNTER_UNLATCHED_OTHER),
-	N(LATCH_COUNTER_LATCHES_BORN),
+	N(LATCH_COUNTER_LATCHES_CREATED),
 	N(LATCH_COUNTER_SLOW_PATH),
 	N(LATCH_COUNTER_XFRM_HOOKS),
 	N(LATCH_COUNTER_COUNT),
@@ -330,7 +332,7 @@ static void close_object(void)
 
 TestSuite(abi, .init = open_object, .fini = close_object, .timeout = 60);
 
-/* Or negative: the programs use it, but nothing that BTF describes has its type. */
+/* Negative: no object that BTF describes has this type. */
 static int id_of(const char *name)
 {
 	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
@@ -338,7 +340,7 @@ static int id_of(const char *name)
 	return id < 0 ? btf__find_by_name_kind(btf, name, BTF_KIND_UNION) : id;
 }
 
-/* ---- one member after the other, those of anonymous ones as if they were the outer's */
+/* ---- all members in order; members of anonymous structures count as the outer structure's */
 
 typedef void (*member_fn)(void *context, const char *type, const char *member, size_t offset,
 			  size_t size);
@@ -387,14 +389,13 @@ static size_t members_of(const char *type)
 	return count;
 }
 
-/* Some are only ever on a program's stack or in the ring: their sizes are asserted in their header.
- */
+/* These types are on a program's stack or in the ring only. Their header asserts their sizes. */
 static bool has_no_btf(const char *type)
 {
 	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out");
 }
 
-Test(abi, both_sides_mean_the_same)
+Test(abi, bpf_and_user_space_have_the_same_structure_layouts)
 {
 	size_t i;
 
@@ -427,7 +428,7 @@ static void write_types(FILE *out)
 		fprintf(out, "%s = %d\n", numbers[i].name, numbers[i].value);
 }
 
-/* The number of latches is the administrator's. */
+/* The configuration sets the number of latches. */
 static void write_maps(FILE *out)
 {
 	struct bpf_map *map;
@@ -449,7 +450,7 @@ static void write_layout(FILE *out)
 	cr_assert_eq(fclose(out), 0);
 }
 
-/* The first line that differs. */
+/* Fails at the first line that differs. */
 static void compare_lines(FILE *now, FILE *promised, const char *path)
 {
 	char is[256], was[256];
@@ -466,7 +467,7 @@ static void compare_lines(FILE *now, FILE *promised, const char *path)
 	}
 }
 
-Test(abi, is_what_its_number_promises)
+Test(abi, the_layout_matches_the_fixture_of_its_abi_number)
 {
 	const char *write_to = getenv("ABI_WRITE");
 	FILE *now, *promised;
@@ -487,7 +488,7 @@ Test(abi, is_what_its_number_promises)
 	free(text);
 }
 
-Test(abi, its_number_is_in_the_pin_path)
+Test(abi, the_pin_path_contains_the_abi_number)
 {
 	char path[64];
 

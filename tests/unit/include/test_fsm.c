@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state machine against a table written from RFC 5660 section 2.2, not from
- * the header: every state, every trigger, every set of reasons before and after.
+ * The state machine against a table that is written from RFC 5660 section 2.2, not from the header.
+ * The test takes every state, every trigger, and every set of reasons before and after.
  *
  *            listen    acquire  create   break   heal        release  close
  * NONE       LISTENER  LARVAL   live     -       -           -        -
@@ -89,14 +89,14 @@ static void check_step(struct latch_position now, enum latch_trigger trigger, un
 	cr_assert((outcome == LATCH_OUTCOME_KEPT) == same);
 }
 
-Test(fsm, L_2_2_1_every_state_trigger_and_reason)
+Test(fsm, L_2_2_1_every_step_matches_the_table_of_section_2_2)
 {
 	struct latch_position now = {0};
 
 	for (unsigned int state = 0; state < STATES; state++)
-		for (unsigned int had = 0; had <= LATCH_REASONS_ALL; had++) {
+		for (unsigned int before = 0; before <= LATCH_REASONS_ALL; before++) {
 			now.state = (enum latch_state)state;
-			now.reasons = (__u8)had;
+			now.reasons = (__u8)before;
 			if (!consistent(now))
 				continue;
 			for (unsigned int trigger = 0; trigger < TRIGGERS; trigger++)
@@ -105,7 +105,7 @@ Test(fsm, L_2_2_1_every_state_trigger_and_reason)
 		}
 }
 
-Test(fsm, reasons_outside_the_set_are_refused)
+Test(fsm, a_break_with_an_unknown_reason_is_refused)
 {
 	struct latch_position now = {.state = LATCH_STATE_ESTABLISHED}, next;
 
@@ -113,10 +113,10 @@ Test(fsm, reasons_outside_the_set_are_refused)
 	cr_assert(next.state == LATCH_STATE_ESTABLISHED && next.reasons == 0);
 }
 
-/* R-2-19: whatever follows, a latch whose peer died never carries traffic again. */
-Test(fsm, a_dead_peer_never_returns)
+/* R-2-19. The test takes all states that can follow, by every trigger with all reasons. */
+Test(fsm, a_latch_broken_by_a_dead_or_rebooted_peer_never_becomes_established)
 {
-	struct latch_position seen[STATES * 32] = {
+	struct latch_position reached[STATES * 32] = {
 		{.state = LATCH_STATE_BROKEN, .reasons = LATCH_REASON_PEER_DEAD},
 		{.state = LATCH_STATE_BROKEN, .reasons = LATCH_REASON_PEER_REBOOTED},
 	};
@@ -128,19 +128,19 @@ Test(fsm, a_dead_peer_never_returns)
 				struct latch_position next;
 				size_t k = 0;
 
-				latch_fsm_step(seen[i], (enum latch_trigger)t, (__u8)r, &next);
+				latch_fsm_step(reached[i], (enum latch_trigger)t, (__u8)r, &next);
 				cr_assert(next.state != LATCH_STATE_ESTABLISHED);
-				while (k < count && (seen[k].state != next.state ||
-						     seen[k].reasons != next.reasons))
+				while (k < count && (reached[k].state != next.state ||
+						     reached[k].reasons != next.reasons))
 					k++;
 				if (k == count)
-					seen[count++] = next;
+					reached[count++] = next;
 			}
-	cr_assert(count > 2, "the walk must leave its starting points");
+	cr_assert(count > 2, "no other state was reached");
 }
 
-/* L-2.2-5: two conflicts, cleared one by one. */
-Test(fsm, L_2_2_5_heals_only_when_the_last_reason_goes)
+/* Two reasons are cleared one by one. */
+Test(fsm, L_2_2_5_a_latch_heals_only_when_its_last_reason_is_cleared)
 {
 	struct latch_position p = {.state = LATCH_STATE_ESTABLISHED};
 

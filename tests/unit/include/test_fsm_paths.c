@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state machine against a model of another shape. The model has no states
- * and takes no steps: it reads the whole history of a latch backwards and answers
- * from what RFC 5660 says of it. A latch has ended if its owner or the
- * administrator ended it; it listens if it began so; it has no params before it was
- * created; a reason holds if it was given later than it was last taken back.
+ * The state machine against a model of another shape. The model has no states and no steps: it
+ * reads the history of a latch backwards and derives the state from RFC 5660.
  *
- * Every history of up to LATCHD_MODEL_DEPTH steps is tried, and long random ones.
- * LATCHD_MODEL_SEED and LATCHD_MODEL_STEPS choose which and how many.
+ *	history: acquire, create, break 2, heal 1, ...
+ *	  |--> latch_fsm_step() for each event ---> state, reasons  --+
+ *	  +--> model: one pass over the whole history -> state, reasons +-> equal?
+ *
+ * - A latch is CLOSED if its owner or the administrator has ended it.
+ * - It is a LISTENER if its first event was listen.
+ * - It has no params before its creation.
+ * - A reason holds if a break set it later than the last heal cleared it.
+ *
+ * The test takes every history of up to LATCHD_MODEL_DEPTH events, and long random ones.
+ * LATCHD_MODEL_SEED and LATCHD_MODEL_STEPS set their seed and number.
  */
 #include <criterion/criterion.h>
 #include <stdbool.h>
@@ -53,120 +59,122 @@ struct history {
 	size_t count;
 };
 
-/* ---- the model: questions to a history */
+/* ---- the model: predicates over a history */
 
-static bool is_sound(const struct event *e)
+static bool has_known_reasons(const struct event *e)
 {
 	return !(e->reasons & ~LATCH_REASONS_ALL);
 }
 
-static bool begins(const struct event *e)
+static bool starts(const struct event *e)
 {
-	return is_sound(e) &&
+	return has_known_reasons(e) &&
 	       (e->trigger == LATCH_TRIGGER_LISTEN || e->trigger == LATCH_TRIGGER_ACQUIRE ||
 		e->trigger == LATCH_TRIGGER_CREATE);
 }
 
 static bool ends(const struct event *e)
 {
-	return is_sound(e) &&
+	return has_known_reasons(e) &&
 	       (e->trigger == LATCH_TRIGGER_RELEASE || e->trigger == LATCH_TRIGGER_CLOSE);
 }
 
-/* The first event from a position on that is so, or count. */
-static size_t first(const struct history *h, size_t from, bool (*is)(const struct event *))
+/* The first matching event at or behind a position, or count. */
+static size_t first(const struct history *h, size_t from, bool (*matches)(const struct event *))
 {
-	while (from < h->count && !is(&h->events[from]))
+	while (from < h->count && !matches(&h->events[from]))
 		from++;
 	return from;
 }
 
 static bool creates(const struct event *e)
 {
-	return is_sound(e) && e->trigger == LATCH_TRIGGER_CREATE;
+	return has_known_reasons(e) && e->trigger == LATCH_TRIGGER_CREATE;
 }
 
-/* Where each part of a latch's life begins; count = not yet. */
-struct life {
-	size_t born, created, ended;
+/* The positions of a latch's first event, of its creation with params, and of its end; count =
+ * none.
+ */
+struct phases {
+	size_t started, created, ended;
 	bool listener;
 };
 
-static struct life life_of(const struct history *h)
+static struct phases phases_of(const struct history *h)
 {
-	struct life life = {.born = first(h, 0, begins)};
+	struct phases phases = {.started = first(h, 0, starts)};
 
-	life.listener =
-		life.born < h->count && h->events[life.born].trigger == LATCH_TRIGGER_LISTEN;
-	life.created = life.listener ? h->count : first(h, life.born, creates);
-	life.ended = first(h, life.born, ends);
-	if (life.created > life.ended)
-		life.created = h->count;
-	return life;
+	phases.listener = phases.started < h->count &&
+			  h->events[phases.started].trigger == LATCH_TRIGGER_LISTEN;
+	phases.created = phases.listener ? h->count : first(h, phases.started, creates);
+	phases.ended = first(h, phases.started, ends);
+	if (phases.created > phases.ended)
+		phases.created = h->count;
+	return phases;
 }
 
-static bool gives(const struct event *e, size_t at, size_t created, uint8_t reason)
+static bool sets(const struct event *e, size_t at, size_t created, uint8_t reason)
 {
-	return is_sound(e) && e->reasons & reason &&
+	return has_known_reasons(e) && e->reasons & reason &&
 	       (e->trigger == LATCH_TRIGGER_BREAK || at == created);
 }
 
-/* RFC 5660 section 2: a dead or rebooted peer breaks its latches irremediably. */
-static bool takes(const struct event *e, uint8_t reason)
+/* RFC 5660 section 2: latches broken by a dead or rebooted peer do not heal. */
+static bool clears(const struct event *e, uint8_t reason)
 {
-	return is_sound(e) && e->trigger == LATCH_TRIGGER_HEAL && e->reasons & reason &&
+	return has_known_reasons(e) && e->trigger == LATCH_TRIGGER_HEAL && e->reasons & reason &&
 	       reason != LATCH_REASON_PEER_DEAD && reason != LATCH_REASON_PEER_REBOOTED;
 }
 
-static bool holds(const struct history *h, const struct life *life, uint8_t reason)
+static bool holds(const struct history *h, const struct phases *phases, uint8_t reason)
 {
-	size_t at = life->ended;
+	size_t at = phases->ended;
 
-	while (at-- > life->created) {
-		if (takes(&h->events[at], reason))
+	while (at-- > phases->created) {
+		if (clears(&h->events[at], reason))
 			return false;
-		if (gives(&h->events[at], at, life->created, reason))
+		if (sets(&h->events[at], at, phases->created, reason))
 			return true;
 	}
 	return false;
 }
 
-static struct latch_position expected(const struct history *h, const struct life *life)
+static struct latch_position expected(const struct history *h, const struct phases *phases)
 {
 	struct latch_position p = {.state = LATCH_STATE_NONE};
 	uint8_t reason;
 
-	for (reason = 1; reason <= LATCH_REASONS_ALL && life->created < h->count; reason <<= 1)
-		p.reasons |= holds(h, life, reason) ? reason : 0;
-	if (life->ended < h->count)
+	for (reason = 1; reason <= LATCH_REASONS_ALL && phases->created < h->count; reason <<= 1)
+		p.reasons |= holds(h, phases, reason) ? reason : 0;
+	if (phases->ended < h->count)
 		p.state = LATCH_STATE_CLOSED;
-	else if (life->listener)
+	else if (phases->listener)
 		p.state = LATCH_STATE_LISTENER;
-	else if (life->created < h->count)
+	else if (phases->created < h->count)
 		p.state = p.reasons ? LATCH_STATE_BROKEN : LATCH_STATE_ESTABLISHED;
-	else if (life->born < h->count)
+	else if (phases->started < h->count)
 		p.state = LATCH_STATE_LARVAL;
 	return p;
 }
 
-/* May the last event happen to the latch that it has met? */
-static bool last_is_allowed(const struct history *h, const struct life *life)
+/* True if the state machine must accept the last event of the history. */
+static bool last_is_allowed(const struct history *h, const struct phases *phases)
 {
 	const size_t last = h->count - 1;
 	const struct event *e = &h->events[last];
 
-	if (!is_sound(e) || life->born > last)
+	if (!has_known_reasons(e) || phases->started > last)
 		return false;
-	if (ends(e) || life->ended < last)
-		return ends(e) && life->born < last;
-	if (begins(e))
-		return life->born == last || life->created == last;
-	return life->created < last && (e->trigger == LATCH_TRIGGER_HEAL || e->reasons);
+	if (ends(e) || phases->ended < last)
+		return ends(e) && phases->started < last;
+	if (starts(e))
+		return phases->started == last || phases->created == last;
+	return phases->created < last && (e->trigger == LATCH_TRIGGER_HEAL || e->reasons);
 }
 
-/* ---- the machine beside it */
+/* ---- the comparison with the state machine */
 
-static void tell(const struct history *h)
+static void print_history(const struct history *h)
 {
 	size_t i;
 
@@ -176,29 +184,30 @@ static void tell(const struct history *h)
 	fprintf(stderr, "\n");
 }
 
-static bool step_agrees(const struct history *h, struct latch_position was,
-			struct latch_position *ret_is)
+static bool step_agrees(const struct history *h, struct latch_position before,
+			struct latch_position *ret_after)
 {
 	const struct event *e = &h->events[h->count - 1];
-	struct life life = life_of(h);
-	struct latch_position want = expected(h, &life);
-	enum latch_outcome outcome = latch_fsm_step(was, e->trigger, e->reasons, ret_is);
-	bool same = was.state == ret_is->state && was.reasons == ret_is->reasons;
+	struct phases phases = phases_of(h);
+	struct latch_position want = expected(h, &phases);
+	enum latch_outcome outcome = latch_fsm_step(before, e->trigger, e->reasons, ret_after);
+	bool same = before.state == ret_after->state && before.reasons == ret_after->reasons;
 	enum latch_outcome wanted = LATCH_OUTCOME_REFUSED;
 
-	if (last_is_allowed(h, &life))
+	if (last_is_allowed(h, &phases))
 		wanted = same ? LATCH_OUTCOME_KEPT : LATCH_OUTCOME_MOVED;
-	return ret_is->state == want.state && ret_is->reasons == want.reasons && outcome == wanted;
+	return ret_after->state == want.state && ret_after->reasons == want.reasons &&
+	       outcome == wanted;
 }
 
-static void check_step(const struct history *h, struct latch_position was,
-		       struct latch_position *ret_is)
+static void check_step(const struct history *h, struct latch_position before,
+		       struct latch_position *ret_after)
 {
-	if (step_agrees(h, was, ret_is))
+	if (step_agrees(h, before, ret_after))
 		return;
-	tell(h);
-	cr_assert_fail("the state machine and the model part: it is in state %d, reasons %#x",
-		       ret_is->state, ret_is->reasons);
+	print_history(h);
+	cr_assert_fail("the model differs from the state machine in state %d, reasons %#x",
+		       ret_after->state, ret_after->reasons);
 }
 
 static unsigned long histories;
@@ -220,8 +229,8 @@ static void try_all(struct history *h, struct latch_position now, size_t depth)
 	h->count--;
 }
 
-/* Depth by depth, so that what fails first is short. */
-Test(fsm_paths, L_2_2_1_every_short_history)
+/* The depth grows by one, so the first history that fails is a shortest one. */
+Test(fsm_paths, L_2_2_1_the_state_machine_matches_the_model_on_every_short_history)
 {
 	size_t limit = env_number("LATCHD_MODEL_DEPTH", 5), depth;
 	struct history h = {.count = 0};
@@ -243,7 +252,7 @@ static void random_history(uint64_t seed)
 	while (h.count < HISTORY_LONG) {
 		e = &h.events[h.count++];
 		e->trigger = (enum latch_trigger)draw(&random, LATCH_TRIGGER_CLOSE + 1);
-		/* Else hardly one lives long enough to be broken and healed often. */
+		/* Else most histories would end before several breaks and heals. */
 		if (ends(e) && draw(&random, 16))
 			e->trigger = LATCH_TRIGGER_HEAL;
 		e->reasons = (uint8_t)draw(&random, LATCH_REASONS_ALL + 2);
@@ -251,7 +260,7 @@ static void random_history(uint64_t seed)
 	}
 }
 
-Test(fsm_paths, R_2_19_long_random_histories)
+Test(fsm_paths, R_2_19_the_state_machine_matches_the_model_on_long_random_histories)
 {
 	uint64_t seed = env_number("LATCHD_MODEL_SEED", 5660);
 	unsigned long round, rounds = env_number("LATCHD_MODEL_STEPS", 0) / HISTORY_LONG + 20000;
@@ -263,17 +272,17 @@ Test(fsm_paths, R_2_19_long_random_histories)
 static struct latch_position read_history(const struct event *events, size_t count)
 {
 	struct history h = {.count = count};
-	struct life life;
+	struct phases phases;
 
 	memcpy(h.events, events, count * sizeof(*events));
-	life = life_of(&h);
-	return expected(&h, &life);
+	phases = phases_of(&h);
+	return expected(&h, &phases);
 }
 
-/* The model by itself, on a life worked out by hand. */
-Test(fsm_paths, the_model_reads_a_life)
+/* The model alone, on a history worked out by hand. */
+Test(fsm_paths, the_model_derives_state_and_reasons_of_a_known_history)
 {
-	const struct event life[] = {
+	const struct event events[] = {
 		{LATCH_TRIGGER_HEAL, 1},    {LATCH_TRIGGER_ACQUIRE, 0}, {LATCH_TRIGGER_BREAK, 1},
 		{LATCH_TRIGGER_CREATE, 1},  {LATCH_TRIGGER_BREAK, 2},	{LATCH_TRIGGER_HEAL, 1},
 		{LATCH_TRIGGER_BREAK, 4},   {LATCH_TRIGGER_HEAL, 7},	{LATCH_TRIGGER_RELEASE, 0},
@@ -287,8 +296,8 @@ Test(fsm_paths, the_model_reads_a_life)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(life) / sizeof(life[0]); i++) {
-		struct latch_position got = read_history(life, i + 1);
+	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		struct latch_position got = read_history(events, i + 1);
 
 		cr_expect(got.state == want[i].state && got.reasons == want[i].reasons,
 			  "after %zu events: state %d, reasons %#x", i + 1, got.state, got.reasons);

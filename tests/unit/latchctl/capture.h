@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is written to stdout or stderr, as text. */
+/* Captures the output to a stream, such as stdout, as text. */
 #ifndef LATCHD_TESTS_CAPTURE_H
 #define LATCHD_TESTS_CAPTURE_H
 
@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 struct capture {
-	FILE *stream, *kept;
+	FILE *stream, *copy;
 	int saved;
 };
 
@@ -19,12 +19,12 @@ static inline struct capture capture_begin(FILE *stream)
 
 	fflush(stream);
 	capture.saved = dup(fileno(stream));
-	cr_assert(capture.kept && capture.saved >= 0);
-	cr_assert_geq(dup2(fileno(capture.kept), fileno(stream)), 0);
+	cr_assert(capture.copy && capture.saved >= 0);
+	cr_assert_geq(dup2(fileno(capture.copy), fileno(stream)), 0);
 	return capture;
 }
 
-/* The text is kept until the process ends. */
+/* The text is never freed. */
 static inline const char *capture_end(struct capture *capture)
 {
 	char *text;
@@ -33,10 +33,10 @@ static inline const char *capture_end(struct capture *capture)
 	fflush(capture->stream);
 	cr_assert_geq(dup2(capture->saved, fileno(capture->stream)), 0);
 	close(capture->saved);
-	size = lseek(fileno(capture->kept), 0, SEEK_END);
+	size = lseek(fileno(capture->copy), 0, SEEK_END);
 	text = calloc(1, (size_t)size + 1);
-	cr_assert_eq(pread(fileno(capture->kept), text, (size_t)size, 0), size);
-	fclose(capture->kept);
+	cr_assert_eq(pread(fileno(capture->copy), text, (size_t)size, 0), size);
+	fclose(capture->copy);
 	return text;
 }
 

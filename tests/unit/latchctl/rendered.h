@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What latchctl shows of a document. */
+/* Renders a JSON document of a test into memory. */
 #ifndef LATCHD_TESTS_RENDERED_H
 #define LATCHD_TESTS_RENDERED_H
 
@@ -11,7 +11,7 @@
 
 static struct ctl_options options;
 
-/* The text is kept until the process ends. */
+/* Renders json and expects that exit code. The text is never freed. */
 static inline const char *rendered(ctl_render_fn render, const char *json, enum ctl_exit expected)
 {
 	struct json_object *document = json_tokener_parse(json);

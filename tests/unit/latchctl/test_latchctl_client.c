@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Exit codes and messages against a daemon that answers as it is told. */
+/*
+ * Exit codes, output and error lines of requests to latchd. A forked process listens at a control
+ * socket in a scratch directory, checks the request line and sends the answer of the test.
+ */
 #include "capture.h"
 #include "scratch.h"
 
@@ -44,7 +47,7 @@ static int listen_here(void)
 	return fd;
 }
 
-/* One client: its request must be that line (NULL: it is left unread), then it gets the answer. */
+/* Serves one client: its request must be that line (NULL: do not read it), then send the answer. */
 static void serve_one(int listen_fd, const char *request, const char *answer, size_t length)
 {
 	int fd = accept(listen_fd, NULL, NULL);
@@ -104,7 +107,7 @@ static enum ctl_exit show(void)
 	return code;
 }
 
-/* A failure says one line and shows nothing. */
+/* A failure prints one error line and no output. */
 static void expect_failure(enum ctl_exit code, const char *words)
 {
 	cr_expect_eq(show(), code, "%s", err);
@@ -114,7 +117,7 @@ static void expect_failure(enum ctl_exit code, const char *words)
 	cr_expect_eq(strcspn(err, "\n"), strlen(err) - 1, "%s", err);
 }
 
-Test(latchctl_client, an_answer_is_rendered)
+Test(latchctl_client, a_document_is_rendered)
 {
 	serve("{\"schema\":1,\"word\":\"hello\"}\n");
 	cr_expect_eq(show(), CTL_EXIT_OK);
@@ -122,13 +125,13 @@ Test(latchctl_client, an_answer_is_rendered)
 	cr_expect_str_eq(err, "");
 }
 
-Test(latchctl_client, the_renderers_code_counts)
+Test(latchctl_client, the_exit_code_is_that_of_the_renderer)
 {
 	serve("{\"schema\":1,\"bad\":true}\n");
 	cr_expect_eq(show(), CTL_EXIT_FAILED);
 }
 
-Test(latchctl_client, json_is_passed_unchanged)
+Test(latchctl_client, option_json_prints_the_document_unchanged)
 {
 	static const char answer[] = "{\"schema\":99,  \"word\" : \"x\\u001b\",\"bad\":true}\n";
 
@@ -139,7 +142,7 @@ Test(latchctl_client, json_is_passed_unchanged)
 	cr_expect_eq(renderings, 1);
 }
 
-Test(latchctl_client, a_long_answer_comes_whole)
+Test(latchctl_client, an_answer_of_3_MiB_is_printed_whole)
 {
 	const size_t length = 3 * 1024 * 1024;
 	char *answer = malloc(length + 64);
@@ -157,18 +160,19 @@ Test(latchctl_client, a_long_answer_comes_whole)
 	free(answer);
 }
 
-Test(latchctl_client, nobody_there)
+Test(latchctl_client, a_missing_control_socket_means_unreachable)
 {
-	expect_failure(CTL_EXIT_UNREACHABLE, "No such file or directory; is it running?");
+	expect_failure(CTL_EXIT_UNREACHABLE,
+		       "cannot connect: No such file or directory; start latchd");
 }
 
-Test(latchctl_client, nobody_there_any_more)
+Test(latchctl_client, a_control_socket_without_a_listener_means_unreachable)
 {
 	close(listen_here());
-	expect_failure(CTL_EXIT_UNREACHABLE, "Connection refused; is it running?");
+	expect_failure(CTL_EXIT_UNREACHABLE, "cannot connect: Connection refused; start latchd");
 }
 
-Test(latchctl_client, a_socket_we_may_not_use)
+Test(latchctl_client, a_control_socket_without_permission_means_not_permitted)
 {
 	int fd = listen_here();
 
@@ -176,47 +180,47 @@ Test(latchctl_client, a_socket_we_may_not_use)
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 	if (!geteuid())
 		cr_assert_eq(seteuid(65534), 0);
-	expect_failure(CTL_EXIT_NOT_PERMITTED, "not permitted to talk to latchd");
+	expect_failure(CTL_EXIT_NOT_PERMITTED, "cannot connect: Permission denied; run as root");
 	if (!getuid())
 		cr_assert_eq(seteuid(0), 0);
 	close(fd);
 }
 
-Test(latchctl_client, not_permitted_by_the_daemon)
+Test(latchctl_client, error_code_not_permitted_sets_the_exit_code)
 {
 	serve("{\"error\":\"not permitted: only root\",\"code\":\"not-permitted\"}\n");
-	expect_failure(CTL_EXIT_NOT_PERMITTED, "latchd says: not permitted: only root");
+	expect_failure(CTL_EXIT_NOT_PERMITTED, "status: latchd reports: not permitted: only root");
 }
 
-/* It does not read what we ask: the end of its answer is a reset. */
-Test(latchctl_client, turned_away_at_the_door)
+/* The server closes with the request unread, so the kernel ends its answer with ECONNRESET. */
+Test(latchctl_client, an_error_before_a_connection_reset_is_printed)
 {
 	static const char answer[] = "{\"error\":\"not permitted: only root\","
 				     "\"code\":\"not-permitted\"}\n";
 
 	serve_bytes(NULL, answer, sizeof(answer) - 1);
-	expect_failure(CTL_EXIT_NOT_PERMITTED, "latchd says: not permitted: only root");
+	expect_failure(CTL_EXIT_NOT_PERMITTED, "status: latchd reports: not permitted: only root");
 }
 
-Test(latchctl_client, another_error)
+Test(latchctl_client, any_other_error_of_latchd_is_printed_escaped_and_fails)
 {
 	options.json = true;
 	serve("{\"error\":\"too\\nmany \\u001b[2J clients\",\"code\":\"busy\"}\n");
-	expect_failure(CTL_EXIT_FAILED, "latchd says: too\\x0amany \\x1b[2J clients");
+	expect_failure(CTL_EXIT_FAILED, "status: latchd reports: too\\x0amany \\x1b[2J clients");
 	cr_expect_eq(renderings, 0);
 }
 
 static void expect_cut(const char *answer, size_t length)
 {
 	serve_bytes("status\n", answer, length);
-	expect_failure(CTL_EXIT_UNREACHABLE, "status: the answer was cut short");
+	expect_failure(CTL_EXIT_UNREACHABLE, "status: answer of latchd incomplete");
 	cr_expect_eq(renderings, 0);
 	waitpid(server, NULL, 0);
 	server = 0;
 	cr_assert_eq(unlink(socket_path), 0);
 }
 
-Test(latchctl_client, a_cut_answer_is_no_answer)
+Test(latchctl_client, an_incomplete_answer_is_not_rendered)
 {
 	static const char answer[] = "{\"schema\":1,\"word\":\"x\",\"list\":[1,2]}\n";
 	size_t length;
@@ -228,7 +232,7 @@ Test(latchctl_client, a_cut_answer_is_no_answer)
 	expect_cut(answer, sizeof(answer) - 2);
 }
 
-Test(latchctl_client, what_is_no_document_is_no_answer)
+Test(latchctl_client, an_answer_that_is_not_a_json_document_is_not_rendered)
 {
 	expect_cut("null\n", 5);
 	expect_cut("latchd here\n", 12);
@@ -236,33 +240,33 @@ Test(latchctl_client, what_is_no_document_is_no_answer)
 	expect_cut("{\"schema\":1\0}\n", 14);
 }
 
-Test(latchctl_client, another_schema)
+Test(latchctl_client, an_answer_of_another_schema_is_not_rendered)
 {
 	serve("{\"schema\":2,\"word\":\"x\"}\n");
-	expect_failure(CTL_EXIT_FAILED, "latchd answers in schema 2, this latchctl knows 1");
+	expect_failure(CTL_EXIT_FAILED, "latchd answered in schema 2, latchctl reads schema 1");
 	cr_expect_eq(renderings, 0);
 }
 
-Test(latchctl_client, no_schema_at_all)
+Test(latchctl_client, an_answer_without_schema_is_rejected)
 {
 	serve("[]\n");
-	expect_failure(CTL_EXIT_FAILED, "latchd answers in schema ?");
+	expect_failure(CTL_EXIT_FAILED, "latchd answered in schema ?");
 }
 
-Test(latchctl_client, a_schema_is_a_number)
+Test(latchctl_client, a_schema_that_is_a_text_is_rejected)
 {
 	serve("{\"schema\":\"1\"}\n");
-	expect_failure(CTL_EXIT_FAILED, "latchd answers in schema 1");
+	expect_failure(CTL_EXIT_FAILED, "latchd answered in schema 1");
 }
 
-Test(latchctl_client, a_path_that_does_not_fit)
+Test(latchctl_client, a_socket_path_of_more_than_107_bytes_is_a_usage_error)
 {
 	char path[200];
 
 	memset(path, 'p', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	options.socket = path;
-	expect_failure(CTL_EXIT_USAGE, "path is too long; at most 107 bytes");
+	expect_failure(CTL_EXIT_USAGE, "path longer than 107 bytes; give a shorter one");
 }
 
 static enum ctl_exit monitor(void)
@@ -280,16 +284,16 @@ static void serve_monitor(const char *answer)
 	serve_bytes("monitor\n", answer, strlen(answer));
 }
 
-Test(latchctl_client, a_monitor_shows_events_until_the_daemon_goes)
+Test(latchctl_client, monitor_prints_events_until_latchd_closes_the_connection)
 {
 	serve_monitor(
 		"{\"time\":\"T\",\"event\":\"sa-bound\"}\n{\"time\":\"U\",\"event\":\"drop\"}\n");
 	cr_expect_eq(monitor(), CTL_EXIT_UNREACHABLE);
 	cr_expect_str_eq(out, "T sa       bound       \nU drop     -           \n");
-	cr_expect_not_null(strstr(err, "monitor: latchd has gone away"), "%s", err);
+	cr_expect_not_null(strstr(err, "monitor: latchd closed the connection"), "%s", err);
 }
 
-Test(latchctl_client, a_monitor_in_json)
+Test(latchctl_client, monitor_with_json_prints_lines_unchanged)
 {
 	static const char lines[] = "{\"event\":\"x\"}\n{\"event\" : \"y\"}\n";
 
@@ -299,29 +303,29 @@ Test(latchctl_client, a_monitor_in_json)
 	cr_expect_str_eq(out, lines);
 }
 
-Test(latchctl_client, a_monitor_that_is_not_permitted)
+Test(latchctl_client, monitor_prints_no_event_after_an_error)
 {
 	serve_monitor("{\"error\":\"no\",\"code\":\"not-permitted\"}\n{\"event\":\"x\"}\n");
 	cr_expect_eq(monitor(), CTL_EXIT_NOT_PERMITTED);
 	cr_expect_str_eq(out, "");
 }
 
-Test(latchctl_client, a_line_that_is_no_event_ends_a_monitor)
+Test(latchctl_client, monitor_ends_at_a_line_that_is_not_a_json_object)
 {
 	serve_monitor("{\"event\":\"x\"}\n[1]\n{\"event\":\"y\"}\n");
 	cr_expect_eq(monitor(), CTL_EXIT_FAILED);
 	cr_expect_eq(strcspn(out, "\n"), strlen(out) - 1, "%s", out);
-	cr_expect_not_null(strstr(err, "sent a line that is no event"), "%s", err);
+	cr_expect_not_null(strstr(err, "line from latchd is not a JSON object"), "%s", err);
 }
 
-Test(latchctl_client, a_cut_event_is_not_shown)
+Test(latchctl_client, monitor_does_not_print_an_incomplete_event)
 {
 	serve_monitor("{\"event\":\"latch-bro");
 	cr_expect_eq(monitor(), CTL_EXIT_FAILED);
 	cr_expect_str_eq(out, "");
 }
 
-/* ---- orders */
+/* ---- break, heal, close */
 
 static enum ctl_exit run(enum ctl_exit (*verb)(const struct ctl_options *options), const char *id)
 {
@@ -347,7 +351,7 @@ static void expect_request(enum ctl_exit (*verb)(const struct ctl_options *optio
 	unlink(socket_path);
 }
 
-Test(latchctl_client, orders_say_what_the_latch_is_now)
+Test(latchctl_client, break_heal_and_close_print_the_new_state_of_the_latch)
 {
 	expect_request(
 		ctl_break, "break 1f\n",
@@ -362,8 +366,8 @@ Test(latchctl_client, orders_say_what_the_latch_is_now)
 		       "latch 1f is clo\\x1b\n");
 }
 
-/* Nobody listens: it must not even be asked. */
-Test(latchctl_client, what_is_no_id_is_not_sent)
+/* No server listens: sending the request would fail with CTL_EXIT_UNREACHABLE. */
+Test(latchctl_client, a_malformed_latch_id_is_not_sent)
 {
 	static const char *const ids[] = {
 		"", "x", "0x1", "1 ", "1\nclose 2", "10.9.0.1", "10000000000000000"};
@@ -371,17 +375,17 @@ Test(latchctl_client, what_is_no_id_is_not_sent)
 
 	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
 		cr_expect_eq(run(ctl_close, ids[i]), CTL_EXIT_USAGE, "%s", ids[i]);
-		cr_expect_not_null(strstr(err, "is no ID of a latch"), "%s", err);
+		cr_expect_not_null(strstr(err, "is not a latch ID"), "%s", err);
 		cr_expect_eq(strcspn(err, "\n"), strlen(err) - 1, "%s", err);
 	}
 	cr_expect_eq(run(ctl_break, NULL), CTL_EXIT_USAGE);
-	cr_expect_not_null(strstr(err, "no latch given"), "%s", err);
+	cr_expect_not_null(strstr(err, "no latch ID given"), "%s", err);
 	cr_expect_str_eq(out, "");
 }
 
-Test(latchctl_client, an_order_that_is_refused)
+Test(latchctl_client, a_refused_heal_exits_with_not_permitted)
 {
 	serve_bytes("heal 2\n", "{\"error\":\"no\",\"code\":\"not-permitted\"}\n", 38);
 	cr_expect_eq(run(ctl_heal, "2"), CTL_EXIT_NOT_PERMITTED, "%s", err);
-	cr_expect_str_eq(err, "latchctl: latchd says: no\n");
+	cr_expect_str_eq(err, "latchctl: heal 2: latchd reports: no\n");
 }

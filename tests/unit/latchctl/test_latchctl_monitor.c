@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One event, one line, and no identity that passes for another part of it. */
+/*
+ * Event lines of monitor: ctl_render_event() renders JSON events of the test into memory. An
+ * identity, which a peer chooses, must not look like another part of the line.
+ */
 #include "rendered.h"
 
 #include <string.h>
@@ -21,7 +24,7 @@ static void expect_line(const char *json, const char *expected)
 #define BEGIN "{\"time\":\"T\",\"event\":\"sa-bound\","
 #define LINE  "T sa       bound       "
 
-Test(latchctl_monitor, a_broken_latch)
+Test(latchctl_monitor, latch_broken_prints_flow_reasons_and_both_peers)
 {
 	expect_line(
 		"{\"time\":\"2026-01-02T03:04:05.678Z\",\"event\":\"latch-broken\","
@@ -36,13 +39,13 @@ Test(latchctl_monitor, a_broken_latch)
 		" got.auth=pubkey id=7 drops=3\n");
 }
 
-Test(latchctl_monitor, the_protocol_of_an_sa)
+Test(latchctl_monitor, an_event_without_flow_prints_proto_as_a_member)
 {
 	expect_line(BEGIN "\"spi\":\"0x00001001\",\"proto\":\"esp\"}",
 		    LINE " spi=0x00001001 proto=esp\n");
 }
 
-Test(latchctl_monitor, directions)
+Test(latchctl_monitor, the_arrow_shows_the_direction)
 {
 	expect_line(BEGIN "\"direction\":\"in\",\"remote\":{\"addr\":\"fd00::2\",\"port\":1}}",
 		    LINE " ? -<-[fd00::2]:1\n");
@@ -50,7 +53,7 @@ Test(latchctl_monitor, directions)
 		    LINE " ? 10.9.0.1:1<->-\n");
 }
 
-Test(latchctl_monitor, members_may_be_missing_or_of_any_kind)
+Test(latchctl_monitor, members_may_be_missing_or_of_any_type)
 {
 	expect_line("{}", "- ?        -           \n");
 	expect_line("{\"event\":\"\"}", "- ?        -           \n");
@@ -62,7 +65,7 @@ Test(latchctl_monitor, members_may_be_missing_or_of_any_kind)
 		    LINE " want=plain got=a,b\n");
 }
 
-Test(latchctl_monitor, names_of_events_are_bounded)
+Test(latchctl_monitor, event_names_are_cut_and_escaped)
 {
 	const char *text = rendered(
 		render_event,
@@ -98,7 +101,7 @@ static const struct {
 	{"$(id)", "\"$(id)\""},
 };
 
-Test(latchctl_monitor, identities_are_quoted_unless_they_are_plain)
+Test(latchctl_monitor, identities_with_other_than_bare_characters_are_quoted)
 {
 	char json[256], expected[256];
 	size_t i;
@@ -112,7 +115,7 @@ Test(latchctl_monitor, identities_are_quoted_unless_they_are_plain)
 	}
 }
 
-Test(latchctl_monitor, other_texts_are_made_safe_too)
+Test(latchctl_monitor, times_endpoints_and_keys_are_escaped)
 {
 	const char *text =
 		rendered(render_event,
@@ -125,7 +128,7 @@ Test(latchctl_monitor, other_texts_are_made_safe_too)
 			       " k\\x0aey=v o.m\\x1b=v\n");
 }
 
-Test(latchctl_monitor, colour_goes_around_what_was_wanted_and_got)
+Test(latchctl_monitor, event_want_and_got_are_coloured)
 {
 	const char *text;
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* purge_at() on a tree of the test's own: all of it goes, and nothing else. */
+/*
+ * purge_at() on a directory tree and a lock file in a scratch directory. Files outside of the tree
+ * must remain.
+ */
 #include "capture.h"
 #include "scratch.h"
 
@@ -12,7 +15,7 @@
 #include "latchctl/purge.h"
 
 static char root[128], lock[128];
-static struct purge_place place = {.root = root, .lock = lock};
+static struct purge_paths paths = {.root = root, .lock = lock};
 static struct ctl_options options = {.yes = true};
 static const char *out, *err;
 
@@ -22,7 +25,7 @@ static void begin(void)
 
 	scratch_make();
 	cr_assert_eq(statfs(scratch_dir, &fs), 0);
-	place.filesystem = (long)fs.f_type;
+	paths.filesystem = (long)fs.f_type;
 	snprintf(root, sizeof(root), "%s/latchd", scratch_dir);
 	snprintf(lock, sizeof(lock), "%s/run/latchd.lock", scratch_dir);
 	scratch_write("outside", "kept", 4);
@@ -51,7 +54,7 @@ static enum ctl_exit purge(void)
 	enum ctl_exit code;
 
 	cr_assert(!change || !seteuid(65534));
-	code = purge_at(&options, &place);
+	code = purge_at(&options, &paths);
 	cr_assert(!change || !seteuid(0));
 	out = capture_end(&outs);
 	err = capture_end(&errs);
@@ -75,11 +78,11 @@ static void expect_failure(enum ctl_exit code, const char *words)
 {
 	cr_expect_eq(purge(), code, "%s", err);
 	cr_expect_not_null(strstr(err, words), "%s", err);
-	cr_expect_null(strstr(out, "nothing is enforced"), "%s", out);
+	cr_expect_null(strstr(out, "enforcement has ended"), "%s", out);
 	expect_outside_untouched();
 }
 
-Test(latchctl_purge, all_of_it_goes)
+Test(latchctl_purge, purge_removes_the_whole_tree_and_prints_each_path)
 {
 	char line[256];
 
@@ -91,13 +94,12 @@ Test(latchctl_purge, all_of_it_goes)
 	cr_expect_not_null(strstr(out, line), "%s", out);
 	snprintf(line, sizeof(line), "removed %s/v1/a\\x0ab\n", root);
 	cr_expect_not_null(strstr(out, line), "%s", out);
-	cr_expect_not_null(strstr(out, "removed 3 pins: nothing is enforced any more\n"), "%s",
-			   out);
+	cr_expect_not_null(strstr(out, "removed 3 pins: enforcement has ended\n"), "%s", out);
 	cr_expect_eq(purge(), CTL_EXIT_OK);
 	cr_expect_str_eq(out, "nothing to remove\n");
 }
 
-Test(latchctl_purge, many_entries)
+Test(latchctl_purge, a_directory_of_500_entries_is_removed)
 {
 	char name[64];
 	unsigned int i;
@@ -112,7 +114,7 @@ Test(latchctl_purge, many_entries)
 	cr_expect_not(exists("latchd"));
 }
 
-Test(latchctl_purge, as_json)
+Test(latchctl_purge, option_json_prints_the_removed_paths)
 {
 	struct json_object *document, *removed;
 
@@ -129,7 +131,7 @@ Test(latchctl_purge, as_json)
 	cr_expect_str_eq(out, "{\"schema\":1,\"removed\":[]}\n");
 }
 
-Test(latchctl_purge, links_are_removed_not_followed)
+Test(latchctl_purge, symbolic_links_are_removed_not_followed)
 {
 	make_tree();
 	cr_assert_eq(symlink(scratch_path("elsewhere"), scratch_path("latchd/v1/directory")), 0);
@@ -140,7 +142,7 @@ Test(latchctl_purge, links_are_removed_not_followed)
 	expect_outside_untouched();
 }
 
-Test(latchctl_purge, a_link_in_the_roots_place_is_refused)
+Test(latchctl_purge, a_symbolic_link_as_root_is_refused)
 {
 	cr_assert_eq(symlink(scratch_path("elsewhere"), root), 0);
 	expect_failure(CTL_EXIT_FAILED, "cannot remove");
@@ -148,22 +150,22 @@ Test(latchctl_purge, a_link_in_the_roots_place_is_refused)
 	cr_expect_str_eq(out, "");
 }
 
-Test(latchctl_purge, another_file_system_is_not_ours)
+Test(latchctl_purge, a_root_on_another_file_system_type_is_refused)
 {
 	make_tree();
-	place.filesystem++;
-	expect_failure(CTL_EXIT_FAILED, "is not on a BPF file system");
+	paths.filesystem++;
+	expect_failure(CTL_EXIT_FAILED, "not on a BPF file system");
 	cr_expect(exists("latchd/v1/latches"));
 }
 
-Test(latchctl_purge, a_file_in_the_roots_place_stays)
+Test(latchctl_purge, a_file_as_root_is_refused)
 {
 	scratch_write("latchd", "x", 1);
 	expect_failure(CTL_EXIT_FAILED, "Not a directory");
 	cr_expect(exists("latchd"));
 }
 
-Test(latchctl_purge, depth_is_bounded)
+Test(latchctl_purge, the_depth_of_the_tree_is_limited)
 {
 	char path[128] = "latchd";
 	unsigned int i;
@@ -177,7 +179,7 @@ Test(latchctl_purge, depth_is_bounded)
 	cr_expect(exists(path));
 }
 
-/* Another process holds the lock until its end of the pipe is closed. */
+/* A forked process holds the lock until *ret_pipe is closed. */
 static pid_t hold_lock(int *ret_pipe)
 {
 	int ready[2], done[2];
@@ -201,7 +203,7 @@ static pid_t hold_lock(int *ret_pipe)
 	return pid;
 }
 
-Test(latchctl_purge, while_latchd_runs_nothing_is_removed)
+Test(latchctl_purge, nothing_is_removed_while_latchd_holds_the_lock)
 {
 	char words[64];
 	pid_t holder;
@@ -219,7 +221,7 @@ Test(latchctl_purge, while_latchd_runs_nothing_is_removed)
 	cr_expect_not(exists("latchd"));
 }
 
-Test(latchctl_purge, a_lock_that_cannot_be_made)
+Test(latchctl_purge, nothing_is_removed_if_the_lock_file_cannot_be_created)
 {
 	make_tree();
 	snprintf(lock, sizeof(lock), "%s/no/such/place/lock", scratch_dir);
@@ -227,7 +229,7 @@ Test(latchctl_purge, a_lock_that_cannot_be_made)
 	cr_expect(exists("latchd/v1/latches"));
 }
 
-Test(latchctl_purge, what_is_not_ours_to_remove)
+Test(latchctl_purge, a_path_without_permission_means_not_permitted)
 {
 	make_tree();
 	snprintf(lock, sizeof(lock), "%s/public/lock", scratch_dir);
@@ -243,7 +245,7 @@ Test(latchctl_purge, what_is_not_ours_to_remove)
 	chmod(scratch_path("latchd/v1"), 0755);
 }
 
-Test(latchctl_purge, a_lock_that_is_not_ours)
+Test(latchctl_purge, a_lock_file_without_permission_means_not_permitted)
 {
 	make_tree();
 	cr_assert_eq(chmod(scratch_dir, 0555), 0);
@@ -271,23 +273,23 @@ static enum ctl_exit purge_answered(const char *answer)
 	return code;
 }
 
-Test(latchctl_purge, at_a_terminal_it_asks)
+Test(latchctl_purge, answer_n_at_a_terminal_removes_nothing)
 {
 	make_tree();
 	cr_expect_eq(purge_answered("n\n"), CTL_EXIT_FAILED);
-	cr_expect_not_null(strstr(err, "not confirmed, nothing was removed"), "%s", err);
+	cr_expect_not_null(strstr(err, "not confirmed, nothing removed"), "%s", err);
 	cr_expect(exists("latchd/v1/latches"));
 	cr_expect_not(exists("run"));
 }
 
-Test(latchctl_purge, an_empty_line_is_no)
+Test(latchctl_purge, an_empty_answer_at_a_terminal_removes_nothing)
 {
 	make_tree();
 	cr_expect_eq(purge_answered("\n"), CTL_EXIT_FAILED);
 	cr_expect(exists("latchd/v1/latches"));
 }
 
-Test(latchctl_purge, yes_is_yes)
+Test(latchctl_purge, answer_y_at_a_terminal_removes_the_tree)
 {
 	make_tree();
 	cr_expect_eq(purge_answered("y\n"), CTL_EXIT_OK);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* status, list and sa for people, from documents that may lack anything. */
+/*
+ * The text output of status, list and sa: the renderers write JSON documents of the test into
+ * memory. Any member of a document may be missing.
+ */
 #include "rendered.h"
 
 #include <locale.h>
@@ -54,12 +57,12 @@ static const char status_text[] =
 	"events       0 lost\n"
 	"kernel       6.12.1\n";
 
-Test(latchctl_render, status)
+Test(latchctl_render, status_prints_every_section)
 {
 	expect_shown(ctl_render_status, STATUS("true"), CTL_EXIT_OK, status_text);
 }
 
-Test(latchctl_render, enforcement_is_on_only_if_it_is_said_to_be)
+Test(latchctl_render, enforcement_is_on_only_if_the_member_is_boolean_true)
 {
 	const char *text;
 
@@ -71,7 +74,7 @@ Test(latchctl_render, enforcement_is_on_only_if_it_is_said_to_be)
 	cr_expect_not_null(strstr(text, "\nenforcement  OFF "), "%s", text);
 }
 
-Test(latchctl_render, status_with_nothing_in_it)
+Test(latchctl_render, status_of_an_empty_document_is_off_with_defaults)
 {
 	static const char expected[] =
 		"latchd       running   pid ?, up 0s, version ?, abi ?, config ?\n"
@@ -92,7 +95,7 @@ Test(latchctl_render, status_with_nothing_in_it)
 		     CTL_EXIT_FAILED, expected);
 }
 
-Test(latchctl_render, lost_events_and_bad_feeds)
+Test(latchctl_render, status_prints_lost_events_and_incomplete_feeds)
 {
 	const char *text =
 		rendered(ctl_render_status,
@@ -105,7 +108,7 @@ Test(latchctl_render, lost_events_and_bad_feeds)
 			   text);
 }
 
-Test(latchctl_render, a_daemons_words_cannot_forge_lines)
+Test(latchctl_render, texts_of_latchd_cannot_forge_status_lines)
 {
 	const char *text = rendered(
 		ctl_render_status,
@@ -131,7 +134,7 @@ static const char latches[] =
 	"\"reasons\":[\"sa-conflict\",\"peer-dead\"]},"
 	"{},7]}";
 
-Test(latchctl_render, list)
+Test(latchctl_render, list_prints_one_row_per_latch)
 {
 	expect_shown(
 		ctl_render_list, latches, CTL_EXIT_OK,
@@ -147,7 +150,7 @@ Test(latchctl_render, list)
 		"-/-                -      -      -           -     -            -\n");
 }
 
-Test(latchctl_render, lists_of_nothing)
+Test(latchctl_render, list_without_latches_prints_the_titles_only)
 {
 	static const char titles[] =
 		"ID  STATE  DIR  LOCAL  REMOTE  PROTO  PEER  SA OUT/IN  SINCE  "
@@ -158,7 +161,7 @@ Test(latchctl_render, lists_of_nothing)
 	expect_shown(ctl_render_list, "{\"latches\":{}}", CTL_EXIT_OK, titles);
 }
 
-Test(latchctl_render, list_in_a_narrow_terminal_keeps_what_matters)
+Test(latchctl_render, list_in_a_narrow_terminal_leaves_out_minor_columns)
 {
 	const char *text;
 
@@ -170,7 +173,7 @@ Test(latchctl_render, list_in_a_narrow_terminal_keeps_what_matters)
 	cr_expect_null(strstr(text, "NETNS"), "%s", text);
 }
 
-Test(latchctl_render, list_in_colour)
+Test(latchctl_render, list_colours_state_and_drops)
 {
 	const char *text;
 
@@ -181,7 +184,7 @@ Test(latchctl_render, list_in_colour)
 	cr_expect_not_null(strstr(text, "\033[33m12\033[0m"), "%s", text);
 }
 
-Test(latchctl_render, sa)
+Test(latchctl_render, sa_prints_one_row_per_sa)
 {
 	expect_shown(
 		ctl_render_sa,
@@ -201,7 +204,7 @@ Test(latchctl_render, sa)
 		"?         ?        -         -         -      -          -          -      -\n");
 }
 
-Test(latchctl_render, a_listener_has_no_remote_end)
+Test(latchctl_render, a_listener_prints_its_remote_as_a_star)
 {
 	const char *text =
 		rendered(ctl_render_list,

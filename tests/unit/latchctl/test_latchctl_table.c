@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tables in the width of a terminal: table_print() prints cells of the test into memory. A text,
+ * which a peer may have chosen, must not look like several cells or lines.
+ */
 #include <criterion/criterion.h>
 #include <locale.h>
 #include <stdio.h>
@@ -57,7 +61,7 @@ static const char *const plain[] = {
 
 static const char *const none[] = {NULL};
 
-Test(latchctl_table, as_wide_as_it_is)
+Test(latchctl_table, width_0_sets_no_limit)
 {
 	expect_table(plain, 0,
 		     "ID  STATE        PEER                                  AGE  WHY\n"
@@ -68,7 +72,7 @@ Test(latchctl_table, as_wide_as_it_is)
 	expect_table(none, 10, "ID  PEER  WHY\n");
 }
 
-Test(latchctl_table, the_widest_is_cut_first)
+Test(latchctl_table, the_widest_column_is_cut_first)
 {
 	expect_table(plain, 60,
 		     "ID  STATE        PEER                AGE  WHY\n"
@@ -76,9 +80,9 @@ Test(latchctl_table, the_widest_is_cut_first)
 		     "2   broken       a-rather-long-nam…  3d   sa-conflict,peer-…\n");
 }
 
-Test(latchctl_table, then_minor_columns_are_left_out)
+Test(latchctl_table, minor_columns_are_left_out_when_no_column_can_be_cut)
 {
-	/* Without AGE, there is room again for what was cut. */
+	/* Without AGE, the cut columns have room again. */
 	expect_table(plain, 44,
 		     "ID  STATE        PEER          WHY\n"
 		     "1   established  c.example     -\n"
@@ -87,7 +91,7 @@ Test(latchctl_table, then_minor_columns_are_left_out)
 		     "ID  PEER          WHY\n"
 		     "1   c.example     -\n"
 		     "2   a-rather-lo…  sa-conflict…\n");
-	/* What may not be cut stays. */
+	/* Columns that cannot be cut or left out remain. */
 	expect_table(plain, 1,
 		     "ID  PEER          WHY\n"
 		     "1   c.example     -\n"
@@ -160,7 +164,7 @@ Test(latchctl_table, wide_characters_are_cut_whole)
 		     "1   x      名前名前名前…   2m   -\n");
 }
 
-/* Cells of a line, told apart as a reader does it: by two blanks or more. */
+/* Counts the cells of a line as a reader separates them: by two blanks or more. */
 static size_t cells_of(const char *line, size_t length)
 {
 	size_t count = 1, i;
@@ -171,7 +175,7 @@ static size_t cells_of(const char *line, size_t length)
 	return count;
 }
 
-/* ASCII in what is shown of it. */
+/* Each is printed as ASCII. */
 static const char *const hostile[] = {
 	"c.example  0a/0b  2m",
 	"  c.example",
@@ -218,7 +222,7 @@ Test(latchctl_table, an_identity_cannot_forge_columns)
 	}
 }
 
-Test(latchctl_table, single_blanks_stay)
+Test(latchctl_table, single_blanks_within_a_cell_are_kept)
 {
 	static const char *const cells[] = {"1", "x", "C=XX, CN=c d", "2m", "", NULL};
 
@@ -227,7 +231,7 @@ Test(latchctl_table, single_blanks_stay)
 		     "1   x      C=XX, CN=c d  2m   \n");
 }
 
-Test(latchctl_table, invalid_bytes_are_shown)
+Test(latchctl_table, invalid_bytes_and_outer_blanks_are_escaped)
 {
 	static const char *const cells[] = {"1", "x", "a\xff\xc3", "2m", "  b", NULL};
 
@@ -236,7 +240,7 @@ Test(latchctl_table, invalid_bytes_are_shown)
 		     "1   x      a\\xff\\xc3  2m   \\x20\\x20b\n");
 }
 
-Test(latchctl_table, colour_is_around_the_text_only)
+Test(latchctl_table, colour_does_not_include_the_padding)
 {
 	struct table table;
 	size_t length, i;
@@ -254,7 +258,7 @@ Test(latchctl_table, colour_is_around_the_text_only)
 	free(text);
 }
 
-Test(latchctl_table, many_rows)
+Test(latchctl_table, a_table_of_1000_rows_prints_1001_lines)
 {
 	struct table table;
 	size_t length, i, lines = 0;

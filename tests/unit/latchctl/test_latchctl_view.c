@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Access to members of JSON documents and their text forms: view_*() on documents of the test. */
 #include <criterion/criterion.h>
 #include <json-c/json.h>
 #include <locale.h>
@@ -17,7 +18,7 @@ static void parse(const char *json)
 	cr_assert_not_null(document, "%s", json);
 }
 
-Test(latchctl_view, members_by_path)
+Test(latchctl_view, a_path_finds_members_of_nested_objects_only)
 {
 	parse("{\"peer\":{\"id\":\"c\",\"auth\":{\"class\":\"psk\"}},\"none\":null,\"a.b\":1,"
 	      "\"list\":[{\"id\":\"x\"}],\"\":\"empty\"}");
@@ -36,7 +37,7 @@ Test(latchctl_view, members_by_path)
 					     "documents-will-ever-be"));
 }
 
-Test(latchctl_view, texts_and_their_substitutes)
+Test(latchctl_view, a_missing_or_empty_text_gives_the_fallback)
 {
 	parse("{\"text\":\"t\",\"empty\":\"\",\"number\":7,\"object\":{\"a\":1}}");
 	cr_expect_str_eq(view_text_or(document, "text", "-"), "t");
@@ -47,7 +48,7 @@ Test(latchctl_view, texts_and_their_substitutes)
 	cr_expect_not_null(strstr(view_text_or(document, "object", "-"), "\"a\""));
 }
 
-Test(latchctl_view, numbers_are_numbers)
+Test(latchctl_view, a_member_that_is_not_an_integer_gives_0)
 {
 	parse("{\"n\":-3,\"big\":9223372036854775807,\"text\":\"12\",\"t\":true,\"d\":1.5,\"o\":{}}");
 	cr_expect_eq(view_number(document, "n"), -3);
@@ -59,7 +60,7 @@ Test(latchctl_view, numbers_are_numbers)
 	cr_expect_eq(view_number(document, "absent"), 0);
 }
 
-Test(latchctl_view, only_a_boolean_is_true)
+Test(latchctl_view, only_the_boolean_true_is_true)
 {
 	parse("{\"yes\":true,\"no\":false,\"text\":\"off\",\"n\":1,\"o\":{\"a\":1},\"l\":[1]}");
 	cr_expect(view_bool(document, "yes"));
@@ -71,7 +72,7 @@ Test(latchctl_view, only_a_boolean_is_true)
 	cr_expect_not(view_bool(document, "absent"));
 }
 
-Test(latchctl_view, arrays)
+Test(latchctl_view, count_and_element_accept_arrays_only)
 {
 	parse("{\"l\":[1,2,null],\"o\":{},\"t\":\"text\",\"e\":[]}");
 	cr_expect_eq(view_count(document, "l"), 3);
@@ -93,7 +94,7 @@ static void expect_endpoint(const char *json, const char *expected)
 	cr_expect_str_eq(text, expected);
 }
 
-Test(latchctl_view, endpoints)
+Test(latchctl_view, an_endpoint_brackets_ipv6_and_cuts_long_texts)
 {
 	char json[512], long_address[301];
 
@@ -113,7 +114,7 @@ Test(latchctl_view, endpoints)
 	expect_endpoint(json, long_address);
 }
 
-Test(latchctl_view, joined_lists_stay_in_their_memory)
+Test(latchctl_view, a_joined_list_is_cut_to_the_size_of_its_buffer)
 {
 	char out[10], guarded[16];
 
@@ -138,7 +139,7 @@ static void expect_duration(int64_t seconds, const char *expected)
 	cr_expect_str_eq(text, expected);
 }
 
-Test(latchctl_view, durations)
+Test(latchctl_view, a_duration_is_printed_in_at_most_two_units)
 {
 	expect_duration(-5, "0s");
 	expect_duration(59, "59s");
@@ -151,7 +152,7 @@ Test(latchctl_view, durations)
 	expect_duration(INT64_MAX, "106751991167300d15h");
 }
 
-Test(latchctl_view, ages)
+Test(latchctl_view, an_age_is_the_time_since_an_rfc3339_time_in_utc)
 {
 	char age[64], time_text[64];
 	time_t then = time(NULL) - 7200 - 30;
@@ -170,7 +171,7 @@ Test(latchctl_view, ages)
 	cr_expect_str_eq(age, "2024-01-01T00:00:00+09:00");
 }
 
-Test(latchctl_view, what_is_printed_is_safe)
+Test(latchctl_view, printed_text_is_escaped)
 {
 	size_t length;
 	char *text;

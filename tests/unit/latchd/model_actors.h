@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Who acts in the random worlds of test_model: the kernel, the key managers and the
- * gate that gives birth to latches. Each does the same to latchd's tables and to the
- * reference model.
+ * The actors in the random worlds of test_model: the kernel, the key managers, and the gate that
+ * creates latches. Each actor does the same to latchd's maps and to the reference model.
  */
 #ifndef LATCHD_TESTS_MODEL_ACTORS_H
 #define LATCHD_TESTS_MODEL_ACTORS_H
@@ -13,48 +12,49 @@
 #include "seed.h"
 #include "world.h"
 
-/* ---- the world, and what stands for it in latchd's tables */
+/* ---- the reference model, and its objects in latchd's maps and reports */
 
 static struct world world;
 static struct random chance;
 static uint32_t next_spi;
-static struct feed_child said[WORLD_CHILDREN];
+static struct feed_child feed_children[WORLD_CHILDREN];
 static struct latch_flow flows[WORLD_LATCHES];
 static struct latch before[WORLD_LATCHES];
-static unsigned int counts[32]; /* steps of each kind that did something */
+static unsigned int counts[32]; /* steps of each kind that had an effect */
 
-static char story[8192];
-static size_t story_length;
+static char step_log[8192];
+static size_t step_log_length;
 static uint64_t seed;
 
-__attribute__((format(printf, 1, 2))) static void tell(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void log_step(const char *format, ...)
 {
 	va_list arguments;
 	int length;
 
 	va_start(arguments, format);
-	length = vsnprintf(story + story_length, sizeof(story) - story_length, format, arguments);
+	length = vsnprintf(step_log + step_log_length, sizeof(step_log) - step_log_length, format,
+			   arguments);
 	va_end(arguments);
-	if (length > 0 && (size_t)length < sizeof(story) - story_length)
-		story_length += (size_t)length;
+	if (length > 0 && (size_t)length < sizeof(step_log) - step_log_length)
+		step_log_length += (size_t)length;
 }
 
-__attribute__((format(printf, 1, 2), noreturn)) static void part(const char *format, ...)
+__attribute__((format(printf, 1, 2), noreturn)) static void fail(const char *format, ...)
 {
-	char why[256];
+	char reason[256];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(why, sizeof(why), format, arguments);
+	vsnprintf(reason, sizeof(reason), format, arguments);
 	va_end(arguments);
-	cr_assert_fail("%s; LATCHD_MODEL_SEED=%" PRIu64 ", steps:%s", why, seed, story);
+	cr_assert_fail("%s; LATCHD_MODEL_SEED=%" PRIu64 ", steps:%s", reason, seed, step_log);
 	abort();
 }
 
 #define must(condition, ...)                                                                       \
 	do {                                                                                       \
 		if (!(condition))                                                                  \
-			part(__VA_ARGS__);                                                         \
+			fail(__VA_ARGS__);                                                         \
 	} while (0)
 
 static struct feed *feed_of(uint8_t key_manager)
@@ -62,7 +62,7 @@ static struct feed *feed_of(uint8_t key_manager)
 	return key_manager ? &pluto : &charon;
 }
 
-/* The same small numbers, as the key manager writes them. */
+/* The model's small numbers, and the selectors as a key manager writes them. */
 static const struct {
 	struct world_selector world;
 	const char *local, *remote;
@@ -84,17 +84,18 @@ static const char *const ciphers[] = {"rfc4106(gcm(aes))", "cbc(aes)"};
 
 static struct latch_sa_key key_of(size_t i, bool inbound)
 {
-	return inbound ? in_key(&said[i], ns.cookie) : out_key(&said[i], ns.cookie);
+	return inbound ? in_key(&feed_children[i], ns.cookie)
+		       : out_key(&feed_children[i], ns.cookie);
 }
 
-/* ---- choosing */
+/* ---- random choices */
 
-static size_t any_child(bool (*is)(size_t))
+static size_t any_child(bool (*matches)(size_t))
 {
 	size_t start = draw(&chance, WORLD_CHILDREN), i;
 
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (is((start + i) % WORLD_CHILDREN))
+		if (matches((start + i) % WORLD_CHILDREN))
 			return (start + i) % WORLD_CHILDREN;
 	return WORLD_CHILDREN;
 }
@@ -109,12 +110,12 @@ static size_t any_latch(bool exists)
 	return WORLD_LATCHES;
 }
 
-/* Nothing is left of it, anywhere. */
+/* Neither the kernel nor the key manager nor latchd has anything of the child. */
 static bool is_free(size_t i)
 {
 	const struct world_child *c = &world.children[i];
 
-	return !world_in_kernel(c) && !c->kept && !c->told && !world.hints_lost;
+	return !world_in_kernel(c) && !c->listed && !c->reported && !world.hints_lost;
 }
 
 static bool is_installed(size_t i)
@@ -122,53 +123,53 @@ static bool is_installed(size_t i)
 	return world_in_kernel(&world.children[i]);
 }
 
-static bool is_kept(size_t i)
+static bool is_listed(size_t i)
 {
-	return world.children[i].defined && world.children[i].kept;
+	return world.children[i].defined && world.children[i].listed;
 }
 
 static bool is_bound(size_t i)
 {
 	const struct world_child *c = &world.children[i];
 
-	return c->defined && c->in && in_state(&said[i]) == LATCH_SA_BOUND;
+	return c->defined && c->in && in_state(&feed_children[i]) == LATCH_SA_BOUND;
 }
 
 /* ---- the key managers */
 
-static void say_snapshot(uint8_t key_manager)
+static void report_snapshot(uint8_t key_manager)
 {
 	struct feed *feed = feed_of(key_manager);
 	size_t i;
 
 	sink->snapshot_begin(sink->context, feed);
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (world.children[i].defined && world.children[i].kept &&
+		if (world.children[i].defined && world.children[i].listed &&
 		    world.children[i].params.key_manager == key_manager)
-			up(feed, &said[i]);
+			up(feed, &feed_children[i]);
 	sink->snapshot_end(sink->context, feed);
 	world_snapshot(&world, key_manager);
 }
 
-/* What came while one was away is asked for again, as the resync does. */
-static void say_all_snapshots(uint8_t key_manager)
+/* When the second key manager is synced, the first reports again, as a resync makes it. */
+static void report_snapshots(uint8_t key_manager)
 {
-	say_snapshot(key_manager);
+	report_snapshot(key_manager);
 	if (world_is_synced(&world) && world.present[!key_manager])
-		say_snapshot(!key_manager);
+		report_snapshot(!key_manager);
 }
 
-static void say_up(size_t i)
+static void report_child(size_t i)
 {
 	struct world_child *c = &world.children[i];
 
 	if (!world.present[c->params.key_manager])
 		return;
-	up(feed_of(c->params.key_manager), &said[i]);
-	world_told(&world, c);
+	up(feed_of(c->params.key_manager), &feed_children[i]);
+	world_report_child(&world, c);
 }
 
-static void come(uint8_t key_manager)
+static void connect_key_manager(uint8_t key_manager)
 {
 	attach(feed_of(key_manager), &ns);
 	world.present[key_manager] = true;
@@ -187,10 +188,11 @@ static void hint_pending(size_t i, bool inbound)
 		world_attribute(c);
 }
 
-static void put_sa(size_t i, bool inbound)
+static void install_sa(size_t i, bool inbound)
 {
 	struct latch_sa_key key = key_of(i, inbound);
-	struct latch_sa sa = sa_from(inbound ? said[i].remote_host : said[i].local_host, inbound);
+	struct latch_sa sa = sa_from(
+		inbound ? feed_children[i].remote_host : feed_children[i].local_host, inbound);
 
 	memset(sa.qop.encryption, 0, sizeof(sa.qop.encryption));
 	strcpy(sa.qop.encryption, ciphers[world.children[i].params.cipher]);
@@ -198,7 +200,7 @@ static void put_sa(size_t i, bool inbound)
 	*(inbound ? &world.children[i].in : &world.children[i].out) = true;
 }
 
-static void take_sa(size_t i, bool inbound, bool hint)
+static void remove_sa(size_t i, bool inbound, bool hint)
 {
 	struct latch_sa_key key = key_of(i, inbound);
 	bool *there = inbound ? &world.children[i].in : &world.children[i].out;
@@ -240,10 +242,10 @@ static void put_latch(size_t at, enum latch_state state, uint16_t params)
 }
 
 /*
- * The gate lets a latch be born under an SA that is bound and not contested; it may
- * also be quicker than the mark of a conflict that is being found.
+ * The gate creates a latch under an SA that is bound and not contested. It may also create one
+ * before latchd has marked the SA of a new conflict as contested.
  */
-static bool may_give_birth(size_t i, const struct world_latch *l)
+static bool may_create_latch(size_t i, const struct world_latch *l)
 {
 	struct latch_sa_key key;
 	bool contested;
@@ -262,8 +264,8 @@ static bool choose_params(struct world_latch *l, uint16_t *ret_params)
 	if (i == WORLD_CHILDREN)
 		return false;
 	l->params = world.children[i].params;
-	*ret_params = in_params(&said[i]);
-	return may_give_birth(i, l);
+	*ret_params = in_params(&feed_children[i]);
+	return may_create_latch(i, l);
 }
 
 static bool prepare_latch(size_t at, enum world_kind kind)
@@ -278,7 +280,7 @@ static bool prepare_latch(size_t at, enum world_kind kind)
 	return true;
 }
 
-static void told_of_birth(size_t at)
+static void report_creation(size_t at)
 {
 	struct world_latch *l = &world.latches[at];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What may happen in the random worlds of test_model, and how often. */
+/* The steps in the random worlds of test_model, and their weights. */
 #ifndef LATCHD_TESTS_MODEL_STEPS_H
 #define LATCHD_TESTS_MODEL_STEPS_H
 
@@ -7,7 +7,7 @@
 
 #include "latchd/latch/recovery.h"
 
-/* ---- steps: true if anything was done */
+/* ---- steps: each returns true if it had an effect */
 
 static bool step_child_appears(void)
 {
@@ -18,75 +18,75 @@ static bool step_child_appears(void)
 		return false;
 	*c = (struct world_child){
 		.defined = true,
-		.kept = true,
+		.listed = true,
 		.selector = selector_table[s].world,
 		.params = {(uint8_t)(draw(&chance, 4) == 0), (uint8_t)draw(&chance, 3),
 			   (uint8_t)(draw(&chance, 6) == 0), (uint8_t)(draw(&chance, 6) == 0)},
 	};
-	said[i] = child_of(peers[c->params.peer], ++next_spi);
-	strcpy(said[i].local_id, locals[c->params.local]);
-	said[i].local_ts = selectors(selector_table[s].local);
-	said[i].remote_ts = selectors(selector_table[s].remote);
-	tell(" appears(%zu peer=%u selector=%zu how=%zu)", i, c->params.peer, s, how);
+	feed_children[i] = child_of(peers[c->params.peer], ++next_spi);
+	strcpy(feed_children[i].local_id, locals[c->params.local]);
+	feed_children[i].local_ts = selectors(selector_table[s].local);
+	feed_children[i].remote_ts = selectors(selector_table[s].remote);
+	log_step(" appears(%zu peer=%u selector=%zu how=%zu)", i, c->params.peer, s, how);
 	if (how == 0)
-		say_up(i);
-	put_sa(i, true);
+		report_child(i);
+	install_sa(i, true);
 	hint_pending(i, true);
 	if (how == 1)
-		say_up(i);
-	put_sa(i, false);
+		report_child(i);
+	install_sa(i, false);
 	hint_pending(i, false);
 	if (how >= 1)
-		say_up(i);
+		report_child(i);
 	return true;
 }
 
-/* A rekey: the same peer and selectors under a new SPI; the old child may go at once. */
+/* A rekey: the same peer and selectors under a new SPI. The old child may be deleted at once. */
 static bool step_rekey(void)
 {
 	size_t old = any_child(is_bound), i = any_child(is_free);
 
-	if (old == WORLD_CHILDREN || i == WORLD_CHILDREN || !world.children[old].kept)
+	if (old == WORLD_CHILDREN || i == WORLD_CHILDREN || !world.children[old].listed)
 		return false;
-	tell(" rekey(%zu to %zu)", old, i);
+	log_step(" rekey(%zu to %zu)", old, i);
 	world.children[i] = (struct world_child){.defined = true,
-						 .kept = true,
+						 .listed = true,
 						 .selector = world.children[old].selector,
 						 .params = world.children[old].params};
-	said[i] = said[old];
-	said[i].spi_in = ++next_spi;
-	said[i].spi_out = said[i].spi_in | 0x80000000;
-	put_sa(i, true);
-	put_sa(i, false);
+	feed_children[i] = feed_children[old];
+	feed_children[i].spi_in = ++next_spi;
+	feed_children[i].spi_out = feed_children[i].spi_in | 0x80000000;
+	install_sa(i, true);
+	install_sa(i, false);
 	hint_pending(i, false);
 	hint_pending(i, true);
-	say_up(i);
+	report_child(i);
 	return true;
 }
 
-static bool step_child_told_again(void)
+static bool step_child_reported_again(void)
 {
-	size_t i = any_child(is_kept);
+	size_t i = any_child(is_listed);
 
 	if (i == WORLD_CHILDREN)
 		return false;
-	tell(" told(%zu)", i);
-	say_up(i);
+	log_step(" reported(%zu)", i);
+	report_child(i);
 	return true;
 }
 
-static bool step_child_given_up(void)
+static bool step_child_deleted(void)
 {
-	size_t i = any_child(is_kept);
+	size_t i = any_child(is_listed);
 
 	if (i == WORLD_CHILDREN)
 		return false;
-	tell(" given-up(%zu)", i);
-	world.children[i].kept = false;
+	log_step(" child-deleted(%zu)", i);
+	world.children[i].listed = false;
 	if (!world.present[world.children[i].params.key_manager])
 		return true;
-	down(feed_of(world.children[i].params.key_manager), &said[i]);
-	world_given_up(&world.children[i]);
+	down(feed_of(world.children[i].params.key_manager), &feed_children[i]);
+	world_delete_child(&world.children[i]);
 	return true;
 }
 
@@ -96,23 +96,23 @@ static bool remove_sas(bool hint)
 
 	if (i == WORLD_CHILDREN)
 		return false;
-	tell(" %s(%zu %s)", hint ? "leaves" : "vanishes", i,
-	     which == 0	  ? "in"
-	     : which == 1 ? "out"
-			  : "both");
+	log_step(" %s(%zu %s)", hint ? "sa-deleted" : "sa-deleted-silently", i,
+		 which == 0   ? "in"
+		 : which == 1 ? "out"
+			      : "both");
 	if (which != 1)
-		take_sa(i, true, hint);
+		remove_sa(i, true, hint);
 	if (which != 0)
-		take_sa(i, false, hint);
+		remove_sa(i, false, hint);
 	return true;
 }
 
-static bool step_sas_leave(void)
+static bool step_sas_deleted(void)
 {
 	return remove_sas(true);
 }
 
-static bool step_sas_vanish(void)
+static bool step_sas_deleted_silently(void)
 {
 	return remove_sas(false);
 }
@@ -129,17 +129,17 @@ static void reconcile(void)
 
 static bool step_reconcile(void)
 {
-	tell(" reconcile");
+	log_step(" reconcile");
 	reconcile();
 	return true;
 }
 
-static bool step_key_manager_comes(void)
+static bool step_key_manager_connects(void)
 {
 	uint8_t key_manager = (uint8_t)draw(&chance, 2);
 
-	tell(" comes(%u)", key_manager);
-	come(key_manager);
+	log_step(" connects(%u)", key_manager);
+	connect_key_manager(key_manager);
 	return true;
 }
 
@@ -149,8 +149,8 @@ static bool step_snapshot(void)
 
 	if (!world.present[key_manager])
 		return false;
-	tell(" snapshot(%u)", key_manager);
-	say_all_snapshots(key_manager);
+	log_step(" snapshot(%u)", key_manager);
+	report_snapshots(key_manager);
 	return true;
 }
 
@@ -160,21 +160,21 @@ static bool step_key_manager_lost(void)
 
 	if (!world.present[key_manager])
 		return false;
-	tell(" lost(%u)", key_manager);
+	log_step(" lost(%u)", key_manager);
 	lose(feed_of(key_manager), draw(&chance, 2) ? FEED_STATE_LOST : FEED_STATE_ABSENT);
 	world_lost(&world, key_manager);
 	return true;
 }
 
-/* While it was away, its restart has made it forget. */
+/* A key manager that is not connected has restarted and lost a child. */
 static bool step_key_manager_forgets(void)
 {
-	size_t i = any_child(is_kept);
+	size_t i = any_child(is_listed);
 
 	if (i == WORLD_CHILDREN || world.synced[world.children[i].params.key_manager])
 		return false;
-	tell(" forgets(%zu)", i);
-	world.children[i].kept = false;
+	log_step(" forgets(%zu)", i);
+	world.children[i].listed = false;
 	return true;
 }
 
@@ -182,15 +182,15 @@ static bool step_latchd_restarts(void)
 {
 	uint8_t key_managers = (uint8_t)draw(&chance, 4), key_manager;
 
-	tell(" restart(key managers=%#x)", key_managers);
+	log_step(" restart(key managers=%#x)", key_managers);
 	restart_latchd();
 	world_restarted(&world);
-	for (key_manager = 0; key_manager < WORLD_KEEPERS; key_manager++)
+	for (key_manager = 0; key_manager < WORLD_KEY_MANAGERS; key_manager++)
 		if (key_managers & 1 << key_manager)
-			come(key_manager);
-	for (key_manager = 0; key_manager < WORLD_KEEPERS; key_manager++)
+			connect_key_manager(key_manager);
+	for (key_manager = 0; key_manager < WORLD_KEY_MANAGERS; key_manager++)
 		if (key_managers & 1 << key_manager)
-			say_all_snapshots(key_manager);
+			report_snapshots(key_manager);
 	return true;
 }
 
@@ -203,7 +203,7 @@ static bool step_database_corrupt(void)
 	if (draw(&chance, 4) || bpf_map_lookup_elem(maps.params, &index, &damaged) ||
 	    !damaged.checksum)
 		return false;
-	tell(" corrupt");
+	log_step(" corrupt");
 	damaged.peer_id ^= 1;
 	cr_assert_eq(bpf_map_update_elem(maps.params, &index, &damaged, BPF_ANY), 0);
 	stop_latchd();
@@ -214,7 +214,7 @@ static bool step_database_corrupt(void)
 	for (i = 0; i < WORLD_LATCHES; i++)
 		world.latches[i].exists &= world.latches[i].kind == WORLD_LISTENER;
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		world.children[i].ever_told = world.children[i].bound_once = false;
+		world.children[i].ever_reported = world.children[i].bound_once = false;
 	return true;
 }
 
@@ -226,10 +226,10 @@ static bool step_connect(void)
 	if (at == WORLD_LATCHES || !prepare_latch(at, WORLD_LATCHED) ||
 	    !choose_params(&world.latches[at], &params))
 		return false;
-	tell(" connect(%zu peer=%u)", at, world.latches[at].params.peer);
+	log_step(" connect(%zu peer=%u)", at, world.latches[at].params.peer);
 	world.latches[at].exists = true;
 	put_latch(at, LATCH_STATE_ESTABLISHED, params);
-	told_of_birth(at);
+	report_creation(at);
 	return true;
 }
 
@@ -240,14 +240,14 @@ static bool step_listen_or_acquire(void)
 
 	if (at == WORLD_LATCHES || !prepare_latch(at, listen ? WORLD_LISTENER : WORLD_LARVAL))
 		return false;
-	tell(" %s(%zu)", listen ? "listen" : "acquire", at);
+	log_step(" %s(%zu)", listen ? "listen" : "acquire", at);
 	world.latches[at].exists = true;
 	put_latch(at, listen ? LATCH_STATE_LISTENER : LATCH_STATE_LARVAL, 0);
 	return true;
 }
 
-/* As the gate does it when the first packet comes under an SA that somebody owns. */
-static bool step_larval_settles(void)
+/* As the gate does at the first packet under a bound SA. */
+static bool step_larval_established(void)
 {
 	size_t at = any_latch(true);
 	struct world_latch *l = &world.latches[at];
@@ -256,20 +256,20 @@ static bool step_larval_settles(void)
 
 	if (at == WORLD_LATCHES || l->kind != WORLD_LARVAL || !choose_params(l, &params))
 		return false;
-	tell(" settles(%zu peer=%u)", at, l->params.peer);
+	log_step(" larval-established(%zu peer=%u)", at, l->params.peer);
 	latch = latch_of(&flows[at]);
 	latch.word.state = LATCH_STATE_ESTABLISHED;
 	latch.word.params = params;
 	latch.word.generation++;
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flows[at], &latch, BPF_EXIST), 0);
 	l->kind = WORLD_LATCHED;
-	told_of_birth(at);
+	report_creation(at);
 	return true;
 }
 
 static void must_result(int got, enum latch_control_result want)
 {
-	must(got == (int)want, "the control program said %d, the model %d", got, want);
+	must(got == (int)want, "the control program returned %d, the model expects %d", got, want);
 }
 
 static uint8_t draw_reasons(void)
@@ -303,7 +303,7 @@ static bool break_or_heal(bool breaks)
 
 	if (at == WORLD_LATCHES || !reasons)
 		return false;
-	tell(" %s(%zu reasons=%#x)", breaks ? "break" : "heal", at, reasons);
+	log_step(" %s(%zu reasons=%#x)", breaks ? "break" : "heal", at, reasons);
 	was = world_reasons(l);
 	got = (breaks ? latch_break : latch_heal)(&maps, &flows[at], latch_of(&flows[at]).id,
 						  reasons, NULL);
@@ -313,7 +313,7 @@ static bool break_or_heal(bool breaks)
 	return true;
 }
 
-/* A policy edit, dead peers, a reboot, the administrator: told by others, one latch each. */
+/* A policy change, a dead peer, a rebooted peer or the administrator: one latch at a time. */
 static bool step_break(void)
 {
 	return break_or_heal(true);
@@ -333,7 +333,7 @@ static bool step_close(void)
 
 	if (at == WORLD_LATCHES)
 		return false;
-	tell(" %s%s(%zu)", reap ? "release" : "close", wrong ? "-another" : "", at);
+	log_step(" %s%s(%zu)", reap ? "release" : "close", wrong ? "-another" : "", at);
 	latch = latch_of(&flows[at]);
 	latch.owner_since += wrong && reap;
 	latch.id += wrong && !reap ? 1000 : 0;
@@ -350,12 +350,12 @@ static const struct {
 } steps[] = {
 	{step_child_appears, 16},
 	{step_rekey, 5},
-	{step_child_told_again, 3},
-	{step_child_given_up, 6},
-	{step_sas_leave, 9},
-	{step_sas_vanish, 3},
+	{step_child_reported_again, 3},
+	{step_child_deleted, 6},
+	{step_sas_deleted, 9},
+	{step_sas_deleted_silently, 3},
 	{step_reconcile, 3},
-	{step_key_manager_comes, 2},
+	{step_key_manager_connects, 2},
 	{step_snapshot, 4},
 	{step_key_manager_lost, 2},
 	{step_key_manager_forgets, 3},
@@ -363,7 +363,7 @@ static const struct {
 	{step_database_corrupt, 1},
 	{step_connect, 18},
 	{step_listen_or_acquire, 3},
-	{step_larval_settles, 6},
+	{step_larval_established, 6},
 	{step_break, 5},
 	{step_heal, 7},
 	{step_close, 5},

@@ -1,15 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * S37 without packets: attribution, conflicts and the control program in a random
- * world, beside the reference model of world.h. The test is the kernel, which
- * installs and deletes SAs, and the key managers, which speak of them, go away,
- * come back and forget. After every step both must agree, and the invariants hold.
+ * S37 without packets: attribution, conflicts and the control program in a random world, compared
+ * with the reference model of world.h.
  *
- * A run is short and starts in an empty world; run N has the seed N. The seed of
- * the run that failed and all its steps are printed.
+ *	random step --+--> kernel: installs and deletes SAs, creates latches --> maps --+
+ *	              +--> key managers: connect, report, are lost, lose children       |
+ *	              |        --> attribution (user/latchd/sa) --> latch_control ------+
+ *	              |                                                                 = ?
+ *	              +--> reference model (world.h) -----------------------------------+
  *
- *	LATCHD_MODEL_SEED=N    of the first run (1)
- *	LATCHD_MODEL_STEPS=N   about how many steps in all (6000)
+ * After every step the maps and the model must agree, and the invariants hold.
+ *
+ * A run is short and starts in an empty world. Run N has the seed N. A failure prints the seed of
+ * the run and all its steps.
+ *
+ *	LATCHD_MODEL_SEED=N    the seed of the first run (1)
+ *	LATCHD_MODEL_STEPS=N   the approximate number of steps in all runs (6000)
  */
 #include "model_steps.h"
 
@@ -18,18 +24,19 @@
 
 TestSuite(model, .init = fixture_start, .fini = fixture_finish, .timeout = 3600);
 
-/* ---- what must be true */
+/* ---- invariants */
 
 /*
- * Bound by an earlier latchd, and its key manager has not told this one yet, which so
- * knows of no conflict when another key manager has: the gate still refuses its packets.
+ * An earlier latchd has bound the SA, and its key manager has not reported it to this latchd yet.
+ * This latchd then finds no conflict of the SA with another key manager's. The gate still drops
+ * the packets of the SA.
  */
 static bool is_inherited(const struct world_child *c)
 {
 	return !c->attributed && !world.synced[c->params.key_manager];
 }
 
-/* I1, R-2.3-7: from the kernel's table, whatever latchd may think of its SAs. */
+/* I1, R-2.3-7: from the map of the SAs, whatever latchd has in memory. */
 static void check_no_conflict(size_t at, const struct latch *latch)
 {
 	size_t i;
@@ -44,7 +51,7 @@ static void check_no_conflict(size_t at, const struct latch *latch)
 			if (!(end ? c->in : c->out) || state_of(&key) != LATCH_SA_BOUND)
 				continue;
 			must(!world_conflicts(c, &world.latches[at]),
-			     "I1: latch %zu is established, and SA 0x%08x of another is bound", at,
+			     "I1: latch %zu is established, and conflicting SA 0x%08x is bound", at,
 			     key.spi);
 			must(!world_covers(&c->selector, &world.latches[at]) ||
 				     sa_at(&key).word.params == latch->word.params,
@@ -54,8 +61,8 @@ static void check_no_conflict(size_t at, const struct latch *latch)
 	}
 }
 
-/* Nobody has told latchd that an SA has left: it may have noticed, or not yet. */
-static void allow_late_news(struct world_latch *l, uint8_t got)
+/* latchd got no event of a deleted SA: it may have noticed the deletion, or not yet. */
+static void allow_late_heal(struct world_latch *l, uint8_t got)
 {
 	if (world.hints_lost && !world_has_conflict(&world, l) && l->kind == WORLD_LATCHED)
 		l->conflict = got & LATCH_REASON_SA_CONFLICT;
@@ -67,11 +74,11 @@ static void check_latch(size_t at)
 	struct latch latch = {0};
 
 	if (!l->exists) {
-		must(latch_get(&maps, &flows[at], &latch) == -ENOENT, "latch %zu lives on", at);
+		must(latch_get(&maps, &flows[at], &latch) == -ENOENT, "latch %zu still exists", at);
 		return;
 	}
 	must(!latch_get(&maps, &flows[at], &latch), "latch %zu is gone", at);
-	allow_late_news(l, latch.word.reasons);
+	allow_late_heal(l, latch.word.reasons);
 	must(latch.word.reasons == world_reasons(l), "latch %zu has reasons %#x, the model %#x", at,
 	     latch.word.reasons, world_reasons(l));
 	must(latch.word.state == world_state(l), "latch %zu is in state %d, the model's in %d", at,
@@ -80,26 +87,28 @@ static void check_latch(size_t at)
 		check_no_conflict(at, &latch);
 }
 
-/* It came to be BROKEN by a conflict, or left it: what latchd tells (L-2.2-4). Other reasons are
- * not its own. */
-static int told_of(const struct latch *was, const struct latch *is)
+/*
+ * 1 if a conflict has broken the latch, -1 if the end of a conflict has healed it (L-2.2-4).
+ * Attribution reports no other reason.
+ */
+static int reported_change(const struct latch *old, const struct latch *now)
 {
-	bool broke = was->word.state != LATCH_STATE_BROKEN &&
-		     is->word.state == LATCH_STATE_BROKEN &&
-		     is->word.reasons & LATCH_REASON_SA_CONFLICT;
-	bool healed = was->word.reasons & LATCH_REASON_SA_CONFLICT &&
-		      is->word.state == LATCH_STATE_ESTABLISHED;
+	bool broke = old->word.state != LATCH_STATE_BROKEN &&
+		     now->word.state == LATCH_STATE_BROKEN &&
+		     now->word.reasons & LATCH_REASON_SA_CONFLICT;
+	bool healed = old->word.reasons & LATCH_REASON_SA_CONFLICT &&
+		      now->word.state == LATCH_STATE_ESTABLISHED;
 
 	return broke - healed;
 }
 
-/* Every transition draws a generation; params stay for life (R-2-14). */
+/* Every transition takes a new generation. The params of a latch never change (R-2-14). */
 static void check_transition(size_t at, int *ret_breaks)
 {
 	struct latch now = {0};
 
 	if (latch_get(&maps, &flows[at], &now) || now.id != before[at].id) {
-		*ret_breaks += told_of(&(struct latch){0}, &now);
+		*ret_breaks += reported_change(&(struct latch){0}, &now);
 		before[at] = now;
 		return;
 	}
@@ -108,8 +117,8 @@ static void check_transition(size_t at, int *ret_breaks)
 	     "latch %zu changed under the same generation", at);
 	must(now.word.params == before[at].word.params ||
 		     before[at].word.state == LATCH_STATE_LARVAL,
-	     "latch %zu has other params now", at);
-	*ret_breaks += told_of(&before[at], &now);
+	     "latch %zu has changed its params", at);
+	*ret_breaks += reported_change(&before[at], &now);
 	before[at] = now;
 }
 
@@ -120,24 +129,24 @@ static bool is_contested_now(size_t i)
 	return world_in_kernel(&world.children[i]) && sa_at(&key).word.flags & LATCH_SA_CONTESTED;
 }
 
-/* Nobody's SA carries no latch; one that its key manager has told is bound. */
+/* An unattributed SA is pending. The SAs of a reported child are bound. */
 static void check_child(size_t i)
 {
 	struct world_child *c = &world.children[i];
 	struct latch_sa_key in = key_of(i, true), out = key_of(i, false);
 
-	if (c->in && !c->ever_told)
-		must(state_of(&in) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", in.spi);
-	if (c->out && !c->ever_told)
-		must(state_of(&out) == LATCH_SA_PENDING, "SA 0x%08x is nobody's", out.spi);
+	if (c->in && !c->ever_reported)
+		must(state_of(&in) == LATCH_SA_PENDING, "SA 0x%08x has no child", in.spi);
+	if (c->out && !c->ever_reported)
+		must(state_of(&out) == LATCH_SA_PENDING, "SA 0x%08x has no child", out.spi);
 	c->bound_once = c->out && sa_at(&out).word.params;
-	if (!c->attributed || c->given_up || c->orphan || world.hints_lost ||
+	if (!c->attributed || c->deleted || c->orphan || world.hints_lost ||
 	    !world.synced[c->params.key_manager])
 		return;
-	must(!c->in || state_of(&in) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", in.spi);
-	must(!c->out || state_of(&out) == LATCH_SA_BOUND, "SA 0x%08x waits in vain", out.spi);
+	must(!c->in || state_of(&in) == LATCH_SA_BOUND, "SA 0x%08x is not bound", in.spi);
+	must(!c->out || state_of(&out) == LATCH_SA_BOUND, "SA 0x%08x is not bound", out.spi);
 	must(is_contested_now(i) == (world_in_kernel(c) && world_is_contested(&world, c)),
-	     "SA 0x%08x: contested or not", in.spi);
+	     "SA 0x%08x: its contested flag differs from the model", in.spi);
 }
 
 static void check_world(void)
@@ -152,21 +161,22 @@ static void check_world(void)
 		check_latch(i);
 		check_transition(i, &breaks);
 	}
-	/* L-2.2-4: as many alerts as latches that have come to be in conflict. */
+	/* L-2.2-4: one alert for each latch that a conflict breaks. */
 	must((int)seen.broken - (int)seen.healed == breaks,
-	     "%u breaks and %u heals were told, %d happened", seen.broken, seen.healed, breaks);
+	     "%u breaks and %u heals were reported, their balance is %d", seen.broken, seen.healed,
+	     breaks);
 }
 
-/* latchd looks again for SAs that wait, in its own time: a child that was given up may be found. */
+/* latchd retries pending SAs on a timer: it may attribute one to a deleted child. */
 static void notice_late_attributions(void)
 {
 	size_t i;
 
 	for (i = 0; i < WORLD_CHILDREN; i++) {
 		struct world_child *c = &world.children[i];
-		bool waits = c->in && in_state(&said[i]) == LATCH_SA_PENDING;
+		bool waits = c->in && in_state(&feed_children[i]) == LATCH_SA_PENDING;
 
-		if (c->told && c->in && c->waited && !waits)
+		if (c->reported && c->in && c->waited && !waits)
 			c->attributed = true;
 		c->waited = waits;
 	}
@@ -174,7 +184,7 @@ static void notice_late_attributions(void)
 
 /* ---- runs */
 
-static void empty_world(void)
+static void reset_world(void)
 {
 	size_t i;
 
@@ -184,30 +194,30 @@ static void empty_world(void)
 	}
 	for (i = 0; i < WORLD_CHILDREN; i++) {
 		if (world.children[i].in)
-			take_sa(i, true, false);
+			remove_sa(i, true, false);
 		if (world.children[i].out)
-			take_sa(i, false, false);
+			remove_sa(i, false, false);
 	}
 	memset(&world, 0, sizeof(world));
 	restart_latchd();
-	come(0);
-	say_snapshot(0);
-	story_length = 0;
-	story[0] = '\0';
+	connect_key_manager(0);
+	report_snapshot(0);
+	step_log_length = 0;
+	step_log[0] = '\0';
 }
 
-/* R-2.3-11: at the moment that a latch breaks, what breaks it is not open yet. */
+/* R-2.3-11: when a conflict breaks a latch, the conflicting SA is not bound yet. */
 static void on_break(void)
 {
 	size_t at, i;
 
 	for (at = 0; at < WORLD_LATCHES && memcmp(&flows[at], &seen.flow, sizeof(flows[at]));)
 		at++;
-	must(at < WORLD_LATCHES, "a latch broke that nobody knows");
+	must(at < WORLD_LATCHES, "an unknown latch broke");
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		must(world.children[i].bound_before || !is_bound(i) ||
 			     !world_conflicts(&world.children[i], &world.latches[at]),
-		     "latch %zu broke after SA 0x%08x was bound", at, said[i].spi_in);
+		     "latch %zu broke after SA 0x%08x was bound", at, feed_children[i].spi_in);
 }
 
 static void begin_step(void)
@@ -239,7 +249,7 @@ static void run(uint64_t number)
 
 	seed = number;
 	chance.state = number;
-	empty_world();
+	reset_world();
 	for (step = 0; step < STEPS_A_RUN; step++) {
 		size_t kind = choose_step();
 
@@ -254,7 +264,7 @@ static void run(uint64_t number)
 	}
 }
 
-Test(model, S37_random_worlds)
+Test(model, S37_latchd_matches_the_model_in_random_worlds)
 {
 	uint64_t start = env_number("LATCHD_MODEL_SEED", 1), i;
 	uint64_t runs = env_number("LATCHD_MODEL_STEPS", STEPS_DEFAULT) / STEPS_A_RUN + 1;
@@ -266,8 +276,8 @@ Test(model, S37_random_worlds)
 		cr_expect_gt(counts[kind], 0, "step %zu was never taken", kind);
 }
 
-/* The model by itself, on examples worked out by hand. */
-Test(model_alone, knows_what_conflicts)
+/* The model alone, on examples worked out by hand. */
+Test(model_alone, the_model_breaks_and_heals_a_latch_by_conflicting_sas)
 {
 	struct world w = {.present = {true}, .synced = {true}};
 	struct world_child *c = &w.children[0], *d = &w.children[1];
@@ -278,11 +288,11 @@ Test(model_alone, knows_what_conflicts)
 		.defined = true, .selector = {1, 1, 2, 2, 0, 65535, 0}, .in = true};
 	*d = *c;
 	d->params.peer = 1;
-	world_told(&w, c);
+	world_report_child(&w, c);
 	world_settle(&w);
 	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(world_is_contested(&w, c));
-	world_told(&w, d);
+	world_report_child(&w, d);
 	world_settle(&w);
 	cr_expect_eq(world_state(l), LATCH_STATE_BROKEN);
 	cr_expect(world_is_contested(&w, c));
@@ -290,12 +300,12 @@ Test(model_alone, knows_what_conflicts)
 	d->in = false;
 	world_sa_gone(d);
 	world_settle(&w);
-	cr_expect_eq(world_state(l), LATCH_STATE_BROKEN, "nobody can tell yet");
+	cr_expect_eq(world_state(l), LATCH_STATE_BROKEN, "the key manager is not synced");
 	world_snapshot(&w, 0);
 	world_settle(&w);
 	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED);
-	d->in = d->told = d->attributed = true;
+	d->in = d->reported = d->attributed = true;
 	d->selector.port_first = 1001;
 	world_settle(&w);
-	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED, "it does not cover the flow");
+	cr_expect_eq(world_state(l), LATCH_STATE_ESTABLISHED, "the SA does not cover the flow");
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A small world as RFC 5660 sees it, and what must be true in it. Facts only: which
- * SAs are in the kernel, whose they are, what the key managers have said, which
- * latches there are and what was done to them. It shares no code with latchd: flows
- * and selectors are small numbers here, and params are the tuple itself.
+ * The reference model of test_model: SAs, key managers and latches as RFC 5660 describes them.
+ * The model stores facts only: the SAs in the kernel, their children, the reports of the key
+ * managers, the latches and the operations on them. It shares no code with latchd. Flows and
+ * selectors are small numbers here, and params are the tuple itself.
  */
 #ifndef LATCHD_TESTS_WORLD_H
 #define LATCHD_TESTS_WORLD_H
@@ -14,17 +14,16 @@
 
 #include "latch_abi.h"
 
-#define WORLD_CHILDREN 10
-#define WORLD_LATCHES  6
-#define WORLD_KEEPERS  2
+#define WORLD_CHILDREN	   10
+#define WORLD_LATCHES	   6
+#define WORLD_KEY_MANAGERS 2
 
-/* Everything that RFC 5660 section 2 latches, and the authority of D6. */
+/* The parameters that RFC 5660 section 2 latches, and the key manager, as identities have one. */
 struct world_params {
 	uint8_t key_manager, peer, local, cipher;
 };
 
-/* Inclusive ranges: of local and remote addresses (last byte), ports, and the protocol (0 = any).
- */
+/* Inclusive ranges of addresses (last byte) and ports, and the protocol (0 = any). */
 struct world_selector {
 	uint8_t local_first, local_last, remote_first, remote_last;
 	uint16_t port_first, port_last; /* local */
@@ -36,13 +35,13 @@ struct world_child {
 	struct world_params params;
 	struct world_selector selector;
 	bool in, out;	 /* in the kernel */
-	bool kept;	 /* its key manager still has it */
-	bool told;	 /* latchd remembers having been told */
-	bool attributed; /* this latchd knows whose its SAs are */
-	bool given_up, orphan;
-	bool ever_told, bound_once; /* whatever latchd that was */
-	bool bound_before;	    /* its inbound SA, when the step began */
-	bool waited;		    /* for somebody to say whose its SA is, when last looked at */
+	bool listed;	 /* its key manager still has the child */
+	bool reported;	 /* this latchd has the report of the child */
+	bool attributed; /* this latchd has attributed the SAs to the child */
+	bool deleted, orphan;
+	bool ever_reported, bound_once; /* to this latchd or an earlier one */
+	bool bound_before;		/* the inbound SA was bound when the step began */
+	bool waited;			/* the inbound SA was pending after the last step */
 };
 
 enum world_kind {
@@ -57,15 +56,15 @@ struct world_latch {
 	uint16_t port;
 	uint8_t remote;
 	struct world_params params;
-	bool conflict; /* what the controller must have found */
+	bool conflict; /* latchd must have found one */
 	bool spd, dead, rebooted, admin;
 };
 
 struct world {
 	struct world_child children[WORLD_CHILDREN];
 	struct world_latch latches[WORLD_LATCHES];
-	bool present[WORLD_KEEPERS], synced[WORLD_KEEPERS];
-	bool hints_lost; /* SAs have left and nobody has told latchd yet */
+	bool present[WORLD_KEY_MANAGERS], synced[WORLD_KEY_MANAGERS];
+	bool hints_lost; /* SAs were deleted and latchd got no event */
 };
 
 static inline bool world_same(struct world_params a, struct world_params b)
@@ -86,7 +85,7 @@ static inline bool world_in_kernel(const struct world_child *c)
 	return c->defined && (c->in || c->out);
 }
 
-/* RFC 5660 section 2.3 in the working form: covers, and is not congruent. */
+/* RFC 5660 section 2.3: the child covers the flow, and its params differ. */
 static inline bool world_conflicts(const struct world_child *c, const struct world_latch *l)
 {
 	return world_in_kernel(c) && world_covers(&c->selector, l) &&
@@ -111,7 +110,7 @@ static inline bool world_overlap(const struct world_selector *a, const struct wo
 	       (!a->protocol || !b->protocol || a->protocol == b->protocol);
 }
 
-/* R-2.3-8: there are flows that two cover whose params differ. */
+/* R-2.3-8: some flow is covered by two children with different params. */
 static inline bool world_is_contested(const struct world *w, const struct world_child *c)
 {
 	size_t i;
@@ -127,13 +126,13 @@ static inline bool world_is_contested(const struct world *w, const struct world_
 	return false;
 }
 
-/* Every key manager that has come has told all. */
+/* Every connected key manager has sent its snapshot. */
 static inline bool world_is_synced(const struct world *w)
 {
 	bool any = false;
 	size_t i;
 
-	for (i = 0; i < WORLD_KEEPERS; i++) {
+	for (i = 0; i < WORLD_KEY_MANAGERS; i++) {
 		if (w->present[i] && !w->synced[i])
 			return false;
 		any = any || w->present[i];
@@ -161,36 +160,36 @@ static inline enum latch_state world_state(const struct world_latch *l)
 
 static inline void world_forget(struct world_child *c)
 {
-	c->told = c->attributed = c->given_up = c->orphan = false;
+	c->reported = c->attributed = c->deleted = c->orphan = false;
 }
 
-/* An SA of it has left the kernel, and latchd was told. */
+/* An SA of the child was deleted, and latchd got the event. */
 static inline void world_sa_gone(struct world_child *c)
 {
-	if (c->told && (c->attributed || c->given_up) && !world_in_kernel(c))
+	if (c->reported && (c->attributed || c->deleted) && !world_in_kernel(c))
 		world_forget(c);
 }
 
-/* By its inbound SA, which has all params, or by one that an earlier latchd has bound. */
+/* An inbound SA has all params. An outbound SA is enough if an earlier latchd has bound it. */
 static inline void world_attribute(struct world_child *c)
 {
-	if (c->told && (c->in || (c->out && c->bound_once)))
+	if (c->reported && (c->in || (c->out && c->bound_once)))
 		c->attributed = true;
 }
 
-static inline void world_given_up(struct world_child *c)
+static inline void world_delete_child(struct world_child *c)
 {
-	if (!c->told)
+	if (!c->reported)
 		return;
-	c->given_up = true;
+	c->deleted = true;
 	if (!world_in_kernel(c))
 		world_forget(c);
 }
 
-static inline void world_told(const struct world *w, struct world_child *c)
+static inline void world_report_child(const struct world *w, struct world_child *c)
 {
-	c->told = c->ever_told = true;
-	c->given_up = c->orphan = false;
+	c->reported = c->ever_reported = true;
+	c->deleted = c->orphan = false;
 	if (w->synced[c->params.key_manager])
 		world_attribute(c);
 }
@@ -205,11 +204,11 @@ static inline void world_snapshot(struct world *w, uint8_t key_manager)
 
 		if (!c->defined || c->params.key_manager != key_manager)
 			continue;
-		if (c->kept)
-			world_told(w, c);
-		else if (c->told && !c->orphan)
-			world_given_up(c);
-		else if (c->told && !world_in_kernel(c))
+		if (c->listed)
+			world_report_child(w, c);
+		else if (c->reported && !c->orphan)
+			world_delete_child(c);
+		else if (c->reported && !world_in_kernel(c))
 			world_forget(c);
 	}
 }
@@ -220,23 +219,23 @@ static inline void world_lost(struct world *w, uint8_t key_manager)
 
 	w->synced[key_manager] = false;
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (w->children[i].told && w->children[i].params.key_manager == key_manager)
+		if (w->children[i].reported && w->children[i].params.key_manager == key_manager)
 			w->children[i].orphan = true;
 }
 
-/* latchd's memory is gone. */
+/* latchd has lost its memory; the maps are unchanged. */
 static inline void world_restarted(struct world *w)
 {
 	size_t i;
 
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		world_forget(&w->children[i]);
-	for (i = 0; i < WORLD_KEEPERS; i++)
+	for (i = 0; i < WORLD_KEY_MANAGERS; i++)
 		w->present[i] = w->synced[i] = false;
 	w->hints_lost = false;
 }
 
-/* After the dust has settled: broken while any conflict is known, healed when all have told. */
+/* A latch is broken while a conflict is known, and heals only when all key managers are synced. */
 static inline void world_settle(struct world *w)
 {
 	size_t i;

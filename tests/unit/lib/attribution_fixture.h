@@ -66,58 +66,68 @@ static enum latch_sa_state state_of(const struct latch_sa_key *key)
 	return sa_get(&maps, key, &sa) ? LATCH_SA_NONE : sa.word.state;
 }
 
-static void on_broken(void *context, const struct latch_flow *flow, const struct latch *latch,
-		      uint8_t reasons, uint16_t got)
+static void on_broken(const struct news *news)
 {
 	uint8_t expected = seen.reasons ? seen.reasons : LATCH_REASON_SA_CONFLICT;
+	uint8_t reason = news->cause.reason;
 
-	(void)context;
-	cr_expect_eq(reasons & ~expected, 0, "reasons 0x%x", reasons);
-	cr_expect_eq(__builtin_popcount(reasons), 1);
-	cr_expect_eq(latch->word.reasons & reasons, 0);
+	cr_expect_eq(reason & ~expected, 0, "reason 0x%x", reason);
+	cr_expect_eq(__builtin_popcount(reason), 1);
+	cr_expect_eq(news->latch->word.reasons & reason, 0);
 	seen.broken++;
-	seen.flow = *flow;
-	seen.got = got;
+	seen.flow = *news->flow;
+	seen.got = news->cause.got;
 	if (seen.watched)
 		seen.watched_state = state_of(seen.watched);
 	if (seen.then)
 		seen.then();
 }
 
-static void on_healed(void *context, const struct latch_flow *flow, const struct latch *latch,
-		      uint8_t reasons)
+static void on_healed(const struct news *news)
 {
-	(void)context;
-	(void)latch;
-	cr_expect_eq(reasons, LATCH_REASON_SA_CONFLICT);
+	cr_expect_eq(news->cause.reason, LATCH_REASON_SA_CONFLICT);
 	seen.healed++;
-	seen.flow = *flow;
+	seen.flow = *news->flow;
 }
 
-static void on_bound(void *context, const struct latch_sa_key *key, const struct latch_sa *sa,
-		     uint16_t params, const char *feed, const char *evidence)
+static void on_bound(const struct news_sa *bound)
 {
-	(void)context;
-	(void)sa;
-	cr_expect_str_eq(evidence, "test");
+	cr_expect_str_eq(bound->evidence, "test");
 	seen.bound++;
-	seen.bound_params = params;
-	seen.bound_netns = key->netns;
-	snprintf(seen.bound_feed, sizeof(seen.bound_feed), "%s", feed);
+	seen.bound_params = bound->params;
+	seen.bound_netns = bound->key->netns;
+	snprintf(seen.bound_feed, sizeof(seen.bound_feed), "%s", bound->feed);
 }
 
-static void on_served(void *context, uint64_t netns)
+static void on_news(void *context, const struct news *news)
 {
-	(void)context;
-	(void)netns;
-	seen.served++;
+	cr_expect_eq(context, &seen);
+	switch (news->kind) {
+	case NEWS_LATCH_BROKEN:
+		on_broken(news);
+		return;
+	case NEWS_LATCH_HEALED:
+		on_healed(news);
+		return;
+	case NEWS_SA_BOUND:
+		on_bound(&news->sa);
+		return;
+	case NEWS_NETNS_SERVED:
+		seen.served++;
+		return;
+	case NEWS_KERNEL_EVENT:
+	case NEWS_LATCH_HELD:
+	case NEWS_LATCH_RELEASED:
+	case NEWS_LATCH_RESET:
+	case NEWS_FLOW_REFUSED:
+	case NEWS_EVENTS_LOST:
+		cr_expect_fail("attribution publishes no news of kind %d", news->kind);
+		return;
+	}
 }
 
-static const struct attribution_observer observer = {
-	.conflict = {NULL, on_broken, on_healed},
-	.netns_served = on_served,
-	.sa_bound = on_bound,
-};
+static struct news_subscriber subscriber = {.fn = on_news, .context = &seen};
+static const struct news_bus bus = {.first = &subscriber};
 
 static void on_log(enum log_level level, const char *subsystem, const char *text)
 {
@@ -415,7 +425,7 @@ static inline void start_latchd(void)
 	cr_assert_eq(identities_load(&maps, &identities), 0);
 	loop = loop_new();
 	cr_assert_not_null(loop);
-	attribution = attribution_new(loop, &maps, identities, &observer);
+	attribution = attribution_new(loop, &maps, identities, &bus);
 	cr_assert_not_null(attribution);
 	sink = attribution_sink(attribution);
 	feed_init(&charon, "charon");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A cgroup v2 of the test's own: the test is in it, so its sockets are too. */
+/* A cgroup v2 of the test's own. The test's process is in it, and so are its sockets. */
 #ifndef LATCHD_TESTS_CGROUP_H
 #define LATCHD_TESTS_CGROUP_H
 
@@ -25,7 +25,7 @@
 static char cgroup_root[256], cgroup_path[320], cgroup_before[512];
 static int cgroup_fd = -1;
 
-/* Nothing is pinned here, so that it does not matter whether there is a bpffs. */
+/* The tests pin nothing, so they need no bpffs. */
 static inline long cgroup_file_system(const char *path)
 {
 	return strcmp(path, preflight_this_system.bpffs)
@@ -33,7 +33,7 @@ static inline long cgroup_file_system(const char *path)
 		       : BPF_FS_MAGIC;
 }
 
-/* preflight knows where, also when it then finds fault with it. */
+/* preflight fills in the cgroup also when a later check of it fails. */
 static inline void cgroup_need_root(void)
 {
 	struct preflight_system system = preflight_this_system;
@@ -48,7 +48,7 @@ static inline void cgroup_need_root(void)
 	strcpy(cgroup_root, result.cgroup);
 }
 
-/* Where this process is, below the root: the line "0::PATH" of its cgroup file. */
+/* Stores the cgroup of this process: the line "0::PATH" of /proc/self/cgroup. */
 static inline void cgroup_remember(void)
 {
 	FILE *file = fopen("/proc/self/cgroup", "re");
@@ -80,7 +80,7 @@ static inline int cgroup_move_to(const char *path)
 	return err;
 }
 
-/* Its name has its process. An empty one of a live process is about to be entered. */
+/* The directory's name ends with a pid. A live process may be about to enter an empty cgroup. */
 static inline bool cgroup_is_left(const char *path)
 {
 	pid_t pid = atoi(strrchr(path, '-') + 1);
@@ -88,7 +88,7 @@ static inline bool cgroup_is_left(const char *path)
 	return kill(pid, 0) && errno == ESRCH;
 }
 
-/* What tests left that did not live to their end. */
+/* Removes the cgroups of tests that were killed. */
 static inline void cgroup_sweep(void)
 {
 	char pattern[320];
@@ -122,7 +122,7 @@ static inline void cgroup_enter(void)
 	}
 }
 
-/* Children that are in it must have ended. */
+/* Children in the cgroup must have ended. */
 static inline void cgroup_leave(void)
 {
 	int err;

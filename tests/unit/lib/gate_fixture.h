@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connections whose both ends are in a cgroup with the gates, and what the gates said of them. */
+/*
+ * Connections with both ends in the cgroup of the cgroup gate; the verdicts are read from the maps.
+ *
+ *	      test's cgroup: gate_egress, gate_ingress, watch_socket ...
+ *	+------------------------------------------------------------------+
+ *	|  client <---- loopback of the test's network namespace ----> server |
+ *	+------------------------------------------------------------------+
+ *	      maps: latches, sas, rules, settings, drops, events
+ *
+ * There is no IPsec: every packet is in clear.
+ */
 #ifndef LATCHD_TESTS_GATE_FIXTURE_H
 #define LATCHD_TESTS_GATE_FIXTURE_H
 
@@ -18,7 +28,7 @@
 #define LATCH_ID    77
 #define HOUR_NS	    3600000000000ull
 
-/* Where one listens, and where to the other connects. */
+/* The address of the listener, and the address to which the client connects. */
 static const char *const tcp_ways[][2] = {
 	{IPV4, IPV4},
 	{IPV6, IPV6},
@@ -31,7 +41,7 @@ static struct ring_buffer *events_ring;
 static struct latch_event events_seen[EVENTS_KEPT];
 static unsigned int event_count;
 
-/* Until it is true, or the limit, which fails the test. */
+/* Until the condition is true; fails the test after LIMIT_MS. */
 #define wait_for(condition)                                                                        \
 	do {                                                                                       \
 		uint64_t wait_limit = loop_now_ms() + LIMIT_MS;                                    \
@@ -50,7 +60,7 @@ static inline int keep_event(void *context, void *data, size_t size)
 	return 0;
 }
 
-/* Its programs are loaded but not attached. */
+/* The programs are loaded and not attached. */
 static inline void gate_set_up(void)
 {
 	struct latch_settings settings = {.drop_event_interval = HOUR_NS};
@@ -83,6 +93,17 @@ static inline void attach(enum gates_part part)
 	cr_assert_eq(err, 0, "%s: %s", gates_program_name(gates, part), strerror(-err));
 }
 
+/* 1: an event for every drop. */
+static inline void set_drop_event_interval(uint64_t interval_ns)
+{
+	struct latch_settings settings;
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.settings, &key, &settings), 0);
+	settings.drop_event_interval = interval_ns;
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
 static inline void attach_gates(void)
 {
 	attach(GATES_EGRESS);
@@ -112,7 +133,7 @@ static inline uint64_t cookie_of(int fd)
 	return cookie;
 }
 
-/* Nobody's yet, or of a socket that is not known here. */
+/* Without a socket cookie. */
 static inline void put_latch(const struct latch_flow *flow, enum latch_owner owner)
 {
 	put_latch_as(flow, owner, 0);
@@ -140,7 +161,7 @@ static inline bool has_latch(const struct latch_flow *flow)
 	return !err;
 }
 
-/* All reasons together, so that a drop for another one than expected is not overlooked. */
+/* The sum over all reasons: a drop for an unexpected reason counts, too. */
 static inline struct latch_drop_count drops_in_all(void)
 {
 	struct latch_drop_count drops[LATCH_DROP_COUNT], all = {0};
@@ -162,7 +183,7 @@ static inline struct latch_drop_count drops_for(enum latch_drop why)
 	return drops[why];
 }
 
-/* The number of events of this type about this flow so far; *ret_last is the last of them. */
+/* Counts the events of one type about one flow so far; *ret_last is the newest. */
 static inline unsigned int events_of(enum latch_event_type type, const struct latch_flow *flow,
 				     struct latch_event *ret_last)
 {
@@ -179,7 +200,7 @@ static inline unsigned int events_of(enum latch_event_type type, const struct la
 	return found;
 }
 
-/* Its output is nobody's; whether it succeeded. */
+/* True if the command succeeded. Its output is discarded. */
 static inline bool run_in_namespace(const char *command)
 {
 	char line[256];
@@ -201,7 +222,7 @@ static inline void set_no_delay(int fd)
 	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
 }
 
-/* Both ends send each byte at once. */
+/* Both ends send each byte at once (TCP_NODELAY). */
 static inline struct pair connect_prompt_pair(const char *listen_on, const char *connect_from)
 {
 	struct pair pair = connect_pair(listen_on, connect_from, NULL);
@@ -225,6 +246,25 @@ static inline int tcp_state_of(int fd)
 
 	cr_assert_eq(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length), 0);
 	return info.tcpi_state;
+}
+
+/* ---- a process that shares the test's sockets */
+
+static inline pid_t start_holder(void)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		while (true)
+			pause();
+	cr_assert_gt(pid, 0);
+	return pid;
+}
+
+static inline void kill_holder(pid_t pid)
+{
+	cr_assert_eq(kill(pid, SIGKILL), 0);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
 }
 
 #endif

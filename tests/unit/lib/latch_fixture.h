@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Latches on the real control program, a loop, and a namespace whose loopback is up. */
+/*
+ * The real control program and its maps, without the gates; a loop; and a namespace.
+ *
+ *	client <---- loopback of the test's network namespace ----> server
+ *	test ---> latch_control (BPF_PROG_RUN) ---> maps: latches, sas, ...
+ */
 #ifndef LATCHD_TESTS_LATCH_FIXTURE_H
 #define LATCHD_TESTS_LATCH_FIXTURE_H
 
@@ -86,7 +91,7 @@ static inline bool has_latch(const struct latch_flow *flow)
 	return !latch_get(&maps, flow, &latch);
 }
 
-/* A flow that no socket has. */
+/* A flow without a socket. */
 static inline struct latch_flow lonely(uint16_t port)
 {
 	return (struct latch_flow){

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The gates and their maps, loaded for each test and attached to nothing. */
+/* The programs of the cgroup gate and their maps, loaded for each test and not attached. */
 #ifndef LATCHD_TESTS_LOADED_GATES_H
 #define LATCHD_TESTS_LOADED_GATES_H
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Waiting for a condition while the loop runs. Expects loop, TICK_MS and LIMIT_MS of the fixture.
- */
+/* Waits for a condition while the loop runs. The fixture defines loop, TICK_MS and LIMIT_MS. */
 #ifndef LATCHD_TESTS_LOOP_WAIT_H
 #define LATCHD_TESTS_LOOP_WAIT_H
 

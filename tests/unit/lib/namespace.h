@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Network namespaces of the test's own, each held by a child that does nothing else. */
+/*
+ * Network namespaces of the test's own. A child process holds each of them.
+ *
+ *	test --- fork ---> child: unshare(CLONE_NEWNET), pause()
+ *	  |                          |
+ *	  +-- ns.fd ---> /proc/CHILD/ns/net: lo
+ */
 #ifndef LATCHD_TESTS_NAMESPACE_H
 #define LATCHD_TESTS_NAMESPACE_H
 
@@ -35,7 +41,7 @@ static inline void namespace_need_root(void)
 		cr_skip_test("not root: no network namespace of its own");
 }
 
-/* Never returns; says a byte when it is there, and ends with the test at the latest. */
+/* Writes a byte when the namespace exists. Never returns; the kernel kills it with the test. */
 static inline void namespace_child(int ready)
 {
 	char byte = 0;
@@ -92,7 +98,7 @@ static inline void namespace_loopback_up(const struct namespace *ns)
 	close(fd);
 }
 
-/* The child is gone afterwards; ns->fd keeps the namespace alive until it is closed. */
+/* Ends the child. ns->fd keeps the namespace until it is closed. */
 static inline void namespace_leave(struct namespace *ns)
 {
 	cr_assert_eq(kill(ns->pid, SIGKILL), 0);
@@ -100,8 +106,8 @@ static inline void namespace_leave(struct namespace *ns)
 }
 
 /*
- * What netns_open() says of a namespace that is gone: where this machine hides a
- * process even from root, it might be in there, and nobody can tell.
+ * The error of netns_open() for a namespace that is gone. Where the machine hides a process even
+ * from root, that process might be in the namespace: the error is then EACCES or EPERM.
  */
 static inline int namespace_gone_error(void)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate's programs alone, which kernels load that refuse the fentry programs. */
+/* The netfilter gate's programs alone: kernels that refuse the fentry programs load these. */
 #ifndef LATCHD_TESTS_NETFILTER_FIXTURE_H
 #define LATCHD_TESTS_NETFILTER_FIXTURE_H
 
@@ -21,7 +21,7 @@ struct netfilter {
 	struct netfilter_gate gate;
 };
 
-/* The machine's own bpffs stays as it is. */
+/* Pins go to a bpffs in a mount namespace of the test's own; the machine's bpffs is unchanged. */
 static inline void netfilter_private_pins(void)
 {
 	struct failure failure;

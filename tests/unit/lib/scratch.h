@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A directory of the test's own, and files in it. */
+/* A temporary directory of the test's own, and files in it. */
 #ifndef LATCHD_TESTS_SCRATCH_H
 #define LATCHD_TESTS_SCRATCH_H
 
@@ -34,7 +34,7 @@ static inline void scratch_remove(void)
 		nftw(scratch_dir, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The path of name below the directory; four of them live at a time. */
+/* The path of name below the directory, in one of four static buffers. */
 static inline const char *scratch_path(const char *name)
 {
 	static char paths[4][256];

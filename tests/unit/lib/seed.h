@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Random numbers that are the same everywhere, and numbers from the environment. */
+/* Reproducible random numbers, and numbers from the environment. */
 #ifndef LATCHD_TESTS_SEED_H
 #define LATCHD_TESTS_SEED_H
 
@@ -11,7 +11,7 @@ struct random {
 	uint64_t state;
 };
 
-/* splitmix64: any seed will do, and neighbours have nothing in common. */
+/* splitmix64: any seed is good, and neighbouring seeds give unrelated numbers. */
 static inline uint32_t draw(struct random *random, uint32_t below)
 {
 	uint64_t z = random->state += 0x9e3779b97f4a7c15;
@@ -30,7 +30,7 @@ static inline unsigned long env_number(const char *name, unsigned long otherwise
 	if (!text || !*text)
 		return otherwise;
 	number = strtoul(text, &end, 0);
-	cr_assert(*end == '\0', "%s=%s is no number", name, text);
+	cr_assert(*end == '\0', "%s=%s is not a number", name, text);
 	return number;
 }
 

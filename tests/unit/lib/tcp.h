@@ -68,7 +68,7 @@ static inline struct address name_of(int fd, int (*ask)(int, struct sockaddr *, 
 	return address;
 }
 
-/* As the gate sees it on the wire: mapped addresses are IPv4. */
+/* As a packet carries it: an IPv4-mapped address is IPv4. Returns the family. */
 static inline uint8_t put_address(__u8 out[16], __u16 *port, const struct address *address)
 {
 	const struct in6_addr *v6 = &address->v6.sin6_addr;
@@ -125,20 +125,40 @@ static inline int new_socket(const struct address *address, const char *device)
 	return fd;
 }
 
-static inline int start_listener(const char *text, const char *device)
+/* The kernel chooses the port. */
+static inline int bound_socket(const char *text, const char *device)
 {
 	struct address address = address_of(text, 0);
 	int fd = new_socket(&address, device);
 
 	cr_assert_eq(bind(fd, &address.any, address.length), 0, "%s: %s", text, strerror(errno));
+	return fd;
+}
+
+/* In host byte order. */
+static inline uint16_t port_of(int fd)
+{
+	return ntohs(name_of(fd, getsockname).v4.sin_port);
+}
+
+static inline int start_listener(const char *text, const char *device)
+{
+	int fd = bound_socket(text, device);
+
 	cr_assert_eq(listen(fd, 8), 0);
 	return fd;
 }
 
+/* Does not wait for the handshake: pending_error() has its result. */
+static inline void begin_connect(int fd, const struct address *there)
+{
+	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	cr_assert_neq(connect(fd, &there->any, there->length), 0);
+}
+
 static inline int connect_to(const char *text, int listener, const char *device)
 {
-	struct address there = name_of(listener, getsockname);
-	struct address address = address_of(text, ntohs(there.v4.sin_port));
+	struct address address = address_of(text, port_of(listener));
 	int fd = new_socket(&address, device);
 
 	cr_assert_eq(connect(fd, &address.any, address.length), 0, "%s: %s", text, strerror(errno));
@@ -162,6 +182,18 @@ static inline void close_pair(struct pair *pair)
 	close(pair->client);
 	close(pair->server);
 	close(pair->listener);
+}
+
+/* The end FIRST is in TIME_WAIT afterwards. */
+static inline void close_in_order(int first, int second)
+{
+	char byte;
+
+	cr_assert_eq(shutdown(first, SHUT_WR), 0);
+	cr_assert_eq(recv(second, &byte, 1, 0), 0);
+	close(second);
+	cr_assert_eq(recv(first, &byte, 1, 0), 0);
+	close(first);
 }
 
 static inline int pending_error(int fd)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* UDP sockets on the loopback of another network namespace; for tests that include tcp.h. */
+/* UDP sockets on the loopback of the network namespace of tcp.h. */
 #ifndef LATCHD_TESTS_UDP_H
 #define LATCHD_TESTS_UDP_H
 
 #include "tcp.h"
 
-/* Bound to some port, or to that one, and not connected; shared: others may have it, too. */
+/* Bound, not connected. Port 0: the kernel chooses. shared: other sockets may have the same name.
+ */
 static inline int udp_socket(struct address address, bool shared)
 {
 	int fd = namespace_socket(&ns, address.any.sa_family, SOCK_DGRAM), on = 1;
@@ -16,7 +17,10 @@ static inline int udp_socket(struct address address, bool shared)
 	return fd;
 }
 
-/* To a port of its own choice, asked for by number: so it keeps it when it disconnects. */
+/*
+ * The kernel chooses the port, which is then bound by number: a socket keeps such a port when it
+ * disconnects.
+ */
 static inline int udp_bound(const char *text)
 {
 	int fd = udp_socket(address_of(text, 0), false);
@@ -38,15 +42,14 @@ static inline void udp_disconnect(int fd)
 	cr_assert_eq(connect(fd, &none, sizeof(none)), 0);
 }
 
-/* Two sockets, each connected with the other. The second's family may be another one. */
+/* Two sockets, each connected to the other. Their families may differ. */
 static inline struct pair udp_pair(const char *one, const char *other)
 {
 	struct pair pair = {.listener = -1, .client = udp_bound(one), .server = udp_bound(other)};
-	struct address client = name_of(pair.client, getsockname);
-	struct address server = name_of(pair.server, getsockname);
+	uint16_t client = port_of(pair.client), server = port_of(pair.server);
 
-	udp_connect(pair.client, address_of(one, ntohs(server.v4.sin_port)));
-	udp_connect(pair.server, address_of(other, ntohs(client.v4.sin_port)));
+	udp_connect(pair.client, address_of(one, server));
+	udp_connect(pair.server, address_of(other, client));
 	return pair;
 }
 

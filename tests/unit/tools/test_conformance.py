@@ -24,7 +24,7 @@ class Tree:
         self.top, self.build = path, os.path.join(path, "build")
         self.put("tests/conformance/items.tsv", "# a comment\n" + ITEMS)
         self.put("tests/unit/test_a.c", "Test(a, R_2_3_13_policy)\n{\n}\nTest(a, other)\n{\n}\n")
-        self.put("tests/vm/attack/scenario", "topology\n# conforms S9 not here\n"
+        self.put("tests/vm/attack/scenario.sh", "topology\n# conforms S9 not here\n"
                                              "conforms S4 \"nothing leaked\"\n")
         self.put("tests/vm/lib/common.sh", "conforms() {\n\tlog \"conforms: $1\"\n}\n")
         self.unit("passed")
@@ -78,7 +78,7 @@ class ConformanceTest(unittest.TestCase):
         for word in words:
             self.assertIn(word, said)
 
-    def test_what_passed_is_shown(self):
+    def test_an_item_of_a_passed_test_is_shown(self):
         self.make()
         self.assertEqual(self.row("R-2.3-13"), "| R-2.3-13 | MUST | two | "
                          "`R_2_3_13_policy (test_a)` | pass | – | – | – |")
@@ -89,37 +89,37 @@ class ConformanceTest(unittest.TestCase):
         self.assertIn("2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z", self.text)
         self.assertIn("| MUST | 1 | 0 | 0 | 0 | 1 | 0 |", self.text)
 
-    def test_without_a_test_nothing_is_claimed(self):
+    def test_an_item_without_a_test_is_not_claimed(self):
         self.make()
         self.assertTrue(self.row("R-2-1").endswith("| no test |" + NO_RUN))
         self.assertTrue(self.row("R-2-6").endswith("| no test<br>not built yet |" + NO_RUN))
 
-    def test_a_failed_unit_test_shows(self):
+    def test_a_failed_unit_test_fails_its_item(self):
         self.tree.unit("failed")
         self.assertIn("FAIL  conformance: R-2.3-13", self.make(1))
         self.assertTrue(self.row("R-2.3-13").endswith("| FAIL | – | – | – |"))
 
-    def test_a_failed_scenario_conforms_to_nothing(self):
+    def test_a_failed_scenario_shows_no_item(self):
         self.tree.scenario("6.1", "failed", "leak: a packet")
         self.make(1)
         self.assertTrue(self.row("S4").endswith("| – | FAIL | pass | pass |"))
         self.assertIn("| `attack` | FAIL: leak: a packet | pass | pass |", self.text)
         self.assertNotIn("| S4 | `attack` | 6.1 |", self.text)
 
-    def test_a_skipped_scenario_conforms_to_nothing(self):
-        self.tree.scenario("6.1", "skipped", "no the netfilter gate")
+    def test_a_skipped_scenario_shows_no_item(self):
+        self.tree.scenario("6.1", "skipped", "no netfilter gate")
         self.make()
         self.assertTrue(self.row("S4").endswith("| – | not on this kernel | pass | pass |"))
-        self.assertIn("not on this kernel: no the netfilter gate", self.text)
+        self.assertIn("not on this kernel: no netfilter gate", self.text)
         self.assertNotIn("| S4 | `attack` | 6.1 |", self.text)
 
-    def test_passed_without_a_word_is_not_shown(self):
+    def test_a_passed_scenario_without_conforms_shows_no_item(self):
         self.tree.scenario("7.2", "passed", conforms="")
         self.make()
         self.assertTrue(self.row("S4").endswith("| – | pass | pass | not shown |"))
 
-    def test_what_did_not_run_is_told(self):
-        self.tree.put("tests/vm/new/scenario", 'conforms R-2-1 "a"\nconforms S4 "b"\n')
+    def test_tests_that_did_not_run_are_reported(self):
+        self.tree.put("tests/vm/new/scenario.sh", 'conforms R-2-1 "a"\nconforms S4 "b"\n')
         self.tree.put("tests/unit/test_b.py", "class B:\n    def test_L_2_2_5_heals(self):\n")
         self.make()
         self.assertTrue(self.row("R-2-1").endswith("| – | not run | not run | not run |"))
@@ -135,73 +135,79 @@ class ConformanceTest(unittest.TestCase):
         self.assertIn("Left out, 2 results of other sources", self.text)
         self.assertIn("tests/unit/test\\_a.from (of fedcba987654)", self.text)
 
-    def test_results_of_several_sources_that_are_named(self):
+    def test_results_of_each_named_source_count(self):
         self.tree.scenario("7.2", "passed", source="fedcba987654")
         self.make(0, "--source", "fedcba987654")
         self.assertTrue(self.row("S4").endswith("| – | pass | pass | pass |"))
         self.assertIn("Sources: native %s (1); 6.1 %s (1); 6.12 %s (1); 7.2 fedcba987654 (1)\n" %
                       (SOURCE, SOURCE, SOURCE), self.text)
 
-    def test_several_items_of_one_test(self):
+    def test_one_test_may_show_several_items(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_3_13_L_2_2_5_S4)\n{\n}\n")
         self.make()
         for item in ("R-2.3-13", "L-2.2-5", "S4"):
             self.assertIn("`R_2_3_13_L_2_2_5_S4 (test_a)`", self.row(item))
 
-    def test_python_scenarios_speak_too(self):
-        self.tree.put("tests/vm/bare/scenario", 'conforms("R-2-1", "a")\n')
+    def test_python_scenarios_show_items_too(self):
+        self.tree.put("tests/vm/bare/scenario.py", 'conforms("R-2-1", "a")\n')
         self.make()
         self.assertIn("`bare`", self.row("R-2-1"))
 
-    def test_an_unknown_item_of_a_unit_test(self):
+    def test_a_variant_of_a_scenario_has_results_of_its_own(self):
+        self.tree.put("tests/vm/attack/scenario.sh", "# variant: ipv6 family=6\nconforms S4 \"a\"\n")
+        self.make()
+        self.assertIn("`attack`<br>`ipv6`", self.row("S4"))
+        self.assertIn("| 1 not run, 1 pass |", self.row("S4"))
+
+    def test_an_unknown_item_of_a_unit_test_is_refused(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_99_nothing)\n{\n}\n")
         self.refused("test_a.c", "R-2-99")
 
-    def test_an_unknown_item_of_a_scenario(self):
-        self.tree.put("tests/vm/attack/scenario", 'conforms S44 "nothing"\n')
+    def test_an_unknown_item_of_a_scenario_is_refused(self):
+        self.tree.put("tests/vm/attack/scenario.sh", 'conforms S44 "nothing"\n')
         self.refused("attack/scenario", "S44")
 
-    def test_an_item_that_is_made_up_at_run_time(self):
-        self.tree.put("tests/vm/attack/scenario", 'conforms "$item" "nothing"\n')
+    def test_an_item_made_at_run_time_is_refused(self):
+        self.tree.put("tests/vm/attack/scenario.sh", 'conforms "$item" "nothing"\n')
         self.refused("attack/scenario", "$item")
 
-    def test_one_call_for_several_items(self):
-        self.tree.put("tests/vm/attack/scenario", 'shows() {\n\tconforms "$1" "seen"\n}\n'
+    def test_one_conforms_call_may_serve_several_items(self):
+        self.tree.put("tests/vm/attack/scenario.sh", 'shows() {\n\tconforms "$1" "seen"\n}\n'
                                                   'shows S4\nshows R-2-1\n')
         self.make()
         self.assertIn("`attack`", self.row("S4"))
         self.assertIn("`attack`", self.row("R-2-1"))
 
-    def test_an_item_that_the_file_does_not_name(self):
+    def test_an_item_that_the_scenario_file_does_not_name_is_refused(self):
         self.tree.scenario("6.12", "passed", conforms="R-2-1\tsurprise\n")
         self.refused("6.12/attack/conforms", "R-2-1")
 
-    def test_the_library_speaks_for_no_scenario(self):
+    def test_a_conforms_call_in_the_library_is_refused(self):
         self.tree.put("tests/vm/lib/steps.sh", 'steps() {\n\tconforms S4 "all of them"\n}\n')
         self.refused("lib/steps.sh")
 
-    def test_an_item_that_is_there_twice(self):
+    def test_an_item_listed_twice_is_refused(self):
         self.tree.put("tests/conformance/items.tsv", ITEMS + "S4\t-\tagain\t\n")
         self.refused("S4", "twice")
 
-    def test_a_line_without_all_its_fields(self):
+    def test_an_item_line_without_all_its_fields_is_refused(self):
         self.tree.put("tests/conformance/items.tsv", ITEMS + "S5\tfive\n")
         self.refused("items.tsv:6", "2 fields")
 
-    def test_without_items_there_is_no_table(self):
+    def test_a_list_without_items_makes_no_table(self):
         self.tree.put("tests/conformance/items.tsv", "# none\n")
         self.refused("no items")
 
-    def test_an_outcome_that_nobody_knows(self):
+    def test_an_unknown_outcome_is_refused(self):
         self.tree.scenario("6.12", "perhaps")
         self.refused("6.12/attack", "perhaps")
 
-    def test_what_a_guest_says_cannot_break_the_table(self):
+    def test_text_from_a_guest_cannot_break_the_table(self):
         self.tree.scenario("6.12", "passed", conforms="S4\ta | b <script> `c` [d](e)\n")
         self.make()
         self.assertIn("| a \\| b \\<script> \\`c\\` \\[d](e) |", self.text)
 
-    def test_the_names_in_this_tree_are_items(self):
+    def test_all_item_names_in_this_tree_are_in_the_list(self):
         done = subprocess.run([PROGRAM, "--build", self.tree.top, "--source", SOURCE, "--output",
                                os.devnull], text=True, stderr=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -1,6 +1,12 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
-"""The man pages against the programs: what one names, the other has."""
+"""The man pages against the programs: every option, verb, column, event, reason, counter, JSON key,
+error code, exit status and configuration key of one is in the other.
+
+The words of the programs come from their help texts and, by patterns, from their sources. A pattern
+searches whole folders, and one without any match is a failure: a file may move, but its words must
+not get lost unnoticed.
+"""
 import os
 import re
 import shlex
@@ -20,13 +26,29 @@ def read(path):
         return file.read()
 
 
+def sources(folder):
+    """The texts of all C files below a folder."""
+    paths = sorted(os.path.join(where, name)
+                   for where, _, names in os.walk(os.path.join(TOP, folder))
+                   for name in names if name.endswith((".c", ".h")))
+    assert paths, "no C file below " + folder
+    return [read(path) for path in paths]
+
+
+def find(pattern, texts, flags=0):
+    """All matches, of which there must be some."""
+    found = [match for text in texts for match in re.findall(pattern, text, flags)]
+    assert found, "no match of " + pattern
+    return found
+
+
 def help_of(program, argument):
     return subprocess.run([os.path.join(BUILD, program), argument], check=True, text=True,
                           stdout=subprocess.PIPE).stdout
 
 
 def options_in_help(text):
-    return set(re.findall(r"^ +(?:(-\w), )? *(--[a-z-]+)", text, re.M))
+    return set(find(r"^ +(?:(-\w), )? *(--[a-z-]+)", [text], re.M))
 
 
 # ---- roff
@@ -55,12 +77,14 @@ def sections(page):
 
 
 def tags(lines):
-    """What is explained: the line after each .TP"""
-    return [plain(after) for line, after in zip(lines, lines[1:]) if line == ".TP"]
+    """The line after each .TP: the words that a page explains."""
+    found = [plain(after) for line, after in zip(lines, lines[1:]) if line == ".TP"]
+    assert found, "no .TP"
+    return found
 
 
 def entry(lines, tag):
-    """The text that explains it."""
+    """The text that explains a tag."""
     start = next(i for i, line in enumerate(lines)
                  if i and lines[i - 1] == ".TP" and plain(line) == tag)
     end = next((i for i in range(start, len(lines)) if lines[i] == ".TP"), len(lines))
@@ -78,37 +102,42 @@ def options_in_page(page):
 def highlighted(lines):
     """The words in bold and italics."""
     text = " ".join(plain(line) for line in lines if re.match(r"\.[BIR]+ ", line))
-    return set(re.findall(r"[\w-]+", text))
+    return set(find(r"[\w-]+", [text]))
 
 
 # ---- the sources
 
 
 def names_of(function):
-    """The texts that a function of names.c returns."""
-    body = re.search(r"\*%s\(.*?\n}\n" % function, read("user/common/names.c"), re.S).group()
-    return set(re.findall(r'return "([^"]+)"', body)) - {"unknown", "none"}
+    """The texts that a function returns, such as latch_drop_name()."""
+    bodies = find(r"^const char \*%s\(enum[^;{]*\)\n\{(.*?)\n\}\n" % function, sources("user"),
+                  re.S | re.M)
+    assert len(bodies) == 1, function
+    return set(find(r'return "([^"]+)"', bodies)) - {"unknown", "none"}
 
 
 def events():
     found = names_of("latch_event_name")
-    found |= set(re.findall(r'begin_now\(w, "([^"]+)"', read("user/latchd/report/report_events.c")))
-    return found | set(re.findall(r'\\"event\\":\\"([^"\\]+)', read("user/latchd/control/control.c")))
+    found |= set(find(r'\bbegin_\w+\(w, "([^"]+)"', sources("user/latchd/report")))
+    return found | set(find(r'\\"event\\":\\"([^"\\]+)', sources("user/latchd/control")))
 
 
 def json_keys():
-    found = set()
-    for name in os.listdir(os.path.join(TOP, "user/latchd/report")):
-        if re.match(r"report.*\.c$", name):
-            found |= set(re.findall(r'\w+\((?:walk->)?w, "([^"]+)"', read("user/latchd/report/" + name)))
-    return found
+    return set(find(r'\w+\((?:walk->)?w, "([^"]+)"', sources("user/latchd/report")))
+
+
+def error_codes():
+    """The code of every error that latchd answers with."""
+    found = find(r'client_refuse\(\w+, "([^"]+)"', sources("user/latchd/control"))
+    found += find(r'\\"code\\":\\"([^"\\]+)', sources("user/latchd/control"))
+    return set(found + find(r'(?:\brefuse\(w, |\(struct words\)\{)"([^"]+)"', sources("user/latchd")))
 
 
 def config_keys():
-    """(section, key) -> what the parser says it expects"""
-    text = read("user/latchd/config/config_load.c")
-    named = dict(re.findall(r'#define (EXPECTED_\w+)\s+(?:\\\n\s*)?("[^"]+")', text))
-    rows = re.findall(r'\{CONFIG_SECTION_(\w+), "([^"]+)", \w+,\s+("[^"]+"|EXPECTED_\w+)\}', text)
+    """(section, key) -> the text of the parser's error: the expected value"""
+    texts = sources("user/latchd/config")
+    named = dict(find(r'#define (EXPECTED_\w+)\s+(?:\\\n\s*)?("[^"]+")', texts))
+    rows = find(r'\{CONFIG_SECTION_(\w+), "([^"]+)", \w+,\s+("[^"]+"|EXPECTED_\w+)\}', texts)
     return {(section.lower(), key): named.get(expected, expected).strip('"')
             for section, key, expected in rows}
 
@@ -123,7 +152,8 @@ def config_sections(page):
 
 
 def columns(verb):
-    return re.findall(r'\{"([A-Z/ ]+)", \d+, \d+\}', read("user/latchctl/%s.c" % verb))
+    """The titles of the table that a verb prints."""
+    return find(r'\{"([A-Z/ ]+)", \d+, \d+\}', [read("user/latchctl/%s.c" % verb)])
 
 
 class Latchctl(unittest.TestCase):
@@ -132,49 +162,52 @@ class Latchctl(unittest.TestCase):
         self.sections = sections(self.page)
         self.help = help_of("latchctl", "help")
 
-    def test_verbs(self):
-        verbs = re.findall(r"^  ([a-z]+(?: ID)?)  ", self.help, re.M)
+    def test_every_verb_of_latchctl_is_explained(self):
+        verbs = find(r"^  ([a-z]+(?: ID)?)  ", [self.help], re.M)
         self.assertGreater(len(verbs), 8)
         self.assertEqual(tags(self.sections["VERBS"]), verbs)
 
-    def test_latchctl_options(self):
+    def test_every_option_of_latchctl_is_explained(self):
         options = options_in_help(self.help)
         self.assertGreater(len(options), 5)
         self.assertEqual(options_in_page(self.page), options)
 
-    def test_columns(self):
+    def test_every_column_of_list_and_sa_is_explained(self):
         for verb in "list", "sa":
             explained = ", ".join(tags(self.sections["COLUMNS OF " + verb.upper()]))
             self.assertEqual(explained.split(", "), [c.strip() for c in columns(verb)])
 
-    def test_events(self):
-        self.assertGreater(len(events()), 9)
+    def test_every_event_of_monitor_is_explained(self):
+        self.assertGreater(len(events()), 14)
         self.assertEqual(set(tags(self.sections["EVENTS"])), events())
 
-    def test_drops(self):
+    def test_every_drop_reason_is_explained(self):
         self.assertEqual(set(tags(self.sections["DROPPED PACKETS"])), names_of("latch_drop_name"))
 
-    def test_counters(self):
+    def test_every_counter_is_explained(self):
         self.assertEqual(set(tags(self.sections["COUNTERS"])), names_of("latch_counter_name"))
 
-    def test_states_and_reasons(self):
+    def test_every_state_and_reason_is_named(self):
         for function in "latch_state_name", "latch_reason_name", "latch_sa_state_name":
-            self.assertTrue(names_of(function))
             self.assertEqual(names_of(function) - highlighted(self.page.splitlines()), set())
 
-    def test_json_keys(self):
-        self.assertGreater(len(json_keys()), 50)
+    def test_every_json_key_is_named(self):
+        self.assertGreater(len(json_keys()), 80)
         explained = highlighted(sum((self.sections[heading] for heading in (
-            "JSON", "status", "list", "sa", "monitor", "EVENTS")), []))
+            "JSON", "status", "list", "sa", "monitor", "errors", "EVENTS")), []))
         self.assertEqual(json_keys() - explained, set())
 
-    def test_exit_statuses(self):
-        codes = re.findall(r"CTL_EXIT_\w+ = (\d+)", read("user/latchctl/latchctl.h"))
+    def test_every_error_code_is_explained(self):
+        self.assertGreater(len(error_codes()), 8)
+        self.assertEqual(set(tags(self.sections["errors"])), error_codes())
+
+    def test_every_exit_status_of_latchctl_is_explained(self):
+        codes = find(r"CTL_EXIT_\w+ = (\d+)", sources("user/latchctl"))
         self.assertEqual(tags(self.sections["EXIT STATUS"]), codes)
 
 
 class Latchd(unittest.TestCase):
-    def test_latchd_options(self):
+    def test_every_option_of_latchd_is_explained(self):
         options = options_in_help(help_of("latchd", "--help"))
         self.assertGreater(len(options), 5)
         self.assertEqual(options_in_page(read("user/man/latchd.8")), options)
@@ -184,19 +217,21 @@ class Configuration(unittest.TestCase):
     def setUp(self):
         self.explained = config_sections(read("user/man/latchd.conf.5"))
 
-    def test_config_keys(self):
-        self.assertGreater(len(config_keys()), 6)
+    def test_every_configuration_key_is_explained(self):
+        self.assertGreater(len(config_keys()), 18)
         self.assertEqual({(section, key) for section, lines in self.explained.items()
                           for key in tags(lines)}, set(config_keys()))
 
-    def test_ranges(self):
+    def test_every_bound_of_a_value_is_named(self):
+        bounds = 0
         for (section, key), expected in config_keys().items():
             text = entry(self.explained[section], key)
             for bound in re.findall(r"\b\d+(?:ms|s)?\b", expected):
                 self.assertRegex(text, r"\b%s\b" % bound, "%s of [%s]" % (key, section))
+                bounds += 1
+        self.assertGreater(bounds, 9)
 
-    def test_sample(self):
-        """The sample has every key, in its section, as a comment."""
+    def test_the_sample_has_every_key_in_its_section_as_a_comment(self):
         found, section = set(), None
         for line in read("tools/latchd.conf").splitlines():
             heading = re.match(r";?\[(\w+)", line)
@@ -207,16 +242,36 @@ class Configuration(unittest.TestCase):
         self.assertEqual(found, set(config_keys()))
 
 
+class Patterns(unittest.TestCase):
+    def test_a_pattern_without_match_is_a_failure(self):
+        with self.assertRaises(AssertionError):
+            find("no such text", sources("user/latchd/report"))
+
+    def test_a_folder_without_c_file_is_a_failure(self):
+        for folder in "user/man", "user/no-such-folder":
+            with self.assertRaises(AssertionError):
+                sources(folder)
+
+
 class Rendering(unittest.TestCase):
-    @unittest.skipUnless(shutil.which("groff"), "no groff here")
-    def test_no_warning(self):
+    def expect_no_warning(self, *command):
         folder = os.path.join(TOP, "user/man")
-        for name in sorted(os.listdir(folder)):
-            done = subprocess.run(["groff", "-ww", "-man", "-Tutf8", name], cwd=folder, text=True,
+        names = sorted(os.listdir(folder))
+        self.assertGreater(len(names), 2)
+        for name in names:
+            done = subprocess.run([*command, "./" + name], cwd=folder, text=True, check=False,
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             self.assertEqual((done.returncode, done.stderr), (0, ""), name)
             self.assertIn("NAME", re.sub(".\b|\x1b\\[[0-9]*m", "", done.stdout))
 
+    @unittest.skipUnless(shutil.which("groff"), "no groff here")
+    def test_groff_renders_every_page_without_warning(self):
+        self.expect_no_warning("groff", "-t", "-ww", "-man", "-Tutf8")
+
+    @unittest.skipUnless(shutil.which("man"), "no man here")
+    def test_man_renders_every_page_without_warning(self):
+        self.expect_no_warning("man", "--warnings", "-l")
+
 
 if __name__ == "__main__":
-    sys.exit(tap.main("man", Latchctl, Latchd, Configuration, Rendering))
+    sys.exit(tap.main("man", Latchctl, Latchd, Configuration, Patterns, Rendering))

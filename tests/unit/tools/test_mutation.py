@@ -87,61 +87,61 @@ class MutationTest(unittest.TestCase):
         self.assertEqual(os.path.exists(self.path("table.md")), status < 2)
         return done.stdout
 
-    def test_one_that_is_caught(self):
+    def test_a_mutation_that_fails_its_test_is_caught(self):
         self.assertIn("CAUGHT    one", self.run_it(0))
         self.assertIn("| one | two is three | `product` | `test_a a::R_2_1_counts` | why | 0123456789ab |",
                       self.read("table.md"))
         self.assertIn("1 mutations, 1 tried, 1 caught.", self.read("table.md"))
 
-    def test_one_that_survives(self):
+    def test_a_mutation_that_passes_its_test_survives(self):
         self.assertIn("SURVIVED  one", self.run_it(1, mutations=ONE % "two two"))
         self.assertIn("**not caught**", self.read("table.md"))
 
-    def test_one_that_no_longer_applies(self):
+    def test_a_mutation_without_its_old_text_fails(self):
         said = self.run_it(1, mutations=ONE.replace('"two"', '"six"') % "three")
         self.assertIn("0 times in product", said)
 
-    def test_one_that_applies_twice(self):
+    def test_a_mutation_with_its_old_text_twice_fails(self):
         self.put("product", "one two\nfour four\n")
         said = self.run_it(1, mutations=ONE.replace('"two"', '"four"') % "three")
         self.assertIn("2 times in product", said)
 
-    def test_one_that_does_not_build(self):
+    def test_a_mutation_that_does_not_build_is_not_caught(self):
         self.assertIn("does not build", self.run_it(1, mutations=ONE % "syntax"))
 
-    def test_one_that_fails_everything_is_not_caught(self):
+    def test_a_mutation_that_fails_every_test_is_not_caught(self):
         self.assertIn("SURVIVED", self.run_it(1, mutations=ONE % "three crash"))
 
-    def test_one_whose_test_does_not_report(self):
+    def test_a_mutation_without_a_report_of_its_test_is_not_caught(self):
         self.assertIn("SURVIVED", self.run_it(1, mutations=ONE % "absent"))
 
-    def test_each_is_tried_alone(self):
+    def test_each_mutation_is_tried_alone(self):
         other = ONE.replace('"one"', '"other"').replace('"two"', '"four"')
         said = self.run_it(1, mutations=ONE % "three" + other % "five")
         self.assertIn("CAUGHT    one", said)
         self.assertIn("SURVIVED  other", said)
 
-    def test_a_scenario_that_fails_as_foretold(self):
+    def test_a_scenario_that_fails_with_the_expected_words_catches(self):
         self.assertIn("CAUGHT    guest", self.run_it(0, mutations=GUEST % "four is missing"))
         self.assertIn("`tests/vm/attack`", self.read("table.md"))
 
-    def test_a_scenario_that_fails_for_another_reason(self):
+    def test_a_scenario_that_fails_for_another_reason_does_not_catch(self):
         self.assertIn("SURVIVED  guest", self.run_it(1, mutations=GUEST % "no guest"))
 
-    def test_what_fails_unbroken_tells_nothing(self):
+    def test_a_test_that_fails_unbroken_is_refused(self):
         self.put("product", "two\nfour\n")
         self.put("tests/unit/run", UNIT_RUN.replace("result two", "result none"), 0o755)
         self.assertIn("case counts does not pass on the unbroken product", self.run_it(2))
 
-    def test_a_case_that_is_not_there(self):
+    def test_a_missing_case_is_refused(self):
         said = self.run_it(2, mutations=(ONE % "three").replace('"counts"', '"count"'))
         self.assertIn("no such test", said)
 
-    def test_a_product_that_does_not_build(self):
+    def test_a_product_that_does_not_build_is_refused(self):
         self.put("product", "two syntax\n")
         self.assertIn("the unbroken product does not build", self.run_it(2))
 
-    def test_some_by_name(self):
+    def test_mutations_can_be_chosen_by_name(self):
         both = ONE % "three" + GUEST % "four is missing"
         self.assertIn("1 not tried", self.run_it(0, "guest", mutations=both))
         self.assertIn("| `product` | not tried |", self.read("table.md"))
@@ -149,7 +149,7 @@ class MutationTest(unittest.TestCase):
         os.remove(self.path("table.md"))
         self.assertIn("no mutation 'two'", self.run_it(2, "two", mutations=both))
 
-    def test_what_came_of_the_others_is_kept(self):
+    def test_results_of_other_mutations_are_kept(self):
         both = ONE % "three" + GUEST % "four is missing"
         self.run_it(0, "guest", mutations=both)
         self.put("tools/make/source", "#!/bin/sh\necho another\n", 0o755)
@@ -158,18 +158,18 @@ class MutationTest(unittest.TestCase):
         self.assertRegex(self.read("table.md"), r"\| guest .* 0123456789ab \|\n")
         self.assertRegex(self.read("table.md"), r"\| one .* another \|\n")
 
-    def test_but_not_of_one_that_was_edited(self):
+    def test_the_result_of_an_edited_mutation_is_dropped(self):
         self.run_it(0, "guest", mutations=ONE % "three" + GUEST % "four is missing")
         self.run_it(0, "one", mutations=ONE % "three" + GUEST % "four is gone")
         self.assertIn("2 mutations, 1 tried, 1 caught.", self.read("table.md"))
 
-    def test_a_bad_list(self):
+    def test_a_malformed_list_is_refused(self):
         self.assertIn("its fields must be", self.run_it(2, mutations='[[mutation]]\nname = "a"\n'))
         self.assertIn("mutations.toml", self.run_it(2, mutations="[[mutation\n"))
         self.assertIn("no mutations", self.run_it(2, mutations="# none\n"))
         self.assertIn("two of one name", self.run_it(2, mutations=ONE % "a" + ONE % "b"))
 
-    def test_this_trees_mutations_apply(self):
+    def test_every_mutation_of_this_tree_applies(self):
         with open(LIST, "rb") as file:
             found = tomllib.load(file)["mutation"]
         self.assertGreaterEqual(len(found), 14)

@@ -135,10 +135,10 @@ class OracleTest(unittest.TestCase):
         self.assertEqual(found["after_end"], after_end or {})
         return found["leaks"]
 
-    def test_clean_is_clean(self):
+    def test_a_clean_run_has_no_finding(self):
         self.expect()
 
-    def test_clear_on_the_wire(self):
+    def test_a_segment_in_clear_on_the_wire_is_a_leak(self):
         self.run_dir.on_wire("w", "w", to_client(PSH | ACK, b"secret"))
         self.run_dir.on_wire("w", "w", to_client(PSH | ACK, b"secret"))
         leak, = self.expect(["clear"])
@@ -146,11 +146,11 @@ class OracleTest(unittest.TestCase):
                          (2, 12, "wire at w", "w-7000 (w to c)"))
         self.assertIn("secret", leak["text"])
 
-    def test_clear_without_a_byte(self):
+    def test_a_segment_in_clear_without_payload_is_a_leak(self):
         self.run_dir.on_wire("w", "w", to_client(ACK))
         self.expect(["clear"])
 
-    def test_clear_ipv6(self):
+    def test_a_segment_in_clear_over_ipv6_is_a_leak(self):
         self.run_dir.flows = [("c-7000", "c", "w", C6, C_PORT, W6, W_PORT),
                               ("w-7000", "w", "c", W6, W_PORT, C6, C_PORT)]
         self.run_dir.clear = {"w": [], "c": [], "d": []}
@@ -159,110 +159,110 @@ class OracleTest(unittest.TestCase):
         self.run_dir.on_wire("w", "w", tcp(ACK, b"secret", W6, C6))
         self.expect(["clear"])
 
-    def test_forged_in_clear_by_another(self):
+    def test_a_segment_in_clear_forged_by_another_host_is_no_leak(self):
         for host in MAC:
             self.run_dir.on_wire(host, "d", to_server(PSH | ACK, b"forged"))
         self.expect()
 
-    def test_clear_of_another_connection(self):
+    def test_a_segment_in_clear_of_another_connection_is_no_leak(self):
         self.run_dir.on_wire("w", "w", tcp(PSH | ACK, b"other", ports=(22, C_PORT)))
         self.expect()
 
-    def test_decrypted_by_another(self):
+    def test_a_segment_decrypted_by_another_host_is_a_leak(self):
         self.run_dir.on_decryption("d", to_client(PSH | ACK, b"secret"))
         leak, = self.expect(["decrypted"])
         self.assertEqual((leak["packets"], leak["bytes"], leak["where"], leak["flow"]),
                          (1, 6, "d", "w-7000 (w to c)"))
 
-    def test_decrypted_without_a_byte(self):
+    def test_a_segment_decrypted_without_payload_is_a_leak(self):
         self.run_dir.on_decryption("d", to_client(FIN | ACK))
         self.expect(["decrypted"])
 
-    def test_foreign_bytes(self):
+    def test_bytes_that_the_peer_did_not_send_are_foreign(self):
         self.run_dir.received["w-7000"] = b"FORGED"
         leak, = self.expect(["foreign"])
         self.assertEqual((leak["bytes"], leak["text"]), (6, "FORGED"))
 
-    def test_foreign_byte_at_the_end(self):
+    def test_a_foreign_byte_at_the_end_is_found(self):
         self.run_dir.received["c-7000"] = SAID + b"!"
         leak, = self.expect(["foreign"])
         self.assertEqual(leak["first"], "from byte %d on" % len(SAID))
 
-    def test_foreign_byte_in_the_middle(self):
+    def test_a_foreign_byte_in_the_middle_is_found(self):
         self.run_dir.received["c-7000"] = SAID[:5] + b"!" + SAID[6:]
         self.expect(["foreign"])
 
-    def test_part_of_a_stream(self):
+    def test_a_part_of_a_stream_is_no_leak(self):
         self.run_dir.received["c-7000"] = SAID[:9]
         self.expect()
 
-    def test_unlatched_connection(self):
+    def test_an_unlatched_connection_is_not_checked(self):
         self.run_dir.flows.append(("d-1", "d", "w", C4, 9, W4, 9))
         self.run_dir.sent["d-1"], self.run_dir.received["d-1"] = b"", b"anything"
         self.run_dir.unlatched = ["d-1"]
         self.run_dir.on_wire("d", "d", tcp(ACK, b"in clear", C4, W4, (9, 9)))
         self.expect()
 
-    def test_reset_after_the_end(self):
+    def test_a_reset_after_the_end_is_counted_apart(self):
         self.run_dir.on_decryption("d", to_client(RST), END)
         self.run_dir.on_decryption("d", to_client(RST | ACK), END + 5)
         self.expect(after_end={"w-7000": 2})
 
-    def test_reset_in_clear_after_the_end(self):
+    def test_a_reset_in_clear_after_the_end_is_counted_apart(self):
         self.run_dir.on_wire("w", "w", to_client(RST), END + 1)
         self.expect(after_end={"w-7000": 1})
 
-    def test_reset_before_the_news(self):
+    def test_a_reset_before_the_application_reports_is_counted_apart(self):
         self.run_dir.on_decryption("d", to_client(RST), END - 0.5)
         self.expect(after_end={"w-7000": 1})
 
-    def test_reset_by_the_socket_itself(self):
+    def test_a_reset_of_the_open_socket_is_a_leak(self):
         self.run_dir.on_decryption("d", to_client(RST | ACK), END - 0.5)
         self.expect(["decrypted"])
 
-    def test_reset_before_the_end(self):
+    def test_a_reset_before_the_end_is_a_leak(self):
         self.run_dir.on_decryption("d", to_client(RST), END - 2)
         self.expect(["decrypted"])
 
-    def test_reset_without_an_end(self):
+    def test_a_reset_without_an_end_is_a_leak(self):
         self.run_dir.ended = False
         self.run_dir.on_decryption("d", to_client(RST), END + 5)
         self.expect(["decrypted"])
 
-    def test_other_packets_after_the_end(self):
+    def test_other_packets_after_the_end_are_leaks(self):
         self.run_dir.on_decryption("d", to_client(ACK), END + 1)
         self.run_dir.on_decryption("d", to_client(FIN | ACK), END + 1)
         leak, = self.expect(["decrypted"])
         self.assertEqual(leak["packets"], 2)
 
-    def test_payload_after_the_end(self):
+    def test_payload_after_the_end_is_a_leak(self):
         self.run_dir.on_decryption("d", to_client(RST, b"secret"), END + 1)
         self.run_dir.on_decryption("d", to_client(PSH | ACK, b"secret"), END + 1)
         leak, = self.expect(["decrypted"])
         self.assertEqual(leak["bytes"], 12)
 
-    def test_blind_without_esp(self):
+    def test_a_capture_without_esp_is_blind(self):
         self.run_dir.wire["w"] = []
         self.expect(blind=["no ESP was seen on the wire at w"])
 
-    def test_esp_in_udp_is_seen(self):
+    def test_esp_in_udp_counts_as_esp(self):
         self.run_dir.wire["w"] = []
         self.run_dir.on_wire("w", "w", ip(17, struct.pack("!HHHH", 4500, 4500, 8, 0)))
         self.expect()
 
-    def test_blind_without_decryption(self):
+    def test_a_host_without_decrypted_packets_is_blind(self):
         self.run_dir.clear["w"] = []
         self.expect(blind=["nothing of w-7000 (w to c) was seen decrypted at w"])
 
-    def test_blind_with_losses(self):
+    def test_a_capture_with_losses_is_blind(self):
         self.run_dir.dropped = {"wire-d": 3}
         self.expect(blind=["capture wire-d lost 3 packets"])
 
-    def test_blind_without_a_report(self):
+    def test_a_capture_without_a_report_is_blind(self):
         self.run_dir.dropped = {"clear-d": None}
         self.expect(blind=["capture clear-d ended without a report"])
 
-    def test_blind_without_a_flow(self):
+    def test_a_run_without_a_flow_is_blind(self):
         self.run_dir.flows = []
         self.expect(blind=["no application registered a flow"])
 

@@ -4,7 +4,7 @@
 # The applications: two ends of a TCP stream of recognisable text.
 #
 # An application has a tag; its files in $APPS are TAG.events, TAG.sent and
-# TAG.recv. Every connection stands in $APPS/flows, where the oracle looks.
+# TAG.recv. Every connection is listed in $APPS/flows, which the oracle reads.
 
 # stream TAG HOST TRUE-PEER [OPTION...]: in the background.
 stream() {
@@ -62,8 +62,8 @@ listen_and_connect() {
 		app_event "$server-$port" connected
 }
 
-# start_stream [PORT [LINES]]: W tells C numbered lines, on W's port (7000).
-# Without LINES it ends only when stop_app asks W's end to.
+# start_stream [PORT [LINES]]: W sends C numbered lines, from W's port (7000).
+# Without LINES the stream ends only when stop_app ends W's application.
 start_stream() {
 	local port=${1:-7000}
 
@@ -86,7 +86,7 @@ app_error() {
 	sed -n 's/.* error stream //p' "$APPS/$1.events"
 }
 
-# event_time TAG WORD: when it first happened.
+# event_time TAG WORD: the time of its first event of that name.
 event_time() {
 	awk -v word="$2" '$2 == word { print $1; exit }' "$APPS/$1.events"
 }
@@ -126,7 +126,11 @@ speak() {
 		"$(addr "$2")" "$4" "${5:-}" >"$RUN/speaker-$1" 2>&1
 }
 
-# said HOST PATTERN COUNT: so many lines of its speaker at least.
-said() {
-	[ "$(grep -c "$2" "$RUN/speaker-$1")" -ge "$3" ]
+# reported HOST PATTERN: how many lines of its speaker.
+reported() {
+	grep -c -- "$2" "$RUN/speaker-$1" || [ $? = 1 ] || fail "$1 has no speaker"
+}
+
+reported_at_least() {
+	[ "$(reported "$1" "$2")" -ge "$3" ]
 }

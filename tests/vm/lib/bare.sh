@@ -6,27 +6,36 @@
 #	W ----- SA of c.example, still there, inbound ----- C
 #	  `---- SA of d.example, now W's outbound one ----- D, at C's address
 #
-# C asks under its own SA, which W accepts; the answer would leave under D's. No
-# latchd runs meanwhile: it would end the flows, and D's SA stays in quarantine.
-
-readonly GATE_B_PINS=/sys/fs/bpf/latchd/v1/netns
+# C sends under its own SA, which W accepts; the answer would leave under D's. No
+# latchd runs meanwhile, since it would end the flows; D's SA stays pending.
 
 need_netfilter_gate() {
 	local hook
 
-	hook=$(latchctl --json status |
-		jq -r '.enforcement.programs[] | select(.name == "netfilter gate") | .hook')
+	hook=$(status '.enforcement.programs[] | select(.name == "netfilter gate") | .hook')
 	[ "$hook" = netfilter ] || skip "the netfilter gate $hook"
 }
 
 covered_at_least() {
-	[ "$(latchctl --json status | jq '[.netns[] | select(.netfilter_gate)] | length')" -ge "$1" ]
+	[ "$(status '[.netns[] | select(.netfilter_gate)] | length')" -ge "$1" ]
 }
 
-# pending_drops DIRECTION: packets that were dropped since their SA is nobody's.
+# pending_drops DIRECTION: packets that were dropped because their SA is pending.
 pending_drops() {
-	bpftool -j map dump pinned /sys/fs/bpf/latchd/v1/maps/drops |
-		jq "[.[1].formatted.values[].value.$1] | add"
+	local dumped reason
+
+	reason=$(drop_reason LATCH_DROP_SA_PENDING) || exit 1
+	dumped=$(answer bpftool -j map dump pinned /sys/fs/bpf/latchd/v*/maps/drops) || exit 1
+	answer jq "[.[$reason].formatted.values[].value.$1] | add" <<<"$dumped"
+}
+
+# drop_reason NAME: its number, from the BTF of the object under test.
+drop_reason() {
+	local types
+
+	types=$(answer bpftool -j btf dump file "$BUILD_DIR/tests/vm/abi.bpf.o") || exit 1
+	answer jq -e "[.types[] | select(.kind == \"ENUM\").values[] | select(.name == \"$1\").val][0]" \
+		<<<"$types"
 }
 
 pending_drops_at_least() {
@@ -35,8 +44,10 @@ pending_drops_at_least() {
 
 # answers HOST PORT FLAGS: how many such packets from that port of W it has decrypted.
 answers() {
-	tcpdump -n -r "$RUN/clear-$1.pcap" 2>/dev/null |
-		grep -F "$(addr w).$2 >" | grep -cF "Flags [$3]" || true
+	local packets
+
+	packets=$(captured "clear-$1") || exit 1
+	{ grep -F "$(addr w).$2 >" <<<"$packets" || true; } | grep -cF "Flags [$3]" || true
 }
 
 answered_at_least() {
@@ -55,19 +66,21 @@ half_open() {
 }
 
 in_time_wait() {
-	in_host w ss -Htan state time-wait "( sport = :7000 )" | grep -q .
+	has_sockets w state time-wait "( sport = :7000 )"
 }
 
 half_opened() {
-	in_host w ss -Htan state syn-recv "( sport = :$1 )" | grep -q .
+	has_sockets w state syn-recv "( sport = :$1 )"
 }
 
 cookies_sent() {
-	in_host w nstat -az TcpExtSyncookiesSent |
-		awk '$1 == "TcpExtSyncookiesSent" && $2 > 0 { found = 1 } END { exit !found }'
+	local listed
+
+	listed=$(answer in_host w nstat -az TcpExtSyncookiesSent) || exit 1
+	[[ $listed =~ TcpExtSyncookiesSent\ +([0-9]+) && ${BASH_REMATCH[1]} -gt 0 ]]
 }
 
-# D at C's address, with IKE of its own; C can still speak, and hears nothing.
+# D at C's address, with IKE of its own; C can still send, and receives nothing.
 both_at_one_address() {
 	host_down c
 	take_address d c
@@ -75,21 +88,21 @@ both_at_one_address() {
 	ip -n lt-w neigh replace "$(addr c)" dev eth0 lladdr "${MAC[d]}" nud permanent
 	ip -n lt-c neigh replace "$(addr w)" dev eth0 lladdr "${MAC[w]}" nud permanent
 	ip -n lt-net link set dev c up
-	log "W sends to D, and C still speaks under its own SA"
+	log "W sends to D, and C still sends under its own SA"
 }
 
-# stopped DIRECTION WHAT COMMAND...: what the command provokes is dropped.
+# stopped DIRECTION WHAT COMMAND...: the packet that the command provokes is dropped.
 stopped() {
 	local direction=$1 what=$2 before
 
 	shift 2
-	before=$(pending_drops "$direction")
+	before=$(pending_drops "$direction") || exit 1
 	"$@"
 	need 60 "$what is dropped" pending_drops_at_least "$direction" $((before + 1))
 	log "$what: dropped"
 }
 
-# leaked PORT FLAGS WHAT COMMAND...: the same goes to D.
+# leaked PORT FLAGS WHAT COMMAND...: D receives the same packet.
 leaked() {
 	local port=$1 flags=$2 what=$3
 
@@ -106,7 +119,7 @@ ask_time_wait() {
 ask_listener() {
 	local i
 
-	# A machine with much other work loses one now and then.
+	# A machine with much other work loses a request now and then.
 	for ((i = 0; i < 3; i++)); do
 		forge c w-7001 --syn --seq 1000 --count 1
 		! wait_until 15 half_opened 7001 || return 0
@@ -121,13 +134,13 @@ ask_with_cookies() {
 	in_host w sysctl -qw net.ipv4.tcp_syncookies=1
 }
 
-# A second request, outside the first one's window: the control socket says where
-# that is, or W answers it as a new one when it had to give up the first.
+# A second request, outside the first one's window: the control socket answers with its window,
+# or W answers it as a new request when it had to give up the first.
 challenge() {
 	forge c w-7001 --syn --seq 3000000000 --every 600 --count 3
 }
 
-# An answer that acknowledges what was never sent: the control socket resets.
+# An answer that acknowledges bytes that were never sent: the control socket resets.
 provoke_reset() {
 	forge c w-7001 --seq 1001 --ack 1 --every 600 --count 3
 }
@@ -139,8 +152,8 @@ bare_opening() {
 	topology "$@"
 	WITH_LATCHD=1 honest_start
 	need_netfilter_gate
-	need 30 "the netfilter gate stands at all three hosts" covered_at_least 3
-	# Whoever gets an answer for a connection that it no longer has resets it.
+	need 30 "the netfilter gate is attached at all three hosts" covered_at_least 3
+	# A host that gets an answer for a connection that it no longer has resets it.
 	in_host w sysctl -qw net.ipv4.tcp_rfc1337=1
 	half_open 7001
 	half_open 7002
@@ -164,12 +177,12 @@ bare_packets_are_stopped() {
 	stopped egress "the control socket's ACK" challenge
 	stopped egress "the control socket's RST" provoke_reset
 	stopped egress "the SYN-ACK with a cookie" ask_with_cookies
-	note "TIME_WAIT, SYN-ACK, cookie, ACK and RST of the control socket: none left"
+	note "TIME_WAIT, SYN-ACK, cookie, ACK and RST of the control socket: none left W"
 }
 
 bare_packets_leak() {
 	bare_opening "$@"
-	rm -r "$GATE_B_PINS"
+	rm -r /sys/fs/bpf/latchd/v*/netns
 	both_at_one_address
 	leaked 7000 . "the ACK of TIME_WAIT" ask_time_wait c
 	leaked 7001 S. "the SYN-ACK" ask_listener

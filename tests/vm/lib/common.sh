@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# Words that every part of the VM tests uses. Expects TOP, the checkout.
+# Functions that every part of the VM tests uses. Expects TOP, the checkout.
 
 readonly RUN=${LATCHD_TEST_RUN:-/run/latchd-test}
-# shellcheck disable=SC2034 # for those who source this
+# shellcheck disable=SC2034 # for the files that source this
 readonly BUILD_DIR=${BUILD:-$TOP/build}
-# shellcheck disable=SC2034 # for those who source this
+# shellcheck disable=SC2034 # for the files that source this
 readonly APPS=$RUN/apps
 
 export LC_ALL=C # EPOCHREALTIME has a point
@@ -33,8 +33,14 @@ elapsed() {
 	printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
 }
 
-log() {
+# say TEXT...: a line of the scenario's log.
+say() {
 	printf '[%7s] %s\n' "$(elapsed "$STARTED")" "$*"
+}
+
+log() {
+	stop_if_failed
+	say "$@"
 }
 
 # The detail that stands beside "passed" in the results.
@@ -45,22 +51,42 @@ note() {
 
 # conforms ITEM WHAT: this scenario has just seen that an item of the standard
 # holds (tests/conformance/items.tsv). It counts only if the whole scenario passes.
-# Belongs into scenario files, with the item as it is: tools/conformance reads
-# there what a scenario that failed or did not run would have shown.
+# The call belongs into scenario files, with the item as it is: tools/conformance reads
+# there the items of a scenario that failed or did not run.
 conforms() {
+	stop_if_failed
 	printf '%s\t%s\n' "$1" "$(tr '\t\n' '  ' <<<"$2" | sed 's/ *$//')" >>"$RUN/conforms"
 	log "conforms: $1 $2"
 }
 
+# fail TEXT...: ends the scenario. The first failure counts: those after it follow from it.
 fail() {
-	printf '%s' "$*" >"$RUN/failure"
-	log "FAILED: $*"
+	if [ ! -e "$RUN/failure" ]; then
+		printf '%s' "$*" >"$RUN/failure"
+		say "FAILED: $*" >&2
+	fi
 	exit 1
 }
 
-# A command failed that nobody looked after.
+# A failure in a subshell, such as a command substitution, ends only that subshell.
+stop_if_failed() {
+	[ ! -e "$RUN/failure" ] || exit 1
+}
+
+# For the ERR trap: a command failed whose status no condition reads.
 unexpected() {
-	[ -e "$RUN/failure" ] || fail "command failed: $1"
+	fail "command failed: $1"
+}
+
+# answer COMMAND...: the output of a tool that is asked about the state of things. A tool that
+# fails has not answered "no": the scenario fails at once, with the tool's own words. A tool whose
+# reader needs no more (SIGPIPE, 128 + 13) has answered.
+answer() {
+	local status=0
+
+	"$@" 2>"$RUN/words" || status=$?
+	[ $status = 0 ] || [ $status = 141 ] ||
+		fail "$* failed (exit status $status): $(tail -n 1 "$RUN/words")"
 }
 
 skip() {
@@ -76,9 +102,11 @@ wait_until() {
 
 	shift
 	while ! "$@"; do
+		stop_if_failed
 		[ $((SECONDS - start)) -le "$limit" ] || return 1
 		sleep 0.1
 	done
+	stop_if_failed
 }
 
 # need LIMIT WHAT COMMAND...: the same, and fails the scenario.
@@ -106,8 +134,18 @@ gone() {
 	! running "$1"
 }
 
+# file_has FILE PATTERN: a file that is not there yet has no lines.
 file_has() {
-	grep -qs -- "$2" "$1"
+	[ -e "$1" ] && has_line "$2" <"$1"
+}
+
+# has_line PATTERN: in the standard input.
+has_line() {
+	local status=0
+
+	grep -q -- "$1" 2>"$RUN/words" || status=$?
+	[ $status -le 1 ] || fail "grep $1 failed: $(tail -n 1 "$RUN/words")"
+	return $status
 }
 
 # kill_and_wait SIGNAL PID...

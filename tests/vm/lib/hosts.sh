@@ -47,7 +47,7 @@ addr() {
 	echo "${table[$host]}"
 }
 
-# W as seen from a client, a client as seen from W: both stand at C's address.
+# W as seen from a client, a client as seen from W: both have C's address.
 remote_addr() {
 	if [ "$1" = w ]; then addr c; else addr w; fi
 }
@@ -60,7 +60,7 @@ in_host() {
 }
 
 # spawn HOST PIDFILE COMMAND...: in the background, under its own process id;
-# how it ends is its own affair.
+# its exit status does not matter.
 spawn() {
 	local host=$1 file=$2
 
@@ -115,7 +115,7 @@ charon_config() {
 	EOF
 }
 
-# A trap policy for all of IPv6 would also hold back what finds the peer's MAC.
+# A trap policy for all of IPv6 would also hold back neighbour discovery.
 neighbour_discovery() {
 	[ "$FAMILY" = 6 ] || return 0
 	cat <<-EOF
@@ -128,7 +128,7 @@ neighbour_discovery() {
 	EOF
 }
 
-# What a scenario may define anew: more CHILD_SAs for a HOST, and the addresses
+# Functions that a scenario may define anew: more CHILD_SAs for a HOST, and the addresses
 # and traffic selectors that its connection has.
 more_children() {
 	:
@@ -204,7 +204,7 @@ configure_host() {
 
 # ---- namespaces and the wire
 
-# One batch each, since every process is dear on an emulated machine.
+# One batch each, since every process is expensive on an emulated machine.
 add_namespaces() {
 	local host
 
@@ -234,11 +234,11 @@ add_namespaces() {
 }
 
 give_address() {
-	local host=$1 whose=$2
+	local host=$1 owner=$2
 
 	ip -n "lt-$host" -batch - <<-EOF
-		addr add ${ADDR4[$whose]}/24 dev eth0
-		addr add ${ADDR6[$whose]}/64 dev eth0 nodad
+		addr add ${ADDR4[$owner]}/24 dev eth0
+		addr add ${ADDR6[$owner]}/64 dev eth0 nodad
 	EOF
 }
 
@@ -264,7 +264,7 @@ topology() {
 start_charon() {
 	local host=$1
 
-	rm -f "$RUN/$host.vici" # of one that was killed
+	rm -f "$RUN/$host.vici" # of a charon that was killed
 	spawn "$host" "$RUN/$host/charon.pid" \
 		env "STRONGSWAN_CONF=$RUN/$host/strongswan.conf" \
 		"SWANCTL_DIR=$RUN/$host/swanctl" \
@@ -306,7 +306,7 @@ charon_pid() {
 	cat "$RUN/$1/charon.pid"
 }
 
-# host_down HOST: it vanishes in mid-sentence: no DELETE, no FIN, no RST.
+# host_down HOST: it vanishes: no DELETE, no FIN, no RST.
 host_down() {
 	ip -n lt-net link set dev "$1" down
 	kill_and_wait KILL "$(charon_pid "$1")"
@@ -333,15 +333,15 @@ initiate() {
 		>>"$RUN/$1/initiate.log" 2>&1
 }
 
-# A packet that is caught by the trap asks for the same CHILD_SA; where that one
-# is there first, charon refuses ours.
-asked_twice() {
-	tail -n 3 "$RUN/$1/initiate.log" | grep -q 'due to existing duplicate'
+# A packet that the trap policy catches requests the same CHILD_SA; if that one is
+# installed first, charon refuses ours.
+requested_twice() {
+	tail -n 3 "$RUN/$1/initiate.log" | has_line 'due to existing duplicate'
 }
 
 # must_initiate HOST [CHILD]
 must_initiate() {
-	initiate "$@" || asked_twice "$1" ||
+	initiate "$@" || requested_twice "$1" ||
 		fail "IKE at $1 failed; see $1/initiate.log"
 	log "$1 has an IKE_SA and a CHILD_SA (${2:-flow}) with its peer"
 }
@@ -367,8 +367,11 @@ terminate_child() {
 
 # children HOST PEER: CHILD_SAs that HOST's charon has with an identity.
 children() {
-	swan "$1" --list-sas --raw 2>/dev/null |
-		grep -F "remote-id=$2" | grep -o 'state=INSTALLED' | wc -l
+	local listed
+
+	listed=$(answer swan "$1" --list-sas --raw)
+	{ grep -F "remote-id=$2" <<<"$listed" || true; } |
+		{ grep -o 'state=INSTALLED' || true; } | wc -l
 }
 
 has_no_children() {
@@ -377,11 +380,26 @@ has_no_children() {
 
 # kernel_sas HOST: inbound and outbound ESP SAs in its kernel.
 kernel_sas() {
-	ip -n "lt-$1" -o xfrm state list | grep -c 'proto esp' || true
+	local listed
+
+	listed=$(answer ip -n "lt-$1" -o xfrm state list)
+	grep -c 'proto esp' <<<"$listed" || true
 }
 
 sas_at_least() {
 	[ "$(kernel_sas "$1")" -ge "$2" ]
+}
+
+# sockets HOST FILTER...: of ss, without its header line; one line a TCP socket.
+sockets() {
+	local host=$1
+
+	shift
+	answer in_host "$host" ss -Htan "$@"
+}
+
+has_sockets() {
+	[ -n "$(sockets "$@")" ]
 }
 
 flush_policies() {

@@ -2,11 +2,11 @@
 # shellcheck shell=bash
 #
 # latchd under test: one instance in the first namespace that serves all three
-# hosts, and what latchctl says about it.
+# hosts, and latchctl's answers.
 
 readonly LATCHD_LOG=$RUN/latchd.log
 
-# What a scenario may define anew: [rule NAME] sections.
+# A scenario may define this anew: [rule NAME] sections.
 rules() {
 	:
 }
@@ -39,8 +39,19 @@ latchctl() {
 	"$BUILD_DIR/latchctl" "$@"
 }
 
+# latchctl's exit status when latchd cannot be reached, see latchctl(8).
+readonly UNREACHABLE=4
+
+# latchd_answers: for the wait until latchd has started, in which "cannot be reached" is "not yet".
 latchd_answers() {
-	latchctl --json list >/dev/null 2>&1
+	local status=0
+
+	latchctl --json list >/dev/null 2>"$RUN/words" || status=$?
+	[ $status = 0 ] || [ $status = $UNREACHABLE ] ||
+		fail "latchctl failed (exit status $status): $(tail -n 1 "$RUN/words")"
+	[ $status = 0 ] || running "$(latchd_pid)" ||
+		fail "latchd has ended: $(tail -n 1 "$LATCHD_LOG")"
+	return $status
 }
 
 start_latchd() {
@@ -69,7 +80,7 @@ kill9_latchd() {
 	log "latchd was killed with -9"
 }
 
-# ---- what it says
+# ---- its events and answers
 
 # start_monitor: everything from now on, one JSON object a line.
 start_monitor() {
@@ -80,16 +91,34 @@ start_monitor() {
 	need 30 "latchctl monitor runs" running "$(cat "$RUN/monitor.pid")"
 }
 
-# start_text_monitor: the same for people.
+# start_text_monitor: the same as text.
 start_text_monitor() {
 	"$BUILD_DIR/latchctl" monitor >>"$RUN/monitor.txt" 2>>"$RUN/monitor.log" &
 	echo $! >"$RUN/monitor-text.pid"
 	disown
 }
 
-# event_count FILTER: monitor lines that a jq condition selects.
+# need_monitor: it has been started, and it runs as long as latchd does.
+need_monitor() {
+	[ -e "$RUN/monitor.pid" ] || fail "no latchctl monitor was started"
+	running "$(cat "$RUN/monitor.pid")" || gone "$(latchd_pid)" ||
+		fail "latchctl monitor has ended: $(tail -n 1 "$RUN/monitor.log")"
+}
+
+# events FILTER: monitor lines that a jq condition selects; of whole lines only.
+events() {
+	local whole
+
+	need_monitor
+	whole=$(answer wc -l "$RUN/monitor.json") || exit 1
+	head -n "${whole%% *}" "$RUN/monitor.json" | answer jq -c "select($1)"
+}
+
 event_count() {
-	jq -c "select($1)" "$RUN/monitor.json" 2>/dev/null | wc -l
+	local found
+
+	found=$(events "$1") || exit 1
+	grep -c . <<<"$found" || true
 }
 
 event_seen() {
@@ -98,20 +127,36 @@ event_seen() {
 
 # latches FILTER: latches that a jq condition selects, one object a line.
 latches() {
-	latchctl --json list | jq -c ".latches[] | select($1)"
+	listed_in list "$1" .latches[]
+}
+
+# listed_in VERB FILTER PATH: objects of latchctl's answer that a jq condition selects.
+listed_in() {
+	local listed
+
+	listed=$(answer latchctl --json "$1") || exit 1
+	answer jq -c "$3 | select($2)" <<<"$listed"
+}
+
+# status FILTER: what jq makes of latchctl's status, whose exit status is 1 if enforcement is off.
+status() {
+	local listed code=0
+
+	listed=$(latchctl --json status 2>"$RUN/words") || code=$?
+	[ $code -le 1 ] ||
+		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
+	answer jq -r "$1" <<<"$listed"
 }
 
 latch_seen() {
-	[ -n "$(latches "$1" 2>/dev/null)" ]
+	[ -n "$(latches "$1")" ]
 }
 
 no_latch() {
-	local found
-
-	found=$(latches "$1") && [ -z "$found" ]
+	[ -z "$(latches "$1")" ]
 }
 
-# at HOST PORT: condition for the latch of a local end, not of who listens there.
+# at HOST PORT: condition for the latch of a local end, not of a listener there.
 at() {
 	echo ".state != \"listener\" and .local.addr == \"$(addr "$1")\" and .local.port == $2"
 }
@@ -125,30 +170,44 @@ need_latch() {
 
 # latch_id CONDITION: of the one latch that it selects.
 latch_id() {
-	latches "$1" | jq -r .id
+	latch_field "$1" .id
 }
 
-# counters HOST PORT: what TCP has taken and what was taken from it; stands still while broken.
+# latch_field CONDITION FILTER
+latch_field() {
+	local found
+
+	found=$(latches "$1") || exit 1
+	answer jq -r "$2" <<<"$found"
+}
+
+# tcp_info HOST PORT: ss's lines of the established connection of that local port.
+tcp_info() {
+	answer in_host "$1" ss -Htin state established "( sport = :$2 )"
+}
+
+# counters HOST PORT: bytes that TCP has received and that were acknowledged; constant while broken.
 counters() {
-	in_host "$1" ss -Htin state established "( sport = :$2 )" |
-		grep -oE 'bytes_(received|acked):[0-9]+' | xargs
+	local info
+
+	info=$(tcp_info "$1" "$2") || exit 1
+	{ grep -oE 'bytes_(received|acked):[0-9]+' <<<"$info" || true; } | xargs
 }
 
-# backs_off HOST PORT TIMES: its TCP repeats, each time after twice as long.
+# backs_off HOST PORT TIMES: its TCP retransmits, each time after twice as long.
 backs_off() {
-	local times
+	local info
 
-	times=$(in_host "$1" ss -Htin state established "( sport = :$2 )" |
-		grep -oE 'backoff:[0-9]+')
-	[ "${times#backoff:}" -ge "$3" ] 2>/dev/null
+	info=$(tcp_info "$1" "$2") || exit 1
+	[[ $info =~ backoff:([0-9]+) && ${BASH_REMATCH[1]} -ge $3 ]]
 }
 
 sas() {
-	latchctl --json sa | jq -c ".sas[] | select($1)"
+	listed_in sa "$1" .sas[]
 }
 
 sa_seen() {
-	[ -n "$(sas "$1" 2>/dev/null)" ]
+	[ -n "$(sas "$1")" ]
 }
 
 # need_bound PEER: some SA is attributed to it.
@@ -162,7 +221,7 @@ need_bound() {
 remember_latchd() {
 	local verb
 
-	latchd_answers || return 0
+	latchctl --json list >/dev/null 2>&1 || return 0
 	for verb in status list sa; do
 		latchctl $verb >"$RUN/latchctl-$verb.txt" 2>&1 || true
 	done
@@ -170,7 +229,7 @@ remember_latchd() {
 	latchctl --json sa >"$RUN/latchctl-sa.json" 2>&1 || true
 }
 
-# Nothing of latchd outlives a scenario: neither process nor pinned object.
+# No process and no pinned object of latchd stays after a scenario.
 remove_latchd() {
 	local file
 

@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 #
 # Steps that several scenarios and the demo share. WITH_LATCHD=1 makes them
-# start latchd and check what it says.
+# start latchd and check its latches.
 
-# honest_start: C and W talk; with latchd both ends of the stream are latched.
+# honest_start: C and W exchange data; with latchd both ends of the stream are latched.
 honest_start() {
 	host_up w c d
 	if [ -n "${WITH_LATCHD:-}" ]; then
@@ -23,15 +23,15 @@ impostor_takes_over() {
 	must_initiate d
 }
 
-# sa_time: when W's charon had its newest SA, in seconds of the epoch.
+# sa_time: the time of the newest SA of W's charon, in seconds of the epoch.
 sa_time() {
 	date -d "$(grep 'CHILD_SA .*established' "$RUN/w/charon.log" |
 		tail -n 1 | cut -d ' ' -f 1)" +%s.%3N
 }
 
-# need_reset: W's application is cut off; how long after W had D's SA.
+# need_reset: W's application is reset; leaves the milliseconds since W had D's SA in RESET_MS.
 need_reset() {
-	need 60 "W's application is cut off" app_failed w-7000
+	need 60 "W's application is reset" app_failed w-7000
 	RESET_MS=$(ms_between "$(sa_time)" "$(event_time w-7000 error)")
 	log "W's application gets $(app_error w-7000)," \
 		"$RESET_MS ms after W had D's SA"
@@ -43,7 +43,7 @@ need_broken() {
 		'.event == "latch-broken" and
 		 (.want | tostring | contains("c.example")) and
 		 (.got | tostring | contains("d.example"))'
-	log "latchd: expected c.example, d.example came"
+	log "latchctl monitor: latched to c.example, broken by d.example"
 }
 
 # attack_is_stopped: the whole attack, in any topology.
@@ -53,7 +53,7 @@ attack_is_stopped() {
 	need_reset
 	need_broken
 	! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
-	note "W cut off $RESET_MS ms after D's SA, D decrypted nothing"
+	note "W reset $RESET_MS ms after D's SA, D decrypted nothing"
 }
 
 # new_connection PORT: D, in C's place, connects to W as itself and is served.
@@ -85,8 +85,8 @@ end_stream() {
 		"longest gap $GAP_MS ms, $RETRANSMITTED segments repeated"
 }
 
-# established HOST WHAT: how many such SAs its charon has made so far. A rekeyed
-# CHILD_SA is reported once a direction, a rekeyed IKE_SA in other words.
+# established HOST WHAT: how many such SAs its charon has made so far. charon logs a rekeyed
+# CHILD_SA once a direction, a rekeyed IKE_SA in other words.
 established() {
 	{
 		grep -o "$2 [a-z]*[[{][0-9]*[]}] \(established\|rekeyed between\)" \
@@ -98,12 +98,12 @@ established_at_least() {
 	[ "$(established "$1" "$2")" -ge "$3" ]
 }
 
-# Whatever C has rekeyed is forgotten. charon keeps it for a while, hands it on to the next
-# IKE_SA, forgets it never there, and as long as it is there does not authenticate again.
+# C has no rekeyed CHILD_SA left. charon keeps a rekeyed one for a while and moves it to the next
+# IKE_SA, where it stays for ever; as long as it is there charon does not authenticate again.
 no_old_children() {
 	local listed
 
-	listed=$(swan c --list-sas --raw 2>/dev/null)
+	listed=$(answer swan c --list-sas --raw) || exit 1
 	[[ $listed = *state=INSTALLED* && ! $listed =~ state=(REKEYED|DELETING|DELETED) ]]
 }
 

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# After a scenario: the oracle's findings, what is kept, what is removed.
+# After a scenario: the oracle's findings, the evidence that is kept, the clean-up.
 
 ask_oracle() {
 	"$TOP/tests/vm/lib/oracle" "$RUN" >"$RUN/oracle.json"
 }
 
 leak_lines() {
-	jq -r '.leaks[] | "\(.kind) at \(.where): \(.packets) packets, " +
+	answer jq -r '.leaks[] | "\(.kind) at \(.where): \(.packets) packets, " +
 		"\(.bytes) bytes of \(.flow): \(.text[0:120])"' \
 		"$RUN/oracle.json"
 }
 
 blind_lines() {
-	jq -r '.blind[]' "$RUN/oracle.json"
+	answer jq -r '.blind[]' "$RUN/oracle.json"
 }
 
 kinds_seen() {
-	jq -r '.leaks[].kind' "$RUN/oracle.json" | sort -u | xargs
+	answer jq -r '.leaks[].kind' "$RUN/oracle.json" | sort -u | xargs
 }
 
-# Why the kernel dropped what it dropped.
+# The kernel's counters of dropped packets.
 save_counters() {
 	local host table
 
@@ -40,7 +40,7 @@ save_evidence() {
 	dmesg >"$1/dmesg"
 }
 
-# Nothing of the last scenario may reach the next one; the keys may.
+# Nothing of the last scenario may reach the next one, except the keys.
 clean_slate() {
 	remove_latchd
 	tear_down

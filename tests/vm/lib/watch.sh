@@ -54,11 +54,28 @@ stop_watching() {
 	[ ${#pids[@]} = 0 ] || kill_and_wait TERM "${pids[@]}"
 }
 
-# decrypted_text HOST: printable text of the packets it decrypted so far.
+# captured_text NAME: printable text of the packets in a capture so far.
+captured_text() {
+	answer strings -n 6 "$RUN/$1.pcap"
+}
+
+# decrypted_text HOST: of the packets that it decrypted.
 decrypted_text() {
-	strings -n 6 "$RUN/clear-$1.pcap" 2>/dev/null || true
+	captured_text "clear-$1"
 }
 
 decrypted() {
-	decrypted_text "$1" | grep -q -- "$2"
+	decrypted_text "$1" >"$RUN/text"
+	stop_if_failed
+	file_has "$RUN/text" "$2"
+}
+
+# captured NAME FILTER...: tcpdump's lines. The last packet may be half written.
+captured() {
+	local name=$1 status=0
+
+	shift
+	tcpdump -n -r "$RUN/$name.pcap" "$@" 2>"$RUN/words" || status=$?
+	[ $status = 0 ] || grep -q 'truncated dump file' "$RUN/words" ||
+		fail "tcpdump of $name failed (exit status $status): $(tail -n 1 "$RUN/words")"
 }

@@ -87,24 +87,25 @@ static void on_input(void *context, uint32_t events)
 	disposition_run_soon(&guard->disposition);
 }
 
-static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error, bool again)
+/* The disposition's only news: NEWS_LATCH_RESET. */
+static void on_news(void *context, const struct news *news)
 {
 	(void)context;
-	(void)again;
-	(void)latch;
-	printf("reset %u %s\n", flow->local_port, error ? strerror(-error) : "done");
+	printf("reset %u %s\n", news->flow->local_port,
+	       news->error ? strerror(-news->error) : "done");
 	fflush(stdout);
 }
 
 static int guard_until_input_ends(const struct enforcement *enforcement)
 {
 	const struct kernel_maps *maps = enforcement_maps(enforcement);
+	struct news_subscriber subscriber = {.fn = on_news};
+	const struct news_bus news = {.first = &subscriber};
 	struct guard guard = {
 		.maps = maps,
 		.loop = loop_new(),
 		.reaper = {.maps = maps},
-		.disposition = {.maps = maps, .reset = on_reset},
+		.disposition = {.maps = maps, .news = &news},
 	};
 	int err =
 		guard.loop ? loop_fd_add(guard.loop, STDIN_FILENO, EPOLLIN, on_input, &guard) : -1;

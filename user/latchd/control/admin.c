@@ -3,16 +3,13 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 #include "latchd/maps/latch_control.h"
-#include "latchd/net/socket_diag.h"
 #include "latchd/maps/tables.h"
-#include "common/names.h"
-#include "latchd/report/report_parts.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/news/latch_transition.h"
 
 struct found {
 	uint64_t id;
@@ -43,149 +40,116 @@ static int find(const struct kernel_maps *maps, uint64_t id, struct found *found
 	return err ? err : -ENOENT;
 }
 
-static struct admin_origin who_asks(const struct control_request *order)
+static struct news_requester requester_of(const struct control_request *request)
 {
-	struct admin_origin who = {.pid = order->pid, .login_uid = ADMIN_NO_LOGIN};
+	struct news_requester requester = {.pid = request->pid, .login_uid = NEWS_NO_LOGIN};
 	auto_fclose FILE *file = NULL;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)order->pid);
+	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)request->pid);
 	file = fopen(path, "re");
-	if (file && fscanf(file, "%" SCNu32, &who.login_uid) != 1)
-		who.login_uid = ADMIN_NO_LOGIN;
-	return who;
+	if (file && fscanf(file, "%" SCNu32, &requester.login_uid) != 1)
+		requester.login_uid = NEWS_NO_LOGIN;
+	return requester;
 }
 
-/* ---- answers */
-
-static void refuse(struct json_writer *w, const char *code, uint64_t id, const char *why)
+/* result: of latch_control.h; unchanged: what UNCHANGED means for this request. */
+static struct admin_result result_of(uint64_t id, int result, union latch_word now,
+				     enum admin_outcome unchanged)
 {
-	char text[256];
+	struct admin_result answer = {.latch_id = id, .now = now};
 
-	snprintf(text, sizeof(text), "latch %" PRIx64 " %s", id, why);
-	json_object_begin(w);
-	json_member_string(w, "error", text);
-	json_member_string(w, "code", code);
-	json_object_end(w);
-}
-
-static void fail(struct json_writer *w, uint64_t id, const char *what, int err)
-{
-	char text[192];
-
-	snprintf(text, sizeof(text), "%s: %s", what, strerror(-err));
-	refuse(w, "failed", id, text);
-}
-
-static void answer(struct json_writer *w, uint64_t id, union latch_word now)
-{
-	json_object_begin(w);
-	json_member_uint(w, "schema", REPORT_SCHEMA);
-	report_latch_id(w, id);
-	json_member_string(w, "state", latch_state_name(now.state));
-	report_reasons(w, now.reasons);
-	json_object_end(w);
-}
-
-/* What all orders have in common. True: nothing was changed, and it has been said. */
-static bool refused(struct json_writer *w, uint64_t id, int result)
-{
-	if (result < 0)
-		fail(w, id, "could not be changed", result);
-	else if (result == LATCH_CONTROL_NOT_FOUND)
-		refuse(w, "not-found", id, "does not exist; see latchctl list");
-	else if (result == LATCH_CONTROL_REFUSED)
-		refuse(w, "wrong-state", id, "is not established yet, or is closed already");
-	return result < 0 || result == LATCH_CONTROL_NOT_FOUND || result == LATCH_CONTROL_REFUSED;
-}
-
-/* ---- orders */
-
-static void request_break(const struct admin *a, const struct found *found,
-			  const struct admin_origin *who, struct json_writer *w)
-{
-	union latch_word now;
-	int result = latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, &now);
-
-	if (refused(w, found->id, result))
-		return;
-	if (result == LATCH_CONTROL_UNCHANGED) {
-		refuse(w, "already-broken", found->id, "is already broken by an administrator");
-		return;
+	if (result < 0) {
+		answer.outcome = ADMIN_NOT_CHANGED;
+		answer.error = result;
+	} else if (result == LATCH_CONTROL_NOT_FOUND) {
+		answer.outcome = ADMIN_NOT_FOUND;
+	} else if (result == LATCH_CONTROL_REFUSED) {
+		answer.outcome = ADMIN_WRONG_STATE;
+	} else if (result == LATCH_CONTROL_UNCHANGED) {
+		answer.outcome = unchanged;
 	}
-	if (latch_became_broken(now, LATCH_REASON_ADMIN))
-		a->broken(a->context, &found->flow, &found->latch, who);
-	answer(w, found->id, now);
+	return answer;
 }
 
-static void request_heal(const struct admin *a, const struct found *found,
-			 const struct admin_origin *who, struct json_writer *w)
-{
-	union latch_word now;
-	int result = latch_heal(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, &now);
+/* ---- requests */
 
-	if (refused(w, found->id, result))
-		return;
-	if (result == LATCH_CONTROL_UNCHANGED) {
-		refuse(w, "not-broken", found->id, "is not broken by an administrator");
-		return;
-	}
-	if (latch_is_healed(now))
-		a->healed(a->context, &found->flow, &found->latch, who);
-	answer(w, found->id, now);
+static struct admin_result change(const struct admin *a, const struct found *found,
+				  enum latch_control_op op, const struct news_requester *requester,
+				  enum admin_outcome unchanged)
+{
+	const struct latch_transition transition = {
+		.op = op,
+		.flow = &found->flow,
+		.latch = &found->latch,
+		.cause = {.reason = LATCH_REASON_ADMIN, .requester = requester},
+	};
+	union latch_word now = {0};
+	int result = latch_transition(a->maps, a->news, &transition, &now);
+
+	return result_of(found->id, result, now, unchanged);
+}
+
+static void publish_close(const struct admin *a, const struct found *found,
+			  const struct news_requester *requester, int error)
+{
+	news_publish(a->news,
+		     &(struct news){
+			     .kind = NEWS_LATCH_RESET,
+			     .flow = &found->flow,
+			     .latch = &found->latch,
+			     .cause = {.reason = LATCH_REASON_ADMIN, .requester = requester},
+			     .error = error,
+		     });
 }
 
 /*
- * While it is established its reset may leave, under an SA of its own peer only;
- * that of a broken one is dropped. What cannot be ended must neither send nor
- * receive (R-2.3-24), and so its latch must stay.
+ * While the latch is ESTABLISHED the socket's RST may leave, under an SA of its own peer
+ * only; the RST of a BROKEN latch is dropped. A flow whose socket cannot be ended must
+ * neither send nor receive (R-2.3-24), so its latch must stay, BROKEN.
  */
-static void request_close(const struct admin *a, const struct found *found,
-			  const struct admin_origin *who, struct json_writer *w)
+static struct admin_result request_close(const struct admin *a, const struct found *found,
+					 const struct news_requester *requester)
 {
-	union latch_word now = {.state = LATCH_STATE_CLOSED};
-	int err, result;
+	const union latch_word closed = {.state = LATCH_STATE_CLOSED};
+	struct admin_result answer;
+	int err;
 
 	err = socket_diag_destroy_owner(&found->flow, found->latch.socket_cookie);
 	if (err && err != -ENOENT) {
 		latch_break(a->maps, &found->flow, found->id, LATCH_REASON_ADMIN, NULL);
-		a->closed(a->context, &found->flow, &found->latch, who, err);
-		fail(w, found->id, "is broken, for its socket cannot be ended", err);
-		return;
+		publish_close(a, found, requester, err);
+		return (struct admin_result){ADMIN_SOCKET_ALIVE, found->id, {0}, err};
 	}
-	/* The programs may have released it with its socket. */
-	result = latch_close(a->maps, &found->flow, found->id);
-	if (err == -ENOENT && refused(w, found->id, result))
-		return;
-	a->closed(a->context, &found->flow, &found->latch, who, 0);
-	answer(w, found->id, now);
+	/* The programs may have released the latch with its socket: then any result is good. */
+	answer = result_of(found->id, latch_close(a->maps, &found->flow, found->id), closed,
+			   ADMIN_DONE);
+	if (err == -ENOENT && answer.outcome != ADMIN_DONE)
+		return answer;
+	publish_close(a, found, requester, 0);
+	return (struct admin_result){ADMIN_DONE, found->id, closed, 0};
 }
 
-void admin_request(const struct admin *a, const struct control_request *order,
-		   struct json_writer *w)
+struct admin_result admin_request(const struct admin *a, const struct control_request *request)
 {
+	const struct news_requester requester = requester_of(request);
 	struct found found;
-	struct admin_origin who = who_asks(order);
-	int err = find(a->maps, order->latch_id, &found);
+	int err = find(a->maps, request->latch_id, &found);
 
-	if (err) {
-		refused(w, order->latch_id, err == -ENOENT ? LATCH_CONTROL_NOT_FOUND : err);
-		return;
-	}
-	/* Its socket would go on without it, and be found by the next count. */
-	if (found.latch.word.state == LATCH_STATE_LISTENER) {
-		refuse(w, "wrong-state", found.id, "is a listener's; end the program that listens");
-		return;
-	}
-	switch (order->act) {
+	if (err == -ENOENT)
+		return (struct admin_result){ADMIN_NOT_FOUND, request->latch_id, {0}, 0};
+	if (err)
+		return (struct admin_result){ADMIN_NOT_CHANGED, request->latch_id, {0}, err};
+	/* Its socket would continue without the latch, and the next scan would find it again. */
+	if (found.latch.word.state == LATCH_STATE_LISTENER)
+		return (struct admin_result){ADMIN_IS_LISTENER, found.id, {0}, 0};
+	switch (request->act) {
 	case CONTROL_ACT_BREAK:
-		request_break(a, &found, &who, w);
-		return;
+		return change(a, &found, LATCH_CONTROL_BREAK, &requester, ADMIN_ALREADY_BROKEN);
 	case CONTROL_ACT_HEAL:
-		request_heal(a, &found, &who, w);
-		return;
+		return change(a, &found, LATCH_CONTROL_HEAL, &requester, ADMIN_NOT_BROKEN);
 	case CONTROL_ACT_CLOSE:
-		request_close(a, &found, &who, w);
-		return;
+		break;
 	}
+	return request_close(a, &found, &requester);
 }

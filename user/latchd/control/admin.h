@@ -1,43 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an administrator does with a latch (RFC 5660, sections 2.2 and 6.2). A break
- * of his is undone by his heal only, and what others broke he cannot heal. A latch
- * that he closes is gone, and its socket as if reset by the peer.
+ * Requests of an administrator for one latch (RFC 5660, sections 2.2 and 6.2). Only a
+ * request heals a latch that a request broke, and a request heals no other reason. A
+ * closed latch is deleted, and its socket ends as if reset by the peer.
  */
 #ifndef LATCHD_CONTROL_ADMIN_H
 #define LATCHD_CONTROL_ADMIN_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
-#include "common/json_writer.h"
 #include "latch_abi.h"
-#include "latchd/control/control.h"
+#include "latchd/control/control_request.h"
 #include "latchd/maps/kernel_maps.h"
-
-#define ADMIN_NO_LOGIN UINT32_MAX
-
-struct admin_origin {
-	pid_t pid;	    /* of latchctl; gone soon */
-	uint32_t login_uid; /* who had logged in to become root; or ADMIN_NO_LOGIN */
-};
+#include "latchd/news/news.h"
 
 struct admin {
 	const struct kernel_maps *maps;
-	/* Told after the step was taken, as in conflict.h. latch is as it was before. */
-	void (*broken)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		       const struct admin_origin *who);
-	void (*healed)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		       const struct admin_origin *who);
-	/* error: 0, or the negative errno of why its socket could not be ended: then it is broken.
-	 */
-	void (*closed)(void *context, const struct latch_flow *flow, const struct latch *latch,
-		       const struct admin_origin *who, int error);
-	void *context;
+	const struct news_bus *news; /* LATCH_BROKEN, _HEALED, _RESET, each with its requester */
 };
 
-/* For control_handlers: the document says what became of the latch, or is an error. */
-void admin_request(const struct admin *admin, const struct control_request *order,
-		   struct json_writer *w);
+enum admin_outcome {
+	ADMIN_DONE, /* now: the latch's new word */
+	ADMIN_NOT_FOUND,
+	ADMIN_WRONG_STATE, /* LARVAL or CLOSED: cannot break, heal or close */
+	ADMIN_IS_LISTENER,
+	ADMIN_ALREADY_BROKEN, /* by a request */
+	ADMIN_NOT_BROKEN,     /* by a request */
+	ADMIN_NOT_CHANGED,    /* error: of the tables or the control program */
+	ADMIN_SOCKET_ALIVE, /* error: of ending the socket; the latch is BROKEN instead of closed */
+};
+
+struct admin_result {
+	enum admin_outcome outcome;
+	uint64_t latch_id;
+	union latch_word now;
+	int error; /* negative errno */
+};
+
+struct admin_result admin_request(const struct admin *admin, const struct control_request *request);
 
 #endif

@@ -19,8 +19,8 @@
 #define CONTROL_ACCEPT_PAUSE_MS	   1000
 
 enum client_state {
-	CLIENT_STATE_ASKING,
-	CLIENT_STATE_ANSWERED, /* the answer is in the queue; then the end */
+	CLIENT_STATE_REQUESTING,
+	CLIENT_STATE_ANSWERED, /* closed when the queued answer is sent */
 	CLIENT_STATE_MONITORING,
 };
 
@@ -29,11 +29,11 @@ struct client {
 	struct client *next;
 	int fd;
 	enum client_state state;
-	struct loop_timer deadline; /* not for monitors, which may be silent for long */
+	struct loop_timer deadline; /* not of monitors: they may have nothing to read for long */
 	char request[CONTROL_REQUEST_MAX];
 	size_t request_length;
 	struct control_queue queue;
-	uint64_t lost; /* events it missed and was not told about */
+	uint64_t lost; /* events dropped for this monitor and not reported to it yet */
 };
 
 struct control {
@@ -43,7 +43,7 @@ struct control {
 	struct loop_timer accept_again;
 	struct client *clients;
 	unsigned int client_count, monitor_count;
-	size_t document_bytes; /* in all queues of answered clients */
+	size_t document_bytes; /* in the queues of all answered clients */
 };
 
 /* ---- clients ---- */
@@ -68,7 +68,7 @@ static void client_free(struct client *client)
 	free(client);
 }
 
-static void client_timed_out(void *context)
+static void on_deadline(void *context)
 {
 	client_free(context);
 }
@@ -78,7 +78,7 @@ static bool is_queued(struct client *client, const char *line, size_t length)
 	return control_queue_line(&client->queue, line, length, CONTROL_MONITOR_QUEUE_MAX);
 }
 
-/* Tells a monitor what it missed, once it has caught up by half: not one line for every event. */
+/* Once the queue is half empty again: one line for a run of dropped events. */
 static void queue_lost(struct client *client)
 {
 	char time[CLOCK_TEXT_SIZE], line[128];
@@ -95,7 +95,7 @@ static void queue_lost(struct client *client)
 		client->lost = 0;
 }
 
-/* A client that ended its own side may still read its answer; a monitor has left then. */
+/* A client may shut down its sending side and still read the answer; a monitor may not. */
 static uint32_t wanted_events(const struct client *client)
 {
 	uint32_t writable = control_queue_length(&client->queue) ? EPOLLOUT : 0;
@@ -103,7 +103,8 @@ static uint32_t wanted_events(const struct client *client)
 	return client->state == CLIENT_STATE_MONITORING ? writable | EPOLLRDHUP : writable;
 }
 
-/* Sends what the socket takes; a client that is done or gone is freed. */
+/* Sends as much as the socket takes. Frees the client when its answer is sent or the peer closed.
+ */
 static void client_flush(struct client *client)
 {
 	ssize_t sent = 1;
@@ -124,14 +125,13 @@ static void client_flush(struct client *client)
 
 /* ---- requests ---- */
 
-/* Takes the writer's text as the whole answer. */
+/* The writer's text becomes the whole answer; w is as new. */
 static void client_answer(struct client *client, struct json_writer *w)
 {
 	int err = json_finish(w);
 
 	if (err) {
-		log_error("control",
-			  "cannot answer a client: %s; it will see the end of the stream",
+		log_error("control", "client: cannot write the answer: %s; connection closed",
 			  strerror(-err));
 		client_free(client);
 		return;
@@ -160,7 +160,7 @@ static bool is_busy(struct client *client)
 {
 	if (client->control->document_bytes <= CONTROL_DOCUMENTS_MAX)
 		return false;
-	client_refuse(client, "busy", "latchd is busy with answers that others do not read");
+	client_refuse(client, "busy", "latchd is busy: other clients do not read their answers");
 	return true;
 }
 
@@ -178,7 +178,7 @@ static void client_document(struct client *client,
 	json_release(&w);
 }
 
-/* The first line says that from now on nothing is missed. */
+/* No event is missed after the first line, "monitor-started". */
 static void client_monitor(struct client *client)
 {
 	char time[CLOCK_TEXT_SIZE], line[96];
@@ -195,10 +195,10 @@ static void client_monitor(struct client *client)
 	client_flush(client);
 }
 
-/* ---- orders */
+/* ---- requests that change a latch */
 
-/* Who may look need not be one who may act. */
-static bool root_asks(const struct client *client, pid_t *ret_pid)
+/* Members of the control group may read, but only root may change a latch. */
+static bool is_root(const struct client *client, pid_t *ret_pid)
 {
 	struct ucred peer;
 	socklen_t length = sizeof(peer);
@@ -212,22 +212,22 @@ static bool root_asks(const struct client *client, pid_t *ret_pid)
 static void client_request_change(struct client *client, enum control_act act, const char *id)
 {
 	const struct control_handlers *handlers = &client->control->handlers;
-	struct control_request order = {.act = act};
+	struct control_request request = {.act = act};
 	struct json_writer w;
 
-	if (!root_asks(client, &order.pid)) {
+	if (!is_root(client, &request.pid)) {
 		client_refuse(client, "not-permitted",
 			      "not permitted: only root may break, heal or close a latch");
 		return;
 	}
-	if (!control_request_parse_id(id, &order.latch_id)) {
+	if (!control_request_parse_id(id, &request.latch_id)) {
 		client_refuse(client, "malformed-id",
 			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
 		return;
 	}
-	/* However busy others keep it: the answer is short. */
+	/* Accepted even when latchd is busy with documents: the answer is short. */
 	json_init(&w);
-	handlers->order(handlers->context, &order, &w);
+	handlers->request(handlers->context, &request, &w);
 	client_answer(client, &w);
 	json_release(&w);
 }
@@ -282,7 +282,7 @@ static void on_client(void *context, uint32_t events)
 	struct client *client = context;
 
 	switch (client->state) {
-	case CLIENT_STATE_ASKING:
+	case CLIENT_STATE_REQUESTING:
 		client_read(client);
 		return;
 	case CLIENT_STATE_ANSWERED:
@@ -316,20 +316,20 @@ static struct client *client_new(struct control *control, int fd)
 	client->next = control->clients;
 	control->clients = client;
 	control->client_count++;
-	loop_timer_init(control->loop, &client->deadline, client_timed_out, client);
+	loop_timer_init(control->loop, &client->deadline, on_deadline, client);
 	loop_timer_arm(&client->deadline, CONTROL_REQUEST_TIMEOUT_MS);
 	return client;
 }
 
-/* Turned away without becoming a client; it is a best effort. */
+/* The answer is a best effort: no client is made for the connection. */
 static void refuse_connection(int fd, const char *line)
 {
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("control", "cannot turn a client away: %m");
+		log_debug("control", "client: cannot send the rejection: %m");
 	close(fd);
 }
 
-/* Whom the group lets look must not keep root from acting. */
+/* Members of the control group must not occupy the places of root. */
 static unsigned int clients_max(enum control_peer peer)
 {
 	return peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_MAX
@@ -344,9 +344,9 @@ static void on_connection(void *context, uint32_t events)
 
 	(void)events;
 	if (fd < 0) {
-		/* Out of descriptors: the connection stays in the backlog, look again later. */
+		/* Out of descriptors: the connection stays in the backlog. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			log_warn("control", "cannot accept a client: %m; trying again in %d ms",
+			log_warn("control", "client: cannot accept: %m; next attempt in %d ms",
 				 CONTROL_ACCEPT_PAUSE_MS);
 			loop_fd_modify(control->loop, control->socket.fd, 0);
 			loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);
@@ -354,9 +354,10 @@ static void on_connection(void *context, uint32_t events)
 		return;
 	}
 	peer = control_socket_peer(&control->socket, fd);
-	if (peer == CONTROL_PEER_STRANGER)
-		refuse_connection(fd, "{\"error\":\"not permitted: only root and the group set in "
-				      "[control] may ask\",\"code\":\"not-permitted\"}\n");
+	if (peer == CONTROL_PEER_OTHER)
+		refuse_connection(fd,
+				  "{\"error\":\"not permitted: only root and the group set in "
+				  "[control] may send requests\",\"code\":\"not-permitted\"}\n");
 	else if (control->client_count >= clients_max(peer))
 		refuse_connection(fd, "{\"error\":\"latchd has too many clients\","
 				      "\"code\":\"busy\"}\n");

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket's service. A client sends one line, "status", "list",
- * "sa", "monitor", or as root "break ID", "heal ID" or "close ID", and gets one
- * JSON document and the end of the stream; to "monitor" it gets one object a line
- * until it leaves. What goes wrong is one object with "error" (for people) and "code".
+ * The control socket's service. A client sends one line: "status", "list", "sa",
+ * "monitor", or as root "break ID", "heal ID" or "close ID". The answer is one JSON
+ * document and the end of the stream. The answer to "monitor" is one object a line until
+ * the client closes. An error is one object with "error" (for people) and "code".
  */
 #ifndef LATCHD_CONTROL_CONTROL_H
 #define LATCHD_CONTROL_CONTROL_H
@@ -18,10 +18,10 @@
 #include "common/loop.h"
 
 #define CONTROL_CLIENTS_MAX	  32
-#define CONTROL_CLIENTS_ROOT	  4	       /* of these places are root's alone */
-#define CONTROL_REQUEST_MAX	  256	       /* bytes of the line, its newline included */
-#define CONTROL_MONITOR_QUEUE_MAX (1U << 20)   /* bytes a monitor may be behind */
-#define CONTROL_DOCUMENTS_MAX	  (256U << 20) /* bytes of documents on their way to all clients */
+#define CONTROL_CLIENTS_ROOT	  4	       /* of these places are for root only */
+#define CONTROL_REQUEST_MAX	  256	       /* bytes of a line, with its newline */
+#define CONTROL_MONITOR_QUEUE_MAX (1U << 20)   /* bytes that may wait for a monitor */
+#define CONTROL_DOCUMENTS_MAX	  (256U << 20) /* bytes of documents that may wait for all clients */
 
 /* Each writes one whole document; the service calls json_finish(). */
 struct control_handlers {
@@ -29,7 +29,8 @@ struct control_handlers {
 	void (*status)(void *context, struct json_writer *w);
 	void (*list)(void *context, struct json_writer *w);
 	void (*sa)(void *context, struct json_writer *w);
-	void (*order)(void *context, const struct control_request *order, struct json_writer *w);
+	void (*request)(void *context, const struct control_request *request,
+			struct json_writer *w);
 };
 
 struct control;
@@ -42,16 +43,16 @@ int control_new(struct loop *loop, const char *socket_path, const char *group,
 		const struct control_handlers *handlers, struct control **ret,
 		struct failure *failure);
 
-/* Before the loop's own end. */
+/* Before loop_free(). */
 void control_free(struct control *control);
 
 /*
- * One event, one JSON object with or without its newline, to all monitors. A
- * monitor that is too far behind misses it, and is told how many it missed.
+ * Sends one event, a JSON object with or without its newline, to all monitors. A monitor
+ * whose queue is full misses it and gets the number of missed events later ("lost").
  */
 void control_publish(struct control *control, const char *json_line, size_t length);
 
-/* False: nobody would see an event, it need not be written. */
+/* False: an event need not be written, no monitor is there. */
 bool control_has_monitors(const struct control *control);
 
 #endif

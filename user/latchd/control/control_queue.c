@@ -8,7 +8,7 @@
 
 #define QUEUE_CAPACITY_FIRST 4096
 
-/* Moves what is queued to the front only when that frees half: cheap on average. */
+/* Waiting bytes move to the front only when that frees half: cheap on average. */
 static bool reserve(struct control_queue *queue, size_t more)
 {
 	size_t capacity = queue->capacity ? queue->capacity : QUEUE_CAPACITY_FIRST;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Bytes on their way to a client of the control socket. */
+/* Bytes that wait to be sent to a client of the control socket. */
 #ifndef LATCHD_CONTROL_CONTROL_QUEUE_H
 #define LATCHD_CONTROL_CONTROL_QUEUE_H
 
@@ -11,7 +11,7 @@
 
 /* Zeroed before first use. */
 struct control_queue {
-	char *bytes; /* [start, end) is still to be sent */
+	char *bytes; /* [start, end) is not sent yet */
 	size_t start, end, capacity;
 };
 
@@ -20,14 +20,16 @@ static inline size_t control_queue_length(const struct control_queue *queue)
 	return queue->end - queue->start;
 }
 
-/* All of a line, with a newline if it has none, or false: no memory, or more than limit bytes wait.
+/*
+ * Adds a whole line, with a newline if it has none. False, and nothing is added: no
+ * memory, or more than limit bytes would wait.
  */
 bool control_queue_line(struct control_queue *queue, const char *line, size_t length, size_t limit);
 
-/* The writer's text is the queue from now on, which was empty; the writer is as new. */
+/* Moves the writer's text into the queue, which must be empty; the writer is as new. */
 void control_queue_take(struct control_queue *queue, struct json_writer *w);
 
-/* How many bytes the socket took; 0 = none at the moment; or a negative errno. */
+/* The number of bytes sent; 0: the socket takes none now; or a negative errno. */
 ssize_t control_queue_send(struct control_queue *queue, int fd);
 
 void control_queue_release(struct control_queue *queue);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What root wants done with a latch, and the words for it on the control socket. */
+/* Requests that change a latch, and their words on the control socket. */
 #ifndef LATCHD_CONTROL_CONTROL_REQUEST_H
 #define LATCHD_CONTROL_CONTROL_REQUEST_H
 
@@ -16,13 +16,13 @@ enum control_act {
 struct control_request {
 	enum control_act act;
 	uint64_t latch_id;
-	pid_t pid; /* who asked; may be gone */
+	pid_t pid; /* of the client, which may have ended */
 };
 
-/* The request's text behind "break ", "heal " or "close "; NULL: it is no order. */
+/* The text behind "break ", "heal " or "close "; NULL: another request. */
 const char *control_request_find(const char *request, enum control_act *ret_act);
 
-/* As report_latch_id() writes it: 1 to 16 hexadecimal digits and nothing else. */
+/* An id as in documents and logs: 1 to 16 hexadecimal digits and nothing else. */
 bool control_request_parse_id(const char *text, uint64_t *ret_id);
 
 #endif

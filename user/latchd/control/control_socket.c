@@ -36,7 +36,7 @@ static int find_group(struct control_socket *socket, const char *name, struct fa
 	return 0;
 }
 
-/* An existing directory of the administrator's choice stays as it is: it may be shared. */
+/* An existing directory that the administrator chose keeps its mode: it may be shared. */
 static int prepare_directory(const struct control_socket *socket)
 {
 	char parent[sizeof(socket->path)];
@@ -56,7 +56,7 @@ static int prepare_directory(const struct control_socket *socket)
 	return chown(parent, (uid_t)-1, socket->group) || chmod(parent, 0750) ? -errno : 0;
 }
 
-/* -EADDRINUSE: somebody listens there, or it is no socket at all. */
+/* -EADDRINUSE: another program listens there, or the file is no socket. */
 static int remove_stale(const struct sockaddr_un *address)
 {
 	auto_close int fd = -1;
@@ -75,7 +75,7 @@ static int remove_stale(const struct sockaddr_un *address)
 	return unlink(address->sun_path) ? -errno : 0;
 }
 
-/* Nobody else can open it between bind() and the mode that it is to have. */
+/* No other user can open the socket before it has its final mode. */
 static int bind_closed(int fd, const struct sockaddr_un *address)
 {
 	mode_t before = umask(0177);
@@ -157,7 +157,7 @@ static bool peer_in_group(int fd, gid_t group)
 	auto_free gid_t *groups = NULL;
 	socklen_t length = 0, i;
 
-	/* The first call tells how many there are. */
+	/* The first call returns the size. */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) && errno != ERANGE)
 		return false;
 	groups = malloc(length ? length : 1);
@@ -175,11 +175,11 @@ enum control_peer control_socket_peer(const struct control_socket *control, int 
 	socklen_t length = sizeof(peer);
 
 	if (getsockopt(peer_fd, SOL_SOCKET, SO_PEERCRED, &peer, &length))
-		return CONTROL_PEER_STRANGER;
+		return CONTROL_PEER_OTHER;
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return CONTROL_PEER_ROOT;
 	return control->has_group && (peer.gid == control->group ||
 				      peer_in_group(peer_fd, control->group))
 		       ? CONTROL_PEER_MEMBER
-		       : CONTROL_PEER_STRANGER;
+		       : CONTROL_PEER_OTHER;
 }

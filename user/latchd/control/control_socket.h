@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control socket as a file: who may reach it, and who is at the other end. */
+/* The control socket as a file, its permissions, and the credentials of its peers. */
 #ifndef LATCHD_CONTROL_CONTROL_SOCKET_H
 #define LATCHD_CONTROL_CONTROL_SOCKET_H
 
@@ -16,7 +16,7 @@ struct control_socket {
 	char path[108];
 	bool has_group;
 	gid_t group;
-	dev_t device; /* of the file, so that a successor's is never removed */
+	dev_t device; /* of the file: the file of a successor must not be removed */
 	ino_t inode;
 };
 
@@ -31,12 +31,12 @@ int control_socket_open(struct control_socket *socket, const char *path, const c
 void control_socket_close(struct control_socket *socket);
 
 enum control_peer {
-	CONTROL_PEER_STRANGER, /* is to be turned away */
-	CONTROL_PEER_MEMBER,   /* of the group: may look */
-	CONTROL_PEER_ROOT,     /* or who runs latchd */
+	CONTROL_PEER_OTHER,  /* no access */
+	CONTROL_PEER_MEMBER, /* of the group: may read */
+	CONTROL_PEER_ROOT,   /* or the uid of latchd */
 };
 
-/* By the credentials the peer had when it connected: the file's mode may have been loosened. */
+/* By the peer's credentials at connect(): the file's mode may have been changed since. */
 enum control_peer control_socket_peer(const struct control_socket *socket, int peer_fd);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-bool feed_peer_is(const struct feed_peer *peer, const struct feed_peer *other)
+bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other)
 {
 	return peer->auth == other->auth && !strcmp(peer->config_name, other->config_name) &&
 	       !strcmp(peer->id, other->id);

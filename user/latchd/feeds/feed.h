@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A feed says who stands behind an SA. Every feed, whatever its daemon, makes
- * the same record and hands it to one sink; only the sink touches the kernel.
+ * A feed reports the peer of each SA, from one key manager. Every feed makes the
+ * same records and hands them to one sink. Only the sink touches the kernel.
  */
 #ifndef LATCHD_FEEDS_FEED_H
 #define LATCHD_FEEDS_FEED_H
@@ -12,7 +12,7 @@
 
 #include "latchd/feeds/traffic_selector.h"
 
-#define FEED_ID_MAX   512 /* charon prints at most this many bytes of an identity, NUL included */
+#define FEED_ID_MAX   512 /* the maximum that charon prints of an identity, NUL included */
 #define FEED_NAME_MAX 64
 
 enum feed_auth {
@@ -31,7 +31,7 @@ enum feed_mode {
 	FEED_MODE_OTHER,
 };
 
-/* One CHILD_SA, both directions, as the key manager describes it. */
+/* One CHILD_SA, both directions, as the key manager reports it. */
 struct feed_child {
 	char config_name[FEED_NAME_MAX]; /* IKE_SA configuration, e.g. "x509" */
 	char child_name[FEED_NAME_MAX];
@@ -50,26 +50,27 @@ struct feed_child {
 	struct traffic_selector_set local_ts, remote_ts;
 };
 
-/* The other end of an IKE_SA, as the key manager has authenticated it. */
+/* The peer of an IKE_SA, as the key manager has authenticated it. */
 struct feed_peer {
 	char config_name[FEED_NAME_MAX];
 	char id[FEED_ID_MAX]; /* as feed_child.peer_id */
 	enum feed_auth auth;
 	uint32_t ike_unique_id;
-	uint32_t successor; /* of one that has rebooted: the IKE_SA that told so; else 0 */
-	bool set_up_now;    /* the peer was authenticated just now, and auth is how */
+	uint32_t successor;	 /* after a reboot: the IKE_SA with the INITIAL_CONTACT; else 0 */
+	bool just_authenticated; /* auth is the class of this authentication; else of the
+				    configuration */
 };
 
 enum feed_state {
-	FEED_STATE_ABSENT,    /* never reached since latchd started */
+	FEED_STATE_ABSENT,    /* never connected since latchd started */
 	FEED_STATE_CONNECTED, /* connected; the snapshot has not finished */
 	FEED_STATE_SYNCED,    /* snapshot complete, events flowing */
-	FEED_STATE_LOST,      /* was connected, is gone: its SAs are orphans */
+	FEED_STATE_LOST,      /* was connected before: its SAs are orphans */
 };
 
 enum feed_down_cause {
-	FEED_DOWN_ORDERLY,	 /* deleted by either side, or replaced; or nobody can tell */
-	FEED_DOWN_PEER_DEAD,	 /* a request within an established IKE_SA went unanswered */
+	FEED_DOWN_ORDERLY,	 /* deleted by either side, or replaced; or of unknown cause */
+	FEED_DOWN_PEER_DEAD,	 /* the peer did not answer a request of an established IKE_SA */
 	FEED_DOWN_PEER_REBOOTED, /* authenticated INITIAL_CONTACT of the same identity */
 };
 
@@ -77,50 +78,50 @@ struct feed; /* owned by its producer, see feeds/ */
 
 struct feed_sink {
 	void *context;
-	/* The daemon's process, from the socket's peer credentials; called before any SA of this
-	 * connection. */
+	/* The key manager's process, from the socket's peer credentials; called before any SA of
+	 * this connection. 0, or a negative errno to refuse it. */
 	int (*attached)(void *context, struct feed *feed, pid_t daemon);
 	void (*state)(void *context, struct feed *feed, enum feed_state state, const char *detail);
-	/* The child exists now, as evidence says ("vici child-updown", ...). May be repeated for a
-	 * known child. */
+	/* The child exists; evidence names the event ("vici child-updown", ...). May be repeated
+	 * for a known child. The sink copies the record. */
 	void (*child_up)(void *context, struct feed *feed, const struct feed_child *child,
 			 const char *evidence);
-	/* The daemon gives the child up; the kernel's SA may live on for a while. */
+	/* The key manager has deleted the child; the kernel may keep its SAs for a while. */
 	void (*child_down)(void *context, struct feed *feed, const struct feed_child *child);
-	/* The IKE_SA is established, whether it has children or not. May be repeated. */
+	/* The IKE_SA is established, with or without children. May be repeated. */
 	void (*peer_up)(void *context, struct feed *feed, const struct feed_peer *peer);
-	/* It takes the place of the IKE_SA called old, whose children it has. */
+	/* peer's IKE_SA replaces the IKE_SA with the unique id old and has its children. */
 	void (*peer_rekeyed)(void *context, struct feed *feed, uint32_t old,
 			     const struct feed_peer *peer);
-	/* The IKE_SA has ended. Comes again when it turns out to have ended for a graver cause. */
+	/* The IKE_SA has ended. Repeated when the feed finds a graver cause. */
 	void (*peer_down)(void *context, struct feed *feed, const struct feed_peer *peer,
 			  enum feed_down_cause cause);
-	/* Between begin and end every child of the daemon is reported once through child_up, every
-	 * established IKE_SA through peer_up. */
+	/* Between begin and end the feed reports every child once by child_up, and every
+	 * established IKE_SA by peer_up. */
 	void (*snapshot_begin)(void *context, struct feed *feed);
 	void (*snapshot_end)(void *context, struct feed *feed);
 };
 
 struct feed {
-	char name[FEED_NAME_MAX]; /* the [feed NAME]: the authority in an identity */
+	char name[FEED_NAME_MAX]; /* from [feed NAME]: the authority of its identities */
 	const struct feed_sink *sink;
 	enum feed_state state;
-	char detail[160]; /* last state's text, for status */
+	char detail[160]; /* text of the last state, for status */
 	char daemon_version[32];
 	uint32_t resyncs;
-	void (*resync)(struct feed *feed); /* ask for a snapshot soon; coalesces */
+	void (*resync)(struct feed *feed); /* requests a snapshot soon; requests coalesce */
 	void (*destroy)(struct feed *feed);
-	void *sink_data; /* the sink's own */
+	void *sink_data; /* owned by the sink */
 };
 
 struct loop;
-/* Starts at once and keeps trying with back-off (250 ms doubling to 5 s). NULL and errno on
- * failure. */
+/* Connects from the loop and retries with a back-off from 250 ms to 5 s. Copies the texts, keeps
+ * the sink; free it with destroy(). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_sink *sink);
 
-/* The same authenticated identity, by the same configuration and class of authentication? */
-bool feed_peer_is(const struct feed_peer *peer, const struct feed_peer *other);
+/* The same identity, configuration and authentication class? */
+bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other);
 
 const char *feed_auth_name(enum feed_auth auth);
 const char *feed_mode_name(enum feed_mode mode);

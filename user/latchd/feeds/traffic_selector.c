@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* Two IPv6 addresses and the longest protocol and port names, with room to spare. */
+/* Exceeds two IPv6 addresses with the longest protocol and port names. */
 #define SELECTOR_TEXT_MAX 192
 #define NETDB_BUFFER	  1024
 
@@ -102,8 +102,9 @@ static int parse_protocol(const char *text, uint8_t *protocol)
 	return 0;
 }
 
-/* The key manager printed a port's official name: an alias, or a name it would not print, is not
- * what it said. */
+/* charon prints a port's official name: an alias, or a name that charon would not print, is
+ * refused.
+ */
 static int parse_service(const char *text, uint8_t protocol, uint16_t *port)
 {
 	char proto_buffer[NETDB_BUFFER], buffer[NETDB_BUFFER], reverse_buffer[NETDB_BUFFER];
@@ -123,7 +124,7 @@ static int parse_service(const char *text, uint8_t protocol, uint16_t *port)
 	return 0;
 }
 
-/* "TYPE" or "TYPE(CODE)", kept as a port as RFC 7296 section 3.13.1 does. */
+/* "TYPE" or "TYPE(CODE)", stored as a port: RFC 7296 section 3.13.1. */
 static int parse_icmp(char *text, uint16_t *port)
 {
 	unsigned int type, code = 0;
@@ -176,10 +177,10 @@ static int parse_ports(char *text, struct traffic_selector *selector)
 	char *dash = strchr(text, '-');
 	int err;
 
-	/* Packets whose ports cannot be seen: any port of a flow may be among them. */
+	/* Packets without visible ports: they may belong to any port of a flow. */
 	if (!strcmp(text, "OPAQUE"))
 		return 0;
-	/* Service names have dashes too, but no digit to start with and a range. */
+	/* A service name may hold a dash, but never starts with a digit and holds a range. */
 	if (dash && text[0] >= '0' && text[0] <= '9')
 		return parse_port_range(text, dash, selector);
 	err = parse_port(text, selector->protocol, &selector->port_low);
@@ -225,9 +226,9 @@ int traffic_selector_parse(const char *text, size_t length, struct traffic_selec
 }
 
 /*
- * The peer proposes protocols, ports and how many selectors there are, and the
- * names may be unknown here. What cannot be read or kept may only widen what its
- * own addresses say: else one peer could claim everybody's traffic.
+ * The peer proposes protocols, ports and the number of selectors, and their names
+ * may be unknown to this host. An unreadable part may widen the selector only
+ * within its own addresses. Else one peer could claim the traffic of all peers.
  */
 static int parse_widely(const char *text, size_t length, struct traffic_selector *selector)
 {
@@ -240,7 +241,7 @@ static int parse_widely(const char *text, size_t length, struct traffic_selector
 	return bracket ? traffic_selector_parse(text, (size_t)(bracket - text), selector) : err;
 }
 
-/* The least that holds both, of one family. */
+/* Extends the selector to the smallest one that covers both, of one family. */
 static void selector_extend(struct traffic_selector *selector, const struct traffic_selector *by)
 {
 	if (memcmp(by->low, selector->low, sizeof(by->low)) < 0)
@@ -255,8 +256,8 @@ static void selector_extend(struct traffic_selector *selector, const struct traf
 		selector->port_high = by->port_high;
 }
 
-/* Into one of a full set. When all are of the other family, two of them make room. */
-static void set_squeeze(struct traffic_selector_set *set, const struct traffic_selector *selector)
+/* Merges into a selector of a full set. Merges two others when all are of the other family. */
+static void set_merge(struct traffic_selector_set *set, const struct traffic_selector *selector)
 {
 	size_t i = set->count;
 
@@ -277,7 +278,7 @@ void traffic_selector_set_add(struct traffic_selector_set *set, const char *text
 	if (parse_widely(text, length, &selector))
 		set->covers_all = true;
 	else if (set->count == TRAFFIC_SELECTOR_MAX)
-		set_squeeze(set, &selector);
+		set_merge(set, &selector);
 	else
 		set->selector[set->count++] = selector;
 }

@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRAFFIC_SELECTOR_MAX                                                                       \
-	32 /* a side, kept for one CHILD_SA; more are merged, covering more                        \
-	    */
+/* Per side of one CHILD_SA. Further selectors are merged, and the merged ones cover more. */
+#define TRAFFIC_SELECTOR_MAX 32
 
 struct traffic_selector {
 	uint8_t family;		      /* AF_INET or AF_INET6 */
@@ -19,34 +18,34 @@ struct traffic_selector {
 };
 
 struct traffic_selector_set {
-	bool covers_all; /* set when a selector's addresses could not be read: fail closed */
+	bool covers_all; /* a selector's addresses could not be read: fail closed */
 	size_t count;
 	struct traffic_selector selector[TRAFFIC_SELECTOR_MAX];
 };
 
 /*
- * Reads strongSwan's printed form: "10.1.0.0/16", "10.1.0.5..10.1.0.9",
- * "10.1.0.1/32[tcp/5432]", "fd00::/64[udp/1000-2000]", "[6/80]", "dynamic" refused.
- * -EINVAL if the text is anything else. text need not be NUL-terminated.
+ * Parses strongSwan's printed form: "10.1.0.0/16", "10.1.0.5..10.1.0.9",
+ * "10.1.0.1/32[tcp/5432]", "fd00::/64[udp/1000-2000]". -EINVAL for any other text,
+ * such as "[6/80]" and "dynamic". text need not be NUL-terminated.
  */
 int traffic_selector_parse(const char *text, size_t length, struct traffic_selector *selector);
 
 /*
- * Adds. Protocol and ports that are not understood become any; what does not fit
- * widens a selector of its family; covers_all when not even addresses are understood.
+ * Adds a selector. An unknown protocol or port becomes "any". A selector beyond
+ * TRAFFIC_SELECTOR_MAX widens one of its family. Unreadable addresses set covers_all.
  */
 void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length);
 
-/* One end of a flow: is it within the set? A set with no selector covers nothing unless covers_all.
- */
+/* Is one end of a flow within the set? A set without selectors covers nothing, unless covers_all is
+ * set. */
 bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
 				 uint8_t protocol, const uint8_t address[16], uint16_t port);
 
-/* Does it cover one address only? Then which. */
+/* True and the address if the set covers one address only. */
 bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
 			       uint8_t ret_address[16]);
 
-/* Is there an end of a flow that both cover? */
+/* Is there an end of a flow that both sets cover? */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
 				   const struct traffic_selector_set *b);
 

@@ -8,8 +8,8 @@
 #include "common/cleanup.h"
 #include "latchd/maps/tables.h"
 
-/* Less than this part of a table is not worth another look at all SAs and latches. */
-#define WORTH_COLLECTING 16
+/* A collection of at most 1/16 of a table does not justify another scan of all SAs and latches. */
+#define COLLECTION_MIN_PART 16
 
 struct identities {
 	const struct kernel_maps *maps;
@@ -56,7 +56,7 @@ static int canonical_params(void *value)
 	return 0;
 }
 
-/* ---- who refers to params */
+/* ---- references to params */
 
 typedef int (*reference_fn)(void *context, uint16_t params);
 
@@ -79,13 +79,13 @@ static int visit_latch(void *context, const struct latch_flow *flow, const struc
 
 	(void)flow;
 	if (latch->word.state == LATCH_STATE_LISTENER)
-		return 0; /* the number of its sockets stands there */
+		return 0; /* the field holds the number of its sockets */
 	return latch->word.params ? walk->visit(walk->context, latch->word.params) : 0;
 }
 
 /*
- * The SAs first: a latch gets its params from an SA, so that one which is born
- * meanwhile, from an SA that goes before it was seen, is there for the second walk.
+ * SAs before latches: a latch gets its params from an SA. The second walk finds a
+ * latch that is created during the first from an SA that the first walk missed.
  */
 static int walk_references(const struct kernel_maps *maps, reference_fn visit, void *context)
 {
@@ -182,7 +182,7 @@ static int refuse_reference(void *context, uint16_t params)
 	return -EBUSY;
 }
 
-/* The params first: none may name an identity that is gone already. */
+/* Params before identities: no params may name a deleted identity. */
 int identities_reset(struct identities *identities)
 {
 	int err;
@@ -229,7 +229,7 @@ static void mark_identities(const struct identities *identities, bool *keep)
 	}
 }
 
-/* Drops what nothing refers to; nothing at all if that cannot be told. */
+/* Drops unreferenced entries; drops none if the references cannot be read. */
 static int collect_garbage(struct identities *identities)
 {
 	auto_free bool *params = calloc(LATCH_PARAMS_MAX + 1, sizeof(*params));
@@ -261,11 +261,11 @@ static int intern(struct identities *identities, struct intern *table, const voi
 	err = collect_garbage(identities);
 	if (err)
 		return err;
-	table->exhausted = before - table->count <= table->capacity / WORTH_COLLECTING;
+	table->exhausted = before - table->count <= table->capacity / COLLECTION_MIN_PART;
 	return intern_add(table, value, ret_index);
 }
 
-void identities_look_again(struct identities *identities)
+void identities_allow_collection(struct identities *identities)
 {
 	identities->ids.exhausted = identities->params.exhausted = false;
 }

@@ -10,7 +10,7 @@
 #define INTERN_BUCKETS 65536U
 
 struct intern_entry {
-	uint32_t next; /* index of the next one in its chain, or 0 */
+	uint32_t next; /* index of the next entry in the chain, or 0 */
 	uint32_t bucket;
 	unsigned char value[];
 };
@@ -25,7 +25,7 @@ static uint32_t checksum_of(const struct intern *table, const void *value)
 	return (uint32_t)crc32(crc32(0, NULL, 0), value, (uInt)checksum_offset(table));
 }
 
-/* Of a value that has its checksum. */
+/* The value must have its checksum. */
 static uint32_t bucket_of(const struct intern *table, const void *value)
 {
 	uint32_t checksum;
@@ -34,8 +34,8 @@ static uint32_t bucket_of(const struct intern *table, const void *value)
 	return checksum % INTERN_BUCKETS;
 }
 
-/* The value as it is stored: canonical, with its checksum. */
-static int finished(const struct intern *table, const void *value, void *out)
+/* Writes the value as the map stores it: canonical, with its checksum. */
+static int make_canonical(const struct intern *table, const void *value, void *out)
 {
 	uint32_t checksum;
 	int err;
@@ -68,7 +68,7 @@ int intern_open(struct intern *table, int map, size_t size, intern_canonical_fn 
 	return table->entries && table->buckets ? 0 : -ENOMEM;
 }
 
-static void forget_all(struct intern *table)
+static void clear_copy(struct intern *table)
 {
 	uint32_t i;
 
@@ -84,7 +84,7 @@ static void forget_all(struct intern *table)
 
 void intern_close(struct intern *table)
 {
-	forget_all(table);
+	clear_copy(table);
 	free(table->entries);
 	free(table->buckets);
 	*table = (struct intern){.map = -1};
@@ -140,7 +140,7 @@ static int load_one(struct intern *table, uint32_t index)
 	err = bpf_map_lookup_elem(table->map, &index, value);
 	if (err)
 		return err;
-	if (!index || index > table->capacity || finished(table, value, expected) ||
+	if (!index || index > table->capacity || make_canonical(table, value, expected) ||
 	    memcmp(value, expected, table->size) || find(table, value))
 		return -EBADMSG;
 	entry = entry_new(table, value);
@@ -163,7 +163,7 @@ int intern_load(struct intern *table)
 		if (!err)
 			err = bpf_map_get_next_key(table->map, &index, &index);
 		else if (err == -ENOENT)
-			err = -EBADMSG; /* gone between the two: somebody else writes here */
+			err = -EBADMSG; /* deleted between the two: another process writes here */
 	}
 	return err == -ENOENT ? 0 : err;
 }
@@ -178,7 +178,7 @@ static uint32_t free_index(const struct intern *table)
 	return index;
 }
 
-static void remember(struct intern *table, uint32_t index)
+static void add_recent(struct intern *table, uint32_t index)
 {
 	table->recent[table->recent_next++ % INTERN_RECENT] = index;
 }
@@ -210,7 +210,7 @@ uint32_t intern_find(const struct intern *table, const void *value)
 {
 	unsigned char stored[INTERN_VALUE_MAX];
 
-	return finished(table, value, stored) ? 0 : find(table, stored);
+	return make_canonical(table, value, stored) ? 0 : find(table, stored);
 }
 
 int intern_add(struct intern *table, const void *value, uint32_t *ret_index)
@@ -219,7 +219,7 @@ int intern_add(struct intern *table, const void *value, uint32_t *ret_index)
 	uint32_t index;
 	int err;
 
-	err = finished(table, value, stored);
+	err = make_canonical(table, value, stored);
 	if (err)
 		return err;
 	index = find(table, stored);
@@ -227,7 +227,7 @@ int intern_add(struct intern *table, const void *value, uint32_t *ret_index)
 		err = add_new(table, stored, &index);
 	if (err)
 		return err;
-	remember(table, index);
+	add_recent(table, index);
 	*ret_index = index;
 	return 0;
 }
@@ -274,7 +274,7 @@ int intern_clear(struct intern *table)
 {
 	int err = intern_erase_map(table->map);
 
-	/* A copy that says more than the map would hand out what is not there. */
-	forget_all(table);
+	/* Even after an error: a copy with more than the map would return missing indices. */
+	clear_copy(table);
 	return err;
 }

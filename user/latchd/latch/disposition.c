@@ -18,28 +18,34 @@
 
 struct dispose_walk {
 	struct disposition *disposition;
-	uint64_t timed; /* the namespace whose sockets were told to time out last */
-	bool again;
+	uint64_t timed; /* the namespace whose sockets were last made to time out */
+	bool again;	/* some latch needs another walk */
 };
 
-static void tell(const struct disposition *d, const struct latch_flow *flow,
-		 const struct latch *latch, int error)
+static void publish_reset(const struct disposition *d, const struct latch_flow *flow,
+			  const struct latch *latch, int error)
 {
-	d->reset(d->context, flow, latch, error, latch->changed < d->walked);
+	news_publish(d->news, &(struct news){
+				      .kind = NEWS_LATCH_RESET,
+				      .flow = flow,
+				      .latch = latch,
+				      .error = error,
+				      .again = latch->changed < d->walked,
+			      });
 }
 
-/* With its socket the programs release the latch; one without a socket has nobody else. */
-static void ended(struct dispose_walk *walk, const struct latch_flow *flow,
-		  const struct latch *latch, int err)
+/* The programs release a latch with its socket; a latch without a socket is closed here. */
+static void on_ended(struct dispose_walk *walk, const struct latch_flow *flow,
+		     const struct latch *latch, int err)
 {
 	struct disposition *d = walk->disposition;
 
 	if (err != -ENOENT)
-		tell(d, flow, latch, err);
+		publish_reset(d, flow, latch, err);
 	if (err == -ENOENT || (!err && latch->owner != LATCH_OWNER_SOCKET))
 		latch_close(d->maps, flow, latch->id);
 	else
-		/* Looked at once more even after success: a latch must not outlive its socket. */
+		/* Checked once more even after success: a latch must not outlive its socket. */
 		walk->again = true;
 }
 
@@ -56,8 +62,8 @@ static int is_other_live_path(void *context, const struct latch_flow *flow,
 }
 
 /*
- * While another path is left SCTP finds its way by itself, with the last the
- * association ends (RFC 5660 section 5.5). The reaper releases the latch.
+ * SCTP itself changes to another path while there is one. The association ends with the
+ * last path (RFC 5660 section 5.5). The reaper releases the latch.
  */
 static void end_association(struct dispose_walk *walk, const struct latch_flow *flow,
 			    const struct latch *latch)
@@ -70,7 +76,7 @@ static void end_association(struct dispose_walk *walk, const struct latch_flow *
 	if (!err)
 		err = sctp_abort(d->maps, flow, latch);
 	if (err != -ENOENT)
-		tell(d, flow, latch, err);
+		publish_reset(d, flow, latch, err);
 	walk->again |= err && err != -ENOENT && err != -EAFNOSUPPORT;
 }
 
@@ -82,21 +88,21 @@ static void reset(struct dispose_walk *walk, const struct latch_flow *flow,
 	if (flow->protocol == IPPROTO_SCTP)
 		end_association(walk, flow, latch);
 	else
-		ended(walk, flow, latch, socket_diag_destroy_owner(flow, latch->socket_cookie));
+		on_ended(walk, flow, latch, socket_diag_destroy_owner(flow, latch->socket_cookie));
 }
 
-/* ---- a reset that looks like a time-out */
+/* ---- reset as a timeout */
 
-static void on_timed_out(void *context, const struct latch_timed_out *told)
+static void on_timed_out(void *context, const struct latch_timed_out *ended)
 {
 	struct disposition *d = context;
 	struct latch latch;
 
-	if (!latch_get(d->maps, &told->flow, &latch) && latch.id == told->latch_id)
-		tell(d, &told->flow, &latch, told->error);
+	if (!latch_get(d->maps, &ended->flow, &latch) && latch.id == ended->latch_id)
+		publish_reset(d, &ended->flow, &latch, ended->error);
 }
 
-/* One walk over a namespace's sockets is for all of its latches. */
+/* One walk over the sockets of a namespace serves all of its latches. */
 static void timeout(struct dispose_walk *walk, const struct latch_flow *flow,
 		    const struct latch *latch)
 {
@@ -113,10 +119,10 @@ static void timeout(struct dispose_walk *walk, const struct latch_flow *flow,
 	walk->timed = flow->netns;
 	err = timeout_broken(d->maps, flow->netns, on_timed_out, d);
 	if (err && err != -ENOENT)
-		tell(d, flow, latch, err);
+		publish_reset(d, flow, latch, err);
 }
 
-/* ---- as after an ICMP destination unreachable, which ends a handshake and nothing else */
+/* ---- unreachable: as after an ICMP destination unreachable, which ends a handshake only */
 
 static void leave_unreachable(struct dispose_walk *walk, const struct latch_flow *flow,
 			      const struct latch *latch)
@@ -127,10 +133,8 @@ static void leave_unreachable(struct dispose_walk *walk, const struct latch_flow
 		return;
 	err = socket_diag_destroy_connecting(flow, latch->socket_cookie);
 	if (err != -EISCONN)
-		ended(walk, flow, latch, err);
+		on_ended(walk, flow, latch, err);
 }
-
-/* ---- which */
 
 static bool wants_timeout(const struct latch_flow *flow, const struct latch *latch)
 {
@@ -142,7 +146,7 @@ static int dispose(void *context, const struct latch_flow *flow, const struct la
 {
 	struct dispose_walk *walk = context;
 
-	/* Nobody reads from a TIME_WAIT socket: the gate drops for it until it ends. */
+	/* No application reads from a TIME_WAIT socket: the gates drop until it ends. */
 	if (latch->word.state != LATCH_STATE_BROKEN || latch->owner == LATCH_OWNER_TIME_WAIT)
 		return 0;
 	switch (latch->disposition) {
@@ -158,7 +162,7 @@ static int dispose(void *context, const struct latch_flow *flow, const struct la
 		leave_unreachable(walk, flow, latch);
 		return 0;
 	}
-	/* Of a later latchd: what it means is not known, a reset is always understood. */
+	/* An unknown value, set by a later latchd: every application can handle a reset. */
 	reset(walk, flow, latch);
 	return 0;
 }
@@ -167,12 +171,13 @@ static void on_timer(void *context)
 {
 	struct disposition *d = context;
 	struct dispose_walk walk = {.disposition = d};
-	uint64_t began = clock_boot_ns();
+	uint64_t start = clock_boot_ns();
 	int err = latches_walk(d->maps, dispose, &walk);
 
-	d->walked = began;
+	d->walked = start;
 	if (err)
-		log_warn("latch", "cannot look for broken latches: %s; trying again",
+		log_warn("latch",
+			 "broken latches: cannot walk the latch map: %s; next attempt in 1 s",
 			 strerror(-err));
 	if (err || walk.again)
 		loop_timer_arm(&d->timer, DISPOSITION_RETRY_MS);

@@ -17,15 +17,15 @@
 
 struct row {
 	struct latch_flow flow;
-	union latch_word seen; /* before any socket was counted; 0 = no latch */
+	union latch_word seen; /* as read before the sockets were counted; 0 = no latch */
 	uint32_t sockets;
-	bool looked; /* its namespace was dumped */
+	bool dumped; /* the sockets of its namespace were counted */
 };
 
 struct rows {
 	struct row *row;
 	size_t count, capacity;
-	size_t sorted; /* the first ones, which have a latch */
+	size_t sorted; /* rows with a latch: the first ones */
 };
 
 static struct row *add_row(struct rows *rows, const struct latch_flow *flow)
@@ -51,7 +51,7 @@ static int by_flow(const void *one, const void *other)
 	return memcmp(&a->flow, &b->flow, sizeof(a->flow));
 }
 
-/* ---- what there is ---- */
+/* ---- the latches and sockets that exist ---- */
 
 static int add_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
@@ -87,7 +87,7 @@ static int count_socket(void *context, const struct latch_flow *flow)
 
 	if (rows->sorted)
 		row = bsearch(&key, rows->row, rows->sorted, sizeof(*row), by_flow);
-	/* A group's sockets mostly follow one another in a dump. */
+	/* The sockets of a reuseport group are mostly adjacent in a dump. */
 	if (!row && rows->count > rows->sorted && !by_flow(&rows->row[rows->count - 1], &key))
 		row = &rows->row[rows->count - 1];
 	if (!row)
@@ -107,34 +107,34 @@ static int count_namespace(void *context, uint64_t cookie)
 	err = socket_diag_listeners(cookie, count_socket, rows);
 	if (err == -ENOMEM)
 		return err;
-	/* Gone, or what was dumped changed meanwhile: what it has is not known, and stays. */
+	/* After an error (the namespace is gone, or changed during the dump) its latches stay. */
 	for (i = 0; !err && i < rows->sorted; i++)
 		if (rows->row[i].flow.netns == cookie)
-			rows->row[i].looked = true;
+			rows->row[i].dumped = true;
 	return 0;
 }
 
-/* ---- what there is to be ---- */
+/* ---- corrections ---- */
 
-static int put_right(const struct listeners *listeners, const struct row *row)
+static int correct(const struct listeners *listeners, const struct row *row)
 {
 	bool fewer = row->seen.raw && row->sockets < row->seen.params;
 	uint16_t sockets = row->sockets > SOCKETS_MAX ? SOCKETS_MAX : (uint16_t)row->sockets;
 	int result;
 
-	if (row->seen.raw && (!row->looked || sockets == row->seen.params))
+	if (row->seen.raw && (!row->dumped || sockets == row->seen.params))
 		return 0;
 	if (!fewer && !listeners->adopt)
 		return 0;
-	/* Whoever has joined or left meanwhile wins: the next round sees that. */
+	/* A socket that came or went meanwhile changed the word: the next round corrects it. */
 	result = latch_listen(listeners->maps, &row->flow, row->seen, sockets);
 	if (result == LATCH_CONTROL_FULL)
 		return -E2BIG;
 	return result < 0 ? result : 0;
 }
 
-/* Those without a latch: a group may have come in several pieces. */
-static void join_pieces(struct rows *rows)
+/* Rows without a latch: a reuseport group may have several. */
+static void join_groups(struct rows *rows)
 {
 	struct row *first = rows->row + rows->sorted;
 	size_t count = rows->count - rows->sorted, kept = 0, i;
@@ -150,7 +150,7 @@ static void join_pieces(struct rows *rows)
 	rows->count = rows->sorted + kept;
 }
 
-static int count_anew(const struct listeners *listeners)
+static int scan(const struct listeners *listeners)
 {
 	struct rows rows = {0};
 	int err, result, unseen = 0;
@@ -163,10 +163,10 @@ static int count_anew(const struct listeners *listeners)
 		err = unseen == -ENOMEM ? unseen : 0;
 	}
 	if (!err)
-		join_pieces(&rows);
-	/* Where there is no room for one there may yet be something to release. */
+		join_groups(&rows);
+	/* After -E2BIG a later row may still release a latch. */
 	for (i = 0; i < rows.count && (!err || err == -E2BIG); i++) {
-		result = put_right(listeners, &rows.row[i]);
+		result = correct(listeners, &rows.row[i]);
 		err = result ? result : err;
 	}
 	free(rows.row);
@@ -176,13 +176,14 @@ static int count_anew(const struct listeners *listeners)
 static void on_timer(void *context)
 {
 	struct listeners *listeners = context;
-	int err = count_anew(listeners);
+	int err = scan(listeners);
 
 	if (err == -E2BIG)
-		log_warn("latch", "no room for the latches of all listeners; raise latches = in "
-				  "[enforce], then run latchctl purge and start latchd");
+		log_warn("latch",
+			 "listening sockets: no room for all of their latches; raise latches = in "
+			 "[enforce], then run latchctl purge and start latchd");
 	else if (err)
-		log_warn("latch", "cannot look for listening sockets: %s; trying again",
+		log_warn("latch", "listening sockets: cannot dump them: %s; next attempt in 60 s",
 			 strerror(-err));
 	loop_timer_arm(&listeners->timer, LISTENERS_PERIOD_MS);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LISTENER latches of sockets that the programs have not seen begin to listen, or
- * end: those are found by a dump of all listening sockets, at the start and then now
- * and then, and the latches' numbers of sockets put right.
+ * LISTENER latches of sockets whose listen() or close() the programs did not see. A dump
+ * of all listening sockets, at the start and every minute, finds them and corrects the
+ * number of sockets of each LISTENER latch.
  */
 #ifndef LATCHD_LATCH_LISTENERS_H
 #define LATCHD_LATCH_LISTENERS_H
@@ -12,14 +12,14 @@
 #include "latchd/maps/kernel_maps.h"
 #include "common/loop.h"
 
-/* maps and adopt are the caller's to set. */
+/* The caller sets maps and adopt. */
 struct listeners {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
-	bool adopt; /* all sockets are the gates' concern: none is in another cgroup */
+	bool adopt; /* create missing latches: the gates are attached to the root cgroup */
 };
 
-/* Counts once before it returns. */
+/* Counts the sockets once before it returns. */
 void listeners_start(struct listeners *listeners, struct loop *loop);
 void listeners_stop(struct listeners *listeners);
 

@@ -17,21 +17,21 @@
 
 #define SECOND_NS	 1000000000ull
 #define REAPER_PERIOD_MS 5000
-#define REAPER_AGAIN_MS	 50 /* between rounds of one sweep; others have their turn meanwhile */
+#define REAPER_AGAIN_MS	 50 /* between rounds of one sweep, for other work of the loop */
 #define HANDSHAKE_NS	 (3 * SECOND_NS)
-#define HANDSHAKE_END_NS (130 * SECOND_NS) /* of the longest, by SYN cookie or by SYN-ACK */
+#define HANDSHAKE_END_NS (130 * SECOND_NS) /* the longest handshake: SYN cookie or SYN-ACK */
 #define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
 #define AUDIT_NS	 (300 * SECOND_NS)
-#define REAPER_ROUND	 1024 /* sockets asked about in one go */
-#define SEARCH_ROUND	 64   /* of which by a walk over all sockets */
+#define REAPER_ROUND	 1024 /* latches checked in one round */
+#define SEARCH_ROUND	 64   /* of them by a walk over all sockets */
 
 struct reap_walk {
 	const struct reaper *reaper;
 	uint64_t now;
-	unsigned int skip; /* so many that are due had their turn in this sweep, and live on */
-	unsigned int asked, searched, reaped;
-	bool more;	  /* are due than a round takes on */
-	uint64_t missing; /* the namespace that was not found last; to look for one is slow */
+	unsigned int skip; /* due latches that this sweep has checked and kept */
+	unsigned int checked, searched, reaped;
+	bool more;	  /* more latches are due than a round checks */
+	uint64_t missing; /* the namespace not found last: a search for one is slow */
 };
 
 static bool is_due(const struct reap_walk *walk, const struct latch_flow *flow,
@@ -41,14 +41,14 @@ static bool is_due(const struct reap_walk *walk, const struct latch_flow *flow,
 	uint64_t age = latch->owner_since < walk->now ? walk->now - latch->owner_since : 0;
 
 	if (latch->word.state == LATCH_STATE_LISTENER)
-		return false; /* see listeners.c */
+		return false; /* listeners.c checks those */
 	switch (latch->owner) {
 	case LATCH_OWNER_HANDSHAKE:
 		return age > HANDSHAKE_NS;
 	case LATCH_OWNER_TIME_WAIT:
 		return age > TIME_WAIT_NS;
 	case LATCH_OWNER_SOCKET:
-		/* A UDP socket may have gone to another peer, or to none, without a word. */
+		/* A UDP socket may connect to another peer, or disconnect, without an event. */
 		if (flow->protocol == IPPROTO_UDP)
 			return age > HANDSHAKE_NS;
 		return walk->reaper->auditing && age > TIME_WAIT_NS;
@@ -69,12 +69,12 @@ static bool netns_is_missing(struct reap_walk *walk, uint64_t netns)
 }
 
 /*
- * The quick lookup misses sockets that are bound to a device. For a TIME_WAIT
- * that is as old as it can get this does no harm, nor for a handshake; a latch
- * that a live socket needs must not be taken from it. Peers decide how many
- * handshakes there are, so that those must not wait for the slow search.
+ * The quick lookup misses sockets that are bound to a device. This does no harm for a
+ * TIME_WAIT socket at its maximum age, nor for a handshake. A full socket must not lose its
+ * latch. Peers decide how many handshakes there are, so their latches must not wait for the
+ * slow search.
  */
-static bool is_past_use(const struct reap_walk *walk, const struct latch *latch)
+static bool is_expired(const struct reap_walk *walk, const struct latch *latch)
 {
 	switch (latch->owner) {
 	case LATCH_OWNER_HANDSHAKE:
@@ -87,19 +87,20 @@ static bool is_past_use(const struct reap_walk *walk, const struct latch *latch)
 	return false;
 }
 
-/* Of a namespace that no process is in, a thread or a descriptor may still keep the sockets. */
-static bool is_alone(struct reap_walk *walk, const struct latch_flow *flow,
-		     const struct latch *latch)
+/* A thread or a descriptor may keep the sockets of a namespace without a process. */
+static bool has_no_socket(struct reap_walk *walk, const struct latch_flow *flow,
+			  const struct latch *latch)
 {
 	if (netns_is_missing(walk, flow->netns))
-		return is_past_use(walk, latch);
+		return is_expired(walk, latch);
 	if (socket_diag_find(flow) != -ENOENT)
 		return false;
-	return is_past_use(walk, latch) ||
+	return is_expired(walk, latch) ||
 	       (walk->searched++ < SEARCH_ROUND && socket_diag_search(flow, 0) == -ENOENT);
 }
 
-static int reap_if_alone(void *context, const struct latch_flow *flow, const struct latch *latch)
+static int reap_without_socket(void *context, const struct latch_flow *flow,
+			       const struct latch *latch)
 {
 	struct reap_walk *walk = context;
 	int result = 0;
@@ -110,25 +111,25 @@ static int reap_if_alone(void *context, const struct latch_flow *flow, const str
 		walk->skip--;
 		return 0;
 	}
-	walk->more = walk->asked == REAPER_ROUND;
+	walk->more = walk->checked == REAPER_ROUND;
 	if (walk->more)
 		return 0;
-	walk->asked++;
-	if (!is_alone(walk, flow, latch))
+	walk->checked++;
+	if (!has_no_socket(walk, flow, latch))
 		return 0;
 	walk->reaped++;
 	result = latch_reap(walk->reaper->maps, flow, latch);
 	return result < 0 ? result : 0;
 }
 
-static void begin_sweep(struct reaper *reaper, uint64_t now)
+static void start_sweep(struct reaper *reaper, uint64_t now)
 {
 	reaper->auditing = now >= reaper->audit_due;
 	if (reaper->auditing)
 		reaper->audit_due = now + AUDIT_NS;
 }
 
-/* The map is walked in the same order each time: latches that live on must not fill every round. */
+/* Walks have the same order each time: latches that were kept must not fill every round. */
 static void on_timer(void *context)
 {
 	struct reaper *reaper = context;
@@ -140,19 +141,20 @@ static void on_timer(void *context)
 	int err;
 
 	if (!reaper->sweeping)
-		begin_sweep(reaper, walk.now);
-	err = latches_walk(reaper->maps, reap_if_alone, &walk);
+		start_sweep(reaper, walk.now);
+	err = latches_walk(reaper->maps, reap_without_socket, &walk);
 	if (!err && !walk.more)
 		err = sctp_reaper_round(reaper->maps);
 	if (err)
-		log_warn("latch", "cannot look for latches without an owner: %s; trying again",
+		log_warn("latch",
+			 "latches without a socket: cannot find them: %s; next attempt in 5 s",
 			 strerror(-err));
 	reaper->sweeping = !err && walk.more;
-	reaper->left = reaper->sweeping ? reaper->left + walk.asked - walk.reaped : 0;
+	reaper->left = reaper->sweeping ? reaper->left + walk.checked - walk.reaped : 0;
 	loop_timer_arm(&reaper->timer, reaper->sweeping ? REAPER_AGAIN_MS : REAPER_PERIOD_MS);
 }
 
-/* The audit comes first: sockets may have gone while no latchd ran. */
+/* The first sweep is an audit: sockets may have ended while no latchd ran. */
 void reaper_start(struct reaper *reaper, struct loop *loop)
 {
 	loop_timer_init(loop, &reaper->timer, on_timer, reaper);

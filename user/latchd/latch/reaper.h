@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Latches whose owner left without a word: a request socket that timed out, a
- * TIME_WAIT that is over, a full socket of which no callback came.
+ * Deletes latches whose owner ended without an event: a request socket that timed out, a
+ * TIME_WAIT socket that expired, a full socket without a callback.
  */
 #ifndef LATCHD_LATCH_REAPER_H
 #define LATCHD_LATCH_REAPER_H
@@ -14,11 +14,11 @@
 
 struct reaper {
 	struct loop_timer timer;
-	const struct kernel_maps *maps; /* the caller's to set */
-	uint64_t audit_due; /* CLOCK_BOOTTIME ns: when full sockets are looked for again */
-	bool sweeping;	    /* through all latches, in rounds */
-	bool auditing;	    /* full sockets are looked for in this sweep */
-	unsigned int left;  /* how many of this sweep's had their turn and live on */
+	const struct kernel_maps *maps; /* set by the caller */
+	uint64_t audit_due;		/* CLOCK_BOOTTIME ns: when full sockets are checked again */
+	bool sweeping;			/* through all latches, in rounds */
+	bool auditing;			/* this sweep checks full sockets, too */
+	unsigned int left;		/* latches that this sweep has checked and kept */
 };
 
 void reaper_start(struct reaper *reaper, struct loop *loop);

@@ -10,26 +10,26 @@
 #include "latchd/net/socket_diag.h"
 #include "latchd/maps/tables.h"
 
-struct give_up_walk {
+struct recovery_walk {
 	const struct kernel_maps *maps;
-	unsigned int count;
+	unsigned int count; /* closed latches */
 };
 
-static int disown_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+static int unbind_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
-	const struct give_up_walk *walk = context;
+	const struct recovery_walk *walk = context;
 	int result = sa_set(walk->maps, key, sa->word.serial, LATCH_SA_PENDING, 0, false);
 
 	return result < 0 ? result : 0;
 }
 
-/* Broken first, so that the reset's own packet does not leave. */
-static int end_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+/* Broken first: the gates must drop the RST of the socket. */
+static int close_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	struct give_up_walk *walk = context;
+	struct recovery_walk *walk = context;
 	int result;
 
-	/* A listener is latched to nobody; its socket must not go with the connections. */
+	/* A LISTENER latch has no peer: its socket must not end with the connections. */
 	if (latch->word.state == LATCH_STATE_LISTENER)
 		return 0;
 	walk->count++;
@@ -43,20 +43,20 @@ static int end_latch(void *context, const struct latch_flow *flow, const struct 
 
 int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret)
 {
-	struct give_up_walk walk = {.maps = maps};
+	struct recovery_walk walk = {.maps = maps};
 	int err;
 
 	err = identities_load(maps, ret);
 	if (err != -EBADMSG)
 		return err;
-	err = sas_walk(maps, disown_sa, &walk);
+	err = sas_walk(maps, unbind_sa, &walk);
 	if (!err)
-		err = latches_walk(maps, end_latch, &walk);
+		err = latches_walk(maps, close_latch, &walk);
 	if (!err)
 		err = identities_erase(maps);
 	if (err)
 		return err;
-	log_error("latch", "the pinned identity table was damaged: all %u latches were closed",
+	log_error("latch", "identity table damaged: %u latches closed, all SAs unbound",
 		  walk.count);
 	return identities_load(maps, ret);
 }

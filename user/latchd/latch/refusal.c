@@ -7,7 +7,7 @@
 #include "latchd/net/socket_diag.h"
 #include "latchd/maps/tables.h"
 
-/* A packet that came in may be anybody's: it ends no connect() of ours. */
+/* Any host can send a packet in, so an inbound packet ends no connect(). */
 static bool is_final(const struct latch_event *event)
 {
 	if (event->packet != LATCH_DIRECTION_OUT || event->direction != LATCH_DIRECTION_OUT)
@@ -21,7 +21,7 @@ int refusal_end_connect(const struct kernel_maps *maps, const struct latch_event
 	struct latch latch;
 	int err;
 
-	/* It may have begun since. */
+	/* The flow may have got its latch meanwhile. */
 	if (!is_final(event) || latch_get(maps, &event->flow, &latch) != -ENOENT)
 		return -ENOENT;
 	err = socket_diag_destroy_connecting(&event->flow, 0);

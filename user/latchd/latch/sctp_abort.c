@@ -13,7 +13,7 @@
 #include "latchd/maps/tables.h"
 
 #define CHUNK_ABORT 6
-#define CRC32C	    0x82f63b78u /* its polynomial, bits reversed */
+#define CRC32C	    0x82f63b78u /* the polynomial, bits reversed */
 
 struct sctp_part {
 	uint16_t source, destination;
@@ -62,7 +62,7 @@ void sctp_abort_packet(uint8_t packet[SCTP_ABORT_PACKET_SIZE], const struct latc
 	memcpy(&ip.saddr, flow->remote_addr, sizeof(ip.saddr));
 	memcpy(&ip.daddr, flow->local_addr, sizeof(ip.daddr));
 	memcpy(&sctp.checksum, checksum, sizeof(checksum));
-	memcpy(packet, &ip, sizeof(ip)); /* the kernel fills in the header's own checksum */
+	memcpy(packet, &ip, sizeof(ip)); /* the kernel computes the checksum of this header */
 	memcpy(packet + sizeof(ip), &sctp, sizeof(sctp));
 }
 
@@ -88,8 +88,10 @@ struct abort_walk {
 	int result;
 };
 
-/* More than one while marks of an association's former life are left: the kernel takes the right
- * one. */
+/*
+ * Tag marks of an earlier incarnation of the association may be left: an ABORT is sent for
+ * each tag, and the kernel accepts the one with the current tag.
+ */
 static int abort_by_tag(void *context, const struct latch_flow *key,
 			const struct latch_association *association)
 {

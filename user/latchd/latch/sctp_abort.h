@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ends an SCTP association as if its peer had sent ABORT (RFC 5660 section 5.5):
- * SCTP has no SOCK_DESTROY, so that an ABORT is handed to the host itself over
- * its loopback device. Nothing leaves the host, not even an answer (RFC 9260, 9.1).
+ * Ends an SCTP association as if its peer had sent ABORT (RFC 5660 section 5.5). SCTP has
+ * no SOCK_DESTROY, so latchd sends an ABORT to the host itself over the loopback device.
+ * No packet leaves the host, not even an answer (RFC 9260, 9.1).
  */
 #ifndef LATCHD_LATCH_SCTP_ABORT_H
 #define LATCHD_LATCH_SCTP_ABORT_H
@@ -14,16 +14,17 @@
 #include "latchd/maps/kernel_maps.h"
 
 /*
- * The netfilter gate takes it for a BROKEN latch only. The owner sees ECONNRESET. 0;
- * -ENOENT when the association's tag or its namespace is not known, -EAFNOSUPPORT for
- * IPv6, whose loopback packets must obey IPsec policies; or another negative errno.
+ * The netfilter gate accepts the packet for a BROKEN latch only. The application gets
+ * ECONNRESET. 0; -ENOENT when the association's tag or its namespace is not known;
+ * -EAFNOSUPPORT for IPv6, whose loopback packets must obey IPsec policies; or another
+ * negative errno.
  */
 int sctp_abort(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *latch);
 
 #define SCTP_ABORT_PACKET_SIZE 36 /* IPv4, SCTP, one chunk */
 
-/* That packet; tag in network order. For sctp_abort() and its tests. */
+/* The ABORT packet; tag in network order. For sctp_abort() and its tests. */
 void sctp_abort_packet(uint8_t packet[SCTP_ABORT_PACKET_SIZE], const struct latch_flow *flow,
 		       uint32_t tag);
 

@@ -15,7 +15,7 @@
 
 #define SECOND_NS    1000000000ull
 #define HANDSHAKE_NS (3 * SECOND_NS)
-/* A namespace that nobody is in cannot be asked; until then a descriptor may keep its sockets. */
+/* A namespace without a process cannot be read; a descriptor may keep its sockets so long. */
 #define MISSING_NS (130 * SECOND_NS)
 
 struct round {
@@ -48,8 +48,8 @@ static int collect(void *context, const struct latch_flow *flow, const struct la
 	return 0;
 }
 
-/* No answer is no permission. */
-static void ask_namespace(const struct round *round, struct sctp_path *paths, size_t count)
+/* After an error the paths count as alive, save those of a namespace missing for long. */
+static void check_namespace(const struct round *round, struct sctp_path *paths, size_t count)
 {
 	int err = sctp_paths_ask(paths[0].flow.netns, paths, count);
 	size_t i;
@@ -59,7 +59,7 @@ static void ask_namespace(const struct round *round, struct sctp_path *paths, si
 			err != -ENOENT || !is_older(round, paths[i].latch.owner_since, MISSING_NS);
 }
 
-static void ask_namespaces(const struct round *round)
+static void check_namespaces(const struct round *round)
 {
 	size_t first = 0, end;
 
@@ -68,19 +68,19 @@ static void ask_namespaces(const struct round *round)
 
 		for (end = first; end < round->count && round->paths[end].flow.netns == netns;)
 			end++;
-		ask_namespace(round, &round->paths[first], end - first);
+		check_namespace(round, &round->paths[first], end - first);
 		first = end;
 	}
 }
 
-/* The handshake of an association that is not there yet has its time. */
-static bool is_past_use(const struct round *round, const struct sctp_path *path)
+/* An association that is not there yet may still be in its handshake. */
+static bool is_expired(const struct round *round, const struct sctp_path *path)
 {
 	return !path->alive && (path->latch.owner == LATCH_OWNER_SOCKET ||
 				is_older(round, path->latch.owner_since, HANDSHAKE_NS));
 }
 
-/* Those that stay move to the front, for their associations. */
+/* The kept paths move to the front: their associations keep their marks. */
 static int reap_paths(struct round *round)
 {
 	size_t i, kept = 0;
@@ -89,7 +89,7 @@ static int reap_paths(struct round *round)
 	for (i = 0; result >= 0 && i < round->count; i++) {
 		struct sctp_path *path = &round->paths[i];
 
-		if (is_past_use(round, path))
+		if (is_expired(round, path))
 			result = latch_reap(round->maps, &path->flow, &path->latch);
 		else
 			round->paths[kept++] = *path;
@@ -107,8 +107,8 @@ static int compare_associations(const void *a, const void *b)
 		       : one->latch.association > other->latch.association;
 }
 
-static int forget_if_alone(void *context, const struct latch_flow *key,
-			   const struct latch_association *association)
+static int forget_without_latch(void *context, const struct latch_flow *key,
+				const struct latch_association *association)
 {
 	const struct round *round = context;
 	const struct sctp_path wanted = {.latch.association = association->id};
@@ -128,13 +128,13 @@ int sctp_reaper_round(const struct kernel_maps *maps)
 
 	if (!err) {
 		sctp_paths_sort(round.paths, round.count);
-		ask_namespaces(&round);
+		check_namespaces(&round);
 		err = reap_paths(&round);
 	}
 	if (!err && round.count)
 		qsort(round.paths, round.count, sizeof(*round.paths), compare_associations);
 	if (!err)
-		err = associations_walk(maps, forget_if_alone, &round);
+		err = associations_walk(maps, forget_without_latch, &round);
 	free(round.paths);
 	return err;
 }

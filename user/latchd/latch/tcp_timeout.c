@@ -8,9 +8,9 @@
 #include "common/cleanup.h"
 #include "latchd/net/netns.h"
 
-#define TIMEOUT_ROUND 64 /* records read in one go */
+#define TIMEOUT_ROUND 64 /* records in one read() */
 
-/* An iterator walks over the namespace that it was made in. */
+/* An iterator walks over the sockets of the namespace in which it was created. */
 static int make_iterator(void *context)
 {
 	return bpf_iter_create(*(const int *)context);
@@ -27,7 +27,7 @@ static int open_iterator(const struct kernel_maps *maps, uint64_t netns_cookie)
 	return link < 0 ? link : netns_call(netns, make_iterator, &link);
 }
 
-/* Whole records, unless it is the end. The number of bytes, or a negative errno. */
+/* Reads whole records, or to the end. The number of bytes, or a negative errno. */
 static ssize_t read_records(int fd, void *records, size_t size)
 {
 	size_t length = 0;
@@ -42,7 +42,8 @@ static ssize_t read_records(int fd, void *records, size_t size)
 	return got < 0 ? -errno : (ssize_t)length;
 }
 
-int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell, void *context)
+int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn on_timed_out,
+		   void *context)
 {
 	auto_close int fd = open_iterator(maps, netns);
 	struct latch_timed_out records[TIMEOUT_ROUND];
@@ -53,7 +54,7 @@ int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn 
 	do {
 		length = read_records(fd, records, sizeof(records));
 		for (i = 0; i < length / (ssize_t)sizeof(records[0]); i++)
-			tell(context, &records[i]);
+			on_timed_out(context, &records[i]);
 	} while (length > 0);
 	return (int)length;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lets TCP itself give up the sockets of broken latches, by the program timeout_broken. */
+/* Makes TCP itself give up the connections of broken latches, by the program timeout_broken. */
 #ifndef LATCHD_LATCH_TCP_TIMEOUT_H
 #define LATCHD_LATCH_TCP_TIMEOUT_H
 
@@ -8,14 +8,14 @@
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 
-typedef void (*timed_out_fn)(void *context, const struct latch_timed_out *told);
+typedef void (*timed_out_fn)(void *context, const struct latch_timed_out *ended);
 
 /*
- * All such sockets of a network namespace: broken, to be reset, LATCH_RULE_TIMEOUT.
- * Each is told once. Within seconds, or when TCP repeats next, its owner sees
- * ETIMEDOUT. 0 or a negative errno.
+ * For all sockets of a network namespace whose latch is BROKEN with disposition reset and
+ * LATCH_RULE_TIMEOUT. The function is called once for each. The application gets ETIMEDOUT
+ * within seconds, or at TCP's next retransmission. 0 or a negative errno.
  */
-int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn tell,
+int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn on_timed_out,
 		   void *context);
 
 #endif

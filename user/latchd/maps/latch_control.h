@@ -29,21 +29,6 @@ static inline bool latch_is_live(const struct latch *latch)
 	       latch->word.state == LATCH_STATE_BROKEN;
 }
 
-/*
- * For the word after a break with one reason that was DONE. True: the latch became BROKEN by this
- * break. False: it was BROKEN for another reason, and the break is not reported.
- */
-static inline bool latch_became_broken(union latch_word now, __u8 reason)
-{
-	return now.reasons == reason;
-}
-
-/* For the word after a heal that was DONE. False: the latch is still BROKEN for another reason. */
-static inline bool latch_is_healed(union latch_word now)
-{
-	return now.state == LATCH_STATE_ESTABLISHED;
-}
-
 /* Adds spd, a set of enum latch_spd, to the latch. */
 int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		   __u8 spd);

@@ -8,19 +8,19 @@
 #ifndef LATCHD_REPORT_REPORT_H
 #define LATCHD_REPORT_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/json_writer.h"
 #include "latch_abi.h"
 #include "latchd/control/admin.h"
-#include "latchd/control/control.h"
 #include "latchd/enforce/netfilter_netns.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/identity/identities.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/kernel_maps.h"
-#include "latchd/spd/policy.h"
+#include "latchd/news/news.h"
 
 #define REPORT_SCHEMA 1
 
@@ -55,56 +55,17 @@ void report_status(struct json_writer *w, const struct report_source *source);
 void report_list(struct json_writer *w, const struct report_source *source);
 void report_sa(struct json_writer *w, const struct report_source *source);
 
-/* ---- one event; "time" and "event" come first */
-
-/* The event's own time; those below happen now. */
-void report_ring_event(struct json_writer *w, const struct report_source *source,
-		       const struct latch_event *event);
-
 /*
- * reasons: those just set. want: the latch's params; got: those of the SA in
- * conflict (0 = there is none, or it is not known). "want" and "got" name both
- * identities, and of the rest what differs.
+ * One event, with "time" (of a kernel event its own) and "event" first. "want" and "got"
+ * of a broken latch are the latch's params and those of the conflicting SA (null: there is
+ * none, or they are not known): both identities, and of the rest what differs. "policy"
+ * decides over the flow now. "by" requested the change. False: the kind has no event, and
+ * nothing was written.
  */
-void report_latch_broken(struct json_writer *w, const struct report_source *source,
-			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
-			 uint8_t reasons, uint16_t want, uint16_t got);
+bool report_news(struct json_writer *w, const struct report_source *source,
+		 const struct news *news);
 
-/* The SPD no longer protects the flow; "policy" is what decides over it now. */
-void report_spd_broken(struct json_writer *w, const struct report_source *source,
-		       const struct latch_flow *flow, const struct latch *latch,
-		       enum policy_direction direction, const struct policy_verdict *verdict);
-
-/* R-2.3-14: policies for this flow alone hold it against what decides otherwise; and no longer. */
-void report_latch_held(struct json_writer *w, const struct latch_flow *flow,
-		       const struct latch *latch, enum policy_direction direction,
-		       const struct policy_verdict *verdict);
-void report_latch_released(struct json_writer *w, const struct latch_flow *flow,
-			   const struct latch *latch);
-
-/* reasons: those just cleared. */
-void report_latch_healed(struct json_writer *w, const struct report_source *source,
-			 const struct latch_flow *flow, uint64_t id, enum latch_direction direction,
-			 uint8_t reasons);
-
-/*
- * The administrator broke, healed or closed it. "by" says who. error: as below.
- * For a close the event is the same as for a reset.
- */
-void report_latch_requested(struct json_writer *w, enum control_act act,
-			    const struct latch_flow *flow, const struct latch *latch,
-			    const struct admin_origin *who, int error);
-
-/* The flow's socket was ended; error: 0, or the negative errno of why it was not. */
-void report_latch_reset(struct json_writer *w, const struct report_source *source,
-			const struct latch_flow *flow, uint64_t id, int error);
-
-/* params: of the SA from now on. evidence: as in feed_sink's child_up. */
-void report_sa_bound(struct json_writer *w, const struct report_source *source,
-		     const struct latch_sa_key *key, const struct latch_sa *sa, uint16_t params,
-		     const char *feed, const char *evidence);
-
-/* Events that nobody will see; where: what was too full. */
-void report_lost(struct json_writer *w, uint64_t count, const char *where);
+/* The answer to "break", "heal" or "close": the latch's new state, or "error" and "code". */
+void report_request(struct json_writer *w, const struct admin_result *result);
 
 #endif

@@ -20,12 +20,12 @@
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
-	const struct attribution_observer *observer;
+	const struct news_bus *news;
 	struct feed_sink sink;
 	struct key_managers key_managers;
-	struct children children;
+	struct child_sas children;
 	struct binding binding;
-	struct peer_deaths deaths;
+	struct peer_death peer_death;
 	struct pending_sas pending_sas;
 	/* After children that ended, however many: one look at all latches. */
 	struct loop_timer settle;
@@ -50,7 +50,7 @@ static void check_all(void *context)
 /* ---- SAs that wait for somebody to say whose they are */
 
 /* A child whose binding failed waits like one that nobody has told of. */
-static void bind_or_retry(struct attribution *a, struct child *child)
+static void bind_or_retry(struct attribution *a, struct child_sa *child)
 {
 	if (binding_bind(&a->binding, child))
 		pending_sas_check_soon(&a->pending_sas);
@@ -63,27 +63,27 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 
 /* ---- children that end */
 
-static void forget_child(struct attribution *a, struct child *child)
+static void forget_child(struct attribution *a, struct child_sa *child)
 {
 	bool counted = child->params != 0;
 
 	child->params = 0;
 	if (counted)
-		binding_renew_contested(&a->binding, child);
+		binding_update_contested(&a->binding, child);
 	child_sas_remove(&a->children, child);
 	if (counted)
 		loop_timer_arm(&a->settle, 0);
 }
 
 /* One without params was never seen in the kernel: unless it is given up, it may still come. */
-static bool is_over(struct attribution *a, struct child *child)
+static bool is_over(struct attribution *a, struct child_sa *child)
 {
-	return (child->params || child->given_up) && !binding_look(&a->binding, child);
+	return (child->params || child->deleted) && !binding_check_kernel(&a->binding, child);
 }
 
 void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
-	struct child_end *end = child_sas_find(&a->children, key);
+	struct child_sa_end *end = child_sas_find(&a->children, key);
 
 	if (end && is_over(a, end->child))
 		forget_child(a, end->child);
@@ -96,7 +96,7 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
 			    const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
-	struct child_end *end = child_sas_find(&a->children, key);
+	struct child_sa_end *end = child_sas_find(&a->children, key);
 
 	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
 		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
@@ -115,7 +115,7 @@ void attribution_latch_born(struct attribution *a, const struct latch_flow *flow
 
 void attribution_reconcile(struct attribution *a)
 {
-	struct child *child, *next;
+	struct child_sa *child, *next;
 
 	DL_FOREACH_SAFE2(a->children.first, child, next, next)
 	{
@@ -142,7 +142,7 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	if (err)
 		return err;
 	netns_hint(netns, daemon);
-	a->observer->netns_served(a->observer->conflict.context, netns);
+	news_publish(a->news, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = netns});
 	return 0;
 }
 
@@ -173,7 +173,7 @@ static int orphan_unclaimed(void *context, const struct latch_sa_key *key,
 static void orphan_all(struct attribution *a, const struct feed *feed)
 {
 	struct orphan_walk walk = {a, feed->name};
-	struct child *child;
+	struct child_sa *child;
 	int err;
 
 	DL_FOREACH2(a->children.first, child, next)
@@ -200,7 +200,7 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	case FEED_STATE_LOST:
 		if (key_manager)
 			key_manager->synced = false;
-		peer_deaths_feed_lost(&a->deaths, feed);
+		peer_death_feed_lost(&a->peer_death, feed);
 		orphan_all(a, feed);
 		return;
 	case FEED_STATE_CONNECTED:
@@ -212,23 +212,23 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 static bool is_anothers(const struct attribution *a, const struct latch_sa_key *in,
 			const struct latch_sa_key *out)
 {
-	struct child_end *end = child_sas_find(&a->children, out);
+	struct child_sa_end *end = child_sas_find(&a->children, out);
 
 	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
-	       !binding_yields(&a->binding, end, in);
+	       !binding_outbound_moves(&a->binding, end, in);
 }
 
 /* An SA's peer is who it was when it was installed, however its key manager is configured now. */
 static void settle_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
 			 struct feed_child *child)
 {
-	struct ike_sa *ike_sa = ike_sas_find(&a->deaths.living, feed, child->ike_unique_id);
-	bool known = binding_find_class(&a->binding, feed, in, child);
+	struct ike_sa *ike_sa = ike_sas_find(&a->peer_death.ike_sas, feed, child->ike_unique_id);
+	bool known = binding_find_auth_class(&a->binding, feed, in, child);
 
 	if (ike_sa && known)
-		ike_sa_infer(ike_sa, child);
+		ike_sas_infer_class(ike_sa, child);
 	else if (ike_sa)
-		ike_sa_correct_child(ike_sa, child);
+		ike_sas_correct_child(ike_sa, child);
 }
 
 static void on_child_up(void *context, struct feed *feed, const struct feed_child *told,
@@ -238,11 +238,11 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct feed_child said = *told;
 	struct latch_sa_key in, out;
-	struct child *child;
+	struct child_sa *child;
 
 	if (!key_manager)
 		return;
-	child_sa_keys(&said, key_manager->netns, &in, &out);
+	child_sas_keys(&said, key_manager->netns, &in, &out);
 	if (is_anothers(a, &in, &out))
 		return;
 	forget_replaced(a, &in, &in, &out);
@@ -256,10 +256,10 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 		bind_or_retry(a, child);
 }
 
-static void give_up(struct attribution *a, struct child *child)
+static void give_up(struct attribution *a, struct child_sa *child)
 {
-	child->given_up = true;
-	if (binding_look(&a->binding, child))
+	child->deleted = true;
+	if (binding_check_kernel(&a->binding, child))
 		binding_set_state(&a->binding, child);
 	else
 		forget_child(a, child);
@@ -270,11 +270,11 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 	struct attribution *a = context;
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct latch_sa_key in, out;
-	struct child_end *end;
+	struct child_sa_end *end;
 
 	if (!key_manager)
 		return;
-	child_sa_keys(said, key_manager->netns, &in, &out);
+	child_sas_keys(said, key_manager->netns, &in, &out);
 	end = child_sas_find(&a->children, &in);
 	if (end && end->child->feed == feed)
 		give_up(a, end->child);
@@ -285,7 +285,7 @@ static void on_peer_up(void *context, struct feed *feed, const struct feed_peer 
 	struct attribution *a = context;
 
 	if (key_managers_find(&a->key_managers, feed))
-		peer_deaths_ike_sa_up(&a->deaths, feed, peer);
+		peer_death_ike_sa_up(&a->peer_death, feed, peer);
 }
 
 static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,
@@ -294,7 +294,7 @@ static void on_peer_rekeyed(void *context, struct feed *feed, uint32_t old,
 	struct attribution *a = context;
 
 	if (key_managers_find(&a->key_managers, feed))
-		peer_deaths_ike_sa_rekeyed(&a->deaths, feed, old, peer);
+		peer_death_ike_sa_rekeyed(&a->peer_death, feed, old, peer);
 }
 
 static void on_peer_down(void *context, struct feed *feed, const struct feed_peer *peer,
@@ -304,31 +304,32 @@ static void on_peer_down(void *context, struct feed *feed, const struct feed_pee
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 
 	if (key_manager)
-		peer_deaths_ike_sa_down(
-			&a->deaths, &(struct peer_death){feed, key_manager->netns, *peer, cause},
+		peer_death_ike_sa_down(
+			&a->peer_death,
+			&(struct peer_death_report){feed, key_manager->netns, *peer, cause},
 			key_manager->synced);
 }
 
 static void on_snapshot_begin(void *context, struct feed *feed)
 {
 	struct attribution *a = context;
-	struct child *child;
+	struct child_sa *child;
 
-	peer_deaths_snapshot_begin(&a->deaths, feed);
+	peer_death_snapshot_begin(&a->peer_death, feed);
 	DL_FOREACH2(a->children.first, child, next)
 	{
 		if (child->feed == feed)
-			child->seen = false;
+			child->in_snapshot = false;
 	}
 }
 
 /* What it did not name is over for it; after a restart it may only have forgotten: still an orphan.
  */
-static void settle_unseen(struct attribution *a, struct child *child)
+static void settle_unseen(struct attribution *a, struct child_sa *child)
 {
 	if (!child->orphan)
 		give_up(a, child);
-	else if (!binding_look(&a->binding, child))
+	else if (!binding_check_kernel(&a->binding, child))
 		forget_child(a, child);
 }
 
@@ -337,7 +338,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	struct attribution *a = context;
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct orphan_walk walk = {a, feed->name};
-	struct child *child, *next;
+	struct child_sa *child, *next;
 	bool first;
 
 	if (!key_manager)
@@ -346,12 +347,12 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	key_manager->synced = true;
 	DL_FOREACH_SAFE2(a->children.first, child, next, next)
 	{
-		if (child->feed == feed && !child->seen)
+		if (child->feed == feed && !child->in_snapshot)
 			settle_unseen(a, child);
 	}
-	if (binding_bind_seen(&a->binding, feed))
+	if (binding_bind_snapshot(&a->binding, feed))
 		pending_sas_check_soon(&a->pending_sas);
-	peer_deaths_snapshot_end(&a->deaths, feed);
+	peer_death_snapshot_end(&a->peer_death, feed);
 	if (!first)
 		return;
 	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
@@ -363,8 +364,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 /* ---- the whole */
 
 struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
-				    struct identities *identities,
-				    const struct attribution_observer *observer)
+				    struct identities *identities, const struct news_bus *news)
 {
 	struct attribution *a = calloc(1, sizeof(*a));
 
@@ -372,7 +372,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		return NULL;
 	a->maps = maps;
 	a->identities = identities;
-	a->observer = observer;
+	a->news = news;
 	a->sink = (struct feed_sink){
 		.context = a,
 		.attached = on_attached,
@@ -386,12 +386,11 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.snapshot_end = on_snapshot_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->children, &observer->conflict, netns_is_synced, a},
-		.children = &a->children,
+		.view = {maps, &a->children, news, netns_is_synced, a},
+		.child_sas = &a->children,
 		.identities = identities,
-		.observer = observer,
 	};
-	peer_deaths_init(&a->deaths, loop, &a->binding.view, identities);
+	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers);
 	loop_timer_init(loop, &a->settle, check_all, a);
 	return a;
@@ -403,7 +402,7 @@ void attribution_free(struct attribution *a)
 		return;
 	pending_sas_stop(&a->pending_sas);
 	loop_timer_cancel(&a->settle);
-	peer_deaths_clear(&a->deaths);
+	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->children);
 	free(a);

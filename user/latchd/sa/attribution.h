@@ -7,26 +7,17 @@
 #ifndef LATCHD_SA_ATTRIBUTION_H
 #define LATCHD_SA_ATTRIBUTION_H
 
-#include "latchd/sa/conflict.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/identity/identities.h"
+#include "latchd/maps/kernel_maps.h"
+#include "latchd/news/news.h"
 #include "common/loop.h"
 
 struct attribution;
 
-struct attribution_observer {
-	struct conflict_observer conflict;
-	/* sa: as it was before. */
-	void (*sa_bound)(void *context, const struct latch_sa_key *key, const struct latch_sa *sa,
-			 uint16_t params, const char *feed, const char *evidence);
-	/* A key manager serves this namespace; before any of its SAs is bound. */
-	void (*netns_served)(void *context, uint64_t netns_cookie);
-};
-
 /* Keeps all pointers. NULL when out of memory. */
 struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
-				    struct identities *identities,
-				    const struct attribution_observer *observer);
+				    struct identities *identities, const struct news_bus *news);
 /* After the feeds, which call into it. */
 void attribution_free(struct attribution *attribution);
 

@@ -11,9 +11,9 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 
-static bool modes_agree(enum feed_mode said, uint8_t mode)
+static bool modes_match(enum feed_mode reported, uint8_t mode)
 {
-	switch (said) {
+	switch (reported) {
 	case FEED_MODE_TRANSPORT:
 		return mode == XFRM_MODE_TRANSPORT;
 	case FEED_MODE_TUNNEL:
@@ -26,10 +26,11 @@ static bool modes_agree(enum feed_mode said, uint8_t mode)
 	return false;
 }
 
-/* Is what the kernel has the SA that the key manager speaks of, and not another of the same SPI? */
-static bool is_said(const struct child *child, const struct latch_sa *sa, const uint8_t source[16])
+/* Is the kernel's SA the reported one, and not another SA of the same SPI? */
+static bool matches_report(const struct child_sa *child, const struct latch_sa *sa,
+			   const uint8_t source[16])
 {
-	return modes_agree(child->said.mode, sa->mode) &&
+	return modes_match(child->reported.mode, sa->mode) &&
 	       !memcmp(sa->saddr, source, sizeof(sa->saddr));
 }
 
@@ -44,8 +45,9 @@ static bool same_algorithms(const struct latch_params *params, const struct latc
 
 /* ---- params */
 
-static int intern_identity(const struct binding *b, const struct child *child, const char *config,
-			   const char *id, enum feed_auth auth, uint32_t *ret_index)
+static int intern_identity(const struct binding *b, const struct child_sa *child,
+			   const char *config, const char *id, enum feed_auth auth,
+			   uint32_t *ret_index)
 {
 	struct latch_identity identity = {.auth = auth};
 
@@ -56,30 +58,32 @@ static int intern_identity(const struct binding *b, const struct child *child, c
 	return identities_intern(b->identities, &identity, ret_index);
 }
 
-static int intern_identities(const struct binding *b, const struct child *child,
+static int intern_identities(const struct binding *b, const struct child_sa *child,
 			     struct latch_params *params)
 {
-	const struct feed_child *said = &child->said;
+	const struct feed_child *reported = &child->reported;
 	int err;
 
-	/* What we call ourselves does not depend on the configuration that the peer came by. */
-	err = intern_identity(b, child, "", said->local_id, FEED_AUTH_UNKNOWN, &params->local_id);
+	/* The local identity does not depend on the peer's configuration. */
+	err = intern_identity(b, child, "", reported->local_id, FEED_AUTH_UNKNOWN,
+			      &params->local_id);
 	if (err)
 		return err;
-	return intern_identity(b, child, said->config_name, said->peer_id, said->peer_auth,
-			       &params->peer_id);
+	return intern_identity(b, child, reported->config_name, reported->peer_id,
+			       reported->peer_auth, &params->peer_id);
 }
 
 static bool is_pinned_as(const struct latch_identity *identity, const struct feed *feed,
-			 const struct feed_child *said)
+			 const struct feed_child *reported)
 {
 	return !strcmp(identity->authority, feed->name) &&
-	       !strcmp(identity->config, said->config_name) && !strcmp(identity->id, said->peer_id);
+	       !strcmp(identity->config, reported->config_name) &&
+	       !strcmp(identity->id, reported->peer_id);
 }
 
-/* The class that an SA is bound with, or was by a latchd before. */
+/* The class that this latchd or an earlier one has bound the SA with. */
 static bool find_pinned_class(const struct binding *b, const struct feed *feed,
-			      const struct latch_sa_key *in, struct feed_child *said)
+			      const struct latch_sa_key *in, struct feed_child *reported)
 {
 	const struct latch_identity *peer;
 	const struct latch_params *params;
@@ -89,32 +93,34 @@ static bool find_pinned_class(const struct binding *b, const struct feed *feed,
 		return false;
 	params = identities_get_params(b->identities, sa.word.params);
 	peer = params ? identities_get(b->identities, params->peer_id) : NULL;
-	if (!peer || !is_pinned_as(peer, feed, said))
+	if (!peer || !is_pinned_as(peer, feed, reported))
 		return false;
-	said->peer_auth = (enum feed_auth)peer->auth;
+	reported->peer_auth = (enum feed_auth)peer->auth;
 	return true;
 }
 
-bool binding_find_class(const struct binding *b, const struct feed *feed,
-			const struct latch_sa_key *in, struct feed_child *said)
+bool binding_find_auth_class(const struct binding *b, const struct feed *feed,
+			     const struct latch_sa_key *in, struct feed_child *reported)
 {
-	const struct child_end *end = child_sas_find(b->children, in);
-	const struct feed_child *known = end && end == &end->child->in ? &end->child->said : NULL;
+	const struct child_sa_end *end = child_sas_find(b->child_sas, in);
+	const struct feed_child *known =
+		end && end == &end->child->in ? &end->child->reported : NULL;
 
-	if (!known || end->child->feed != feed || strcmp(known->config_name, said->config_name) ||
-	    strcmp(known->peer_id, said->peer_id))
-		return find_pinned_class(b, feed, in, said);
-	said->peer_auth = known->peer_auth;
+	if (!known || end->child->feed != feed ||
+	    strcmp(known->config_name, reported->config_name) ||
+	    strcmp(known->peer_id, reported->peer_id))
+		return find_pinned_class(b, feed, in, reported);
+	reported->peer_auth = known->peer_auth;
 	return true;
 }
 
-static int intern_params(const struct binding *b, const struct child *child,
+static int intern_params(const struct binding *b, const struct child_sa *child,
 			 const struct latch_sa *inbound, uint16_t *ret_params)
 {
 	struct latch_params params = {
 		.qop = inbound->qop,
 		.mode = inbound->mode,
-		.protocol = child->said.ipsec_protocol,
+		.protocol = child->reported.ipsec_protocol,
 	};
 	int err;
 
@@ -123,10 +129,10 @@ static int intern_params(const struct binding *b, const struct child *child,
 }
 
 /*
- * What came to live under its key since then is another SA, and its peer may
- * have chosen the SPI to be taken for this one.
+ * A later SA under the same key is another SA. Its peer may have chosen the SPI
+ * so that latchd takes the new SA for this one.
  */
-static int get_end(const struct binding *b, const struct child_end *end, struct latch_sa *ret)
+static int get_sa(const struct binding *b, const struct child_sa_end *end, struct latch_sa *ret)
 {
 	int err = sa_get(b->view.maps, &end->key, ret);
 
@@ -134,43 +140,45 @@ static int get_end(const struct binding *b, const struct child_end *end, struct 
 }
 
 /*
- * Its inbound SA is gone, and an earlier latchd has bound the other: that one still
- * conflicts. -ENOENT when it is not there, or not what its key manager speaks of.
+ * The inbound SA is gone, and an earlier latchd has bound the outbound SA, which
+ * still conflicts. -ENOENT when the kernel has no outbound SA, or one that does
+ * not match the report.
  */
-static int inherit_params(const struct binding *b, struct child *child)
+static int take_outbound_params(const struct binding *b, struct child_sa *child)
 {
 	const struct latch_params *params;
-	struct latch_params said;
+	struct latch_params reported;
 	struct latch_sa sa;
 	int err;
 
-	err = get_end(b, &child->out, &sa);
+	err = get_sa(b, &child->out, &sa);
 	if (err)
 		return err;
-	err = intern_identities(b, child, &said);
+	err = intern_identities(b, child, &reported);
 	if (err)
 		return err;
 	params = identities_get_params(b->identities, sa.word.params);
-	if (!params || params->local_id != said.local_id || params->peer_id != said.peer_id ||
-	    !is_said(child, &sa, child->said.local_host))
+	if (!params || params->local_id != reported.local_id ||
+	    params->peer_id != reported.peer_id ||
+	    !matches_report(child, &sa, child->reported.local_host))
 		return -ENOENT;
 	child->params = sa.word.params;
 	return 0;
 }
 
-/* The inbound SA's, for both: only it has the whole quality of protection. */
-static int find_params(const struct binding *b, struct child *child)
+/* Both SAs get the inbound SA's params: only the inbound SA has the whole quality of protection. */
+static int find_params(const struct binding *b, struct child_sa *child)
 {
 	struct latch_sa sa;
 	uint16_t params;
 	int err;
 
-	err = get_end(b, &child->in, &sa);
+	err = get_sa(b, &child->in, &sa);
 	if (err == -ENOENT)
-		return child->params ? 0 : inherit_params(b, child);
+		return child->params ? 0 : take_outbound_params(b, child);
 	if (err)
 		return err;
-	if (!is_said(child, &sa, child->said.remote_host))
+	if (!matches_report(child, &sa, child->reported.remote_host))
 		return -EBADMSG;
 	err = intern_params(b, child, &sa, &params);
 	if (err)
@@ -182,46 +190,49 @@ static int find_params(const struct binding *b, struct child *child)
 
 /* ---- states */
 
-static enum latch_sa_state wanted_state(const struct child *child)
+static enum latch_sa_state wanted_state(const struct child_sa *child)
 {
 	if (child->orphan)
 		return LATCH_SA_ORPHAN;
-	return child->given_up ? LATCH_SA_DYING : LATCH_SA_BOUND;
+	return child->deleted ? LATCH_SA_DYING : LATCH_SA_BOUND;
 }
 
-static bool end_fits(const struct binding *b, const struct child_end *end,
-		     const struct latch_sa *sa)
+static bool end_matches(const struct binding *b, const struct child_sa_end *end,
+			const struct latch_sa *sa)
 {
-	const struct child *child = end->child;
+	const struct child_sa *child = end->child;
 	const struct latch_params *params;
 
 	if (end == &child->in)
-		return is_said(child, sa, child->said.remote_host);
+		return matches_report(child, sa, child->reported.remote_host);
 	params = identities_get_params(b->identities, child->params);
-	return is_said(child, sa, child->said.local_host) && params && same_algorithms(params, sa);
+	return matches_report(child, sa, child->reported.local_host) && params &&
+	       same_algorithms(params, sa);
 }
 
-static void warn_of_misfit(struct child_end *end, uint32_t serial)
+static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
 {
-	if (end->misfit == serial)
+	if (end->mismatched_serial == serial)
 		return;
-	end->misfit = serial;
-	log_warn("sa", "feed %s: SA 0x%08x is not as its key manager says; it stays unattributed",
-		 end->child->feed->name, end->key.spi);
+	end->mismatched_serial = serial;
+	log_warn("sa",
+		 "sa 0x%08x unattributed (report-mismatch): mode, source address or algorithms "
+		 "differ from the report of feed %s; see: ip xfrm state",
+		 end->key.spi, end->child->feed->name);
 }
 
-static int set_end(const struct binding *b, struct child_end *end)
+static int set_end(const struct binding *b, struct child_sa_end *end)
 {
-	const struct child *child = end->child;
+	const struct child_sa *child = end->child;
 	struct latch_sa sa;
 	int result;
 
-	result = get_end(b, end, &sa);
+	result = get_sa(b, end, &sa);
 	end->in_kernel = !result;
 	if (result)
 		return result == -ENOENT ? 0 : result;
-	if (!end_fits(b, end, &sa)) {
-		warn_of_misfit(end, sa.word.serial);
+	if (!end_matches(b, end, &sa)) {
+		warn_of_mismatch(end, sa.word.serial);
 		return 0;
 	}
 	end->serial = sa.word.serial;
@@ -229,12 +240,15 @@ static int set_end(const struct binding *b, struct child_end *end)
 			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
 	    (sa.word.state != LATCH_SA_BOUND || sa.word.params != child->params))
-		b->observer->sa_bound(b->observer->conflict.context, &end->key, &sa, child->params,
-				      child->feed->name, child->evidence);
+		news_publish(b->view.news, &(struct news){
+						   .kind = NEWS_SA_BOUND,
+						   .sa = {&end->key, &sa, child->params,
+							  child->feed->name, child->evidence},
+					   });
 	return result < 0 ? result : 0;
 }
 
-int binding_set_state(const struct binding *b, struct child *child)
+int binding_set_state(const struct binding *b, struct child_sa *child)
 {
 	int err;
 
@@ -244,182 +258,181 @@ int binding_set_state(const struct binding *b, struct child *child)
 	return err ? err : set_end(b, &child->out);
 }
 
-static bool look_at(const struct binding *b, struct child_end *end)
+static bool check_end(const struct binding *b, struct child_sa_end *end)
 {
 	struct latch_sa sa;
 
-	end->in_kernel = !get_end(b, end, &sa);
-	if (end->in_kernel && end->child->params && end_fits(b, end, &sa))
+	end->in_kernel = !get_sa(b, end, &sa);
+	if (end->in_kernel && end->child->params && end_matches(b, end, &sa))
 		end->serial = sa.word.serial;
 	return end->in_kernel;
 }
 
-bool binding_look(const struct binding *b, struct child *child)
+bool binding_check_kernel(const struct binding *b, struct child_sa *child)
 {
-	bool in = look_at(b, &child->in), out = look_at(b, &child->out);
+	bool in = check_end(b, &child->in), out = check_end(b, &child->out);
 
 	return in || out;
 }
 
-bool binding_owns(const struct binding *b, const struct child_end *end)
+bool binding_is_current(const struct binding *b, const struct child_sa_end *end)
 {
 	struct latch_sa sa;
 
 	return sa_get(b->view.maps, &end->key, &sa) || end->serial == sa.word.serial;
 }
 
-bool binding_is_replaced(const struct binding *b, const struct child_end *end)
+bool binding_is_replaced(const struct binding *b, const struct child_sa_end *end)
 {
-	return end->serial && !binding_owns(b, end);
+	return end->serial && !binding_is_current(b, end);
 }
 
-/* Serials are drawn from a counter that may wrap. */
-static bool came_later(uint32_t serial, uint32_t than)
+/* Serials come from a counter that may wrap. */
+static bool is_later(uint32_t serial, uint32_t than)
 {
 	return (int32_t)(serial - than) > 0;
 }
 
-bool binding_yields(const struct binding *b, const struct child_end *owner,
-		    const struct latch_sa_key *in)
+bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *current,
+			    const struct latch_sa_key *in)
 {
-	struct latch_sa sa, claimant_in, owner_in;
+	struct latch_sa sa, new_in, current_in;
 
-	if (sa_get(b->view.maps, &owner->key, &sa))
+	if (sa_get(b->view.maps, &current->key, &sa))
 		return true;
-	if (sa_get(b->view.maps, in, &claimant_in))
+	if (sa_get(b->view.maps, in, &new_in))
 		return false;
-	/* Serials of a dump tell no order. */
-	if ((sa.instance || claimant_in.instance) &&
-	    came_later(claimant_in.word.serial, sa.word.serial))
+	/* Serials of adopted SAs have no order. */
+	if ((sa.instance || new_in.instance) && is_later(new_in.word.serial, sa.word.serial))
 		return false;
-	return get_end(b, &owner->child->in, &owner_in) ||
-	       !came_later(owner_in.word.serial, claimant_in.word.serial);
+	return get_sa(b, &current->child->in, &current_in) ||
+	       !is_later(current_in.word.serial, new_in.word.serial);
 }
 
-static void renew_contested(const struct binding *b, struct child *child)
+static void update_contested(const struct binding *b, struct child_sa *child)
 {
-	bool contested = child_is_contested(b->children, child);
+	bool contested = child_is_contested(b->child_sas, child);
 	int err;
 
 	if (contested == child->contested)
 		return;
 	child->contested = contested;
-	/* What is about to be bound is not, before what it conflicts with is broken. */
-	err = child->binding ? 0 : binding_set_state(b, child);
+	/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
+	err = child->to_bind ? 0 : binding_set_state(b, child);
 	if (err)
-		log_warn("sa", "feed %s: SA 0x%08x: cannot mark it as contested: %s",
-			 child->feed->name, child->in.key.spi, strerror(-err));
+		log_warn("sa", "sa 0x%08x not marked as contested (%s): feed %s; see: latchctl sa",
+			 child->in.key.spi, strerror(-err), child->feed->name);
 }
 
 struct contest_search {
 	const struct binding *binding;
-	const struct child *changed;
+	const struct child_sa *changed;
 };
 
-static bool renew_if_overlapping(void *context, struct child *child)
+static bool update_if_overlapping(void *context, struct child_sa *child)
 {
 	const struct contest_search *search = context;
 
 	if (child != search->changed && child_counts(child) &&
 	    child_sas_overlap(child, search->changed))
-		renew_contested(search->binding, child);
+		update_contested(search->binding, child);
 	return false;
 }
 
-void binding_renew_contested(const struct binding *b, const struct child *changed)
+void binding_update_contested(const struct binding *b, const struct child_sa *changed)
 {
 	struct contest_search search = {b, changed};
 
-	child_sas_search_overlap(b->children, changed, renew_if_overlapping, &search);
+	child_sas_search_overlap(b->child_sas, changed, update_if_overlapping, &search);
 }
 
-/* ---- the order that R-2.3-11 asks for */
+/* ---- R-2.3-11: latches break before an SA is bound */
 
-static bool is_settled(const struct binding *b, const struct child *child, uint16_t params_before)
+static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
+			  uint16_t params_before)
 {
 	struct latch_sa in, out;
 	bool has_in, has_out;
 
 	if (child->params != params_before || wanted_state(child) != LATCH_SA_BOUND)
 		return false;
-	has_in = !get_end(b, &child->in, &in);
-	has_out = !get_end(b, &child->out, &out);
+	has_in = !get_sa(b, &child->in, &in);
+	has_out = !get_sa(b, &child->out, &out);
 	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
 	       (!has_in || (in.word.state == LATCH_SA_BOUND && in.word.params == child->params)) &&
 	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
 }
 
-/* Its params, and that it counts from now on: no latch is born any more under those that overlap.
- */
-static int count_in(const struct binding *b, struct child *child, bool *ret_settled)
+/* Finds the params and makes the CHILD_SA count: overlapping SAs start no latch from now on. */
+static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	uint16_t before = child->params;
 	int err = find_params(b, child);
 
-	*ret_settled = err || is_settled(b, child, before);
-	if (*ret_settled)
+	*ret_up_to_date = err || is_up_to_date(b, child, before);
+	if (*ret_up_to_date)
 		return err;
-	binding_look(b, child);
-	binding_renew_contested(b, child);
-	child->contested = child_is_contested(b->children, child);
+	binding_check_kernel(b, child);
+	binding_update_contested(b, child);
+	child->contested = child_is_contested(b->child_sas, child);
 	return 0;
 }
 
-int binding_bind(const struct binding *b, struct child *child)
+int binding_bind(const struct binding *b, struct child_sa *child)
 {
-	bool settled;
-	int err = count_in(b, child, &settled);
+	bool up_to_date;
+	int err = prepare(b, child, &up_to_date);
 
-	if (settled)
+	if (up_to_date)
 		return err;
 	err = conflict_break_latches(&b->view, child);
 	if (err) {
 		log_error("sa",
-			  "feed %s: SA 0x%08x: cannot break the latches in conflict: %s; it stays "
-			  "unattributed",
-			  child->feed->name, child->in.key.spi, strerror(-err));
+			  "sa 0x%08x unattributed (cannot break the latches in conflict: %s): feed "
+			  "%s; retrying",
+			  child->in.key.spi, strerror(-err), child->feed->name);
 		return err;
 	}
 	return binding_set_state(b, child);
 }
 
-/* Marks those that are to be bound. The first error, if any. */
-static int count_in_all(const struct binding *b, const struct feed *feed, bool *ret_any)
+/* Sets to_bind. Returns the first error, if any. */
+static int prepare_all(const struct binding *b, const struct feed *feed, bool *ret_any)
 {
-	struct child *child;
+	struct child_sa *child;
 	int err, first = 0;
-	bool settled;
+	bool up_to_date;
 
-	DL_FOREACH2(b->children->first, child, next)
+	DL_FOREACH2(b->child_sas->first, child, next)
 	{
-		if (child->feed != feed || !child->seen)
+		if (child->feed != feed || !child->in_snapshot)
 			continue;
-		err = count_in(b, child, &settled);
-		child->binding = !settled;
-		*ret_any = *ret_any || !settled;
+		err = prepare(b, child, &up_to_date);
+		child->to_bind = !up_to_date;
+		*ret_any = *ret_any || !up_to_date;
 		first = first ? first : err;
 	}
 	return first;
 }
 
-int binding_bind_seen(const struct binding *b, const struct feed *feed)
+int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
 {
 	bool any = false;
-	int err, broken, first = count_in_all(b, feed, &any);
-	struct child *child;
+	int err, broken, first = prepare_all(b, feed, &any);
+	struct child_sa *child;
 
 	if (!any)
 		return first;
 	broken = conflict_check_all(&b->view);
 	if (broken)
 		log_error("sa",
-			  "feed %s: cannot break the latches in conflict: %s; its SAs stay "
-			  "unattributed",
+			  "sas of feed %s unattributed (cannot break the latches in conflict: %s); "
+			  "retrying",
 			  feed->name, strerror(-broken));
-	DL_FOREACH2(b->children->first, child, next)
+	DL_FOREACH2(b->child_sas->first, child, next)
 	{
-		err = child->binding && !broken ? binding_set_state(b, child) : 0;
-		child->binding = false;
+		err = child->to_bind && !broken ? binding_set_state(b, child) : 0;
+		child->to_bind = false;
 		first = first ? first : err;
 	}
 	return broken ? broken : first;

@@ -1,60 +1,66 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* From a child that a key manager told to the params that its two SAs are bound to. */
+/*
+ * From a reported CHILD_SA to the params that its two SAs are bound to. Sources
+ * of truth: the SA table for what the kernel has, the reports for the peer.
+ */
 #ifndef LATCHD_SA_BINDING_H
 #define LATCHD_SA_BINDING_H
 
-#include "latchd/sa/attribution.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/conflict.h"
 #include "latchd/identity/identities.h"
 
 struct binding {
 	struct conflict_view view;
-	struct children *children;
+	struct child_sas *child_sas;
 	struct identities *identities;
-	const struct attribution_observer *observer;
 };
 
 /*
- * Breaks what is in conflict, then binds whichever of the two SAs is in the
- * kernel. 0; -ENOENT when the inbound one is not there (yet); another negative
- * errno: then the SAs stay as they are, closed to latched flows.
+ * Breaks the latches in conflict, then binds each of the two SAs that the kernel
+ * has. 0; -ENOENT when the inbound SA is not (yet) in the kernel; another
+ * negative errno: the SAs keep their states and stay closed to latched flows.
  */
-int binding_bind(const struct binding *binding, struct child *child);
-
-/* The same for all that the feed's snapshot has named: one look at all latches, which heals, too.
- */
-int binding_bind_seen(const struct binding *binding, const struct feed *feed);
-
-/* Writes the child's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno. */
-int binding_set_state(const struct binding *binding, struct child *child);
+int binding_bind(const struct binding *binding, struct child_sa *child);
 
 /*
- * By which class was the peer of this inbound SA authenticated, as it is known already:
- * to this latchd, or in the pinned tables from an earlier one? Into said, when the
- * names there are the same; else false.
+ * Binds all CHILD_SAs that the feed's snapshot has reported, with one scan of all
+ * latches, which heals latches as well. 0 or the first error.
  */
-bool binding_find_class(const struct binding *binding, const struct feed *feed,
-			const struct latch_sa_key *in, struct feed_child *said);
+int binding_bind_snapshot(const struct binding *binding, const struct feed *feed);
 
-/* Is one of its SAs still in the kernel? */
-bool binding_look(const struct binding *binding, struct child *child);
-
-/* Is the SA under this key the child's? True as well when there is none. */
-bool binding_owns(const struct binding *binding, const struct child_end *end);
-/* Is there another one than the child's now, which has come to use its key again? */
-bool binding_is_replaced(const struct binding *binding, const struct child_end *end);
+/* Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
+ */
+int binding_set_state(const struct binding *binding, struct child_sa *child);
 
 /*
- * A child with this inbound SA is said to have the owner's outbound SA. The peer
- * chooses that SPI, perhaps one that we have used before, and a key manager names
- * those of a child that is over for a while. A pair is installed together, the
- * inbound one first: so the later pair has it, but no pair has what was there before it.
+ * Finds the authentication class of the peer of this inbound SA: from an earlier
+ * report, or from the pinned tables of an earlier latchd. Writes it to reported
+ * when the names there are the same; else returns false.
  */
-bool binding_yields(const struct binding *binding, const struct child_end *owner,
-		    const struct latch_sa_key *in);
+bool binding_find_auth_class(const struct binding *binding, const struct feed *feed,
+			     const struct latch_sa_key *in, struct feed_child *reported);
 
-/* After a child came to count or ceased to: which of the others are contested now? */
-void binding_renew_contested(const struct binding *binding, const struct child *changed);
+/* Is one of the two SAs in the kernel? Updates both ends' in_kernel and serial. */
+bool binding_check_kernel(const struct binding *binding, struct child_sa *child);
+
+/* Is the kernel's SA under this key the end's SA? Also true when the kernel has none. */
+bool binding_is_current(const struct binding *binding, const struct child_sa_end *end);
+/* Has the kernel a later SA under this key than the end's SA? */
+bool binding_is_replaced(const struct binding *binding, const struct child_sa_end *end);
+
+/*
+ * A CHILD_SA with the inbound SA new_in is reported with the outbound SA of
+ * another one, current. Does the outbound SA move to the new CHILD_SA? The peer
+ * chooses the outbound SPI and may choose one that was used before. A key manager
+ * reports the SPIs of an ended CHILD_SA for a while. The kernel installs a pair
+ * together, the inbound SA first: the later pair has the outbound SA, and no pair
+ * has an outbound SA that is older than the pair.
+ */
+bool binding_outbound_moves(const struct binding *binding, const struct child_sa_end *current,
+			    const struct latch_sa_key *new_in);
+
+/* changed has begun or ceased to count: updates the contested mark of all others. */
+void binding_update_contested(const struct binding *binding, const struct child_sa *changed);
 
 #endif

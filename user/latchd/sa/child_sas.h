@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the key managers have said: every CHILD_SA with its traffic selectors,
- * found by the key of either of its SAs. The kernel's SA table does not hold
- * the selectors, and latchd needs them to find conflicts.
+ * The CHILD_SAs that key managers have reported, with their traffic selectors,
+ * found by the key of either SA. The kernel's SA table holds no selectors, and
+ * latchd needs them to find conflicts. Source of truth: the feeds' reports.
  */
 #ifndef LATCHD_SA_CHILD_SAS_H
 #define LATCHD_SA_CHILD_SAS_H
@@ -14,69 +14,77 @@
 #include "latch_abi.h"
 #include "latchd/feeds/feed.h"
 
-struct child;
+struct child_sa;
 
-/* One of a child's two SAs. */
-struct child_end {
+/* One of a CHILD_SA's two SAs. */
+struct child_sa_end {
 	struct latch_sa_key key;
-	struct child *child;
-	uint32_t serial; /* of the SA that was found to be this one; 0 = none yet */
-	uint32_t misfit; /* of the SA that was called another one last */
-	bool in_kernel;	 /* it was there when it was looked for last */
+	struct child_sa *child;
+	uint32_t serial;	    /* of the kernel's SA that is this end; 0 = not yet known */
+	uint32_t mismatched_serial; /* of the last SA that was logged as not matching the report */
+	bool in_kernel;		    /* at the last check */
 	UT_hash_handle hh;
 };
 
-struct child_place;
+struct child_sas_host;
 
-struct child {
+struct child_sa {
 	struct feed *feed;
-	uint64_t netns;
-	struct feed_child said;
-	char evidence[32];
-	struct child_end in, out;
-	uint16_t params; /* 0 until its inbound SA was seen in the kernel */
-	bool seen;	 /* in the snapshot that is running */
-	bool given_up;	 /* its key manager has deleted it; the kernel may not have yet */
-	bool orphan;	 /* its key manager is gone */
-	bool contested;	 /* another child with other params overlaps */
-	bool binding;	 /* among those that are bound together */
-	struct child *next, *previous;
-	struct child_place *place; /* NULL: among the wide ones */
-	struct child *near_next, *near_previous;
+	uint64_t netns; /* cookie */
+	struct feed_child reported;
+	char evidence[32]; /* the event or list that reported it last */
+	struct child_sa_end in, out;
+	uint16_t params;  /* 0 until the kernel has the inbound SA */
+	bool in_snapshot; /* the running snapshot has reported it */
+	bool deleted;	  /* its key manager has deleted it; the kernel may still have its SAs */
+	bool orphan;	  /* its key manager is lost */
+	bool contested;	  /* another CHILD_SA with other params overlaps */
+	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */
+	struct child_sa *next, *previous;
+	struct child_sas_host *host; /* NULL: in the list of several hosts */
+	struct child_sa *host_next, *host_previous;
 };
 
-struct children { /* zeroed before first use */
-	struct child_end *ends;
-	struct child *first;
-	/* Most have a single host behind them, and then only few others can cover the same. */
-	struct child_place *places;
-	struct child *wide;
+struct child_sas { /* zeroed before first use */
+	struct child_sa_end *ends;
+	struct child_sa *first;
+	/* Most CHILD_SAs have one remote host: only few others can cover the same flows. */
+	struct child_sas_host *hosts;
+	struct child_sa *several_hosts;
 };
 
-/* The child of these SAs: a known one with what is said now, or a new one. NULL: out of memory. */
-struct child *child_sas_learn(struct children *children, struct feed *feed, uint64_t netns,
-			      const struct feed_child *said, const char *evidence);
-/* NULL when nobody has said whose it is. */
-struct child_end *child_sas_find(const struct children *children, const struct latch_sa_key *key);
-void child_sas_remove(struct children *children, struct child *child);
-void child_sas_clear(struct children *children);
+/*
+ * Returns the CHILD_SA of the reported SAs: a known one with the new report, or
+ * a new one. The report is copied, feed is not. A known CHILD_SA that has only
+ * one of the two keys is removed. NULL: out of memory, or both SAs have one key.
+ */
+struct child_sa *child_sas_learn(struct child_sas *child_sas, struct feed *feed, uint64_t netns,
+				 const struct feed_child *reported, const char *evidence);
+/* NULL: no key manager has reported this key. */
+struct child_sa_end *child_sas_find(const struct child_sas *child_sas,
+				    const struct latch_sa_key *key);
+/* Frees the CHILD_SA. */
+void child_sas_remove(struct child_sas *child_sas, struct child_sa *child);
+void child_sas_clear(struct child_sas *child_sas);
 
-/* The keys that the kernel knows its two SAs by. */
-void child_sa_keys(const struct feed_child *said, uint64_t netns, struct latch_sa_key *ret_in,
-		   struct latch_sa_key *ret_out);
+/* The kernel's keys of the two reported SAs. */
+void child_sas_keys(const struct feed_child *reported, uint64_t netns, struct latch_sa_key *ret_in,
+		    struct latch_sa_key *ret_out);
 
 /* True ends the search. */
-typedef bool (*child_match_fn)(void *context, struct child *child);
+typedef bool (*child_sas_match_fn)(void *context, struct child_sa *child);
 
-/* The first that matches of all that can cover the flow, or overlap with the child; else NULL. */
-struct child *child_sas_search_flow(const struct children *children, const struct latch_flow *flow,
-				    child_match_fn match, void *context);
-struct child *child_sas_search_overlap(const struct children *children, const struct child *child,
-				       child_match_fn match, void *context);
+/* The first match among all CHILD_SAs that can cover the flow, or overlap with child; else NULL. */
+struct child_sa *child_sas_search_flow(const struct child_sas *child_sas,
+				       const struct latch_flow *flow, child_sas_match_fn match,
+				       void *context);
+struct child_sa *child_sas_search_overlap(const struct child_sas *child_sas,
+					  const struct child_sa *child, child_sas_match_fn match,
+					  void *context);
 
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
-bool child_covers(const struct child *child, const struct latch_flow *flow);
+bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flow);
 /* Is there a flow that both cover? */
-bool child_sas_overlap(const struct child *a, const struct child *b);
+bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b);
 
 #endif

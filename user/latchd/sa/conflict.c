@@ -5,21 +5,22 @@
 
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
+#include "latchd/news/latch_transition.h"
 
-bool child_counts(const struct child *child)
+bool child_counts(const struct child_sa *child)
 {
 	return child->params && (child->in.in_kernel || child->out.in_kernel);
 }
 
-static bool contests(void *context, struct child *other)
+static bool contests(void *context, struct child_sa *other)
 {
-	const struct child *child = context;
+	const struct child_sa *child = context;
 
 	return other != child && child_counts(other) && other->params != child->params &&
 	       child_sas_overlap(other, child);
 }
 
-bool child_is_contested(const struct children *children, const struct child *child)
+bool child_is_contested(const struct child_sas *children, const struct child_sa *child)
 {
 	return child_sas_search_overlap(children, child, contests, (void *)child);
 }
@@ -28,18 +29,20 @@ bool child_is_contested(const struct children *children, const struct child *chi
 static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		       const struct latch *latch, uint16_t got)
 {
-	union latch_word now;
-	int result = latch_break(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_BREAK,
+		.flow = flow,
+		.latch = latch,
+		.cause = {.reason = LATCH_REASON_SA_CONFLICT, .got = got},
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, LATCH_REASON_SA_CONFLICT))
-		view->observer->latch_broken(view->observer->context, flow, latch,
-					     LATCH_REASON_SA_CONFLICT, got);
 	return result < 0 ? result : 0;
 }
 
 struct break_walk {
 	const struct conflict_view *view;
-	const struct child *child;
+	const struct child_sa *child;
 };
 
 static int break_if_conflicting(void *context, const struct latch_flow *flow,
@@ -48,12 +51,12 @@ static int break_if_conflicting(void *context, const struct latch_flow *flow,
 	const struct break_walk *walk = context;
 
 	if (!latch_is_live(latch) || latch->word.params == walk->child->params ||
-	    !child_covers(walk->child, flow))
+	    !child_sas_covers(walk->child, flow))
 		return 0;
 	return break_latch(walk->view, flow, latch, walk->child->params);
 }
 
-int conflict_break_latches(const struct conflict_view *view, const struct child *child)
+int conflict_break_latches(const struct conflict_view *view, const struct child_sa *child)
 {
 	struct break_walk walk = {view, child};
 
@@ -65,16 +68,16 @@ struct conflict_search {
 	uint16_t params;
 };
 
-static bool conflicts(void *context, struct child *child)
+static bool conflicts(void *context, struct child_sa *child)
 {
 	const struct conflict_search *search = context;
 
 	return child_counts(child) && child->params != search->params &&
-	       child_covers(child, search->flow);
+	       child_sas_covers(child, search->flow);
 }
 
-static const struct child *find_conflicting(const struct children *children,
-					    const struct latch_flow *flow, uint16_t params)
+static const struct child_sa *find_conflicting(const struct child_sas *children,
+					       const struct latch_flow *flow, uint16_t params)
 {
 	struct conflict_search search = {flow, params};
 
@@ -84,19 +87,21 @@ static const struct child *find_conflicting(const struct children *children,
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
-	union latch_word now;
-	int result = latch_heal(view->maps, flow, latch->id, LATCH_REASON_SA_CONFLICT, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_HEAL,
+		.flow = flow,
+		.latch = latch,
+		.cause.reason = LATCH_REASON_SA_CONFLICT,
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
-		view->observer->latch_healed(view->observer->context, flow, latch,
-					     LATCH_REASON_SA_CONFLICT);
 	return result < 0 ? result : 0;
 }
 
 static int check_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	const struct conflict_view *view = context;
-	const struct child *child;
+	const struct child_sa *child;
 
 	if (!latch_is_live(latch))
 		return 0;

@@ -12,38 +12,25 @@
 #include "latch_abi.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/maps/kernel_maps.h"
-
-/*
- * Told after the step was taken, once: when the latch became BROKEN, and when it is
- * ESTABLISHED again; not when a reason comes or goes beside another. latch is as it
- * was before.
- */
-struct conflict_observer {
-	void *context;
-	/* got: params of the SA in conflict */
-	void (*latch_broken)(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, uint8_t reasons, uint16_t got);
-	void (*latch_healed)(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, uint8_t reasons);
-};
+#include "latchd/news/news.h"
 
 struct conflict_view {
 	const struct kernel_maps *maps;
-	const struct children *children;
-	const struct conflict_observer *observer;
+	const struct child_sas *children;
+	const struct news_bus *news;
 	/* Have all key managers of the namespace told their children? Else one in conflict may be
 	 * unknown. */
 	bool (*may_heal)(void *context, uint64_t netns);
 	void *context;
 };
 
-bool child_counts(const struct child *child);
+bool child_counts(const struct child_sa *child);
 
 /* Does any other child overlap with other params? Then no latch may be born under either. */
-bool child_is_contested(const struct children *children, const struct child *child);
+bool child_is_contested(const struct child_sas *children, const struct child_sa *child);
 
 /* Breaks every latch that the child conflicts with. 0 or a negative errno: then do not bind it. */
-int conflict_break_latches(const struct conflict_view *view, const struct child *child);
+int conflict_break_latches(const struct conflict_view *view, const struct child_sa *child);
 
 /* Breaks this flow's latch if any child conflicts with it. */
 int conflict_check_flow(const struct conflict_view *view, const struct latch_flow *flow);

@@ -25,53 +25,54 @@ static struct ike_sa *add(struct ike_sas *ike_sas, const struct feed *feed, uint
 	return ike_sa;
 }
 
-void ike_sas_forget(struct ike_sas *ike_sas, struct ike_sa *ike_sa)
+void ike_sas_remove(struct ike_sas *ike_sas, struct ike_sa *ike_sa)
 {
 	HASH_DELETE(hh, ike_sas->first, ike_sa);
 	free(ike_sa);
 }
 
-static bool is_called(const struct ike_sa *ike_sa, const char *config_name, const char *id)
+static bool has_names(const struct ike_sa *ike_sa, const char *config_name, const char *id)
 {
 	return !strcmp(ike_sa->peer.config_name, config_name) && !strcmp(ike_sa->peer.id, id);
 }
 
-static bool is_same(const struct ike_sa *ike_sa, const struct feed_peer *peer)
+static bool is_same_peer(const struct ike_sa *ike_sa, const struct feed_peer *peer)
 {
-	return is_called(ike_sa, peer->config_name, peer->id);
+	return has_names(ike_sa, peer->config_name, peer->id);
 }
 
-void ike_sa_correct(const struct ike_sa *ike_sa, struct feed_peer *peer)
+void ike_sas_correct_peer(const struct ike_sa *ike_sa, struct feed_peer *peer)
 {
-	if (is_same(ike_sa, peer))
+	if (is_same_peer(ike_sa, peer))
 		peer->auth = ike_sa->peer.auth;
 }
 
-void ike_sa_correct_child(const struct ike_sa *ike_sa, struct feed_child *child)
+void ike_sas_correct_child(const struct ike_sa *ike_sa, struct feed_child *child)
 {
-	if (is_called(ike_sa, child->config_name, child->peer_id))
+	if (has_names(ike_sa, child->config_name, child->peer_id))
 		child->peer_auth = ike_sa->peer.auth;
 }
 
-void ike_sa_infer(struct ike_sa *ike_sa, const struct feed_child *child)
+void ike_sas_infer_class(struct ike_sa *ike_sa, const struct feed_child *child)
 {
-	if (ike_sa->sure || !is_called(ike_sa, child->config_name, child->peer_id))
+	if (ike_sa->class_confirmed || !has_names(ike_sa, child->config_name, child->peer_id))
 		return;
 	ike_sa->peer.auth = child->peer_auth;
-	ike_sa->sure = true;
+	ike_sa->class_confirmed = true;
 }
 
-/* Names that change under one number are those of another key manager's life. */
-static void tell(struct ike_sa *ike_sa, const struct feed_peer *peer)
+/* Other names under one unique id: the key manager was restarted. */
+static void update(struct ike_sa *ike_sa, const struct feed_peer *peer)
 {
 	enum feed_auth auth = ike_sa->peer.auth;
-	bool keeps = !peer->set_up_now && is_same(ike_sa, peer);
+	bool same_peer = !peer->just_authenticated && is_same_peer(ike_sa, peer);
 
 	ike_sa->peer = *peer;
-	ike_sa->sure = peer->set_up_now || (keeps && ike_sa->sure);
-	if (keeps)
+	ike_sa->class_confirmed =
+		peer->just_authenticated || (same_peer && ike_sa->class_confirmed);
+	if (same_peer)
 		ike_sa->peer.auth = auth;
-	ike_sa->seen = true;
+	ike_sa->in_snapshot = true;
 }
 
 struct ike_sa *ike_sas_learn(struct ike_sas *ike_sas, const struct feed *feed,
@@ -82,7 +83,7 @@ struct ike_sa *ike_sas_learn(struct ike_sas *ike_sas, const struct feed *feed,
 	if (!ike_sa)
 		ike_sa = add(ike_sas, feed, peer->ike_unique_id);
 	if (ike_sa)
-		tell(ike_sa, peer);
+		update(ike_sa, peer);
 	return ike_sa;
 }
 
@@ -94,11 +95,11 @@ struct ike_sa *ike_sas_rekey(struct ike_sas *ike_sas, const struct feed *feed, u
 
 	if (!ike_sa || !before || before == ike_sa)
 		return ike_sa;
-	if (is_same(before, peer)) {
+	if (is_same_peer(before, peer)) {
 		ike_sa->peer.auth = before->peer.auth;
-		ike_sa->sure = before->sure;
+		ike_sa->class_confirmed = before->class_confirmed;
 	}
-	ike_sas_forget(ike_sas, before);
+	ike_sas_remove(ike_sas, before);
 	return ike_sa;
 }
 
@@ -108,7 +109,7 @@ void ike_sas_clear(struct ike_sas *ike_sas)
 
 	HASH_ITER(hh, ike_sas->first, ike_sa, next)
 	{
-		ike_sas_forget(ike_sas, ike_sa);
+		ike_sas_remove(ike_sas, ike_sa);
 	}
 }
 
@@ -119,7 +120,7 @@ void ike_sas_snapshot_begin(struct ike_sas *ike_sas, const struct feed *feed)
 	HASH_ITER(hh, ike_sas->first, ike_sa, next)
 	{
 		if (ike_sa->key.feed == feed)
-			ike_sa->seen = false;
+			ike_sa->in_snapshot = false;
 	}
 }
 
@@ -129,8 +130,8 @@ void ike_sas_snapshot_end(struct ike_sas *ike_sas, const struct feed *feed)
 
 	HASH_ITER(hh, ike_sas->first, ike_sa, next)
 	{
-		if (ike_sa->key.feed == feed && !ike_sa->seen)
-			ike_sas_forget(ike_sas, ike_sa);
+		if (ike_sa->key.feed == feed && !ike_sa->in_snapshot)
+			ike_sas_remove(ike_sas, ike_sa);
 	}
 }
 
@@ -141,6 +142,6 @@ void ike_sas_feed_lost(struct ike_sas *ike_sas, const struct feed *feed)
 	HASH_ITER(hh, ike_sas->first, ike_sa, next)
 	{
 		if (ike_sa->key.feed == feed)
-			ike_sas_forget(ike_sas, ike_sa);
+			ike_sas_remove(ike_sas, ike_sa);
 	}
 }

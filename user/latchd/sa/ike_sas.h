@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The IKE_SAs that live, and how their peers were authenticated. A key manager
- * may tell the class by its configuration as it is now; an IKE_SA keeps the one
- * that it was set up with, and so do its successors, which nobody authenticates.
+ * The established IKE_SAs, and the authentication class of their peers. A key
+ * manager may report the class by its configuration as it is now. An IKE_SA keeps
+ * the class that it was set up with. Its successors keep that class too: a rekey
+ * authenticates no peer (RFC 7296 section 2.8.3).
  */
 #ifndef LATCHD_SA_IKE_SAS_H
 #define LATCHD_SA_IKE_SAS_H
@@ -15,42 +16,43 @@
 
 struct ike_sa_key {
 	const struct feed *feed;
-	uint64_t unique_id;
+	uint64_t unique_id; /* unique within one life of the key manager only */
 };
 
 struct ike_sa {
 	struct ike_sa_key key;
 	struct feed_peer peer;
-	bool seen; /* in the snapshot that is running */
-	bool sure; /* of the class: it was told when the IKE_SA was set up */
+	bool in_snapshot;     /* the running snapshot has reported it */
+	bool class_confirmed; /* the class was reported when the IKE_SA was set up */
 	UT_hash_handle hh;
 };
 
-struct ike_sas { /* zeroed before first use */
+struct ike_sas { /* zeroed before first use; owns its entries */
 	struct ike_sa *first;
 };
 
-/* NULL: it does not live, as far as is known. */
+/* NULL: not known to be established. */
 struct ike_sa *ike_sas_find(const struct ike_sas *ike_sas, const struct feed *feed,
 			    uint32_t unique_id);
-/* One that lives, known or new. NULL: out of memory. */
+/* Adds or updates an established IKE_SA. NULL: out of memory. */
 struct ike_sa *ike_sas_learn(struct ike_sas *ike_sas, const struct feed *feed,
 			     const struct feed_peer *peer);
-/* peer has taken the place of the IKE_SA called old. NULL: out of memory. */
+/* peer's IKE_SA replaces the IKE_SA with the unique id old. NULL: out of memory. */
 struct ike_sa *ike_sas_rekey(struct ike_sas *ike_sas, const struct feed *feed, uint32_t old,
 			     const struct feed_peer *peer);
-/* The class that its peer was authenticated by, into what is said of it under the same names. */
-void ike_sa_correct(const struct ike_sa *ike_sa, struct feed_peer *peer);
-void ike_sa_correct_child(const struct ike_sa *ike_sa, struct feed_child *child);
-/* A child's peer was authenticated by this class, and so was its IKE_SA's, unless that is known. */
-void ike_sa_infer(struct ike_sa *ike_sa, const struct feed_child *child);
-void ike_sas_forget(struct ike_sas *ike_sas, struct ike_sa *ike_sa);
+/* Writes the class of the IKE_SA's peer to a report with the same names. */
+void ike_sas_correct_peer(const struct ike_sa *ike_sa, struct feed_peer *peer);
+void ike_sas_correct_child(const struct ike_sa *ike_sa, struct feed_child *child);
+/* Takes the class from a CHILD_SA with the same names, unless the class is confirmed already. */
+void ike_sas_infer_class(struct ike_sa *ike_sa, const struct feed_child *child);
+/* Frees the IKE_SA. */
+void ike_sas_remove(struct ike_sas *ike_sas, struct ike_sa *ike_sa);
 void ike_sas_clear(struct ike_sas *ike_sas);
 
-/* What the snapshot does not name between the two is forgotten. */
+/* Removes the feed's IKE_SAs that no report between the two calls names. */
 void ike_sas_snapshot_begin(struct ike_sas *ike_sas, const struct feed *feed);
 void ike_sas_snapshot_end(struct ike_sas *ike_sas, const struct feed *feed);
-/* What is known of them may be of another life of the key manager. */
+/* Removes all of the feed: a restarted key manager starts its unique ids again. */
 void ike_sas_feed_lost(struct ike_sas *ike_sas, const struct feed *feed);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which key manager serves which network namespace, and whether it has told all that it knows. */
+/* The key manager of each network namespace, and whether it has reported all its CHILD_SAs. */
 #ifndef LATCHD_SA_KEY_MANAGERS_H
 #define LATCHD_SA_KEY_MANAGERS_H
 
@@ -10,27 +10,28 @@
 
 struct key_manager {
 	struct feed *feed;
-	uint64_t netns;
-	bool synced; /* it has told all its children since it was attached */
+	uint64_t netns; /* cookie */
+	bool synced;	/* all its CHILD_SAs are reported since it was attached */
 	struct key_manager *next;
 };
 
-struct key_managers { /* zeroed before first use */
+struct key_managers { /* zeroed before first use; owns its entries, not the feeds */
 	struct key_manager *first;
 };
 
-/* NULL: never attached. */
+/* NULL: the feed was never attached. */
 struct key_manager *key_managers_find(const struct key_managers *key_managers,
 				      const struct feed *feed);
-/* Known from now on, there, and not synced. 0 or -ENOMEM. */
+/* The feed serves netns from now on and is not synced. 0 or -ENOMEM. */
 int key_managers_attach(struct key_managers *key_managers, struct feed *feed, uint64_t netns);
 void key_managers_clear(struct key_managers *key_managers);
 
+/* Does any key manager serve the namespace? */
 bool key_managers_serve(const struct key_managers *key_managers, uint64_t netns);
-/* Have all that serve it told all? Not while none does: after a restart they may be on their way.
- */
+/* Are all key managers of the namespace synced? False while none serves it: after a restart of
+ * latchd they may attach later. */
 bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t netns);
-/* Asks those that serve it to tell all again. */
+/* Requests a snapshot from each synced key manager of the namespace. */
 void key_managers_resync(const struct key_managers *key_managers, uint64_t netns);
 
 #endif

@@ -10,392 +10,408 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "latchd/maps/latch_control.h"
+#include "latchd/news/latch_transition.h"
 #include "latchd/maps/tables.h"
 
-#define WORK_AGAIN_MS 1000
+#define WORK_RETRY_MS 1000U
 
-struct death_key {
+struct dead_peer_key {
 	uint32_t peer_id;
 	uint32_t cause;
 };
 
-struct death {
-	struct peer_death said;
-	uint64_t told; /* CLOCK_BOOTTIME, ns: what was born later is with the peer's next life */
-	bool listed;   /* a snapshot has begun since */
-	struct death_key key; /* while its latches are broken */
-	struct death *next, *prev;
+struct dead_peer {
+	struct peer_death_report report;
+	uint64_t reported_ns; /* CLOCK_BOOTTIME: a later latch is with the peer after its return */
+	bool snapshot_begun;  /* since the report */
+	struct dead_peer_key key; /* while break_due() runs */
+	struct dead_peer *next, *prev;
 	UT_hash_handle hh;
 };
 
-/* ---- who lives */
+/* ---- the peer's other IKE_SAs */
 
 /*
- * By whatever configuration: a break that was too much cannot be taken back. The
- * one that told of the reboot is the peer's next life.
+ * An IKE_SA of any configuration counts, because a break for good cannot be taken
+ * back. The successor, which proved the reboot, does not count.
  */
-static bool lives_on(const struct peer_deaths *deaths, const struct peer_death *death)
+static bool is_still_up(const struct peer_death *peer_death, const struct peer_death_report *report)
 {
 	const struct ike_sa *ike_sa, *next;
 
-	HASH_ITER(hh, deaths->living.first, ike_sa, next)
+	HASH_ITER(hh, peer_death->ike_sas.first, ike_sa, next)
 	{
-		if (ike_sa->key.feed == death->feed &&
-		    ike_sa->key.unique_id != death->peer.successor &&
-		    ike_sa->peer.auth == death->peer.auth &&
-		    !strcmp(ike_sa->peer.id, death->peer.id))
+		if (ike_sa->key.feed == report->feed &&
+		    ike_sa->key.unique_id != report->peer.successor &&
+		    ike_sa->peer.auth == report->peer.auth &&
+		    !strcmp(ike_sa->peer.id, report->peer.id))
 			return true;
 	}
 	return false;
 }
 
-static bool lives_by_same_configuration(const struct peer_deaths *deaths,
-					const struct peer_death *death)
+static bool has_ike_sa_of_same_configuration(const struct peer_death *peer_death,
+					     const struct peer_death_report *report)
 {
 	const struct ike_sa *ike_sa, *next;
 
-	HASH_ITER(hh, deaths->living.first, ike_sa, next)
+	HASH_ITER(hh, peer_death->ike_sas.first, ike_sa, next)
 	{
-		if (ike_sa->key.feed == death->feed && feed_peer_is(&ike_sa->peer, &death->peer))
+		if (ike_sa->key.feed == report->feed &&
+		    feed_peer_equal(&ike_sa->peer, &report->peer))
 			return true;
 	}
 	return false;
 }
 
-/* ---- its latches */
+/* ---- the latches of a dead peer */
 
-struct death_walk {
-	const struct peer_deaths *deaths;
-	struct death *doomed; /* by identity and cause */
+struct break_walk {
+	const struct peer_death *peer_death;
+	struct dead_peer *to_break; /* by identity and cause */
 };
 
-/* A snapshot may have told the new IKE_SA's children before the event told of the reboot. */
-static bool began_after(const struct death_walk *walk, const struct peer_death *death,
-			const struct latch *latch)
+/* A snapshot may report the successor's CHILD_SAs before the event reports the reboot. */
+static bool is_under_successor(const struct break_walk *walk,
+			       const struct peer_death_report *report, const struct latch *latch)
 {
-	const struct conflict_view *view = walk->deaths->view;
-	const struct child *child;
+	const struct conflict_view *view = walk->peer_death->view;
+	const struct child_sa *child;
 	struct latch_sa sa;
 
-	if (!death->peer.successor)
+	if (!report->peer.successor)
 		return false;
 	DL_FOREACH2(view->children->first, child, next)
 	{
-		/* An orphan's IKE_SA had its number from an earlier life of the key manager. */
-		if (child->feed == death->feed && !child->orphan &&
-		    child->said.ike_unique_id == death->peer.successor &&
-		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->born)
+		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
+		if (child->feed == report->feed && !child->orphan &&
+		    child->reported.ike_unique_id == report->peer.successor &&
+		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->created)
 			return true;
 	}
 	return false;
 }
 
-static bool concerns(const struct death_walk *walk, const struct death *death,
-		     const struct latch_flow *flow, const struct latch *latch)
-{
-	uint8_t keep = death->said.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
-								    : LATCH_RULE_KEEP_ON_DPD;
-
-	return flow->netns == death->said.netns && latch->born <= death->told &&
-	       !(latch->rule_flags & keep) && !began_after(walk, &death->said, latch);
-}
-
-static int break_latch(const struct death_walk *walk, enum feed_down_cause cause,
+static bool must_break(const struct break_walk *walk, const struct dead_peer *dead,
 		       const struct latch_flow *flow, const struct latch *latch)
 {
-	const struct conflict_view *view = walk->deaths->view;
+	uint8_t keep = dead->report.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
+								     : LATCH_RULE_KEEP_ON_DPD;
+
+	return flow->netns == dead->report.netns && latch->created <= dead->reported_ns &&
+	       !(latch->rule_flags & keep) && !is_under_successor(walk, &dead->report, latch);
+}
+
+static int break_latch(const struct break_walk *walk, enum feed_down_cause cause,
+		       const struct latch_flow *flow, const struct latch *latch)
+{
+	const struct conflict_view *view = walk->peer_death->view;
 	uint8_t reason = cause == FEED_DOWN_PEER_REBOOTED ? LATCH_REASON_PEER_REBOOTED
 							  : LATCH_REASON_PEER_DEAD;
-	union latch_word now;
-	int result = latch_break(view->maps, flow, latch->id, reason, &now);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_BREAK,
+		.flow = flow,
+		.latch = latch,
+		.cause.reason = reason,
+	};
+	int result = latch_transition(view->maps, view->news, &transition, NULL);
 
-	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, reason))
-		view->observer->latch_broken(view->observer->context, flow, latch, reason, 0);
 	return result < 0 ? result : 0;
 }
 
-static int break_for(const struct death_walk *walk, enum feed_down_cause cause, uint32_t peer_id,
+static int break_for(const struct break_walk *walk, enum feed_down_cause cause, uint32_t peer_id,
 		     const struct latch_flow *flow, const struct latch *latch)
 {
-	const struct death_key key = {peer_id, cause};
-	struct death *death;
+	const struct dead_peer_key key = {peer_id, cause};
+	struct dead_peer *dead;
 
-	HASH_FIND(hh, walk->doomed, &key, sizeof(key), death);
-	return death && concerns(walk, death, flow, latch) ? break_latch(walk, cause, flow, latch)
+	HASH_FIND(hh, walk->to_break, &key, sizeof(key), dead);
+	return dead && must_break(walk, dead, flow, latch) ? break_latch(walk, cause, flow, latch)
 							   : 0;
 }
 
-static int break_if_doomed(void *context, const struct latch_flow *flow, const struct latch *latch)
+static int break_if_dead(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	const struct death_walk *walk = context;
+	const struct break_walk *walk = context;
 	const struct latch_params *params;
 	int err;
 
 	if (!latch_is_live(latch))
 		return 0;
-	params = identities_get_params(walk->deaths->identities, latch->word.params);
+	params = identities_get_params(walk->peer_death->identities, latch->word.params);
 	if (!params)
 		return 0;
 	err = break_for(walk, FEED_DOWN_PEER_DEAD, params->peer_id, flow, latch);
 	return err ? err : break_for(walk, FEED_DOWN_PEER_REBOOTED, params->peer_id, flow, latch);
 }
 
-/* 0 for one that nothing was ever latched to. */
-static uint32_t find_peer_id(const struct peer_deaths *deaths, const struct peer_death *death)
+/* 0: nothing was ever latched to this peer. */
+static uint32_t find_peer_id(const struct peer_death *peer_death,
+			     const struct peer_death_report *report)
 {
-	struct latch_identity identity = {.auth = death->peer.auth};
+	struct latch_identity identity = {.auth = report->peer.auth};
 
-	if (text_copy(identity.authority, sizeof(identity.authority), death->feed->name) < 0 ||
-	    text_copy(identity.config, sizeof(identity.config), death->peer.config_name) < 0 ||
-	    text_copy(identity.id, sizeof(identity.id), death->peer.id) < 0)
+	if (text_copy(identity.authority, sizeof(identity.authority), report->feed->name) < 0 ||
+	    text_copy(identity.config, sizeof(identity.config), report->peer.config_name) < 0 ||
+	    text_copy(identity.id, sizeof(identity.id), report->peer.id) < 0)
 		return 0;
-	return identities_find(deaths->identities, &identity);
+	return identities_find(peer_death->identities, &identity);
 }
 
-/* Of two deaths of one identity the later concerns all that the earlier does. */
-static struct death *index_due(const struct peer_deaths *deaths)
+/* Of two reports of one identity and cause, the later covers all latches of the earlier. */
+static struct dead_peer *index_due(const struct peer_death *peer_death)
 {
-	struct death *doomed = NULL, *death, *other;
+	struct dead_peer *to_break = NULL, *dead, *other;
 
-	DL_FOREACH(deaths->due, death)
+	DL_FOREACH(peer_death->due, dead)
 	{
-		death->key =
-			(struct death_key){find_peer_id(deaths, &death->said), death->said.cause};
-		if (death->key.peer_id)
-			HASH_REPLACE(hh, doomed, key, sizeof(death->key), death, other);
+		dead->key = (struct dead_peer_key){find_peer_id(peer_death, &dead->report),
+						   dead->report.cause};
+		if (dead->key.peer_id)
+			HASH_REPLACE(hh, to_break, key, sizeof(dead->key), dead, other);
 	}
-	return doomed;
+	return to_break;
 }
 
-static void free_due(struct peer_deaths *deaths)
+static void free_due(struct peer_death *peer_death)
 {
-	struct death *death, *next;
+	struct dead_peer *dead, *next;
 
-	DL_FOREACH_SAFE(deaths->due, death, next)
+	DL_FOREACH_SAFE(peer_death->due, dead, next)
 	{
-		DL_DELETE(deaths->due, death);
-		deaths->count--;
-		free(death);
+		DL_DELETE(peer_death->due, dead);
+		peer_death->count--;
+		free(dead);
 	}
 }
 
 static void break_due(void *context)
 {
-	struct peer_deaths *deaths = context;
-	struct death_walk walk = {deaths, index_due(deaths)};
-	int err = walk.doomed ? latches_walk(deaths->view->maps, break_if_doomed, &walk) : 0;
+	struct peer_death *peer_death = context;
+	struct break_walk walk = {peer_death, index_due(peer_death)};
+	int err = walk.to_break ? latches_walk(peer_death->view->maps, break_if_dead, &walk) : 0;
 
-	HASH_CLEAR(hh, walk.doomed);
+	HASH_CLEAR(hh, walk.to_break);
 	if (!err) {
-		free_due(deaths);
+		free_due(peer_death);
 		return;
 	}
-	log_error("latch", "peers are gone, but not all their latches are broken: %s; trying again",
-		  strerror(-err));
-	loop_timer_arm(&deaths->work, WORK_AGAIN_MS);
+	log_error("latch", "latches to dead peers not all broken (%s); retrying in %u ms",
+		  strerror(-err), WORK_RETRY_MS);
+	loop_timer_arm(&peer_death->work, WORK_RETRY_MS);
 }
 
-/* ---- deaths that wait, and those that are certain */
+/* ---- waiting and due reports */
 
-static void make_due(struct peer_deaths *deaths, struct death *death)
+static void add_due(struct peer_death *peer_death, struct dead_peer *dead)
 {
-	DL_APPEND(deaths->due, death);
-	loop_timer_arm(&deaths->work, 0);
+	DL_APPEND(peer_death->due, dead);
+	loop_timer_arm(&peer_death->work, 0);
 }
 
-static struct death *find_waiting(const struct peer_deaths *deaths, const struct peer_death *said)
+static struct dead_peer *find_waiting(const struct peer_death *peer_death,
+				      const struct peer_death_report *report)
 {
-	struct death *death;
+	struct dead_peer *dead;
 
-	DL_FOREACH(deaths->waiting, death)
+	DL_FOREACH(peer_death->waiting, dead)
 	{
-		if (death->said.feed == said->feed && death->said.cause == said->cause &&
-		    feed_peer_is(&death->said.peer, &said->peer))
-			return death;
+		if (dead->report.feed == report->feed && dead->report.cause == report->cause &&
+		    feed_peer_equal(&dead->report.peer, &report->peer))
+			return dead;
 	}
 	return NULL;
 }
 
-static struct death *death_new(struct peer_deaths *deaths, const struct peer_death *said)
+static struct dead_peer *dead_peer_new(struct peer_death *peer_death,
+				       const struct peer_death_report *report)
 {
-	struct death *death = deaths->count < PEER_DEATHS_MAX ? calloc(1, sizeof(*death)) : NULL;
+	struct dead_peer *dead =
+		peer_death->count < PEER_DEATH_REPORTS_MAX ? calloc(1, sizeof(*dead)) : NULL;
 
-	if (!death) {
-		log_warn("latch", "feed %s: too many peers died; the latches of \"%s\" hold",
-			 said->feed->name, said->peer.id);
+	if (!dead) {
+		log_warn(
+			"latch",
+			"peer \"%s\" dead or rebooted (too many reports): feed %s; its latches stay "
+			"established, see: latchctl list",
+			report->peer.id, report->feed->name);
 		return NULL;
 	}
-	deaths->count++;
-	return death;
+	peer_death->count++;
+	return dead;
 }
 
-static void wait_for_snapshot(struct peer_deaths *deaths, const struct peer_death *said)
+static void wait_for_snapshot(struct peer_death *peer_death, const struct peer_death_report *report)
 {
-	struct death *death = find_waiting(deaths, said);
+	struct dead_peer *dead = find_waiting(peer_death, report);
 
-	if (death) {
-		DL_DELETE(deaths->waiting, death);
+	if (dead) {
+		DL_DELETE(peer_death->waiting, dead);
 	} else {
-		death = death_new(deaths, said);
-		if (!death)
+		dead = dead_peer_new(peer_death, report);
+		if (!dead)
 			return;
 	}
-	death->said = *said;
-	death->told = clock_boot_ns();
-	death->listed = false;
-	DL_APPEND(deaths->waiting, death);
+	dead->report = *report;
+	dead->reported_ns = clock_boot_ns();
+	dead->snapshot_begun = false;
+	DL_APPEND(peer_death->waiting, dead);
 }
 
-static void take_effect(struct peer_deaths *deaths, const struct peer_death *said)
+static void add_due_report(struct peer_death *peer_death, const struct peer_death_report *report)
 {
-	struct death *death = death_new(deaths, said);
+	struct dead_peer *dead = dead_peer_new(peer_death, report);
 
-	if (!death)
+	if (!dead)
 		return;
-	death->said = *said;
-	death->told = clock_boot_ns();
-	make_due(deaths, death);
+	dead->report = *report;
+	dead->reported_ns = clock_boot_ns();
+	add_due(peer_death, dead);
 }
 
-static void stop_waiting(struct peer_deaths *deaths, struct death *death, bool is_void)
+static void stop_waiting(struct peer_death *peer_death, struct dead_peer *dead, bool discard)
 {
-	DL_DELETE(deaths->waiting, death);
-	if (is_void) {
-		deaths->count--;
-		free(death);
+	DL_DELETE(peer_death->waiting, dead);
+	if (discard) {
+		peer_death->count--;
+		free(dead);
 	} else {
-		make_due(deaths, death);
+		add_due(peer_death, dead);
 	}
 }
 
 /*
- * The last IKE_SA of an identity has ended. Those that it had by other configurations
- * have died before: they did so while the peer lived on, if this one was no death.
+ * The last IKE_SA of an identity has ended. Reports for its IKE_SAs of other
+ * configurations are waiting. An orderly end proves that the peer was up
+ * meanwhile, which voids those reports.
  */
-static void settle_identity(struct peer_deaths *deaths, const struct peer_death *last)
+static void resolve_identity(struct peer_death *peer_death, const struct peer_death_report *last)
 {
-	struct death *death, *next;
+	struct dead_peer *dead, *next;
 
-	DL_FOREACH_SAFE(deaths->waiting, death, next)
+	DL_FOREACH_SAFE(peer_death->waiting, dead, next)
 	{
-		if (death->said.feed == last->feed && death->said.peer.auth == last->peer.auth &&
-		    !strcmp(death->said.peer.id, last->peer.id))
-			stop_waiting(deaths, death, last->cause == FEED_DOWN_ORDERLY);
+		if (dead->report.feed == last->feed && dead->report.peer.auth == last->peer.auth &&
+		    !strcmp(dead->report.peer.id, last->peer.id))
+			stop_waiting(peer_death, dead, last->cause == FEED_DOWN_ORDERLY);
 	}
 }
 
 /* ---- what the feeds report */
 
-void peer_deaths_ike_sa_up(struct peer_deaths *deaths, struct feed *feed,
-			   const struct feed_peer *peer)
+void peer_death_ike_sa_up(struct peer_death *peer_death, struct feed *feed,
+			  const struct feed_peer *peer)
 {
-	if (!ike_sas_learn(&deaths->living, feed, peer))
-		log_error("latch", "feed %s: no memory for IKE_SA %u; free some", feed->name,
-			  peer->ike_unique_id);
+	if (!ike_sas_learn(&peer_death->ike_sas, feed, peer))
+		log_error("latch", "ike_sa %u not recorded (no memory): feed %s; free memory",
+			  peer->ike_unique_id, feed->name);
 }
 
-void peer_deaths_ike_sa_rekeyed(struct peer_deaths *deaths, struct feed *feed, uint32_t old,
-				const struct feed_peer *peer)
+void peer_death_ike_sa_rekeyed(struct peer_death *peer_death, struct feed *feed, uint32_t old,
+			       const struct feed_peer *peer)
 {
-	if (!ike_sas_rekey(&deaths->living, feed, old, peer))
-		log_error("latch", "feed %s: no memory for IKE_SA %u; free some", feed->name,
-			  peer->ike_unique_id);
+	if (!ike_sas_rekey(&peer_death->ike_sas, feed, old, peer))
+		log_error("latch", "ike_sa %u not recorded (no memory): feed %s; free memory",
+			  peer->ike_unique_id, feed->name);
 }
 
-void peer_deaths_ike_sa_down(struct peer_deaths *deaths, const struct peer_death *said, bool synced)
+void peer_death_ike_sa_down(struct peer_death *peer_death, const struct peer_death_report *report,
+			    bool synced)
 {
-	struct ike_sa *ike_sa = ike_sas_find(&deaths->living, said->feed, said->peer.ike_unique_id);
-	struct peer_death death = *said;
-	bool known = ike_sa, alive;
+	struct ike_sa *ike_sa =
+		ike_sas_find(&peer_death->ike_sas, report->feed, report->peer.ike_unique_id);
+	struct peer_death_report corrected = *report;
+	bool known = ike_sa, still_up;
 
 	if (known) {
-		ike_sa_correct(ike_sa, &death.peer);
-		ike_sas_forget(&deaths->living, ike_sa);
+		ike_sas_correct_peer(ike_sa, &corrected.peer);
+		ike_sas_remove(&peer_death->ike_sas, ike_sa);
 	}
-	alive = !synced || lives_on(deaths, &death);
-	if (!alive && known)
-		settle_identity(deaths, &death);
-	if (death.cause == FEED_DOWN_ORDERLY)
+	still_up = !synced || is_still_up(peer_death, &corrected);
+	if (!still_up && known)
+		resolve_identity(peer_death, &corrected);
+	if (corrected.cause == FEED_DOWN_ORDERLY)
 		return;
-	if (!alive) {
-		take_effect(deaths, &death);
+	if (!still_up) {
+		add_due_report(peer_death, &corrected);
 		return;
 	}
-	wait_for_snapshot(deaths, &death);
+	wait_for_snapshot(peer_death, &corrected);
 	if (synced)
-		said->feed->resync(said->feed);
+		report->feed->resync(report->feed);
 }
 
-void peer_deaths_snapshot_begin(struct peer_deaths *deaths, const struct feed *feed)
+void peer_death_snapshot_begin(struct peer_death *peer_death, const struct feed *feed)
 {
-	struct death *death;
+	struct dead_peer *dead;
 
-	ike_sas_snapshot_begin(&deaths->living, feed);
-	DL_FOREACH(deaths->waiting, death)
+	ike_sas_snapshot_begin(&peer_death->ike_sas, feed);
+	DL_FOREACH(peer_death->waiting, dead)
 	{
-		if (death->said.feed == feed)
-			death->listed = true;
+		if (dead->report.feed == feed)
+			dead->snapshot_begun = true;
 	}
 }
 
-/* Only a death by another configuration stays, for it may turn out to be the peer's. */
-static bool is_over(const struct peer_deaths *deaths, const struct death *death)
+/* A report of another configuration keeps waiting: the peer may still prove dead. */
+static bool is_disproved(const struct peer_death *peer_death, const struct dead_peer *dead)
 {
-	return death->listed && (death->said.cause == FEED_DOWN_PEER_REBOOTED ||
-				 lives_by_same_configuration(deaths, &death->said));
+	return dead->snapshot_begun &&
+	       (dead->report.cause == FEED_DOWN_PEER_REBOOTED ||
+		has_ike_sa_of_same_configuration(peer_death, &dead->report));
 }
 
-void peer_deaths_snapshot_end(struct peer_deaths *deaths, struct feed *feed)
+void peer_death_snapshot_end(struct peer_death *peer_death, struct feed *feed)
 {
-	struct death *death, *next;
+	struct dead_peer *dead, *next;
 	bool again = false;
 
-	ike_sas_snapshot_end(&deaths->living, feed);
-	DL_FOREACH_SAFE(deaths->waiting, death, next)
+	ike_sas_snapshot_end(&peer_death->ike_sas, feed);
+	DL_FOREACH_SAFE(peer_death->waiting, dead, next)
 	{
-		if (death->said.feed != feed)
+		if (dead->report.feed != feed)
 			continue;
-		if (!lives_on(deaths, &death->said))
-			stop_waiting(deaths, death, false);
-		else if (is_over(deaths, death))
-			stop_waiting(deaths, death, true);
+		if (!is_still_up(peer_death, &dead->report))
+			stop_waiting(peer_death, dead, false);
+		else if (is_disproved(peer_death, dead))
+			stop_waiting(peer_death, dead, true);
 		else
-			again = again || !death->listed;
+			again = again || !dead->snapshot_begun;
 	}
 	if (again)
 		feed->resync(feed);
 }
 
-void peer_deaths_feed_lost(struct peer_deaths *deaths, const struct feed *feed)
+void peer_death_feed_lost(struct peer_death *peer_death, const struct feed *feed)
 {
-	struct death *death, *next;
+	struct dead_peer *dead, *next;
 
-	ike_sas_feed_lost(&deaths->living, feed);
-	DL_FOREACH_SAFE(deaths->waiting, death, next)
+	ike_sas_feed_lost(&peer_death->ike_sas, feed);
+	DL_FOREACH_SAFE(peer_death->waiting, dead, next)
 	{
-		if (death->said.feed == feed)
-			stop_waiting(deaths, death, true);
+		if (dead->report.feed == feed)
+			stop_waiting(peer_death, dead, true);
 	}
 }
 
-void peer_deaths_init(struct peer_deaths *deaths, struct loop *loop,
-		      const struct conflict_view *view, const struct identities *identities)
+void peer_death_init(struct peer_death *peer_death, struct loop *loop,
+		     const struct conflict_view *view, const struct identities *identities)
 {
-	*deaths = (struct peer_deaths){.view = view, .identities = identities};
-	loop_timer_init(loop, &deaths->work, break_due, deaths);
+	*peer_death = (struct peer_death){.view = view, .identities = identities};
+	loop_timer_init(loop, &peer_death->work, break_due, peer_death);
 }
 
-void peer_deaths_clear(struct peer_deaths *deaths)
+void peer_death_clear(struct peer_death *peer_death)
 {
-	struct death *death, *next;
+	struct dead_peer *dead, *next;
 
-	if (deaths->due)
-		break_due(deaths);
-	loop_timer_cancel(&deaths->work);
-	free_due(deaths);
-	DL_FOREACH_SAFE(deaths->waiting, death, next)
+	if (peer_death->due)
+		break_due(peer_death);
+	loop_timer_cancel(&peer_death->work);
+	free_due(peer_death);
+	DL_FOREACH_SAFE(peer_death->waiting, dead, next)
 	{
-		stop_waiting(deaths, death, true);
+		stop_waiting(peer_death, dead, true);
 	}
-	ike_sas_clear(&deaths->living);
+	ike_sas_clear(&peer_death->ike_sas);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2: once a peer is known to be dead or to have rebooted,
- * every latch to it is broken for good. Known means authenticated (RFC 7296
- * section 2.4), and only of the identity that the dead IKE_SA was
- * authenticated with. While another IKE_SA of that identity lives, the peer
- * does.
+ * RFC 5660 section 2: when a peer is known to be dead or to have rebooted, every
+ * latch to it breaks for good. "Known" means authenticated (RFC 7296 section 2.4),
+ * and holds only for the identity that authenticated the dead IKE_SA. While that
+ * identity has another established IKE_SA, the peer is not dead.
  */
 #ifndef LATCHD_SA_PEER_DEATH_H
 #define LATCHD_SA_PEER_DEATH_H
@@ -19,49 +18,50 @@
 #include "latchd/sa/ike_sas.h"
 #include "common/loop.h"
 
-#define PEER_DEATHS_MAX 16384 /* that wait, or whose latches are not broken yet */
+#define PEER_DEATH_REPORTS_MAX 16384 /* waiting and due reports together */
 
-struct death;
+struct dead_peer;
 
-struct peer_death {
+struct peer_death_report {
 	struct feed *feed;
-	uint64_t netns;
+	uint64_t netns; /* cookie */
 	struct feed_peer peer;
 	enum feed_down_cause cause;
 };
 
-struct peer_deaths {
+struct peer_death {
 	const struct conflict_view *view;
 	const struct identities *identities;
-	struct ike_sas living;
+	struct ike_sas ike_sas; /* the established ones */
 	/*
-	 * Of feeds that have not told yet who else lives, and of identities that seem to
-	 * live on: what a list told may be over without an event.
+	 * Reports of feeds without a complete snapshot yet, and of identities that
+	 * still have an IKE_SA. An IKE_SA from a list may end without an event.
 	 */
-	struct death *waiting;
-	struct death *due; /* however many: one look at all latches */
-	size_t count;	   /* of both */
+	struct dead_peer *waiting;
+	struct dead_peer *due; /* one scan of all latches serves all of them */
+	size_t count;	       /* of waiting and due */
 	struct loop_timer work;
 };
 
-void peer_deaths_init(struct peer_deaths *deaths, struct loop *loop,
-		      const struct conflict_view *view, const struct identities *identities);
-/* Breaks what is due first. */
-void peer_deaths_clear(struct peer_deaths *deaths);
+/* Keeps the pointers. */
+void peer_death_init(struct peer_death *peer_death, struct loop *loop,
+		     const struct conflict_view *view, const struct identities *identities);
+/* Breaks the latches of due reports first, then frees all. */
+void peer_death_clear(struct peer_death *peer_death);
 
 /* An IKE_SA is established. */
-void peer_deaths_ike_sa_up(struct peer_deaths *deaths, struct feed *feed,
-			   const struct feed_peer *peer);
-/* ... and has taken the place of the one called old. */
-void peer_deaths_ike_sa_rekeyed(struct peer_deaths *deaths, struct feed *feed, uint32_t old,
-				const struct feed_peer *peer);
-/* It has ended; synced: the feed has told all others that live. death is copied. */
-void peer_deaths_ike_sa_down(struct peer_deaths *deaths, const struct peer_death *death,
-			     bool synced);
-/* What the snapshot does not name has ended in good order. */
-void peer_deaths_snapshot_begin(struct peer_deaths *deaths, const struct feed *feed);
-void peer_deaths_snapshot_end(struct peer_deaths *deaths, struct feed *feed);
-/* The key manager is gone: that says nothing about any peer. */
-void peer_deaths_feed_lost(struct peer_deaths *deaths, const struct feed *feed);
+void peer_death_ike_sa_up(struct peer_death *peer_death, struct feed *feed,
+			  const struct feed_peer *peer);
+/* peer's IKE_SA is established and replaces the IKE_SA with the unique id old. */
+void peer_death_ike_sa_rekeyed(struct peer_death *peer_death, struct feed *feed, uint32_t old,
+			       const struct feed_peer *peer);
+/* An IKE_SA has ended. synced: the feed has reported all others. report is copied. */
+void peer_death_ike_sa_down(struct peer_death *peer_death, const struct peer_death_report *report,
+			    bool synced);
+/* An IKE_SA that the snapshot does not name has ended in good order. */
+void peer_death_snapshot_begin(struct peer_death *peer_death, const struct feed *feed);
+void peer_death_snapshot_end(struct peer_death *peer_death, struct feed *feed);
+/* The key manager is gone, which proves nothing about any peer: its reports are dropped. */
+void peer_death_feed_lost(struct peer_death *peer_death, const struct feed *feed);
 
 #endif

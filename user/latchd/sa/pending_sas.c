@@ -14,141 +14,145 @@
 
 #define PENDING_FIRST_MS 50
 #define PENDING_LAST_MS	 5000
-#define PENDING_ALARM_NS 5000000000ull
+#define PENDING_WARN_NS	 5000000000ull
 
-void pending_sas_check_soon(struct pending_sas *q)
+void pending_sas_check_soon(struct pending_sas *pending)
 {
-	if (loop_timer_armed(&q->timer))
+	if (loop_timer_armed(&pending->timer))
 		return;
-	q->wait_ms = PENDING_FIRST_MS;
-	loop_timer_arm(&q->timer, q->wait_ms);
+	pending->wait_ms = PENDING_FIRST_MS;
+	loop_timer_arm(&pending->timer, pending->wait_ms);
 }
 
-/* A new one does not wait as long as those that nobody may ever speak of. */
-static void look_at_new_soon(struct pending_sas *q)
+/* A new SA does not wait for the back-off of SAs that may stay unattributed forever. */
+static void check_new_soon(struct pending_sas *pending)
 {
-	if (loop_timer_armed(&q->timer) && q->timer.deadline_ms > loop_now_ms() + PENDING_FIRST_MS)
-		loop_timer_cancel(&q->timer);
-	pending_sas_check_soon(q);
+	if (loop_timer_armed(&pending->timer) &&
+	    pending->timer.deadline_ms > loop_now_ms() + PENDING_FIRST_MS)
+		loop_timer_cancel(&pending->timer);
+	pending_sas_check_soon(pending);
 }
 
 struct pending_sas_walk {
-	struct pending_sas *pending_sas;
-	bool left;
-	uint32_t newest_alarm;
+	struct pending_sas *pending;
+	bool left; /* some SAs are still unattributed */
+	uint32_t newest_warned;
 };
 
-static void alarm_if_old(struct pending_sas_walk *walk, const struct latch_sa_key *key,
-			 const struct latch_sa *sa, int err)
+static void warn_if_old(struct pending_sas_walk *walk, const struct latch_sa_key *key,
+			const struct latch_sa *sa, int err)
 {
-	if (clock_boot_ns() - sa->installed < PENDING_ALARM_NS ||
-	    sa->word.serial <= walk->pending_sas->alarmed_serial)
+	if (clock_boot_ns() - sa->installed < PENDING_WARN_NS ||
+	    sa->word.serial <= walk->pending->warned_serial)
 		return;
-	if (sa->word.serial > walk->newest_alarm)
-		walk->newest_alarm = sa->word.serial;
+	if (sa->word.serial > walk->newest_warned)
+		walk->newest_warned = sa->word.serial;
 	log_warn("sa",
-		 "SA 0x%08x of network namespace %" PRIu64
-		 ": %s; no latched flow may use it; see: latchctl sa",
-		 key->spi, (uint64_t)key->netns,
-		 err == -ENOSPC ? "the table of identities is full" : "no key manager knows it");
+		 "sa 0x%08x unattributed (%s): network namespace %" PRIu64
+		 "; no latched flow may use it; see: latchctl sa",
+		 key->spi,
+		 err == -ENOSPC ? "the table of identities is full" : "no key manager reports it",
+		 (uint64_t)key->netns);
 }
 
-/* -ENOENT: nobody has said yet whose the SA is that has the key now. */
-static int try_to_bind(const struct pending_sas *q, const struct latch_sa_key *key)
+/* -ENOENT: no key manager has reported the SA that has the key now. */
+static int try_to_bind(const struct pending_sas *pending, const struct latch_sa_key *key)
 {
-	struct child_end *end = child_sas_find(q->binding->children, key);
+	struct child_sa_end *end = child_sas_find(pending->binding->child_sas, key);
 	int err;
 
-	if (!end || !key_managers_are_synced(q->key_managers, key->netns))
+	if (!end || !key_managers_are_synced(pending->key_managers, key->netns))
 		return -ENOENT;
-	err = binding_bind(q->binding, end->child);
-	return err || binding_owns(q->binding, end) ? err : -ENOENT;
+	err = binding_bind(pending->binding, end->child);
+	return err || binding_is_current(pending->binding, end) ? err : -ENOENT;
 }
 
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	struct pending_sas_walk *walk = context;
-	struct pending_sas *q = walk->pending_sas;
+	struct pending_sas *pending = walk->pending;
 	int err;
 
-	if (sa->word.state != LATCH_SA_PENDING || !key_managers_serve(q->key_managers, key->netns))
+	if (sa->word.state != LATCH_SA_PENDING ||
+	    !key_managers_serve(pending->key_managers, key->netns))
 		return 0;
-	err = try_to_bind(q, key);
+	err = try_to_bind(pending, key);
 	if (!err)
 		return 0;
 	walk->left = true;
-	alarm_if_old(walk, key, sa, err);
-	key_managers_resync(q->key_managers, key->netns);
+	warn_if_old(walk, key, sa, err);
+	key_managers_resync(pending->key_managers, key->netns);
 	return 0;
 }
 
-/* Where any local user can make others run out of room, those alone are looked through. */
-static int adopt_all(const struct pending_sas *q, bool only_foreign)
+/* Any local user can exhaust the quota of foreign namespaces: only_foreign scans only those. */
+static int adopt_all(const struct pending_sas *pending, bool only_foreign)
 {
 	const struct key_manager *key_manager;
 	int err = 0;
 
-	for (key_manager = q->key_managers->first; key_manager && !err;
+	for (key_manager = pending->key_managers->first; key_manager && !err;
 	     key_manager = key_manager->next)
 		if (!only_foreign || netns_is_foreign(key_manager->netns) > 0)
-			err = sa_adoption_run(q->binding->view.maps, key_manager->netns);
+			err = sa_adoption_run(pending->binding->view.maps, key_manager->netns);
 	return err;
 }
 
 /*
- * No event tells of an SA for which the table had no room, and it is closed to latched
- * flows: it must not stay so when there is room again. True: later once more.
+ * An SA that the full table refused has no event, and it is closed to latched
+ * flows. It must be adopted when the table has room again. True: try again later.
  */
-static bool take_in_refused(struct pending_sas *q)
+static bool adopt_refused(struct pending_sas *pending)
 {
 	uint64_t counters[LATCH_COUNTER_COUNT];
 	bool full;
 
-	if (counters_read(q->binding->view.maps, counters))
+	if (counters_read(pending->binding->view.maps, counters))
 		return false;
-	full = counters[LATCH_COUNTER_SAS_FULL] != q->refused;
-	if (!full && counters[LATCH_COUNTER_SAS_OVER_QUOTA] == q->over_quota)
+	full = counters[LATCH_COUNTER_SAS_FULL] != pending->refused;
+	if (!full && counters[LATCH_COUNTER_SAS_OVER_QUOTA] == pending->over_quota)
 		return false;
-	if (adopt_all(q, !full))
+	if (adopt_all(pending, !full))
 		return true;
-	q->refused = counters[LATCH_COUNTER_SAS_FULL];
-	q->over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA];
+	pending->refused = counters[LATCH_COUNTER_SAS_FULL];
+	pending->over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA];
 	return false;
 }
 
 static void on_timer(void *context)
 {
-	struct pending_sas *q = context;
-	struct pending_sas_walk walk = {.pending_sas = q, .newest_alarm = q->alarmed_serial};
+	struct pending_sas *pending = context;
+	struct pending_sas_walk walk = {.pending = pending,
+					.newest_warned = pending->warned_serial};
 	int err;
 
-	walk.left = take_in_refused(q);
-	identities_look_again(q->binding->identities);
-	err = sas_walk(q->binding->view.maps, visit_pending, &walk);
+	walk.left = adopt_refused(pending);
+	identities_allow_collection(pending->binding->identities);
+	err = sas_walk(pending->binding->view.maps, visit_pending, &walk);
 	if (err)
-		log_warn("sa", "cannot look for unattributed SAs: %s; trying again",
-			 strerror(-err));
-	q->alarmed_serial = walk.newest_alarm;
+		log_warn("sa", "pending SAs not checked (%s); retrying", strerror(-err));
+	pending->warned_serial = walk.newest_warned;
 	if (!err && !walk.left)
 		return;
-	q->wait_ms = q->wait_ms * 2 < PENDING_LAST_MS ? q->wait_ms * 2 : PENDING_LAST_MS;
-	loop_timer_arm(&q->timer, q->wait_ms);
+	pending->wait_ms =
+		pending->wait_ms * 2 < PENDING_LAST_MS ? pending->wait_ms * 2 : PENDING_LAST_MS;
+	loop_timer_arm(&pending->timer, pending->wait_ms);
 }
 
-void pending_sas_new(struct pending_sas *q, const struct latch_sa_key *key)
+void pending_sas_new(struct pending_sas *pending, const struct latch_sa_key *key)
 {
-	if (try_to_bind(q, key))
-		look_at_new_soon(q);
+	if (try_to_bind(pending, key))
+		check_new_soon(pending);
 }
 
-void pending_sas_init(struct pending_sas *q, struct loop *loop, const struct binding *binding,
+void pending_sas_init(struct pending_sas *pending, struct loop *loop, const struct binding *binding,
 		      const struct key_managers *key_managers)
 {
-	*q = (struct pending_sas){.binding = binding, .key_managers = key_managers};
-	loop_timer_init(loop, &q->timer, on_timer, q);
+	*pending = (struct pending_sas){.binding = binding, .key_managers = key_managers};
+	loop_timer_init(loop, &pending->timer, on_timer, pending);
 }
 
-void pending_sas_stop(struct pending_sas *q)
+void pending_sas_stop(struct pending_sas *pending)
 {
-	loop_timer_cancel(&q->timer);
+	loop_timer_cancel(&pending->timer);
 }

@@ -31,7 +31,7 @@ static int compare_keys(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct latch_sa_key));
 }
 
-static int note_present(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+static int add_present(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	struct key_list *list = context;
 	size_t capacity = list->capacity ? list->capacity * 2 : 64;
@@ -59,8 +59,8 @@ static int adopt(void *context, const struct latch_sa_key *key, const struct lat
 	return result < 0 ? result : 0;
 }
 
-/* Its end was not seen, so no other SA of this key can be told from it. */
-static int forget_if_gone(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+/* latchd has seen no delete event of an adopted SA: a later SA of this key would look the same. */
+static int delete_if_gone(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	const struct adoption *adoption = context;
 	const struct key_list *present = &adoption->present;
@@ -95,12 +95,12 @@ int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns)
 	adoption.foreign = err;
 	err = dump(&adoption, adopt, &adoption);
 	if (!err)
-		err = dump(&adoption, note_present, &adoption.present);
+		err = dump(&adoption, add_present, &adoption.present);
 	if (!err && adoption.present.count)
 		qsort(adoption.present.keys, adoption.present.count, sizeof(struct latch_sa_key),
 		      compare_keys);
 	if (!err)
-		err = sas_walk(maps, forget_if_gone, &adoption);
+		err = sas_walk(maps, delete_if_gone, &adoption);
 	free(adoption.present.keys);
 	return err;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* SAs that were in the kernel before latchd's programs were: taken into the table, as pending. */
+/* Adds SAs that the kernel had before latchd's programs to the SA table, as pending. */
 #ifndef LATCHD_SA_SA_ADOPTION_H
 #define LATCHD_SA_SA_ADOPTION_H
 
@@ -8,8 +8,10 @@
 #include "latchd/maps/kernel_maps.h"
 
 /*
- * Adds what a namespace's kernel has and the table has not, and forgets what
- * was added so and went before the programs could see it. 0 or a negative errno.
+ * Adds the SAs of a namespace (netns: cookie) that the kernel has and the table
+ * has not. Deletes adopted SAs that left the kernel before the programs could
+ * see it. 0 or a negative errno; -ENOSPC: the table is full. Source of truth: a
+ * dump of the kernel's SAs.
  */
 int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns);
 

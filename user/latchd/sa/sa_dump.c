@@ -18,7 +18,7 @@ struct attributes {
 
 /* ---- one message ---- */
 
-/* Its value, of which size bytes are there; NULL when it is missing, or too short (then *err). */
+/* The attribute's value of at least size bytes. NULL when missing, or too short (sets *err). */
 static const void *attribute_value(const struct attributes *attributes, unsigned int type,
 				   size_t size, int *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The SAs that a namespace's kernel has now, over netlink: those from before latchd's programs. */
+/* Dumps the SAs of a namespace over netlink, to find the SAs from before latchd's programs. */
 #ifndef LATCHD_SA_SA_DUMP_H
 #define LATCHD_SA_SA_DUMP_H
 
@@ -9,17 +9,17 @@
 #include "latchd/maps/tables.h"
 
 /*
- * ESP and AH only, and none that is still larval. Every latch_sa is filled as the
- * SA watch would (bpf/watch/sa_watch.bpf.c), but for word, instance and installed, which
- * are 0. 0, -EINTR when the kernel's list changed meanwhile (dump again), -ENOENT
- * when there is no such namespace, another negative errno, or what the callback
- * returned. Some SAs may have been visited before an error.
+ * Visits ESP and AH SAs that are not larval. Each latch_sa is filled as the SA
+ * watch fills it (bpf/watch/sa_watch.bpf.c), except word, instance and installed,
+ * which are 0. Returns 0, -EINTR when the kernel's list changed during the dump
+ * (dump again), -ENOENT for an unknown namespace, another negative errno, or the
+ * callback's non-zero result. Some SAs may have been visited before an error.
  */
 int sa_dump(uint64_t netns_cookie, sa_visit_fn visit, void *context);
 
 /*
- * One message of the dump, all of its nlmsg_len bytes readable. 1 and the SA,
- * 0 when it is none of those that sa_dump() visits, or -EBADMSG.
+ * Reads one message of a dump; all its nlmsg_len bytes must be readable. 1 and
+ * the SA, 0 for an SA that sa_dump() does not visit, or -EBADMSG.
  */
 int sa_dump_parse(const struct nlmsghdr *message, uint64_t netns_cookie,
 		  struct latch_sa_key *ret_key, struct latch_sa *ret_sa);

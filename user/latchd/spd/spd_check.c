@@ -2,9 +2,11 @@
 #include "latchd/spd/spd_check.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "latchd/maps/latch_control.h"
+#include "latchd/news/latch_transition.h"
 #include "latchd/spd/policy_dump.h"
 #include "latchd/maps/tables.h"
 #include "latchd/spd/spd_protect.h"
@@ -43,7 +45,7 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 /* What has stood below its protection since before its birth decides only now that this is gone. */
 static bool is_lack(const struct policy_verdict *verdict, const struct latch *latch)
 {
-	uint64_t born = clock_boot_to_real_ns(latch->born) / SECOND_NS;
+	uint64_t born = clock_boot_to_real_ns(latch->created) / SECOND_NS;
 
 	return verdict->absent || verdict->policy->added < born;
 }
@@ -107,32 +109,56 @@ static int find_again(struct look *look, const struct latch_flow *flow, const st
 
 /* ---- what follows ---- */
 
+static struct news_policy deciding_policy(const struct finding *finding)
+{
+	const struct policy *policy = finding->verdict.policy;
+	struct news_policy news = {
+		.direction = policy_direction_name(finding->direction),
+		.action = policy_action_name(finding->verdict.action),
+		.is_default = finding->verdict.absent,
+	};
+
+	if (!policy)
+		return news;
+	news.family = policy->family;
+	news.source_bits = policy->source_bits;
+	news.destination_bits = policy->destination_bits;
+	news.priority = policy->priority;
+	memcpy(news.source, policy->source, sizeof(news.source));
+	memcpy(news.destination, policy->destination, sizeof(news.destination));
+	return news;
+}
+
 static int break_latch(const struct look *look, const struct latch_flow *flow,
 		       const struct latch *latch, const struct finding *finding)
 {
 	struct spd_watch *watch = look->watch;
-	union latch_word now;
-	int result;
+	const struct news_policy policy = deciding_policy(finding);
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_BREAK,
+		.flow = flow,
+		.latch = latch,
+		.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
+	};
+	int result = latch_transition(watch->maps, watch->news, &transition, NULL);
 
-	result = latch_break(watch->maps, flow, latch->id, LATCH_REASON_SPD_CHANGE, &now);
-	if (result == LATCH_CONTROL_DONE && latch_became_broken(now, LATCH_REASON_SPD_CHANGE))
-		watch->observer->latch_broken(watch->observer->context, flow, latch,
-					      finding->direction, &finding->verdict);
 	return result < 0 ? result : 0;
 }
 
 static int heal_latch(struct look *look, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct spd_watch *watch = look->watch;
-	union latch_word now;
+	const struct latch_transition transition = {
+		.op = LATCH_CONTROL_HEAL,
+		.flow = flow,
+		.latch = latch,
+		.cause.reason = LATCH_REASON_SPD_CHANGE,
+	};
 	int result;
 
 	if (!(latch->word.reasons & LATCH_REASON_SPD_CHANGE))
 		return 0;
-	result = latch_heal(watch->maps, flow, latch->id, LATCH_REASON_SPD_CHANGE, &now);
-	if (result == LATCH_CONTROL_DONE && latch_is_healed(now))
-		watch->observer->latch_healed(watch->observer->context, flow, latch,
-					      LATCH_REASON_SPD_CHANGE);
+	result = latch_transition(watch->maps, watch->news, &transition, NULL);
 	look->healed |= result == LATCH_CONTROL_DONE;
 	return result < 0 ? result : 0;
 }
@@ -154,25 +180,33 @@ void spd_set_held(struct spd_watch *watch, uint64_t netns, bool held)
 static bool is_held(struct look *look, const struct latch_flow *flow, const struct latch *latch,
 		    const struct finding *finding)
 {
-	const struct spd_observer *observer = look->watch->observer;
+	const struct news_policy policy = deciding_policy(finding);
 	int result = spd_protect(finding->view, flow, latch, &finding->query);
 
 	if (result >= 0)
 		spd_set_held(look->watch, flow->netns, look->held = true);
 	if (result > 0)
-		observer->latch_held(observer->context, flow, latch, finding->direction,
-				     &finding->verdict);
+		news_publish(look->watch->news, &(struct news){
+							.kind = NEWS_LATCH_HELD,
+							.flow = flow,
+							.latch = latch,
+							.cause = {.reason = LATCH_REASON_SPD_CHANGE,
+								  .policy = &policy},
+						});
 	return result >= 0;
 }
 
 static int release(struct look *look, const struct latch_flow *flow, const struct latch *latch,
 		   const struct finding *finding)
 {
-	const struct spd_observer *observer = look->watch->observer;
 	int result = spd_unprotect(finding->view, flow);
 
 	if (result > 0)
-		observer->latch_released(observer->context, flow, latch);
+		news_publish(look->watch->news, &(struct news){
+							.kind = NEWS_LATCH_RELEASED,
+							.flow = flow,
+							.latch = latch,
+						});
 	return result < 0 ? result : 0;
 }
 

@@ -18,6 +18,7 @@
 #include "latch_abi.h"
 #include "latchd/identity/identities.h"
 #include "latchd/maps/kernel_maps.h"
+#include "latchd/news/news.h"
 #include "common/loop.h"
 #include "latchd/spd/policy.h"
 #include "latchd/spd/spd_grace.h"
@@ -35,25 +36,10 @@
 #define SPD_BORN_MAX   256
 #define SPD_HELD_MAX   256
 
-/* Told after the step was taken. latch is as it was before. */
-struct spd_observer {
-	void *context;
-	void (*latch_broken)(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, enum policy_direction direction,
-			     const struct policy_verdict *verdict);
-	void (*latch_healed)(void *context, const struct latch_flow *flow,
-			     const struct latch *latch, uint8_t reasons);
-	/* LATCH_RULE_PROTECT: entries of our own hold the flow in place of this; and no longer. */
-	void (*latch_held)(void *context, const struct latch_flow *flow, const struct latch *latch,
-			   enum policy_direction direction, const struct policy_verdict *verdict);
-	void (*latch_released)(void *context, const struct latch_flow *flow,
-			       const struct latch *latch);
-};
-
 struct spd_watch {
 	const struct kernel_maps *maps; /* these three are the caller's to set */
 	const struct identities *identities;
-	const struct spd_observer *observer;
+	const struct news_bus *news;
 
 	struct loop_timer look, period;
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to look at */

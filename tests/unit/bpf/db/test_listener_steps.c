@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sockets of one LISTENER that come and go at once, step by step: the very text of
- * bpf/db/listener.h, on maps of this test's own. At each of its calls in turn another
- * comes in between. On the kernel's maps (test_gate_listener) that takes two
- * processors with nothing else to do, and luck.
+ * Concurrent listen() and close() of the sockets of one LISTENER, step by step. The test compiles
+ * the text of bpf/db/listener.h on maps of its own. At each helper call of one socket in turn,
+ * another processor acts. On the kernel's maps (test_gate_listener) such an interleaving needs two
+ * idle processors and luck.
+ *
+ *	socket A: lookup . update . lookup ...      (listener_join or listener_leave)
+ *	                 ^ at each point
+ *	socket B:        +--- its whole sequence, such as "+-"
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -15,22 +19,22 @@
 
 #define PLACES 4
 
-/* ---- who comes in between, and when ---- */
+/* ---- the other processor's steps, and the point at which they run ---- */
 
 static struct {
-	unsigned int moments; /* of the first one, so far */
+	unsigned int points; /* that the first processor has passed */
 	unsigned int at;
-	const char *left; /* the other's steps that are still to be taken */
+	const char *left; /* steps that have not run yet */
 	bool done;
-} between;
+} other_cpu;
 
-static void let_the_other_go_on(void);
+static void run_other_cpu(void);
 
-static void moment(void)
+static void preemption_point(void)
 {
-	if (!between.done && ++between.moments == between.at) {
-		between.done = true;
-		let_the_other_go_on();
+	if (!other_cpu.done && ++other_cpu.points == other_cpu.at) {
+		other_cpu.done = true;
+		run_other_cpu();
 	}
 }
 
@@ -43,7 +47,7 @@ struct bpf_map {
 	__u32 max_entries;
 };
 
-/* As the kernel's: what is deleted is used again, by whoever comes next. */
+/* As in a hash map of the kernel: the next insertion uses the place of a deleted element again. */
 struct place {
 	bool taken;
 	struct latch_flow flow;
@@ -69,9 +73,9 @@ static struct latch *bpf_map_lookup_elem(struct bpf_map *map, const struct latch
 	struct place *place;
 
 	(void)map;
-	moment();
+	preemption_point();
 	place = place_of(flow);
-	moment();
+	preemption_point();
 	return place ? &place->latch : NULL;
 }
 
@@ -81,7 +85,7 @@ static long bpf_map_update_elem(struct bpf_map *map, const struct latch_flow *fl
 	struct place *place = places;
 
 	(void)map;
-	moment();
+	preemption_point();
 	cr_assert_eq(flags, BPF_NOEXIST);
 	if (place_of(flow))
 		return -EEXIST;
@@ -96,7 +100,7 @@ static long bpf_map_delete_elem(struct bpf_map *map, const struct latch_flow *fl
 	struct place *place;
 
 	(void)map;
-	moment();
+	preemption_point();
 	place = place_of(flow);
 	if (!place)
 		return -ENOENT;
@@ -106,13 +110,13 @@ static long bpf_map_delete_elem(struct bpf_map *map, const struct latch_flow *fl
 
 static struct latch_clock *clock_get(void)
 {
-	moment();
+	preemption_point();
 	return &only_clock;
 }
 
 static __u64 bpf_ktime_get_boot_ns(void)
 {
-	moment();
+	preemption_point();
 	return 1;
 }
 
@@ -129,7 +133,7 @@ static long bpf_loop(__u32 tries, long (*try_once)(__u32, struct listener_step *
 	return i;
 }
 
-/* Nothing of a LISTENER is counted here or told. */
+/* The operations on a LISTENER that run here count nothing and send no event. */
 static void count(enum latch_counter which)
 {
 	cr_assert_fail("counter %d", which);
@@ -149,7 +153,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#include "../../bpf/db/listener.h"
+#include "db/listener.h"
 #pragma GCC diagnostic pop
 
 /* ---- sockets ---- */
@@ -158,7 +162,7 @@ static const struct latch_flow here = {.netns = 1, .local_port = 80, .family = 2
 static const struct latch_flow elsewhere = {
 	.netns = 1, .local_port = 81, .family = 2, .protocol = 6};
 
-/* '+' begins to listen here, '-' ends, '!' begins to listen elsewhere. Non-zero: it has to wait. */
+/* '+': a socket listens here; '-': one ends; '!': one listens elsewhere. Non-zero: try again. */
 static int take_step(char step)
 {
 	if (step != '-')
@@ -167,14 +171,14 @@ static int take_step(char step)
 	return 0;
 }
 
-/* Who joins waits for one that is being released, and so cannot go on before that one. */
-static void let_the_other_go_on(void)
+/* listener_join() waits while a LISTENER is being released: its step may run only after that. */
+static void run_other_cpu(void)
 {
-	while (*between.left && !take_step(*between.left))
-		between.left++;
+	while (*other_cpu.left && !take_step(*other_cpu.left))
+		other_cpu.left++;
 }
 
-static unsigned int steps_in(const char *steps, char which)
+static unsigned int count_steps(const char *steps, char which)
 {
 	unsigned int found = 0;
 
@@ -187,7 +191,7 @@ static void start(unsigned int sockets)
 {
 	memset(places, 0, sizeof(places));
 	memset(&only_clock, 0, sizeof(only_clock));
-	between.done = true;
+	other_cpu.done = true;
 	while (sockets--)
 		cr_assert_eq(listener_join(&here, 5), 0);
 }
@@ -202,41 +206,42 @@ static unsigned int sockets_at(const struct latch_flow *flow)
 	return place->latch.word.params;
 }
 
-/* Whether the other came in between at all: the first one has only so many moments. */
+/* False if the first step has fewer preemption points: the other processor did not run. */
 static bool try_at(unsigned int at, unsigned int sockets, char first, const char *other)
 {
-	unsigned int at_last = sockets + (first == '+') - (first == '-') + steps_in(other, '+') -
-			       steps_in(other, '-');
-	unsigned int beside = steps_in(other, '!');
+	unsigned int expected = sockets + (first == '+') - (first == '-') +
+				count_steps(other, '+') - count_steps(other, '-');
+	unsigned int expected_elsewhere = count_steps(other, '!');
 
 	start(sockets);
-	between.moments = 0;
-	between.at = at;
-	between.left = other;
-	between.done = false;
+	other_cpu.points = 0;
+	other_cpu.at = at;
+	other_cpu.left = other;
+	other_cpu.done = false;
 	cr_assert_eq(take_step(first), 0);
-	if (!between.done)
+	if (!other_cpu.done)
 		return false;
-	let_the_other_go_on();
-	cr_assert_eq(*between.left, '\0', "of '%s' there is left '%s'", other, between.left);
-	cr_assert_eq(sockets_at(&here), at_last,
-		     "%u sockets, '%c' and at its call %u '%s': %u are counted, not %u", sockets,
-		     first, at, other, sockets_at(&here), at_last);
-	cr_assert_eq(sockets_at(&elsewhere), beside, "%u sockets, '%c' and at its call %u '%s'",
-		     sockets, first, at, other);
-	cr_assert_eq(only_clock.listeners, (at_last > 0) + beside);
+	run_other_cpu();
+	cr_assert_eq(*other_cpu.left, '\0', "steps '%s' of '%s' did not run", other_cpu.left,
+		     other);
+	cr_assert_eq(sockets_at(&here), expected,
+		     "%u sockets, '%c', '%s' at point %u: %u are counted, not %u", sockets, first,
+		     other, at, sockets_at(&here), expected);
+	cr_assert_eq(sockets_at(&elsewhere), expected_elsewhere,
+		     "%u sockets, '%c', '%s' at point %u", sockets, first, other, at);
+	cr_assert_eq(only_clock.listeners, (expected > 0) + expected_elsewhere);
 	return true;
 }
 
-static void try_at_each_moment(unsigned int sockets, char first, const char *other)
+static void try_at_each_point(unsigned int sockets, char first, const char *other)
 {
 	unsigned int at = 1;
 
-	if (steps_in(other, '-') + (first == '-') > sockets)
+	if (count_steps(other, '-') + (first == '-') > sockets)
 		return;
 	while (try_at(at, sockets, first, other))
 		at++;
-	cr_expect_gt(at, 3, "between reading and writing there are moments");
+	cr_expect_gt(at, 3, "there are too few preemption points");
 }
 
 static void try_all(char first)
@@ -247,10 +252,10 @@ static void try_all(char first)
 
 	for (sockets = 0; sockets <= 4; sockets++)
 		for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-			try_at_each_moment(sockets, first, others[i]);
+			try_at_each_point(sockets, first, others[i]);
 }
 
-Test(listener_steps, L_2_3_4_one_after_the_other)
+Test(listener_steps, L_2_3_4_sequential_joins_and_leaves_are_counted)
 {
 	start(3);
 	cr_expect_eq(sockets_at(&here), 3);
@@ -261,12 +266,12 @@ Test(listener_steps, L_2_3_4_one_after_the_other)
 	cr_expect_eq(only_clock.listeners, 0);
 }
 
-Test(listener_steps, L_2_3_4_whoever_comes_is_counted_whatever_others_do_meanwhile)
+Test(listener_steps, L_2_3_4_a_joining_socket_is_counted_at_any_interleaving)
 {
 	try_all('+');
 }
 
-Test(listener_steps, L_2_3_4_whoever_goes_is_no_longer_counted_whatever_others_do_meanwhile)
+Test(listener_steps, L_2_3_4_a_leaving_socket_is_uncounted_at_any_interleaving)
 {
 	try_all('-');
 }

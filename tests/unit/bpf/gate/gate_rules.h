@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The cgroup gate with rules, and connections that have only just been asked for. */
+/* The cgroup gate of gate_fixture.h with rules, and connections before their handshake. */
 #ifndef LATCHD_TESTS_GATE_RULES_H
 #define LATCHD_TESTS_GATE_RULES_H
 
@@ -9,7 +9,7 @@
 
 static struct config config;
 
-/* In force at once: one rule for each of these actions. */
+/* Adds a rule behind the others; the rules are in force at once. */
 static inline void put_rule_of(__u8 protocol, enum latch_action action,
 			       enum latch_direction direction, const char *remote)
 {
@@ -38,7 +38,7 @@ static inline void put_rule(enum latch_action action, enum latch_direction direc
 	put_rule_of(IPPROTO_TCP, action, direction, remote);
 }
 
-static inline void drop_rules(void)
+static inline void clear_rules(void)
 {
 	struct rules_change change;
 
@@ -48,21 +48,17 @@ static inline void drop_rules(void)
 
 static inline int start_connect(const char *to, int listener)
 {
-	struct address there = name_of(listener, getsockname);
-	struct address address = address_of(to, ntohs(there.v4.sin_port));
-	int fd = new_socket(&address, NULL);
+	struct address there = address_of(to, port_of(listener));
+	int fd = new_socket(&there, NULL);
 
-	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	cr_assert_neq(connect(fd, &address.any, address.length), 0);
+	begin_connect(fd, &there);
 	return fd;
 }
 
-/* A connecting socket has no peer's name yet. */
+/* getpeername() fails in SYN_SENT: the listener's port makes the remote end. */
 static inline struct latch_flow flow_to(int fd, const char *to, int listener)
 {
-	struct address there = address_of(to, ntohs(name_of(listener, getsockname).v4.sin_port));
-
-	return flow_between(name_of(fd, getsockname), there);
+	return flow_between(name_of(fd, getsockname), address_of(to, port_of(listener)));
 }
 
 #endif

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate over the loopback of a namespace of the test's own, where all is in clear. */
+/*
+ * The netfilter gate on the loopback of the test's network namespace, alone: no cgroup gate.
+ *
+ *	client socket --> LOCAL_OUT: nf_gate_egress --> lo --> LOCAL_IN: nf_gate_ingress --> server
+ *
+ * There is no IPsec: every packet is in clear.
+ */
 #ifndef LATCHD_TESTS_NETFILTER_LOOPBACK_H
 #define LATCHD_TESTS_NETFILTER_LOOPBACK_H
 
@@ -8,37 +14,44 @@
 
 #include "latchd/maps/tables.h"
 
-static struct netfilter b;
+static struct netfilter netfilter;
 
 static inline void netfilter_start(void)
 {
 	netfilter_private_pins();
-	netfilter_load(&b);
+	netfilter_load(&netfilter);
 	tcp_set_up();
-	netfilter_attach(&b, &ns);
+	netfilter_attach(&netfilter, &ns);
 }
 
 static inline void netfilter_finish(void)
 {
 	tcp_tear_down();
-	object_release(&b.object);
+	object_release(&netfilter.object);
 }
 
-static inline struct latch_drop_count dropped(enum latch_drop why)
+static inline struct latch_drop_count drops_for(enum latch_drop reason)
 {
 	struct latch_drop_count drops[LATCH_DROP_COUNT];
 
-	cr_assert_eq(drops_read(&b.maps, drops), 0);
-	return drops[why];
+	cr_assert_eq(drops_read(&netfilter.maps, drops), 0);
+	return drops[reason];
 }
 
-static inline void await(enum latch_drop why, bool egress)
+static inline bool has_dropped(enum latch_drop reason, bool egress)
+{
+	struct latch_drop_count drops = drops_for(reason);
+
+	return egress ? drops.egress : drops.ingress;
+}
+
+static inline void wait_for_drop(enum latch_drop reason, bool egress)
 {
 	uint64_t limit = loop_now_ms() + LIMIT_MS;
 
-	while (!(egress ? dropped(why).egress : dropped(why).ingress) && loop_now_ms() < limit)
+	while (!has_dropped(reason, egress) && loop_now_ms() < limit)
 		sched_yield();
-	cr_assert(egress ? dropped(why).egress : dropped(why).ingress, "nothing was dropped");
+	cr_assert(has_dropped(reason, egress), "no packet was dropped");
 }
 
 static inline void put_latch(const struct latch_flow *flow, enum latch_owner owner)
@@ -49,7 +62,7 @@ static inline void put_latch(const struct latch_flow *flow, enum latch_owner own
 		.word = {.generation = 1, .params = 3, .state = LATCH_STATE_ESTABLISHED},
 	};
 
-	cr_assert_eq(bpf_map_update_elem(b.maps.latches, flow, &latch, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.latches, flow, &latch, BPF_ANY), 0);
 }
 
 #endif

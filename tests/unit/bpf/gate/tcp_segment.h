@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Single TCP segments of no socket, on the loopback of the test's namespace. */
+/* Single TCP segments from a raw socket, on the loopback of the test's namespace. */
 #ifndef LATCHD_TESTS_TCP_SEGMENT_H
 #define LATCHD_TESTS_TCP_SEGMENT_H
 
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
 
+#include "checksum.h"
 #include "tcp.h"
 
 struct segment {
@@ -13,23 +14,17 @@ struct segment {
 	struct tcphdr tcp;
 } __attribute__((packed));
 
-/* RFC 1071, of what TCP covers: its pseudo-header has the addresses, protocol and length. */
+/* RFC 9293 section 3.1: the pseudo-header has the addresses, the protocol and the length. */
 static inline uint16_t segment_checksum(const struct segment *segment)
 {
-	uint16_t words[sizeof(segment->tcp) / 2];
 	uint32_t sum = htons(IPPROTO_TCP) + htons(sizeof(segment->tcp));
-	size_t i;
 
-	sum += (segment->ip.saddr & 0xffff) + (segment->ip.saddr >> 16);
-	sum += (segment->ip.daddr & 0xffff) + (segment->ip.daddr >> 16);
-	memcpy(words, &segment->tcp, sizeof(words));
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t) ~(sum + (sum >> 16));
+	sum = checksum_add(sum, &segment->ip.saddr, sizeof(segment->ip.saddr));
+	sum = checksum_add(sum, &segment->ip.daddr, sizeof(segment->ip.daddr));
+	return checksum_finish(checksum_add(sum, &segment->tcp, sizeof(segment->tcp)));
 }
 
-/* From the same address. flags: TH_SYN and so on. */
+/* Source and destination have the same address. flags: TH_SYN and so on. */
 static inline void send_segment(const struct sockaddr_in *to, uint16_t from_port, uint8_t flags)
 {
 	struct segment segment = {

@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* LISTENER latches: born with listen(), shared by a group, gone with the last socket. */
+/*
+ * LISTENER latches (RFC 5660 section 5.1): listen() creates one, all sockets of an address and port
+ * share it, and the end of the last socket releases it.
+ *
+ *	test's cgroup: watch_socket, socket_released
+ *	+---------------------------------+      latches: A:p LISTENER, params = number of sockets
+ *	| listen(A:p) listen(A:p) ...     | ---> clock:   number of LISTENER latches
+ *	+---------------------------------+
+ */
 #include "gate_fixture.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/wait.h>
 
 static void set_up(void)
 {
@@ -15,7 +21,7 @@ static void set_up(void)
 
 TestSuite(gate_listener, .init = set_up, .fini = gate_tear_down, .timeout = 120);
 
-/* As the flow of a LISTENER: no remote end. */
+/* The flow of a LISTENER has no remote end. */
 static struct latch_flow listener_at(int fd)
 {
 	struct address here = name_of(fd, getsockname);
@@ -25,7 +31,8 @@ static struct latch_flow listener_at(int fd)
 	return flow;
 }
 
-static int bound(struct address here)
+/* SO_REUSEPORT: several sockets may have the same name. */
+static int shared_socket(struct address here)
 {
 	int fd = new_socket(&here, NULL), on = 1;
 
@@ -34,9 +41,9 @@ static int bound(struct address here)
 	return fd;
 }
 
-static int join(struct address here)
+static int listen_at(struct address here)
 {
-	int fd = bound(here);
+	int fd = shared_socket(here);
 
 	cr_assert_eq(listen(fd, 1), 0);
 	return fd;
@@ -56,7 +63,7 @@ static int count_one(void *context, const struct latch_flow *flow, const struct 
 	return 0;
 }
 
-static unsigned int latches_in_all(void)
+static unsigned int count_latches(void)
 {
 	unsigned int count = 0;
 
@@ -73,14 +80,14 @@ static struct latch_clock clock_now(void)
 	return now;
 }
 
-static void expect_none_left(void)
+static void expect_no_latch(void)
 {
-	cr_expect_eq(latches_in_all(), 0);
+	cr_expect_eq(count_latches(), 0);
 	cr_expect_eq(clock_now().listeners, 0);
 }
 
-/* As if so many others listened. */
-static void count_others(uint64_t listeners)
+/* As if there were so many LISTENER latches. */
+static void set_listener_count(uint64_t listeners)
 {
 	struct latch_clock now = clock_now();
 	__u32 key = 0;
@@ -100,16 +107,16 @@ static uint32_t capacity(void)
 
 /* ---- one socket */
 
-Test(gate_listener, L_5_1_1_R_2_3_20_it_lives_as_long_as_its_socket_listens)
+Test(gate_listener, L_5_1_1_R_2_3_20_a_listener_latch_exists_while_its_socket_listens)
 {
 	static const char *const places[] = {IPV4, "0.0.0.0", IPV6, "::", MAPPED};
 	size_t i;
 
 	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		int fd = bound(address_of(places[i], 0));
+		int fd = shared_socket(address_of(places[i], 0));
 		struct latch_flow flow = listener_at(fd);
 
-		cr_expect_eq(latches_in_all(), 0);
+		cr_expect_eq(count_latches(), 0);
 		cr_assert_eq(listen(fd, 1), 0);
 		expect_sockets(&flow, 1);
 		cr_expect_eq(latch_of(&flow).direction, LATCH_DIRECTION_IN);
@@ -118,40 +125,41 @@ Test(gate_listener, L_5_1_1_R_2_3_20_it_lives_as_long_as_its_socket_listens)
 		expect_sockets(&flow, 1);
 		cr_expect_eq(clock_now().listeners, 1);
 		close(fd);
-		cr_expect_eq(latches_in_all(), 0, "%s", places[i]);
+		cr_expect_eq(count_latches(), 0, "%s", places[i]);
 		cr_expect_eq(clock_now().listeners, 0, "%s", places[i]);
 	}
 }
 
-/* Whoever may listen could fill the table, and no connection would begin any more. */
-Test(gate_listener, L_2_3_3_most_of_the_table_is_for_connections)
+/* An unprivileged process that listens could fill the map: no connection could get a latch. */
+Test(gate_listener, L_2_3_3_listener_latches_take_at_most_a_quarter_of_the_map)
 {
 	int first, second, third;
 	struct latch_flow of_first, of_second;
 
-	count_others(capacity() / 4 - 1);
-	first = join(address_of(IPV4, 0));
-	second = join(address_of(IPV4, 0));
+	set_listener_count(capacity() / 4 - 1);
+	first = listen_at(address_of(IPV4, 0));
+	second = listen_at(address_of(IPV4, 0));
 	of_first = listener_at(first);
 	of_second = listener_at(second);
 	expect_sockets(&of_first, 1);
 	cr_expect_not(has_latch(&of_second));
 	cr_expect_eq(clock_now().listeners, capacity() / 4);
-	third = join(name_of(first, getsockname));
+	third = listen_at(name_of(first, getsockname));
 	expect_sockets(&of_first, 2);
 	close(second);
 	close(third);
 	close(first);
 	cr_expect_eq(clock_now().listeners, capacity() / 4 - 1);
-	second = join(address_of(IPV4, 0));
+	second = listen_at(address_of(IPV4, 0));
 	of_second = listener_at(second);
 	expect_sockets(&of_second, 1);
 	close(second);
 }
 
-Test(gate_listener, R_2_3_20_shutdown_ends_it_and_listen_begins_another)
+Test(gate_listener, R_2_3_20_shutdown_releases_a_listener_latch_and_listen_creates_another)
 {
-	int holder = bound(address_of(IPV4, 0)), fd = join(name_of(holder, getsockname));
+	int holder = shared_socket(address_of(IPV4, 0)),
+	    fd = listen_at(name_of(holder, getsockname));
 	struct latch_flow flow = listener_at(fd);
 	uint64_t id = latch_of(&flow).id;
 
@@ -165,24 +173,19 @@ Test(gate_listener, R_2_3_20_shutdown_ends_it_and_listen_begins_another)
 	cr_expect_not(has_latch(&flow));
 }
 
-Test(gate_listener, R_2_3_20_the_death_of_its_process_ends_it)
+Test(gate_listener, R_2_3_20_the_end_of_its_last_process_releases_a_listener_latch)
 {
-	int fd = join(address_of(IPV4, 0));
+	int fd = listen_at(address_of(IPV4, 0));
 	struct latch_flow flow = listener_at(fd);
-	pid_t pid = fork();
+	pid_t pid = start_holder();
 
-	if (!pid)
-		while (true)
-			pause();
-	cr_assert_gt(pid, 0);
 	close(fd);
 	expect_sockets(&flow, 1);
-	cr_assert_eq(kill(pid, SIGKILL), 0);
-	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	kill_holder(pid);
 	wait_for(!has_latch(&flow));
 }
 
-Test(gate_listener, a_connection_neither_counts_nor_ends_it)
+Test(gate_listener, a_connection_does_not_change_the_socket_count_of_its_listener_latch)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = listener_at(pair.listener);
@@ -195,9 +198,9 @@ Test(gate_listener, a_connection_neither_counts_nor_ends_it)
 	cr_expect_not(has_latch(&flow));
 }
 
-/* ---- no other */
+/* ---- one latch for one 3-tuple */
 
-Test(gate_listener, R_2_3_6_no_second_one_for_a_3_tuple)
+Test(gate_listener, R_2_3_6_a_3_tuple_has_at_most_one_listener_latch)
 {
 	int fd = start_listener(IPV4, NULL), second;
 	struct latch_flow flow = listener_at(fd);
@@ -211,21 +214,21 @@ Test(gate_listener, R_2_3_6_no_second_one_for_a_3_tuple)
 	cr_expect_eq(latch_listen(&maps, &flow, none, 1), LATCH_CONTROL_NOT_FOUND);
 	cr_expect_eq(latch_of(&flow).id, before.id);
 	cr_expect_eq(latch_of(&flow).word.raw, before.word.raw);
-	cr_expect_eq(latches_in_all(), 1);
+	cr_expect_eq(count_latches(), 1);
 	close(second);
 	close(fd);
 }
 
-Test(gate_listener, an_address_of_its_own_and_the_wildcard_are_two)
+Test(gate_listener, a_specific_address_and_both_wildcards_have_latches_of_their_own)
 {
-	int all = join(address_of("0.0.0.0", 0)), one, both;
+	int all = listen_at(address_of("0.0.0.0", 0)), one, both;
 	uint16_t port = ntohs(name_of(all, getsockname).v4.sin_port);
 	struct latch_flow of_all = listener_at(all), of_one;
 
-	one = join(address_of(IPV4, port));
-	both = join(address_of("::", port));
+	one = listen_at(address_of(IPV4, port));
+	both = listen_at(address_of("::", port));
 	of_one = listener_at(one);
-	cr_expect_eq(latches_in_all(), 3);
+	cr_expect_eq(count_latches(), 3);
 	close(both);
 	close(all);
 	cr_expect_not(has_latch(&of_all));
@@ -233,9 +236,9 @@ Test(gate_listener, an_address_of_its_own_and_the_wildcard_are_two)
 	close(one);
 }
 
-Test(gate_listener, L_2_2_1_it_goes_to_closed_only)
+Test(gate_listener, L_2_2_1_a_listener_latch_can_only_be_closed)
 {
-	int fd = join(address_of(IPV4, 0));
+	int fd = listen_at(address_of(IPV4, 0));
 	struct latch_flow flow = listener_at(fd);
 	uint64_t id = latch_of(&flow).id;
 
@@ -247,20 +250,20 @@ Test(gate_listener, L_2_2_1_it_goes_to_closed_only)
 	cr_expect_eq(latch_close(&maps, &flow, id), LATCH_CONTROL_DONE);
 	cr_expect_not(has_latch(&flow));
 	close(fd);
-	expect_none_left();
+	expect_no_latch();
 }
 
-/* ---- a group */
+/* ---- several sockets of one address and port */
 
-Test(gate_listener, R_2_3_20_a_group_shares_it_and_the_last_ends_it)
+Test(gate_listener, R_2_3_20_the_last_of_several_sockets_releases_their_listener_latch)
 {
-	int first = join(address_of(IPV4, 0)), second, third;
+	int first = listen_at(address_of(IPV4, 0)), second, third;
 	struct latch_flow flow = listener_at(first);
 	struct address here = name_of(first, getsockname);
 	uint64_t id = latch_of(&flow).id;
 
-	second = join(here);
-	third = bound(here);
+	second = listen_at(here);
+	third = shared_socket(here);
 	expect_sockets(&flow, 2);
 	close(third);
 	expect_sockets(&flow, 2);
@@ -278,14 +281,14 @@ static struct address race_at;
 static struct latch_flow race_flow;
 static unsigned int races_lost;
 
-/* Whoever listens has a LISTENER, whatever the others do. */
-static void *come_and_go(void *unused)
+/* While a thread's socket listens there is a LISTENER, whatever the other threads do. */
+static void *listen_and_close(void *unused)
 {
 	struct latch latch;
 	int i, fd;
 
 	for (i = 0; i < ROUNDS; i++) {
-		fd = bound(race_at);
+		fd = shared_socket(race_at);
 		if (listen(fd, 1) || latch_get(&maps, &race_flow, &latch) ||
 		    latch.word.state != LATCH_STATE_LISTENER || !latch.word.params)
 			__sync_fetch_and_add(&races_lost, 1);
@@ -294,7 +297,7 @@ static void *come_and_go(void *unused)
 	return unused;
 }
 
-/* holder: has the port, so that it stays the same. */
+/* The socket holder keeps the port. */
 static void race(int holder)
 {
 	pthread_t threads[THREADS];
@@ -303,47 +306,47 @@ static void race(int holder)
 	race_at = name_of(holder, getsockname);
 	race_flow = listener_at(holder);
 	for (i = 0; i < THREADS; i++)
-		cr_assert_eq(pthread_create(&threads[i], NULL, come_and_go, NULL), 0);
+		cr_assert_eq(pthread_create(&threads[i], NULL, listen_and_close, NULL), 0);
 	for (i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	cr_expect_eq(races_lost, 0);
 }
 
-Test(gate_listener, L_2_3_4_many_come_and_go_at_once_and_none_is_left)
+Test(gate_listener, L_2_3_4_concurrent_listen_and_close_leave_no_listener_latch)
 {
-	int holder = bound(address_of(IPV4, 0));
+	int holder = shared_socket(address_of(IPV4, 0));
 
 	race(holder);
-	expect_none_left();
+	expect_no_latch();
 	close(holder);
 }
 
-Test(gate_listener, L_2_3_4_many_come_and_go_beside_one_that_stays)
+Test(gate_listener, L_2_3_4_concurrent_listen_and_close_keep_the_latch_of_another_socket)
 {
-	int stays = join(address_of(IPV4, 0));
-	struct latch_flow flow = listener_at(stays);
+	int listener = listen_at(address_of(IPV4, 0));
+	struct latch_flow flow = listener_at(listener);
 	uint64_t id = latch_of(&flow).id;
 
-	race(stays);
+	race(listener);
 	expect_sockets(&flow, 1);
 	cr_expect_eq(latch_of(&flow).id, id);
-	close(stays);
-	expect_none_left();
+	close(listener);
+	expect_no_latch();
 }
 
-/* ---- older than the programs */
+/* ---- sockets that listened before the programs were attached */
 
-Test(gate_listener_of_old, R_2_3_20_it_ends_with_its_socket, .init = gate_set_up,
-     .fini = gate_tear_down, .timeout = 60)
+Test(gate_listener_before_attach, R_2_3_20_the_last_socket_releases_a_listener_latch_made_by_latchd,
+     .init = gate_set_up, .fini = gate_tear_down, .timeout = 60)
 {
-	int first = join(address_of(IPV4, 0)), second;
+	int first = listen_at(address_of(IPV4, 0)), second;
 	struct latch_flow flow = listener_at(first);
 	union latch_word none = {0};
 
 	attach(GATES_SOCKET);
 	attach(GATES_RELEASE);
 	cr_assert_eq(latch_listen(&maps, &flow, none, 1), LATCH_CONTROL_DONE);
-	second = join(name_of(first, getsockname));
+	second = listen_at(name_of(first, getsockname));
 	expect_sockets(&flow, 2);
 	close(first);
 	expect_sockets(&flow, 1);

@@ -2,11 +2,13 @@
 /*
  * One MPTCP connection over two subflows, both in clear:
  *
- *	client 127.0.0.1 --- first, latched ----- server 127.0.0.1
- *	client 127.0.0.2 --- second, unlatched --/
+ *	        test's cgroup: gate_egress, gate_ingress
+ *	+-----------------------------------------------------------+
+ *	| client 127.0.0.1 --- first, latched ----- server 127.0.0.1 |
+ *	| client 127.0.0.2 --- second, unlatched --/                 |
+ *	+-----------------------------------------------------------+
  *
- * The first subflow's latch lets nothing pass in clear, so MPTCP sends what it
- * could not over the second.
+ * The gate drops the first subflow's packets in clear. MPTCP then sends their data over the second.
  */
 #include "gate_fixture.h"
 
@@ -37,7 +39,7 @@ static struct pair connect_mptcp(void)
 	struct pair pair;
 	char byte;
 
-	/* A socket takes the limits when it is made. */
+	/* A socket takes the limits when it is created. */
 	if (!run_in_namespace("ip mptcp limits set subflow 2 add_addr_accepted 2") ||
 	    !run_in_namespace("ip mptcp endpoint add 127.0.0.2 subflow"))
 		cr_skip_test("ip cannot configure MPTCP here");
@@ -71,15 +73,13 @@ static unsigned int drops_of_second_subflow(void)
 	return found;
 }
 
-Test(gate_mptcp, no_subflow_carries_in_clear_what_the_first_may_not)
+Test(gate_mptcp, no_other_subflow_carries_the_data_of_a_latched_subflow_in_clear)
 {
-	struct latch_settings every_drop = {0};
 	struct latch_flow there, back;
 	struct pair pair = connect_mptcp();
-	__u32 key = 0;
 	int i;
 
-	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &every_drop, BPF_ANY), 0);
+	set_drop_event_interval(0);
 	there = flow_of(pair.client);
 	back = other_end(there);
 	put_latch(&there, LATCH_OWNER_SOCKET);
@@ -89,11 +89,11 @@ Test(gate_mptcp, no_subflow_carries_in_clear_what_the_first_may_not)
 		send_byte(pair.client);
 	wait_for(drops_of_second_subflow() > 0 || is_readable(pair.server));
 	cr_expect_gt(drops_of_second_subflow(), 0);
-	cr_expect_not(is_readable(pair.server), "it arrived in clear over another subflow");
+	cr_expect_not(is_readable(pair.server), "data arrived in clear over another subflow");
 	close_pair(&pair);
 }
 
-Test(gate_mptcp, without_a_latch_all_subflows_go_on)
+Test(gate_mptcp, all_subflows_carry_data_in_clear_without_a_latch)
 {
 	struct pair pair = connect_mptcp();
 

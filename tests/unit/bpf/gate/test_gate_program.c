@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The programs by themselves, run by BPF_PROG_RUN. Its packets belong to a socket
- * of no protocol, so the gates have nothing to judge: that they then pass
- * everything, whatever its shape, and count nothing is what can be shown here.
- * Which SA an ESP packet names, the tests in virtual machines show.
+ * The programs of the cgroup gate, run by BPF_PROG_RUN. The kernel gives such a packet a socket of
+ * no protocol, so the gate has no flow to check. The test shows that the gate passes every such
+ * packet, whatever its shape, and counts nothing. Packets with an SA need tests/vm.
+ *
+ *	test --- packet ---> BPF_PROG_RUN: gate_egress, gate_ingress ---> verdict
  */
 #include "loaded_gates.h"
 
@@ -15,7 +16,7 @@
 #include "latchd/maps/tables.h"
 
 #define GATE_PASS	   1
-#define INSTRUCTIONS_LIMIT 40000 /* that the verifier looks at; it gives up at a million */
+#define INSTRUCTIONS_LIMIT 40000 /* that the verifier processes; its own limit is a million */
 
 TestSuite(gate_program, .init = gates_set_up, .fini = gates_tear_down, .timeout = 60);
 
@@ -40,7 +41,7 @@ static struct packet ethernet(uint16_t type)
 	return packet;
 }
 
-/* 192.0.2.1 to 192.0.2.2; words: of the header, of which the real part is 5. */
+/* 192.0.2.1 to 192.0.2.2. words: the header length; 5 of them are written, the others are 0. */
 static struct packet ipv4(uint8_t words, uint8_t protocol)
 {
 	struct packet packet = ethernet(ETHERTYPE_IP);
@@ -51,7 +52,7 @@ static struct packet ipv4(uint8_t words, uint8_t protocol)
 	return packet;
 }
 
-/* With so many destination options before the protocol. */
+/* With so many destination options headers before the protocol. */
 static struct packet ipv6(unsigned int extensions, uint8_t protocol)
 {
 	struct packet packet = ethernet(ETHERTYPE_IPV6);
@@ -66,7 +67,7 @@ static struct packet ipv6(unsigned int extensions, uint8_t protocol)
 	return packet;
 }
 
-static void expect_pass(const struct packet *packet, const char *what)
+static void expect_pass(const struct packet *packet, const char *name)
 {
 	enum gates_part part;
 
@@ -76,10 +77,10 @@ static void expect_pass(const struct packet *packet, const char *what)
 		int err = bpf_prog_test_run_opts(gates_program(gates, part), &run);
 
 		if (err == -EOPNOTSUPP || err == -ENOTSUP)
-			cr_skip_test("this kernel does not run cgroup programs by itself");
-		cr_assert_eq(err, 0, "%s: %s", what, strerror(-err));
+			cr_skip_test("this kernel has no BPF_PROG_RUN for cgroup programs");
+		cr_assert_eq(err, 0, "%s: %s", name, strerror(-err));
 		cr_expect_eq(run.retval & 1, GATE_PASS, "%s: %s", gates_program_name(gates, part),
-			     what);
+			     name);
 	}
 }
 
@@ -97,7 +98,7 @@ static void expect_nothing_counted(void)
 		cr_expect_eq(counters[i], 0, "%d", i);
 }
 
-Test(gate_program, what_is_of_no_tcp_socket_passes_unseen)
+Test(gate_program, a_packet_of_a_socket_without_protocol_passes_uncounted)
 {
 	static const uint8_t protocols[] = {IPPROTO_TCP,  IPPROTO_UDP,	IPPROTO_ESP, IPPROTO_AH,
 					    IPPROTO_IPIP, IPPROTO_IPV6, IPPROTO_GRE, 255};
@@ -115,7 +116,7 @@ Test(gate_program, what_is_of_no_tcp_socket_passes_unseen)
 	expect_nothing_counted();
 }
 
-Test(gate_program, nor_is_anything_judged_by_its_shape)
+Test(gate_program, a_malformed_packet_of_a_socket_without_protocol_passes_uncounted)
 {
 	struct packet cut = ipv4(5, IPPROTO_ESP), short_words = ipv4(1, IPPROTO_ESP);
 	struct packet options = ipv4(15, IPPROTO_AH), six = ipv6(6, IPPROTO_ESP);
@@ -133,7 +134,7 @@ Test(gate_program, nor_is_anything_judged_by_its_shape)
 
 /* ---- the verifier */
 
-Test(gate_program, the_verifier_is_not_near_its_limit)
+Test(gate_program, each_program_needs_few_verifier_instructions)
 {
 	enum gates_part part;
 
@@ -144,7 +145,7 @@ Test(gate_program, the_verifier_is_not_near_its_limit)
 		cr_assert_eq(bpf_prog_get_info_by_fd(gates_program(gates, part), &info, &length),
 			     0);
 		if (!info.verified_insns)
-			cr_skip_test("this kernel does not tell what the verifier did");
+			cr_skip_test("this kernel does not report verified instructions");
 		cr_log_info("%s: %u instructions", gates_program_name(gates, part),
 			    info.verified_insns);
 		cr_expect_lt(info.verified_insns, INSTRUCTIONS_LIMIT, "%s",

@@ -1,7 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules at the cgroup gate, on connections in clear: there is no ESP here. tests/vm/rules has the
- * rest. */
+/*
+ * Rules at the cgroup gate, on connections in clear. tests/vm/rules has the connections with ESP.
+ *
+ *	        test's cgroup: gate_egress, gate_ingress, watch_socket
+ *	+--------------------------------------------------------------+
+ *	| client ---- SYN, data ----> gates <---- SYN/ACK, data --- server |
+ *	+--------------------------------|-----------------------------+
+ *	          rules, settings -------+------> drops, events (REFUSED)
+ */
 #include "gate_rules.h"
+
+#include "udp.h"
 
 #include "latchd/latch/refusal.h"
 
@@ -34,13 +43,13 @@ static void check_required_out(const char *listen_on, const char *connect_from)
 	cr_expect_eq(event.drop, LATCH_DROP_REQUIRED);
 	cr_expect_eq(event.direction, LATCH_DIRECTION_OUT);
 	cr_expect_eq(event.packet, LATCH_DIRECTION_OUT);
-	cr_expect_eq(event.rule, config.rule_count - 1); /* which is the one that requires */
+	cr_expect_eq(event.rule, config.rule_count - 1); /* the last rule requires */
 	cr_expect_eq(event.sa.spi, 0);
 	close(client);
 	close(listener);
 }
 
-Test(gate_rules, R_2_2_require_lets_no_syn_out_in_clear)
+Test(gate_rules, R_2_2_require_drops_an_outgoing_syn_in_clear)
 {
 	attach_gates();
 	attach(GATES_SOCKET);
@@ -50,7 +59,7 @@ Test(gate_rules, R_2_2_require_lets_no_syn_out_in_clear)
 	check_required_out("::", MAPPED);
 }
 
-Test(gate_rules, R_2_3_require_lets_no_syn_in_in_clear)
+Test(gate_rules, R_2_3_require_drops_an_incoming_syn_in_clear)
 {
 	int listener = start_listener(IPV4, NULL), client;
 	struct latch_flow flow;
@@ -72,8 +81,8 @@ Test(gate_rules, R_2_3_require_lets_no_syn_in_in_clear)
 	close(listener);
 }
 
-/* The first rule that matches: off before require, and the other way round. */
-Test(gate_rules, R_2_13_off_passes_before_require)
+/* The first rule that matches decides: off for IPv4, require for the rest. */
+Test(gate_rules, R_2_13_off_before_require_lets_a_flow_pass_in_clear)
 {
 	struct pair pair;
 	struct latch_flow flow;
@@ -92,9 +101,9 @@ Test(gate_rules, R_2_13_off_passes_before_require)
 	close_pair(&pair);
 }
 
-/* ---- connections from before */
+/* ---- connections that are older than the rule */
 
-static void check_cut_off(const struct pair *pair)
+static void check_blocked(const struct pair *pair)
 {
 	uint64_t before = drops_for(LATCH_DROP_REQUIRED).egress;
 
@@ -107,17 +116,17 @@ static void check_cut_off(const struct pair *pair)
 	cr_expect_not(is_readable(pair->client));
 }
 
-Test(gate_rules, require_cuts_off_a_connection_from_before_latchd)
+Test(gate_rules, require_blocks_a_connection_older_than_the_gate)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_OUT, NULL);
 	attach_gates();
-	check_cut_off(&pair);
+	check_blocked(&pair);
 	close_pair(&pair);
 }
 
-Test(gate_rules, require_cuts_off_what_other_rules_had_let_begin)
+Test(gate_rules, require_blocks_a_connection_that_an_earlier_rule_let_start)
 {
 	struct pair pair;
 
@@ -129,14 +138,15 @@ Test(gate_rules, require_cuts_off_what_other_rules_had_let_begin)
 	expect_alive(pair.server, pair.client);
 	config.rule_count = 0;
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
-	check_cut_off(&pair);
-	drop_rules();
+	check_blocked(&pair);
+	clear_rules();
 	wait_for(is_readable(pair.server) && is_readable(pair.client));
 	close_pair(&pair);
 }
 
-/* Who accepted the connection is known, and a rule for the other way is not for it. */
-Test(gate_rules, require_for_one_way_leaves_the_other)
+/* The gate knows which end accepted the connection: a rule for the other direction does not match.
+ */
+Test(gate_rules, require_out_does_not_match_the_accepting_end)
 {
 	struct pair pair;
 
@@ -147,16 +157,16 @@ Test(gate_rules, require_for_one_way_leaves_the_other)
 	send_byte(pair.client);
 	wait_for(drops_for(LATCH_DROP_REQUIRED).egress);
 	cr_expect_not(is_readable(pair.server));
-	/* The server's end was accepted: what it sends passes there, and stops at the client's. */
+	/* The server's end was accepted: its data passes there, and the client's end drops it. */
 	send_byte(pair.server);
 	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress);
 	cr_expect_not(is_readable(pair.client));
 	close_pair(&pair);
 }
 
-/* ---- a latch keeps what it was born with */
+/* ---- a latch keeps the decisions of its creation */
 
-Test(gate_rules, a_latch_outlives_its_rules)
+Test(gate_rules, a_latch_keeps_its_rule_decision_when_the_rules_change)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -177,17 +187,7 @@ Test(gate_rules, a_latch_outlives_its_rules)
 
 /* ---- refusals */
 
-static void set_interval(uint64_t interval)
-{
-	struct latch_settings settings;
-	__u32 key = 0;
-
-	cr_assert_eq(bpf_map_lookup_elem(maps.settings, &key, &settings), 0);
-	settings.drop_event_interval = interval;
-	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
-}
-
-static unsigned int refusals_seen(void)
+static unsigned int count_refusals(void)
 {
 	unsigned int i, found = 0;
 
@@ -197,8 +197,8 @@ static unsigned int refusals_seen(void)
 	return found;
 }
 
-/* More flows than there are places; each SYN is dropped, few are told. */
-Test(gate_rules, a_flood_of_flows_is_no_flood_of_events)
+/* More flows than places for their events: each SYN is dropped, few have an event. */
+Test(gate_rules, a_flood_of_dropped_syns_sends_few_events)
 {
 	int listener = start_listener(IPV4, NULL), clients[200], i;
 
@@ -207,14 +207,14 @@ Test(gate_rules, a_flood_of_flows_is_no_flood_of_events)
 	for (i = 0; i < 200; i++)
 		clients[i] = start_connect(IPV4, listener);
 	wait_for(drops_for(LATCH_DROP_REQUIRED).egress >= 200);
-	cr_expect_leq(refusals_seen(), 64);
-	cr_expect_geq(refusals_seen(), 16);
+	cr_expect_leq(count_refusals(), 64);
+	cr_expect_geq(count_refusals(), 16);
 	for (i = 0; i < 200; i++)
 		close(clients[i]);
 	close(listener);
 }
 
-Test(gate_rules, R_2_3_18_a_connect_that_can_have_no_latch_fails_at_once)
+Test(gate_rules, R_2_3_18_a_connect_that_cannot_get_a_latch_fails_at_once)
 {
 	int listener = start_listener(IPV4, NULL), client;
 	struct latch_event event = {0};
@@ -235,8 +235,8 @@ Test(gate_rules, R_2_3_18_a_connect_that_can_have_no_latch_fails_at_once)
 	close(listener);
 }
 
-/* None of these may end a connect(): each event differs from a final one in one thing. */
-Test(gate_rules, R_2_15_a_connect_that_may_yet_succeed_is_left_alone)
+/* Each of these events differs in one member from an event that ends a connect(). */
+Test(gate_rules, R_2_15_a_connect_that_may_still_get_a_latch_continues)
 {
 	int listener = start_listener(IPV4, NULL), client;
 	struct latch_event event = {0}, other;
@@ -249,13 +249,13 @@ Test(gate_rules, R_2_15_a_connect_that_may_yet_succeed_is_left_alone)
 	flow = flow_to(client, IPV4, listener);
 	wait_for(events_of(LATCH_EVENT_REFUSED, &flow, &event));
 	other = event;
-	other.packet = LATCH_DIRECTION_IN; /* anybody may have sent it */
+	other.packet = LATCH_DIRECTION_IN; /* any host may have sent the packet */
 	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
 	other = event;
 	other.direction = LATCH_DIRECTION_NONE;
 	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
 	other = event;
-	other.sa.spi = 0x1001; /* it had an SA, of nobody yet */
+	other.sa.spi = 0x1001; /* the packet had an SA: a pending one may be attributed later */
 	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
 	other = event;
 	other.drop = LATCH_DROP_LATCHES_FULL;
@@ -268,7 +268,7 @@ Test(gate_rules, R_2_15_a_connect_that_may_yet_succeed_is_left_alone)
 	close(listener);
 }
 
-Test(gate_rules, an_established_connection_is_never_ended_as_refused)
+Test(gate_rules, a_refusal_does_not_end_an_established_connection)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	struct latch_event event = {
@@ -284,47 +284,41 @@ Test(gate_rules, an_established_connection_is_never_ended_as_refused)
 	close_pair(&pair);
 }
 
-/* ---- connected UDP, of which nobody knows who opened it */
+/* ---- connected UDP: the gate cannot know which end opened the flow */
 
 static void check_udp(enum latch_direction direction)
 {
-	struct address any = address_of(IPV4, 0), name;
-	int there = namespace_socket(&ns, AF_INET, SOCK_DGRAM), here;
-	char byte = 'x';
+	int there = udp_socket(address_of(IPV4, 0), false);
+	int here = udp_socket(address_of(IPV4, 0), false);
 
-	cr_assert_eq(bind(there, &any.any, any.length), 0);
-	name = name_of(there, getsockname);
-	here = namespace_socket(&ns, AF_INET, SOCK_DGRAM);
-	cr_assert_eq(connect(here, &name.any, name.length), 0);
-	cr_assert_eq(send(here, &byte, 1, 0), 1);
+	udp_connect(here, name_of(there, getsockname));
+	cr_assert_eq(udp_send(here), 0);
 	wait_for(is_readable(there));
 	put_rule_of(IPPROTO_UDP, LATCH_ACTION_REQUIRE, direction, NULL);
-	cr_expect_eq(send(here, &byte, 1, 0), -1);
-	cr_expect_eq(errno, EPERM);
-	name = name_of(here, getsockname);
-	cr_assert_eq(sendto(there, &byte, 1, 0, &name.any, name.length), 1);
+	cr_expect_eq(udp_send(here), -EPERM);
+	cr_assert_eq(udp_send_to(there, name_of(here, getsockname)), 0);
 	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress);
 	cr_expect_not(is_readable(here));
-	drop_rules();
+	clear_rules();
 	close(here);
 	close(there);
 }
 
-Test(gate_rules, R_2_2_connected_udp_under_require)
+Test(gate_rules, R_2_2_require_drops_connected_udp_in_clear_in_both_directions)
 {
 	attach_gates();
 	check_udp(LATCH_DIRECTION_OUT);
 	check_udp(LATCH_DIRECTION_IN);
 }
 
-/* ---- the price */
+/* ---- the cached verdict of a socket */
 
-Test(gate_rules, an_exemption_ends_with_the_rules)
+Test(gate_rules, a_rule_change_ends_the_cached_exemption_of_a_socket)
 {
 	struct pair pair;
 	uint64_t before;
 
-	set_interval(1);
+	set_drop_event_interval(1);
 	attach_gates();
 	attach(GATES_SOCKET);
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, IPV6);
@@ -333,6 +327,6 @@ Test(gate_rules, an_exemption_ends_with_the_rules)
 	expect_alive(pair.client, pair.server);
 	cr_expect_gt(slow_path(), before);
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, IPV4);
-	check_cut_off(&pair);
+	check_blocked(&pair);
 	close_pair(&pair);
 }

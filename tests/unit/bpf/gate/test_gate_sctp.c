@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SCTP in clear at the netfilter gate, with a latched association beside it. BPF_PROG_RUN
- * has no SAs: what is protected is tested in the virtual machine (tests/vm/sctp).
+ * SCTP packets in clear at the netfilter gate, with one latched association in the maps.
+ * BPF_PROG_RUN has no SAs: tests/vm/sctp has the packets with ESP.
+ *
+ *	test --- packet ---> BPF_PROG_RUN: nf_gate_egress, nf_gate_ingress ---> verdict, drops
+ *
+ *	association 77, local tag 0x10101010, remote tag 0x20202020:
+ *	  10.9.0.1:6002 <--- latched path ---> 10.9.0.2:7002
+ *	  10.9.0.1:6002 <--- known address --> 10.9.1.2:7002    (no latch)
+ *	other peer:                            10.9.2.2:7002
  */
 #include "netfilter_fixture.h"
 
@@ -21,7 +28,7 @@
 #define PARAMS	     7
 #define HERE	     0x0a090001 /* 10.9.0.1 */
 #define LATCHED_PEER 0x0a090002
-#define KNOWN_PEER   0x0a090102 /* of the association, on no latched path */
+#define KNOWN_PEER   0x0a090102 /* an address of the association without a latch */
 #define OTHER_PEER   0x0a090202
 
 enum chunk {
@@ -44,13 +51,13 @@ struct segment {
 	uint8_t flags;
 	bool behind_auth;
 	size_t extensions; /* of the IPv6 header */
-	size_t cut;	   /* bytes that are missing at the end */
+	size_t cut;	   /* missing bytes at the end */
 };
 
-static struct netfilter b;
+static struct netfilter netfilter;
 static int family = AF_INET; /* of all addresses and packets */
 
-/* ---- what there is */
+/* ---- latches and marks */
 
 #define NETNS_OF_RUNS 0 /* BPF_PROG_RUN gives the program no namespace */
 
@@ -100,7 +107,8 @@ static void put_mark(enum latch_association_mark mark, uint32_t value)
 	struct latch_flow key = mark_key(mark, value);
 	struct latch_association association = {.id = ASSOCIATION, .params = PARAMS};
 
-	cr_assert_eq(bpf_map_update_elem(b.maps.associations, &key, &association, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.associations, &key, &association, BPF_ANY),
+		     0);
 }
 
 static void put_latch_of(enum latch_state state)
@@ -113,7 +121,7 @@ static void put_latch_of(enum latch_state state)
 		.association = ASSOCIATION,
 	};
 
-	cr_assert_eq(bpf_map_update_elem(b.maps.latches, &flow, &latch, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.latches, &flow, &latch, BPF_ANY), 0);
 }
 
 static void put_association(void)
@@ -128,12 +136,12 @@ static void put_association(void)
 static void set_up(void)
 {
 	netfilter_private_pins();
-	netfilter_load(&b);
+	netfilter_load(&netfilter);
 }
 
 TestSuite(gate_sctp, .init = set_up, .timeout = 60);
 
-/* Everything over both: only the netfilter gate ever tells their headers apart. */
+/* Over IPv4 and IPv6: the netfilter gate parses both headers itself. */
 #define TEST_BOTH(name)                                                                            \
 	static void name(void);                                                                    \
 	Test(gate_sctp, name##_ipv4)                                                               \
@@ -223,9 +231,9 @@ static struct bytes packet_of(const struct segment *s)
 	return bytes;
 }
 
-#define HOOK_LOCAL_OUT 3 /* with it the kernel adds no loopback device that a packet came by */
+#define HOOK_LOCAL_OUT 3 /* for this hook the kernel sets no loopback device as input */
 
-/* struct nf_hook_state of the kernel: no device, no socket, no namespace. */
+/* The kernel's struct nf_hook_state, without device, socket and namespace. */
 struct hook_state {
 	uint8_t hook, family;
 	uint64_t none[5];
@@ -238,34 +246,35 @@ static bool passes(const struct segment *s)
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = bytes.at,
 		    .data_size_in = (__u32)bytes.length, .repeat = 1, .ctx_in = &state,
 		    .ctx_size_in = sizeof(state));
-	int err = bpf_prog_test_run_opts(s->egress ? b.gate.egress : b.gate.ingress, &run);
+	int err = bpf_prog_test_run_opts(s->egress ? netfilter.gate.egress : netfilter.gate.ingress,
+					 &run);
 
 	if (err == -EOPNOTSUPP || err == -524)
-		cr_skip_test("this kernel does not run netfilter programs by themselves");
+		cr_skip_test("this kernel has no BPF_PROG_RUN for netfilter programs");
 	cr_assert_eq(err, 0, "%s", strerror(-err));
 	return run.retval == 1;
 }
 
-static uint64_t dropped(enum latch_drop why)
+static uint64_t drops_for(enum latch_drop reason)
 {
 	struct latch_drop_count drops[LATCH_DROP_COUNT];
 
-	cr_assert_eq(drops_read(&b.maps, drops), 0);
-	return drops[why].egress + drops[why].ingress;
+	cr_assert_eq(drops_read(&netfilter.maps, drops), 0);
+	return drops[reason].egress + drops[reason].ingress;
 }
 
-static void expect_dropped(const struct segment *s, enum latch_drop why, const char *what)
+static void expect_dropped(const struct segment *s, enum latch_drop reason, const char *text)
 {
-	uint64_t before = dropped(why);
+	uint64_t before = drops_for(reason);
 
-	cr_expect_not(passes(s), "%s", what);
-	cr_expect_eq(dropped(why), before + 1, "%s", what);
+	cr_expect_not(passes(s), "%s", text);
+	cr_expect_eq(drops_for(reason), before + 1, "%s", text);
 }
 
-#define DROPPED(why, ...) expect_dropped(&(struct segment){__VA_ARGS__}, why, #__VA_ARGS__)
-#define PASSES(...)	  cr_expect(passes(&(struct segment){__VA_ARGS__}), "%s", #__VA_ARGS__)
+#define DROPPED(reason, ...) expect_dropped(&(struct segment){__VA_ARGS__}, reason, #__VA_ARGS__)
+#define PASSES(...)	     cr_expect(passes(&(struct segment){__VA_ARGS__}), "%s", #__VA_ARGS__)
 
-/* ---- what becomes of them */
+/* ---- verdicts */
 
 TEST_BOTH(a_latched_path_carries_nothing_in_clear)
 {
@@ -276,7 +285,7 @@ TEST_BOTH(a_latched_path_carries_nothing_in_clear)
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = LATCHED_PEER, .chunk = INIT);
 }
 
-TEST_BOTH(nor_does_any_other_path_of_the_association)
+TEST_BOTH(an_unlatched_path_carries_nothing_in_clear_with_a_tag_of_the_association)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = HEARTBEAT);
@@ -287,8 +296,11 @@ TEST_BOTH(nor_does_any_other_path_of_the_association)
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG);
 }
 
-/* The T bit: the peer need not know our tag to end the association. */
-TEST_BOTH(a_reflected_tag_is_the_other_ends)
+/*
+ * RFC 9260 section 8.5.1: with the T bit an ABORT or SHUTDOWN COMPLETE carries the remote tag. The
+ * sender needs no local tag to end the association.
+ */
+TEST_BOTH(an_abort_with_the_t_bit_and_the_remote_tag_is_dropped_in_clear)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .tag = REMOTE_TAG, .chunk = ABORT,
 		.flags = 1);
@@ -298,24 +310,27 @@ TEST_BOTH(a_reflected_tag_is_the_other_ends)
 	PASSES(.peer = OTHER_PEER, .tag = REMOTE_TAG, .chunk = DATA, .flags = 1);
 }
 
-/* INIT carries no tag: from an address of the peer's it would be taken for a restart. */
-TEST_BOTH(no_restart_in_clear_from_an_address_of_the_peer)
+/* INIT carries no tag: from an address of the peer, SCTP takes it for a restart. */
+TEST_BOTH(a_restart_in_clear_from_an_address_of_the_peer_is_dropped)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT, .behind_auth = true);
 }
 
-/* Sent more than once while nobody answers, to whatever address the application named. */
-TEST_BOTH(our_own_init_has_our_tag_in_it)
+/* SCTP repeats an INIT without an answer, to any address that the application named. */
+TEST_BOTH(an_outgoing_init_with_the_local_tag_is_dropped_in_clear)
 {
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .chunk = INIT,
 		.initiate_tag = LOCAL_TAG);
 	PASSES(.egress = true, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 }
 
-/* Where the kernel sends it has an address of the association, whatever becomes of the packet. */
-TEST_BOTH(an_address_is_known_by_what_is_sent_there)
+/*
+ * The kernel sends with the remote tag to addresses of the association only. The address is marked
+ * also if the packet is dropped.
+ */
+TEST_BOTH(an_outgoing_packet_with_the_remote_tag_marks_its_destination_address)
 {
 	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG,
@@ -323,7 +338,7 @@ TEST_BOTH(an_address_is_known_by_what_is_sent_there)
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 }
 
-TEST_BOTH(others_go_on_in_clear)
+TEST_BOTH(packets_of_other_associations_pass_in_clear)
 {
 	PASSES(.peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
 	PASSES(.peer = OTHER_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
@@ -334,8 +349,8 @@ TEST_BOTH(others_go_on_in_clear)
 	PASSES(.egress = true, .peer = OTHER_PEER, .tag = LOCAL_TAG, .chunk = DATA);
 }
 
-/* latchd's own ABORT comes over the loopback device, which these packets do not. */
-TEST_BOTH(a_broken_path_carries_nothing_at_all)
+/* An ABORT of latchd comes over the loopback device. These packets do not. */
+TEST_BOTH(a_broken_path_carries_no_packet_not_even_an_abort)
 {
 	put_latch_of(LATCH_STATE_BROKEN);
 	DROPPED(LATCH_DROP_BROKEN, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .chunk = DATA);
@@ -345,7 +360,7 @@ TEST_BOTH(a_broken_path_carries_nothing_at_all)
 		.chunk = ABORT);
 }
 
-TEST_BOTH(what_cannot_be_read_is_dropped)
+TEST_BOTH(a_truncated_packet_is_dropped)
 {
 	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .cut = 20);
 	DROPPED(LATCH_DROP_MALFORMED, .peer = OTHER_PEER, .tag = OTHER_TAG, .cut = 30);
@@ -354,7 +369,7 @@ TEST_BOTH(what_cannot_be_read_is_dropped)
 		.cut = 20);
 }
 
-Test(gate_sctp, R_2_4_extension_headers_hide_nothing)
+Test(gate_sctp, R_2_4_ipv6_extension_headers_do_not_hide_a_latched_path)
 {
 	size_t i;
 
@@ -370,14 +385,14 @@ Test(gate_sctp, R_2_4_extension_headers_hide_nothing)
 	DROPPED(LATCH_DROP_MALFORMED, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .extensions = 9);
 }
 
-/* Anybody can send one in the peer's name: the mark would outlive its association for ever. */
-TEST_BOTH(L_2_2_3_what_is_refused_keeps_no_mark)
+/* Any host can send such a packet with the peer's address: the mark would never expire. */
+TEST_BOTH(L_2_2_3_a_dropped_packet_does_not_refresh_an_address_mark)
 {
 	struct latch_flow key = mark_key(LATCH_MARK_ADDRESS, KNOWN_PEER);
 	struct latch_association mark = {0};
 
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .chunk = INIT);
 	DROPPED(LATCH_DROP_PLAINTEXT, .peer = KNOWN_PEER, .tag = OTHER_TAG, .chunk = COOKIE_ECHO);
-	cr_assert_eq(bpf_map_lookup_elem(b.maps.associations, &key, &mark), 0);
+	cr_assert_eq(bpf_map_lookup_elem(netfilter.maps.associations, &key, &mark), 0);
 	cr_expect_eq(mark.changed, 0);
 }

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What begins a connection at the cgroup gate, what does not, and who has opened it: all in clear.
+/*
+ * Packets that start a flow at the cgroup gate and packets that do not, and the direction of the
+ * flow. All packets are in clear, save one that is sent as protocol 50.
+ *
+ *	        test's cgroup: gate_egress, gate_ingress, watch_socket
+ *	+-----------------------------------------------------------+
+ *	| client, raw socket ---- SYN, ACK, RST ... ----> listener   |
+ *	+-----------------------------------------------------------+
+ *	          rules, sas ----> verdict ----> latches, drops
  */
 #include "gate_rules.h"
 
@@ -7,14 +15,14 @@
 
 TestSuite(gate_starts, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
-/* ---- sockets that are no connection's */
+/* ---- raw sockets */
 
 /*
- * Its "port" is the number of the protocol, and it has no peer: no rule can be meant for
- * it. One of these is the kernel's own, for resets and for acknowledgements in TIME_WAIT;
- * the netfilter gate judges what it sends by the packet.
+ * The "port" of a raw socket is the number of its protocol, and it has no peer: no rule matches it.
+ * The kernel's control socket is a raw socket, too. It sends resets, and acknowledgements in
+ * TIME_WAIT. The netfilter gate checks these by the packet.
  */
-Test(gate_starts, a_raw_socket_is_no_flow)
+Test(gate_starts, a_rule_does_not_match_a_raw_socket)
 {
 	struct address there = address_of(IPV4, 9);
 	const uint8_t segment[20] = {0, 9, 0, 9};
@@ -31,22 +39,23 @@ Test(gate_starts, a_raw_socket_is_no_flow)
 	close(fd);
 }
 
-/* ---- who opened it */
+/* ---- the direction of a flow */
 
 static int connect_to_itself(void)
 {
-	struct address here = address_of(IPV4, 0);
-	int fd = new_socket(&here, NULL);
+	int fd = bound_socket(IPV4, NULL);
+	struct address here = name_of(fd, getsockname);
 
-	cr_assert_eq(bind(fd, &here.any, here.length), 0);
-	here = name_of(fd, getsockname);
 	cr_assert_eq(connect(fd, &here.any, here.length), 0, "%s", strerror(errno));
 	set_no_delay(fd);
 	return fd;
 }
 
-/* A socket whose SYN crosses the peer's, its own here, ends its handshake as if accepted. */
-Test(gate_starts, both_ends_of_a_simultaneous_open_have_opened_it)
+/*
+ * A simultaneous open: the SYN of a socket crosses the peer's, here its own. The handshake then
+ * ends with the callback of an accepted connection.
+ */
+Test(gate_starts, a_simultaneous_open_has_direction_out_at_both_ends)
 {
 	int fd;
 
@@ -55,7 +64,7 @@ Test(gate_starts, both_ends_of_a_simultaneous_open_have_opened_it)
 	fd = connect_to_itself();
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_IN, NULL);
 	expect_alive(fd, fd);
-	drop_rules();
+	clear_rules();
 	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_OUT, NULL);
 	send_byte(fd);
 	wait_for(drops_for(LATCH_DROP_REQUIRED).egress);
@@ -78,12 +87,12 @@ static struct latch_flow flow_of_listener(int fd)
 	return flow;
 }
 
-/* Whatever TCP takes for a request, or for the answer to a SYN cookie, and nothing else. */
-Test(gate_starts, what_may_begin_at_a_listener)
+/* A segment that TCP takes for a connection request or for the answer to a SYN cookie. */
+Test(gate_starts, only_a_syn_or_an_ack_segment_starts_a_flow_at_a_listener)
 {
 	static const struct {
 		uint8_t flags;
-		bool begins;
+		bool starts;
 	} segments[] = {
 		{TH_SYN, true},
 		{TH_SYN | TH_PUSH, true},
@@ -113,17 +122,17 @@ Test(gate_starts, what_may_begin_at_a_listener)
 
 		send_segment(&there.v4, (uint16_t)(20000 + i), segments[i].flags);
 		wait_for(drops_for(LATCH_DROP_REQUIRED).ingress == i + 1);
-		cr_expect_eq(refused_by(&flow) - before, segments[i].begins, "flags 0x%02x",
+		cr_expect_eq(refused_by(&flow) - before, segments[i].starts, "flags 0x%02x",
 			     segments[i].flags);
 	}
 	close(listener);
 }
 
 /*
- * An acknowledgement is no sign that TIME_WAIT is over: also of a connection that was
- * aborted here packets are still under way, and they are the old latch's.
+ * An ACK does not show that TIME_WAIT is over. Packets of a connection that was aborted here may be
+ * in flight, too, and they belong to the old latch.
  */
-Test(gate_starts, only_a_request_ends_the_latch_of_a_time_wait)
+Test(gate_starts, only_a_syn_releases_the_latch_of_a_time_wait)
 {
 	struct latch_flow flow;
 	struct address there;
@@ -145,9 +154,9 @@ Test(gate_starts, only_a_request_ends_the_latch_of_a_time_wait)
 	close(listener);
 }
 
-/* ---- born here */
+/* ---- a latch that the gate creates */
 
-/* From then on what a socket sends to that port leaves as if it were ESP, its ports the SPI. */
+/* Segments to that port then leave with protocol 50 (ESP): their ports are the SPI. */
 static void pretend_esp(uint16_t port)
 {
 	char command[200];
@@ -157,7 +166,7 @@ static void pretend_esp(uint16_t port)
 		 " tcp dport %u ip protocol set 50; }; }'\"",
 		 port);
 	if (!run_in_namespace(command))
-		cr_skip_test("no nft here that can change a packet's protocol");
+		cr_skip_test("nft cannot change a packet's protocol here");
 }
 
 static void bind_sa(const struct latch_flow *flow, __u16 params)
@@ -174,20 +183,10 @@ static void bind_sa(const struct latch_flow *flow, __u16 params)
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 }
 
-static int bound_client(void)
+/* Else the next SYN would create another latch, and a SYN/ACK in clear would pass. */
+Test(gate_starts, a_latch_closed_before_the_syn_ack_keeps_its_socket_blocked)
 {
-	struct address any = address_of(IPV4, 0);
-	int fd = new_socket(&any, NULL);
-
-	cr_assert_eq(bind(fd, &any.any, any.length), 0);
-	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	return fd;
-}
-
-/* Its next SYN would begin another latch, and an answer in clear would have passed. */
-Test(gate_starts, a_latch_closed_before_the_answer_leaves_its_socket_closed)
-{
-	int listener = start_listener(IPV4, NULL), client = bound_client();
+	int listener = start_listener(IPV4, NULL), client = bound_socket(IPV4, NULL);
 	struct address there = name_of(listener, getsockname);
 	struct latch_flow flow = flow_to(client, IPV4, listener);
 	struct latch latch;
@@ -196,7 +195,7 @@ Test(gate_starts, a_latch_closed_before_the_answer_leaves_its_socket_closed)
 	bind_sa(&flow, 3);
 	attach_gates();
 	attach(GATES_SOCKET);
-	cr_assert_neq(connect(client, &there.any, there.length), 0);
+	begin_connect(client, &there);
 	wait_for(has_latch(&flow));
 	latch = latch_of(&flow);
 	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
@@ -211,13 +210,13 @@ Test(gate_starts, a_latch_closed_before_the_answer_leaves_its_socket_closed)
 	close(listener);
 }
 
-/* ---- fast open */
+/* ---- TCP Fast Open (RFC 7413) */
 
 static int fast_open_listener(void)
 {
 	int fd = start_listener(IPV4, NULL), length = 8;
 
-	/* Client and server, both without a cookie. */
+	/* For the client and the server, both without a cookie. */
 	if (!run_in_namespace("sysctl -qw net.ipv4.tcp_fastopen=0x207"))
 		cr_skip_test("no TCP fast open here");
 	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN, &length, sizeof(length)), 0);
@@ -236,8 +235,8 @@ static int open_with_data(int listener)
 	return fd;
 }
 
-/* SYN and data together; without the rule the data would be there at once. */
-Test(gate_starts, R_2_3_no_data_of_a_fast_open_enters_under_require)
+/* The SYN carries data: without the rule the data is readable at once. */
+Test(gate_starts, R_2_3_require_blocks_fast_open_data_in)
 {
 	int listener = fast_open_listener(), client, server;
 	struct tcp_info info = {0};
@@ -261,7 +260,7 @@ Test(gate_starts, R_2_3_no_data_of_a_fast_open_enters_under_require)
 	close(listener);
 }
 
-Test(gate_starts, R_2_2_nor_leaves)
+Test(gate_starts, R_2_2_require_blocks_fast_open_data_out)
 {
 	int listener = fast_open_listener(), client;
 
@@ -276,9 +275,9 @@ Test(gate_starts, R_2_2_nor_leaves)
 	close(listener);
 }
 
-/* ---- rules that come in mid-handshake */
+/* ---- rules that are loaded during a handshake */
 
-/* Its request waits for data: the client thinks itself connected. */
+/* The listener waits for data before accept(): the client's end is already ESTABLISHED. */
 static int deferring_listener(void)
 {
 	int fd = start_listener(IPV4, NULL), seconds = 60;
@@ -287,7 +286,7 @@ static int deferring_listener(void)
 	return fd;
 }
 
-Test(gate_starts, R_2_3_a_handshake_from_before_the_rule_is_not_ended_in_clear)
+Test(gate_starts, R_2_3_require_blocks_a_handshake_in_clear_that_started_before_the_rule)
 {
 	int listener = deferring_listener(), client;
 
@@ -298,7 +297,7 @@ Test(gate_starts, R_2_3_a_handshake_from_before_the_rule_is_not_ended_in_clear)
 	send_byte(client);
 	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress);
 	cr_expect_not(is_readable(listener));
-	drop_rules();
+	clear_rules();
 	wait_for(is_readable(listener));
 	close(client);
 	close(listener);
@@ -306,8 +305,11 @@ Test(gate_starts, R_2_3_a_handshake_from_before_the_rule_is_not_ended_in_clear)
 
 /* ---- another cgroup */
 
-/* Its listener is made elsewhere: what it accepts is not watched, though the process is. */
-Test(gate_starts, a_socket_stays_in_the_cgroup_in_which_it_was_made)
+/*
+ * An accepted socket has the cgroup of its listener, not of the process that accepts it. The
+ * listener is created outside the test's cgroup.
+ */
+Test(gate_starts, a_socket_stays_in_the_cgroup_of_its_creation)
 {
 	struct pair pair;
 

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connected UDP sockets and their latches: RFC 5660 section 5.2, without ESP. */
+/*
+ * Connected UDP sockets and their latches (RFC 5660 section 5.2), without ESP.
+ *
+ *	      test's cgroup: gate_egress, gate_ingress, socket_released,
+ *	                     datagram_connect4/6, datagram_send4/6
+ *	+--------------------------------------------------------------+
+ *	| client (connected) <---- datagrams in clear ----> server     |
+ *	|        +---------------> third, elsewhere (another peer)     |
+ *	+--------------------------------------------------------------+
+ *	          latches: the client's flow, put there by the test
+ */
 #include "gate_fixture.h"
 #include "udp.h"
 
 #include <net/route.h>
-#include <signal.h>
-#include <sys/wait.h>
 
-#define THERE "192.0.2.7" /* where there is a route only now and then */
+#define ROUTED_PEER "192.0.2.7" /* the test adds and deletes its route */
 
 static void set_up(void)
 {
@@ -20,18 +28,19 @@ static void set_up(void)
 	attach(GATES_SEND6);
 }
 
-TestSuite(gate_datagram, .init = set_up, .fini = gate_tear_down, .timeout = 60);
+TestSuite(gate_udp, .init = set_up, .fini = gate_tear_down, .timeout = 60);
 
-static const char *const ways[][2] = {
+/* The address of the client, and that of the server. */
+static const char *const udp_ways[][2] = {
 	{IPV4, IPV4},
 	{IPV6, IPV6},
 	{MAPPED, IPV4},
 	{MAPPED, MAPPED},
 };
-#define WAYS (sizeof(ways) / sizeof(ways[0]))
+#define UDP_WAYS (sizeof(udp_ways) / sizeof(udp_ways[0]))
 
-/* The client's latch, which its socket has met by now. */
-static struct latch_flow latched(const struct pair *pair)
+/* Puts the client's latch. The gate has stored the latch in the client's socket afterwards. */
+static struct latch_flow latch_client(const struct pair *pair)
 {
 	struct latch_flow flow = udp_flow(pair->client);
 
@@ -46,14 +55,14 @@ static void expect_released(const struct latch_flow *flow)
 	cr_expect_eq(events_of(LATCH_EVENT_LATCH_CLOSED, flow, NULL), 1);
 }
 
-/* ---- what is judged */
+/* ---- verdicts */
 
-Test(gate_datagram, what_is_not_latched_goes_as_ever)
+Test(gate_udp, a_connected_socket_without_a_latch_sends_and_receives_in_clear)
 {
 	size_t i;
 
-	for (i = 0; i < WAYS; i++) {
-		struct pair pair = udp_pair(ways[i][0], ways[i][1]);
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
 
 		expect_alive(pair.client, pair.server);
 		expect_alive(pair.server, pair.client);
@@ -62,12 +71,12 @@ Test(gate_datagram, what_is_not_latched_goes_as_ever)
 	cr_expect_eq(drops_in_all().egress + drops_in_all().ingress, 0);
 }
 
-Test(gate_datagram, L_5_2_1_nothing_leaves_a_latched_socket_in_clear)
+Test(gate_udp, L_5_2_1_nothing_leaves_a_latched_socket_in_clear)
 {
 	size_t i;
 
-	for (i = 0; i < WAYS; i++) {
-		struct pair pair = udp_pair(ways[i][0], ways[i][1]);
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
 		struct latch_flow flow = udp_flow(pair.client);
 
 		put_latch_of(&flow, pair.client);
@@ -78,12 +87,12 @@ Test(gate_datagram, L_5_2_1_nothing_leaves_a_latched_socket_in_clear)
 	}
 }
 
-Test(gate_datagram, nor_does_anything_come_in)
+Test(gate_udp, a_latched_socket_receives_nothing_in_clear)
 {
 	size_t i;
 
-	for (i = 0; i < WAYS; i++) {
-		struct pair pair = udp_pair(ways[i][0], ways[i][1]);
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
 		struct latch_flow flow = udp_flow(pair.server);
 
 		put_latch_of(&flow, pair.server);
@@ -94,17 +103,17 @@ Test(gate_datagram, nor_does_anything_come_in)
 	}
 }
 
-/* Its client neither sends nor receives. */
-static void expect_cut_off(const struct pair *pair, enum latch_drop why)
+/* The client neither sends nor receives. */
+static void expect_blocked(const struct pair *pair, enum latch_drop reason)
 {
 	cr_expect_eq(udp_send(pair->client), -EPERM);
 	cr_expect_eq(udp_send(pair->server), 0);
-	wait_for(drops_for(why).ingress == 1);
-	cr_expect_eq(drops_for(why).egress, 1);
+	wait_for(drops_for(reason).ingress == 1);
+	cr_expect_eq(drops_for(reason).egress, 1);
 	cr_expect_not(is_readable(pair->client));
 }
 
-Test(gate_datagram, R_2_3_24_while_broken_send_fails_and_nothing_is_received)
+Test(gate_udp, R_2_3_24_a_broken_latch_makes_send_fail_and_drops_what_arrives)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
 	struct latch_flow flow = udp_flow(pair.client);
@@ -112,23 +121,23 @@ Test(gate_datagram, R_2_3_24_while_broken_send_fails_and_nothing_is_received)
 	put_latch_of(&flow, pair.client);
 	cr_assert_eq(latch_break(&maps, &flow, LATCH_ID, LATCH_REASON_SA_CONFLICT, NULL),
 		     LATCH_CONTROL_DONE);
-	expect_cut_off(&pair, LATCH_DROP_BROKEN);
+	expect_blocked(&pair, LATCH_DROP_BROKEN);
 	udp_close(&pair);
 }
 
-Test(gate_datagram, R_2_3_24_a_latch_that_is_closed_leaves_no_way_out)
+Test(gate_udp, R_2_3_24_a_closed_latch_keeps_its_socket_blocked)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
-	struct latch_flow flow = latched(&pair);
+	struct latch_flow flow = latch_client(&pair);
 
 	cr_assert_eq(latch_close(&maps, &flow, LATCH_ID), LATCH_CONTROL_DONE);
-	expect_cut_off(&pair, LATCH_DROP_CLOSED);
+	expect_blocked(&pair, LATCH_DROP_CLOSED);
 	udp_close(&pair);
 }
 
-/* ---- what is not of the connection */
+/* ---- datagrams outside the connection */
 
-Test(gate_datagram, a_socket_that_is_not_connected_has_no_latch)
+Test(gate_udp, an_unconnected_socket_does_not_use_the_latch_of_its_former_flow)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
 	struct address here = name_of(pair.client, getsockname);
@@ -148,7 +157,7 @@ Test(gate_datagram, a_socket_that_is_not_connected_has_no_latch)
 	close(pair.server);
 }
 
-Test(gate_datagram, nor_has_a_raw_one)
+Test(gate_udp, a_raw_socket_does_not_use_the_latch_of_a_udp_flow)
 {
 	static const uint8_t header[8] = {0, IPPROTO_UDP, 0, 9, 0, 8};
 	struct address there = address_of(IPV4, 9);
@@ -164,14 +173,17 @@ Test(gate_datagram, nor_has_a_raw_one)
 	close(fd);
 }
 
-/* Under ESP that cannot be told: such a socket gives birth to no latch. */
-Test(gate_datagram, what_a_connected_socket_sends_elsewhere_passes)
+/*
+ * Under ESP the gate cannot see the destination of such a datagram: a socket that sends to another
+ * peer creates no latch.
+ */
+Test(gate_udp, a_datagram_of_a_latched_socket_to_another_peer_passes)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
 	int third = udp_bound(IPV4);
 	struct address there = name_of(third, getsockname);
 
-	latched(&pair);
+	latch_client(&pair);
 	cr_expect_eq(udp_send_to(pair.client, there), 0);
 	wait_for(is_readable(third));
 	cr_expect_eq(udp_send_to(pair.client, name_of(pair.server, getsockname)), -EPERM);
@@ -179,8 +191,8 @@ Test(gate_datagram, what_a_connected_socket_sends_elsewhere_passes)
 	udp_close(&pair);
 }
 
-/* Two sockets may have the same two ends; the kernel prefers the later one. */
-Test(gate_datagram, another_socket_with_the_same_ends_does_not_take_the_latch_along)
+/* Two sockets may have the same flow; the kernel delivers to the later one. */
+Test(gate_udp, closing_another_socket_of_the_same_flow_does_not_release_the_latch)
 {
 	int one = udp_socket(address_of(IPV4, 0), true), peer = udp_bound(IPV4), other;
 	struct address here = name_of(one, getsockname), there = name_of(peer, getsockname);
@@ -200,9 +212,11 @@ Test(gate_datagram, another_socket_with_the_same_ends_does_not_take_the_latch_al
 	close(peer);
 }
 
-/* One that sends elsewhere has a verdict before it meets the latch, and keeps that one's flow, too.
+/*
+ * The other socket of the flow sends to another peer first: the gate has stored a verdict in it
+ * before the latch exists.
  */
-Test(gate_datagram, nor_does_it_go_on_without_the_latch)
+Test(gate_udp, the_release_of_a_latch_blocks_the_other_socket_of_its_flow)
 {
 	int one = udp_socket(address_of(IPV4, 0), true), peer = udp_bound(IPV4), other;
 	int elsewhere = udp_bound(IPV4);
@@ -226,15 +240,15 @@ Test(gate_datagram, nor_does_it_go_on_without_the_latch)
 	close(peer);
 }
 
-/* ---- its end */
+/* ---- the release of a latch */
 
-Test(gate_datagram, R_2_3_19_closing_releases_it)
+Test(gate_udp, R_2_3_19_the_last_close_of_a_socket_releases_its_latch)
 {
 	size_t i;
 
-	for (i = 0; i < WAYS; i++) {
-		struct pair pair = udp_pair(ways[i][0], ways[i][1]);
-		struct latch_flow flow = latched(&pair);
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
+		struct latch_flow flow = latch_client(&pair);
 		int copy = dup(pair.client);
 
 		close(pair.client);
@@ -245,29 +259,24 @@ Test(gate_datagram, R_2_3_19_closing_releases_it)
 	}
 }
 
-Test(gate_datagram, R_2_3_19_so_does_the_death_of_its_process)
+Test(gate_udp, R_2_3_19_the_end_of_the_last_process_releases_the_latch_of_its_socket)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
-	struct latch_flow flow = latched(&pair);
-	pid_t pid = fork();
+	struct latch_flow flow = latch_client(&pair);
+	pid_t pid = start_holder();
 
-	if (!pid)
-		while (true)
-			pause();
-	cr_assert_gt(pid, 0);
 	close(pair.client);
 	cr_expect(has_latch(&flow));
-	cr_assert_eq(kill(pid, SIGKILL), 0);
-	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	kill_holder(pid);
 	wait_for(!has_latch(&flow));
 	expect_released(&flow);
 	close(pair.server);
 }
 
-Test(gate_datagram, L_5_2_2_connecting_to_another_peer_releases_it)
+Test(gate_udp, L_5_2_2_connect_to_another_peer_releases_the_latch)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
-	struct latch_flow flow = latched(&pair);
+	struct latch_flow flow = latch_client(&pair);
 	int third = udp_bound(IPV4);
 
 	udp_connect(pair.client, name_of(third, getsockname));
@@ -278,10 +287,10 @@ Test(gate_datagram, L_5_2_2_connecting_to_another_peer_releases_it)
 	udp_close(&pair);
 }
 
-Test(gate_datagram, L_5_2_2_disconnecting_releases_it)
+Test(gate_udp, L_5_2_2_disconnect_releases_the_latch)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
-	struct latch_flow flow = latched(&pair);
+	struct latch_flow flow = latch_client(&pair);
 
 	udp_disconnect(pair.client);
 	cr_expect_eq(udp_send_to(pair.client, name_of(pair.server, getsockname)), 0);
@@ -289,15 +298,15 @@ Test(gate_datagram, L_5_2_2_disconnecting_releases_it)
 	udp_close(&pair);
 }
 
-/* Without a datagram in between nobody could tell this connection from the first. */
-Test(gate_datagram, L_5_2_2_connecting_to_the_same_peer_begins_anew)
+/* Without a datagram in between, only the connect hook can tell the two connections apart. */
+Test(gate_udp, L_5_2_2_disconnect_and_connect_to_the_same_peer_release_the_latch)
 {
 	size_t i;
 
-	for (i = 0; i < WAYS; i++) {
-		struct pair pair = udp_pair(ways[i][0], ways[i][1]);
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
 		struct address there = name_of(pair.client, getpeername);
-		struct latch_flow flow = latched(&pair);
+		struct latch_flow flow = latch_client(&pair);
 
 		udp_disconnect(pair.client);
 		udp_connect(pair.client, there);
@@ -307,11 +316,11 @@ Test(gate_datagram, L_5_2_2_connecting_to_the_same_peer_begins_anew)
 	}
 }
 
-/* No route: the socket is still connected with its first peer, and its latch holds. */
-Test(gate_datagram, a_connect_that_fails_releases_nothing)
+/* Without a route: the socket is still connected to its first peer. */
+Test(gate_udp, a_failed_connect_to_another_peer_does_not_release_the_latch)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
-	struct latch_flow flow = latched(&pair);
+	struct latch_flow flow = latch_client(&pair);
 	struct address nowhere = address_of("192.0.2.1", 9);
 
 	cr_assert_neq(connect(pair.client, &nowhere.any, nowhere.length), 0);
@@ -320,40 +329,40 @@ Test(gate_datagram, a_connect_that_fails_releases_nothing)
 	udp_close(&pair);
 }
 
-static void route_there(unsigned long what)
+static void change_route(unsigned long request)
 {
-	struct address there = address_of(THERE, 0), mask = address_of("255.255.255.255", 0);
+	struct address there = address_of(ROUTED_PEER, 0), mask = address_of("255.255.255.255", 0);
 	struct rtentry route = {.rt_flags = RTF_UP | RTF_HOST, .rt_dev = (char[]){"lo"}};
 	int fd = namespace_socket(&ns, AF_INET, SOCK_DGRAM);
 
 	memcpy(&route.rt_dst, &there.any, sizeof(route.rt_dst));
 	memcpy(&route.rt_genmask, &mask.any, sizeof(route.rt_genmask));
-	cr_assert_eq(ioctl(fd, what, &route), 0, "%s", strerror(errno));
+	cr_assert_eq(ioctl(fd, request, &route), 0, "%s", strerror(errno));
 	close(fd);
 }
 
-/* Not yet another connection: the socket would go on without its latch. */
-Test(gate_datagram, R_2_4_nor_does_one_to_the_same_peer_that_fails)
+/* Such a connect() makes no new connection: the socket would send in clear without its latch. */
+Test(gate_udp, R_2_4_a_failed_connect_to_the_same_peer_does_not_release_the_latch)
 {
 	struct pair pair = {.client = udp_bound(IPV4), .server = udp_bound(IPV4)};
-	struct address there = address_of(THERE, 9);
+	struct address there = address_of(ROUTED_PEER, 9);
 	struct latch_flow flow;
 
-	route_there(SIOCADDRT);
+	change_route(SIOCADDRT);
 	udp_connect(pair.client, there);
-	flow = latched(&pair);
-	route_there(SIOCDELRT);
+	flow = latch_client(&pair);
+	change_route(SIOCDELRT);
 	cr_assert_neq(connect(pair.client, &there.any, there.length), 0);
-	route_there(SIOCADDRT);
+	change_route(SIOCADDRT);
 	cr_expect(has_latch(&flow));
 	cr_expect_eq(udp_send(pair.client), -EPERM);
 	udp_close(&pair);
 }
 
-Test(gate_datagram, nor_does_one_to_the_same_peer_while_it_is_connected)
+Test(gate_udp, connect_to_the_same_peer_while_connected_does_not_release_the_latch)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
-	struct latch_flow flow = latched(&pair);
+	struct latch_flow flow = latch_client(&pair);
 
 	udp_connect(pair.client, name_of(pair.client, getpeername));
 	cr_expect(has_latch(&flow));
@@ -361,12 +370,12 @@ Test(gate_datagram, nor_does_one_to_the_same_peer_while_it_is_connected)
 	udp_close(&pair);
 }
 
-/* Another in between dissolves the first, though no datagram told of it. */
-Test(gate_datagram, L_5_2_2_connecting_there_and_back_begins_anew)
+/* The connection to another peer in between dissolves the first, also without a datagram. */
+Test(gate_udp, L_5_2_2_connect_to_another_peer_and_back_releases_the_latch)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
 	struct address there = name_of(pair.client, getpeername);
-	struct latch_flow flow = latched(&pair);
+	struct latch_flow flow = latch_client(&pair);
 	int third = udp_bound(IPV4);
 
 	udp_connect(pair.client, name_of(third, getsockname));

@@ -1,12 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What leaves and arrives in clear on latched connections: nothing. */
+/*
+ * A latched TCP connection sends and receives nothing in clear: the verdicts of the cgroup gate.
+ *
+ *	        test's cgroup: gate_egress, gate_ingress
+ *	+-----------------------------------------------------+
+ *	| client (latched) ----x  in clear  x---- server       |
+ *	| client           <---- in clear -----> server        |
+ *	+-----------------------------------------------------+
+ *	          latches: put there by the test
+ */
 #include "gate_fixture.h"
 
 #include "latchd/net/socket_diag.h"
 
 TestSuite(gate_verdict, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
-/* The latch is the client's alone: on the other end packets pass. */
+/* Only the client's flow has a latch: the server's packets pass at the server's end. */
 static struct pair latched_pair(const char *listen_on, const char *connect_from)
 {
 	struct pair pair = connect_prompt_pair(listen_on, connect_from);
@@ -16,21 +25,21 @@ static struct pair latched_pair(const char *listen_on, const char *connect_from)
 	return pair;
 }
 
-static void check_drops_out(const struct pair *pair, enum latch_drop why)
+static void check_drops_out(const struct pair *pair, enum latch_drop reason)
 {
-	uint64_t before = drops_for(why).egress;
+	uint64_t before = drops_for(reason).egress;
 
 	send_byte(pair->client);
-	wait_for(drops_for(why).egress > before);
+	wait_for(drops_for(reason).egress > before);
 	cr_expect_not(is_readable(pair->server));
 }
 
-static void check_drops_in(const struct pair *pair, enum latch_drop why)
+static void check_drops_in(const struct pair *pair, enum latch_drop reason)
 {
-	uint64_t before = drops_for(why).ingress;
+	uint64_t before = drops_for(reason).ingress;
 
 	send_byte(pair->server);
-	wait_for(drops_for(why).ingress > before);
+	wait_for(drops_for(reason).ingress > before);
 	cr_expect_not(is_readable(pair->client));
 }
 
@@ -54,7 +63,7 @@ static void check_plaintext(const char *listen_on, const char *connect_from)
 	close_pair(&other);
 }
 
-Test(gate_verdict, plaintext_of_a_latch_passes_in_neither_direction)
+Test(gate_verdict, a_latched_connection_carries_nothing_in_clear_in_either_direction)
 {
 	size_t i;
 
@@ -63,7 +72,7 @@ Test(gate_verdict, plaintext_of_a_latch_passes_in_neither_direction)
 		check_plaintext(tcp_ways[i][0], tcp_ways[i][1]);
 }
 
-Test(gate_verdict, each_gate_alone_counts_its_own_direction)
+Test(gate_verdict, the_ingress_gate_alone_drops_and_counts_incoming_packets_only)
 {
 	struct pair pair = latched_pair(IPV4, IPV4);
 	char byte;
@@ -78,28 +87,20 @@ Test(gate_verdict, each_gate_alone_counts_its_own_direction)
 
 /* ---- events */
 
-static void set_interval(uint64_t interval)
-{
-	struct latch_settings settings = {.drop_event_interval = interval};
-	__u32 key = 0;
-
-	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
-}
-
-static void send_until_dropped(const struct pair *pair, uint64_t packets)
+static void send_dropped_packets(const struct pair *pair, uint64_t packets)
 {
 	while (packets--)
 		check_drops_out(pair, LATCH_DROP_PLAINTEXT);
 }
 
-Test(gate_verdict, one_drop_event_an_interval)
+Test(gate_verdict, a_latch_sends_one_drop_event_per_interval)
 {
 	struct pair pair = latched_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
 	struct latch_event event;
 
 	attach_gates();
-	send_until_dropped(&pair, 5);
+	send_dropped_packets(&pair, 5);
 	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
 	cr_assert_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 1);
 	cr_expect_eq(event.drop, LATCH_DROP_PLAINTEXT);
@@ -107,21 +108,21 @@ Test(gate_verdict, one_drop_event_an_interval)
 	cr_expect_eq(event.latch_id, LATCH_ID);
 	cr_expect_eq(event.drops, 1);
 	cr_expect_eq(event.word.raw, latch_of(&flow).word.raw);
-	set_interval(1);
+	set_drop_event_interval(1);
 	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
 	wait_for(events_of(LATCH_EVENT_DROP, &flow, &event) >= 2);
 	cr_expect_geq(event.drops, 6);
 	close_pair(&pair);
 }
 
-Test(gate_verdict, each_latch_has_its_own_interval)
+Test(gate_verdict, each_latch_has_a_drop_event_interval_of_its_own)
 {
 	struct pair pair = latched_pair(IPV4, IPV4), other = latched_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client), other_flow = flow_of(other.client);
 
 	attach_gates();
-	send_until_dropped(&pair, 2);
-	send_until_dropped(&other, 2);
+	send_dropped_packets(&pair, 2);
+	send_dropped_packets(&other, 2);
 	cr_expect_eq(events_of(LATCH_EVENT_DROP, &flow, NULL), 1);
 	cr_expect_eq(events_of(LATCH_EVENT_DROP, &other_flow, NULL), 1);
 	close_pair(&pair);
@@ -136,7 +137,7 @@ static void break_latch(const struct latch_flow *flow)
 		     LATCH_CONTROL_DONE);
 }
 
-Test(gate_verdict, R_2_3_21_broken_sends_and_receives_nothing)
+Test(gate_verdict, R_2_3_21_a_broken_latch_sends_and_receives_nothing)
 {
 	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -156,8 +157,8 @@ Test(gate_verdict, R_2_3_21_broken_sends_and_receives_nothing)
 	close_pair(&other);
 }
 
-/* Not even under no latch at all is such a socket of use again. */
-Test(gate_verdict, a_closed_latch_leaves_its_socket_closed)
+/* The latch has left the map, and the socket's packets in clear are dropped all the same. */
+Test(gate_verdict, a_closed_latch_keeps_its_socket_blocked)
 {
 	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -183,8 +184,8 @@ static void destroy(const struct latch_flow *flow)
 	cr_assert_eq(err, 0, "%s", strerror(-err));
 }
 
-/* The unlatched connection shows that a reset would have arrived by then. */
-Test(gate_verdict, R_2_3_21_the_reset_of_a_broken_latch_stays_here)
+/* The reset of the unlatched connection shows that by then the other would have arrived. */
+Test(gate_verdict, R_2_3_21_the_reset_of_a_broken_latch_is_dropped)
 {
 	struct pair pair = latched_pair(IPV4, IPV4), other = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client), other_flow = flow_of(other.client);
@@ -208,34 +209,20 @@ Test(gate_verdict, R_2_3_21_the_reset_of_a_broken_latch_stays_here)
 
 /* ---- starts */
 
-static int bound_socket(const char *address, uint16_t *ret_port)
+/* A SYN in clear from the port of a latched connection neither passes nor releases its latch. */
+static void check_syn_in_clear(const char *listen_on, const char *connect_from, bool outgoing)
 {
-	struct address any = address_of(address, 0);
-	int fd = new_socket(&any, NULL);
+	int listener = start_listener(listen_on, NULL);
+	int client = bound_socket(connect_from, NULL);
+	struct address there = address_of(connect_from, port_of(listener));
+	struct latch_flow flow = flow_between(name_of(client, getsockname), there);
 
-	cr_assert_eq(bind(fd, &any.any, any.length), 0, "%s", strerror(errno));
-	*ret_port = ntohs(name_of(fd, getsockname).v4.sin_port);
-	return fd;
-}
-
-/* A SYN in clear from the port of a live connection neither passes nor ends its latch. */
-static void check_syn_in_clear(const char *listen_on, const char *connect_from, bool ours)
-{
-	int listener = start_listener(listen_on, NULL), client;
-	struct address there =
-		address_of(connect_from, ntohs(name_of(listener, getsockname).v4.sin_port));
-	struct latch_flow flow;
-	uint16_t port;
-
-	client = bound_socket(connect_from, &port);
-	flow = flow_between(address_of(connect_from, port), there);
-	if (!ours)
+	if (!outgoing)
 		flow = other_end(flow);
 	put_latch(&flow, LATCH_OWNER_SOCKET);
-	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
-	cr_expect_neq(connect(client, &there.any, there.length), 0);
-	wait_for(ours ? drops_for(LATCH_DROP_PLAINTEXT).egress
-		      : drops_for(LATCH_DROP_PLAINTEXT).ingress);
+	begin_connect(client, &there);
+	wait_for(outgoing ? drops_for(LATCH_DROP_PLAINTEXT).egress
+			  : drops_for(LATCH_DROP_PLAINTEXT).ingress);
 	cr_expect_not(is_readable(listener));
 	cr_expect_eq(latch_of(&flow).id, LATCH_ID);
 	cr_expect_eq(latch_of(&flow).owner, LATCH_OWNER_SOCKET);
@@ -243,44 +230,43 @@ static void check_syn_in_clear(const char *listen_on, const char *connect_from, 
 	close(listener);
 }
 
-Test(gate_verdict, a_syn_in_clear_does_not_leave_over_a_live_latch)
+Test(gate_verdict, an_outgoing_ipv4_syn_in_clear_neither_passes_nor_releases_a_latch)
 {
 	attach_gates();
 	check_syn_in_clear(IPV4, IPV4, true);
 }
 
-Test(gate_verdict, nor_does_one_in_ipv6)
+Test(gate_verdict, an_outgoing_ipv6_syn_in_clear_neither_passes_nor_releases_a_latch)
 {
 	attach_gates();
 	check_syn_in_clear(IPV6, IPV6, true);
 }
 
-Test(gate_verdict, nor_does_one_of_a_mapped_address)
+Test(gate_verdict, an_outgoing_ipv4_mapped_syn_in_clear_neither_passes_nor_releases_a_latch)
 {
 	attach_gates();
 	check_syn_in_clear("::", MAPPED, true);
 }
 
-Test(gate_verdict, a_syn_in_clear_does_not_reach_a_listener_over_a_live_latch)
+Test(gate_verdict, a_syn_in_clear_to_an_ipv4_listener_neither_passes_nor_releases_a_latch)
 {
 	attach_gates();
 	check_syn_in_clear(IPV4, IPV4, false);
 }
 
-Test(gate_verdict, nor_a_dual_stack_listener)
+Test(gate_verdict, a_syn_in_clear_to_a_dual_stack_listener_neither_passes_nor_releases_a_latch)
 {
 	attach_gates();
 	check_syn_in_clear("::", IPV4, false);
 }
 
-Test(gate_verdict, nor_an_ipv6_listener)
+Test(gate_verdict, a_syn_in_clear_to_an_ipv6_listener_neither_passes_nor_releases_a_latch)
 {
 	attach_gates();
 	check_syn_in_clear(IPV6, IPV6, false);
 }
 
-/* One that starts in clear stays unlatched, and is counted as nothing. */
-Test(gate_verdict, a_start_in_clear_makes_no_latch)
+Test(gate_verdict, a_connection_that_starts_in_clear_gets_no_latch_and_no_drop)
 {
 	size_t i;
 
@@ -299,9 +285,9 @@ Test(gate_verdict, a_start_in_clear_makes_no_latch)
 	cr_expect_eq(drops_in_all().ingress, 0);
 }
 
-/* ---- headers that attackers choose */
+/* ---- headers that an attacker can choose */
 
-/* No-operation and end of options: the header grows to 40 bytes. */
+/* 20 bytes of no-operation (RFC 791): the header grows to 40 bytes. */
 static void set_ipv4_options(int fd)
 {
 	unsigned char options[20];
@@ -320,21 +306,16 @@ static void set_ipv6_extensions(int fd)
 	cr_assert_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_DSTOPTS, extension, sizeof(extension)), 0);
 }
 
-/* The listener has no peer: the flow is found behind the options, or the SYN would pass. */
+/* A listener has no peer: the gate must find the ports behind the options to see the flow. */
 static void check_syn_with_options(const char *address, void (*set_options)(int))
 {
-	int listener = start_listener(address, NULL), client;
-	struct address there =
-		address_of(address, ntohs(name_of(listener, getsockname).v4.sin_port));
-	struct latch_flow flow;
-	uint16_t port;
+	int listener = start_listener(address, NULL), client = bound_socket(address, NULL);
+	struct address there = address_of(address, port_of(listener));
+	struct latch_flow flow = other_end(flow_between(name_of(client, getsockname), there));
 
-	client = bound_socket(address, &port);
 	set_options(client);
-	flow = other_end(flow_between(address_of(address, port), there));
 	put_latch(&flow, LATCH_OWNER_SOCKET);
-	cr_assert_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
-	cr_expect_neq(connect(client, &there.any, there.length), 0);
+	begin_connect(client, &there);
 	wait_for(drops_for(LATCH_DROP_PLAINTEXT).ingress);
 	cr_expect_eq(drops_in_all().egress, 0);
 	cr_expect_not(is_readable(listener));
@@ -342,13 +323,13 @@ static void check_syn_with_options(const char *address, void (*set_options)(int)
 	close(listener);
 }
 
-Test(gate_verdict, ipv4_options_hide_no_flow)
+Test(gate_verdict, ipv4_options_do_not_hide_a_latched_flow)
 {
 	attach_gates();
 	check_syn_with_options(IPV4, set_ipv4_options);
 }
 
-Test(gate_verdict, ipv6_extension_headers_hide_no_flow)
+Test(gate_verdict, ipv6_extension_headers_do_not_hide_a_latched_flow)
 {
 	attach_gates();
 	check_syn_with_options(IPV6, set_ipv6_extensions);
@@ -365,7 +346,7 @@ static void check_data_with_options(const char *address, void (*set_options)(int
 	close_pair(&pair);
 }
 
-Test(gate_verdict, options_are_no_protection)
+Test(gate_verdict, data_in_clear_with_options_of_a_latched_connection_is_dropped)
 {
 	attach_gates();
 	check_data_with_options(IPV4, set_ipv4_options);

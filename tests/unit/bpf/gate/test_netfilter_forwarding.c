@@ -1,5 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate on a router: two tun devices, and what goes from one to the other. */
+/*
+ * The netfilter gate on a router. The test writes IPv4 packets to one tun device and reads the
+ * forwarded packets from the other.
+ *
+ *	          the test's network namespace, ip_forward = 1
+ *	+--------------------------------------------------------------+
+ *	| tun left 10.1.0.1/24 ----> FORWARD ----> tun right 10.2.0.1/24 |
+ *	|      ^                nf_gate_egress           |             |
+ *	+------|-----------------------------------------|-------------+
+ *	     write()                                   read()
+ *	  10.1.0.9 -> 10.2.0.9
+ */
+#include "checksum.h"
 #include "netfilter_fixture.h"
 
 #include <arpa/inet.h>
@@ -12,14 +24,14 @@
 #include "common/loop.h"
 
 #define LIMIT_MS 20000
-#define TAIL	 8 /* bytes: less than any header of TCP or SCTP */
+#define TAIL	 8 /* bytes: fewer than a TCP or an SCTP header has */
 
 struct link {
 	const char *name, *address;
 	int fd;
 };
 
-static struct netfilter b;
+static struct netfilter netfilter;
 static struct namespace ns;
 static struct link left = {"left", "10.1.0.1", -1}, right = {"right", "10.2.0.1", -1};
 
@@ -35,12 +47,12 @@ static int open_tun(void *context)
 	return ioctl(fd, TUNSETIFF, &request) ? -errno : fd;
 }
 
-static void configure(const struct link *link, unsigned long what, struct ifreq request)
+static void configure(const struct link *link, unsigned long command, struct ifreq request)
 {
 	int fd = namespace_socket(&ns, AF_INET, SOCK_DGRAM);
 
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", link->name);
-	cr_assert_eq(ioctl(fd, what, &request), 0, "%s: %s", link->name, strerror(errno));
+	cr_assert_eq(ioctl(fd, command, &request), 0, "%s: %s", link->name, strerror(errno));
 	close(fd);
 }
 
@@ -65,7 +77,7 @@ static void link_up(struct link *link)
 	configure(link, SIOCSIFFLAGS, (struct ifreq){.ifr_flags = IFF_UP});
 }
 
-static int let_forward(void *context)
+static int enable_forwarding(void *context)
 {
 	int fd = open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_CLOEXEC);
 	int err = fd >= 0 && write(fd, "1", 1) == 1 ? 0 : -errno;
@@ -79,12 +91,12 @@ static int let_forward(void *context)
 static void start(void)
 {
 	netfilter_private_pins();
-	netfilter_load(&b);
+	netfilter_load(&netfilter);
 	namespace_start(&ns);
 	link_up(&left);
 	link_up(&right);
-	cr_assert_eq(netns_call(ns.fd, let_forward, NULL), 0);
-	netfilter_attach(&b, &ns);
+	cr_assert_eq(netns_call(ns.fd, enable_forwarding, NULL), 0);
+	netfilter_attach(&netfilter, &ns);
 }
 
 static void finish(void)
@@ -92,7 +104,7 @@ static void finish(void)
 	close(left.fd);
 	close(right.fd);
 	namespace_end(&ns);
-	object_release(&b.object);
+	object_release(&netfilter.object);
 }
 
 TestSuite(netfilter_forwarding, .init = start, .fini = finish, .timeout = 60);
@@ -102,19 +114,12 @@ struct fragment {
 	uint8_t tail[TAIL];
 };
 
-static uint16_t sum_of(const struct iphdr *ip)
+static uint16_t header_checksum(const struct iphdr *ip)
 {
-	const uint16_t *words = (const uint16_t *)ip;
-	uint32_t sum = 0;
-	size_t i;
-
-	for (i = 0; i < sizeof(*ip) / sizeof(*words); i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t) ~(sum + (sum >> 16));
+	return checksum_finish(checksum_add(0, ip, sizeof(*ip)));
 }
 
-/* The last of a datagram: it has no ports. */
+/* The last fragment of a datagram: it carries no ports. */
 static struct fragment last_fragment(uint8_t protocol)
 {
 	struct fragment f = {
@@ -122,31 +127,31 @@ static struct fragment last_fragment(uint8_t protocol)
 		       .ihl = 5,
 		       .ttl = 64,
 		       .id = htons(protocol),
-		       .frag_off = htons(185), /* of eight bytes each */
+		       .frag_off = htons(185), /* in units of eight bytes */
 		       .tot_len = htons(sizeof(f)),
 		       .protocol = protocol},
-		.tail = {1}, /* as if it were an INIT that is cut short */
+		.tail = {1}, /* as in a truncated INIT of SCTP */
 	};
 
 	inet_pton(AF_INET, "10.1.0.9", &f.ip.saddr);
 	inet_pton(AF_INET, "10.2.0.9", &f.ip.daddr);
-	f.ip.check = sum_of(&f.ip);
+	f.ip.check = header_checksum(&f.ip);
 	return f;
 }
 
-/* A whole one, as long; its ports are the first four bytes. */
+/* A datagram of the same length. Its ports are the first four bytes of the tail. */
 static struct fragment datagram(void)
 {
 	struct fragment f = last_fragment(IPPROTO_UDP);
 
 	f.ip.frag_off = 0;
 	f.ip.check = 0;
-	f.ip.check = sum_of(&f.ip);
+	f.ip.check = header_checksum(&f.ip);
 	return f;
 }
 
-/* The kernel has things of its own to say there. */
-static bool comes_out(uint8_t protocol)
+/* The kernel sends packets of its own on that device: the test skips them. */
+static bool is_forwarded(uint8_t protocol)
 {
 	uint64_t limit = loop_now_ms() + LIMIT_MS;
 	struct pollfd readable = {.fd = right.fd, .events = POLLIN};
@@ -159,7 +164,7 @@ static bool comes_out(uint8_t protocol)
 	return false;
 }
 
-Test(netfilter_forwarding, a_short_fragment_that_is_passed_on_is_nothing_to_judge)
+Test(netfilter_forwarding, a_forwarded_last_fragment_shorter_than_a_header_passes)
 {
 	const uint8_t protocols[] = {IPPROTO_TCP, IPPROTO_SCTP, IPPROTO_UDP};
 	struct latch_drop_count drops[LATCH_DROP_COUNT];
@@ -169,16 +174,16 @@ Test(netfilter_forwarding, a_short_fragment_that_is_passed_on_is_nothing_to_judg
 		struct fragment f = last_fragment(protocols[i]);
 
 		cr_assert_eq(write(left.fd, &f, sizeof(f)), sizeof(f), "%s", strerror(errno));
-		cr_assert(comes_out(protocols[i]), "protocol %u", protocols[i]);
+		cr_assert(is_forwarded(protocols[i]), "protocol %u", protocols[i]);
 	}
-	cr_assert_eq(drops_read(&b.maps, drops), 0);
+	cr_assert_eq(drops_read(&netfilter.maps, drops), 0);
 	cr_expect_eq(drops[LATCH_DROP_MALFORMED].egress, 0);
 }
 
-Test(netfilter_forwarding, nor_is_a_whole_one)
+Test(netfilter_forwarding, a_forwarded_short_datagram_passes)
 {
 	struct fragment f = datagram();
 
 	cr_assert_eq(write(left.fd, &f, sizeof(f)), sizeof(f), "%s", strerror(errno));
-	cr_expect(comes_out(IPPROTO_UDP));
+	cr_expect(is_forwarded(IPPROTO_UDP));
 }

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The netfilter gate and packets of no latch, where a rule requires one: on a loopback, all in
- * clear. */
+/*
+ * The netfilter gate and packets without a latch, where a rule requires one. The packets belong to
+ * no full socket: SYN at a listener, reset, SYN/ACK, TIME_WAIT, raw socket.
+ *
+ *	client --> LOCAL_OUT: nf_gate_egress --> lo --> LOCAL_IN: nf_gate_ingress --> listener,
+ *	                                                                              TIME_WAIT
+ *	rule: require + LATCH_RULE_SOCKETLESS
+ *
+ * netfilter_loopback.h has the rest.
+ */
 #include "netfilter_loopback.h"
 
 #include "latchd/net/socket_diag.h"
 
 TestSuite(netfilter_rules, .init = netfilter_start, .fini = netfilter_finish, .timeout = 120);
 
-/* Without latchd's control program: the first half is in force at first. */
-static void require(enum latch_direction direction, __u8 flags)
+/* Written into the maps without latchd's control program: the first half of the map is in force. */
+static void put_require_rule(enum latch_direction direction, __u8 flags)
 {
 	struct latch_settings settings = {.rule_count = 1};
 	struct latch_rule rule = {
@@ -21,17 +29,17 @@ static void require(enum latch_direction direction, __u8 flags)
 	};
 	__u32 key = 0;
 
-	cr_assert_eq(bpf_map_update_elem(b.maps.rules, &key, &rule, BPF_ANY), 0);
-	cr_assert_eq(bpf_map_update_elem(b.maps.settings, &key, &settings, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.rules, &key, &rule, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.settings, &key, &settings, BPF_ANY), 0);
 }
 
-static struct latch_drop_count required(void)
+static struct latch_drop_count required_drops(void)
 {
-	return dropped(LATCH_DROP_REQUIRED);
+	return drops_for(LATCH_DROP_REQUIRED);
 }
 
-/* A port that was somebody's a moment ago. */
-static struct address free_port(const char *text)
+/* The port of a listener that is closed again. */
+static struct address unused_port(const char *text)
 {
 	int fd = start_listener(text, NULL);
 	struct address address = name_of(fd, getsockname);
@@ -44,130 +52,128 @@ static int start_connect(const struct address *to)
 {
 	int fd = new_socket(to, NULL);
 
-	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	cr_assert_neq(connect(fd, &to->any, to->length), 0);
+	begin_connect(fd, to);
 	return fd;
 }
 
-static int outcome(int fd)
+static int connect_result(int fd)
 {
 	struct pollfd ready = {.fd = fd, .events = POLLOUT};
 
-	cr_assert_eq(poll(&ready, 1, LIMIT_MS), 1, "no outcome");
+	cr_assert_eq(poll(&ready, 1, LIMIT_MS), 1, "connect() has no result yet");
 	return pending_error(fd);
 }
 
-static void drops_a_request(const char *text)
+static void check_request_dropped(const char *text)
 {
 	int listener = start_listener(text, NULL);
 	struct address there = name_of(listener, getsockname);
 	int fd = start_connect(&there);
 
-	await(LATCH_DROP_REQUIRED, false);
-	cr_expect_eq(required().egress, 0);
+	wait_for_drop(LATCH_DROP_REQUIRED, false);
+	cr_expect_eq(required_drops().egress, 0);
 	close(fd);
 	close(listener);
 }
 
-Test(netfilter_rules, R_2_3_a_request_in_clear_does_not_arrive)
+Test(netfilter_rules, R_2_3_require_drops_an_ipv4_request_in_clear)
 {
-	require(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
-	drops_a_request(IPV4);
+	put_require_rule(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
+	check_request_dropped(IPV4);
 }
 
-Test(netfilter_rules, R_2_3_nor_one_of_ipv6)
+Test(netfilter_rules, R_2_3_require_drops_an_ipv6_request_in_clear)
 {
-	require(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
-	drops_a_request(IPV6);
+	put_require_rule(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
+	check_request_dropped(IPV6);
 }
 
-/* The rule is for the other way, so the request passes; of the reset nobody knows the way. */
-Test(netfilter_rules, R_2_2_a_reset_in_clear_does_not_leave)
+/*
+ * The rule has the other direction, so the request passes. The flow of a reset has no known
+ * direction: a rule of either direction matches.
+ */
+Test(netfilter_rules, R_2_2_require_drops_an_outgoing_reset_in_clear)
 {
-	struct address nobody = free_port(IPV4);
+	struct address closed = unused_port(IPV4);
 	int fd;
 
-	require(LATCH_DIRECTION_OUT, LATCH_RULE_SOCKETLESS);
-	fd = start_connect(&nobody);
-	await(LATCH_DROP_REQUIRED, true);
-	cr_expect_eq(required().ingress, 0);
+	put_require_rule(LATCH_DIRECTION_OUT, LATCH_RULE_SOCKETLESS);
+	fd = start_connect(&closed);
+	wait_for_drop(LATCH_DROP_REQUIRED, true);
+	cr_expect_eq(required_drops().ingress, 0);
 	cr_expect_eq(pending_error(fd), 0);
 	close(fd);
 }
 
-Test(netfilter_rules, a_syn_ack_is_of_a_connection_that_was_accepted)
+Test(netfilter_rules, require_out_does_not_match_a_syn_ack_of_an_accepted_connection)
 {
 	int listener = start_listener(IPV4, NULL), fd;
 	struct address there = name_of(listener, getsockname);
 
-	require(LATCH_DIRECTION_OUT, LATCH_RULE_SOCKETLESS);
+	put_require_rule(LATCH_DIRECTION_OUT, LATCH_RULE_SOCKETLESS);
 	fd = start_connect(&there);
-	cr_expect_eq(outcome(fd), 0);
+	cr_expect_eq(connect_result(fd), 0);
 	close(fd);
 	close(listener);
 }
 
-/* With a cgroup below the root there are sockets that are none of our business. */
-Test(netfilter_rules, where_not_every_socket_is_watched_gate_a_decides_alone)
+/* With a cgroup below the root, sockets outside that cgroup are not latchd's. */
+Test(netfilter_rules, a_rule_without_socketless_flag_matches_no_packet_without_a_full_socket)
 {
 	int listener = start_listener(IPV4, NULL), fd;
-	struct address there = name_of(listener, getsockname), nobody = free_port(IPV4);
+	struct address there = name_of(listener, getsockname), closed = unused_port(IPV4);
 
-	require(LATCH_DIRECTION_NONE, 0);
+	put_require_rule(LATCH_DIRECTION_NONE, 0);
 	fd = start_connect(&there);
-	cr_expect_eq(outcome(fd), 0);
+	cr_expect_eq(connect_result(fd), 0);
 	close(fd);
-	fd = start_connect(&nobody);
-	cr_expect_eq(outcome(fd), ECONNREFUSED);
-	cr_expect_eq(required().egress + required().ingress, 0);
+	fd = start_connect(&closed);
+	cr_expect_eq(connect_result(fd), ECONNREFUSED);
+	cr_expect_eq(required_drops().egress + required_drops().ingress, 0);
 	close(fd);
 	close(listener);
 }
 
-Test(netfilter_rules, full_sockets_are_the_other_gates)
+Test(netfilter_rules, require_leaves_packets_of_full_sockets_to_the_cgroup_gate)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
-	require(LATCH_DIRECTION_NONE, LATCH_RULE_SOCKETLESS);
+	put_require_rule(LATCH_DIRECTION_NONE, LATCH_RULE_SOCKETLESS);
 	expect_alive(pair.client, pair.server);
 	expect_alive(pair.server, pair.client);
-	cr_expect_eq(required().egress + required().ingress, 0);
+	cr_expect_eq(required_drops().egress + required_drops().ingress, 0);
 	close_pair(&pair);
 }
 
-/* Such as the kernel's own, of which the cgroup gate knows no flow. */
-Test(netfilter_rules, R_2_2_what_a_raw_socket_sends_in_clear_does_not_leave)
+/* The kernel's control socket is a raw socket, too: the cgroup gate sees no flow of it. */
+Test(netfilter_rules, R_2_2_require_drops_a_tcp_packet_of_a_raw_socket_in_clear)
 {
-	struct address nobody = free_port(IPV4);
+	struct address closed = unused_port(IPV4);
 	const uint8_t segment[20] = {0, 9, 0, 9};
 	int fd = netns_socket(ns.fd, AF_INET, SOCK_RAW, IPPROTO_TCP);
 
 	cr_assert_geq(fd, 0);
-	nobody.v4.sin_port = 0;
-	require(LATCH_DIRECTION_NONE, LATCH_RULE_SOCKETLESS);
-	cr_expect_eq(sendto(fd, segment, sizeof(segment), 0, &nobody.any, nobody.length), -1);
+	closed.v4.sin_port = 0;
+	put_require_rule(LATCH_DIRECTION_NONE, LATCH_RULE_SOCKETLESS);
+	cr_expect_eq(sendto(fd, segment, sizeof(segment), 0, &closed.any, closed.length), -1);
 	cr_expect_eq(errno, EPERM);
-	cr_expect_eq(required().egress, 1);
+	cr_expect_eq(required_drops().egress, 1);
 	close(fd);
 }
 
 /* ---- TIME_WAIT */
 
-/* The server's end is in TIME_WAIT afterwards, its port free for another listener. */
+/* The server's end is in TIME_WAIT afterwards. */
 static struct latch_flow end_in_time_wait(struct pair *pair)
 {
 	struct latch_flow flow = flow_of(pair->server);
-	char byte;
 
-	cr_assert_eq(shutdown(pair->server, SHUT_WR), 0);
-	cr_assert_eq(recv(pair->client, &byte, 1, 0), 0);
-	close(pair->client);
-	cr_assert_eq(recv(pair->server, &byte, 1, 0), 0);
-	close(pair->server);
+	close_in_order(pair->server, pair->client);
 	return flow;
 }
 
-/* From the port that the connection had: a full socket, so that this gate sees it arrive only. */
+/* From the port of the old connection: a full socket, so this gate checks the SYN only at LOCAL_IN.
+ */
 static int connect_again(const struct latch_flow *flow, const struct address *there)
 {
 	struct address here = address_of(IPV4, flow->remote_port);
@@ -175,13 +181,12 @@ static int connect_again(const struct latch_flow *flow, const struct address *th
 
 	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
 	cr_assert_eq(bind(fd, &here.any, here.length), 0, "%s", strerror(errno));
-	cr_assert_eq(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	cr_assert_neq(connect(fd, &there->any, there->length), 0);
+	begin_connect(fd, there);
 	return fd;
 }
 
-/* Anybody may have sent it: it is not to end what still waits for packets of its peer. */
-Test(netfilter_rules, R_2_3_a_request_in_clear_does_not_end_time_wait)
+/* Any host may have sent the SYN, and a TIME_WAIT still waits for packets of its peer. */
+Test(netfilter_rules, R_2_3_require_keeps_time_wait_when_a_syn_in_clear_arrives)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct address there = name_of(pair.listener, getsockname);
@@ -190,17 +195,20 @@ Test(netfilter_rules, R_2_3_a_request_in_clear_does_not_end_time_wait)
 
 	cr_assert_eq(socket_diag_find(&flow), 0);
 	put_latch(&flow, LATCH_OWNER_TIME_WAIT);
-	require(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
+	put_require_rule(LATCH_DIRECTION_IN, LATCH_RULE_SOCKETLESS);
 	fd = connect_again(&flow, &there);
-	await(LATCH_DROP_REQUIRED, false);
-	cr_expect_eq(required().egress, 0);
-	cr_expect_eq(socket_diag_find(&flow), 0, "it is no longer in TIME_WAIT");
+	wait_for_drop(LATCH_DROP_REQUIRED, false);
+	cr_expect_eq(required_drops().egress, 0);
+	cr_expect_eq(socket_diag_find(&flow), 0, "the connection is no longer in TIME_WAIT");
 	close(fd);
 	close(pair.listener);
 }
 
-/* Where no rule requires one it reaches the listener. The answer has still the old latch. */
-Test(netfilter_rules, without_a_rule_it_does)
+/*
+ * Without a rule the SYN reaches the listener. Its SYN/ACK still has the old latch: the drop at
+ * LOCAL_OUT shows that it was sent.
+ */
+Test(netfilter_rules, a_syn_in_clear_ends_time_wait_without_a_rule)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct address there = name_of(pair.listener, getsockname);
@@ -209,8 +217,8 @@ Test(netfilter_rules, without_a_rule_it_does)
 
 	put_latch(&flow, LATCH_OWNER_TIME_WAIT);
 	fd = connect_again(&flow, &there);
-	await(LATCH_DROP_PLAINTEXT, true);
-	cr_expect_eq(dropped(LATCH_DROP_PLAINTEXT).ingress, 0);
+	wait_for_drop(LATCH_DROP_PLAINTEXT, true);
+	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).ingress, 0);
 	close(fd);
 	close(pair.listener);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Marks by address: the very text of bpf/packet/object_mark.h, on a table of this test's own, a
- * clock that stands until it is moved, and another processor that comes in between.
+ * Marks of kernel objects by address. The test compiles the text of bpf/packet/object_mark.h, with
+ * a table of four places and a clock of its own. In one test another processor marks an object
+ * between two steps.
  */
 #include <criterion/criterion.h>
 #include <linux/types.h>
@@ -15,9 +16,9 @@
 
 static __u64 table[OBJECT_MARKS];
 static __u64 now;
-static const char *comes_between; /* whom another processor marks when the clock is next asked */
+static const char *marked_by_other_cpu; /* the next read of the clock runs the other processor */
 
-static void let_another_mark(void);
+static void run_other_cpu(void);
 
 static void *bpf_map_lookup_elem(void *map, const __u32 *key)
 {
@@ -26,7 +27,7 @@ static void *bpf_map_lookup_elem(void *map, const __u32 *key)
 
 static __u64 bpf_ktime_get_ns(void)
 {
-	let_another_mark();
+	run_other_cpu();
 	return now;
 }
 
@@ -36,7 +37,7 @@ static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 	return 0;
 }
 
-#include "../../bpf/packet/object_mark.h"
+#include "packet/object_mark.h"
 
 #define SECONDS 10
 #define OBJECTS 64
@@ -44,25 +45,25 @@ static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 static const struct object_marks marks = {table, SECONDS};
 static const char objects[OBJECTS];
 
-/* The clock is asked for the mark itself first, then for what stands in its place. */
-static unsigned int asked;
+/* The first read is for the new mark's time, the second for the age of the mark in its place. */
+static unsigned int clock_reads;
 
-static void let_another_mark(void)
+static void run_other_cpu(void)
 {
-	const char *whom = comes_between;
+	const char *object = marked_by_other_cpu;
 
-	if (!whom || ++asked < 2)
+	if (!object || ++clock_reads < 2)
 		return;
-	comes_between = NULL;
-	mark_object(marks, whom, 0);
+	marked_by_other_cpu = NULL;
+	mark_object(marks, object, 0);
 }
 
-static void pass(unsigned int seconds)
+static void advance_clock(unsigned int seconds)
 {
 	now += seconds * 1000000000ull;
 }
 
-/* Another one than object, of the same place, or of another. */
+/* Another object, in the same place of the table or in another place. */
 static const char *neighbour(const char *object, bool same_place)
 {
 	__u32 place = object_hash(object) % OBJECT_MARKS;
@@ -76,13 +77,13 @@ static const char *neighbour(const char *object, bool same_place)
 static void begin(void)
 {
 	memset(table, 0, sizeof(table));
-	now = asked = 0;
-	comes_between = NULL;
+	now = clock_reads = 0;
+	marked_by_other_cpu = NULL;
 }
 
 TestSuite(object_mark, .init = begin);
 
-Test(object_mark, one_that_is_marked_until_it_is_cleared)
+Test(object_mark, an_object_is_marked_until_its_mark_is_cleared)
 {
 	const char *object = objects, *near = neighbour(object, true),
 		   *far = neighbour(object, false);
@@ -97,7 +98,7 @@ Test(object_mark, one_that_is_marked_until_it_is_cleared)
 	cr_expect_not(is_marked(marks, object));
 }
 
-Test(object_mark, where_two_meet_all_are_marked_and_nobody_clears_it)
+Test(object_mark, two_marks_in_one_place_mark_all_its_objects_and_cannot_be_cleared)
 {
 	const char *object = objects, *near = neighbour(object, true),
 		   *far = neighbour(object, false);
@@ -111,60 +112,60 @@ Test(object_mark, where_two_meet_all_are_marked_and_nobody_clears_it)
 	cr_expect_not(is_marked(marks, far));
 }
 
-Test(object_mark, the_same_one_again_is_still_one)
+Test(object_mark, marking_an_object_again_renews_its_mark)
 {
 	mark_object(marks, objects, 0);
-	pass(SECONDS / 2);
+	advance_clock(SECONDS / 2);
 	mark_object(marks, objects, 0);
-	pass(SECONDS);
-	cr_expect(is_marked(marks, objects), "it is as old as its last mark");
+	advance_clock(SECONDS);
+	cr_expect(is_marked(marks, objects), "the mark has the time of the last call");
 	mark_clear(marks, objects);
 	cr_expect_not(is_marked(marks, objects));
 }
 
-Test(object_mark, what_is_old_says_nothing_and_gives_its_place_away)
+Test(object_mark, an_expired_mark_does_not_count_and_yields_its_place)
 {
 	const char *near = neighbour(objects, true);
 
 	mark_object(marks, objects, 0);
-	pass(SECONDS);
+	advance_clock(SECONDS);
 	cr_expect(is_marked(marks, objects));
-	pass(1);
+	advance_clock(1);
 	cr_expect_not(is_marked(marks, objects));
 	mark_object(marks, near, 0);
 	cr_expect(is_marked(marks, near));
 	cr_expect_not(is_marked(marks, objects));
 }
 
-Test(object_mark, where_all_are_marked_it_ends_with_time)
+Test(object_mark, a_place_whose_objects_are_all_marked_expires)
 {
 	mark_object(marks, objects, 0);
 	mark_object(marks, neighbour(objects, true), 0);
-	pass(SECONDS + 1);
+	advance_clock(SECONDS + 1);
 	cr_expect_not(is_marked(marks, objects));
 }
 
-Test(object_mark, a_clock_that_is_behind_ends_no_mark)
+Test(object_mark, a_mark_does_not_expire_by_a_clock_that_is_behind)
 {
-	pass(5);
+	advance_clock(5);
 	mark_object(marks, objects, 0);
 	now -= 2000000000ull;
 	cr_expect(is_marked(marks, objects));
 }
 
-Test(object_mark, one_that_yields_disturbs_no_other)
+Test(object_mark, a_yielding_mark_does_not_change_the_mark_in_its_place)
 {
 	const char *near = neighbour(objects, true);
 
 	mark_object(marks, objects, 0);
 	mark_object(marks, near, 1);
 	cr_expect(is_marked(marks, objects));
-	cr_expect_not(is_marked(marks, near), "it has yielded");
+	cr_expect_not(is_marked(marks, near), "the yielding object is marked");
 	mark_clear(marks, objects);
-	cr_expect_not(is_marked(marks, near), "they are not all marked");
+	cr_expect_not(is_marked(marks, near), "all objects of the place are marked");
 }
 
-Test(object_mark, one_that_yields_gives_its_place_to_another)
+Test(object_mark, a_yielding_mark_leaves_its_place_to_the_next_object)
 {
 	const char *near = neighbour(objects, true);
 
@@ -177,16 +178,16 @@ Test(object_mark, one_that_yields_gives_its_place_to_another)
 	cr_expect_not(is_marked(marks, objects));
 }
 
-/* Both have found the place free: neither mark may be lost. */
-Test(object_mark, two_processors_at_one_place)
+/* Both processors have found the place free. */
+Test(object_mark, two_processors_that_mark_one_place_lose_no_mark)
 {
 	const char *near = neighbour(objects, true);
 
-	table[object_hash(objects) % OBJECT_MARKS] = 1; /* old: so that the clock is asked */
-	pass(100);
-	comes_between = near;
+	table[object_hash(objects) % OBJECT_MARKS] = 1; /* expired: its age needs the clock */
+	advance_clock(100);
+	marked_by_other_cpu = near;
 	mark_object(marks, objects, 0);
-	cr_expect_null(comes_between, "nobody came in between");
+	cr_expect_null(marked_by_other_cpu, "the other processor did not run");
 	cr_expect(is_marked(marks, objects));
 	cr_expect(is_marked(marks, near));
 }

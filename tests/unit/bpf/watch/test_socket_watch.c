@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Whose a latch is from a connection's start to its end, as the sockets' callbacks tell. */
+/*
+ * The owner of a latch from the start of its connection to the end, by the callbacks of the socket
+ * watch.
+ *
+ *	  test's cgroup: watch_socket (sock_ops), often also gate_egress, gate_ingress
+ *	+-----------------------------------------------------------+
+ *	| client <---- handshake, data, FIN, RST in clear ----> server |
+ *	+-----|-------------------------------------------------|---+
+ *	      +--> latches: HANDSHAKE -> SOCKET -> TIME_WAIT    <+
+ *	                    put there by the test
+ */
 #include "gate_fixture.h"
 
 #include "latchd/net/socket_diag.h"
 
-TestSuite(gate_lifecycle, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
+TestSuite(socket_watch, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
-/* A client that is bound but not connected yet: the flows are known before their first packet. */
+/* The client is bound and not yet connected: both flows are known before their first packet. */
 struct start {
 	int listener, client;
 	struct address there;
@@ -15,15 +25,13 @@ struct start {
 
 static struct start prepare(const char *listen_on, const char *connect_from)
 {
-	struct address any = address_of(connect_from, 0), here;
-	struct start start = {.listener = start_listener(listen_on, NULL)};
+	struct start start = {
+		.listener = start_listener(listen_on, NULL),
+		.client = bound_socket(connect_from, NULL),
+	};
 
-	start.there =
-		address_of(connect_from, ntohs(name_of(start.listener, getsockname).v4.sin_port));
-	start.client = new_socket(&any, NULL);
-	cr_assert_eq(bind(start.client, &any.any, any.length), 0);
-	here = name_of(start.client, getsockname);
-	start.out = flow_between(here, start.there);
+	start.there = address_of(connect_from, port_of(start.listener));
+	start.out = flow_between(name_of(start.client, getsockname), start.there);
 	start.in = other_end(start.out);
 	return start;
 }
@@ -43,8 +51,9 @@ static struct pair finish(const struct start *start)
 	return pair;
 }
 
-/* With both latches, as if both had been born with the handshake. */
-static struct pair owned_pair(struct start *start, const char *listen_on, const char *connect_from)
+/* Both ends have a latch, as if the gate had created both with the handshake. */
+static struct pair latched_pair(struct start *start, const char *listen_on,
+				const char *connect_from)
 {
 	*start = prepare(listen_on, connect_from);
 	put_latch(&start->out, LATCH_OWNER_HANDSHAKE);
@@ -76,23 +85,11 @@ static void expect_released(const struct latch_flow *flow)
 	cr_expect_eq(event.word.params, 3);
 }
 
-static void expect_kept(const struct latch_flow *flow)
+static void expect_time_wait(const struct latch_flow *flow)
 {
 	wait_for(latch_of(flow).owner == LATCH_OWNER_TIME_WAIT);
 	cr_expect_eq(latch_of(flow).word.state, LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(events_of(LATCH_EVENT_LATCH_CLOSED, flow, NULL), 0);
-}
-
-/* The client ends first. */
-static void close_in_order(const struct pair *pair)
-{
-	char byte;
-
-	cr_assert_eq(shutdown(pair->client, SHUT_WR), 0);
-	cr_assert_eq(recv(pair->server, &byte, 1, 0), 0);
-	close(pair->server);
-	cr_assert_eq(recv(pair->client, &byte, 1, 0), 0);
-	close(pair->client);
 }
 
 static void abort_connection(int fd)
@@ -105,14 +102,14 @@ static void abort_connection(int fd)
 
 /* ---- begin */
 
-Test(gate_lifecycle, both_ends_own_their_latch_once_established)
+Test(socket_watch, each_end_owns_its_latch_once_the_connection_is_established)
 {
 	size_t i;
 
 	attach(GATES_SOCKET);
 	for (i = 0; i < TCP_WAYS; i++) {
 		struct start start;
-		struct pair pair = owned_pair(&start, tcp_ways[i][0], tcp_ways[i][1]);
+		struct pair pair = latched_pair(&start, tcp_ways[i][0], tcp_ways[i][1]);
 
 		expect_owner(&start.out, pair.client);
 		expect_owner(&start.in, pair.server);
@@ -120,7 +117,7 @@ Test(gate_lifecycle, both_ends_own_their_latch_once_established)
 	}
 }
 
-Test(gate_lifecycle, another_connections_latch_is_not_taken)
+Test(socket_watch, a_connection_does_not_take_the_latch_of_another_connection)
 {
 	struct start one = prepare(IPV4, IPV4), other = prepare(IPV4, IPV4);
 	struct pair pair;
@@ -137,23 +134,23 @@ Test(gate_lifecycle, another_connections_latch_is_not_taken)
 
 /* ---- end */
 
-Test(gate_lifecycle, R_2_3_19_who_closes_first_keeps_it_through_time_wait)
+Test(socket_watch, R_2_3_19_the_end_that_closes_first_keeps_its_latch_through_time_wait)
 {
 	size_t i;
 
 	attach(GATES_SOCKET);
 	for (i = 0; i < TCP_WAYS; i++) {
 		struct start start;
-		struct pair pair = owned_pair(&start, tcp_ways[i][0], tcp_ways[i][1]);
+		struct pair pair = latched_pair(&start, tcp_ways[i][0], tcp_ways[i][1]);
 
-		close_in_order(&pair);
+		close_in_order(pair.client, pair.server);
 		expect_released(&start.in);
-		expect_kept(&start.out);
+		expect_time_wait(&start.out);
 		close(pair.listener);
 	}
 }
 
-Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_refused_connection_releases_it)
+Test(socket_watch, R_2_3_19_L_5_1_4_a_refused_connect_releases_its_latch)
 {
 	struct start start = prepare(IPV4, IPV4);
 
@@ -165,13 +162,13 @@ Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_refused_connection_releases_it)
 	close(start.client);
 }
 
-Test(gate_lifecycle, a_listeners_end_touches_no_latch)
+Test(socket_watch, closing_a_listener_does_not_change_the_latches_of_its_connections)
 {
 	struct start start;
 	struct pair pair;
 
 	attach(GATES_SOCKET);
-	pair = owned_pair(&start, IPV4, IPV4);
+	pair = latched_pair(&start, IPV4, IPV4);
 	close(pair.listener);
 	expect_owner(&start.out, pair.client);
 	expect_owner(&start.in, pair.server);
@@ -179,12 +176,12 @@ Test(gate_lifecycle, a_listeners_end_touches_no_latch)
 	close(pair.server);
 }
 
-/* ---- what comes after TIME_WAIT */
+/* ---- a SYN of a flow in TIME_WAIT */
 
-static void check_new_syn(const char *listen_on, const char *connect_from, bool ours)
+static void check_new_syn(const char *listen_on, const char *connect_from, bool outgoing)
 {
 	struct start start = prepare(listen_on, connect_from);
-	const struct latch_flow *flow = ours ? &start.out : &start.in;
+	const struct latch_flow *flow = outgoing ? &start.out : &start.in;
 	struct pair pair;
 
 	put_latch(flow, LATCH_OWNER_TIME_WAIT);
@@ -195,7 +192,7 @@ static void check_new_syn(const char *listen_on, const char *connect_from, bool 
 	close_pair(&pair);
 }
 
-Test(gate_lifecycle, a_syn_to_a_listener_releases_time_wait)
+Test(socket_watch, a_syn_to_a_listener_releases_the_latch_of_a_time_wait)
 {
 	size_t i;
 
@@ -204,7 +201,7 @@ Test(gate_lifecycle, a_syn_to_a_listener_releases_time_wait)
 		check_new_syn(tcp_ways[i][0], tcp_ways[i][1], false);
 }
 
-Test(gate_lifecycle, a_syn_from_a_reused_port_releases_time_wait)
+Test(socket_watch, a_syn_from_a_reused_port_releases_the_latch_of_a_time_wait)
 {
 	size_t i;
 
@@ -213,8 +210,8 @@ Test(gate_lifecycle, a_syn_from_a_reused_port_releases_time_wait)
 		check_new_syn(tcp_ways[i][0], tcp_ways[i][1], true);
 }
 
-/* Only a SYN proves that its TIME_WAIT is over: later packets do not. */
-Test(gate_lifecycle, data_does_not_release_time_wait)
+/* Only a SYN shows that TIME_WAIT is over. */
+Test(socket_watch, data_does_not_release_the_latch_of_a_time_wait)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -229,21 +226,21 @@ Test(gate_lifecycle, data_does_not_release_time_wait)
 	close_pair(&pair);
 }
 
-/* ---- what must neither escape a latch nor take another's */
+/* ---- no packet evades its latch, and no socket takes the latch of another */
 
-/* The reset of whoever aborts leaves after the callback: under the latch's SA, or not at all. */
-static void check_abort(void (*end)(const struct pair *))
+/* TCP sends the reset after the callback: the gate still checks it against the latch. */
+static void check_abort(void (*abort_pair)(const struct pair *))
 {
 	struct start start;
 	struct pair pair;
 
 	attach(GATES_SOCKET);
-	pair = owned_pair(&start, IPV4, IPV4);
+	pair = latched_pair(&start, IPV4, IPV4);
 	attach_gates();
-	end(&pair);
+	abort_pair(&pair);
 	wait_for(drops_in_all().egress);
 	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).egress, drops_in_all().egress);
-	expect_kept(&start.out);
+	expect_time_wait(&start.out);
 	close(pair.server);
 	close(pair.listener);
 }
@@ -253,7 +250,7 @@ static void abort_client(const struct pair *pair)
 	abort_connection(pair->client);
 }
 
-Test(gate_lifecycle, an_aborted_connections_reset_is_judged_by_its_latch)
+Test(socket_watch, the_reset_of_an_aborted_connection_is_checked_against_its_latch)
 {
 	check_abort(abort_client);
 }
@@ -271,19 +268,19 @@ static void disconnect_client(const struct pair *pair)
 	close(pair->client);
 }
 
-Test(gate_lifecycle, a_disconnected_sockets_reset_is_judged_by_its_latch)
+Test(socket_watch, the_reset_of_a_disconnected_socket_is_checked_against_its_latch)
 {
 	check_abort(disconnect_client);
 }
 
-/* Without gates, so that the reset arrives. */
-Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_reset_from_the_peer_releases_it)
+/* Without the gates: the reset arrives. */
+Test(socket_watch, R_2_3_19_L_5_1_4_a_reset_from_the_peer_releases_the_latch)
 {
 	struct start start;
 	struct pair pair;
 
 	attach(GATES_SOCKET);
-	pair = owned_pair(&start, IPV4, IPV4);
+	pair = latched_pair(&start, IPV4, IPV4);
 	abort_connection(pair.server);
 	expect_released(&start.out);
 	cr_expect_eq(pending_error(pair.client), ECONNRESET);
@@ -291,15 +288,15 @@ Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_reset_from_the_peer_releases_it)
 	close(pair.listener);
 }
 
-/* Its reset has left before the callback. */
-Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_destroyed_socket_releases_it)
+/* The kernel sends the reset before the callback. */
+Test(socket_watch, R_2_3_19_L_5_1_4_destroying_a_socket_releases_its_latch)
 {
 	struct start start;
 	struct pair pair;
 	int err;
 
 	attach(GATES_SOCKET);
-	pair = owned_pair(&start, IPV4, IPV4);
+	pair = latched_pair(&start, IPV4, IPV4);
 	err = socket_diag_destroy_owner(&start.out, 0);
 	if (err == -EOPNOTSUPP)
 		cr_skip_test("this kernel cannot destroy sockets");
@@ -308,14 +305,14 @@ Test(gate_lifecycle, R_2_3_19_L_5_1_4_a_destroyed_socket_releases_it)
 	close_pair(&pair);
 }
 
-/* The child of a listener: no packet of it was judged before its latch is closed. */
-Test(gate_lifecycle, a_socket_is_latched_from_its_first_moment)
+/* The gates have checked no packet of these sockets when their latches are closed. */
+Test(socket_watch, a_socket_is_bound_to_its_latch_before_its_first_packet)
 {
 	struct start start;
 	struct pair pair;
 
 	attach(GATES_SOCKET);
-	pair = owned_pair(&start, IPV4, IPV4);
+	pair = latched_pair(&start, IPV4, IPV4);
 	set_no_delay(pair.client);
 	set_no_delay(pair.server);
 	cr_assert_eq(latch_close(&maps, &start.in, LATCH_ID), LATCH_CONTROL_DONE);
@@ -330,8 +327,8 @@ Test(gate_lifecycle, a_socket_is_latched_from_its_first_moment)
 	close_pair(&pair);
 }
 
-/* A socket may be used again: that is another connection, which starts anew. */
-Test(gate_lifecycle, a_socket_that_connects_again_is_no_longer_latched)
+/* connect() after a disconnect starts another connection. */
+Test(socket_watch, a_socket_that_connects_again_is_no_longer_blocked_by_its_old_latch)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -355,12 +352,12 @@ Test(gate_lifecycle, a_socket_that_connects_again_is_no_longer_latched)
 }
 
 /*
- * A connect() to a tuple that is in use fails, but for a moment its socket has
- * the flow of the one that uses it: anybody could end another's latch.
+ * A connect() to a flow in use fails, but its socket has that flow for a moment. Without a check of
+ * the owner, any process could release the latch of another.
  */
-Test(gate_lifecycle, a_connect_that_fails_ends_nobody_elses_latch)
+Test(socket_watch, a_failed_connect_does_not_release_the_latch_of_another_socket)
 {
-	struct start start = prepare(IPV4, IPV4), harmless = prepare(IPV4, IPV4);
+	struct start start = prepare(IPV4, IPV4), unrelated = prepare(IPV4, IPV4);
 	struct address here = name_of(start.client, getsockname);
 	int on = 1, intruder = new_socket(&here, NULL);
 	struct pair pair;
@@ -372,8 +369,8 @@ Test(gate_lifecycle, a_connect_that_fails_ends_nobody_elses_latch)
 	setsockopt(intruder, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	cr_assert_eq(bind(start.client, &here.any, here.length), 0);
 	cr_assert_eq(bind(intruder, &here.any, here.length), 0, "%s", strerror(errno));
-	/* So that its callbacks are on. */
-	cr_assert_eq(connect(intruder, &harmless.there.any, harmless.there.length), 0);
+	/* Enables the callbacks of the socket. */
+	cr_assert_eq(connect(intruder, &unrelated.there.any, unrelated.there.length), 0);
 	disconnect(intruder);
 	put_latch(&start.out, LATCH_OWNER_HANDSHAKE);
 	pair = finish(&start);
@@ -384,15 +381,15 @@ Test(gate_lifecycle, a_connect_that_fails_ends_nobody_elses_latch)
 	close(intruder);
 	expect_owner(&start.out, pair.client);
 	close_pair(&pair);
-	close(harmless.client);
-	close(harmless.listener);
+	close(unrelated.client);
+	close(unrelated.listener);
 }
 
 /* ---- other programs on the same sockets */
 
 /*
- * Asks for round-trip callbacks when the connection begins; when it is established
- * it stores the callbacks that the socket then has.
+ * At connect() the program asks for round-trip callbacks. When the connection is established it
+ * stores the socket's callback flags.
  */
 static int load_other_program(int map)
 {
@@ -437,7 +434,7 @@ static int load_other_program(int map)
 	return fd;
 }
 
-Test(gate_lifecycle, other_programs_keep_their_callbacks)
+Test(socket_watch, the_socket_watch_keeps_the_callbacks_of_other_programs)
 {
 	int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "flags", 4, 4, 1, NULL), other, link;
 	__u32 key = 0, flags = 0;

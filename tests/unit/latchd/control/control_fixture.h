@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Clients and the service in one process, on one loop: every step is waited for with a limit. */
+/* Clients and the service in one process, on one loop. Every wait has a limit. */
 #ifndef LATCHD_TESTS_CONTROL_FIXTURE_H
 #define LATCHD_TESTS_CONTROL_FIXTURE_H
 
@@ -56,13 +56,14 @@ static void write_sa_badly(void *context, struct json_writer *w)
 }
 
 static struct control_request last_request;
-static int orders;
+static int received_requests;
 
-static void take_request(void *context, const struct control_request *order, struct json_writer *w)
+static void take_request(void *context, const struct control_request *request,
+			 struct json_writer *w)
 {
 	cr_expect_eq(context, &list_size);
-	orders++;
-	last_request = *order;
+	received_requests++;
+	last_request = *request;
 	json_object_begin(w);
 	json_object_end(w);
 }
@@ -72,7 +73,7 @@ static const struct control_handlers handlers = {
 	.status = write_status,
 	.list = write_list,
 	.sa = write_sa_badly,
-	.order = take_request,
+	.request = take_request,
 };
 
 static inline void serve(void)
@@ -147,7 +148,7 @@ static void on_tick(void *context)
 		loop_timer_arm(&tick, 1);
 }
 
-/* Runs the service until the peer has what it wants, or its stream ended. */
+/* Runs the service until the peer has received enough, or its stream ended. */
 static void wait_for(struct peer *peer)
 {
 	loop_timer_init(loop, &tick, on_tick, peer);

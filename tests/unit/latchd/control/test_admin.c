@@ -1,56 +1,39 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Break, heal and close of one latch: through the real control program, on real sockets. */
+/* Break, heal and close of one latch by the real control program, with real sockets. */
 #include "latch_fixture.h"
 
 #include "latchd/control/admin.h"
+#include "latchd/report/report.h"
 
 static struct latch_flow flow;
 static unsigned int broken, healed, closed;
 static int close_error;
 
-static void expect_me(void *context, const struct admin_origin *who)
+static void on_news(void *context, const struct news *news)
 {
 	cr_expect_eq(context, &flow);
-	cr_expect_eq(who->pid, getpid());
+	cr_expect_arr_eq(news->flow, &flow, sizeof(flow));
+	cr_expect_eq(news->cause.reason, LATCH_REASON_ADMIN);
+	cr_assert_not_null(news->cause.requester);
+	cr_expect_eq(news->cause.requester->pid, getpid());
+	if (news->kind == NEWS_LATCH_BROKEN) {
+		cr_expect_eq(news->latch->word.state, LATCH_STATE_ESTABLISHED);
+		broken++;
+	} else if (news->kind == NEWS_LATCH_HEALED) {
+		cr_expect_eq(news->latch->word.state, LATCH_STATE_BROKEN);
+		healed++;
+	} else {
+		cr_expect_eq(news->kind, NEWS_LATCH_RESET);
+		closed++;
+		close_error = news->error;
+	}
 }
 
-static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct admin_origin *who)
-{
-	expect_me(context, who);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
-	cr_expect_eq(latch->word.state, LATCH_STATE_ESTABLISHED);
-	broken++;
-}
+static struct news_subscriber subscriber = {.fn = on_news, .context = &flow};
+static const struct news_bus bus = {.first = &subscriber};
+static const struct admin admin = {.maps = &maps, .news = &bus};
 
-static void on_healed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct admin_origin *who)
-{
-	expect_me(context, who);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
-	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
-	healed++;
-}
-
-static void on_closed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      const struct admin_origin *who, int error)
-{
-	(void)latch;
-	expect_me(context, who);
-	cr_expect_arr_eq(of, &flow, sizeof(flow));
-	closed++;
-	close_error = error;
-}
-
-static struct admin admin;
-
-static void set_up(void)
-{
-	latches_start();
-	admin = (struct admin){&maps, on_broken, on_healed, on_closed, &flow};
-}
-
-TestSuite(admin, .init = set_up, .fini = latches_finish, .timeout = 120);
+TestSuite(admin, .init = latches_start, .fini = latches_finish, .timeout = 120);
 
 static struct latch latch_now(void)
 {
@@ -62,23 +45,24 @@ static struct latch latch_now(void)
 
 static void expect_request(enum control_act act, uint64_t id, const char *answer)
 {
-	const struct control_request order = {.act = act, .latch_id = id, .pid = getpid()};
+	const struct control_request request = {.act = act, .latch_id = id, .pid = getpid()};
+	struct admin_result result = admin_request(&admin, &request);
 	struct json_writer w;
 
 	json_init(&w);
-	admin_request(&admin, &order, &w);
+	report_request(&w, &result);
 	cr_assert_eq(json_finish(&w), 0);
 	w.text[w.length - 1] = '\0';
 	cr_expect_str_eq(w.text, answer);
 	json_release(&w);
 }
 
-static void order(enum control_act act, const char *answer)
+static void request(enum control_act act, const char *answer)
 {
 	expect_request(act, latch_now().id, answer);
 }
 
-static void expect_told(unsigned int breaks, unsigned int heals, unsigned int closes)
+static void expect_news(unsigned int breaks, unsigned int heals, unsigned int closes)
 {
 	cr_expect_eq(broken, breaks);
 	cr_expect_eq(healed, heals);
@@ -92,70 +76,70 @@ static void expect_told(unsigned int breaks, unsigned int heals, unsigned int cl
 #define ALREADY		   REFUSED("is already broken by an administrator", "already-broken")
 #define NOT_BROKEN	   REFUSED("is not broken by an administrator", "not-broken")
 #define NOT_THERE	   REFUSED("does not exist; see latchctl list", "not-found")
-#define LISTENS		   REFUSED("is a listener's; end the program that listens", "wrong-state")
+#define LISTENS		   REFUSED("belongs to a listening socket; end its program instead", "wrong-state")
 #define WRONG_STATE	   REFUSED("is not established yet, or is closed already", "wrong-state")
 
-Test(admin, R_6_2_1_break_and_heal)
+Test(admin, R_6_2_1_root_breaks_and_heals_a_latch)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	order(CONTROL_ACT_HEAL, NOT_BROKEN);
-	order(CONTROL_ACT_BREAK, BROKEN("\"admin\""));
+	request(CONTROL_ACT_HEAL, NOT_BROKEN);
+	request(CONTROL_ACT_BREAK, BROKEN("\"admin\""));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);
-	order(CONTROL_ACT_BREAK, ALREADY);
-	expect_told(1, 0, 0);
-	order(CONTROL_ACT_HEAL, ESTABLISHED);
+	request(CONTROL_ACT_BREAK, ALREADY);
+	expect_news(1, 0, 0);
+	request(CONTROL_ACT_HEAL, ESTABLISHED);
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_ESTABLISHED);
-	order(CONTROL_ACT_HEAL, NOT_BROKEN);
-	expect_told(1, 1, 0);
+	request(CONTROL_ACT_HEAL, NOT_BROKEN);
+	expect_news(1, 1, 0);
 }
 
-/* It would come back with the next count of who listens, and nobody would know why. */
-Test(admin, a_listener_is_ended_by_its_program)
+/* The next scan of listening sockets would create the latch anew, without a visible cause. */
+Test(admin, close_of_a_listener_latch_is_rejected)
 {
 	flow = lonely(1000);
 	flow.remote_port = 0;
 	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
 	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);
-	order(CONTROL_ACT_CLOSE,
-	      REFUSED("is a listener's; end the program that listens", "wrong-state"));
+	request(CONTROL_ACT_CLOSE,
+		REFUSED("belongs to a listening socket; end its program instead", "wrong-state"));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_LISTENER);
-	expect_told(0, 0, 0);
+	expect_news(0, 0, 0);
 }
 
-Test(admin, heals_his_own_break_only)
+Test(admin, heal_undoes_only_the_break_of_an_administrator)
 {
 	uint64_t id;
 
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	id = latch_now().id;
-	order(CONTROL_ACT_HEAL, NOT_BROKEN);
-	order(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
-	order(CONTROL_ACT_HEAL, BROKEN("\"sa-conflict\""));
+	request(CONTROL_ACT_HEAL, NOT_BROKEN);
+	request(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
+	request(CONTROL_ACT_HEAL, BROKEN("\"sa-conflict\""));
 	cr_assert_eq(latch_break(&maps, &flow, id, LATCH_REASON_PEER_DEAD, NULL),
 		     LATCH_CONTROL_DONE);
-	order(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"peer-dead\",\"admin\""));
-	order(CONTROL_ACT_HEAL, BROKEN("\"sa-conflict\",\"peer-dead\""));
+	request(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"peer-dead\",\"admin\""));
+	request(CONTROL_ACT_HEAL, BROKEN("\"sa-conflict\",\"peer-dead\""));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
-	expect_told(0, 0, 0);
+	expect_news(0, 0, 0);
 }
 
-/* The conflict ends first: his break stands alone, and his heal is the healing. */
-Test(admin, the_last_to_heal_tells)
+/* The conflict ends first, so the break by request is the last reason. */
+Test(admin, heal_of_the_last_reason_is_published)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
-	order(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
+	request(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
 	cr_assert_eq(latch_heal(&maps, &flow, latch_now().id, LATCH_REASON_SA_CONFLICT, NULL),
 		     LATCH_CONTROL_DONE);
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
-	order(CONTROL_ACT_HEAL, ESTABLISHED);
-	expect_told(0, 1, 0);
+	request(CONTROL_ACT_HEAL, ESTABLISHED);
+	expect_news(0, 1, 0);
 }
 
-Test(admin, an_unknown_latch)
+Test(admin, requests_for_an_unknown_latch_are_rejected)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
@@ -167,22 +151,22 @@ Test(admin, an_unknown_latch)
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	expect_request(CONTROL_ACT_CLOSE, 1, NOT_THERE);
 	cr_expect_eq(latch_now().id, 2, "its successor is another latch");
-	expect_told(0, 0, 0);
+	expect_news(0, 0, 0);
 }
 
-Test(admin, what_is_not_established_yet_cannot_be_broken)
+Test(admin, a_larval_latch_can_be_closed_but_not_broken)
 {
 	flow = lonely(1000);
 	put_latch(&flow, LATCH_STATE_LARVAL, LATCH_OWNER_HANDSHAKE, 1);
-	order(CONTROL_ACT_BREAK, WRONG_STATE);
-	order(CONTROL_ACT_HEAL, WRONG_STATE);
+	request(CONTROL_ACT_BREAK, WRONG_STATE);
+	request(CONTROL_ACT_HEAL, WRONG_STATE);
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_LARVAL);
-	order(CONTROL_ACT_CLOSE, CLOSED);
+	request(CONTROL_ACT_CLOSE, CLOSED);
 	cr_expect_not(has_latch(&flow));
-	expect_told(0, 0, 1);
+	expect_news(0, 0, 1);
 }
 
-Test(admin, R_2_3_23_close_ends_the_socket)
+Test(admin, R_2_3_23_close_ends_the_socket_of_the_latch_only)
 {
 	struct tcp_pair pair = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
 	struct latch_flow other = tcp_flow(&ns, whole.client);
@@ -190,12 +174,12 @@ Test(admin, R_2_3_23_close_ends_the_socket)
 	flow = tcp_flow(&ns, pair.client);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	order(CONTROL_ACT_CLOSE, CLOSED);
+	request(CONTROL_ACT_CLOSE, CLOSED);
 	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
-	cr_expect_eq(tcp_error(pair.server), ECONNRESET, "its reset may leave");
+	cr_expect_eq(tcp_error(pair.server), ECONNRESET, "the RST may leave");
 	cr_expect_not(has_latch(&flow));
 	expect_request(CONTROL_ACT_CLOSE, 1, NOT_THERE);
-	expect_told(0, 0, 1);
+	expect_news(0, 0, 1);
 	cr_expect_eq(close_error, 0);
 	cr_expect(has_latch(&other));
 	tcp_expect_alive(whole.client, whole.server, LIMIT_MS);
@@ -203,8 +187,8 @@ Test(admin, R_2_3_23_close_ends_the_socket)
 	tcp_pair_close(&whole);
 }
 
-/* Addresses and ports in use again: whoever has them now is not its owner. */
-Test(admin, close_spares_a_successor)
+/* Another socket has the same addresses and ports now. */
+Test(admin, close_does_not_end_the_socket_that_now_has_the_flow)
 {
 	struct tcp_pair pair = tcp_pair_connect(&ns);
 	struct latch latch;
@@ -214,37 +198,37 @@ Test(admin, close_spares_a_successor)
 	latch = latch_now();
 	latch.socket_cookie = UINT64_MAX;
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
-	order(CONTROL_ACT_CLOSE, CLOSED);
+	request(CONTROL_ACT_CLOSE, CLOSED);
 	cr_expect_not(has_latch(&flow));
 	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
 	tcp_pair_close(&pair);
 }
 
-/* Neither send nor receive: an error to its owner cannot be had, so the latch must stay. */
-Test(admin, R_2_3_24_what_cannot_be_ended_is_cut_off)
+/* The application gets no error, so the latch must stay: the flow neither sends nor receives. */
+Test(admin, R_2_3_24_close_breaks_the_latch_of_a_socket_that_cannot_be_ended)
 {
 	flow = lonely(1000);
 	flow.protocol = IPPROTO_SCTP;
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	order(CONTROL_ACT_CLOSE,
-	      REFUSED("is broken, for its socket cannot be ended: Protocol not supported",
-		      "failed"));
+	request(CONTROL_ACT_CLOSE,
+		REFUSED("is broken instead: its socket cannot be ended: Protocol not supported",
+			"failed"));
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_now().word.reasons, LATCH_REASON_ADMIN);
-	expect_told(0, 0, 1);
+	expect_news(0, 0, 1);
 	cr_expect_eq(close_error, -EPROTONOSUPPORT);
 }
 
-/* Its connections have latches of their own, and to close its latch would not end the program. */
-Test(admin, R_2_2_1_a_listener_takes_no_orders)
+/* Its connections have latches of their own, and a close would not end the listening program. */
+Test(admin, R_2_2_1_no_request_changes_a_listener_latch)
 {
 	flow = lonely(1000);
 	flow.remote_port = 0;
 	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
 	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);
-	order(CONTROL_ACT_BREAK, LISTENS);
-	order(CONTROL_ACT_HEAL, LISTENS);
-	order(CONTROL_ACT_CLOSE, LISTENS);
+	request(CONTROL_ACT_BREAK, LISTENS);
+	request(CONTROL_ACT_HEAL, LISTENS);
+	request(CONTROL_ACT_CLOSE, LISTENS);
 	cr_expect_eq(latch_now().word.state, LATCH_STATE_LISTENER);
-	expect_told(0, 0, 0);
+	expect_news(0, 0, 0);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a client of the control socket gets, however it behaves. */
+/* What clients of the control socket receive, including slow and misbehaving ones. */
 #include "control_fixture.h"
 
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 
 TestSuite(control, .init = serve, .fini = finish, .timeout = 60);
 
-Test(control, a_document_and_the_end)
+Test(control, an_answer_is_one_document_and_the_end_of_the_stream)
 {
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
 	cr_expect_eq(handler_calls, 1);
@@ -18,7 +18,7 @@ Test(control, a_document_and_the_end)
 	"{\"error\":\"unknown request; expected status, list, sa, monitor, break ID, heal ID or "  \
 	"close ID\",\"code\":\"unknown-request\"}\n"
 
-Test(control, unknown_requests_are_refused)
+Test(control, unknown_requests_are_rejected)
 {
 	static const char *const requests[] = {"\n",	    "Status\n",	 "status \n", "purge\n",
 					       "\x1b[2J\n", "break\n",	 "close\n",   "Break 1\n",
@@ -32,10 +32,10 @@ Test(control, unknown_requests_are_refused)
 static void need_root(void)
 {
 	if (geteuid())
-		cr_skip_test("only root may give orders");
+		cr_skip_test("only root may change a latch");
 }
 
-Test(control, orders_for_a_latch)
+Test(control, requests_for_a_latch_carry_action_id_and_pid)
 {
 	static const struct {
 		const char *request;
@@ -51,14 +51,14 @@ Test(control, orders_for_a_latch)
 	need_root();
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		expect_answer(rows[i].request, "{}\n");
-		cr_expect_eq(orders, i + 1);
+		cr_expect_eq(received_requests, i + 1);
 		cr_expect_eq(last_request.act, rows[i].act);
 		cr_expect_eq(last_request.latch_id, rows[i].id);
 		cr_expect_eq(last_request.pid, getpid());
 	}
 }
 
-Test(control, a_malformed_id_changes_nothing)
+Test(control, a_malformed_id_is_rejected)
 {
 	static const char *const requests[] = {
 		"break \n",   "break  2\n", "heal 0x2\n",  "close 2 \n",
@@ -72,10 +72,10 @@ Test(control, a_malformed_id_changes_nothing)
 			requests[i],
 			"{\"error\":\"malformed id; expected 1 to 16 hexadecimal digits, as in "
 			"list\",\"code\":\"malformed-id\"}\n");
-	cr_expect_eq(orders, 0);
+	cr_expect_eq(received_requests, 0);
 }
 
-Test(control, a_request_is_bounded)
+Test(control, a_request_longer_than_the_limit_is_rejected)
 {
 	char longest[CONTROL_REQUEST_MAX + 1];
 
@@ -87,7 +87,7 @@ Test(control, a_request_is_bounded)
 	expect_answer(longest, UNKNOWN);
 }
 
-Test(control, a_request_may_come_in_pieces)
+Test(control, a_request_may_arrive_in_pieces)
 {
 	struct peer peer = ask("sta");
 
@@ -100,7 +100,7 @@ Test(control, a_request_may_come_in_pieces)
 	peer_close(&peer);
 }
 
-Test(control, a_client_that_leaves_without_asking_harms_nobody)
+Test(control, a_client_that_closes_before_its_request_disturbs_no_other_client)
 {
 	struct peer peer = ask("stat");
 
@@ -109,13 +109,13 @@ Test(control, a_client_that_leaves_without_asking_harms_nobody)
 	cr_expect_eq(handler_calls, 1);
 }
 
-Test(control, a_handler_that_fails_ends_the_stream)
+Test(control, a_failed_document_ends_the_stream)
 {
 	expect_answer("sa\n", "");
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
 }
 
-Test(control, a_long_document_arrives_whole_and_half_closed_clients_get_it)
+Test(control, a_half_closed_client_receives_a_long_document_completely)
 {
 	struct peer peer;
 
@@ -128,7 +128,7 @@ Test(control, a_long_document_arrives_whole_and_half_closed_clients_get_it)
 	peer_close(&peer);
 }
 
-Test(control, a_client_that_leaves_amid_a_document_harms_nobody)
+Test(control, a_client_that_closes_during_a_document_disturbs_no_other_client)
 {
 	struct peer peer;
 
@@ -155,7 +155,7 @@ static struct peer monitor(void)
 	return peer;
 }
 
-Test(control, monitors_get_every_event_until_they_leave)
+Test(control, monitors_receive_every_event_until_they_close)
 {
 	struct peer a, b;
 
@@ -181,7 +181,7 @@ Test(control, monitors_get_every_event_until_they_leave)
 	cr_expect_not(control_has_monitors(control));
 }
 
-/* Every event is either there, in order, or counted in a "lost" line at the place of the gap. */
+/* Every event is there, in request, or counted in a "lost" line at the place of the gap. */
 static unsigned long account(const char *text, unsigned long *ret_lost)
 {
 	static const char lost_end[] = ",\"where\":\"monitor\"}";
@@ -221,7 +221,7 @@ static size_t publish_numbers(unsigned int from, unsigned int to)
 	return sum;
 }
 
-Test(control, a_slow_monitor_loses_events_is_told_and_holds_up_nobody)
+Test(control, a_slow_monitor_receives_the_number_of_lost_events_and_delays_no_other)
 {
 	struct peer slow = monitor(), quick = monitor();
 	const unsigned int flood = 30000; /* about 3 MB */
@@ -234,14 +234,14 @@ Test(control, a_slow_monitor_loses_events_is_told_and_holds_up_nobody)
 		wait_for(&quick);
 	}
 	cr_expect_eq(account(quick.text, &lost), flood);
-	cr_expect_eq(lost, 0, "the quick one misses nothing");
+	cr_expect_eq(lost, 0, "the quick monitor misses no event");
 
 	do {
 		slow.wanted = slow.length + 1;
 		wait_for(&slow);
 	} while (account(slow.text, &lost) < flood);
 	cr_expect_gt(lost, 10000);
-	cr_expect_lt(lost, 25000, "what fitted was kept");
+	cr_expect_lt(lost, 25000, "events that fitted were kept");
 
 	slow.wanted = slow.length + publish_numbers(flood, flood + 1);
 	wait_for(&slow);
@@ -250,7 +250,7 @@ Test(control, a_slow_monitor_loses_events_is_told_and_holds_up_nobody)
 	peer_close(&quick);
 }
 
-Test(control, an_event_too_long_for_any_queue_is_lost_not_fatal)
+Test(control, an_event_longer_than_a_queue_is_counted_as_lost)
 {
 	static char giant[CONTROL_MONITOR_QUEUE_MAX + 1];
 	struct peer peer = monitor();
@@ -266,7 +266,7 @@ Test(control, an_event_too_long_for_any_queue_is_lost_not_fatal)
 	peer_close(&peer);
 }
 
-Test(control, clients_are_bounded_and_a_place_is_free_again)
+Test(control, clients_beyond_the_limit_are_rejected_until_one_closes)
 {
 	struct peer peers[CONTROL_CLIENTS_MAX];
 	int i;
@@ -282,7 +282,7 @@ Test(control, clients_are_bounded_and_a_place_is_free_again)
 		peer_close(&peers[i]);
 }
 
-Test(control, out_of_descriptors_it_waits_and_recovers)
+Test(control, without_free_descriptors_clients_wait_until_one_is_free)
 {
 	struct rlimit limit;
 	struct peer peer = ask("status\n");

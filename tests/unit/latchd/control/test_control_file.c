@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The control socket as a file, and who is let in there to do what. */
+/* The control socket as a file, and the permissions of its peers. */
 #include "control_fixture.h"
 
 #include <fcntl.h>
@@ -20,7 +20,7 @@ static struct control *open_at(const char *path, const char *group)
 	return opened;
 }
 
-Test(control_file, it_goes_with_the_service)
+Test(control_file, the_socket_file_is_removed_with_the_service)
 {
 	struct control *first = open_at(scratch_path("sock"), "");
 
@@ -30,7 +30,7 @@ Test(control_file, it_goes_with_the_service)
 	cr_expect_neq(access(scratch_path("sock"), F_OK), 0);
 }
 
-Test(control_file, a_stale_one_is_replaced)
+Test(control_file, a_stale_socket_file_is_replaced)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -42,17 +42,17 @@ Test(control_file, a_stale_one_is_replaced)
 	cr_expect_geq(connect_to(scratch_path("sock")), 0);
 }
 
-Test(control_file, one_that_answers_is_left_alone)
+Test(control_file, a_socket_that_answers_is_not_replaced)
 {
 	struct control *first = open_at(scratch_path("sock"), "");
 
 	cr_assert_not_null(first);
 	cr_expect_null(open_at(scratch_path("sock"), ""));
 	cr_expect(strstr(failure.text, "another program answers"), "%s", failure.text);
-	cr_expect_geq(connect_to(scratch_path("sock")), 0, "the first one still serves");
+	cr_expect_geq(connect_to(scratch_path("sock")), 0, "the first service still answers");
 }
 
-Test(control_file, a_successors_file_is_not_removed)
+Test(control_file, the_socket_file_of_a_successor_is_not_removed)
 {
 	struct control *first = open_at(scratch_path("sock"), "");
 
@@ -62,7 +62,7 @@ Test(control_file, a_successors_file_is_not_removed)
 	cr_expect_eq(access(scratch_path("sock"), F_OK), 0);
 }
 
-Test(control_file, what_is_no_socket_is_left_alone)
+Test(control_file, a_file_that_is_no_socket_is_not_replaced)
 {
 	scratch_write("sock", "precious", 8);
 	cr_expect_null(open_at(scratch_path("sock"), ""));
@@ -73,20 +73,20 @@ Test(control_file, what_is_no_socket_is_left_alone)
 	cr_expect_null(open_at(scratch_path("sock"), ""));
 }
 
-Test(control_file, an_impossible_path_is_explained)
+Test(control_file, an_impossible_path_fails_with_its_reason)
 {
 	cr_expect_null(open_at(scratch_path("no/such/dir/sock"), ""));
 	cr_expect(strstr(failure.text, "No such file") && strstr(failure.text, "[control]"), "%s",
 		  failure.text);
 }
 
-Test(control_file, an_unknown_group_is_explained)
+Test(control_file, an_unknown_group_fails_with_the_command_that_adds_it)
 {
 	cr_expect_null(open_at(scratch_path("sock"), "no-such-group"));
 	cr_expect(strstr(failure.text, "groupadd --system no-such-group"), "%s", failure.text);
 }
 
-Test(control_file, a_group_gets_in_an_existing_directory_stays_as_it_is)
+Test(control_file, a_group_gets_access_and_an_existing_directory_keeps_its_mode)
 {
 	struct group *group = getgrnam("daemon");
 	struct stat st;
@@ -104,7 +104,8 @@ Test(control_file, a_group_gets_in_an_existing_directory_stays_as_it_is)
 	cr_expect(st.st_gid == group->gr_gid && (st.st_mode & 07777) == 0750);
 }
 
-/* Asks as another user, in a process of its own; the first line that it got. */
+/* Sends a request as another user, from a process of its own; returns the first line of the answer.
+ */
 static void ask_as_for(uid_t uid, gid_t gid, gid_t extra, const char *request, char *answer,
 		       size_t size)
 {
@@ -121,8 +122,7 @@ static void ask_as_for(uid_t uid, gid_t gid, gid_t extra, const char *request, c
 
 		if (!setgroups(1, &extra) && !setgid(gid) && !setuid(uid))
 			fd = connect_to(scratch_path("sock"));
-		/* Who is turned away may find the other end closed already, with the answer there.
-		 */
+		/* A rejected client may find the other end closed, with the answer readable. */
 		if (fd >= 0 && !fcntl(fd, F_SETFL, 0) &&
 		    (send(fd, request, strlen(request), MSG_NOSIGNAL) > 0 || errno == EPIPE))
 			length = recv(fd, line, sizeof(line), 0);
@@ -143,8 +143,8 @@ static void ask_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
 	ask_as_for(uid, gid, extra, "status\n", answer, size);
 }
 
-/* Whom the administrator lets look may not change anything; root may. */
-Test(control_file, R_2_2_1_only_root_gives_orders)
+/* Members of the control group may read, but must not change a latch. */
+Test(control_file, R_2_2_1_only_root_may_change_a_latch)
 {
 	static const char *const requests[] = {"break 2\n", "heal 2\n", "close 2\n", "close x\n"};
 	gid_t others = 65534, daemon_group;
@@ -161,13 +161,13 @@ Test(control_file, R_2_2_1_only_root_gives_orders)
 		cr_expect_str_eq(answer, "{\"error\":\"not permitted: only root may break, heal or "
 					 "close a latch\",\"code\":\"not-permitted\"}\n");
 	}
-	cr_expect_eq(orders, 0);
+	cr_expect_eq(received_requests, 0);
 	ask_as_for(0, others, daemon_group, "close 2\n", answer, sizeof(answer));
 	cr_expect_str_eq(answer, "{}\n");
-	cr_expect_eq(orders, 1);
+	cr_expect_eq(received_requests, 1);
 }
 
-Test(control_file, credentials_count_even_when_the_mode_was_loosened)
+Test(control_file, credentials_decide_even_when_the_mode_of_the_file_allows_more)
 {
 	static const char refused[] = "{\"error\":\"not permitted";
 	static const char answered[] = "{\"verb\":\"status\"}\n";
@@ -181,7 +181,7 @@ Test(control_file, credentials_count_even_when_the_mode_was_loosened)
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 
 	ask_as(65534, others, others, answer, sizeof(answer));
-	cr_expect_str_eq(answer, "", "the file's mode keeps strangers out");
+	cr_expect_str_eq(answer, "", "the mode of the file denies access to other users");
 	ask_as(65534, others, daemon_group, answer, sizeof(answer));
 	cr_expect_str_eq(answer, answered, "a member by supplementary group");
 	ask_as(65534, daemon_group, others, answer, sizeof(answer));
@@ -192,8 +192,8 @@ Test(control_file, credentials_count_even_when_the_mode_was_loosened)
 	cr_expect_eq(strncmp(answer, refused, strlen(refused)), 0, "%s", answer);
 }
 
-/* All places there are, and none of them given back. */
-static void flood(int told)
+/* Takes all places of clients and keeps them. */
+static void flood(int ready)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char answer[64], byte = 0;
@@ -204,19 +204,19 @@ static void flood(int told)
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
 			_exit(1);
-		/* Who is turned away has its answer, and perhaps no other end, by then. */
+		/* A rejected client has its answer by then, and perhaps no peer. */
 		if (send(fd, "monitor\n", 8, MSG_NOSIGNAL) < 0 && errno != EPIPE)
 			_exit(1);
 		if (recv(fd, answer, sizeof(answer), 0) <= 0)
 			_exit(1);
 	}
-	if (write(told, &byte, 1) != 1)
+	if (write(ready, &byte, 1) != 1)
 		_exit(1);
 	while (true)
 		pause();
 }
 
-Test(control_file, R_2_2_1_who_may_only_look_cannot_keep_root_from_acting)
+Test(control_file, R_2_2_1_members_of_the_control_group_cannot_block_root)
 {
 	struct peer flooder = {.wanted = 1};
 	gid_t daemon_group;
@@ -238,7 +238,7 @@ Test(control_file, R_2_2_1_who_may_only_look_cannot_keep_root_from_acting)
 	wait_for(&flooder);
 	cr_expect_not(flooder.ended);
 	expect_answer("close 2\n", "{}\n");
-	cr_expect_eq(orders, 1);
+	cr_expect_eq(received_requests, 1);
 	peer_close(&flooder);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);

@@ -43,7 +43,7 @@ static const struct accepted accepted[] = {
 	{"10.1.2.0/23", "10.1.2.0", "10.1.3.255", 0, 0, 65535},
 };
 
-Test(traffic_selector, reads_what_strongswan_prints)
+Test(traffic_selector, selectors_as_strongswan_prints_them_are_parsed)
 {
 	struct traffic_selector selector;
 	uint8_t low[16], high[16];
@@ -120,7 +120,7 @@ static const char *const refused[] = {
 	"%s%s%s%n",
 };
 
-Test(traffic_selector, refuses_anything_else)
+Test(traffic_selector, any_other_text_is_refused)
 {
 	struct traffic_selector selector;
 	size_t i;
@@ -130,7 +130,7 @@ Test(traffic_selector, refuses_anything_else)
 }
 
 /* charon prints the service's name when the system's table has one. */
-Test(traffic_selector, resolves_service_names_as_charon_prints_them)
+Test(traffic_selector, service_names_as_charon_prints_them_are_resolved)
 {
 	struct servent *service = getservbyport(htons(5432), "tcp");
 	struct traffic_selector selector;
@@ -144,7 +144,7 @@ Test(traffic_selector, resolves_service_names_as_charon_prints_them)
 	cr_expect_eq(parse("10.1.0.1/32[tcp/www]", &selector), -EINVAL, "an alias is not printed");
 }
 
-Test(traffic_selector, text_needs_no_end_and_holds_no_nul)
+Test(traffic_selector, a_text_is_read_by_its_length_and_must_not_hold_a_nul)
 {
 	static const char long_text[1024] = "10.1.0.0/16";
 	struct traffic_selector selector;
@@ -174,7 +174,7 @@ static bool covers(const struct traffic_selector_set *set, const char *address, 
 	return traffic_selector_set_covers(set, (uint8_t)family, protocol, bytes, port);
 }
 
-Test(traffic_selector, a_set_covers_what_one_of_its_selectors_covers)
+Test(traffic_selector, a_set_covers_a_flow_that_one_selector_covers)
 {
 	struct traffic_selector_set set = {0};
 
@@ -195,7 +195,7 @@ Test(traffic_selector, a_set_covers_what_one_of_its_selectors_covers)
 	cr_expect(!covers(&set, "fd00::1", IPPROTO_TCP, 1));
 }
 
-Test(traffic_selector, families_are_never_mixed)
+Test(traffic_selector, a_selector_never_covers_the_other_address_family)
 {
 	struct traffic_selector_set set = {0};
 	uint8_t mapped[16] = {0xfd, 0, 0, 0};
@@ -210,7 +210,7 @@ Test(traffic_selector, families_are_never_mixed)
 }
 
 /* What follows an IPv4 address in its sixteen bytes does not count. */
-Test(traffic_selector, only_four_bytes_of_an_ipv4_address_count)
+Test(traffic_selector, bytes_after_an_ipv4_address_are_ignored)
 {
 	struct traffic_selector_set set = {0};
 	uint8_t address[16] = {10, 1, 0, 5, 0xff, 0xff};
@@ -219,7 +219,7 @@ Test(traffic_selector, only_four_bytes_of_an_ipv4_address_count)
 	cr_expect(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, address, 80));
 }
 
-Test(traffic_selector, what_cannot_be_read_makes_the_set_cover_all)
+Test(traffic_selector, an_unreadable_selector_makes_the_set_cover_all)
 {
 	struct traffic_selector_set set = {0};
 
@@ -230,7 +230,7 @@ Test(traffic_selector, what_cannot_be_read_makes_the_set_cover_all)
 }
 
 /* A peer chooses how many there are: of no address but its own may that change anything. */
-Test(traffic_selector, what_does_not_fit_widens_what_is_there)
+Test(traffic_selector, a_selector_beyond_the_maximum_widens_an_existing_selector)
 {
 	struct traffic_selector_set set = {0};
 	char text[64];
@@ -252,7 +252,7 @@ Test(traffic_selector, what_does_not_fit_widens_what_is_there)
 	cr_expect(!covers(&set, "10.1.0.8", IPPROTO_UDP, 1));
 }
 
-Test(traffic_selector, the_other_family_finds_room_in_a_full_set)
+Test(traffic_selector, a_full_set_accepts_selectors_of_the_other_family)
 {
 	struct traffic_selector_set set = {0};
 	char text[64];
@@ -276,7 +276,7 @@ Test(traffic_selector, the_other_family_finds_room_in_a_full_set)
 }
 
 /* charon's services file may have names that ours has not. */
-Test(traffic_selector, unknown_names_do_not_claim_other_addresses)
+Test(traffic_selector, unknown_names_widen_ports_and_not_addresses)
 {
 	struct traffic_selector_set set = {0};
 
@@ -299,7 +299,7 @@ static bool overlap(const char *left, const char *right)
 	return traffic_selector_sets_overlap(&a, &b);
 }
 
-Test(traffic_selector, sets_overlap_where_one_end_fits_both)
+Test(traffic_selector, sets_overlap_when_one_address_protocol_and_port_fits_both)
 {
 	cr_expect(overlap("10.1.0.0/24", "10.1.0.7/32"));
 	cr_expect(overlap("10.1.0.0..10.1.0.7", "10.1.0.7..10.1.0.9"));
@@ -312,7 +312,7 @@ Test(traffic_selector, sets_overlap_where_one_end_fits_both)
 	cr_expect(overlap("what is this", "10.1.0.7/32"), "what cannot be read overlaps all");
 }
 
-Test(traffic_selector, an_empty_set_overlaps_nothing)
+Test(traffic_selector, an_empty_set_overlaps_no_set)
 {
 	struct traffic_selector_set empty = {0}, some = {0};
 

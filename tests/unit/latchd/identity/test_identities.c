@@ -163,7 +163,7 @@ static size_t entries(int map)
 	return count;
 }
 
-Test(identities, L_2_6_1_equal_content_has_one_index)
+Test(identities, L_2_6_1_equal_identities_have_one_index)
 {
 	struct latch_identity noisy = identity_of("c.example");
 	uint32_t first = intern_id("c.example"), second = intern_id("d.example");
@@ -179,7 +179,7 @@ Test(identities, L_2_6_1_equal_content_has_one_index)
 	cr_expect_str_eq(identities_get(identities, second)->id, "d.example");
 }
 
-Test(identities, each_part_of_an_identity_counts)
+Test(identities, identities_that_differ_in_one_field_have_different_indices)
 {
 	uint32_t first = intern_id("c.example");
 	struct latch_identity other = identity_of("c.example");
@@ -196,7 +196,7 @@ Test(identities, each_part_of_an_identity_counts)
 	cr_expect_eq(entries(maps.identities), 5);
 }
 
-Test(identities, each_part_of_params_counts)
+Test(identities, params_that_differ_in_one_field_have_different_indices)
 {
 	uint32_t w = intern_id("w.example"), c = intern_id("c.example"), i;
 	const struct latch_params plain = params_of(w, c);
@@ -224,7 +224,7 @@ Test(identities, each_part_of_params_counts)
 	cr_expect_eq(intern_params(&others[0]), indices[0]);
 }
 
-Test(identities, what_is_not_there)
+Test(identities, an_unknown_index_has_no_entry)
 {
 	cr_expect_null(identities_get(identities, 0));
 	cr_expect_null(identities_get(identities, 1));
@@ -233,7 +233,7 @@ Test(identities, what_is_not_there)
 	cr_expect_null(identities_get_params(identities, UINT16_MAX));
 }
 
-Test(identities, the_map_has_it_before_the_caller)
+Test(identities, an_interned_identity_is_in_the_pinned_map)
 {
 	uint32_t index = intern_id("c.example");
 	struct latch_identity value = stored_identity(index);
@@ -263,7 +263,7 @@ Test(identities, unterminated_text_is_refused)
 	cr_expect_eq(entries(maps.params), 0);
 }
 
-Test(identities, params_need_their_identities)
+Test(identities, params_with_unknown_identities_are_refused)
 {
 	uint32_t known = intern_id("w.example");
 	struct latch_params params = params_of(known, known + 1);
@@ -275,7 +275,7 @@ Test(identities, params_need_their_identities)
 	cr_expect_eq(entries(maps.params), 0);
 }
 
-Test(identities, a_restart_finds_the_same_indices)
+Test(identities, a_restart_keeps_all_indices)
 {
 	uint32_t w = intern_id("w.example"), c = intern_id("c.example");
 	uint16_t params = intern_pair("w.example", "c.example");
@@ -301,7 +301,7 @@ static void flip(int map, uint32_t index, size_t size, size_t byte)
 	cr_assert_eq(bpf_map_update_elem(map, &index, value, BPF_EXIST), 0);
 }
 
-Test(identities, any_corrupted_byte_is_noticed)
+Test(identities, a_table_with_any_corrupted_byte_is_refused)
 {
 	uint16_t params = intern_pair("w.example", "c.example");
 	uint32_t c = intern_id("c.example");
@@ -320,7 +320,7 @@ Test(identities, any_corrupted_byte_is_noticed)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, an_entry_at_another_index_is_noticed)
+Test(identities, a_table_with_an_entry_at_a_wrong_index_is_refused)
 {
 	struct latch_identity value = stored_identity(intern_id("c.example"));
 	uint32_t wrong[] = {0, LATCH_IDENTITIES_MAX + 1, UINT32_MAX, 2};
@@ -334,7 +334,7 @@ Test(identities, an_entry_at_another_index_is_noticed)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, a_dangling_reference_is_noticed)
+Test(identities, a_table_with_a_dangling_reference_is_refused)
 {
 	uint16_t params = intern_pair("w.example", "c.example");
 	uint32_t c = intern_id("c.example");
@@ -371,7 +371,7 @@ Test(identities, a_map_of_another_kind_is_refused)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, emptying)
+Test(identities, a_reset_fails_while_params_are_referenced_and_then_empties_the_tables)
 {
 	uint16_t params = intern_pair("w.example", "c.example");
 
@@ -394,7 +394,7 @@ Test(identities, emptying)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, tables_that_were_refused_can_be_erased)
+Test(identities, refused_tables_can_be_erased)
 {
 	intern_pair("w.example", "c.example");
 	flip(maps.identities, 1, sizeof(struct latch_identity), 130);
@@ -414,7 +414,7 @@ static void fill_identities(unsigned int from, unsigned int to)
 	}
 }
 
-Test(identities, what_is_referred_to_outlives_the_rest)
+Test(identities, a_full_table_drops_only_unreferenced_identities)
 {
 	uint16_t latched, bound;
 	uint32_t w, c, d, idle;
@@ -440,7 +440,7 @@ Test(identities, what_is_referred_to_outlives_the_rest)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, params_that_nothing_has_are_dropped)
+Test(identities, a_full_table_drops_only_unreferenced_params)
 {
 	struct latch_params params;
 	uint16_t kept;
@@ -460,7 +460,7 @@ Test(identities, params_that_nothing_has_are_dropped)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, a_free_index_is_not_reused_at_once)
+Test(identities, a_dropped_index_is_reused_only_after_all_others)
 {
 	uint32_t index, last = 0, i;
 	struct latch_identity identity;
@@ -480,7 +480,7 @@ Test(identities, a_free_index_is_not_reused_at_once)
 	cr_expect_eq(intern(&identity), 2);
 }
 
-Test(identities, what_was_just_given_out_is_not_dropped)
+Test(identities, a_recently_returned_index_is_not_dropped)
 {
 	struct latch_params params;
 	uint32_t local, peer;
@@ -494,7 +494,7 @@ Test(identities, what_was_just_given_out_is_not_dropped)
 	cr_expect_str_eq(identities_get(identities, local)->id, "w.example");
 }
 
-Test(identities, full)
+Test(identities, a_full_table_refuses_new_entries_until_entries_can_be_dropped)
 {
 	struct latch_identity identity;
 	struct latch_params params;
@@ -523,13 +523,13 @@ Test(identities, full)
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), -ENOSPC);
 	params.qop.icv_bits = 99;
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), 0, "known");
-	identities_look_again(identities);
+	identities_allow_collection(identities);
 	params.qop.icv_bits = 100;
 	cr_expect_eq(identities_intern_params(identities, &params, &params_index), 0);
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, the_true_capacity)
+Test(identities, the_identity_table_holds_latch_identities_max_entries)
 {
 	uint32_t index, i;
 	struct latch_identity identity;

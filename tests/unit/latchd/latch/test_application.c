@@ -20,16 +20,16 @@ static struct disposition disposition;
 static unsigned int resets, failures;
 static int watched; /* a socket */
 
-static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error, bool again)
+static void on_news(void *context, const struct news *news)
 {
 	(void)context;
-	(void)again;
-	(void)flow;
-	(void)latch;
-	resets += !error;
-	failures += error != 0;
+	cr_expect_eq(news->kind, NEWS_LATCH_RESET);
+	resets += !news->error;
+	failures += news->error != 0;
 }
+
+static struct news_subscriber subscriber = {.fn = on_news};
+static const struct news_bus bus = {.first = &subscriber};
 
 static void quiet(enum log_level level, const char *subsystem, const char *text)
 {
@@ -43,7 +43,7 @@ static void set_up(void)
 	gate_set_up();
 	log_set_sink(quiet);
 	loop = loop_new();
-	disposition = (struct disposition){.maps = &maps, .reset = on_reset};
+	disposition = (struct disposition){.maps = &maps, .news = &bus};
 	attach_gates();
 	disposition_start(&disposition, loop);
 }

@@ -11,26 +11,26 @@ static unsigned int resets, failures, first_failures;
 static int last_error;
 static struct latch_flow last_flow;
 
-static void on_reset(void *context, const struct latch_flow *of, const struct latch *latch,
-		     int error, bool again)
+static void on_news(void *context, const struct news *news)
 {
 	cr_expect_eq(context, &disposition);
-	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
-	resets += !error;
-	failures += error != 0;
-	first_failures += error && !again;
-	last_error = error;
-	last_flow = *of;
+	cr_expect_eq(news->kind, NEWS_LATCH_RESET);
+	cr_expect_eq(news->latch->word.state, LATCH_STATE_BROKEN);
+	cr_expect_null(news->cause.requester);
+	resets += !news->error;
+	failures += news->error != 0;
+	first_failures += news->error && !news->again;
+	last_error = news->error;
+	last_flow = *news->flow;
 }
+
+static struct news_subscriber subscriber = {.fn = on_news, .context = &disposition};
+static const struct news_bus bus = {.first = &subscriber};
 
 static void set_up(void)
 {
 	latches_start();
-	disposition = (struct disposition){
-		.maps = &maps,
-		.reset = on_reset,
-		.context = &disposition,
-	};
+	disposition = (struct disposition){.maps = &maps, .news = &bus};
 }
 
 static void tear_down(void)

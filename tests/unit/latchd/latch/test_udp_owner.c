@@ -9,21 +9,23 @@ static struct reaper reaper;
 static struct disposition disposition;
 static unsigned int resets;
 
-static void on_reset(void *context, const struct latch_flow *flow, const struct latch *latch,
-		     int error, bool again)
+static void on_news(void *context, const struct news *news)
 {
 	(void)context;
-	(void)again;
-	cr_expect_eq(flow->protocol, IPPROTO_UDP);
-	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
-	resets += !error;
+	cr_expect_eq(news->kind, NEWS_LATCH_RESET);
+	cr_expect_eq(news->flow->protocol, IPPROTO_UDP);
+	cr_expect_eq(news->latch->word.state, LATCH_STATE_BROKEN);
+	resets += !news->error;
 }
+
+static struct news_subscriber subscriber = {.fn = on_news};
+static const struct news_bus bus = {.first = &subscriber};
 
 static void set_up(void)
 {
 	latches_start();
 	reaper = (struct reaper){.maps = &maps};
-	disposition = (struct disposition){.maps = &maps, .reset = on_reset};
+	disposition = (struct disposition){.maps = &maps, .news = &bus};
 }
 
 TestSuite(owner_udp, .init = set_up, .fini = latches_finish, .timeout = 120);

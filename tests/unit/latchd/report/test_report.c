@@ -482,7 +482,7 @@ Test(report, status_of_drops_and_counters)
 		expect_json(path, text);
 	}
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
-				"unlatched_other latches_born slow_path xfrm_hooks "
+				"unlatched_other latches_created slow_path xfrm_hooks "
 				"sas_over_quota");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);

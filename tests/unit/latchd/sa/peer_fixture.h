@@ -62,7 +62,7 @@ static inline struct latch_flow latch_to(uint8_t host, uint16_t port, uint16_t p
 	struct latch_flow flow = flow_at(port, ns.cookie);
 	struct latch latch = {
 		.id = 0x1000u + port,
-		.born = clock_boot_ns(),
+		.created = clock_boot_ns(),
 		.owner = LATCH_OWNER_SOCKET,
 		.rule_flags = rule_flags,
 		.word = {.generation = 1, .params = params, .state = LATCH_STATE_ESTABLISHED},

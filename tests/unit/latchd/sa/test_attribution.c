@@ -4,7 +4,7 @@
 
 TestSuite(attribution, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
-Test(attribution, a_told_child_is_bound)
+Test(attribution, a_reported_child_sa_is_bound_to_its_peer)
 {
 	struct feed_child c = child_of("c.example", 1);
 	const struct latch_params *params;
@@ -27,7 +27,7 @@ Test(attribution, a_told_child_is_bound)
 	cr_expect_not(is_contested(&c));
 }
 
-Test(attribution, told_twice_is_told_once)
+Test(attribution, a_repeated_report_does_not_bind_again)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
@@ -43,7 +43,7 @@ Test(attribution, told_twice_is_told_once)
 
 /* ---- RFC 5660 section 2.3, R-2.3-11 */
 
-Test(attribution, R_2_3_11_the_latch_breaks_before_the_sa_is_bound)
+Test(attribution, R_2_3_11_a_latch_breaks_before_the_conflicting_sa_is_bound)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);
@@ -65,7 +65,7 @@ Test(attribution, R_2_3_11_the_latch_breaks_before_the_sa_is_bound)
 }
 
 /* Both are new to this latchd, and the one told later contests the other. */
-Test(attribution, R_2_3_11_none_of_a_snapshot_is_bound_before_all_latches_break)
+Test(attribution, R_2_3_11_no_sa_of_a_snapshot_is_bound_before_all_latches_break)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);
@@ -94,7 +94,7 @@ static bool it_is_bound(void)
 }
 
 /* Without another word of its key manager. */
-Test(attribution, a_snapshot_whose_breaks_fail_is_bound_later)
+Test(attribution, a_snapshot_whose_breaks_fail_is_bound_by_a_retry)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	int control = maps.control;
@@ -115,7 +115,7 @@ Test(attribution, a_snapshot_whose_breaks_fail_is_bound_later)
 	cr_expect_eq(seen.broken, 1);
 }
 
-Test(attribution, R_2_3_11_the_outbound_sa_is_pending_meanwhile_too)
+Test(attribution, R_2_3_11_the_outbound_sa_stays_pending_until_the_latch_breaks)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = out_key(&d, ns.cookie);
@@ -162,19 +162,19 @@ static void check_unbreakable(int *descriptor)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 }
 
-Test(attribution, without_latches_to_look_at_it_stays_pending)
+Test(attribution, an_sa_stays_pending_while_the_latch_map_is_unreadable)
 {
 	check_unbreakable(&maps.latches);
 }
 
-Test(attribution, without_the_control_program_it_stays_pending)
+Test(attribution, an_sa_stays_pending_while_the_control_program_is_unavailable)
 {
 	check_unbreakable(&maps.control);
 }
 
 /* ---- rekey */
 
-Test(attribution, L_2_3_a_rekey_breaks_nothing)
+Test(attribution, L_2_3_a_rekey_breaks_no_latch)
 {
 	struct feed_child old = child_of("c.example", 1), new = child_of("c.example", 2);
 	struct latch_flow flow;
@@ -196,7 +196,7 @@ Test(attribution, L_2_3_a_rekey_breaks_nothing)
 
 /* ---- the order of being told and being installed */
 
-Test(attribution, told_before_it_is_installed)
+Test(attribution, a_child_sa_reported_before_installation_is_bound_on_installation)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
@@ -213,7 +213,7 @@ Test(attribution, told_before_it_is_installed)
 }
 
 /* The params are the inbound SA's: without it nobody knows them. */
-Test(attribution, the_outbound_sa_waits_for_the_inbound_one)
+Test(attribution, an_outbound_sa_stays_pending_until_the_inbound_sa_is_installed)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie);
@@ -226,7 +226,7 @@ Test(attribution, the_outbound_sa_waits_for_the_inbound_one)
 	expect_states(&c, LATCH_SA_BOUND);
 }
 
-Test(attribution, told_before_it_is_installed_and_the_event_is_lost)
+Test(attribution, reconcile_binds_a_child_sa_whose_install_event_was_lost)
 {
 	late = child_of("c.example", 1);
 	up(&charon, &late);
@@ -241,7 +241,7 @@ static bool was_asked(void)
 }
 
 /* With all SAs bound nobody looks again of himself. */
-Test(attribution, reconcile_looks_for_sas_whose_event_is_lost)
+Test(attribution, reconcile_requests_a_snapshot_for_an_unattributed_sa)
 {
 	struct feed_child c = child_of("c.example", 2);
 
@@ -272,7 +272,7 @@ static void check_misfit(const struct latch_sa *in)
 	expect_states(&c, LATCH_SA_PENDING);
 }
 
-Test(attribution, an_sa_of_another_mode_stays_pending)
+Test(attribution, an_inbound_sa_of_another_mode_than_reported_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa sa = sa_from(c.remote_host, true);
@@ -281,7 +281,7 @@ Test(attribution, an_sa_of_another_mode_stays_pending)
 	check_misfit(&sa);
 }
 
-Test(attribution, an_sa_from_another_source_stays_pending)
+Test(attribution, an_inbound_sa_with_another_source_address_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa sa = sa_from(c.local_host, true);
@@ -296,7 +296,7 @@ static void check_outbound_misfit(const struct latch_sa *out)
 
 	install_in(&c, ns.cookie);
 	install(&key, *out);
-	logged.wanted = "is not as its key manager says";
+	logged.wanted = "unattributed (report-mismatch)";
 	up(&charon, &c);
 	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
@@ -305,7 +305,7 @@ static void check_outbound_misfit(const struct latch_sa *out)
 	cr_expect_eq(logged.count, 1);
 }
 
-Test(attribution, an_outbound_sa_with_other_keys_lengths_stays_pending)
+Test(attribution, an_outbound_sa_of_another_key_length_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa sa = sa_from(c.local_host, false);
@@ -332,7 +332,7 @@ Test(attribution, an_outbound_sa_of_another_mode_stays_pending)
 	check_outbound_misfit(&sa);
 }
 
-Test(attribution, an_outbound_sa_from_another_source_stays_pending)
+Test(attribution, an_outbound_sa_with_another_source_address_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa sa = sa_from(c.remote_host, false);
@@ -340,7 +340,7 @@ Test(attribution, an_outbound_sa_from_another_source_stays_pending)
 	check_outbound_misfit(&sa);
 }
 
-Test(attribution, ids_that_do_not_fit_are_nobodys)
+Test(attribution, a_child_sa_with_an_identity_that_does_not_fit_stays_unattributed)
 {
 	struct feed_child c = child_of("c.example", 1);
 
@@ -356,7 +356,7 @@ Test(attribution, ids_that_do_not_fit_are_nobodys)
 
 /* ---- children that end */
 
-Test(attribution, a_child_given_up_is_dying_and_still_counts)
+Test(attribution, a_deleted_child_sa_still_conflicts_until_the_kernel_deletes_its_sas)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
@@ -380,7 +380,7 @@ Test(attribution, a_child_given_up_is_dying_and_still_counts)
 }
 
 /* Whose it was is known all the same, and it may be in use until it goes. */
-Test(attribution, a_child_given_up_before_it_was_bound)
+Test(attribution, a_child_sa_deleted_before_its_inbound_sa_is_installed_becomes_dying)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie);
@@ -395,7 +395,7 @@ Test(attribution, a_child_given_up_before_it_was_bound)
 	cr_expect_eq(seen.bound, 0);
 }
 
-Test(attribution, only_its_own_key_manager_gives_a_child_up)
+Test(attribution, only_the_reporting_key_manager_can_delete_a_child_sa)
 {
 	struct feed_child c = child_of("c.example", 1);
 
@@ -409,7 +409,7 @@ Test(attribution, only_its_own_key_manager_gives_a_child_up)
 	cr_expect_str_eq(seen.bound_feed, "charon");
 }
 
-Test(attribution, a_child_that_a_snapshot_does_not_name_is_given_up)
+Test(attribution, a_child_sa_missing_from_a_snapshot_becomes_dying)
 {
 	struct feed_child c = child_of("c.example", 1), other = child_of("c.example", 2);
 
@@ -458,7 +458,7 @@ static void make_old(const struct latch_sa_key *key)
 	cr_assert_eq(bpf_map_update_elem(maps.sas, key, &sa, BPF_EXIST), 0);
 }
 
-Test(attribution, when_the_identity_table_is_full_the_known_are_still_bound)
+Test(attribution, a_full_identity_table_binds_known_peers_now_and_new_peers_when_room_is_free)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2),
 			  next = child_of("c.example", 3);

@@ -8,17 +8,17 @@
 
 #include "latchd/sa/child_sas.h"
 
-static struct children children;
+static struct child_sas child_sas;
 static struct feed feed = {.name = "charon"}, other_feed = {.name = "pluto"};
 
 static void finish(void)
 {
-	child_sas_clear(&children);
+	child_sas_clear(&child_sas);
 }
 
-TestSuite(children, .fini = finish, .timeout = 60);
+TestSuite(child_sas, .fini = finish, .timeout = 60);
 
-static struct feed_child said(const char *peer, uint32_t in, uint32_t out)
+static struct feed_child reported_child(const char *peer, uint32_t in, uint32_t out)
 {
 	struct feed_child child = {
 		.family = AF_INET,
@@ -33,35 +33,35 @@ static struct feed_child said(const char *peer, uint32_t in, uint32_t out)
 	return child;
 }
 
-static struct child *learn(const char *peer, uint32_t in, uint32_t out)
+static struct child_sa *learn(const char *peer, uint32_t in, uint32_t out)
 {
-	struct feed_child child = said(peer, in, out);
+	struct feed_child child = reported_child(peer, in, out);
 
-	return child_sas_learn(&children, &feed, 7, &child, "test");
+	return child_sas_learn(&child_sas, &feed, 7, &child, "test");
 }
 
-static struct child_end *find(bool inbound, uint32_t spi, uint64_t netns)
+static struct child_sa_end *find(bool inbound, uint32_t spi, uint64_t netns)
 {
-	struct feed_child child = said("", spi, spi);
+	struct feed_child child = reported_child("", spi, spi);
 	struct latch_sa_key in, out;
 
-	child_sa_keys(&child, netns, &in, &out);
-	return child_sas_find(&children, inbound ? &in : &out);
+	child_sas_keys(&child, netns, &in, &out);
+	return child_sas_find(&child_sas, inbound ? &in : &out);
 }
 
 static unsigned int count(void)
 {
-	const struct child *child;
+	const struct child_sa *child;
 	unsigned int n = 0;
 
-	for (child = children.first; child; child = child->next)
+	for (child = child_sas.first; child; child = child->next)
 		n++;
 	return n;
 }
 
-Test(children, the_keys_are_the_kernels)
+Test(child_sas, both_keys_are_the_kernels_sa_keys)
 {
-	struct feed_child child = said("c.example", 1, 2);
+	struct feed_child child = reported_child("c.example", 1, 2);
 	const struct latch_sa_key want_in = {.netns = 7,
 					     .daddr = {10, 9, 0, 1},
 					     .spi = 1,
@@ -76,14 +76,14 @@ Test(children, the_keys_are_the_kernels)
 
 	memset(&in, 0xff, sizeof(in));
 	memset(&out, 0xff, sizeof(out));
-	child_sa_keys(&child, 7, &in, &out);
+	child_sas_keys(&child, 7, &in, &out);
 	cr_expect_arr_eq(&in, &want_in, sizeof(in));
 	cr_expect_arr_eq(&out, &want_out, sizeof(out));
 }
 
-Test(children, a_child_is_found_by_either_end)
+Test(child_sas, a_child_sa_is_found_by_the_key_of_either_sa)
 {
-	struct child *child = learn("c.example", 1, 2);
+	struct child_sa *child = learn("c.example", 1, 2);
 
 	cr_assert_not_null(child);
 	cr_expect_eq(find(true, 1, 7), &child->in);
@@ -99,30 +99,30 @@ Test(children, a_child_is_found_by_either_end)
 	cr_expect_str_eq(child->evidence, "test");
 }
 
-Test(children, what_is_said_again_replaces_what_was_said)
+Test(child_sas, a_repeated_report_replaces_the_report_and_keeps_the_kernel_state)
 {
-	struct feed_child again = said("d.example", 1, 2);
-	struct child *child = learn("c.example", 1, 2);
+	struct feed_child again = reported_child("d.example", 1, 2);
+	struct child_sa *child = learn("c.example", 1, 2);
 
 	child->params = 5;
 	child->in.in_kernel = true;
-	child->given_up = child->orphan = true;
-	child->seen = false;
-	cr_expect_eq(child_sas_learn(&children, &other_feed, 7, &again, "later"), child);
+	child->deleted = child->orphan = true;
+	child->in_snapshot = false;
+	cr_expect_eq(child_sas_learn(&child_sas, &other_feed, 7, &again, "later"), child);
 	cr_expect_eq(count(), 1);
-	cr_expect_str_eq(child->said.peer_id, "d.example");
+	cr_expect_str_eq(child->reported.peer_id, "d.example");
 	cr_expect_str_eq(child->evidence, "later");
 	cr_expect_eq(child->feed, &other_feed);
-	cr_expect(child->seen);
-	cr_expect_not(child->given_up || child->orphan);
+	cr_expect(child->in_snapshot);
+	cr_expect_not(child->deleted || child->orphan);
 	/* What is known of the kernel stays. */
 	cr_expect_eq(child->params, 5);
 	cr_expect(child->in.in_kernel);
 }
 
-Test(children, a_key_that_is_used_again_ends_the_one_before)
+Test(child_sas, a_reused_key_removes_the_earlier_child_sa)
 {
-	struct child *child;
+	struct child_sa *child;
 
 	learn("c.example", 1, 2);
 	child = learn("d.example", 1, 3);
@@ -135,9 +135,9 @@ Test(children, a_key_that_is_used_again_ends_the_one_before)
 	cr_expect_eq(find(false, 3, 7)->child, child);
 }
 
-Test(children, one_child_may_end_two)
+Test(child_sas, a_child_sa_with_two_reused_keys_removes_two_child_sas)
 {
-	struct child *child;
+	struct child_sa *child;
 
 	learn("c.example", 1, 2);
 	learn("d.example", 3, 4);
@@ -149,69 +149,70 @@ Test(children, one_child_may_end_two)
 	cr_expect_null(find(true, 3, 7));
 }
 
-Test(children, equal_keys_of_two_namespaces_are_two)
+Test(child_sas, equal_spis_in_two_namespaces_are_two_child_sas)
 {
-	struct feed_child child = said("c.example", 1, 2);
-	struct child *here = learn("c.example", 1, 2);
-	struct child *there = child_sas_learn(&children, &feed, 8, &child, "test");
+	struct feed_child child = reported_child("c.example", 1, 2);
+	struct child_sa *here = learn("c.example", 1, 2);
+	struct child_sa *there = child_sas_learn(&child_sas, &feed, 8, &child, "test");
 
 	cr_expect_neq(here, there);
 	cr_expect_eq(find(true, 1, 7)->child, here);
 	cr_expect_eq(find(true, 1, 8)->child, there);
 }
 
-Test(children, one_key_for_both_ends_is_refused)
+Test(child_sas, a_child_sa_with_one_key_for_both_sas_is_refused)
 {
-	struct feed_child child = said("c.example", 1, 1);
+	struct feed_child child = reported_child("c.example", 1, 1);
 
 	memcpy(child.remote_host, child.local_host, sizeof(child.remote_host));
-	cr_expect_null(child_sas_learn(&children, &feed, 7, &child, "test"));
-	cr_expect_null(children.first);
-	cr_expect_null(children.ends);
+	cr_expect_null(child_sas_learn(&child_sas, &feed, 7, &child, "test"));
+	cr_expect_null(child_sas.first);
+	cr_expect_null(child_sas.ends);
 }
 
 /* The two ends of a host's talk with itself have the same two keys, the other way round. */
-Test(children, a_pair_the_other_way_round_is_another_child)
+Test(child_sas, a_pair_with_swapped_keys_is_another_child_sa)
 {
-	struct feed_child one = said("c.example", 1, 2), two = said("c.example", 2, 1);
-	struct child *child;
+	struct feed_child one = reported_child("c.example", 1, 2),
+			  two = reported_child("c.example", 2, 1);
+	struct child_sa *child;
 
 	memcpy(one.remote_host, one.local_host, sizeof(one.remote_host));
 	memcpy(two.remote_host, two.local_host, sizeof(two.remote_host));
-	child_sas_learn(&children, &feed, 7, &one, "test");
-	child = child_sas_learn(&children, &feed, 7, &two, "test");
+	child_sas_learn(&child_sas, &feed, 7, &one, "test");
+	child = child_sas_learn(&child_sas, &feed, 7, &two, "test");
 	cr_assert_not_null(child);
 	cr_expect_eq(count(), 1);
 	cr_expect_eq(find(true, 2, 7), &child->in);
 	cr_expect_eq(find(true, 1, 7), &child->out);
 }
 
-Test(children, a_long_evidence_is_cut)
+Test(child_sas, a_long_evidence_text_is_truncated)
 {
-	struct feed_child child = said("c.example", 1, 2);
+	struct feed_child child = reported_child("c.example", 1, 2);
 	char text[100];
-	struct child *learnt;
+	struct child_sa *learnt;
 
 	memset(text, 'e', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	learnt = child_sas_learn(&children, &feed, 7, &child, text);
+	learnt = child_sas_learn(&child_sas, &feed, 7, &child, text);
 	cr_expect_eq(strlen(learnt->evidence), sizeof(learnt->evidence) - 1);
 }
 
 /* ---- selectors */
 
-static struct child with_selectors(uint64_t netns, const char *local, const char *remote)
+static struct child_sa with_selectors(uint64_t netns, const char *local, const char *remote)
 {
-	struct child child = {.netns = netns};
+	struct child_sa child = {.netns = netns};
 
-	traffic_selector_set_add(&child.said.local_ts, local, strlen(local));
-	traffic_selector_set_add(&child.said.remote_ts, remote, strlen(remote));
+	traffic_selector_set_add(&child.reported.local_ts, local, strlen(local));
+	traffic_selector_set_add(&child.reported.remote_ts, remote, strlen(remote));
 	return child;
 }
 
-Test(children, covers_needs_both_ends_and_the_namespace)
+Test(child_sas, a_child_sa_covers_a_flow_only_by_both_selectors_and_the_namespace)
 {
-	struct child child = with_selectors(7, "10.9.0.1/32[tcp/1000]", "10.9.0.0/24");
+	struct child_sa child = with_selectors(7, "10.9.0.1/32[tcp/1000]", "10.9.0.0/24");
 	struct latch_flow flow = {
 		.netns = 7,
 		.local_addr = {10, 9, 0, 1},
@@ -228,18 +229,18 @@ Test(children, covers_needs_both_ends_and_the_namespace)
 	near[1].local_port = 1001;
 	near[2].remote_addr[2] = 1;
 	near[3].protocol = IPPROTO_UDP;
-	cr_expect(child_covers(&child, &flow));
+	cr_expect(child_sas_covers(&child, &flow));
 	for (i = 0; i < 4; i++)
-		cr_expect_not(child_covers(&child, &near[i]), "%zu", i);
+		cr_expect_not(child_sas_covers(&child, &near[i]), "%zu", i);
 }
 
-Test(children, overlap_needs_both_ends_and_the_namespace)
+Test(child_sas, child_sas_overlap_only_by_both_selectors_and_the_namespace)
 {
-	struct child child = with_selectors(7, "10.9.0.1/32", "10.9.0.0/24");
-	struct child same = with_selectors(7, "10.9.0.0/16", "10.9.0.2/32");
-	struct child elsewhere = with_selectors(8, "10.9.0.0/16", "10.9.0.2/32");
-	struct child local = with_selectors(7, "10.9.0.3/32", "10.9.0.2/32");
-	struct child remote = with_selectors(7, "10.9.0.1/32", "10.9.1.2/32");
+	struct child_sa child = with_selectors(7, "10.9.0.1/32", "10.9.0.0/24");
+	struct child_sa same = with_selectors(7, "10.9.0.0/16", "10.9.0.2/32");
+	struct child_sa elsewhere = with_selectors(8, "10.9.0.0/16", "10.9.0.2/32");
+	struct child_sa local = with_selectors(7, "10.9.0.3/32", "10.9.0.2/32");
+	struct child_sa remote = with_selectors(7, "10.9.0.1/32", "10.9.1.2/32");
 
 	cr_expect(child_sas_overlap(&child, &same));
 	cr_expect(child_sas_overlap(&same, &child));
@@ -292,10 +293,10 @@ static void model_learn(uint32_t in, uint32_t out, unsigned int step)
 static void step_learn(unsigned int step)
 {
 	uint32_t in = draw(SPIS), out = draw(SPIS);
-	struct feed_child child = said("c.example", in, out);
+	struct feed_child child = reported_child("c.example", in, out);
 
 	child.child_unique_id = step;
-	cr_assert_not_null(child_sas_learn(&children, &feed, 7, &child, "test"));
+	cr_assert_not_null(child_sas_learn(&child_sas, &feed, 7, &child, "test"));
 	model_learn(in, out, step);
 }
 
@@ -306,7 +307,7 @@ static void step_remove(void)
 	if (!model_count)
 		return;
 	at = draw(model_count);
-	child_sas_remove(&children, find(true, model[at].in, 7)->child);
+	child_sas_remove(&child_sas, find(true, model[at].in, 7)->child);
 	model_remove(at);
 }
 
@@ -315,19 +316,19 @@ static void compare(unsigned int step)
 	unsigned int i;
 
 	cr_assert_eq(count(), model_count, "step %u", step);
-	cr_assert_eq(HASH_COUNT(children.ends), 2 * model_count, "step %u", step);
+	cr_assert_eq(HASH_COUNT(child_sas.ends), 2 * model_count, "step %u", step);
 	for (i = 0; i < model_count; i++) {
-		struct child_end *in = find(true, model[i].in, 7);
-		struct child_end *out = find(false, model[i].out, 7);
+		struct child_sa_end *in = find(true, model[i].in, 7);
+		struct child_sa_end *out = find(false, model[i].out, 7);
 
 		cr_assert(in && out && in->child == out->child, "step %u", step);
 		cr_assert_eq(in, &in->child->in, "step %u", step);
 		cr_assert_eq(out, &in->child->out, "step %u", step);
-		cr_assert_eq(in->child->said.child_unique_id, model[i].step, "step %u", step);
+		cr_assert_eq(in->child->reported.child_unique_id, model[i].step, "step %u", step);
 	}
 }
 
-Test(children, many_steps_agree_with_a_plain_list)
+Test(child_sas, random_steps_agree_with_a_plain_list)
 {
 	unsigned int step;
 
@@ -338,7 +339,7 @@ Test(children, many_steps_agree_with_a_plain_list)
 			step_remove();
 		compare(step);
 	}
-	child_sas_clear(&children);
-	cr_expect_null(children.first);
-	cr_expect_null(children.ends);
+	child_sas_clear(&child_sas);
+	cr_expect_null(child_sas.first);
+	cr_expect_null(child_sas.ends);
 }

@@ -15,18 +15,18 @@
 #define ROUNDS	 3000
 #define CHILDREN 24
 
-static struct children children;
+static struct child_sas child_sas;
 static struct feed feed = {.name = "charon"};
 static struct random chance = {0x5660};
 
 static void finish(void)
 {
-	child_sas_clear(&children);
-	cr_expect_null(children.places);
-	cr_expect_null(children.wide);
+	child_sas_clear(&child_sas);
+	cr_expect_null(child_sas.hosts);
+	cr_expect_null(child_sas.several_hosts);
 }
 
-TestSuite(children_search, .fini = finish, .timeout = 60);
+TestSuite(child_sas_search, .fini = finish, .timeout = 60);
 
 static const char *const remotes[] = {
 	"10.9.0.2/32",	      "10.9.0.2/32[tcp/80]", "10.9.0.3/32",  "10.9.0.2..10.9.0.2",
@@ -36,7 +36,7 @@ static const char *const remotes[] = {
 
 #define REMOTES (sizeof(remotes) / sizeof(remotes[0]))
 
-static struct child *learn(uint32_t spi, uint64_t netns, const char *one, const char *other)
+static struct child_sa *learn(uint32_t spi, uint64_t netns, const char *one, const char *other)
 {
 	struct feed_child child = {
 		.family = AF_INET,
@@ -50,7 +50,7 @@ static struct child *learn(uint32_t spi, uint64_t netns, const char *one, const 
 	traffic_selector_set_add(&child.remote_ts, one, strlen(one));
 	if (other)
 		traffic_selector_set_add(&child.remote_ts, other, strlen(other));
-	return child_sas_learn(&children, &feed, netns, &child, "test");
+	return child_sas_learn(&child_sas, &feed, netns, &child, "test");
 }
 
 static void learn_any(void)
@@ -62,16 +62,16 @@ static void learn_any(void)
 /* ---- what a search finds, and what there is */
 
 struct found {
-	const struct child *overlapping; /* only those that overlap with it */
-	const struct latch_flow *flow;	 /* only those that cover it */
+	const struct child_sa *overlapping; /* only those that overlap with it */
+	const struct latch_flow *flow;	    /* only those that cover it */
 	unsigned int count;
 };
 
-static bool count_match(void *context, struct child *child)
+static bool count_match(void *context, struct child_sa *child)
 {
 	struct found *found = context;
 
-	if (found->flow ? child_covers(child, found->flow)
+	if (found->flow ? child_sas_covers(child, found->flow)
 			: child_sas_overlap(child, found->overlapping))
 		found->count++;
 	return false;
@@ -79,18 +79,18 @@ static bool count_match(void *context, struct child *child)
 
 static unsigned int count_plainly(struct found found)
 {
-	struct child *child;
+	struct child_sa *child;
 
-	for (child = children.first; child; child = child->next)
+	for (child = child_sas.first; child; child = child->next)
 		count_match(&found, child);
 	return found.count;
 }
 
-static void compare_overlap(const struct child *child)
+static void compare_overlap(const struct child_sa *child)
 {
 	struct found found = {.overlapping = child};
 
-	cr_assert_null(child_sas_search_overlap(&children, child, count_match, &found));
+	cr_assert_null(child_sas_search_overlap(&child_sas, child, count_match, &found));
 	cr_assert_eq(found.count, count_plainly((struct found){.overlapping = child}));
 	cr_assert(found.count, "not even itself");
 }
@@ -114,55 +114,55 @@ static void compare_flow(void)
 	struct latch_flow flow = any_flow();
 	struct found found = {.flow = &flow};
 
-	cr_assert_null(child_sas_search_flow(&children, &flow, count_match, &found));
+	cr_assert_null(child_sas_search_flow(&child_sas, &flow, count_match, &found));
 	cr_assert_eq(found.count, count_plainly((struct found){.flow = &flow}));
 }
 
-static bool match_any(void *context, struct child *child)
+static bool match_any(void *context, struct child_sa *child)
 {
 	(void)context;
 	(void)child;
 	return true;
 }
 
-Test(children_search, R_2_3_7_nobody_is_passed_over)
+Test(child_sas_search, R_2_3_7_a_search_finds_every_matching_child_sa)
 {
-	struct child *child;
+	struct child_sa *child;
 	unsigned int round;
 
 	for (round = 0; round < ROUNDS; round++) {
-		if (draw(&chance, 4) || !children.first)
+		if (draw(&chance, 4) || !child_sas.first)
 			learn_any();
 		else
-			child_sas_remove(&children, children.first);
-		for (child = children.first; child; child = child->next)
+			child_sas_remove(&child_sas, child_sas.first);
+		for (child = child_sas.first; child; child = child->next)
 			compare_overlap(child);
 		compare_flow();
 	}
 }
 
-Test(children_search, strangers_are_not_asked)
+Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
 {
-	struct child *one = learn(1, 7, "10.9.0.2/32[tcp/80]", "10.9.0.2/32[udp]"),
-		     *other = learn(2, 7, "10.9.0.3/32", NULL), *wide;
+	struct child_sa *one = learn(1, 7, "10.9.0.2/32[tcp/80]", "10.9.0.2/32[udp]"),
+			*other = learn(2, 7, "10.9.0.3/32", NULL), *wide;
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
 
-	cr_expect_neq(one->place, other->place);
-	cr_expect_null(child_sas_search_flow(&children, &flow, match_any, NULL));
-	cr_expect_eq(child_sas_search_overlap(&children, other, match_any, NULL), other);
+	cr_expect_neq(one->host, other->host);
+	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
+	cr_expect_eq(child_sas_search_overlap(&child_sas, other, match_any, NULL), other);
 	wide = learn(3, 7, "10.9.0.2/32", "10.9.0.3/32");
-	cr_expect_eq(child_sas_search_flow(&children, &flow, match_any, NULL), wide);
+	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), wide);
 }
 
 /* Told again with other selectors, it is found under those. */
-Test(children_search, a_child_that_moves_is_found_where_it_is)
+Test(child_sas_search, a_child_sa_with_changed_selectors_is_found_only_under_the_new_ones)
 {
-	struct child *child = learn(1, 7, "10.9.0.2/32", NULL);
+	struct child_sa *child = learn(1, 7, "10.9.0.2/32", NULL);
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 3}};
 
-	cr_expect_null(child_sas_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
 	cr_expect_eq(learn(1, 7, "10.9.0.3/32", NULL), child);
-	cr_expect_eq(child_sas_search_flow(&children, &flow, match_any, NULL), child);
+	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), child);
 	flow.remote_addr[3] = 2;
-	cr_expect_null(child_sas_search_flow(&children, &flow, match_any, NULL));
+	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
 }

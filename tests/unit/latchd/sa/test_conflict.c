@@ -73,7 +73,7 @@ static void expect_no_conflict(const struct meeting *m)
 	cr_expect_not(is_contested(&m->other));
 }
 
-Test(conflict, new_keys_under_a_new_spi_are_none)
+Test(conflict, new_keys_under_a_new_spi_do_not_conflict)
 {
 	struct meeting m = prepare();
 
@@ -81,7 +81,7 @@ Test(conflict, new_keys_under_a_new_spi_are_none)
 	cr_expect_eq(in_params(&m.other), in_params(&c));
 }
 
-Test(conflict, another_reqid_or_unique_id_is_none)
+Test(conflict, another_reqid_or_unique_id_does_not_conflict)
 {
 	struct meeting m = prepare();
 
@@ -103,16 +103,17 @@ Test(conflict, another_reqid_or_unique_id_is_none)
 		expect_conflict(&m);                                                               \
 	}
 
-CONFLICT(R_2_1_R_2_3_10_another_peer, strcpy(m.other.peer_id, "d.example"))
-CONFLICT(another_authentication, m.other.peer_auth = FEED_AUTH_PSK)
-CONFLICT(another_configuration, strcpy(m.other.config_name, "another"))
-CONFLICT(R_2_1_another_local_id, strcpy(m.other.local_id, "w2.example"))
-CONFLICT(R_2_1_S12_another_mode, (m.other.mode = FEED_MODE_TUNNEL, m.in.mode = XFRM_MODE_TUNNEL))
-CONFLICT(R_2_1_S11_another_algorithm,
+CONFLICT(R_2_1_R_2_3_10_an_sa_of_another_peer_conflicts, strcpy(m.other.peer_id, "d.example"))
+CONFLICT(another_authentication_class_conflicts, m.other.peer_auth = FEED_AUTH_PSK)
+CONFLICT(another_configuration_conflicts, strcpy(m.other.config_name, "another"))
+CONFLICT(R_2_1_another_local_identity_conflicts, strcpy(m.other.local_id, "w2.example"))
+CONFLICT(R_2_1_S12_another_mode_conflicts,
+	 (m.other.mode = FEED_MODE_TUNNEL, m.in.mode = XFRM_MODE_TUNNEL))
+CONFLICT(R_2_1_S11_another_algorithm_conflicts,
 	 strncpy(m.in.qop.encryption, "cbc(aes)", sizeof(m.in.qop.encryption)))
-CONFLICT(R_2_1_another_key_length, m.in.qop.encryption_bits = 160)
+CONFLICT(R_2_1_another_key_length_conflicts, m.in.qop.encryption_bits = 160)
 
-Test(conflict, another_key_manager)
+Test(conflict, the_same_peer_of_another_key_manager_conflicts)
 {
 	struct meeting m = prepare();
 
@@ -136,32 +137,32 @@ static void expect_not_covered(const char *local, const char *remote)
 	cr_expect_eq(seen.broken, 0);
 }
 
-Test(conflict, another_remote_address_is_none)
+Test(conflict, another_remote_address_does_not_conflict)
 {
 	expect_not_covered("10.9.0.1/32", "10.9.0.3/32");
 }
 
-Test(conflict, another_local_address_is_none)
+Test(conflict, another_local_address_does_not_conflict)
 {
 	expect_not_covered("10.9.0.4/32", "10.9.0.2/32");
 }
 
-Test(conflict, another_local_port_is_none)
+Test(conflict, another_local_port_does_not_conflict)
 {
 	expect_not_covered("10.9.0.1/32[tcp/1001]", "10.9.0.2/32");
 }
 
-Test(conflict, another_remote_port_is_none)
+Test(conflict, another_remote_port_does_not_conflict)
 {
 	expect_not_covered("10.9.0.1/32", "10.9.0.2/32[tcp/4001]");
 }
 
-Test(conflict, another_protocol_is_none)
+Test(conflict, another_protocol_does_not_conflict)
 {
 	expect_not_covered("10.9.0.1/32[udp]", "10.9.0.2/32[udp]");
 }
 
-Test(conflict, only_the_flows_that_are_covered)
+Test(conflict, a_conflicting_sa_breaks_only_the_latches_it_covers)
 {
 	struct latch_flow covered, spared;
 
@@ -176,7 +177,7 @@ Test(conflict, only_the_flows_that_are_covered)
 }
 
 /* It could not be read: it may cover the flow. */
-Test(conflict, selectors_that_nobody_understands_cover_all)
+Test(conflict, unreadable_selectors_conflict_with_every_flow)
 {
 	struct meeting m = prepare();
 
@@ -186,7 +187,7 @@ Test(conflict, selectors_that_nobody_understands_cover_all)
 }
 
 /* Nobody knows its params yet, and nothing can come in under it. */
-Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
+Test(conflict, a_child_sa_that_is_not_in_the_kernel_does_not_conflict)
 {
 	latch_to_c();
 	up(&charon, &d);
@@ -199,7 +200,7 @@ Test(conflict, a_child_that_is_not_in_the_kernel_is_none)
 
 /* ---- healing */
 
-Test(conflict, S7_L_2_2_5_L_6_1_1_heals_when_the_last_conflict_has_left)
+Test(conflict, S7_L_2_2_5_L_6_1_1_a_latch_heals_when_the_last_conflicting_sa_is_deleted)
 {
 	struct feed_child e = child_of("e.example", 3);
 
@@ -217,7 +218,7 @@ Test(conflict, S7_L_2_2_5_L_6_1_1_heals_when_the_last_conflict_has_left)
 	cr_expect_not(is_contested(&c));
 }
 
-Test(conflict, one_sa_of_the_two_is_enough_of_a_conflict)
+Test(conflict, a_remaining_outbound_sa_still_conflicts)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
 
@@ -237,7 +238,7 @@ static void restart_with_both(void)
 }
 
 /* Its inbound SA, which has the whole quality of protection, is gone; latchd knew it. */
-Test(conflict, an_outbound_sa_alone_is_one_after_a_restart)
+Test(conflict, a_remaining_outbound_sa_still_conflicts_after_a_restart)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
 
@@ -251,7 +252,7 @@ Test(conflict, an_outbound_sa_alone_is_one_after_a_restart)
 	cr_expect_not(is_contested(&c));
 }
 
-Test(conflict, an_outbound_sa_that_another_owned_lends_no_params)
+Test(conflict, an_outbound_sa_bound_to_another_peer_does_not_supply_params)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie);
 
@@ -264,7 +265,7 @@ Test(conflict, an_outbound_sa_that_another_owned_lends_no_params)
 	cr_expect_eq(seen.bound, 4, "neither D's nor E's anew: %u", seen.bound);
 }
 
-Test(conflict, given_up_before_the_kernel_lets_it_go)
+Test(conflict, a_deleted_child_sa_conflicts_until_the_kernel_deletes_its_sas)
 {
 	latch_to_c_breaks();
 	down(&charon, &d);
@@ -277,7 +278,7 @@ Test(conflict, given_up_before_the_kernel_lets_it_go)
 
 /* Each entry into BROKEN is told once, and so is each healing; a reason beside another is neither.
  */
-Test(conflict, L_6_1_1_told_once_whatever_else_breaks_it)
+Test(conflict, L_6_1_1_each_break_and_each_heal_is_reported_once)
 {
 	uint64_t id;
 
@@ -299,7 +300,7 @@ Test(conflict, L_6_1_1_told_once_whatever_else_breaks_it)
 	cr_expect_eq(seen.healed, 1);
 }
 
-Test(conflict, other_reasons_stay)
+Test(conflict, healing_a_conflict_keeps_other_reasons)
 {
 	latch_to_c_breaks();
 	cr_assert_eq(latch_break(&maps, &flow, latch_of(&flow).id, LATCH_REASON_ADMIN, NULL),
@@ -309,7 +310,7 @@ Test(conflict, other_reasons_stay)
 	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN);
 }
 
-Test(conflict, heals_only_when_all_key_managers_of_the_namespace_have_told)
+Test(conflict, a_latch_heals_only_when_all_key_managers_of_its_namespace_are_synced)
 {
 	latch_to_c_breaks();
 	attach(&pluto, &ns);
@@ -321,7 +322,7 @@ Test(conflict, heals_only_when_all_key_managers_of_the_namespace_have_told)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-Test(conflict, no_healing_while_the_key_manager_is_away)
+Test(conflict, no_latch_heals_while_the_key_manager_is_lost)
 {
 	latch_to_c_breaks();
 	lose(&charon, FEED_STATE_LOST);
@@ -333,7 +334,7 @@ Test(conflict, no_healing_while_the_key_manager_is_away)
 }
 
 /* A new latchd knows of no conflict because nobody has told it anything. */
-Test(conflict, no_healing_before_any_key_manager_has_come)
+Test(conflict, no_latch_heals_before_a_key_manager_is_attached)
 {
 	latch_to_c_breaks();
 	restart_latchd();
@@ -346,7 +347,7 @@ Test(conflict, no_healing_before_any_key_manager_has_come)
 	cr_expect_eq(seen.healed, 0);
 }
 
-Test(conflict, another_namespaces_key_manager_heals_nothing)
+Test(conflict, a_key_manager_of_another_namespace_heals_no_latch)
 {
 	struct namespace other;
 
@@ -362,7 +363,7 @@ Test(conflict, another_namespaces_key_manager_heals_nothing)
 
 /* ---- latches that are born into a conflict */
 
-Test(conflict, R_2_3_7_a_latch_that_was_quicker_than_the_mark)
+Test(conflict, R_2_3_7_a_latch_created_before_its_sa_was_marked_contested_breaks)
 {
 	struct latch_flow apart;
 
@@ -379,7 +380,7 @@ Test(conflict, R_2_3_7_a_latch_that_was_quicker_than_the_mark)
 }
 
 /* Born and its event lost. */
-Test(conflict, R_2_3_7_reconcile_finds_every_latch)
+Test(conflict, R_2_3_7_reconcile_breaks_every_latch_in_conflict)
 {
 	struct latch_flow of_c, of_d;
 
@@ -393,7 +394,7 @@ Test(conflict, R_2_3_7_reconcile_finds_every_latch)
 	cr_expect_eq(latch_state_of(&of_d), LATCH_STATE_BROKEN);
 }
 
-Test(conflict, without_a_conflict_a_new_latch_stays)
+Test(conflict, a_new_latch_without_a_conflict_stays_established)
 {
 	latch_to_c();
 	attribution_latch_born(attribution, &flow);
@@ -404,7 +405,7 @@ Test(conflict, without_a_conflict_a_new_latch_stays)
 
 /* ---- equal addresses, equal SPIs, two namespaces */
 
-Test(conflict, namespaces_never_mix)
+Test(conflict, equal_addresses_and_spis_in_two_namespaces_do_not_conflict)
 {
 	struct latch_sa_key theirs;
 	struct latch_flow other_flow;

@@ -20,7 +20,7 @@ static void set_up(enum feed_auth auth, uint32_t ike_unique_id)
 {
 	struct feed_peer peer = peer_by(auth, ike_unique_id);
 
-	peer.set_up_now = true;
+	peer.just_authenticated = true;
 	sink->peer_up(sink->context, &charon, &peer);
 }
 
@@ -67,7 +67,7 @@ static void one_by_psk(void)
 	cr_assert_eq(auth_of(&old), FEED_AUTH_PSK);
 }
 
-Test(ike_sas, R_2_14_a_snapshot_after_a_reload_changes_no_peer)
+Test(ike_sas, R_2_14_a_snapshot_after_a_reload_keeps_the_authentication_class)
 {
 	struct feed_child now;
 	struct latch_flow flow;
@@ -85,7 +85,7 @@ Test(ike_sas, R_2_14_a_snapshot_after_a_reload_changes_no_peer)
 
 /* Whoever is told by pre-shared key that it is c.example does not get what is latched to the
  * certificate. */
-Test(ike_sas, R_2_5_a_rekey_after_a_reload_makes_no_other_peer)
+Test(ike_sas, R_2_5_a_child_sa_rekeyed_after_a_reload_keeps_the_authentication_class)
 {
 	struct feed_child c = child_by(FEED_AUTH_PUBKEY, 2, 2), next;
 	struct latch_flow flow;
@@ -103,7 +103,7 @@ Test(ike_sas, R_2_5_a_rekey_after_a_reload_makes_no_other_peer)
 }
 
 /* Of three IKE_SAs only the first was authenticated. */
-Test(ike_sas, R_2_5_nor_does_the_rekey_of_its_ike_sa)
+Test(ike_sas, R_2_5_an_ike_sa_rekeyed_after_a_reload_keeps_the_authentication_class)
 {
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 6, 3);
 
@@ -115,7 +115,7 @@ Test(ike_sas, R_2_5_nor_does_the_rekey_of_its_ike_sa)
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK);
 }
 
-Test(ike_sas, who_sets_up_an_ike_sa_after_the_reload_is_another)
+Test(ike_sas, an_ike_sa_set_up_after_a_reload_has_the_new_authentication_class)
 {
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 2, 2);
 
@@ -127,7 +127,7 @@ Test(ike_sas, who_sets_up_an_ike_sa_after_the_reload_is_another)
 }
 
 /* Unique ids start again with every charon, and its configurations may be others. */
-Test(ike_sas, another_charons_ike_sa_of_that_number_is_another)
+Test(ike_sas, an_ike_sa_number_reused_by_a_restarted_charon_has_its_own_class)
 {
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 1, 2);
 
@@ -142,7 +142,7 @@ Test(ike_sas, another_charons_ike_sa_of_that_number_is_another)
 }
 
 /* The pinned tables know how the SA's peer was authenticated, charon does not. */
-Test(ike_sas, R_2_16_after_a_restart_an_sa_is_whose_it_was)
+Test(ike_sas, R_2_16_an_sa_keeps_its_authentication_class_over_a_restart_of_latchd)
 {
 	struct feed_child now = child_by(FEED_AUTH_PUBKEY, 1, 1),
 			  next = child_by(FEED_AUTH_PUBKEY, 1, 2);
@@ -163,7 +163,7 @@ Test(ike_sas, R_2_16_after_a_restart_an_sa_is_whose_it_was)
 }
 
 /* A pinned SA proves nothing of an IKE_SA that was seen set up: it may have adopted the child. */
-Test(ike_sas, an_adopted_child_does_not_change_who_adopts_it)
+Test(ike_sas, an_adopted_child_sa_does_not_change_the_class_of_the_adopting_ike_sa)
 {
 	struct feed_child adopted = child_by(FEED_AUTH_PUBKEY, 2, 1),
 			  next = child_by(FEED_AUTH_PUBKEY, 2, 2);
@@ -180,7 +180,7 @@ Test(ike_sas, an_adopted_child_does_not_change_who_adopts_it)
 }
 
 /* An event of its end, too, is told with the class that the configuration has by then. */
-Test(ike_sas, R_2_19_who_dies_is_who_was_authenticated)
+Test(ike_sas, R_2_19_a_dead_peer_report_after_a_reload_breaks_the_latches_of_the_peer)
 {
 	struct feed_peer now = peer_by(FEED_AUTH_PUBKEY, 1);
 	struct latch_flow flow;

@@ -10,7 +10,7 @@ TestSuite(key_managers, .init = fixture_start, .fini = fixture_finish, .timeout 
 
 /* ---- the first snapshot */
 
-Test(key_managers, nothing_is_bound_before_the_snapshot_is_complete)
+Test(key_managers, no_sa_is_bound_before_the_first_snapshot_is_complete)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
@@ -50,7 +50,7 @@ static void each_has_one(const struct feed_child *charons, const struct feed_chi
 	bring_up(&pluto, plutos);
 }
 
-Test(key_managers, who_was_never_attached_is_not_heard)
+Test(key_managers, reports_of_a_key_manager_that_is_not_attached_are_ignored)
 {
 	struct feed_child c = child_of("c.example", 1);
 
@@ -60,7 +60,7 @@ Test(key_managers, who_was_never_attached_is_not_heard)
 	expect_states(&c, LATCH_SA_PENDING);
 }
 
-Test(key_managers, a_daemon_that_is_gone_already_is_refused)
+Test(key_managers, attaching_a_process_that_has_exited_fails)
 {
 	struct namespace other;
 
@@ -72,7 +72,7 @@ Test(key_managers, a_daemon_that_is_gone_already_is_refused)
 
 /* ---- its loss */
 
-Test(key_managers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
+Test(key_managers, sas_of_a_lost_feed_are_orphans_until_its_next_snapshot)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_flow flow;
@@ -91,7 +91,7 @@ Test(key_managers, a_lost_feed_leaves_orphans_that_are_bound_when_it_is_back)
 }
 
 /* A daemon that was started anew has forgotten the SAs that it left in the kernel. */
-Test(key_managers, an_orphan_that_its_daemon_forgot_stays_one)
+Test(key_managers, an_orphan_missing_from_the_new_snapshot_stays_an_orphan)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_flow flow;
@@ -113,7 +113,7 @@ Test(key_managers, an_orphan_that_its_daemon_forgot_stays_one)
 	cr_expect_not(is_contested(&d));
 }
 
-Test(key_managers, only_the_lost_ones_are_orphans)
+Test(key_managers, only_sas_of_the_lost_feed_become_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -126,7 +126,7 @@ Test(key_managers, only_the_lost_ones_are_orphans)
 
 /* ---- latchd starts anew */
 
-Test(key_managers, after_a_restart_the_first_snapshot_takes_over)
+Test(key_managers, the_first_snapshot_after_a_restart_binds_the_sas_to_the_same_params)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_flow flow;
@@ -142,7 +142,7 @@ Test(key_managers, after_a_restart_the_first_snapshot_takes_over)
 	cr_expect_eq(seen.broken, 0);
 }
 
-Test(key_managers, after_a_restart_an_absent_feed_leaves_orphans)
+Test(key_managers, an_absent_feed_after_a_restart_leaves_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -157,7 +157,7 @@ Test(key_managers, after_a_restart_an_absent_feed_leaves_orphans)
 	expect_states(&c, LATCH_SA_BOUND);
 }
 
-Test(key_managers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
+Test(key_managers, an_sa_missing_from_the_first_snapshot_after_a_restart_is_an_orphan)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -173,7 +173,7 @@ Test(key_managers, after_a_restart_what_the_snapshot_does_not_name_is_an_orphan)
 }
 
 /* D came to C's address while no latchd ran. */
-Test(key_managers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
+Test(key_managers, R_2_16_an_sa_of_another_peer_installed_during_a_restart_breaks_the_latch)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);
@@ -194,7 +194,7 @@ Test(key_managers, R_2_16_after_a_restart_the_impostor_breaks_the_latch)
 
 /* ---- SAs that were there first, and some that are gone */
 
-Test(key_managers, what_a_dump_had_found_and_is_gone_is_forgotten)
+Test(key_managers, attaching_deletes_only_adopted_sas_of_the_namespace_that_left_the_kernel)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key ours = in_key(&c, ns.cookie), elsewhere = in_key(&c, ns.cookie + 1);
@@ -240,7 +240,7 @@ static void expect_a_dump(const struct feed_child *child)
 }
 
 /* No event told of it; its key manager speaks of what the table does not have. */
-Test(key_managers, an_sa_that_found_no_room_is_looked_for)
+Test(key_managers, an_sa_refused_by_a_full_table_causes_a_new_dump)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -270,14 +270,14 @@ static struct latch_sa_key install_old(const struct feed_child *child)
 	return key;
 }
 
-Test(key_managers, an_sa_of_nobody_is_asked_for_and_called_so_once)
+Test(key_managers, an_old_unattributed_sa_requests_snapshots_and_is_logged_once)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key;
 
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
-	logged.wanted = "no key manager knows it";
+	logged.wanted = "no key manager reports it";
 	key = install_old(&c);
 	attribution_sa_pending(attribution, &key);
 	wanted_resyncs = 3;
@@ -298,7 +298,7 @@ static void on_late(void *context)
 }
 
 /* Whoever leaves an SA that nobody speaks of does not make the others wait. */
-Test(key_managers, a_new_sa_is_asked_for_at_once_whatever_waits)
+Test(key_managers, a_new_unattributed_sa_requests_a_snapshot_without_back_off)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key;
@@ -322,14 +322,14 @@ Test(key_managers, a_new_sa_is_asked_for_at_once_whatever_waits)
 	loop_timer_cancel(&timer);
 }
 
-Test(key_managers, a_young_sa_is_asked_for_and_not_called_nobodys)
+Test(key_managers, a_young_unattributed_sa_requests_snapshots_and_is_not_logged)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
 
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
-	logged.wanted = "no key manager knows it";
+	logged.wanted = "no key manager reports it";
 	install_in(&c, ns.cookie);
 	attribution_sa_pending(attribution, &key);
 	wanted_resyncs = 2;
@@ -341,11 +341,11 @@ Test(key_managers, a_young_sa_is_asked_for_and_not_called_nobodys)
 }
 
 /* Before latchd: no event will ever tell of it. */
-Test(key_managers, an_sa_of_nobody_from_before_the_snapshot)
+Test(key_managers, an_unattributed_sa_from_before_latchd_is_logged)
 {
 	struct feed_child c = child_of("c.example", 1);
 
-	logged.wanted = "no key manager knows it";
+	logged.wanted = "no key manager reports it";
 	install_old(&c);
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
@@ -360,7 +360,7 @@ static bool pluto_was_asked(void)
 }
 
 /* The namespace of one is no matter of the other, and one without any is nobody's. */
-Test(key_managers, only_the_namespaces_own_key_manager_is_asked)
+Test(key_managers, an_unattributed_sa_requests_snapshots_only_in_its_namespace)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key;
@@ -389,7 +389,7 @@ static bool hidden_is_bound(void)
 	return in_state(&hidden) == LATCH_SA_BOUND && out_state(&hidden) == LATCH_SA_BOUND;
 }
 
-Test(key_managers, reconcile_finds_all)
+Test(key_managers, reconcile_binds_and_removes_sas_whose_events_were_lost)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);

@@ -4,7 +4,7 @@
 
 TestSuite(peer_death, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
-Test(peer_death, R_2_19_dead_peer_breaks_its_latches)
+Test(peer_death, R_2_19_a_dead_peer_breaks_only_its_own_latches)
 {
 	two_peers();
 	dies("c.example", 1);
@@ -15,7 +15,7 @@ Test(peer_death, R_2_19_dead_peer_breaks_its_latches)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, R_2_19_rebooted_peer_breaks_its_latches)
+Test(peer_death, R_2_19_a_rebooted_peer_breaks_only_its_own_latches)
 {
 	two_peers();
 	ends(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
@@ -27,7 +27,7 @@ Test(peer_death, R_2_19_rebooted_peer_breaks_its_latches)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, R_2_19_a_latch_to_the_dead_never_heals)
+Test(peer_death, R_2_19_a_latch_broken_by_a_dead_peer_never_heals)
 {
 	two_peers();
 	dies("c.example", 1);
@@ -44,7 +44,7 @@ Test(peer_death, R_2_19_a_latch_to_the_dead_never_heals)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, S18_a_new_connection_to_who_came_back)
+Test(peer_death, S18_a_new_latch_to_a_peer_that_came_back_stays_established)
 {
 	struct latch_flow again;
 
@@ -61,7 +61,7 @@ Test(peer_death, S18_a_new_connection_to_who_came_back)
 	expect_reasons(&again, 0);
 }
 
-Test(peer_death, an_orderly_end_breaks_nothing)
+Test(peer_death, an_orderly_delete_of_an_ike_sa_breaks_no_latch)
 {
 	two_peers();
 	ends(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
@@ -71,7 +71,7 @@ Test(peer_death, an_orderly_end_breaks_nothing)
 	cr_expect_eq(seen.broken, 0);
 }
 
-Test(peer_death, who_has_no_children_left_dies_all_the_same)
+Test(peer_death, a_dead_peer_without_child_sas_breaks_its_latches)
 {
 	two_peers();
 	down(&charon, &c);
@@ -80,7 +80,7 @@ Test(peer_death, who_has_no_children_left_dies_all_the_same)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, told_twice_is_told_once)
+Test(peer_death, a_peer_reported_dead_twice_breaks_each_latch_once)
 {
 	two_peers();
 	dies("c.example", 1);
@@ -89,7 +89,7 @@ Test(peer_death, told_twice_is_told_once)
 	cr_expect_eq(seen.broken, 2);
 }
 
-Test(peer_death, a_latch_in_conflict_is_dead_too)
+Test(peer_death, a_dead_peer_adds_a_reason_to_a_latch_in_conflict_without_a_second_alert)
 {
 	struct feed_child impostor = child_at("d.example", 2, 4);
 
@@ -108,7 +108,7 @@ Test(peer_death, a_latch_in_conflict_is_dead_too)
 
 /* ---- rules */
 
-Test(peer_death, a_rule_keeps_a_latch_to_the_dead)
+Test(peer_death, only_the_keep_on_dpd_flag_keeps_a_latch_to_a_dead_peer)
 {
 	struct latch_flow kept, other;
 
@@ -121,7 +121,7 @@ Test(peer_death, a_rule_keeps_a_latch_to_the_dead)
 	expect_reasons(&kept, 0);
 }
 
-Test(peer_death, a_rule_keeps_a_latch_to_the_rebooted)
+Test(peer_death, only_the_keep_on_reboot_flag_keeps_a_latch_to_a_rebooted_peer)
 {
 	struct latch_flow kept, other;
 
@@ -136,7 +136,7 @@ Test(peer_death, a_rule_keeps_a_latch_to_the_rebooted)
 
 /* ---- others are not concerned */
 
-Test(peer_death, a_stranger_breaks_nothing)
+Test(peer_death, a_dead_peer_of_another_identity_breaks_no_latch)
 {
 	struct feed_peer psk = peer_of("c.example", 9);
 
@@ -154,7 +154,7 @@ Test(peer_death, a_stranger_breaks_nothing)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, only_its_own_key_manager_declares_it_dead)
+Test(peer_death, only_the_peers_own_key_manager_decides_whether_the_peer_is_dead)
 {
 	two_peers();
 	ends(&pluto, "c.example", 1, FEED_DOWN_PEER_DEAD);
@@ -168,7 +168,7 @@ Test(peer_death, only_its_own_key_manager_declares_it_dead)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, of_another_namespace_nothing_breaks)
+Test(peer_death, a_dead_peer_breaks_no_latch_of_another_namespace)
 {
 	struct latch_flow elsewhere;
 
@@ -181,7 +181,7 @@ Test(peer_death, of_another_namespace_nothing_breaks)
 
 /* ---- key managers come and go */
 
-Test(peer_death, a_lost_key_manager_breaks_nothing)
+Test(peer_death, a_lost_key_manager_breaks_no_latch)
 {
 	two_peers();
 	lose(&charon, FEED_STATE_LOST);
@@ -194,7 +194,7 @@ Test(peer_death, a_lost_key_manager_breaks_nothing)
 }
 
 /* Unique ids start again with every charon. */
-Test(peer_death, a_lost_key_managers_ike_sas_keep_nobody_alive)
+Test(peer_death, ike_sas_of_a_lost_key_manager_keep_no_peer_alive)
 {
 	two_peers();
 	lose(&charon, FEED_STATE_LOST);
@@ -205,7 +205,7 @@ Test(peer_death, a_lost_key_managers_ike_sas_keep_nobody_alive)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, a_death_during_the_first_snapshot_waits_for_its_end)
+Test(peer_death, a_dead_peer_report_during_the_first_snapshot_takes_effect_at_its_end)
 {
 	two_peers();
 	restart_latchd();
@@ -220,7 +220,7 @@ Test(peer_death, a_death_during_the_first_snapshot_waits_for_its_end)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, a_death_that_waits_is_void_when_the_key_manager_goes)
+Test(peer_death, a_waiting_dead_peer_report_is_dropped_when_the_key_manager_is_lost)
 {
 	two_peers();
 	restart_latchd();
@@ -246,15 +246,15 @@ static void many_die(unsigned int count)
 	}
 }
 
-Test(peer_death, more_deaths_than_can_wait)
+Test(peer_death, dead_peer_reports_beyond_the_limit_are_dropped_with_a_warning)
 {
 	two_peers();
 	restart_latchd();
 	attach(&charon, &ns);
 	sink->snapshot_begin(sink->context, &charon);
-	logged.wanted = "too many peers died";
+	logged.wanted = "(too many reports)";
 	dies("c.example", 1);
-	many_die(PEER_DEATHS_MAX - 1);
+	many_die(PEER_DEATH_REPORTS_MAX - 1);
 	cr_expect_eq(logged.count, 0);
 	dies("d.example", 2);
 	cr_expect_eq(logged.count, 1);
@@ -264,7 +264,7 @@ Test(peer_death, more_deaths_than_can_wait)
 }
 
 /* Nobody will tell it again. */
-Test(peer_death, R_2_16_what_was_told_is_done_before_the_end)
+Test(peer_death, R_2_16_latchd_breaks_the_latches_of_reported_dead_peers_before_it_exits)
 {
 	two_peers();
 	dies("c.example", 1);
@@ -273,12 +273,12 @@ Test(peer_death, R_2_16_what_was_told_is_done_before_the_end)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, a_break_that_fails_is_tried_again)
+Test(peer_death, a_failed_break_is_retried)
 {
 	int control = maps.control;
 
 	two_peers();
-	logged.wanted = "peers are gone, but not all their latches are broken";
+	logged.wanted = "latches to dead peers not all broken";
 	maps.control = -1;
 	dies("c.example", 1);
 	settle();

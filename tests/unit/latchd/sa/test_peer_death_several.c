@@ -4,7 +4,7 @@
 
 TestSuite(peer_death, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
-Test(peer_death, who_lives_on_another_ike_sa_is_not_dead)
+Test(peer_death, a_peer_with_another_ike_sa_is_not_dead)
 {
 	two_peers();
 	lives(&charon, "c.example", 3);
@@ -26,7 +26,7 @@ static struct feed_peer dies_by_one_of_two(void)
 	return other;
 }
 
-Test(peer_death, who_lives_by_another_configuration_is_not_dead)
+Test(peer_death, a_peer_with_an_ike_sa_of_another_configuration_is_not_dead)
 {
 	struct feed_peer other = dies_by_one_of_two();
 
@@ -36,7 +36,7 @@ Test(peer_death, who_lives_by_another_configuration_is_not_dead)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, another_peer_does_not_keep_it_alive)
+Test(peer_death, an_ike_sa_of_another_authentication_class_does_not_keep_a_peer_alive)
 {
 	struct feed_peer psk = peer_of("c.example", 3);
 
@@ -48,7 +48,7 @@ Test(peer_death, another_peer_does_not_keep_it_alive)
 }
 
 /* Dead-peer detection gives up one IKE_SA after the other. */
-Test(peer_death, R_2_19_who_dies_by_one_configuration_after_the_other)
+Test(peer_death, R_2_19_a_peer_dead_in_one_configuration_after_the_other_breaks_its_latches)
 {
 	struct feed_peer other = dies_by_one_of_two();
 
@@ -61,7 +61,7 @@ Test(peer_death, R_2_19_who_dies_by_one_configuration_after_the_other)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, who_leaves_in_good_order_had_not_died)
+Test(peer_death, an_orderly_delete_of_the_last_ike_sa_voids_earlier_dead_peer_reports)
 {
 	struct feed_peer other = dies_by_one_of_two();
 
@@ -72,7 +72,7 @@ Test(peer_death, who_leaves_in_good_order_had_not_died)
 }
 
 /* One that was never set up says nothing: its peer is only what it claims to be. */
-Test(peer_death, R_2_19_nobody_else_takes_a_death_back)
+Test(peer_death, R_2_19_an_unknown_ike_sa_cannot_void_a_dead_peer_report)
 {
 	dies_by_one_of_two();
 	lives(&charon, "x.example", 3); /* no longer who lived on */
@@ -82,7 +82,7 @@ Test(peer_death, R_2_19_nobody_else_takes_a_death_back)
 }
 
 /* By the first configuration it is back, and its latches are served there. */
-Test(peer_death, who_came_back_is_not_dead_of_old)
+Test(peer_death, an_older_dead_peer_report_breaks_no_latch_of_a_peer_that_came_back)
 {
 	struct feed_peer other = dies_by_one_of_two(), back = peer_of("c.example", 4);
 
@@ -96,7 +96,7 @@ Test(peer_death, who_came_back_is_not_dead_of_old)
 }
 
 /* The loser of a rekey collision ends without an event: only a new list shows it. */
-Test(peer_death, R_2_19_who_seems_to_live_is_asked_for)
+Test(peer_death, R_2_19_a_dead_peer_with_another_ike_sa_is_checked_by_a_new_snapshot)
 {
 	uint32_t resyncs = charon.resyncs;
 
@@ -111,7 +111,7 @@ Test(peer_death, R_2_19_who_seems_to_live_is_asked_for)
 }
 
 /* What a list named that was asked for before is no answer. */
-Test(peer_death, an_older_list_is_no_answer)
+Test(peer_death, a_snapshot_begun_before_the_dead_peer_report_does_not_decide)
 {
 	uint32_t resyncs = charon.resyncs;
 
@@ -126,7 +126,7 @@ Test(peer_death, an_older_list_is_no_answer)
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
-Test(peer_death, R_2_19_a_rekeyed_ike_sa_keeps_nobody_alive)
+Test(peer_death, R_2_19_a_rekeyed_ike_sa_keeps_no_peer_alive)
 {
 	struct feed_peer next = peer_of("c.example", 5);
 
@@ -137,7 +137,7 @@ Test(peer_death, R_2_19_a_rekeyed_ike_sa_keeps_nobody_alive)
 	expect_reasons(&to_d, 0);
 }
 
-Test(peer_death, a_rekeyed_ike_sa_lives)
+Test(peer_death, the_successor_of_a_rekeyed_ike_sa_keeps_its_peer_alive)
 {
 	struct feed_peer next = peer_of("c.example", 5);
 
@@ -149,7 +149,7 @@ Test(peer_death, a_rekeyed_ike_sa_lives)
 }
 
 /* It began when the peer was back already, while the death waited for a list. */
-Test(peer_death, S18_a_latch_that_is_younger_than_the_death)
+Test(peer_death, S18_a_latch_created_after_the_dead_peer_report_stays_established)
 {
 	struct latch_flow fresh;
 
@@ -163,7 +163,7 @@ Test(peer_death, S18_a_latch_that_is_younger_than_the_death)
 }
 
 /* The IKE_SA was rekeyed: a snapshot names the new one and not the old. */
-Test(peer_death, an_ike_sa_that_a_snapshot_does_not_name_is_over)
+Test(peer_death, an_ike_sa_missing_from_a_snapshot_keeps_no_peer_alive)
 {
 	two_peers();
 	sink->snapshot_begin(sink->context, &charon);
@@ -179,7 +179,7 @@ Test(peer_death, an_ike_sa_that_a_snapshot_does_not_name_is_over)
 }
 
 /* INITIAL_CONTACT is per address family: C's other IKE_SA shows that C has not rebooted. */
-Test(peer_death, who_lives_on_an_older_ike_sa_has_not_rebooted)
+Test(peer_death, a_peer_with_an_older_ike_sa_has_not_rebooted)
 {
 	two_peers();
 	lives(&charon, "c.example", 3);
@@ -189,7 +189,7 @@ Test(peer_death, who_lives_on_an_older_ike_sa_has_not_rebooted)
 }
 
 /* The two of charon's sockets have no order between them. */
-Test(peer_death, S19_the_successor_may_be_known_before)
+Test(peer_death, S19_a_latch_under_the_successor_is_not_broken_by_a_late_reboot_report)
 {
 	struct feed_child next = child_at("c.example", 2, 5);
 	struct latch_flow fresh;
@@ -207,7 +207,7 @@ Test(peer_death, S19_the_successor_may_be_known_before)
 
 /* Unique ids start again with every charon: an orphan's IKE_SA is not the one of that number now.
  */
-Test(peer_death, S19_an_orphan_is_no_child_of_the_successor)
+Test(peer_death, S19_an_orphan_with_the_successors_ike_sa_number_protects_no_latch)
 {
 	struct feed_child orphan = child_at("d.example", 3, 7);
 

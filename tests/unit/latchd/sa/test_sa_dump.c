@@ -104,7 +104,7 @@ static int parse(void)
 
 /* ---- well-formed ---- */
 
-Test(sa_dump, reads_an_aead)
+Test(sa_dump, an_aead_sa_is_read_whole)
 {
 	const struct latch_sa_key expected_key = {
 		.netns = NETNS,
@@ -130,7 +130,7 @@ Test(sa_dump, reads_an_aead)
 	cr_expect_arr_eq(&sa, &expected, sizeof(sa));
 }
 
-Test(sa_dump, reads_everything_else)
+Test(sa_dump, an_ipv6_tunnel_sa_with_encap_esn_mark_and_if_id_is_read_whole)
 {
 	const struct xfrm_mark mark = {.v = 0x17, .m = 0xff};
 	const struct xfrm_encap_tmpl encap = {.encap_type = 2};
@@ -167,7 +167,7 @@ Test(sa_dump, reads_everything_else)
 	cr_expect_arr_eq(key.daddr, &info->id.daddr, 16);
 }
 
-Test(sa_dump, reads_ah)
+Test(sa_dump, an_ah_sa_is_read)
 {
 	begin(AF_INET, IPPROTO_AH);
 	put_mac("hmac(sha1)", 160, 96);
@@ -179,7 +179,7 @@ Test(sa_dump, reads_ah)
 	cr_expect_eq(sa.qop.icv_bits, 96);
 }
 
-Test(sa_dump, null_encryption_is_not_larval)
+Test(sa_dump, an_sa_with_null_encryption_is_not_larval)
 {
 	begin(AF_INET, IPPROTO_ESP);
 	put_cipher("ecb(cipher_null)", 0);
@@ -188,7 +188,7 @@ Test(sa_dump, null_encryption_is_not_larval)
 	cr_expect_eq(sa.qop.encryption_bits, 0);
 }
 
-Test(sa_dump, the_esn_state_overrules_the_old_window)
+Test(sa_dump, the_esn_replay_window_overrides_the_legacy_window)
 {
 	begin(AF_INET, IPPROTO_ESP);
 	info->replay_window = 32;
@@ -199,7 +199,7 @@ Test(sa_dump, the_esn_state_overrules_the_old_window)
 	cr_expect_eq(sa.qop.esn, 0);
 }
 
-Test(sa_dump, an_ipv4_address_is_four_bytes_of_sixteen)
+Test(sa_dump, bytes_after_an_ipv4_address_are_zeroed)
 {
 	begin(AF_INET, IPPROTO_ESP);
 	memset((char *)&info->id.daddr + 4, 0xee, 12);
@@ -229,7 +229,7 @@ Test(sa_dump, a_larval_sa_is_skipped)
 	cr_expect_eq(parse(), 0);
 }
 
-Test(sa_dump, ipcomp_is_skipped)
+Test(sa_dump, an_ipcomp_sa_is_skipped)
 {
 	begin(AF_INET, IPPROTO_COMP);
 	put_cipher("deflate", 0);
@@ -238,7 +238,7 @@ Test(sa_dump, ipcomp_is_skipped)
 
 /* ---- hostile ---- */
 
-Test(sa_dump, a_name_without_end_is_cut)
+Test(sa_dump, an_unterminated_algorithm_name_is_truncated)
 {
 	char name[65];
 
@@ -252,7 +252,7 @@ Test(sa_dump, a_name_without_end_is_cut)
 	cr_expect_eq(strlen(sa.qop.integrity), LATCH_ALG_NAME_MAX - 1);
 }
 
-Test(sa_dump, another_message_is_refused)
+Test(sa_dump, a_message_of_another_type_is_refused)
 {
 	begin(AF_INET, IPPROTO_ESP);
 	put_cipher("cbc(aes)", 128);
@@ -260,7 +260,7 @@ Test(sa_dump, another_message_is_refused)
 	cr_expect_eq(parse(), -EBADMSG);
 }
 
-Test(sa_dump, another_family_is_refused)
+Test(sa_dump, a_message_of_another_address_family_is_refused)
 {
 	begin(AF_INET, IPPROTO_ESP);
 	put_cipher("cbc(aes)", 128);
@@ -271,7 +271,7 @@ Test(sa_dump, another_family_is_refused)
 	cr_expect_eq(parse(), -EBADMSG);
 }
 
-Test(sa_dump, each_attribute_one_byte_short_is_refused)
+Test(sa_dump, a_short_or_empty_attribute_is_refused)
 {
 	static const struct {
 		uint16_t type;
@@ -305,7 +305,7 @@ Test(sa_dump, each_attribute_one_byte_short_is_refused)
 }
 
 /* Of a message cut anywhere but between attributes nothing may be used. */
-Test(sa_dump, truncated_anywhere_it_is_refused)
+Test(sa_dump, a_message_truncated_within_an_attribute_is_refused)
 {
 	uint32_t whole, ends[3], length;
 
@@ -325,7 +325,7 @@ Test(sa_dump, truncated_anywhere_it_is_refused)
 	}
 }
 
-Test(sa_dump, an_attribute_longer_than_the_message_is_refused)
+Test(sa_dump, an_attribute_with_a_wrong_length_is_refused)
 {
 	struct nlattr *attribute;
 
@@ -342,7 +342,7 @@ Test(sa_dump, an_attribute_longer_than_the_message_is_refused)
 	cr_expect_eq(parse(), -EBADMSG);
 }
 
-Test(sa_dump, noise_never_reads_beyond_the_message)
+Test(sa_dump, random_bytes_cause_no_read_beyond_the_message)
 {
 	unsigned int round, i, accepted = 0;
 
@@ -448,7 +448,7 @@ static void tear_down(void)
 }
 
 /* The larval SA is there: its SPI cannot be allocated again. */
-Test(sa_dump, a_real_larval_sa_is_skipped, .init = set_up, .fini = tear_down)
+Test(sa_dump, a_larval_sa_of_a_real_kernel_is_skipped, .init = set_up, .fini = tear_down)
 {
 	struct visits visits = {0};
 
@@ -457,7 +457,7 @@ Test(sa_dump, a_real_larval_sa_is_skipped, .init = set_up, .fini = tear_down)
 	cr_expect_eq(send_request(&ns), -ENOENT);
 }
 
-Test(sa_dump, a_namespace_that_is_gone, .init = set_up)
+Test(sa_dump, a_dump_of_a_deleted_namespace_fails, .init = set_up)
 {
 	struct visits visits = {0};
 
@@ -467,7 +467,7 @@ Test(sa_dump, a_namespace_that_is_gone, .init = set_up)
 	close(ns.fd);
 }
 
-Test(sa_dump, real_sas, .init = set_up, .fini = tear_down)
+Test(sa_dump, a_dump_of_a_real_kernel_visits_every_sa, .init = set_up, .fini = tear_down)
 {
 	struct visits visits = {0};
 	uint32_t spi;

@@ -23,18 +23,18 @@ static void check_stolen_spi(bool given_up)
 	cr_expect_eq(sa_at(&out).word.params, 0);
 }
 
-Test(spi_reuse, an_spi_used_again_is_not_the_old_peers)
+Test(spi_reuse, a_reused_spi_is_not_attributed_to_the_old_peer)
 {
 	check_stolen_spi(false);
 }
 
-Test(spi_reuse, an_spi_used_again_after_its_child_was_given_up)
+Test(spi_reuse, a_reused_spi_of_a_deleted_child_sa_is_not_attributed_to_the_old_peer)
 {
 	check_stolen_spi(true);
 }
 
 /* Nothing told of the change, and the inbound SA is still the old one. */
-Test(spi_reuse, an_spi_used_again_while_events_are_lost)
+Test(spi_reuse, a_reused_outbound_spi_stays_pending_when_events_are_lost)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
@@ -52,7 +52,7 @@ Test(spi_reuse, an_spi_used_again_while_events_are_lost)
 }
 
 /* Its key manager says it again: both SPIs are used for the same peer once more. */
-Test(spi_reuse, a_pair_used_again_is_bound_when_told_again)
+Test(spi_reuse, a_reused_spi_pair_is_bound_only_when_reported_again)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
@@ -78,7 +78,7 @@ static void replace_inbound(void)
 }
 
 /* While the latches break, the SA that the key manager spoke of goes and another one comes. */
-Test(spi_reuse, a_late_answer_does_nothing)
+Test(spi_reuse, an_sa_replaced_while_latches_break_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
@@ -92,7 +92,7 @@ Test(spi_reuse, a_late_answer_does_nothing)
 }
 
 /* A key that now belongs to another child: the old one is over, with all that it caused. */
-Test(spi_reuse, what_a_replaced_child_caused_ends_with_it)
+Test(spi_reuse, conflicts_of_a_replaced_child_sa_end_with_it)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct feed_child other = child_of("e.example", 1);
@@ -113,7 +113,7 @@ Test(spi_reuse, what_a_replaced_child_caused_ends_with_it)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-Test(spi_reuse, a_child_that_was_never_bound_ends_with_its_sa)
+Test(spi_reuse, an_unbound_deleted_child_sa_is_removed_with_its_sa)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
@@ -134,7 +134,7 @@ static bool was_asked(void)
 }
 
 /* Some child has the key, but not this SA: the key manager is asked. */
-Test(spi_reuse, the_key_manager_is_asked_whose_the_new_sa_is)
+Test(spi_reuse, a_new_sa_under_a_known_key_requests_a_snapshot)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
@@ -177,22 +177,22 @@ static void check_old_child_named(bool restarted, bool thief_first)
 	cr_expect_neq(in_params(&d), in_params(&c));
 }
 
-Test(spi_reuse, an_old_child_named_before_does_not_get_the_new_ones_sa)
+Test(spi_reuse, an_old_child_sa_listed_first_does_not_get_the_new_outbound_sa)
 {
 	check_old_child_named(false, false);
 }
 
-Test(spi_reuse, an_old_child_named_after_does_not_get_the_new_ones_sa)
+Test(spi_reuse, an_old_child_sa_listed_last_does_not_get_the_new_outbound_sa)
 {
 	check_old_child_named(false, true);
 }
 
-Test(spi_reuse, an_old_child_named_before_after_a_restart)
+Test(spi_reuse, an_old_child_sa_listed_first_after_a_restart_does_not_get_the_new_outbound_sa)
 {
 	check_old_child_named(true, false);
 }
 
-Test(spi_reuse, an_old_child_named_after_after_a_restart)
+Test(spi_reuse, an_old_child_sa_listed_last_after_a_restart_does_not_get_the_new_outbound_sa)
 {
 	check_old_child_named(true, true);
 }
@@ -222,12 +222,12 @@ static void check_claim_on_live_sa(bool restarted)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-Test(spi_reuse, a_later_child_does_not_get_an_sa_from_before_it)
+Test(spi_reuse, a_newer_child_sa_does_not_get_an_older_outbound_sa)
 {
 	check_claim_on_live_sa(false);
 }
 
-Test(spi_reuse, a_later_child_does_not_get_an_sa_from_before_it_after_a_restart)
+Test(spi_reuse, a_newer_child_sa_does_not_get_an_older_outbound_sa_after_a_restart)
 {
 	check_claim_on_live_sa(true);
 }

@@ -17,9 +17,7 @@ static struct latch_flow flow;
 static uint16_t params;
 static struct {
 	unsigned int broken, healed, held, released;
-	enum policy_direction direction;
-	struct policy_verdict verdict;
-	uint32_t priority;
+	struct news_policy policy;
 } seen;
 
 static bool several_flows; /* not only the one */
@@ -30,48 +28,59 @@ static void expect_flow(const struct latch_flow *of)
 		cr_expect_arr_eq(of, &flow, sizeof(flow));
 }
 
-static void on_broken(void *context, const struct latch_flow *of, const struct latch *latch,
-		      enum policy_direction direction, const struct policy_verdict *verdict)
+static void note_policy(const struct news *news)
 {
-	cr_expect_eq(context, &watch);
-	expect_flow(of);
-	cr_expect_eq(latch->word.state, LATCH_STATE_ESTABLISHED);
-	seen.broken++;
-	seen.direction = direction;
-	seen.verdict = *verdict;
-	seen.priority = verdict->policy ? verdict->policy->priority : 0;
+	seen.policy = *news->cause.policy;
 }
 
-static void on_healed(void *context, const struct latch_flow *of, const struct latch *latch,
-		      uint8_t reasons)
+static void on_broken(const struct news *news)
 {
-	(void)of;
-	cr_expect_eq(context, &watch);
-	cr_expect_eq(latch->word.state, LATCH_STATE_BROKEN);
-	cr_expect_eq(reasons, LATCH_REASON_SPD_CHANGE);
+	expect_flow(news->flow);
+	cr_expect_eq(news->latch->word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(news->cause.reason, LATCH_REASON_SPD_CHANGE);
+	seen.broken++;
+	note_policy(news);
+}
+
+static void on_healed(const struct news *news)
+{
+	cr_expect_eq(news->latch->word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(news->cause.reason, LATCH_REASON_SPD_CHANGE);
 	seen.healed++;
 }
 
-static void on_held(void *context, const struct latch_flow *of, const struct latch *latch,
-		    enum policy_direction direction, const struct policy_verdict *verdict)
+static void on_news(void *context, const struct news *news)
 {
-	(void)latch;
 	cr_expect_eq(context, &watch);
-	expect_flow(of);
-	seen.held++;
-	seen.direction = direction;
-	seen.verdict = *verdict;
+	switch (news->kind) {
+	case NEWS_LATCH_BROKEN:
+		on_broken(news);
+		return;
+	case NEWS_LATCH_HEALED:
+		on_healed(news);
+		return;
+	case NEWS_LATCH_HELD:
+		expect_flow(news->flow);
+		seen.held++;
+		note_policy(news);
+		return;
+	case NEWS_LATCH_RELEASED:
+		expect_flow(news->flow);
+		seen.released++;
+		return;
+	case NEWS_KERNEL_EVENT:
+	case NEWS_LATCH_RESET:
+	case NEWS_FLOW_REFUSED:
+	case NEWS_SA_BOUND:
+	case NEWS_NETNS_SERVED:
+	case NEWS_EVENTS_LOST:
+		cr_expect_fail("the SPD watch publishes no news of kind %d", news->kind);
+		return;
+	}
 }
 
-static void on_released(void *context, const struct latch_flow *of, const struct latch *latch)
-{
-	(void)latch;
-	cr_expect_eq(context, &watch);
-	expect_flow(of);
-	seen.released++;
-}
-
-static const struct spd_observer observer = {&watch, on_broken, on_healed, on_held, on_released};
+static struct news_subscriber subscriber = {.fn = on_news, .context = &watch};
+static const struct news_bus bus = {.first = &subscriber};
 
 static uint16_t intern_peer(void)
 {
@@ -87,7 +96,7 @@ static uint16_t intern_peer(void)
 
 static void start_watch(void)
 {
-	watch = (struct spd_watch){.maps = &maps, .identities = identities, .observer = &observer};
+	watch = (struct spd_watch){.maps = &maps, .identities = identities, .news = &bus};
 	spd_watch_start(&watch, loop);
 }
 

@@ -193,7 +193,7 @@ static void put_last_resorts(void)
 	policy_add(&ns, &out);
 	policy_add(&ns, &in);
 	latch = now();
-	latch.born = clock_boot_ns() + 5 * SECOND;
+	latch.created = clock_boot_ns() + 5 * SECOND;
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
 	wait_until(is_seen);
 }
@@ -229,9 +229,9 @@ Test(spd_honest, R_2_3_13_policies_that_leave_it_to_the_last_resort)
 	policy_delete(&ns, &out);
 	edited(is_broken);
 	cr_expect_geq(loop_now_ms() - began, SPD_ABSENT_MS);
-	cr_expect_not(seen.verdict.absent);
-	cr_expect_eq(seen.verdict.action, POLICY_BLOCK);
-	cr_expect_eq(seen.priority, 10000);
+	cr_expect_not(seen.policy.is_default);
+	cr_expect_str_eq(seen.policy.action, "block");
+	cr_expect_eq(seen.policy.priority, 10000);
 	policy_add(&ns, &out);
 	edited(is_whole);
 }

@@ -22,9 +22,9 @@ Test(spd_watch, R_2_3_13_a_bypass_breaks_and_its_removal_heals)
 	edited(is_broken);
 	cr_expect_eq(now().word.reasons, LATCH_REASON_SPD_CHANGE);
 	cr_expect_eq(seen.broken, 1);
-	cr_expect_eq(seen.direction, POLICY_OUT);
-	cr_expect_eq(seen.verdict.action, POLICY_BYPASS);
-	cr_expect_eq(seen.priority, 1);
+	cr_expect_str_eq(seen.policy.direction, "out");
+	cr_expect_str_eq(seen.policy.action, "bypass");
+	cr_expect_eq(seen.policy.priority, 1);
 	policy_delete(&ns, &bypass);
 	edited(is_whole);
 	cr_expect_eq(now().word.reasons, 0);
@@ -39,8 +39,8 @@ Test(spd_watch, R_2_3_13_a_block_for_packets_in_breaks)
 	wait_until(is_seen);
 	policy_add(&ns, &block);
 	edited(is_broken);
-	cr_expect_eq(seen.direction, POLICY_IN);
-	cr_expect_eq(seen.verdict.action, POLICY_BLOCK);
+	cr_expect_str_eq(seen.policy.direction, "in");
+	cr_expect_str_eq(seen.policy.action, "block");
 }
 
 Test(spd_watch, R_2_3_13_a_policy_that_is_gone_breaks_after_a_while)
@@ -52,7 +52,7 @@ Test(spd_watch, R_2_3_13_a_policy_that_is_gone_breaks_after_a_while)
 	policy_delete(&ns, &out);
 	edited(is_broken);
 	cr_expect_geq(loop_now_ms() - began, SPD_ABSENT_MS);
-	cr_expect(seen.verdict.absent);
+	cr_expect(seen.policy.is_default);
 	policy_add(&ns, &out);
 	edited(is_whole);
 }

@@ -11,10 +11,10 @@ struct vici_auth_entry {
 	struct vici_auth_entry *next;
 	char config_name[FEED_NAME_MAX];
 	enum feed_auth class;
-	uint32_t listing; /* that last had it; 0 = none */
+	uint32_t listing; /* number of the last query that listed it; 0 = none */
 	bool known;
-	uint64_t known_at;    /* when the answer was asked for */
-	uint64_t outdated_at; /* answers asked for before this do not count */
+	uint64_t known_at;    /* time of the query */
+	uint64_t outdated_at; /* answers to earlier queries do not count */
 };
 
 static struct vici_auth_entry **bucket_of(struct vici_auth *auth, const char *config_name)
@@ -75,10 +75,10 @@ void vici_auth_free(struct vici_auth *auth)
 	*auth = (struct vici_auth){0};
 }
 
-void vici_auth_listing_begin(struct vici_auth *auth, uint64_t asked_at)
+void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at)
 {
 	auth->listing++;
-	auth->listing_asked_at = asked_at;
+	auth->listing_queried_at = queried_at;
 }
 
 enum feed_auth vici_auth_class(struct vici_text text)
@@ -94,7 +94,7 @@ enum feed_auth vici_auth_class(struct vici_text text)
 	return FEED_AUTH_UNKNOWN; /* "any" too: the peer chooses */
 }
 
-/* Of several rounds, EAP or XAuth is the one that the identity comes from; else the weakest counts.
+/* Of several rounds, EAP or XAuth supplies the identity and counts; else the weakest round counts.
  */
 static unsigned int weight(enum feed_auth class)
 {
@@ -146,7 +146,7 @@ static enum feed_auth class_of_rounds(struct vici_span config)
 	return class;
 }
 
-/* Two configurations of one name cannot be told apart in an event: both count. */
+/* An event does not distinguish two configurations of one name: the weaker class counts. */
 static int note_class(struct vici_auth *auth, const char *config_name, enum feed_auth class)
 {
 	struct vici_auth_entry *entry;
@@ -160,11 +160,11 @@ static int note_class(struct vici_auth *auth, const char *config_name, enum feed
 	entry->class = class;
 	entry->listing = auth->listing;
 	entry->known = true;
-	entry->known_at = auth->listing_asked_at;
+	entry->known_at = auth->listing_queried_at;
 	return 0;
 }
 
-int vici_auth_listed(struct vici_auth *auth, struct vici_span message)
+int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message)
 {
 	char config_name[FEED_NAME_MAX];
 	struct vici_member member;
@@ -180,7 +180,7 @@ int vici_auth_listed(struct vici_auth *auth, struct vici_span message)
 	return err;
 }
 
-/* A configuration that was unloaded under its IKE_SAs keeps the class they were made with. */
+/* An unloaded configuration keeps the class that its IKE_SAs were set up with. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name)
 {
 	struct vici_auth_entry *entry;
@@ -192,7 +192,7 @@ int vici_auth_listing_end(struct vici_auth *auth, const char *config_name)
 	if (err)
 		return err;
 	entry->known = true;
-	entry->known_at = auth->listing_asked_at;
+	entry->known_at = auth->listing_queried_at;
 	return 0;
 }
 

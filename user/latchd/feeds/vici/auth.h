@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How the peers of each IKE configuration authenticate. charon tells that only
- * in list-conn messages, by the configuration's name.
+ * The authentication class of the peers of each IKE configuration. charon reports
+ * it only in list-conn messages, by the configuration's name.
  *
- * A configuration may be loaded again with another class, so an answer counts
- * only for IKE_SAs that were set up before it was asked for. Time is a count of
- * messages received.
+ * A configuration may be reloaded with another class. An answer therefore counts
+ * only for IKE_SAs that were set up before the query. Times are counts of
+ * received messages.
  */
 #ifndef LATCHD_FEEDS_VICI_AUTH_H
 #define LATCHD_FEEDS_VICI_AUTH_H
@@ -24,29 +24,29 @@ struct vici_auth_entry;
 struct vici_auth { /* zeroed before first use */
 	struct vici_auth_entry *buckets[VICI_AUTH_BUCKETS];
 	uint32_t entry_count;
-	uint32_t listing; /* number of the list-conns whose answer is being read */
-	uint64_t listing_asked_at;
+	uint32_t listing; /* number of the list-conns query that is being answered */
+	uint64_t listing_queried_at;
 };
 
 void vici_auth_free(struct vici_auth *auth);
 
-/* A list-conns was sent, at the time asked_at. */
-void vici_auth_listing_begin(struct vici_auth *auth, uint64_t asked_at);
-/* One list-conn message of its answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX
+/* A list-conns query was sent at the time queried_at. */
+void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at);
+/* Reads one list-conn message of the answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX
  * configurations. */
-int vici_auth_listed(struct vici_auth *auth, struct vici_span message);
-/* The answer is complete; config_name is the one asked for, NULL for all. Records that it has no
- * class if none was listed. Errors as above. */
+int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message);
+/* The answer is complete; config_name is the queried configuration, NULL for all. A configuration
+ * that was not listed keeps its class, or has none. Errors as above. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name);
 
-/* An IKE_SA of this configuration was set up at that time: older answers no longer count. Errors as
- * above. */
+/* An IKE_SA of this configuration was set up at the time at: older answers no longer count. Errors
+ * as above. */
 int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t at);
 
-/* False: ask first. */
+/* False: a query is needed first. */
 bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum feed_auth *class);
 
-/* The class of one remote-N section: charon's words. */
+/* The class of one remote-N section, from charon's text. */
 enum feed_auth vici_auth_class(struct vici_text text);
 
 #endif

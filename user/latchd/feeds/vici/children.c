@@ -8,7 +8,7 @@
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Where a key's value goes; a list's or section's body in the same way. */
+/* The offset of a key's value in the structure; of the body for a list or section. */
 struct field {
 	const char *name;
 	enum vici_kind kind;
@@ -41,7 +41,7 @@ static const struct field ike_fields[] = {
 	{"child-sas", VICI_MEMBER_SECTION, offsetof(struct vici_ike_sa, children)},
 };
 
-struct child_sa {
+struct child_section {
 	struct vici_text name, unique_id, reqid, state, mode, protocol, encap;
 	struct vici_text spi_in, spi_out, if_id_in, if_id_out;
 	struct vici_span local_ts, remote_ts;
@@ -49,11 +49,11 @@ struct child_sa {
 
 #define CHILD_VALUE(name, member)                                                                  \
 	{                                                                                          \
-		name, VICI_MEMBER_VALUE, offsetof(struct child_sa, member)                         \
+		name, VICI_MEMBER_VALUE, offsetof(struct child_section, member)                    \
 	}
 #define CHILD_LIST(name, member)                                                                   \
 	{                                                                                          \
-		name, VICI_MEMBER_LIST, offsetof(struct child_sa, member)                          \
+		name, VICI_MEMBER_LIST, offsetof(struct child_section, member)                     \
 	}
 
 static const struct field child_fields[] = {
@@ -66,7 +66,7 @@ static const struct field child_fields[] = {
 	CHILD_LIST("remote-ts", remote_ts),
 };
 
-/* False when the place is taken: which of the two charon means cannot be told. */
+/* False when the field is set already: charon may mean either of the two values. */
 static bool store_field(const struct field *field, const struct vici_member *member, void *out)
 {
 	void *place = (char *)out + field->offset;
@@ -159,7 +159,7 @@ bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa)
 	       vici_text_is(ike_sa->state, "REKEYING");
 }
 
-static bool holds(struct vici_span list, const char *item)
+static bool contains(struct vici_span list, const char *item)
 {
 	struct vici_text text;
 
@@ -170,18 +170,18 @@ static bool holds(struct vici_span list, const char *item)
 }
 
 /*
- * charon names no cause. An IKE_SA that was taken down in good order is
- * DELETING, or has its IKE_DELETE queued behind an exchange when it is forced
- * (as by charon's own end). A passive task is a request of the peer's, which
- * therefore lives. Of the others, one with an exchange of ours ended because
- * nobody answered; one without, because the same peer came with
- * INITIAL_CONTACT, or because it sent what charon could not parse. IKEv1 ends
- * without tasks for too many causes.
+ * charon reports no cause; state and tasks show it. An IKE_SA that is deleted in
+ * good order is DELETING, or has IKE_DELETE queued behind an exchange when the
+ * delete is forced (as when charon exits). A passive task is a request of the
+ * peer, which is therefore up. Otherwise an IKE_SA with an active task ended
+ * because the peer did not answer. One without an active task ended because the
+ * same peer sent INITIAL_CONTACT, or a message that charon could not parse. An
+ * IKEv1 SA ends without tasks for too many causes.
  */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
 {
 	if (!vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->version, "1") ||
-	    ike_sa->tasks_passive.length || holds(ike_sa->tasks_queued, "IKE_DELETE"))
+	    ike_sa->tasks_passive.length || contains(ike_sa->tasks_queued, "IKE_DELETE"))
 		return FEED_DOWN_ORDERLY;
 	if (ike_sa->tasks_active.length)
 		return FEED_DOWN_PEER_DEAD;
@@ -218,7 +218,7 @@ static bool one_of(struct vici_text text, const char *const *names, size_t count
 	return false;
 }
 
-/* Before these the remote-id is only what the peer claims. */
+/* In earlier states the remote-id is only a claim of the peer. */
 static bool is_authenticated(const struct vici_ike_sa *ike_sa)
 {
 	static const char *const states[] = {"ESTABLISHED", "PASSIVE",	"REKEYING",
@@ -227,8 +227,8 @@ static bool is_authenticated(const struct vici_ike_sa *ike_sa)
 	return one_of(ike_sa->state, states, ARRAY_SIZE(states));
 }
 
-/* In other states charon names no SPIs. */
-static bool has_kernel_sas(const struct child_sa *sa)
+/* In other states charon reports no SPIs. */
+static bool has_kernel_sas(const struct child_section *sa)
 {
 	static const char *const states[] = {"INSTALLED", "REKEYING", "REKEYED", "DELETING",
 					     "DELETED"};
@@ -238,19 +238,19 @@ static bool has_kernel_sas(const struct child_sa *sa)
 
 static const char *read_identity(struct vici_text text, char out[FEED_ID_MAX])
 {
-	/* charon writes these instead of an identity that it cannot print, among them a DN that
-	 * is too long: "C=XX, CN=(invalid ID_DER_ASN1_DN)" stands for any number of peers. */
+	/* charon prints these instead of an identity that it cannot print, such as a DN that is
+	 * too long: "C=XX, CN=(invalid ID_DER_ASN1_DN)" may be any of several peers. */
 	static const char *const marks[] = {"(invalid ID_", "(unknown ID type", "(null)",
 					    "(ASN.1 general name)"};
 	size_t i;
 
 	if (!text.length)
 		return "an identity is missing or empty";
-	/* charon cuts at this length without a word: a text that fills it may be cut. */
+	/* charon truncates silently at this length: a text of this length may be truncated. */
 	if (text.length >= FEED_ID_MAX - 1)
 		return "an identity is too long";
 	if (vici_text_copy(text, out, FEED_ID_MAX))
-		return "an identity holds a NUL byte";
+		return "an identity contains a NUL byte";
 	if (!strcmp(out, "%any"))
 		return "an identity is %any";
 	for (i = 0; i < ARRAY_SIZE(marks); i++)
@@ -259,19 +259,19 @@ static const char *read_identity(struct vici_text text, char out[FEED_ID_MAX])
 	return NULL;
 }
 
-/* charon prints ? for each byte that it takes for unprintable, as in every UTF-8 name: "M??ller"
- * is any of several peers. Our own identity nobody else chooses. */
+/* charon prints ? for each unprintable byte, as in every UTF-8 name: "M??ller" may be any of
+ * several peers. A ? in the local identity is harmless: no peer chooses that identity. */
 static const char *read_peer_identity(struct vici_text text, char out[FEED_ID_MAX])
 {
 	const char *reason = read_identity(text, out);
 
 	if (!reason && strchr(out, '?'))
-		reason = "the peer's identity holds a ?, which charon also prints for bytes it "
+		reason = "the peer's identity contains a ?, which charon also prints for bytes it "
 			 "cannot show";
 	return reason;
 }
 
-/* The identity that was authenticated last and most precisely. */
+/* The identity of the last and most specific authentication. */
 static struct vici_text peer_identity(const struct vici_ike_sa *ike_sa)
 {
 	if (ike_sa->remote_eap_id.at)
@@ -291,14 +291,14 @@ bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer)
 	       !read_peer_identity(peer_identity(ike_sa), peer->id);
 }
 
-static const char *read_names(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,
+static const char *read_names(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
 			      struct feed_child *child)
 {
 	size_t shown = sa->name.length;
 
 	if (vici_text_copy(ike_sa->config_name, child->config_name, sizeof(child->config_name)))
 		return "the connection's name is longer than 63 bytes";
-	/* Only for people to read, so this one may be cut. */
+	/* The child's name is only displayed and may be truncated. */
 	if (shown >= sizeof(child->child_name))
 		shown = sizeof(child->child_name) - 1;
 	if (shown)
@@ -327,7 +327,7 @@ static const char *read_hosts(const struct vici_ike_sa *ike_sa, struct feed_chil
 	return NULL;
 }
 
-static const char *read_protocol(const struct child_sa *sa, struct feed_child *child)
+static const char *read_protocol(const struct child_section *sa, struct feed_child *child)
 {
 	if (vici_text_is(sa->protocol, "ESP"))
 		child->ipsec_protocol = IPPROTO_ESP;
@@ -355,7 +355,7 @@ static bool read_optional(struct vici_text text, unsigned int base, uint32_t *nu
 	return !text.at || !vici_text_number(text, base, number);
 }
 
-static const char *read_numbers(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,
+static const char *read_numbers(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
 				struct feed_child *child)
 {
 	if (vici_text_number(ike_sa->unique_id, 10, &child->ike_unique_id) ||
@@ -378,13 +378,13 @@ static const char *read_selectors(struct vici_span list, struct traffic_selector
 
 	while ((more = vici_item_next(&list, &item)) > 0)
 		traffic_selector_set_add(set, item.at, item.length);
-	/* An SA that carries nothing does not exist; what it carries is not known. */
+	/* Every SA has selectors; these are unknown. */
 	if (!set->count)
 		set->covers_all = true;
 	return more ? "its traffic selectors are unreadable" : NULL;
 }
 
-static const char *read_child(const struct vici_ike_sa *ike_sa, const struct child_sa *sa,
+static const char *read_child(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
 			      struct feed_child *child)
 {
 	const char *reason;
@@ -412,7 +412,7 @@ enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct 
 				       struct feed_child *child, const char **reason)
 {
 	bool ambiguous = ike_sa->ambiguous;
-	struct child_sa sa = {0};
+	struct child_section sa = {0};
 
 	memset(child, 0, sizeof(*child));
 	*reason = NULL;
@@ -422,8 +422,8 @@ enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct 
 	}
 	if (!has_kernel_sas(&sa) || !is_authenticated(ike_sa))
 		return VICI_CHILD_SKIPPED;
-	/* Before anything is refused: refusals are told apart by it. */
+	/* Before any refusal: log_refusal() identifies refused children by this number. */
 	vici_text_number(sa.unique_id, 10, &child->child_unique_id);
-	*reason = ambiguous ? "a key stands there twice" : read_child(ike_sa, &sa, child);
+	*reason = ambiguous ? "a key occurs twice" : read_child(ike_sa, &sa, child);
 	return *reason ? VICI_CHILD_REFUSED : VICI_CHILD_OK;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What charon says about an IKE_SA and its CHILD_SAs, in list-sa,
- * child-updown, child-rekey and ike-updown messages, as feed records.
+ * Makes feed records from charon's reports of an IKE_SA and its CHILD_SAs, in
+ * list-sa, child-updown, child-rekey and ike-updown messages.
  *
- * One record is made from one message only. Whatever cannot be represented
- * whole is refused, never shortened: a shortened identity is another identity.
+ * One record is made from one message only. A value that cannot be represented
+ * whole is refused and never shortened: a shortened identity is another identity.
  */
 #ifndef LATCHD_FEEDS_VICI_CHILDREN_H
 #define LATCHD_FEEDS_VICI_CHILDREN_H
@@ -15,8 +15,7 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/message.h"
 
-/* An IKE_SA's section; texts point into the message, and are empty (at NULL) when the key is
- * missing. */
+/* An IKE_SA's section. Texts point into the message and live as long; a missing key has at NULL. */
 struct vici_ike_sa {
 	struct vici_text config_name;
 	struct vici_text unique_id, version, state, initiator;
@@ -25,36 +24,36 @@ struct vici_ike_sa {
 	struct vici_text remote_eap_id, remote_xauth_id;
 	struct vici_span tasks_queued, tasks_active, tasks_passive;
 	struct vici_span children;
-	bool ambiguous; /* a key stood there twice */
+	bool ambiguous; /* a key occurred twice */
 };
 
 /*
  * Takes the next IKE_SA off the front of a checked message: 1, 0 at the end,
- * -EBADMSG. IKE_SAs without a peer configuration yet ("(unnamed)") are left out.
+ * -EBADMSG. IKE_SAs without a peer configuration yet ("(unnamed)") are skipped.
  */
 int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa);
 
-/* The same of an ike-rekey message, which has both under one name: also 0 when one of them is
- * missing. */
+/* The same for an ike-rekey message, which has both IKE_SAs under one name. Also 0 when one of them
+ * is missing. */
 int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old,
 			struct vici_ike_sa *new);
 
 /*
- * Why an IKE_SA that an ike-updown event reports as down went away. For
- * PEER_REBOOTED this is only what it looks like: see vici_downs.h.
+ * The cause of an ike-updown event that reports the IKE_SA as down.
+ * PEER_REBOOTED is only a possibility until downs.h has its proof.
  */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
 
-/* Neither in negotiation, nor replaced, nor about to go. */
+/* Neither in negotiation, nor replaced, nor being deleted. */
 bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa);
 
-/* The record of its peer, but for auth. False: not authenticated, or it cannot be represented
- * whole. */
+/* Makes the record of the IKE_SA's peer, except auth. False: the peer is not authenticated, or the
+ * record cannot represent it whole. */
 bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer);
 
 enum vici_children_form {
 	VICI_CHILDREN_LISTED,  /* child-sas { NAME-ID { ... } }, as in list-sa and child-updown */
-	VICI_CHILDREN_REKEYED, /* child-sas { NAME { old { ... } new { ... } } }; only new is taken
+	VICI_CHILDREN_REKEYED, /* child-sas { NAME { old { ... } new { ... } } }; only new is read
 				*/
 };
 
@@ -65,15 +64,14 @@ int vici_child_next(struct vici_span *children, enum vici_children_form form,
 
 enum vici_child_result {
 	VICI_CHILD_OK,
-	VICI_CHILD_SKIPPED, /* no SAs in the kernel (yet), or its IKE_SA is not authenticated (yet)
-			     */
+	VICI_CHILD_SKIPPED, /* no SAs in the kernel yet, or its IKE_SA is not authenticated yet */
 	VICI_CHILD_REFUSED,
 };
 
 /*
- * Makes the record, but for peer_auth, which the message does not tell. On
- * VICI_CHILD_REFUSED *reason is a fixed text, and child->child_unique_id is the
- * number if charon gave one, else 0.
+ * Makes the record, except peer_auth, which the message does not hold. On
+ * VICI_CHILD_REFUSED *reason is a fixed text, and child->child_unique_id is
+ * charon's number or 0.
  */
 enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct vici_span child_sa,
 				       struct feed_child *child, const char **reason);

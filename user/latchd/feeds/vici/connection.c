@@ -64,7 +64,7 @@ static int handle_answer(struct vici_connection *connection, const struct vici_p
 {
 	vici_answer_fn answer = connection->answer;
 
-	/* Nothing answers what has not been sent whole. */
+	/* charon cannot answer a request that is not sent whole. */
 	if (!answer || connection->request || !answers(connection->request_type, packet->type))
 		return -EPROTO;
 	connection->answer = NULL;
@@ -91,7 +91,7 @@ static int handle_packet(struct vici_connection *connection, const struct vici_p
 	return -EPROTO;
 }
 
-/* A handler may close the connection, which frees the frames: look before each one. */
+/* A handler may close the connection, which frees the frames: check before each frame. */
 static int handle_frames(struct vici_connection *connection)
 {
 	struct vici_packet packet;
@@ -153,7 +153,7 @@ static int write_request(struct vici_connection *connection)
 	return loop_fd_modify(connection->loop, connection->fd, EPOLLIN);
 }
 
-/* Reading first: what charon said before it went away still counts. */
+/* Reads first: messages that charon sent before it closed the connection still count. */
 static void on_socket(void *context, uint32_t epoll_events)
 {
 	struct vici_connection *connection = context;
@@ -168,7 +168,7 @@ static void on_socket(void *context, uint32_t epoll_events)
 		lose(connection, err);
 }
 
-/* Credentials of the process that listens, taken by the kernel. */
+/* The kernel took these credentials when the process called listen(). */
 static int read_peer(int fd, pid_t *peer)
 {
 	struct ucred credentials = {0};
@@ -202,7 +202,7 @@ int vici_connection_open(struct vici_connection *connection, const char *socket_
 	return err;
 }
 
-/* The write happens from the loop, so that its failure has one way out: lost(). */
+/* The loop writes the request, so that lost() is the only report of a failed write. */
 static int request(struct vici_connection *connection, enum vici_packet_type type, const char *name,
 		   struct vici_span message, vici_answer_fn answer)
 {

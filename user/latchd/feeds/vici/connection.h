@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One stream to charon's vici socket on the loop. Packets are told apart by
- * their type, since events may stand before the answer to a request. One
- * request is outstanding at a time.
+ * One stream connection to charon's vici socket, on the loop. Events may arrive
+ * before the answer to a request: the packet type separates them. One request
+ * is outstanding at a time.
  */
 #ifndef LATCHD_FEEDS_VICI_CONNECTION_H
 #define LATCHD_FEEDS_VICI_CONNECTION_H
@@ -17,17 +17,17 @@
 struct loop;
 
 struct vici_handlers {
-	/* Any event; name and message last until the handler returns. The handler may close the
-	 * connection. */
+	/* An event; name and message are valid until the handler returns. The handler may close
+	 * the connection. */
 	void (*event)(void *context, struct vici_text name, struct vici_span message);
-	/* Once, after the connection closed itself: error 0 is end of file, else a negative errno.
-	 */
+	/* Called once, after the connection closed itself: error 0 is end of file, else a negative
+	 * errno. */
 	void (*lost)(void *context, int error);
 };
 
 /*
  * type is VICI_CMD_RESPONSE or VICI_CMD_UNKNOWN for a command, VICI_EVENT_CONFIRM
- * or VICI_EVENT_UNKNOWN for a registration. The next request may be made from here.
+ * or VICI_EVENT_UNKNOWN for a registration. The callback may send the next request.
  */
 typedef void (*vici_answer_fn)(void *context, enum vici_packet_type type, struct vici_span message);
 
@@ -37,8 +37,12 @@ struct vici_connection {
 	void *context;
 	int fd; /* -1 when closed */
 	pid_t peer;
+	/* the process that listens, from the kernel's credentials */ /* the process that
+									 listens, from the
+									 kernel's
+									 credentials */
 	struct vici_frames frames;
-	uint8_t *request; /* what is left to write of the last request */
+	uint8_t *request; /* the last request until it is written whole; owned */
 	size_t request_length, request_sent;
 	enum vici_packet_type request_type;
 	vici_answer_fn answer; /* not NULL while a request is outstanding */
@@ -47,16 +51,16 @@ struct vici_connection {
 void vici_connection_init(struct vici_connection *connection, struct loop *loop,
 			  const struct vici_handlers *handlers, void *context);
 
-/* 0 or a negative errno; never blocks. */
+/* 0 or a negative errno; never blocks. Sets peer. */
 int vici_connection_open(struct vici_connection *connection, const char *socket_path);
 
-/* Silent: calls no handler. */
+/* Calls no handler. */
 void vici_connection_close(struct vici_connection *connection);
 
 bool vici_connection_is_open(const struct vici_connection *connection);
 
-/* -EBUSY while another request is outstanding, -EMSGSIZE, -ENOMEM, -ENOTCONN. A failed write is
- * reported by lost(). */
+/* 0; -EBUSY while another request is outstanding, -EMSGSIZE, -ENOMEM or -ENOTCONN. lost() reports a
+ * failed write. */
 int vici_connection_register(struct vici_connection *connection, const char *event,
 			     vici_answer_fn answer);
 int vici_connection_command(struct vici_connection *connection, const char *command,

@@ -12,7 +12,7 @@
 struct vici_held {
 	struct vici_held *next;
 	enum vici_message_kind kind;
-	uint64_t number; /* the message's place in what was received */
+	uint64_t number; /* dispatch->received at its arrival */
 	size_t length;
 	uint8_t bytes[];
 };
@@ -33,7 +33,7 @@ void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
 		.held_bytes_max = VICI_HELD_BYTES_MAX,
 	};
 	dispatch->held_tail = &dispatch->held;
-	dispatch->asking = true;
+	dispatch->querying = true;
 	vici_downs_init(&dispatch->downs);
 }
 
@@ -53,8 +53,8 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	while (dispatch->held)
 		drop_first_held(dispatch);
 	vici_auth_free(&dispatch->auth);
-	dispatch->asking = true;
-	dispatch->asked_name[0] = '\0';
+	dispatch->querying = true;
+	dispatch->queried_name[0] = '\0';
 	dispatch->received = 0;
 	vici_downs_reset(&dispatch->downs);
 	dispatch->refusal_count = 0;
@@ -82,7 +82,7 @@ static int hold(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	return 0;
 }
 
-/* Once a child, and not without end: the peers decide how many there are. */
+/* Once per child, and bounded: the peers choose the number of children. */
 static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
 			const struct feed_child *child, const char *reason)
 {
@@ -96,13 +96,12 @@ static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa
 		return;
 	dispatch->refusals[dispatch->refusal_count++] = child->child_unique_id;
 	vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name));
-	log_warn(
-		"vici",
-		"feed %s: CHILD_SA %u of connection %s not accepted: %s; its SAs stay unattributed%s",
-		dispatch->feed->name, child->child_unique_id, config_name, reason,
-		dispatch->refusal_count == VICI_REFUSALS_MAX
-			? "; further refusals are not logged until the next connection"
-			: "");
+	log_warn("vici",
+		 "child_sa %u refused (%s): connection %s of feed %s; its SAs stay unattributed%s",
+		 child->child_unique_id, reason, config_name, dispatch->feed->name,
+		 dispatch->refusal_count == VICI_REFUSALS_MAX
+			 ? "; further refusals are not logged until the next connection"
+			 : "");
 }
 
 static bool is_up(struct vici_span message)
@@ -117,8 +116,8 @@ struct children_walk {
 	const char *evidence; /* NULL: the children went down */
 };
 
-static void report(struct vici_dispatch *dispatch, const struct feed_child *child,
-		   const char *evidence)
+static void report_child(struct vici_dispatch *dispatch, const struct feed_child *child,
+			 const char *evidence)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
 
@@ -140,7 +139,7 @@ static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_
 		switch (vici_child_read(ike_sa, section, &child, &reason)) {
 		case VICI_CHILD_OK:
 			child.peer_auth = class;
-			report(dispatch, &child, walk->evidence);
+			report_child(dispatch, &child, walk->evidence);
 			break;
 		case VICI_CHILD_SKIPPED:
 			break;
@@ -152,13 +151,13 @@ static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_
 	return more;
 }
 
-void vici_dispatch_asking(struct vici_dispatch *dispatch)
+void vici_dispatch_query_begin(struct vici_dispatch *dispatch)
 {
-	dispatch->asking = true;
+	dispatch->querying = true;
 	vici_auth_listing_begin(&dispatch->auth, dispatch->received);
 }
 
-/* The class of an IKE_SA's configuration: 0, or -EAGAIN after asking for it. */
+/* The class of an IKE_SA's configuration: 0, or -EAGAIN after a query for it. */
 static int find_class(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
 		      enum feed_auth *class)
 {
@@ -166,17 +165,17 @@ static int find_class(struct vici_dispatch *dispatch, const struct vici_ike_sa *
 	int err;
 
 	*class = FEED_AUTH_UNKNOWN;
-	/* The children of a name that does not fit are refused: no class needed. */
+	/* Children of a name that does not fit are refused: they need no class. */
 	if (vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)) ||
 	    vici_auth_find(&dispatch->auth, config_name, class))
 		return 0;
-	text_copy(dispatch->asked_name, sizeof(dispatch->asked_name), config_name);
-	vici_dispatch_asking(dispatch);
-	err = dispatch->owner->ask(dispatch->context, config_name);
+	text_copy(dispatch->queried_name, sizeof(dispatch->queried_name), config_name);
+	vici_dispatch_query_begin(dispatch);
+	err = dispatch->owner->query_config(dispatch->context, config_name);
 	return err ? err : -EAGAIN;
 }
 
-/* Its peer and the class: 0, -EAGAIN as find_class(), or -ENOENT for one without a record. */
+/* An IKE_SA's peer with its class: 0, -EAGAIN as find_class(), or -ENOENT without a record. */
 static int find_peer(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
 		     struct feed_peer *peer)
 {
@@ -194,7 +193,7 @@ static void report_peer_down(void *context, const struct feed_peer *peer,
 	sink->peer_down(sink->context, dispatch->feed, peer, cause);
 }
 
-static int peer_went_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
 	enum feed_down_cause cause = vici_ike_sa_down_cause(ike_sa);
 	struct feed_peer peer;
@@ -209,8 +208,8 @@ static int peer_went_down(struct vici_dispatch *dispatch, const struct vici_ike_
 	return 0;
 }
 
-static int peer_went_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-			uint64_t number)
+static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			  uint64_t number)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
 	char config_name[FEED_NAME_MAX];
@@ -226,10 +225,10 @@ static int peer_went_up(struct vici_dispatch *dispatch, const struct vici_ike_sa
 		err = find_peer(dispatch, ike_sa, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	/* charon looks at INITIAL_CONTACT as responder only. */
+	/* charon evaluates INITIAL_CONTACT only as responder. */
 	if (!ike_sa->initiator.at)
-		vici_downs_explain(&dispatch->downs, &peer, report_peer_down, dispatch);
-	peer.set_up_now = true;
+		vici_downs_report_rebooted(&dispatch->downs, &peer, report_peer_down, dispatch);
+	peer.just_authenticated = true;
 	sink->peer_up(sink->context, dispatch->feed, &peer);
 	return 0;
 }
@@ -241,14 +240,14 @@ static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arriva
 	int err = 0, more = 0;
 
 	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
-		err = is_up(arrival->message) ? peer_went_up(dispatch, &ike_sa, arrival->number)
-					      : peer_went_down(dispatch, &ike_sa);
+		err = is_up(arrival->message) ? handle_peer_up(dispatch, &ike_sa, arrival->number)
+					      : handle_peer_down(dispatch, &ike_sa);
 	return err ? err : more;
 }
 
-/* The old one ends without an event of its own: no list that is older may raise it. */
-static int peer_was_rekeyed(struct vici_dispatch *dispatch, const struct vici_ike_sa *old,
-			    const struct vici_ike_sa *new)
+/* The old IKE_SA ends without an event of its own: no older list may report it as up. */
+static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici_ike_sa *old,
+			       const struct vici_ike_sa *new)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
 	struct feed_peer before, peer;
@@ -264,21 +263,21 @@ static int peer_was_rekeyed(struct vici_dispatch *dispatch, const struct vici_ik
 	return 0;
 }
 
-/* Its children move along without an event of their own. */
+/* The children move to the new IKE_SA without an event of their own. */
 static int handle_ike_rekey(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	struct vici_ike_sa old, new;
 	int err = 0, more = 0;
 
 	while (!err && (more = vici_ike_rekey_next(&message, &old, &new)) > 0)
-		err = peer_was_rekeyed(dispatch, &old, &new);
+		err = handle_peer_rekeyed(dispatch, &old, &new);
 	if (!err)
 		dispatch->owner->resync_soon(dispatch->context);
 	return err ? err : more;
 }
 
-/* One IKE_SA a message is all that charon sends; of more, none is reported before all classes are
- * known. */
+/* charon sends one IKE_SA per message. Of several, none is reported before all classes are known.
+ */
 static int find_classes(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	struct vici_ike_sa ike_sa;
@@ -325,7 +324,7 @@ static int handle_child_rekey(struct vici_dispatch *dispatch, struct vici_span m
 	return handle_children(dispatch, message, &walk);
 }
 
-/* A list may be older than an event that came before it: what went down stays down. */
+/* A list may be older than an event that arrived before it: an IKE_SA that went down stays down. */
 static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
@@ -337,7 +336,7 @@ static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span 
 		if (!vici_ike_sa_is_established(&ike_sa))
 			continue;
 		err = find_peer(dispatch, &ike_sa, &peer);
-		if (!err && !vici_downs_have(&dispatch->downs, peer.ike_unique_id))
+		if (!err && !vici_downs_contain(&dispatch->downs, peer.ike_unique_id))
 			sink->peer_up(sink->context, dispatch->feed, &peer);
 		err = err == -ENOENT ? 0 : err;
 	}
@@ -353,7 +352,7 @@ static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span messa
 	return err ? err : handle_children(dispatch, message, &walk);
 }
 
-/* -EAGAIN: not yet, nothing was reported. */
+/* -EAGAIN: the message has to wait; nothing was reported. */
 static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 {
 	switch (arrival->kind) {
@@ -383,18 +382,18 @@ int vici_dispatch_message(struct vici_dispatch *dispatch, enum vici_message_kind
 	struct arrival arrival = {kind, ++dispatch->received, message};
 	int err = -EAGAIN;
 
-	if (!dispatch->asking)
+	if (!dispatch->querying)
 		err = handle(dispatch, &arrival);
 	return err == -EAGAIN ? hold(dispatch, &arrival) : err;
 }
 
-int vici_dispatch_answered(struct vici_dispatch *dispatch)
+int vici_dispatch_query_end(struct vici_dispatch *dispatch)
 {
-	const char *asked_name = dispatch->asked_name[0] ? dispatch->asked_name : NULL;
+	const char *queried_name = dispatch->queried_name[0] ? dispatch->queried_name : NULL;
 	int err;
 
-	err = vici_auth_listing_end(&dispatch->auth, asked_name);
-	dispatch->asking = false;
+	err = vici_auth_listing_end(&dispatch->auth, queried_name);
+	dispatch->querying = false;
 	while (!err && dispatch->held) {
 		struct vici_held *held = dispatch->held;
 		struct arrival arrival = {

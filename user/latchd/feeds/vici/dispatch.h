@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From charon's messages to the feed's sink, in the order they came.
+ * Reports charon's messages to the feed's sink, in the order of arrival.
  *
- * A child needs its configuration's authentication class. When that is not
- * known, the message and all after it wait until the owner has asked for it;
- * they are kept in memory up to a limit. No input or output happens here.
+ * A child needs the authentication class of its configuration. When the class is
+ * not known, the owner queries charon for it. The message and all later ones wait
+ * in memory, up to a limit. The dispatcher does no input or output.
  */
 #ifndef LATCHD_FEEDS_VICI_DISPATCH_H
 #define LATCHD_FEEDS_VICI_DISPATCH_H
@@ -28,52 +28,56 @@ enum vici_message_kind {
 	VICI_MESSAGE_CHILD_REKEY,
 	VICI_MESSAGE_IKE_UPDATE,
 	VICI_MESSAGE_LIST_SA,
-	VICI_MESSAGE_SNAPSHOT_END, /* not charon's: the answer to list-sas is complete */
+	VICI_MESSAGE_SNAPSHOT_END, /* not a message of charon: the answer to list-sas is complete */
 };
 
 struct vici_dispatch_owner {
-	/* Ask charon for this configuration's class, then call vici_dispatch_answered(). 0 or a
-	 * negative errno. */
-	int (*ask)(void *context, const char *config_name);
-	/* SAs change without an event of their own; charon may announce it before it is done. */
+	/* Queries charon for this configuration; calls vici_dispatch_query_end() after the answer.
+	 * 0 or a negative errno. */
+	int (*query_config)(void *context, const char *config_name);
+	/* SAs change without an event of their own. charon may send the triggering event before the
+	 * change is complete. */
 	void (*resync_soon)(void *context);
+	/* All messages before the end of list-sas are reported. */
+	/* All messages before the end of list-sas are reported. */
 	void (*snapshot_end)(void *context);
 };
 
-struct vici_held; /* a message that waits */
+struct vici_held; /* a waiting message */
 
 struct vici_dispatch {
 	struct feed *feed;
 	const struct vici_dispatch_owner *owner;
 	void *context;
 	struct vici_auth auth;
-	uint64_t received; /* messages; the time of struct vici_auth */
-	bool asking;	   /* from the start: nothing is handled before the first answer */
-	char asked_name[FEED_NAME_MAX]; /* "" for all configurations */
+	uint64_t received; /* count of messages; the clock of struct vici_auth */
+	bool querying;	   /* true from the start: no message is handled before the first answer */
+	char queried_name[FEED_NAME_MAX]; /* "" for all configurations */
 	struct vici_held *held, **held_tail;
 	size_t held_bytes, held_bytes_max;
 	struct vici_downs downs;
-	uint32_t refusals[VICI_REFUSALS_MAX]; /* children that were logged as refused */
+	uint32_t refusals[VICI_REFUSALS_MAX]; /* unique ids of the children logged as refused */
 	size_t refusal_count;
 };
 
 void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
 			const struct vici_dispatch_owner *owner, void *context);
 
-/* Forgets all that was charon's: at every new connection, and at the end. */
+/* Drops all state of this charon: before each new connection, and at the end. */
 void vici_dispatch_reset(struct vici_dispatch *dispatch);
 
-/* The owner is about to ask for all configurations; until it is answered all messages wait. */
-void vici_dispatch_asking(struct vici_dispatch *dispatch);
+/* The owner is about to query all configurations. All messages wait for the answer. */
+void vici_dispatch_query_begin(struct vici_dispatch *dispatch);
 
 /*
- * A checked message: handled at once, or kept. -ENOBUFS when too much waits,
- * -EBADMSG, -ENOMEM, or what ask() returned: connect again.
+ * Handles a checked message, or copies it to wait. 0; -ENOBUFS when too many bytes
+ * wait, -EBADMSG, -ENOMEM, or the error of query_config(): then connect again.
  */
 int vici_dispatch_message(struct vici_dispatch *dispatch, enum vici_message_kind kind,
 			  struct vici_span message);
 
-/* The question was answered (vici_auth knows): goes on with what waited. Errors as above. */
-int vici_dispatch_answered(struct vici_dispatch *dispatch);
+/* The answer is complete and vici_auth has read it: handles the waiting messages. Errors as above.
+ */
+int vici_dispatch_query_end(struct vici_dispatch *dispatch);
 
 #endif

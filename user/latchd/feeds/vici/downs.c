@@ -17,13 +17,13 @@ void vici_downs_reset(struct vici_downs *downs)
 	downs->next = 0;
 }
 
-void vici_downs_add(struct vici_downs *downs, const struct feed_peer *peer, bool unexplained)
+void vici_downs_add(struct vici_downs *downs, const struct feed_peer *peer, bool may_be_contact)
 {
-	downs->latest[downs->next] = (struct vici_down){*peer, unexplained, loop_now_ms()};
+	downs->latest[downs->next] = (struct vici_down){*peer, may_be_contact, loop_now_ms()};
 	downs->next = (downs->next + 1) % VICI_DOWNS_MAX;
 }
 
-bool vici_downs_have(const struct vici_downs *downs, uint32_t ike_unique_id)
+bool vici_downs_contain(const struct vici_downs *downs, uint32_t ike_unique_id)
 {
 	size_t i;
 
@@ -33,25 +33,25 @@ bool vici_downs_have(const struct vici_downs *downs, uint32_t ike_unique_id)
 	return false;
 }
 
-static bool explains(const struct vici_downs *downs, const struct feed_peer *peer,
-		     const struct vici_down *down)
+static bool is_replaced_by(const struct vici_downs *downs, const struct feed_peer *peer,
+			   const struct vici_down *down)
 {
-	return down->unexplained && loop_now_ms() - down->at_ms <= downs->contact_ms &&
-	       feed_peer_is(&down->peer, peer);
+	return down->may_be_contact && loop_now_ms() - down->at_ms <= downs->contact_ms &&
+	       feed_peer_equal(&down->peer, peer);
 }
 
-void vici_downs_explain(struct vici_downs *downs, const struct feed_peer *peer, vici_down_fn tell,
-			void *context)
+void vici_downs_report_rebooted(struct vici_downs *downs, const struct feed_peer *peer,
+				vici_down_fn report, void *context)
 {
 	size_t i;
 
 	for (i = 0; i < VICI_DOWNS_MAX; i++) {
 		struct vici_down *down = &downs->latest[i];
 
-		if (!explains(downs, peer, down))
+		if (!is_replaced_by(downs, peer, down))
 			continue;
-		down->unexplained = false;
+		down->may_be_contact = false;
 		down->peer.successor = peer->ike_unique_id;
-		tell(context, &down->peer, FEED_DOWN_PEER_REBOOTED);
+		report(context, &down->peer, FEED_DOWN_PEER_REBOOTED);
 	}
 }

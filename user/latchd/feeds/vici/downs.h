@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The IKE_SAs that went down last, and which of them INITIAL_CONTACT has ended.
+ * The IKE_SAs that went down last, to find those that INITIAL_CONTACT has ended.
  *
- * charon takes such an IKE_SA down while it answers the peer's IKE_AUTH, and
- * reports the new IKE_SA in the same breath. An IKE_SA that went down with no
- * task at all may also have met a message that charon could not parse: only the
- * new IKE_SA of the same identity, with the peer as initiator and right after,
- * is the proof.
+ * charon deletes such an IKE_SA while it answers the peer's IKE_AUTH, and reports
+ * the new IKE_SA immediately after. An IKE_SA also goes down without a task after
+ * a message that charon could not parse. The proof of a reboot is a new IKE_SA of
+ * the same identity, with the peer as initiator, within VICI_CONTACT_MS.
  */
 #ifndef LATCHD_FEEDS_VICI_DOWNS_H
 #define LATCHD_FEEDS_VICI_DOWNS_H
@@ -18,16 +17,16 @@
 #include "latchd/feeds/feed.h"
 
 #define VICI_DOWNS_MAX	64
-#define VICI_CONTACT_MS 5000 /* a busy charon's longest breath */
+#define VICI_CONTACT_MS 5000 /* from the old IKE_SA's event to the new one's, on a busy charon */
 
 struct vici_down {
 	struct feed_peer peer;
-	bool unexplained; /* it may have been INITIAL_CONTACT */
-	uint64_t at_ms;	  /* loop_now_ms() */
+	bool may_be_contact; /* INITIAL_CONTACT may have ended it */
+	uint64_t at_ms;	     /* loop_now_ms() */
 };
 
 struct vici_downs {
-	struct vici_down latest[VICI_DOWNS_MAX]; /* ike_unique_id 0: a free place */
+	struct vici_down latest[VICI_DOWNS_MAX]; /* ike_unique_id 0: unused */
 	size_t next;
 	uint64_t contact_ms;
 };
@@ -37,11 +36,11 @@ typedef void (*vici_down_fn)(void *context, const struct feed_peer *peer,
 
 void vici_downs_init(struct vici_downs *downs);
 void vici_downs_reset(struct vici_downs *downs);
-void vici_downs_add(struct vici_downs *downs, const struct feed_peer *peer, bool unexplained);
-/* Unique ids are never used twice by one charon. */
-bool vici_downs_have(const struct vici_downs *downs, uint32_t ike_unique_id);
-/* peer has just set up an IKE_SA: tells each that it has thereby replaced, as rebooted. */
-void vici_downs_explain(struct vici_downs *downs, const struct feed_peer *peer, vici_down_fn tell,
-			void *context);
+void vici_downs_add(struct vici_downs *downs, const struct feed_peer *peer, bool may_be_contact);
+/* One charon never reuses a unique id. */
+bool vici_downs_contain(const struct vici_downs *downs, uint32_t ike_unique_id);
+/* peer has just set up an IKE_SA: reports each IKE_SA that it has replaced as rebooted. */
+void vici_downs_report_rebooted(struct vici_downs *downs, const struct feed_peer *peer,
+				vici_down_fn report, void *context);
 
 #endif

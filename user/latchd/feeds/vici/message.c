@@ -128,7 +128,7 @@ int vici_message_check(struct vici_span message)
 	return more;
 }
 
-/* The parser stands behind a start: runs to the matching end and returns what is between. */
+/* The parser is behind a start element: parses to the matching end and returns the body between. */
 static int take_body(struct vici_parser *parser, struct vici_span *body)
 {
 	const uint8_t *start = parser->at, *end = start;

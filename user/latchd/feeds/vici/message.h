@@ -2,8 +2,8 @@
 /*
  * vici messages: sections, key/value pairs and lists, read in place.
  *
- * Nothing here allocates. Texts and spans point into the message and live as
- * long as it does; they are not NUL-terminated and may hold any byte.
+ * No function allocates. Texts and spans point into the message and live as long
+ * as the message. They are not NUL-terminated and may hold any byte.
  */
 #ifndef LATCHD_FEEDS_VICI_MESSAGE_H
 #define LATCHD_FEEDS_VICI_MESSAGE_H
@@ -56,7 +56,7 @@ void vici_parser_init(struct vici_parser *parser, struct vici_span message);
  */
 int vici_parser_next(struct vici_parser *parser, struct vici_token *token);
 
-/* 0 if the whole message is well-formed, else -EBADMSG. Call it before believing any part. */
+/* 0 if the whole message is well-formed, else -EBADMSG. Call it before using any part. */
 int vici_message_check(struct vici_span message);
 
 enum vici_kind {
@@ -86,14 +86,14 @@ bool vici_find(struct vici_span section, const char *name, enum vici_kind kind,
 
 bool vici_text_is(struct vici_text text, const char *expected);
 
-/* NUL-terminated copy. -EMSGSIZE if it does not fit, -EINVAL if it holds a NUL: never a shortened
- * text. */
+/* NUL-terminated copy. -EMSGSIZE if the text does not fit, -EINVAL if it holds a NUL: the text is
+ * never shortened. */
 int vici_text_copy(struct vici_text text, char *out, size_t size);
 
 /* The whole text as an unsigned number without sign or blanks, base 10 or 16: 0 or -EINVAL. */
 int vici_text_number(struct vici_text text, unsigned int base, uint32_t *number);
 
-/* Writes a message to memory of the caller's; error is -EMSGSIZE once something did not fit. */
+/* Writes a message to the caller's memory. error is -EMSGSIZE after a part did not fit. */
 struct vici_builder {
 	uint8_t *at;
 	size_t size, length;

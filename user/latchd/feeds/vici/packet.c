@@ -101,14 +101,14 @@ static size_t frame_length(const struct vici_frames *frames)
 	return (size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3];
 }
 
-/* Only as much memory as has arrived, doubled: a length alone allocates nothing. */
+/* Doubles when the received bytes fill the memory: a length field alone allocates nothing. */
 static int grow(struct vici_frames *frames)
 {
 	size_t size = frames->size ? frames->size * 2 : FRAMES_FIRST_SIZE;
 	uint8_t *memory;
 
 	if (frames->size == VICI_FRAME_HEADER + VICI_FRAME_MAX)
-		return -ENOBUFS; /* whole frames were left inside */
+		return -ENOBUFS; /* whole frames were not taken out */
 	if (size > VICI_FRAME_HEADER + VICI_FRAME_MAX)
 		size = VICI_FRAME_HEADER + VICI_FRAME_MAX;
 	memory = realloc(frames->memory, size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* vici packets, and finding them in a stream: a 32-bit big-endian length, then that many bytes. */
+/* vici packets and their frames in a stream: a 32-bit big-endian length, then that many bytes. */
 #ifndef LATCHD_FEEDS_VICI_PACKET_H
 #define LATCHD_FEEDS_VICI_PACKET_H
 
@@ -8,7 +8,7 @@
 
 #include "latchd/feeds/vici/message.h"
 
-#define VICI_FRAME_MAX	  (512 * 1024) /* what charon accepts and sends at most */
+#define VICI_FRAME_MAX	  (512 * 1024) /* bytes; the maximum that charon accepts and sends */
 #define VICI_FRAME_HEADER 4
 
 /* As on the wire. */
@@ -29,24 +29,25 @@ struct vici_packet {
 	struct vici_span message; /* of a request, response or event; checked to be well-formed */
 };
 
-/* payload is a frame without its length: 0 or -EBADMSG. */
+/* payload is a frame without its length. packet points into it. 0 or -EBADMSG. */
 int vici_packet_parse(struct vici_span payload, struct vici_packet *packet);
 
-/* Bytes of the frame that vici_packet_write() makes of a named packet. */
+/* Bytes of the frame that vici_packet_write() writes. */
 size_t vici_packet_size(const char *name, size_t message_length);
-/* frame has room for vici_packet_size(); a type without a name takes name NULL. */
+/* frame has room for vici_packet_size() bytes. name is NULL for a type without a name. */
 void vici_packet_write(uint8_t *frame, enum vici_packet_type type, const char *name,
 		       struct vici_span message);
 
-/* Bytes read ahead; zeroed before first use. */
+/* Received bytes; zeroed before first use. Owns its memory. */
 struct vici_frames {
 	uint8_t *memory;
 	size_t size, start, end;
 };
 
 /*
- * Where the next bytes go: at least one of room; memory grows up to one frame.
- * 0, -ENOMEM, or -ENOBUFS when the caller left whole frames inside.
+ * Returns the place of the next received bytes, at least one byte. The memory
+ * grows up to one frame. 0, -ENOMEM, or -ENOBUFS when the caller has not taken
+ * whole frames out.
  */
 int vici_frames_room(struct vici_frames *frames, uint8_t **at, size_t *room);
 void vici_frames_filled(struct vici_frames *frames, size_t length);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/session.h"
+
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/log.h"
-#include "latchd/feeds/vici/vici_feed.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -24,18 +26,30 @@ static const struct subscription subscriptions[] = {
 	{"ike-update", VICI_MESSAGE_IKE_UPDATE, false}, /* since 5.9.2 */
 };
 
-static void await(struct vici_feed *vici, const char *what)
+__attribute__((format(printf, 2, 3))) static void fail(struct vici_session *session,
+						       const char *format, ...)
 {
-	vici->awaited = what;
-	loop_timer_arm(&vici->answer_limit, vici->answer_limit_ms);
+	char detail[sizeof(session->feed->detail)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(detail, sizeof(detail), format, args);
+	va_end(args);
+	session->owner->failed(session->context, detail);
+}
+
+static void start_answer_limit(struct vici_session *session, const char *awaited)
+{
+	session->awaited = awaited;
+	loop_timer_arm(&session->answer_limit, session->answer_limit_ms);
 }
 
 static void on_answer_limit(void *context)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	vici_feed_fail(vici, "charon did not answer %s within %u ms", vici->awaited,
-		       vici->answer_limit_ms);
+	fail(session, "charon did not answer %s within %u ms", session->awaited,
+	     session->answer_limit_ms);
 }
 
 static const char *failure_text(int error)
@@ -48,43 +62,44 @@ static const char *failure_text(int error)
 	case -EMSGSIZE:
 		return "charon sent a message of more than 512 KiB";
 	case -EPROTO:
-		return "charon sent an answer that nobody asked for";
+		return "charon sent an answer without a request";
 	case -E2BIG:
 		return "charon has more than 65536 connections";
 	case -ENOBUFS:
-		return "too many of charon's messages were waiting";
+		return "charon sent more messages than may wait";
 	}
 	return strerror(-error);
 }
 
 static void on_lost(void *context, int error)
 {
-	vici_feed_fail(context, "%s", failure_text(error));
+	fail(context, "%s", failure_text(error));
 }
 
-static void dispatch(struct vici_feed *vici, enum vici_message_kind kind, struct vici_span message)
+static void dispatch(struct vici_session *session, enum vici_message_kind kind,
+		     struct vici_span message)
 {
-	int err = vici_dispatch_message(&vici->dispatch, kind, message);
+	int err = vici_dispatch_message(&session->dispatch, kind, message);
 
 	if (err)
-		vici_feed_fail(vici, "%s", failure_text(err));
+		fail(session, "%s", failure_text(err));
 }
 
 static void on_event(void *context, struct vici_text name, struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 	size_t i;
 	int err;
 
 	if (vici_text_is(name, "list-conn")) {
-		err = vici_auth_listed(&vici->dispatch.auth, message);
+		err = vici_auth_read_listed(&session->dispatch.auth, message);
 		if (err)
-			vici_feed_fail(vici, "%s", failure_text(err));
+			fail(session, "%s", failure_text(err));
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(subscriptions); i++) {
 		if (vici_text_is(name, subscriptions[i].event)) {
-			dispatch(vici, subscriptions[i].kind, message);
+			dispatch(session, subscriptions[i].kind, message);
 			return;
 		}
 	}
@@ -92,13 +107,13 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 
 static void on_listed_sa(void *context, struct vici_text name, struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	if (vici->listing && vici_text_is(name, "list-sa"))
-		dispatch(vici, VICI_MESSAGE_LIST_SA, message);
+	if (session->listing && vici_text_is(name, "list-sa"))
+		dispatch(session, VICI_MESSAGE_LIST_SA, message);
 }
 
-/* "success = no" stands for an error; a listing that went well answers with an empty message. */
+/* "success = no" is an error; a list that succeeds ends with an empty message. */
 static bool is_refusal(enum vici_packet_type type, struct vici_span message)
 {
 	struct vici_member success;
@@ -110,118 +125,120 @@ static bool is_refusal(enum vici_packet_type type, struct vici_span message)
 
 static void on_slow(void *context)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	log_warn(
-		"vici",
-		"feed %s: charon has not told its SAs for %u ms; an IKE_SA is busy, see charon's log",
-		vici->feed.name, vici->answer_limit_ms);
+	log_warn("vici",
+		 "feed %s waits for list-sas (no answer within %u ms): an IKE_SA is busy; see "
+		 "charon's log",
+		 session->feed->name, session->answer_limit_ms);
 }
 
 static void on_sas_listed(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	loop_timer_cancel(&vici->slow);
+	loop_timer_cancel(&session->slow);
 	if (is_refusal(type, message))
-		vici_feed_fail(vici, "charon refused list-sas");
+		fail(session, "charon refused list-sas");
 	else
-		dispatch(vici, VICI_MESSAGE_SNAPSHOT_END, NO_MESSAGE);
+		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, NO_MESSAGE);
 }
 
 static void list_sas(void *context)
 {
-	struct vici_feed *vici = context;
-	struct feed *feed = &vici->feed;
+	struct vici_session *session = context;
+	struct feed *feed = session->feed;
 	int err;
 
-	/* Without "noblock", which would leave out the SAs that charon is busy with. */
-	err = vici_connection_command(&vici->commands, "list-sas", NO_MESSAGE, on_sas_listed);
+	/* Without "noblock", which would leave out the SAs of busy IKE_SAs. */
+	err = vici_connection_command(&session->commands, "list-sas", NO_MESSAGE, on_sas_listed);
 	if (err) {
-		vici_feed_fail(vici, "cannot ask for list-sas: %s", strerror(-err));
+		fail(session, "cannot send list-sas: %s", strerror(-err));
 		return;
 	}
 	if (feed->state == FEED_STATE_SYNCED)
 		feed->resyncs++;
-	vici->listing = true;
-	vici->listing_again = false;
-	vici->listed_ms = loop_now_ms();
-	loop_timer_arm(&vici->slow, vici->answer_limit_ms);
+	session->listing = true;
+	session->listing_again = false;
+	session->listed_ms = loop_now_ms();
+	loop_timer_arm(&session->slow, session->answer_limit_ms);
 	feed->sink->snapshot_begin(feed->sink->context, feed);
 }
 
-void vici_session_resync(struct vici_feed *vici)
+void vici_session_resync(struct vici_session *session)
 {
 	uint64_t since;
 
-	if (!vici->ready)
+	if (!session->ready)
 		return;
-	if (vici->listing) {
-		vici->listing_again = true;
+	if (session->listing) {
+		session->listing_again = true;
 		return;
 	}
-	if (loop_timer_armed(&vici->resync))
+	if (loop_timer_armed(&session->resync))
 		return;
-	since = loop_now_ms() - vici->listed_ms;
-	loop_timer_arm(&vici->resync,
+	since = loop_now_ms() - session->listed_ms;
+	loop_timer_arm(&session->resync,
 		       since < VICI_RESYNC_GAP_MS ? VICI_RESYNC_GAP_MS - (unsigned int)since : 0);
 }
 
 static void on_snapshot_end(void *context)
 {
-	struct vici_feed *vici = context;
-	struct feed *feed = &vici->feed;
+	struct vici_session *session = context;
+	struct feed *feed = session->feed;
+	char detail[sizeof(feed->detail)];
 
-	vici->listing = false;
+	session->listing = false;
 	feed->sink->snapshot_end(feed->sink->context, feed);
-	vici_feed_set_state(vici, FEED_STATE_SYNCED, "%s, process %d", feed->daemon_version,
-			    (int)vici->events.peer);
-	if (vici->listing_again)
-		vici_session_resync(vici);
+	snprintf(detail, sizeof(detail), "%s, process %d", feed->daemon_version,
+		 (int)vici_session_daemon(session));
+	session->owner->synced(session->context, detail);
+	if (session->listing_again)
+		vici_session_resync(session);
 }
 
-/* A change announced while the timer runs may come after it: once more, then. */
+/* charon may finish a change after this timer, if it announced the change while the timer ran. */
 static void on_soon(void *context)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	if (vici->soon_again) {
-		vici->soon_again = false;
-		loop_timer_arm(&vici->soon, VICI_RESYNC_SOON_MS);
+	if (session->soon_again) {
+		session->soon_again = false;
+		loop_timer_arm(&session->soon, VICI_RESYNC_SOON_MS);
 	}
-	vici_session_resync(vici);
+	vici_session_resync(session);
 }
 
 static void resync_soon(void *context)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	if (loop_timer_armed(&vici->soon))
-		vici->soon_again = true;
+	if (loop_timer_armed(&session->soon))
+		session->soon_again = true;
 	else
-		loop_timer_arm(&vici->soon, VICI_RESYNC_SOON_MS);
+		loop_timer_arm(&session->soon, VICI_RESYNC_SOON_MS);
 }
 
 static void on_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 	int err;
 
-	loop_timer_cancel(&vici->answer_limit);
+	loop_timer_cancel(&session->answer_limit);
 	if (is_refusal(type, message)) {
-		vici_feed_fail(vici, "charon refused list-conns");
+		fail(session, "charon refused list-conns");
 		return;
 	}
-	err = vici_dispatch_answered(&vici->dispatch);
+	err = vici_dispatch_query_end(&session->dispatch);
 	if (err)
-		vici_feed_fail(vici, "%s", failure_text(err));
+		fail(session, "%s", failure_text(err));
 }
 
 /* On the events connection: list-conns never waits, and the answer keeps its place among the
  * events. */
-static int ask_for_config(void *context, const char *config_name)
+static int query_config(void *context, const char *config_name)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 	uint8_t memory[FEED_NAME_MAX + 16];
 	struct vici_builder builder;
 
@@ -229,44 +246,45 @@ static int ask_for_config(void *context, const char *config_name)
 	vici_build_value(&builder, "ike", config_name);
 	if (builder.error)
 		return builder.error;
-	await(vici, "list-conns");
-	return vici_connection_command(&vici->events, "list-conns", vici_builder_message(&builder),
-				       on_conns_listed);
+	start_answer_limit(session, "list-conns");
+	return vici_connection_command(&session->events, "list-conns",
+				       vici_builder_message(&builder), on_conns_listed);
 }
 
 static const struct vici_dispatch_owner dispatch_owner = {
-	.ask = ask_for_config,
+	.query_config = query_config,
 	.resync_soon = resync_soon,
 	.snapshot_end = on_snapshot_end,
 };
 
 static void on_all_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 
-	on_conns_listed(vici, type, message);
-	if (!vici_connection_is_open(&vici->events))
+	on_conns_listed(session, type, message);
+	if (!vici_connection_is_open(&session->events))
 		return;
-	vici->ready = true;
-	list_sas(vici);
+	session->ready = true;
+	list_sas(session);
 }
 
 static void on_list_sa_registered(void *context, enum vici_packet_type type,
 				  struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 	int err;
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
-		vici_feed_fail(vici, "charon knows no event list-sa");
+		fail(session, "charon does not know event list-sa");
 		return;
 	}
-	await(vici, "list-conns");
-	vici_dispatch_asking(&vici->dispatch);
-	err = vici_connection_command(&vici->events, "list-conns", NO_MESSAGE, on_all_conns_listed);
+	start_answer_limit(session, "list-conns");
+	vici_dispatch_query_begin(&session->dispatch);
+	err = vici_connection_command(&session->events, "list-conns", NO_MESSAGE,
+				      on_all_conns_listed);
 	if (err)
-		vici_feed_fail(vici, "cannot ask for list-conns: %s", strerror(-err));
+		fail(session, "cannot send list-conns: %s", strerror(-err));
 }
 
 static void copy_value(struct vici_span message, const char *key, char *out, size_t size)
@@ -280,98 +298,119 @@ static void copy_value(struct vici_span message, const char *key, char *out, siz
 
 static void on_version(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_feed *vici = context;
-	char daemon[16], version[sizeof(vici->feed.daemon_version) - 16];
+	struct vici_session *session = context;
+	struct feed *feed = session->feed;
+	char daemon[16], version[sizeof(feed->daemon_version) - 16];
 	int err;
 
 	(void)type; /* an unknown command has no message: "? ?" */
 	copy_value(message, "daemon", daemon, sizeof(daemon));
 	copy_value(message, "version", version, sizeof(version));
-	snprintf(vici->feed.daemon_version, sizeof(vici->feed.daemon_version), "%s %s", daemon,
-		 version);
-	await(vici, "a registration");
-	err = vici_connection_register(&vici->commands, "list-sa", on_list_sa_registered);
+	snprintf(feed->daemon_version, sizeof(feed->daemon_version), "%s %s", daemon, version);
+	start_answer_limit(session, "a registration");
+	err = vici_connection_register(&session->commands, "list-sa", on_list_sa_registered);
 	if (err)
-		vici_feed_fail(vici, "cannot register for list-sa: %s", strerror(-err));
+		fail(session, "cannot register for list-sa: %s", strerror(-err));
 }
 
-static void next_step(struct vici_feed *vici);
+static void register_next(struct vici_session *session);
 
 static void on_registered(void *context, enum vici_packet_type type, struct vici_span message)
 {
-	struct vici_feed *vici = context;
-	const struct subscription *subscription = &subscriptions[vici->step];
+	struct vici_session *session = context;
+	const struct subscription *subscription = &subscriptions[session->step];
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM && subscription->required) {
-		vici_feed_fail(vici, "charon knows no event %s: too old", subscription->event);
+		fail(session, "charon does not know event %s: too old", subscription->event);
 		return;
 	}
-	vici->step++;
-	next_step(vici);
+	session->step++;
+	register_next(session);
 }
 
 static void on_list_conn_registered(void *context, enum vici_packet_type type,
 				    struct vici_span message)
 {
-	struct vici_feed *vici = context;
+	struct vici_session *session = context;
 	int err;
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
-		vici_feed_fail(vici, "charon knows no event list-conn");
+		fail(session, "charon does not know event list-conn");
 		return;
 	}
-	await(vici, "version");
-	err = vici_connection_command(&vici->events, "version", NO_MESSAGE, on_version);
+	start_answer_limit(session, "version");
+	err = vici_connection_command(&session->events, "version", NO_MESSAGE, on_version);
 	if (err)
-		vici_feed_fail(vici, "cannot ask for version: %s", strerror(-err));
+		fail(session, "cannot send version: %s", strerror(-err));
 }
 
-/* Events first: what happens after a list was made must not be missed. */
-static void next_step(struct vici_feed *vici)
+/* Events come before lists: a change after a list was made must arrive as an event. */
+static void register_next(struct vici_session *session)
 {
 	const char *event = "list-conn";
 	vici_answer_fn answer = on_list_conn_registered;
 	int err;
 
-	if (vici->step < ARRAY_SIZE(subscriptions)) {
-		event = subscriptions[vici->step].event;
+	if (session->step < ARRAY_SIZE(subscriptions)) {
+		event = subscriptions[session->step].event;
 		answer = on_registered;
 	}
-	await(vici, "a registration");
-	err = vici_connection_register(&vici->events, event, answer);
+	start_answer_limit(session, "a registration");
+	err = vici_connection_register(&session->events, event, answer);
 	if (err)
-		vici_feed_fail(vici, "cannot register for %s: %s", event, strerror(-err));
+		fail(session, "cannot register for %s: %s", event, strerror(-err));
 }
 
-void vici_session_init(struct vici_feed *vici)
+void vici_session_init(struct vici_session *session, struct loop *loop, struct feed *feed,
+		       const struct vici_session_owner *owner, void *context)
 {
 	static const struct vici_handlers events_handlers = {on_event, on_lost};
 	static const struct vici_handlers commands_handlers = {on_listed_sa, on_lost};
 
-	vici_connection_init(&vici->events, vici->loop, &events_handlers, vici);
-	vici_connection_init(&vici->commands, vici->loop, &commands_handlers, vici);
-	vici_dispatch_init(&vici->dispatch, &vici->feed, &dispatch_owner, vici);
-	loop_timer_init(vici->loop, &vici->answer_limit, on_answer_limit, vici);
-	loop_timer_init(vici->loop, &vici->resync, list_sas, vici);
-	loop_timer_init(vici->loop, &vici->soon, on_soon, vici);
-	loop_timer_init(vici->loop, &vici->slow, on_slow, vici);
-	vici->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
+	*session = (struct vici_session){.owner = owner, .context = context, .feed = feed};
+	vici_connection_init(&session->events, loop, &events_handlers, session);
+	vici_connection_init(&session->commands, loop, &commands_handlers, session);
+	vici_dispatch_init(&session->dispatch, feed, &dispatch_owner, session);
+	loop_timer_init(loop, &session->answer_limit, on_answer_limit, session);
+	loop_timer_init(loop, &session->resync, list_sas, session);
+	loop_timer_init(loop, &session->soon, on_soon, session);
+	loop_timer_init(loop, &session->slow, on_slow, session);
+	session->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
 }
 
-void vici_session_start(struct vici_feed *vici)
+int vici_session_open(struct vici_session *session, const char *socket_path)
 {
-	vici->step = 0;
-	next_step(vici);
+	int err;
+
+	err = vici_connection_open(&session->events, socket_path);
+	if (!err)
+		err = vici_connection_open(&session->commands, socket_path);
+	if (!err && session->events.peer != session->commands.peer)
+		err = -ECONNRESET;
+	return err;
 }
 
-void vici_session_stop(struct vici_feed *vici)
+pid_t vici_session_daemon(const struct vici_session *session)
 {
-	loop_timer_cancel(&vici->answer_limit);
-	loop_timer_cancel(&vici->resync);
-	loop_timer_cancel(&vici->soon);
-	loop_timer_cancel(&vici->slow);
-	vici_dispatch_reset(&vici->dispatch);
-	vici->ready = vici->listing = vici->listing_again = vici->soon_again = false;
+	return session->events.peer;
+}
+
+void vici_session_start(struct vici_session *session)
+{
+	session->step = 0;
+	register_next(session);
+}
+
+void vici_session_stop(struct vici_session *session)
+{
+	loop_timer_cancel(&session->answer_limit);
+	loop_timer_cancel(&session->resync);
+	loop_timer_cancel(&session->soon);
+	loop_timer_cancel(&session->slow);
+	vici_dispatch_reset(&session->dispatch);
+	session->ready = session->listing = session->listing_again = session->soon_again = false;
+	vici_connection_close(&session->events);
+	vici_connection_close(&session->commands);
 }

@@ -20,7 +20,7 @@ static const char *file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static bool names_our_file(const struct socket_watch *watch, const struct inotify_event *event)
+static bool is_about_path(const struct socket_watch *watch, const struct inotify_event *event)
 {
 	return event->mask & IN_Q_OVERFLOW ||
 	       (event->len && !strcmp(event->name, file_name(watch->path)));
@@ -31,16 +31,16 @@ static void on_inotify(void *context, uint32_t epoll_events)
 	struct socket_watch *watch = context;
 	_Alignas(struct inotify_event) char buffer[4096];
 	const struct inotify_event *event;
-	bool ours = false;
+	bool matches = false;
 	ssize_t got, at;
 
 	(void)epoll_events;
 	got = read(watch->fd, buffer, sizeof(buffer));
 	for (at = 0; at < got; at += (ssize_t)(sizeof(*event) + event->len)) {
 		event = (const struct inotify_event *)(buffer + at);
-		ours = ours || names_our_file(watch, event);
+		matches = matches || is_about_path(watch, event);
 	}
-	if (ours)
+	if (matches)
 		watch->appeared(watch->context);
 }
 
@@ -61,7 +61,7 @@ int socket_watch_start(struct socket_watch *watch, struct loop *loop, const char
 	return err;
 }
 
-/* Adding a directory that is watched already changes nothing. */
+/* To add a directory that is watched already changes nothing. */
 void socket_watch_renew(struct socket_watch *watch)
 {
 	size_t length = (size_t)(file_name(watch->path) - watch->path);

@@ -20,7 +20,7 @@ static void list_one(const char *config_name, const char *rounds)
 	char json[512];
 
 	snprintf(json, sizeof(json), "{\"%s\":{%s}}", config_name, rounds);
-	cr_assert_eq(vici_auth_listed(&auth, vici_from_json(json)), 0);
+	cr_assert_eq(vici_auth_read_listed(&auth, vici_from_json(json)), 0);
 }
 
 static enum feed_auth class_of(const char *rounds)
@@ -36,7 +36,7 @@ static enum feed_auth class_of(const char *rounds)
 
 #define ROUND(number, class) "\"remote-" number "\":{\"class\":\"" class "\"}"
 
-Test(vici_auth, charons_words)
+Test(vici_auth, charons_class_names_are_mapped_to_authentication_classes)
 {
 	cr_expect_eq(class_of(ROUND("1", "public key")), FEED_AUTH_PUBKEY);
 	cr_expect_eq(class_of(ROUND("1", "pre-shared key")), FEED_AUTH_PSK);
@@ -48,7 +48,7 @@ Test(vici_auth, charons_words)
 	cr_expect_eq(class_of("\"remote-1\":{}"), FEED_AUTH_UNKNOWN);
 }
 
-Test(vici_auth, our_own_rounds_do_not_count)
+Test(vici_auth, only_remote_authentication_rounds_count)
 {
 	cr_expect_eq(
 		class_of("\"local-1\":{\"class\":\"public key\"}," ROUND("1", "pre-shared key")),
@@ -57,7 +57,7 @@ Test(vici_auth, our_own_rounds_do_not_count)
 	cr_expect_eq(class_of("\"remote-1\":\"public key\""), FEED_AUTH_UNKNOWN);
 }
 
-Test(vici_auth, of_several_rounds_the_identitys_own_or_the_weakest_counts)
+Test(vici_auth, eap_or_xauth_or_else_the_weakest_of_several_rounds_counts)
 {
 	cr_expect_eq(class_of(ROUND("1", "public key") "," ROUND("2", "EAP")), FEED_AUTH_EAP);
 	cr_expect_eq(class_of(ROUND("1", "pre-shared key") "," ROUND("2", "XAuth")),
@@ -69,7 +69,7 @@ Test(vici_auth, of_several_rounds_the_identitys_own_or_the_weakest_counts)
 	cr_expect_eq(class_of(ROUND("1", "public key") "," ROUND("2", "any")), FEED_AUTH_UNKNOWN);
 }
 
-Test(vici_auth, two_configurations_of_one_name_both_count)
+Test(vici_auth, the_weaker_of_two_configurations_of_one_name_counts)
 {
 	enum feed_auth class;
 
@@ -86,7 +86,7 @@ Test(vici_auth, two_configurations_of_one_name_both_count)
 	cr_expect_eq(class_of(ROUND("1", "public key")), FEED_AUTH_PUBKEY);
 }
 
-Test(vici_auth, an_answer_counts_for_older_ike_sas_only)
+Test(vici_auth, an_answer_counts_only_for_ike_sas_set_up_before_the_query)
 {
 	enum feed_auth class;
 
@@ -104,7 +104,7 @@ Test(vici_auth, an_answer_counts_for_older_ike_sas_only)
 	cr_expect_eq(class, FEED_AUTH_PSK);
 }
 
-Test(vici_auth, what_is_not_listed_has_no_class_but_is_not_asked_again)
+Test(vici_auth, an_unlisted_configuration_keeps_its_class_or_has_none_and_needs_no_new_query)
 {
 	enum feed_auth class = FEED_AUTH_PUBKEY;
 
@@ -120,7 +120,7 @@ Test(vici_auth, what_is_not_listed_has_no_class_but_is_not_asked_again)
 	cr_expect_eq(class, FEED_AUTH_PSK);
 }
 
-Test(vici_auth, a_name_that_does_not_fit_is_left_out)
+Test(vici_auth, a_configuration_name_that_does_not_fit_is_skipped)
 {
 	char name[FEED_NAME_MAX + 1];
 	enum feed_auth class;
@@ -134,7 +134,7 @@ Test(vici_auth, a_name_that_does_not_fit_is_left_out)
 	cr_expect_not(vici_auth_find(&auth, name, &class), "another name, shortened");
 }
 
-Test(vici_auth, configurations_are_bounded)
+Test(vici_auth, the_number_of_configurations_is_bounded)
 {
 	char name[32];
 	unsigned int i;
@@ -145,7 +145,7 @@ Test(vici_auth, configurations_are_bounded)
 	}
 	cr_expect_eq(vici_auth_outdate(&auth, "one-more", 1), -E2BIG);
 	cr_expect_eq(vici_auth_listing_end(&auth, "one-more"), -E2BIG);
-	cr_expect_eq(vici_auth_listed(&auth, vici_from_json("{\"one-more\":{}}")), -E2BIG);
+	cr_expect_eq(vici_auth_read_listed(&auth, vici_from_json("{\"one-more\":{}}")), -E2BIG);
 	cr_expect_eq(vici_auth_outdate(&auth, "conn-7", 2), 0);
 	vici_auth_free(&auth);
 	cr_expect_eq(vici_auth_outdate(&auth, "one-more", 1), 0);

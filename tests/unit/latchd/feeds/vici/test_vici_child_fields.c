@@ -6,7 +6,7 @@
 
 #include "vici_samples.h"
 
-Test(vici_child_fields, modes)
+Test(vici_child_fields, every_mode_name_is_mapped_to_a_mode)
 {
 	static const struct {
 		const char *text;
@@ -36,7 +36,7 @@ Test(vici_child_fields, modes)
 		     FEED_MODE_OTHER);
 }
 
-Test(vici_child_fields, protocols_and_encapsulation)
+Test(vici_child_fields, esp_and_ah_are_read_with_encapsulation_and_other_protocols_refused)
 {
 	static const char reason[] = "its protocol is neither ESP nor AH";
 	struct feed_child child;
@@ -65,7 +65,7 @@ static void expect_bad_spis(const char *in, const char *out)
 	expect_refused(with_child(members), "its SPIs are unreadable");
 }
 
-Test(vici_child_fields, spis_are_whole_and_not_zero)
+Test(vici_child_fields, a_missing_malformed_or_zero_spi_is_refused)
 {
 	struct feed_child child =
 		accepted(with_child(KID_ID KID_STATE KID_MODE KID_PROTO
@@ -85,7 +85,7 @@ Test(vici_child_fields, spis_are_whole_and_not_zero)
 		       "its SPIs are unreadable");
 }
 
-Test(vici_child_fields, optional_numbers_are_read_or_refused)
+Test(vici_child_fields, optional_numbers_are_read_and_malformed_ones_refused)
 {
 	static const char reason[] = "its reqid or interface id is unreadable";
 	static const char kid_id[] = "\"name\":\"t\",\"uniqueid\":\"5\",";
@@ -107,7 +107,7 @@ Test(vici_child_fields, optional_numbers_are_read_or_refused)
 	cr_expect_eq(accepted(with_child(members), VICI_CHILDREN_LISTED).reqid, 0);
 }
 
-Test(vici_child_fields, unique_ids_are_needed)
+Test(vici_child_fields, a_child_without_valid_unique_ids_is_refused)
 {
 	static const char reason[] = "its unique id is unreadable";
 	struct feed_child child;
@@ -137,7 +137,7 @@ static const char *with_hosts(const char *local, const char *remote)
 	return json;
 }
 
-Test(vici_child_fields, addresses_are_of_one_family)
+Test(vici_child_fields, unreadable_or_mixed_family_addresses_are_refused)
 {
 	static const char reason[] = "its addresses are unreadable";
 	struct feed_child child = accepted(with_hosts("fd00::1", "fd00::2"), VICI_CHILDREN_LISTED);
@@ -166,7 +166,7 @@ static struct traffic_selector_set remote_ts_of(const char *list)
 }
 
 /* What an SA carries is not known: then it may carry anything, and conflicts with all. */
-Test(vici_child_fields, unknown_selectors_cover_everything)
+Test(vici_child_fields, missing_or_unreadable_selectors_cover_everything)
 {
 	struct traffic_selector_set set;
 
@@ -181,7 +181,7 @@ Test(vici_child_fields, unknown_selectors_cover_everything)
 	cr_expect(remote_ts_of(",\"remote-ts\":\"10.9.0.3/32\"").covers_all);
 }
 
-Test(vici_child_fields, more_selectors_than_fit_cover_what_they_span)
+Test(vici_child_fields, selectors_beyond_the_maximum_cover_the_range_they_span)
 {
 	static const uint8_t between[16] = {10, 0, 0, 200}, beyond[16] = {10, 0, 1, 2};
 	struct traffic_selector_set set;
@@ -200,7 +200,7 @@ Test(vici_child_fields, more_selectors_than_fit_cover_what_they_span)
 	cr_expect_not(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, beyond, 80));
 }
 
-Test(vici_child_fields, a_connections_name_is_whole_a_childs_may_be_cut)
+Test(vici_child_fields, a_long_connection_name_is_refused_and_a_long_child_name_truncated)
 {
 	char name[FEED_NAME_MAX + 1], json[4096];
 	struct feed_child child;
@@ -234,7 +234,7 @@ static enum feed_down_cause cause_of(const char *members)
 	return vici_ike_sa_down_cause(&ike_sa);
 }
 
-Test(vici_child_fields, down_causes_by_state_and_tasks)
+Test(vici_child_fields, state_and_tasks_of_an_ike_sa_determine_its_down_cause)
 {
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"]"),
 		     FEED_DOWN_PEER_DEAD);

@@ -26,7 +26,7 @@ static void expect_one_selector(const struct traffic_selector_set *set, const ch
 	cr_expect_eq(set->selector[0].protocol, 0);
 }
 
-Test(vici_children, the_impostors_child_as_captured)
+Test(vici_children, the_captured_child_of_peer_d_is_read_whole)
 {
 	struct feed_child child = accepted(vici_fixture_event("attackD-tcp", "child-updown", 0),
 					   VICI_CHILDREN_LISTED);
@@ -53,7 +53,7 @@ Test(vici_children, the_impostors_child_as_captured)
 }
 
 /* Same address, selectors and reqid, as charon had them: only the identity and the SPIs tell. */
-Test(vici_children, reqid_and_selectors_do_not_tell_two_peers_apart)
+Test(vici_children, two_peers_may_share_reqid_address_and_selectors)
 {
 	struct feed_child d = accepted(vici_fixture_event("attackD-tcp", "child-updown", 0),
 				       VICI_CHILDREN_LISTED);
@@ -68,7 +68,7 @@ Test(vici_children, reqid_and_selectors_do_not_tell_two_peers_apart)
 }
 
 /* "keyid:c.latch.test" under a shared key prints as the host's name of a certificate does. */
-Test(vici_children, a_key_id_differs_from_a_name_by_its_configuration_only)
+Test(vici_children, a_key_id_and_an_equal_host_name_differ_in_the_configuration)
 {
 	struct feed_child key_id = accepted(
 		vici_fixture_event("rawkey-psk-keyid", "child-updown", 1), VICI_CHILDREN_LISTED);
@@ -80,7 +80,7 @@ Test(vici_children, a_key_id_differs_from_a_name_by_its_configuration_only)
 	cr_expect_str_eq(name.config_name, "x509");
 }
 
-Test(vici_children, of_a_rekey_only_the_new_child_is_read)
+Test(vici_children, a_child_rekey_event_yields_only_the_new_child)
 {
 	struct vici_span message = vici_from_json(
 		vici_fixture_event("establish-rekey-collision-attackD-dpd", "child-rekey", 0));
@@ -98,7 +98,7 @@ Test(vici_children, of_a_rekey_only_the_new_child_is_read)
 	cr_expect_eq(vici_ike_sa_next(&message, &ike_sa), 0);
 }
 
-Test(vici_children, every_captured_child_is_read_and_no_unnamed_one)
+Test(vici_children, every_captured_child_is_read_and_unnamed_ike_sas_are_skipped)
 {
 	static const char *const files[] = {"attackD-tcp", "establish-rekey-collision-attackD-dpd",
 					    "initialcontact-ikerekey-reauth-delete",
@@ -127,7 +127,7 @@ Test(vici_children, every_captured_child_is_read_and_no_unnamed_one)
 
 /* ------------------------------------------------------ one thing changed */
 
-Test(vici_children, the_plain_child_that_the_others_are_made_from)
+Test(vici_children, the_sample_child_of_the_other_tests_is_accepted)
 {
 	struct feed_child child = accepted(PLAIN, VICI_CHILDREN_LISTED);
 
@@ -162,7 +162,7 @@ static const char *const unprintable[] = {
 	"c.latch.test(null)",
 };
 
-Test(vici_children, what_charon_could_not_print_is_nobody)
+Test(vici_children, an_identity_that_charon_could_not_print_is_refused)
 {
 	size_t i;
 
@@ -171,9 +171,9 @@ Test(vici_children, what_charon_could_not_print_is_nobody)
 			       "charon could not print an identity");
 }
 
-Test(vici_children, replaced_bytes_are_nobody)
+Test(vici_children, a_peer_identity_with_a_question_mark_is_refused)
 {
-	static const char reason[] = "the peer's identity holds a ?, which charon also prints for "
+	static const char reason[] = "the peer's identity contains a ?, which charon also prints for "
 				     "bytes it cannot show";
 
 	expect_refused(with_remote_id("CN=M??ller"), reason);
@@ -184,7 +184,7 @@ Test(vici_children, replaced_bytes_are_nobody)
 		 VICI_CHILDREN_LISTED);
 }
 
-Test(vici_children, anyone_is_nobody)
+Test(vici_children, a_missing_empty_or_any_identity_is_refused)
 {
 	expect_refused(with_remote_id("%any"), "an identity is %any");
 	expect_refused(with_remote_id(""), "an identity is missing or empty");
@@ -195,7 +195,7 @@ Test(vici_children, anyone_is_nobody)
 		       "an identity is %any");
 }
 
-Test(vici_children, an_identity_that_may_be_cut_is_refused)
+Test(vici_children, an_identity_that_may_be_truncated_is_refused)
 {
 	char id[FEED_ID_MAX + 2];
 	struct feed_child child;
@@ -223,7 +223,7 @@ static struct vici_span with_nul_in_remote_id(void)
 	return message;
 }
 
-Test(vici_children, a_nul_does_not_end_an_identity)
+Test(vici_children, an_identity_with_a_nul_byte_is_refused)
 {
 	struct vici_span message = with_nul_in_remote_id(), section;
 	struct vici_ike_sa ike_sa;
@@ -233,7 +233,7 @@ Test(vici_children, a_nul_does_not_end_an_identity)
 	cr_assert_eq(vici_ike_sa_next(&message, &ike_sa), 1);
 	cr_assert_eq(vici_child_next(&ike_sa.children, VICI_CHILDREN_LISTED, &section), 1);
 	cr_assert_eq(vici_child_read(&ike_sa, section, &child, &reason), VICI_CHILD_REFUSED);
-	cr_expect_str_eq(reason, "an identity holds a NUL byte");
+	cr_expect_str_eq(reason, "an identity contains a NUL byte");
 }
 
 static void expect_peer(const char *members, const char *expected)
@@ -243,7 +243,7 @@ static void expect_peer(const char *members, const char *expected)
 	cr_expect_str_eq(child.peer_id, expected);
 }
 
-Test(vici_children, the_eap_or_xauth_identity_is_preferred)
+Test(vici_children, the_eap_or_else_xauth_identity_overrides_the_ike_identity)
 {
 	expect_peer(REMOTE_ID "\"remote-eap-id\":\"eve\",", "eve");
 	expect_peer("\"remote-eap-id\":\"eve\"," REMOTE_ID, "eve");
@@ -256,7 +256,7 @@ Test(vici_children, the_eap_or_xauth_identity_is_preferred)
 }
 
 /* Any text may be an identity: a name that looks like a distinguished name stays what it is. */
-Test(vici_children, identities_are_not_interpreted)
+Test(vici_children, identity_texts_are_kept_unchanged)
 {
 	expect_peer("\"remote-id\":\"C=XX, O=Latch, CN=c.latch.test\",",
 		    "C=XX, O=Latch, CN=c.latch.test");
@@ -281,11 +281,11 @@ static void expect_ambiguous(const char *json, const char *renamed, const char *
 	cr_assert_eq(vici_ike_sa_next(&message, &ike_sa), 1);
 	cr_assert_eq(vici_child_next(&ike_sa.children, VICI_CHILDREN_LISTED, &section), 1);
 	cr_assert_eq(vici_child_read(&ike_sa, section, &child, &reason), VICI_CHILD_REFUSED);
-	cr_expect_str_eq(reason, "a key stands there twice");
+	cr_expect_str_eq(reason, "a key occurs twice");
 	cr_expect_eq(child.child_unique_id, 5);
 }
 
-Test(vici_children, of_two_equal_keys_none_is_believed)
+Test(vici_children, a_child_with_a_duplicate_key_is_refused)
 {
 	expect_ambiguous(with_peer(REMOTE_ID "\"remote-iX\":\"c\","), "remote-iX", "remote-id");
 	expect_ambiguous(with_peer("\"remote-iX\":\"\"," REMOTE_ID), "remote-iX", "remote-id");
@@ -310,7 +310,7 @@ static const char *with_ike_state(const char *state)
 	return json;
 }
 
-Test(vici_children, before_authentication_an_identity_is_a_claim)
+Test(vici_children, a_child_of_an_unauthenticated_ike_sa_is_skipped)
 {
 	static const char *const before[] = {"CREATED", "CONNECTING", "(unknown)", "",
 					     "established"};
@@ -325,12 +325,12 @@ Test(vici_children, before_authentication_an_identity_is_a_claim)
 	expect_skipped(IKE_BEGIN IKE_ID IKE_HOSTS LOCAL_ID REMOTE_ID KIDS);
 }
 
-Test(vici_children, without_a_peer_configuration_there_is_no_peer)
+Test(vici_children, a_child_of_an_unnamed_ike_sa_is_skipped)
 {
 	expect_skipped("{\"(unnamed)\":{" IKE_REST LOCAL_ID REMOTE_ID KIDS);
 }
 
-Test(vici_children, a_child_without_kernel_sas_is_skipped)
+Test(vici_children, a_child_in_a_state_without_kernel_sas_is_skipped)
 {
 	static const char *const states[] = {"CREATED",	 "ROUTED",   "INSTALLING",
 					     "UPDATING", "RETRYING", "DESTROYING"};

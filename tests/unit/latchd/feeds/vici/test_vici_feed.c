@@ -9,7 +9,7 @@ TestSuite(vici_feed, .init = harness_begin, .fini = harness_end, .timeout = 60);
 #define D_UP   (vici_fixture_event("attackD-tcp", "child-updown", 0))
 #define D_LINE "up d.latch.test d3f0d477 "
 
-Test(vici_feed, registers_before_it_lists)
+Test(vici_feed, the_feed_registers_for_events_before_it_lists_sas)
 {
 	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
 	fake_charon_add_sa(&charon, D_UP);
@@ -31,7 +31,7 @@ Test(vici_feed, registers_before_it_lists)
 	cr_expect_str_eq(feed->daemon_version, "charon 5.9.8");
 }
 
-Test(vici_feed, the_daemon_is_who_listens)
+Test(vici_feed, attached_reports_the_process_that_listens_on_the_socket)
 {
 	char expected[64];
 
@@ -40,7 +40,7 @@ Test(vici_feed, the_daemon_is_who_listens)
 	cr_expect_str_eq(trace_line(trace_find("attached", 0)), expected);
 }
 
-Test(vici_feed, an_event_within_a_registration_waits_for_its_class)
+Test(vici_feed, an_event_during_registration_waits_for_its_authentication_class)
 {
 	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
 	charon.early_on = "ike-update";
@@ -54,7 +54,7 @@ Test(vici_feed, an_event_within_a_registration_waits_for_its_class)
 	cr_expect_eq(trace_count("up "), 1);
 }
 
-Test(vici_feed, an_event_before_the_snapshots_end)
+Test(vici_feed, an_event_during_a_snapshot_is_reported_before_its_end)
 {
 	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
 	charon.held_command = "list-sas";
@@ -71,7 +71,7 @@ Test(vici_feed, an_event_before_the_snapshots_end)
 		     "snapshot end", "state synced");
 }
 
-Test(vici_feed, a_rekey_brings_the_new_child)
+Test(vici_feed, a_child_rekey_event_reports_only_the_new_child)
 {
 	start_both();
 	fake_charon_push(
@@ -92,7 +92,7 @@ static void play(const char *name)
 	vici_fixture_close(&fixture);
 }
 
-Test(vici_feed, children_and_peers_as_captured)
+Test(vici_feed, a_captured_session_reports_its_children_and_peers_in_order)
 {
 	start_both();
 	play("establish-rekey-collision-attackD-dpd");
@@ -115,7 +115,7 @@ Test(vici_feed, children_and_peers_as_captured)
 	cr_expect_eq(trace_count("peer 2 peer-"), 1);
 }
 
-Test(vici_feed, an_unknown_class_is_asked_for_once)
+Test(vici_feed, an_unknown_authentication_class_is_queried_once)
 {
 	start_both();
 	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
@@ -130,7 +130,7 @@ Test(vici_feed, an_unknown_class_is_asked_for_once)
 	cr_expect_eq(recorded_down(&sink, 0x2ed76464)->child.peer_auth, FEED_AUTH_PSK);
 }
 
-Test(vici_feed, a_configuration_that_is_gone_has_no_class)
+Test(vici_feed, a_child_of_an_unloaded_configuration_has_an_unknown_class)
 {
 	start_both();
 	fake_charon_push(&charon, "child-updown",
@@ -139,7 +139,7 @@ Test(vici_feed, a_configuration_that_is_gone_has_no_class)
 }
 
 /* Loaded again with another class: the new IKE_SA is not taken for what the old one was. */
-Test(vici_feed, a_new_ike_sa_asks_again)
+Test(vici_feed, a_new_ike_sa_queries_its_configuration_again)
 {
 	start_both();
 	charon.conn_count = 0;
@@ -150,7 +150,7 @@ Test(vici_feed, a_new_ike_sa_asks_again)
 	cr_expect_eq(trace_count("charon: list-conns ike=x509"), 1);
 }
 
-Test(vici_feed, while_it_asks_the_order_is_kept)
+Test(vici_feed, messages_keep_their_order_during_a_query)
 {
 	start_both();
 	charon.held_command = "list-conns";
@@ -170,7 +170,7 @@ Test(vici_feed, while_it_asks_the_order_is_kept)
 	cr_expect_eq(trace_count("charon: list-conns ike=psk"), 1);
 }
 
-Test(vici_feed, a_refused_child_is_told_once_and_not_reported)
+Test(vici_feed, a_refused_child_is_logged_once_and_not_reported)
 {
 	static const char json[] =
 		"{\"up\":\"yes\",\"x509\":{\"uniqueid\":\"1\",\"state\":\"ESTABLISHED\","
@@ -186,13 +186,14 @@ Test(vici_feed, a_refused_child_is_told_once_and_not_reported)
 	wait_for(D_LINE, 1);
 	cr_expect_eq(sink.up_count, 1);
 	cr_expect_eq(
-		trace_count("log vici: feed here: CHILD_SA 77 of connection x509 not accepted: "
-			    "an identity is %any"),
+		trace_count(
+			"log vici: child_sa 77 refused (an identity is %any): connection x509 of "
+			"feed here"),
 		1);
 }
 
 /* The peers decide how many there are. */
-Test(vici_feed, refusals_do_not_fill_the_log)
+Test(vici_feed, the_number_of_logged_refusals_is_bounded)
 {
 	char json[512];
 	unsigned int i;
@@ -207,10 +208,10 @@ Test(vici_feed, refusals_do_not_fill_the_log)
 	}
 	fake_charon_push(&charon, "child-updown", D_UP);
 	wait_for(D_LINE, 1);
-	cr_expect_eq(trace_count("log vici: feed here: CHILD_SA"), VICI_REFUSALS_MAX);
+	cr_expect_eq(trace_count("log vici: child_sa "), VICI_REFUSALS_MAX);
 }
 
-Test(vici_feed, changes_without_an_event_of_their_own_make_it_list_again)
+Test(vici_feed, ike_rekey_ike_update_and_ikev1_events_cause_a_new_snapshot)
 {
 	start_both();
 	fake_charon_add_sa(&charon, D_UP);
@@ -228,7 +229,7 @@ Test(vici_feed, changes_without_an_event_of_their_own_make_it_list_again)
 	cr_expect_eq(feed->resyncs, 3);
 }
 
-Test(vici_feed, many_wishes_to_resync_are_one)
+Test(vici_feed, resync_requests_coalesce)
 {
 	unsigned int i;
 
@@ -243,29 +244,29 @@ Test(vici_feed, many_wishes_to_resync_are_one)
 	/* What was listed may be older than the wish: once more. */
 	wait_for("snapshot end", 3);
 	cr_expect_eq(feed->resyncs, 2);
-	cr_expect_not(inside()->listing || inside()->listing_again);
-	cr_expect_not(loop_timer_armed(&inside()->resync));
+	cr_expect_not(session()->listing || session()->listing_again);
+	cr_expect_not(loop_timer_armed(&session()->resync));
 	cr_expect_eq(trace_count("charon: list-sas"), 3);
 	cr_expect_eq(trace_count("state synced"), 1);
 }
 
-Test(vici_feed, a_slow_list_is_waited_for)
+Test(vici_feed, a_slow_list_sas_is_logged_and_not_aborted)
 {
 	start_both();
-	inside()->answer_limit_ms = 5;
+	session()->answer_limit_ms = 5;
 	charon.held_command = "list-sas";
 	feed->resync(feed);
-	wait_for("log vici: feed here: charon has not told its SAs for 5 ms", 1);
+	wait_for("log vici: feed here waits for list-sas (no answer within 5 ms)", 1);
 	fake_charon_push(&charon, "child-updown", D_UP);
 	wait_for(D_LINE, 1);
 	cr_expect_eq(feed->state, FEED_STATE_SYNCED);
 	fake_charon_release(&charon);
 	wait_for("snapshot end", 2);
 	cr_expect_eq(trace_count("state lost"), 0);
-	cr_expect_eq(trace_count("log vici: feed here: charon has not told"), 1);
+	cr_expect_eq(trace_count("log vici: feed here waits for list-sas"), 1);
 }
 
-Test(vici_feed, a_snapshot_is_all_of_them)
+Test(vici_feed, a_snapshot_reports_every_listed_child)
 {
 	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
 	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
@@ -284,7 +285,7 @@ Test(vici_feed, a_snapshot_is_all_of_them)
 		     "up c.latch.test 8a59fd25 psk vici list-sas", "snapshot end");
 }
 
-Test(vici_feed, destroyed_in_the_middle_it_says_nothing_more)
+Test(vici_feed, a_feed_destroyed_during_a_snapshot_reports_nothing_more)
 {
 	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
 	charon.held_command = "list-sas";

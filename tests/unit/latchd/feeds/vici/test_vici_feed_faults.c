@@ -9,7 +9,7 @@ TestSuite(vici_feed_faults, .init = harness_begin, .fini = harness_end, .timeout
 #define D_UP   (vici_fixture_event("attackD-tcp", "child-updown", 0))
 #define D_LINE "up d.latch.test d3f0d477 "
 
-Test(vici_feed_faults, charon_comes_later)
+Test(vici_feed_faults, the_feed_connects_when_charon_starts_later)
 {
 	feed_start();
 	wait_for("state absent cannot connect to", 1);
@@ -21,7 +21,7 @@ Test(vici_feed_faults, charon_comes_later)
 	cr_expect_eq(inside()->retry_ms, VICI_RETRY_FIRST_MS);
 }
 
-Test(vici_feed_faults, its_directory_comes_later)
+Test(vici_feed_faults, the_feed_connects_when_the_sockets_directory_is_created_later)
 {
 	fake_charon_init(&charon, loop, scratch_path("later/charon.vici"));
 	feed_start();
@@ -31,7 +31,7 @@ Test(vici_feed_faults, its_directory_comes_later)
 	wait_for("state synced", 1);
 }
 
-Test(vici_feed_faults, a_file_that_nobody_listens_at)
+Test(vici_feed_faults, a_socket_file_without_a_listener_is_retried)
 {
 	scratch_write("charon.vici", "", 0);
 	feed_start();
@@ -42,7 +42,7 @@ Test(vici_feed_faults, a_file_that_nobody_listens_at)
 	wait_for("state synced", 1);
 }
 
-Test(vici_feed_faults, a_restart_is_a_full_resync)
+Test(vici_feed_faults, a_restart_of_charon_causes_a_full_snapshot)
 {
 	fake_charon_add_sa(&charon, D_UP);
 	start_both();
@@ -59,7 +59,7 @@ Test(vici_feed_faults, a_restart_is_a_full_resync)
 }
 
 /* Unique ids start again at 1: what is known of the old ones must not be believed of the new. */
-Test(vici_feed_faults, after_a_restart_nothing_old_is_believed)
+Test(vici_feed_faults, authentication_classes_are_queried_anew_after_a_restart_of_charon)
 {
 	const char *died = vici_fixture_event("attackD-tcp", "ike-updown", 1);
 
@@ -79,7 +79,7 @@ Test(vici_feed_faults, after_a_restart_nothing_old_is_believed)
 	cr_expect_eq(recorded_down(&sink, 0x200ae9d6)->child.peer_auth, FEED_AUTH_PSK);
 }
 
-Test(vici_feed_faults, lost_in_a_snapshot)
+Test(vici_feed_faults, a_connection_lost_during_a_snapshot_causes_a_new_snapshot)
 {
 	charon.close_on = "list-sas";
 	fake_charon_start(&charon);
@@ -94,7 +94,7 @@ Test(vici_feed_faults, lost_in_a_snapshot)
 	cr_expect_eq(trace_count("charon: closed by peer"), 1);
 }
 
-Test(vici_feed_faults, it_backs_off_until_it_is_in_step)
+Test(vici_feed_faults, retries_back_off_until_the_feed_is_synced)
 {
 	charon.close_on = "version";
 	fake_charon_start(&charon);
@@ -105,10 +105,10 @@ Test(vici_feed_faults, it_backs_off_until_it_is_in_step)
 	wait_for("state lost", 2);
 	cr_expect_eq(inside()->retry_ms, 4 * VICI_RETRY_FIRST_MS);
 	cr_expect_eq(trace_count("log "), 1, "one failure, told twice");
-	vici_feed_fail(inside(), "test");
-	vici_feed_fail(inside(), "test");
-	vici_feed_fail(inside(), "test");
-	vici_feed_fail(inside(), "test");
+	fail_session("test");
+	fail_session("test");
+	fail_session("test");
+	fail_session("test");
 	cr_expect_eq(inside()->retry_ms, VICI_RETRY_LAST_MS);
 	charon.close_on = NULL;
 	loop_timer_arm(&inside()->retry, 0);
@@ -137,17 +137,20 @@ static void expect_start_fails(const char *detail)
 		expect_start_fails(detail);                                                        \
 	}
 
-START_FAILS(a_charon_without_child_events_is_too_old, charon.unknown_event = "child-rekey",
-	    "charon knows no event child-rekey: too old")
-START_FAILS(a_charon_without_list_conn, charon.unknown_event = "list-conn",
-	    "charon knows no event list-conn")
-START_FAILS(a_charon_without_list_sa, charon.unknown_event = "list-sa",
-	    "charon knows no event list-sa")
-START_FAILS(list_conns_refused, charon.failing_command = "list-conns", "charon refused list-conns")
-START_FAILS(list_sas_refused, charon.failing_command = "list-sas", "charon refused list-sas")
-START_FAILS(list_sas_unknown, charon.unknown_command = "list-sas", "charon refused list-sas")
+START_FAILS(a_charon_without_child_rekey_events_is_refused, charon.unknown_event = "child-rekey",
+	    "charon does not know event child-rekey: too old")
+START_FAILS(a_charon_without_list_conn_events_is_refused, charon.unknown_event = "list-conn",
+	    "charon does not know event list-conn")
+START_FAILS(a_charon_without_list_sa_events_is_refused, charon.unknown_event = "list-sa",
+	    "charon does not know event list-sa")
+START_FAILS(a_refused_list_conns_command_loses_the_feed, charon.failing_command = "list-conns",
+	    "charon refused list-conns")
+START_FAILS(a_refused_list_sas_command_loses_the_feed, charon.failing_command = "list-sas",
+	    "charon refused list-sas")
+START_FAILS(an_unknown_list_sas_command_loses_the_feed, charon.unknown_command = "list-sas",
+	    "charon refused list-sas")
 
-Test(vici_feed_faults, what_is_optional_may_be_missing)
+Test(vici_feed_faults, a_charon_without_ike_update_events_and_version_is_accepted)
 {
 	charon.unknown_event = "ike-update";
 	charon.unknown_command = "version";
@@ -177,22 +180,26 @@ static void expect_lost_by(const void *bytes, size_t length, const char *detail)
 		expect_lost_by(bytes, sizeof(bytes) - 1, detail);                                  \
 	}
 
-LOST_BY(an_answer_to_nothing, "\0\0\0\1\1", "charon sent an answer that nobody asked for")
-LOST_BY(a_confirmation_of_nothing, "\0\0\0\1\5", "charon sent an answer that nobody asked for")
-LOST_BY(a_request, "\0\0\0\4\0\2up", "charon sent an answer that nobody asked for")
-LOST_BY(an_empty_frame, "\0\0\0\0", "charon sent a malformed message")
-LOST_BY(an_unknown_packet, "\0\0\0\1\11", "charon sent a malformed message")
-LOST_BY(a_malformed_event, "\0\0\0\5\7\1e\3\1", "charon sent a malformed message")
-LOST_BY(an_over_long_frame, "\0\x08\0\1", "charon sent a message of more than 512 KiB")
+LOST_BY(an_answer_without_a_request_loses_the_feed, "\0\0\0\1\1",
+	"charon sent an answer without a request")
+LOST_BY(a_confirmation_without_a_registration_loses_the_feed, "\0\0\0\1\5",
+	"charon sent an answer without a request")
+LOST_BY(a_request_from_charon_loses_the_feed, "\0\0\0\4\0\2up",
+	"charon sent an answer without a request")
+LOST_BY(an_empty_frame_loses_the_feed, "\0\0\0\0", "charon sent a malformed message")
+LOST_BY(a_packet_of_unknown_type_loses_the_feed, "\0\0\0\1\11", "charon sent a malformed message")
+LOST_BY(a_malformed_event_loses_the_feed, "\0\0\0\5\7\1e\3\1", "charon sent a malformed message")
+LOST_BY(an_over_long_frame_loses_the_feed, "\0\x08\0\1",
+	"charon sent a message of more than 512 KiB")
 
-Test(vici_feed_faults, another_kind_of_answer_than_asked_for)
+Test(vici_feed_faults, an_answer_of_the_wrong_type_loses_the_feed)
 {
 	start_both();
 	charon.held_command = "list-sas";
 	feed->resync(feed);
 	wait_for("charon: list-sas", 2);
 	fake_charon_push_raw(&charon, "list-sa", "\0\0\0\1\5", 5);
-	wait_for("state lost charon sent an answer that nobody asked for", 1);
+	wait_for("state lost charon sent an answer without a request", 1);
 	cr_expect_eq(trace_count("snapshot end"), 1);
 }
 
@@ -209,7 +216,7 @@ Test(vici_feed_faults, unknown_events_are_ignored)
 }
 
 /* Outside of a list, on either connection, a list-sa is not a child's evidence. */
-Test(vici_feed_faults, a_list_sa_that_nobody_asked_for_is_ignored)
+Test(vici_feed_faults, a_list_sa_event_outside_of_a_list_is_ignored)
 {
 	start_both();
 	fake_charon_push(&charon, "list-sa", D_UP);
@@ -233,7 +240,7 @@ static void expect_nothing_from_half(const uint8_t *frame, size_t length, size_t
 	wait_for("state synced", round + 1);
 }
 
-Test(vici_feed_faults, a_charon_that_dies_within_an_event)
+Test(vici_feed_faults, a_truncated_event_reports_no_child)
 {
 	struct vici_span message = vici_from_json(D_UP);
 	size_t size = vici_packet_size("child-updown", message.length), round = 1, length;
@@ -250,7 +257,7 @@ Test(vici_feed_faults, a_charon_that_dies_within_an_event)
 	free(frame);
 }
 
-Test(vici_feed_faults, an_event_in_single_bytes)
+Test(vici_feed_faults, an_event_received_byte_by_byte_is_reported)
 {
 	struct vici_span message = vici_from_json(D_UP);
 	size_t size = vici_packet_size("child-updown", message.length), i;
@@ -269,51 +276,51 @@ static void expect_silence_on(const char *command, const char *detail)
 	charon.held_command = command;
 	fake_charon_start(&charon);
 	feed_start();
-	inside()->answer_limit_ms = 5;
+	session()->answer_limit_ms = 5;
 	wait_for(detail, 1);
 	charon.held_command = NULL;
-	inside()->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
+	session()->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
 	wait_for("state synced", 1);
 }
 
-Test(vici_feed_faults, a_charon_that_does_not_tell_its_version)
+Test(vici_feed_faults, an_unanswered_version_command_loses_the_feed)
 {
 	expect_silence_on("version", "state lost charon did not answer version within 5 ms");
 }
 
-Test(vici_feed_faults, a_charon_that_does_not_tell_its_connections)
+Test(vici_feed_faults, an_unanswered_list_conns_command_loses_the_feed)
 {
 	expect_silence_on("list-conns", "state lost charon did not answer list-conns within 5 ms");
 }
 
-Test(vici_feed_faults, a_class_that_is_never_told)
+Test(vici_feed_faults, an_unanswered_class_query_loses_the_feed)
 {
 	start_both();
 	charon.held_command = "list-conns";
-	inside()->answer_limit_ms = 5;
+	session()->answer_limit_ms = 5;
 	fake_charon_push(&charon, "child-updown",
 			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
 	wait_for("state lost charon did not answer list-conns within 5 ms", 1);
 	cr_expect_eq(sink.up_count, 0);
 }
 
-Test(vici_feed_faults, what_waits_is_bounded)
+Test(vici_feed_faults, the_memory_of_waiting_messages_is_bounded)
 {
 	unsigned int i;
 
 	start_both();
-	inside()->dispatch.held_bytes_max = 4096;
+	session()->dispatch.held_bytes_max = 4096;
 	charon.held_command = "list-conns";
 	for (i = 0; i < 8; i++)
 		fake_charon_push(&charon, "child-updown",
 				 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
-	wait_for("state lost too many of charon's messages were waiting", 1);
+	wait_for("state lost charon sent more messages than may wait", 1);
 	cr_expect_eq(sink.up_count, 0);
-	cr_expect_null(inside()->dispatch.held);
-	cr_expect_eq(inside()->dispatch.held_bytes, 0);
+	cr_expect_null(session()->dispatch.held);
+	cr_expect_eq(session()->dispatch.held_bytes, 0);
 }
 
-Test(vici_feed_faults, a_daemon_that_the_sink_does_not_want)
+Test(vici_feed_faults, a_daemon_that_the_sink_refuses_is_retried)
 {
 	sink.attached_answer = -EPERM;
 	fake_charon_start(&charon);
@@ -327,7 +334,7 @@ Test(vici_feed_faults, a_daemon_that_the_sink_does_not_want)
 	wait_for("state synced", 1);
 }
 
-Test(vici_feed_faults, names_that_do_not_fit)
+Test(vici_feed_faults, feed_names_and_socket_paths_that_do_not_fit_are_refused)
 {
 	char name[FEED_NAME_MAX + 1], path[109];
 

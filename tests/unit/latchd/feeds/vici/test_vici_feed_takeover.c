@@ -73,7 +73,7 @@ int connect(int fd, const struct sockaddr *address, socklen_t length)
 	return (int)syscall(SYS_connect, fd, address, length);
 }
 
-Test(vici_feed_takeover, between_two_connections_it_is_not_one_daemon)
+Test(vici_feed_takeover, two_connections_to_different_processes_are_refused)
 {
 	fake_charon_start(&charon);
 	other_start(charon.listen_fd);
@@ -88,7 +88,7 @@ Test(vici_feed_takeover, between_two_connections_it_is_not_one_daemon)
 	other_stop();
 }
 
-Test(vici_feed_takeover, each_time_the_daemon_is_who_listens_then)
+Test(vici_feed_takeover, each_reconnect_reports_the_process_that_listens_then)
 {
 	char attached[64];
 
@@ -97,12 +97,12 @@ Test(vici_feed_takeover, each_time_the_daemon_is_who_listens_then)
 	takeover_at = 3;
 	feed_start();
 	wait_for("state synced", 1);
-	vici_feed_fail(inside(), "test");
+	fail_session("test");
 	wait_for("state synced", 2);
 	snprintf(attached, sizeof(attached), "attached %d", (int)getpid());
 	cr_expect_eq(trace_find(attached, 0), trace_find("attached", 0));
 	snprintf(attached, sizeof(attached), "attached %d", (int)other.pid);
 	cr_expect_gt(trace_find(attached, 0), trace_find("state lost test", 0));
-	cr_expect_eq(inside()->events.peer, other.pid);
+	cr_expect_eq(session()->events.peer, other.pid);
 	other_stop();
 }

@@ -39,7 +39,7 @@ static void build_sample(struct vici_builder *builder)
 	vici_build_section_end(builder);
 }
 
-Test(vici_message, what_is_built_is_read)
+Test(vici_message, a_built_message_is_parsed_to_the_same_tokens)
 {
 	struct vici_builder builder;
 	struct vici_parser parser;
@@ -66,7 +66,7 @@ Test(vici_message, what_is_built_is_read)
 	cr_expect_eq(vici_parser_next(&parser, &token), 0);
 }
 
-Test(vici_message, the_wire_format_is_charons)
+Test(vici_message, a_built_message_has_charons_wire_format)
 {
 	static const char expected[] =
 		"\x03\x02up\x00\x03yes\x01\x01s\x04\x01l\x05\x00\x01i\x06\x02";
@@ -105,7 +105,7 @@ Test(vici_message, a_builder_never_writes_past_its_memory)
 	cr_expect_eq(builder.error, 0);
 }
 
-Test(vici_message, a_builder_refuses_what_has_no_length)
+Test(vici_message, a_builder_refuses_names_and_values_that_are_too_long)
 {
 	static char longest[UINT16_MAX + 2];
 	static uint8_t memory[3 * UINT16_MAX];
@@ -150,7 +150,7 @@ static const struct vici_span malformed[] = {
 	SPAN("\x03\x01k\x00\x00\x00"),		/* good, then not */
 };
 
-Test(vici_message, malformed)
+Test(vici_message, malformed_messages_are_refused)
 {
 	size_t i;
 
@@ -173,7 +173,7 @@ static bool is_boundary(struct vici_span message, size_t at)
 	return message.length - rest.length == at;
 }
 
-Test(vici_message, cut_at_every_byte)
+Test(vici_message, a_message_truncated_within_a_member_is_refused)
 {
 	struct vici_span message =
 		vici_from_json(vici_fixture_event("attackD-tcp", "child-updown", 0));
@@ -204,14 +204,14 @@ static int check_depth(unsigned int depth)
 	return vici_message_check(vici_builder_message(&builder));
 }
 
-Test(vici_message, depth_is_bounded)
+Test(vici_message, sections_deeper_than_the_maximum_are_refused)
 {
 	cr_expect_eq(check_depth(VICI_DEPTH_MAX), 0);
 	cr_expect_eq(check_depth(VICI_DEPTH_MAX + 1), -EBADMSG);
 	cr_expect_eq(check_depth(60), -EBADMSG);
 }
 
-Test(vici_message, members_in_order)
+Test(vici_message, members_and_items_are_read_in_order)
 {
 	struct vici_span message = vici_from_json(
 		"{\"a\":\"1\",\"s\":{\"t\":{\"x\":\"y\"},\"u\":[\"v\"]},\"l\":[\"i\",\"\",\"j\"],\"e\":{}}");
@@ -246,7 +246,7 @@ Test(vici_message, members_in_order)
 	cr_expect_eq(vici_item_next(&list, &item), 0);
 }
 
-Test(vici_message, a_broken_body_is_an_error_not_an_end)
+Test(vici_message, a_malformed_body_is_an_error_and_not_an_end)
 {
 	struct vici_span section = SPAN("\x01\x01s\x03"), list = SPAN("\x05\x00\x01i\x06");
 	struct vici_member member;
@@ -258,7 +258,7 @@ Test(vici_message, a_broken_body_is_an_error_not_an_end)
 	cr_expect_eq(vici_item_next(&list, &item), -EBADMSG);
 }
 
-Test(vici_message, find_is_by_name_and_kind)
+Test(vici_message, vici_find_returns_the_first_member_of_the_name_and_kind)
 {
 	struct vici_span message = vici_from_json(
 		"{\"up\":{},\"upper\":\"no\",\"up\":\"yes\",\"deep\":{\"only\":\"1\"}}");
@@ -277,7 +277,7 @@ Test(vici_message, find_is_by_name_and_kind)
 	cr_expect(vici_text_is(member.value, "1"));
 }
 
-Test(vici_message, a_text_is_copied_whole_or_not)
+Test(vici_message, a_text_is_copied_whole_or_refused)
 {
 	char out[4] = "old";
 
@@ -289,7 +289,7 @@ Test(vici_message, a_text_is_copied_whole_or_not)
 	cr_expect_str_eq(out, "");
 }
 
-Test(vici_message, comparing_knows_no_prefix_and_no_nul)
+Test(vici_message, a_text_comparison_includes_length_and_nul_bytes)
 {
 	cr_expect(vici_text_is(TEXT("up"), "up"));
 	cr_expect_not(vici_text_is(TEXT("up"), "u"));
@@ -327,7 +327,7 @@ static const struct number numbers[] = {
 	{TEXT("g"), 16, -EINVAL, 0},
 };
 
-Test(vici_message, numbers)
+Test(vici_message, numbers_are_parsed_whole_or_refused)
 {
 	size_t i;
 

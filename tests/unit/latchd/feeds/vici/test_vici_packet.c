@@ -27,7 +27,7 @@ static void expect_round_trip(enum vici_packet_type type, const char *name,
 	free(frame);
 }
 
-Test(vici_packet, what_is_written_is_read)
+Test(vici_packet, every_packet_type_is_read_as_it_was_written)
 {
 	struct vici_span message =
 		vici_from_json(vici_fixture_event("attackD-tcp", "child-updown", 0));
@@ -46,7 +46,7 @@ Test(vici_packet, what_is_written_is_read)
 	expect_round_trip(VICI_EVENT, "child-updown", message);
 }
 
-Test(vici_packet, the_wire_format_is_charons)
+Test(vici_packet, a_written_request_has_charons_wire_format)
 {
 	static const char expected[] = "\x00\x00\x00\x0a\x00\x08list-sas";
 	uint8_t frame[64];
@@ -79,7 +79,7 @@ static const struct vici_span malformed[] = {
 	     "e\x03\x01k\x00\x00"),
 };
 
-Test(vici_packet, malformed)
+Test(vici_packet, malformed_packets_are_refused)
 {
 	struct vici_packet packet;
 	size_t i;
@@ -109,7 +109,7 @@ static void put(struct vici_frames *frames, const void *bytes, size_t length)
 	}
 }
 
-Test(vici_frames, pieces_of_any_size_make_the_same_frames)
+Test(vici_frames, frames_are_the_same_for_every_read_size)
 {
 	static const char stream[] = "\x00\x00\x00\x03one\x00\x00\x00\x01"
 				     "2\x00\x00\x00\x05three";
@@ -136,7 +136,7 @@ Test(vici_frames, pieces_of_any_size_make_the_same_frames)
 	}
 }
 
-Test(vici_frames, half_a_frame_waits)
+Test(vici_frames, an_incomplete_frame_yields_no_payload)
 {
 	static const char frame[] = "\x00\x00\x00\x02"
 				    "ab";
@@ -167,7 +167,7 @@ static int next_after_header(uint32_t length)
 	return result;
 }
 
-Test(vici_frames, lengths_are_bounded)
+Test(vici_frames, empty_and_over_long_frames_are_refused)
 {
 	cr_expect_eq(next_after_header(0), -EBADMSG);
 	cr_expect_eq(next_after_header(VICI_FRAME_MAX), 0);
@@ -175,7 +175,7 @@ Test(vici_frames, lengths_are_bounded)
 	cr_expect_eq(next_after_header(UINT32_MAX), -EMSGSIZE);
 }
 
-Test(vici_frames, the_longest_frame_fits_and_no_more)
+Test(vici_frames, the_longest_frame_fills_the_buffer_exactly)
 {
 	static uint8_t frame[VICI_FRAME_HEADER + VICI_FRAME_MAX] = {0, VICI_FRAME_MAX >> 16};
 	struct vici_frames frames = {0};

@@ -46,7 +46,7 @@ static void await_all(void)
 	wait_for(line, 1);
 }
 
-Test(vici_peers, a_request_without_answer_is_death)
+Test(vici_peers, an_unanswered_request_reports_a_dead_peer)
 {
 	start_both();
 	up("x509", 7, C_ID);
@@ -56,7 +56,7 @@ Test(vici_peers, a_request_without_answer_is_death)
 	cr_expect_eq(trace_count("peer 7 "), 2);
 }
 
-Test(vici_peers, the_eap_identity_is_the_peers)
+Test(vici_peers, a_dead_peer_is_reported_by_its_eap_identity)
 {
 	start_both();
 	down("x509", 7, C_ID "\"remote-eap-id\":\"e\"," DPD);
@@ -64,7 +64,7 @@ Test(vici_peers, the_eap_identity_is_the_peers)
 	cr_expect_eq(trace_count("peer 7 peer-dead e x509"), 1);
 }
 
-Test(vici_peers, who_was_not_authenticated_cannot_die)
+Test(vici_peers, an_unauthenticated_ike_sa_reports_no_peer_down)
 {
 	start_both();
 	down("x509", 7, C_ID DPD "\"state\":\"CONNECTING\",");
@@ -78,7 +78,7 @@ Test(vici_peers, who_was_not_authenticated_cannot_die)
 	cr_expect_eq(trace_count("peer 10 "), 0);
 }
 
-Test(vici_peers, initial_contact_ends_all_of_that_identity)
+Test(vici_peers, initial_contact_reports_all_ike_sas_of_the_identity_as_rebooted)
 {
 	start_both();
 	down("x509", 7, C_ID);
@@ -96,7 +96,7 @@ Test(vici_peers, initial_contact_ends_all_of_that_identity)
 }
 
 /* It may have been ended by bytes that nobody had to sign. */
-Test(vici_peers, an_end_without_a_successor_proves_nothing)
+Test(vici_peers, an_ike_sa_down_without_a_successor_reports_no_reboot)
 {
 	start_both();
 	down("x509", 7, C_ID);
@@ -106,13 +106,13 @@ Test(vici_peers, an_end_without_a_successor_proves_nothing)
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
 }
 
-Test(vici_peers, a_successor_that_comes_late_proves_nothing)
+Test(vici_peers, a_successor_after_the_time_limit_reports_no_reboot)
 {
 	start_both();
-	inside()->dispatch.downs.contact_ms = 0;
+	session()->dispatch.downs.contact_ms = 0;
 	down("x509", 7, C_ID);
 	wait_for("peer 7 orderly", 1);
-	inside()->dispatch.downs.latest[0].at_ms--;
+	session()->dispatch.downs.latest[0].at_ms--;
 	up("x509", 8, C_ID);
 	await_all();
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
@@ -130,34 +130,34 @@ static void expect_no_reboot_by(const char *config, const char *class, const cha
 }
 
 /* A text is no identity: another way to authenticate is another peer. */
-Test(vici_peers, S19_of_the_same_name_is_not_the_same)
+Test(vici_peers, S19_a_successor_of_another_authentication_class_reports_no_reboot)
 {
 	expect_no_reboot_by("psk", "pre-shared key", "peer 8 up c psk psk");
 }
 
-Test(vici_peers, of_another_configuration_is_not_the_same)
+Test(vici_peers, a_successor_of_another_configuration_reports_no_reboot)
 {
 	expect_no_reboot_by("guests", "public key", "peer 8 up c guests pubkey");
 }
 
-Test(vici_peers, what_makes_a_peer_the_same)
+Test(vici_peers, feed_peer_equal_compares_identity_configuration_and_class)
 {
 	struct feed_peer one = {.config_name = "x509", .id = "c", .auth = FEED_AUTH_PUBKEY},
 			 other = one;
 
 	other.ike_unique_id = 1;
-	cr_expect(feed_peer_is(&one, &other));
+	cr_expect(feed_peer_equal(&one, &other));
 	other.auth = FEED_AUTH_PSK;
-	cr_expect_not(feed_peer_is(&one, &other));
+	cr_expect_not(feed_peer_equal(&one, &other));
 	other = one;
 	other.id[0] = 'd';
-	cr_expect_not(feed_peer_is(&one, &other));
+	cr_expect_not(feed_peer_equal(&one, &other));
 	other = one;
 	other.config_name[0] = 'y';
-	cr_expect_not(feed_peer_is(&one, &other));
+	cr_expect_not(feed_peer_equal(&one, &other));
 }
 
-Test(vici_peers, a_lost_charon_explains_nothing)
+Test(vici_peers, an_ike_sa_down_before_a_reconnect_reports_no_reboot)
 {
 	start_both();
 	down("x509", 7, C_ID);
@@ -179,7 +179,7 @@ static void resync(void)
 	wait_for("snapshot end", 2);
 }
 
-Test(vici_peers, a_snapshot_names_those_without_children)
+Test(vici_peers, a_snapshot_reports_ike_sas_without_children)
 {
 	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID));
 	start_both();
@@ -187,7 +187,7 @@ Test(vici_peers, a_snapshot_names_those_without_children)
 	cr_expect_eq(trace_count("peer 7 up c x509 pubkey now"), 0);
 }
 
-Test(vici_peers, what_is_replaced_or_leaving_does_not_live)
+Test(vici_peers, a_snapshot_reports_only_established_or_rekeying_ike_sas)
 {
 	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID "\"state\":\"REKEYED\","));
 	fake_charon_add_sa(&charon, ike_sa("x509", 8, C_ID "\"state\":\"DELETING\","));
@@ -199,7 +199,7 @@ Test(vici_peers, what_is_replaced_or_leaving_does_not_live)
 }
 
 /* The list was made before the IKE_SA went down, and is read after that. */
-Test(vici_peers, a_list_raises_no_dead)
+Test(vici_peers, a_list_does_not_report_an_ike_sa_that_went_down)
 {
 	start_both();
 	down("x509", 7, C_ID DPD);
@@ -218,7 +218,7 @@ Test(vici_peers, a_list_raises_no_dead)
 	"\"uniqueid\":\"" id "\",\"version\":\"2\",\"state\":\"ESTABLISHED\"," C_ID                \
 	"\"local-id\":\"w\""
 
-Test(vici_peers, a_rekeyed_ike_sa_is_told)
+Test(vici_peers, a_rekeyed_ike_sa_is_reported_with_its_successor)
 {
 	start_both();
 	fake_charon_push(
@@ -229,7 +229,7 @@ Test(vici_peers, a_rekeyed_ike_sa_is_told)
 }
 
 /* The old one ends without an event, and a list may be older. */
-Test(vici_peers, a_list_raises_no_ike_sa_that_was_rekeyed)
+Test(vici_peers, a_list_does_not_report_an_ike_sa_that_was_rekeyed)
 {
 	start_both();
 	fake_charon_add_sa(&charon, ike_sa("x509", 7, C_ID));
@@ -241,7 +241,7 @@ Test(vici_peers, a_list_raises_no_ike_sa_that_was_rekeyed)
 	cr_expect_eq(trace_count("peer 8 up"), 1);
 }
 
-Test(vici_peers, half_a_rekey_is_none)
+Test(vici_peers, an_incomplete_ike_rekey_event_is_ignored)
 {
 	start_both();
 	fake_charon_push(&charon, "ike-rekey", "{\"x509\":{\"old\":{" SIDE("7") "}}}");

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The whole feed against a scripted charon on one loop; what all say goes to the trace. */
+/*
+ * The whole feed against a scripted charon on one loop. Callbacks, log lines and
+ * charon's requests go to one trace:
+ *
+ *   fake_charon <-- vici socket --> feed --> recording_sink
+ *        \____________ trace ____________________/
+ */
 #ifndef LATCHD_TESTS_VICI_FEED_HARNESS_H
 #define LATCHD_TESTS_VICI_FEED_HARNESS_H
 
@@ -48,19 +54,29 @@ static inline struct vici_feed *inside(void)
 	return (struct vici_feed *)feed;
 }
 
+static inline struct vici_session *session(void)
+{
+	return &inside()->session;
+}
+
+static inline void fail_session(const char *detail)
+{
+	session()->owner->failed(session()->context, detail);
+}
+
 static inline void feed_start(void)
 {
 	feed = feed_vici_new(loop, "here", charon.path, &sink.sink);
 	cr_assert_not_null(feed);
 }
 
-/* Until COUNT lines of the trace start with prefix. */
+/* Runs the loop until count lines of the trace start with prefix. */
 static inline void wait_for(const char *prefix, size_t count)
 {
 	cr_assert(loop_until_traced(loop, prefix, count), "no %zu times \"%s\"", count, prefix);
 }
 
-/* A charon that knows "x509", and a feed in step with it. */
+/* A charon with the configuration "x509", and a synced feed. */
 static inline void start_both(void)
 {
 	fake_charon_add_conn(&charon, fake_conn("x509", "public key"));
@@ -69,7 +85,7 @@ static inline void start_both(void)
 	wait_for("state synced", 1);
 }
 
-/* Each line comes after the one before it. */
+/* Each line must come after the one before it. */
 static inline void expect_request(const char *const *lines, size_t count)
 {
 	int at = -1, next;

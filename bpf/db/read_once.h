@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Single loads and stores of memory that other CPUs change, as READ_ONCE() of the kernel. */
+#ifndef LATCH_BPF_DB_READ_ONCE_H
+#define LATCH_BPF_DB_READ_ONCE_H
+
+#define READ_ONCE(x)	     (*(const volatile __typeof__(x) *)&(x))
+#define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
+
+/*
+ * A union whose member raw covers all of it, such as latch_word. One load reads all members:
+ * member by member, the compiler may load the memory twice and see two states.
+ */
+#define READ_WORD(word)                                                                            \
+	({                                                                                         \
+		_Static_assert(sizeof(word) == sizeof((word).raw), "raw covers the whole union");  \
+		(__typeof__(word)){.raw = READ_ONCE((word).raw)};                                  \
+	})
+
+#endif

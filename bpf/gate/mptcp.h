@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* MPTCP (RFC 8684): all subflows of a connection must be latched to the same params. */
+#ifndef LATCH_BPF_GATE_MPTCP_H
+#define LATCH_BPF_GATE_MPTCP_H
+
+#include "gate/passage.h"
+
+/* The first subflow of a socket's MPTCP connection, or NULL if the socket is plain TCP. */
+static OWN_FRAME struct sock *mptcp_first_subflow(struct tcp_sock *tcp)
+{
+	struct mptcp_subflow_context *subflow;
+	struct mptcp_sock *connection;
+
+	if (!bpf_core_field_exists(tcp->is_mptcp) || !BPF_CORE_READ(tcp, is_mptcp))
+		return NULL;
+	subflow = BPF_CORE_READ(tcp, inet_conn.icsk_ulp_data);
+	connection = subflow ? (struct mptcp_sock *)BPF_CORE_READ(subflow, conn) : NULL;
+	return connection ? BPF_CORE_READ(connection, first) : NULL;
+}
+
+/* p: of another subflow. first_socket: address of the first subflow's struct sock. */
+int mptcp_check_subflow(struct passage *p, __u64 first_socket);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The first packet of a flow: whether it passes, and which latch it creates. The global functions
+ * are called by both gates, and the verifier checks each only once.
+ */
+#include "gate/new_flow.h"
+#include "gate/verdict.h"
+
+static __always_inline __u64 owner_of(const struct passage *p)
+{
+	return p->listener ? 0 : p->socket_cookie;
+}
+
+/*
+ * The SA can start no latch, and no rule requires one. The flow continues unlatched, until a
+ * packet comes under an SA that can start a latch. It also continues if there is no room for its
+ * LARVAL latch. It does not if another CPU was faster, because that one may have latched the flow
+ * to another peer.
+ */
+__noinline int pass_unattributed(struct passage *p, int params, int which, int foreign)
+{
+	int err;
+
+	if (!p)
+		return GATE_DROP;
+	count(which);
+	err = latch_acquire(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
+			    p->listener_id, foreign);
+	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
+}
+
+/* If another CPU was faster, its latch decides over the next packet. */
+__noinline int new_flow_latch(struct passage *p, int params)
+{
+	int err;
+
+	if (!p)
+		return GATE_DROP;
+	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
+			   p->listener_id);
+	if (err == -EEXIST)
+		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
+}
+
+static __always_inline int pass_auto(struct passage *p)
+{
+	union latch_sa_word word;
+	struct latch_sa *sa;
+
+	if (p->protection == PACKET_MALFORMED)
+		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	if (p->protection == PACKET_MERGED)
+		return drop(LATCH_DROP_MERGED, p, NULL);
+	if (p->protection != PACKET_PROTECTED)
+		return GATE_PASS;
+	sa = sa_find(&p->sa);
+	if (!sa)
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
+	word = READ_WORD(sa->word);
+	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+		return drop(LATCH_DROP_SA_PENDING, p, NULL);
+	if (word.state == LATCH_SA_PENDING)
+		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING,
+					 word.flags & LATCH_SA_FOREIGN);
+	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
+		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER,
+					 word.flags & LATCH_SA_FOREIGN);
+	if (word.flags & LATCH_SA_CONTESTED)
+		return refuse(p, LATCH_DROP_CONFLICT);
+	return new_flow_latch(p, word.params);
+}
+
+static __always_inline int pass_required(struct passage *p)
+{
+	__u16 params = 0;
+	enum latch_drop why = reject_reason(p, &params);
+
+	if (why == REJECT_NONE && !p->rule.undecided)
+		return new_flow_latch(p, params);
+	return reject(p, why == REJECT_NONE ? LATCH_DROP_REQUIRED : why);
+}
+
+__noinline int new_flow_check(struct passage *p)
+{
+	if (!p)
+		return GATE_DROP;
+	rule_of(&p->flow, p->opened, &p->rule);
+	switch (p->rule.action) {
+	case LATCH_ACTION_OFF:
+		return GATE_PASS;
+	case LATCH_ACTION_REQUIRE:
+		return pass_required(p);
+	case LATCH_ACTION_AUTO:
+		break;
+	}
+	return pass_auto(p);
+}
+
+/*
+ * A LARVAL latch does not count as a latch: it may be older than the rule, or of a SYN of the
+ * other direction. Under a rule that requires a latch, only a packet that makes it ESTABLISHED
+ * passes.
+ */
+__noinline int new_flow_check_larval(struct passage *p)
+{
+	enum latch_drop why;
+	__u16 params;
+
+	if (!p)
+		return GATE_DROP;
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->rule.action != LATCH_ACTION_REQUIRE)
+		return GATE_PASS;
+	why = reject_reason(p, &params);
+	return why == REJECT_NONE ? GATE_PASS : reject(p, why);
+}

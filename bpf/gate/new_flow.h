@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The first packet of a flow: whether it passes, and which latch it creates. */
+#ifndef LATCH_BPF_GATE_NEW_FLOW_H
+#define LATCH_BPF_GATE_NEW_FLOW_H
+
+#include "gate/passage.h"
+
+/*
+ * The socket of UDP or SCTP does not know which end opened the flow. Then the direction of the
+ * first packet decides.
+ */
+static __always_inline enum latch_direction opening_direction(const struct passage *p)
+{
+	if (p->opened)
+		return p->opened;
+	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+}
+
+/* Decides over the first packet of a flow. Reads all of p but rule, and fills rule. */
+int new_flow_check(struct passage *p);
+/* Creates an ESTABLISHED latch under params, by the decision in p->rule, and passes the packet. */
+int new_flow_latch(struct passage *p, int params);
+/* For a flow with a LARVAL latch. GATE_DROP: a rule requires an ESTABLISHED latch. */
+int new_flow_check_larval(struct passage *p);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the gates know of one packet, and the helpers they share: finding its latch and its SA,
+ * and dropping it.
+ */
+#ifndef LATCH_BPF_GATE_PASSAGE_H
+#define LATCH_BPF_GATE_PASSAGE_H
+
+#include "db/rules.h"
+
+/* The same values for cgroup_skb and netfilter programs. */
+#define GATE_DROP 0
+#define GATE_PASS 1
+
+/* Keep it small: the frames of all functions that check it share 512 bytes of stack with it. */
+struct passage {
+	struct latch_flow flow;
+	struct latch_sa_key sa;	   /* valid if protection is PACKET_PROTECTED */
+	__u64 socket_cookie;	   /* of the full socket */
+	struct rule_decision rule; /* filled only for a flow without an ESTABLISHED latch */
+	__u64 listener_id;
+	enum packet_protection protection;
+	enum latch_direction opened; /* OUT: this host opened the flow; NONE: unknown */
+	__u8 egress;
+	__u8 may_start;	  /* the packet may start a flow */
+	__u8 is_syn;	  /* the packet is a SYN: its flow is no longer in TIME_WAIT */
+	__u8 listener;	  /* its socket is a TCP listener */
+	__u8 starts_flow; /* the packet asks a listener for a new flow */
+	__u8 tcp_state;	  /* of the full socket */
+};
+
+/* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */
+static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
+{
+	struct latch_flow key = *flow;
+
+	return bpf_map_lookup_elem(&latches, &key);
+}
+
+static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
+{
+	struct latch_sa_key key = *sa;
+
+	return bpf_map_lookup_elem(&sas, &key);
+}
+
+/*
+ * At most one event per latch and interval: a flood of packets must not become a flood of events.
+ */
+static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
+				       struct latch *latch)
+{
+	__u64 now = bpf_ktime_get_boot_ns(), last = latch->drop_event;
+	struct latch_settings *s = settings_get();
+	struct latch_event *event;
+
+	if (last && now - last < (s ? s->drop_event_interval : 0))
+		return;
+	if (__sync_val_compare_and_swap(&latch->drop_event, last, now) != last)
+		return;
+	event = event_begin(LATCH_EVENT_DROP);
+	if (!event)
+		return;
+	event->drop = why;
+	event->flow = p->flow;
+	event->latch_id = latch->id;
+	event->word.raw = latch->word.raw;
+	if (p->protection == PACKET_PROTECTED)
+		event->sa = p->sa;
+	event->drops = latch->drops;
+	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+	event->direction = latch->direction;
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
+{
+	struct latch_drop_count *counted;
+	__u32 key = why;
+
+	counted = bpf_map_lookup_elem(&drops, &key);
+	if (counted && p->egress)
+		counted->egress++;
+	else if (counted)
+		counted->ingress++;
+	if (latch) {
+		__sync_fetch_and_add(&latch->drops, 1);
+		drop_event(why, p, latch);
+	}
+	return GATE_DROP;
+}
+
+#endif

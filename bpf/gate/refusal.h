@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Refuses a flow that may not start. */
+#ifndef LATCH_BPF_GATE_REFUSAL_H
+#define LATCH_BPF_GATE_REFUSAL_H
+
+#include "gate/passage.h"
+
+/*
+ * Drops the packet and sends LATCH_EVENT_REFUSED to the controller: the flow gets no latch. why:
+ * an enum latch_drop. Returns GATE_DROP, which the verifier does not know.
+ */
+int refuse(const struct passage *p, int why);
+
+#endif

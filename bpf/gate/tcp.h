@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The cgroup gate for TCP sockets. */
+#ifndef LATCH_BPF_GATE_TCP_H
+#define LATCH_BPF_GATE_TCP_H
+
+#include "gate/cgroup_packet.h"
+#include "gate/flow_check.h"
+#include "gate/mptcp.h"
+#include "packet/merge.h"
+
+/* A socket that aborts has given its port back before its reset leaves; inet_sport still has it. */
+static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
+						struct latch_flow *flow)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+
+	flow_of_socket(sk, netns, flow);
+	if (!flow->local_port && tcp)
+		flow->local_port = bpf_ntohs(BPF_CORE_READ(tcp, inet_conn.icsk_inet.inet_sport));
+}
+
+static __always_inline struct latch *listener_at(struct bpf_sock *sk, __u64 netns)
+{
+	struct latch_flow flow;
+
+	listener_of_socket(sk, netns, &flow);
+	return latch_find(&flow);
+}
+
+static __always_inline __u64 listener_id_of(struct bpf_sock *sk, __u64 netns)
+{
+	struct latch *listener = listener_at(sk, netns);
+
+	return listener ? listener->id : 0;
+}
+
+/*
+ * Counts a connection of a LISTENER, or a refused one. Finds the LISTENER by its socket again,
+ * because struct passage has no room for its flow.
+ */
+__noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int passed)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct latch *listener;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk || !p)
+		return 0;
+	listener = listener_at(sk, p->flow.netns);
+	if (listener && !passed)
+		__sync_fetch_and_add(&listener->refused, 1);
+	else if (listener && latch_find(&p->flow))
+		__sync_fetch_and_add(&listener->spawned, 1);
+	return 0;
+}
+
+/*
+ * Fills flow, sa, protection, listener_id, is_syn and may_start of p. Reads egress and listener.
+ * Non-zero: the packet cannot be read. A global function, as check_packet().
+ */
+__noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
+{
+	struct packet packet = {.cgroup = skb};
+	struct bpf_sock *sk = skb->sk;
+	struct ip_headers ip;
+	__u8 tcp_flags = 0;
+	int crossing;
+	__u64 netns;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk || !p)
+		return -1;
+	netns = netns_of_kernel_socket(kernel_socket(sk));
+	if (packet_headers(&packet, family_of(skb), &ip))
+		return -1;
+	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa)
+				  : packet_ingress_sa(skb, netns, &p->sa);
+	if (p->listener)
+		p->listener_id = listener_id_of(sk, netns);
+	/*
+	 * The peer's SYN may arrive first, if there was no SA yet for the SYN of this host (RFC
+	 * 5660 section 4).
+	 */
+	crossing = !p->egress && sk->state == BPF_TCP_SYN_SENT;
+	if (!p->listener && !crossing)
+		flow_of_full_socket(sk, netns, &p->flow);
+	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
+		return -1;
+	if (!p->egress && skb->gso_size)
+		p->protection = protection_after_merge(p->protection, &p->flow);
+	p->is_syn = is_syn(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
+	p->may_start = p->is_syn || (p->listener && may_start_flow(tcp_flags));
+	return 0;
+}
+
+static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p)
+{
+	struct socket_verdict *v;
+	struct tcp_sock *tcp;
+	struct sock *first;
+	int verdict;
+
+	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	p->listener = sk->state == BPF_TCP_LISTEN;
+	p->tcp_state = sk->state;
+	/*
+	 * A listener sends only SYN-ACKs. Their flow is inside the ESP. The netfilter gate checks
+	 * them.
+	 */
+	if (p->egress && p->listener)
+		return GATE_PASS;
+	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);
+	first = tcp ? mptcp_first_subflow(tcp) : NULL;
+	if (tcp_read_packet(skb, p))
+		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	if (tcp && p->egress && p->protection == PACKET_PLAIN &&
+	    leaves_by_xfrm_device(skb, (struct sock *)tcp))
+		return GATE_PASS;
+	if (first && first != (struct sock *)tcp &&
+	    mptcp_check_subflow(p, (__u64)first) == GATE_DROP)
+		return GATE_DROP;
+	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	if (p->starts_flow)
+		tcp_count_spawned(skb, p, verdict == GATE_PASS);
+	return verdict;
+}
+
+#endif

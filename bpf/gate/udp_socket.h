@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * State of connected UDP sockets (RFC 5660 section 5.2). No callback tells that a socket connects
+ * again or disconnects. The socket therefore remembers its last flow. If its flow is another one
+ * now, the old connection has ended, and its latch is released.
+ */
+#ifndef LATCH_BPF_GATE_UDP_SOCKET_H
+#define LATCH_BPF_GATE_UDP_SOCKET_H
+
+#include "db/latch_db.h"
+#include "packet/packet.h"
+
+/* A raw socket may have the same protocol; its port is the number of that protocol. */
+static __always_inline int is_connected(const struct bpf_sock *sk)
+{
+	return sk->type == SOCK_DGRAM && sk->state == BPF_TCP_ESTABLISHED && sk->dst_port;
+}
+
+static __always_inline int same_bytes(const void *one, const void *other, int size)
+{
+	const __u64 *a = one, *b = other;
+	__u64 difference = 0;
+
+	for (int i = 0; i < size / 8; i++)
+		difference |= a[i] ^ b[i];
+	return !difference;
+}
+
+static __always_inline int same_flow(const struct latch_flow *one, const struct latch_flow *other)
+{
+	return same_bytes(one, other, sizeof(*one));
+}
+
+static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_sock *sk)
+{
+	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/* Two sockets may have the same flow (SO_REUSEADDR): only the owner of the latch releases it. */
+static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u64 cookie)
+{
+	struct latch_flow flow = socket->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+
+	socket->verdict.was_latched = 0;
+	if (latch && cookie && latch->socket_cookie == cookie)
+		latch_release(&flow, latch);
+	return 0;
+}
+
+#endif

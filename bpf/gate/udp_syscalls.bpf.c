@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * connect() and sendmsg() of UDP sockets, as far as a latch depends on them: a connect() to the
+ * same peer, and a datagram to another address. The gate itself notices a connect() to another
+ * peer or to none, and only after it succeeded: a connect() that fails leaves the connection as
+ * it was.
+ */
+#include "gate/udp_socket.h"
+
+static __always_inline struct datagram_socket *socket_of(struct bpf_sock_addr *ctx, __u64 flags)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER)
+		return NULL;
+	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, flags);
+}
+
+/* The address of the call, in the form of a latch's flow. Only the remote end is set. */
+static __always_inline void remote_of(struct bpf_sock_addr *ctx, int v6, struct latch_flow *flow)
+{
+	__u32 address[4] = {};
+
+	__builtin_memset(flow, 0, sizeof(*flow));
+	flow->remote_port = bpf_ntohs(ctx->user_port);
+	flow->family = AF_INET;
+	if (v6) {
+		address[0] = ctx->user_ip6[0];
+		address[1] = ctx->user_ip6[1];
+		address[2] = ctx->user_ip6[2];
+		address[3] = ctx->user_ip6[3];
+	} else {
+		address[0] = ctx->user_ip4;
+	}
+	if (v6 && address_is_mapped(address)) {
+		__builtin_memcpy(flow->remote_addr, &address[3], 4);
+		return;
+	}
+	flow->family = v6 ? AF_INET6 : AF_INET;
+	__builtin_memcpy(flow->remote_addr, address, 16);
+}
+
+static __always_inline int same_remote(const struct latch_flow *one, const struct latch_flow *other)
+{
+	__u64 a[2], b[2];
+
+	__builtin_memcpy(a, one->remote_addr, 16);
+	__builtin_memcpy(b, other->remote_addr, 16);
+	return one->family == other->family && one->remote_port == other->remote_port &&
+	       same_bytes(a, b, 16);
+}
+
+static __always_inline int is_connected_to(struct bpf_sock *sk, const struct latch_flow *there)
+{
+	struct latch_flow now;
+
+	if (!sk || !is_connected(sk))
+		return 0;
+	flow_of_socket(sk, 0, &now);
+	return same_remote(&now, there);
+}
+
+/*
+ * A connect() to the peer that the socket had before starts another connection, which the gate
+ * could not tell from the old one. While the socket is still connected to that peer, the call may
+ * fail or connect to the same peer. Both leave the connection as it was.
+ */
+static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
+{
+	struct datagram_socket *socket = socket_of(ctx, 0);
+	struct latch_flow there;
+
+	if (!socket)
+		return 1;
+	remote_of(ctx, v6, &there);
+	if (same_remote(&socket->flow, &there) && !is_connected_to(ctx->sk, &there))
+		datagram_release_latch(socket, bpf_get_socket_cookie(ctx));
+	return 1;
+}
+
+/*
+ * A datagram to an address that the caller names. Behind XFRM it looks like one to the connected
+ * peer.
+ */
+static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
+{
+	struct datagram_socket *socket;
+	struct bpf_sock *sk = ctx->sk;
+	struct latch_flow there;
+
+	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER || !is_connected(sk))
+		return 1;
+	remote_of(ctx, v6, &there);
+	if (is_connected_to(sk, &there))
+		return 1;
+	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
+	/* Without this state the datagram could latch the socket's connection to another peer. */
+	if (!socket)
+		return 0;
+	socket->sends_elsewhere = 1;
+	return 1;
+}
+
+SEC("cgroup/connect4")
+int datagram_connect4(struct bpf_sock_addr *ctx)
+{
+	return handle_connect(ctx, 0);
+}
+
+SEC("cgroup/connect6")
+int datagram_connect6(struct bpf_sock_addr *ctx)
+{
+	return handle_connect(ctx, 1);
+}
+
+SEC("cgroup/sendmsg4")
+int datagram_send4(struct bpf_sock_addr *ctx)
+{
+	return handle_sendmsg(ctx, 0);
+}
+
+SEC("cgroup/sendmsg6")
+int datagram_send6(struct bpf_sock_addr *ctx)
+{
+	return handle_sendmsg(ctx, 1);
+}

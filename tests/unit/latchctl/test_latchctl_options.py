@@ -1,0 +1,68 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of latchctl: runs the built program with right and wrong arguments."""
+import os
+import subprocess
+import sys
+import unittest
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+sys.path.append(os.path.join(TOP, "tests/unit/tools"))
+import tap  # pylint: disable=wrong-import-position
+
+LATCHCTL = os.path.join(TOP, os.environ.get("BUILD", "build"), "latchctl")
+USAGE, UNREACHABLE = 2, 4
+
+
+def latchctl(*arguments):
+    return subprocess.run([LATCHCTL, *arguments], text=True, check=False, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+class Options(unittest.TestCase):
+    def expect_error(self, arguments, code, text):
+        done = latchctl(*arguments)
+        self.assertEqual((done.returncode, done.stdout), (code, ""), arguments)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertTrue(done.stderr.startswith("latchctl: " + text), done.stderr)
+
+    def test_an_unknown_option_is_named(self):
+        self.expect_error(["--what"], USAGE, "option --what: unknown")
+        self.expect_error(["-x"], USAGE, "option -x: unknown")
+        self.expect_error(["--json", "-jxy", "list"], USAGE, "option -x: unknown")
+        self.expect_error(["--a\x1b[2J"], USAGE, "option --a\\x1b[2J: unknown")
+
+    def test_an_option_without_its_argument_is_named(self):
+        self.expect_error(["list", "--socket"], USAGE, "option -s: argument missing")
+        self.expect_error(["list", "-s"], USAGE, "option -s: argument missing")
+        self.expect_error(["list", "--color"], USAGE, "option --color: argument missing")
+
+    def test_an_option_with_an_unexpected_argument_is_named(self):
+        self.expect_error(["--version=1"], USAGE, "option --version: unknown, or takes no argument")
+
+    def test_an_unknown_word_of_color_is_named(self):
+        self.expect_error(["--color", "red"], USAGE, 'option --color: unknown word "red"')
+
+    def test_option_yes_belongs_to_purge(self):
+        self.expect_error(["--yes", "list"], USAGE, "option --yes: only purge takes it")
+
+    def test_a_missing_or_unknown_verb_is_a_usage_error(self):
+        self.expect_error([], USAGE, "no verb given; run: latchctl help")
+        self.expect_error(["lists"], USAGE, 'unknown verb "lists"; run: latchctl help')
+        self.expect_error(["list", "1"], USAGE, 'unexpected argument "1"; run: latchctl help')
+        self.expect_error(["break", "1", "2"], USAGE, 'unexpected argument "2"')
+
+    def test_options_may_follow_the_verb(self):
+        self.expect_error(["break", "1", "--socket", "/nonexistent", "-j"], UNREACHABLE,
+                          "control socket /nonexistent: cannot connect: No such file")
+
+    def test_help_and_version_succeed_as_verb_and_as_option(self):
+        for verb, option in ("help", "-h"), ("help", "--help"), ("version", "--version"):
+            done = latchctl(verb)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertGreater(len(done.stdout), 10)
+            self.assertEqual(latchctl(option).stdout, done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main("latchctl_options", Options))

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The log lines: object, id, verb, reason, details, action. */
+#include "report_fixture.h"
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "latchd/report/log_news.h"
+
+#define LIMIT_MS 20000
+
+static struct news_bus bus;
+static struct log_news log_news;
+static char last_log[1024];
+static enum log_level last_level;
+
+static void on_log(enum log_level level, const char *subsystem, const char *text)
+{
+	cr_expect_null(subsystem, "the line names its object");
+	last_level = level;
+	snprintf(last_log, sizeof(last_log), "%s", text);
+}
+
+static void set_up(void)
+{
+	report_start();
+	log_set_sink(on_log);
+	log_set_level(LOG_LEVEL_DEBUG);
+	bus = (struct news_bus){0};
+	log_news_start(&log_news, &bus, identities);
+}
+
+TestSuite(log_news, .init = set_up, .fini = report_finish, .timeout = 60);
+
+static struct latch latch_of_c(void)
+{
+	return (struct latch){
+		.id = 0xab,
+		.direction = LATCH_DIRECTION_OUT,
+		.word = {.params = params_c, .state = LATCH_STATE_ESTABLISHED},
+	};
+}
+
+static void publish(struct news news, struct latch latch)
+{
+	struct latch_flow flow = w_to_c();
+
+	news.flow = &flow;
+	news.latch = &latch;
+	last_log[0] = '\0';
+	news_publish(&bus, &news);
+}
+
+static void expect_line(enum log_level level, const char *line)
+{
+	cr_expect_str_eq(last_log, line, "it is: %s", last_log);
+	cr_expect_eq(last_level, level);
+}
+
+#define FLOW	     "tcp 10.9.0.1:7000 -> 10.9.0.2:51514"
+#define LATCHED_TO_C FLOW " latched to \"c.example\"; "
+
+/* ---- broken latches */
+
+static void publish_broken(struct news_cause cause)
+{
+	publish((struct news){.kind = NEWS_LATCH_BROKEN, .cause = cause}, latch_of_c());
+}
+
+Test(log_news, broken_latch_names_both_peers)
+{
+	publish_broken((struct news_cause){.reason = LATCH_REASON_SA_CONFLICT, .got = params_d});
+	expect_line(LOG_LEVEL_WARN, "latch ab broken (sa-conflict): " LATCHED_TO_C
+				    "new SA belongs to \"d.example\"");
+}
+
+Test(log_news, broken_latch_tells_that_its_peer_is_dead)
+{
+	publish_broken((struct news_cause){.reason = LATCH_REASON_PEER_DEAD});
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab broken (peer-dead): " LATCHED_TO_C "the peer answers no IKE request");
+}
+
+Test(log_news, broken_latch_tells_that_its_peer_has_rebooted)
+{
+	publish_broken((struct news_cause){.reason = LATCH_REASON_PEER_REBOOTED});
+	expect_line(LOG_LEVEL_WARN, "latch ab broken (peer-rebooted): " LATCHED_TO_C
+				    "the peer has rebooted (INITIAL_CONTACT)");
+}
+
+Test(log_news, broken_latch_tells_that_the_same_peer_has_other_parameters)
+{
+	publish_broken((struct news_cause){.reason = LATCH_REASON_SA_CONFLICT, .got = params_c});
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab broken (sa-conflict): " LATCHED_TO_C
+		    "new SA belongs to \"c.example\" with other parameters, see latchctl --json "
+		    "monitor");
+}
+
+/* Params that are not in the table, and a flow of no family, are not looked up elsewhere. */
+Test(log_news, unknown_peers_and_addresses_are_shown_as_unknown)
+{
+	struct latch latch = latch_of_c();
+	struct latch_flow flow = w_to_c();
+
+	flow.family = 0;
+	latch.word.params = 999;
+	latch.direction = LATCH_DIRECTION_NONE;
+	news_publish(&bus, &(struct news){
+				   .kind = NEWS_LATCH_BROKEN,
+				   .flow = &flow,
+				   .latch = &latch,
+				   .cause.reason = LATCH_REASON_SA_CONFLICT,
+			   });
+	expect_line(LOG_LEVEL_WARN, "latch ab broken (sa-conflict): tcp ?:7000 <-> ?:51514 latched "
+				    "to an unknown peer; new SA belongs to an unknown peer");
+}
+
+Test(log_news, text_that_a_peer_has_chosen_is_escaped)
+{
+	struct latch latch = latch_of_c();
+
+	latch.word.params = params_hostile;
+	publish((struct news){.kind = NEWS_LATCH_BROKEN, .cause.reason = LATCH_REASON_PEER_DEAD},
+		latch);
+	cr_expect_not_null(strstr(last_log, "\"\\x1b[2J\""), "%s", last_log);
+	cr_expect_null(strchr(last_log, '\x1b'));
+	cr_expect_null(strchr(last_log, '\n'));
+}
+
+Test(log_news, flow_that_the_peer_opened_has_the_arrow_to_this_host)
+{
+	struct latch latch = latch_of_c();
+	struct latch_flow flow = flow_of(AF_INET6, "2001:db8::1", "2001:db8::2");
+
+	latch.direction = LATCH_DIRECTION_IN;
+	news_publish(&bus, &(struct news){
+				   .kind = NEWS_LATCH_HEALED,
+				   .flow = &flow,
+				   .latch = &latch,
+				   .cause.reason = LATCH_REASON_SA_CONFLICT,
+			   });
+	expect_line(LOG_LEVEL_INFO, "latch ab healed (sa-conflict): tcp [2001:db8::1]:7000 <- "
+				    "[2001:db8::2]:51514");
+}
+
+/* ---- the SPD */
+
+static const struct news_policy bypass_out = {
+	.direction = "out",
+	.action = "bypass",
+	.family = AF_INET,
+	.priority = 7,
+};
+
+Test(log_news, R_2_3_13_spd_break_names_the_deciding_policy)
+{
+	publish_broken((struct news_cause){
+		.reason = LATCH_REASON_SPD_CHANGE,
+		.policy = &bypass_out,
+	});
+	expect_line(LOG_LEVEL_WARN, "latch ab broken (spd-change): " LATCHED_TO_C
+				    "the policy for packets out is bypass (priority 7)");
+}
+
+Test(log_news, R_2_3_13_spd_break_names_the_default_action)
+{
+	publish_broken((struct news_cause){
+		.reason = LATCH_REASON_SPD_CHANGE,
+		.policy = &(struct news_policy){"in", "block", .is_default = true},
+	});
+	expect_line(LOG_LEVEL_WARN, "latch ab broken (spd-change): " LATCHED_TO_C
+				    "no policy for packets in, the default is block");
+}
+
+Test(log_news, R_2_3_14_held_latch_names_the_policy_that_it_is_held_against)
+{
+	publish((struct news){.kind = NEWS_LATCH_HELD,
+			      .cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &bypass_out}},
+		latch_of_c());
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab held (spd-change): " FLOW "; the policy for packets out is bypass "
+		    "(priority 7); policies of latchd protect the flow");
+	publish((struct news){.kind = NEWS_LATCH_RELEASED}, latch_of_c());
+	expect_line(LOG_LEVEL_INFO, "latch ab released: " FLOW "; the SPD protects the flow again");
+}
+
+/* ---- resets */
+
+static void publish_reset(int error, bool again, uint8_t flags)
+{
+	struct latch latch = latch_of_c();
+
+	latch.word.state = LATCH_STATE_BROKEN;
+	latch.word.reasons = LATCH_REASON_SA_CONFLICT | LATCH_REASON_ADMIN;
+	latch.rule_flags = flags;
+	publish((struct news){.kind = NEWS_LATCH_RESET, .error = error, .again = again}, latch);
+}
+
+Test(log_news, reset_names_all_reasons_of_the_latch)
+{
+	publish_reset(0, false, 0);
+	expect_line(LOG_LEVEL_INFO, "latch ab reset (sa-conflict, admin): " FLOW);
+	publish_reset(0, true, LATCH_RULE_TIMEOUT);
+	expect_line(LOG_LEVEL_INFO, "latch ab timing out (sa-conflict, admin): " FLOW);
+}
+
+Test(log_news, reset_that_fails_is_one_warning_however_often_it_is_tried)
+{
+	publish_reset(-EOPNOTSUPP, false, 0);
+	expect_line(LOG_LEVEL_WARN, "latch ab not reset (sa-conflict, admin): " FLOW
+				    "; socket: Operation not supported; packets dropped");
+	publish_reset(-EOPNOTSUPP, true, 0);
+	cr_expect_str_empty(last_log);
+}
+
+/* ---- requests of an administrator */
+
+static const struct news_requester requester = {.pid = 42, .login_uid = 1000};
+static const struct news_cause request = {.reason = LATCH_REASON_ADMIN, .requester = &requester};
+
+Test(log_news, R_6_2_1_requested_break_and_heal_name_their_requester)
+{
+	publish_broken(request);
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab broken (admin): " LATCHED_TO_C "requested by pid 42, login uid 1000");
+	publish((struct news){.kind = NEWS_LATCH_HEALED, .cause = request}, latch_of_c());
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab healed (admin): " FLOW "; requested by pid 42, login uid 1000");
+}
+
+Test(log_news, requested_close_names_its_requester_and_its_failure)
+{
+	const struct news_requester no_login = {.pid = 42, .login_uid = NEWS_NO_LOGIN};
+	const struct news_cause cause = {.reason = LATCH_REASON_ADMIN, .requester = &no_login};
+
+	publish((struct news){.kind = NEWS_LATCH_RESET, .cause = cause}, latch_of_c());
+	expect_line(LOG_LEVEL_WARN, "latch ab closed (admin): " FLOW "; requested by pid 42");
+	publish((struct news){.kind = NEWS_LATCH_RESET, .cause = cause, .error = -EPERM},
+		latch_of_c());
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab not closed (admin): " FLOW "; requested by pid 42; socket: Operation "
+		    "not permitted; latch broken, packets dropped");
+}
+
+/* ---- refusals */
+
+static void publish_refused(int error)
+{
+	struct latch_event event = {
+		.type = LATCH_EVENT_REFUSED,
+		.flow = w_to_c(),
+		.direction = LATCH_DIRECTION_OUT,
+		.drop = LATCH_DROP_REQUIRED,
+	};
+
+	last_log[0] = '\0';
+	news_publish(&bus,
+		     &(struct news){.kind = NEWS_FLOW_REFUSED, .event = &event, .error = error});
+}
+
+/* Each of a flood is an event, but not a line of the log. */
+Test(log_news, refusals_are_logged_once_a_second)
+{
+	publish_refused(0);
+	expect_line(LOG_LEVEL_WARN, "flow refused (required): " FLOW "; connect() ended");
+	log_news.refused_due_ms = loop_now_ms() + LIMIT_MS;
+	publish_refused(-ENOENT);
+	cr_expect_str_empty(last_log);
+	publish_refused(-ENOENT);
+	cr_expect_str_empty(last_log);
+	log_news.refused_due_ms = loop_now_ms();
+	publish_refused(-ENOENT);
+	expect_line(LOG_LEVEL_WARN, "flow refused (required): " FLOW
+				    "; packets dropped; 2 more since the last line");
+}
+
+Test(log_news, refusal_tells_why_connect_was_not_ended)
+{
+	publish_refused(-EPERM);
+	expect_line(LOG_LEVEL_WARN, "flow refused (required): " FLOW
+				    "; connect() not ended: Operation not permitted");
+}
+
+/* ---- SAs */
+
+Test(log_news, bound_sa_is_a_debug_line)
+{
+	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, 0);
+	struct latch_sa_key key = sa_key();
+
+	news_publish(&bus, &(struct news){
+				   .kind = NEWS_SA_BOUND,
+				   .sa = {&key, &sa, params_d, "charon", "vici child-updown"},
+			   });
+	expect_line(LOG_LEVEL_DEBUG,
+		    "SA 0x0000a1b2 bound (vici child-updown): belongs to \"d.example\"");
+}
+
+Test(log_news, other_news_have_no_line)
+{
+	struct latch_event event = {.type = LATCH_EVENT_LATCH_CLOSED, .flow = w_to_c()};
+
+	news_publish(&bus, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
+	news_publish(&bus, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = 1});
+	news_publish(&bus, &(struct news){.kind = NEWS_EVENTS_LOST, .count = 1});
+	cr_expect_str_empty(last_log);
+}

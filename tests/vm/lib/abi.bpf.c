@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Types that the scenarios need and that clang leaves out of latchd.bpf.o, because no map
+ * and no function of the programs names them. Compiled for its BTF only; see abi.py.
+ */
+#include "db/maps.h"
+
+enum latch_reason latch_reason_type;
+enum latch_drop latch_drop_type;
+enum latch_counter latch_counter_type;
+enum latch_sa_flag latch_sa_flag_type;
+enum latch_spd latch_spd_type;
+
+/* BTF has no macros: an enumerator carries the value. */
+enum abi_macro {
+	ABI_VERSION = LATCH_ABI,
+} abi_macro_type;

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""latchd's pinned maps, by bpftool: latches, SAs, drops, and the tables that latchd writes."""
+import os
+import zlib
+
+import abi
+from checks import expect, run, run_json, until
+from host import GCM_NAME, received
+
+PIN = f"/sys/fs/bpf/latchd/v{abi.ABI_VERSION:d}"
+IPPROTO_ESP = 50
+
+
+def path(name):
+    return f"{PIN}/maps/{name}"
+
+
+def dump(name):
+    return run_json(f"bpftool -j map dump pinned {path(name)}")
+
+
+def update(name, key, value):
+    run(f"bpftool map update pinned {path(name)} key hex {bytes(key).hex(' ')}"
+        f" value hex {bytes(value).hex(' ')}")
+
+
+def delete(name, key):
+    run(f"bpftool map delete pinned {path(name)} key hex {bytes(key).hex(' ')}")
+
+
+def index(number):
+    """Key of an array."""
+    return number.to_bytes(4, "little")
+
+
+class Row:
+    """An entry of a map: members by name, and the bytes of its key and value."""
+
+    table = layout = None
+
+    def __init__(self, row):
+        self.key, self.value = row["formatted"]["key"], row["formatted"]["value"]
+        self.raw_key, self.raw_value = (bytearray(int(byte, 16) for byte in row[part])
+                                        for part in ("key", "value"))
+
+    @classmethod
+    def all(cls):
+        return [cls(row) for row in dump(cls.table)]
+
+    def get(self, member):
+        return abi.struct(self.layout).get(self.raw_value, member)
+
+    def store(self, **members):
+        """With other values of some members of its word."""
+        for name, value in members.items():
+            abi.struct(self.layout).put(self.raw_value, "word." + name, value)
+        update(self.table, self.raw_key, self.raw_value)
+
+    def forget(self):
+        delete(self.table, self.raw_key)
+
+
+class Latch(Row):
+    table, layout = "latches", "latch"
+
+    state = property(lambda self: self.get("word.state"))
+    reasons = property(lambda self: self.get("word.reasons"))
+    params = property(lambda self: self.get("word.params"))
+    direction = property(lambda self: self.get("direction"))
+    owner = property(lambda self: self.get("owner"))
+    spd = property(lambda self: self.get("spd"))
+    drops = property(lambda self: self.get("drops"))
+    spawned = property(lambda self: self.get("spawned"))
+    association = property(lambda self: self.get("association"))
+    local_port = property(lambda self: self.key["local_port"])
+    remote_port = property(lambda self: self.key["remote_port"])
+    is_listener = property(lambda self: self.state == abi.LATCH_STATE_LISTENER)
+
+    def address(self, end):
+        """end: local_addr or remote_addr; 16 bytes"""
+        return abi.struct("latch_flow").get(self.raw_key, end)
+
+    def __repr__(self):
+        return (f"{self.local_port}-{self.remote_port} state {self.state} reasons {self.reasons:#x}"
+                f" params {self.params} owner {self.owner} association {self.association}"
+                f" drops {self.drops}")
+
+
+class Sa(Row):
+    table, layout = "sas", "latch_sa"
+
+    state = property(lambda self: self.get("word.state"))
+    serial = property(lambda self: self.get("word.serial"))
+    spi = property(lambda self: self.key["spi"])
+    netns = property(lambda self: self.key["netns"])
+
+    def addresses(self):
+        """{source, destination}, each of 16 bytes"""
+        return {self.get("saddr"), abi.struct("latch_sa_key").get(self.raw_key, "daddr")}
+
+    def bind(self, params):
+        self.store(params=params, state=abi.LATCH_SA_BOUND)
+
+
+# ---- latches
+
+
+def connections():
+    """All latches but those of listeners."""
+    return [latch for latch in Latch.all() if not latch.is_listener]
+
+
+def listeners():
+    return [latch for latch in Latch.all() if latch.is_listener]
+
+
+def latches_of(port):
+    return [latch for latch in connections() if port in (latch.local_port, latch.remote_port)]
+
+
+def are(port, state, params):
+    """Both ends of the connection are latched so."""
+    found = latches_of(port)
+    return len(found) == 2 and all(latch.state == state and latch.params == params
+                                   for latch in found)
+
+
+def forget_latch_of_listener(port):
+    """As the reaper does with a handshake that left no request socket."""
+    for latch in Latch.all():
+        if latch.local_port == port and latch.remote_port:
+            latch.forget()
+
+
+# ---- SAs
+
+
+def bind(params):
+    """latchd's part: every SA belongs to the peer of these params."""
+    for sa in Sa.all():
+        sa.bind(params)
+
+
+def forget_sas():
+    """Empties the table without the programs' knowledge; what was in it."""
+    found = Sa.all()
+    for sa in found:
+        sa.forget()
+    return found
+
+
+def with_checksum(layout, values):
+    """CRC-32 of all before the checksum."""
+    made = layout.pack(values)
+    layout.put(made, "checksum", zlib.crc32(made[:layout.offset("checksum")]))
+    return made
+
+
+def define(params, peer, cipher=GCM_NAME, **more):
+    """Params of this peer, of transport-mode ESP. latchd checks the checksum, the programs do not."""
+    layout = abi.struct("latch_params")
+    values = {"local_id": 1, "peer_id": peer, "protocol": IPPROTO_ESP, "qop.encryption": cipher,
+              "qop.encryption_bits": 160, "qop.icv_bits": 128, "qop.replay_protection": 1}
+    update("params", index(params), with_checksum(layout, dict(values, **more)))
+
+
+def define_identity(number, text):
+    layout = abi.struct("latch_identity")
+    update("identities", index(number),
+           with_checksum(layout, {"authority": b"manual", "id": text, "auth": 1}))
+
+
+# ---- counters and settings
+
+
+def dropped(reason):
+    """(sent, received) packets that were dropped for it"""
+    rows = dump("drops")[reason]["formatted"]["values"]
+    return [sum(cpu["value"][way] for cpu in rows) for way in ("egress", "ingress")]
+
+
+def drops(reason):
+    return sum(dropped(reason))
+
+
+def counter(number):
+    return sum(cpu["value"] for cpu in dump("counters")[number]["formatted"]["values"])
+
+
+def set_pending_limit(nanoseconds):
+    (row,) = dump("settings")
+    value = bytearray(int(byte, 16) for byte in row["value"])
+    abi.struct("latch_settings").put(value, "pending_limit", nanoseconds)
+    update("settings", index(0), value)
+
+
+def stream_waits_for(receiver, sender, text, reason, what):
+    """What is sent is dropped for this reason, again and again, and does not arrive."""
+    before = drops(reason)
+    sender.send(text)
+    until(lambda: drops(reason) >= before + 2, what)
+    expect(received(receiver) == b"", "no byte of it arrived")
+
+
+def pins(folder):
+    return os.path.join(PIN, folder)

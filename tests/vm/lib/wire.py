@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Frames: what a host's device shows, and frames that no gate has seen."""
+import socket
+import struct
+
+ETH_P_ALL, ETH_P_IP = 3, 0x0800  # only a tap for all protocols shows what leaves
+TCP, ESP = socket.IPPROTO_TCP, 50
+SYN, RST, ACK = 2, 4, 16
+
+
+def checksum(data):
+    """RFC 1071"""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def tap(host, protocol, kind=socket.SOCK_RAW, device=None):
+    """It binds after its options are set: the caller's make() may add some."""
+    made = host.open_socket(kind, socket.AF_PACKET, socket.htons(protocol))
+    host.inside(lambda: made.bind((device or host.device, protocol)))
+    return made
+
+
+class Arrivals:
+    """TCP and ESP packets that came to a host: (protocol, source port, destination port, flags)."""
+
+    def __init__(self, host):
+        self.tap = tap(host, ETH_P_IP)
+        self.all = []
+
+    def new(self):
+        """Since the last call."""
+        found = []
+        while True:
+            try:
+                frame, address = self.tap.recvfrom(65536)
+            except BlockingIOError:
+                self.all += found
+                return found
+            if address[2] == socket.PACKET_OUTGOING:
+                continue
+            packet = frame[14:]
+            rest = packet[(packet[0] & 15) * 4:]
+            if packet[9] == TCP:
+                found.append((TCP, *struct.unpack("!HH", rest[:4]), rest[13]))
+            elif packet[9] == ESP:
+                found.append((ESP, 0, 0, 0))
+
+    def so_far(self):
+        self.new()
+        return self.all
+
+
+def ipv4(source, destination, protocol, payload):
+    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0, 64, protocol, 0) + addresses
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
+
+
+def tcp(source, destination, ports, flags):
+    """A segment without data."""
+    segment = struct.pack("!HHIIBBHHH", *ports, 1000, 1, 5 << 4, flags, 65535, 0, 0)
+    pseudo = (socket.inet_aton(source) + socket.inet_aton(destination) +
+              struct.pack("!HH", TCP, len(segment)))
+    return segment[:16] + struct.pack("!H", checksum(pseudo + segment)) + segment[18:]
+
+
+def send_frame(host, packet, device=None, peer_device=None):
+    """From the host's device to its peer's, past its own gates."""
+    macs = (host.peer.mac(peer_device), host.mac(device))
+    frame = b"".join(bytes.fromhex(mac.replace(":", "")) for mac in macs) + b"\x08\x00" + packet
+    with host.open_socket(socket.SOCK_RAW, socket.AF_PACKET) as out:
+        host.inside(lambda: out.bind((device or host.device, 0)))
+        out.send(frame)
+
+
+def send_tcp(host, ports, flags):
+    """A forged segment to its peer."""
+    send_frame(host, ipv4(host.address, host.peer.address, TCP,
+                          tcp(host.address, host.peer.address, ports, flags)))

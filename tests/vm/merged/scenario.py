@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# touches: packet gate watch
+"""
+The kernel merges datagrams of two tunnels (GRO): the merged packet shows one SA.
+
+    netns w 10.9.0.1 ---- veth ---- netns c 10.9.0.2
+    inner addresses 10.8.0.1 and 10.8.0.2; see lib/tunnels.py: tunnels of params 7 and of
+    params 8, whose owner sends from the other owner's inner address and port
+
+    1. a connected UDP socket with UDP_GRO is latched to params 7; its peer's datagrams are merged
+    2. both owners send at once: no byte of params 8 arrives
+    3. the owner of params 8 is quiet: the peer's datagrams arrive again
+"""
+import ctypes
+import fcntl
+import select
+import socket
+import struct
+
+from abi import LATCH_DROP_MERGED
+from checks import conforms, expect, run, until
+from host import C, W, topology
+from latchd import attach
+from maps import drops, latches_of
+from tunnels import FRIEND, HERE, IMPOSTOR, PORT, THERE, add_tunnels, bind_each
+
+SIZE, ROUNDS = 100, 4000
+UDP_GRO, SIOCETHTOOL, ETHTOOL_SGRO = 104, 0x8946, 0x2C
+
+
+def merge():
+    """GRO as network cards have it; packets gather for 20 ms, so that they arrive together."""
+    value = ctypes.create_string_buffer(struct.pack("=II", ETHTOOL_SGRO, 1))
+    with W.open_socket(socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, SIOCETHTOOL, struct.pack("16sP", b"vw", ctypes.addressof(value)))
+    run("tc -n c qdisc add dev vc root netem slot 20ms limit 10000")
+
+
+def sender(mark):
+    sock = C.inside(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+    sock.bind((THERE, PORT))
+    return sock
+
+
+def receiver():
+    sock = W.datagram_socket(PORT, HERE)
+    sock.connect((THERE, PORT))
+    sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    return sock
+
+
+def burst(senders, rounds=ROUNDS):
+    """The bytes that arrived of each letter, and the size of the largest packet."""
+    arrived, largest = {}, 0
+    for _ in range(rounds):
+        for sock, letter in senders:
+            sock.sendto(letter * SIZE, (HERE, PORT))
+        while select.select([here], [], [], 0)[0]:
+            data = here.recv(65536)
+            largest = max(largest, len(data))
+            for letter in set(data):
+                arrived[chr(letter)] = arrived.get(chr(letter), 0) + data.count(letter)
+    return arrived, largest
+
+
+topology()
+attach()
+add_tunnels()
+merge()
+bind_each()
+here, friend, impostor = receiver(), sender(FRIEND), sender(IMPOSTOR)
+_, largest_packet = burst([(friend, b"C")])
+expect([latch.params for latch in latches_of(PORT)] == [7], "latched to params 7")
+expect(largest_packet > SIZE, f"its peer's datagrams are merged: {largest_packet} bytes in one")
+seen, _ = burst([(friend, b"C"), (impostor, b"D")])
+expect(seen.get("D", 0) == 0, f"no byte of the impostor arrived: {seen}")
+expect(drops(LATCH_DROP_MERGED) > 0, "datagrams of both owners were merged and dropped")
+conforms("R-2-4", "merged with the peer's, datagrams under another's SA are not accepted")
+
+
+def peers_datagrams_arrive():
+    arrived, largest = burst([(friend, b"C")], 50)
+    return set(arrived) == {"C"} and largest > SIZE
+
+
+until(peers_datagrams_arrive, "the peer's datagrams arrive again, and merged")

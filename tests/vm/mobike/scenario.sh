@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+#	W 10.9.0.1 (10.1.0.1) ===== tunnel, c.example ===== C 10.9.0.2 (10.1.0.2)
+#	                      ===== the same, moved   ===== C 10.9.0.12
+#
+# S29: C moves to another outer address (MOBIKE, RFC 4555) under a running stream
+# between inner addresses. The same peer, the same protection: the latch holds,
+# no byte is lost, and the SAs at the new addresses are bound to it.
+#
+# touches: sa feeds vici
+# expect: clean
+
+declare -A INNER=([w]=10.1.0.1 [c]=10.1.0.2 [d]=10.1.0.2)
+
+local_addresses() {
+	if [ "$1" = w ]; then addr w; else echo %any; fi
+}
+
+remote_addresses() {
+	if [ "$1" = w ]; then echo %any; else addr w; fi
+}
+
+selectors() {
+	local there=c
+
+	[ "$1" = w ] || there=w
+	printf 'local_ts = %s/32\nremote_ts = %s/32\n' "${INNER[$1]}" "${INNER[$there]}"
+}
+
+inner_network() {
+	local host there
+
+	for host in w c; do
+		there=c
+		[ $host = w ] || there=w
+		ip -n lt-$host -batch - <<-EOF
+			addr add ${INNER[$host]}/32 dev lo
+			route add ${INNER[$there]}/32 dev eth0 src ${INNER[$host]}
+		EOF
+	done
+}
+
+move_c() {
+	in_host c sysctl -qw net.ipv4.conf.eth0.promote_secondaries=1
+	ip -n lt-c -batch - <<-EOF
+		addr add 10.9.0.12/24 dev eth0
+		addr del 10.9.0.2/24 dev eth0
+		route replace ${INNER[w]}/32 dev eth0 src ${INNER[c]}
+	EOF
+	log "C has moved to 10.9.0.12"
+}
+
+latched_params() {
+	latch_field "$(at w 7000)" '[.id, .peer, .local_id, .params] | tojson'
+}
+
+bound_at() {
+	sa_seen ".state == \"bound\" and .dst == \"$1\" and (.peer | tostring | contains(\"c.example\"))"
+}
+
+topology mode=tunnel mobike=yes
+inner_network
+# Otherwise C would move to IPv6.
+ip -n lt-w addr flush dev eth0 scope global to fd09::/64
+ip -n lt-c addr flush dev eth0 scope global to fd09::/64
+host_up w c
+start_latchd
+start_monitor
+must_initiate c
+addr() {
+	echo "${INNER[$1]}"
+}
+start_stream
+need_latch w 7000 established
+latched=$(latched_params)
+move_c
+need 60 "W has an SA to C's new address that is bound to c.example" bound_at 10.9.0.12
+before=$(received_bytes c-7000)
+need 60 "the stream continues" received_at_least c-7000 $((before + 2000))
+need_latch w 7000 established
+need_latch c "$(port_of c-7000)" established
+[ "$(latched_params)" = "$latched" ] ||
+	fail "W has another latch, or its latch has other parameters"
+conforms R-2-14 "the peer's outer address changed: same latch, same parameters"
+end_stream c 7000
+[ "$(break_count)" = 0 ] || fail "$(break_count) latches were broken"
+conforms S29 "MOBIKE: no break, $SENT bytes, none lost, longest gap $GAP_MS ms"
+conforms L-2-3 "SAs at another outer address carried the flow on"
+note "C moved: $SENT bytes, none lost; longest gap $GAP_MS ms"

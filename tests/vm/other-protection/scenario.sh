@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+#	W 10.9.0.1 ===== SA of c.example, AES-128, transport ===== C 10.9.0.2
+#	          \===== SA of c.example, AES-256, transport =====/
+#	           \==== SA of c.example, AES-128, tunnel ========/
+#
+# The same peer, but other protection than the connection was latched to: S11
+# (another cipher) and S12 (tunnel for transport mode) break the latch as another
+# peer does. A new connection is refused while the two SAs conflict.
+#
+# touches: sa identity latch
+# expect: clean
+
+more_children() {
+	[ "$1" = c ] || return 0
+	cat <<-EOF
+		      strong {
+		        mode = transport
+		        esp_proposals = aes256gcm16-x25519
+		      }
+		      tunnelled {
+		        mode = tunnel
+		        esp_proposals = aes128gcm16-x25519
+		      }
+	EOF
+}
+
+# broken_for WHAT: W's latch was broken, and the event names what differs.
+broken_for() {
+	event_seen ".event == \"latch-broken\" and ((.want, .got) | tostring | contains(\"$1\"))"
+}
+
+# broken_by CHILD WORD PORT ITEM: C's other CHILD_SA breaks the latch of a stream.
+broken_by() {
+	local child=$1 word=$2 port=$3 item=$4
+
+	start_stream "$port"
+	need_latch w "$port" established
+	must_initiate c "$child"
+	need 60 "W's application is reset" app_failed "w-$port"
+	need 30 "latchctl monitor names $word" broken_for "$word"
+	conforms "$item" "an SA of the same peer with $word breaks the latch"
+	terminate_child c "$child"
+	need 60 "that SA has left W" sas_at_most w 2
+}
+
+sas_at_most() {
+	[ "$(kernel_sas "$1")" -le "$2" ]
+}
+
+topology esp=aes128gcm16-x25519,aes256gcm16-x25519
+honest_host() {
+	host_up w c
+	start_latchd
+	start_monitor
+	must_initiate c
+	need_bound c.example
+}
+honest_host
+# 256 bits of key and 32 of salt.
+broken_by strong 288 7000 S11
+broken_by tunnelled tunnel 7001 S12
+conforms R-2-1 "quality of protection and mode are latched, each by itself"
+start_stream 7002
+need_latch w 7002 established
+end_stream c 7002
+note "broken by another cipher and by another mode; $SENT bytes afterwards, none lost"

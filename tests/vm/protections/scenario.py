@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# touches: gate packet watch
+"""
+Every kind of protection that the kernel has, over both IP versions.
+
+    netns w 10.9.0.1 fd09::1 ---- veth ---- netns c 10.9.0.2 fd09::2
+    for each kind: two SAs by hand, one TCP connection under them
+
+    1. the connection is latched at both ends, and data arrives
+    2. the SAs belong to another peer (params 8): no byte arrives, counted as identity
+    3. back to its own (params 7): the stream continues, nothing lost
+    4. its policies are gone: no byte in clear, counted as plaintext
+"""
+import socket
+
+from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_OWNER_SOCKET,
+                 LATCH_STATE_ESTABLISHED)
+from checks import conforms, expect, until
+from host import (C, GCM, HOSTS, W, accept, arrives_whole, flush, reset_on_close, sends, topology)
+from latchd import attach
+from maps import Sa, are, bind, connections, define, stream_waits_for
+
+CIPHER = b"cipher of hand-made SAs"
+KEYS = {"esp": GCM, "ah": "auth-trunc 'hmac(sha256)' 0x" + "5a" * 32 + " 128"}
+KINDS = [
+    # name, IP version, protocol, mode, what else the SA has
+    ("ESP, transport, IPv4", 4, "esp", "transport", ""),
+    ("ESP, transport, IPv6", 6, "esp", "transport", ""),
+    ("ESP, tunnel, IPv4", 4, "esp", "tunnel", ""),
+    ("ESP, tunnel, IPv6", 6, "esp", "tunnel", ""),
+    ("AH, transport, IPv4", 4, "ah", "transport", ""),
+    ("AH, transport, IPv6", 6, "ah", "transport", ""),
+    ("AH, tunnel, IPv4", 4, "ah", "tunnel", ""),
+    ("ESP, BEET, IPv4", 4, "esp", "beet", ""),
+    ("ESP in UDP, transport, IPv4", 4, "esp", "transport", "encap espinudp 4500 4500 0.0.0.0"),
+    ("ESP in UDP, tunnel, IPv4", 4, "esp", "tunnel", "encap espinudp 4500 4500 0.0.0.0"),
+]
+UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
+
+
+def encap_socket(host):
+    udp = host.datagram_socket(4500, "0.0.0.0")
+    udp.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)
+    return udp
+
+
+def address(host, version):
+    return host.address6 if version == 6 else host.address
+
+
+def protect(version, protocol, mode, more):
+    w, c = address(W, version), address(C, version)
+    for host in HOSTS:
+        for source, destination, spi in ((w, c, 0x1001), (c, w, 0x1002)):
+            selector = f"sel src {source} dst {destination}" if mode == "beet" else ""
+            host.add_sa(source, destination, spi, f"{more} {selector}", mode=mode,
+                        protocol=protocol, keys=KEYS[protocol])
+        me, you = address(host, version), address(host.peer, version)
+        for way, source, destination in (("out", me, you), ("in", you, me)):
+            host.add_policy(way, source, f"{destination} proto tcp",
+                            f"src {source} dst {destination} proto {protocol} reqid 1 mode {mode}")
+
+
+def unprotect():
+    flush("policy")
+    flush("state")
+    until(lambda: not Sa.all(), "the SAs have left the table")
+
+
+def connect_over(version, port):
+    listener = C.listen(port, address(C, version))
+    client = W.connect(port, address(C, version))
+    peer = accept(listener, "the connection is established")
+    listener.close()
+    return client, peer
+
+
+def show(name, version, protocol, mode, more, port):
+    print(f"# {name}", flush=True)
+    protect(version, protocol, mode, more)
+    bind(7)
+    client, peer = connect_over(version, port)
+    sends(client, peer, b"for C", "data arrives")
+    until(lambda: are(port, LATCH_STATE_ESTABLISHED, 7), "latched at both ends")
+    bind(8)
+    stream_waits_for(peer, client, b"still for C", LATCH_DROP_IDENTITY, "refused under D's SA")
+    bind(7)
+    arrives_whole(peer, b"still for C", "back under its own SA the stream continues, nothing lost")
+    flush("policy")
+    stream_waits_for(peer, client, b"never in clear", LATCH_DROP_PLAINTEXT, "plaintext is refused")
+    reset_on_close(client, peer)
+    client.close()
+    peer.close()
+    unprotect()
+    conforms("R-2-4", f"{name}: nothing left under another peer's SA, or in clear")
+    conforms("R-2-12", f"{name}: latched without a request of the application")
+    conforms("L-2-3", f"{name}: another SA of the same parameters carried the stream on")
+
+
+topology()
+for each in HOSTS:
+    each.add_address6()
+attach()
+define(7, 2, CIPHER)
+define(8, 3, CIPHER)
+encapsulation = [encap_socket(each) for each in HOSTS]
+for number, kind in enumerate(KINDS):
+    show(*kind, 5100 + number)
+expect(not [latch for latch in connections() if latch.owner == LATCH_OWNER_SOCKET],
+       "no latch of a socket is left")

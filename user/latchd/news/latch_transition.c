@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/news/latch_transition.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "latchd/maps/latch_control.h"
+
+static int take(const struct kernel_maps *maps, const struct latch_transition *t,
+		union latch_word *ret_word)
+{
+	switch (t->op) {
+	case LATCH_CONTROL_BREAK:
+		return latch_break(maps, t->flow, t->latch->id, t->cause.reason, ret_word);
+	case LATCH_CONTROL_HEAL:
+		return latch_heal(maps, t->flow, t->latch->id, t->cause.reason, ret_word);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* After a break: was the latch ESTABLISHED? After a heal: is no other reason left? */
+static bool is_news(const struct latch_transition *t, union latch_word now)
+{
+	return t->op == LATCH_CONTROL_BREAK ? now.reasons == t->cause.reason
+					    : now.state == LATCH_STATE_ESTABLISHED;
+}
+
+int latch_transition(const struct kernel_maps *maps, const struct news_bus *news,
+		     const struct latch_transition *t, union latch_word *ret_word)
+{
+	union latch_word now = {0};
+	int result = take(maps, t, &now);
+
+	if (result == LATCH_CONTROL_DONE && is_news(t, now))
+		news_publish(news, &(struct news){
+					   .kind = t->op == LATCH_CONTROL_BREAK ? NEWS_LATCH_BROKEN
+										: NEWS_LATCH_HEALED,
+					   .flow = t->flow,
+					   .latch = t->latch,
+					   .cause = t->cause,
+				   });
+	if (result >= 0 && ret_word)
+		*ret_word = now;
+	return result;
+}

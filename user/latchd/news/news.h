@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One channel for everything that happens to latches, SAs and flows. The rooms that
+ * act publish a record; every subscriber gets every record and switches on its kind,
+ * without a default, so that the compiler names the subscribers that lack a new kind.
+ *
+ * A record and all that it points to are valid during the call only. Subscribers are
+ * called in the order of their subscription and may publish themselves.
+ */
+#ifndef LATCHD_NEWS_NEWS_H
+#define LATCHD_NEWS_NEWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "latch_abi.h"
+
+enum news_kind {
+	NEWS_KERNEL_EVENT, /* event: as the programs sent it */
+	NEWS_LATCH_BROKEN, /* flow, latch, cause: ESTABLISHED until now */
+	NEWS_LATCH_HEALED, /* flow, latch, cause: ESTABLISHED again */
+	NEWS_LATCH_HELD,   /* flow, latch, cause: policies of latchd protect the flow (R-2.3-14) */
+	NEWS_LATCH_RELEASED, /* flow, latch: those policies are removed */
+	NEWS_LATCH_RESET,    /* flow, latch, cause, error, again: the socket was ended, or not */
+	NEWS_FLOW_REFUSED,   /* event, error: a flow got no latch; was its connect() ended? */
+	NEWS_SA_BOUND,	     /* sa */
+	NEWS_NETNS_SERVED,   /* netns: a key manager serves it; none of its SAs is bound yet */
+	NEWS_EVENTS_LOST,    /* count: kernel events lost since the last such record */
+};
+
+/* The policy, or the default action, that decides over packets of the flow now. */
+struct news_policy {
+	const char *direction; /* of the packets: "out", "in" */
+	const char *action;    /* "bypass", "block", "protect" */
+	bool is_default;       /* no policy matches */
+	/* Unless is_default. Addresses as in latch_abi.h, source and destination of the packet. */
+	uint8_t family;
+	uint8_t source[16], destination[16];
+	uint8_t source_bits, destination_bits;
+	uint32_t priority;
+};
+
+#define NEWS_NO_LOGIN UINT32_MAX
+
+/* The process that asked for a change on the control socket. */
+struct news_requester {
+	pid_t pid;	    /* of latchctl; ends soon */
+	uint32_t login_uid; /* of the session (audit's loginuid), or NEWS_NO_LOGIN */
+};
+
+/* Why a transition happened; zero and NULL: not applicable or not known. */
+struct news_cause {
+	uint8_t reason;				/* one of enum latch_reason */
+	uint16_t got;				/* SA_CONFLICT: the params of the conflicting SA */
+	const struct news_policy *policy;	/* SPD_CHANGE */
+	const struct news_requester *requester; /* ADMIN */
+};
+
+struct news_sa {
+	const struct latch_sa_key *key;
+	const struct latch_sa *sa; /* as before it was bound */
+	uint16_t params;	   /* that it is bound to */
+	const char *feed;
+	const char *evidence; /* as in feed_sink's child_up */
+};
+
+struct news {
+	enum news_kind kind;
+	const struct latch_flow *flow;
+	const struct latch *latch; /* as before the transition */
+	struct news_cause cause;
+	const struct latch_event *event;
+	struct news_sa sa;
+	uint64_t netns; /* cookie */
+	uint64_t count;
+	/*
+	 * LATCH_RESET: 0, or the negative errno of why the socket was not ended (yet).
+	 * FLOW_REFUSED: 0 when connect() was ended, -ENOENT when no connect() was to be
+	 * ended, or another negative errno.
+	 */
+	int error;
+	bool again; /* LATCH_RESET: an earlier attempt was published already */
+};
+
+typedef void (*news_fn)(void *context, const struct news *news);
+
+/* The subscriber's own; must outlive the bus. */
+struct news_subscriber {
+	news_fn fn;
+	void *context;
+	struct news_subscriber *next; /* the bus's */
+};
+
+/* Zeroed before first use. */
+struct news_bus {
+	struct news_subscriber *first;
+};
+
+void news_subscribe(struct news_bus *bus, struct news_subscriber *subscriber);
+void news_publish(const struct news_bus *bus, const struct news *news);
+
+#endif
