@@ -48,9 +48,8 @@ static __always_inline struct latch *latch_of(struct tcp_sock *tcp, struct latch
 
 static __always_inline int wants_timeout(const struct latch *latch, struct tcp_sock *tcp)
 {
-	union latch_word word;
+	union latch_word word = READ_WORD(latch->word);
 
-	word = READ_WORD(latch->word);
 	return word.state == LATCH_STATE_BROKEN && latch->disposition == LATCH_DISPOSITION_RESET &&
 	       latch->rule_flags & LATCH_RULE_TIMEOUT && latch->owner == LATCH_OWNER_SOCKET &&
 	       latch->socket_cookie == bpf_get_socket_cookie(tcp);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Defines the maps that maps.h declares. */
 #include "db/maps.h"
 
 struct latches_map latches SEC(".maps");

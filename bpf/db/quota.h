@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#ifndef LATCH_BPF_DB_QUOTA_H
-#define LATCH_BPF_DB_QUOTA_H
-
 /*
  * Limits the entries that any local user can create from namespaces of his own, without an SA
  * that a key manager attributes. They may fill a part of a table, never all of it.
  */
+#ifndef LATCH_BPF_DB_QUOTA_H
+#define LATCH_BPF_DB_QUOTA_H
+
 static __always_inline int quota_take(__u64 *quota, __s64 max)
 {
 	if ((__s64)__sync_fetch_and_add(quota, 1) < max)

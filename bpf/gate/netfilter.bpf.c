@@ -30,10 +30,10 @@ struct nf_packet {
 };
 
 /*
- * The control socket of TCP is a raw socket, request and TIME_WAIT sockets are no full sockets,
- * and a listener does not know the flow of its packets. From Linux 6.13 the control socket sends
- * in the name of another socket. The cgroup gate sees such a packet only if state->sk also names
- * that socket, which IPv4 does and IPv6 does not.
+ * The control socket of TCP is a raw socket. Request and TIME_WAIT sockets are no full sockets. A
+ * listener does not know the flow of its packets. From Linux 6.13 the control socket sends in the
+ * name of another socket. The cgroup gate sees such a packet only if state->sk also names that
+ * socket, which IPv4 does and IPv6 does not.
  */
 static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
 {

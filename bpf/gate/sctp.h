@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * SCTP: an association has one latch per path (RFC 5660 section 5.4). All of them must be of one
- * peer, since the association is one channel. A packet on a path without a latch is assigned to
- * its association by the verification tags, which every packet but INIT carries, and by the
- * peer's address.
+ * peer, since the association is one channel. A packet on a path without a latch is assigned to its
+ * association by its verification tag or the peer's address. Every packet but INIT carries that
+ * tag.
  */
 #ifndef LATCH_BPF_GATE_SCTP_H
 #define LATCH_BPF_GATE_SCTP_H
@@ -194,9 +194,8 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 static __always_inline int update_association(struct passage *p, struct sctp_segment *s,
 					      struct latch *latch, struct latch_association *a)
 {
-	union latch_word word;
+	union latch_word word = READ_WORD(latch->word);
 
-	word = READ_WORD(latch->word);
 	if (a && a->params && word.params && a->params != word.params)
 		return drop(mismatch_reason(a->params, word.params), p, latch);
 	if (a && !latch->association)
@@ -310,9 +309,8 @@ __noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 static __always_inline int is_latchd_abort(const struct passage *p, const struct sctp_segment *s,
 					   const struct latch *latch)
 {
-	union latch_word word;
+	union latch_word word = READ_WORD(latch->word);
 
-	word = READ_WORD(latch->word);
 	return !p->egress && s->from_here && s->chunk == SCTP_ABORT &&
 	       word.state == LATCH_STATE_BROKEN;
 }

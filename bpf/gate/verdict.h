@@ -81,9 +81,8 @@ static __always_inline int reject(const struct passage *p, enum latch_drop why)
 
 static __always_inline int is_larval(const struct latch *latch)
 {
-	union latch_word word;
+	union latch_word word = READ_WORD(latch->word);
 
-	word = READ_WORD(latch->word);
 	return word.state == LATCH_STATE_LARVAL;
 }
 
@@ -135,9 +134,8 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 
 static OWN_FRAME int pass_latched(struct passage *p, struct latch *latch)
 {
-	union latch_word word;
+	union latch_word word = READ_WORD(latch->word);
 
-	word = READ_WORD(latch->word);
 	if (word.state != LATCH_STATE_ESTABLISHED && word.state != LATCH_STATE_LARVAL)
 		return drop(LATCH_DROP_BROKEN, p, latch);
 	switch (p->protection) {

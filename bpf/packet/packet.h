@@ -4,6 +4,7 @@
 #define LATCH_BPF_PACKET_PACKET_H
 
 #include "packet/reassembly.h"
+#include "packet/sec_path.h"
 
 #define IPPROTO_TCP_NUMBER  6
 #define IPPROTO_UDP_NUMBER  17
@@ -114,53 +115,6 @@ static __always_inline enum packet_protection packet_egress_sa(const struct pack
 	sa->family = ip->family;
 	__builtin_memcpy(sa->daddr, ip->destination, 16);
 	sa->spi = bpf_ntohl(spi);
-	return PACKET_PROTECTED;
-}
-
-static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct latch_sa_key *sa)
-{
-	sa->netns = netns;
-	sa->family = BPF_CORE_READ(x, props.family);
-	if (sa->family == AF_INET)
-		BPF_CORE_READ_INTO((__be32 *)sa->daddr, x, id.daddr.a4);
-	else
-		BPF_CORE_READ_INTO((__be32(*)[4])sa->daddr, x, id.daddr.a6);
-	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
-	sa->protocol = BPF_CORE_READ(x, id.proto);
-}
-
-/* The sec_path of a packet that XFRM has decapsulated lists its SAs. */
-static __always_inline enum packet_protection sec_path_sa(struct sk_buff *skb, __u64 netns,
-							  struct latch_sa_key *sa)
-{
-	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
-	struct xfrm_state *x;
-	struct sec_path *path;
-	struct skb_ext *extensions;
-	__u8 offset = 0;
-	__u64 length;
-
-	__builtin_memset(sa, 0, sizeof(*sa));
-	if (!(BPF_CORE_READ(skb, active_extensions) & (1 << slot)))
-		return PACKET_PLAIN;
-	extensions = BPF_CORE_READ(skb, extensions);
-	bpf_probe_read_kernel(&offset, sizeof(offset),
-			      (void *)extensions + bpf_core_field_offset(struct skb_ext, offset) +
-				      slot);
-	path = (void *)extensions + (__u32)offset * 8; /* skb_ext offsets count 8-byte chunks */
-	/*
-	 * The width of len differs between kernels, so a read of fixed size would be wrong on one
-	 * of them.
-	 */
-	length = BPF_CORE_READ_BITFIELD_PROBED(path, len);
-	if (!length)
-		return PACKET_PLAIN;
-	if (length != 1)
-		return PACKET_NESTED;
-	x = BPF_CORE_READ(path, xvec[0]);
-	if (!x)
-		return PACKET_MALFORMED;
-	state_sa(x, netns, sa);
 	return PACKET_PROTECTED;
 }
 

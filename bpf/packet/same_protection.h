@@ -3,14 +3,8 @@
 #ifndef LATCH_BPF_PACKET_SAME_PROTECTION_H
 #define LATCH_BPF_PACKET_SAME_PROTECTION_H
 
-#include "packet/packet.h"
-
-static __always_inline int has_sec_path(const struct sk_buff *skb)
-{
-	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
-
-	return skb->active_extensions & (1 << slot);
-}
+#include "db/read_once.h"
+#include "packet/sec_path.h"
 
 /* The params by which pass_established() compares. 0: the SA is not attributed, or ambiguous. */
 static OWN_FRAME __u16 attributed_params(const struct latch_sa_key *sa)

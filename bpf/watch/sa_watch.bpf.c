@@ -5,21 +5,14 @@
  * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
  * before.
  */
-#include "db/maps.h"
+#include "packet/sec_path.h"
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
 
 static __always_inline void sa_key_of(struct xfrm_state *x, struct latch_sa_key *key)
 {
 	__builtin_memset(key, 0, sizeof(*key));
-	key->netns = BPF_CORE_READ(x, xs_net.net, net_cookie);
-	key->family = BPF_CORE_READ(x, props.family);
-	if (key->family == AF_INET)
-		BPF_CORE_READ_INTO((__be32 *)key->daddr, x, id.daddr.a4);
-	else
-		BPF_CORE_READ_INTO((__be32(*)[4])key->daddr, x, id.daddr.a6);
-	key->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
-	key->protocol = BPF_CORE_READ(x, id.proto);
+	state_sa(x, BPF_CORE_READ(x, xs_net.net, net_cookie), key);
 }
 
 static __always_inline void qop_of(struct xfrm_state *x, struct latch_qop *qop)

@@ -25,7 +25,7 @@ bool child_is_contested(const struct child_sas *children, const struct child_sa 
 	return child_sas_search_overlap(children, child, contests, (void *)child);
 }
 
-/* 0 also when the latch is gone, which ends the conflict as well. */
+/* 0 also when the latch is gone: then there is no conflict. */
 static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		       const struct latch *latch, uint16_t got)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Latches of UDP sockets that have gone to another peer, or broken ones. */
+/* Latches of connected UDP sockets: disconnected sockets, and broken latches. */
 #include "latch_fixture.h"
 
 #include "latchd/latch/disposition.h"
@@ -66,8 +66,8 @@ static void one_round(void)
 	wait_until(watched_is_gone);
 }
 
-/* In any round, and not only when all sockets are looked for. */
-Test(owner_udp, R_2_3_19_reaped_when_its_socket_is_connected_no_longer)
+/* In every round, not only in an audit. */
+Test(owner_udp, R_2_3_19_a_latch_is_deleted_when_its_udp_socket_is_not_connected)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	int gone = udp_connected(9), stays = udp_connected(9);
@@ -92,7 +92,7 @@ static bool was_reset(void)
 	return resets > 0;
 }
 
-Test(owner_udp, S30_L_5_2_3_broken_its_socket_is_told_once_and_is_connected_no_longer)
+Test(owner_udp, S30_L_5_2_3_a_broken_udp_socket_gets_one_error_and_is_disconnected)
 {
 	int fd = udp_connected(9), other = udp_connected(9);
 	struct latch_flow whole = put_latch_of(other, LATCH_STATE_ESTABLISHED);

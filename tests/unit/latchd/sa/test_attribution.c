@@ -372,7 +372,7 @@ Test(attribution, a_deleted_child_sa_still_conflicts_until_the_kernel_deletes_it
 	cr_expect(is_contested(&c));
 	cr_expect(is_contested(&d));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	leave_both(&c);
 	cr_expect_not(is_contested(&d));

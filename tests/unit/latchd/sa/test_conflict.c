@@ -191,7 +191,7 @@ Test(conflict, a_child_sa_that_is_not_in_the_kernel_does_not_conflict)
 {
 	latch_to_c();
 	up(&charon, &d);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&c));
@@ -261,7 +261,7 @@ Test(conflict, an_outbound_sa_bound_to_another_peer_does_not_supply_params)
 	strcpy(d.peer_id, "e.example");
 	latch_to_c();
 	restart_with_both();
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(seen.bound, 4, "neither D's nor E's anew: %u", seen.bound);
 }
 
@@ -316,7 +316,7 @@ Test(conflict, a_latch_heals_only_when_all_key_managers_of_its_namespace_are_syn
 	attach(&pluto, &ns);
 	leave_both(&d);
 	attribution_reconcile(attribution);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	snapshot(&pluto, NULL, NULL);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
@@ -339,7 +339,7 @@ Test(conflict, no_latch_heals_before_a_key_manager_is_attached)
 	latch_to_c_breaks();
 	restart_latchd();
 	attribution_reconcile(attribution);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	attach(&charon, &ns);
 	snapshot(&charon, &c, &d);
@@ -372,8 +372,8 @@ Test(conflict, R_2_3_7_a_latch_created_before_its_sa_was_marked_contested_breaks
 	cr_expect_eq(seen.broken, 0);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	apart = flow_at(1001, ns.cookie);
-	attribution_latch_born(attribution, &flow);
-	attribution_latch_born(attribution, &apart);
+	attribution_latch_created(attribution, &flow);
+	attribution_latch_created(attribution, &apart);
 	cr_expect_eq(seen.broken, 1);
 	cr_expect_eq(seen.got, in_params(&d));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -397,7 +397,7 @@ Test(conflict, R_2_3_7_reconcile_breaks_every_latch_in_conflict)
 Test(conflict, a_new_latch_without_a_conflict_stays_established)
 {
 	latch_to_c();
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken + seen.healed, 0);

@@ -106,7 +106,7 @@ Test(key_managers, an_orphan_missing_from_the_new_snapshot_stays_an_orphan)
 	bring_up(&charon, &d);
 	cr_expect(is_contested(&c));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	leave_both(&c);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);

@@ -55,7 +55,7 @@ Test(peer_death, S18_a_new_latch_to_a_peer_that_came_back_stays_established)
 	c = child_at("c.example", 2, 3);
 	bring_up(&charon, &c);
 	again = latch_to(2, 1003, in_params(&c), 0);
-	attribution_latch_born(attribution, &again);
+	attribution_latch_created(attribution, &again);
 	expect_reasons(&again, 0);
 	ends(&charon, "c.example", 3, FEED_DOWN_ORDERLY);
 	expect_reasons(&again, 0);
