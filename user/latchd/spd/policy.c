@@ -119,7 +119,7 @@ static const struct policy *find_congruent(const struct spd *spd, const struct p
 }
 
 static struct policy_verdict evaluate(const struct spd *spd, const struct policy_query *query,
-				   enum policy_direction direction)
+				      enum policy_direction direction)
 {
 	const struct policy *deciding = find_deciding(spd, query, direction);
 	const struct policy *congruent = find_congruent(spd, query, direction, deciding);
@@ -134,8 +134,9 @@ static struct policy_verdict evaluate(const struct spd *spd, const struct policy
 }
 
 /* The latch's SAs are gone. Its interface may be any of those with a protecting policy. */
-static struct policy_verdict evaluate_any_interface(const struct spd *spd, struct policy_query query,
-						 enum policy_direction direction)
+static struct policy_verdict evaluate_any_interface(const struct spd *spd,
+						    struct policy_query query,
+						    enum policy_direction direction)
 {
 	struct policy_verdict verdict, other;
 	size_t i;
@@ -156,7 +157,7 @@ static struct policy_verdict evaluate_any_interface(const struct spd *spd, struc
 }
 
 struct policy_verdict policy_evaluate(const struct spd *spd, const struct policy_query *query,
-				   enum policy_direction direction)
+				      enum policy_direction direction)
 {
 	return query->if_id_known ? evaluate(spd, query, direction)
 				  : evaluate_any_interface(spd, *query, direction);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * RFC 5660 section 2.3, R-2.3-12: checks that the SPD still protects a latched flow as it was
- * latched. Compares the SPD of a namespace (policy_dump.h) with the latch's parameters. Nothing here
- * calls the kernel.
+ * latched. Compares the SPD of a namespace (policy_dump.h) with the latch's parameters. Nothing
+ * here calls the kernel.
  */
 #ifndef LATCHD_SPD_POLICY_H
 #define LATCHD_SPD_POLICY_H
@@ -86,7 +86,7 @@ struct policy_verdict {
  * passes.
  */
 struct policy_verdict policy_evaluate(const struct spd *spd, const struct policy_query *query,
-				   enum policy_direction direction);
+				      enum policy_direction direction);
 
 /* True: the selector covers the flow. Ignores policy->limited. */
 bool policy_covers(const struct policy *policy, const struct latch_flow *flow);

@@ -26,7 +26,8 @@ bool policy_entry_is_ours(const struct policy *policy, const struct xfrm_lifetim
 {
 	return lifetime->hard_byte_limit == ENTRY_MARK &&
 	       lifetime->hard_add_expires_seconds == POLICY_ENTRY_S && !policy->priority &&
-	       policy->action == POLICY_PROTECT && !policy->limited && policy_is_for_one_flow(policy);
+	       policy->action == POLICY_PROTECT && !policy->limited &&
+	       policy_is_for_one_flow(policy);
 }
 
 static uint8_t kernel_direction(enum policy_direction direction)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3, R-2.3-14: a PROTECT entry of latchd at the head of the SPD, for one 5-tuple.
- * The kernel deletes the entry POLICY_ENTRY_S after its last renewal, so that no entry stays after
- * a latchd that does not start again.
+ * RFC 5660 section 2.3, R-2.3-14: a PROTECT entry of latchd at the head of the SPD, for one
+ * 5-tuple. The kernel deletes the entry POLICY_ENTRY_S after its last renewal, so that no entry
+ * stays after a latchd that does not start again.
  */
 #ifndef LATCHD_SPD_POLICY_ENTRY_H
 #define LATCHD_SPD_POLICY_ENTRY_H
@@ -28,8 +28,8 @@ struct policy_entry {
 };
 
 /*
- * Adds the entry; renew: replaces an entry of latchd. 0, -EEXIST (without renew: the SPD has another
- * policy for this very 5-tuple), or another negative errno.
+ * Adds the entry; renew: replaces an entry of latchd. 0, -EEXIST (without renew: the SPD has
+ * another policy for this very 5-tuple), or another negative errno.
  */
 int policy_entry_insert(const struct policy_entry *entry, bool renew);
 

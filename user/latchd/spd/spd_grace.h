@@ -20,8 +20,8 @@ struct spd_grace {
 };
 
 /*
- * Notes in this round that the latch is unprotected. True: it has been unprotected for time_ms. Also
- * true if there is no memory for a grace period.
+ * Notes in this round that the latch is unprotected. True: it has been unprotected for time_ms.
+ * Also true if there is no memory for a grace period.
  */
 bool spd_grace_is_over(struct spd_grace *grace, uint64_t netns, uint64_t latch_id,
 		       unsigned int time_ms);

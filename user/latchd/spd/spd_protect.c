@@ -66,8 +66,8 @@ static void set_ends(struct policy_entry *entry, const struct spd_scope *scope, 
 }
 
 static int fill_entry(const struct spd_view *view, const struct latch_flow *flow,
-		    const struct latch *latch, const struct policy_query *query,
-		    enum policy_direction direction, struct policy_entry *ret)
+		      const struct latch *latch, const struct policy_query *query,
+		      enum policy_direction direction, struct policy_entry *ret)
 {
 	bool out = direction == POLICY_OUT;
 	const struct spd_scope *own =
@@ -110,7 +110,7 @@ static int protect_direction(struct spd_view *view, const struct latch_flow *flo
 }
 
 int spd_protect_add(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
-		const struct policy_query *query)
+		    const struct policy_query *query)
 {
 	int out, in;
 
@@ -162,7 +162,7 @@ static struct latch_flow flow_of(const struct policy *policy, uint64_t netns)
 }
 
 int spd_protect_remove_orphans(const struct kernel_maps *maps, const struct spd_view *view,
-			  uint64_t netns)
+			       uint64_t netns)
 {
 	const struct policy *policy;
 	struct latch_flow flow;

@@ -14,7 +14,7 @@
  * the edit is a policy for this very flow. Or another negative errno.
  */
 int spd_protect_add(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
-		const struct policy_query *query);
+		    const struct policy_query *query);
 
 /* Removes the flow's entries. 1: it had some. 0: it had none. Or a negative errno. */
 int spd_protect_remove(struct spd_view *view, const struct latch_flow *flow);

@@ -32,8 +32,8 @@ int spd_view_load(const struct kernel_maps *maps, uint64_t netns, struct spd_vie
 void spd_view_release(struct spd_view *view);
 
 /*
- * The policies that may cover a flow between these two addresses. All flows of a pair of hosts share
- * them. The view owns the result, which is never NULL: without memory it is the whole SPD.
+ * The policies that may cover a flow between these two addresses. All flows of a pair of hosts
+ * share them. The view owns the result, which is never NULL: without memory it is the whole SPD.
  */
 const struct spd *spd_view_narrow(struct spd_view *view, const struct latch_flow *flow);
 
