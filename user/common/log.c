@@ -73,8 +73,7 @@ static void log_to_stderr(enum log_level level, const char *subsystem, const cha
 		length = sizeof(line) - 1;
 		line[length - 1] = '\n';
 	}
-	/* One write() a line: lines of several processes do not mix. A failure cannot be reported.
-	 */
+	/* One write() a line keeps lines of processes apart. A failure cannot be reported. */
 	while (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0 && errno == EINTR)
 		;
 }

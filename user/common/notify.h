@@ -3,8 +3,10 @@
 #ifndef LATCHD_COMMON_NOTIFY_H
 #define LATCHD_COMMON_NOTIFY_H
 
-/* Sends lines such as "READY=1\nSTATUS=...". 0 if sent, or without a manager; else a negative
- * errno. */
+/*
+ * Sends lines such as "READY=1\nSTATUS=...". 0, also without a manager, or a negative
+ * errno.
+ */
 int notify_send(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The interval for "WATCHDOG=1": half of the manager's timeout. 0 = no watchdog. */

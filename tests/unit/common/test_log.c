@@ -64,8 +64,7 @@ Test(log, a_long_text_is_cut)
 	cr_expect_eq(strlen(sunk), strlen("x|") + 1023 * strlen("\\x1b"));
 }
 
-/* Copies the output of one log call on stderr. with_journal: stderr is the stream of the journal.
- */
+/* Copies the output of one log call. with_journal: stderr is the stream of the journal. */
 static void stderr_of(char *out, size_t size, const char *subsystem, bool with_journal)
 {
 	int pipe_fds[2], saved = dup(STDERR_FILENO);

@@ -14,8 +14,7 @@
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 
-/* reasons: a set of enum latch_reason. ret_word gets the latch's word after the step; may be NULL.
- */
+/* reasons: a set of enum latch_reason. ret_word: the word after the step; may be NULL. */
 int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		__u8 reasons, union latch_word *ret_word);
 int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
@@ -57,8 +56,10 @@ int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __
 int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
 		       const struct latch_association *seen);
 
-/* Puts the other half of the rules in force, with count rules (enforce/rules.h). 0 or a negative
- * errno. */
+/*
+ * Puts the other half of the rules in force, with count rules (enforce/rules.h). 0 or a negative
+ * errno.
+ */
 int latch_rules_switch(const struct kernel_maps *maps, __u32 count);
 /*
  * Finds the rule that decides over the flow. direction: in which it was opened; NONE =

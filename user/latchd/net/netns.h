@@ -30,8 +30,10 @@ void netns_hint(uint64_t cookie, pid_t pid);
  */
 int netns_open(uint64_t cookie);
 
-/* 1: it belongs to another user namespace than latchd. 0: to the same one. Or a negative errno as
- * of netns_open(). */
+/*
+ * 1: it belongs to another user namespace than latchd. 0: to the same one. Or a negative errno as
+ * of netns_open().
+ */
 int netns_is_foreign(uint64_t cookie);
 
 /*
@@ -49,8 +51,7 @@ int netns_walk(netns_visit_fn visit, void *context);
  */
 int netns_call(int netns_fd, int (*function)(void *context), void *context);
 
-/* Opens a close-on-exec socket of that namespace: a descriptor for the caller, or a negative errno.
- */
+/* Opens a socket of that namespace, close-on-exec: its descriptor, or a negative errno. */
 int netns_socket(int netns_fd, int domain, int type, int protocol);
 
 #endif

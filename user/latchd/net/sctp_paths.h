@@ -22,8 +22,10 @@ struct sctp_path {
 /* Sorts by namespace, then by ports, as the functions below need it. */
 void sctp_paths_sort(struct sctp_path *paths, size_t count);
 
-/* Sets alive of the paths in one message of the kernel. All paths are of one namespace. 0 or
- * -EBADMSG. */
+/*
+ * Sets alive of the paths in one message of the kernel. All paths are of one namespace. 0 or
+ * -EBADMSG.
+ */
 int sctp_paths_mark(const struct nlmsghdr *message, struct sctp_path *paths, size_t count);
 
 /*

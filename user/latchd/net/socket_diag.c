@@ -104,7 +104,8 @@ static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req
 }
 
 /*
- * A kernel without tcp_diag or udp_diag answers every request with ENOENT, a dump of no socket too.
+ * A kernel without tcp_diag or udp_diag answers every request with ENOENT, even a dump that selects
+ * no socket.
  */
 static int not_found(int fd, __u8 protocol)
 {
@@ -179,8 +180,7 @@ static int find_anywhere(int fd, struct search *search)
 	return err;
 }
 
-/* The cookie matters: once the socket has gone, the same lookup would end a listener of its port.
- */
+/* With the cookie: after the end of the socket the lookup would find a listener of its port. */
 static int destroy_found(int fd, struct search *search)
 {
 	struct inet_diag_req_v2 question = {

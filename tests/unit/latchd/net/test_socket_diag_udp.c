@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Pairs of connected UDP sockets, and TCP listeners, over the loopback of a namespace of the test.
- */
+/* Connected UDP sockets, and TCP listeners, on the loopback of a namespace of the test. */
 #include "udp.h"
 
 #include "latchd/net/socket_diag.h"

@@ -120,8 +120,7 @@ Test(spd_protect, R_2_18_entries_left_by_a_crash_are_removed)
 	wait_until(has_no_entries);
 }
 
-/* The administrator intends such a policy for this flow. To replace it would be an edit of the SPD.
- */
+/* The administrator intends this policy for the flow. Replacing it would edit the SPD. */
 Test(spd_protect, R_2_3_13_a_policy_for_this_very_flow_breaks_the_latch)
 {
 	struct policy bypass = policy_above(POLICY_IN, POLICY_BYPASS);
@@ -217,8 +216,7 @@ Test(spd_protect, R_2_3_14_two_flows_with_the_same_ports_have_entries_of_their_o
 	cr_expect_eq(seen.released, 2);
 }
 
-/* An administrator may give a policy any index and priority. It is no entry of latchd, and counts.
- */
+/* A policy of an administrator counts, whatever its index and priority. */
 Test(spd_protect, R_2_3_13_a_policy_similar_to_an_entry_breaks_the_latch)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
