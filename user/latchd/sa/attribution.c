@@ -23,7 +23,7 @@ struct attribution {
 	const struct news_bus *news;
 	struct feed_sink sink;
 	struct key_managers key_managers;
-	struct child_sas children;
+	struct child_sas child_sas;
 	struct binding binding;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
@@ -72,7 +72,7 @@ static void forget_child(struct attribution *a, struct child_sa *child)
 	child->params = 0;
 	if (counted)
 		binding_update_contested(&a->binding, child);
-	child_sas_remove(&a->children, child);
+	child_sas_remove(&a->child_sas, child);
 	if (counted)
 		loop_timer_arm(&a->settle, 0);
 }
@@ -85,7 +85,7 @@ static bool has_ended(struct attribution *a, struct child_sa *child)
 
 void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
-	struct child_sa_end *end = child_sas_find(&a->children, key);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
 
 	if (end && has_ended(a, end->child))
 		forget_child(a, end->child);
@@ -98,7 +98,7 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
 			    const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
-	struct child_sa_end *end = child_sas_find(&a->children, key);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
 
 	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
 		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
@@ -119,7 +119,7 @@ void attribution_reconcile(struct attribution *a)
 {
 	struct child_sa *child, *next;
 
-	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
 	{
 		if (has_ended(a, child))
 			forget_child(a, child);
@@ -154,15 +154,15 @@ struct orphan_walk {
 };
 
 /* An SA that an earlier latchd bound and that its key manager has not reported to this one. */
-static int orphan_unclaimed(void *context, const struct latch_sa_key *key,
-			    const struct latch_sa *sa)
+static int orphan_unreported(void *context, const struct latch_sa_key *key,
+			     const struct latch_sa *sa)
 {
 	const struct orphan_walk *walk = context;
 	struct attribution *a = walk->attribution;
 	const struct latch_identity *peer;
 	const struct latch_params *params;
 
-	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->children, key))
+	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->child_sas, key))
 		return 0;
 	params = identities_get_params(a->identities, sa->word.params);
 	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
@@ -178,14 +178,14 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	struct child_sa *child;
 	int err;
 
-	DL_FOREACH2(a->children.first, child, next)
+	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed) {
 			child->orphan = true;
 			binding_set_state(&a->binding, child);
 		}
 	}
-	err = sas_walk(a->maps, orphan_unclaimed, &walk);
+	err = sas_walk(a->maps, orphan_unreported, &walk);
 	if (err)
 		log_warn("sa", "feed %s: cannot mark its SAs as orphans: %s", feed->name,
 			 strerror(-err));
@@ -214,7 +214,7 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 static bool belongs_to_other(const struct attribution *a, const struct latch_sa_key *in,
 			     const struct latch_sa_key *out)
 {
-	struct child_sa_end *end = child_sas_find(&a->children, out);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, out);
 
 	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
 	       !binding_outbound_moves(&a->binding, end, in);
@@ -250,7 +250,7 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	forget_replaced(a, &in, &in, &out);
 	forget_replaced(a, &out, &in, &out);
 	fix_auth_class(a, feed, &in, &child_report);
-	child = child_sas_learn(&a->children, feed, key_manager->netns, &child_report, evidence);
+	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &child_report, evidence);
 	if (!child)
 		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, child_report.child_unique_id);
@@ -277,7 +277,7 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 	if (!key_manager)
 		return;
 	child_sas_keys(reported, key_manager->netns, &in, &out);
-	end = child_sas_find(&a->children, &in);
+	end = child_sas_find(&a->child_sas, &in);
 	if (end && end->child->feed == feed)
 		mark_deleted(a, end->child);
 }
@@ -318,7 +318,7 @@ static void on_snapshot_begin(void *context, struct feed *feed)
 	struct child_sa *child;
 
 	peer_death_snapshot_begin(&a->peer_death, feed);
-	DL_FOREACH2(a->children.first, child, next)
+	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed)
 			child->in_snapshot = false;
@@ -349,7 +349,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		return;
 	first = !key_manager->synced;
 	key_manager->synced = true;
-	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
 	{
 		if (child->feed == feed && !child->in_snapshot)
 			settle_missing(a, child);
@@ -359,7 +359,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	peer_death_snapshot_end(&a->peer_death, feed);
 	if (!first)
 		return;
-	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
+	if (!sas_walk(a->maps, orphan_unreported, &walk))
 		check_all(a);
 	/* SAs that were installed before have no event. */
 	pending_sas_check_soon(&a->pending_sas);
@@ -390,8 +390,8 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.snapshot_end = on_snapshot_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->children, news, netns_is_synced, a},
-		.child_sas = &a->children,
+		.view = {maps, &a->child_sas, news, netns_is_synced, a},
+		.child_sas = &a->child_sas,
 		.identities = identities,
 	};
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
@@ -408,7 +408,7 @@ void attribution_free(struct attribution *a)
 	loop_timer_cancel(&a->settle);
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
-	child_sas_clear(&a->children);
+	child_sas_clear(&a->child_sas);
 	free(a);
 }
 

@@ -54,33 +54,33 @@ static bool was_reset(void)
 /* No program releases the latch with its socket here: the disposition closes the latch. */
 Test(disposition, R_5_5_2_only_the_socket_of_the_broken_latch_ends)
 {
-	struct tcp_pair broken = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
+	struct pair broken = connect_pair(IPV4, IPV4, NULL), whole = connect_pair(IPV4, IPV4, NULL);
 
-	flow = tcp_flow(&ns, broken.client);
-	other = tcp_flow(&ns, whole.client);
+	flow = flow_of(broken.client);
+	other = flow_of(whole.client);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	disposition_start(&disposition, loop);
 	wait_until(was_reset);
-	cr_expect_eq(tcp_error(broken.client), ECONNABORTED);
+	cr_expect_eq(pending_error(broken.client), ECONNABORTED);
 	cr_expect_arr_eq(&last_flow, &flow, sizeof(flow));
 	wait_until(latch_is_gone);
 	cr_expect_eq(resets, 1);
 	cr_expect_eq(failures, 0);
 	cr_expect(has_latch(&other));
-	cr_expect_eq(tcp_error(whole.client), 0);
-	tcp_expect_alive(whole.client, whole.server, LIMIT_MS);
-	tcp_expect_alive(whole.server, whole.client, LIMIT_MS);
-	tcp_pair_close(&broken);
-	tcp_pair_close(&whole);
+	cr_expect_eq(pending_error(whole.client), 0);
+	expect_alive(whole.client, whole.server);
+	expect_alive(whole.server, whole.client);
+	close_pair(&broken);
+	close_pair(&whole);
 }
 
 Test(disposition, a_latch_that_breaks_later_is_reset)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch latch;
 
-	flow = tcp_flow(&ns, pair.server);
+	flow = flow_of(pair.server);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	disposition_start(&disposition, loop);
 	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
@@ -88,8 +88,8 @@ Test(disposition, a_latch_that_breaks_later_is_reset)
 		     LATCH_CONTROL_DONE);
 	disposition_run_soon(&disposition);
 	wait_until(was_reset);
-	cr_expect_eq(tcp_error(pair.server), ECONNABORTED);
-	tcp_pair_close(&pair);
+	cr_expect_eq(pending_error(pair.server), ECONNABORTED);
+	close_pair(&pair);
 }
 
 Test(disposition, a_broken_latch_without_a_socket_is_closed)
@@ -104,24 +104,24 @@ Test(disposition, a_broken_latch_without_a_socket_is_closed)
 /* The latch of a handshake is closed with it: no callback would ever come. */
 Test(disposition, a_broken_handshake_is_ended_at_once)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
-	flow = tcp_flow(&ns, pair.server);
+	flow = flow_of(pair.server);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_HANDSHAKE, 1);
 	disposition_start(&disposition, loop);
 	wait_until(was_reset);
 	cr_expect(latch_is_gone());
-	tcp_pair_close(&pair);
+	close_pair(&pair);
 }
 
 /* The latch still drops packets that come in under an SA of another peer. */
 Test(disposition, a_time_wait_socket_keeps_its_broken_latch)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
 	flow = lonely(1000);
-	other = tcp_flow(&ns, pair.client);
-	tcp_pair_end(&pair);
+	other = flow_of(pair.client);
+	end_pair(&pair);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	put_latch(&other, LATCH_STATE_BROKEN, LATCH_OWNER_TIME_WAIT, 1);
 	disposition_start(&disposition, loop);
@@ -155,11 +155,11 @@ Test(disposition, a_socket_that_cannot_be_ended_is_published_once_and_tried_agai
 
 /* ---- another socket has the addresses and ports of the latch */
 
-static void put_of_another(struct tcp_pair *pair, uint8_t flags)
+static void put_of_another(struct pair *pair, uint8_t flags)
 {
 	struct latch latch;
 
-	flow = tcp_flow(&ns, pair->client);
+	flow = flow_of(pair->client);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
 	latch.socket_cookie = UINT64_MAX;
@@ -169,14 +169,14 @@ static void put_of_another(struct tcp_pair *pair, uint8_t flags)
 
 static void expect_not_ended(uint8_t flags)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
 	put_of_another(&pair, flags);
 	disposition_start(&disposition, loop);
 	wait_until(latch_is_gone);
 	cr_expect_eq(resets + failures, 0);
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }
 
 Test(disposition, R_5_5_2_a_reset_does_not_end_a_socket_that_reuses_the_flow)

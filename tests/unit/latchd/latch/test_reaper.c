@@ -84,24 +84,24 @@ Test(reaper, a_round_keeps_latches_created_after_its_start)
 
 Test(reaper, a_latch_stays_while_its_socket_is_open)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow client = tcp_flow(&ns, pair.client), server = tcp_flow(&ns, pair.server);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow client = flow_of(pair.client), server = flow_of(pair.server);
 
 	put_latch(&client, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	put_latch(&server, LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, 1);
 	run_round();
 	cr_expect(has_latch(&client));
 	cr_expect(has_latch(&server));
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }
 
 Test(reaper, a_latch_stays_while_its_socket_is_in_time_wait)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow client = tcp_flow(&ns, pair.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow client = flow_of(pair.client);
 
-	tcp_pair_end(&pair);
+	end_pair(&pair);
 	put_latch(&client, LATCH_STATE_ESTABLISHED, LATCH_OWNER_TIME_WAIT, 1);
 	run_round();
 	cr_expect(has_latch(&client));
@@ -110,11 +110,11 @@ Test(reaper, a_latch_stays_while_its_socket_is_in_time_wait)
 /* Of the connection only the TIME_WAIT socket of the client is left, not the server's. */
 Test(reaper, L_2_2_3_the_latch_of_a_closed_socket_is_deleted)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow server = tcp_flow(&ns, pair.server);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow server = flow_of(pair.server);
 	uint64_t limit = loop_now_ms() + LIMIT_MS;
 
-	tcp_pair_end(&pair);
+	end_pair(&pair);
 	while (!socket_diag_find(&server) && loop_now_ms() < limit)
 		sched_yield();
 	put_latch(&server, LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, 1);
@@ -150,7 +150,7 @@ Test(reaper, a_socket_bound_to_a_device_keeps_its_latch)
 	cr_assert_eq(listen(listener, 8), 0);
 	cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
 	cr_assert_eq(connect(client, (struct sockaddr *)&address, length), 0);
-	flow = tcp_flow(&ns, client);
+	flow = flow_of(client);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	run_round();
 	cr_expect(has_latch(&flow));

@@ -143,17 +143,18 @@ Test(recovery, R_2_6_1_one_wrong_byte_closes_every_latch_and_unbinds_every_sa)
 
 Test(recovery, R_2_6_1_S21_a_damaged_table_resets_latched_connections)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns), bystander = tcp_pair_connect(&ns);
-	struct latch_flow flow = tcp_flow(&ns, pair.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL),
+		    bystander = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	damage();
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_not(has_latch(&flow));
-	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
-	tcp_expect_alive(bystander.client, bystander.server, LIMIT_MS);
-	tcp_pair_close(&pair);
-	tcp_pair_close(&bystander);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	expect_alive(bystander.client, bystander.server);
+	close_pair(&pair);
+	close_pair(&bystander);
 }
 
 /* latchd must not start with latches whose peers are unknown. */
@@ -201,8 +202,8 @@ Test(recovery, R_2_6_1_a_listener_latch_and_its_socket_stay)
 /* Another socket has the addresses and ports of the latch now. */
 Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow flow = tcp_flow(&ns, pair.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
 	struct latch latch;
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
@@ -212,6 +213,6 @@ Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 	damage();
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_not(has_latch(&flow));
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }

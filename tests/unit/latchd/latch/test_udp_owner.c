@@ -46,7 +46,7 @@ static int udp_connected(uint16_t port)
 
 static struct latch_flow put_latch_of(int fd, enum latch_state state)
 {
-	struct latch_flow flow = tcp_flow(&ns, fd);
+	struct latch_flow flow = flow_of(fd);
 
 	flow.protocol = IPPROTO_UDP;
 	put_latch(&flow, state, LATCH_OWNER_SOCKET, clock_boot_ns() - 4 * SECOND);
@@ -108,7 +108,7 @@ Test(owner_udp, S30_L_5_2_3_a_broken_udp_socket_gets_one_error_and_is_disconnect
 	wait_until(watched_is_gone);
 	cr_expect_eq(resets, 1);
 	cr_expect(has_latch(&whole));
-	cr_expect_eq(tcp_error(other), 0);
+	cr_expect_eq(pending_error(other), 0);
 	close(fd);
 	close(other);
 	disposition_stop(&disposition);
