@@ -114,7 +114,7 @@ Test(spd_watch, a_new_latch_is_judged_at_birth)
 	loop_timer_cancel(&watch.period);
 	flow = lonely(1001);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
-	spd_watch_latch_born(&watch, &flow);
+	spd_watch_latch_created(&watch, &flow);
 	wait_until(is_seen_at_birth);
 }
 
