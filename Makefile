@@ -125,7 +125,7 @@ check-fast: ## for the inner loop: lint, unit tests and three scenarios, under t
 		tools/make/check lint build unit vm
 
 conformance: ## everything on every kernel (hours), then docs/conformance.md
-	+$(Q)VM=--all BUILD='$(BUILD)' MAKE='$(MAKE)' \
+	+$(Q)UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup build unit vm table
 
 conformance-table: ## docs/conformance.md from the results that are there
