@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "latchd/config/config_load.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/tables.h"
 

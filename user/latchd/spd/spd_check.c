@@ -7,7 +7,7 @@
 #include "common/clock.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/news/latch_transition.h"
-#include "latchd/spd/policy_dump.h"
+#include "latchd/spd/policy_routes.h"
 #include "latchd/maps/tables.h"
 #include "latchd/spd/spd_protect.h"
 #include "latchd/spd/spd_view.h"
@@ -83,7 +83,7 @@ static struct finding find(struct spd_view *view, const struct latch_flow *flow,
 	struct policy_verdict verdict;
 
 	for (direction = POLICY_OUT; direction < POLICY_DIRECTIONS; direction++) {
-		verdict = policy_judge(spd, &finding.query, direction);
+		verdict = policy_evaluate(spd, &finding.query, direction);
 		add_verdict(&finding, direction, &verdict, latch);
 	}
 	return finding;
@@ -163,28 +163,15 @@ static int heal_latch(struct check *check, const struct latch_flow *flow, const 
 	return result < 0 ? result : 0;
 }
 
-/* Without a free place the entries are not removed early: they expire by themselves. */
-void spd_set_held(struct spd_watch *watch, uint64_t netns, bool held)
-{
-	size_t i;
-
-	for (i = 0; i < watch->held_count && watch->held[i] != netns; i++)
-		;
-	if (held && i == watch->held_count && i < SPD_HELD_MAX)
-		watch->held[watch->held_count++] = netns;
-	else if (!held && i < watch->held_count)
-		watch->held[i] = watch->held[--watch->held_count];
-}
-
 /* R-2.3-14: policy entries of latchd protect the flow. False: they cannot. */
 static bool hold(struct check *check, const struct latch_flow *flow, const struct latch *latch,
 		 const struct finding *finding)
 {
 	const struct news_policy policy = deciding_policy(finding);
-	int result = spd_protect(finding->view, flow, latch, &finding->query);
+	int result = spd_protect_add(finding->view, flow, latch, &finding->query);
 
 	if (result >= 0)
-		spd_set_held(check->watch, flow->netns, check->held = true);
+		spd_state_set_held(check->watch, flow->netns, check->held = true);
 	if (result > 0)
 		news_publish(
 			check->watch->news,
@@ -200,7 +187,7 @@ static bool hold(struct check *check, const struct latch_flow *flow, const struc
 static int release(struct check *check, const struct latch_flow *flow, const struct latch *latch,
 		   const struct finding *finding)
 {
-	int result = spd_unprotect(finding->view, flow);
+	int result = spd_protect_remove(finding->view, flow);
 
 	if (result > 0)
 		news_publish(check->watch->news, &(struct news){
@@ -225,7 +212,7 @@ static int on_unprotected(struct check *check, const struct latch_flow *flow,
 	if (protect && hold(check, flow, latch, finding))
 		return heal_latch(check, flow, latch);
 	if (latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
-	    !spd_suspect(&check->watch->suspects, flow->netns, latch->id, time_ms))
+	    !spd_grace_is_over(&check->watch->grace, flow->netns, latch->id, time_ms))
 		return 0;
 	err = find_again(check, flow, latch, params, finding);
 	return err || !finding->unprotected ? err : break_latch(check, flow, latch, finding);
@@ -237,7 +224,7 @@ static int on_protected(struct check *check, const struct latch_flow *flow,
 {
 	bool was_unprotected =
 		latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
-		(latch->rule_flags & LATCH_RULE_PROTECT && spd_has_entries(&check->view));
+		(latch->rule_flags & LATCH_RULE_PROTECT && spd_protect_has_entries(&check->view));
 	int err = was_unprotected ? find_again(check, flow, latch, params, finding) : 0;
 
 	if (err || finding->unprotected)
@@ -298,11 +285,11 @@ static int check_latches(struct check *check, bool all)
 		err = latches_walk(watch->maps, check_latch, check);
 	else
 		check_created(check);
-	orphans = spd_unprotect_orphans(watch->maps, &check->view, check->netns);
-	if (!check->held && !spd_has_entries(&check->view))
-		spd_set_held(watch, check->netns, false);
+	orphans = spd_protect_remove_orphans(watch->maps, &check->view, check->netns);
+	if (!check->held && !spd_protect_has_entries(&check->view))
+		spd_state_set_held(watch, check->netns, false);
 	if (check->healed && !check->err)
-		check->err = policy_forget_routes(check->netns);
+		check->err = policy_routes_forget(check->netns);
 	err = err ? err : orphans;
 	return err ? err : check->err;
 }
@@ -314,7 +301,7 @@ int spd_check(struct spd_watch *watch, uint64_t netns, bool all)
 
 	/* The namespace has no process: the reaper deletes the rest of its latches. */
 	if (err == -ENOENT) {
-		spd_set_held(watch, netns, false);
+		spd_state_set_held(watch, netns, false);
 		return 0;
 	}
 	if (!err) {

@@ -3,7 +3,7 @@
 #ifndef LATCHD_SPD_SPD_CHECK_H
 #define LATCHD_SPD_SPD_CHECK_H
 
-#include "latchd/spd/spd_watch.h"
+#include "latchd/spd/spd_state.h"
 
 /*
  * Checks all latches of the namespace, or only those of watch->created, and breaks, heals,
@@ -11,8 +11,5 @@
  * the same.
  */
 int spd_check(struct spd_watch *watch, uint64_t netns, bool all);
-
-/* held: whether the namespace may have policy entries of latchd (policy_entry.h). */
-void spd_set_held(struct spd_watch *watch, uint64_t netns, bool held);
 
 #endif

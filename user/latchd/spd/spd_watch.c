@@ -135,7 +135,7 @@ static void recheck(void *context, uint64_t netns)
 static void end_round(struct spd_watch *watch)
 {
 	if (!watch->failed)
-		spd_suspects_acquit(&watch->suspects);
+		spd_grace_end_round(&watch->grace);
 	if (watch->failed || watch->all_edited)
 		watch->warned = watch->failed;
 	watch->created_count = 0;
@@ -165,7 +165,7 @@ static void on_check(void *context)
 	}
 	watch->edited_count = 0;
 	watch->all_edited = false;
-	spd_suspects_visit(&watch->suspects, recheck, watch);
+	spd_grace_visit(&watch->grace, recheck, watch);
 }
 
 static void on_period(void *context)
@@ -207,7 +207,7 @@ void spd_watch_start(struct spd_watch *watch, struct loop *loop)
 	uint64_t own;
 
 	if (!netns_own(&own))
-		spd_set_held(watch, own, true);
+		spd_state_set_held(watch, own, true);
 	loop_timer_init(loop, &watch->check, on_check, watch);
 	loop_timer_init(loop, &watch->period, on_period, watch);
 	on_period(watch);
@@ -215,7 +215,7 @@ void spd_watch_start(struct spd_watch *watch, struct loop *loop)
 
 void spd_watch_stop(struct spd_watch *watch)
 {
-	spd_suspects_release(&watch->suspects);
+	spd_grace_release(&watch->grace);
 	loop_timer_cancel(&watch->check);
 	loop_timer_cancel(&watch->period);
 }
