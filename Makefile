@@ -138,7 +138,7 @@ demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
 	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo
 
-lint: ## layers, format, shellcheck, licence lines; STYLE=1 formats the C files
+lint: ## layers, words, format, shellcheck, licence lines; STYLE=1 formats the C files
 	$(Q)STYLE='$(STYLE)' tools/make/lint
 
 install: all ## install to DESTDIR and PREFIX (default /usr/local)

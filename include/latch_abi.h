@@ -48,14 +48,14 @@ enum __attribute__((packed)) latch_direction {
 	LATCH_DIRECTION_IN = 2,
 };
 
-/* What owns the latch. The controller reaps the latches of all but LATCH_OWNER_SOCKET. */
+/* The owner of a latch. The controller reaps the latches of all but LATCH_OWNER_SOCKET. */
 enum __attribute__((packed)) latch_owner {
 	LATCH_OWNER_HANDSHAKE = 0, /* a request socket; no program sees its end */
 	LATCH_OWNER_SOCKET = 1,
 	LATCH_OWNER_TIME_WAIT = 2,
 };
 
-/* RFC 5660 section 5.5: what happens to the owner while the latch is BROKEN. */
+/* RFC 5660 section 5.5: the effect on the owner while the latch is BROKEN. */
 enum __attribute__((packed)) latch_disposition {
 	LATCH_DISPOSITION_RESET = 0,
 	LATCH_DISPOSITION_WAIT = 1,
@@ -69,7 +69,7 @@ enum __attribute__((packed)) latch_action {
 };
 
 /*
- * What a rule asks for beside its action. A latch keeps the flags of the rule that it was created
+ * Options of a rule besides its action. A latch keeps the flags of the rule that it was created
  * under.
  */
 enum latch_rule_flag {
@@ -167,7 +167,7 @@ struct latch {
 	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
 };
 
-/* What identifies an SCTP association on a path that has no latch yet. */
+/* The keys of an SCTP association on a path that has no latch yet. */
 enum latch_association_mark {
 	LATCH_MARK_LOCAL_TAG = 1,  /* verification tag of received packets */
 	LATCH_MARK_REMOTE_TAG = 2, /* verification tag of sent packets */
@@ -192,7 +192,7 @@ enum __attribute__((packed)) latch_sa_state {
 	LATCH_SA_ORPHAN =
 		3, /* its key manager is gone; it keeps its identity and starts no latch */
 	LATCH_SA_DYING =
-		4, /* given up by its key manager; it keeps its identity and starts no latch */
+		4, /* deleted by its key manager; it keeps its identity and starts no latch */
 };
 
 /*
@@ -330,7 +330,8 @@ struct latch_clock {
 #define LATCH_ID_TEXT_MAX    512
 #define LATCH_NAME_MAX	     64
 
-/* What RFC 5660 section 2 latches. Two params are congruent if their indices are equal. */
+/* The parameters that RFC 5660 section 2 latches. Two params are congruent if their indices are
+ * equal. */
 struct latch_params {
 	__u32 local_id; /* indices of latch_identity */
 	__u32 peer_id;

@@ -100,8 +100,8 @@ static __always_inline void control_sa_set(struct latch_control *c)
 }
 
 /*
- * The installation of this SA was not seen. Nothing is known of it, so it starts as PENDING, like
- * a new one.
+ * The programs did not see the installation of this SA, so its peer is unknown. The SA starts as
+ * PENDING, like a new one.
  */
 static __always_inline void control_sa_adopt(struct latch_control *c)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Which rule decides over a flow. */
+/* Finds the rule that decides over a flow. */
 #ifndef LATCH_BPF_DB_RULES_H
 #define LATCH_BPF_DB_RULES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the cgroup gate reads of a packet beside its headers: address family and device. */
+/* The cgroup gate's data of a packet besides its headers: address family and device. */
 #ifndef LATCH_BPF_GATE_CGROUP_PACKET_H
 #define LATCH_BPF_GATE_CGROUP_PACKET_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the gates know of one packet, and the helpers they share: finding its latch and its SA,
- * and dropping it.
+ * The gates' data of one packet, and their common helpers: finding its latch and its SA, and
+ * dropping it.
  */
 #ifndef LATCH_BPF_GATE_PASSAGE_H
 #define LATCH_BPF_GATE_PASSAGE_H

@@ -2,8 +2,8 @@
 /*
  * Refuses a flow that may not start, with an event. A flow sends at most one event per interval
  * (drop_event_interval). It shares a slot with other flows, which keeps the time of the last
- * event. A flood of flows is thus no flood of events either. Flows opened by this host have slots
- * of their own: flows from outside cannot keep local applications from learning why they get no
+ * event. A flood of flows is thus no flood of events either. Flows opened by this host have
+ * separate slots: flows from outside cannot suppress the event for a local application that gets no
  * connection.
  */
 #include "gate/refusal.h"

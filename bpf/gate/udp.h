@@ -93,7 +93,7 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	/*
-	 * Behind ESP a datagram to another address looks like one to the connected peer. Only
+	 * Behind ESP a datagram to another address equals one to the connected peer. Only
 	 * received datagrams prove the flow.
 	 */
 	p->may_start = !(p->egress && socket && socket->sends_elsewhere);

@@ -62,8 +62,8 @@ static __always_inline int is_connected_to(struct bpf_sock *sk, const struct lat
 
 /*
  * A connect() to the peer that the socket had before starts another connection, which the gate
- * could not tell from the old one. While the socket is still connected to that peer, the call may
- * fail or connect to the same peer. Both leave the connection as it was.
+ * could not distinguish from the old one. While the socket is still connected to that peer, the
+ * call may fail or connect to the same peer. Both leave the connection as it was.
  */
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 {
@@ -79,7 +79,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 }
 
 /*
- * A datagram to an address that the caller names. Behind XFRM it looks like one to the connected
+ * A datagram to an address that the caller names. Behind XFRM it equals one to the connected
  * peer.
  */
 static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A packet that GRO has merged shows the SA of its first part only. A peer could thus have data
- * of its own SA delivered as another peer's. No program can keep the kernel from merging, but a
- * program sees it (merge.bpf.c). For a while afterwards the gates treat received packets of that
+ * of its own SA delivered as another peer's. No program can prevent the merge, but a program
+ * can observe it (merge.bpf.c). For a while afterwards the gates treat received packets of that
  * flow as PACKET_MERGED. The time is longer than a packet takes from GRO to its socket.
  */
 #ifndef LATCH_BPF_PACKET_MERGE_H

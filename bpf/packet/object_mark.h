@@ -2,7 +2,7 @@
 /*
  * Marks on kernel objects by address, in a table of fixed size. If two marked objects share a
  * slot, all objects of that slot count as marked until the mark expires. A flood of marks thus
- * loses none; it only marks too many objects.
+ * loses no mark; it only marks too many objects.
  *
  * The kernel reuses addresses: a user of marks must clear the mark of every new object.
  */

@@ -129,7 +129,7 @@ static __always_inline enum packet_protection ingress_sa(struct sk_buff *skb, __
 
 extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
 
-/* Takes what note_ingress left on this CPU for this packet. A note is taken only once. */
+/* Takes the note of note_ingress for this packet on this CPU. A note is taken only once. */
 static __always_inline enum packet_protection take_ingress_note(struct __sk_buff *ctx,
 								struct latch_sa_key *sa)
 {
@@ -160,7 +160,7 @@ static __always_inline int address_is_mapped(const __u32 a[4])
 	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);
 }
 
-/* The flow of an IPv6 socket that speaks IPv4 is an IPv4 flow, like its packets. */
+/* The flow of an IPv6 socket with an IPv4 peer is an IPv4 flow, like its packets. */
 static __always_inline void flow_of_socket(struct bpf_sock *sk, __u64 netns,
 					   struct latch_flow *flow)
 {

@@ -14,7 +14,7 @@ static __always_inline int differ_in_protection(struct inet_frag_queue *queue, s
 	return !same_protection(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
 }
 
-/* In a network namespace of his own any local user can cause marks. */
+/* Any local user can cause marks in the network namespaces of a new user namespace. */
 static __always_inline int low_priority(struct inet_frag_queue *queue)
 {
 	return is_foreign(BPF_CORE_READ(queue, fqdir, net));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * A packet reassembled from tunnelled fragments shows the SA of the first fragment only. The
- * others may have arrived under another peer's SA, or in clear. Only their queue knows which
- * fragments are reassembled, and no program can keep a fragment out of it. A program sees it,
- * though (reassembly.bpf.c), and the gates drop the reassembled packet.
+ * others may have arrived under another peer's SA, or in clear. Only their queue shows which
+ * fragments are reassembled, and no program can reject a fragment there. A program can observe the
+ * queue (reassembly.bpf.c), and the gates drop the reassembled packet.
  */
 #ifndef LATCH_BPF_PACKET_REASSEMBLY_H
 #define LATCH_BPF_PACKET_REASSEMBLY_H

@@ -82,8 +82,8 @@ static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_sta
 }
 
 /*
- * Any user can be root in a user namespace of his own, and install SAs in its network namespaces.
- * The SAs of all these users together get half of the table.
+ * Any user can be root in a new user namespace, and install SAs in its network namespaces. The
+ * SAs of all these users together get half of the table.
  */
 static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock *clock,
 				       union latch_sa_word *word)

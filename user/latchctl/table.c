@@ -49,7 +49,7 @@ static unsigned int text_width(const char *text)
 }
 
 /* Two blanks in a row separate columns; one blank at either end of a cell can look like that. */
-static bool looks_like_gap(const char *text, size_t at)
+static bool is_gap(const char *text, size_t at)
 {
 	return text[at] == ' ' &&
 	       (!at || text[at - 1] == ' ' || text[at + 1] == ' ' || !text[at + 1]);
@@ -68,7 +68,7 @@ static char *escape_cell(const char *text)
 	}
 	text_escape(escaped, size, text);
 	for (i = 0; escaped[i]; i++) {
-		if (looks_like_gap(escaped, i))
+		if (is_gap(escaped, i))
 			length += (size_t)sprintf(cell + length, "\\x20");
 		else
 			cell[length++] = escaped[i];

@@ -69,7 +69,7 @@ Test(latchctl_monitor, event_names_are_cut_and_escaped)
 {
 	const char *text = rendered(
 		render_event,
-		"{\"time\":\"T\",\"event\":\"a-very-long-name-of-an-event-that-nobody-knows\"}",
+		"{\"time\":\"T\",\"event\":\"a-very-long-name-of-an-event-that-is-unknown\"}",
 		CTL_EXIT_OK);
 
 	cr_expect_str_eq(text, "T a        very-long-name-\n");

@@ -45,12 +45,12 @@ static void make_tree(void)
 	scratch_write("latchd/old", "", 0);
 }
 
-static bool as_nobody;
+static bool as_other_user;
 
 static enum ctl_exit purge(void)
 {
 	struct capture outs = capture_begin(stdout), errs = capture_begin(stderr);
-	bool change = as_nobody && !geteuid();
+	bool change = as_other_user && !geteuid();
 	enum ctl_exit code;
 
 	cr_assert(!change || !seteuid(65534));
@@ -238,7 +238,7 @@ Test(latchctl_purge, a_path_without_permission_means_not_permitted)
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 	cr_assert_eq(chmod(root, 0555), 0);
 	cr_assert_eq(chmod(scratch_path("latchd/v1"), 0555), 0);
-	as_nobody = true;
+	as_other_user = true;
 	expect_failure(CTL_EXIT_NOT_PERMITTED, "Permission denied; run as root");
 	cr_expect(exists("latchd/v1/latches"));
 	chmod(root, 0755);
@@ -249,7 +249,7 @@ Test(latchctl_purge, a_lock_file_without_permission_means_not_permitted)
 {
 	make_tree();
 	cr_assert_eq(chmod(scratch_dir, 0555), 0);
-	as_nobody = true;
+	as_other_user = true;
 	expect_failure(CTL_EXIT_NOT_PERMITTED, "cannot lock");
 	chmod(scratch_dir, 0755);
 	cr_expect(exists("latchd/v1/latches"));

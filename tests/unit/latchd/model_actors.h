@@ -110,7 +110,7 @@ static size_t any_latch(bool exists)
 	return WORLD_LATCHES;
 }
 
-/* Neither the kernel nor the key manager nor latchd has anything of the child. */
+/* Neither the kernel nor the key manager nor latchd has state of the child. */
 static bool is_free(size_t i)
 {
 	const struct world_child *c = &world.children[i];
@@ -208,7 +208,7 @@ static void remove_sa(size_t i, bool inbound, bool hint)
 	if (!*there)
 		return;
 	*there = false;
-	vanish(&key);
+	delete_without_event(&key);
 	world.hints_lost = world.hints_lost || !hint;
 	if (!hint)
 		return;

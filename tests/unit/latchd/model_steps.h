@@ -27,7 +27,7 @@ static bool step_child_appears(void)
 	strcpy(feed_children[i].local_id, locals[c->params.local]);
 	feed_children[i].local_ts = selectors(selector_table[s].local);
 	feed_children[i].remote_ts = selectors(selector_table[s].remote);
-	log_step(" appears(%zu peer=%u selector=%zu how=%zu)", i, c->params.peer, s, how);
+	log_step(" created(%zu peer=%u selector=%zu how=%zu)", i, c->params.peer, s, how);
 	if (how == 0)
 		report_child(i);
 	install_sa(i, true);
@@ -161,19 +161,20 @@ static bool step_key_manager_lost(void)
 	if (!world.present[key_manager])
 		return false;
 	log_step(" lost(%u)", key_manager);
-	lose(feed_of(key_manager), draw(&chance, 2) ? FEED_STATE_LOST : FEED_STATE_ABSENT);
+	set_feed_state(feed_of(key_manager),
+		       draw(&chance, 2) ? FEED_STATE_LOST : FEED_STATE_ABSENT);
 	world_lost(&world, key_manager);
 	return true;
 }
 
 /* A key manager that is not connected has restarted and lost a child. */
-static bool step_key_manager_forgets(void)
+static bool step_key_manager_loses_child(void)
 {
 	size_t i = any_child(is_listed);
 
 	if (i == WORLD_CHILDREN || world.synced[world.children[i].params.key_manager])
 		return false;
-	log_step(" forgets(%zu)", i);
+	log_step(" child-lost(%zu)", i);
 	world.children[i].listed = false;
 	return true;
 }
@@ -358,7 +359,7 @@ static const struct {
 	{step_key_manager_connects, 2},
 	{step_snapshot, 4},
 	{step_key_manager_lost, 2},
-	{step_key_manager_forgets, 3},
+	{step_key_manager_loses_child, 3},
 	{step_latchd_restarts, 2},
 	{step_database_corrupt, 1},
 	{step_connect, 18},

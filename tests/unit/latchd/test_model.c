@@ -225,7 +225,7 @@ static void begin_step(void)
 	size_t i;
 
 	seen.broken = seen.healed = 0;
-	seen.then = on_break;
+	seen.on_break = on_break;
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		world.children[i].bound_before = is_bound(i);
 }

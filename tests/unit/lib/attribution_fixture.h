@@ -50,7 +50,7 @@ static struct {
 	/* At the moment that a latch broke: */
 	const struct latch_sa_key *watched;
 	enum latch_sa_state watched_state;
-	void (*then)(void); /* happens meanwhile */
+	void (*on_break)(void); /* called after the break */
 } seen;
 
 static struct {
@@ -78,8 +78,8 @@ static void on_broken(const struct news *news)
 	seen.got = news->cause.got;
 	if (seen.watched)
 		seen.watched_state = state_of(seen.watched);
-	if (seen.then)
-		seen.then();
+	if (seen.on_break)
+		seen.on_break();
 }
 
 static void on_healed(const struct news *news)
@@ -195,7 +195,7 @@ static inline void down(struct feed *feed, const struct feed_child *child)
 	sink->child_down(sink->context, feed, child);
 }
 
-static inline void lose(struct feed *feed, enum feed_state state)
+static inline void set_feed_state(struct feed *feed, enum feed_state state)
 {
 	sink->state(sink->context, feed, state, "");
 }
@@ -280,24 +280,24 @@ static inline void install_both(const struct feed_child *child)
 }
 
 /* The kernel deletes an SA and latchd gets no event. */
-static inline void vanish(const struct latch_sa_key *key)
+static inline void delete_without_event(const struct latch_sa_key *key)
 {
 	cr_assert_eq(bpf_map_delete_elem(maps.sas, key), 0);
 }
 
 /* The kernel deletes an SA, and latchd gets the event. */
-static inline void leave(const struct latch_sa_key *key)
+static inline void delete_sa(const struct latch_sa_key *key)
 {
-	vanish(key);
+	delete_without_event(key);
 	attribution_sa_gone(attribution, key);
 }
 
-static inline void leave_both(const struct feed_child *child)
+static inline void delete_both(const struct feed_child *child)
 {
 	struct latch_sa_key in = in_key(child, ns.cookie), out = out_key(child, ns.cookie);
 
-	leave(&in);
-	leave(&out);
+	delete_sa(&in);
+	delete_sa(&out);
 }
 
 static inline struct latch_sa sa_at(const struct latch_sa_key *key)
@@ -345,7 +345,7 @@ static inline void expect_states(const struct feed_child *child, enum latch_sa_s
 }
 
 /* The key manager reports the child after its SAs were installed. */
-static inline void bring_up(struct feed *feed, const struct feed_child *child)
+static inline void install_and_report(struct feed *feed, const struct feed_child *child)
 {
 	install_both(child);
 	up(feed, child);

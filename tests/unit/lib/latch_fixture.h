@@ -79,7 +79,7 @@ static inline bool has_latch(const struct latch_flow *flow)
 }
 
 /* A flow without a socket. */
-static inline struct latch_flow lonely(uint16_t port)
+static inline struct latch_flow flow_without_socket(uint16_t port)
 {
 	return (struct latch_flow){
 		.netns = ns.cookie,

@@ -73,10 +73,10 @@ class ConformanceTest(unittest.TestCase):
         return next(line for line in self.text.splitlines() if line.startswith("| %s |" % item))
 
     def refused(self, *words):
-        said = self.make(2)
-        self.assertEqual(len(said.splitlines()), 1, said)
+        output = self.make(2)
+        self.assertEqual(len(output.splitlines()), 1, output)
         for word in words:
-            self.assertIn(word, said)
+            self.assertIn(word, output)
 
     def test_an_item_of_a_passed_test_is_shown(self):
         self.make()

@@ -39,7 +39,7 @@ build/tests/unit/test_a: product
 \tmkdir -p build/tests/unit
 \tcp product $@
 """
-# Fails as a whole when the product says crash.
+# Fails as a whole when the product has the word crash.
 UNIT_RUN = """#!/bin/bash
 a=build/tests/unit/test_a
 result() { grep -q "$1" $a && ! grep -q crash $a && echo passed || echo failed; }
@@ -100,13 +100,13 @@ class MutationTest(unittest.TestCase):
         self.assertIn("**not caught**", self.read("table.md"))
 
     def test_a_mutation_without_its_old_text_fails(self):
-        said = self.run_it(1, mutations=ONE.replace('"two"', '"six"') % "three")
-        self.assertIn("0 times in product", said)
+        output = self.run_it(1, mutations=ONE.replace('"two"', '"six"') % "three")
+        self.assertIn("0 times in product", output)
 
     def test_a_mutation_with_its_old_text_twice_fails(self):
         self.put("product", "one two\nfour four\n")
-        said = self.run_it(1, mutations=ONE.replace('"two"', '"four"') % "three")
-        self.assertIn("2 times in product", said)
+        output = self.run_it(1, mutations=ONE.replace('"two"', '"four"') % "three")
+        self.assertIn("2 times in product", output)
 
     def test_a_mutation_that_does_not_build_is_not_caught(self):
         self.assertIn("does not build", self.run_it(1, mutations=ONE % "syntax"))
@@ -119,9 +119,9 @@ class MutationTest(unittest.TestCase):
 
     def test_each_mutation_is_tried_alone(self):
         other = ONE.replace('"one"', '"other"').replace('"two"', '"four"')
-        said = self.run_it(1, mutations=ONE % "three" + other % "five")
-        self.assertIn("CAUGHT    one", said)
-        self.assertIn("SURVIVED  other", said)
+        output = self.run_it(1, mutations=ONE % "three" + other % "five")
+        self.assertIn("CAUGHT    one", output)
+        self.assertIn("SURVIVED  other", output)
 
     def test_a_scenario_that_fails_with_the_expected_words_catches(self):
         self.assertIn("CAUGHT    guest", self.run_it(0, mutations=GUEST % "four is missing"))
@@ -136,8 +136,8 @@ class MutationTest(unittest.TestCase):
         self.assertIn("case counts does not pass on the unbroken product", self.run_it(2))
 
     def test_a_missing_case_is_refused(self):
-        said = self.run_it(2, mutations=(ONE % "three").replace('"counts"', '"count"'))
-        self.assertIn("no such test", said)
+        output = self.run_it(2, mutations=(ONE % "three").replace('"counts"', '"count"'))
+        self.assertIn("no such test", output)
 
     def test_a_product_that_does_not_build_is_refused(self):
         self.put("product", "two syntax\n")

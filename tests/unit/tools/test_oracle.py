@@ -19,7 +19,7 @@ W_PORT, C_PORT = 7000, 40000
 START, END = 1000.0, 1010.0
 FIN, RST, PSH, ACK = 1, 4, 8, 16
 NFLOG, ETHERNET = 239, 1
-SAID = b"W-TO-C 000000\nW-TO-C 000001\n"
+SENT = b"W-TO-C 000000\nW-TO-C 000001\n"
 
 
 def tcp(flags, payload=b"", source=W4, target=C4, ports=(W_PORT, C_PORT)):
@@ -58,22 +58,22 @@ def decrypted(packet):
 
 
 class Run:
-    """A run directory: W said two lines to C under IPsec, all went well."""
+    """A run directory: W sent two lines to C under IPsec, all went well."""
 
     def __init__(self, path):
         self.path = path
         self.flows = [("c-7000", "c", "w", C4, C_PORT, W4, W_PORT),
                       ("w-7000", "w", "c", W4, W_PORT, C4, C_PORT)]
         self.ended = True
-        self.sent = {"c-7000": b"", "w-7000": SAID}
-        self.received = {"c-7000": SAID, "w-7000": b""}
+        self.sent = {"c-7000": b"", "w-7000": SENT}
+        self.received = {"c-7000": SENT, "w-7000": b""}
         self.dropped = {}
         self.unlatched = []
         self.wire = {host: [] for host in MAC}
         self.clear = {host: [] for host in MAC}
         for host, sender in (("w", "w"), ("c", "w")):
             self.on_wire(host, sender, esp())
-        self.on_decryption("c", to_client(PSH | ACK, SAID))
+        self.on_decryption("c", to_client(PSH | ACK, SENT))
         self.on_decryption("w", to_server(ACK))
 
     def on_wire(self, host, sender, packet, time=START):
@@ -106,7 +106,7 @@ class Run:
             events += "%.3f error stream ECONNRESET\n%.3f end sent=1\n" % (END, END)
         self.put("apps/%s.events" % tag, events.encode())
 
-    def judged(self):
+    def findings(self):
         os.mkdir(os.path.join(self.path, "apps"))
         rows = ["\t".join(map(str, flow + ("-", "-"))) for flow in self.flows]
         self.put("apps/flows", "".join(row + "\n" for row in rows).encode())
@@ -127,7 +127,7 @@ class OracleTest(unittest.TestCase):
         self.run_dir = Run(scratch.name)
 
     def expect(self, kinds=(), blind=(), after_end=None):
-        found = self.run_dir.judged()
+        found = self.run_dir.findings()
         self.assertEqual([leak["kind"] for leak in found["leaks"]], list(kinds))
         self.assertEqual(len(found["blind"]), len(blind), found["blind"])
         for text, want in zip(found["blind"], blind):
@@ -154,7 +154,7 @@ class OracleTest(unittest.TestCase):
         self.run_dir.flows = [("c-7000", "c", "w", C6, C_PORT, W6, W_PORT),
                               ("w-7000", "w", "c", W6, W_PORT, C6, C_PORT)]
         self.run_dir.clear = {"w": [], "c": [], "d": []}
-        self.run_dir.on_decryption("c", tcp(PSH | ACK, SAID, W6, C6))
+        self.run_dir.on_decryption("c", tcp(PSH | ACK, SENT, W6, C6))
         self.run_dir.on_decryption("w", tcp(ACK, b"", C6, W6, (C_PORT, W_PORT)))
         self.run_dir.on_wire("w", "w", tcp(ACK, b"secret", W6, C6))
         self.expect(["clear"])
@@ -184,16 +184,16 @@ class OracleTest(unittest.TestCase):
         self.assertEqual((leak["bytes"], leak["text"]), (6, "FORGED"))
 
     def test_a_foreign_byte_at_the_end_is_found(self):
-        self.run_dir.received["c-7000"] = SAID + b"!"
+        self.run_dir.received["c-7000"] = SENT + b"!"
         leak, = self.expect(["foreign"])
-        self.assertEqual(leak["first"], "from byte %d on" % len(SAID))
+        self.assertEqual(leak["first"], "from byte %d on" % len(SENT))
 
     def test_a_foreign_byte_in_the_middle_is_found(self):
-        self.run_dir.received["c-7000"] = SAID[:5] + b"!" + SAID[6:]
+        self.run_dir.received["c-7000"] = SENT[:5] + b"!" + SENT[6:]
         self.expect(["foreign"])
 
     def test_a_part_of_a_stream_is_no_leak(self):
-        self.run_dir.received["c-7000"] = SAID[:9]
+        self.run_dir.received["c-7000"] = SENT[:9]
         self.expect()
 
     def test_an_unlatched_connection_is_not_checked(self):

@@ -89,7 +89,7 @@ conforms R-2-16 "a listener older than latchd has its LISTENER when latchd answe
 crowd w server listening serve "$(addr w)" 7100
 latch_seen "$(listens_at 7100)" || fail "no LISTENER with the return of listen()"
 id=$(latch_id "$(listens_at 7100)")
-crowd c first "all stood" visit "$(addr w)" 7100 1
+crowd c first "all established" visit "$(addr w)" 7100 1
 need 30 "the monitor names the LISTENER of a spawned latch" spawned_event 7100 "$id"
 [ "$(listens 7100 spawned)" = 1 ] || fail "spawned: $(listens 7100 spawned)"
 conforms L-5.1-1 "LISTENER with the return of listen()"
@@ -119,7 +119,7 @@ conforms S26 "requests and answers that timed out: no latch left"
 
 crowd c crowd "" visit "$(addr w)" 7100 "$VISITS"
 need "${LATCHD_SCENARIO_LIMIT:-600}" "$VISITS visits" crowd_ended crowd
-file_has "$RUN/crowd-crowd" "all stood" || fail "$(tail -n 1 "$RUN/crowd-crowd")"
+file_has "$RUN/crowd-crowd" "all established" || fail "$(tail -n 1 "$RUN/crowd-crowd")"
 log "$VISITS connections, $(connections 7100) latches at the end (TIME_WAIT)"
 
 # Connections that the kernel has accepted for the listener stay in its backlog, and so do their latches.

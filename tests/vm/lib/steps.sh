@@ -16,7 +16,7 @@ honest_start() {
 	[ -z "${WITH_LATCHD:-}" ] || need_latch w 7000 established
 }
 
-# impostor_takes_over: C vanishes, D comes in its place, as itself.
+# impostor_takes_over: C vanishes without a message, and D takes its address, with D's own identity.
 impostor_takes_over() {
 	host_down c
 	take_address d c

@@ -47,7 +47,7 @@ def add_sa(ip, spi):
 
 
 def own_namespace():
-    """A process in a user namespace of its own; ip as root there."""
+    """A process in a new user namespace; ip as root there."""
     process = subprocess.Popen(["unshare", "--user", "--map-root-user", "--net", "sh", "-c",
                                 "echo ready; exec sleep infinity"], stdout=subprocess.PIPE, text=True)
     process.stdout.readline()
@@ -108,7 +108,7 @@ def under_unattributed_sas():
     bind(7)
     sends(*held[1], b"attributed", "data arrives under the bound SA")
     until(lambda: are(5002, LATCH_STATE_ESTABLISHED, 7), "both latches are established, with params 7")
-    expect(clock()["foreign_larvals"] == LATCHES // 4 - 2, "settled latches are no longer counted")
+    expect(clock()["foreign_larvals"] == LATCHES // 4 - 2, "established latches are no longer counted")
     forget_sas()
     client, peer = connected(5004)
     expect(are(5004, LATCH_STATE_LARVAL, 0), "there is room for two more")

@@ -101,25 +101,25 @@ static int visit_once(const struct addrinfo *at, int reset)
 	int fd = must(socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
 	struct timeval limit = {.tv_sec = VISIT_MS / 1000};
 	char byte = 'x';
-	int stood;
+	int established;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	stood = !connect(fd, at->ai_addr, at->ai_addrlen) &&
-		send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) == 1;
+	established = !connect(fd, at->ai_addr, at->ai_addrlen) &&
+		      send(fd, &byte, 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) == 1;
 	end(fd, reset);
-	return stood;
+	return established;
 }
 
 static int visit(const struct addrinfo *at, unsigned long count)
 {
-	unsigned long i, stood = 0;
+	unsigned long i, established = 0;
 
 	for (i = 0; i < count; i++) {
-		stood += (unsigned long)visit_once(at, i & 1);
+		established += (unsigned long)visit_once(at, i & 1);
 		if ((i + 1) % EVERY_STEP == 0)
 			fprintf(stderr, "crowd: %lu of %lu\n", i + 1, count);
 	}
-	return stood == count ? 0 : 1;
+	return established == count ? 0 : 1;
 }
 
 /* Each its share, the first one the rest as well. */
@@ -138,7 +138,7 @@ static int visit_all(const struct addrinfo *at, unsigned long count)
 		must(wait(&status), "wait");
 		failed |= status;
 	}
-	printf("%s\n", failed ? "some failed" : "all stood");
+	printf("%s\n", failed ? "some failed" : "all established");
 	return failed ? 1 : 0;
 }
 

@@ -8,7 +8,7 @@ typedef int (*netns_mount_fn)(void *context, int netns_fd);
 
 /*
  * Visits the network namespaces that the process at this path of /proc ("/proc/1") has mounted. A
- * file system mounted over one of them is visited in its place. Returns the result that ended the
+ * file system mounted over one of them is visited instead. Returns the result that ended the
  * walk; else -ENOENT, or the last other negative errno on the way.
  */
 int netns_mounts_walk(const char *process, netns_mount_fn visit, void *context);

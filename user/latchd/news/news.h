@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One channel for everything that happens to latches, SAs and flows. The rooms that
- * act publish a record; every subscriber gets every record and switches on its kind,
+ * One channel for all changes of latches, SAs and flows. The code that makes a change
+ * publishes a record. Every subscriber gets every record and switches on its kind,
  * without a default, so that the compiler names the subscribers that lack a new kind.
  *
  * A record and all that it points to are valid during the call only. Subscribers are

@@ -225,7 +225,7 @@ static void log_bound(const struct log_news *log, const struct news_sa *sa)
 	char peer[PEER_SIZE];
 
 	peer_text(peer, log, sa->params);
-	log_debug(NULL, "SA 0x%08x bound (%s): belongs to %s", sa->key->spi, sa->evidence, peer);
+	log_debug(NULL, "sa 0x%08x bound (%s): belongs to %s", sa->key->spi, sa->evidence, peer);
 }
 
 static void on_news(void *context, const struct news *news)

@@ -206,7 +206,7 @@ struct child_sa *child_sas_learn(struct child_sas *child_sas, struct feed *feed,
 	struct child_sa *child;
 
 	child_sas_keys(reported, netns, &in, &out);
-	/* A host that talks to itself may have one key for both SAs: that is no pair. */
+	/* A host with SAs to itself may have one key for both SAs: that is no pair. */
 	if (!memcmp(&in, &out, sizeof(in)))
 		return NULL;
 	end = child_sas_find(child_sas, &in);

@@ -353,7 +353,7 @@ void peer_death_snapshot_begin(struct peer_death *peer_death, const struct feed 
 	}
 }
 
-/* A report of another configuration keeps waiting: the peer may still prove dead. */
+/* A report of another configuration keeps waiting: the peer may still be dead. */
 static bool is_disproved(const struct peer_death *peer_death, const struct dead_peer *dead)
 {
 	return dead->snapshot_begun &&

@@ -14,7 +14,7 @@ static int ignore(void *context, const struct nlmsghdr *message)
 }
 
 /* XFRM_MSG_SETDEFAULT without an action changes no default, but renews the route generation. */
-int policy_routes_forget(uint64_t netns_cookie)
+int policy_routes_invalidate(uint64_t netns_cookie)
 {
 	auto_close int fd = netlink_open(netns_cookie, NETLINK_XFRM);
 	_Alignas(struct nlmsghdr) char

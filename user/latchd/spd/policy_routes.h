@@ -9,6 +9,6 @@
  * Makes the sockets of a namespace look up their policies again. A socket otherwise keeps the route
  * of a BYPASS policy after the policy was deleted. 0 or a negative errno.
  */
-int policy_routes_forget(uint64_t netns_cookie);
+int policy_routes_invalidate(uint64_t netns_cookie);
 
 #endif

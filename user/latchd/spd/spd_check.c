@@ -289,7 +289,7 @@ static int check_latches(struct check *check, bool all)
 	if (!check->held && !spd_protect_has_entries(&check->view))
 		spd_state_set_held(watch, check->netns, false);
 	if (check->healed && !check->err)
-		check->err = policy_routes_forget(check->netns);
+		check->err = policy_routes_invalidate(check->netns);
 	err = err ? err : orphans;
 	return err ? err : check->err;
 }

@@ -298,7 +298,7 @@ Test(gate_udp, L_5_2_2_disconnect_releases_the_latch)
 	udp_close(&pair);
 }
 
-/* Without a datagram in between, only the connect hook can tell the two connections apart. */
+/* Without a datagram in between, only the connect hook can distinguish the two connections. */
 Test(gate_udp, L_5_2_2_disconnect_and_connect_to_the_same_peer_release_the_latch)
 {
 	size_t i;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Marks of kernel objects by address. The test compiles the text of bpf/packet/object_mark.h, with
- * a table of four places and a clock of its own. In one test another processor marks an object
+ * a table of four slots and a clock of its own. In one test another processor marks an object
  * between two steps.
  */
 #include <criterion/criterion.h>
@@ -45,7 +45,7 @@ static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 static const struct object_marks marks = {table, SECONDS};
 static const char objects[OBJECTS];
 
-/* The first read is for the new mark's time, the second for the age of the mark in its place. */
+/* The first read is for the new mark's time, the second for the age of the mark in its slot. */
 static unsigned int clock_reads;
 
 static void run_other_cpu(void)
@@ -63,13 +63,13 @@ static void advance_clock(unsigned int seconds)
 	now += seconds * 1000000000ull;
 }
 
-/* Another object, in the same place of the table or in another place. */
-static const char *neighbour(const char *object, bool same_place)
+/* Another object, in the same slot of the table or in another slot. */
+static const char *neighbour(const char *object, bool same_slot)
 {
-	__u32 place = object_hash(object) % OBJECT_MARKS;
+	__u32 slot = object_hash(object) % OBJECT_MARKS;
 	const char *other = objects;
 
-	while (other == object || (object_hash(other) % OBJECT_MARKS == place) != same_place)
+	while (other == object || (object_hash(other) % OBJECT_MARKS == slot) != same_slot)
 		cr_assert_lt(++other, objects + OBJECTS);
 	return other;
 }
@@ -98,7 +98,7 @@ Test(object_mark, an_object_is_marked_until_its_mark_is_cleared)
 	cr_expect_not(is_marked(marks, object));
 }
 
-Test(object_mark, two_marks_in_one_place_mark_all_its_objects_and_cannot_be_cleared)
+Test(object_mark, two_marks_in_one_slot_mark_all_its_objects_and_cannot_be_cleared)
 {
 	const char *object = objects, *near = neighbour(object, true),
 		   *far = neighbour(object, false);
@@ -123,7 +123,7 @@ Test(object_mark, marking_an_object_again_renews_its_mark)
 	cr_expect_not(is_marked(marks, objects));
 }
 
-Test(object_mark, an_expired_mark_does_not_count_and_yields_its_place)
+Test(object_mark, an_expired_mark_does_not_count_and_is_replaced_by_the_next_mark)
 {
 	const char *near = neighbour(objects, true);
 
@@ -137,7 +137,7 @@ Test(object_mark, an_expired_mark_does_not_count_and_yields_its_place)
 	cr_expect_not(is_marked(marks, objects));
 }
 
-Test(object_mark, the_mark_of_a_place_with_two_objects_expires)
+Test(object_mark, the_mark_of_a_slot_with_two_objects_expires)
 {
 	mark_object(marks, objects, 0);
 	mark_object(marks, neighbour(objects, true), 0);
@@ -153,19 +153,19 @@ Test(object_mark, a_mark_does_not_expire_by_a_clock_that_is_behind)
 	cr_expect(is_marked(marks, objects));
 }
 
-Test(object_mark, a_yielding_mark_does_not_change_the_mark_in_its_place)
+Test(object_mark, a_low_priority_mark_does_not_replace_the_mark_of_its_slot)
 {
 	const char *near = neighbour(objects, true);
 
 	mark_object(marks, objects, 0);
 	mark_object(marks, near, 1);
 	cr_expect(is_marked(marks, objects));
-	cr_expect_not(is_marked(marks, near), "the yielding object is marked");
+	cr_expect_not(is_marked(marks, near), "the object of the low-priority mark is marked");
 	mark_clear(marks, objects);
-	cr_expect_not(is_marked(marks, near), "all objects of the place are marked");
+	cr_expect_not(is_marked(marks, near), "all objects of the slot are marked");
 }
 
-Test(object_mark, a_yielding_mark_leaves_its_place_to_the_next_object)
+Test(object_mark, a_low_priority_mark_is_replaced_by_the_mark_of_the_next_object)
 {
 	const char *near = neighbour(objects, true);
 
@@ -178,8 +178,8 @@ Test(object_mark, a_yielding_mark_leaves_its_place_to_the_next_object)
 	cr_expect_not(is_marked(marks, objects));
 }
 
-/* Both processors have found the place free. */
-Test(object_mark, two_processors_that_mark_one_place_lose_no_mark)
+/* Both processors have found the slot free. */
+Test(object_mark, two_processors_that_mark_one_slot_lose_no_mark)
 {
 	const char *near = neighbour(objects, true);
 

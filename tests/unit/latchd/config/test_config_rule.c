@@ -204,7 +204,7 @@ static const char *const beside[] = {
 	AUTO("a") "protocol = tcp\nlocal-port = 10\n" AUTO("b") "protocol = udp\nlocal-port = 10\n",
 };
 
-Test(config_rule, a_rule_that_an_earlier_one_covers_only_in_part_is_good)
+Test(config_rule, a_rule_that_an_earlier_one_covers_only_in_part_is_accepted)
 {
 	size_t i;
 

@@ -81,7 +81,7 @@ static void expect_news(unsigned int breaks, unsigned int heals, unsigned int cl
 
 Test(admin, R_6_2_1_root_breaks_and_heals_a_latch)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	request(CONTROL_ACT_HEAL, NOT_BROKEN);
 	request(CONTROL_ACT_BREAK, BROKEN("\"admin\""));
@@ -98,7 +98,7 @@ Test(admin, R_6_2_1_root_breaks_and_heals_a_latch)
 /* The next scan of listening sockets would create the latch anew, without a visible cause. */
 Test(admin, close_of_a_listener_latch_is_rejected)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	flow.remote_port = 0;
 	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
 	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);
@@ -112,7 +112,7 @@ Test(admin, heal_undoes_only_the_break_of_an_administrator)
 {
 	uint64_t id;
 
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	id = latch_now().id;
 	request(CONTROL_ACT_HEAL, NOT_BROKEN);
@@ -129,7 +129,7 @@ Test(admin, heal_undoes_only_the_break_of_an_administrator)
 /* The conflict ends first, so the break by request is the last reason. */
 Test(admin, heal_of_the_last_reason_is_published)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	request(CONTROL_ACT_BREAK, BROKEN("\"sa-conflict\",\"admin\""));
 	cr_assert_eq(latch_heal(&maps, &flow, latch_now().id, LATCH_REASON_SA_CONFLICT, NULL),
@@ -141,7 +141,7 @@ Test(admin, heal_of_the_last_reason_is_published)
 
 Test(admin, requests_for_an_unknown_latch_are_rejected)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	cr_assert_eq(latch_now().id, 1);
 	cr_assert_eq(latch_close(&maps, &flow, 1), LATCH_CONTROL_DONE);
@@ -156,7 +156,7 @@ Test(admin, requests_for_an_unknown_latch_are_rejected)
 
 Test(admin, a_larval_latch_can_be_closed_but_not_broken)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_LARVAL, LATCH_OWNER_HANDSHAKE, 1);
 	request(CONTROL_ACT_BREAK, WRONG_STATE);
 	request(CONTROL_ACT_HEAL, WRONG_STATE);
@@ -207,7 +207,7 @@ Test(admin, close_does_not_end_the_socket_that_now_has_the_flow)
 /* The application gets no error, so the latch must stay: the flow neither sends nor receives. */
 Test(admin, R_2_3_24_close_breaks_the_latch_of_a_socket_that_cannot_be_ended)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	flow.protocol = IPPROTO_SCTP;
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	request(CONTROL_ACT_CLOSE,
@@ -222,7 +222,7 @@ Test(admin, R_2_3_24_close_breaks_the_latch_of_a_socket_that_cannot_be_ended)
 /* Its connections have latches of their own, and a close would not end the listening program. */
 Test(admin, R_2_2_1_no_request_changes_a_listener_latch)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	flow.remote_port = 0;
 	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
 	put_latch(&flow, LATCH_STATE_LISTENER, LATCH_OWNER_SOCKET, 1);

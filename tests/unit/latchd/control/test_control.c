@@ -181,7 +181,7 @@ Test(control, monitors_receive_every_event_until_they_close)
 	cr_expect_not(control_has_monitors(control));
 }
 
-/* Every event is there, in request, or counted in a "lost" line at the place of the gap. */
+/* Every event is there, in order, or counted in a "lost" line at the place of the gap. */
 static unsigned long account(const char *text, unsigned long *ret_lost)
 {
 	static const char lost_end[] = ",\"where\":\"monitor\"}";

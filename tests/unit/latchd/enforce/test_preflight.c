@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A machine on which latchd can start, made of files in the scratch directory. Each test spoils
- * one thing.
+ * A machine on which latchd can start, made of files in the scratch directory. Each test removes
+ * one condition.
  */
 #include "scratch.h"
 
@@ -70,7 +70,7 @@ static void expect_failure(int err, const char *const *words)
 
 #define EXPECT_FAILURE(err, ...) expect_failure(err, (const char *const[]){__VA_ARGS__, NULL})
 
-Test(preflight, a_good_machine_passes)
+Test(preflight, a_machine_with_every_condition_passes)
 {
 	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 	cr_expect_str_eq(result.cgroup, machine.cgroup);

@@ -140,7 +140,7 @@ static unsigned int user_timeout_of(int fd)
 	return ms;
 }
 
-Test(application, R_5_5_2_a_reset_shows_the_application_econnaborted)
+Test(application, R_5_5_2_a_reset_gives_the_application_econnaborted)
 {
 	struct pair reader = connect_prompt_pair(IPV4, IPV4),
 		    writer = connect_prompt_pair(IPV6, IPV6);
@@ -160,7 +160,7 @@ Test(application, R_5_5_2_a_reset_shows_the_application_econnaborted)
 }
 
 /* Of a socket that waits for data, and of one with unacknowledged data. */
-Test(application, a_timeout_shows_the_application_etimedout)
+Test(application, a_timeout_gives_the_application_etimedout)
 {
 	struct pair reader = connect_prompt_pair(IPV4, IPV4),
 		    writer = connect_prompt_pair(IPV6, IPV6),
@@ -205,7 +205,7 @@ static void until_disposed_of(void)
 	close_pair(&other);
 }
 
-Test(application, wait_shows_the_application_no_error)
+Test(application, wait_gives_the_application_no_error)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);

@@ -94,7 +94,7 @@ Test(disposition, a_latch_that_breaks_later_is_reset)
 
 Test(disposition, a_broken_latch_without_a_socket_is_closed)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	disposition_start(&disposition, loop);
 	wait_until(latch_is_gone);
@@ -119,7 +119,7 @@ Test(disposition, a_time_wait_socket_keeps_its_broken_latch)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	other = flow_of(pair.client);
 	end_pair(&pair);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
@@ -139,7 +139,7 @@ static bool failed_twice(void)
 /* The latch stays BROKEN, so the gates drop all packets of the flow. */
 Test(disposition, a_socket_that_cannot_be_ended_is_published_once_and_tried_again)
 {
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	flow.protocol = IPPROTO_DCCP;
 	other = flow;
 	other.local_port++;
@@ -208,7 +208,7 @@ static void put_path(const struct latch_flow *path, enum latch_state state, uint
 
 static struct latch_flow sctp_path(uint16_t port, uint8_t family)
 {
-	struct latch_flow path = lonely(port);
+	struct latch_flow path = flow_without_socket(port);
 
 	path.protocol = IPPROTO_SCTP;
 	path.family = family;

@@ -34,7 +34,7 @@ static int group_socket(uint16_t port)
 
 static struct latch_flow listener(uint16_t port)
 {
-	struct latch_flow flow = lonely(port);
+	struct latch_flow flow = flow_without_socket(port);
 
 	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
 	flow.remote_port = 0;
@@ -122,7 +122,7 @@ Test(listeners, a_count_of_an_outdated_listener_latch_changes_nothing)
 
 Test(listeners, the_latch_of_a_connection_is_no_listener_latch)
 {
-	struct latch_flow flow = lonely(1000);
+	struct latch_flow flow = flow_without_socket(1000);
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	cr_expect_eq(latch_listen(&maps, &flow, latch_at(&flow).word, 0), LATCH_CONTROL_REFUSED);

@@ -30,7 +30,7 @@ static bool marker_is_gone(void)
 /* One round at once. The loop checks the marker only after the whole round. */
 static void run_round(void)
 {
-	marker = lonely(9999);
+	marker = flow_without_socket(9999);
 	put_latch(&marker, LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, 1);
 	reaper_start(&reaper, loop);
 	cr_expect(loop_timer_armed(&reaper.timer));
@@ -39,9 +39,9 @@ static void run_round(void)
 	cr_expect(loop_timer_armed(&reaper.timer));
 }
 
-static struct latch_flow put_lonely(uint16_t port, enum latch_owner owner, uint64_t age)
+static struct latch_flow put_without_socket(uint16_t port, enum latch_owner owner, uint64_t age)
 {
-	struct latch_flow flow = lonely(port);
+	struct latch_flow flow = flow_without_socket(port);
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, owner, clock_boot_ns() - age);
 	return flow;
@@ -50,13 +50,13 @@ static struct latch_flow put_lonely(uint16_t port, enum latch_owner owner, uint6
 Test(reaper, a_round_deletes_only_latches_that_are_due)
 {
 	struct latch_flow old[] = {
-		put_lonely(1, LATCH_OWNER_HANDSHAKE, 4 * SECOND),
-		put_lonely(2, LATCH_OWNER_TIME_WAIT, 61 * SECOND),
-		put_lonely(3, LATCH_OWNER_SOCKET, 61 * SECOND),
+		put_without_socket(1, LATCH_OWNER_HANDSHAKE, 4 * SECOND),
+		put_without_socket(2, LATCH_OWNER_TIME_WAIT, 61 * SECOND),
+		put_without_socket(3, LATCH_OWNER_SOCKET, 61 * SECOND),
 	};
 	struct latch_flow young[] = {
-		put_lonely(5, LATCH_OWNER_TIME_WAIT, 10 * SECOND),
-		put_lonely(6, LATCH_OWNER_SOCKET, 10 * SECOND),
+		put_without_socket(5, LATCH_OWNER_TIME_WAIT, 10 * SECOND),
+		put_without_socket(6, LATCH_OWNER_SOCKET, 10 * SECOND),
 	};
 	size_t i;
 
@@ -70,7 +70,8 @@ Test(reaper, a_round_deletes_only_latches_that_are_due)
 /* The age of a latch created during the round would be negative. */
 Test(reaper, a_round_keeps_latches_created_after_its_start)
 {
-	struct latch_flow owners[] = {lonely(1), lonely(2), lonely(3)};
+	struct latch_flow owners[] = {flow_without_socket(1), flow_without_socket(2),
+				      flow_without_socket(3)};
 	uint64_t later = clock_boot_ns() + 3600 * SECOND;
 	size_t i;
 
@@ -128,7 +129,7 @@ Test(reaper, full_sockets_are_checked_in_the_first_sweep_only)
 
 	run_round();
 	reaper_stop(&reaper);
-	flow = put_lonely(1, LATCH_OWNER_SOCKET, 61 * SECOND);
+	flow = put_without_socket(1, LATCH_OWNER_SOCKET, 61 * SECOND);
 	run_round();
 	cr_expect(has_latch(&flow));
 }
@@ -161,7 +162,7 @@ Test(reaper, a_socket_bound_to_a_device_keeps_its_latch)
 /* A failed lookup does not allow the deletion. */
 Test(reaper, a_latch_stays_while_its_socket_cannot_be_looked_up)
 {
-	struct latch_flow flow = lonely(1);
+	struct latch_flow flow = flow_without_socket(1);
 
 	flow.protocol = IPPROTO_SCTP;
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
@@ -194,7 +195,7 @@ static bool has_mark(const struct latch_flow *key)
 
 Test(reaper, sctp_marks_are_deleted_with_the_last_latch_of_their_association)
 {
-	struct latch_flow flow = lonely(1), kept, young, left;
+	struct latch_flow flow = flow_without_socket(1), kept, young, left;
 	struct latch latch = {
 		.id = 1,
 		.owner = LATCH_OWNER_HANDSHAKE,

@@ -55,7 +55,7 @@ static void set_up(void)
 	cr_assert_eq(params, 1, "the params of put_latch()");
 	put_sas();
 	for (port = 1; port <= LATCHES; port++) {
-		struct latch_flow flow = lonely(port);
+		struct latch_flow flow = flow_without_socket(port);
 
 		put_latch(&flow, port % 2 ? LATCH_STATE_ESTABLISHED : LATCH_STATE_BROKEN,
 			  LATCH_OWNER_SOCKET, 1);
@@ -178,7 +178,7 @@ Test(recovery, R_2_6_1_a_listener_latch_and_its_socket_stay)
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
-	struct latch_flow flow = lonely(0);
+	struct latch_flow flow = flow_without_socket(0);
 	union latch_word none = {0};
 	socklen_t length = sizeof(address), size = sizeof(int);
 	int accepts = 0, fd = namespace_socket(&ns, AF_INET, SOCK_STREAM);

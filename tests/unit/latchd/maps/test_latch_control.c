@@ -96,7 +96,7 @@ Test(latch_control, close_deletes_a_tcp_latch)
 }
 
 /*
- * An SCTP socket has no memory of a closed latch, so the entry stays. It has no parameters then.
+ * An SCTP socket keeps no state of a closed latch, so the entry stays, without parameters.
  */
 Test(latch_control, close_keeps_an_sctp_path_closed_until_it_is_reaped)
 {
@@ -208,7 +208,7 @@ static struct latch_clock clock_now(void)
  * A user with a user namespace can run a key manager there, which latchd serves. Its SAs must not
  * fill the table.
  */
-Test(latch_control, foreign_sas_fill_at_most_half_of_the_table)
+Test(latch_control, sas_of_other_user_namespaces_fill_at_most_half_of_the_table)
 {
 	struct bpf_map_info info = {0};
 	__u32 length = sizeof(info), key = 0;

@@ -83,7 +83,7 @@ Test(netns, a_process_that_is_gone_has_no_cookie, .init = namespace_need_root)
 	cr_expect_eq(netns_of_process(-1, &cookie), -ENOENT);
 }
 
-Test(netns, the_own_namespace_is_opened, .init = namespace_need_root)
+Test(netns, the_namespace_of_this_process_is_opened, .init = namespace_need_root)
 {
 	struct namespace own = {.fd = namespace_of(getpid()), .cookie = own_cookie()};
 

@@ -44,7 +44,7 @@ static void set_up(void)
 	latches_start();
 	bus = (struct news_bus){0};
 	news_subscribe(&bus, &first);
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 }
 
@@ -77,7 +77,7 @@ static void expect_record(size_t i, enum news_kind kind, enum latch_reason reaso
 	cr_expect_eq(records[i].now, now, "published after the step");
 }
 
-Test(latch_transition, break_and_heal_are_published_after_the_step)
+Test(latch_transition, a_break_and_a_heal_are_published_after_the_step)
 {
 	cr_expect_eq(step(LATCH_TRANSITION_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
 	cr_expect_eq(step(LATCH_TRANSITION_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
@@ -88,7 +88,7 @@ Test(latch_transition, break_and_heal_are_published_after_the_step)
 		      LATCH_STATE_ESTABLISHED);
 }
 
-Test(latch_transition, step_that_changes_nothing_is_no_news)
+Test(latch_transition, a_step_that_changes_nothing_is_not_published)
 {
 	cr_expect_eq(step(LATCH_TRANSITION_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_UNCHANGED);
 	cr_expect_eq(count, 0);
@@ -97,7 +97,7 @@ Test(latch_transition, step_that_changes_nothing_is_no_news)
 	cr_expect_eq(count, 1);
 }
 
-Test(latch_transition, reason_beside_another_is_no_news)
+Test(latch_transition, a_reason_set_or_cleared_beside_another_is_not_published)
 {
 	step(LATCH_TRANSITION_BREAK, LATCH_REASON_SA_CONFLICT);
 	cr_expect_eq(step(LATCH_TRANSITION_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
@@ -110,7 +110,7 @@ Test(latch_transition, reason_beside_another_is_no_news)
 }
 
 /* The flow has a new latch: the id in the transition is the id of the old one. */
-Test(latch_transition, latch_that_is_gone_is_no_news)
+Test(latch_transition, a_transition_with_the_id_of_a_deleted_latch_is_not_published)
 {
 	struct latch latch = latch_now();
 	const struct latch_transition transition = {

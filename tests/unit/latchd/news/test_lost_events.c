@@ -73,7 +73,7 @@ Test(lost_events, lost_events_are_published_once)
 	cr_expect(check(2));
 }
 
-Test(lost_events, losses_of_an_earlier_latchd_are_not_published)
+Test(lost_events, events_lost_by_an_earlier_latchd_are_not_published)
 {
 	lose_events(5);
 	lost_events_start(&lost, &maps);
@@ -83,7 +83,7 @@ Test(lost_events, losses_of_an_earlier_latchd_are_not_published)
 	cr_expect(check(1));
 }
 
-Test(lost_events, counters_that_cannot_be_read_are_no_loss)
+Test(lost_events, an_unreadable_counter_publishes_no_lost_event)
 {
 	struct kernel_maps none = maps;
 

@@ -66,28 +66,28 @@ static void publish_broken(struct news_cause cause)
 	publish((struct news){.kind = NEWS_LATCH_BROKEN, .cause = cause}, latch_of_c());
 }
 
-Test(log_news, broken_latch_names_both_peers)
+Test(log_news, the_line_of_a_broken_latch_names_both_peers)
 {
 	publish_broken((struct news_cause){.reason = LATCH_REASON_SA_CONFLICT, .got = params_d});
 	expect_line(LOG_LEVEL_WARN, "latch ab broken (sa-conflict): " LATCHED_TO_C
 				    "new SA belongs to \"d.example\"");
 }
 
-Test(log_news, broken_latch_tells_that_its_peer_is_dead)
+Test(log_news, the_line_of_a_broken_latch_reports_a_dead_peer)
 {
 	publish_broken((struct news_cause){.reason = LATCH_REASON_PEER_DEAD});
 	expect_line(LOG_LEVEL_WARN,
 		    "latch ab broken (peer-dead): " LATCHED_TO_C "the peer answers no IKE request");
 }
 
-Test(log_news, broken_latch_tells_that_its_peer_has_rebooted)
+Test(log_news, the_line_of_a_broken_latch_reports_a_rebooted_peer)
 {
 	publish_broken((struct news_cause){.reason = LATCH_REASON_PEER_REBOOTED});
 	expect_line(LOG_LEVEL_WARN, "latch ab broken (peer-rebooted): " LATCHED_TO_C
 				    "the peer has rebooted (INITIAL_CONTACT)");
 }
 
-Test(log_news, broken_latch_tells_that_the_same_peer_has_other_parameters)
+Test(log_news, the_line_of_a_broken_latch_reports_other_parameters_of_the_same_peer)
 {
 	publish_broken((struct news_cause){.reason = LATCH_REASON_SA_CONFLICT, .got = params_c});
 	expect_line(LOG_LEVEL_WARN,
@@ -115,7 +115,7 @@ Test(log_news, unknown_peers_and_addresses_are_shown_as_unknown)
 				    "to an unknown peer; new SA belongs to an unknown peer");
 }
 
-Test(log_news, text_that_a_peer_has_chosen_is_escaped)
+Test(log_news, text_chosen_by_a_peer_is_escaped)
 {
 	struct latch latch = latch_of_c();
 
@@ -127,7 +127,7 @@ Test(log_news, text_that_a_peer_has_chosen_is_escaped)
 	cr_expect_null(strchr(last_log, '\n'));
 }
 
-Test(log_news, flow_that_the_peer_opened_has_the_arrow_to_this_host)
+Test(log_news, a_flow_opened_by_the_peer_has_an_arrow_to_this_host)
 {
 	struct latch latch = latch_of_c();
 	struct latch_flow flow = flow_of(AF_INET6, "2001:db8::1", "2001:db8::2");
@@ -152,7 +152,7 @@ static const struct news_policy bypass_out = {
 	.priority = 7,
 };
 
-Test(log_news, R_2_3_13_spd_break_names_the_deciding_policy)
+Test(log_news, R_2_3_13_the_line_of_a_break_by_the_spd_names_the_deciding_policy)
 {
 	publish_broken((struct news_cause){
 		.reason = LATCH_REASON_SPD_CHANGE,
@@ -162,7 +162,7 @@ Test(log_news, R_2_3_13_spd_break_names_the_deciding_policy)
 				    "the policy for packets out is bypass (priority 7)");
 }
 
-Test(log_news, R_2_3_13_spd_break_names_the_default_action)
+Test(log_news, R_2_3_13_the_line_of_a_break_by_the_spd_names_the_default_action)
 {
 	publish_broken((struct news_cause){
 		.reason = LATCH_REASON_SPD_CHANGE,
@@ -172,7 +172,7 @@ Test(log_news, R_2_3_13_spd_break_names_the_default_action)
 				    "no policy for packets in, the default is block");
 }
 
-Test(log_news, R_2_3_14_held_latch_names_the_policy_that_it_is_held_against)
+Test(log_news, R_2_3_14_the_line_of_a_held_latch_names_the_deciding_policy)
 {
 	publish((struct news){.kind = NEWS_LATCH_HELD,
 			      .cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &bypass_out}},
@@ -196,7 +196,7 @@ static void publish_reset(int error, bool again, uint8_t flags)
 	publish((struct news){.kind = NEWS_LATCH_RESET, .error = error, .again = again}, latch);
 }
 
-Test(log_news, reset_names_all_reasons_of_the_latch)
+Test(log_news, the_line_of_a_reset_names_all_reasons_of_the_latch)
 {
 	publish_reset(0, false, 0);
 	expect_line(LOG_LEVEL_INFO, "latch ab reset (sa-conflict, admin): " FLOW);
@@ -204,7 +204,7 @@ Test(log_news, reset_names_all_reasons_of_the_latch)
 	expect_line(LOG_LEVEL_INFO, "latch ab timing out (sa-conflict, admin): " FLOW);
 }
 
-Test(log_news, reset_that_fails_is_one_warning_however_often_it_is_tried)
+Test(log_news, a_reset_that_fails_repeatedly_is_logged_once)
 {
 	publish_reset(-EOPNOTSUPP, false, 0);
 	expect_line(LOG_LEVEL_WARN, "latch ab not reset (sa-conflict, admin): " FLOW
@@ -218,7 +218,7 @@ Test(log_news, reset_that_fails_is_one_warning_however_often_it_is_tried)
 static const struct news_requester requester = {.pid = 42, .login_uid = 1000};
 static const struct news_cause request = {.reason = LATCH_REASON_ADMIN, .requester = &requester};
 
-Test(log_news, R_6_2_1_requested_break_and_heal_name_their_requester)
+Test(log_news, R_6_2_1_lines_of_requested_breaks_and_heals_name_the_requester)
 {
 	publish_broken(request);
 	expect_line(LOG_LEVEL_WARN,
@@ -228,7 +228,7 @@ Test(log_news, R_6_2_1_requested_break_and_heal_name_their_requester)
 		    "latch ab healed (admin): " FLOW "; requested by pid 42, login uid 1000");
 }
 
-Test(log_news, requested_close_names_its_requester_and_its_failure)
+Test(log_news, the_line_of_a_requested_close_names_the_requester_and_the_failure)
 {
 	const struct news_requester no_login = {.pid = 42, .login_uid = NEWS_NO_LOGIN};
 	const struct news_cause cause = {.reason = LATCH_REASON_ADMIN, .requester = &no_login};
@@ -274,7 +274,7 @@ Test(log_news, refusals_are_logged_once_a_second)
 				    "; packets dropped; 2 more since the last line");
 }
 
-Test(log_news, refusal_tells_why_connect_was_not_ended)
+Test(log_news, the_line_of_a_refusal_has_the_error_of_a_connect_that_did_not_end)
 {
 	publish_refused(-EPERM);
 	expect_line(LOG_LEVEL_WARN, "flow refused (required): " FLOW
@@ -283,7 +283,7 @@ Test(log_news, refusal_tells_why_connect_was_not_ended)
 
 /* ---- SAs */
 
-Test(log_news, bound_sa_is_a_debug_line)
+Test(log_news, a_bound_sa_is_logged_at_debug_level)
 {
 	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, 0);
 	struct latch_sa_key key = sa_key();
@@ -293,10 +293,10 @@ Test(log_news, bound_sa_is_a_debug_line)
 				   .sa = {&key, &sa, params_d, "charon", "vici child-updown"},
 			   });
 	expect_line(LOG_LEVEL_DEBUG,
-		    "SA 0x0000a1b2 bound (vici child-updown): belongs to \"d.example\"");
+		    "sa 0x0000a1b2 bound (vici child-updown): belongs to \"d.example\"");
 }
 
-Test(log_news, other_news_have_no_line)
+Test(log_news, other_news_are_not_logged)
 {
 	struct latch_event event = {.type = LATCH_EVENT_LATCH_CLOSED, .flow = w_to_c()};
 

@@ -124,7 +124,7 @@ static void publish(struct news news)
 	news_publish(&bus, &news);
 }
 
-Test(monitor_news, broken_latch_is_an_event_with_both_peers)
+Test(monitor_news, a_broken_latch_is_an_event_with_both_peers)
 {
 	start_monitor();
 	publish((struct news){.kind = NEWS_LATCH_BROKEN,
@@ -135,7 +135,7 @@ Test(monitor_news, broken_latch_is_an_event_with_both_peers)
 	expect_json("got.id", "\"d.example\"");
 }
 
-Test(monitor_news, break_for_a_dead_peer_has_no_conflicting_sa)
+Test(monitor_news, a_break_by_a_dead_peer_has_no_conflicting_sa)
 {
 	start_monitor();
 	publish((struct news){.kind = NEWS_LATCH_BROKEN, .cause.reason = LATCH_REASON_PEER_DEAD});
@@ -146,7 +146,7 @@ Test(monitor_news, break_for_a_dead_peer_has_no_conflicting_sa)
 	expect_json("got", "null");
 }
 
-Test(monitor_news, break_for_a_rebooted_peer_has_its_reason)
+Test(monitor_news, a_break_by_a_rebooted_peer_has_its_reason)
 {
 	start_monitor();
 	publish((struct news){.kind = NEWS_LATCH_BROKEN,
@@ -157,7 +157,7 @@ Test(monitor_news, break_for_a_rebooted_peer_has_its_reason)
 	expect_json("want.id", "\"c.example\"");
 }
 
-Test(monitor_news, healed_latch_is_an_event)
+Test(monitor_news, a_healed_latch_is_an_event)
 {
 	start_monitor();
 	publish((struct news){.kind = NEWS_LATCH_HEALED, .cause.reason = LATCH_REASON_SA_CONFLICT});
@@ -165,7 +165,7 @@ Test(monitor_news, healed_latch_is_an_event)
 	expect_json("event", "\"latch-healed\"");
 }
 
-Test(monitor_news, reset_and_its_failure_are_events)
+Test(monitor_news, a_reset_and_its_failure_are_events)
 {
 	start_monitor();
 	publish((struct news){.kind = NEWS_LATCH_RESET});
@@ -177,7 +177,7 @@ Test(monitor_news, reset_and_its_failure_are_events)
 	expect_json("error", "\"Operation not supported\"");
 }
 
-Test(monitor_news, bound_sa_is_an_event_with_its_evidence)
+Test(monitor_news, a_bound_sa_is_an_event_with_its_evidence)
 {
 	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, 0);
 	struct latch_sa_key key = sa_key();
@@ -194,7 +194,7 @@ Test(monitor_news, bound_sa_is_an_event_with_its_evidence)
 }
 
 /* The first is published before the monitor is there. */
-Test(monitor_news, kernel_event_reaches_monitors_only)
+Test(monitor_news, a_kernel_event_reaches_monitors_only)
 {
 	struct latch_event event = {
 		.time = clock_boot_ns(),

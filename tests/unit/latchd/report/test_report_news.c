@@ -287,7 +287,7 @@ Test(report_news, healed_and_reset_latches_are_events)
 	expect_json("error", "\"No such file or directory\"");
 }
 
-Test(report_news, a_failed_reset_is_one_event_however_often_it_is_tried)
+Test(report_news, a_reset_that_fails_repeatedly_is_one_event)
 {
 	struct latch_flow flow = w_to_c();
 	struct latch latch = latch_of_c();

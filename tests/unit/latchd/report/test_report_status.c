@@ -144,7 +144,7 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	expect_json("kernel", text);
 }
 
-Test(report_status, status_tells_that_the_kernel_offers_no_netfilter_gate)
+Test(report_status, status_shows_a_kernel_without_netfilter_gate)
 {
 	netfilter_offered = false;
 	report_status(&w, &source);

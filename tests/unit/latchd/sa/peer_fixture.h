@@ -112,8 +112,8 @@ static inline void two_peers(void)
 	d.ike_unique_id = 2;
 	ike_sa_up(&charon, "c.example", 1);
 	ike_sa_up(&charon, "d.example", 2);
-	bring_up(&charon, &c);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &d);
 	to_c = latch_to(2, 1000, in_params(&c), 0);
 	also_to_c = latch_to(2, 1001, in_params(&c), 0);
 	to_d = latch_to(3, 1002, in_params(&d), 0);

@@ -15,7 +15,7 @@ Test(attribution, a_reported_child_sa_is_bound_to_its_peer)
 	const struct latch_params *params;
 	const struct latch_identity *peer, *local;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	cr_expect_eq(seen.bound, 2);
 	cr_expect_str_eq(seen.bound_feed, "charon");
 	params = identities_get_params(identities, in_params(&c));
@@ -38,7 +38,7 @@ Test(attribution, a_repeated_report_does_not_bind_again)
 	struct latch_sa_key key = in_key(&c, ns.cookie);
 	union latch_sa_word word;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	word = sa_at(&key).word;
 	up(&charon, &c);
 	snapshot(&charon, &c, NULL);
@@ -54,7 +54,7 @@ Test(attribution, R_2_3_11_a_latch_breaks_before_the_conflicting_sa_is_bound)
 	struct latch_sa_key key = in_key(&d, ns.cookie);
 	struct latch_flow flow;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	install_both(&d);
 	seen.watched = &key;
@@ -76,7 +76,7 @@ Test(attribution, R_2_3_11_no_sa_of_a_snapshot_is_bound_before_all_latches_break
 	struct latch_sa_key key = in_key(&d, ns.cookie);
 	struct latch_flow flow;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	restart_latchd();
 	install_both(&d);
@@ -104,7 +104,7 @@ Test(attribution, a_snapshot_whose_breaks_fail_is_bound_by_a_retry)
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	int control = maps.control;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	latch_at(1000, ns.cookie, in_params(&c));
 	restart_latchd();
 	install_both(&d);
@@ -125,7 +125,7 @@ Test(attribution, R_2_3_11_the_outbound_sa_stays_pending_until_the_latch_breaks)
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key key = out_key(&d, ns.cookie);
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	latch_at(1000, ns.cookie, in_params(&c));
 	install_both(&d);
 	seen.watched = &key;
@@ -150,7 +150,7 @@ static void check_unbreakable(int *descriptor)
 	int was = *descriptor;
 
 	late = child_of("d.example", 2);
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	install_both(&late);
 	logged.wanted = "cannot break the latches in conflict";
@@ -184,16 +184,16 @@ Test(attribution, L_2_3_a_rekey_breaks_no_latch)
 	struct feed_child old = child_of("c.example", 1), new = child_of("c.example", 2);
 	struct latch_flow flow;
 
-	bring_up(&charon, &old);
+	install_and_report(&charon, &old);
 	flow = latch_at(1000, ns.cookie, in_params(&old));
-	bring_up(&charon, &new);
+	install_and_report(&charon, &new);
 	cr_expect_eq(in_params(&new), in_params(&old));
 	expect_states(&old, LATCH_SA_BOUND);
 	cr_expect_not(is_contested(&old));
 	cr_expect_not(is_contested(&new));
 	down(&charon, &old);
 	expect_states(&old, LATCH_SA_DYING);
-	leave_both(&old);
+	delete_both(&old);
 	expect_states(&new, LATCH_SA_BOUND);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken, 0);
@@ -351,7 +351,7 @@ Test(attribution, a_child_sa_with_an_identity_that_does_not_fit_stays_unattribut
 
 	memset(charon.name, 'n', sizeof(charon.name) - 1);
 	memset(c.peer_id, 'p', sizeof(c.peer_id) - 1);
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	c = child_of("c.example", 2);
 	memset(c.peer_id, 'p', sizeof(c.peer_id));
 	install_both(&c);
@@ -368,18 +368,18 @@ Test(attribution, a_deleted_child_sa_still_conflicts_until_the_kernel_deletes_it
 	struct latch_flow flow;
 	uint16_t params;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	params = in_params(&c);
 	down(&charon, &c);
 	expect_states(&c, LATCH_SA_DYING);
 	cr_expect_eq(sa_at(&key).word.params, params);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 	cr_expect(is_contested(&c));
 	cr_expect(is_contested(&d));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
 	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
-	leave_both(&c);
+	delete_both(&c);
 	cr_expect_not(is_contested(&d));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
@@ -406,10 +406,10 @@ Test(attribution, only_the_reporting_key_manager_can_delete_a_child_sa)
 
 	attach(&pluto, &ns);
 	snapshot(&pluto, NULL, NULL);
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	down(&pluto, &c);
 	snapshot(&pluto, NULL, NULL);
-	lose(&pluto, FEED_STATE_LOST);
+	set_feed_state(&pluto, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_BOUND);
 	cr_expect_str_eq(seen.bound_feed, "charon");
 }
@@ -418,8 +418,8 @@ Test(attribution, a_child_sa_missing_from_a_snapshot_becomes_dying)
 {
 	struct feed_child c = child_of("c.example", 1), other = child_of("c.example", 2);
 
-	bring_up(&charon, &c);
-	bring_up(&charon, &other);
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &other);
 	snapshot(&charon, &other, NULL);
 	expect_states(&c, LATCH_SA_DYING);
 	expect_states(&other, LATCH_SA_BOUND);
@@ -450,7 +450,7 @@ static void fill_params(uint16_t local_and_peer)
 	cr_assert_geq(i, LATCH_PARAMS_MAX - 1);
 }
 
-static bool it_is_told(void)
+static bool it_is_logged(void)
 {
 	return logged.count > 0;
 }
@@ -471,17 +471,17 @@ Test(attribution, a_full_identity_table_binds_known_peers_now_and_new_peers_when
 	struct latch_flow freed = flow_at(1000, ns.cookie + 1);
 	struct latch_identity w = {.id = "w.example"};
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	strcpy(w.authority, "charon");
 	fill_params((uint16_t)identities_find(identities, &w));
 	install_both(&d);
 	up(&charon, &d);
 	expect_states(&d, LATCH_SA_PENDING);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	cr_expect_eq(in_params(&next), in_params(&c));
 	logged.wanted = "the table of identities is full";
 	make_old(&key);
-	wait_until(it_is_told);
+	wait_until(it_is_logged);
 	/* The SA is bound as soon as the table has room, without a further report. */
 	cr_assert_eq(bpf_map_delete_elem(maps.latches, &freed), 0);
 	awaited_child = &d;

@@ -37,7 +37,7 @@ static struct feed_child reported_child(const char *peer, uint32_t in, uint32_t 
 	return child;
 }
 
-static struct child_sa *learn(const char *peer, uint32_t in, uint32_t out)
+static struct child_sa *report(const char *peer, uint32_t in, uint32_t out)
 {
 	struct feed_child child = reported_child(peer, in, out);
 
@@ -87,7 +87,7 @@ Test(child_sas, both_keys_are_the_kernels_sa_keys)
 
 Test(child_sas, a_child_sa_is_found_by_the_key_of_either_sa)
 {
-	struct child_sa *child = learn("c.example", 1, 2);
+	struct child_sa *child = report("c.example", 1, 2);
 
 	cr_assert_not_null(child);
 	cr_expect_eq(find(true, 1, 7), &child->in);
@@ -106,7 +106,7 @@ Test(child_sas, a_child_sa_is_found_by_the_key_of_either_sa)
 Test(child_sas, a_repeated_report_replaces_the_report_and_keeps_the_kernel_state)
 {
 	struct feed_child again = reported_child("d.example", 1, 2);
-	struct child_sa *child = learn("c.example", 1, 2);
+	struct child_sa *child = report("c.example", 1, 2);
 
 	child->params = 5;
 	child->in.in_kernel = true;
@@ -128,12 +128,12 @@ Test(child_sas, a_reused_key_removes_the_earlier_child_sa)
 {
 	struct child_sa *child;
 
-	learn("c.example", 1, 2);
-	child = learn("d.example", 1, 3);
+	report("c.example", 1, 2);
+	child = report("d.example", 1, 3);
 	cr_expect_eq(count(), 1);
 	cr_expect_eq(find(true, 1, 7)->child, child);
 	cr_expect_null(find(false, 2, 7));
-	child = learn("e.example", 4, 3);
+	child = report("e.example", 4, 3);
 	cr_expect_eq(count(), 1);
 	cr_expect_null(find(true, 1, 7));
 	cr_expect_eq(find(false, 3, 7)->child, child);
@@ -143,9 +143,9 @@ Test(child_sas, a_child_sa_with_two_reused_keys_removes_two_child_sas)
 {
 	struct child_sa *child;
 
-	learn("c.example", 1, 2);
-	learn("d.example", 3, 4);
-	child = learn("e.example", 1, 4);
+	report("c.example", 1, 2);
+	report("d.example", 3, 4);
+	child = report("e.example", 1, 4);
 	cr_expect_eq(count(), 1);
 	cr_expect_eq(find(true, 1, 7)->child, child);
 	cr_expect_eq(find(false, 4, 7)->child, child);
@@ -156,7 +156,7 @@ Test(child_sas, a_child_sa_with_two_reused_keys_removes_two_child_sas)
 Test(child_sas, equal_spis_in_two_namespaces_are_two_child_sas)
 {
 	struct feed_child child = reported_child("c.example", 1, 2);
-	struct child_sa *here = learn("c.example", 1, 2);
+	struct child_sa *here = report("c.example", 1, 2);
 	struct child_sa *there = child_sas_learn(&child_sas, &feed, 8, &child, "test");
 
 	cr_expect_neq(here, there);
@@ -174,7 +174,7 @@ Test(child_sas, a_child_sa_with_one_key_for_both_sas_is_refused)
 	cr_expect_null(child_sas.ends);
 }
 
-/* A host that talks to itself has two pairs of the same two keys, swapped. */
+/* A host with SAs to itself has two pairs of the same two keys, swapped. */
 Test(child_sas, a_pair_with_swapped_keys_is_another_child_sa)
 {
 	struct feed_child one = reported_child("c.example", 1, 2),

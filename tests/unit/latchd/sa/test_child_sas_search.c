@@ -38,7 +38,7 @@ static const char *const remotes[] = {
 
 #define REMOTES (sizeof(remotes) / sizeof(remotes[0]))
 
-static struct child_sa *learn(uint32_t spi, uint64_t netns, const char *one, const char *other)
+static struct child_sa *report(uint32_t spi, uint64_t netns, const char *one, const char *other)
 {
 	struct feed_child child = {
 		.family = AF_INET,
@@ -57,8 +57,8 @@ static struct child_sa *learn(uint32_t spi, uint64_t netns, const char *one, con
 
 static void learn_any(void)
 {
-	learn(1 + draw(&chance, CHILDREN), 7 + draw(&chance, 2), remotes[draw(&chance, REMOTES)],
-	      draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
+	report(1 + draw(&chance, CHILDREN), 7 + draw(&chance, 2), remotes[draw(&chance, REMOTES)],
+	       draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
 }
 
 /* ---- a search against a scan of all */
@@ -145,25 +145,25 @@ Test(child_sas_search, R_2_3_7_a_search_finds_every_matching_child_sa)
 
 Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
 {
-	struct child_sa *one = learn(1, 7, "10.9.0.2/32[tcp/80]", "10.9.0.2/32[udp]"),
-			*other = learn(2, 7, "10.9.0.3/32", NULL), *several;
+	struct child_sa *one = report(1, 7, "10.9.0.2/32[tcp/80]", "10.9.0.2/32[udp]"),
+			*other = report(2, 7, "10.9.0.3/32", NULL), *several;
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
 
 	cr_expect_neq(one->host, other->host);
 	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
 	cr_expect_eq(child_sas_search_overlap(&child_sas, other, match_any, NULL), other);
-	several = learn(3, 7, "10.9.0.2/32", "10.9.0.3/32");
+	several = report(3, 7, "10.9.0.2/32", "10.9.0.3/32");
 	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), several);
 }
 
 /* The same SPIs are reported again with other selectors. */
 Test(child_sas_search, a_child_sa_with_changed_selectors_is_found_only_under_the_new_ones)
 {
-	struct child_sa *child = learn(1, 7, "10.9.0.2/32", NULL);
+	struct child_sa *child = report(1, 7, "10.9.0.2/32", NULL);
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 3}};
 
 	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
-	cr_expect_eq(learn(1, 7, "10.9.0.3/32", NULL), child);
+	cr_expect_eq(report(1, 7, "10.9.0.3/32", NULL), child);
 	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), child);
 	flow.remote_addr[3] = 2;
 	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));

@@ -21,14 +21,14 @@ TestSuite(conflict, .init = start, .fini = fixture_finish, .timeout = 60);
 
 static void latch_to_c(void)
 {
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 }
 
 static void latch_to_c_breaks(void)
 {
 	latch_to_c();
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 }
 
 /* ---- the predicate: a latch to C, and another CHILD_SA */
@@ -171,11 +171,11 @@ Test(conflict, a_conflicting_sa_breaks_only_the_latches_it_covers)
 {
 	struct latch_flow covered, spared;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	covered = latch_at(1000, ns.cookie, in_params(&c));
 	spared = latch_at(1001, ns.cookie, in_params(&c));
 	d.local_ts = selectors("10.9.0.0/16[tcp/1000]");
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 	cr_expect_eq(latch_state_of(&covered), LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_state_of(&spared), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken, 1);
@@ -210,12 +210,12 @@ Test(conflict, S7_L_2_2_5_L_6_1_1_a_latch_heals_when_the_last_conflicting_sa_is_
 	struct feed_child e = child_of("e.example", 3);
 
 	latch_to_c_breaks();
-	bring_up(&charon, &e);
+	install_and_report(&charon, &e);
 	cr_expect_eq(seen.broken, 1);
-	leave_both(&d);
+	delete_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect(is_contested(&c));
-	leave_both(&e);
+	delete_both(&e);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(latch_of(&flow).word.reasons, 0);
 	cr_expect_eq(seen.healed, 1);
@@ -241,7 +241,7 @@ Test(conflict, a_check_of_all_latches_that_failed_is_repeated)
 	latch_to_c_breaks();
 	logged.wanted = "cannot check all latches";
 	maps.latches = -1;
-	leave_both(&d);
+	delete_both(&d);
 	wait_until(check_has_failed);
 	maps.latches = latches;
 	wait_until(latch_is_established);
@@ -252,10 +252,10 @@ Test(conflict, a_remaining_outbound_sa_still_conflicts)
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
 
 	latch_to_c_breaks();
-	leave(&in);
+	delete_sa(&in);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
-	leave(&out);
+	delete_sa(&out);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
@@ -272,11 +272,11 @@ Test(conflict, a_remaining_outbound_sa_still_conflicts_after_a_restart)
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
 
 	latch_to_c_breaks();
-	leave(&in);
+	delete_sa(&in);
 	restart_with_both();
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect(is_contested(&c));
-	leave(&out);
+	delete_sa(&out);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&c));
 }
@@ -285,8 +285,8 @@ Test(conflict, an_outbound_sa_bound_to_another_peer_does_not_supply_params)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie);
 
-	bring_up(&charon, &d);
-	leave(&in);
+	install_and_report(&charon, &d);
+	delete_sa(&in);
 	strcpy(d.peer_id, "e.example");
 	latch_to_c();
 	restart_with_both();
@@ -301,7 +301,7 @@ Test(conflict, a_deleted_child_sa_conflicts_until_the_kernel_deletes_its_sas)
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect(is_contested(&c));
-	leave_both(&d);
+	delete_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
@@ -313,17 +313,17 @@ Test(conflict, L_6_1_1_each_break_and_each_heal_is_reported_once)
 	latch_to_c();
 	id = latch_of(&flow).id;
 	cr_assert_eq(latch_break(&maps, &flow, id, LATCH_REASON_ADMIN, NULL), LATCH_CONTROL_DONE);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN | LATCH_REASON_SA_CONFLICT);
 	cr_expect_eq(seen.broken, 0);
-	leave_both(&d);
+	delete_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN);
 	cr_expect_eq(seen.healed, 0);
 	cr_assert_eq(latch_heal(&maps, &flow, id, LATCH_REASON_ADMIN, NULL), LATCH_CONTROL_DONE);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 	cr_expect_eq(seen.broken, 1);
-	leave_both(&d);
+	delete_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.healed, 1);
 }
@@ -333,7 +333,7 @@ Test(conflict, healing_a_conflict_keeps_other_reasons)
 	latch_to_c_breaks();
 	cr_assert_eq(latch_break(&maps, &flow, latch_of(&flow).id, LATCH_REASON_ADMIN, NULL),
 		     LATCH_CONTROL_DONE);
-	leave_both(&d);
+	delete_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_ADMIN);
 }
@@ -342,7 +342,7 @@ Test(conflict, a_latch_heals_only_when_all_key_managers_of_its_namespace_are_syn
 {
 	latch_to_c_breaks();
 	attach(&pluto, &ns);
-	leave_both(&d);
+	delete_both(&d);
 	attribution_reconcile(attribution);
 	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -353,8 +353,8 @@ Test(conflict, a_latch_heals_only_when_all_key_managers_of_its_namespace_are_syn
 Test(conflict, no_latch_heals_while_the_key_manager_is_lost)
 {
 	latch_to_c_breaks();
-	lose(&charon, FEED_STATE_LOST);
-	leave_both(&d);
+	set_feed_state(&charon, FEED_STATE_LOST);
+	delete_both(&d);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	attach(&charon, &ns);
 	snapshot(&charon, &c, NULL);
@@ -395,8 +395,8 @@ Test(conflict, R_2_3_7_a_latch_created_before_its_sa_was_marked_contested_breaks
 {
 	struct latch_flow apart;
 
-	bring_up(&charon, &c);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &d);
 	cr_expect_eq(seen.broken, 0);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	apart = flow_at(1001, ns.cookie);
@@ -412,8 +412,8 @@ Test(conflict, R_2_3_7_reconcile_breaks_every_latch_in_conflict)
 {
 	struct latch_flow of_c, of_d;
 
-	bring_up(&charon, &c);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &d);
 	of_c = latch_at(1000, ns.cookie, in_params(&c));
 	of_d = latch_at(1001, ns.cookie, in_params(&d));
 	attribution_reconcile(attribution);

@@ -63,7 +63,7 @@ static void one_by_psk(void)
 {
 	old = child_by(FEED_AUTH_PSK, 1, 1);
 	set_up(FEED_AUTH_PSK, 1);
-	bring_up(&charon, &old);
+	install_and_report(&charon, &old);
 	cr_assert_eq(auth_of(&old), FEED_AUTH_PSK);
 }
 
@@ -91,12 +91,12 @@ Test(ike_sas, R_2_5_a_child_sa_rekeyed_after_a_reload_keeps_the_authentication_c
 	struct latch_flow flow;
 
 	one_by_psk();
-	leave_both(&old);
+	delete_both(&old);
 	set_up(FEED_AUTH_PUBKEY, 2);
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	next = child_by(FEED_AUTH_PUBKEY, 1, 3);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK);
 	cr_expect_neq(in_params(&next), in_params(&c));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -111,7 +111,7 @@ Test(ike_sas, R_2_5_an_ike_sa_rekeyed_after_a_reload_keeps_the_authentication_cl
 	rekeyed(1, FEED_AUTH_PUBKEY, 5);
 	listed(FEED_AUTH_PUBKEY, 6); /* a list may arrive before the event */
 	rekeyed(5, FEED_AUTH_PUBKEY, 6);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK);
 }
 
@@ -120,9 +120,9 @@ Test(ike_sas, an_ike_sa_set_up_after_a_reload_has_the_new_authentication_class)
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 2, 2);
 
 	one_by_psk();
-	leave_both(&old);
+	delete_both(&old);
 	set_up(FEED_AUTH_PUBKEY, 2);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
 }
 
@@ -132,12 +132,12 @@ Test(ike_sas, an_ike_sa_number_reused_by_a_restarted_charon_has_its_own_class)
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 1, 2);
 
 	one_by_psk();
-	leave_both(&old);
-	lose(&charon, FEED_STATE_LOST);
+	delete_both(&old);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	set_up(FEED_AUTH_PUBKEY, 1);
 	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
 }
 
@@ -157,7 +157,7 @@ Test(ike_sas, R_2_16_an_sa_keeps_its_authentication_class_over_a_restart_of_latc
 	up(&charon, &now);
 	sink->snapshot_end(sink->context, &charon);
 	cr_expect_eq(auth_of(&old), FEED_AUTH_PSK);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK, "the IKE_SA is still the same");
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
@@ -175,8 +175,8 @@ Test(ike_sas, an_adopted_child_sa_does_not_change_the_class_of_the_adopting_ike_
 	snapshot(&charon, NULL, NULL);
 	set_up(FEED_AUTH_PUBKEY, 2);
 	up(&charon, &adopted);
-	leave_both(&old);
-	bring_up(&charon, &next);
+	delete_both(&old);
+	install_and_report(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
 }
 

@@ -39,7 +39,7 @@ static uint16_t latch_to(const struct feed_child *child, struct latch_flow *ret_
 {
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, child);
+	install_and_report(&charon, child);
 	*ret_flow = latch_at(1000, ns.cookie, in_params(child));
 	return in_params(child);
 }
@@ -50,8 +50,8 @@ static void bring_up_each(const struct feed_child *of_charon, const struct feed_
 	attach(&pluto, &ns);
 	snapshot(&charon, NULL, NULL);
 	snapshot(&pluto, NULL, NULL);
-	bring_up(&charon, of_charon);
-	bring_up(&pluto, of_pluto);
+	install_and_report(&charon, of_charon);
+	install_and_report(&pluto, of_pluto);
 }
 
 Test(key_managers, reports_of_a_key_manager_that_is_not_attached_are_ignored)
@@ -83,7 +83,7 @@ Test(key_managers, sas_of_a_lost_feed_are_orphans_until_its_next_snapshot)
 	uint16_t params;
 
 	params = latch_to(&c, &flow);
-	lose(&charon, FEED_STATE_LOST);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_ORPHAN);
 	cr_expect_eq(in_params(&c), params);
 	attach(&charon, &ns);
@@ -102,17 +102,17 @@ Test(key_managers, an_orphan_missing_from_the_new_snapshot_stays_an_orphan)
 
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &c);
-	lose(&charon, FEED_STATE_LOST);
+	install_and_report(&charon, &c);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
 	expect_states(&c, LATCH_SA_ORPHAN);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 	cr_expect(is_contested(&c));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
 	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
-	leave_both(&c);
+	delete_both(&c);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&d));
 }
@@ -122,7 +122,7 @@ Test(key_managers, only_sas_of_the_lost_feed_become_orphans)
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
 	bring_up_each(&c, &d);
-	lose(&pluto, FEED_STATE_LOST);
+	set_feed_state(&pluto, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_BOUND);
 	expect_states(&d, LATCH_SA_ORPHAN);
 	cr_expect(is_contested(&d));
@@ -152,7 +152,7 @@ Test(key_managers, an_absent_feed_after_a_restart_leaves_orphans)
 
 	bring_up_each(&c, &d);
 	restart_latchd();
-	lose(&charon, FEED_STATE_ABSENT);
+	set_feed_state(&charon, FEED_STATE_ABSENT);
 	expect_states(&c, LATCH_SA_ORPHAN);
 	expect_states(&d, LATCH_SA_BOUND);
 	cr_expect(is_contested(&c));
@@ -167,8 +167,8 @@ Test(key_managers, an_sa_missing_from_the_first_snapshot_after_a_restart_is_an_o
 
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
-	bring_up(&charon, &c);
-	bring_up(&charon, &d);
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &d);
 	restart_latchd();
 	attach(&charon, &ns);
 	snapshot(&charon, &d, NULL);
@@ -400,9 +400,9 @@ Test(key_managers, reconcile_binds_and_removes_sas_whose_events_were_lost)
 	struct latch_flow flow;
 
 	latch_to(&c, &flow);
-	bring_up(&charon, &d);
-	vanish(&in);
-	vanish(&out);
+	install_and_report(&charon, &d);
+	delete_without_event(&in);
+	delete_without_event(&out);
 	hidden = child_of("c.example", 3);
 	up(&charon, &hidden);
 	install_both(&hidden);

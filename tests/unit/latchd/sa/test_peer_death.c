@@ -34,10 +34,10 @@ Test(peer_death, R_2_19_a_latch_broken_by_a_dead_peer_never_heals)
 {
 	two_peers();
 	peer_dead("c.example", 1);
-	leave_both(&c);
+	delete_both(&c);
 	ike_sa_up(&charon, "c.example", 3);
 	c = child_at("c.example", 2, 3);
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	snapshot(&charon, &c, &d);
 	attribution_reconcile(attribution);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
@@ -53,10 +53,10 @@ Test(peer_death, S18_a_new_latch_to_a_peer_that_came_back_stays_established)
 
 	two_peers();
 	peer_dead("c.example", 1);
-	leave_both(&c);
+	delete_both(&c);
 	ike_sa_up(&charon, "c.example", 3);
 	c = child_at("c.example", 2, 3);
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	again = latch_to(2, 1003, in_params(&c), 0);
 	attribution_latch_created(attribution, &again);
 	expect_reasons(&again, 0);
@@ -69,7 +69,7 @@ Test(peer_death, an_orderly_delete_of_an_ike_sa_breaks_no_latch)
 	two_peers();
 	ike_sa_down(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
 	down(&charon, &c);
-	leave_both(&c);
+	delete_both(&c);
 	expect_reasons(&to_c, 0);
 	cr_expect_eq(seen.broken, 0);
 }
@@ -78,7 +78,7 @@ Test(peer_death, a_dead_peer_without_child_sas_breaks_its_latches)
 {
 	two_peers();
 	down(&charon, &c);
-	leave_both(&c);
+	delete_both(&c);
 	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
@@ -98,14 +98,14 @@ Test(peer_death, a_dead_peer_adds_a_reason_to_a_latch_in_conflict_without_a_seco
 
 	two_peers();
 	seen.reasons = LATCH_REASON_SA_CONFLICT;
-	bring_up(&charon, &impostor);
+	install_and_report(&charon, &impostor);
 	cr_expect_eq(seen.broken, 2);
 	seen.reasons = LATCH_REASONS_STICKY;
 	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_SA_CONFLICT | LATCH_REASON_PEER_DEAD);
 	cr_expect_eq(seen.broken, 2, "BROKEN already: no second alert");
 	down(&charon, &impostor);
-	leave_both(&impostor);
+	delete_both(&impostor);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
@@ -187,7 +187,7 @@ Test(peer_death, a_dead_peer_breaks_no_latch_of_another_namespace)
 Test(peer_death, a_lost_key_manager_breaks_no_latch)
 {
 	two_peers();
-	lose(&charon, FEED_STATE_LOST);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	expect_reasons(&to_c, 0);
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
@@ -200,7 +200,7 @@ Test(peer_death, a_lost_key_manager_breaks_no_latch)
 Test(peer_death, ike_sas_of_a_lost_key_manager_keep_no_peer_alive)
 {
 	two_peers();
-	lose(&charon, FEED_STATE_LOST);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	snapshot(&charon, &c, &d);
 	ike_sa_up(&charon, "c.example", 7);
@@ -230,7 +230,7 @@ Test(peer_death, a_waiting_dead_peer_report_is_dropped_when_the_key_manager_is_l
 	attach(&charon, &ns);
 	sink->snapshot_begin(sink->context, &charon);
 	peer_dead("c.example", 1);
-	lose(&charon, FEED_STATE_LOST);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
 	expect_reasons(&to_c, 0);

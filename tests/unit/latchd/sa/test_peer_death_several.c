@@ -201,7 +201,7 @@ Test(peer_death, S19_a_latch_under_the_successor_is_not_broken_by_a_late_reboot_
 	two_peers();
 	next.ike_unique_id = 3;
 	ike_sa_up(&charon, "c.example", 3);
-	bring_up(&charon, &next);
+	install_and_report(&charon, &next);
 	fresh = latch_to(2, 1003, in_params(&next), 0);
 	cr_assert_eq(in_params(&next), in_params(&c));
 	peer_rebooted("c.example", 1, 3);
@@ -217,9 +217,9 @@ Test(peer_death, S19_an_orphan_with_the_successors_ike_sa_number_protects_no_lat
 
 	two_peers();
 	orphan.ike_unique_id = 3;
-	bring_up(&charon, &orphan);
+	install_and_report(&charon, &orphan);
 	to_c = latch_to(2, 1003, in_params(&c), 0);
-	lose(&charon, FEED_STATE_LOST);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	ike_sa_up(&charon, "c.example", 1);
 	snapshot(&charon, NULL, NULL);

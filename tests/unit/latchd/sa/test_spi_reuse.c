@@ -16,11 +16,11 @@ static void check_reused_spi(bool deleted)
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	if (deleted)
 		down(&charon, &c);
-	vanish(&in);
-	vanish(&out);
+	delete_without_event(&in);
+	delete_without_event(&out);
 	install_out(&c, ns.cookie);
 	attribution_sa_gone(attribution, &in);
 	attribution_sa_gone(attribution, &out);
@@ -45,14 +45,14 @@ Test(spi_reuse, a_reused_outbound_spi_stays_pending_when_events_are_lost)
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
 
-	bring_up(&charon, &c);
-	vanish(&out);
+	install_and_report(&charon, &c);
+	delete_without_event(&out);
 	install_out(&c, ns.cookie);
 	attribution_reconcile(attribution);
 	attribution_sa_pending(attribution, &out);
 	up(&charon, &c);
 	snapshot(&charon, &c, NULL);
-	lose(&charon, FEED_STATE_LOST);
+	set_feed_state(&charon, FEED_STATE_LOST);
 	cr_expect_eq(in_state(&c), LATCH_SA_ORPHAN);
 	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
 }
@@ -63,9 +63,9 @@ Test(spi_reuse, a_reused_spi_pair_is_bound_only_when_reported_again)
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
 
-	bring_up(&charon, &c);
-	vanish(&in);
-	vanish(&out);
+	install_and_report(&charon, &c);
+	delete_without_event(&in);
+	delete_without_event(&out);
 	install_both(&c);
 	attribution_sa_pending(attribution, &in);
 	attribution_sa_pending(attribution, &out);
@@ -79,7 +79,7 @@ static void replace_inbound(void)
 	struct feed_child d = child_of("d.example", 2);
 	struct latch_sa_key key = in_key(&d, ns.cookie);
 
-	vanish(&key);
+	delete_without_event(&key);
 	install_in(&d, ns.cookie);
 }
 
@@ -88,10 +88,10 @@ Test(spi_reuse, an_sa_replaced_while_latches_break_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	latch_at(1000, ns.cookie, in_params(&c));
 	install_both(&d);
-	seen.then = replace_inbound;
+	seen.on_break = replace_inbound;
 	up(&charon, &d);
 	cr_expect_eq(seen.broken, 1);
 	cr_expect_eq(in_state(&d), LATCH_SA_PENDING);
@@ -105,16 +105,16 @@ Test(spi_reuse, conflicts_of_a_replaced_child_sa_end_with_it)
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
 	struct latch_flow flow;
 
-	bring_up(&charon, &d);
+	install_and_report(&charon, &d);
 	flow = latch_at(1000, ns.cookie, in_params(&d));
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	cr_expect(is_contested(&d));
-	vanish(&in);
-	vanish(&out);
+	delete_without_event(&in);
+	delete_without_event(&out);
 	other.spi_out = 0x80000077;
 	other.remote_ts = selectors("10.9.0.3/32");
-	bring_up(&charon, &other);
+	install_and_report(&charon, &other);
 	cr_expect_not(is_contested(&d));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
@@ -127,7 +127,7 @@ Test(spi_reuse, an_unbound_deleted_child_sa_is_removed_with_its_sa)
 	install_out(&c, ns.cookie);
 	up(&charon, &c);
 	down(&charon, &c);
-	leave(&out);
+	delete_sa(&out);
 	install_both(&c);
 	attribution_sa_pending(attribution, &out);
 	attribution_sa_pending(attribution, &in);
@@ -145,8 +145,8 @@ Test(spi_reuse, a_new_sa_under_a_known_key_requests_a_snapshot)
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
 
-	bring_up(&charon, &c);
-	vanish(&out);
+	install_and_report(&charon, &c);
+	delete_without_event(&out);
 	install_out(&c, ns.cookie);
 	attribution_sa_pending(attribution, &out);
 	wait_until(snapshot_was_requested);
@@ -169,8 +169,8 @@ static void check_old_child_listed(bool restarted, bool new_first)
 	struct feed_child c = child_of("c.example", 1), d = with_outbound_spi_of(&c);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
 
-	bring_up(&charon, &c);
-	leave(&out);
+	install_and_report(&charon, &c);
+	delete_sa(&out);
 	install_both(&d);
 	if (restarted) {
 		restart_latchd();
@@ -212,7 +212,7 @@ static void check_outbound_spi_in_use(bool restarted)
 	struct latch_flow flow;
 	uint16_t params;
 
-	bring_up(&charon, &c);
+	install_and_report(&charon, &c);
 	params = in_params(&c);
 	flow = latch_at(1000, ns.cookie, params);
 	d.remote_ts = selectors("10.7.0.1/32");

@@ -111,7 +111,7 @@ static inline void set_up(void)
 	params = intern_peer();
 	policy_add(&ns, &out);
 	policy_add(&ns, &in);
-	flow = lonely(1000);
+	flow = flow_without_socket(1000);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
 	cr_assert_eq(params, 1, "the fixture's latches have params 1");
 	start_watch();

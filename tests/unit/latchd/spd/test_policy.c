@@ -409,7 +409,7 @@ static int send_byte(int fd)
 	return send(fd, "x", 1, MSG_NOSIGNAL) == 1 || errno == ECONNREFUSED ? 0 : -errno;
 }
 
-Test(policy, S14_forgetting_routes_makes_sockets_look_up_their_policies_again)
+Test(policy, S14_invalidated_routes_make_sockets_look_up_their_policies_again)
 {
 	struct policy block = for_udp(POLICY_BLOCK, 100), bypass = for_udp(POLICY_BYPASS, 1);
 	struct sockaddr_in remote = {.sin_family = AF_INET, .sin_port = htons(9)};
@@ -428,7 +428,7 @@ Test(policy, S14_forgetting_routes_makes_sockets_look_up_their_policies_again)
 	cr_expect_eq(send_byte(fd), 0);
 	policy_delete(&ns, &bypass);
 	cr_expect_eq(send_byte(fd), 0, "this kernel drops the cached route by itself: %m");
-	cr_assert_eq(policy_routes_forget(ns.cookie), 0);
+	cr_assert_eq(policy_routes_invalidate(ns.cookie), 0);
 	cr_expect_eq(send_byte(fd), -EPERM);
 	close(fd);
 	namespace_end(&ns);

@@ -293,7 +293,7 @@ Test(policy_dump, the_dump_has_the_spd_of_a_namespace, .timeout = 60)
 	namespace_end(&ns);
 }
 
-Test(policy_dump, forgetting_the_routes_edits_no_policy_and_no_default, .timeout = 60)
+Test(policy_dump, invalidating_the_routes_edits_no_policy_and_no_default, .timeout = 60)
 {
 	struct policy out = policy_protecting(POLICY_OUT);
 	struct namespace ns;
@@ -303,7 +303,7 @@ Test(policy_dump, forgetting_the_routes_edits_no_policy_and_no_default, .timeout
 	namespace_start(&ns);
 	policy_add(&ns, &out);
 	policy_default(&ns, XFRM_USERPOLICY_BLOCK, XFRM_USERPOLICY_ACCEPT);
-	cr_expect_eq(policy_routes_forget(ns.cookie), 0);
+	cr_expect_eq(policy_routes_invalidate(ns.cookie), 0);
 	cr_assert_eq(policy_dump(ns.cookie, &spd), 0);
 	cr_expect_eq(spd.count, 1);
 	cr_expect_eq(spd.default_action[POLICY_IN], POLICY_BLOCK);

@@ -109,7 +109,7 @@ Test(spd_protect, R_2_17_the_entries_are_removed_with_the_latch)
 /* After a crash the next latchd finds entries without a latch. */
 Test(spd_protect, R_2_18_entries_left_by_a_crash_are_removed)
 {
-	const struct latch_flow another = lonely(1002);
+	const struct latch_flow another = flow_without_socket(1002);
 
 	hold();
 	spd_watch_stop(&watch);

@@ -91,7 +91,7 @@ static void put_flows(void)
 		policy_add(&ns, &p);
 	}
 	for (i = 1; i < FLOWS; i++) {
-		other = lonely((uint16_t)(FIRST_PORT + i));
+		other = flow_without_socket((uint16_t)(FIRST_PORT + i));
 		put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
 		want_protection(&other);
 	}

@@ -109,7 +109,7 @@ Test(spd_watch, a_new_latch_is_checked_at_its_creation)
 	wait_until(is_seen);
 	/* The periodic check must not find the latch. */
 	loop_timer_cancel(&watch.period);
-	flow = lonely(1001);
+	flow = flow_without_socket(1001);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
 	spd_watch_latch_created(&watch, &flow);
 	wait_until(is_seen);

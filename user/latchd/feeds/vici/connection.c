@@ -47,7 +47,7 @@ void vici_connection_close(struct vici_connection *connection)
 	vici_frames_free(&connection->frames);
 }
 
-static void lose(struct vici_connection *connection, int error)
+static void disconnect(struct vici_connection *connection, int error)
 {
 	vici_connection_close(connection);
 	connection->handlers->lost(connection->context, error);
@@ -118,20 +118,20 @@ static void handle_readable(struct vici_connection *connection)
 
 	err = vici_frames_room(&connection->frames, &at, &room);
 	if (err) {
-		lose(connection, err);
+		disconnect(connection, err);
 		return;
 	}
 	got = recv(connection->fd, at, room, MSG_DONTWAIT);
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (got <= 0) {
-		lose(connection, got ? -errno : 0);
+		disconnect(connection, got ? -errno : 0);
 		return;
 	}
 	vici_frames_filled(&connection->frames, (size_t)got);
 	err = handle_frames(connection);
 	if (err && vici_connection_is_open(connection))
-		lose(connection, err);
+		disconnect(connection, err);
 }
 
 /* 0 when all is written or the socket is full. */
@@ -165,7 +165,7 @@ static void on_socket(void *context, uint32_t epoll_events)
 		return;
 	err = write_request(connection);
 	if (err)
-		lose(connection, err);
+		disconnect(connection, err);
 }
 
 /* The kernel took these credentials when the process called listen(). */

@@ -192,7 +192,7 @@ LOST_BY(a_malformed_event_loses_the_feed, "\0\0\0\5\7\1e\3\1", "charon sent a ma
 LOST_BY(an_over_long_frame_loses_the_feed, "\0\x08\0\1",
 	"charon sent a message of more than 512 KiB")
 
-Test(vici_feed_faults, an_answer_of_the_wrong_type_loses_the_feed)
+Test(vici_feed_faults, an_answer_of_the_wrong_type_disconnects_the_feed)
 {
 	start_both();
 	charon.held_command = "list-sas";
@@ -283,18 +283,18 @@ static void expect_no_answer_to(const char *command, const char *detail)
 	wait_for("state synced", 1);
 }
 
-Test(vici_feed_faults, an_unanswered_version_command_loses_the_feed)
+Test(vici_feed_faults, an_unanswered_version_command_disconnects_the_feed)
 {
 	expect_no_answer_to("version", "state lost charon did not answer version within 5 ms");
 }
 
-Test(vici_feed_faults, an_unanswered_list_conns_command_loses_the_feed)
+Test(vici_feed_faults, an_unanswered_list_conns_command_disconnects_the_feed)
 {
 	expect_no_answer_to("list-conns",
 			    "state lost charon did not answer list-conns within 5 ms");
 }
 
-Test(vici_feed_faults, an_unanswered_class_query_loses_the_feed)
+Test(vici_feed_faults, an_unanswered_class_query_disconnects_the_feed)
 {
 	start_both();
 	charon.held_command = "list-conns";
