@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate
 """
-The same as churn, with one of the two cgroup gates removed: churn must notice.
+The same as churn, with one of the two cgroup gates removed: churn must report it.
 
     netns w 10.9.0.1 ---- veth ---- netns c 10.9.0.2
 

@@ -146,7 +146,7 @@ class World:
         self.bound[host] = params
 
     def serves(self, connection, host):
-        """May this end send and receive now, as far as its latch and its SA go?"""
+        """True if latch and SA let this end send and receive now."""
         return (connection.reasons[host] == 0 and self.here
                 and self.bound[host] == connection.params)
 
@@ -192,7 +192,7 @@ class Wire:
 
 
 def check_wire(before, changed):
-    """A packet on the wire must be allowed now, or before the change if it is that old."""
+    """A packet on the wire must be allowed now, or if it is older than the change, before it."""
     for when, sender, spi, ports, flags in wire.packets():
         found = [x for x in connections if x.key(sender) == ports]
         # Packets without a full socket are the netfilter gate's, which is not attached here.
@@ -301,7 +301,7 @@ def may_connect():
 
 
 def hold(sock):
-    """A process of the socket's own. When it is killed the kernel closes the socket."""
+    """A process that holds only this socket. When it is killed the kernel closes the socket."""
     pid = os.fork()
     if pid == 0:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

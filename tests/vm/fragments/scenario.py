@@ -89,7 +89,7 @@ class Family:
         self.raw[FRIEND].sendto(self.whole_header(len(data)) + data, (self.here, 0))
 
     def arrives(self, letter, length):
-        """Waits for it; returns all that came before it."""
+        """Waits for the datagram of this letter; returns all datagrams before it."""
         seen = []
         while select.select([self.socket], [], [], LIMIT)[0]:
             seen.append(self.socket.recv(65536))
@@ -135,7 +135,7 @@ class Family:
 
 
 def take_all_places():
-    """As if each place held the mark of some other object."""
+    """Fills each slot with the mark of another object."""
     mark = struct.pack("=II", OBJECT, int(time.monotonic()) + 1).hex(" ")
     batch = os.path.join(FOLDER, "marks")
     with open(batch, "w", encoding="utf-8") as file:

@@ -37,7 +37,7 @@ class Constant(int):
 
 
 class Layout:
-    """Where the members of a structure are. Anonymous members have no part in a path."""
+    """The offsets of a structure's members. Anonymous members have no part in a path."""
 
     def __init__(self, name, size, members, arrays):
         self.name, self.size, self.members, self.arrays = name, size, members, arrays
@@ -52,13 +52,13 @@ class Layout:
         return self.member(path)[0]
 
     def get(self, data, path):
-        """An integer; of an array its bytes."""
+        """The value of a member: an integer, or the bytes of an array."""
         offset, size = self.member(path)
         part = bytes(data[offset:offset + size])
         return part if path in self.arrays else int.from_bytes(part, sys.byteorder)
 
     def put(self, data, path, value):
-        """Into a bytearray."""
+        """Writes a member into a bytearray."""
         offset, size = self.member(path)
         if isinstance(value, int):
             value = int(value).to_bytes(size, sys.byteorder)
@@ -99,7 +99,7 @@ class Btf:
                 if each["kind"] == "ENUM" for value in each["values"]}
 
     def resolved(self, number):
-        """Through typedefs and qualifiers."""
+        """The type behind typedefs and qualifiers."""
         found = self.by_id[number]
         while found["kind"] in ("TYPEDEF", "CONST", "VOLATILE"):
             found = self.by_id[found["type_id"]]
@@ -180,7 +180,7 @@ _abi = None
 
 
 def current():
-    """Of the object that the scenario was given; read once."""
+    """The ABI of the object that the scenario was given; read once."""
     global _abi
     if _abi is None:
         product = sys.argv[1]

@@ -22,7 +22,7 @@ def program(name):
 
 
 def run(command, check=True):
-    """By the shell; the finished process with its output as text."""
+    """Runs the command in a shell; returns the finished process with its output as text."""
     done = subprocess.run(command, shell=True, text=True, capture_output=True, check=False)
     if check and done.returncode:
         broken(command, done)
@@ -63,7 +63,7 @@ def leave(name, text):
 
 
 def conforms(item, what):
-    """As conforms in common.sh: the call belongs into a scenario file, with the item as it is."""
+    """As conforms in common.sh: call it in a scenario file, with the item as a literal."""
     leave("conforms", f"{item}\t{' '.join(what.split())}\n")
     print(f"conforms: {item} {what}", flush=True)
 

@@ -43,7 +43,7 @@ class Host:
         self.run(f"nft '{rules}'")
 
     def ss(self, arguments):
-        """What it lists, without the header line: an empty text if there is none."""
+        """The sockets that ss lists, without the header line; an empty text if there is none."""
         return self.run(f"ss -Htn {arguments}").stdout
 
     def established(self, port):
@@ -53,7 +53,7 @@ class Host:
         return self.ip_json(f"link show {device or self.device}")[0]["address"]
 
     def knows_its_peer(self):
-        """No neighbour discovery is needed, and none is in the devices' queues."""
+        """The host needs no neighbour discovery, and no such packet is in the devices' queues."""
         self.ip(f"neigh replace {self.peer.address} dev {self.device} lladdr {self.peer.mac()}"
                 " nud permanent")
 
@@ -67,7 +67,7 @@ class Host:
         run(f"ip netns add {self.name}")
 
     def inside(self, make):
-        """What make() returns, called in this network namespace."""
+        """Calls make() in this network namespace; returns its result."""
         before = os.open("/proc/self/ns/net", os.O_RDONLY)
         there = os.open(f"/run/netns/{self.name}", os.O_RDONLY)
         enter(there)
@@ -104,7 +104,7 @@ class Host:
         return made
 
     def connect(self, port, address=None):
-        """Begins a connection to its peer."""
+        """Begins a connection to the peer host."""
         address = address or self.peer.address
         made = self.open_socket(family=family_of(address))
         made.connect_ex((address, port))
@@ -125,7 +125,7 @@ class Host:
         self.ip(f"xfrm policy add src {source} dst {destination} dir {way} {more} tmpl {template}")
 
     def add_policies(self, ways=("out", "in")):
-        """For all packets between it and its peer."""
+        """Policies for all packets between this host and its peer."""
         for way in ways:
             here, there = (self, self.peer) if way == "out" else (self.peer, self)
             self.add_policy(way, f"{here.address}/32", f"{there.address}/32")
@@ -156,7 +156,7 @@ def family_of(address):
 
 
 def topology():
-    """Both hosts, whatever an earlier scenario has left."""
+    """Creates both hosts; deletes those of an earlier scenario first."""
     for host in HOSTS:
         host.create()
     run("ip link add vw netns w type veth peer name vc netns c")
@@ -188,7 +188,7 @@ def received(sock):
 
 
 def unacknowledged(sock):
-    """Bytes that it has taken and the other end has not acknowledged."""
+    """The number of bytes that the socket has taken and the other end has not acknowledged."""
     buffer = bytearray(4)
     fcntl.ioctl(sock, termios.TIOCOUTQ, buffer)
     return struct.unpack("=i", buffer)[0]
@@ -215,7 +215,7 @@ def sends(sender, receiver, text, what):
 
 
 def arrives_whole(sock, text, what):
-    """In however many pieces."""
+    """Waits until the whole text has arrived, in any number of pieces."""
     have = b""
 
     def whole():

@@ -59,7 +59,7 @@ class Latchd:
         return os.path.join(self.folder, name)
 
     def start(self):
-        """And its monitor, whose events are appended to those of before."""
+        """Starts latchd and its monitor. Events are appended to those of an earlier monitor."""
         with open(self.path("log"), "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 [f"{BUILD}/latchd", "--config", self.configuration, "--foreground"],
@@ -70,7 +70,7 @@ class Latchd:
             self.monitor = subprocess.Popen(f"exec {self.latchctl} monitor", shell=True, stdout=out)
 
     def answers(self):
-        """Only "latchd cannot be reached" counts as not yet, and only while latchd runs."""
+        """True if latchd answers, False if it cannot be reached yet. Any other failure is an error."""
         if self.process.poll() is not None:
             raise SystemExit(f"latchd ended with status {self.process.returncode}: {self.last_words()}")
         done = run(f"{self.latchctl} list", check=False)

@@ -51,7 +51,7 @@ class Row:
         return abi.struct(self.layout).get(self.raw_value, member)
 
     def store(self, **members):
-        """With other values of some members of its word."""
+        """Writes the entry, with new values of these members of its word."""
         for name, value in members.items():
             abi.struct(self.layout).put(self.raw_value, "word." + name, value)
         update(self.table, self.raw_key, self.raw_value)
@@ -119,14 +119,14 @@ def latches_of(port):
 
 
 def are(port, state, params):
-    """Both ends of the connection are latched so."""
+    """True if both ends of the connection have latches with this state and these params."""
     found = latches_of(port)
     return len(found) == 2 and all(latch.state == state and latch.params == params
                                    for latch in found)
 
 
 def forget_latch_of_listener(port):
-    """As the reaper does with a handshake that left no request socket."""
+    """Deletes the latch, as the reaper does for a handshake without a request socket."""
     for latch in Latch.all():
         if latch.local_port == port and latch.remote_port:
             latch.forget()
@@ -136,7 +136,7 @@ def forget_latch_of_listener(port):
 
 
 def bind(params):
-    """latchd's part: every SA belongs to the peer of these params."""
+    """Binds every SA to these params, in place of latchd."""
     for sa in Sa.all():
         sa.bind(params)
 
@@ -174,7 +174,7 @@ def define_identity(number, text):
 
 
 def dropped(reason):
-    """(sent, received) packets that were dropped for it"""
+    """(sent, received) packets that were dropped for this reason"""
     rows = dump("drops")[reason]["formatted"]["values"]
     return [sum(cpu["value"][way] for cpu in rows) for way in ("egress", "ingress")]
 

@@ -44,7 +44,7 @@ def add_tunnels():
 
 
 def bind_each():
-    """latchd's part: each SA is bound to its owner's params."""
+    """Binds each SA to its owner's params, in place of latchd."""
     for sa in Sa.all():
         sa.bind(OWNERS[sa.spi])
     define(7, 2)

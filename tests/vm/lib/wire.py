@@ -31,7 +31,7 @@ class Arrivals:
         self.all = []
 
     def new(self):
-        """Since the last call."""
+        """The packets since the last call."""
         found = []
         while True:
             try:
@@ -68,7 +68,7 @@ def tcp(source, destination, ports, flags):
 
 
 def send_frame(host, packet, device=None, peer_device=None):
-    """From the host's device to its peer's, past its own gates."""
+    """Sends a frame from the host's device to its peer's; no gate of this host checks it."""
     macs = (host.peer.mac(peer_device), host.mac(device))
     frame = b"".join(bytes.fromhex(mac.replace(":", "")) for mac in macs) + b"\x08\x00" + packet
     with host.open_socket(socket.SOCK_RAW, socket.AF_PACKET) as out:
@@ -77,6 +77,6 @@ def send_frame(host, packet, device=None, peer_device=None):
 
 
 def send_tcp(host, ports, flags):
-    """A forged segment to its peer."""
+    """Sends a forged segment to the peer host."""
     send_frame(host, ipv4(host.address, host.peer.address, TCP,
                           tcp(host.address, host.peer.address, ports, flags)))

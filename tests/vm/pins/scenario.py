@@ -11,7 +11,7 @@ SAs are added all the time; a moment without the programs would leave one out of
     2. a first start attaches and pins every program once
     3. a killed controller changes nothing; the next one takes the maps over
     4. a start that fails changes nothing
-    5. missing links, leftovers and foreign links heal
+    5. missing links, leftovers and links of other programs are repaired
     6. another cgroup, a removed cgroup
     7. killed in the middle of a start, again and again
     8. no SA was ever missed

@@ -41,7 +41,7 @@ def bind_sas(reqid, params):
 
 
 def use_reqid(host, reqid, verb="update"):
-    """For all that it sends. XFRM evaluates the packets that it holds anew."""
+    """Policies of this reqid for all packets out. XFRM then evaluates the packets that it holds anew."""
     host.ip(f"xfrm policy {verb} src {host.address}/32 dst {host.peer.address}/32 dir out"
             f" tmpl proto esp reqid {reqid} mode transport")
 
@@ -75,7 +75,7 @@ def conversation(port):
 
 
 def request(verb, port, *reasons):
-    """For the latch of w's end."""
+    """Sends a request for the latch of w's end to the control program."""
     expect(database.results(verb, port, port + 1000, *reasons) == [LATCH_CONTROL_DONE],
            f"w's latch: {verb}")
 

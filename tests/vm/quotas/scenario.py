@@ -29,7 +29,7 @@ def clock():
 
 
 def pretend(**members):
-    """As if there were so many."""
+    """Sets the counters of latch_clock."""
     update("latch_clocks", index(0), abi.struct("latch_clock").pack(dict(clock(), **members)))
 
 

@@ -117,7 +117,7 @@ def refused_with(client):
 
 
 def fill():
-    """Latches of no socket in every free place."""
+    """Fills the table with latches without a socket."""
     flow, latch = abi.struct("latch_flow"), abi.struct("latch")
     keys = [flow.pack({"local_port": number, "family": socket.AF_INET, "protocol": TCP})
             for number in range(1, 65 - len(Latch.all()))]
@@ -185,7 +185,7 @@ def larval_obeys_a_new_rule():
 
 
 def resets_have_the_rule_of_their_flow():
-    """The kernel sends them from a socket of its own, which has no flow."""
+    """The kernel sends resets from its control socket, which has no flow."""
     attach_with(LOOSE_RULES)
     W.ip("link set lo up")
     for address, what in (("127.0.0.1", "off: in clear"), (C.address, "require: under a bound SA")):

@@ -81,7 +81,7 @@ def sctp_socket(host, family=socket.AF_INET):
 
 
 def set_paths(s, interval, retransmissions):
-    """Of every peer address: heartbeats on, and when it counts as unreachable."""
+    """For every peer address: enables heartbeats, and sets the limit for unreachable."""
     any_address = struct.pack("=H126x", s.family)
     s.setsockopt(SCTP, PADDR, struct.pack("=i128sIHIIIIB1x", 0, any_address, interval, retransmissions,
                                           0, 0, 1, 0, 0))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: spd latch net gate report
 """
-latchd, and an administrator of w who edits the SPD under a latched connection.
+latchd, and edits of w's SPD by an administrator under a latched connection.
 
     netns w 10.9.0.1 ---- veth ---- netns c 10.9.0.2
     two transport-mode ESP SAs and policies of priority 100, made by hand and bound to c.example
@@ -16,9 +16,9 @@ reverted, and the connection, whose disposition is to wait, continues.
     4. edits that change nothing for the flow: no event of the latch
     5. an edit while latchd does not run
     6. a connection that does not wait is reset
-    7. a connection whose rule says so keeps its protection by policies of its own (RFC 5660,
-       R-2.3-14), which go with the edit
-    8. a peer that does not latch sends in clear, as its SPD says: w drops it
+    7. a connection with on-policy-change = protect keeps its protection by policies for it
+       alone (RFC 5660, R-2.3-14), which are deleted with the edit
+    8. a peer that does not latch sends in clear, as its SPD allows: w drops it
 """
 import errno
 import socket
@@ -245,7 +245,7 @@ def keeps_its_protection():
     expect(are(5004, LATCH_STATE_ESTABLISHED, 7) and count("latch-broken") == reported,
            "its latch is not broken")
     later = W.connect(5004)
-    until(lambda: packets_in_clear() > 0, "a new connection to the same port starts in clear, as the BYPASS says")
+    until(lambda: packets_in_clear() > 0, "a new connection to the same port starts in clear, as the BYPASS allows")
     expect(not own_policies(later.getsockname()[1]), "the new connection has no policy of its own")
     later.close()
     conforms("R-2.3-14", "a BYPASS above: policies for this 5-tuple alone, its stream continues protected")

@@ -14,7 +14,7 @@ Connected UDP sockets on the kernel side alone (RFC 5660 section 5.2).
     4. the SAs belong to another peer (params 8): EPERM, and no datagram arrives
     5. back to params 7 the connection continues
     6. a connect() to another peer replaces the latch; a disconnect deletes it; so do
-       close() and the death of the process
+       close() and the end of the process
     7. ESP in UDP: latched in the same way
     8. the policies are flushed: EPERM, nothing in clear
     9. LISTENERs: TCP only, by their 3-tuple; gone with their sockets
