@@ -9,7 +9,7 @@
 
 /* ---- steps: each returns true if it had an effect */
 
-static bool step_child_appears(void)
+static bool step_child_created(void)
 {
 	size_t i = any_child(is_free), how = draw(&chance, 4), s = draw(&chance, SELECTORS);
 	struct world_child *c = &world.children[i];
@@ -349,7 +349,7 @@ static const struct {
 	bool (*take)(void);
 	unsigned int weight;
 } steps[] = {
-	{step_child_appears, 16},
+	{step_child_created, 16},
 	{step_rekey, 5},
 	{step_child_reported_again, 3},
 	{step_child_deleted, 6},

@@ -168,7 +168,7 @@ static void check_world(void)
 }
 
 /* latchd retries pending SAs on a timer: it may attribute one to a deleted child. */
-static void notice_late_attributions(void)
+static void accept_late_attributions(void)
 {
 	size_t i;
 
@@ -258,7 +258,7 @@ static void run(uint64_t number)
 			continue;
 		counts[kind]++;
 		settle();
-		notice_late_attributions();
+		accept_late_attributions();
 		world_settle(&world);
 		check_world();
 	}

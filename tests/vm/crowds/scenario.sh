@@ -15,7 +15,7 @@
 readonly CROWD=$BUILD_DIR/tests/vm/crowd
 readonly VISITS=${LATCHD_S38_CONNECTIONS:-200}
 
-# crowd HOST NAME WORD COMMAND...: in the background, until it has printed the word.
+# crowd HOST NAME WORD COMMAND...: starts it in the background; waits until it has printed the word.
 crowd() {
 	local host=$1 name=$2 word=$3
 
@@ -61,7 +61,8 @@ connections_at_least() {
 	[ "$(connections "$1")" -ge "$2" ]
 }
 
-# as_many_as_sockets PORT: of a server at W and its clients at C, as the kernel counts them.
+# as_many_as_sockets PORT: true if C has no client socket left, and each socket of the server at W
+# has one latch.
 as_many_as_sockets() {
 	local at_w at_c
 

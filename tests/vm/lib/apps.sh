@@ -6,7 +6,7 @@
 # An application has a tag; its files in $APPS are TAG.events, TAG.sent and
 # TAG.recv. Every connection is listed in $APPS/flows, which the oracle reads.
 
-# stream TAG HOST TRUE-PEER [OPTION...]: in the background.
+# stream TAG HOST TRUE-PEER [OPTION...]: starts one end of a stream in the background.
 stream() {
 	local tag=$1 host=$2 peer=$3
 

@@ -16,7 +16,7 @@ need_netfilter_gate() {
 	[ "$hook" = netfilter ] || skip "the netfilter gate $hook"
 }
 
-covered_at_least() {
+netfilter_netns_at_least() {
 	[ "$(status '[.netns[] | select(.netfilter_gate)] | length')" -ge "$1" ]
 }
 
@@ -152,7 +152,7 @@ bare_opening() {
 	topology "$@"
 	WITH_LATCHD=1 honest_start
 	need_netfilter_gate
-	need 30 "the netfilter gate is attached at all three hosts" covered_at_least 3
+	need 30 "the netfilter gate is attached at all three hosts" netfilter_netns_at_least 3
 	# A host that gets an answer for a connection that it no longer has resets it.
 	in_host w sysctl -qw net.ipv4.tcp_rfc1337=1
 	half_open 7001

@@ -59,8 +59,8 @@ in_host() {
 	nsenter "--net=/run/netns/lt-$host" -- "$@"
 }
 
-# spawn HOST PIDFILE COMMAND...: in the background, under its own process id;
-# its exit status does not matter.
+# spawn HOST PIDFILE COMMAND...: runs it in the background and ignores its exit status;
+# PIDFILE gets the process id of the command itself.
 spawn() {
 	local host=$1 file=$2
 
@@ -306,11 +306,11 @@ charon_pid() {
 	cat "$RUN/$1/charon.pid"
 }
 
-# host_down HOST: it vanishes: no DELETE, no FIN, no RST.
+# host_down HOST: ends its charon and its link, without a DELETE, FIN or RST.
 host_down() {
 	ip -n lt-net link set dev "$1" down
 	kill_and_wait KILL "$(charon_pid "$1")"
-	log "$1 has vanished"
+	log "$1 is down, without a message to its peers"
 }
 
 # charon_stop HOST: orderly, with a DELETE to its peers.
@@ -318,7 +318,7 @@ charon_stop() {
 	kill_and_wait TERM "$(charon_pid "$1")"
 }
 
-# take_address IMPOSTOR VICTIM: and its neighbours must forget the old one.
+# take_address IMPOSTOR VICTIM: W's neighbour entry of the address is deleted, too.
 take_address() {
 	give_address "$1" "$2"
 	ip -n lt-w neigh flush dev eth0
@@ -390,7 +390,7 @@ sas_at_least() {
 	[ "$(kernel_sas "$1")" -ge "$2" ]
 }
 
-# sockets HOST FILTER...: of ss, without its header line; one line a TCP socket.
+# sockets HOST FILTER...: lists TCP sockets by ss, one line each, without a header line.
 sockets() {
 	local host=$1
 

@@ -42,7 +42,7 @@ latchctl() {
 # latchctl's exit status when latchd cannot be reached, see latchctl(8).
 readonly UNREACHABLE=4
 
-# latchd_answers: for the wait until latchd has started, in which "cannot be reached" is "not yet".
+# latchd_answers: true if latchd answers, false if it cannot be reached yet; else it fails.
 latchd_answers() {
 	local status=0
 
@@ -91,14 +91,14 @@ start_monitor() {
 	need 30 "latchctl monitor runs" running "$(cat "$RUN/monitor.pid")"
 }
 
-# start_text_monitor: the same as text.
+# start_text_monitor: the same, but in text form.
 start_text_monitor() {
 	"$BUILD_DIR/latchctl" monitor >>"$RUN/monitor.txt" 2>>"$RUN/monitor.log" &
 	echo $! >"$RUN/monitor-text.pid"
 	disown
 }
 
-# need_monitor: it has been started, and it runs as long as latchd does.
+# need_monitor: fails unless a monitor was started and runs, or latchd has ended.
 need_monitor() {
 	[ -e "$RUN/monitor.pid" ] || fail "no latchctl monitor was started"
 	running "$(cat "$RUN/monitor.pid")" || gone "$(latchd_pid)" ||
@@ -168,7 +168,7 @@ need_latch() {
 		latch_seen "$(at "$host" "$port") and .state == \"$state\""
 }
 
-# latch_id CONDITION: of the one latch that it selects.
+# latch_id CONDITION: the id of the one latch that the condition selects.
 latch_id() {
 	latch_field "$1" .id
 }
@@ -194,7 +194,7 @@ counters() {
 	{ grep -oE 'bytes_(received|acked):[0-9]+' <<<"$info" || true; } | xargs
 }
 
-# backs_off HOST PORT TIMES: its TCP retransmits, each time after twice as long.
+# backs_off HOST PORT TIMES: true if TCP has retransmitted so often, each time after twice the time.
 backs_off() {
 	local info
 

@@ -48,13 +48,13 @@ d=$(netns_of "$(at d "$(port_of d-7001)")")
 [[ $w != "$c" && $w != "$d" && $c != "$d" ]] ||
 	fail "namespaces of W, C and D are listed as $w, $c and $d"
 need_netfilter_gate
-need 30 "the netfilter gate is attached at all three hosts" covered_at_least 3
+need 30 "the netfilter gate is attached at all three hosts" netfilter_netns_at_least 3
 add_extra
-need 30 "the netfilter gate is attached where no process is" covered_at_least 4
+need 30 "the netfilter gate is attached where no process is" netfilter_netns_at_least 4
 ip netns del lt-extra
 need 60 "a deleted namespace is freed" extra_is_freed
 add_extra
-need 30 "the netfilter gate is attached there again" covered_at_least 4
+need 30 "the netfilter gate is attached there again" netfilter_netns_at_least 4
 stop_latchd
 ip netns del lt-extra
 ! wait_until 2 extra_is_freed || fail "the netfilter gate did not hold the namespace without latchd"

@@ -49,7 +49,7 @@ static void write_list(void *context, struct json_writer *w)
 	json_array_end(w);
 }
 
-static void write_sa_badly(void *context, struct json_writer *w)
+static void write_invalid_sa(void *context, struct json_writer *w)
 {
 	(void)context;
 	json_object_begin(w);
@@ -72,7 +72,7 @@ static const struct control_handlers handlers = {
 	.context = &list_size,
 	.status = write_status,
 	.list = write_list,
-	.sa = write_sa_badly,
+	.sa = write_invalid_sa,
 	.request = take_request,
 };
 

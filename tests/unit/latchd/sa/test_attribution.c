@@ -262,7 +262,7 @@ Test(attribution, reconcile_requests_a_snapshot_for_an_unattributed_sa)
 
 /* ---- the kernel has another SA under this SPI */
 
-static void check_misfit(const struct latch_sa *in)
+static void check_mismatch(const struct latch_sa *in)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key = in_key(&c, ns.cookie);
@@ -283,7 +283,7 @@ Test(attribution, an_inbound_sa_of_another_mode_than_reported_stays_pending)
 	struct latch_sa sa = sa_from(c.remote_host, true);
 
 	sa.mode = XFRM_MODE_TUNNEL;
-	check_misfit(&sa);
+	check_mismatch(&sa);
 }
 
 Test(attribution, an_inbound_sa_with_another_source_address_stays_pending)
@@ -291,10 +291,10 @@ Test(attribution, an_inbound_sa_with_another_source_address_stays_pending)
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa sa = sa_from(c.local_host, true);
 
-	check_misfit(&sa);
+	check_mismatch(&sa);
 }
 
-static void check_outbound_misfit(const struct latch_sa *out)
+static void check_outbound_mismatch(const struct latch_sa *out)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key key = out_key(&c, ns.cookie);
@@ -316,7 +316,7 @@ Test(attribution, an_outbound_sa_of_another_key_length_stays_pending)
 	struct latch_sa sa = sa_from(c.local_host, false);
 
 	sa.qop.encryption_bits = 160;
-	check_outbound_misfit(&sa);
+	check_outbound_mismatch(&sa);
 }
 
 Test(attribution, an_outbound_sa_of_another_algorithm_stays_pending)
@@ -325,7 +325,7 @@ Test(attribution, an_outbound_sa_of_another_algorithm_stays_pending)
 	struct latch_sa sa = sa_from(c.local_host, false);
 
 	strcpy(sa.qop.encryption, "cbc(des3_ede)");
-	check_outbound_misfit(&sa);
+	check_outbound_mismatch(&sa);
 }
 
 Test(attribution, an_outbound_sa_of_another_mode_stays_pending)
@@ -334,7 +334,7 @@ Test(attribution, an_outbound_sa_of_another_mode_stays_pending)
 	struct latch_sa sa = sa_from(c.local_host, false);
 
 	sa.mode = XFRM_MODE_BEET;
-	check_outbound_misfit(&sa);
+	check_outbound_mismatch(&sa);
 }
 
 Test(attribution, an_outbound_sa_with_another_source_address_stays_pending)
@@ -342,7 +342,7 @@ Test(attribution, an_outbound_sa_with_another_source_address_stays_pending)
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa sa = sa_from(c.remote_host, false);
 
-	check_outbound_misfit(&sa);
+	check_outbound_mismatch(&sa);
 }
 
 Test(attribution, a_child_sa_with_an_identity_that_does_not_fit_stays_unattributed)

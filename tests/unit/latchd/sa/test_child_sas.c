@@ -281,7 +281,7 @@ static void model_remove(unsigned int at)
 	model[at] = model[--model_count];
 }
 
-static void model_learn(uint32_t in, uint32_t out, unsigned int step)
+static void model_report(uint32_t in, uint32_t out, unsigned int step)
 {
 	unsigned int i = 0;
 
@@ -294,14 +294,14 @@ static void model_learn(uint32_t in, uint32_t out, unsigned int step)
 	model[model_count++] = (struct pair){in, out, step};
 }
 
-static void step_learn(unsigned int step)
+static void step_report(unsigned int step)
 {
 	uint32_t in = draw(SPIS), out = draw(SPIS);
 	struct feed_child child = reported_child("c.example", in, out);
 
 	child.child_unique_id = step;
 	cr_assert_not_null(child_sas_learn(&child_sas, &feed, 7, &child, "test"));
-	model_learn(in, out, step);
+	model_report(in, out, step);
 }
 
 static void step_remove(void)
@@ -338,7 +338,7 @@ Test(child_sas, random_steps_agree_with_a_plain_list)
 
 	for (step = 0; step < STEPS; step++) {
 		if (draw(4))
-			step_learn(step);
+			step_report(step);
 		else
 			step_remove();
 		compare(step);

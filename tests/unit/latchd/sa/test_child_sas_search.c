@@ -55,7 +55,7 @@ static struct child_sa *report(uint32_t spi, uint64_t netns, const char *one, co
 	return child_sas_learn(&child_sas, &feed, netns, &child, "test");
 }
 
-static void learn_any(void)
+static void report_any(void)
 {
 	report(1 + draw(&chance, CHILDREN), 7 + draw(&chance, 2), remotes[draw(&chance, REMOTES)],
 	       draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
@@ -134,7 +134,7 @@ Test(child_sas_search, R_2_3_7_a_search_finds_every_matching_child_sa)
 
 	for (round = 0; round < ROUNDS; round++) {
 		if (draw(&chance, 4) || !child_sas.first)
-			learn_any();
+			report_any();
 		else
 			child_sas_remove(&child_sas, child_sas.first);
 		for (child = child_sas.first; child; child = child->next)

@@ -44,7 +44,8 @@ static uint16_t latch_to(const struct feed_child *child, struct latch_flow *ret_
 	return in_params(child);
 }
 
-static void bring_up_each(const struct feed_child *of_charon, const struct feed_child *of_pluto)
+static void install_and_report_each(const struct feed_child *of_charon,
+				    const struct feed_child *of_pluto)
 {
 	attach(&charon, &ns);
 	attach(&pluto, &ns);
@@ -121,7 +122,7 @@ Test(key_managers, only_sas_of_the_lost_feed_become_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	bring_up_each(&c, &d);
+	install_and_report_each(&c, &d);
 	set_feed_state(&pluto, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_BOUND);
 	expect_states(&d, LATCH_SA_ORPHAN);
@@ -150,7 +151,7 @@ Test(key_managers, an_absent_feed_after_a_restart_leaves_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	bring_up_each(&c, &d);
+	install_and_report_each(&c, &d);
 	restart_latchd();
 	set_feed_state(&charon, FEED_STATE_ABSENT);
 	expect_states(&c, LATCH_SA_ORPHAN);
@@ -386,11 +387,12 @@ Test(key_managers, an_unattributed_sa_requests_snapshots_only_in_its_namespace)
 
 /* ---- lost events */
 
-static struct feed_child hidden;
+static struct feed_child without_event;
 
-static bool hidden_is_bound(void)
+static bool sa_without_event_is_bound(void)
 {
-	return in_state(&hidden) == LATCH_SA_BOUND && out_state(&hidden) == LATCH_SA_BOUND;
+	return in_state(&without_event) == LATCH_SA_BOUND &&
+	       out_state(&without_event) == LATCH_SA_BOUND;
 }
 
 Test(key_managers, reconcile_binds_and_removes_sas_whose_events_were_lost)
@@ -403,11 +405,11 @@ Test(key_managers, reconcile_binds_and_removes_sas_whose_events_were_lost)
 	install_and_report(&charon, &d);
 	delete_without_event(&in);
 	delete_without_event(&out);
-	hidden = child_of("c.example", 3);
-	up(&charon, &hidden);
-	install_both(&hidden);
+	without_event = child_of("c.example", 3);
+	up(&charon, &without_event);
+	install_both(&without_event);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&c));
-	wait_until(hidden_is_bound);
+	wait_until(sa_without_event_is_bound);
 }

@@ -67,7 +67,7 @@ static struct vici_span damaged(struct vici_span message)
 	return exact;
 }
 
-static void expect_sound(const struct feed_child *child)
+static void expect_valid(const struct feed_child *child)
 {
 	cr_expect(child->peer_id[0] && child->local_id[0]);
 	cr_expect_lt(strlen(child->peer_id), FEED_ID_MAX - 1);
@@ -94,7 +94,7 @@ static void read_children(struct vici_span message, enum vici_children_form form
 			switch (vici_child_read(&ike_sa, section, &child, &reason)) {
 			case VICI_CHILD_OK:
 				accepted++;
-				expect_sound(&child);
+				expect_valid(&child);
 				break;
 			case VICI_CHILD_SKIPPED:
 				break;
