@@ -8,6 +8,8 @@
 #   make SANITIZE=address,undefined BUILD=build/asan unit
 #   make unit UNIT=test_x    only these test programs
 #   make vm VM=ARGUMENTS     arguments for tests/vm/run
+#   make check ROOM=sa       the unit tests of a room and the scenarios that touch it
+#   make check SHARD=1/3     a third of the tests; the shards together are the whole
 
 VERSION := 0.1.0
 
@@ -50,6 +52,8 @@ PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
 LATCHD_BPF  := $(wildcard bpf/db/maps.bpf.c) \
 	       $(filter-out $(PROBE_BPF) bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
 BPF_HEADERS := $(wildcard bpf/*/*.h include/*.h) vmlinux/$(ARCH)/vmlinux.h
+# The programs alone, and the attack without latchd and with it.
+FAST_SCENARIOS := kernel-gate attack-without-latchd attack
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
@@ -97,7 +101,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests unit vm check conformance conformance-table mutation demo lint install clean help FORCE
+.PHONY: all setup tests unit vm check check-fast conformance conformance-table mutation demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
@@ -113,10 +117,15 @@ vm: ## boot kernels and run the VM tests (root, no KVM needed)
 	+$(Q)VM='$(VM)' BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
 
 check: ## everything: set-up, lint, build, unit tests, VM tests, one closing line
-	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup lint build unit vm
+	+$(Q)UNIT= VM= ROOM='$(ROOM)' SHARD='$(SHARD)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
+		tools/make/check setup lint build unit vm
+
+check-fast: ## for the inner loop: lint, unit tests and three scenarios, under ten minutes
+	+$(Q)UNIT= VM='$(FAST_SCENARIOS)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
+		tools/make/check lint build unit vm
 
 conformance: ## everything on every kernel (hours), then docs/conformance.md
-	+$(Q)VM=--all BUILD='$(BUILD)' MAKE='$(MAKE)' \
+	+$(Q)UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup build unit vm table
 
 conformance-table: ## docs/conformance.md from the results that are there

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Scoped cleanup for plain memory and descriptors; anything that needs an order uses goto. */
+/* Scoped cleanup of memory and descriptors. Resources with an order of release do not use it. */
 #ifndef LATCHD_COMMON_CLEANUP_H
 #define LATCHD_COMMON_CLEANUP_H
 
@@ -28,7 +28,7 @@ static inline void cleanup_fclose(FILE **file)
 #define auto_close  __attribute__((cleanup(cleanup_close)))
 #define auto_fclose __attribute__((cleanup(cleanup_fclose)))
 
-/* Hands a scoped descriptor to the caller: the value, leaving -1 behind. */
+/* Passes a scoped descriptor on: returns its value and sets *fd to -1. */
 static inline int take_fd(int *fd)
 {
 	int value = *fd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Times as people and other programs read them. */
+/* The time, and its text for people and other programs. */
 #ifndef LATCHD_COMMON_CLOCK_H
 #define LATCHD_COMMON_CLOCK_H
 
@@ -13,10 +13,10 @@
 uint64_t clock_real_ns(void);
 uint64_t clock_boot_ns(void);
 
-/* When a moment of CLOCK_BOOTTIME was, by the wall clock as it is set now. */
+/* Converts a time of CLOCK_BOOTTIME to CLOCK_REALTIME, by the present difference of the clocks. */
 uint64_t clock_boot_to_real_ns(uint64_t boot_ns);
 
-/* RFC 3339, UTC, milliseconds. */
+/* Formats CLOCK_REALTIME nanoseconds as RFC 3339, UTC, with milliseconds. */
 void clock_format(char out[CLOCK_TEXT_SIZE], uint64_t real_ns);
 
 #endif

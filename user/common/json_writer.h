@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Streaming JSON into a growing buffer; commas and escaping are the writer's
- * business. Text from outside is escaped so that the result is always valid
- * UTF-8 JSON (an invalid byte becomes \u00NN). Errors stick: check once, at
- * json_finish().
+ * Writes JSON into a growing buffer, with commas and escapes. The result is always valid UTF-8
+ * JSON: an invalid byte of a text becomes \u00NN. The first error sticks, so that one check is
+ * enough, at json_finish().
  */
 #ifndef LATCHD_COMMON_JSON_WRITER_H
 #define LATCHD_COMMON_JSON_WRITER_H
@@ -39,12 +38,12 @@ void json_int(struct json_writer *w, int64_t value);
 void json_bool(struct json_writer *w, bool value);
 void json_null(struct json_writer *w);
 
-/* key and value in one call; a NULL text becomes null */
+/* Key and value in one call. A NULL text becomes null. */
 void json_member_string(struct json_writer *w, const char *key, const char *text);
 void json_member_uint(struct json_writer *w, const char *key, uint64_t value);
 void json_member_bool(struct json_writer *w, const char *key, bool value);
 
-/* Ends the document with a newline; 0, or the first error. The text stays the writer's. */
+/* Ends the document with a newline. 0, or the first error. The writer still owns the text. */
 int json_finish(struct json_writer *w);
 
 #endif

@@ -24,7 +24,7 @@ static int make_parent(const char *path)
 	return mkdir(parent, 0750) && errno != EEXIST ? -errno : 0;
 }
 
-/* Whoever clears /run in between leaves us with a lock that nobody else can find. */
+/* A cleanup of /run may remove the file meanwhile. No other process would then find this lock. */
 static bool is_still_at(int fd, const char *path)
 {
 	struct stat opened, named;
@@ -47,7 +47,7 @@ int lockfile_take(const char *path, pid_t *ret_holder)
 	for (;;) {
 		auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 
-		/* Why there is no directory says more than that there is none. */
+		/* The error of mkdir() explains more than ENOENT of open(). */
 		if (fd < 0)
 			return errno == ENOENT && parent ? parent : -errno;
 		if (flock(fd, LOCK_EX | LOCK_NB)) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One process at a time works on the pins: latchd while it runs, latchctl purge. */
+/* A lock for the pins: latchd holds it while it runs, latchctl purge while it removes them. */
 #ifndef LATCHD_COMMON_LOCKFILE_H
 #define LATCHD_COMMON_LOCKFILE_H
 
@@ -8,10 +8,10 @@
 #define LOCKFILE_DEFAULT_PATH "/run/latchd/latchd.lock"
 
 /*
- * The lock's descriptor: closing it, or the end of the process, gives the lock
- * back. The file holds the pid and stays; its directory is made (0750) when it
- * is missing. -EWOULDBLOCK when another process has it, with that one's pid in
- * *ret_holder (0 = it has not written it yet); else a negative errno.
+ * Takes the lock and returns its descriptor. Closing the descriptor, or the end of the process,
+ * releases the lock. The file holds the pid and stays. A missing directory is created with mode
+ * 0750. -EWOULDBLOCK: another process has the lock; *ret_holder is its pid, or 0 if the pid is not
+ * written yet. Or another negative errno.
  */
 int lockfile_take(const char *path, pid_t *ret_holder);
 

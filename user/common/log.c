@@ -31,7 +31,7 @@ void log_set_sink(log_sink_fn sink)
 	log_sink = sink;
 }
 
-/* A shell started from a unit inherits the variable too: only the same stream counts. */
+/* A shell of a unit inherits the variable too, so that the stream must be the same one. */
 static bool stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -73,8 +73,7 @@ static void log_to_stderr(enum log_level level, const char *subsystem, const cha
 		length = sizeof(line) - 1;
 		line[length - 1] = '\n';
 	}
-	/* One write a line, so that lines of several processes do not mix; nowhere to report a
-	 * failure. */
+	/* One write() a line keeps lines of processes apart. A failure cannot be reported. */
 	while (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0 && errno == EINTR)
 		;
 }

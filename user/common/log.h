@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One line a message on stderr, with a subsystem token, "latchd: vici: ...", or with
- * subsystem NULL for a text that names its object, "latchd: latch 2 broken ...".
- * Under systemd (JOURNAL_STREAM set) each line is prefixed with its "<N>" level.
- * Every byte that is not printable ASCII or valid UTF-8 is escaped as \xNN, so
- * peer-chosen text never reaches a terminal raw.
+ * Writes each message as one line to stderr: "latchd: SUBSYSTEM: TEXT". subsystem is NULL if the
+ * text names its object itself: "latchd: latch 2 broken ...". For the journal of systemd
+ * (JOURNAL_STREAM is set) each line begins with its level "<N>". Bytes that are not printable are
+ * escaped as \xNN, see text_escape(): text of a peer never reaches a terminal raw.
  */
 #ifndef LATCHD_COMMON_LOG_H
 #define LATCHD_COMMON_LOG_H
@@ -22,7 +21,7 @@ typedef void (*log_sink_fn)(enum log_level level, const char *subsystem, const c
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
-/* NULL restores stderr; fuzzers and unit tests install their own. */
+/* NULL restores stderr. Unit tests install sinks of their own. */
 void log_set_sink(log_sink_fn sink);
 
 void log_message(enum log_level level, const char *subsystem, const char *format, ...)

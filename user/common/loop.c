@@ -15,7 +15,7 @@
 
 struct watch {
 	int fd;
-	loop_fd_fn handler; /* NULL once removed: events of this round may still point here */
+	loop_fd_fn handler; /* NULL once removed, since events of this round may still point here */
 	void *context;
 	struct watch *next_removed;
 };
@@ -179,7 +179,7 @@ void loop_timer_arm(struct loop_timer *timer, unsigned int after_ms)
 	struct loop_timer **at;
 
 	loop_timer_cancel(timer);
-	/* Never due within the round that armed it: descriptors get their turn. */
+	/* At least 1 ms, so that a timer armed by its handler does not starve the descriptors. */
 	timer->deadline_ms = loop_now_ms() + (after_ms ? after_ms : 1);
 	for (at = &timer->loop->timers; *at && (*at)->deadline_ms <= timer->deadline_ms;)
 		at = &(*at)->next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A single-threaded epoll loop: file descriptors, one-shot timers, signals. */
+/* A single-threaded epoll loop with file descriptors, one-shot timers and signals. */
 #ifndef LATCHD_COMMON_LOOP_H
 #define LATCHD_COMMON_LOOP_H
 
@@ -14,17 +14,20 @@ typedef void (*loop_timer_fn)(void *context);
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 
-/* Runs until loop_stop(); 0, or a negative errno when epoll itself fails. */
+/* Runs until loop_stop(). 0, or a negative errno of epoll. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* The loop never owns fd. Remove it before closing it; a handler may remove itself or others. */
+/*
+ * The loop does not own fd: remove it before it is closed. A handler may remove its own and other
+ * descriptors.
+ */
 int loop_fd_add(struct loop *loop, int fd, uint32_t epoll_events, loop_fd_fn handler,
 		void *context);
 int loop_fd_modify(struct loop *loop, int fd, uint32_t epoll_events);
 void loop_fd_remove(struct loop *loop, int fd);
 
-/* Embedded in its owner, zeroed before first use; arming again replaces the earlier deadline. */
+/* Part of its owner, and zeroed before first use. Arming it again replaces the deadline. */
 struct loop_timer {
 	struct loop *loop;
 	loop_timer_fn handler;

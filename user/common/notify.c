@@ -28,7 +28,7 @@ static int notify_address(struct sockaddr_un *address, socklen_t *ret_length)
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	memcpy(address->sun_path, path, length);
 	if (path[0] == '@')
-		address->sun_path[0] = '\0'; /* an abstract name, which no NUL ends */
+		address->sun_path[0] = '\0'; /* an abstract name has no NUL at its end */
 	*ret_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
 	return 0;
 }

@@ -19,7 +19,7 @@
 #include "latchd/latch/recovery.h"
 
 #define HOUSEKEEPING_MS 1000
-#define RESYNC_ROUNDS	300 /* of housekeeping: what no event tells is found then */
+#define RESYNC_ROUNDS	300 /* of housekeeping: finds changes that no event reported */
 
 /* ---- once a second */
 
@@ -49,7 +49,7 @@ static void feed_watchdog(struct daemon *d)
 	notify_send("WATCHDOG=1");
 }
 
-static void resync_now_and_then(struct daemon *d)
+static void resync_feeds(struct daemon *d)
 {
 	size_t i;
 
@@ -65,7 +65,7 @@ static void on_housekeeping(void *context)
 	struct daemon *d = context;
 
 	lost_events_check(&d->lost_events, &d->news);
-	resync_now_and_then(d);
+	resync_feeds(d);
 	watch_enforcement(d);
 	feed_watchdog(d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);

@@ -30,8 +30,8 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 		return;
 	case LATCH_EVENT_LATCH_ESTABLISHED:
 		netfilter_netns_add(d->netfilter_netns, event->flow.netns);
-		attribution_latch_born(d->attribution, &event->flow);
-		spd_watch_latch_born(&d->spd_watch, &event->flow);
+		attribution_latch_created(d->attribution, &event->flow);
+		spd_watch_latch_created(&d->spd_watch, &event->flow);
 		return;
 	case LATCH_EVENT_LATCH_CLOSED:
 		spd_watch_latch_closed(&d->spd_watch, &event->flow);
@@ -76,7 +76,7 @@ static void react(void *context, const struct news *news)
 	}
 }
 
-/* Its own reactions come last: the steps that they take are published after their cause. */
+/* Reactions come last: news of their own steps must follow the news of the cause. */
 void daemon_subscribe(struct daemon *d)
 {
 	log_news_start(&d->log_news, &d->news, d->identities);

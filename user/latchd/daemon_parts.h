@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The daemon's parts, for daemon.c, which starts and ends them, and for what joins them. */
+/* The parts of the daemon: daemon.c starts and stops them, daemon_events.c connects them. */
 #ifndef LATCHD_DAEMON_PARTS_H
 #define LATCHD_DAEMON_PARTS_H
 

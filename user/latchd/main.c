@@ -6,6 +6,7 @@
 
 #include "latch_abi.h"
 #include "common/log.h"
+#include "latchd/config/config_load.h"
 #include "latchd/daemon.h"
 
 enum {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Clock texts; and messages to a notification socket of the test. */
 #include "scratch.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ static const struct moment moments[] = {
 	{UINT64_MAX, "2554-07-21T23:34:33.709Z"},
 };
 
-Test(clock, format)
+Test(clock, a_moment_is_formatted_in_utc_with_milliseconds)
 {
 	char text[CLOCK_TEXT_SIZE];
 	size_t i;
@@ -33,7 +34,7 @@ Test(clock, format)
 	}
 }
 
-Test(clock, boot_time_now_is_real_time_now)
+Test(clock, the_current_boot_time_converts_to_the_current_real_time)
 {
 	uint64_t before = clock_real_ns(), now = clock_boot_to_real_ns(clock_boot_ns()),
 		 after = clock_real_ns();
@@ -64,7 +65,7 @@ static void expect_datagram(int fd, const char *expected)
 	cr_expect_str_eq(text, expected);
 }
 
-Test(notify, a_path)
+Test(notify, a_message_reaches_a_socket_at_a_path)
 {
 	const char *path = scratch_path("notify");
 	int fd = listen_at(path, strlen(path));
@@ -74,7 +75,7 @@ Test(notify, a_path)
 	expect_datagram(fd, "READY=1\nSTATUS=3 feeds");
 }
 
-Test(notify, an_abstract_name)
+Test(notify, a_message_reaches_a_socket_with_an_abstract_name)
 {
 	char name[64];
 	int length = snprintf(name, sizeof(name), "@latchd-test-%d", (int)getpid());
@@ -87,13 +88,13 @@ Test(notify, an_abstract_name)
 	expect_datagram(fd, "STOPPING=1");
 }
 
-Test(notify, without_a_manager_nothing_happens)
+Test(notify, without_a_manager_nothing_is_sent)
 {
 	unsetenv("NOTIFY_SOCKET");
 	cr_expect_eq(notify_send("READY=1"), 0);
 }
 
-Test(notify, failures_are_told)
+Test(notify, a_failure_is_returned)
 {
 	setenv("NOTIFY_SOCKET", "relative", 1);
 	cr_expect_eq(notify_send("READY=1"), -EINVAL);
@@ -102,7 +103,7 @@ Test(notify, failures_are_told)
 	cr_expect_eq(notify_send("%600d", 1), -E2BIG);
 }
 
-Test(notify, the_watchdog_is_ours_and_is_fed_twice_as_often_as_needed)
+Test(notify, the_watchdog_interval_of_this_process_is_halved)
 {
 	char pid[16];
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Compares written documents with their text, or parses them with json-c. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -20,7 +21,7 @@ static void finish(void)
 
 TestSuite(json_writer, .fini = finish);
 
-Test(json_writer, a_document)
+Test(json_writer, a_document_has_commas_keys_and_all_types)
 {
 	json_init(&w);
 	json_object_begin(&w);
@@ -93,7 +94,7 @@ Test(json_writer, every_byte_gives_json_that_parses)
 	}
 }
 
-Test(json_writer, it_grows)
+Test(json_writer, the_text_grows_as_needed)
 {
 	int i;
 
@@ -106,7 +107,7 @@ Test(json_writer, it_grows)
 	cr_expect_eq(w.length, 100000 * 13 - 1 + 3);
 }
 
-Test(json_writer, nesting_is_bounded)
+Test(json_writer, too_deep_nesting_is_an_error)
 {
 	int i;
 

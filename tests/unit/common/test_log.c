@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Log lines go to a sink of the test, or to a pipe in place of stderr. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,7 @@ static void sink(enum log_level level, const char *subsystem, const char *text)
 	snprintf(sunk, sizeof(sunk), "%s|%s", subsystem, text);
 }
 
-Test(log, sink_gets_level_subsystem_and_text)
+Test(log, the_sink_gets_level_subsystem_and_text)
 {
 	log_set_sink(sink);
 	log_warn("vici", "%s: %d", "attempt", 3);
@@ -30,21 +31,21 @@ Test(log, sink_gets_level_subsystem_and_text)
 	cr_expect_str_eq(sunk, "vici|attempt: 3");
 }
 
-Test(log, below_the_threshold_nothing_is_said)
+Test(log, a_message_below_the_threshold_is_not_logged)
 {
 	log_set_sink(sink);
 	cr_expect_eq(log_get_level(), LOG_LEVEL_INFO);
-	log_debug("x", "quiet");
+	log_debug("x", "dropped");
 	cr_expect_eq(sunk_count, 0);
 	log_set_level(LOG_LEVEL_DEBUG);
-	log_debug("x", "heard");
+	log_debug("x", "logged");
 	cr_expect_eq(sunk_count, 1);
 	log_set_level(LOG_LEVEL_ERROR);
-	log_warn("x", "quiet");
+	log_warn("x", "dropped");
 	cr_expect_eq(sunk_count, 1);
 }
 
-Test(log, errno_survives)
+Test(log, logging_keeps_errno)
 {
 	log_set_sink(sink);
 	errno = ENOTTY;
@@ -52,7 +53,7 @@ Test(log, errno_survives)
 	cr_expect_eq(errno, ENOTTY);
 }
 
-Test(log, long_text_is_cut_not_overrun)
+Test(log, a_long_text_is_cut)
 {
 	char longer[4096];
 
@@ -63,7 +64,7 @@ Test(log, long_text_is_cut_not_overrun)
 	cr_expect_eq(strlen(sunk), strlen("x|") + 1023 * strlen("\\x1b"));
 }
 
-/* What one log call writes to stderr; with_journal: stderr is the journal's stream. */
+/* Copies the output of one log call. with_journal: stderr is the stream of the journal. */
 static void stderr_of(char *out, size_t size, const char *subsystem, bool with_journal)
 {
 	int pipe_fds[2], saved = dup(STDERR_FILENO);
@@ -83,7 +84,7 @@ static void stderr_of(char *out, size_t size, const char *subsystem, bool with_j
 	out[length > 0 ? length : 0] = '\0';
 }
 
-Test(log, one_line_on_stderr)
+Test(log, stderr_gets_one_escaped_line)
 {
 	char line[256], expected[256];
 
@@ -93,7 +94,7 @@ Test(log, one_line_on_stderr)
 	cr_expect_str_eq(line, expected);
 }
 
-Test(log, line_without_a_subsystem_starts_with_its_text)
+Test(log, a_line_without_a_subsystem_starts_with_its_text)
 {
 	char line[256], expected[256];
 
@@ -102,7 +103,7 @@ Test(log, line_without_a_subsystem_starts_with_its_text)
 	cr_expect_str_eq(line, expected);
 }
 
-Test(log, the_journal_gets_the_priority)
+Test(log, a_line_for_the_journal_has_its_priority)
 {
 	char line[256];
 
@@ -139,7 +140,7 @@ static const struct escape escapes[] = {
 	{"\xef\xbb\xbf", "\\xef\\xbb\\xbf"}, /* byte order mark */
 };
 
-Test(text, escapes_what_a_terminal_could_obey)
+Test(text, text_that_could_control_a_terminal_is_escaped)
 {
 	char out[128];
 	size_t i;
@@ -151,7 +152,7 @@ Test(text, escapes_what_a_terminal_could_obey)
 	}
 }
 
-Test(text, escape_never_cuts_within_a_character)
+Test(text, a_cut_never_splits_a_character)
 {
 	static const char text[] = "a\xc3\xbc\x1b\xf0\x9f\x90\xa7";
 	char full[64], out[64];
@@ -168,7 +169,7 @@ Test(text, escape_never_cuts_within_a_character)
 	}
 }
 
-Test(text, copy_says_when_it_cut)
+Test(text, a_copy_that_was_cut_returns_e2big)
 {
 	char out[4];
 

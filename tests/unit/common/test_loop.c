@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* One loop with timers and with pipes. A timer or a pipe stops each run. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -28,12 +29,12 @@ static void stop_loop(void *context)
 	loop_stop(context);
 }
 
-static int order[64];
-static int request_count;
+static int calls[64]; /* the numbers of the timers, in the order of their calls */
+static int call_count;
 
 static void note(void *context)
 {
-	order[request_count++] = *(int *)context;
+	calls[call_count++] = *(int *)context;
 }
 
 Test(loop, timers_run_in_the_order_of_their_deadlines)
@@ -55,8 +56,8 @@ Test(loop, timers_run_in_the_order_of_their_deadlines)
 	loop_timer_arm(&timers[1], 50); /* replaces 10 */
 	cr_expect(loop_timer_armed(&timers[0]) && !loop_timer_armed(&timers[3]));
 	cr_assert_eq(loop_run(loop), 0);
-	cr_assert_eq(request_count, 3);
-	cr_expect(order[0] == 2 && order[1] == 0 && order[2] == 1);
+	cr_assert_eq(call_count, 3);
+	cr_expect(calls[0] == 2 && calls[1] == 0 && calls[2] == 1);
 	cr_expect_geq(loop_now_ms() - began, 59);
 	cr_expect_not(loop_timer_armed(&timers[0]));
 }
@@ -78,7 +79,7 @@ static void on_pipe_stop(void *context, uint32_t events)
 	loop_stop(context);
 }
 
-Test(loop, a_timer_of_no_delay_leaves_descriptors_their_turn)
+Test(loop, a_timer_without_delay_does_not_starve_descriptors)
 {
 	cr_assert_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
 	cr_assert_eq(write(pipe_fds[1], "x", 1), 1);
@@ -94,7 +95,7 @@ static void cancel_other(void *context)
 	loop_timer_cancel(context);
 }
 
-Test(loop, a_timer_may_cancel_one_that_is_due_too)
+Test(loop, a_timer_may_cancel_another_that_is_due_in_the_same_round)
 {
 	struct loop_timer first = {0}, second = {0}, last = {0};
 	int number = 7;
@@ -107,7 +108,7 @@ Test(loop, a_timer_may_cancel_one_that_is_due_too)
 	loop_timer_arm(&last, 5);
 	usleep(3000); /* both are due in the same round */
 	cr_assert_eq(loop_run(loop), 0);
-	cr_expect_eq(request_count, 0);
+	cr_expect_eq(call_count, 0);
 }
 
 struct pair {
@@ -116,7 +117,7 @@ struct pair {
 	int calls;
 };
 
-/* Whichever runs first removes both; the other's event of the same round must not arrive. */
+/* The first handler removes both descriptors. The other event of the round must not arrive. */
 static void remove_both(void *context, uint32_t events)
 {
 	struct pair *pair = context;
@@ -166,7 +167,7 @@ static void expect_writable(void *context, uint32_t events)
 	loop_stop(context);
 }
 
-Test(loop, modify_changes_what_is_waited_for)
+Test(loop, modify_changes_the_awaited_events)
 {
 	cr_assert_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
 	cr_assert_eq(loop_fd_add(loop, pipe_fds[1], 0, expect_writable, loop), 0);
@@ -181,7 +182,7 @@ static void never(void *context, uint32_t events)
 	cr_assert_fail("called");
 }
 
-Test(loop, misuse_is_refused)
+Test(loop, bad_and_duplicate_descriptors_are_refused)
 {
 	cr_assert_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
 	cr_expect_eq(loop_fd_add(loop, -1, EPOLLIN, never, NULL), -EBADF);
@@ -199,7 +200,7 @@ static void raise_term(void *context)
 	kill(getpid(), SIGTERM);
 }
 
-Test(loop, sigterm_stops_it_and_sigpipe_does_nothing)
+Test(loop, sigterm_stops_the_loop_and_sigpipe_does_nothing)
 {
 	struct loop_timer timer = {0};
 
@@ -212,7 +213,7 @@ Test(loop, sigterm_stops_it_and_sigpipe_does_nothing)
 	cr_expect_eq(loop_run(loop), 0);
 }
 
-Test(loop, stopped_before_it_runs_it_returns_at_once_and_can_run_again)
+Test(loop, a_loop_stopped_before_its_run_returns_at_once_and_can_run_again)
 {
 	struct loop_timer timer = {0};
 

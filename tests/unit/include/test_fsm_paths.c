@@ -4,8 +4,8 @@
  * reads the history of a latch backwards and derives the state from RFC 5660.
  *
  *	history: acquire, create, break 2, heal 1, ...
- *	  |--> latch_fsm_step() for each event ---> state, reasons  --+
- *	  +--> model: one pass over the whole history -> state, reasons +-> equal?
+ *	  |--> latch_fsm_step() for each event --------> state, reasons --+
+ *	  +--> model: one pass over the whole history -> state, reasons --+-> equal?
  *
  * - A latch is CLOSED if its owner or the administrator has ended it.
  * - It is a LISTENER if its first event was listen.

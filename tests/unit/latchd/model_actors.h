@@ -284,7 +284,7 @@ static void report_creation(size_t at)
 {
 	struct world_latch *l = &world.latches[at];
 
-	attribution_latch_born(attribution, &flows[at]);
+	attribution_latch_created(attribution, &flows[at]);
 	l->conflict = world_has_conflict(&world, l);
 }
 

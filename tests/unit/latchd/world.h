@@ -18,7 +18,7 @@
 #define WORLD_LATCHES	   6
 #define WORLD_KEY_MANAGERS 2
 
-/* The parameters that RFC 5660 section 2 latches, and the key manager, as identities have one. */
+/* RFC 5660 section 2 latches these parameters. latchd adds the key manager to both identities. */
 struct world_params {
 	uint8_t key_manager, peer, local, cipher;
 };

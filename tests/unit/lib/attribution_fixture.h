@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Attribution on real maps and the real control program, with the test as the
- * kernel (it puts SAs and latches into the maps) and as the key managers.
- * W = 10.9.0.1 is we, C = 10.9.0.2 the address of the peer.
+ * Attribution on the real maps and the real control program. The test acts as the kernel, which
+ * puts SAs and latches into the maps, and as the key managers.
+ *
+ *	test as charon, pluto ---> feed sink ---> attribution ---> latch_control (BPF_PROG_RUN)
+ *	test as kernel --- SAs, latches ---> maps <---------------------+
+ *
+ * W = 10.9.0.1 is the local address, C = 10.9.0.2 the peer's.
  */
 #ifndef LATCHD_TESTS_ATTRIBUTION_FIXTURE_H
 #define LATCHD_TESTS_ATTRIBUTION_FIXTURE_H
@@ -11,24 +15,19 @@
 #include <linux/xfrm.h>
 #include <netinet/in.h>
 
+#include "loaded_control.h"
 #include "namespace.h"
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "fake/control_program.h"
 #include "latchd/sa/attribution.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 
-#ifndef LATCHES_ROOM
-#define LATCHES_ROOM 64
-#endif
 #define LIMIT_MS 20000
 #define TICK_MS	 5
-#define OLD_NS	 6000000000ull /* older than an SA may be without an owner */
+#define OLD_NS	 6000000000ull /* longer than an SA may stay unattributed */
 
-static struct control_program *program;
-static struct kernel_maps maps;
 static struct identities *identities;
 static struct loop *loop;
 
@@ -201,7 +200,7 @@ static inline void lose(struct feed *feed, enum feed_state state)
 	sink->state(sink->context, feed, state, "");
 }
 
-/* All that it has: up to two, NULL for none. */
+/* The key manager reports all its children: up to two, NULL for none. */
 static inline void snapshot(struct feed *feed, const struct feed_child *one,
 			    const struct feed_child *two)
 {
@@ -250,7 +249,7 @@ static inline struct latch_sa sa_from(const uint8_t source[16], bool inbound)
 	return sa;
 }
 
-/* As the SA watch does it: pending, with a serial of its own. */
+/* As the SA watch does: the SA is pending and has a new serial. */
 static inline void install(const struct latch_sa_key *key, struct latch_sa sa)
 {
 	sa.word.raw = 0;
@@ -280,12 +279,13 @@ static inline void install_both(const struct feed_child *child)
 	install_out(child, ns.cookie);
 }
 
-/* Without a word: events may be lost. */
+/* The kernel deletes an SA and latchd gets no event. */
 static inline void vanish(const struct latch_sa_key *key)
 {
 	cr_assert_eq(bpf_map_delete_elem(maps.sas, key), 0);
 }
 
+/* The kernel deletes an SA, and latchd gets the event. */
 static inline void leave(const struct latch_sa_key *key)
 {
 	vanish(key);
@@ -344,7 +344,7 @@ static inline void expect_states(const struct feed_child *child, enum latch_sa_s
 	cr_expect_eq(out_state(child), state, "outbound is %d", out_state(child));
 }
 
-/* A child that its key manager tells after it was installed. */
+/* The key manager reports the child after its SAs were installed. */
 static inline void bring_up(struct feed *feed, const struct feed_child *child)
 {
 	install_both(child);
@@ -381,7 +381,7 @@ static inline struct latch_flow latch_at(uint16_t local_port, uint64_t netns, ui
 	return flow;
 }
 
-/* What was put off to the loop's next round is done, too. */
+/* Runs two rounds of the loop: work that is deferred to the next round is done, too. */
 static struct {
 	struct loop_timer tick;
 	unsigned int rounds;
@@ -439,7 +439,7 @@ static inline void stop_latchd(void)
 	identities_free(identities);
 }
 
-/* Its memory is gone, the maps are not. */
+/* latchd loses its memory; the maps are unchanged. */
 static inline void restart_latchd(void)
 {
 	stop_latchd();
@@ -448,19 +448,13 @@ static inline void restart_latchd(void)
 
 static inline void fixture_start(void)
 {
-	int err;
-
-	namespace_need_root();
-	err = control_program_load(LATCHES_ROOM, &program, &maps);
-	if (err == -EPERM)
-		cr_skip_test("BPF programs need root");
-	cr_assert_eq(err, 0, "%s", strerror(-err));
+	control_set_up();
 	log_set_sink(on_log);
 	namespace_start(&ns);
 	start_latchd();
 }
 
-/* One key manager, which had nothing when it was attached. */
+/* One key manager is attached and has no child. */
 static inline void fixture_start_synced(void)
 {
 	fixture_start();
@@ -472,7 +466,7 @@ static inline void fixture_finish(void)
 {
 	stop_latchd();
 	namespace_end(&ns);
-	control_program_free(program);
+	control_tear_down();
 }
 
 #endif

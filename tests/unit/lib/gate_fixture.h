@@ -3,9 +3,9 @@
  * Connections with both ends in the cgroup of the cgroup gate; the verdicts are read from the maps.
  *
  *	      test's cgroup: gate_egress, gate_ingress, watch_socket ...
- *	+------------------------------------------------------------------+
+ *	+---------------------------------------------------------------------+
  *	|  client <---- loopback of the test's network namespace ----> server |
- *	+------------------------------------------------------------------+
+ *	+---------------------------------------------------------------------+
  *	      maps: latches, sas, rules, settings, drops, events
  *
  * There is no IPsec: every packet is in clear.

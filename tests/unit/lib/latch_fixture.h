@@ -10,28 +10,22 @@
 
 #include <bpf/bpf.h>
 
-#include "tcp_pair.h"
-
-#include "common/clock.h"
-#include "common/log.h"
-#include "fake/control_program.h"
-#include "latchd/maps/latch_control.h"
-#include "latchd/maps/tables.h"
-#include "common/loop.h"
-
-#ifndef LATCHES_ROOM
-#define LATCHES_ROOM 64
-#endif
 #define LIMIT_MS 30000
 #define TICK_MS	 20
 #define SECOND	 1000000000ull
 
-static struct control_program *program;
-static struct kernel_maps maps;
+#include "loaded_control.h"
+#include "tcp.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/loop.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
+
 static struct loop *loop;
 
 #include "loop_wait.h"
-static struct namespace ns;
 
 static void ignore_log(enum log_level level, const char *subsystem, const char *text)
 {
@@ -42,16 +36,9 @@ static void ignore_log(enum log_level level, const char *subsystem, const char *
 
 static inline void latches_start(void)
 {
-	int err;
-
-	namespace_need_root();
-	err = control_program_load(LATCHES_ROOM, &program, &maps);
-	if (err == -EPERM)
-		cr_skip_test("BPF programs need root");
-	cr_assert_eq(err, 0, "%s", strerror(-err));
+	control_set_up();
 	log_set_sink(ignore_log);
-	namespace_start(&ns);
-	namespace_loopback_up(&ns);
+	tcp_set_up();
 	loop = loop_new();
 	cr_assert_not_null(loop);
 }
@@ -59,8 +46,8 @@ static inline void latches_start(void)
 static inline void latches_finish(void)
 {
 	loop_free(loop);
-	namespace_end(&ns);
-	control_program_free(program);
+	tcp_tear_down();
+	control_tear_down();
 }
 
 static inline void put_latch(const struct latch_flow *flow, enum latch_state state,

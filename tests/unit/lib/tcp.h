@@ -14,10 +14,12 @@
 #include "latch_abi.h"
 #include "common/loop.h"
 
+#ifndef LIMIT_MS
 #define LIMIT_MS 20000
-#define IPV4	 "127.0.0.1"
-#define IPV6	 "::1"
-#define MAPPED	 "::ffff:127.0.0.1"
+#endif
+#define IPV4   "127.0.0.1"
+#define IPV6   "::1"
+#define MAPPED "::ffff:127.0.0.1"
 
 static struct namespace ns;
 
@@ -194,6 +196,13 @@ static inline void close_in_order(int first, int second)
 	close(second);
 	cr_assert_eq(recv(first, &byte, 1, 0), 0);
 	close(first);
+}
+
+/* The client's end is in TIME_WAIT afterwards. */
+static inline void end_pair(const struct pair *pair)
+{
+	close_in_order(pair->client, pair->server);
+	close(pair->listener);
 }
 
 static inline int pending_error(int fd)

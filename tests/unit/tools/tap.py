@@ -36,6 +36,11 @@ class Report(unittest.TestResult):
 
     addError = addFailure
 
+    def addSubTest(self, test, subtest, err):
+        """unittest reports no success of a test with a failed subtest."""
+        if err:
+            self.addFailure(test, err)
+
 
 def main(suite, *cases):
     """Runs the cases; the exit status."""

@@ -1,7 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The mutation command, on a product of one line, and on this tree's list."""
+import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -176,6 +178,17 @@ class MutationTest(unittest.TestCase):
         for mutation in found:
             with open(os.path.join(TOP, mutation["file"]), encoding="utf-8") as file:
                 self.assertEqual(file.read().count(mutation["old"]), 1, mutation["name"])
+
+    def test_the_words_of_every_scenario_mutation_are_in_its_scenario(self):
+        with open(LIST, "rb") as file:
+            found = [mutation for mutation in tomllib.load(file)["mutation"] if "vm" in mutation]
+        self.assertTrue(found)
+        for mutation in found:
+            files = glob.glob(os.path.join(TOP, "tests/vm", mutation["vm"], "scenario.*"))
+            self.assertEqual(len(files), 1, mutation["name"])
+            with open(files[0], encoding="utf-8") as file:
+                text = re.sub(r'"\n +f?"', "", file.read())
+            self.assertIn(mutation["says"].replace("FAIL  ", ""), text, mutation["name"])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ W_PORT, C_PORT = 7000, 40000
 START, END = 1000.0, 1010.0
 FIN, RST, PSH, ACK = 1, 4, 8, 16
 NFLOG, ETHERNET = 239, 1
-SAID = b"W-TELLS-C 000000\nW-TELLS-C 000001\n"
+SAID = b"W-TO-C 000000\nW-TO-C 000001\n"
 
 
 def tcp(flags, payload=b"", source=W4, target=C4, ports=(W_PORT, C_PORT)):

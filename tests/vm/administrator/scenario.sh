@@ -58,7 +58,7 @@ requested() {
 }
 
 datagrams_at_c() {
-	decrypted_text c | grep -c W-TELLS-C-BY-UDP
+	decrypted_text c | grep -c W-TO-C-BY-UDP
 }
 
 events_of_latch() {
@@ -119,7 +119,7 @@ conforms R-2.3-23 "W's application acts as if reset by its peer (ECONNABORTED)"
 speak c w 8000 8001
 speak w c 8001 8000 once
 need 60 "W's UDP socket is latched to C" latch_seen "$(at w 8001) and .state == \"established\""
-need 60 "C decrypts W's datagrams" decrypted c W-TELLS-C-BY-UDP
+need 60 "C decrypts W's datagrams" decrypted c W-TO-C-BY-UDP
 requested close "$(latch_id "$(at w 8001)")" closed
 need 30 "W's application receives the error" reported_at_least w "recv ECONNABORTED" 1
 need 30 "W's application can send nothing" reported_at_least w "send EDESTADDRREQ" 5

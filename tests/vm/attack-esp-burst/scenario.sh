@@ -95,6 +95,6 @@ done
 [ "$(breaks)" = $((TIMES + 1)) ] || fail "the latch broke $(breaks) times in $TIMES runs"
 [ "$(received_bytes w-7001)" = 0 ] || fail "W's patient application received bytes"
 ! app_failed w-7001 || fail "W's patient application got $(app_error w-7001)"
-! decrypted d W-TELLS-C || fail "D decrypted a part of C's streams"
+! decrypted d W-TO-C || fail "D decrypted a part of C's streams"
 conforms S5 "$TIMES new SAs of D's with a burst each, latchd stopped: no byte received, none sent"
 note "W reset $RESET_MS ms after D's SA; $TIMES bursts more while latchd was stopped; no forged byte received"

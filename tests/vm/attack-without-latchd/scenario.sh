@@ -16,5 +16,5 @@
 topology "$@"
 honest_start
 impostor_takes_over
-need 30 "D decrypts a part of C's stream" decrypted d W-TELLS-C
-note "D decrypted: $(decrypted_text d | grep -o 'W-TELLS-C.*' | head -n 1)"
+need 30 "D decrypts a part of C's stream" decrypted d W-TO-C
+note "D decrypted: $(decrypted_text d | grep -o 'W-TO-C.*' | head -n 1)"

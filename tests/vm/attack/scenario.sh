@@ -21,4 +21,4 @@ how=${*:+ ($*)}
 conforms S4 "another peer at the same address$how: reset after $RESET_MS ms, D decrypted nothing"
 conforms R-2.3-10 "the latch of W became BROKEN$how"
 conforms R-5.5-2 "a program without any request to latchd got $(app_error w-7000)$how"
-conforms L-2-2 "transport and program were cut off, latchctl monitor named both peers$how"
+conforms L-2-2 "transport and program were reset, latchctl monitor named both peers$how"

@@ -23,12 +23,12 @@ host_down c
 host_up w
 take_address d c
 must_initiate d
-! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 start_latchd
 start_monitor
 need 120 "W's application is reset" app_failed w-7000
 need 60 "no latch of W's connection is left" no_latch "$(at w 7000)"
-! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 conforms R-2-16 "charon and latchd killed and restarted under attack: latched throughout, then reset"
 conforms S20 "kill -9 of both, with an impostor: nothing leaked, the application was reset"
 new_connection 7001

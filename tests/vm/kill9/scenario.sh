@@ -19,7 +19,7 @@ kill9_latchd
 take_address d c
 must_initiate d
 # Longer than the time after which a new flow may use an unattributed SA.
-never 10 "D decrypted C's stream while latchd did not run" decrypted d W-TELLS-C
+never 10 "D decrypted C's stream while latchd did not run" decrypted d W-TO-C
 ! app_failed w-7000 || fail "W's application failed without latchd"
 start_latchd
 need 60 "W's application is reset" app_failed w-7000

@@ -67,7 +67,7 @@ class Layout:
         data[offset:offset + size] = value.ljust(size, b"\0")
 
     def pack(self, values):
-        """A whole structure of {path: value}; what is not named is zero."""
+        """A whole structure of {path: value}; members that are not named are zero."""
         data = bytearray(self.size)
         for path, value in values.items():
             self.put(data, path, value)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# The demo's three acts. What the audience reads goes to descriptor 3; every
-# sentence there stands behind the check of what it claims.
+# The demo's three acts. The text for the reader goes to descriptor 3; every
+# sentence there follows the check of its claim.
 
-readonly SECRET="W-TELLS-C"
+readonly SECRET="W-TO-C"
 
 # tell TEXT...: a step, with the seconds since the demo began.
 tell() {
@@ -21,7 +21,7 @@ summarize() {
 	printf '%s\n' "$*" >"$RUN/summary"
 }
 
-# curtain: all captures are complete, and the oracle has judged them.
+# curtain: all captures are complete, and the oracle has checked them.
 curtain() {
 	remember_latchd
 	stop_watching
@@ -31,8 +31,10 @@ curtain() {
 }
 
 need_clean() {
+	stop_if_failed
 	[ -z "$(kinds_seen)" ] || fail "leak: $(leak_lines | head -n 1)"
 	[ -z "$(blind_lines)" ] || fail "oracle blind: $(blind_lines | head -n 1)"
+	stop_if_failed
 }
 
 # need_authenticated ID: W's charon has an SA with this peer.
@@ -57,7 +59,7 @@ honest_opening() {
 impostor_opening() {
 	impostor_takes_over
 	need_authenticated d.example
-	tell "C vanishes: no goodbye. D takes C's address 10.9.0.2 and brings up IPsec"
+	tell "C vanishes without a message. D takes C's address 10.9.0.2 and brings up IPsec"
 	tell "with W, quite legitimately, authenticated as d.example."
 }
 
@@ -71,7 +73,7 @@ act_leak() {
 	bytes=$(jq '[.leaks[] | select(.kind == "decrypted" and .where == "d") | .bytes] | add // 0' \
 		"$RUN/oracle.json")
 	[ "$bytes" -gt 0 ] || fail "D decrypted nothing of C's stream"
-	tell "W goes on with C's connection, under D's SA. D has decrypted:"
+	tell "W continues C's connection, under D's SA. D has decrypted:"
 	decrypted_text d | grep -o "$SECRET.*" | sort -u | head -n 8 | show
 	tell "LEAKED: $bytes bytes of the stream that was meant for C."
 	summarize "without latchd: D decrypted $bytes bytes of C's stream"
@@ -90,10 +92,10 @@ act_saved() {
 	start_text_monitor
 	impostor_opening
 	need_reset
-	tell "W's application is cut off ($(app_error w-7000)), $RESET_MS ms after W had D's SA."
+	tell "W's application is reset ($(app_error w-7000)), $RESET_MS ms after W had D's SA."
 	need_broken
 	need 10 "the monitor's line names c.example and d.example" names_both
-	tell "latchctl monitor names who was expected (want) and who came (got):"
+	tell "latchctl monitor names the expected peer (want) and the peer of the new SA (got):"
 	broken_line | show
 	tell "Until W's dead-peer detection gives C up, 10.9.0.2 has two owners (10 to 30 s) ..."
 	need 120 "W gives C up" has_no_children w c.example
@@ -109,7 +111,7 @@ act_saved() {
 	curtain
 	need_clean
 	tell "SAVED: D decrypted 0 bytes of C's stream, and all $SENT bytes of its own."
-	summarize "with latchd: D decrypted 0 bytes, W was cut off after $RESET_MS ms;" \
+	summarize "with latchd: D decrypted 0 bytes, W was reset after $RESET_MS ms;" \
 		"D's own connection works"
 }
 

@@ -67,8 +67,8 @@ listen_and_connect() {
 start_stream() {
 	local port=${1:-7000}
 
-	listen_and_connect w c "$port" --say W-TELLS-C --rate 20 \
-		--lines "${2:-0}" -- --expect W-TELLS-C
+	listen_and_connect w c "$port" --send W-TO-C --rate 20 \
+		--lines "${2:-0}" -- --expect W-TO-C
 	need 60 "C receives the stream" received_at_least "c-$port" 200
 	log "TCP stream from W port $port to C is running"
 }

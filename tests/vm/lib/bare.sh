@@ -58,9 +58,9 @@ answered_at_least() {
 half_open() {
 	local port=$1
 
-	stream "w-$port" w c --local-port "$port" --say W-TELLS-C --rate 20 --lines 1
+	stream "w-$port" w c --local-port "$port" --send W-TO-C --rate 20 --lines 1
 	need 30 "the application at W listens" app_event "w-$port" listening
-	printf '%s\t' "w-$port" w c "$(addr w)" "$port" "$(addr c)" $((port - 1000)) W-TELLS-C \
+	printf '%s\t' "w-$port" w c "$(addr w)" "$port" "$(addr c)" $((port - 1000)) W-TO-C \
 		>>"$APPS/flows"
 	echo - >>"$APPS/flows"
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What every scenario in Python does: run programs, check, wait, report.
 
-A program that fails ends the scenario with the program's own words, unless the caller says
-that it may fail (check=False).
+A program that fails ends the scenario with the program's own words, unless the caller
+allows the failure (check=False).
 """
 import json
 import os

@@ -43,7 +43,7 @@ log() {
 	say "$@"
 }
 
-# The detail that stands beside "passed" in the results.
+# The detail beside "passed" in the results.
 note() {
 	printf '%s' "$*" >"$RUN/note"
 	log "$*"

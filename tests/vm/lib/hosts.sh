@@ -17,7 +17,7 @@ declare -A ADDR6=([w]=fd09::1 [c]=fd09::2 [d]=fd09::3)
 declare -A MAC=([w]=02:00:00:09:00:01 [c]=02:00:00:09:00:02
 	[d]=02:00:00:09:00:03)
 
-# What a scenario may choose, as NAME=VALUE arguments of topology.
+# Choices of a scenario, NAME=VALUE arguments of topology.
 set_options() {
 	local option
 

@@ -29,7 +29,7 @@ latchd_config() {
 	done
 }
 
-# Where latchd enforces: everywhere, unless LATCHD_TEST_CGROUP says where.
+# Where latchd enforces: everywhere, unless LATCHD_TEST_CGROUP names a cgroup.
 cgroup_root() {
 	[ -z "${LATCHD_TEST_CGROUP:-}" ] || { echo "$LATCHD_TEST_CGROUP"; return; }
 	awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts
@@ -138,7 +138,7 @@ listed_in() {
 	answer jq -c "$3 | select($2)" <<<"$listed"
 }
 
-# status FILTER: what jq makes of latchctl's status, whose exit status is 1 if enforcement is off.
+# status FILTER: jq's output for latchctl status, which exits with 1 if enforcement is off.
 status() {
 	local listed code=0
 

@@ -142,7 +142,7 @@ def bind(params):
 
 
 def forget_sas():
-    """Empties the table without the programs' knowledge; what was in it."""
+    """Empties the table without the programs' knowledge; returns the SAs that were in it."""
     found = Sa.all()
     for sa in found:
         sa.forget()
@@ -195,7 +195,7 @@ def set_pending_limit(nanoseconds):
 
 
 def stream_waits_for(receiver, sender, text, reason, what):
-    """What is sent is dropped for this reason, again and again, and does not arrive."""
+    """The text is dropped for this reason, again and again, and does not arrive."""
     before = drops(reason)
     sender.send(text)
     until(lambda: drops(reason) >= before + 2, what)

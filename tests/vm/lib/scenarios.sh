@@ -4,7 +4,7 @@
 # Names of scenarios. Expects TOP, the checkout.
 #
 # A scenario is tests/vm/FOLDER/scenario.sh, sourced by bash beside lib/all.sh, or scenario.py,
-# a program that makes its own topology and judges itself. FOLDER is its name. Lines in the file:
+# a program that makes its own topology and checks it. FOLDER is its name. Lines in the file:
 #
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
 #	# expect: clean             the oracle's findings; only of a scenario.sh
@@ -36,7 +36,7 @@ scenario_file() {
 	scenario_files | xargs grep -lE "^# variant: $name( |\$)" || true
 }
 
-# scenario_line FILE WORD: what stands behind "# WORD:".
+# scenario_line FILE WORD: the text behind "# WORD:".
 scenario_line() {
 	sed -n "s/^# $2: *//p" "$1" | head -n 1
 }

@@ -52,7 +52,7 @@ attack_is_stopped() {
 	impostor_takes_over
 	need_reset
 	need_broken
-	! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 	note "W reset $RESET_MS ms after D's SA, D decrypted nothing"
 }
 
@@ -60,8 +60,8 @@ attack_is_stopped() {
 new_connection() {
 	local port=$1
 
-	listen_and_connect w d "$port" --say W-TELLS-D --rate 20 -- \
-		--expect W-TELLS-D
+	listen_and_connect w d "$port" --send W-TO-D --rate 20 -- \
+		--expect W-TO-D
 	need 60 "D is served" received_at_least "d-$port" 200
 	log "a new connection from D to W port $port works"
 }

@@ -70,6 +70,6 @@ latch_seen "$(at w 7000) and .remote.addr == \"10.9.0.2\" and .peer.id == \"c.ex
 must_initiate d
 need 60 "W's application is reset" app_failed w-7000
 need_broken
-! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 conforms S28 "two clients behind one address: the second breaks the first client's latch, and gets nothing"
 note "W reset ($(app_error w-7000)) when D came from C's public address; D decrypted nothing"

@@ -53,11 +53,11 @@ in_syn_sent() {
 
 # connect_from CLIENT SERVER PORT: in the background, without a listener so far.
 connect_from() {
-	stream "$1-$3" "$1" "$2" --remote "$(addr "$2")" --remote-port "$3" --expect "${2^^}-TELLS"
+	stream "$1-$3" "$1" "$2" --remote "$(addr "$2")" --remote-port "$3" --expect "${2^^}-TO"
 }
 
 listen_at() {
-	stream "$1-$3" "$1" "$2" --local-port "$3" --say "${1^^}-TELLS" --rate 20
+	stream "$1-$3" "$1" "$2" --local-port "$3" --send "${1^^}-TO" --rate 20
 	need 30 "the application at $1 listens" app_event "$1-$3" listening
 }
 

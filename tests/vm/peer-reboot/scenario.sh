@@ -52,7 +52,7 @@ need 30 "latchctl monitor names the rebooted peer" event_seen \
 	".event == \"latch-broken\" and .reason == \"peer-rebooted\" and
 	 .want.id == \"c.example\" and $(at w 7000)"
 conforms R-2-19 "INITIAL_CONTACT of c.example broke the latch to c.example (peer-rebooted)"
-! decrypted d W-TELLS-C || fail "C's other host has decrypted C's stream"
+! decrypted d W-TO-C || fail "C's other host has decrypted C's stream"
 new_connection 7001
 need 30 "the new connection is latched" latch_seen \
 	"$(at w 7001) and .state == \"established\" and .peer.id == \"c.example\""

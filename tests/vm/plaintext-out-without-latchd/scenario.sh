@@ -14,7 +14,7 @@ honest_start
 flush_policies w
 clear_on_wire() {
 	captured_text wire-w >"$RUN/text"
-	file_has "$RUN/text" W-TELLS-C
+	file_has "$RUN/text" W-TO-C
 }
 need 30 "the stream continues in clear" clear_on_wire
-note "on the wire: $(captured_text wire-w | grep -o 'W-TELLS-C.*' | head -n 1)"
+note "on the wire: $(captured_text wire-w | grep -o 'W-TO-C.*' | head -n 1)"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Many TCP connections, for tests of what they leave behind:
+ * Many TCP connections, for tests of the latches that they leave:
  *
  *	crowd serve ADDR PORT        accepts, answers each byte, closes; until killed
  *	crowd deaf ADDR PORT         listens with a backlog of 2, and never accepts
  *	crowd visit ADDR PORT COUNT  so many short connections, some at a time; every other
- *	                             one ends with a reset; then it says how many stood
- *	crowd hold ADDR PORT COUNT   so many at once, of which no end is waited for
+ *	                             one ends with a reset; then it prints how many were established
+ *	crowd hold ADDR PORT COUNT   so many at once, without waiting for their end
  */
 #include <arpa/inet.h>
 #include <errno.h>

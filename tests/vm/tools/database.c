@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * database CGROUP LATCHES PENDING-MS: starts the enforcement as latchd does, then
- * obeys a line at a time as latchd's controller would, through the control program
- * alone. Answers with any number of lines and "."; a failure is one on stderr, and
+ * executes a request a line as latchd's controller would, through the control program
+ * alone. Answers with any number of lines and "."; a failure is one line on stderr, and
  * the end.
  *
  *	bind SPI STATE PARAMS NETNS   of the SAs with that SPI; NETNS 0 = everywhere
  *	break|heal LOCAL REMOTE REASONS   the latch between these two ports
  *	close LOCAL REMOTE
- *	reap          latches in TIME_WAIT whose socket is gone
+ *	reap          latches in TIME_WAIT without a socket
  *	list          "latch LOCAL REMOTE STATE REASONS PARAMS DROPS GENERATION NETNS",
  *	              "sa SPI STATE PARAMS NETNS"
  *
@@ -29,39 +29,40 @@
 
 static const struct kernel_maps *maps;
 
-struct order {
+struct request {
 	const char *verb;
 	uint64_t number[WORDS_MAX - 1];
 };
 
-static void tell(int result)
+static void report(int result)
 {
 	printf("result %d\n", result);
 }
 
 static int bind_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
-	const struct order *order = context;
+	const struct request *request = context;
 
-	if (key->spi == order->number[0] && (!order->number[3] || key->netns == order->number[3]))
-		tell(sa_set(maps, key, sa->word.serial, (enum latch_sa_state)order->number[1],
-			    (__u16)order->number[2], 0));
+	if (key->spi == request->number[0] &&
+	    (!request->number[3] || key->netns == request->number[3]))
+		report(sa_set(maps, key, sa->word.serial, (enum latch_sa_state)request->number[1],
+			      (__u16)request->number[2], 0));
 	return 0;
 }
 
 static int change_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	const struct order *order = context;
-	__u8 reasons = (__u8)order->number[2];
+	const struct request *request = context;
+	__u8 reasons = (__u8)request->number[2];
 
-	if (flow->local_port != order->number[0] || flow->remote_port != order->number[1])
+	if (flow->local_port != request->number[0] || flow->remote_port != request->number[1])
 		return 0;
-	if (!strcmp(order->verb, "break"))
-		tell(latch_break(maps, flow, latch->id, reasons, NULL));
-	else if (!strcmp(order->verb, "heal"))
-		tell(latch_heal(maps, flow, latch->id, reasons, NULL));
+	if (!strcmp(request->verb, "break"))
+		report(latch_break(maps, flow, latch->id, reasons, NULL));
+	else if (!strcmp(request->verb, "heal"))
+		report(latch_heal(maps, flow, latch->id, reasons, NULL));
 	else
-		tell(latch_close(maps, flow, latch->id));
+		report(latch_close(maps, flow, latch->id));
 	return 0;
 }
 
@@ -69,7 +70,7 @@ static int reap_latch(void *context, const struct latch_flow *flow, const struct
 {
 	(void)context;
 	if (latch->owner == LATCH_OWNER_TIME_WAIT && socket_diag_find(flow) == -ENOENT)
-		tell(latch_reap(maps, flow, latch));
+		report(latch_reap(maps, flow, latch));
 	return 0;
 }
 
@@ -90,34 +91,34 @@ static int list_sa(void *context, const struct latch_sa_key *key, const struct l
 	return 0;
 }
 
-static int obey(struct order *order)
+static int execute(struct request *request)
 {
 	int err;
 
-	if (!strcmp(order->verb, "bind"))
-		return sas_walk(maps, bind_sa, order);
-	if (!strcmp(order->verb, "break") || !strcmp(order->verb, "heal") ||
-	    !strcmp(order->verb, "close"))
-		return latches_walk(maps, change_latch, order);
-	if (!strcmp(order->verb, "reap"))
-		return latches_walk(maps, reap_latch, order);
-	if (strcmp(order->verb, "list"))
+	if (!strcmp(request->verb, "bind"))
+		return sas_walk(maps, bind_sa, request);
+	if (!strcmp(request->verb, "break") || !strcmp(request->verb, "heal") ||
+	    !strcmp(request->verb, "close"))
+		return latches_walk(maps, change_latch, request);
+	if (!strcmp(request->verb, "reap"))
+		return latches_walk(maps, reap_latch, request);
+	if (strcmp(request->verb, "list"))
 		return -EINVAL;
-	err = latches_walk(maps, list_latch, order);
-	return err ? err : sas_walk(maps, list_sa, order);
+	err = latches_walk(maps, list_latch, request);
+	return err ? err : sas_walk(maps, list_sa, request);
 }
 
-static int obey_line(char *line)
+static int execute_line(char *line)
 {
-	struct order order = {.verb = strtok(line, " \n")};
+	struct request request = {.verb = strtok(line, " \n")};
 	char *word;
 	size_t i;
 
-	if (!order.verb)
+	if (!request.verb)
 		return -EINVAL;
 	for (i = 0; i < WORDS_MAX - 1 && (word = strtok(NULL, " \n")); i++)
-		order.number[i] = strtoull(word, NULL, 0);
-	return obey(&order);
+		request.number[i] = strtoull(word, NULL, 0);
+	return execute(&request);
 }
 
 int main(int argc, char **argv)
@@ -140,7 +141,7 @@ int main(int argc, char **argv)
 	}
 	maps = enforcement_maps(enforcement);
 	while (!err && fgets(line, sizeof(line), stdin)) {
-		err = obey_line(line);
+		err = execute_line(line);
 		printf(".\n");
 		fflush(stdout);
 	}

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * enforce CGROUP LATCHES PENDING-MS [FILE]: starts the enforcement as latchd does,
- * with the rules of that configuration, and
- * prints a line a program, "NAME HOOK on|off", and one for all: "adopted|new
- * CAPACITY on|off". It prints them again for every byte of input, and leaves when
- * the input ends. The pins go on.
+ * with the rules of that configuration, and prints a line a program, "NAME HOOK on|off",
+ * and one for all: "adopted|new CAPACITY on|off". It prints them again for every byte of
+ * input, and ends with its input. The pins remain.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "latchd/config/config_load.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/tables.h"
 
 #define PROGRAMS_MAX 64
 
-static void tell(const struct enforcement *enforcement)
+static void report(const struct enforcement *enforcement)
 {
 	struct enforcement_program programs[PROGRAMS_MAX];
 	size_t count = enforcement_programs(enforcement, programs, PROGRAMS_MAX), i;
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	do
-		tell(enforcement);
+		report(enforcement);
 	while (read(STDIN_FILENO, &byte, 1) == 1);
 	enforcement_free(enforcement);
 	return 0;

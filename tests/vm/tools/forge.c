@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sends TCP segments of somebody else's connection, again and again, through
- * whatever the routing and the IPsec policies of its namespace make of them:
+ * Sends TCP segments of another host's connection, again and again; the routing and
+ * the IPsec policies of its namespace apply to them:
  *
  *	forge --from ADDR --from-port N --to ADDR --to-port N --seq N --ack N
  *	      [--text TEXT] [--rst | --fin | --syn | --syn-ack] [--every MS] [--count N]

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One end of the TCP stream that the VM tests watch. Says numbered lines that
- * begin with a mark, at a rate; keeps every byte it sent and received, and
- * what happened when, in files that the tests and the leak oracle read:
+ * One end of the TCP stream that the VM tests watch. Sends numbered lines that
+ * begin with a mark, at a rate; keeps every byte that it sent and received, and
+ * every event with its time, in files that the tests and the leak oracle read:
  *
  *	DIR/TAG.sent    bytes that we handed to the kernel, or are about to
  *	DIR/TAG.recv    bytes that the kernel gave to us
  *	DIR/TAG.events  "TIME WORD DETAIL..." lines
  *	DIR/flows       one line a connection, common to all applications
  *
- * SIGTERM: say no more, finish in order. SIGUSR1: write the connection's
+ * SIGTERM: send no more, finish orderly. SIGUSR1: write the connection's
  * sequence numbers to the events, for tests that forge segments.
  */
 #include <arpa/inet.h>
@@ -37,16 +37,16 @@
 struct stream {
 	const char *dir;
 	const char *tag;
-	const char *host; /* who we are and who the true peer is, for the oracle */
+	const char *host; /* this host and the true peer, for the oracle */
 	const char *peer;
 	const char *local_addr;
 	const char *local_port;
 	const char *remote_addr; /* NULL = listen */
 	const char *remote_port;
-	const char *say; /* NULL = only listen to the peer */
+	const char *mark; /* of the lines to send; NULL = only receive */
 	const char *expect;
 	unsigned int rate;  /* lines a second */
-	unsigned int lines; /* 0 = until told to stop */
+	unsigned int lines; /* 0 = until SIGTERM */
 	int sock;
 	int sent_fd;
 	int recv_fd;
@@ -58,7 +58,7 @@ struct stream {
 	unsigned long long sent;
 	unsigned long long received;
 	long long next_due;
-	long long last_heard;
+	long long last_received;
 	long long longest_gap;
 	long long drain_until;
 	bool foreign;
@@ -205,7 +205,7 @@ static void address_text(int sock, bool remote, char *text, size_t size)
 	snprintf(text, size, "%s\t%s", host, port);
 }
 
-/* The oracle judges the flows that stand here. */
+/* The oracle checks the flows that are listed here. */
 static void register_flow(const struct stream *stream)
 {
 	char local[64], remote[64], line[512];
@@ -215,7 +215,7 @@ static void register_flow(const struct stream *stream)
 	address_text(stream->sock, false, local, sizeof(local));
 	address_text(stream->sock, true, remote, sizeof(remote));
 	len = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", stream->tag,
-		       stream->host, stream->peer, local, remote, stream->say ? stream->say : "-",
+		       stream->host, stream->peer, local, remote, stream->mark ? stream->mark : "-",
 		       stream->expect ? stream->expect : "-");
 	write_all(fd, line, (size_t)len);
 	close(fd);
@@ -246,8 +246,7 @@ static void open_connection(struct stream *stream)
 /* Line number N of a mark is the same text at every host. */
 static size_t make_line(const char *mark, unsigned int number, char *text)
 {
-	return (size_t)snprintf(text, LINE_MAX_BYTES, "%s %06u for nobody else to read\n", mark,
-				number);
+	return (size_t)snprintf(text, LINE_MAX_BYTES, "%s %06u for this peer only\n", mark, number);
 }
 
 static void check_received(struct stream *stream, const char *data, size_t len)
@@ -265,7 +264,7 @@ static void check_received(struct stream *stream, const char *data, size_t len)
 	}
 }
 
-static int hear(struct stream *stream)
+static int receive(struct stream *stream)
 {
 	char data[4096];
 	long long now = now_ms();
@@ -278,9 +277,9 @@ static int hear(struct stream *stream)
 		event(stream, "eof");
 		return 0;
 	}
-	if (stream->received > 0 && now - stream->last_heard > stream->longest_gap)
-		stream->longest_gap = now - stream->last_heard;
-	stream->last_heard = now;
+	if (stream->received > 0 && now - stream->last_received > stream->longest_gap)
+		stream->longest_gap = now - stream->last_received;
+	stream->last_received = now;
 	write_all(stream->recv_fd, data, (size_t)len);
 	if (stream->expect)
 		check_received(stream, data, (size_t)len);
@@ -288,17 +287,17 @@ static int hear(struct stream *stream)
 	return 0;
 }
 
-static bool all_said(const struct stream *stream)
+static bool all_sent(const struct stream *stream)
 {
-	return !stream->say || stop_asked || stream->ended ||
+	return !stream->mark || stop_asked || stream->ended ||
 	       (stream->lines > 0 && stream->next_line >= stream->lines);
 }
 
-static void fall_silent(struct stream *stream)
+static void finish_sending(struct stream *stream)
 {
-	if (stream->silent || stream->pending_len > 0 || !all_said(stream))
+	if (stream->silent || stream->pending_len > 0 || !all_sent(stream))
 		return;
-	if (!stream->say && !stream->ended && !stop_asked)
+	if (!stream->mark && !stream->ended && !stop_asked)
 		return;
 	shutdown(stream->sock, SHUT_WR);
 	stream->silent = true;
@@ -306,13 +305,13 @@ static void fall_silent(struct stream *stream)
 	event(stream, "silent");
 }
 
-static int speak(struct stream *stream)
+static int send_lines(struct stream *stream)
 {
 	long long now = now_ms();
 	ssize_t len;
 
-	if (stream->pending_len == 0 && !all_said(stream) && now >= stream->next_due) {
-		stream->pending_len = make_line(stream->say, stream->next_line++, stream->pending);
+	if (stream->pending_len == 0 && !all_sent(stream) && now >= stream->next_due) {
+		stream->pending_len = make_line(stream->mark, stream->next_line++, stream->pending);
 		stream->pending_off = 0;
 		write_all(stream->sent_fd, stream->pending, stream->pending_len);
 		stream->next_due += 1000 / stream->rate;
@@ -343,7 +342,7 @@ static unsigned int queue_seq(int sock, int queue)
 	return seq;
 }
 
-static void tell_sequence(struct stream *stream)
+static void report_sequence(struct stream *stream)
 {
 	int on = 1, off = KEEP_REPAIR_QUIET;
 	unsigned int next_in, next_out;
@@ -363,7 +362,7 @@ static int poll_timeout(const struct stream *stream)
 {
 	long long left = 200;
 
-	if (stream->say && stream->pending_len == 0 && !all_said(stream))
+	if (stream->mark && stream->pending_len == 0 && !all_sent(stream))
 		left = stream->next_due - now_ms();
 	if (left > 200)
 		left = 200;
@@ -382,13 +381,13 @@ static int converse(struct stream *stream)
 		if (poll(&wait, 1, poll_timeout(stream)) < 0 && errno != EINTR)
 			return -errno;
 		if (wait.revents & (POLLIN | POLLERR | POLLHUP) && !stream->ended)
-			err = hear(stream);
+			err = receive(stream);
 		if (!err && !stream->silent)
-			err = speak(stream);
+			err = send_lines(stream);
 		if (!err)
-			fall_silent(stream);
+			finish_sending(stream);
 		if (!err && seq_asked)
-			tell_sequence(stream);
+			report_sequence(stream);
 		if (stream->silent && stop_asked && now_ms() > stream->drain_until)
 			err = -ETIMEDOUT;
 	}
@@ -418,7 +417,7 @@ static const struct option options[] = {
 	{"local-port", required_argument, NULL, 'L'},
 	{"remote", required_argument, NULL, 'r'},
 	{"remote-port", required_argument, NULL, 'R'},
-	{"say", required_argument, NULL, 's'},
+	{"send", required_argument, NULL, 's'},
 	{"expect", required_argument, NULL, 'e'},
 	{"rate", required_argument, NULL, 'n'},
 	{"lines", required_argument, NULL, 'c'},
@@ -453,7 +452,7 @@ static bool take_option(struct stream *stream, int letter, const char *value)
 		stream->remote_port = value;
 		return true;
 	case 's':
-		stream->say = value;
+		stream->mark = value;
 		return true;
 	case 'e':
 		stream->expect = value;
@@ -477,7 +476,8 @@ static void parse(struct stream *stream, int argc, char **argv)
 		if (!take_option(stream, letter, optarg))
 			exit(2);
 	if (!stream->dir || !stream->tag || !stream->host || !stream->peer || !stream->local_addr ||
-	    stream->rate == 0 || stream->rate > 1000 || (stream->say && strlen(stream->say) > 64) ||
+	    stream->rate == 0 || stream->rate > 1000 ||
+	    (stream->mark && strlen(stream->mark) > 64) ||
 	    !stream->remote_addr != !stream->remote_port) {
 		fputs("stream: --dir --tag --host --peer --local are needed, --remote with"
 		      " --remote-port, --rate 1 to 1000\n",

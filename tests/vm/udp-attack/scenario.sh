@@ -18,7 +18,7 @@ speak c w 8000 8001
 speak w c 8001 8000
 need 60 "W's UDP socket is latched to C" latch_seen \
 	"$(at w 8001) and .state == \"established\" and .proto == \"udp\" and .peer.id == \"c.example\""
-need 60 "C decrypts W's datagrams" decrypted c W-TELLS-C-BY-UDP
+need 60 "C decrypts W's datagrams" decrypted c W-TO-C-BY-UDP
 log "a connected UDP socket is latched to c.example"
 conforms L-5.2-1 "connected UDP is latched with its first datagram"
 impostor_takes_over
@@ -30,9 +30,9 @@ need 30 "latchctl monitor reports the reset" event_seen \
 need 120 "W gives C up" has_no_children w c.example
 need 60 "the socket, connected again, is latched to D" latch_seen \
 	"$(at w 8001) and .state == \"established\" and .peer.id == \"d.example\""
-need 60 "D receives the new datagrams" decrypted d W-TELLS-ANYBODY
+need 60 "D receives the new datagrams" decrypted d W-TO-NEW-PEER
 [ "$(reported w "recv ECONNABORTED")" = 1 ] || fail "ECONNABORTED more than once"
-! decrypted d W-TELLS-C-BY-UDP || fail "D decrypted a datagram that was meant for C"
+! decrypted d W-TO-C-BY-UDP || fail "D decrypted a datagram that was meant for C"
 conforms S30 "connected UDP: D's SA breaks the latch, D gets nothing, ECONNABORTED once"
 conforms L-5.2-3 "connected UDP, broken: recv() fails with ECONNABORTED, once"
 conforms R-2.3-21 "connected UDP, broken: D decrypted nothing that was meant for C"

@@ -73,8 +73,8 @@ host_up w c d
 start_latchd
 start_monitor
 must_initiate c
-listen_and_connect w c 7000 --say W-TELLS-C --rate 20 --expect C-TELLS-W -- \
-	--say C-TELLS-W --rate 20 --expect W-TELLS-C
+listen_and_connect w c 7000 --send W-TO-C --rate 20 --expect C-TO-W -- \
+	--send C-TO-W --rate 20 --expect W-TO-C
 need 60 "C receives the stream" received_at_least c-7000 200
 need 60 "W receives the stream" received_at_least w-7000 200
 need_latch w 7000 established
@@ -87,7 +87,7 @@ before=$(counters w 7000)
 need 60 "W's TCP backs off" backs_off w 7000 3
 ! app_failed w-7000 || fail "W's application got $(app_error w-7000)"
 conforms R-2.3-22 "W's TCP retransmits and backs off, its application receives no error"
-! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 
 refused=$(refused)
 c_returns
@@ -116,6 +116,6 @@ end_stream c 7000
 	fail "the break was reported $(event_count ".event == \"latch-broken\"") times"
 [ "$(event_count ".event == \"latch-healed\" and .id == \"$id\"")" = 1 ] ||
 	fail "the healing was reported $(event_count ".event == \"latch-healed\"") times"
-! decrypted d W-TELLS-C || fail "D decrypted a part of C's stream"
+! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 conforms S6 "D got nothing, C is back, $SENT bytes, none lost, longest gap $GAP_MS ms"
 note "waited for $GAP_MS ms, then continued: $SENT bytes, none lost; D decrypted nothing"

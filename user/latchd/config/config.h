@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The configuration file. latchd reads it once at start and checks all of it before any use. */
+/* The configuration, as config_load.h reads it from the file. */
 #ifndef LATCHD_CONFIG_CONFIG_H
 #define LATCHD_CONFIG_CONFIG_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "latch_abi.h"
-#include "common/failure.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS    64
@@ -47,15 +45,5 @@ struct config {
 	size_t rule_count;
 	struct config_rule rules[LATCH_RULES_MAX];
 };
-
-/*
- * Fills *config with defaults, then with the file at path. 0, or a negative errno and a
- * failure; *config is then unspecified.
- * -ENOENT: the file is missing and the user named its path. Else a missing file is no error.
- * -EINVAL: a bad line, an unknown section, key or value, a duplicate, or a name that is too
- * long. The failure is "FILE:LINE: fault; expected ...".
- */
-int config_load(const char *path, bool named_by_user, struct config *config,
-		struct failure *failure);
 
 #endif

@@ -17,10 +17,11 @@
 struct identities;
 
 /*
- * Reads the pinned tables. 0; -EBADMSG when a checksum is wrong, an index is 0
- * or too large, a text is not terminated, an entry occurs twice, params name an
- * unknown identity, or a latch or an SA names unknown params (R-2.6-1: then every
- * latch must be closed); another negative errno. Keeps maps.
+ * Reads the pinned tables. Keeps maps. 0; -EBADMSG for a damaged table (R-2.6-1: then
+ * every latch must be closed); another negative errno. A table is damaged by
+ *   - a wrong checksum, or an unterminated text;
+ *   - an index of 0 or beyond the maximum, or an entry that occurs twice;
+ *   - params with an unknown identity, or a latch or SA with unknown params.
  */
 int identities_load(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);

@@ -15,20 +15,20 @@ struct event_ring {
 	event_ring_fn handler;
 	void *context;
 	unsigned int taken; /* in this round of the loop */
-	bool told_size;
+	bool logged_size;
 };
 
-static void tell_size(struct event_ring *ring, size_t size)
+static void log_size(struct event_ring *ring, size_t size)
 {
-	if (!ring->told_size)
+	if (!ring->logged_size)
 		log_warn("events",
-			 "an event of %zu bytes was skipped, %zu are expected; restart "
-			 "latchd so that it loads its own programs",
+			 "event of %zu bytes skipped (expected %zu): it is of other programs; "
+			 "restart latchd, which loads its own",
 			 size, sizeof(struct latch_event));
-	ring->told_size = true;
+	ring->logged_size = true;
 }
 
-/* A negative answer ends the round, and the event counts as read all the same. */
+/* A negative result ends the round. libbpf counts the event as read all the same. */
 static int on_event(void *context, void *data, size_t size)
 {
 	struct event_ring *ring = context;
@@ -38,12 +38,12 @@ static int on_event(void *context, void *data, size_t size)
 		memcpy(&event, data, sizeof(event));
 		ring->handler(ring->context, &event);
 	} else {
-		tell_size(ring, size);
+		log_size(ring, size);
 	}
 	return ++ring->taken < EVENT_RING_ROUND ? 0 : -EAGAIN;
 }
 
-/* What is left keeps the descriptor readable: the loop comes back after everybody else's turn. */
+/* Events left in the ring keep the descriptor readable, so that the loop returns to them. */
 static void on_readable(void *context, uint32_t epoll_events)
 {
 	struct event_ring *ring = context;
@@ -53,7 +53,7 @@ static void on_readable(void *context, uint32_t epoll_events)
 	ring->taken = 0;
 	result = ring_buffer__consume(ring->buffer);
 	if (result < 0 && result != -EAGAIN)
-		log_warn("events", "cannot read the ring: %s; events may be missing",
+		log_warn("events", "event ring: cannot read it: %s; events may be missing",
 			 strerror(-result));
 }
 

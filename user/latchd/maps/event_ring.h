@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The programs' events, read on the loop. They are hints: a lost one changes no state. */
+/* Reads the programs' events on the loop. Events are hints: a lost event changes no state. */
 #ifndef LATCHD_MAPS_EVENT_RING_H
 #define LATCHD_MAPS_EVENT_RING_H
 
 #include "latch_abi.h"
 #include "common/loop.h"
 
-/* Events taken in one round of the loop, so that a flood of them cannot keep others waiting. */
+/* The limit of events in one round of the loop. A flood of events then delays no other handler. */
 #define EVENT_RING_ROUND 256
 
 struct event_ring;
 
-/* Must not free the ring. */
+/* The event is valid during the call only. The handler must not free the ring. */
 typedef void (*event_ring_fn)(void *context, const struct latch_event *event);
 
-/* 0 or a negative errno. Events of another size than ours are skipped. */
+/*
+ * Borrows map_fd. 0 and a ring for event_ring_free(), or a negative errno. Events of another size
+ * than struct latch_event are skipped.
+ */
 int event_ring_new(struct loop *loop, int map_fd, event_ring_fn handler, void *context,
 		   struct event_ring **ret);
-/* Before the loop's own end. */
+/* Call it before loop_free(). */
 void event_ring_free(struct event_ring *ring);
 
 #endif

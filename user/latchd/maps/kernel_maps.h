@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Descriptors of the pinned maps and of the one program that may change them.
- * Everything below user/latchd works on these alone, so that tests can hand in
- * maps of their own. Owned by whoever opened them (enforcement.h).
+ * Descriptors of the pinned maps, and of the programs that latchd runs. Only latch_control changes
+ * latches and SAs. The other folders get these descriptors and open no maps themselves, so that
+ * tests can give maps of their own. The opener owns the descriptors (enforce/enforcement.h).
  */
 #ifndef LATCHD_MAPS_KERNEL_MAPS_H
 #define LATCHD_MAPS_KERNEL_MAPS_H

@@ -8,8 +8,8 @@
 #define CONTROL_TRIES 64
 
 /*
- * A program of type syscall gets its context from ctx_in and the kernel writes
- * it back to the same place; a ctx_out, like a repeat count, is refused.
+ * A program of type syscall gets its context from ctx_in, and the kernel writes it back there. The
+ * kernel refuses a ctx_out and a repeat count for this type.
  */
 static int run_once(const struct kernel_maps *maps, struct latch_control *control)
 {
@@ -21,7 +21,7 @@ static int run_once(const struct kernel_maps *maps, struct latch_control *contro
 	return err ? err : (int)control->result;
 }
 
-/* Every AGAIN means that another one took a step, so that soon one is ours. */
+/* Each AGAIN means that another step was taken meanwhile, so that a retry succeeds soon. */
 static int run(const struct kernel_maps *maps, struct latch_control *control)
 {
 	int result = LATCH_CONTROL_AGAIN, tries;

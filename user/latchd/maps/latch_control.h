@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The controller's only way to change latches and SAs: each call runs the
- * program latch_control, which takes the step through the state machine.
- * All return a value of enum latch_control_result, or a negative errno when
- * the program could not be run. AGAIN is retried inside and never returned: who loses
- * the race too often gets -EAGAIN.
+ * The only way for latchd to change latches and SAs. Each call runs the program latch_control,
+ * which takes the step through the state machine of include/. Unless stated otherwise a call
+ * returns a value of enum latch_control_result, or a negative errno if the program did not run.
+ * AGAIN is retried inside and never returned: a call that loses the race too often returns -EAGAIN.
+ * NOT_FOUND: the flow has no latch with this id, or the key no SA with this serial.
  */
 #ifndef LATCHD_MAPS_LATCH_CONTROL_H
 #define LATCHD_MAPS_LATCH_CONTROL_H
@@ -14,49 +14,57 @@
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 
-/* ret_word: the latch after the operation; may be NULL. */
+/* reasons: a set of enum latch_reason. ret_word: the word after the step; may be NULL. */
 int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		__u8 reasons, union latch_word *ret_word);
 int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 
-/* ESTABLISHED or BROKEN: only such a latch can break or heal. */
+/* True: ESTABLISHED or BROKEN. Only such a latch can break or heal. */
 static inline bool latch_is_live(const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_ESTABLISHED ||
 	       latch->word.state == LATCH_STATE_BROKEN;
 }
 
-/* spd: a set of enum latch_spd, kept with the latch from now on. */
+/* Adds spd, a set of enum latch_spd, to the latch. */
 int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		   __u8 spd);
-/* Deletes it if its owner is still the one that was seen. */
+/* Deletes the latch if its owner is still the one in seen. */
 int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *seen);
 
 /*
- * So many sockets listen at flow, a LISTENER's, if its word is still as seen (all 0:
- * there was no latch): NOT_FOUND if not. With none the latch goes.
+ * Sets the number of listening sockets of flow, a LISTENER's, if its word is still seen (all 0:
+ * there was no latch). NOT_FOUND: the word has changed. 0 sockets delete the latch.
  */
 int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
 		 union latch_word seen, __u16 sockets);
 
-/* Only if serial still names the SA there. contested: see LATCH_SA_CONTESTED. */
+/* Sets state and params if serial still names this SA. contested: see LATCH_SA_CONTESTED. */
 int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
 	   enum latch_sa_state state, __u16 params, int contested);
-/* Adds an SA that a dump found as PENDING; UNCHANGED when it is known. foreign: see
- * LATCH_SA_FOREIGN. */
+/*
+ * Adds an SA of a dump, as PENDING. UNCHANGED: the SA is known. foreign: see LATCH_SA_FOREIGN.
+ */
 int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa, bool foreign);
+/* Deletes the SA from the table. */
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
-/* Unless a new path has used the mark since it was seen. */
+/* Deletes the mark unless a new path has used it since seen. */
 int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
 		       const struct latch_association *seen);
 
-/* The other half of the rules, with so many in it: see rules.h. 0 or a negative errno. */
+/*
+ * Puts the other half of the rules in force, with count rules (enforce/rules.h). 0 or a negative
+ * errno.
+ */
 int latch_rules_switch(const struct kernel_maps *maps, __u32 count);
-/* Which rule decides over a flow that was opened so; NONE = by nobody knows whom. */
+/*
+ * Finds the rule that decides over the flow. direction: in which it was opened; NONE =
+ * unknown. *ret_rule: an index, or LATCH_RULE_NONE.
+ */
 int latch_rule_of(const struct kernel_maps *maps, const struct latch_flow *flow,
 		  enum latch_direction direction, __u16 *ret_rule);
 

@@ -10,11 +10,11 @@
 
 #include "common/cleanup.h"
 
-#define WALK_BATCH     512 /* entries; grows when a bucket of the map holds more */
+#define WALK_BATCH     512 /* entries; doubled if a bucket of the map holds more */
 #define WALK_BATCH_MAX (1U << 20)
-#define WALK_ROUNDS    8 /* how many times over the walk by keys may see the whole map */
+#define WALK_ROUNDS    8 /* the walk by keys may visit the whole map so many times */
 
-#define KERNEL_ENOTSUPP 524 /* not in errno.h, but what the kernel answers */
+#define KERNEL_ENOTSUPP 524 /* the kernel's answer; not in errno.h */
 
 struct batch {
 	size_t key_size;
@@ -54,7 +54,7 @@ static int batch_visit(const struct batch *batch, map_visit_fn visit, void *cont
 	return result;
 }
 
-/* The position is the kernel's: the next bucket. It only grows, so a walk ends. */
+/* The kernel sets the position to the next bucket. The position only grows, so the walk ends. */
 static int batch_read(int map_fd, struct batch *batch, uint32_t *position, bool first)
 {
 	uint32_t next = 0;

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Walks of hash maps that others change meanwhile. */
+/* Walks over hash maps that change during the walk. */
 #ifndef LATCHD_MAPS_MAP_WALK_H
 #define LATCHD_MAPS_MAP_WALK_H
 
 #include <stddef.h>
 
-/* Non-zero ends the walk. The callback may change the map; key and value are copies. */
+/* A non-zero result ends the walk. key and value are copies: the visitor may change the map. */
 typedef int (*map_visit_fn)(void *context, const void *key, const void *value);
 
 /*
- * An entry that stays is seen at least once, one that comes or goes meanwhile
- * perhaps. 0, a negative errno, or what the callback returned. By batches; key
- * by key in a kernel that has no batches for this map.
+ * Visits an entry that stays at least once; an entry that comes or goes meanwhile may be missed.
+ * Returns 0, a negative errno, or the visitor's result. Reads batches, or key by key in a kernel
+ * without batches for this map.
  */
 int map_walk(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit, void *context);
 
 /*
- * Key by key: deletions send it back to the first key, so entries may be seen
- * more than once. -EAGAIN when it was sent back too often to promise anything.
+ * The same, key by key. Deletions send the walk back to the first key, so that entries may come
+ * more than once. -EAGAIN: it went back too often, and entries may be missing.
  */
 int map_walk_keys(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit,
 		  void *context);

@@ -79,7 +79,7 @@ int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struc
 	return bpf_map_lookup_elem(maps->sas, key, ret);
 }
 
-/* The kernel writes one value for every possible CPU, whatever the caller has room for. */
+/* The kernel writes one value for every possible CPU, without a check of the buffer. */
 static int per_cpu_buffer(size_t value_size, void **ret_values)
 {
 	int cpus = libbpf_num_possible_cpus();

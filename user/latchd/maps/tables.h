@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reading the latch database and the SA table. A walk is no snapshot: entries
- * that come and go meanwhile may be seen or not, but one that stays is seen
- * at least once.
+ * Reads the latch database and the SA table. A walk is no snapshot: it visits an entry that stays
+ * at least once, and may miss an entry that comes or goes meanwhile.
  */
 #ifndef LATCHD_MAPS_TABLES_H
 #define LATCHD_MAPS_TABLES_H
@@ -13,7 +12,7 @@
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 
-/* Non-zero ends the walk and is what the walk returns. The callback may change the tables. */
+/* A non-zero result ends the walk. key and value are copies: the visitor may change the tables. */
 typedef int (*latch_visit_fn)(void *context, const struct latch_flow *flow,
 			      const struct latch *latch);
 typedef int (*sa_visit_fn)(void *context, const struct latch_sa_key *key,
@@ -21,12 +20,12 @@ typedef int (*sa_visit_fn)(void *context, const struct latch_sa_key *key,
 typedef int (*association_visit_fn)(void *context, const struct latch_flow *key,
 				    const struct latch_association *association);
 
-/* 0, a negative errno, or what the callback returned. */
+/* Return 0, a negative errno, or the visitor's result. */
 int latches_walk(const struct kernel_maps *maps, latch_visit_fn visit, void *context);
 int sas_walk(const struct kernel_maps *maps, sa_visit_fn visit, void *context);
 int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context);
 
-/* 0 or -ENOENT, or another negative errno. */
+/* 0, -ENOENT, or another negative errno. */
 int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, struct latch *ret);
 int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struct latch_sa *ret);
 
@@ -34,7 +33,7 @@ int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struc
 int drops_read(const struct kernel_maps *maps, struct latch_drop_count ret[LATCH_DROP_COUNT]);
 int counters_read(const struct kernel_maps *maps, uint64_t ret[LATCH_COUNTER_COUNT]);
 
-/* max_entries of the latch map. 0 when it cannot be asked. */
+/* max_entries of the latch map; 0 if the kernel does not answer. */
 uint32_t latches_capacity(const struct kernel_maps *maps);
 
 #endif

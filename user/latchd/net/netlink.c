@@ -12,12 +12,12 @@
 #include "common/cleanup.h"
 #include "latchd/net/netns.h"
 
-/* The kernel answers while it is asked; this is for an answer that it had no memory for. */
+/* The kernel answers within send(). The limit is for an answer that it had no memory for. */
 #define NETLINK_LIMIT_S 5
 
-#define NETLINK_ANSWER_MAX 32768 /* what the kernel sends at a time, if it may */
+#define NETLINK_ANSWER_MAX 32768 /* bytes: the largest datagram of a dump */
 
-static int hear_only_kernel(int fd)
+static int receive_from_kernel_only(int fd)
 {
 	const struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 	const struct timeval limit = {.tv_sec = NETLINK_LIMIT_S};
@@ -39,7 +39,7 @@ int netlink_open(uint64_t netns_cookie, int protocol)
 	fd = netns_socket(netns, AF_NETLINK, SOCK_RAW, protocol);
 	if (fd < 0)
 		return fd;
-	err = hear_only_kernel(fd);
+	err = receive_from_kernel_only(fd);
 	return err ? err : take_fd(&fd);
 }
 
@@ -85,7 +85,7 @@ static int take_messages(struct answer *answer, const void *buffer, int length)
 	for (message = buffer; !err && !answer->ended && mnl_nlmsg_ok(message, length);
 	     message = mnl_nlmsg_next(message, &length))
 		err = take_message(answer, message);
-	/* Less than the header of another message is left of a whole answer. */
+	/* A whole answer leaves no bytes that are too few for another header. */
 	return !err && !answer->ended && length > 0 ? -EBADMSG : err;
 }
 
@@ -113,7 +113,7 @@ static int take_answer(int fd, struct answer *answer)
 		else if (!err)
 			err = -EBADMSG;
 	}
-	/* A dump of SAs carries their keys. */
+	/* A dump of SAs contains their keys. */
 	if (buffer)
 		explicit_bzero(buffer, NETLINK_ANSWER_MAX);
 	return err;
@@ -131,7 +131,7 @@ int netlink_request(int fd, struct nlmsghdr *request, netlink_message_fn handler
 	return take_answer(fd, &answer);
 }
 
-/* libmnl's own loop rounds the message's length up, and so would read what is not there. */
+/* libmnl's own loop rounds the length of the message up, and so could read beyond its end. */
 int netlink_attributes(const struct nlmsghdr *message, size_t header,
 		       const struct nlattr *ret_by_type[], uint16_t last)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Questions to a namespace's kernel over netlink(7), each answered before the call returns. */
+/* Requests to the kernel over netlink(7) in a network namespace. Each call waits for the answer. */
 #ifndef LATCHD_NET_NETLINK_H
 #define LATCHD_NET_NETLINK_H
 
@@ -7,27 +7,31 @@
 #include <stdint.h>
 
 /*
- * A netlink socket of that namespace, the caller's to close. It hears nobody but
- * the kernel: whoever administers the namespace could else answer in its place.
- * -ENOENT: no such namespace (netns.h); or another negative errno.
+ * Opens a netlink socket of that namespace, which the caller closes. The socket receives from the
+ * kernel only: an administrator of the namespace could otherwise send answers of its own.
+ * -ENOENT: no such namespace (netns.h). Or another negative errno.
  */
 int netlink_open(uint64_t netns_cookie, int protocol);
 
-/* Non-zero ends the answer early and is what netlink_request() returns. */
+/* A non-zero result ends the answer early; netlink_request() returns it. */
 typedef int (*netlink_message_fn)(void *context, const struct nlmsghdr *message);
 
 /*
- * Completes the header of request (NLM_F_REQUEST, NLM_F_ACK, sequence number),
- * sends it, and hands over each message of the answer. 0 when the kernel ended
- * the answer without error; else the kernel's negative errno, -EINTR when what
- * it dumped changed meanwhile, -ETIMEDOUT when it does not answer, -EBADMSG when
- * the answer is not understood. After an early end or an error close the socket.
+ * Completes the header of request (NLM_F_REQUEST, NLM_F_ACK, sequence number), sends it, and passes
+ * each message of the answer to the handler. 0: the kernel ended the answer without an error. Else:
+ *   the kernel's negative errno
+ *   -EINTR      the dumped objects changed meanwhile
+ *   -ETIMEDOUT  no answer
+ *   -EBADMSG    a malformed answer
+ *   the handler's result
+ * Close the socket after an error or an early end.
  */
 int netlink_request(int fd, struct nlmsghdr *request, netlink_message_fn handler, void *context);
 
 /*
- * The attributes behind a header of that size, each where its type (0 to last) says, the
- * others NULL. 0, or -EBADMSG when one is cut short.
+ * Finds the attributes behind a header of that size. ret_by_type has last + 1 entries: pointers
+ * into the message, or NULL. Types above last are ignored. 0, or -EBADMSG for a truncated
+ * attribute.
  */
 int netlink_attributes(const struct nlmsghdr *message, size_t header,
 		       const struct nlattr *ret_by_type[], uint16_t last);

@@ -128,7 +128,7 @@ void netns_hint(uint64_t cookie, pid_t pid)
 	*hint = (struct hint){cookie, pid};
 }
 
-/* Pids are used again: only the cookie tells whether it is still the same namespace. */
+/* The kernel reuses pids, so that only the cookie identifies the namespace. */
 static int open_hinted(uint64_t cookie)
 {
 	struct hint *hint = find_hint(cookie);
@@ -146,7 +146,7 @@ static int open_hinted(uint64_t cookie)
 
 /* ---- every process ---- */
 
-/* Namespaces that the scan has looked at; a power of two of slots, at most half of them used. */
+/* The namespaces that a scan has seen. slot_count is a power of two; at most half are used. */
 struct seen {
 	struct seen_slot {
 		dev_t device;
@@ -186,7 +186,7 @@ static int seen_grow(struct seen *seen)
 	return 0;
 }
 
-/* 1 when it is new, 0 when it was seen before, or a negative errno. */
+/* 1: it is new. 0: it was seen before. Or a negative errno. */
 static int seen_add(struct seen *seen, int netns_fd)
 {
 	struct seen_slot *slot;
@@ -211,7 +211,7 @@ static bool process_is_gone(int err)
 	return err == -ENOENT || err == -ESRCH;
 }
 
-/* Its namespace when that is the one; -ENOENT when it is not. */
+/* The process's namespace if it has this cookie, else -ENOENT or another negative errno. */
 static int open_if_there(pid_t pid, uint64_t cookie, struct seen *seen)
 {
 	auto_close int fd = open_process(pid);
@@ -264,7 +264,7 @@ static int open_scanning(uint64_t cookie)
 	return fd;
 }
 
-/* ---- mounts, which hold a namespace without any process ---- */
+/* ---- mounts: they hold a namespace without any process ---- */
 
 static int open_if_mounted_there(void *context, int netns_fd)
 {
@@ -272,7 +272,7 @@ static int open_if_mounted_there(void *context, int netns_fd)
 	uint64_t found;
 	int err = descriptor_cookie(netns_fd, &found);
 
-	/* Something else is mounted over it. */
+	/* Another file system is mounted over it. */
 	if (err == -EINVAL)
 		return -ENOENT;
 	if (err)
@@ -280,7 +280,7 @@ static int open_if_mounted_there(void *context, int netns_fd)
 	return found == *cookie ? fcntl(netns_fd, F_DUPFD_CLOEXEC, 0) : -ENOENT;
 }
 
-/* In what we did not see it may be: then nobody can tell. */
+/* -ENOENT only if every mount was read: the namespace may be in an unread one. */
 static int open_mounted(uint64_t cookie)
 {
 	int fd = netns_mounts_walk("/proc/1", open_if_mounted_there, &cookie), own;
@@ -336,7 +336,7 @@ struct visit {
 	netns_visit_fn visit;
 	void *context;
 	struct seen seen;
-	int result; /* of the visitor; a mount's may be negative and go on */
+	int result; /* of the visitor; an error of a mount does not end the walk */
 };
 
 static int visit_once(struct visit *visit, int netns_fd, pid_t pid)
@@ -348,7 +348,7 @@ static int visit_once(struct visit *visit, int netns_fd, pid_t pid)
 		return err;
 	err = descriptor_cookie(netns_fd, &cookie);
 	if (err)
-		return err == -EINVAL ? 0 : err; /* something else is mounted over it */
+		return err == -EINVAL ? 0 : err; /* another file system is mounted over it */
 	if (pid)
 		netns_hint(cookie, pid);
 	visit->result = visit->visit(visit->context, cookie);

@@ -11,7 +11,7 @@
 
 #include "common/cleanup.h"
 
-/* The fourth field of a line of mountinfo is the root within the mounted file system. */
+/* The fourth field of a mountinfo line is the root within the mounted file system. */
 #define NETNS_MOUNT_FIELDS "%*d %*d %*s net:[%*u] %n"
 
 static int is_octal(const char *at)
@@ -20,7 +20,7 @@ static int is_octal(const char *at)
 	       at[2] <= '7';
 }
 
-/* Blanks and backslashes come as three octal digits. */
+/* mountinfo escapes blanks and backslashes as three octal digits. */
 static void decode_octal(char *text)
 {
 	char *to = text;
@@ -37,7 +37,7 @@ static void decode_octal(char *text)
 	*to = '\0';
 }
 
-/* The mount point of a network namespace, decoded in place; NULL: the line is of something else. */
+/* The mount point, decoded in place; NULL: the line is not of a network namespace. */
 static char *mount_point(char *line)
 {
 	int at = 0;

@@ -39,7 +39,7 @@ void sctp_paths_sort(struct sctp_path *paths, size_t count)
 		qsort(paths, count, sizeof(*paths), compare_paths);
 }
 
-static size_t first_with(const struct sctp_path *paths, size_t count, uint64_t ports)
+static size_t find_first(const struct sctp_path *paths, size_t count, uint64_t ports)
 {
 	size_t low = 0, middle;
 
@@ -56,7 +56,7 @@ static size_t first_with(const struct sctp_path *paths, size_t count, uint64_t p
 /* ---- one association ---- */
 
 struct addresses {
-	const unsigned char *first; /* struct sockaddr_storage each, at any alignment */
+	const unsigned char *first; /* an array of struct sockaddr_storage, not aligned */
 	size_t count;
 };
 
@@ -124,14 +124,14 @@ int sctp_paths_mark(const struct nlmsghdr *message, struct sctp_path *paths, siz
 	    association.malformed)
 		return -EBADMSG;
 	ports = (uint64_t)ntohs(socket.id.idiag_sport) << 16 | ntohs(socket.id.idiag_dport);
-	for (i = first_with(paths, count, ports); i < count && ports_of(&paths[i]) == ports; i++)
+	for (i = find_first(paths, count, ports); i < count && ports_of(&paths[i]) == ports; i++)
 		if (has_address(&association.local, &paths[i].flow, paths[i].flow.local_addr) &&
 		    has_address(&association.peer, &paths[i].flow, paths[i].flow.remote_addr))
 			paths[i].alive = true;
 	return 0;
 }
 
-/* ---- all of a namespace ---- */
+/* ---- all associations of a namespace ---- */
 
 struct marking {
 	struct sctp_path *paths;
@@ -157,7 +157,7 @@ static int ask(int fd, uint16_t flags, const struct inet_diag_req_v2 *question,
 	return netlink_request(fd, request, on_message, marking);
 }
 
-/* The family is the socket's: an IPv6 socket's association may have IPv4 paths. */
+/* The family is the socket's. An association of an IPv6 socket may have IPv4 paths. */
 static int ask_family(int fd, uint8_t family, struct marking *marking)
 {
 	const struct inet_diag_req_v2 question = {
@@ -188,10 +188,10 @@ static int ask_path(int fd, struct sctp_path *path)
 }
 
 /*
- * A dump misses what others push aside meanwhile, and ends early at an association
- * of more addresses than an answer holds, which a peer can have: whoever is to be
- * found dead is asked about alone. That, in turn, does not see sockets that are
- * bound to a device.
+ * A dump misses associations that move in the kernel's table meanwhile. It also ends early at an
+ * association with more addresses than an answer holds, and a peer can have so many. Each path that
+ * the dump does not have is therefore requested alone. Such a request does not find sockets that
+ * are bound to a device.
  */
 static int ask_missing(int fd, struct marking *marking)
 {

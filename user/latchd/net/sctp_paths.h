@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which paths SCTP associations have, by sock_diag(7) in a namespace. A path is
- * one pair of addresses; the kernel lists both ends' addresses of an association.
+ * Checks by sock_diag(7) which paths SCTP associations of a namespace have. A path is one pair of
+ * addresses. The kernel lists the addresses of both ends of an association.
  */
 #ifndef LATCHD_NET_SCTP_PATHS_H
 #define LATCHD_NET_SCTP_PATHS_H
@@ -15,20 +15,23 @@
 
 struct sctp_path {
 	struct latch_flow flow;
-	struct latch latch; /* as it was seen */
-	bool alive;	    /* some association has it */
+	struct latch latch; /* as the caller read it */
+	bool alive;	    /* an association has this path */
 };
 
-/* By namespace, then by ports: the order that the others want. */
+/* Sorts by namespace, then by ports, as the functions below need it. */
 void sctp_paths_sort(struct sctp_path *paths, size_t count);
 
-/* What one message of the kernel's says of paths, all of one namespace. 0 or -EBADMSG. */
+/*
+ * Sets alive of the paths in one message of the kernel. All paths are of one namespace. 0 or
+ * -EBADMSG.
+ */
 int sctp_paths_mark(const struct nlmsghdr *message, struct sctp_path *paths, size_t count);
 
 /*
- * Sets alive of paths, all of that namespace. 0; -ENOENT when there is no such
- * namespace, -EPROTONOSUPPORT when the kernel has no sctp_diag, or another negative
- * errno: then nobody knows.
+ * Sets alive of paths, which are all of that namespace. 0, -ENOENT (no such namespace),
+ * -EPROTONOSUPPORT (the kernel has no sctp_diag), or another negative errno. After an error alive
+ * has no meaning.
  */
 int sctp_paths_ask(uint64_t netns, struct sctp_path *paths, size_t count);
 

@@ -18,8 +18,8 @@
 
 struct search {
 	const struct latch_flow *flow;
-	uint64_t cookie;	     /* 0 = whoever has the flow */
-	struct inet_diag_msg socket; /* the one that has it */
+	uint64_t cookie;	     /* 0 = any socket with the flow */
+	struct inet_diag_msg socket; /* the socket with the flow, if found */
 	bool found;
 };
 
@@ -36,9 +36,9 @@ static struct inet_diag_sockid flow_id(const struct latch_flow *flow)
 	return id;
 }
 
-/* ---- whether it is the flow's socket ---- */
+/* ---- matching a socket ---- */
 
-/* An IPv6 socket shows an IPv4 flow's addresses mapped. */
+/* An IPv6 socket has the addresses of an IPv4 flow in IPv4-mapped form. */
 static bool same_address(const struct latch_flow *flow, const __u8 address[16],
 			 const struct inet_diag_msg *socket, const __be32 shown[4])
 {
@@ -50,7 +50,7 @@ static bool same_address(const struct latch_flow *flow, const __u8 address[16],
 	       !memcmp(shown, mapped, sizeof(mapped)) && !memcmp(address, &shown[3], 4);
 }
 
-/* The kernel's lookup falls back to a listener, and a dump selects by ports only. */
+/* The kernel's lookup may return a listener instead, and a dump selects by ports only. */
 static bool has_flow(const struct inet_diag_msg *socket, const struct latch_flow *flow)
 {
 	return socket->id.idiag_sport == htons(flow->local_port) &&
@@ -83,7 +83,7 @@ static int on_socket(void *context, const struct nlmsghdr *message)
 	return 0;
 }
 
-/* ---- questions ---- */
+/* ---- requests ---- */
 
 static int ask_for(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req_v2 *question,
 		   netlink_message_fn handler, void *context)
@@ -103,7 +103,9 @@ static int ask(int fd, uint16_t type, uint16_t flags, const struct inet_diag_req
 	return ask_for(fd, type, flags, question, on_socket, search);
 }
 
-/* A kernel without tcp_diag or udp_diag says ENOENT to everything, a search for nothing included.
+/*
+ * A kernel without tcp_diag or udp_diag answers every request with ENOENT, even a dump that selects
+ * no socket.
  */
 static int not_found(int fd, __u8 protocol)
 {
@@ -119,7 +121,10 @@ static int not_found(int fd, __u8 protocol)
 	return err ? err : -ENOENT;
 }
 
-/* udp_diag looks a socket up as if the question were a packet for it, but ends it as TCP does. */
+/*
+ * For a lookup udp_diag takes the id as the addresses of a packet to the socket. For SOCK_DESTROY
+ * it takes the id as TCP does.
+ */
 static struct inet_diag_sockid lookup_id(const struct latch_flow *flow)
 {
 	struct inet_diag_sockid id = flow_id(flow), swapped = id;
@@ -147,7 +152,7 @@ static int find_exactly(int fd, struct search *search)
 	return err;
 }
 
-/* The exact lookup does not see sockets that are bound to a device. */
+/* The exact lookup does not find sockets that are bound to a device. */
 static int find_in_dump(int fd, __u8 family, struct search *search)
 {
 	const struct inet_diag_req_v2 question = {
@@ -164,7 +169,7 @@ static int find_in_dump(int fd, __u8 family, struct search *search)
 	return search->found ? 0 : -ENOENT;
 }
 
-static int find_anyhow(int fd, struct search *search)
+static int find_anywhere(int fd, struct search *search)
 {
 	int err = find_exactly(fd, search);
 
@@ -175,7 +180,7 @@ static int find_anyhow(int fd, struct search *search)
 	return err;
 }
 
-/* By its cookie: if it is gone by now, the same lookup would end whoever listens on its port. */
+/* With the cookie: after the end of the socket the lookup would find a listener of its port. */
 static int destroy_found(int fd, struct search *search)
 {
 	struct inet_diag_req_v2 question = {
@@ -208,7 +213,7 @@ static int destroy(const struct latch_flow *flow, uint64_t cookie, bool connecti
 {
 	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
-	int err = fd < 0 ? fd : find_anyhow(fd, &search);
+	int err = fd < 0 ? fd : find_anywhere(fd, &search);
 
 	if (err)
 		return err;
@@ -240,7 +245,7 @@ int socket_diag_search(const struct latch_flow *flow, uint64_t cookie)
 	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
 
-	return fd < 0 ? fd : find_anyhow(fd, &search);
+	return fd < 0 ? fd : find_anywhere(fd, &search);
 }
 
 /* ---- listeners ---- */
@@ -251,7 +256,7 @@ struct listener_dump {
 	uint64_t netns;
 };
 
-/* As the programs have it: one at a mapped address hears IPv4 only. */
+/* As the BPF programs write it: a listener at an IPv4-mapped address receives IPv4 only. */
 static void put_listening(struct latch_flow *flow, const struct inet_diag_msg *socket)
 {
 	const struct in6_addr *address = (const struct in6_addr *)socket->id.idiag_src;
@@ -302,7 +307,7 @@ int socket_diag_listeners(uint64_t netns, socket_diag_visit_fn visit, void *cont
 	return err ? err : dump_listeners(&dump, AF_INET6);
 }
 
-/* ---- */
+/* ---- modules ---- */
 
 int socket_diag_prepare(void)
 {

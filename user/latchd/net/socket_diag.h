@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A flow's socket, by sock_diag(7) in the flow's own namespace. TCP and connected UDP:
- * -EPROTONOSUPPORT for other flows, and when the kernel cannot look for sockets.
- * An IPv4 flow may belong to an IPv6 socket, which is found too. A listener has
- * no flow, and nor has a UDP socket that is not connected: they are never found and
- * never ended.
+ * Finds and ends the socket of a flow, by sock_diag(7) in the flow's namespace. The flow is TCP or
+ * connected UDP. -EPROTONOSUPPORT: another protocol, or a kernel without tcp_diag or udp_diag. The
+ * IPv6 socket of an IPv4 flow is found too. Listeners and unconnected UDP sockets have no flow:
+ * they are never found and never ended.
  */
 #ifndef LATCHD_NET_SOCKET_DIAG_H
 #define LATCHD_NET_SOCKET_DIAG_H
@@ -14,36 +13,39 @@
 #include "latch_abi.h"
 
 /*
- * Ends the flow's socket locally (SOCK_DESTROY), if it has this cookie (SO_COOKIE; 0 =
- * any): after its end another may have got the same addresses and ports. Its owner sees
- * ECONNABORTED. 0, -ENOENT when there is no such socket (or no such namespace),
- * -EOPNOTSUPP when the kernel cannot end it (built without CONFIG_INET_DIAG_DESTROY; or a
- * TIME_WAIT socket, which has no owner, on an older one), or another negative errno.
+ * Ends the flow's socket locally (SOCK_DESTROY) if it has this cookie (SO_COOKIE; 0 = any). The
+ * cookie matters since another socket may have the same addresses and ports later. The owner of
+ * the socket sees ECONNABORTED. 0, or:
+ *   -ENOENT      no such socket, or no such namespace
+ *   -EOPNOTSUPP  the kernel cannot end it: built without CONFIG_INET_DIAG_DESTROY, or an older
+ *                kernel and a TIME_WAIT socket, which has no owner
+ *   another negative errno
  */
 int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie);
 
-/* The same, only while it is still being connected: -EISCONN afterwards. */
+/* The same, but only while the socket is being connected: -EISCONN afterwards. */
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie);
 
 /*
- * 0 when some socket has the flow, request and TIME_WAIT sockets included; -ENOENT
- * when none has. A socket that is bound to a device is not found: to look for those
- * means a walk over all sockets.
+ * 0: some socket has the flow, which may be a request or TIME_WAIT socket. -ENOENT: no socket has
+ * it. Does not find sockets that are bound to a device, which needs a walk over all sockets. Or
+ * another negative errno.
  */
 int socket_diag_find(const struct latch_flow *flow);
 
-/* The same, with that walk, for a socket with this cookie (0 = any). */
+/* The same with that walk, for a socket with this cookie (0 = any). */
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);
 
 /*
- * Every TCP socket that listens in a namespace, as the flow of its LISTENER. Non-zero
- * from the visitor ends the dump and is what it returns; else 0 or a negative errno,
- * -EINTR when sockets came or went meanwhile, so that one may be missing.
+ * Visits every listening TCP socket of a namespace, as the flow of its LISTENER latch. A non-zero
+ * result ends the dump and is returned. Else 0 or a negative errno. -EINTR: sockets came or went
+ * meanwhile, so that one may be missing.
  */
 typedef int (*socket_diag_visit_fn)(void *context, const struct latch_flow *flow);
 int socket_diag_listeners(uint64_t netns, socket_diag_visit_fn visit, void *context);
 
-/* Has the kernel load what the others need, which takes long the first time. 0 or a negative errno.
+/*
+ * Makes the kernel load its diag modules, which takes long the first time. 0 or a negative errno.
  */
 int socket_diag_prepare(void);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one way to break or heal a latch and publish it. latch_control.h takes the step
- * alone, without news: for closing, which the programs report themselves (latch-closed).
+ * Breaks or heals a latch and publishes the transition. latch_control.h takes a step without
+ * news: for a close, which the programs report themselves (event latch-closed).
  */
 #ifndef LATCHD_NEWS_LATCH_TRANSITION_H
 #define LATCHD_NEWS_LATCH_TRANSITION_H
@@ -18,10 +18,11 @@ struct latch_transition {
 };
 
 /*
- * Asks the program latch_control for the step; after that it publishes LATCH_BROKEN when
- * the latch has become BROKEN, or LATCH_HEALED when it is ESTABLISHED again. A reason that
- * comes or goes beside another is no news. Returns a value of enum latch_control_result or
- * a negative errno, as in latch_control.h. ret_word: the latch afterwards; may be NULL.
+ * Runs the program latch_control. After the step it publishes LATCH_BROKEN when the latch
+ * became BROKEN, or LATCH_HEALED when the latch is ESTABLISHED again. A reason set or
+ * cleared beside another reason is not published. Returns a value of enum
+ * latch_control_result or a negative errno, as in latch_control.h. ret_word: the latch
+ * after the step; may be NULL.
  */
 int latch_transition(const struct kernel_maps *maps, const struct news_bus *news,
 		     const struct latch_transition *transition, union latch_word *ret_word);

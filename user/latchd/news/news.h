@@ -43,7 +43,7 @@ struct news_policy {
 
 #define NEWS_NO_LOGIN UINT32_MAX
 
-/* The process that asked for a change on the control socket. */
+/* The client of the control socket that requested a change. */
 struct news_requester {
 	pid_t pid;	    /* of latchctl; ends soon */
 	uint32_t login_uid; /* of the session (audit's loginuid), or NEWS_NO_LOGIN */

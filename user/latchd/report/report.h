@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What latchd says, as JSON: a document for each of status, list and sa, and an
- * object for each event of monitor. A table that cannot be read whole spoils the
- * document (the writer's error) instead of shortening it. What is not known is
- * null: an SA without an identity, params that are not in the table.
+ * JSON of the control socket: a document for each of status, list and sa, an object for
+ * each event of monitor, and the answers to requests. A table that cannot be read whole
+ * fails the document (the writer's error), which is never shortened. Unknown values are
+ * null: the peer of an unattributed SA, params that are not in the table.
  */
 #ifndef LATCHD_REPORT_REPORT_H
 #define LATCHD_REPORT_REPORT_H
@@ -26,12 +26,12 @@
 
 struct report_feed {
 	const struct feed *feed; /* NULL: could not be started */
-	const char *name;	 /* all of these from the configuration */
+	const char *name;	 /* this and the rest: as configured */
 	const char *type;
 	const char *socket;
 };
 
-/* Where everything is looked up; all of it is the caller's and is only read. */
+/* The sources of all values. The caller owns them; report/ only reads. */
 struct report_source {
 	const struct kernel_maps *maps;
 	const struct identities *identities;
@@ -42,14 +42,14 @@ struct report_source {
 	uint64_t started_boot_ns;
 	const struct report_feed *feeds;
 	size_t feed_count;
-	const struct config_rule *rules; /* by index, for latches of rule_set */
+	const struct config_rule *rules; /* by index, for latches created under rule_set */
 	size_t rule_count;
 	uint8_t rule_set;
 };
 
 /*
- * The netfilter gate is one more program of "enforcement", attached when it is in every
- * namespace of "netns": [{"cookie", "netfilter_gate"}]. It has no part in "on".
+ * "enforcement" lists the netfilter gate as one more program: attached if it is attached in
+ * every namespace of "netns": [{"cookie", "netfilter_gate"}]. It does not count for "on".
  */
 void report_status(struct json_writer *w, const struct report_source *source);
 void report_list(struct json_writer *w, const struct report_source *source);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Members that several events share, between the files that write events. */
+/* Parts of events, shared by the files that write events. */
 #ifndef LATCHD_REPORT_REPORT_EVENT_PARTS_H
 #define LATCHD_REPORT_REPORT_EVENT_PARTS_H
 

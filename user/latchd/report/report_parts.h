@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Members that several documents and events share. All write into an open object. */
+/* Members that several documents and events share. Each function writes into an open object. */
 #ifndef LATCHD_REPORT_REPORT_PARTS_H
 #define LATCHD_REPORT_REPORT_PARTS_H
 
 #include "latchd/report/report.h"
 
-/* The first error stays. */
+/* Sets the error of the writer, unless there is one. */
 void report_fail(struct json_writer *w, int err);
 
-/* RFC 3339, or null for 0: nobody knows. */
+/* RFC 3339; null for 0: unknown. */
 void report_time(struct json_writer *w, const char *key, uint64_t boot_ns);
 void report_spi(struct json_writer *w, const char *key, uint32_t spi);
 void report_address(struct json_writer *w, const char *key, uint8_t family,
@@ -16,9 +16,9 @@ void report_address(struct json_writer *w, const char *key, uint8_t family,
 
 /* "id" */
 void report_latch_id(struct json_writer *w, uint64_t id);
-/* "direction" */
-/* The LISTENER that spawned a latch; 0 = none. */
+/* "listener": the id of the LISTENER latch of the accepting socket; 0: null */
 void report_listener(struct json_writer *w, uint64_t id);
+/* "direction" */
 void report_direction(struct json_writer *w, enum latch_direction direction);
 /* "netns", "proto", "local", "remote" */
 void report_flow(struct json_writer *w, const struct latch_flow *flow);
@@ -31,10 +31,10 @@ void report_local_id(struct json_writer *w, const struct report_source *source, 
 
 /* "encr", "encr_bits", "integ", "integ_bits", "icv_bits", "esn", "replay_protection" */
 void report_qop(struct json_writer *w, const struct latch_qop *qop);
-/* NULL for "" */
+/* null for "" */
 void report_text(struct json_writer *w, const char *key, const char *text);
 
-/* "rule": the name; null for none, and for one of a configuration that is no longer in force. */
+/* "rule": the name; null for none, and for a rule of a configuration that is not in force. */
 void report_rule(struct json_writer *w, const struct report_source *source, uint16_t rule,
 		 uint8_t set);
 

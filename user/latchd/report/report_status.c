@@ -126,33 +126,33 @@ static void status_feeds(struct json_writer *w, const struct report_source *sour
 	json_array_end(w);
 }
 
-/* ---- how many in which state */
+/* ---- numbers by state */
 
 #define STATES_MAX 8
 
-struct census {
+struct state_counts {
 	uint64_t all;
 	uint64_t of[STATES_MAX];
 };
 
-static void census_add(struct census *census, unsigned int state)
+static void count_state(struct state_counts *counts, unsigned int state)
 {
-	census->all++;
+	counts->all++;
 	if (state < STATES_MAX)
-		census->of[state]++;
+		counts->of[state]++;
 }
 
 static int count_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	(void)flow;
-	census_add(context, latch->word.state);
+	count_state(context, latch->word.state);
 	return 0;
 }
 
 static int count_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	(void)key;
-	census_add(context, sa->word.state);
+	count_state(context, sa->word.state);
 	return 0;
 }
 
@@ -162,16 +162,16 @@ static void status_latches(struct json_writer *w, const struct report_source *so
 		LATCH_STATE_ESTABLISHED, LATCH_STATE_BROKEN, LATCH_STATE_LISTENER,
 		LATCH_STATE_LARVAL,	 LATCH_STATE_CLOSED,
 	};
-	struct census census = {0};
+	struct state_counts counts = {0};
 	size_t i;
 
-	report_fail(w, latches_walk(source->maps, count_latch, &census));
+	report_fail(w, latches_walk(source->maps, count_latch, &counts));
 	json_key(w, "latches");
 	json_object_begin(w);
-	json_member_uint(w, "used", census.all);
+	json_member_uint(w, "used", counts.all);
 	json_member_uint(w, "capacity", latches_capacity(source->maps));
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		json_member_uint(w, latch_state_name(states[i]), census.of[states[i]]);
+		json_member_uint(w, latch_state_name(states[i]), counts.of[states[i]]);
 	json_object_end(w);
 }
 
@@ -183,18 +183,18 @@ static void status_sas(struct json_writer *w, const struct report_source *source
 		LATCH_SA_ORPHAN,
 		LATCH_SA_DYING,
 	};
-	struct census census = {0};
+	struct state_counts counts = {0};
 	size_t i;
 
-	report_fail(w, sas_walk(source->maps, count_sa, &census));
+	report_fail(w, sas_walk(source->maps, count_sa, &counts));
 	json_key(w, "sas");
 	json_object_begin(w);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		json_member_uint(w, latch_sa_state_name(states[i]), census.of[states[i]]);
+		json_member_uint(w, latch_sa_state_name(states[i]), counts.of[states[i]]);
 	json_object_end(w);
 }
 
-/* ---- what the programs count */
+/* ---- counters of the programs */
 
 static void status_drops(struct json_writer *w, const struct report_source *source)
 {

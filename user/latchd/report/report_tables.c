@@ -50,7 +50,7 @@ static void latch_spis(struct json_writer *w, const struct latch *latch)
 	json_object_end(w);
 }
 
-static void latch_family(struct json_writer *w, const struct latch *latch)
+static void latch_listener(struct json_writer *w, const struct latch *latch)
 {
 	bool listens = latch->word.state == LATCH_STATE_LISTENER;
 
@@ -71,7 +71,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 {
 	const struct table_walk *walk = context;
 	struct json_writer *w = walk->w;
-	/* A LISTENER has no data of its own, and so no peer. */
+	/* A LISTENER has no data of its own, and so no peer: params is its number of sockets. */
 	uint16_t params = latch->word.state == LATCH_STATE_LISTENER ? 0 : latch->word.params;
 
 	json_object_begin(w);
@@ -88,7 +88,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
 	report_time(w, "since", latch->changed);
 	json_member_uint(w, "drops", latch->drops);
-	latch_family(w, latch);
+	latch_listener(w, latch);
 	json_object_end(w);
 	return w->error;
 }

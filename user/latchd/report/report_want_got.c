@@ -6,7 +6,7 @@
 
 #include "common/names.h"
 
-/* What one side of a broken latch stands for; all NULL when it is not known. */
+/* The latch's params ("want") or those of the conflicting SA ("got"); all NULL: not known. */
 struct side {
 	const struct latch_params *params;
 	const struct latch_identity *peer;

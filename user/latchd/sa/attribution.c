@@ -23,11 +23,11 @@ struct attribution {
 	const struct news_bus *news;
 	struct feed_sink sink;
 	struct key_managers key_managers;
-	struct child_sas children;
+	struct child_sas child_sas;
 	struct binding binding;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
-	/* After children that ended, however many: one look at all latches. */
+	/* One check of all latches after any number of CHILD_SAs has ended. */
 	struct loop_timer settle;
 };
 
@@ -44,12 +44,14 @@ static void check_all(void *context)
 	int err = conflict_check_all(&a->binding.view);
 
 	if (err)
-		log_warn("latch", "cannot check all latches: %s; trying again", strerror(-err));
+		log_warn("latch",
+			 "conflicts: cannot check all latches: %s; next check with the next resync",
+			 strerror(-err));
 }
 
-/* ---- SAs that wait for somebody to say whose they are */
+/* ---- pending SAs */
 
-/* A child whose binding failed waits like one that nobody has told of. */
+/* The SAs of a CHILD_SA that could not be bound stay pending, as if it were not reported. */
 static void bind_or_retry(struct attribution *a, struct child_sa *child)
 {
 	if (binding_bind(&a->binding, child))
@@ -61,7 +63,7 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 	pending_sas_new(&a->pending_sas, key);
 }
 
-/* ---- children that end */
+/* ---- CHILD_SAs that end */
 
 static void forget_child(struct attribution *a, struct child_sa *child)
 {
@@ -70,33 +72,33 @@ static void forget_child(struct attribution *a, struct child_sa *child)
 	child->params = 0;
 	if (counted)
 		binding_update_contested(&a->binding, child);
-	child_sas_remove(&a->children, child);
+	child_sas_remove(&a->child_sas, child);
 	if (counted)
 		loop_timer_arm(&a->settle, 0);
 }
 
-/* One without params was never seen in the kernel: unless it is given up, it may still come. */
-static bool is_over(struct attribution *a, struct child_sa *child)
+/* The SAs of a CHILD_SA without params may still be installed, unless it was deleted. */
+static bool has_ended(struct attribution *a, struct child_sa *child)
 {
 	return (child->params || child->deleted) && !binding_check_kernel(&a->binding, child);
 }
 
 void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
-	struct child_sa_end *end = child_sas_find(&a->children, key);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
 
-	if (end && is_over(a, end->child))
+	if (end && has_ended(a, end->child))
 		forget_child(a, end->child);
 }
 
 /*
- * SPIs are used again. Only the inbound one is our own choice, so only a new SA
- * there, of which its key manager speaks now, makes a known pair a new child.
+ * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
+ * which the key manager reports now, makes a known pair a new CHILD_SA.
  */
 static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
 			    const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
-	struct child_sa_end *end = child_sas_find(&a->children, key);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
 
 	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
 		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
@@ -104,12 +106,12 @@ static void forget_replaced(struct attribution *a, const struct latch_sa_key *ke
 		forget_child(a, end->child);
 }
 
-void attribution_latch_born(struct attribution *a, const struct latch_flow *flow)
+void attribution_latch_created(struct attribution *a, const struct latch_flow *flow)
 {
 	int err = conflict_check_flow(&a->binding.view, flow);
 
 	if (err)
-		log_warn("latch", "cannot check a new latch: %s; see: latchctl list",
+		log_warn("latch", "conflicts: cannot check a new latch: %s; see latchctl list",
 			 strerror(-err));
 }
 
@@ -117,16 +119,16 @@ void attribution_reconcile(struct attribution *a)
 {
 	struct child_sa *child, *next;
 
-	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
 	{
-		if (is_over(a, child))
+		if (has_ended(a, child))
 			forget_child(a, child);
 	}
 	check_all(a);
 	pending_sas_check_soon(&a->pending_sas);
 }
 
-/* ---- what the feeds report */
+/* ---- reports of the feeds */
 
 static int on_attached(void *context, struct feed *feed, pid_t daemon)
 {
@@ -151,16 +153,16 @@ struct orphan_walk {
 	const char *authority;
 };
 
-/* An SA that an earlier latchd bound, of a key manager that does not speak for it now. */
-static int orphan_unclaimed(void *context, const struct latch_sa_key *key,
-			    const struct latch_sa *sa)
+/* An SA that an earlier latchd bound and that its key manager has not reported to this one. */
+static int orphan_unreported(void *context, const struct latch_sa_key *key,
+			     const struct latch_sa *sa)
 {
 	const struct orphan_walk *walk = context;
 	struct attribution *a = walk->attribution;
 	const struct latch_identity *peer;
 	const struct latch_params *params;
 
-	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->children, key))
+	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->child_sas, key))
 		return 0;
 	params = identities_get_params(a->identities, sa->word.params);
 	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
@@ -176,14 +178,14 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	struct child_sa *child;
 	int err;
 
-	DL_FOREACH2(a->children.first, child, next)
+	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed) {
 			child->orphan = true;
 			binding_set_state(&a->binding, child);
 		}
 	}
-	err = sas_walk(a->maps, orphan_unclaimed, &walk);
+	err = sas_walk(a->maps, orphan_unreported, &walk);
 	if (err)
 		log_warn("sa", "feed %s: cannot mark its SAs as orphans: %s", feed->name,
 			 strerror(-err));
@@ -209,18 +211,18 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	}
 }
 
-static bool is_anothers(const struct attribution *a, const struct latch_sa_key *in,
-			const struct latch_sa_key *out)
+static bool belongs_to_other(const struct attribution *a, const struct latch_sa_key *in,
+			     const struct latch_sa_key *out)
 {
-	struct child_sa_end *end = child_sas_find(&a->children, out);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, out);
 
 	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
 	       !binding_outbound_moves(&a->binding, end, in);
 }
 
-/* An SA's peer is who it was when it was installed, however its key manager is configured now. */
-static void settle_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
-			 struct feed_child *child)
+/* The peer of an SA is fixed at installation, even if the key manager is reconfigured later. */
+static void fix_auth_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
+			   struct feed_child *child)
 {
 	struct ike_sa *ike_sa = ike_sas_find(&a->peer_death.ike_sas, feed, child->ike_unique_id);
 	bool known = binding_find_auth_class(&a->binding, feed, in, child);
@@ -231,32 +233,32 @@ static void settle_class(struct attribution *a, struct feed *feed, const struct 
 		ike_sas_correct_child(ike_sa, child);
 }
 
-static void on_child_up(void *context, struct feed *feed, const struct feed_child *told,
+static void on_child_up(void *context, struct feed *feed, const struct feed_child *reported,
 			const char *evidence)
 {
 	struct attribution *a = context;
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
-	struct feed_child said = *told;
+	struct feed_child child_report = *reported;
 	struct latch_sa_key in, out;
 	struct child_sa *child;
 
 	if (!key_manager)
 		return;
-	child_sas_keys(&said, key_manager->netns, &in, &out);
-	if (is_anothers(a, &in, &out))
+	child_sas_keys(&child_report, key_manager->netns, &in, &out);
+	if (belongs_to_other(a, &in, &out))
 		return;
 	forget_replaced(a, &in, &in, &out);
 	forget_replaced(a, &out, &in, &out);
-	settle_class(a, feed, &in, &said);
-	child = child_sas_learn(&a->children, feed, key_manager->netns, &said, evidence);
+	fix_auth_class(a, feed, &in, &child_report);
+	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &child_report, evidence);
 	if (!child)
 		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
-			  feed->name, said.child_unique_id);
+			  feed->name, child_report.child_unique_id);
 	else if (key_manager->synced)
 		bind_or_retry(a, child);
 }
 
-static void give_up(struct attribution *a, struct child_sa *child)
+static void mark_deleted(struct attribution *a, struct child_sa *child)
 {
 	child->deleted = true;
 	if (binding_check_kernel(&a->binding, child))
@@ -265,7 +267,7 @@ static void give_up(struct attribution *a, struct child_sa *child)
 		forget_child(a, child);
 }
 
-static void on_child_down(void *context, struct feed *feed, const struct feed_child *said)
+static void on_child_down(void *context, struct feed *feed, const struct feed_child *reported)
 {
 	struct attribution *a = context;
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
@@ -274,10 +276,10 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 
 	if (!key_manager)
 		return;
-	child_sas_keys(said, key_manager->netns, &in, &out);
-	end = child_sas_find(&a->children, &in);
+	child_sas_keys(reported, key_manager->netns, &in, &out);
+	end = child_sas_find(&a->child_sas, &in);
 	if (end && end->child->feed == feed)
-		give_up(a, end->child);
+		mark_deleted(a, end->child);
 }
 
 static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
@@ -316,19 +318,21 @@ static void on_snapshot_begin(void *context, struct feed *feed)
 	struct child_sa *child;
 
 	peer_death_snapshot_begin(&a->peer_death, feed);
-	DL_FOREACH2(a->children.first, child, next)
+	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed)
 			child->in_snapshot = false;
 	}
 }
 
-/* What it did not name is over for it; after a restart it may only have forgotten: still an orphan.
+/*
+ * A CHILD_SA that is not in the snapshot was deleted. After a restart the key manager may
+ * have lost it only: then it stays an orphan.
  */
-static void settle_unseen(struct attribution *a, struct child_sa *child)
+static void settle_missing(struct attribution *a, struct child_sa *child)
 {
 	if (!child->orphan)
-		give_up(a, child);
+		mark_deleted(a, child);
 	else if (!binding_check_kernel(&a->binding, child))
 		forget_child(a, child);
 }
@@ -345,23 +349,23 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		return;
 	first = !key_manager->synced;
 	key_manager->synced = true;
-	DL_FOREACH_SAFE2(a->children.first, child, next, next)
+	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
 	{
 		if (child->feed == feed && !child->in_snapshot)
-			settle_unseen(a, child);
+			settle_missing(a, child);
 	}
 	if (binding_bind_snapshot(&a->binding, feed))
 		pending_sas_check_soon(&a->pending_sas);
 	peer_death_snapshot_end(&a->peer_death, feed);
 	if (!first)
 		return;
-	if (!sas_walk(a->maps, orphan_unclaimed, &walk))
+	if (!sas_walk(a->maps, orphan_unreported, &walk))
 		check_all(a);
-	/* No event will tell of what was there before. */
+	/* SAs that were installed before have no event. */
 	pending_sas_check_soon(&a->pending_sas);
 }
 
-/* ---- the whole */
+/* ---- start and end */
 
 struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
 				    struct identities *identities, const struct news_bus *news)
@@ -386,8 +390,8 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.snapshot_end = on_snapshot_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->children, news, netns_is_synced, a},
-		.child_sas = &a->children,
+		.view = {maps, &a->child_sas, news, netns_is_synced, a},
+		.child_sas = &a->child_sas,
 		.identities = identities,
 	};
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
@@ -404,7 +408,7 @@ void attribution_free(struct attribution *a)
 	loop_timer_cancel(&a->settle);
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
-	child_sas_clear(&a->children);
+	child_sas_clear(&a->child_sas);
 	free(a);
 }
 

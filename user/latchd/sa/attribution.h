@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Whose is this SA? Joins what the kernel has installed with what the key
- * managers say, and binds an SA to its identity only after every latch that it
- * conflicts with was broken (RFC 5660 section 2.3, R-2.3-11).
+ * Attributes each SA in the kernel to the peer that its key manager reports. An SA is bound
+ * to its params only after every latch that it conflicts with was broken (RFC 5660 section
+ * 2.3, R-2.3-11).
  */
 #ifndef LATCHD_SA_ATTRIBUTION_H
 #define LATCHD_SA_ATTRIBUTION_H
@@ -15,23 +15,23 @@
 
 struct attribution;
 
-/* Keeps all pointers. NULL when out of memory. */
+/* Keeps all pointers. NULL: out of memory. Publishes LATCH_BROKEN, LATCH_HEALED, SA_BOUND,
+ * NETNS_SERVED. */
 struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
 				    struct identities *identities, const struct news_bus *news);
-/* After the feeds, which call into it. */
+/* Call it after the feeds are destroyed: they call into it. */
 void attribution_free(struct attribution *attribution);
 
-/* What the feeds report to. */
+/* The sink for the reports of all feeds. */
 const struct feed_sink *attribution_sink(struct attribution *attribution);
 
-/* ---- what the kernel's events hint at */
+/* ---- events of the kernel programs: hints only */
 
 void attribution_sa_pending(struct attribution *attribution, const struct latch_sa_key *key);
 void attribution_sa_gone(struct attribution *attribution, const struct latch_sa_key *key);
-/* The programs let no latch be born from a contested SA; this one may have been quicker than that.
- */
-void attribution_latch_born(struct attribution *attribution, const struct latch_flow *flow);
-/* Hints were lost: looks at everything. */
+/* Checks a new latch: it may have been created before its SA was marked as contested. */
+void attribution_latch_created(struct attribution *attribution, const struct latch_flow *flow);
+/* Events were lost: checks all SAs and latches. */
 void attribution_reconcile(struct attribution *attribution);
 
 #endif

@@ -311,7 +311,7 @@ bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *
 
 static void update_contested(const struct binding *b, struct child_sa *child)
 {
-	bool contested = child_is_contested(b->child_sas, child);
+	bool contested = conflict_is_contested(b->child_sas, child);
 	int err;
 
 	if (contested == child->contested)
@@ -333,7 +333,7 @@ static bool update_if_overlapping(void *context, struct child_sa *child)
 {
 	const struct contest_search *search = context;
 
-	if (child != search->changed && child_counts(child) &&
+	if (child != search->changed && conflict_counts(child) &&
 	    child_sas_overlap(child, search->changed))
 		update_contested(search->binding, child);
 	return false;
@@ -374,7 +374,7 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 		return err;
 	binding_check_kernel(b, child);
 	binding_update_contested(b, child);
-	child->contested = child_is_contested(b->child_sas, child);
+	child->contested = conflict_is_contested(b->child_sas, child);
 	return 0;
 }
 

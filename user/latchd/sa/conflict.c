@@ -7,7 +7,7 @@
 #include "latchd/maps/tables.h"
 #include "latchd/news/latch_transition.h"
 
-bool child_counts(const struct child_sa *child)
+bool conflict_counts(const struct child_sa *child)
 {
 	return child->params && (child->in.in_kernel || child->out.in_kernel);
 }
@@ -16,16 +16,16 @@ static bool contests(void *context, struct child_sa *other)
 {
 	const struct child_sa *child = context;
 
-	return other != child && child_counts(other) && other->params != child->params &&
+	return other != child && conflict_counts(other) && other->params != child->params &&
 	       child_sas_overlap(other, child);
 }
 
-bool child_is_contested(const struct child_sas *children, const struct child_sa *child)
+bool conflict_is_contested(const struct child_sas *child_sas, const struct child_sa *child)
 {
-	return child_sas_search_overlap(children, child, contests, (void *)child);
+	return child_sas_search_overlap(child_sas, child, contests, (void *)child);
 }
 
-/* 0 also when the latch is gone, which ends the conflict as well. */
+/* 0 also when the latch is gone: then there is no conflict. */
 static int break_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		       const struct latch *latch, uint16_t got)
 {
@@ -72,16 +72,16 @@ static bool conflicts(void *context, struct child_sa *child)
 {
 	const struct conflict_search *search = context;
 
-	return child_counts(child) && child->params != search->params &&
+	return conflict_counts(child) && child->params != search->params &&
 	       child_sas_covers(child, search->flow);
 }
 
-static const struct child_sa *find_conflicting(const struct child_sas *children,
+static const struct child_sa *find_conflicting(const struct child_sas *child_sas,
 					       const struct latch_flow *flow, uint16_t params)
 {
 	struct conflict_search search = {flow, params};
 
-	return child_sas_search_flow(children, flow, conflicts, &search);
+	return child_sas_search_flow(child_sas, flow, conflicts, &search);
 }
 
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,
@@ -105,7 +105,7 @@ static int check_latch(void *context, const struct latch_flow *flow, const struc
 
 	if (!latch_is_live(latch))
 		return 0;
-	child = find_conflicting(view->children, flow, latch->word.params);
+	child = find_conflicting(view->child_sas, flow, latch->word.params);
 	if (child)
 		return break_latch(view, flow, latch, child->params);
 	if (latch->word.reasons & LATCH_REASON_SA_CONFLICT &&

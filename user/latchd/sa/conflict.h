@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3: an SA conflicts with a latch when its traffic selectors
- * cover the flow and its params are not the latch's. A child counts from when
- * its params are known until its last SA has left the kernel.
+ * RFC 5660 section 2.3: an SA conflicts with a latch when its traffic selectors cover the
+ * flow and its params differ from the latch's. A CHILD_SA counts from the moment when its
+ * params are known until the kernel has deleted its last SA.
  */
 #ifndef LATCHD_SA_CONFLICT_H
 #define LATCHD_SA_CONFLICT_H
@@ -16,26 +16,26 @@
 
 struct conflict_view {
 	const struct kernel_maps *maps;
-	const struct child_sas *children;
+	const struct child_sas *child_sas;
 	const struct news_bus *news;
-	/* Have all key managers of the namespace told their children? Else one in conflict may be
-	 * unknown. */
+	/* False while a key manager of the namespace is not synced: a conflict may be unknown. */
 	bool (*may_heal)(void *context, uint64_t netns);
 	void *context;
 };
 
-bool child_counts(const struct child_sa *child);
+/* Are its params known, and is at least one of its SAs in the kernel? */
+bool conflict_counts(const struct child_sa *child);
 
-/* Does any other child overlap with other params? Then no latch may be born under either. */
-bool child_is_contested(const struct child_sas *children, const struct child_sa *child);
+/* Does another CHILD_SA overlap with other params? Then neither may create a latch (R-2.3-8). */
+bool conflict_is_contested(const struct child_sas *child_sas, const struct child_sa *child);
 
-/* Breaks every latch that the child conflicts with. 0 or a negative errno: then do not bind it. */
+/* Breaks every latch in conflict. 0; or a negative errno: the CHILD_SA must not be bound. */
 int conflict_break_latches(const struct conflict_view *view, const struct child_sa *child);
 
-/* Breaks this flow's latch if any child conflicts with it. */
+/* Breaks the latch of the flow if any CHILD_SA conflicts with it. 0 or a negative errno. */
 int conflict_check_flow(const struct conflict_view *view, const struct latch_flow *flow);
 
-/* The same for every latch, and heals those that no child conflicts with any more. */
+/* The same for every latch, and heals latches without a conflict. 0 or a negative errno. */
 int conflict_check_all(const struct conflict_view *view);
 
 #endif

@@ -81,7 +81,7 @@ static bool is_under_successor(const struct break_walk *walk,
 
 	if (!report->peer.successor)
 		return false;
-	DL_FOREACH2(view->children->first, child, next)
+	DL_FOREACH2(view->child_sas->first, child, next)
 	{
 		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
 		if (child->feed == report->feed && !child->orphan &&

@@ -11,9 +11,9 @@
 /*
  * Visits ESP and AH SAs that are not larval. Each latch_sa is filled as the SA
  * watch fills it (bpf/watch/sa_watch.bpf.c), except word, instance and installed,
- * which are 0. Returns 0, -EINTR when the kernel's list changed during the dump
- * (dump again), -ENOENT for an unknown namespace, another negative errno, or the
- * callback's non-zero result. Some SAs may have been visited before an error.
+ * which are 0. Returns 0, a negative errno, or the
+ * callback's non-zero result. -EINTR: the kernel's list changed during the dump, dump
+ * again. -ENOENT: unknown namespace. Some SAs may have been visited before an error.
  */
 int sa_dump(uint64_t netns_cookie, sa_visit_fn visit, void *context);
 

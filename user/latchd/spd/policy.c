@@ -42,7 +42,7 @@ bool policy_covers(const struct policy *p, const struct latch_flow *flow)
 			p->destination_port_mask);
 }
 
-bool policy_is_for_one(const struct policy *policy)
+bool policy_is_for_one_flow(const struct policy *policy)
 {
 	unsigned int bits = policy->family == AF_INET ? 32 : 128;
 
@@ -51,9 +51,9 @@ bool policy_is_for_one(const struct policy *policy)
 	       policy->destination_port_mask == 0xffff;
 }
 
-/* ---- the outcome ---- */
+/* ---- the verdict ---- */
 
-/* IPComp is no protection: what it does to a packet is the gates' to judge. */
+/* IPComp protects nothing; the gates check packets with it. */
 static bool is_congruent(const struct policy *policy, const struct policy_query *query)
 {
 	unsigned int i, protecting = 0, matching = 0;
@@ -72,7 +72,7 @@ static bool is_congruent(const struct policy *policy, const struct policy_query 
 
 enum applies {
 	APPLIES_NOT,
-	APPLIES_PERHAPS,
+	APPLIES_MAYBE,
 	APPLIES,
 };
 
@@ -83,7 +83,7 @@ static enum applies applies(const struct policy *policy, const struct policy_que
 		return APPLIES_NOT;
 	if (policy->if_id != query->if_id)
 		return APPLIES_NOT;
-	return policy->limited ? APPLIES_PERHAPS : APPLIES;
+	return policy->limited ? APPLIES_MAYBE : APPLIES;
 }
 
 static const struct policy *find_deciding(const struct spd *spd, const struct policy_query *query,
@@ -101,7 +101,7 @@ static const struct policy *find_deciding(const struct spd *spd, const struct po
 	return found;
 }
 
-/* Anyone that may decide instead of the one that was found. */
+/* Finds a congruent policy that may decide instead of the one found. */
 static const struct policy *find_congruent(const struct spd *spd, const struct policy_query *query,
 					   enum policy_direction direction,
 					   const struct policy *deciding)
@@ -118,8 +118,8 @@ static const struct policy *find_congruent(const struct spd *spd, const struct p
 	return NULL;
 }
 
-static struct policy_verdict judge(const struct spd *spd, const struct policy_query *query,
-				   enum policy_direction direction)
+static struct policy_verdict evaluate(const struct spd *spd, const struct policy_query *query,
+				      enum policy_direction direction)
 {
 	const struct policy *deciding = find_deciding(spd, query, direction);
 	const struct policy *congruent = find_congruent(spd, query, direction, deciding);
@@ -128,38 +128,39 @@ static struct policy_verdict judge(const struct spd *spd, const struct policy_qu
 	return (struct policy_verdict){
 		.congruent = congruent != NULL,
 		.absent = !policy,
-		.action = policy ? policy->action : spd->otherwise[direction],
+		.action = policy ? policy->action : spd->default_action[direction],
 		.policy = policy,
 	};
 }
 
-/* Its SAs are gone: one interface among those that protect such a flow may be its own. */
-static struct policy_verdict judge_any_interface(const struct spd *spd, struct policy_query query,
-						 enum policy_direction direction)
+/* The latch's SAs are gone. Its interface may be any of those with a protecting policy. */
+static struct policy_verdict evaluate_any_interface(const struct spd *spd,
+						    struct policy_query query,
+						    enum policy_direction direction)
 {
 	struct policy_verdict verdict, other;
 	size_t i;
 
 	query.if_id_known = true;
 	query.if_id = 0;
-	verdict = judge(spd, &query, direction);
+	verdict = evaluate(spd, &query, direction);
 	for (i = 0; !verdict.congruent && i < spd->count; i++) {
 		query.if_id = spd->policies[i].if_id;
 		if (!query.if_id || applies(&spd->policies[i], &query, direction) == APPLIES_NOT ||
 		    !is_congruent(&spd->policies[i], &query))
 			continue;
-		other = judge(spd, &query, direction);
+		other = evaluate(spd, &query, direction);
 		if (other.congruent)
 			verdict = other;
 	}
 	return verdict;
 }
 
-struct policy_verdict policy_judge(const struct spd *spd, const struct policy_query *query,
-				   enum policy_direction direction)
+struct policy_verdict policy_evaluate(const struct spd *spd, const struct policy_query *query,
+				      enum policy_direction direction)
 {
-	return query->if_id_known ? judge(spd, query, direction)
-				  : judge_any_interface(spd, *query, direction);
+	return query->if_id_known ? evaluate(spd, query, direction)
+				  : evaluate_any_interface(spd, *query, direction);
 }
 
 /* ---- names ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3, R-2.3-12: does the SPD still protect a latched flow as it
- * was latched? What a namespace's kernel has (kernel/policy_dump.h) against what
- * the latch is for. Nothing here asks the kernel.
+ * RFC 5660 section 2.3, R-2.3-12: checks that the SPD still protects a latched flow as it was
+ * latched. Compares the SPD of a namespace (policy_dump.h) with the latch's parameters. Nothing
+ * here calls the kernel.
  */
 #ifndef LATCHD_SPD_POLICY_H
 #define LATCHD_SPD_POLICY_H
@@ -13,7 +13,7 @@
 
 #include "latch_abi.h"
 
-#define POLICY_TEMPLATES_MAX 6 /* the kernel's XFRM_MAX_DEPTH */
+#define POLICY_TEMPLATES_MAX 6 /* XFRM_MAX_DEPTH of the kernel */
 
 enum policy_direction {
 	POLICY_OUT,
@@ -33,7 +33,10 @@ struct policy_template {
 	bool optional;	  /* RFC 2367: level use */
 };
 
-/* A main policy of the SPD. Addresses as in latch_abi.h; source and destination of the packet. */
+/*
+ * A main policy of the SPD. Addresses are as in latch_abi.h, ports in host byte order. Source and
+ * destination are those of the packet.
+ */
 struct policy {
 	uint8_t source[16], destination[16];
 	uint16_t source_port, source_port_mask;
@@ -43,13 +46,12 @@ struct policy {
 	uint8_t protocol; /* of the flow; 0 = any */
 	enum policy_direction direction;
 	enum policy_action action;
-	uint32_t priority; /* the smallest decides */
+	uint32_t priority; /* the policy with the smallest one decides */
 	uint32_t if_id;
 	uint32_t index;
-	uint64_t added; /* seconds of the epoch */
-	bool entry;	/* one of ours: decides over packets, but not over the latch */
-	/* Which packets it is for is not known: an interface, a mark or a security context decides.
-	 */
+	uint64_t added; /* CLOCK_REALTIME, seconds */
+	bool entry;	/* an entry of latchd: decides over packets, but not over the latch */
+	/* An interface, a mark or a security context decides too: its packets are unknown. */
 	bool limited;
 	uint8_t template_count;
 	struct policy_template templates[POLICY_TEMPLATES_MAX];
@@ -58,41 +60,41 @@ struct policy {
 struct spd {
 	struct policy *policies;
 	size_t count;
-	enum policy_action
-		otherwise[POLICY_DIRECTIONS]; /* BYPASS or BLOCK: when no policy matches */
+	enum policy_action default_action[POLICY_DIRECTIONS]; /* BYPASS or BLOCK */
 };
 
-/* What a latch is for, and what finds its policies. */
+/* The parameters of a latch, and the flow and interface that select its policies. */
 struct policy_query {
 	const struct latch_flow *flow;
 	uint8_t protocol; /* of the SA */
 	uint8_t mode;
-	bool if_id_known; /* false: its SAs are gone */
+	bool if_id_known; /* false: the latch's SAs are gone */
 	uint32_t if_id;
 };
 
 struct policy_verdict {
 	bool congruent; /* protected as latched */
-	bool absent;	/* no policy at all decides: the default action does */
+	bool absent;	/* no policy decides, but the default action */
 	enum policy_action action;
-	const struct policy *policy; /* what decides, or one of those; NULL when absent */
+	const struct policy *policy; /* the one that decides, or one of several; NULL if absent */
 };
 
 /*
- * Of policies with equal priority nobody can tell which the kernel asks: one that
- * is congruent is enough, as it is for one that is limited and may decide. If such
- * a policy does not, the gates drop what it lets through.
+ * Evaluates one direction. The verdict points into spd. The kernel's choice among policies of equal
+ * priority is unknown, so one congruent policy among them is enough. The same holds for a limited
+ * policy that may decide. If another policy decides instead, the gates drop the packets that it
+ * passes.
  */
-struct policy_verdict policy_judge(const struct spd *spd, const struct policy_query *query,
-				   enum policy_direction direction);
+struct policy_verdict policy_evaluate(const struct spd *spd, const struct policy_query *query,
+				      enum policy_direction direction);
 
-/* Is the flow one that the policy's selector covers, limits aside? */
+/* True: the selector covers the flow. Ignores policy->limited. */
 bool policy_covers(const struct policy *policy, const struct latch_flow *flow);
-/* The same but for the ports. */
+/* The same without the ports. */
 bool policy_covers_addresses(const struct policy *policy, const struct latch_flow *flow);
 
-/* Is its selector a single 5-tuple? */
-bool policy_is_for_one(const struct policy *policy);
+/* True: the selector is a single 5-tuple. */
+bool policy_is_for_one_flow(const struct policy *policy);
 
 /* "bypass", "block", "protect" */
 const char *policy_action_name(enum policy_action action);

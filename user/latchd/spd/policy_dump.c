@@ -100,13 +100,15 @@ static int read_policy(const struct xfrm_userpolicy_info *info, const struct att
 	policy->index = info->index;
 	policy->added = info->curlft.add_time;
 	policy->action = action_of(info->action, policy->template_count);
-	policy->entry = policy_is_entry(policy, &info->lft);
+	policy->entry = policy_entry_is_ours(policy, &info->lft);
 	return err;
 }
 
-/* Those for forwarded packets decide over nothing of ours; sub-policies can only add to the main
- * ones. */
-static int is_ours(const struct xfrm_userpolicy_info *info, const struct attributes *attributes)
+/*
+ * Policies for forwarded packets apply to no latched flow. Sub-policies can only add to main
+ * policies.
+ */
+static int is_relevant(const struct xfrm_userpolicy_info *info, const struct attributes *attributes)
 {
 	struct xfrm_userpolicy_type type = {.type = XFRM_POLICY_TYPE_MAIN};
 	int err = read_value(attributes, XFRMA_POLICY_TYPE, &type, sizeof(type));
@@ -127,12 +129,12 @@ int policy_dump_parse(const struct nlmsghdr *message, struct policy *ret)
 	if (message->nlmsg_type != XFRM_MSG_NEWPOLICY ||
 	    mnl_nlmsg_get_payload_len(message) < sizeof(info))
 		return -EBADMSG;
-	/* A copy, since within a dump it is aligned to four bytes only. */
+	/* A copy: a message of a dump is aligned to four bytes only. */
 	memcpy(&info, mnl_nlmsg_get_payload(message), sizeof(info));
 	result = netlink_attributes(message, sizeof(struct xfrm_userpolicy_info),
 				    attributes.by_type, XFRMA_MAX);
 	if (!result)
-		result = is_ours(&info, &attributes);
+		result = is_relevant(&info, &attributes);
 	if (result <= 0)
 		return result;
 	result = read_policy(&info, &attributes, ret);
@@ -159,10 +161,10 @@ static int on_default(void *context, const struct nlmsghdr *message)
 {
 	struct spd *spd = context;
 
-	return policy_dump_parse_default(message, spd->otherwise);
+	return policy_dump_parse_default(message, spd->default_action);
 }
 
-static int ask_default(int fd, struct spd *spd)
+static int request_default(int fd, struct spd *spd)
 {
 	_Alignas(struct nlmsghdr) char
 		buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
@@ -171,28 +173,6 @@ static int ask_default(int fd, struct spd *spd)
 	mnl_nlmsg_put_extra_header(request, sizeof(struct xfrm_userpolicy_default));
 	request->nlmsg_type = XFRM_MSG_GETDEFAULT;
 	return netlink_request(fd, request, on_default, spd);
-}
-
-static int ignore(void *context, const struct nlmsghdr *message)
-{
-	(void)context;
-	(void)message;
-	return 0;
-}
-
-/* To set no default action changes none, but draws the route generation anew. */
-int policy_forget_routes(uint64_t netns_cookie)
-{
-	auto_close int fd = netlink_open(netns_cookie, NETLINK_XFRM);
-	_Alignas(struct nlmsghdr) char
-		buffer[MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct xfrm_userpolicy_default))];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-
-	if (fd < 0)
-		return fd;
-	mnl_nlmsg_put_extra_header(request, sizeof(struct xfrm_userpolicy_default));
-	request->nlmsg_type = XFRM_MSG_SETDEFAULT;
-	return netlink_request(fd, request, ignore, NULL);
 }
 
 /* ---- the dump ---- */
@@ -233,7 +213,7 @@ static int on_policy(void *context, const struct nlmsghdr *message)
 	return 0;
 }
 
-static int ask_policies(int fd, struct spd *spd)
+static int request_policies(int fd, struct spd *spd)
 {
 	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -251,9 +231,9 @@ int policy_dump(uint64_t netns_cookie, struct spd *ret)
 
 	*ret = (struct spd){0};
 	if (!err)
-		err = ask_default(fd, ret);
+		err = request_default(fd, ret);
 	if (!err)
-		err = ask_policies(fd, ret);
+		err = request_policies(fd, ret);
 	if (err)
 		policy_dump_release(ret);
 	return err;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The SPD that a namespace's kernel has now, over netlink. */
+/* Reads the present SPD of a network namespace over netlink. */
 #ifndef LATCHD_SPD_POLICY_DUMP_H
 #define LATCHD_SPD_POLICY_DUMP_H
 
@@ -8,30 +8,26 @@
 
 #include "latchd/spd/policy.h"
 
-#define POLICY_DUMP_MAX 131072 /* policies of a namespace; each is about 100 bytes */
+#define POLICY_DUMP_MAX 131072 /* policies of a namespace, of about 100 bytes each */
 
 /*
- * Main policies for packets in and out, and the default actions. 0 and an SPD for
- * policy_dump_release(); -EINTR when it was edited meanwhile (dump again), -E2BIG
- * for more than POLICY_DUMP_MAX, -ENOENT when there is no such namespace, or
- * another negative errno, and nothing to release.
+ * Reads the main policies for incoming and outgoing packets, and the default actions. 0 and an SPD
+ * for policy_dump_release(). Else there is nothing to release, and the result is:
+ *   -EINTR   the SPD was edited during the dump; try again
+ *   -E2BIG   more than POLICY_DUMP_MAX policies
+ *   -ENOENT  no such namespace
+ *   another negative errno
  */
 int policy_dump(uint64_t netns_cookie, struct spd *ret);
 void policy_dump_release(struct spd *spd);
 
 /*
- * Makes the namespace's sockets look up their policies again. The kernel leaves them the
- * route that a BYPASS has given them even when that is deleted. 0 or a negative errno.
- */
-int policy_forget_routes(uint64_t netns_cookie);
-
-/*
- * One message of the dump, all of its nlmsg_len bytes readable. 1 and the policy,
- * 0 when it is none of those that policy_dump() keeps, or -EBADMSG.
+ * Parses one message of the dump, whose nlmsg_len bytes are readable. 1 and the policy, 0 for a
+ * policy that policy_dump() ignores, or -EBADMSG.
  */
 int policy_dump_parse(const struct nlmsghdr *message, struct policy *ret);
 
-/* The answer to XFRM_MSG_GETDEFAULT. 0 or -EBADMSG. */
+/* Parses the answer to XFRM_MSG_GETDEFAULT. 0 or -EBADMSG. */
 int policy_dump_parse_default(const struct nlmsghdr *message,
 			      enum policy_action ret[POLICY_DIRECTIONS]);
 

@@ -10,7 +10,10 @@
 #include "common/cleanup.h"
 #include "latchd/net/netlink.h"
 
-/* "LATCHD": a limit that the kernel keeps with a policy and shows, but counts for SAs only. */
+/*
+ * "LATCHD" as a byte limit. The kernel stores and dumps the limit of a policy, but counts bytes for
+ * SAs only.
+ */
 #define ENTRY_MARK 0x4c4154434844ull
 #define ENTRY_SIZE 1024
 
@@ -19,11 +22,12 @@ union message_buffer {
 	char bytes[ENTRY_SIZE];
 };
 
-bool policy_is_entry(const struct policy *policy, const struct xfrm_lifetime_cfg *lifetime)
+bool policy_entry_is_ours(const struct policy *policy, const struct xfrm_lifetime_cfg *lifetime)
 {
 	return lifetime->hard_byte_limit == ENTRY_MARK &&
 	       lifetime->hard_add_expires_seconds == POLICY_ENTRY_S && !policy->priority &&
-	       policy->action == POLICY_PROTECT && !policy->limited && policy_is_for_one(policy);
+	       policy->action == POLICY_PROTECT && !policy->limited &&
+	       policy_is_for_one_flow(policy);
 }
 
 static uint8_t kernel_direction(enum policy_direction direction)
@@ -100,7 +104,7 @@ int policy_entry_insert(const struct policy_entry *entry, bool renew)
 	return request(entry->flow.netns, message);
 }
 
-/* By its index: the selector may by now be somebody else's. */
+/* Deletes by index: another policy may have the selector by now. */
 int policy_entry_remove(uint64_t netns, const struct policy *policy)
 {
 	union message_buffer buffer = {.bytes = ""};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3, R-2.3-14: a PROTECT entry at the head of the SPD for one
- * 5-tuple. The kernel takes it away by itself POLICY_ENTRY_S after it was last
- * renewed, so that none outlives a latchd that does not come back.
+ * RFC 5660 section 2.3, R-2.3-14: a PROTECT entry of latchd at the head of the SPD, for one
+ * 5-tuple. The kernel deletes the entry POLICY_ENTRY_S after its last renewal, so that no entry
+ * stays after a latchd that does not start again.
  */
 #ifndef LATCHD_SPD_POLICY_ENTRY_H
 #define LATCHD_SPD_POLICY_ENTRY_H
@@ -12,31 +12,31 @@
 
 #include "latchd/spd/policy.h"
 
-#define POLICY_ENTRY_S	     60
-#define POLICY_ENTRY_RENEW_S 20 /* older ones are to be renewed */
+#define POLICY_ENTRY_S	     60 /* seconds until an entry expires */
+#define POLICY_ENTRY_RENEW_S 20 /* seconds until an entry is renewed */
 
 struct policy_entry {
 	struct latch_flow flow;
 	enum policy_direction direction;
 	uint32_t if_id;
-	/* The template: what the latch is for. Addresses of the SA, in tunnel mode only. */
+	/* The template: the latch's parameters. The SA's addresses are set in tunnel mode only. */
 	uint8_t protocol;
 	uint8_t mode;
-	uint8_t family; /* of these addresses */
+	uint8_t family; /* of the SA's addresses */
 	uint8_t source[16], destination[16];
 	uint32_t reqid;
 };
 
 /*
- * renew: take the place of an entry of ours. 0, -EEXIST when somebody else has a policy
- * for this very 5-tuple (and not renew), or another negative errno.
+ * Adds the entry; renew: replaces an entry of latchd. 0, -EEXIST (without renew: the SPD has
+ * another policy for this very 5-tuple), or another negative errno.
  */
 int policy_entry_insert(const struct policy_entry *entry, bool renew);
 
-/* 0, also when it is not there, or a negative errno. */
+/* 0, also if the SPD has no such entry, or a negative errno. */
 int policy_entry_remove(uint64_t netns, const struct policy *policy);
 
-/* Is this one of ours? policy_dump() asks, and keeps the answer in policy->entry. */
-bool policy_is_entry(const struct policy *policy, const struct xfrm_lifetime_cfg *lifetime);
+/* True: latchd added this policy. policy_dump() keeps the answer in policy->entry. */
+bool policy_entry_is_ours(const struct policy *policy, const struct xfrm_lifetime_cfg *lifetime);
 
 #endif

@@ -7,32 +7,32 @@
 #include "common/clock.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/news/latch_transition.h"
-#include "latchd/spd/policy_dump.h"
+#include "latchd/spd/policy_routes.h"
 #include "latchd/maps/tables.h"
 #include "latchd/spd/spd_protect.h"
 #include "latchd/spd/spd_view.h"
 
 #define SECOND_NS 1000000000ull
 
-struct look {
+struct check {
 	struct spd_watch *watch;
 	uint64_t netns;
 	struct spd_view view;
-	struct spd_view second; /* once it is wanted */
+	struct spd_view second; /* if has_second */
 	bool has_second;
-	bool held;   /* has entries of ours now */
-	bool healed; /* some latch was */
+	bool held;   /* the namespace has policy entries of latchd now */
+	bool healed; /* at least one latch was healed */
 	int err;     /* the first */
 };
 
-/* ---- what the SPD says of one latch ---- */
+/* ---- the SPD against one latch ---- */
 
 struct finding {
 	struct spd_view *view;
 	struct policy_query query;
-	uint8_t seen;  /* set of enum latch_spd: where it is protected */
-	bool offended; /* where it was protected, it is not now */
-	bool lack;     /* ... because something is gone, not because something came */
+	uint8_t seen;	  /* set of enum latch_spd: directions that are protected */
+	bool unprotected; /* a direction that was protected is not protected now */
+	bool missing;	  /* ... because a policy was deleted, not because one was added */
 	enum policy_direction direction;
 	struct policy_verdict verdict;
 };
@@ -42,19 +42,19 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 	[POLICY_IN] = LATCH_SPD_IN,
 };
 
-/* What has stood below its protection since before its birth decides only now that this is gone. */
-static bool is_lack(const struct policy_verdict *verdict, const struct latch *latch)
+/* A policy older than the latch decides only since the protecting policy was deleted. */
+static bool is_missing(const struct policy_verdict *verdict, const struct latch *latch)
 {
-	uint64_t born = clock_boot_to_real_ns(latch->created) / SECOND_NS;
+	uint64_t created = clock_boot_to_real_ns(latch->created) / SECOND_NS;
 
-	return verdict->absent || verdict->policy->added < born;
+	return verdict->absent || verdict->policy->added < created;
 }
 
-/* An offence by a policy counts for more than one by the lack of it, which may pass. */
+/* A policy that does not protect takes precedence over a missing one, which may come back. */
 static void add_verdict(struct finding *finding, enum policy_direction direction,
 			const struct policy_verdict *verdict, const struct latch *latch)
 {
-	bool lack;
+	bool missing;
 
 	if (verdict->congruent) {
 		finding->seen |= direction_bits[direction];
@@ -62,11 +62,11 @@ static void add_verdict(struct finding *finding, enum policy_direction direction
 	}
 	if (!(latch->spd & direction_bits[direction]))
 		return;
-	lack = is_lack(verdict, latch);
-	if (finding->offended && (lack || !finding->lack))
+	missing = is_missing(verdict, latch);
+	if (finding->unprotected && (missing || !finding->missing))
 		return;
-	finding->offended = true;
-	finding->lack = lack;
+	finding->unprotected = true;
+	finding->missing = missing;
 	finding->direction = direction;
 	finding->verdict = *verdict;
 }
@@ -83,31 +83,31 @@ static struct finding find(struct spd_view *view, const struct latch_flow *flow,
 	struct policy_verdict verdict;
 
 	for (direction = POLICY_OUT; direction < POLICY_DIRECTIONS; direction++) {
-		verdict = policy_judge(spd, &finding.query, direction);
+		verdict = policy_evaluate(spd, &finding.query, direction);
 		add_verdict(&finding, direction, &verdict, latch);
 	}
 	return finding;
 }
 
 /*
- * The kernel does not say that the SPD changed while it was dumped: a policy that was
- * replaced meanwhile is in neither half. It is the first in the next dump.
+ * A dump does not show that the SPD changed meanwhile: a policy replaced during the dump
+ * may be missing from it. The next dump begins with that policy.
  */
-static int find_again(struct look *look, const struct latch_flow *flow, const struct latch *latch,
+static int find_again(struct check *check, const struct latch_flow *flow, const struct latch *latch,
 		      const struct latch_params *params, struct finding *finding)
 {
 	int err = 0;
 
-	if (!look->has_second)
-		err = spd_view_load(look->watch->maps, look->netns, &look->second);
+	if (!check->has_second)
+		err = spd_view_load(check->watch->maps, check->netns, &check->second);
 	if (err)
 		return err;
-	look->has_second = true;
-	*finding = find(&look->second, flow, latch, params);
+	check->has_second = true;
+	*finding = find(&check->second, flow, latch, params);
 	return 0;
 }
 
-/* ---- what follows ---- */
+/* ---- steps ---- */
 
 static struct news_policy deciding_policy(const struct finding *finding)
 {
@@ -129,10 +129,10 @@ static struct news_policy deciding_policy(const struct finding *finding)
 	return news;
 }
 
-static int break_latch(const struct look *look, const struct latch_flow *flow,
+static int break_latch(const struct check *check, const struct latch_flow *flow,
 		       const struct latch *latch, const struct finding *finding)
 {
-	struct spd_watch *watch = look->watch;
+	struct spd_watch *watch = check->watch;
 	const struct news_policy policy = deciding_policy(finding);
 	const struct latch_transition transition = {
 		.op = LATCH_CONTROL_BREAK,
@@ -145,9 +145,9 @@ static int break_latch(const struct look *look, const struct latch_flow *flow,
 	return result < 0 ? result : 0;
 }
 
-static int heal_latch(struct look *look, const struct latch_flow *flow, const struct latch *latch)
+static int heal_latch(struct check *check, const struct latch_flow *flow, const struct latch *latch)
 {
-	struct spd_watch *watch = look->watch;
+	struct spd_watch *watch = check->watch;
 	const struct latch_transition transition = {
 		.op = LATCH_CONTROL_HEAL,
 		.flow = flow,
@@ -159,164 +159,155 @@ static int heal_latch(struct look *look, const struct latch_flow *flow, const st
 	if (!(latch->word.reasons & LATCH_REASON_SPD_CHANGE))
 		return 0;
 	result = latch_transition(watch->maps, watch->news, &transition, NULL);
-	look->healed |= result == LATCH_CONTROL_DONE;
+	check->healed |= result == LATCH_CONTROL_DONE;
 	return result < 0 ? result : 0;
 }
 
-/* Where there is no place left, entries still end by themselves. */
-void spd_set_held(struct spd_watch *watch, uint64_t netns, bool held)
-{
-	size_t i;
-
-	for (i = 0; i < watch->held_count && watch->held[i] != netns; i++)
-		;
-	if (held && i == watch->held_count && i < SPD_HELD_MAX)
-		watch->held[watch->held_count++] = netns;
-	else if (!held && i < watch->held_count)
-		watch->held[i] = watch->held[--watch->held_count];
-}
-
-/* Whether entries of our own stand in for the policies. */
-static bool is_held(struct look *look, const struct latch_flow *flow, const struct latch *latch,
-		    const struct finding *finding)
+/* R-2.3-14: policy entries of latchd protect the flow. False: they cannot. */
+static bool hold(struct check *check, const struct latch_flow *flow, const struct latch *latch,
+		 const struct finding *finding)
 {
 	const struct news_policy policy = deciding_policy(finding);
-	int result = spd_protect(finding->view, flow, latch, &finding->query);
+	int result = spd_protect_add(finding->view, flow, latch, &finding->query);
 
 	if (result >= 0)
-		spd_set_held(look->watch, flow->netns, look->held = true);
+		spd_state_set_held(check->watch, flow->netns, check->held = true);
 	if (result > 0)
-		news_publish(look->watch->news, &(struct news){
-							.kind = NEWS_LATCH_HELD,
-							.flow = flow,
-							.latch = latch,
-							.cause = {.reason = LATCH_REASON_SPD_CHANGE,
-								  .policy = &policy},
-						});
+		news_publish(
+			check->watch->news,
+			&(struct news){
+				.kind = NEWS_LATCH_HELD,
+				.flow = flow,
+				.latch = latch,
+				.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
+			});
 	return result >= 0;
 }
 
-static int release(struct look *look, const struct latch_flow *flow, const struct latch *latch,
+static int release(struct check *check, const struct latch_flow *flow, const struct latch *latch,
 		   const struct finding *finding)
 {
-	int result = spd_unprotect(finding->view, flow);
+	int result = spd_protect_remove(finding->view, flow);
 
 	if (result > 0)
-		news_publish(look->watch->news, &(struct news){
-							.kind = NEWS_LATCH_RELEASED,
-							.flow = flow,
-							.latch = latch,
-						});
+		news_publish(check->watch->news, &(struct news){
+							 .kind = NEWS_LATCH_RELEASED,
+							 .flow = flow,
+							 .latch = latch,
+						 });
 	return result < 0 ? result : 0;
 }
 
-static int on_offence(struct look *look, const struct latch_flow *flow, const struct latch *latch,
-		      const struct latch_params *params, struct finding *finding)
+static int on_unprotected(struct check *check, const struct latch_flow *flow,
+			  const struct latch *latch, const struct latch_params *params,
+			  struct finding *finding)
 {
-	unsigned int time_ms = finding->lack ? SPD_ABSENT_MS : SPD_PASSING_MS;
+	unsigned int time_ms = finding->missing ? SPD_ABSENT_MS : SPD_PASSING_MS;
 	bool protect = latch->rule_flags & LATCH_RULE_PROTECT;
 	int err;
 
-	err = protect ? find_again(look, flow, latch, params, finding) : 0;
-	if (err || !finding->offended)
+	err = protect ? find_again(check, flow, latch, params, finding) : 0;
+	if (err || !finding->unprotected)
 		return err;
-	if (protect && is_held(look, flow, latch, finding))
-		return heal_latch(look, flow, latch);
+	if (protect && hold(check, flow, latch, finding))
+		return heal_latch(check, flow, latch);
 	if (latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
-	    !spd_suspect(&look->watch->suspects, flow->netns, latch->id, time_ms))
+	    !spd_grace_is_over(&check->watch->grace, flow->netns, latch->id, time_ms))
 		return 0;
-	err = find_again(look, flow, latch, params, finding);
-	return err || !finding->offended ? err : break_latch(look, flow, latch, finding);
+	err = find_again(check, flow, latch, params, finding);
+	return err || !finding->unprotected ? err : break_latch(check, flow, latch, finding);
 }
 
-static int on_innocence(struct look *look, const struct latch_flow *flow, const struct latch *latch,
-			const struct latch_params *params, struct finding *finding)
+static int on_protected(struct check *check, const struct latch_flow *flow,
+			const struct latch *latch, const struct latch_params *params,
+			struct finding *finding)
 {
-	bool undone = latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
-		      (latch->rule_flags & LATCH_RULE_PROTECT && spd_has_entries(&look->view));
-	int err = undone ? find_again(look, flow, latch, params, finding) : 0;
+	bool was_unprotected =
+		latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
+		(latch->rule_flags & LATCH_RULE_PROTECT && spd_protect_has_entries(&check->view));
+	int err = was_unprotected ? find_again(check, flow, latch, params, finding) : 0;
 
-	if (err || finding->offended)
+	if (err || finding->unprotected)
 		return err;
-	err = release(look, flow, latch, finding);
-	return err ? err : heal_latch(look, flow, latch);
+	err = release(check, flow, latch, finding);
+	return err ? err : heal_latch(check, flow, latch);
 }
 
-static int judge(struct look *look, const struct latch_flow *flow, const struct latch *latch,
-		 const struct latch_params *params)
+static int evaluate(struct check *check, const struct latch_flow *flow, const struct latch *latch,
+		    const struct latch_params *params)
 {
-	struct finding finding = find(&look->view, flow, latch, params);
+	struct finding finding = find(&check->view, flow, latch, params);
 	int result = 0;
 
 	if (finding.seen & ~latch->spd)
-		result = latch_spd_seen(look->watch->maps, flow, latch->id, finding.seen);
+		result = latch_spd_seen(check->watch->maps, flow, latch->id, finding.seen);
 	if (result < 0)
 		return result;
-	return finding.offended ? on_offence(look, flow, latch, params, &finding)
-				: on_innocence(look, flow, latch, params, &finding);
+	return finding.unprotected ? on_unprotected(check, flow, latch, params, &finding)
+				   : on_protected(check, flow, latch, params, &finding);
 }
 
 /* ---- one namespace ---- */
 
-static int look_at_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+static int check_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	struct look *look = context;
+	struct check *check = context;
 	const struct latch_params *params =
-		identities_get_params(look->watch->identities, latch->word.params);
+		identities_get_params(check->watch->identities, latch->word.params);
 	int err;
 
-	if (flow->netns != look->netns || !latch_is_live(latch) || !params)
+	if (flow->netns != check->netns || !latch_is_live(latch) || !params)
 		return 0;
-	err = judge(look, flow, latch, params);
-	if (err && !look->err)
-		look->err = err;
+	err = evaluate(check, flow, latch, params);
+	if (err && !check->err)
+		check->err = err;
 	return 0;
 }
 
-static void look_at_born(struct look *look)
+static void check_created(struct check *check)
 {
-	struct spd_watch *watch = look->watch;
+	struct spd_watch *watch = check->watch;
 	struct latch latch;
 	size_t i;
 
-	for (i = 0; i < watch->born_count; i++)
-		if (watch->born[i].netns == look->netns &&
-		    !latch_get(watch->maps, &watch->born[i], &latch))
-			look_at_latch(look, &watch->born[i], &latch);
+	for (i = 0; i < watch->created_count; i++)
+		if (watch->created[i].netns == check->netns &&
+		    !latch_get(watch->maps, &watch->created[i], &latch))
+			check_latch(check, &watch->created[i], &latch);
 }
 
-static int look_at_latches(struct look *look, bool all)
+static int check_latches(struct check *check, bool all)
 {
-	struct spd_watch *watch = look->watch;
+	struct spd_watch *watch = check->watch;
 	int err = 0, orphans;
 
 	if (all)
-		err = latches_walk(watch->maps, look_at_latch, look);
+		err = latches_walk(watch->maps, check_latch, check);
 	else
-		look_at_born(look);
-	orphans = spd_unprotect_orphans(watch->maps, &look->view, look->netns);
-	if (!look->held && !spd_has_entries(&look->view))
-		spd_set_held(watch, look->netns, false);
-	if (look->healed && !look->err)
-		look->err = policy_forget_routes(look->netns);
+		check_created(check);
+	orphans = spd_protect_remove_orphans(watch->maps, &check->view, check->netns);
+	if (!check->held && !spd_protect_has_entries(&check->view))
+		spd_state_set_held(watch, check->netns, false);
+	if (check->healed && !check->err)
+		check->err = policy_routes_forget(check->netns);
 	err = err ? err : orphans;
-	return err ? err : look->err;
+	return err ? err : check->err;
 }
 
 int spd_check(struct spd_watch *watch, uint64_t netns, bool all)
 {
-	struct look look = {.watch = watch, .netns = netns};
-	int err = spd_view_load(watch->maps, netns, &look.view);
+	struct check check = {.watch = watch, .netns = netns};
+	int err = spd_view_load(watch->maps, netns, &check.view);
 
-	/* Nobody is in it: what is left of its latches the reaper takes. */
+	/* The namespace has no process: the reaper deletes the rest of its latches. */
 	if (err == -ENOENT) {
-		spd_set_held(watch, netns, false);
+		spd_state_set_held(watch, netns, false);
 		return 0;
 	}
 	if (!err) {
-		err = look_at_latches(&look, all);
-		spd_view_release(&look.view);
-		spd_view_release(&look.second);
+		err = check_latches(&check, all);
+		spd_view_release(&check.view);
+		spd_view_release(&check.second);
 	}
 	return err;
 }

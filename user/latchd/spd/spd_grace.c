@@ -6,76 +6,76 @@
 
 #include "common/loop.h"
 
-struct spd_suspect {
+struct spd_grace_entry {
 	uint64_t id; /* of the latch */
 	uint64_t netns;
 	uint64_t since_ms;
-	unsigned int round; /* in which it was suspected last */
+	unsigned int round; /* the last one that found the latch unprotected */
 	UT_hash_handle hh;
 };
 
-static struct spd_suspect *add(struct spd_suspects *suspects, uint64_t netns, uint64_t latch_id)
+static struct spd_grace_entry *add(struct spd_grace *grace, uint64_t netns, uint64_t latch_id)
 {
-	struct spd_suspect *suspect = calloc(1, sizeof(*suspect));
+	struct spd_grace_entry *entry = calloc(1, sizeof(*entry));
 
-	if (!suspect)
+	if (!entry)
 		return NULL;
-	suspect->id = latch_id;
-	suspect->netns = netns;
-	suspect->since_ms = loop_now_ms();
-	HASH_ADD(hh, suspects->by_id, id, sizeof(suspect->id), suspect);
-	return suspect;
+	entry->id = latch_id;
+	entry->netns = netns;
+	entry->since_ms = loop_now_ms();
+	HASH_ADD(hh, grace->by_id, id, sizeof(entry->id), entry);
+	return entry;
 }
 
-bool spd_suspect(struct spd_suspects *suspects, uint64_t netns, uint64_t latch_id,
-		 unsigned int time_ms)
+bool spd_grace_is_over(struct spd_grace *grace, uint64_t netns, uint64_t latch_id,
+		       unsigned int time_ms)
 {
-	struct spd_suspect *suspect;
+	struct spd_grace_entry *entry;
 
-	HASH_FIND(hh, suspects->by_id, &latch_id, sizeof(latch_id), suspect);
-	if (!suspect)
-		suspect = add(suspects, netns, latch_id);
-	if (!suspect)
+	HASH_FIND(hh, grace->by_id, &latch_id, sizeof(latch_id), entry);
+	if (!entry)
+		entry = add(grace, netns, latch_id);
+	if (!entry)
 		return true;
-	suspect->round = suspects->round;
-	return loop_now_ms() - suspect->since_ms >= time_ms;
+	entry->round = grace->round;
+	return loop_now_ms() - entry->since_ms >= time_ms;
 }
 
-static void drop(struct spd_suspects *suspects, struct spd_suspect *suspect)
+static void remove_entry(struct spd_grace *grace, struct spd_grace_entry *entry)
 {
-	HASH_DEL(suspects->by_id, suspect);
-	free(suspect);
+	HASH_DEL(grace->by_id, entry);
+	free(entry);
 }
 
-void spd_suspects_acquit(struct spd_suspects *suspects)
+void spd_grace_end_round(struct spd_grace *grace)
 {
-	struct spd_suspect *suspect, *next;
+	struct spd_grace_entry *entry, *next;
 
-	HASH_ITER(hh, suspects->by_id, suspect, next)
+	HASH_ITER(hh, grace->by_id, entry, next)
 	{
-		if (suspect->round != suspects->round)
-			drop(suspects, suspect);
+		if (entry->round != grace->round)
+			remove_entry(grace, entry);
 	}
-	suspects->round++;
+	grace->round++;
 }
 
-void spd_suspects_visit(const struct spd_suspects *suspects,
-			void (*visit)(void *context, uint64_t netns), void *context)
+void spd_grace_visit(const struct spd_grace *grace, void (*visit)(void *context, uint64_t netns),
+		     void *context)
 {
-	const struct spd_suspect *suspect, *next;
+	const struct spd_grace_entry *entry, *next;
 
-	HASH_ITER(hh, suspects->by_id, suspect, next)
+	HASH_ITER(hh, grace->by_id, entry, next)
 	{
-		visit(context, suspect->netns);
+		visit(context, entry->netns);
 	}
 }
 
-void spd_suspects_release(struct spd_suspects *suspects)
+void spd_grace_release(struct spd_grace *grace)
 {
-	struct spd_suspect *suspect, *next;
+	struct spd_grace_entry *entry, *next;
 
-	HASH_ITER(hh, suspects->by_id, suspect, next)
+	HASH_ITER(hh, grace->by_id, entry, next)
 	{
-		drop(suspects, suspect);
+		remove_entry(grace, entry);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Latches whose flow the SPD does not protect at the moment. Key managers replace
- * policies in several steps, so each is given some time before it is broken.
+ * A grace period for latches whose flow the SPD does not protect at the moment. Key managers
+ * replace policies in several steps, so a latch is broken only after its grace period.
  */
 #ifndef LATCHD_SPD_SPD_GRACE_H
 #define LATCHD_SPD_SPD_GRACE_H
@@ -11,25 +11,28 @@
 
 #include "latch_abi.h"
 
-struct spd_suspect;
+struct spd_grace_entry;
 
 /* Zeroed before first use. */
-struct spd_suspects {
-	struct spd_suspect *by_id;
+struct spd_grace {
+	struct spd_grace_entry *by_id; /* the latches in their grace period */
 	unsigned int round;
 };
 
-/* Suspects the latch. Has it been suspected for so long? Without memory it has. */
-bool spd_suspect(struct spd_suspects *suspects, uint64_t netns, uint64_t latch_id,
-		 unsigned int time_ms);
+/*
+ * Notes in this round that the latch is unprotected. True: it has been unprotected for time_ms.
+ * Also true if there is no memory for a grace period.
+ */
+bool spd_grace_is_over(struct spd_grace *grace, uint64_t netns, uint64_t latch_id,
+		       unsigned int time_ms);
 
-/* All that were not suspected since the last call: they were looked at and found protected. */
-void spd_suspects_acquit(struct spd_suspects *suspects);
+/* Ends the round, and the grace period of every latch that the round found protected. */
+void spd_grace_end_round(struct spd_grace *grace);
 
-/* In which namespaces they are, some several times. */
-void spd_suspects_visit(const struct spd_suspects *suspects,
-			void (*visit)(void *context, uint64_t netns), void *context);
+/* Visits the namespace of each latch in its grace period; a namespace may come more than once. */
+void spd_grace_visit(const struct spd_grace *grace, void (*visit)(void *context, uint64_t netns),
+		     void *context);
 
-void spd_suspects_release(struct spd_suspects *suspects);
+void spd_grace_release(struct spd_grace *grace);
 
 #endif

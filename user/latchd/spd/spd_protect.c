@@ -11,9 +11,9 @@
 
 #define SECOND_NS 1000000000ull
 
-/* ---- the entries that are there ---- */
+/* ---- entries in the SPD ---- */
 
-bool spd_has_entries(const struct spd_view *view)
+bool spd_protect_has_entries(const struct spd_view *view)
 {
 	size_t i;
 
@@ -35,14 +35,14 @@ static const struct policy *find_entry(struct spd_view *view, const struct latch
 	return NULL;
 }
 
-/* The kernel has room for one policy of a selector: to take it would be to edit the SPD. */
+/* The kernel holds one policy for a selector. An entry of latchd must not replace that policy. */
 static bool is_taken(struct spd_view *view, const struct latch_flow *flow)
 {
 	const struct spd *spd = spd_view_narrow(view, flow);
 	const struct policy *policy;
 
 	for (policy = spd->policies; policy < spd->policies + spd->count; policy++)
-		if (!policy->entry && policy_is_for_one(policy) && policy_covers(policy, flow))
+		if (!policy->entry && policy_is_for_one_flow(policy) && policy_covers(policy, flow))
 			return true;
 	return false;
 }
@@ -56,7 +56,7 @@ static bool is_fresh(const struct policy *policy)
 
 /* ---- for one flow ---- */
 
-/* The ends of the tunnel, from whichever of the two SAs is known. */
+/* Sets the ends of the tunnel from one of the two SAs; reversed: the SA of the other direction. */
 static void set_ends(struct policy_entry *entry, const struct spd_scope *scope, bool reversed)
 {
 	entry->family = scope->family;
@@ -65,9 +65,9 @@ static void set_ends(struct policy_entry *entry, const struct spd_scope *scope, 
 	entry->reqid = scope->reqid;
 }
 
-static int describe(const struct spd_view *view, const struct latch_flow *flow,
-		    const struct latch *latch, const struct policy_query *query,
-		    enum policy_direction direction, struct policy_entry *ret)
+static int fill_entry(const struct spd_view *view, const struct latch_flow *flow,
+		      const struct latch *latch, const struct policy_query *query,
+		      enum policy_direction direction, struct policy_entry *ret)
 {
 	bool out = direction == POLICY_OUT;
 	const struct spd_scope *own =
@@ -92,25 +92,25 @@ static int protect_direction(struct spd_view *view, const struct latch_flow *flo
 			     const struct latch *latch, const struct policy_query *query,
 			     enum policy_direction direction)
 {
-	const struct policy *there = find_entry(view, flow, direction);
+	const struct policy *present = find_entry(view, flow, direction);
 	struct policy_entry entry;
 	int err;
 
-	if (there && is_fresh(there))
+	if (present && is_fresh(present))
 		return 0;
-	err = describe(view, flow, latch, query, direction, &entry);
-	/* Its SAs are being replaced: what is there serves until it expires. */
-	if (err && there)
+	err = fill_entry(view, flow, latch, query, direction, &entry);
+	/* The SAs are being replaced. The present entry serves until it expires. */
+	if (err && present)
 		return 0;
 	if (!err)
-		err = policy_entry_insert(&entry, there != NULL);
+		err = policy_entry_insert(&entry, present != NULL);
 	if (err)
 		return err;
-	return there ? 0 : 1;
+	return present ? 0 : 1;
 }
 
-int spd_protect(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
-		const struct policy_query *query)
+int spd_protect_add(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
+		    const struct policy_query *query)
 {
 	int out, in;
 
@@ -125,7 +125,7 @@ int spd_protect(struct spd_view *view, const struct latch_flow *flow, const stru
 	return out || in;
 }
 
-int spd_unprotect(struct spd_view *view, const struct latch_flow *flow)
+int spd_protect_remove(struct spd_view *view, const struct latch_flow *flow)
 {
 	enum policy_direction direction;
 	const struct policy *policy;
@@ -143,7 +143,7 @@ int spd_unprotect(struct spd_view *view, const struct latch_flow *flow)
 	return result;
 }
 
-/* ---- for none ---- */
+/* ---- for flows without a latch ---- */
 
 static struct latch_flow flow_of(const struct policy *policy, uint64_t netns)
 {
@@ -161,8 +161,8 @@ static struct latch_flow flow_of(const struct policy *policy, uint64_t netns)
 	return flow;
 }
 
-int spd_unprotect_orphans(const struct kernel_maps *maps, const struct spd_view *view,
-			  uint64_t netns)
+int spd_protect_remove_orphans(const struct kernel_maps *maps, const struct spd_view *view,
+			       uint64_t netns)
 {
 	const struct policy *policy;
 	struct latch_flow flow;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3, R-2.3-14, for latches whose rule wants it: edits of the SPD do
- * not reach the flow, since entries of our own come before them (kernel/policy_entry.h).
- * They go when the edit is reverted or the latch ends.
+ * RFC 5660 section 2.3, R-2.3-14, for latches of rules with on-policy-change = protect. Entries of
+ * latchd come before all other policies (policy_entry.h), so that an edit of the SPD does not apply
+ * to the flow. The entries are removed once the edit is reverted or the latch ends.
  */
 #ifndef LATCHD_SPD_SPD_PROTECT_H
 #define LATCHD_SPD_SPD_PROTECT_H
@@ -10,20 +10,20 @@
 #include "latchd/spd/spd_view.h"
 
 /*
- * Makes sure of the entries of both directions. 1 when one is new, 0 when both were there,
- * -EEXIST when the edit is a policy for this very flow, or another negative errno.
+ * Adds or renews the entries of both directions. 1: an entry is new. 0: both were there. -EEXIST:
+ * the edit is a policy for this very flow. Or another negative errno.
  */
-int spd_protect(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
-		const struct policy_query *query);
+int spd_protect_add(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,
+		    const struct policy_query *query);
 
-/* Removes the flow's entries. 1 when there were any, 0, or a negative errno. */
-int spd_unprotect(struct spd_view *view, const struct latch_flow *flow);
+/* Removes the flow's entries. 1: it had some. 0: it had none. Or a negative errno. */
+int spd_protect_remove(struct spd_view *view, const struct latch_flow *flow);
 
-/* Removes the entries of flows that have no latch any more. 0 or a negative errno. */
-int spd_unprotect_orphans(const struct kernel_maps *maps, const struct spd_view *view,
-			  uint64_t netns);
+/* Removes the entries of flows without a latch. 0 or a negative errno. */
+int spd_protect_remove_orphans(const struct kernel_maps *maps, const struct spd_view *view,
+			       uint64_t netns);
 
-/* Whether the namespace has entries of ours. */
-bool spd_has_entries(const struct spd_view *view);
+/* True: the namespace has entries of latchd. */
+bool spd_protect_has_entries(const struct spd_view *view);
 
 #endif

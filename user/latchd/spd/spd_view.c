@@ -10,7 +10,7 @@
 #include "latchd/maps/tables.h"
 
 #define VIEW_TRIES 8
-#define NARROW_MAX 1048576 /* policies in all of them; each is about 100 bytes */
+#define NARROW_MAX 1048576 /* policies in all narrow SPDs of a view, of about 100 bytes each */
 
 /* ---- SAs ---- */
 
@@ -66,7 +66,7 @@ const struct spd_scope *spd_view_find(const struct spd_view *view, uint16_t para
 	return bsearch(&wanted, view->scopes, view->scope_count, sizeof(wanted), compare_scopes);
 }
 
-/* Those of other SAs of the same params serve as well, if they agree. */
+/* Any SA of the same params serves as well, if all of them have the same if_id. */
 static const struct spd_scope *find_any(const struct spd_view *view, uint16_t params)
 {
 	const struct spd_scope *found = NULL;
@@ -135,7 +135,7 @@ static int copy_covering(const struct spd *from, const struct latch_flow *flow, 
 	size_t i, capacity = 0;
 	struct policy *policies;
 
-	memcpy(to->otherwise, from->otherwise, sizeof(to->otherwise));
+	memcpy(to->default_action, from->default_action, sizeof(to->default_action));
 	for (i = 0; i < from->count; i++) {
 		if (!policy_covers_addresses(&from->policies[i], flow))
 			continue;
@@ -183,7 +183,7 @@ static void release_narrow(struct spd_view *view)
 	}
 }
 
-/* ---- the whole ---- */
+/* ---- the view ---- */
 
 static int dump(uint64_t netns, struct spd *ret)
 {

@@ -12,15 +12,15 @@
 #include "latchd/maps/tables.h"
 #include "latchd/spd/spd_check.h"
 
-#define SPD_SUSPECT_MS 250 /* between two looks at who is not protected */
+#define SPD_RECHECK_MS 250 /* between two checks of unprotected latches */
 
-/* ---- namespaces to look at ---- */
+/* ---- namespaces to check ---- */
 
 static bool contains(const uint64_t *cookies, size_t count, uint64_t cookie)
 {
 	size_t i;
 
-	/* Most come in runs of the same. */
+	/* Equal cookies mostly come in runs. */
 	for (i = count; i > 0; i--)
 		if (cookies[i - 1] == cookie)
 			return true;
@@ -37,22 +37,23 @@ static void note_edited(struct spd_watch *watch, uint64_t netns)
 		watch->all_edited = true;
 }
 
-/* One line for as long as it cannot look at all of them. */
-static void look_at(struct spd_watch *watch, uint64_t netns, bool all)
+/* One line for as long as the failure persists. */
+static void check_netns(struct spd_watch *watch, uint64_t netns, bool all)
 {
 	int err = spd_check(watch, netns, all);
 
-	if (err && !watch->told && !watch->failed)
-		log_warn("latch",
-			 "network namespace %" PRIu64 ": cannot look at its IPsec policies: %s; "
-			 "latches do not follow them, the gates still drop; trying again",
-			 netns, strerror(-err));
+	if (err && !watch->warned && !watch->failed)
+		log_warn(
+			"latch",
+			"network namespace %" PRIu64 ": cannot read its IPsec policies: %s; "
+			"latches do not break by edits, the gates still drop; next attempt in 10 s",
+			netns, strerror(-err));
 	watch->failed |= err != 0;
 }
 
 /* ---- which namespaces ---- */
 
-/* Only where there are latches: whoever owns a namespace may edit its SPD all day long. */
+/* Only namespaces with latches: the owner of a namespace may edit its SPD at any rate. */
 struct namespaces {
 	uint64_t *cookies;
 	size_t count, capacity;
@@ -77,18 +78,18 @@ static int note_namespace(void *context, const struct latch_flow *flow, const st
 	return 0;
 }
 
-static bool has_born(const struct spd_watch *watch, uint64_t netns)
+static bool has_created(const struct spd_watch *watch, uint64_t netns)
 {
 	size_t i;
 
-	for (i = 0; i < watch->born_count; i++)
-		if (watch->born[i].netns == netns)
+	for (i = 0; i < watch->created_count; i++)
+		if (watch->created[i].netns == netns)
 			return true;
 	return false;
 }
 
-/* Those whose last latch has ended, but not its entries. */
-static void look_at_held(struct spd_watch *watch, const struct namespaces *found)
+/* Namespaces without a latch, but with policy entries of latchd. */
+static void check_held(struct spd_watch *watch, const struct namespaces *found)
 {
 	size_t i;
 
@@ -96,11 +97,11 @@ static void look_at_held(struct spd_watch *watch, const struct namespaces *found
 		uint64_t netns = watch->held[i - 1];
 
 		if (!contains(found->cookies, found->count, netns))
-			look_at(watch, netns, true);
+			check_netns(watch, netns, true);
 	}
 }
 
-static void look_at_all(struct spd_watch *watch, const struct namespaces *found)
+static void check_all(struct spd_watch *watch, const struct namespaces *found)
 {
 	size_t i;
 
@@ -109,40 +110,40 @@ static void look_at_all(struct spd_watch *watch, const struct namespaces *found)
 		bool edited =
 			watch->all_edited || contains(watch->edited, watch->edited_count, netns);
 
-		if (edited || has_born(watch, netns))
-			look_at(watch, netns, edited);
+		if (edited || has_created(watch, netns))
+			check_netns(watch, netns, edited);
 	}
 }
 
-static void look_soon(struct spd_watch *watch)
+static void check_soon(struct spd_watch *watch)
 {
-	/* Not put off by the next edit, or a flood of them would keep it from looking. */
-	if (!loop_timer_armed(&watch->look))
-		loop_timer_arm(&watch->look, SPD_SETTLE_MS);
+	/* The next edit must not postpone the check, or a flood of edits would prevent it. */
+	if (!loop_timer_armed(&watch->check))
+		loop_timer_arm(&watch->check, SPD_SETTLE_MS);
 }
 
-static void look_at_suspects_of(void *context, uint64_t netns)
+static void recheck(void *context, uint64_t netns)
 {
 	struct spd_watch *watch = context;
 
 	note_edited(watch, netns);
-	if (!loop_timer_armed(&watch->look))
-		loop_timer_arm(&watch->look, SPD_SUSPECT_MS);
+	if (!loop_timer_armed(&watch->check))
+		loop_timer_arm(&watch->check, SPD_RECHECK_MS);
 }
 
-/* Whom it could not look at it can neither suspect nor acquit. */
+/* After a failure the unprotected latches are not known, so none is cleared. */
 static void end_round(struct spd_watch *watch)
 {
 	if (!watch->failed)
-		spd_suspects_acquit(&watch->suspects);
+		spd_grace_end_round(&watch->grace);
 	if (watch->failed || watch->all_edited)
-		watch->told = watch->failed;
-	watch->born_count = 0;
+		watch->warned = watch->failed;
+	watch->created_count = 0;
 	watch->round++;
 }
 
-/* An edit that was too near to be told may have followed the last one: then it looks once more. */
-static void on_look(void *context)
+/* An edit right after the last event may have no event of its own: then one more check. */
+static void on_check(void *context)
 {
 	struct spd_watch *watch = context;
 	struct namespaces found = {0};
@@ -151,21 +152,20 @@ static void on_look(void *context)
 	err = latches_walk(watch->maps, note_namespace, &found);
 	if (err)
 		log_warn("latch",
-			 "cannot look for latches whose policies were edited: %s; "
-			 "trying again",
+			 "IPsec policies: cannot walk the latch map: %s; next attempt in 10 s",
 			 strerror(-err));
 	watch->failed = err != 0;
-	look_at_held(watch, &found);
-	look_at_all(watch, &found);
+	check_held(watch, &found);
+	check_all(watch, &found);
 	free(found.cookies);
 	end_round(watch);
 	if (loop_now_ms() - watch->edited_ms < SPD_SETTLE_MS) {
-		look_soon(watch);
+		check_soon(watch);
 		return;
 	}
 	watch->edited_count = 0;
 	watch->all_edited = false;
-	spd_suspects_visit(&watch->suspects, look_at_suspects_of, watch);
+	spd_grace_visit(&watch->grace, recheck, watch);
 }
 
 static void on_period(void *context)
@@ -173,7 +173,7 @@ static void on_period(void *context)
 	struct spd_watch *watch = context;
 
 	watch->all_edited = true;
-	look_soon(watch);
+	check_soon(watch);
 	loop_timer_arm(&watch->period, SPD_PERIOD_MS);
 }
 
@@ -181,16 +181,16 @@ void spd_watch_edited(struct spd_watch *watch, uint64_t netns)
 {
 	note_edited(watch, netns);
 	watch->edited_ms = loop_now_ms();
-	look_soon(watch);
+	check_soon(watch);
 }
 
-void spd_watch_latch_born(struct spd_watch *watch, const struct latch_flow *flow)
+void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow)
 {
-	if (watch->born_count < SPD_BORN_MAX)
-		watch->born[watch->born_count++] = *flow;
+	if (watch->created_count < SPD_CREATED_MAX)
+		watch->created[watch->created_count++] = *flow;
 	else
 		note_edited(watch, flow->netns);
-	look_soon(watch);
+	check_soon(watch);
 }
 
 void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow)
@@ -198,24 +198,24 @@ void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *fl
 	if (!contains(watch->held, watch->held_count, flow->netns))
 		return;
 	note_edited(watch, flow->netns);
-	look_soon(watch);
+	check_soon(watch);
 }
 
-/* What an earlier latchd has left in our own namespace; where there are latches it looks anyway. */
+/* An earlier latchd may have left entries in this process's namespace, even without a latch. */
 void spd_watch_start(struct spd_watch *watch, struct loop *loop)
 {
 	uint64_t own;
 
 	if (!netns_own(&own))
-		spd_set_held(watch, own, true);
-	loop_timer_init(loop, &watch->look, on_look, watch);
+		spd_state_set_held(watch, own, true);
+	loop_timer_init(loop, &watch->check, on_check, watch);
 	loop_timer_init(loop, &watch->period, on_period, watch);
 	on_period(watch);
 }
 
 void spd_watch_stop(struct spd_watch *watch)
 {
-	spd_suspects_release(&watch->suspects);
-	loop_timer_cancel(&watch->look);
+	spd_grace_release(&watch->grace);
+	loop_timer_cancel(&watch->check);
 	loop_timer_cancel(&watch->period);
 }

@@ -3,10 +3,10 @@
  * One MPTCP connection over two subflows, both in clear:
  *
  *	        test's cgroup: gate_egress, gate_ingress
- *	+-----------------------------------------------------------+
+ *	+------------------------------------------------------------+
  *	| client 127.0.0.1 --- first, latched ----- server 127.0.0.1 |
  *	| client 127.0.0.2 --- second, unlatched --/                 |
- *	+-----------------------------------------------------------+
+ *	+------------------------------------------------------------+
  *
  * The gate drops the first subflow's packets in clear. MPTCP then sends their data over the second.
  */

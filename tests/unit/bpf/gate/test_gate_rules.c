@@ -3,9 +3,9 @@
  * Rules at the cgroup gate, on connections in clear. tests/vm/rules has the connections with ESP.
  *
  *	        test's cgroup: gate_egress, gate_ingress, watch_socket
- *	+--------------------------------------------------------------+
+ *	+------------------------------------------------------------------+
  *	| client ---- SYN, data ----> gates <---- SYN/ACK, data --- server |
- *	+--------------------------------|-----------------------------+
+ *	+--------------------------------|---------------------------------+
  *	          rules, settings -------+------> drops, events (REFUSED)
  */
 #include "gate_rules.h"

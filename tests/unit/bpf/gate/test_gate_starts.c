@@ -4,9 +4,9 @@
  * flow. All packets are in clear, save one that is sent as protocol 50.
  *
  *	        test's cgroup: gate_egress, gate_ingress, watch_socket
- *	+-----------------------------------------------------------+
- *	| client, raw socket ---- SYN, ACK, RST ... ----> listener   |
- *	+-----------------------------------------------------------+
+ *	+----------------------------------------------------------+
+ *	| client, raw socket ---- SYN, ACK, RST ... ----> listener |
+ *	+----------------------------------------------------------+
  *	          rules, sas ----> verdict ----> latches, drops
  */
 #include "gate_rules.h"

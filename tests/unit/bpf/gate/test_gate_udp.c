@@ -4,10 +4,10 @@
  *
  *	      test's cgroup: gate_egress, gate_ingress, socket_released,
  *	                     datagram_connect4/6, datagram_send4/6
- *	+--------------------------------------------------------------+
- *	| client (connected) <---- datagrams in clear ----> server     |
- *	|        +---------------> third, elsewhere (another peer)     |
- *	+--------------------------------------------------------------+
+ *	+----------------------------------------------------------+
+ *	| client (connected) <---- datagrams in clear ----> server |
+ *	|        +---------------> third, elsewhere (another peer) |
+ *	+----------------------------------------------------------+
  *	          latches: the client's flow, put there by the test
  */
 #include "gate_fixture.h"

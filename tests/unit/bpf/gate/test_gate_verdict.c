@@ -3,10 +3,10 @@
  * A latched TCP connection sends and receives nothing in clear: the verdicts of the cgroup gate.
  *
  *	        test's cgroup: gate_egress, gate_ingress
- *	+-----------------------------------------------------+
- *	| client (latched) ----x  in clear  x---- server       |
- *	| client           <---- in clear -----> server        |
- *	+-----------------------------------------------------+
+ *	+------------------------------------------------+
+ *	| client (latched) ----x  in clear  x---- server |
+ *	| client           <---- in clear -----> server  |
+ *	+------------------------------------------------+
  *	          latches: put there by the test
  */
 #include "gate_fixture.h"

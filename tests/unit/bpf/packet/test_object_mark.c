@@ -137,7 +137,7 @@ Test(object_mark, an_expired_mark_does_not_count_and_yields_its_place)
 	cr_expect_not(is_marked(marks, objects));
 }
 
-Test(object_mark, a_place_whose_objects_are_all_marked_expires)
+Test(object_mark, the_mark_of_a_place_with_two_objects_expires)
 {
 	mark_object(marks, objects, 0);
 	mark_object(marks, neighbour(objects, true), 0);

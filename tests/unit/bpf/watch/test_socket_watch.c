@@ -4,9 +4,9 @@
  * watch.
  *
  *	  test's cgroup: watch_socket (sock_ops), often also gate_egress, gate_ingress
- *	+-----------------------------------------------------------+
+ *	+--------------------------------------------------------------+
  *	| client <---- handshake, data, FIN, RST in clear ----> server |
- *	+-----|-------------------------------------------------|---+
+ *	+-----|-------------------------------------------------|------+
  *	      +--> latches: HANDSHAKE -> SOCKET -> TIME_WAIT    <+
  *	                    put there by the test
  */

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "latchd/config/config.h"
+#include "latchd/config/config_load.h"
 
 #define A10 "aaaaaaaaaa"
 

@@ -105,7 +105,7 @@ static inline int connect_to(const char *path)
 	return fd;
 }
 
-static inline struct peer ask(const char *request)
+static inline struct peer send_request(const char *request)
 {
 	struct peer peer = {.fd = connect_to(socket_path)};
 
@@ -174,7 +174,7 @@ static inline void peer_close(struct peer *peer)
 
 static inline void expect_answer(const char *request, const char *answer)
 {
-	struct peer peer = ask(request);
+	struct peer peer = send_request(request);
 
 	wait_for(&peer);
 	cr_expect(peer.ended);

@@ -168,40 +168,40 @@ Test(admin, a_larval_latch_can_be_closed_but_not_broken)
 
 Test(admin, R_2_3_23_close_ends_the_socket_of_the_latch_only)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
-	struct latch_flow other = tcp_flow(&ns, whole.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), whole = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow other = flow_of(whole.client);
 
-	flow = tcp_flow(&ns, pair.client);
+	flow = flow_of(pair.client);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	request(CONTROL_ACT_CLOSE, CLOSED);
-	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
-	cr_expect_eq(tcp_error(pair.server), ECONNRESET, "the RST may leave");
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	cr_expect_eq(pending_error(pair.server), ECONNRESET, "the RST may leave");
 	cr_expect_not(has_latch(&flow));
 	expect_request(CONTROL_ACT_CLOSE, 1, NOT_THERE);
 	expect_news(0, 0, 1);
 	cr_expect_eq(close_error, 0);
 	cr_expect(has_latch(&other));
-	tcp_expect_alive(whole.client, whole.server, LIMIT_MS);
-	tcp_pair_close(&pair);
-	tcp_pair_close(&whole);
+	expect_alive(whole.client, whole.server);
+	close_pair(&pair);
+	close_pair(&whole);
 }
 
 /* Another socket has the same addresses and ports now. */
 Test(admin, close_does_not_end_the_socket_that_now_has_the_flow)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch latch;
 
-	flow = tcp_flow(&ns, pair.client);
+	flow = flow_of(pair.client);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	latch = latch_now();
 	latch.socket_cookie = UINT64_MAX;
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
 	request(CONTROL_ACT_CLOSE, CLOSED);
 	cr_expect_not(has_latch(&flow));
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }
 
 /* The application gets no error, so the latch must stay: the flow neither sends nor receives. */

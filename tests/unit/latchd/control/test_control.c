@@ -89,7 +89,7 @@ Test(control, a_request_longer_than_the_limit_is_rejected)
 
 Test(control, a_request_may_arrive_in_pieces)
 {
-	struct peer peer = ask("sta");
+	struct peer peer = send_request("sta");
 
 	run_for(20);
 	cr_assert_eq(send(peer.fd, "tus", 3, 0), 3);
@@ -102,7 +102,7 @@ Test(control, a_request_may_arrive_in_pieces)
 
 Test(control, a_client_that_closes_before_its_request_disturbs_no_other_client)
 {
-	struct peer peer = ask("stat");
+	struct peer peer = send_request("stat");
 
 	peer_close(&peer);
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
@@ -120,7 +120,7 @@ Test(control, a_half_closed_client_receives_a_long_document_completely)
 	struct peer peer;
 
 	list_size = 300000;
-	peer = ask("list\n");
+	peer = send_request("list\n");
 	shutdown(peer.fd, SHUT_WR);
 	wait_for(&peer);
 	cr_expect_eq(peer.length, list_size * 19 - 1 + 3);
@@ -133,7 +133,7 @@ Test(control, a_client_that_closes_during_a_document_disturbs_no_other_client)
 	struct peer peer;
 
 	list_size = 300000;
-	peer = ask("list\n");
+	peer = send_request("list\n");
 	run_for(20);
 	peer_close(&peer);
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
@@ -144,7 +144,7 @@ static const char started[] =
 
 static struct peer monitor(void)
 {
-	struct peer peer = ask("monitor\n");
+	struct peer peer = send_request("monitor\n");
 
 	peer.wanted = strlen(started);
 	wait_for(&peer);
@@ -285,7 +285,7 @@ Test(control, clients_beyond_the_limit_are_rejected_until_one_closes)
 Test(control, without_free_descriptors_clients_wait_until_one_is_free)
 {
 	struct rlimit limit;
-	struct peer peer = ask("status\n");
+	struct peer peer = send_request("status\n");
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	getrlimit(RLIMIT_NOFILE, &limit);

@@ -106,8 +106,8 @@ Test(control_file, a_group_gets_access_and_an_existing_directory_keeps_its_mode)
 
 /* Sends a request as another user, from a process of its own; returns the first line of the answer.
  */
-static void ask_as_for(uid_t uid, gid_t gid, gid_t extra, const char *request, char *answer,
-		       size_t size)
+static void send_request_as(uid_t uid, gid_t gid, gid_t extra, const char *request, char *answer,
+			    size_t size)
 {
 	struct peer peer = {0};
 	int fds[2];
@@ -138,9 +138,9 @@ static void ask_as_for(uid_t uid, gid_t gid, gid_t extra, const char *request, c
 	waitpid(child, NULL, 0);
 }
 
-static void ask_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
+static void request_status_as(uid_t uid, gid_t gid, gid_t extra, char *answer, size_t size)
 {
-	ask_as_for(uid, gid, extra, "status\n", answer, size);
+	send_request_as(uid, gid, extra, "status\n", answer, size);
 }
 
 /* Members of the control group may read, but must not change a latch. */
@@ -157,12 +157,12 @@ Test(control_file, R_2_2_1_only_root_may_change_a_latch)
 	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure.text);
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
-		ask_as_for(65534, others, daemon_group, requests[i], answer, sizeof(answer));
+		send_request_as(65534, others, daemon_group, requests[i], answer, sizeof(answer));
 		cr_expect_str_eq(answer, "{\"error\":\"not permitted: only root may break, heal or "
 					 "close a latch\",\"code\":\"not-permitted\"}\n");
 	}
 	cr_expect_eq(received_requests, 0);
-	ask_as_for(0, others, daemon_group, "close 2\n", answer, sizeof(answer));
+	send_request_as(0, others, daemon_group, "close 2\n", answer, sizeof(answer));
 	cr_expect_str_eq(answer, "{}\n");
 	cr_expect_eq(received_requests, 1);
 }
@@ -180,15 +180,15 @@ Test(control_file, credentials_decide_even_when_the_mode_of_the_file_allows_more
 	cr_assert_not_null(open_at(scratch_path("sock"), "daemon"), "%s", failure.text);
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 
-	ask_as(65534, others, others, answer, sizeof(answer));
+	request_status_as(65534, others, others, answer, sizeof(answer));
 	cr_expect_str_eq(answer, "", "the mode of the file denies access to other users");
-	ask_as(65534, others, daemon_group, answer, sizeof(answer));
+	request_status_as(65534, others, daemon_group, answer, sizeof(answer));
 	cr_expect_str_eq(answer, answered, "a member by supplementary group");
-	ask_as(65534, daemon_group, others, answer, sizeof(answer));
+	request_status_as(65534, daemon_group, others, answer, sizeof(answer));
 	cr_expect_str_eq(answer, answered, "a member by primary group");
 
 	cr_assert_eq(chmod(scratch_path("sock"), 0666), 0);
-	ask_as(65534, others, others, answer, sizeof(answer));
+	request_status_as(65534, others, others, answer, sizeof(answer));
 	cr_expect_eq(strncmp(answer, refused, strlen(refused)), 0, "%s", answer);
 }
 

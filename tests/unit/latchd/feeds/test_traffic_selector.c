@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Texts of traffic selectors as strongSwan prints them, and sets of them; no set-up. */
 #include "latchd/feeds/traffic_selector.h"
 
 #include <arpa/inet.h>
@@ -209,7 +210,7 @@ Test(traffic_selector, a_selector_never_covers_the_other_address_family)
 	cr_expect(traffic_selector_set_covers(&set, AF_INET, IPPROTO_TCP, mapped, 80));
 }
 
-/* What follows an IPv4 address in its sixteen bytes does not count. */
+/* An IPv4 address has four of the sixteen bytes. */
 Test(traffic_selector, bytes_after_an_ipv4_address_are_ignored)
 {
 	struct traffic_selector_set set = {0};
@@ -229,7 +230,7 @@ Test(traffic_selector, an_unreadable_selector_makes_the_set_cover_all)
 	cr_expect(covers(&set, "fd00::1", IPPROTO_TCP, 80));
 }
 
-/* A peer chooses how many there are: of no address but its own may that change anything. */
+/* A peer chooses the number of selectors: that may widen coverage only within its own addresses. */
 Test(traffic_selector, a_selector_beyond_the_maximum_widens_an_existing_selector)
 {
 	struct traffic_selector_set set = {0};
@@ -275,7 +276,7 @@ Test(traffic_selector, a_full_set_accepts_selectors_of_the_other_family)
 	cr_expect(!covers(&set, "10.1.0.33", IPPROTO_TCP, 80));
 }
 
-/* charon's services file may have names that ours has not. */
+/* charon's services file may have names that this host's file has not. */
 Test(traffic_selector, unknown_names_widen_ports_and_not_addresses)
 {
 	struct traffic_selector_set set = {0};
@@ -295,7 +296,7 @@ static bool overlap(const char *left, const char *right)
 	add(&a, left);
 	add(&b, right);
 	cr_expect_eq(traffic_selector_sets_overlap(&a, &b), traffic_selector_sets_overlap(&b, &a),
-		     "%s and %s: the order counts", left, right);
+		     "%s and %s: the order changes the result", left, right);
 	return traffic_selector_sets_overlap(&a, &b);
 }
 
@@ -309,7 +310,7 @@ Test(traffic_selector, sets_overlap_when_one_address_protocol_and_port_fits_both
 	cr_expect(overlap("10.1.0.7/32[tcp]", "10.1.0.7/32"));
 	cr_expect(!overlap("10.1.0.7/32[tcp]", "10.1.0.7/32[udp]"));
 	cr_expect(!overlap("0.0.0.0/0", "::/0"));
-	cr_expect(overlap("what is this", "10.1.0.7/32"), "what cannot be read overlaps all");
+	cr_expect(overlap("what is this", "10.1.0.7/32"), "an unreadable selector overlaps all");
 }
 
 Test(traffic_selector, an_empty_set_overlaps_no_set)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an application sees of a broken latch, by disposition: real sockets under the
- * real gates. Each test is a row of the table in latchd(8).
+ * The errors that an application gets from a broken latch, by disposition: real sockets
+ * under the real gates. Each test is a row of the table in latchd(8).
  */
 #include "gate_fixture.h"
 
@@ -57,7 +57,7 @@ static void tear_down(void)
 
 TestSuite(application, .init = set_up, .fini = tear_down, .timeout = 120);
 
-/* As a rule would have it from birth, and broken by now. */
+/* A BROKEN latch with the disposition and flags of a rule. */
 static void put_broken(const struct latch_flow *flow, int fd, enum latch_disposition what,
 		       __u8 flags)
 {
@@ -104,7 +104,7 @@ static void wait_for_error(int fd)
 	wait_until(watched_has_error);
 }
 
-/* The error once, then the end. */
+/* The error once, then the end of the stream. */
 static void expect_read_fails(int fd, int error)
 {
 	char byte;
@@ -123,7 +123,7 @@ static void expect_write_fails(int fd, int error)
 	cr_expect_eq(errno, error, "%s", strerror(errno));
 }
 
-/* Nothing but drops left or arrived: the other end knows of nothing. */
+/* All packets were dropped: the other end has no error and no data. */
 static void expect_silence(int other_end)
 {
 	cr_expect_eq(pending_error(other_end), 0);
@@ -140,7 +140,7 @@ static unsigned int user_timeout_of(int fd)
 	return ms;
 }
 
-Test(application, R_5_5_2_reset_is_econnaborted)
+Test(application, R_5_5_2_a_reset_shows_the_application_econnaborted)
 {
 	struct pair reader = connect_prompt_pair(IPV4, IPV4),
 		    writer = connect_prompt_pair(IPV6, IPV6);
@@ -159,8 +159,8 @@ Test(application, R_5_5_2_reset_is_econnaborted)
 	close_pair(&writer);
 }
 
-/* Waiting for data as well as with data that nobody acknowledges. */
-Test(application, time_out_is_etimedout)
+/* Of a socket that waits for data, and of one with unacknowledged data. */
+Test(application, a_timeout_shows_the_application_etimedout)
 {
 	struct pair reader = connect_prompt_pair(IPV4, IPV4),
 		    writer = connect_prompt_pair(IPV6, IPV6),
@@ -179,7 +179,7 @@ Test(application, time_out_is_etimedout)
 	expect_silence(reader.server);
 	expect_silence(mapped.client);
 	expect_silence(writer.server);
-	cr_expect_eq(resets, 3, "each is told once");
+	cr_expect_eq(resets, 3, "each is published once");
 	cr_expect_eq(failures, 0);
 	close_pair(&reader);
 	close_pair(&writer);
@@ -193,7 +193,7 @@ static bool was_reset(void)
 	return resets > resets_before;
 }
 
-/* Another latch, of the same walk, shows that its turn has come and gone. */
+/* The reset of another latch in the same walk shows that the walk is complete. */
 static void until_disposed_of(void)
 {
 	struct pair other = connect_prompt_pair(IPV4, IPV4);
@@ -205,7 +205,7 @@ static void until_disposed_of(void)
 	close_pair(&other);
 }
 
-Test(application, wait_shows_nothing)
+Test(application, wait_shows_the_application_no_error)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	struct latch_flow flow = flow_of(pair.client);
@@ -220,7 +220,7 @@ Test(application, wait_shows_nothing)
 	close_pair(&pair);
 }
 
-Test(application, R_2_3_22_wait_ends_by_the_applications_own_time_out)
+Test(application, R_2_3_22_wait_ends_by_the_timeout_that_the_application_set)
 {
 	struct pair pair = connect_prompt_pair(IPV4, IPV4);
 	unsigned int ms = 500;
@@ -235,7 +235,7 @@ Test(application, R_2_3_22_wait_ends_by_the_applications_own_time_out)
 	close_pair(&pair);
 }
 
-/* A client whose SYN is dropped, since its flow has a broken latch. */
+/* A client whose SYN is dropped: its flow has a broken latch. */
 static int connect_broken(enum latch_disposition what, __u8 flags, int *ret_listener)
 {
 	int listener = start_listener(IPV4, NULL), client;
@@ -287,8 +287,8 @@ Test(application, a_connect_is_reset_or_times_out)
 	close(other);
 }
 
-/* The latch's socket is gone, and another has its addresses and ports now. */
-Test(application, a_successor_is_neither_reset_nor_timed_out)
+/* The socket of the latch is closed, and another one has its addresses and ports. */
+Test(application, a_socket_that_reuses_the_flow_is_neither_reset_nor_timed_out)
 {
 	struct pair reused = connect_prompt_pair(IPV4, IPV4),
 		    timed = connect_prompt_pair(IPV4, IPV4),
@@ -299,7 +299,7 @@ Test(application, a_successor_is_neither_reset_nor_timed_out)
 	put_broken(&timed_flow, another.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
 	disposition_run_soon(&disposition);
 	until_disposed_of();
-	cr_expect_not(has_latch(&flow), "nobody stands behind it");
+	cr_expect_not(has_latch(&flow), "the socket of the latch is gone");
 	cr_expect_eq(pending_error(reused.client), 0);
 	cr_expect_eq(tcp_state_of(reused.client), TCP_ESTABLISHED);
 	cr_expect_eq(user_timeout_of(timed.client), 0);
@@ -308,20 +308,20 @@ Test(application, a_successor_is_neither_reset_nor_timed_out)
 	close_pair(&another);
 }
 
-static void expect_told_once(void *context, const struct latch_timed_out *told)
+static void on_timed_out(void *context, const struct latch_timed_out *ended)
 {
 	const struct latch_flow *of = context;
 
-	cr_expect_arr_eq(&told->flow, of, sizeof(*of));
-	cr_expect_eq(told->error, 0);
+	cr_expect_arr_eq(&ended->flow, of, sizeof(*of));
+	cr_expect_eq(ended->error, 0);
 	resets++;
 }
 
 /*
- * One run of the program is for all of a namespace's latches: also for one whose socket
- * has had a successor since latchd asked for it, or for which latchd has not asked yet.
+ * One run of the program serves all latches of a namespace, including a latch whose
+ * addresses and ports another socket has by then.
  */
-Test(application, a_successor_is_not_timed_out_with_others)
+Test(application, a_socket_that_reuses_the_flow_is_not_timed_out_with_other_sockets)
 {
 	struct pair timed = connect_prompt_pair(IPV4, IPV4),
 		    successor = connect_prompt_pair(IPV4, IPV4);
@@ -329,7 +329,7 @@ Test(application, a_successor_is_not_timed_out_with_others)
 
 	put_broken(&flow, timed.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
 	put_broken(&stale, timed.client, LATCH_DISPOSITION_RESET, LATCH_RULE_TIMEOUT);
-	cr_expect_eq(timeout_broken(&maps, ns.cookie, expect_told_once, &flow), 0);
+	cr_expect_eq(timeout_broken(&maps, ns.cookie, on_timed_out, &flow), 0);
 	cr_expect_eq(resets, 1);
 	wait_for_error(timed.client);
 	cr_expect_eq(pending_error(timed.client), ETIMEDOUT);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Broken latches and their real sockets. */
+/* Dispositions of broken latches, with real sockets. */
 #include "latch_fixture.h"
 
 #include "latchd/latch/disposition.h"
@@ -51,37 +51,36 @@ static bool was_reset(void)
 	return resets > 0;
 }
 
-/* The programs would release the latch with its socket; here nobody does, and it goes all the same.
- */
-Test(disposition, R_5_5_2_the_broken_latchs_socket_ends_and_no_other)
+/* No program releases the latch with its socket here: the disposition closes the latch. */
+Test(disposition, R_5_5_2_only_the_socket_of_the_broken_latch_ends)
 {
-	struct tcp_pair broken = tcp_pair_connect(&ns), whole = tcp_pair_connect(&ns);
+	struct pair broken = connect_pair(IPV4, IPV4, NULL), whole = connect_pair(IPV4, IPV4, NULL);
 
-	flow = tcp_flow(&ns, broken.client);
-	other = tcp_flow(&ns, whole.client);
+	flow = flow_of(broken.client);
+	other = flow_of(whole.client);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	put_latch(&other, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	disposition_start(&disposition, loop);
 	wait_until(was_reset);
-	cr_expect_eq(tcp_error(broken.client), ECONNABORTED);
+	cr_expect_eq(pending_error(broken.client), ECONNABORTED);
 	cr_expect_arr_eq(&last_flow, &flow, sizeof(flow));
 	wait_until(latch_is_gone);
 	cr_expect_eq(resets, 1);
 	cr_expect_eq(failures, 0);
 	cr_expect(has_latch(&other));
-	cr_expect_eq(tcp_error(whole.client), 0);
-	tcp_expect_alive(whole.client, whole.server, LIMIT_MS);
-	tcp_expect_alive(whole.server, whole.client, LIMIT_MS);
-	tcp_pair_close(&broken);
-	tcp_pair_close(&whole);
+	cr_expect_eq(pending_error(whole.client), 0);
+	expect_alive(whole.client, whole.server);
+	expect_alive(whole.server, whole.client);
+	close_pair(&broken);
+	close_pair(&whole);
 }
 
-Test(disposition, a_latch_that_breaks_later)
+Test(disposition, a_latch_that_breaks_later_is_reset)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch latch;
 
-	flow = tcp_flow(&ns, pair.server);
+	flow = flow_of(pair.server);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	disposition_start(&disposition, loop);
 	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
@@ -89,8 +88,8 @@ Test(disposition, a_latch_that_breaks_later)
 		     LATCH_CONTROL_DONE);
 	disposition_run_soon(&disposition);
 	wait_until(was_reset);
-	cr_expect_eq(tcp_error(pair.server), ECONNABORTED);
-	tcp_pair_close(&pair);
+	cr_expect_eq(pending_error(pair.server), ECONNABORTED);
+	close_pair(&pair);
 }
 
 Test(disposition, a_broken_latch_without_a_socket_is_closed)
@@ -102,27 +101,27 @@ Test(disposition, a_broken_latch_without_a_socket_is_closed)
 	cr_expect_eq(resets + failures, 0);
 }
 
-/* With it goes all that its latch was for: no callback would ever come. */
+/* The latch of a handshake is closed with it: no callback would ever come. */
 Test(disposition, a_broken_handshake_is_ended_at_once)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
-	flow = tcp_flow(&ns, pair.server);
+	flow = flow_of(pair.server);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_HANDSHAKE, 1);
 	disposition_start(&disposition, loop);
 	wait_until(was_reset);
 	cr_expect(latch_is_gone());
-	tcp_pair_close(&pair);
+	close_pair(&pair);
 }
 
-/* Its latch goes on dropping what still comes in under another peer's SA. */
-Test(disposition, time_wait_is_left_alone)
+/* The latch still drops packets that come in under an SA of another peer. */
+Test(disposition, a_time_wait_socket_keeps_its_broken_latch)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
 	flow = lonely(1000);
-	other = tcp_flow(&ns, pair.client);
-	tcp_pair_end(&pair);
+	other = flow_of(pair.client);
+	end_pair(&pair);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	put_latch(&other, LATCH_STATE_BROKEN, LATCH_OWNER_TIME_WAIT, 1);
 	disposition_start(&disposition, loop);
@@ -137,8 +136,8 @@ static bool failed_twice(void)
 	return failures >= 4;
 }
 
-/* It stays broken, which is what keeps its packets from going anywhere. */
-Test(disposition, what_cannot_be_ended_is_told_once_each_and_tried_again)
+/* The latch stays BROKEN, so the gates drop all packets of the flow. */
+Test(disposition, a_socket_that_cannot_be_ended_is_published_once_and_tried_again)
 {
 	flow = lonely(1000);
 	flow.protocol = IPPROTO_DCCP;
@@ -154,13 +153,13 @@ Test(disposition, what_cannot_be_ended_is_told_once_each_and_tried_again)
 	cr_expect_eq(first_failures, 2);
 }
 
-/* ---- a successor has its addresses and ports */
+/* ---- another socket has the addresses and ports of the latch */
 
-static void put_of_another(struct tcp_pair *pair, uint8_t flags)
+static void put_of_another(struct pair *pair, uint8_t flags)
 {
 	struct latch latch;
 
-	flow = tcp_flow(&ns, pair->client);
+	flow = flow_of(pair->client);
 	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
 	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
 	latch.socket_cookie = UINT64_MAX;
@@ -168,26 +167,26 @@ static void put_of_another(struct tcp_pair *pair, uint8_t flags)
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
 }
 
-static void spare(uint8_t flags)
+static void expect_not_ended(uint8_t flags)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
 	put_of_another(&pair, flags);
 	disposition_start(&disposition, loop);
 	wait_until(latch_is_gone);
 	cr_expect_eq(resets + failures, 0);
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }
 
-Test(disposition, R_5_5_2_a_reset_spares_a_successor)
+Test(disposition, R_5_5_2_a_reset_does_not_end_a_socket_that_reuses_the_flow)
 {
-	spare(0);
+	expect_not_ended(0);
 }
 
-Test(disposition, R_5_5_2_a_time_out_spares_a_successor)
+Test(disposition, R_5_5_2_a_timeout_does_not_end_a_socket_that_reuses_the_flow)
 {
-	spare(LATCH_RULE_TIMEOUT);
+	expect_not_ended(LATCH_RULE_TIMEOUT);
 }
 
 /* ---- SCTP */
@@ -221,7 +220,7 @@ static bool failed_once(void)
 	return failures > 0;
 }
 
-/* IPv6 shows when an association is to be ended: that cannot be done, and is told once. */
+/* Over IPv6 an association cannot be ended: the failure shows the attempt, once. */
 Test(disposition, R_5_5_3_an_sctp_association_ends_with_its_last_path)
 {
 	struct latch_flow broken = sctp_path(1, AF_INET6), last = sctp_path(2, AF_INET6),
@@ -239,8 +238,8 @@ Test(disposition, R_5_5_3_an_sctp_association_ends_with_its_last_path)
 	cr_expect_eq(resets, 0);
 }
 
-/* A handshake has no association yet: another's path is none of its. */
-Test(disposition, broken_sctp_handshakes_have_no_other_path)
+/* A handshake has no association yet, so no other path belongs to it. */
+Test(disposition, a_broken_sctp_handshake_ends_without_regard_to_other_paths)
 {
 	struct latch_flow broken = sctp_path(1, AF_INET6), sound = sctp_path(2, AF_INET6);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* LISTENERs of sockets that no program saw begin, or end: no program but the control is there. */
-#define LATCHES_ROOM 16384 /* this machine's own listeners are found, too */
+/* LISTENER latches of sockets that no program saw: only the control program is loaded. */
+#define LATCHES_ROOM 16384 /* the scan finds the listening sockets of this host, too */
 #include "latch_fixture.h"
 
 #include "latchd/latch/listeners.h"
@@ -9,7 +9,7 @@ TestSuite(listeners, .init = latches_start, .fini = latches_finish, .timeout = 1
 
 static struct listeners listeners;
 
-static void count_anew(bool adopt)
+static void scan(bool adopt)
 {
 	listeners = (struct listeners){.maps = &maps, .adopt = adopt};
 	listeners_start(&listeners, loop);
@@ -49,60 +49,60 @@ static struct latch latch_at(const struct latch_flow *flow)
 	return latch;
 }
 
-Test(listeners, R_2_16_those_that_are_there_are_found)
+Test(listeners, R_2_16_existing_listening_sockets_get_listener_latches)
 {
 	struct latch_flow one = listener(1000), two = listener(1001);
 	int fds[] = {group_socket(1000), group_socket(1001), group_socket(1000)};
 	uint64_t id;
 	size_t i;
 
-	count_anew(true);
+	scan(true);
 	cr_expect_eq(latch_at(&one).word.state, LATCH_STATE_LISTENER);
 	cr_expect_eq(latch_at(&one).word.params, 2);
 	cr_expect_eq(latch_at(&one).owner, LATCH_OWNER_SOCKET);
 	cr_expect_eq(latch_at(&two).word.params, 1);
 	id = latch_at(&one).id;
-	count_anew(true);
+	scan(true);
 	cr_expect_eq(latch_at(&one).id, id);
 	cr_expect_eq(latch_at(&one).word.params, 2);
 	for (i = 0; i < 3; i++)
 		close(fds[i]);
 }
 
-/* An earlier latchd's, whose sockets left while nothing watched. */
-Test(listeners, R_2_3_20_those_that_are_gone_are_released)
+/* The latches of an earlier latchd: their sockets were closed while no program was attached. */
+Test(listeners, R_2_3_20_the_listener_latch_of_closed_sockets_is_released)
 {
 	struct latch_flow one = listener(1000), two = listener(1001);
 	int fds[] = {group_socket(1000), group_socket(1001), group_socket(1000)};
 
-	count_anew(true);
+	scan(true);
 	close(fds[0]);
 	close(fds[1]);
-	count_anew(false);
+	scan(false);
 	cr_expect_eq(latch_at(&one).word.params, 1);
 	cr_expect_not(has_latch(&two));
 	close(fds[2]);
-	count_anew(true);
+	scan(true);
 	cr_expect_not(has_latch(&one));
 }
 
-/* Where only a part of all sockets is enforced, nobody knows whether these belong to it. */
-Test(listeners, not_found_where_they_may_be_in_another_cgroup)
+/* The cgroup of a socket cannot be read, so the gates may not apply to these sockets. */
+Test(listeners, listening_sockets_get_no_latch_if_the_gates_are_not_at_the_root_cgroup)
 {
 	struct latch_flow flow = listener(1000);
 	int fd = group_socket(1000), second;
 
-	count_anew(false);
+	scan(false);
 	cr_expect_not(has_latch(&flow));
-	count_anew(true);
+	scan(true);
 	second = group_socket(1000);
-	count_anew(false);
+	scan(false);
 	cr_expect_eq(latch_at(&flow).word.params, 1);
 	close(second);
 	close(fd);
 }
 
-Test(listeners, whoever_joins_meanwhile_wins)
+Test(listeners, a_count_of_an_outdated_listener_latch_changes_nothing)
 {
 	struct latch_flow flow = listener(1000);
 	union latch_word none = {0}, seen;
@@ -120,12 +120,12 @@ Test(listeners, whoever_joins_meanwhile_wins)
 	cr_expect_not(has_latch(&flow));
 }
 
-Test(listeners, no_connections_latch_is_taken_for_one)
+Test(listeners, the_latch_of_a_connection_is_no_listener_latch)
 {
 	struct latch_flow flow = lonely(1000);
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	cr_expect_eq(latch_listen(&maps, &flow, latch_at(&flow).word, 0), LATCH_CONTROL_REFUSED);
-	count_anew(true);
+	scan(true);
 	cr_expect(has_latch(&flow));
 }

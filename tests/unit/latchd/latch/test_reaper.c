@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Latches whose owner left without a word, and those whose owner is still there. */
+/* Latches whose owner ended without an event, and latches whose owner is still there. */
 #include "latch_fixture.h"
 
 #include "latchd/net/socket_diag.h"
 #include "latchd/latch/reaper.h"
 
 static struct reaper reaper;
-static struct latch_flow marker; /* due in every round: when it is gone, one is over */
+static struct latch_flow marker; /* due in every round: its deletion shows the end of a round */
 
 static void set_up(void)
 {
@@ -27,9 +27,8 @@ static bool marker_is_gone(void)
 	return !has_latch(&marker);
 }
 
-/* One round, now and not after its period. The loop looks at the marker only when all of it is
- * over. */
-static void let_it_reap(void)
+/* One round at once. The loop checks the marker only after the whole round. */
+static void run_round(void)
 {
 	marker = lonely(9999);
 	put_latch(&marker, LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, 1);
@@ -48,7 +47,7 @@ static struct latch_flow put_lonely(uint16_t port, enum latch_owner owner, uint6
 	return flow;
 }
 
-Test(reaper, only_what_is_due)
+Test(reaper, a_round_deletes_only_latches_that_are_due)
 {
 	struct latch_flow old[] = {
 		put_lonely(1, LATCH_OWNER_HANDSHAKE, 4 * SECOND),
@@ -61,15 +60,15 @@ Test(reaper, only_what_is_due)
 	};
 	size_t i;
 
-	let_it_reap();
+	run_round();
 	for (i = 0; i < 3; i++)
 		cr_expect_not(has_latch(&old[i]), "%zu", i);
 	for (i = 0; i < 2; i++)
 		cr_expect(has_latch(&young[i]), "%zu", i);
 }
 
-/* It was born after the round began, and its age would be below zero. */
-Test(reaper, a_latch_from_after_the_round_began)
+/* The age of a latch created during the round would be negative. */
+Test(reaper, a_round_keeps_latches_created_after_its_start)
 {
 	struct latch_flow owners[] = {lonely(1), lonely(2), lonely(3)};
 	uint64_t later = clock_boot_ns() + 3600 * SECOND;
@@ -78,65 +77,64 @@ Test(reaper, a_latch_from_after_the_round_began)
 	put_latch(&owners[0], LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, later);
 	put_latch(&owners[1], LATCH_STATE_ESTABLISHED, LATCH_OWNER_TIME_WAIT, later);
 	put_latch(&owners[2], LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, later);
-	let_it_reap();
+	run_round();
 	for (i = 0; i < 3; i++)
 		cr_expect(has_latch(&owners[i]), "%zu", i);
 }
 
-Test(reaper, not_while_the_socket_lives)
+Test(reaper, a_latch_stays_while_its_socket_is_open)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow client = tcp_flow(&ns, pair.client), server = tcp_flow(&ns, pair.server);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow client = flow_of(pair.client), server = flow_of(pair.server);
 
 	put_latch(&client, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	put_latch(&server, LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, 1);
-	let_it_reap();
+	run_round();
 	cr_expect(has_latch(&client));
 	cr_expect(has_latch(&server));
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }
 
-Test(reaper, not_while_time_wait_lasts)
+Test(reaper, a_latch_stays_while_its_socket_is_in_time_wait)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow client = tcp_flow(&ns, pair.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow client = flow_of(pair.client);
 
-	tcp_pair_end(&pair);
+	end_pair(&pair);
 	put_latch(&client, LATCH_STATE_ESTABLISHED, LATCH_OWNER_TIME_WAIT, 1);
-	let_it_reap();
+	run_round();
 	cr_expect(has_latch(&client));
 }
 
-/* What is left of the connection is the client's TIME_WAIT, and nothing of the server's. */
-Test(reaper, L_2_2_3_a_socket_that_has_ended)
+/* Of the connection only the TIME_WAIT socket of the client is left, not the server's. */
+Test(reaper, L_2_2_3_the_latch_of_a_closed_socket_is_deleted)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow server = tcp_flow(&ns, pair.server);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow server = flow_of(pair.server);
 	uint64_t limit = loop_now_ms() + LIMIT_MS;
 
-	tcp_pair_end(&pair);
+	end_pair(&pair);
 	while (!socket_diag_find(&server) && loop_now_ms() < limit)
 		sched_yield();
 	put_latch(&server, LATCH_STATE_ESTABLISHED, LATCH_OWNER_HANDSHAKE, 1);
-	let_it_reap();
+	run_round();
 	cr_expect_not(has_latch(&server));
 }
 
-/* Full sockets are looked for at the first round, and then not for a while. */
-Test(reaper, full_sockets_are_looked_for_at_the_start_only)
+Test(reaper, full_sockets_are_checked_in_the_first_sweep_only)
 {
 	struct latch_flow flow;
 
-	let_it_reap();
+	run_round();
 	reaper_stop(&reaper);
 	flow = put_lonely(1, LATCH_OWNER_SOCKET, 61 * SECOND);
-	let_it_reap();
+	run_round();
 	cr_expect(has_latch(&flow));
 }
 
-/* The quick lookup does not see it. */
-Test(reaper, not_from_a_socket_bound_to_a_device)
+/* The quick lookup does not find the socket. */
+Test(reaper, a_socket_bound_to_a_device_keeps_its_latch)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
@@ -152,26 +150,26 @@ Test(reaper, not_from_a_socket_bound_to_a_device)
 	cr_assert_eq(listen(listener, 8), 0);
 	cr_assert_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
 	cr_assert_eq(connect(client, (struct sockaddr *)&address, length), 0);
-	flow = tcp_flow(&ns, client);
+	flow = flow_of(client);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	let_it_reap();
+	run_round();
 	cr_expect(has_latch(&flow));
 	close(client);
 	close(listener);
 }
 
-/* No answer is no permission. */
-Test(reaper, not_what_cannot_be_looked_for)
+/* A failed lookup does not allow the deletion. */
+Test(reaper, a_latch_stays_while_its_socket_cannot_be_looked_up)
 {
 	struct latch_flow flow = lonely(1);
 
 	flow.protocol = IPPROTO_SCTP;
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	let_it_reap();
+	run_round();
 	cr_expect(has_latch(&flow));
 }
 
-/* ---- SCTP: marks go when no latch is left that has their association */
+/* ---- SCTP: marks of associations without a latch are deleted */
 
 static struct latch_flow put_mark(uint64_t association, uint64_t age)
 {
@@ -194,7 +192,7 @@ static bool has_mark(const struct latch_flow *key)
 	return !bpf_map_lookup_elem(maps.associations, key, &mark);
 }
 
-Test(reaper, marks_of_sctp_go_with_the_last_latch)
+Test(reaper, sctp_marks_are_deleted_with_the_last_latch_of_their_association)
 {
 	struct latch_flow flow = lonely(1), kept, young, left;
 	struct latch latch = {
@@ -210,7 +208,7 @@ Test(reaper, marks_of_sctp_go_with_the_last_latch)
 	kept = put_mark(5, 60 * SECOND);
 	young = put_mark(6, 1 * SECOND);
 	left = put_mark(7, 60 * SECOND);
-	let_it_reap();
+	run_round();
 	cr_expect(has_mark(&kept));
 	cr_expect(has_mark(&young));
 	cr_expect_not(has_mark(&left));

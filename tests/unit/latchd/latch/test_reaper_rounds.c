@@ -14,9 +14,9 @@
 #define LIMIT_MS  40000
 #define TICK_MS	  20
 #define SECOND_NS 1000000000ull
-#define HALF_OPEN 200  /* more than the slow search takes on in one round */
-#define LIVING	  1500 /* more than one round asks about */
-#define DEAD	  50
+#define HALF_OPEN 200  /* more than the slow search checks in one round */
+#define KEPT	  1500 /* more than one round checks */
+#define ENDED	  50
 
 static struct control_program *program;
 static struct kernel_maps maps;
@@ -100,7 +100,7 @@ static void on_tick(void *context)
 		loop_timer_arm(&tick, TICK_MS);
 }
 
-/* The round that gets there may go on to others: what is left is counted after it. */
+/* A round may delete more after it gets there: the rest is counted after the round. */
 static void reap_until(unsigned int count)
 {
 	awaited = count;
@@ -113,8 +113,8 @@ static void reap_until(unsigned int count)
 	cr_expect_eq(left(), count);
 }
 
-/* A peer can begin as many handshakes as it likes: they must go as fast as they came. */
-Test(reaper_rounds, half_open_handshakes_go_in_one_round)
+/* A peer can open any number of handshakes: their latches must be deleted as fast. */
+Test(reaper_rounds, all_half_open_handshakes_are_deleted_in_one_round)
 {
 	uint16_t i;
 
@@ -125,7 +125,7 @@ Test(reaper_rounds, half_open_handshakes_go_in_one_round)
 	namespace_leave(&ns);
 }
 
-/* Sockets live on in a namespace that only a descriptor or a thread keeps. */
+/* A descriptor or a thread can keep the sockets of a namespace without a process. */
 Test(reaper_rounds, a_namespace_without_a_process_keeps_its_connections)
 {
 	struct latch_flow flow = put(1, LATCH_OWNER_SOCKET, 200 * SECOND_NS);
@@ -140,8 +140,8 @@ Test(reaper_rounds, a_namespace_without_a_process_keeps_its_connections)
 	cr_expect_eq(latch_get(&maps, &flow, &latch), 0);
 }
 
-/* They are asked about in every round, and nobody can say that they are dead. */
-static void put_living(uint16_t port)
+/* Due in every round, and the lookup of the socket always fails. */
+static void put_kept(uint16_t port)
 {
 	struct latch_flow flow = {
 		.netns = ns.cookie,
@@ -158,26 +158,26 @@ static void put_living(uint16_t port)
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_NOEXIST), 0);
 }
 
-/* Of a map's order nobody knows more than that it is the same each time. */
-static void dead_go_beside_many_that_live(enum latch_owner owner)
+/* The order of a map is unknown, but the same in each walk. */
+static void expect_deleted_beside_many_kept(enum latch_owner owner)
 {
 	uint16_t i;
 
-	for (i = 1; i <= LIVING; i++)
-		put_living(i);
-	for (i = 1; i <= DEAD; i++)
+	for (i = 1; i <= KEPT; i++)
+		put_kept(i);
+	for (i = 1; i <= ENDED; i++)
 		put(i, owner, 200 * SECOND_NS);
-	reap_until(LIVING);
+	reap_until(KEPT);
 	namespace_leave(&ns);
 }
 
-Test(reaper_rounds, connections_that_live_on_are_in_nobodys_way)
+Test(reaper_rounds, latches_that_are_kept_do_not_delay_others)
 {
-	dead_go_beside_many_that_live(LATCH_OWNER_HANDSHAKE);
+	expect_deleted_beside_many_kept(LATCH_OWNER_HANDSHAKE);
 }
 
-/* It comes but once in a while: all of it, then. */
-Test(reaper_rounds, L_2_2_3_every_full_socket_is_looked_for)
+/* Audits are rare, so each must be complete. */
+Test(reaper_rounds, L_2_2_3_an_audit_checks_every_full_socket)
 {
-	dead_go_beside_many_that_live(LATCH_OWNER_SOCKET);
+	expect_deleted_beside_many_kept(LATCH_OWNER_SOCKET);
 }

@@ -52,7 +52,7 @@ static void set_up(void)
 	latches_start();
 	cr_assert_eq(identities_load(&maps, &identities), 0);
 	params = intern_peer("c.example");
-	cr_assert_eq(params, 1, "put_latch() has it so");
+	cr_assert_eq(params, 1, "the params of put_latch()");
 	put_sas();
 	for (port = 1; port <= LATCHES; port++) {
 		struct latch_flow flow = lonely(port);
@@ -115,7 +115,7 @@ static void expect_sas(enum latch_sa_state state, uint16_t index, __u8 flags)
 	}
 }
 
-Test(recovery, a_good_table_changes_nothing)
+Test(recovery, an_intact_identity_table_keeps_all_latches_and_sas)
 {
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_eq(latch_count(), LATCHES);
@@ -124,14 +124,14 @@ Test(recovery, a_good_table_changes_nothing)
 	cr_expect_eq(intern_peer("c.example"), params);
 }
 
-Test(recovery, R_2_6_1_one_wrong_byte_closes_every_latch)
+Test(recovery, R_2_6_1_one_wrong_byte_closes_every_latch_and_unbinds_every_sa)
 {
 	damage();
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_eq(latch_count(), 0);
 	expect_sas(LATCH_SA_PENDING, 0, 0);
 	cr_expect_null(identities_get_params(identities, params));
-	/* The table is as good as new, and so it is after the next start. */
+	/* The table is empty and intact, also after the next start. */
 	params = intern_peer("d.example");
 	identities_free(identities);
 	identities = NULL;
@@ -141,23 +141,24 @@ Test(recovery, R_2_6_1_one_wrong_byte_closes_every_latch)
 		"d.example");
 }
 
-Test(recovery, R_2_6_1_S21_their_connections_are_reset)
+Test(recovery, R_2_6_1_S21_a_damaged_table_resets_latched_connections)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns), bystander = tcp_pair_connect(&ns);
-	struct latch_flow flow = tcp_flow(&ns, pair.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL),
+		    bystander = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	damage();
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_not(has_latch(&flow));
-	cr_expect_eq(tcp_error(pair.client), ECONNABORTED);
-	tcp_expect_alive(bystander.client, bystander.server, LIMIT_MS);
-	tcp_pair_close(&pair);
-	tcp_pair_close(&bystander);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	expect_alive(bystander.client, bystander.server);
+	close_pair(&pair);
+	close_pair(&bystander);
 }
 
-/* Better no latchd than latches that nobody can name. */
-Test(recovery, without_the_control_program_it_fails)
+/* latchd must not start with latches whose peers are unknown. */
+Test(recovery, recovery_fails_without_the_control_program_and_closes_no_latch)
 {
 	struct kernel_maps none = maps;
 
@@ -170,8 +171,8 @@ Test(recovery, without_the_control_program_it_fails)
 	cr_expect_eq(latch_count(), 0);
 }
 
-/* Nobody is latched to anybody there: its socket goes on, and so does its latch. */
-Test(recovery, R_2_6_1_a_listener_is_not_closed)
+/* A LISTENER latch has no peer: its socket continues, and so does the latch. */
+Test(recovery, R_2_6_1_a_listener_latch_and_its_socket_stay)
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET,
@@ -194,15 +195,15 @@ Test(recovery, R_2_6_1_a_listener_is_not_closed)
 	cr_expect_eq(latch_count(), 1);
 	cr_expect(has_latch(&flow));
 	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size), 0);
-	cr_expect(accepts, "it does not listen any more");
+	cr_expect(accepts, "the socket does not listen any more");
 	close(fd);
 }
 
-/* Whoever has the addresses by now is not whose latch it was. */
-Test(recovery, R_2_6_1_another_sockets_connection_is_spared)
+/* Another socket has the addresses and ports of the latch now. */
+Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 {
-	struct tcp_pair pair = tcp_pair_connect(&ns);
-	struct latch_flow flow = tcp_flow(&ns, pair.client);
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
 	struct latch latch;
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
@@ -212,6 +213,6 @@ Test(recovery, R_2_6_1_another_sockets_connection_is_spared)
 	damage();
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
 	cr_expect_not(has_latch(&flow));
-	tcp_expect_alive(pair.client, pair.server, LIMIT_MS);
-	tcp_pair_close(&pair);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
 }

@@ -30,7 +30,7 @@ static struct latch_flow flow_between(int family)
 	return flow;
 }
 
-Test(sctp_abort, is_the_peers_abort)
+Test(sctp_abort, the_packet_is_an_abort_from_the_peer)
 {
 	struct latch_flow flow = flow_between(AF_INET);
 	uint8_t packet[SCTP_ABORT_PACKET_SIZE];
@@ -39,7 +39,7 @@ Test(sctp_abort, is_the_peers_abort)
 	cr_expect_arr_eq(packet, expected, sizeof(expected));
 }
 
-Test(sctp_abort, not_without_a_tag_nor_over_ipv6)
+Test(sctp_abort, an_abort_needs_a_known_tag_and_ipv4)
 {
 	struct latch_flow flow = flow_between(AF_INET), flow6 = flow_between(AF_INET6);
 	struct latch latch = {.association = 1};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Latches of UDP sockets that have gone to another peer, or broken ones. */
+/* Latches of connected UDP sockets: disconnected sockets, and broken latches. */
 #include "latch_fixture.h"
 
 #include "latchd/latch/disposition.h"
@@ -46,7 +46,7 @@ static int udp_connected(uint16_t port)
 
 static struct latch_flow put_latch_of(int fd, enum latch_state state)
 {
-	struct latch_flow flow = tcp_flow(&ns, fd);
+	struct latch_flow flow = flow_of(fd);
 
 	flow.protocol = IPPROTO_UDP;
 	put_latch(&flow, state, LATCH_OWNER_SOCKET, clock_boot_ns() - 4 * SECOND);
@@ -66,8 +66,8 @@ static void one_round(void)
 	wait_until(watched_is_gone);
 }
 
-/* In any round, and not only when all sockets are looked for. */
-Test(owner_udp, R_2_3_19_reaped_when_its_socket_is_connected_no_longer)
+/* In every round, not only in an audit. */
+Test(owner_udp, R_2_3_19_a_latch_is_deleted_when_its_udp_socket_is_not_connected)
 {
 	struct sockaddr none = {.sa_family = AF_UNSPEC};
 	int gone = udp_connected(9), stays = udp_connected(9);
@@ -92,7 +92,7 @@ static bool was_reset(void)
 	return resets > 0;
 }
 
-Test(owner_udp, S30_L_5_2_3_broken_its_socket_is_told_once_and_is_connected_no_longer)
+Test(owner_udp, S30_L_5_2_3_a_broken_udp_socket_gets_one_error_and_is_disconnected)
 {
 	int fd = udp_connected(9), other = udp_connected(9);
 	struct latch_flow whole = put_latch_of(other, LATCH_STATE_ESTABLISHED);
@@ -108,7 +108,7 @@ Test(owner_udp, S30_L_5_2_3_broken_its_socket_is_told_once_and_is_connected_no_l
 	wait_until(watched_is_gone);
 	cr_expect_eq(resets, 1);
 	cr_expect(has_latch(&whole));
-	cr_expect_eq(tcp_error(other), 0);
+	cr_expect_eq(pending_error(other), 0);
 	close(fd);
 	close(other);
 	disposition_stop(&disposition);

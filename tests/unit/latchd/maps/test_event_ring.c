@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A small BPF program writes events into a ring of the test. The loop has a second descriptor,
+ * always readable, which counts the rounds.
+ */
 #include <criterion/criterion.h>
 
 #include <bpf/bpf.h>
@@ -20,7 +24,7 @@ static struct loop *loop;
 static struct event_ring *ring;
 static unsigned int events, round_events, largest_round, warnings, wanted;
 static struct latch_event last;
-static int other_fd; /* always readable: the others' turn */
+static int other_fd; /* always readable: its handler ends a round */
 
 static void on_event(void *context, const struct latch_event *event)
 {
@@ -72,7 +76,7 @@ TestSuite(event_ring, .init = make_ring, .fini = free_ring, .timeout = 60);
 
 #define INSN(...) ((struct bpf_insn){__VA_ARGS__})
 
-/* A program that writes one event of this many words, the first two given, the others 0. */
+/* Loads a program that writes one event of so many words: time, type, then zeroes. */
 static int producer(size_t words, __s32 time, __s32 type)
 {
 	struct bpf_insn code[64];
@@ -97,7 +101,7 @@ static int producer(size_t words, __s32 time, __s32 type)
 			     NULL);
 }
 
-/* The program's packet: any will do. */
+/* Runs the program so often. Its packet does not matter. */
 static void produce(int program, unsigned int times)
 {
 	char packet[64] = {0};
@@ -111,7 +115,7 @@ static void produce(int program, unsigned int times)
 	}
 }
 
-Test(event_ring, an_event_arrives)
+Test(event_ring, an_event_reaches_the_handler)
 {
 	int program = producer(EVENT_WORDS, 1234, LATCH_EVENT_SA_GONE);
 
@@ -124,7 +128,7 @@ Test(event_ring, an_event_arrives)
 	close(program);
 }
 
-Test(event_ring, a_flood_is_taken_in_rounds)
+Test(event_ring, a_flood_is_handled_in_rounds_of_the_loop)
 {
 	int program = producer(EVENT_WORDS, 1, LATCH_EVENT_DROP);
 
@@ -135,7 +139,7 @@ Test(event_ring, a_flood_is_taken_in_rounds)
 	cr_assert_eq(loop_run(loop), 0);
 	cr_expect_eq(events, wanted);
 	cr_expect_eq(largest_round, EVENT_RING_ROUND);
-	/* And the ring has room again, and wakes us again. */
+	/* The ring has room again and wakes the loop again. */
 	wanted += 300;
 	produce(program, 300);
 	cr_assert_eq(loop_run(loop), 0);
@@ -143,7 +147,7 @@ Test(event_ring, a_flood_is_taken_in_rounds)
 	close(program);
 }
 
-Test(event_ring, an_event_of_another_size_is_skipped)
+Test(event_ring, an_event_of_another_size_is_skipped_and_logged_once)
 {
 	int strange = producer(EVENT_WORDS - 1, 1, LATCH_EVENT_DROP);
 	int program = producer(EVENT_WORDS, 2, LATCH_EVENT_DROP);
@@ -154,12 +158,12 @@ Test(event_ring, an_event_of_another_size_is_skipped)
 	wanted = 1;
 	cr_assert_eq(loop_run(loop), 0);
 	cr_expect_eq(last.time, 2);
-	cr_expect_eq(warnings, 1, "it is told once");
+	cr_expect_eq(warnings, 1, "it is logged once");
 	close(strange);
 	close(program);
 }
 
-Test(event_ring, a_map_of_another_kind)
+Test(event_ring, a_map_of_another_type_is_refused)
 {
 	struct event_ring *none = NULL;
 

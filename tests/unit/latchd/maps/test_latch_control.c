@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Runs the program latch_control alone, on maps of the test with one latch or one SA. */
 #include <criterion/criterion.h>
 
 #include <bpf/bpf.h>
@@ -50,7 +51,7 @@ static struct latch the_latch(void)
 	return latch;
 }
 
-Test(latch_control, break_and_heal)
+Test(latch_control, a_break_and_a_heal_change_state_and_reasons)
 {
 	union latch_word word = {0};
 
@@ -70,7 +71,7 @@ Test(latch_control, break_and_heal)
 	cr_expect_eq(the_latch().word.raw, word.raw);
 }
 
-Test(latch_control, another_latch_is_not_touched)
+Test(latch_control, steps_for_another_latch_or_owner_change_nothing)
 {
 	struct latch seen = {.id = 5, .owner_since = 1001};
 
@@ -84,7 +85,7 @@ Test(latch_control, another_latch_is_not_touched)
 	cr_expect_eq(the_latch().word.generation, 9);
 }
 
-Test(latch_control, close_deletes)
+Test(latch_control, close_deletes_a_tcp_latch)
 {
 	struct latch latch;
 
@@ -94,7 +95,9 @@ Test(latch_control, close_deletes)
 	cr_expect_eq(latch_close(&maps, &flow, 5), LATCH_CONTROL_NOT_FOUND);
 }
 
-/* An SCTP socket does not remember, so the entry has to; it names nobody any more. */
+/*
+ * An SCTP socket has no memory of a closed latch, so the entry stays. It has no parameters then.
+ */
 Test(latch_control, close_keeps_an_sctp_path_closed_until_it_is_reaped)
 {
 	struct latch_flow path = flow;
@@ -113,7 +116,7 @@ Test(latch_control, close_keeps_an_sctp_path_closed_until_it_is_reaped)
 	cr_expect_eq(latch_get(&maps, &path, &latch), -ENOENT);
 }
 
-Test(latch_control, a_mark_is_forgotten_unless_it_was_used_since)
+Test(latch_control, a_mark_is_deleted_unless_it_was_used_since)
 {
 	struct latch_flow key = {.netns = 7, .protocol = 132, .pad = LATCH_MARK_REMOTE_TAG};
 	struct latch_association mark = {.id = 5, .changed = 1000},
@@ -128,7 +131,7 @@ Test(latch_control, a_mark_is_forgotten_unless_it_was_used_since)
 	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_NOT_FOUND);
 }
 
-Test(latch_control, reap_deletes_the_owner_that_was_seen)
+Test(latch_control, reap_deletes_the_latch_of_the_owner_that_was_seen)
 {
 	struct latch latch;
 
@@ -138,7 +141,7 @@ Test(latch_control, reap_deletes_the_owner_that_was_seen)
 	cr_expect_eq(latch_get(&maps, &flow, &latch), -ENOENT);
 }
 
-Test(latch_control, an_adopted_sa_is_pending_whatever_the_dump_says)
+Test(latch_control, an_adopted_sa_is_pending_whatever_the_dump_has)
 {
 	struct latch_sa sa = {.reqid = 4, .instance = 99, .word = {.state = LATCH_SA_BOUND}}, got;
 
@@ -152,7 +155,7 @@ Test(latch_control, an_adopted_sa_is_pending_whatever_the_dump_says)
 	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_UNCHANGED);
 }
 
-Test(latch_control, an_sa_is_set_by_its_serial)
+Test(latch_control, an_sa_is_set_and_deleted_by_its_serial_only)
 {
 	struct latch_sa sa = {0}, got;
 
@@ -176,7 +179,7 @@ Test(latch_control, an_sa_is_set_by_its_serial)
 	cr_expect_eq(sa_get(&maps, &sa_key, &got), -ENOENT);
 }
 
-Test(latch_control, a_full_table)
+Test(latch_control, adopting_an_sa_into_a_full_table_is_refused)
 {
 	struct bpf_map_info info = {0};
 	__u32 length = sizeof(info), i;
@@ -201,8 +204,11 @@ static struct latch_clock clock_now(void)
 	return now;
 }
 
-/* Who has a user namespace, and a key manager there that is served, is not to fill the table. */
-Test(latch_control, foreign_sas_have_half_of_the_table)
+/*
+ * A user with a user namespace can run a key manager there, which latchd serves. Its SAs must not
+ * fill the table.
+ */
+Test(latch_control, foreign_sas_fill_at_most_half_of_the_table)
 {
 	struct bpf_map_info info = {0};
 	__u32 length = sizeof(info), key = 0;
@@ -226,7 +232,7 @@ Test(latch_control, foreign_sas_have_half_of_the_table)
 	cr_expect_eq(clock_now().foreign_sas, info.max_entries / 2 - 1);
 }
 
-Test(latch_control, no_program)
+Test(latch_control, a_closed_program_descriptor_is_an_error)
 {
 	struct kernel_maps none = maps;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Maps of the test, filled with latches of one port each, and walks over them. */
 #include <criterion/criterion.h>
 
 #include <bpf/bpf.h>
@@ -46,7 +47,7 @@ static void put_latch(uint16_t port)
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_ANY), 0);
 }
 
-/* How often each port's latch was seen. */
+/* The number of visits to each port's latch. */
 static unsigned int seen[FAKE_LATCHES_MAX + 1];
 
 static int note(void *context, const struct latch_flow *flow, const struct latch *latch)
@@ -69,10 +70,10 @@ static void expect_all_seen(unsigned int count)
 	unsigned int port;
 
 	for (port = 1; port <= count; port++)
-		cr_expect_eq(seen[port], 1, "%u was seen %u times", port, seen[port]);
+		cr_expect_eq(seen[port], 1, "port %u was visited %u times", port, seen[port]);
 }
 
-Test(tables, an_empty_table)
+Test(tables, a_walk_over_an_empty_table_visits_nothing)
 {
 	cr_expect_eq(latches_walk(&maps, note, NULL), 0);
 	cr_expect_eq(map_walk_keys(maps.latches, sizeof(struct latch_flow), sizeof(struct latch),
@@ -80,7 +81,7 @@ Test(tables, an_empty_table)
 		     0);
 }
 
-Test(tables, a_full_table_is_seen_once)
+Test(tables, a_walk_visits_each_entry_of_a_full_table_once)
 {
 	uint16_t port;
 
@@ -90,7 +91,7 @@ Test(tables, a_full_table_is_seen_once)
 	expect_all_seen(FAKE_LATCHES_MAX);
 }
 
-Test(tables, key_by_key_sees_the_same)
+Test(tables, a_walk_by_keys_visits_each_entry_of_a_full_table_once)
 {
 	uint16_t port;
 
@@ -102,7 +103,7 @@ Test(tables, key_by_key_sees_the_same)
 	expect_all_seen(FAKE_LATCHES_MAX);
 }
 
-Test(tables, the_callback_ends_the_walk)
+Test(tables, a_non_zero_result_of_the_visitor_ends_the_walk)
 {
 	unsigned int budget = 3;
 	uint16_t port;
@@ -124,8 +125,8 @@ static int count_one(void *context, const void *key, const void *value)
 	return 0;
 }
 
-/* More entries than a batch; with one bucket for about two, many buckets hold several. */
-Test(tables, many_batches)
+/* 5000 entries are more than a batch. At about two entries a bucket, many buckets hold several. */
+Test(tables, a_walk_over_many_batches_visits_each_entry)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_NO_PREALLOC);
 	int fd = bpf_map_create(BPF_MAP_TYPE_HASH, "many", 4, 8, 5000, &options);
@@ -141,8 +142,8 @@ Test(tables, many_batches)
 	close(fd);
 }
 
-/* A table of devices is a hash too, but one whose batches the kernel does not offer. */
-Test(tables, a_map_that_knows_no_batches)
+/* A devmap hash has no batch operations in the kernel. */
+Test(tables, a_map_without_batches_is_walked_by_keys)
 {
 	int fd = bpf_map_create(BPF_MAP_TYPE_DEVMAP_HASH, "devices", 4, 4, 16, NULL);
 	uint32_t key, loopback = if_nametoindex("lo"), values[16], keys[16], next, batch = 16;
@@ -152,7 +153,7 @@ Test(tables, a_map_that_knows_no_batches)
 	for (key = 0; key < 10; key++)
 		cr_assert_eq(bpf_map_update_elem(fd, &key, &loopback, BPF_ANY), 0);
 	if (bpf_map_lookup_batch(fd, NULL, &next, keys, values, &batch, NULL) == -ENOENT)
-		cr_skip_test("this kernel offers them");
+		cr_skip_test("this kernel has batches for a devmap hash");
 	cr_expect_eq(map_walk(fd, 4, 4, count_one, &count), 0);
 	cr_expect_eq(count, 10);
 	close(fd);
@@ -170,7 +171,7 @@ static int delete_raw(void *context, const void *key, const void *value)
 	return delete_it(context, key, value);
 }
 
-Test(tables, the_callback_may_delete)
+Test(tables, the_visitor_may_delete_entries)
 {
 	unsigned int count = 0;
 	uint16_t port;
@@ -187,7 +188,7 @@ Test(tables, the_callback_may_delete)
 	cr_expect_eq(count, 200);
 }
 
-/* Each step deletes the key it stands on and makes it anew: the walk by keys may never get on. */
+/* Each visit deletes its key and adds it again, so that the walk by keys may not advance. */
 static int churn(void *context, const void *key, const void *value)
 {
 	++*(unsigned int *)context;
@@ -195,7 +196,7 @@ static int churn(void *context, const void *key, const void *value)
 	return bpf_map_update_elem(maps.latches, key, value, BPF_ANY);
 }
 
-Test(tables, a_walk_by_keys_ends_whatever_happens)
+Test(tables, a_walk_by_keys_ends_although_every_key_is_replaced)
 {
 	unsigned int count = 0;
 	int result;
@@ -227,7 +228,7 @@ static void *churn_others(void *context)
 	return NULL;
 }
 
-Test(tables, what_stays_is_seen_among_others_that_come_and_go)
+Test(tables, entries_that_stay_are_visited_while_others_come_and_go)
 {
 	pthread_t thread;
 	uint16_t port;
@@ -252,7 +253,7 @@ static int count_sa(void *context, const struct latch_sa_key *key, const struct 
 	return count_one(context, key, sa);
 }
 
-Test(tables, sas)
+Test(tables, an_sa_is_read_by_its_key_and_by_a_walk)
 {
 	struct latch_sa_key key = {.spi = 0x1001, .protocol = 50};
 	struct latch_sa sa = {.reqid = 0x1001}, got;
@@ -266,7 +267,7 @@ Test(tables, sas)
 	cr_expect_eq(count, 1);
 }
 
-Test(tables, one_latch)
+Test(tables, a_latch_is_read_by_its_flow)
 {
 	struct latch_flow flow = flow_of(9);
 	struct latch got = {0};
@@ -302,14 +303,14 @@ Test(tables, counts_are_sums_over_all_cpus)
 	free(counts);
 }
 
-Test(tables, capacity)
+Test(tables, the_capacity_is_max_entries_or_0_for_a_closed_map)
 {
 	cr_expect_eq(latches_capacity(&maps), FAKE_LATCHES_MAX);
 	fake_kernel_maps_close(&maps);
 	cr_expect_eq(latches_capacity(&maps), 0);
 }
 
-Test(tables, closed_maps_are_errors)
+Test(tables, closed_maps_give_an_error)
 {
 	struct latch_drop_count dropped[LATCH_DROP_COUNT];
 	struct latch_flow flow = flow_of(9);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Answers of a kernel that misbehaves come from the other end of a socket pair. */
+/*
+ * Requests over a socket pair. The other end sends the answers in place of a kernel, malformed ones
+ * too.
+ */
 #include "namespace.h"
 
 #include <linux/rtnetlink.h>
@@ -84,7 +87,7 @@ static int request_answered_with(uint16_t type, int32_t error, size_t length)
 	return request(&peer);
 }
 
-Test(netlink, an_answer_ends_with_done_or_an_acknowledgement)
+Test(netlink, an_answer_of_several_datagrams_ends_with_done)
 {
 	struct peer peer;
 	int32_t none = 0;
@@ -107,37 +110,37 @@ Test(netlink, an_answer_to_an_earlier_request_is_refused)
 	cr_expect_eq(request_answered_with(NLMSG_DONE, 0, sizeof(int32_t)), -EBADMSG);
 }
 
-Test(netlink, an_acknowledgement_is_no_error)
+Test(netlink, an_acknowledgement_ends_the_answer_without_an_error)
 {
 	cr_expect_eq(request_answered_with(NLMSG_ERROR, 0, sizeof(struct nlmsgerr)), 0);
 }
 
-Test(netlink, errors_are_the_kernels)
+Test(netlink, an_error_of_the_kernel_is_returned)
 {
 	cr_expect_eq(request_answered_with(NLMSG_ERROR, -EPERM, sizeof(struct nlmsgerr)), -EPERM);
 }
 
-Test(netlink, a_dump_that_failed_is_no_success)
+Test(netlink, the_error_at_the_end_of_a_dump_is_returned)
 {
 	cr_expect_eq(request_answered_with(NLMSG_DONE, -ENOBUFS, sizeof(int32_t)), -ENOBUFS);
 }
 
-Test(netlink, an_error_without_a_number_is_not_understood)
+Test(netlink, an_error_message_without_a_number_is_refused)
 {
 	cr_expect_eq(request_answered_with(NLMSG_ERROR, 0, 0), -EBADMSG);
 }
 
-Test(netlink, nor_is_a_positive_error)
+Test(netlink, an_error_message_with_a_positive_number_is_refused)
 {
 	cr_expect_eq(request_answered_with(NLMSG_ERROR, EPERM, sizeof(struct nlmsgerr)), -EBADMSG);
 }
 
-Test(netlink, nor_an_unknown_control_message)
+Test(netlink, an_unknown_control_message_is_refused)
 {
 	cr_expect_eq(request_answered_with(NLMSG_OVERRUN, 0, sizeof(int32_t)), -EBADMSG);
 }
 
-Test(netlink, an_interrupted_dump_says_so)
+Test(netlink, an_interrupted_dump_returns_eintr)
 {
 	struct peer peer;
 
@@ -149,7 +152,7 @@ Test(netlink, an_interrupted_dump_says_so)
 	cr_expect_eq(peer.handled, 1);
 }
 
-Test(netlink, the_handler_may_end_it)
+Test(netlink, the_handler_may_end_the_answer)
 {
 	struct peer peer;
 
@@ -162,7 +165,7 @@ Test(netlink, the_handler_may_end_it)
 	cr_expect_eq(peer.handled, 1);
 }
 
-Test(netlink, a_message_longer_than_the_answer_is_not_read)
+Test(netlink, a_message_longer_than_the_answer_is_refused)
 {
 	struct peer peer;
 
@@ -174,7 +177,7 @@ Test(netlink, a_message_longer_than_the_answer_is_not_read)
 	cr_expect_eq(peer.handled, 1);
 }
 
-Test(netlink, nor_one_shorter_than_its_header)
+Test(netlink, a_message_shorter_than_its_header_is_refused)
 {
 	struct peer peer;
 
@@ -186,7 +189,7 @@ Test(netlink, nor_one_shorter_than_its_header)
 	cr_expect_eq(peer.handled, 0);
 }
 
-Test(netlink, an_answer_cut_by_our_buffer_is_an_error)
+Test(netlink, an_answer_larger_than_the_buffer_is_refused)
 {
 	auto_free char *big = calloc(1, 65536);
 	struct peer peer;
@@ -196,7 +199,7 @@ Test(netlink, an_answer_cut_by_our_buffer_is_an_error)
 	cr_expect_eq(request(&peer), -EMSGSIZE);
 }
 
-Test(netlink, silence_has_a_limit)
+Test(netlink, a_request_without_an_answer_times_out)
 {
 	struct peer peer;
 
@@ -204,7 +207,7 @@ Test(netlink, silence_has_a_limit)
 	cr_expect_eq(request(&peer), -ETIMEDOUT);
 }
 
-Test(netlink, an_answer_that_stops_in_the_middle_has_a_limit)
+Test(netlink, an_answer_without_its_end_times_out)
 {
 	struct peer peer;
 
@@ -217,7 +220,7 @@ Test(netlink, an_answer_that_stops_in_the_middle_has_a_limit)
 
 /* ---- the real kernel ---- */
 
-Test(netlink, nobody_but_the_kernel_is_heard, .init = namespace_need_root)
+Test(netlink, a_message_of_another_process_is_not_received, .init = namespace_need_root)
 {
 	struct sockaddr_nl ours;
 	socklen_t length = sizeof(ours);
@@ -247,7 +250,7 @@ static int count_links(void *context, const struct nlmsghdr *message)
 	return 0;
 }
 
-Test(netlink, a_dump_and_an_error_of_a_real_kernel, .init = namespace_need_root)
+Test(netlink, a_real_kernel_answers_with_a_dump_and_with_an_error, .init = namespace_need_root)
 {
 	_Alignas(struct nlmsghdr) char buffer[256];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);

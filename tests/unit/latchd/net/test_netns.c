@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Each namespace is the one of a child process that sleeps in it. */
 #include "namespace.h"
 
 #include <dirent.h>
@@ -55,7 +56,7 @@ static size_t open_descriptors(void)
 	return count;
 }
 
-Test(netns, cookies_tell_namespaces_apart, .init = namespace_need_root)
+Test(netns, each_namespace_has_a_cookie_of_its_own, .init = namespace_need_root)
 {
 	struct namespace first, second;
 	uint64_t cookie;
@@ -70,7 +71,7 @@ Test(netns, cookies_tell_namespaces_apart, .init = namespace_need_root)
 	namespace_end(&second);
 }
 
-Test(netns, a_process_that_is_gone_has_none, .init = namespace_need_root)
+Test(netns, a_process_that_is_gone_has_no_cookie, .init = namespace_need_root)
 {
 	struct namespace ns;
 	uint64_t cookie;
@@ -82,7 +83,7 @@ Test(netns, a_process_that_is_gone_has_none, .init = namespace_need_root)
 	cr_expect_eq(netns_of_process(-1, &cookie), -ENOENT);
 }
 
-Test(netns, opens_our_own, .init = namespace_need_root)
+Test(netns, the_own_namespace_is_opened, .init = namespace_need_root)
 {
 	struct namespace own = {.fd = namespace_of(getpid()), .cookie = own_cookie()};
 
@@ -90,7 +91,7 @@ Test(netns, opens_our_own, .init = namespace_need_root)
 	close(own.fd);
 }
 
-Test(netns, finds_by_scan_and_again, .init = namespace_need_root)
+Test(netns, a_namespace_is_found_by_a_scan_twice, .init = namespace_need_root)
 {
 	struct namespace ns;
 
@@ -100,7 +101,7 @@ Test(netns, finds_by_scan_and_again, .init = namespace_need_root)
 	namespace_end(&ns);
 }
 
-Test(netns, finds_the_last_of_many, .init = namespace_need_root)
+Test(netns, each_of_a_hundred_namespaces_is_found, .init = namespace_need_root)
 {
 	struct namespace many[100];
 	size_t i;
@@ -131,8 +132,8 @@ static void *leave_process_namespace(void *context)
 	return NULL;
 }
 
-/* A thread is not listed among the processes: only the hint leads there. */
-Test(netns, finds_by_hint, .init = namespace_need_root)
+/* A scan of the processes does not show threads, so that only the hint leads to this namespace. */
+Test(netns, a_namespace_of_a_thread_is_found_by_its_hint, .init = namespace_need_root)
 {
 	struct thread thread = {0};
 	struct namespace ns;
@@ -153,7 +154,7 @@ Test(netns, finds_by_hint, .init = namespace_need_root)
 	close(ns.fd);
 }
 
-Test(netns, is_not_deceived_by_a_wrong_hint, .init = namespace_need_root)
+Test(netns, a_wrong_hint_does_not_give_another_namespace, .init = namespace_need_root)
 {
 	struct namespace wanted, other;
 
@@ -168,7 +169,7 @@ Test(netns, is_not_deceived_by_a_wrong_hint, .init = namespace_need_root)
 	namespace_end(&other);
 }
 
-Test(netns, forgets_the_oldest_hints, .init = namespace_need_root)
+Test(netns, a_namespace_is_found_after_its_hint_was_replaced, .init = namespace_need_root)
 {
 	struct namespace ns;
 	uint64_t unused;
@@ -183,7 +184,7 @@ Test(netns, forgets_the_oldest_hints, .init = namespace_need_root)
 	namespace_end(&ns);
 }
 
-Test(netns, is_gone_with_its_last_process, .init = namespace_need_root)
+Test(netns, a_namespace_without_processes_is_not_found, .init = namespace_need_root)
 {
 	struct namespace ns;
 
@@ -194,7 +195,7 @@ Test(netns, is_gone_with_its_last_process, .init = namespace_need_root)
 	close(ns.fd);
 }
 
-Test(netns, a_socket_is_there_and_we_are_back, .init = namespace_need_root)
+Test(netns, a_socket_is_of_that_namespace_and_the_thread_returns, .init = namespace_need_root)
 {
 	uint64_t before = own_cookie();
 	struct namespace ns;
@@ -210,7 +211,7 @@ Test(netns, a_socket_is_there_and_we_are_back, .init = namespace_need_root)
 	namespace_end(&ns);
 }
 
-Test(netns, a_refused_socket_leaves_us_where_we_were, .init = namespace_need_root)
+Test(netns, a_refused_socket_leaves_the_thread_in_its_namespace, .init = namespace_need_root)
 {
 	uint64_t before = own_cookie();
 	struct namespace ns;
@@ -223,7 +224,7 @@ Test(netns, a_refused_socket_leaves_us_where_we_were, .init = namespace_need_roo
 	namespace_end(&ns);
 }
 
-Test(netns, keeps_no_descriptor, .init = namespace_need_root)
+Test(netns, no_call_leaves_a_descriptor_open, .init = namespace_need_root)
 {
 	struct namespace ns;
 	size_t before;
@@ -238,7 +239,7 @@ Test(netns, keeps_no_descriptor, .init = namespace_need_root)
 	namespace_end(&ns);
 }
 
-/* A process in namespaces of its own, until it is killed. */
+/* A process in namespaces of its own, until the test kills it. */
 static pid_t start_elsewhere(int kinds)
 {
 	int ready[2];
@@ -255,7 +256,7 @@ static pid_t start_elsewhere(int kinds)
 			pause();
 	}
 	close(ready[1]);
-	cr_assert_eq(read(ready[0], &byte, 1), 1, "no such namespace can be made here");
+	cr_assert_eq(read(ready[0], &byte, 1), 1, "cannot create such a namespace here");
 	close(ready[0]);
 	return pid;
 }
@@ -273,7 +274,7 @@ static int is_foreign_after(int kinds)
 	return foreign;
 }
 
-Test(netns, of_which_user_namespace, .init = namespace_need_root)
+Test(netns, only_a_namespace_of_another_user_namespace_is_foreign, .init = namespace_need_root)
 {
 	cr_expect_eq(netns_is_foreign(own_cookie()), 0);
 	cr_expect_eq(is_foreign_after(CLONE_NEWNET), 0);

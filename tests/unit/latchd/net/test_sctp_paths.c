@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the kernel says of an association's addresses, and which paths those make. */
+/* Messages of sctp_diag, written by the test, against lists of paths. */
 #include <criterion/criterion.h>
 
 #include <arpa/inet.h>
@@ -74,7 +74,7 @@ static struct sctp_path path(const char *local, const char *remote)
 	return made;
 }
 
-Test(sctp_paths, both_families_of_one_association)
+Test(sctp_paths, the_paths_of_both_families_of_an_association_are_alive)
 {
 	struct sctp_path paths[] = {
 		path("10.9.0.1", "10.9.0.2"), path("2001:db8::1", "2001:db8::2"),
@@ -88,7 +88,7 @@ Test(sctp_paths, both_families_of_one_association)
 		cr_expect_eq(paths[i].alive, i < 2, "%zu", i);
 }
 
-Test(sctp_paths, only_with_the_associations_ports)
+Test(sctp_paths, only_paths_with_the_ports_of_the_association_are_alive)
 {
 	struct sctp_path paths[8];
 	size_t i;
@@ -105,7 +105,7 @@ Test(sctp_paths, only_with_the_associations_ports)
 						     paths[i].flow.remote_port == REMOTE_PORT);
 }
 
-Test(sctp_paths, every_latch_of_the_same_ports_is_looked_at)
+Test(sctp_paths, every_path_with_the_same_ports_is_checked)
 {
 	struct sctp_path paths[] = {
 		path("10.9.0.1", "10.9.0.9"),
@@ -119,7 +119,7 @@ Test(sctp_paths, every_latch_of_the_same_ports_is_looked_at)
 	cr_expect_eq(paths[0].alive + paths[1].alive + paths[2].alive + paths[3].alive, 2);
 }
 
-Test(sctp_paths, namespaces_stay_together)
+Test(sctp_paths, paths_are_sorted_by_namespace_then_by_ports)
 {
 	struct sctp_path paths[] = {
 		path("10.9.0.1", "10.9.0.2"),
@@ -137,8 +137,8 @@ Test(sctp_paths, namespaces_stay_together)
 	cr_expect_eq(paths[2].flow.local_port, LOCAL_PORT);
 }
 
-/* An endpoint without an association, and a kernel that says less. */
-Test(sctp_paths, nothing_lives_without_addresses)
+/* An endpoint without an association has no addresses. A kernel may send one of the two lists. */
+Test(sctp_paths, no_path_is_alive_without_addresses_of_both_ends)
 {
 	struct sctp_path one = path("10.9.0.1", "10.9.0.2");
 	struct nlmsghdr *header = message(LOCAL_PORT, REMOTE_PORT);
@@ -149,7 +149,7 @@ Test(sctp_paths, nothing_lives_without_addresses)
 	cr_expect_not(one.alive);
 }
 
-Test(sctp_paths, what_is_malformed_is_no_answer)
+Test(sctp_paths, a_malformed_message_is_refused)
 {
 	struct sctp_path one = path("10.9.0.1", "10.9.0.2");
 	struct nlmsghdr *header = two_by_two();

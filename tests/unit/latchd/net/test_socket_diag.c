@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Real TCP sockets on the loopback of another network namespace. */
+/* TCP connections over the loopback of a network namespace of the test. */
 #include "tcp.h"
 
 #include "latchd/net/socket_diag.h"
@@ -13,7 +13,7 @@ static void wait_until_gone(const struct latch_flow *flow)
 	cr_expect_eq(socket_diag_find(flow), -ENOENT);
 }
 
-/* The client's end, then the server's, of two connections: each alone is found and ended. */
+/* Ends the client's socket of one connection, then the server's socket of another connection. */
 static void check_both_ends(const char *listen_on, const char *connect_from)
 {
 	struct pair pair = connect_pair(listen_on, connect_from, NULL);
@@ -35,29 +35,31 @@ static void check_both_ends(const char *listen_on, const char *connect_from)
 	close_pair(&other);
 }
 
-Test(socket_diag, ends_an_ipv4_connection, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, each_end_of_an_ipv4_connection_is_found_and_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_both_ends(IPV4, IPV4);
 }
 
-Test(socket_diag, ends_an_ipv6_connection, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, each_end_of_an_ipv6_connection_is_found_and_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_both_ends(IPV6, IPV6);
 }
 
-Test(socket_diag, ends_an_ipv4_connection_of_a_dual_stack_server, .init = tcp_set_up,
+Test(socket_diag, an_ipv4_connection_of_a_dual_stack_server_is_found_and_ended, .init = tcp_set_up,
      .fini = tcp_tear_down)
 {
 	check_both_ends("::", IPV4);
 }
 
-Test(socket_diag, ends_an_ipv4_connection_of_ipv6_sockets, .init = tcp_set_up,
+Test(socket_diag, an_ipv4_connection_of_ipv6_sockets_is_found_and_ended, .init = tcp_set_up,
      .fini = tcp_tear_down)
 {
 	check_both_ends("::", MAPPED);
 }
 
-Test(socket_diag, the_owner_sees_it_in_a_blocked_read, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, a_waiting_reader_gets_econnaborted, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct pollfd ended = {.fd = pair.server, .events = POLLIN};
@@ -72,7 +74,7 @@ Test(socket_diag, the_owner_sees_it_in_a_blocked_read, .init = tcp_set_up, .fini
 	close_pair(&pair);
 }
 
-/* ---- what must not be taken for the flow's socket ---- */
+/* ---- other sockets ---- */
 
 Test(socket_diag, a_listener_is_never_found_nor_ended, .init = tcp_set_up, .fini = tcp_tear_down)
 {
@@ -92,7 +94,8 @@ Test(socket_diag, a_listener_is_never_found_nor_ended, .init = tcp_set_up, .fini
 	close(listener);
 }
 
-Test(socket_diag, a_listener_on_all_addresses_neither, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, a_listener_on_all_addresses_is_never_found_nor_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	int listener = start_listener("::", NULL), client;
 	uint16_t port = ntohs(name_of(listener, getsockname).v6.sin6_port);
@@ -108,7 +111,8 @@ Test(socket_diag, a_listener_on_all_addresses_neither, .init = tcp_set_up, .fini
 	close(listener);
 }
 
-Test(socket_diag, nothing_but_the_very_flow, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, a_socket_of_a_similar_flow_is_not_found, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	const struct latch_flow flow = flow_of(pair.client);
@@ -130,7 +134,8 @@ Test(socket_diag, nothing_but_the_very_flow, .init = tcp_set_up, .fini = tcp_tea
 	close_pair(&pair);
 }
 
-Test(socket_diag, only_in_the_flows_own_namespace, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, a_socket_of_another_namespace_is_not_found, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = flow_of(pair.client);
@@ -164,9 +169,9 @@ Test(socket_diag, other_protocols_are_refused, .init = tcp_set_up, .fini = tcp_t
 	cr_expect_eq(socket_diag_destroy_owner(&flow, 0), -EAFNOSUPPORT);
 }
 
-/* ---- sockets that are no full sockets, or hard to find ---- */
+/* ---- TIME_WAIT and request sockets, sockets bound to a device ---- */
 
-Test(socket_diag, finds_time_wait, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, a_time_wait_socket_is_found, .init = tcp_set_up, .fini = tcp_tear_down)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow client = flow_of(pair.client), server = flow_of(pair.server);
@@ -178,7 +183,7 @@ Test(socket_diag, finds_time_wait, .init = tcp_set_up, .fini = tcp_tear_down)
 	cr_assert_eq(recv(pair.client, &byte, 1, 0), 0);
 	close(pair.client);
 	cr_expect_eq(socket_diag_find(&client), 0);
-	/* The listener stands on the server's port all the time. */
+	/* The listener has the server's port all the time. */
 	wait_until_gone(&server);
 	cr_expect_eq(socket_diag_find(&client), 0);
 	close(pair.listener);
@@ -203,17 +208,19 @@ static void check_request_socket(const char *listen_on, const char *connect_from
 	close(listener);
 }
 
-Test(socket_diag, finds_and_ends_a_request_socket, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, an_ipv4_request_socket_is_found_and_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_request_socket(IPV4, IPV4);
 }
 
-Test(socket_diag, finds_and_ends_an_ipv6_request_socket, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, an_ipv6_request_socket_is_found_and_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_request_socket(IPV6, IPV6);
 }
 
-Test(socket_diag, finds_and_ends_a_dual_stack_request_socket, .init = tcp_set_up,
+Test(socket_diag, a_dual_stack_request_socket_is_found_and_ended, .init = tcp_set_up,
      .fini = tcp_tear_down)
 {
 	check_request_socket("::", IPV4);
@@ -233,17 +240,20 @@ static void check_bound_to_device(const char *listen_on, const char *connect_fro
 	close_pair(&other);
 }
 
-Test(socket_diag, ends_ipv4_bound_to_a_device, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, an_ipv4_socket_bound_to_a_device_is_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_bound_to_device(IPV4, IPV4);
 }
 
-Test(socket_diag, ends_ipv6_bound_to_a_device, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, an_ipv6_socket_bound_to_a_device_is_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_bound_to_device(IPV6, IPV6);
 }
 
-Test(socket_diag, ends_dual_stack_bound_to_a_device, .init = tcp_set_up, .fini = tcp_tear_down)
+Test(socket_diag, a_dual_stack_socket_bound_to_a_device_is_ended, .init = tcp_set_up,
+     .fini = tcp_tear_down)
 {
 	check_bound_to_device("::", IPV4);
 }

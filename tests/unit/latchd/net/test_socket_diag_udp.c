@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connected UDP sockets, as a latch's owner: found, and ended as no other is. */
+/* Connected UDP sockets, and TCP listeners, on the loopback of a namespace of the test. */
 #include "udp.h"
 
 #include "latchd/net/socket_diag.h"
@@ -18,8 +18,8 @@ static void check(const char *one, const char *other)
 	cr_expect_eq(recv(pair.client, &byte, 1, MSG_DONTWAIT), -1);
 	cr_expect_eq(errno, ECONNABORTED);
 	cr_expect_eq(recv(pair.client, &byte, 1, MSG_DONTWAIT), -1);
-	cr_expect_eq(errno, EAGAIN, "told once");
-	cr_expect_eq(udp_send(pair.client), -EDESTADDRREQ, "connected no more");
+	cr_expect_eq(errno, EAGAIN, "the error comes once");
+	cr_expect_eq(udp_send(pair.client), -EDESTADDRREQ, "no longer connected");
 	cr_expect_eq(socket_diag_find(&client), -ENOENT);
 	cr_expect_eq(socket_diag_search(&client, 0), -ENOENT);
 	cr_expect_eq(socket_diag_destroy_owner(&client, 0), -ENOENT);
@@ -29,24 +29,24 @@ static void check(const char *one, const char *other)
 	cr_expect_eq(socket_diag_find(&server), -ENOENT);
 }
 
-Test(socket_diag_udp, ends_ipv4)
+Test(socket_diag_udp, a_connected_ipv4_socket_is_found_and_ended)
 {
 	check(IPV4, IPV4);
 }
 
-Test(socket_diag_udp, ends_ipv6)
+Test(socket_diag_udp, a_connected_ipv6_socket_is_found_and_ended)
 {
 	check(IPV6, IPV6);
 }
 
-Test(socket_diag_udp, ends_ipv4_of_ipv6_sockets)
+Test(socket_diag_udp, a_connected_ipv6_socket_of_an_ipv4_flow_is_found_and_ended)
 {
 	check(MAPPED, MAPPED);
 	check(MAPPED, IPV4);
 	check(IPV4, MAPPED);
 }
 
-Test(socket_diag_udp, never_one_that_is_not_connected)
+Test(socket_diag_udp, an_unconnected_socket_is_never_found_nor_ended)
 {
 	int fd = udp_bound(IPV4), all = udp_bound("::");
 	struct latch_flow flow = flow_between(name_of(fd, getsockname), address_of("127.0.0.9", 9));
@@ -63,7 +63,7 @@ Test(socket_diag_udp, never_one_that_is_not_connected)
 	close(all);
 }
 
-Test(socket_diag_udp, nor_a_tcp_socket_with_the_same_ends)
+Test(socket_diag_udp, a_tcp_socket_with_the_same_addresses_and_ports_is_not_found)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = flow_of(pair.client);
@@ -75,7 +75,7 @@ Test(socket_diag_udp, nor_a_tcp_socket_with_the_same_ends)
 	close_pair(&pair);
 }
 
-Test(socket_diag_udp, one_that_is_bound_to_a_device)
+Test(socket_diag_udp, a_socket_bound_to_a_device_is_found_and_ended)
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
 	struct latch_flow flow = udp_flow(pair.client);
@@ -94,7 +94,7 @@ Test(socket_diag_udp, one_that_is_bound_to_a_device)
 static struct latch_flow seen[SEEN_MAX];
 static size_t seen_count;
 
-static int remember(void *context, const struct latch_flow *flow)
+static int note_listener(void *context, const struct latch_flow *flow)
 {
 	cr_expect_eq(context, &seen_count);
 	cr_assert_lt(seen_count, SEEN_MAX);
@@ -114,7 +114,7 @@ static size_t times_seen(const char *text, int fd)
 	return times;
 }
 
-Test(socket_diag_udp, listeners_of_a_namespace_and_nothing_else)
+Test(socket_diag_udp, the_dump_has_each_listener_of_a_namespace_once)
 {
 	static const char *const places[] = {IPV4, "0.0.0.0", IPV6, "::", MAPPED};
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
@@ -124,7 +124,7 @@ Test(socket_diag_udp, listeners_of_a_namespace_and_nothing_else)
 
 	for (i = 0; i < 5; i++)
 		listeners[i] = start_listener(places[i], NULL);
-	cr_assert_eq(socket_diag_listeners(ns.cookie, remember, &seen_count), 0);
+	cr_assert_eq(socket_diag_listeners(ns.cookie, note_listener, &seen_count), 0);
 	cr_expect_eq(seen_count, 7);
 	for (i = 0; i < 5; i++)
 		cr_expect_eq(times_seen(places[i], listeners[i]), 1, "%s", places[i]);
@@ -132,7 +132,7 @@ Test(socket_diag_udp, listeners_of_a_namespace_and_nothing_else)
 	cr_expect_eq(times_seen(IPV4, device), 1);
 	namespace_start(&other);
 	seen_count = 0;
-	cr_expect_eq(socket_diag_listeners(other.cookie, remember, &seen_count), 0);
+	cr_expect_eq(socket_diag_listeners(other.cookie, note_listener, &seen_count), 0);
 	cr_expect_eq(seen_count, 0);
 	namespace_end(&other);
 	for (i = 0; i < 5; i++)

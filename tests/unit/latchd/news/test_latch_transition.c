@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Break and heal by the real control program: which steps are news, and to whom. */
+/* Break and heal by the real control program: the steps that are published. */
 #include "latch_fixture.h"
 
 #include "latchd/news/latch_transition.h"
@@ -109,7 +109,7 @@ Test(latch_transition, reason_beside_another_is_no_news)
 		      LATCH_STATE_ESTABLISHED);
 }
 
-/* Read before its successor came: the id tells them apart. */
+/* The flow has a new latch: the id in the transition is the id of the old one. */
 Test(latch_transition, latch_that_is_gone_is_no_news)
 {
 	struct latch latch = latch_now();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tables with known entries, and documents read back with json-c. */
+/* Tables with known entries, and documents parsed with json-c. */
 #ifndef LATCHD_TESTS_REPORT_FIXTURE_H
 #define LATCHD_TESTS_REPORT_FIXTURE_H
 
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <linux/xfrm.h>
@@ -160,7 +161,33 @@ static inline struct latch_sa sa_of(enum latch_sa_state state, uint16_t params, 
 	return sa;
 }
 
-/* ---- reading what was written */
+static inline struct latch latch_of(enum latch_state state, uint16_t params, uint8_t reasons)
+{
+	struct latch latch = {
+		.id = 0x1f3,
+		.changed = clock_boot_ns(),
+		.drops = 17,
+		.spi_out = 0xc1a2f09e,
+		.direction = LATCH_DIRECTION_OUT,
+	};
+
+	latch.word.state = state;
+	latch.word.params = params;
+	latch.word.reasons = reasons;
+	return latch;
+}
+
+static inline void put_latch(const struct latch_flow *flow, const struct latch *latch)
+{
+	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, latch, BPF_ANY), 0);
+}
+
+static inline void put_sa(const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	cr_assert_eq(bpf_map_update_elem(maps.sas, key, sa, BPF_ANY), 0);
+}
+
+/* ---- reading documents back */
 
 static inline void parse(void)
 {
@@ -198,7 +225,7 @@ static inline void expect_json(const char *path, const char *json)
 	cr_expect_str_eq(is, json, "%s is %s, not %s", path, is, json);
 }
 
-/* The names of an object's members, in their order. */
+/* The names of all members of an object, in their order. */
 static inline void expect_keys(const char *path, const char *keys)
 {
 	char is[512] = "";

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The events: exactly these keys, exactly these values. */
+/* The events of the monitor: exactly these keys, exactly these values. */
 #include "report_fixture.h"
 
 TestSuite(report_news, .init = report_start, .fini = report_finish, .timeout = 60);
@@ -39,7 +39,7 @@ static void expect_flow(void)
 	expect_json("remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
 }
 
-Test(report_news, ring_events_of_latches)
+Test(report_news, kernel_events_of_latches_name_flow_peer_and_reasons)
 {
 	static const struct {
 		enum latch_event_type type;
@@ -70,7 +70,7 @@ Test(report_news, ring_events_of_latches)
 	}
 }
 
-Test(report_news, ring_events_have_their_own_time)
+Test(report_news, kernel_events_carry_the_time_of_the_event)
 {
 	struct latch_event event = event_of(LATCH_EVENT_LATCH_CLOSED);
 	uint64_t boot = clock_real_ns() - clock_boot_ns();
@@ -87,7 +87,7 @@ Test(report_news, ring_events_have_their_own_time)
 	cr_expect_lt(strcmp(time, high), 0, "%s is after %s", time, high);
 }
 
-Test(report_news, ring_events_of_sas)
+Test(report_news, kernel_events_of_sas_name_the_sa_its_state_and_its_peer)
 {
 	struct latch_event event = event_of(LATCH_EVENT_SA_PENDING);
 
@@ -113,7 +113,7 @@ Test(report_news, ring_events_of_sas)
 	expect_hostile("peer.id");
 }
 
-Test(report_news, ring_events_of_drops)
+Test(report_news, kernel_events_of_drops_name_reason_packet_flow_and_sa)
 {
 	struct latch_event event = event_of(LATCH_EVENT_DROP);
 
@@ -141,7 +141,7 @@ Test(report_news, ring_events_of_drops)
 	expect_json("sa", "null");
 }
 
-Test(report_news, ring_events_of_refusals)
+Test(report_news, kernel_events_of_refusals_name_reason_flow_and_rule)
 {
 	static const struct config_rule rules[] = {{.name = "web"}};
 	struct latch_event event = event_of(LATCH_EVENT_REFUSED);
@@ -167,7 +167,7 @@ Test(report_news, ring_events_of_refusals)
 	expect_json("sa.spi", "\"0x0000a1b2\"");
 }
 
-Test(report_news, an_event_that_the_abi_does_not_know)
+Test(report_news, a_kernel_event_of_an_unknown_type_has_no_members)
 {
 	struct latch_event event = event_of((enum latch_event_type)77);
 
@@ -196,7 +196,7 @@ static void broken(uint8_t reason, uint16_t want, uint16_t got)
 	expect_json("direction", "\"out\"");
 }
 
-Test(report_news, latch_broken_by_another_peer)
+Test(report_news, a_break_by_another_peer_names_both_identities)
 {
 	broken(LATCH_REASON_SA_CONFLICT, params_c, params_d);
 	expect_json("reason", "\"sa-conflict\"");
@@ -205,7 +205,7 @@ Test(report_news, latch_broken_by_another_peer)
 	expect_json("got", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
 }
 
-Test(report_news, latch_broken_by_other_protection)
+Test(report_news, a_break_by_the_same_peer_names_every_parameter_that_differs)
 {
 	broken(LATCH_REASON_SA_CONFLICT, params_c, params_weak);
 	expect_json("want",
@@ -219,7 +219,7 @@ Test(report_news, latch_broken_by_other_protection)
 			   "\"esn\":true,\"replay_protection\":false}");
 }
 
-Test(report_news, latch_broken_by_another_connection_of_the_same_name)
+Test(report_news, a_break_by_another_connection_names_configuration_and_protocol)
 {
 	struct latch_params params = *identities_get_params(identities, params_c);
 	uint16_t other;
@@ -234,7 +234,7 @@ Test(report_news, latch_broken_by_another_connection_of_the_same_name)
 			   "\"ipsec\":\"ah\"}");
 }
 
-Test(report_news, latch_broken_without_another_sa)
+Test(report_news, a_break_without_a_conflicting_sa_has_no_got)
 {
 	broken(LATCH_REASON_PEER_DEAD, params_c, 0);
 	expect_json("reason", "\"peer-dead\"");
@@ -271,7 +271,7 @@ static void write_latch_news(struct news news)
 	expect_flow();
 }
 
-Test(report_news, latch_healed_and_reset)
+Test(report_news, healed_and_reset_latches_are_events)
 {
 	write_latch_news(
 		(struct news){.kind = NEWS_LATCH_HEALED, .cause.reason = LATCH_REASON_SPD_CHANGE});
@@ -327,7 +327,7 @@ Test(report_news, R_6_2_1_requested_steps_name_their_requester)
 	expect_json("by", "{\"pid\":42,\"login_uid\":null}");
 }
 
-Test(report_news, sa_bound)
+Test(report_news, a_bound_sa_names_peer_feed_and_evidence)
 {
 	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, 0);
 	struct latch_sa_key key = sa_key();
@@ -351,7 +351,7 @@ Test(report_news, sa_bound)
 	expect_json("evidence", "\"vici child-updown\"");
 }
 
-Test(report_news, lost)
+Test(report_news, lost_events_carry_their_number)
 {
 	write_news(&(struct news){.kind = NEWS_EVENTS_LOST, .count = UINT64_MAX});
 	parse();
@@ -390,7 +390,7 @@ static struct news_policy bypass_out(void)
 	};
 }
 
-Test(report_news, R_2_3_13_an_spd_break_names_what_decides_now)
+Test(report_news, R_2_3_13_a_break_by_the_spd_names_the_deciding_policy)
 {
 	struct news_policy policy = bypass_out();
 
@@ -409,7 +409,7 @@ Test(report_news, R_2_3_13_an_spd_break_names_what_decides_now)
 			      "\"priority\":7,\"src\":\"10.9.0.1/32\",\"dst\":\"10.9.0.0/24\"}");
 }
 
-Test(report_news, an_spd_break_by_the_default_action)
+Test(report_news, a_break_by_the_default_action_names_no_policy)
 {
 	const struct news_policy policy = {
 		.direction = "in", .action = "block", .is_default = true};
@@ -421,7 +421,7 @@ Test(report_news, an_spd_break_by_the_default_action)
 	expect_json("policy", "{\"direction\":\"in\",\"action\":\"block\",\"default\":true}");
 }
 
-Test(report_news, held_and_released)
+Test(report_news, held_and_released_latches_are_events)
 {
 	struct news_policy policy = bypass_out();
 
@@ -436,7 +436,7 @@ Test(report_news, held_and_released)
 	expect_json("event", "\"latch-released\"");
 }
 
-Test(report_news, policy_changed_names_the_namespace)
+Test(report_news, policy_changed_names_the_network_namespace)
 {
 	struct latch_event event = event_of(LATCH_EVENT_POLICY_CHANGED);
 

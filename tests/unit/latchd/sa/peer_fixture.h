@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Peers that die and reboot, with latches to them: see attribution_fixture.h. */
+/*
+ * Two peers with latches to them, on top of attribution_fixture.h:
+ *
+ *   W 10.9.0.1 --- C 10.9.0.2  IKE_SA 1, SPI 1, two latches (ports 1000, 1001)
+ *              \-- D 10.9.0.3  IKE_SA 2, SPI 2, one latch (port 1002)
+ */
 #ifndef LATCHD_TESTS_PEER_FIXTURE_H
 #define LATCHD_TESTS_PEER_FIXTURE_H
 
@@ -16,27 +21,27 @@ static inline struct feed_peer peer_of(const char *id, uint32_t ike_unique_id)
 	return peer;
 }
 
-static inline void lives(struct feed *feed, const char *id, uint32_t ike_unique_id)
+static inline void ike_sa_up(struct feed *feed, const char *id, uint32_t ike_unique_id)
 {
 	struct feed_peer peer = peer_of(id, ike_unique_id);
 
 	sink->peer_up(sink->context, feed, &peer);
 }
 
-static inline void ends(struct feed *feed, const char *id, uint32_t ike_unique_id,
-			enum feed_down_cause cause)
+static inline void ike_sa_down(struct feed *feed, const char *id, uint32_t ike_unique_id,
+			       enum feed_down_cause cause)
 {
 	struct feed_peer peer = peer_of(id, ike_unique_id);
 
 	sink->peer_down(sink->context, feed, &peer, cause);
 }
 
-static inline void dies(const char *id, uint32_t ike_unique_id)
+static inline void peer_dead(const char *id, uint32_t ike_unique_id)
 {
-	ends(&charon, id, ike_unique_id, FEED_DOWN_PEER_DEAD);
+	ike_sa_down(&charon, id, ike_unique_id, FEED_DOWN_PEER_DEAD);
 }
 
-static inline void reboots(const char *id, uint32_t ike_unique_id, uint32_t successor)
+static inline void peer_rebooted(const char *id, uint32_t ike_unique_id, uint32_t successor)
 {
 	struct feed_peer peer = peer_of(id, ike_unique_id);
 
@@ -44,7 +49,7 @@ static inline void reboots(const char *id, uint32_t ike_unique_id, uint32_t succ
 	sink->peer_down(sink->context, &charon, &peer, FEED_DOWN_PEER_REBOOTED);
 }
 
-/* Two peers with different selectors, so that neither is in conflict with the other. */
+/* Peers at different hosts have different selectors: their CHILD_SAs do not conflict. */
 static inline struct feed_child child_at(const char *peer, uint8_t host, uint32_t spi)
 {
 	struct feed_child child = child_of(peer, spi);
@@ -73,7 +78,7 @@ static inline struct latch_flow latch_to(uint8_t host, uint16_t port, uint16_t p
 	return flow;
 }
 
-/* One that names a single IKE_SA. */
+/* A snapshot that reports a single IKE_SA. */
 static inline void snapshot_of(const struct feed_peer *peer)
 {
 	sink->snapshot_begin(sink->context, &charon);
@@ -90,7 +95,7 @@ static inline void expect_reasons(const struct latch_flow *flow, uint8_t reasons
 		     reasons ? LATCH_STATE_BROKEN : LATCH_STATE_ESTABLISHED);
 }
 
-/* C and D live, two latches to C and one to D. */
+/* The set-up of the drawing above. */
 static struct feed_child c, d;
 static struct latch_flow to_c, also_to_c, to_d;
 
@@ -105,8 +110,8 @@ static inline void two_peers(void)
 	d = child_at("d.example", 3, 2);
 	c.ike_unique_id = 1;
 	d.ike_unique_id = 2;
-	lives(&charon, "c.example", 1);
-	lives(&charon, "d.example", 2);
+	ike_sa_up(&charon, "c.example", 1);
+	ike_sa_up(&charon, "d.example", 2);
 	bring_up(&charon, &c);
 	bring_up(&charon, &d);
 	to_c = latch_to(2, 1000, in_params(&c), 0);

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One key manager that has told all: whose an SA is, and in which order that takes effect. */
+/*
+ * One synced key manager: the attribution of SAs to peers, and the order of breaks
+ * and bindings. C and D are two peers at one address with the same selectors:
+ *
+ *   W 10.9.0.1 --- 10.9.0.2  c.example (SPI 1), d.example (SPI 2)
+ */
 #include "attribution_fixture.h"
 
 TestSuite(attribution, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
@@ -64,7 +69,7 @@ Test(attribution, R_2_3_11_a_latch_breaks_before_the_conflicting_sa_is_bound)
 	cr_expect_neq(in_params(&d), in_params(&c));
 }
 
-/* Both are new to this latchd, and the one told later contests the other. */
+/* Both CHILD_SAs are new to this latchd, and the later report contests the earlier one. */
 Test(attribution, R_2_3_11_no_sa_of_a_snapshot_is_bound_before_all_latches_break)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -93,7 +98,7 @@ static bool it_is_bound(void)
 	return in_state(awaited_child) == LATCH_SA_BOUND;
 }
 
-/* Without another word of its key manager. */
+/* The retry needs no further report. */
 Test(attribution, a_snapshot_whose_breaks_fail_is_bound_by_a_retry)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -137,7 +142,7 @@ static bool late_is_bound(void)
 	return in_state(&late) == LATCH_SA_BOUND && out_state(&late) == LATCH_SA_BOUND;
 }
 
-/* The SA could be bound, but nobody can tell which latches it conflicts with. */
+/* The SA itself can be bound, but the latches in conflict cannot be found or broken. */
 static void check_unbreakable(int *descriptor)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -156,7 +161,7 @@ static void check_unbreakable(int *descriptor)
 	cr_expect_eq(logged.count, 1);
 	cr_expect_eq(seen.broken, 0);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
-	/* Tried again without being told. */
+	/* The retry needs no further report. */
 	wait_until(late_is_bound);
 	cr_expect_eq(seen.broken, 1);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
@@ -194,7 +199,7 @@ Test(attribution, L_2_3_a_rekey_breaks_no_latch)
 	cr_expect_eq(seen.broken, 0);
 }
 
-/* ---- the order of being told and being installed */
+/* ---- reports before and after installation */
 
 Test(attribution, a_child_sa_reported_before_installation_is_bound_on_installation)
 {
@@ -212,7 +217,7 @@ Test(attribution, a_child_sa_reported_before_installation_is_bound_on_installati
 	cr_expect_eq(seen.bound, 2);
 }
 
-/* The params are the inbound SA's: without it nobody knows them. */
+/* The params come from the inbound SA. */
 Test(attribution, an_outbound_sa_stays_pending_until_the_inbound_sa_is_installed)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -240,7 +245,7 @@ static bool was_asked(void)
 	return charon.resyncs > 0;
 }
 
-/* With all SAs bound nobody looks again of himself. */
+/* After all SAs are bound, no timer checks for unattributed SAs. */
 Test(attribution, reconcile_requests_a_snapshot_for_an_unattributed_sa)
 {
 	struct feed_child c = child_of("c.example", 2);
@@ -255,7 +260,7 @@ Test(attribution, reconcile_requests_a_snapshot_for_an_unattributed_sa)
 	wait_until(was_asked);
 }
 
-/* ---- the kernel has something else under this SPI */
+/* ---- the kernel has another SA under this SPI */
 
 static void check_misfit(const struct latch_sa *in)
 {
@@ -354,7 +359,7 @@ Test(attribution, a_child_sa_with_an_identity_that_does_not_fit_stays_unattribut
 	expect_states(&c, LATCH_SA_PENDING);
 }
 
-/* ---- children that end */
+/* ---- CHILD_SAs that end */
 
 Test(attribution, a_deleted_child_sa_still_conflicts_until_the_kernel_deletes_its_sas)
 {
@@ -372,14 +377,14 @@ Test(attribution, a_deleted_child_sa_still_conflicts_until_the_kernel_deletes_it
 	cr_expect(is_contested(&c));
 	cr_expect(is_contested(&d));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	leave_both(&c);
 	cr_expect_not(is_contested(&d));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* Whose it was is known all the same, and it may be in use until it goes. */
+/* The peer is known, and the SA may be in use until the kernel deletes it. */
 Test(attribution, a_child_sa_deleted_before_its_inbound_sa_is_installed_becomes_dying)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -422,9 +427,9 @@ Test(attribution, a_child_sa_missing_from_a_snapshot_becomes_dying)
 
 /* ---- tables that peers can fill */
 
-#define HELD_BY_LATCHES 16 /* room for some SAs more */
+#define HELD_BY_LATCHES 16 /* room for some more SAs */
 
-/* An SA or a latch each, of params that differ in a number only. */
+/* One SA or latch for each params; the params differ in a number only. */
 static void fill_params(uint16_t local_and_peer)
 {
 	struct latch_params params = {.local_id = local_and_peer, .peer_id = local_and_peer};
@@ -477,7 +482,7 @@ Test(attribution, a_full_identity_table_binds_known_peers_now_and_new_peers_when
 	logged.wanted = "the table of identities is full";
 	make_old(&key);
 	wait_until(it_is_told);
-	/* As soon as there is room, and without another word. */
+	/* The SA is bound as soon as the table has room, without a further report. */
 	cr_assert_eq(bpf_map_delete_elem(maps.latches, &freed), 0);
 	awaited_child = &d;
 	wait_until(it_is_bound);

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of reported CHILD_SAs alone, without maps: W 10.9.0.1 and C 10.9.0.2
+ * in namespace 7, pairs of inbound and outbound SPIs.
+ */
 #include <criterion/criterion.h>
 
 #include <netinet/in.h>
@@ -115,7 +119,7 @@ Test(child_sas, a_repeated_report_replaces_the_report_and_keeps_the_kernel_state
 	cr_expect_eq(child->feed, &other_feed);
 	cr_expect(child->in_snapshot);
 	cr_expect_not(child->deleted || child->orphan);
-	/* What is known of the kernel stays. */
+	/* The state of the kernel's SAs stays. */
 	cr_expect_eq(child->params, 5);
 	cr_expect(child->in.in_kernel);
 }
@@ -170,7 +174,7 @@ Test(child_sas, a_child_sa_with_one_key_for_both_sas_is_refused)
 	cr_expect_null(child_sas.ends);
 }
 
-/* The two ends of a host's talk with itself have the same two keys, the other way round. */
+/* A host that talks to itself has two pairs of the same two keys, swapped. */
 Test(child_sas, a_pair_with_swapped_keys_is_another_child_sa)
 {
 	struct feed_child one = reported_child("c.example", 1, 2),
@@ -191,12 +195,12 @@ Test(child_sas, a_long_evidence_text_is_truncated)
 {
 	struct feed_child child = reported_child("c.example", 1, 2);
 	char text[100];
-	struct child_sa *learnt;
+	struct child_sa *child_sa;
 
 	memset(text, 'e', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
-	learnt = child_sas_learn(&child_sas, &feed, 7, &child, text);
-	cr_expect_eq(strlen(learnt->evidence), sizeof(learnt->evidence) - 1);
+	child_sa = child_sas_learn(&child_sas, &feed, 7, &child, text);
+	cr_expect_eq(strlen(child_sa->evidence), sizeof(child_sa->evidence) - 1);
 }
 
 /* ---- selectors */
@@ -249,7 +253,7 @@ Test(child_sas, child_sas_overlap_only_by_both_selectors_and_the_namespace)
 	cr_expect_not(child_sas_overlap(&child, &remote));
 }
 
-/* ---- many steps against a list that is looked through from end to end */
+/* ---- random steps against a plain list */
 
 #define MODEL_MAX 64
 #define STEPS	  20000
@@ -257,7 +261,7 @@ Test(child_sas, child_sas_overlap_only_by_both_selectors_and_the_namespace)
 
 struct pair {
 	uint32_t in, out;
-	unsigned int step; /* which told it last */
+	unsigned int step; /* of the last report */
 };
 
 static struct pair model[MODEL_MAX];

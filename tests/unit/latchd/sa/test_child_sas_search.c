@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who can be in conflict is found without asking everybody: it must be the same as asking
- * everybody. */
+/*
+ * Random CHILD_SAs of one or several remote hosts, IPv4 and IPv6, in two
+ * namespaces. The search by host must find the same as a scan of all.
+ */
 #include <criterion/criterion.h>
 
 #include <netinet/in.h>
@@ -59,11 +61,11 @@ static void learn_any(void)
 	      draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
 }
 
-/* ---- what a search finds, and what there is */
+/* ---- a search against a scan of all */
 
 struct found {
-	const struct child_sa *overlapping; /* only those that overlap with it */
-	const struct latch_flow *flow;	    /* only those that cover it */
+	const struct child_sa *overlapping; /* count the CHILD_SAs that overlap with it */
+	const struct latch_flow *flow;	    /* count the CHILD_SAs that cover it */
 	unsigned int count;
 };
 
@@ -77,7 +79,7 @@ static bool count_match(void *context, struct child_sa *child)
 	return false;
 }
 
-static unsigned int count_plainly(struct found found)
+static unsigned int count_by_scan(struct found found)
 {
 	struct child_sa *child;
 
@@ -91,8 +93,8 @@ static void compare_overlap(const struct child_sa *child)
 	struct found found = {.overlapping = child};
 
 	cr_assert_null(child_sas_search_overlap(&child_sas, child, count_match, &found));
-	cr_assert_eq(found.count, count_plainly((struct found){.overlapping = child}));
-	cr_assert(found.count, "not even itself");
+	cr_assert_eq(found.count, count_by_scan((struct found){.overlapping = child}));
+	cr_assert(found.count, "a CHILD_SA overlaps with itself");
 }
 
 static struct latch_flow any_flow(void)
@@ -115,7 +117,7 @@ static void compare_flow(void)
 	struct found found = {.flow = &flow};
 
 	cr_assert_null(child_sas_search_flow(&child_sas, &flow, count_match, &found));
-	cr_assert_eq(found.count, count_plainly((struct found){.flow = &flow}));
+	cr_assert_eq(found.count, count_by_scan((struct found){.flow = &flow}));
 }
 
 static bool match_any(void *context, struct child_sa *child)
@@ -144,17 +146,17 @@ Test(child_sas_search, R_2_3_7_a_search_finds_every_matching_child_sa)
 Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
 {
 	struct child_sa *one = learn(1, 7, "10.9.0.2/32[tcp/80]", "10.9.0.2/32[udp]"),
-			*other = learn(2, 7, "10.9.0.3/32", NULL), *wide;
+			*other = learn(2, 7, "10.9.0.3/32", NULL), *several;
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
 
 	cr_expect_neq(one->host, other->host);
 	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
 	cr_expect_eq(child_sas_search_overlap(&child_sas, other, match_any, NULL), other);
-	wide = learn(3, 7, "10.9.0.2/32", "10.9.0.3/32");
-	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), wide);
+	several = learn(3, 7, "10.9.0.2/32", "10.9.0.3/32");
+	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), several);
 }
 
-/* Told again with other selectors, it is found under those. */
+/* The same SPIs are reported again with other selectors. */
 Test(child_sas_search, a_child_sa_with_changed_selectors_is_found_only_under_the_new_ones)
 {
 	struct child_sa *child = learn(1, 7, "10.9.0.2/32", NULL);

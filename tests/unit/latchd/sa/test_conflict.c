@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RFC 5660 section 2.3: what conflicts with a latch, what heals it, and who may not be latched. */
+/*
+ * RFC 5660 section 2.3: SAs that conflict with a latch, breaks and healing, and
+ * contested SAs. One latch to C, and a second CHILD_SA:
+ *
+ *   W 10.9.0.1:1000 --- 10.9.0.2:4000  c.example (SPI 1), the other (SPI 2)
+ */
 #include "attribution_fixture.h"
 
 static struct feed_child c, d;
@@ -26,7 +31,7 @@ static void latch_to_c_breaks(void)
 	bring_up(&charon, &d);
 }
 
-/* ---- the predicate: a latch to c, and another child */
+/* ---- the predicate: a latch to C, and another CHILD_SA */
 
 struct meeting {
 	struct feed_child other;
@@ -93,7 +98,7 @@ Test(conflict, another_reqid_or_unique_id_does_not_conflict)
 	expect_no_conflict(&m);
 }
 
-/* The other differs in this alone. */
+/* The other CHILD_SA has only this difference. */
 #define CONFLICT(name, difference)                                                                 \
 	Test(conflict, name)                                                                       \
 	{                                                                                          \
@@ -176,7 +181,7 @@ Test(conflict, a_conflicting_sa_breaks_only_the_latches_it_covers)
 	cr_expect_eq(seen.broken, 1);
 }
 
-/* It could not be read: it may cover the flow. */
+/* An unreadable selector may cover the flow. */
 Test(conflict, unreadable_selectors_conflict_with_every_flow)
 {
 	struct meeting m = prepare();
@@ -186,12 +191,12 @@ Test(conflict, unreadable_selectors_conflict_with_every_flow)
 	expect_conflict(&m);
 }
 
-/* Nobody knows its params yet, and nothing can come in under it. */
+/* Its params are not known yet, and no packet can arrive under it. */
 Test(conflict, a_child_sa_that_is_not_in_the_kernel_does_not_conflict)
 {
 	latch_to_c();
 	up(&charon, &d);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&c));
@@ -237,7 +242,7 @@ static void restart_with_both(void)
 	snapshot(&charon, &c, &d);
 }
 
-/* Its inbound SA, which has the whole quality of protection, is gone; latchd knew it. */
+/* The inbound SA, which has the whole quality of protection, is gone; the earlier latchd had it. */
 Test(conflict, a_remaining_outbound_sa_still_conflicts_after_a_restart)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
@@ -261,7 +266,7 @@ Test(conflict, an_outbound_sa_bound_to_another_peer_does_not_supply_params)
 	strcpy(d.peer_id, "e.example");
 	latch_to_c();
 	restart_with_both();
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(seen.bound, 4, "neither D's nor E's anew: %u", seen.bound);
 }
 
@@ -276,8 +281,7 @@ Test(conflict, a_deleted_child_sa_conflicts_until_the_kernel_deletes_its_sas)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* Each entry into BROKEN is told once, and so is each healing; a reason beside another is neither.
- */
+/* Each entry into BROKEN is reported once, and so is each heal. A further reason is neither. */
 Test(conflict, L_6_1_1_each_break_and_each_heal_is_reported_once)
 {
 	uint64_t id;
@@ -316,7 +320,7 @@ Test(conflict, a_latch_heals_only_when_all_key_managers_of_its_namespace_are_syn
 	attach(&pluto, &ns);
 	leave_both(&d);
 	attribution_reconcile(attribution);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	snapshot(&pluto, NULL, NULL);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
@@ -333,13 +337,13 @@ Test(conflict, no_latch_heals_while_the_key_manager_is_lost)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* A new latchd knows of no conflict because nobody has told it anything. */
+/* A new latchd knows of no conflict before the first report. */
 Test(conflict, no_latch_heals_before_a_key_manager_is_attached)
 {
 	latch_to_c_breaks();
 	restart_latchd();
 	attribution_reconcile(attribution);
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	attach(&charon, &ns);
 	snapshot(&charon, &c, &d);
@@ -361,7 +365,7 @@ Test(conflict, a_key_manager_of_another_namespace_heals_no_latch)
 	namespace_end(&other);
 }
 
-/* ---- latches that are born into a conflict */
+/* ---- latches created in a conflict */
 
 Test(conflict, R_2_3_7_a_latch_created_before_its_sa_was_marked_contested_breaks)
 {
@@ -372,14 +376,14 @@ Test(conflict, R_2_3_7_a_latch_created_before_its_sa_was_marked_contested_breaks
 	cr_expect_eq(seen.broken, 0);
 	flow = latch_at(1000, ns.cookie, in_params(&c));
 	apart = flow_at(1001, ns.cookie);
-	attribution_latch_born(attribution, &flow);
-	attribution_latch_born(attribution, &apart);
+	attribution_latch_created(attribution, &flow);
+	attribution_latch_created(attribution, &apart);
 	cr_expect_eq(seen.broken, 1);
 	cr_expect_eq(seen.got, in_params(&d));
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 }
 
-/* Born and its event lost. */
+/* The event of the new latch is lost. */
 Test(conflict, R_2_3_7_reconcile_breaks_every_latch_in_conflict)
 {
 	struct latch_flow of_c, of_d;
@@ -397,7 +401,7 @@ Test(conflict, R_2_3_7_reconcile_breaks_every_latch_in_conflict)
 Test(conflict, a_new_latch_without_a_conflict_stays_established)
 {
 	latch_to_c();
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	attribution_reconcile(attribution);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken + seen.healed, 0);

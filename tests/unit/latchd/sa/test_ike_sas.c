@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * charon tells the class of authentication by configuration, and a configuration may be
- * loaded again with another. A peer is who it was when its IKE_SA was set up.
+ * One peer "c.example" of configuration "x509" sets up its IKE_SA by pre-shared
+ * key; then "x509" is reloaded with certificates. charon reports the
+ * class by configuration. The peer keeps the class of its IKE_SA's set-up.
  */
 #include "attribution_fixture.h"
 
@@ -55,8 +56,7 @@ static enum feed_auth auth_of(const struct feed_child *child)
 	return identities_get(identities, params->peer_id)->auth;
 }
 
-/* A child with an IKE_SA that was set up by pre-shared key; then "x509" is loaded with
- * certificates. */
+/* A CHILD_SA under IKE_SA 1, which was set up by pre-shared key. */
 static struct feed_child old;
 
 static void one_by_psk(void)
@@ -83,8 +83,8 @@ Test(ike_sas, R_2_14_a_snapshot_after_a_reload_keeps_the_authentication_class)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* Whoever is told by pre-shared key that it is c.example does not get what is latched to the
- * certificate. */
+/* A peer that proved "c.example" by pre-shared key does not get the latch of the certificate's
+ * owner. */
 Test(ike_sas, R_2_5_a_child_sa_rekeyed_after_a_reload_keeps_the_authentication_class)
 {
 	struct feed_child c = child_by(FEED_AUTH_PUBKEY, 2, 2), next;
@@ -102,14 +102,14 @@ Test(ike_sas, R_2_5_a_child_sa_rekeyed_after_a_reload_keeps_the_authentication_c
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 }
 
-/* Of three IKE_SAs only the first was authenticated. */
+/* Of three IKE_SAs only the first one was authenticated. */
 Test(ike_sas, R_2_5_an_ike_sa_rekeyed_after_a_reload_keeps_the_authentication_class)
 {
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 6, 3);
 
 	one_by_psk();
 	rekeyed(1, FEED_AUTH_PUBKEY, 5);
-	listed(FEED_AUTH_PUBKEY, 6); /* a list may be quicker than the event */
+	listed(FEED_AUTH_PUBKEY, 6); /* a list may arrive before the event */
 	rekeyed(5, FEED_AUTH_PUBKEY, 6);
 	bring_up(&charon, &next);
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK);
@@ -126,7 +126,7 @@ Test(ike_sas, an_ike_sa_set_up_after_a_reload_has_the_new_authentication_class)
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
 }
 
-/* Unique ids start again with every charon, and its configurations may be others. */
+/* A restarted charon starts its unique ids again and may have other configurations. */
 Test(ike_sas, an_ike_sa_number_reused_by_a_restarted_charon_has_its_own_class)
 {
 	struct feed_child next = child_by(FEED_AUTH_PUBKEY, 1, 2);
@@ -141,7 +141,7 @@ Test(ike_sas, an_ike_sa_number_reused_by_a_restarted_charon_has_its_own_class)
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
 }
 
-/* The pinned tables know how the SA's peer was authenticated, charon does not. */
+/* The pinned tables hold the class of the SA's peer; charon reports another. */
 Test(ike_sas, R_2_16_an_sa_keeps_its_authentication_class_over_a_restart_of_latchd)
 {
 	struct feed_child now = child_by(FEED_AUTH_PUBKEY, 1, 1),
@@ -158,11 +158,12 @@ Test(ike_sas, R_2_16_an_sa_keeps_its_authentication_class_over_a_restart_of_latc
 	sink->snapshot_end(sink->context, &charon);
 	cr_expect_eq(auth_of(&old), FEED_AUTH_PSK);
 	bring_up(&charon, &next);
-	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK, "its IKE_SA is still the same");
+	cr_expect_eq(auth_of(&next), FEED_AUTH_PSK, "the IKE_SA is still the same");
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* A pinned SA proves nothing of an IKE_SA that was seen set up: it may have adopted the child. */
+/* A pinned SA does not change an IKE_SA with a known set-up: the IKE_SA may have adopted the child.
+ */
 Test(ike_sas, an_adopted_child_sa_does_not_change_the_class_of_the_adopting_ike_sa)
 {
 	struct feed_child adopted = child_by(FEED_AUTH_PUBKEY, 2, 1),
@@ -179,7 +180,7 @@ Test(ike_sas, an_adopted_child_sa_does_not_change_the_class_of_the_adopting_ike_
 	cr_expect_eq(auth_of(&next), FEED_AUTH_PUBKEY);
 }
 
-/* An event of its end, too, is told with the class that the configuration has by then. */
+/* The event of the IKE_SA's end, too, has the present class of the configuration. */
 Test(ike_sas, R_2_19_a_dead_peer_report_after_a_reload_breaks_the_latches_of_the_peer)
 {
 	struct feed_peer now = peer_by(FEED_AUTH_PUBKEY, 1);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Key managers that come and go, a latchd that starts anew, and SAs of which nobody speaks. */
+/*
+ * Key managers that attach and are lost, restarts of latchd, and unattributed SAs.
+ * charon and pluto serve one namespace, or one namespace each. C and D are peers at
+ * one address with the same selectors.
+ */
 #include "attribution_fixture.h"
 
 #include <bpf/libbpf.h>
@@ -40,14 +44,14 @@ static uint16_t latch_to(const struct feed_child *child, struct latch_flow *ret_
 	return in_params(child);
 }
 
-static void each_has_one(const struct feed_child *charons, const struct feed_child *plutos)
+static void bring_up_each(const struct feed_child *of_charon, const struct feed_child *of_pluto)
 {
 	attach(&charon, &ns);
 	attach(&pluto, &ns);
 	snapshot(&charon, NULL, NULL);
 	snapshot(&pluto, NULL, NULL);
-	bring_up(&charon, charons);
-	bring_up(&pluto, plutos);
+	bring_up(&charon, of_charon);
+	bring_up(&pluto, of_pluto);
 }
 
 Test(key_managers, reports_of_a_key_manager_that_is_not_attached_are_ignored)
@@ -70,7 +74,7 @@ Test(key_managers, attaching_a_process_that_has_exited_fails)
 	close(other.fd);
 }
 
-/* ---- its loss */
+/* ---- loss of a feed */
 
 Test(key_managers, sas_of_a_lost_feed_are_orphans_until_its_next_snapshot)
 {
@@ -90,7 +94,7 @@ Test(key_managers, sas_of_a_lost_feed_are_orphans_until_its_next_snapshot)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 }
 
-/* A daemon that was started anew has forgotten the SAs that it left in the kernel. */
+/* A restarted key manager does not report the SAs that it left in the kernel. */
 Test(key_managers, an_orphan_missing_from_the_new_snapshot_stays_an_orphan)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -106,7 +110,7 @@ Test(key_managers, an_orphan_missing_from_the_new_snapshot_stays_an_orphan)
 	bring_up(&charon, &d);
 	cr_expect(is_contested(&c));
 	flow = latch_at(1000, ns.cookie, in_params(&d));
-	attribution_latch_born(attribution, &flow);
+	attribution_latch_created(attribution, &flow);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_BROKEN);
 	leave_both(&c);
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
@@ -117,14 +121,14 @@ Test(key_managers, only_sas_of_the_lost_feed_become_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	each_has_one(&c, &d);
+	bring_up_each(&c, &d);
 	lose(&pluto, FEED_STATE_LOST);
 	expect_states(&c, LATCH_SA_BOUND);
 	expect_states(&d, LATCH_SA_ORPHAN);
 	cr_expect(is_contested(&d));
 }
 
-/* ---- latchd starts anew */
+/* ---- restarts of latchd */
 
 Test(key_managers, the_first_snapshot_after_a_restart_binds_the_sas_to_the_same_params)
 {
@@ -146,7 +150,7 @@ Test(key_managers, an_absent_feed_after_a_restart_leaves_orphans)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
-	each_has_one(&c, &d);
+	bring_up_each(&c, &d);
 	restart_latchd();
 	lose(&charon, FEED_STATE_ABSENT);
 	expect_states(&c, LATCH_SA_ORPHAN);
@@ -172,7 +176,7 @@ Test(key_managers, an_sa_missing_from_the_first_snapshot_after_a_restart_is_an_o
 	expect_states(&d, LATCH_SA_BOUND);
 }
 
-/* D came to C's address while no latchd ran. */
+/* D took C's address while no latchd ran. */
 Test(key_managers, R_2_16_an_sa_of_another_peer_installed_during_a_restart_breaks_the_latch)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -192,7 +196,7 @@ Test(key_managers, R_2_16_an_sa_of_another_peer_installed_during_a_restart_break
 	expect_states(&d, LATCH_SA_BOUND);
 }
 
-/* ---- SAs that were there first, and some that are gone */
+/* ---- adopted SAs */
 
 Test(key_managers, attaching_deletes_only_adopted_sas_of_the_namespace_that_left_the_kernel)
 {
@@ -209,8 +213,8 @@ Test(key_managers, attaching_deletes_only_adopted_sas_of_the_namespace_that_left
 	cr_expect_eq(in_state(&d), LATCH_SA_PENDING);
 }
 
-/* As the SA watch counts them. */
-static void refuse_an_sa(void)
+/* Counts as the SA watch does. */
+static void count_refused_sa(void)
 {
 	auto_free uint64_t *counts = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*counts));
 	uint32_t which = LATCH_COUNTER_SAS_FULL;
@@ -222,40 +226,40 @@ static void refuse_an_sa(void)
 
 static struct latch_sa_key found;
 
-static bool it_is_gone(void)
+static bool found_is_deleted(void)
 {
 	return state_of(&found) == LATCH_SA_NONE;
 }
 
-/* The kernel is asked for all: what it does not have any more goes, too. */
-static void expect_a_dump(const struct feed_child *child)
+/* A new dump also deletes adopted SAs that left the kernel. */
+static void expect_new_dump(const struct feed_child *child)
 {
 	struct latch_sa sa = sa_from(child->remote_host, true);
 
 	found = in_key(child, ns.cookie);
 	cr_assert_eq(sa_adopt(&maps, &found, &sa, false), LATCH_CONTROL_DONE);
-	refuse_an_sa();
+	count_refused_sa();
 	up(&charon, child);
-	wait_until(it_is_gone);
+	wait_until(found_is_deleted);
 }
 
-/* No event told of it; its key manager speaks of what the table does not have. */
+/* The refused SA has no event; its key manager reports SAs that the table does not have. */
 Test(key_managers, an_sa_refused_by_a_full_table_causes_a_new_dump)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
-	c.mode = d.mode = FEED_MODE_TUNNEL; /* what is found is not bound */
-	expect_a_dump(&c);
-	expect_a_dump(&d);
+	c.mode = d.mode = FEED_MODE_TUNNEL; /* the reports match no SA: no SA is bound */
+	expect_new_dump(&c);
+	expect_new_dump(&d);
 }
 
-/* ---- SAs of which nobody speaks */
+/* ---- unattributed SAs */
 
 static unsigned int wanted_resyncs;
 
-static bool asked_often(void)
+static bool snapshots_were_requested(void)
 {
 	return charon.resyncs >= wanted_resyncs;
 }
@@ -281,14 +285,14 @@ Test(key_managers, an_old_unattributed_sa_requests_snapshots_and_is_logged_once)
 	key = install_old(&c);
 	attribution_sa_pending(attribution, &key);
 	wanted_resyncs = 3;
-	wait_until(asked_often);
+	wait_until(snapshots_were_requested);
 	cr_expect_eq(logged.count, 1);
 	cr_expect_eq(in_state(&c), LATCH_SA_PENDING);
 	c.spi_in = 5;
 	key = install_old(&c);
 	attribution_sa_pending(attribution, &key);
 	wanted_resyncs = charon.resyncs + 3;
-	wait_until(asked_often);
+	wait_until(snapshots_were_requested);
 	cr_expect_eq(logged.count, 2);
 }
 
@@ -297,7 +301,7 @@ static void on_late(void *context)
 	*(bool *)context = true;
 }
 
-/* Whoever leaves an SA that nobody speaks of does not make the others wait. */
+/* An SA that stays unattributed does not delay the others. */
 Test(key_managers, a_new_unattributed_sa_requests_a_snapshot_without_back_off)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -309,15 +313,15 @@ Test(key_managers, a_new_unattributed_sa_requests_a_snapshot_without_back_off)
 	snapshot(&charon, NULL, NULL);
 	key = install_old(&c);
 	attribution_sa_pending(attribution, &key);
-	wanted_resyncs = 6; /* the next time would be 3 s later */
-	wait_until(asked_often);
+	wanted_resyncs = 6; /* the next check would be 3 s later */
+	wait_until(snapshots_were_requested);
 	install_in(&d, ns.cookie);
 	key = in_key(&d, ns.cookie);
 	attribution_sa_pending(attribution, &key);
 	loop_timer_init(loop, &timer, on_late, &late);
 	loop_timer_arm(&timer, 1000);
 	wanted_resyncs = charon.resyncs + 1;
-	wait_until(asked_often);
+	wait_until(snapshots_were_requested);
 	cr_expect_not(late);
 	loop_timer_cancel(&timer);
 }
@@ -333,14 +337,14 @@ Test(key_managers, a_young_unattributed_sa_requests_snapshots_and_is_not_logged)
 	install_in(&c, ns.cookie);
 	attribution_sa_pending(attribution, &key);
 	wanted_resyncs = 2;
-	wait_until(asked_often);
-	/* The daemon's list was older than the SA; its answer now is not. */
+	wait_until(snapshots_were_requested);
+	/* The key manager's first list was older than the SA; this list is not. */
 	snapshot(&charon, &c, NULL);
 	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 	cr_expect_eq(logged.count, 0);
 }
 
-/* Before latchd: no event will ever tell of it. */
+/* An SA from before latchd has no event. */
 Test(key_managers, an_unattributed_sa_from_before_latchd_is_logged)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -350,16 +354,16 @@ Test(key_managers, an_unattributed_sa_from_before_latchd_is_logged)
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
 	wanted_resyncs = 2;
-	wait_until(asked_often);
+	wait_until(snapshots_were_requested);
 	cr_expect_eq(logged.count, 1);
 }
 
-static bool pluto_was_asked(void)
+static bool pluto_got_requests(void)
 {
 	return pluto.resyncs >= 2;
 }
 
-/* The namespace of one is no matter of the other, and one without any is nobody's. */
+/* charon does not serve pluto's namespace, and no key manager serves namespace 1. */
 Test(key_managers, an_unattributed_sa_requests_snapshots_only_in_its_namespace)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -375,12 +379,12 @@ Test(key_managers, an_unattributed_sa_requests_snapshots_only_in_its_namespace)
 	install_in(&c, 1);
 	key = in_key(&c, other.cookie);
 	attribution_sa_pending(attribution, &key);
-	wait_until(pluto_was_asked);
+	wait_until(pluto_got_requests);
 	cr_expect_eq(charon.resyncs, 0);
 	namespace_end(&other);
 }
 
-/* ---- lost hints */
+/* ---- lost events */
 
 static struct feed_child hidden;
 

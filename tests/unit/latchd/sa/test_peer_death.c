@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* RFC 5660 section 2, R-2-19: which latches a dead or rebooted peer breaks, and which not. */
+/*
+ * RFC 5660 section 2, R-2-19: the latches that a dead or rebooted peer breaks.
+ * One key manager reports the peers C and D of peer_fixture.h as dead or rebooted.
+ */
 #include "peer_fixture.h"
 
 TestSuite(peer_death, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
@@ -7,7 +10,7 @@ TestSuite(peer_death, .init = fixture_start_synced, .fini = fixture_finish, .tim
 Test(peer_death, R_2_19_a_dead_peer_breaks_only_its_own_latches)
 {
 	two_peers();
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	cr_expect_eq(seen.broken, 2);
 	cr_expect_eq(seen.got, 0);
@@ -18,9 +21,9 @@ Test(peer_death, R_2_19_a_dead_peer_breaks_only_its_own_latches)
 Test(peer_death, R_2_19_a_rebooted_peer_breaks_only_its_own_latches)
 {
 	two_peers();
-	ends(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
+	ike_sa_down(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
 	expect_reasons(&to_c, 0);
-	reboots("c.example", 1, 3);
+	peer_rebooted("c.example", 1, 3);
 	expect_reasons(&to_c, LATCH_REASON_PEER_REBOOTED);
 	cr_expect_eq(seen.broken, 2);
 	expect_reasons(&also_to_c, LATCH_REASON_PEER_REBOOTED);
@@ -30,9 +33,9 @@ Test(peer_death, R_2_19_a_rebooted_peer_breaks_only_its_own_latches)
 Test(peer_death, R_2_19_a_latch_broken_by_a_dead_peer_never_heals)
 {
 	two_peers();
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	leave_both(&c);
-	lives(&charon, "c.example", 3);
+	ike_sa_up(&charon, "c.example", 3);
 	c = child_at("c.example", 2, 3);
 	bring_up(&charon, &c);
 	snapshot(&charon, &c, &d);
@@ -49,22 +52,22 @@ Test(peer_death, S18_a_new_latch_to_a_peer_that_came_back_stays_established)
 	struct latch_flow again;
 
 	two_peers();
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	leave_both(&c);
-	lives(&charon, "c.example", 3);
+	ike_sa_up(&charon, "c.example", 3);
 	c = child_at("c.example", 2, 3);
 	bring_up(&charon, &c);
 	again = latch_to(2, 1003, in_params(&c), 0);
-	attribution_latch_born(attribution, &again);
+	attribution_latch_created(attribution, &again);
 	expect_reasons(&again, 0);
-	ends(&charon, "c.example", 3, FEED_DOWN_ORDERLY);
+	ike_sa_down(&charon, "c.example", 3, FEED_DOWN_ORDERLY);
 	expect_reasons(&again, 0);
 }
 
 Test(peer_death, an_orderly_delete_of_an_ike_sa_breaks_no_latch)
 {
 	two_peers();
-	ends(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
+	ike_sa_down(&charon, "c.example", 1, FEED_DOWN_ORDERLY);
 	down(&charon, &c);
 	leave_both(&c);
 	expect_reasons(&to_c, 0);
@@ -76,15 +79,15 @@ Test(peer_death, a_dead_peer_without_child_sas_breaks_its_latches)
 	two_peers();
 	down(&charon, &c);
 	leave_both(&c);
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
 Test(peer_death, a_peer_reported_dead_twice_breaks_each_latch_once)
 {
 	two_peers();
-	dies("c.example", 1);
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	cr_expect_eq(seen.broken, 2);
 }
@@ -98,7 +101,7 @@ Test(peer_death, a_dead_peer_adds_a_reason_to_a_latch_in_conflict_without_a_seco
 	bring_up(&charon, &impostor);
 	cr_expect_eq(seen.broken, 2);
 	seen.reasons = LATCH_REASONS_STICKY;
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_SA_CONFLICT | LATCH_REASON_PEER_DEAD);
 	cr_expect_eq(seen.broken, 2, "BROKEN already: no second alert");
 	down(&charon, &impostor);
@@ -115,7 +118,7 @@ Test(peer_death, only_the_keep_on_dpd_flag_keeps_a_latch_to_a_dead_peer)
 	two_peers();
 	kept = latch_to(2, 1003, in_params(&c), LATCH_RULE_KEEP_ON_DPD);
 	other = latch_to(2, 1004, in_params(&c), LATCH_RULE_KEEP_ON_REBOOT);
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&other, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&kept, 0);
@@ -128,21 +131,21 @@ Test(peer_death, only_the_keep_on_reboot_flag_keeps_a_latch_to_a_rebooted_peer)
 	two_peers();
 	kept = latch_to(2, 1003, in_params(&c), LATCH_RULE_KEEP_ON_REBOOT);
 	other = latch_to(2, 1004, in_params(&c), LATCH_RULE_KEEP_ON_DPD);
-	reboots("c.example", 1, 3);
+	peer_rebooted("c.example", 1, 3);
 	expect_reasons(&to_c, LATCH_REASON_PEER_REBOOTED);
 	expect_reasons(&other, LATCH_REASON_PEER_REBOOTED);
 	expect_reasons(&kept, 0);
 }
 
-/* ---- others are not concerned */
+/* ---- latches of other peers */
 
 Test(peer_death, a_dead_peer_of_another_identity_breaks_no_latch)
 {
 	struct feed_peer psk = peer_of("c.example", 9);
 
 	two_peers();
-	dies("x.example", 9);
-	dies("c.example.evil", 9);
+	peer_dead("x.example", 9);
+	peer_dead("c.example.evil", 9);
 	psk.auth = FEED_AUTH_PSK;
 	sink->peer_down(sink->context, &charon, &psk, FEED_DOWN_PEER_DEAD);
 	psk = peer_of("c.example", 9);
@@ -157,14 +160,14 @@ Test(peer_death, a_dead_peer_of_another_identity_breaks_no_latch)
 Test(peer_death, only_the_peers_own_key_manager_decides_whether_the_peer_is_dead)
 {
 	two_peers();
-	ends(&pluto, "c.example", 1, FEED_DOWN_PEER_DEAD);
+	ike_sa_down(&pluto, "c.example", 1, FEED_DOWN_PEER_DEAD);
 	attach(&pluto, &ns);
 	snapshot(&pluto, NULL, NULL);
-	ends(&pluto, "c.example", 1, FEED_DOWN_PEER_DEAD);
+	ike_sa_down(&pluto, "c.example", 1, FEED_DOWN_PEER_DEAD);
 	expect_reasons(&to_c, 0);
-	/* Nor does another one's IKE_SA keep it alive. */
-	lives(&pluto, "c.example", 3);
-	dies("c.example", 1);
+	/* An IKE_SA of another key manager does not keep the peer alive. */
+	ike_sa_up(&pluto, "c.example", 3);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
@@ -174,12 +177,12 @@ Test(peer_death, a_dead_peer_breaks_no_latch_of_another_namespace)
 
 	two_peers();
 	elsewhere = latch_at(1003, ns.cookie + 1, in_params(&c));
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&elsewhere, 0);
 }
 
-/* ---- key managers come and go */
+/* ---- loss and return of key managers */
 
 Test(peer_death, a_lost_key_manager_breaks_no_latch)
 {
@@ -193,15 +196,15 @@ Test(peer_death, a_lost_key_manager_breaks_no_latch)
 	cr_expect_eq(seen.broken, 0);
 }
 
-/* Unique ids start again with every charon. */
+/* A restarted charon starts its unique ids again. */
 Test(peer_death, ike_sas_of_a_lost_key_manager_keep_no_peer_alive)
 {
 	two_peers();
 	lose(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	snapshot(&charon, &c, &d);
-	lives(&charon, "c.example", 7);
-	dies("c.example", 7);
+	ike_sa_up(&charon, "c.example", 7);
+	peer_dead("c.example", 7);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 }
 
@@ -211,10 +214,10 @@ Test(peer_death, a_dead_peer_report_during_the_first_snapshot_takes_effect_at_it
 	restart_latchd();
 	attach(&charon, &ns);
 	sink->snapshot_begin(sink->context, &charon);
-	dies("c.example", 1);
-	dies("d.example", 2);
+	peer_dead("c.example", 1);
+	peer_dead("d.example", 2);
 	expect_reasons(&to_c, 0);
-	lives(&charon, "d.example", 3);
+	ike_sa_up(&charon, "d.example", 3);
 	sink->snapshot_end(sink->context, &charon);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&to_d, 0);
@@ -226,23 +229,23 @@ Test(peer_death, a_waiting_dead_peer_report_is_dropped_when_the_key_manager_is_l
 	restart_latchd();
 	attach(&charon, &ns);
 	sink->snapshot_begin(sink->context, &charon);
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	lose(&charon, FEED_STATE_LOST);
 	attach(&charon, &ns);
 	snapshot(&charon, NULL, NULL);
 	expect_reasons(&to_c, 0);
 }
 
-/* Each of another name: told twice, one waits once. */
-static void many_die(unsigned int count)
+/* Each peer has another identity. A peer that is reported twice waits once. */
+static void report_many_dead(unsigned int count)
 {
 	char id[16];
 
 	while (count--) {
 		snprintf(id, sizeof(id), "p%u", count);
-		dies(id, count + 10);
+		peer_dead(id, count + 10);
 		if (count % 2)
-			dies(id, count + 10);
+			peer_dead(id, count + 10);
 	}
 }
 
@@ -253,21 +256,21 @@ Test(peer_death, dead_peer_reports_beyond_the_limit_are_dropped_with_a_warning)
 	attach(&charon, &ns);
 	sink->snapshot_begin(sink->context, &charon);
 	logged.wanted = "(too many reports)";
-	dies("c.example", 1);
-	many_die(PEER_DEATH_REPORTS_MAX - 1);
+	peer_dead("c.example", 1);
+	report_many_dead(PEER_DEATH_REPORTS_MAX - 1);
 	cr_expect_eq(logged.count, 0);
-	dies("d.example", 2);
+	peer_dead("d.example", 2);
 	cr_expect_eq(logged.count, 1);
 	sink->snapshot_end(sink->context, &charon);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&to_d, 0);
 }
 
-/* Nobody will tell it again. */
+/* No key manager repeats the report to the next latchd. */
 Test(peer_death, R_2_16_latchd_breaks_the_latches_of_reported_dead_peers_before_it_exits)
 {
 	two_peers();
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	restart_latchd();
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&to_d, 0);
@@ -280,7 +283,7 @@ Test(peer_death, a_failed_break_is_retried)
 	two_peers();
 	logged.wanted = "latches to dead peers not all broken";
 	maps.control = -1;
-	dies("c.example", 1);
+	peer_dead("c.example", 1);
 	settle();
 	maps.control = control;
 	cr_expect_eq(logged.count, 1);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Messages as the kernel builds them, and as it never would; then the dump of a real one. */
+/*
+ * XFRM_MSG_NEWSA messages, well-formed and damaged, of one SA from 10.9.0.1 to
+ * 10.9.0.2; then dumps of a real kernel, in a namespace of the test's own.
+ */
 #include "namespace.h"
 
 #include <arpa/inet.h>
@@ -34,7 +37,7 @@ static void begin(uint16_t family, uint8_t protocol)
 	inet_pton(family, family == AF_INET ? "10.9.0.1" : "2001:db8::1", &info->saddr);
 }
 
-/* Without a NUL when it fills the field. */
+/* A name that fills the field has no NUL. */
 static void put_name(char out[64], const char *name)
 {
 	memcpy(out, name, strnlen(name, 64));
@@ -62,7 +65,7 @@ static void put_cipher(const char *name, unsigned int key_bits)
 	mnl_attr_put(message, XFRMA_ALG_CRYPT, sizeof(cipher.alg) + key_bits / 8, &cipher);
 }
 
-/* The kernel sends both forms. */
+/* The kernel sends both attributes. */
 static void put_mac(const char *name, unsigned int key_bits, unsigned int icv_bits)
 {
 	struct {
@@ -90,7 +93,7 @@ static void put_esn(unsigned int window)
 	mnl_attr_put(message, XFRMA_REPLAY_ESN_VAL, sizeof(esn.state) + sizeof(esn.bitmap), &esn);
 }
 
-/* From a block of exactly its size, so that a sanitizer sees every byte read too many. */
+/* Parses a copy in a block of exactly its size: a sanitizer finds every read beyond it. */
 static int parse(void)
 {
 	auto_free struct nlmsghdr *copy = malloc(message->nlmsg_len);
@@ -220,7 +223,7 @@ Test(sa_dump, unknown_attributes_are_skipped)
 	cr_expect_str_eq(sa.qop.encryption, "cbc(aes)");
 }
 
-/* ---- not for us ---- */
+/* ---- skipped ---- */
 
 Test(sa_dump, a_larval_sa_is_skipped)
 {
@@ -236,7 +239,7 @@ Test(sa_dump, an_ipcomp_sa_is_skipped)
 	cr_expect_eq(parse(), 0);
 }
 
-/* ---- hostile ---- */
+/* ---- malformed ---- */
 
 Test(sa_dump, an_unterminated_algorithm_name_is_truncated)
 {
@@ -304,7 +307,7 @@ Test(sa_dump, a_short_or_empty_attribute_is_refused)
 	}
 }
 
-/* Of a message cut anywhere but between attributes nothing may be used. */
+/* A message may be truncated only between two attributes. */
 Test(sa_dump, a_message_truncated_within_an_attribute_is_refused)
 {
 	uint32_t whole, ends[3], length;
@@ -447,7 +450,7 @@ static void tear_down(void)
 	namespace_end(&ns);
 }
 
-/* The larval SA is there: its SPI cannot be allocated again. */
+/* The kernel has the larval SA: its SPI cannot be allocated again. */
 Test(sa_dump, a_larval_sa_of_a_real_kernel_is_skipped, .init = set_up, .fini = tear_down)
 {
 	struct visits visits = {0};

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* An SPI that is used again, and key managers' words that come too late. */
+/*
+ * SPIs that are used again, and reports that arrive too late. C and D are two
+ * peers at one address; the peer chooses the outbound SPI, W the inbound one:
+ *
+ *   W  <-- in: SPI 1 --  C      out: SPI 0x80000001
+ *   W  <-- in: SPI 2 --  D      out: its own, or C's
+ */
 #include "attribution_fixture.h"
 
 TestSuite(spi_reuse, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
-/* D chooses the SPI that we send under, and may choose what C had. */
-static void check_stolen_spi(bool given_up)
+/* D chooses W's outbound SPI to D, and may choose the SPI that C had. */
+static void check_reused_spi(bool deleted)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie), out = out_key(&c, ns.cookie);
 
 	bring_up(&charon, &c);
-	if (given_up)
+	if (deleted)
 		down(&charon, &c);
 	vanish(&in);
 	vanish(&out);
@@ -25,15 +31,15 @@ static void check_stolen_spi(bool given_up)
 
 Test(spi_reuse, a_reused_spi_is_not_attributed_to_the_old_peer)
 {
-	check_stolen_spi(false);
+	check_reused_spi(false);
 }
 
 Test(spi_reuse, a_reused_spi_of_a_deleted_child_sa_is_not_attributed_to_the_old_peer)
 {
-	check_stolen_spi(true);
+	check_reused_spi(true);
 }
 
-/* Nothing told of the change, and the inbound SA is still the old one. */
+/* No event reports the change, and the inbound SA is still the old one. */
 Test(spi_reuse, a_reused_outbound_spi_stays_pending_when_events_are_lost)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -51,7 +57,7 @@ Test(spi_reuse, a_reused_outbound_spi_stays_pending_when_events_are_lost)
 	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
 }
 
-/* Its key manager says it again: both SPIs are used for the same peer once more. */
+/* The key manager reports the pair again: both SPIs are reused for the same peer. */
 Test(spi_reuse, a_reused_spi_pair_is_bound_only_when_reported_again)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -77,7 +83,7 @@ static void replace_inbound(void)
 	install_in(&d, ns.cookie);
 }
 
-/* While the latches break, the SA that the key manager spoke of goes and another one comes. */
+/* While the latches break, another SA replaces the reported SA. */
 Test(spi_reuse, an_sa_replaced_while_latches_break_stays_pending)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -91,7 +97,7 @@ Test(spi_reuse, an_sa_replaced_while_latches_break_stays_pending)
 	cr_expect_eq(in_state(&d), LATCH_SA_PENDING);
 }
 
-/* A key that now belongs to another child: the old one is over, with all that it caused. */
+/* The key now belongs to another CHILD_SA: the old one and its conflicts have ended. */
 Test(spi_reuse, conflicts_of_a_replaced_child_sa_end_with_it)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -128,12 +134,12 @@ Test(spi_reuse, an_unbound_deleted_child_sa_is_removed_with_its_sa)
 	expect_states(&c, LATCH_SA_PENDING);
 }
 
-static bool was_asked(void)
+static bool snapshot_was_requested(void)
 {
 	return charon.resyncs > 0;
 }
 
-/* Some child has the key, but not this SA: the key manager is asked. */
+/* A CHILD_SA has the key, but another SA. */
 Test(spi_reuse, a_new_sa_under_a_known_key_requests_a_snapshot)
 {
 	struct feed_child c = child_of("c.example", 1);
@@ -143,12 +149,12 @@ Test(spi_reuse, a_new_sa_under_a_known_key_requests_a_snapshot)
 	vanish(&out);
 	install_out(&c, ns.cookie);
 	attribution_sa_pending(attribution, &out);
-	wait_until(was_asked);
+	wait_until(snapshot_was_requested);
 }
 
-/* ---- two children that are said to have the same outbound SA */
+/* ---- two CHILD_SAs reported with the same outbound SA */
 
-static struct feed_child thief_of(const struct feed_child *c)
+static struct feed_child with_outbound_spi_of(const struct feed_child *c)
 {
 	struct feed_child d = child_of("d.example", 2);
 
@@ -156,11 +162,11 @@ static struct feed_child thief_of(const struct feed_child *c)
 	return d;
 }
 
-/* C has rekeyed: its key manager still names the old child, whose outbound SA is gone; D takes its
- * SPI. */
-static void check_old_child_named(bool restarted, bool thief_first)
+/* C has rekeyed: the key manager still reports the old CHILD_SA without its outbound SA. D chooses
+ * its SPI. */
+static void check_old_child_listed(bool restarted, bool new_first)
 {
-	struct feed_child c = child_of("c.example", 1), d = thief_of(&c);
+	struct feed_child c = child_of("c.example", 1), d = with_outbound_spi_of(&c);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
 
 	bring_up(&charon, &c);
@@ -170,8 +176,8 @@ static void check_old_child_named(bool restarted, bool thief_first)
 		restart_latchd();
 		attach(&charon, &ns);
 	}
-	snapshot(&charon, thief_first ? &d : &c, thief_first ? &c : &d);
-	snapshot(&charon, thief_first ? &d : &c, thief_first ? &c : &d);
+	snapshot(&charon, new_first ? &d : &c, new_first ? &c : &d);
+	snapshot(&charon, new_first ? &d : &c, new_first ? &c : &d);
 	expect_states(&d, LATCH_SA_BOUND);
 	cr_expect_eq(sa_at(&out).word.params, in_params(&d));
 	cr_expect_neq(in_params(&d), in_params(&c));
@@ -179,29 +185,29 @@ static void check_old_child_named(bool restarted, bool thief_first)
 
 Test(spi_reuse, an_old_child_sa_listed_first_does_not_get_the_new_outbound_sa)
 {
-	check_old_child_named(false, false);
+	check_old_child_listed(false, false);
 }
 
 Test(spi_reuse, an_old_child_sa_listed_last_does_not_get_the_new_outbound_sa)
 {
-	check_old_child_named(false, true);
+	check_old_child_listed(false, true);
 }
 
 Test(spi_reuse, an_old_child_sa_listed_first_after_a_restart_does_not_get_the_new_outbound_sa)
 {
-	check_old_child_named(true, false);
+	check_old_child_listed(true, false);
 }
 
 Test(spi_reuse, an_old_child_sa_listed_last_after_a_restart_does_not_get_the_new_outbound_sa)
 {
-	check_old_child_named(true, true);
+	check_old_child_listed(true, true);
 }
 
-/* By MOBIKE D comes to C's address with C's SPI: the kernel refuses, charon may say it all the
- * same. */
-static void check_claim_on_live_sa(bool restarted)
+/* By MOBIKE D moves to C's address with C's SPI: the kernel refuses the SA, and charon may report
+ * it all the same. */
+static void check_outbound_spi_in_use(bool restarted)
 {
-	struct feed_child c = child_of("c.example", 1), d = thief_of(&c);
+	struct feed_child c = child_of("c.example", 1), d = with_outbound_spi_of(&c);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
 	struct latch_flow flow;
 	uint16_t params;
@@ -224,10 +230,10 @@ static void check_claim_on_live_sa(bool restarted)
 
 Test(spi_reuse, a_newer_child_sa_does_not_get_an_older_outbound_sa)
 {
-	check_claim_on_live_sa(false);
+	check_outbound_spi_in_use(false);
 }
 
 Test(spi_reuse, a_newer_child_sa_does_not_get_an_older_outbound_sa_after_a_restart)
 {
-	check_claim_on_live_sa(true);
+	check_outbound_spi_in_use(true);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Policies as netlink messages, and a real namespace's SPD edited with them. */
+/* Writes policies as netlink messages, and edits the SPD of a namespace with them. */
 #ifndef LATCHD_TESTS_POLICY_MESSAGE_H
 #define LATCHD_TESTS_POLICY_MESSAGE_H
 
@@ -49,7 +49,7 @@ static inline void policy_templates(struct nlmsghdr *message, const struct polic
 			     templates);
 }
 
-/* As the kernel dumps it, and as it takes it. */
+/* The same message in a dump of the kernel and in a request to the kernel. */
 static inline struct nlmsghdr *policy_message(const struct policy *p)
 {
 	struct nlmsghdr *message;
@@ -139,7 +139,7 @@ static inline void policy_default(const struct namespace *ns, uint8_t in, uint8_
 	cr_assert_eq(err, 0, "default action: %s", strerror(-err));
 }
 
-/* Between 127.0.0.1 and 127.0.0.2, one host each, by ESP in transport mode. */
+/* Protects 127.0.0.1 to 127.0.0.2 by ESP in transport mode. */
 static inline struct policy policy_protecting(enum policy_direction direction)
 {
 	struct policy p = {
@@ -162,7 +162,7 @@ static inline struct policy policy_protecting(enum policy_direction direction)
 	return p;
 }
 
-/* The same flow, before all others, with this in place of protection. */
+/* The same addresses, TCP only, above all other policies, with another action. */
 static inline struct policy policy_above(enum policy_direction direction, enum policy_action action)
 {
 	struct policy p = policy_protecting(direction);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A latch by the real control program, and the SPD of a real namespace that protects it, watched.
+/*
+ * One latch, changed by the real control program, and the SPD of a namespace of the test that
+ * protects its flow. A watch checks the SPD on a loop.
  */
 #ifndef LATCHD_TESTS_SPD_FIXTURE_H
 #define LATCHD_TESTS_SPD_FIXTURE_H
@@ -20,7 +22,7 @@ static struct {
 	struct news_policy policy;
 } seen;
 
-static bool several_flows; /* not only the one */
+static bool several_flows; /* news may be of other flows too */
 
 static void expect_flow(const struct latch_flow *of)
 {
@@ -147,17 +149,17 @@ static inline bool is_whole(void)
 
 static unsigned int round_before;
 
-static inline bool has_looked_twice(void)
+static inline bool has_checked_twice(void)
 {
 	return watch.round >= round_before + 2;
 }
 
-/* As an event of the kernel does, and until it was judged. */
+/* Reports an edit, as an event of the kernel does, and waits for two checks. */
 static inline void edited_without_effect(void)
 {
 	spd_watch_edited(&watch, ns.cookie);
 	round_before = watch.round;
-	wait_until(has_looked_twice);
+	wait_until(has_checked_twice);
 	cr_expect(is_whole());
 	cr_expect_eq(seen.broken + seen.healed, 0);
 }
@@ -176,7 +178,7 @@ static inline void put_sa(uint32_t spi, uint32_t if_id)
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 }
 
-/* As the rule said at its birth; its SAs are known. */
+/* Sets the rule flags of the latch, and adds its SAs. */
 static inline void want_protection(const struct latch_flow *of)
 {
 	struct latch latch;

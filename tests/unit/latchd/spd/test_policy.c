@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which policy decides over a flow, against a matcher of another making and a real kernel. */
+/*
+ * Lists of policies and one flow: the verdict of policy.h. Random lists are compared with a second
+ * matcher, and with the kernel in a namespace of the test.
+ */
 #include "policy_message.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "latchd/spd/policy_dump.h"
+#include "latchd/spd/policy_routes.h"
 #include "latchd/spd/spd_view.h"
 
 TestSuite(policy, .timeout = 120);
@@ -19,8 +23,8 @@ static const struct latch_flow flow = {
 	.protocol = IPPROTO_TCP,
 };
 
-static struct policy_verdict judge(const struct policy *policies, size_t count,
-				   enum policy_direction direction)
+static struct policy_verdict evaluate(const struct policy *policies, size_t count,
+				      enum policy_direction direction)
 {
 	const struct spd spd = {(struct policy *)policies, count, {POLICY_BYPASS, POLICY_BLOCK}};
 	const struct policy_query query = {
@@ -30,14 +34,14 @@ static struct policy_verdict judge(const struct policy *policies, size_t count,
 		.if_id_known = true,
 	};
 
-	return policy_judge(&spd, &query, direction);
+	return policy_evaluate(&spd, &query, direction);
 }
 
-/* ---- what is congruent */
+/* ---- congruent policies */
 
 static bool protects(const struct policy *policy)
 {
-	return judge(policy, 1, policy->direction).congruent;
+	return evaluate(policy, 1, policy->direction).congruent;
 }
 
 Test(policy, R_2_3_12_protection_as_latched_is_congruent)
@@ -46,11 +50,11 @@ Test(policy, R_2_3_12_protection_as_latched_is_congruent)
 
 	cr_expect(protects(&out));
 	cr_expect(protects(&in));
-	cr_expect_not(judge(&out, 1, POLICY_IN).congruent);
-	cr_expect_not(judge(&in, 1, POLICY_OUT).congruent);
+	cr_expect_not(evaluate(&out, 1, POLICY_IN).congruent);
+	cr_expect_not(evaluate(&in, 1, POLICY_OUT).congruent);
 }
 
-Test(policy, R_2_3_12_another_template_is_not)
+Test(policy, R_2_3_12_another_template_is_not_congruent)
 {
 	struct policy p = policy_protecting(POLICY_OUT);
 
@@ -72,53 +76,53 @@ Test(policy, R_2_3_12_another_template_is_not)
 	cr_expect_not(protects(&p));
 }
 
-Test(policy, without_a_policy_the_default_decides)
+Test(policy, the_default_action_decides_without_a_policy)
 {
-	struct policy_verdict verdict = judge(NULL, 0, POLICY_OUT);
+	struct policy_verdict verdict = evaluate(NULL, 0, POLICY_OUT);
 
 	cr_expect(verdict.absent);
 	cr_expect_eq(verdict.action, POLICY_BYPASS);
-	cr_expect_eq(judge(NULL, 0, POLICY_IN).action, POLICY_BLOCK);
+	cr_expect_eq(evaluate(NULL, 0, POLICY_IN).action, POLICY_BLOCK);
 }
 
-Test(policy, R_2_3_12_the_smallest_priority_decides)
+Test(policy, R_2_3_12_the_policy_with_the_smallest_priority_decides)
 {
 	struct policy policies[] = {policy_protecting(POLICY_OUT),
 				    policy_above(POLICY_OUT, POLICY_BYPASS)};
-	struct policy_verdict verdict = judge(policies, 2, POLICY_OUT);
+	struct policy_verdict verdict = evaluate(policies, 2, POLICY_OUT);
 
 	cr_expect_not(verdict.congruent);
 	cr_expect_eq(verdict.policy, &policies[1]);
 	cr_expect_eq(verdict.action, POLICY_BYPASS);
 	policies[1].priority = 101;
-	cr_expect(judge(policies, 2, POLICY_OUT).congruent);
+	cr_expect(evaluate(policies, 2, POLICY_OUT).congruent);
 }
 
-/* Nobody can tell which the kernel asks. */
-Test(policy, of_equals_one_that_protects_is_enough)
+/* The kernel's choice among them is unknown. */
+Test(policy, one_congruent_policy_among_equal_priorities_is_enough)
 {
 	struct policy policies[] = {policy_protecting(POLICY_OUT),
 				    policy_above(POLICY_OUT, POLICY_BYPASS)};
 
 	policies[1].priority = policies[0].priority;
-	cr_expect(judge(policies, 2, POLICY_OUT).congruent);
+	cr_expect(evaluate(policies, 2, POLICY_OUT).congruent);
 }
 
-Test(policy, S15_what_is_for_some_packets_only_breaks_nothing)
+Test(policy, S15_a_limited_policy_counts_only_if_it_protects)
 {
 	struct policy policies[] = {policy_protecting(POLICY_OUT),
 				    policy_above(POLICY_OUT, POLICY_BYPASS)};
 
 	policies[1].limited = true;
-	cr_expect(judge(policies, 2, POLICY_OUT).congruent);
+	cr_expect(evaluate(policies, 2, POLICY_OUT).congruent);
 	policies[0].limited = true;
 	policies[1].limited = false;
-	cr_expect_not(judge(policies, 2, POLICY_OUT).congruent);
+	cr_expect_not(evaluate(policies, 2, POLICY_OUT).congruent);
 	policies[0].priority = 0;
-	cr_expect(judge(policies, 2, POLICY_OUT).congruent);
+	cr_expect(evaluate(policies, 2, POLICY_OUT).congruent);
 }
 
-Test(policy, S15_the_policies_of_another_interface_id_do_not_count)
+Test(policy, S15_policies_with_another_interface_id_do_not_count)
 {
 	struct policy policies[] = {policy_protecting(POLICY_OUT),
 				    policy_above(POLICY_OUT, POLICY_BYPASS)};
@@ -126,17 +130,17 @@ Test(policy, S15_the_policies_of_another_interface_id_do_not_count)
 	struct policy_query query = {&flow, IPPROTO_ESP, XFRM_MODE_TRANSPORT, true, 0};
 
 	policies[1].if_id = 42;
-	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	cr_expect(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
 	query.if_id = 42;
-	cr_expect_not(policy_judge(&spd, &query, POLICY_OUT).congruent);
-	/* Its SAs are gone: it may be anyone's. */
+	cr_expect_not(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
+	/* The SAs are gone, so the interface is unknown. */
 	query.if_id_known = false;
-	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
-	cr_expect_not(policy_judge(&spd, &query, POLICY_IN).congruent);
+	cr_expect(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
+	cr_expect_not(policy_evaluate(&spd, &query, POLICY_IN).congruent);
 }
 
-/* R-2-15: no SA is no break, so whatever is for other interfaces must be none either. */
-Test(policy, S15_without_sas_a_policy_of_no_interface_breaks_no_flow_of_one)
+/* R-2-15: a latch without an SA does not break. Policies of other interfaces must not break it. */
+Test(policy, S15_without_an_sa_one_interface_with_a_congruent_policy_is_enough)
 {
 	struct policy policies[] = {policy_protecting(POLICY_OUT),
 				    policy_above(POLICY_OUT, POLICY_BYPASS)};
@@ -144,16 +148,16 @@ Test(policy, S15_without_sas_a_policy_of_no_interface_breaks_no_flow_of_one)
 	const struct policy_query query = {&flow, IPPROTO_ESP, XFRM_MODE_TRANSPORT, false, 0};
 
 	policies[0].if_id = 42;
-	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	cr_expect(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
 	policies[1].if_id = 42;
-	cr_expect_not(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	cr_expect_not(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
 	policies[0].if_id = 0;
-	cr_expect(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	cr_expect(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
 	policies[1].if_id = 0;
-	cr_expect_not(policy_judge(&spd, &query, POLICY_OUT).congruent);
+	cr_expect_not(policy_evaluate(&spd, &query, POLICY_OUT).congruent);
 }
 
-/* ---- another matcher: bit by bit, all that match sorted */
+/* ---- a second matcher: bit by bit */
 
 static bool bit(const uint8_t *address, unsigned int n)
 {
@@ -244,7 +248,7 @@ static struct latch_flow any_flow(unsigned int family)
 	return f;
 }
 
-Test(policy, R_2_3_12_random_policies_against_another_matcher)
+Test(policy, R_2_3_12_policy_covers_agrees_with_a_second_matcher)
 {
 	unsigned int round, matched = 0, other = 0;
 
@@ -261,7 +265,7 @@ Test(policy, R_2_3_12_random_policies_against_another_matcher)
 	cr_expect_gt(other, 1000);
 }
 
-/* ---- the policies that all flows of two hosts share, against all policies */
+/* ---- the narrow SPD of two hosts against the whole SPD */
 
 static void fill_view(struct spd_view *view, size_t count)
 {
@@ -270,14 +274,14 @@ static void fill_view(struct spd_view *view, size_t count)
 	*view = (struct spd_view){.spd.count = count};
 	view->spd.policies = calloc(count, sizeof(*view->spd.policies));
 	cr_assert_not_null(view->spd.policies);
-	view->spd.otherwise[POLICY_IN] = POLICY_BLOCK;
+	view->spd.default_action[POLICY_IN] = POLICY_BLOCK;
 	for (i = 0; i < count; i++) {
 		view->spd.policies[i] = any_policy(random() % 2 ? AF_INET : AF_INET6);
 		view->spd.policies[i].priority = (uint32_t)i;
 	}
 }
 
-Test(policy, R_2_3_12_what_hosts_share_decides_like_all)
+Test(policy, R_2_3_12_the_policies_of_two_hosts_decide_like_the_whole_spd)
 {
 	unsigned int round, i, decided = 0, fewer = 0;
 	enum policy_direction way;
@@ -293,8 +297,8 @@ Test(policy, R_2_3_12_what_hosts_share_decides_like_all)
 
 			fewer += narrow->count < view.spd.count;
 			for (way = POLICY_OUT; way < POLICY_DIRECTIONS; way++) {
-				struct policy_verdict one = policy_judge(narrow, &query, way);
-				struct policy_verdict all = policy_judge(&view.spd, &query, way);
+				struct policy_verdict one = policy_evaluate(narrow, &query, way);
+				struct policy_verdict all = policy_evaluate(&view.spd, &query, way);
 
 				decided += !all.absent;
 				cr_assert_eq(one.absent, all.absent, "round %u", round);
@@ -309,7 +313,7 @@ Test(policy, R_2_3_12_what_hosts_share_decides_like_all)
 	cr_expect_gt(fewer, 19000);
 }
 
-/* ---- the kernel's own answer: connect(2) of UDP looks up the policy; EPERM is a block */
+/* ---- the kernel: connect(2) of UDP looks up the policy; EPERM is a block */
 
 #define SPD_SIZE 10
 
@@ -324,7 +328,7 @@ static void enable_xfrm_on_loopback(const struct namespace *ns)
 	cr_assert_eq(fclose(file), 0);
 }
 
-static int ask_kernel(const struct latch_flow *f)
+static int connect_result(const struct latch_flow *f)
 {
 	struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(f->local_port)};
 	struct sockaddr_in remote = {.sin_family = AF_INET, .sin_port = htons(f->remote_port)};
@@ -337,7 +341,7 @@ static int ask_kernel(const struct latch_flow *f)
 	return connect(fd, (struct sockaddr *)&remote, sizeof(remote)) ? -errno : 0;
 }
 
-/* Each of another priority, and no selector twice: that would be an update. */
+/* Each policy has another priority and another selector: the same selector would be an update. */
 static void fill(const struct namespace *ns, struct policy policies[SPD_SIZE])
 {
 	unsigned int i;
@@ -353,7 +357,7 @@ static void fill(const struct namespace *ns, struct policy policies[SPD_SIZE])
 	}
 }
 
-Test(policy, R_2_3_12_random_policies_against_the_kernel)
+Test(policy, R_2_3_12_random_policies_decide_as_they_do_in_the_kernel)
 {
 	unsigned int round, i, blocked = 0, passed = 0;
 	struct policy policies[SPD_SIZE];
@@ -376,10 +380,10 @@ Test(policy, R_2_3_12_random_policies_against_the_kernel)
 			f.protocol = IPPROTO_UDP;
 			f.local_addr[1] = f.local_addr[2] = 0;
 			f.remote_addr[1] = f.remote_addr[2] = 0;
-			action = policy_judge(&spd, &query, POLICY_OUT).action;
-			answer = ask_kernel(&f);
+			action = policy_evaluate(&spd, &query, POLICY_OUT).action;
+			answer = connect_result(&f);
 			cr_assert_eq(answer, action == POLICY_BLOCK ? -EPERM : 0,
-				     "round %u: the kernel says %s, not %s", round,
+				     "round %u: the kernel answers %s, not %s", round,
 				     strerror(-answer), policy_action_name(action));
 			answer ? blocked++ : passed++;
 		}
@@ -389,7 +393,7 @@ Test(policy, R_2_3_12_random_policies_against_the_kernel)
 	namespace_end(&ns);
 }
 
-/* ---- what a socket remembers of a BYPASS that is gone */
+/* ---- the cached route of a deleted BYPASS */
 
 static struct policy for_udp(enum policy_action action, uint32_t priority)
 {
@@ -405,7 +409,7 @@ static int send_byte(int fd)
 	return send(fd, "x", 1, MSG_NOSIGNAL) == 1 || errno == ECONNREFUSED ? 0 : -errno;
 }
 
-Test(policy, S14_after_a_revert_sockets_look_up_their_policies_again)
+Test(policy, S14_forgetting_routes_makes_sockets_look_up_their_policies_again)
 {
 	struct policy block = for_udp(POLICY_BLOCK, 100), bypass = for_udp(POLICY_BYPASS, 1);
 	struct sockaddr_in remote = {.sin_family = AF_INET, .sin_port = htons(9)};
@@ -423,8 +427,8 @@ Test(policy, S14_after_a_revert_sockets_look_up_their_policies_again)
 	cr_assert_eq(connect(fd, (struct sockaddr *)&remote, sizeof(remote)), 0, "%m");
 	cr_expect_eq(send_byte(fd), 0);
 	policy_delete(&ns, &bypass);
-	cr_expect_eq(send_byte(fd), 0, "this kernel forgets by itself: %m");
-	cr_assert_eq(policy_forget_routes(ns.cookie), 0);
+	cr_expect_eq(send_byte(fd), 0, "this kernel drops the cached route by itself: %m");
+	cr_assert_eq(policy_routes_forget(ns.cookie), 0);
 	cr_expect_eq(send_byte(fd), -EPERM);
 	close(fd);
 	namespace_end(&ns);

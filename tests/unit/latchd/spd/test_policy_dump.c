@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Policies as the kernel sends them, and as it never would; then the dump of a real SPD. */
+/* Parses messages that the test writes, malformed ones too; then dumps the SPD of a namespace. */
 #include "policy_message.h"
 
 #include <stdlib.h>
 
 #include "latchd/spd/policy_dump.h"
+#include "latchd/spd/policy_routes.h"
 
 static struct policy found;
 
-/* From a block of exactly its size, so that a sanitizer sees every byte read too many. */
+/* The copy has exactly the size of the message, so that a sanitizer finds every read beyond it. */
 static int parse(const struct nlmsghdr *message)
 {
 	auto_free struct nlmsghdr *copy = malloc(message->nlmsg_len);
@@ -43,7 +44,7 @@ static struct policy everything(void)
 
 /* ---- well-formed ---- */
 
-Test(policy_dump, reads_everything)
+Test(policy_dump, every_field_of_a_policy_is_read)
 {
 	struct policy p = everything();
 
@@ -51,7 +52,7 @@ Test(policy_dump, reads_everything)
 	cr_expect_arr_eq(&found, &p, sizeof(p));
 }
 
-Test(policy_dump, reads_ipv6)
+Test(policy_dump, an_ipv6_policy_is_read)
 {
 	struct policy p = policy_protecting(POLICY_OUT);
 
@@ -62,7 +63,7 @@ Test(policy_dump, reads_ipv6)
 	cr_expect_arr_eq(&found, &p, sizeof(p));
 }
 
-Test(policy_dump, an_ipv4_address_is_four_bytes_of_sixteen)
+Test(policy_dump, only_four_bytes_of_an_ipv4_address_are_read)
 {
 	struct policy p = policy_protecting(POLICY_OUT);
 	struct nlmsghdr *message = policy_message(&p);
@@ -72,7 +73,7 @@ Test(policy_dump, an_ipv4_address_is_four_bytes_of_sixteen)
 	cr_expect_arr_eq(&found, &p, sizeof(p));
 }
 
-Test(policy_dump, allow_without_a_template_is_bypass)
+Test(policy_dump, an_allow_policy_without_a_template_is_a_bypass)
 {
 	struct policy p = policy_above(POLICY_OUT, POLICY_BYPASS);
 
@@ -83,7 +84,7 @@ Test(policy_dump, allow_without_a_template_is_bypass)
 	cr_expect_eq(found.action, POLICY_BLOCK);
 }
 
-Test(policy_dump, mark_interface_and_context_limit_it)
+Test(policy_dump, a_mark_an_interface_or_a_security_context_limits_a_policy)
 {
 	const struct xfrm_mark mark = {.v = 1, .m = 0xff};
 	struct policy p = policy_protecting(POLICY_OUT);
@@ -102,9 +103,9 @@ Test(policy_dump, mark_interface_and_context_limit_it)
 	cr_expect(found.limited);
 }
 
-/* ---- not for us ---- */
+/* ---- ignored ---- */
 
-Test(policy_dump, other_directions_and_types_are_skipped)
+Test(policy_dump, policies_of_other_directions_and_types_are_skipped)
 {
 	const struct xfrm_userpolicy_type sub = {.type = XFRM_POLICY_TYPE_SUB};
 	struct policy p = policy_protecting(POLICY_OUT);
@@ -120,9 +121,9 @@ Test(policy_dump, other_directions_and_types_are_skipped)
 	cr_expect_eq(parse(message), 0);
 }
 
-/* ---- hostile ---- */
+/* ---- malformed ---- */
 
-Test(policy_dump, what_no_kernel_sends_is_refused)
+Test(policy_dump, a_message_that_no_kernel_sends_is_refused)
 {
 	struct policy p = policy_protecting(POLICY_OUT);
 	struct nlmsghdr *message = policy_message(&p);
@@ -140,7 +141,7 @@ Test(policy_dump, what_no_kernel_sends_is_refused)
 	cr_expect_eq(parse(message), -EBADMSG);
 }
 
-Test(policy_dump, templates_that_do_not_fit_are_refused)
+Test(policy_dump, too_many_or_truncated_templates_are_refused)
 {
 	struct xfrm_user_tmpl templates[POLICY_TEMPLATES_MAX + 1] = {0};
 	struct policy p = policy_above(POLICY_OUT, POLICY_BYPASS);
@@ -156,7 +157,7 @@ Test(policy_dump, templates_that_do_not_fit_are_refused)
 	cr_expect_eq(parse(message), 1);
 }
 
-Test(policy_dump, each_attribute_one_byte_short_is_refused)
+Test(policy_dump, an_attribute_one_byte_short_is_refused)
 {
 	static const struct {
 		uint16_t type;
@@ -181,7 +182,7 @@ Test(policy_dump, each_attribute_one_byte_short_is_refused)
 	}
 }
 
-Test(policy_dump, truncated_anywhere_but_between_attributes_it_is_refused)
+Test(policy_dump, a_message_truncated_within_an_attribute_is_refused)
 {
 	struct policy p = everything();
 	struct nlmsghdr *message = policy_message(&p);
@@ -197,7 +198,7 @@ Test(policy_dump, truncated_anywhere_but_between_attributes_it_is_refused)
 	}
 }
 
-Test(policy_dump, noise_never_reads_beyond_the_message)
+Test(policy_dump, random_bytes_cause_no_read_beyond_the_message)
 {
 	unsigned int round, i, accepted = 0;
 	struct policy p = everything();
@@ -220,7 +221,7 @@ Test(policy_dump, noise_never_reads_beyond_the_message)
 	cr_expect_lt(accepted, round);
 }
 
-Test(policy_dump, default_actions_are_read_or_refused)
+Test(policy_dump, default_actions_are_read_and_malformed_ones_refused)
 {
 	enum policy_action actions[POLICY_DIRECTIONS];
 	struct xfrm_userpolicy_default *defaults;
@@ -253,7 +254,7 @@ static const struct policy *find(const struct spd *spd, uint32_t priority)
 	return NULL;
 }
 
-/* But for what the kernel has given it. */
+/* Equal but for index and time, which the kernel sets. */
 static void expect_same(const struct policy *dumped, const struct policy *expected)
 {
 	struct policy p;
@@ -267,7 +268,7 @@ static void expect_same(const struct policy *dumped, const struct policy *expect
 	cr_expect_arr_eq(&p, expected, sizeof(p));
 }
 
-Test(policy_dump, dumps_the_spd_of_a_namespace, .timeout = 60)
+Test(policy_dump, the_dump_has_the_spd_of_a_namespace, .timeout = 60)
 {
 	struct policy all = everything(), out = policy_protecting(POLICY_OUT);
 	struct namespace ns;
@@ -277,7 +278,7 @@ Test(policy_dump, dumps_the_spd_of_a_namespace, .timeout = 60)
 	namespace_start(&ns);
 	cr_assert_eq(policy_dump(ns.cookie, &spd), 0);
 	cr_expect_eq(spd.count, 0);
-	cr_expect_eq(spd.otherwise[POLICY_IN], POLICY_BYPASS);
+	cr_expect_eq(spd.default_action[POLICY_IN], POLICY_BYPASS);
 	policy_dump_release(&spd);
 	policy_add(&ns, &all);
 	policy_add(&ns, &out);
@@ -286,13 +287,13 @@ Test(policy_dump, dumps_the_spd_of_a_namespace, .timeout = 60)
 	cr_assert_eq(spd.count, 2);
 	expect_same(find(&spd, all.priority), &all);
 	expect_same(find(&spd, out.priority), &out);
-	cr_expect_eq(spd.otherwise[POLICY_IN], POLICY_BLOCK);
-	cr_expect_eq(spd.otherwise[POLICY_OUT], POLICY_BYPASS);
+	cr_expect_eq(spd.default_action[POLICY_IN], POLICY_BLOCK);
+	cr_expect_eq(spd.default_action[POLICY_OUT], POLICY_BYPASS);
 	policy_dump_release(&spd);
 	namespace_end(&ns);
 }
 
-Test(policy_dump, to_forget_the_routes_edits_nothing, .timeout = 60)
+Test(policy_dump, forgetting_the_routes_edits_no_policy_and_no_default, .timeout = 60)
 {
 	struct policy out = policy_protecting(POLICY_OUT);
 	struct namespace ns;
@@ -302,16 +303,16 @@ Test(policy_dump, to_forget_the_routes_edits_nothing, .timeout = 60)
 	namespace_start(&ns);
 	policy_add(&ns, &out);
 	policy_default(&ns, XFRM_USERPOLICY_BLOCK, XFRM_USERPOLICY_ACCEPT);
-	cr_expect_eq(policy_forget_routes(ns.cookie), 0);
+	cr_expect_eq(policy_routes_forget(ns.cookie), 0);
 	cr_assert_eq(policy_dump(ns.cookie, &spd), 0);
 	cr_expect_eq(spd.count, 1);
-	cr_expect_eq(spd.otherwise[POLICY_IN], POLICY_BLOCK);
-	cr_expect_eq(spd.otherwise[POLICY_OUT], POLICY_BYPASS);
+	cr_expect_eq(spd.default_action[POLICY_IN], POLICY_BLOCK);
+	cr_expect_eq(spd.default_action[POLICY_OUT], POLICY_BYPASS);
 	policy_dump_release(&spd);
 	namespace_end(&ns);
 }
 
-Test(policy_dump, more_policies_than_one_answer_holds, .timeout = 60)
+Test(policy_dump, the_dump_has_all_of_500_policies, .timeout = 60)
 {
 	struct policy p = policy_protecting(POLICY_OUT);
 	struct namespace ns;
@@ -334,7 +335,7 @@ Test(policy_dump, more_policies_than_one_answer_holds, .timeout = 60)
 	namespace_end(&ns);
 }
 
-Test(policy_dump, a_namespace_that_is_gone_has_none, .timeout = 60)
+Test(policy_dump, the_dump_of_a_namespace_that_is_gone_fails, .timeout = 60)
 {
 	struct namespace ns;
 	struct spd spd;

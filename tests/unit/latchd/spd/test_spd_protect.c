@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* R-2.3-14: entries of our own in the SPD, for latches whose rule wants them. */
+/*
+ * R-2.3-14: an established latch whose rule has on-policy-change = protect. An edit of the SPD
+ * makes latchd add entries of its own.
+ */
 #include "spd_fixture.h"
 
 #include "latchd/spd/policy_dump.h"
@@ -41,14 +44,14 @@ static void hold(void)
 	cr_expect_str_eq(seen.policy.action, "bypass");
 }
 
-Test(spd_protect, R_2_3_14_an_edit_does_not_reach_the_flow)
+Test(spd_protect, R_2_3_14_an_edit_does_not_apply_to_a_protected_flow)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 
 	hold();
 	spd_watch_edited(&watch, ns.cookie);
 	round_before = watch.round;
-	wait_until(has_looked_twice);
+	wait_until(has_checked_twice);
 	cr_expect(is_whole());
 	cr_expect_eq(seen.held, 1);
 	cr_expect_eq(seen.broken, 0);
@@ -73,13 +76,13 @@ static int check_entry(void *context, const struct nlmsghdr *message)
 	cr_expect_eq(p.template_count, 1);
 	cr_expect_eq(p.templates[0].protocol, IPPROTO_ESP);
 	cr_expect_not(p.templates[0].optional);
-	/* R-2-18: it goes by itself. */
+	/* R-2-18: the kernel deletes the entry. */
 	cr_expect_eq(info->lft.hard_add_expires_seconds, POLICY_ENTRY_S);
 	(*checked)++;
 	return 0;
 }
 
-Test(spd_protect, R_2_3_15_an_entry_is_for_one_flow_and_for_a_while)
+Test(spd_protect, R_2_3_15_an_entry_is_for_one_flow_and_expires)
 {
 	_Alignas(struct nlmsghdr) char buffer[MNL_NLMSG_HDRLEN];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
@@ -95,7 +98,7 @@ Test(spd_protect, R_2_3_15_an_entry_is_for_one_flow_and_for_a_while)
 	close(fd);
 }
 
-Test(spd_protect, R_2_17_the_entries_end_with_the_latch)
+Test(spd_protect, R_2_17_the_entries_are_removed_with_the_latch)
 {
 	hold();
 	cr_assert_eq(bpf_map_delete_elem(maps.latches, &flow), 0);
@@ -103,8 +106,8 @@ Test(spd_protect, R_2_17_the_entries_end_with_the_latch)
 	wait_until(has_no_entries);
 }
 
-/* A crash: the next latchd finds what belongs to no latch. */
-Test(spd_protect, R_2_18_what_a_crash_left_is_taken_away)
+/* After a crash the next latchd finds entries without a latch. */
+Test(spd_protect, R_2_18_entries_left_by_a_crash_are_removed)
 {
 	const struct latch_flow another = lonely(1002);
 
@@ -117,8 +120,8 @@ Test(spd_protect, R_2_18_what_a_crash_left_is_taken_away)
 	wait_until(has_no_entries);
 }
 
-/* Who names exactly this flow means it; and to replace his policy would be to edit the SPD. */
-Test(spd_protect, R_2_3_13_a_policy_for_this_very_flow_breaks)
+/* The administrator intends this policy for the flow. Replacing it would edit the SPD. */
+Test(spd_protect, R_2_3_13_a_policy_for_this_very_flow_breaks_the_latch)
 {
 	struct policy bypass = policy_above(POLICY_IN, POLICY_BYPASS);
 
@@ -136,7 +139,7 @@ Test(spd_protect, R_2_3_13_a_policy_for_this_very_flow_breaks)
 	cr_expect_eq(entries(), 0);
 }
 
-Test(spd_protect, R_2_3_13_without_an_sa_nothing_can_hold_it)
+Test(spd_protect, R_2_3_13_a_latch_without_a_known_sa_breaks_despite_its_rule)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 	struct latch latch;
@@ -150,7 +153,7 @@ Test(spd_protect, R_2_3_13_without_an_sa_nothing_can_hold_it)
 	cr_expect_eq(entries(), 0);
 }
 
-/* ---- entries that could be taken for each other, or for somebody else's */
+/* ---- entries similar to each other or to other policies */
 
 static struct latch_flow twin; /* the same ports, another peer */
 
@@ -185,8 +188,8 @@ static bool twin_is_seen(void)
 	return !latch_get(&maps, &twin, &latch) && latch.spd == (LATCH_SPD_OUT | LATCH_SPD_IN);
 }
 
-/* Two clients may well have the same port. */
-Test(spd_protect, R_2_3_14_two_flows_with_the_same_ports)
+/* Two clients may have the same port. */
+Test(spd_protect, R_2_3_14_two_flows_with_the_same_ports_have_entries_of_their_own)
 {
 	struct policy bypass = around(POLICY_OUT, POLICY_BYPASS);
 
@@ -204,7 +207,7 @@ Test(spd_protect, R_2_3_14_two_flows_with_the_same_ports)
 	edited(are_held);
 	round_before = watch.round;
 	spd_watch_edited(&watch, ns.cookie);
-	wait_until(has_looked_twice);
+	wait_until(has_checked_twice);
 	cr_expect_eq(seen.held, 2);
 	cr_expect_eq(seen.released, 0);
 	cr_expect_eq(entries(), 4);
@@ -213,8 +216,8 @@ Test(spd_protect, R_2_3_14_two_flows_with_the_same_ports)
 	cr_expect_eq(seen.released, 2);
 }
 
-/* What an administrator puts there is his, whatever number he gives it, and it counts. */
-Test(spd_protect, R_2_3_13_a_policy_that_looks_like_an_entry_is_none)
+/* A policy of an administrator counts, whatever its index and priority. */
+Test(spd_protect, R_2_3_13_a_policy_similar_to_an_entry_breaks_the_latch)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 	struct nlmsghdr *message;
@@ -231,7 +234,7 @@ Test(spd_protect, R_2_3_13_a_policy_that_looks_like_an_entry_is_none)
 	edited(is_broken);
 	round_before = watch.round;
 	spd_watch_edited(&watch, ns.cookie);
-	wait_until(has_looked_twice);
+	wait_until(has_checked_twice);
 	policy_delete(&ns, &bypass);
 	edited(is_whole);
 }

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What an edit of the SPD does to a latch, and what its revert does. */
+/*
+ * One established latch, and the SPD of a namespace that protects it. Each test edits the SPD, and
+ * may revert the edit.
+ */
 #include "spd_fixture.h"
 
 TestSuite(spd_watch, .init = set_up, .fini = tear_down, .timeout = 120);
 
 /* ---- break and heal ---- */
 
-Test(spd_watch, a_latch_is_judged_when_it_is_found)
+Test(spd_watch, an_established_latch_is_checked_at_the_start)
 {
 	wait_until(is_seen);
 	cr_expect(is_whole());
 	cr_expect_eq(seen.broken, 0);
 }
 
-Test(spd_watch, R_2_3_13_a_bypass_breaks_and_its_removal_heals)
+Test(spd_watch, R_2_3_13_a_bypass_policy_breaks_a_latch_and_its_removal_heals_it)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 
@@ -32,7 +35,7 @@ Test(spd_watch, R_2_3_13_a_bypass_breaks_and_its_removal_heals)
 	cr_expect_eq(seen.healed, 1);
 }
 
-Test(spd_watch, R_2_3_13_a_block_for_packets_in_breaks)
+Test(spd_watch, R_2_3_13_a_block_policy_for_incoming_packets_breaks_a_latch)
 {
 	struct policy block = policy_above(POLICY_IN, POLICY_BLOCK);
 
@@ -43,7 +46,7 @@ Test(spd_watch, R_2_3_13_a_block_for_packets_in_breaks)
 	cr_expect_str_eq(seen.policy.action, "block");
 }
 
-Test(spd_watch, R_2_3_13_a_policy_that_is_gone_breaks_after_a_while)
+Test(spd_watch, R_2_3_13_a_missing_policy_breaks_a_latch_after_its_grace_period)
 {
 	struct policy out = policy_protecting(POLICY_OUT);
 	uint64_t began = loop_now_ms();
@@ -57,32 +60,31 @@ Test(spd_watch, R_2_3_13_a_policy_that_is_gone_breaks_after_a_while)
 	edited(is_whole);
 }
 
-static bool is_suspected(void)
+static bool is_in_grace(void)
 {
-	return watch.suspects.by_id != NULL;
+	return watch.grace.by_id != NULL;
 }
 
-static bool is_not_suspected(void)
+static bool is_clear(void)
 {
-	return watch.suspects.by_id == NULL;
+	return watch.grace.by_id == NULL;
 }
 
-/* A key manager that starts again. */
-Test(spd_watch, S15_policies_that_come_back_in_time_break_nothing)
+/* A key manager restarts like this. */
+Test(spd_watch, S15_policies_that_come_back_within_the_grace_period_break_no_latch)
 {
 	struct policy out = policy_protecting(POLICY_OUT), in = policy_protecting(POLICY_IN);
 
 	wait_until(is_seen);
 	policy_flush(&ns);
-	edited(is_suspected);
+	edited(is_in_grace);
 	policy_add(&ns, &out);
 	policy_add(&ns, &in);
-	wait_until(is_not_suspected);
+	wait_until(is_clear);
 	edited_without_effect();
 }
 
-/* No event tells. */
-Test(spd_watch, R_2_3_12_an_edit_of_which_no_event_came_is_found)
+Test(spd_watch, R_2_3_12_an_edit_without_an_event_is_found)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 
@@ -102,20 +104,15 @@ Test(spd_watch, R_2_3_12_an_edit_while_no_latchd_ran_is_found)
 	wait_until(is_broken);
 }
 
-static bool is_seen_at_birth(void)
-{
-	return is_seen();
-}
-
-Test(spd_watch, a_new_latch_is_judged_at_birth)
+Test(spd_watch, a_new_latch_is_checked_at_its_creation)
 {
 	wait_until(is_seen);
-	/* Nothing else may find it. */
+	/* The periodic check must not find the latch. */
 	loop_timer_cancel(&watch.period);
 	flow = lonely(1001);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
-	spd_watch_latch_born(&watch, &flow);
-	wait_until(is_seen_at_birth);
+	spd_watch_latch_created(&watch, &flow);
+	wait_until(is_seen);
 }
 
 static unsigned int reasons_wanted;
@@ -126,7 +123,7 @@ static bool has_reasons(void)
 }
 
 /* L-2.2-5: ESTABLISHED only when no reason is left. */
-Test(spd_watch, S14_another_reason_stays)
+Test(spd_watch, S14_a_revert_leaves_a_latch_broken_for_another_reason)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 
@@ -141,9 +138,9 @@ Test(spd_watch, S14_another_reason_stays)
 	cr_expect(is_broken());
 }
 
-/* ---- what breaks nothing ---- */
+/* ---- edits that break no latch ---- */
 
-Test(spd_watch, S15_edits_of_other_flows_break_nothing)
+Test(spd_watch, S15_edits_for_other_flows_break_no_latch)
 {
 	struct policy p = policy_above(POLICY_OUT, POLICY_BYPASS);
 
@@ -166,8 +163,8 @@ Test(spd_watch, S15_edits_of_other_flows_break_nothing)
 	edited_without_effect();
 }
 
-/* The policies of its socket, or none for packets in, as SAs made by hand often have it. */
-Test(spd_watch, S15_what_the_spd_never_protected_it_cannot_lose)
+/* A latch by a policy of its socket, or without a policy for incoming packets (manual keying). */
+Test(spd_watch, S15_an_edit_breaks_no_latch_that_the_spd_never_protected)
 {
 	struct policy bypass = policy_above(POLICY_IN, POLICY_BYPASS);
 
@@ -178,7 +175,7 @@ Test(spd_watch, S15_what_the_spd_never_protected_it_cannot_lose)
 	cr_expect_eq(now().spd, 0);
 }
 
-Test(spd_watch, S15_an_edit_of_another_namespace_breaks_nothing)
+Test(spd_watch, S15_an_edit_in_another_namespace_breaks_no_latch)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 	struct namespace other;
@@ -197,8 +194,7 @@ Test(spd_watch, S15_an_edit_of_another_namespace_breaks_nothing)
 
 /* ---- interface ids ---- */
 
-/* Only the policies of the SA's interface decide. */
-Test(spd_watch, R_2_3_12_the_interface_id_is_the_sas)
+Test(spd_watch, R_2_3_12_only_policies_with_the_interface_id_of_the_sa_count)
 {
 	struct policy out = policy_protecting(POLICY_OUT), in = policy_protecting(POLICY_IN);
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);

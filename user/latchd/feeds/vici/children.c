@@ -170,13 +170,12 @@ static bool contains(struct vici_span list, const char *item)
 }
 
 /*
- * charon reports no cause; state and tasks show it. An IKE_SA that is deleted in
- * good order is DELETING, or has IKE_DELETE queued behind an exchange when the
- * delete is forced (as when charon exits). A passive task is a request of the
- * peer, which is therefore up. Otherwise an IKE_SA with an active task ended
- * because the peer did not answer. One without an active task ended because the
- * same peer sent INITIAL_CONTACT, or a message that charon could not parse. An
- * IKEv1 SA ends without tasks for too many causes.
+ * charon reports no cause; state and tasks show it. An IKE_SA that is deleted in good order is
+ * DELETING. After a forced delete (as when charon exits) it has IKE_DELETE queued behind an
+ * exchange. A passive task is a request of the peer, which is therefore up. Otherwise an IKE_SA
+ * with an active task ended because the peer did not answer. One without an active task ended
+ * because the same peer sent INITIAL_CONTACT, or a message that charon could not parse. An IKEv1 SA
+ * ends without tasks for too many causes.
  */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
 {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * list-conn messages of one or two configurations "x" and "y", each with one or
+ * more remote-N sections, read into one table of authentication classes.
+ */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdio.h>
@@ -82,7 +86,7 @@ Test(vici_auth, the_weaker_of_two_configurations_of_one_name_counts)
 	cr_expect_eq(class, FEED_AUTH_PSK);
 	cr_assert(vici_auth_find(&auth, "y", &class));
 	cr_expect_eq(class, FEED_AUTH_PUBKEY);
-	/* But only within one listing: the next replaces. */
+	/* Only within one answer: the next answer replaces the class. */
 	cr_expect_eq(class_of(ROUND("1", "public key")), FEED_AUTH_PUBKEY);
 }
 
@@ -112,7 +116,7 @@ Test(vici_auth, an_unlisted_configuration_keeps_its_class_or_has_none_and_needs_
 	cr_assert_eq(vici_auth_listing_end(&auth, "gone"), 0);
 	cr_assert(vici_auth_find(&auth, "gone", &class));
 	cr_expect_eq(class, FEED_AUTH_UNKNOWN);
-	/* One that was unloaded under its IKE_SAs keeps its class. */
+	/* A configuration that was unloaded while it has IKE_SAs keeps its class. */
 	cr_assert_eq(class_of(ROUND("1", "pre-shared key")), FEED_AUTH_PSK);
 	vici_auth_listing_begin(&auth, 2);
 	cr_assert_eq(vici_auth_listing_end(&auth, "x"), 0);
@@ -131,7 +135,7 @@ Test(vici_auth, a_configuration_name_that_does_not_fit_is_skipped)
 	list_one(name, ROUND("1", "public key"));
 	cr_expect_eq(auth.entry_count, 0);
 	name[FEED_NAME_MAX - 1] = '\0';
-	cr_expect_not(vici_auth_find(&auth, name, &class), "another name, shortened");
+	cr_expect_not(vici_auth_find(&auth, name, &class), "a shortened name is another name");
 }
 
 Test(vici_auth, the_number_of_configurations_is_bounded)

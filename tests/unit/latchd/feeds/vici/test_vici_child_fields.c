@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a CHILD_SA's record holds besides identities, and what is refused rather than guessed. */
+/*
+ * The fields of a CHILD_SA's record besides identities: one valid message of
+ * vici_samples.h, with one member changed or left out.
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -111,7 +114,7 @@ Test(vici_child_fields, a_child_without_valid_unique_ids_is_refused)
 {
 	static const char reason[] = "its unique id is unreadable";
 	struct feed_child child;
-	const char *told;
+	const char *given;
 
 	expect_refused(IKE_BEGIN IKE_STATE IKE_HOSTS LOCAL_ID REMOTE_ID KIDS, reason);
 	expect_refused(IKE_BEGIN
@@ -120,9 +123,9 @@ Test(vici_child_fields, a_child_without_valid_unique_ids_is_refused)
 	cr_assert_eq(
 		read_first(
 			with_child("\"name\":\"t\"," KID_STATE KID_MODE KID_PROTO KID_SPIS KID_TS),
-			VICI_CHILDREN_LISTED, &child, &told),
+			VICI_CHILDREN_LISTED, &child, &given),
 		VICI_CHILD_REFUSED);
-	cr_expect_str_eq(told, reason);
+	cr_expect_str_eq(given, reason);
 	cr_expect_eq(child.child_unique_id, 0);
 }
 
@@ -165,7 +168,7 @@ static struct traffic_selector_set remote_ts_of(const char *list)
 	return accepted(with_child(members), VICI_CHILDREN_LISTED).remote_ts;
 }
 
-/* What an SA carries is not known: then it may carry anything, and conflicts with all. */
+/* An SA with unknown selectors may carry any flow and conflicts with every latch. */
 Test(vici_child_fields, missing_or_unreadable_selectors_cover_everything)
 {
 	struct traffic_selector_set set;
@@ -246,7 +249,7 @@ Test(vici_child_fields, state_and_tasks_of_an_ike_sa_determine_its_down_cause)
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],"
 			      "\"tasks-queued\":[\"CHILD_REKEY\"]"),
 		     FEED_DOWN_PEER_DEAD);
-	/* Forced, as when charon itself ends while it waits for an answer. */
+	/* A forced delete, as when charon exits while it waits for an answer. */
 	cr_expect_eq(cause_of("\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"],"
 			      "\"tasks-queued\":[\"CHILD_REKEY\",\"IKE_DELETE\"]"),
 		     FEED_DOWN_ORDERLY);

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CHILD_SA records from captured messages of a real charon, and from one valid
+ * message of vici_samples.h with one part changed. In the captures d.latch.test
+ * has taken the address of c.latch.test.
+ */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
@@ -52,7 +57,7 @@ Test(vici_children, the_captured_child_of_peer_d_is_read_whole)
 	expect_one_selector(&child.remote_ts, "10.9.1.3");
 }
 
-/* Same address, selectors and reqid, as charon had them: only the identity and the SPIs tell. */
+/* As captured: address, selectors and reqid are the same; only identity and SPIs differ. */
 Test(vici_children, two_peers_may_share_reqid_address_and_selectors)
 {
 	struct feed_child d = accepted(vici_fixture_event("attackD-tcp", "child-updown", 0),
@@ -67,7 +72,7 @@ Test(vici_children, two_peers_may_share_reqid_address_and_selectors)
 	cr_expect_eq(memcmp(&c.remote_ts, &d.remote_ts, sizeof(c.remote_ts)), 0);
 }
 
-/* "keyid:c.latch.test" under a shared key prints as the host's name of a certificate does. */
+/* charon prints "keyid:c.latch.test" of a shared key like the host name of a certificate. */
 Test(vici_children, a_key_id_and_an_equal_host_name_differ_in_the_configuration)
 {
 	struct feed_child key_id = accepted(
@@ -125,7 +130,7 @@ Test(vici_children, every_captured_child_is_read_and_unnamed_ike_sas_are_skipped
 	cr_expect_eq(unnamed, 4);
 }
 
-/* ------------------------------------------------------ one thing changed */
+/* ---- one part changed */
 
 Test(vici_children, the_sample_child_of_the_other_tests_is_accepted)
 {
@@ -173,13 +178,14 @@ Test(vici_children, an_identity_that_charon_could_not_print_is_refused)
 
 Test(vici_children, a_peer_identity_with_a_question_mark_is_refused)
 {
-	static const char reason[] = "the peer's identity contains a ?, which charon also prints for "
-				     "bytes it cannot show";
+	static const char reason[] =
+		"the peer's identity contains a ?, which charon also prints for "
+		"bytes it cannot show";
 
 	expect_refused(with_remote_id("CN=M??ller"), reason);
 	expect_refused(with_remote_id("c.latch.test?"), reason);
 	expect_refused(with_peer(REMOTE_ID "\"remote-eap-id\":\"m?ller\","), reason);
-	/* Ours is what it is: no peer chooses it. */
+	/* No peer chooses the local identity. */
 	accepted(IKE_BEGIN IKE_REST "\"local-id\":\"CN=M??ller\"," REMOTE_ID KIDS,
 		 VICI_CHILDREN_LISTED);
 }
@@ -212,7 +218,7 @@ Test(vici_children, an_identity_that_may_be_truncated_is_refused)
 	expect_refused(with_remote_id(id), "an identity is too long");
 }
 
-/* JSON's texts end at a NUL, the wire's do not. */
+/* A text in JSON ends at a NUL; a text on the wire does not. */
 static struct vici_span with_nul_in_remote_id(void)
 {
 	struct vici_span message = vici_from_json(with_remote_id("c.latch.test_.evil"));
@@ -249,13 +255,13 @@ Test(vici_children, the_eap_or_else_xauth_identity_overrides_the_ike_identity)
 	expect_peer("\"remote-eap-id\":\"eve\"," REMOTE_ID, "eve");
 	expect_peer(REMOTE_ID "\"remote-xauth-id\":\"xan\",", "xan");
 	expect_peer(REMOTE_ID "\"remote-xauth-id\":\"xan\",\"remote-eap-id\":\"eve\",", "eve");
-	/* Present but empty is not absent. */
+	/* An empty value is not a missing key. */
 	expect_refused(with_peer(REMOTE_ID "\"remote-eap-id\":\"\","),
 		       "an identity is missing or empty");
 	expect_refused(with_peer(REMOTE_ID "\"remote-eap-id\":\"%any\","), "an identity is %any");
 }
 
-/* Any text may be an identity: a name that looks like a distinguished name stays what it is. */
+/* An identity is an opaque text, also when it looks like a distinguished name. */
 Test(vici_children, identity_texts_are_kept_unchanged)
 {
 	expect_peer("\"remote-id\":\"C=XX, O=Latch, CN=c.latch.test\",",
@@ -266,7 +272,7 @@ Test(vici_children, identity_texts_are_kept_unchanged)
 	expect_peer("\"remote-id\":\"b\\u001b[2J\\nup\",", "b\033[2J\nup");
 }
 
-/* JSON objects keep one of two equal keys, so the second is made by renaming. */
+/* A JSON object keeps one of two equal keys: the second one is renamed on the wire. */
 static void expect_ambiguous(const char *json, const char *renamed, const char *to)
 {
 	struct vici_span message = vici_from_json(json), section;

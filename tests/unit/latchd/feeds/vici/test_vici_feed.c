@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What a feed tells while charon does as it should. */
+/* The feed of vici_feed_harness.h with a charon that behaves correctly. */
 #include "vici_feed_harness.h"
 
 TestSuite(vici_feed, .init = harness_begin, .fini = harness_end, .timeout = 60);
 
-/* c and d are the true and the false peer of the captured attack. */
+/* In the captured attack d.latch.test takes the address of c.latch.test. */
 #define C_DOWN (vici_fixture_event("attackD-tcp", "child-updown", 1))
 #define D_UP   (vici_fixture_event("attackD-tcp", "child-updown", 0))
 #define D_LINE "up d.latch.test d3f0d477 "
@@ -15,7 +15,7 @@ Test(vici_feed, the_feed_registers_for_events_before_it_lists_sas)
 	fake_charon_add_sa(&charon, D_UP);
 	fake_charon_start(&charon);
 	feed_start();
-	cr_expect_eq(trace_count(""), 0, "a callback before the caller knows the feed");
+	cr_expect_eq(trace_count(""), 0, "a callback before the caller has the feed");
 	wait_for("state synced charon 5.9.8, process", 1);
 	EXPECT_ORDER("attached", "state connected", "charon: register ike-updown",
 		     "charon: register child-updown", "charon: register child-rekey",
@@ -138,7 +138,7 @@ Test(vici_feed, a_child_of_an_unloaded_configuration_has_an_unknown_class)
 	wait_for("up d.raw 14c12056 unknown vici child-updown", 1);
 }
 
-/* Loaded again with another class: the new IKE_SA is not taken for what the old one was. */
+/* The configuration is reloaded with another class before the new IKE_SA is set up. */
 Test(vici_feed, a_new_ike_sa_queries_its_configuration_again)
 {
 	start_both();
@@ -192,7 +192,7 @@ Test(vici_feed, a_refused_child_is_logged_once_and_not_reported)
 		1);
 }
 
-/* The peers decide how many there are. */
+/* The peers choose the number of children. */
 Test(vici_feed, the_number_of_logged_refusals_is_bounded)
 {
 	char json[512];
@@ -241,7 +241,7 @@ Test(vici_feed, resync_requests_coalesce)
 	for (i = 0; i < 5; i++)
 		feed->resync(feed);
 	fake_charon_release(&charon);
-	/* What was listed may be older than the wish: once more. */
+	/* The running list may be older than the request: one more list follows. */
 	wait_for("snapshot end", 3);
 	cr_expect_eq(feed->resyncs, 2);
 	cr_expect_not(session()->listing || session()->listing_again);

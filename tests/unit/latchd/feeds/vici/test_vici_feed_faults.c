@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A charon that is not there, goes away, or says what it should not. */
+/* The feed of vici_feed_harness.h with a charon that is absent, exits, or sends wrong messages. */
 #include "vici_feed_harness.h"
 
 #include <errno.h>
@@ -58,13 +58,13 @@ Test(vici_feed_faults, a_restart_of_charon_causes_a_full_snapshot)
 	cr_expect_eq(trace_count("attached"), 2);
 }
 
-/* Unique ids start again at 1: what is known of the old ones must not be believed of the new. */
+/* Unique ids start again at 1: state of the old ones must not apply to the new ones. */
 Test(vici_feed_faults, authentication_classes_are_queried_anew_after_a_restart_of_charon)
 {
-	const char *died = vici_fixture_event("attackD-tcp", "ike-updown", 1);
+	const char *ike_down = vici_fixture_event("attackD-tcp", "ike-updown", 1);
 
 	start_both();
-	fake_charon_push(&charon, "ike-updown", died);
+	fake_charon_push(&charon, "ike-updown", ike_down);
 	fake_charon_push(&charon, "child-updown", D_UP);
 	wait_for(D_LINE "pubkey", 1);
 	fake_charon_stop(&charon);
@@ -90,7 +90,7 @@ Test(vici_feed_faults, a_connection_lost_during_a_snapshot_causes_a_new_snapshot
 	wait_for("state synced", 1);
 	EXPECT_ORDER("snapshot begin", "charon: closes on list-sas", "state lost", "snapshot begin",
 		     "snapshot end", "state synced");
-	/* Losing one connection gives up the other. */
+	/* The loss of one connection closes the other. */
 	cr_expect_eq(trace_count("charon: closed by peer"), 1);
 }
 
@@ -104,7 +104,7 @@ Test(vici_feed_faults, retries_back_off_until_the_feed_is_synced)
 	wait_for("charon: closes on version", 2);
 	wait_for("state lost", 2);
 	cr_expect_eq(inside()->retry_ms, 4 * VICI_RETRY_FIRST_MS);
-	cr_expect_eq(trace_count("log "), 1, "one failure, told twice");
+	cr_expect_eq(trace_count("log "), 1, "one failure is logged twice");
 	fail_session("test");
 	fail_session("test");
 	fail_session("test");
@@ -160,7 +160,7 @@ Test(vici_feed_faults, a_charon_without_ike_update_events_and_version_is_accepte
 	cr_expect_eq(trace_count("state lost"), 0);
 }
 
-/* Sent to the events connection of a feed in step, which gives it up and comes back. */
+/* Sends bytes on the events connection of a synced feed, which closes it and connects again. */
 static void expect_lost_by(const void *bytes, size_t length, const char *detail)
 {
 	char line[256];
@@ -215,7 +215,7 @@ Test(vici_feed_faults, unknown_events_are_ignored)
 	cr_expect_eq(trace_count("state lost"), 0);
 }
 
-/* Outside of a list, on either connection, a list-sa is not a child's evidence. */
+/* A list-sa event counts only between list-sas and its answer, on the commands connection. */
 Test(vici_feed_faults, a_list_sa_event_outside_of_a_list_is_ignored)
 {
 	start_both();
@@ -229,7 +229,7 @@ Test(vici_feed_faults, a_list_sa_event_outside_of_a_list_is_ignored)
 	cr_expect_eq(sink.up_count, 0);
 }
 
-/* One event, cut after some bytes by charon's end. */
+/* charon exits after it has sent length bytes of an event. */
 static void expect_nothing_from_half(const uint8_t *frame, size_t length, size_t round)
 {
 	fake_charon_push_raw(&charon, "child-updown", frame, length);
@@ -271,7 +271,7 @@ Test(vici_feed_faults, an_event_received_byte_by_byte_is_reported)
 	free(frame);
 }
 
-static void expect_silence_on(const char *command, const char *detail)
+static void expect_no_answer_to(const char *command, const char *detail)
 {
 	charon.held_command = command;
 	fake_charon_start(&charon);
@@ -285,12 +285,13 @@ static void expect_silence_on(const char *command, const char *detail)
 
 Test(vici_feed_faults, an_unanswered_version_command_loses_the_feed)
 {
-	expect_silence_on("version", "state lost charon did not answer version within 5 ms");
+	expect_no_answer_to("version", "state lost charon did not answer version within 5 ms");
 }
 
 Test(vici_feed_faults, an_unanswered_list_conns_command_loses_the_feed)
 {
-	expect_silence_on("list-conns", "state lost charon did not answer list-conns within 5 ms");
+	expect_no_answer_to("list-conns",
+			    "state lost charon did not answer list-conns within 5 ms");
 }
 
 Test(vici_feed_faults, an_unanswered_class_query_loses_the_feed)

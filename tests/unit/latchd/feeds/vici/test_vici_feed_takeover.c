@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Who listens at the socket changes: the kernel's word for each connection counts. */
+/*
+ * A second process takes over the listening socket between two connections:
+ *
+ *   feed --connect--> socket <--listen-- this process, later "other"
+ */
 #include "vici_feed_harness.h"
 
 #include <errno.h>
@@ -10,59 +14,59 @@
 
 TestSuite(vici_feed_takeover, .init = harness_begin, .fini = harness_end, .timeout = 60);
 
-/* Another process that has our listening socket, and listens at it when it is told to. */
+/* A process that shares the listening socket and calls listen() on request. */
 struct other {
 	pid_t pid;
-	int orders, answers;
+	int requests, answers;
 };
 
 static struct other other;
 static unsigned int connects, takeover_at;
 
-static void serve_requests(int listen_fd, int orders, int answers)
+static void serve_requests(int listen_fd, int requests, int answers)
 {
-	char order;
+	char request;
 
-	while (read(orders, &order, 1) == 1)
-		if (listen(listen_fd, 8) || write(answers, &order, 1) != 1)
+	while (read(requests, &request, 1) == 1)
+		if (listen(listen_fd, 8) || write(answers, &request, 1) != 1)
 			break;
 	_exit(0);
 }
 
 static void other_start(int listen_fd)
 {
-	int orders[2], answers[2];
+	int requests[2], answers[2];
 
-	cr_assert(!pipe(orders) && !pipe(answers));
+	cr_assert(!pipe(requests) && !pipe(answers));
 	other.pid = fork();
 	cr_assert_geq(other.pid, 0);
 	if (!other.pid) {
-		close(orders[1]);
+		close(requests[1]);
 		close(answers[0]);
-		serve_requests(listen_fd, orders[0], answers[1]);
+		serve_requests(listen_fd, requests[0], answers[1]);
 	}
-	close(orders[0]);
+	close(requests[0]);
 	close(answers[1]);
-	other.orders = orders[1];
+	other.requests = requests[1];
 	other.answers = answers[0];
 }
 
 static void other_listens(void)
 {
-	char order = 'l';
+	char request = 'l';
 
-	if (write(other.orders, &order, 1) != 1 || read(other.answers, &order, 1) != 1)
+	if (write(other.requests, &request, 1) != 1 || read(other.answers, &request, 1) != 1)
 		abort();
 }
 
 static void other_stop(void)
 {
-	close(other.orders);
+	close(other.requests);
 	close(other.answers);
 	waitpid(other.pid, NULL, 0);
 }
 
-/* Instead of the library's: the other takes over just before the connect of that number. */
+/* Replaces the library's connect(): other takes over just before the connect number takeover_at. */
 int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)address;
@@ -83,7 +87,7 @@ Test(vici_feed_takeover, two_connections_to_different_processes_are_refused)
 	cr_expect_not_null(strstr(feed->detail, "Connection reset by peer"));
 	cr_expect_eq(trace_count("attached"), 0);
 	cr_expect_eq(trace_count("charon: register"), 0);
-	/* From now on it is one: the other. */
+	/* From now on both connections reach the other process. */
 	wait_for("state synced", 1);
 	other_stop();
 }

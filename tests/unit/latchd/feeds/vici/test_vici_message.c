@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Messages from the builder, malformed ones byte by byte, and one captured message. */
 #include <criterion/criterion.h>
 #include <errno.h>
 
@@ -129,16 +130,16 @@ static const struct vici_span malformed[] = {
 	SPAN("\x07"),
 	SPAN("\xff"),
 	SPAN("\x01"),				/* section without a name */
-	SPAN("\x01\x01"),			/* its name cut off */
-	SPAN("\x01\x01s"),			/* never ended */
-	SPAN("\x02"),				/* ended, never begun */
+	SPAN("\x01\x01"),			/* name truncated */
+	SPAN("\x01\x01s"),			/* no end */
+	SPAN("\x02"),				/* end without a start */
 	SPAN("\x01\x01s\x02\x02"),		/* ended twice */
 	SPAN("\x03\x01k"),			/* pair without a value */
 	SPAN("\x03\x01k\x00"),			/* half a length */
-	SPAN("\x03\x01k\x00\x01"),		/* value cut off */
+	SPAN("\x03\x01k\x00\x01"),		/* value truncated */
 	SPAN("\x03\x01k\xff\xffv"),		/* value past the end */
 	SPAN("\x03\xffk\x00\x01v"),		/* name past the end */
-	SPAN("\x04\x01l"),			/* list never ended */
+	SPAN("\x04\x01l"),			/* list without an end */
 	SPAN("\x05\x00\x01i"),			/* item outside of a list */
 	SPAN("\x06"),				/* list end, no list */
 	SPAN("\x04\x01l\x05\x00\x02i\x06"),	/* item swallows the end */
@@ -147,7 +148,7 @@ static const struct vici_span malformed[] = {
 	SPAN("\x04\x01l\x03\x01k\x00\x00\x06"), /* pair in a list */
 	SPAN("\x01\x01s\x04\x01l\x02\x06"),	/* section ended within a list */
 	SPAN("\x01\x01s\x06\x02"),		/* list ended within a section */
-	SPAN("\x03\x01k\x00\x00\x00"),		/* good, then not */
+	SPAN("\x03\x01k\x00\x00\x00"),		/* well-formed, then an unknown element */
 };
 
 Test(vici_message, malformed_messages_are_refused)
@@ -162,7 +163,7 @@ Test(vici_message, malformed_messages_are_refused)
 	}
 }
 
-/* Whether the message may end here: behind one of its direct members. */
+/* May the message end here? Only behind one of its direct members. */
 static bool is_boundary(struct vici_span message, size_t at)
 {
 	struct vici_span rest = message;
@@ -184,7 +185,7 @@ Test(vici_message, a_message_truncated_within_a_member_is_refused)
 		struct vici_span copy = exact_copy(message.at, length);
 
 		cr_expect_eq(vici_message_check(copy), is_boundary(message, length) ? 0 : -EBADMSG,
-			     "cut at %zu of %zu", length, message.length);
+			     "truncated to %zu of %zu", length, message.length);
 		exact_free(copy);
 	}
 }

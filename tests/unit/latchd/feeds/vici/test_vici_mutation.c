@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Captured messages with random damage, from a fixed seed: nothing may crash
- * (run it with sanitizers), and no damage may make an identity of nothing.
+ * Captured messages with random damage, from a fixed seed. No damage may cause a
+ * crash (run it with sanitizers) or a child without an identity.
  */
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -42,12 +42,12 @@ static void damage(uint8_t *bytes, size_t *length)
 	case 3:
 		*length = at + 1;
 		break;
-	case 4: /* a part is gone */
+	case 4: /* remove a part */
 		run = draw((uint32_t)(*length - at)) % 32;
 		memmove(bytes + at, bytes + at + run, *length - at - run);
 		*length -= run;
 		break;
-	case 5: /* a part stands elsewhere too */
+	case 5: /* copy a part to another place */
 		run = draw((uint32_t)(*length - (at > other ? at : other)));
 		memmove(bytes + at, bytes + other, run);
 		break;
@@ -151,8 +151,8 @@ static void each_captured(void (*act)(struct vici_span message))
 Test(vici_mutation, damaged_messages_cause_no_crash_and_no_incomplete_child)
 {
 	each_captured(try_damaged);
-	cr_expect_gt(accepted, 1000, "only %u were read: too much damage", accepted);
-	cr_expect_gt(refused, 100, "only %u were refused: too little damage", refused);
+	cr_expect_gt(accepted, 1000, "only %u accepted: too much damage", accepted);
+	cr_expect_gt(refused, 100, "only %u refused: too little damage", refused);
 }
 
 static struct vici_span framed(struct vici_span message)
@@ -207,5 +207,5 @@ static void try_damaged_frames(struct vici_span message)
 Test(vici_mutation, damaged_frames_cause_no_crash)
 {
 	each_captured(try_damaged_frames);
-	cr_expect_gt(parsed, 1000, "only %u were read", parsed);
+	cr_expect_gt(parsed, 1000, "only %u parsed", parsed);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Single packets and streams of frames in memory; no charon. */
 #include <criterion/criterion.h>
 #include <errno.h>
 
@@ -58,21 +59,21 @@ Test(vici_packet, a_written_request_has_charons_wire_format)
 
 static const struct vici_span malformed[] = {
 	SPAN(""),
-	SPAN("\x08"), /* no such type */
+	SPAN("\x08"), /* unknown type */
 	SPAN("\xff\x01n"),
 	SPAN("\x00"),	   /* request without a name */
-	SPAN("\x00\x00"),  /* with an empty one */
-	SPAN("\x00\x02n"), /* with half of one */
+	SPAN("\x00\x00"),  /* with an empty name */
+	SPAN("\x00\x02n"), /* with a truncated name */
 	SPAN("\x07"),	   /* event without a name */
 	SPAN("\x07\x00\x03\x01k\x00\x00"),
 	SPAN("\x07\xff"
 	     "child-updown"), /* name past the end */
 	SPAN("\x07\x01"
-	     "e\x03"), /* event with half a message */
+	     "e\x03"), /* event with a truncated message */
 	SPAN("\x07\x01"
 	     "e\x01\x01s"),	       /* with an open section */
 	SPAN("\x01\x02"),	       /* response with a stray end */
-	SPAN("\x02\x03\x01k\x00\x00"), /* message where none may be */
+	SPAN("\x02\x03\x01k\x00\x00"), /* message in a packet type without one */
 	SPAN("\x05\x00"),
 	SPAN("\x06\x00"),
 	SPAN("\x03\x01"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the feed makes of IKE_SAs that come and go: who is dead, who has rebooted, and who is not.
+/*
+ * The feed of vici_feed_harness.h, and events and lists of IKE_SAs of two peers c
+ * and d: the peer reports (up, dead, rebooted, rekeyed) that reach the sink.
  */
 #include "vici_feed_harness.h"
 
@@ -12,7 +14,7 @@ TestSuite(vici_peers, .init = harness_begin, .fini = harness_end, .timeout = 60)
 
 static const char *ike_sa(const char *config, int id, const char *members)
 {
-	static char texts[4][1024]; /* charon keeps what it lists */
+	static char texts[4][1024]; /* fake_charon keeps the pointers */
 	static unsigned int next;
 	char *json = texts[next++ % 4];
 
@@ -35,7 +37,7 @@ static void down(const char *config, int id, const char *members)
 	fake_charon_push(&charon, "ike-updown", ike_sa(config, id, members));
 }
 
-/* Everything before it was handled. */
+/* Returns after all earlier events were handled. */
 static void await_all(void)
 {
 	static int id = 1000;
@@ -92,10 +94,10 @@ Test(vici_peers, initial_contact_reports_all_ike_sas_of_the_identity_as_rebooted
 	cr_expect_eq(trace_count("peer 9 "), 1);
 	up("x509", 11, C_ID);
 	await_all();
-	cr_expect_eq(trace_count("peer 7 peer-rebooted"), 1, "told twice");
+	cr_expect_eq(trace_count("peer 7 peer-rebooted"), 1, "reported twice");
 }
 
-/* It may have been ended by bytes that nobody had to sign. */
+/* An unauthenticated message may have ended the IKE_SA. */
 Test(vici_peers, an_ike_sa_down_without_a_successor_reports_no_reboot)
 {
 	start_both();
@@ -129,7 +131,7 @@ static void expect_no_reboot_by(const char *config, const char *class, const cha
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
 }
 
-/* A text is no identity: another way to authenticate is another peer. */
+/* Another authentication class makes another peer, with the same text as identity. */
 Test(vici_peers, S19_a_successor_of_another_authentication_class_reports_no_reboot)
 {
 	expect_no_reboot_by("psk", "pre-shared key", "peer 8 up c psk psk");
@@ -198,7 +200,7 @@ Test(vici_peers, a_snapshot_reports_only_established_or_rekeying_ike_sas)
 	cr_expect_eq(trace_count("peer 10 up"), 1);
 }
 
-/* The list was made before the IKE_SA went down, and is read after that. */
+/* charon made the list before the IKE_SA went down; the feed reads it afterwards. */
 Test(vici_peers, a_list_does_not_report_an_ike_sa_that_went_down)
 {
 	start_both();
@@ -228,7 +230,7 @@ Test(vici_peers, a_rekeyed_ike_sa_is_reported_with_its_successor)
 	cr_expect_eq(trace_count("peer 3 rekeyed to 4 d.latch.test x509 pubkey"), 1);
 }
 
-/* The old one ends without an event, and a list may be older. */
+/* The old IKE_SA ends without an event, and the list may be older. */
 Test(vici_peers, a_list_does_not_report_an_ike_sa_that_was_rekeyed)
 {
 	start_both();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* JSON of IKE_SAs with one child, in pieces to be left out or changed; and reading it. */
+/* JSON of an IKE_SA with one child, in parts that a test leaves out or changes; and its reader. */
 #ifndef LATCHD_TESTS_VICI_SAMPLES_H
 #define LATCHD_TESTS_VICI_SAMPLES_H
 
@@ -37,7 +37,7 @@ static inline const char *with_child(const char *members)
 	return json;
 }
 
-/* The first child of a message, as it is read; SKIPPED when there is none. */
+/* Reads the first child of a message; SKIPPED when the message has none. */
 static inline enum vici_child_result read_first(const char *json, enum vici_children_form form,
 						struct feed_child *child, const char **reason)
 {

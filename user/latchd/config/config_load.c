@@ -4,7 +4,7 @@
  * and joins indented lines to the value above. This file therefore reads the lines and parses
  * the section headings itself, before libinih gets them.
  */
-#include "latchd/config/config.h"
+#include "latchd/config/config_load.h"
 
 #include <ctype.h>
 #include <errno.h>

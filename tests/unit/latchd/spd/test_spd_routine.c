@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What key managers do to the SPD every day must not break a latch, whatever stands beside it. */
+/*
+ * Routine edits of the SPD by key managers, which must break no latch: policies replaced on a rekey
+ * during a dump, policies deleted and added again by a restart, a short-lived bypass.
+ */
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -8,10 +11,10 @@
 
 #include "latchd/spd/policy_dump.h"
 
-TestSuite(spd_honest, .init = set_up, .fini = tear_down, .timeout = 120);
+TestSuite(spd_routine, .init = set_up, .fini = tear_down, .timeout = 120);
 
-/* Below all others, as who wants nothing in clear has it. */
-static struct policy last_resort(enum policy_direction direction)
+/* Below all other policies, on a host that allows nothing in clear. */
+static struct policy catch_all(enum policy_direction direction)
 {
 	struct policy block = policy_above(direction, POLICY_BLOCK);
 
@@ -21,10 +24,10 @@ static struct policy last_resort(enum policy_direction direction)
 	return block;
 }
 
-/* ---- a policy that is replaced while the SPD is read ---- */
+/* ---- a policy replaced during a dump ---- */
 
 #define FLOWS	   600
-#define FIRST_PORT 1000 /* the fixture's own flow has it */
+#define FIRST_PORT 1000 /* of the fixture's own flow */
 
 static atomic_bool enough;
 
@@ -47,7 +50,7 @@ static struct nlmsghdr *update_message(char *buffer, size_t size, const struct p
 	return memcpy(buffer, message, message->nlmsg_len);
 }
 
-/* As on each rekey, one after the other: the one that was replaced longest ago is the next. */
+/* Replaces the policies one after the other, as rekeys do. The oldest one is always the next. */
 static void *replace_all(void *context)
 {
 	static _Alignas(struct nlmsghdr) char messages[FLOWS][512];
@@ -67,16 +70,16 @@ static void *replace_all(void *context)
 	return NULL;
 }
 
-static bool has_looked_often(void)
+static bool has_checked_often(void)
 {
 	spd_watch_edited(&watch, ns.cookie);
 	return seen.broken || seen.held || watch.round >= round_before + 20;
 }
 
-/* With a policy for each; all want protection. */
+/* Latches with one policy each; all of them have on-policy-change = protect. */
 static void put_flows(void)
 {
-	struct policy out = policy_protecting(POLICY_OUT), block = last_resort(POLICY_OUT), p;
+	struct policy out = policy_protecting(POLICY_OUT), block = catch_all(POLICY_OUT), p;
 	struct latch_flow other;
 	unsigned int i;
 
@@ -96,29 +99,29 @@ static void put_flows(void)
 	wait_until(is_seen);
 }
 
-static void look_often(void)
+static void check_often(void)
 {
 	round_before = watch.round;
-	wait_until(has_looked_often);
-	cr_expect_eq(seen.held, 0, "after %u looks", watch.round - round_before);
-	cr_expect_eq(seen.broken, 0, "after %u looks", watch.round - round_before);
+	wait_until(has_checked_often);
+	cr_expect_eq(seen.held, 0, "after %u checks", watch.round - round_before);
+	cr_expect_eq(seen.broken, 0, "after %u checks", watch.round - round_before);
 }
 
-Test(spd_honest, S15_policies_that_are_replaced_while_it_looks)
+Test(spd_routine, S15_policies_replaced_during_checks_break_no_latch)
 {
 	pthread_t thread;
 
 	put_flows();
 	cr_assert_eq(pthread_create(&thread, NULL, replace_all, NULL), 0);
-	look_often();
+	check_often();
 	atomic_store(&enough, true);
 	pthread_join(thread, NULL);
 }
 
-/* The same without chance: in the midst of each dump the policy that would come last. */
+/* The same without chance: replaces the last policy of a dump in the middle of each dump. */
 static struct {
-	bool wanted;
-	uint32_t sequence; /* of the dump that was met last */
+	bool enabled;
+	uint32_t sequence; /* of the last dump with a replacement */
 	unsigned int replaced;
 } rekey;
 
@@ -131,13 +134,16 @@ static void replace_the_oldest(void)
 	cr_assert_eq(policy_send(&ns, message), 0);
 }
 
-/* Instead of the library's. The kernel dumps on when a part was taken, and is one part ahead. */
+/*
+ * Replaces recv() of the C library. The kernel continues a dump when a part was received, and is
+ * one part ahead.
+ */
 ssize_t recv(int fd, void *buffer, size_t size, int flags)
 {
 	ssize_t length = recvfrom(fd, buffer, size, flags, NULL, NULL);
 	const struct nlmsghdr *message = buffer;
 
-	if (!rekey.wanted || length < (ssize_t)sizeof(*message) ||
+	if (!rekey.enabled || length < (ssize_t)sizeof(*message) ||
 	    message->nlmsg_type != XFRM_MSG_NEWPOLICY || message->nlmsg_seq == rekey.sequence)
 		return length;
 	rekey.sequence = message->nlmsg_seq;
@@ -156,38 +162,38 @@ static size_t policies_in_a_dump(void)
 	return count;
 }
 
-Test(spd_honest, S15_a_policy_that_is_replaced_in_the_midst_of_each_dump)
+Test(spd_routine, S15_a_policy_replaced_in_the_middle_of_each_dump_breaks_no_latch)
 {
 	size_t all;
 
 	put_flows();
 	all = policies_in_a_dump();
-	rekey.wanted = true;
-	cr_assert_eq(policies_in_a_dump(), all - 1, "it is in neither half");
-	rekey.wanted = false;
+	rekey.enabled = true;
+	cr_assert_eq(policies_in_a_dump(), all - 1, "the replaced policy is in neither part");
+	rekey.enabled = false;
 	cr_assert_eq(policies_in_a_dump(), all);
-	rekey.wanted = true;
-	look_often();
+	rekey.enabled = true;
+	check_often();
 	cr_expect_geq(rekey.replaced, 1 + 2 * (watch.round - round_before),
-		      "each look needs a second dump");
+		      "each check needs a second dump");
 }
 
-/* ---- what stands below all others ---- */
+/* ---- a block below all other policies ---- */
 
-static bool is_suspected(void)
+static bool is_in_grace(void)
 {
-	return watch.suspects.by_id != NULL;
+	return watch.grace.by_id != NULL;
 }
 
-static bool is_not_suspected(void)
+static bool is_clear(void)
 {
-	return watch.suspects.by_id == NULL;
+	return watch.grace.by_id == NULL;
 }
 
-/* Older than the latch, by the clock that counts seconds. */
-static void put_last_resorts(void)
+/* The blocks are older than the latch, although the kernel counts whole seconds. */
+static void put_catch_alls(void)
 {
-	struct policy out = last_resort(POLICY_OUT), in = last_resort(POLICY_IN);
+	struct policy out = catch_all(POLICY_OUT), in = catch_all(POLICY_IN);
 	struct latch latch;
 
 	policy_add(&ns, &out);
@@ -198,34 +204,34 @@ static void put_last_resorts(void)
 	wait_until(is_seen);
 }
 
-static bool has_looked_again(void)
+static bool has_checked_again(void)
 {
 	return watch.round >= round_before + 4;
 }
 
-/* A key manager that starts again, on a host that lets nothing out in clear. */
-Test(spd_honest, S15_policies_that_come_back_to_a_host_with_a_last_resort)
+/* A key manager restarts on a host that sends nothing in clear. */
+Test(spd_routine, S15_policies_that_come_back_above_a_catch_all_block_break_no_latch)
 {
 	struct policy out = policy_protecting(POLICY_OUT), in = policy_protecting(POLICY_IN);
 
-	put_last_resorts();
+	put_catch_alls();
 	policy_delete(&ns, &out);
 	policy_delete(&ns, &in);
-	edited(is_suspected);
+	edited(is_in_grace);
 	round_before = watch.round;
-	wait_until(has_looked_again);
+	wait_until(has_checked_again);
 	policy_add(&ns, &out);
 	policy_add(&ns, &in);
-	wait_until(is_not_suspected);
+	wait_until(is_clear);
 	edited_without_effect();
 }
 
-Test(spd_honest, R_2_3_13_policies_that_leave_it_to_the_last_resort)
+Test(spd_routine, R_2_3_13_a_catch_all_block_without_the_policy_above_breaks_a_latch)
 {
 	struct policy out = policy_protecting(POLICY_OUT);
 	uint64_t began = loop_now_ms();
 
-	put_last_resorts();
+	put_catch_alls();
 	policy_delete(&ns, &out);
 	edited(is_broken);
 	cr_expect_geq(loop_now_ms() - began, SPD_ABSENT_MS);
@@ -236,15 +242,15 @@ Test(spd_honest, R_2_3_13_policies_that_leave_it_to_the_last_resort)
 	edited(is_whole);
 }
 
-/* It takes the place of one that protects, in one step or in two. */
-Test(spd_honest, S15_a_bypass_that_is_gone_at_once_breaks_nothing)
+/* A key manager replaces the protecting policy in several steps. */
+Test(spd_routine, S15_a_bypass_policy_that_is_deleted_at_once_breaks_no_latch)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
 
 	wait_until(is_seen);
 	policy_add(&ns, &bypass);
-	edited(is_suspected);
+	edited(is_in_grace);
 	policy_delete(&ns, &bypass);
-	wait_until(is_not_suspected);
+	wait_until(is_clear);
 	edited_without_effect();
 }

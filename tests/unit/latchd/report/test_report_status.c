@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The document status: exactly these keys, exactly these values. */
+#include "report_fixture.h"
+
+#include <bpf/libbpf.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static struct feed synced = {
+	.name = "charon",
+	.state = FEED_STATE_SYNCED,
+	.detail = "3 SAs",
+	.daemon_version = "5.9.8",
+	.resyncs = 2,
+};
+static struct feed lost = {.name = "other", .state = FEED_STATE_LOST, .detail = HOSTILE};
+
+static const struct report_feed feeds[] = {
+	{&synced, "charon", "vici", "/run/charon.vici"},
+	{&lost, "other", "vici", "/run/other.vici"},
+	{NULL, "third", "vici", "/run/third.vici"},
+};
+
+static void start(void)
+{
+	report_start();
+	source.feeds = feeds;
+	source.feed_count = sizeof(feeds) / sizeof(feeds[0]);
+}
+
+TestSuite(report_status, .init = start, .fini = report_finish, .timeout = 60);
+
+/* In place of the real enforcement: the linker prefers these to the functions of the archive. */
+size_t enforcement_programs(const struct enforcement *enforcement,
+			    struct enforcement_program *programs, size_t max)
+{
+	static const struct enforcement_program both[] = {
+		{"gate_egress", "cgroup/skb egress", true},
+		{"watch_sa_add", "fentry xfrm_state_add", false},
+	};
+
+	cr_assert_null(enforcement);
+	cr_assert_geq(max, 2);
+	memcpy(programs, both, sizeof(both));
+	return 2;
+}
+
+bool enforcement_is_on(const struct enforcement *enforcement)
+{
+	cr_assert_null(enforcement);
+	return false;
+}
+
+static bool netfilter_offered = true;
+
+bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
+{
+	cr_assert_null(netfilter_netns);
+	return netfilter_offered;
+}
+
+size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
+			    struct netfilter_netns_entry *namespaces, size_t max)
+{
+	static const struct netfilter_netns_entry both[] = {{4026531840, true}, {77, false}};
+
+	cr_assert_null(netfilter_netns);
+	memcpy(namespaces, both, (max < 2 ? max : 2) * sizeof(both[0]));
+	return netfilter_offered ? 2 : 0;
+}
+
+static void put_per_cpu(int map, __u32 key, const void *value, size_t size)
+{
+	int cpus = libbpf_num_possible_cpus(), i;
+	char *values = malloc((size_t)cpus * size);
+
+	for (i = 0; i < cpus; i++)
+		memcpy(values + (size_t)i * size, value, size);
+	cr_assert_eq(bpf_map_update_elem(map, &key, values, BPF_ANY), 0);
+	free(values);
+}
+
+static void fill_tables(void)
+{
+	static const enum latch_state latches[] = {
+		LATCH_STATE_ESTABLISHED, LATCH_STATE_ESTABLISHED, LATCH_STATE_BROKEN,
+		LATCH_STATE_LISTENER,	 LATCH_STATE_LARVAL,	  LATCH_STATE_CLOSED,
+	};
+	static const enum latch_sa_state sas[] = {LATCH_SA_BOUND, LATCH_SA_PENDING, LATCH_SA_ORPHAN,
+						  LATCH_SA_ORPHAN, LATCH_SA_DYING};
+	struct latch_flow flow = w_to_c();
+	struct latch_sa_key key = sa_key();
+	struct latch latch;
+	struct latch_sa sa;
+	size_t i;
+
+	for (i = 0; i < sizeof(latches) / sizeof(latches[0]); i++) {
+		flow.local_port++;
+		latch = latch_of(latches[i], params_c, 0);
+		put_latch(&flow, &latch);
+	}
+	for (i = 0; i < sizeof(sas) / sizeof(sas[0]); i++) {
+		key.spi++;
+		sa = sa_of(sas[i], params_c, 0);
+		put_sa(&key, &sa);
+	}
+}
+
+Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
+{
+	struct utsname system;
+	char text[128];
+
+	fill_tables();
+	source.started_boot_ns = clock_boot_ns() - 90 * SECOND;
+	report_status(&w, &source);
+	parse();
+	expect_keys(
+		"",
+		"schema daemon enforcement netns feeds rules latches sas drops counters events_lost "
+		"kernel");
+	expect_json("schema", "1");
+	expect_keys("daemon", "pid uptime_s version abi config");
+	snprintf(text, sizeof(text), "%d", getpid());
+	expect_json("daemon.pid", text);
+	cr_expect_geq(json_object_get_int64(at(document, "daemon.uptime_s")), 90);
+	cr_expect_leq(json_object_get_int64(at(document, "daemon.uptime_s")), 90 + 60);
+	expect_json("daemon.version", "\"" LATCHD_VERSION "\"");
+	expect_json("daemon.abi", "1");
+	expect_json("daemon.config", "\"/etc/latchd/latchd.conf\"");
+	expect_json("enforcement",
+		    "{\"on\":false,\"cgroup\":\"/sys/fs/cgroup\",\"programs\":["
+		    "{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
+		    "{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
+		    "\"attached\":false},"
+		    "{\"name\":\"netfilter gate\",\"hook\":\"netfilter\",\"attached\":false}]}");
+	expect_json("netns", "[{\"cookie\":4026531840,\"netfilter_gate\":true},"
+			     "{\"cookie\":77,\"netfilter_gate\":false}]");
+	expect_json("latches", "{\"used\":6,\"capacity\":256,\"established\":2,\"broken\":1,"
+			       "\"listener\":1,\"larval\":1,\"closed\":1}");
+	expect_json("sas", "{\"bound\":1,\"pending\":1,\"orphan\":2,\"dying\":1}");
+	cr_assert_eq(uname(&system), 0);
+	snprintf(text, sizeof(text), "\"%s\"", system.release);
+	expect_json("kernel", text);
+}
+
+Test(report_status, status_tells_that_the_kernel_offers_no_netfilter_gate)
+{
+	netfilter_offered = false;
+	report_status(&w, &source);
+	parse();
+	expect_json(
+		"enforcement.programs.2",
+		"{\"name\":\"netfilter gate\",\"hook\":\"needs Linux 6.4, as does SCTP\",\"attached\":false}");
+	expect_json("netns", "[]");
+}
+
+Test(report_status, status_shows_the_state_of_every_feed)
+{
+	report_status(&w, &source);
+	parse();
+	expect_json("feeds.0",
+		    "{\"name\":\"charon\",\"type\":\"vici\",\"socket\":\"/run/charon.vici\","
+		    "\"state\":\"synced\",\"connected\":true,\"detail\":\"3 SAs\","
+		    "\"version\":\"5.9.8\",\"resyncs\":2}");
+	expect_json("feeds.1.state", "\"lost\"");
+	expect_json("feeds.1.connected", "false");
+	expect_json("feeds.1.version", "null");
+	expect_hostile("feeds.1.detail");
+	expect_json("feeds.2.name", "\"third\"");
+	expect_json("feeds.2.state", "\"absent\"");
+	expect_json("feeds.2.connected", "false");
+	synced.state = FEED_STATE_CONNECTED;
+	report_status(&w, &source);
+	parse();
+	expect_json("feeds.0.connected", "true");
+}
+
+Test(report_status, status_sums_drops_and_counters_over_all_cpus)
+{
+	static const char *const reasons[] = {
+		"plaintext",	"sa-pending", "sa-unknown", "identity", "qop",
+		"ambiguous",	"nested",     "broken",	    "closed",	"conflict",
+		"latches-full", "malformed",  "required",   "merged"};
+	const struct latch_drop_count drops = {.egress = 3, .ingress = 5};
+	const __u64 seven = 7;
+	uint64_t cpus = (uint64_t)libbpf_num_possible_cpus();
+	char path[32], text[128];
+	size_t i;
+
+	put_per_cpu(maps.drops, LATCH_DROP_IDENTITY, &drops, sizeof(drops));
+	put_per_cpu(maps.counters, LATCH_COUNTER_EVENTS_LOST, &seven, sizeof(seven));
+	report_status(&w, &source);
+	parse();
+	cr_expect_eq(json_object_array_length(at(document, "drops")), LATCH_DROP_COUNT);
+	for (i = 0; i < LATCH_DROP_COUNT; i++) {
+		snprintf(path, sizeof(path), "drops.%zu", i);
+		snprintf(text, sizeof(text), "{\"reason\":\"%s\",\"egress\":%llu,\"ingress\":%llu}",
+			 reasons[i], i == LATCH_DROP_IDENTITY ? 3ULL * cpus : 0ULL,
+			 i == LATCH_DROP_IDENTITY ? 5ULL * cpus : 0ULL);
+		expect_json(path, text);
+	}
+	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
+				"unlatched_other latches_created slow_path xfrm_hooks "
+				"sas_over_quota");
+	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
+	expect_json("events_lost", text);
+	expect_json("counters.events_lost", text);
+	expect_json("counters.slow_path", "0");
+}
+
+Test(report_status, an_unreadable_table_fails_the_document)
+{
+	int right = maps.latches;
+
+	maps.latches = -1;
+	report_status(&w, &source);
+	cr_expect_lt(json_finish(&w), 0);
+	maps.latches = right;
+}
+
+Test(names, numbers_outside_the_abi_are_unknown)
+{
+	cr_expect_str_eq(latch_state_name((enum latch_state)99), "unknown");
+	cr_expect_str_eq(latch_direction_name(LATCH_DIRECTION_NONE), "unknown");
+	cr_expect_str_eq(latch_reason_name((enum latch_reason)3), "unknown");
+	cr_expect_str_eq(latch_sa_state_name((enum latch_sa_state)99), "unknown");
+	cr_expect_str_eq(latch_drop_name(LATCH_DROP_COUNT), "unknown");
+	cr_expect_str_eq(latch_counter_name(LATCH_COUNTER_COUNT), "unknown");
+	cr_expect_str_eq(latch_event_name((enum latch_event_type)0), "unknown");
+	cr_expect_str_eq(xfrm_mode_name(99), "unknown");
+	cr_expect_str_eq(ipsec_protocol_name(6), "unknown");
+	cr_expect_str_eq(ulp_name(50), "unknown");
+}

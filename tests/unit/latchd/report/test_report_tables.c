@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The documents list and sa: exactly these keys, exactly these values. */
+#include "report_fixture.h"
+
+TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout = 60);
+
+/* ---- list */
+
+#define LATCH_KEYS                                                                                 \
+	"id state direction netns proto local remote peer local_id params sa reasons rule "        \
+	"disposition since drops listener listens"
+#define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
+
+Test(report_tables, list_has_every_value_of_an_established_latch)
+{
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_keys("", "schema latches");
+	expect_json("schema", "1");
+	expect_keys("latches.0", LATCH_KEYS);
+	expect_json("latches.0.id", "\"1f3\"");
+	expect_json("latches.0.state", "\"established\"");
+	expect_json("latches.0.direction", "\"out\"");
+	expect_json("latches.0.netns", "4026531840");
+	expect_json("latches.0.proto", "\"tcp\"");
+	expect_json("latches.0.local", "{\"addr\":\"10.9.0.1\",\"port\":7000}");
+	expect_json("latches.0.remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
+	expect_json("latches.0.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
+	expect_json("latches.0.local_id", "\"w.example\"");
+	expect_json("latches.0.params",
+		    "{\"ipsec\":\"esp\",\"mode\":\"transport\",\"encr\":\"rfc4106(gcm(aes))\","
+		    "\"encr_bits\":288,\"integ\":null,\"integ_bits\":0,\"icv_bits\":128,"
+		    "\"esn\":false,\"replay_protection\":true}");
+	expect_json("latches.0.sa", "{\"out\":\"0xc1a2f09e\",\"in\":null}");
+	expect_json("latches.0.reasons", "[]");
+	expect_json("latches.0.rule", "null");
+	expect_json("latches.0.disposition", "\"reset\"");
+	expect_now("latches.0.since");
+	expect_json("latches.0.drops", "17");
+	expect_json("latches.0.listener", "null");
+	expect_json("latches.0.listens", "null");
+}
+
+Test(report_tables, list_names_the_rule_of_a_latch_while_its_rule_set_is_in_force)
+{
+	static const struct config_rule rules[] = {{.name = "first"}, {.name = "second"}};
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	source.rules = rules;
+	source.rule_count = 2;
+	source.rule_set = 9;
+	latch.rule = 1;
+	latch.rule_set = 9;
+	latch.disposition = LATCH_DISPOSITION_UNREACHABLE;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_json("latches.0.rule", "\"second\"");
+	expect_json("latches.0.disposition", "\"unreachable\"");
+}
+
+Test(report_tables, list_names_no_rule_of_another_rule_set_with_the_same_index)
+{
+	static const struct config_rule rules[] = {{.name = "first"}, {.name = "second"}};
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	source.rules = rules;
+	source.rule_count = 2;
+	source.rule_set = 10;
+	latch.rule = 1;
+	latch.rule_set = 9;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_json("latches.0.rule", "null");
+	expect_json("latches.0.disposition", "\"reset\"");
+}
+
+Test(report_tables, list_shows_a_broken_latch_over_ipv6_with_all_its_reasons)
+{
+	struct latch latch = latch_of(LATCH_STATE_BROKEN, params_weak, LATCH_REASONS_ALL);
+	struct latch_flow flow = flow_of(AF_INET6, "fd00::1", "::ffff:10.9.0.2");
+
+	latch.direction = LATCH_DIRECTION_IN;
+	latch.spi_in = 0x1f;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_json("latches.0.state", "\"broken\"");
+	expect_json("latches.0.direction", "\"in\"");
+	expect_json("latches.0.local", "{\"addr\":\"fd00::1\",\"port\":7000}");
+	expect_json("latches.0.remote.addr", "\"::ffff:10.9.0.2\"");
+	expect_json("latches.0.params.mode", "\"tunnel\"");
+	expect_json("latches.0.params.integ", "\"hmac(sha1)\"");
+	expect_json("latches.0.params.esn", "true");
+	expect_json("latches.0.sa.in", "\"0x0000001f\"");
+	expect_json("latches.0.reasons", "[\"sa-conflict\",\"spd-change\",\"peer-dead\","
+					 "\"peer-rebooted\",\"admin\"]");
+}
+
+/* The params of a LISTENER are its number of sockets, not the index of a peer. */
+Test(report_tables, list_shows_a_listener_with_its_sockets_and_without_a_peer)
+{
+	struct latch latch = latch_of(LATCH_STATE_LISTENER, params_c, 0);
+	struct latch_flow flow = w_to_c();
+	char expected[64];
+
+	memset(flow.remote_addr, 0, sizeof(flow.remote_addr));
+	flow.remote_port = 0;
+	latch.spawned = 12;
+	latch.refused = 3;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_keys("latches.0", LATCH_KEYS);
+	expect_json("latches.0.state", "\"listener\"");
+	expect_json("latches.0.local", "{\"addr\":\"10.9.0.1\",\"port\":7000}");
+	expect_json("latches.0.remote", "null");
+	expect_json("latches.0.peer", "null");
+	expect_json("latches.0.local_id", "null");
+	expect_json("latches.0.params", "null");
+	expect_json("latches.0.listener", "null");
+	snprintf(expected, sizeof(expected), "{\"sockets\":%u,\"spawned\":12,\"refused\":3}",
+		 params_c);
+	expect_json("latches.0.listens", expected);
+}
+
+Test(report_tables, list_without_latches_is_an_empty_array)
+{
+	report_list(&w, &source);
+	parse();
+	expect_json("", "{\"schema\":1,\"latches\":[]}");
+}
+
+Test(report_tables, unknown_values_are_null)
+{
+	struct latch latch = latch_of(LATCH_STATE_LARVAL, 60000, 0);
+	struct latch_flow flow = w_to_c();
+
+	latch.direction = LATCH_DIRECTION_NONE;
+	latch.changed = 0;
+	latch.spi_out = 0;
+	flow.family = 99;
+	flow.protocol = 99;
+	put_latch(&flow, &latch);
+	report_list(&w, &source);
+	parse();
+	expect_keys("latches.0", LATCH_KEYS);
+	expect_json("latches.0.peer", "null");
+	expect_json("latches.0.local_id", "null");
+	expect_json("latches.0.params", "null");
+	expect_json("latches.0.direction", "null");
+	expect_json("latches.0.since", "null");
+	expect_json("latches.0.local.addr", "null");
+	expect_json("latches.0.proto", "\"unknown\"");
+	expect_json("latches.0.sa", "{\"out\":null,\"in\":null}");
+}
+
+Test(report_tables, list_has_every_latch_of_a_full_map)
+{
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_hostile, 0);
+	struct latch_flow flow = w_to_c();
+	int i;
+
+	for (i = 0; i < FAKE_LATCHES_MAX; i++) {
+		flow.local_port = (__u16)i;
+		put_latch(&flow, &latch);
+	}
+	report_list(&w, &source);
+	parse();
+	cr_expect_eq(json_object_array_length(at(document, "latches")), FAKE_LATCHES_MAX);
+	expect_keys("latches.255", LATCH_KEYS);
+	expect_hostile("latches.255.peer.id");
+}
+
+Test(report_tables, an_unreadable_table_fails_the_document)
+{
+	int right = maps.latches;
+
+	maps.latches = -1;
+	report_list(&w, &source);
+	cr_expect_lt(json_finish(&w), 0);
+	maps.latches = right;
+}
+
+/* ---- sa */
+
+#define SA_KEYS                                                                                    \
+	"spi src dst proto netns state peer reqid mode " QOP_KEYS " encap contested ambiguous since"
+
+Test(report_tables, sa_has_every_value_of_a_bound_sa)
+{
+	struct latch_sa sa = sa_of(LATCH_SA_BOUND, params_d, LATCH_SA_CONTESTED);
+	struct latch_sa_key key = sa_key();
+
+	put_sa(&key, &sa);
+	report_sa(&w, &source);
+	parse();
+	expect_keys("", "schema sas");
+	expect_json("schema", "1");
+	expect_keys("sas.0", SA_KEYS);
+	expect_json("sas.0.spi", "\"0x0000a1b2\"");
+	expect_json("sas.0.src", "\"10.9.0.1\"");
+	expect_json("sas.0.dst", "\"10.9.0.2\"");
+	expect_json("sas.0.proto", "\"esp\"");
+	expect_json("sas.0.netns", "4026531840");
+	expect_json("sas.0.state", "\"bound\"");
+	expect_json("sas.0.peer", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
+	expect_json("sas.0.reqid", "4");
+	expect_json("sas.0.mode", "\"tunnel\"");
+	expect_json("sas.0.encr", "\"cbc(aes)\"");
+	expect_json("sas.0.encr_bits", "128");
+	expect_json("sas.0.integ", "\"hmac(sha1)\"");
+	expect_json("sas.0.integ_bits", "160");
+	expect_json("sas.0.esn", "true");
+	expect_json("sas.0.replay_protection", "false");
+	expect_json("sas.0.encap", "true");
+	expect_json("sas.0.contested", "true");
+	expect_json("sas.0.ambiguous", "false");
+	expect_now("sas.0.since");
+}
+
+Test(report_tables, sa_shows_a_pending_ah_sa_over_ipv6_without_a_peer)
+{
+	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, LATCH_SA_AMBIGUOUS);
+	struct latch_sa_key key = sa_key();
+
+	key.family = AF_INET6;
+	key.protocol = IPPROTO_AH;
+	cr_assert_eq(inet_pton(AF_INET6, "fd00::2", key.daddr), 1);
+	cr_assert_eq(inet_pton(AF_INET6, "fd00::1", sa.saddr), 1);
+	sa.installed = 0;
+	memset(&sa.qop, 0, sizeof(sa.qop));
+	put_sa(&key, &sa);
+	report_sa(&w, &source);
+	parse();
+	expect_keys("sas.0", SA_KEYS);
+	expect_json("sas.0.src", "\"fd00::1\"");
+	expect_json("sas.0.dst", "\"fd00::2\"");
+	expect_json("sas.0.proto", "\"ah\"");
+	expect_json("sas.0.state", "\"pending\"");
+	expect_json("sas.0.peer", "null");
+	expect_json("sas.0.encr", "null");
+	expect_json("sas.0.contested", "false");
+	expect_json("sas.0.ambiguous", "true");
+	expect_json("sas.0.since", "null");
+}

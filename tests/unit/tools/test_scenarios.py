@@ -1,0 +1,159 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: BSD-2-Clause
+"""The scenarios of this tree: names, headers, and the parts that tests/vm/run selects."""
+import glob
+import os
+import re
+import subprocess
+import sys
+import unittest
+
+import tap
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
+HEADER_LINES = 60
+VARIANT = re.compile(r"^# variant: (\S+)", re.M)
+# Wires, SAs and pins are drawn with these.
+DRAWING = re.compile(r"--|==|\\")
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def files():
+    return sorted(glob.glob(os.path.join(TOP, "tests/vm/*/scenario.*")))
+
+
+def header(path):
+    """The comment or docstring before the code."""
+    text = read(path)
+    return text.split('"""')[1] if path.endswith(".py") else text.split("\n\n")[0]
+
+
+def line(path, word):
+    return re.findall(r"^# %s: *(.*)$" % word, read(path), re.M)
+
+
+def execute(*command):
+    return subprocess.run([os.path.join(TOP, command[0]), *command[1:]], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def listed(*arguments):
+    return execute("tests/vm/run", "--list", *arguments).stdout.splitlines()
+
+
+class ScenariosTest(unittest.TestCase):
+    def test_every_folder_has_one_scenario(self):
+        folders = {os.path.dirname(path) for path in glob.glob(os.path.join(TOP, "tests/vm/*/"))}
+        folders -= {os.path.join(TOP, "tests/vm", name) for name in ("lib", "tools")}
+        self.assertEqual(sorted(os.path.dirname(path) for path in files()), sorted(folders))
+        self.assertEqual({os.path.basename(path) for path in files()},
+                         {"scenario.sh", "scenario.py"})
+
+    def test_every_scenario_names_rooms_that_exist(self):
+        rooms = set(execute("tools/make/rooms").stdout.split())
+
+        for path in files():
+            self.assertEqual(len(line(path, "touches")), 1, path)
+            named = line(path, "touches")[0].split()
+            self.assertTrue(named, path)
+            self.assertLessEqual(set(named), rooms, path)
+
+    def test_every_room_of_programs_and_daemon_has_a_scenario(self):
+        touched = {room for path in files() for room in line(path, "touches")[0].split()}
+        self.assertLessEqual({"gate", "packet", "watch", "db", "control", "sa", "spd", "latch", "feeds",
+                              "vici", "enforce", "net", "report", "maps", "latchctl"}, touched)
+
+    def test_every_scenario_begins_with_a_drawing_and_a_sentence(self):
+        for path in files():
+            self.assertRegex(header(path), DRAWING, path)
+            self.assertRegex(header(path), r"[A-Za-z][^.\n]*[.:]", path)
+
+    def test_every_scenario_in_bash_has_one_expectation(self):
+        for path in files():
+            expected = line(path, "expect")
+            if path.endswith(".py"):
+                self.assertEqual(expected, [], path)
+            else:
+                self.assertEqual(len(expected), 1, path)
+                self.assertRegex(expected[0], r"^(clean|leak [a-z ]+)$", path)
+
+    def test_names_of_scenarios_and_variants_are_unique(self):
+        names = [name for path in files()
+                 for name in [os.path.basename(os.path.dirname(path))] + VARIANT.findall(read(path))]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertEqual(sorted(names), sorted(each.split()[1] for each in listed("--kernel", "6.12")))
+
+    def test_no_scenario_copies_a_number_of_the_abi(self):
+        for path in files() + glob.glob(os.path.join(TOP, "tests/vm/lib/*")):
+            if os.path.basename(path) in ("abi.py", "abi.bpf.c"):
+                continue
+            text = read(path)
+            self.assertNotRegex(text, r"\b(DROP|STATE|REASON|COUNTER)_[A-Z_]+ *= *\d", path)
+            self.assertNotIn("/latchd/v1", text, path)
+
+    # ---- parts
+
+    def test_the_whole_list_has_all_on_one_kernel_and_the_smoke_set_on_the_others(self):
+        kernels = [each.split()[0] for each in listed()]
+        self.assertEqual((kernels.count("6.1"), kernels.count("7.2")), (3, 3))
+        self.assertEqual(len(listed("--all")), 3 * kernels.count("6.12"))
+
+    def test_shards_together_are_the_whole(self):
+        for whole in ([], ["--all"], ["--kernel", "7.2"], ["attack", "ipv6"]):
+            shards = [listed("--shard", "%d/4" % number, *whole) for number in (1, 2, 3, 4)]
+            self.assertEqual(sorted(sum(shards, [])), sorted(listed(*whole)))
+            self.assertLessEqual(max(map(len, shards)) - min(map(len, shards)), 1)
+
+    def test_a_shard_outside_of_the_whole_is_refused(self):
+        for shard in ("0/3", "4/3", "1", "a/b", "1/0"):
+            done = execute("tests/vm/run", "--list", "--shard", shard)
+            self.assertEqual(done.returncode, 2, shard)
+            self.assertIn("write I/N", done.stdout)
+
+    def test_a_room_selects_the_scenarios_that_touch_it(self):
+        found = listed("--room", "spd")
+        self.assertIn("6.12 spd-edits", found)
+        self.assertNotIn("6.12 merged", found)
+        self.assertEqual({each.split()[0] for each in found}, {"6.12"})
+
+    def test_a_variant_has_the_rooms_of_its_file(self):
+        self.assertIn("6.12 ipv6", listed("--room", "sa"))
+
+    def test_an_unknown_room_is_one_line_that_lists_the_rooms(self):
+        for command in (("tests/vm/run", "--list", "--room", "attic"), ("tools/make/rooms", "attic"),
+                        ("tests/unit/run", "--list", "--room", "attic")):
+            done = execute(*command)
+            self.assertEqual(done.returncode, 2, command)
+            self.assertRegex(done.stdout, r"^no room 'attic'; there are: .*\bsa spd\b.*\n$")
+
+    def test_an_unknown_scenario_is_one_line_that_lists_the_names(self):
+        done = execute("tests/vm/run", "--list", "atack")
+        self.assertEqual(done.returncode, 2)
+        self.assertRegex(done.stdout, r"^tests/vm/run: no scenario 'atack'; .*\bipv6\b.*\n$")
+
+    def test_shards_of_unit_tests_together_are_the_whole(self):
+        def programs(*arguments):
+            return execute("tests/unit/run", "--list", *arguments).stdout.split()
+
+        self.assertGreater(len(programs()), 50)
+        self.assertEqual(sorted(programs("--shard", "1/2") + programs("--shard", "2/2")),
+                         sorted(programs()))
+
+    def test_a_room_selects_the_unit_tests_of_its_folder(self):
+        found = execute("tests/unit/run", "--list", "--room", "spd").stdout.split()
+        folder = os.path.join(TOP, "tests/unit/latchd/spd/test_*.c")
+        self.assertEqual(found, sorted(os.path.basename(path)[:-2] for path in glob.glob(folder)))
+
+    def test_the_ci_command_cannot_be_shrunk_from_its_environment(self):
+        text = read(os.path.join(TOP, ".ci/run"))
+        removed = set(re.search(r"^unset (.*)$", text, re.M).group(1).split())
+        self.assertLessEqual({"VM", "UNIT", "SHARD", "ROOM"}, removed)
+        self.assertLess(text.index("\nunset "), text.index("\nmake check"))
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main("scenarios", ScenariosTest))
