@@ -116,8 +116,8 @@ conforms L-2.2-2 "W's application was stopped when its latch was closed, and rec
 conforms R-2.2-1 "latchctl close: both ends receive an error at once, the latch is gone"
 conforms R-2.3-23 "W's application acts as if reset by its peer (ECONNABORTED)"
 
-speak c w 8000 8001
-speak w c 8001 8000 once
+send_datagrams c w 8000 8001
+send_datagrams w c 8001 8000 once
 need 60 "W's UDP socket is latched to C" latch_seen "$(at w 8001) and .state == \"established\""
 need 60 "C decrypts W's datagrams" decrypted c W-TO-C-BY-UDP
 requested close "$(latch_id "$(at w 8001)")" closed

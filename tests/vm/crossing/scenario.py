@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate db
 """
-Simultaneous open (RFC 5660 section 4), and SYNs whose SA is gone.
+Simultaneous open (RFC 5660 section 4), and SYNs under an SA that is gone.
 
     netns w 10.9.0.1:5201 ---- veth, slow ---- netns c 10.9.0.2:5201
     both connect to each other; two transport-mode ESP SAs by hand

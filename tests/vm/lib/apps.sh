@@ -120,15 +120,15 @@ forge() {
 
 # ---- connected UDP
 
-# speak HOST PEER PORT PEER-PORT [once]: datagrams, in the background.
-speak() {
-	spawn "$1" "$RUN/speaker-$1.pid" "$TOP/tests/vm/lib/speaker" "$(addr "$1")" "$3" \
-		"$(addr "$2")" "$4" "${5:-}" >"$RUN/speaker-$1" 2>&1
+# send_datagrams HOST PEER PORT PEER-PORT [once]: datagrams, in the background.
+send_datagrams() {
+	spawn "$1" "$RUN/datagrams-$1.pid" "$TOP/tests/vm/lib/datagrams" "$(addr "$1")" "$3" \
+		"$(addr "$2")" "$4" "${5:-}" >"$RUN/datagrams-$1" 2>&1
 }
 
-# reported HOST PATTERN: how many lines of its speaker.
+# reported HOST PATTERN: how many lines of its datagram sender.
 reported() {
-	grep -c -- "$2" "$RUN/speaker-$1" || [ $? = 1 ] || fail "$1 has no speaker"
+	grep -c -- "$2" "$RUN/datagrams-$1" || [ $? = 1 ] || fail "$1 sends no datagrams"
 }
 
 reported_at_least() {

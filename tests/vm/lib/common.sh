@@ -33,14 +33,14 @@ elapsed() {
 	printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
 }
 
-# say TEXT...: a line of the scenario's log.
-say() {
+# write_log TEXT...: a line of the scenario's log.
+write_log() {
 	printf '[%7s] %s\n' "$(elapsed "$STARTED")" "$*"
 }
 
 log() {
 	stop_if_failed
-	say "$@"
+	write_log "$@"
 }
 
 # The detail beside "passed" in the results.
@@ -63,7 +63,7 @@ conforms() {
 fail() {
 	if [ ! -e "$RUN/failure" ]; then
 		printf '%s' "$*" >"$RUN/failure"
-		say "FAILED: $*" >&2
+		write_log "FAILED: $*" >&2
 	fi
 	exit 1
 }

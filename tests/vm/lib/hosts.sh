@@ -182,8 +182,8 @@ connection_config() {
 		        esp_proposals = $PROPOSAL
 		$(selectors "$host")
 		      }
-		$(neighbour_discovery ask 135)
-		$(neighbour_discovery tell 136)
+		$(neighbour_discovery solicit 135)
+		$(neighbour_discovery advertise 136)
 		$(more_children "$host")
 		    }
 		  }

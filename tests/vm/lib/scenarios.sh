@@ -1,47 +1,51 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # read by the files that source this
 #
 # Names of scenarios. Expects TOP, the checkout.
 #
 # A scenario is tests/vm/FOLDER/scenario.sh, sourced by bash beside lib/all.sh, or scenario.py,
-# a program that makes its own topology and checks it. FOLDER is its name. Lines in the file:
+# a program that makes its own topology and checks it. FOLDER is its name. Lines of the comment
+# at the top of the file:
 #
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
 #	# expect: clean             the oracle's findings; only of a scenario.sh
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 
-# scenario_files: of all scenarios.
-scenario_files() {
-	find "$TOP/tests/vm" -mindepth 2 -maxdepth 2 -name 'scenario.sh' -o \
-		-mindepth 2 -maxdepth 2 -name 'scenario.py' | LC_ALL=C sort
-}
+# Of each scenario, by its name; a variant has all of its file but the arguments.
+declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
+# All names, a variant behind its folder.
+SCENARIOS=()
 
-# scenario_names: of all scenarios, a variant behind its folder.
-scenario_names() {
-	local file
+read_scenario() {
+	local file=$1 folder line name options touches='' expect='' names=()
 
-	while read -r file; do
-		basename "$(dirname "$file")"
-		sed -n 's/^# variant: \([^ ]*\).*/\1/p' "$file"
-	done < <(scenario_files)
-}
-
-# scenario_file NAME: empty if there is no such scenario.
-scenario_file() {
-	local name=$1 file
-
-	for file in "$TOP/tests/vm/$name"/scenario.{sh,py}; do
-		[ ! -e "$file" ] || { echo "$file"; return; }
+	folder=${file%/*}
+	names=("${folder##*/}")
+	while read -r line && [[ $line = "#"* ]]; do
+		case $line in
+		"# touches: "*) touches=${line#*: } ;;
+		"# expect: "*) expect=${line#*: } ;;
+		"# variant: "*)
+			read -r name options <<<"${line#*: }"
+			names+=("$name")
+			SCENARIO_OPTIONS[$name]=$options
+			;;
+		esac
+	done <"$file"
+	for name in "${names[@]}"; do
+		SCENARIO_FILE[$name]=$file
+		SCENARIO_TOUCHES[$name]=$touches
+		SCENARIO_EXPECT[$name]=$expect
 	done
-	scenario_files | xargs grep -lE "^# variant: $name( |\$)" || true
+	SCENARIOS+=("${names[@]}")
 }
 
-# scenario_line FILE WORD: the text behind "# WORD:".
-scenario_line() {
-	sed -n "s/^# $2: *//p" "$1" | head -n 1
+read_scenarios() {
+	local file LC_ALL=C
+
+	for file in "$TOP"/tests/vm/*/scenario.*; do
+		read_scenario "$file"
+	done
 }
 
-# scenario_options NAME: the arguments of a variant.
-scenario_options() {
-	sed -n "s/^# variant: $1 *//p" "$(scenario_file "$1")"
-}
+read_scenarios

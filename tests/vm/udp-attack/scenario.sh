@@ -14,8 +14,8 @@
 
 topology dpd=4s
 WITH_LATCHD=1 honest_start
-speak c w 8000 8001
-speak w c 8001 8000
+send_datagrams c w 8000 8001
+send_datagrams w c 8001 8000
 need 60 "W's UDP socket is latched to C" latch_seen \
 	"$(at w 8001) and .state == \"established\" and .proto == \"udp\" and .peer.id == \"c.example\""
 need 60 "C decrypts W's datagrams" decrypted c W-TO-C-BY-UDP
@@ -36,6 +36,6 @@ need 60 "D receives the new datagrams" decrypted d W-TO-NEW-PEER
 conforms S30 "connected UDP: D's SA breaks the latch, D gets nothing, ECONNABORTED once"
 conforms L-5.2-3 "connected UDP, broken: recv() fails with ECONNABORTED, once"
 conforms R-2.3-21 "connected UDP, broken: D decrypted nothing that was meant for C"
-kill_and_wait KILL "$(cat "$RUN/speaker-w.pid")"
+kill_and_wait KILL "$(cat "$RUN/datagrams-w.pid")"
 need 30 "the killed application's latch is gone" no_latch "$(at w 8001)"
 note "D got none of C's datagrams; W's application saw ECONNABORTED once and connected again"

@@ -75,11 +75,12 @@ static struct admin_result result_of(uint64_t id, int result, union latch_word n
 /* ---- requests */
 
 static struct admin_result change(const struct admin *a, const struct found *found,
-				  enum latch_control_op op, const struct news_requester *requester,
+				  enum latch_transition_kind kind,
+				  const struct news_requester *requester,
 				  enum admin_outcome unchanged)
 {
 	const struct latch_transition transition = {
-		.op = op,
+		.kind = kind,
 		.flow = &found->flow,
 		.latch = &found->latch,
 		.cause = {.reason = LATCH_REASON_ADMIN, .requester = requester},
@@ -145,9 +146,9 @@ struct admin_result admin_request(const struct admin *a, const struct control_re
 		return (struct admin_result){ADMIN_IS_LISTENER, found.id, {0}, 0};
 	switch (request->act) {
 	case CONTROL_ACT_BREAK:
-		return change(a, &found, LATCH_CONTROL_BREAK, &requester, ADMIN_ALREADY_BROKEN);
+		return change(a, &found, LATCH_TRANSITION_BREAK, &requester, ADMIN_ALREADY_BROKEN);
 	case CONTROL_ACT_HEAL:
-		return change(a, &found, LATCH_CONTROL_HEAL, &requester, ADMIN_NOT_BROKEN);
+		return change(a, &found, LATCH_TRANSITION_HEAL, &requester, ADMIN_NOT_BROKEN);
 	case CONTROL_ACT_CLOSE:
 		break;
 	}

@@ -9,21 +9,20 @@
 static int take(const struct kernel_maps *maps, const struct latch_transition *t,
 		union latch_word *ret_word)
 {
-	switch (t->op) {
-	case LATCH_CONTROL_BREAK:
+	switch (t->kind) {
+	case LATCH_TRANSITION_BREAK:
 		return latch_break(maps, t->flow, t->latch->id, t->cause.reason, ret_word);
-	case LATCH_CONTROL_HEAL:
+	case LATCH_TRANSITION_HEAL:
 		return latch_heal(maps, t->flow, t->latch->id, t->cause.reason, ret_word);
-	default:
-		return -EINVAL;
 	}
+	return -EINVAL;
 }
 
 /* After a break: was the latch ESTABLISHED? After a heal: is no other reason left? */
 static bool is_news(const struct latch_transition *t, union latch_word now)
 {
-	return t->op == LATCH_CONTROL_BREAK ? now.reasons == t->cause.reason
-					    : now.state == LATCH_STATE_ESTABLISHED;
+	return t->kind == LATCH_TRANSITION_BREAK ? now.reasons == t->cause.reason
+						 : now.state == LATCH_STATE_ESTABLISHED;
 }
 
 int latch_transition(const struct kernel_maps *maps, const struct news_bus *news,
@@ -33,13 +32,14 @@ int latch_transition(const struct kernel_maps *maps, const struct news_bus *news
 	int result = take(maps, t, &now);
 
 	if (result == LATCH_CONTROL_DONE && is_news(t, now))
-		news_publish(news, &(struct news){
-					   .kind = t->op == LATCH_CONTROL_BREAK ? NEWS_LATCH_BROKEN
-										: NEWS_LATCH_HEALED,
-					   .flow = t->flow,
-					   .latch = t->latch,
-					   .cause = t->cause,
-				   });
+		news_publish(news,
+			     &(struct news){
+				     .kind = t->kind == LATCH_TRANSITION_BREAK ? NEWS_LATCH_BROKEN
+									       : NEWS_LATCH_HEALED,
+				     .flow = t->flow,
+				     .latch = t->latch,
+				     .cause = t->cause,
+			     });
 	if (result >= 0 && ret_word)
 		*ret_word = now;
 	return result;

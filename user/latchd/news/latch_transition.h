@@ -10,8 +10,13 @@
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/news/news.h"
 
+enum latch_transition_kind {
+	LATCH_TRANSITION_BREAK,
+	LATCH_TRANSITION_HEAL,
+};
+
 struct latch_transition {
-	enum latch_control_op op; /* LATCH_CONTROL_BREAK or LATCH_CONTROL_HEAL */
+	enum latch_transition_kind kind;
 	const struct latch_flow *flow;
 	const struct latch *latch; /* as it was read */
 	struct news_cause cause;   /* its reason is set or cleared */

@@ -17,6 +17,8 @@
 #include "latchd/sa/pending_sas.h"
 #include "latchd/sa/sa_adoption.h"
 
+#define CHECK_RETRY_MS 1000
+
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
@@ -43,10 +45,11 @@ static void check_all(void *context)
 	struct attribution *a = context;
 	int err = conflict_check_all(&a->binding.view);
 
-	if (err)
-		log_warn("latch",
-			 "conflicts: cannot check all latches: %s; next check with the next resync",
-			 strerror(-err));
+	if (!err)
+		return;
+	log_warn("latch", "conflicts: cannot check all latches: %s; checking again in 1 s",
+		 strerror(-err));
+	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
 /* ---- pending SAs */

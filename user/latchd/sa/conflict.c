@@ -30,7 +30,7 @@ static int break_latch(const struct conflict_view *view, const struct latch_flow
 		       const struct latch *latch, uint16_t got)
 {
 	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_BREAK,
+		.kind = LATCH_TRANSITION_BREAK,
 		.flow = flow,
 		.latch = latch,
 		.cause = {.reason = LATCH_REASON_SA_CONFLICT, .got = got},
@@ -88,7 +88,7 @@ static int heal_latch(const struct conflict_view *view, const struct latch_flow 
 		      const struct latch *latch)
 {
 	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_HEAL,
+		.kind = LATCH_TRANSITION_HEAL,
 		.flow = flow,
 		.latch = latch,
 		.cause.reason = LATCH_REASON_SA_CONFLICT,

@@ -109,7 +109,7 @@ static int break_latch(const struct break_walk *walk, enum feed_down_cause cause
 	uint8_t reason = cause == FEED_DOWN_PEER_REBOOTED ? LATCH_REASON_PEER_REBOOTED
 							  : LATCH_REASON_PEER_DEAD;
 	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_BREAK,
+		.kind = LATCH_TRANSITION_BREAK,
 		.flow = flow,
 		.latch = latch,
 		.cause.reason = reason,

@@ -135,7 +135,7 @@ static int break_latch(const struct check *check, const struct latch_flow *flow,
 	struct spd_watch *watch = check->watch;
 	const struct news_policy policy = deciding_policy(finding);
 	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_BREAK,
+		.kind = LATCH_TRANSITION_BREAK,
 		.flow = flow,
 		.latch = latch,
 		.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
@@ -149,7 +149,7 @@ static int heal_latch(struct check *check, const struct latch_flow *flow, const 
 {
 	struct spd_watch *watch = check->watch;
 	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_HEAL,
+		.kind = LATCH_TRANSITION_HEAL,
 		.flow = flow,
 		.latch = latch,
 		.cause.reason = LATCH_REASON_SPD_CHANGE,

@@ -50,11 +50,11 @@ static void set_up(void)
 
 TestSuite(latch_transition, .init = set_up, .fini = latches_finish, .timeout = 60);
 
-static int step(enum latch_control_op op, enum latch_reason reason)
+static int step(enum latch_transition_kind kind, enum latch_reason reason)
 {
 	struct latch latch = latch_now();
 	const struct latch_transition transition = {
-		.op = op,
+		.kind = kind,
 		.flow = &flow,
 		.latch = &latch,
 		.cause.reason = (uint8_t)reason,
@@ -79,8 +79,8 @@ static void expect_record(size_t i, enum news_kind kind, enum latch_reason reaso
 
 Test(latch_transition, break_and_heal_are_published_after_the_step)
 {
-	cr_expect_eq(step(LATCH_CONTROL_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
-	cr_expect_eq(step(LATCH_CONTROL_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
+	cr_expect_eq(step(LATCH_TRANSITION_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
+	cr_expect_eq(step(LATCH_TRANSITION_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
 	cr_expect_eq(count, 2);
 	expect_record(0, NEWS_LATCH_BROKEN, LATCH_REASON_ADMIN, LATCH_STATE_ESTABLISHED,
 		      LATCH_STATE_BROKEN);
@@ -90,20 +90,20 @@ Test(latch_transition, break_and_heal_are_published_after_the_step)
 
 Test(latch_transition, step_that_changes_nothing_is_no_news)
 {
-	cr_expect_eq(step(LATCH_CONTROL_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(step(LATCH_TRANSITION_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_UNCHANGED);
 	cr_expect_eq(count, 0);
-	step(LATCH_CONTROL_BREAK, LATCH_REASON_ADMIN);
-	cr_expect_eq(step(LATCH_CONTROL_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_UNCHANGED);
+	step(LATCH_TRANSITION_BREAK, LATCH_REASON_ADMIN);
+	cr_expect_eq(step(LATCH_TRANSITION_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_UNCHANGED);
 	cr_expect_eq(count, 1);
 }
 
 Test(latch_transition, reason_beside_another_is_no_news)
 {
-	step(LATCH_CONTROL_BREAK, LATCH_REASON_SA_CONFLICT);
-	cr_expect_eq(step(LATCH_CONTROL_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
-	cr_expect_eq(step(LATCH_CONTROL_HEAL, LATCH_REASON_SA_CONFLICT), LATCH_CONTROL_DONE);
+	step(LATCH_TRANSITION_BREAK, LATCH_REASON_SA_CONFLICT);
+	cr_expect_eq(step(LATCH_TRANSITION_BREAK, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
+	cr_expect_eq(step(LATCH_TRANSITION_HEAL, LATCH_REASON_SA_CONFLICT), LATCH_CONTROL_DONE);
 	cr_expect_eq(count, 1);
-	cr_expect_eq(step(LATCH_CONTROL_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
+	cr_expect_eq(step(LATCH_TRANSITION_HEAL, LATCH_REASON_ADMIN), LATCH_CONTROL_DONE);
 	cr_expect_eq(count, 2);
 	expect_record(1, NEWS_LATCH_HEALED, LATCH_REASON_ADMIN, LATCH_STATE_BROKEN,
 		      LATCH_STATE_ESTABLISHED);
@@ -114,7 +114,7 @@ Test(latch_transition, latch_that_is_gone_is_no_news)
 {
 	struct latch latch = latch_now();
 	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_BREAK,
+		.kind = LATCH_TRANSITION_BREAK,
 		.flow = &flow,
 		.latch = &latch,
 		.cause.reason = LATCH_REASON_SA_CONFLICT,
@@ -127,24 +127,10 @@ Test(latch_transition, latch_that_is_gone_is_no_news)
 	cr_expect_eq(count, 0);
 }
 
-Test(latch_transition, other_operations_are_rejected)
-{
-	struct latch latch = latch_now();
-	const struct latch_transition transition = {
-		.op = LATCH_CONTROL_CLOSE,
-		.flow = &flow,
-		.latch = &latch,
-	};
-
-	cr_expect_eq(latch_transition(&maps, &bus, &transition, NULL), -EINVAL);
-	cr_expect_eq(latch_now().word.state, LATCH_STATE_ESTABLISHED);
-	cr_expect_eq(count, 0);
-}
-
 Test(latch_transition, subscribers_are_called_in_the_order_of_their_subscription)
 {
 	news_subscribe(&bus, &second);
-	step(LATCH_CONTROL_BREAK, LATCH_REASON_PEER_DEAD);
+	step(LATCH_TRANSITION_BREAK, LATCH_REASON_PEER_DEAD);
 	cr_expect_eq(count, 2);
 	cr_expect_eq(records[0].subscriber, &first);
 	cr_expect_eq(records[1].subscriber, &second);

@@ -223,6 +223,30 @@ Test(conflict, S7_L_2_2_5_L_6_1_1_a_latch_heals_when_the_last_conflicting_sa_is_
 	cr_expect_not(is_contested(&c));
 }
 
+static bool latch_is_established(void)
+{
+	return latch_state_of(&flow) == LATCH_STATE_ESTABLISHED;
+}
+
+static bool check_has_failed(void)
+{
+	return logged.count > 0;
+}
+
+/* No further event comes: without a repetition the latch would stay BROKEN. */
+Test(conflict, a_check_of_all_latches_that_failed_is_repeated)
+{
+	int latches = maps.latches;
+
+	latch_to_c_breaks();
+	logged.wanted = "cannot check all latches";
+	maps.latches = -1;
+	leave_both(&d);
+	wait_until(check_has_failed);
+	maps.latches = latches;
+	wait_until(latch_is_established);
+}
+
 Test(conflict, a_remaining_outbound_sa_still_conflicts)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);
