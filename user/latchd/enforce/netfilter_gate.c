@@ -62,7 +62,7 @@ static int pin_path(char path[PINS_PATH_MAX], uint64_t cookie, const struct plac
 	char name[64];
 
 	snprintf(name, sizeof(name), "%" PRIx64 "_%s", cookie, place->name);
-	return pin_path(path, PINS_NETNS, name, suffix);
+	return pin_paths_join(path, PINS_NETNS, name, suffix);
 }
 
 static uint32_t program_id(int program)

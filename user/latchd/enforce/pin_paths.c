@@ -65,7 +65,8 @@ void pin_paths_remove_directories(void)
 		rmdir(directories[i]);
 }
 
-int pin_path(char path[PINS_PATH_MAX], const char *directory, const char *name, const char *suffix)
+int pin_paths_join(char path[PINS_PATH_MAX], const char *directory, const char *name,
+		   const char *suffix)
 {
 	int length = snprintf(path, PINS_PATH_MAX, "%s/%s%s", directory, name, suffix);
 

@@ -26,6 +26,7 @@ int pin_paths_create_directories(struct failure *failure);
 void pin_paths_remove_directories(void);
 
 /* Writes "DIRECTORY/NAME" and the suffix, which may be "". 0 or -ENAMETOOLONG. */
-int pin_path(char path[PINS_PATH_MAX], const char *directory, const char *name, const char *suffix);
+int pin_paths_join(char path[PINS_PATH_MAX], const char *directory, const char *name,
+		   const char *suffix);
 
 #endif
