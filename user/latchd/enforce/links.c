@@ -167,8 +167,9 @@ static int open_pin(const char *name, const char *suffix)
 }
 
 /*
- * The leftover may be the only link that is attached. It gets another name here, and sweep()
- * removes it once the new links are attached.
+ * The leftover may be the only link that is attached. Without an own pin it becomes the own pin,
+ * which the new link replaces. Otherwise it gets another name, and sweep() removes it once the
+ * new links are attached.
  */
 static int rename_leftover(const struct link *link)
 {
