@@ -270,8 +270,8 @@ enum latch_drop {
 	LATCH_DROP_LATCHES_FULL, /* a latch is needed, and the table is full */
 	LATCH_DROP_MALFORMED,	 /* headers do not parse */
 	LATCH_DROP_REQUIRED,	 /* a rule requires a latch, and this packet cannot create one */
-	LATCH_DROP_MERGED,	 /* GRO or reassembly merged it with data that arrived under another
-				    peer's SA */
+	LATCH_DROP_MERGED,	 /* GRO or reassembly merged it, or may have merged it, with data in
+				    clear or of another peer's SA */
 	LATCH_DROP_COUNT,
 };
 
@@ -298,7 +298,8 @@ enum latch_counter {
 
 /*
  * rules[] has two halves. The first is in force while rule_stamp is even, the second while it is
- * odd. No program reads the other half, so the controller may write it.
+ * odd. A search that began before a change may still read the other half. It reads rule_stamp
+ * again at its end and discards its result if the stamp has changed (rules.bpf.c).
  */
 struct latch_settings {
 	__u64 pending_limit;	   /* ns: an SA pending for longer may carry new flows, unlatched */
@@ -350,7 +351,7 @@ struct latch_identity {
 	__u32 checksum;
 };
 
-/* ---- events: for logs and monitors; no state depends on the arrival of one ---- */
+/* ---- events: hints for the controller; no state depends on the arrival of one ---- */
 
 enum latch_event_type {
 	LATCH_EVENT_LATCH_ESTABLISHED = 1,

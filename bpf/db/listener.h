@@ -120,8 +120,8 @@ static long leave_once(__u32 index, struct listener_step *step)
 }
 
 /*
- * Non-zero: the map is full, or the tries are used up. The controller counts the sockets again
- * later.
+ * Non-zero: the map or the quota of listeners is full, LISTENER_SOCKETS_MAX is reached, or the
+ * tries are used up. The controller counts the sockets again later.
  */
 static __always_inline int listener_join(const struct latch_flow *flow, __u64 socket_cookie)
 {

@@ -130,8 +130,8 @@ struct verdicts_map {
 };
 
 /*
- * State of a UDP socket. It is created for the first packet that is protected or dropped, or sent
- * elsewhere than to the connected peer. Other UDP sockets have none.
+ * State of a UDP socket. It is created for the first packet that is protected, refused by
+ * check_packet(), or sent elsewhere than to the connected peer. Other UDP sockets have none.
  */
 struct datagram_socket {
 	struct socket_verdict verdict;
@@ -151,7 +151,8 @@ enum __attribute__((packed)) packet_protection {
 	PACKET_PROTECTED, /* by one SA, which the key names */
 	PACKET_NESTED,
 	PACKET_MALFORMED,
-	PACKET_MERGED, /* merged or reassembled with data that arrived under another peer's SA */
+	PACKET_MERGED, /* perhaps merged or reassembled with data in clear or of another peer's SA
+			*/
 };
 
 /*
@@ -183,7 +184,7 @@ struct refusals_map {
 #define MERGE_SLOTS 1024
 
 /*
- * Per hash of a flow: when its packets were last merged under SAs of different peers. See
+ * Per hash of a remote end: when its packets were last merged under SAs of different peers. See
  * merge.h.
  */
 struct merges_map {

@@ -18,7 +18,7 @@ static __always_inline int is_exempt(const struct socket_verdict *v)
 /*
  * The flow is older than latchd or the rule, and continues unlatched unless a rule forbids it. A
  * socket that is about to connect gets no exemption: it would be written for its previous
- * connection. A UDP socket gets none either, since no program sees when it connects again.
+ * connection. A UDP socket gets none either, since no program sees that a connect() succeeded.
  */
 static __always_inline int pass_unlatched(struct passage *p, struct socket_verdict *v)
 {

@@ -143,7 +143,10 @@ static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *n
 	return read == NF_READ;
 }
 
-/* For a flow without a latch. Sockets that latchd does not watch send such packets, too. */
+/*
+ * For a flow without an ESTABLISHED latch. Sockets that latchd does not watch send and receive
+ * such packets, too.
+ */
 static __always_inline int check_rule(struct passage *p)
 {
 	__u16 params;

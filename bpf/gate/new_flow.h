@@ -16,7 +16,8 @@ static __always_inline enum latch_direction opening_direction(const struct passa
 	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 }
 
-/* Decides over the first packet of a flow. Reads all of p but rule, and fills rule. */
+/* Decides over the first packet of a flow. Reads flow, sa, protection, direction and sockets of p,
+ * and fills rule. */
 int new_flow_check(struct passage *p);
 /* Creates an ESTABLISHED latch under params, by the decision in p->rule, and passes the packet. */
 int new_flow_latch(struct passage *p, int params);

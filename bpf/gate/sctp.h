@@ -305,7 +305,8 @@ __noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 	return latch ? update_association(p, s, latch, association_by_tag(p, s)) : GATE_PASS;
 }
 
-/* An ABORT by latchd (sctp_abort.h). It has no SA. Only root of this namespace can forge one. */
+/* An ABORT by latchd (sctp_abort.h). It has no SA. Only root of this namespace can forge such an
+ * ABORT. */
 static __always_inline int is_latchd_abort(const struct passage *p, const struct sctp_segment *s,
 					   const struct latch *latch)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * State of connected UDP sockets (RFC 5660 section 5.2). No callback reports that a socket
- * connects again or disconnects. Its last flow is therefore stored with the socket. If its flow is
- * another one now, the old connection has ended, and its latch is released.
+ * State of connected UDP sockets (RFC 5660 section 5.2). No callback reports that a connect() of
+ * a connected socket succeeded, or that it disconnects. Its last flow is therefore stored with the
+ * socket. If its flow is another one now, the old connection has ended, and its latch is released.
  */
 #ifndef LATCH_BPF_GATE_UDP_SOCKET_H
 #define LATCH_BPF_GATE_UDP_SOCKET_H

@@ -65,8 +65,8 @@ static __always_inline union object_mark mark_of(struct object_marks marks, __u6
 
 /*
  * If another CPU was faster and marked another object in this slot, the whole slot is marked. A
- * low-priority mark is made only in an empty slot. Namespaces of ordinary users thus cannot fill
- * the table.
+ * low-priority mark is made only in an empty slot. Namespaces of ordinary users thus never mark
+ * a whole slot, and every other mark replaces theirs.
  */
 static __always_inline void mark_object(struct object_marks marks, const void *object,
 					int low_priority)

@@ -101,8 +101,8 @@ static __always_inline enum packet_protection packet_egress_sa(const struct pack
 		spi_at += 4;
 	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
 		/*
-		 * A TCP socket's packet inside UDP is ESP (RFC 3948), or of a tunnel that is not
-		 * checked.
+		 * A TCP socket's packet inside UDP is ESP (RFC 3948), or of a tunnel unknown to
+		 * latchd. Then these bytes name no known SA.
 		 */
 		spi_at += sizeof(struct udphdr);
 		sa->protocol = IPPROTO_ESP_NUMBER;

@@ -121,7 +121,10 @@ static __always_inline void request_state_callback(struct bpf_sock_ops *ops)
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-/* Only a socket that joined may leave, and some could not join: verdict->listens remembers it. */
+/*
+ * A socket that could not join must not leave here: verdict->listens remembers it. For sockets
+ * that listened before the programs were attached, see socket_release.bpf.c.
+ */
 static __always_inline void listening(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict;

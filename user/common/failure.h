@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one shape of an error that reaches people. A function with something to report takes a
- * struct failure and returns a negative errno. Only the edge prints the text: main.c and the
- * control socket.
+ * The one shape of an error of latchd's start. A function with something to report takes a
+ * struct failure and returns a negative errno. Only main.c prints the text.
  */
 #ifndef LATCHD_COMMON_FAILURE_H
 #define LATCHD_COMMON_FAILURE_H

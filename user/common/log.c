@@ -11,7 +11,8 @@
 
 #include "common/text.h"
 
-#define LOG_TEXT_MAX 1024
+/* Two identities of a peer, escaped, fit in: see LATCH_ID_TEXT_MAX. */
+#define LOG_TEXT_MAX 4096
 
 static enum log_level log_threshold = LOG_LEVEL_INFO;
 static log_sink_fn log_sink;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/daemon_events.h"
 
-#include "latchd/latch/refusal.h"
+#include "latchd/latch/refused_connect.h"
 
 void daemon_kernel_event(void *context, const struct latch_event *event)
 {
@@ -12,7 +12,7 @@ void daemon_kernel_event(void *context, const struct latch_event *event)
 
 static void on_refused(struct daemon *d, const struct latch_event *event)
 {
-	int err = refusal_end_connect(enforcement_maps(d->enforcement), event);
+	int err = refused_connect_end(enforcement_maps(d->enforcement), event);
 
 	news_publish(&d->news,
 		     &(struct news){.kind = NEWS_FLOW_REFUSED, .event = event, .error = err});

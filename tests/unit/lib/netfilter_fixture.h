@@ -13,7 +13,7 @@
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/netfilter_gate.h"
 #include "latchd/enforce/object.h"
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 
 struct netfilter {
 	struct object object;
@@ -30,7 +30,7 @@ static inline void netfilter_private_pins(void)
 	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
 		cr_skip_test("a private BPF file system needs root");
-	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
+	cr_assert_eq(pin_paths_create_directories(&failure), 0, "%s", failure.text);
 	libbpf_log_begin();
 }
 

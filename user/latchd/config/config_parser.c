@@ -18,7 +18,7 @@ void config_fail(struct config_parser *parser, unsigned int line, const char *fo
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	failure_set(parser->failure, -EINVAL, "%s:%u: %s", parser->path, line, text);
+	failure_set(parser->failure, -EINVAL, "%.512s:%u: %s", parser->path, line, text);
 }
 
 bool config_number(const char *value, unsigned long *ret_number, const char **ret_rest)

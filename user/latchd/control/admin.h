@@ -22,7 +22,7 @@ struct admin {
 enum admin_outcome {
 	ADMIN_DONE, /* now: the latch's new word */
 	ADMIN_NOT_FOUND,
-	ADMIN_WRONG_STATE, /* LARVAL or CLOSED: cannot break, heal or close */
+	ADMIN_WRONG_STATE, /* CLOSED; or LARVAL, which cannot break or heal */
 	ADMIN_IS_LISTENER,
 	ADMIN_ALREADY_BROKEN, /* by a request */
 	ADMIN_NOT_BROKEN,     /* by a request */

@@ -12,7 +12,7 @@
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/links.h"
 #include "latchd/enforce/object.h"
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 #include "latchd/enforce/rules.h"
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
@@ -128,11 +128,11 @@ int enforcement_start(const struct config *config, const char *cgroup, struct en
 
 	if (!enforcement)
 		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
-	err = pins_make_directories(failure);
+	err = pin_paths_create_directories(failure);
 	if (!err)
 		err = load_and_attach(enforcement, config, cgroup, failure);
 	if (err) {
-		pins_remove_directories();
+		pin_paths_remove_directories();
 		free(enforcement);
 		return err;
 	}

@@ -12,7 +12,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 
 /* ---- the object's programs ---- */
 
@@ -112,7 +112,8 @@ bool links_link_is_attached(const struct links *links, const struct link *link)
 {
 	char path[PINS_PATH_MAX];
 	struct bpf_link_info info;
-	auto_close int fd = pins_path(path, PINS_LINKS, link->name, "") ? -1 : bpf_obj_get(path);
+	auto_close int fd =
+		pin_paths_join(path, PINS_LINKS, link->name, "") ? -1 : bpf_obj_get(path);
 
 	return fd >= 0 && !link_info(fd, &info) && info.prog_id == link->program_id &&
 	       has_target(links, link, &info);
@@ -140,10 +141,10 @@ static int cgroup_identity(int fd, uint64_t *ret_id)
 static int rename_pin(const char *name, const char *from, const char *to)
 {
 	char source[PINS_PATH_MAX], target[PINS_PATH_MAX];
-	int err = pins_path(source, PINS_LINKS, name, from);
+	int err = pin_paths_join(source, PINS_LINKS, name, from);
 
 	if (!err)
-		err = pins_path(target, PINS_LINKS, name, to);
+		err = pin_paths_join(target, PINS_LINKS, name, to);
 	if (!err)
 		err = rename(source, target) ? -errno : 0;
 	return err;
@@ -153,21 +154,22 @@ static void unlink_pin(const char *name, const char *suffix)
 {
 	char path[PINS_PATH_MAX];
 
-	if (!pins_path(path, PINS_LINKS, name, suffix))
+	if (!pin_paths_join(path, PINS_LINKS, name, suffix))
 		unlink(path);
 }
 
 static int open_pin(const char *name, const char *suffix)
 {
 	char path[PINS_PATH_MAX];
-	int err = pins_path(path, PINS_LINKS, name, suffix);
+	int err = pin_paths_join(path, PINS_LINKS, name, suffix);
 
 	return err ? err : bpf_obj_get(path);
 }
 
 /*
- * The leftover may be the only link that is attached. It gets another name here, and sweep()
- * removes it once the new links are attached.
+ * The leftover may be the only link that is attached. Without an own pin it becomes the own pin,
+ * which the new link replaces. Otherwise it gets another name, and sweep() removes it once the
+ * new links are attached.
  */
 static int rename_leftover(const struct link *link)
 {
@@ -227,7 +229,7 @@ static int fail_attach(const struct link *link, int err, const char *cgroup,
 static int stage_new(struct link *link, int cgroup_fd)
 {
 	char path[PINS_PATH_MAX];
-	int err = pins_path(path, PINS_LINKS, link->name, PINS_NEW);
+	int err = pin_paths_join(path, PINS_LINKS, link->name, PINS_NEW);
 
 	if (err)
 		return err;
@@ -272,7 +274,7 @@ static void restore(struct link *link)
 		bpf_link_update(link->old_link, link->old_program, NULL);
 	else if (link->old_link < 0)
 		unlink_pin(link->name, "");
-	else if (!pins_path(path, PINS_LINKS, link->name, PINS_NEW) &&
+	else if (!pin_paths_join(path, PINS_LINKS, link->name, PINS_NEW) &&
 		 !bpf_obj_pin(link->old_link, path))
 		rename_pin(link->name, PINS_NEW, "");
 }

@@ -13,7 +13,7 @@
 
 #include "common/cleanup.h"
 #include "latchd/net/netns.h"
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 
 /*
  * A hook holds one BPF program of each priority. This gate needs two priorities while one link
@@ -62,7 +62,7 @@ static int pin_path(char path[PINS_PATH_MAX], uint64_t cookie, const struct plac
 	char name[64];
 
 	snprintf(name, sizeof(name), "%" PRIx64 "_%s", cookie, place->name);
-	return pins_path(path, PINS_NETNS, name, suffix);
+	return pin_paths_join(path, PINS_NETNS, name, suffix);
 }
 
 static uint32_t program_id(int program)

@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "latchd.skel.h"
 #include "latchd/enforce/libbpf_log.h"
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 
 /* Only a program that the verifier refuses makes the kernel touch this memory. */
 #define VERIFIER_LOG_SIZE (16U << 20)
@@ -65,7 +65,7 @@ static int plan_map(struct object *object, struct bpf_map *map, unsigned int ind
 {
 	char path[PINS_PATH_MAX];
 	auto_close int fd = -1;
-	int err = pins_path(path, PINS_MAPS, bpf_map__name(map), "");
+	int err = pin_paths_join(path, PINS_MAPS, bpf_map__name(map), "");
 
 	if (!err)
 		err = bpf_map__set_pin_path(map, path);
@@ -270,7 +270,7 @@ void object_unpin(const struct object *object)
 
 	bpf_object__for_each_map (map, object->skeleton->obj) {
 		if (object->created >> index++ & 1 &&
-		    !pins_path(path, PINS_MAPS, bpf_map__name(map), ""))
+		    !pin_paths_join(path, PINS_MAPS, bpf_map__name(map), ""))
 			unlink(path);
 	}
 }

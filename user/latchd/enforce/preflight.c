@@ -106,8 +106,8 @@ static int check_lockdown(const struct preflight_system *system, struct failure 
 	char line[128];
 
 	/*
-	 * Without the file the kernel has no lockdown, or securityfs is not mounted. In the
-	 * second case the load itself fails.
+	 * Without the file the kernel has no lockdown, or securityfs is not mounted. Under
+	 * lockdown the load itself fails then.
 	 */
 	if (!file || !fgets(line, sizeof(line), file) || !strstr(line, "[confidentiality]"))
 		return 0;

@@ -22,11 +22,15 @@ enum news_kind {
 	NEWS_LATCH_HEALED, /* flow, latch, cause: ESTABLISHED again */
 	NEWS_LATCH_HELD,   /* flow, latch, cause: policies of latchd protect the flow (R-2.3-14) */
 	NEWS_LATCH_RELEASED, /* flow, latch: those policies are removed */
-	NEWS_LATCH_RESET,    /* flow, latch, cause, error, again: the socket was ended, or not */
-	NEWS_FLOW_REFUSED,   /* event, error: a flow got no latch; was its connect() ended? */
-	NEWS_SA_BOUND,	     /* sa */
-	NEWS_NETNS_SERVED,   /* netns: a key manager serves it; none of its SAs is bound yet */
-	NEWS_EVENTS_LOST,    /* count: kernel events lost since the last such record */
+	/*
+	 * flow, latch, error, again: the socket was ended, or not. cause is set for a request;
+	 * otherwise the reasons are those of the latch.
+	 */
+	NEWS_LATCH_RESET,
+	NEWS_FLOW_REFUSED, /* event, error: a flow got no latch; was its connect() ended? */
+	NEWS_SA_BOUND,	   /* sa */
+	NEWS_NETNS_SERVED, /* netns: a key manager serves it; this attachment has bound no SA yet */
+	NEWS_EVENTS_LOST,  /* count: kernel events lost since the last such record */
 };
 
 /* The policy, or the default action, that decides over packets of the flow now. */

@@ -13,7 +13,7 @@
 
 #define REFUSED_LOG_MS 1000
 #define SUBJECT_SIZE   (FLOW_TEXT_SIZE + 128)
-#define PEER_SIZE      (sizeof(((struct latch_identity *)0)->id) + 16)
+#define PEER_SIZE      (2 * sizeof(((struct latch_identity *)0)->id) + 16)
 #define DETAILS_SIZE   (PEER_SIZE + 128)
 
 /* NULL: not known. */
@@ -24,12 +24,27 @@ static const struct latch_identity *peer_of(const struct log_news *log, uint16_t
 	return params ? identities_get(log->identities, params->peer_id) : NULL;
 }
 
+/* The peer chooses its text: a quotation mark in it must not end the quotation. */
+static void quote(char out[PEER_SIZE], const char *text)
+{
+	char *at = out;
+
+	*at++ = '"';
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			*at++ = '\\';
+		*at++ = *text;
+	}
+	*at++ = '"';
+	*at = '\0';
+}
+
 static void peer_text(char out[PEER_SIZE], const struct log_news *log, uint16_t index)
 {
 	const struct latch_identity *peer = peer_of(log, index);
 
 	if (peer)
-		snprintf(out, PEER_SIZE, "\"%s\"", peer->id);
+		quote(out, peer->id);
 	else
 		snprintf(out, PEER_SIZE, "an unknown peer");
 }

@@ -57,8 +57,8 @@ void report_sa(struct json_writer *w, const struct report_source *source);
 
 /*
  * One event, with "time" (of a kernel event its own) and "event" first. "want" and "got"
- * of a broken latch are the latch's params and those of the conflicting SA (null: there is
- * none, or they are not known): both identities, and of the rest what differs. "policy"
+ * of a latch broken without a request are the latch's params and those of the conflicting SA (null:
+ * there is none, or they are not known): both identities, and of the rest what differs. "policy"
  * decides over the flow now. "by" requested the change. False: the kind has no event, and
  * nothing was written.
  */

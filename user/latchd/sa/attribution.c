@@ -40,16 +40,20 @@ static bool netns_is_synced(void *context, uint64_t netns)
 	return key_managers_are_synced(&a->key_managers, netns);
 }
 
+static void warn_and_check_again(struct attribution *a, const char *latches, int err)
+{
+	log_warn(NULL, "conflicts of %s not checked (%s); checking all in 1 s", latches,
+		 strerror(-err));
+	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
+}
+
 static void check_all(void *context)
 {
 	struct attribution *a = context;
 	int err = conflict_check_all(&a->binding.view);
 
-	if (!err)
-		return;
-	log_warn("latch", "conflicts: cannot check all latches: %s; checking again in 1 s",
-		 strerror(-err));
-	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
+	if (err)
+		warn_and_check_again(a, "all latches", err);
 }
 
 /* ---- pending SAs */
@@ -114,8 +118,7 @@ void attribution_latch_created(struct attribution *a, const struct latch_flow *f
 	int err = conflict_check_flow(&a->binding.view, flow);
 
 	if (err)
-		log_warn("latch", "conflicts: cannot check a new latch: %s; see latchctl list",
-			 strerror(-err));
+		warn_and_check_again(a, "a new latch", err);
 }
 
 void attribution_reconcile(struct attribution *a)
@@ -190,7 +193,7 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	}
 	err = sas_walk(a->maps, orphan_unreported, &walk);
 	if (err)
-		log_warn("sa", "feed %s: cannot mark its SAs as orphans: %s", feed->name,
+		log_warn(NULL, "feed %s: cannot mark its SAs as orphans: %s", feed->name,
 			 strerror(-err));
 }
 
@@ -255,7 +258,7 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	fix_auth_class(a, feed, &in, &child_report);
 	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &child_report, evidence);
 	if (!child)
-		log_error("sa", "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
+		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, child_report.child_unique_id);
 	else if (key_manager->synced)
 		bind_or_retry(a, child);
@@ -347,6 +350,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	struct orphan_walk walk = {a, feed->name};
 	struct child_sa *child, *next;
 	bool first;
+	int err;
 
 	if (!key_manager)
 		return;
@@ -362,7 +366,10 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	peer_death_snapshot_end(&a->peer_death, feed);
 	if (!first)
 		return;
-	if (!sas_walk(a->maps, orphan_unreported, &walk))
+	err = sas_walk(a->maps, orphan_unreported, &walk);
+	if (err)
+		warn_and_check_again(a, "a restarted feed", err);
+	else
 		check_all(a);
 	/* SAs that were installed before have no event. */
 	pending_sas_check_soon(&a->pending_sas);

@@ -215,7 +215,7 @@ static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
 	if (end->mismatched_serial == serial)
 		return;
 	end->mismatched_serial = serial;
-	log_warn("sa",
+	log_warn(NULL,
 		 "sa 0x%08x unattributed (report-mismatch): mode, source address or algorithms "
 		 "differ from the report of feed %s; see: ip xfrm state",
 		 end->key.spi, end->child->feed->name);
@@ -320,7 +320,7 @@ static void update_contested(const struct binding *b, struct child_sa *child)
 	/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
 	err = child->to_bind ? 0 : binding_set_state(b, child);
 	if (err)
-		log_warn("sa", "sa 0x%08x not marked as contested (%s): feed %s; see: latchctl sa",
+		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; see: latchctl sa",
 			 child->in.key.spi, strerror(-err), child->feed->name);
 }
 
@@ -387,7 +387,7 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 		return err;
 	err = conflict_break_latches(&b->view, child);
 	if (err) {
-		log_error("sa",
+		log_error(NULL,
 			  "sa 0x%08x unattributed (cannot break the latches in conflict: %s): feed "
 			  "%s; retrying",
 			  child->in.key.spi, strerror(-err), child->feed->name);
@@ -425,7 +425,7 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
 		return first;
 	broken = conflict_check_all(&b->view);
 	if (broken)
-		log_error("sa",
+		log_error(NULL,
 			  "sas of feed %s unattributed (cannot break the latches in conflict: %s); "
 			  "retrying",
 			  feed->name, strerror(-broken));

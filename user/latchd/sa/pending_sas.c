@@ -47,7 +47,7 @@ static void warn_if_old(struct pending_sas_walk *walk, const struct latch_sa_key
 		return;
 	if (sa->word.serial > walk->newest_warned)
 		walk->newest_warned = sa->word.serial;
-	log_warn("sa",
+	log_warn(NULL,
 		 "sa 0x%08x unattributed (%s): network namespace %" PRIu64
 		 "; no latched flow may use it; see: latchctl sa",
 		 key->spi,
@@ -130,7 +130,7 @@ static void on_timer(void *context)
 	identities_allow_collection(pending->binding->identities);
 	err = sas_walk(pending->binding->view.maps, visit_pending, &walk);
 	if (err)
-		log_warn("sa", "pending SAs not checked (%s); retrying", strerror(-err));
+		log_warn(NULL, "pending SAs not checked (%s); retrying", strerror(-err));
 	pending->warned_serial = walk.newest_warned;
 	if (!err && !walk.left)
 		return;

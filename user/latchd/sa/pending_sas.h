@@ -30,7 +30,10 @@ void pending_sas_stop(struct pending_sas *pending_sas);
 
 /* The kernel has a new SA: binds it if a key manager has reported it, else checks soon. */
 void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key *key);
-/* Checks all pending SAs within 50 ms: for SAs whose event may be lost. */
+/*
+ * For SAs without an event. Checks all pending SAs within 50 ms, or when the running back-off
+ * (at most 5 s) ends.
+ */
 void pending_sas_check_soon(struct pending_sas *pending_sas);
 
 #endif

@@ -46,7 +46,7 @@ static void check_netns(struct spd_watch *watch, uint64_t netns, bool all)
 		log_warn(
 			"latch",
 			"network namespace %" PRIu64 ": cannot read its IPsec policies: %s; "
-			"latches do not break by edits, the gates still drop; next attempt in 10 s",
+			"latches do not follow edits, the gates still drop; next attempt within 10 s",
 			netns, strerror(-err));
 	watch->failed |= err != 0;
 }

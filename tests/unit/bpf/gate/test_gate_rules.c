@@ -12,7 +12,7 @@
 
 #include "udp.h"
 
-#include "latchd/latch/refusal.h"
+#include "latchd/latch/refused_connect.h"
 
 TestSuite(gate_rules, .init = gate_set_up, .fini = gate_tear_down, .timeout = 60);
 
@@ -227,10 +227,10 @@ Test(gate_rules, R_2_3_18_a_connect_that_cannot_get_a_latch_fails_at_once)
 	failed.fd = client = start_connect(IPV4, listener);
 	flow = flow_to(client, IPV4, listener);
 	wait_for(events_of(LATCH_EVENT_REFUSED, &flow, &event));
-	cr_assert_eq(refusal_end_connect(&maps, &event), 0);
+	cr_assert_eq(refused_connect_end(&maps, &event), 0);
 	cr_assert_eq(poll(&failed, 1, LIMIT_MS), 1);
 	cr_expect_eq(pending_error(client), ECONNABORTED);
-	cr_expect_eq(refusal_end_connect(&maps, &event), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &event), -ENOENT);
 	close(client);
 	close(listener);
 }
@@ -250,18 +250,18 @@ Test(gate_rules, R_2_15_a_connect_that_may_still_get_a_latch_continues)
 	wait_for(events_of(LATCH_EVENT_REFUSED, &flow, &event));
 	other = event;
 	other.packet = LATCH_DIRECTION_IN; /* any host may have sent the packet */
-	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &other), -ENOENT);
 	other = event;
 	other.direction = LATCH_DIRECTION_NONE;
-	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &other), -ENOENT);
 	other = event;
 	other.sa.spi = 0x1001; /* the packet had an SA: a pending one may be attributed later */
-	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &other), -ENOENT);
 	other = event;
 	other.drop = LATCH_DROP_LATCHES_FULL;
-	cr_expect_eq(refusal_end_connect(&maps, &other), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &other), -ENOENT);
 	put_latch(&flow, LATCH_OWNER_SOCKET);
-	cr_expect_eq(refusal_end_connect(&maps, &event), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &event), -ENOENT);
 	cr_expect_eq(tcp_state_of(client), TCP_SYN_SENT);
 	cr_expect_eq(pending_error(client), 0);
 	close(client);
@@ -279,7 +279,7 @@ Test(gate_rules, a_refusal_does_not_end_an_established_connection)
 		.direction = LATCH_DIRECTION_OUT,
 	};
 
-	cr_expect_eq(refusal_end_connect(&maps, &event), -ENOENT);
+	cr_expect_eq(refused_connect_end(&maps, &event), -ENOENT);
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);
 }

@@ -17,7 +17,7 @@
 #include "common/log.h"
 #include "latch_abi.h"
 #include "latchd/enforce/enforcement.h"
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 
 /* No cgroup, so that the attach fails on a kernel where every program loads. */
 #define NO_CGROUP "/proc/self"
@@ -75,7 +75,7 @@ static unsigned int entries(const char *path)
 
 static void make_directories(void)
 {
-	cr_assert_eq(pins_make_directories(&failure), 0, "%s", failure.text);
+	cr_assert_eq(pin_paths_create_directories(&failure), 0, "%s", failure.text);
 }
 
 static void pin_latches(unsigned int value_size, unsigned int capacity)

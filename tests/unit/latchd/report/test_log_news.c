@@ -10,7 +10,7 @@
 
 static struct news_bus bus;
 static struct log_news log_news;
-static char last_log[1024];
+static char last_log[8192];
 static enum log_level last_level;
 
 static void on_log(enum log_level level, const char *subsystem, const char *text)
@@ -122,9 +122,45 @@ Test(log_news, text_chosen_by_a_peer_is_escaped)
 	latch.word.params = params_hostile;
 	publish((struct news){.kind = NEWS_LATCH_BROKEN, .cause.reason = LATCH_REASON_PEER_DEAD},
 		latch);
-	cr_expect_not_null(strstr(last_log, "\"\\x1b[2J\""), "%s", last_log);
+	cr_expect_not_null(strstr(last_log, "\"\\x1b[2J\\\"},{"), "%s", last_log);
 	cr_expect_null(strchr(last_log, '\x1b'));
 	cr_expect_null(strchr(last_log, '\n'));
+}
+
+/* Text of length bytes that differ from those of another peer in the last one only. */
+static uint16_t params_of_long_id(char filler, size_t length, char last)
+{
+	char id[LATCH_ID_TEXT_MAX];
+
+	memset(id, filler, length);
+	id[length - 1] = last;
+	id[length] = '\0';
+	return intern_params("w.example", id, FEED_AUTH_PUBKEY, gcm(), XFRM_MODE_TRANSPORT);
+}
+
+Test(log_news, the_line_of_a_broken_latch_names_two_peers_of_the_longest_ids_whole)
+{
+	struct latch latch = latch_of_c();
+	uint16_t other = params_of_long_id('"', LATCH_ID_TEXT_MAX - 1, 'b');
+
+	latch.word.params = params_of_long_id('"', LATCH_ID_TEXT_MAX - 1, 'a');
+	publish((struct news){.kind = NEWS_LATCH_BROKEN,
+			      .cause = {.reason = LATCH_REASON_SA_CONFLICT, .got = other}},
+		latch);
+	cr_expect_not_null(strstr(last_log, "\\\"a\"; new SA belongs to \"\\\""), "%s", last_log);
+	cr_expect_str_eq(last_log + strlen(last_log) - 2, "b\"");
+}
+
+Test(log_news, a_quotation_mark_in_an_id_does_not_end_the_quotation)
+{
+	struct latch latch = latch_of_c();
+
+	latch.word.params = intern_params("w.example", "a\"; the peer has rebooted\\",
+					  FEED_AUTH_PUBKEY, gcm(), XFRM_MODE_TRANSPORT);
+	publish((struct news){.kind = NEWS_LATCH_BROKEN, .cause.reason = LATCH_REASON_PEER_DEAD},
+		latch);
+	cr_expect_not_null(strstr(last_log, " latched to \"a\\\"; the peer has rebooted\\\\\"; "),
+			   "%s", last_log);
 }
 
 Test(log_news, a_flow_opened_by_the_peer_has_an_arrow_to_this_host)

@@ -239,7 +239,7 @@ Test(conflict, a_check_of_all_latches_that_failed_is_repeated)
 	int latches = maps.latches;
 
 	latch_to_c_breaks();
-	logged.wanted = "cannot check all latches";
+	logged.wanted = "conflicts of all latches not checked";
 	maps.latches = -1;
 	delete_both(&d);
 	wait_until(check_has_failed);

@@ -35,12 +35,8 @@ struct vici_connection {
 	struct loop *loop;
 	const struct vici_handlers *handlers;
 	void *context;
-	int fd; /* -1 when closed */
-	pid_t peer;
-	/* the process that listens, from the kernel's credentials */ /* the process that
-									 listens, from the
-									 kernel's
-									 credentials */
+	int fd;	    /* -1 when closed */
+	pid_t peer; /* the process that listens, from the kernel's credentials */
 	struct vici_frames frames;
 	uint8_t *request; /* the last request until it is written whole; owned */
 	size_t request_length, request_sent;

@@ -39,7 +39,6 @@ struct vici_dispatch_owner {
 	 * change is complete. */
 	void (*resync_soon)(void *context);
 	/* All messages before the end of list-sas are reported. */
-	/* All messages before the end of list-sas are reported. */
 	void (*snapshot_end)(void *context);
 };
 

@@ -4,8 +4,8 @@
  * once. While the SA of the flow is negotiated or attributed, the drop costs one packet
  * only: TCP retransmits it, and connect() continues.
  */
-#ifndef LATCHD_LATCH_REFUSAL_H
-#define LATCHD_LATCH_REFUSAL_H
+#ifndef LATCHD_LATCH_REFUSED_CONNECT_H
+#define LATCHD_LATCH_REFUSED_CONNECT_H
 
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
@@ -15,6 +15,6 @@
  * application gets ECONNABORTED. 0; -ENOENT when no socket is to be ended; or another
  * negative errno.
  */
-int refusal_end_connect(const struct kernel_maps *maps, const struct latch_event *event);
+int refused_connect_end(const struct kernel_maps *maps, const struct latch_event *event);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/latch/refusal.h"
+#include "latchd/latch/refused_connect.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -16,7 +16,7 @@ static bool is_final(const struct latch_event *event)
 	       (event->drop == LATCH_DROP_REQUIRED && !event->sa.spi);
 }
 
-int refusal_end_connect(const struct kernel_maps *maps, const struct latch_event *event)
+int refused_connect_end(const struct kernel_maps *maps, const struct latch_event *event)
 {
 	struct latch latch;
 	int err;

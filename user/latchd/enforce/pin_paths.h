@@ -4,8 +4,8 @@
  * over the old one. A crash at any point thus leaves at least one of them. bpffs refuses dots in
  * names, and no name of a program has a '+'.
  */
-#ifndef LATCHD_ENFORCE_PINS_H
-#define LATCHD_ENFORCE_PINS_H
+#ifndef LATCHD_ENFORCE_PIN_PATHS_H
+#define LATCHD_ENFORCE_PIN_PATHS_H
 
 #include "latch_abi.h"
 #include "common/failure.h"
@@ -21,12 +21,12 @@
  * Creates missing directories with mode 0700. Existing ones must belong to latchd's user and get
  * this mode. 0, or a negative errno and a failure.
  */
-int pins_make_directories(struct failure *failure);
+int pin_paths_create_directories(struct failure *failure);
 /* Removes the directories that are empty. */
-void pins_remove_directories(void);
+void pin_paths_remove_directories(void);
 
 /* Writes "DIRECTORY/NAME" and the suffix, which may be "". 0 or -ENAMETOOLONG. */
-int pins_path(char path[PINS_PATH_MAX], const char *directory, const char *name,
-	      const char *suffix);
+int pin_paths_join(char path[PINS_PATH_MAX], const char *directory, const char *name,
+		   const char *suffix);
 
 #endif

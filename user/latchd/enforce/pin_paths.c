@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/enforce/pins.h"
+#include "latchd/enforce/pin_paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +47,7 @@ static int make_directory(const char *path, struct failure *failure)
 	return check_directory(path, failure);
 }
 
-int pins_make_directories(struct failure *failure)
+int pin_paths_create_directories(struct failure *failure)
 {
 	int err = 0;
 	size_t i;
@@ -57,7 +57,7 @@ int pins_make_directories(struct failure *failure)
 	return err;
 }
 
-void pins_remove_directories(void)
+void pin_paths_remove_directories(void)
 {
 	size_t i;
 
@@ -65,7 +65,8 @@ void pins_remove_directories(void)
 		rmdir(directories[i]);
 }
 
-int pins_path(char path[PINS_PATH_MAX], const char *directory, const char *name, const char *suffix)
+int pin_paths_join(char path[PINS_PATH_MAX], const char *directory, const char *name,
+		   const char *suffix)
 {
 	int length = snprintf(path, PINS_PATH_MAX, "%s/%s%s", directory, name, suffix);
 
