@@ -130,7 +130,7 @@ class Documents(unittest.TestCase):
 
 
 class TheCheck(unittest.TestCase):
-    """On a tree made up here: what is wrong is found."""
+    """The checks find faults in a tree of a few files."""
 
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()

@@ -32,7 +32,7 @@ blocked_for_30_s() {
 	[ "$(ms_between "$BLOCKED" "$EPOCHREALTIME")" -ge 30000 ]
 }
 
-# latchctl's list, since the kernel's also has SPIs that charon reserves while it negotiates in vain.
+# latchctl's list, since the kernel's also has SPIs that charon reserves while it negotiates without an answer.
 has_no_sas() {
 	[ -z "$(sas true)" ]
 }

@@ -4,7 +4,7 @@
 #	W 10.9.0.1 ----- no SA, trap policies only ----- C 10.9.0.2
 #
 # Connections that start before there is any SA. Their first packet makes the key
-# manager negotiate: in vain while IKE is blocked, and the application receives an error later;
+# manager negotiate: without success while IKE is blocked, and the application receives an error later;
 # with success otherwise. A host that cannot negotiate uses the peer's SAs.
 #
 # touches: gate watch sa config
@@ -97,7 +97,7 @@ in_host c sysctl -qw net.ipv4.tcp_syn_retries=6
 block_ike "ether saddr ${MAC[c]} @th,216,8 & 8 == 8"
 connect_from c w 7000
 need 30 "C's application opens another connection" in_syn_sent c 7000
-need 60 "C's charon negotiates in vain" blocked_at_least 1
+need 60 "C's charon negotiates without an answer" blocked_at_least 1
 listen_at c w 7001
 connect_from w c 7001
 need_served w 7001
@@ -107,7 +107,7 @@ conforms R-2.3-2 "no SA to learn from: W's SYN made its charon negotiate, and th
 need_served c 7000
 need_latch w 7000 established
 conforms R-2.3-3 "the socket was in SYN-SENT without any SA; its SYN left when there was one, latched"
-conforms L-4-3 "C's own negotiation was still in vain: its SYN left under the SAs of W's"
+conforms L-4-3 "C's own negotiation was still unanswered: its SYN left under the SAs of W's"
 end_stream_of w c 7000
 end_stream_of c w 7001
 for host in w c; do

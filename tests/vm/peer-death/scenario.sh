@@ -6,7 +6,7 @@
 #	     ===== SA of d.example ===== D 10.9.0.3
 #
 # C crashes without any message. W's dead-peer detection notices, and every latch to C
-# is broken for good: W's application is reset, and the latch to D holds. C
+# is permanently broken: W's application is reset, and the latch to D holds. C
 # boots again with the same identity: a new connection works, the old latch stays broken.
 #
 # touches: feeds vici latch sa

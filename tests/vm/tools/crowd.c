@@ -122,7 +122,7 @@ static int visit(const struct addrinfo *at, unsigned long count)
 	return established == count ? 0 : 1;
 }
 
-/* Each its share, the first one the rest as well. */
+/* Each process makes an equal share of the connections, and the first one the remainder. */
 static int visit_all(const struct addrinfo *at, unsigned long count)
 {
 	int i, status, failed = 0;

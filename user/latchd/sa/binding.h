@@ -25,7 +25,7 @@ int binding_bind(const struct binding *binding, struct child_sa *child);
 
 /*
  * Binds all CHILD_SAs that the feed's snapshot has reported, with one scan of all
- * latches, which heals latches as well. 0 or the first error.
+ * latches, which also heals latches. 0 or the first error.
  */
 int binding_bind_snapshot(const struct binding *binding, const struct feed *feed);
 

@@ -32,7 +32,7 @@ struct dead_peer {
 /* ---- the peer's other IKE_SAs */
 
 /*
- * An IKE_SA of any configuration counts, because a break for good cannot be taken
+ * An IKE_SA of any configuration counts, because a permanent break cannot be taken
  * back. The successor, which proved the reboot, does not count.
  */
 static bool is_still_up(const struct peer_death *peer_death, const struct peer_death_report *report)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * RFC 5660 section 2: when a peer is known to be dead or to have rebooted, every
- * latch to it breaks for good. "Known" means authenticated (RFC 7296 section 2.4),
+ * latch to it breaks permanently. "Known" means authenticated (RFC 7296 section 2.4),
  * and holds only for the identity that authenticated the dead IKE_SA. While that
  * identity has another established IKE_SA, the peer is not dead.
  */
