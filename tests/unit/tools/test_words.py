@@ -57,6 +57,10 @@ class WordsTest(unittest.TestCase):
         self.put("docs/mutation.md", "nobody\n")
         self.assertEqual(self.check(0), "")
 
+    def test_a_tree_without_files_is_an_error(self):
+        os.remove(os.path.join(self.top, "README.md"))
+        self.assertIn("no files", self.check(2))
+
     def test_this_tree_passes(self):
         self.assertEqual(self.check(0, TOP), "")
 
