@@ -27,7 +27,8 @@ static struct policy catch_all(enum policy_direction direction)
 /* ---- a policy replaced during a dump ---- */
 
 #define FLOWS	   600
-#define FIRST_PORT 1000 /* of the fixture's own flow */
+#define ROUND_US   3000000 /* in which each policy is replaced once */
+#define FIRST_PORT 1000	   /* of the fixture's own flow */
 
 static atomic_bool enough;
 
@@ -50,7 +51,11 @@ static struct nlmsghdr *update_message(char *buffer, size_t size, const struct p
 	return memcpy(buffer, message, message->nlmsg_len);
 }
 
-/* Replaces the policies one after the other, as rekeys do. The oldest one is always the next. */
+/*
+ * Replaces the policies one after the other, as rekeys do. The oldest one is always the next. A
+ * policy replaced in both dumps of a check would be missing twice: its next replacement comes
+ * much later than the second dump.
+ */
 static void *replace_all(void *context)
 {
 	static _Alignas(struct nlmsghdr) char messages[FLOWS][512];
@@ -64,8 +69,10 @@ static void *replace_all(void *context)
 		update_message(messages[i], sizeof(messages[i]), &p);
 	}
 	while (!atomic_load(&enough))
-		for (i = 0; i < FLOWS; i++)
+		for (i = 0; i < FLOWS && !atomic_load(&enough); i++) {
 			netlink_request(fd, (struct nlmsghdr *)messages[i], policy_ignore, NULL);
+			usleep(ROUND_US / FLOWS);
+		}
 	close(fd);
 	return NULL;
 }
