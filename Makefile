@@ -10,12 +10,14 @@
 #   make vm VM=ARGUMENTS     arguments for tests/vm/run
 #   make check ROOM=sa       the unit tests of a room and the scenarios that touch it
 #   make check SHARD=1/3     a third of the tests; the shards together are the whole
+#   make fuzz FUZZ=fuzz_vici SECONDS=600   only these fuzz targets, longer than 10 s each
 
 VERSION := 0.1.0
 
 BUILD    ?= build
 CFLAGS   ?= -O2 -g
 SANITIZE ?=
+SECONDS  ?= 10
 DESTDIR  ?=
 PREFIX   ?= /usr/local
 
@@ -46,6 +48,7 @@ CTL_SRC     := $(sort $(wildcard user/latchctl/*.c))
 COMMON_SRC  := $(sort $(wildcard user/common/*.c))
 UNIT_SRC    := $(sort $(shell find tests/unit -name 'test_*.c'))
 FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
+FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
 PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
 # The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
@@ -66,6 +69,8 @@ LIBFAKE   := $(if $(FAKE_SRC),$(BUILD)/tests/libfake.a)
 PROGRAMS  := $(if $(filter %/main.c,$(LATCHD_SRC)),$(BUILD)/latchd) \
 	     $(if $(filter %/main.c,$(CTL_SRC)),$(BUILD)/latchctl)
 UNIT_BIN  := $(patsubst %.c,$(BUILD)/tests/unit/%,$(notdir $(UNIT_SRC)))
+FUZZ_OUT  := $(BUILD)/fuzz
+FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(FUZZ_SRC))
 VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC)) \
 	     $(BUILD)/tests/vm/abi.bpf.o
 
@@ -101,7 +106,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests unit vm check check-fast conformance conformance-table mutation demo lint install clean help FORCE
+.PHONY: all setup tests unit vm check check-fast conformance conformance-table mutation fuzz demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
@@ -134,6 +139,9 @@ conformance-table: ## docs/conformance.md from the results that are there
 mutation: setup ## break the product on purpose: is each caught? MUTATION='--unit' or names: a part
 	$(Q)BUILD='$(BUILD)' tools/mutation $(MUTATION)
 
+fuzz: $(FUZZ_BIN) $(FUZZ_OUT)/seeds ## fuzz the parsers and the feed, SECONDS=10 for each target; FUZZ=fuzz_x: a part
+	$(Q)BUILD='$(BUILD)' tests/fuzz/run --seconds '$(SECONDS)' $(FUZZ)
+
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
 	$(Q)BUILD='$(BUILD)' NATIVE='$(NATIVE)' tools/demo
@@ -156,6 +164,7 @@ help: ## this list
 # Prerequisites of every compilation, so that a missing tool is one clear line.
 PROBED      := $(BUILD)/.probed-build
 PROBED_UNIT := $(BUILD)/.probed-unit
+PROBED_FUZZ := $(BUILD)/.probed-fuzz
 
 $(BUILD)/.probed-%: tools/make/probe
 	@mkdir -p $(@D)
@@ -245,5 +254,47 @@ $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
 $(filter-out %.bpf.o,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 
+# ---------------------------------------------------------------- fuzz targets
+
+# Always clang, whose libFuzzer they need, with objects of their own. A function after --wrap= is
+# replaced by that of the target; see the file of the target.
+FUZZ_CFLAGS = -std=gnu11 $(WARNINGS) -Wno-format-nonliteral -O1 -g -fno-omit-frame-pointer \
+	     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	     -ffile-prefix-map=$(CURDIR)=. -D_GNU_SOURCE -DLATCHD_VERSION='"$(VERSION)"' \
+	     -Iinclude -Iuser -Itests -Itests/unit/lib $(LIB_CFLAGS)
+FUZZ_LINK = $(CLANG) -fsanitize=$(1)address,undefined -o $@ \
+	     $(filter %.o,$^) $(filter %.a,$^) $(addprefix -Wl$(,)--wrap=,$(FUZZ_WRAP)) $(LIB_LIBS)
+fuzz_obj  = $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
+, := ,
+
+# The skeletons are of no use here: the programs are not fuzzed.
+FUZZED_SRC := $(filter-out %/main.c user/latchd/enforce/% user/latchd/daemon%, \
+	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC))
+FUZZ_HELP_SRC := tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
+
+$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)): $(BUILD)/.list-FUZZ_CFLAGS \
+		| $(PROBED) $(PROBED_FUZZ)
+$(FUZZ_OUT)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$< (fuzz))$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+
+$(FUZZ_OUT)/libfuzzed.a: $(call fuzz_obj,$(FUZZED_SRC)) $(BUILD)/.list-FUZZED_SRC
+	$(archive)
+
+$(FUZZ_BIN): $(FUZZ_OUT)/%: $(FUZZ_OUT)/obj/tests/fuzz/%.o $(FUZZ_OUT)/libfuzzed.a Makefile
+	$(call msg,LD,$@)$(call FUZZ_LINK,fuzzer$(,))
+
+VIRTUAL_LOOP := epoll_wait clock_gettime
+$(FUZZ_OUT)/fuzz_control $(FUZZ_OUT)/fuzz_feed: $(call fuzz_obj,tests/fuzz/virtual_loop.c)
+$(FUZZ_OUT)/fuzz_control: FUZZ_WRAP := $(VIRTUAL_LOOP)
+$(FUZZ_OUT)/fuzz_feed: FUZZ_WRAP := $(VIRTUAL_LOOP) connect inotify_init1
+$(FUZZ_OUT)/fuzz_netlink: FUZZ_WRAP := netlink_open send recv explicit_bzero
+$(FUZZ_OUT)/fuzz_identities: FUZZ_WRAP := $(addprefix bpf_map_,get_info_by_fd lookup_elem \
+	get_next_key update_elem delete_elem lookup_batch)
+
+$(FUZZ_OUT)/seeds: $(call fuzz_obj,tests/fuzz/seeds.c tests/fake/vici_json.c) $(FUZZ_OUT)/libfuzzed.a
+	$(call msg,LD,$@)$(call FUZZ_LINK,)
+
+-include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)))
 -include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
 	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))
