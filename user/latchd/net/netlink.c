@@ -77,12 +77,18 @@ static int take_message(struct answer *answer, const struct nlmsghdr *message)
 	return answer->handler(answer->context, message);
 }
 
+/* libmnl compares the length as a signed number, so that 2^31 and above would pass. */
+static bool is_whole(const struct nlmsghdr *message, int length)
+{
+	return mnl_nlmsg_ok(message, length) && message->nlmsg_len <= (uint32_t)length;
+}
+
 static int take_messages(struct answer *answer, const void *buffer, int length)
 {
 	const struct nlmsghdr *message;
 	int err = 0;
 
-	for (message = buffer; !err && !answer->ended && mnl_nlmsg_ok(message, length);
+	for (message = buffer; !err && !answer->ended && is_whole(message, length);
 	     message = mnl_nlmsg_next(message, &length))
 		err = take_message(answer, message);
 	/* A whole answer leaves no bytes that are too few for another header. */

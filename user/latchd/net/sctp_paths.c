@@ -60,11 +60,6 @@ struct addresses {
 	size_t count;
 };
 
-struct association {
-	struct addresses local, peer;
-	bool malformed;
-};
-
 static bool is_address(const struct sockaddr_storage *shown, const struct latch_flow *flow,
 		       const __u8 address[16])
 {
@@ -91,27 +86,20 @@ static bool has_address(const struct addresses *addresses, const struct latch_fl
 	return false;
 }
 
-static int on_attribute(const struct nlattr *attribute, void *context)
+static int read_addresses(const struct nlattr *attribute, struct addresses *ret)
 {
-	struct association *association = context;
-	struct addresses *addresses;
-
-	if (mnl_attr_get_type(attribute) == INET_DIAG_LOCALS)
-		addresses = &association->local;
-	else if (mnl_attr_get_type(attribute) == INET_DIAG_PEERS)
-		addresses = &association->peer;
-	else
-		return MNL_CB_OK;
-	addresses->first = mnl_attr_get_payload(attribute);
-	addresses->count = mnl_attr_get_payload_len(attribute) / sizeof(struct sockaddr_storage);
-	if (mnl_attr_get_payload_len(attribute) % sizeof(struct sockaddr_storage))
-		association->malformed = true;
-	return MNL_CB_OK;
+	*ret = (struct addresses){0};
+	if (!attribute)
+		return 0;
+	ret->first = mnl_attr_get_payload(attribute);
+	ret->count = mnl_attr_get_payload_len(attribute) / sizeof(struct sockaddr_storage);
+	return mnl_attr_get_payload_len(attribute) % sizeof(struct sockaddr_storage) ? -EBADMSG : 0;
 }
 
 int sctp_paths_mark(const struct nlmsghdr *message, struct sctp_path *paths, size_t count)
 {
-	struct association association = {0};
+	const struct nlattr *by_type[INET_DIAG_PEERS + 1];
+	struct addresses local, peer;
 	struct inet_diag_msg socket;
 	uint64_t ports;
 	size_t i;
@@ -120,13 +108,14 @@ int sctp_paths_mark(const struct nlmsghdr *message, struct sctp_path *paths, siz
 	    mnl_nlmsg_get_payload_len(message) < sizeof(socket))
 		return -EBADMSG;
 	memcpy(&socket, mnl_nlmsg_get_payload(message), sizeof(socket));
-	if (mnl_attr_parse(message, sizeof(socket), on_attribute, &association) < 0 ||
-	    association.malformed)
+	if (netlink_attributes(message, sizeof(socket), by_type, INET_DIAG_PEERS) ||
+	    read_addresses(by_type[INET_DIAG_LOCALS], &local) ||
+	    read_addresses(by_type[INET_DIAG_PEERS], &peer))
 		return -EBADMSG;
 	ports = (uint64_t)ntohs(socket.id.idiag_sport) << 16 | ntohs(socket.id.idiag_dport);
 	for (i = find_first(paths, count, ports); i < count && ports_of(&paths[i]) == ports; i++)
-		if (has_address(&association.local, &paths[i].flow, paths[i].flow.local_addr) &&
-		    has_address(&association.peer, &paths[i].flow, paths[i].flow.remote_addr))
+		if (has_address(&local, &paths[i].flow, paths[i].flow.local_addr) &&
+		    has_address(&peer, &paths[i].flow, paths[i].flow.remote_addr))
 			paths[i].alive = true;
 	return 0;
 }

@@ -177,6 +177,18 @@ Test(netlink, a_message_longer_than_the_answer_is_refused)
 	cr_expect_eq(peer.handled, 1);
 }
 
+Test(netlink, a_message_length_above_the_largest_int_is_refused)
+{
+	struct peer peer;
+
+	start(&peer);
+	add(&peer, SOME_TYPE, NULL, 0)->nlmsg_len = 0xbe050260;
+	peer.length = MNL_NLMSG_HDRLEN;
+	answer(&peer);
+	cr_expect_eq(request(&peer), -EBADMSG);
+	cr_expect_eq(peer.handled, 0);
+}
+
 Test(netlink, a_message_shorter_than_its_header_is_refused)
 {
 	struct peer peer;

@@ -164,3 +164,17 @@ Test(sctp_paths, a_malformed_message_is_refused)
 	cr_expect_eq(sctp_paths_mark(header, &one, 1), -EBADMSG);
 	cr_expect_not(one.alive);
 }
+
+/* The last list begins before the end of the message and ends behind it. */
+Test(sctp_paths, a_list_beyond_the_end_of_the_message_is_refused)
+{
+	struct sctp_path one = path("10.9.0.1", "10.9.0.2");
+	struct nlmsghdr *header = two_by_two();
+	unsigned int cut;
+
+	for (cut = 1; cut < 4; cut++) {
+		header->nlmsg_len--;
+		cr_expect_eq(sctp_paths_mark(header, &one, 1), -EBADMSG, "%u bytes cut", cut);
+	}
+	cr_expect_not(one.alive);
+}
