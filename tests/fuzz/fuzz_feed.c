@@ -8,7 +8,8 @@
  * Properties:
  *   - one request at a time, well-formed;
  *   - the sink's calls keep the order of feed.h, and each child is complete;
- *   - the feed closes what it opened, and connects again after each failure;
+ *   - the feed closes what it opened;
+ *   - after the script charon answers as it should: the feed is in sync, and a resync is answered;
  *   - messages in pieces give the sink the same calls, unless the script sends malformed bytes.
  */
 #include <errno.h>
@@ -25,7 +26,7 @@
 #include "virtual_loop.h"
 
 #define SAS_MAX	   4
-#define WAITS_MAX  32 /* timers that may expire without an operation of the script */
+#define WAITS_MAX  16 /* timers that may expire without an operation of the script */
 #define MEMORY_MAX 65536
 
 enum side {
@@ -82,8 +83,8 @@ static struct run {
 	bool hold, replace;
 	enum vici_packet_type replace_type;
 	struct input replacement;
-	unsigned int refused_connects, refused_attachments, waits;
-	bool malformed;
+	unsigned int refused_connects, refused_attachments, waits, snapshots;
+	bool malformed, ended, resynced;
 
 	bool attached, in_snapshot;
 	uint64_t hash;
@@ -246,6 +247,7 @@ static void on_snapshot_end(void *context, struct feed *feed)
 	(void)feed;
 	CHECK(run.in_snapshot);
 	run.in_snapshot = false;
+	run.snapshots++;
 	note("snapshot end", NULL, 0);
 }
 
@@ -290,6 +292,20 @@ static void queue_packet(struct peer *peer, enum vici_packet_type type, const ch
 static struct input no_message(void)
 {
 	return (struct input){NULL, 0};
+}
+
+static void default_conn(void)
+{
+	static uint8_t memory[128];
+	struct vici_builder builder;
+
+	vici_builder_init(&builder, memory, sizeof(memory));
+	vici_build_section(&builder, "x509");
+	vici_build_section(&builder, "remote-1");
+	vici_build_value(&builder, "class", "public key");
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	run.conn = (struct input){memory, builder.length};
 }
 
 static void answer_version(struct peer *peer)
@@ -438,19 +454,45 @@ static enum virtual_idle operate(void)
 	return VIRTUAL_CONTINUE;
 }
 
-/* charon has sent and received everything; then the feed has time, or the script goes on. */
+/* From here charon answers as it should, so that the feed must get in sync. */
+static void end_script(void)
+{
+	run.ended = true;
+	run.hold = run.replace = false;
+	run.refused_attachments = run.refused_connects = 0;
+	run.sa_count = 0;
+	default_conn();
+	run.waits = 0;
+}
+
+static enum virtual_idle after_script(void)
+{
+	if (!run.ended)
+		end_script();
+	if (run.waits++ < WAITS_MAX)
+		return VIRTUAL_PASS;
+	if (!run.resynced) {
+		run.resynced = true;
+		run.waits = 0;
+		run.snapshots = 0;
+		run.feed->resync(run.feed);
+		return VIRTUAL_CONTINUE;
+	}
+	loop_stop(run.loop);
+	return VIRTUAL_STOP;
+}
+
+/* charon has sent and received everything; then the time passes, or the script continues. */
 static enum virtual_idle after_answers(void)
 {
 	bool closed = run.peers[EVENTS].fd < 0 && run.peers[COMMANDS].fd < 0;
 
-	if (!closed && run.script.left)
+	if (!closed && run.script.left && !run.ended)
 		return operate();
-	run.hold = run.hold && run.script.left;
-	/* A list that no feed accepts ends every connection. */
-	if (run.waits++ < WAITS_MAX)
+	/* A list that no feed accepts ends every connection, so that the script cannot continue. */
+	if (closed && run.script.left && run.waits++ < WAITS_MAX)
 		return VIRTUAL_PASS;
-	loop_stop(run.loop);
-	return VIRTUAL_STOP;
+	return after_script();
 }
 
 enum virtual_idle virtual_idle(void)
@@ -480,20 +522,6 @@ static void log_nothing(enum log_level level, const char *subsystem, const char 
 	(void)text;
 }
 
-static void default_conn(void)
-{
-	static uint8_t memory[128];
-	struct vici_builder builder;
-
-	vici_builder_init(&builder, memory, sizeof(memory));
-	vici_build_section(&builder, "x509");
-	vici_build_section(&builder, "remote-1");
-	vici_build_value(&builder, "class", "public key");
-	vici_build_section_end(&builder);
-	vici_build_section_end(&builder);
-	run.conn = (struct input){memory, builder.length};
-}
-
 static uint64_t run_script(struct input script, uint64_t pieces)
 {
 	char end;
@@ -509,6 +537,8 @@ static uint64_t run_script(struct input script, uint64_t pieces)
 	run.feed = feed_vici_new(run.loop, "here", "/run/charon.vici", &sink);
 	CHECK(run.loop && run.feed);
 	CHECK(!loop_run(run.loop));
+	if (!run.malformed)
+		CHECK(run.feed->state == FEED_STATE_SYNCED && run.snapshots);
 	run.feed->destroy(run.feed);
 	read_requests(&run.peers[EVENTS]);
 	read_requests(&run.peers[COMMANDS]);
