@@ -139,7 +139,7 @@ conformance-table: ## docs/conformance.md from the results that are there
 mutation: setup ## break the product on purpose: is each caught? MUTATION='--unit' or names: a part
 	$(Q)BUILD='$(BUILD)' tools/mutation $(MUTATION)
 
-fuzz: $(FUZZ_BIN) $(FUZZ_OUT)/seeds ## fuzz the parsers and the feed, SECONDS=10 for each target; FUZZ=fuzz_x: a part
+fuzz: $(FUZZ_BIN) $(FUZZ_OUT)/seeds ## fuzz the parsers and the feed, each for SECONDS=10; FUZZ='fuzz_x': a part
 	$(Q)BUILD='$(BUILD)' tests/fuzz/run --seconds '$(SECONDS)' $(FUZZ)
 
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
