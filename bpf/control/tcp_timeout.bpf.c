@@ -5,7 +5,7 @@
  * packets meanwhile. The controller runs this iterator over the sockets of a namespace.
  */
 #include "db/latch_db.h"
-#include "packet/packet.h"
+#include "packet/socket_flow.h"
 
 #define SOL_SOCKET	 1 /* asm-generic/socket.h */
 #define SO_KEEPALIVE	 9

@@ -4,6 +4,8 @@
 #define LATCH_BPF_GATE_CGROUP_PACKET_H
 
 #include "packet/packet.h"
+#include "packet/socket_flow.h"
+#include "packet/xfrm_device.h"
 
 static __always_inline __u8 family_of(struct __sk_buff *skb)
 {

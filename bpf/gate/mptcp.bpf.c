@@ -2,7 +2,7 @@
 /* MPTCP: the check of a subflow other than the first. */
 #include "gate/mptcp.h"
 #include "gate/verdict.h"
-#include "packet/packet.h"
+#include "packet/socket_flow.h"
 
 /*
  * The data of every subflow belongs to the connection that the first subflow opened. If that one

@@ -13,6 +13,7 @@
  */
 #include "gate/sctp.h"
 #include "packet/merge.h"
+#include "packet/xfrm_device.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */

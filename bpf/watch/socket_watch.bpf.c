@@ -4,7 +4,7 @@
  * and releases the latch when its socket ends.
  */
 #include "db/listener.h"
-#include "packet/packet.h"
+#include "packet/socket_flow.h"
 
 static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
 {
