@@ -263,19 +263,24 @@ static void request_listeners(void)
 	CHECK(socket_diag_listeners(NETNS, check_listener, NULL) <= 0);
 }
 
+static const struct latch_flow tcp_flow = {
+	.netns = NETNS,
+	.family = AF_INET,
+	.protocol = IPPROTO_TCP,
+	.local_port = 7000,
+	.remote_port = 7001,
+	.local_addr = {10, 9, 0, 1},
+	.remote_addr = {10, 9, 0, 2},
+};
+
 static void request_socket(void)
 {
-	struct latch_flow flow = {
-		.netns = NETNS,
-		.family = AF_INET,
-		.protocol = IPPROTO_TCP,
-		.local_port = 7000,
-		.remote_port = 7001,
-		.local_addr = {10, 9, 0, 1},
-		.remote_addr = {10, 9, 0, 2},
-	};
+	CHECK(socket_diag_search(&tcp_flow, 0) <= 0);
+}
 
-	CHECK(socket_diag_search(&flow, 0) <= 0);
+static void request_destroy(void)
+{
+	CHECK(socket_diag_destroy_connecting(&tcp_flow, 0) <= 0);
 }
 
 static void request_paths(void)
@@ -286,7 +291,8 @@ static void request_paths(void)
 }
 
 static void (*const requests[])(void) = {
-	request_sas, request_policies, request_listeners, request_socket, request_paths,
+	request_sas,	request_policies, request_listeners,
+	request_socket, request_paths,	  request_destroy,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

@@ -123,6 +123,26 @@ static void write_capture(const char *capture)
 	write_seed("fuzz_feed", capture, &whole);
 }
 
+/* The events of the captures have no list-conn. */
+static void write_configurations(void)
+{
+	static const char json[] =
+		"{\"x509\":{\"version\":\"IKEv2\",\"local-1\":{\"class\":\"public key\"},"
+		"\"remote-1\":{\"class\":\"public key\",\"id\":\"%any\",\"groups\":[]},"
+		"\"children\":{\"trans\":{\"mode\":\"TRANSPORT\"}}},"
+		"\"psk\":{\"remote-1\":{\"class\":\"pre-shared key\"},"
+		"\"remote-2\":{\"class\":\"EAP\"}},\"x\":{\"remote-1\":{\"class\":\"XAuth\"}}}";
+	static struct seed seed;
+	struct vici_span message = vici_from_json(json);
+
+	write_packet("list-conn", "list-conn", message);
+	add(&seed, (const uint8_t[]){7, 8}, 2); /* SET_LISTED_CONN */
+	add_record(&seed, message.at, message.length);
+	add(&seed, (const uint8_t[]){12, 0, 14, 13}, 4);
+	write_seed("fuzz_feed", "list-conn", &seed);
+	free((void *)message.at);
+}
+
 static void write_feed_faults(void)
 {
 	static const uint8_t script[] = {
@@ -274,20 +294,40 @@ static void write_message(unsigned int parser, const struct nlmsghdr *message)
 	write_seed("fuzz_netlink", name, &seed);
 }
 
+static void add_end(struct seed *seed, uint16_t type, int32_t error)
+{
+	const struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} end = {{.nlmsg_len = sizeof(end), .nlmsg_type = type}, {.error = error}};
+
+	add_record(seed, &end, sizeof(end));
+}
+
 /* Two datagrams: the messages, and the end of the answer. */
 static void add_answer(struct seed *seed, const struct nlmsghdr *message)
 {
 	static struct seed datagram;
-	const struct {
-		struct nlmsghdr header;
-		int32_t error;
-	} done = {{.nlmsg_len = sizeof(done), .nlmsg_type = NLMSG_DONE}, 0};
 
 	datagram.length = 0;
 	add(&datagram, message, message->nlmsg_len);
 	add(&datagram, message, message->nlmsg_len);
 	add_record(seed, datagram.bytes, datagram.length);
-	add_record(seed, &done, sizeof(done));
+	add_end(seed, NLMSG_DONE, 0);
+}
+
+/* The lookup finds no socket, though the kernel has the module: a dump is searched. */
+static void write_search(const char *name, unsigned int request, uint8_t state)
+{
+	static struct seed seed;
+
+	seed.length = 0;
+	add_byte(&seed, request);
+	add_end(&seed, NLMSG_ERROR, -ENOENT);
+	add_end(&seed, NLMSG_DONE, 0);
+	add_answer(&seed, socket_message(state));
+	add_end(&seed, NLMSG_ERROR, 0);
+	write_seed("fuzz_netlink", name, &seed);
 }
 
 static void write_netlink(void)
@@ -315,6 +355,8 @@ static void write_netlink(void)
 		snprintf(name, sizeof(name), "request-%u", i);
 		write_seed("fuzz_netlink", name, &seeds[i]);
 	}
+	write_search("search", 8, TCP_ESTABLISHED);
+	write_search("destroy", 10, TCP_SYN_SENT);
 }
 
 /* ---- identities */
@@ -360,6 +402,7 @@ int main(int count, char **arguments)
 	directory = arguments[1];
 	for (i = 0; i < ARRAY_SIZE(captures); i++)
 		write_capture(captures[i]);
+	write_configurations();
 	write_feed_faults();
 	write_control();
 	write_netlink();
