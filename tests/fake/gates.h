@@ -37,5 +37,7 @@ int gates_attach(struct gates *gates, enum gates_part part, int cgroup);
 /* The file descriptor and the name of a program. */
 int gates_program(const struct gates *gates, enum gates_part part);
 const char *gates_program_name(const struct gates *gates, enum gates_part part);
+/* The file descriptor of a map that latchd does not use, by its name, or a negative errno. */
+int gates_map(const struct gates *gates, const char *name);
 
 #endif
