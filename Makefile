@@ -125,7 +125,7 @@ check: ## everything: set-up, lint, build, unit tests, VM tests, one closing lin
 	+$(Q)UNIT= VM= ROOM='$(ROOM)' SHARD='$(SHARD)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup lint build unit vm
 
-check-fast: ## for the inner loop: lint, unit tests and three scenarios, under ten minutes
+check-fast: ## for the inner loop: lint, unit tests and three scenarios
 	+$(Q)UNIT= VM='$(FAST_SCENARIOS)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check lint build unit vm
 
