@@ -22,9 +22,10 @@ import time
 import abi
 from abi import LATCH_DROP_MERGED
 from checks import FOLDER, LIMIT, conforms, expect, run, until
+from gates import Gate
 from host import C, W, topology
 from latchd import attach
-from maps import Latch, drops, latches_of, path
+from maps import Latch, latches_of, path
 from tunnels import (FRIEND, FRIEND_AGAIN, HERE, HERE6, IMPOSTOR, PORT, THERE, THERE6, add_tunnels,
                      bind_each)
 from wire import checksum
@@ -33,6 +34,7 @@ UNIT = 64  # bytes a fragment: a multiple of 8
 CLEAR = 0
 UNUSED = 5999  # a port without a socket
 OBJECT = 4711  # the mark of some other object, see bpf/packet/object_mark.h
+W_RECEIVES = Gate(W, "in")
 MIXED = {
     "the last one in clear": ((0, FRIEND), (1, FRIEND), (2, CLEAR)),
     "the impostor's in the middle": ((0, FRIEND), (1, IMPOSTOR), (2, FRIEND)),
@@ -102,18 +104,18 @@ class Family:
         expect(self.arrives(b"C", 3 * UNIT - 8) == [], what)
 
     def is_refused(self, what, which):
-        before = drops(LATCH_DROP_MERGED)
+        before = W_RECEIVES.drops(LATCH_DROP_MERGED)
         self.send_fragments(b"D", which)
         self.send_whole(b"C")
         expect(self.arrives(b"C", 8) == [], f"{what}: only the peer's next datagram arrives")
-        expect(drops(LATCH_DROP_MERGED) == before + 1, "dropped: its fragments have two owners")
+        expect(W_RECEIVES.drops(LATCH_DROP_MERGED) == before + 1, "dropped: its fragments have two owners")
 
     def is_refused_in_any_case(self, what, which):
         """The peer's datagrams, too, may count as marked for some seconds."""
-        before = drops(LATCH_DROP_MERGED)
+        before = W_RECEIVES.drops(LATCH_DROP_MERGED)
         self.send_fragments(b"D", which)
         self.send_whole(b"C")
-        until(lambda: drops(LATCH_DROP_MERGED) > before, f"{what}: dropped")
+        until(lambda: W_RECEIVES.drops(LATCH_DROP_MERGED) > before, f"{what}: dropped")
         seen = b""
         while b"C" not in seen:
             self.send_whole(b"C")
@@ -123,14 +125,14 @@ class Family:
 
     def costs_nothing(self, what, which):
         """Mixtures that no gate checks, each followed by a datagram of the peer."""
-        before = drops(LATCH_DROP_MERGED)
+        before = W_RECEIVES.drops(LATCH_DROP_MERGED)
         for _ in range(100):
             self.send_fragments(b"D", which, UNUSED)
             self.send_whole(b"C")
         for _ in range(100):
             if self.arrives(b"C", 8) != []:
                 expect(False, f"{what}, to an unused port: all datagrams of the peer arrive")
-        expect(drops(LATCH_DROP_MERGED) == before,
+        expect(W_RECEIVES.drops(LATCH_DROP_MERGED) == before,
                f"{what}, to an unused port: all datagrams of the peer arrive")
 
 

@@ -10,25 +10,35 @@ The kernel side alone: pending SAs, a latch, an impostor's SA, plaintext.
     2. no flow starts under a pending SA before the limit; after it a flow starts,
        LARVAL, and settles on params 7 as soon as its SAs are bound to them
     3. a flow that starts now is ESTABLISHED at once, by SYN or by SYN cookie
-    4. the SAs belong to another peer (params 8): no byte arrives, counted as identity
-    5. the same identities, but other protection (params 9): nothing arrives, counted as qop
-    6. an SA that is not in the table: nothing arrives, counted as sa-unknown
-    7. back to params 7: the stream continues, nothing lost
-    8. the policies are flushed: no byte in clear, counted as plaintext
-    9. deleted SAs leave the table
+    4. each of these at w's egress gate alone, then at c's ingress gate alone; after each the stream
+       continues under params 7, nothing lost:
+       the SA belongs to another peer (params 8), counted as identity; to the same peer with
+       other protection (params 9), qop; to no peer, sa-pending; it is not in the table, sa-unknown
+    5. w's policies are flushed: nothing leaves w, counted as plaintext
+       w's end of another connection is not latched, and sends in clear: c accepts nothing
+    6. deleted SAs leave the table
 """
 import socket
 
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_QOP, LATCH_DROP_SA_PENDING,
                  LATCH_DROP_SA_UNKNOWN, LATCH_SA_PENDING, LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import conforms, expect, until
-from host import C, W, accept, arrives_whole, flush, protect, sends, topology
-from latchd import attach
-from maps import (Sa, are, bind, connections, define, drops, forget_latch_of_listener, forget_sas,
-                  set_pending_limit, stream_waits_for)
+from gates import Gate, stops_at
+from host import C, W, accept, arrives_whole, flush, protect, reset_on_close, sends, topology
+from latchd import attach_with
+from maps import (Sa, are, bind, connections, define, forget_latch_of_listener, latches_of,
+                  set_pending_limit)
+
+RULES = """
+[rule one-sided]
+action = off
+protocol = tcp
+remote-port = 5009
+"""
+W_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "in")
 
 topology()
-attach()
+attach_with(RULES)
 protect()
 sas = Sa.all()
 expect(len(sas) == 4 and all(sa.state == LATCH_SA_PENDING for sa in sas),
@@ -39,12 +49,21 @@ expect(W.add_sa(W.address, C.address, 0x1001, check=False).returncode != 0, "a d
 expect(sorted(sa.serial for sa in Sa.all()) == serials, "the duplicate changed no record")
 
 set_pending_limit(1 << 40)
+wire, before = W_SENDS.crossing(), C_RECEIVES.drops(LATCH_DROP_SA_PENDING)
 listener = C.listen(5001)
 client = W.connect(5001)
-until(lambda: drops(LATCH_DROP_SA_PENDING) >= 2,
+until(lambda: wire.so_far() or W_SENDS.drops(LATCH_DROP_SA_PENDING) >= 2,
       "a SYN under a pending SA is dropped, and so is the next")
-expect(not connections(), "the SYN creates no latch")
+expect(not wire.so_far(), "no SYN leaves under a pending SA")
+client.close()
+W_SENDS.bind(7)
+early = W.connect(5001)
+until(lambda: C_RECEIVES.drops(LATCH_DROP_SA_PENDING) > before, "a SYN that comes under a pending SA is dropped")
+expect(not [latch for latch in connections() if latch.netns == C.cookie()], "the SYN creates no latch")
+early.close()
+W_SENDS.unattribute()
 set_pending_limit(1)
+client = W.connect(5001)
 peer = accept(listener, "beyond the limit the connection is established")
 sends(client, peer, b"to which peer?", "data arrives")
 expect(are(5001, LATCH_STATE_LARVAL, 0), "both latches are larval")
@@ -83,19 +102,38 @@ held = [answers_a_cookie(5003, lambda opener: opener.send(b"x"), "with data"),
 define(7, 2)
 define(8, 3)
 define(9, 2, b"rfc7539esp(chacha20,poly1305)")
-bind(8)
-stream_waits_for(peer, client, b"still for C, ", LATCH_DROP_IDENTITY, "the impostor's SA is refused")
-bind(9)
-stream_waits_for(peer, client, b"as protected ", LATCH_DROP_QOP, "an SA of other protection is refused")
-forgotten = forget_sas()
-stream_waits_for(peer, client, b"as ever", LATCH_DROP_SA_UNKNOWN, "an unknown SA is refused")
-for sa in forgotten:
-    sa.store()
-bind(7)
-arrives_whole(peer, b"still for C, as protected as ever", "under C's own SA the stream continues")
-conforms("R-2-4", "under SAs of another peer, of other protection, of no peer: nothing was sent")
+CASES = {"the impostor's SA": (LATCH_DROP_IDENTITY, lambda gate: gate.bind(8)),
+         "an SA of other protection": (LATCH_DROP_QOP, lambda gate: gate.bind(9)),
+         "an SA without a peer": (LATCH_DROP_SA_PENDING, Gate.unattribute),
+         "an unknown SA": (LATCH_DROP_SA_UNKNOWN, Gate.forget)}
 
-flush("policy")
-stream_waits_for(peer, client, b"never in clear", LATCH_DROP_PLAINTEXT, "plaintext is refused")
+
+def stops_until_its_own(gate, name, what):
+    reason, change = CASES[name]
+    forgotten = change(gate) or ()
+    stops_at(gate, client, peer, b"for C alone", reason, what)
+    for sa in forgotten:
+        sa.store()
+    gate.bind(7)
+    arrives_whole(peer, b"for C alone", "under C's own SA the stream continues")
+
+
+for case in CASES:
+    stops_until_its_own(W_SENDS, case, f"w sends nothing under {case}")
+    stops_until_its_own(C_RECEIVES, case, f"c accepts nothing under {case}")
+conforms("R-2-4", "under SAs of another peer, of other protection, of no peer: nothing was sent, or accepted")
+
+one_sided = C.listen(5009)
+unlatched = W.connect(5009)
+peer_of_unlatched = accept(one_sided, "a connection that only C latches is established")
+sends(unlatched, peer_of_unlatched, b"for C", "data arrives")
+expect([latch.netns for latch in latches_of(5009)] == [C.cookie()], "C's end is latched, W's is not")
+W.flush("policy")
+stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
+for each in [client] + [opener for opener, _ in held]:
+    reset_on_close(each)
+    each.close()
+C.flush("policy")
+stops_at(C_RECEIVES, unlatched, peer_of_unlatched, b"in clear", LATCH_DROP_PLAINTEXT, "c accepts nothing in clear")
 flush("state")
 expect(not Sa.all(), "deleted SAs leave the table")

@@ -10,6 +10,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 import termios
 
 from checks import run, run_json, until
@@ -17,6 +18,7 @@ from checks import run, run_json, until
 LIBC = ctypes.CDLL("libc.so.6", use_errno=True)
 GCM = "aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128"
 GCM_NAME = b"rfc4106(gcm(aes))"
+SO_NETNS_COOKIE = 71
 
 
 class Host:
@@ -77,6 +79,16 @@ class Host:
             enter(before)
             os.close(there)
             os.close(before)
+
+    def cookie(self):
+        """The network namespace in keys of latchd's maps."""
+        with self.open_socket() as made:
+            return int.from_bytes(made.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), sys.byteorder)
+
+    def addresses(self):
+        """Each in 16 bytes, as in latchd's maps."""
+        return {address_bytes(each["local"]) for device in self.ip_json("addr")
+                for each in device["addr_info"]}
 
     def add_address6(self):
         self.ip(f"addr add {self.address6}/64 dev {self.device} nodad")
@@ -153,6 +165,11 @@ def enter(namespace):
 
 def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def address_bytes(text):
+    """As in latchd's maps."""
+    return socket.inet_pton(family_of(text), text).ljust(16, b"\0")
 
 
 def topology():

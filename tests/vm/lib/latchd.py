@@ -16,6 +16,24 @@ def attach(configuration=""):
     run(f"{program('enforce')} {CGROUP} 64 5000 {configuration} </dev/null")
 
 
+def attach_with(rules):
+    """The same with these rules, in place of those that are there."""
+    configuration = os.path.join(FOLDER, "rules.conf")
+    with open(configuration, "w", encoding="utf-8") as file:
+        file.write(rules)
+    attach(configuration)
+
+
+def has_netfilter_gate():
+    """BPF programs of netfilter: since Linux 6.4."""
+    return tuple(int(part) for part in os.uname().release.split(".")[:2]) >= (6, 4)
+
+
+def attach_netfilter_gate():
+    """At both hosts, beside the cgroup gate, which misses packets without a full socket."""
+    run(f": | {program('guard')} {CGROUP} w c")
+
+
 class Database:
     """latchd's controller by hand: tests/vm/tools/database.c"""
 

@@ -19,9 +19,10 @@ import struct
 
 from abi import LATCH_DROP_MERGED
 from checks import conforms, expect, run, until
+from gates import Gate
 from host import C, W, topology
 from latchd import attach
-from maps import drops, latches_of
+from maps import latches_of
 from tunnels import FRIEND, HERE, IMPOSTOR, PORT, THERE, add_tunnels, bind_each
 
 SIZE, ROUNDS = 100, 4000
@@ -76,7 +77,7 @@ expect([latch.params for latch in latches_of(PORT)] == [7], "latched to params 7
 expect(largest_packet > SIZE, f"its peer's datagrams are merged: {largest_packet} bytes in one")
 seen, _ = burst([(friend, b"C"), (impostor, b"D")])
 expect(seen.get("D", 0) == 0, f"no byte of the impostor arrived: {seen}")
-expect(drops(LATCH_DROP_MERGED) > 0, "datagrams of both owners were merged and dropped")
+expect(Gate(W, "in").drops(LATCH_DROP_MERGED) > 0, "datagrams of both owners were merged and dropped")
 conforms("R-2-4", "merged with the peer's, datagrams under another's SA are not accepted")
 
 

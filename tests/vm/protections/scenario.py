@@ -4,21 +4,25 @@
 Every kind of protection that the kernel has, over both IP versions.
 
     netns w 10.9.0.1 fd09::1 ---- veth ---- netns c 10.9.0.2 fd09::2
-    for each kind: two SAs by hand, one TCP connection under them
+    for each kind: two SAs by hand, and two TCP connections under them
 
-    1. the connection is latched at both ends, and data arrives
-    2. the SAs belong to another peer (params 8): no byte arrives, counted as identity
-    3. back to its own (params 7): the stream continues, nothing lost
-    4. its policies are gone: no byte in clear, counted as plaintext
+    1. a connection is latched at both ends, and data arrives; another one at c only
+    2. w's SA belongs to another peer (params 8): w's egress gate lets nothing out, counted as identity
+    3. c's record of this SA does: c's ingress gate accepts nothing, counted as identity
+    4. after each, back to its own (params 7), the stream continues, nothing lost
+    5. w's policies are gone: w's egress gate lets nothing out, counted as plaintext
+    6. c's are gone, too, and w's end of the other connection, which is not latched, sends in clear:
+       c's ingress gate accepts nothing, counted as plaintext
 """
 import socket
 
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_OWNER_SOCKET,
                  LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, until
+from gates import Gate, stops_at
 from host import (C, GCM, HOSTS, W, accept, arrives_whole, flush, reset_on_close, sends, topology)
-from latchd import attach
-from maps import Sa, are, bind, connections, define, stream_waits_for
+from latchd import attach_with
+from maps import Sa, are, bind, connections, define, latches_of
 
 CIPHER = b"cipher of hand-made SAs"
 KEYS = {"esp": GCM, "ah": "auth-trunc 'hmac(sha256)' 0x" + "5a" * 32 + " 128"}
@@ -36,6 +40,13 @@ KINDS = [
     ("ESP in UDP, tunnel, IPv4", 4, "esp", "tunnel", "encap espinudp 4500 4500 0.0.0.0"),
 ]
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
+RULES = """
+[rule one-sided]
+action = off
+protocol = tcp
+remote-port = 5200-5299
+"""
+W_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "in")
 
 
 def encap_socket(host):
@@ -75,6 +86,17 @@ def connect_over(version, port):
     return client, peer
 
 
+def goes_on(gate, peer):
+    gate.bind(7)
+    arrives_whole(peer, b"still for C", "back under its own SA the stream continues, nothing lost")
+
+
+def end(*sockets):
+    reset_on_close(*sockets)
+    for each in sockets:
+        each.close()
+
+
 def show(name, version, protocol, mode, more, port):
     print(f"# {name}", flush=True)
     protect(version, protocol, mode, more)
@@ -82,17 +104,24 @@ def show(name, version, protocol, mode, more, port):
     client, peer = connect_over(version, port)
     sends(client, peer, b"for C", "data arrives")
     until(lambda: are(port, LATCH_STATE_ESTABLISHED, 7), "latched at both ends")
-    bind(8)
-    stream_waits_for(peer, client, b"still for C", LATCH_DROP_IDENTITY, "refused under D's SA")
-    bind(7)
-    arrives_whole(peer, b"still for C", "back under its own SA the stream continues, nothing lost")
-    flush("policy")
-    stream_waits_for(peer, client, b"never in clear", LATCH_DROP_PLAINTEXT, "plaintext is refused")
-    reset_on_close(client, peer)
-    client.close()
-    peer.close()
+    unlatched, its_peer = connect_over(version, port + 100)
+    sends(unlatched, its_peer, b"for C", "data arrives")
+    expect([latch.netns for latch in latches_of(port + 100)] == [C.cookie()], "latched at C's end only")
+    W_SENDS.bind(8)
+    stops_at(W_SENDS, client, peer, b"still for C", LATCH_DROP_IDENTITY, "w sends nothing under D's SA")
+    goes_on(W_SENDS, peer)
+    C_RECEIVES.bind(8)
+    stops_at(C_RECEIVES, client, peer, b"still for C", LATCH_DROP_IDENTITY, "c accepts nothing under D's SA")
+    goes_on(C_RECEIVES, peer)
+    W.flush("policy")
+    stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
+    end(client, peer)
+    C.flush("policy")
+    stops_at(C_RECEIVES, unlatched, its_peer, b"in clear", LATCH_DROP_PLAINTEXT, "c accepts nothing in clear")
+    end(unlatched, its_peer)
     unprotect()
     conforms("R-2-4", f"{name}: nothing left under another peer's SA, or in clear")
+    conforms("R-2-5", f"{name}: nothing was accepted under another peer's SA, or in clear")
     conforms("R-2-12", f"{name}: latched without a request of the application")
     conforms("L-2-3", f"{name}: another SA of the same parameters carried the stream on")
 
@@ -100,7 +129,7 @@ def show(name, version, protocol, mode, more, port):
 topology()
 for each in HOSTS:
     each.add_address6()
-attach()
+attach_with(RULES)
 define(7, 2, CIPHER)
 define(8, 3, CIPHER)
 encapsulation = [encap_socket(each) for each in HOSTS]

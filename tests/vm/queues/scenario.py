@@ -20,9 +20,10 @@ import subprocess
 from abi import (LATCH_CONTROL_DONE, LATCH_DROP_BROKEN, LATCH_DROP_CLOSED, LATCH_DROP_IDENTITY,
                  LATCH_REASON_ADMIN, LATCH_SA_BOUND, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, run_json, until
+from gates import Gate
 from host import C, HOSTS, W, accept, received, sends, topology, unacknowledged
 from latchd import Database
-from maps import are, define, dropped, drops
+from maps import are, define, dropped
 
 DATAGRAMS = [b"one", b"two", b"three"]
 UNUSED = 2  # a reqid that no SA has
@@ -143,6 +144,15 @@ def held(here, there):
     expect(received(there) == b"", "without an SA XFRM holds w's datagrams")
 
 
+def none_leaves(reqid, reason, what):
+    """The held datagrams get an SA of this reqid; w's egress gate drops them."""
+    gate = Gate(W, "out")
+    wire, before = gate.crossing(), gate.drops(reason)
+    use_reqid(W, reqid)
+    until(lambda: wire.so_far() or gate.drops(reason) == before + len(DATAGRAMS), what)
+    expect(not wire.so_far(), f"{what}, none has left w")
+
+
 def held_by_xfrm():
     W.sysctl("net.core.xfrm_larval_drop=0")
     asked = subprocess.Popen("exec ip netns exec w ip xfrm monitor acquire", shell=True,
@@ -154,16 +164,11 @@ def held_by_xfrm():
     use_reqid(W, 1)
     receives_all(there, "with an SA of the latch's own all leave")
     held(here, there)
-    before = drops(LATCH_DROP_IDENTITY)
-    use_reqid(W, 3)
-    until(lambda: drops(LATCH_DROP_IDENTITY) == before + len(DATAGRAMS), "with another peer's SA each is dropped")
+    none_leaves(3, LATCH_DROP_IDENTITY, "with another peer's SA each is dropped")
     expect(received(there) == b"", "no datagram has arrived")
     held(here, there)
-    before = dropped(LATCH_DROP_BROKEN)[0]
     request("break", 5302, LATCH_REASON_ADMIN)
-    use_reqid(W, 1)
-    until(lambda: dropped(LATCH_DROP_BROKEN)[0] == before + len(DATAGRAMS),
-          "with its own, but after the latch broke: each is dropped")
+    none_leaves(1, LATCH_DROP_BROKEN, "with its own, but after the latch broke: each is dropped")
     expect(received(there) == b"", "no datagram has arrived")
     request("heal", 5302, LATCH_REASON_ADMIN)
     sends(here, there, b"once more", "healed, w's datagrams arrive again")

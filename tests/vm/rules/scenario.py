@@ -22,7 +22,6 @@ Rules, in the kernel and with latchd beside it.
     7. the netfilter gate, where the kernel has it: no RST in clear for a port without a socket
 """
 import errno
-import os
 import socket
 
 import abi
@@ -30,9 +29,10 @@ from abi import (LATCH_DROP_CONFLICT, LATCH_DROP_LATCHES_FULL, LATCH_DROP_REQUIR
                  LATCH_DROP_SA_PENDING, LATCH_SA_CONTESTED, LATCH_SA_PENDING,
                  LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import FOLDER, LIMIT, conforms, expect, until
+from gates import Gate
 from host import C, HOSTS, W, accept, flush, received, sends, topology
-from latchd import Latchd, attach
-from maps import (Latch, Sa, are, bind, connections, delete, drops, dropped, latches_of, listeners,
+from latchd import Latchd, attach_with
+from maps import (Latch, Sa, are, bind, connections, delete, dropped, latches_of, listeners,
                   set_pending_limit, update)
 from wire import ACK, ESP, RST, SYN, TCP, Arrivals, send_tcp
 
@@ -43,17 +43,13 @@ protocol = tcp
 {side}-port = {ports}
 """ for name, action, ports in (("free", "off", "5000-5009"), ("bound", "require", "6000-6999"))
     for side in ("local", "remote"))
-LATE_RULES = RULES + """
+LATE = RULES + """
 [rule late]
 action = require
 protocol = tcp
-local-port = 5120
-
-[rule later]
-action = require
-protocol = tcp
-remote-port = 5120
+%s-port = 5120
 """
+LATE_RULES = {"out": LATE % "remote", "in": LATE % "local"}  # for w's end, for c's end
 LOOSE_RULES = """
 [rule here]
 action = off
@@ -63,13 +59,6 @@ remote = 127.0.0.0/8
 action = require
 protocol = tcp
 """
-
-
-def attach_with(rules):
-    configuration = os.path.join(FOLDER, "rules.conf")
-    with open(configuration, "w", encoding="utf-8") as file:
-        file.write(rules)
-    attach(configuration)
 
 
 # ---- protection
@@ -101,9 +90,9 @@ def no_packet(wire, what):
 
 
 def retries(reason, what):
-    """Two drops, so that the caller's next check follows all that the first packet caused."""
-    before = drops(reason)
-    until(lambda: drops(reason) >= before + 2, what)
+    """Two drops by w's egress gate, so that the caller's next check follows all that the first caused."""
+    before = dropped(reason)[0]
+    until(lambda: dropped(reason)[0] >= before + 2, what)
 
 
 def reconnect(client, port):
@@ -163,22 +152,35 @@ def nothing_leaves_before_the_latch():
     peer.close()
 
 
+def waits_for_a_latch(gate, client, peer, what):
+    wire, before = gate.crossing(), gate.drops(LATCH_DROP_REQUIRED)
+    client.send(b"to no peer")
+
+    def is_dropped():
+        if wire.so_far() if gate.way == "out" else received(peer):
+            expect(False, what)
+        return gate.drops(LATCH_DROP_REQUIRED) >= before + 2
+
+    until(is_dropped, f"restarted with a rule that requires a latch: {what}")
+    expect(received(peer) == b"" and (gate.way == "out") == (not wire.so_far()), "no byte of it arrived")
+
+
 def larval_obeys_a_new_rule():
     unattribute_sas()
     listener = C.listen(5120)
     client = W.connect(5120)
     peer = accept(listener, "auto, an SA unattributed beyond the limit: the connection is established")
     expect(are(5120, LATCH_STATE_LARVAL, 0), "larval at both ends")
-    attach_with(LATE_RULES)
-    set_pending_limit(1)
-    client.send(b"to no peer")
-    retries(LATCH_DROP_REQUIRED, "restarted with a rule that requires a latch: its data is dropped")
-    expect(received(peer) == b"", "no byte of it arrived")
+    for gate, what in ((Gate(W, "out"), "its data does not leave w"), (Gate(C, "in"), "c does not accept its data")):
+        attach_with(LATE_RULES[gate.way])
+        set_pending_limit(1)
+        waits_for_a_latch(gate, client, peer, what)
+        attach_with(RULES)
+        set_pending_limit(1)
+        until(lambda: received(peer) == b"to no peer", "without the rule it arrives")
     bind(7)
-    until(lambda: received(peer) == b"to no peer", "its SA is bound: the data arrives")
+    sends(client, peer, b"to its peer", "its SA is bound: data arrives")
     expect(are(5120, LATCH_STATE_ESTABLISHED, 7), "the connection is latched to the SA's peer")
-    attach_with(RULES)
-    sends(client, peer, b"as before", "under the old rules it continues")
     client.close()
     peer.close()
     listener.close()
@@ -206,9 +208,9 @@ def clear_requests_are_ignored():
           "without a rule a SYN in clear draws a SYN-ACK")
     for cookies in (1, 2):
         C.sysctl(f"net.ipv4.tcp_syncookies={cookies}")
-        before = drops(LATCH_DROP_REQUIRED)
+        before = dropped(LATCH_DROP_REQUIRED)[1]
         send_tcp(W, (40000 + cookies, 6002), SYN)
-        until(lambda: drops(LATCH_DROP_REQUIRED) > before, "under require it is dropped")
+        until(lambda: dropped(LATCH_DROP_REQUIRED)[1] > before, "under require it is dropped")
         send_tcp(W, (40010 + cookies, 5101), SYN)
         until(lambda: any(packet[:3] == (TCP, 5101, 40010 + cookies) for packet in wire.so_far()),
               "a later SYN to another port is answered")
@@ -370,11 +372,11 @@ def no_reset_in_clear():
     send_tcp(W, (40020, 5199), SYN)
     until(lambda: any(packet[1] == 5199 and packet[3] & RST for packet in wire.so_far()),
           "without a rule a SYN to a port without a socket draws a RST")
-    before = drops(LATCH_DROP_REQUIRED)
+    answers, requests = dropped(LATCH_DROP_REQUIRED)
     send_tcp(W, (40021, 6099), SYN)
+    until(lambda: dropped(LATCH_DROP_REQUIRED)[1] == requests + 1, "under require the SYN is dropped as it comes")
     send_tcp(W, (40022, 6099), ACK)
-    until(lambda: drops(LATCH_DROP_REQUIRED) >= before + 2,
-          "under require the SYN is dropped, and so is the answer to an ACK")
+    until(lambda: dropped(LATCH_DROP_REQUIRED)[0] == answers + 1, "the answer to an ACK is dropped as it leaves")
     send_tcp(W, (40023, 5199), SYN)
     until(lambda: any(packet[2] == 40023 for packet in wire.so_far()), "a later SYN is answered")
     expect(not any(packet[1] == 6099 for packet in wire.all), "nothing left from the other port")

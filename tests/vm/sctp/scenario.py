@@ -6,12 +6,13 @@ SCTP at the netfilter gate: one latch for each path, all of one peer (RFC 5660 s
     netns w 10.9.0.1 ---- 10.9.0.2 netns c    one transport-mode ESP SA a direction and
             10.9.1.1 ---- 10.9.1.2            pair of addresses, installed by hand
 
-    1. one path: latched at both ends by INIT; an impostor's SA (params 8) and plaintext
-       carry nothing; it continues under its own SA; its end leaves no latch and no mark;
-       the same over IPv6
+    1. one path: latched at both ends by INIT; w's egress gate lets nothing out under an impostor's
+       SA (params 8) or in clear, c's ingress gate accepts nothing; it continues under its own SA;
+       its end leaves no latch and no mark; the same over IPv6
     2. two paths: latched as they are used, four pairs of addresses in all; when a path's
        SA belongs to another peer the data takes the other path
-    3. a path that is added (ASCONF) carries nothing under another peer's SA, nor in clear;
+    3. a path that is added (ASCONF) carries nothing under another peer's SA, nor in clear, w to c
+       or c to w;
        under the peer's own SA it is latched; deleted again, its latches are gone; INIT in
        clear from an address of the association starts nothing
     4. the break of the only path resets the association, and no packet leaves the host;
@@ -26,15 +27,19 @@ import subprocess
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_COUNT, LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT,
                  LATCH_OWNER_SOCKET, LATCH_STATE_ESTABLISHED)
 from checks import CGROUP, conforms, expect, program, run, run_json, skip, until
+from gates import Gate, stops_at
 from host import C as HOST_C
 from host import HOSTS, W as HOST_W
-from host import accept, family_of, flush, received
-from maps import Latch, Sa, bind, define, drops, dump, stream_waits_for
-from wire import ipv4, send_frame
+from host import accept, address_bytes, family_of, flush, received
+from latchd import has_netfilter_gate
+from maps import Latch, Sa, bind, define, dropped, dump
+from wire import ETH_P_IPV6, ipv4, ipv6, send_frame
 
 SCTP, RTOINFO, ASSOCINFO, NODELAY, PADDR, BINDX_ADD, BINDX_REM = 132, 0, 1, 3, 9, 100, 101
 W, C = ("10.9.0.1", "10.9.1.1", "10.9.2.1"), ("10.9.0.2", "10.9.1.2", "10.9.2.2")
 W6, C6 = HOST_W.address6, HOST_C.address6
+W_SENDS, W_RECEIVES = (Gate(HOST_W, way, "w0", "w1", "w2") for way in ("out", "in"))
+C_SENDS, C_RECEIVES = (Gate(HOST_C, way, "c0", "c1", "c2") for way in ("out", "in"))
 PAIRS = [(w, c) for w in W[:2] for c in C[:2]]
 
 
@@ -61,13 +66,9 @@ def protect_pair(w, c):
                             f"proto esp reqid {spi} mode transport")
 
 
-def address_bytes(text):
-    return socket.inet_pton(family_of(text), text).ljust(16, b"\0")
-
-
-def bind_pair(params, w, c):
-    """Both directions' SAs, at both hosts."""
-    for sa in Sa.all():
+def bind_pair(params, w, c, *gates):
+    """The SAs of these gates, else both directions' at both hosts."""
+    for sa in [sa for gate in gates for sa in gate.sas()] or Sa.all():
         if sa.addresses() == {address_bytes(w), address_bytes(c)}:
             sa.bind(params)
 
@@ -134,13 +135,14 @@ def latched(port, pairs, params=7):
         latch.state == LATCH_STATE_ESTABLISHED and latch.params == params for latch in found.values())
 
 
-def at_w(port):
-    return {pair for pair in paths_of(port) if pair[0] in W}
+def at_w(port, *addresses):
+    """Pairs that have a latch at W, of these addresses of its."""
+    return {pair for pair in paths_of(port) if pair[0] in (addresses or W)}
 
 
 def show(port):
     print("      marks", [(r["formatted"]["key"]["pad"], r["formatted"]["value"]) for r in marks()], flush=True)
-    print("      drops", [drops(reason) for reason in range(LATCH_DROP_COUNT)], flush=True)
+    print("      drops", [dropped(reason) for reason in range(LATCH_DROP_COUNT)], flush=True)
     for pair, latch in paths_of(port).items():
         print("     ", pair, latch, flush=True)
 
@@ -187,6 +189,10 @@ def protected_packets(host, source, destination):
     return [line.split(",")[1].strip() for line in text.splitlines() if "(packets)" in line and "bytes" in line]
 
 
+def sent_any(host, source, destination):
+    return [number for number in protected_packets(host, source, destination) if number != "0(packets)"]
+
+
 def sent(sender, text):
     """An accepted association may not be ready yet: until the COOKIE-ACK send() fails with EPIPE."""
     try:
@@ -208,14 +214,39 @@ def delivered(client, peer, text, what):
     until(all_there, what)
 
 
+def sctp_packet(ports, tag, chunk):
+    """tag: its four bytes"""
+    packet = struct.pack("!HH", *ports) + tag + bytes(4) + chunk
+    return packet[:8] + struct.pack("<I", crc32c(packet)) + packet[12:]
+
+
+def abort(source, destination, port, tag):
+    """From W's wire, past W's own gate, to C's end of the association."""
+    packet = sctp_packet((port - 1000, port), struct.pack("=I", tag), struct.pack("!BBH", 6, 0, 4))
+    if ":" in source:
+        send_frame(HOST_W, ipv6(source, destination, SCTP, packet), "w0", "c0", ETH_P_IPV6)
+    else:
+        send_frame(HOST_W, ipv4(source, destination, SCTP, packet), "w0", "c0")
+
+
+def crc32c(data):
+    """RFC 9260, appendix A"""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
 def init_in_clear(source, destination, interface, port):
     """From C's wire, past C's own gate: to W's end of the association of C's port."""
     chunk = struct.pack("!BBHIIHHI", 1, 0, 20, 0x11223344, 65536, 10, 10, 1)
-    sctp = struct.pack("!HHII", port, port - 1000, 0, 0) + chunk
+    sctp = sctp_packet((port, port - 1000), bytes(4), chunk)
     send_frame(HOST_C, ipv4(source, destination, SCTP, sctp), interface, interface.replace("c", "w"))
 
 
-if tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 4):
+if not has_netfilter_gate():
     skip("SCTP needs the netfilter gate, and this kernel has none")
 for module in ("sctp", "sctp_diag"):
     run(f"modprobe {module}")
@@ -246,6 +277,16 @@ def nothing_is_left(port):
     until(lambda: not marks(), "no mark is left")
 
 
+def is_not_aborted(w, c, port):
+    """C's own tag proves the peer to its kernel, but not to the gate."""
+    before = dropped(LATCH_DROP_PLAINTEXT)[1]
+    abort(w, c, port, paths_of(port)[c, w].get("tag_seen"))
+    until(lambda: dropped(LATCH_DROP_PLAINTEXT)[1] > before or f" {port} " not in associations(HOST_C),
+          "an ABORT in clear comes to c")
+    expect(f" {port} " in associations(HOST_C) and dropped(LATCH_DROP_PLAINTEXT)[1] > before,
+           "c accepts nothing in clear")
+
+
 def one_path(w, c, port):
     listener, client = associate(port, [w], [c])
     peer = accept(listener, "an association of one path is established")
@@ -253,15 +294,19 @@ def one_path(w, c, port):
     expect(latched(port, [(w, c)]), "latched at both ends, to params 7")
     expect(all(latch.owner == LATCH_OWNER_SOCKET for latch in paths_of(port).values()),
            "both have an association")
-    bind_pair(8, w, c)
-    stream_waits_for(peer, client, b"still for C", LATCH_DROP_IDENTITY, "the impostor's SA is refused")
-    bind_pair(7, w, c)
-    until(lambda: received(peer) == b"still for C", "under C's own SA the stream continues")
-    flush("policy")
-    flush("state")
+    for gate, what in ((W_SENDS, "w sends nothing under the impostor's SA"),
+                       (C_RECEIVES, "c accepts nothing under the impostor's SA")):
+        bind_pair(8, w, c, gate)
+        stops_at(gate, client, peer, b"still for C", LATCH_DROP_IDENTITY, what)
+        bind_pair(7, w, c, gate)
+        until(lambda: received(peer) == b"still for C", "under C's own SA the stream continues")
+    HOST_W.flush("policy")
     before = seen_in_clear()
-    stream_waits_for(peer, client, b"never in clear", LATCH_DROP_PLAINTEXT, "in clear it is refused")
+    stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
     expect(seen_in_clear() == before, "no packet of it was on the wire")
+    HOST_C.flush("policy")
+    is_not_aborted(w, c, port)
+    flush("state")
     protect_all()
     bind(7)
     until(lambda: received(peer) == b"never in clear", "protected again it continues")
@@ -283,6 +328,21 @@ def one_path_of_ipv6():
     conforms("L-5.4-3", "INIT sent creates a latch, over IPv4 and IPv6")
 
 
+def takes_the_other_path(gate, client, peer, what):
+    """At one gate all but one of the pairs' SAs belong to another peer."""
+    for pair in PAIRS[:3]:
+        bind_pair(8, *pair, gate)
+    sent = [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]]
+    before = gate.drops(LATCH_DROP_IDENTITY)
+    delivered(client, peer, b"by the other path", f"{what}: the data takes the other path")
+    expect(gate.drops(LATCH_DROP_IDENTITY) > before, f"{what}: counted as identity")
+    if gate is W_SENDS:
+        expect(sent == [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]],
+               "w sent nothing under the SAs of the other peer")
+    for pair in PAIRS[:3]:
+        bind_pair(7, *pair, gate)
+
+
 def two_paths():
     listener, client = associate(7002, W[:2], C[:2])
     peer = accept(listener, "an association of two paths is established")
@@ -296,13 +356,8 @@ def two_paths():
     conforms("L-5.4-7", "N x M latches: each pair of addresses that is used has one")
     HOST_W.ip(f"route del {C[1]}/32")
     HOST_W.ip(f"route del {C[0]}/32")
-    before = drops(LATCH_DROP_IDENTITY)
-    for pair in PAIRS[:3]:
-        bind_pair(8, *pair)
-    delivered(client, peer, b"by the other path", "one path's SA belongs to another peer: the data takes the other path")
-    expect(drops(LATCH_DROP_IDENTITY) > before, "data of the first path was refused")
-    for pair in PAIRS[:3]:
-        bind_pair(7, *pair)
+    for gate, what in ((W_SENDS, "w sends nothing by the first path"), (C_RECEIVES, "c accepts nothing by the first path")):
+        takes_the_other_path(gate, client, peer, what)
     for s in (client, peer, listener):
         s.close()
     nothing_is_left(7002)
@@ -316,10 +371,17 @@ def added_path():
     for pair in pairs:
         protect_pair(*pair)
         bind_pair(8, *pair)
-    before = drops(LATCH_DROP_IDENTITY)
+    before = C_SENDS.drops(LATCH_DROP_IDENTITY)
     change_addresses(client, BINDX_ADD, W[2], port=6004)
-    until(lambda: drops(LATCH_DROP_IDENTITY) > before, "an added path under another's SA is refused")
+    until(lambda: C_SENDS.drops(LATCH_DROP_IDENTITY) > before, "c sends nothing to an added path under another's SA")
     expect(not paths_with(7004, W[2]), "it has no latch")
+    expect(not any(sent_any(HOST_C, c, w) for w, c in pairs), "c sends nothing to an added path under another's SA")
+    before = W_RECEIVES.drops(LATCH_DROP_IDENTITY)
+    for pair in pairs:
+        bind_pair(7, *pair, W_SENDS, C_SENDS)
+    until(lambda: W_RECEIVES.drops(LATCH_DROP_IDENTITY) > before or at_w(7004, W[2]),
+          "what C sends to it under its own SA comes to W")
+    expect(not at_w(7004, W[2]), "w accepts nothing from an added path under another's SA")
     for pair in pairs:
         bind_pair(7, *pair)
     until(lambda: len(paths_with(7004, W[2])) >= 2, "under the peer's own SA it is latched at both ends")
@@ -331,16 +393,17 @@ def added_path():
         for host, out, into in ((HOST_W, w, c), (HOST_C, c, w)):
             host.ip(f"xfrm policy del src {out}/32 dst {into}/32 proto sctp dir out")
             host.ip(f"xfrm policy del src {into}/32 dst {out}/32 proto sctp dir in")
-    before = drops(LATCH_DROP_PLAINTEXT)
+    wire, before = C_SENDS.crossing(), C_SENDS.drops(LATCH_DROP_PLAINTEXT)
     change_addresses(client, BINDX_ADD, W[2], port=6004)
-    until(lambda: drops(LATCH_DROP_PLAINTEXT) > before, "an added path in clear is refused")
+    until(lambda: C_SENDS.drops(LATCH_DROP_PLAINTEXT) > before or SCTP in wire.so_far(), "an added path in clear is refused")
+    expect(SCTP not in wire.so_far(), "c sends nothing to an added path in clear")
     expect(not paths_with(7004, W[2]), "it has no latch")
     delivered(client, peer, b"as before", "the other paths carry data")
     change_addresses(client, BINDX_REM, W[2], port=6004)
     until(lambda: W[2] not in associations(HOST_C), "the path is deleted again")
-    before = drops(LATCH_DROP_PLAINTEXT)
+    before = W_RECEIVES.drops(LATCH_DROP_PLAINTEXT)
     init_in_clear(C[0], W[2], "c2", 7004)
-    until(lambda: drops(LATCH_DROP_PLAINTEXT) > before, "INIT in clear from an address of the association is refused")
+    until(lambda: W_RECEIVES.drops(LATCH_DROP_PLAINTEXT) > before, "INIT in clear from an address of the association is refused")
     expect(not paths_with(7004, W[2]), "the INIT starts nothing")
     for s in (client, peer, listener):
         s.close()
@@ -378,7 +441,8 @@ def last_path_of_ipv6():
     guard.stdin.flush()
     expect("not supported" in guard.stdout.readline(), "its latch at W is broken, it cannot be reset")
     before = protected_packets(HOST_W, W6, C6)
-    stream_waits_for(peer, client, b"never sent", LATCH_DROP_BROKEN, "its data is dropped, again and again")
+    # C's heartbeats come to W, which drops them, too.
+    stops_at(W_SENDS, client, peer, b"never sent", LATCH_DROP_BROKEN, "its data is dropped, again and again", alone=False)
     expect(protected_packets(HOST_W, W6, C6) == before, "W has sent nothing")
     conforms("R-2.3-21", "SCTP over IPv6, its only path BROKEN: nothing was sent")
 

@@ -26,9 +26,10 @@ import socket
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_PLAINTEXT, LATCH_REASON_SPD_CHANGE, LATCH_SPD_IN,
                  LATCH_SPD_OUT, LATCH_STATE_BROKEN, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, run_json, until
+from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, received, sends, topology, unacknowledged
 from latchd import Latchd, attach
-from maps import (are, bind, connections, define, define_identity, latches_of, stream_waits_for)
+from maps import are, bind, connections, define, define_identity, latches_of
 
 RULES = """
 [rule patient]
@@ -142,7 +143,7 @@ def edit(what, make, revert, *outcome):
         until(lambda: unacknowledged(client), "the data waits in the socket")
         expect(received(peer) == b"", "no byte of it arrived")
     else:
-        stream_waits_for(peer, client, text, LATCH_DROP_BROKEN, "the gates drop the data")
+        stops_at(Gate(W, "out"), client, peer, text, LATCH_DROP_BROKEN, "w's egress gate drops the data")
     revert()
     until(lambda: state(5001) == LATCH_STATE_ESTABLISHED, "reverted: the latch is established again")
     until(lambda: count("latch-healed") == before + 1, "the monitor reports that once")
@@ -270,8 +271,8 @@ def peers_plaintext_is_dropped():
     clear = packets_in_clear(W)
     bypass = f"src {C.address}/32 dst {W.address}/32 proto tcp sport 5005 dir out"
     C.ip(f"xfrm policy add {bypass} priority 1 action allow")
-    stream_waits_for(client, peer, b"a secret of C's", LATCH_DROP_PLAINTEXT,
-                     "C's data in clear is dropped at W")
+    stops_at(Gate(W, "in"), peer, client, b"a secret of C's", LATCH_DROP_PLAINTEXT,
+             "C's data in clear is dropped at W")
     expect(packets_in_clear(W) > clear, "the data was on the wire: W cannot prevent that")
     expect(state(5005) == LATCH_STATE_ESTABLISHED, "W's latch is established")
     C.ip(f"xfrm policy delete {bypass}")

@@ -17,27 +17,22 @@ from checks import conforms, expect, until
 from host import C, W, accept, protect, received, reset_on_close, topology
 from latchd import attach
 from maps import are, bind, define, dropped
-from wire import ESP, ETH_P_ALL, ETH_P_IP, tap
+from wire import ESP, Crossing
 
 PORT = 5001
 
 
-class Departures:
-    """Packets that w sends; other: those that are not ESP."""
+class Departures(Crossing):
+    """Packets that w sends; others: those that are not ESP."""
 
     def __init__(self):
-        self.tap = tap(W, ETH_P_ALL, socket.SOCK_DGRAM)
-        self.left, self.other = 0, 0
+        super().__init__(W, "out")
 
     def count(self):
-        while True:
-            try:
-                packet, address = self.tap.recvfrom(65536)
-            except BlockingIOError:
-                return self.left
-            if address[1] == ETH_P_IP and address[2] == socket.PACKET_OUTGOING:
-                self.left += 1
-                self.other += packet[9] != ESP
+        return len(self.so_far())
+
+    def others(self):
+        return [protocol for protocol in self.so_far() if protocol != ESP]
 
 
 def connection():
@@ -133,5 +128,5 @@ window_probes(client, peer)
 retransmissions(client, peer)
 fin(client)
 abort(client)
-expect(wire.count() and not wire.other, f"all of {wire.left} packets left as ESP")
+expect(wire.count() and not wire.others(), f"all of {wire.count()} packets left as ESP")
 conforms("S17", "keepalives, window probes, retransmissions, FIN and reset: as ESP under its own SA, or not at all")

@@ -11,12 +11,14 @@ Connected UDP sockets on the kernel side alone (RFC 5660 section 5.2).
     2. under bound SAs both ends are latched to params 7, from the first datagram on,
        the server's own end when it connects
     3. datagrams that a connected socket sends to another address are no part of its connection
-    4. the SAs belong to another peer (params 8): EPERM, and no datagram arrives
+    4. the SAs of w's egress gate belong to another peer (params 8), then those of c's: EPERM, and no
+       datagram leaves; then those of c's ingress gate: datagrams come to c, and none is accepted
     5. back to params 7 the connection continues
     6. a connect() to another peer replaces the latch; a disconnect deletes it; so do
        close() and the end of the process
     7. ESP in UDP: latched in the same way
-    8. the policies are flushed: EPERM, nothing in clear
+    8. the policies are flushed: EPERM, nothing in clear; an unconnected socket of w's sends in clear
+       in the client's name, and c accepts nothing
     9. LISTENERs: TCP only, by their 3-tuple; gone with their sockets
 """
 import errno
@@ -27,12 +29,14 @@ import struct
 
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_SA_PENDING, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, until
+from gates import Gate
 from host import C, HOSTS, LIBC, W, flush, topology
 from latchd import attach
-from maps import (are, bind, connections, define, drops, latches_of, listeners, set_pending_limit)
+from maps import are, bind, connections, define, latches_of, listeners, set_pending_limit
 
 OTHER = "10.9.0.3"
 ENCAP = "encap espinudp 4500 4500 0.0.0.0"
+W_SENDS, C_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "out"), Gate(C, "in")
 
 
 def protect(host, me, you):
@@ -88,7 +92,7 @@ unconnected = W.datagram_socket()
 client = W.datagram_socket()
 client.connect((C.address, 6001))
 expect(send_error(client, b"too early") == errno.EPERM, "under a pending SA send() fails (EPERM)")
-expect(not connections() and drops(LATCH_DROP_SA_PENDING) >= 1, "counted, and no latch is created")
+expect(not connections() and W_SENDS.drops(LATCH_DROP_SA_PENDING) >= 1, "counted, and no latch is created")
 unconnected.sendto(b"unconnected", (C.address, 6001))
 receives(server, b"unconnected", "an unconnected socket sends and receives as before")
 expect(not connections(), "an unconnected socket starts no latch")
@@ -121,17 +125,34 @@ receives(elsewhere, b"aside", "a connected socket sends elsewhere")
 expect(len(connections()) == 2, "a datagram that is sent elsewhere creates no latch")
 sends_elsewhere.close()
 
-bind(8)
-before = drops(LATCH_DROP_IDENTITY)
-expect(send_error(client, b"still for C") == errno.EPERM, "the impostor's SA: send() fails (EPERM)")
-expect(send_error(server, b"still for W") == errno.EPERM, "send() fails at the other end, too")
-expect(drops(LATCH_DROP_IDENTITY) == before + 2, "both counted as identity")
-expect(received_from(server)[0] == received_from(client)[0] == b"", "no datagram arrived")
+def is_refused(gate, sock, reason, what):
+    wire, before = gate.crossing(), gate.drops(reason)
+    expect(send_error(sock, b"still for you") == errno.EPERM, f"{what}: send() fails (EPERM)")
+    expect(gate.drops(reason) == before + 1 and not wire.so_far(), f"counted, nothing left {gate.host.name}")
+
+
+def is_not_accepted(gate, send, receivers_socket, reason, what):
+    """No latch of the sending host meets the datagram: what this gate lets in is delivered."""
+    wire, before = gate.crossing(), gate.drops(reason)
+    send(b"not from you")
+    until(lambda: gate.drops(reason) == before + 1 or received_from(receivers_socket)[0], what)
+    expect(gate.drops(reason) == before + 1 and wire.so_far(), f"{what}: it came, and was dropped")
+    expect(received_from(receivers_socket)[0] == b"", "no datagram was delivered")
+
+
+for each, end in ((W_SENDS, client), (C_SENDS, server)):
+    each.bind(8)
+    is_refused(each, end, LATCH_DROP_IDENTITY, f"the impostor's SA at {each.host.name}")
+    each.bind(7)
+C_RECEIVES.bind(8)
+is_not_accepted(C_RECEIVES, client.send, server, LATCH_DROP_IDENTITY, "c accepts nothing under the impostor's SA")
+expect(received_from(client)[0] == b"", "no datagram arrived at w")
 bind(7)
 for text in (b"again", b"and again"):
     client.send(text)
     receives(server, text, "back under C's own SA the connection continues")
 conforms("R-2-4", "connected UDP: nothing left under an SA of other params")
+conforms("R-2-5", "connected UDP: nothing was accepted under an SA of other params")
 
 third = C.datagram_socket(6003, OTHER)
 client.connect((OTHER, 6003))
@@ -180,10 +201,13 @@ encap[0].sendto(b"\0\0\0\0 a message of IKE", (C.address, 4500))
 receives(encap[1], b"\0\0\0\0 a message of IKE", "the key managers' own sockets are not restricted")
 
 flush("policy")
-before = drops(LATCH_DROP_PLAINTEXT)
-expect(send_error(client, b"never in clear") == errno.EPERM, "without policies send() fails (EPERM)")
-expect(drops(LATCH_DROP_PLAINTEXT) == before + 1 and received_from(server)[0] == b"", "nothing arrives")
+is_refused(W_SENDS, client, LATCH_DROP_PLAINTEXT, "w without policies")
+port = client.getsockname()[1]
 client.close()
+in_its_name = W.datagram_socket(port)
+is_not_accepted(C_RECEIVES, lambda text: in_its_name.sendto(text, (C.address, 6004)), server,
+                LATCH_DROP_PLAINTEXT, "c accepts nothing in clear")
+in_its_name.close()
 server.close()
 expect(not connections(), "no latch is left")
 

@@ -8,16 +8,25 @@ clear, then as ESP.
     two tunnel-mode ESP SAs of interface id 42, installed by hand
 
     1. a connection over the interfaces is established, latched to params 7; data arrives
-    2. the SAs belong to another peer (params 8): no byte arrives, counted as identity
-    3. back to params 7: the stream continues, nothing lost
-    4. the route leads past the interface, in clear: no byte arrives, counted as plaintext
+    2. w's SA belongs to another peer (params 8), then c's record of it: w lets nothing out, c
+       accepts nothing, counted as identity; back to params 7 the stream continues, nothing lost
+    3. w's route leads past the interface, in clear: w lets nothing out, counted as plaintext
+    4. w's end of another connection is not latched, and sends in clear: c accepts nothing
 """
 from abi import LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_STATE_ESTABLISHED
-from checks import conforms, expect, until
-from host import C, HOSTS, W, accept, received, sends, topology
-from latchd import attach
-from maps import are, bind, define, stream_waits_for
+from checks import conforms, expect
+from gates import Gate, stops_at
+from host import C, HOSTS, W, accept, arrives_whole, reset_on_close, sends, topology
+from latchd import attach_with
+from maps import are, bind, define, latches_of
 
+RULES = """
+[rule one-sided]
+action = off
+protocol = tcp
+remote-port = 5009
+"""
+W_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "in")
 INNER = {W: "10.8.0.1", C: "10.8.0.2"}
 
 
@@ -36,24 +45,45 @@ def protect(host):
                         f"src {ends[0]} dst {ends[1]} proto esp reqid 1 mode tunnel", "if_id 42")
 
 
+def connect(port):
+    listener = C.listen(port, INNER[C])
+    made = W.connect(port, INNER[C])
+    made_peer = accept(listener, "a connection over xfrm interfaces is established")
+    sends(made, made_peer, b"for C only", "data arrives")
+    return made, made_peer
+
+
+def stops_until_its_own(gate, what):
+    gate.bind(8)
+    stops_at(gate, client, peer, b"still for C", LATCH_DROP_IDENTITY, what)
+    gate.bind(7)
+    arrives_whole(peer, b"still for C", "under C's own SA the stream continues")
+
+
+def past_the_interface(host):
+    host.ip(f"route replace {INNER[host.peer]}/32 via {host.peer.address} dev {host.device}"
+            f" src {INNER[host]}")
+
+
 topology()
-attach()
+attach_with(RULES)
 for each in HOSTS:
     protect(each)
 define(7, 2)
 define(8, 3)
 bind(7)
-listener = C.listen(5001, INNER[C])
-client = W.connect(5001, INNER[C])
-peer = accept(listener, "a connection over xfrm interfaces is established")
-sends(client, peer, b"for C only", "data arrives")
+client, peer = connect(5001)
 expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "both latches are established, with params 7")
-bind(8)
-stream_waits_for(peer, client, b"still for C", LATCH_DROP_IDENTITY, "the impostor's SA is refused")
-bind(7)
-until(lambda: received(peer) == b"still for C", "under C's own SA the stream continues")
-for each in HOSTS:
-    each.ip(f"route replace {INNER[each.peer]}/32 via {each.peer.address} dev {each.device}"
-            f" src {INNER[each]}")
-stream_waits_for(peer, client, b"never in clear", LATCH_DROP_PLAINTEXT, "past the interface it is refused")
+unlatched, its_peer = connect(5009)
+expect([latch.netns for latch in latches_of(5009)] == [C.cookie()], "of the other only C's end is latched")
+stops_until_its_own(W_SENDS, "w sends nothing under the impostor's SA")
+stops_until_its_own(C_RECEIVES, "c accepts nothing under the impostor's SA")
+past_the_interface(W)
+stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing past the interface")
+reset_on_close(client)
+client.close()
+past_the_interface(C)
+stops_at(C_RECEIVES, unlatched, its_peer, b"in clear", LATCH_DROP_PLAINTEXT,
+         "c accepts nothing past the interface")
 conforms("R-2-4", "through xfrm interfaces and past them: nothing under another SA or in clear")
+conforms("R-2-5", "through xfrm interfaces and past them: nothing was accepted under another SA or in clear")
