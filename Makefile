@@ -54,7 +54,6 @@ PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
 # The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
 LATCHD_BPF  := $(wildcard bpf/db/maps.bpf.c) \
 	       $(filter-out $(PROBE_BPF) bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
-BPF_HEADERS := $(wildcard bpf/*/*.h include/*.h) vmlinux/$(ARCH)/vmlinux.h
 # The programs alone, and the attack without latchd and with it.
 FAST_SCENARIOS := kernel-gate attack-without-latchd attack
 
@@ -106,14 +105,16 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests unit vm check check-fast conformance conformance-table mutation fuzz demo lint install clean help FORCE
+.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table mutation fuzz demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
 setup: ## install what building and testing needs (root, Debian 12)
 	$(Q)tools/setup test
 
-tests: all $(UNIT_BIN) $(VMTOOLS) ## build the unit tests and the test VMs' tools
+tests: vm-tests $(UNIT_BIN) ## build the unit tests and the test VMs' tools
+
+vm-tests: all $(VMTOOLS) ## build what the test VMs run
 
 unit: $(UNIT_BIN) ## build and run the unit tests
 	$(Q)UNIT='$(UNIT)' BUILD='$(BUILD)' tools/make/check unit
@@ -189,9 +190,9 @@ $(BUILD)/.list-%: FORCE
 
 # The parts have their own folder: linking them makes latchd.bpf.o, a name
 # that a source may have too.
-$(BUILD)/bpf/parts/%.bpf.o: bpf/%.bpf.c $(BPF_HEADERS) $(BUILD)/.flags | $(PROBED)
+$(BUILD)/bpf/parts/%.bpf.o: bpf/%.bpf.c $(BUILD)/.flags | $(PROBED)
 	@mkdir -p $(@D)
-	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/bpf/latchd.bpf.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.o,$(LATCHD_BPF)) \
 			   $(BUILD)/.list-LATCHD_BPF
@@ -201,9 +202,9 @@ $(BUILD)/bpf/probe.bpf.o: $(BUILD)/bpf/parts/probe.bpf.o
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $<
 
 # Its BTF names the types that scenarios read and latchd.bpf.o lacks; it is never loaded.
-$(BUILD)/tests/vm/abi.bpf.o: tests/vm/lib/abi.bpf.c $(BPF_HEADERS) $(BUILD)/.flags | $(PROBED)
+$(BUILD)/tests/vm/abi.bpf.o: tests/vm/lib/abi.bpf.c $(BUILD)/.flags | $(PROBED)
 	@mkdir -p $(@D)
-	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+	$(call msg,BPF,$<)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call msg,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
@@ -295,6 +296,8 @@ $(FUZZ_OUT)/fuzz_identities: FUZZ_WRAP := $(addprefix bpf_map_,get_info_by_fd lo
 $(FUZZ_OUT)/seeds: $(call fuzz_obj,tests/fuzz/seeds.c tests/fake/vici_json.c) $(FUZZ_OUT)/libfuzzed.a
 	$(call msg,LD,$@)$(call FUZZ_LINK,)
 
+-include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(PROBE_BPF)) \
+	$(BUILD)/tests/vm/abi.bpf.d
 -include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)))
 -include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
 	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))

@@ -10,6 +10,8 @@
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
 #	# expect: clean             the oracle's findings; only of a scenario.sh
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
+#
+# NAME@PRODUCT is the scenario NAME with the product in $BUILD/products/PRODUCT, in place of $BUILD.
 
 # Of each scenario, by its name; a variant has all of its file but the arguments.
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
@@ -49,3 +51,26 @@ read_scenarios() {
 }
 
 read_scenarios
+
+# know_products NAME...: gives each NAME@PRODUCT what its scenario has.
+know_products() {
+	local name of
+
+	for name in "$@"; do
+		of=${name%@*}
+		[[ $name = *@?* && -n ${SCENARIO_FILE[$of]:-} ]] || continue
+		SCENARIO_FILE[$name]=${SCENARIO_FILE[$of]}
+		SCENARIO_TOUCHES[$name]=${SCENARIO_TOUCHES[$of]}
+		SCENARIO_EXPECT[$name]=${SCENARIO_EXPECT[$of]}
+		SCENARIO_OPTIONS[$name]=${SCENARIO_OPTIONS[$of]:-}
+	done
+}
+
+# product_of NAME: the directory of its product. Expects BUILD_DIR.
+product_of() {
+	if [[ $1 = *@* ]]; then
+		echo "$BUILD_DIR/products/${1#*@}"
+	else
+		echo "$BUILD_DIR"
+	fi
+}

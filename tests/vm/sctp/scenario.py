@@ -19,7 +19,6 @@ SCTP at the netfilter gate: one latch for each path, all of one peer (RFC 5660 s
        over IPv6 it does not reset it, and no packet leaves either
 """
 import errno
-import os
 import socket
 import struct
 import subprocess
