@@ -72,14 +72,19 @@ class ScenariosTest(unittest.TestCase):
             self.assertRegex(header(path), DRAWING, path)
             self.assertRegex(header(path), r"[A-Za-z][^.\n]*[.:]", path)
 
-    def test_every_scenario_in_bash_has_one_expectation(self):
+    def test_every_scenario_has_one_expectation_or_a_reason_for_none(self):
         for path in files():
-            expected = line(path, "expect")
-            if path.endswith(".py"):
-                self.assertEqual(expected, [], path)
+            expected, unjudged = line(path, "expect"), line(path, "oracle")
+            self.assertEqual(len(expected) + len(unjudged), 1, path)
+            if path.endswith(".py") and unjudged:
+                self.assertRegex(unjudged[0], r"^none, [a-z][^\n]{20,}$", path)
             else:
-                self.assertEqual(len(expected), 1, path)
                 self.assertRegex(expected[0], r"^(clean|leak [a-z ]+)$", path)
+
+    def test_a_program_that_the_oracle_judges_is_watched_and_registers_its_flows(self):
+        for path in [path for path in files() if path.endswith(".py")]:
+            watched = [call in read(path) for call in ("watch()", "register(")]
+            self.assertEqual(watched, [bool(line(path, "expect"))] * 2, path)
 
     def test_names_of_scenarios_and_variants_are_unique(self):
         names = [name for path in files()

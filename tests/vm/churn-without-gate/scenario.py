@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate
+# oracle: none, the model of churn must find the leak
 """
 The same as churn, with one of the two cgroup gates removed: churn must report it.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate control db watch
+# oracle: none, its own model checks each packet, and without the netfilter gate the kernel's resets leave in clear
 """
 S37: random events in the real kernel, beside a model of what must be true.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate db
+# expect: clean
 """
 Simultaneous open (RFC 5660 section 4), and SYNs under an SA that is gone.
 
@@ -20,6 +21,7 @@ import socket
 
 from abi import LATCH_DIRECTION_IN, LATCH_DROP_IDENTITY, LATCH_STATE_ESTABLISHED
 from checks import conforms, expect, until
+from flows import register, watch
 from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, protect, sends, topology
 from latchd import attach, attach_netfilter_gate, has_netfilter_gate
@@ -49,6 +51,11 @@ def both_established(port):
     return W.established(port) and C.established(port)
 
 
+def register_both(end_of_w, end_of_c):
+    register(W, end_of_w)
+    register(C, end_of_c)
+
+
 def obeys_its_latch(host, sender, receiver):
     for gate, what in ((Gate(host, "out"), "nothing leaves under D's SA"),
                        (Gate(host.peer, "in"), "nothing is accepted under D's SA")):
@@ -59,6 +66,7 @@ def obeys_its_latch(host, sender, receiver):
 
 
 topology()
+watch()
 attach()
 if has_netfilter_gate():
     attach_netfilter_gate()
@@ -71,6 +79,7 @@ for each in HOSTS:
 w_end, c_end = cross(5201)
 expect(all(host.ss("state syn-sent sport = 5201") for host in HOSTS), "both are in SYN-SENT")
 until(lambda: both_established(5201), "the SYNs crossed, the connection is established")
+register_both(w_end, c_end)
 for each in HOSTS:
     each.run(f"tc qdisc del dev {each.device} root")
 sends(w_end, c_end, b"for C", "data arrives")
@@ -86,6 +95,7 @@ until(lambda: W.ss("state syn-recv sport = 5204"),
       "C's SYN has arrived at W, and W's own could not leave")
 let_through(W)
 until(lambda: both_established(5204), "the connection is established")
+register_both(w_end, c_end)
 expect(are(5204, LATCH_STATE_ESTABLISHED, 7), "latched at both ends to params 7")
 sends(w_end, c_end, b"for C", "data arrives")
 obeys_its_latch(C, c_end, w_end)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate watch db packet
+# expect: clean
 """
 The kernel side alone: pending SAs, a latch, an impostor's SA, plaintext.
 
@@ -23,6 +24,7 @@ import socket
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_QOP, LATCH_DROP_SA_PENDING,
                  LATCH_DROP_SA_UNKNOWN, LATCH_SA_PENDING, LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import conforms, expect, until
+from flows import register, watch
 from gates import Gate, stops_at
 from host import C, W, accept, arrives_whole, flush, protect, reset_on_close, sends, topology
 from latchd import attach_with
@@ -38,6 +40,7 @@ remote-port = 5009
 W_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "in")
 
 topology()
+watch()
 attach_with(RULES)
 protect()
 sas = Sa.all()
@@ -65,6 +68,8 @@ W_SENDS.unattribute()
 set_pending_limit(1)
 client = W.connect(5001)
 peer = accept(listener, "beyond the limit the connection is established")
+register(W, client)
+register(C, peer)
 sends(client, peer, b"to which peer?", "data arrives")
 expect(are(5001, LATCH_STATE_LARVAL, 0), "both latches are larval")
 bind(7)
@@ -126,6 +131,7 @@ conforms("R-2-4", "under SAs of another peer, of other protection, of no peer: n
 one_sided = C.listen(5009)
 unlatched = W.connect(5009)
 peer_of_unlatched = accept(one_sided, "a connection that only C latches is established")
+register(C, peer_of_unlatched)
 sends(unlatched, peer_of_unlatched, b"for C", "data arrives")
 expect([latch.netns for latch in latches_of(5009)] == [C.cookie()], "C's end is latched, W's is not")
 W.flush("policy")

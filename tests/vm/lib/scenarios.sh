@@ -8,7 +8,8 @@
 # at the top of the file:
 #
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
-#	# expect: clean             the oracle's findings; only of a scenario.sh
+#	# expect: clean             the oracle's findings
+#	# oracle: none, REASON      instead, of a scenario.py that the oracle cannot judge
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #
 # NAME@PRODUCT is the scenario NAME with the product in $BUILD/products/PRODUCT, in place of $BUILD.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: packet gate watch
+# oracle: none, host c plays both peers: the oracle tells hosts apart
 """
 The kernel merges datagrams of two tunnels (GRO): the merged packet shows one SA.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: enforce maps db
+# oracle: none, it is about pins and links: no packet is sent
 """
 The enforcement's pins over restarts, crashes and damage.
 

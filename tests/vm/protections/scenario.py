@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate packet watch
+# expect: clean
 """
 Every kind of protection that the kernel has, over both IP versions.
 
@@ -19,6 +20,7 @@ import socket
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_OWNER_SOCKET,
                  LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, until
+from flows import register, watch
 from gates import Gate, stops_at
 from host import (C, GCM, HOSTS, W, accept, arrives_whole, flush, reset_on_close, sends, topology)
 from latchd import attach_with
@@ -102,9 +104,12 @@ def show(name, version, protocol, mode, more, port):
     protect(version, protocol, mode, more)
     bind(7)
     client, peer = connect_over(version, port)
+    register(W, client)
+    register(C, peer)
     sends(client, peer, b"for C", "data arrives")
     until(lambda: are(port, LATCH_STATE_ESTABLISHED, 7), "latched at both ends")
     unlatched, its_peer = connect_over(version, port + 100)
+    register(C, its_peer)
     sends(unlatched, its_peer, b"for C", "data arrives")
     expect([latch.netns for latch in latches_of(port + 100)] == [C.cookie()], "latched at C's end only")
     W_SENDS.bind(8)
@@ -127,6 +132,7 @@ def show(name, version, protocol, mode, more, port):
 
 
 topology()
+watch()
 for each in HOSTS:
     each.add_address6()
 attach_with(RULES)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate control
+# expect: clean
 """
 Packets that wait in a queue while a latch breaks or is closed (RFC 5660 section 2.3.1).
 
@@ -20,6 +21,7 @@ import subprocess
 from abi import (LATCH_CONTROL_DONE, LATCH_DROP_BROKEN, LATCH_DROP_CLOSED, LATCH_DROP_IDENTITY,
                  LATCH_REASON_ADMIN, LATCH_SA_BOUND, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, run_json, until
+from flows import register, watch
 from gates import Gate
 from host import C, HOSTS, W, accept, received, sends, topology, unacknowledged
 from latchd import Database
@@ -69,6 +71,8 @@ def conversation(port):
     here, there = W.datagram_socket(port), C.datagram_socket(port + 1000)
     here.connect((C.address, port + 1000))
     there.connect((W.address, port))
+    register(W, here)
+    register(C, there)
     sends(here, there, b"hello", "a datagram arrives")
     sends(there, here, b"hello", "its answer arrives")
     expect(are(port, LATCH_STATE_ESTABLISHED, 7), "both ends are latched to params 7")
@@ -185,6 +189,8 @@ def full_buffer():
     here.bind((W.address, 5304))
     here.connect_ex((C.address, 6304))
     there = accept(listener, "a connection is established")
+    register(W, here)
+    register(C, there)
     sends(here, there, b"hello", "data arrives")
     W.delay("delay 2s rate 200kbit limit 1000")
     expect(here.send(text) == len(text), "w's socket takes 51200 bytes")
@@ -208,6 +214,7 @@ def full_buffer():
 
 
 topology()
+watch()
 keep_queues_clean()
 database = Database()
 database.ask("list")

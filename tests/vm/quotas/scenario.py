@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: db watch gate
+# oracle: none, its connections start under unattributed SAs: it counts, and breaks no latch
 """
 SAs and flows of other user namespaces have a share of the tables, not all of them.
 

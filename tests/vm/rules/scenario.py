@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate db control config report latch
+# expect: clean
 """
 Rules, in the kernel and with latchd beside it.
 
@@ -29,6 +30,7 @@ from abi import (LATCH_DROP_CONFLICT, LATCH_DROP_LATCHES_FULL, LATCH_DROP_REQUIR
                  LATCH_DROP_SA_PENDING, LATCH_SA_CONTESTED, LATCH_SA_PENDING,
                  LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import FOLDER, LIMIT, conforms, expect, until
+from flows import register, watch
 from gates import Gate
 from host import C, HOSTS, W, accept, flush, received, sends, topology
 from latchd import Latchd, attach_with
@@ -147,6 +149,8 @@ def nothing_leaves_before_the_latch():
     expect(seen and all(packet[0] == ESP for packet in seen), "all packets on the wire were ESP")
     conforms("R-2-2", "require: no SYN leaves without an SA, nor under an unattributed one;"
                       " all packets seen are ESP")
+    register(W, client)
+    register(C, peer)
     sends(client, peer, b"protected", "data arrives")
     client.close()
     peer.close()
@@ -170,6 +174,8 @@ def larval_obeys_a_new_rule():
     listener = C.listen(5120)
     client = W.connect(5120)
     peer = accept(listener, "auto, an SA unattributed beyond the limit: the connection is established")
+    register(W, client)
+    register(C, peer)
     expect(are(5120, LATCH_STATE_LARVAL, 0), "larval at both ends")
     for gate, what in ((Gate(W, "out"), "its data does not leave w"), (Gate(C, "in"), "c does not accept its data")):
         attach_with(LATE_RULES[gate.way])
@@ -385,6 +391,7 @@ def no_reset_in_clear():
 latchd = Latchd("rules", RULES, "pending-limit = 60s\n",
                 f"[feed none]\ntype = vici\nsocket = {FOLDER}/absent.vici\n")
 topology()
+watch()
 attach_with(RULES)
 nothing_leaves_before_the_latch()
 larval_obeys_a_new_rule()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate net latch db
+# expect: clean
 """
 SCTP at the netfilter gate: one latch for each path, all of one peer (RFC 5660 section 5.4).
 
@@ -26,6 +27,7 @@ import subprocess
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_COUNT, LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT,
                  LATCH_OWNER_SOCKET, LATCH_STATE_ESTABLISHED)
 from checks import CGROUP, conforms, expect, program, run, run_json, skip, until
+from flows import alias, register, watch
 from gates import Gate, stops_at
 from host import C as HOST_C
 from host import HOSTS, W as HOST_W
@@ -201,6 +203,16 @@ def sent(sender, text):
     return True
 
 
+def register_both(client, peer, w_addresses, c_addresses):
+    """All pairs of addresses belong to the association."""
+    for host, sock, here, there in ((HOST_W, client, w_addresses, c_addresses),
+                                    (HOST_C, peer, c_addresses, w_addresses)):
+        tag, ports = register(host, sock), (sock.getsockname()[1], sock.getpeername()[1])
+        for local in here:
+            for remote in there:
+                alias(tag, local, ports[0], remote, ports[1])
+
+
 def delivered(client, peer, text, what):
     got = b""
     until(lambda: sent(client, text), "the sender is connected")
@@ -261,6 +273,7 @@ guard = subprocess.Popen([program("guard"), CGROUP, "w", "c"], stdin=subprocess.
 expect(guard.stdout.readline().strip() == "ready", "the netfilter gate is attached at W and C, the reaper runs")
 watch_wire()
 add_ipv6()
+watch()
 protect_all()
 define(7, 2)
 define(8, 3)
@@ -289,6 +302,7 @@ def is_not_aborted(w, c, port):
 def one_path(w, c, port):
     listener, client = associate(port, [w], [c])
     peer = accept(listener, "an association of one path is established")
+    register_both(client, peer, [w], [c])
     delivered(client, peer, b"for C only", "data arrives")
     expect(latched(port, [(w, c)]), "latched at both ends, to params 7")
     expect(all(latch.owner == LATCH_OWNER_SOCKET for latch in paths_of(port).values()),
@@ -345,6 +359,7 @@ def takes_the_other_path(gate, client, peer, what):
 def two_paths():
     listener, client = associate(7002, W[:2], C[:2])
     peer = accept(listener, "an association of two paths is established")
+    register_both(client, peer, W[:2], C[:2])
     delivered(client, peer, b"over two paths", "data arrives")
     until(lambda: latched(7002, [(W[0], C[0]), (W[1], C[1])]), "both paths are latched at both ends, to params 7")
     expect(len({latch.association for pair, latch in paths_of(7002).items() if pair[0] in W}) == 1,
@@ -365,6 +380,7 @@ def two_paths():
 def added_path():
     listener, client = associate(7004, W[:2], C[:2])
     peer = accept(listener, "an association of two paths is established")
+    register_both(client, peer, W, C[:2])
     delivered(client, peer, b"over two paths", "data arrives")
     pairs = [(W[2], C[0]), (W[2], C[1])]
     for pair in pairs:
@@ -412,6 +428,7 @@ def added_path():
 def last_path():
     listener, client = associate(7003, W[:1], C[:1])
     peer = accept(listener, "an association of one path is established")
+    register_both(client, peer, W[:1], C[:1])
     delivered(client, peer, b"for C only", "data arrives")
     listener.close()
     # Without the drop W's kernel answers C, once the latch is released, that it has no such association.
@@ -435,6 +452,7 @@ def last_path():
 def last_path_of_ipv6():
     listener, client = associate(7006, [W6], [C6])
     peer = accept(listener, "an association of one path is established")
+    register_both(client, peer, [W6], [C6])
     delivered(client, peer, b"for C only", "data arrives")
     guard.stdin.write("6006\n")
     guard.stdin.flush()

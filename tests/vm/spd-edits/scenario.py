@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: spd latch net gate report
+# expect: clean
 """
 latchd, and edits of w's SPD by an administrator under a latched connection.
 
@@ -26,6 +27,7 @@ import socket
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_PLAINTEXT, LATCH_REASON_SPD_CHANGE, LATCH_SPD_IN,
                  LATCH_SPD_OUT, LATCH_STATE_BROKEN, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, run_json, until
+from flows import register, watch
 from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, received, sends, topology, unacknowledged
 from latchd import Latchd, attach
@@ -165,6 +167,7 @@ def default_back():
 
 latchd = Latchd("spd-edits", RULES)
 topology()
+watch()
 attach()
 define_identity(1, b"w.example")
 define_identity(2, b"c.example")
@@ -173,6 +176,8 @@ protect()
 bind(7)
 latchd.start()
 client, peer = new_connection(5001)
+register(W, client)
+register(C, peer)
 sends(client, peer, b"for C only", "data arrives")
 
 edit("bypass out", on_w(f"add {OUT} priority 1 action allow"), on_w(f"delete {OUT}"), "out", "bypass")
@@ -235,6 +240,8 @@ def keeps_its_protection():
     listener = C.listen(5004)
     client = W.connect(5004)
     peer = accept(listener, "a connection that is to keep its protection is established")
+    register(W, client)
+    register(C, peer)
     until(lambda: is_protected(5004), "latchd has seen that the SPD protects it")
     port, reported = client.getsockname()[1], count("latch-broken")
     bypass = OUT.replace(" dir", " dport 5004 dir")
@@ -264,6 +271,7 @@ def peers_plaintext_is_dropped():
     listener = C.listen(5005)
     client = W.connect(5005)
     peer = accept(listener, "a connection that C does not latch is established")
+    register(W, client)
     sends(client, peer, b"to C", "data arrives")
     sends(peer, client, b"to W", "in both directions")
     expect([each.remote_port for each in connections() if 5005 in (each.local_port, each.remote_port)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate
+# expect: clean
 """
 Packets that TCP sends without a write of the application: keepalives, probes of a closed
 window, retransmissions, a FIN, a reset. They leave under the connection's own SA or not at all.
@@ -14,6 +15,7 @@ import socket
 
 from abi import LATCH_DROP_IDENTITY, LATCH_STATE_ESTABLISHED
 from checks import conforms, expect, until
+from flows import register, watch
 from host import C, W, accept, protect, received, reset_on_close, topology
 from latchd import attach
 from maps import are, bind, define, dropped
@@ -115,12 +117,15 @@ def abort(client):
 
 
 topology()
+watch()
 attach()
 protect()
 define(7, 2)
 define(8, 3)
 bind(7)
 client, peer, listener = connection()
+register(W, client)
+register(C, peer)
 expect(are(PORT, LATCH_STATE_ESTABLISHED, 7), "latched at both ends to params 7")
 wire = Departures()
 keepalives(client)

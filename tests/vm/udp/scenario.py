@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate watch control
+# expect: clean
 """
 Connected UDP sockets on the kernel side alone (RFC 5660 section 5.2).
 
@@ -29,6 +30,7 @@ import struct
 
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_SA_PENDING, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, until
+from flows import register, watch
 from gates import Gate
 from host import C, HOSTS, LIBC, W, flush, topology
 from latchd import attach
@@ -76,6 +78,7 @@ def states_of(port):
 
 
 topology()
+watch()
 C.ip(f"addr add {OTHER}/24 dev vc")
 attach()
 for each in HOSTS:
@@ -91,6 +94,7 @@ server = C.datagram_socket(6001)
 unconnected = W.datagram_socket()
 client = W.datagram_socket()
 client.connect((C.address, 6001))
+register(W, client)
 expect(send_error(client, b"too early") == errno.EPERM, "under a pending SA send() fails (EPERM)")
 expect(not connections() and W_SENDS.drops(LATCH_DROP_SA_PENDING) >= 1, "counted, and no latch is created")
 unconnected.sendto(b"unconnected", (C.address, 6001))
@@ -113,6 +117,7 @@ def first_datagram():
 until(first_datagram, "under a bound SA the first datagram arrives")
 expect(states_of(6001) == [LATCH_STATE_ESTABLISHED], "the datagram latches the client")
 server.connect(found[-1])
+register(C, server)
 server.send(b"for you only")
 receives(client, b"for you only", "the server connects, and answers")
 expect(are(6001, LATCH_STATE_ESTABLISHED, 7), "both ends are latched to params 7")
@@ -194,6 +199,7 @@ client.connect((C.address, 6004))
 client.send(b"ESP in UDP")
 receives(server, b"ESP in UDP", "ESP in UDP arrives")
 server.connect(client.getsockname())
+register(C, server)
 server.send(b"and back")
 receives(client, b"and back", "ESP in UDP arrives in the other direction")
 expect(are(6004, LATCH_STATE_ESTABLISHED, 7), "both ends are latched")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate packet
+# expect: clean
 """
 Route-based IPsec: each packet leaves twice, first through the xfrm interface in
 clear, then as ESP.
@@ -15,6 +16,7 @@ clear, then as ESP.
 """
 from abi import LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_STATE_ESTABLISHED
 from checks import conforms, expect
+from flows import register, watch
 from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, reset_on_close, sends, topology
 from latchd import attach_with
@@ -49,6 +51,7 @@ def connect(port):
     listener = C.listen(port, INNER[C])
     made = W.connect(port, INNER[C])
     made_peer = accept(listener, "a connection over xfrm interfaces is established")
+    register(C, made_peer)
     sends(made, made_peer, b"for C only", "data arrives")
     return made, made_peer
 
@@ -66,6 +69,7 @@ def past_the_interface(host):
 
 
 topology()
+watch()
 attach_with(RULES)
 for each in HOSTS:
     protect(each)
@@ -73,6 +77,7 @@ define(7, 2)
 define(8, 3)
 bind(7)
 client, peer = connect(5001)
+register(W, client)
 expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "both latches are established, with params 7")
 unlatched, its_peer = connect(5009)
 expect([latch.netns for latch in latches_of(5009)] == [C.cookie()], "of the other only C's end is latched")
