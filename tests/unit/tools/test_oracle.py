@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The leak oracle of the VM tests, on run directories made up here."""
+import json
 import struct
 import sys
 import tempfile
@@ -31,6 +32,14 @@ class OracleTest(unittest.TestCase):
 
     def test_a_clean_run_has_no_finding(self):
         self.expect()
+
+    def test_the_command_prints_the_findings(self):
+        self.run_dir.on_wire("w", "w", to_client(PSH | ACK, b"secret"))
+        done = self.run_dir.ask()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        found = json.loads(done.stdout)
+        self.assertEqual([leak["kind"] for leak in found["leaks"]], ["clear"])
+        self.assertEqual(found["hosts"], ["c", "d", "w"])
 
     def test_a_segment_in_clear_on_the_wire_is_a_leak(self):
         self.run_dir.on_wire("w", "w", to_client(PSH | ACK, b"secret"))

@@ -48,6 +48,8 @@ class Ended:
         return found
 
     def check(self, flow):
+        if flow.protocol != TCP:
+            return
         for event in flow.events:
             if event[1:3] == ["error", "stream"] and event[3] in NETWORK_ERRORS:
                 self.find_cause(flow, float(event[0]), RST, event[3])
