@@ -177,6 +177,10 @@ class Answers(unittest.TestCase):
         self.break_tool("jq", "jq: broken")
         self.fails_at_once("if [ -z \"$(latches true)\" ]; then log next; fi", "jq: broken")
 
+    def test_the_harness_ends_processes_of_a_failed_scenario_and_continues(self):
+        self.passes('sleep 100 & kept=$!\necho broken >"$RUN/failure"\nkill_and_wait TERM "$kept"\n'
+                    'rm "$RUN/failure"\ngone "$kept"')
+
     def test_the_first_failure_is_the_one_reported(self):
         self.break_tool("jq", "jq: broken")
         self.fails_at_once("[ \"$(latch_id true)\" = 1 ] || fail 'it is another latch'", "jq: broken")

@@ -118,12 +118,20 @@ forge() {
 		>>"$APPS/forge.log" 2>&1
 }
 
+# alias_flow TAG LADDR LPORT RADDR RPORT: the flow's addresses and ports as seen beyond a NAT.
+alias_flow() {
+	local IFS=$'\t'
+
+	echo "$*" >>"$APPS/aliases"
+}
+
 # ---- connected UDP
 
-# send_datagrams HOST PEER PORT PEER-PORT [once]: datagrams, in the background.
+# send_datagrams HOST PEER PORT PEER-PORT [once | then=PEER]: datagrams, in the background; see
+# lib/datagrams. The tag of the flow is HOST-PORT.
 send_datagrams() {
-	spawn "$1" "$RUN/datagrams-$1.pid" "$TOP/tests/vm/lib/datagrams" "$(addr "$1")" "$3" \
-		"$(addr "$2")" "$4" "${5:-}" >"$RUN/datagrams-$1" 2>&1
+	spawn "$1" "$RUN/datagrams-$1.pid" "$TOP/tests/vm/lib/datagrams" "$APPS" "$1" "$2" \
+		"$(addr "$1")" "$3" "$(addr "$2")" "$4" "${@:5}" >"$RUN/datagrams-$1" 2>&1
 }
 
 # reported HOST PATTERN: how many lines of its datagram sender.

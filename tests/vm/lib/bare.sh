@@ -60,9 +60,9 @@ half_open() {
 
 	stream "w-$port" w c --local-port "$port" --send W-TO-C --rate 20 --lines 1
 	need 30 "the application at W listens" app_event "w-$port" listening
-	printf '%s\t' "w-$port" w c "$(addr w)" "$port" "$(addr c)" $((port - 1000)) W-TO-C \
+	printf '%s\t' "w-$port" w c "$(addr w)" "$port" "$(addr c)" $((port - 1000)) W-TO-C - \
 		>>"$APPS/flows"
-	echo - >>"$APPS/flows"
+	echo tcp >>"$APPS/flows"
 }
 
 in_time_wait() {

@@ -1,57 +1,168 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-# The captures that the leak oracle reads. Started by topology, stopped by the
-# harness: no scenario can forget them.
+# What the leak oracle reads: captures and the SAs of each host. Started by topology, or for
+# the hosts of a program by lib/watch; stopped by the harness: no scenario can forget them.
 #
-#	wire-HOST.pcap   every frame on the host's cable
-#	clear-HOST.pcap  every packet that the host decrypted (it has a secpath),
-#	                 transport and tunnel mode, before any filter or socket
+#	wire-HOST.pcap     every frame on the host's cable, outside the host
+#	host-HOST.pcap     every packet on any device of the host, also on later ones
+#	clear-HOST.pcap    every packet that the host decrypted (it has a secpath), transport and
+#	                   tunnel mode, before any filter or socket
+#	sealed-HOST.pcap   every packet that the host is about to encrypt
+#	xfrm-HOST.monitor  the SAs of the host, from their first to their last
+#	hosts              name, network namespace and MACs of each host
+#	captures           the names of all captures
+#	blind              why a leak may not have been seen
 
-readonly NFLOG_GROUP=5
+readonly NFLOG_DECRYPTED=5 NFLOG_SEALED=6
+# Bursts must fit: the oracle calls a capture with holes blind. A packet that is not yet cut into
+# segments is longer than a frame; its beginning is enough.
+readonly CAPTURE_CABLE=(-s 0 -B 16384) CAPTURE_DEVICES=(-s 4096 -B 16384 -y LINUX_SLL2)
 
-watch_decrypted() {
-	in_host "$1" nft -f - <<-EOF
+# spawn_watch NAME NETNS COMMAND...: in the background until stop_watching.
+spawn_watch() {
+	local name=$1 netns=$2
+
+	shift 2
+	(
+		trap - ERR
+		exec nsenter "--net=/run/netns/$netns" -- "$@"
+	) </dev/null &
+	echo $! >"$RUN/$name.watch"
+	disown
+}
+
+# At postrouting the route of a packet that IPsec will encrypt is known, and the packet is in clear.
+log_ipsec() {
+	nsenter "--net=/run/netns/$1" -- nft -f - <<-EOF
 		table inet oracle {
 			chain decrypted {
 				type filter hook prerouting priority raw
-				meta secpath exists log group $NFLOG_GROUP queue-threshold 1
+				meta secpath exists log group $NFLOG_DECRYPTED queue-threshold 1
+			}
+			chain sealed {
+				type filter hook postrouting priority srcnat + 10
+				rt ipsec exists log group $NFLOG_SEALED queue-threshold 1
 			}
 		}
 	EOF
 }
 
+# start_capture NETNS NAME OPTION...
 start_capture() {
-	local host=$1 name=$2
+	local netns=$1 name=$2
 
 	shift 2
-	spawn "$host" "$RUN/$name.watch" tcpdump -Z root --immediate-mode -U -n -s 0 \
-		-w "$RUN/$name.pcap" "$@" 2>"$RUN/$name.tcpdump"
+	echo "$name" >>"$RUN/captures"
+	spawn_watch "$name" "$netns" tcpdump -Z root --immediate-mode -U -n \
+		-w "$RUN/$name.pcap" "$@" >"$RUN/$name.tcpdump" 2>&1
+}
+
+# macs NETNS: of its Ethernet devices, with commas between them.
+macs() {
+	local listed
+
+	listed=$(answer ip -n "$1" -o link show) || exit 1
+	{ grep -oE 'link/ether [0-9a-f:]+' <<<"$listed" || true; } | cut -d ' ' -f 2 | paste -sd ,
+}
+
+start_sa_monitor() {
+	local host=$1 netns=$2
+
+	spawn_watch "xfrm-$host" "$netns" stdbuf -oL ip -rcvbuf 4194304 -o xfrm monitor SA \
+		>>"$RUN/xfrm-$host.monitor" 2>"$RUN/xfrm-$host.words"
+}
+
+# monitors_sas HOST NETNS: true if the kernel will report SAs to the monitor (netlink family 6).
+monitors_sas() {
+	local pid
+
+	pid=$(cat "$RUN/xfrm-$1.watch")
+	running "$pid" || fail "the monitor of $1's SAs: $(cat "$RUN/xfrm-$1.words")"
+	answer nsenter "--net=/run/netns/$2" -- cat /proc/net/netlink |
+		awk -v pid="$pid" '$2 == 6 && $3 == pid && $4 !~ /^0+$/ { seen = 1 }
+			END { exit !seen }'
+}
+
+watches() {
+	local log=$RUN/$1.tcpdump
+
+	running "$(cat "$RUN/$1.watch")" || fail "capture $1: $(tail -n 1 "$log")"
+	file_has "$log" listening
+}
+
+# watch_host HOST NETNS: begins; wait_for_watches waits until all of it works.
+watch_host() {
+	local host=$1 netns=$2
+
+	printf '%s\t%s\t%s\n' "$host" "$netns" "$(macs "$netns")" >>"$RUN/hosts"
+	log_ipsec "$netns"
+	start_capture "$netns" "host-$host" "${CAPTURE_DEVICES[@]}" -i any
+	start_capture "$netns" "clear-$host" -s 0 -i "nflog:$NFLOG_DECRYPTED"
+	start_capture "$netns" "sealed-$host" -s 0 -i "nflog:$NFLOG_SEALED"
+	start_sa_monitor "$host" "$netns"
+}
+
+# wait_for_watches: SAs that are older than the monitor are listed beside its reports.
+wait_for_watches() {
+	local host netns name
+
+	while read -r name; do
+		need 60 "capture $name" watches "$name"
+	done <"$RUN/captures"
+	while IFS=$'\t' read -r host netns _; do
+		need 60 "the monitor of $host's SAs" monitors_sas "$host" "$netns"
+		answer ip -n "$netns" -o xfrm state list >>"$RUN/xfrm-$host.monitor"
+	done <"$RUN/hosts"
+}
+
+# watch_namespace HOST NETNS: one more host, in a network namespace that a scenario has made.
+# The captures keep the namespace in existence.
+watch_namespace() {
+	mkdir -p "$APPS"
+	watch_host "$@"
+	wait_for_watches
 }
 
 start_watching() {
-	local host log
+	local host
 
 	for host in w c d; do
-		watch_decrypted $host
-		# Bursts must fit: the oracle calls a capture with holes blind.
-		start_capture net wire-$host -B 16384 -i $host
-		start_capture $host clear-$host -i "nflog:$NFLOG_GROUP"
+		start_capture lt-net "wire-$host" "${CAPTURE_CABLE[@]}" -i "$host"
+		watch_host "$host" "lt-$host"
 	done
-	for log in "$RUN"/*.tcpdump; do
-		need 60 "capture $(basename "$log")" file_has "$log" listening
-	done
+	wait_for_watches
 }
 
+blind() {
+	echo "$*" >>"$RUN/blind"
+}
+
+# check_rules: the rules that fill the captures are still there.
+check_rules() {
+	local host netns rules
+
+	while IFS=$'\t' read -r host netns _; do
+		rules=$(nsenter "--net=/run/netns/$netns" -- nft list table inet oracle 2>&1) || true
+		[[ $rules = *"log group $NFLOG_DECRYPTED "*"log group $NFLOG_SEALED "* ]] ||
+			blind "the rules of the captures at $host are gone"
+	done <"$RUN/hosts"
+}
+
+# stop_watching: once; a process that has ended before did not see the rest.
 stop_watching() {
-	local file pids=()
+	local file pid pids=()
 
 	for file in "$RUN"/*.watch; do
 		[ -e "$file" ] || continue
-		pids+=("$(cat "$file")")
+		pid=$(cat "$file")
+		pids+=("$pid")
+		running "$pid" || blind "$(basename "$file" .watch) has ended early"
 		rm "$file"
 	done
-	[ ${#pids[@]} = 0 ] || kill_and_wait TERM "${pids[@]}"
+	[ ${#pids[@]} != 0 ] || return 0
+	[ ! -e "$RUN/hosts" ] || check_rules
+	kill_and_wait TERM "${pids[@]}"
 }
 
 # captured_text NAME: printable text of the packets in a capture so far.

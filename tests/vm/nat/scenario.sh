@@ -64,6 +64,11 @@ addr() {
 	if [ "$1" = w ]; then echo 10.9.0.1; else echo "${BEHIND[$1]}"; fi
 }
 start_stream
+# Behind the NAT W's packets have a private address of their receiver: C's, or D's if they leak.
+port=$(port_of c-7000)
+for host in c d; do
+	alias_flow w-7000 "$(addr w)" 7000 "$(addr $host)" "$port"
+done
 need_latch w 7000 established
 latch_seen "$(at w 7000) and .remote.addr == \"10.9.0.2\" and .peer.id == \"c.example\"" ||
 	fail "W's latch is not C's behind its public address"

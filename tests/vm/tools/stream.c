@@ -214,7 +214,7 @@ static void register_flow(const struct stream *stream)
 
 	address_text(stream->sock, false, local, sizeof(local));
 	address_text(stream->sock, true, remote, sizeof(remote));
-	len = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", stream->tag,
+	len = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\t%s\t%s\t%s\ttcp\n", stream->tag,
 		       stream->host, stream->peer, local, remote, stream->mark ? stream->mark : "-",
 		       stream->expect ? stream->expect : "-");
 	write_all(fd, line, (size_t)len);

@@ -15,7 +15,7 @@
 topology dpd=4s
 WITH_LATCHD=1 honest_start
 send_datagrams c w 8000 8001
-send_datagrams w c 8001 8000
+send_datagrams w c 8001 8000 then=d
 need 60 "W's UDP socket is latched to C" latch_seen \
 	"$(at w 8001) and .state == \"established\" and .proto == \"udp\" and .peer.id == \"c.example\""
 need 60 "C decrypts W's datagrams" decrypted c W-TO-C-BY-UDP
