@@ -43,15 +43,20 @@ start_watching() {
 	done
 }
 
+# stop_watching: a capture that has ended by itself has no packet of what came later.
 stop_watching() {
-	local file pids=()
+	local file pid pids=() early=
 
 	for file in "$RUN"/*.watch; do
 		[ -e "$file" ] || continue
-		pids+=("$(cat "$file")")
+		pid=$(cat "$file")
+		running "$pid" || early+=" $(basename "$file" .watch)"
+		pids+=("$pid")
 		rm "$file"
 	done
 	[ ${#pids[@]} = 0 ] || kill_and_wait TERM "${pids[@]}"
+	[ -z "$early" ] || [ -e "$RUN/failure" ] ||
+		printf 'captures ended too early:%s' "$early" >"$RUN/failure"
 }
 
 # captured_text NAME: printable text of the packets in a capture so far.
@@ -68,6 +73,14 @@ decrypted() {
 	decrypted_text "$1" >"$RUN/text"
 	stop_if_failed
 	file_has "$RUN/text" "$2"
+}
+
+# decrypted_times HOST TEXT: how many packets with it the host has decrypted.
+decrypted_times() {
+	local text
+
+	text=$(decrypted_text "$1") || exit 1
+	grep -c -- "$2" <<<"$text" || true
 }
 
 # captured NAME FILTER...: tcpdump's lines. The last packet may be half written.
