@@ -123,7 +123,7 @@ vm: ## boot kernels and run the VM tests (root, no KVM needed)
 	+$(Q)VM='$(VM)' BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
 
 check: ## everything: set-up, lint, build, unit tests, VM tests, one closing line
-	+$(Q)UNIT= VM= ROOM='$(ROOM)' SHARD='$(SHARD)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
+	+$(Q)RUN=check UNIT= VM= ROOM='$(ROOM)' SHARD='$(SHARD)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup lint build unit vm
 
 check-fast: ## for the inner loop: lint, unit tests and three scenarios
@@ -131,7 +131,7 @@ check-fast: ## for the inner loop: lint, unit tests and three scenarios
 		tools/make/check lint build unit vm
 
 conformance: ## everything on every kernel (hours), then docs/conformance.md
-	+$(Q)UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
+	+$(Q)RUN=conformance UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup build unit vm table
 
 conformance-table: ## docs/conformance.md from the results that are there

@@ -15,6 +15,8 @@ SOURCE = "0123456789ab"
 ITEMS = ("R-2-1\tMUST\tone\t\n" "R-2.3-13\tMUST\ttwo\t\n" "L-2.2-5\t-\tthree\t\n"
          "S4\t-\tfour\t\n" "R-2-6\tSHOULD\tfive\tnot built yet\n")
 NO_RUN = " – | – | – | – |"
+SHORT = SOURCE[:7]
+PASS = "pass " + SHORT
 
 
 class Tree:
@@ -81,66 +83,142 @@ class ConformanceTest(unittest.TestCase):
     def test_an_item_of_a_passed_test_is_shown(self):
         self.make()
         self.assertEqual(self.row("R-2.3-13"), "| R-2.3-13 | MUST | two | "
-                         "`R_2_3_13_policy (test_a)` | pass | – | – | – |")
-        self.assertEqual(self.row("S4"), "| S4 | - | four | `attack` | – | pass | pass | pass |")
+                         "`R_2_3_13_policy (test_a)` | shown | %s | – | – | – |" % PASS)
+        self.assertEqual(self.row("S4"),
+                         "| S4 | - | four | `attack` | shown | – | %s | %s | %s |" % (PASS, PASS, PASS))
         self.assertIn("| S4 | `attack` | 6.12 | nothing leaked |", self.text)
         self.assertIn("Sources: " + SOURCE, self.text)
         self.assertIn("6.12 (6.12.1-amd64)", self.text)
         self.assertIn("2026-01-01T00:00:00Z to 2026-01-02T00:00:00Z", self.text)
-        self.assertIn("| MUST | 1 | 0 | 0 | 0 | 1 | 0 |", self.text)
+        self.assertIn("| MUST | 1 | 0 | 0 | 0 | 0 | 1 | 0 |", self.text)
 
     def test_an_item_without_a_test_is_not_claimed(self):
         self.make()
-        self.assertTrue(self.row("R-2-1").endswith("| no test |" + NO_RUN))
-        self.assertTrue(self.row("R-2-6").endswith("| no test<br>not built yet |" + NO_RUN))
+        self.assertTrue(self.row("R-2-1").endswith("| no test | no test |" + NO_RUN))
+        self.assertTrue(self.row("R-2-6").endswith("| no test, reason given: not built yet |" + NO_RUN))
 
     def test_a_failed_unit_test_fails_its_item(self):
         self.tree.unit("failed")
         self.assertIn("FAIL  conformance: R-2.3-13", self.make(1))
-        self.assertTrue(self.row("R-2.3-13").endswith("| FAIL | – | – | – |"))
+        self.assertTrue(self.row("R-2.3-13").endswith("| failed | FAIL %s | – | – | – |" % SHORT))
 
     def test_a_failed_scenario_shows_no_item(self):
         self.tree.scenario("6.1", "failed", "leak: a packet")
         self.make(1)
-        self.assertTrue(self.row("S4").endswith("| – | FAIL | pass | pass |"))
-        self.assertIn("| `attack` | FAIL: leak: a packet | pass | pass |", self.text)
+        self.assertTrue(self.row("S4").endswith("| – | FAIL %s | %s | %s |" % (SHORT, PASS, PASS)))
+        self.assertIn("| `attack` | FAIL: leak: a packet %s | %s | %s |" % (SHORT, PASS, PASS), self.text)
         self.assertNotIn("| S4 | `attack` | 6.1 |", self.text)
 
     def test_a_skipped_scenario_shows_no_item(self):
         self.tree.scenario("6.1", "skipped", "no netfilter gate")
         self.make()
-        self.assertTrue(self.row("S4").endswith("| – | not on this kernel | pass | pass |"))
+        self.assertTrue(self.row("S4").endswith("| shown | – | not on this kernel | %s | %s |" % (PASS, PASS)))
         self.assertIn("not on this kernel: no netfilter gate", self.text)
         self.assertNotIn("| S4 | `attack` | 6.1 |", self.text)
 
     def test_a_passed_scenario_without_conforms_shows_no_item(self):
         self.tree.scenario("7.2", "passed", conforms="")
         self.make()
-        self.assertTrue(self.row("S4").endswith("| – | pass | pass | not shown |"))
+        self.assertTrue(self.row("S4").endswith(
+            "| shown in part: not shown on 7.2 | – | %s | %s | not shown |" % (PASS, PASS)))
 
     def test_tests_that_did_not_run_are_reported(self):
         self.tree.put("tests/vm/new/scenario.sh", 'conforms R-2-1 "a"\nconforms S4 "b"\n')
         self.tree.put("tests/unit/test_b.py", "class B:\n    def test_L_2_2_5_heals(self):\n")
         self.make()
         self.assertTrue(self.row("R-2-1").endswith("| – | not run | not run | not run |"))
+        self.assertIn("| not shown yet: not run on 6.1; ", self.row("R-2-1"))
         self.assertTrue(self.row("L-2.2-5").endswith("| not run | – | – | – |"))
-        self.assertIn("| 1 not run, 1 pass |", self.row("S4"))
+        self.assertIn("| 1 not run, 1 %s |" % PASS, self.row("S4"))
+        self.assertIn("| shown in part: not run on 6.1; ", self.row("S4"))
 
-    def test_results_of_other_sources_do_not_count(self):
+    # ---- what is not shown whole
+
+    def test_a_reservation_is_not_shown_whole(self):
+        self.tree.put("tests/conformance/items.tsv", ITEMS.replace("four\t", "four\tno test reboots one"))
+        self.make()
+        self.assertIn("| `attack` | shown in part: no test reboots one | – | %s |" % PASS, self.row("S4"))
+        self.assertIn("| other | 0 | 1 | 0 | 0 | 0 | 1 | 0 |", self.text)
+
+    def test_a_kernel_that_cannot_be_had_shows_no_item(self):
+        self.tree.scenario("6.1", "unavailable", "Debian no longer offers 6.1", conforms="")
+        self.make()
+        self.assertIn("| shown in part: no such kernel to be had on 6.1 |", self.row("S4"))
+
+    def test_a_result_of_a_commit_that_git_does_not_know_is_stale(self):
         self.tree.unit("passed", source="fedcba987654")
         self.tree.scenario("6.12", "passed", source=SOURCE + "+changes")
         self.make()
-        self.assertTrue(self.row("R-2.3-13").endswith("| not run | – | – | – |"))
-        self.assertTrue(self.row("S4").endswith("| – | pass | not run | pass |"))
-        self.assertIn("Left out, 2 results of other sources", self.text)
-        self.assertIn("tests/unit/test\\_a.from (of fedcba987654)", self.text)
+        self.assertTrue(self.row("R-2.3-13").endswith(
+            "| stale: git does not know fedcba987654 | stale fedcba9 | – | – | – |"))
+        self.assertTrue(self.row("S4").endswith("| shown in part: git does not know %s+changes"
+                                                " | – | %s | stale %s+ | %s |" %
+                                                (SOURCE, PASS, SHORT, PASS)))
+        self.assertIn("Stale, older than the programs or the test: 2 results\n", self.text)
+        self.assertIn("Results: native fedcba987654 (1); 6.1 %s (1);" % SOURCE, self.text)
 
-    def test_results_of_each_named_source_count(self):
-        self.tree.scenario("7.2", "passed", source="fedcba987654")
-        self.make(0, "--source", "fedcba987654")
-        self.assertTrue(self.row("S4").endswith("| – | pass | pass | pass |"))
-        self.assertIn("Sources: native %s (1); 6.1 %s (1); 6.12 %s (1); 7.2 fedcba987654 (1)\n" %
-                      (SOURCE, SOURCE, SOURCE), self.text)
+    def git(self, *words):
+        done = subprocess.run(["git", "-C", self.tree.top, "-c", "user.name=x", "-c", "user.email=x@y",
+                               *words], text=True, stdout=subprocess.PIPE, check=True)
+        return done.stdout.strip()
+
+    def commit(self, name, text):
+        """One more commit; the name of the one before."""
+        self.tree.put(name, text)
+        self.git("add", ".")
+        before = self.git("rev-parse", "--short=12", "HEAD")
+        self.git("commit", "-qm", name)
+        return before
+
+    def standing_after(self, name):
+        """Of R-2.3-13 (a unit test) and S4 (a scenario), when this file changed after they ran."""
+        before = self.commit(name, "changed\n")
+        self.tree.unit("passed", source=before)
+        for kernel in ("6.1", "6.12", "7.2"):
+            self.tree.scenario(kernel, "passed", source=before)
+        self.make(0, "--source", self.git("rev-parse", "--short=12", "HEAD"))
+        return [self.row(item).split(" | ")[4] for item in ("R-2.3-13", "S4")]
+
+    def test_results_older_than_what_they_test_are_stale(self):
+        self.tree.put(".gitignore", "build\ntable.md\n")
+        self.git("init", "-q")
+        self.git("add", ".")
+        self.git("commit", "-qm", "first")
+        for name in ("docs/more.md", "user/man/latchd.8", "README.md", "tests/vm/other/note",
+                     "tools/x", "tests/mutation/mutations.toml"):
+            self.assertEqual(self.standing_after(name), ["shown", "shown"], name)
+        for name in ("bpf/gate/tcp.h", "include/abi.h", "user/latchd/daemon.c"):
+            for standing in self.standing_after(name):
+                self.assertRegex(standing, r"^stale: %s changed after [0-9a-f]{7}$" % name)
+        for name in ("tests/vm/attack/more", "tests/vm/lib/hosts.sh", "tests/vm/tools/stream.c"):
+            unit, scenario = self.standing_after(name)
+            self.assertEqual(unit, "shown", name)
+            self.assertIn("stale: %s changed" % name, scenario)
+        for name in ("tests/unit/lib/gate.h", "tests/fake/vici.c"):
+            unit, scenario = self.standing_after(name)
+            self.assertIn("stale: %s changed" % name, unit)
+            self.assertEqual(scenario, "shown", name)
+
+    def test_a_change_that_is_not_committed_makes_results_stale(self):
+        self.tree.put(".gitignore", "build\ntable.md\n")
+        self.tree.put("bpf/gate/tcp.h", "1\n")
+        self.git("init", "-q")
+        self.git("add", ".")
+        self.git("commit", "-qm", "first")
+        head = self.git("rev-parse", "--short=12", "HEAD")
+        self.tree.unit("passed", source=head)
+        self.tree.put("bpf/gate/tcp.h", "2\n")
+        self.make(0, "--source", head + "+changes")
+        self.assertIn("| stale: bpf/gate/tcp.h changed after %s |" % head[:7], self.row("R-2.3-13"))
+
+    def test_a_stale_failure_is_a_failure(self):
+        self.tree.unit("failed", source="fedcba987654")
+        self.assertIn("FAIL  conformance: R-2.3-13", self.make(1))
+
+    def test_an_item_that_a_stale_result_names_may_be_gone_from_the_scenario(self):
+        self.tree.scenario("6.12", "passed", conforms="R-2-1\tlong ago\n", source="fedcba987654")
+        self.make()
+        self.assertNotIn("long ago", self.text)
 
     def test_one_test_may_show_several_items(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_3_13_L_2_2_5_S4)\n{\n}\n")
@@ -157,7 +235,7 @@ class ConformanceTest(unittest.TestCase):
         self.tree.put("tests/vm/attack/scenario.sh", "# variant: ipv6 family=6\nconforms S4 \"a\"\n")
         self.make()
         self.assertIn("`attack`<br>`ipv6`", self.row("S4"))
-        self.assertIn("| 1 not run, 1 pass |", self.row("S4"))
+        self.assertIn("| 1 not run, 1 %s |" % PASS, self.row("S4"))
 
     def test_an_unknown_item_of_a_unit_test_is_refused(self):
         self.tree.put("tests/unit/test_a.c", "Test(a, R_2_99_nothing)\n{\n}\n")

@@ -13,15 +13,23 @@ import tap
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
 LISTED = '{"latches":[{"state":"established","local":{"addr":"10.9.0.1","port":7000},"id":"1"}]}'
 # latchctl as it is when latchd answers; the files beside it make it fail.
+STATUS = '{"feeds":[],"enforcement":{"programs":[{"name":"netfilter gate","hook":"%s"}]}}'
 LATCHCTL = """#!/bin/bash
 here=$(dirname "$0")
 if [ -e "$here/broken" ]; then cat "$here/broken" >&2; exit "$(cat "$here/code")"; fi
 case "$*" in
 *list*) echo '%s' ;;
 *sa*) echo '{"sas":[]}' ;;
-*status*) echo '{"feeds":[]}'; exit 1 ;;
+*status*) cat "$here/status"; exit 1 ;;
 esac
 """ % LISTED
+# ip for need_all_events: latchd has seen the new SA, or has not.
+IP = """#!/bin/bash
+case "$*" in
+*state\\ add*) shift 3; for word; do [ "$last" = spi ] && spi=$word; last=$word; done
+printf '{"event":"sa-pending","spi":"%%s"}\\n' "$spi" %s ;;
+esac
+"""
 PRELUDE = """
 export TOP=%s
 . "$TOP/tests/vm/lib/all.sh"
@@ -42,6 +50,7 @@ class Answers(unittest.TestCase):
         self.put("run/monitor.log", "")
         self.put("run/latchd.log", "latchd: config: no such file\n")
         self.put("build/latchctl", LATCHCTL, 0o755)
+        self.put("build/status", STATUS % "netfilter")
 
     def put(self, name, text, mode=0o644):
         path = os.path.join(self.top, name)
@@ -57,13 +66,13 @@ class Answers(unittest.TestCase):
         self.put("build/broken", words + "\n")
         self.put("build/code", str(code))
 
-    def bash(self, text):
+    def bash(self, text, prelude=PRELUDE):
         """The finished scenario, its seconds, and the failure that it left."""
         environment = dict(os.environ, LATCHD_TEST_RUN=os.path.join(self.top, "run"),
                            BUILD=os.path.join(self.top, "build"), STARTED="%.6f" % time.time(),
                            PATH=os.path.join(self.top, "bin") + ":" + os.environ["PATH"])
         start = time.monotonic()
-        done = subprocess.run(["bash", "-Eeuo", "pipefail", "-c", PRELUDE + text], text=True,
+        done = subprocess.run(["bash", "-Eeuo", "pipefail", "-c", prelude + text], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                               env=environment, timeout=50)
         failure = os.path.join(self.top, "run/failure")
@@ -139,7 +148,128 @@ class Answers(unittest.TestCase):
 
     def test_a_broken_jq_fails_a_count_of_events(self):
         self.break_tool("jq", "jq: error (at line 1): broken")
-        self.fails_at_once("[ \"$(break_count)\" = 0 ] || fail 'latches were broken'", "broken")
+        self.fails_at_once("[ \"$(event_count .x)\" = 0 ] || fail 'latches were broken'", "broken")
+
+    # ---- no event: the monitor has all up to now
+
+    def monitor_with(self, events, reported='>>"$LATCHD_TEST_RUN/monitor.json"'):
+        self.put("run/monitor.json", events)
+        self.put("bin/ip", IP % reported, 0o755)
+
+    def test_no_break_is_believed_when_the_monitor_shows_what_came_last(self):
+        self.monitor_with('{"event":"latch-healed"}\n')
+        self.passes("need_no_break")
+
+    def test_a_break_is_found(self):
+        self.monitor_with('{"event":"latch-broken","id":"7"}\n')
+        self.fails_at_once("need_no_break", "a latch was broken: 1 times, expected 0", '"id":"7"')
+
+    def test_a_monitor_that_shows_nothing_any_more_is_not_no_break(self):
+        self.monitor_with("", ">/dev/null")
+        self.fails_at_once("need() { shift; wait_until 1 \"${@:2}\" || fail \"$1\"; }\nneed_no_break",
+                           "latchctl monitor shows a new SA")
+
+    def test_a_dead_monitor_beside_a_dead_latchd_is_not_no_break(self):
+        self.monitor_with("", ">/dev/null")
+        self.fails_at_once('echo 4194303 | tee "$RUN/monitor.pid" >"$RUN/latchd.pid"\n'
+                           'need() { shift; wait_until 1 "${@:2}" || fail "$1"; }\nneed_no_break',
+                           "latchctl monitor shows a new SA")
+
+    def test_a_monitor_that_lost_events_is_not_no_break(self):
+        self.monitor_with('{"event":"lost","where":"monitor","count":3}\n')
+        self.fails_at_once("need_no_break", "the monitor lost events")
+
+    def test_a_mark_that_the_kernel_refuses_is_not_no_break(self):
+        self.monitor_with("")
+        self.break_tool("ip", "RTNETLINK answers: Operation not supported", 2)
+        self.fails_at_once("need_no_break", "ip -n lt-net xfrm state add")
+
+    def test_an_exact_number_of_events_is_also_an_upper_limit(self):
+        self.monitor_with('{"event":"latch-broken"}\n' * 2)
+        self.passes("need_events 2 '.event == \"latch-broken\"' breaks")
+        self.fails_at_once("need_events 1 '.event == \"latch-broken\"' breaks", "2 times, expected 1")
+
+    # ---- values
+
+    def test_a_path_that_the_document_has_not_is_a_failure(self):
+        for filter_ in (".mode", "[.id, .mode]", "{id, qop}", ".local.name", ".params.mode"):
+            self.fails_at_once("x=$(latch_field true '%s') || exit 1" % filter_, "null")
+            os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_a_value_that_the_document_has_is_read(self):
+        self.passes("[ \"$(latch_field true .id)\" = 1 ]\n"
+                    "[ \"$(latch_field true '[.id, .state]')\" = '[\"1\",\"established\"]' ]")
+
+    def test_a_field_of_no_latch_is_a_failure(self):
+        self.fails_at_once("x=$(latch_field '.id == \"2\"' .id) || exit 1", 'no latch: .id == "2"')
+
+    def test_times_have_an_order(self):
+        self.passes("[ $(ms_between 1.000001 2.500001) = 1500 ]\n[ $(ms_between 1.009 1.010) = 1 ]\n"
+                    "[ $(ms_between 1.5 1.500000 || true) = 0 ] || rm \"$RUN/failure\"\n"
+                    "[ $(ms_between 1764416000.999 1764416001.000000) = 1 ]")
+        for first, last, words in (("2.000", "1.999", "is before"), ("", "1.000", "is no time"),
+                                   ("1.000", "", "is no time"), ("00:00:01.000", "9.000", "is no time")):
+            self.fails_at_once("x=$(ms_between '%s' '%s') || exit 1" % (first, last), words)
+            os.remove(os.path.join(self.top, "run/failure"))
+
+    # ---- skips and the order of verdicts
+
+    def gate(self, release, hook):
+        self.put("build/status", STATUS % hook)
+        self.put("bin/uname", "#!/bin/sh\necho %s\n" % release, 0o755)
+
+    def test_a_kernel_without_the_netfilter_gate_is_known_by_its_version(self):
+        for release in ("6.1.0-56-amd64", "6.3.9", "5.19.0"):
+            self.gate(release, "netfilter")
+            done, _, _ = self.bash("need_netfilter_gate\necho survived")
+            self.assertEqual((done.returncode, "survived" in done.stdout), (0, False), release)
+            self.assertTrue(os.path.exists(os.path.join(self.top, "run/skip")))
+
+    def test_a_netfilter_gate_that_latchd_did_not_attach_is_a_failure(self):
+        for release in ("6.4.0", "6.12.117+deb12-amd64", "7.2.13", "10.0.1"):
+            self.gate(release, "netfilter")
+            self.passes("need_netfilter_gate")
+            self.gate(release, "needs Linux 6.4, as does SCTP")
+            self.fails_at_once("need_netfilter_gate", "the netfilter gate needs Linux 6.4")
+            os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_a_status_without_the_netfilter_gate_is_a_failure(self):
+        self.gate("6.12.0", "netfilter")
+        self.put("build/status", '{"enforcement":{"programs":[]}}')
+        self.fails_at_once("need_netfilter_gate", "the netfilter gate ")
+
+    def concluded(self, name, status, oracle='{"leaks":[],"blind":[]}'):
+        self.put("run/found.json", oracle)
+        text = ('set +e\n. "%s/tests/vm/lib/harness" "$LATCHD_TEST_RUN/results"\nmkdir -p "$APPS"\n'
+                'ask_oracle() { cp "$RUN/found.json" "$RUN/oracle.json"; }\n'
+                'conclude %s %d 2>/dev/null\n' % (TOP, name, status))
+        return self.bash(text, "")[0].stdout.rstrip("\n").split("\t")
+
+    def test_a_skip_is_the_least_of_the_verdicts(self):
+        leak = '{"leaks":[{"kind":"clear","where":"w","packets":1,"bytes":2,"flow":"f","text":"x"}],"blind":[]}'
+        self.assertEqual(self.concluded("attack", 0)[0], "passed")
+        self.put("run/skip", "no gate here")
+        self.assertEqual(self.concluded("attack", 0), ["skipped", "no gate here"])
+        self.assertEqual(self.concluded("attack", 0, '{"leaks":[],"blind":["nothing seen"]}')[0], "skipped")
+        self.assertEqual(self.concluded("no-full-socket-without-netfilter-gate", 0)[0], "skipped")
+        self.assertEqual(self.concluded("kernel-gate", 0)[0], "skipped")
+        for name in ("attack", "no-full-socket-without-netfilter-gate"):
+            outcome, detail = self.concluded(name, 0, leak)
+            self.assertEqual(outcome, "failed")
+            self.assertIn("leak: clear at w", detail)
+        for name in ("attack", "kernel-gate"):
+            self.assertIn("not finished within", self.concluded(name, 124)[1])
+            self.assertEqual(self.concluded(name, 1)[0], "failed")
+        self.put("run/failure", "W sent in clear")
+        self.assertEqual(self.concluded("attack", 0), ["failed", "W sent in clear"])
+
+    def test_what_the_oracle_found_fails_a_scenario_that_passed(self):
+        self.assertIn("oracle blind", self.concluded("attack", 0, '{"leaks":[],"blind":["x"]}')[1])
+        self.assertIn("expected a leak", self.concluded("attack-without-latchd", 0)[1])
+
+    def test_a_capture_that_ended_too_early_is_a_failure(self):
+        done, _, failure = self.bash('echo 4194303 >"$RUN/wire-w.watch"\nstop_watching')
+        self.assertEqual((done.returncode, failure), (0, "captures ended too early: wire-w"))
 
     def test_an_ended_monitor_fails_a_wait_for_an_event(self):
         self.put("run/monitor.log", "latchctl: monitor: cannot write\n")

@@ -36,6 +36,15 @@ def line(path, word):
     return re.findall(r"^# %s: *(.*)$" % word, read(path), re.M)
 
 
+def names_of(path):
+    return [os.path.basename(os.path.dirname(path))] + VARIANT.findall(read(path))
+
+
+def only_in_conformance(path):
+    words = " ".join(line(path, "run")).split()
+    return words[1:] or (names_of(path) if words else [])
+
+
 def execute(*command):
     return subprocess.run([os.path.join(TOP, command[0]), *command[1:]], text=True, check=False,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -81,16 +90,16 @@ class ScenariosTest(unittest.TestCase):
             else:
                 self.assertRegex(expected[0], r"^(clean|leak [a-z ]+)$", path)
 
-    def test_a_program_that_the_oracle_judges_is_watched_and_registers_its_flows(self):
+    def test_a_program_that_the_oracle_checks_is_watched_and_registers_its_flows(self):
         for path in [path for path in files() if path.endswith(".py")]:
             watched = [call in read(path) for call in ("watch()", "register(")]
             self.assertEqual(watched, [bool(line(path, "expect"))] * 2, path)
 
     def test_names_of_scenarios_and_variants_are_unique(self):
-        names = [name for path in files()
-                 for name in [os.path.basename(os.path.dirname(path))] + VARIANT.findall(read(path))]
+        names = [name for path in files() for name in names_of(path)]
         self.assertEqual(len(names), len(set(names)))
-        self.assertEqual(sorted(names), sorted(each.split()[1] for each in listed("--kernel", "6.12")))
+        self.assertEqual(sorted(names),
+                         sorted(each.split()[1] for each in listed("--all", "--kernel", "6.12")))
 
     def test_no_scenario_copies_a_number_of_the_abi(self):
         for path in files() + glob.glob(os.path.join(TOP, "tests/vm/lib/*")):
@@ -100,12 +109,31 @@ class ScenariosTest(unittest.TestCase):
             self.assertNotRegex(text, r"\b(DROP|STATE|REASON|COUNTER)_[A-Z_]+ *= *\d", path)
             self.assertNotIn("/latchd/v1", text, path)
 
+    def test_every_run_line_names_conformance_and_names_of_its_file(self):
+        for path in files():
+            found = line(path, "run")
+            self.assertLessEqual(len(found), 1, path)
+            for words in map(str.split, found):
+                self.assertEqual(words[0], "conformance", path)
+                self.assertLessEqual(set(words[1:]), set(names_of(path)), path)
+
     # ---- parts
 
-    def test_the_whole_list_has_all_on_one_kernel_and_the_smoke_set_on_the_others(self):
+    def test_the_whole_list_has_all_on_each_kernel(self):
+        kernels = [each.split()[0] for each in listed("--all")]
+        self.assertEqual({kernels.count(kernel) for kernel in ("6.1", "6.12", "7.2")},
+                         {len([name for path in files() for name in names_of(path)])})
+
+    def test_make_check_has_the_smoke_set_on_two_kernels_and_all_but_conformance_on_the_third(self):
         kernels = [each.split()[0] for each in listed()]
         self.assertEqual((kernels.count("6.1"), kernels.count("7.2")), (3, 3))
-        self.assertEqual(len(listed("--all")), 3 * kernels.count("6.12"))
+        later = {name for path in files() for name in only_in_conformance(path)}
+        self.assertEqual({each.split()[1] for each in listed() if each.startswith("6.12 ")},
+                         {name for path in files() for name in names_of(path)} - later)
+
+    def test_a_scenario_of_conformance_runs_by_its_name(self):
+        for name in [name for path in files() for name in only_in_conformance(path)]:
+            self.assertEqual(listed(name), ["6.12 " + name])
 
     def test_shards_together_are_the_whole(self):
         for whole in ([], ["--all"], ["--kernel", "7.2"], ["attack", "ipv6"]):

@@ -58,11 +58,12 @@ requested() {
 }
 
 datagrams_at_c() {
-	decrypted_text c | grep -c W-TO-C-BY-UDP
+	decrypted_times c W-TO-C-BY-UDP
 }
 
-events_of_latch() {
-	event_count ".event == \"$1\" and .id == \"$id\" and $2"
+# reported_once EVENT CONDITION WHAT: of the latch id.
+reported_once() {
+	need_events 1 ".event == \"$1\" and .id == \"$id\" and $2" "$3"
 }
 
 timeout_is_seen() {
@@ -87,14 +88,13 @@ need 60 "W's TCP backs off" backs_off w 7000 3
 refused 1 "already broken by an administrator" break "$id"
 refused 1 "does not exist" break fedcba9876543210
 refused 2 "not a latch ID" break 10.9.0.1
-[ "$(events_of_latch latch-broken '.reason == "admin" and .by.pid > 0')" = 1 ] ||
-	fail "the break was not reported once"
+reported_once latch-broken '.reason == "admin" and .by.pid > 0' "the break was reported"
 conforms R-6.2-1 "latchctl break: BROKEN with reason admin, nothing passes under good SAs"
 requested heal "$id" established
 need_latch w 7000 established
 received=$(received_bytes c-7000)
 need 120 "the stream continues" received_at_least c-7000 $((received + 500))
-[ "$(events_of_latch latch-healed '.by.pid > 0')" = 1 ] || fail "the healing was not reported once"
+reported_once latch-healed '.by.pid > 0' "the healing was reported"
 
 start_stream 7001
 need_latch w 7001 established
@@ -123,7 +123,7 @@ need 60 "C decrypts W's datagrams" decrypted c W-TO-C-BY-UDP
 requested close "$(latch_id "$(at w 8001)")" closed
 need 30 "W's application receives the error" reported_at_least w "recv ECONNABORTED" 1
 need 30 "W's application can send nothing" reported_at_least w "send EDESTADDRREQ" 5
-before=$(datagrams_at_c)
+before=$(datagrams_at_c) || exit 1
 need 30 "every send() fails" reported_at_least w "send EDESTADDRREQ" 25
 [ "$(datagrams_at_c)" = "$before" ] || fail "C got a datagram after the close"
 [ "$(reported w "recv ECONNABORTED")" = 1 ] || fail "ECONNABORTED more than once"

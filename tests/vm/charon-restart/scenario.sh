@@ -11,7 +11,7 @@
 # expect: clean
 
 need_unbroken() {
-	! a_latch_broke || fail "$1 broke a latch"
+	need_events 0 "$A_BREAK" "$1 broke a latch"
 	! app_failed w-7000 || fail "application at W: $(app_error w-7000)"
 	need_latch w 7000 established
 }
@@ -25,8 +25,10 @@ need_progress() {
 }
 
 # A charon that ends deletes the policies of its own host: that break is expected.
+readonly A_BREAK='.event == "latch-broken" and .reason != "spd-change"'
+
 a_latch_broke() {
-	event_seen '.event == "latch-broken" and .reason != "spd-change"'
+	event_seen "$A_BREAK"
 }
 
 # A latch that is broken for lack of policies heals when they are back.

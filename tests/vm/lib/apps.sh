@@ -34,7 +34,7 @@ app_value() {
 }
 
 received_bytes() {
-	stat -c %s "$APPS/$1.recv" 2>/dev/null || echo 0
+	if [ -e "$APPS/$1.recv" ]; then stat -c %s "$APPS/$1.recv"; else echo 0; fi
 }
 
 received_at_least() {

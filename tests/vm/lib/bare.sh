@@ -9,11 +9,17 @@
 # C sends under its own SA, which W accepts; the answer would leave under D's. No
 # latchd runs meanwhile, since it would end the flows; D's SA stays pending.
 
+# need_netfilter_gate: latchd must have it on Linux 6.4 and later, and only there. What latchd
+# says decides nothing: a gate that it did not attach is a failure.
 need_netfilter_gate() {
-	local hook
+	local release hook major minor
 
-	hook=$(status '.enforcement.programs[] | select(.name == "netfilter gate") | .hook')
-	[ "$hook" = netfilter ] || skip "the netfilter gate $hook"
+	release=$(answer uname -r) || exit 1
+	[[ $release =~ ^([0-9]+)\.([0-9]+) ]] || fail "'$release' is no kernel release"
+	major=${BASH_REMATCH[1]} minor=${BASH_REMATCH[2]}
+	((major > 6 || (major == 6 && minor >= 4))) || skip "Linux $release has no netfilter gate"
+	hook=$(status '.enforcement.programs[] | select(.name == "netfilter gate") | .hook') || exit 1
+	[ "$hook" = netfilter ] || fail "Linux $release: the netfilter gate $hook"
 }
 
 netfilter_netns_at_least() {

@@ -15,13 +15,19 @@ now() {
 	printf '%s' "$EPOCHREALTIME"
 }
 
-# ms_between FIRST LAST: two values of EPOCHREALTIME or of an event.
-ms_between() {
-	local first=${1/./} last=${2/./}
+# microseconds TIME: of the epoch; a value of EPOCHREALTIME, or of an event with milliseconds.
+microseconds() {
+	[[ $1 =~ ^([0-9]+)\.([0-9]{3}|[0-9]{6})$ ]] || fail "'$1' is no time"
+	echo $((BASH_REMATCH[1] * 1000000 + 10#${BASH_REMATCH[2]} * (${#BASH_REMATCH[2]} == 3 ? 1000 : 1)))
+}
 
-	# Events carry milliseconds, EPOCHREALTIME microseconds.
-	[[ ${1#*.} = ??? ]] && first+=000
-	[[ ${2#*.} = ??? ]] && last+=000
+# ms_between FIRST LAST: a time that is absent, or before the first, is a failure.
+ms_between() {
+	local first last
+
+	first=$(microseconds "$1") || exit 1
+	last=$(microseconds "$2") || exit 1
+	[ "$last" -ge "$first" ] || fail "$2 is before $1"
 	echo $(((last - first) / 1000))
 }
 
@@ -87,6 +93,12 @@ answer() {
 	"$@" 2>"$RUN/words" || status=$?
 	[ $status = 0 ] || [ $status = 141 ] ||
 		fail "$* failed (exit status $status): $(tail -n 1 "$RUN/words")"
+}
+
+# json FILTER: jq's lines of the standard input. A null is no value: it is what jq finds at a path that
+# the document does not have, and two of them would be equal.
+json() {
+	answer jq -rc "$1 | if any(..; . == null) then error(\"null in \(tojson)\") else . end"
 }
 
 skip() {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the leak oracle reads of a program's hosts: captures, and the flows that it is to judge.
+"""What the leak oracle reads of a program's hosts: captures, and the flows that it checks.
 
     watch()                 after the devices exist, before SAs and flows; the harness stops it
-    register(W, client)     this end is protected and is to stay so: the oracle judges its host's packets
+    register(W, client)     this end is protected and is to stay so: the oracle checks its host's packets
     alias("w1", ...)        other addresses of a flow (SCTP paths)
 
 The oracle compares its findings with the scenario's "expect:" line. It takes no other packets for a

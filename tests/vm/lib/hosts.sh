@@ -103,7 +103,7 @@ charon_config() {
 		  filelog {
 		    log {
 		      path = $dir/charon.log
-		      time_format = %H:%M:%S
+		      time_format = %s
 		      time_add_ms = yes
 		      default = 1
 		      knl = 2

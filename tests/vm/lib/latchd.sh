@@ -125,6 +125,30 @@ event_seen() {
 	[ "$(event_count "$1")" -gt 0 ]
 }
 
+# need_all_events: the monitor has every event that latchd reported up to now, so that an event that it
+# does not have was not reported. The mark is an SA of a network namespace without key manager.
+need_all_events() {
+	local ends=(src 192.0.2.1 dst 192.0.2.2 proto esp)
+	local spi
+
+	printf -v spi '0x%08x' $((0x10000000 + ${EPOCHREALTIME/./} / 1000 % 0x10000000))
+	ip -n lt-net xfrm state add "${ends[@]}" spi "$spi" mode transport \
+		aead 'rfc4106(gcm(aes))' 0x0102030405060708090a0b0c0d0e0f1011121314 128
+	need 30 "latchctl monitor shows a new SA" event_seen \
+		".event == \"sa-pending\" and .spi == \"$spi\""
+	ip -n lt-net xfrm state delete "${ends[@]}" spi "$spi"
+	! event_seen '.event == "lost" and .where == "monitor"' || fail "the monitor lost events"
+}
+
+# need_events COUNT CONDITION WHAT: up to now exactly so many.
+need_events() {
+	local found
+
+	need_all_events
+	found=$(event_count "$2") || exit 1
+	[ "$found" = "$1" ] || fail "$3: $found times, expected $1: $(events "$2" | head -n 1)"
+}
+
 # latches FILTER: latches that a jq condition selects, one object a line.
 latches() {
 	listed_in list "$1" .latches[]
@@ -145,7 +169,7 @@ status() {
 	listed=$(latchctl --json status 2>"$RUN/words") || code=$?
 	[ $code -le 1 ] ||
 		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
-	answer jq -r "$1" <<<"$listed"
+	json "$1" <<<"$listed"
 }
 
 latch_seen() {
@@ -173,12 +197,13 @@ latch_id() {
 	latch_field "$1" .id
 }
 
-# latch_field CONDITION FILTER
+# latch_field CONDITION FILTER: of the latches that the condition selects; there must be one.
 latch_field() {
 	local found
 
 	found=$(latches "$1") || exit 1
-	answer jq -r "$2" <<<"$found"
+	[ -n "$found" ] || fail "no latch: $1"
+	json "$2" <<<"$found"
 }
 
 # tcp_info HOST PORT: ss's lines of the established connection of that local port.

@@ -9,18 +9,22 @@
 #
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
 #	# expect: clean             the oracle's findings
-#	# oracle: none, REASON      instead, of a scenario.py that the oracle cannot judge
+#	# oracle: none, REASON      instead, of a scenario.py whose flows the oracle cannot check
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
+#	# run: conformance          not in `make check`, only with --all or by its name
+#	# run: conformance NAME...  the same, of these names of the file only
 #
 # NAME@PRODUCT is the scenario NAME with the product in $BUILD/products/PRODUCT, in place of $BUILD.
 
 # Of each scenario, by its name; a variant has all of its file but the arguments.
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
+# "check" or "conformance".
+declare -A SCENARIO_RUN=()
 # All names, a variant behind its folder.
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' names=()
+	local file=$1 folder line name options touches='' expect='' later='' names=()
 
 	folder=${file%/*}
 	names=("${folder##*/}")
@@ -33,12 +37,16 @@ read_scenario() {
 			names+=("$name")
 			SCENARIO_OPTIONS[$name]=$options
 			;;
+		"# run: conformance") later=all ;;
+		"# run: conformance "*) later=${line#*: conformance } ;;
 		esac
 	done <"$file"
 	for name in "${names[@]}"; do
 		SCENARIO_FILE[$name]=$file
 		SCENARIO_TOUCHES[$name]=$touches
 		SCENARIO_EXPECT[$name]=$expect
+		SCENARIO_RUN[$name]=check
+		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=conformance
 	done
 	SCENARIOS+=("${names[@]}")
 }

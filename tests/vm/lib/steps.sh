@@ -23,10 +23,10 @@ impostor_takes_over() {
 	must_initiate d
 }
 
-# sa_time: the time of the newest SA of W's charon, in seconds of the epoch.
+# sa_time: when W's charon installed its newest SA, in seconds of the epoch; empty if it has none.
+# It reports the CHILD_SA later, and latchd may have asked it meanwhile.
 sa_time() {
-	date -d "$(grep 'CHILD_SA .*established' "$RUN/w/charon.log" |
-		tail -n 1 | cut -d ' ' -f 1)" +%s.%3N
+	grep 'adding SAD entry' "$RUN/w/charon.log" | tail -n 1 | cut -d ' ' -f 1
 }
 
 # need_reset: W's application is reset; leaves the milliseconds since W had D's SA in RESET_MS.
@@ -121,7 +121,7 @@ renew() {
 	done
 }
 
-# break_count: latches that latchctl monitor has reported broken.
-break_count() {
-	event_count '.event == "latch-broken"'
+# need_no_break: up to now.
+need_no_break() {
+	need_events 0 '.event == "latch-broken"' "a latch was broken"
 }

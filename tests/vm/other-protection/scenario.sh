@@ -31,7 +31,37 @@ broken_for() {
 	event_seen ".event == \"latch-broken\" and ((.want, .got) | tostring | contains(\"$1\"))"
 }
 
-# broken_by CHILD WORD PORT ITEM: C's other CHILD_SA breaks the latch of a stream.
+contested_at_least() {
+	local found
+
+	found=$(sas .contested) || exit 1
+	[ "$(grep -c . <<<"$found" || true)" -ge "$1" ]
+}
+
+# refused_meanwhile PORT: C connects to W while SAs of both kinds are there, two a host and kind.
+refused_meanwhile() {
+	need 30 "all SAs are contested" contested_at_least 8
+	stream "w-$1" w c --local-port "$1" --send W-TO-C --rate 20
+	need 30 "the application at W listens" app_event "w-$1" listening
+	stream "c-$1" c w --remote "$(addr w)" --remote-port "$1" --expect W-TO-C
+	need 60 "C's connect() fails" app_event "c-$1" 'error connect ECONNABORTED'
+	need 30 "the refusal is reported" event_seen \
+		".event == \"latch-refused\" and .reason == \"conflict\" and .remote.port == $1"
+	no_latch ".state != \"listener\" and (.local.port == $1 or .remote.port == $1)" ||
+		fail "there is a latch of the refused connection"
+	! app_event "w-$1" connected || fail "W accepted the refused connection"
+}
+
+# served_afterwards PORT: the same connect() succeeds without the other SAs.
+served_afterwards() {
+	stream "c-$1" c w --remote "$(addr w)" --remote-port "$1" --expect W-TO-C
+	need 60 "C is served on port $1" received_at_least "c-$1" 200
+	need_latch w "$1" established
+	end_stream c "$1"
+}
+
+# broken_by CHILD WORD PORT ITEM: C's other CHILD_SA breaks the latch of a stream, and while
+# both are there no connection begins.
 broken_by() {
 	local child=$1 word=$2 port=$3 item=$4
 
@@ -41,8 +71,16 @@ broken_by() {
 	need 60 "W's application is reset" app_failed "w-$port"
 	need 30 "latchctl monitor names $word" broken_for "$word"
 	conforms "$item" "an SA of the same peer with $word breaks the latch"
+	refused_meanwhile $((port + 10))
 	terminate_child c "$child"
 	need 60 "that SA has left W" sas_at_most w 2
+	need 60 "that SA has left C" sas_at_most c 2
+	need 30 "no SA is contested" sas_are_uncontested
+	served_afterwards $((port + 10))
+}
+
+sas_are_uncontested() {
+	[ -z "$(sas .contested)" ]
 }
 
 sas_at_most() {
@@ -62,7 +100,5 @@ honest_host
 broken_by strong 288 7000 S11
 broken_by tunnelled tunnel 7001 S12
 conforms R-2-1 "quality of protection and mode are latched, each by itself"
-start_stream 7002
-need_latch w 7002 established
-end_stream c 7002
-note "broken by another cipher and by another mode; $SENT bytes afterwards, none lost"
+conforms R-2.3-8 "one peer's SAs with another cipher or mode beside the first: connect() failed, no latch"
+note "broken by another cipher and by another mode, refused meanwhile; $SENT bytes afterwards, none lost"
