@@ -157,13 +157,15 @@ stop_watching() {
 		[ -e "$file" ] || continue
 		pid=$(cat "$file")
 		pids+=("$pid")
-		running "$pid" || early+=" $(basename "$file" .watch)"
+		running "$pid" || {
+			early+=" $(basename "$file" .watch)"
+			blind "$(basename "$file" .watch) has ended early"
+		}
 		rm "$file"
 	done
 	[ ${#pids[@]} != 0 ] || return 0
 	[ ! -e "$RUN/hosts" ] || check_rules
 	kill_and_wait TERM "${pids[@]}"
-	[ -z "$early" ] || blind "ended early:$early"
 	[ -z "$early" ] || [ -e "$RUN/failure" ] ||
 		printf 'captures ended too early:%s' "$early" >"$RUN/failure"
 }
