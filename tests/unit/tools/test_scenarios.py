@@ -135,6 +135,18 @@ class ScenariosTest(unittest.TestCase):
         for name in [name for path in files() for name in only_in_conformance(path)]:
             self.assertEqual(listed(name), ["6.12 " + name])
 
+    def test_a_scenario_runs_with_another_product(self):
+        self.assertEqual(listed("attack", "attack@broken"), ["6.12 attack", "6.12 attack@broken"])
+        for name in ("attack@", "nothing@broken", "@broken"):
+            self.assertEqual(execute("tests/vm/run", "--list", name).returncode, 2, name)
+
+    def test_a_variant_with_another_product_has_its_options_and_its_product(self):
+        script = (". tests/vm/lib/scenarios.sh; BUILD_DIR=/b; know_products ipv6@broken;"
+                  "echo $(product_of ipv6) $(product_of ipv6@broken) ${SCENARIO_OPTIONS[ipv6@broken]}")
+        done = subprocess.run(["bash", "-c", script], cwd=TOP, env=dict(os.environ, TOP=TOP), text=True,
+                              stdout=subprocess.PIPE, check=True)
+        self.assertEqual(done.stdout.strip(), "/b /b/products/broken family=6")
+
     def test_shards_together_are_the_whole(self):
         for whole in ([], ["--all"], ["--kernel", "7.2"], ["attack", "ipv6"]):
             shards = [listed("--shard", "%d/4" % number, *whole) for number in (1, 2, 3, 4)]

@@ -67,7 +67,7 @@ know_products() {
 
 	for name in "$@"; do
 		of=${name%@*}
-		[[ $name = *@?* && -n ${SCENARIO_FILE[$of]:-} ]] || continue
+		[[ $name = ?*@?* && -n ${SCENARIO_FILE[$of]:-} ]] || continue
 		SCENARIO_FILE[$name]=${SCENARIO_FILE[$of]}
 		SCENARIO_TOUCHES[$name]=${SCENARIO_TOUCHES[$of]}
 		SCENARIO_EXPECT[$name]=${SCENARIO_EXPECT[$of]}
