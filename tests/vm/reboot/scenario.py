@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: spd enforce
+# oracle: none, the restart ends the captures; what is left in the kernel is judged, not packets
 # boots: 2
 # run: conformance
 """
