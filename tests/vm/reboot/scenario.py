@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: spd enforce
-# oracle: none, the restart ends the captures; what is left in the kernel is judged, not packets
+# oracle: none, the restart ends the captures; what is left in the kernel is checked, not packets
 # boots: 2
 # run: conformance
 """
