@@ -11,7 +11,8 @@ import unittest
 import tap
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
-LISTED = '{"latches":[{"state":"established","local":{"addr":"10.9.0.1","port":7000},"id":"1"}]}'
+LISTED = ('{"latches":[{"state":"established","local":{"addr":"10.9.0.1","port":7000},"id":"1",'
+          '"params":{"mode":"tunnel","integ":null}}]}')
 # latchctl as it is when latchd answers; the files beside it make it fail.
 STATUS = '{"feeds":[],"enforcement":{"programs":[{"name":"netfilter gate","hook":"%s"}]}}'
 LATCHCTL = """#!/bin/bash
@@ -192,13 +193,14 @@ class Answers(unittest.TestCase):
     # ---- values
 
     def test_a_path_that_the_document_has_not_is_a_failure(self):
-        for filter_ in (".mode", "[.id, .mode]", "{id, qop}", ".local.name", ".params.mode"):
+        for filter_ in (".mode", "[.id, .mode]", "{id, qop}", ".local.name", ".params.integ"):
             self.fails_at_once("x=$(latch_field true '%s') || exit 1" % filter_, "null")
             os.remove(os.path.join(self.top, "run/failure"))
 
     def test_a_value_that_the_document_has_is_read(self):
         self.passes("[ \"$(latch_field true .id)\" = 1 ]\n"
-                    "[ \"$(latch_field true '[.id, .state]')\" = '[\"1\",\"established\"]' ]")
+                    "[ \"$(latch_field true '[.id, .state]')\" = '[\"1\",\"established\"]' ]\n"
+                    "[ \"$(latch_field true '[.params]')\" = '[{\"mode\":\"tunnel\",\"integ\":null}]' ]")
 
     def test_a_field_of_no_latch_is_a_failure(self):
         self.fails_at_once("x=$(latch_field '.id == \"2\"' .id) || exit 1", 'no latch: .id == "2"')

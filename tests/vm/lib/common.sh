@@ -95,10 +95,12 @@ answer() {
 		fail "$* failed (exit status $status): $(tail -n 1 "$RUN/words")"
 }
 
-# json FILTER: jq's lines of the standard input. A null is no value: it is what jq finds at a path that
-# the document does not have, and two of them would be equal.
+# json FILTER: jq's lines of the standard input. A null is no value, and none in an array or object
+# that the filter makes: it is what jq finds at a path that the document does not have, and two
+# of them would be equal.
 json() {
-	answer jq -rc "$1 | if any(..; . == null) then error(\"null in \(tojson)\") else . end"
+	answer jq -rc "$1 | if . == null or any((arrays, objects)[]; . == null)
+		then error(\"null in \(tojson)\") else . end"
 }
 
 skip() {
