@@ -214,6 +214,15 @@ class Answers(unittest.TestCase):
             self.fails_at_once("x=$(ms_between '%s' '%s') || exit 1" % (first, last), words)
             os.remove(os.path.join(self.top, "run/failure"))
 
+    def test_a_clock_that_was_set_back_fails_no_report(self):
+        self.passes("STARTED=4102444800.000000\nlog on")
+
+    def test_the_processes_of_a_failed_scenario_end_and_the_harness_continues(self):
+        done, _, failure = self.bash('sleep 60 &\nPID=$!\necho broken >"$RUN/failure"\n'
+                                     'kill_and_wait TERM "$PID"\ngone "$PID" && echo survived')
+        self.assertIn("survived", done.stdout)
+        self.assertEqual(failure, "broken\n")
+
     # ---- skips and the order of verdicts
 
     def gate(self, release, hook):

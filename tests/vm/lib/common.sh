@@ -31,12 +31,11 @@ ms_between() {
 	echo $(((last - first) / 1000))
 }
 
-# elapsed START: seconds since, with a tenth.
+# elapsed START: seconds since, with a tenth; for reports, also after a scenario has set the clock.
 elapsed() {
-	local ms
+	local tenths=$(((${EPOCHREALTIME/./} - ${1/./}) / 100000))
 
-	ms=$(ms_between "$1" "$EPOCHREALTIME")
-	printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
+	printf '%d.%d' $((tenths / 10)) $((tenths < 0 ? -tenths % 10 : tenths % 10))
 }
 
 # write_log TEXT...: a line of the scenario's log.
@@ -162,6 +161,16 @@ has_line() {
 	return $status
 }
 
+# gone_within LIMIT PID: also in a scenario that has failed, since its processes must end, too.
+gone_within() {
+	local limit=$1 start=$SECONDS
+
+	while running "$2"; do
+		[ $((SECONDS - start)) -le "$limit" ] || return 1
+		sleep 0.1
+	done
+}
+
 # kill_and_wait SIGNAL PID...
 kill_and_wait() {
 	local signal=$1 pid
@@ -171,9 +180,9 @@ kill_and_wait() {
 		kill "-$signal" "$pid" 2>/dev/null || true
 	done
 	for pid in "$@"; do
-		if ! wait_until 10 gone "$pid"; then
+		if ! gone_within 10 "$pid"; then
 			kill -KILL "$pid" 2>/dev/null || true
-			wait_until 10 gone "$pid" || true
+			gone_within 10 "$pid" || true
 		fi
 	done
 }
