@@ -35,8 +35,8 @@ on-policy-change = protect
 """
 BYPASS = (f"src {W.address}/32 dst {C.address}/32 proto tcp dport {PORT} dir out priority 1"
           " action allow")
-# What a disk would hold: on this root file system changes are in memory.
-DISK = "/etc /var /root /usr/local /opt /srv"
+# All that can be written on this root file system and is no memory file system on a real one.
+DISK = "/etc /var"
 
 
 def kept(name):
