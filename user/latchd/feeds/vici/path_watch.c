@@ -45,7 +45,7 @@ static void on_inotify(void *context, uint32_t epoll_events)
 }
 
 int path_watch_start(struct path_watch *watch, struct loop *loop, const char *path,
-		       void (*appeared)(void *context), void *context)
+		     void (*appeared)(void *context), void *context)
 {
 	int err;
 

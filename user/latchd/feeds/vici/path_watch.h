@@ -15,7 +15,7 @@ struct path_watch {
 
 /* 0 or a negative errno. After an error the watch is usable and reports nothing. */
 int path_watch_start(struct path_watch *watch, struct loop *loop, const char *path,
-		       void (*appeared)(void *context), void *context);
+		     void (*appeared)(void *context), void *context);
 
 /* Call before each attempt to connect: the directory may have been created or replaced. */
 void path_watch_renew(struct path_watch *watch);
