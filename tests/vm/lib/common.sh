@@ -139,8 +139,11 @@ never() {
 	! wait_until "$seconds" "$@" || fail "$what"
 }
 
+# running PID: a process that has ended, and that its parent did not wait for yet, does not run.
 running() {
-	kill -0 "$1" 2>/dev/null
+	local stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ $stat != *') Z '* ]]
 }
 
 gone() {
@@ -161,17 +164,17 @@ has_line() {
 	return $status
 }
 
-# gone_within LIMIT PID: also in a scenario that has failed, since its processes must end, too.
-gone_within() {
-	local limit=$1 start=$SECONDS
+# ended_within SECONDS PID: also after a failure, when wait_until ends the scenario.
+ended_within() {
+	local seconds=$1 pid=$2 start=$SECONDS
 
-	while running "$2"; do
-		[ $((SECONDS - start)) -le "$limit" ] || return 1
+	while running "$pid"; do
+		[ $((SECONDS - start)) -le "$seconds" ] || return 1
 		sleep 0.1
 	done
 }
 
-# kill_and_wait SIGNAL PID...
+# kill_and_wait SIGNAL PID...: the harness, too, calls it after a failed scenario.
 kill_and_wait() {
 	local signal=$1 pid
 
@@ -180,9 +183,9 @@ kill_and_wait() {
 		kill "-$signal" "$pid" 2>/dev/null || true
 	done
 	for pid in "$@"; do
-		if ! gone_within 10 "$pid"; then
+		if ! ended_within 10 "$pid"; then
 			kill -KILL "$pid" 2>/dev/null || true
-			gone_within 10 "$pid" || true
+			ended_within 10 "$pid" || true
 		fi
 	done
 }
