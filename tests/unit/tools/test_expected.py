@@ -43,7 +43,7 @@ class ExpectedTest(unittest.TestCase):
                               check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               env=dict(os.environ, LATCHD_EXPECTED_TOP=self.top))
 
-    def judged(self, rows, *run):
+    def compared(self, rows, *run):
         """The failures that the tool appended, and what it printed."""
         self.put("results.tsv", "".join("\t".join(row) + "\n" for row in rows))
         done = self.run_tool("results.tsv", *run)
@@ -54,45 +54,45 @@ class ExpectedTest(unittest.TestCase):
         return added, done.stdout
 
     def test_a_whole_run_adds_no_failure(self):
-        self.assertEqual(self.judged(WHOLE, "check"), ([], ""))
+        self.assertEqual(self.compared(WHOLE, "check"), ([], ""))
 
     def test_a_lost_test_fails_and_tells_how_to_update(self):
-        added, _ = self.judged(WHOLE[:2] + WHOLE[3:], "check")
+        added, _ = self.compared(WHOLE[:2] + WHOLE[3:], "check")
         self.assertEqual(len(added), 1)
         self.assertIn("unit\tcount\tfailed\t2 results instead of 3: tests were lost", added[0])
         self.assertIn("tools/make/expected --update check", added[0])
 
     def test_a_suite_that_did_not_run_is_lost(self):
-        added, _ = self.judged(WHOLE[:4], "check")
+        added, _ = self.compared(WHOLE[:4], "check")
         self.assertIn("vm-6.1\tcount\tfailed\t0 results instead of 1", added[0])
 
     def test_each_run_has_its_own_counts(self):
-        added, _ = self.judged(WHOLE, "conformance")
+        added, _ = self.compared(WHOLE, "conformance")
         self.assertEqual([line.split("\t")[0] for line in added], ["vm-6.1"])
 
     def test_a_part_has_no_counts(self):
-        self.assertEqual(self.judged(WHOLE[:2]), ([], ""))
+        self.assertEqual(self.compared(WHOLE[:2]), ([], ""))
 
     def test_more_tests_are_named_and_no_failure(self):
-        added, words = self.judged(WHOLE + [("unit", "test_b b::new", "passed", "")], "check")
+        added, words = self.compared(WHOLE + [("unit", "test_b b::new", "passed", "")], "check")
         self.assertEqual(added, [])
         self.assertIn("NOTE  unit: 4 results, 3 expected", words)
 
     def test_a_failed_test_is_not_lost(self):
         rows = WHOLE[:2] + [("unit", "test_a a::two", "failed", "why")] + WHOLE[3:]
-        self.assertEqual(self.judged(rows, "check")[0], [])
+        self.assertEqual(self.compared(rows, "check")[0], [])
 
     def test_a_skip_that_is_not_listed_fails_in_a_part_too(self):
         for row in (("unit", "test_a a::two", "skipped", "kernel without ESP"),
                     ("unit", "test_a a::real", "skipped", "BPF maps need root"),
                     ("vm-6.12", "attack", "skipped", "Debian no longer offers 6.12"),
                     ("unit", "test_a a::real", "skipped", "")):
-            added, _ = self.judged([row])
+            added, _ = self.compared([row])
             self.assertEqual(len(added), 1, row)
             self.assertIn("skipped (%s): tests/expected/skips.tsv" % row[3], added[0])
 
     def test_a_kernel_that_is_gone_skips_all_its_scenarios(self):
-        self.assertEqual(self.judged([("vm-6.1", "pins", "skipped", "Debian no longer offers 6.1")])[0], [])
+        self.assertEqual(self.compared([("vm-6.1", "pins", "skipped", "Debian no longer offers 6.1")])[0], [])
 
     def test_an_unknown_run_is_refused(self):
         self.put("results.tsv", "")
@@ -104,7 +104,27 @@ class ExpectedTest(unittest.TestCase):
         self.assertEqual(self.run_tool("--update", "check", "results.tsv").returncode, 0)
         self.assertEqual(self.get("tests/expected/counts.tsv"),
                          "# suite\tcheck\tconformance\nlint\t1\t0\nunit\t4\t3\nvm-6.1\t1\t2\nvm-7.2\t1\t0\n")
-        self.assertEqual(self.judged(rows, "check"), ([], ""))
+        self.assertEqual(self.compared(rows, "check"), ([], ""))
+
+    def check(self, **variables):
+        """What tools/make/check prints of a step that is none."""
+        environment = {name: value for name, value in os.environ.items()
+                       if name not in ("ROOM", "SHARD", "UNIT", "VM", "RUN") and not name.startswith("LATCHD_")}
+        done = subprocess.run(["tools/make/check", "nothing"], text=True, check=False, cwd=TOP,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              env=dict(environment, BUILD=os.path.join(self.top, "build"), **variables))
+        self.assertEqual(done.stdout.splitlines()[-1], "0 passed, 1 failed, 0 skipped", done.stdout)
+        return done.stdout
+
+    def test_a_part_says_so_at_its_beginning_and_at_its_end(self):
+        for name, value in (("ROOM", "sa"), ("SHARD", "1/3"), ("UNIT", "test_config"), ("VM", "attack"),
+                            ("LATCHD_CHURN_SECONDS", "1"), ("LATCHD_S5_RUNS", "1")):
+            printed = self.check(**{name: value})
+            self.assertEqual(printed.count("  PART  only a part of the tests: %s=%s\n" % (name, value)), 2)
+
+    def test_a_whole_run_says_nothing_of_a_part(self):
+        self.assertNotIn("PART", self.check())
+        self.assertNotIn("PART", self.check(VM="--all"))
 
     # ---- this tree's lists
 

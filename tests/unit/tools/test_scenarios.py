@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The scenarios of this tree: names, headers, and the parts that tests/vm/run selects."""
+import functools
 import glob
 import os
 import re
@@ -50,8 +51,13 @@ def execute(*command):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
+@functools.lru_cache(None)
+def text_listed(*arguments):
+    return execute("tests/vm/run", "--list", *arguments).stdout
+
+
 def listed(*arguments):
-    return execute("tests/vm/run", "--list", *arguments).stdout.splitlines()
+    return text_listed(*arguments).splitlines()
 
 
 class ScenariosTest(unittest.TestCase):
@@ -94,6 +100,12 @@ class ScenariosTest(unittest.TestCase):
         for path in [path for path in files() if path.endswith(".py")]:
             watched = [call in read(path) for call in ("watch()", "register(")]
             self.assertEqual(watched, [bool(line(path, "expect"))] * 2, path)
+
+    def test_every_boots_line_is_of_a_program_that_runs_in_conformance(self):
+        for path in files():
+            for number in line(path, "boots"):
+                self.assertEqual((number, line(path, "run")), ("2", ["conformance"]), path)
+                self.assertIn("LATCHD_BOOT", read(path), path)
 
     def test_names_of_scenarios_and_variants_are_unique(self):
         names = [name for path in files() for name in names_of(path)]

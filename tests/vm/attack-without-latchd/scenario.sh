@@ -10,6 +10,7 @@
 # oracle sees it. The variant: in tunnel mode the oracle sees the leak, too.
 #
 # touches: vm
+# run: conformance tunnel-without-latchd
 # variant: tunnel-without-latchd mode=tunnel
 # expect: leak decrypted
 

@@ -10,6 +10,7 @@
 # Timeouts run while the next part runs.
 #
 # touches: gate latch net control
+# run: conformance
 # expect: clean
 
 readonly CROWD=$BUILD_DIR/tests/vm/crowd

@@ -9,6 +9,7 @@
 # its IKE_AUTH. W's application receives them: the oracle sees foreign bytes.
 #
 # touches: vm
+# run: conformance
 # expect: leak foreign
 
 topology

@@ -7,6 +7,7 @@
 # stays latched, a rekey after the restart does not break it, no byte is lost.
 #
 # touches: latchd enforce maps sa feeds vici
+# run: conformance
 # expect: clean
 
 topology

@@ -31,12 +31,11 @@ ms_between() {
 	echo $(((last - first) / 1000))
 }
 
-# elapsed START: seconds since, with a tenth.
+# elapsed START: seconds since, with a tenth; for reports, also after a scenario has set the clock.
 elapsed() {
-	local ms
+	local tenths=$(((${EPOCHREALTIME/./} - ${1/./}) / 100000))
 
-	ms=$(ms_between "$1" "$EPOCHREALTIME")
-	printf '%d.%d' $((ms / 1000)) $((ms % 1000 / 100))
+	printf '%d.%d' $((tenths / 10)) $((tenths < 0 ? -tenths % 10 : tenths % 10))
 }
 
 # write_log TEXT...: a line of the scenario's log.
@@ -95,10 +94,12 @@ answer() {
 		fail "$* failed (exit status $status): $(tail -n 1 "$RUN/words")"
 }
 
-# json FILTER: jq's lines of the standard input. A null is no value: it is what jq finds at a path that
-# the document does not have, and two of them would be equal.
+# json FILTER: jq's lines of the standard input. A null is no value, and none in an array or object
+# that the filter makes: it is what jq finds at a path that the document does not have, and two
+# of them would be equal.
 json() {
-	answer jq -rc "$1 | if any(..; . == null) then error(\"null in \(tojson)\") else . end"
+	answer jq -rc "$1 | if . == null or any((arrays, objects)[]; . == null)
+		then error(\"null in \(tojson)\") else . end"
 }
 
 skip() {
@@ -138,8 +139,11 @@ never() {
 	! wait_until "$seconds" "$@" || fail "$what"
 }
 
+# running PID: a process that has ended, and that its parent did not wait for yet, does not run.
 running() {
-	kill -0 "$1" 2>/dev/null
+	local stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ $stat != *') Z '* ]]
 }
 
 gone() {

@@ -13,18 +13,20 @@
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
+#	# boots: 2                  the scenario restarts the machine and runs again; it has a guest
+#	                            of its own, LATCHD_BOOT (1, 2) and the folder LATCHD_KEPT
 #
 # NAME@PRODUCT is the scenario NAME with the product in $BUILD/products/PRODUCT, in place of $BUILD.
 
 # Of each scenario, by its name; a variant has all of its file but the arguments.
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
-# "check" or "conformance".
-declare -A SCENARIO_RUN=()
+# "check" or "conformance"; the number of boots.
+declare -A SCENARIO_RUN=() SCENARIO_BOOTS=()
 # All names, a variant behind its folder.
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' later='' names=()
+	local file=$1 folder line name options touches='' expect='' later='' boots=1 names=()
 
 	folder=${file%/*}
 	names=("${folder##*/}")
@@ -37,6 +39,7 @@ read_scenario() {
 			names+=("$name")
 			SCENARIO_OPTIONS[$name]=$options
 			;;
+		"# boots: "*) boots=${line#*: } ;;
 		"# run: conformance") later=all ;;
 		"# run: conformance "*) later=${line#*: conformance } ;;
 		esac
@@ -45,6 +48,7 @@ read_scenario() {
 		SCENARIO_FILE[$name]=$file
 		SCENARIO_TOUCHES[$name]=$touches
 		SCENARIO_EXPECT[$name]=$expect
+		SCENARIO_BOOTS[$name]=$boots
 		SCENARIO_RUN[$name]=check
 		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=conformance
 	done
@@ -72,6 +76,7 @@ know_products() {
 		SCENARIO_TOUCHES[$name]=${SCENARIO_TOUCHES[$of]}
 		SCENARIO_EXPECT[$name]=${SCENARIO_EXPECT[$of]}
 		SCENARIO_OPTIONS[$name]=${SCENARIO_OPTIONS[$of]:-}
+		SCENARIO_BOOTS[$name]=${SCENARIO_BOOTS[$of]}
 	done
 }
 

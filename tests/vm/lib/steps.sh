@@ -125,3 +125,11 @@ renew() {
 need_no_break() {
 	need_events 0 '.event == "latch-broken"' "a latch was broken"
 }
+
+# decrypted_times HOST TEXT: how many lines with it the host has decrypted.
+decrypted_times() {
+	local text
+
+	text=$(decrypted_text "$1") || exit 1
+	grep -c -- "$2" <<<"$text" || true
+}

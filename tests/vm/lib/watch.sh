@@ -151,23 +151,18 @@ check_rules() {
 
 # stop_watching: once; a process that has ended before did not see the rest.
 stop_watching() {
-	local file pid pids=() early=
+	local file pid pids=()
 
 	for file in "$RUN"/*.watch; do
 		[ -e "$file" ] || continue
 		pid=$(cat "$file")
 		pids+=("$pid")
-		running "$pid" || {
-			early+=" $(basename "$file" .watch)"
-			blind "$(basename "$file" .watch) has ended early"
-		}
+		running "$pid" || blind "$(basename "$file" .watch) has ended early"
 		rm "$file"
 	done
 	[ ${#pids[@]} != 0 ] || return 0
 	[ ! -e "$RUN/hosts" ] || check_rules
 	kill_and_wait TERM "${pids[@]}"
-	[ -z "$early" ] || [ -e "$RUN/failure" ] ||
-		printf 'captures ended too early:%s' "$early" >"$RUN/failure"
 }
 
 # captured_text NAME: printable text of the packets in a capture so far.
@@ -184,14 +179,6 @@ decrypted() {
 	decrypted_text "$1" >"$RUN/text"
 	stop_if_failed
 	file_has "$RUN/text" "$2"
-}
-
-# decrypted_times HOST TEXT: how many packets with it the host has decrypted.
-decrypted_times() {
-	local text
-
-	text=$(decrypted_text "$1") || exit 1
-	grep -c -- "$2" <<<"$text" || true
 }
 
 # captured NAME FILTER...: tcpdump's lines. The last packet may be half written.

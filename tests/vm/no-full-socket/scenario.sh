@@ -8,6 +8,7 @@
 # and D's packets for a connection in TIME_WAIT do not arrive. The variant: over IPv6.
 #
 # touches: gate db enforce
+# run: conformance no-full-socket-ipv6
 # variant: no-full-socket-ipv6 family=6
 # expect: clean
 

@@ -7,6 +7,7 @@
 # the same identity, so the latch holds and no byte is lost.
 #
 # touches: sa feeds vici
+# run: conformance
 # expect: clean
 
 topology

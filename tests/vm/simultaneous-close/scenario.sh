@@ -7,6 +7,7 @@
 # and every byte arrived.
 #
 # touches: gate latch net
+# run: conformance
 # expect: clean
 
 time_wait_at() {

@@ -209,6 +209,8 @@ for line in ("add src 10.9.0.1/32 dst 10.9.0.2/32 proto udp dir out priority 1 a
 W.ip("xfrm policy setdefault out block")
 other, other_peer = new_connection(5002)
 W.ip("xfrm policy setdefault out accept")
+until(lambda: [event for event in latchd.events("latch-established") if event["remote"]["port"] == 5002],
+      "the monitor shows what came later")
 expect(state(5001) == LATCH_STATE_ESTABLISHED, "edits that change nothing for the flow break no latch")
 expect((count("latch-broken"), count("latch-healed")) == (broken.count, healed),
        "the monitor reports no latch")

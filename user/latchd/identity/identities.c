@@ -183,18 +183,6 @@ static int refuse_reference(void *context, uint16_t params)
 }
 
 /* Params before identities: no params may name a deleted identity. */
-int identities_reset(struct identities *identities)
-{
-	int err;
-
-	err = walk_references(identities->maps, refuse_reference, NULL);
-	if (!err)
-		err = intern_clear(&identities->params);
-	if (!err)
-		err = intern_clear(&identities->ids);
-	return err;
-}
-
 int identities_erase(const struct kernel_maps *maps)
 {
 	int err;

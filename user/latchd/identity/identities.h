@@ -27,12 +27,10 @@ int identities_load(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);
 
 /*
- * Empties the pinned tables, intact or damaged, and the copy. -EBUSY and no change
+ * Empties the pinned tables that identities_load() has refused. -EBUSY and no change
  * while a latch or an SA still names params, because a new entry would reuse that
  * index. First set every SA to PENDING with params 0, then close every latch.
  */
-int identities_reset(struct identities *identities);
-/* The same for tables that identities_load() has refused. */
 int identities_erase(const struct kernel_maps *maps);
 
 /*

@@ -68,23 +68,12 @@ int intern_open(struct intern *table, int map, size_t size, intern_canonical_fn 
 	return table->entries && table->buckets ? 0 : -ENOMEM;
 }
 
-static void clear_copy(struct intern *table)
+void intern_close(struct intern *table)
 {
 	uint32_t i;
 
-	for (i = 0; table->entries && i <= table->capacity; i++) {
+	for (i = 0; table->entries && i <= table->capacity; i++)
 		free(table->entries[i]);
-		table->entries[i] = NULL;
-	}
-	if (table->buckets)
-		memset(table->buckets, 0, INTERN_BUCKETS * sizeof(*table->buckets));
-	memset(table->recent, 0, sizeof(table->recent));
-	table->count = 0;
-}
-
-void intern_close(struct intern *table)
-{
-	clear_copy(table);
 	free(table->entries);
 	free(table->buckets);
 	*table = (struct intern){.map = -1};
@@ -268,13 +257,4 @@ int intern_erase_map(int map)
 			err = bpf_map_get_next_key(map, NULL, &index);
 	}
 	return err == -ENOENT ? 0 : err;
-}
-
-int intern_clear(struct intern *table)
-{
-	int err = intern_erase_map(table->map);
-
-	/* Even after an error: a copy with more than the map would return missing indices. */
-	clear_copy(table);
-	return err;
 }

@@ -58,9 +58,7 @@ void intern_mark_recent(const struct intern *table, bool *keep);
 /* Drops all entries without keep. An entry that the map does not delete stays in the copy. */
 void intern_drop_others(struct intern *table, const bool *keep);
 
-/* Empties the map and the copy. 0 or a negative errno. */
-int intern_clear(struct intern *table);
-/* Empties a map that was never loaded. */
+/* Empties a map that was never loaded. 0 or a negative errno. */
 int intern_erase_map(int map);
 
 #endif

@@ -79,7 +79,7 @@ static void try_to_connect(void *context)
 	pid_t daemon;
 	int err;
 
-	socket_watch_renew(&vici->watch);
+	path_watch_renew(&vici->watch);
 	err = vici_session_open(&vici->session, vici->socket_path);
 	if (err) {
 		fail(vici, "cannot connect to %s: %s", vici->socket_path, strerror(-err));
@@ -118,7 +118,7 @@ static void vici_destroy(struct feed *feed)
 
 	vici_session_stop(&vici->session);
 	loop_timer_cancel(&vici->retry);
-	socket_watch_stop(&vici->watch);
+	path_watch_stop(&vici->watch);
 	free(vici);
 }
 
@@ -149,7 +149,7 @@ struct feed *feed_vici_new(struct loop *loop, const char *name, const char *sock
 		return NULL;
 	}
 	vici_session_init(&vici->session, loop, &vici->feed, &session_owner, vici);
-	err = socket_watch_start(&vici->watch, loop, vici->socket_path, on_socket_appeared, vici);
+	err = path_watch_start(&vici->watch, loop, vici->socket_path, on_socket_appeared, vici);
 	if (err)
 		log_debug("vici", "feed %s cannot watch %s (%s); retrying on a timer only", name,
 			  socket_path, strerror(-err));

@@ -9,7 +9,7 @@
 #include "common/loop.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/session.h"
-#include "latchd/feeds/vici/socket_watch.h"
+#include "latchd/feeds/vici/path_watch.h"
 
 #define VICI_RETRY_FIRST_MS    250
 #define VICI_RETRY_LAST_MS     5000
@@ -20,7 +20,7 @@ struct vici_feed {
 	char socket_path[108]; /* as sun_path */
 	char logged_failure[160];
 	bool attached; /* charon was reached once: from then on the state is lost, not absent */
-	struct socket_watch watch;
+	struct path_watch watch;
 	struct loop_timer retry;
 	unsigned int retry_ms;
 	struct vici_session session;

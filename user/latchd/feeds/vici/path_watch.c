@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/feeds/vici/socket_watch.h"
+#include "latchd/feeds/vici/path_watch.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -20,7 +20,7 @@ static const char *file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static bool is_about_path(const struct socket_watch *watch, const struct inotify_event *event)
+static bool is_about_path(const struct path_watch *watch, const struct inotify_event *event)
 {
 	return event->mask & IN_Q_OVERFLOW ||
 	       (event->len && !strcmp(event->name, file_name(watch->path)));
@@ -28,7 +28,7 @@ static bool is_about_path(const struct socket_watch *watch, const struct inotify
 
 static void on_inotify(void *context, uint32_t epoll_events)
 {
-	struct socket_watch *watch = context;
+	struct path_watch *watch = context;
 	_Alignas(struct inotify_event) char buffer[4096];
 	const struct inotify_event *event;
 	bool matches = false;
@@ -44,12 +44,12 @@ static void on_inotify(void *context, uint32_t epoll_events)
 		watch->appeared(watch->context);
 }
 
-int socket_watch_start(struct socket_watch *watch, struct loop *loop, const char *path,
-		       void (*appeared)(void *context), void *context)
+int path_watch_start(struct path_watch *watch, struct loop *loop, const char *path,
+		     void (*appeared)(void *context), void *context)
 {
 	int err;
 
-	*watch = (struct socket_watch){loop, path, -1, appeared, context};
+	*watch = (struct path_watch){loop, path, -1, appeared, context};
 	watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (watch->fd < 0)
 		return -errno;
@@ -62,7 +62,7 @@ int socket_watch_start(struct socket_watch *watch, struct loop *loop, const char
 }
 
 /* To add a directory that is watched already changes nothing. */
-void socket_watch_renew(struct socket_watch *watch)
+void path_watch_renew(struct path_watch *watch)
 {
 	size_t length = (size_t)(file_name(watch->path) - watch->path);
 	char directory[PATH_MAX];
@@ -73,7 +73,7 @@ void socket_watch_renew(struct socket_watch *watch)
 	inotify_add_watch(watch->fd, length ? directory : ".", IN_CREATE | IN_MOVED_TO);
 }
 
-void socket_watch_stop(struct socket_watch *watch)
+void path_watch_stop(struct path_watch *watch)
 {
 	if (watch->fd < 0)
 		return;
