@@ -173,6 +173,13 @@ void identities_free(struct identities *identities)
 	free(identities);
 }
 
+int identities_check(const struct identities *identities)
+{
+	int err = intern_check(&identities->ids);
+
+	return err ? err : intern_check(&identities->params);
+}
+
 /* ---- emptying */
 
 static int refuse_reference(void *context, uint16_t params)

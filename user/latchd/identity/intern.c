@@ -7,6 +7,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "latchd/maps/map_walk.h"
+
 #define INTERN_BUCKETS 65536U
 
 struct intern_entry {
@@ -166,6 +168,33 @@ int intern_load(struct intern *table)
 			err = -EBADMSG; /* deleted between the two: another process writes here */
 	}
 	return err == -ENOENT ? 0 : err;
+}
+
+struct check_walk {
+	const struct intern *table;
+	uint32_t equal; /* entries */
+};
+
+static int check_entry(void *context, const void *key, const void *value)
+{
+	struct check_walk *walk = context;
+	const void *copy;
+	uint32_t index;
+
+	memcpy(&index, key, sizeof(index));
+	copy = intern_get(walk->table, index);
+	if (!copy || memcmp(copy, value, walk->table->size))
+		return -EBADMSG;
+	walk->equal++;
+	return 0;
+}
+
+int intern_check(const struct intern *table)
+{
+	struct check_walk walk = {.table = table};
+	int err = map_walk(table->map, sizeof(uint32_t), table->size, check_entry, &walk);
+
+	return !err && walk.equal != table->count ? -EBADMSG : err;
 }
 
 static uint32_t free_index(const struct intern *table)
