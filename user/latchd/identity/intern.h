@@ -43,7 +43,7 @@ void intern_close(struct intern *table);
 /* Reads the map into an empty table. -EBADMSG for an entry that intern_add() never writes. */
 int intern_load(struct intern *table);
 
-/* Compares the map with the copy. -EBADMSG if an entry differs, is missing, or is in the map only. */
+/* Compares map and copy. -EBADMSG if an entry differs, is missing, or is in the map only. */
 int intern_check(const struct intern *table);
 
 /* Returns the index of an equal value, or of a new one, which is in the map by then. -ENOSPC when
