@@ -4,7 +4,7 @@
 # W with packets in its queues when D's SA comes:
 #
 #	datagrams of W's application --> XFRM holds them, no SA --> D's SA?
-#	TCP of W --> ESP under C's SA --> 30 s in the device --> wire
+#	TCP of W --> ESP under C's SA --> 60 s in the device --> wire
 
 readonly HELD=20
 
@@ -33,7 +33,7 @@ signal.pause()"
 delay_esp() {
 	in_host w tc qdisc add dev eth0 root handle 1: prio bands 3 \
 		priomap 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0
-	in_host w tc qdisc add dev eth0 parent 1:3 handle 30: netem delay 30s limit 10000
+	in_host w tc qdisc add dev eth0 parent 1:3 handle 30: netem delay 60s limit 10000
 	in_host w tc filter add dev eth0 parent 1: protocol ip prio 1 u32 \
 		match ip protocol 50 0xff flowid 1:3
 	log "W's device delays ESP"

@@ -67,7 +67,7 @@ need 60 "each of the $HELD datagrams that XFRM held was dropped" held_are_droppe
 ! decrypted d W-TO-C || fail "D decrypted what W had queued for C"
 kill -CONT "$(cat "$RUN/datagrams-w.pid")"
 need 60 "W's application can send nothing more" is_refused
-need 120 "W's device is empty" esp_has_left
+need 180 "W's device is empty" esp_has_left
 [ "$(esp_queue packets)" = "$total" ] ||
 	fail "$((total - waiting)) packets had left W, $waiting waited, now $(esp_queue packets) have left"
 spi_d=$(spi_of_d) || exit 1
