@@ -37,6 +37,11 @@ static void choose_programs(struct gates *gates)
 
 int gates_load(struct gates **ret, struct kernel_maps *ret_maps)
 {
+	return gates_load_sized(0, ret, ret_maps);
+}
+
+int gates_load_sized(unsigned int latches, struct gates **ret, struct kernel_maps *ret_maps)
+{
 	struct gates *gates = calloc(1, sizeof(*gates));
 	struct object object = {0};
 	int err;
@@ -47,8 +52,11 @@ int gates_load(struct gates **ret, struct kernel_maps *ret_maps)
 	err = gates->skeleton ? 0 : -errno;
 	if (!err) {
 		choose_programs(gates);
-		err = latchd_bpf__load(gates->skeleton);
+		if (latches)
+			err = bpf_map__set_max_entries(gates->skeleton->maps.latches, latches);
 	}
+	if (!err)
+		err = latchd_bpf__load(gates->skeleton);
 	if (err) {
 		gates_free(gates);
 	} else {

@@ -25,6 +25,8 @@ enum gates_part {
 
 /* 0 or a negative errno (-EPERM: skip the test). */
 int gates_load(struct gates **ret, struct kernel_maps *ret_maps);
+/* The same with room for so many latches; 0: as the object has it. */
+int gates_load_sized(unsigned int latches, struct gates **ret, struct kernel_maps *ret_maps);
 /* Detaches the programs and closes the maps. */
 void gates_free(struct gates *gates);
 

@@ -422,9 +422,13 @@ static void intern_params(struct identities *identities, struct input *script)
 	CHECK(!identities_intern_params(identities, &params, &again) && again == index);
 }
 
-static void operate(struct identities *identities, struct input *script)
+/* False: a reset failed halfway, after which the copy no longer equals the maps. */
+static bool operate(struct identities *identities, struct input *script)
 {
-	switch (take_byte(script) % 7) {
+	bool referenced;
+	int err = 0;
+
+	switch (take_byte(script) % 8) {
 	case 0:
 	case 1:
 	case 2:
@@ -440,7 +444,14 @@ static void operate(struct identities *identities, struct input *script)
 	case 6:
 		maps[SAS].count = maps[LATCHES].count = 0;
 		break;
+	case 7:
+		referenced = is_referenced();
+		err = identities_reset(identities);
+		CHECK(!referenced || err);
+		CHECK(err || (!maps[IDENTITIES].count && !maps[PARAMS].count));
+		break;
 	}
+	return !err || err == -EBUSY;
 }
 
 static void reset_maps(uint32_t capacity)
@@ -474,8 +485,7 @@ static void run(struct input *script)
 		return;
 	}
 	CHECK(failed || is_intact());
-	while (script->left) {
-		operate(identities, script);
+	while (script->left && operate(identities, script)) {
 		CHECK(references_exist(SAS) && references_exist(LATCHES));
 		if (!failing_call || calls < failing_call)
 			check_copy(identities);

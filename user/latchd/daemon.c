@@ -20,6 +20,7 @@
 
 #define HOUSEKEEPING_MS 1000
 #define RESYNC_ROUNDS	300 /* of housekeeping: finds changes that no event reported */
+#define IDENTITY_ROUNDS 10  /* of housekeeping: compares the pinned identities with the copy */
 
 /* ---- once a second */
 
@@ -53,17 +54,34 @@ static void resync_feeds(struct daemon *d)
 {
 	size_t i;
 
-	if (++d->rounds % RESYNC_ROUNDS)
+	if (d->rounds % RESYNC_ROUNDS)
 		return;
 	for (i = 0; i < d->config->feed_count; i++)
 		if (d->started[i]->state == FEED_STATE_SYNCED)
 			d->started[i]->resync(d->started[i]);
 }
 
+/* R-2.6-1: the gates need no identity, but a later latchd, and each report, does. */
+static void check_identities(struct daemon *d)
+{
+	int result;
+
+	if (d->rounds % IDENTITY_ROUNDS)
+		return;
+	result = recovery_check_identities(enforcement_maps(d->enforcement), d->identities);
+	if (result == RECOVERY_DAMAGED)
+		attribution_rebind(d->attribution);
+	else if (result)
+		log_warn("latch", "identity table not checked: %s; next attempt in 10 s",
+			 strerror(-result));
+}
+
 static void on_housekeeping(void *context)
 {
 	struct daemon *d = context;
 
+	d->rounds++;
+	check_identities(d);
 	lost_events_check(&d->lost_events, &d->news);
 	resync_feeds(d);
 	watch_enforcement(d);

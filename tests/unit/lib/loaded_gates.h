@@ -10,6 +10,11 @@
 
 #include "fake/gates.h"
 
+/* Capacity for latches; 0: as the object has it. */
+#ifndef LATCHES_ROOM
+#define LATCHES_ROOM 0
+#endif
+
 static struct gates *gates;
 static struct kernel_maps maps;
 
@@ -19,7 +24,7 @@ static inline void gates_set_up(void)
 
 	if (geteuid())
 		cr_skip_test("not root: no BPF programs");
-	err = gates_load(&gates, &maps);
+	err = gates_load_sized(LATCHES_ROOM, &gates, &maps);
 	if (err == -EPERM)
 		cr_skip_test("this kernel refuses the gates (EPERM)");
 	cr_assert_eq(err, 0, "%s", strerror(-err));

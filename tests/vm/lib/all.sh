@@ -18,5 +18,9 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/steps.sh"
 # shellcheck source=tests/vm/lib/bare.sh
 . "$TOP/tests/vm/lib/bare.sh"
+# shellcheck source=tests/vm/lib/beside.sh
+. "$TOP/tests/vm/lib/beside.sh"
+# shellcheck source=tests/vm/lib/queued.sh
+. "$TOP/tests/vm/lib/queued.sh"
 # shellcheck source=tests/vm/lib/verdict.sh
 . "$TOP/tests/vm/lib/verdict.sh"

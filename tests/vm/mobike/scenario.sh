@@ -59,6 +59,24 @@ bound_at() {
 	sa_seen ".state == \"bound\" and .dst == \"$1\" and (.peer | tostring | contains(\"c.example\"))"
 }
 
+# sa_of_latch WAY END ADDRESS: the latch names an SA (out, in) with this outer address (dst, src).
+sa_of_latch() {
+	local spi
+
+	spi=$(latch_field "$(at w 7000)" ".sa.$1") || exit 1
+	sa_seen ".spi == \"$spi\" and .$2 == \"$3\" and .state == \"bound\""
+}
+
+# W's latch has new SAs after its first packets at the new address.
+outer_is_shown() {
+	sa_of_latch out dst "$1" && sa_of_latch in src "$1"
+}
+
+# esp_to ADDRESS: packets that W has sent there.
+esp_to() {
+	captured wire-w ether src "${MAC[w]}" and ip proto 50 and dst host "$1" | wc -l
+}
+
 topology mode=tunnel mobike=yes
 inner_network
 # Otherwise C would move to IPv6.
@@ -74,8 +92,13 @@ addr() {
 start_stream
 need_latch w 7000 established
 latched=$(latched_params)
+need 60 "latchctl shows C's first outer address" outer_is_shown 10.9.0.2
 move_c
 need 60 "W has an SA to C's new address that is bound to c.example" bound_at 10.9.0.12
+need 60 "latchctl shows C's new outer address" outer_is_shown 10.9.0.12
+[ -z "$(sas '.src == "10.9.0.2" or .dst == "10.9.0.2"')" ] ||
+	fail "latchctl sa shows C's old address"
+old=$(esp_to 10.9.0.2) new=$(esp_to 10.9.0.12)
 before=$(received_bytes c-7000)
 need 60 "the stream continues" received_at_least c-7000 $((before + 2000))
 need_latch w 7000 established
@@ -85,6 +108,8 @@ need_latch c "$(port_of c-7000)" established
 conforms R-2-14 "the peer's outer address changed: same latch, same parameters"
 end_stream c 7000
 need_no_break
-conforms S29 "MOBIKE: no break, $SENT bytes, none lost, longest gap $GAP_MS ms"
+[ "$(esp_to 10.9.0.2)" = "$old" ] || fail "W still sends to C's old address"
+[ "$(esp_to 10.9.0.12)" -gt "$new" ] || fail "W has sent nothing to C's new address"
+conforms S29 "MOBIKE: no break, $SENT bytes, none lost; outer addresses of both SAs shown anew, ESP goes there"
 conforms L-2-3 "SAs at another outer address carried the flow on"
 note "C moved: $SENT bytes, none lost; longest gap $GAP_MS ms"

@@ -173,6 +173,13 @@ void identities_free(struct identities *identities)
 	free(identities);
 }
 
+int identities_check(const struct identities *identities)
+{
+	int err = intern_check(&identities->ids);
+
+	return err ? err : intern_check(&identities->params);
+}
+
 /* ---- emptying */
 
 static int refuse_reference(void *context, uint16_t params)
@@ -183,6 +190,18 @@ static int refuse_reference(void *context, uint16_t params)
 }
 
 /* Params before identities: no params may name a deleted identity. */
+int identities_reset(struct identities *identities)
+{
+	int err;
+
+	err = walk_references(identities->maps, refuse_reference, NULL);
+	if (!err)
+		err = intern_clear(&identities->params);
+	if (!err)
+		err = intern_clear(&identities->ids);
+	return err;
+}
+
 int identities_erase(const struct kernel_maps *maps)
 {
 	int err;

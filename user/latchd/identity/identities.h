@@ -27,10 +27,18 @@ int identities_load(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);
 
 /*
- * Empties the pinned tables that identities_load() has refused. -EBUSY and no change
+ * Are the pinned tables what this process has written? 0; -EBADMSG for a damaged table
+ * (R-2.6-1); another negative errno.
+ */
+int identities_check(const struct identities *identities);
+
+/*
+ * Empties the pinned tables, intact or damaged, and the copy. -EBUSY and no change
  * while a latch or an SA still names params, because a new entry would reuse that
  * index. First set every SA to PENDING with params 0, then close every latch.
  */
+int identities_reset(struct identities *identities);
+/* The same for tables that identities_load() has refused. */
 int identities_erase(const struct kernel_maps *maps);
 
 /*

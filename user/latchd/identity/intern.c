@@ -7,6 +7,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "latchd/maps/map_walk.h"
+
 #define INTERN_BUCKETS 65536U
 
 struct intern_entry {
@@ -68,12 +70,23 @@ int intern_open(struct intern *table, int map, size_t size, intern_canonical_fn 
 	return table->entries && table->buckets ? 0 : -ENOMEM;
 }
 
-void intern_close(struct intern *table)
+static void clear_copy(struct intern *table)
 {
 	uint32_t i;
 
-	for (i = 0; table->entries && i <= table->capacity; i++)
+	for (i = 0; table->entries && i <= table->capacity; i++) {
 		free(table->entries[i]);
+		table->entries[i] = NULL;
+	}
+	if (table->buckets)
+		memset(table->buckets, 0, INTERN_BUCKETS * sizeof(*table->buckets));
+	memset(table->recent, 0, sizeof(table->recent));
+	table->count = 0;
+}
+
+void intern_close(struct intern *table)
+{
+	clear_copy(table);
 	free(table->entries);
 	free(table->buckets);
 	*table = (struct intern){.map = -1};
@@ -155,6 +168,33 @@ int intern_load(struct intern *table)
 			err = -EBADMSG; /* deleted between the two: another process writes here */
 	}
 	return err == -ENOENT ? 0 : err;
+}
+
+struct check_walk {
+	const struct intern *table;
+	uint32_t equal; /* entries */
+};
+
+static int check_entry(void *context, const void *key, const void *value)
+{
+	struct check_walk *walk = context;
+	const void *copy;
+	uint32_t index;
+
+	memcpy(&index, key, sizeof(index));
+	copy = intern_get(walk->table, index);
+	if (!copy || memcmp(copy, value, walk->table->size))
+		return -EBADMSG;
+	walk->equal++;
+	return 0;
+}
+
+int intern_check(const struct intern *table)
+{
+	struct check_walk walk = {.table = table};
+	int err = map_walk(table->map, sizeof(uint32_t), table->size, check_entry, &walk);
+
+	return !err && walk.equal != table->count ? -EBADMSG : err;
 }
 
 static uint32_t free_index(const struct intern *table)
@@ -257,4 +297,13 @@ int intern_erase_map(int map)
 			err = bpf_map_get_next_key(map, NULL, &index);
 	}
 	return err == -ENOENT ? 0 : err;
+}
+
+int intern_clear(struct intern *table)
+{
+	int err = intern_erase_map(table->map);
+
+	/* Even after an error: a copy with more than the map would return missing indices. */
+	clear_copy(table);
+	return err;
 }

@@ -43,6 +43,9 @@ void intern_close(struct intern *table);
 /* Reads the map into an empty table. -EBADMSG for an entry that intern_add() never writes. */
 int intern_load(struct intern *table);
 
+/* Compares map and copy. -EBADMSG if an entry differs, is missing, or is in the map only. */
+int intern_check(const struct intern *table);
+
 /* Returns the index of an equal value, or of a new one, which is in the map by then. -ENOSPC when
  * full. */
 int intern_add(struct intern *table, const void *value, uint32_t *ret_index);
@@ -58,7 +61,9 @@ void intern_mark_recent(const struct intern *table, bool *keep);
 /* Drops all entries without keep. An entry that the map does not delete stays in the copy. */
 void intern_drop_others(struct intern *table, const bool *keep);
 
-/* Empties a map that was never loaded. 0 or a negative errno. */
+/* Empties the map and the copy. 0 or a negative errno. */
+int intern_clear(struct intern *table);
+/* Empties a map that was never loaded. */
 int intern_erase_map(int map);
 
 #endif

@@ -41,6 +41,20 @@ static int close_latch(void *context, const struct latch_flow *flow, const struc
 	return result < 0 ? result : 0;
 }
 
+/* SAs first: a later latch would name params that the table is about to lose. */
+static int close_all(struct recovery_walk *walk)
+{
+	int err = sas_walk(walk->maps, unbind_sa, walk);
+
+	return err ? err : latches_walk(walk->maps, close_latch, walk);
+}
+
+static void log_damage(const struct recovery_walk *walk)
+{
+	log_error("latch", "identity table damaged: %u latches closed, all SAs unbound",
+		  walk->count);
+}
+
 int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret)
 {
 	struct recovery_walk walk = {.maps = maps};
@@ -49,14 +63,28 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 	err = identities_load(maps, ret);
 	if (err != -EBADMSG)
 		return err;
-	err = sas_walk(maps, unbind_sa, &walk);
-	if (!err)
-		err = latches_walk(maps, close_latch, &walk);
+	err = close_all(&walk);
 	if (!err)
 		err = identities_erase(maps);
 	if (err)
 		return err;
-	log_error("latch", "identity table damaged: %u latches closed, all SAs unbound",
-		  walk.count);
+	log_damage(&walk);
 	return identities_load(maps, ret);
+}
+
+int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities)
+{
+	struct recovery_walk walk = {.maps = maps};
+	int err;
+
+	err = identities_check(identities);
+	if (err != -EBADMSG)
+		return err;
+	err = close_all(&walk);
+	if (!err)
+		err = identities_reset(identities);
+	if (err)
+		return err;
+	log_damage(&walk);
+	return RECOVERY_DAMAGED;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Takes over the pinned tables of an earlier latchd. */
+/* Takes over the pinned tables of an earlier latchd, and checks them while latchd runs. */
 #ifndef LATCHD_LATCH_RECOVERY_H
 #define LATCHD_LATCH_RECOVERY_H
 
@@ -11,5 +11,14 @@
  * section 2.6, R-2.6-1). 0 or a negative errno.
  */
 int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret);
+
+#define RECOVERY_DAMAGED 1
+
+/*
+ * The same for the loaded table, if another process has damaged it meanwhile. 0 if it is intact.
+ * RECOVERY_DAMAGED: it is empty now, and the caller binds the SAs anew. A negative errno: to be
+ * called again; latches that are closed already stay closed.
+ */
+int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities);
 
 #endif

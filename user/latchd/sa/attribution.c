@@ -134,6 +134,24 @@ void attribution_reconcile(struct attribution *a)
 	pending_sas_check_soon(&a->pending_sas);
 }
 
+/* All lose their params first: an index of the old table must not contest a new one. */
+void attribution_rebind(struct attribution *a)
+{
+	const struct key_manager *key_manager;
+	struct child_sa *child;
+
+	DL_FOREACH2(a->child_sas.first, child, next)
+	{
+		child->params = 0;
+	}
+	DL_FOREACH2(a->child_sas.first, child, next)
+	{
+		key_manager = key_managers_find(&a->key_managers, child->feed);
+		if (key_manager && key_manager->synced)
+			bind_or_retry(a, child);
+	}
+}
+
 /* ---- reports of the feeds */
 
 static int on_attached(void *context, struct feed *feed, pid_t daemon)

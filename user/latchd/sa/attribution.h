@@ -34,4 +34,7 @@ void attribution_latch_created(struct attribution *attribution, const struct lat
 /* Events were lost: checks all SAs and latches. */
 void attribution_reconcile(struct attribution *attribution);
 
+/* The identity table is empty and every SA PENDING (R-2.6-1): binds the known CHILD_SAs anew. */
+void attribution_rebind(struct attribution *attribution);
+
 #endif

@@ -198,6 +198,71 @@ Test(identities, a_table_with_a_dangling_reference_is_refused)
 	cr_expect_eq(reload(), 0);
 }
 
+/* ---- while latchd runs */
+
+Test(identities, a_check_of_what_this_process_wrote_finds_no_damage)
+{
+	uint16_t params;
+
+	cr_expect_eq(identities_check(identities), 0, "empty");
+	params = intern_pair("w.example", "c.example");
+	intern_pair("w.example", "d.example");
+	cr_expect_eq(identities_check(identities), 0);
+	put_latch(1, params);
+	cr_assert_eq(reload(), 0);
+	cr_expect_eq(identities_check(identities), 0, "loaded");
+	remove_latch(1);
+	cr_assert_eq(identities_reset(identities), 0);
+	cr_expect_eq(identities_check(identities), 0, "reset");
+}
+
+Test(identities, R_2_6_1_a_check_finds_any_corrupted_byte)
+{
+	uint16_t params = intern_pair("w.example", "c.example");
+	uint32_t c = intern_id("c.example");
+	size_t byte;
+
+	for (byte = 0; byte < sizeof(struct latch_identity); byte++) {
+		flip(maps.identities, c, sizeof(struct latch_identity), byte);
+		cr_expect_eq(identities_check(identities), -EBADMSG, "identity byte %zu", byte);
+		flip(maps.identities, c, sizeof(struct latch_identity), byte);
+	}
+	for (byte = 0; byte < sizeof(struct latch_params); byte++) {
+		flip(maps.params, params, sizeof(struct latch_params), byte);
+		cr_expect_eq(identities_check(identities), -EBADMSG, "params byte %zu", byte);
+		flip(maps.params, params, sizeof(struct latch_params), byte);
+	}
+	cr_expect_eq(identities_check(identities), 0);
+}
+
+Test(identities, R_2_6_1_a_check_finds_a_deleted_entry)
+{
+	uint32_t params = intern_pair("w.example", "c.example"), c = intern_id("c.example");
+	struct latch_identity value = stored_identity(c);
+
+	cr_assert_eq(bpf_map_delete_elem(maps.identities, &c), 0);
+	cr_expect_eq(identities_check(identities), -EBADMSG);
+	store_identity(c, &value);
+	cr_assert_eq(identities_check(identities), 0);
+	cr_assert_eq(bpf_map_delete_elem(maps.params, &params), 0);
+	cr_expect_eq(identities_check(identities), -EBADMSG);
+}
+
+/* The copy of an entry under another index: its checksum is right. */
+Test(identities, R_2_6_1_a_check_finds_an_entry_of_another_process)
+{
+	struct latch_identity value = stored_identity(intern_id("c.example"));
+	uint32_t others[] = {0, 2, LATCH_IDENTITIES_MAX, LATCH_IDENTITIES_MAX + 1, UINT32_MAX};
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		store_identity(others[i], &value);
+		cr_expect_eq(identities_check(identities), -EBADMSG, "index %u", others[i]);
+		cr_assert_eq(bpf_map_delete_elem(maps.identities, &others[i]), 0);
+	}
+	cr_expect_eq(identities_check(identities), 0);
+}
+
 Test(identities, a_map_of_another_kind_is_refused)
 {
 	int right = maps.params;
@@ -212,24 +277,27 @@ Test(identities, a_map_of_another_kind_is_refused)
 	cr_expect_eq(reload(), 0);
 }
 
-Test(identities, an_erasure_fails_while_params_are_referenced_and_then_empties_the_tables)
+Test(identities, a_reset_fails_while_params_are_referenced_and_then_empties_the_tables)
 {
 	uint16_t params = intern_pair("w.example", "c.example");
 
 	put_latch(1, params);
+	cr_expect_eq(identities_reset(identities), -EBUSY);
 	cr_expect_eq(identities_erase(&maps), -EBUSY);
 	remove_latch(1);
 	put_sa(1, params);
+	cr_expect_eq(identities_reset(identities), -EBUSY);
 	cr_expect_eq(identities_erase(&maps), -EBUSY);
 	cr_expect_eq(entries(maps.params), 1);
 	cr_expect_eq(entries(maps.identities), 2);
 	cr_expect_not_null(identities_get_params(identities, params));
 
 	put_sa(1, 0);
-	cr_expect_eq(identities_erase(&maps), 0);
+	cr_expect_eq(identities_reset(identities), 0);
 	cr_expect_eq(entries(maps.params) + entries(maps.identities), 0);
-	cr_expect_eq(reload(), 0);
 	cr_expect_null(identities_get_params(identities, params));
+	cr_expect_neq(intern_pair("w.example", "d.example"), params, "reused at once");
+	cr_expect_eq(reload(), 0);
 }
 
 Test(identities, refused_tables_can_be_erased)

@@ -199,6 +199,63 @@ Test(recovery, R_2_6_1_a_listener_latch_and_its_socket_stay)
 	close(fd);
 }
 
+/* ---- damage while latchd runs */
+
+static void run(void)
+{
+	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+}
+
+Test(recovery, a_check_of_an_intact_table_keeps_all_latches_and_sas)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
+
+	run();
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	cr_assert_eq(recovery_check_identities(&maps, identities), 0);
+	cr_expect_eq(latch_count(), LATCHES + 1);
+	expect_sas(LATCH_SA_BOUND, params, LATCH_SA_CONTESTED);
+	expect_alive(pair.client, pair.server);
+	close_pair(&pair);
+}
+
+Test(recovery, R_2_6_1_S21_damage_while_latchd_runs_ends_every_latched_connection)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL),
+		    bystander = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
+
+	run();
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	damage();
+	cr_assert_eq(recovery_check_identities(&maps, identities), RECOVERY_DAMAGED);
+	cr_expect_eq(latch_count(), 0);
+	expect_sas(LATCH_SA_PENDING, 0, 0);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	expect_alive(bystander.client, bystander.server);
+	/* The table is empty and intact. */
+	cr_expect_null(identities_get_params(identities, params));
+	cr_expect_eq(recovery_check_identities(&maps, identities), 0);
+	close_pair(&pair);
+	close_pair(&bystander);
+}
+
+/* The table must not be emptied while latches and SAs name its params. */
+Test(recovery, a_check_without_the_control_program_fails_and_is_repeated)
+{
+	struct kernel_maps none = maps;
+
+	run();
+	none.control = -1;
+	damage();
+	cr_expect_eq(recovery_check_identities(&none, identities), -EBADF);
+	cr_expect_eq(latch_count(), LATCHES);
+	cr_expect_not_null(identities_get_params(identities, params));
+	cr_assert_eq(recovery_check_identities(&maps, identities), RECOVERY_DAMAGED);
+	cr_expect_eq(latch_count(), 0);
+}
+
 /* Another socket has the addresses and ports of the latch now. */
 Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 {
