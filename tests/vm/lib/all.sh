@@ -18,5 +18,7 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/steps.sh"
 # shellcheck source=tests/vm/lib/bare.sh
 . "$TOP/tests/vm/lib/bare.sh"
+# shellcheck source=tests/vm/lib/chaos.sh
+. "$TOP/tests/vm/lib/chaos.sh"
 # shellcheck source=tests/vm/lib/verdict.sh
 . "$TOP/tests/vm/lib/verdict.sh"
