@@ -11,6 +11,7 @@
 #   make check ROOM=sa       the unit tests of a room and the scenarios that touch it
 #   make check SHARD=1/3     a third of the tests; the shards together are the whole
 #   make fuzz FUZZ=fuzz_vici SECONDS=600   only these fuzz targets, longer than 10 s each
+#   make chaos CHAOS=chaos_key_manager SEED=7 EVENTS=1000000   these programs, another or longer run
 
 VERSION := 0.1.0
 
@@ -49,6 +50,7 @@ COMMON_SRC  := $(sort $(wildcard user/common/*.c))
 UNIT_SRC    := $(sort $(shell find tests/unit -name 'test_*.c'))
 FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+CHAOS_SRC   := $(sort $(wildcard tests/chaos/chaos_*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
 PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
 # The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
@@ -70,6 +72,7 @@ PROGRAMS  := $(if $(filter %/main.c,$(LATCHD_SRC)),$(BUILD)/latchd) \
 UNIT_BIN  := $(patsubst %.c,$(BUILD)/tests/unit/%,$(notdir $(UNIT_SRC)))
 FUZZ_OUT  := $(BUILD)/fuzz
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(FUZZ_SRC))
+CHAOS_BIN := $(patsubst tests/chaos/%.c,$(BUILD)/chaos/%,$(CHAOS_SRC))
 VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC)) \
 	     $(BUILD)/tests/vm/abi.bpf.o
 
@@ -105,7 +108,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table mutation fuzz demo lint install clean help FORCE
+.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table mutation fuzz fuzz-build chaos chaos-build demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
@@ -122,9 +125,9 @@ unit: $(UNIT_BIN) ## build and run the unit tests
 vm: ## boot kernels and run the VM tests (root, no KVM needed)
 	+$(Q)VM='$(VM)' BUILD='$(BUILD)' MAKE='$(MAKE)' tools/make/check setup build vm
 
-check: ## everything: set-up, lint, build, unit tests, VM tests, one closing line
+check: ## everything: set-up, lint, build, unit tests, fuzz, chaos, VM tests, one closing line
 	+$(Q)RUN=check UNIT= VM= ROOM='$(ROOM)' SHARD='$(SHARD)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
-		tools/make/check setup lint build unit vm
+		tools/make/check setup lint build unit fuzz chaos vm
 
 check-fast: ## for the inner loop: lint, unit tests and three scenarios
 	+$(Q)UNIT= VM='$(FAST_SCENARIOS)' BUILD='$(BUILD)' MAKE='$(MAKE)' \
@@ -140,8 +143,16 @@ conformance-table: ## docs/conformance.md from the results that are there
 mutation: setup ## break the product on purpose: is each caught? MUTATION='--unit' or names: a part
 	$(Q)BUILD='$(BUILD)' tools/mutation $(MUTATION)
 
-fuzz: $(FUZZ_BIN) $(FUZZ_OUT)/seeds ## fuzz the parsers and the feed, each for SECONDS=10; FUZZ='fuzz_x': a part
+fuzz: fuzz-build ## fuzz the parsers and the feed, each for SECONDS=10; FUZZ='fuzz_x': a part
 	$(Q)BUILD='$(BUILD)' tests/fuzz/run --seconds '$(SECONDS)' $(FUZZ)
+
+fuzz-build: $(FUZZ_BIN) $(FUZZ_OUT)/seeds
+
+chaos: chaos-build ## contradictory key managers, no memory, hostile clients: SEED=1 EVENTS=; CHAOS='chaos_x': a part (root)
+	$(Q)BUILD='$(BUILD)' tests/chaos/run $(if $(SEED),--seed '$(SEED)') \
+		$(if $(EVENTS),--events '$(EVENTS)') $(CHAOS)
+
+chaos-build: $(CHAOS_BIN)
 
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
@@ -277,7 +288,7 @@ $(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)): $(BUILD)/.list-FUZZ
 		| $(PROBED) $(PROBED_FUZZ)
 $(FUZZ_OUT)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(call msg,CC,$< (fuzz))$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c $< -o $@
+	$(call msg,CC,$< (fuzz))$(CLANG) $(FUZZ_CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c $< -o $@
 
 $(FUZZ_OUT)/libfuzzed.a: $(call fuzz_obj,$(FUZZED_SRC)) $(BUILD)/.list-FUZZED_SRC
 	$(archive)
@@ -296,8 +307,29 @@ $(FUZZ_OUT)/fuzz_identities: FUZZ_WRAP := $(addprefix bpf_map_,get_info_by_fd lo
 $(FUZZ_OUT)/seeds: $(call fuzz_obj,tests/fuzz/seeds.c tests/fake/vici_json.c) $(FUZZ_OUT)/libfuzzed.a
 	$(call msg,LD,$@)$(call FUZZ_LINK,)
 
+# ---------------------------------------------------------------- chaos programs
+
+# Criterion programs of the objects above: with ASan and UBSan, without the fuzzer.
+CHAOS_HELP_SRC := $(filter user/latchd/enforce/%,$(LATCHD_SRC)) tests/fake/control_program.c
+
+$(call fuzz_obj,$(CHAOS_SRC) $(CHAOS_HELP_SRC)): EXTRA_CFLAGS := -I$(BUILD)/bpf -Ibpf
+$(call fuzz_obj,$(CHAOS_SRC) $(CHAOS_HELP_SRC)): $(BUILD)/.list-FUZZ_CFLAGS \
+		| $(PROBED) $(PROBED_FUZZ) $(PROBED_UNIT) $(SKELETONS)
+
+$(BUILD)/libchaos.a: $(call fuzz_obj,$(CHAOS_HELP_SRC)) $(BUILD)/.list-CHAOS_HELP_SRC
+	$(archive)
+
+$(CHAOS_BIN): $(BUILD)/chaos/%: $(FUZZ_OUT)/obj/tests/chaos/%.o $(BUILD)/libchaos.a \
+		$(FUZZ_OUT)/libfuzzed.a $(BUILD)/.list-CHAOS_WRAP
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)$(call FUZZ_LINK,) -lcriterion
+
+CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup
+$(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
+
 -include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(PROBE_BPF)) \
 	$(BUILD)/tests/vm/abi.bpf.d
--include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)))
+-include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC) \
+	$(CHAOS_SRC) $(CHAOS_HELP_SRC)))
 -include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
 	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))

@@ -6,6 +6,7 @@
  *   seeds DIRECTORY: to DIRECTORY/TARGET/NAME, from the top of the tree
  */
 #include <errno.h>
+#include <glob.h>
 #include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
@@ -385,23 +386,31 @@ static void write_identities(void)
 	write_seed("fuzz_identities", "failure", &seed);
 }
 
-int main(int count, char **arguments)
+/* Every capture, so that none is forgotten. */
+static void write_captures(void)
 {
-	static const char *const captures[] = {
-		"attackD-tcp",
-		"establish-rekey-collision-attackD-dpd",
-		"initialcontact-ikerekey-reauth-delete",
-		"rawkey-psk-keyid",
-	};
+	char name[128];
+	glob_t found;
 	size_t i;
 
+	if (glob("tests/unit/fixtures/vici/*.events", 0, NULL, &found))
+		abort();
+	for (i = 0; i < found.gl_pathc; i++) {
+		snprintf(name, sizeof(name), "%s", strrchr(found.gl_pathv[i], '/') + 1);
+		*strstr(name, ".events") = '\0';
+		write_capture(name);
+	}
+	globfree(&found);
+}
+
+int main(int count, char **arguments)
+{
 	if (count != 2) {
 		fprintf(stderr, "usage: seeds DIRECTORY\n");
 		return 2;
 	}
 	directory = arguments[1];
-	for (i = 0; i < ARRAY_SIZE(captures); i++)
-		write_capture(captures[i]);
+	write_captures();
 	write_configurations();
 	write_feed_faults();
 	write_control();

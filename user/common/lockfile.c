@@ -58,7 +58,8 @@ int lockfile_take(const char *path, pid_t *ret_holder)
 		}
 		if (!is_still_at(fd, path))
 			continue;
-		if (ftruncate(fd, 0) || dprintf(fd, "%d\n", (int)getpid()) < 0)
+		/* The pid is for another process's error only: a full /run prevents no start. */
+		if (ftruncate(fd, 0) || (dprintf(fd, "%d\n", (int)getpid()) < 0 && errno != ENOSPC))
 			return -errno;
 		return take_fd(&fd);
 	}

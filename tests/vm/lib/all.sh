@@ -22,5 +22,7 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/beside.sh"
 # shellcheck source=tests/vm/lib/queued.sh
 . "$TOP/tests/vm/lib/queued.sh"
+# shellcheck source=tests/vm/lib/chaos.sh
+. "$TOP/tests/vm/lib/chaos.sh"
 # shellcheck source=tests/vm/lib/verdict.sh
 . "$TOP/tests/vm/lib/verdict.sh"

@@ -75,6 +75,11 @@ static int plan_map(struct object *object, struct bpf_map *map, unsigned int ind
 	fd = bpf_obj_get(path);
 	if (fd >= 0)
 		return check_pinned(object, map, fd, config, failure);
+	if (fd == -EROFS)
+		return failure_set(failure, fd,
+				   "map %s: cannot open the pin %s: %s; run: mount -o remount,rw "
+				   "/sys/fs/bpf",
+				   bpf_map__name(map), path, strerror(-fd));
 	if (fd != -ENOENT)
 		return failure_set(failure, fd,
 				   "map %s: cannot open the pin %s: %s; run latchctl purge, then "

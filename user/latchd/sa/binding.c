@@ -221,6 +221,22 @@ static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
 		 end->key.spi, end->child->feed->name);
 }
 
+/*
+ * The SA is bound, by an earlier report or an earlier latchd. It keeps its params, but no new latch
+ * is created under an SA that its key manager has deleted.
+ */
+static int unbind_end(const struct binding *b, const struct child_sa_end *end,
+		      const struct latch_sa *sa)
+{
+	enum latch_sa_state wanted = wanted_state(end->child);
+	int result = 0;
+
+	if (wanted != LATCH_SA_BOUND && sa->word.state == LATCH_SA_BOUND)
+		result = sa_set(b->view.maps, &end->key, sa->word.serial, wanted, sa->word.params,
+				sa->word.flags & LATCH_SA_CONTESTED);
+	return result < 0 ? result : 0;
+}
+
 static int set_end(const struct binding *b, struct child_sa_end *end)
 {
 	const struct child_sa *child = end->child;
@@ -231,9 +247,11 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 	end->in_kernel = !result;
 	if (result)
 		return result == -ENOENT ? 0 : result;
+	if (!child->params)
+		return unbind_end(b, end, &sa);
 	if (!end_matches(b, end, &sa)) {
 		warn_of_mismatch(end, sa.word.serial);
-		return 0;
+		return unbind_end(b, end, &sa);
 	}
 	end->serial = sa.word.serial;
 	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
@@ -250,11 +268,8 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 
 int binding_set_state(const struct binding *b, struct child_sa *child)
 {
-	int err;
+	int err = set_end(b, &child->in);
 
-	if (!child->params)
-		return 0;
-	err = set_end(b, &child->in);
 	return err ? err : set_end(b, &child->out);
 }
 

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 
 #include "latchd/enforce/preflight.h"
@@ -244,6 +246,26 @@ Test(preflight, the_pid_of_another_latchd_is_named)
 	cr_assert_eq(waitpid(child, NULL, 0), child);
 	cr_expect_geq(preflight_lock(path, &failure), 0, "a killed holder has no lock: %s",
 		      failure.text);
+}
+
+/* The pid, which another process would show, is all that needs room. */
+Test(preflight, the_lock_is_taken_on_a_full_file_system)
+{
+	char byte[4096] = "x";
+	int file;
+
+	if (geteuid() || unshare(CLONE_NEWNS))
+		cr_skip_test("not root: no file system of its own");
+	cr_assert_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	cr_assert_eq(mount("full", scratch_dir, "tmpfs", 0, "size=16k"), 0, "%s", strerror(errno));
+	file = open(scratch_path("full"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (write(file, byte, sizeof(byte)) > 0)
+		;
+	cr_assert_eq(errno, ENOSPC);
+	cr_expect_geq(preflight_lock(scratch_path("latchd.lock"), &failure), 0, "%s", failure.text);
+	cr_expect_eq(preflight_lock(scratch_path("latchd.lock"), &failure), -EWOULDBLOCK,
+		     "the lock without a pid holds, too");
+	umount2(scratch_dir, MNT_DETACH);
 }
 
 Test(preflight, a_lock_is_not_taken_through_a_symlink)

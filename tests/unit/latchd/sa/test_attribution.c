@@ -415,6 +415,40 @@ Test(attribution, only_the_reporting_key_manager_can_delete_a_child_sa)
 	cr_expect_str_eq(seen.bound_feed, "charon");
 }
 
+/* An up after the down: the key manager has the CHILD_SA after all. */
+static void expect_dying_then_bound(const struct feed_child *child)
+{
+	expect_states(child, LATCH_SA_DYING);
+	up(&charon, child);
+	expect_states(child, LATCH_SA_BOUND);
+}
+
+Test(attribution, a_deleted_child_sa_becomes_dying_although_its_last_report_did_not_match)
+{
+	struct feed_child c = child_of("c.example", 1), other = c;
+
+	install_and_report(&charon, &c);
+	other.mode = FEED_MODE_TUNNEL;
+	up(&charon, &other);
+	expect_states(&c, LATCH_SA_BOUND);
+	down(&charon, &c);
+	expect_dying_then_bound(&c);
+}
+
+/* An earlier latchd has bound it, and this one knows it from an event, but has no params yet. */
+Test(attribution, a_child_sa_reported_before_the_first_snapshot_and_missing_there_becomes_dying)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	install_and_report(&charon, &c);
+	restart_latchd();
+	attach(&charon, &ns);
+	up(&charon, &c);
+	expect_states(&c, LATCH_SA_BOUND);
+	snapshot(&charon, NULL, NULL);
+	expect_dying_then_bound(&c);
+}
+
 Test(attribution, a_child_sa_missing_from_a_snapshot_becomes_dying)
 {
 	struct feed_child c = child_of("c.example", 1), other = child_of("c.example", 2);
