@@ -295,6 +295,10 @@ $(FUZZ_OUT)/fuzz_identities: FUZZ_WRAP := $(addprefix bpf_map_,get_info_by_fd lo
 $(FUZZ_OUT)/seeds: $(call fuzz_obj,tests/fuzz/seeds.c tests/fake/vici_json.c) $(FUZZ_OUT)/libfuzzed.a
 	$(call msg,LD,$@)$(call FUZZ_LINK,)
 
+# ---------------------------------------------------------------- simulation
+
+include tests/sim/sim.mk
+
 -include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)))
 -include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
 	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))
