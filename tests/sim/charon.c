@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -17,9 +18,10 @@
 #define MESSAGES_MAX 128
 #define REQUEST_MAX  512
 
+/* latchd has two connections: one for events, one for lists. */
 enum side {
-	EVENTS,
-	COMMANDS,
+	FIRST,
+	SECOND,
 	SIDES,
 };
 
@@ -43,8 +45,8 @@ struct peer {
 
 static struct {
 	struct peer peers[SIDES];
-	enum side next; /* that latchd connects */
 	bool up, listing;
+	enum side lists; /* the connection of the running list */
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint32_t lateness;
@@ -87,8 +89,11 @@ static void queue(enum side side, enum vici_packet_type type, const char *name,
 
 static void event(const char *name, const struct vici_builder *builder, uint64_t *noted)
 {
-	if (charon.peers[EVENTS].registered)
-		queue(EVENTS, VICI_EVENT, name, builder, noted);
+	enum side side;
+
+	for (side = FIRST; side < SIDES; side++)
+		if (charon.peers[side].registered)
+			queue(side, VICI_EVENT, name, builder, noted);
 }
 
 static void build_number(struct vici_builder *builder, const char *name, uint32_t number,
@@ -271,7 +276,7 @@ static void list_ike_sa(const struct world_ike_sa *ike_sa)
 			build_child_section(&builder, &world.children[i]);
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
-	queue(COMMANDS, VICI_EVENT, "list-sa", &builder, NULL);
+	queue(charon.lists, VICI_EVENT, "list-sa", &builder, NULL);
 }
 
 /* One IKE_SA after another: the list is of no single moment. */
@@ -285,7 +290,7 @@ static void list_next(void)
 		return;
 	}
 	charon.listing = false;
-	queue(COMMANDS, VICI_CMD_RESPONSE, NULL, NULL, NULL);
+	queue(charon.lists, VICI_CMD_RESPONSE, NULL, NULL, NULL);
 }
 
 /* ---- requests */
@@ -307,6 +312,7 @@ static void answer_command(enum side side, struct vici_text name)
 		send_conns(side);
 	} else if (vici_text_is(name, "list-sas")) {
 		charon.listing = true;
+		charon.lists = side;
 		charon.listed = 0;
 		charon.list_due_ms = sim.now_ms;
 	} else {
@@ -380,10 +386,30 @@ static void peer_close(struct peer *peer)
 
 void charon_disconnect(void)
 {
-	peer_close(&charon.peers[EVENTS]);
-	peer_close(&charon.peers[COMMANDS]);
+	peer_close(&charon.peers[FIRST]);
+	peer_close(&charon.peers[SECOND]);
 	charon.listing = false;
-	charon.next = EVENTS;
+}
+
+/* latchd has closed its end. */
+static bool is_closed(const struct peer *peer)
+{
+	struct pollfd poll_fd = {.fd = peer->fd, .events = POLLIN};
+
+	return peer->fd < 0 || (poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & POLLHUP);
+}
+
+static struct peer *free_peer(void)
+{
+	enum side side;
+
+	for (side = FIRST; side < SIDES; side++)
+		if (is_closed(&charon.peers[side]))
+			peer_close(&charon.peers[side]);
+	for (side = FIRST; side < SIDES; side++)
+		if (charon.peers[side].fd < 0)
+			return &charon.peers[side];
+	sim_fail("latchd has more than two connections to charon");
 }
 
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
@@ -392,10 +418,7 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
 
 	(void)address;
 	(void)length;
-	if (charon.next == EVENTS)
-		charon_disconnect();
 	if (!charon.up || sim_call_fails("connect")) {
-		charon.next = EVENTS;
 		errno = ECONNREFUSED;
 		return -1;
 	}
@@ -404,8 +427,7 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
 	if (dup3(ends[0], fd, O_CLOEXEC) != fd)
 		sim_fail("no descriptor: %s", strerror(errno));
 	close(ends[0]);
-	charon.peers[charon.next].fd = ends[1];
-	charon.next = charon.next == EVENTS ? COMMANDS : EVENTS;
+	free_peer()->fd = ends[1];
 	return 0;
 }
 
@@ -431,7 +453,7 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 void charon_begin(void)
 {
 	memset(&charon, 0, sizeof(charon));
-	charon.peers[EVENTS].fd = charon.peers[COMMANDS].fd = -1;
+	charon.peers[FIRST].fd = charon.peers[SECOND].fd = -1;
 	charon.up = true;
 }
 
@@ -472,11 +494,11 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 uint64_t charon_due(void)
 {
-	const struct message *events = first_message(EVENTS), *commands = first_message(COMMANDS);
+	const struct message *one = first_message(FIRST), *other = first_message(SECOND);
 	uint64_t due = UINT64_MAX;
 
-	due = events ? earlier(due, events->due_ms) : due;
-	due = commands ? earlier(due, commands->due_ms) : due;
+	due = one ? earlier(due, one->due_ms) : due;
+	due = other ? earlier(due, other->due_ms) : due;
 	due = charon.listing ? earlier(due, charon.list_due_ms) : due;
 	if (due != UINT64_MAX && due < charon.held_until_ms)
 		due = charon.held_until_ms;
@@ -498,7 +520,7 @@ static void deliver(enum side side)
 		size = 1 + sim_draw((uint32_t)size - 1);
 	sent = send(peer->fd, message->bytes + message->sent, size, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno != EAGAIN)
-		charon_disconnect();
+		peer_close(peer);
 	if (sent <= 0)
 		return;
 	message->sent += (size_t)sent;
@@ -514,10 +536,10 @@ void charon_act(void)
 {
 	if (sim.now_ms < charon.held_until_ms || !charon.up)
 		return;
-	read_requests(EVENTS);
-	read_requests(COMMANDS);
+	read_requests(FIRST);
+	read_requests(SECOND);
 	if (charon.listing && charon.list_due_ms <= sim.now_ms)
 		list_next();
-	deliver(EVENTS);
-	deliver(COMMANDS);
+	deliver(FIRST);
+	deliver(SECOND);
 }

@@ -17,6 +17,8 @@ static struct {
 	struct latch latch;
 } before[WORLD_FLOWS];
 
+static unsigned long checked; /* tables_changes at the last check */
+
 void world_check_begin(void)
 {
 	memset(before, 0, sizeof(before));
@@ -120,8 +122,10 @@ void world_check(void)
 	uint32_t at;
 	size_t i;
 
-	if (sim.other)
+	/* The world changes no child and no flow without a call of a program. */
+	if (sim.other || checked == tables_changes)
 		return;
+	checked = tables_changes;
 	for (at = 0; table_next(TABLE_SAS, &at); at++)
 		check_sa(table_key(TABLE_SAS, at), table_value(TABLE_SAS, at));
 	for (i = 0; i < WORLD_FLOWS; i++)

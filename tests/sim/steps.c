@@ -12,7 +12,11 @@
 #include "traffic_steps.h"
 
 #define TASKS_MAX     64
-#define SPIS	      12 /* few, so that they are used again */
+/*
+ * The peer chooses the outbound SPI, and may choose another peer's: few, so that they are used
+ * again. The kernel chooses the inbound SPI at random, and never the same twice.
+ */
+#define SPIS	      12
 #define SPI_IN_FIRST  0xc0000000
 #define SPI_OUT_FIRST 0x80000000
 
@@ -26,7 +30,9 @@ struct task {
 
 static struct task tasks[TASKS_MAX];
 static unsigned int task_count;
-static uint32_t last_id;
+static uint32_t last_id;    /* of IKE and CHILD_SAs; begins anew when charon starts */
+static uint32_t last_token; /* of CHILD_SAs, for tasks */
+static uint32_t last_spi;   /* inbound */
 
 static uint32_t soon(void)
 {
@@ -156,12 +162,12 @@ static struct world_ike_sa *any_ike_sa(bool exists)
 	return NULL;
 }
 
-static struct world_child *child_by_id(uint32_t id)
+static struct world_child *child_of(uint32_t token)
 {
 	size_t i;
 
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (world.children[i].exists && world.children[i].id == id)
+		if (world.children[i].exists && world.children[i].token == token)
 			return &world.children[i];
 	return NULL;
 }
@@ -212,52 +218,42 @@ static void end_ike_sa(struct world_ike_sa *ike_sa, enum charon_down cause)
 
 /* ---- charon: CHILD_SAs */
 
-static void on_child_reported(uint32_t id)
+static void on_child_reported(uint32_t token)
 {
-	struct world_child *child = child_by_id(id);
+	struct world_child *child = child_of(token);
 
 	if (!child || !child->listed)
 		return;
-	sim_trace("charon: CHILD_SA %u is up", id);
+	sim_trace("charon: CHILD_SA %u is up", child->id);
 	charon_child(child, true);
 }
 
-static void on_out_installed(uint32_t id)
+static bool has_ike_sa(const struct world_child *child)
 {
-	struct world_child *child = child_by_id(id);
+	size_t i;
+
+	for (i = 0; i < WORLD_IKE_SAS; i++)
+		if (world.ike_sas[i].exists && world.ike_sas[i].id == child->ike_id)
+			return true;
+	return false;
+}
+
+static void on_out_installed(uint32_t token)
+{
+	struct world_child *child = child_of(token);
 
 	if (!child)
 		return;
-	install(child, false);
+	if (has_ike_sa(child))
+		install(child, false);
 	if (child->in < 0 || child->out < 0) { /* charon ends what it cannot install */
 		delete_sas(child);
 		forget_if_gone(child);
 		return;
 	}
-	child->listed = charon_is_up();
+	child->listed = true;
 	if (sim_draw(10) || sim.quiet)
-		steps_later(soon(), on_child_reported, id);
-}
-
-static bool spi_is_free(uint32_t spi)
-{
-	size_t i;
-
-	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (world.children[i].exists && world.children[i].spi_in == spi)
-			return false;
-	return true;
-}
-
-/* The kernel chooses an inbound SPI that is not in use. */
-static uint32_t choose_spi(void)
-{
-	uint32_t spi;
-
-	do
-		spi = SPI_IN_FIRST + sim_draw(2 * WORLD_CHILDREN);
-	while (!spi_is_free(spi));
-	return spi;
+		steps_later(soon(), on_child_reported, token);
 }
 
 static struct world_child *begin_child(const struct world_ike_sa *ike_sa, uint8_t cipher,
@@ -272,9 +268,10 @@ static struct world_child *begin_child(const struct world_ike_sa *ike_sa, uint8_
 		.params = {ike_sa->peer, ike_sa->local, cipher},
 		.host = ike_sa->host,
 		.selector = selector,
+		.token = ++last_token,
 		.id = ++last_id,
 		.ike_id = ike_sa->id,
-		.spi_in = choose_spi(),
+		.spi_in = SPI_IN_FIRST + ++last_spi,
 		.spi_out = SPI_OUT_FIRST + sim_draw(SPIS),
 		.in = -1,
 		.out = -1,
@@ -306,12 +303,12 @@ static void step_child(void)
 		return;
 	child = begin_child(ike_sa, !sim_draw(5), draw_selector(ike_sa->host));
 	if (child)
-		steps_later(soon(), on_out_installed, child->id);
+		steps_later(soon(), on_out_installed, child->token);
 }
 
-static void on_old_deleted(uint32_t id)
+static void on_old_deleted(uint32_t token)
 {
-	struct world_child *child = child_by_id(id);
+	struct world_child *child = child_of(token);
 
 	if (child && child->listed)
 		child_gone(child, sim_draw(2));
@@ -343,7 +340,7 @@ static void step_rekey(void)
 	sim_trace("charon: CHILD_SA %u is rekeyed as %u", old->id, child->id);
 	charon_child_rekeyed(old, child);
 	old->old = true;
-	steps_later(soon(), on_old_deleted, old->id);
+	steps_later(soon(), on_old_deleted, old->token);
 }
 
 static void step_child_deleted(void)
@@ -374,7 +371,7 @@ static void step_ike_rekey(void)
 	old = *ike_sa;
 	ike_sa->id = ++last_id;
 	for (i = 0; i < WORLD_CHILDREN; i++)
-		if (world.children[i].listed && world.children[i].ike_id == old.id)
+		if (world.children[i].exists && world.children[i].ike_id == old.id)
 			world.children[i].ike_id = ike_sa->id;
 	sim_trace("charon: IKE_SA %u is rekeyed as %u", old.id, ike_sa->id);
 	charon_ike_rekeyed(&old, ike_sa);
@@ -401,7 +398,7 @@ static void step_expire(void)
 	if (which)
 		delete_sa(child, false);
 	if (child->listed)
-		steps_later(soon(), on_old_deleted, child->id);
+		steps_later(soon(), on_old_deleted, child->token);
 }
 
 /* ---- charon itself */
@@ -555,7 +552,7 @@ void steps_act(void)
 void steps_begin(void)
 {
 	task_count = 0;
-	last_id = 0;
+	last_id = last_token = last_spi = 0;
 	traffic_steps_begin();
 }
 

@@ -73,7 +73,8 @@ static void check_verdict(const struct carried *packet, uint64_t before, bool pa
 		sim_fail("a packet of flow %u passed without its latch", flow->key.local_port);
 	if (after && (!flow->latched || after != flow->latch_id))
 		note_latch(packet, after);
-	if (!packet->listener && (before || after))
+	/* A SYN releases the latch of the connection before. */
+	if (!packet->listener && (after || (before && !packet->syn)))
 		flow->blocked = true;
 }
 
@@ -199,7 +200,7 @@ void traffic_step_accept(void)
 
 	if (!flow)
 		return;
-	syn.child = any_sa(flow, true, sim_draw(4));
+	syn.child = any_sa(flow, true, true);
 	if (!carry(&syn) || !sim_draw(4))
 		return;
 	sim_trace("application: accept %u", flow->key.local_port);
@@ -207,14 +208,18 @@ void traffic_step_accept(void)
 	set_established(flow);
 }
 
-/* Both ways; mostly under an SA that fits, and sometimes under any, or in clear. */
+/*
+ * Both ways, sometimes in clear. Mostly under an SA whose selectors have the flow. The kernel
+ * accepts no other, as its policies have the same selectors; the gate of a latched flow must not
+ * depend on that.
+ */
 static void send_packet(struct world_flow *flow, bool egress)
 {
 	struct carried packet = {flow, NULL, .egress = egress};
 	uint32_t kind = sim_draw(8);
 
 	if (kind)
-		packet.child = any_sa(flow, !egress, kind > 2);
+		packet.child = any_sa(flow, !egress, kind > 2 || !latch_of(flow));
 	carry(&packet);
 }
 

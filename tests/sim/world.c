@@ -13,8 +13,8 @@
 #include "sim.h"
 #include "steps.h"
 
-/* Two sweeps of the reaper's audit and a resync of the feed, and what they start. */
-#define SETTLE_MS 700000
+/* The reaper's audit and the resync of the feed, which come every 300 s, and what they start. */
+#define SETTLE_MS 330000
 
 struct world world;
 

@@ -39,6 +39,7 @@ struct world_child {
 	struct world_params params;
 	uint8_t host;
 	uint8_t selector;
+	uint32_t token; /* no other child ever has it */
 	uint32_t id, ike_id;
 	uint32_t spi_in, spi_out;
 	int in, out;  /* of traffic.h, or -1 */

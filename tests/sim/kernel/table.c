@@ -55,6 +55,8 @@ struct table tables[TABLES] = {
 	[TABLE_MIXTURES] = ARRAY(marks),
 };
 
+unsigned long tables_changes;
+
 static struct {
 	struct latch_event events[RING_EVENTS];
 	bool ready[RING_EVENTS];
@@ -129,6 +131,7 @@ int table_set(enum table_id id, const void *key, const void *value, uint64_t fla
 	struct table *table = &tables[id];
 	uint32_t at = place_of(id, key);
 
+	tables_changes++;
 	if (at < table->max && flags == BPF_NOEXIST)
 		return -EEXIST;
 	if (at == table->max && (flags == BPF_EXIST || table->is_array))
@@ -150,6 +153,7 @@ int table_delete(enum table_id id, const void *key)
 
 	if (at == tables[id].max || tables[id].is_array)
 		return -ENOENT;
+	tables_changes++;
 	tables[id].used[at] = false;
 	return 0;
 }

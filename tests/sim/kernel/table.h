@@ -38,6 +38,9 @@ struct table {
 
 extern struct table tables[TABLES];
 
+/* Counts what may have changed a table. */
+extern unsigned long tables_changes;
+
 void tables_reset(void);
 /* NULL, or the value, which stays at its address. */
 void *table_find(enum table_id id, const void *key);

@@ -50,8 +50,10 @@ static void warn_and_check_again(struct attribution *a, const char *latches, int
 static void check_all(void *context)
 {
 	struct attribution *a = context;
-	int err = conflict_check_all(&a->binding.view);
+	int err = binding_mark_unmarked(&a->binding);
 
+	if (!err)
+		err = conflict_check_all(&a->binding.view);
 	if (err)
 		warn_and_check_again(a, "all latches", err);
 }

@@ -309,41 +309,61 @@ bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *
 	       !is_later(current_in.word.serial, new_in.word.serial);
 }
 
-static void update_contested(const struct binding *b, struct child_sa *child)
+/* After an error the child stays unmarked, so that the next call tries again. */
+static int update_contested(const struct binding *b, struct child_sa *child)
 {
 	bool contested = conflict_is_contested(b->child_sas, child);
 	int err;
 
-	if (contested == child->contested)
-		return;
+	if (contested == child->contested && !child->unmarked)
+		return 0;
 	child->contested = contested;
 	/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
 	err = child->to_bind ? 0 : binding_set_state(b, child);
+	child->unmarked = err != 0;
 	if (err)
-		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; see: latchctl sa",
+		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; retrying",
 			 child->in.key.spi, strerror(-err), child->feed->name);
+	return err;
 }
 
 struct contest_search {
 	const struct binding *binding;
 	const struct child_sa *changed;
+	int err; /* the first */
 };
 
 static bool update_if_overlapping(void *context, struct child_sa *child)
 {
-	const struct contest_search *search = context;
+	struct contest_search *search = context;
+	int err = 0;
 
 	if (child != search->changed && conflict_counts(child) &&
 	    child_sas_overlap(child, search->changed))
-		update_contested(search->binding, child);
+		err = update_contested(search->binding, child);
+	search->err = search->err ? search->err : err;
 	return false;
 }
 
-void binding_update_contested(const struct binding *b, const struct child_sa *changed)
+int binding_update_contested(const struct binding *b, const struct child_sa *changed)
 {
-	struct contest_search search = {b, changed};
+	struct contest_search search = {b, changed, 0};
 
 	child_sas_search_overlap(b->child_sas, changed, update_if_overlapping, &search);
+	return search.err;
+}
+
+int binding_mark_unmarked(const struct binding *b)
+{
+	struct child_sa *child;
+	int err, first = 0;
+
+	DL_FOREACH2(b->child_sas->first, child, next)
+	{
+		err = child->unmarked ? update_contested(b, child) : 0;
+		first = first ? first : err;
+	}
+	return first;
 }
 
 /* ---- R-2.3-11: latches break before an SA is bound */
@@ -363,7 +383,10 @@ static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
 }
 
-/* Finds the params and makes the CHILD_SA count: overlapping SAs start no latch from now on. */
+/*
+ * Finds the params and makes the CHILD_SA count: overlapping SAs start no latch from now on. After
+ * an error there is nothing to bind.
+ */
 static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	uint16_t before = child->params;
@@ -373,9 +396,10 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 	if (*ret_up_to_date)
 		return err;
 	binding_check_kernel(b, child);
-	binding_update_contested(b, child);
+	err = binding_update_contested(b, child);
 	child->contested = conflict_is_contested(b->child_sas, child);
-	return 0;
+	*ret_up_to_date = err != 0;
+	return err;
 }
 
 int binding_bind(const struct binding *b, struct child_sa *child)
