@@ -210,6 +210,13 @@ static bool end_matches(const struct binding *b, const struct child_sa_end *end,
 	       same_algorithms(params, sa);
 }
 
+/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
+static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
+{
+	return child->unsettled && wanted_state(child) == LATCH_SA_BOUND &&
+	       (sa->word.state != LATCH_SA_BOUND || sa->word.params != child->params);
+}
+
 static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
 {
 	if (end->mismatched_serial == serial)
@@ -236,6 +243,8 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 		return 0;
 	}
 	end->serial = sa.word.serial;
+	if (must_wait(child, &sa))
+		return 0;
 	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
 			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
@@ -310,21 +319,26 @@ bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *
 }
 
 /* After an error the child stays unmarked, so that the next call tries again. */
-static int update_contested(const struct binding *b, struct child_sa *child)
+static int set_contested(const struct binding *b, struct child_sa *child, bool contested)
 {
-	bool contested = conflict_is_contested(b->child_sas, child);
 	int err;
 
-	if (contested == child->contested && !child->unmarked)
-		return 0;
 	child->contested = contested;
-	/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
-	err = child->to_bind ? 0 : binding_set_state(b, child);
+	err = binding_set_state(b, child);
 	child->unmarked = err != 0;
 	if (err)
 		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; retrying",
 			 child->in.key.spi, strerror(-err), child->feed->name);
 	return err;
+}
+
+static int update_contested(const struct binding *b, struct child_sa *child)
+{
+	bool contested = conflict_is_contested(b->child_sas, child);
+
+	if (contested == child->contested && !child->unmarked)
+		return 0;
+	return set_contested(b, child, contested);
 }
 
 struct contest_search {
@@ -393,11 +407,16 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 	int err = find_params(b, child);
 
 	*ret_up_to_date = err || is_up_to_date(b, child, before);
+	if (!err)
+		child->unsettled = !*ret_up_to_date;
 	if (*ret_up_to_date)
 		return err;
 	binding_check_kernel(b, child);
 	err = binding_update_contested(b, child);
 	child->contested = conflict_is_contested(b->child_sas, child);
+	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
+	if (!err && child->contested)
+		err = set_contested(b, child, true);
 	*ret_up_to_date = err != 0;
 	return err;
 }
@@ -417,6 +436,7 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 			  child->in.key.spi, strerror(-err), child->feed->name);
 		return err;
 	}
+	child->unsettled = false;
 	return binding_set_state(b, child);
 }
 
@@ -455,6 +475,8 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
 			  feed->name, strerror(-broken));
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
+		if (child->to_bind && !broken)
+			child->unsettled = false;
 		err = child->to_bind && !broken ? binding_set_state(b, child) : 0;
 		child->to_bind = false;
 		first = first ? first : err;
