@@ -331,5 +331,10 @@ $(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
 	$(BUILD)/tests/vm/abi.bpf.d
 -include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC) \
 	$(CHAOS_SRC) $(CHAOS_HELP_SRC)))
+
+# ---------------------------------------------------------------- simulation
+
+include tests/sim/sim.mk
+
 -include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
 	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))

@@ -50,19 +50,25 @@ static void warn_and_check_again(struct attribution *a, const char *latches, int
 static void check_all(void *context)
 {
 	struct attribution *a = context;
-	int err = conflict_check_all(&a->binding.view);
+	int err = binding_mark_unmarked(&a->binding);
 
+	if (!err)
+		err = conflict_check_all(&a->binding.view);
 	if (err)
 		warn_and_check_again(a, "all latches", err);
 }
 
 /* ---- pending SAs */
 
-/* The SAs of a CHILD_SA that could not be bound stay pending, as if it were not reported. */
-static void bind_or_retry(struct attribution *a, struct child_sa *child)
+/*
+ * The SAs of a CHILD_SA that could not be bound stay pending, as if it were not reported. Those
+ * that an earlier latchd has bound may lack a mark, or conflict with a latch.
+ */
+static void retry_to_bind(struct attribution *a)
 {
-	if (binding_bind(&a->binding, child))
-		pending_sas_check_soon(&a->pending_sas);
+	pending_sas_check_soon(&a->pending_sas);
+	if (!loop_timer_armed(&a->settle))
+		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
@@ -147,8 +153,8 @@ void attribution_rebind(struct attribution *a)
 	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		key_manager = key_managers_find(&a->key_managers, child->feed);
-		if (key_manager && key_manager->synced)
-			bind_or_retry(a, child);
+		if (key_manager && key_manager->synced && binding_bind(&a->binding, child))
+			retry_to_bind(a);
 	}
 }
 
@@ -185,15 +191,16 @@ static int orphan_unreported(void *context, const struct latch_sa_key *key,
 	struct attribution *a = walk->attribution;
 	const struct latch_identity *peer;
 	const struct latch_params *params;
+	int result = 0;
 
 	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->child_sas, key))
 		return 0;
 	params = identities_get_params(a->identities, sa->word.params);
 	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
 	if (peer && !strncmp(peer->authority, walk->authority, sizeof(peer->authority)))
-		sa_set(a->maps, key, sa->word.serial, LATCH_SA_ORPHAN, sa->word.params,
-		       sa->word.flags & LATCH_SA_CONTESTED);
-	return 0;
+		result = sa_set(a->maps, key, sa->word.serial, LATCH_SA_ORPHAN, sa->word.params,
+				sa->word.flags & LATCH_SA_CONTESTED);
+	return result < 0 ? result : 0;
 }
 
 static void orphan_all(struct attribution *a, const struct feed *feed)
@@ -278,8 +285,8 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	if (!child)
 		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, child_report.child_unique_id);
-	else if (key_manager->synced)
-		bind_or_retry(a, child);
+	else if (key_manager->synced && binding_bind(&a->binding, child))
+		retry_to_bind(a);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)
@@ -361,34 +368,47 @@ static void settle_missing(struct attribution *a, struct child_sa *child)
 		forget_child(a, child);
 }
 
+/*
+ * An SA that an earlier latchd bound and that is not in the first snapshot starts no latch, and
+ * conflicts with none: it must no longer be BOUND when others become so.
+ */
+static int sync(struct attribution *a, struct key_manager *key_manager)
+{
+	struct orphan_walk walk = {a, key_manager->feed->name};
+	int err = key_manager->synced ? 0 : sas_walk(a->maps, orphan_unreported, &walk);
+
+	key_manager->synced = !err;
+	return err;
+}
+
 static void on_snapshot_end(void *context, struct feed *feed)
 {
 	struct attribution *a = context;
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
-	struct orphan_walk walk = {a, feed->name};
 	struct child_sa *child, *next;
-	bool first;
+	bool first = key_manager && !key_manager->synced;
 	int err;
 
 	if (!key_manager)
 		return;
-	first = !key_manager->synced;
-	key_manager->synced = true;
+	err = sync(a, key_manager);
+	if (err) {
+		log_warn(NULL, "feed %s: its first list has no effect (%s); asking for another",
+			 feed->name, strerror(-err));
+		feed->resync(feed);
+		return;
+	}
 	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
 	{
 		if (child->feed == feed && !child->in_snapshot)
 			settle_missing(a, child);
 	}
 	if (binding_bind_snapshot(&a->binding, feed))
-		pending_sas_check_soon(&a->pending_sas);
+		retry_to_bind(a);
 	peer_death_snapshot_end(&a->peer_death, feed);
 	if (!first)
 		return;
-	err = sas_walk(a->maps, orphan_unreported, &walk);
-	if (err)
-		warn_and_check_again(a, "a restarted feed", err);
-	else
-		check_all(a);
+	check_all(a);
 	/* SAs that were installed before have no event. */
 	pending_sas_check_soon(&a->pending_sas);
 }

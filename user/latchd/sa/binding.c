@@ -210,6 +210,13 @@ static bool end_matches(const struct binding *b, const struct child_sa_end *end,
 	       same_algorithms(params, sa);
 }
 
+/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
+static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
+{
+	return child->unsettled && wanted_state(child) == LATCH_SA_BOUND &&
+	       (sa->word.state != LATCH_SA_BOUND || sa->word.params != child->params);
+}
+
 static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
 {
 	if (end->mismatched_serial == serial)
@@ -254,6 +261,8 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 		return unbind_end(b, end, &sa);
 	}
 	end->serial = sa.word.serial;
+	if (must_wait(child, &sa))
+		return 0;
 	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
 			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
@@ -324,41 +333,66 @@ bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *
 	       !is_later(current_in.word.serial, new_in.word.serial);
 }
 
-static void update_contested(const struct binding *b, struct child_sa *child)
+/* After an error the child stays unmarked, so that the next call tries again. */
+static int set_contested(const struct binding *b, struct child_sa *child, bool contested)
 {
-	bool contested = conflict_is_contested(b->child_sas, child);
 	int err;
 
-	if (contested == child->contested)
-		return;
 	child->contested = contested;
-	/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
-	err = child->to_bind ? 0 : binding_set_state(b, child);
+	err = binding_set_state(b, child);
+	child->unmarked = err != 0;
 	if (err)
-		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; see: latchctl sa",
+		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; retrying",
 			 child->in.key.spi, strerror(-err), child->feed->name);
+	return err;
+}
+
+static int update_contested(const struct binding *b, struct child_sa *child)
+{
+	bool contested = conflict_is_contested(b->child_sas, child);
+
+	if (contested == child->contested && !child->unmarked)
+		return 0;
+	return set_contested(b, child, contested);
 }
 
 struct contest_search {
 	const struct binding *binding;
 	const struct child_sa *changed;
+	int err; /* the first */
 };
 
 static bool update_if_overlapping(void *context, struct child_sa *child)
 {
-	const struct contest_search *search = context;
+	struct contest_search *search = context;
+	int err = 0;
 
 	if (child != search->changed && conflict_counts(child) &&
 	    child_sas_overlap(child, search->changed))
-		update_contested(search->binding, child);
+		err = update_contested(search->binding, child);
+	search->err = search->err ? search->err : err;
 	return false;
 }
 
-void binding_update_contested(const struct binding *b, const struct child_sa *changed)
+int binding_update_contested(const struct binding *b, const struct child_sa *changed)
 {
-	struct contest_search search = {b, changed};
+	struct contest_search search = {b, changed, 0};
 
 	child_sas_search_overlap(b->child_sas, changed, update_if_overlapping, &search);
+	return search.err;
+}
+
+int binding_mark_unmarked(const struct binding *b)
+{
+	struct child_sa *child;
+	int err, first = 0;
+
+	DL_FOREACH2(b->child_sas->first, child, next)
+	{
+		err = child->unmarked ? update_contested(b, child) : 0;
+		first = first ? first : err;
+	}
+	return first;
 }
 
 /* ---- R-2.3-11: latches break before an SA is bound */
@@ -378,19 +412,28 @@ static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
 }
 
-/* Finds the params and makes the CHILD_SA count: overlapping SAs start no latch from now on. */
+/*
+ * Finds the params and makes the CHILD_SA count: overlapping SAs start no latch from now on. After
+ * an error there is nothing to bind.
+ */
 static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	uint16_t before = child->params;
 	int err = find_params(b, child);
 
 	*ret_up_to_date = err || is_up_to_date(b, child, before);
+	if (!err)
+		child->unsettled = !*ret_up_to_date;
 	if (*ret_up_to_date)
 		return err;
 	binding_check_kernel(b, child);
-	binding_update_contested(b, child);
+	err = binding_update_contested(b, child);
 	child->contested = conflict_is_contested(b->child_sas, child);
-	return 0;
+	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
+	if (!err && child->contested)
+		err = set_contested(b, child, true);
+	*ret_up_to_date = err != 0;
+	return err;
 }
 
 int binding_bind(const struct binding *b, struct child_sa *child)
@@ -408,6 +451,7 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 			  child->in.key.spi, strerror(-err), child->feed->name);
 		return err;
 	}
+	child->unsettled = false;
 	return binding_set_state(b, child);
 }
 
@@ -446,6 +490,8 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
 			  feed->name, strerror(-broken));
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
+		if (child->to_bind && !broken)
+			child->unsettled = false;
 		err = child->to_bind && !broken ? binding_set_state(b, child) : 0;
 		child->to_bind = false;
 		first = first ? first : err;

@@ -60,7 +60,11 @@ bool binding_is_replaced(const struct binding *binding, const struct child_sa_en
 bool binding_outbound_moves(const struct binding *binding, const struct child_sa_end *current,
 			    const struct latch_sa_key *new_in);
 
-/* changed has begun or ceased to count: updates the contested mark of all others. */
-void binding_update_contested(const struct binding *binding, const struct child_sa *changed);
+/*
+ * changed has begun or ceased to count: updates the contested mark of all others. 0 or a negative
+ * errno: some SAs have their former mark, and binding_mark_unmarked() tries again.
+ */
+int binding_update_contested(const struct binding *binding, const struct child_sa *changed);
+int binding_mark_unmarked(const struct binding *binding);
 
 #endif

@@ -39,7 +39,9 @@ struct child_sa {
 	bool deleted;	  /* its key manager has deleted it; the kernel may still have its SAs */
 	bool orphan;	  /* its key manager is lost */
 	bool contested;	  /* another CHILD_SA with other params overlaps */
+	bool unmarked;	  /* ... and the kernel's SAs may not have this mark yet */
 	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */
+	bool unsettled;	  /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
 	struct child_sa *next, *previous;
 	struct child_sas_host *host; /* NULL: in the list of several hosts */
 	struct child_sa *host_next, *host_previous;

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "charon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "doors/doors.h"
+#include "latchd/feeds/vici/packet.h"
+#include "sim.h"
+
+#define MESSAGE_MAX  6000
+#define MESSAGES_MAX 128
+#define REQUEST_MAX  512
+
+/* latchd has two connections: one for events, one for lists. */
+enum side {
+	FIRST,
+	SECOND,
+	SIDES,
+};
+
+struct message {
+	uint64_t due_ms;
+	size_t length, sent;
+	/* The report of a dead or rebooted peer: where its arrival is noted, or NULL. */
+	uint64_t *noted;
+	uint8_t bytes[MESSAGE_MAX];
+};
+
+struct peer {
+	int fd; /* -1: closed */
+	uint8_t request[REQUEST_MAX];
+	size_t request_length;
+	struct message out[MESSAGES_MAX];
+	unsigned int first, count;
+	uint64_t last_due_ms;
+	bool registered; /* for the events of IKE and CHILD_SAs */
+};
+
+static struct {
+	struct peer peers[SIDES];
+	bool up, listing;
+	enum side lists; /* the connection of the running list */
+	unsigned int listed; /* IKE_SAs of the present list */
+	uint64_t list_due_ms, held_until_ms;
+	uint32_t lateness;
+} charon;
+
+/* ---- messages */
+
+static uint8_t memory[MESSAGE_MAX];
+
+static struct vici_builder builder_begin(void)
+{
+	struct vici_builder builder;
+
+	vici_builder_init(&builder, memory, sizeof(memory));
+	return builder;
+}
+
+static void queue(enum side side, enum vici_packet_type type, const char *name,
+		  const struct vici_builder *builder, uint64_t *noted)
+{
+	struct peer *peer = &charon.peers[side];
+	struct vici_span content = builder ? vici_builder_message(builder) : (struct vici_span){0};
+	struct message *message;
+
+	if (peer->fd < 0)
+		return;
+	if (peer->count == MESSAGES_MAX ||
+	    vici_packet_size(name, content.length) > sizeof(message->bytes))
+		sim_fail("the simulated charon has no room for a message");
+	message = &peer->out[(peer->first + peer->count++) % MESSAGES_MAX];
+	message->length = vici_packet_size(name, content.length);
+	vici_packet_write(message->bytes, type, name, content);
+	message->sent = 0;
+	message->noted = noted;
+	message->due_ms = sim.now_ms + (sim_chance(3) ? sim_draw(charon.lateness + 1) : 0);
+	if (message->due_ms < peer->last_due_ms)
+		message->due_ms = peer->last_due_ms;
+	peer->last_due_ms = message->due_ms;
+}
+
+static void event(const char *name, const struct vici_builder *builder, uint64_t *noted)
+{
+	enum side side;
+
+	for (side = FIRST; side < SIDES; side++)
+		if (charon.peers[side].registered)
+			queue(side, VICI_EVENT, name, builder, noted);
+}
+
+static void build_number(struct vici_builder *builder, const char *name, uint32_t number,
+			 const char *format)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), strcmp(format, "x") ? "%u" : "%08x", number);
+	vici_build_value(builder, name, text);
+}
+
+static void build_ike_sa(struct vici_builder *builder, const struct world_ike_sa *ike_sa,
+			 const char *state)
+{
+	char host[16];
+
+	snprintf(host, sizeof(host), "10.9.0.%u", ike_sa->host);
+	build_number(builder, "uniqueid", ike_sa->id, "u");
+	vici_build_value(builder, "version", "2");
+	vici_build_value(builder, "state", state);
+	vici_build_value(builder, "local-host", "10.9.0.1");
+	vici_build_value(builder, "remote-host", host);
+	vici_build_value(builder, "local-id", world_locals[ike_sa->local]);
+	vici_build_value(builder, "remote-id", world_peers[ike_sa->peer]);
+}
+
+static void build_list(struct vici_builder *builder, const char *name, const char *item)
+{
+	vici_build_list(builder, name);
+	vici_build_item(builder, item);
+	vici_build_list_end(builder);
+}
+
+static void build_child(struct vici_builder *builder, const struct world_child *child)
+{
+	build_number(builder, "uniqueid", child->id, "u");
+	vici_build_value(builder, "name", "all");
+	vici_build_value(builder, "reqid", "1");
+	vici_build_value(builder, "state", "INSTALLED");
+	vici_build_value(builder, "mode", "TRANSPORT");
+	vici_build_value(builder, "protocol", "ESP");
+	build_number(builder, "spi-in", child->spi_in, "x");
+	build_number(builder, "spi-out", child->spi_out, "x");
+	build_list(builder, "local-ts", world_local_selector(child));
+	build_list(builder, "remote-ts", world_remote_selector(child));
+}
+
+/* The IKE_SA of a child, which may have ended. */
+static struct world_ike_sa ike_sa_of(const struct world_child *child)
+{
+	return (struct world_ike_sa){
+		.id = child->ike_id,
+		.peer = child->params.peer,
+		.local = child->params.local,
+		.host = child->host,
+	};
+}
+
+static void build_child_section(struct vici_builder *builder, const struct world_child *child)
+{
+	char name[24];
+
+	snprintf(name, sizeof(name), "all-%u", child->id);
+	vici_build_section(builder, name);
+	build_child(builder, child);
+	vici_build_section_end(builder);
+}
+
+/* ---- events */
+
+void charon_ike_up(const struct world_ike_sa *ike_sa, bool initiator)
+{
+	struct vici_builder builder = builder_begin();
+
+	vici_build_value(&builder, "up", "yes");
+	vici_build_section(&builder, "x509");
+	build_ike_sa(&builder, ike_sa, "ESTABLISHED");
+	if (initiator)
+		vici_build_value(&builder, "initiator", "yes");
+	vici_build_section_end(&builder);
+	event("ike-updown", &builder, NULL);
+}
+
+void charon_ike_down(const struct world_ike_sa *ike_sa, enum charon_down cause)
+{
+	struct vici_builder builder = builder_begin();
+	uint64_t *noted = NULL;
+
+	if (cause == CHARON_DEAD)
+		noted = &world.dead_ms[ike_sa->peer];
+	if (cause == CHARON_REBOOTED)
+		noted = &world.rebooted_ms[ike_sa->peer];
+	vici_build_section(&builder, "x509");
+	build_ike_sa(&builder, ike_sa, cause == CHARON_ORDERLY ? "DELETING" : "ESTABLISHED");
+	if (cause == CHARON_DEAD)
+		build_list(&builder, "tasks-active", "IKE_DPD");
+	vici_build_section_end(&builder);
+	event("ike-updown", &builder, noted);
+}
+
+void charon_ike_rekeyed(const struct world_ike_sa *old, const struct world_ike_sa *ike_sa)
+{
+	struct vici_builder builder = builder_begin();
+
+	vici_build_section(&builder, "x509");
+	vici_build_section(&builder, "old");
+	build_ike_sa(&builder, old, "REKEYED");
+	vici_build_section_end(&builder);
+	vici_build_section(&builder, "new");
+	build_ike_sa(&builder, ike_sa, "ESTABLISHED");
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	event("ike-rekey", &builder, NULL);
+}
+
+void charon_child(const struct world_child *child, bool up)
+{
+	struct vici_builder builder = builder_begin();
+	struct world_ike_sa ike_sa = ike_sa_of(child);
+
+	if (up)
+		vici_build_value(&builder, "up", "yes");
+	vici_build_section(&builder, "x509");
+	build_ike_sa(&builder, &ike_sa, "ESTABLISHED");
+	vici_build_section(&builder, "child-sas");
+	build_child_section(&builder, child);
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	event("child-updown", &builder, NULL);
+}
+
+void charon_child_rekeyed(const struct world_child *old, const struct world_child *child)
+{
+	struct vici_builder builder = builder_begin();
+	struct world_ike_sa ike_sa = ike_sa_of(child);
+	char name[24];
+
+	snprintf(name, sizeof(name), "all-%u", old->id);
+	vici_build_section(&builder, "x509");
+	build_ike_sa(&builder, &ike_sa, "ESTABLISHED");
+	vici_build_section(&builder, "child-sas");
+	vici_build_section(&builder, name);
+	vici_build_section(&builder, "old");
+	build_child(&builder, old);
+	vici_build_section_end(&builder);
+	vici_build_section(&builder, "new");
+	build_child(&builder, child);
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	event("child-rekey", &builder, NULL);
+}
+
+/* ---- lists */
+
+static void send_conns(enum side side)
+{
+	struct vici_builder builder = builder_begin();
+
+	vici_build_section(&builder, "x509");
+	vici_build_section(&builder, "remote-1");
+	vici_build_value(&builder, "class", "public key");
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	queue(side, VICI_EVENT, "list-conn", &builder, NULL);
+	queue(side, VICI_CMD_RESPONSE, NULL, NULL, NULL);
+}
+
+static void list_ike_sa(const struct world_ike_sa *ike_sa)
+{
+	struct vici_builder builder = builder_begin();
+	size_t i;
+
+	vici_build_section(&builder, "x509");
+	build_ike_sa(&builder, ike_sa, "ESTABLISHED");
+	vici_build_section(&builder, "child-sas");
+	for (i = 0; i < WORLD_CHILDREN; i++)
+		if (world.children[i].listed && world.children[i].ike_id == ike_sa->id)
+			build_child_section(&builder, &world.children[i]);
+	vici_build_section_end(&builder);
+	vici_build_section_end(&builder);
+	queue(charon.lists, VICI_EVENT, "list-sa", &builder, NULL);
+}
+
+/* One IKE_SA after another: the list is of no single moment. */
+static void list_next(void)
+{
+	while (charon.listed < WORLD_IKE_SAS && !world.ike_sas[charon.listed].exists)
+		charon.listed++;
+	charon.list_due_ms = sim.now_ms + sim_draw(3);
+	if (charon.listed < WORLD_IKE_SAS) {
+		list_ike_sa(&world.ike_sas[charon.listed++]);
+		return;
+	}
+	charon.listing = false;
+	queue(charon.lists, VICI_CMD_RESPONSE, NULL, NULL, NULL);
+}
+
+/* ---- requests */
+
+static void answer_version(enum side side)
+{
+	struct vici_builder builder = builder_begin();
+
+	vici_build_value(&builder, "daemon", "charon");
+	vici_build_value(&builder, "version", "5.9.8");
+	queue(side, VICI_CMD_RESPONSE, NULL, &builder, NULL);
+}
+
+static void answer_command(enum side side, struct vici_text name)
+{
+	if (vici_text_is(name, "version")) {
+		answer_version(side);
+	} else if (vici_text_is(name, "list-conns")) {
+		send_conns(side);
+	} else if (vici_text_is(name, "list-sas")) {
+		charon.listing = true;
+		charon.lists = side;
+		charon.listed = 0;
+		charon.list_due_ms = sim.now_ms;
+	} else {
+		queue(side, VICI_CMD_UNKNOWN, NULL, NULL, NULL);
+	}
+}
+
+static void answer(enum side side, const struct vici_packet *packet)
+{
+	sim_trace("charon gets %.*s", (int)packet->name.length, packet->name.at);
+	if (packet->type == VICI_CMD_REQUEST) {
+		answer_command(side, packet->name);
+		return;
+	}
+	if (packet->type != VICI_EVENT_REGISTER)
+		sim_fail("latchd sends vici packet of type %d", packet->type);
+	if (vici_text_is(packet->name, "child-updown"))
+		charon.peers[side].registered = true;
+	queue(side, VICI_EVENT_CONFIRM, NULL, NULL, NULL);
+}
+
+static bool take_request(enum side side)
+{
+	struct peer *peer = &charon.peers[side];
+	size_t length = peer->request_length < 4
+				? 0
+				: (size_t)peer->request[2] << 8 | peer->request[3];
+	struct vici_packet packet;
+
+	if (!length || peer->request_length < 4 + length)
+		return false;
+	if (vici_packet_parse((struct vici_span){peer->request + 4, length}, &packet))
+		sim_fail("latchd sends a malformed vici packet");
+	answer(side, &packet);
+	peer->request_length -= 4 + length;
+	memmove(peer->request, peer->request + 4 + length, peer->request_length);
+	return true;
+}
+
+static void read_requests(enum side side)
+{
+	struct peer *peer = &charon.peers[side];
+	ssize_t got;
+
+	if (peer->fd < 0)
+		return;
+	got = recv(peer->fd, peer->request + peer->request_length,
+		   sizeof(peer->request) - peer->request_length, MSG_DONTWAIT);
+	if (got > 0)
+		peer->request_length += (size_t)got;
+	while (take_request(side))
+		;
+}
+
+/* ---- connections */
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length);
+int __wrap_inotify_init1(int flags);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
+
+static void peer_close(struct peer *peer)
+{
+	if (peer->fd >= 0)
+		close(peer->fd);
+	peer->fd = -1;
+	peer->request_length = 0;
+	peer->count = 0;
+	peer->registered = false;
+	peer->last_due_ms = 0;
+}
+
+void charon_disconnect(void)
+{
+	peer_close(&charon.peers[FIRST]);
+	peer_close(&charon.peers[SECOND]);
+	charon.listing = false;
+}
+
+/* latchd has closed its end. */
+static bool is_closed(const struct peer *peer)
+{
+	struct pollfd poll_fd = {.fd = peer->fd, .events = POLLIN};
+
+	return peer->fd < 0 || (poll(&poll_fd, 1, 0) > 0 && poll_fd.revents & POLLHUP);
+}
+
+static struct peer *free_peer(void)
+{
+	enum side side;
+
+	for (side = FIRST; side < SIDES; side++)
+		if (is_closed(&charon.peers[side]))
+			peer_close(&charon.peers[side]);
+	for (side = FIRST; side < SIDES; side++)
+		if (charon.peers[side].fd < 0)
+			return &charon.peers[side];
+	sim_fail("latchd has more than two connections to charon");
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int ends[2];
+
+	(void)address;
+	(void)length;
+	if (!charon.up || sim_call_fails("connect")) {
+		errno = ECONNREFUSED;
+		return -1;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends))
+		sim_fail("no socket pair: %s", strerror(errno));
+	if (dup3(ends[0], fd, O_CLOEXEC) != fd)
+		sim_fail("no descriptor: %s", strerror(errno));
+	close(ends[0]);
+	free_peer()->fd = ends[1];
+	return 0;
+}
+
+/* latchd then tries again by its timer. */
+int __wrap_inotify_init1(int flags)
+{
+	(void)flags;
+	errno = EMFILE;
+	return -1;
+}
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+	(void)fd;
+	if (level != SOL_SOCKET || name != SO_PEERCRED || *length != sizeof(struct ucred))
+		sim_fail("latchd asks for socket option %d", name);
+	*(struct ucred *)value = (struct ucred){.pid = SIM_CHARON_PID};
+	return 0;
+}
+
+/* ---- time */
+
+void charon_begin(void)
+{
+	memset(&charon, 0, sizeof(charon));
+	charon.peers[FIRST].fd = charon.peers[SECOND].fd = -1;
+	charon.up = true;
+}
+
+bool charon_is_up(void)
+{
+	return charon.up;
+}
+
+void charon_set_up(bool up)
+{
+	charon.up = up;
+	charon.held_until_ms = 0;
+	if (!up)
+		charon_disconnect();
+}
+
+void charon_hold(uint64_t until_ms)
+{
+	charon.held_until_ms = until_ms;
+}
+
+void charon_set_lateness(uint32_t ms)
+{
+	charon.lateness = ms;
+}
+
+static struct message *first_message(enum side side)
+{
+	struct peer *peer = &charon.peers[side];
+
+	return peer->fd >= 0 && peer->count ? &peer->out[peer->first] : NULL;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint64_t charon_due(void)
+{
+	const struct message *one = first_message(FIRST), *other = first_message(SECOND);
+	uint64_t due = UINT64_MAX;
+
+	due = one ? earlier(due, one->due_ms) : due;
+	due = other ? earlier(due, other->due_ms) : due;
+	due = charon.listing ? earlier(due, charon.list_due_ms) : due;
+	if (due != UINT64_MAX && due < charon.held_until_ms)
+		due = charon.held_until_ms;
+	return due;
+}
+
+/* Sometimes in two pieces. */
+static void deliver(enum side side)
+{
+	struct message *message = first_message(side);
+	struct peer *peer = &charon.peers[side];
+	size_t size;
+	ssize_t sent;
+
+	if (!message || message->due_ms > sim.now_ms)
+		return;
+	size = message->length - message->sent;
+	if (!sim.quiet && size > 1 && sim_chance(8))
+		size = 1 + sim_draw((uint32_t)size - 1);
+	sent = send(peer->fd, message->bytes + message->sent, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno != EAGAIN)
+		peer_close(peer);
+	if (sent <= 0)
+		return;
+	message->sent += (size_t)sent;
+	if (message->sent < message->length)
+		return;
+	if (message->noted)
+		*message->noted = sim.now_ms;
+	peer->first = (peer->first + 1) % MESSAGES_MAX;
+	peer->count--;
+}
+
+void charon_act(void)
+{
+	if (sim.now_ms < charon.held_until_ms || !charon.up)
+		return;
+	read_requests(FIRST);
+	read_requests(SECOND);
+	if (charon.listing && charon.list_due_ms <= sim.now_ms)
+		list_next();
+	deliver(FIRST);
+	deliver(SECOND);
+}

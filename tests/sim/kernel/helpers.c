@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The helpers of the programs of bpf/, which are parts of the simulated kernel. They are compiled
+ * for this machine, with the headers of include/bpf/.
+ */
+#include <linux/types.h>
+#include <string.h>
+
+#include "kernel/helpers.h"
+#include "kernel/table.h"
+#include "sim.h"
+
+void *helper_lookup(const void *map, const void *key);
+long helper_update(const void *map, const void *key, const void *value, __u64 flags);
+long helper_delete(const void *map, const void *key);
+void *bpf_ringbuf_reserve(const void *ring, __u64 size, __u64 flags);
+void bpf_ringbuf_submit(void *record, __u64 flags);
+__u64 bpf_ktime_get_boot_ns(void);
+__u64 bpf_ktime_get_ns(void);
+long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
+long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
+long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
+
+/* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
+extern char latches[], associations[], sas[], params[], identities[], rules[], settings[],
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], merges[], reassemblies[],
+	mixtures[];
+
+static const char *const addresses[TABLES] = {
+	[TABLE_LATCHES] = latches,	 [TABLE_ASSOCIATIONS] = associations,
+	[TABLE_SAS] = sas,		 [TABLE_PARAMS] = params,
+	[TABLE_IDENTITIES] = identities, [TABLE_RULES] = rules,
+	[TABLE_SETTINGS] = settings,	 [TABLE_CLOCK] = latch_clocks,
+	[TABLE_DROPS] = drops,		 [TABLE_COUNTERS] = counters,
+	[TABLE_REFUSALS] = refusals,	 [TABLE_SPD_STAMPS] = spd_stamps,
+	[TABLE_MERGES] = merges,	 [TABLE_REASSEMBLIES] = reassemblies,
+	[TABLE_MIXTURES] = mixtures,
+};
+
+static enum table_id table_of(const void *map)
+{
+	int id;
+
+	for (id = 0; id < TABLES; id++)
+		if (addresses[id] == map)
+			return (enum table_id)id;
+	sim_fail("a program uses a map that is not simulated");
+}
+
+void *helper_lookup(const void *map, const void *key)
+{
+	tables_changes++; /* the program may write to the value */
+	return table_find(table_of(map), key);
+}
+
+long helper_update(const void *map, const void *key, const void *value, __u64 flags)
+{
+	return table_set(table_of(map), key, value, flags);
+}
+
+long helper_delete(const void *map, const void *key)
+{
+	return table_delete(table_of(map), key);
+}
+
+void *bpf_ringbuf_reserve(const void *ring, __u64 size, __u64 flags)
+{
+	(void)ring;
+	(void)size;
+	(void)flags;
+	if (!sim.quiet && sim_chance(sim.faults.event)) {
+		sim.lost_events++;
+		sim_trace("the ring has no room for an event");
+		return NULL;
+	}
+	return ring_reserve();
+}
+
+void bpf_ringbuf_submit(void *record, __u64 flags)
+{
+	(void)flags;
+	ring_submit(record);
+	helpers_wake();
+}
+
+__u64 bpf_ktime_get_boot_ns(void)
+{
+	return sim.now_ms * 1000000;
+}
+
+__u64 bpf_ktime_get_ns(void)
+{
+	return sim.now_ms * 1000000;
+}
+
+long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
+{
+	memcpy(to, from, size);
+	return 0;
+}
+
+long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from)
+{
+	size_t length = strnlen(from, size - 1);
+
+	memcpy(to, from, length);
+	((char *)to)[length] = '\0';
+	return (long)length + 1;
+}
+
+long bpf_loop(__u32 times, void *function, void *context, __u64 flags)
+{
+	long (*call)(__u32 index, void *context) = (long (*)(__u32, void *))function;
+	__u32 i;
+
+	(void)flags;
+	for (i = 0; i < times; i++)
+		if (call(i, context))
+			return (long)i + 1;
+	return times;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Compiled as the programs of bpf/ are, since it makes the kernel structures that they read. */
+#include "db/listener.h"
+#include "gate/flow_check.h"
+
+#include "kernel/traffic.h"
+
+#define SIM_NETNS	       1
+#define MODE_TRANSPORT	       0
+#define REPLAY_WINDOW	       32
+#define KEY_BITS	       288
+#define ICV_BITS	       128
+#define KERNEL_EEXIST	       (-17)
+
+int latch_control(struct latch_control *control);
+int watch_sa_add(struct xfrm_state *x);
+int watch_sa_added(struct xfrm_state *x, int result);
+int watch_sa_delete(struct xfrm_state *x);
+int watch_spd_flush(struct net *net);
+
+static struct net net;
+static struct user_namespace host_namespace;
+static struct xfrm_state states[TRAFFIC_SAS];
+static struct traffic_sa described[TRAFFIC_SAS];
+static bool present[TRAFFIC_SAS];
+static struct socket_verdict socket_states[TRAFFIC_SOCKETS];
+static union {
+	struct xfrm_algo_aead aead;
+	char room[sizeof(struct xfrm_algo_aead) + 8];
+} algorithms[TRAFFIC_SAS];
+
+void traffic_reset(void)
+{
+	__builtin_memset(present, 0, sizeof(present));
+	__builtin_memset(socket_states, 0, sizeof(socket_states));
+	net.net_cookie = SIM_NETNS;
+	net.user_ns = &host_namespace;
+	((struct bpf_map *)&latches)->max_entries = 16;
+	((struct bpf_map *)&sas)->max_entries = 64;
+}
+
+static bool same_key(const struct latch_sa_key *a, const struct latch_sa_key *b)
+{
+	return !__builtin_memcmp(a, b, sizeof(*a));
+}
+
+static void describe(int at, const struct traffic_sa *sa)
+{
+	struct xfrm_algo_aead *aead = &algorithms[at].aead;
+	struct xfrm_state *x = &states[at];
+
+	__builtin_memset(x, 0, sizeof(*x));
+	__builtin_memset(aead, 0, sizeof(*aead));
+	__builtin_strcpy(aead->alg_name, sa->cipher);
+	aead->alg_key_len = KEY_BITS;
+	aead->alg_icv_len = ICV_BITS;
+	x->xs_net.net = &net;
+	x->aead = aead;
+	__builtin_memcpy(&x->id.daddr.a4, sa->key.daddr, 4);
+	__builtin_memcpy(&x->props.saddr.a4, sa->source, 4);
+	x->id.spi = bpf_htonl(sa->key.spi);
+	x->id.proto = sa->key.protocol;
+	x->props.family = sa->key.family;
+	x->props.mode = MODE_TRANSPORT;
+	x->props.reqid = sa->reqid;
+	x->props.replay_window = sa->inbound ? REPLAY_WINDOW : 0;
+	described[at] = *sa;
+}
+
+static int free_state(void)
+{
+	int at;
+
+	for (at = 0; at < TRAFFIC_SAS; at++)
+		if (!present[at])
+			return at;
+	return -1;
+}
+
+static bool is_in_use(const struct latch_sa_key *key)
+{
+	int at;
+
+	for (at = 0; at < TRAFFIC_SAS; at++)
+		if (present[at] && same_key(&described[at].key, key))
+			return true;
+	return false;
+}
+
+int traffic_install(const struct traffic_sa *sa)
+{
+	bool in_use = is_in_use(&sa->key);
+	int at = free_state();
+
+	if (at < 0)
+		return at;
+	describe(at, sa);
+	watch_sa_add(&states[at]);
+	present[at] = !in_use;
+	watch_sa_added(&states[at], in_use ? KERNEL_EEXIST : 0);
+	return in_use ? -1 : at;
+}
+
+void traffic_delete(int sa)
+{
+	watch_sa_delete(&states[sa]);
+	present[sa] = false;
+}
+
+const struct traffic_sa *traffic_sa(int sa)
+{
+	return sa >= 0 && present[sa] ? &described[sa] : NULL;
+}
+
+__u64 traffic_instance(int sa)
+{
+	return (__u64)&states[sa];
+}
+
+bool traffic_packet(const struct traffic_packet *packet)
+{
+	struct passage p = {
+		.flow = packet->flow,
+		.socket_cookie = packet->socket < 0 ? 0 : packet->cookie,
+		.protection = packet->sa ? PACKET_PROTECTED : PACKET_PLAIN,
+		.egress = packet->egress,
+		.is_syn = packet->syn,
+		.may_start = packet->syn,
+		.listener = packet->socket < 0,
+		.tcp_state = packet->socket < 0	  ? BPF_TCP_LISTEN
+			     : packet->connecting ? BPF_TCP_SYN_SENT
+						  : BPF_TCP_ESTABLISHED,
+	};
+	struct socket_verdict none = {};
+
+	if (packet->sa)
+		p.sa = *packet->sa;
+	return check_packet(&p, packet->socket < 0 ? &none : &socket_states[packet->socket]) ==
+	       GATE_PASS;
+}
+
+void traffic_connect(int socket)
+{
+	socket_states[socket] = (struct socket_verdict){.opened = LATCH_DIRECTION_OUT};
+}
+
+static void set_owner(struct latch *latch, enum latch_owner owner, __u64 cookie)
+{
+	latch->owner = owner;
+	latch->owner_since = bpf_ktime_get_boot_ns();
+	latch->socket_cookie = cookie;
+}
+
+void traffic_established(int socket, const struct latch_flow *flow, __u64 cookie)
+{
+	struct latch *latch = bpf_map_lookup_elem(&latches, flow);
+
+	if (!latch)
+		return;
+	set_owner(latch, LATCH_OWNER_SOCKET, cookie);
+	socket_states[socket].was_latched = 1;
+}
+
+void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait)
+{
+	struct latch *latch = bpf_map_lookup_elem(&latches, flow);
+
+	if (!latch || latch->socket_cookie != cookie)
+		return;
+	if (time_wait)
+		set_owner(latch, LATCH_OWNER_TIME_WAIT, cookie);
+	else
+		latch_release(flow, latch);
+}
+
+void traffic_spd_changed(void)
+{
+	watch_spd_flush(&net);
+}
+
+void traffic_control(struct latch_control *control)
+{
+	latch_control(control);
+}

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# The deterministic simulation (tests/sim/): latchd's own objects, the programs of bpf/ compiled for
+# this machine, and the simulated world. The linker puts its doors in place of latchd's.
+
+SIM_SRC  := $(sort $(wildcard tests/sim/*.c tests/sim/doors/*.c)) \
+	    tests/sim/kernel/table.c tests/sim/kernel/helpers.c
+SIM_BPF  := $(addprefix bpf/,control/control db/maps db/rules gate/flow_check gate/new_flow \
+	    gate/refusal watch/sa_watch watch/spd_watch)
+SIM_OBJ  := $(call obj,$(SIM_SRC))
+SIM_PROGRAMS := $(SIM_BPF:%=$(BUILD)/sim/%.o) $(BUILD)/sim/traffic.o
+SIM_WRAP := malloc calloc realloc reallocarray free exit epoll_wait clock_gettime connect \
+	    inotify_init1 getsockopt loop_stop_on_signals netlink_open netlink_request \
+	    bpf_prog_test_run_opts libbpf_num_possible_cpus \
+	    $(addprefix bpf_map_,get_info_by_fd lookup_elem get_next_key update_elem delete_elem \
+	    lookup_batch) $(addprefix ring_buffer__,new free epoll_fd consume)
+# The warnings of these sources are those of their own compilation.
+SIM_BPF_CFLAGS = -std=gnu11 -w -Itests/sim/kernel/include -Iinclude -Ibpf -Itests/sim \
+	    -Ivmlinux/$(ARCH) $(if $(SANITIZE),-fsanitize=$(SANITIZE)) $(CFLAGS) -fPIE
+
+$(SIM_OBJ): EXTRA_CFLAGS := -Itests/sim
+
+$(BUILD)/sim/%.o: %.bpf.c $(BPF_HEADERS) $(wildcard tests/sim/kernel/include/bpf/*.h) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call msg,CC,$< (sim))$(CC) $(SIM_BPF_CFLAGS) -c $< -o $@
+$(BUILD)/sim/traffic.o: tests/sim/kernel/traffic.c tests/sim/kernel/traffic.h $(BPF_HEADERS) \
+		$(wildcard tests/sim/kernel/include/bpf/*.h) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call msg,CC,$< (sim))$(CC) $(SIM_BPF_CFLAGS) -c $< -o $@
+
+$(BUILD)/tests/sim: $(SIM_OBJ) $(SIM_PROGRAMS) $(LIBLATCHD) $(LIBCOMMON)
+	$(call link,$(SIM_WRAP:%=-Wl$(,)--wrap=%))
+
+-include $(SIM_OBJ:.o=.d)
