@@ -96,6 +96,12 @@ class ScenariosTest(unittest.TestCase):
                 self.assertEqual(len(expected), 1, path)
                 self.assertRegex(expected[0], r"^(clean|leak [a-z ]+)$", path)
 
+    def test_every_boots_line_is_of_a_program_that_runs_in_conformance(self):
+        for path in files():
+            for number in line(path, "boots"):
+                self.assertEqual((number, line(path, "run")), ("2", ["conformance"]), path)
+                self.assertIn("LATCHD_BOOT", read(path), path)
+
     def test_names_of_scenarios_and_variants_are_unique(self):
         names = [name for path in files() for name in names_of(path)]
         self.assertEqual(len(names), len(set(names)))

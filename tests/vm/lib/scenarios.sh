@@ -12,16 +12,18 @@
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
+#	# boots: 2                  the scenario restarts the machine and runs again; it has a guest
+#	                            of its own, LATCHD_BOOT (1, 2) and the folder LATCHD_KEPT
 
 # Of each scenario, by its name; a variant has all of its file but the arguments.
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
-# "check" or "conformance".
-declare -A SCENARIO_RUN=()
+# "check" or "conformance"; the number of boots.
+declare -A SCENARIO_RUN=() SCENARIO_BOOTS=()
 # All names, a variant behind its folder.
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' later='' names=()
+	local file=$1 folder line name options touches='' expect='' later='' boots=1 names=()
 
 	folder=${file%/*}
 	names=("${folder##*/}")
@@ -34,6 +36,7 @@ read_scenario() {
 			names+=("$name")
 			SCENARIO_OPTIONS[$name]=$options
 			;;
+		"# boots: "*) boots=${line#*: } ;;
 		"# run: conformance") later=all ;;
 		"# run: conformance "*) later=${line#*: conformance } ;;
 		esac
@@ -42,6 +45,7 @@ read_scenario() {
 		SCENARIO_FILE[$name]=$file
 		SCENARIO_TOUCHES[$name]=$touches
 		SCENARIO_EXPECT[$name]=$expect
+		SCENARIO_BOOTS[$name]=$boots
 		SCENARIO_RUN[$name]=check
 		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=conformance
 	done
