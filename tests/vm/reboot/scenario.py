@@ -141,6 +141,7 @@ def second():
     expect("\n".join(spd()) == read(kept("spd")), "the SPD is the administrator's")
     latchd.stop()
     conforms("R-2-18", "a restart without shutdown under latches: no latch, pin or policy is left")
+    conforms("L-2.3-5", "a restart under two latches: the database of the next boot has none")
     conforms("R-2.3-15", "policies for one connection did not survive the restart, the administrator's"
                          " were loaded")
 
