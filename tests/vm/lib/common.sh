@@ -126,8 +126,11 @@ never() {
 	! wait_until "$seconds" "$@" || fail "$what"
 }
 
+# running PID: a process that has ended, and that its parent did not wait for yet, does not run.
 running() {
-	kill -0 "$1" 2>/dev/null
+	local stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ $stat != *') Z '* ]]
 }
 
 gone() {
