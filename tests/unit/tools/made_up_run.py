@@ -154,7 +154,7 @@ class Run:
 
     def findings(self):
         self.put_all()
-        return oracle.judge(oracle.RunDirectory(self.path))
+        return oracle.find_all(oracle.RunDirectory(self.path))
 
 
 def inside_host(run, host):

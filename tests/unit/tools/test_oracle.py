@@ -507,7 +507,7 @@ class OracleTest(unittest.TestCase):
         leak, = self.expect(["clear"])
         self.assertEqual(leak["packets"], 1)
 
-    def test_a_host_without_a_cable_is_judged_by_its_devices(self):
+    def test_a_leak_of_a_host_without_a_cable_is_found_on_its_devices(self):
         self.run_dir.uncabled = ["w"]
         inside_host(self.run_dir, "w")
         self.run_dir.on_device("w", to_client(ACK, b"secret"), ETHER)

@@ -104,7 +104,7 @@ class Watch(unittest.TestCase):
 
     def findings(self):
         self.stop()
-        found = oracle.judge(oracle.RunDirectory(self.run_dir))
+        found = oracle.find_all(oracle.RunDirectory(self.run_dir))
         return found["leaks"], found["blind"]
 
     # ---- real packets
