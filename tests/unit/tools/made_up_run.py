@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 
-from made_up_packets import (ACK, C4, C_PORT, ETHER, MAC, PSH, SPI_CW, SPI_WC, SPI_WD, W4, W_PORT,
+from made_up_packets import (ACK, C4, C_PORT, ETHER, LOOPBACK, MAC, PSH, SPI_CW, SPI_WC, SPI_WD, W4, W_PORT,
                              cable, cooked, esp, nflog, to_client, to_server)
 
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vm/lib")
@@ -68,7 +68,8 @@ class Run:
         self.frame("wire", host, cable(sender, packet), time)
 
     def on_device(self, host, packet, hardware, sender=None, outgoing=True, time=START):
-        self.frame("host", host, cooked(sender or host, packet, hardware, outgoing), time)
+        sender = "none" if hardware == LOOPBACK else sender or host
+        self.frame("host", host, cooked(sender, packet, hardware, outgoing), time)
 
     def on_decryption(self, host, packet, time=START):
         self.frame("clear", host, nflog(packet), time)
