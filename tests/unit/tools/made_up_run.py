@@ -7,8 +7,8 @@ import struct
 import subprocess
 import sys
 
-from made_up_packets import (ACK, C4, C_PORT, ETHER, LOOPBACK, MAC, PSH, SPI_CW, SPI_WC, SPI_WD, W4, W_PORT,
-                             cable, cooked, esp, nflog, to_client, to_server)
+from made_up_packets import (ACK, C4, C_PORT, ETHER, LOOPBACK, MAC, PSH, SPI_CW, SPI_WC, SPI_WD,
+                             W4, W_PORT, cable, cooked, esp, nflog, to_client, to_server)
 
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vm/lib")
 ORACLE = os.path.join(LIBRARY, "oracle")
@@ -125,7 +125,7 @@ class Run:
     def put_monitor(self, host):
         for kind, spis in (("esp", self.sas), ("ah", self.ah_sas)):
             for spi in spis.get(host, ()):
-                line = "src 10.9.0.1 dst 10.9.0.2 \\\tproto %s spi 0x%08x reqid 1 mode transport\\\n"
+                line = "src 10.9.0.1 dst 10.9.0.2 \\\tproto %s spi 0x%08x reqid 1\\\n"
                 self.put_more("xfrm-%s.monitor" % host, (line % (kind, spi)).encode())
         self.put("xfrm-%s.words" % host, self.words.get(host, "").encode())
 
