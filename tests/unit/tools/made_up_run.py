@@ -7,8 +7,8 @@ import struct
 import subprocess
 import sys
 
-from made_up_packets import (ACK, C4, C_PORT, ETHER, MAC, PSH, SPI_CW, SPI_WC, SPI_WD, W4, W_PORT,
-                             cable, cooked, esp, nflog, to_client, to_server)
+from made_up_packets import (ACK, C4, C_PORT, ETHER, LOOPBACK, MAC, PSH, SPI_CW, SPI_WC, SPI_WD,
+                             W4, W_PORT, cable, cooked, esp, nflog, to_client, to_server)
 
 LIBRARY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vm/lib")
 ORACLE = os.path.join(LIBRARY, "oracle")
@@ -68,7 +68,8 @@ class Run:
         self.frame("wire", host, cable(sender, packet), time)
 
     def on_device(self, host, packet, hardware, sender=None, outgoing=True, time=START):
-        self.frame("host", host, cooked(sender or host, packet, hardware, outgoing), time)
+        sender = "none" if hardware == LOOPBACK else sender or host
+        self.frame("host", host, cooked(sender, packet, hardware, outgoing), time)
 
     def on_decryption(self, host, packet, time=START):
         self.frame("clear", host, nflog(packet), time)
@@ -124,7 +125,7 @@ class Run:
     def put_monitor(self, host):
         for kind, spis in (("esp", self.sas), ("ah", self.ah_sas)):
             for spi in spis.get(host, ()):
-                line = "src 10.9.0.1 dst 10.9.0.2 \\\tproto %s spi 0x%08x reqid 1 mode transport\\\n"
+                line = "src 10.9.0.1 dst 10.9.0.2 \\\tproto %s spi 0x%08x reqid 1\\\n"
                 self.put_more("xfrm-%s.monitor" % host, (line % (kind, spi)).encode())
         self.put("xfrm-%s.words" % host, self.words.get(host, "").encode())
 
@@ -154,7 +155,7 @@ class Run:
 
     def findings(self):
         self.put_all()
-        return oracle.judge(oracle.RunDirectory(self.path))
+        return oracle.find_all(oracle.RunDirectory(self.path))
 
 
 def inside_host(run, host):

@@ -507,7 +507,7 @@ class OracleTest(unittest.TestCase):
         leak, = self.expect(["clear"])
         self.assertEqual(leak["packets"], 1)
 
-    def test_a_host_without_a_cable_is_judged_by_its_devices(self):
+    def test_a_leak_of_a_host_without_a_cable_is_found_on_its_devices(self):
         self.run_dir.uncabled = ["w"]
         inside_host(self.run_dir, "w")
         self.run_dir.on_device("w", to_client(ACK, b"secret"), ETHER)
@@ -518,17 +518,17 @@ class OracleTest(unittest.TestCase):
         self.expect()
 
     def test_a_segment_to_another_host_on_lo_is_a_leak(self):
-        self.run_dir.on_device("w", to_client(ACK, b"secret"), LOOPBACK)
+        self.run_dir.on_device("w", to_client(ACK, b"secret"), LOOPBACK, outgoing=False)
         leak, = self.expect(["clear"])
         self.assertEqual(leak["where"], "lo of w")
 
     def test_a_text_on_lo_is_a_leak(self):
-        self.run_dir.on_device("w", udp(b"W-TO-C 01", W4, W4, (1, 2)), LOOPBACK)
+        self.run_dir.on_device("w", udp(b"W-TO-C 01", W4, W4, (1, 2)), LOOPBACK, outgoing=False)
         self.expect(["clear"])
 
     def test_an_error_message_on_lo_that_quotes_a_segment_is_no_leak(self):
         body = b"\3\1\0\0\0\0\0\0" + to_client(ACK, b"W-TO-C 01")
-        self.run_dir.on_device("w", ip(ICMP, body, W4, W4), LOOPBACK)
+        self.run_dir.on_device("w", ip(ICMP, body, W4, W4), LOOPBACK, outgoing=False)
         self.expect()
 
     def test_an_error_message_in_clear_that_quotes_a_segment_is_a_leak(self):
@@ -540,8 +540,8 @@ class OracleTest(unittest.TestCase):
         self.run_dir.flows.append(("w-9", "w", "w", W4, 9, W4, 10, "W-TO-W", "-", "tcp"))
         self.run_dir.sent["w-9"], self.run_dir.received["w-9"] = b"", b""
         self.run_dir.on_decryption("w", tcp(ACK, b"", W4, W4, (10, 9)))
-        self.run_dir.on_device("w", tcp(ACK, b"W-TO-W", W4, W4, (9, 10)), LOOPBACK)
-        self.run_dir.on_device("w", udp(b"W-TO-W", W4, W4, (1, 2)), LOOPBACK)
+        self.run_dir.on_device("w", tcp(ACK, b"W-TO-W", W4, W4, (9, 10)), LOOPBACK, outgoing=False)
+        self.run_dir.on_device("w", udp(b"W-TO-W", W4, W4, (1, 2)), LOOPBACK, outgoing=False)
         self.expect()
 
     def test_a_segment_on_an_xfrm_interface_of_its_ends_is_no_leak(self):

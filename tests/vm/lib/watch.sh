@@ -17,7 +17,7 @@
 readonly NFLOG_DECRYPTED=5 NFLOG_SEALED=6
 # Bursts must fit: the oracle calls a capture with holes blind. A packet that is not yet cut into
 # segments is longer than a frame; its beginning is enough.
-readonly CAPTURE_CABLE=(-s 0 -B 16384) CAPTURE_DEVICES=(-s 4096 -B 16384 -y LINUX_SLL2)
+readonly CAPTURE_CABLE=(-s 0 -B 16384) CAPTURE_DEVICES=(-s 4096 -B 8192 -y LINUX_SLL2)
 
 # spawn_watch NAME NETNS COMMAND...: in the background until stop_watching.
 spawn_watch() {

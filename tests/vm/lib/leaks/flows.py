@@ -120,7 +120,7 @@ class Flows:
 
 
 class Fragments:
-    """Later fragments have no ports: they wait until all first fragments of the capture are known."""
+    """Later fragments have no ports: they wait until all first fragments are known."""
 
     def __init__(self):
         self.firsts, self.later = {}, []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""An IP packet: its protection, its ports behind extension headers, its place in a fragmented one."""
+"""An IP packet: its protection, its ports behind extension headers, its place as a fragment."""
 import struct
 
 IPIP, TCP, UDP, IPV6, ESP, AH, SCTP = 4, 6, 17, 41, 50, 51, 132

@@ -10,7 +10,7 @@ LOST = re.compile(r"^(\d+) packets dropped by kernel", re.M)
 
 
 class Refused(Exception):
-    """The run directory cannot be judged."""
+    """The run directory cannot be read."""
 
 
 class RunDirectory:

@@ -5,6 +5,11 @@ from leaks.flows import Fragments
 from leaks.packet import ICMP, parse
 
 
+def is_sent(frame):
+    """libpcap shows packets of lo once, as incoming ones."""
+    return frame.outgoing != (frame.device == LOCAL) and frame.device != INNER
+
+
 class Sent:
     """The packets that one host sent."""
 
@@ -44,9 +49,7 @@ class Sent:
         for frame in self.run.frames("host-" + self.host):
             packet = parse(frame.time, frame.packet)
             self.saw_protection |= bool(packet.protection)
-            if not frame.outgoing or frame.device == INNER:
-                continue
-            if frame.device == LOCAL or frame.sender not in shown:
+            if is_sent(frame) and frame.sender not in shown:
                 self.check_packet(packet, self.place(frame.device), frame.device,
                                   fragments[frame.device])
         for device, held in fragments.items():
