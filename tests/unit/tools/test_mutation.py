@@ -55,6 +55,19 @@ if grep -q four product; then printf 'passed\\t\\n'; else printf 'failed\\t\\n';
 """
 
 
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def scenario_files(name):
+    """The file of a scenario: its folder has this name, or its file has a variant of this name."""
+    files = glob.glob(os.path.join(TOP, "tests/vm/*/scenario.*"))
+    variant = re.compile(rf"^# variant: {re.escape(name)}( |$)", re.M)
+    return [path for path in files
+            if os.path.basename(os.path.dirname(path)) == name or variant.search(read(path))]
+
+
 class MutationTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
@@ -184,10 +197,9 @@ class MutationTest(unittest.TestCase):
             found = [mutation for mutation in tomllib.load(file)["mutation"] if "vm" in mutation]
         self.assertTrue(found)
         for mutation in found:
-            files = glob.glob(os.path.join(TOP, "tests/vm", mutation["vm"], "scenario.*"))
+            files = scenario_files(mutation["vm"])
             self.assertEqual(len(files), 1, mutation["name"])
-            with open(files[0], encoding="utf-8") as file:
-                text = re.sub(r'"\n +f?"', "", file.read())
+            text = re.sub(r'"\n +f?"', "", read(files[0]))
             self.assertIn(mutation["says"].replace("FAIL  ", ""), text, mutation["name"])
 
 
