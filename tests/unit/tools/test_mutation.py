@@ -83,7 +83,7 @@ def files_of(scenario):
     """Its file, of a variant the file that names it, and the steps that the scenarios share."""
     found = [path for path in glob.glob(os.path.join(TOP, "tests/vm/*/scenario.*"))
              if os.path.basename(os.path.dirname(path)) == scenario
-             or "# variant: %s " % scenario in text_of(path)]
+             or re.search(r"^# variant: %s( |$)" % re.escape(scenario), text_of(path), re.M)]
     return found[:1] + glob.glob(os.path.join(TOP, "tests/vm/lib/*.sh")) if found else []
 
 

@@ -257,6 +257,7 @@ heal_all() {
 
 write_log "LATCHD_CHURN_SEED=${LATCHD_CHURN_SEED:-5660}"
 topology dpd=300s
+copy_frames
 in_host w sysctl -qw net.ipv4.tcp_orphan_retries=1
 in_host c sysctl -qw net.ipv4.tcp_orphan_retries=1
 host_up w c d

@@ -10,22 +10,29 @@
 #
 # C needs not vanish, so that W's TCP sends and receives when D's SA comes.
 
+# copy_frames: before the first packet. The first such qdisc patches the kernel's code (a static key
+# in __dev_queue_xmit()), and an emulated 6.12 crashed there under traffic.
+copy_frames() {
+	ip netns exec lt-net tc qdisc add dev w ingress
+	ip netns exec lt-net tc filter add dev w parent ffff: matchall \
+		action mirred egress mirror dev d
+	# The copies are for C's MAC address.
+	in_host d tc qdisc add dev eth0 ingress
+	in_host d tc filter add dev eth0 parent ffff: matchall action skbedit ptype host
+}
+
+# beside_c: after copy_frames.
 beside_c() {
 	give_address d c
 	ip -n lt-w neigh replace "$(addr c)" dev eth0 lladdr "${MAC[c]}" nud permanent
 	ip -n lt-d neigh replace "$(addr w)" dev eth0 lladdr "${MAC[w]}" nud permanent
-	ip netns exec lt-net tc qdisc add dev w clsact
-	ip netns exec lt-net tc filter add dev w ingress matchall \
-		action mirred egress mirror dev d
-	# The copies are for C's MAC address.
-	in_host d tc qdisc add dev eth0 clsact
-	in_host d tc filter add dev eth0 ingress matchall action skbedit ptype host
 	log "D is beside C, at the same address"
 }
 
 # live_opening: W streams to C, a line every 10 ms; with latchd both ends are latched.
 live_opening() {
 	topology dpd=300s tries=30
+	copy_frames
 	host_up w c d
 	[ -z "${WITH_LATCHD:-}" ] || start_latchd
 	must_initiate c

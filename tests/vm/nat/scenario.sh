@@ -99,7 +99,7 @@ wait_until_d_has_gone() {
 	local counters received
 
 	must_initiate d
-	need_latch w 7000 broken
+	need 30 "W's latch is BROKEN and waits" latch_seen "$(at w 7000) and .state == \"broken\""
 	need_broken
 	counters=$(counters w 7000) || exit 1
 	forge_as_c
