@@ -323,7 +323,7 @@ $(CHAOS_BIN): $(BUILD)/chaos/%: $(FUZZ_OUT)/obj/tests/chaos/%.o $(BUILD)/libchao
 	@mkdir -p $(@D)
 	$(call msg,LD,$@)$(call FUZZ_LINK,) -lcriterion
 
-CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup
+CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup exit
 $(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
 
 -include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC) \
