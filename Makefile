@@ -324,7 +324,7 @@ $(CHAOS_BIN): $(BUILD)/chaos/%: $(FUZZ_OUT)/obj/tests/chaos/%.o $(BUILD)/libchao
 	@mkdir -p $(@D)
 	$(call msg,LD,$@)$(call FUZZ_LINK,) -lcriterion
 
-CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup
+CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup exit
 $(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
 
 -include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(PROBE_BPF)) \

@@ -42,9 +42,6 @@ static struct random chance;
 static uint64_t chaos_seed, event_number;
 static const char *event_name = "start";
 
-/* For a process that is no test of Criterion: ends it. */
-static void (*end_process)(const char *text);
-
 __attribute__((format(printf, 1, 2), noreturn)) static void contradiction(const char *format, ...)
 {
 	char text[256];
@@ -53,8 +50,6 @@ __attribute__((format(printf, 1, 2), noreturn)) static void contradiction(const 
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	if (end_process)
-		end_process(text);
 	cr_assert_fail("%s; seed %" PRIu64 ", event %" PRIu64 " (%s)", text, chaos_seed,
 		       event_number, event_name);
 	abort();
@@ -389,7 +384,7 @@ static void attach_nobody(struct feed *feed)
 	     "a process that is gone is attached");
 }
 
-static inline void forget_reports(void)
+static void forget_reports(void)
 {
 	size_t i;
 

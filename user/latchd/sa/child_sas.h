@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "common/hash.h"
 #include "latch_abi.h"
 #include "latchd/feeds/feed.h"
 

@@ -10,8 +10,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
+#include "common/hash.h"
 #include "latchd/feeds/feed.h"
 
 struct ike_sa_key {

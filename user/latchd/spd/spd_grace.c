@@ -2,8 +2,8 @@
 #include "latchd/spd/spd_grace.h"
 
 #include <stdlib.h>
-#include <uthash.h>
 
+#include "common/hash.h"
 #include "common/loop.h"
 
 struct spd_grace_entry {

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "common/hash.h"
 #include "latchd/spd/policy_dump.h"
 #include "latchd/maps/tables.h"
 
