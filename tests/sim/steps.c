@@ -389,13 +389,12 @@ static void step_ike_down(void)
 static void step_expire(void)
 {
 	struct world_child *child = any_child(false);
-	uint32_t which = sim_draw(4);
+	bool both = sim_draw(3);
 
 	if (!child)
 		return;
-	if (which != 1)
-		delete_sa(child, true);
-	if (which)
+	delete_sa(child, true);
+	if (both)
 		delete_sa(child, false);
 	if (child->listed)
 		steps_later(soon(), on_old_deleted, child->token);
