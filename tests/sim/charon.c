@@ -46,7 +46,7 @@ struct peer {
 static struct {
 	struct peer peers[SIDES];
 	bool up, listing;
-	enum side lists; /* the connection of the running list */
+	enum side lists;     /* the connection of the running list */
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint32_t lateness;
@@ -337,9 +337,8 @@ static void answer(enum side side, const struct vici_packet *packet)
 static bool take_request(enum side side)
 {
 	struct peer *peer = &charon.peers[side];
-	size_t length = peer->request_length < 4
-				? 0
-				: (size_t)peer->request[2] << 8 | peer->request[3];
+	size_t length =
+		peer->request_length < 4 ? 0 : (size_t)peer->request[2] << 8 | peer->request[3];
 	struct vici_packet packet;
 
 	if (!length || peer->request_length < 4 + length)

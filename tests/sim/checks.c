@@ -106,8 +106,8 @@ static void check_latch(size_t i)
 	before[i].latch = *latch;
 	if ((latch->word.state == LATCH_STATE_ESTABLISHED) == (latch->word.reasons != 0) &&
 	    latch->word.state != LATCH_STATE_LARVAL && latch->word.state != LATCH_STATE_BROKEN)
-		sim_fail("latch %llu is in state %d for reasons %#x",
-			 (unsigned long long)latch->id, latch->word.state, latch->word.reasons);
+		sim_fail("latch %llu is in state %d for reasons %#x", (unsigned long long)latch->id,
+			 latch->word.state, latch->word.reasons);
 	if (latch->word.state != LATCH_STATE_ESTABLISHED || !flow->latched ||
 	    latch->id != flow->latch_id)
 		return;

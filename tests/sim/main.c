@@ -61,7 +61,8 @@ static void run(uint64_t seed, bool verbose)
 static void on_signal(int number)
 {
 	char line[80];
-	int length = snprintf(line, sizeof(line), "seed %" PRIu64 ": signal %d\n", sim.seed, number);
+	int length =
+		snprintf(line, sizeof(line), "seed %" PRIu64 ": signal %d\n", sim.seed, number);
 
 	(void)!write(STDOUT_FILENO, line, (size_t)length);
 	_exit(1);

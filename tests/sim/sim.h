@@ -12,11 +12,11 @@
 
 /* How often each fault comes: one in so many, 0 = never. Drawn from the seed. */
 struct sim_faults {
-	uint32_t allocation;  /* malloc() returns NULL */
-	uint32_t call;	      /* a call of the kernel fails with ENOMEM */
-	uint32_t event;	      /* the ring has no room for an event */
+	uint32_t allocation;   /* malloc() returns NULL */
+	uint32_t call;	       /* a call of the kernel fails with ENOMEM */
+	uint32_t event;	       /* the ring has no room for an event */
 	uint32_t interleaving; /* another processor acts at a call of the kernel */
-	uint32_t crash;	      /* latchd is killed at a call of the kernel */
+	uint32_t crash;	       /* latchd is killed at a call of the kernel */
 };
 
 struct sim {

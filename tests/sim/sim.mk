@@ -32,3 +32,12 @@ $(BUILD)/tests/sim: $(SIM_OBJ) $(SIM_PROGRAMS) $(LIBLATCHD) $(LIBCOMMON)
 	$(call link,$(SIM_WRAP:%=-Wl$(,)--wrap=%))
 
 -include $(SIM_OBJ:.o=.d)
+
+.PHONY: sim $(BUILD)/tests/unit/test_sim
+
+sim: $(BUILD)/tests/sim ## latchd against a simulated kernel and charon: SEEDS=5000 FROM=1; SEED=N replays one
+	$(Q)BUILD='$(BUILD)' tests/sim/run $(if $(SEED),--seed '$(SEED)','$(or $(FROM),1)' '$(or $(SEEDS),5000)')
+
+tests: $(BUILD)/tests/sim
+# tests/unit/tools/test_sim.py runs it: for tools/mutation.
+$(BUILD)/tests/unit/test_sim: $(BUILD)/tests/sim

@@ -11,7 +11,7 @@
 #include "sim.h"
 #include "traffic_steps.h"
 
-#define TASKS_MAX     64
+#define TASKS_MAX 64
 /*
  * The peer chooses the outbound SPI, and may choose another peer's: few, so that they are used
  * again. The kernel chooses the inbound SPI at random, and never the same twice.
@@ -389,13 +389,12 @@ static void step_ike_down(void)
 static void step_expire(void)
 {
 	struct world_child *child = any_child(false);
-	uint32_t which = sim_draw(4);
+	bool both = sim_draw(3);
 
 	if (!child)
 		return;
-	if (which != 1)
-		delete_sa(child, true);
-	if (which)
+	delete_sa(child, true);
+	if (both)
 		delete_sa(child, false);
 	if (child->listed)
 		steps_later(soon(), on_old_deleted, child->token);
@@ -500,24 +499,15 @@ static const struct step {
 	unsigned int weight;
 	bool any_time; /* also while latchd is within a call of the kernel */
 } steps[] = {
-	{step_child, 14, true},
-	{step_rekey, 8, true},
-	{step_child_deleted, 4, true},
-	{step_reported_again, 2, true},
-	{step_ike_rekey, 2, true},
-	{step_ike_down, 3, true},
-	{step_expire, 4, true},
-	{step_charon_ends, 1, true},
-	{step_connection_lost, 1, false},
-	{step_charon_slow, 1, false},
-	{step_administrator, 2, false},
-	{step_policies_flushed, 1, true},
-	{step_latchd_killed, 1, false},
-	{step_latchd_stopped, 1, false},
-	{traffic_step_connect, 14, true},
-	{traffic_step_accept, 6, true},
-	{traffic_step_packets, 24, true},
-	{traffic_step_close, 3, true},
+	{step_child, 14, true},		  {step_rekey, 8, true},
+	{step_child_deleted, 4, true},	  {step_reported_again, 2, true},
+	{step_ike_rekey, 2, true},	  {step_ike_down, 3, true},
+	{step_expire, 4, true},		  {step_charon_ends, 1, true},
+	{step_connection_lost, 1, false}, {step_charon_slow, 1, false},
+	{step_administrator, 2, false},	  {step_policies_flushed, 1, true},
+	{step_latchd_killed, 1, false},	  {step_latchd_stopped, 1, false},
+	{traffic_step_connect, 14, true}, {traffic_step_accept, 6, true},
+	{traffic_step_packets, 24, true}, {traffic_step_close, 3, true},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 

@@ -162,8 +162,8 @@ static void draw_faults(void)
 	charon_set_lateness(draw_rate(3000, 30));
 	parts_choose_config(sim_draw(2));
 	sim_trace("faults: allocation 1/%u, call 1/%u, event 1/%u, interleaving 1/%u, crash 1/%u",
-		  sim.faults.allocation, sim.faults.call, sim.faults.event,
-		  sim.faults.interleaving, sim.faults.crash);
+		  sim.faults.allocation, sim.faults.call, sim.faults.event, sim.faults.interleaving,
+		  sim.faults.crash);
 }
 
 void world_begin(void)

@@ -42,9 +42,9 @@ struct world_child {
 	uint32_t token; /* no other child ever has it */
 	uint32_t id, ike_id;
 	uint32_t spi_in, spi_out;
-	int in, out;  /* of traffic.h, or -1 */
-	bool listed;  /* charon has it */
-	bool old;     /* a successor has replaced it */
+	int in, out; /* of traffic.h, or -1 */
+	bool listed; /* charon has it */
+	bool old;    /* a successor has replaced it */
 };
 
 enum world_socket {

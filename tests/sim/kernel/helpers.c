@@ -27,13 +27,20 @@ extern char latches[], associations[], sas[], params[], identities[], rules[], s
 	mixtures[];
 
 static const char *const addresses[TABLES] = {
-	[TABLE_LATCHES] = latches,	 [TABLE_ASSOCIATIONS] = associations,
-	[TABLE_SAS] = sas,		 [TABLE_PARAMS] = params,
-	[TABLE_IDENTITIES] = identities, [TABLE_RULES] = rules,
-	[TABLE_SETTINGS] = settings,	 [TABLE_CLOCK] = latch_clocks,
-	[TABLE_DROPS] = drops,		 [TABLE_COUNTERS] = counters,
-	[TABLE_REFUSALS] = refusals,	 [TABLE_SPD_STAMPS] = spd_stamps,
-	[TABLE_MERGES] = merges,	 [TABLE_REASSEMBLIES] = reassemblies,
+	[TABLE_LATCHES] = latches,
+	[TABLE_ASSOCIATIONS] = associations,
+	[TABLE_SAS] = sas,
+	[TABLE_PARAMS] = params,
+	[TABLE_IDENTITIES] = identities,
+	[TABLE_RULES] = rules,
+	[TABLE_SETTINGS] = settings,
+	[TABLE_CLOCK] = latch_clocks,
+	[TABLE_DROPS] = drops,
+	[TABLE_COUNTERS] = counters,
+	[TABLE_REFUSALS] = refusals,
+	[TABLE_SPD_STAMPS] = spd_stamps,
+	[TABLE_MERGES] = merges,
+	[TABLE_REASSEMBLIES] = reassemblies,
 	[TABLE_MIXTURES] = mixtures,
 };
 

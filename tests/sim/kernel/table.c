@@ -32,10 +32,16 @@ STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(marks, sizeof(__u64), 1);
 
-#define HASH(name, key) {#name, key, sizeof(name##_values[0]),                                    \
-	sizeof(name##_used), false, name##_keys[0], name##_values[0], name##_used}
-#define ARRAY(name) {#name, sizeof(__u32), sizeof(name##_values[0]),                              \
-	sizeof(name##_used), true, name##_keys[0], name##_values[0], name##_used}
+#define HASH(name, key)                                                                            \
+	{                                                                                          \
+#name, key, sizeof(name##_values[0]), sizeof(name##_used), false,                  \
+			name##_keys[0], name##_values[0], name##_used                              \
+	}
+#define ARRAY(name)                                                                                \
+	{                                                                                          \
+#name, sizeof(__u32), sizeof(name##_values[0]), sizeof(name##_used), true,         \
+			name##_keys[0], name##_values[0], name##_used                              \
+	}
 
 struct table tables[TABLES] = {
 	[TABLE_LATCHES] = HASH(latches, sizeof(struct latch_flow)),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The maps of the simulated kernel. As in the preallocated hash maps of the kernel, an element keeps
- * its address, and a new entry takes the place of a deleted one.
+ * The maps of the simulated kernel. As in the preallocated hash maps of the kernel, an element
+ * keeps its address, and a new entry takes the place of a deleted one.
  */
 #ifndef LATCHD_SIM_TABLE_H
 #define LATCHD_SIM_TABLE_H

@@ -5,12 +5,12 @@
 
 #include "kernel/traffic.h"
 
-#define SIM_NETNS	       1
-#define MODE_TRANSPORT	       0
-#define REPLAY_WINDOW	       32
-#define KEY_BITS	       288
-#define ICV_BITS	       128
-#define KERNEL_EEXIST	       (-17)
+#define SIM_NETNS      1
+#define MODE_TRANSPORT 0
+#define REPLAY_WINDOW  32
+#define KEY_BITS       288
+#define ICV_BITS       128
+#define KERNEL_EEXIST  (-17)
 
 int latch_control(struct latch_control *control);
 int watch_sa_add(struct xfrm_state *x);

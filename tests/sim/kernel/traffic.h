@@ -34,7 +34,7 @@ const struct traffic_sa *traffic_sa(int sa);
 __u64 traffic_instance(int sa);
 
 struct traffic_packet {
-	int socket;		      /* index of its state; -1: a listener's */
+	int socket; /* index of its state; -1: a listener's */
 	struct latch_flow flow;
 	__u64 cookie;
 	const struct latch_sa_key *sa; /* NULL: in clear */

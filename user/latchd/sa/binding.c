@@ -210,6 +210,20 @@ static bool end_matches(const struct binding *b, const struct child_sa_end *end,
 	       same_algorithms(params, sa);
 }
 
+/*
+ * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer,
+ * if the reported pair is gone. The key manager deletes the inbound SA of a pair first.
+ */
+static bool may_be_of_another(const struct binding *b, const struct child_sa_end *end,
+			      const struct latch_sa *sa)
+{
+	const struct child_sa *child = end->child;
+	struct latch_sa in;
+
+	return end == &child->out && !end->serial && sa->word.params != child->params &&
+	       get_sa(b, &child->in, &in);
+}
+
 /* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
 static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
 {
@@ -260,6 +274,8 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 		warn_of_mismatch(end, sa.word.serial);
 		return unbind_end(b, end, &sa);
 	}
+	if (may_be_of_another(b, end, &sa))
+		return 0;
 	end->serial = sa.word.serial;
 	if (must_wait(child, &sa))
 		return 0;
@@ -287,7 +303,8 @@ static bool check_end(const struct binding *b, struct child_sa_end *end)
 	struct latch_sa sa;
 
 	end->in_kernel = !get_sa(b, end, &sa);
-	if (end->in_kernel && end->child->params && end_matches(b, end, &sa))
+	if (end->in_kernel && end->child->params && end_matches(b, end, &sa) &&
+	    !may_be_of_another(b, end, &sa))
 		end->serial = sa.word.serial;
 	return end->in_kernel;
 }

@@ -247,6 +247,25 @@ Test(conflict, a_check_of_all_latches_that_failed_is_repeated)
 	wait_until(latch_is_established);
 }
 
+static bool both_are_contested(void)
+{
+	return in_state(&d) == LATCH_SA_BOUND && is_contested(&c) && is_contested(&d);
+}
+
+/* Seed 58 of tests/sim: else the SA of c.example could still start latches. */
+Test(conflict, R_2_3_8_a_mark_that_failed_is_made_before_the_other_sa_is_bound)
+{
+	int control = maps.control;
+
+	install_and_report(&charon, &c);
+	install_both(&d);
+	maps.control = -1;
+	up(&charon, &d);
+	expect_states(&d, LATCH_SA_PENDING);
+	maps.control = control;
+	wait_until(both_are_contested);
+}
+
 Test(conflict, a_remaining_outbound_sa_still_conflicts)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);

@@ -20,7 +20,7 @@
 /* A map is known by its address. The room is for struct bpf_map, which gives its max_entries. */
 #define __uint(name, value)                                                                        \
 	union {                                                                                    \
-		int(*name)[value];                                                                 \
+		int (*name)[value];                                                                \
 		char room_##name[256];                                                             \
 	}
 #define __type(name, value) __typeof__(value) *name
