@@ -27,11 +27,11 @@ import subprocess
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_COUNT, LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT,
                  LATCH_OWNER_SOCKET, LATCH_STATE_ESTABLISHED)
 from checks import CGROUP, conforms, expect, program, run, run_json, skip, until
+from esp import Sent
 from host import C as HOST_C
 from host import HOSTS, W as HOST_W
 from host import accept, family_of, flush, received
 from maps import Latch, Sa, bind, define, drops, dump, stream_waits_for
-from sent import Sent
 from wire import ipv4, send_frame
 
 SCTP, RTOINFO, ASSOCINFO, NODELAY, PADDR, BINDX_ADD, BINDX_REM = 132, 0, 1, 3, 9, 100, 101
