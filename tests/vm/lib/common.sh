@@ -148,7 +148,17 @@ has_line() {
 	return $status
 }
 
-# kill_and_wait SIGNAL PID...
+# ended_within SECONDS PID: also after a failure, when wait_until ends the scenario.
+ended_within() {
+	local seconds=$1 pid=$2 start=$SECONDS
+
+	while running "$pid"; do
+		[ $((SECONDS - start)) -le "$seconds" ] || return 1
+		sleep 0.1
+	done
+}
+
+# kill_and_wait SIGNAL PID...: the harness, too, calls it after a failed scenario.
 kill_and_wait() {
 	local signal=$1 pid
 
@@ -157,9 +167,9 @@ kill_and_wait() {
 		kill "-$signal" "$pid" 2>/dev/null || true
 	done
 	for pid in "$@"; do
-		if ! wait_until 10 gone "$pid"; then
+		if ! ended_within 10 "$pid"; then
 			kill -KILL "$pid" 2>/dev/null || true
-			wait_until 10 gone "$pid" || true
+			ended_within 10 "$pid" || true
 		fi
 	done
 }
