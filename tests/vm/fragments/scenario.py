@@ -9,7 +9,7 @@ The kernel reassembles fragments of two tunnels: the reassembled packet shows on
 
     a connected UDP socket of w is latched to params 7; its peer's datagrams come in three fragments
     1. all under one SA of params 7, or under two: they arrive
-    2. one of them under params 8 or in clear, in any order: no byte arrives
+    2. one of them under params 8 or in clear, in any order, or all of them: no byte arrives
     3. the peer's next datagram arrives, also when mixtures went to a port without a socket,
        where no gate checks them
     4. the same where all places for marks are taken, but the peer's next datagram may be late
@@ -21,14 +21,14 @@ import struct
 import time
 
 import abi
-from abi import LATCH_DROP_MERGED
+from abi import LATCH_DROP_IDENTITY, LATCH_DROP_MERGED, LATCH_DROP_PLAINTEXT
 from checks import FOLDER, LIMIT, conforms, expect, run, until
 from gates import Gate
 from host import C, W, topology
 from latchd import attach
 from maps import Latch, latches_of, path
-from tunnels import (FRIEND, FRIEND_AGAIN, HERE, HERE6, IMPOSTOR, PORT, THERE, THERE6, add_tunnels,
-                     bind_each)
+from tunnels import (FRIEND, FRIEND_AGAIN, HERE, HERE6, IMPOSTOR, OUTER_IN, PORT, THERE, THERE6,
+                     add_tunnels, bind_each)
 from wire import checksum
 
 UNIT = 64  # bytes a fragment: a multiple of 8
@@ -42,6 +42,10 @@ MIXED = {
     "the impostor's first to arrive": ((2, IMPOSTOR), (0, FRIEND), (1, FRIEND)),
     "the impostor's last to arrive": ((2, FRIEND), (0, FRIEND), (1, IMPOSTOR)),
     "all but the first from the impostor": ((1, IMPOSTOR), (2, IMPOSTOR), (0, FRIEND)),
+}
+PURE = {
+    "all from the impostor": (IMPOSTOR, LATCH_DROP_IDENTITY),
+    "all in clear": (CLEAR, LATCH_DROP_PLAINTEXT),
 }
 
 
@@ -104,12 +108,12 @@ class Family:
         self.send_fragments(b"C", [(part, mark) for part, mark in enumerate(marks)])
         expect(self.arrives(b"C", 3 * UNIT - 8) == [], what)
 
-    def is_refused(self, what, which):
-        before = W_RECEIVES.drops(LATCH_DROP_MERGED)
+    def is_refused(self, what, which, reason=LATCH_DROP_MERGED):
+        before = W_RECEIVES.drops(reason)
         self.send_fragments(b"D", which)
         self.send_whole(b"C")
         expect(self.arrives(b"C", 8) == [], f"{what}: only the peer's next datagram arrives")
-        expect(W_RECEIVES.drops(LATCH_DROP_MERGED) == before + 1, "dropped: its fragments have two owners")
+        expect(W_RECEIVES.drops(reason) == before + 1, f"dropped, counted as {reason.name}")
 
     def is_refused_in_any_case(self, what, which):
         """The peer's datagrams, too, may count as marked for some seconds."""
@@ -155,10 +159,19 @@ def play(family):
     family.is_accepted("its peer's fragments arrive, reassembled", [FRIEND] * 3)
     for what, which in MIXED.items():
         family.is_refused(what, which)
+    for what, (mark, reason) in PURE.items():
+        family.is_refused(what, [(part, mark) for part in range(3)], reason)
     family.is_accepted("fragments under two SAs of the peer arrive", [FRIEND, FRIEND_AGAIN, FRIEND])
     for what in list(MIXED)[:2]:
         family.costs_nothing(what, MIXED[what])
     family.costs_nothing("the first one in clear", ((0, CLEAR), (1, FRIEND), (2, FRIEND)))
+
+
+def let_clear_in():
+    """Without the gate W would accept what comes in clear: its policies ask for no SA."""
+    for here, there in ((HERE, THERE), (HERE6, THERE6)):
+        W.ip(f"xfrm policy update src {there} dst {here} dir in"
+             f" tmpl src {OUTER_IN[0]} dst {OUTER_IN[1]} proto esp mode tunnel level use")
 
 
 def forget_latches():
@@ -169,6 +182,7 @@ def forget_latches():
 topology()
 attach()
 add_tunnels()
+let_clear_in()
 bind_each()
 os.sched_setaffinity(0, {0})  # so that packets arrive in the order in which they were sent
 play(Family(socket.AF_INET, HERE, THERE))
@@ -178,4 +192,5 @@ play(ipv6)
 take_all_places()
 for kind, parts in MIXED.items():
     ipv6.is_refused_in_any_case(f"all places taken, {kind}", parts)
-conforms("R-2-5", "a packet of fragments of two owners is not accepted, IPv4 and IPv6")
+conforms("R-2-5", "a datagram in fragments of two owners, all under another's SA or all in clear is not accepted,"
+                  " IPv4 and IPv6")

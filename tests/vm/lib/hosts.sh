@@ -22,7 +22,7 @@ set_options() {
 	local option
 
 	FAMILY=4 MODE=transport ENCAP=no DPD=30s CHILD_LIFE=1h
-	PROPOSAL=aes128gcm16-x25519 TRIES=5 MOBIKE=no
+	PROTOCOL=esp PROPOSAL=aes128gcm16-x25519 TRIES=5 MOBIKE=no
 	for option in "$@"; do
 		case $option in
 		family=*) FAMILY=${option#*=} ;;
@@ -30,7 +30,7 @@ set_options() {
 		encap=*) ENCAP=${option#*=} ;;
 		dpd=*) DPD=${option#*=} ;;
 		life=*) CHILD_LIFE=${option#*=} ;;
-		esp=*) PROPOSAL=${option#*=} ;;
+		esp=* | ah=*) PROTOCOL=${option%%=*} PROPOSAL=${option#*=} ;;
 		tries=*) TRIES=${option#*=} ;;
 		mobike=*) MOBIKE=${option#*=} ;;
 		*) fail "topology: unknown option $option" ;;
@@ -179,7 +179,7 @@ connection_config() {
 		        dpd_action = clear
 		        rekey_time = $CHILD_LIFE
 		        rand_time = 0s
-		        esp_proposals = $PROPOSAL
+		        ${PROTOCOL}_proposals = $PROPOSAL
 		$(selectors "$host")
 		      }
 		$(neighbour_discovery solicit 135)
@@ -256,7 +256,7 @@ topology() {
 	give_address w w
 	give_address c c
 	start_watching
-	log "topology: IPv$FAMILY, $MODE mode, ESP-in-UDP forced: $ENCAP"
+	log "topology: IPv$FAMILY, $PROTOCOL, $MODE mode, ESP-in-UDP forced: $ENCAP"
 }
 
 # ---- charon

@@ -11,6 +11,11 @@ rules() {
 	:
 }
 
+# A scenario may define this anew: the hosts that latchd serves.
+served_hosts() {
+	echo w c d
+}
+
 latchd_config() {
 	local host
 
@@ -19,7 +24,7 @@ latchd_config() {
 		cgroup = $(cgroup_root)
 	EOF
 	rules
-	for host in w c d; do
+	for host in $(served_hosts); do
 		cat <<-EOF
 
 			[feed $host]

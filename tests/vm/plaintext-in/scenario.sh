@@ -6,11 +6,16 @@
 #	    +--- segments in clear, "from" 10.9.0.2 --- D 10.9.0.3
 #
 # W's policies are edited under a latched flow so that they let plaintext in; D
-# injects text, a RST, a FIN and a SYN-ACK that fit into the connection. W drops and
-# counts them, and the stream continues.
+# injects text, a RST, a FIN, a SYN-ACK and text in IP fragments that fit into the
+# connection. W drops and counts them, and the stream continues.
 #
 # touches: gate packet spd
 # expect: clean
+
+# D has no netfilter gate: it would refuse to send what begins inside a segment.
+served_hosts() {
+	echo w c
+}
 
 topology
 WITH_LATCHD=1 honest_start
@@ -42,7 +47,12 @@ forge d w-7000 --seq "$next_in" --ack "$next_out" --syn-ack --count 23
 need 60 "the SYN-ACKs are sent" file_has "$APPS/forge.log" '^23 segments'
 need 60 "the latch counts the FINs and SYN-ACKs, too" \
 	latch_seen "$(at w 7000) and .drops >= 86"
+forge d w-7000 --seq "$next_in" --ack "$next_out" --text FORGED-BY-D --fragments --count 24
+need 60 "the fragments are sent" file_has "$APPS/forge.log" '^24 segments'
+need 60 "the latch counts the reassembled segments, too" \
+	latch_seen "$(at w 7000) and .drops >= 110"
+conforms R-2-5 "24 segments with text in clear, each in two fragments: dropped and counted"
 need_latch w 7000 established
 end_stream c 7000
-note "86 forged segments, none accepted; $SENT bytes, none lost"
-conforms S16 "text, RST, FIN and SYN-ACK in clear: ignored, all 86 counted, the stream unharmed"
+note "110 forged segments, none accepted; $SENT bytes, none lost"
+conforms S16 "text, whole and in fragments, RST, FIN and SYN-ACK in clear: ignored, all 110 counted, the stream unharmed"

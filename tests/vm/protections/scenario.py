@@ -37,9 +37,13 @@ KINDS = [
     ("AH, transport, IPv4", 4, "ah", "transport", ""),
     ("AH, transport, IPv6", 6, "ah", "transport", ""),
     ("AH, tunnel, IPv4", 4, "ah", "tunnel", ""),
+    ("AH, tunnel, IPv6", 6, "ah", "tunnel", ""),
     ("ESP, BEET, IPv4", 4, "esp", "beet", ""),
+    ("ESP, BEET, IPv6", 6, "esp", "beet", ""),
     ("ESP in UDP, transport, IPv4", 4, "esp", "transport", "encap espinudp 4500 4500 0.0.0.0"),
     ("ESP in UDP, tunnel, IPv4", 4, "esp", "tunnel", "encap espinudp 4500 4500 0.0.0.0"),
+    ("ESP in UDP, transport, IPv6", 6, "esp", "transport", "encap espinudp 4500 4500 0.0.0.0"),
+    ("ESP in UDP, tunnel, IPv6", 6, "esp", "tunnel", "encap espinudp 4500 4500 0.0.0.0"),
 ]
 UDP_ENCAP, UDP_ENCAP_ESPINUDP = 100, 2
 RULES = """
@@ -51,8 +55,8 @@ remote-port = 5200-5299
 W_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "in")
 
 
-def encap_socket(host):
-    udp = host.datagram_socket(4500, "0.0.0.0")
+def encap_socket(host, address):
+    udp = host.datagram_socket(4500, address)
     udp.setsockopt(socket.IPPROTO_UDP, UDP_ENCAP, UDP_ENCAP_ESPINUDP)
     return udp
 
@@ -138,7 +142,8 @@ for each in HOSTS:
 attach_with(RULES)
 define(7, 2, CIPHER)
 define(8, 3, CIPHER)
-encapsulation = [encap_socket(each) for each in HOSTS]
+encapsulation = [encap_socket(each, any_address) for each in HOSTS
+                 for any_address in ("0.0.0.0", each.address6)]
 for number, kind in enumerate(KINDS):
     show(*kind, 5100 + number)
 expect(not [latch for latch in connections() if latch.owner == LATCH_OWNER_SOCKET],

@@ -357,8 +357,6 @@ def errors_at_once():
     set_flags(LATCH_SA_CONTESTED)
     connect_fails(6012, "conflict", "conflict under require")
     connect_fails(5112, "conflict", "conflict under auto")
-    conforms("R-2.3-8", "conflicting SAs: connect() fails with ECONNABORTED, no SYN, no latch")
-    conforms("S9", "conflicting SAs: connect() fails with ECONNABORTED, no SYN")
     set_flags(0)
     listener = C.listen(6013)
     client = W.connect(6013)

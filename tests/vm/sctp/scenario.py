@@ -14,8 +14,9 @@ SCTP at the netfilter gate: one latch for each path, all of one peer (RFC 5660 s
        SA belongs to another peer the data takes the other path
     3. a path that is added (ASCONF) carries nothing under another peer's SA, nor in clear, w to c
        or c to w;
-       under the peer's own SA it is latched; deleted again, its latches are gone; INIT in
-       clear from an address of the association starts nothing
+       under the peer's own SA it is latched, and all its packets have the SPI of the SA for
+       their pair of addresses; deleted again, its latches are gone; INIT in clear from an
+       address of the association starts nothing
     4. the break of the only path resets the association, and no packet leaves the host;
        over IPv6 it does not reset it, and no packet leaves either
 """
@@ -27,6 +28,7 @@ import subprocess
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_COUNT, LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT,
                  LATCH_OWNER_SOCKET, LATCH_STATE_ESTABLISHED)
 from checks import CGROUP, conforms, expect, program, run, run_json, skip, until
+from esp import Sent
 from flows import alias, register, watch
 from gates import Gate, stops_at
 from host import C as HOST_C
@@ -56,8 +58,13 @@ def add_ipv6():
         host.ip(f"addr add {host.address6}/64 dev {host.name}0 nodad")
 
 
+def spi_of(w, c):
+    """From W to C; 256 more from C to W."""
+    return 0x2000 if w == W6 else 0x1000 + 16 * W.index(w) + C.index(c)
+
+
 def protect_pair(w, c):
-    spi = 0x2000 if w == W6 else 0x1000 + 16 * W.index(w) + C.index(c)
+    spi = spi_of(w, c)
     bits = 128 if w == W6 else 32
     for source, destination, number in ((w, c, spi), (c, w, spi + 256)):
         for host in HOSTS:
@@ -377,6 +384,34 @@ def two_paths():
     nothing_is_left(7002)
 
 
+def path_spi(packet):
+    """The SPI that a packet between two addresses must have."""
+    if packet.source in W:
+        return spi_of(packet.source, packet.destination)
+    return spi_of(packet.destination, packet.source) + 256
+
+
+class PathWire:
+    """The packets that either host sends from or to an address of W, on all links."""
+
+    def __init__(self, address):
+        self.address = address
+        self.hosts = [Sent(host, *(f"{host.name}{number}" for number in (0, 1, 2))) for host in HOSTS]
+
+    def packets(self):
+        return [packet for host in self.hosts for packet in host.so_far()
+                if self.address in (packet.source, packet.destination)]
+
+    def is_quiet(self, what):
+        expect(not self.packets(), f"{what}: no packet of it is on the wire {self.packets() or ''}")
+
+    def is_under_its_sas(self):
+        found = self.packets()
+        astray = [packet for packet in found if packet.spi != path_spi(packet)]
+        expect(not astray, f"its {len(found)} packets on the wire: each under the SA of its pair of addresses"
+                           f" {astray or ''}")
+
+
 def added_path():
     listener, client = associate(7004, W[:2], C[:2])
     peer = accept(listener, "an association of two paths is established")
@@ -386,11 +421,12 @@ def added_path():
     for pair in pairs:
         protect_pair(*pair)
         bind_pair(8, *pair)
-    before = C_SENDS.drops(LATCH_DROP_IDENTITY)
+    path, before = PathWire(W[2]), C_SENDS.drops(LATCH_DROP_IDENTITY)
     change_addresses(client, BINDX_ADD, W[2], port=6004)
     until(lambda: C_SENDS.drops(LATCH_DROP_IDENTITY) > before, "c sends nothing to an added path under another's SA")
     expect(not paths_with(7004, W[2]), "it has no latch")
     expect(not any(sent_any(HOST_C, c, w) for w, c in pairs), "c sends nothing to an added path under another's SA")
+    path.is_quiet("under another's SA")
     before = W_RECEIVES.drops(LATCH_DROP_IDENTITY)
     for pair in pairs:
         bind_pair(7, *pair, W_SENDS, C_SENDS)
@@ -400,7 +436,14 @@ def added_path():
     for pair in pairs:
         bind_pair(7, *pair)
     until(lambda: len(paths_with(7004, W[2])) >= 2, "under the peer's own SA it is latched at both ends")
+    # By itself W sends nothing from the added address, since its routes prefer others.
+    HOST_W.ip(f"route add {C[0]}/32 dev w0 src {W[2]}")
+    delivered(client, peer, b"from the added address", "data arrives")
+    until(lambda: {packet.source in W for packet in path.packets()} == {True, False}, "both hosts use the added path")
+    path.is_under_its_sas()
+    HOST_W.ip(f"route del {C[0]}/32")
     conforms("L-5.4-4", "ASCONF that adds an address creates latches")
+    conforms("S32", "an added path: no packet on the wire under another's SA; under the peer's own each has its SPI")
     change_addresses(client, BINDX_REM, W[2], port=6004)
     until(lambda: not paths_with(7004, W[2]), "deleted again, its latches are gone")
     conforms("L-5.4-6", "ASCONF that deletes an address closes the latches of its paths")
@@ -408,11 +451,13 @@ def added_path():
         for host, out, into in ((HOST_W, w, c), (HOST_C, c, w)):
             host.ip(f"xfrm policy del src {out}/32 dst {into}/32 proto sctp dir out")
             host.ip(f"xfrm policy del src {into}/32 dst {out}/32 proto sctp dir in")
+    path = PathWire(W[2])
     wire, before = C_SENDS.crossing(), C_SENDS.drops(LATCH_DROP_PLAINTEXT)
     change_addresses(client, BINDX_ADD, W[2], port=6004)
     until(lambda: C_SENDS.drops(LATCH_DROP_PLAINTEXT) > before or SCTP in wire.so_far(), "an added path in clear is refused")
     expect(SCTP not in wire.so_far(), "c sends nothing to an added path in clear")
     expect(not paths_with(7004, W[2]), "it has no latch")
+    path.is_quiet("in clear")
     delivered(client, peer, b"as before", "the other paths carry data")
     change_addresses(client, BINDX_REM, W[2], port=6004)
     until(lambda: W[2] not in associations(HOST_C), "the path is deleted again")

@@ -4,10 +4,12 @@
  * the IPsec policies of its namespace apply to them:
  *
  *	forge --from ADDR --from-port N --to ADDR --to-port N --seq N --ack N
- *	      [--text TEXT] [--rst | --fin | --syn | --syn-ack] [--every MS] [--count N]
+ *	      [--text TEXT] [--rst | --fin | --syn | --syn-ack] [--fragments]
+ *	      [--every MS] [--count N]
  *
- * Without --text a bare ACK, RST or FIN, a request for a connection or its answer. Prints how
- * many were handed to the kernel when it has sent --count of them (0, the default: until SIGTERM).
+ * Without --text a bare ACK, RST or FIN, a request for a connection or its answer. --fragments
+ * (IPv4): each in two fragments. Prints how many were handed to the kernel when it has sent
+ * --count of them (0, the default: until SIGTERM).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -26,7 +28,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEXT_MAX 512
+#define TEXT_MAX       512
+#define FIRST_FRAGMENT 24 /* bytes of payload: a multiple of 8, and the whole TCP header */
 
 struct forge {
 	const char *from;
@@ -37,6 +40,7 @@ struct forge {
 	uint32_t ack;
 	const char *text;
 	uint8_t flags;
+	bool fragments;
 	unsigned int every_ms;
 	unsigned int count;
 };
@@ -142,13 +146,21 @@ static bool make_v6(const struct forge *forge, struct packet *packet)
 }
 
 static const struct option options[] = {
-	{"from", required_argument, NULL, 'f'},	 {"from-port", required_argument, NULL, 'F'},
-	{"to", required_argument, NULL, 't'},	 {"to-port", required_argument, NULL, 'T'},
-	{"seq", required_argument, NULL, 's'},	 {"ack", required_argument, NULL, 'a'},
-	{"text", required_argument, NULL, 'x'},	 {"rst", no_argument, NULL, 'r'},
-	{"every", required_argument, NULL, 'e'}, {"count", required_argument, NULL, 'c'},
-	{"syn", no_argument, NULL, 'y'},	 {"syn-ack", no_argument, NULL, 'Y'},
-	{"fin", no_argument, NULL, 'n'},	 {0},
+	{"from", required_argument, NULL, 'f'},
+	{"from-port", required_argument, NULL, 'F'},
+	{"to", required_argument, NULL, 't'},
+	{"to-port", required_argument, NULL, 'T'},
+	{"seq", required_argument, NULL, 's'},
+	{"ack", required_argument, NULL, 'a'},
+	{"text", required_argument, NULL, 'x'},
+	{"rst", no_argument, NULL, 'r'},
+	{"every", required_argument, NULL, 'e'},
+	{"count", required_argument, NULL, 'c'},
+	{"syn", no_argument, NULL, 'y'},
+	{"syn-ack", no_argument, NULL, 'Y'},
+	{"fin", no_argument, NULL, 'n'},
+	{"fragments", no_argument, NULL, 'g'},
+	{0},
 };
 
 static bool take_option(struct forge *forge, int letter, const char *value)
@@ -189,6 +201,9 @@ static bool take_option(struct forge *forge, int letter, const char *value)
 	case 'Y':
 		forge->flags = TH_SYN | TH_ACK;
 		return true;
+	case 'g':
+		forge->fragments = true;
+		return true;
 	case 'e':
 		forge->every_ms = (unsigned int)number;
 		return true;
@@ -213,6 +228,39 @@ static void parse(struct forge *forge, int argc, char **argv)
 	}
 }
 
+static bool send_packet(const struct packet *packet, int sock)
+{
+	return sendto(sock, packet->bytes, packet->len, 0, (const struct sockaddr *)&packet->to,
+		      packet->to_len) >= 0;
+}
+
+/* The part of the packet's payload from offset on, at most len bytes. */
+static struct packet fragment(const struct packet *packet, uint16_t id, size_t offset, size_t len)
+{
+	struct packet part = *packet;
+	struct iphdr *ip = (struct iphdr *)part.bytes;
+	size_t left = packet->len - sizeof(*ip) - offset;
+	bool more = len < left;
+
+	if (!more)
+		len = left;
+	memmove(ip + 1, packet->bytes + sizeof(*ip) + offset, len);
+	part.len = sizeof(*ip) + len;
+	ip->tot_len = htons((uint16_t)part.len);
+	ip->id = htons(id);
+	ip->frag_off = htons((uint16_t)(offset / 8 | (more ? IP_MF : 0)));
+	return part;
+}
+
+/* All ports and flags are in the first one. */
+static bool send_fragments(const struct packet *packet, uint16_t id, int sock)
+{
+	struct packet first = fragment(packet, id, 0, FIRST_FRAGMENT);
+	struct packet last = fragment(packet, id, FIRST_FRAGMENT, TEXT_MAX);
+
+	return send_packet(&first, sock) && send_packet(&last, sock);
+}
+
 /* Refusals are expected: an SA that is not there yet, a route that is not. */
 static unsigned int send_all(const struct forge *forge, const struct packet *packet, int sock)
 {
@@ -221,8 +269,8 @@ static unsigned int send_all(const struct forge *forge, const struct packet *pac
 	unsigned int sent = 0;
 
 	while (!stop_asked && (forge->count == 0 || sent < forge->count)) {
-		if (sendto(sock, packet->bytes, packet->len, 0,
-			   (const struct sockaddr *)&packet->to, packet->to_len) >= 0)
+		if (forge->fragments ? send_fragments(packet, (uint16_t)(sent + 1), sock)
+				     : send_packet(packet, sock))
 			sent++;
 		nanosleep(&pause, NULL);
 	}
@@ -239,6 +287,10 @@ int main(int argc, char **argv)
 	parse(&forge, argc, argv);
 	if (!make_v4(&forge, &packet) && !make_v6(&forge, &packet)) {
 		fputs("forge: addresses must be of one family\n", stderr);
+		return 2;
+	}
+	if (forge.fragments && (packet.family != AF_INET || !forge.text)) {
+		fputs("forge: --fragments needs IPv4 and --text\n", stderr);
 		return 2;
 	}
 	sock = socket(packet.family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);

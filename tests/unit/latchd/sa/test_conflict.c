@@ -117,6 +117,8 @@ CONFLICT(R_2_1_S12_another_mode_conflicts,
 CONFLICT(R_2_1_S11_another_algorithm_conflicts,
 	 strncpy(m.in.qop.encryption, "cbc(aes)", sizeof(m.in.qop.encryption)))
 CONFLICT(R_2_1_another_key_length_conflicts, m.in.qop.encryption_bits = 160)
+CONFLICT(R_2_1_an_sa_of_ah_conflicts_with_a_latch_of_esp, m.other.ipsec_protocol = IPPROTO_AH)
+CONFLICT(R_2_1_an_sa_without_replay_protection_conflicts, m.in.qop.replay_protection = 0)
 
 Test(conflict, the_same_peer_of_another_key_manager_conflicts)
 {

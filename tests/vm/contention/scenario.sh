@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+#	W 10.9.0.1 ===== SA of c.example ===== C 10.9.0.2
+#	    \
+#	     ===== SA of d.example ===== D, at the same address
+#
+# Both charons run, and W has an SA of either peer for all packets to and from 10.9.0.2
+# (S9, R-2.3-8). While both are there no latch is created: connect() at W fails at once and
+# no SYN leaves; SYNs under D's and under C's SA get no answer. When D has deleted its SA,
+# connections to C and from C work, in both cases latched to c.example.
+#
+# touches: sa gate latch report feeds vici
+# expect: clean
+
+# W's packets for the common address go to HOST's device.
+lead_to() {
+	ip -n lt-w neigh replace "$(addr c)" dev eth0 lladdr "${MAC[$1]}" nud permanent
+	log "W sends to $1"
+}
+
+# TCP in clear, or ESP, that W has sent so far.
+sent_by_w() {
+	captured wire-w "ether src ${MAC[w]} and (tcp or proto 50)" | wc -l
+}
+
+w_sent_nothing() {
+	local sent
+
+	sent=$(sent_by_w) || exit 1
+	[ "$sent" = 0 ] || fail "$1: W sent $sent packets"
+}
+
+# refused_at_w SIDE PORT: latchd reported that W created no latch for it.
+refused_at_w() {
+	event_seen ".event == \"latch-refused\" and .reason == \"conflict\" and
+		.local.addr == \"$(addr w)\" and .$1.port == $2"
+}
+
+w_has_no_latch() {
+	no_latch ".state != \"listener\" and .local.addr == \"$(addr w)\"" ||
+		fail "$1: W has created a latch"
+}
+
+syn_decrypted() {
+	captured clear-w | has_line "> $(addr w)\.$1: Flags \[S\]"
+}
+
+# connect_fails PORT: W's application connects to the address.
+connect_fails() {
+	stream "w-$1" w c --remote "$(addr c)" --remote-port "$1"
+	need 60 "W's connect() fails" app_event "w-$1" ' error connect '
+	w_sent_nothing "connect()"
+	w_has_no_latch "connect()"
+	app_event "w-$1" ' ECONNABORTED' || fail "W's connect() failed otherwise: $(tail -n 1 "$APPS/w-$1.events")"
+	need 30 "latchctl monitor reports the conflict" refused_at_w remote "$1"
+}
+
+# syn_is_refused PEER PORT: the peer's SYN under its own SA.
+syn_is_refused() {
+	local peer=$1 port=$2
+
+	stream "w-$port" w "$peer" --local-port "$port"
+	need 30 "the application at W listens" app_event "w-$port" listening
+	stream "$peer-$port" "$peer" w --remote "$(addr w)" --remote-port "$port"
+	need 60 "W decrypts the SYN of $peer" syn_decrypted "$port"
+	need 30 "latchctl monitor reports that W refuses it" refused_at_w local "$port"
+	w_has_no_latch "the SYN of $peer"
+	! half_opened "$port" || fail "W has a half connection with $peer"
+	! app_event "w-$port" connected || fail "W has accepted a connection of $peer"
+	w_sent_nothing "the SYN of $peer"
+	kill_and_wait KILL "$(app_pid "$peer-$port")"
+}
+
+sas_are() {
+	[ "$(kernel_sas "$1")" = "$2" ]
+}
+
+topology dpd=300s
+host_up w c d
+start_latchd
+start_monitor
+lead_to c
+must_initiate c
+need_bound c.example
+give_address d c
+lead_to d
+must_initiate d
+need_bound d.example
+need 30 "W has the SAs of both" sas_are w 4
+
+connect_fails 7001
+syn_is_refused d 7002
+syn_is_refused c 7003
+conforms R-2.3-8 "two peers' SAs for one address: connect() and both peers' SYNs create no latch, W sends no packet"
+conforms S9 "D's SA was there before connect(): ECONNABORTED, no SYN on the wire"
+
+terminate_child d flow
+need 60 "D's SA has left W" sas_are w 2
+lead_to c
+start_stream 7004
+need 30 "the connection from C is latched to C" latch_seen \
+	"$(at w 7004) and .state == \"established\" and .peer.id == \"c.example\""
+listen_and_connect c w 7005 --expect W-TO-C -- --send W-TO-C --rate 20
+need 30 "the connection to C is latched to C" latch_seen \
+	"$(at w "$(port_of w-7005)") and .state == \"established\" and .peer.id == \"c.example\""
+need 60 "C receives W's data" received_at_least c-7005 200
+end_stream c 7004
+[ "$(sent_by_w)" -gt 0 ] || fail "the capture shows no packet of W"
+note "while C and D contend: no latch and no packet of W; afterwards both directions latched to C"
