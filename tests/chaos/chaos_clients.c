@@ -26,7 +26,7 @@
 #include "common/log.h"
 
 #define GROUP	      "nogroup"
-#define NOBODY	      65534
+#define UNPRIVILEGED  65534
 #define DOCUMENT_SIZE 65536 /* texts in a document: more than a socket holds */
 #define ANSWERS	      200
 #define EVENTS_EACH   64
@@ -207,7 +207,7 @@ static void wait_for_descriptors(unsigned int count)
 	cr_expect_eq(descriptors(), count, "%u descriptors, %u before", descriptors(), count);
 }
 
-/* Anybody may connect: the check of the credentials is all that is left. */
+/* Any user may connect: the check of the credentials is all that is left. */
 static void serve_group(void)
 {
 	if (geteuid())
@@ -234,10 +234,10 @@ Test(clients, root_is_served_beside_floods_half_requests_and_slow_readers)
 	} attackers[] = {
 		{flood, 1},
 		{flood, 1},
-		{send_half_requests, NOBODY},
-		{never_read, NOBODY},
-		{monitor_and_never_read, NOBODY},
-		{send_garbage, NOBODY},
+		{send_half_requests, UNPRIVILEGED},
+		{never_read, UNPRIVILEGED},
+		{monitor_and_never_read, UNPRIVILEGED},
+		{send_garbage, UNPRIVILEGED},
 	};
 	enum {
 		ATTACKERS = sizeof(attackers) / sizeof(attackers[0])
@@ -246,10 +246,10 @@ Test(clients, root_is_served_beside_floods_half_requests_and_slow_readers)
 	struct group *group = getgrnam(GROUP);
 	pid_t pids[ATTACKERS];
 
-	cr_assert(group && group->gr_gid == NOBODY);
+	cr_assert(group && group->gr_gid == UNPRIVILEGED);
 	flood_size = env_number("LATCHD_CHAOS_EVENTS", 20000);
 	for (i = 0; i < ATTACKERS; i++)
-		pids[i] = start(attackers[i].attack, NOBODY, attackers[i].gid);
+		pids[i] = start(attackers[i].attack, UNPRIVILEGED, attackers[i].gid);
 	root = start(ask_as_root, 0, 0);
 	loop_timer_init(loop, &ticking, on_work, NULL);
 	loop_timer_arm(&ticking, 1);

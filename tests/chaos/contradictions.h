@@ -4,10 +4,10 @@
  * real maps.
  *
  *	kernel: SAs, latches ------------------> maps <----------------+
- *	charon, pluto: lies, duplicates,          ^                     |
+ *	charon, pluto: changes, duplicates,          ^                     |
  *	  snapshots that disagree, losses --> attribution ---> latch_control (BPF_PROG_RUN)
  *
- * The kernel never lies: an SA exists or does not, and its peer is fixed at its installation. In
+ * The kernel never changes: an SA exists or does not, and its peer is fixed at its installation. In
  * the end of a burst both key managers tell the truth (truth.h), and the tables must agree with it.
  *
  * A class of authentication belongs to a name here: latchd keeps the first one of an SA on purpose.
@@ -245,17 +245,17 @@ static void remove_latches(void)
 	deaths_reported = false;
 }
 
-/* ---- what a key manager says */
+/* ---- what a key manager reports */
 
 /* Every pair whose SPI is in the report. */
-static void note_report(const struct feed_child *said, unsigned int selector)
+static void note_report(const struct feed_child *report, unsigned int selector)
 {
 	size_t i;
 
 	for (i = 0; i < PAIRS; i++) {
 		struct pair *pair = &pairs[i];
-		bool same_in = said->spi_in == pair->truth.spi_in;
-		bool same_out = said->spi_out == pair->truth.spi_out;
+		bool same_in = report->spi_in == pair->truth.spi_in;
+		bool same_out = report->spi_out == pair->truth.spi_out;
 
 		if (!same_in && !same_out)
 			continue;
@@ -266,11 +266,11 @@ static void note_report(const struct feed_child *said, unsigned int selector)
 }
 
 /* Changes one or two fields. Returns the number of the selectors. */
-static unsigned int lie(struct feed_child *child, unsigned int selector)
+static unsigned int contradict(struct feed_child *child, unsigned int selector)
 {
-	unsigned int lies = 1 + draw(&chance, 2);
+	unsigned int changes = 1 + draw(&chance, 2);
 
-	while (lies--) {
+	while (changes--) {
 		switch (draw(&chance, 7)) {
 		case 0:
 		case 1:
@@ -297,22 +297,22 @@ static unsigned int lie(struct feed_child *child, unsigned int selector)
 	return selector;
 }
 
-static void say_up(struct feed *feed, const struct pair *pair, bool honest)
+static void report_up(struct feed *feed, const struct pair *pair, bool honest)
 {
-	struct feed_child said = pair->truth;
+	struct feed_child report = pair->truth;
 	unsigned int selector = pair->selector;
 
-	if (!said.spi_in)
+	if (!report.spi_in)
 		return;
 	if (!honest)
-		selector = lie(&said, selector);
-	if (!said.spi_out)
+		selector = contradict(&report, selector);
+	if (!report.spi_out)
 		return;
-	note_report(&said, selector);
-	up(feed, &said);
+	note_report(&report, selector);
+	up(feed, &report);
 }
 
-static void say_down(struct feed *feed, const struct pair *pair)
+static void report_down(struct feed *feed, const struct pair *pair)
 {
 	if (pair->truth.spi_in)
 		down(feed, &pair->truth);
@@ -358,7 +358,7 @@ static void say_peer(struct feed *feed)
 	}
 }
 
-/* Some children are absent, some are lies, some occur twice. */
+/* Some children are absent, some are changes, some occur twice. */
 static void say_snapshot(struct feed *feed)
 {
 	size_t i;
@@ -366,7 +366,7 @@ static void say_snapshot(struct feed *feed)
 	sink->snapshot_begin(sink->context, feed);
 	for (i = 0; i < PAIRS; i++)
 		if (draw(&chance, 3))
-			say_up(feed, any_pair(), draw(&chance, 3));
+			report_up(feed, any_pair(), draw(&chance, 3));
 	if (draw(&chance, 2))
 		say_peer(feed);
 	sink->snapshot_end(sink->context, feed);
@@ -378,7 +378,7 @@ static void disconnect(struct feed *feed)
 }
 
 /* A process that is not there cannot be attached. */
-static void attach_nobody(struct feed *feed)
+static void attach_unknown_process(struct feed *feed)
 {
 	must(sink->attached(sink->context, feed, 0x7ffffff0) < 0,
 	     "a process that is gone is attached");
@@ -406,7 +406,7 @@ enum chaos_event {
 	CHAOS_SNAPSHOT,
 	CHAOS_LOSE,
 	CHAOS_ATTACH,
-	CHAOS_ATTACH_NOBODY,
+	CHAOS_ATTACH_UNKNOWN_PROCESS,
 	CHAOS_RECONCILE,
 	CHAOS_EVENTS,
 };
@@ -426,7 +426,7 @@ static const struct {
 	[CHAOS_SNAPSHOT] = {"snapshot", 4},
 	[CHAOS_LOSE] = {"lose", 1},
 	[CHAOS_ATTACH] = {"attach", 1},
-	[CHAOS_ATTACH_NOBODY] = {"attach nobody", 1},
+	[CHAOS_ATTACH_UNKNOWN_PROCESS] = {"attach unknown process", 1},
 	[CHAOS_RECONCILE] = {"reconcile", 2},
 };
 
@@ -458,11 +458,11 @@ static void take(enum chaos_event event)
 	case CHAOS_LATCH:
 		return create_latches();
 	case CHAOS_REPORT:
-		return say_up(feed_at(pair->key_manager), pair, true);
+		return report_up(feed_at(pair->key_manager), pair, true);
 	case CHAOS_LIE:
-		return say_up(any_feed(), pair, false);
+		return report_up(any_feed(), pair, false);
 	case CHAOS_DENY:
-		return say_down(any_feed(), pair);
+		return report_down(any_feed(), pair);
 	case CHAOS_PEER:
 		return say_peer(any_feed());
 	case CHAOS_SNAPSHOT:
@@ -471,8 +471,8 @@ static void take(enum chaos_event event)
 		return disconnect(any_feed());
 	case CHAOS_ATTACH:
 		return attach(any_feed(), &ns);
-	case CHAOS_ATTACH_NOBODY:
-		return attach_nobody(any_feed());
+	case CHAOS_ATTACH_UNKNOWN_PROCESS:
+		return attach_unknown_process(any_feed());
 	case CHAOS_RECONCILE:
 		return attribution_reconcile(attribution);
 	case CHAOS_EVENTS:
