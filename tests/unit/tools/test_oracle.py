@@ -486,6 +486,11 @@ class OracleTest(unittest.TestCase):
         leak, = self.expect(["injected"])
         self.assertIn("eof by TCP flags 0x11, which w did not encrypt", leak["first"])
 
+    def test_a_fin_whose_decryption_tcpdump_reads_late_explains_an_end(self):
+        self.end_c()
+        self.run_dir.passes("w", "c", to_client(FIN | ACK), END + 0.1)
+        self.expect()
+
     def test_a_fin_of_the_true_peer_is_not_injected(self):
         self.end_c()
         # Segmentation behind IPsec makes two segments of one.

@@ -3,8 +3,10 @@
 from leaks.capture import LOCAL
 from leaks.packet import FIN, RST, TCP, parse
 
-# The events of an application have milliseconds.
+# The events of an application have milliseconds. A packet of NFLOG has the time at which tcpdump
+# read it, which on a busy machine is later than what it caused.
 EVENT_SECONDS = 0.001
+NFLOG_SECONDS = 0.25
 # Errors that only a segment from the network raises.
 NETWORK_ERRORS = ("ECONNRESET", "ECONNREFUSED", "EPIPE")
 
@@ -27,14 +29,14 @@ class Ended:
         self.sealed = {host: self.encrypted(host) for host in run.macs}
 
     def arrivals(self, host):
-        """The RST and FIN that came to the host, in clear or decrypted."""
+        """(time of its earliest effect, packet) of the RST and FIN that came to the host, in clear or decrypted."""
         found = []
-        for name in ("wire-", "host-", "clear-"):
+        for name, delay in (("wire-", EVENT_SECONDS), ("host-", EVENT_SECONDS), ("clear-", NFLOG_SECONDS)):
             for frame in self.run.frames(name + host):
                 packet = parse(frame.time, frame.packet)
                 own = frame.outgoing or frame.sender in self.run.macs[host]
                 if closes(packet) and not own and frame.device != LOCAL:
-                    found.append(packet)
+                    found.append((packet.time - delay, packet))
         return found
 
     def encrypted(self, host):
@@ -57,8 +59,8 @@ class Ended:
                 self.find_cause(flow, float(event[0]), FIN, "eof")
 
     def find_cause(self, flow, time, flag, effect):
-        causes = [packet for packet in self.arrived[flow.host]
-                  if packet.flags & flag and packet.time <= time + EVENT_SECONDS and
+        causes = [packet for earliest, packet in self.arrived[flow.host]
+                  if packet.flags & flag and earliest <= time and
                   flow in self.flows.inward.get(packet.tuple, ())]
         if any(key(packet) in self.sealed.get(flow.peer, ()) for packet in causes):
             return
