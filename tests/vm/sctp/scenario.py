@@ -350,10 +350,10 @@ def one_path_of_ipv6():
 
 def takes_the_other_path(gate, client, peer, what):
     """At one gate all but one of the pairs' SAs belong to another peer."""
+    before = gate.drops(LATCH_DROP_IDENTITY)
     for pair in PAIRS[:3]:
         bind_pair(8, *pair, gate)
     sent = [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]]
-    before = gate.drops(LATCH_DROP_IDENTITY)
     delivered(client, peer, b"by the other path", f"{what}: the data takes the other path")
     expect(gate.drops(LATCH_DROP_IDENTITY) > before, f"{what}: counted as identity")
     if gate is W_SENDS:
