@@ -9,7 +9,7 @@
 #
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
 #	# expect: clean             the oracle's findings
-#	# oracle: none, REASON      instead, of a scenario.py whose flows the oracle cannot check
+#	# oracle: none, REASON      instead, of a scenario.py with flows that the oracle cannot check
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
