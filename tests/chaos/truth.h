@@ -57,7 +57,7 @@ static void say_truth(unsigned int key_manager)
 	sink->snapshot_begin(sink->context, feed);
 	for (i = 0; i < PAIRS; i++)
 		if (pairs[i].in && pairs[i].listed && pairs[i].key_manager == key_manager)
-			say_up(feed, &pairs[i], true);
+			report_up(feed, &pairs[i], true);
 	sink->snapshot_end(sink->context, feed);
 	set_feed_state(feed, FEED_STATE_SYNCED);
 }

@@ -506,6 +506,10 @@ class OracleTest(unittest.TestCase):
         leak, = self.expect(["clear"])
         self.assertEqual(leak["where"], "wire of w")
 
+    def test_a_frame_that_a_scenario_forged_is_no_leak_of_the_host(self):
+        self.run_dir.on_device("w", to_client(ACK, b"secret"), ETHER, "forger")
+        self.expect()
+
     def test_a_segment_that_the_cable_has_shown_is_not_counted_twice(self):
         self.run_dir.on_wire("w", "w", to_client(ACK, b"secret"))
         self.run_dir.on_device("w", to_client(ACK, b"secret"), ETHER)

@@ -3,11 +3,12 @@
 import socket
 import struct
 
+from leaks.capture import FORGER
+
 ETH_P_ALL, ETH_P_IP, ETH_P_IPV6 = 3, 0x0800, 0x86DD  # only a tap for all protocols shows what leaves
 TCP, ESP = socket.IPPROTO_TCP, 50
 # IGMP, ICMPv6, and hop-by-hop options, which MLD has: the kernel itself sends them, to all neighbours.
 OF_NEIGHBOURS = (2, 58, 0)
-FORGER = "02:00:00:66:66:66"  # no host's: the oracle counts its frames for none
 SYN, RST, ACK = 2, 4, 16
 
 

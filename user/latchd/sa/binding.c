@@ -453,6 +453,22 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 	return err;
 }
 
+/*
+ * broken: the error of the break of the latches in conflict. After an error an SA that an earlier
+ * latchd has bound keeps its mark until binding_mark_unmarked().
+ */
+static int settle(const struct binding *b, struct child_sa *child, int broken)
+{
+	int err = broken;
+
+	if (!broken) {
+		child->unsettled = false;
+		err = binding_set_state(b, child);
+	}
+	child->unmarked = err != 0;
+	return err;
+}
+
 int binding_bind(const struct binding *b, struct child_sa *child)
 {
 	bool up_to_date;
@@ -461,15 +477,12 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 	if (up_to_date)
 		return err;
 	err = conflict_break_latches(&b->view, child);
-	if (err) {
+	if (err)
 		log_error(NULL,
 			  "sa 0x%08x unattributed (cannot break the latches in conflict: %s): feed "
 			  "%s; retrying",
 			  child->in.key.spi, strerror(-err), child->feed->name);
-		return err;
-	}
-	child->unsettled = false;
-	return binding_set_state(b, child);
+	return settle(b, child, err);
 }
 
 /* Sets to_bind. Returns the first error, if any. */
@@ -507,9 +520,7 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
 			  feed->name, strerror(-broken));
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
-		if (child->to_bind && !broken)
-			child->unsettled = false;
-		err = child->to_bind && !broken ? binding_set_state(b, child) : 0;
+		err = child->to_bind ? settle(b, child, broken) : 0;
 		child->to_bind = false;
 		first = first ? first : err;
 	}

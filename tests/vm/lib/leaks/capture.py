@@ -13,6 +13,8 @@ ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772
 NFLOG_HEADER, NFLOG_PAYLOAD = 4, 9
 # A device of any other type carries packets before their encryption and after their decryption.
 WIRE, LOCAL, INNER = "wire", "lo", "inner device"
+# The sender of frames that a scenario forges in a host's namespace: they are no packets of that host.
+FORGER = "02:00:00:66:66:66"
 
 
 class Broken(Exception):

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a host sent: packets in clear, and ESP or AH that no other host can decrypt."""
-from leaks.capture import INNER, LOCAL, WIRE
+from leaks.capture import FORGER, INNER, LOCAL, WIRE
 from leaks.flows import Fragments
 from leaks.packet import ICMP, parse
 
 
 def is_sent(frame):
     """libpcap shows packets of lo once, as incoming ones."""
-    return frame.outgoing != (frame.device == LOCAL) and frame.device != INNER
+    return (frame.outgoing != (frame.device == LOCAL) and frame.device != INNER and
+            frame.sender != FORGER)
 
 
 class Sent:
