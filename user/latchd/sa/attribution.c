@@ -50,8 +50,10 @@ static void warn_and_check_again(struct attribution *a, const char *latches, int
 static void check_all(void *context)
 {
 	struct attribution *a = context;
-	int err = binding_mark_unmarked(&a->binding);
+	int err;
 
+	key_managers_retry_lists(&a->key_managers);
+	err = binding_mark_unmarked(&a->binding);
 	if (!err)
 		err = conflict_check_all(&a->binding.view);
 	if (err)
@@ -203,6 +205,14 @@ static int orphan_unreported(void *context, const struct latch_sa_key *key,
 	return result < 0 ? result : 0;
 }
 
+/* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
+static void end_child(struct attribution *a, struct child_sa *child)
+{
+	child->unmarked = binding_set_state(&a->binding, child) != 0;
+	if (child->unmarked)
+		retry_to_bind(a);
+}
+
 static void orphan_all(struct attribution *a, const struct feed *feed)
 {
 	struct orphan_walk walk = {a, feed->name};
@@ -213,7 +223,7 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	{
 		if (child->feed == feed) {
 			child->orphan = true;
-			binding_set_state(&a->binding, child);
+			end_child(a, child);
 		}
 	}
 	err = sas_walk(a->maps, orphan_unreported, &walk);
@@ -293,7 +303,7 @@ static void mark_deleted(struct attribution *a, struct child_sa *child)
 {
 	child->deleted = true;
 	if (binding_check_kernel(&a->binding, child))
-		binding_set_state(&a->binding, child);
+		end_child(a, child);
 	else
 		forget_child(a, child);
 }
@@ -393,9 +403,11 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		return;
 	err = sync(a, key_manager);
 	if (err) {
-		log_warn(NULL, "feed %s: its first list has no effect (%s); asking for another",
+		log_warn(NULL,
+			 "feed %s: its first list has no effect (%s); asking for another in 1 s",
 			 feed->name, strerror(-err));
-		feed->resync(feed);
+		key_manager->list_failed = true;
+		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 		return;
 	}
 	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)

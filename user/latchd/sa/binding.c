@@ -449,6 +449,7 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
 	if (!err && child->contested)
 		err = set_contested(b, child, true);
+	child->unmarked = child->unmarked || err;
 	*ret_up_to_date = err != 0;
 	return err;
 }
@@ -512,12 +513,15 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
 
 	if (!any)
 		return first;
-	broken = conflict_check_all(&b->view);
+	broken = binding_mark_unmarked(b);
+	if (!broken)
+		broken = conflict_check_all(&b->view);
 	if (broken)
-		log_error(NULL,
-			  "sas of feed %s unattributed (cannot break the latches in conflict: %s); "
-			  "retrying",
-			  feed->name, strerror(-broken));
+		log_error(
+			NULL,
+			"sas of feed %s unattributed (cannot mark SAs or break latches in conflict: "
+			"%s); retrying",
+			feed->name, strerror(-broken));
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
 		err = child->to_bind ? settle(b, child, broken) : 0;

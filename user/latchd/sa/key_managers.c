@@ -73,3 +73,16 @@ void key_managers_resync(const struct key_managers *key_managers, uint64_t netns
 			key_manager->feed->resync(key_manager->feed);
 	}
 }
+
+void key_managers_retry_lists(const struct key_managers *key_managers)
+{
+	struct key_manager *key_manager;
+
+	LL_FOREACH(key_managers->first, key_manager)
+	{
+		if (!key_manager->list_failed)
+			continue;
+		key_manager->list_failed = false;
+		key_manager->feed->resync(key_manager->feed);
+	}
+}

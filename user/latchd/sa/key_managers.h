@@ -10,8 +10,9 @@
 
 struct key_manager {
 	struct feed *feed;
-	uint64_t netns; /* cookie */
-	bool synced;	/* all its CHILD_SAs are reported since it was attached */
+	uint64_t netns;	  /* cookie */
+	bool synced;	  /* all its CHILD_SAs are reported since it was attached */
+	bool list_failed; /* its first list had no effect */
 	struct key_manager *next;
 };
 
@@ -33,5 +34,7 @@ bool key_managers_serve(const struct key_managers *key_managers, uint64_t netns)
 bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t netns);
 /* Requests a snapshot from each synced key manager of the namespace. */
 void key_managers_resync(const struct key_managers *key_managers, uint64_t netns);
+/* Requests another first list from each with list_failed. */
+void key_managers_retry_lists(const struct key_managers *key_managers);
 
 #endif

@@ -109,7 +109,7 @@ Test(attribution, a_snapshot_whose_breaks_fail_is_bound_by_a_retry)
 	restart_latchd();
 	install_both(&d);
 	attach(&charon, &ns);
-	logged.wanted = "cannot break the latches in conflict";
+	logged.wanted = "cannot mark SAs or break latches in conflict";
 	maps.control = -1;
 	snapshot(&charon, &c, &d);
 	cr_expect_eq(logged.count, 1);
