@@ -107,6 +107,12 @@ class ScenariosTest(unittest.TestCase):
                 self.assertEqual((number, line(path, "run")), ("2", ["conformance"]), path)
                 self.assertIn("LATCHD_BOOT", read(path), path)
 
+    def test_no_function_of_the_bash_library_is_defined_twice(self):
+        names = [name for path in glob.glob(os.path.join(TOP, "tests/vm/lib/*.sh"))
+                 for name in re.findall(r"^(\w+)\(\) \{", read(path), re.M)]
+        self.assertGreater(len(names), 100)
+        self.assertEqual([name for name in names if names.count(name) > 1], [])
+
     def test_names_of_scenarios_and_variants_are_unique(self):
         names = [name for path in files() for name in names_of(path)]
         self.assertEqual(len(names), len(set(names)))

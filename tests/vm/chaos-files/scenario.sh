@@ -71,7 +71,7 @@ need_attribution "with the old /run"
 
 rm -r $BPFFS/latchd/v*/maps
 need_attribution "without the pins of the maps"
-need_no_break
+need_no_break_logged
 end_stream c 7000
 stop_latchd
 start_latchd
@@ -92,7 +92,7 @@ start_monitor
 end_stream c 7001
 start_stream 7002
 need_latch w 7002 established
-need_no_break
+need_no_break_logged
 impostor_takes_over
 need 60 "W's application is reset" app_failed w-7002
 need_broken

@@ -60,7 +60,7 @@ for port in "${OPENED[@]}"; do
 	need_latch w "$port" established
 	end_stream c "$port"
 done
-need_no_break
+need_no_break_logged
 need 60 "latchd has as many descriptors as at first, $first_descriptors" \
 	descriptors_are "$first_descriptors"
 need 60 "as many objects are pinned as at first, $first_pins" pins_are "$first_pins"

@@ -102,7 +102,7 @@ need_progress c-7000 "after 30 s without latchd's work"
 need_progress c-7001 "after 30 s without latchd's work"
 need_latch w 7000 established
 need_latch w 7001 established
-need_no_break
+need_no_break_logged
 log "latchd stopped for 30 s, $ROUNDS new SAs: no break"
 
 add_many
@@ -115,7 +115,7 @@ kill -CONT "$(latchd_pid)"
 need 60 "latchd reports lost events" event_seen '.event == "lost" and .where != "monitor"'
 need_progress c-7000 "after lost events"
 need_latch w 7000 established
-need_no_break
+need_no_break_logged
 remove_many
 need 120 "deleted namespaces are not served any more" served_exactly 3
 need 60 "latchd has as many descriptors as before, $before" descriptors_are "$before"
@@ -124,7 +124,7 @@ need 60 "as many objects are pinned as before, $pinned" pins_are "$pinned"
 step_clock 7200
 step_clock -3600
 step_clock -3600
-need_no_break
+need_no_break_logged
 end_stream c 7001
 conforms R-2-16 "latchd stopped for 30 s under $ROUNDS new SAs: latched throughout, no break"
 

@@ -30,7 +30,7 @@ logged_more_than() {
 	[ "$(logged "$1")" -gt "$2" ]
 }
 
-need_no_break() {
+need_no_break_logged() {
 	[ "$(logged 'latch [0-9a-f]* broken')" = 0 ] ||
 		fail "false break: $(grep -m 1 'latch [0-9a-f]* broken' "$LATCHD_LOG")"
 }
