@@ -261,8 +261,8 @@ Test(clients, root_is_served_beside_floods_half_requests_and_slow_readers)
 		kill(pids[i], SIGKILL);
 		waitpid(pids[i], NULL, 0);
 	}
-	cr_log_warn("CHAOS: root got %d answers; %u rounds of the loop, %u events published",
-		    handler_calls, ticks, published);
+	fprintf(stderr, "CHAOS: root got %d answers; %u rounds of the loop, %u events published\n",
+		handler_calls, ticks, published);
 	wait_for_descriptors(before);
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
 	cr_expect_eq(__lsan_do_recoverable_leak_check(), 0);

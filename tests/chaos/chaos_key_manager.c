@@ -142,11 +142,11 @@ Test(key_manager, the_tables_converge_to_the_last_consistent_snapshots)
 		start_life();
 	}
 	took = loop_now_ms() - started;
-	cr_log_warn("CHAOS: seed %" PRIu64 ": %" PRIu64 " events (%" PRIu64
-		    " a second), %u bursts, "
-		    "%u lives, %lu latches, %u broken, %u healed",
-		    chaos_seed, event_number, event_number * 1000 / (took + 1), constant.bursts,
-		    constant.lives, constant.latches, seen.broken, seen.healed);
+	fprintf(stderr,
+		"CHAOS: seed %" PRIu64 ": %" PRIu64 " events (%" PRIu64 " a second), %u bursts, "
+		"%u lives, %lu latches, %u broken, %u healed\n",
+		chaos_seed, event_number, event_number * 1000 / (took + 1), constant.bursts,
+		constant.lives, constant.latches, seen.broken, seen.healed);
 	for (i = 0; i < CHAOS_EVENTS && events > 1000; i++)
 		cr_expect_gt(event_counts[i], 0, "no event: %s", event_table[i].name);
 	if (events > 1000)
