@@ -10,7 +10,7 @@
 # The variants: over IPv6, in tunnel mode, with ESP in UDP forced on both sides.
 #
 # touches: gate sa latch feeds vici identity report
-# run: conformance encap
+# run: conformance encap tunnel
 # variant: ipv6 family=6
 # variant: tunnel mode=tunnel
 # variant: encap encap=yes

@@ -11,6 +11,7 @@
 #
 # touches: latchd enforce maps gate sa
 # expect: clean
+# run: conformance
 
 topology
 WITH_LATCHD=1 honest_start

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate
 # oracle: none, the model of churn must find the leak
+# run: conformance
 """
 The same as churn, with one of the two cgroup gates removed: churn must report it.
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate db
 # expect: clean
+# run: conformance
 """
 Simultaneous open (RFC 5660 section 4), and SYNs under an SA that is gone.
 

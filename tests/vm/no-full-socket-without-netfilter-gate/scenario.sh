@@ -8,5 +8,6 @@
 #
 # touches: gate
 # expect: leak decrypted
+# run: conformance
 
 bare_packets_leak

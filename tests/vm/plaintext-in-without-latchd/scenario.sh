@@ -10,6 +10,7 @@
 #
 # touches: vm
 # expect: leak foreign
+# run: conformance
 
 topology
 honest_start

@@ -8,6 +8,7 @@
 #
 # touches: vm
 # expect: leak clear
+# run: conformance
 
 topology
 honest_start

@@ -12,6 +12,7 @@
 #
 # touches: sa latch config
 # expect: clean
+# run: conformance
 
 rules() {
 	cat <<-EOF
