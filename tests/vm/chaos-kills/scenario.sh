@@ -68,7 +68,9 @@ conforms R-2-16 "latchd killed $KILLS times, $((started - 1)) of them after its 
 impostor_takes_over
 need_reset
 need_broken
-[ "$(logged 'latch [0-9a-f]* broken')" = 1 ] || fail "D's attack broke more than one latch"
+# Connections in TIME_WAIT have latches, too.
+[ "$(logged 'latch [0-9a-f]* broken')" = "$(logged 'broken (sa-conflict): .*"d.example"')" ] ||
+	fail "a latch broke for another reason than D's SA"
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 note "$KILLS kills, ${#OPENED[@]} connections through them: no break, no byte lost;" \
 	"then D: W reset after $RESET_MS ms, D decrypted nothing"
