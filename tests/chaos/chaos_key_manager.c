@@ -22,7 +22,7 @@
 #define BURST_MAX	 64
 #define BURSTS_IN_LIFE	 12	/* of one latchd in one world */
 #define RESTARTS_IN	 400	/* events: latchd loses its memory in the middle */
-#define GROWTH_MAX	 262144 /* bytes: the identities, whose number is limited here */
+#define GROWTH_MAX	 262144 /* bytes: for the identities, limited in number here */
 #define IDENTITIES_MAX	 (NAMES * 2 * 2 + 2 * 2)
 #define PARAMS_MAX	 (NAMES * 2 * 2 * 2)
 #define LIVES_TO_WARM_UP 2

@@ -247,7 +247,7 @@ static void remove_latches(void)
 
 /* ---- what a key manager reports */
 
-/* Every pair whose SPI is in the report. */
+/* Every pair with an SPI in the report. */
 static void note_report(const struct feed_child *report, unsigned int selector)
 {
 	size_t i;

@@ -209,7 +209,7 @@ void traffic_step_accept(void)
 }
 
 /*
- * Both ways, sometimes in clear. Mostly under an SA whose selectors have the flow. The kernel
+ * Both ways, sometimes in clear. Mostly under an SA with selectors for the flow. The kernel
  * accepts no other, as its policies have the same selectors; the gate of a latched flow must not
  * depend on that.
  */

@@ -101,7 +101,7 @@ bool world_same(struct world_params a, struct world_params b);
 bool world_covers(const struct world_child *child, const struct world_flow *flow);
 const char *world_local_selector(const struct world_child *child);
 const char *world_remote_selector(const struct world_child *child);
-/* The child whose SA has the key in the kernel now, or NULL. */
+/* The child with the SA that has the key in the kernel now, or NULL. */
 const struct world_child *world_child_of(const struct latch_sa_key *key);
 struct world_flow *world_flow_of(const struct latch_flow *key);
 struct latch_sa_key world_key(const struct world_child *child, bool inbound);

@@ -74,7 +74,7 @@ class Flows:
         return [flow for flow in self.all if flow.host == host]
 
     def find_texts(self):
-        """Of each text: the flows that send it, and the flows at whose ends it may be seen."""
+        """Of each text: the flows that send it, and the flows with ends that may see it."""
         found = {}
         for flow in self.all:
             for text, sends in ((flow.sends, True), (flow.expects, False)):
