@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * uthash: its tables end the process when memory is short: with a line in the log instead of
+ * uthash. Its tables end the process when memory is short, with a line in the log instead of
  * silently. The pinned programs continue to enforce, and the next latchd starts from the maps.
  */
 #ifndef LATCHD_COMMON_HASH_H
