@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: spd latch net gate report
 # expect: clean
+# variant: spd-edits-short short
+# run: conformance spd-edits
 """
 latchd, and edits of w's SPD by an administrator under a latched connection.
 
@@ -20,9 +22,12 @@ reverted, and the connection, whose disposition is to wait, continues.
     7. a connection with on-policy-change = protect keeps its protection by policies for it
        alone (RFC 5660, R-2.3-14), which are deleted with the edit
     8. a peer that does not latch sends in clear, as its SPD allows: w drops it
+
+With the argument "short": two edits of 1 and 2, and 6.
 """
 import errno
 import socket
+import sys
 
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_PLAINTEXT, LATCH_REASON_SPD_CHANGE, LATCH_SPD_IN,
                  LATCH_SPD_OUT, LATCH_STATE_BROKEN, LATCH_STATE_ESTABLISHED)
@@ -33,6 +38,7 @@ from host import C, HOSTS, W, accept, arrives_whole, received, sends, topology, 
 from latchd import Latchd, attach
 from maps import are, bind, connections, define, define_identity, latches_of
 
+SHORT = "short" in sys.argv[2:]
 RULES = """
 [rule patient]
 action = auto
@@ -165,72 +171,73 @@ def default_back():
     policy(W, "add", "out")
 
 
-latchd = Latchd("spd-edits", RULES)
-topology()
-watch()
-attach()
-define_identity(1, b"w.example")
-define_identity(2, b"c.example")
-define(7, 2)
-protect()
-bind(7)
-latchd.start()
-client, peer = new_connection(5001)
-register(W, client)
-register(C, peer)
-sends(client, peer, b"for C only", "data arrives")
+def bypass_out():
+    edit("bypass out", on_w(f"add {OUT} priority 1 action allow"), on_w(f"delete {OUT}"), "out", "bypass")
 
-edit("bypass out", on_w(f"add {OUT} priority 1 action allow"), on_w(f"delete {OUT}"), "out", "bypass")
-edit("bypass in", on_w(f"add {IN} priority 1 action allow"), on_w(f"delete {IN}"), "in", "bypass")
-edit("block out", on_w(f"add {OUT} priority 1 action block"), on_w(f"delete {OUT}"), "out", "block")
-edit("another mode",
-     lambda: policy(W, "update", "out", f"priority 100 tmpl src {W.address} dst {C.address}"
-                                        " proto esp reqid 1 mode tunnel"),
-     lambda: policy(W, "update", "out"), "out", "protect")
-edit("deleted", lambda: policy(W, "delete", "out", ""), lambda: policy(W, "add", "out"),
-     "out", "bypass", True)
-edit("flushed", on_w("flush"), lambda: [policy(W, "add", way) for way in ("out", "in")],
-     "out", "bypass", True)
-conforms("R-2.3-12", "six edits of the SPD: no packet in clear, no byte before the revert")
-conforms("R-2.3-13", "each made the latch BROKEN, reason SPD change; each revert ESTABLISHED")
-conforms("S13", "PROTECT deleted, replaced, flushed; BYPASS and BLOCK above it: BROKEN, nothing in clear")
-conforms("S14", "each of them reverted: ESTABLISHED, the stream continues")
-edit("default block", default_block, default_back, "out", "block", True)
 
-healed = count("latch-healed")
-for line in ("add src 10.9.0.1/32 dst 10.9.0.2/32 proto udp dir out priority 1 action allow",
-             "add src 10.9.0.1/32 dst 10.9.0.2/32 proto tcp dport 5009 dir out priority 1 action block",
-             "add src 10.9.0.1/32 dst 10.9.0.3/32 dir out priority 1 action allow",
-             "add src 10.9.0.0/24 dst 10.9.0.0/24 dir in priority 200 action allow",
-             "add src 10.9.0.1/32 dst 10.9.0.2/32 proto tcp dir out priority 1"
-             " tmpl proto esp reqid 1 mode transport",
-             "add src 10.9.0.1/32 dst 10.9.0.2/32 dir out priority 1 action block if_id 9"):
-    on_w(line)()
-W.ip("xfrm policy setdefault out block")
-other, other_peer = new_connection(5002)
-W.ip("xfrm policy setdefault out accept")
-until(lambda: [event for event in latchd.events("latch-established") if event["remote"]["port"] == 5002],
-      "the monitor shows what came later")
-expect(state(5001) == LATCH_STATE_ESTABLISHED, "edits that change nothing for the flow break no latch")
-expect((count("latch-broken"), count("latch-healed")) == (broken.count, healed),
-       "the monitor reports no latch")
-sends(client, peer, b"still here", "its stream continues")
-conforms("S15", "seven edits that do not cover the flow or do not change its outcome: no event")
+def policy_is_deleted():
+    edit("deleted", lambda: policy(W, "delete", "out", ""), lambda: policy(W, "add", "out"),
+         "out", "bypass", True)
 
-latchd.stop()
-on_w(f"update {OUT} priority 1 action allow")()
-latchd.start()
-until(lambda: state(5001) == state(5002) == LATCH_STATE_BROKEN,
-      "an edit from before latchd started breaks both latches")
-on_w(f"delete {OUT}")()
-until(lambda: state(5001) == state(5002) == LATCH_STATE_ESTABLISHED, "the revert heals both latches")
 
-last, last_peer = new_connection(5003)
-on_w(f"add src {W.address}/32 dst {C.address}/32 proto tcp dport 5003 dir out priority 1 action allow")()
-until(lambda: last.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNABORTED,
-      "a connection that does not wait is reset: ECONNABORTED")
-expect(state(5001) == LATCH_STATE_ESTABLISHED, "the edit was for its port only: the others stay")
-expect(packets_in_clear() == 0, "no packet was in clear")
+def all_other_edits():
+    edit("bypass in", on_w(f"add {IN} priority 1 action allow"), on_w(f"delete {IN}"), "in", "bypass")
+    edit("block out", on_w(f"add {OUT} priority 1 action block"), on_w(f"delete {OUT}"), "out", "block")
+    edit("another mode",
+         lambda: policy(W, "update", "out", f"priority 100 tmpl src {W.address} dst {C.address}"
+                                            " proto esp reqid 1 mode tunnel"),
+         lambda: policy(W, "update", "out"), "out", "protect")
+    edit("flushed", on_w("flush"), lambda: [policy(W, "add", way) for way in ("out", "in")],
+         "out", "bypass", True)
+    conforms("R-2.3-12", "six edits of the SPD: no packet in clear, no byte before the revert")
+    conforms("R-2.3-13", "each made the latch BROKEN, reason SPD change; each revert ESTABLISHED")
+    conforms("S13", "PROTECT deleted, replaced, flushed; BYPASS and BLOCK above it: BROKEN, nothing in clear")
+    conforms("S14", "each of them reverted: ESTABLISHED, the stream continues")
+    edit("default block", default_block, default_back, "out", "block", True)
+
+
+def edits_beside_the_flow():
+    """Returns a second connection, of the same disposition."""
+    healed = count("latch-healed")
+    for line in ("add src 10.9.0.1/32 dst 10.9.0.2/32 proto udp dir out priority 1 action allow",
+                 "add src 10.9.0.1/32 dst 10.9.0.2/32 proto tcp dport 5009 dir out priority 1 action block",
+                 "add src 10.9.0.1/32 dst 10.9.0.3/32 dir out priority 1 action allow",
+                 "add src 10.9.0.0/24 dst 10.9.0.0/24 dir in priority 200 action allow",
+                 "add src 10.9.0.1/32 dst 10.9.0.2/32 proto tcp dir out priority 1"
+                 " tmpl proto esp reqid 1 mode transport",
+                 "add src 10.9.0.1/32 dst 10.9.0.2/32 dir out priority 1 action block if_id 9"):
+        on_w(line)()
+    W.ip("xfrm policy setdefault out block")
+    other = new_connection(5002)
+    W.ip("xfrm policy setdefault out accept")
+    until(lambda: [event for event in latchd.events("latch-established") if event["remote"]["port"] == 5002],
+          "the monitor shows what came later")
+    expect(state(5001) == LATCH_STATE_ESTABLISHED, "edits that change nothing for the flow break no latch")
+    expect((count("latch-broken"), count("latch-healed")) == (broken.count, healed),
+           "the monitor reports no latch")
+    sends(client, peer, b"still here", "its stream continues")
+    conforms("S15", "seven edits that do not cover the flow or do not change its outcome: no event")
+    return other
+
+
+def edit_while_no_latchd_runs():
+    latchd.stop()
+    on_w(f"update {OUT} priority 1 action allow")()
+    latchd.start()
+    until(lambda: state(5001) == state(5002) == LATCH_STATE_BROKEN,
+          "an edit from before latchd started breaks both latches")
+    on_w(f"delete {OUT}")()
+    until(lambda: state(5001) == state(5002) == LATCH_STATE_ESTABLISHED, "the revert heals both latches")
+
+
+def connection_that_does_not_wait():
+    last, last_peer = new_connection(5003)
+    on_w(f"add src {W.address}/32 dst {C.address}/32 proto tcp dport 5003 dir out priority 1 action allow")()
+    until(lambda: last.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNABORTED,
+          "a connection that does not wait is reset: ECONNABORTED")
+    last_peer.close()
+    expect(state(5001) == LATCH_STATE_ESTABLISHED, "the edit was for its port only: the others stay")
+    expect(packets_in_clear() == 0, "no packet was in clear")
 
 
 def own_policies(port):
@@ -291,6 +298,29 @@ def peers_plaintext_is_dropped():
     conforms("S36", "C does not latch and sent in clear: W's end, latched, received nothing of it, and counted it")
 
 
-keeps_its_protection()
-peers_plaintext_is_dropped()
+latchd = Latchd("spd-edits", RULES)
+topology()
+watch()
+attach()
+define_identity(1, b"w.example")
+define_identity(2, b"c.example")
+define(7, 2)
+protect()
+bind(7)
+latchd.start()
+client, peer = new_connection(5001)
+register(W, client)
+register(C, peer)
+sends(client, peer, b"for C only", "data arrives")
+
+bypass_out()
+policy_is_deleted()
+if not SHORT:
+    all_other_edits()
+    second = edits_beside_the_flow()
+    edit_while_no_latchd_runs()
+connection_that_does_not_wait()
+if not SHORT:
+    keeps_its_protection()
+    peers_plaintext_is_dropped()
 latchd.stop()
