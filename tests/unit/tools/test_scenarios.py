@@ -179,7 +179,7 @@ class ScenariosTest(unittest.TestCase):
 
     def test_a_room_selects_the_scenarios_that_touch_it(self):
         found = listed("--room", "spd")
-        self.assertIn("6.12 spd-edits", found)
+        self.assertIn("6.12 spd-edits-short", found)
         self.assertNotIn("6.12 merged", found)
         self.assertEqual({each.split()[0] for each in found}, {"6.12"})
 
