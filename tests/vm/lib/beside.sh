@@ -55,11 +55,25 @@ need_live() {
 	need 60 "W's TCP is not in back-off $1" waits_for_no_answer
 }
 
+# d_answers_nothing: D's kernel has no socket of C's connection. Its reset would end W's before
+# W has sent data under D's SA.
+d_answers_nothing() {
+	in_host d nft -f - <<-EOF
+		table inet silent {
+			chain arrived {
+				type filter hook input priority 0
+				tcp sport 7000 drop
+			}
+		}
+	EOF
+}
+
 # burst: D sends segments that fit into C's connection. The first one starts D's IKE; the others
 # follow in one burst with the SAs.
 burst() {
 	local next_in next_out
 
+	d_answers_nothing
 	read -r next_in next_out < <(learn_sequence w-7000)
 	forge d w-7000 --seq "$next_in" --ack "$next_out" --text FORGED-BY-D --every 5
 }
