@@ -9,6 +9,7 @@
 # no byte is lost, and the SAs at the new addresses are bound to it.
 #
 # touches: sa feeds vici
+# run: conformance
 # expect: clean
 
 declare -A INNER=([w]=10.1.0.1 [c]=10.1.0.2 [d]=10.1.0.2)

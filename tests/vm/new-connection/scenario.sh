@@ -9,6 +9,7 @@
 # connection between W and D works, and is latched to D.
 #
 # touches: gate sa latch
+# run: conformance
 # expect: clean
 
 topology dpd=4s

@@ -8,6 +8,7 @@
 # meanwhile and afterwards: latchd changes none of them.
 #
 # touches: gate sa report latchctl
+# run: conformance
 # expect: clean
 
 # Everything that latchd might change, without counters and times.

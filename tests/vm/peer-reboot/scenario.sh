@@ -10,6 +10,7 @@
 # new SA is congruent with it: no host receives the rest of W's stream.
 #
 # touches: feeds vici latch sa
+# run: conformance
 # expect: clean
 
 # spi WHICH: of W's IKE_SA with C.

@@ -7,6 +7,7 @@
 # gone afterwards, as is C's.
 #
 # touches: gate latch net
+# run: conformance
 # expect: clean
 
 in_time_wait() {

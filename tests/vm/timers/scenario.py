@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # touches: gate
+# run: conformance
 # expect: clean
 """
 Packets that TCP sends without a write of the application: keepalives, probes of a closed window,
