@@ -31,7 +31,17 @@ without_charon() {
 	burst
 	need 60 "an IKE request of D's arrives at W" ike_of_d_arrived
 	need_live "while D's IKE has no answer"
+	# A charon that has no configuration yet refuses D's request, and D then asks no more.
+	in_host w nft -f - <<-EOF
+		table inet starting {
+			chain arrived {
+				type filter hook input priority 0
+				udp dport 500 drop
+			}
+		}
+	EOF
 	host_up w
+	in_host w nft delete table inet starting
 }
 
 WITH_LATCHD=1 live_opening
