@@ -341,7 +341,7 @@ const char *fake_conn(const char *config_name, const char *class)
 
 	if (asprintf(&json,
 		     "{\"%s\":{\"version\":\"IKEv2\",\"local-1\":{\"class\":\"public key\"},"
-		     "\"remote-1\":{\"class\":\"%s\",\"id\":\"%%any\",\"groups\":[]},"
+		     "\"remote-1\":{\"class\":\"%s\",\"id\":\"*\",\"groups\":[]},"
 		     "\"children\":{\"trans\":{\"mode\":\"TRANSPORT\",\"class\":\"no\"}}}}",
 		     config_name, class) < 0)
 		abort();

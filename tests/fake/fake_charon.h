@@ -76,7 +76,8 @@ void fake_charon_push_raw(struct fake_charon *charon, const char *event, const v
 /* Answers held_command and clears it. */
 void fake_charon_release(struct fake_charon *charon);
 
-/* The list-conn event of a configuration with one authentication class of the peer. Never freed. */
+/* The list-conn event of a configuration with one authentication class of the peer, and the remote
+ * id "fqdn:*": each name is proof of its peer. Never freed. */
 const char *fake_conn(const char *config_name, const char *class);
 
 #endif

@@ -303,6 +303,7 @@ static void default_conn(void)
 	vici_build_section(&builder, "x509");
 	vici_build_section(&builder, "remote-1");
 	vici_build_value(&builder, "class", "public key");
+	vici_build_value(&builder, "id", "*");
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
 	run.conn = (struct input){memory, builder.length};
@@ -524,6 +525,7 @@ static void log_nothing(enum log_level level, const char *subsystem, const char 
 
 static uint64_t run_script(struct input script, uint64_t pieces)
 {
+	static const struct feed_statements statements;
 	char end;
 
 	memset(&run, 0, sizeof(run));
@@ -534,7 +536,7 @@ static uint64_t run_script(struct input script, uint64_t pieces)
 	default_conn();
 	virtual_ms = 1000;
 	run.loop = loop_new();
-	run.feed = feed_vici_new(run.loop, "here", "/run/charon.vici", &sink);
+	run.feed = feed_vici_new(run.loop, "here", "/run/charon.vici", &statements, &sink);
 	CHECK(run.loop && run.feed);
 	CHECK(!loop_run(run.loop));
 	if (!run.malformed)

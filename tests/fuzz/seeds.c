@@ -129,7 +129,7 @@ static void write_configurations(void)
 {
 	static const char json[] =
 		"{\"x509\":{\"version\":\"IKEv2\",\"local-1\":{\"class\":\"public key\"},"
-		"\"remote-1\":{\"class\":\"public key\",\"id\":\"%any\",\"groups\":[]},"
+		"\"remote-1\":{\"class\":\"public key\",\"id\":\"*.latch.test\",\"groups\":[]},"
 		"\"children\":{\"trans\":{\"mode\":\"TRANSPORT\"}}},"
 		"\"psk\":{\"remote-1\":{\"class\":\"pre-shared key\"},"
 		"\"remote-2\":{\"class\":\"EAP\"}},\"x\":{\"remote-1\":{\"class\":\"XAuth\"}}}";

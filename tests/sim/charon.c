@@ -257,6 +257,7 @@ static void send_conns(enum side side)
 	vici_build_section(&builder, "x509");
 	vici_build_section(&builder, "remote-1");
 	vici_build_value(&builder, "class", "public key");
+	vici_build_value(&builder, "id", "*");
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
 	queue(side, VICI_EVENT, "list-conn", &builder, NULL);

@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/lockfile.h"
 #include "common/log.h"
+#include "common/text.h"
 #include "common/notify.h"
 #include "latchd/daemon_events.h"
 #include "latchd/daemon_parts.h"
@@ -235,18 +236,38 @@ static int start_attribution(struct daemon *d)
 	return 0;
 }
 
+static enum feed_rdn_matching rdn_matching_of(enum config_rdn_matching matching)
+{
+	switch (matching) {
+	case CONFIG_RDN_STRICT:
+		return FEED_RDN_STRICT;
+	case CONFIG_RDN_REORDERED:
+		return FEED_RDN_REORDERED;
+	case CONFIG_RDN_RELAXED:
+		return FEED_RDN_RELAXED;
+	}
+	return FEED_RDN_RELAXED;
+}
+
 static int start_feed(struct daemon *d, size_t i)
 {
 	const struct config_feed *config = &d->config->feeds[i];
+	struct feed_statements statements = {
+		.rdn_matching = rdn_matching_of(config->rdn_matching),
+	};
 
 	d->feeds[i] = (struct report_feed){
 		.name = config->name,
 		.socket = config->socket,
 	};
+	text_copy(statements.unambiguous_names, sizeof(statements.unambiguous_names),
+		  config->unambiguous_names);
+	text_copy(statements.eap_identities, sizeof(statements.eap_identities),
+		  config->eap_identities);
 	switch (config->type) {
 	case CONFIG_FEED_VICI:
 		d->feeds[i].type = "vici";
-		d->started[i] = feed_vici_new(d->loop, config->name, config->socket,
+		d->started[i] = feed_vici_new(d->loop, config->name, config->socket, &statements,
 					      attribution_sink(d->attribution));
 		break;
 	}

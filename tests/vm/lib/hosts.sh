@@ -7,8 +7,8 @@
 #	    |                       |                       |
 #	    +---------------------- br0 --------------------+
 #
-# W accepts any identity that the common CA vouches for (remote id %any), the
-# usual configuration; C and D accept only W.
+# W accepts any host name below "example" that the common CA vouches for (remote id
+# *.example); C and D accept only W.
 
 # Keys and certificates, made once for many scenarios.
 readonly PKI=${LATCHD_TEST_PKI:-$RUN/pki}
@@ -149,7 +149,7 @@ selectors() {
 connection_config() {
 	local host=$1 peer=w.example
 
-	[ "$host" != w ] || peer=%any
+	[ "$host" != w ] || peer="*.example"
 	cat <<-EOF
 		connections {
 		  peer {

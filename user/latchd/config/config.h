@@ -10,16 +10,27 @@
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS    64
 #define CONFIG_NAME_MAX	    32
+#define CONFIG_LIST_MAX	    256
 #define CONFIG_PATH_MAX	    108 /* the size of sun_path, see unix(7) */
 
 enum config_feed_type {
 	CONFIG_FEED_VICI,
 };
 
+enum config_rdn_matching {
+	CONFIG_RDN_STRICT,
+	CONFIG_RDN_REORDERED,
+	CONFIG_RDN_RELAXED,
+};
+
 struct config_feed {
 	char name[CONFIG_NAME_MAX];
 	enum config_feed_type type;
 	char socket[CONFIG_PATH_MAX];
+	enum config_rdn_matching rdn_matching;
+	/* Names of connections, separated by blanks. */
+	char unambiguous_names[CONFIG_LIST_MAX];
+	char eap_identities[CONFIG_LIST_MAX];
 };
 
 struct config_rule {

@@ -100,9 +100,44 @@ static bool parse_feed_socket(struct config_parser *parser, const char *value)
 	return parse_path(parser->feed->socket, sizeof(parser->feed->socket), value);
 }
 
-#define EXPECTED_SOCKET	 "an absolute path of at most 107 bytes"
-#define EXPECTED_NETWORK "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"
-#define EXPECTED_PORTS	 "a port from 1 to 65535, or a range N-M of them, N not above M"
+static bool parse_rdn_matching(struct config_parser *parser, const char *value)
+{
+	static const char *const words[] = {
+		[CONFIG_RDN_STRICT] = "strict",
+		[CONFIG_RDN_REORDERED] = "reordered",
+		[CONFIG_RDN_RELAXED] = "relaxed",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (!strcmp(value, words[i])) {
+			parser->feed->rdn_matching = (enum config_rdn_matching)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A pattern would state something of connections that do not exist yet. */
+static bool parse_connections(char out[CONFIG_LIST_MAX], const char *value)
+{
+	return *value && !strpbrk(value, "*?,\"'") && text_copy(out, CONFIG_LIST_MAX, value) > 0;
+}
+
+static bool parse_unambiguous_names(struct config_parser *parser, const char *value)
+{
+	return parse_connections(parser->feed->unambiguous_names, value);
+}
+
+static bool parse_eap_identities(struct config_parser *parser, const char *value)
+{
+	return parse_connections(parser->feed->eap_identities, value);
+}
+
+#define EXPECTED_CONNECTIONS "names of connections, separated by blanks, without wildcards"
+#define EXPECTED_SOCKET	     "an absolute path of at most 107 bytes"
+#define EXPECTED_NETWORK     "any, an address, or a network ADDRESS/BITS with no bit set beyond BITS"
+#define EXPECTED_PORTS	     "a port from 1 to 65535, or a range N-M of them, N not above M"
 
 static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_ENFORCE, "cgroup", parse_cgroup,
@@ -115,6 +150,9 @@ static const struct config_key config_keys[] = {
 	 "a group's name of at most 31 bytes"},
 	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
 	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, EXPECTED_SOCKET},
+	{CONFIG_SECTION_FEED, "rdn-matching", parse_rdn_matching, "strict, reordered or relaxed"},
+	{CONFIG_SECTION_FEED, "unambiguous-names", parse_unambiguous_names, EXPECTED_CONNECTIONS},
+	{CONFIG_SECTION_FEED, "eap-identities", parse_eap_identities, EXPECTED_CONNECTIONS},
 	{CONFIG_SECTION_RULE, "action", config_rule_action, "off, auto or require"},
 	{CONFIG_SECTION_RULE, "direction", config_rule_direction, "in, out or any"},
 	{CONFIG_SECTION_RULE, "protocol", config_rule_protocol, "tcp, udp, sctp or any"},

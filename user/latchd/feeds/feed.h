@@ -14,6 +14,7 @@
 
 #define FEED_ID_MAX   512 /* the maximum that charon prints of an identity, NUL included */
 #define FEED_NAME_MAX 64
+#define FEED_LIST_MAX 256
 
 enum feed_auth {
 	FEED_AUTH_UNKNOWN,
@@ -114,11 +115,26 @@ struct feed {
 	void *sink_data; /* owned by the sink */
 };
 
+enum feed_rdn_matching {
+	FEED_RDN_STRICT,
+	FEED_RDN_REORDERED,
+	FEED_RDN_RELAXED,
+};
+
+/* What the administrator states about a key manager that it does not report itself. */
+struct feed_statements {
+	enum feed_rdn_matching rdn_matching; /* charon.rdn_matching */
+	/* Connections, separated by blanks, whose peers' names never print alike, and whose EAP or
+	 * XAuth identities are authenticated. */
+	char unambiguous_names[FEED_LIST_MAX];
+	char eap_identities[FEED_LIST_MAX];
+};
+
 struct loop;
-/* Connects from the loop and retries with a back-off from 250 ms to 5 s. Copies the texts, keeps
- * the sink; free it with destroy(). NULL and errno on failure. */
+/* Connects from the loop and retries with a back-off from 250 ms to 5 s. Copies texts and
+ * statements, keeps the sink; free it with destroy(). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
-			   const struct feed_sink *sink);
+			   const struct feed_statements *statements, const struct feed_sink *sink);
 
 /* The same identity, configuration and authentication class? */
 bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other);

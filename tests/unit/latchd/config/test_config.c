@@ -50,6 +50,9 @@ Test(config, every_key_is_read_into_its_field)
 			  "[feed blue]\n"
 			  "type = vici\n"
 			  "socket = /run/blue.vici\n"
+			  "rdn-matching = relaxed\n"
+			  "unambiguous-names = x509 roads\n"
+			  "eap-identities = guests\n"
 			  "[feed   red-1]\n"
 			  "type = vici"),
 		     0, "%s", failure.text);
@@ -61,6 +64,11 @@ Test(config, every_key_is_read_into_its_field)
 	cr_assert_eq(config.feed_count, 2);
 	cr_expect_str_eq(config.feeds[0].name, "blue");
 	cr_expect_str_eq(config.feeds[0].socket, "/run/blue.vici");
+	cr_expect_eq(config.feeds[0].rdn_matching, CONFIG_RDN_RELAXED);
+	cr_expect_str_eq(config.feeds[0].unambiguous_names, "x509 roads");
+	cr_expect_str_eq(config.feeds[0].eap_identities, "guests");
+	cr_expect_eq(config.feeds[1].rdn_matching, CONFIG_RDN_STRICT);
+	cr_expect_str_eq(config.feeds[1].unambiguous_names, "");
 	cr_expect_str_eq(config.feeds[1].name, "red-1");
 	cr_expect_str_eq(config.feeds[1].socket, "/var/run/charon.vici");
 }
@@ -110,6 +118,9 @@ static const struct refused refused[] = {
 	{"[feed a]\ntype=vici\n[feed b]\nsocket=/x\n[control]\n", 3, "[feed b] has no type"},
 	{"[feed a]\ntype=vici\n[feed b]\ntype=vici\n", 3, "socket of [feed a]"},
 	{"[feed a]\ntype = pluto\n", 2, "bad value \"pluto\" for type; expected vici"},
+	{"[feed a]\nrdn-matching = loose\n", 2, "expected strict, reordered or relaxed"},
+	{"[feed a]\nunambiguous-names = *\n", 2, "expected names of connections"},
+	{"[feed a]\neap-identities = a, b\n", 2, "expected names of connections"},
 	{"[feed a]\ntype = vici\nsocket = unix:///x\n", 3, "absolute path of at most 107 bytes"},
 	{"[control]\nsocket = /" A100 A10 "\n", 2, "absolute path of at most 107 bytes"},
 	{"[control]\nsocket =\n", 2, "absolute path"},

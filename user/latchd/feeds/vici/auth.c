@@ -11,6 +11,7 @@ struct vici_auth_entry {
 	struct vici_auth_entry *next;
 	char config_name[FEED_NAME_MAX];
 	enum feed_auth class;
+	struct vici_remote remote;
 	uint32_t listing; /* number of the last query that listed it; 0 = none */
 	bool known;
 	uint64_t known_at;    /* time of the query */
@@ -69,6 +70,7 @@ void vici_auth_free(struct vici_auth *auth)
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++) {
 		while ((entry = auth->buckets[i])) {
 			auth->buckets[i] = entry->next;
+			free(entry->remote.id);
 			free(entry);
 		}
 	}
@@ -128,26 +130,77 @@ static bool is_remote_section(const struct vici_member *member)
 	       !memcmp(member->name.at, prefix, sizeof(prefix) - 1);
 }
 
-static enum feed_auth class_of_rounds(struct vici_span config)
-{
-	enum feed_auth class = FEED_AUTH_UNKNOWN, round;
-	struct vici_member member, value;
-	bool first = true;
+struct round {
+	enum feed_auth class;
+	struct vici_text id; /* at NULL: none */
+	size_t certs;
+};
 
-	while (vici_member_next(&config, &member) > 0) {
-		if (!is_remote_section(&member))
-			continue;
-		round = vici_find(member.body, "class", VICI_MEMBER_VALUE, &value)
-				? vici_auth_class(value.value)
-				: FEED_AUTH_UNKNOWN;
-		class = first ? round : combine(class, round);
-		first = false;
-	}
-	return class;
+static struct round read_round(struct vici_span section)
+{
+	struct round round = {.class = FEED_AUTH_UNKNOWN};
+	struct vici_member member;
+	struct vici_text cert;
+
+	if (vici_find(section, "class", VICI_MEMBER_VALUE, &member))
+		round.class = vici_auth_class(member.value);
+	if (vici_find(section, "id", VICI_MEMBER_VALUE, &member))
+		round.id = member.value;
+	if (vici_find(section, "certs", VICI_MEMBER_LIST, &member))
+		while (vici_item_next(&member.body, &cert) > 0)
+			round.certs++;
+	return round;
 }
 
-/* An event does not distinguish two configurations of one name: the weaker class counts. */
-static int note_class(struct vici_auth *auth, const char *config_name, enum feed_auth class)
+static bool names_a_user(enum feed_auth class)
+{
+	return class == FEED_AUTH_EAP || class == FEED_AUTH_XAUTH;
+}
+
+/* Each round adds its proof, or takes that of the others. */
+static int add_round(struct vici_remote *remote, const struct round *round)
+{
+	char id[FEED_ID_MAX] = "";
+	enum vici_names names;
+
+	if (names_a_user(round->class))
+		return 0;
+	/* Of several listed keys the peer may have any. */
+	remote->pinned |= round->class == FEED_AUTH_PUBKEY && round->certs == 1;
+	if (!round->id.at || vici_text_copy(round->id, id, sizeof(id)))
+		id[0] = '\0';
+	names = vici_names_of(id);
+	if (names > remote->names)
+		remote->names = names;
+	/* charon prints the identity of the last round. */
+	free(remote->id);
+	remote->id = strdup(id);
+	return remote->id ? 0 : -ENOMEM;
+}
+
+static int read_rounds(struct vici_span config, enum feed_auth *class, struct vici_remote *remote)
+{
+	struct vici_member member;
+	struct round round;
+	bool first = true;
+	int err = 0;
+
+	*class = FEED_AUTH_UNKNOWN;
+	while (!err && vici_member_next(&config, &member) > 0) {
+		if (!is_remote_section(&member))
+			continue;
+		round = read_round(member.body);
+		*class = first ? round.class : combine(*class, round.class);
+		first = false;
+		err = add_round(remote, &round);
+	}
+	return err;
+}
+
+/* An event does not distinguish two configurations of one name: the weaker class counts, and
+ * neither remote id is proof. */
+static int note_config(struct vici_auth *auth, const char *config_name, enum feed_auth class,
+		       struct vici_remote *remote)
 {
 	struct vici_auth_entry *entry;
 	int err;
@@ -155,13 +208,32 @@ static int note_class(struct vici_auth *auth, const char *config_name, enum feed
 	err = find_or_add_entry(auth, config_name, &entry);
 	if (err)
 		return err;
-	if (entry->listing == auth->listing)
+	if (entry->listing == auth->listing) {
 		class = combine(class, entry->class);
+		remote->names = VICI_NAMES_ANY;
+		remote->pinned = false;
+	}
 	entry->class = class;
+	free(entry->remote.id);
+	entry->remote = *remote;
+	remote->id = NULL;
 	entry->listing = auth->listing;
 	entry->known = true;
 	entry->known_at = auth->listing_queried_at;
 	return 0;
+}
+
+static int read_config(struct vici_auth *auth, const char *config_name, struct vici_span config)
+{
+	struct vici_remote remote = {.listed = true};
+	enum feed_auth class;
+	int err;
+
+	err = read_rounds(config, &class, &remote);
+	if (!err)
+		err = note_config(auth, config_name, class, &remote);
+	free(remote.id);
+	return err;
 }
 
 int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message)
@@ -175,12 +247,13 @@ int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message)
 		if (member.kind != VICI_MEMBER_SECTION ||
 		    vici_text_copy(member.name, config_name, sizeof(config_name)))
 			continue;
-		err = note_class(auth, config_name, class_of_rounds(member.body));
+		err = read_config(auth, config_name, member.body);
 	}
 	return err;
 }
 
-/* An unloaded configuration keeps the class that its IKE_SAs were set up with. */
+/* An unloaded configuration keeps the class that its IKE_SAs were set up with. Its remote id may be
+ * that of a later configuration, which has been unloaded, too. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name)
 {
 	struct vici_auth_entry *entry;
@@ -191,6 +264,7 @@ int vici_auth_listing_end(struct vici_auth *auth, const char *config_name)
 	err = find_or_add_entry(auth, config_name, &entry);
 	if (err)
 		return err;
+	entry->remote.listed = entry->listing == auth->listing;
 	entry->known = true;
 	entry->known_at = auth->listing_queried_at;
 	return 0;
@@ -215,5 +289,16 @@ bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum 
 	if (!entry || !entry->known || entry->known_at < entry->outdated_at)
 		return false;
 	*class = entry->class;
+	return true;
+}
+
+bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uint64_t since,
+		      const struct vici_remote **ret_remote)
+{
+	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+
+	if (!entry || !entry->known || entry->known_at < since)
+		return false;
+	*ret_remote = &entry->remote;
 	return true;
 }

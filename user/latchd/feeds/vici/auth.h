@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The authentication class of the peers of each IKE configuration. charon reports
- * it only in list-conn messages, by the configuration's name.
+ * The authentication class and the remote id of the peers of each IKE configuration.
+ * charon reports them only in list-conn messages, by the configuration's name.
  *
  * A configuration may be reloaded with another class. An answer therefore counts
  * only for IKE_SAs that were set up before the query. Times are counts of
@@ -15,6 +15,7 @@
 
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/message.h"
+#include "latchd/feeds/vici/proof.h"
 
 #define VICI_AUTH_BUCKETS     256
 #define VICI_AUTH_ENTRIES_MAX 65536
@@ -45,6 +46,11 @@ int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t 
 
 /* False: a query is needed first. */
 bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum feed_auth *class);
+
+/* The remote sections as an answer to a query at or after the time since gave them. False: a query
+ * is needed first. *ret_remote is valid until the next answer. */
+bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uint64_t since,
+		      const struct vici_remote **ret_remote);
 
 /* The class of one remote-N section, from charon's text. */
 enum feed_auth vici_auth_class(struct vici_text text);

@@ -23,20 +23,6 @@ struct arrival {
 	struct vici_span message;
 };
 
-void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
-			const struct vici_dispatch_owner *owner, void *context)
-{
-	*dispatch = (struct vici_dispatch){
-		.feed = feed,
-		.owner = owner,
-		.context = context,
-		.held_bytes_max = VICI_HELD_BYTES_MAX,
-	};
-	dispatch->held_tail = &dispatch->held;
-	dispatch->querying = true;
-	vici_downs_init(&dispatch->downs);
-}
-
 static void drop_first_held(struct vici_dispatch *dispatch)
 {
 	struct vici_held *held = dispatch->held;
@@ -55,7 +41,8 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	vici_auth_free(&dispatch->auth);
 	dispatch->querying = true;
 	dispatch->queried_name[0] = '\0';
-	dispatch->received = 0;
+	dispatch->received = dispatch->finder.handling = 0;
+	dispatch->finder.synced = false;
 	vici_downs_reset(&dispatch->downs);
 	dispatch->refusal_count = 0;
 }
@@ -127,27 +114,38 @@ static void report_child(struct vici_dispatch *dispatch, const struct feed_child
 		sink->child_down(sink->context, dispatch->feed, child);
 }
 
-static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-			      enum feed_auth class, const struct children_walk *walk)
+/* Without evidence the child went down, and needs no proof of the peer. */
+static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			 struct vici_span section, const struct children_walk *walk,
+			 const struct vici_finding *finding)
 {
-	struct vici_span children = ike_sa->children, section;
 	struct feed_child child;
 	const char *reason;
+
+	switch (vici_child_read(ike_sa, section, &child, &reason)) {
+	case VICI_CHILD_OK:
+		child.peer_auth = finding->class;
+		if (walk->evidence && finding->doubt)
+			log_refusal(dispatch, ike_sa, &child, finding->doubt);
+		else if (!walk->evidence || finding->authenticated)
+			report_child(dispatch, &child, walk->evidence);
+		break;
+	case VICI_CHILD_SKIPPED:
+		break;
+	case VICI_CHILD_REFUSED:
+		log_refusal(dispatch, ike_sa, &child, reason);
+		break;
+	}
+}
+
+static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+			      const struct children_walk *walk, const struct vici_finding *finding)
+{
+	struct vici_span children = ike_sa->children, section;
 	int more;
 
-	while ((more = vici_child_next(&children, walk->form, &section)) > 0) {
-		switch (vici_child_read(ike_sa, section, &child, &reason)) {
-		case VICI_CHILD_OK:
-			child.peer_auth = class;
-			report_child(dispatch, &child, walk->evidence);
-			break;
-		case VICI_CHILD_SKIPPED:
-			break;
-		case VICI_CHILD_REFUSED:
-			log_refusal(dispatch, ike_sa, &child, reason);
-			break;
-		}
-	}
+	while ((more = vici_child_next(&children, walk->form, &section)) > 0)
+		handle_child(dispatch, ike_sa, section, walk, finding);
 	return more;
 }
 
@@ -157,31 +155,32 @@ void vici_dispatch_query_begin(struct vici_dispatch *dispatch)
 	vici_auth_listing_begin(&dispatch->auth, dispatch->received);
 }
 
-/* The class of an IKE_SA's configuration: 0, or -EAGAIN after a query for it. */
-static int find_class(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-		      enum feed_auth *class)
+static int query_config(void *context, const char *config_name)
 {
-	char config_name[FEED_NAME_MAX];
+	struct vici_dispatch *dispatch = context;
 	int err;
 
-	*class = FEED_AUTH_UNKNOWN;
-	/* Children of a name that does not fit are refused: they need no class. */
-	if (vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)) ||
-	    vici_auth_find(&dispatch->auth, config_name, class))
-		return 0;
 	text_copy(dispatch->queried_name, sizeof(dispatch->queried_name), config_name);
 	vici_dispatch_query_begin(dispatch);
 	err = dispatch->owner->query_config(dispatch->context, config_name);
 	return err ? err : -EAGAIN;
 }
 
-/* An IKE_SA's peer with its class: 0, -EAGAIN as find_class(), or -ENOENT without a record. */
-static int find_peer(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-		     struct feed_peer *peer)
+void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
+			const struct vici_dispatch_owner *owner, void *context)
 {
-	if (!vici_peer_read(ike_sa, peer))
-		return -ENOENT;
-	return find_class(dispatch, ike_sa, &peer->auth);
+	*dispatch = (struct vici_dispatch){
+		.feed = feed,
+		.owner = owner,
+		.context = context,
+		.held_bytes_max = VICI_HELD_BYTES_MAX,
+	};
+	dispatch->finder.auth = &dispatch->auth;
+	dispatch->finder.query = query_config;
+	dispatch->finder.context = dispatch;
+	dispatch->held_tail = &dispatch->held;
+	dispatch->querying = true;
+	vici_downs_init(&dispatch->downs);
 }
 
 static void report_peer_down(void *context, const struct feed_peer *peer,
@@ -193,19 +192,30 @@ static void report_peer_down(void *context, const struct feed_peer *peer,
 	sink->peer_down(sink->context, dispatch->feed, peer, cause);
 }
 
-static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
 	enum feed_down_cause cause = vici_ike_sa_down_cause(ike_sa);
 	struct feed_peer peer;
 	int err;
 
-	err = find_peer(dispatch, ike_sa, &peer);
+	err = vici_find_peer(&dispatch->finder, ike_sa, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	vici_downs_add(&dispatch->downs, &peer, cause == FEED_DOWN_PEER_REBOOTED);
 	report_peer_down(dispatch, &peer,
 			 cause == FEED_DOWN_PEER_REBOOTED ? FEED_DOWN_ORDERLY : cause);
 	return 0;
+}
+
+static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
+{
+	uint32_t unique_id;
+	int err;
+
+	err = report_down(dispatch, ike_sa);
+	if (!err && !vici_text_number(ike_sa->unique_id, 10, &unique_id))
+		vici_verdicts_end(&dispatch->finder.verdicts, unique_id);
+	return err;
 }
 
 static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
@@ -222,7 +232,7 @@ static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_
 	if (vici_text_is(ike_sa->version, "1"))
 		dispatch->owner->resync_soon(dispatch->context);
 	if (!err)
-		err = find_peer(dispatch, ike_sa, &peer);
+		err = vici_find_peer(&dispatch->finder, ike_sa, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	/* charon evaluates INITIAL_CONTACT only as responder. */
@@ -255,10 +265,13 @@ static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici
 
 	if (!vici_peer_read(old, &before))
 		return 0;
-	err = find_peer(dispatch, new, &peer);
+	err = vici_inherit_verdict(&dispatch->finder, old, new);
+	if (!err)
+		err = vici_find_peer(&dispatch->finder, new, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	vici_downs_add(&dispatch->downs, &before, false);
+	vici_verdicts_end(&dispatch->finder.verdicts, before.ike_unique_id);
 	sink->peer_rekeyed(sink->context, dispatch->feed, before.ike_unique_id, &peer);
 	return 0;
 }
@@ -276,17 +289,26 @@ static int handle_ike_rekey(struct vici_dispatch *dispatch, struct vici_span mes
 	return err ? err : more;
 }
 
-/* charon sends one IKE_SA per message. Of several, none is reported before all classes are known.
- */
-static int find_classes(struct vici_dispatch *dispatch, struct vici_span message)
+/* Children that go down need no proof of their peer. */
+static int find_for(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+		    const struct children_walk *walk, struct vici_finding *finding)
+{
+	*finding = (struct vici_finding){0};
+	return walk->evidence ? vici_find_finding(&dispatch->finder, ike_sa, finding)
+			      : vici_find_class(&dispatch->finder, ike_sa, &finding->class);
+}
+
+/* charon sends one IKE_SA per message. Of several, none is reported before all are known. */
+static int find_all(struct vici_dispatch *dispatch, struct vici_span message,
+		    const struct children_walk *walk)
 {
 	struct vici_ike_sa ike_sa;
-	enum feed_auth class;
+	struct vici_finding finding;
 	int more = 0, err = 0;
 
 	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0)
 		if (ike_sa.children.length)
-			err = find_class(dispatch, &ike_sa, &class);
+			err = find_for(dispatch, &ike_sa, walk, &finding);
 	return err ? err : more;
 }
 
@@ -294,16 +316,16 @@ static int handle_children(struct vici_dispatch *dispatch, struct vici_span mess
 			   const struct children_walk *walk)
 {
 	struct vici_ike_sa ike_sa;
-	enum feed_auth class;
+	struct vici_finding finding;
 	int more = 0, err;
 
-	err = find_classes(dispatch, message);
+	err = find_all(dispatch, message, walk);
 	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0) {
 		if (!ike_sa.children.length)
 			continue;
-		err = find_class(dispatch, &ike_sa, &class);
+		err = find_for(dispatch, &ike_sa, walk, &finding);
 		if (!err)
-			err = handle_children_of(dispatch, &ike_sa, class, walk);
+			err = handle_children_of(dispatch, &ike_sa, walk, &finding);
 	}
 	return err ? err : more;
 }
@@ -335,7 +357,7 @@ static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span 
 	while (!err && (more = vici_ike_sa_next(&message, &ike_sa)) > 0) {
 		if (!vici_ike_sa_is_established(&ike_sa))
 			continue;
-		err = find_peer(dispatch, &ike_sa, &peer);
+		err = vici_find_peer(&dispatch->finder, &ike_sa, &peer);
 		if (!err && !vici_downs_contain(&dispatch->downs, peer.ike_unique_id))
 			sink->peer_up(sink->context, dispatch->feed, &peer);
 		err = err == -ENOENT ? 0 : err;
@@ -355,6 +377,7 @@ static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span messa
 /* -EAGAIN: the message has to wait; nothing was reported. */
 static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 {
+	dispatch->finder.handling = arrival->number;
 	switch (arrival->kind) {
 	case VICI_MESSAGE_IKE_UPDOWN:
 		return handle_ike_updown(dispatch, arrival);
@@ -370,6 +393,8 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 		dispatch->owner->resync_soon(dispatch->context);
 		return 0;
 	case VICI_MESSAGE_SNAPSHOT_END:
+		dispatch->finder.synced = true;
+		vici_verdicts_sweep(&dispatch->finder.verdicts);
 		dispatch->owner->snapshot_end(dispatch->context);
 		return 0;
 	}

@@ -16,6 +16,7 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/auth.h"
 #include "latchd/feeds/vici/downs.h"
+#include "latchd/feeds/vici/finding.h"
 #include "latchd/feeds/vici/message.h"
 
 #define VICI_HELD_BYTES_MAX ((size_t)16 * 1024 * 1024)
@@ -49,6 +50,7 @@ struct vici_dispatch {
 	const struct vici_dispatch_owner *owner;
 	void *context;
 	struct vici_auth auth;
+	struct vici_finder finder;
 	uint64_t received; /* count of messages; the clock of struct vici_auth */
 	bool querying;	   /* true from the start: no message is handled before the first answer */
 	char queried_name[FEED_NAME_MAX]; /* "" for all configurations */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "latchd/feeds/vici/vici_feed.h"
@@ -71,6 +72,37 @@ __attribute__((format(printf, 2, 3))) static void fail(struct vici_feed *vici, c
 	on_failed(vici, detail);
 }
 
+/* When the process began, in clock ticks since boot; 0 = unknown. */
+static uint64_t process_started(pid_t pid)
+{
+	char path[32], line[1024];
+	auto_fclose FILE *file = NULL;
+	const char *field;
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return 0;
+	/* The second field, in parentheses, may hold blanks; the start is the 22nd. */
+	field = strrchr(line, ')');
+	for (i = 2; field && i < 22; i++)
+		field = strchr(field + 1, ' ');
+	return field ? strtoull(field, NULL, 10) : 0;
+}
+
+/* Another charon numbers its IKE_SAs anew. A charon that continues keeps its verdicts: an IKE_SA
+ * of the time before may be listed under a connection that has changed. */
+static void forget_other_charon(struct vici_feed *vici, pid_t daemon)
+{
+	uint64_t started = process_started(daemon);
+
+	if (vici->daemon != daemon || vici->daemon_started != started || !started)
+		vici_verdicts_clear(&vici->session.dispatch.finder.verdicts);
+	vici->daemon = daemon;
+	vici->daemon_started = started;
+}
+
 static void try_to_connect(void *context)
 {
 	struct vici_feed *vici = context;
@@ -92,6 +124,7 @@ static void try_to_connect(void *context)
 		return;
 	}
 	vici->attached = true;
+	forget_other_charon(vici, daemon);
 	snprintf(detail, sizeof(detail), "charon, process %d, reports its SAs", (int)daemon);
 	set_state(vici, FEED_STATE_CONNECTED, detail);
 	vici_session_start(&vici->session);
@@ -117,6 +150,7 @@ static void vici_destroy(struct feed *feed)
 	struct vici_feed *vici = (struct vici_feed *)feed;
 
 	vici_session_stop(&vici->session);
+	vici_verdicts_clear(&vici->session.dispatch.finder.verdicts);
 	loop_timer_cancel(&vici->retry);
 	path_watch_stop(&vici->watch);
 	free(vici);
@@ -128,7 +162,7 @@ static const struct vici_session_owner session_owner = {
 };
 
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
-			   const struct feed_sink *sink)
+			   const struct feed_statements *statements, const struct feed_sink *sink)
 {
 	struct vici_feed *vici = calloc(1, sizeof(*vici));
 	int err;
@@ -149,6 +183,7 @@ struct feed *feed_vici_new(struct loop *loop, const char *name, const char *sock
 		return NULL;
 	}
 	vici_session_init(&vici->session, loop, &vici->feed, &session_owner, vici);
+	vici->session.dispatch.finder.statements = *statements;
 	err = path_watch_start(&vici->watch, loop, vici->socket_path, on_socket_appeared, vici);
 	if (err)
 		log_debug("vici", "feed %s cannot watch %s (%s); retrying on a timer only", name,

@@ -19,6 +19,8 @@ struct vici_feed {
 	struct feed feed;      /* first: callers hold a pointer to it */
 	char socket_path[108]; /* as sun_path */
 	char logged_failure[160];
+	pid_t daemon; /* of the latest session, and its start in ticks since boot */
+	uint64_t daemon_started;
 	bool attached; /* charon was reached once: from then on the state is lost, not absent */
 	struct path_watch watch;
 	struct loop_timer retry;

@@ -130,12 +130,14 @@ Test(vici_feed, an_unknown_authentication_class_is_queried_once)
 	cr_expect_eq(recorded_down(&sink, 0x2ed76464)->child.peer_auth, FEED_AUTH_PSK);
 }
 
-Test(vici_feed, a_child_of_an_unloaded_configuration_has_an_unknown_class)
+/* Nothing shows which remote id charon has compared. */
+Test(vici_feed, a_child_of_an_unloaded_configuration_is_refused)
 {
 	start_both();
 	fake_charon_push(&charon, "child-updown",
 			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));
-	wait_for("up d.raw 14c12056 unknown vici child-updown", 1);
+	wait_for("log vici: child_sa 1 refused (its connection is not loaded", 1);
+	cr_expect_eq(trace_count("up "), 0);
 }
 
 /* The configuration is reloaded with another class before the new IKE_SA is set up. */
@@ -153,6 +155,8 @@ Test(vici_feed, a_new_ike_sa_queries_its_configuration_again)
 Test(vici_feed, messages_keep_their_order_during_a_query)
 {
 	start_both();
+	fake_charon_add_conn(&charon, fake_conn("raw-d", "public key"));
+	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
 	charon.held_command = "list-conns";
 	fake_charon_push(&charon, "child-updown",
 			 vici_fixture_event("rawkey-psk-keyid", "child-updown", 0));

@@ -344,9 +344,9 @@ Test(vici_feed_faults, feed_names_and_socket_paths_that_do_not_fit_are_refused)
 	memset(path, '/', sizeof(path));
 	path[sizeof(path) - 1] = '\0';
 	errno = 0;
-	cr_expect_null(feed_vici_new(loop, name, "/run/charon.vici", &sink.sink));
+	cr_expect_null(feed_vici_new(loop, name, "/run/charon.vici", &statements, &sink.sink));
 	cr_expect_eq(errno, ENAMETOOLONG);
 	errno = 0;
-	cr_expect_null(feed_vici_new(loop, "here", path, &sink.sink));
+	cr_expect_null(feed_vici_new(loop, "here", path, &statements, &sink.sink));
 	cr_expect_eq(errno, ENAMETOOLONG);
 }

@@ -60,6 +60,7 @@ Test(vici_peers, an_unanswered_request_reports_a_dead_peer)
 
 Test(vici_peers, a_dead_peer_is_reported_by_its_eap_identity)
 {
+	strcpy(statements.eap_identities, "x509");
 	start_both();
 	down("x509", 7, C_ID "\"remote-eap-id\":\"e\"," DPD);
 	await_all();

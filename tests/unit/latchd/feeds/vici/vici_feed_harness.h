@@ -22,6 +22,7 @@ static struct loop *loop;
 static struct fake_charon charon;
 static struct recording_sink sink;
 static struct feed *feed;
+static struct feed_statements statements; /* for the next feed_start() */
 
 static inline void trace_log(enum log_level level, const char *subsystem, const char *text)
 {
@@ -66,7 +67,7 @@ static inline void fail_session(const char *detail)
 
 static inline void feed_start(void)
 {
-	feed = feed_vici_new(loop, "here", charon.path, &sink.sink);
+	feed = feed_vici_new(loop, "here", charon.path, &statements, &sink.sink);
 	cr_assert_not_null(feed);
 }
 

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The feed of vici_feed_harness.h and a charon whose connection "x509" has a remote id
+ * of the test's choice. IKE_SA 7 with the CHILD_SA 70 + n comes up, is listed or rekeyed:
+ * is it reported, or refused for its identity?
+ */
+#include "vici_feed_harness.h"
+
+#define DN	"O=Acme, CN=Alice, OU=IT"
+#define EXACT	"\"id\":\"" DN "\""
+#define ANY	"\"id\":\"%any\""
+#define REFUSED "log vici: child_sa 70 refused ("
+
+TestSuite(vici_identities, .init = harness_begin, .fini = harness_end, .timeout = 60);
+
+static char *text_of(const char *format, ...)
+{
+	char *text;
+	va_list args;
+
+	va_start(args, format);
+	cr_assert_geq(vasprintf(&text, format, args), 0);
+	va_end(args);
+	return text;
+}
+
+/* charon has only this connection from now on. */
+static void load(const char *class, const char *members)
+{
+	charon.conn_count = 0;
+	fake_charon_add_conn(&charon, text_of("{\"x509\":{\"remote-1\":{\"class\":\"%s\",%s}}}",
+					      class, members));
+}
+
+static void start_with(const char *class, const char *members)
+{
+	load(class, members);
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+}
+
+static char *ike_sa_in(const char *state, int id, int child, const char *members)
+{
+	return text_of("\"x509\":{\"uniqueid\":\"%d\",\"version\":\"2\",\"state\":\"%s\","
+		       "\"local-host\":\"10.9.0.1\",\"remote-host\":\"10.9.0.3\","
+		       "\"local-id\":\"w\",%s,\"child-sas\":{\"t-%d\":{\"name\":\"t\","
+		       "\"uniqueid\":\"%d\",\"state\":\"INSTALLED\",\"mode\":\"TRANSPORT\","
+		       "\"protocol\":\"ESP\",\"spi-in\":\"%d\",\"spi-out\":\"%d\"}}}",
+		       id, state, members, child, child, child, child);
+}
+
+static void child_up(int id, int child, const char *members)
+{
+	fake_charon_push(
+		&charon, "child-updown",
+		text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, members)));
+}
+
+static void up(int id, int child, const char *remote_id)
+{
+	char *members = text_of("\"remote-id\":\"%s\"", remote_id);
+
+	fake_charon_push(
+		&charon, "ike-updown",
+		text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, members)));
+	child_up(id, child, members);
+}
+
+static void expect_refusal(const char *reason)
+{
+	wait_for(REFUSED, 1);
+	cr_expect_geq(trace_find(text_of(REFUSED "%s", reason), 0), 0, "not for: %s", reason);
+	cr_expect_eq(trace_count("up "), 0);
+	cr_expect_eq(trace_count("peer 7 up"), 0);
+}
+
+Test(vici_identities, a_dn_under_any_is_refused_with_what_to_configure)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	expect_refusal("the connection's remote id admits other identities");
+}
+
+Test(vici_identities, a_dn_under_its_exact_remote_id_is_reported)
+{
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070 pubkey vici child-updown", 1);
+	cr_expect_eq(trace_count("peer 7 up " DN), 1);
+	cr_expect_eq(trace_count("log vici: child_sa"), 0);
+}
+
+Test(vici_identities, a_host_name_under_any_is_refused_and_under_a_wildcard_reported)
+{
+	start_with("public key", ANY);
+	up(7, 70, "c.example");
+	expect_refusal("the connection's remote id admits other identities");
+	load("public key", "\"id\":\"*.example\"");
+	up(8, 80, "c.example");
+	wait_for("up c.example 00000080", 1);
+}
+
+Test(vici_identities, one_pinned_certificate_is_proof_and_two_are_not)
+{
+	start_with("public key", ANY ",\"certs\":[\"" DN "\"]");
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+	load("public key", ANY ",\"certs\":[\"CN=a\",\"CN=b\"]");
+	up(8, 80, DN);
+	wait_for("log vici: child_sa 80 refused (", 1);
+	load("any", ANY ",\"certs\":[\"CN=a\"]");
+	up(9, 90, DN);
+	wait_for("log vici: child_sa 90 refused (", 1);
+}
+
+Test(vici_identities, a_connection_that_is_stated_to_be_unambiguous_is_reported)
+{
+	strcpy(statements.unambiguous_names, "x509");
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+	up(8, 80, "*.example");
+	wait_for("log vici: child_sa 80 refused (the peer's identity is a wildcard", 1);
+}
+
+Test(vici_identities, a_dn_is_refused_where_charon_is_stated_to_match_loosely)
+{
+	statements.rdn_matching = FEED_RDN_REORDERED;
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	expect_refusal("charon matches DNs loosely");
+}
+
+Test(vici_identities, an_eap_identity_is_refused_unless_it_is_stated_to_be_authenticated)
+{
+	static const char eap[] = "\"remote-id\":\"w.example\",\"remote-eap-id\":\"alice\"";
+
+	start_with("EAP", "\"id\":\"*.example\",\"eap-type\":\"TTLS\",\"eap_id\":\"%any\"");
+	child_up(7, 70, eap);
+	expect_refusal("an EAP or XAuth identity may be an unauthenticated claim");
+	strcpy(session()->dispatch.finder.statements.eap_identities, "other x509");
+	child_up(7, 71, eap);
+	wait_for("up alice 00000071", 1);
+}
+
+/* The connection says nothing of EAP, as with "auth = any"; the IKE_SA shows it. */
+Test(vici_identities, CVE_2026_78134_an_inner_eap_identity_is_refused_whatever_the_class_is)
+{
+	start_with("any", "\"id\":\"w.example\"");
+	child_up(7, 70, "\"remote-id\":\"w.example\",\"remote-eap-id\":\"alice\"");
+	expect_refusal("an EAP or XAuth identity may be an unauthenticated claim");
+}
+
+/* A charon with this fault reports a CHILD_SA of an IKE_SA that it has not authenticated. */
+Test(vici_identities, CVE_2026_78135_a_child_before_authentication_is_never_attributed)
+{
+	static const char *const states[] = {"CREATED", "CONNECTING", "DELETING", "DESTROYING",
+					     "PASSIVE"};
+	size_t i;
+
+	start_with("public key", EXACT);
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		char *ike_sa = ike_sa_in(states[i], 7, 70, "\"remote-id\":\"" DN "\"");
+
+		fake_charon_push(&charon, "child-updown", text_of("{\"up\":\"yes\",%s}", ike_sa));
+		fake_charon_add_sa(&charon, text_of("{%s}", ike_sa));
+		feed->resync(feed);
+		wait_for("snapshot end", i + 2);
+		charon.sa_count = 0;
+		cr_expect_eq(trace_count("up "), 0, "%s", states[i]);
+		cr_expect_eq(trace_count("peer 7 up"), 0, "%s", states[i]);
+	}
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+}
+
+Test(vici_identities, a_child_of_an_authenticated_ike_sa_that_is_being_deleted_is_reported)
+{
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	fake_charon_push(&charon, "child-updown",
+			 text_of("{\"up\":\"yes\",%s}",
+				 ike_sa_in("DELETING", 7, 71, "\"remote-id\":\"" DN "\"")));
+	wait_for("up " DN " 00000071", 1);
+}
+
+/* The answer shows today's connection: an IKE_SA from before keeps its doubt. */
+Test(vici_identities, a_connection_that_is_made_exact_later_proves_no_earlier_ike_sa)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	expect_refusal("the connection's remote id admits other identities");
+	load("public key", EXACT);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+	child_up(7, 71, "\"remote-id\":\"" DN "\"");
+	wait_for("log vici: child_sa 71 refused (", 1);
+	cr_expect_eq(trace_count("up " DN), 1);
+}
+
+Test(vici_identities, a_connection_that_is_widened_later_leaves_an_earlier_ike_sa_attributed)
+{
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+	load("public key", ANY);
+	up(8, 80, DN);
+	wait_for("log vici: child_sa 80 refused (", 1);
+	child_up(7, 71, "\"remote-id\":\"" DN "\"");
+	wait_for("up " DN " 00000071", 1);
+}
+
+/* latchd's answer from before the reload does not count for an IKE_SA from after it. */
+Test(vici_identities, a_connection_that_is_widened_is_read_again_for_each_new_ike_sa)
+{
+	start_with("public key", EXACT);
+	load("public key", ANY);
+	child_up(7, 70, "\"remote-id\":\"" DN "\"");
+	expect_refusal("the connection's remote id admits other identities");
+}
+
+static void rekey(int old, int new)
+{
+	char *one = ike_sa_in("REKEYED", old, 1, "\"remote-id\":\"" DN "\"");
+	char *two = ike_sa_in("ESTABLISHED", new, 1, "\"remote-id\":\"" DN "\"");
+
+	fake_charon_push(
+		&charon, "ike-rekey",
+		text_of("{\"x509\":{\"old\":%s,\"new\":%s}}", strchr(one, '{'), strchr(two, '{')));
+}
+
+Test(vici_identities, a_rekeyed_ike_sa_inherits_doubt_and_proof)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+	rekey(7, 17);
+	child_up(17, 71, "\"remote-id\":\"" DN "\"");
+	wait_for("log vici: child_sa 71 refused (", 1);
+	load("public key", ANY);
+	rekey(8, 18);
+	child_up(18, 81, "\"remote-id\":\"" DN "\"");
+	wait_for("up " DN " 00000081", 1);
+}
+
+Test(vici_identities, the_end_of_a_doubtful_ike_sa_ends_no_other_peer)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	fake_charon_push(&charon, "ike-updown",
+			 "{\"x509\":{\"uniqueid\":\"7\",\"version\":\"2\",\"remote-id\":\"" DN
+			 "\",\"state\":\"ESTABLISHED\",\"tasks-active\":[\"IKE_DPD\"]}}");
+	load("public key", EXACT);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+	cr_expect_eq(trace_count("peer 7"), 0);
+}
+
+/* The session is lost, and charon continues: its IKE_SAs keep their doubt. */
+Test(vici_identities, a_new_session_with_the_same_charon_keeps_doubts)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+	fake_charon_add_sa(&charon, text_of("{%s}", ike_sa_in("ESTABLISHED", 7, 70,
+							      "\"remote-id\":\"" DN "\"")));
+	fail_session("the test");
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("up "), 0);
+	cr_expect_eq(trace_count("peer 7 up"), 0);
+}
+
+Test(vici_identities, two_connections_of_one_name_are_no_proof)
+{
+	load("public key", EXACT);
+	fake_charon_add_conn(&charon, charon.conns[0]);
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	expect_refusal("the connection's remote id admits other identities");
+}
+
+Test(vici_identities, each_round_must_have_a_remote_id_that_is_proof)
+{
+	charon.conn_count = 0;
+	fake_charon_add_conn(&charon, "{\"x509\":{\"remote-1\":{\"class\":\"public key\"," ANY "},"
+				      "\"remote-2\":{\"class\":\"public key\"," EXACT "}}}");
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	expect_refusal("the connection's remote id admits other identities");
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Remote ids as list-conns prints them, and whether a peer's printed identity is
+ * proof under each. No charon: vici_remote_doubt() on made-up connections.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "latchd/feeds/vici/proof.h"
+
+#define DN "O=Acme, CN=Alice, OU=IT"
+
+static const char *doubt_under(const char *remote_id, const char *text,
+			       enum feed_rdn_matching matching)
+{
+	const struct feed_statements statements = {.rdn_matching = matching};
+	struct vici_remote remote = {
+		.id = (char *)remote_id,
+		.names = vici_names_of(remote_id),
+		.listed = true,
+	};
+
+	return vici_remote_doubt(&remote, text, &statements);
+}
+
+static bool proven(const char *remote_id, const char *text)
+{
+	return !doubt_under(remote_id, text, FEED_RDN_STRICT);
+}
+
+Test(vici_proof, an_exact_remote_id_is_proof_for_each_type)
+{
+	static const char *const ids[] = {
+		"c.example",
+		"c@example.org",
+		"10.9.0.2",
+		"fd09::2",
+		"::ffff:10.9.0.2",
+		DN,
+		"63:2e:65",
+		"urn:c",
+		"c%d",
+		"O=Acme, CN=*.example",
+		"a host",
+		"https://c.example/x",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		cr_expect(proven(ids[i], ids[i]), "%s", ids[i]);
+	cr_expect(proven("c.example", "C.Example"), "charon ignores the case of names");
+}
+
+Test(vici_proof, no_text_is_proof_under_any)
+{
+	static const char *const texts[] = {"c.example", "c@example.org", "10.9.0.2",
+					    DN,		 "CN=c",	  "63:2e:65"};
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		cr_expect_not(proven("%any", texts[i]), "%s", texts[i]);
+		cr_expect_not(proven("", texts[i]), "%s", texts[i]);
+	}
+}
+
+Test(vici_proof, a_wildcard_or_network_of_one_type_is_proof)
+{
+	cr_expect(proven("*.example", "c.example"));
+	cr_expect(proven("*", "c.example"));
+	cr_expect(proven("*@example.org", "c@example.org"));
+	cr_expect(proven("10.9.0.0/24", "10.9.0.2"));
+	cr_expect(proven("10.9.0.2-10.9.0.9", "10.9.0.3"));
+	cr_expect(proven("fd09::/64", "fd09::2"));
+}
+
+/* Two wildcards: [CN=*][OU=*] admits [CN=a, OU=b][OU=c] and [CN=a][OU="b, OU=c"]. */
+Test(vici_proof, a_dn_is_proof_under_one_wildcard_and_not_under_two)
+{
+	cr_expect(proven("O=Acme, CN=*", "O=Acme, CN=Alice"));
+	cr_expect(proven("O=Acme, CN=*, OU=IT", DN));
+	cr_expect_not(proven("O=Acme, CN=*, OU=*", DN));
+	cr_expect_not(proven("O=*, CN=Alice, OU=*", DN));
+}
+
+Test(vici_proof, a_dn_is_no_proof_unless_charon_matches_rdn_by_rdn)
+{
+	cr_expect_null(doubt_under(DN, DN, FEED_RDN_STRICT));
+	cr_expect_not_null(doubt_under(DN, DN, FEED_RDN_REORDERED));
+	cr_expect_not_null(doubt_under(DN, DN, FEED_RDN_RELAXED));
+	cr_expect_not_null(doubt_under("O=Acme, CN=*", "O=Acme, CN=Alice", FEED_RDN_RELAXED));
+	cr_expect_null(doubt_under("c.example", "c.example", FEED_RDN_RELAXED),
+		       "rdn_matching is about DNs only");
+}
+
+Test(vici_proof, an_identity_that_the_remote_id_excludes_is_no_proof)
+{
+	cr_expect_not(proven("c.example", "d.example"));
+	cr_expect_not(proven("c.example", "c.example.org"));
+	cr_expect_not(proven("*.example", "c.example.org"));
+	cr_expect_not(proven("*.example", "example"));
+	cr_expect_not(proven("O=Acme, CN=*", "O=Other, CN=Alice"));
+	cr_expect_not(proven("host-1.example", "host-2.example"), "a dash makes no range");
+	cr_expect_not(proven("10.9.0.2", "10.9.0.3"));
+}
+
+Test(vici_proof, a_regular_expression_or_a_truncated_remote_id_is_no_proof)
+{
+	char id[FEED_ID_MAX];
+
+	cr_expect_not(proven("^.*\\.example$", "^.*\\.example$"));
+	memset(id, 'a', sizeof(id));
+	id[FEED_ID_MAX - 1] = '\0';
+	cr_expect_not(proven(id, id));
+	id[FEED_ID_MAX - 2] = '\0';
+	cr_expect(proven(id, id));
+}
+
+Test(vici_proof, a_connection_that_is_not_loaded_is_no_proof)
+{
+	static const struct feed_statements statements;
+	struct vici_remote remote = {.id = (char *)"c", .pinned = true};
+
+	cr_expect_not_null(vici_remote_doubt(&remote, "c", &statements));
+	remote.listed = true;
+	cr_expect_null(vici_remote_doubt(&remote, "c", &statements));
+}
+
+static const char *ike_sa_doubt(const char *text, enum feed_auth auth, const char *unambiguous,
+				const char *eap)
+{
+	struct vici_ike_sa ike_sa = {.config_name = {"roads", 5}};
+	struct feed_peer peer = {.auth = auth};
+	struct feed_statements statements = {0};
+
+	strcpy(peer.id, text);
+	strcpy(statements.unambiguous_names, unambiguous);
+	strcpy(statements.eap_identities, eap);
+	return vici_identity_doubt(&ike_sa, &peer, &statements, "doubt");
+}
+
+Test(vici_proof, a_statement_counts_for_the_connections_that_it_names)
+{
+	cr_expect_null(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "roads", ""));
+	cr_expect_null(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "a  roads b", ""));
+	cr_expect_str_eq(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "road roads2 aroads", ""), "doubt");
+	cr_expect_str_eq(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "", "roads"), "doubt");
+}
+
+Test(vici_proof, an_identity_that_is_a_wildcard_itself_is_never_proof)
+{
+	cr_expect_not_null(ike_sa_doubt("*.example", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_doubt("O=Acme, CN=*", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_doubt("CN=*, OU=IT", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_null(ike_sa_doubt("CN=*.example", FEED_AUTH_PUBKEY, "roads", "roads"),
+		       "only a value that is * alone is a wildcard");
+}
+
+/* CVE-2026-78134: the outer EAP identity is a claim, whichever method is inside. */
+Test(vici_proof, CVE_2026_78134_an_eap_identity_is_proof_only_where_it_is_stated)
+{
+	cr_expect_not_null(ike_sa_doubt("alice", FEED_AUTH_EAP, "roads", ""));
+	cr_expect_not_null(ike_sa_doubt("alice", FEED_AUTH_XAUTH, "roads", ""));
+	cr_expect_not_null(ike_sa_doubt("alice", FEED_AUTH_EAP, "roads", "road"));
+	cr_expect_null(ike_sa_doubt("alice", FEED_AUTH_EAP, "", "roads"));
+	cr_expect_null(ike_sa_doubt("alice", FEED_AUTH_XAUTH, "", "roads"));
+}

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+#	W 10.9.0.1 ===== SA of [O=Acme][CN=Alice][OU=IT] ===== C 10.9.0.2
+#	    \
+#	     ===== SA of [O=Acme][CN="Alice, OU=IT"] ===== D, now at 10.9.0.2
+#
+# One CA has issued both names, and charon prints both as "O=Acme, CN=Alice, OU=IT". W's
+# connection has C's exact name as remote id: W's stream to C is latched. Then the connection
+# is loaded anew with remote id %any. C's stream continues, since C authenticated before. D
+# takes C's address and authenticates as itself: its SAs stay unattributed, and no byte of
+# C's stream leaves under them. When the connection has C's name again, D's IKE_SA from the
+# time before is still refused.
+#
+# The variant: remote id %any from the start, and the administrator has stated in latchd.conf
+# that the CA issues no such names. C is latched, and rekeys lose nothing.
+#
+# touches: feeds vici identity config sa gate
+# run: conformance
+# variant: ambiguous-names-stated stated
+# expect: clean
+
+readonly NAME="O=Acme, CN=Alice, OU=IT"
+STATED=no
+if [ "${1:-}" = stated ]; then
+	STATED=yes
+	shift
+fi
+
+eval "plain_$(declare -f latchd_config)"
+latchd_config() {
+	plain_latchd_config | if [ $STATED = yes ]; then
+		sed '/^\[feed w\]/a unambiguous-names = peer'
+	else
+		cat
+	fi
+}
+
+# rename HOST DN: a certificate with this subject and no other name, for the host's own key.
+rename() {
+	local host=$1 dn=$2 dir=$RUN/$1/swanctl
+
+	STRONGSWAN_CONF=$PKI/strongswan.conf pki --issue --cacert "$PKI/ca.pem" \
+		--cakey "$PKI/ca.key" --type priv --in "$dir/private/$host.key" --dn "$dn" \
+		--lifetime 30 --outform pem >"$dir/x509/$host.pem" 2>"$RUN/$host/pki.log" ||
+		fail "pki failed: $(tail -n 1 "$RUN/$host/pki.log")"
+	sed -i "s|id = $host\.example|id = \"$dn\"|" "$dir/swanctl.conf"
+	log "$host has a certificate for $dn"
+}
+
+# accept ID: the remote id of W's connection.
+accept() {
+	sed -i "/^ *remote {/,/}/s|id = .*|id = \"$1\"|" "$RUN/w/swanctl/swanctl.conf"
+}
+
+accept_now() {
+	accept "$1"
+	load_connections w
+	log "W's connection is loaded anew, with remote id $1"
+}
+
+latched_by_name() {
+	latch_seen "$(at w 7000) and .state == \"established\" and .peer.id == \"$NAME\""
+}
+
+refused() {
+	grep 'refused (the connection.s remote id admits' "$LATCHD_LOG" | has_line 'feed w;'
+}
+
+unattributed_drops() {
+	status '[.drops[] | select(.reason == "sa-pending").egress] | add'
+}
+
+unattributed_drops_at_least() {
+	[ "$(unattributed_drops)" -ge "$1" ]
+}
+
+topology dpd=300s "$@"
+rename c "$NAME"
+rename d "/O=Acme/CN=Alice, OU=IT"
+if [ $STATED = yes ]; then
+	accept %any
+	WITH_LATCHD=1 honest_start
+	need 10 "W's latch has the name that is stated to be unambiguous" latched_by_name
+	renew CHILD_SA rekey_child 3
+	end_stream c 7000
+	need_no_break
+	note "with unambiguous-names a DN under %any is latched; 3 rekeys lost nothing"
+else
+	accept "$NAME"
+	WITH_LATCHD=1 honest_start
+	need 10 "W's latch has the exact name" latched_by_name
+	accept_now %any
+	before=$(received_bytes c-7000)
+	need 60 "C's stream continues" received_at_least c-7000 $((before + 1000))
+	renew CHILD_SA rekey_child
+	before=$(received_bytes c-7000)
+	need 60 "C's stream continues after a rekey" received_at_least c-7000 $((before + 1000))
+	need_no_break
+	log "C authenticated under its exact name: the reload has changed nothing for it"
+
+	impostor_takes_over
+	need 60 "latchd refuses D's SAs" refused
+	[ "$(children w "$NAME")" -ge 2 ] || fail "charon does not print D's name as C's"
+	need 120 "W's packets under D's SA are dropped" unattributed_drops_at_least 1
+	accept_now "$NAME"
+	rekey_child d || fail "D's rekey failed; see d/rekey.log"
+	dropped=$(unattributed_drops)
+	need 120 "W's packets under D's new SA are dropped" \
+		unattributed_drops_at_least $((dropped + 1))
+	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
+	need_no_break
+	[ "$(received_bytes w-7000)" = 0 ] || fail "W's application received bytes"
+	conforms S4 "a certificate whose name prints as C's is not taken for C: D decrypted nothing"
+fi

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What is known of the peer of an IKE_SA: its class, and whether its identity is
+ * proven. Functions that return -EAGAIN have sent a query, and the message in hand
+ * has to wait for the answer.
+ */
+#ifndef LATCHD_FEEDS_VICI_FINDING_H
+#define LATCHD_FEEDS_VICI_FINDING_H
+
+#include <stdbool.h>
+
+#include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/auth.h"
+#include "latchd/feeds/vici/children.h"
+#include "latchd/feeds/vici/verdicts.h"
+
+struct vici_finder {
+	const struct vici_auth *auth;
+	struct feed_statements statements;
+	struct vici_verdicts verdicts; /* outlive a session; the owner clears them */
+	uint64_t handling;	       /* time of arrival of the message in hand, as in auth.h */
+	bool synced;		       /* the first snapshot is complete */
+	/* Queries charon for this configuration: -EAGAIN, or another negative errno. */
+	int (*query)(void *context, const char *config_name);
+	void *context;
+};
+
+struct vici_finding {
+	enum feed_auth class;
+	bool authenticated; /* the IKE_SA was seen established */
+	const char *doubt;  /* about its identity, a fixed text; NULL = none */
+};
+
+/* The class of an IKE_SA's configuration: 0, -EAGAIN, or the error of the query. */
+int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		    enum feed_auth *class);
+
+/* The same with the verdict. An IKE_SA without a record has no doubt: its children are refused. */
+int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		      struct vici_finding *finding);
+
+/* The peer's record. -ENOENT also for a peer without a record or a proven identity. */
+int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		   struct feed_peer *peer);
+
+/* A rekeyed IKE_SA has the peer of the old one, which was not authenticated again. */
+int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
+			 const struct vici_ike_sa *new);
+
+#endif

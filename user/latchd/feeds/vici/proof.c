@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/proof.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/text.h"
+
+/* A value of a DN that is only "*" is a wildcard. */
+static size_t dn_wildcards(const char *text)
+{
+	size_t count = 0;
+
+	while ((text = strstr(text, "=*"))) {
+		text += 2;
+		if (!*text || *text == ',')
+			count++;
+	}
+	return count;
+}
+
+/*
+ * A name, an address, a network or a range fixes the type. Of one type, equal texts are equal
+ * bytes, since a "?" is refused. A DN shows "=". With at most one wildcard the other RDNs are
+ * fixed, so the text left over is that of one value. Two wildcards may share a text in two ways.
+ * "^" begins a regular expression of strongSwan 6.
+ */
+enum vici_names vici_names_of(const char *remote_id)
+{
+	if (!*remote_id || !strcmp(remote_id, "%any") || *remote_id == '^' ||
+	    strlen(remote_id) >= FEED_ID_MAX - 1)
+		return VICI_NAMES_ANY;
+	if (!strchr(remote_id, '='))
+		return VICI_NAMES_TYPED;
+	return dn_wildcards(remote_id) <= 1 ? VICI_NAMES_DN : VICI_NAMES_ANY;
+}
+
+static bool is_network(const char *remote_id)
+{
+	return strpbrk(remote_id, "/-") &&
+	       strspn(remote_id, "0123456789abcdefABCDEF.:/-") == strlen(remote_id);
+}
+
+bool vici_remote_id_admits(const char *remote_id, const char *text)
+{
+	const char *star = strchr(remote_id, '*');
+	size_t before, after, length = strlen(text);
+
+	if (!star)
+		return is_network(remote_id) || !strcasecmp(remote_id, text);
+	before = (size_t)(star - remote_id);
+	after = strlen(star + 1);
+	return length >= before + after && !strncasecmp(remote_id, text, before) &&
+	       (strchr(star + 1, '*') || !strcasecmp(star + 1, text + length - after));
+}
+
+bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class)
+{
+	return ike_sa->remote_eap_id.at || ike_sa->remote_xauth_id.at || class == FEED_AUTH_EAP ||
+	       class == FEED_AUTH_XAUTH;
+}
+
+static bool is_stated(const char *names, struct vici_text config_name)
+{
+	size_t length;
+
+	for (; *names; names += length) {
+		names += strspn(names, " \t");
+		length = strcspn(names, " \t");
+		if (length && length == config_name.length &&
+		    !memcmp(names, config_name.at, length))
+			return true;
+	}
+	return false;
+}
+
+/* charon takes a wildcard that a peer sends as its own identity for a match of its certificate. */
+static bool is_pattern(const char *text)
+{
+	return *text == '*' || dn_wildcards(text);
+}
+
+const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+				const struct feed_statements *statements, const char *remote_doubt)
+{
+	if (is_pattern(peer->id))
+		return "the peer's identity is a wildcard, which any of several peers may send";
+	if (vici_identity_is_eap(ike_sa, peer->auth))
+		return is_stated(statements->eap_identities, ike_sa->config_name)
+			       ? NULL
+			       : "an EAP or XAuth identity may be an unauthenticated claim of the "
+				 "peer; see eap-identities in latchd.conf(5)";
+	return is_stated(statements->unambiguous_names, ike_sa->config_name) ? NULL : remote_doubt;
+}
+
+const char *vici_remote_doubt(const struct vici_remote *remote, const char *text,
+			      const struct feed_statements *statements)
+{
+	if (!remote->listed)
+		return "its connection is not loaded, so the remote id that charon compared is "
+		       "unknown; load it and authenticate again";
+	if (remote->pinned)
+		return NULL;
+	if (!remote->id || remote->names == VICI_NAMES_ANY)
+		return "the connection's remote id admits other identities that charon prints "
+		       "alike; configure an exact remote id or one certificate and authenticate "
+		       "again, or see unambiguous-names in latchd.conf(5)";
+	if (remote->names == VICI_NAMES_DN && statements->rdn_matching != FEED_RDN_STRICT)
+		return "charon matches DNs loosely, by rdn-matching in latchd.conf; pin the peer's "
+		       "certificate, or set rdn_matching = strict for both";
+	if (!vici_remote_id_admits(remote->id, text))
+		return "the connection was changed after the peer had authenticated; authenticate "
+		       "again";
+	return NULL;
+}

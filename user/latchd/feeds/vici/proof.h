@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Does the printed text of a peer's identity stand for one identity only?
+ *
+ * charon prints identities for people: without the type, and a DN without escapes.
+ * [CN=Alice][OU=IT] and [CN="Alice, OU=IT"] are one text, as are a host name, a mail
+ * address and a key id with equal bytes. A text is proof where the remote id of the
+ * connection, which charon compares, fixes all that the text does not show.
+ */
+#ifndef LATCHD_FEEDS_VICI_PROOF_H
+#define LATCHD_FEEDS_VICI_PROOF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/children.h"
+
+/* What a remote id fixes, from the least to the most that it leaves open. */
+enum vici_names {
+	VICI_NAMES_TYPED, /* one type, and no DN: its text is injective */
+	VICI_NAMES_DN,	  /* also one number of RDNs, if charon compares RDN by RDN */
+	VICI_NAMES_ANY,	  /* identities that print alike are admitted */
+};
+
+/* The remote sections of one connection, as charon listed them last. */
+struct vici_remote {
+	char *id; /* printed remote id; NULL without one. Owned by the holder. */
+	enum vici_names names;
+	bool pinned; /* one certificate or raw public key, and no other is admitted */
+	bool listed;
+};
+
+enum vici_names vici_names_of(const char *remote_id);
+
+/* May a peer with this printed identity authenticate under the remote id? Only "no" is reliable. */
+bool vici_remote_id_admits(const char *remote_id, const char *text);
+
+/* Is the identity of this IKE_SA one that EAP or XAuth supplied? */
+bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class);
+
+/* The doubt about what a connection admits, and the next step, in a fixed text; NULL = none. */
+const char *vici_remote_doubt(const struct vici_remote *remote, const char *text,
+			      const struct feed_statements *statements);
+
+/* The same with what the IKE_SA itself shows, and with what the administrator states. */
+const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+				const struct feed_statements *statements, const char *remote_doubt);
+
+#endif
