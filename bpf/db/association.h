@@ -6,8 +6,8 @@
 #include "db/maps.h"
 
 /*
- * Root of a user namespace of their own sends any verification tag, and each is a mark. The marks of
- * all such namespaces together get a quarter of the table.
+ * Root of a user namespace of their own sends any verification tag, and each is a mark. The marks
+ * of all such namespaces together get a quarter of the table.
  */
 static __always_inline int count_foreign_mark(void)
 {
@@ -39,7 +39,7 @@ static __always_inline int add_mark(const struct latch_flow *key, const struct l
 
 /* foreign: of the namespace, so the same whenever this mark is recorded. Non-zero: no room. */
 static OWN_FRAME int record_mark(const struct latch_flow *key, __u64 id, __u16 params_id,
-				  __u8 foreign)
+				 __u8 foreign)
 {
 	struct latch_association a = {
 		.id = id,

@@ -30,8 +30,8 @@ struct sctp_segment {
 	__be32 initiate_tag; /* of INIT */
 	__u8 chunk;	     /* type of the first chunk that is not AUTH */
 	__u8 reflected;
-	__u8 from_here; /* received over the loopback device */
-	__u8 foreign;	/* any local user may be root of the namespace */
+	__u8 from_here;	   /* received over the loopback device */
+	__u8 foreign;	   /* any local user may be root of the namespace */
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 

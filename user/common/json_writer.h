@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes JSON into a growing buffer, with commas and escapes. The result is always valid UTF-8
- * JSON: an invalid byte of a text becomes \u00NN, an unprintable character \uNNNN. The first error sticks, so that one check is
- * enough, at json_finish().
+ * JSON: an invalid byte of a text becomes \u00NN, an unprintable character \uNNNN. The first error
+ * sticks, so that one check is enough, at json_finish().
  */
 #ifndef LATCHD_COMMON_JSON_WRITER_H
 #define LATCHD_COMMON_JSON_WRITER_H

@@ -37,11 +37,11 @@ struct client {
 	char request[CONTROL_REQUEST_MAX];
 	size_t request_length;
 	struct control_queue queue;
-	part_fn part;		  /* of an answer in parts, until its last part is queued */
+	part_fn part;		   /* of an answer in parts, until its last part is queued */
 	struct json_writer writer; /* of that answer */
 	struct map_cursor cursor;
 	uint64_t answer_end_ms; /* loop_now_ms() at which an answer is given up */
-	uint64_t lost; /* events dropped for this monitor and not reported to it yet */
+	uint64_t lost;		/* events dropped for this monitor and not reported to it yet */
 };
 
 struct control {
@@ -63,8 +63,8 @@ static unsigned int *count_of(struct control *control, enum control_peer peer)
 
 static bool has_place(struct control *control, enum control_peer peer)
 {
-	return *count_of(control, peer) < (peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_ROOT
-								     : CONTROL_CLIENTS_MEMBERS);
+	return *count_of(control, peer) <
+	       (peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_ROOT : CONTROL_CLIENTS_MEMBERS);
 }
 
 static void client_free(struct client *client)

@@ -87,8 +87,7 @@ static void attach(const struct netfilter_netns *netfilter_netns, struct netns_e
 
 	entry->gone = fd == -ENOENT;
 	if (!netfilter_gate_is_attached(netfilter_netns->gate, entry->cookie))
-		err = fd < 0 ? fd
-			     : netfilter_gate_attach(netfilter_netns->gate, entry->cookie, fd);
+		err = fd < 0 ? fd : netfilter_gate_attach(netfilter_netns->gate, entry->cookie, fd);
 	if (!entry->gone)
 		log_once(entry, err);
 }

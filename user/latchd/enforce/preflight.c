@@ -326,10 +326,11 @@ int preflight_lock(const char *path, struct failure *failure)
 		return failure_set(failure, fd,
 				   "lock %s: another latchd is starting; stop it first", path);
 	if (fd == -EPERM || fd == -ENOTDIR)
-		return failure_set(failure, fd,
-				   "lock %s: its directory is a symbolic link or belongs to another "
-				   "user; remove the directory, then start latchd again",
-				   path);
+		return failure_set(
+			failure, fd,
+			"lock %s: its directory is a symbolic link or belongs to another "
+			"user; remove the directory, then start latchd again",
+			path);
 	if (fd < 0)
 		return failure_set(failure, fd,
 				   "lock %s: cannot take it: %s; check the directory's permissions",

@@ -2,16 +2,9 @@
 #include "latchd/net/netns.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/nsfs.h>
-#include <sched.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -19,82 +12,7 @@
 #include "latchd/net/netns_index.h"
 #include "latchd/net/netns_mounts.h"
 
-#define NETNS_HINTS_MAX	       256
-#define NETNS_OWN	       "/proc/thread-self/ns/net"
-#define USERNS_OWN	       "/proc/thread-self/ns/user"
-#define NETNS_PROCESS_PATH_MAX 64
-
-/* ---- cookies ---- */
-
-int netns_call(int netns_fd, int (*function)(void *context), void *context)
-{
-	auto_close int own = open(NETNS_OWN, O_RDONLY | O_CLOEXEC);
-	int result;
-
-	if (own < 0 || setns(netns_fd, CLONE_NEWNET))
-		return -errno;
-	result = function(context);
-	if (setns(own, CLONE_NEWNET))
-		abort();
-	return result;
-}
-
-struct socket_kind {
-	int domain, type, protocol;
-};
-
-static int open_socket(void *context)
-{
-	const struct socket_kind *kind = context;
-	int fd = socket(kind->domain, kind->type | SOCK_CLOEXEC, kind->protocol);
-
-	return fd < 0 ? -errno : fd;
-}
-
-int netns_socket(int netns_fd, int domain, int type, int protocol)
-{
-	struct socket_kind kind = {domain, type, protocol};
-
-	return netns_call(netns_fd, open_socket, &kind);
-}
-
-static int socket_cookie(int fd, uint64_t *ret_cookie)
-{
-	socklen_t length = sizeof(*ret_cookie);
-
-	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &length) ? -errno : 0;
-}
-
-int netns_of_descriptor(int netns_fd, uint64_t *ret_cookie)
-{
-	auto_close int fd = netns_socket(netns_fd, AF_UNIX, SOCK_DGRAM, 0);
-
-	return fd < 0 ? fd : socket_cookie(fd, ret_cookie);
-}
-
-int netns_own(uint64_t *ret_cookie)
-{
-	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	return fd < 0 ? -errno : socket_cookie(fd, ret_cookie);
-}
-
-int netns_open_process(pid_t pid)
-{
-	char path[NETNS_PROCESS_PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-int netns_of_process(pid_t pid, uint64_t *ret_cookie)
-{
-	auto_close int fd = netns_open_process(pid);
-
-	return fd < 0 ? fd : netns_of_descriptor(fd, ret_cookie);
-}
+#define NETNS_HINTS_MAX 256
 
 /* ---- hints ---- */
 
@@ -147,13 +65,13 @@ static int open_hinted(uint64_t cookie)
 
 #define FOREIGN_MAX    1024 /* namespaces of local users in a pass */
 #define AGREED_MS      3000 /* so long a pass that did not find a namespace is not repeated */
-#define BUDGET_MAX_MS  500 /* of passes in a row */
-#define BUDGET_SHARE   10  /* passes get at most this fraction of the time */
+#define BUDGET_MAX_MS  500  /* of passes in a row */
+#define BUDGET_SHARE   10   /* passes get at most this fraction of the time */
 #define QUESTIONS_MAX  4096 /* a power of two */
 #define QUESTION_SLOTS (2 * QUESTIONS_MAX)
 
 static struct netns_index known;
-static int64_t spent; /* time of passes that the budget has not paid yet, in milliseconds */
+static int64_t spent;	 /* time of passes that the budget has not paid yet, in milliseconds */
 static uint64_t paid_ms; /* loop_now_ms() when it paid last */
 static uint64_t passes;
 
@@ -249,13 +167,6 @@ static int open_after_pass(uint64_t cookie)
 	return fd == -ENOENT && known.unread ? known.unread : fd;
 }
 
-static int open_own(void)
-{
-	int fd = open(NETNS_OWN, O_RDONLY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
 int netns_open(uint64_t cookie)
 {
 	uint64_t own;
@@ -264,7 +175,7 @@ int netns_open(uint64_t cookie)
 	if (fd)
 		return fd;
 	if (own == cookie)
-		return open_own();
+		return netns_open_own();
 	fd = open_hinted(cookie);
 	if (fd == -ENOENT)
 		fd = open_indexed(cookie);
@@ -274,16 +185,6 @@ int netns_open(uint64_t cookie)
 uint64_t netns_passes(void)
 {
 	return passes;
-}
-
-int netns_descriptor_is_foreign(int netns_fd)
-{
-	auto_close int user = ioctl(netns_fd, NS_GET_USERNS);
-	struct stat its, own;
-
-	if (user < 0 || fstat(user, &its) || stat(USERNS_OWN, &own))
-		return -errno;
-	return its.st_dev != own.st_dev || its.st_ino != own.st_ino;
 }
 
 int netns_is_foreign(uint64_t cookie)

@@ -10,17 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The cookie of the calling thread's namespace. 0 or a negative errno. */
-int netns_own(uint64_t *ret_cookie);
-
-/* The cookie of a process's namespace. 0 or a negative errno. */
-int netns_of_process(pid_t pid, uint64_t *ret_cookie);
-
-/* The cookie of the namespace that the descriptor refers to. 0 or a negative errno. */
-int netns_of_descriptor(int netns_fd, uint64_t *ret_cookie);
-
-/* Opens a descriptor of a process's namespace, or returns a negative errno. */
-int netns_open_process(pid_t pid);
+#include "latchd/net/netns_cookie.h"
 
 /*
  * Remembers that this process, a key manager, is in the namespace: netns_open() tries it first.
@@ -44,7 +34,6 @@ int netns_open(uint64_t cookie);
  * of netns_open().
  */
 int netns_is_foreign(uint64_t cookie);
-int netns_descriptor_is_foreign(int netns_fd);
 
 /* Number of passes over all processes so far. */
 uint64_t netns_passes(void);
@@ -56,15 +45,5 @@ uint64_t netns_passes(void);
  */
 typedef int (*netns_visit_fn)(void *context, uint64_t cookie);
 int netns_walk(netns_visit_fn visit, void *context);
-
-/*
- * Runs a function within that namespace and returns its result. The thread is back in its own
- * namespace afterwards; if that fails the process aborts, since it must never act in a wrong
- * namespace. A negative errno: the function may not have run.
- */
-int netns_call(int netns_fd, int (*function)(void *context), void *context);
-
-/* Opens a socket of that namespace, close-on-exec: its descriptor, or a negative errno. */
-int netns_socket(int netns_fd, int domain, int type, int protocol);
 
 #endif

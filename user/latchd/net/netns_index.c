@@ -11,7 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/loop.h"
-#include "latchd/net/netns.h"
+#include "latchd/net/netns_cookie.h"
 #include "latchd/net/netns_mounts.h"
 
 #define SEEN_SLOTS_MIN 64

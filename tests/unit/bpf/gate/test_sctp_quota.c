@@ -81,7 +81,7 @@ static void send_to_many(const struct namespace *ns, uint32_t count)
 	close(fd);
 }
 
-struct tally {
+struct mark_count {
 	uint64_t netns;
 	uint32_t marks, foreign;
 };
@@ -89,21 +89,21 @@ struct tally {
 static int count_mark(void *context, const struct latch_flow *key,
 		      const struct latch_association *association)
 {
-	struct tally *tally = context;
+	struct mark_count *counted = context;
 
-	if (key->netns != tally->netns || key->pad != LATCH_MARK_ADDRESS)
+	if (key->netns != counted->netns || key->pad != LATCH_MARK_ADDRESS)
 		return 0;
-	tally->marks++;
-	tally->foreign += association->foreign;
+	counted->marks++;
+	counted->foreign += association->foreign;
 	return 0;
 }
 
-static struct tally marks_of(const struct namespace *ns)
+static struct mark_count marks_of(const struct namespace *ns)
 {
-	struct tally tally = {.netns = ns->cookie};
+	struct mark_count counted = {.netns = ns->cookie};
 
-	cr_assert_eq(associations_walk(&netfilter.maps, count_mark, &tally), 0);
-	return tally;
+	cr_assert_eq(associations_walk(&netfilter.maps, count_mark, &counted), 0);
+	return counted;
 }
 
 Test(sctp_quota, namespaces_of_local_users_have_a_quarter_of_the_marks_and_the_host_the_rest)
