@@ -119,7 +119,7 @@ tests: vm-tests $(UNIT_BIN) ## build the unit tests and the test VMs' tools
 
 vm-tests: all $(VMTOOLS) ## build what the test VMs run
 
-unit: $(UNIT_BIN) ## build and run the unit tests
+unit: tests ## build and run the unit tests
 	$(Q)UNIT='$(UNIT)' BUILD='$(BUILD)' tools/make/check unit
 
 vm: ## boot kernels and run the VM tests (root, no KVM needed)

@@ -182,7 +182,8 @@ struct latch_association {
 	__u64 id;
 	__u64 changed;
 	__u16 params; /* of the association's latches; 0 while they are LARVAL */
-	__u8 pad[6];
+	__u8 foreign; /* counted in latch_clock.foreign_marks */
+	__u8 pad[5];
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -322,6 +323,7 @@ struct latch_clock {
 	__u64 foreign_larvals; /* latches still LARVAL since creation, under an SA that has
 				  LATCH_SA_FOREIGN or is unknown */
 	__u64 foreign_sas;     /* SAs with LATCH_SA_FOREIGN */
+	__u64 foreign_marks;   /* marks of SCTP associations in other user namespaces */
 };
 
 /* ---- the params and identities tables: only the controller writes them ---- */

@@ -4,6 +4,7 @@
  * of updating the maps. Every step thus goes through the state machine, and is atomic with
  * respect to the gates.
  */
+#include "db/association.h"
 #include "db/listener.h"
 
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
@@ -234,7 +235,7 @@ static __always_inline void control_association_forget(struct latch_control *c)
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!a || a->id != c->latch_id || a->changed != c->owner_since ||
-	    bpf_map_delete_elem(&associations, &key))
+	    forget_mark(&key, a->foreign))
 		return;
 	c->result = LATCH_CONTROL_DONE;
 }

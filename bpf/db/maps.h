@@ -39,7 +39,7 @@ struct latches_map {
 
 /*
  * Marks of SCTP associations, allocated on demand since most hosts have none. If the map is full,
- * the packet is dropped.
+ * the packet is dropped. See db/association.h.
  */
 struct associations_map {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -115,9 +115,10 @@ static __always_inline enum nf_read_result read_nf_flow(struct bpf_nf_ctx *ctx,
 	    packet_headers(&packet, ctx->state->pf == AF_INET ? AF_INET : AF_INET6, &ip))
 		return NF_UNREADABLE;
 	nf->protocol = ip.protocol;
-	if (nf->protocol == IPPROTO_SCTP_NUMBER)
+	if (nf->protocol == IPPROTO_SCTP_NUMBER) {
 		err = flow_of_segment(&packet, &ip, netns, &nf->passage, &nf->sctp);
-	else if (nf->protocol == IPPROTO_TCP_NUMBER)
+		nf->sctp.foreign = is_foreign(ctx->state->net);
+	} else if (nf->protocol == IPPROTO_TCP_NUMBER)
 		err = flow_of_packet(&packet, &ip, netns, nf->passage.egress, &nf->passage.flow,
 				     &nf->tcp_flags);
 	else if (nf->protocol == IPPROTO_UDP_NUMBER && !nf->passage.egress)

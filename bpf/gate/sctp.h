@@ -8,6 +8,7 @@
 #ifndef LATCH_BPF_GATE_SCTP_H
 #define LATCH_BPF_GATE_SCTP_H
 
+#include "db/association.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -29,8 +30,8 @@ struct sctp_segment {
 	__be32 initiate_tag; /* of INIT */
 	__u8 chunk;	     /* type of the first chunk that is not AUTH */
 	__u8 reflected;
-	__u8 from_here; /* received over the loopback device */
-	__u8 pad;
+	__u8 from_here;	   /* received over the loopback device */
+	__u8 foreign;	   /* any local user may be root of the namespace */
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
@@ -116,20 +117,6 @@ static __always_inline void address_key(const struct passage *p, struct latch_fl
 	key->pad = LATCH_MARK_ADDRESS;
 }
 
-static __always_inline int record_mark(const struct latch_flow *key, __u64 id, __u16 params_id)
-{
-	struct latch_association a = {
-		.id = id,
-		.changed = bpf_ktime_get_boot_ns(),
-		.params = params_id,
-	};
-
-	if (!bpf_map_update_elem(&associations, key, &a, BPF_ANY))
-		return 0;
-	count(LATCH_COUNTER_LATCHES_FULL);
-	return -1;
-}
-
 static __always_inline struct latch_association *association_by_tag(const struct passage *p,
 								    const struct sctp_segment *s)
 {
@@ -177,12 +164,12 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 
 		id = clock ? __sync_fetch_and_add(&clock->latch_id, 1) + 1 : latch->id;
 	}
-	err = latch->tag_seen ? record_mark(&key, id, word.params) : 0;
+	err = latch->tag_seen ? record_mark(&key, id, word.params, s->foreign) : 0;
 	if (s->chunk != SCTP_INIT) {
 		tag_key(p, LATCH_MARK_REMOTE_TAG, s->tag, &key);
-		err |= record_mark(&key, id, word.params);
+		err |= record_mark(&key, id, word.params, s->foreign);
 		address_key(p, &key);
-		err |= record_mark(&key, id, word.params);
+		err |= record_mark(&key, id, word.params, s->foreign);
 		latch->owner = LATCH_OWNER_SOCKET;
 		latch->owner_since = bpf_ktime_get_boot_ns();
 	}
@@ -277,7 +264,7 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
 		address_key(p, &key);
-		if (record_mark(&key, a->id, a->params))
+		if (record_mark(&key, a->id, a->params, s->foreign))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	if (!a)

@@ -73,16 +73,20 @@ static void on_status(void *context, struct json_writer *w)
 	write_document(w, "status");
 }
 
-static void on_list(void *context, struct json_writer *w)
+static bool on_list(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
 	(void)context;
+	(void)cursor;
 	write_document(w, "list");
+	return true;
 }
 
-static void on_sa(void *context, struct json_writer *w)
+static bool on_sa(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
 	(void)context;
+	(void)cursor;
 	write_document(w, "sa");
+	return true;
 }
 
 static void on_request(void *context, const struct control_request *request, struct json_writer *w)

@@ -113,20 +113,31 @@ void json_array_end(struct json_writer *w)
 	json_end(w, "]");
 }
 
-static void json_append_escaped_byte(struct json_writer *w, uint8_t byte)
+static void json_append_unit(struct json_writer *w, uint16_t unit)
 {
 	char escape[8];
 
-	if (byte == '"' || byte == '\\')
-		snprintf(escape, sizeof(escape), "\\%c", byte);
+	if (unit == '"' || unit == '\\')
+		snprintf(escape, sizeof(escape), "\\%c", unit);
 	else
-		snprintf(escape, sizeof(escape), "\\u%04x", byte);
+		snprintf(escape, sizeof(escape), "\\u%04x", unit);
 	json_append_text(w, escape);
 }
 
+/* JSON counts in UTF-16 (RFC 8259 section 7). */
+static void json_append_escaped(struct json_writer *w, uint32_t code)
+{
+	if (code > 0xffff) {
+		json_append_unit(w, (uint16_t)(0xd800 + ((code - 0x10000) >> 10)));
+		code = 0xdc00 + (code & 0x3ff);
+	}
+	json_append_unit(w, (uint16_t)code);
+}
+
+/* A terminal that shows the document must not obey it: U+009B begins a control sequence. */
 static bool json_is_plain(uint32_t code)
 {
-	return code >= 0x20 && code != '"' && code != '\\' && code != 0x7f;
+	return text_code_is_printable(code) && code != '"' && code != '\\';
 }
 
 static void json_quote(struct json_writer *w, const char *text)
@@ -137,12 +148,11 @@ static void json_quote(struct json_writer *w, const char *text)
 	json_append_text(w, "\"");
 	while (left) {
 		taken = text_utf8_next(text, left, &code);
-		if (taken && json_is_plain(code)) {
+		if (taken && json_is_plain(code))
 			json_append(w, text, taken);
-		} else {
-			taken = 1;
-			json_append_escaped_byte(w, (uint8_t)*text);
-		}
+		else
+			json_append_escaped(w, taken ? code : (uint8_t)*text);
+		taken = taken ? taken : 1;
 		text += taken;
 		left -= taken;
 	}
@@ -212,6 +222,11 @@ void json_member_bool(struct json_writer *w, const char *key, bool value)
 {
 	json_key(w, key);
 	json_bool(w, value);
+}
+
+void json_next_part(struct json_writer *w)
+{
+	w->length = 0;
 }
 
 int json_finish(struct json_writer *w)

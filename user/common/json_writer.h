@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Writes JSON into a growing buffer, with commas and escapes. The result is always valid UTF-8
- * JSON: an invalid byte of a text becomes \u00NN. The first error sticks, so that one check is
- * enough, at json_finish().
+ * JSON: an invalid byte of a text becomes \u00NN, an unprintable character \uNNNN. The first error
+ * sticks, so that one check is enough, at json_finish().
  */
 #ifndef LATCHD_COMMON_JSON_WRITER_H
 #define LATCHD_COMMON_JSON_WRITER_H
@@ -42,6 +42,9 @@ void json_null(struct json_writer *w);
 void json_member_string(struct json_writer *w, const char *key, const char *text);
 void json_member_uint(struct json_writer *w, const char *key, uint64_t value);
 void json_member_bool(struct json_writer *w, const char *key, bool value);
+
+/* Forgets the text, which the caller has taken. The document continues, or has an error. */
+void json_next_part(struct json_writer *w);
 
 /* Ends the document with a newline. 0, or the first error. The writer still owns the text. */
 int json_finish(struct json_writer *w);

@@ -12,16 +12,19 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/directory.h"
 
 static int make_parent(const char *path)
 {
 	auto_free char *parent = strdup(path);
 	char *slash = parent ? strrchr(parent, '/') : NULL;
+	auto_close int fd = -1;
 
 	if (!slash || slash == parent)
 		return 0;
 	*slash = '\0';
-	return mkdir(parent, 0750) && errno != EEXIST ? -errno : 0;
+	fd = directory_make_own(parent);
+	return fd < 0 ? fd : 0;
 }
 
 /* A cleanup of /run may remove the file meanwhile. No other process would then find this lock. */
@@ -44,6 +47,8 @@ int lockfile_take(const char *path, pid_t *ret_holder)
 {
 	int parent = make_parent(path);
 
+	if (parent == -EPERM || parent == -ENOTDIR)
+		return parent;
 	for (;;) {
 		auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
 

@@ -26,7 +26,8 @@ void log_set_sink(log_sink_fn sink);
 
 void log_message(enum log_level level, const char *subsystem, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void log_vmessage(enum log_level level, const char *subsystem, const char *format, va_list args);
+void log_vmessage(enum log_level level, const char *subsystem, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
 
 #define log_error(subsystem, ...) log_message(LOG_LEVEL_ERROR, subsystem, __VA_ARGS__)
 #define log_warn(subsystem, ...)  log_message(LOG_LEVEL_WARN, subsystem, __VA_ARGS__)

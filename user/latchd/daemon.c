@@ -99,18 +99,18 @@ static void write_status(void *context, struct json_writer *w)
 	report_status(w, &d->source);
 }
 
-static void write_list(void *context, struct json_writer *w)
+static bool write_list(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
 	const struct daemon *d = context;
 
-	report_list(w, &d->source);
+	return report_list(w, &d->source, cursor);
 }
 
-static void write_sa(void *context, struct json_writer *w)
+static bool write_sa(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
 	const struct daemon *d = context;
 
-	report_sa(w, &d->source);
+	return report_sa(w, &d->source, cursor);
 }
 
 static void take_request(void *context, const struct control_request *request,

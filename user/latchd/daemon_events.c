@@ -22,14 +22,16 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 {
 	switch (event->type) {
 	case LATCH_EVENT_SA_PENDING:
-		netfilter_netns_add(d->netfilter_netns, event->sa.netns);
+		netfilter_netns_add(d->netfilter_netns, event->sa.netns,
+				    netfilter_netns_of_sa(event->sa_word));
 		attribution_sa_pending(d->attribution, &event->sa);
 		return;
 	case LATCH_EVENT_SA_GONE:
 		attribution_sa_gone(d->attribution, &event->sa);
 		return;
 	case LATCH_EVENT_LATCH_ESTABLISHED:
-		netfilter_netns_add(d->netfilter_netns, event->flow.netns);
+		netfilter_netns_add(d->netfilter_netns, event->flow.netns,
+				    netfilter_netns_of_latch(event->word));
 		attribution_latch_created(d->attribution, &event->flow);
 		spd_watch_latch_created(&d->spd_watch, &event->flow);
 		return;
@@ -61,7 +63,7 @@ static void react(void *context, const struct news *news)
 		disposition_run_soon(&d->disposition);
 		return;
 	case NEWS_NETNS_SERVED:
-		netfilter_netns_add(d->netfilter_netns, news->netns);
+		netfilter_netns_add(d->netfilter_netns, news->netns, NETFILTER_NETNS_OWN);
 		return;
 	case NEWS_EVENTS_LOST:
 		attribution_reconcile(d->attribution);

@@ -167,10 +167,24 @@ void netfilter_netns_free(struct netfilter_netns *known)
 	(void)known;
 }
 
-void netfilter_netns_add(struct netfilter_netns *known, uint64_t cookie)
+enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word)
+{
+	(void)word;
+	return NETFILTER_NETNS_UNKNOWN;
+}
+
+enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word)
+{
+	(void)word;
+	return NETFILTER_NETNS_UNKNOWN;
+}
+
+void netfilter_netns_add(struct netfilter_netns *known, uint64_t cookie,
+			 enum netfilter_netns_origin origin)
 {
 	(void)known;
 	(void)cookie;
+	(void)origin;
 }
 
 bool netfilter_netns_is_offered(const struct netfilter_netns *known)

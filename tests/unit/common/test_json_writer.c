@@ -146,3 +146,16 @@ Test(json_writer, an_unfinished_document_is_an_error)
 	json_array_end(&w);
 	cr_expect_eq(json_finish(&w), -EINVAL);
 }
+
+/* Text of a peer: --json may be shown by a terminal. */
+Test(json_writer, unprintable_characters_are_escaped_and_mean_the_same)
+{
+	expect_string("a\xc2\x9b"
+		      "31mb",
+		      "\"a\\u009b31mb\"");
+	expect_string("a\xe2\x80\xae"
+		      "b",
+		      "\"a\\u202eb\"");
+	expect_string("\xf3\xa0\x80\x81", "\"\\udb40\\udc01\"");
+	expect_string("\xc3\xa9 \xf0\x9f\x94\x92", "\"\xc3\xa9 \xf0\x9f\x94\x92\"");
+}

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <grp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
@@ -42,12 +43,14 @@ static inline void namespace_need_root(void)
 }
 
 /* Writes a byte when the namespace exists. Never returns; the kernel kills it with the test. */
-static inline void namespace_child(int ready)
+static inline void namespace_child(int ready, int kinds)
 {
 	char byte = 0;
 
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || unshare(CLONE_NEWNET) ||
-	    write(ready, &byte, 1) != 1)
+	if (kinds & CLONE_NEWUSER && (setgroups(0, NULL) || setgid(65534) || setuid(65534)))
+		_exit(1);
+	/* New credentials clear the signal. */
+	if (unshare(kinds) || prctl(PR_SET_PDEATHSIG, SIGKILL) || write(ready, &byte, 1) != 1)
 		_exit(1);
 	while (true)
 		pause();
@@ -64,7 +67,7 @@ static inline int namespace_of(pid_t pid)
 	return fd;
 }
 
-static inline void namespace_start(struct namespace *ns)
+static inline void namespace_start_as(struct namespace *ns, int kinds)
 {
 	int ready[2];
 	char byte;
@@ -73,12 +76,23 @@ static inline void namespace_start(struct namespace *ns)
 	ns->pid = fork();
 	cr_assert_geq(ns->pid, 0);
 	if (!ns->pid)
-		namespace_child(ready[1]);
+		namespace_child(ready[1], kinds);
 	close(ready[1]);
 	cr_assert_eq(read(ready[0], &byte, 1), 1, "the child made no namespace");
 	close(ready[0]);
 	ns->fd = namespace_of(ns->pid);
 	cr_assert_eq(netns_of_process(ns->pid, &ns->cookie), 0);
+}
+
+static inline void namespace_start(struct namespace *ns)
+{
+	namespace_start_as(ns, CLONE_NEWNET);
+}
+
+/* Of a user without privileges, who is root in it. */
+static inline void namespace_start_foreign(struct namespace *ns)
+{
+	namespace_start_as(ns, CLONE_NEWUSER | CLONE_NEWNET);
 }
 
 static inline int namespace_socket(const struct namespace *ns, int domain, int type)

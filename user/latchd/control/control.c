@@ -16,11 +16,14 @@
 
 #define CONTROL_REQUEST_TIMEOUT_MS 10000
 #define CONTROL_STALL_TIMEOUT_MS   30000
+#define CONTROL_ANSWER_TIMEOUT_MS  120000 /* of a whole answer */
 #define CONTROL_ACCEPT_PAUSE_MS	   1000
+
+typedef bool (*part_fn)(void *context, struct map_cursor *cursor, struct json_writer *w);
 
 enum client_state {
 	CLIENT_STATE_REQUESTING,
-	CLIENT_STATE_ANSWERED, /* closed when the queued answer is sent */
+	CLIENT_STATE_ANSWERED, /* closed when the answer is sent */
 	CLIENT_STATE_MONITORING,
 };
 
@@ -28,12 +31,17 @@ struct client {
 	struct control *control;
 	struct client *next;
 	int fd;
+	enum control_peer peer;
 	enum client_state state;
 	struct loop_timer deadline; /* not of monitors: they may have nothing to read for long */
 	char request[CONTROL_REQUEST_MAX];
 	size_t request_length;
 	struct control_queue queue;
-	uint64_t lost; /* events dropped for this monitor and not reported to it yet */
+	part_fn part;		   /* of an answer in parts, until its last part is queued */
+	struct json_writer writer; /* of that answer */
+	struct map_cursor cursor;
+	uint64_t answer_end_ms; /* loop_now_ms() at which an answer is given up */
+	uint64_t lost;		/* events dropped for this monitor and not reported to it yet */
 };
 
 struct control {
@@ -42,11 +50,22 @@ struct control {
 	struct control_handlers handlers;
 	struct loop_timer accept_again;
 	struct client *clients;
-	unsigned int client_count, monitor_count;
-	size_t document_bytes; /* in the queues of all answered clients */
+	unsigned int root_count, member_count, monitor_count;
 };
 
 /* ---- clients ---- */
+
+/* Members of the control group must not occupy the places of root. */
+static unsigned int *count_of(struct control *control, enum control_peer peer)
+{
+	return peer == CONTROL_PEER_ROOT ? &control->root_count : &control->member_count;
+}
+
+static bool has_place(struct control *control, enum control_peer peer)
+{
+	return *count_of(control, peer) <
+	       (peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_ROOT : CONTROL_CLIENTS_MEMBERS);
+}
 
 static void client_free(struct client *client)
 {
@@ -56,15 +75,14 @@ static void client_free(struct client *client)
 	for (at = &control->clients; *at != client; at = &(*at)->next)
 		;
 	*at = client->next;
-	control->client_count--;
+	(*count_of(control, client->peer))--;
 	if (client->state == CLIENT_STATE_MONITORING)
 		control->monitor_count--;
-	if (client->state == CLIENT_STATE_ANSWERED)
-		control->document_bytes -= client->queue.end;
 	loop_timer_cancel(&client->deadline);
 	loop_fd_remove(control->loop, client->fd);
 	close(client->fd);
 	control_queue_release(&client->queue);
+	json_release(&client->writer);
 	free(client);
 }
 
@@ -95,15 +113,55 @@ static void queue_lost(struct client *client)
 		client->lost = 0;
 }
 
+static bool has_more(const struct client *client)
+{
+	return control_queue_length(&client->queue) || client->part;
+}
+
 /* A client may shut down its sending side and still read the answer; a monitor may not. */
 static uint32_t wanted_events(const struct client *client)
 {
-	uint32_t writable = control_queue_length(&client->queue) ? EPOLLOUT : 0;
+	uint32_t writable = has_more(client) ? EPOLLOUT : 0;
 
 	return client->state == CLIENT_STATE_MONITORING ? writable | EPOLLRDHUP : writable;
 }
 
-/* Sends as much as the socket takes. Frees the client when its answer is sent or the peer closed.
+/* A client that reads slowly keeps its place for a limited time. */
+static void client_arm(struct client *client)
+{
+	uint64_t now_ms = loop_now_ms();
+	uint64_t left_ms = client->answer_end_ms > now_ms ? client->answer_end_ms - now_ms : 0;
+
+	loop_timer_arm(&client->deadline, left_ms < CONTROL_STALL_TIMEOUT_MS
+						  ? (unsigned int)left_ms
+						  : CONTROL_STALL_TIMEOUT_MS);
+}
+
+/* Writes the next part. False: it failed, and the client is freed. */
+static bool client_next_part(struct client *client)
+{
+	struct control *control = client->control;
+	int err = 0;
+
+	if (client->part(control->handlers.context, &client->cursor, &client->writer)) {
+		client->part = NULL;
+		err = json_finish(&client->writer);
+	}
+	if (!err)
+		err = client->writer.error;
+	if (!err)
+		err = control_queue_take(&client->queue, &client->writer);
+	if (!err)
+		return true;
+	log_error("control", "client: cannot write the answer: %s; connection closed",
+		  strerror(-err));
+	client_free(client);
+	return false;
+}
+
+/*
+ * Sends as much as the socket takes, of an answer in parts at most the part that waits and the next
+ * one: other clients get their turn. Frees the client when its answer is sent or the peer closed.
  */
 static void client_flush(struct client *client)
 {
@@ -112,12 +170,13 @@ static void client_flush(struct client *client)
 	while (sent > 0 && control_queue_length(&client->queue)) {
 		sent = control_queue_send(&client->queue, client->fd);
 		if (sent > 0 && client->state == CLIENT_STATE_ANSWERED)
-			loop_timer_arm(&client->deadline, CONTROL_STALL_TIMEOUT_MS);
+			client_arm(client);
 		else if (sent > 0)
 			queue_lost(client);
 	}
-	if (sent < 0 ||
-	    (client->state == CLIENT_STATE_ANSWERED && !control_queue_length(&client->queue)))
+	if (sent > 0 && client->part && !client_next_part(client))
+		return;
+	if (sent < 0 || (client->state == CLIENT_STATE_ANSWERED && !has_more(client)))
 		client_free(client);
 	else
 		loop_fd_modify(client->control->loop, client->fd, wanted_events(client));
@@ -125,22 +184,29 @@ static void client_flush(struct client *client)
 
 /* ---- requests ---- */
 
-/* The writer's text becomes the whole answer; w is as new. */
+static void client_begin(struct client *client, part_fn part)
+{
+	client->part = part;
+	client->state = CLIENT_STATE_ANSWERED;
+	client->answer_end_ms = loop_now_ms() + CONTROL_ANSWER_TIMEOUT_MS;
+	client_arm(client);
+	client_flush(client);
+}
+
+/* The writer's text becomes the whole answer. */
 static void client_answer(struct client *client, struct json_writer *w)
 {
 	int err = json_finish(w);
 
+	if (!err)
+		err = control_queue_take(&client->queue, w);
 	if (err) {
 		log_error("control", "client: cannot write the answer: %s; connection closed",
 			  strerror(-err));
 		client_free(client);
 		return;
 	}
-	control_queue_take(&client->queue, w);
-	client->state = CLIENT_STATE_ANSWERED;
-	client->control->document_bytes += client->queue.end;
-	loop_timer_arm(&client->deadline, CONTROL_STALL_TIMEOUT_MS);
-	client_flush(client);
+	client_begin(client, NULL);
 }
 
 static void client_refuse(struct client *client, const char *code, const char *error)
@@ -156,24 +222,13 @@ static void client_refuse(struct client *client, const char *code, const char *e
 	json_release(&w);
 }
 
-static bool is_busy(struct client *client)
+static void client_status(struct client *client)
 {
-	if (client->control->document_bytes <= CONTROL_DOCUMENTS_MAX)
-		return false;
-	client_refuse(client, "busy", "latchd is busy: other clients do not read their answers");
-	return true;
-}
-
-static void client_document(struct client *client,
-			    void (*handler)(void *context, struct json_writer *w))
-{
-	struct control *control = client->control;
+	const struct control_handlers *handlers = &client->control->handlers;
 	struct json_writer w;
 
-	if (is_busy(client))
-		return;
 	json_init(&w);
-	handler(control->handlers.context, &w);
+	handlers->status(handlers->context, &w);
 	client_answer(client, &w);
 	json_release(&w);
 }
@@ -225,7 +280,6 @@ static void client_request_change(struct client *client, enum control_act act, c
 			      "malformed id; expected 1 to 16 hexadecimal digits, as in list");
 		return;
 	}
-	/* Accepted even when latchd is busy with documents: the answer is short. */
 	json_init(&w);
 	handlers->request(handlers->context, &request, &w);
 	client_answer(client, &w);
@@ -241,11 +295,11 @@ static void client_request(struct client *client, const char *request)
 	if (id)
 		client_request_change(client, act, id);
 	else if (!strcmp(request, "status"))
-		client_document(client, handlers->status);
+		client_status(client);
 	else if (!strcmp(request, "list"))
-		client_document(client, handlers->list);
+		client_begin(client, handlers->list);
 	else if (!strcmp(request, "sa"))
-		client_document(client, handlers->sa);
+		client_begin(client, handlers->sa);
 	else if (!strcmp(request, "monitor"))
 		client_monitor(client);
 	else
@@ -302,7 +356,7 @@ static void on_client(void *context, uint32_t events)
 
 /* ---- accepting ---- */
 
-static struct client *client_new(struct control *control, int fd)
+static struct client *client_new(struct control *control, int fd, enum control_peer peer)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
@@ -313,9 +367,10 @@ static struct client *client_new(struct control *control, int fd)
 	}
 	client->control = control;
 	client->fd = fd;
+	client->peer = peer;
 	client->next = control->clients;
 	control->clients = client;
-	control->client_count++;
+	(*count_of(control, peer))++;
 	loop_timer_init(control->loop, &client->deadline, on_deadline, client);
 	loop_timer_arm(&client->deadline, CONTROL_REQUEST_TIMEOUT_MS);
 	return client;
@@ -327,13 +382,6 @@ static void refuse_connection(int fd, const char *line)
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		log_debug("control", "client: cannot send the rejection: %m");
 	close(fd);
-}
-
-/* Members of the control group must not occupy the places of root. */
-static unsigned int clients_max(enum control_peer peer)
-{
-	return peer == CONTROL_PEER_ROOT ? CONTROL_CLIENTS_MAX
-					 : CONTROL_CLIENTS_MAX - CONTROL_CLIENTS_ROOT;
 }
 
 static void on_connection(void *context, uint32_t events)
@@ -358,11 +406,11 @@ static void on_connection(void *context, uint32_t events)
 		refuse_connection(fd,
 				  "{\"error\":\"not permitted: only root and the group set in "
 				  "[control] may send requests\",\"code\":\"not-permitted\"}\n");
-	else if (control->client_count >= clients_max(peer))
+	else if (!has_place(control, peer))
 		refuse_connection(fd, "{\"error\":\"latchd has too many clients\","
 				      "\"code\":\"busy\"}\n");
 	else
-		client_new(control, fd);
+		client_new(control, fd, peer);
 }
 
 static void accept_again(void *context)
@@ -429,6 +477,16 @@ void control_publish(struct control *control, const char *json_line, size_t leng
 			client->lost++;
 		client_flush(client);
 	}
+}
+
+struct control_load control_load(const struct control *control)
+{
+	struct control_load load = {.root = control->root_count, .members = control->member_count};
+	const struct client *client;
+
+	for (client = control->clients; client; client = client->next)
+		load.bytes += client->queue.capacity + client->writer.capacity;
+	return load;
 }
 
 bool control_has_monitors(const struct control *control)

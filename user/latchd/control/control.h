@@ -16,24 +16,33 @@
 #include "common/json_writer.h"
 #include "latchd/control/control_request.h"
 #include "common/loop.h"
+#include "latchd/maps/map_walk.h"
 
-#define CONTROL_CLIENTS_MAX	  32
-#define CONTROL_CLIENTS_ROOT	  4	       /* of these places are for root only */
-#define CONTROL_REQUEST_MAX	  256	       /* bytes of a line, with its newline */
-#define CONTROL_MONITOR_QUEUE_MAX (1U << 20)   /* bytes that may wait for a monitor */
-#define CONTROL_DOCUMENTS_MAX	  (256U << 20) /* bytes of documents that may wait for all clients */
+#define CONTROL_CLIENTS_ROOT	  32	     /* places of root */
+#define CONTROL_CLIENTS_MEMBERS	  28	     /* places of all members of the group together */
+#define CONTROL_REQUEST_MAX	  256	     /* bytes of a line, with its newline */
+#define CONTROL_MONITOR_QUEUE_MAX (1U << 20) /* bytes that may wait for a monitor */
 
-/* Each writes one whole document; the service calls json_finish(). */
+/*
+ * Each writes one whole document, list and sa in parts: the next one is written when the last one
+ * was sent. True: it was the last part. The service calls json_finish().
+ */
 struct control_handlers {
 	void *context;
 	void (*status)(void *context, struct json_writer *w);
-	void (*list)(void *context, struct json_writer *w);
-	void (*sa)(void *context, struct json_writer *w);
+	bool (*list)(void *context, struct map_cursor *cursor, struct json_writer *w);
+	bool (*sa)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	void (*request)(void *context, const struct control_request *request,
 			struct json_writer *w);
 };
 
 struct control;
+
+/* What clients hold: for tests of the bounds. */
+struct control_load {
+	unsigned int root, members; /* connected */
+	size_t bytes;		    /* of memory for answers and events */
+};
 
 /*
  * Starts listening, see control_socket_open(). The handlers are copied. 0, or a negative
@@ -51,6 +60,8 @@ void control_free(struct control *control);
  * whose queue is full misses it and gets the number of missed events later ("lost").
  */
 void control_publish(struct control *control, const char *json_line, size_t length);
+
+struct control_load control_load(const struct control *control);
 
 /* False: an event need not be written, no monitor is there. */
 bool control_has_monitors(const struct control *control);

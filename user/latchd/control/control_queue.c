@@ -43,14 +43,14 @@ bool control_queue_line(struct control_queue *queue, const char *line, size_t le
 	return true;
 }
 
-void control_queue_take(struct control_queue *queue, struct json_writer *w)
+int control_queue_take(struct control_queue *queue, struct json_writer *w)
 {
-	*queue = (struct control_queue){
-		.bytes = w->text,
-		.end = w->length,
-		.capacity = w->capacity,
-	};
-	json_init(w);
+	if (!reserve(queue, w->length))
+		return -ENOMEM;
+	memcpy(queue->bytes + queue->end, w->text, w->length);
+	queue->end += w->length;
+	json_next_part(w);
+	return 0;
 }
 
 ssize_t control_queue_send(struct control_queue *queue, int fd)

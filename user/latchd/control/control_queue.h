@@ -26,8 +26,8 @@ static inline size_t control_queue_length(const struct control_queue *queue)
  */
 bool control_queue_line(struct control_queue *queue, const char *line, size_t length, size_t limit);
 
-/* Moves the writer's text into the queue, which must be empty; the writer is as new. */
-void control_queue_take(struct control_queue *queue, struct json_writer *w);
+/* Adds the writer's text, and forgets it there. -ENOMEM: nothing is changed. */
+int control_queue_take(struct control_queue *queue, struct json_writer *w);
 
 /* The number of bytes sent; 0: the socket takes none now; or a negative errno. */
 ssize_t control_queue_send(struct control_queue *queue, int fd);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/directory.h"
 #include "common/text.h"
 
 #define CONTROL_BACKLOG 16
@@ -36,24 +37,25 @@ static int find_group(struct control_socket *socket, const char *name, struct fa
 	return 0;
 }
 
-/* An existing directory that the administrator chose keeps its mode: it may be shared. */
+/* An existing directory that the administrator chose keeps its mode and owner: it may be shared. */
 static int prepare_directory(const struct control_socket *socket)
 {
 	char parent[sizeof(socket->path)];
+	auto_close int fd = -1;
+	struct stat st;
 	char *slash;
-	bool made;
 
 	strcpy(parent, socket->path);
 	slash = strrchr(parent, '/');
 	if (!slash || slash == parent)
 		return 0;
 	*slash = '\0';
-	made = !mkdir(parent, 0750);
-	if (!made && errno != EEXIST)
-		return -errno;
-	if (!made && strcmp(parent, CONTROL_DEFAULT_DIRECTORY))
+	if (strcmp(parent, CONTROL_DEFAULT_DIRECTORY) && !stat(parent, &st))
 		return 0;
-	return chown(parent, (uid_t)-1, socket->group) || chmod(parent, 0750) ? -errno : 0;
+	fd = directory_make_own(parent);
+	if (fd < 0)
+		return fd;
+	return fchown(fd, (uid_t)-1, socket->group) || fchmod(fd, 0750) ? -errno : 0;
 }
 
 /* -EADDRINUSE: another program listens there, or the file is no socket. */
@@ -127,7 +129,12 @@ int control_socket_open(struct control_socket *control, const char *path, const 
 		err = listen_at(control);
 	if (!err)
 		return 0;
-	if (err == -EADDRINUSE)
+	if (err == -EPERM || err == -ENOTDIR)
+		failure_set(failure, err,
+			    "control socket %s: its directory is a symbolic link or belongs to "
+			    "another user; remove the directory, then start latchd again",
+			    control->path);
+	else if (err == -EADDRINUSE)
 		failure_set(failure, err,
 			    "control socket %s: another program answers there, or it is no socket; "
 			    "stop that program, or choose another path in [control]",

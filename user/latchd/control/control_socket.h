@@ -23,8 +23,8 @@ struct control_socket {
 /*
  * Listens at path, for root and the members of group ("" = root only). A
  * missing directory is made; that one and the default one become 0750
- * root:group. A socket file without a listening program is replaced. 0, or a
- * negative errno and a failure.
+ * root:group. A default directory that is a symbolic link or another user's is refused. A socket
+ * file without a listening program is replaced. 0, or a negative errno and a failure.
  */
 int control_socket_open(struct control_socket *socket, const char *path, const char *group,
 			struct failure *failure);

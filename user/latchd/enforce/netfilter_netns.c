@@ -5,9 +5,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "common/cleanup.h"
+#include "common/hash.h"
 #include "common/log.h"
 #include "latchd/net/netns.h"
 #include "latchd/maps/tables.h"
@@ -16,14 +16,18 @@
 
 struct netns_entry {
 	uint64_t cookie;
-	int logged; /* the negative errno in the log; 0 = none since the gate was attached */
-	struct netns_entry *next;
+	bool in_share; /* counts in the share of foreign namespaces */
+	bool gone;     /* in this round: neither a process nor a mount holds it */
+	int logged;    /* the negative errno in the log; 0 = none since the gate was attached */
+	UT_hash_handle hh;
 };
 
 struct netfilter_netns {
 	const struct kernel_maps *maps;
 	const struct netfilter_gate *gate;
 	struct netns_entry *namespaces;
+	size_t in_share;
+	bool share_logged;
 	struct loop_timer timer;
 };
 
@@ -31,8 +35,33 @@ static struct netns_entry *find(const struct netfilter_netns *netfilter_netns, u
 {
 	struct netns_entry *entry;
 
-	LL_SEARCH_SCALAR(netfilter_netns->namespaces, entry, cookie, cookie);
+	HASH_FIND(hh, netfilter_netns->namespaces, &cookie, sizeof(cookie), entry);
 	return entry;
+}
+
+/* ---- the share ---- */
+
+static void leave_share(struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
+{
+	netfilter_netns->in_share -= entry->in_share;
+	entry->in_share = false;
+}
+
+static bool share_is_full(const struct netfilter_netns *netfilter_netns)
+{
+	return netfilter_netns->in_share >= NETFILTER_NETNS_FOREIGN_MAX;
+}
+
+static void log_share(struct netfilter_netns *netfilter_netns, uint64_t cookie)
+{
+	if (!netfilter_netns->share_logged)
+		log_warn("enforce",
+			 "network namespace %" PRIu64
+			 ": netfilter gate not attached (%d namespaces of other user namespaces "
+			 "have it): packets without a full socket are not checked there; "
+			 "configure a feed there if it has a key manager",
+			 cookie, NETFILTER_NETNS_FOREIGN_MAX);
+	netfilter_netns->share_logged = true;
 }
 
 /* ---- one namespace ---- */
@@ -51,30 +80,23 @@ static void log_once(struct netns_entry *entry, int err)
 	entry->logged = err;
 }
 
-/* 0, or -ENOENT: neither a process nor a mount holds the namespace. */
-static int attach(const struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
+/* fd: of the namespace, or a negative errno. */
+static void attach(const struct netfilter_netns *netfilter_netns, struct netns_entry *entry, int fd)
 {
-	auto_close int fd = netns_open(entry->cookie);
-	int err = fd < 0 ? fd : 0;
+	int err = 0;
 
-	if (!err && !netfilter_gate_is_attached(netfilter_netns->gate, entry->cookie))
-		err = netfilter_gate_attach(netfilter_netns->gate, entry->cookie, fd);
-	if (fd >= 0 || err != -ENOENT)
+	entry->gone = fd == -ENOENT;
+	if (!netfilter_gate_is_attached(netfilter_netns->gate, entry->cookie))
+		err = fd < 0 ? fd : netfilter_gate_attach(netfilter_netns->gate, entry->cookie, fd);
+	if (!entry->gone)
 		log_once(entry, err);
-	return fd == -ENOENT ? -ENOENT : 0;
 }
 
-static int find_owned(void *context, const struct latch_flow *flow, const struct latch *latch)
+static void forget(struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
 {
-	const uint64_t *cookie = context;
-
-	return flow->netns == *cookie && latch->owner == LATCH_OWNER_SOCKET;
-}
-
-/* A process in another namespace may have a socket there. True also if the walk fails. */
-static bool has_latched_socket(const struct netfilter_netns *netfilter_netns, uint64_t cookie)
-{
-	return latches_walk(netfilter_netns->maps, find_owned, &cookie) != 0;
+	leave_share(netfilter_netns, entry);
+	HASH_DEL(netfilter_netns->namespaces, entry);
+	free(entry);
 }
 
 static void detach(struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
@@ -82,18 +104,13 @@ static void detach(struct netfilter_netns *netfilter_netns, struct netns_entry *
 	log_debug("enforce", "network namespace %" PRIu64 ": netfilter gate detached (unused)",
 		  entry->cookie);
 	netfilter_gate_detach(entry->cookie);
-	LL_DELETE(netfilter_netns->namespaces, entry);
-	free(entry);
+	forget(netfilter_netns, entry);
 }
 
-void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t cookie)
+static void add(struct netfilter_netns *netfilter_netns, uint64_t cookie, bool in_share, int fd)
 {
-	struct netns_entry *entry;
+	struct netns_entry *entry = calloc(1, sizeof(*entry));
 
-	if (!netfilter_netns_is_offered(netfilter_netns) || !cookie ||
-	    find(netfilter_netns, cookie))
-		return;
-	entry = calloc(1, sizeof(*entry));
 	if (!entry) {
 		log_warn("enforce",
 			 "network namespace %" PRIu64
@@ -102,82 +119,161 @@ void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t cooki
 		return;
 	}
 	entry->cookie = cookie;
-	LL_PREPEND(netfilter_netns->namespaces, entry);
-	attach(netfilter_netns, entry);
+	entry->in_share = in_share;
+	netfilter_netns->in_share += in_share;
+	HASH_ADD(hh, netfilter_netns->namespaces, cookie, sizeof(entry->cookie), entry);
+	attach(netfilter_netns, entry, fd);
 }
 
+/* A namespace that cannot be found may be a foreign one. */
+static bool may_be_foreign(enum netfilter_netns_origin origin, int fd)
+{
+	switch (origin) {
+	case NETFILTER_NETNS_OWN:
+		return false;
+	case NETFILTER_NETNS_FOREIGN:
+		return true;
+	case NETFILTER_NETNS_UNKNOWN:
+	case NETFILTER_NETNS_PINNED:
+		break;
+	}
+	return fd < 0 || netns_descriptor_is_foreign(fd) != 0;
+}
+
+static void add_unknown(struct netfilter_netns *netfilter_netns, uint64_t cookie,
+			enum netfilter_netns_origin origin)
+{
+	auto_close int fd = netns_open(cookie);
+	bool in_share = may_be_foreign(origin, fd);
+
+	/* What an earlier latchd attached stays: it may be the namespace of a key manager. */
+	if (in_share && origin != NETFILTER_NETNS_PINNED && share_is_full(netfilter_netns))
+		log_share(netfilter_netns, cookie);
+	else
+		add(netfilter_netns, cookie, in_share, fd);
+}
+
+void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t cookie,
+			 enum netfilter_netns_origin origin)
+{
+	struct netns_entry *entry;
+
+	if (!netfilter_netns_is_offered(netfilter_netns) || !cookie)
+		return;
+	entry = find(netfilter_netns, cookie);
+	if (entry && origin == NETFILTER_NETNS_OWN)
+		leave_share(netfilter_netns, entry);
+	if (entry)
+		return;
+	/* Before any look-up: a local user chooses the number of these events. */
+	if (origin == NETFILTER_NETNS_FOREIGN && share_is_full(netfilter_netns))
+		log_share(netfilter_netns, cookie);
+	else
+		add_unknown(netfilter_netns, cookie, origin);
+}
+
+/* ---- rounds ---- */
+
+/* A process in another namespace may have a socket there. */
+static int keep_owned(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	struct netns_entry *entry;
+
+	if (latch->owner != LATCH_OWNER_SOCKET)
+		return 0;
+	entry = find(context, flow->netns);
+	if (entry)
+		entry->gone = false;
+	return 0;
+}
+
+static bool attach_all(struct netfilter_netns *netfilter_netns)
+{
+	struct netns_entry *entry, *next;
+	bool some_gone = false;
+
+	HASH_ITER(hh, netfilter_netns->namespaces, entry, next)
+	{
+		auto_close int fd = netns_open(entry->cookie);
+
+		if (fd >= 0 && entry->in_share && !netns_descriptor_is_foreign(fd))
+			leave_share(netfilter_netns, entry);
+		attach(netfilter_netns, entry, fd);
+		some_gone |= entry->gone;
+	}
+	return some_gone;
+}
+
+static void detach_gone(struct netfilter_netns *netfilter_netns)
+{
+	struct netns_entry *entry, *next;
+
+	HASH_ITER(hh, netfilter_netns->namespaces, entry, next)
+	{
+		if (entry->gone)
+			detach(netfilter_netns, entry);
+	}
+	if (!share_is_full(netfilter_netns))
+		netfilter_netns->share_logged = false;
+}
+
+/* One walk over the latches, however many namespaces are gone. */
 static void on_timer(void *context)
 {
 	struct netfilter_netns *netfilter_netns = context;
-	struct netns_entry *entry, *next;
 
-	LL_FOREACH_SAFE(netfilter_netns->namespaces, entry, next)
-	{
-		if (attach(netfilter_netns, entry) &&
-		    !has_latched_socket(netfilter_netns, entry->cookie))
-			detach(netfilter_netns, entry);
-	}
+	if (attach_all(netfilter_netns) &&
+	    !latches_walk(netfilter_netns->maps, keep_owned, netfilter_netns))
+		detach_gone(netfilter_netns);
 	loop_timer_arm(&netfilter_netns->timer, NETFILTER_NETNS_PERIOD_MS);
 }
 
 /* ---- namespaces known at the start ---- */
 
-struct found {
-	uint64_t *cookies;
-	size_t count, capacity;
-};
-
-/* Equal cookies often come in a row. netfilter_netns_add() ignores the other duplicates. */
-static int note(void *context, uint64_t cookie)
+static int add_pinned(void *context, uint64_t cookie)
 {
-	struct found *found = context;
-	size_t capacity = found->capacity ? found->capacity * 2 : 64;
-	uint64_t *cookies;
-
-	if (found->count && found->cookies[found->count - 1] == cookie)
-		return 0;
-	if (found->count == found->capacity) {
-		cookies = reallocarray(found->cookies, capacity, sizeof(*cookies));
-		if (!cookies)
-			return -ENOMEM;
-		found->cookies = cookies;
-		found->capacity = capacity;
-	}
-	found->cookies[found->count++] = cookie;
+	netfilter_netns_add(context, cookie, NETFILTER_NETNS_PINNED);
 	return 0;
 }
 
-static int note_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word)
 {
-	/* A namespace with listeners only has no latch that the netfilter gate would check. */
-	return latch->word.state == LATCH_STATE_LISTENER ? 0 : note(context, flow->netns);
+	/* Only an SA that a key manager has reported has params. */
+	return word.params ? NETFILTER_NETNS_OWN : NETFILTER_NETNS_UNKNOWN;
 }
 
-static int note_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word)
 {
-	(void)sa;
-	return note(context, key->netns);
+	return word.flags & LATCH_SA_FOREIGN ? NETFILTER_NETNS_FOREIGN : NETFILTER_NETNS_OWN;
+}
+
+static int add_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	/* A namespace with listeners only has no latch that the netfilter gate would check. */
+	if (latch->word.state != LATCH_STATE_LISTENER)
+		netfilter_netns_add(context, flow->netns, netfilter_netns_of_latch(latch->word));
+	return 0;
+}
+
+static int add_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	netfilter_netns_add(context, key->netns, netfilter_netns_of_sa(sa->word));
+	return 0;
 }
 
 static void add_known(struct netfilter_netns *netfilter_netns)
 {
-	struct found found = {0};
-	size_t i;
-	int err;
+	int err = netfilter_gate_walk(add_pinned, netfilter_netns);
 
-	err = netfilter_gate_walk(note, &found);
 	if (!err)
-		err = latches_walk(netfilter_netns->maps, note_latch, &found);
+		err = latches_walk(netfilter_netns->maps, add_latch, netfilter_netns);
 	if (!err)
-		err = sas_walk(netfilter_netns->maps, note_sa, &found);
+		err = sas_walk(netfilter_netns->maps, add_sa, netfilter_netns);
 	if (err)
 		log_warn("enforce",
 			 "netfilter gate: cannot scan for network namespaces that need it: %s; "
 			 "restart latchd",
 			 strerror(-err));
-	for (i = 0; i < found.count; i++)
-		netfilter_netns_add(netfilter_netns, found.cookies[i]);
-	free(found.cookies);
 }
 
 /* ---- netfilter_netns.h ---- */
@@ -206,9 +302,9 @@ void netfilter_netns_free(struct netfilter_netns *netfilter_netns)
 	if (!netfilter_netns)
 		return;
 	loop_timer_cancel(&netfilter_netns->timer);
-	LL_FOREACH_SAFE(netfilter_netns->namespaces, entry, next)
+	HASH_ITER(hh, netfilter_netns->namespaces, entry, next)
 	{
-		free(entry);
+		forget(netfilter_netns, entry);
 	}
 	free(netfilter_netns);
 }
@@ -224,8 +320,7 @@ size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 	const struct netns_entry *entry;
 	size_t count = 0;
 
-	LL_FOREACH(netfilter_netns->namespaces, entry)
-	{
+	for (entry = netfilter_netns->namespaces; entry; entry = entry->hh.next) {
 		if (count < max)
 			namespaces[count] = (struct netfilter_netns_entry){
 				.cookie = entry->cookie,

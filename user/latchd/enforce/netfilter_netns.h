@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/enforce/netfilter_gate.h"
 #include "common/loop.h"
@@ -27,8 +28,29 @@ struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kern
 /* The links stay attached. */
 void netfilter_netns_free(struct netfilter_netns *netfilter_netns);
 
-/* Attaches the gate to a namespace. Cheap when the namespace is known. Cookie 0 is ignored. */
-void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t netns_cookie);
+/*
+ * Any local user can make user namespaces, and SAs and latches in their network namespaces.
+ * These have a share of this many gates, unless a key manager serves them.
+ */
+#define NETFILTER_NETNS_FOREIGN_MAX 64
+
+enum netfilter_netns_origin {
+	NETFILTER_NETNS_OWN,	 /* of the host's user namespace, or served by a key manager */
+	NETFILTER_NETNS_FOREIGN, /* of another user namespace */
+	NETFILTER_NETNS_UNKNOWN, /* one of these two */
+	NETFILTER_NETNS_PINNED,	 /* an earlier latchd attached the gate */
+};
+
+/* From what a namespace's latch or SA shows. */
+enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word);
+enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word);
+
+/*
+ * Attaches the gate to a namespace, or does not: the share of foreign namespaces is full. Cheap
+ * when the namespace is known. Cookie 0 is ignored.
+ */
+void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t netns_cookie,
+			 enum netfilter_netns_origin origin);
 
 /* False: the kernel has no BPF netfilter programs, and the list of namespaces is empty. */
 bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns);

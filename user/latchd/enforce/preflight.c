@@ -143,7 +143,8 @@ static int check_bpffs(const struct preflight_system *system, struct failure *fa
 		return failure_set(failure, (int)type, "bpffs: cannot read %s: %s; check its mount",
 				   system->bpffs, strerror((int)-type));
 	return failure_set(failure, -ENODEV,
-			   "bpffs: no BPF file system is mounted at %s; run: mount -t bpf bpf %s",
+			   "bpffs: no BPF file system is mounted at %s; run: mount -t bpf -o "
+			   "mode=0700 bpf %s",
 			   system->bpffs, system->bpffs);
 }
 
@@ -324,6 +325,12 @@ int preflight_lock(const char *path, struct failure *failure)
 	if (fd == -EWOULDBLOCK)
 		return failure_set(failure, fd,
 				   "lock %s: another latchd is starting; stop it first", path);
+	if (fd == -EPERM || fd == -ENOTDIR)
+		return failure_set(
+			failure, fd,
+			"lock %s: its directory is a symbolic link or belongs to another "
+			"user; remove the directory, then start latchd again",
+			path);
 	if (fd < 0)
 		return failure_set(failure, fd,
 				   "lock %s: cannot take it: %s; check the directory's permissions",

@@ -98,6 +98,21 @@ static int count_socket(void *context, const struct latch_flow *flow)
 	return 0;
 }
 
+/* Rows are sorted by flow, whose first bytes are the namespace. */
+static size_t first_row(const struct rows *rows, uint64_t cookie)
+{
+	size_t low = 0, count = rows->sorted, middle;
+
+	while (low < count) {
+		middle = low + (count - low) / 2;
+		if (memcmp(&rows->row[middle].flow.netns, &cookie, sizeof(cookie)) < 0)
+			low = middle + 1;
+		else
+			count = middle;
+	}
+	return low;
+}
+
 static int count_namespace(void *context, uint64_t cookie)
 {
 	struct rows *rows = context;
@@ -108,9 +123,9 @@ static int count_namespace(void *context, uint64_t cookie)
 	if (err == -ENOMEM)
 		return err;
 	/* After an error (the namespace is gone, or changed during the dump) its latches stay. */
-	for (i = 0; !err && i < rows->sorted; i++)
-		if (rows->row[i].flow.netns == cookie)
-			rows->row[i].dumped = true;
+	for (i = first_row(rows, cookie);
+	     !err && i < rows->sorted && rows->row[i].flow.netns == cookie; i++)
+		rows->row[i].dumped = true;
 	return 0;
 }
 

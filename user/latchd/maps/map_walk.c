@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 
 #define WALK_BATCH     512 /* entries; doubled if a bucket of the map holds more */
+#define WALK_PART      128 /* the same, of a walk in parts */
 #define WALK_BATCH_MAX (1U << 20)
 #define WALK_ROUNDS    8 /* the walk by keys may visit the whole map so many times */
 
@@ -107,6 +108,41 @@ int map_walk(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit,
 	if (unsupported)
 		result = map_walk_keys(map_fd, key_size, value_size, visit, context);
 	return result;
+}
+
+/* A bucket with more entries than the batch holds is read by a larger one. */
+static int read_part(int map_fd, struct batch *batch, struct map_cursor *cursor)
+{
+	int err = batch_reserve(batch, WALK_PART);
+
+	if (!err)
+		err = batch_read(map_fd, batch, &cursor->position, !cursor->begun);
+	while (err == -ENOSPC) {
+		err = batch_reserve(batch, batch->capacity * 2);
+		if (!err)
+			err = batch_read(map_fd, batch, &cursor->position, !cursor->begun);
+		else
+			return -ENOMEM;
+	}
+	return err;
+}
+
+int map_walk_part(int map_fd, size_t key_size, size_t value_size, struct map_cursor *cursor,
+		  map_visit_fn visit, void *context)
+{
+	struct batch batch = {.key_size = key_size, .value_size = value_size};
+	int err = read_part(map_fd, &batch, cursor);
+
+	if (!cursor->begun && no_batches(err)) {
+		err = map_walk_keys(map_fd, key_size, value_size, visit, context);
+		cursor->ended = true;
+	} else if (!err || err == -ENOENT) {
+		cursor->ended = err == -ENOENT;
+		err = batch_visit(&batch, visit, context);
+	}
+	cursor->begun = true;
+	batch_release(&batch);
+	return err;
 }
 
 static int steps_limit(int map_fd, uint64_t *ret_steps)

@@ -3,7 +3,9 @@
 #ifndef LATCHD_MAPS_MAP_WALK_H
 #define LATCHD_MAPS_MAP_WALK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A non-zero result ends the walk. key and value are copies: the visitor may change the map. */
 typedef int (*map_visit_fn)(void *context, const void *key, const void *value);
@@ -14,6 +16,19 @@ typedef int (*map_visit_fn)(void *context, const void *key, const void *value);
  * without batches for this map.
  */
 int map_walk(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit, void *context);
+
+/* Where a walk in parts is. Zeroed before the first part. */
+struct map_cursor {
+	uint32_t position; /* of the kernel */
+	bool begun, ended;
+};
+
+/*
+ * The next part of such a walk: some 128 entries, with time for other work between two parts. The
+ * cursor shows the end. In a kernel without batches for this map the first part is the whole.
+ */
+int map_walk_part(int map_fd, size_t key_size, size_t value_size, struct map_cursor *cursor,
+		  map_visit_fn visit, void *context);
 
 /*
  * The same, key by key. Deletions send the walk back to the first key, so that entries may come

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
-#include "latchd/maps/map_walk.h"
 
 struct latch_walk {
 	latch_visit_fn visit;
@@ -53,12 +52,30 @@ int latches_walk(const struct kernel_maps *maps, latch_visit_fn visit, void *con
 			&walk);
 }
 
+int latches_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor,
+		      latch_visit_fn visit, void *context)
+{
+	struct latch_walk walk = {.visit = visit, .context = context};
+
+	return map_walk_part(maps->latches, sizeof(struct latch_flow), sizeof(struct latch), cursor,
+			     visit_latch, &walk);
+}
+
 int sas_walk(const struct kernel_maps *maps, sa_visit_fn visit, void *context)
 {
 	struct sa_walk walk = {.visit = visit, .context = context};
 
 	return map_walk(maps->sas, sizeof(struct latch_sa_key), sizeof(struct latch_sa), visit_sa,
 			&walk);
+}
+
+int sas_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor, sa_visit_fn visit,
+		  void *context)
+{
+	struct sa_walk walk = {.visit = visit, .context = context};
+
+	return map_walk_part(maps->sas, sizeof(struct latch_sa_key), sizeof(struct latch_sa),
+			     cursor, visit_sa, &walk);
 }
 
 int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context)

@@ -11,6 +11,7 @@
 
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
+#include "latchd/maps/map_walk.h"
 
 /* A non-zero result ends the walk. key and value are copies: the visitor may change the tables. */
 typedef int (*latch_visit_fn)(void *context, const struct latch_flow *flow,
@@ -23,6 +24,11 @@ typedef int (*association_visit_fn)(void *context, const struct latch_flow *key,
 /* Return 0, a negative errno, or the visitor's result. */
 int latches_walk(const struct kernel_maps *maps, latch_visit_fn visit, void *context);
 int sas_walk(const struct kernel_maps *maps, sa_visit_fn visit, void *context);
+/* The next part of such a walk: see map_walk_part(). */
+int latches_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor,
+		      latch_visit_fn visit, void *context);
+int sas_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor, sa_visit_fn visit,
+		  void *context);
 int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context);
 
 /* 0, -ENOENT, or another negative errno. */

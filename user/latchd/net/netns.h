@@ -10,15 +10,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The cookie of the calling thread's namespace. 0 or a negative errno. */
-int netns_own(uint64_t *ret_cookie);
-
-/* The cookie of a process's namespace. 0 or a negative errno. */
-int netns_of_process(pid_t pid, uint64_t *ret_cookie);
+#include "latchd/net/netns_cookie.h"
 
 /*
- * Remembers that this process is in the namespace: netns_open() tries it before it scans all
- * processes. Keeps one process a namespace, for the 256 newest namespaces.
+ * Remembers that this process, a key manager, is in the namespace: netns_open() tries it first.
+ * Keeps one process a namespace, for the 256 newest namespaces.
  */
 void netns_hint(uint64_t cookie, pid_t pid);
 
@@ -26,7 +22,10 @@ void netns_hint(uint64_t cookie, pid_t pid);
  * Opens a descriptor of the namespace, which the caller closes. -ENOENT: no process is in it, and
  * no mount of latchd or init holds it. A thread that left the namespace of its process does not
  * count. Another negative errno: some process or mount could not be read, so that the namespace
- * may exist.
+ * may exist. -EAGAIN: too many look-ups of unknown namespaces; a later one will find it. -EUSERS:
+ * local users have more namespaces than latchd reads, and this may be one of them.
+ *
+ * One pass over all processes answers every look-up. Passes get a limited share of the time.
  */
 int netns_open(uint64_t cookie);
 
@@ -36,22 +35,15 @@ int netns_open(uint64_t cookie);
  */
 int netns_is_foreign(uint64_t cookie);
 
+/* Number of passes over all processes so far. */
+uint64_t netns_passes(void);
+
 /*
- * Visits each namespace at least once that a process is in, or that a mount of latchd or init
- * holds. A non-zero result ends the walk and is returned. Else 0, or a negative errno: some process
- * or mount could not be read.
+ * Visits each namespace once that a process is in, or that a mount of latchd or init holds, by one
+ * pass. A non-zero result ends the walk and is returned. Else 0, or a negative errno as of
+ * netns_open(): some namespace was not visited.
  */
 typedef int (*netns_visit_fn)(void *context, uint64_t cookie);
 int netns_walk(netns_visit_fn visit, void *context);
-
-/*
- * Runs a function within that namespace and returns its result. The thread is back in its own
- * namespace afterwards; if that fails the process aborts, since it must never act in a wrong
- * namespace. A negative errno: the function may not have run.
- */
-int netns_call(int netns_fd, int (*function)(void *context), void *context);
-
-/* Opens a socket of that namespace, close-on-exec: its descriptor, or a negative errno. */
-int netns_socket(int netns_fd, int domain, int type, int protocol);
 
 #endif

@@ -50,6 +50,13 @@ static char *mount_point(char *line)
 	return line + at;
 }
 
+int netns_mounts_open(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
 static int visit_mount(const char *process, const char *point, netns_mount_fn visit, void *context)
 {
 	char path[PATH_MAX];
@@ -57,10 +64,8 @@ static int visit_mount(const char *process, const char *point, netns_mount_fn vi
 
 	if (snprintf(path, sizeof(path), "%s/root%s", process, point) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return -errno;
-	return visit(context, fd);
+	fd = netns_mounts_open(path);
+	return fd < 0 ? fd : visit(context, fd, path);
 }
 
 int netns_mounts_walk(const char *process, netns_mount_fn visit, void *context)

@@ -20,6 +20,7 @@
 #include "latchd/identity/identities.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/kernel_maps.h"
+#include "latchd/maps/map_walk.h"
 #include "latchd/news/news.h"
 
 #define REPORT_SCHEMA 1
@@ -52,8 +53,12 @@ struct report_source {
  * every namespace of "netns": [{"cookie", "netfilter_gate"}]. It does not count for "on".
  */
 void report_status(struct json_writer *w, const struct report_source *source);
-void report_list(struct json_writer *w, const struct report_source *source);
-void report_sa(struct json_writer *w, const struct report_source *source);
+
+/* The next part of the document. True: it was the last one, or the writer has an error. */
+bool report_list(struct json_writer *w, const struct report_source *source,
+		 struct map_cursor *cursor);
+bool report_sa(struct json_writer *w, const struct report_source *source,
+	       struct map_cursor *cursor);
 
 /*
  * One event, with "time" (of a kernel event its own) and "event" first. "want" and "got"

@@ -16,11 +16,15 @@ static void begin(struct json_writer *w, const char *rows)
 	json_array_begin(w);
 }
 
-static void end(struct json_writer *w, int err)
+/* True: the document is whole, or failed. */
+static bool end_part(struct json_writer *w, const struct map_cursor *cursor, int err)
 {
 	report_fail(w, err);
+	if (!cursor->ended)
+		return w->error;
 	json_array_end(w);
 	json_object_end(w);
+	return true;
 }
 
 /* ---- list */
@@ -93,12 +97,14 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	return w->error;
 }
 
-void report_list(struct json_writer *w, const struct report_source *source)
+bool report_list(struct json_writer *w, const struct report_source *source,
+		 struct map_cursor *cursor)
 {
 	struct table_walk walk = {.w = w, .source = source};
 
-	begin(w, "latches");
-	end(w, latches_walk(source->maps, write_latch, &walk));
+	if (!cursor->begun)
+		begin(w, "latches");
+	return end_part(w, cursor, latches_walk_part(source->maps, cursor, write_latch, &walk));
 }
 
 /* ---- sa */
@@ -127,10 +133,11 @@ static int write_sa(void *context, const struct latch_sa_key *key, const struct 
 	return w->error;
 }
 
-void report_sa(struct json_writer *w, const struct report_source *source)
+bool report_sa(struct json_writer *w, const struct report_source *source, struct map_cursor *cursor)
 {
 	struct table_walk walk = {.w = w, .source = source};
 
-	begin(w, "sas");
-	end(w, sas_walk(source->maps, write_sa, &walk));
+	if (!cursor->begun)
+		begin(w, "sas");
+	return end_part(w, cursor, sas_walk_part(source->maps, cursor, write_sa, &walk));
 }

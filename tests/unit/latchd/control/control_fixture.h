@@ -38,21 +38,34 @@ static void write_status(void *context, struct json_writer *w)
 	json_object_end(w);
 }
 
-static void write_list(void *context, struct json_writer *w)
+#define LIST_PART 1000 /* strings in a part */
+
+static int list_parts;
+
+static bool write_list(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
 	size_t i;
 
 	(void)context;
-	json_array_begin(w);
-	for (i = 0; i < list_size; i++)
+	list_parts++;
+	if (!cursor->begun)
+		json_array_begin(w);
+	cursor->begun = true;
+	for (i = cursor->position; i < list_size && i < cursor->position + LIST_PART; i++)
 		json_string(w, "0123456789abcdef");
-	json_array_end(w);
+	cursor->position = (uint32_t)i;
+	cursor->ended = i == list_size;
+	if (cursor->ended)
+		json_array_end(w);
+	return cursor->ended;
 }
 
-static void write_invalid_sa(void *context, struct json_writer *w)
+static bool write_invalid_sa(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
 	(void)context;
+	(void)cursor;
 	json_object_begin(w);
+	return true;
 }
 
 static struct control_request last_request;

@@ -139,6 +139,29 @@ Test(control, a_client_that_closes_during_a_document_disturbs_no_other_client)
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
 }
 
+/* Reads nothing of its answer. */
+Test(control, the_rest_of_a_document_is_written_when_the_reader_has_taken_its_part)
+{
+	struct peer readers[20];
+	size_t i;
+	int parts;
+
+	list_size = 300000; /* 5.7 MB each */
+	for (i = 0; i < 20; i++)
+		readers[i] = send_request("list\n");
+	run_for(300);
+	parts = list_parts;
+	cr_expect_lt(parts, 20 * 100, "of 300 parts each");
+	cr_expect_lt(control_load(control).bytes, 20 * 200000);
+	expect_answer("status\n", "{\"verb\":\"status\"}\n");
+	expect_answer("close 2\n", "{}\n");
+	cr_expect_lt(list_parts, parts + 20, "root did not wait for these answers");
+	wait_for(&readers[0]);
+	cr_expect_eq(readers[0].length, list_size * 19 - 1 + 3);
+	for (i = 0; i < 20; i++)
+		peer_close(&readers[i]);
+}
+
 static const char started[] =
 	"{\"time\":\"2026-11-23T06:58:01.113Z\",\"event\":\"monitor-started\"}\n";
 
@@ -268,17 +291,17 @@ Test(control, an_event_longer_than_a_queue_is_counted_as_lost)
 
 Test(control, clients_beyond_the_limit_are_rejected_until_one_closes)
 {
-	struct peer peers[CONTROL_CLIENTS_MAX];
+	struct peer peers[CONTROL_CLIENTS_ROOT];
 	int i;
 
-	for (i = 0; i < CONTROL_CLIENTS_MAX; i++)
+	for (i = 0; i < CONTROL_CLIENTS_ROOT; i++)
 		peers[i] = monitor();
 	expect_answer("status\n",
 		      "{\"error\":\"latchd has too many clients\",\"code\":\"busy\"}\n");
 	peer_close(&peers[0]);
 	run_for(20);
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
-	for (i = 1; i < CONTROL_CLIENTS_MAX; i++)
+	for (i = 1; i < CONTROL_CLIENTS_ROOT; i++)
 		peer_close(&peers[i]);
 }
 

@@ -4,8 +4,13 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+
+#include "latchd/control/control_socket.h"
 
 TestSuite(control_file, .init = scratch_make, .fini = scratch_remove, .timeout = 60);
 
@@ -200,7 +205,7 @@ static void flood(int ready)
 	int i, fd;
 
 	strcpy(address.sun_path, socket_path);
-	for (i = 0; i < 2 * CONTROL_CLIENTS_MAX; i++) {
+	for (i = 0; i < 2 * CONTROL_CLIENTS_MEMBERS; i++) {
 		fd = socket(AF_UNIX, SOCK_STREAM, 0);
 		if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)))
 			_exit(1);
@@ -218,7 +223,8 @@ static void flood(int ready)
 
 Test(control_file, R_2_2_1_members_of_the_control_group_cannot_block_root)
 {
-	struct peer flooder = {.wanted = 1};
+	struct peer flooder = {.wanted = 1}, kept[CONTROL_CLIENTS_ROOT];
+	unsigned int i;
 	gid_t daemon_group;
 	pid_t child;
 	int fds[2];
@@ -227,7 +233,8 @@ Test(control_file, R_2_2_1_members_of_the_control_group_cannot_block_root)
 		cr_skip_test("becoming another user needs root");
 	daemon_group = getgrnam("daemon")->gr_gid;
 	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("sock"));
-	cr_assert_not_null(open_at(socket_path, "daemon"), "%s", failure.text);
+	control = open_at(socket_path, "daemon");
+	cr_assert_not_null(control, "%s", failure.text);
 	cr_assert_eq(chmod(scratch_dir, 0755), 0);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	child = fork();
@@ -237,9 +244,49 @@ Test(control_file, R_2_2_1_members_of_the_control_group_cannot_block_root)
 	flooder.fd = fds[0];
 	wait_for(&flooder);
 	cr_expect_not(flooder.ended);
+	cr_expect_eq(control_load(control).members, CONTROL_CLIENTS_MEMBERS);
+	for (i = 0; i < CONTROL_CLIENTS_ROOT - 1; i++)
+		kept[i] = send_request("monitor\n");
 	expect_answer("close 2\n", "{}\n");
 	cr_expect_eq(received_requests, 1);
+	for (i = 0; i < CONTROL_CLIENTS_ROOT - 1; i++)
+		peer_close(&kept[i]);
 	peer_close(&flooder);
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
+}
+
+/* A /run of the test's own. */
+static void private_run(void)
+{
+	if (geteuid() || unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		cr_skip_test("a private /run needs root");
+	cr_assert_eq(mount("tmpfs", "/run", "tmpfs", 0, "mode=0755"), 0);
+}
+
+Test(control_file, a_default_directory_of_another_user_is_refused_and_unchanged)
+{
+	struct stat st;
+
+	private_run();
+	cr_assert_eq(mkdir(CONTROL_DEFAULT_DIRECTORY, 0777), 0);
+	cr_assert_eq(chown(CONTROL_DEFAULT_DIRECTORY, 65534, 65534), 0);
+	cr_assert_eq(chmod(CONTROL_DEFAULT_DIRECTORY, 0777), 0);
+	cr_expect_null(open_at(CONTROL_DEFAULT_DIRECTORY "/latchd.sock", ""));
+	cr_expect(strstr(failure.text, "belongs to another user"), "%s", failure.text);
+	cr_assert_eq(stat(CONTROL_DEFAULT_DIRECTORY, &st), 0);
+	cr_expect(st.st_uid == 65534 && (st.st_mode & 07777) == 0777);
+	cr_assert_eq(chown(CONTROL_DEFAULT_DIRECTORY, 0, 0), 0);
+	cr_expect_not_null(open_at(CONTROL_DEFAULT_DIRECTORY "/latchd.sock", ""));
+	cr_expect_eq(mode_of(CONTROL_DEFAULT_DIRECTORY), 0750);
+}
+
+Test(control_file, a_default_directory_that_is_a_symbolic_link_is_refused)
+{
+	private_run();
+	scratch_mkdir("elsewhere");
+	cr_assert_eq(symlink(scratch_path("elsewhere"), CONTROL_DEFAULT_DIRECTORY), 0);
+	cr_expect_null(open_at(CONTROL_DEFAULT_DIRECTORY "/latchd.sock", ""));
+	cr_expect(strstr(failure.text, "symbolic link"), "%s", failure.text);
+	cr_expect_neq(access(scratch_path("elsewhere/latchd.sock"), F_OK), 0);
 }

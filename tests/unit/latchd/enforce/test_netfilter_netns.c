@@ -42,8 +42,8 @@ static void begin(void)
 
 static bool is_attached_to(const struct namespace *ns)
 {
-	struct netfilter_netns_entry known[8];
-	size_t count = netfilter_netns_list(netfilter_netns, known, 8), i;
+	struct netfilter_netns_entry known[128];
+	size_t count = netfilter_netns_list(netfilter_netns, known, 128), i;
 
 	for (i = 0; i < count; i++)
 		if (known[i].cookie == ns->cookie)
@@ -108,12 +108,17 @@ static struct latch_flow latch(const struct namespace *ns, enum latch_owner owne
 	return flow;
 }
 
-static void add_sa(const struct namespace *ns)
+static void add_sa_with(const struct namespace *ns, uint8_t flags)
 {
 	struct latch_sa_key key = {.netns = ns->cookie, .spi = 0x100, .family = AF_INET};
-	struct latch_sa sa = {0};
+	struct latch_sa sa = {.word = {.flags = flags}};
 
 	cr_assert_eq(bpf_map_update_elem(b.maps.sas, &key, &sa, BPF_ANY), 0);
+}
+
+static void add_sa(const struct namespace *ns)
+{
+	add_sa_with(ns, 0);
 }
 
 /* ---- tests */
@@ -147,9 +152,9 @@ Test(netfilter_netns, adding_a_namespace_twice_lists_it_once)
 
 	namespace_start(&ns);
 	begin();
-	netfilter_netns_add(netfilter_netns, ns.cookie);
-	netfilter_netns_add(netfilter_netns, ns.cookie);
-	netfilter_netns_add(netfilter_netns, 0);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
+	netfilter_netns_add(netfilter_netns, 0, NETFILTER_NETNS_OWN);
 	cr_expect(is_attached_to(&ns));
 	cr_expect_eq(known(), 1);
 	namespace_end(&ns);
@@ -161,7 +166,7 @@ Test(netfilter_netns, the_gate_is_detached_from_a_namespace_without_processes)
 
 	namespace_start(&ns);
 	begin();
-	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
 	add_sa(&ns);
 	latch(&ns, LATCH_OWNER_TIME_WAIT);
 	cr_assert(is_attached_to(&ns));
@@ -179,7 +184,7 @@ Test(netfilter_netns, the_gate_stays_while_a_latched_socket_is_in_the_namespace)
 
 	namespace_start(&ns);
 	begin();
-	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
 	flow = latch(&ns, LATCH_OWNER_SOCKET);
 	namespace_end(&ns);
 	if (namespace_gone_error() != -ENOENT)
@@ -211,7 +216,7 @@ Test(netfilter_netns, the_gate_stays_while_the_namespace_is_mounted)
 	mount_at(&ns, path);
 	namespace_end(&ns);
 	begin();
-	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
 	cr_expect(is_attached_to(&ns), "a namespace without any process");
 	rounds = 0;
 	await(some_rounds_are_over);
@@ -230,7 +235,7 @@ Test(netfilter_netns, a_detached_gate_is_attached_again)
 
 	namespace_start(&ns);
 	begin();
-	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
 	netfilter_gate_detach(ns.cookie);
 	cr_assert_not(is_attached_to(&ns));
 	await(all_are_attached);
@@ -246,9 +251,89 @@ Test(netfilter_netns, a_kernel_without_netfilter_programs_lists_no_namespace)
 	latch(&ns, LATCH_OWNER_SOCKET);
 	b.gate = (struct netfilter_gate){.egress = -1, .ingress = -1};
 	begin();
-	netfilter_netns_add(netfilter_netns, ns.cookie);
+	netfilter_netns_add(netfilter_netns, ns.cookie, NETFILTER_NETNS_OWN);
 	cr_expect_not(netfilter_netns_is_offered(netfilter_netns));
 	cr_expect_eq(known(), 0);
 	cr_expect_eq(netfilter_pins(), 0);
 	namespace_end(&ns);
+}
+
+/* ---- namespaces of local users */
+
+#define CROWD (NETFILTER_NETNS_FOREIGN_MAX + 6)
+
+static struct namespace crowd[CROWD];
+
+static void start_crowd(void)
+{
+	size_t i;
+
+	for (i = 0; i < CROWD; i++)
+		namespace_start_foreign(&crowd[i]);
+}
+
+static void end_crowd(void)
+{
+	size_t i;
+
+	for (i = 0; i < CROWD; i++)
+		namespace_end(&crowd[i]);
+}
+
+Test(netfilter_netns, namespaces_of_local_users_have_a_share_and_one_pass_finds_them)
+{
+	struct namespace own;
+	uint64_t passes;
+	size_t i;
+
+	start_crowd();
+	namespace_start(&own);
+	begin();
+	passes = netns_passes();
+	for (i = 0; i < CROWD; i++)
+		netfilter_netns_add(netfilter_netns, crowd[i].cookie,
+				    i % 2 ? NETFILTER_NETNS_UNKNOWN : NETFILTER_NETNS_FOREIGN);
+	cr_expect_eq(known(), NETFILTER_NETNS_FOREIGN_MAX);
+	netfilter_netns_add(netfilter_netns, own.cookie, NETFILTER_NETNS_UNKNOWN);
+	cr_expect(is_attached_to(&own), "a namespace of the host needs no place in the share");
+	cr_expect_leq(netns_passes(), passes + 1);
+	await(some_rounds_are_over);
+	cr_expect_leq(netns_passes(), passes + 1, "a round needs no pass");
+	namespace_end(&own);
+	end_crowd();
+}
+
+Test(netfilter_netns, a_key_manager_is_served_whatever_the_share_of_local_users)
+{
+	size_t i;
+
+	start_crowd();
+	begin();
+	for (i = 1; i < CROWD; i++)
+		netfilter_netns_add(netfilter_netns, crowd[i].cookie, NETFILTER_NETNS_FOREIGN);
+	netfilter_netns_add(netfilter_netns, crowd[0].cookie, NETFILTER_NETNS_OWN);
+	cr_expect(is_attached_to(&crowd[0]));
+	cr_expect_eq(known(), NETFILTER_NETNS_FOREIGN_MAX + 1);
+	/* A served namespace frees its place. */
+	netfilter_netns_add(netfilter_netns, crowd[1].cookie, NETFILTER_NETNS_OWN);
+	netfilter_netns_add(netfilter_netns, crowd[CROWD - 1].cookie, NETFILTER_NETNS_FOREIGN);
+	cr_expect(is_attached_to(&crowd[CROWD - 1]));
+	end_crowd();
+}
+
+Test(netfilter_netns, sas_of_local_users_at_the_start_have_the_same_share)
+{
+	struct namespace own;
+	size_t i;
+
+	start_crowd();
+	namespace_start(&own);
+	for (i = 0; i < CROWD; i++)
+		add_sa_with(&crowd[i], LATCH_SA_FOREIGN);
+	add_sa(&own);
+	begin();
+	cr_expect_eq(known(), NETFILTER_NETNS_FOREIGN_MAX + 1);
+	cr_expect(is_attached_to(&own));
+	namespace_end(&own);
+	end_crowd();
 }

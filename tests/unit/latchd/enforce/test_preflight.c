@@ -147,7 +147,8 @@ Test(preflight, a_missing_bpf_file_system_is_an_error)
 
 	strcpy(bpffs_at, "/nowhere");
 	machine.bpffs = strdup(scratch_path("bpf"));
-	snprintf(mount_command, sizeof(mount_command), "mount -t bpf bpf %s", machine.bpffs);
+	snprintf(mount_command, sizeof(mount_command), "mount -t bpf -o mode=0700 bpf %s",
+		 machine.bpffs);
 	EXPECT_FAILURE(-ENODEV, machine.bpffs, mount_command);
 	rmdir(machine.bpffs);
 	EXPECT_FAILURE(-ENODEV, machine.bpffs, mount_command);

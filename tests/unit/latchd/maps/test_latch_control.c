@@ -131,6 +131,34 @@ Test(latch_control, a_mark_is_deleted_unless_it_was_used_since)
 	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_NOT_FOUND);
 }
 
+static uint64_t foreign_marks(void)
+{
+	struct latch_clock clock;
+	uint32_t zero = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.clock, &zero, &clock), 0);
+	return clock.foreign_marks;
+}
+
+Test(latch_control, only_a_deleted_mark_of_a_foreign_namespace_gives_its_place_back)
+{
+	struct latch_flow key = {.netns = 7, .protocol = 132, .pad = LATCH_MARK_REMOTE_TAG};
+	struct latch_association mark = {.id = 5, .changed = 1000, .foreign = 1};
+	struct latch_clock clock = {.foreign_marks = 2};
+	uint32_t zero = 0;
+
+	cr_assert_eq(bpf_map_update_elem(maps.clock, &zero, &clock, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.associations, &key, &mark, BPF_ANY), 0);
+	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_DONE);
+	cr_expect_eq(foreign_marks(), 1);
+	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(foreign_marks(), 1);
+	mark.foreign = 0;
+	cr_assert_eq(bpf_map_update_elem(maps.associations, &key, &mark, BPF_ANY), 0);
+	cr_expect_eq(association_forget(&maps, &key, &mark), LATCH_CONTROL_DONE);
+	cr_expect_eq(foreign_marks(), 1);
+}
+
 Test(latch_control, reap_deletes_the_latch_of_the_owner_that_was_seen)
 {
 	struct latch latch;

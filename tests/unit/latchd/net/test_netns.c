@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "latchd/net/netns_index.h"
+
 static uint64_t own_cookie(void)
 {
 	uint64_t cookie = 0;
@@ -280,4 +282,118 @@ Test(netns, only_a_namespace_of_another_user_namespace_is_foreign, .init = names
 	cr_expect_eq(is_foreign_after(CLONE_NEWNET), 0);
 	cr_expect_eq(is_foreign_after(CLONE_NEWUSER | CLONE_NEWNET), 1);
 	cr_expect_lt(netns_is_foreign(UINT64_MAX), 0);
+}
+
+/* ---- many namespaces of a local user */
+
+#define CROWD 280 /* more than there are hints */
+
+static struct namespace crowd[CROWD];
+
+static void start_crowd(size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		namespace_start_foreign(&crowd[i]);
+}
+
+static void leave_crowd(size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		namespace_end(&crowd[i]);
+}
+
+Test(netns, one_pass_finds_all_namespaces_of_a_local_user, .init = namespace_need_root)
+{
+	uint64_t passes;
+	size_t i, round;
+
+	start_crowd(CROWD);
+	passes = netns_passes();
+	for (round = 0; round < 3; round++)
+		for (i = 0; i < CROWD; i++)
+			expect_opens(&crowd[i]);
+	cr_expect_eq(netns_passes(), passes + 1);
+	leave_crowd(CROWD);
+}
+
+static int count_visit(void *context, uint64_t cookie)
+{
+	size_t *count = context;
+	int fd = netns_open(cookie);
+
+	*count += fd >= 0;
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+Test(netns, a_walk_that_opens_each_namespace_is_one_pass, .init = namespace_need_root)
+{
+	uint64_t passes;
+	size_t count = 0;
+
+	start_crowd(CROWD);
+	passes = netns_passes();
+	netns_walk(count_visit, &count);
+	cr_expect_geq(count, CROWD + 1);
+	cr_expect_eq(netns_passes(), passes + 1);
+	leave_crowd(CROWD);
+}
+
+/* A latch or SA of a namespace that is gone is looked up again in every round. */
+Test(netns, look_ups_of_unknown_namespaces_have_a_budget, .init = namespace_need_root)
+{
+	struct namespace ns;
+	uint64_t i, passes;
+
+	namespace_start(&ns);
+	for (i = 0; i < 20000 && netns_open(UINT64_MAX - i) != -EAGAIN; i++)
+		;
+	cr_expect_leq(i, 1000, "500 ms of passes, and a tenth of the time meanwhile");
+	netns_hint(ns.cookie, ns.pid);
+	passes = netns_passes();
+	expect_opens(&ns);
+	cr_expect_eq(netns_passes(), passes, "the namespace of a key manager needs no pass");
+	namespace_end(&ns);
+}
+
+Test(netns, one_pass_answers_all_earlier_questions, .init = namespace_need_root)
+{
+	int gone = namespace_gone_error();
+	uint64_t i, passes;
+
+	for (i = 0; i < 2000; i++)
+		netns_open(UINT64_MAX - i);
+	cr_assert_eq(netns_open(UINT64_MAX - i), -EAGAIN);
+	sleep(4); /* the budget pays for some passes */
+	passes = netns_passes();
+	for (i = 0; i < 2000; i++)
+		cr_assert_eq(netns_open(UINT64_MAX - i), gone);
+	cr_expect_eq(netns_passes(), passes + 1);
+}
+
+Test(netns, namespaces_of_local_users_beyond_the_maximum_are_not_read, .init = namespace_need_root)
+{
+	struct netns_index index = {0};
+	struct namespace own;
+	size_t i, found = 0;
+
+	start_crowd(10);
+	namespace_start(&own);
+	netns_index_build(&index, 4);
+	for (i = 0; i < 10; i++)
+		found += netns_index_find(&index, crowd[i].cookie) != NULL;
+	cr_expect_leq(found, 4);
+	cr_expect_not_null(netns_index_find(&index, own.cookie), "those of the host are all read");
+	cr_expect_neq(index.unread, 0, "the others may exist");
+	netns_index_build(&index, 1000);
+	for (i = 0; i < 10; i++)
+		cr_expect_not_null(netns_index_find(&index, crowd[i].cookie));
+	netns_index_release(&index);
+	namespace_end(&own);
+	leave_crowd(10);
 }

@@ -151,6 +151,7 @@ Test(sctp_paths, no_path_is_alive_without_addresses_of_both_ends)
 
 Test(sctp_paths, a_malformed_message_is_refused)
 {
+	const struct sockaddr_storage none = {0};
 	struct sctp_path one = path("10.9.0.1", "10.9.0.2");
 	struct nlmsghdr *header = two_by_two();
 
@@ -160,7 +161,7 @@ Test(sctp_paths, a_malformed_message_is_refused)
 	header->nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	cr_expect_eq(sctp_paths_mark(header, &one, 1), -EBADMSG);
 	header = message(LOCAL_PORT, REMOTE_PORT);
-	mnl_attr_put(header, INET_DIAG_LOCALS, sizeof(struct sockaddr_storage) - 1, buffer);
+	mnl_attr_put(header, INET_DIAG_LOCALS, sizeof(none) - 1, &none);
 	cr_expect_eq(sctp_paths_mark(header, &one, 1), -EBADMSG);
 	cr_expect_not(one.alive);
 }

@@ -258,4 +258,20 @@ static inline void expect_hostile(const char *path)
 			 "\x1b[2J\"},{\"id\":\"c.example\n\xc3\xbf\xe2\x80\xae");
 }
 
+static inline void report_whole_list(void)
+{
+	struct map_cursor cursor = {0};
+
+	while (!report_list(&w, &source, &cursor))
+		;
+}
+
+static inline void report_whole_sa(void)
+{
+	struct map_cursor cursor = {0};
+
+	while (!report_sa(&w, &source, &cursor))
+		;
+}
+
 #endif

@@ -17,7 +17,7 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	struct latch_flow flow = w_to_c();
 
 	put_latch(&flow, &latch);
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_keys("", "schema latches");
 	expect_json("schema", "1");
@@ -58,7 +58,7 @@ Test(report_tables, list_names_the_rule_of_a_latch_while_its_rule_set_is_in_forc
 	latch.rule_set = 9;
 	latch.disposition = LATCH_DISPOSITION_UNREACHABLE;
 	put_latch(&flow, &latch);
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_json("latches.0.rule", "\"second\"");
 	expect_json("latches.0.disposition", "\"unreachable\"");
@@ -76,7 +76,7 @@ Test(report_tables, list_names_no_rule_of_another_rule_set_with_the_same_index)
 	latch.rule = 1;
 	latch.rule_set = 9;
 	put_latch(&flow, &latch);
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_json("latches.0.rule", "null");
 	expect_json("latches.0.disposition", "\"reset\"");
@@ -90,7 +90,7 @@ Test(report_tables, list_shows_a_broken_latch_over_ipv6_with_all_its_reasons)
 	latch.direction = LATCH_DIRECTION_IN;
 	latch.spi_in = 0x1f;
 	put_latch(&flow, &latch);
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_json("latches.0.state", "\"broken\"");
 	expect_json("latches.0.direction", "\"in\"");
@@ -116,7 +116,7 @@ Test(report_tables, list_shows_a_listener_with_its_sockets_and_without_a_peer)
 	latch.spawned = 12;
 	latch.refused = 3;
 	put_latch(&flow, &latch);
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_keys("latches.0", LATCH_KEYS);
 	expect_json("latches.0.state", "\"listener\"");
@@ -133,7 +133,7 @@ Test(report_tables, list_shows_a_listener_with_its_sockets_and_without_a_peer)
 
 Test(report_tables, list_without_latches_is_an_empty_array)
 {
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_json("", "{\"schema\":1,\"latches\":[]}");
 }
@@ -149,7 +149,7 @@ Test(report_tables, unknown_values_are_null)
 	flow.family = 99;
 	flow.protocol = 99;
 	put_latch(&flow, &latch);
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	expect_keys("latches.0", LATCH_KEYS);
 	expect_json("latches.0.peer", "null");
@@ -172,7 +172,7 @@ Test(report_tables, list_has_every_latch_of_a_full_map)
 		flow.local_port = (__u16)i;
 		put_latch(&flow, &latch);
 	}
-	report_list(&w, &source);
+	report_whole_list();
 	parse();
 	cr_expect_eq(json_object_array_length(at(document, "latches")), FAKE_LATCHES_MAX);
 	expect_keys("latches.255", LATCH_KEYS);
@@ -184,7 +184,7 @@ Test(report_tables, an_unreadable_table_fails_the_document)
 	int right = maps.latches;
 
 	maps.latches = -1;
-	report_list(&w, &source);
+	report_whole_list();
 	cr_expect_lt(json_finish(&w), 0);
 	maps.latches = right;
 }
@@ -200,7 +200,7 @@ Test(report_tables, sa_has_every_value_of_a_bound_sa)
 	struct latch_sa_key key = sa_key();
 
 	put_sa(&key, &sa);
-	report_sa(&w, &source);
+	report_whole_sa();
 	parse();
 	expect_keys("", "schema sas");
 	expect_json("schema", "1");
@@ -238,7 +238,7 @@ Test(report_tables, sa_shows_a_pending_ah_sa_over_ipv6_without_a_peer)
 	sa.installed = 0;
 	memset(&sa.qop, 0, sizeof(sa.qop));
 	put_sa(&key, &sa);
-	report_sa(&w, &source);
+	report_whole_sa();
 	parse();
 	expect_keys("sas.0", SA_KEYS);
 	expect_json("sas.0.src", "\"fd00::1\"");
@@ -250,4 +250,24 @@ Test(report_tables, sa_shows_a_pending_ah_sa_over_ipv6_without_a_peer)
 	expect_json("sas.0.contested", "false");
 	expect_json("sas.0.ambiguous", "true");
 	expect_json("sas.0.since", "null");
+}
+
+Test(report_tables, a_long_list_is_written_in_parts_and_misses_no_latch)
+{
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+	struct map_cursor cursor = {0};
+	unsigned int i, parts = 1;
+	size_t longest = 0, before = 0;
+
+	for (i = 0; i < FAKE_LATCHES_MAX; i++) {
+		flow.local_port = (uint16_t)i;
+		put_latch(&flow, &latch);
+	}
+	for (; !report_list(&w, &source, &cursor); parts++, before = w.length)
+		longest = w.length - before > longest ? w.length - before : longest;
+	cr_expect_geq(parts, 2);
+	cr_expect_lt(longest, FAKE_LATCHES_MAX * sizeof(struct latch) * 6, "not the whole");
+	parse();
+	cr_expect_eq(json_object_array_length(at(document, "latches")), FAKE_LATCHES_MAX);
 }
