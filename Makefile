@@ -282,7 +282,7 @@ fuzz_obj  = $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
 # The skeletons are of no use here: the programs are not fuzzed.
 FUZZED_SRC := $(filter-out %/main.c user/latchd/enforce/% user/latchd/daemon%, \
 	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC))
-FUZZ_HELP_SRC := tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
+FUZZ_HELP_SRC := tests/fuzz/artifacts.c tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
 
 $(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)): $(BUILD)/.list-FUZZ_CFLAGS \
 		| $(PROBED) $(PROBED_FUZZ)
@@ -293,7 +293,8 @@ $(FUZZ_OUT)/obj/%.o: %.c
 $(FUZZ_OUT)/libfuzzed.a: $(call fuzz_obj,$(FUZZED_SRC)) $(BUILD)/.list-FUZZED_SRC
 	$(archive)
 
-$(FUZZ_BIN): $(FUZZ_OUT)/%: $(FUZZ_OUT)/obj/tests/fuzz/%.o $(FUZZ_OUT)/libfuzzed.a Makefile
+$(FUZZ_BIN): $(FUZZ_OUT)/%: $(FUZZ_OUT)/obj/tests/fuzz/%.o $(FUZZ_OUT)/obj/tests/fuzz/artifacts.o \
+		$(FUZZ_OUT)/libfuzzed.a Makefile
 	$(call msg,LD,$@)$(call FUZZ_LINK,fuzzer$(,))
 
 VIRTUAL_LOOP := epoll_wait clock_gettime

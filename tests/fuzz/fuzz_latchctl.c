@@ -91,12 +91,9 @@ static void check_render(size_t which, const struct ctl_options *options,
 	free(text);
 }
 
-int LLVMFuzzerInitialize(int *argument_count, char ***arguments)
+__attribute__((constructor)) static void set_locale(void)
 {
-	(void)argument_count;
-	(void)arguments;
 	CHECK(setlocale(LC_CTYPE, "C.UTF-8"));
-	return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)

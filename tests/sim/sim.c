@@ -164,7 +164,7 @@ enum sim_end sim_run_latchd(void)
 	how = setjmp(end_of_life);
 	if (!how) {
 		sim.latchd_runs = true;
-		err = daemon_run(parts_config(), "latchd.conf", &failure);
+		err = daemon_run(parts_config(), "latchd.conf", true, &failure);
 		sim.latchd_runs = false;
 		if (err)
 			sim_trace("latchd ends: %s", failure.text);

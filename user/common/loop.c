@@ -23,6 +23,8 @@ struct watch {
 struct loop {
 	int epoll_fd;
 	int signal_fd;
+	loop_timer_fn hangup; /* NULL: SIGHUP has no effect */
+	void *hangup_context;
 	bool stopping;
 	struct watch **watches; /* by descriptor */
 	size_t watch_slots;
@@ -257,21 +259,32 @@ static void on_signal(void *context, uint32_t epoll_events)
 	struct signalfd_siginfo info;
 
 	(void)epoll_events;
-	if (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info))
+	if (read(loop->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo != SIGHUP)
 		loop_stop(loop);
+	else if (loop->hangup)
+		loop->hangup(loop->hangup_context);
+}
+
+void loop_on_hangup(struct loop *loop, loop_timer_fn handler, void *context)
+{
+	loop->hangup = handler;
+	loop->hangup_context = context;
 }
 
 int loop_stop_on_signals(struct loop *loop)
 {
-	sigset_t stopping;
+	sigset_t signals;
 	int err;
 
-	sigemptyset(&stopping);
-	sigaddset(&stopping, SIGTERM);
-	sigaddset(&stopping, SIGINT);
-	if (sigprocmask(SIG_BLOCK, &stopping, NULL) || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return -errno;
-	loop->signal_fd = signalfd(-1, &stopping, SFD_NONBLOCK | SFD_CLOEXEC);
+	loop->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (loop->signal_fd < 0)
 		return -errno;
 	err = loop_fd_add(loop, loop->signal_fd, EPOLLIN, on_signal, loop);

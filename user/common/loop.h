@@ -42,8 +42,10 @@ void loop_timer_arm(struct loop_timer *timer, unsigned int after_ms);
 void loop_timer_cancel(struct loop_timer *timer);
 bool loop_timer_armed(const struct loop_timer *timer);
 
-/* SIGTERM and SIGINT stop the loop; SIGPIPE is ignored. */
+/* SIGTERM and SIGINT stop the loop; SIGPIPE is ignored, and SIGHUP unless it has a handler. */
 int loop_stop_on_signals(struct loop *loop);
+/* For SIGHUP. The loop calls the handler outside of the signal's context. */
+void loop_on_hangup(struct loop *loop, loop_timer_fn handler, void *context);
 
 uint64_t loop_now_ms(void);
 

@@ -2,7 +2,7 @@
 #include "latchd/daemon.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@
 #include "common/notify.h"
 #include "latchd/daemon_events.h"
 #include "latchd/daemon_parts.h"
-#include "latchd/enforce/rules.h"
+#include "latchd/daemon_reload.h"
 #include "latchd/net/socket_diag.h"
 #include "latchd/maps/tables.h"
 #include "latchd/latch/recovery.h"
@@ -57,9 +57,9 @@ static void resync_feeds(struct daemon *d)
 
 	if (d->rounds % RESYNC_ROUNDS)
 		return;
-	for (i = 0; i < d->config->feed_count; i++)
-		if (d->started[i]->state == FEED_STATE_SYNCED)
-			d->started[i]->resync(d->started[i]);
+	for (i = 0; i < d->feeds.count; i++)
+		if (d->feeds.feed[i]->state == FEED_STATE_SYNCED)
+			d->feeds.feed[i]->resync(d->feeds.feed[i]);
 }
 
 /* R-2.6-1: the gates need no identity, but a later latchd, and each report, does. */
@@ -137,7 +137,7 @@ static int check_functions(struct daemon *d)
 	return preflight_functions(functions.names, functions.count, d->failure);
 }
 
-static int start_enforcement(struct daemon *d)
+static int load_enforcement(struct daemon *d)
 {
 	int err;
 
@@ -150,16 +150,33 @@ static int start_enforcement(struct daemon *d)
 		err = d->lock;
 	if (err)
 		return err;
-	return enforcement_start(d->config, d->preflight.cgroup, &d->enforcement, d->failure);
+	err = enforcement_load(d->config, &d->enforcement, d->failure);
+	if (err)
+		return err;
+	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
+	if (err)
+		failure_set(d->failure, err,
+			    "identity table: cannot read the pinned maps: %s; run: latchctl purge",
+			    strerror(-err));
+	return err;
 }
 
-static int start_netfilter_netns(struct daemon *d)
+static int start_loop(struct daemon *d)
 {
-	d->netfilter_netns = netfilter_netns_new(d->loop, enforcement_maps(d->enforcement),
-						 enforcement_netfilter_gate(d->enforcement));
-	return d->netfilter_netns
-		       ? 0
-		       : failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
+	int err;
+
+	d->loop = loop_new();
+	if (!d->loop)
+		return failure_set(
+			d->failure, -ENOMEM,
+			"event loop: cannot create it: out of memory or descriptors; free some");
+	err = loop_stop_on_signals(d->loop);
+	if (err)
+		return failure_set(d->failure, err,
+				   "event loop: cannot wait for signals: %s; free some descriptors",
+				   strerror(-err));
+	loop_on_hangup(d->loop, daemon_reload, d);
+	return 0;
 }
 
 static int start_control(struct daemon *d)
@@ -171,7 +188,6 @@ static int start_control(struct daemon *d)
 		.sa = write_sa,
 		.request = take_request,
 	};
-	int err;
 
 	d->source = (struct report_source){
 		.maps = enforcement_maps(d->enforcement),
@@ -181,26 +197,10 @@ static int start_control(struct daemon *d)
 		.cgroup = d->preflight.cgroup,
 		.config_path = d->config_path,
 		.started_boot_ns = clock_boot_ns(),
-		.feeds = d->feeds,
-		.feed_count = d->config->feed_count,
-		.rules = d->config->rules,
-		.rule_count = d->config->rule_count,
 	};
-	err = rules_in_force(d->source.maps, &d->source.rule_set);
-	if (err)
-		return failure_set(d->failure, err, "map settings: cannot read: %s; restart latchd",
-				   strerror(-err));
 	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,
 			   &d->control, d->failure);
-}
-
-/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
-static bool cgroup_is_root(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && st.st_ino == 1;
 }
 
 static int start_attribution(struct daemon *d)
@@ -213,6 +213,70 @@ static int start_attribution(struct daemon *d)
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->news);
 	if (!d->attribution)
 		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
+	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
+	if (err)
+		return failure_set(d->failure, err,
+				   "event ring: cannot map it: %s; free some memory",
+				   strerror(-err));
+	return 0;
+}
+
+static int start_feeds(struct daemon *d)
+{
+	struct feed *feeds[CONFIG_MAX_FEEDS];
+	int err = daemon_feeds_prepare(&d->feeds, d->loop, attribution_sink(d->attribution),
+				       d->config, feeds, d->failure);
+
+	if (!err)
+		daemon_feeds_use(&d->feeds, d->attribution, d->config, feeds);
+	return err;
+}
+
+/* Nothing of an earlier latchd is touched before the last step. */
+static int start_all(struct daemon *d)
+{
+	int err;
+
+	err = load_enforcement(d);
+	if (!err)
+		err = start_loop(d);
+	if (err)
+		return err;
+	d->netfilter_netns = netfilter_netns_new(d->loop, enforcement_maps(d->enforcement),
+						 enforcement_netfilter_gate(d->enforcement));
+	if (!d->netfilter_netns)
+		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
+	err = start_control(d);
+	if (!err)
+		err = start_attribution(d);
+	if (!err)
+		err = start_feeds(d);
+	return err ? err
+		   : enforcement_attach(d->enforcement, d->config, d->preflight.cgroup, d->failure);
+}
+
+/* ---- after the start: none of these can fail */
+
+/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
+static bool cgroup_is_root(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_ino == 1;
+}
+
+static void start_watching(struct daemon *d)
+{
+	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
+	int err = socket_diag_prepare();
+
+	if (err)
+		log_warn("latch",
+			 "sock_diag not available: %s; broken connections are blocked, but cannot "
+			 "be reset",
+			 strerror(-err));
+	daemon_show_config(d);
+	netfilter_netns_start(d->netfilter_netns);
 	d->disposition = (struct disposition){.maps = maps, .news = &d->news};
 	disposition_start(&d->disposition, d->loop);
 	d->spd_watch = (struct spd_watch){
@@ -228,110 +292,34 @@ static int start_attribution(struct daemon *d)
 		.adopt = cgroup_is_root(d->preflight.cgroup),
 	};
 	listeners_start(&d->listeners, d->loop);
-	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
-	if (err)
-		return failure_set(d->failure, err,
-				   "event ring: cannot map it: %s; free some memory",
-				   strerror(-err));
-	return 0;
+	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
+	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
 }
 
-static enum feed_rdn_matching rdn_matching_of(enum config_rdn_matching matching)
+static void stop_watching(struct daemon *d)
 {
-	switch (matching) {
-	case CONFIG_RDN_STRICT:
-		return FEED_RDN_STRICT;
-	case CONFIG_RDN_REORDERED:
-		return FEED_RDN_REORDERED;
-	case CONFIG_RDN_RELAXED:
-		return FEED_RDN_RELAXED;
-	}
-	return FEED_RDN_RELAXED;
-}
-
-static int start_feed(struct daemon *d, size_t i)
-{
-	const struct config_feed *config = &d->config->feeds[i];
-	struct feed_statements statements = {
-		.rdn_matching = rdn_matching_of(config->rdn_matching),
-	};
-
-	d->feeds[i] = (struct report_feed){
-		.name = config->name,
-		.socket = config->socket,
-	};
-	text_copy(statements.unambiguous_names, sizeof(statements.unambiguous_names),
-		  config->unambiguous_names);
-	text_copy(statements.eap_identities, sizeof(statements.eap_identities),
-		  config->eap_identities);
-	switch (config->type) {
-	case CONFIG_FEED_VICI:
-		d->feeds[i].type = "vici";
-		d->started[i] = feed_vici_new(d->loop, config->name, config->socket, &statements,
-					      attribution_sink(d->attribution));
-		break;
-	}
-	if (!d->started[i])
-		return failure_set(d->failure, -errno,
-				   "feed %s: cannot start: %m; check its socket =", config->name);
-	d->feeds[i].feed = d->started[i];
-	return 0;
-}
-
-static int start_all(struct daemon *d)
-{
-	size_t i;
-	int err;
-
-	err = start_enforcement(d);
-	if (err)
-		return err;
-	err = socket_diag_prepare();
-	if (err)
-		log_warn("latch",
-			 "sock_diag not available: %s; broken connections are blocked, but cannot "
-			 "be reset",
-			 strerror(-err));
-	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
-	if (err)
-		return failure_set(
-			d->failure, err,
-			"identity table: cannot read the pinned maps: %s; run: latchctl purge",
-			strerror(-err));
-	d->loop = loop_new();
-	if (!d->loop)
-		return failure_set(
-			d->failure, -ENOMEM,
-			"event loop: cannot create it: out of memory or descriptors; free some");
-	err = loop_stop_on_signals(d->loop);
-	if (err)
-		return failure_set(d->failure, err,
-				   "event loop: cannot wait for signals: %s; free some descriptors",
-				   strerror(-err));
-	err = start_netfilter_netns(d);
-	if (!err)
-		err = start_control(d);
-	if (!err)
-		err = start_attribution(d);
-	for (i = 0; !err && i < d->config->feed_count; i++)
-		err = start_feed(d, i);
-	return err;
+	loop_timer_cancel(&d->housekeeping);
+	reaper_stop(&d->reaper);
+	spd_watch_stop(&d->spd_watch);
+	listeners_stop(&d->listeners);
+	disposition_stop(&d->disposition);
 }
 
 static int run(struct daemon *d)
 {
 	int err;
 
+	start_watching(d);
 	d->was_on = enforcement_is_on(d->enforcement);
 	d->watchdog_ms = notify_watchdog_ms();
-	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
-	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
 	log_info("enforce", "on at cgroup %s%s", d->preflight.cgroup,
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");
 	notify_send("READY=1\nSTATUS=enforcement is %s", d->was_on ? "on" : "OFF");
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
+	daemon_feeds_stop(&d->feeds);
+	stop_watching(d);
 	if (err)
 		failure_set(d->failure, err,
 			    "event loop: cannot wait for events: %s; restart latchd",
@@ -344,21 +332,10 @@ static int run(struct daemon *d)
 
 static void stop_all(struct daemon *d)
 {
-	size_t i;
-
-	for (i = 0; i < d->config->feed_count; i++)
-		if (d->started[i])
-			d->started[i]->destroy(d->started[i]);
-	if (d->loop)
-		loop_timer_cancel(&d->housekeeping);
+	daemon_feeds_stop(&d->feeds);
 	event_ring_free(d->ring);
-	if (d->attribution) {
-		reaper_stop(&d->reaper);
-		spd_watch_stop(&d->spd_watch);
-		listeners_stop(&d->listeners);
-		disposition_stop(&d->disposition);
-	}
 	attribution_free(d->attribution);
+	daemon_feeds_free(&d->feeds);
 	control_free(d->control);
 	netfilter_netns_free(d->netfilter_netns);
 	loop_free(d->loop);
@@ -366,18 +343,24 @@ static void stop_all(struct daemon *d)
 	enforcement_free(d->enforcement);
 	if (d->lock >= 0)
 		close(d->lock);
+	free(d->config);
 }
 
-int daemon_run(const struct config *config, const char *config_path, struct failure *failure)
+int daemon_run(const struct config *config, const char *config_path, bool config_named,
+	       struct failure *failure)
 {
 	struct daemon d = {
-		.config = config,
+		.config = malloc(sizeof(*config)),
 		.config_path = config_path,
+		.config_named = config_named,
 		.failure = failure,
 		.lock = -1,
 	};
 	int err;
 
+	if (!d.config)
+		return failure_set(failure, -ENOMEM, "latchd: out of memory; free some");
+	*d.config = *config;
 	err = start_all(&d);
 	if (!err)
 		err = run(&d);

@@ -22,11 +22,13 @@
 #include "latchd/report/log_news.h"
 #include "latchd/report/monitor_news.h"
 #include "latchd/report/report.h"
+#include "latchd/daemon_feeds.h"
 #include "latchd/spd/spd_watch.h"
 
 struct daemon {
-	const struct config *config;
+	struct config *config; /* in force; owned */
 	const char *config_path;
+	bool config_named; /* by the user: the file must exist */
 	struct failure *failure;
 
 	struct preflight_result preflight;
@@ -35,8 +37,7 @@ struct daemon {
 	struct identities *identities;
 	struct loop *loop;
 	struct control *control;
-	struct report_feed feeds[CONFIG_MAX_FEEDS];
-	struct feed *started[CONFIG_MAX_FEEDS];
+	struct daemon_feeds feeds;
 	struct report_source source;
 	struct news_bus news;
 	struct log_news log_news;

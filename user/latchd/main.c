@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <bpf/libbpf.h>
+#include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,6 +10,7 @@
 #include "common/log.h"
 #include "latchd/config/config_load.h"
 #include "latchd/daemon.h"
+#include "latchd/daemon_check.h"
 
 enum {
 	EXIT_USAGE = 2,
@@ -27,12 +30,13 @@ static const char help[] =
 	"usage: latchd [OPTION...]\n\n"
 	"Latches each IPsec connection to the peer that was authenticated at its start.\n\n"
 	"  -c, --config FILE  configuration (default " CONFIG_DEFAULT_PATH ")\n"
-	"  -t, --check        check the configuration and exit\n"
+	"  -t, --check        check the configuration, with group, cgroup and sockets, and exit\n"
 	"  -f, --foreground   run in the foreground, as latchd always does\n"
 	"  -d, --debug        log debug messages too\n"
 	"      --version      version\n"
 	"  -h, --help         this text\n\n"
 	"SIGTERM ends latchd. Its programs stay attached until latchctl purge.\n"
+	"SIGHUP reads the configuration anew: rules and feeds, or nothing if it has a fault.\n"
 	"See latchd(8), latchd.conf(5).\n";
 
 struct options {
@@ -82,14 +86,25 @@ static int libbpf_message(enum libbpf_print_level level, const char *format, va_
 	return 0;
 }
 
+/* A SIGHUP before the loop runs waits for it. */
+static void block_hangup(void)
+{
+	sigset_t hangup;
+
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	sigprocmask(SIG_BLOCK, &hangup, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct options options = {0};
 	const char *path;
 	static struct config config;
 	struct failure failure;
-	int status;
+	int status, err;
 
+	block_hangup();
 	status = parse(argc, argv, &options);
 	if (status >= 0)
 		return status;
@@ -98,13 +113,18 @@ int main(int argc, char **argv)
 		log_error("config", "%s", failure.text);
 		return EXIT_USAGE;
 	}
+	err = daemon_check(&config, &failure);
+	if (err) {
+		log_error("config", "%s", failure.text);
+		return err == -EAGAIN ? EXIT_FAILURE : EXIT_USAGE;
+	}
 	if (options.check) {
 		printf("%s: good, %zu feeds, %zu rules\n", path, config.feed_count,
 		       config.rule_count);
 		return EXIT_SUCCESS;
 	}
 	libbpf_set_print(libbpf_message);
-	if (daemon_run(&config, path, &failure)) {
+	if (daemon_run(&config, path, options.config_path != NULL, &failure)) {
 		log_error("start", "%s", failure.text);
 		return EXIT_FAILURE;
 	}

@@ -62,6 +62,12 @@ int preflight_run(const struct config *wanted, struct preflight_result *result,
 	return 0;
 }
 
+int preflight_cgroup(const struct config *wanted, struct preflight_result *result,
+		     struct failure *failure)
+{
+	return preflight_run(wanted, result, failure);
+}
+
 int preflight_functions(const char *const *names, size_t count, struct failure *failure)
 {
 	(void)names;
@@ -92,19 +98,35 @@ static void put_settings(void)
 	settings->drop_event_interval = DROP_EVENT_NS;
 }
 
-int enforcement_start(const struct config *wanted, const char *cgroup, struct enforcement **ret,
-		      struct failure *failure)
+int enforcement_load(const struct config *wanted, struct enforcement **ret, struct failure *failure)
+{
+	(void)wanted;
+	(void)failure;
+	*ret = &enforcement;
+	return 0;
+}
+
+int enforcement_attach(struct enforcement *loaded, const struct config *wanted, const char *cgroup,
+		       struct failure *failure)
 {
 	struct rules_change change;
 	int err;
 
+	(void)loaded;
 	(void)cgroup;
 	put_settings();
 	err = rules_load(&sim_maps, wanted, true, &change);
 	if (err)
 		return failure_set(failure, err, "rules: cannot load them: %s", strerror(-err));
-	*ret = &enforcement;
 	return 0;
+}
+
+int enforcement_change(struct enforcement *started, const struct config *wanted,
+		       struct failure *failure)
+{
+	(void)started;
+	(void)wanted;
+	return failure_set(failure, -ENOTSUP, "not simulated; send no SIGHUP");
 }
 
 void enforcement_free(struct enforcement *started)
@@ -160,6 +182,11 @@ struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kern
 	(void)maps;
 	(void)gate;
 	return &no_netns;
+}
+
+void netfilter_netns_start(struct netfilter_netns *known)
+{
+	(void)known;
 }
 
 void netfilter_netns_free(struct netfilter_netns *known)

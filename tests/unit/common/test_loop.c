@@ -194,6 +194,11 @@ Test(loop, bad_and_duplicate_descriptors_are_refused)
 	loop_fd_remove(loop, -1);
 }
 
+static void count_call(void *context)
+{
+	(*(unsigned int *)context)++;
+}
+
 static void raise_term(void *context)
 {
 	(void)context;
@@ -211,6 +216,30 @@ Test(loop, sigterm_stops_the_loop_and_sigpipe_does_nothing)
 	loop_timer_init(loop, &timer, raise_term, NULL);
 	loop_timer_arm(&timer, 1);
 	cr_expect_eq(loop_run(loop), 0);
+}
+
+static void raise_hangup(void *context)
+{
+	(void)context;
+	kill(getpid(), SIGHUP);
+}
+
+Test(loop, sighup_calls_its_handler_and_does_not_stop_the_loop)
+{
+	struct loop_timer first = {0}, second = {0};
+	unsigned int hangups = 0;
+
+	cr_assert_eq(loop_stop_on_signals(loop), 0);
+	loop_timer_init(loop, &first, raise_hangup, NULL);
+	loop_timer_arm(&first, 1);
+	loop_timer_init(loop, &second, stop_loop, loop);
+	loop_timer_arm(&second, 200);
+	cr_expect_eq(loop_run(loop), 0);
+	loop_on_hangup(loop, count_call, &hangups);
+	loop_timer_arm(&first, 1);
+	loop_timer_arm(&second, 200);
+	cr_expect_eq(loop_run(loop), 0);
+	cr_expect_eq(hangups, 1);
 }
 
 Test(loop, a_loop_stopped_before_its_run_returns_at_once_and_can_run_again)

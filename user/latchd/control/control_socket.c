@@ -17,6 +17,12 @@
 
 #define CONTROL_BACKLOG 16
 
+/* glibc has any of these for a name that no database has. */
+static bool is_absent(int error)
+{
+	return !error || error == ENOENT || error == ESRCH || error == EPERM || error == EBADF;
+}
+
 static int find_group(struct control_socket *socket, const char *name, struct failure *failure)
 {
 	struct group *group;
@@ -27,9 +33,15 @@ static int find_group(struct control_socket *socket, const char *name, struct fa
 		return 0;
 	errno = 0;
 	group = getgrnam(name);
+	if (!group && !is_absent(errno))
+		return failure_set(
+			failure, -EAGAIN,
+			"control socket: cannot look up group \"%s\": %m; check the name "
+			"service, see nsswitch.conf(5)",
+			name);
 	if (!group)
 		return failure_set(
-			failure, errno ? -errno : -ENOENT,
+			failure, -ENOENT,
 			"control socket: no group \"%s\"; run: groupadd --system %s, or correct "
 			"group = in [control]",
 			name, name);
@@ -157,6 +169,53 @@ void control_socket_close(struct control_socket *control)
 	if (control->inode && !lstat(control->path, &st) && st.st_dev == control->device &&
 	    st.st_ino == control->inode)
 		unlink(control->path);
+}
+
+/* ---- the check */
+
+static int fail_check(struct failure *failure, int err, const char *path, const char *cause)
+{
+	return failure_set(failure, err, "control socket %s: %s; correct socket = in [control]",
+			   path, cause);
+}
+
+/* latchd makes the last directory, and no other. A user without access cannot tell. */
+static int check_parent(const char *path, struct failure *failure)
+{
+	char parent[sizeof(((struct control_socket *)0)->path)];
+	struct stat st;
+	int depth;
+
+	text_copy(parent, sizeof(parent), path);
+	for (depth = 0; depth < 2; depth++) {
+		char *slash = strrchr(parent, '/');
+
+		if (!slash || slash == parent)
+			return 0;
+		*slash = '\0';
+		if (!stat(parent, &st))
+			return S_ISDIR(st.st_mode) ? 0
+						   : fail_check(failure, -ENOTDIR, path,
+								"its directory is no directory");
+		if (errno != ENOENT && errno != EACCES)
+			return fail_check(failure, -errno, path, strerror(errno));
+	}
+	return errno == ENOENT
+		       ? fail_check(failure, -ENOENT, path, "its directory cannot be made there")
+		       : 0;
+}
+
+int control_socket_check(const char *path, const char *group, struct failure *failure)
+{
+	struct control_socket unused = {.fd = -1};
+	struct stat st;
+	int err = find_group(&unused, group, failure);
+
+	if (!err)
+		err = check_parent(path, failure);
+	if (!err && !lstat(path, &st) && !S_ISSOCK(st.st_mode))
+		err = fail_check(failure, -EADDRINUSE, path, "it exists and is no socket");
+	return err;
 }
 
 static bool peer_in_group(int fd, gid_t group)

@@ -30,6 +30,12 @@ int control_socket_open(struct control_socket *socket, const char *path, const c
 			struct failure *failure);
 void control_socket_close(struct control_socket *socket);
 
+/*
+ * Checks path and group for control_socket_open() without a change. A program that listens at path
+ * is no fault. 0, or a negative errno and a failure; -EAGAIN: groups cannot be read now.
+ */
+int control_socket_check(const char *path, const char *group, struct failure *failure);
+
 enum control_peer {
 	CONTROL_PEER_OTHER,  /* no access */
 	CONTROL_PEER_MEMBER, /* of the group: may read */

@@ -22,6 +22,8 @@ struct enforcement {
 	struct kernel_maps maps;
 	struct links links;
 	struct netfilter_gate netfilter_gate;
+	bool attached;
+	bool all_sockets; /* the cgroup is the root */
 };
 
 /*
@@ -65,63 +67,74 @@ static int attach_links(struct enforcement *enforcement, const char *cgroup,
 	return links_attach(&enforcement->links, object, cgroup, failure);
 }
 
-static int attach_with_rules(struct enforcement *enforcement, const struct config *config,
-			     const char *cgroup, struct failure *failure)
-{
-	struct rules_change change;
-	int err = rules_load(&enforcement->maps, config, is_root(cgroup), &change);
+/* ---- settings and rules */
 
-	if (err)
-		return failure_set(failure, err,
-				   "map rules: cannot write: %s; run latchctl purge, then start "
-				   "latchd",
-				   strerror(-err));
-	err = attach_links(enforcement, cgroup, failure);
-	if (err)
-		rules_undo(&enforcement->maps, &change);
-	return err;
-}
+/* What put_in_force() has replaced. */
+struct former {
+	struct latch_settings settings;
+	struct rules_change rules;
+};
 
-static int attach(struct enforcement *enforcement, const struct config *config, const char *cgroup,
-		  struct failure *failure)
+static int put_in_force(struct enforcement *enforcement, const struct config *config,
+			struct former *ret_former, struct failure *failure)
 {
 	struct latch_settings settings = {
 		.pending_limit = config->pending_ms * 1000000ULL,
 		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
 	};
-	int err;
+	int err = exchange_settings(&enforcement->maps, &settings);
 
-	object_maps(&enforcement->object, &enforcement->maps);
-	object_netfilter_gate(&enforcement->object, &enforcement->netfilter_gate);
-	err = exchange_settings(&enforcement->maps, &settings);
 	if (err)
 		return failure_set(failure, err,
 				   "map settings: cannot write: %s; run latchctl purge, then start "
 				   "latchd",
 				   strerror(-err));
-	err = attach_with_rules(enforcement, config, cgroup, failure);
-	if (err)
+	err = rules_load(&enforcement->maps, config, enforcement->all_sockets, &ret_former->rules);
+	if (err) {
 		exchange_settings(&enforcement->maps, &settings);
-	return err;
+		return failure_set(failure, err,
+				   "map rules: cannot write: %s; run latchctl purge, then start "
+				   "latchd",
+				   strerror(-err));
+	}
+	ret_former->settings = settings;
+	return 0;
 }
 
-static int load_and_attach(struct enforcement *enforcement, const struct config *config,
-			   const char *cgroup, struct failure *failure)
+static void restore(struct enforcement *enforcement, struct former *former)
 {
-	int err = object_load(config, &enforcement->object, failure);
+	rules_undo(&enforcement->maps, &former->rules);
+	exchange_settings(&enforcement->maps, &former->settings);
+}
 
+int enforcement_change(struct enforcement *enforcement, const struct config *config,
+		       struct failure *failure)
+{
+	struct former former;
+
+	return put_in_force(enforcement, config, &former, failure);
+}
+
+/* ---- start and end */
+
+int enforcement_attach(struct enforcement *enforcement, const struct config *config,
+		       const char *cgroup, struct failure *failure)
+{
+	struct former former;
+	int err;
+
+	enforcement->all_sockets = is_root(cgroup);
+	err = put_in_force(enforcement, config, &former, failure);
 	if (err)
 		return err;
-	err = attach(enforcement, config, cgroup, failure);
-	if (err) {
-		object_unpin(&enforcement->object);
-		object_release(&enforcement->object);
-	}
+	err = attach_links(enforcement, cgroup, failure);
+	if (err)
+		restore(enforcement, &former);
+	enforcement->attached = !err;
 	return err;
 }
 
-int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
-		      struct failure *failure)
+int enforcement_load(const struct config *config, struct enforcement **ret, struct failure *failure)
 {
 	struct enforcement *enforcement = calloc(1, sizeof(*enforcement));
 	int err;
@@ -130,21 +143,43 @@ int enforcement_start(const struct config *config, const char *cgroup, struct en
 		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
 	err = pin_paths_create_directories(failure);
 	if (!err)
-		err = load_and_attach(enforcement, config, cgroup, failure);
+		err = object_load(config, &enforcement->object, failure);
 	if (err) {
 		pin_paths_remove_directories();
 		free(enforcement);
 		return err;
 	}
+	object_maps(&enforcement->object, &enforcement->maps);
+	object_netfilter_gate(&enforcement->object, &enforcement->netfilter_gate);
 	*ret = enforcement;
 	return 0;
+}
+
+int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
+		      struct failure *failure)
+{
+	struct enforcement *enforcement;
+	int err = enforcement_load(config, &enforcement, failure);
+
+	if (err)
+		return err;
+	err = enforcement_attach(enforcement, config, cgroup, failure);
+	if (err)
+		enforcement_free(enforcement);
+	else
+		*ret = enforcement;
+	return err;
 }
 
 void enforcement_free(struct enforcement *enforcement)
 {
 	if (!enforcement)
 		return;
+	if (!enforcement->attached)
+		object_unpin(&enforcement->object);
 	object_release(&enforcement->object);
+	if (!enforcement->attached)
+		pin_paths_remove_directories();
 	free(enforcement);
 }
 

@@ -19,14 +19,33 @@
 struct enforcement;
 
 /*
- * Does not repeat the checks of preflight.h. cgroup is the directory that preflight found. 0 and
- * an enforcement for enforcement_free(), or a negative errno and a failure. After an error all
- * earlier pins are as they were: pinned and attached.
+ * Loads the programs, and creates or adopts the maps. Nothing is in force yet. Does not repeat the
+ * checks of preflight.h. 0 and an enforcement for enforcement_free(), or a negative errno and a
+ * failure. After an error all earlier pins are as they were.
  */
+int enforcement_load(const struct config *config, struct enforcement **ret,
+		     struct failure *failure);
+
+/*
+ * Puts settings and rules in force and attaches the programs to the kernel and to cgroup, the
+ * directory that preflight found. The last step of a start that can fail. After an error settings,
+ * rules and links are as they were.
+ */
+int enforcement_attach(struct enforcement *enforcement, const struct config *config,
+		       const char *cgroup, struct failure *failure);
+
+/*
+ * Puts the rules and the pending-limit of another configuration in force. A packet sees all of the
+ * old rules or all of the new ones. After an error nothing has changed.
+ */
+int enforcement_change(struct enforcement *enforcement, const struct config *config,
+		       struct failure *failure);
+
+/* Both steps. */
 int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
 		      struct failure *failure);
 
-/* Closes the descriptors. The pinned programs stay attached. */
+/* Closes the descriptors. Attached programs stay so; else the pins of enforcement_load() go. */
 void enforcement_free(struct enforcement *enforcement);
 
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement);

@@ -288,11 +288,15 @@ struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kern
 	netfilter_netns->maps = maps;
 	netfilter_netns->gate = gate;
 	loop_timer_init(loop, &netfilter_netns->timer, on_timer, netfilter_netns);
-	if (!netfilter_gate_is_offered(gate))
-		return netfilter_netns;
+	return netfilter_netns;
+}
+
+void netfilter_netns_start(struct netfilter_netns *netfilter_netns)
+{
+	if (!netfilter_gate_is_offered(netfilter_netns->gate))
+		return;
 	add_known(netfilter_netns);
 	loop_timer_arm(&netfilter_netns->timer, NETFILTER_NETNS_PERIOD_MS);
-	return netfilter_netns;
 }
 
 void netfilter_netns_free(struct netfilter_netns *netfilter_netns)

@@ -18,13 +18,14 @@
 
 struct netfilter_netns;
 
-/*
- * Keeps all pointers. Attaches the gate at once to namespaces that an earlier latchd had and to
- * namespaces with latches or SAs. NULL when out of memory. A gate that cannot be attached is
- * logged and tried again.
- */
+/* Keeps all pointers. NULL when out of memory. */
 struct netfilter_netns *netfilter_netns_new(struct loop *loop, const struct kernel_maps *maps,
 					    const struct netfilter_gate *gate);
+/*
+ * Attaches the gate at once to namespaces that an earlier latchd had and to namespaces with latches
+ * or SAs. A gate that cannot be attached is logged and tried again.
+ */
+void netfilter_netns_start(struct netfilter_netns *netfilter_netns);
 /* The links stay attached. */
 void netfilter_netns_free(struct netfilter_netns *netfilter_netns);
 

@@ -286,6 +286,13 @@ int preflight_run(const struct config *config, struct preflight_result *result,
 	return preflight_run_on(&preflight_this_system, config, result, failure);
 }
 
+int preflight_cgroup(const struct config *config, struct preflight_result *result,
+		     struct failure *failure)
+{
+	memset(result, 0, sizeof(*result));
+	return check_cgroup(&preflight_this_system, config, result, failure);
+}
+
 int preflight_functions(const char *const *names, size_t count, struct failure *failure)
 {
 	char missing[256] = "";

@@ -39,6 +39,10 @@ int preflight_run(const struct config *config, struct preflight_result *result,
 int preflight_run_on(const struct preflight_system *system, const struct config *config,
 		     struct preflight_result *result, struct failure *failure);
 
+/* The check of the cgroup alone, which needs no privilege. */
+int preflight_cgroup(const struct config *config, struct preflight_result *result,
+		     struct failure *failure);
+
 /*
  * Checks that this kernel's BTF has all these functions, since fentry attaches to them. 0, or
  * -ENOENT and a failure that names every missing function, or another negative errno.

@@ -111,6 +111,8 @@ struct feed {
 	char daemon_version[32];
 	uint32_t resyncs;
 	void (*resync)(struct feed *feed); /* requests a snapshot soon; requests coalesce */
+	/* Ends the connection for good. The feed stays valid, for its SAs, until destroy(). */
+	void (*stop)(struct feed *feed);
 	void (*destroy)(struct feed *feed);
 	void *sink_data; /* owned by the sink */
 };

@@ -252,6 +252,13 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	}
 }
 
+void attribution_feed_removed(struct attribution *a, struct feed *feed)
+{
+	on_state(a, feed, FEED_STATE_LOST, "no longer configured");
+	key_managers_detach(&a->key_managers, feed);
+	loop_timer_arm(&a->settle, 0);
+}
+
 static bool belongs_to_other(const struct attribution *a, const struct latch_sa_key *in,
 			     const struct latch_sa_key *out)
 {

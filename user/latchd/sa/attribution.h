@@ -25,6 +25,12 @@ void attribution_free(struct attribution *attribution);
 /* The sink for the reports of all feeds. */
 const struct feed_sink *attribution_sink(struct attribution *attribution);
 
+/*
+ * The configuration no longer has the feed: its SAs are orphans, and its namespace has one key
+ * manager less. Stop the feed before, and destroy it after attribution_free().
+ */
+void attribution_feed_removed(struct attribution *attribution, struct feed *feed);
+
 /* ---- events of the kernel programs: hints only */
 
 void attribution_sa_pending(struct attribution *attribution, const struct latch_sa_key *key);

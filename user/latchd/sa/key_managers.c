@@ -30,6 +30,16 @@ int key_managers_attach(struct key_managers *key_managers, struct feed *feed, ui
 	return 0;
 }
 
+void key_managers_detach(struct key_managers *key_managers, const struct feed *feed)
+{
+	struct key_manager *key_manager = key_managers_find(key_managers, feed);
+
+	if (!key_manager)
+		return;
+	LL_DELETE(key_managers->first, key_manager);
+	free(key_manager);
+}
+
 void key_managers_clear(struct key_managers *key_managers)
 {
 	struct key_manager *key_manager, *next;

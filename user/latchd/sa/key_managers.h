@@ -25,6 +25,8 @@ struct key_manager *key_managers_find(const struct key_managers *key_managers,
 				      const struct feed *feed);
 /* The feed serves netns from now on and is not synced. 0 or -ENOMEM. */
 int key_managers_attach(struct key_managers *key_managers, struct feed *feed, uint64_t netns);
+/* The feed serves no namespace any more. */
+void key_managers_detach(struct key_managers *key_managers, const struct feed *feed);
 void key_managers_clear(struct key_managers *key_managers);
 
 /* Does any key manager serve the namespace? */

@@ -38,6 +38,7 @@ static void begin(void)
 {
 	netfilter_netns = netfilter_netns_new(loop, &b.maps, &b.gate);
 	cr_assert_not_null(netfilter_netns);
+	netfilter_netns_start(netfilter_netns);
 }
 
 static bool is_attached_to(const struct namespace *ns)

@@ -145,7 +145,7 @@ static void vici_resync(struct feed *feed)
 	vici_session_resync(&((struct vici_feed *)feed)->session);
 }
 
-static void vici_destroy(struct feed *feed)
+static void vici_stop(struct feed *feed)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed;
 
@@ -153,7 +153,12 @@ static void vici_destroy(struct feed *feed)
 	vici_verdicts_clear(&vici->session.dispatch.finder.verdicts);
 	loop_timer_cancel(&vici->retry);
 	path_watch_stop(&vici->watch);
-	free(vici);
+}
+
+static void vici_destroy(struct feed *feed)
+{
+	vici_stop(feed);
+	free(feed);
 }
 
 static const struct vici_session_owner session_owner = {
@@ -173,6 +178,7 @@ struct feed *feed_vici_new(struct loop *loop, const char *name, const char *sock
 		.sink = sink,
 		.state = FEED_STATE_ABSENT,
 		.resync = vici_resync,
+		.stop = vici_stop,
 		.destroy = vici_destroy,
 	};
 	vici->retry_ms = VICI_RETRY_FIRST_MS;

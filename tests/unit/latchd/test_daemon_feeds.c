@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Feeds over a change of the configuration. No key manager is at their sockets. */
+#include "attribution_fixture.h"
+
+#include "latchd/daemon_feeds.h"
+
+static struct daemon_feeds feeds;
+static struct feed *prepared[CONFIG_MAX_FEEDS];
+static struct config before, after;
+static struct failure failure;
+
+static void add_feed(struct config *config, const char *name, const char *socket)
+{
+	struct config_feed *feed = &config->feeds[config->feed_count++];
+
+	feed->type = CONFIG_FEED_VICI;
+	strcpy(feed->name, name);
+	strcpy(feed->socket, socket);
+}
+
+static int prepare(const struct config *config)
+{
+	return daemon_feeds_prepare(&feeds, loop, sink, config, prepared, &failure);
+}
+
+static size_t use(const struct config *config)
+{
+	cr_assert_eq(prepare(config), 0, "%s", failure.text);
+	return daemon_feeds_use(&feeds, attribution, config, prepared);
+}
+
+static void start_two(void)
+{
+	fixture_start();
+	add_feed(&before, "host", "/nonexistent/host.vici");
+	add_feed(&before, "blue", "/nonexistent/blue.vici");
+	cr_assert_eq(use(&before), 0);
+}
+
+static void end_all(void)
+{
+	daemon_feeds_stop(&feeds);
+	fixture_finish();
+	daemon_feeds_free(&feeds);
+}
+
+TestSuite(daemon_feeds, .init = start_two, .fini = end_all, .timeout = 60);
+
+Test(daemon_feeds, a_feed_whose_keys_are_the_same_keeps_running_at_another_place)
+{
+	struct feed *blue = feeds.feed[1];
+
+	add_feed(&after, "blue", "/nonexistent/blue.vici");
+	add_feed(&after, "red", "/nonexistent/red.vici");
+	cr_expect_eq(use(&after), 1);
+	cr_expect_eq(feeds.count, 2);
+	cr_expect_eq(feeds.feed[0], blue);
+	cr_expect_str_eq(feeds.feed[1]->name, "red");
+	cr_expect_str_eq(feeds.report[1].socket, "/nonexistent/red.vici");
+}
+
+Test(daemon_feeds, a_feed_with_another_socket_is_a_new_one)
+{
+	struct feed *host = feeds.feed[0];
+
+	add_feed(&after, "host", "/nonexistent/other.vici");
+	cr_expect_eq(use(&after), 2);
+	cr_expect_neq(feeds.feed[0], host);
+}
+
+Test(daemon_feeds, a_change_that_is_not_made_leaves_the_running_feeds)
+{
+	struct feed *host = feeds.feed[0], *blue = feeds.feed[1];
+
+	add_feed(&after, "host", "/nonexistent/host.vici");
+	add_feed(&after, "red", "/nonexistent/red.vici");
+	cr_assert_eq(prepare(&after), 0);
+	daemon_feeds_discard(&feeds, prepared, after.feed_count);
+	cr_expect_eq(feeds.count, 2);
+	cr_expect(feeds.feed[0] == host && feeds.feed[1] == blue);
+}
+
+Test(daemon_feeds, the_sas_of_a_feed_that_is_removed_are_orphans)
+{
+	struct feed_child child = child_of("c.example", 0x100);
+
+	attach(feeds.feed[1], &ns);
+	install_both(&child);
+	snapshot(feeds.feed[1], &child, NULL);
+	expect_states(&child, LATCH_SA_BOUND);
+	add_feed(&after, "host", "/nonexistent/host.vici");
+	cr_expect_eq(use(&after), 1);
+	expect_states(&child, LATCH_SA_ORPHAN);
+}
+
+Test(daemon_feeds, the_sas_of_a_feed_that_stays_are_unchanged)
+{
+	struct feed_child child = child_of("c.example", 0x100);
+
+	attach(feeds.feed[1], &ns);
+	install_both(&child);
+	snapshot(feeds.feed[1], &child, NULL);
+	add_feed(&after, "blue", "/nonexistent/blue.vici");
+	cr_expect_eq(use(&after), 1);
+	expect_states(&child, LATCH_SA_BOUND);
+}

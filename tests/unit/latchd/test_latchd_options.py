@@ -1,0 +1,71 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: BSD-2-Clause
+"""The command line of latchd: the built program with configurations that cannot work here. Without
+--check, too, it must end before it needs a privilege or touches the kernel."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+sys.path.append(os.path.join(TOP, "tests/unit/tools"))
+import tap  # pylint: disable=wrong-import-position
+
+LATCHD = os.path.join(TOP, os.environ.get("BUILD", "build"), "latchd")
+FAULT = 2
+
+
+class Options(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.folder = scratch.name
+        self.file = self.path("plain")
+        with open(self.file, "w", encoding="utf-8"):
+            pass
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def run_latchd(self, lines, *options):
+        config = self.path("latchd.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        return subprocess.run([LATCHD, "--config", config, *options], text=True, check=False,
+                              timeout=120, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE)
+
+    def expect_fault(self, lines, text):
+        """The check and the start: one line, exit status 2."""
+        for options in ("--check",), ():
+            done = self.run_latchd(lines, *options)
+            self.assertEqual((done.returncode, done.stdout), (FAULT, ""), done.stderr)
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertIn(text, done.stderr)
+            self.assertIn("; ", done.stderr)
+
+    def test_a_group_that_does_not_exist_is_a_fault_of_the_configuration(self):
+        self.expect_fault(["[control]", "group = no-such-group"], 'no group "no-such-group"')
+
+    def test_a_cgroup_that_is_none_is_a_fault_of_the_configuration(self):
+        self.expect_fault(["[enforce]", "cgroup = " + self.folder], "not a cgroup v2 directory")
+        self.expect_fault(["[enforce]", "cgroup = " + self.file], "not a cgroup v2 directory")
+
+    def test_a_control_socket_that_cannot_be_made_is_a_fault_of_the_configuration(self):
+        for path, text in ((self.file, "no socket"), (self.file + "/sock", "no directory"),
+                           (self.path("a/b/sock"), "cannot be made")):
+            self.expect_fault(["[control]", "socket = " + path], text)
+
+    def test_a_feed_at_a_file_that_is_no_socket_is_a_fault_of_the_configuration(self):
+        self.expect_fault(["[feed a]", "type = vici", "socket = " + self.file], "is no socket")
+
+    def test_sockets_and_directories_that_can_still_be_made_are_good(self):
+        done = self.run_latchd(["[control]", "socket = " + self.path("new/sock"), "group = root",
+                                "[feed a]", "type = vici", "socket = " + self.path("later")],
+                               "--check")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main("latchd_options", Options))

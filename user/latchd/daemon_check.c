@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/daemon_check.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "latchd/control/control_socket.h"
+#include "latchd/enforce/preflight.h"
+
+/* An absent socket is no fault: the key manager makes it when it starts. */
+static int check_feed(const struct config_feed *feed, struct failure *failure)
+{
+	struct stat st;
+
+	if (stat(feed->socket, &st) || S_ISSOCK(st.st_mode))
+		return 0;
+	return failure_set(failure, -ENOTSOCK,
+			   "feed %s: %s is no socket; correct socket = in [feed %s]", feed->name,
+			   feed->socket, feed->name);
+}
+
+int daemon_check(const struct config *config, struct failure *failure)
+{
+	struct preflight_result result;
+	size_t i;
+	int err;
+
+	err = preflight_cgroup(config, &result, failure);
+	if (!err)
+		err = control_socket_check(config->control_socket, config->control_group, failure);
+	for (i = 0; !err && i < config->feed_count; i++)
+		err = check_feed(&config->feeds[i], failure);
+	return err;
+}

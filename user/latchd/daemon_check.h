@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Compares a configuration with this system, without a change to either. */
+#ifndef LATCHD_DAEMON_CHECK_H
+#define LATCHD_DAEMON_CHECK_H
+
+#include "common/failure.h"
+#include "latchd/config/config.h"
+
+/*
+ * Checks that the cgroup, the group and the sockets that config names can be used. 0, or a negative
+ * errno and a failure. -EAGAIN: the answer may be another one later, such as without a name
+ * service.
+ */
+int daemon_check(const struct config *config, struct failure *failure);
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/daemon_feeds.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/text.h"
+
+static struct feed *find_running(const struct daemon_feeds *feeds, const struct config_feed *config)
+{
+	size_t i;
+
+	/* config_load() zeroes all of it first, so that equal keys are equal bytes. */
+	for (i = 0; i < feeds->count; i++)
+		if (!memcmp(&feeds->config[i], config, sizeof(*config)))
+			return feeds->feed[i];
+	return NULL;
+}
+
+static bool is_among(struct feed *const *feeds, size_t count, const struct feed *feed)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (feeds[i] == feed)
+			return true;
+	return false;
+}
+
+static enum feed_rdn_matching rdn_matching_of(enum config_rdn_matching matching)
+{
+	switch (matching) {
+	case CONFIG_RDN_STRICT:
+		return FEED_RDN_STRICT;
+	case CONFIG_RDN_REORDERED:
+		return FEED_RDN_REORDERED;
+	case CONFIG_RDN_RELAXED:
+		return FEED_RDN_RELAXED;
+	}
+	return FEED_RDN_RELAXED;
+}
+
+static struct feed_statements statements_of(const struct config_feed *config)
+{
+	struct feed_statements statements = {
+		.rdn_matching = rdn_matching_of(config->rdn_matching),
+	};
+
+	text_copy(statements.unambiguous_names, sizeof(statements.unambiguous_names),
+		  config->unambiguous_names);
+	text_copy(statements.eap_identities, sizeof(statements.eap_identities),
+		  config->eap_identities);
+	return statements;
+}
+
+static struct feed *make(struct loop *loop, const struct feed_sink *sink,
+			 const struct config_feed *config)
+{
+	struct feed_statements statements = statements_of(config);
+
+	switch (config->type) {
+	case CONFIG_FEED_VICI:
+		return feed_vici_new(loop, config->name, config->socket, &statements, sink);
+	}
+	errno = EINVAL;
+	return NULL;
+}
+
+static int reserve_ended(struct daemon_feeds *feeds)
+{
+	size_t room = feeds->ended_count + feeds->count;
+	struct feed **ended;
+
+	if (room <= feeds->ended_room)
+		return 0;
+	ended = reallocarray(feeds->ended, room, sizeof(struct feed *));
+	if (!ended)
+		return -ENOMEM;
+	feeds->ended = ended;
+	feeds->ended_room = room;
+	return 0;
+}
+
+int daemon_feeds_prepare(struct daemon_feeds *feeds, struct loop *loop,
+			 const struct feed_sink *sink, const struct config *config,
+			 struct feed *ret[CONFIG_MAX_FEEDS], struct failure *failure)
+{
+	int err = reserve_ended(feeds);
+	size_t i;
+
+	if (err)
+		return failure_set(failure, err, "feeds: out of memory; free some");
+	for (i = 0; i < config->feed_count; i++) {
+		ret[i] = find_running(feeds, &config->feeds[i]);
+		if (!ret[i])
+			ret[i] = make(loop, sink, &config->feeds[i]);
+		if (!ret[i]) {
+			err = failure_set(failure, -errno,
+					  "feed %s: cannot start: %m; check its socket =",
+					  config->feeds[i].name);
+			daemon_feeds_discard(feeds, ret, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+void daemon_feeds_discard(const struct daemon_feeds *feeds, struct feed *const *prepared,
+			  size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (!is_among(feeds->feed, feeds->count, prepared[i]))
+			prepared[i]->destroy(prepared[i]);
+}
+
+static void end(struct daemon_feeds *feeds, struct attribution *attribution, struct feed *feed)
+{
+	feed->stop(feed);
+	attribution_feed_removed(attribution, feed);
+	feeds->ended[feeds->ended_count++] = feed;
+}
+
+static struct report_feed report_of(const struct config_feed *config, const struct feed *feed)
+{
+	struct report_feed report = {
+		.feed = feed,
+		.name = config->name,
+		.socket = config->socket,
+	};
+
+	switch (config->type) {
+	case CONFIG_FEED_VICI:
+		report.type = "vici";
+	}
+	return report;
+}
+
+size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribution,
+			const struct config *config, struct feed *const *prepared)
+{
+	size_t i, before = feeds->ended_count;
+
+	for (i = 0; i < feeds->count; i++)
+		if (!is_among(prepared, config->feed_count, feeds->feed[i]))
+			end(feeds, attribution, feeds->feed[i]);
+	feeds->count = config->feed_count;
+	for (i = 0; i < feeds->count; i++) {
+		feeds->config[i] = config->feeds[i];
+		feeds->feed[i] = prepared[i];
+		feeds->report[i] = report_of(&feeds->config[i], prepared[i]);
+	}
+	return feeds->ended_count - before;
+}
+
+void daemon_feeds_stop(struct daemon_feeds *feeds)
+{
+	size_t i;
+
+	for (i = 0; i < feeds->count; i++)
+		feeds->feed[i]->stop(feeds->feed[i]);
+}
+
+void daemon_feeds_free(struct daemon_feeds *feeds)
+{
+	size_t i;
+
+	for (i = 0; i < feeds->count; i++)
+		feeds->feed[i]->destroy(feeds->feed[i]);
+	for (i = 0; i < feeds->ended_count; i++)
+		feeds->ended[i]->destroy(feeds->ended[i]);
+	free(feeds->ended);
+	*feeds = (struct daemon_feeds){0};
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The feeds of the configuration. A change of them has two steps: the one that can fail makes the
+ * new feeds, the other one takes them and ends those that are no longer configured.
+ */
+#ifndef LATCHD_DAEMON_FEEDS_H
+#define LATCHD_DAEMON_FEEDS_H
+
+#include "common/failure.h"
+#include "common/loop.h"
+#include "latchd/config/config.h"
+#include "latchd/report/report.h"
+#include "latchd/sa/attribution.h"
+
+struct daemon_feeds { /* zeroed before first use */
+	size_t count;
+	struct config_feed config[CONFIG_MAX_FEEDS];
+	struct feed *feed[CONFIG_MAX_FEEDS];
+	struct report_feed report[CONFIG_MAX_FEEDS];
+	/* No longer configured. Attribution still has records of them. */
+	struct feed **ended;
+	size_t ended_count, ended_room;
+};
+
+/*
+ * Fills ret with a feed for each of config: the running one where all of its keys are the same,
+ * else a new one. 0, or a negative errno, a failure and nothing changed.
+ */
+int daemon_feeds_prepare(struct daemon_feeds *feeds, struct loop *loop,
+			 const struct feed_sink *sink, const struct config *config,
+			 struct feed *ret[CONFIG_MAX_FEEDS], struct failure *failure);
+/* Frees the new feeds among them. */
+void daemon_feeds_discard(const struct daemon_feeds *feeds, struct feed *const *prepared,
+			  size_t count);
+/* Ends the running feeds that are not among prepared. Returns their number. */
+size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribution,
+			const struct config *config, struct feed *const *prepared);
+
+void daemon_feeds_stop(struct daemon_feeds *feeds);
+/* After attribution_free(). */
+void daemon_feeds_free(struct daemon_feeds *feeds);
+
+#endif
