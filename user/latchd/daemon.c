@@ -249,6 +249,17 @@ static enum feed_rdn_matching rdn_matching_of(enum config_rdn_matching matching)
 	return FEED_RDN_RELAXED;
 }
 
+/* Beside the control socket, where an earlier latchd with the same configuration left it. */
+static void keep_doubts(const struct daemon *d, struct feed *feed, const char *name)
+{
+	const char *socket = d->config->control_socket;
+	char path[FEED_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.*s/%s.doubts", (int)(strrchr(socket, '/') - socket), socket,
+		 name);
+	feed_vici_keep_doubts(feed, path);
+}
+
 static int start_feed(struct daemon *d, size_t i)
 {
 	const struct config_feed *config = &d->config->feeds[i];
@@ -274,6 +285,7 @@ static int start_feed(struct daemon *d, size_t i)
 	if (!d->started[i])
 		return failure_set(d->failure, -errno,
 				   "feed %s: cannot start: %m; check its socket =", config->name);
+	keep_doubts(d, d->started[i], config->name);
 	d->feeds[i].feed = d->started[i];
 	return 0;
 }
