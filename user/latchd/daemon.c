@@ -224,9 +224,11 @@ static int start_attribution(struct daemon *d)
 static int start_feeds(struct daemon *d)
 {
 	struct feed *feeds[CONFIG_MAX_FEEDS];
-	int err = daemon_feeds_prepare(&d->feeds, d->loop, attribution_sink(d->attribution),
-				       d->config, feeds, d->failure);
+	int err;
 
+	daemon_feeds_init(&d->feeds, d->config->control_socket);
+	err = daemon_feeds_prepare(&d->feeds, d->loop, attribution_sink(d->attribution), d->config,
+				   feeds, d->failure);
 	if (!err)
 		daemon_feeds_use(&d->feeds, d->attribution, d->config, feeds);
 	return err;

@@ -2,10 +2,21 @@
 #include "latchd/daemon_feeds.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/text.h"
+
+void daemon_feeds_init(struct daemon_feeds *feeds, const char *control_socket)
+{
+	char *slash;
+
+	text_copy(feeds->folder, sizeof(feeds->folder), control_socket);
+	slash = strrchr(feeds->folder, '/');
+	if (slash)
+		*slash = '\0';
+}
 
 static struct feed *find_running(const struct daemon_feeds *feeds, const struct config_feed *config)
 {
@@ -54,17 +65,29 @@ static struct feed_statements statements_of(const struct config_feed *config)
 	return statements;
 }
 
-static struct feed *make(struct loop *loop, const struct feed_sink *sink,
-			 const struct config_feed *config)
+/* Before the feed connects. */
+static void keep_doubts(const struct daemon_feeds *feeds, struct feed *feed, const char *name)
+{
+	char path[FEED_PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s.doubts", feeds->folder, name);
+	feed_vici_keep_doubts(feed, path);
+}
+
+static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
+			 const struct feed_sink *sink, const struct config_feed *config)
 {
 	struct feed_statements statements = statements_of(config);
+	struct feed *feed = NULL;
 
 	switch (config->type) {
 	case CONFIG_FEED_VICI:
-		return feed_vici_new(loop, config->name, config->socket, &statements, sink);
+		feed = feed_vici_new(loop, config->name, config->socket, &statements, sink);
+		if (feed)
+			keep_doubts(feeds, feed, config->name);
+		break;
 	}
-	errno = EINVAL;
-	return NULL;
+	return feed;
 }
 
 static int reserve_ended(struct daemon_feeds *feeds)
@@ -94,7 +117,7 @@ int daemon_feeds_prepare(struct daemon_feeds *feeds, struct loop *loop,
 	for (i = 0; i < config->feed_count; i++) {
 		ret[i] = find_running(feeds, &config->feeds[i]);
 		if (!ret[i])
-			ret[i] = make(loop, sink, &config->feeds[i]);
+			ret[i] = make(feeds, loop, sink, &config->feeds[i]);
 		if (!ret[i]) {
 			err = failure_set(failure, -errno,
 					  "feed %s: cannot start: %m; check its socket =",

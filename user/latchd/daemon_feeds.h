@@ -12,7 +12,8 @@
 #include "latchd/report/report.h"
 #include "latchd/sa/attribution.h"
 
-struct daemon_feeds { /* zeroed before first use */
+struct daemon_feeds { /* zeroed before daemon_feeds_init() */
+	char folder[CONFIG_PATH_MAX]; /* of the files that feeds keep */
 	size_t count;
 	struct config_feed config[CONFIG_MAX_FEEDS];
 	struct feed *feed[CONFIG_MAX_FEEDS];
@@ -21,6 +22,9 @@ struct daemon_feeds { /* zeroed before first use */
 	struct feed **ended;
 	size_t ended_count, ended_room;
 };
+
+/* Feeds keep their files beside the control socket, where the next latchd looks for them. */
+void daemon_feeds_init(struct daemon_feeds *feeds, const char *control_socket);
 
 /*
  * Fills ret with a feed for each of config: the running one where all of its keys are the same,

@@ -111,5 +111,5 @@ else
 	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 	need_no_break
 	[ "$(received_bytes w-7000)" = 0 ] || fail "W's application received bytes"
-	conforms S4 "a certificate whose name prints as C's is not taken for C: D decrypted nothing"
+	conforms S4 "a certificate with a name that prints as C's is not taken for C: D decrypted nothing"
 fi

@@ -15,6 +15,7 @@
 #define FEED_ID_MAX   512 /* the maximum that charon prints of an identity, NUL included */
 #define FEED_NAME_MAX 64
 #define FEED_LIST_MAX 256
+#define FEED_PATH_MAX 160
 
 enum feed_auth {
 	FEED_AUTH_UNKNOWN,
@@ -137,6 +138,8 @@ struct loop;
  * statements, keeps the sink; free it with destroy(). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_statements *statements, const struct feed_sink *sink);
+/* The file that keeps the feed's doubts about peers for the next latchd. Before the loop runs. */
+void feed_vici_keep_doubts(struct feed *feed, const char *path);
 
 /* The same identity, configuration and authentication class? */
 bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other);

@@ -2,7 +2,9 @@
 #include "latchd/feeds/vici/finding.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "common/log.h"
 #include "latchd/feeds/vici/proof.h"
 
 /*
@@ -27,6 +29,20 @@ static bool is_set_up(const struct vici_ike_sa *ike_sa)
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
 }
 
+static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id, const char *doubt)
+{
+	int err, lost = 0;
+
+	err = vici_verdicts_set(&finder->verdicts, ike_unique_id, doubt);
+	if (!err && doubt)
+		lost = vici_doubts_add(&finder->doubts, ike_unique_id, &finder->verdicts);
+	/* The file stays closed: this is logged once. */
+	if (lost)
+		log_warn("vici", "doubts not kept for the next latchd (%s): %s; make room there",
+			 strerror(-lost), finder->doubts.path);
+	return err;
+}
+
 static int find_verdict(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 			const struct feed_peer *peer, struct vici_finding *finding)
 {
@@ -39,8 +55,7 @@ static int find_verdict(struct vici_finder *finder, const struct vici_ike_sa *ik
 		if (err)
 			return err;
 		finding->authenticated = is_set_up(ike_sa);
-		if (finding->authenticated &&
-		    vici_verdicts_set(&finder->verdicts, peer->ike_unique_id, doubt))
+		if (finding->authenticated && note_verdict(finder, peer->ike_unique_id, doubt))
 			doubt = "latchd has no room to note its peer";
 	}
 	finding->doubt = vici_identity_doubt(ike_sa, peer, &finder->statements, doubt);
@@ -100,6 +115,6 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 	    !vici_verdicts_find(&finder->verdicts, before.ike_unique_id, &doubt))
 		return err;
 	/* Without memory for it the new IKE_SA is decided anew, and refused if there is none. */
-	vici_verdicts_set(&finder->verdicts, after.ike_unique_id, doubt);
+	note_verdict(finder, after.ike_unique_id, doubt);
 	return 0;
 }

@@ -12,14 +12,16 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/auth.h"
 #include "latchd/feeds/vici/children.h"
+#include "latchd/feeds/vici/doubts.h"
 #include "latchd/feeds/vici/verdicts.h"
 
 struct vici_finder {
 	const struct vici_auth *auth;
 	struct feed_statements statements;
 	struct vici_verdicts verdicts; /* outlive a session; the owner clears them */
-	uint64_t handling;	       /* time of arrival of the message in hand, as in auth.h */
-	bool synced;		       /* the first snapshot is complete */
+	struct vici_doubts doubts;
+	uint64_t handling; /* time of arrival of the message in hand, as in auth.h */
+	bool synced;	   /* the first snapshot is complete */
 	/* Queries charon for this configuration: -EAGAIN, or another negative errno. */
 	int (*query)(void *context, const char *config_name);
 	void *context;

@@ -92,3 +92,15 @@ void vici_verdicts_sweep(struct vici_verdicts *verdicts)
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
 		sweep_bucket(verdicts, &verdicts->buckets[i]);
 }
+
+void vici_verdicts_each_doubt(const struct vici_verdicts *verdicts,
+			      void (*each)(void *context, uint32_t ike_unique_id), void *context)
+{
+	const struct vici_verdict *verdict;
+	size_t i;
+
+	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
+		for (verdict = verdicts->buckets[i]; verdict; verdict = verdict->next)
+			if (verdict->doubt)
+				each(context, verdict->ike_unique_id);
+}

@@ -35,6 +35,10 @@ int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id, co
  * complete snapshots. */
 void vici_verdicts_end(struct vici_verdicts *verdicts, uint32_t ike_unique_id);
 
+/* Calls each() for every IKE_SA with a doubt. */
+void vici_verdicts_each_doubt(const struct vici_verdicts *verdicts,
+			      void (*each)(void *context, uint32_t ike_unique_id), void *context);
+
 /* A snapshot is complete. */
 void vici_verdicts_sweep(struct vici_verdicts *verdicts);
 

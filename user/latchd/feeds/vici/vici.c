@@ -95,10 +95,19 @@ static uint64_t process_started(pid_t pid)
  * of the time before may be listed under a connection that has changed. */
 static void forget_other_charon(struct vici_feed *vici, pid_t daemon)
 {
+	struct vici_finder *finder = &vici->session.dispatch.finder;
 	uint64_t started = process_started(daemon);
+	int err;
 
-	if (vici->daemon != daemon || vici->daemon_started != started || !started)
-		vici_verdicts_clear(&vici->session.dispatch.finder.verdicts);
+	if (vici->daemon == daemon && vici->daemon_started == started && started)
+		return;
+	vici_verdicts_clear(&finder->verdicts);
+	err = vici_doubts_open(&finder->doubts, daemon, started, &finder->verdicts);
+	if (err)
+		log_warn("vici",
+			 "doubts of feed %s not kept (%s): %s; after a restart of latchd the "
+			 "peers of earlier IKE_SAs count by the connections of that time",
+			 vici->feed.name, strerror(-err), finder->doubts.path);
 	vici->daemon = daemon;
 	vici->daemon_started = started;
 }
@@ -151,6 +160,7 @@ static void vici_stop(struct feed *feed)
 
 	vici_session_stop(&vici->session);
 	vici_verdicts_clear(&vici->session.dispatch.finder.verdicts);
+	vici_doubts_close(&vici->session.dispatch.finder.doubts);
 	loop_timer_cancel(&vici->retry);
 	path_watch_stop(&vici->watch);
 }
@@ -165,6 +175,13 @@ static const struct vici_session_owner session_owner = {
 	.synced = on_synced,
 	.failed = on_failed,
 };
+
+void feed_vici_keep_doubts(struct feed *feed, const char *path)
+{
+	struct vici_feed *vici = (struct vici_feed *)feed;
+
+	text_copy(vici->session.dispatch.finder.doubts.path, FEED_PATH_MAX, path);
+}
 
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_statements *statements, const struct feed_sink *sink)

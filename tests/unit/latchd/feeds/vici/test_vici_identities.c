@@ -298,3 +298,57 @@ Test(vici_identities, each_round_must_have_a_remote_id_that_is_proof)
 	up(7, 70, DN);
 	expect_refusal("the connection's remote id admits other identities");
 }
+
+/* A second latchd, with the same charon and another one's file. */
+Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
+{
+	char *path = text_of("%s", scratch_path("here.doubts"));
+
+	load("public key", ANY);
+	fake_charon_start(&charon);
+	feed_start();
+	feed_vici_keep_doubts(feed, path);
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	feed->destroy(feed);
+	load("public key", EXACT);
+	fake_charon_add_sa(&charon, text_of("{%s}", ike_sa_in("ESTABLISHED", 7, 71,
+							      "\"remote-id\":\"" DN "\"")));
+	feed_start();
+	feed_vici_keep_doubts(feed, path);
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("log vici: child_sa 71 refused (its remote id was no proof"), 1);
+	cr_expect_eq(trace_count("up "), 0);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+}
+
+Test(vici_identities, doubts_about_another_charon_are_dropped)
+{
+	char *path = text_of("%s", scratch_path("here.doubts"));
+	FILE *file = fopen(path, "w");
+
+	cr_assert_not_null(file);
+	fprintf(file, "charon 1 1\n7\n");
+	cr_assert_eq(fclose(file), 0);
+	load("public key", EXACT);
+	fake_charon_start(&charon);
+	feed_start();
+	feed_vici_keep_doubts(feed, path);
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+}
+
+Test(vici_identities, a_file_of_doubts_that_cannot_be_written_is_reported)
+{
+	load("public key", ANY);
+	fake_charon_start(&charon);
+	feed_start();
+	feed_vici_keep_doubts(feed, scratch_path("absent/here.doubts"));
+	wait_for("log vici: doubts of feed here not kept (No such file or directory)", 1);
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+}
