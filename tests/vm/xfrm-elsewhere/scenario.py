@@ -121,7 +121,7 @@ def none_leaves_required():
 
 
 def check():
-    client, peer = connect(5001, C, "a connection whose interface has its SAs here is established")
+    client, peer = connect(5001, C, "a connection over an interface with its SAs here is established")
     register(W, client)
     expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "both ends are latched, with params 7")
     expect(counter(LATCH_COUNTER_SAS_ELSEWHERE) == 0, "no packet of it is counted")

@@ -327,7 +327,7 @@ static void publish_elsewhere(void)
 	news_publish(&bus, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
 }
 
-Test(log_news, a_flow_whose_interface_has_its_sas_elsewhere_is_explained_once_a_minute)
+Test(log_news, a_flow_to_an_interface_with_sas_elsewhere_is_explained_once_a_minute)
 {
 	publish_elsewhere();
 	expect_line(
