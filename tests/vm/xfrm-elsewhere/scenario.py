@@ -26,7 +26,7 @@ from abi import (LATCH_COUNTER_SAS_ELSEWHERE, LATCH_DROP_PLAINTEXT, LATCH_DROP_R
 from checks import conforms, expect, run, until
 from flows import register, watch
 from gates import Gate, stops_at
-from host import C, HOSTS, Host, W, accept, arrives_whole, reset_on_close, sends, topology
+from host import C, Host, W, accept, arrives_whole, reset_on_close, sends, topology
 from latchd import attach_with
 from maps import are, bind, counter, define, dropped, latches_of
 
