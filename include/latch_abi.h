@@ -294,6 +294,8 @@ enum latch_counter {
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
 	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces refused because their share of
 					 the table was full */
+	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to an xfrm or VTI interface with SAs
+					 in another network namespace */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -366,6 +368,8 @@ enum latch_event_type {
 	LATCH_EVENT_REFUSED =
 		8, /* this flow gets no latch: drop is the reason (R-2.3-8, R-2.3-18) */
 	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; no other member is set */
+	LATCH_EVENT_SAS_ELSEWHERE =
+		10, /* flow leaves by an xfrm or VTI interface with SAs in another namespace */
 };
 
 struct latch_event {

@@ -172,11 +172,11 @@ struct ingress_notes_map {
 	__type(value, struct ingress_note);
 };
 
-#define REFUSAL_SLOTS 64 /* slots per direction: see refusal.bpf.c */
+#define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
 
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2 * REFUSAL_SLOTS);
+	__uint(max_entries, 3 * REFUSAL_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
 };

@@ -1,31 +1,47 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The cgroup gate's data of a packet besides its headers: address family and device. */
+/* The cgroup gate's data of a packet besides its headers: address family, device and bundle. */
 #ifndef LATCH_BPF_GATE_CGROUP_PACKET_H
 #define LATCH_BPF_GATE_CGROUP_PACKET_H
 
+#include "gate/xfrm_return.h"
 #include "packet/packet.h"
 #include "packet/socket_flow.h"
-#include "packet/xfrm_device.h"
 
 static __always_inline __u8 family_of(struct __sk_buff *skb)
 {
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
-/* The packet's output device. Before Linux 6.2: the device of its socket's last route. */
-static __always_inline struct net_device *egress_device(struct __sk_buff *skb, struct sock *sk)
+/* NULL before Linux 6.2. */
+static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *skb)
 {
-	struct sk_buff *kernel_skb;
-
-	if (!bpf_ksym_exists(bpf_cast_to_kern_ctx))
-		return BPF_CORE_READ(sk, sk_dst_cache, dev);
-	kernel_skb = bpf_cast_to_kern_ctx(skb);
-	return BPF_CORE_READ(kernel_skb, dev);
+	return bpf_ksym_exists(bpf_cast_to_kern_ctx) ? bpf_cast_to_kern_ctx(skb) : NULL;
 }
 
-static OWN_FRAME int leaves_by_xfrm_device(struct __sk_buff *skb, struct sock *sk)
+/*
+ * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
+ * again. Before Linux 6.2 the output device is that of the socket's last route, and packets of
+ * source NAT are not recognised. May change protection and sa of p. A global function, as
+ * check_packet().
+ */
+__noinline int comes_back(struct __sk_buff *skb, struct passage *p)
 {
-	return is_xfrm_device(egress_device(skb, sk));
+	const struct sk_buff *kernel_skb = kernel_packet(skb);
+	const struct net_device *device;
+	struct bpf_sock *socket = skb->sk;
+	const struct net *net;
+	struct sock *sk;
+
+	if (!socket || !p)
+		return 0;
+	sk = kernel_socket(socket);
+	net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	if (kernel_skb && bundle_state(kernel_skb))
+		return comes_back_from_nat(kernel_skb, net, p);
+	if (p->protection != PACKET_PLAIN)
+		return 0;
+	device = kernel_skb ? BPF_CORE_READ(kernel_skb, dev) : BPF_CORE_READ(sk, sk_dst_cache, dev);
+	return comes_back_from_device(device, net, p);
 }
 
 #endif

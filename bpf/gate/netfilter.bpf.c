@@ -12,8 +12,8 @@
  * arrives for a latch: an encapsulation socket (L2TP) takes its packets before the cgroup gate.
  */
 #include "gate/sctp.h"
+#include "gate/xfrm_return.h"
 #include "packet/merge.h"
-#include "packet/xfrm_device.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
@@ -48,25 +48,6 @@ static __always_inline int has_full_socket(struct bpf_nf_ctx *ctx, int egress)
 		return 0;
 	return BPF_CORE_READ(sk, sk_type) == SOCK_STREAM &&
 	       BPF_CORE_READ(sk, sk_protocol) == IPPROTO_TCP_NUMBER;
-}
-
-/* The SA that XFRM will use. A bundle of more than one continues in its child. */
-static __noinline enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
-						   struct latch_sa_key *sa)
-{
-	struct dst_entry *dst = (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
-	struct dst_entry *child;
-	struct xfrm_state *x;
-
-	__builtin_memset(sa, 0, sizeof(*sa));
-	x = dst ? BPF_CORE_READ(dst, xfrm) : NULL;
-	if (!x)
-		return PACKET_PLAIN;
-	child = BPF_CORE_READ((struct xfrm_dst *)dst, child);
-	if (child && BPF_CORE_READ(child, xfrm))
-		return PACKET_NESTED;
-	state_sa(x, netns, sa);
-	return PACKET_PROTECTED;
 }
 
 static __noinline enum packet_protection received_sa(struct sk_buff *skb, __u64 netns,
@@ -205,7 +186,8 @@ int nf_gate_egress(struct bpf_nf_ctx *ctx)
 	if (!latch && is_forwarded(ctx->skb))
 		return GATE_PASS;
 	nf.passage.protection = bundle_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-	if (nf.passage.protection == PACKET_PLAIN && is_xfrm_device(ctx->state->out))
+	if (nf.passage.protection == PACKET_PLAIN &&
+	    comes_back_from_device(ctx->state->out, ctx->state->net, &nf.passage))
 		return GATE_PASS;
 	if (nf.protocol == IPPROTO_SCTP_NUMBER)
 		return gate_sctp(&nf);

@@ -4,26 +4,31 @@
  * (drop_event_interval). It shares a slot with other flows, which keeps the time of the last
  * event. A flood of flows is thus no flood of events either. Flows opened by this host have
  * separate slots: flows from outside cannot suppress the event for a local application that gets no
- * connection.
+ * connection. So have flows that continue unlatched.
  */
 #include "gate/refusal.h"
 
-static __always_inline __u32 slot_of(const struct passage *p)
+enum refusal_slots {
+	SLOTS_OTHER,
+	SLOTS_OPENED_HERE,
+	SLOTS_ELSEWHERE,
+};
+
+static __always_inline __u32 slot_of(const struct passage *p, enum refusal_slots slots)
 {
 	const __u32 *words = (const __u32 *)&p->flow;
 	__u32 hash = 0;
 
 	for (__u32 i = 0; i < sizeof(p->flow) / sizeof(*words); i++)
 		hash = (hash ^ words[i]) * 0x9e3779b1;
-	hash = (hash >> 16) % REFUSAL_SLOTS;
-	return p->opened == LATCH_DIRECTION_OUT ? hash + REFUSAL_SLOTS : hash;
+	return (hash >> 16) % REFUSAL_SLOTS + slots * REFUSAL_SLOTS;
 }
 
-static __always_inline int may_send_event(const struct passage *p)
+static __always_inline int may_send_event(const struct passage *p, enum refusal_slots slots)
 {
 	struct latch_settings *s = settings_get();
 	__u64 now = bpf_ktime_get_boot_ns(), last;
-	__u32 key = slot_of(p);
+	__u32 key = slot_of(p, slots);
 	__u64 *last_sent = bpf_map_lookup_elem(&refusals, &key);
 
 	if (!s || !last_sent)
@@ -41,7 +46,8 @@ __noinline int refuse(const struct passage *p, int why)
 	if (!p)
 		return GATE_DROP;
 	drop(why, p, NULL);
-	if (p->rule.undecided || !may_send_event(p))
+	if (p->rule.undecided ||
+	    !may_send_event(p, p->opened == LATCH_DIRECTION_OUT ? SLOTS_OPENED_HERE : SLOTS_OTHER))
 		return GATE_DROP;
 	event = event_begin(LATCH_EVENT_REFUSED);
 	if (!event)
@@ -55,4 +61,21 @@ __noinline int refuse(const struct passage *p, int why)
 	event->direction = p->opened;
 	bpf_ringbuf_submit(event, 0);
 	return GATE_DROP;
+}
+
+__noinline int report_elsewhere(const struct passage *p)
+{
+	struct latch_event *event;
+
+	if (!p)
+		return 0;
+	count(LATCH_COUNTER_SAS_ELSEWHERE);
+	if (!may_send_event(p, SLOTS_ELSEWHERE))
+		return 0;
+	event = event_begin(LATCH_EVENT_SAS_ELSEWHERE);
+	if (!event)
+		return 0;
+	event->flow = p->flow;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Refuses a flow that may not start. */
+/* Refuses a flow that may not start; reports one that continues unlatched. */
 #ifndef LATCH_BPF_GATE_REFUSAL_H
 #define LATCH_BPF_GATE_REFUSAL_H
 
@@ -10,5 +10,11 @@
  * an enum latch_drop. Returns GATE_DROP, which the verifier does not know.
  */
 int refuse(const struct passage *p, int why);
+
+/*
+ * Counts a packet in clear that leaves by an xfrm or VTI interface with SAs in another network
+ * namespace, and sends LATCH_EVENT_SAS_ELSEWHERE. Returns 0.
+ */
+int report_elsewhere(const struct passage *p);
 
 #endif

@@ -123,7 +123,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return GATE_PASS;
 	if (kind != DATAGRAM_OWN)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	if (p->egress && p->protection == PACKET_PLAIN && leaves_by_xfrm_device(skb, kernel_sk))
+	if (p->egress && comes_back(skb, p))
 		return GATE_PASS;
 	return check_datagram(sk, socket, p);
 }

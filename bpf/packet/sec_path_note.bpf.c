@@ -4,6 +4,10 @@
  * bpf_cast_to_kern_ctx their cgroup programs cannot read the sec_path of their packet. The kernel
  * function that calls those programs is entered just before them, on the same CPU and with
  * softirqs off. A note made here is therefore of the packet that gate_ingress checks next.
+ *
+ * The function is entered for packets of AF_UNIX and netlink sockets, too, with softirqs on and
+ * without those programs. A softirq meanwhile finds this program busy and gets no note. Its packet
+ * must not find the note of another one: no note is made for those sockets.
  */
 #include "packet/packet.h"
 
@@ -20,8 +24,12 @@ int BPF_PROG(note_ingress, struct sock *sk, struct sk_buff *skb, int type)
 {
 	__u32 key = 0;
 	struct ingress_note *note;
+	__u16 family;
 
 	if (type != bpf_core_enum_value(enum cgroup_bpf_attach_type, CGROUP_INET_INGRESS))
+		return 0;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != AF_INET && family != AF_INET6)
 		return 0;
 	note = bpf_map_lookup_elem(&ingress_notes, &key);
 	if (!note)

@@ -59,11 +59,14 @@ int BPF_PROG(watch_spd_flush, struct net *net)
 	return 0;
 }
 
-/* After an edit by netlink or PF_KEY. */
+/*
+ * After an edit by netlink or PF_KEY. xfrm_user sets event->net only where there is no policy (a
+ * flush); else it holds what was on the stack.
+ */
 SEC("fentry/km_policy_notify")
 int BPF_PROG(watch_spd_notify, struct xfrm_policy *policy, int dir, const struct km_event *event)
 {
-	spd_changed(BPF_CORE_READ(event, net));
+	spd_changed(policy ? BPF_CORE_READ(policy, xp_net.net) : BPF_CORE_READ(event, net));
 	return 0;
 }
 

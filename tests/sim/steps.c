@@ -467,14 +467,14 @@ static void put_policies(uint32_t unused)
 	(void)unused;
 	world.policies = true;
 	sim_trace("SPD: policies are there");
-	traffic_spd_changed();
+	traffic_policy_added();
 }
 
 static void step_policies_flushed(void)
 {
 	world.policies = false;
 	sim_trace("SPD: flushed");
-	traffic_spd_changed();
+	traffic_policies_flushed();
 	steps_later(sim_draw(2) ? sim_draw(300) : sim_draw(20000), put_policies, 0);
 }
 

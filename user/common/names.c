@@ -141,6 +141,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "slow_path";
 	case LATCH_COUNTER_XFRM_HOOKS:
 		return "xfrm_hooks";
+	case LATCH_COUNTER_SAS_ELSEWHERE:
+		return "sas_elsewhere";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}
@@ -168,6 +170,8 @@ const char *latch_event_name(enum latch_event_type type)
 		return "latch-refused";
 	case LATCH_EVENT_POLICY_CHANGED:
 		return "policy-changed";
+	case LATCH_EVENT_SAS_ELSEWHERE:
+		return "sas-elsewhere";
 	}
 	return "unknown";
 }

@@ -47,6 +47,7 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 	case LATCH_EVENT_LATCH_BROKEN:
 	case LATCH_EVENT_LATCH_HEALED:
 	case LATCH_EVENT_DROP:
+	case LATCH_EVENT_SAS_ELSEWHERE:
 		return;
 	}
 }

@@ -238,6 +238,9 @@ int __wrap_ring_buffer__consume(struct ring_buffer *ring)
 	while (result >= 0 && (first = ring_first())) {
 		memcpy(&event, first, sizeof(event));
 		sim_trace("latchd takes event %d", event.type);
+		if (event.type == LATCH_EVENT_POLICY_CHANGED && event.flow.netns != SIM_NETNS)
+			sim_fail("an edit of the SPD is reported for namespace %llu",
+				 (unsigned long long)event.flow.netns);
 		result = ring->sample(ring->context, &event, sizeof(event));
 		ring_pop();
 	}

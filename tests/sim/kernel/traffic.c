@@ -17,8 +17,11 @@ int watch_sa_add(struct xfrm_state *x);
 int watch_sa_added(struct xfrm_state *x, int result);
 int watch_sa_delete(struct xfrm_state *x);
 int watch_spd_flush(struct net *net);
+int watch_spd_notify(struct xfrm_policy *policy, int dir, const struct km_event *event);
 
 static struct net net;
+/* What xfrm_user leaves in a km_event that names a policy. */
+static struct net on_the_stack = {.net_cookie = SIM_NETNS + 1};
 static struct user_namespace host_namespace;
 static struct xfrm_state states[TRAFFIC_SAS];
 static struct traffic_sa described[TRAFFIC_SAS];
@@ -173,9 +176,20 @@ void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait)
 		latch_release(flow, latch);
 }
 
-void traffic_spd_changed(void)
+void traffic_policies_flushed(void)
 {
+	const struct km_event event = {.net = &net};
+
 	watch_spd_flush(&net);
+	watch_spd_notify(NULL, 0, &event);
+}
+
+void traffic_policy_added(void)
+{
+	struct xfrm_policy policy = {.xp_net.net = &net};
+	const struct km_event event = {.net = &on_the_stack};
+
+	watch_spd_notify(&policy, 0, &event);
 }
 
 void traffic_control(struct latch_control *control)

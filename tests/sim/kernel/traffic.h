@@ -50,8 +50,9 @@ void traffic_established(int socket, const struct latch_flow *flow, __u64 cookie
 /* The socket ends. time_wait: its flow continues in TIME_WAIT. */
 void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait);
 
-/* An edit of the SPD. */
-void traffic_spd_changed(void);
+/* Edits of the SPD by netlink. */
+void traffic_policies_flushed(void);
+void traffic_policy_added(void);
 /* Runs the program latch_control. */
 void traffic_control(struct latch_control *control);
 

@@ -32,6 +32,7 @@ static size_t use(const struct config *config)
 static void start_two(void)
 {
 	fixture_start();
+	daemon_feeds_init(&feeds, "/nonexistent/latchd.sock");
 	add_feed(&before, "host", "/nonexistent/host.vici");
 	add_feed(&before, "blue", "/nonexistent/blue.vici");
 	cr_assert_eq(use(&before), 0);

@@ -140,10 +140,15 @@ def broken(what, direction, action, default=False):
 broken.count = 0
 
 
+def edits_of_w():
+    return [event["netns"] for event in latchd.events("policy-changed")].count(W.cookie())
+
+
 def edit(what, make, revert, *outcome):
     text = what.encode()
-    before = count("latch-healed")
+    before, edits = count("latch-healed"), edits_of_w()
     make()
+    until(lambda: edits_of_w() > edits, f"{what}: the monitor reports an edit in w's namespace")
     broken(what, *outcome)
     if outcome[0] == "out" and outcome[1] != "bypass":
         # XFRM itself blocks the data, or has no SA of that kind: no packet reaches the gates.
@@ -216,6 +221,8 @@ def edits_beside_the_flow():
     expect((count("latch-broken"), count("latch-healed")) == (broken.count, healed),
            "the monitor reports no latch")
     sends(client, peer, b"still here", "its stream continues")
+    expect({event["netns"] for event in latchd.events("policy-changed")} <= {W.cookie(), C.cookie()},
+           "all edits are reported in a namespace that exists")
     conforms("S15", "seven edits that do not cover the flow or do not change its outcome: no event")
     return other
 

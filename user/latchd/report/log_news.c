@@ -11,10 +11,11 @@
 #include "common/loop.h"
 #include "common/names.h"
 
-#define REFUSED_LOG_MS 1000
-#define SUBJECT_SIZE   (FLOW_TEXT_SIZE + 128)
-#define PEER_SIZE      (2 * sizeof(((struct latch_identity *)0)->id) + 16)
-#define DETAILS_SIZE   (PEER_SIZE + 128)
+#define REFUSED_LOG_MS	 1000
+#define ELSEWHERE_LOG_MS 60000
+#define SUBJECT_SIZE	 (FLOW_TEXT_SIZE + 128)
+#define PEER_SIZE	 (2 * sizeof(((struct latch_identity *)0)->id) + 16)
+#define DETAILS_SIZE	 (PEER_SIZE + 128)
 
 /* NULL: not known. */
 static const struct latch_identity *peer_of(const struct log_news *log, uint16_t index)
@@ -235,6 +236,22 @@ static void log_refused(struct log_news *log, const struct news *news)
 			 latch_drop_name(event->drop), flow, strerror(-news->error), more);
 }
 
+/* The flow is an example: status counts the packets of all. */
+static void log_kernel_event(struct log_news *log, const struct latch_event *event)
+{
+	char flow[FLOW_TEXT_SIZE];
+	uint64_t now = loop_now_ms();
+
+	if (event->type != LATCH_EVENT_SAS_ELSEWHERE || now < log->elsewhere_due_ms)
+		return;
+	log->elsewhere_due_ms = now + ELSEWHERE_LOG_MS;
+	flow_text(flow, &event->flow, LATCH_DIRECTION_OUT);
+	log_warn(NULL,
+		 "flow not latched (sas-elsewhere): %s; its xfrm or VTI interface has its SAs in "
+		 "another network namespace; to latch it make the interface in this one",
+		 flow);
+}
+
 static void log_bound(const struct log_news *log, const struct news_sa *sa)
 {
 	char peer[PEER_SIZE];
@@ -270,6 +287,8 @@ static void on_news(void *context, const struct news *news)
 		log_bound(log, &news->sa);
 		return;
 	case NEWS_KERNEL_EVENT:
+		log_kernel_event(log, news->event);
+		return;
 	case NEWS_NETNS_SERVED:
 	case NEWS_EVENTS_LOST:
 		return;

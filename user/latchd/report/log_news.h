@@ -14,6 +14,7 @@ struct log_news {
 	/* A flood of refusals: one line a second, with the number of those without a line. */
 	uint64_t refused_due_ms;
 	unsigned int refused;
+	uint64_t elsewhere_due_ms;
 };
 
 void log_news_start(struct log_news *log, struct news_bus *bus,

@@ -88,6 +88,10 @@ void report_kernel_event(struct json_writer *w, const struct report_source *sour
 	case LATCH_EVENT_POLICY_CHANGED:
 		json_member_uint(w, "netns", event->flow.netns);
 		break;
+	case LATCH_EVENT_SAS_ELSEWHERE:
+		report_flow(w, &event->flow);
+		report_direction(w, LATCH_DIRECTION_OUT);
+		break;
 	}
 	json_object_end(w);
 }

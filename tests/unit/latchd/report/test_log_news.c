@@ -317,6 +317,32 @@ Test(log_news, the_line_of_a_refusal_has_the_error_of_a_connect_that_did_not_end
 				    "; connect() not ended: Operation not permitted");
 }
 
+/* ---- interfaces with SAs in another network namespace */
+
+static void publish_elsewhere(void)
+{
+	struct latch_event event = {.type = LATCH_EVENT_SAS_ELSEWHERE, .flow = w_to_c()};
+
+	last_log[0] = '\0';
+	news_publish(&bus, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
+}
+
+Test(log_news, a_flow_to_an_interface_with_sas_elsewhere_is_explained_once_a_minute)
+{
+	publish_elsewhere();
+	expect_line(
+		LOG_LEVEL_WARN,
+		"flow not latched (sas-elsewhere): " FLOW
+		"; its xfrm or VTI interface has its SAs in another network namespace; to latch "
+		"it make the interface in this one");
+	publish_elsewhere();
+	cr_expect_str_empty(last_log);
+	cr_expect_gt(log_news.elsewhere_due_ms, loop_now_ms());
+	log_news.elsewhere_due_ms = loop_now_ms();
+	publish_elsewhere();
+	cr_expect_not(!last_log[0]);
+}
+
 /* ---- SAs */
 
 Test(log_news, a_bound_sa_is_logged_at_debug_level)

@@ -436,6 +436,16 @@ Test(report_news, held_and_released_latches_are_events)
 	expect_json("event", "\"latch-released\"");
 }
 
+Test(report_news, sas_elsewhere_names_the_flow)
+{
+	struct latch_event event = event_of(LATCH_EVENT_SAS_ELSEWHERE);
+
+	ring(&event);
+	expect_keys("", "time event netns proto local remote direction");
+	expect_json("event", "\"sas-elsewhere\"");
+	expect_json("direction", "\"out\"");
+}
+
 Test(report_news, policy_changed_names_the_network_namespace)
 {
 	struct latch_event event = event_of(LATCH_EVENT_POLICY_CHANGED);

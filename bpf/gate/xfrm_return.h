@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Packets that leave in clear, are on their way to XFRM and pass the gates again as ESP. */
+#ifndef LATCH_BPF_GATE_XFRM_RETURN_H
+#define LATCH_BPF_GATE_XFRM_RETURN_H
+
+#include "gate/refusal.h"
+#include "packet/bundle.h"
+#include "packet/xfrm_device.h"
+
+/*
+ * Source NAT has chosen the SA after the packet's route: the packet is in clear now. A packet of a
+ * latched flow is checked here by that SA, too.
+ */
+static OWN_FRAME int comes_back_from_nat(const struct sk_buff *kernel_skb, const struct net *net,
+					 struct passage *p)
+{
+	struct xfrm_state *x = bundle_state(kernel_skb);
+
+	if (!x)
+		return 0;
+	p->protection = PACKET_PLAIN;
+	if (!returns_as_esp(x, net))
+		return 0;
+	if (!latch_find(&p->flow))
+		return 1;
+	p->protection = bundle_sa(kernel_skb, p->flow.netns, &p->sa);
+	return 0;
+}
+
+static OWN_FRAME int comes_back_from_device(const struct net_device *device, const struct net *net,
+					    const struct passage *p)
+{
+	enum sas_place place = place_of_sas(device, net);
+
+	if (place == SAS_PLACE_ELSEWHERE)
+		report_elsewhere(p);
+	return place == SAS_PLACE_HERE;
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The SA that XFRM will use for an outgoing packet: the route of the packet is a bundle of SAs. */
+#ifndef LATCH_BPF_PACKET_BUNDLE_H
+#define LATCH_BPF_PACKET_BUNDLE_H
+
+#include "packet/sec_path.h"
+
+#define OFFLOAD_PACKET 2 /* XFRM_DEV_OFFLOAD_PACKET */
+
+static __always_inline struct dst_entry *route_of(const struct sk_buff *skb)
+{
+	return (struct dst_entry *)(BPF_CORE_READ(skb, _skb_refdst) & ~1ul);
+}
+
+/* NULL: the packet is not on its way to XFRM. */
+static __always_inline struct xfrm_state *bundle_state(const struct sk_buff *skb)
+{
+	struct dst_entry *dst = route_of(skb);
+
+	return dst ? BPF_CORE_READ(dst, xfrm) : NULL;
+}
+
+/* A bundle of more than one SA continues in its child. */
+static OWN_FRAME enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
+						  struct latch_sa_key *sa)
+{
+	struct xfrm_state *x = bundle_state(skb);
+	struct dst_entry *child;
+
+	__builtin_memset(sa, 0, sizeof(*sa));
+	if (!x)
+		return PACKET_PLAIN;
+	child = BPF_CORE_READ((struct xfrm_dst *)route_of(skb), child);
+	if (child && BPF_CORE_READ(child, xfrm))
+		return PACKET_NESTED;
+	state_sa(x, netns, sa);
+	return PACKET_PROTECTED;
+}
+
+/*
+ * A packet under this SA passes the cgroup gate again as ESP, with its socket. Under an SA that a
+ * network card applies it does not.
+ */
+static __always_inline int returns_as_esp(struct xfrm_state *x, const struct net *net)
+{
+	struct xfrm_dev_offload *offload = __builtin_preserve_access_index(&x->xso);
+
+	return BPF_CORE_READ(x, xs_net.net) == net &&
+	       BPF_CORE_READ_BITFIELD_PROBED(offload, type) != OFFLOAD_PACKET;
+}
+
+#endif
