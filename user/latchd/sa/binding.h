@@ -6,20 +6,27 @@
 #ifndef LATCHD_SA_BINDING_H
 #define LATCHD_SA_BINDING_H
 
+#include "common/log_limit.h"
+#include "common/loop.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/conflict.h"
 #include "latchd/identity/identities.h"
+#include "latchd/sa/walk_pace.h"
 
 struct binding {
 	struct conflict_view view;
 	struct child_sas *child_sas;
 	struct identities *identities;
+	struct walk_pace *walks;  /* over all latches */
+	struct loop_timer *later; /* its handler calls binding_bind_waiting() */
+	struct log_limit *marks_log, *share_log;
 };
 
 /*
  * Breaks the latches in conflict, then binds each of the two SAs that the kernel
  * has. 0; -ENOENT when the inbound SA is not (yet) in the kernel; another
  * negative errno: the SAs keep their states and stay closed to latched flows.
+ * -EDQUOT: the peer has its share. -EINPROGRESS: binding_bind_waiting() follows.
  */
 int binding_bind(const struct binding *binding, struct child_sa *child);
 
@@ -28,6 +35,13 @@ int binding_bind(const struct binding *binding, struct child_sa *child);
  * latches, which also heals latches. 0 or the first error.
  */
 int binding_bind_snapshot(const struct binding *binding, const struct feed *feed);
+
+/*
+ * Writes missing marks, breaks every latch in conflict, and heals those without. Then binds those
+ * CHILD_SAs whose bind had failed or has to wait. 0 or the error of the marks and latches.
+ * ret_left: it has to be called again.
+ */
+int binding_bind_waiting(const struct binding *binding, bool *ret_left);
 
 /* Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
  */
@@ -61,10 +75,10 @@ bool binding_outbound_moves(const struct binding *binding, const struct child_sa
 			    const struct latch_sa_key *new_in);
 
 /*
- * changed has begun or ceased to count: updates the contested mark of all others. 0 or a negative
- * errno: some SAs have their former mark, and binding_mark_unmarked() tries again.
+ * CHILD_SAs have begun or ceased to count: updates the contested marks of all that overlap. 0 or a
+ * negative errno: some SAs have their former mark, and binding_mark_unmarked() tries again.
  */
-int binding_update_contested(const struct binding *binding, const struct child_sa *changed);
+int binding_update_contested(const struct binding *binding);
 int binding_mark_unmarked(const struct binding *binding);
 
 #endif

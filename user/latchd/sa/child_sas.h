@@ -13,8 +13,7 @@
 #include "common/hash.h"
 #include "latch_abi.h"
 #include "latchd/feeds/feed.h"
-
-struct child_sa;
+#include "latchd/sa/sa_groups.h"
 
 /* One of a CHILD_SA's two SAs. */
 struct child_sa_end {
@@ -25,8 +24,6 @@ struct child_sa_end {
 	bool in_kernel;		    /* at the last check */
 	UT_hash_handle hh;
 };
-
-struct child_sas_host;
 
 struct child_sa {
 	struct feed *feed;
@@ -41,18 +38,18 @@ struct child_sa {
 	bool contested;	  /* another CHILD_SA with other params overlaps */
 	bool unmarked;	  /* ... and the kernel's SAs may not have this mark yet */
 	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */
+	bool waits;	  /* binding_bind_waiting() is to bind it */
 	bool unsettled;	  /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
 	struct child_sa *next, *previous;
-	struct child_sas_host *host; /* NULL: in the list of several hosts */
-	struct child_sa *host_next, *host_previous;
+	struct sa_group *group; /* NULL: it does not count in conflicts */
+	struct sa_group *spare; /* memory: see sa_groups.c */
+	struct child_sa *member_next, *member_previous;
 };
 
 struct child_sas { /* zeroed before first use */
 	struct child_sa_end *ends;
 	struct child_sa *first;
-	/* Most CHILD_SAs have one remote host: only few others can cover the same flows. */
-	struct child_sas_host *hosts;
-	struct child_sa *several_hosts;
+	struct sa_groups groups;
 };
 
 /*
@@ -73,20 +70,11 @@ void child_sas_clear(struct child_sas *child_sas);
 void child_sas_keys(const struct feed_child *reported, uint64_t netns, struct latch_sa_key *ret_in,
 		    struct latch_sa_key *ret_out);
 
-/* True ends the search. */
-typedef bool (*child_sas_match_fn)(void *context, struct child_sa *child);
-
-/* The first match among all CHILD_SAs that can cover the flow, or overlap with child; else NULL. */
-struct child_sa *child_sas_search_flow(const struct child_sas *child_sas,
-				       const struct latch_flow *flow, child_sas_match_fn match,
-				       void *context);
-struct child_sa *child_sas_search_overlap(const struct child_sas *child_sas,
-					  const struct child_sa *child, child_sas_match_fn match,
-					  void *context);
-
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
 bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flow);
 /* Is there a flow that both cover? */
 bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b);
+/* Do both have the same selectors, in the same namespace? */
+bool child_sas_same_selectors(const struct child_sa *a, const struct child_sa *b);
 
 #endif
