@@ -230,18 +230,32 @@ static int update_contested(const struct binding *b, struct child_sa *child)
 	return set_contested(b, child, contested);
 }
 
-int binding_update_contested(const struct binding *b)
+static int update_group(const struct binding *b, struct sa_group *group)
 {
 	struct child_sa *child;
-	struct sa_group *group;
 	int err, first = 0;
 
-	while ((group = sa_groups_take_stale(&b->child_sas->groups))) {
-		DL_FOREACH2(group->members, child, member_next)
-		{
-			err = update_contested(b, child);
-			first = first ? first : err;
-		}
+	DL_FOREACH2(group->members, child, member_next)
+	{
+		err = update_contested(b, child);
+		first = first ? first : err;
+	}
+	return first;
+}
+
+/* A group whose marks fail stays stale: no other is bound before they are made. */
+int binding_update_contested(const struct binding *b)
+{
+	struct sa_groups *groups = &b->child_sas->groups;
+	struct sa_group *group;
+	int err, left, first = 0;
+
+	DL_COUNT2(groups->stale, group, left, stale_next);
+	while (left-- && (group = sa_groups_take_stale(groups))) {
+		err = update_group(b, group);
+		if (err)
+			sa_groups_note_stale(groups, group);
+		first = first ? first : err;
 	}
 	return first;
 }

@@ -104,7 +104,7 @@ static bool has_selectors(const struct sa_group *group, const struct child_sa *c
 
 /* ---- rivals */
 
-static void note_stale(struct sa_groups *groups, struct sa_group *group)
+void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group)
 {
 	if (group->stale)
 		return;
@@ -136,7 +136,7 @@ static void change_rivals(struct sa_groups *groups, struct sa_group *group, int 
 
 	group->rivals += (unsigned int)change;
 	if ((group->rivals > 0) != contested)
-		note_stale(groups, group);
+		sa_groups_note_stale(groups, group);
 }
 
 static void meet_alike(struct sa_groups *groups, struct sa_group *group, struct sa_group *first,

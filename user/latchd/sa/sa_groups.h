@@ -47,6 +47,7 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
 
 /* The next group with stale marks, which no longer are; NULL: none. */
 struct sa_group *sa_groups_take_stale(struct sa_groups *groups);
+void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 
 /* A group with params other than these that covers the flow, or NULL. */
 const struct sa_group *sa_groups_find_conflicting(struct sa_groups *groups,
