@@ -311,12 +311,25 @@ static bool is_inherited(const struct binding *b, const struct child_sa *child)
 	       (!child_params_get_sa(b, &child->out, &out) && is_bound_to(&out, child->params));
 }
 
-/* The peer has more than its share: its SAs stay unattributed. */
+static void refuse_end(const struct binding *b, const struct child_sa_end *end)
+{
+	struct latch_sa sa;
+
+	if (!child_params_get_sa(b, end, &sa) && sa.word.state == LATCH_SA_PENDING)
+		sa_refuse(b->view.maps, &end->key, sa.word.serial);
+}
+
+/*
+ * The peer has more than its share. Its SAs give their places in the table back: no latched flow
+ * uses an SA that is not there.
+ */
 static int refuse(const struct binding *b, struct child_sa *child)
 {
 	unsigned int left_out;
 
 	child->params = 0;
+	refuse_end(b, &child->in);
+	refuse_end(b, &child->out);
 	if (log_limit_admits(b->share_log, &left_out))
 		log_warn(NULL,
 			 "sa 0x%08x unattributed (share): \"%s\" has more than its share of SAs "
@@ -328,6 +341,13 @@ static int refuse(const struct binding *b, struct child_sa *child)
 /* Overlapping SAs with other params start no latch from now on. */
 static int begin_to_count(const struct binding *b, struct child_sa *child)
 {
+	const struct latch_params *params = identities_get_params(b->identities, child->params);
+
+	/* Its peer may be counted under the former params. */
+	if (child->group && child->group->params != child->params)
+		sa_groups_leave(&b->child_sas->groups, child);
+	if (!child->group)
+		child->peer = params ? (uint16_t)params->peer_id : 0;
 	binding_check_kernel(b, child);
 	if (sa_groups_update(&b->child_sas->groups, child, is_inherited(b, child)))
 		return refuse(b, child);

@@ -218,6 +218,13 @@ static void unlink_group(struct sa_group **list, struct sa_group *group)
 	}
 }
 
+static void enter(struct sa_groups *groups, struct child_sa *child, struct sa_group *group)
+{
+	child->group = group;
+	DL_APPEND2(group->members, child, member_previous, member_next);
+	groups->of_peer[child->peer]++;
+}
+
 static void start_group(struct sa_groups *groups, struct child_sa *child, uint64_t digest,
 			struct sa_groups_host *host)
 {
@@ -225,24 +232,26 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 
 	child->spare = NULL;
 	*group = (struct sa_group){.params = child->params, .digest = digest, .host = host};
-	child->group = group;
-	DL_APPEND2(group->members, child, member_previous, member_next);
+	enter(groups, child, group);
 	meet_all(groups, group, 1);
 	link_group(list_of(groups, host), group);
 }
 
 static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 {
-	struct sa_groups_host *host = host_for(groups, child);
-	struct sa_group *group = find_params(*list_of(groups, host), child->params);
 	uint64_t digest = digest_of(child);
+	struct sa_groups_host *host;
+	struct sa_group *group;
 	unsigned int alike = 0;
 
+	if (groups->of_peer[child->peer] >= SA_GROUPS_PEER_MAX && !forced)
+		return -EDQUOT;
+	host = host_for(groups, child);
+	group = find_params(*list_of(groups, host), child->params);
 	for (; group && !has_selectors(group, child, digest); group = group->alike)
 		alike++;
 	if (group) {
-		child->group = group;
-		DL_APPEND2(group->members, child, member_previous, member_next);
+		enter(groups, child, group);
 		return 0;
 	}
 	if (alike >= SA_GROUPS_ALIKE_MAX && !forced)
@@ -270,6 +279,7 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 	if (!group)
 		return;
 	child->group = NULL;
+	groups->of_peer[child->peer]--;
 	if (group->members->member_next) {
 		DL_DELETE2(group->members, child, member_previous, member_next);
 		take_spare(child, group);

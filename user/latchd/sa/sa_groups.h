@@ -14,6 +14,8 @@
 
 /* Different selectors that one remote host, or all networks, may have with the same params. */
 #define SA_GROUPS_ALIKE_MAX 512
+/* CHILD_SAs of one peer: with two SAs each, a quarter of the SA table. */
+#define SA_GROUPS_PEER_MAX 8192
 
 struct child_sa;
 struct sa_groups_host;
@@ -36,11 +38,13 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_group *several_hosts;
 	struct sa_group *stale;
 	uint64_t comparisons; /* of selectors */
+	uint32_t of_peer[LATCH_IDENTITIES_MAX + 1]; /* members, by the index of the peer's identity */
 };
 
 /*
  * Puts the CHILD_SA into the group of its selectors and params if it counts, else takes it out of
- * its group. 0; -EDQUOT when the peer has SA_GROUPS_ALIKE_MAX other selectors. forced: no limit.
+ * its group. 0; -EDQUOT when the peer has SA_GROUPS_ALIKE_MAX other selectors, or
+ * SA_GROUPS_PEER_MAX CHILD_SAs. forced: no limit.
  */
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
 void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);

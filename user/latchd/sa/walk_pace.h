@@ -7,31 +7,37 @@
 #define LATCHD_SA_WALK_PACE_H
 
 #include <stdint.h>
+#include <time.h>
 
 #include "common/loop.h"
 
+#define WALK_PACE_FREE_MS 5 /* a shorter walk has no successor that waits */
+
 struct walk_pace { /* zeroed before first use */
-	uint64_t begun_ms, ended_ms;
+	clock_t begun;
+	uint64_t took_ms; /* of the processor: other processes count for nothing */
+	uint64_t ended_ms;
 	uint64_t count;
 };
 
 static inline void walk_pace_begin(struct walk_pace *pace)
 {
-	pace->begun_ms = loop_now_ms();
+	pace->begun = clock();
 	pace->count++;
 }
 
 static inline void walk_pace_end(struct walk_pace *pace)
 {
+	pace->took_ms = (uint64_t)(clock() - pace->begun) * 1000 / CLOCKS_PER_SEC;
 	pace->ended_ms = loop_now_ms();
 }
 
 /* Time until the next walk; 0: now. */
 static inline unsigned int walk_pace_wait_ms(const struct walk_pace *pace)
 {
-	uint64_t due = pace->ended_ms + 4 * (pace->ended_ms - pace->begun_ms), now = loop_now_ms();
+	uint64_t due = pace->ended_ms + 4 * pace->took_ms, now = loop_now_ms();
 
-	return due > now ? (unsigned int)(due - now) : 0;
+	return pace->took_ms >= WALK_PACE_FREE_MS && due > now ? (unsigned int)(due - now) : 0;
 }
 
 #endif
