@@ -76,7 +76,10 @@ static void check_all(void *context)
  */
 static void retry_to_bind(struct attribution *a, int err)
 {
-	pending_sas_check_soon(&a->pending_sas);
+	if (err == -ENOENT)
+		pending_sas_missing(&a->pending_sas);
+	else
+		pending_sas_check_soon(&a->pending_sas);
 	/* -ENOENT: no SA of it is there, and none has to be bound. */
 	if (err != -ENOENT && err != -EINPROGRESS && !loop_timer_armed(&a->settle))
 		loop_timer_arm(&a->settle, CHECK_RETRY_MS);

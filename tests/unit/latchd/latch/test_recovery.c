@@ -252,9 +252,21 @@ Test(recovery, a_check_without_the_control_program_fails_and_is_repeated)
 	none.control = -1;
 	damage();
 	cr_expect_eq(recovery_check_identities(&none, identities, &unfinished), -EBADF);
+	cr_expect(unfinished);
 	cr_expect_eq(latch_count(), LATCHES);
 	cr_expect_not_null(identities_get_params(identities, params));
 	cr_assert_eq(recovery_check_identities(&maps, identities, &unfinished), RECOVERY_DAMAGED);
+	cr_expect_eq(latch_count(), 0);
+}
+
+/* The next check finds an intact table, but the SAs were bound to the earlier one. */
+Test(recovery, a_recovery_that_failed_is_completed_though_the_table_looks_intact)
+{
+	run();
+	unfinished = true;
+	cr_assert_eq(recovery_check_identities(&maps, identities, &unfinished), RECOVERY_DAMAGED);
+	cr_expect_not(unfinished);
+	expect_sas(LATCH_SA_PENDING, 0, 0);
 	cr_expect_eq(latch_count(), 0);
 }
 
