@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The SAs between two addresses may fill a quarter of the SA table: an authenticated peer needs only
- * CREATE_CHILD_SA for each pair of them. Before Linux 6.10 the kernel does not say which of the two
- * addresses is remote, so both count, in any order. An IPv6 address counts as its /64.
+ * The SAs between two addresses may fill a quarter of the SA table: an authenticated peer needs
+ * only CREATE_CHILD_SA for each pair of them. Before Linux 6.10 the kernel does not say which of
+ * the two addresses is remote, so both count, in any order. An IPv6 address counts as its /64.
  *
  * The counts are in slots of a hash. A slot that is full by another pair is improbable, as at most
  * four slots are full at once, and peers do not know the seed.

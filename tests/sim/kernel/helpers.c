@@ -23,8 +23,8 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], rules[], settings[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], merges[], reassemblies[],
-	mixtures[];
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], merges[],
+	reassemblies[], mixtures[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,

@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "latchd/sa/binding.h"
+#include "latchd/sa/child_params.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/key_managers.h"
 #include "latchd/net/netns.h"
@@ -259,7 +260,7 @@ static void fix_auth_class(struct attribution *a, struct feed *feed, const struc
 			   struct feed_child *child)
 {
 	struct ike_sa *ike_sa = ike_sas_find(&a->peer_death.ike_sas, feed, child->ike_unique_id);
-	bool known = binding_find_auth_class(&a->binding, feed, in, child);
+	bool known = child_params_find_auth_class(&a->binding, feed, in, child);
 
 	if (ike_sa && known)
 		ike_sas_infer_class(ike_sa, child);

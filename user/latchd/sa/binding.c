@@ -11,7 +11,6 @@
 #include "latchd/maps/tables.h"
 #include "latchd/sa/child_params.h"
 
-
 static bool same_algorithms(const struct latch_params *params, const struct latch_sa *sa)
 {
 	struct latch_qop qop = sa->qop;

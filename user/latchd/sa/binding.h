@@ -6,21 +6,7 @@
 #ifndef LATCHD_SA_BINDING_H
 #define LATCHD_SA_BINDING_H
 
-#include "common/log_limit.h"
-#include "common/loop.h"
-#include "latchd/sa/child_sas.h"
-#include "latchd/sa/conflict.h"
-#include "latchd/identity/identities.h"
-#include "latchd/sa/walk_pace.h"
-
-struct binding {
-	struct conflict_view view;
-	struct child_sas *child_sas;
-	struct identities *identities;
-	struct walk_pace *walks;  /* over all latches */
-	struct loop_timer *later; /* its handler calls binding_bind_waiting() */
-	struct log_limit *marks_log, *share_log;
-};
+#include "latchd/sa/binding_parts.h"
 
 /*
  * Breaks the latches in conflict, then binds each of the two SAs that the kernel
@@ -46,14 +32,6 @@ int binding_bind_waiting(const struct binding *binding, bool *ret_left);
 /* Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
  */
 int binding_set_state(const struct binding *binding, struct child_sa *child);
-
-/*
- * Finds the authentication class of the peer of this inbound SA: from an earlier
- * report, or from the pinned tables of an earlier latchd. Writes it to reported
- * when the names there are the same; else returns false.
- */
-bool binding_find_auth_class(const struct binding *binding, const struct feed *feed,
-			     const struct latch_sa_key *in, struct feed_child *reported);
 
 /* Is one of the two SAs in the kernel? Updates both ends' in_kernel and serial. */
 bool binding_check_kernel(const struct binding *binding, struct child_sa *child);

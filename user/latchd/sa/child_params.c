@@ -23,9 +23,8 @@ static bool modes_match(enum feed_mode reported, uint8_t mode)
 	return false;
 }
 
-/* Is the kernel's SA the reported one, and not another SA of the same SPI? */
 bool child_params_match_report(const struct child_sa *child, const struct latch_sa *sa,
-			   const uint8_t source[16])
+			       const uint8_t source[16])
 {
 	return modes_match(child->reported.mode, sa->mode) &&
 	       !memcmp(sa->saddr, source, sizeof(sa->saddr));
@@ -87,8 +86,8 @@ static bool find_pinned_class(const struct binding *b, const struct feed *feed,
 	return true;
 }
 
-bool binding_find_auth_class(const struct binding *b, const struct feed *feed,
-			     const struct latch_sa_key *in, struct feed_child *reported)
+bool child_params_find_auth_class(const struct binding *b, const struct feed *feed,
+				  const struct latch_sa_key *in, struct feed_child *reported)
 {
 	const struct child_sa_end *end = child_sas_find(b->child_sas, in);
 	const struct feed_child *known =
@@ -120,7 +119,8 @@ static int intern_params(const struct binding *b, const struct child_sa *child,
  * A later SA under the same key is another SA. Its peer may have chosen the SPI
  * so that latchd takes the new SA for this one.
  */
-int child_params_get_sa(const struct binding *b, const struct child_sa_end *end, struct latch_sa *ret)
+int child_params_get_sa(const struct binding *b, const struct child_sa_end *end,
+			struct latch_sa *ret)
 {
 	int err = sa_get(b->view.maps, &end->key, ret);
 

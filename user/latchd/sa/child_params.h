@@ -6,7 +6,7 @@
 #ifndef LATCHD_SA_CHILD_PARAMS_H
 #define LATCHD_SA_CHILD_PARAMS_H
 
-#include "latchd/sa/binding.h"
+#include "latchd/sa/binding_parts.h"
 
 /* Is the kernel's SA the reported one, and not another SA of the same SPI? */
 bool child_params_match_report(const struct child_sa *child, const struct latch_sa *sa,
@@ -18,5 +18,13 @@ int child_params_get_sa(const struct binding *binding, const struct child_sa_end
 
 /* Both SAs get the inbound SA's params: only the inbound SA has the whole quality of protection. */
 int child_params_find(const struct binding *binding, struct child_sa *child);
+
+/*
+ * Finds the authentication class of the peer of this inbound SA: from an earlier
+ * report, or from the pinned tables of an earlier latchd. Writes it to reported
+ * when the names there are the same; else returns false.
+ */
+bool child_params_find_auth_class(const struct binding *binding, const struct feed *feed,
+				  const struct latch_sa_key *in, struct feed_child *reported);
 
 #endif

@@ -31,18 +31,6 @@ struct child_sa_end *child_sas_find(const struct child_sas *child_sas,
 	return end;
 }
 
-static bool same_set(const struct traffic_selector_set *a, const struct traffic_selector_set *b)
-{
-	return a->covers_all == b->covers_all && a->count == b->count &&
-	       !memcmp(a->selector, b->selector, a->count * sizeof(a->selector[0]));
-}
-
-bool child_sas_same_selectors(const struct child_sa *a, const struct child_sa *b)
-{
-	return a->netns == b->netns && same_set(&a->reported.local_ts, &b->reported.local_ts) &&
-	       same_set(&a->reported.remote_ts, &b->reported.remote_ts);
-}
-
 void child_sas_remove(struct child_sas *child_sas, struct child_sa *child)
 {
 	sa_groups_leave(&child_sas->groups, child);
@@ -92,8 +80,7 @@ static struct child_sa *add(struct child_sas *child_sas, const struct latch_sa_k
 static void replace_report(struct child_sas *child_sas, struct child_sa *child,
 			   const struct feed_child *reported)
 {
-	if (!same_set(&child->reported.local_ts, &reported->local_ts) ||
-	    !same_set(&child->reported.remote_ts, &reported->remote_ts))
+	if (!child_sas_has_selectors(child, reported))
 		sa_groups_leave(&child_sas->groups, child);
 	child->reported = *reported;
 }
@@ -127,20 +114,4 @@ struct child_sa *child_sas_learn(struct child_sas *child_sas, struct feed *feed,
 	child->in_snapshot = true;
 	child->deleted = child->orphan = false;
 	return child;
-}
-
-bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flow)
-{
-	return child->netns == flow->netns &&
-	       traffic_selector_set_covers(&child->reported.local_ts, flow->family, flow->protocol,
-					   flow->local_addr, flow->local_port) &&
-	       traffic_selector_set_covers(&child->reported.remote_ts, flow->family, flow->protocol,
-					   flow->remote_addr, flow->remote_port);
-}
-
-bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b)
-{
-	return a->netns == b->netns &&
-	       traffic_selector_sets_overlap(&a->reported.local_ts, &b->reported.local_ts) &&
-	       traffic_selector_sets_overlap(&a->reported.remote_ts, &b->reported.remote_ts);
 }

@@ -6,8 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "common/hash.h"
-#include "latchd/sa/child_sas.h"
+#include "latchd/sa/child_sa.h"
 
 /* ---- by remote host */
 

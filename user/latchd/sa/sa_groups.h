@@ -27,9 +27,9 @@ struct sa_group {
 	unsigned int rivals; /* groups with other params that overlap */
 	bool settled;	     /* the latches in conflict were broken while it counts */
 	bool stale;	     /* rivals came or went: the marks of its members are not written yet */
-	struct sa_groups_host *host;	   /* NULL: in the list of several hosts */
-	struct sa_group *next, *prev;  /* of other params */
-	struct sa_group *alike;		   /* of the same params and host */
+	struct sa_groups_host *host;  /* NULL: in the list of several hosts */
+	struct sa_group *next, *prev; /* of other params */
+	struct sa_group *alike;	      /* of the same params and host */
 	struct sa_group *stale_next, *stale_previous;
 };
 
@@ -38,7 +38,8 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_group *several_hosts;
 	struct sa_group *stale;
 	uint64_t comparisons; /* of selectors */
-	uint32_t of_peer[LATCH_IDENTITIES_MAX + 1]; /* members, by the index of the peer's identity */
+	uint32_t of_peer[LATCH_IDENTITIES_MAX +
+			 1]; /* members, by the index of the peer's identity */
 };
 
 /*

@@ -119,8 +119,8 @@ static void compare_flow(void)
 	uint16_t params = (uint16_t)(1 + draw(&chance, 4));
 	const struct child_sa *child = child_sas.first;
 
-	while (child && (!child->group || child->params == params ||
-			 !child_sas_covers(child, &flow)))
+	while (child &&
+	       (!child->group || child->params == params || !child_sas_covers(child, &flow)))
 		child = child->next;
 	cr_assert_eq(find(&flow, params) != NULL, child != NULL);
 }

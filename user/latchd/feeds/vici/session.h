@@ -18,7 +18,7 @@
 #include "latchd/feeds/vici/dispatch.h"
 
 #define VICI_ANSWER_LIMIT_MS 10000
-#define VICI_RESYNC_GAP_MS   50   /* from one list-sas to the next */
+#define VICI_RESYNC_GAP_MS   50	  /* from one list-sas to the next */
 #define VICI_RESYNC_BURST    5	  /* ... of so many; then: */
 #define VICI_RESYNC_LAST_MS  1000 /* peers cause lists, and charon and latchd work for each */
 #define VICI_RESYNC_SOON_MS  100

@@ -212,7 +212,7 @@ Test(vici_feed, the_number_of_logged_refusals_is_bounded)
 }
 
 #define UPDATE(name, state)                                                                        \
-	"{\"local-host\":\"10.9.0.1\",\"" name "\":{\"uniqueid\":\"9\",\"version\":\"2\","           \
+	"{\"local-host\":\"10.9.0.1\",\"" name "\":{\"uniqueid\":\"9\",\"version\":\"2\","         \
 	"\"state\":\"" state "\"}}"
 
 Test(vici_feed, ike_rekey_ike_update_and_ikev1_events_cause_a_new_snapshot)
@@ -231,7 +231,8 @@ Test(vici_feed, ike_rekey_ike_update_and_ikev1_events_cause_a_new_snapshot)
 	cr_expect_eq(feed->resyncs, 3);
 }
 
-/* Any host can begin IKE_SAs: an update of one that is not authenticated is no reason for a list. */
+/* Any host can begin IKE_SAs: an update of one that is not authenticated is no reason for a list.
+ */
 Test(vici_feed, an_ike_update_before_authentication_causes_no_snapshot)
 {
 	start_both();
