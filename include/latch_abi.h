@@ -214,6 +214,7 @@ enum latch_sa_flag {
 	LATCH_SA_AMBIGUOUS = 1 << 0, /* another SA has the same key: congruent with nothing */
 	LATCH_SA_CONTESTED = 1 << 1, /* another SA with other params covers the same traffic */
 	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace other than the host's: counted */
+	LATCH_SA_GONE = 1 << 3,	     /* the kernel has deleted the SA, but its entry could not be */
 };
 
 union latch_sa_word {
@@ -292,8 +293,8 @@ enum latch_counter {
 	LATCH_COUNTER_LATCHES_CREATED,
 	LATCH_COUNTER_SLOW_PATH,
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
-	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs of other user namespaces refused because their share of
-					 the table was full */
+	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs refused because the share of other user namespaces, of
+					 their addresses or of their peer was full */
 	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to an xfrm or VTI interface with SAs
 					 in another network namespace */
 	LATCH_COUNTER_COUNT,
@@ -420,6 +421,7 @@ enum latch_control_op {
 	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: finds the rule that decides */
 	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (association id),
 						  owner_since (latch_association.changed) */
+	LATCH_CONTROL_SA_REFUSE = 14, /* sa, serial: deletes it and counts it in sas_over_quota */
 };
 
 enum latch_control_result {
@@ -429,6 +431,7 @@ enum latch_control_result {
 	LATCH_CONTROL_REFUSED = 3,   /* the state machine has no such transition */
 	LATCH_CONTROL_AGAIN = 4,     /* lost a race; try again */
 	LATCH_CONTROL_FULL = 5,
+	LATCH_CONTROL_OVER_SHARE = 6, /* the share of the SA's addresses is full */
 };
 
 struct latch_control {

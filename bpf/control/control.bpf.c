@@ -6,6 +6,7 @@
  */
 #include "db/association.h"
 #include "db/listener.h"
+#include "db/sa_share.h"
 
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
@@ -110,11 +111,20 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	struct latch_sa_key key = c->sa;
 	struct latch_sa sa = c->sa_value;
 	__u8 flags = sa.word.flags & LATCH_SA_FOREIGN;
+	__u32 slot = sa_share_slot(&key, &sa);
 	long err;
 
-	c->result = LATCH_CONTROL_FULL;
-	if (flags && (!clock || !count_foreign_sa(clock)))
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (bpf_map_lookup_elem(&sas, &key))
 		return;
+	c->result = LATCH_CONTROL_OVER_SHARE;
+	if (!sa_share_take(slot))
+		return;
+	c->result = LATCH_CONTROL_FULL;
+	if (flags && (!clock || !count_foreign_sa(clock))) {
+		sa_share_give(slot);
+		return;
+	}
 	sa.word.raw = 0;
 	sa.word.state = LATCH_SA_PENDING;
 	sa.word.flags = flags;
@@ -123,8 +133,10 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	sa.instance = 0;
 	sa.installed = bpf_ktime_get_boot_ns();
 	err = bpf_map_update_elem(&sas, &key, &sa, BPF_NOEXIST);
-	if (err)
+	if (err) {
 		uncount_foreign_sa(flags);
+		sa_share_give(slot);
+	}
 	c->result = LATCH_CONTROL_DONE;
 	if (err && bpf_map_lookup_elem(&sas, &key)) {
 		c->result = LATCH_CONTROL_UNCHANGED;
@@ -139,15 +151,20 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
 	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
+	__u32 slot;
 	__u8 flags;
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa || sa->word.serial != c->serial)
 		return;
 	flags = sa->word.flags;
+	slot = sa_share_slot(&key, sa);
 	if (bpf_map_delete_elem(&sas, &key))
 		return;
 	uncount_foreign_sa(flags);
+	sa_share_give(slot);
+	if (c->op == LATCH_CONTROL_SA_REFUSE)
+		count(LATCH_COUNTER_SAS_OVER_QUOTA);
 	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }
@@ -263,6 +280,7 @@ int latch_control(struct latch_control *c)
 		control_sa_adopt(c);
 		return 0;
 	case LATCH_CONTROL_SA_FORGET:
+	case LATCH_CONTROL_SA_REFUSE:
 		control_sa_forget(c);
 		return 0;
 	case LATCH_CONTROL_SPD_SEEN:

@@ -204,6 +204,17 @@ struct object_marks_map {
 	__type(value, __u64);
 };
 
+#define SA_SHARE_SLOTS 16384
+#define SA_SHARE       (SAS_DEFAULT / 4)
+
+/* SAs per hash of the two addresses between which they are: see sa_share.h. Slot 0 is the seed. */
+struct sa_shares_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SA_SHARE_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
 /* When each namespace last sent an event of its SPD. A lost entry costs one event more. */
 struct spd_stamps_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -228,6 +239,7 @@ extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct ingress_notes_map ingress_notes SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
+extern struct sa_shares_map sa_shares SEC(".maps");
 extern struct merges_map merges SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");

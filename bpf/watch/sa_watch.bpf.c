@@ -5,9 +5,11 @@
  * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
  * before.
  */
+#include "db/sa_share.h"
 #include "packet/sec_path.h"
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
+#define ENOENT	       2   /* asm-generic/errno-base.h */
 
 static __always_inline void sa_key_of(struct xfrm_state *x, struct latch_sa_key *key)
 {
@@ -94,51 +96,130 @@ static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock 
 	return clock && count_foreign_sa(clock);
 }
 
-static __always_inline void sa_installing(struct xfrm_state *x)
+static __always_inline void sa_begin(struct latch_clock *clock, struct latch_sa *sa)
+{
+	sa->word.state = LATCH_SA_PENDING;
+	if (!clock)
+		return;
+	sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
+	__sync_fetch_and_add(&clock->verdict_stamp, 1);
+}
+
+static __always_inline int sa_record(struct xfrm_state *x, const struct latch_sa_key *key)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch_sa sa = {};
+	__u32 slot;
+
+	if (!sa_has_room(x, clock, &sa.word))
+		return 0;
+	sa_describe(x, key, &sa);
+	slot = sa_share_slot(key, &sa);
+	if (!sa_share_take(slot)) {
+		uncount_foreign_sa(sa.word.flags);
+		return 0;
+	}
+	sa_begin(clock, &sa);
+	if (bpf_map_update_elem(&sas, key, &sa, BPF_ANY)) {
+		count(LATCH_COUNTER_SAS_FULL);
+		uncount_foreign_sa(sa.word.flags);
+		sa_share_give(slot);
+		return 0;
+	}
+	sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
+	return 1;
+}
+
+/*
+ * A map does not delete an entry while this processor is in the middle of another change of it. The
+ * entry then belongs to no peer any more, and the next SA under its key replaces it.
+ */
+static __always_inline void sa_invalidate(struct latch_sa *known)
+{
+	union latch_sa_word word = known->word;
+
+	word.state = LATCH_SA_PENDING;
+	word.params = 0;
+	word.flags |= LATCH_SA_GONE;
+	known->instance = 0;
+	__sync_lock_test_and_set(&known->word.raw, word.raw);
+}
+
+static __always_inline void sa_uncount(const struct latch_sa_key *key, struct latch_sa *known)
+{
+	uncount_foreign_sa(known->word.flags);
+	sa_share_give(sa_share_slot(key, known));
+}
+
+/*
+ * A later SA under the key of an entry that stands for another one. It is a new SA, whose peer the
+ * key manager has to report: an equal key proves nothing.
+ */
+static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_sa_key *key,
+				       struct latch_sa *known)
+{
+	sa_uncount(key, known);
+	if (!sa_record(x, key))
+		sa_invalidate(known);
+}
+
+static __always_inline void sa_installing(struct xfrm_state *x)
+{
 	struct latch_sa_key key;
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
+	if (!known)
+		sa_record(x, &key);
+	else if (known->word.flags & LATCH_SA_GONE)
+		sa_replace(x, &key, known);
 	/*
 	 * Keep the known entry. The kernel refuses a true duplicate, and a peer must not be able
 	 * to change another peer's SA by its choice of SPI.
 	 */
-	if (known) {
-		if (known->instance != (__u64)x)
-			sa_collision(known, x);
+	else if (known->instance != (__u64)x)
+		sa_collision(known, x);
+}
+
+/*
+ * XFRM_MSG_MIGRATE inserts a copy of the SA before it deletes the original, under the same key if
+ * the destination is the same. Only root calls it.
+ */
+static __always_inline void sa_migrating(struct xfrm_state *x)
+{
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (!known || known->instance == (__u64)x || known->mark != BPF_CORE_READ(x, mark.v) ||
+	    known->mark_mask != BPF_CORE_READ(x, mark.m)) {
+		sa_installing(x);
 		return;
 	}
-	if (!sa_has_room(x, clock, &sa.word))
-		return;
-	sa_describe(x, &key, &sa);
-	sa.word.state = LATCH_SA_PENDING;
-	if (clock) {
-		sa.word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-	}
-	if (bpf_map_update_elem(&sas, &key, &sa, BPF_ANY)) {
-		count(LATCH_COUNTER_SAS_FULL);
-		uncount_foreign_sa(sa.word.flags);
-		return;
-	}
-	sa_event(LATCH_EVENT_SA_PENDING, &key, sa.word);
+	count(LATCH_COUNTER_XFRM_HOOKS);
+	sa_replace(x, &key, known);
 }
 
 static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known)
 {
 	struct latch_clock *clock = clock_get();
+	__u32 slot = sa_share_slot(key, known);
 	union latch_sa_word word = known->word;
+	long err = bpf_map_delete_elem(&sas, key);
 
-	if (bpf_map_delete_elem(&sas, key))
+	if (err == -ENOENT)
 		return;
-	uncount_foreign_sa(word.flags);
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	if (err) {
+		sa_invalidate(known);
+		return;
+	}
+	uncount_foreign_sa(word.flags);
+	sa_share_give(slot);
 	sa_event(LATCH_EVENT_SA_GONE, key, word);
 }
 
@@ -185,7 +266,7 @@ int BPF_PROG(watch_sa_update, struct xfrm_state *x)
 SEC("fentry/xfrm_state_insert")
 int BPF_PROG(watch_sa_insert, struct xfrm_state *x)
 {
-	sa_installing(x);
+	sa_migrating(x);
 	return 0;
 }
 

@@ -67,14 +67,15 @@ static void check_identities(struct daemon *d)
 {
 	int result;
 
-	if (d->rounds % IDENTITY_ROUNDS)
+	if (d->rounds % IDENTITY_ROUNDS && !d->recovery_unfinished)
 		return;
-	result = recovery_check_identities(enforcement_maps(d->enforcement), d->identities);
+	result = recovery_check_identities(enforcement_maps(d->enforcement), d->identities,
+					   &d->recovery_unfinished);
 	if (result == RECOVERY_DAMAGED)
 		attribution_rebind(d->attribution);
 	else if (result)
-		log_warn("latch", "identity table not checked: %s; next attempt in 10 s",
-			 strerror(-result));
+		log_warn("latch", "identity table not checked: %s; next attempt in %d s",
+			 strerror(-result), d->recovery_unfinished ? 1 : IDENTITY_ROUNDS);
 }
 
 static void on_housekeeping(void *context)

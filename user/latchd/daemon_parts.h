@@ -55,6 +55,7 @@ struct daemon {
 	struct loop_timer housekeeping;
 	unsigned int watchdog_ms, watchdog_due_ms;
 	unsigned int rounds;
+	bool recovery_unfinished;
 	bool was_on;
 };
 

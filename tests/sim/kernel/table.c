@@ -12,6 +12,7 @@
 #define SAS_MAX	       64
 #define IDENTITIES_MAX 64
 #define MARKS_MAX      1024
+#define SHARES	       16384 /* SA_SHARE_SLOTS of bpf/db/maps.h */
 
 #define STORE(name, size, count)                                                                   \
 	static _Alignas(16) unsigned char name##_keys[count][sizeof(struct latch_flow)];           \
@@ -30,6 +31,7 @@ STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
 STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
+STORE(sa_shares, sizeof(__u64), SHARES);
 STORE(marks, sizeof(__u64), 1);
 
 #define HASH(name, key)                                                                            \
@@ -56,6 +58,7 @@ struct table tables[TABLES] = {
 	[TABLE_COUNTERS] = ARRAY(counters),
 	[TABLE_REFUSALS] = ARRAY(refusals),
 	[TABLE_SPD_STAMPS] = HASH(spd_stamps, sizeof(__u64)),
+	[TABLE_SA_SHARES] = ARRAY(sa_shares),
 	[TABLE_MERGES] = ARRAY(marks),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),

@@ -51,11 +51,13 @@ static struct {
 	const struct latch_sa_key *watched;
 	enum latch_sa_state watched_state;
 	void (*on_break)(void); /* called after the break */
+	void (*on_bound)(const struct latch_sa_key *key);
 } seen;
 
 static struct {
 	const char *wanted;
 	unsigned int count;
+	void (*on_wanted)(void);
 } logged;
 
 static enum latch_sa_state state_of(const struct latch_sa_key *key)
@@ -96,6 +98,8 @@ static void on_bound(const struct news_sa *bound)
 	seen.bound_params = bound->params;
 	seen.bound_netns = bound->key->netns;
 	snprintf(seen.bound_feed, sizeof(seen.bound_feed), "%s", bound->feed);
+	if (seen.on_bound)
+		seen.on_bound(bound->key);
 }
 
 static void on_news(void *context, const struct news *news)
@@ -132,8 +136,11 @@ static void on_log(enum log_level level, const char *subsystem, const char *text
 {
 	(void)level;
 	(void)subsystem;
-	if (logged.wanted && strstr(text, logged.wanted))
-		logged.count++;
+	if (!logged.wanted || !strstr(text, logged.wanted))
+		return;
+	logged.count++;
+	if (logged.on_wanted)
+		logged.on_wanted();
 }
 
 /* ---- key managers */

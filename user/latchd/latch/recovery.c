@@ -2,7 +2,6 @@
 #include "latchd/latch/recovery.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "common/log.h"
@@ -72,17 +71,18 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 	return identities_load(maps, ret);
 }
 
-int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities)
+int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities,
+			      bool *unfinished)
 {
 	struct recovery_walk walk = {.maps = maps};
-	int err;
+	int err = *unfinished ? -EBADMSG : identities_check(identities);
 
-	err = identities_check(identities);
 	if (err != -EBADMSG)
 		return err;
 	err = close_all(&walk);
 	if (!err)
 		err = identities_reset(identities);
+	*unfinished = err != 0;
 	if (err)
 		return err;
 	log_damage(&walk);

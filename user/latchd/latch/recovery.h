@@ -3,6 +3,8 @@
 #ifndef LATCHD_LATCH_RECOVERY_H
 #define LATCHD_LATCH_RECOVERY_H
 
+#include <stdbool.h>
+
 #include "latchd/identity/identities.h"
 
 /*
@@ -17,8 +19,10 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 /*
  * The same for the loaded table, if another process has damaged it meanwhile. 0 if it is intact.
  * RECOVERY_DAMAGED: it is empty now, and the caller binds the SAs anew. A negative errno: to be
- * called again; latches that are closed already stay closed.
+ * called again soon; latches that are closed already stay closed. *unfinished, false at first, then
+ * says so: the table may look intact by now, but it is not the one of the SAs.
  */
-int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities);
+int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities,
+			      bool *unfinished);
 
 #endif

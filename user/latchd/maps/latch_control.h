@@ -47,11 +47,14 @@ int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32
 	   enum latch_sa_state state, __u16 params, int contested);
 /*
  * Adds an SA of a dump, as PENDING. UNCHANGED: the SA is known. foreign: see LATCH_SA_FOREIGN.
+ * OVER_SHARE: there are too many SAs between its addresses.
  */
 int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa, bool foreign);
 /* Deletes the SA from the table. */
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
+/* The same, and counts it as refused: its peer has its share of the table. */
+int sa_refuse(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
 /* Deletes the mark unless a new path has used it since seen. */
 int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,
 		       const struct latch_association *seen);

@@ -8,11 +8,11 @@
 
 #include "common/log.h"
 #include "latchd/sa/binding.h"
+#include "latchd/sa/child_params.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/key_managers.h"
-#include "latchd/maps/latch_control.h"
 #include "latchd/net/netns.h"
-#include "latchd/maps/tables.h"
+#include "latchd/sa/orphans.h"
 #include "latchd/sa/peer_death.h"
 #include "latchd/sa/pending_sas.h"
 #include "latchd/sa/sa_adoption.h"
@@ -27,10 +27,13 @@ struct attribution {
 	struct key_managers key_managers;
 	struct child_sas child_sas;
 	struct binding binding;
+	struct orphans orphans;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
 	/* One check of all latches after any number of CHILD_SAs has ended. */
 	struct loop_timer settle;
+	struct walk_pace walks;
+	struct log_limit marks_log, share_log, check_log;
 };
 
 static bool netns_is_synced(void *context, uint64_t netns)
@@ -42,22 +45,28 @@ static bool netns_is_synced(void *context, uint64_t netns)
 
 static void warn_and_check_again(struct attribution *a, const char *latches, int err)
 {
-	log_warn(NULL, "conflicts of %s not checked (%s); checking all in 1 s", latches,
-		 strerror(-err));
+	unsigned int left_out;
+
+	if (log_limit_admits(&a->check_log, &left_out))
+		log_warn(NULL,
+			 "conflicts of %s not checked (%s); checking all in 1 s; %u more since the "
+			 "last line",
+			 latches, strerror(-err), left_out);
 	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
 static void check_all(void *context)
 {
 	struct attribution *a = context;
-	int err;
+	int orphaned = orphans_mark_again(&a->orphans), err;
+	bool left;
 
 	key_managers_retry_lists(&a->key_managers);
-	err = binding_mark_unmarked(&a->binding);
-	if (!err)
-		err = conflict_check_all(&a->binding.view);
+	err = binding_bind_waiting(&a->binding, &left);
 	if (err)
 		warn_and_check_again(a, "all latches", err);
+	else if ((left || orphaned) && !loop_timer_armed(&a->settle))
+		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
 /* ---- pending SAs */
@@ -66,10 +75,14 @@ static void check_all(void *context)
  * The SAs of a CHILD_SA that could not be bound stay pending, as if it were not reported. Those
  * that an earlier latchd has bound may lack a mark, or conflict with a latch.
  */
-static void retry_to_bind(struct attribution *a)
+static void retry_to_bind(struct attribution *a, int err)
 {
-	pending_sas_check_soon(&a->pending_sas);
-	if (!loop_timer_armed(&a->settle))
+	if (err == -ENOENT)
+		pending_sas_missing(&a->pending_sas);
+	else
+		pending_sas_check_soon(&a->pending_sas);
+	/* -ENOENT: no SA of it is there, and none has to be bound. */
+	if (err != -ENOENT && err != -EINPROGRESS && !loop_timer_armed(&a->settle))
 		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
@@ -80,16 +93,19 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 
 /* ---- CHILD_SAs that end */
 
+/* The last of its group: latches may heal. */
+static bool is_last(const struct child_sa *child)
+{
+	return child->params && (!child->group || !child->group->members->member_next);
+}
+
 static void forget_child(struct attribution *a, struct child_sa *child)
 {
-	bool counted = child->params != 0;
+	bool last = is_last(child);
 
-	child->params = 0;
-	if (counted)
-		binding_update_contested(&a->binding, child);
 	child_sas_remove(&a->child_sas, child);
-	if (counted)
-		loop_timer_arm(&a->settle, 0);
+	if (binding_update_contested(&a->binding) || last)
+		loop_timer_arm(&a->settle, walk_pace_wait_ms(&a->walks));
 }
 
 /* The SAs of a CHILD_SA without params may still be installed, unless it was deleted. */
@@ -150,14 +166,13 @@ void attribution_rebind(struct attribution *a)
 
 	DL_FOREACH2(a->child_sas.first, child, next)
 	{
-		child->params = 0;
-	}
-	DL_FOREACH2(a->child_sas.first, child, next)
-	{
 		key_manager = key_managers_find(&a->key_managers, child->feed);
-		if (key_manager && key_manager->synced && binding_bind(&a->binding, child))
-			retry_to_bind(a);
+		child->params = 0;
+		child->waits = key_manager && key_manager->synced;
+		sa_groups_leave(&a->child_sas.groups, child);
 	}
+	check_all(a);
+	pending_sas_check_soon(&a->pending_sas);
 }
 
 /* ---- reports of the feeds */
@@ -180,42 +195,18 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	return 0;
 }
 
-struct orphan_walk {
-	struct attribution *attribution;
-	const char *authority;
-};
-
-/* An SA that an earlier latchd bound and that its key manager has not reported to this one. */
-static int orphan_unreported(void *context, const struct latch_sa_key *key,
-			     const struct latch_sa *sa)
-{
-	const struct orphan_walk *walk = context;
-	struct attribution *a = walk->attribution;
-	const struct latch_identity *peer;
-	const struct latch_params *params;
-	int result = 0;
-
-	if (sa->word.state != LATCH_SA_BOUND || child_sas_find(&a->child_sas, key))
-		return 0;
-	params = identities_get_params(a->identities, sa->word.params);
-	peer = params ? identities_get(a->identities, params->peer_id) : NULL;
-	if (peer && !strncmp(peer->authority, walk->authority, sizeof(peer->authority)))
-		result = sa_set(a->maps, key, sa->word.serial, LATCH_SA_ORPHAN, sa->word.params,
-				sa->word.flags & LATCH_SA_CONTESTED);
-	return result < 0 ? result : 0;
-}
-
 /* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
 static void end_child(struct attribution *a, struct child_sa *child)
 {
-	child->unmarked = binding_set_state(&a->binding, child) != 0;
-	if (child->unmarked)
-		retry_to_bind(a);
+	int err = binding_set_state(&a->binding, child);
+
+	child->unmarked = err != 0;
+	if (err)
+		retry_to_bind(a, err);
 }
 
 static void orphan_all(struct attribution *a, const struct feed *feed)
 {
-	struct orphan_walk walk = {a, feed->name};
 	struct child_sa *child;
 	int err;
 
@@ -223,13 +214,16 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	{
 		if (child->feed == feed) {
 			child->orphan = true;
+			child->waits = false;
 			end_child(a, child);
 		}
 	}
-	err = sas_walk(a->maps, orphan_unreported, &walk);
-	if (err)
-		log_warn(NULL, "feed %s: cannot mark its SAs as orphans: %s", feed->name,
-			 strerror(-err));
+	err = orphans_mark(&a->orphans, feed);
+	if (!err)
+		return;
+	log_warn(NULL, "feed %s: not all of its SAs are marked as orphans (%s); retrying in 1 s",
+		 feed->name, strerror(-err));
+	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
 static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)
@@ -273,7 +267,7 @@ static void fix_auth_class(struct attribution *a, struct feed *feed, const struc
 			   struct feed_child *child)
 {
 	struct ike_sa *ike_sa = ike_sas_find(&a->peer_death.ike_sas, feed, child->ike_unique_id);
-	bool known = binding_find_auth_class(&a->binding, feed, in, child);
+	bool known = child_params_find_auth_class(&a->binding, feed, in, child);
 
 	if (ike_sa && known)
 		ike_sas_infer_class(ike_sa, child);
@@ -289,6 +283,7 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	struct feed_child child_report = *reported;
 	struct latch_sa_key in, out;
 	struct child_sa *child;
+	int err = 0;
 
 	if (!key_manager)
 		return;
@@ -302,8 +297,10 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	if (!child)
 		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, child_report.child_unique_id);
-	else if (key_manager->synced && binding_bind(&a->binding, child))
-		retry_to_bind(a);
+	else if (key_manager->synced)
+		err = binding_bind(&a->binding, child);
+	if (err)
+		retry_to_bind(a, err);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)
@@ -391,8 +388,7 @@ static void settle_missing(struct attribution *a, struct child_sa *child)
  */
 static int sync(struct attribution *a, struct key_manager *key_manager)
 {
-	struct orphan_walk walk = {a, key_manager->feed->name};
-	int err = key_manager->synced ? 0 : sas_walk(a->maps, orphan_unreported, &walk);
+	int err = key_manager->synced ? 0 : orphans_mark(&a->orphans, key_manager->feed);
 
 	key_manager->synced = !err;
 	return err;
@@ -422,8 +418,9 @@ static void on_snapshot_end(void *context, struct feed *feed)
 		if (child->feed == feed && !child->in_snapshot)
 			settle_missing(a, child);
 	}
-	if (binding_bind_snapshot(&a->binding, feed))
-		retry_to_bind(a);
+	err = binding_bind_snapshot(&a->binding, feed);
+	if (err)
+		retry_to_bind(a, err);
 	peer_death_snapshot_end(&a->peer_death, feed);
 	if (!first)
 		return;
@@ -460,6 +457,16 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.view = {maps, &a->child_sas, news, netns_is_synced, a},
 		.child_sas = &a->child_sas,
 		.identities = identities,
+		.walks = &a->walks,
+		.later = &a->settle,
+		.marks_log = &a->marks_log,
+		.share_log = &a->share_log,
+	};
+	a->orphans = (struct orphans){
+		.maps = maps,
+		.identities = identities,
+		.child_sas = &a->child_sas,
+		.key_managers = &a->key_managers,
 	};
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers);

@@ -2,37 +2,14 @@
 #include "latchd/sa/binding.h"
 
 #include <errno.h>
-#include <linux/xfrm.h>
 #include <string.h>
 #include <utlist.h>
 
 #include "common/log.h"
-#include "common/text.h"
+#include "common/log_limit.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
-
-static bool modes_match(enum feed_mode reported, uint8_t mode)
-{
-	switch (reported) {
-	case FEED_MODE_TRANSPORT:
-		return mode == XFRM_MODE_TRANSPORT;
-	case FEED_MODE_TUNNEL:
-		return mode == XFRM_MODE_TUNNEL;
-	case FEED_MODE_BEET:
-		return mode == XFRM_MODE_BEET;
-	case FEED_MODE_OTHER:
-		return true;
-	}
-	return false;
-}
-
-/* Is the kernel's SA the reported one, and not another SA of the same SPI? */
-static bool matches_report(const struct child_sa *child, const struct latch_sa *sa,
-			   const uint8_t source[16])
-{
-	return modes_match(child->reported.mode, sa->mode) &&
-	       !memcmp(sa->saddr, source, sizeof(sa->saddr));
-}
+#include "latchd/sa/child_params.h"
 
 static bool same_algorithms(const struct latch_params *params, const struct latch_sa *sa)
 {
@@ -41,151 +18,6 @@ static bool same_algorithms(const struct latch_params *params, const struct latc
 	/* The kernel keeps no replay window for the outbound SA. */
 	qop.replay_protection = params->qop.replay_protection;
 	return params->mode == sa->mode && !memcmp(&params->qop, &qop, sizeof(qop));
-}
-
-/* ---- params */
-
-static int intern_identity(const struct binding *b, const struct child_sa *child,
-			   const char *config, const char *id, enum feed_auth auth,
-			   uint32_t *ret_index)
-{
-	struct latch_identity identity = {.auth = auth};
-
-	if (text_copy(identity.authority, sizeof(identity.authority), child->feed->name) < 0 ||
-	    text_copy(identity.config, sizeof(identity.config), config) < 0 ||
-	    text_copy(identity.id, sizeof(identity.id), id) < 0)
-		return -ENAMETOOLONG;
-	return identities_intern(b->identities, &identity, ret_index);
-}
-
-static int intern_identities(const struct binding *b, const struct child_sa *child,
-			     struct latch_params *params)
-{
-	const struct feed_child *reported = &child->reported;
-	int err;
-
-	/* The local identity does not depend on the peer's configuration. */
-	err = intern_identity(b, child, "", reported->local_id, FEED_AUTH_UNKNOWN,
-			      &params->local_id);
-	if (err)
-		return err;
-	return intern_identity(b, child, reported->config_name, reported->peer_id,
-			       reported->peer_auth, &params->peer_id);
-}
-
-static bool is_pinned_as(const struct latch_identity *identity, const struct feed *feed,
-			 const struct feed_child *reported)
-{
-	return !strcmp(identity->authority, feed->name) &&
-	       !strcmp(identity->config, reported->config_name) &&
-	       !strcmp(identity->id, reported->peer_id);
-}
-
-/* The class that this latchd or an earlier one has bound the SA with. */
-static bool find_pinned_class(const struct binding *b, const struct feed *feed,
-			      const struct latch_sa_key *in, struct feed_child *reported)
-{
-	const struct latch_identity *peer;
-	const struct latch_params *params;
-	struct latch_sa sa;
-
-	if (sa_get(b->view.maps, in, &sa))
-		return false;
-	params = identities_get_params(b->identities, sa.word.params);
-	peer = params ? identities_get(b->identities, params->peer_id) : NULL;
-	if (!peer || !is_pinned_as(peer, feed, reported))
-		return false;
-	reported->peer_auth = (enum feed_auth)peer->auth;
-	return true;
-}
-
-bool binding_find_auth_class(const struct binding *b, const struct feed *feed,
-			     const struct latch_sa_key *in, struct feed_child *reported)
-{
-	const struct child_sa_end *end = child_sas_find(b->child_sas, in);
-	const struct feed_child *known =
-		end && end == &end->child->in ? &end->child->reported : NULL;
-
-	if (!known || end->child->feed != feed ||
-	    strcmp(known->config_name, reported->config_name) ||
-	    strcmp(known->peer_id, reported->peer_id))
-		return find_pinned_class(b, feed, in, reported);
-	reported->peer_auth = known->peer_auth;
-	return true;
-}
-
-static int intern_params(const struct binding *b, const struct child_sa *child,
-			 const struct latch_sa *inbound, uint16_t *ret_params)
-{
-	struct latch_params params = {
-		.qop = inbound->qop,
-		.mode = inbound->mode,
-		.protocol = child->reported.ipsec_protocol,
-	};
-	int err;
-
-	err = intern_identities(b, child, &params);
-	return err ? err : identities_intern_params(b->identities, &params, ret_params);
-}
-
-/*
- * A later SA under the same key is another SA. Its peer may have chosen the SPI
- * so that latchd takes the new SA for this one.
- */
-static int get_sa(const struct binding *b, const struct child_sa_end *end, struct latch_sa *ret)
-{
-	int err = sa_get(b->view.maps, &end->key, ret);
-
-	return !err && end->serial && end->serial != ret->word.serial ? -ENOENT : err;
-}
-
-/*
- * The inbound SA is gone, and an earlier latchd has bound the outbound SA, which
- * still conflicts. -ENOENT when the kernel has no outbound SA, or one that does
- * not match the report.
- */
-static int take_outbound_params(const struct binding *b, struct child_sa *child)
-{
-	const struct latch_params *params;
-	struct latch_params reported;
-	struct latch_sa sa;
-	int err;
-
-	err = get_sa(b, &child->out, &sa);
-	if (err)
-		return err;
-	err = intern_identities(b, child, &reported);
-	if (err)
-		return err;
-	params = identities_get_params(b->identities, sa.word.params);
-	if (!params || params->local_id != reported.local_id ||
-	    params->peer_id != reported.peer_id ||
-	    !matches_report(child, &sa, child->reported.local_host))
-		return -ENOENT;
-	child->params = sa.word.params;
-	return 0;
-}
-
-/* Both SAs get the inbound SA's params: only the inbound SA has the whole quality of protection. */
-static int find_params(const struct binding *b, struct child_sa *child)
-{
-	struct latch_sa sa;
-	uint16_t params;
-	int err;
-
-	err = get_sa(b, &child->in, &sa);
-	if (err == -ENOENT)
-		return child->params ? 0 : take_outbound_params(b, child);
-	if (err)
-		return err;
-	if (!matches_report(child, &sa, child->reported.remote_host))
-		return -EBADMSG;
-	err = intern_params(b, child, &sa, &params);
-	if (err)
-		return err;
-	child->params = params;
-	child->in.serial = sa.word.serial;
-	return 0;
 }
 
 /* ---- states */
@@ -204,9 +36,9 @@ static bool end_matches(const struct binding *b, const struct child_sa_end *end,
 	const struct latch_params *params;
 
 	if (end == &child->in)
-		return matches_report(child, sa, child->reported.remote_host);
+		return child_params_match_report(child, sa, child->reported.remote_host);
 	params = identities_get_params(b->identities, child->params);
-	return matches_report(child, sa, child->reported.local_host) && params &&
+	return child_params_match_report(child, sa, child->reported.local_host) && params &&
 	       same_algorithms(params, sa);
 }
 
@@ -221,14 +53,18 @@ static bool may_be_of_another(const struct binding *b, const struct child_sa_end
 	struct latch_sa in;
 
 	return end == &child->out && !end->serial && sa->word.params != child->params &&
-	       get_sa(b, &child->in, &in);
+	       child_params_get_sa(b, &child->in, &in);
 }
 
-/* R-2.3-11: an SA is bound only after the latches in conflict with it are broken. */
+/*
+ * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken. One that
+ * has them already may still become DYING or ORPHAN.
+ */
 static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
 {
-	return child->unsettled && wanted_state(child) == LATCH_SA_BOUND &&
-	       (sa->word.state != LATCH_SA_BOUND || sa->word.params != child->params);
+	return child->unsettled &&
+	       (sa->word.state == LATCH_SA_PENDING || sa->word.params != child->params ||
+		(wanted_state(child) == LATCH_SA_BOUND && sa->word.state != LATCH_SA_BOUND));
 }
 
 static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
@@ -264,7 +100,7 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 	struct latch_sa sa;
 	int result;
 
-	result = get_sa(b, end, &sa);
+	result = child_params_get_sa(b, end, &sa);
 	end->in_kernel = !result;
 	if (result)
 		return result == -ENOENT ? 0 : result;
@@ -278,7 +114,7 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 		return 0;
 	end->serial = sa.word.serial;
 	if (must_wait(child, &sa))
-		return 0;
+		return unbind_end(b, end, &sa);
 	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
 			child->contested);
 	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
@@ -291,18 +127,26 @@ static int set_end(const struct binding *b, struct child_sa_end *end)
 	return result < 0 ? result : 0;
 }
 
-int binding_set_state(const struct binding *b, struct child_sa *child)
+static int set_both(const struct binding *b, struct child_sa *child)
 {
 	int err = set_end(b, &child->in);
 
 	return err ? err : set_end(b, &child->out);
 }
 
+int binding_set_state(const struct binding *b, struct child_sa *child)
+{
+	int err = set_both(b, child);
+
+	sa_groups_update(&b->child_sas->groups, child, true);
+	return err;
+}
+
 static bool check_end(const struct binding *b, struct child_sa_end *end)
 {
 	struct latch_sa sa;
 
-	end->in_kernel = !get_sa(b, end, &sa);
+	end->in_kernel = !child_params_get_sa(b, end, &sa);
 	if (end->in_kernel && end->child->params && end_matches(b, end, &sa) &&
 	    !may_be_of_another(b, end, &sa))
 		end->serial = sa.word.serial;
@@ -346,8 +190,21 @@ bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *
 	/* Serials of adopted SAs have no order. */
 	if ((sa.instance || new_in.instance) && is_later(new_in.word.serial, sa.word.serial))
 		return false;
-	return get_sa(b, &current->child->in, &current_in) ||
+	return child_params_get_sa(b, &current->child->in, &current_in) ||
 	       !is_later(current_in.word.serial, new_in.word.serial);
+}
+
+/* ---- marks */
+
+static void warn_of_mark(const struct binding *b, const struct child_sa *child, int err)
+{
+	unsigned int left_out;
+
+	if (log_limit_admits(b->marks_log, &left_out))
+		log_warn(NULL,
+			 "sa 0x%08x not marked as contested (%s): feed %s; retrying; %u more since "
+			 "the last line",
+			 child->in.key.spi, strerror(-err), child->feed->name, left_out);
 }
 
 /* After an error the child stays unmarked, so that the next call tries again. */
@@ -356,47 +213,50 @@ static int set_contested(const struct binding *b, struct child_sa *child, bool c
 	int err;
 
 	child->contested = contested;
-	err = binding_set_state(b, child);
+	err = set_both(b, child);
 	child->unmarked = err != 0;
 	if (err)
-		log_warn(NULL, "sa 0x%08x not marked as contested (%s): feed %s; retrying",
-			 child->in.key.spi, strerror(-err), child->feed->name);
+		warn_of_mark(b, child, err);
 	return err;
 }
 
 static int update_contested(const struct binding *b, struct child_sa *child)
 {
-	bool contested = conflict_is_contested(b->child_sas, child);
+	bool contested = conflict_is_contested(child);
 
 	if (contested == child->contested && !child->unmarked)
 		return 0;
 	return set_contested(b, child, contested);
 }
 
-struct contest_search {
-	const struct binding *binding;
-	const struct child_sa *changed;
-	int err; /* the first */
-};
-
-static bool update_if_overlapping(void *context, struct child_sa *child)
+static int update_group(const struct binding *b, struct sa_group *group)
 {
-	struct contest_search *search = context;
-	int err = 0;
+	struct child_sa *child;
+	int err, first = 0;
 
-	if (child != search->changed && conflict_counts(child) &&
-	    child_sas_overlap(child, search->changed))
-		err = update_contested(search->binding, child);
-	search->err = search->err ? search->err : err;
-	return false;
+	DL_FOREACH2(group->members, child, member_next)
+	{
+		err = update_contested(b, child);
+		first = first ? first : err;
+	}
+	return first;
 }
 
-int binding_update_contested(const struct binding *b, const struct child_sa *changed)
+/* A group whose marks fail stays stale: no other is bound before they are made. */
+int binding_update_contested(const struct binding *b)
 {
-	struct contest_search search = {b, changed, 0};
+	struct sa_groups *groups = &b->child_sas->groups;
+	struct sa_group *group;
+	int err, left, first = 0;
 
-	child_sas_search_overlap(b->child_sas, changed, update_if_overlapping, &search);
-	return search.err;
+	DL_COUNT2(groups->stale, group, left, stale_next);
+	while (left-- && (group = sa_groups_take_stale(groups))) {
+		err = update_group(b, group);
+		if (err)
+			sa_groups_note_stale(groups, group);
+		first = first ? first : err;
+	}
+	return first;
 }
 
 int binding_mark_unmarked(const struct binding *b)
@@ -414,6 +274,17 @@ int binding_mark_unmarked(const struct binding *b)
 
 /* ---- R-2.3-11: latches break before an SA is bound */
 
+static bool is_bound_to(const struct latch_sa *sa, uint16_t params)
+{
+	return sa->word.state == LATCH_SA_BOUND && sa->word.params == params;
+}
+
+/* Does it count, and are the latches in conflict broken? */
+static bool is_settled(const struct child_sa *child)
+{
+	return child->group && child->group->settled;
+}
+
 static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 			  uint16_t params_before)
 {
@@ -422,35 +293,105 @@ static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 
 	if (child->params != params_before || wanted_state(child) != LATCH_SA_BOUND)
 		return false;
-	has_in = !get_sa(b, &child->in, &in);
-	has_out = !get_sa(b, &child->out, &out);
+	has_in = !child_params_get_sa(b, &child->in, &in);
+	has_out = !child_params_get_sa(b, &child->out, &out);
 	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
-	       (!has_in || (in.word.state == LATCH_SA_BOUND && in.word.params == child->params)) &&
-	       (!has_out || (out.word.state == LATCH_SA_BOUND && out.word.params == child->params));
+	       (is_settled(child) || (!has_in && !has_out)) &&
+	       (!has_in || is_bound_to(&in, child->params)) &&
+	       (!has_out || is_bound_to(&out, child->params));
+}
+
+/* An SA that an earlier latchd has bound counts, whatever share its peer has. */
+static bool is_inherited(const struct binding *b, const struct child_sa *child)
+{
+	struct latch_sa in, out;
+
+	return (!child_params_get_sa(b, &child->in, &in) && is_bound_to(&in, child->params)) ||
+	       (!child_params_get_sa(b, &child->out, &out) && is_bound_to(&out, child->params));
+}
+
+static void refuse_end(const struct binding *b, const struct child_sa_end *end)
+{
+	struct latch_sa sa;
+
+	if (!child_params_get_sa(b, end, &sa) && sa.word.state == LATCH_SA_PENDING)
+		sa_refuse(b->view.maps, &end->key, sa.word.serial);
 }
 
 /*
- * Finds the params and makes the CHILD_SA count: overlapping SAs start no latch from now on. After
- * an error there is nothing to bind.
+ * The peer has more than its share. Its SAs give their places in the table back: no latched flow
+ * uses an SA that is not there.
  */
-static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
+static int refuse(const struct binding *b, struct child_sa *child)
+{
+	unsigned int left_out;
+
+	child->params = 0;
+	refuse_end(b, &child->in);
+	refuse_end(b, &child->out);
+	if (log_limit_admits(b->share_log, &left_out))
+		log_warn(NULL,
+			 "sa 0x%08x unattributed (share): \"%s\" has more than its share of SAs "
+			 "or of selectors; feed %s; %u more since the last line; see: latchd(8)",
+			 child->in.key.spi, child->reported.peer_id, child->feed->name, left_out);
+	return -EDQUOT;
+}
+
+/* Overlapping SAs with other params start no latch from now on. */
+static int begin_to_count(const struct binding *b, struct child_sa *child)
+{
+	const struct latch_params *params = identities_get_params(b->identities, child->params);
+
+	/* Its peer may be counted under the former params. */
+	if (child->group && child->group->params != child->params)
+		sa_groups_leave(&b->child_sas->groups, child);
+	if (!child->group)
+		child->peer = params ? (uint16_t)params->peer_id : 0;
+	binding_check_kernel(b, child);
+	if (sa_groups_update(&b->child_sas->groups, child, is_inherited(b, child)))
+		return refuse(b, child);
+	return binding_update_contested(b);
+}
+
+/* No later try helps before the report or the kernel changes. */
+static bool is_final(int err)
+{
+	return err == -ENOENT || err == -EBADMSG || err == -EDQUOT || err == -ENAMETOOLONG;
+}
+
+/*
+ * Finds the params and makes the CHILD_SA count. After an error there is nothing to bind.
+ */
+static int prepare_to_bind(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	uint16_t before = child->params;
-	int err = find_params(b, child);
+	int err = child_params_find(b, child);
 
 	*ret_up_to_date = err || is_up_to_date(b, child, before);
 	if (!err)
 		child->unsettled = !*ret_up_to_date;
 	if (*ret_up_to_date)
 		return err;
-	binding_check_kernel(b, child);
-	err = binding_update_contested(b, child);
-	child->contested = conflict_is_contested(b->child_sas, child);
+	err = begin_to_count(b, child);
+	*ret_up_to_date = err != 0;
+	if (err == -EDQUOT)
+		return err;
+	child->contested = conflict_is_contested(child);
 	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
 	if (!err && child->contested)
 		err = set_contested(b, child, true);
 	child->unmarked = child->unmarked || err;
+	if (err && child->group)
+		child->group->settled = false;
 	*ret_up_to_date = err != 0;
+	return err;
+}
+
+static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
+{
+	int err = prepare_to_bind(b, child, ret_up_to_date);
+
+	child->waits = err && !is_final(err);
 	return err;
 }
 
@@ -464,10 +405,44 @@ static int settle(const struct binding *b, struct child_sa *child, int broken)
 
 	if (!broken) {
 		child->unsettled = false;
+		if (child->group)
+			child->group->settled = true;
 		err = binding_set_state(b, child);
 	}
 	child->unmarked = err != 0;
+	child->waits = err != 0;
 	return err;
+}
+
+/* Each group needs one walk over all latches only. */
+static int break_latches(const struct binding *b, const struct child_sa *child)
+{
+	int err;
+
+	if (!child->group || child->group->settled)
+		return 0;
+	walk_pace_begin(b->walks);
+	err = conflict_break_latches(&b->view, child);
+	walk_pace_end(b->walks);
+	if (err)
+		log_error(NULL,
+			  "sa 0x%08x unattributed (cannot break the latches in conflict: %s): feed "
+			  "%s; retrying",
+			  child->in.key.spi, strerror(-err), child->feed->name);
+	return err;
+}
+
+/* Walks over all latches must not take all the time: then one walk serves all that wait. */
+static bool has_to_wait(const struct binding *b, struct child_sa *child)
+{
+	unsigned int wait_ms = walk_pace_wait_ms(b->walks);
+
+	if (!child->group || child->group->settled || !wait_ms)
+		return false;
+	child->waits = true;
+	if (!loop_timer_armed(b->later))
+		loop_timer_arm(b->later, wait_ms);
+	return true;
 }
 
 int binding_bind(const struct binding *b, struct child_sa *child)
@@ -477,17 +452,27 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 
 	if (up_to_date)
 		return err;
-	err = conflict_break_latches(&b->view, child);
-	if (err)
-		log_error(NULL,
-			  "sa 0x%08x unattributed (cannot break the latches in conflict: %s): feed "
-			  "%s; retrying",
-			  child->in.key.spi, strerror(-err), child->feed->name);
-	return settle(b, child, err);
+	if (has_to_wait(b, child))
+		return -EINPROGRESS;
+	return settle(b, child, break_latches(b, child));
+}
+
+typedef bool (*child_filter)(const struct child_sa *child, const struct feed *feed);
+
+static bool waits(const struct child_sa *child, const struct feed *feed)
+{
+	(void)feed;
+	return child->waits;
+}
+
+static bool is_in_snapshot(const struct child_sa *child, const struct feed *feed)
+{
+	return child->feed == feed && child->in_snapshot;
 }
 
 /* Sets to_bind. Returns the first error, if any. */
-static int prepare_all(const struct binding *b, const struct feed *feed, bool *ret_any)
+static int prepare_all(const struct binding *b, child_filter filter, const struct feed *feed,
+		       bool *ret_any)
 {
 	struct child_sa *child;
 	int err, first = 0;
@@ -495,7 +480,7 @@ static int prepare_all(const struct binding *b, const struct feed *feed, bool *r
 
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
-		if (child->feed != feed || !child->in_snapshot)
+		if (!filter(child, feed))
 			continue;
 		err = prepare(b, child, &up_to_date);
 		child->to_bind = !up_to_date;
@@ -505,28 +490,65 @@ static int prepare_all(const struct binding *b, const struct feed *feed, bool *r
 	return first;
 }
 
-int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
+static int check_all(const struct binding *b)
 {
-	bool any = false;
-	int err, broken, first = prepare_all(b, feed, &any);
-	struct child_sa *child;
+	int marked = binding_mark_unmarked(b), checked;
 
-	if (!any)
-		return first;
-	broken = binding_mark_unmarked(b);
-	if (!broken)
-		broken = conflict_check_all(&b->view);
-	if (broken)
-		log_error(
-			NULL,
-			"sas of feed %s unattributed (cannot mark SAs or break latches in conflict: "
-			"%s); retrying",
-			feed->name, strerror(-broken));
+	/* A failed mark keeps no latch in conflict alive. */
+	walk_pace_begin(b->walks);
+	checked = conflict_check_all(&b->view);
+	walk_pace_end(b->walks);
+	return marked ? marked : checked;
+}
+
+static int settle_all(const struct binding *b, int broken)
+{
+	struct child_sa *child;
+	int err, first = 0;
+
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
 		err = child->to_bind ? settle(b, child, broken) : 0;
 		child->to_bind = false;
 		first = first ? first : err;
 	}
-	return broken ? broken : first;
+	return first;
+}
+
+int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
+{
+	bool any = false;
+	int broken, settled, first = prepare_all(b, is_in_snapshot, feed, &any);
+
+	if (!any)
+		return first;
+	broken = check_all(b);
+	if (broken)
+		log_error(
+			NULL,
+			"sas of feed %s unattributed (cannot mark SAs or break latches in conflict: "
+			"%s); retrying",
+			feed->name, strerror(-broken));
+	settled = settle_all(b, broken);
+	return broken ? broken : first ? first : settled;
+}
+
+static bool any_waits(const struct binding *b)
+{
+	struct child_sa *child;
+
+	DL_SEARCH_SCALAR2(b->child_sas->first, child, waits, true, next);
+	return child;
+}
+
+int binding_bind_waiting(const struct binding *b, bool *ret_left)
+{
+	bool any = false;
+	int broken;
+
+	prepare_all(b, waits, NULL, &any);
+	broken = check_all(b);
+	settle_all(b, broken);
+	*ret_left = any_waits(b);
+	return broken;
 }

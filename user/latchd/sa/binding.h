@@ -6,20 +6,13 @@
 #ifndef LATCHD_SA_BINDING_H
 #define LATCHD_SA_BINDING_H
 
-#include "latchd/sa/child_sas.h"
-#include "latchd/sa/conflict.h"
-#include "latchd/identity/identities.h"
-
-struct binding {
-	struct conflict_view view;
-	struct child_sas *child_sas;
-	struct identities *identities;
-};
+#include "latchd/sa/binding_parts.h"
 
 /*
  * Breaks the latches in conflict, then binds each of the two SAs that the kernel
  * has. 0; -ENOENT when the inbound SA is not (yet) in the kernel; another
  * negative errno: the SAs keep their states and stay closed to latched flows.
+ * -EDQUOT: the peer has its share. -EINPROGRESS: binding_bind_waiting() follows.
  */
 int binding_bind(const struct binding *binding, struct child_sa *child);
 
@@ -29,17 +22,16 @@ int binding_bind(const struct binding *binding, struct child_sa *child);
  */
 int binding_bind_snapshot(const struct binding *binding, const struct feed *feed);
 
+/*
+ * Writes missing marks, breaks every latch in conflict, and heals those without. Then binds those
+ * CHILD_SAs whose bind had failed or has to wait. 0 or the error of the marks and latches.
+ * ret_left: it has to be called again.
+ */
+int binding_bind_waiting(const struct binding *binding, bool *ret_left);
+
 /* Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
  */
 int binding_set_state(const struct binding *binding, struct child_sa *child);
-
-/*
- * Finds the authentication class of the peer of this inbound SA: from an earlier
- * report, or from the pinned tables of an earlier latchd. Writes it to reported
- * when the names there are the same; else returns false.
- */
-bool binding_find_auth_class(const struct binding *binding, const struct feed *feed,
-			     const struct latch_sa_key *in, struct feed_child *reported);
 
 /* Is one of the two SAs in the kernel? Updates both ends' in_kernel and serial. */
 bool binding_check_kernel(const struct binding *binding, struct child_sa *child);
@@ -61,10 +53,10 @@ bool binding_outbound_moves(const struct binding *binding, const struct child_sa
 			    const struct latch_sa_key *new_in);
 
 /*
- * changed has begun or ceased to count: updates the contested mark of all others. 0 or a negative
- * errno: some SAs have their former mark, and binding_mark_unmarked() tries again.
+ * CHILD_SAs have begun or ceased to count: updates the contested marks of all that overlap. 0 or a
+ * negative errno: some SAs have their former mark, and binding_mark_unmarked() tries again.
  */
-int binding_update_contested(const struct binding *binding, const struct child_sa *changed);
+int binding_update_contested(const struct binding *binding);
 int binding_mark_unmarked(const struct binding *binding);
 
 #endif

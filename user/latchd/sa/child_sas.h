@@ -13,46 +13,13 @@
 #include "common/hash.h"
 #include "latch_abi.h"
 #include "latchd/feeds/feed.h"
-
-struct child_sa;
-
-/* One of a CHILD_SA's two SAs. */
-struct child_sa_end {
-	struct latch_sa_key key;
-	struct child_sa *child;
-	uint32_t serial;	    /* of the kernel's SA that is this end; 0 = not yet known */
-	uint32_t mismatched_serial; /* of the last SA that was logged as not matching the report */
-	bool in_kernel;		    /* at the last check */
-	UT_hash_handle hh;
-};
-
-struct child_sas_host;
-
-struct child_sa {
-	struct feed *feed;
-	uint64_t netns; /* cookie */
-	struct feed_child reported;
-	char evidence[32]; /* the event or list that reported it last */
-	struct child_sa_end in, out;
-	uint16_t params;  /* 0 until the kernel has the inbound SA */
-	bool in_snapshot; /* the running snapshot has reported it */
-	bool deleted;	  /* its key manager has deleted it; the kernel may still have its SAs */
-	bool orphan;	  /* its key manager is lost */
-	bool contested;	  /* another CHILD_SA with other params overlaps */
-	bool unmarked;	  /* ... and the kernel's SAs may not have this mark yet */
-	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */
-	bool unsettled;	  /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
-	struct child_sa *next, *previous;
-	struct child_sas_host *host; /* NULL: in the list of several hosts */
-	struct child_sa *host_next, *host_previous;
-};
+#include "latchd/sa/child_sa.h"
+#include "latchd/sa/sa_groups.h"
 
 struct child_sas { /* zeroed before first use */
 	struct child_sa_end *ends;
 	struct child_sa *first;
-	/* Most CHILD_SAs have one remote host: only few others can cover the same flows. */
-	struct child_sas_host *hosts;
-	struct child_sa *several_hosts;
+	struct sa_groups groups;
 };
 
 /*
@@ -72,21 +39,5 @@ void child_sas_clear(struct child_sas *child_sas);
 /* The kernel's keys of the two reported SAs. */
 void child_sas_keys(const struct feed_child *reported, uint64_t netns, struct latch_sa_key *ret_in,
 		    struct latch_sa_key *ret_out);
-
-/* True ends the search. */
-typedef bool (*child_sas_match_fn)(void *context, struct child_sa *child);
-
-/* The first match among all CHILD_SAs that can cover the flow, or overlap with child; else NULL. */
-struct child_sa *child_sas_search_flow(const struct child_sas *child_sas,
-				       const struct latch_flow *flow, child_sas_match_fn match,
-				       void *context);
-struct child_sa *child_sas_search_overlap(const struct child_sas *child_sas,
-					  const struct child_sa *child, child_sas_match_fn match,
-					  void *context);
-
-/* RFC 5660 section 2.3: is the flow within the child's selectors? */
-bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flow);
-/* Is there a flow that both cover? */
-bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b);
 
 #endif

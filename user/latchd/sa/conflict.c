@@ -7,22 +7,9 @@
 #include "latchd/maps/tables.h"
 #include "latchd/news/latch_transition.h"
 
-bool conflict_counts(const struct child_sa *child)
+bool conflict_is_contested(const struct child_sa *child)
 {
-	return child->params && (child->in.in_kernel || child->out.in_kernel);
-}
-
-static bool contests(void *context, struct child_sa *other)
-{
-	const struct child_sa *child = context;
-
-	return other != child && conflict_counts(other) && other->params != child->params &&
-	       child_sas_overlap(other, child);
-}
-
-bool conflict_is_contested(const struct child_sas *child_sas, const struct child_sa *child)
-{
-	return child_sas_search_overlap(child_sas, child, contests, (void *)child);
+	return child->group && child->group->rivals > 0;
 }
 
 /* 0 also when the latch is gone: then there is no conflict. */
@@ -63,27 +50,6 @@ int conflict_break_latches(const struct conflict_view *view, const struct child_
 	return latches_walk(view->maps, break_if_conflicting, &walk);
 }
 
-struct conflict_search {
-	const struct latch_flow *flow;
-	uint16_t params;
-};
-
-static bool conflicts(void *context, struct child_sa *child)
-{
-	const struct conflict_search *search = context;
-
-	return conflict_counts(child) && child->params != search->params &&
-	       child_sas_covers(child, search->flow);
-}
-
-static const struct child_sa *find_conflicting(const struct child_sas *child_sas,
-					       const struct latch_flow *flow, uint16_t params)
-{
-	struct conflict_search search = {flow, params};
-
-	return child_sas_search_flow(child_sas, flow, conflicts, &search);
-}
-
 static int heal_latch(const struct conflict_view *view, const struct latch_flow *flow,
 		      const struct latch *latch)
 {
@@ -101,13 +67,13 @@ static int heal_latch(const struct conflict_view *view, const struct latch_flow 
 static int check_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	const struct conflict_view *view = context;
-	const struct child_sa *child;
+	const struct sa_group *group;
 
 	if (!latch_is_live(latch))
 		return 0;
-	child = find_conflicting(view->child_sas, flow, latch->word.params);
-	if (child)
-		return break_latch(view, flow, latch, child->params);
+	group = sa_groups_find_conflicting(&view->child_sas->groups, flow, latch->word.params);
+	if (group)
+		return break_latch(view, flow, latch, group->params);
 	if (latch->word.reasons & LATCH_REASON_SA_CONFLICT &&
 	    view->may_heal(view->context, flow->netns))
 		return heal_latch(view, flow, latch);

@@ -16,18 +16,15 @@
 
 struct conflict_view {
 	const struct kernel_maps *maps;
-	const struct child_sas *child_sas;
+	struct child_sas *child_sas;
 	const struct news_bus *news;
 	/* False while a key manager of the namespace is not synced: a conflict may be unknown. */
 	bool (*may_heal)(void *context, uint64_t netns);
 	void *context;
 };
 
-/* Are its params known, and is at least one of its SAs in the kernel? */
-bool conflict_counts(const struct child_sa *child);
-
 /* Does another CHILD_SA overlap with other params? Then neither may create a latch (R-2.3-8). */
-bool conflict_is_contested(const struct child_sas *child_sas, const struct child_sa *child);
+bool conflict_is_contested(const struct child_sa *child);
 
 /* Breaks every latch in conflict. 0; or a negative errno: the CHILD_SA must not be bound. */
 int conflict_break_latches(const struct conflict_view *view, const struct child_sa *child);

@@ -15,6 +15,7 @@
 #define PENDING_FIRST_MS 50
 #define PENDING_LAST_MS	 5000
 #define PENDING_WARN_NS	 5000000000ull
+#define MISSING_GAP_MS	 60000 /* peers choose the number of SAs that a dump has */
 
 void pending_sas_check_soon(struct pending_sas *pending)
 {
@@ -42,17 +43,24 @@ struct pending_sas_walk {
 static void warn_if_old(struct pending_sas_walk *walk, const struct latch_sa_key *key,
 			const struct latch_sa *sa, int err)
 {
+	struct pending_sas *pending = walk->pending;
+	unsigned int left_out;
+
+	/* Before its first list a key manager has reported nothing. */
 	if (clock_boot_ns() - sa->installed < PENDING_WARN_NS ||
-	    sa->word.serial <= walk->pending->warned_serial)
+	    sa->word.serial <= pending->warned_serial ||
+	    !key_managers_are_synced(pending->key_managers, key->netns))
 		return;
 	if (sa->word.serial > walk->newest_warned)
 		walk->newest_warned = sa->word.serial;
+	if (!log_limit_admits(&pending->log, &left_out))
+		return;
 	log_warn(NULL,
 		 "sa 0x%08x unattributed (%s): network namespace %" PRIu64
-		 "; no latched flow may use it; see: latchctl sa",
+		 "; no latched flow may use it; see: latchctl sa; %u more since the last line",
 		 key->spi,
 		 err == -ENOSPC ? "the table of identities is full" : "no key manager reports it",
-		 (uint64_t)key->netns);
+		 (uint64_t)key->netns, left_out);
 }
 
 /* -ENOENT: no key manager has reported the SA that has the key now. */
@@ -112,11 +120,27 @@ static bool adopt_refused(struct pending_sas *pending)
 	full = counters[LATCH_COUNTER_SAS_FULL] != pending->refused;
 	if (!full && counters[LATCH_COUNTER_SAS_OVER_QUOTA] == pending->over_quota)
 		return false;
+	/* Other shares have room when an SA of the same peer or addresses is gone. */
+	pending->missing = pending->missing || !full;
 	if (adopt_all(pending, !full))
 		return true;
 	pending->refused = counters[LATCH_COUNTER_SAS_FULL];
 	pending->over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA];
 	return false;
+}
+
+/* True: try again later. */
+static bool adopt_missing(struct pending_sas *pending)
+{
+	uint64_t now = loop_now_ms();
+
+	if (!pending->missing)
+		return false;
+	if (pending->adopted_ms && now - pending->adopted_ms < MISSING_GAP_MS)
+		return true;
+	pending->adopted_ms = now;
+	pending->missing = adopt_all(pending, false) != 0;
+	return pending->missing;
 }
 
 static void on_timer(void *context)
@@ -127,6 +151,7 @@ static void on_timer(void *context)
 	int err;
 
 	walk.left = adopt_refused(pending);
+	walk.left = adopt_missing(pending) || walk.left;
 	identities_allow_collection(pending->binding->identities);
 	err = sas_walk(pending->binding->view.maps, visit_pending, &walk);
 	if (err)
@@ -137,6 +162,12 @@ static void on_timer(void *context)
 	pending->wait_ms =
 		pending->wait_ms * 2 < PENDING_LAST_MS ? pending->wait_ms * 2 : PENDING_LAST_MS;
 	loop_timer_arm(&pending->timer, pending->wait_ms);
+}
+
+void pending_sas_missing(struct pending_sas *pending)
+{
+	pending->missing = true;
+	pending_sas_check_soon(pending);
 }
 
 void pending_sas_new(struct pending_sas *pending, const struct latch_sa_key *key)

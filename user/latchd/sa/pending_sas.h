@@ -7,10 +7,12 @@
 #ifndef LATCHD_SA_PENDING_SAS_H
 #define LATCHD_SA_PENDING_SAS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "latchd/sa/binding.h"
 #include "latchd/sa/key_managers.h"
+#include "common/log_limit.h"
 #include "common/loop.h"
 
 struct pending_sas {
@@ -21,6 +23,9 @@ struct pending_sas {
 	uint32_t warned_serial; /* of the newest SA that was logged as unattributed */
 	uint64_t refused;	/* LATCH_COUNTER_SAS_FULL when all refused SAs were adopted last */
 	uint64_t over_quota;	/* ... and LATCH_COUNTER_SAS_OVER_QUOTA */
+	bool missing;		/* SAs that a key manager has installed are not in the table */
+	uint64_t adopted_ms;	/* when they were searched for last; 0 = never */
+	struct log_limit log;
 };
 
 /* Keeps the pointers. pending_sas_stop() before their owners end. */
@@ -35,5 +40,10 @@ void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key 
  * (at most 5 s) ends.
  */
 void pending_sas_check_soon(struct pending_sas *pending_sas);
+/*
+ * A key manager has installed an SA that is not in the table: the programs did not see it, or found
+ * no room. The same check dumps the kernel's SAs first, once a minute at most.
+ */
+void pending_sas_missing(struct pending_sas *pending_sas);
 
 #endif

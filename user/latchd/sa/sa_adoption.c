@@ -54,6 +54,7 @@ static int adopt(void *context, const struct latch_sa_key *key, const struct lat
 	const struct adoption *adoption = context;
 	int result = sa_adopt(adoption->maps, key, sa, adoption->foreign);
 
+	/* OVER_SHARE: other peers' SAs may have room. */
 	if (result == LATCH_CONTROL_FULL)
 		return -ENOSPC;
 	return result < 0 ? result : 0;

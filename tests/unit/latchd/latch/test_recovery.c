@@ -201,6 +201,8 @@ Test(recovery, R_2_6_1_a_listener_latch_and_its_socket_stay)
 
 /* ---- damage while latchd runs */
 
+static bool unfinished;
+
 static void run(void)
 {
 	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
@@ -213,7 +215,7 @@ Test(recovery, a_check_of_an_intact_table_keeps_all_latches_and_sas)
 
 	run();
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
-	cr_assert_eq(recovery_check_identities(&maps, identities), 0);
+	cr_assert_eq(recovery_check_identities(&maps, identities, &unfinished), 0);
 	cr_expect_eq(latch_count(), LATCHES + 1);
 	expect_sas(LATCH_SA_BOUND, params, LATCH_SA_CONTESTED);
 	expect_alive(pair.client, pair.server);
@@ -229,14 +231,14 @@ Test(recovery, R_2_6_1_S21_damage_while_latchd_runs_ends_every_latched_connectio
 	run();
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	damage();
-	cr_assert_eq(recovery_check_identities(&maps, identities), RECOVERY_DAMAGED);
+	cr_assert_eq(recovery_check_identities(&maps, identities, &unfinished), RECOVERY_DAMAGED);
 	cr_expect_eq(latch_count(), 0);
 	expect_sas(LATCH_SA_PENDING, 0, 0);
 	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
 	expect_alive(bystander.client, bystander.server);
 	/* The table is empty and intact. */
 	cr_expect_null(identities_get_params(identities, params));
-	cr_expect_eq(recovery_check_identities(&maps, identities), 0);
+	cr_expect_eq(recovery_check_identities(&maps, identities, &unfinished), 0);
 	close_pair(&pair);
 	close_pair(&bystander);
 }
@@ -249,10 +251,22 @@ Test(recovery, a_check_without_the_control_program_fails_and_is_repeated)
 	run();
 	none.control = -1;
 	damage();
-	cr_expect_eq(recovery_check_identities(&none, identities), -EBADF);
+	cr_expect_eq(recovery_check_identities(&none, identities, &unfinished), -EBADF);
+	cr_expect(unfinished);
 	cr_expect_eq(latch_count(), LATCHES);
 	cr_expect_not_null(identities_get_params(identities, params));
-	cr_assert_eq(recovery_check_identities(&maps, identities), RECOVERY_DAMAGED);
+	cr_assert_eq(recovery_check_identities(&maps, identities, &unfinished), RECOVERY_DAMAGED);
+	cr_expect_eq(latch_count(), 0);
+}
+
+/* The next check finds an intact table, but the SAs were bound to the earlier one. */
+Test(recovery, a_recovery_that_failed_is_completed_though_the_table_looks_intact)
+{
+	run();
+	unfinished = true;
+	cr_assert_eq(recovery_check_identities(&maps, identities, &unfinished), RECOVERY_DAMAGED);
+	cr_expect_not(unfinished);
+	expect_sas(LATCH_SA_PENDING, 0, 0);
 	cr_expect_eq(latch_count(), 0);
 }
 

@@ -260,6 +260,49 @@ Test(latch_control, sas_of_other_user_namespaces_fill_at_most_half_of_the_table)
 	cr_expect_eq(clock_now().foreign_sas, info.max_entries / 2 - 1);
 }
 
+static const uint8_t peer[16] = {10, 9, 0, 2}, other_peer[16] = {10, 9, 0, 3};
+
+static int adopt_from(const uint8_t source[16], __u32 spi)
+{
+	struct latch_sa_key key = sa_key;
+	struct latch_sa sa = {0};
+
+	key.spi = spi;
+	memcpy(sa.saddr, source, sizeof(sa.saddr));
+	return sa_adopt(&maps, &key, &sa, false);
+}
+
+static __u64 over_quota(void)
+{
+	uint64_t counters[LATCH_COUNTER_COUNT];
+
+	cr_assert_eq(counters_read(&maps, counters), 0);
+	return counters[LATCH_COUNTER_SAS_OVER_QUOTA];
+}
+
+/* An authenticated peer needs only CREATE_CHILD_SA for each pair of SAs. */
+Test(latch_control, sas_between_two_addresses_fill_at_most_a_quarter_of_the_table)
+{
+	struct bpf_map_info info = {0};
+	__u32 length = sizeof(info), spi;
+	struct latch_sa_key key = sa_key;
+	struct latch_sa got;
+
+	cr_assert_eq(bpf_map_get_info_by_fd(maps.sas, &info, &length), 0);
+	for (spi = 1; spi <= info.max_entries / 4; spi++)
+		cr_assert_eq(adopt_from(peer, spi), LATCH_CONTROL_DONE);
+	cr_expect_eq(adopt_from(peer, spi), LATCH_CONTROL_OVER_SHARE);
+	cr_expect_eq(over_quota(), 1);
+	cr_expect_eq(adopt_from(other_peer, spi), LATCH_CONTROL_DONE);
+	cr_expect_eq(adopt_from(peer, 1), LATCH_CONTROL_UNCHANGED);
+	key.spi = 1;
+	cr_assert_eq(sa_get(&maps, &key, &got), 0);
+	cr_expect_eq(sa_refuse(&maps, &key, got.word.serial), LATCH_CONTROL_DONE);
+	cr_expect_eq(over_quota(), 2);
+	cr_expect_eq(adopt_from(peer, spi + 1), LATCH_CONTROL_DONE);
+	cr_expect_eq(adopt_from(peer, spi + 2), LATCH_CONTROL_OVER_SHARE);
+}
+
 Test(latch_control, a_closed_program_descriptor_is_an_error)
 {
 	struct kernel_maps none = maps;

@@ -120,6 +120,47 @@ Test(attribution, a_snapshot_whose_breaks_fail_is_bound_by_a_retry)
 	cr_expect_eq(seen.broken, 1);
 }
 
+static int working_control;
+static struct feed_child to_mark;
+
+static void work_again(void)
+{
+	maps.control = working_control;
+}
+
+static void expect_mark(const struct latch_sa_key *key)
+{
+	(void)key;
+	cr_expect(is_contested(&to_mark));
+}
+
+/* The first mark fails; the inherited SA of c.example could start latches until the retry. */
+Test(attribution, R_2_3_8_no_sa_of_a_snapshot_is_bound_before_all_marks_are_made)
+{
+	struct feed_child d = child_of("d.example", 2), e = child_of("e.example", 3);
+
+	to_mark = child_of("c.example", 1);
+	e.remote_host[3] = 3;
+	e.remote_ts = selectors("10.9.0.3/32");
+	install_and_report(&charon, &to_mark);
+	restart_latchd();
+	attach(&charon, &ns);
+	install_both(&d);
+	install_both(&e);
+	working_control = maps.control;
+	logged.wanted = "not marked as contested";
+	logged.on_wanted = work_again;
+	seen.on_bound = expect_mark;
+	sink->snapshot_begin(sink->context, &charon);
+	up(&charon, &to_mark);
+	up(&charon, &d);
+	up(&charon, &e);
+	maps.control = -1;
+	sink->snapshot_end(sink->context, &charon);
+	cr_expect_eq(logged.count, 1);
+	expect_states(&e, LATCH_SA_BOUND);
+}
+
 Test(attribution, R_2_3_11_the_outbound_sa_stays_pending_until_the_latch_breaks)
 {
 	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
@@ -133,6 +174,36 @@ Test(attribution, R_2_3_11_the_outbound_sa_stays_pending_until_the_latch_breaks)
 	cr_expect_eq(seen.broken, 1);
 	cr_expect_eq(seen.watched_state, LATCH_SA_PENDING);
 	cr_expect_eq(out_state(&d), LATCH_SA_BOUND);
+}
+
+/* Its latches in conflict are not broken: only an SA with params lets latched flows pass. */
+Test(attribution, an_unsettled_sa_that_is_deleted_or_orphaned_stays_pending)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	int control = maps.control;
+
+	install_and_report(&charon, &c);
+	latch_at(1000, ns.cookie, in_params(&c));
+	install_both(&d);
+	maps.control = -1;
+	up(&charon, &d);
+	maps.control = control;
+	set_feed_state(&charon, FEED_STATE_LOST);
+	expect_states(&d, LATCH_SA_PENDING);
+	expect_states(&c, LATCH_SA_ORPHAN);
+}
+
+/* The walk over the latches serves all CHILD_SAs of the same selectors and params. */
+Test(attribution, a_second_sa_of_the_same_params_and_selectors_needs_no_walk_over_the_latches)
+{
+	struct feed_child c = child_of("c.example", 1), next = child_of("c.example", 2);
+	int latches = maps.latches;
+
+	install_and_report(&charon, &c);
+	maps.latches = -1;
+	install_and_report(&charon, &next);
+	maps.latches = latches;
+	cr_expect_eq(in_params(&next), in_params(&c));
 }
 
 static struct feed_child late;

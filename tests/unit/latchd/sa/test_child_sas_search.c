@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Random CHILD_SAs of one or several remote hosts, IPv4 and IPv6, in two
- * namespaces. The search by host must find the same as a scan of all.
+ * namespaces, with few params. Their groups must say the same as a comparison of all.
  */
 #include <criterion/criterion.h>
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,8 +25,9 @@ static struct random chance = {0x5660};
 static void finish(void)
 {
 	child_sas_clear(&child_sas);
-	cr_expect_null(child_sas.hosts);
-	cr_expect_null(child_sas.several_hosts);
+	cr_expect_null(child_sas.groups.hosts);
+	cr_expect_null(child_sas.groups.several_hosts);
+	cr_expect_null(child_sas.groups.stale);
 }
 
 TestSuite(child_sas_search, .fini = finish, .timeout = 60);
@@ -55,46 +57,41 @@ static struct child_sa *report(uint32_t spi, uint64_t netns, const char *one, co
 	return child_sas_learn(&child_sas, &feed, netns, &child, "test");
 }
 
+/* params 0: it does not count. */
+static int count(struct child_sa *child, uint16_t params)
+{
+	child->params = params;
+	child->in.in_kernel = true;
+	return sa_groups_update(&child_sas.groups, child, false);
+}
+
 static void report_any(void)
 {
-	report(1 + draw(&chance, CHILDREN), 7 + draw(&chance, 2), remotes[draw(&chance, REMOTES)],
-	       draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
+	struct child_sa *child = report(1 + draw(&chance, CHILDREN), 7 + draw(&chance, 2),
+					remotes[draw(&chance, REMOTES)],
+					draw(&chance, 3) ? NULL : remotes[draw(&chance, REMOTES)]);
+
+	cr_assert_not_null(child);
+	cr_assert_eq(count(child, (uint16_t)draw(&chance, 4)), 0);
 }
 
-/* ---- a search against a scan of all */
+/* ---- against a comparison of all */
 
-struct found {
-	const struct child_sa *overlapping; /* count the CHILD_SAs that overlap with it */
-	const struct latch_flow *flow;	    /* count the CHILD_SAs that cover it */
-	unsigned int count;
-};
-
-static bool count_match(void *context, struct child_sa *child)
+static bool rivals(const struct child_sa *one, const struct child_sa *other)
 {
-	struct found *found = context;
-
-	if (found->flow ? child_sas_covers(child, found->flow)
-			: child_sas_overlap(child, found->overlapping))
-		found->count++;
-	return false;
+	return one->group && other->group && one->params != other->params &&
+	       child_sas_overlap(one, other);
 }
 
-static unsigned int count_by_scan(struct found found)
+static void compare_contested(const struct child_sa *child)
 {
-	struct child_sa *child;
+	const struct child_sa *other = child_sas.first;
 
-	for (child = child_sas.first; child; child = child->next)
-		count_match(&found, child);
-	return found.count;
-}
-
-static void compare_overlap(const struct child_sa *child)
-{
-	struct found found = {.overlapping = child};
-
-	cr_assert_null(child_sas_search_overlap(&child_sas, child, count_match, &found));
-	cr_assert_eq(found.count, count_by_scan((struct found){.overlapping = child}));
-	cr_assert(found.count, "a CHILD_SA overlaps with itself");
+	while (other && !rivals(child, other))
+		other = other->next;
+	cr_assert_eq(!!child->group, child->params != 0);
+	if (child->group)
+		cr_assert_eq(child->group->rivals > 0, other != NULL);
 }
 
 static struct latch_flow any_flow(void)
@@ -111,23 +108,38 @@ static struct latch_flow any_flow(void)
 	return flow;
 }
 
+static const struct sa_group *find(const struct latch_flow *flow, uint16_t params)
+{
+	return sa_groups_find_conflicting(&child_sas.groups, flow, params);
+}
+
 static void compare_flow(void)
 {
 	struct latch_flow flow = any_flow();
-	struct found found = {.flow = &flow};
+	uint16_t params = (uint16_t)(1 + draw(&chance, 4));
+	const struct child_sa *child = child_sas.first;
 
-	cr_assert_null(child_sas_search_flow(&child_sas, &flow, count_match, &found));
-	cr_assert_eq(found.count, count_by_scan((struct found){.flow = &flow}));
+	while (child &&
+	       (!child->group || child->params == params || !child_sas_covers(child, &flow)))
+		child = child->next;
+	cr_assert_eq(find(&flow, params) != NULL, child != NULL);
 }
 
-static bool match_any(void *context, struct child_sa *child)
+/* Marks are written for the groups that have become contested, or no longer are. */
+static void compare_stale(void)
 {
-	(void)context;
-	(void)child;
-	return true;
+	struct child_sa *child;
+	struct sa_group *group;
+
+	while ((group = sa_groups_take_stale(&child_sas.groups)))
+		for (child = group->members; child; child = child->member_next)
+			child->contested = group->rivals > 0;
+	for (child = child_sas.first; child; child = child->next)
+		if (child->group && child == child->group->members)
+			cr_assert_eq(child->contested, child->group->rivals > 0);
 }
 
-Test(child_sas_search, R_2_3_7_a_search_finds_every_matching_child_sa)
+Test(child_sas_search, R_2_3_7_groups_find_every_conflict)
 {
 	struct child_sa *child;
 	unsigned int round;
@@ -138,9 +150,26 @@ Test(child_sas_search, R_2_3_7_a_search_finds_every_matching_child_sa)
 		else
 			child_sas_remove(&child_sas, child_sas.first);
 		for (child = child_sas.first; child; child = child->next)
-			compare_overlap(child);
+			compare_contested(child);
 		compare_flow();
 	}
+}
+
+Test(child_sas_search, a_group_whose_marks_change_is_stale)
+{
+	struct child_sa *one = report(1, 7, "10.9.0.2/32", NULL),
+			*alike = report(2, 7, "10.9.0.2/32", NULL),
+			*rival = report(3, 7, "10.9.0.0/24", NULL);
+
+	cr_assert_eq(count(one, 1) + count(alike, 1), 0);
+	cr_expect_eq(one->group, alike->group);
+	cr_expect_null(child_sas.groups.stale);
+	cr_assert_eq(count(rival, 2), 0);
+	compare_stale();
+	cr_expect(one->contested && alike->contested && rival->contested);
+	child_sas_remove(&child_sas, rival);
+	compare_stale();
+	cr_expect_not(one->contested || alike->contested);
 }
 
 Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
@@ -149,11 +178,14 @@ Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
 			*other = report(2, 7, "10.9.0.3/32", NULL), *several;
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
 
-	cr_expect_neq(one->host, other->host);
-	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
-	cr_expect_eq(child_sas_search_overlap(&child_sas, other, match_any, NULL), other);
+	cr_assert_eq(count(one, 1) + count(other, 2), 0);
+	cr_expect_neq(one->group->host, other->group->host);
+	cr_expect_eq(child_sas.groups.comparisons, 0);
+	cr_expect_null(find(&flow, 3));
 	several = report(3, 7, "10.9.0.2/32", "10.9.0.3/32");
-	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), several);
+	cr_assert_eq(count(several, 3), 0);
+	cr_expect_null(several->group->host);
+	cr_expect_eq(several->group->rivals, 2);
 }
 
 /* The same SPIs are reported again with other selectors. */
@@ -162,9 +194,52 @@ Test(child_sas_search, a_child_sa_with_changed_selectors_is_found_only_under_the
 	struct child_sa *child = report(1, 7, "10.9.0.2/32", NULL);
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 3}};
 
-	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
+	cr_assert_eq(count(child, 1), 0);
+	cr_expect_null(find(&flow, 2));
 	cr_expect_eq(report(1, 7, "10.9.0.3/32", NULL), child);
-	cr_expect_eq(child_sas_search_flow(&child_sas, &flow, match_any, NULL), child);
+	cr_assert_eq(count(child, 1), 0);
+	cr_expect_eq(find(&flow, 2), child->group);
 	flow.remote_addr[3] = 2;
-	cr_expect_null(child_sas_search_flow(&child_sas, &flow, match_any, NULL));
+	cr_expect_null(find(&flow, 2));
+}
+
+/* ---- the peer chooses the number of its CHILD_SAs and their selectors */
+
+static struct child_sa *report_port(uint32_t spi, unsigned int port, uint16_t params)
+{
+	struct child_sa *child;
+	char text[32];
+
+	snprintf(text, sizeof(text), "10.9.0.2/32[tcp/%u]", port);
+	child = report(spi, 7, text, NULL);
+	cr_assert_not_null(child);
+	child->params = params;
+	child->in.in_kernel = true;
+	return child;
+}
+
+Test(child_sas_search, ten_thousand_equal_child_sas_need_no_comparison)
+{
+	uint32_t spi;
+
+	for (spi = 1; spi <= 10000; spi++)
+		cr_assert_eq(count(report(2 * spi, 7, "10.9.0.2/32", NULL), 1), 0);
+	cr_expect_eq(child_sas.groups.comparisons, 0);
+	cr_assert_eq(count(report(1, 7, "10.9.0.2/32", NULL), 2), 0);
+	cr_expect_eq(child_sas.groups.comparisons, 1);
+}
+
+Test(child_sas_search, a_peer_has_a_limit_of_selectors_and_others_have_theirs)
+{
+	struct child_sa *child;
+	uint32_t i;
+
+	for (i = 1; i <= SA_GROUPS_ALIKE_MAX; i++)
+		cr_assert_eq(sa_groups_update(&child_sas.groups, report_port(i, i, 1), false), 0);
+	child = report_port(i, i, 1);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, child, false), -EDQUOT);
+	cr_expect_null(child->group);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 1, 1, 1), false), 0);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 2, 7000, 2), false), 0);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, child, true), 0);
 }

@@ -6,6 +6,8 @@
  */
 #include "attribution_fixture.h"
 
+#include "common/log_limit.h"
+
 #include <bpf/libbpf.h>
 
 #include "common/cleanup.h"
@@ -256,6 +258,45 @@ Test(key_managers, an_sa_refused_by_a_full_table_causes_a_new_dump)
 	expect_new_dump(&d);
 }
 
+/* The programs did not see its installation. */
+Test(key_managers, a_reported_sa_that_is_not_in_the_table_causes_a_new_dump)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa sa = sa_from(c.remote_host, true);
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	found = in_key(&d, ns.cookie);
+	cr_assert_eq(sa_adopt(&maps, &found, &sa, false), LATCH_CONTROL_DONE);
+	up(&charon, &c);
+	wait_until(found_is_deleted);
+}
+
+static bool unreported_is_orphan(void)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	return in_state(&c) == LATCH_SA_ORPHAN;
+}
+
+Test(key_managers, unreported_sas_of_a_lost_feed_become_orphans_by_a_retry)
+{
+	struct feed_child c = child_of("c.example", 1);
+	int sas = maps.sas;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	install_and_report(&charon, &c);
+	restart_latchd();
+	maps.sas = -1;
+	logged.wanted = "not all of its SAs are marked as orphans";
+	set_feed_state(&charon, FEED_STATE_ABSENT);
+	maps.sas = sas;
+	cr_expect_eq(logged.count, 1);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	wait_until(unreported_is_orphan);
+}
+
 /* ---- unattributed SAs */
 
 static unsigned int wanted_resyncs;
@@ -295,6 +336,47 @@ Test(key_managers, an_old_unattributed_sa_requests_snapshots_and_is_logged_once)
 	wanted_resyncs = charon.resyncs + 3;
 	wait_until(snapshots_were_requested);
 	cr_expect_eq(logged.count, 2);
+}
+
+Test(key_managers, the_lines_of_unattributed_sas_are_bounded)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key;
+	unsigned int i;
+
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	logged.wanted = "no key manager reports it";
+	for (i = 0; i < LOG_LIMIT_LINES + 5; i++) {
+		c.spi_in = 5 + i;
+		key = install_old(&c);
+	}
+	attribution_sa_pending(attribution, &key);
+	wanted_resyncs = charon.resyncs + 1;
+	wait_until(snapshots_were_requested);
+	cr_expect_eq(logged.count, LOG_LIMIT_LINES);
+}
+
+static uint64_t rounds_end_ms;
+
+/* Checks of pending SAs come after 50 ms, 100 ms and so on. */
+static bool rounds_have_passed(void)
+{
+	return loop_now_ms() >= rounds_end_ms;
+}
+
+Test(key_managers, before_the_first_list_no_sa_is_logged_as_unattributed)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key key;
+
+	attach(&charon, &ns);
+	logged.wanted = "no key manager reports it";
+	key = install_old(&c);
+	attribution_sa_pending(attribution, &key);
+	rounds_end_ms = loop_now_ms() + 300;
+	wait_until(rounds_have_passed);
+	cr_expect_eq(logged.count, 0);
 }
 
 static void on_late(void *context)

@@ -374,6 +374,23 @@ static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span messa
 	return err ? err : handle_children(dispatch, message, &walk);
 }
 
+/*
+ * Addresses change (MOBIKE, NAT). charon sends it for an IKE_SA before its authentication, too,
+ * which any host can begin: such an IKE_SA has no children.
+ */
+static int handle_ike_update(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct vici_ike_sa ike_sa;
+	bool established = false;
+	int more;
+
+	while ((more = vici_ike_sa_next(&message, &ike_sa)) > 0)
+		established = established || vici_ike_sa_is_established(&ike_sa);
+	if (established)
+		dispatch->owner->resync_soon(dispatch->context);
+	return more;
+}
+
 /* -EAGAIN: the message has to wait; nothing was reported. */
 static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 {
@@ -390,8 +407,7 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	case VICI_MESSAGE_IKE_REKEY:
 		return handle_ike_rekey(dispatch, arrival->message);
 	case VICI_MESSAGE_IKE_UPDATE:
-		dispatch->owner->resync_soon(dispatch->context);
-		return 0;
+		return handle_ike_update(dispatch, arrival->message);
 	case VICI_MESSAGE_SNAPSHOT_END:
 		dispatch->finder.synced = true;
 		vici_verdicts_sweep(&dispatch->finder.verdicts);

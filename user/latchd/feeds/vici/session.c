@@ -144,6 +144,20 @@ static void on_sas_listed(void *context, enum vici_packet_type type, struct vici
 		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, NO_MESSAGE);
 }
 
+static void note_list(struct vici_session *session)
+{
+	uint64_t now = loop_now_ms(), past = (now - session->listed_ms) / VICI_RESYNC_LAST_MS;
+
+	session->burst = past < session->burst ? session->burst - (unsigned int)past : 0;
+	session->burst++;
+	session->listed_ms = now;
+}
+
+static unsigned int gap_ms(const struct vici_session *session)
+{
+	return session->burst > VICI_RESYNC_BURST ? VICI_RESYNC_LAST_MS : VICI_RESYNC_GAP_MS;
+}
+
 static void list_sas(void *context)
 {
 	struct vici_session *session = context;
@@ -160,13 +174,14 @@ static void list_sas(void *context)
 		feed->resyncs++;
 	session->listing = true;
 	session->listing_again = false;
-	session->listed_ms = loop_now_ms();
+	note_list(session);
 	loop_timer_arm(&session->slow, session->answer_limit_ms);
 	feed->sink->snapshot_begin(feed->sink->context, feed);
 }
 
 void vici_session_resync(struct vici_session *session)
 {
+	unsigned int gap = gap_ms(session);
 	uint64_t since;
 
 	if (!session->ready)
@@ -178,8 +193,7 @@ void vici_session_resync(struct vici_session *session)
 	if (loop_timer_armed(&session->resync))
 		return;
 	since = loop_now_ms() - session->listed_ms;
-	loop_timer_arm(&session->resync,
-		       since < VICI_RESYNC_GAP_MS ? VICI_RESYNC_GAP_MS - (unsigned int)since : 0);
+	loop_timer_arm(&session->resync, since < gap ? gap - (unsigned int)since : 0);
 }
 
 static void on_snapshot_end(void *context)

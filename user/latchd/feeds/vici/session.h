@@ -18,7 +18,9 @@
 #include "latchd/feeds/vici/dispatch.h"
 
 #define VICI_ANSWER_LIMIT_MS 10000
-#define VICI_RESYNC_GAP_MS   50 /* from one list-sas to the next */
+#define VICI_RESYNC_GAP_MS   50	  /* from one list-sas to the next */
+#define VICI_RESYNC_BURST    5	  /* ... of so many; then: */
+#define VICI_RESYNC_LAST_MS  1000 /* peers cause lists, and charon and latchd work for each */
 #define VICI_RESYNC_SOON_MS  100
 
 struct vici_session_owner {
@@ -46,6 +48,7 @@ struct vici_session {
 	bool listing;	    /* from list-sas to the snapshot's end */
 	bool listing_again; /* resync was called while listing: the list may be older */
 	uint64_t listed_ms; /* when the last list-sas was sent, loop_now_ms() */
+	unsigned int burst; /* recent lists, one less for each VICI_RESYNC_LAST_MS */
 	struct loop_timer resync, soon, slow;
 	bool soon_again;
 };

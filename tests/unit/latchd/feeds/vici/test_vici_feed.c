@@ -215,6 +215,10 @@ Test(vici_feed, the_number_of_logged_refusals_is_bounded)
 	cr_expect_eq(trace_count("log vici: child_sa "), VICI_REFUSALS_MAX);
 }
 
+#define UPDATE(name, state)                                                                        \
+	"{\"local-host\":\"10.9.0.1\",\"" name "\":{\"uniqueid\":\"9\",\"version\":\"2\","         \
+	"\"state\":\"" state "\"}}"
+
 Test(vici_feed, ike_rekey_ike_update_and_ikev1_events_cause_a_new_snapshot)
 {
 	start_both();
@@ -223,14 +227,45 @@ Test(vici_feed, ike_rekey_ike_update_and_ikev1_events_cause_a_new_snapshot)
 		&charon, "ike-rekey",
 		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-rekey", 0));
 	wait_for(D_LINE "pubkey vici list-sas", 1);
-	fake_charon_push(
-		&charon, "ike-update",
-		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-update", 0));
+	fake_charon_push(&charon, "ike-update", UPDATE("x509", "ESTABLISHED"));
 	wait_for(D_LINE "pubkey vici list-sas", 2);
 	fake_charon_push(&charon, "ike-updown",
 			 "{\"up\":\"yes\",\"x509\":{\"uniqueid\":\"9\",\"version\":\"1\"}}");
 	wait_for("charon: answer list-sas", 4);
 	cr_expect_eq(feed->resyncs, 3);
+}
+
+/* Any host can begin IKE_SAs: an update of one that is not authenticated is no reason for a list.
+ */
+Test(vici_feed, an_ike_update_before_authentication_causes_no_snapshot)
+{
+	start_both();
+	fake_charon_push(
+		&charon, "ike-update",
+		vici_fixture_event("initialcontact-ikerekey-reauth-delete", "ike-update", 0));
+	fake_charon_push(&charon, "ike-update", UPDATE("x509", "CONNECTING"));
+	fake_charon_push(&charon, "child-updown", D_UP);
+	wait_for(D_LINE, 1);
+	cr_expect_not(loop_timer_armed(&session()->soon));
+	cr_expect_not(loop_timer_armed(&session()->resync));
+	cr_expect_eq(feed->resyncs, 0);
+}
+
+Test(vici_feed, after_a_burst_a_second_passes_between_two_lists)
+{
+	unsigned int i;
+
+	start_both();
+	for (i = 0; i < VICI_RESYNC_BURST; i++) {
+		feed->resync(feed);
+		wait_for("snapshot end", i + 2);
+	}
+	feed->resync(feed);
+	cr_expect_gt(session()->resync.deadline_ms,
+		     session()->listed_ms + VICI_RESYNC_LAST_MS - VICI_RESYNC_GAP_MS);
+	session()->listed_ms -= 10 * VICI_RESYNC_LAST_MS;
+	wait_for("snapshot end", VICI_RESYNC_BURST + 2);
+	cr_expect_eq(session()->burst, 1);
 }
 
 Test(vici_feed, resync_requests_coalesce)

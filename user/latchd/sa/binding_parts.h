@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The tables that a CHILD_SA is bound with. */
+#ifndef LATCHD_SA_BINDING_PARTS_H
+#define LATCHD_SA_BINDING_PARTS_H
+
+#include "common/log_limit.h"
+#include "common/loop.h"
+#include "latchd/identity/identities.h"
+#include "latchd/sa/child_sas.h"
+#include "latchd/sa/conflict.h"
+#include "latchd/sa/walk_pace.h"
+
+struct binding {
+	struct conflict_view view;
+	struct child_sas *child_sas;
+	struct identities *identities;
+	struct walk_pace *walks;  /* over all latches */
+	struct loop_timer *later; /* its handler calls binding_bind_waiting() */
+	struct log_limit *marks_log, *share_log;
+};
+
+#endif
