@@ -146,6 +146,7 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	flags = sa->word.flags;
 	if (bpf_map_delete_elem(&sas, &key))
 		return;
+	bpf_map_delete_elem(&doubts, &key);
 	uncount_foreign_sa(flags);
 	restamp();
 	c->result = LATCH_CONTROL_DONE;

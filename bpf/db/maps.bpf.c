@@ -21,5 +21,7 @@ struct spd_stamps_map spd_stamps SEC(".maps");
 struct merges_map merges SEC(".maps");
 struct object_marks_map reassemblies SEC(".maps");
 struct object_marks_map mixtures SEC(".maps");
+struct doubts_map doubts SEC(".maps");
+struct named_ends_map named_ends SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

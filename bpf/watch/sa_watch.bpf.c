@@ -136,6 +136,7 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 
 	if (bpf_map_delete_elem(&sas, key))
 		return;
+	bpf_map_delete_elem(&doubts, key);
 	uncount_foreign_sa(word.flags);
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);

@@ -31,6 +31,7 @@ STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(marks, sizeof(__u64), 1);
+STORE(doubts, sizeof(__u64), 1); /* no packet is merged here */
 
 #define HASH(name, key)                                                                            \
 	{                                                                                          \
@@ -59,6 +60,7 @@ struct table tables[TABLES] = {
 	[TABLE_MERGES] = ARRAY(marks),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
+	[TABLE_DOUBTS] = HASH(doubts, sizeof(struct latch_sa_key)),
 };
 
 unsigned long tables_changes;
