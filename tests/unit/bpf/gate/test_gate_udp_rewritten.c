@@ -29,7 +29,7 @@ static void set_up(void)
 	attach(GATES_SEND6);
 }
 
-TestSuite(gate_udp_rewritten, .init = set_up, .fini = gate_tear_down, .timeout = 60);
+TestSuite(gate_udp_rewritten, .init = set_up, .fini = gate_tear_down, .timeout = 180);
 
 static void run(const char *command)
 {
