@@ -22,5 +22,7 @@ struct sa_shares_map sa_shares SEC(".maps");
 struct merges_map merges SEC(".maps");
 struct object_marks_map reassemblies SEC(".maps");
 struct object_marks_map mixtures SEC(".maps");
+struct doubts_map doubts SEC(".maps");
+struct named_ends_map named_ends SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -146,6 +146,22 @@ struct datagram_sockets_map {
 	__type(value, struct datagram_socket);
 };
 
+/*
+ * Of a UDP socket that has sent to an address other than its connected peer: the last such
+ * address, as the remote end of a flow, and the task that sends to it.
+ */
+struct named_end {
+	struct latch_flow flow;
+	__u64 task; /* 0: its datagram has left */
+};
+
+struct named_ends_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct named_end);
+};
+
 enum __attribute__((packed)) packet_protection {
 	PACKET_PLAIN,
 	PACKET_PROTECTED, /* by one SA, which the key names */
@@ -184,14 +200,34 @@ struct refusals_map {
 #define MERGE_SLOTS 1024
 
 /*
- * Per hash of a remote end: when its packets were last merged under SAs of different peers. See
- * merge.h.
+ * Per hash of a remote end: when its packets were last merged under SAs of different peers. It
+ * saves the look-up in doubts for almost all packets. See merge.h.
  */
 struct merges_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, MERGE_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
+};
+
+#define DOUBT_SLOTS 16
+
+/*
+ * Per SA that merged packets showed: when, by a hash of the remote end. An entry belongs to one
+ * SA, so no peer can mark another peer's. It is deleted with the SA.
+ */
+struct merge_doubt {
+	__u64 last[DOUBT_SLOTS];
+	__u32 serial; /* of the SA */
+	__u32 pad;
+};
+
+struct doubts_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SAS_DEFAULT);
+	__type(key, struct latch_sa_key);
+	__type(value, struct merge_doubt);
 };
 
 #define OBJECT_MARKS 16384
@@ -241,6 +277,8 @@ extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
 extern struct sa_shares_map sa_shares SEC(".maps");
 extern struct merges_map merges SEC(".maps");
+extern struct doubts_map doubts SEC(".maps");
+extern struct named_ends_map named_ends SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

@@ -221,8 +221,8 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 	if (latch && nf.protocol == IPPROTO_UDP_NUMBER) {
 		nf.passage.protection =
 			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-		nf.passage.protection =
-			protection_after_merge(nf.passage.protection, &nf.passage.flow);
+		nf.passage.protection = protection_after_merge(nf.passage.protection,
+							       &nf.passage.flow, &nf.passage.sa);
 		return pass_latched(&nf.passage, latch);
 	}
 	/*

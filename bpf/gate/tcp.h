@@ -87,7 +87,7 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
 	if (!p->egress && skb->gso_size)
-		p->protection = protection_after_merge(p->protection, &p->flow);
+		p->protection = protection_after_merge(p->protection, &p->flow, &p->sa);
 	p->is_syn = is_syn(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
 	p->may_start = p->is_syn || (p->listener && may_start_flow(tcp_flags));
 	return 0;

@@ -8,24 +8,31 @@
 #include "gate/udp_socket.h"
 #include "packet/merge.h"
 
+/* In this order: gate_udp() compares. */
 enum datagram {
 	DATAGRAM_UNREADABLE,
-	DATAGRAM_OTHER, /* of the socket, but not of its connection */
+	DATAGRAM_NAMED,	    /* in clear, and its header has the address that the socket named */
+	DATAGRAM_REWRITTEN, /* in clear, and its header names neither that nor the peer */
 	DATAGRAM_OWN,
 };
 
-static __always_inline int same_address(const __u8 address[16], const __u8 header[16])
+static __always_inline int has_remote_end(const struct latch_flow *flow, const __u8 address[16],
+					  __u16 port)
 {
 	__u64 a[2], b[2];
 
-	__builtin_memcpy(a, address, 16);
-	__builtin_memcpy(b, header, 16);
-	return same_bytes(a, b, 16);
+	__builtin_memcpy(a, flow->remote_addr, 16);
+	__builtin_memcpy(b, address, 16);
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (flow->remote_port ^ port));
 }
 
-/* The outer header is the datagram's own, unless it leaves as ESP or as ESP in UDP. */
-static __always_inline enum datagram
-read_plain_datagram(const struct packet *packet, const struct ip_headers *ip, struct passage *p)
+/*
+ * The outer header is the datagram's own, unless it leaves as ESP in UDP: *ret_exact is non-zero
+ * if it has both ends of the flow.
+ */
+static __always_inline enum datagram read_ends(const struct packet *packet,
+					       const struct ip_headers *ip, const struct passage *p,
+					       const struct named_end *named, int *ret_exact)
 {
 	const __u8 *peer = p->egress ? ip->destination : ip->source;
 	__u16 local, remote;
@@ -35,23 +42,24 @@ read_plain_datagram(const struct packet *packet, const struct ip_headers *ip, st
 		return DATAGRAM_UNREADABLE;
 	local = bpf_ntohs(p->egress ? udp.source : udp.dest);
 	remote = bpf_ntohs(p->egress ? udp.dest : udp.source);
-	if (p->egress && local != p->flow.local_port) {
-		p->protection = packet_egress_sa(packet, p->flow.netns, ip, &p->sa);
+	if (has_remote_end(&p->flow, peer, remote)) {
+		*ret_exact = local == p->flow.local_port;
 		return DATAGRAM_OWN;
 	}
-	return remote == p->flow.remote_port && same_address(p->flow.remote_addr, peer)
-		       ? DATAGRAM_OWN
-		       : DATAGRAM_OTHER;
+	return named && has_remote_end(&named->flow, peer, remote) ? DATAGRAM_NAMED
+								   : DATAGRAM_REWRITTEN;
 }
 
 /*
- * Fills protection and sa of p. Reads flow and egress. Returns an enum datagram. A global
- * function, as check_packet().
+ * Fills protection, sa and may_start of p. Reads flow and egress. named: of the socket of a
+ * datagram that leaves, or NULL. Returns an enum datagram. A global function, as check_packet().
  */
-__noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p)
+__noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct named_end *named)
 {
 	struct packet packet = {.cgroup = skb};
+	enum datagram kind = DATAGRAM_OWN;
 	struct ip_headers ip;
+	int exact = 0;
 
 	if (!p)
 		return DATAGRAM_UNREADABLE;
@@ -61,11 +69,15 @@ __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p)
 	/* Datagrams that GRO merged may have been segmented again by now. */
 	if (!p->egress)
 		p->protection = protection_after_merge(
-			packet_ingress_sa(skb, p->flow.netns, &p->sa), &p->flow);
-	else if (ip.protocol != IPPROTO_UDP_NUMBER)
+			packet_ingress_sa(skb, p->flow.netns, &p->sa), &p->flow, &p->sa);
+	if (ip.protocol == IPPROTO_UDP_NUMBER)
+		kind = read_ends(&packet, &ip, p, named, &exact);
+	if (p->egress && !exact && kind != DATAGRAM_UNREADABLE)
 		p->protection = packet_egress_sa(&packet, p->flow.netns, &ip, &p->sa);
-	return ip.protocol == IPPROTO_UDP_NUMBER ? read_plain_datagram(&packet, &ip, p)
-						 : DATAGRAM_OWN;
+	if (p->egress && p->protection != PACKET_PLAIN)
+		kind = DATAGRAM_OWN;
+	p->may_start = kind == DATAGRAM_OWN;
+	return kind;
 }
 
 /*
@@ -82,6 +94,15 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 		socket->verdict.was_latched = 1;
 }
 
+/* Whether the task that sends now has named another address for its datagram. */
+static __always_inline int take_name(struct named_end *named)
+{
+	if (!named || !named->task || named->task != bpf_get_current_task())
+		return 0;
+	named->task = 0;
+	return 1;
+}
+
 static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_socket *socket,
 					  struct passage *p)
 {
@@ -96,7 +117,8 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 	 * Behind ESP a datagram to another address equals one to the connected peer. Only
 	 * received datagrams prove the flow.
 	 */
-	p->may_start = !(p->egress && socket && socket->sends_elsewhere);
+	if (p->egress && socket && socket->sends_elsewhere)
+		p->may_start = 0;
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
 	if (!socket && verdict != GATE_PASS)
 		socket = datagram_socket_new(sk);
@@ -105,12 +127,22 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
-/* A socket that is not connected has no flow: its datagrams pass. */
+/*
+ * All that a connected socket sends is its connection's, whatever its header names: destination
+ * NAT, a source route or a routing header changes the destination. Only a datagram for which the
+ * application has named another address is not. The sending task tells which one that is. Behind
+ * a queue (NFQUEUE), or with several threads, only the header can.
+ *
+ * What a connected socket receives from another address is checked, too, but creates no latch. A
+ * socket that is not connected has no flow: its datagrams pass.
+ */
 static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p)
 {
 	struct datagram_socket *socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	struct sock *kernel_sk = kernel_socket(sk);
 	int connected = is_connected(sk), kind;
+	enum datagram elsewhere = DATAGRAM_NAMED;
+	struct named_end *named = NULL;
 
 	if (connected)
 		flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &p->flow);
@@ -118,11 +150,16 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		datagram_release_latch(socket, p->socket_cookie);
 	if (!connected)
 		return GATE_PASS;
-	kind = udp_read_packet(skb, p);
-	if (kind == DATAGRAM_OTHER)
-		return GATE_PASS;
-	if (kind != DATAGRAM_OWN)
+	if (p->egress && socket && socket->sends_elsewhere)
+		named = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
+	/* The header of a datagram that was named may be rewritten, too. */
+	if (take_name(named))
+		elsewhere = DATAGRAM_REWRITTEN;
+	kind = udp_read_packet(skb, p, named);
+	if (kind < DATAGRAM_NAMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	if (kind <= elsewhere)
+		return GATE_PASS;
 	if (p->egress && comes_back(skb, p))
 		return GATE_PASS;
 	return check_datagram(sk, socket, p);

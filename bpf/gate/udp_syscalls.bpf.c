@@ -78,26 +78,43 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 	return 1;
 }
 
+/* The task's earlier datagram to another address did not reach the gate. */
+static __always_inline int forget_name(struct bpf_sock *sk)
+{
+	struct named_end *named = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
+
+	if (named && named->task == bpf_get_current_task())
+		named->task = 0;
+	return 1;
+}
+
 /*
  * A datagram to an address that the caller names. Behind XFRM it equals one to the connected
- * peer.
+ * peer. With a control message and no address this program runs, too: the port is then 0, which
+ * no call can name.
  */
 static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket;
 	struct bpf_sock *sk = ctx->sk;
+	struct named_end *named;
 	struct latch_flow there;
 
 	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER || !is_connected(sk))
 		return 1;
 	remote_of(ctx, v6, &there);
-	if (is_connected_to(sk, &there))
-		return 1;
+	if (!there.remote_port || is_connected_to(sk, &there))
+		return forget_name(sk);
 	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
 	/* Without this state the datagram could latch the socket's connection to another peer. */
 	if (!socket)
 		return 0;
 	socket->sends_elsewhere = 1;
+	named = bpf_sk_storage_get(&named_ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!named)
+		return 0;
+	named->flow = there;
+	named->task = bpf_get_current_task();
 	return 1;
 }
 

@@ -20,17 +20,16 @@ static __always_inline void remote_of_first(struct sk_buff *first, struct latch_
 	flow->remote_port = bpf_ntohs(port);
 }
 
+/* The merged packet shows the SA of the first one. If it shows none it counts as in clear. */
 static __always_inline void record_merge(struct sk_buff *first, __u64 netns)
 {
 	struct latch_flow flow = {.netns = netns};
-	__u64 *last;
-	__u32 key;
+	struct latch_sa_key shown;
 
+	if (sec_path_sa(first, netns, &shown) != PACKET_PROTECTED)
+		return;
 	remote_of_first(first, &flow);
-	key = merge_slot(&flow);
-	last = bpf_map_lookup_elem(&merges, &key);
-	if (last)
-		*last = bpf_ktime_get_boot_ns();
+	record_doubt(&shown, &flow);
 }
 
 static __always_inline void check_merge(struct sk_buff *first, struct sk_buff *next)
@@ -42,6 +41,11 @@ static __always_inline void check_merge(struct sk_buff *first, struct sk_buff *n
 	netns = BPF_CORE_READ(next, dev, nd_net.net, net_cookie);
 	if (!same_protection(first, next, netns))
 		record_merge(first, netns);
+}
+
+__noinline int sa_is_doubted(const struct latch_sa_key *sa, __u32 hash)
+{
+	return sa ? is_doubted(sa, hash) : 0;
 }
 
 SEC("fentry/skb_gro_receive")

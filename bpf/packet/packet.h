@@ -3,6 +3,7 @@
 #ifndef LATCH_BPF_PACKET_PACKET_H
 #define LATCH_BPF_PACKET_PACKET_H
 
+#include "packet/esp_in_udp.h"
 #include "packet/reassembly.h"
 #include "packet/sec_path.h"
 
@@ -84,7 +85,10 @@ static __always_inline int packet_headers(const struct packet *packet, __u8 fami
 	return family == AF_INET ? ipv4_headers(packet, ip) : ipv6_headers(packet, ip);
 }
 
-/* Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header. */
+/*
+ * Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header.
+ * UDP is ESP (RFC 3948) if it has SPI and destination of an SA with encapsulation.
+ */
 static __always_inline enum packet_protection packet_egress_sa(const struct packet *packet,
 							       __u64 netns,
 							       const struct ip_headers *ip,
@@ -100,21 +104,19 @@ static __always_inline enum packet_protection packet_egress_sa(const struct pack
 	if (ip->protocol == IPPROTO_AH_NUMBER) {
 		spi_at += 4;
 	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
-		/*
-		 * A TCP socket's packet inside UDP is ESP (RFC 3948), or of a tunnel unknown to
-		 * latchd. Then these bytes name no known SA.
-		 */
 		spi_at += sizeof(struct udphdr);
 		sa->protocol = IPPROTO_ESP_NUMBER;
 	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
 		return PACKET_PLAIN;
 	}
 	if (packet_load(packet, spi_at, &spi, sizeof(spi)))
-		return PACKET_MALFORMED;
+		return ip->protocol == IPPROTO_UDP_NUMBER ? PACKET_PLAIN : PACKET_MALFORMED;
 	sa->netns = netns;
 	sa->family = ip->family;
 	__builtin_memcpy(sa->daddr, ip->destination, 16);
 	sa->spi = bpf_ntohl(spi);
+	if (ip->protocol == IPPROTO_UDP_NUMBER && !sa_encapsulates(sa))
+		return PACKET_PLAIN;
 	return PACKET_PROTECTED;
 }
 

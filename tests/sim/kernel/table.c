@@ -33,6 +33,7 @@ STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(sa_shares, sizeof(__u64), SHARES);
 STORE(marks, sizeof(__u64), 1);
+STORE(doubts, sizeof(__u64), 1); /* no packet is merged here */
 
 #define HASH(name, key)                                                                            \
 	{                                                                                          \
@@ -62,6 +63,7 @@ struct table tables[TABLES] = {
 	[TABLE_MERGES] = ARRAY(marks),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
+	[TABLE_DOUBTS] = HASH(doubts, sizeof(struct latch_sa_key)),
 };
 
 unsigned long tables_changes;

@@ -2,15 +2,16 @@
 """Tunnels of two owners from C to W; both send from one inner address.
 
 A packet of C's takes the tunnel that its mark selects: FRIEND and FRIEND_AGAIN (another SA of the
-same owner) have params 7, IMPOSTOR has params 8. Without a mark a packet leaves in clear.
+same owner) have params 7, IMPOSTOR has params 8, IMPOSTOR_AGAIN (of the same peer) params 9. Without
+a mark a packet leaves in clear.
 """
 from host import C, HOSTS, W
 from maps import Sa, define
 
 HERE, THERE, HERE6, THERE6 = "10.8.0.1", "10.8.0.2", "fd08::1", "fd08::2"
 PORT = 5001
-FRIEND, IMPOSTOR, FRIEND_AGAIN = 1, 2, 3
-OWNERS = {0x1001: 7, 0x1002: 7, 0x2001: 8, 0x3001: 7}
+FRIEND, IMPOSTOR, FRIEND_AGAIN, IMPOSTOR_AGAIN = 1, 2, 3, 4
+OWNERS = {0x1001: 7, 0x1002: 7, 0x2001: 8, 0x3001: 7, 0x4001: 9}
 OUTER_IN, OUTER_OUT = (C.address, W.address), (W.address, C.address)
 
 
@@ -24,7 +25,7 @@ def lead(here, there, via_there, via_here):
     add_policy(W, "in", there, here, OUTER_IN)
     add_policy(W, "out", here, there, OUTER_OUT, reqid="reqid 1")
     add_policy(C, "in", here, there, OUTER_OUT)
-    for mark in (FRIEND, IMPOSTOR, FRIEND_AGAIN):
+    for mark in (FRIEND, IMPOSTOR, FRIEND_AGAIN, IMPOSTOR_AGAIN):
         add_policy(C, "out", there, here, OUTER_IN, f"mark {mark}", f"reqid {mark}")
     W.ip(f"addr add {here} dev lo")
     C.ip(f"addr add {there} dev lo")
@@ -35,7 +36,8 @@ def lead(here, there, via_there, via_here):
 def add_tunnels():
     for host in HOSTS:
         for spi, reqid, ends in ((0x1001, FRIEND, OUTER_IN), (0x1002, FRIEND, OUTER_OUT),
-                                 (0x2001, IMPOSTOR, OUTER_IN), (0x3001, FRIEND_AGAIN, OUTER_IN)):
+                                 (0x2001, IMPOSTOR, OUTER_IN), (0x3001, FRIEND_AGAIN, OUTER_IN),
+                                 (0x4001, IMPOSTOR_AGAIN, OUTER_IN)):
             host.add_sa(*ends, spi, "flag af-unspec", reqid, "tunnel")
         host.ip("link set lo up")
         host.add_address6()
@@ -49,3 +51,4 @@ def bind_each():
         sa.bind(OWNERS[sa.spi])
     define(7, 2)
     define(8, 3)
+    define(9, 3)

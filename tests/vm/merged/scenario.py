@@ -11,22 +11,25 @@ The kernel merges datagrams of two tunnels (GRO): the merged packet shows one SA
     1. a connected UDP socket with UDP_GRO is latched to params 7; its peer's datagrams are merged
     2. both owners send at once: no byte of params 8 arrives
     3. the owner of params 8 is quiet: the peer's datagrams arrive again
+    4. that owner alone has datagrams merged, under two SAs of its own: none arrives, and every
+       datagram of the peer does
 """
 import ctypes
 import fcntl
 import select
 import socket
 import struct
+import time
 
-from abi import LATCH_DROP_MERGED
-from checks import conforms, expect, run, until
+from abi import LATCH_DROP_IDENTITY, LATCH_DROP_MERGED
+from checks import LIMIT, conforms, expect, run, until
 from gates import Gate
 from host import C, W, topology
 from latchd import attach
 from maps import latches_of
-from tunnels import FRIEND, HERE, IMPOSTOR, PORT, THERE, add_tunnels, bind_each
+from tunnels import FRIEND, HERE, IMPOSTOR, IMPOSTOR_AGAIN, PORT, THERE, add_tunnels, bind_each
 
-SIZE, ROUNDS = 100, 4000
+SIZE, ROUNDS, PAIRS = 100, 4000, 20
 UDP_GRO, SIOCETHTOOL, ETHTOOL_SGRO = 104, 0x8946, 0x2C
 
 
@@ -88,3 +91,35 @@ def peers_datagrams_arrive():
 
 
 until(peers_datagrams_arrive, "the peer's datagrams arrive again, and merged")
+
+
+def readable(limit):
+    return bool(select.select([here], [], [], limit)[0])
+
+
+def pair_of_the_impostor():
+    """Both in the peer's name; returns True if a datagram arrives."""
+    before = sum(W_RECEIVES.drops(reason) for reason in (LATCH_DROP_MERGED, LATCH_DROP_IDENTITY))
+    for sock in (impostor, again):
+        sock.sendto(b"D" * SIZE, (HERE, PORT))
+    deadline = time.monotonic() + LIMIT
+    while before == sum(W_RECEIVES.drops(reason) for reason in (LATCH_DROP_MERGED, LATCH_DROP_IDENTITY)):
+        if readable(0.01) or time.monotonic() > deadline:
+            return True
+    return readable(0.03)  # longer than packets gather
+
+
+def peers_datagram_arrives():
+    friend.sendto(b"C" * SIZE, (HERE, PORT))
+    return readable(1) and here.recv(65536) == b"C" * SIZE
+
+
+again = sender(IMPOSTOR_AGAIN)
+W_RECEIVES = Gate(W, "in")
+merged_before, late, foreign = W_RECEIVES.drops(LATCH_DROP_MERGED), 0, 0
+for _ in range(PAIRS):
+    foreign += pair_of_the_impostor()
+    late += not peers_datagram_arrives()
+expect(not foreign, "no byte of the impostor's pairs arrived")
+expect(W_RECEIVES.drops(LATCH_DROP_MERGED) > merged_before, "pairs of the impostor were merged")
+expect(not late, f"every datagram of the peer arrives: {PAIRS - late} of {PAIRS}")
