@@ -18,7 +18,7 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{"status", ctl_status, "state of enforcement and of the feeds (exit 1: enforcement is off)",
+	{"status", ctl_status, "state of enforcement and of the feeds (exit 1: off, 3: needs attention)",
 	 false},
 	{"list", ctl_list, "all latches", false},
 	{"sa", ctl_sa, "all security associations and their peers", false},
