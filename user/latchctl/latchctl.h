@@ -13,6 +13,7 @@ enum ctl_exit {
 	CTL_EXIT_OK = 0,
 	CTL_EXIT_FAILED = 1, /* also: status found enforcement off */
 	CTL_EXIT_USAGE = 2,
+	CTL_EXIT_ATTENTION = 3, /* status: enforcement is on, but not for all connections */
 	CTL_EXIT_UNREACHABLE = 4,
 	CTL_EXIT_NOT_PERMITTED = 5,
 };

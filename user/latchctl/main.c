@@ -18,8 +18,8 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{"status", ctl_status, "state of enforcement and of the feeds (exit 1: enforcement is off)",
-	 false},
+	{"status", ctl_status,
+	 "state of enforcement and of the feeds (exit 1: off, 3: needs attention)", false},
 	{"list", ctl_list, "all latches", false},
 	{"sa", ctl_sa, "all security associations and their peers", false},
 	{"monitor", ctl_monitor, "events as they happen, one per line", false},

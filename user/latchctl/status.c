@@ -76,6 +76,19 @@ static void print_enforcement(const struct status *status)
 	}
 }
 
+static void print_attention(const struct status *status)
+{
+	size_t count = view_count(status->document, "attention"), i;
+	struct json_object *row;
+
+	for (i = 0; i < count; i++) {
+		row = view_element(status->document, "attention", i);
+		print_line(status, i ? "" : "attention", view_text_or(row, "code", "?"), STYLE_WARN,
+			   "%s: %s", view_text_or(row, "object", "?"),
+			   view_text_or(row, "detail", ""));
+	}
+}
+
 static void print_feed(const struct status *status, struct json_object *feed)
 {
 	const char *state = view_text_or(feed, "state", "?");
@@ -162,11 +175,14 @@ enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
 
 	print_daemon(&status);
 	print_enforcement(&status);
+	print_attention(&status);
 	print_feeds(&status);
 	print_tables(&status);
 	print_drops(&status);
 	print_rest(&status);
-	return view_bool(document, "enforcement.on") ? CTL_EXIT_OK : CTL_EXIT_FAILED;
+	if (!view_bool(document, "enforcement.on"))
+		return CTL_EXIT_FAILED;
+	return view_count(document, "attention") ? CTL_EXIT_ATTENTION : CTL_EXIT_OK;
 }
 
 enum ctl_exit ctl_status(const struct ctl_options *options)

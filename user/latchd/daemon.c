@@ -85,8 +85,10 @@ static void on_housekeeping(void *context)
 	d->rounds++;
 	check_identities(d);
 	lost_events_check(&d->lost_events, &d->news);
+	report_recent_note(&d->recent, d->source.maps, loop_now_ms());
 	resync_feeds(d);
 	watch_enforcement(d);
+	d->source.missing_pins = enforcement_keep_pins(d->enforcement);
 	feed_watchdog(d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
 }
@@ -198,6 +200,7 @@ static int start_control(struct daemon *d)
 		.cgroup = d->preflight.cgroup,
 		.config_path = d->config_path,
 		.started_boot_ns = clock_boot_ns(),
+		.recent = &d->recent,
 	};
 	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,

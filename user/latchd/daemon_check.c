@@ -26,6 +26,9 @@ int daemon_check(const struct config *config, struct failure *failure)
 	int err;
 
 	err = preflight_cgroup(config, &result, failure);
+	/* A cgroup may come later, with its service. */
+	if (err == -ENOENT)
+		err = -EAGAIN;
 	if (!err)
 		err = control_socket_check(config->control_socket, config->control_group, failure);
 	for (i = 0; !err && i < config->feed_count; i++)

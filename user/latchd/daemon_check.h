@@ -8,8 +8,8 @@
 
 /*
  * Checks that the cgroup, the group and the sockets that config names can be used. 0, or a negative
- * errno and a failure. -EAGAIN: the answer may be another one later, such as without a name
- * service.
+ * errno and a failure. -EAGAIN: the cgroup is absent and
+ * may come later, or no name service answers.
  */
 int daemon_check(const struct config *config, struct failure *failure);
 

@@ -22,6 +22,7 @@
 #include "latchd/report/log_news.h"
 #include "latchd/report/monitor_news.h"
 #include "latchd/report/report.h"
+#include "latchd/report/report_attention.h"
 #include "latchd/daemon_feeds.h"
 #include "latchd/spd/spd_watch.h"
 
@@ -56,6 +57,7 @@ struct daemon {
 	unsigned int watchdog_ms, watchdog_due_ms;
 	unsigned int rounds;
 	bool recovery_unfinished;
+	struct report_recent recent;
 	bool was_on;
 };
 

@@ -129,6 +129,12 @@ int enforcement_change(struct enforcement *started, const struct config *wanted,
 	return failure_set(failure, -ENOTSUP, "not simulated; send no SIGHUP");
 }
 
+unsigned int enforcement_keep_pins(const struct enforcement *started)
+{
+	(void)started;
+	return 0;
+}
+
 void enforcement_free(struct enforcement *started)
 {
 	(void)started;

@@ -57,6 +57,22 @@ static const char status_text[] =
 	"events       0 lost\n"
 	"kernel       6.12.1\n";
 
+Test(latchctl_render, status_shows_what_needs_attention_and_has_an_exit_status_for_it)
+{
+	const char *text =
+		rendered(ctl_render_status,
+			 "{\"enforcement\":{\"on\":true},\"attention\":[{\"code\":"
+			 "\"table-full\",\"object\":\"latches\",\"detail\":\"64 of 64\"}]}",
+			 CTL_EXIT_ATTENTION);
+
+	cr_expect(strstr(text, "attention    table-full latches: 64 of 64\n"), "%s", text);
+	rendered(ctl_render_status, "{\"enforcement\":{\"on\":true},\"attention\":[]}",
+		 CTL_EXIT_OK);
+	rendered(ctl_render_status,
+		 "{\"enforcement\":{\"on\":false},\"attention\":[{\"code\":\"unlatched\"}]}",
+		 CTL_EXIT_FAILED);
+}
+
 Test(latchctl_render, status_prints_every_section)
 {
 	expect_shown(ctl_render_status, STATUS("true"), CTL_EXIT_OK, status_text);

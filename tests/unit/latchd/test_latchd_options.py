@@ -13,7 +13,7 @@ sys.path.append(os.path.join(TOP, "tests/unit/tools"))
 import tap  # pylint: disable=wrong-import-position
 
 LATCHD = os.path.join(TOP, os.environ.get("BUILD", "build"), "latchd")
-FAULT = 2
+RETRY, FAULT = 1, 2
 
 
 class Options(unittest.TestCase):
@@ -51,6 +51,11 @@ class Options(unittest.TestCase):
     def test_a_cgroup_that_is_none_is_a_fault_of_the_configuration(self):
         self.expect_fault(["[enforce]", "cgroup = " + self.folder], "not a cgroup v2 directory")
         self.expect_fault(["[enforce]", "cgroup = " + self.file], "not a cgroup v2 directory")
+
+    def test_a_cgroup_that_may_come_later_is_tried_again(self):
+        done = self.run_latchd(["[enforce]", "cgroup = " + self.path("later")])
+        self.assertEqual((done.returncode, done.stdout), (RETRY, ""), done.stderr)
+        self.assertIn("create it", done.stderr)
 
     def test_a_control_socket_that_cannot_be_made_is_a_fault_of_the_configuration(self):
         for path, text in ((self.file, "no socket"), (self.file + "/sock", "no directory"),

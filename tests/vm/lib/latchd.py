@@ -108,7 +108,7 @@ class Latchd:
     def ask(self, verb):
         """status has exit status 1 where enforcement is off."""
         done = run(f"{self.latchctl} {verb}", check=False)
-        if done.returncode not in ((0, 1) if verb == "status" else (0,)):
+        if done.returncode not in ((0, 1, 3) if verb == "status" else (0,)):
             broken(f"latchctl {verb}", done)
         return json.loads(done.stdout)
 

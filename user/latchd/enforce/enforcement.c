@@ -11,6 +11,7 @@
 #include "latchd.skel.h"
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/links.h"
+#include "latchd/enforce/map_pins.h"
 #include "latchd/enforce/object.h"
 #include "latchd/enforce/pin_paths.h"
 #include "latchd/enforce/rules.h"
@@ -141,7 +142,9 @@ int enforcement_load(const struct config *config, struct enforcement **ret, stru
 
 	if (!enforcement)
 		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
-	err = pin_paths_create_directories(failure);
+	err = pin_paths_check_versions(failure);
+	if (!err)
+		err = pin_paths_create_directories(failure);
 	if (!err)
 		err = object_load(config, &enforcement->object, failure);
 	if (err) {
@@ -181,6 +184,11 @@ void enforcement_free(struct enforcement *enforcement)
 	if (!enforcement->attached)
 		pin_paths_remove_directories();
 	free(enforcement);
+}
+
+unsigned int enforcement_keep_pins(const struct enforcement *enforcement)
+{
+	return map_pins_keep(enforcement->object.skeleton->obj);
 }
 
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement)

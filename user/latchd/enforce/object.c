@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "latchd.skel.h"
 #include "latchd/enforce/libbpf_log.h"
+#include "latchd/enforce/map_pins.h"
 #include "latchd/enforce/pin_paths.h"
 
 /* Only a program that the verifier refuses makes the kernel touch this memory. */
@@ -60,6 +61,25 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 	return set_capacity(map, &info, config);
 }
 
+/* The pin is gone, but a program of an earlier latchd uses the map still. */
+static int take_back(struct object *object, struct bpf_map *map, int fd, const char *path,
+		     const struct config *config, struct failure *failure)
+{
+	int err = check_pinned(object, map, fd, config, failure);
+
+	if (err)
+		return err;
+	err = bpf_obj_pin(fd, path);
+	if (err)
+		return failure_set(failure, err, "map %s: cannot pin it again: %s; check %s",
+				   bpf_map__name(map), strerror(-err), PINS_MAPS);
+	log_warn("enforce",
+		 "map %s pinned again (its pin was missing): taken from the attached "
+		 "programs, with its entries",
+		 bpf_map__name(map));
+	return 0;
+}
+
 static int plan_map(struct object *object, struct bpf_map *map, unsigned int index,
 		    const struct config *config, struct failure *failure)
 {
@@ -85,17 +105,21 @@ static int plan_map(struct object *object, struct bpf_map *map, unsigned int ind
 				   "map %s: cannot open the pin %s: %s; run latchctl purge, then "
 				   "start latchd",
 				   bpf_map__name(map), path, strerror(-fd));
+	fd = map_pins_find(bpf_map__name(map));
+	if (fd >= 0)
+		return take_back(object, map, fd, path, config, failure);
 	object->created |= 1ULL << index;
 	return 0;
 }
 
 static void log_missing(const struct object *object)
 {
+	bool earlier = object->adopted || map_pins_have_programs();
 	unsigned int index = 0;
 	struct bpf_map *map;
 
 	bpf_object__for_each_map (map, object->skeleton->obj) {
-		if (object->adopted && object->created >> index & 1)
+		if (earlier && object->created >> index & 1)
 			log_warn("enforce", "map %s created, empty (its pin was missing)",
 				 bpf_map__name(map));
 		index++;

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/enforce/pin_paths.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -54,6 +57,52 @@ int pin_paths_create_directories(struct failure *failure)
 
 	for (i = 0; !err && i < DIRECTORY_COUNT; i++)
 		err = make_directory(directories[i], failure);
+	return err;
+}
+
+static bool has_entries(const char *path)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+	bool found = false;
+
+	while (directory && !found && (entry = readdir(directory)))
+		found = entry->d_name[0] != '.';
+	if (directory)
+		closedir(directory);
+	return found;
+}
+
+static bool is_in_use(const char *version)
+{
+	char path[NAME_MAX + sizeof(LATCH_PIN_ROOT) + sizeof("//links")];
+
+	snprintf(path, sizeof(path), "%s/%s/links", LATCH_PIN_ROOT, version);
+	if (has_entries(path))
+		return true;
+	snprintf(path, sizeof(path), "%s/%s/maps", LATCH_PIN_ROOT, version);
+	return has_entries(path);
+}
+
+int pin_paths_check_versions(struct failure *failure)
+{
+	const char *own = strrchr(LATCH_PIN_DIR, '/') + 1;
+	DIR *directory = opendir(LATCH_PIN_ROOT);
+	struct dirent *entry;
+	int err = 0;
+
+	while (directory && !err && (entry = readdir(directory)))
+		if (entry->d_name[0] == 'v' && strcmp(entry->d_name, own) &&
+		    is_in_use(entry->d_name))
+			err = failure_set(
+				failure, -EEXIST,
+				"pins: %s/%s has programs and latches of a latchd of another ABI, "
+				"which cannot be taken over and are still enforced; to keep them "
+				"install and start that latchd again; to end them run latchctl "
+				"purge, then start latchd",
+				LATCH_PIN_ROOT, entry->d_name);
+	if (directory)
+		closedir(directory);
 	return err;
 }
 

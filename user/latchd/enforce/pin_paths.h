@@ -22,6 +22,11 @@
  * this mode. 0, or a negative errno and a failure.
  */
 int pin_paths_create_directories(struct failure *failure);
+/*
+ * Refuses to start beside the programs of another ABI: both would enforce, each with latches that
+ * the other one does not show. 0, or -EEXIST and a failure.
+ */
+int pin_paths_check_versions(struct failure *failure);
 /* Removes the directories that are empty. */
 void pin_paths_remove_directories(void);
 

@@ -46,6 +46,8 @@ struct report_source {
 	const struct config_rule *rules; /* by index, for latches created under rule_set */
 	size_t rule_count;
 	uint8_t rule_set;
+	const struct report_recent *recent; /* NULL: not known */
+	unsigned int missing_pins;	    /* maps that a later latchd would not find */
 };
 
 /*

@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "latchd/maps/tables.h"
 #include "common/names.h"
+#include "latchd/report/report_attention.h"
 #include "latchd/report/report_parts.h"
 
 #define PROGRAMS_MAX 64
@@ -156,7 +157,8 @@ static int count_sa(void *context, const struct latch_sa_key *key, const struct 
 	return 0;
 }
 
-static void status_latches(struct json_writer *w, const struct report_source *source)
+static struct report_latch_numbers status_latches(struct json_writer *w,
+						  const struct report_source *source)
 {
 	static const enum latch_state states[] = {
 		LATCH_STATE_ESTABLISHED, LATCH_STATE_BROKEN, LATCH_STATE_LISTENER,
@@ -173,6 +175,11 @@ static void status_latches(struct json_writer *w, const struct report_source *so
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		json_member_uint(w, latch_state_name(states[i]), counts.of[states[i]]);
 	json_object_end(w);
+	return (struct report_latch_numbers){
+		.used = counts.all,
+		.capacity = latches_capacity(source->maps),
+		.larval = counts.of[LATCH_STATE_LARVAL],
+	};
 }
 
 static void status_sas(struct json_writer *w, const struct report_source *source)
@@ -237,6 +244,8 @@ static void status_kernel(struct json_writer *w)
 
 void report_status(struct json_writer *w, const struct report_source *source)
 {
+	struct report_latch_numbers latches;
+
 	json_object_begin(w);
 	json_member_uint(w, "schema", REPORT_SCHEMA);
 	status_daemon(w, source);
@@ -244,7 +253,8 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	status_netns(w, source);
 	status_feeds(w, source);
 	json_member_uint(w, "rules", source->rule_count);
-	status_latches(w, source);
+	latches = status_latches(w, source);
+	report_attention(w, source, &latches);
 	status_sas(w, source);
 	status_drops(w, source);
 	status_counters(w, source);

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -170,6 +171,27 @@ Test(enforcement, a_symlink_in_place_of_the_pin_directory_is_refused)
 	cr_expect_eq(start(), -EPERM);
 	cr_expect(exists(LATCH_PIN_ROOT));
 	cr_expect_not(exists("/tmp/v1"));
+}
+
+Test(enforcement, the_pins_of_another_abi_are_named_and_stay)
+{
+	make_directories();
+	pin_latches(sizeof(struct latch), 64);
+	cr_assert_eq(rename(LATCH_PIN_DIR, LATCH_PIN_ROOT "/v0"), 0);
+	cr_expect_eq(start(), -EEXIST);
+	cr_expect(strstr(failure.text, LATCH_PIN_ROOT "/v0") &&
+			  strstr(failure.text, "latchctl purge"),
+		  "%s", failure.text);
+	cr_expect(exists(LATCH_PIN_ROOT "/v0/maps/latches"));
+	cr_expect_not(exists(LATCH_PIN_DIR));
+}
+
+Test(enforcement, empty_directories_of_another_abi_are_no_fault)
+{
+	make_directories();
+	cr_assert_eq(rename(LATCH_PIN_DIR, LATCH_PIN_ROOT "/v0"), 0);
+	start();
+	cr_expect_null(strstr(failure.text, "ABI"), "%s", failure.text);
 }
 
 Test(enforcement_functions, each_kernel_function_is_named_once)

@@ -2,6 +2,9 @@
 /* The document status: exactly these keys, exactly these values. */
 #include "report_fixture.h"
 
+#include "common/loop.h"
+#include "latchd/report/report_attention.h"
+
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -117,7 +120,7 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	parse();
 	expect_keys(
 		"",
-		"schema daemon enforcement netns feeds rules latches sas drops counters events_lost "
+		"schema daemon enforcement netns feeds rules latches attention sas drops counters events_lost "
 		"kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
@@ -142,6 +145,88 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	cr_assert_eq(uname(&system), 0);
 	snprintf(text, sizeof(text), "\"%s\"", system.release);
 	expect_json("kernel", text);
+}
+
+static size_t attention(const char *code, const char *object)
+{
+	struct json_object *rows = at(document, "attention"), *row;
+	size_t i, found = 0;
+
+	for (i = 0; i < json_object_array_length(rows); i++) {
+		row = json_object_array_get_idx(rows, i);
+		found += !strcmp(json_object_get_string(at(row, "code")), code) &&
+			 !strcmp(json_object_get_string(at(row, "object")), object);
+	}
+	return found;
+}
+
+static void ask(void)
+{
+	report_status(&w, &source);
+	parse();
+}
+
+Test(report_status, a_feed_that_is_not_synced_needs_attention)
+{
+	ask();
+	cr_expect_eq(attention("feed-not-synced", "charon"), 0);
+	cr_expect_eq(attention("feed-not-synced", "other"), 1);
+	cr_expect_eq(attention("feed-not-synced", "third"), 1);
+}
+
+Test(report_status, a_namespace_without_the_netfilter_gate_needs_attention)
+{
+	ask();
+	cr_expect_eq(attention("gate-missing", "4026531840"), 0);
+	cr_expect_eq(attention("gate-missing", "77"), 1);
+}
+
+Test(report_status, a_full_table_and_unlatched_connections_need_attention)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	unsigned int i;
+
+	put_latch(&flow, &latch);
+	ask();
+	cr_expect_eq(attention("table-full", "latches") + attention("unlatched", "larval"), 0);
+	latch = latch_of(LATCH_STATE_LARVAL, params_c, 0);
+	for (i = 1; i < 256; i++) {
+		flow.local_port++;
+		put_latch(&flow, &latch);
+	}
+	ask();
+	cr_expect_eq(attention("table-full", "latches"), 1);
+	cr_expect_eq(attention("unlatched", "larval"), 1);
+}
+
+Test(report_status, a_map_without_a_pin_needs_attention)
+{
+	ask();
+	cr_expect_eq(attention("pin-missing", "maps"), 0);
+	source.missing_pins = 2;
+	ask();
+	cr_expect_eq(attention("pin-missing", "maps"), 1);
+}
+
+Test(report_status, a_counter_that_has_grown_needs_attention_for_ten_minutes)
+{
+	static struct report_recent recent;
+	uint64_t value = 1, now = loop_now_ms();
+
+	source.recent = &recent;
+	put_per_cpu(maps.counters, LATCH_COUNTER_UNLATCHED_PENDING, &value, sizeof(value));
+	report_recent_note(&recent, &maps, now);
+	ask();
+	cr_expect_eq(attention("unlatched", "unlatched_pending"), 0, "from before latchd");
+	value = 2;
+	put_per_cpu(maps.counters, LATCH_COUNTER_UNLATCHED_PENDING, &value, sizeof(value));
+	report_recent_note(&recent, &maps, now);
+	ask();
+	cr_expect_eq(attention("unlatched", "unlatched_pending"), 1);
+	recent.changed_ms[LATCH_COUNTER_UNLATCHED_PENDING] -= REPORT_RECENT_MS;
+	ask();
+	cr_expect_eq(attention("unlatched", "unlatched_pending"), 0, "more than ten minutes ago");
 }
 
 Test(report_status, status_shows_a_kernel_without_netfilter_gate)

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/report/report_attention.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/loop.h"
+#include "common/names.h"
+#include "latchd/maps/tables.h"
+#include "latchd/report/report_parts.h"
+
+#define ATTENTION_NETNS_MAX 64
+
+void report_recent_note(struct report_recent *recent, const struct kernel_maps *maps,
+			uint64_t now_ms)
+{
+	uint64_t counters[LATCH_COUNTER_COUNT] = {0};
+	unsigned int i;
+
+	if (counters_read(maps, counters))
+		return;
+	for (i = 0; i < LATCH_COUNTER_COUNT; i++) {
+		if (recent->known && counters[i] != recent->counters[i])
+			recent->changed_ms[i] = now_ms;
+		recent->counters[i] = counters[i];
+	}
+	recent->known = true;
+}
+
+static void add(struct json_writer *w, const char *code, const char *object, const char *format,
+		...) __attribute__((format(printf, 4, 5)));
+
+static void add(struct json_writer *w, const char *code, const char *object, const char *format,
+		...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	json_object_begin(w);
+	json_member_string(w, "code", code);
+	json_member_string(w, "object", object);
+	json_member_string(w, "detail", text);
+	json_object_end(w);
+}
+
+static void add_feeds(struct json_writer *w, const struct report_source *source)
+{
+	size_t i;
+
+	for (i = 0; i < source->feed_count; i++) {
+		const struct feed *feed = source->feeds[i].feed;
+
+		if (!feed || feed->state != FEED_STATE_SYNCED)
+			add(w, "feed-not-synced", source->feeds[i].name,
+			    "its new SAs are not attributed; start its key manager");
+	}
+	if (!source->feed_count)
+		add(w, "feed-not-synced", "feeds", "none configured: no SA is attributed");
+}
+
+static void add_gates(struct json_writer *w, const struct report_source *source)
+{
+	struct netfilter_netns_entry namespaces[ATTENTION_NETNS_MAX];
+	size_t count =
+		netfilter_netns_list(source->netfilter_netns, namespaces, ATTENTION_NETNS_MAX);
+	char name[32];
+	size_t i;
+
+	if (!netfilter_netns_is_offered(source->netfilter_netns))
+		return;
+	for (i = 0; i < count && i < ATTENTION_NETNS_MAX; i++) {
+		if (namespaces[i].attached)
+			continue;
+		snprintf(name, sizeof(name), "%" PRIu64, namespaces[i].cookie);
+		add(w, "gate-missing", name,
+		    "no netfilter gate in this network namespace; see the log");
+	}
+}
+
+static void add_tables(struct json_writer *w, const struct report_latch_numbers *latches)
+{
+	if (latches->used >= latches->capacity)
+		add(w, "table-full", "latches",
+		    "%" PRIu64 " of %" PRIu64 " used; raise latches = in [enforce], see "
+		    "latchd.conf(5)",
+		    latches->used, latches->capacity);
+	if (latches->larval)
+		add(w, "unlatched", "larval",
+		    "%" PRIu64 " connections use SAs that no key manager has reported; see: "
+		    "latchctl list",
+		    latches->larval);
+}
+
+static void add_recent(struct json_writer *w, const struct report_recent *recent)
+{
+	static const struct {
+		enum latch_counter counter;
+		const char *code;
+	} rows[] = {
+		{LATCH_COUNTER_LATCHES_FULL, "table-full"},
+		{LATCH_COUNTER_SAS_FULL, "table-full"},
+		{LATCH_COUNTER_SAS_OVER_QUOTA, "table-full"},
+		{LATCH_COUNTER_UNLATCHED_PENDING, "unlatched"},
+		{LATCH_COUNTER_UNLATCHED_OTHER, "unlatched"},
+	};
+	uint64_t now = loop_now_ms();
+	size_t i;
+
+	for (i = 0; recent && i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t changed = recent->changed_ms[rows[i].counter];
+
+		if (changed && now - changed < REPORT_RECENT_MS)
+			add(w, rows[i].code, latch_counter_name(rows[i].counter),
+			    "%" PRIu64 " since the programs were attached, the last within ten "
+			    "minutes",
+			    recent->counters[rows[i].counter]);
+	}
+}
+
+void report_attention(struct json_writer *w, const struct report_source *source,
+		      const struct report_latch_numbers *latches)
+{
+	json_key(w, "attention");
+	json_array_begin(w);
+	add_feeds(w, source);
+	add_gates(w, source);
+	add_tables(w, latches);
+	if (source->missing_pins)
+		add(w, "pin-missing", "maps",
+		    "%u maps have no pin: a restart would lose what they hold; check /sys/fs/bpf",
+		    source->missing_pins);
+	add_recent(w, source->recent);
+	json_array_end(w);
+}

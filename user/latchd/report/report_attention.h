@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Conditions under which connections are not latched, or latches not kept, although every program
+ * is attached. "latchctl status" shows each of them and has an exit status for them.
+ */
+#ifndef LATCHD_REPORT_REPORT_ATTENTION_H
+#define LATCHD_REPORT_REPORT_ATTENTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/json_writer.h"
+#include "latch_abi.h"
+#include "latchd/maps/kernel_maps.h"
+
+/* For how long a counter of refused or unlatched connections counts after its last change. */
+#define REPORT_RECENT_MS 600000
+
+struct report_recent { /* zeroed before first use */
+	bool known;
+	uint64_t counters[LATCH_COUNTER_COUNT];
+	uint64_t changed_ms[LATCH_COUNTER_COUNT]; /* of loop_now_ms(); 0 = not since the start */
+};
+
+/* Call it every second or so. */
+void report_recent_note(struct report_recent *recent, const struct kernel_maps *maps,
+			uint64_t now_ms);
+
+struct report_source;
+
+/* What the document has counted of the table of latches. */
+struct report_latch_numbers {
+	uint64_t used, capacity, larval;
+};
+
+/* "attention": [{"code", "object", "detail"}], empty when all is well. */
+void report_attention(struct json_writer *w, const struct report_source *source,
+		      const struct report_latch_numbers *latches);
+
+#endif
