@@ -15,7 +15,7 @@
 #include "common/directory.h"
 #include "common/text.h"
 
-#define CONTROL_BACKLOG 16
+#define CONTROL_BACKLOG 128
 
 static int find_group(struct control_socket *socket, const char *name, struct failure *failure)
 {
