@@ -15,7 +15,7 @@
 #include "common/directory.h"
 #include "common/text.h"
 
-#define CONTROL_BACKLOG 16
+#define CONTROL_BACKLOG 128
 
 /* glibc has any of these for a name that no database has. */
 static bool is_absent(int error)
