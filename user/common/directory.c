@@ -18,5 +18,5 @@ int directory_make_own(const char *path)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st))
 		return -errno;
-	return st.st_uid == geteuid() ? take_fd(&fd) : -EPERM;
+	return st.st_uid == geteuid() || !st.st_uid ? take_fd(&fd) : -EPERM;
 }

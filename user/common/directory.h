@@ -6,7 +6,7 @@
 /*
  * Makes the directory (0750) unless it is there. A descriptor of it, which the caller closes, or a
  * negative errno. -ENOTDIR: it is a symbolic link, or no directory. -EPERM: it belongs to another
- * user, which could replace each file in it.
+ * user but root, which could replace each file in it.
  */
 int directory_make_own(const char *path);
 

@@ -12,7 +12,7 @@
 #include "latchd/report/report.h"
 #include "latchd/sa/attribution.h"
 
-struct daemon_feeds { /* zeroed before daemon_feeds_init() */
+struct daemon_feeds {		      /* zeroed before daemon_feeds_init() */
 	char folder[CONFIG_PATH_MAX]; /* of the files that feeds keep */
 	size_t count;
 	struct config_feed config[CONFIG_MAX_FEEDS];
