@@ -54,7 +54,8 @@ struct daemon {
 	struct listeners listeners;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
-	unsigned int watchdog_ms, watchdog_due_ms;
+	unsigned int watchdog_ms; /* 0: none */
+	uint64_t watchdog_sent_ms;
 	unsigned int rounds;
 	bool recovery_unfinished;
 	struct report_recent recent;

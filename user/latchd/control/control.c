@@ -18,6 +18,7 @@
 #define CONTROL_STALL_TIMEOUT_MS   30000
 #define CONTROL_ANSWER_TIMEOUT_MS  120000 /* of a whole answer */
 #define CONTROL_ACCEPT_PAUSE_MS	   1000
+#define CONTROL_ACCEPTS_MAX	   128 /* in a round */
 
 typedef bool (*part_fn)(void *context, struct map_cursor *cursor, struct json_writer *w);
 
@@ -384,24 +385,10 @@ static void refuse_connection(int fd, const char *line)
 	close(fd);
 }
 
-static void on_connection(void *context, uint32_t events)
+static void give_place(struct control *control, int fd)
 {
-	struct control *control = context;
-	int fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	enum control_peer peer;
+	enum control_peer peer = control_socket_peer(&control->socket, fd);
 
-	(void)events;
-	if (fd < 0) {
-		/* Out of descriptors: the connection stays in the backlog. */
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			log_warn("control", "client: cannot accept: %m; next attempt in %d ms",
-				 CONTROL_ACCEPT_PAUSE_MS);
-			loop_fd_modify(control->loop, control->socket.fd, 0);
-			loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);
-		}
-		return;
-	}
-	peer = control_socket_peer(&control->socket, fd);
 	if (peer == CONTROL_PEER_OTHER)
 		refuse_connection(fd,
 				  "{\"error\":\"not permitted: only root and the group set in "
@@ -411,6 +398,33 @@ static void on_connection(void *context, uint32_t events)
 				      "\"code\":\"busy\"}\n");
 	else
 		client_new(control, fd, peer);
+}
+
+/* Out of descriptors: the connection stays in the backlog. */
+static void pause_accepting(struct control *control)
+{
+	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+		return;
+	log_warn("control", "client: cannot accept: %m; next attempt in %d ms",
+		 CONTROL_ACCEPT_PAUSE_MS);
+	loop_fd_modify(control->loop, control->socket.fd, 0);
+	loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);
+}
+
+/* A connection that is refused must not keep root's waiting for a round of the loop. */
+static void on_connection(void *context, uint32_t events)
+{
+	struct control *control = context;
+	int fd = 0, i;
+
+	(void)events;
+	for (i = 0; fd >= 0 && i < CONTROL_ACCEPTS_MAX; i++) {
+		fd = accept4(control->socket.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			give_place(control, fd);
+	}
+	if (fd < 0)
+		pause_accepting(control);
 }
 
 static void accept_again(void *context)

@@ -15,7 +15,7 @@
 #define FEED_ID_MAX   512 /* the maximum that charon prints of an identity, NUL included */
 #define FEED_NAME_MAX 64
 #define FEED_LIST_MAX 256
-#define FEED_PATH_MAX 160
+#define FEED_PATH_MAX 256
 
 enum feed_auth {
 	FEED_AUTH_UNKNOWN,

@@ -184,13 +184,15 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	int err;
 
 	err = netns_of_process(daemon, &netns);
-	if (!err)
-		err = sa_adoption_run(a->maps, netns);
+	if (err)
+		return err;
+	/* Before the first look-up: the index may be full of namespaces of local users. */
+	netns_hint(netns, daemon);
+	err = sa_adoption_run(a->maps, netns);
 	if (!err)
 		err = key_managers_attach(&a->key_managers, feed, netns);
 	if (err)
 		return err;
-	netns_hint(netns, daemon);
 	news_publish(a->news, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = netns});
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -13,9 +14,24 @@
 static const char earlier[] = "its remote id was no proof when the peer authenticated, under an "
 			      "earlier latchd; authenticate again";
 
+/* The directory of a configured socket may be open to others: only a file of this user counts. */
+static FILE *open_earlier(const char *path)
+{
+	auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	FILE *file;
+
+	if (fd < 0 || fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+		return NULL;
+	file = fdopen(fd, "r");
+	if (file)
+		take_fd(&fd);
+	return file;
+}
+
 static void read_numbers(const struct vici_doubts *doubts, struct vici_verdicts *verdicts)
 {
-	auto_fclose FILE *file = fopen(doubts->path, "re");
+	auto_fclose FILE *file = open_earlier(doubts->path);
 	char line[sizeof(doubts->header)];
 
 	if (!file || !fgets(line, sizeof(line), file) || strcmp(line, doubts->header))
@@ -36,8 +52,10 @@ static void write_number(void *context, uint32_t ike_unique_id)
 
 static int open_fresh(struct vici_doubts *doubts, const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd;
 
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	doubts->file = fdopen(fd, "w");

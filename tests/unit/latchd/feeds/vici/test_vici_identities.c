@@ -341,6 +341,21 @@ Test(vici_identities, doubts_about_another_charon_are_dropped)
 	wait_for("up " DN " 00000070", 1);
 }
 
+Test(vici_identities, pipes_in_place_of_the_file_of_doubts_are_not_opened)
+{
+	char *path = text_of("%s", scratch_path("here.doubts"));
+	struct stat st;
+
+	cr_assert_eq(mkfifo(path, 0666), 0);
+	cr_assert_eq(mkfifo(scratch_path("here.doubts.new"), 0666), 0);
+	load("public key", EXACT);
+	fake_charon_start(&charon);
+	feed_start();
+	feed_vici_keep_doubts(feed, path);
+	wait_for("state synced", 1);
+	cr_expect(!lstat(path, &st) && S_ISREG(st.st_mode), "the file is written anew");
+}
+
 Test(vici_identities, a_file_of_doubts_that_cannot_be_written_is_reported)
 {
 	load("public key", ANY);
