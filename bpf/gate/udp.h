@@ -73,7 +73,7 @@ __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct 
 	if (ip.protocol == IPPROTO_UDP_NUMBER)
 		kind = read_ends(&packet, &ip, p, named, &exact);
 	if (p->egress && !exact && kind != DATAGRAM_UNREADABLE)
-		p->protection = packet_egress_sa(&packet, p->flow.netns, &ip, &p->sa);
+		p->protection = packet_egress_sa(&packet, p->flow.netns, &ip, 1, &p->sa);
 	if (p->egress && p->protection != PACKET_PLAIN)
 		kind = DATAGRAM_OWN;
 	p->may_start = kind == DATAGRAM_OWN;
@@ -158,6 +158,9 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	kind = udp_read_packet(skb, p, named);
 	if (kind < DATAGRAM_NAMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	/* The gate ran in another task. The name must not serve for a later datagram. */
+	if (kind == DATAGRAM_NAMED && named)
+		named->task = 0;
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	if (p->egress && comes_back(skb, p))

@@ -35,7 +35,8 @@ static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 	struct latch_settings *s = settings_get();
 	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
 
-	return bpf_ktime_get_boot_ns() - sa->installed > limit;
+	/* The clock of another CPU may be a little ahead. */
+	return (__s64)(bpf_ktime_get_boot_ns() - sa->installed) > (__s64)limit;
 }
 
 #define REJECT_NONE LATCH_DROP_COUNT
@@ -96,8 +97,10 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	union latch_sa_word sa_word;
 	struct latch_sa *sa = sa_find(&p->sa);
 
+	/* A refused SA is not in the table. It must not carry a flow whose peer is known already.
+	 */
 	if (!sa)
-		return GATE_PASS;
+		return word.params ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
 	sa_word = READ_WORD(sa->word);
 	if (sa_word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);

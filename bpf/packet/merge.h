@@ -31,7 +31,9 @@ static __always_inline __u32 merge_hash(const struct latch_flow *flow)
 
 static __always_inline int is_recent_merge(__u64 last)
 {
-	return last && bpf_ktime_get_boot_ns() - (last & ~MERGED_ANY_SA) < MERGED_FOR_NS;
+	__s64 since = (__s64)(bpf_ktime_get_boot_ns() - (last & ~MERGED_ANY_SA));
+
+	return last && since < (__s64)MERGED_FOR_NS;
 }
 
 /*

@@ -87,12 +87,13 @@ static __always_inline int packet_headers(const struct packet *packet, __u8 fami
 
 /*
  * Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header.
- * UDP is ESP (RFC 3948) if it has SPI and destination of an SA with encapsulation.
+ * UDP is ESP (RFC 3948) if it has SPI and destination of an SA with encapsulation. What a TCP
+ * socket sends is never UDP of its own (own_udp).
  */
 static __always_inline enum packet_protection packet_egress_sa(const struct packet *packet,
 							       __u64 netns,
 							       const struct ip_headers *ip,
-							       struct latch_sa_key *sa)
+							       int own_udp, struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
 	__be32 spi;
@@ -115,7 +116,7 @@ static __always_inline enum packet_protection packet_egress_sa(const struct pack
 	sa->family = ip->family;
 	__builtin_memcpy(sa->daddr, ip->destination, 16);
 	sa->spi = bpf_ntohl(spi);
-	if (ip->protocol == IPPROTO_UDP_NUMBER && !sa_encapsulates(sa))
+	if (own_udp && ip->protocol == IPPROTO_UDP_NUMBER && !sa_encapsulates(sa))
 		return PACKET_PLAIN;
 	return PACKET_PROTECTED;
 }

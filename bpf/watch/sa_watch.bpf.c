@@ -134,10 +134,12 @@ static __always_inline int sa_record(struct xfrm_state *x, const struct latch_sa
  * A map does not delete an entry while this processor is in the middle of another change of it. The
  * entry then belongs to no peer any more, and the next SA under its key replaces it.
  */
-static __always_inline void sa_invalidate(struct latch_sa *known)
+static __always_inline void sa_invalidate(struct latch_clock *clock, struct latch_sa *known)
 {
 	union latch_sa_word word = known->word;
 
+	if (clock)
+		word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
 	word.state = LATCH_SA_PENDING;
 	word.params = 0;
 	word.flags |= LATCH_SA_GONE;
@@ -145,22 +147,22 @@ static __always_inline void sa_invalidate(struct latch_sa *known)
 	__sync_lock_test_and_set(&known->word.raw, word.raw);
 }
 
-static __always_inline void sa_uncount(const struct latch_sa_key *key, struct latch_sa *known)
-{
-	uncount_foreign_sa(known->word.flags);
-	sa_share_give(sa_share_slot(key, known));
-}
-
 /*
  * A later SA under the key of an entry that stands for another one. It is a new SA, whose peer the
- * key manager has to report: an equal key proves nothing.
+ * key manager has to report: an equal key proves nothing. An entry that is not replaced keeps its
+ * place: root of a user namespace, too, may migrate its SAs.
  */
 static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_sa_key *key,
 				       struct latch_sa *known)
 {
-	sa_uncount(key, known);
-	if (!sa_record(x, key))
-		sa_invalidate(known);
+	__u32 flags = known->word.flags, slot = sa_share_slot(key, known);
+
+	if (!sa_record(x, key)) {
+		sa_invalidate(clock_get(), known);
+		return;
+	}
+	uncount_foreign_sa(flags);
+	sa_share_give(slot);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -185,7 +187,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 
 /*
  * XFRM_MSG_MIGRATE inserts a copy of the SA before it deletes the original, under the same key if
- * the destination is the same. Only root calls it.
+ * the destination is the same.
  */
 static __always_inline void sa_migrating(struct xfrm_state *x)
 {
@@ -216,11 +218,11 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);
 	if (err) {
-		sa_invalidate(known);
-		return;
+		sa_invalidate(clock, known);
+	} else {
+		uncount_foreign_sa(word.flags);
+		sa_share_give(slot);
 	}
-	uncount_foreign_sa(word.flags);
-	sa_share_give(slot);
 	sa_event(LATCH_EVENT_SA_GONE, key, word);
 }
 

@@ -30,6 +30,7 @@ from maps import latches_of
 from tunnels import FRIEND, HERE, IMPOSTOR, IMPOSTOR_AGAIN, PORT, THERE, add_tunnels, bind_each
 
 SIZE, ROUNDS, PAIRS = 100, 4000, 20
+GATHERED = 0.03  # seconds, longer than packets gather
 UDP_GRO, SIOCETHTOOL, ETHTOOL_SGRO = 104, 0x8946, 0x2C
 
 
@@ -93,32 +94,41 @@ def peers_datagrams_arrive():
 until(peers_datagrams_arrive, "the peer's datagrams arrive again, and merged")
 
 
-def readable(limit):
-    return bool(select.select([here], [], [], limit)[0])
+def arrived_within(limit):
+    """All that arrives until nothing does for so long."""
+    data = b""
+    while select.select([here], [], [], limit)[0]:
+        data += here.recv(65536)
+    return data
+
+
+def impostors_drops():
+    return sum(W_RECEIVES.drops(reason) for reason in (LATCH_DROP_MERGED, LATCH_DROP_IDENTITY))
 
 
 def pair_of_the_impostor():
-    """Both in the peer's name; returns True if a datagram arrives."""
-    before = sum(W_RECEIVES.drops(reason) for reason in (LATCH_DROP_MERGED, LATCH_DROP_IDENTITY))
+    """Both in the peer's name; returns the bytes that arrive."""
+    before, data = impostors_drops(), b""
     for sock in (impostor, again):
         sock.sendto(b"D" * SIZE, (HERE, PORT))
     deadline = time.monotonic() + LIMIT
-    while before == sum(W_RECEIVES.drops(reason) for reason in (LATCH_DROP_MERGED, LATCH_DROP_IDENTITY)):
-        if readable(0.01) or time.monotonic() > deadline:
-            return True
-    return readable(0.03)  # longer than packets gather
+    while before == impostors_drops() and b"D" not in data:
+        expect(time.monotonic() < deadline, "the impostor's pair is dropped or arrives")
+        data += arrived_within(0.01)
+    return data + arrived_within(GATHERED)
 
 
 def peers_datagram_arrives():
     friend.sendto(b"C" * SIZE, (HERE, PORT))
-    return readable(1) and here.recv(65536) == b"C" * SIZE
+    return bool(select.select([here], [], [], 1)[0]) and here.recv(65536) == b"C" * SIZE
 
 
 again = sender(IMPOSTOR_AGAIN)
 W_RECEIVES = Gate(W, "in")
 merged_before, late, foreign = W_RECEIVES.drops(LATCH_DROP_MERGED), 0, 0
+arrived_within(GATHERED)
 for _ in range(PAIRS):
-    foreign += pair_of_the_impostor()
+    foreign += b"D" in pair_of_the_impostor()
     late += not peers_datagram_arrives()
 expect(not foreign, "no byte of the impostor's pairs arrived")
 expect(W_RECEIVES.drops(LATCH_DROP_MERGED) > merged_before, "pairs of the impostor were merged")

@@ -224,6 +224,8 @@ Test(gate_udp_rewritten, R_2_4_a_routing_header_does_not_take_a_datagram_out_of_
 	char buffer[40];
 
 	run("ip -6 addr add " SEGMENT "/128 dev lo nodad");
+	/* The kernel adds the route of an address later. Until then the datagram has no way. */
+	wait_for(run_in_namespace("ip -6 route show table local | grep -q " SEGMENT));
 	latch(pair.client);
 	cr_assert_eq(setsockopt(pair.client, IPPROTO_IPV6, IPV6_RTHDR,
 				route_through(SEGMENT, buffer), sizeof(buffer)),

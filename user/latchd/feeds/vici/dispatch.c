@@ -266,12 +266,14 @@ static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici
 	if (!vici_peer_read(old, &before))
 		return 0;
 	err = vici_inherit_verdict(&dispatch->finder, old, new);
-	if (!err)
-		err = vici_find_peer(&dispatch->finder, new, &peer);
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	/* A doubted peer's, too: charon reports no end of an IKE_SA that was rekeyed. */
+	vici_verdicts_end(&dispatch->finder.verdicts, before.ike_unique_id);
+	err = vici_find_peer(&dispatch->finder, new, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	vici_downs_add(&dispatch->downs, &before, false);
-	vici_verdicts_end(&dispatch->finder.verdicts, before.ike_unique_id);
 	sink->peer_rekeyed(sink->context, dispatch->feed, before.ike_unique_id, &peer);
 	return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/feeds/vici/proof.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <strings.h>
 
@@ -74,10 +75,23 @@ static bool is_stated(const char *names, struct vici_text config_name)
 	return false;
 }
 
+/* A subnet or a range. A host name with a hyphen is none. */
+static bool is_several_addresses(const char *text)
+{
+	size_t length = strcspn(text, "/-");
+	char first[INET6_ADDRSTRLEN] = "";
+	uint8_t address[16];
+
+	if (!text[length] || length >= sizeof(first))
+		return false;
+	memcpy(first, text, length);
+	return inet_pton(AF_INET, first, address) == 1 || inet_pton(AF_INET6, first, address) == 1;
+}
+
 /* charon takes a wildcard that a peer sends as its own identity for a match of its certificate. */
 static bool is_pattern(const char *text)
 {
-	return *text == '*' || dn_wildcards(text);
+	return *text == '*' || dn_wildcards(text) || is_several_addresses(text);
 }
 
 const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
@@ -103,8 +117,8 @@ const char *vici_remote_doubt(const struct vici_remote *remote, const char *text
 		return NULL;
 	if (!remote->id || remote->names == VICI_NAMES_ANY)
 		return "the connection's remote id admits other identities that charon prints "
-		       "alike; configure an exact remote id or one certificate and authenticate "
-		       "again, or see unambiguous-names in latchd.conf(5)";
+		       "alike; configure an exact remote id or one certificate and terminate the "
+		       "IKE_SA, or see unambiguous-names in latchd.conf(5)";
 	if (remote->names == VICI_NAMES_DN && statements->rdn_matching != FEED_RDN_STRICT)
 		return "charon matches DNs loosely, by rdn-matching in latchd.conf; pin the peer's "
 		       "certificate, or set rdn_matching = strict for both";

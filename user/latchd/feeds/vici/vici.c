@@ -96,7 +96,8 @@ static uint64_t process_started(pid_t pid)
 static void forget_other_charon(struct vici_feed *vici, pid_t daemon)
 {
 	struct vici_finder *finder = &vici->session.dispatch.finder;
-	uint64_t started = process_started(daemon);
+	/* systemd may have made the socket: its process does not tell one charon from the next. */
+	uint64_t started = daemon == 1 ? 0 : process_started(daemon);
 	int err;
 
 	if (vici->daemon == daemon && vici->daemon_started == started && started)

@@ -156,6 +156,15 @@ Test(vici_proof, an_identity_that_is_a_wildcard_itself_is_never_proof)
 		       "only a value that is * alone is a wildcard");
 }
 
+Test(vici_proof, an_identity_of_several_addresses_is_never_proof)
+{
+	cr_expect_not_null(ike_sa_doubt("10.0.0.0/24", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_doubt("fd09::/64", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_doubt("10.0.0.1-10.0.0.9", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_null(ike_sa_doubt("fe-1.ac.be", FEED_AUTH_PUBKEY, "roads", "roads"),
+		       "a host name may have hyphens");
+}
+
 /* CVE-2026-78134: the outer EAP identity is a claim, whichever method is inside. */
 Test(vici_proof, CVE_2026_78134_an_eap_identity_is_proof_only_where_it_is_stated)
 {
