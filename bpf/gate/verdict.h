@@ -97,8 +97,7 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	union latch_sa_word sa_word;
 	struct latch_sa *sa = sa_find(&p->sa);
 
-	/* A refused SA is not in the table. It must not carry a flow whose peer is known already.
-	 */
+	/* A refused SA is not in the table. It must not carry a flow with a known peer. */
 	if (!sa)
 		return word.params ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
 	sa_word = READ_WORD(sa->word);

@@ -148,9 +148,9 @@ static __always_inline void sa_invalidate(struct latch_clock *clock, struct latc
 }
 
 /*
- * A later SA under the key of an entry that stands for another one. It is a new SA, whose peer the
- * key manager has to report: an equal key proves nothing. An entry that is not replaced keeps its
- * place: root of a user namespace, too, may migrate its SAs.
+ * A later SA under the key of an entry that stands for another one. It is a new SA: the key
+ * manager has to report its peer, and an equal key proves nothing. An entry that is not replaced
+ * keeps its place: root of a user namespace, too, may migrate its SAs.
  */
 static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_sa_key *key,
 				       struct latch_sa *known)

@@ -89,7 +89,7 @@ static inline void namespace_start(struct namespace *ns)
 	namespace_start_as(ns, CLONE_NEWNET);
 }
 
-/* Of a user without privileges, who is root in it. */
+/* Of a user without privileges, with that user as its root. */
 static inline void namespace_start_foreign(struct namespace *ns)
 {
 	namespace_start_as(ns, CLONE_NEWUSER | CLONE_NEWNET);

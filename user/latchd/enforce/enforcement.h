@@ -48,7 +48,7 @@ int enforcement_start(const struct config *config, const char *cgroup, struct en
 /* Closes the descriptors. Attached programs stay so; else the pins of enforcement_load() go. */
 void enforcement_free(struct enforcement *enforcement);
 
-/* Pins maps again whose pin was removed. Returns the number of maps that have none still. */
+/* Pins maps without a pin again. Returns the number of maps that have none still. */
 unsigned int enforcement_keep_pins(const struct enforcement *enforcement);
 
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement);

@@ -76,15 +76,7 @@ int map_pins_find(const char *name)
 
 bool map_pins_have_programs(void)
 {
-	DIR *directory = opendir(PINS_LINKS);
-	struct dirent *entry;
-	bool found = false;
-
-	while (directory && !found && (entry = readdir(directory)))
-		found = entry->d_name[0] != '.';
-	if (directory)
-		closedir(directory);
-	return found;
+	return pin_paths_has_entries(PINS_LINKS);
 }
 
 /* ---- the maps of this latchd */

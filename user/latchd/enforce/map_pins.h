@@ -13,7 +13,7 @@
 bool map_pins_have_programs(void);
 
 /*
- * Finds a map by its name among those of the programs whose links are pinned. Its descriptor, for
+ * Finds a map by its name among those of the programs with pinned links. Its descriptor, for
  * the caller to close, or a negative errno; -ENOENT: no such program uses one.
  */
 int map_pins_find(const char *name);

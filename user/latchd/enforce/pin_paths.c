@@ -60,7 +60,7 @@ int pin_paths_create_directories(struct failure *failure)
 	return err;
 }
 
-static bool has_entries(const char *path)
+bool pin_paths_has_entries(const char *path)
 {
 	DIR *directory = opendir(path);
 	struct dirent *entry;
@@ -78,10 +78,10 @@ static bool is_in_use(const char *version)
 	char path[NAME_MAX + sizeof(LATCH_PIN_ROOT) + sizeof("//links")];
 
 	snprintf(path, sizeof(path), "%s/%s/links", LATCH_PIN_ROOT, version);
-	if (has_entries(path))
+	if (pin_paths_has_entries(path))
 		return true;
 	snprintf(path, sizeof(path), "%s/%s/maps", LATCH_PIN_ROOT, version);
-	return has_entries(path);
+	return pin_paths_has_entries(path);
 }
 
 int pin_paths_check_versions(struct failure *failure)

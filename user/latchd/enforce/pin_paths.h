@@ -7,6 +7,8 @@
 #ifndef LATCHD_ENFORCE_PIN_PATHS_H
 #define LATCHD_ENFORCE_PIN_PATHS_H
 
+#include <stdbool.h>
+
 #include "latch_abi.h"
 #include "common/failure.h"
 
@@ -27,6 +29,7 @@ int pin_paths_create_directories(struct failure *failure);
  * the other one does not show. 0, or -EEXIST and a failure.
  */
 int pin_paths_check_versions(struct failure *failure);
+bool pin_paths_has_entries(const char *path);
 /* Removes the directories that are empty. */
 void pin_paths_remove_directories(void);
 

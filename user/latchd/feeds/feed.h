@@ -127,8 +127,8 @@ enum feed_rdn_matching {
 /* What the administrator states about a key manager that it does not report itself. */
 struct feed_statements {
 	enum feed_rdn_matching rdn_matching; /* charon.rdn_matching */
-	/* Connections, separated by blanks, whose peers' names never print alike, and whose EAP or
-	 * XAuth identities are authenticated. */
+	/* Connections, separated by blanks: of peers with names that never print alike, and with
+	 * authenticated EAP or XAuth identities. */
 	char unambiguous_names[FEED_LIST_MAX];
 	char eap_identities[FEED_LIST_MAX];
 };

@@ -98,7 +98,7 @@ static int count_socket(void *context, const struct latch_flow *flow)
 	return 0;
 }
 
-/* Rows are sorted by flow, whose first bytes are the namespace. */
+/* Rows are sorted by flow. Its first bytes are the namespace. */
 static size_t first_row(const struct rows *rows, uint64_t cookie)
 {
 	size_t low = 0, count = rows->sorted, middle;

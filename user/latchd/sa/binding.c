@@ -242,7 +242,7 @@ static int update_group(const struct binding *b, struct sa_group *group)
 	return first;
 }
 
-/* A group whose marks fail stays stale: no other is bound before they are made. */
+/* A group with a failed mark stays stale: no other is bound before they are made. */
 int binding_update_contested(const struct binding *b)
 {
 	struct sa_groups *groups = &b->child_sas->groups;

@@ -24,7 +24,7 @@ int binding_bind_snapshot(const struct binding *binding, const struct feed *feed
 
 /*
  * Writes missing marks, breaks every latch in conflict, and heals those without. Then binds those
- * CHILD_SAs whose bind had failed or has to wait. 0 or the error of the marks and latches.
+ * CHILD_SAs with a bind that failed or has to wait. 0 or the error of the marks and latches.
  * ret_left: it has to be called again.
  */
 int binding_bind_waiting(const struct binding *binding, bool *ret_left);

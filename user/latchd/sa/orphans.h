@@ -21,7 +21,7 @@ struct orphans {
 
 /* They become ORPHAN: they start no latch. 0, or a negative errno: orphans_mark_again(). */
 int orphans_mark(struct orphans *orphans, const struct feed *feed);
-/* For each feed whose SAs are not all marked and that is not synced. 0 or the first error. */
+/* For each feed with unmarked SAs that is not synced. 0 or the first error. */
 int orphans_mark_again(struct orphans *orphans);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walks over all latches whose number peers choose. They take a fifth of the time at most, so that
- * the loop serves other requests in between.
+ * Walks over all latches, at a rate that peers choose. They take a fifth of the time at most, so
+ * that the loop serves other requests in between.
  */
 #ifndef LATCHD_SA_WALK_PACE_H
 #define LATCHD_SA_WALK_PACE_H

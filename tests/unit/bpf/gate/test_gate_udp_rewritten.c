@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Datagrams of connected UDP sockets whose header names other ends than the socket: NAT of the
+ * Datagrams of connected UDP sockets under a header with other ends than the socket: NAT of the
  * host itself, a source route, a routing header, inline SRv6, ESP in UDP. All packets are in
  * clear.
  *

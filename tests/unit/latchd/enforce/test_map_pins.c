@@ -43,7 +43,7 @@ static uint32_t map_id(int fd)
 	return info.id;
 }
 
-/* As an attached latchd whose pinned maps were removed. */
+/* As an attached latchd after its pins of maps were removed. */
 static void attach_gate(void)
 {
 	int link;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The feed of vici_feed_harness.h and a charon whose connection "x509" has a remote id
+ * The feed of vici_feed_harness.h and a charon with a connection "x509" and a remote id
  * of the test's choice. IKE_SA 7 with the CHILD_SA 70 + n comes up, is listed or rekeyed:
  * is it reported, or refused for its identity?
  */
