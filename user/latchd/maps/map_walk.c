@@ -172,9 +172,11 @@ int map_walk_keys(int map_fd, size_t key_size, size_t value_size, map_visit_fn v
 		if (!steps--)
 			return -EAGAIN;
 		memcpy(key, next, key_size);
-		if (!bpf_map_lookup_elem(map_fd, key, value))
+		err = bpf_map_lookup_elem(map_fd, key, value);
+		if (!err)
 			result = visit(context, key, value);
-		err = bpf_map_get_next_key(map_fd, key, next);
+		if (!err || err == -ENOENT) /* deleted since its key was read */
+			err = bpf_map_get_next_key(map_fd, key, next);
 	}
 	return !result && err != -ENOENT ? err : result;
 }

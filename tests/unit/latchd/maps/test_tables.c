@@ -210,6 +210,19 @@ Test(tables, a_walk_by_keys_ends_although_every_key_is_replaced)
 	cr_expect_leq(count, (FAKE_LATCHES_MAX + 1) * 8);
 }
 
+/* The kernel lists the keys of such an array and refuses to look one up (ENOTSUPP, 524). */
+Test(tables, a_walk_by_keys_fails_when_a_look_up_fails)
+{
+	int map = bpf_map_create(BPF_MAP_TYPE_PERF_EVENT_ARRAY, "no_look_up", sizeof(__u32),
+				 sizeof(__u32), 4, NULL);
+	unsigned int count = 0;
+
+	cr_assert_geq(map, 0, "%s", strerror(-map));
+	cr_expect_eq(map_walk_keys(map, sizeof(__u32), sizeof(__u32), churn, &count), -524);
+	cr_expect_eq(count, 0);
+	close(map);
+}
+
 static atomic_bool churning = true;
 
 static void *churn_others(void *context)
