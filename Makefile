@@ -74,7 +74,7 @@ FUZZ_OUT  := $(BUILD)/fuzz
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(FUZZ_SRC))
 CHAOS_BIN := $(patsubst tests/chaos/%.c,$(BUILD)/chaos/%,$(CHAOS_SRC))
 VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC)) \
-	     $(BUILD)/tests/vm/abi.bpf.o
+	     $(BUILD)/tests/vm/abi.bpf.o $(BUILD)/tests/vm/outer_identity.so
 
 # ---------------------------------------------------------------- flags
 
@@ -256,6 +256,9 @@ $(BUILD)/latchd: $(call obj,user/latchd/main.c) $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 $(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON)
 	$(call link)
+$(BUILD)/tests/vm/outer_identity.so: tests/vm/tools/preload/outer_identity.c
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)$(CC) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 # Programs of the unit tests lie in one folder: their names are unique.
 define unit_program
 $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LIBLATCHD) \
@@ -263,7 +266,7 @@ $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LI
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
-$(filter-out %.bpf.o,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
+$(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 
 # ---------------------------------------------------------------- fuzz targets

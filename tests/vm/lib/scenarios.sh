@@ -9,6 +9,7 @@
 #
 #	# touches: ROOM...          the rooms of the sources that it tests (tools/make/rooms)
 #	# expect: clean             the oracle's findings
+#	# expect NAME: leak KIND   the same, of this variant only
 #	# oracle: none, REASON      instead, of a scenario.py with flows that the oracle cannot check
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
@@ -27,6 +28,7 @@ SCENARIOS=()
 
 read_scenario() {
 	local file=$1 folder line name options touches='' expect='' later='' boots=1 names=()
+	local -A expect_of=()
 
 	folder=${file%/*}
 	names=("${folder##*/}")
@@ -34,6 +36,10 @@ read_scenario() {
 		case $line in
 		"# touches: "*) touches=${line#*: } ;;
 		"# expect: "*) expect=${line#*: } ;;
+		"# expect "*": "*)
+			name=${line#\# expect }
+			expect_of[${name%%:*}]=${line#*: }
+			;;
 		"# variant: "*)
 			read -r name options <<<"${line#*: }"
 			names+=("$name")
@@ -47,7 +53,7 @@ read_scenario() {
 	for name in "${names[@]}"; do
 		SCENARIO_FILE[$name]=$file
 		SCENARIO_TOUCHES[$name]=$touches
-		SCENARIO_EXPECT[$name]=$expect
+		SCENARIO_EXPECT[$name]=${expect_of[$name]:-$expect}
 		SCENARIO_BOOTS[$name]=$boots
 		SCENARIO_RUN[$name]=check
 		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=conformance

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+#	W 10.9.0.1 ===== SA of carol ========================== C 10.9.0.2
+#	RADIUS \
+#	        ===== SA of dave, with the outer identity carol ===== D, now at 10.9.0.2
+#
+# W authenticates its clients by EAP-TTLS, and its RADIUS server compares only what is inside the
+# tunnel. D proves inside that it is dave, and claims outside that it is carol: charon prints both
+# peers as carol. Under a rule that requires a latch neither of them is served, and nothing leaves.
+#
+# The variant: the administrator has stated, wrongly, that the EAP identities are authenticated. C
+# is latched as carol, and rekeys lose nothing. Then D decrypts a part of C's stream: the risk that
+# latchd.conf(5) names, and the proof that this D would pass.
+#
+# touches: feeds vici identity config gate
+# run: conformance
+# variant: eap-identity-stated stated
+# expect: clean
+# expect eap-identity-stated: leak decrypted
+
+STATED=no
+if [ "${1:-}" = stated ]; then
+	STATED=yes
+	shift
+fi
+
+rules() {
+	[ $STATED = no ] || return 0
+	cat <<-EOF
+
+		[rule server]
+		action = require
+		protocol = tcp
+		local-port = 7000-7001
+	EOF
+}
+
+served_hosts() {
+	echo w
+}
+
+eval "plain_$(declare -f latchd_config)"
+latchd_config() {
+	plain_latchd_config
+	[ $STATED = no ] || echo "eap-identities = peer"
+}
+
+eval "plain_$(declare -f charon_config)"
+charon_config() {
+	plain_charon_config "$1" |
+		sed 's/ socket-default vici$/& eap-identity eap-ttls eap-md5 eap-radius/
+			/^ *plugins {/a\    eap-radius {\n      server = 127.0.0.1\n      secret = shared\n    }'
+}
+
+# Only the clients begin: an EAP server cannot.
+eval "plain_$(declare -f connection_config)"
+connection_config() {
+	local user=carol
+
+	if [ "$1" = w ]; then
+		plain_connection_config w | sed '/^ *remote {/,/}/c\
+			remote {\n auth = eap-radius\n id = %any\n eap_id = %any\n }
+			s/start_action = trap/start_action = none/'
+		return
+	fi
+	[ "$1" = c ] || user=dave
+	plain_connection_config "$1" | sed "/^ *local {/,/}/c\
+		local {\n auth = eap\n eap_id = $user\n }"
+	printf 'secrets {\n eap-user {\n id = %s\n secret = "secret of %s"\n }\n}\n' $user $user
+}
+
+# D's charon answers as carol outside of the tunnel.
+eval "plain_$(declare -f start_charon)"
+start_charon() {
+	if [ "$1" = d ]; then
+		LD_PRELOAD=$BUILD_DIR/tests/vm/outer_identity.so EAP_OUTER_IDENTITY=carol \
+			plain_start_charon d
+	else
+		plain_start_charon "$1"
+	fi
+}
+
+radius_config() {
+	cat <<-EOF
+		libdir = /usr/lib/freeradius
+		run_dir = $RUN/radius
+		db_dir = $RUN/radius
+		logdir = $RUN/radius
+		pidfile = $RUN/radius/radius.pid
+		client w {
+			ipaddr = 127.0.0.1
+			secret = shared
+		}
+		modules {
+			files {
+				usersfile = $RUN/radius/users
+			}
+			eap {
+				default_eap_type = ttls
+				md5 {
+				}
+				tls-config tls {
+					private_key_file = $PKI/w.key
+					certificate_file = $PKI/w.pem
+					ca_file = $PKI/ca.pem
+					tls_min_version = "1.2"
+					tls_max_version = "1.2"
+					ecdh_curve = ""
+				}
+				ttls {
+					tls = tls
+					default_eap_type = md5
+					virtual_server = inner
+				}
+			}
+		}
+		server outer {
+			listen {
+				type = auth
+				ipaddr = 127.0.0.1
+				port = 1812
+			}
+			authorize {
+				eap
+			}
+			authenticate {
+				eap
+			}
+		}
+		server inner {
+			authorize {
+				files
+				eap
+			}
+			authenticate {
+				eap
+			}
+		}
+	EOF
+}
+
+radius_ready() {
+	grep 'Ready to process requests' "$RUN/radius/log" >/dev/null
+}
+
+start_radius() {
+	mkdir -p "$RUN/radius"
+	radius_config >"$RUN/radius/radiusd.conf"
+	printf '%s\tCleartext-Password := "secret of %s"\n' carol carol dave dave \
+		>"$RUN/radius/users"
+	spawn w "$RUN/radius/pid" freeradius -X -d "$RUN/radius" -D /usr/share/freeradius \
+		>"$RUN/radius/log" 2>&1
+	need 60 "the RADIUS server is ready" radius_ready
+}
+
+stop_radius() {
+	kill_and_wait TERM "$(cat "$RUN/radius/pid")"
+}
+
+# carols COUNT: so many IKE_SAs at W have the EAP identity carol.
+carols() {
+	local listed
+
+	listed=$(answer swan w --list-sas --raw)
+	[ "$({ grep -o 'remote-eap-id=carol' <<<"$listed" || true; } | wc -l)" = "$1" ]
+}
+
+accepted_as_dave() {
+	grep 'User-Name = "dave"' "$RUN/radius/log" | has_line dave
+}
+
+refusals() {
+	grep -c 'refused (an EAP or XAuth identity' "$LATCHD_LOG" || true
+}
+
+refused_more_than() {
+	[ "$(refusals)" -gt "$1" ]
+}
+
+# not_served CLIENT PORT
+not_served() {
+	stream "w-$2" w "$1" --local-port "$2" --send W-TO-C --rate 20
+	need 30 "the application at W listens" app_event "w-$2" listening
+	stream "$1-$2" "$1" w --remote "$(addr w)" --remote-port "$2" --expect W-TO-C
+	need 60 "W drops the SYN of $1" drops_grow
+	! app_event "w-$2" connected || fail "W has accepted a connection of $1"
+	no_latch '.state != "listener"' || fail "W has a latch with $1"
+	kill_and_wait KILL "$(app_pid "$1-$2")"
+}
+
+dropped() {
+	status '[.drops[] | .ingress] | add'
+}
+
+drops_grow() {
+	[ "$(dropped)" -gt "$drops_before" ]
+}
+
+impostor_claims_carol() {
+	impostor_takes_over
+	need 10 "charon prints D's identity as carol" carols 2
+	accepted_as_dave || fail "the RADIUS server has not authenticated dave"
+}
+
+topology dpd=300s "$@"
+start_radius
+if [ $STATED = yes ]; then
+	WITH_LATCHD=1 honest_start
+	need 10 "W's latch has the identity that is stated to be authenticated" latch_seen \
+		"$(at w 7000) and .state == \"established\" and .peer.id == \"carol\""
+	renew CHILD_SA rekey_child 3
+	need_no_break
+	before=$(received_bytes c-7000)
+	need 60 "C's stream continues" received_at_least c-7000 $((before + 1000))
+	impostor_claims_carol
+	need 60 "D decrypts a part of C's stream" decrypted d W-TO-C
+	note "with eap-identities D passes for carol: D decrypted" \
+		"$(decrypted_text d | grep -o 'W-TO-C.*' | head -n 1)"
+else
+	host_up w c d
+	start_latchd
+	start_monitor
+	must_initiate c
+	need 60 "latchd refuses C's SAs" refused_more_than 0
+	drops_before=$(dropped)
+	not_served c 7000
+	refused=$(refusals)
+	impostor_claims_carol
+	need 60 "latchd refuses D's SAs" refused_more_than "$refused"
+	drops_before=$(dropped)
+	not_served d 7001
+	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
+	note "an outer EAP identity is no identity: neither carol nor dave as carol is served"
+fi
+stop_radius
