@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# touches: gate packet
+# run: conformance
+# variant: vti6 vti6
+# expect: clean
+"""
+VTI, the older route-based IPsec: an interface whose packets XFRM protects by mark. It hands received
+packets on without their SA.
+
+    netns w 10.8.0.1 = own0 = 10.9.0.1 ---- veth ---- 10.9.0.2 = own0 = 10.8.0.2 netns c
+    two tunnel-mode ESP SAs, installed by hand; the rest of latchd has bound them to params 7
+
+    1. a TCP connection and connected UDP sockets over the interfaces work in both directions, are
+       not latched, and their packets are counted
+    2. under a rule that requires a latch no connection leaves
+    3. a connection that is latched outside of the interfaces sends nothing through them
+"""
+import socket
+import sys
+
+from abi import (LATCH_COUNTER_SAS_ELSEWHERE, LATCH_DROP_PLAINTEXT, LATCH_DROP_REQUIRED,
+                 LATCH_STATE_ESTABLISHED)
+from checks import conforms, expect, until
+from flows import register, watch
+from gates import Gate, stops_at
+from host import C, HOSTS, W, accept, arrives_whole, reset_on_close, sends, topology
+from latchd import attach_with
+from maps import are, bind, connections, counter, define, dropped, latches_of
+
+RULES = """
+[rule strict]
+action = require
+protocol = tcp
+remote-port = 5003
+"""
+INNER = {W: "10.8.0.1", C: "10.8.0.2"}
+KIND = (sys.argv[2:] or ["vti"])[0]
+KEY = 42
+
+
+def outer(host):
+    return host.address6 if KIND == "vti6" else host.address
+
+
+def protect(host):
+    here, there = INNER[host], INNER[host.peer]
+    ends = outer(host), outer(host.peer)
+    host.ip(f"link add own0 type {KIND} local {ends[0]} remote {ends[1]} key {KEY}")
+    host.ip(f"addr add {here}/32 dev own0")
+    host.ip("link set own0 up")
+    host.sysctl("net.ipv4.conf.own0.disable_policy=1", "net.ipv4.conf.own0.rp_filter=0")
+    for spi, source, destination in ((0x1001, outer(W), outer(C)), (0x1002, outer(C), outer(W))):
+        host.add_sa(source, destination, spi, "flag af-unspec", mode="tunnel")
+    for way, source, destination, pair in (("out", here, there, ends), ("in", there, here, ends[::-1])):
+        host.add_policy(way, f"{source}/32", f"{destination}/32",
+                        f"src {pair[0]} dst {pair[1]} proto esp reqid 1 mode tunnel", f"mark {KEY}")
+    lead(host, f"dev own0 src {here}")
+
+
+def lead(host, way):
+    host.ip(f"route replace {INNER[host.peer]}/32 {way}")
+
+
+def works(port):
+    listener = C.listen(port, INNER[C])
+    made = W.connect(port, INNER[C])
+    peer = accept(listener, "a connection over the interfaces is established")
+    sends(made, peer, b"request", "data arrives")
+    sends(peer, made, b"answer", "in both directions")
+    listener.close()
+    return made, peer
+
+
+def datagrams_arrive():
+    ends = [host.datagram_socket(5002, INNER[host]) for host in HOSTS]
+    for end, host in zip(ends, HOSTS):
+        end.connect((INNER[host.peer], 5002))
+    for number in range(3):
+        sends(ends[0], ends[1], b"question %d" % number, f"datagram {number} arrives")
+        sends(ends[1], ends[0], b"answer %d" % number, f"the answer {number} arrives")
+    for end in ends:
+        end.close()
+
+
+def none_leaves_required():
+    before, wire = dropped(LATCH_DROP_REQUIRED)[0], Gate(W, "out", W.device).crossing()
+    refused = W.connect(5003, INNER[C])
+    until(lambda: dropped(LATCH_DROP_REQUIRED)[0] > before, "a connection that needs a latch is refused")
+    expect(not wire.so_far(), "no packet of it leaves")
+    refused.close()
+
+
+topology()
+for each in HOSTS:
+    each.add_address6()
+watch()
+attach_with(RULES)
+define(7, 2)
+for each in HOSTS:
+    protect(each)
+bind(7)
+client, server = works(5001)
+register(W, client)
+expect(not connections(), "neither end is latched")
+expect(counter(LATCH_COUNTER_SAS_ELSEWHERE) > 0, "its packets are counted")
+datagrams_arrive()
+expect(not connections(), "no UDP socket is latched")
+none_leaves_required()
+conforms("R-2-4", "a connection that needs a latch does not leave through a VTI interface")
