@@ -295,8 +295,8 @@ enum latch_counter {
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
 	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs refused because the share of other user namespaces, of
 					 their addresses or of their peer was full */
-	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to an xfrm or VTI interface with SAs
-					 in another network namespace */
+	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to a VTI interface, or to an xfrm
+					 interface with SAs in another network namespace */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -370,7 +370,7 @@ enum latch_event_type {
 		8, /* this flow gets no latch: drop is the reason (R-2.3-8, R-2.3-18) */
 	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; no other member is set */
 	LATCH_EVENT_SAS_ELSEWHERE =
-		10, /* flow leaves by an xfrm or VTI interface with SAs in another namespace */
+		10, /* flow leaves by VTI, or by an xfrm interface with SAs in another namespace */
 };
 
 struct latch_event {

@@ -38,8 +38,10 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p)
 	net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
 	if (kernel_skb && bundle_state(kernel_skb))
 		return comes_back_from_nat(kernel_skb, net, p);
-	if (p->protection != PACKET_PLAIN)
+	if (p->protection != PACKET_PLAIN) {
+		count_as_clear_after_vti(sk, p);
 		return 0;
+	}
 	device = kernel_skb ? BPF_CORE_READ(kernel_skb, dev) : BPF_CORE_READ(sk, sk_dst_cache, dev);
 	return comes_back_from_device(device, net, p);
 }

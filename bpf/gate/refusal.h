@@ -12,8 +12,8 @@
 int refuse(const struct passage *p, int why);
 
 /*
- * Counts a packet in clear that leaves by an xfrm or VTI interface with SAs in another network
- * namespace, and sends LATCH_EVENT_SAS_ELSEWHERE. Returns 0.
+ * Counts a packet in clear that leaves by an xfrm interface with SAs in another network namespace
+ * or by a VTI interface, and sends LATCH_EVENT_SAS_ELSEWHERE. Returns 0.
  */
 int report_elsewhere(const struct passage *p);
 

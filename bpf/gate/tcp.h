@@ -113,7 +113,8 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	first = tcp ? mptcp_first_subflow(tcp) : NULL;
 	if (tcp_read_packet(skb, p))
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	if (tcp && p->egress && p->protection == PACKET_PLAIN && comes_back(skb, p))
+	if (tcp && p->egress && (p->protection == PACKET_PLAIN || p->may_start) &&
+	    comes_back(skb, p))
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) == GATE_DROP)

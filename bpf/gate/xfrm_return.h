@@ -32,9 +32,20 @@ static OWN_FRAME int comes_back_from_device(const struct net_device *device, con
 {
 	enum sas_place place = place_of_sas(device, net);
 
-	if (place == SAS_PLACE_ELSEWHERE)
+	if (place == SAS_PLACE_HIDDEN)
 		report_elsewhere(p);
 	return place == SAS_PLACE_HERE;
+}
+
+/*
+ * VTI has passed the packet to XFRM. What it receives comes without an SA, so that a latch would
+ * end the flow: the packet counts as it was before, in clear.
+ */
+static OWN_FRAME void count_as_clear_after_vti(const struct sock *sk, struct passage *p)
+{
+	if (p->protection == PACKET_PROTECTED &&
+	    is_vti(kind_of_device(BPF_CORE_READ(sk, sk_dst_cache, dev))) && !latch_find(&p->flow))
+		p->protection = PACKET_PLAIN;
 }
 
 #endif

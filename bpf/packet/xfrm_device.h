@@ -18,9 +18,9 @@ struct xfrm_if_start {
 };
 
 enum sas_place {
-	SAS_PLACE_NONE,	     /* the device is no xfrm or VTI interface */
-	SAS_PLACE_HERE,	     /* its SAs are in the network namespace of the socket */
-	SAS_PLACE_ELSEWHERE, /* or not, or that cannot be read */
+	SAS_PLACE_NONE,	  /* the device is no xfrm or VTI interface */
+	SAS_PLACE_HERE,	  /* its SAs are in the network namespace of the socket */
+	SAS_PLACE_HIDDEN, /* or not, or that cannot be read; and behind VTI */
 };
 
 /* The name of a kind in one word. */
@@ -37,50 +37,43 @@ static __always_inline enum sas_place place_of(const struct net_device *device,
 					       const struct net_device *named_device,
 					       const struct net *named_net)
 {
-	return named_device == device && named_net == net ? SAS_PLACE_HERE : SAS_PLACE_ELSEWHERE;
+	return named_device == device && named_net == net ? SAS_PLACE_HERE : SAS_PLACE_HIDDEN;
 }
 
-static __always_inline enum sas_place place_of_tunnel(const struct net_device *device,
-						      const struct net *net, struct ip_tunnel *priv)
-{
-	if (!bpf_core_type_exists(struct ip_tunnel))
-		return SAS_PLACE_ELSEWHERE;
-	return place_of(device, net, BPF_CORE_READ(priv, dev), BPF_CORE_READ(priv, net));
-}
-
-static __always_inline enum sas_place place_of_tunnel6(const struct net_device *device,
-						       const struct net *net, struct ip6_tnl *priv)
-{
-	if (!bpf_core_type_exists(struct ip6_tnl))
-		return SAS_PLACE_ELSEWHERE;
-	return place_of(device, net, BPF_CORE_READ(priv, dev), BPF_CORE_READ(priv, net));
-}
-
-/*
- * An xfrm or VTI interface passes its packets to XFRM, and the gates see them again as ESP: the
- * first time they are in clear, and the gates must not check them yet. If the interface was moved
- * to another namespace than that of its SAs, the packets lose their socket on the way, and no gate
- * sees them again.
- */
-static OWN_FRAME enum sas_place place_of_sas(const struct net_device *device, const struct net *net)
+/* The kind of a device in one word; 0: none. */
+static __always_inline __u64 kind_of_device(const struct net_device *device)
 {
 	const struct rtnl_link_ops *ops = device ? BPF_CORE_READ(device, rtnl_link_ops) : NULL;
 	const char *name = ops ? BPF_CORE_READ(ops, kind) : NULL;
-	__u32 size = bpf_core_type_size(struct net_device);
-	struct xfrm_if_start start = {};
 	__u64 kind = 0;
-	void *priv;
 
-	if (!name || bpf_probe_read_kernel_str(&kind, sizeof(kind), name) < 0)
-		return SAS_PLACE_NONE;
-	priv = (void *)device + ((size + NETDEV_PRIVATE_ALIGN - 1) & -NETDEV_PRIVATE_ALIGN);
-	if (kind == KIND_OF("vti"))
-		return place_of_tunnel(device, net, priv);
-	if (kind == KIND_OF("vti6"))
-		return place_of_tunnel6(device, net, priv);
+	return name && bpf_probe_read_kernel_str(&kind, sizeof(kind), name) >= 0 ? kind : 0;
+}
+
+static __always_inline int is_vti(__u64 kind)
+{
+	return kind == KIND_OF("vti") || kind == KIND_OF("vti6");
+}
+
+/*
+ * An xfrm interface passes its packets to XFRM, and the gates see them again as ESP: the first
+ * time they are in clear, and the gates must not check them yet. If the interface was moved to
+ * another namespace than that of its SAs, the packets lose their socket on the way, and no gate
+ * sees them again. VTI takes the SA from what it receives (skb_scrub_packet() in vti_rcv_cb()).
+ */
+static OWN_FRAME enum sas_place place_of_sas(const struct net_device *device, const struct net *net)
+{
+	__u32 size = bpf_core_type_size(struct net_device);
+	__u64 kind = kind_of_device(device);
+	struct xfrm_if_start start = {};
+
+	if (is_vti(kind))
+		return SAS_PLACE_HIDDEN;
 	if (kind != KIND_OF("xfrm"))
 		return SAS_PLACE_NONE;
-	bpf_probe_read_kernel(&start, sizeof(start), priv);
+	bpf_probe_read_kernel(&start, sizeof(start),
+			      (const void *)device +
+				      ((size + NETDEV_PRIVATE_ALIGN - 1) & -NETDEV_PRIVATE_ALIGN));
 	return place_of(device, net, start.dev, start.net);
 }
 

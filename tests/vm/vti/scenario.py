@@ -13,9 +13,9 @@ packets on without their SA.
     1. a TCP connection and connected UDP sockets over the interfaces work in both directions, are
        not latched, and their packets are counted
     2. under a rule that requires a latch no connection leaves
-    3. a connection that is latched outside of the interfaces sends nothing through them
+    3. a connection that begins past the interfaces, under the same SAs, is latched; when w's route
+       leads to the interface it sends nothing, and it continues when the route leads past it again
 """
-import socket
 import sys
 
 from abi import (LATCH_COUNTER_SAS_ELSEWHERE, LATCH_DROP_PLAINTEXT, LATCH_DROP_REQUIRED,
@@ -25,7 +25,7 @@ from flows import register, watch
 from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, reset_on_close, sends, topology
 from latchd import attach_with
-from maps import are, bind, connections, counter, define, dropped, latches_of
+from maps import are, bind, connections, counter, define, dropped
 
 RULES = """
 [rule strict]
@@ -51,14 +51,25 @@ def protect(host):
     host.sysctl("net.ipv4.conf.own0.disable_policy=1", "net.ipv4.conf.own0.rp_filter=0")
     for spi, source, destination in ((0x1001, outer(W), outer(C)), (0x1002, outer(C), outer(W))):
         host.add_sa(source, destination, spi, "flag af-unspec", mode="tunnel")
+    add_policies(host, f"mark {KEY}")
+    through_the_interface(host)
+
+
+def add_policies(host, selects):
+    here, there = INNER[host], INNER[host.peer]
+    ends = outer(host), outer(host.peer)
     for way, source, destination, pair in (("out", here, there, ends), ("in", there, here, ends[::-1])):
         host.add_policy(way, f"{source}/32", f"{destination}/32",
-                        f"src {pair[0]} dst {pair[1]} proto esp reqid 1 mode tunnel", f"mark {KEY}")
-    lead(host, f"dev own0 src {here}")
+                        f"src {pair[0]} dst {pair[1]} proto esp reqid 1 mode tunnel", selects)
 
 
-def lead(host, way):
-    host.ip(f"route replace {INNER[host.peer]}/32 {way}")
+def through_the_interface(host):
+    host.ip(f"route replace {INNER[host.peer]}/32 dev own0 src {INNER[host]}")
+
+
+def past_the_interface(host):
+    host.ip(f"route replace {INNER[host.peer]}/32 via {host.peer.address} dev {host.device}"
+            f" src {INNER[host]}")
 
 
 def works(port):
@@ -106,4 +117,20 @@ expect(counter(LATCH_COUNTER_SAS_ELSEWHERE) > 0, "its packets are counted")
 datagrams_arrive()
 expect(not connections(), "no UDP socket is latched")
 none_leaves_required()
-conforms("R-2-4", "a connection that needs a latch does not leave through a VTI interface")
+reset_on_close(client, server)
+client.close()
+server.close()
+for each in HOSTS:
+    add_policies(each, "")
+    past_the_interface(each)
+latched, peer = works(5001)
+register(W, latched)
+expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "past the interfaces both ends are latched, with params 7")
+through_the_interface(W)
+stops_at(Gate(W, "out", W.device), latched, peer, b"for C only", LATCH_DROP_PLAINTEXT,
+         "w's latched end sends nothing through the interface")
+past_the_interface(W)
+arrives_whole(peer, b"for C only", "past it the stream continues")
+reset_on_close(latched)
+latched.close()
+conforms("R-2-4", "through a VTI interface nothing of a latched connection leaves, nor of one that needs a latch")

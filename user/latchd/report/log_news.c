@@ -247,8 +247,8 @@ static void log_kernel_event(struct log_news *log, const struct latch_event *eve
 	log->elsewhere_due_ms = now + ELSEWHERE_LOG_MS;
 	flow_text(flow, &event->flow, LATCH_DIRECTION_OUT);
 	log_warn(NULL,
-		 "flow not latched (sas-elsewhere): %s; its xfrm or VTI interface has its SAs in "
-		 "another network namespace; to latch it make the interface in this one",
+		 "flow not latched (sas-elsewhere): %s; its interface is a VTI or has its SAs in "
+		 "another network namespace; to latch it make an xfrm interface in this one",
 		 flow);
 }
 
