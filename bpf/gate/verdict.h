@@ -87,9 +87,16 @@ static __always_inline int is_larval(const struct latch *latch)
 	return word.state == LATCH_STATE_LARVAL;
 }
 
+/* A peer that latchd refuses keeps its SAs unattributed, so that they mismatch for good. */
+static __always_inline enum latch_drop mismatch_or_unknown(__u16 params, __u16 sa_params)
+{
+	return sa_params ? mismatch_reason(params, sa_params) : LATCH_DROP_SA_PENDING;
+}
+
 /*
  * A LARVAL latch passes packets under unattributed SAs, but none in clear. The first attributed
- * SA makes it ESTABLISHED.
+ * SA makes it ESTABLISHED. If the flow began under an SA of a known peer that could create no
+ * latch, only SAs of that peer carry it.
  */
 static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)
@@ -103,8 +110,8 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	sa_word = READ_WORD(sa->word);
 	if (sa_word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
-	if (word.params && sa_word.params && sa_word.params != word.params)
-		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
+	if (word.params && sa_word.params != word.params)
+		return drop(mismatch_or_unknown(word.params, sa_word.params), p, latch);
 	if (sa_word.state != LATCH_SA_BOUND || sa_word.flags & LATCH_SA_AMBIGUOUS)
 		return GATE_PASS;
 	if (sa_word.flags & LATCH_SA_CONTESTED)

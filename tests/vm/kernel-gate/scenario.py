@@ -15,14 +15,16 @@ The kernel side alone: pending SAs, a latch, an impostor's SA, plaintext.
        continues under params 7, nothing lost:
        the SA belongs to another peer (params 8), counted as identity; to the same peer with
        other protection (params 9), qop; to no peer, sa-pending; it is not in the table, sa-unknown
-    5. w's policies are flushed: nothing leaves w, counted as plaintext
+    5. a flow that begins under orphan SAs of params 7 is LARVAL with these params: each gate alone
+       lets nothing through under an SA of no peer, however old; under a bound SA it is ESTABLISHED
+    6. w's policies are flushed: nothing leaves w, counted as plaintext
        w's end of another connection is not latched, and sends in clear: c accepts nothing
-    6. deleted SAs leave the table
+    7. deleted SAs leave the table
 """
 import socket
 
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_QOP, LATCH_DROP_SA_PENDING,
-                 LATCH_DROP_SA_UNKNOWN, LATCH_SA_PENDING, LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
+                 LATCH_DROP_SA_UNKNOWN, LATCH_SA_ORPHAN, LATCH_SA_PENDING, LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import conforms, expect, until
 from flows import register, watch
 from gates import Gate, stops_at
@@ -127,6 +129,32 @@ for case in CASES:
     stops_until_its_own(W_SENDS, case, f"w sends nothing under {case}")
     stops_until_its_own(C_RECEIVES, case, f"c accepts nothing under {case}")
 conforms("R-2-4", "under SAs of another peer, of other protection, of no peer: nothing was sent, or accepted")
+
+
+def orphan(sas_of_params_7):
+    for sa in sas_of_params_7:
+        sa.store(state=LATCH_SA_ORPHAN, params=7)
+
+
+orphan(Sa.all())
+settling_at = C.listen(5006)
+settling = W.connect(5006)
+settling_peer = accept(settling_at, "a connection under orphan SAs is established")
+register(W, settling)
+register(C, settling_peer)
+sends(settling, settling_peer, b"for C", "data arrives")
+expect(are(5006, LATCH_STATE_LARVAL, 7), "both latches are larval, with params 7")
+for gate, what in ((W_SENDS, "w sends nothing of it under an SA without a peer"),
+                   (C_RECEIVES, "c accepts nothing of it under an SA without a peer")):
+    gate.unattribute()
+    stops_at(gate, settling, settling_peer, b"for C still", LATCH_DROP_SA_PENDING, what)
+    orphan(gate.sas())
+    arrives_whole(settling_peer, b"for C still", "under its first peer's SA the stream continues")
+bind(7)
+sends(settling, settling_peer, b"for C", "data arrives under the bound SA")
+until(lambda: are(5006, LATCH_STATE_ESTABLISHED, 7), "both latches are established, with params 7")
+reset_on_close(settling)
+settling.close()
 
 one_sided = C.listen(5009)
 unlatched = W.connect(5009)
