@@ -66,7 +66,7 @@ connection_config() {
 	fi
 	[ "$1" = c ] || user=dave
 	plain_connection_config "$1" | sed "/^ *local {/,/}/c\
-		local {\n auth = eap\n eap_id = $user\n }"
+		local {\n auth = eap\n id = $1.example\n eap_id = $user\n }"
 	printf 'secrets {\n eap-user {\n id = %s\n secret = "secret of %s"\n }\n}\n' $user $user
 }
 
@@ -185,7 +185,7 @@ not_served() {
 	stream "$1-$2" "$1" w --remote "$(addr w)" --remote-port "$2" --expect W-TO-C
 	need 60 "W drops the SYN of $1" drops_grow
 	! app_event "w-$2" connected || fail "W has accepted a connection of $1"
-	no_latch '.state != "listener"' || fail "W has a latch with $1"
+	no_latch "$(at w "$2")" || fail "W has a latch with $1"
 	kill_and_wait KILL "$(app_pid "$1-$2")"
 }
 

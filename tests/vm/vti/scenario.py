@@ -13,8 +13,8 @@ packets on without their SA.
     1. a TCP connection and connected UDP sockets over the interfaces work in both directions, are
        not latched, and their packets are counted
     2. under a rule that requires a latch no connection leaves
-    3. a connection that begins past the interfaces, under the same SAs, is latched; when w's route
-       leads to the interface it sends nothing, and it continues when the route leads past it again
+    3. the interfaces are down: a connection that begins past them, under the same SAs, is latched;
+       when w's route leads to w's interface it sends nothing, and past it the stream continues
 """
 import sys
 
@@ -46,8 +46,8 @@ def protect(host):
     here, there = INNER[host], INNER[host.peer]
     ends = outer(host), outer(host.peer)
     host.ip(f"link add own0 type {KIND} local {ends[0]} remote {ends[1]} key {KEY}")
-    host.ip(f"addr add {here}/32 dev own0")
-    host.ip("link set own0 up")
+    host.ip("link set lo up")
+    host.ip(f"addr add {here}/32 dev lo")
     host.sysctl("net.ipv4.conf.own0.disable_policy=1", "net.ipv4.conf.own0.rp_filter=0")
     for spi, source, destination in ((0x1001, outer(W), outer(C)), (0x1002, outer(C), outer(W))):
         host.add_sa(source, destination, spi, "flag af-unspec", mode="tunnel")
@@ -64,10 +64,13 @@ def add_policies(host, selects):
 
 
 def through_the_interface(host):
+    host.ip("link set own0 up")
     host.ip(f"route replace {INNER[host.peer]}/32 dev own0 src {INNER[host]}")
 
 
 def past_the_interface(host):
+    """While it is up, the interface takes the SA from all that comes from its peer."""
+    host.ip("link set own0 down")
     host.ip(f"route replace {INNER[host.peer]}/32 via {host.peer.address} dev {host.device}"
             f" src {INNER[host]}")
 
