@@ -78,5 +78,8 @@ spi_d=$(spi_of_d) || exit 1
 [ "$(sent_under "$spi_d")" = 0 ] || fail "W has sent $(sent_under "$spi_d") packets under D's SA"
 [ "$(sent_under "$spi_c")" -ge "$waiting" ] || fail "the packets of W's device left under another SPI"
 ! decrypted d W-TO-C || fail "D decrypted what W had queued for C"
+# A process that is still stopped when the scenario ends would have the kernel hang up its group,
+# with all captures.
+kill_and_wait KILL "$(app_pid w-7000)"
 conforms R-2.3.1-1 "conflict while XFRM held $HELD datagrams and the device $waiting packets: none left under D's SA"
 note "$waiting packets in the device left under C's SA; $HELD held datagrams: none left"
