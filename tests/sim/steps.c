@@ -109,7 +109,7 @@ static void delete_sa(struct world_child *child, bool inbound)
 {
 	int *place = inbound ? &child->in : &child->out;
 
-	if (*place < 0)
+	if (!child->exists || *place < 0)
 		return;
 	sim_trace("kernel: %s SA %#x is deleted", inbound ? "in" : "out",
 		  inbound ? child->spi_in : child->spi_out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/sa/peer_death.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -25,6 +26,8 @@ struct dead_peer {
 	uint64_t reported_ns; /* CLOCK_BOOTTIME: a later latch is with the peer after its return */
 	bool snapshot_begun;  /* since the report */
 	struct dead_peer_key key; /* while break_due() runs */
+	bool has_child;		     /* its successor has a CHILD_SA in the kernel */
+	uint64_t child_installed_ns; /* ... the oldest one */
 	struct dead_peer *next, *prev;
 	UT_hash_handle hh;
 };
@@ -72,34 +75,19 @@ struct break_walk {
 };
 
 /* A snapshot may report the successor's CHILD_SAs before the event reports the reboot. */
-static bool is_under_successor(const struct break_walk *walk,
-			       const struct peer_death_report *report, const struct latch *latch)
+static bool is_under_successor(const struct dead_peer *dead, const struct latch *latch)
 {
-	const struct conflict_view *view = walk->peer_death->view;
-	const struct child_sa *child;
-	struct latch_sa sa;
-
-	if (!report->peer.successor)
-		return false;
-	DL_FOREACH2(view->child_sas->first, child, next)
-	{
-		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
-		if (child->feed == report->feed && !child->orphan &&
-		    child->reported.ike_unique_id == report->peer.successor &&
-		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->created)
-			return true;
-	}
-	return false;
+	return dead->has_child && dead->child_installed_ns <= latch->created;
 }
 
-static bool must_break(const struct break_walk *walk, const struct dead_peer *dead,
-		       const struct latch_flow *flow, const struct latch *latch)
+static bool must_break(const struct dead_peer *dead, const struct latch_flow *flow,
+		       const struct latch *latch)
 {
 	uint8_t keep = dead->report.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
 								     : LATCH_RULE_KEEP_ON_DPD;
 
 	return flow->netns == dead->report.netns && latch->created <= dead->reported_ns &&
-	       !(latch->rule_flags & keep) && !is_under_successor(walk, &dead->report, latch);
+	       !(latch->rule_flags & keep) && !is_under_successor(dead, latch);
 }
 
 static int break_latch(const struct break_walk *walk, enum feed_down_cause cause,
@@ -126,8 +114,7 @@ static int break_for(const struct break_walk *walk, enum feed_down_cause cause, 
 	struct dead_peer *dead;
 
 	HASH_FIND(hh, walk->to_break, &key, sizeof(key), dead);
-	return dead && must_break(walk, dead, flow, latch) ? break_latch(walk, cause, flow, latch)
-							   : 0;
+	return dead && must_break(dead, flow, latch) ? break_latch(walk, cause, flow, latch) : 0;
 }
 
 static int break_if_dead(void *context, const struct latch_flow *flow, const struct latch *latch)
@@ -173,6 +160,109 @@ static struct dead_peer *index_due(const struct peer_death *peer_death)
 	return to_break;
 }
 
+/* ---- the CHILD_SAs of successors: one pass over all serves every latch */
+
+struct successor_key {
+	const struct feed *feed;
+	uint64_t unique_id;
+};
+
+struct successor {
+	struct successor_key key;
+	uint64_t installed_ns; /* of its oldest inbound SA; UINT64_MAX: none */
+	UT_hash_handle hh;
+};
+
+static struct successor *find_successor(struct successor *successors, const struct feed *feed,
+					uint32_t unique_id)
+{
+	const struct successor_key key = {feed, unique_id};
+	struct successor *found;
+
+	HASH_FIND(hh, successors, &key, sizeof(key), found);
+	return found;
+}
+
+static int add_successor(struct successor **successors, const struct peer_death_report *report)
+{
+	struct successor *successor;
+
+	if (!report->peer.successor ||
+	    find_successor(*successors, report->feed, report->peer.successor))
+		return 0;
+	successor = calloc(1, sizeof(*successor));
+	if (!successor)
+		return -ENOMEM;
+	successor->key = (struct successor_key){report->feed, report->peer.successor};
+	successor->installed_ns = UINT64_MAX;
+	HASH_ADD(hh, *successors, key, sizeof(successor->key), successor);
+	return 0;
+}
+
+static int note_installed(const struct conflict_view *view, const struct child_sa *child,
+			  struct successor *successor)
+{
+	struct latch_sa sa;
+	int err = sa_get(view->maps, &child->in.key, &sa);
+
+	if (!err && sa.installed < successor->installed_ns)
+		successor->installed_ns = sa.installed;
+	return err == -ENOENT ? 0 : err;
+}
+
+static int note_all_installed(const struct conflict_view *view, struct successor *successors)
+{
+	const struct child_sa *child;
+	struct successor *successor;
+	int err = 0;
+
+	if (!successors)
+		return 0;
+	DL_FOREACH2(view->child_sas->first, child, next)
+	{
+		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
+		successor = child->orphan ? NULL
+					  : find_successor(successors, child->feed,
+							   child->reported.ike_unique_id);
+		if (successor && !err)
+			err = note_installed(view, child, successor);
+	}
+	return err;
+}
+
+static void set_child(struct dead_peer *dead, struct successor *successors)
+{
+	const struct successor *successor =
+		find_successor(successors, dead->report.feed, dead->report.peer.successor);
+
+	dead->has_child = successor && successor->installed_ns != UINT64_MAX;
+	dead->child_installed_ns = dead->has_child ? successor->installed_ns : 0;
+}
+
+static int find_successors_children(const struct peer_death *peer_death)
+{
+	struct successor *successors = NULL, *successor, *next;
+	struct dead_peer *dead;
+	int err = 0;
+
+	DL_FOREACH(peer_death->due, dead)
+	{
+		err = err ? err : add_successor(&successors, &dead->report);
+	}
+	if (!err)
+		err = note_all_installed(peer_death->view, successors);
+	DL_FOREACH(peer_death->due, dead)
+	{
+		set_child(dead, successors);
+	}
+	HASH_ITER(hh, successors, successor, next)
+	{
+		HASH_DELETE(hh, successors, successor);
+		free(successor);
+	}
+	return err;
+}
+
 static void free_due(struct peer_death *peer_death)
 {
 	struct dead_peer *dead, *next;
@@ -189,8 +279,12 @@ static void break_due(void *context)
 {
 	struct peer_death *peer_death = context;
 	struct break_walk walk = {peer_death, index_due(peer_death)};
-	int err = walk.to_break ? latches_walk(peer_death->view->maps, break_if_dead, &walk) : 0;
+	int err = walk.to_break ? find_successors_children(peer_death) : 0;
 
+	walk_pace_begin(&peer_death->walks);
+	if (walk.to_break && !err)
+		err = latches_walk(peer_death->view->maps, break_if_dead, &walk);
+	walk_pace_end(&peer_death->walks);
 	HASH_CLEAR(hh, walk.to_break);
 	if (!err) {
 		free_due(peer_death);
@@ -206,7 +300,7 @@ static void break_due(void *context)
 static void add_due(struct peer_death *peer_death, struct dead_peer *dead)
 {
 	DL_APPEND(peer_death->due, dead);
-	loop_timer_arm(&peer_death->work, 0);
+	loop_timer_arm(&peer_death->work, walk_pace_wait_ms(&peer_death->walks));
 }
 
 static struct dead_peer *find_waiting(const struct peer_death *peer_death,
