@@ -13,11 +13,11 @@
 #include "latchd/sa/sa_adoption.h"
 #include "latchd/sa/sa_ends.h"
 
-static bool netns_is_synced(void *context, uint64_t netns)
+static bool may_heal(void *context, uint64_t netns)
 {
 	const struct attribution *a = context;
 
-	return key_managers_are_synced(&a->key_managers, netns);
+	return !a->child_sas.uncounted && key_managers_are_synced(&a->key_managers, netns);
 }
 
 void attribution_settle_later(struct attribution *a)
@@ -228,6 +228,7 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 		if (child->feed == feed) {
 			child->orphan = true;
 			child->waits = false;
+			child_sas_note_uncounted(&a->child_sas, child, false);
 			attribution_end_child(a, child);
 		}
 	}
@@ -321,7 +322,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.snapshot_end = child_reports_list_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->child_sas, news, netns_is_synced, a},
+		.view = {maps, &a->child_sas, news, may_heal, a},
 		.child_sas = &a->child_sas,
 		.identities = identities,
 		.walks = &a->walks,

@@ -163,6 +163,9 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 	child->waits = err && !is_final(err);
 	child->refused = err == -EDQUOT;
 	child_sas_note_absent(b->child_sas, child, err == -ENOENT);
+	/* -ENOSPC: its params are in no table, so no earlier latchd has bound it. */
+	child_sas_note_uncounted(b->child_sas, child,
+				 child->waits && !child->group && err != -ENOSPC);
 	return err;
 }
 
@@ -223,6 +226,8 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 
 	if (up_to_date)
 		return err;
+	if (b->child_sas->uncounted)
+		return settle(b, child, -EAGAIN);
 	if (has_to_wait(b, child))
 		return -EINPROGRESS;
 	return settle(b, child, break_latches(b, child));
@@ -269,6 +274,8 @@ static int check_all(const struct binding *b)
 	walk_pace_begin(b->walks);
 	checked = conflict_check_all(&b->view);
 	walk_pace_end(b->walks);
+	if (!marked && !checked && b->child_sas->uncounted)
+		return -EAGAIN;
 	return marked ? marked : checked;
 }
 

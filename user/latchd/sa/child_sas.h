@@ -23,6 +23,11 @@ struct child_sas { /* zeroed before first use */
 	struct child_sa_end *ends;
 	struct child_sa *first;
 	size_t absent; /* of them */
+	/*
+	 * ... that may conflict without being in a group, as their SAs could not be read. An earlier
+	 * latchd may have bound those. Meanwhile no other is bound, and no latch heals.
+	 */
+	size_t uncounted;
 	struct sa_groups groups;
 };
 
@@ -37,6 +42,7 @@ struct child_sa *child_sas_learn(struct child_sas *child_sas, struct feed *feed,
 struct child_sa_end *child_sas_find(const struct child_sas *child_sas,
 				    const struct latch_sa_key *key);
 void child_sas_note_absent(struct child_sas *child_sas, struct child_sa *child, bool absent);
+void child_sas_note_uncounted(struct child_sas *child_sas, struct child_sa *child, bool uncounted);
 /* Its SAs have no place in the table, or it is one of too many without. */
 bool child_sas_is_superfluous(const struct child_sas *child_sas, const struct child_sa *child);
 /* Frees the CHILD_SA. */

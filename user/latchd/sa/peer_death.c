@@ -12,6 +12,7 @@
 #include "common/text.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/news/latch_transition.h"
+#include "latchd/sa/successors.h"
 #include "latchd/maps/tables.h"
 
 #define WORK_RETRY_MS 1000U
@@ -160,106 +161,31 @@ static struct dead_peer *index_due(const struct peer_death *peer_death)
 	return to_break;
 }
 
-/* ---- the CHILD_SAs of successors: one pass over all serves every latch */
-
-struct successor_key {
-	const struct feed *feed;
-	uint64_t unique_id;
-};
-
-struct successor {
-	struct successor_key key;
-	uint64_t installed_ns; /* of its oldest inbound SA; UINT64_MAX: none */
-	UT_hash_handle hh;
-};
-
-static struct successor *find_successor(struct successor *successors, const struct feed *feed,
-					uint32_t unique_id)
+static void set_child(struct dead_peer *dead, const struct successor *successors)
 {
-	const struct successor_key key = {feed, unique_id};
-	struct successor *found;
-
-	HASH_FIND(hh, successors, &key, sizeof(key), found);
-	return found;
-}
-
-static int add_successor(struct successor **successors, const struct peer_death_report *report)
-{
-	struct successor *successor;
-
-	if (!report->peer.successor ||
-	    find_successor(*successors, report->feed, report->peer.successor))
-		return 0;
-	successor = calloc(1, sizeof(*successor));
-	if (!successor)
-		return -ENOMEM;
-	successor->key = (struct successor_key){report->feed, report->peer.successor};
-	successor->installed_ns = UINT64_MAX;
-	HASH_ADD(hh, *successors, key, sizeof(successor->key), successor);
-	return 0;
-}
-
-static int note_installed(const struct conflict_view *view, const struct child_sa *child,
-			  struct successor *successor)
-{
-	struct latch_sa sa;
-	int err = sa_get(view->maps, &child->in.key, &sa);
-
-	if (!err && sa.installed < successor->installed_ns)
-		successor->installed_ns = sa.installed;
-	return err == -ENOENT ? 0 : err;
-}
-
-static int note_all_installed(const struct conflict_view *view, struct successor *successors)
-{
-	const struct child_sa *child;
-	struct successor *successor;
-	int err = 0;
-
-	if (!successors)
-		return 0;
-	DL_FOREACH2(view->child_sas->first, child, next)
-	{
-		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
-		successor = child->orphan ? NULL
-					  : find_successor(successors, child->feed,
-							   child->reported.ike_unique_id);
-		if (successor && !err)
-			err = note_installed(view, child, successor);
-	}
-	return err;
-}
-
-static void set_child(struct dead_peer *dead, struct successor *successors)
-{
-	const struct successor *successor =
-		find_successor(successors, dead->report.feed, dead->report.peer.successor);
-
-	dead->has_child = successor && successor->installed_ns != UINT64_MAX;
-	dead->child_installed_ns = dead->has_child ? successor->installed_ns : 0;
+	dead->has_child = successors_find(successors, dead->report.feed,
+					  dead->report.peer.successor, &dead->child_installed_ns);
 }
 
 static int find_successors_children(const struct peer_death *peer_death)
 {
-	struct successor *successors = NULL, *successor, *next;
+	struct successor *successors = NULL;
 	struct dead_peer *dead;
 	int err = 0;
 
 	DL_FOREACH(peer_death->due, dead)
 	{
-		err = err ? err : add_successor(&successors, &dead->report);
+		if (!err && dead->report.peer.successor)
+			err = successors_add(&successors, dead->report.feed,
+					     dead->report.peer.successor);
 	}
 	if (!err)
-		err = note_all_installed(peer_death->view, successors);
+		err = successors_note_children(successors, peer_death->view);
 	DL_FOREACH(peer_death->due, dead)
 	{
 		set_child(dead, successors);
 	}
-	HASH_ITER(hh, successors, successor, next)
-	{
-		HASH_DELETE(hh, successors, successor);
-		free(successor);
-	}
+	successors_free(successors);
 	return err;
 }
 
