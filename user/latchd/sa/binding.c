@@ -268,14 +268,13 @@ static int prepare_all(const struct binding *b, child_filter filter, const struc
 
 static int check_all(const struct binding *b)
 {
-	int marked = marks_retry(b), checked;
+	int marked = b->child_sas->uncounted ? -EAGAIN : marks_retry(b), checked;
 
-	/* A failed mark keeps no latch in conflict alive. */
+	/* A failed mark keeps no latch in conflict alive. An inherited one may be needed. */
 	walk_pace_begin(b->walks);
 	checked = conflict_check_all(&b->view);
 	walk_pace_end(b->walks);
-	if (!marked && !checked && b->child_sas->uncounted)
-		return -EAGAIN;
+	marks_clear(b);
 	return marked ? marked : checked;
 }
 

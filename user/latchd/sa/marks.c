@@ -77,6 +77,8 @@ void marks_clear(const struct binding *b)
 	struct sa_groups *groups = &b->child_sas->groups;
 	struct sa_group *group = NULL;
 
+	if (b->child_sas->uncounted)
+		return;
 	while (!walk_pace_wait_ms(b->marking) && (group = sa_groups_take_stale(groups, true))) {
 		walk_pace_begin(b->marking);
 		update_group(b, group);
