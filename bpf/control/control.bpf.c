@@ -172,6 +172,7 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa || sa->word.serial != c->serial)
 		return;
+	c->result = LATCH_CONTROL_AGAIN;
 	if (sa_delete(&key, sa))
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)

@@ -13,15 +13,27 @@
  * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
  * which the key manager reports now, makes a known pair a new CHILD_SA.
  */
-static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
+static bool is_replaced(const struct attribution *a, const struct child_sa *child,
+			const struct latch_sa_key *in, const struct latch_sa_key *out)
+{
+	return memcmp(&child->in.key, in, sizeof(*in)) ||
+	       memcmp(&child->out.key, out, sizeof(*out)) ||
+	       sa_ends_is_replaced(&a->binding, &child->in);
+}
+
+/*
+ * One of its SAs may still be bound and conflict. So the marks of others stay until the new
+ * CHILD_SA counts.
+ */
+static bool forget_replaced(struct attribution *a, const struct latch_sa_key *key,
 			    const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
+	bool replaced = end && is_replaced(a, end->child, in, out);
 
-	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
-		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
-		    sa_ends_is_replaced(&a->binding, &end->child->in)))
-		attribution_forget_child(a, end->child);
+	if (replaced)
+		child_sas_remove(&a->child_sas, end->child);
+	return replaced;
 }
 
 /* 1, 0, or a negative errno. */
@@ -128,6 +140,7 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	struct feed_child report = *reported;
 	struct latch_sa_key in, out;
 	struct child_sa *child;
+	bool forgotten;
 	int err = 0;
 
 	if (!key_manager)
@@ -135,8 +148,8 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	child_sas_keys(&report, key_manager->netns, &in, &out);
 	if (!admit(a, key_manager, &in, &out, &report))
 		return;
-	forget_replaced(a, &in, &in, &out);
-	forget_replaced(a, &out, &in, &out);
+	forgotten = forget_replaced(a, &in, &in, &out);
+	forgotten = forget_replaced(a, &out, &in, &out) || forgotten;
 	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &report, evidence);
 	if (!child)
 		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
@@ -147,6 +160,8 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 		attribution_retry_to_bind(a, err);
 	if (err && child_sas_is_superfluous(&a->child_sas, child))
 		attribution_forget_child(a, child);
+	if (forgotten)
+		attribution_conflicts_may_have_ended(a);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)
