@@ -190,12 +190,12 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	}
 	if (!known)
 		return;
+	/*
+	 * Any other known entry is kept. The kernel refuses a true duplicate, and a peer must not
+	 * be able to change another peer's SA by its choice of SPI.
+	 */
 	if (known->word.flags & LATCH_SA_GONE)
 		sa_replace(x, &key, known);
-	/*
-	 * Keep the known entry. The kernel refuses a true duplicate, and a peer must not be able
-	 * to change another peer's SA by its choice of SPI.
-	 */
 	else if (known->instance != (__u64)x)
 		sa_collision(known, x);
 }
@@ -267,6 +267,22 @@ static __always_inline void sa_refused(struct xfrm_state *x)
 		sa_forget(&key, known);
 }
 
+/*
+ * The kernel has no two SAs with the same key and mark. So an entry of a dump with both stands for
+ * an SA that was deleted between the dump and the entry.
+ */
+static __always_inline void sa_added(struct xfrm_state *x)
+{
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (known && !known->instance && known->mark == BPF_CORE_READ(x, mark.v) &&
+	    known->mark_mask == BPF_CORE_READ(x, mark.m))
+		sa_replace(x, &key, known);
+}
+
 SEC("fentry/xfrm_state_add")
 int BPF_PROG(watch_sa_add, struct xfrm_state *x)
 {
@@ -294,6 +310,8 @@ int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 {
 	if (result)
 		sa_refused(x);
+	else
+		sa_added(x);
 	return 0;
 }
 
