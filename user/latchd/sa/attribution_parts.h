@@ -3,7 +3,6 @@
 #ifndef LATCHD_SA_ATTRIBUTION_PARTS_H
 #define LATCHD_SA_ATTRIBUTION_PARTS_H
 
-#include "latchd/sa/attribution.h"
 #include "latchd/sa/binding.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/key_managers.h"

@@ -14,10 +14,10 @@ struct binding {
 	struct conflict_view view;
 	struct child_sas *child_sas;
 	struct identities *identities;
-	struct walk_pace *walks;  /* over all latches */
+	struct walk_pace *walks;   /* over all latches */
 	struct walk_pace *marking; /* of the SAs of a group */
-	struct loop_timer *later; /* its handler calls binding_bind_waiting() */
-	struct loop_timer *clear; /* its handler calls marks_clear() */
+	struct loop_timer *later;  /* its handler calls binding_bind_waiting() */
+	struct loop_timer *clear;  /* its handler calls marks_clear() */
 	struct log_limit *marks_log, *share_log;
 };
 

@@ -38,9 +38,9 @@ struct child_sa {
 	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */
 	bool waits;	  /* binding_bind_waiting() is to bind it */
 	bool refused;	  /* its peer has its share */
-	bool uncounted;	  /* counted in child_sas.uncounted: it could not be read whether it counts */
-	bool absent;	  /* counted in child_sas.absent: its inbound SA is not in the table */
-	bool unsettled;	  /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
+	bool uncounted; /* counted in child_sas.uncounted: it could not be read whether it counts */
+	bool absent;	/* counted in child_sas.absent: its inbound SA is not in the table */
+	bool unsettled; /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
 	struct child_sa *next, *previous;
 	struct sa_group *group; /* NULL: it does not count in conflicts */
 	struct sa_group *spare; /* memory: see sa_groups.c */

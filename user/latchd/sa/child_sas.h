@@ -24,8 +24,8 @@ struct child_sas { /* zeroed before first use */
 	struct child_sa *first;
 	size_t absent; /* of them */
 	/*
-	 * ... that may conflict without being in a group, as their SAs could not be read. An earlier
-	 * latchd may have bound those. Meanwhile no other is bound, and no latch heals.
+	 * ... that may conflict without being in a group, as their SAs could not be read. An
+	 * earlier latchd may have bound those. Meanwhile no other is bound, and no latch heals.
 	 */
 	size_t uncounted;
 	struct sa_groups groups;

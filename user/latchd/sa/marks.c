@@ -124,4 +124,3 @@ int marks_retry(const struct binding *b)
 	}
 	return first;
 }
-

@@ -26,7 +26,7 @@ struct dead_peer {
 	struct peer_death_report report;
 	uint64_t reported_ns; /* CLOCK_BOOTTIME: a later latch is with the peer after its return */
 	bool snapshot_begun;  /* since the report */
-	struct dead_peer_key key; /* while break_due() runs */
+	struct dead_peer_key key;    /* while break_due() runs */
 	bool has_child;		     /* its successor has a CHILD_SA in the kernel */
 	uint64_t child_installed_ns; /* ... the oldest one */
 	struct dead_peer *next, *prev;

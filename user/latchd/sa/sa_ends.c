@@ -66,7 +66,8 @@ static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
 {
 	return child->unsettled &&
 	       (sa->word.state == LATCH_SA_PENDING || sa->word.params != child->params ||
-		(sa_ends_wanted_state(child) == LATCH_SA_BOUND && sa->word.state != LATCH_SA_BOUND));
+		(sa_ends_wanted_state(child) == LATCH_SA_BOUND &&
+		 sa->word.state != LATCH_SA_BOUND));
 }
 
 static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)

@@ -114,8 +114,7 @@ static struct sa_group *find_group(const struct sa_groups_share *share,
 {
 	struct sa_group *group = share ? share->first : NULL;
 
-	while (group &&
-	       (group->params != child->params || !has_selectors(group, child, digest)))
+	while (group && (group->params != child->params || !has_selectors(group, child, digest)))
 		group = group->alike;
 	return group;
 }

@@ -55,7 +55,8 @@ struct sa_groups { /* zeroed before first use */
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
 void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
 
-/* The next group with (relieved: without) rivals and stale marks, which no longer are. NULL: none. */
+/* The next group with (relieved: without) rivals and stale marks, which no longer are. NULL: none.
+ */
 struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved);
 void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 

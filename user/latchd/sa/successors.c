@@ -63,9 +63,9 @@ int successors_note_children(struct successor *successors, const struct conflict
 
 	for (; child && !err; child = child->next) {
 		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
-		successor = child->orphan ? NULL
-					  : find(successors, child->feed,
-						 child->reported.ike_unique_id);
+		successor = child->orphan
+				    ? NULL
+				    : find(successors, child->feed, child->reported.ike_unique_id);
 		if (successor)
 			err = note_child(successor, view, child);
 	}
