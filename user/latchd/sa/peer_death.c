@@ -12,7 +12,6 @@
 #include "common/text.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/news/latch_transition.h"
-#include "latchd/sa/successors.h"
 #include "latchd/maps/tables.h"
 
 #define WORK_RETRY_MS 1000U
@@ -27,7 +26,7 @@ struct dead_peer {
 	uint64_t reported_ns; /* CLOCK_BOOTTIME: a later latch is with the peer after its return */
 	bool snapshot_begun;  /* since the report */
 	struct dead_peer_key key;    /* while break_due() runs */
-	bool has_child;		     /* its successor has a CHILD_SA in the kernel */
+	bool has_child;		     /* the rebooted peer has a CHILD_SA again */
 	uint64_t child_installed_ns; /* ... the oldest one */
 	struct dead_peer *next, *prev;
 	UT_hash_handle hh;
@@ -75,8 +74,11 @@ struct break_walk {
 	struct dead_peer *to_break; /* by identity and cause */
 };
 
-/* A snapshot may report the successor's CHILD_SAs before the event reports the reboot. */
-static bool is_under_successor(const struct dead_peer *dead, const struct latch *latch)
+/*
+ * A list may report CHILD_SAs of the rebooted peer before the event reports the reboot. Unique ids
+ * only grow: an IKE_SA with a greater one than the successor's was set up after the reboot.
+ */
+static bool is_since_return(const struct dead_peer *dead, const struct latch *latch)
 {
 	return dead->has_child && dead->child_installed_ns <= latch->created;
 }
@@ -88,7 +90,7 @@ static bool must_break(const struct dead_peer *dead, const struct latch_flow *fl
 								     : LATCH_RULE_KEEP_ON_DPD;
 
 	return flow->netns == dead->report.netns && latch->created <= dead->reported_ns &&
-	       !(latch->rule_flags & keep) && !is_under_successor(dead, latch);
+	       !(latch->rule_flags & keep) && !is_since_return(dead, latch);
 }
 
 static int break_latch(const struct break_walk *walk, enum feed_down_cause cause,
@@ -161,31 +163,49 @@ static struct dead_peer *index_due(const struct peer_death *peer_death)
 	return to_break;
 }
 
-static void set_child(struct dead_peer *dead, const struct successor *successors)
+/* ---- the CHILD_SAs since a reboot: one pass over all serves every latch */
+
+static bool is_since_reboot(const struct child_sa *child, const struct dead_peer *dead)
 {
-	dead->has_child = successors_find(successors, dead->report.feed,
-					  dead->report.peer.successor, &dead->child_installed_ns);
+	/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
+	return dead && dead->report.peer.successor && child->feed == dead->report.feed &&
+	       !child->orphan && child->reported.ike_unique_id >= dead->report.peer.successor;
 }
 
-static int find_successors_children(const struct peer_death *peer_death)
+static struct dead_peer *find_rebooted(const struct break_walk *walk, const struct child_sa *child)
 {
-	struct successor *successors = NULL;
+	const struct latch_params *params =
+		identities_get_params(walk->peer_death->identities, child->params);
+	const struct dead_peer_key key = {params ? params->peer_id : 0, FEED_DOWN_PEER_REBOOTED};
 	struct dead_peer *dead;
+
+	HASH_FIND(hh, walk->to_break, &key, sizeof(key), dead);
+	return dead;
+}
+
+static int note_child(const struct break_walk *walk, const struct child_sa *child)
+{
+	struct dead_peer *dead = find_rebooted(walk, child);
+	struct latch_sa sa;
+	int err;
+
+	if (!is_since_reboot(child, dead))
+		return 0;
+	err = sa_get(walk->peer_death->view->maps, &child->in.key, &sa);
+	if (!err && (!dead->has_child || sa.installed < dead->child_installed_ns)) {
+		dead->has_child = true;
+		dead->child_installed_ns = sa.installed;
+	}
+	return err == -ENOENT ? 0 : err;
+}
+
+static int note_children(const struct break_walk *walk)
+{
+	const struct child_sa *child = walk->peer_death->view->child_sas->first;
 	int err = 0;
 
-	DL_FOREACH(peer_death->due, dead)
-	{
-		if (!err && dead->report.peer.successor)
-			err = successors_add(&successors, dead->report.feed,
-					     dead->report.peer.successor);
-	}
-	if (!err)
-		err = successors_note_children(successors, peer_death->view);
-	DL_FOREACH(peer_death->due, dead)
-	{
-		set_child(dead, successors);
-	}
-	successors_free(successors);
+	for (; child && !err; child = child->next)
+		err = note_child(walk, child);
 	return err;
 }
 
@@ -205,7 +225,7 @@ static void break_due(void *context)
 {
 	struct peer_death *peer_death = context;
 	struct break_walk walk = {peer_death, index_due(peer_death)};
-	int err = walk.to_break ? find_successors_children(peer_death) : 0;
+	int err = walk.to_break ? note_children(&walk) : 0;
 
 	walk_pace_begin(&peer_death->walks);
 	if (walk.to_break && !err)
