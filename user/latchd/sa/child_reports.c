@@ -5,6 +5,7 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "latchd/maps/tables.h"
 #include "latchd/sa/attribution_parts.h"
 #include "latchd/sa/child_params.h"
 #include "latchd/sa/sa_ends.h"
@@ -82,14 +83,17 @@ static void ask_again(struct attribution *a, struct key_manager *key_manager)
 
 /*
  * The key manager may have paired the SPIs wrongly in an earlier report. Then a further list has
- * all pairs, but it may also report ended pairs for a while.
+ * all pairs. It may also report a pair for a while after its inbound SA has ended.
  */
 static void leave_to_other(struct attribution *a, struct key_manager *key_manager,
 			   const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
 	bool again = key_manager->left_out < KEY_MANAGER_LEFT_OUT_MAX;
 	unsigned int left_out;
+	struct latch_sa sa;
 
+	if (sa_get(a->maps, in, &sa) == -ENOENT)
+		return;
 	if (log_limit_admits(&a->pairing_log, &left_out))
 		log_warn(NULL,
 			 "sa 0x%08x unattributed (pairing): feed %s reports it with outbound SA "
