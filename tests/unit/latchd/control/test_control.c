@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 TestSuite(control, .init = serve, .fini = finish, .timeout = 60);
 
@@ -306,6 +307,59 @@ Test(control, clients_beyond_the_limit_are_rejected_until_one_closes)
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
 	for (i = 1; i < CONTROL_CLIENTS_ROOT; i++)
 		peer_close(&peers[i]);
+}
+
+/* A user that may not send requests. */
+static int connect_as_nobody(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), status;
+	pid_t child;
+
+	strcpy(address.sun_path, socket_path);
+	child = fork();
+	if (!child)
+		_exit(setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) ||
+		      connect(fd, (struct sockaddr *)&address, sizeof(address)));
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert_eq(status, 0);
+	return fd;
+}
+
+static struct loop_timer round_timer;
+static int rounds;
+
+static void count_round(void *context)
+{
+	(void)context;
+	rounds++;
+	if (handler_calls)
+		loop_stop(loop);
+	else
+		loop_timer_arm(&round_timer, 0);
+}
+
+Test(control, connections_that_are_refused_do_not_keep_roots_waiting_for_rounds_of_the_loop)
+{
+	int refused[50];
+	struct peer peer;
+	size_t i;
+
+	if (geteuid())
+		cr_skip_test("needs root");
+	chmod(scratch_dir, 0755);
+	chmod(scratch_path("run"), 0755);
+	chmod(socket_path, 0666);
+	for (i = 0; i < 50; i++)
+		refused[i] = connect_as_nobody();
+	peer = send_request("status\n");
+	loop_timer_init(loop, &round_timer, count_round, NULL);
+	loop_timer_arm(&round_timer, 0);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_expect_lt(rounds, 10, "%d rounds", rounds);
+	for (i = 0; i < 50; i++)
+		close(refused[i]);
+	peer_close(&peer);
 }
 
 Test(control, without_free_descriptors_clients_wait_until_one_is_free)
