@@ -46,12 +46,6 @@ static bool is_last(const struct child_sa *child)
 	return child->params && (!child->group || !child->group->members->member_next);
 }
 
-void attribution_conflicts_may_have_ended(struct attribution *a)
-{
-	marks_update(&a->binding);
-	loop_timer_arm(&a->settle, walk_pace_wait_ms(&a->walks));
-}
-
 void attribution_forget_child(struct attribution *a, struct child_sa *child)
 {
 	bool last = is_last(child);

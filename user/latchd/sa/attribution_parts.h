@@ -37,8 +37,6 @@ void attribution_check_all(struct attribution *attribution);
 void attribution_settle_later(struct attribution *attribution);
 /* The error of a bind: the SAs that are not bound are searched for, or the bind is repeated. */
 void attribution_retry_to_bind(struct attribution *attribution, int err);
-/* Writes the marks, and checks all latches soon: some may heal. */
-void attribution_conflicts_may_have_ended(struct attribution *attribution);
 void attribution_forget_child(struct attribution *attribution, struct child_sa *child);
 /* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
 void attribution_end_child(struct attribution *attribution, struct child_sa *child);

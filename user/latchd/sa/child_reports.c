@@ -22,19 +22,19 @@ static bool is_replaced(const struct attribution *a, const struct child_sa *chil
 	       sa_ends_is_replaced(&a->binding, &child->in);
 }
 
-/*
- * One of its SAs may still be bound and conflict. So the marks of others stay until the new
- * CHILD_SA counts.
- */
-static bool forget_replaced(struct attribution *a, const struct latch_sa_key *key,
-			    const struct latch_sa_key *in, const struct latch_sa_key *out)
+/* 0, or a negative errno: it is still known, as one of its SAs may be bound and conflict. */
+static int forget_replaced(struct attribution *a, const struct latch_sa_key *key,
+			   const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
-	bool replaced = end && is_replaced(a, end->child, in, out);
+	int err;
 
-	if (replaced)
-		child_sas_remove(&a->child_sas, end->child);
-	return replaced;
+	if (!end || !is_replaced(a, end->child, in, out))
+		return 0;
+	err = sa_ends_unbind(&a->binding, end->child);
+	if (!err)
+		attribution_forget_child(a, end->child);
+	return err;
 }
 
 /* 1, 0, or a negative errno. */
@@ -118,7 +118,10 @@ static void leave_unread(struct attribution *a, struct key_manager *key_manager,
 	ask_again(a, key_manager);
 }
 
-/* Is the report of use? It has the class of its peer then. */
+/*
+ * Is the report of use? Then it has the class of its peer, and no CHILD_SA that it replaces is
+ * known.
+ */
 static bool admit(struct attribution *a, struct key_manager *key_manager,
 		  const struct latch_sa_key *in, const struct latch_sa_key *out,
 		  struct feed_child *report)
@@ -126,6 +129,8 @@ static bool admit(struct attribution *a, struct key_manager *key_manager,
 	int other = belongs_to_other(a, in, out), err;
 
 	err = other ? other : fix_auth_class(a, key_manager->feed, in, report);
+	err = err ? err : forget_replaced(a, in, in, out);
+	err = err ? err : forget_replaced(a, out, in, out);
 	if (!err)
 		return true;
 	keep_known(a, in);
@@ -144,7 +149,6 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	struct feed_child report = *reported;
 	struct latch_sa_key in, out;
 	struct child_sa *child;
-	bool forgotten;
 	int err = 0;
 
 	if (!key_manager)
@@ -152,8 +156,6 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	child_sas_keys(&report, key_manager->netns, &in, &out);
 	if (!admit(a, key_manager, &in, &out, &report))
 		return;
-	forgotten = forget_replaced(a, &in, &in, &out);
-	forgotten = forget_replaced(a, &out, &in, &out) || forgotten;
 	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &report, evidence);
 	if (!child)
 		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
@@ -164,8 +166,6 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 		attribution_retry_to_bind(a, err);
 	if (err && child_sas_is_superfluous(&a->child_sas, child))
 		attribution_forget_child(a, child);
-	if (forgotten)
-		attribution_conflicts_may_have_ended(a);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)

@@ -71,33 +71,19 @@ static int set_all(const struct binding *b)
 	return first;
 }
 
-/*
- * A failed mark waits for marks_retry(). While a report is missing, a mark may be needed as a latch
- * may have to stay broken.
- */
-static void clear_group(const struct binding *b, struct sa_group *group)
-{
-	if (!b->view.may_heal(b->view.context, group->members->netns)) {
-		sa_groups_note_stale(&b->child_sas->groups, group);
-		return;
-	}
-	walk_pace_begin(b->marking);
-	update_group(b, group);
-	walk_pace_end(b->marking);
-}
-
+/* A failed mark waits for marks_retry(). */
 void marks_clear(const struct binding *b)
 {
 	struct sa_groups *groups = &b->child_sas->groups;
-	struct sa_group *group;
-	int left;
 
-	DL_COUNT2(groups->relieved, group, left, stale_next);
-	while (left && !walk_pace_wait_ms(b->marking)) {
-		left--;
-		clear_group(b, sa_groups_take_stale(groups, true));
+	if (b->child_sas->uncounted)
+		return;
+	while (groups->relieved && !walk_pace_wait_ms(b->marking)) {
+		walk_pace_begin(b->marking);
+		update_group(b, sa_groups_take_stale(groups, true));
+		walk_pace_end(b->marking);
 	}
-	if (left && !loop_timer_armed(b->clear))
+	if (groups->relieved && !loop_timer_armed(b->clear))
 		loop_timer_arm(b->clear, walk_pace_wait_ms(b->marking));
 }
 

@@ -162,6 +162,27 @@ int sa_ends_write(const struct binding *b, struct child_sa *child)
 	return err ? err : write_end(b, &child->out);
 }
 
+static int orphan_end(const struct binding *b, const struct child_sa_end *end)
+{
+	struct latch_sa sa;
+	int result = child_params_get_sa(b, end, &sa);
+
+	if (result)
+		return result == -ENOENT ? 0 : result;
+	if (sa.word.state != LATCH_SA_BOUND || sa.word.params != end->child->params)
+		return 0;
+	result = sa_set(b->view.maps, &end->key, sa.word.serial, LATCH_SA_ORPHAN, sa.word.params,
+			sa.word.flags & LATCH_SA_CONTESTED);
+	return result < 0 ? result : 0;
+}
+
+int sa_ends_unbind(const struct binding *b, const struct child_sa *child)
+{
+	int err = orphan_end(b, &child->in);
+
+	return err ? err : orphan_end(b, &child->out);
+}
+
 static int check_end(const struct binding *b, struct child_sa_end *end)
 {
 	struct latch_sa sa;

@@ -15,6 +15,12 @@ enum latch_sa_state sa_ends_wanted_state(const struct child_sa *child);
 int sa_ends_write(const struct binding *binding, struct child_sa *child);
 
 /*
+ * The CHILD_SA is about to be forgotten although the kernel may have one of its SAs. That SA keeps
+ * its params and becomes ORPHAN: it conflicts with no latch and starts none. 0 or a negative errno.
+ */
+int sa_ends_unbind(const struct binding *binding, const struct child_sa *child);
+
+/*
  * Is one of the two SAs in the kernel? 1, 0, or a negative errno when that is unknown. Updates both
  * ends' in_kernel and serial.
  */
