@@ -189,11 +189,10 @@ Test(sa_watch, an_sa_that_the_kernel_refuses_leaves_the_entry_of_a_dump_as_it_is
 
 static bool passes(uint16_t params)
 {
-	struct latch latch = {.id = 7,
-			      .owner = LATCH_OWNER_SOCKET,
-			      .word = {.generation = 1,
-				       .params = params,
-				       .state = LATCH_STATE_LARVAL}};
+	struct latch latch = {
+		.id = 7,
+		.owner = LATCH_OWNER_SOCKET,
+		.word = {.generation = 1, .params = params, .state = LATCH_STATE_LARVAL}};
 	struct traffic_packet packet = {
 		.flow = {.netns = 1,
 			 .local_addr = {10, 9, 0, 1},
@@ -214,8 +213,7 @@ static bool passes(uint16_t params)
 
 static uint64_t dropped_unknown(void)
 {
-	const struct latch_drop_count *count =
-		table_value(TABLE_DROPS, LATCH_DROP_SA_UNKNOWN);
+	const struct latch_drop_count *count = table_value(TABLE_DROPS, LATCH_DROP_SA_UNKNOWN);
 
 	return count->ingress;
 }

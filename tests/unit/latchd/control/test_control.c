@@ -310,7 +310,7 @@ Test(control, clients_beyond_the_limit_are_rejected_until_one_closes)
 }
 
 /* A user that may not send requests. */
-static int connect_as_nobody(void)
+static int connect_as_other_user(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), status;
@@ -351,7 +351,7 @@ Test(control, connections_that_are_refused_do_not_keep_roots_waiting_for_rounds_
 	chmod(scratch_path("run"), 0755);
 	chmod(socket_path, 0666);
 	for (i = 0; i < 50; i++)
-		refused[i] = connect_as_nobody();
+		refused[i] = connect_as_other_user();
 	peer = send_request("status\n");
 	loop_timer_init(loop, &round_timer, count_round, NULL);
 	loop_timer_arm(&round_timer, 0);

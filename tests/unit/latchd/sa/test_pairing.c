@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A key manager reports the SPIs of two CHILD_SAs of one peer in wrong pairs, and later in the right
- * ones. The kernel has installed the right pairs: the first one, then the second one.
+ * A key manager reports the SPIs of two CHILD_SAs of one peer in wrong pairs, and later in the
+ * right ones. The kernel has installed the right pairs: the first one, then the second one.
  */
 #include "attribution_fixture.h"
 

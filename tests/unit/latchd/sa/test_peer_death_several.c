@@ -209,7 +209,8 @@ Test(peer_death, S19_a_latch_under_the_successor_is_not_broken_by_a_late_reboot_
 	expect_reasons(&fresh, 0);
 }
 
-/* It is the peer after its reboot: unique ids only grow. Its event comes later than its CHILD_SA. */
+/* It is the peer after its reboot: unique ids only grow. Its event comes later than its CHILD_SA.
+ */
 Test(peer_death, S19_a_latch_under_a_later_ike_sa_than_the_successor_stays)
 {
 	struct feed_child next = child_at("c.example", 2, 5);
