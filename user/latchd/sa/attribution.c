@@ -6,6 +6,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "latchd/net/netns.h"
 #include "latchd/sa/attribution_parts.h"
@@ -226,6 +227,8 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed) {
+			if (!child->deleted && !child->orphan)
+				child->ended_ns = clock_boot_ns();
 			child->orphan = true;
 			child->waits = false;
 			child_sas_note_uncounted(&a->child_sas, child, false);

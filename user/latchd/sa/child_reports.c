@@ -4,6 +4,7 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/attribution_parts.h"
@@ -172,6 +173,8 @@ static void mark_deleted(struct attribution *a, struct child_sa *child)
 {
 	int there = sa_ends_check(&a->binding, child);
 
+	if (!child->deleted && !child->orphan)
+		child->ended_ns = clock_boot_ns();
 	child->deleted = true;
 	a->recheck = a->recheck || there < 0;
 	if (there < 0)

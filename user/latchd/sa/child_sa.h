@@ -33,6 +33,7 @@ struct child_sa {
 	bool in_snapshot; /* the running snapshot has reported it */
 	bool deleted;	  /* its key manager has deleted it; the kernel may still have its SAs */
 	bool orphan;	  /* its key manager is lost */
+	uint64_t ended_ns; /* CLOCK_BOOTTIME, when it is deleted or an orphan: since when */
 	bool contested;	  /* another CHILD_SA with other params overlaps */
 	bool unmarked;	  /* ... and the kernel's SAs may not have this mark yet */
 	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */

@@ -40,9 +40,14 @@ static bool end_matches(const struct binding *b, const struct child_sa_end *end,
 	       same_algorithms(params, sa);
 }
 
+static bool is_after_end(const struct child_sa *child, const struct latch_sa *sa)
+{
+	return (child->deleted || child->orphan) && sa->installed > child->ended_ns;
+}
+
 /*
  * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer,
- * if the reported pair is gone. The key manager deletes the inbound SA of a pair first. 1, 0, or a
+ * if the reported pair is gone or was deleted before. The key manager deletes the inbound SA of a pair first. 1, 0, or a
  * negative errno.
  */
 static int may_be_of_another(const struct binding *b, const struct child_sa_end *end,
@@ -54,6 +59,8 @@ static int may_be_of_another(const struct binding *b, const struct child_sa_end 
 
 	if (end != &child->out || end->serial || sa->word.params == child->params)
 		return 0;
+	if (is_after_end(child, sa))
+		return 1;
 	err = child_params_get_sa(b, &child->in, &in);
 	return err == -ENOENT ? 1 : err;
 }
