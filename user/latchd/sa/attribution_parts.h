@@ -37,6 +37,10 @@ void attribution_check_all(struct attribution *attribution);
 void attribution_settle_later(struct attribution *attribution);
 /* The error of a bind: the SAs that are not bound are searched for, or the bind is repeated. */
 void attribution_retry_to_bind(struct attribution *attribution, int err);
+/* Warns that conflicts are not checked, and checks all latches in 1 s. */
+void attribution_warn_and_check_again(struct attribution *attribution, const char *latches,
+				      int err);
+void attribution_forget_if_ended(struct attribution *attribution, struct child_sa *child);
 void attribution_forget_child(struct attribution *attribution, struct child_sa *child);
 /* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
 void attribution_end_child(struct attribution *attribution, struct child_sa *child);
