@@ -156,6 +156,12 @@ static int prepare_to_bind(const struct binding *b, struct child_sa *child, bool
 	return err;
 }
 
+/* Its params are in no table, and cannot be: no earlier latchd has bound it. */
+static bool has_unknown_params(int err)
+{
+	return err == -ENOSPC || err == -EINVAL;
+}
+
 static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	int err = prepare_to_bind(b, child, ret_up_to_date);
@@ -163,9 +169,8 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 	child->waits = err && !is_final(err);
 	child->refused = err == -EDQUOT;
 	child_sas_note_absent(b->child_sas, child, err == -ENOENT);
-	/* -ENOSPC: its params are in no table, so no earlier latchd has bound it. */
 	child_sas_note_uncounted(b->child_sas, child,
-				 child->waits && !child->group && err != -ENOSPC);
+				 child->waits && !child->group && !has_unknown_params(err));
 	return err;
 }
 

@@ -47,8 +47,8 @@ static bool is_after_end(const struct child_sa *child, const struct latch_sa *sa
 
 /*
  * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer,
- * if the reported pair is gone or was deleted before. The key manager deletes the inbound SA of a pair first. 1, 0, or a
- * negative errno.
+ * if the reported pair is gone or was deleted before. The key manager deletes the inbound SA of a
+ * pair first. 1, 0, or a negative errno.
  */
 static int may_be_of_another(const struct binding *b, const struct child_sa_end *end,
 			     const struct latch_sa *sa)
