@@ -8,6 +8,7 @@ SIM_SRC  := $(sort $(wildcard tests/sim/*.c tests/sim/doors/*.c)) \
 SIM_BPF  := $(addprefix bpf/,control/control db/maps db/rules gate/flow_check gate/new_flow \
 	    gate/refusal watch/sa_watch watch/spd_watch)
 SIM_OBJ  := $(call obj,$(SIM_SRC))
+SIM_HEADERS := $(wildcard bpf/*/*.h include/*.h tests/sim/kernel/include/bpf/*.h)
 SIM_PROGRAMS := $(SIM_BPF:%=$(BUILD)/sim/%.o) $(BUILD)/sim/traffic.o
 SIM_WRAP := malloc calloc realloc reallocarray free exit epoll_wait clock_gettime connect \
 	    inotify_init1 getsockopt loop_stop_on_signals netlink_open netlink_request \
@@ -20,11 +21,11 @@ SIM_BPF_CFLAGS = -std=gnu11 -w -Itests/sim/kernel/include -Iinclude -Ibpf -Itest
 
 $(SIM_OBJ): EXTRA_CFLAGS := -Itests/sim
 
-$(BUILD)/sim/%.o: %.bpf.c $(BPF_HEADERS) $(wildcard tests/sim/kernel/include/bpf/*.h) $(BUILD)/.flags
+$(BUILD)/sim/%.o: %.bpf.c $(SIM_HEADERS) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call msg,CC,$< (sim))$(CC) $(SIM_BPF_CFLAGS) -c $< -o $@
-$(BUILD)/sim/traffic.o: tests/sim/kernel/traffic.c tests/sim/kernel/traffic.h $(BPF_HEADERS) \
-		$(wildcard tests/sim/kernel/include/bpf/*.h) $(BUILD)/.flags
+$(BUILD)/sim/traffic.o: tests/sim/kernel/traffic.c tests/sim/kernel/traffic.h $(SIM_HEADERS) \
+		$(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call msg,CC,$< (sim))$(CC) $(SIM_BPF_CFLAGS) -c $< -o $@
 
