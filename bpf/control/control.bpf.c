@@ -79,7 +79,7 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	if (!sa)
 		return;
 	was = READ_WORD(sa->word);
-	if (was.serial != c->serial)
+	if (was.serial != c->serial || was.flags & LATCH_SA_GONE)
 		return;
 	is.raw = was.raw;
 	is.state = c->sa_state;
@@ -101,6 +101,21 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/* With its places in the shares. */
+static __always_inline long sa_delete(const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	__u32 slot = sa_share_slot(key, sa);
+	__u8 flags = sa->word.flags;
+	long err = bpf_map_delete_elem(&sas, key);
+
+	if (err)
+		return err;
+	bpf_map_delete_elem(&doubts, key);
+	uncount_foreign_sa(flags);
+	sa_share_give(slot);
+	return 0;
+}
+
 /*
  * The programs did not see the installation of this SA, so its peer is unknown. The SA starts as
  * PENDING, like a new one.
@@ -112,10 +127,12 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	struct latch_sa sa = c->sa_value;
 	__u8 flags = sa.word.flags & LATCH_SA_FOREIGN;
 	__u32 slot = sa_share_slot(&key, &sa);
+	struct latch_sa *known;
 	long err;
 
 	c->result = LATCH_CONTROL_UNCHANGED;
-	if (bpf_map_lookup_elem(&sas, &key))
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (known && (!(known->word.flags & LATCH_SA_GONE) || sa_delete(&key, known)))
 		return;
 	c->result = LATCH_CONTROL_OVER_SHARE;
 	if (!sa_share_take(slot))
@@ -151,19 +168,13 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
 	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
-	__u32 slot;
-	__u8 flags;
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa || sa->word.serial != c->serial)
 		return;
-	flags = sa->word.flags;
-	slot = sa_share_slot(&key, sa);
-	if (bpf_map_delete_elem(&sas, &key))
+	c->result = LATCH_CONTROL_AGAIN;
+	if (sa_delete(&key, sa))
 		return;
-	bpf_map_delete_elem(&doubts, &key);
-	uncount_foreign_sa(flags);
-	sa_share_give(slot);
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
 		count(LATCH_COUNTER_SAS_OVER_QUOTA);
 	restamp();

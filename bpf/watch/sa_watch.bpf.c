@@ -10,6 +10,8 @@
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
 #define ENOENT	       2   /* asm-generic/errno-base.h */
+#define EEXIST	       17
+#define ENOSPC	       28
 
 static __always_inline void sa_key_of(struct xfrm_state *x, struct latch_sa_key *key)
 {
@@ -105,29 +107,37 @@ static __always_inline void sa_begin(struct latch_clock *clock, struct latch_sa 
 	__sync_fetch_and_add(&clock->verdict_stamp, 1);
 }
 
-static __always_inline int sa_record(struct xfrm_state *x, const struct latch_sa_key *key)
+/*
+ * flags: BPF_NOEXIST, BPF_EXIST. An entry that comes or goes meanwhile is another processor's, or
+ * one of a dump that latchd may have attributed since.
+ */
+static __always_inline long sa_record(struct xfrm_state *x, const struct latch_sa_key *key,
+				      __u64 flags)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch_sa sa = {};
 	__u32 slot;
+	long err;
 
 	if (!sa_has_room(x, clock, &sa.word))
-		return 0;
+		return -ENOSPC;
 	sa_describe(x, key, &sa);
 	slot = sa_share_slot(key, &sa);
 	if (!sa_share_take(slot)) {
 		uncount_foreign_sa(sa.word.flags);
-		return 0;
+		return -ENOSPC;
 	}
 	sa_begin(clock, &sa);
-	if (bpf_map_update_elem(&sas, key, &sa, BPF_ANY)) {
-		count(LATCH_COUNTER_SAS_FULL);
-		uncount_foreign_sa(sa.word.flags);
-		sa_share_give(slot);
+	err = bpf_map_update_elem(&sas, key, &sa, flags);
+	if (!err) {
+		sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
 		return 0;
 	}
-	sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
-	return 1;
+	if (err != -EEXIST)
+		count(LATCH_COUNTER_SAS_FULL);
+	uncount_foreign_sa(sa.word.flags);
+	sa_share_give(slot);
+	return err;
 }
 
 /*
@@ -157,7 +167,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 {
 	__u32 flags = known->word.flags, slot = sa_share_slot(key, known);
 
-	if (!sa_record(x, key)) {
+	if (sa_record(x, key, BPF_EXIST)) {
 		sa_invalidate(clock_get(), known);
 		return;
 	}
@@ -173,14 +183,19 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
+	if (!known) {
+		if (sa_record(x, &key, BPF_NOEXIST) != -EEXIST)
+			return;
+		known = bpf_map_lookup_elem(&sas, &key);
+	}
 	if (!known)
-		sa_record(x, &key);
-	else if (known->word.flags & LATCH_SA_GONE)
-		sa_replace(x, &key, known);
+		return;
 	/*
-	 * Keep the known entry. The kernel refuses a true duplicate, and a peer must not be able
-	 * to change another peer's SA by its choice of SPI.
+	 * Any other known entry is kept. The kernel refuses a true duplicate, and a peer must not
+	 * be able to change another peer's SA by its choice of SPI.
 	 */
+	if (known->word.flags & LATCH_SA_GONE)
+		sa_replace(x, &key, known);
 	else if (known->instance != (__u64)x)
 		sa_collision(known, x);
 }
@@ -252,6 +267,22 @@ static __always_inline void sa_refused(struct xfrm_state *x)
 		sa_forget(&key, known);
 }
 
+/*
+ * The kernel has no two SAs with the same key and mark. So an entry of a dump with both stands for
+ * an SA that was deleted between the dump and the entry.
+ */
+static __always_inline void sa_added(struct xfrm_state *x)
+{
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (known && !known->instance && known->mark == BPF_CORE_READ(x, mark.v) &&
+	    known->mark_mask == BPF_CORE_READ(x, mark.m))
+		sa_replace(x, &key, known);
+}
+
 SEC("fentry/xfrm_state_add")
 int BPF_PROG(watch_sa_add, struct xfrm_state *x)
 {
@@ -279,6 +310,8 @@ int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 {
 	if (result)
 		sa_refused(x);
+	else
+		sa_added(x);
 	return 0;
 }
 

@@ -232,11 +232,27 @@ static void check_settled_table(void)
 	}
 }
 
+/* Each entry has one place in a share: of a pair of addresses. */
+static void check_settled_shares(void)
+{
+	uint64_t taken = 0, entries = 0;
+	uint32_t at;
+
+	for (at = 0; table_next(TABLE_SAS, &at); at++)
+		entries++;
+	for (at = 1; at < tables[TABLE_SA_SHARES].max; at++)
+		taken += *(uint64_t *)table_value(TABLE_SA_SHARES, at);
+	if (taken != entries)
+		sim_fail("%llu SAs are in the table, and %llu are counted",
+			 (unsigned long long)entries, (unsigned long long)taken);
+}
+
 void world_check_settled(void)
 {
 	size_t i;
 
 	world_check();
+	check_settled_shares();
 	if (!sim.latchd_runs)
 		sim_fail("latchd does not run");
 	for (i = 0; i < WORLD_CHILDREN; i++) {

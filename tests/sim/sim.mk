@@ -8,6 +8,7 @@ SIM_SRC  := $(sort $(wildcard tests/sim/*.c tests/sim/doors/*.c)) \
 SIM_BPF  := $(addprefix bpf/,control/control db/maps db/rules gate/flow_check gate/new_flow \
 	    gate/refusal watch/sa_watch watch/spd_watch)
 SIM_OBJ  := $(call obj,$(SIM_SRC))
+SIM_HEADERS := $(wildcard bpf/*/*.h include/*.h tests/sim/kernel/include/bpf/*.h)
 SIM_PROGRAMS := $(SIM_BPF:%=$(BUILD)/sim/%.o) $(BUILD)/sim/traffic.o
 SIM_WRAP := malloc calloc realloc reallocarray free exit epoll_wait clock_gettime connect \
 	    inotify_init1 getsockopt loop_stop_on_signals netlink_open netlink_request \
@@ -20,11 +21,11 @@ SIM_BPF_CFLAGS = -std=gnu11 -w -Itests/sim/kernel/include -Iinclude -Ibpf -Itest
 
 $(SIM_OBJ): EXTRA_CFLAGS := -Itests/sim
 
-$(BUILD)/sim/%.o: %.bpf.c $(BPF_HEADERS) $(wildcard tests/sim/kernel/include/bpf/*.h) $(BUILD)/.flags
+$(BUILD)/sim/%.o: %.bpf.c $(SIM_HEADERS) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call msg,CC,$< (sim))$(CC) $(SIM_BPF_CFLAGS) -c $< -o $@
-$(BUILD)/sim/traffic.o: tests/sim/kernel/traffic.c tests/sim/kernel/traffic.h $(BPF_HEADERS) \
-		$(wildcard tests/sim/kernel/include/bpf/*.h) $(BUILD)/.flags
+$(BUILD)/sim/traffic.o: tests/sim/kernel/traffic.c tests/sim/kernel/traffic.h $(SIM_HEADERS) \
+		$(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call msg,CC,$< (sim))$(CC) $(SIM_BPF_CFLAGS) -c $< -o $@
 
@@ -41,3 +42,7 @@ sim: $(BUILD)/tests/sim ## latchd against a simulated kernel and charon: SEEDS=5
 tests: $(BUILD)/tests/sim
 # tests/unit/tools/test_sim.py runs it: for tools/mutation.
 $(BUILD)/tests/unit/test_sim: $(BUILD)/tests/sim
+
+# A unit test of the same programs, without latchd and without the simulated world.
+$(BUILD)/tests/unit/test_sa_watch: $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
+	    tests/sim/kernel/helpers.c)

@@ -109,7 +109,7 @@ static void delete_sa(struct world_child *child, bool inbound)
 {
 	int *place = inbound ? &child->in : &child->out;
 
-	if (*place < 0)
+	if (!child->exists || *place < 0)
 		return;
 	sim_trace("kernel: %s SA %#x is deleted", inbound ? "in" : "out",
 		  inbound ? child->spi_in : child->spi_out);
@@ -438,6 +438,18 @@ static void step_connection_lost(void)
 	charon_disconnect();
 }
 
+/* The addresses stay: a NAT has another port, for example. */
+static void step_migrate(void)
+{
+	struct world_child *child = &world.children[sim_draw(WORLD_CHILDREN)];
+
+	if (!child->exists || child->in < 0 || child->out < 0)
+		return;
+	sim_trace("kernel: SAs %#x and %#x are migrated", child->spi_in, child->spi_out);
+	child->in = traffic_migrate(child->in);
+	child->out = traffic_migrate(child->out);
+}
+
 static void step_charon_slow(void)
 {
 	uint32_t ms = sim_draw(15000);
@@ -508,6 +520,7 @@ static const struct step {
 	{step_latchd_killed, 1, false},	  {step_latchd_stopped, 1, false},
 	{traffic_step_connect, 14, true}, {traffic_step_accept, 6, true},
 	{traffic_step_packets, 24, true}, {traffic_step_close, 3, true},
+	{step_migrate, 1, true},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 

@@ -69,3 +69,11 @@ unsigned int notify_watchdog_ms(void)
 	half_ms = strtoull(limit, NULL, 10) / 2000;
 	return half_ms < UINT_MAX ? (unsigned int)half_ms : UINT_MAX;
 }
+
+void notify_watchdog_feed(struct notify_watchdog *watchdog, uint64_t now_ms)
+{
+	if (!watchdog->every_ms || now_ms - watchdog->sent_ms < watchdog->every_ms)
+		return;
+	watchdog->sent_ms = now_ms;
+	notify_send("WATCHDOG=1");
+}

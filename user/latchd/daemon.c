@@ -41,18 +41,6 @@ static void watch_enforcement(struct daemon *d)
 }
 
 /* By the clock: a busy loop runs the housekeeping more rarely. */
-static void feed_watchdog(struct daemon *d)
-{
-	uint64_t now_ms = loop_now_ms();
-
-	if (!d->watchdog_ms)
-		return;
-	if (now_ms - d->watchdog_sent_ms < d->watchdog_ms)
-		return;
-	d->watchdog_sent_ms = now_ms;
-	notify_send("WATCHDOG=1");
-}
-
 static void resync_feeds(struct daemon *d)
 {
 	size_t i;
@@ -91,7 +79,7 @@ static void on_housekeeping(void *context)
 	resync_feeds(d);
 	watch_enforcement(d);
 	d->source.missing_pins = enforcement_keep_pins(d->enforcement);
-	feed_watchdog(d);
+	notify_watchdog_feed(&d->watchdog, loop_now_ms());
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
 }
 
@@ -319,7 +307,7 @@ static int run(struct daemon *d)
 
 	start_watching(d);
 	d->was_on = enforcement_is_on(d->enforcement);
-	d->watchdog_ms = notify_watchdog_ms();
+	d->watchdog.every_ms = notify_watchdog_ms();
 	log_info("enforce", "on at cgroup %s%s", d->preflight.cgroup,
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");

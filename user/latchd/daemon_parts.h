@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/notify.h"
 #include "latchd/control/admin.h"
 #include "latchd/sa/attribution.h"
 #include "latchd/config/config.h"
@@ -54,8 +55,7 @@ struct daemon {
 	struct listeners listeners;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
-	unsigned int watchdog_ms; /* 0: none */
-	uint64_t watchdog_sent_ms;
+	struct notify_watchdog watchdog;
 	unsigned int rounds;
 	bool recovery_unfinished;
 	struct report_recent recent;

@@ -63,6 +63,8 @@ int __wrap_bpf_map_lookup_elem(int fd, const void *key, void *value)
 	void *found;
 
 	sim_point("lookup");
+	if (!tables[id].is_array && sim_call_fails("lookup"))
+		return -ENOMEM;
 	found = table_find(id, key);
 	if (!found)
 		return -ENOENT;
@@ -98,6 +100,8 @@ int __wrap_bpf_map_get_next_key(int fd, const void *key, void *next)
 	uint32_t at = 0;
 
 	sim_point("next key");
+	if (sim_call_fails("next key"))
+		return -ENOMEM;
 	if (found)
 		at = (uint32_t)((found - tables[id].values) / tables[id].value_size) + 1;
 	if (!table_next(id, &at))

@@ -3,6 +3,7 @@
  * The helpers of the programs of bpf/, which are parts of the simulated kernel. They are compiled
  * for this machine, with the headers of include/bpf/.
  */
+#include <errno.h>
 #include <linux/types.h>
 #include <string.h>
 
@@ -69,7 +70,14 @@ long helper_update(const void *map, const void *key, const void *value, __u64 fl
 
 long helper_delete(const void *map, const void *key)
 {
-	return table_delete(table_of(map), key);
+	enum table_id id = table_of(map);
+
+	/* As a map does while its processor is in the middle of another change of it. */
+	if (id == TABLE_SAS && !sim.quiet && sim_chance(sim.faults.call)) {
+		sim_trace("an entry of the SA table cannot be deleted");
+		return -EBUSY;
+	}
+	return table_delete(id, key);
 }
 
 void *bpf_ringbuf_reserve(const void *ring, __u64 size, __u64 flags)

@@ -16,6 +16,7 @@ int latch_control(struct latch_control *control);
 int watch_sa_add(struct xfrm_state *x);
 int watch_sa_added(struct xfrm_state *x, int result);
 int watch_sa_delete(struct xfrm_state *x);
+int watch_sa_insert(struct xfrm_state *x);
 int watch_spd_flush(struct net *net);
 int watch_spd_notify(struct xfrm_policy *policy, int dir, const struct km_event *event);
 
@@ -108,6 +109,20 @@ void traffic_delete(int sa)
 {
 	watch_sa_delete(&states[sa]);
 	present[sa] = false;
+}
+
+/* The kernel inserts the copy first. */
+int traffic_migrate(int sa)
+{
+	int at = free_state();
+
+	if (at < 0)
+		return sa;
+	describe(at, &described[sa]);
+	watch_sa_insert(&states[at]);
+	present[at] = true;
+	traffic_delete(sa);
+	return at;
 }
 
 const struct traffic_sa *traffic_sa(int sa)

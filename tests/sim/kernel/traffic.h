@@ -28,6 +28,8 @@ void traffic_reset(void);
 /* The index of the new SA, or -1: the kernel refused it, as its key is in use. */
 int traffic_install(const struct traffic_sa *sa);
 void traffic_delete(int sa);
+/* XFRM_MSG_MIGRATE to the same addresses: the index of the copy, which replaces the SA. */
+int traffic_migrate(int sa);
 /* NULL: no such SA. */
 const struct traffic_sa *traffic_sa(int sa);
 /* The address that the programs have recorded as the instance of the SA. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -16,8 +17,15 @@
 
 #define DISPOSITION_RETRY_MS 1000
 
+struct live_associations { /* with an ESTABLISHED path */
+	uint64_t *ids;	   /* in order */
+	size_t count, room;
+	bool known;
+};
+
 struct dispose_walk {
 	struct disposition *disposition;
+	struct live_associations live;
 	uint64_t timed; /* the namespace whose sockets were last made to time out */
 	bool again;	/* some latch needs another walk */
 };
@@ -51,14 +59,53 @@ static void on_ended(struct dispose_walk *walk, const struct latch_flow *flow,
 
 /* ---- SCTP */
 
-static int is_other_live_path(void *context, const struct latch_flow *flow,
-			      const struct latch *latch)
+static int note_live_path(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	const struct latch *broken = context;
+	struct live_associations *live = context;
+	uint64_t *more;
 
-	return flow->protocol == IPPROTO_SCTP && latch->association &&
-	       latch->association == broken->association &&
-	       latch->word.state == LATCH_STATE_ESTABLISHED;
+	if (flow->protocol != IPPROTO_SCTP || !latch->association ||
+	    latch->word.state != LATCH_STATE_ESTABLISHED)
+		return 0;
+	if (live->count == live->room) {
+		more = reallocarray(live->ids, live->room * 2 + 64, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		live->ids = more;
+		live->room = live->room * 2 + 64;
+	}
+	live->ids[live->count++] = latch->association;
+	return 0;
+}
+
+static int compare_ids(const void *one, const void *other)
+{
+	const uint64_t *a = one, *b = other;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+/* One search serves all broken paths of a walk. 0 or a negative errno. */
+static int find_live_associations(struct dispose_walk *walk)
+{
+	struct live_associations *live = &walk->live;
+	int err;
+
+	if (live->known)
+		return 0;
+	live->count = 0;
+	err = latches_walk(walk->disposition->maps, note_live_path, live);
+	live->known = !err;
+	if (live->count)
+		qsort(live->ids, live->count, sizeof(*live->ids), compare_ids);
+	return err;
+}
+
+static bool has_live_path(const struct live_associations *live, const struct latch *broken)
+{
+	uint64_t id = broken->association;
+
+	return live->count && bsearch(&id, live->ids, live->count, sizeof(id), compare_ids);
 }
 
 /*
@@ -69,9 +116,9 @@ static void end_association(struct dispose_walk *walk, const struct latch_flow *
 			    const struct latch *latch)
 {
 	struct disposition *d = walk->disposition;
-	int err = latches_walk(d->maps, is_other_live_path, (void *)latch);
+	int err = find_live_associations(walk);
 
-	if (err > 0)
+	if (!err && has_live_path(&walk->live, latch))
 		return;
 	if (!err)
 		err = sctp_abort(d->maps, flow, latch);
@@ -172,8 +219,12 @@ static void on_timer(void *context)
 	struct disposition *d = context;
 	struct dispose_walk walk = {.disposition = d};
 	uint64_t start = clock_boot_ns();
-	int err = latches_walk(d->maps, dispose, &walk);
+	int err;
 
+	walk_pace_begin(&d->walks);
+	err = latches_walk(d->maps, dispose, &walk);
+	walk_pace_end(&d->walks);
+	free(walk.live.ids);
 	d->walked = start;
 	if (err)
 		log_warn("latch",
@@ -191,7 +242,7 @@ void disposition_start(struct disposition *d, struct loop *loop)
 
 void disposition_run_soon(struct disposition *d)
 {
-	loop_timer_arm(&d->timer, 0);
+	loop_timer_arm(&d->timer, walk_pace_wait_ms(&d->walks));
 }
 
 void disposition_stop(struct disposition *d)

@@ -18,6 +18,7 @@
 
 #include "latch_abi.h"
 #include "common/loop.h"
+#include "common/walk_pace.h"
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/news/news.h"
 
@@ -25,6 +26,7 @@ struct disposition {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
 	const struct news_bus *news; /* LATCH_RESET: a socket was ended or made to time out */
+	struct walk_pace walks;	     /* peers choose how often latches break */
 	uint64_t walked; /* CLOCK_BOOTTIME ns: latches broken before were tried already */
 };
 

@@ -138,20 +138,25 @@ static void on_timer(void *context)
 		.now = clock_boot_ns(),
 		.skip = reaper->left,
 	};
+	unsigned int wait_ms;
 	int err;
 
 	if (!reaper->sweeping)
 		start_sweep(reaper, walk.now);
+	walk_pace_begin(&reaper->walks);
 	err = latches_walk(reaper->maps, reap_without_socket, &walk);
 	if (!err && !walk.more)
 		err = sctp_reaper_round(reaper->maps);
+	walk_pace_end(&reaper->walks);
 	if (err)
 		log_warn("latch",
 			 "latches without a socket: cannot find them: %s; next attempt in 5 s",
 			 strerror(-err));
 	reaper->sweeping = !err && walk.more;
 	reaper->left = reaper->sweeping ? reaper->left + walk.checked - walk.reaped : 0;
-	loop_timer_arm(&reaper->timer, reaper->sweeping ? REAPER_AGAIN_MS : REAPER_PERIOD_MS);
+	wait_ms = walk_pace_wait_ms(&reaper->walks);
+	wait_ms = wait_ms > REAPER_AGAIN_MS ? wait_ms : REAPER_AGAIN_MS;
+	loop_timer_arm(&reaper->timer, reaper->sweeping ? wait_ms : REAPER_PERIOD_MS);
 }
 
 /* The first sweep is an audit: sockets may have ended while no latchd ran. */

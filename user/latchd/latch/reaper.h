@@ -11,6 +11,7 @@
 
 #include "latchd/maps/kernel_maps.h"
 #include "common/loop.h"
+#include "common/walk_pace.h"
 
 struct reaper {
 	struct loop_timer timer;
@@ -18,6 +19,7 @@ struct reaper {
 	uint64_t audit_due;		/* CLOCK_BOOTTIME ns: when full sockets are checked again */
 	bool sweeping;			/* through all latches, in rounds */
 	bool auditing;			/* this sweep checks full sockets, too */
+	struct walk_pace walks;		/* peers choose the number of handshakes */
 	unsigned int left;		/* latches that this sweep has checked and kept */
 };
 

@@ -91,9 +91,17 @@ int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, str
 	return bpf_map_lookup_elem(maps->latches, flow, ret);
 }
 
-int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struct latch_sa *ret)
+int sa_get_entry(const struct kernel_maps *maps, const struct latch_sa_key *key,
+		 struct latch_sa *ret)
 {
 	return bpf_map_lookup_elem(maps->sas, key, ret);
+}
+
+int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struct latch_sa *ret)
+{
+	int err = sa_get_entry(maps, key, ret);
+
+	return !err && ret->word.flags & LATCH_SA_GONE ? -ENOENT : err;
 }
 
 /* The kernel writes one value for every possible CPU, without a check of the buffer. */

@@ -31,9 +31,15 @@ int sas_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor, sa_
 		  void *context);
 int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context);
 
-/* 0, -ENOENT, or another negative errno. */
+/*
+ * 0; -ENOENT: there is none, or the kernel has deleted the SA (LATCH_SA_GONE). After any other
+ * negative errno that is unknown.
+ */
 int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, struct latch *ret);
 int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struct latch_sa *ret);
+/* The same, with entries of deleted SAs. So are those of sas_walk(). */
+int sa_get_entry(const struct kernel_maps *maps, const struct latch_sa_key *key,
+		 struct latch_sa *ret);
 
 /* Sums over all CPUs. 0 or a negative errno. */
 int drops_read(const struct kernel_maps *maps, struct latch_drop_count ret[LATCH_DROP_COUNT]);

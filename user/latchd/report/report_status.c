@@ -153,7 +153,8 @@ static int count_latch(void *context, const struct latch_flow *flow, const struc
 static int count_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	(void)key;
-	count_state(context, sa->word.state);
+	if (!(sa->word.flags & LATCH_SA_GONE))
+		count_state(context, sa->word.state);
 	return 0;
 }
 

@@ -114,6 +114,8 @@ static int write_sa(void *context, const struct latch_sa_key *key, const struct 
 	const struct table_walk *walk = context;
 	struct json_writer *w = walk->w;
 
+	if (sa->word.flags & LATCH_SA_GONE)
+		return 0;
 	json_object_begin(w);
 	report_spi(w, "spi", key->spi);
 	report_address(w, "src", key->family, sa->saddr);

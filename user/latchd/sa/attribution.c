@@ -6,84 +6,42 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "common/clock.h"
 #include "common/log.h"
-#include "latchd/sa/binding.h"
-#include "latchd/sa/child_params.h"
-#include "latchd/sa/child_sas.h"
-#include "latchd/sa/key_managers.h"
 #include "latchd/net/netns.h"
-#include "latchd/sa/orphans.h"
-#include "latchd/sa/peer_death.h"
-#include "latchd/sa/pending_sas.h"
+#include "latchd/sa/attribution_parts.h"
+#include "latchd/sa/marks.h"
 #include "latchd/sa/sa_adoption.h"
+#include "latchd/sa/sa_ends.h"
 
-#define CHECK_RETRY_MS 1000
-
-struct attribution {
-	const struct kernel_maps *maps;
-	struct identities *identities;
-	const struct news_bus *news;
-	struct feed_sink sink;
-	struct key_managers key_managers;
-	struct child_sas child_sas;
-	struct binding binding;
-	struct orphans orphans;
-	struct peer_death peer_death;
-	struct pending_sas pending_sas;
-	/* One check of all latches after any number of CHILD_SAs has ended. */
-	struct loop_timer settle;
-	struct walk_pace walks;
-	struct log_limit marks_log, share_log, check_log;
-};
-
-static bool netns_is_synced(void *context, uint64_t netns)
+static bool may_heal(void *context, uint64_t netns)
 {
 	const struct attribution *a = context;
 
-	return key_managers_are_synced(&a->key_managers, netns);
+	return !a->child_sas.uncounted && key_managers_are_synced(&a->key_managers, netns);
 }
 
-static void warn_and_check_again(struct attribution *a, const char *latches, int err)
+static void on_settle(void *context)
 {
-	unsigned int left_out;
-
-	if (log_limit_admits(&a->check_log, &left_out))
-		log_warn(NULL,
-			 "conflicts of %s not checked (%s); checking all in 1 s; %u more since the "
-			 "last line",
-			 latches, strerror(-err), left_out);
-	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
+	attribution_check_all(context);
 }
 
-static void check_all(void *context)
+static void clear_marks(void *context)
 {
 	struct attribution *a = context;
-	int orphaned = orphans_mark_again(&a->orphans), err;
-	bool left;
 
-	key_managers_retry_lists(&a->key_managers);
-	err = binding_bind_waiting(&a->binding, &left);
-	if (err)
-		warn_and_check_again(a, "all latches", err);
-	else if ((left || orphaned) && !loop_timer_armed(&a->settle))
-		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
+	marks_clear(&a->binding);
 }
 
-/* ---- pending SAs */
-
-/*
- * The SAs of a CHILD_SA that could not be bound stay pending, as if it were not reported. Those
- * that an earlier latchd has bound may lack a mark, or conflict with a latch.
- */
-static void retry_to_bind(struct attribution *a, int err)
+void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
-	if (err == -ENOENT)
-		pending_sas_missing(&a->pending_sas);
-	else
-		pending_sas_check_soon(&a->pending_sas);
-	/* -ENOENT: no SA of it is there, and none has to be bound. */
-	if (err != -ENOENT && err != -EINPROGRESS && !loop_timer_armed(&a->settle))
-		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
+	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
+
+	pending_sas_gone(&a->pending_sas, key);
+	if (end)
+		attribution_forget_if_ended(a, end->child);
+	if (a->recheck)
+		attribution_settle_later(a);
 }
 
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
@@ -91,70 +49,24 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 	pending_sas_new(&a->pending_sas, key);
 }
 
-/* ---- CHILD_SAs that end */
-
-/* The last of its group: latches may heal. */
-static bool is_last(const struct child_sa *child)
-{
-	return child->params && (!child->group || !child->group->members->member_next);
-}
-
-static void forget_child(struct attribution *a, struct child_sa *child)
-{
-	bool last = is_last(child);
-
-	child_sas_remove(&a->child_sas, child);
-	if (binding_update_contested(&a->binding) || last)
-		loop_timer_arm(&a->settle, walk_pace_wait_ms(&a->walks));
-}
-
-/* The SAs of a CHILD_SA without params may still be installed, unless it was deleted. */
-static bool has_ended(struct attribution *a, struct child_sa *child)
-{
-	return (child->params || child->deleted) && !binding_check_kernel(&a->binding, child);
-}
-
-void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
-{
-	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
-
-	if (end && has_ended(a, end->child))
-		forget_child(a, end->child);
-}
-
-/*
- * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
- * which the key manager reports now, makes a known pair a new CHILD_SA.
- */
-static void forget_replaced(struct attribution *a, const struct latch_sa_key *key,
-			    const struct latch_sa_key *in, const struct latch_sa_key *out)
-{
-	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
-
-	if (end && (memcmp(&end->child->in.key, in, sizeof(*in)) ||
-		    memcmp(&end->child->out.key, out, sizeof(*out)) ||
-		    binding_is_replaced(&a->binding, &end->child->in)))
-		forget_child(a, end->child);
-}
-
 void attribution_latch_created(struct attribution *a, const struct latch_flow *flow)
 {
 	int err = conflict_check_flow(&a->binding.view, flow);
 
 	if (err)
-		warn_and_check_again(a, "a new latch", err);
+		attribution_warn_and_check_again(a, "a new latch", err);
 }
 
+/* Local users can let events be lost. */
 void attribution_reconcile(struct attribution *a)
 {
-	struct child_sa *child, *next;
+	unsigned int wait_ms = walk_pace_wait_ms(&a->walks);
 
-	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
-	{
-		if (has_ended(a, child))
-			forget_child(a, child);
-	}
-	check_all(a);
+	a->recheck = true;
+	if (!wait_ms)
+		attribution_check_all(a);
+	else if (!loop_timer_armed(&a->settle))
+		loop_timer_arm(&a->settle, wait_ms);
 	pending_sas_check_soon(&a->pending_sas);
 }
 
@@ -171,7 +83,7 @@ void attribution_rebind(struct attribution *a)
 		child->waits = key_manager && key_manager->synced;
 		sa_groups_leave(&a->child_sas.groups, child);
 	}
-	check_all(a);
+	attribution_check_all(a);
 	pending_sas_check_soon(&a->pending_sas);
 }
 
@@ -197,16 +109,6 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	return 0;
 }
 
-/* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
-static void end_child(struct attribution *a, struct child_sa *child)
-{
-	int err = binding_set_state(&a->binding, child);
-
-	child->unmarked = err != 0;
-	if (err)
-		retry_to_bind(a, err);
-}
-
 static void orphan_all(struct attribution *a, const struct feed *feed)
 {
 	struct child_sa *child;
@@ -215,9 +117,12 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed) {
+			if (!child->deleted && !child->orphan)
+				child->ended_ns = clock_boot_ns();
 			child->orphan = true;
 			child->waits = false;
-			end_child(a, child);
+			child_sas_note_uncounted(&a->child_sas, child, false);
+			attribution_end_child(a, child);
 		}
 	}
 	err = orphans_mark(&a->orphans, feed);
@@ -255,80 +160,6 @@ void attribution_feed_removed(struct attribution *a, struct feed *feed)
 	loop_timer_arm(&a->settle, 0);
 }
 
-static bool belongs_to_other(const struct attribution *a, const struct latch_sa_key *in,
-			     const struct latch_sa_key *out)
-{
-	struct child_sa_end *end = child_sas_find(&a->child_sas, out);
-
-	return end && end == &end->child->out && memcmp(&end->child->in.key, in, sizeof(*in)) &&
-	       !binding_outbound_moves(&a->binding, end, in);
-}
-
-/* The peer of an SA is fixed at installation, even if the key manager is reconfigured later. */
-static void fix_auth_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
-			   struct feed_child *child)
-{
-	struct ike_sa *ike_sa = ike_sas_find(&a->peer_death.ike_sas, feed, child->ike_unique_id);
-	bool known = child_params_find_auth_class(&a->binding, feed, in, child);
-
-	if (ike_sa && known)
-		ike_sas_infer_class(ike_sa, child);
-	else if (ike_sa)
-		ike_sas_correct_child(ike_sa, child);
-}
-
-static void on_child_up(void *context, struct feed *feed, const struct feed_child *reported,
-			const char *evidence)
-{
-	struct attribution *a = context;
-	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
-	struct feed_child child_report = *reported;
-	struct latch_sa_key in, out;
-	struct child_sa *child;
-	int err = 0;
-
-	if (!key_manager)
-		return;
-	child_sas_keys(&child_report, key_manager->netns, &in, &out);
-	if (belongs_to_other(a, &in, &out))
-		return;
-	forget_replaced(a, &in, &in, &out);
-	forget_replaced(a, &out, &in, &out);
-	fix_auth_class(a, feed, &in, &child_report);
-	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &child_report, evidence);
-	if (!child)
-		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
-			  feed->name, child_report.child_unique_id);
-	else if (key_manager->synced)
-		err = binding_bind(&a->binding, child);
-	if (err)
-		retry_to_bind(a, err);
-}
-
-static void mark_deleted(struct attribution *a, struct child_sa *child)
-{
-	child->deleted = true;
-	if (binding_check_kernel(&a->binding, child))
-		end_child(a, child);
-	else
-		forget_child(a, child);
-}
-
-static void on_child_down(void *context, struct feed *feed, const struct feed_child *reported)
-{
-	struct attribution *a = context;
-	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
-	struct latch_sa_key in, out;
-	struct child_sa_end *end;
-
-	if (!key_manager)
-		return;
-	child_sas_keys(reported, key_manager->netns, &in, &out);
-	end = child_sas_find(&a->child_sas, &in);
-	if (end && end->child->feed == feed)
-		mark_deleted(a, end->child);
-}
-
 static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
 {
 	struct attribution *a = context;
@@ -359,78 +190,6 @@ static void on_peer_down(void *context, struct feed *feed, const struct feed_pee
 			key_manager->synced);
 }
 
-static void on_snapshot_begin(void *context, struct feed *feed)
-{
-	struct attribution *a = context;
-	struct child_sa *child;
-
-	peer_death_snapshot_begin(&a->peer_death, feed);
-	DL_FOREACH2(a->child_sas.first, child, next)
-	{
-		if (child->feed == feed)
-			child->in_snapshot = false;
-	}
-}
-
-/*
- * A CHILD_SA that is not in the snapshot was deleted. After a restart the key manager may
- * have lost it only: then it stays an orphan.
- */
-static void settle_missing(struct attribution *a, struct child_sa *child)
-{
-	if (!child->orphan)
-		mark_deleted(a, child);
-	else if (!binding_check_kernel(&a->binding, child))
-		forget_child(a, child);
-}
-
-/*
- * An SA that an earlier latchd bound and that is not in the first snapshot starts no latch, and
- * conflicts with none: it must no longer be BOUND when others become so.
- */
-static int sync(struct attribution *a, struct key_manager *key_manager)
-{
-	int err = key_manager->synced ? 0 : orphans_mark(&a->orphans, key_manager->feed);
-
-	key_manager->synced = !err;
-	return err;
-}
-
-static void on_snapshot_end(void *context, struct feed *feed)
-{
-	struct attribution *a = context;
-	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
-	struct child_sa *child, *next;
-	bool first = key_manager && !key_manager->synced;
-	int err;
-
-	if (!key_manager)
-		return;
-	err = sync(a, key_manager);
-	if (err) {
-		log_warn(NULL,
-			 "feed %s: its first list has no effect (%s); asking for another in 1 s",
-			 feed->name, strerror(-err));
-		key_manager->list_failed = true;
-		loop_timer_arm(&a->settle, CHECK_RETRY_MS);
-		return;
-	}
-	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
-	{
-		if (child->feed == feed && !child->in_snapshot)
-			settle_missing(a, child);
-	}
-	err = binding_bind_snapshot(&a->binding, feed);
-	if (err)
-		retry_to_bind(a, err);
-	peer_death_snapshot_end(&a->peer_death, feed);
-	if (!first)
-		return;
-	check_all(a);
-	/* SAs that were installed before have no event. */
-	pending_sas_check_soon(&a->pending_sas);
-}
-
 /* ---- start and end */
 
 struct attribution *attribution_new(struct loop *loop, const struct kernel_maps *maps,
@@ -447,20 +206,22 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.context = a,
 		.attached = on_attached,
 		.state = on_state,
-		.child_up = on_child_up,
-		.child_down = on_child_down,
+		.child_up = child_reports_up,
+		.child_down = child_reports_down,
 		.peer_up = on_peer_up,
 		.peer_rekeyed = on_peer_rekeyed,
 		.peer_down = on_peer_down,
-		.snapshot_begin = on_snapshot_begin,
-		.snapshot_end = on_snapshot_end,
+		.snapshot_begin = child_reports_list_begin,
+		.snapshot_end = child_reports_list_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->child_sas, news, netns_is_synced, a},
+		.view = {maps, &a->child_sas, news, may_heal, a},
 		.child_sas = &a->child_sas,
 		.identities = identities,
 		.walks = &a->walks,
+		.marking = &a->marking,
 		.later = &a->settle,
+		.clear = &a->clear_marks,
 		.marks_log = &a->marks_log,
 		.share_log = &a->share_log,
 	};
@@ -472,7 +233,8 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 	};
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers);
-	loop_timer_init(loop, &a->settle, check_all, a);
+	loop_timer_init(loop, &a->settle, on_settle, a);
+	loop_timer_init(loop, &a->clear_marks, clear_marks, a);
 	return a;
 }
 
@@ -482,6 +244,7 @@ void attribution_free(struct attribution *a)
 		return;
 	pending_sas_stop(&a->pending_sas);
 	loop_timer_cancel(&a->settle);
+	loop_timer_cancel(&a->clear_marks);
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);

@@ -10,266 +10,16 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/child_params.h"
-
-static bool same_algorithms(const struct latch_params *params, const struct latch_sa *sa)
-{
-	struct latch_qop qop = sa->qop;
-
-	/* The kernel keeps no replay window for the outbound SA. */
-	qop.replay_protection = params->qop.replay_protection;
-	return params->mode == sa->mode && !memcmp(&params->qop, &qop, sizeof(qop));
-}
-
-/* ---- states */
-
-static enum latch_sa_state wanted_state(const struct child_sa *child)
-{
-	if (child->orphan)
-		return LATCH_SA_ORPHAN;
-	return child->deleted ? LATCH_SA_DYING : LATCH_SA_BOUND;
-}
-
-static bool end_matches(const struct binding *b, const struct child_sa_end *end,
-			const struct latch_sa *sa)
-{
-	const struct child_sa *child = end->child;
-	const struct latch_params *params;
-
-	if (end == &child->in)
-		return child_params_match_report(child, sa, child->reported.remote_host);
-	params = identities_get_params(b->identities, child->params);
-	return child_params_match_report(child, sa, child->reported.local_host) && params &&
-	       same_algorithms(params, sa);
-}
-
-/*
- * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer,
- * if the reported pair is gone. The key manager deletes the inbound SA of a pair first.
- */
-static bool may_be_of_another(const struct binding *b, const struct child_sa_end *end,
-			      const struct latch_sa *sa)
-{
-	const struct child_sa *child = end->child;
-	struct latch_sa in;
-
-	return end == &child->out && !end->serial && sa->word.params != child->params &&
-	       child_params_get_sa(b, &child->in, &in);
-}
-
-/*
- * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken. One that
- * has them already may still become DYING or ORPHAN.
- */
-static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
-{
-	return child->unsettled &&
-	       (sa->word.state == LATCH_SA_PENDING || sa->word.params != child->params ||
-		(wanted_state(child) == LATCH_SA_BOUND && sa->word.state != LATCH_SA_BOUND));
-}
-
-static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
-{
-	if (end->mismatched_serial == serial)
-		return;
-	end->mismatched_serial = serial;
-	log_warn(NULL,
-		 "sa 0x%08x unattributed (report-mismatch): mode, source address or algorithms "
-		 "differ from the report of feed %s; see: ip xfrm state",
-		 end->key.spi, end->child->feed->name);
-}
-
-/*
- * The SA is bound, by an earlier report or an earlier latchd. It keeps its params, but no new latch
- * is created under an SA that its key manager has deleted.
- */
-static int unbind_end(const struct binding *b, const struct child_sa_end *end,
-		      const struct latch_sa *sa)
-{
-	enum latch_sa_state wanted = wanted_state(end->child);
-	int result = 0;
-
-	if (wanted != LATCH_SA_BOUND && sa->word.state == LATCH_SA_BOUND)
-		result = sa_set(b->view.maps, &end->key, sa->word.serial, wanted, sa->word.params,
-				sa->word.flags & LATCH_SA_CONTESTED);
-	return result < 0 ? result : 0;
-}
-
-static int set_end(const struct binding *b, struct child_sa_end *end)
-{
-	const struct child_sa *child = end->child;
-	struct latch_sa sa;
-	int result;
-
-	result = child_params_get_sa(b, end, &sa);
-	end->in_kernel = !result;
-	if (result)
-		return result == -ENOENT ? 0 : result;
-	if (!child->params)
-		return unbind_end(b, end, &sa);
-	if (!end_matches(b, end, &sa)) {
-		warn_of_mismatch(end, sa.word.serial);
-		return unbind_end(b, end, &sa);
-	}
-	if (may_be_of_another(b, end, &sa))
-		return 0;
-	end->serial = sa.word.serial;
-	if (must_wait(child, &sa))
-		return unbind_end(b, end, &sa);
-	result = sa_set(b->view.maps, &end->key, sa.word.serial, wanted_state(child), child->params,
-			child->contested);
-	if (result == LATCH_CONTROL_DONE && wanted_state(child) == LATCH_SA_BOUND &&
-	    (sa.word.state != LATCH_SA_BOUND || sa.word.params != child->params))
-		news_publish(b->view.news, &(struct news){
-						   .kind = NEWS_SA_BOUND,
-						   .sa = {&end->key, &sa, child->params,
-							  child->feed->name, child->evidence},
-					   });
-	return result < 0 ? result : 0;
-}
-
-static int set_both(const struct binding *b, struct child_sa *child)
-{
-	int err = set_end(b, &child->in);
-
-	return err ? err : set_end(b, &child->out);
-}
+#include "latchd/sa/marks.h"
+#include "latchd/sa/sa_ends.h"
 
 int binding_set_state(const struct binding *b, struct child_sa *child)
 {
-	int err = set_both(b, child);
+	int err = sa_ends_write(b, child);
 
 	sa_groups_update(&b->child_sas->groups, child, true);
+	marks_clear(b);
 	return err;
-}
-
-static bool check_end(const struct binding *b, struct child_sa_end *end)
-{
-	struct latch_sa sa;
-
-	end->in_kernel = !child_params_get_sa(b, end, &sa);
-	if (end->in_kernel && end->child->params && end_matches(b, end, &sa) &&
-	    !may_be_of_another(b, end, &sa))
-		end->serial = sa.word.serial;
-	return end->in_kernel;
-}
-
-bool binding_check_kernel(const struct binding *b, struct child_sa *child)
-{
-	bool in = check_end(b, &child->in), out = check_end(b, &child->out);
-
-	return in || out;
-}
-
-bool binding_is_current(const struct binding *b, const struct child_sa_end *end)
-{
-	struct latch_sa sa;
-
-	return sa_get(b->view.maps, &end->key, &sa) || end->serial == sa.word.serial;
-}
-
-bool binding_is_replaced(const struct binding *b, const struct child_sa_end *end)
-{
-	return end->serial && !binding_is_current(b, end);
-}
-
-/* Serials come from a counter that may wrap. */
-static bool is_later(uint32_t serial, uint32_t than)
-{
-	return (int32_t)(serial - than) > 0;
-}
-
-bool binding_outbound_moves(const struct binding *b, const struct child_sa_end *current,
-			    const struct latch_sa_key *in)
-{
-	struct latch_sa sa, new_in, current_in;
-
-	if (sa_get(b->view.maps, &current->key, &sa))
-		return true;
-	if (sa_get(b->view.maps, in, &new_in))
-		return false;
-	/* Serials of adopted SAs have no order. */
-	if ((sa.instance || new_in.instance) && is_later(new_in.word.serial, sa.word.serial))
-		return false;
-	return child_params_get_sa(b, &current->child->in, &current_in) ||
-	       !is_later(current_in.word.serial, new_in.word.serial);
-}
-
-/* ---- marks */
-
-static void warn_of_mark(const struct binding *b, const struct child_sa *child, int err)
-{
-	unsigned int left_out;
-
-	if (log_limit_admits(b->marks_log, &left_out))
-		log_warn(NULL,
-			 "sa 0x%08x not marked as contested (%s): feed %s; retrying; %u more since "
-			 "the last line",
-			 child->in.key.spi, strerror(-err), child->feed->name, left_out);
-}
-
-/* After an error the child stays unmarked, so that the next call tries again. */
-static int set_contested(const struct binding *b, struct child_sa *child, bool contested)
-{
-	int err;
-
-	child->contested = contested;
-	err = set_both(b, child);
-	child->unmarked = err != 0;
-	if (err)
-		warn_of_mark(b, child, err);
-	return err;
-}
-
-static int update_contested(const struct binding *b, struct child_sa *child)
-{
-	bool contested = conflict_is_contested(child);
-
-	if (contested == child->contested && !child->unmarked)
-		return 0;
-	return set_contested(b, child, contested);
-}
-
-static int update_group(const struct binding *b, struct sa_group *group)
-{
-	struct child_sa *child;
-	int err, first = 0;
-
-	DL_FOREACH2(group->members, child, member_next)
-	{
-		err = update_contested(b, child);
-		first = first ? first : err;
-	}
-	return first;
-}
-
-/* A group with a failed mark stays stale: no other is bound before they are made. */
-int binding_update_contested(const struct binding *b)
-{
-	struct sa_groups *groups = &b->child_sas->groups;
-	struct sa_group *group;
-	int err, left, first = 0;
-
-	DL_COUNT2(groups->stale, group, left, stale_next);
-	while (left-- && (group = sa_groups_take_stale(groups))) {
-		err = update_group(b, group);
-		if (err)
-			sa_groups_note_stale(groups, group);
-		first = first ? first : err;
-	}
-	return first;
-}
-
-int binding_mark_unmarked(const struct binding *b)
-{
-	struct child_sa *child;
-	int err, first = 0;
-
-	DL_FOREACH2(b->child_sas->first, child, next)
-	{
-		err = child->unmarked ? update_contested(b, child) : 0;
-		first = first ? first : err;
-	}
-	return first;
 }
 
 /* ---- R-2.3-11: latches break before an SA is bound */
@@ -285,16 +35,26 @@ static bool is_settled(const struct child_sa *child)
 	return child->group && child->group->settled;
 }
 
+/* ret: has the kernel the SA? -ENOENT is no error here. */
+static int read_end(const struct binding *b, const struct child_sa_end *end, struct latch_sa *sa,
+		    bool *ret)
+{
+	int err = child_params_get_sa(b, end, sa);
+
+	*ret = !err;
+	return err == -ENOENT ? 0 : err;
+}
+
 static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 			  uint16_t params_before)
 {
 	struct latch_sa in, out;
 	bool has_in, has_out;
 
-	if (child->params != params_before || wanted_state(child) != LATCH_SA_BOUND)
+	if (child->params != params_before || sa_ends_wanted_state(child) != LATCH_SA_BOUND)
 		return false;
-	has_in = !child_params_get_sa(b, &child->in, &in);
-	has_out = !child_params_get_sa(b, &child->out, &out);
+	if (read_end(b, &child->in, &in, &has_in) || read_end(b, &child->out, &out, &has_out))
+		return false;
 	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
 	       (is_settled(child) || (!has_in && !has_out)) &&
 	       (!has_in || is_bound_to(&in, child->params)) &&
@@ -302,18 +62,23 @@ static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 }
 
 /* An SA that an earlier latchd has bound counts, whatever share its peer has. */
-static bool is_inherited(const struct binding *b, const struct child_sa *child)
+static int find_inherited(const struct binding *b, const struct child_sa *child, bool *ret)
 {
 	struct latch_sa in, out;
+	bool has_in, has_out;
+	int in_err = read_end(b, &child->in, &in, &has_in),
+	    out_err = read_end(b, &child->out, &out, &has_out);
 
-	return (!child_params_get_sa(b, &child->in, &in) && is_bound_to(&in, child->params)) ||
-	       (!child_params_get_sa(b, &child->out, &out) && is_bound_to(&out, child->params));
+	*ret = (has_in && is_bound_to(&in, child->params)) ||
+	       (has_out && is_bound_to(&out, child->params));
+	return in_err ? in_err : out_err;
 }
 
 static void refuse_end(const struct binding *b, const struct child_sa_end *end)
 {
 	struct latch_sa sa;
 
+	/* One that cannot be read is PENDING, and refused at the next check of those. */
 	if (!child_params_get_sa(b, end, &sa) && sa.word.state == LATCH_SA_PENDING)
 		sa_refuse(b->view.maps, &end->key, sa.word.serial);
 }
@@ -341,16 +106,20 @@ static int refuse(const struct binding *b, struct child_sa *child)
 static int begin_to_count(const struct binding *b, struct child_sa *child)
 {
 	const struct latch_params *params = identities_get_params(b->identities, child->params);
+	int there = sa_ends_check(b, child), err;
+	bool inherited;
 
+	err = find_inherited(b, child, &inherited);
+	if (there < 0 || err)
+		return there < 0 ? there : err;
 	/* Its peer may be counted under the former params. */
 	if (child->group && child->group->params != child->params)
 		sa_groups_leave(&b->child_sas->groups, child);
 	if (!child->group)
 		child->peer = params ? (uint16_t)params->peer_id : 0;
-	binding_check_kernel(b, child);
-	if (sa_groups_update(&b->child_sas->groups, child, is_inherited(b, child)))
+	if (sa_groups_update(&b->child_sas->groups, child, inherited))
 		return refuse(b, child);
-	return binding_update_contested(b);
+	return marks_update(b);
 }
 
 /* No later try helps before the report or the kernel changes. */
@@ -379,7 +148,7 @@ static int prepare_to_bind(const struct binding *b, struct child_sa *child, bool
 	child->contested = conflict_is_contested(child);
 	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
 	if (!err && child->contested)
-		err = set_contested(b, child, true);
+		err = marks_write(b, child, true);
 	child->unmarked = child->unmarked || err;
 	if (err && child->group)
 		child->group->settled = false;
@@ -387,17 +156,27 @@ static int prepare_to_bind(const struct binding *b, struct child_sa *child, bool
 	return err;
 }
 
+/* Its params are in no table, and cannot be: no earlier latchd has bound it. */
+static bool has_unknown_params(int err)
+{
+	return err == -ENOSPC || err == -EINVAL;
+}
+
 static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
 {
 	int err = prepare_to_bind(b, child, ret_up_to_date);
 
 	child->waits = err && !is_final(err);
+	child->refused = err == -EDQUOT;
+	child_sas_note_absent(b->child_sas, child, err == -ENOENT);
+	child_sas_note_uncounted(b->child_sas, child,
+				 child->waits && !child->group && !has_unknown_params(err));
 	return err;
 }
 
 /*
  * broken: the error of the break of the latches in conflict. After an error an SA that an earlier
- * latchd has bound keeps its mark until binding_mark_unmarked().
+ * latchd has bound keeps its mark until marks_retry().
  */
 static int settle(const struct binding *b, struct child_sa *child, int broken)
 {
@@ -452,6 +231,8 @@ int binding_bind(const struct binding *b, struct child_sa *child)
 
 	if (up_to_date)
 		return err;
+	if (b->child_sas->uncounted)
+		return settle(b, child, -EAGAIN);
 	if (has_to_wait(b, child))
 		return -EINPROGRESS;
 	return settle(b, child, break_latches(b, child));
@@ -492,12 +273,13 @@ static int prepare_all(const struct binding *b, child_filter filter, const struc
 
 static int check_all(const struct binding *b)
 {
-	int marked = binding_mark_unmarked(b), checked;
+	int marked = b->child_sas->uncounted ? -EAGAIN : marks_retry(b), checked;
 
-	/* A failed mark keeps no latch in conflict alive. */
+	/* A failed mark keeps no latch in conflict alive. An inherited one may be needed. */
 	walk_pace_begin(b->walks);
 	checked = conflict_check_all(&b->view);
 	walk_pace_end(b->walks);
+	marks_clear(b);
 	return marked ? marked : checked;
 }
 
@@ -515,13 +297,31 @@ static int settle_all(const struct binding *b, int broken)
 	return first;
 }
 
-int binding_bind_snapshot(const struct binding *b, const struct feed *feed)
+/* The next call of binding_bind_waiting() binds them. */
+static int postpone_all(const struct binding *b, unsigned int wait_ms)
+{
+	struct child_sa *child;
+
+	DL_FOREACH2(b->child_sas->first, child, next)
+	{
+		child->waits = child->waits || child->to_bind;
+		child->to_bind = false;
+	}
+	if (!loop_timer_armed(b->later))
+		loop_timer_arm(b->later, wait_ms);
+	return -EINPROGRESS;
+}
+
+int binding_bind_snapshot(const struct binding *b, const struct feed *feed, bool is_first)
 {
 	bool any = false;
 	int broken, settled, first = prepare_all(b, is_in_snapshot, feed, &any);
+	unsigned int wait_ms = is_first ? 0 : walk_pace_wait_ms(b->walks);
 
 	if (!any)
 		return first;
+	if (wait_ms)
+		return postpone_all(b, wait_ms);
 	broken = check_all(b);
 	if (broken)
 		log_error(

@@ -5,17 +5,19 @@
 
 #include "common/log_limit.h"
 #include "common/loop.h"
+#include "common/walk_pace.h"
 #include "latchd/identity/identities.h"
 #include "latchd/sa/child_sas.h"
 #include "latchd/sa/conflict.h"
-#include "latchd/sa/walk_pace.h"
 
 struct binding {
 	struct conflict_view view;
 	struct child_sas *child_sas;
 	struct identities *identities;
-	struct walk_pace *walks;  /* over all latches */
-	struct loop_timer *later; /* its handler calls binding_bind_waiting() */
+	struct walk_pace *walks;   /* over all latches */
+	struct walk_pace *marking; /* of the SAs of a group */
+	struct loop_timer *later;  /* its handler calls binding_bind_waiting() */
+	struct loop_timer *clear;  /* its handler calls marks_clear() */
 	struct log_limit *marks_log, *share_log;
 };
 

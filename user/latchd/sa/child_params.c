@@ -69,25 +69,26 @@ static bool is_pinned_as(const struct latch_identity *identity, const struct fee
 }
 
 /* The class that this latchd or an earlier one has bound the SA with. */
-static bool find_pinned_class(const struct binding *b, const struct feed *feed,
-			      const struct latch_sa_key *in, struct feed_child *reported)
+static int find_pinned_class(const struct binding *b, const struct feed *feed,
+			     const struct latch_sa_key *in, struct feed_child *reported)
 {
 	const struct latch_identity *peer;
 	const struct latch_params *params;
 	struct latch_sa sa;
+	int err = sa_get(b->view.maps, in, &sa);
 
-	if (sa_get(b->view.maps, in, &sa))
-		return false;
+	if (err)
+		return err == -ENOENT ? 0 : err;
 	params = identities_get_params(b->identities, sa.word.params);
 	peer = params ? identities_get(b->identities, params->peer_id) : NULL;
 	if (!peer || !is_pinned_as(peer, feed, reported))
-		return false;
+		return 0;
 	reported->peer_auth = (enum feed_auth)peer->auth;
-	return true;
+	return 1;
 }
 
-bool child_params_find_auth_class(const struct binding *b, const struct feed *feed,
-				  const struct latch_sa_key *in, struct feed_child *reported)
+int child_params_find_auth_class(const struct binding *b, const struct feed *feed,
+				 const struct latch_sa_key *in, struct feed_child *reported)
 {
 	const struct child_sa_end *end = child_sas_find(b->child_sas, in);
 	const struct feed_child *known =
@@ -98,7 +99,7 @@ bool child_params_find_auth_class(const struct binding *b, const struct feed *fe
 	    strcmp(known->peer_id, reported->peer_id))
 		return find_pinned_class(b, feed, in, reported);
 	reported->peer_auth = known->peer_auth;
-	return true;
+	return 1;
 }
 
 static int intern_params(const struct binding *b, const struct child_sa *child,

@@ -22,9 +22,9 @@ int child_params_find(const struct binding *binding, struct child_sa *child);
 /*
  * Finds the authentication class of the peer of this inbound SA: from an earlier
  * report, or from the pinned tables of an earlier latchd. Writes it to reported
- * when the names there are the same; else returns false.
+ * when the names there are the same. 1; 0: not known; or a negative errno.
  */
-bool child_params_find_auth_class(const struct binding *binding, const struct feed *feed,
-				  const struct latch_sa_key *in, struct feed_child *reported);
+int child_params_find_auth_class(const struct binding *binding, const struct feed *feed,
+				 const struct latch_sa_key *in, struct feed_child *reported);
 
 #endif

@@ -28,16 +28,20 @@ struct child_sa {
 	struct feed_child reported;
 	char evidence[32]; /* the event or list that reported it last */
 	struct child_sa_end in, out;
-	uint16_t params;  /* 0 until the kernel has the inbound SA */
-	uint16_t peer;	  /* index of the peer's identity, while it is in a group */
-	bool in_snapshot; /* the running snapshot has reported it */
-	bool deleted;	  /* its key manager has deleted it; the kernel may still have its SAs */
-	bool orphan;	  /* its key manager is lost */
-	bool contested;	  /* another CHILD_SA with other params overlaps */
-	bool unmarked;	  /* ... and the kernel's SAs may not have this mark yet */
-	bool to_bind;	  /* binding_bind_snapshot() is about to bind it */
-	bool waits;	  /* binding_bind_waiting() is to bind it */
-	bool unsettled;	  /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
+	uint16_t params;   /* 0 until the kernel has the inbound SA */
+	uint16_t peer;	   /* index of the peer's identity, while it is in a group */
+	bool in_snapshot;  /* the running snapshot has reported it */
+	bool deleted;	   /* its key manager has deleted it; the kernel may still have its SAs */
+	bool orphan;	   /* its key manager is lost */
+	uint64_t ended_ns; /* CLOCK_BOOTTIME, when it is deleted or an orphan: since when */
+	bool contested;	   /* another CHILD_SA with other params overlaps */
+	bool unmarked;	   /* ... and the kernel's SAs may not have this mark yet */
+	bool to_bind;	   /* binding_bind_snapshot() is about to bind it */
+	bool waits;	   /* binding_bind_waiting() is to bind it */
+	bool refused;	   /* its peer has its share */
+	bool uncounted; /* counted in child_sas.uncounted: it could not be read whether it counts */
+	bool absent;	/* counted in child_sas.absent: its inbound SA is not in the table */
+	bool unsettled; /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
 	struct child_sa *next, *previous;
 	struct sa_group *group; /* NULL: it does not count in conflicts */
 	struct sa_group *spare; /* memory: see sa_groups.c */

@@ -31,8 +31,34 @@ struct child_sa_end *child_sas_find(const struct child_sas *child_sas,
 	return end;
 }
 
+static void note(bool *flag, size_t *count, bool value)
+{
+	if (value && !*flag)
+		++*count;
+	else if (!value && *flag)
+		--*count;
+	*flag = value;
+}
+
+void child_sas_note_absent(struct child_sas *child_sas, struct child_sa *child, bool absent)
+{
+	note(&child->absent, &child_sas->absent, absent);
+}
+
+void child_sas_note_uncounted(struct child_sas *child_sas, struct child_sa *child, bool uncounted)
+{
+	note(&child->uncounted, &child_sas->uncounted, uncounted);
+}
+
+bool child_sas_is_superfluous(const struct child_sas *child_sas, const struct child_sa *child)
+{
+	return child->refused || (child->absent && child_sas->absent > CHILD_SAS_ABSENT_MAX);
+}
+
 void child_sas_remove(struct child_sas *child_sas, struct child_sa *child)
 {
+	child_sas_note_absent(child_sas, child, false);
+	child_sas_note_uncounted(child_sas, child, false);
 	sa_groups_leave(&child_sas->groups, child);
 	HASH_DELETE(hh, child_sas->ends, &child->in);
 	HASH_DELETE(hh, child_sas->ends, &child->out);

@@ -10,11 +10,16 @@
 
 struct key_manager {
 	struct feed *feed;
-	uint64_t netns;	  /* cookie */
-	bool synced;	  /* all its CHILD_SAs are reported since it was attached */
-	bool list_failed; /* its first list had no effect */
+	uint64_t netns;	       /* cookie */
+	bool synced;	       /* all its CHILD_SAs are reported since it was attached */
+	bool list_failed;      /* its first list had no effect, or a report in it */
+	bool has_left_out;     /* a report of the running list is left to another CHILD_SA */
+	unsigned int left_out; /* lists in a row with such a report */
 	struct key_manager *next;
 };
+
+/* Lists in a row that are asked for again because of SPIs that two CHILD_SAs have. */
+#define KEY_MANAGER_LEFT_OUT_MAX 3
 
 struct key_managers { /* zeroed before first use; owns its entries, not the feeds */
 	struct key_manager *first;
@@ -36,7 +41,7 @@ bool key_managers_serve(const struct key_managers *key_managers, uint64_t netns)
 bool key_managers_are_synced(const struct key_managers *key_managers, uint64_t netns);
 /* Requests a snapshot from each synced key manager of the namespace. */
 void key_managers_resync(const struct key_managers *key_managers, uint64_t netns);
-/* Requests another first list from each with list_failed. */
+/* Requests another list from each with list_failed. */
 void key_managers_retry_lists(const struct key_managers *key_managers);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/sa/peer_death.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
@@ -24,7 +25,9 @@ struct dead_peer {
 	struct peer_death_report report;
 	uint64_t reported_ns; /* CLOCK_BOOTTIME: a later latch is with the peer after its return */
 	bool snapshot_begun;  /* since the report */
-	struct dead_peer_key key; /* while break_due() runs */
+	struct dead_peer_key key;    /* while break_due() runs */
+	bool has_child;		     /* the rebooted peer has a CHILD_SA again */
+	uint64_t child_installed_ns; /* ... the oldest one */
 	struct dead_peer *next, *prev;
 	UT_hash_handle hh;
 };
@@ -71,35 +74,23 @@ struct break_walk {
 	struct dead_peer *to_break; /* by identity and cause */
 };
 
-/* A snapshot may report the successor's CHILD_SAs before the event reports the reboot. */
-static bool is_under_successor(const struct break_walk *walk,
-			       const struct peer_death_report *report, const struct latch *latch)
+/*
+ * A list may report CHILD_SAs of the rebooted peer before the event reports the reboot. Unique ids
+ * only grow: an IKE_SA with a greater one than the successor's was set up after the reboot.
+ */
+static bool is_since_return(const struct dead_peer *dead, const struct latch *latch)
 {
-	const struct conflict_view *view = walk->peer_death->view;
-	const struct child_sa *child;
-	struct latch_sa sa;
-
-	if (!report->peer.successor)
-		return false;
-	DL_FOREACH2(view->child_sas->first, child, next)
-	{
-		/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
-		if (child->feed == report->feed && !child->orphan &&
-		    child->reported.ike_unique_id == report->peer.successor &&
-		    !sa_get(view->maps, &child->in.key, &sa) && sa.installed <= latch->created)
-			return true;
-	}
-	return false;
+	return dead->has_child && dead->child_installed_ns <= latch->created;
 }
 
-static bool must_break(const struct break_walk *walk, const struct dead_peer *dead,
-		       const struct latch_flow *flow, const struct latch *latch)
+static bool must_break(const struct dead_peer *dead, const struct latch_flow *flow,
+		       const struct latch *latch)
 {
 	uint8_t keep = dead->report.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
 								     : LATCH_RULE_KEEP_ON_DPD;
 
 	return flow->netns == dead->report.netns && latch->created <= dead->reported_ns &&
-	       !(latch->rule_flags & keep) && !is_under_successor(walk, &dead->report, latch);
+	       !(latch->rule_flags & keep) && !is_since_return(dead, latch);
 }
 
 static int break_latch(const struct break_walk *walk, enum feed_down_cause cause,
@@ -126,8 +117,7 @@ static int break_for(const struct break_walk *walk, enum feed_down_cause cause, 
 	struct dead_peer *dead;
 
 	HASH_FIND(hh, walk->to_break, &key, sizeof(key), dead);
-	return dead && must_break(walk, dead, flow, latch) ? break_latch(walk, cause, flow, latch)
-							   : 0;
+	return dead && must_break(dead, flow, latch) ? break_latch(walk, cause, flow, latch) : 0;
 }
 
 static int break_if_dead(void *context, const struct latch_flow *flow, const struct latch *latch)
@@ -173,6 +163,52 @@ static struct dead_peer *index_due(const struct peer_death *peer_death)
 	return to_break;
 }
 
+/* ---- the CHILD_SAs since a reboot: one pass over all serves every latch */
+
+static bool is_since_reboot(const struct child_sa *child, const struct dead_peer *dead)
+{
+	/* An orphan's IKE_SA has its unique id from before a restart of the key manager. */
+	return dead && dead->report.peer.successor && child->feed == dead->report.feed &&
+	       !child->orphan && child->reported.ike_unique_id >= dead->report.peer.successor;
+}
+
+static struct dead_peer *find_rebooted(const struct break_walk *walk, const struct child_sa *child)
+{
+	const struct latch_params *params =
+		identities_get_params(walk->peer_death->identities, child->params);
+	const struct dead_peer_key key = {params ? params->peer_id : 0, FEED_DOWN_PEER_REBOOTED};
+	struct dead_peer *dead;
+
+	HASH_FIND(hh, walk->to_break, &key, sizeof(key), dead);
+	return dead;
+}
+
+static int note_child(const struct break_walk *walk, const struct child_sa *child)
+{
+	struct dead_peer *dead = find_rebooted(walk, child);
+	struct latch_sa sa;
+	int err;
+
+	if (!is_since_reboot(child, dead))
+		return 0;
+	err = sa_get(walk->peer_death->view->maps, &child->in.key, &sa);
+	if (!err && (!dead->has_child || sa.installed < dead->child_installed_ns)) {
+		dead->has_child = true;
+		dead->child_installed_ns = sa.installed;
+	}
+	return err == -ENOENT ? 0 : err;
+}
+
+static int note_children(const struct break_walk *walk)
+{
+	const struct child_sa *child = walk->peer_death->view->child_sas->first;
+	int err = 0;
+
+	for (; child && !err; child = child->next)
+		err = note_child(walk, child);
+	return err;
+}
+
 static void free_due(struct peer_death *peer_death)
 {
 	struct dead_peer *dead, *next;
@@ -189,8 +225,12 @@ static void break_due(void *context)
 {
 	struct peer_death *peer_death = context;
 	struct break_walk walk = {peer_death, index_due(peer_death)};
-	int err = walk.to_break ? latches_walk(peer_death->view->maps, break_if_dead, &walk) : 0;
+	int err = walk.to_break ? note_children(&walk) : 0;
 
+	walk_pace_begin(&peer_death->walks);
+	if (walk.to_break && !err)
+		err = latches_walk(peer_death->view->maps, break_if_dead, &walk);
+	walk_pace_end(&peer_death->walks);
 	HASH_CLEAR(hh, walk.to_break);
 	if (!err) {
 		free_due(peer_death);
@@ -206,7 +246,7 @@ static void break_due(void *context)
 static void add_due(struct peer_death *peer_death, struct dead_peer *dead)
 {
 	DL_APPEND(peer_death->due, dead);
-	loop_timer_arm(&peer_death->work, 0);
+	loop_timer_arm(&peer_death->work, walk_pace_wait_ms(&peer_death->walks));
 }
 
 static struct dead_peer *find_waiting(const struct peer_death *peer_death,

@@ -17,6 +17,7 @@
 #include "latchd/identity/identities.h"
 #include "latchd/sa/ike_sas.h"
 #include "common/loop.h"
+#include "common/walk_pace.h"
 
 #define PEER_DEATH_REPORTS_MAX 16384 /* waiting and due reports together */
 
@@ -41,6 +42,7 @@ struct peer_death {
 	struct dead_peer *due; /* one scan of all latches serves all of them */
 	size_t count;	       /* of waiting and due */
 	struct loop_timer work;
+	struct walk_pace walks; /* over all latches */
 };
 
 /* Keeps the pointers. */

@@ -8,21 +8,31 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "latchd/maps/latch_control.h"
 #include "latchd/net/netns.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/sa_adoption.h"
+#include "latchd/sa/sa_ends.h"
 
 #define PENDING_FIRST_MS 50
 #define PENDING_LAST_MS	 5000
 #define PENDING_WARN_NS	 5000000000ull
 #define MISSING_GAP_MS	 60000 /* peers choose the number of SAs that a dump has */
 
+/* Peers and local users choose how many SAs the table has. */
+static void arm(struct pending_sas *pending)
+{
+	unsigned int pace_ms = walk_pace_wait_ms(&pending->walks);
+
+	loop_timer_arm(&pending->timer, pending->wait_ms > pace_ms ? pending->wait_ms : pace_ms);
+}
+
 void pending_sas_check_soon(struct pending_sas *pending)
 {
 	if (loop_timer_armed(&pending->timer))
 		return;
 	pending->wait_ms = PENDING_FIRST_MS;
-	loop_timer_arm(&pending->timer, pending->wait_ms);
+	arm(pending);
 }
 
 /* A new SA does not wait for the back-off of SAs that may stay unattributed forever. */
@@ -72,7 +82,16 @@ static int try_to_bind(const struct pending_sas *pending, const struct latch_sa_
 	if (!end || !key_managers_are_synced(pending->key_managers, key->netns))
 		return -ENOENT;
 	err = binding_bind(pending->binding, end->child);
-	return err || binding_is_current(pending->binding, end) ? err : -ENOENT;
+	return err || sa_ends_is_current(pending->binding, end) ? err : -ENOENT;
+}
+
+/* The programs could not delete the entry. Its place is free now, in the table and in its share. */
+static int forget_gone(const struct pending_sas *pending, const struct latch_sa_key *key,
+		       const struct latch_sa *sa)
+{
+	int result = sa_forget(pending->binding->view.maps, key, sa->word.serial);
+
+	return result < 0 ? result : 0;
 }
 
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
@@ -81,6 +100,8 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 	struct pending_sas *pending = walk->pending;
 	int err;
 
+	if (sa->word.flags & LATCH_SA_GONE)
+		return forget_gone(pending, key, sa);
 	if (sa->word.state != LATCH_SA_PENDING ||
 	    !key_managers_serve(pending->key_managers, key->netns))
 		return 0;
@@ -150,10 +171,12 @@ static void on_timer(void *context)
 					.newest_warned = pending->warned_serial};
 	int err;
 
+	walk_pace_begin(&pending->walks);
 	walk.left = adopt_refused(pending);
 	walk.left = adopt_missing(pending) || walk.left;
 	identities_allow_collection(pending->binding->identities);
 	err = sas_walk(pending->binding->view.maps, visit_pending, &walk);
+	walk_pace_end(&pending->walks);
 	if (err)
 		log_warn(NULL, "pending SAs not checked (%s); retrying", strerror(-err));
 	pending->warned_serial = walk.newest_warned;
@@ -161,7 +184,18 @@ static void on_timer(void *context)
 		return;
 	pending->wait_ms =
 		pending->wait_ms * 2 < PENDING_LAST_MS ? pending->wait_ms * 2 : PENDING_LAST_MS;
-	loop_timer_arm(&pending->timer, pending->wait_ms);
+	arm(pending);
+}
+
+void pending_sas_gone(struct pending_sas *pending, const struct latch_sa_key *key)
+{
+	struct latch_sa sa;
+	int err = sa_get_entry(pending->binding->view.maps, key, &sa);
+
+	if (!err && sa.word.flags & LATCH_SA_GONE)
+		err = forget_gone(pending, key, &sa);
+	if (err && err != -ENOENT)
+		pending_sas_check_soon(pending);
 }
 
 void pending_sas_missing(struct pending_sas *pending)

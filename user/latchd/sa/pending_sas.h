@@ -19,6 +19,7 @@ struct pending_sas {
 	const struct binding *binding;
 	const struct key_managers *key_managers;
 	struct loop_timer timer;
+	struct walk_pace walks; /* over all SAs */
 	unsigned int wait_ms;
 	uint32_t warned_serial; /* of the newest SA that was logged as unattributed */
 	uint64_t refused;	/* LATCH_COUNTER_SAS_FULL when all refused SAs were adopted last */
@@ -35,6 +36,8 @@ void pending_sas_stop(struct pending_sas *pending_sas);
 
 /* The kernel has a new SA: binds it if a key manager has reported it, else checks soon. */
 void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key *key);
+/* The kernel has deleted an SA: deletes its entry if the programs could not. */
+void pending_sas_gone(struct pending_sas *pending_sas, const struct latch_sa_key *key);
 /*
  * For SAs without an event. Checks all pending SAs within 50 ms, or when the running back-off
  * (at most 5 s) ends.

@@ -4,74 +4,82 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
 #include "latchd/sa/child_sa.h"
 
-/* ---- by remote host */
+static const uint8_t families[SA_GROUPS_FAMILIES] = {AF_INET, AF_INET6};
 
-struct sa_groups_host_key {
+/* ---- the share of a peer at a remote host, or at all networks together */
+
+struct sa_groups_share_key {
 	uint64_t netns;
 	uint8_t address[16];
-	uint8_t family;
-	uint8_t pad[7];
+	uint16_t peer;
+	uint8_t family; /* 0: several hosts */
+	uint8_t pad[5];
 };
 
-struct sa_groups_host {
-	struct sa_groups_host_key key;
+struct sa_groups_share {
+	struct sa_groups_share_key key;
 	struct sa_group *first;
+	unsigned int count;
 	UT_hash_handle hh;
 };
 
-static struct sa_groups_host_key host_key(uint64_t netns, uint8_t family, const uint8_t address[16])
+static struct sa_groups_share_key share_key(const struct child_sa *child)
 {
-	struct sa_groups_host_key key = {.netns = netns, .family = family};
+	struct sa_groups_share_key key = {.peer = child->peer};
 
-	memcpy(key.address, address, sizeof(key.address));
+	if (traffic_selector_set_host(&child->reported.remote_ts, &key.family, key.address))
+		key.netns = child->netns;
 	return key;
 }
 
-static struct sa_groups_host *find_host(const struct sa_groups *groups,
-					const struct sa_groups_host_key *key)
+/* NULL when out of memory. */
+static struct sa_groups_share *share_of(struct sa_groups *groups, const struct child_sa *child)
 {
-	struct sa_groups_host *host;
+	const struct sa_groups_share_key key = share_key(child);
+	struct sa_groups_share *share;
 
-	HASH_FIND(hh, groups->hosts, key, sizeof(*key), host);
-	return host;
+	HASH_FIND(hh, groups->shares, &key, sizeof(key), share);
+	if (share)
+		return share;
+	share = calloc(1, sizeof(*share));
+	if (!share)
+		return NULL;
+	share->key = key;
+	HASH_ADD(hh, groups->shares, key, sizeof(share->key), share);
+	return share;
 }
 
-/* NULL for several hosts, and when out of memory: every search covers the list of several hosts. */
-static struct sa_groups_host *host_for(struct sa_groups *groups, const struct child_sa *child)
+static void enter_share(struct sa_groups_share *share, struct sa_group *group)
 {
-	struct sa_groups_host *host;
-	struct sa_groups_host_key key;
-	uint8_t family, address[16];
-
-	if (!traffic_selector_set_host(&child->reported.remote_ts, &family, address))
-		return NULL;
-	key = host_key(child->netns, family, address);
-	host = find_host(groups, &key);
-	if (host)
-		return host;
-	host = calloc(1, sizeof(*host));
-	if (!host)
-		return NULL;
-	host->key = key;
-	HASH_ADD(hh, groups->hosts, key, sizeof(host->key), host);
-	return host;
-}
-
-static void free_unused_host(struct sa_groups *groups, struct sa_groups_host *host)
-{
-	if (!host || host->first)
+	group->share = share;
+	if (!share)
 		return;
-	HASH_DELETE(hh, groups->hosts, host);
-	free(host);
+	DL_APPEND2(share->first, group, alike_previous, alike);
+	share->count++;
 }
 
-static struct sa_group **list_of(struct sa_groups *groups, struct sa_groups_host *host)
+static void free_unused_share(struct sa_groups *groups, struct sa_groups_share *share)
 {
-	return host ? &host->first : &groups->several_hosts;
+	if (!share || share->first)
+		return;
+	HASH_DELETE(hh, groups->shares, share);
+	free(share);
+}
+
+static void leave_share(struct sa_groups *groups, struct sa_group *group)
+{
+	struct sa_groups_share *share = group->share;
+
+	if (!share)
+		return;
+	DL_DELETE2(share->first, group, alike_previous, alike);
+	share->count--;
+	free_unused_share(groups, share);
 }
 
 /* ---- selectors */
@@ -101,27 +109,42 @@ static bool has_selectors(const struct sa_group *group, const struct child_sa *c
 	return group->digest == digest && child_sas_same_selectors(group->members, child);
 }
 
+static struct sa_group *find_group(const struct sa_groups_share *share,
+				   const struct child_sa *child, uint64_t digest)
+{
+	struct sa_group *group = share ? share->first : NULL;
+
+	while (group && (group->params != child->params || !has_selectors(group, child, digest)))
+		group = group->alike;
+	return group;
+}
+
 /* ---- rivals */
 
-void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group)
+static struct sa_group **stale_list(struct sa_groups *groups, bool relieved)
 {
-	if (group->stale)
-		return;
-	group->stale = true;
-	DL_APPEND2(groups->stale, group, stale_previous, stale_next);
+	return relieved ? &groups->relieved : &groups->stale;
 }
 
 static void forget_stale(struct sa_groups *groups, struct sa_group *group)
 {
 	if (!group->stale)
 		return;
-	group->stale = false;
-	DL_DELETE2(groups->stale, group, stale_previous, stale_next);
+	DL_DELETE2(*stale_list(groups, group->relieved), group, stale_previous, stale_next);
+	group->stale = group->relieved = false;
 }
 
-struct sa_group *sa_groups_take_stale(struct sa_groups *groups)
+void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group)
 {
-	struct sa_group *group = groups->stale;
+	forget_stale(groups, group);
+	group->stale = true;
+	group->relieved = !group->rivals;
+	DL_APPEND2(*stale_list(groups, group->relieved), group, stale_previous, stale_next);
+}
+
+struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved)
+{
+	struct sa_group *group = *stale_list(groups, relieved);
 
 	if (group)
 		forget_stale(groups, group);
@@ -138,84 +161,56 @@ static void change_rivals(struct sa_groups *groups, struct sa_group *group, int 
 		sa_groups_note_stale(groups, group);
 }
 
-static void meet_alike(struct sa_groups *groups, struct sa_group *group, struct sa_group *first,
-		       int change)
-{
-	struct sa_group *other;
+struct meeting {
+	struct sa_groups *groups;
+	struct sa_group *group;
+	size_t family;
+	int change;
+};
 
-	for (other = first; other; other = other->alike) {
-		groups->comparisons++;
-		if (!child_sas_overlap(group->members, other->members))
-			continue;
-		change_rivals(groups, group, change);
-		change_rivals(groups, other, change);
-	}
+/* Both may have addresses of both families. */
+static bool has_met(const struct meeting *meeting, const struct sa_group *other)
+{
+	const struct sa_span *one = meeting->group->span, *two = other->span;
+	size_t i;
+
+	for (i = 0; i < meeting->family; i++)
+		if (one[i].group && two[i].group && sa_spans_overlap(&one[i], &two[i]))
+			return true;
+	return false;
 }
 
-static void meet_list(struct sa_groups *groups, struct sa_group *group, struct sa_group *first,
-		      int change)
+static int meet(void *context, struct sa_group *other)
 {
-	struct sa_group *other;
+	struct meeting *meeting = context;
 
-	DL_FOREACH(first, other)
-	{
-		if (other->params != group->params)
-			meet_alike(groups, group, other, change);
-	}
+	if (other->params == meeting->group->params || has_met(meeting, other))
+		return 0;
+	meeting->groups->comparisons++;
+	if (!child_sas_overlap(meeting->group->members, other->members))
+		return 0;
+	change_rivals(meeting->groups, meeting->group, meeting->change);
+	change_rivals(meeting->groups, other, meeting->change);
+	return 0;
 }
 
 /* The group begins (1) or ceases (-1) to count. */
 static void meet_all(struct sa_groups *groups, struct sa_group *group, int change)
 {
-	struct sa_groups_host *host, *next;
+	struct meeting meeting = {.groups = groups, .group = group, .change = change};
+	size_t i;
 
-	meet_list(groups, group, groups->several_hosts, change);
-	if (group->host) {
-		meet_list(groups, group, group->host->first, change);
-		return;
-	}
-	HASH_ITER(hh, groups->hosts, host, next)
-	{
-		meet_list(groups, group, host->first, change);
+	for (i = 0; i < SA_GROUPS_FAMILIES; i++) {
+		const struct sa_span *span = &group->span[i];
+
+		meeting.family = i;
+		if (span->group)
+			sa_spans_search(&groups->spans[i], &span->first, &span->last, meet,
+					&meeting);
 	}
 }
 
 /* ---- members */
-
-static struct sa_group *find_params(struct sa_group *first, uint16_t params)
-{
-	struct sa_group *group;
-
-	DL_SEARCH_SCALAR(first, group, params, params);
-	return group;
-}
-
-static void link_group(struct sa_group **list, struct sa_group *group)
-{
-	struct sa_group *alike = find_params(*list, group->params);
-
-	if (alike) {
-		group->alike = alike->alike;
-		alike->alike = group;
-	} else {
-		DL_APPEND(*list, group);
-	}
-}
-
-static void unlink_group(struct sa_group **list, struct sa_group *group)
-{
-	struct sa_group *before = find_params(*list, group->params), *heir = group->alike;
-
-	if (before == group && heir) {
-		DL_REPLACE_ELEM(*list, group, heir);
-	} else if (before == group) {
-		DL_DELETE(*list, group);
-	} else {
-		while (before->alike != group)
-			before = before->alike;
-		before->alike = heir;
-	}
-}
 
 static void enter(struct sa_groups *groups, struct child_sa *child, struct sa_group *group)
 {
@@ -224,38 +219,60 @@ static void enter(struct sa_groups *groups, struct child_sa *child, struct sa_gr
 	groups->of_peer[child->peer]++;
 }
 
+static void insert_spans(struct sa_groups *groups, struct sa_group *group,
+			 const struct child_sa *child)
+{
+	size_t i;
+
+	for (i = 0; i < SA_GROUPS_FAMILIES; i++) {
+		struct sa_span *span = &group->span[i];
+
+		if (!sa_span_measure(span, &child->reported.remote_ts, child->netns, families[i]))
+			continue;
+		span->group = group;
+		sa_spans_insert(&groups->spans[i], span);
+	}
+}
+
+static void remove_spans(struct sa_groups *groups, struct sa_group *group)
+{
+	size_t i;
+
+	for (i = 0; i < SA_GROUPS_FAMILIES; i++)
+		if (group->span[i].group)
+			sa_spans_remove(&groups->spans[i], &group->span[i]);
+}
+
 static void start_group(struct sa_groups *groups, struct child_sa *child, uint64_t digest,
-			struct sa_groups_host *host)
+			struct sa_groups_share *share)
 {
 	struct sa_group *group = child->spare;
 
 	child->spare = NULL;
-	*group = (struct sa_group){.params = child->params, .digest = digest, .host = host};
+	*group = (struct sa_group){.params = child->params, .digest = digest};
 	enter(groups, child, group);
+	enter_share(share, group);
+	insert_spans(groups, group, child);
 	meet_all(groups, group, 1);
-	link_group(list_of(groups, host), group);
 }
 
 static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 {
 	uint64_t digest = digest_of(child);
-	struct sa_groups_host *host;
+	struct sa_groups_share *share;
 	struct sa_group *group;
-	unsigned int alike = 0;
 
 	if (groups->of_peer[child->peer] >= SA_GROUPS_PEER_MAX && !forced)
 		return -EDQUOT;
-	host = host_for(groups, child);
-	group = find_params(*list_of(groups, host), child->params);
-	for (; group && !has_selectors(group, child, digest); group = group->alike)
-		alike++;
+	share = share_of(groups, child);
+	group = find_group(share, child, digest);
 	if (group) {
 		enter(groups, child, group);
 		return 0;
 	}
-	if (alike >= SA_GROUPS_ALIKE_MAX && !forced)
+	if (share && share->count >= SA_GROUPS_SHARE_MAX && !forced)
 		return -EDQUOT;
-	start_group(groups, child, digest, host);
+	start_group(groups, child, digest, share);
 	return 0;
 }
 
@@ -284,9 +301,9 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 		take_spare(child, group);
 		return;
 	}
-	unlink_group(list_of(groups, group->host), group);
+	remove_spans(groups, group);
 	meet_all(groups, group, -1);
-	free_unused_host(groups, group->host);
+	leave_share(groups, group);
 	forget_stale(groups, group);
 	child->spare = group;
 }
@@ -305,32 +322,35 @@ int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forc
 
 /* ---- flows */
 
-static const struct sa_group *find_covering(struct sa_groups *groups, const struct sa_group *first,
-					    const struct latch_flow *flow, uint16_t params)
-{
-	const struct sa_group *other, *group;
+struct flow_search {
+	struct sa_groups *groups;
+	const struct latch_flow *flow;
+	const struct sa_group *found;
+	uint16_t params;
+};
 
-	DL_FOREACH(first, other)
-	{
-		if (other->params == params)
-			continue;
-		for (group = other; group; group = group->alike) {
-			groups->comparisons++;
-			if (child_sas_covers(group->members, flow))
-				return group;
-		}
-	}
-	return NULL;
+static int is_conflicting(void *context, struct sa_group *group)
+{
+	struct flow_search *search = context;
+
+	if (group->params == search->params)
+		return 0;
+	search->groups->comparisons++;
+	if (!child_sas_covers(group->members, search->flow))
+		return 0;
+	search->found = group;
+	return 1;
 }
 
 const struct sa_group *sa_groups_find_conflicting(struct sa_groups *groups,
 						  const struct latch_flow *flow, uint16_t params)
 {
-	const struct sa_groups_host_key key =
-		host_key(flow->netns, flow->family, flow->remote_addr);
-	const struct sa_groups_host *host = find_host(groups, &key);
-	const struct sa_group *found =
-		host ? find_covering(groups, host->first, flow, params) : NULL;
+	struct flow_search search = {.groups = groups, .flow = flow, .params = params};
+	const struct sa_place place = sa_place_of(flow->netns, flow->remote_addr);
+	size_t i;
 
-	return found ? found : find_covering(groups, groups->several_hosts, flow, params);
+	for (i = 0; i < SA_GROUPS_FAMILIES; i++)
+		if (flow->family == families[i])
+			sa_spans_search(&groups->spans[i], &place, &place, is_conflicting, &search);
+	return search.found;
 }

@@ -3,7 +3,10 @@
 #include "control_fixture.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 TestSuite(control, .init = serve, .fini = finish, .timeout = 60);
 
@@ -306,6 +309,60 @@ Test(control, clients_beyond_the_limit_are_rejected_until_one_closes)
 	expect_answer("status\n", "{\"verb\":\"status\"}\n");
 	for (i = 1; i < CONTROL_CLIENTS_ROOT; i++)
 		peer_close(&peers[i]);
+}
+
+/* A user that may not send requests. */
+static int connect_as_other_user(void)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), status;
+	pid_t child;
+
+	strcpy(address.sun_path, socket_path);
+	child = fork();
+	if (!child)
+		_exit(setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534) ||
+		      connect(fd, (struct sockaddr *)&address, sizeof(address)));
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	cr_assert_eq(status, 0);
+	return fd;
+}
+
+static int rounds;
+
+/* Of a descriptor that is always ready. */
+static void count_round(void *context, uint32_t events)
+{
+	(void)context;
+	(void)events;
+	rounds++;
+	if (handler_calls)
+		loop_stop(loop);
+}
+
+Test(control, connections_that_are_refused_do_not_keep_roots_waiting_for_rounds_of_the_loop)
+{
+	int refused[50], ready;
+	struct peer peer;
+	size_t i;
+
+	if (geteuid())
+		cr_skip_test("needs root");
+	chmod(scratch_dir, 0755);
+	chmod(scratch_path("run"), 0755);
+	chmod(socket_path, 0666);
+	for (i = 0; i < 50; i++)
+		refused[i] = connect_as_other_user();
+	peer = send_request("status\n");
+	ready = eventfd(1, EFD_CLOEXEC);
+	cr_assert_eq(loop_fd_add(loop, ready, EPOLLIN, count_round, NULL), 0);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_expect_lt(rounds, 10, "%d rounds", rounds);
+	loop_fd_remove(loop, ready);
+	close(ready);
+	for (i = 0; i < 50; i++)
+		close(refused[i]);
+	peer_close(&peer);
 }
 
 Test(control, without_free_descriptors_clients_wait_until_one_is_free)

@@ -207,6 +207,24 @@ Test(latch_control, an_sa_is_set_and_deleted_by_its_serial_only)
 	cr_expect_eq(sa_get(&maps, &sa_key, &got), -ENOENT);
 }
 
+/* The programs could not delete it. A dump shows that the kernel has another SA under its key. */
+Test(latch_control, an_entry_of_a_deleted_sa_is_not_set_and_gives_way_to_an_adopted_sa)
+{
+	struct latch_sa sa = {0}, got;
+
+	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	got.word.flags = LATCH_SA_GONE;
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &sa_key, &got, BPF_EXIST), 0);
+	cr_expect_eq(sa_get(&maps, &sa_key, &sa), -ENOENT);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_BOUND, 3, 0),
+		     LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &sa), 0);
+	cr_expect_eq(sa.word.state, LATCH_SA_PENDING);
+	cr_expect_neq(sa.word.serial, got.word.serial);
+}
+
 Test(latch_control, adopting_an_sa_into_a_full_table_is_refused)
 {
 	struct bpf_map_info info = {0};

@@ -152,9 +152,9 @@ Test(attribution, R_2_3_8_no_sa_of_a_snapshot_is_bound_before_all_marks_are_made
 	logged.on_wanted = work_again;
 	seen.on_bound = expect_mark;
 	sink->snapshot_begin(sink->context, &charon);
+	up(&charon, &e);
 	up(&charon, &to_mark);
 	up(&charon, &d);
-	up(&charon, &e);
 	maps.control = -1;
 	sink->snapshot_end(sink->context, &charon);
 	cr_expect_eq(logged.count, 1);

@@ -25,9 +25,11 @@ static struct random chance = {0x5660};
 static void finish(void)
 {
 	child_sas_clear(&child_sas);
-	cr_expect_null(child_sas.groups.hosts);
-	cr_expect_null(child_sas.groups.several_hosts);
+	cr_expect_null(child_sas.groups.shares);
+	cr_expect_null(child_sas.groups.spans[0].top);
+	cr_expect_null(child_sas.groups.spans[1].top);
 	cr_expect_null(child_sas.groups.stale);
+	cr_expect_null(child_sas.groups.relieved);
 }
 
 TestSuite(child_sas_search, .fini = finish, .timeout = 60);
@@ -46,7 +48,7 @@ static struct child_sa *report(uint32_t spi, uint64_t netns, const char *one, co
 		.family = AF_INET,
 		.ipsec_protocol = IPPROTO_ESP,
 		.spi_in = spi,
-		.spi_out = 0x1000 + spi,
+		.spi_out = 0x80000000 | spi,
 	};
 
 	traffic_selector_set_add(&child.local_ts, "0.0.0.0/0", 9);
@@ -131,7 +133,8 @@ static void compare_stale(void)
 	struct child_sa *child;
 	struct sa_group *group;
 
-	while ((group = sa_groups_take_stale(&child_sas.groups)))
+	while ((group = sa_groups_take_stale(&child_sas.groups, false)) ||
+	       (group = sa_groups_take_stale(&child_sas.groups, true)))
 		for (child = group->members; child; child = child->member_next)
 			child->contested = group->rivals > 0;
 	for (child = child_sas.first; child; child = child->next)
@@ -179,12 +182,10 @@ Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
 	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 9, 0, 4}};
 
 	cr_assert_eq(count(one, 1) + count(other, 2), 0);
-	cr_expect_neq(one->group->host, other->group->host);
 	cr_expect_eq(child_sas.groups.comparisons, 0);
 	cr_expect_null(find(&flow, 3));
 	several = report(3, 7, "10.9.0.2/32", "10.9.0.3/32");
 	cr_assert_eq(count(several, 3), 0);
-	cr_expect_null(several->group->host);
 	cr_expect_eq(several->group->rivals, 2);
 }
 
@@ -218,28 +219,110 @@ static struct child_sa *report_port(uint32_t spi, unsigned int port, uint16_t pa
 	return child;
 }
 
-Test(child_sas_search, ten_thousand_equal_child_sas_need_no_comparison)
+Test(child_sas_search, eight_thousand_equal_child_sas_need_no_comparison)
 {
 	uint32_t spi;
 
-	for (spi = 1; spi <= 10000; spi++)
+	for (spi = 1; spi <= 8000; spi++)
 		cr_assert_eq(count(report(2 * spi, 7, "10.9.0.2/32", NULL), 1), 0);
 	cr_expect_eq(child_sas.groups.comparisons, 0);
 	cr_assert_eq(count(report(1, 7, "10.9.0.2/32", NULL), 2), 0);
 	cr_expect_eq(child_sas.groups.comparisons, 1);
 }
 
-Test(child_sas_search, a_peer_has_a_limit_of_selectors_and_others_have_theirs)
+static void fill_share(uint16_t params)
 {
-	struct child_sa *child;
 	uint32_t i;
 
-	for (i = 1; i <= SA_GROUPS_ALIKE_MAX; i++)
-		cr_assert_eq(sa_groups_update(&child_sas.groups, report_port(i, i, 1), false), 0);
+	for (i = 1; i <= SA_GROUPS_SHARE_MAX; i++)
+		cr_assert_eq(sa_groups_update(&child_sas.groups, report_port(i, i, params), false),
+			     0);
+}
+
+Test(child_sas_search, a_peer_has_a_limit_of_selectors_and_others_have_theirs)
+{
+	struct child_sa *child, *other;
+	uint32_t i = SA_GROUPS_SHARE_MAX + 1;
+
+	fill_share(1);
 	child = report_port(i, i, 1);
 	cr_expect_eq(sa_groups_update(&child_sas.groups, child, false), -EDQUOT);
 	cr_expect_null(child->group);
 	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 1, 1, 1), false), 0);
-	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 2, 7000, 2), false), 0);
+	other = report_port(i + 2, 7000, 2);
+	other->peer = 2;
+	cr_expect_eq(sa_groups_update(&child_sas.groups, other, false), 0);
 	cr_expect_eq(sa_groups_update(&child_sas.groups, child, true), 0);
+}
+
+/* The peer chooses among the proposals, so it has several params. */
+Test(child_sas_search, the_params_of_a_peer_share_its_limit_of_selectors)
+{
+	uint32_t i = SA_GROUPS_SHARE_MAX + 1;
+
+	fill_share(1);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i, i, 2), false), -EDQUOT);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 1, 1, 2), false), -EDQUOT);
+	cr_expect_eq(count(report(i + 2, 7, "10.9.0.3/32", NULL), 2), 0, "another host");
+}
+
+/* ---- many subnets */
+
+static struct child_sa *report_subnet(uint32_t spi, uint32_t i, uint16_t params)
+{
+	struct child_sa *child;
+	char text[32];
+
+	snprintf(text, sizeof(text), "10.%u.%u.0/24", i >> 8, i & 0xff);
+	child = report(spi, 7, text, NULL);
+	cr_assert_not_null(child);
+	child->peer = params;
+	return child;
+}
+
+static uint64_t comparisons_of_subnets(uint32_t subnets)
+{
+	struct latch_flow flow = {.netns = 7, .family = AF_INET, .remote_addr = {10, 0, 3, 4}};
+	uint32_t i;
+
+	for (i = 0; i < subnets; i++)
+		cr_assert_eq(count(report_subnet(i + 1, i * 7919 % subnets, (uint16_t)(i + 1)),
+				   (uint16_t)(i + 1)),
+			     0);
+	for (i = 0; i < subnets; i++) {
+		flow.remote_addr[1] = (uint8_t)(i >> 8);
+		flow.remote_addr[2] = (uint8_t)i;
+		cr_expect_not_null(find(&flow, 60000));
+	}
+	return child_sas.groups.comparisons;
+}
+
+Test(child_sas_search, a_flow_is_compared_only_with_the_subnets_that_have_its_address)
+{
+	cr_expect_eq(comparisons_of_subnets(10000), 10000);
+}
+
+/* Depth of a balanced tree: some 2 log2(n); one in order of addresses would have n. */
+static unsigned int depth(const struct sa_span *span)
+{
+	unsigned int left, right;
+
+	if (!span)
+		return 0;
+	left = depth(span->left);
+	right = depth(span->right);
+	return 1 + (left > right ? left : right);
+}
+
+Test(child_sas_search, subnets_in_order_of_addresses_make_a_flat_tree)
+{
+	uint32_t i;
+
+	for (i = 0; i < 4096; i++)
+		cr_assert_eq(count(report_subnet(i + 1, i, (uint16_t)(i + 1)), (uint16_t)(i + 1)),
+			     0);
+	cr_expect_lt(depth(child_sas.groups.spans[0].top), 60);
+	for (i = 0; i < 4000; i++)
+		child_sas_remove(&child_sas, child_sas.first);
+	cr_expect_lt(depth(child_sas.groups.spans[0].top), 40);
 }

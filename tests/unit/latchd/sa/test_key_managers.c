@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 
 #include "common/cleanup.h"
+#include "latchd/net/netns.h"
 
 TestSuite(key_managers, .init = fixture_start, .fini = fixture_finish, .timeout = 60);
 
@@ -35,6 +36,17 @@ Test(key_managers, no_sa_is_bound_before_the_first_snapshot_is_complete)
 	expect_states(&d, LATCH_SA_BOUND);
 	cr_expect(is_contested(&c));
 	cr_expect(is_contested(&d));
+}
+
+/* Local users may have filled the index: then no pass would find the key manager's namespace. */
+Test(key_managers, the_namespace_of_a_key_manager_is_found_without_a_pass_over_all_processes)
+{
+	uint64_t passes = netns_passes();
+
+	attach(&charon, &ns);
+	cr_expect_eq(netns_passes(), passes);
+	snapshot(&charon, NULL, NULL);
+	cr_expect_eq(seen.served, 1);
 }
 
 static uint16_t latch_to(const struct feed_child *child, struct latch_flow *ret_flow)

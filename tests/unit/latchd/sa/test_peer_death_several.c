@@ -209,6 +209,22 @@ Test(peer_death, S19_a_latch_under_the_successor_is_not_broken_by_a_late_reboot_
 	expect_reasons(&fresh, 0);
 }
 
+/* It is the peer after its reboot: unique ids only grow. Its event comes later than its CHILD_SA.
+ */
+Test(peer_death, S19_a_latch_under_a_later_ike_sa_than_the_successor_stays)
+{
+	struct feed_child next = child_at("c.example", 2, 5);
+	struct latch_flow fresh;
+
+	two_peers();
+	next.ike_unique_id = 4;
+	install_and_report(&charon, &next);
+	fresh = latch_to(2, 1003, in_params(&next), 0);
+	peer_rebooted("c.example", 1, 3);
+	expect_reasons(&to_c, LATCH_REASON_PEER_REBOOTED);
+	expect_reasons(&fresh, 0);
+}
+
 /* A restarted charon starts its unique ids again: an orphan's IKE_SA is not the present IKE_SA of
  * that number. */
 Test(peer_death, S19_an_orphan_with_the_successors_ike_sa_number_protects_no_latch)

@@ -237,3 +237,34 @@ Test(spi_reuse, a_newer_child_sa_does_not_get_an_older_outbound_sa_after_a_resta
 {
 	check_outbound_spi_in_use(true);
 }
+
+/* Simulation, seed 4818 of 2026-11-29. The outbound SA of the deleted pair was never seen. */
+Test(spi_reuse, an_outbound_sa_installed_after_its_pair_was_deleted_is_another_peers)
+{
+	struct feed_child gone = child_of("e.example", 7);
+	struct latch_sa_key out = out_key(&gone, ns.cookie);
+
+	install_in(&gone, ns.cookie);
+	up(&charon, &gone);
+	down(&charon, &gone);
+	cr_expect_eq(in_state(&gone), LATCH_SA_DYING);
+	install_out(&gone, ns.cookie);
+	attribution_sa_pending(attribution, &out);
+	cr_expect_eq(out_state(&gone), LATCH_SA_PENDING);
+	cr_expect_eq(sa_at(&out).word.params, 0);
+}
+
+Test(spi_reuse, an_outbound_sa_installed_after_its_key_manager_was_lost_is_another_peers)
+{
+	struct feed_child gone = child_of("e.example", 7);
+	struct latch_sa_key out = out_key(&gone, ns.cookie);
+
+	install_in(&gone, ns.cookie);
+	up(&charon, &gone);
+	set_feed_state(&charon, FEED_STATE_LOST);
+	install_out(&gone, ns.cookie);
+	attach(&charon, &ns);
+	snapshot(&charon, NULL, NULL);
+	attribution_sa_pending(attribution, &out);
+	cr_expect_eq(sa_at(&out).word.params, 0);
+}

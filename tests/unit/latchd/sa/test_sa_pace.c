@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Work whose amount and rate peers choose: marks, walks and memory. The pace is given: as if a walk
+ * had just taken long.
+ */
+#include "peer_fixture.h"
+
+#include "latchd/sa/attribution_parts.h"
+
+#define WAIT_MS 300
+
+static struct feed_child known, rival;
+static struct latch_flow flow;
+
+static void start(void)
+{
+	fixture_start_synced();
+	known = child_of("c.example", 1);
+	rival = child_of("d.example", 2);
+}
+
+TestSuite(sa_pace, .init = start, .fini = fixture_finish, .timeout = 60);
+
+static void let_wait(struct walk_pace *pace)
+{
+	pace->due_ms = loop_now_ms() + WAIT_MS;
+}
+
+/* ---- marks */
+
+static uint64_t writes(void)
+{
+	struct latch_clock now = {0};
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.clock, &key, &now), 0);
+	return now.verdict_stamp;
+}
+
+static bool is_uncontested(void)
+{
+	return !is_contested(&known);
+}
+
+static void toggle(void)
+{
+	install_and_report(&charon, &rival);
+	cr_expect(is_contested(&known));
+	delete_both(&rival);
+}
+
+Test(sa_pace, R_2_3_8_a_mark_is_set_at_once_and_cleared_at_a_pace)
+{
+	install_and_report(&charon, &known);
+	let_wait(&attribution->marking);
+	toggle();
+	cr_expect(is_contested(&known));
+	wait_until(is_uncontested);
+}
+
+Test(sa_pace, a_mark_is_cleared_at_once_after_a_quiet_time)
+{
+	install_and_report(&charon, &known);
+	toggle();
+	cr_expect_not(is_contested(&known));
+}
+
+/* A peer lets a conflict with its thousands of SAs come and go. */
+Test(sa_pace, a_conflict_that_comes_back_before_the_marks_are_cleared_writes_none_of_them)
+{
+	uint64_t before;
+
+	install_and_report(&charon, &known);
+	let_wait(&attribution->marking);
+	toggle();
+	before = writes();
+	toggle();
+	cr_expect_eq(writes() - before, 2, "those of the rival's own SAs: %lu",
+		     (unsigned long)(writes() - before));
+	cr_expect(is_contested(&known));
+}
+
+/* The SA of a known peer loses its mark even if the last rival goes in the meantime. */
+Test(sa_pace, a_new_sa_of_a_relieved_group_is_not_marked)
+{
+	struct feed_child next = child_of("c.example", 3);
+
+	install_and_report(&charon, &known);
+	let_wait(&attribution->marking);
+	toggle();
+	install_and_report(&charon, &next);
+	cr_expect_not(is_contested(&next));
+	cr_expect(is_contested(&known));
+	install_and_report(&charon, &rival);
+	cr_expect(is_contested(&next));
+}
+
+Test(sa_pace, a_short_walk_does_not_end_the_wait_after_a_long_one)
+{
+	struct walk_pace pace = {0};
+
+	let_wait(&pace);
+	walk_pace_begin(&pace);
+	walk_pace_end(&pace);
+	cr_expect_gt(walk_pace_wait_ms(&pace), 0);
+}
+
+/* ---- walks */
+
+static uint64_t walked;
+
+static bool has_walked(void)
+{
+	return attribution->walks.count > walked;
+}
+
+Test(sa_pace, lost_events_start_no_walk_before_its_time)
+{
+	let_wait(&attribution->walks);
+	walked = attribution->walks.count;
+	attribution_reconcile(attribution);
+	attribution_reconcile(attribution);
+	cr_expect_not(has_walked());
+	wait_until(has_walked);
+	cr_expect_eq(attribution->walks.count, walked + 1);
+}
+
+static struct feed_child listed;
+
+static bool listed_is_bound(void)
+{
+	return in_state(&listed) == LATCH_SA_BOUND && out_state(&listed) == LATCH_SA_BOUND;
+}
+
+Test(sa_pace, a_list_with_a_new_conflict_waits_for_the_next_walk_and_is_bound_after_it)
+{
+	install_and_report(&charon, &known);
+	flow = latch_at(1000, ns.cookie, in_params(&known));
+	listed = rival;
+	install_both(&listed);
+	let_wait(&attribution->walks);
+	snapshot(&charon, &known, &listed);
+	expect_states(&listed, LATCH_SA_PENDING);
+	expect_states(&known, LATCH_SA_BOUND);
+	wait_until(listed_is_bound);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_BROKEN);
+}
+
+static bool has_walked_for_peers(void)
+{
+	return attribution->peer_death.walks.count > walked;
+}
+
+Test(sa_pace, one_walk_at_its_time_breaks_the_latches_of_all_dead_peers)
+{
+	two_peers();
+	let_wait(&attribution->peer_death.walks);
+	walked = attribution->peer_death.walks.count;
+	peer_dead("c.example", 1);
+	peer_dead("d.example", 2);
+	settle();
+	cr_expect_not(has_walked_for_peers());
+	wait_until(has_walked_for_peers);
+	cr_expect_eq(attribution->peer_death.walks.count, walked + 1);
+	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
+	expect_reasons(&to_d, LATCH_REASON_PEER_DEAD);
+}
+
+static bool has_walked_over_sas(void)
+{
+	return attribution->pending_sas.walks.count > walked;
+}
+
+Test(sa_pace, unattributed_sas_are_searched_for_at_a_pace)
+{
+	struct latch_sa_key key = in_key(&known, ns.cookie);
+
+	wait_until(has_walked_over_sas);
+	let_wait(&attribution->pending_sas.walks);
+	walked = attribution->pending_sas.walks.count;
+	install_in(&known, ns.cookie);
+	attribution_sa_pending(attribution, &key);
+	cr_expect_geq(attribution->pending_sas.timer.deadline_ms, loop_now_ms() + WAIT_MS / 2);
+	wait_until(has_walked_over_sas);
+}
+
+/* ---- memory */
+
+static bool is_known(const struct feed_child *child)
+{
+	struct latch_sa_key in = in_key(child, ns.cookie);
+
+	return child_sas_find(&attribution->child_sas, &in);
+}
+
+static void use_up_share(void)
+{
+	struct latch_sa_key in = in_key(&known, ns.cookie);
+	const struct child_sa *child = child_sas_find(&attribution->child_sas, &in)->child;
+
+	attribution->child_sas.groups.of_peer[child->peer] = SA_GROUPS_PEER_MAX;
+}
+
+Test(sa_pace, a_child_sa_beyond_the_share_of_its_peer_is_forgotten_with_its_sas)
+{
+	struct feed_child next = child_of("c.example", 3), listed_next = child_of("c.example", 4);
+
+	install_and_report(&charon, &known);
+	use_up_share();
+	install_both(&next);
+	up(&charon, &next);
+	cr_expect_eq(in_state(&next), LATCH_SA_NONE);
+	cr_expect_not(is_known(&next));
+	install_both(&listed_next);
+	snapshot(&charon, &known, &listed_next);
+	cr_expect_not(is_known(&listed_next));
+	cr_expect(is_known(&known));
+	/* Another peer has its own share. */
+	install_and_report(&charon, &rival);
+}
+
+/* The programs have refused their SAs: only the key manager has them. */
+Test(sa_pace, child_sas_without_an_sa_in_the_table_are_kept_up_to_a_limit)
+{
+	struct feed_child absent = child_of("c.example", 1);
+	uint32_t i;
+
+	install_and_report(&charon, &known);
+	for (i = 0; i < CHILD_SAS_ABSENT_MAX + 10; i++) {
+		absent.spi_in = 1000 + i;
+		absent.spi_out = 0x80001000 + i;
+		up(&charon, &absent);
+	}
+	cr_expect_eq(attribution->child_sas.absent, CHILD_SAS_ABSENT_MAX);
+	cr_expect_not(is_known(&absent));
+	cr_expect(is_known(&known));
+	/* There is room in the table again. */
+	absent.spi_in = 1000;
+	absent.spi_out = 0x80001000;
+	cr_expect(is_known(&absent));
+	install_and_report(&charon, &absent);
+	cr_expect_eq(attribution->child_sas.absent, CHILD_SAS_ABSENT_MAX - 1);
+}

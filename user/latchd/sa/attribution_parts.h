@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the attribution share. */
+#ifndef LATCHD_SA_ATTRIBUTION_PARTS_H
+#define LATCHD_SA_ATTRIBUTION_PARTS_H
+
+#include "latchd/sa/binding.h"
+#include "latchd/sa/child_sas.h"
+#include "latchd/sa/key_managers.h"
+#include "latchd/sa/orphans.h"
+#include "latchd/sa/peer_death.h"
+#include "latchd/sa/pending_sas.h"
+
+#define CHECK_RETRY_MS 1000
+
+struct attribution {
+	const struct kernel_maps *maps;
+	struct identities *identities;
+	const struct news_bus *news;
+	struct feed_sink sink;
+	struct key_managers key_managers;
+	struct child_sas child_sas;
+	struct binding binding;
+	struct orphans orphans;
+	struct peer_death peer_death;
+	struct pending_sas pending_sas;
+	/* One check of all latches after any number of CHILD_SAs has ended. */
+	struct loop_timer settle;
+	struct loop_timer clear_marks;
+	struct walk_pace walks, marking;
+	bool recheck; /* CHILD_SAs may have ended without an event, or could not be looked up */
+	struct log_limit marks_log, share_log, check_log, pairing_log;
+};
+
+/* Does all that has failed or waits again, and checks all latches. */
+void attribution_check_all(struct attribution *attribution);
+/* The same within 1 s. */
+void attribution_settle_later(struct attribution *attribution);
+/* The error of a bind: the SAs that are not bound are searched for, or the bind is repeated. */
+void attribution_retry_to_bind(struct attribution *attribution, int err);
+/* Warns that conflicts are not checked, and checks all latches in 1 s. */
+void attribution_warn_and_check_again(struct attribution *attribution, const char *latches,
+				      int err);
+void attribution_forget_if_ended(struct attribution *attribution, struct child_sa *child);
+void attribution_forget_child(struct attribution *attribution, struct child_sa *child);
+/* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
+void attribution_end_child(struct attribution *attribution, struct child_sa *child);
+/* CHILD_SAs that have no SA in the table and are more than latchd keeps. */
+void attribution_drop_absent(struct attribution *attribution);
+
+/* ---- child_reports.c: for the sink */
+
+void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
+		      const char *evidence);
+void child_reports_down(void *context, struct feed *feed, const struct feed_child *reported);
+void child_reports_list_begin(void *context, struct feed *feed);
+void child_reports_list_end(void *context, struct feed *feed);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The CHILD_SAs that a feed reports, by events and in lists. */
+#include <errno.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "latchd/maps/tables.h"
+#include "latchd/sa/attribution_parts.h"
+#include "latchd/sa/child_params.h"
+#include "latchd/sa/sa_ends.h"
+
+/*
+ * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
+ * which the key manager reports now, makes a known pair a new CHILD_SA.
+ */
+static bool is_replaced(const struct attribution *a, const struct child_sa *child,
+			const struct latch_sa_key *in, const struct latch_sa_key *out)
+{
+	return memcmp(&child->in.key, in, sizeof(*in)) ||
+	       memcmp(&child->out.key, out, sizeof(*out)) ||
+	       sa_ends_is_replaced(&a->binding, &child->in);
+}
+
+/* 0, or a negative errno: it is still known, as one of its SAs may be bound and conflict. */
+static int forget_replaced(struct attribution *a, const struct latch_sa_key *key,
+			   const struct latch_sa_key *in, const struct latch_sa_key *out)
+{
+	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
+	int err;
+
+	if (!end || !is_replaced(a, end->child, in, out))
+		return 0;
+	err = sa_ends_unbind(&a->binding, end->child);
+	if (!err)
+		attribution_forget_child(a, end->child);
+	return err;
+}
+
+/* 1, 0, or a negative errno. */
+static int belongs_to_other(const struct attribution *a, const struct latch_sa_key *in,
+			    const struct latch_sa_key *out)
+{
+	struct child_sa_end *end = child_sas_find(&a->child_sas, out);
+	int moves;
+
+	if (!end || end != &end->child->out || !memcmp(&end->child->in.key, in, sizeof(*in)))
+		return 0;
+	moves = sa_ends_outbound_moves(&a->binding, end, in);
+	return moves < 0 ? moves : !moves;
+}
+
+/* The peer of an SA is fixed at installation, even if the key manager is reconfigured later. */
+static int fix_auth_class(struct attribution *a, struct feed *feed, const struct latch_sa_key *in,
+			  struct feed_child *child)
+{
+	struct ike_sa *ike_sa = ike_sas_find(&a->peer_death.ike_sas, feed, child->ike_unique_id);
+	int known = child_params_find_auth_class(&a->binding, feed, in, child);
+
+	if (known < 0)
+		return known;
+	if (ike_sa && known)
+		ike_sas_infer_class(ike_sa, child);
+	else if (ike_sa)
+		ike_sas_correct_child(ike_sa, child);
+	return 0;
+}
+
+/* A list names each CHILD_SA once, so it is not missing there. */
+static void keep_known(struct attribution *a, const struct latch_sa_key *in)
+{
+	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
+
+	if (end && end == &end->child->in)
+		end->child->in_snapshot = true;
+}
+
+static void ask_again(struct attribution *a, struct key_manager *key_manager)
+{
+	key_manager->list_failed = true;
+	attribution_settle_later(a);
+}
+
+/*
+ * The key manager may have paired the SPIs wrongly in an earlier report. Then a further list has
+ * all pairs. It may also report a pair for a while after its inbound SA has ended.
+ */
+static void leave_to_other(struct attribution *a, struct key_manager *key_manager,
+			   const struct latch_sa_key *in, const struct latch_sa_key *out)
+{
+	bool again = key_manager->left_out < KEY_MANAGER_LEFT_OUT_MAX;
+	unsigned int left_out;
+	struct latch_sa sa;
+
+	if (sa_get(a->maps, in, &sa) == -ENOENT)
+		return;
+	if (log_limit_admits(&a->pairing_log, &left_out))
+		log_warn(NULL,
+			 "sa 0x%08x unattributed (pairing): feed %s reports it with outbound SA "
+			 "0x%08x, which is another CHILD_SA's; %s; %u more since the last line",
+			 in->spi, key_manager->feed->name, out->spi,
+			 again ? "asking for another list" : "waiting for the next list", left_out);
+	key_manager->has_left_out = true;
+	if (again)
+		ask_again(a, key_manager);
+}
+
+static void leave_unread(struct attribution *a, struct key_manager *key_manager,
+			 const struct latch_sa_key *in, int err)
+{
+	unsigned int left_out;
+
+	if (log_limit_admits(&a->check_log, &left_out))
+		log_warn(NULL,
+			 "sa 0x%08x unattributed (cannot read the SAs of its report: %s): feed %s; "
+			 "asking for another list in 1 s; %u more since the last line",
+			 in->spi, strerror(-err), key_manager->feed->name, left_out);
+	ask_again(a, key_manager);
+}
+
+/*
+ * Is the report of use? Then it has the class of its peer, and no CHILD_SA that it replaces is
+ * known.
+ */
+static bool admit(struct attribution *a, struct key_manager *key_manager,
+		  const struct latch_sa_key *in, const struct latch_sa_key *out,
+		  struct feed_child *report)
+{
+	int other = belongs_to_other(a, in, out), err;
+
+	err = other ? other : fix_auth_class(a, key_manager->feed, in, report);
+	err = err ? err : forget_replaced(a, in, in, out);
+	err = err ? err : forget_replaced(a, out, in, out);
+	if (!err)
+		return true;
+	keep_known(a, in);
+	if (other > 0)
+		leave_to_other(a, key_manager, in, out);
+	else
+		leave_unread(a, key_manager, in, err);
+	return false;
+}
+
+void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
+		      const char *evidence)
+{
+	struct attribution *a = context;
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+	struct feed_child report = *reported;
+	struct latch_sa_key in, out;
+	struct child_sa *child;
+	int err = 0;
+
+	if (!key_manager)
+		return;
+	child_sas_keys(&report, key_manager->netns, &in, &out);
+	if (!admit(a, key_manager, &in, &out, &report))
+		return;
+	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &report, evidence);
+	if (!child)
+		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
+			  feed->name, report.child_unique_id);
+	else if (key_manager->synced)
+		err = binding_bind(&a->binding, child);
+	if (err)
+		attribution_retry_to_bind(a, err);
+	if (err && child_sas_is_superfluous(&a->child_sas, child))
+		attribution_forget_child(a, child);
+}
+
+static void mark_deleted(struct attribution *a, struct child_sa *child)
+{
+	int there = sa_ends_check(&a->binding, child);
+
+	if (!child->deleted && !child->orphan)
+		child->ended_ns = clock_boot_ns();
+	child->deleted = true;
+	a->recheck = a->recheck || there < 0;
+	if (there < 0)
+		attribution_settle_later(a);
+	if (there)
+		attribution_end_child(a, child);
+	else
+		attribution_forget_child(a, child);
+}
+
+void child_reports_down(void *context, struct feed *feed, const struct feed_child *reported)
+{
+	struct attribution *a = context;
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+	struct latch_sa_key in, out;
+	struct child_sa_end *end;
+
+	if (!key_manager)
+		return;
+	child_sas_keys(reported, key_manager->netns, &in, &out);
+	end = child_sas_find(&a->child_sas, &in);
+	if (end && end->child->feed == feed)
+		mark_deleted(a, end->child);
+}
+
+/* ---- lists */
+
+void child_reports_list_begin(void *context, struct feed *feed)
+{
+	struct attribution *a = context;
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+	struct child_sa *child;
+
+	if (key_manager)
+		key_manager->has_left_out = false;
+	peer_death_snapshot_begin(&a->peer_death, feed);
+	DL_FOREACH2(a->child_sas.first, child, next)
+	{
+		if (child->feed == feed)
+			child->in_snapshot = false;
+	}
+}
+
+/*
+ * A CHILD_SA that is not in the snapshot was deleted. After a restart the key manager may
+ * have lost it only: then it stays an orphan.
+ */
+static void settle_missing(struct attribution *a, struct child_sa *child)
+{
+	if (!child->orphan)
+		mark_deleted(a, child);
+	else if (!sa_ends_check(&a->binding, child))
+		attribution_forget_child(a, child);
+}
+
+/*
+ * An SA that an earlier latchd bound and that is not in the first snapshot starts no latch, and
+ * conflicts with none: it must no longer be BOUND when others become so.
+ */
+static int sync(struct attribution *a, struct key_manager *key_manager)
+{
+	int err = key_manager->synced ? 0 : orphans_mark(&a->orphans, key_manager->feed);
+
+	key_manager->synced = !err;
+	return err;
+}
+
+static void settle_all_missing(struct attribution *a, const struct feed *feed)
+{
+	struct child_sa *child, *next;
+
+	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
+	{
+		if (child->feed == feed && !child->in_snapshot)
+			settle_missing(a, child);
+	}
+}
+
+static void bind_list(struct attribution *a, struct key_manager *key_manager, bool first)
+{
+	int err;
+
+	settle_all_missing(a, key_manager->feed);
+	key_manager->left_out = key_manager->has_left_out ? key_manager->left_out + 1 : 0;
+	err = binding_bind_snapshot(&a->binding, key_manager->feed, first);
+	if (err)
+		attribution_retry_to_bind(a, err);
+	attribution_drop_absent(a);
+	peer_death_snapshot_end(&a->peer_death, key_manager->feed);
+	if (!first)
+		return;
+	attribution_check_all(a);
+	/* SAs that were installed before have no event. */
+	pending_sas_check_soon(&a->pending_sas);
+}
+
+void child_reports_list_end(void *context, struct feed *feed)
+{
+	struct attribution *a = context;
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+	bool first = key_manager && !key_manager->synced;
+	int err;
+
+	if (!key_manager)
+		return;
+	err = sync(a, key_manager);
+	if (!err) {
+		bind_list(a, key_manager, first);
+		return;
+	}
+	log_warn(NULL, "feed %s: its first list has no effect (%s); asking for another in 1 s",
+		 feed->name, strerror(-err));
+	key_manager->list_failed = true;
+	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
+}
