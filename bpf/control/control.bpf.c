@@ -161,7 +161,6 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	slot = sa_share_slot(&key, sa);
 	if (bpf_map_delete_elem(&sas, &key))
 		return;
-	bpf_map_delete_elem(&doubts, &key);
 	uncount_foreign_sa(flags);
 	sa_share_give(slot);
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
