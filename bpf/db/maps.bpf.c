@@ -15,14 +15,11 @@ struct counters_map counters SEC(".maps");
 struct events_map events SEC(".maps");
 struct verdicts_map verdicts SEC(".maps");
 struct datagram_sockets_map datagram_sockets SEC(".maps");
-struct ingress_notes_map ingress_notes SEC(".maps");
 struct refusals_map refusals SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
 struct sa_shares_map sa_shares SEC(".maps");
-struct merges_map merges SEC(".maps");
 struct object_marks_map reassemblies SEC(".maps");
 struct object_marks_map mixtures SEC(".maps");
-struct doubts_map doubts SEC(".maps");
 struct named_ends_map named_ends SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

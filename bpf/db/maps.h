@@ -146,20 +146,30 @@ struct datagram_sockets_map {
 	__type(value, struct datagram_socket);
 };
 
-/*
- * Of a UDP socket that has sent to an address other than its connected peer: the last such
- * address, as the remote end of a flow, and the task that sends to it.
- */
+/* An address that a task has named for its datagram, as the remote end of a flow. */
 struct named_end {
 	struct latch_flow flow;
 	__u64 task; /* 0: its datagram has left */
+};
+
+#define NAMED_ENDS 4
+
+/*
+ * Of a UDP socket that has sent to addresses other than its connected peer: the last of them.
+ * Several threads may send at once. The name that is pushed out is lost, and its datagram counts
+ * as the connection's own.
+ */
+struct named_ends {
+	struct named_end ends[NAMED_ENDS];
+	__u32 named; /* how many, in all: the last one is in place named % NAMED_ENDS */
+	__u32 pad;
 };
 
 struct named_ends_map {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct named_end);
+	__type(value, struct named_ends);
 };
 
 enum __attribute__((packed)) packet_protection {
@@ -171,23 +181,6 @@ enum __attribute__((packed)) packet_protection {
 			*/
 };
 
-/*
- * Before Linux 6.2 a cgroup program cannot read the sec_path of its packet: see
- * sec_path_note.bpf.c.
- */
-struct ingress_note {
-	struct latch_sa_key sa;
-	enum packet_protection protection;
-	__u32 length; /* of the packet from its network header on; 0 = taken */
-};
-
-struct ingress_notes_map {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct ingress_note);
-};
-
 #define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
 
 struct refusals_map {
@@ -197,42 +190,9 @@ struct refusals_map {
 	__type(value, __u64);
 };
 
-#define MERGE_SLOTS 1024
-
-/*
- * Per hash of a remote end: when its packets were last merged under SAs of different peers. It
- * saves the look-up in doubts for almost all packets. See merge.h.
- */
-struct merges_map {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MERGE_SLOTS);
-	__type(key, __u32);
-	__type(value, __u64);
-};
-
-#define DOUBT_SLOTS 16
-
-/*
- * Per SA that merged packets showed: when, by a hash of the remote end. An entry belongs to one
- * SA, so no peer can mark another peer's. It is deleted with the SA.
- */
-struct merge_doubt {
-	__u64 last[DOUBT_SLOTS];
-	__u32 serial; /* of the SA */
-	__u32 pad;
-};
-
-struct doubts_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, SAS_DEFAULT);
-	__type(key, struct latch_sa_key);
-	__type(value, struct merge_doubt);
-};
-
 #define OBJECT_MARKS 16384
 
-/* Queues of fragments from different peers, and packets made of them: see reassembly.h. */
+/* Queues of fragments from different peers, and packets made of several: see mixture.h. */
 struct object_marks_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, OBJECT_MARKS);
@@ -272,12 +232,9 @@ extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
 extern struct datagram_sockets_map datagram_sockets SEC(".maps");
-extern struct ingress_notes_map ingress_notes SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
 extern struct sa_shares_map sa_shares SEC(".maps");
-extern struct merges_map merges SEC(".maps");
-extern struct doubts_map doubts SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");

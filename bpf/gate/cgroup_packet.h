@@ -12,22 +12,13 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
-/* NULL before Linux 6.2. */
-static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *skb)
-{
-	return bpf_ksym_exists(bpf_cast_to_kern_ctx) ? bpf_cast_to_kern_ctx(skb) : NULL;
-}
-
 /*
  * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
- * again. Before Linux 6.2 the output device is that of the socket's last route, and packets of
- * source NAT are not recognised. May change protection and sa of p. A global function, as
- * check_packet().
+ * again. May change protection and sa of p. A global function, as check_packet().
  */
 __noinline int comes_back(struct __sk_buff *skb, struct passage *p)
 {
 	const struct sk_buff *kernel_skb = kernel_packet(skb);
-	const struct net_device *device;
 	struct bpf_sock *socket = skb->sk;
 	const struct net *net;
 	struct sock *sk;
@@ -36,14 +27,13 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p)
 		return 0;
 	sk = kernel_socket(socket);
 	net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	if (kernel_skb && bundle_state(kernel_skb))
+	if (bundle_state(kernel_skb))
 		return comes_back_from_nat(kernel_skb, net, p);
 	if (p->protection != PACKET_PLAIN) {
 		count_as_clear_after_vti(sk, p);
 		return 0;
 	}
-	device = kernel_skb ? BPF_CORE_READ(kernel_skb, dev) : BPF_CORE_READ(sk, sk_dst_cache, dev);
-	return comes_back_from_device(device, net, p);
+	return comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
 }
 
 #endif

@@ -5,8 +5,7 @@
  * its latch is ESTABLISHED. A flow that starts under a bound SA is latched to it. A flow that
  * starts in clear stays unlatched; where a rule requires a latch it is refused.
  *
- * TCP and UDP are headers, included here only: bpftool gen object cannot link two objects that
- * both use the kernel function bpf_cast_to_kern_ctx.
+ * TCP and UDP are headers, included here only.
  */
 #include "gate/tcp.h"
 #include "gate/udp.h"

@@ -13,7 +13,6 @@
  */
 #include "gate/sctp.h"
 #include "gate/xfrm_return.h"
-#include "packet/merge.h"
 
 extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags,
 			       struct bpf_dynptr *ptr) __ksym __weak; /* since Linux 6.4 */
@@ -221,8 +220,6 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 	if (latch && nf.protocol == IPPROTO_UDP_NUMBER) {
 		nf.passage.protection =
 			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-		nf.passage.protection = protection_after_merge(nf.passage.protection,
-							       &nf.passage.flow, &nf.passage.sa);
 		return pass_latched(&nf.passage, latch);
 	}
 	/*

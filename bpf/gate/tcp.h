@@ -6,7 +6,6 @@
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/mptcp.h"
-#include "packet/merge.h"
 
 /* A socket that aborts has given its port back before its reset leaves; inet_sport still has it. */
 static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
@@ -73,8 +72,8 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 	netns = netns_of_kernel_socket(kernel_socket(sk));
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return -1;
-	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, 0, &p->sa)
-				  : packet_ingress_sa(skb, netns, &p->sa);
+	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa)
+				  : ingress_sa(kernel_packet(skb), netns, &p->sa);
 	if (p->listener)
 		p->listener_id = listener_id_of(sk, netns);
 	/*
@@ -86,8 +85,6 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
-	if (!p->egress && skb->gso_size)
-		p->protection = protection_after_merge(p->protection, &p->flow, &p->sa);
 	p->is_syn = is_syn(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
 	p->may_start = p->is_syn || (p->listener && may_start_flow(tcp_flags));
 	return 0;

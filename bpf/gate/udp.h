@@ -5,8 +5,9 @@
 
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
+#include "gate/named_ends.h"
 #include "gate/udp_socket.h"
-#include "packet/merge.h"
+#include "packet/nat.h"
 
 /* In this order: gate_udp() compares. */
 enum datagram {
@@ -16,66 +17,43 @@ enum datagram {
 	DATAGRAM_OWN,
 };
 
-static __always_inline int has_remote_end(const struct latch_flow *flow, const __u8 address[16],
-					  __u16 port)
-{
-	__u64 a[2], b[2];
-
-	__builtin_memcpy(a, flow->remote_addr, 16);
-	__builtin_memcpy(b, address, 16);
-	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (flow->remote_port ^ port));
-}
-
-/*
- * The outer header is the datagram's own, unless it leaves as ESP in UDP: *ret_exact is non-zero
- * if it has both ends of the flow.
- */
 static __always_inline enum datagram read_ends(const struct packet *packet,
 					       const struct ip_headers *ip, const struct passage *p,
-					       const struct named_end *named, int *ret_exact)
+					       struct named_ends *names)
 {
 	const __u8 *peer = p->egress ? ip->destination : ip->source;
-	__u16 local, remote;
 	struct udphdr udp;
+	__u16 remote;
 
 	if (packet_load(packet, ip->payload, &udp, sizeof(udp)))
 		return DATAGRAM_UNREADABLE;
-	local = bpf_ntohs(p->egress ? udp.source : udp.dest);
 	remote = bpf_ntohs(p->egress ? udp.dest : udp.source);
-	if (has_remote_end(&p->flow, peer, remote)) {
-		*ret_exact = local == p->flow.local_port;
+	if (has_remote_end(&p->flow, peer, remote))
 		return DATAGRAM_OWN;
-	}
-	return named && has_remote_end(&named->flow, peer, remote) ? DATAGRAM_NAMED
-								   : DATAGRAM_REWRITTEN;
+	if (p->egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
+		return DATAGRAM_OWN;
+	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
 }
 
 /*
- * Fills protection, sa and may_start of p. Reads flow and egress. named: of the socket of a
+ * Fills protection, sa and may_start of p. Reads flow and egress. names: of the socket of a
  * datagram that leaves, or NULL. Returns an enum datagram. A global function, as check_packet().
  */
-__noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct named_end *named)
+__noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
 {
 	struct packet packet = {.cgroup = skb};
 	enum datagram kind = DATAGRAM_OWN;
 	struct ip_headers ip;
-	int exact = 0;
 
 	if (!p)
 		return DATAGRAM_UNREADABLE;
-	p->protection = PACKET_PLAIN;
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return DATAGRAM_UNREADABLE;
-	/* Datagrams that GRO merged may have been segmented again by now. */
-	if (!p->egress)
-		p->protection = protection_after_merge(
-			packet_ingress_sa(skb, p->flow.netns, &p->sa), &p->flow, &p->sa);
-	if (ip.protocol == IPPROTO_UDP_NUMBER)
-		kind = read_ends(&packet, &ip, p, named, &exact);
-	if (p->egress && !exact && kind != DATAGRAM_UNREADABLE)
-		p->protection = packet_egress_sa(&packet, p->flow.netns, &ip, 1, &p->sa);
-	if (p->egress && p->protection != PACKET_PLAIN)
-		kind = DATAGRAM_OWN;
+	p->protection = p->egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->sa)
+				  : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
+	/* The ports of ESP in UDP are not the datagram's. */
+	if (ip.protocol == IPPROTO_UDP_NUMBER && (!p->egress || p->protection == PACKET_PLAIN))
+		kind = read_ends(&packet, &ip, p, names);
 	p->may_start = kind == DATAGRAM_OWN;
 	return kind;
 }
@@ -92,15 +70,6 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 	socket->flow = p->flow;
 	if (latch_find(&p->flow))
 		socket->verdict.was_latched = 1;
-}
-
-/* Whether the task that sends now has named another address for its datagram. */
-static __always_inline int take_name(struct named_end *named)
-{
-	if (!named || !named->task || named->task != bpf_get_current_task())
-		return 0;
-	named->task = 0;
-	return 1;
 }
 
 static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_socket *socket,
@@ -142,7 +111,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	struct sock *kernel_sk = kernel_socket(sk);
 	int connected = is_connected(sk), kind;
 	enum datagram elsewhere = DATAGRAM_NAMED;
-	struct named_end *named = NULL;
+	struct named_ends *names = NULL;
 
 	if (connected)
 		flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &p->flow);
@@ -151,16 +120,13 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (!connected)
 		return GATE_PASS;
 	if (p->egress && socket && socket->sends_elsewhere)
-		named = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
+		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram that was named may be rewritten, too. */
-	if (take_name(named))
+	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
-	kind = udp_read_packet(skb, p, named);
+	kind = udp_read_packet(skb, p, names);
 	if (kind < DATAGRAM_NAMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	/* The gate ran in another task. The name must not serve for a later datagram. */
-	if (kind == DATAGRAM_NAMED && named)
-		named->task = 0;
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	if (p->egress && comes_back(skb, p))

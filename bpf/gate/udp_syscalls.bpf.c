@@ -5,6 +5,7 @@
  * peer or to none, and only after it succeeded: a connect() that fails leaves the connection as
  * it was.
  */
+#include "gate/named_ends.h"
 #include "gate/udp_socket.h"
 
 static __always_inline struct datagram_socket *socket_of(struct bpf_sock_addr *ctx, __u64 flags)
@@ -78,13 +79,13 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 	return 1;
 }
 
-/* The task's earlier datagram to another address did not reach the gate. */
-static __always_inline int forget_name(struct bpf_sock *sk)
+/* What this task has named before did not reach the gate. */
+static __always_inline int forget_names(struct bpf_sock *sk)
 {
-	struct named_end *named = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
+	struct named_ends *names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 
-	if (named && named->task == bpf_get_current_task())
-		named->task = 0;
+	if (names)
+		take_name(names);
 	return 1;
 }
 
@@ -97,24 +98,23 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 {
 	struct datagram_socket *socket;
 	struct bpf_sock *sk = ctx->sk;
-	struct named_end *named;
+	struct named_ends *names;
 	struct latch_flow there;
 
 	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER || !is_connected(sk))
 		return 1;
 	remote_of(ctx, v6, &there);
 	if (!there.remote_port || is_connected_to(sk, &there))
-		return forget_name(sk);
+		return forget_names(sk);
 	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
 	/* Without this state the datagram could latch the socket's connection to another peer. */
 	if (!socket)
 		return 0;
 	socket->sends_elsewhere = 1;
-	named = bpf_sk_storage_get(&named_ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!named)
+	names = bpf_sk_storage_get(&named_ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!names)
 		return 0;
-	named->flow = there;
-	named->task = bpf_get_current_task();
+	add_name(names, &there);
 	return 1;
 }
 

@@ -1,51 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Records when GRO merges packets that arrived under SAs of different peers: see merge.h. */
-#include "packet/merge.h"
+/* Marks packets that GRO merged out of packets under SAs of different peers: see mixture.h. */
+#include "packet/mixture.h"
 #include "packet/same_protection.h"
 
-/* GRO has stored the header offsets in the first packet. */
-static __always_inline void remote_of_first(struct sk_buff *first, struct latch_flow *flow)
-{
-	void *head = BPF_CORE_READ(first, head);
-	void *ip = head + BPF_CORE_READ(first, network_header);
-	__u8 version = 0;
-	__be16 port = 0;
-
-	bpf_probe_read_kernel(&version, sizeof(version), ip);
-	if (version >> 4 == 4)
-		bpf_probe_read_kernel(flow->remote_addr, 4, ip + offsetof(struct iphdr, saddr));
-	else
-		bpf_probe_read_kernel(flow->remote_addr, 16, ip + offsetof(struct ipv6hdr, saddr));
-	bpf_probe_read_kernel(&port, sizeof(port), head + BPF_CORE_READ(first, transport_header));
-	flow->remote_port = bpf_ntohs(port);
-}
-
-/* The merged packet shows the SA of the first one. If it shows none it counts as in clear. */
-static __always_inline void record_merge(struct sk_buff *first, __u64 netns)
-{
-	struct latch_flow flow = {.netns = netns};
-	struct latch_sa_key shown;
-
-	if (sec_path_sa(first, netns, &shown) != PACKET_PROTECTED)
-		return;
-	remote_of_first(first, &flow);
-	record_doubt(&shown, &flow);
-}
-
+/*
+ * The merged packet shows the SA of the first one. If it shows none it counts as in clear. A
+ * mixture that is merged once more stays a mixture.
+ */
 static __always_inline void check_merge(struct sk_buff *first, struct sk_buff *next)
 {
-	__u64 netns;
+	struct net *net;
 
-	if (!has_sec_path(first) && !has_sec_path(next))
+	if (!has_sec_path(first))
 		return;
-	netns = BPF_CORE_READ(next, dev, nd_net.net, net_cookie);
-	if (!same_protection(first, next, netns))
-		record_merge(first, netns);
-}
-
-__noinline int sa_is_doubted(const struct latch_sa_key *sa, __u32 hash)
-{
-	return sa ? is_doubted(sa, hash) : 0;
+	net = BPF_CORE_READ(next, dev, nd_net.net);
+	if (!same_protection(first, next, BPF_CORE_READ(net, net_cookie)) || is_mixture(next))
+		mark_mixture(first, is_foreign(net));
 }
 
 SEC("fentry/skb_gro_receive")

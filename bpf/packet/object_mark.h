@@ -14,10 +14,11 @@
 
 #define OBJECT_MARK_ALL ~0u
 
-/* seconds: age at which a mark expires if it was not cleared. */
+/* Ages at which a mark expires if it was not cleared. */
 struct object_marks {
 	void *map;
 	__s32 seconds;
+	__s32 slot_seconds; /* for the mark of a whole slot, which cannot be cleared */
 };
 
 union object_mark {
@@ -57,8 +58,9 @@ static __always_inline __u64 *mark_slot(struct object_marks marks, __u32 hash)
 static __always_inline union object_mark mark_of(struct object_marks marks, __u64 raw)
 {
 	union object_mark mark = {.raw = raw};
+	__s32 limit = mark.object == OBJECT_MARK_ALL ? marks.slot_seconds : marks.seconds;
 
-	if (raw && (__s32)(object_mark_second() - mark.second) > marks.seconds)
+	if (raw && (__s32)(object_mark_second() - mark.second) > limit)
 		mark.raw = 0;
 	return mark;
 }

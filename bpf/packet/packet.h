@@ -3,9 +3,9 @@
 #ifndef LATCH_BPF_PACKET_PACKET_H
 #define LATCH_BPF_PACKET_PACKET_H
 
-#include "packet/esp_in_udp.h"
-#include "packet/reassembly.h"
+#include "packet/mixture.h"
 #include "packet/sec_path.h"
+#include "packet/xfrm_flag.h"
 
 #define IPPROTO_TCP_NUMBER  6
 #define IPPROTO_UDP_NUMBER  17
@@ -33,8 +33,8 @@ struct ip_headers {
 	__u8 family;
 	__u8 protocol;
 	__u8 source[16];
-	__u8 destination[16];
-	__u32 payload; /* offset of the header that protocol names */
+	__u8 destination[16]; /* the last one of a routing header */
+	__u32 payload;	      /* offset of the header that protocol names */
 };
 
 static __always_inline int ipv4_headers(const struct packet *packet, struct ip_headers *ip)
@@ -51,10 +51,33 @@ static __always_inline int ipv4_headers(const struct packet *packet, struct ip_h
 	return 0;
 }
 
+#define IPV6_ROUTING_HEADER 43
+#define SEGMENT_ROUTING	    4 /* RFC 8754: its segments are in reverse order */
+
+/*
+ * XFRM has chosen the SA by the destination behind all segments. The sender's header names the
+ * next segment instead.
+ */
+static __always_inline int ipv6_last_segment(const struct packet *packet, __u32 at,
+					     struct ip_headers *ip)
+{
+	struct ipv6_rt_hdr route;
+
+	if (packet_load(packet, at, &route, sizeof(route)))
+		return -1;
+	if (!route.segments_left || route.hdrlen < 2)
+		return 0;
+	at += 8;
+	if (route.type != SEGMENT_ROUTING)
+		at += (route.hdrlen / 2 - 1) * 16;
+	return packet_load(packet, at, ip->destination, 16) ? -1 : 0;
+}
+
 static __always_inline int ipv6_headers(const struct packet *packet, struct ip_headers *ip)
 {
 	struct ipv6hdr header;
 	__u8 extension[2];
+	__u32 route = 0;
 
 	if (packet_load(packet, 0, &header, sizeof(header)))
 		return -1;
@@ -68,8 +91,10 @@ static __always_inline int ipv6_headers(const struct packet *packet, struct ip_h
 	 * first.
 	 */
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		if (ip->protocol != 0 && ip->protocol != 43 && ip->protocol != 60)
-			return 0;
+		if (ip->protocol != 0 && ip->protocol != IPV6_ROUTING_HEADER && ip->protocol != 60)
+			return route ? ipv6_last_segment(packet, route, ip) : 0;
+		if (ip->protocol == IPV6_ROUTING_HEADER)
+			route = ip->payload;
 		if (packet_load(packet, ip->payload, extension, sizeof(extension)))
 			return -1;
 		ip->protocol = extension[0];
@@ -86,14 +111,26 @@ static __always_inline int packet_headers(const struct packet *packet, __u8 fami
 }
 
 /*
+ * The struct sk_buff behind a cgroup program's context. Both have the same address, as in
+ * kernel_socket().
+ */
+static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &ctx);
+	return (struct sk_buff *)address;
+}
+
+/*
  * Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header.
- * UDP is ESP (RFC 3948) if it has SPI and destination of an SA with encapsulation. What a TCP
- * socket sends is never UDP of its own (own_udp).
+ * UDP is ESP (RFC 3948) if XFRM made the packet: ports and the first bytes of any datagram may
+ * equal those of ESP.
  */
 static __always_inline enum packet_protection packet_egress_sa(const struct packet *packet,
 							       __u64 netns,
 							       const struct ip_headers *ip,
-							       int own_udp, struct latch_sa_key *sa)
+							       struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
 	__be32 spi;
@@ -105,57 +142,29 @@ static __always_inline enum packet_protection packet_egress_sa(const struct pack
 	if (ip->protocol == IPPROTO_AH_NUMBER) {
 		spi_at += 4;
 	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
+		if (!is_made_by_xfrm(kernel_packet(packet->cgroup), ip->family))
+			return PACKET_PLAIN;
 		spi_at += sizeof(struct udphdr);
 		sa->protocol = IPPROTO_ESP_NUMBER;
 	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
 		return PACKET_PLAIN;
 	}
 	if (packet_load(packet, spi_at, &spi, sizeof(spi)))
-		return ip->protocol == IPPROTO_UDP_NUMBER ? PACKET_PLAIN : PACKET_MALFORMED;
+		return PACKET_MALFORMED;
 	sa->netns = netns;
 	sa->family = ip->family;
 	__builtin_memcpy(sa->daddr, ip->destination, 16);
 	sa->spi = bpf_ntohl(spi);
-	if (own_udp && ip->protocol == IPPROTO_UDP_NUMBER && !sa_encapsulates(sa))
-		return PACKET_PLAIN;
 	return PACKET_PROTECTED;
 }
 
-/* The protection of a received packet, considering reassembly. */
+/* The protection of a received packet, considering merges and reassembly. */
 static __always_inline enum packet_protection ingress_sa(struct sk_buff *skb, __u64 netns,
 							 struct latch_sa_key *sa)
 {
 	enum packet_protection protection = sec_path_sa(skb, netns, sa);
 
 	return protection == PACKET_PROTECTED && is_mixture(skb) ? PACKET_MERGED : protection;
-}
-
-extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak; /* since Linux 6.2 */
-
-/* Takes the note of note_ingress for this packet on this CPU. A note is taken only once. */
-static __always_inline enum packet_protection take_ingress_note(struct __sk_buff *ctx,
-								struct latch_sa_key *sa)
-{
-	__u32 key = 0;
-	struct ingress_note *note = bpf_map_lookup_elem(&ingress_notes, &key);
-	__u32 length;
-
-	if (!note)
-		return PACKET_MALFORMED;
-	length = note->length;
-	note->length = 0;
-	if (!length || length != ctx->len)
-		return PACKET_MALFORMED;
-	*sa = note->sa;
-	return note->protection;
-}
-
-static __always_inline enum packet_protection packet_ingress_sa(struct __sk_buff *ctx, __u64 netns,
-								struct latch_sa_key *sa)
-{
-	if (bpf_ksym_exists(bpf_cast_to_kern_ctx))
-		return ingress_sa(bpf_cast_to_kern_ctx(ctx), netns, sa);
-	return take_ingress_note(ctx, sa);
 }
 
 #define TCP_FLAG_SYN 1

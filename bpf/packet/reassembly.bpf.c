@@ -42,10 +42,8 @@ int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 SEC("fentry/inet_frag_reasm_finish")
 int BPF_PROG(watch_reassembly, struct inet_frag_queue *queue, struct sk_buff *whole)
 {
-	if (!has_sec_path(whole) || !is_marked(mixed_queues(), queue))
-		mark_clear(mixed_packets(), whole);
-	else
-		mark_object(mixed_packets(), whole, low_priority(queue));
+	if (has_sec_path(whole) && is_marked(mixed_queues(), queue))
+		mark_mixture(whole, low_priority(queue));
 	return 0;
 }
 
@@ -57,13 +55,13 @@ int BPF_PROG(watch_reassembly_end, struct inet_frag_queue *queue)
 }
 
 /*
- * XFRM has just decapsulated this packet. A mixture that no gate checked may have had the same
- * address before.
+ * The extensions of a mixture that is gone may have had the same address. Where the packet has a
+ * sec_path already, a second SA follows, and the packet counts as nested.
  */
-SEC("fentry/skb_ext_add")
-int BPF_PROG(watch_sec_path, struct sk_buff *skb, enum skb_ext_id id)
+SEC("fexit/skb_ext_add")
+int BPF_PROG(watch_sec_path, struct sk_buff *skb, enum skb_ext_id id, void *added)
 {
-	if (id == bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH) && !has_sec_path(skb))
-		mark_clear(mixed_packets(), skb);
+	if (added && id == bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH))
+		clear_mixture(skb);
 	return 0;
 }

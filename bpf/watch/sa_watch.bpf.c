@@ -229,7 +229,6 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 
 	if (err == -ENOENT)
 		return;
-	bpf_map_delete_elem(&doubts, key);
 	if (clock)
 		__sync_fetch_and_add(&clock->verdict_stamp, 1);
 	if (err) {

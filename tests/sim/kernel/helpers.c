@@ -24,8 +24,8 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], rules[], settings[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], merges[],
-	reassemblies[], mixtures[], doubts[];
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], reassemblies[],
+	mixtures[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -41,10 +41,8 @@ static const char *const addresses[TABLES] = {
 	[TABLE_REFUSALS] = refusals,
 	[TABLE_SPD_STAMPS] = spd_stamps,
 	[TABLE_SA_SHARES] = sa_shares,
-	[TABLE_MERGES] = merges,
 	[TABLE_REASSEMBLIES] = reassemblies,
 	[TABLE_MIXTURES] = mixtures,
-	[TABLE_DOUBTS] = doubts,
 };
 
 static enum table_id table_of(const void *map)

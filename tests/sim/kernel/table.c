@@ -33,7 +33,6 @@ STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(sa_shares, sizeof(__u64), SHARES);
 STORE(marks, sizeof(__u64), 1);
-STORE(doubts, sizeof(__u64), 1); /* no packet is merged here */
 
 #define HASH(name, key)                                                                            \
 	{                                                                                          \
@@ -60,10 +59,8 @@ struct table tables[TABLES] = {
 	[TABLE_REFUSALS] = ARRAY(refusals),
 	[TABLE_SPD_STAMPS] = HASH(spd_stamps, sizeof(__u64)),
 	[TABLE_SA_SHARES] = ARRAY(sa_shares),
-	[TABLE_MERGES] = ARRAY(marks),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
-	[TABLE_DOUBTS] = HASH(doubts, sizeof(struct latch_sa_key)),
 };
 
 unsigned long tables_changes;

@@ -13,6 +13,8 @@ The kernel merges datagrams of two tunnels (GRO): the merged packet shows one SA
     3. the owner of params 8 is quiet: the peer's datagrams arrive again
     4. that owner alone has datagrams merged, under two SAs of its own: none arrives, and every
        datagram of the peer does
+    5. the same as 2 for a socket behind W's own destination NAT, and merged datagrams are split
+       again: no byte of params 8 arrives, and the peer's do
 """
 import ctypes
 import fcntl
@@ -30,6 +32,7 @@ from maps import latches_of
 from tunnels import FRIEND, HERE, IMPOSTOR, IMPOSTOR_AGAIN, PORT, THERE, add_tunnels, bind_each
 
 SIZE, ROUNDS, PAIRS = 100, 4000, 20
+NAMED, NAT_PORT = "10.8.0.9", 5002  # W's name for the peer, and the port that it uses for it
 GATHERED = 0.03  # seconds, longer than packets gather
 UDP_GRO, SIOCETHTOOL, ETHTOOL_SGRO = 104, 0x8946, 0x2C
 
@@ -57,14 +60,14 @@ def receiver():
     return sock
 
 
-def burst(senders, rounds=ROUNDS):
+def burst(senders, rounds=ROUNDS, to=None):
     """The bytes that arrived of each letter, and the size of the largest packet."""
-    arrived, largest = {}, 0
+    arrived, largest, to = {}, 0, to or here
     for _ in range(rounds):
         for sock, letter in senders:
-            sock.sendto(letter * SIZE, (HERE, PORT))
-        while select.select([here], [], [], 0)[0]:
-            data = here.recv(65536)
+            sock.sendto(letter * SIZE, to.getsockname())
+        while select.select([to], [], [], 0)[0]:
+            data = to.recv(65536)
             largest = max(largest, len(data))
             for letter in set(data):
                 arrived[chr(letter)] = arrived.get(chr(letter), 0) + data.count(letter)
@@ -133,3 +136,32 @@ for _ in range(PAIRS):
 expect(not foreign, "no byte of the impostor's pairs arrived")
 expect(W_RECEIVES.drops(LATCH_DROP_MERGED) > merged_before, "pairs of the impostor were merged")
 expect(not late, f"every datagram of the peer arrives: {PAIRS - late} of {PAIRS}")
+
+
+def shared():
+    sock = W.open_socket(socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((HERE, NAT_PORT))
+    return sock
+
+
+def behind_nat():
+    """The kernel merges for a socket that is found before NAT; behind NAT it is another one."""
+    W.ip(f"route add {NAMED} via {C.address} dev {W.device} src {HERE}")
+    W.nft("add table ip t; add chain ip t out { type nat hook output priority -100; }; "
+          f"add rule ip t out ip daddr {NAMED} dnat to {THERE}")
+    before_nat, behind = shared(), shared()
+    before_nat.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    behind.connect((NAMED, PORT))
+    behind.send(b"W")
+    return behind, before_nat
+
+
+translated, merging = behind_nat()
+expect([latch.params for latch in latches_of(NAT_PORT)] == [7], "behind NAT: latched to params 7")
+merged_before = W_RECEIVES.drops(LATCH_DROP_MERGED)
+seen, _ = burst([(friend, b"C"), (impostor, b"D")], to=translated)
+expect(seen.get("D", 0) == 0, f"behind NAT no byte of the impostor arrived: {seen}")
+expect(W_RECEIVES.drops(LATCH_DROP_MERGED) > merged_before, "datagrams of both owners were merged, split and dropped")
+until(lambda: "C" in burst([(friend, b"C")], 50, translated)[0], "behind NAT the peer's datagrams arrive")
+merging.close()

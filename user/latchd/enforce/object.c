@@ -159,7 +159,6 @@ static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kerne
 	return err ? err : bpf_program__set_autoload(skeleton->progs.nf_gate_ingress, offered);
 }
 
-/* note_ingress is the fallback for kernels without bpf_cast_to_kern_ctx(). */
 int object_choose_programs(struct latchd_bpf *skeleton)
 {
 	struct btf *kernel = btf__load_vmlinux_btf();
@@ -167,12 +166,9 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 
 	if (!kernel)
 		return -errno;
-	err = bpf_program__set_autoload(skeleton->progs.note_ingress,
-					!has_function(kernel, "bpf_cast_to_kern_ctx"));
 	/* Without IPv6 the next periodic check of the SPD finds a new default action. */
-	if (!err)
-		err = bpf_program__set_autoload(skeleton->progs.watch_spd_default,
-						has_function(kernel, "fib6_flush_trees"));
+	err = bpf_program__set_autoload(skeleton->progs.watch_spd_default,
+					has_function(kernel, "fib6_flush_trees"));
 	if (!err)
 		err = bpf_program__set_autoload(skeleton->progs.watch_merge_list,
 						has_function(kernel, "skb_gro_receive_list"));

@@ -39,10 +39,11 @@ static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
 
 #include "packet/object_mark.h"
 
-#define SECONDS 10
-#define OBJECTS 64
+#define SECONDS	     60
+#define SLOT_SECONDS 10
+#define OBJECTS	     64
 
-static const struct object_marks marks = {table, SECONDS};
+static const struct object_marks marks = {table, SECONDS, SLOT_SECONDS};
 static const char objects[OBJECTS];
 
 /* The first read is for the new mark's time, the second for the age of the mark in its slot. */
@@ -141,7 +142,9 @@ Test(object_mark, the_mark_of_a_slot_with_two_objects_expires)
 {
 	mark_object(marks, objects, 0);
 	mark_object(marks, neighbour(objects, true), 0);
-	advance_clock(SECONDS + 1);
+	advance_clock(SLOT_SECONDS);
+	cr_expect(is_marked(marks, objects));
+	advance_clock(1);
 	cr_expect_not(is_marked(marks, objects));
 }
 

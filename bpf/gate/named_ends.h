@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The addresses that tasks have named for datagrams of a connected UDP socket. sendmsg() adds a
+ * name, the gate takes it. Behind a queue (NFQUEUE) the gate runs in another task.
+ */
+#ifndef LATCH_BPF_GATE_NAMED_ENDS_H
+#define LATCH_BPF_GATE_NAMED_ENDS_H
+
+#include "db/maps.h"
+
+/*
+ * Another thread that names an address at the same time gets another place. What this task has
+ * named before may wait in a queue.
+ */
+static __always_inline void add_name(struct named_ends *names, const struct latch_flow *there)
+{
+	__u32 place = __sync_fetch_and_add(&names->named, 1) + 1;
+	struct named_end *end = &names->ends[place % NAMED_ENDS];
+
+	end->flow = *there;
+	end->task = bpf_get_current_task();
+}
+
+/*
+ * Whether the task that sends now has named another address for its datagram. Its earlier names
+ * are of datagrams that were lost.
+ */
+static OWN_FRAME int take_name(struct named_ends *names)
+{
+	__u64 task = bpf_get_current_task();
+	int named = 0;
+
+	for (int i = 0; i < NAMED_ENDS; i++) {
+		if (names->ends[i].task != task)
+			continue;
+		names->ends[i].task = 0;
+		named = 1;
+	}
+	return named;
+}
+
+static __always_inline int has_remote_end(const struct latch_flow *flow, const __u8 address[16],
+					  __u16 port)
+{
+	__u64 a[2], b[2];
+
+	__builtin_memcpy(a, flow->remote_addr, 16);
+	__builtin_memcpy(b, address, 16);
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (flow->remote_port ^ port));
+}
+
+/*
+ * Whether the gate runs in another task than the one that named this address. A name serves for
+ * one datagram, the last one for any number.
+ */
+static __always_inline int take_name_of(struct named_ends *names, const __u8 address[16],
+					__u16 port)
+{
+	for (__u32 i = 0; i < NAMED_ENDS; i++) {
+		struct named_end *end = &names->ends[i];
+
+		if (!end->task && i != names->named % NAMED_ENDS)
+			continue;
+		if (!has_remote_end(&end->flow, address, port))
+			continue;
+		end->task = 0;
+		return 1;
+	}
+	return 0;
+}
+
+#endif

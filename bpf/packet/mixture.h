@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A packet that the kernel made of several ones, by GRO or from fragments, shows the SA of its
+ * first part only. A peer could thus have data of its own SA delivered as another peer's. No
+ * program can prevent that, but programs can observe it (merge.bpf.c, reassembly.bpf.c) and mark
+ * the packet. The gates treat it as PACKET_MERGED.
+ *
+ * The mark is by the address of the packet's extensions, which hold the sec_path. Segments, clones
+ * and copies of a packet share its extensions, whatever NAT or a queue does to it meanwhile.
+ */
+#ifndef LATCH_BPF_PACKET_MIXTURE_H
+#define LATCH_BPF_PACKET_MIXTURE_H
+
+#include "packet/object_mark.h"
+
+/* Longer than a packet waits in a queue (NFQUEUE) before its application has given up. */
+#define MIXTURE_SECONDS 300
+/* A mark of a whole slot also stops other packets. */
+#define MIXTURE_SLOT_SECONDS 10
+
+static __always_inline struct object_marks mixed_packets(void)
+{
+	return (struct object_marks){&mixtures, MIXTURE_SECONDS, MIXTURE_SLOT_SECONDS};
+}
+
+/* The packet has extensions. */
+static __always_inline void mark_mixture(const struct sk_buff *skb, int low_priority)
+{
+	mark_object(mixed_packets(), BPF_CORE_READ(skb, extensions), low_priority);
+}
+
+/* XFRM has just added a sec_path, most often in new memory. */
+static __always_inline void clear_mixture(const struct sk_buff *skb)
+{
+	mark_clear(mixed_packets(), BPF_CORE_READ(skb, extensions));
+}
+
+/* The packet has extensions. */
+static OWN_FRAME int is_mixture(const struct sk_buff *skb)
+{
+	return is_marked(mixed_packets(), BPF_CORE_READ(skb, extensions));
+}
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an SA allows a packet of a latched flow. The test compiles the text of bpf/gate/verdict.h,
+ * with one latch, one SA and two sets of params.
+ */
+#include <criterion/criterion.h>
+#include <linux/types.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* ---- in place of bpf/db/ and the kernel ---- */
+
+#define LATCH_BPF_DB_MAPS_H
+#define LATCH_BPF_DB_LATCH_DB_H
+#define LATCH_BPF_DB_RULES_H
+#define OWN_FRAME __attribute__((unused))
+#define EEXIST	  17
+
+#include "latch_abi.h"
+#include "db/read_once.h"
+
+enum packet_protection {
+	PACKET_PLAIN,
+	PACKET_PROTECTED,
+	PACKET_NESTED,
+	PACKET_MALFORMED,
+	PACKET_MERGED
+};
+
+struct rule_decision {
+	__u32 stamp;
+	__u16 index;
+	enum latch_action action;
+	enum latch_disposition disposition;
+	__u8 flags;
+	__u8 undecided;
+};
+
+#define PEER	 7
+#define IMPOSTOR 8
+
+static char latches[1], params[1], drops[1];
+static struct latch_sa sas[1];
+static bool sa_is_known;
+static struct latch_drop_count counts[LATCH_DROP_COUNT];
+static struct latch_params known_params[IMPOSTOR + 1] = {
+	[PEER] = {.peer_id = 2}, [IMPOSTOR] = {.peer_id = 3}};
+static struct latch_settings settings = {.pending_limit = 5};
+static __u64 boot_time = 100;
+
+static void *bpf_map_lookup_elem(void *map, const void *key)
+{
+	if (map == (void *)sas)
+		return sa_is_known ? sas : NULL;
+	if (map == (void *)params)
+		return &known_params[*(const __u32 *)key];
+	return map == (void *)drops ? &counts[*(const __u32 *)key] : NULL;
+}
+
+static __u64 bpf_ktime_get_boot_ns(void)
+{
+	return boot_time;
+}
+
+static struct latch_settings *settings_get(void)
+{
+	return &settings;
+}
+
+static struct latch_event *event_begin(enum latch_event_type type)
+{
+	(void)type;
+	return NULL;
+}
+
+static void bpf_ringbuf_submit(void *event, __u64 flags)
+{
+	(void)event, (void)flags;
+}
+
+static int latch_establish(const struct latch_flow *flow, struct latch *latch, union latch_word was,
+			   __u16 params_id)
+{
+	(void)flow, (void)was;
+	latch->word.state = LATCH_STATE_ESTABLISHED;
+	latch->word.params = params_id;
+	return 0;
+}
+
+#include "gate/verdict.h"
+
+int refuse(const struct passage *p, int why)
+{
+	(void)p, (void)why;
+	return GATE_DROP;
+}
+
+static struct latch latch;
+
+static void begin(void)
+{
+	memset(counts, 0, sizeof(counts));
+	memset(sas, 0, sizeof(sas));
+	memset(&latch, 0, sizeof(latch));
+	sa_is_known = true;
+	sas[0].word.state = LATCH_SA_BOUND;
+	sas[0].word.params = PEER;
+	sas[0].installed = boot_time;
+	latch.word.state = LATCH_STATE_LARVAL;
+	(void)latches;
+}
+
+TestSuite(verdict, .init = begin);
+
+static bool passes(void)
+{
+	struct passage p = {.protection = PACKET_PROTECTED};
+
+	return pass_latched(&p, &latch) == GATE_PASS;
+}
+
+static bool is_dropped(enum latch_drop why)
+{
+	return !passes() && counts[why].ingress == 1;
+}
+
+Test(verdict, R_2_4_an_sa_that_is_not_in_the_table_does_not_carry_a_larval_latch_of_a_known_peer)
+{
+	latch.word.params = PEER;
+	sa_is_known = false;
+	cr_expect(is_dropped(LATCH_DROP_SA_UNKNOWN));
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+}
+
+Test(verdict, an_sa_that_is_not_in_the_table_carries_a_larval_latch_without_a_peer)
+{
+	sa_is_known = false;
+	cr_expect(passes());
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+}
+
+Test(verdict, R_2_4_an_sa_that_is_not_in_the_table_does_not_carry_an_established_latch)
+{
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = PEER;
+	sa_is_known = false;
+	cr_expect(is_dropped(LATCH_DROP_SA_UNKNOWN));
+}
+
+Test(verdict, R_2_4_another_peers_sa_does_not_carry_a_larval_latch_of_a_known_peer)
+{
+	latch.word.params = PEER;
+	sas[0].word.params = IMPOSTOR;
+	cr_expect(is_dropped(LATCH_DROP_IDENTITY));
+}
+
+Test(verdict, the_first_attributed_sa_establishes_a_larval_latch)
+{
+	cr_expect(passes());
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(latch.word.params, PEER);
+}
+
+Test(verdict, a_pending_sa_carries_a_larval_latch_only_beyond_the_limit)
+{
+	sas[0].word.state = LATCH_SA_PENDING;
+	sas[0].word.params = 0;
+	cr_expect(is_dropped(LATCH_DROP_SA_PENDING));
+	sas[0].installed = boot_time - settings.pending_limit - 1;
+	cr_expect(passes());
+}
