@@ -54,6 +54,29 @@ static void print_daemon(const struct status *status)
 		   view_text_or(daemon, "config", "?"));
 }
 
+static enum style style_of_cgroup(const char *state)
+{
+	return !strcmp(state, "failed")				      ? STYLE_BAD
+	       : !strcmp(state, "absent") || !strcmp(state, "former") ? STYLE_WARN
+								      : STYLE_GOOD;
+}
+
+/* One attached cgroup is in the line above. */
+static void print_cgroups(const struct status *status, struct json_object *enforcement)
+{
+	size_t count = view_count(enforcement, "cgroups"), i;
+
+	for (i = 0; i < count; i++) {
+		struct json_object *cgroup = view_element(enforcement, "cgroups", i);
+		const char *state = view_text_or(cgroup, "state", "?");
+
+		if (count > 1 || strcmp(state, "attached"))
+			print_line(status, i ? "" : "cgroups", state, style_of_cgroup(state),
+				   "%s (id %s)", view_text_or(cgroup, "path", "?"),
+				   view_text_or(cgroup, "id", "?"));
+	}
+}
+
 static void print_enforcement(const struct status *status)
 {
 	struct json_object *enforcement = view_member(status->document, "enforcement");
@@ -74,6 +97,7 @@ static void print_enforcement(const struct status *status)
 				   view_text_or(program, "name", "?"),
 				   view_text_or(program, "hook", "?"));
 	}
+	print_cgroups(status, enforcement);
 }
 
 static void print_attention(const struct status *status)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -33,10 +32,13 @@ static void watch_enforcement(struct daemon *d)
 		return;
 	d->was_on = on;
 	if (on)
-		log_info("enforce", "all programs are attached again");
+		log_info("enforce", "all programs are attached");
 	else
-		log_error("enforce", "a program is no longer attached; see latchctl status, then "
-				     "restart latchd");
+		log_error("enforce",
+			  enforcement_has_cgroup(d->enforcement)
+				  ? "a program is no longer attached; see latchctl status, then "
+				    "restart latchd"
+				  : "off: no cgroup = of [enforce] exists; waiting for one");
 	notify_send("STATUS=enforcement is %s", on ? "on" : "OFF");
 }
 
@@ -89,7 +91,9 @@ static void on_housekeeping(void *context)
 	lost_events_check(&d->lost_events, &d->news);
 	report_recent_note(&d->recent, d->source.maps, loop_now_ms());
 	resync_feeds(d);
+	enforcement_check(d->enforcement);
 	watch_enforcement(d);
+	d->source.fixed_pins = enforcement_pins_are_fixed();
 	d->source.missing_pins = enforcement_keep_pins(d->enforcement);
 	feed_watchdog(d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
@@ -265,14 +269,6 @@ static int start_all(struct daemon *d)
 
 /* ---- after the start: none of these can fail */
 
-/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
-static bool cgroup_is_root(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && st.st_ino == 1;
-}
-
 static void start_watching(struct daemon *d)
 {
 	const struct kernel_maps *maps = enforcement_maps(d->enforcement);
@@ -297,7 +293,7 @@ static void start_watching(struct daemon *d)
 	reaper_start(&d->reaper, d->loop);
 	d->listeners = (struct listeners){
 		.maps = maps,
-		.adopt = cgroup_is_root(d->preflight.cgroup),
+		.adopt = enforcement_sees_all(d->enforcement),
 	};
 	listeners_start(&d->listeners, d->loop);
 	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
@@ -318,9 +314,11 @@ static int run(struct daemon *d)
 	int err;
 
 	start_watching(d);
+	enforcement_watch(d->enforcement, d->loop);
 	d->was_on = enforcement_is_on(d->enforcement);
 	d->watchdog_ms = notify_watchdog_ms();
-	log_info("enforce", "on at cgroup %s%s", d->preflight.cgroup,
+	log_info("enforce", "%s at cgroup %s%s%s", d->was_on ? "on" : "off",
+		 d->preflight.cgroup, d->config->cgroup_count > 1 ? " and others" : "",
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");
 	notify_send("READY=1\nSTATUS=enforcement is %s", d->was_on ? "on" : "OFF");

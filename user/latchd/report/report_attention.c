@@ -81,6 +81,54 @@ static void add_gates(struct json_writer *w, const struct report_source *source)
 	}
 }
 
+static void add_cgroup(struct json_writer *w, const struct cgroup_entry *cgroup)
+{
+	char id[32];
+	const char *name = cgroup->path[0] ? cgroup->path : id;
+
+	snprintf(id, sizeof(id), "id %" PRIu64, cgroup->id);
+	switch (cgroup->state) {
+	case CGROUP_ABSENT:
+		add(w, "cgroup-absent", name, "no such directory; connections are latched there "
+					      "when it comes");
+		break;
+	case CGROUP_FAILED:
+		add(w, "cgroup-failed", name, "has no programs; see the log");
+		break;
+	case CGROUP_FORMER:
+		add(w, "cgroup-former", name,
+		    "id %" PRIu64 ", no longer configured: keeps its programs until no connection "
+		    "is latched; to end that: latchctl purge",
+		    cgroup->id);
+		break;
+	case CGROUP_ATTACHED:
+	case CGROUP_COVERED:
+	case CGROUP_REMOVED:
+		break;
+	}
+}
+
+static void add_cgroups(struct json_writer *w, const struct report_source *source)
+{
+	struct cgroup_entry cgroups[REPORT_CGROUPS_MAX];
+	size_t count = enforcement_cgroups(source->enforcement, cgroups, REPORT_CGROUPS_MAX), i;
+
+	for (i = 0; i < count && i < REPORT_CGROUPS_MAX; i++)
+		add_cgroup(w, &cgroups[i]);
+}
+
+static void add_pins(struct json_writer *w, const struct report_source *source)
+{
+	if (source->fixed_pins)
+		add(w, "pins-read-only", "/sys/fs/bpf",
+		    "mounted read-only: latches stay enforced, but latchd cannot start anew; run: "
+		    "mount -o remount,rw /sys/fs/bpf");
+	else if (source->missing_pins)
+		add(w, "pin-missing", "maps",
+		    "%u maps have no pin: a restart would lose what they hold; check /sys/fs/bpf",
+		    source->missing_pins);
+}
+
 static void add_tables(struct json_writer *w, const struct report_latch_numbers *latches)
 {
 	if (latches->used >= latches->capacity)
@@ -127,12 +175,10 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 	json_key(w, "attention");
 	json_array_begin(w);
 	add_feeds(w, source);
+	add_cgroups(w, source);
 	add_gates(w, source);
 	add_tables(w, latches);
-	if (source->missing_pins)
-		add(w, "pin-missing", "maps",
-		    "%u maps have no pin: a restart would lose what they hold; check /sys/fs/bpf",
-		    source->missing_pins);
+	add_pins(w, source);
 	add_recent(w, source->recent);
 	json_array_end(w);
 }

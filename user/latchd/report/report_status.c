@@ -79,6 +79,23 @@ static void status_netns(struct json_writer *w, const struct report_source *sour
 	json_array_end(w);
 }
 
+static void status_cgroups(struct json_writer *w, const struct report_source *source)
+{
+	struct cgroup_entry cgroups[REPORT_CGROUPS_MAX];
+	size_t count = enforcement_cgroups(source->enforcement, cgroups, REPORT_CGROUPS_MAX), i;
+
+	json_key(w, "cgroups");
+	json_array_begin(w);
+	for (i = 0; i < count && i < REPORT_CGROUPS_MAX; i++) {
+		json_object_begin(w);
+		json_member_string(w, "path", cgroups[i].path[0] ? cgroups[i].path : NULL);
+		json_member_uint(w, "id", cgroups[i].id);
+		json_member_string(w, "state", cgroup_state_name(cgroups[i].state));
+		json_object_end(w);
+	}
+	json_array_end(w);
+}
+
 static void status_enforcement(struct json_writer *w, const struct report_source *source)
 {
 	struct enforcement_program programs[PROGRAMS_MAX];
@@ -89,6 +106,7 @@ static void status_enforcement(struct json_writer *w, const struct report_source
 	json_object_begin(w);
 	json_member_bool(w, "on", enforcement_is_on(source->enforcement));
 	json_member_string(w, "cgroup", source->cgroup);
+	status_cgroups(w, source);
 	json_key(w, "programs");
 	json_array_begin(w);
 	for (i = 0; i < count && i < PROGRAMS_MAX; i++)

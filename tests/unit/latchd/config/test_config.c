@@ -9,7 +9,7 @@ TestSuite(config, .init = scratch_make, .fini = scratch_remove);
 Test(config, an_absent_file_gives_the_defaults)
 {
 	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &failure), 0);
-	cr_expect_str_eq(config.cgroup, "");
+	cr_expect_eq(config.cgroup_count, 0);
 	cr_expect_eq(config.pending_ms, 5000);
 	cr_expect_eq(config.latch_capacity, 65536);
 	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
@@ -56,7 +56,8 @@ Test(config, every_key_is_read_into_its_field)
 			  "[feed   red-1]\n"
 			  "type = vici"),
 		     0, "%s", failure.text);
-	cr_expect_str_eq(config.cgroup, "/sys/fs/cgroup/web");
+	cr_assert_eq(config.cgroup_count, 1);
+	cr_expect_str_eq(config.cgroups[0], "/sys/fs/cgroup/web");
 	cr_expect_eq(config.pending_ms, 250);
 	cr_expect_eq(config.latch_capacity, 1024);
 	cr_expect_str_eq(config.control_socket, "/run/other/ctl");
