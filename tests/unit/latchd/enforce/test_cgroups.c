@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Cgroups below one of the test's own, and a private bpffs. The programs are those that every
+ * kernel loads.
+ */
+#include "cgroup.h"
+#include "loaded_gates.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+
+#include "common/loop.h"
+#include "latch_abi.h"
+#include "latchd/enforce/cgroup_paths.h"
+#include "latchd/enforce/cgroup_watch.h"
+#include "latchd/enforce/cgroups.h"
+#include "latchd/enforce/pin_paths.h"
+
+#define LIMIT_MS 30000
+
+static struct failure failure;
+static struct config config;
+static struct cgroups *cgroups;
+static const char *const names[] = {"a", "a/b", "b", "c", "a/b/c"};
+static char paths[5][340];
+
+enum { A, A_B, B, C, A_B_C };
+
+static void start(void)
+{
+	size_t i;
+
+	cgroup_enter();
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL))
+		cr_skip_test("a private BPF file system needs root");
+	cr_assert_eq(pin_paths_create_directories(&failure), 0, "%s", failure.text);
+	gates_set_up();
+	for (i = 0; i < 5; i++)
+		snprintf(paths[i], sizeof(paths[i]), "%s/%s", cgroup_path, names[i]);
+}
+
+static void finish(void)
+{
+	cgroups_free(cgroups);
+	gates_tear_down();
+	umount2("/sys/fs/bpf", MNT_DETACH);
+	rmdir(paths[A_B_C]);
+	rmdir(paths[A_B]);
+	rmdir(paths[A]);
+	rmdir(paths[B]);
+	rmdir(paths[C]);
+	cgroup_leave();
+}
+
+TestSuite(cgroups, .init = start, .fini = finish, .timeout = 120);
+
+static void make(int which)
+{
+	cr_assert_eq(mkdir(paths[which], 0755), 0, "%s: %s", paths[which], strerror(errno));
+}
+
+static void configure(int which)
+{
+	strcpy(config.cgroups[config.cgroup_count++], paths[which]);
+}
+
+static int try_attach(void)
+{
+	struct links functions;
+
+	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_FUNCTIONS, 0, NULL, &functions), 0);
+	cgroups = cgroups_new(gates_object(gates), &maps, &config, cgroup_path);
+	cr_assert_not_null(cgroups);
+	return cgroups_attach(cgroups, &functions, &failure);
+}
+
+static void attach(void)
+{
+	cr_assert_eq(try_attach(), 0, "%s", failure.text);
+}
+
+/* As a restart with another configuration. */
+static void restart_with(int which)
+{
+	cgroups_free(cgroups);
+	config.cgroup_count = 0;
+	configure(which);
+	attach();
+}
+
+static struct cgroup_entry entry_of(const char *path)
+{
+	struct cgroup_entry entries[128];
+	size_t count = cgroups_list(cgroups, entries, 128), i;
+
+	for (i = 0; i < count; i++)
+		if (!strcmp(entries[i].path, path))
+			return entries[i];
+	return (struct cgroup_entry){.id = UINT64_MAX};
+}
+
+static void expect_state(int which, enum cgroup_state state)
+{
+	struct cgroup_entry entry = entry_of(paths[which]);
+
+	cr_assert_neq(entry.id, UINT64_MAX, "%s is not listed", names[which]);
+	cr_expect_eq(entry.state, state, "%s is %s, not %s", names[which],
+		     cgroup_state_name(entry.state), cgroup_state_name(state));
+}
+
+static bool is_listed(int which)
+{
+	return entry_of(paths[which]).id != UINT64_MAX;
+}
+
+/* How many programs run for the egress of this cgroup's sockets: its own and those above it. */
+static unsigned int programs_of(int which)
+{
+	uint32_t ids[64], count = 64;
+	uint64_t id;
+	int fd = cgroup_open(paths[which], &id);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(bpf_prog_query(fd, BPF_CGROUP_INET_EGRESS, BPF_F_QUERY_EFFECTIVE, NULL, ids,
+				    &count),
+		     0);
+	close(fd);
+	return count;
+}
+
+static struct latch_flow put_latch(enum latch_state state)
+{
+	struct latch_flow flow = {.local_port = 80, .family = AF_INET};
+	struct latch latch = {.id = 7, .word = {.state = state}};
+
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_ANY), 0);
+	return flow;
+}
+
+static void remove_latch(const struct latch_flow *flow)
+{
+	cr_assert_eq(bpf_map_delete_elem(maps.latches, flow), 0);
+}
+
+static unsigned int pins(void)
+{
+	unsigned int count = 0;
+	struct dirent *entry;
+	DIR *directory = opendir(PINS_LINKS);
+
+	cr_assert_not_null(directory);
+	while ((entry = readdir(directory)))
+		count += entry->d_name[0] != '.';
+	closedir(directory);
+	return count;
+}
+
+static unsigned int before;
+
+static void expect_once(int which)
+{
+	cr_expect_eq(programs_of(which), before + 1, "%u programs at %s", programs_of(which),
+		     names[which]);
+}
+
+static void expect_none(int which)
+{
+	cr_expect_eq(programs_of(which), before, "%u programs at %s", programs_of(which),
+		     names[which]);
+}
+
+/* ---- cgroups that come and go */
+
+Test(cgroups, an_absent_cgroup_gets_the_programs_when_it_comes)
+{
+	make(A);
+	before = programs_of(A);
+	configure(A);
+	configure(B);
+	attach();
+	expect_state(A, CGROUP_ATTACHED);
+	expect_state(B, CGROUP_ABSENT);
+	expect_once(A);
+	make(B);
+	expect_none(B);
+	cgroups_check(cgroups);
+	expect_state(B, CGROUP_ATTACHED);
+	expect_once(B);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+}
+
+Test(cgroups, a_cgroup_that_is_removed_and_returns_gets_the_programs_again)
+{
+	uint64_t first;
+
+	make(A);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	first = entry_of(paths[A]).id;
+	cr_assert_eq(rmdir(paths[A]), 0);
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_ABSENT);
+	cr_expect_not(cgroups_have_program(cgroups, "gate_egress"));
+	make(A);
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_ATTACHED);
+	cr_expect_neq(entry_of(paths[A]).id, first);
+	expect_once(A);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+}
+
+Test(cgroups, a_cgroup_that_was_replaced_between_two_checks_gets_the_programs)
+{
+	make(A);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	cr_assert_eq(rmdir(paths[A]), 0);
+	make(A);
+	expect_none(A);
+	cgroups_check(cgroups);
+	expect_once(A);
+}
+
+Test(cgroups, pins_of_removed_cgroups_do_not_accumulate)
+{
+	unsigned int count, i;
+
+	make(A);
+	configure(A);
+	attach();
+	count = pins();
+	for (i = 0; i < 5; i++) {
+		cr_assert_eq(rmdir(paths[A]), 0);
+		make(A);
+		cgroups_check(cgroups);
+	}
+	for (i = 0; pins() != count && i < 3000; i++) {
+		poll(NULL, 0, 10);
+		cgroups_check(cgroups);
+	}
+	cr_expect_eq(pins(), count);
+}
+
+Test(cgroups, without_any_cgroup_the_programs_are_not_on)
+{
+	configure(A);
+	attach();
+	expect_state(A, CGROUP_ABSENT);
+	cr_expect_not(cgroups_have_program(cgroups, "gate_egress"));
+	cr_expect_not(cgroups_have_program(cgroups, "no_such_program"));
+}
+
+Test(cgroups, a_file_system_that_is_not_cgroup2_fails_the_start_and_changes_nothing)
+{
+	make(A);
+	before = programs_of(A);
+	configure(A);
+	strcpy(config.cgroups[config.cgroup_count++], "/proc/self");
+	cr_expect_eq(try_attach(), -ENOTDIR);
+	cr_expect_not_null(strstr(failure.text, "/proc/self"), "%s", failure.text);
+	expect_none(A);
+	cr_expect_eq(pins(), 0);
+}
+
+/* ---- a changed configuration */
+
+Test(cgroups, a_former_cgroup_keeps_its_programs_while_a_connection_is_latched)
+{
+	struct latch_flow flow;
+
+	make(A);
+	make(B);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	flow = put_latch(LATCH_STATE_ESTABLISHED);
+	restart_with(B);
+	expect_state(A, CGROUP_FORMER);
+	expect_state(B, CGROUP_ATTACHED);
+	expect_once(A);
+	expect_once(B);
+	cgroups_check(cgroups);
+	expect_once(A);
+	remove_latch(&flow);
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_none(A);
+	expect_once(B);
+}
+
+Test(cgroups, a_former_cgroup_without_connections_loses_its_programs_at_the_start)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	put_latch(LATCH_STATE_LISTENER);
+	restart_with(B);
+	cr_expect_not(is_listed(A));
+	expect_none(A);
+	expect_once(B);
+}
+
+Test(cgroups, a_cgroup_below_a_former_one_is_covered_until_that_one_ends)
+{
+	struct latch_flow flow;
+
+	make(A);
+	make(A_B);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	flow = put_latch(LATCH_STATE_BROKEN);
+	restart_with(A_B);
+	expect_state(A, CGROUP_FORMER);
+	expect_state(A_B, CGROUP_COVERED);
+	expect_once(A_B);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+	remove_latch(&flow);
+	cgroups_check(cgroups);
+	expect_state(A_B, CGROUP_ATTACHED);
+	expect_none(A);
+	expect_once(A_B);
+}
+
+Test(cgroups, a_former_cgroup_below_the_new_one_is_covered_by_it)
+{
+	make(A);
+	make(A_B);
+	before = programs_of(A);
+	configure(A_B);
+	attach();
+	put_latch(LATCH_STATE_ESTABLISHED);
+	restart_with(A);
+	expect_state(A, CGROUP_ATTACHED);
+	cr_expect_not(is_listed(A_B));
+	expect_once(A_B);
+	expect_once(A);
+}
+
+Test(cgroups, a_symbolic_link_to_a_cgroup_below_another_does_not_run_the_programs_twice)
+{
+	char link[] = "/tmp/latchd-test-cgroup-XXXXXX";
+
+	make(A);
+	make(A_B);
+	before = programs_of(A);
+	cr_assert_not_null(mkdtemp(link));
+	strcat(strcpy(config.cgroups[1], link), "/link");
+	cr_assert_eq(symlink(paths[A_B], config.cgroups[1]), 0);
+	configure(A);
+	config.cgroup_count = 2;
+	attach();
+	expect_once(A_B);
+	cr_expect_eq(entry_of(config.cgroups[1]).state, CGROUP_COVERED);
+	unlink(config.cgroups[1]);
+	rmdir(link);
+}
+
+Test(cgroups, links_that_an_earlier_latchd_pinned_without_a_cgroup_stay_attached)
+{
+	struct bpf_link_info old = {0}, now = {0};
+	char pin[LINK_PIN_MAX], path[PINS_PATH_MAX];
+	int fd;
+
+	make(A);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	cr_assert_eq(link_pin_name(pin, "gate_egress", entry_of(paths[A]).id), 0);
+	cr_assert_eq(pin_paths_join(path, PINS_LINKS, pin, ""), 0);
+	cr_assert_eq(rename(path, PINS_LINKS "/gate_egress"), 0);
+	fd = link_pin_open("gate_egress", "");
+	cr_assert_eq(link_pin_info(fd, &old), 0);
+	close(fd);
+	restart_with(A);
+	fd = link_pin_open(pin, "");
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(link_pin_info(fd, &now), 0);
+	close(fd);
+	cr_expect_eq(now.id, old.id, "the link was replaced");
+	expect_once(A);
+}
+
+/* ---- the watch */
+
+static struct loop *loop;
+static struct cgroup_watch watch;
+static struct loop_timer limit;
+static unsigned int changes;
+
+static void on_change(void *context)
+{
+	(void)context;
+	changes++;
+	cgroup_watch_path(&watch, paths[A_B_C]);
+	loop_stop(loop);
+}
+
+static void on_limit(void *context)
+{
+	(void)context;
+	loop_stop(loop);
+}
+
+/* A timer that ends the wait would hide a watch that reports nothing: changes shows it. */
+static void expect_change(const char *what)
+{
+	unsigned int seen = changes;
+
+	loop_timer_arm(&limit, LIMIT_MS);
+	cr_assert_eq(loop_run(loop), 0);
+	cr_assert_gt(changes, seen, "no report: %s", what);
+}
+
+Test(cgroups, each_directory_above_a_cgroup_is_watched_as_it_comes)
+{
+	loop = loop_new();
+	cr_assert_not_null(loop);
+	loop_timer_init(loop, &limit, on_limit, NULL);
+	cr_assert_eq(cgroup_watch_start(&watch, loop, on_change, NULL), 0);
+	cgroup_watch_path(&watch, paths[A_B_C]);
+	make(A);
+	expect_change("the first directory");
+	make(A_B);
+	expect_change("the second directory");
+	make(A_B_C);
+	expect_change("the cgroup");
+	cr_assert_eq(rmdir(paths[A_B_C]), 0);
+	expect_change("its removal");
+	cgroup_watch_stop(&watch);
+	loop_free(loop);
+}
