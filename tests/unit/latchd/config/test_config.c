@@ -188,3 +188,52 @@ Test(config, a_file_has_at_most_64_feeds)
 	cr_expect(strstr(failure.text, ":193: ") && strstr(failure.text, "at most 64"), "%s",
 		  failure.text);
 }
+
+/* ---- several cgroups */
+
+Test(config, several_cgroups_are_kept_in_their_order_without_needless_slashes)
+{
+	cr_assert_eq(load("[enforce]\n"
+			  "cgroup = /sys/fs/cgroup/kubepods.slice\n"
+			  "cgroup = //sys/fs//cgroup/system.slice/\n"
+			  "cgroup = /sys/fs/cgroup/kubepods.slice2\n"),
+		     0, "%s", failure.text);
+	cr_assert_eq(config.cgroup_count, 3);
+	cr_expect_str_eq(config.cgroups[0], "/sys/fs/cgroup/kubepods.slice");
+	cr_expect_str_eq(config.cgroups[1], "/sys/fs/cgroup/system.slice");
+	cr_expect_str_eq(config.cgroups[2], "/sys/fs/cgroup/kubepods.slice2");
+}
+
+static void expect_pair_refused(const char *first, const char *second, const char *cause)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "[enforce]\ncgroup = %s\ncgroup = %s\n", first, second);
+	cr_expect_eq(load(text), -EINVAL, "%s and %s are accepted", first, second);
+	cr_expect(strstr(failure.text, ":3: ") && strstr(failure.text, cause), "%s", failure.text);
+}
+
+Test(config, a_cgroup_below_or_equal_to_another_is_refused)
+{
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup/a/b", "above or below");
+	expect_pair_refused("/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "above or below");
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup//a/", "equal to");
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup/b/../a", "bad value");
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup/./b", "bad value");
+	expect_pair_refused("/sys/fs/cgroup/a", "b", "bad value");
+}
+
+Test(config, more_than_64_cgroups_are_refused)
+{
+	char text[8192] = "[enforce]\n";
+	int i, used = (int)strlen(text);
+
+	for (i = 0; i < CONFIG_MAX_CGROUPS; i++)
+		used += sprintf(text + used, "cgroup = /sys/fs/cgroup/pod-%d\n", i);
+	cr_expect_eq(load(text), 0, "%s", failure.text);
+	cr_expect_eq(config.cgroup_count, CONFIG_MAX_CGROUPS);
+	sprintf(text + used, "cgroup = /sys/fs/cgroup/pod-x\n");
+	cr_expect_eq(load(text), -EINVAL);
+	cr_expect(strstr(failure.text, ":66: ") && strstr(failure.text, "at most 64"), "%s",
+		  failure.text);
+}
