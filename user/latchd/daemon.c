@@ -162,7 +162,8 @@ static int load_enforcement(struct daemon *d)
 	err = enforcement_load(d->config, &d->enforcement, d->failure);
 	if (err)
 		return err;
-	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
+	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities,
+				       &d->identities_damaged);
 	if (err)
 		failure_set(d->failure, err,
 			    "identity table: cannot read the pinned maps: %s; run: latchctl purge",
@@ -244,7 +245,22 @@ static int start_feeds(struct daemon *d)
 	return err;
 }
 
-/* Nothing of an earlier latchd is touched before the last step. */
+/* Ends connections: after all that a start can fail of, and before an SA is attributed. */
+static int repair_identities(struct daemon *d)
+{
+	int err = d->identities_damaged
+			  ? recovery_repair_identities(enforcement_maps(d->enforcement),
+						       d->identities)
+			  : 0;
+
+	return err ? failure_set(d->failure, err,
+				 "identity table: damaged, and its latches cannot be closed: %s; "
+				 "run: latchctl purge",
+				 strerror(-err))
+		   : 0;
+}
+
+/* Nothing of an earlier latchd is touched before the last two steps. */
 static int start_all(struct daemon *d)
 {
 	int err;
@@ -263,8 +279,10 @@ static int start_all(struct daemon *d)
 		err = start_attribution(d);
 	if (!err)
 		err = start_feeds(d);
-	return err ? err
-		   : enforcement_attach(d->enforcement, d->config, d->preflight.cgroup, d->failure);
+	if (!err)
+		err = enforcement_attach(d->enforcement, d->config, d->preflight.cgroup,
+					 d->failure);
+	return err ? err : repair_identities(d);
 }
 
 /* ---- after the start: none of these can fail */

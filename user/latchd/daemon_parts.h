@@ -57,6 +57,7 @@ struct daemon {
 	unsigned int watchdog_ms; /* 0: none */
 	uint64_t watchdog_sent_ms;
 	unsigned int rounds;
+	bool identities_damaged; /* at the start: not repaired yet */
 	bool recovery_unfinished;
 	struct report_recent recent;
 	bool was_on;
