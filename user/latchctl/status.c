@@ -100,16 +100,16 @@ static void print_enforcement(const struct status *status)
 	print_cgroups(status, enforcement);
 }
 
-static void print_attention(const struct status *status)
+/* key: "attention" or "notices". */
+static void print_rows(const struct status *status, const char *key, enum style style)
 {
-	size_t count = view_count(status->document, "attention"), i;
+	size_t count = view_count(status->document, key), i;
 	struct json_object *row;
 
 	for (i = 0; i < count; i++) {
-		row = view_element(status->document, "attention", i);
-		print_line(status, i ? "" : "attention", view_text_or(row, "code", "?"), STYLE_WARN,
-			   "%s: %s", view_text_or(row, "object", "?"),
-			   view_text_or(row, "detail", ""));
+		row = view_element(status->document, key, i);
+		print_line(status, i ? "" : key, view_text_or(row, "code", "?"), style, "%s: %s",
+			   view_text_or(row, "object", "?"), view_text_or(row, "detail", ""));
 	}
 }
 
@@ -199,7 +199,8 @@ enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
 
 	print_daemon(&status);
 	print_enforcement(&status);
-	print_attention(&status);
+	print_rows(&status, "attention", STYLE_WARN);
+	print_rows(&status, "notices", STYLE_PLAIN);
 	print_feeds(&status);
 	print_tables(&status);
 	print_drops(&status);

@@ -263,6 +263,19 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *known)
 	return false;
 }
 
+bool netfilter_netns_share_is_short(const struct netfilter_netns *known)
+{
+	(void)known;
+	return false;
+}
+
+bool netfilter_netns_is_foreign(const struct netfilter_netns *known, uint64_t cookie)
+{
+	(void)known;
+	(void)cookie;
+	return false;
+}
+
 size_t netfilter_netns_list(const struct netfilter_netns *known, struct netfilter_netns_entry *list,
 			    size_t max)
 {

@@ -28,6 +28,7 @@ struct netfilter_netns {
 	struct netns_entry *namespaces;
 	size_t in_share;
 	bool share_logged;
+	bool short_share; /* a namespace got no place since the last scan of the tables */
 	struct loop_timer timer;
 };
 
@@ -52,14 +53,15 @@ static bool share_is_full(const struct netfilter_netns *netfilter_netns)
 	return netfilter_netns->in_share >= NETFILTER_NETNS_FOREIGN_MAX;
 }
 
-static void log_share(struct netfilter_netns *netfilter_netns, uint64_t cookie)
+static void refuse(struct netfilter_netns *netfilter_netns, uint64_t cookie)
 {
+	netfilter_netns->short_share = true;
 	if (!netfilter_netns->share_logged)
 		log_warn("enforce",
 			 "network namespace %" PRIu64
 			 ": netfilter gate not attached (%d namespaces of other user namespaces "
-			 "have it): packets without a full socket are not checked there; "
-			 "configure a feed there if it has a key manager",
+			 "have it): packets without a full socket are not checked there until one "
+			 "of these ends; configure a feed there if it has a key manager",
 			 cookie, NETFILTER_NETNS_FOREIGN_MAX);
 	netfilter_netns->share_logged = true;
 }
@@ -148,7 +150,7 @@ static void add_unknown(struct netfilter_netns *netfilter_netns, uint64_t cookie
 
 	/* What an earlier latchd attached stays: it may be the namespace of a key manager. */
 	if (in_share && origin != NETFILTER_NETNS_PINNED && share_is_full(netfilter_netns))
-		log_share(netfilter_netns, cookie);
+		refuse(netfilter_netns, cookie);
 	else
 		add(netfilter_netns, cookie, in_share, fd);
 }
@@ -167,7 +169,7 @@ void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t cooki
 		return;
 	/* Before any look-up: a local user chooses the number of these events. */
 	if (origin == NETFILTER_NETNS_FOREIGN && share_is_full(netfilter_netns))
-		log_share(netfilter_netns, cookie);
+		refuse(netfilter_netns, cookie);
 	else
 		add_unknown(netfilter_netns, cookie, origin);
 }
@@ -217,6 +219,37 @@ static void detach_gone(struct netfilter_netns *netfilter_netns)
 		netfilter_netns->share_logged = false;
 }
 
+static int add_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	/* A namespace with listeners only has no latch that the netfilter gate would check. */
+	if (latch->word.state != LATCH_STATE_LISTENER)
+		netfilter_netns_add(context, flow->netns, netfilter_netns_of_latch(latch->word));
+	return 0;
+}
+
+static int add_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	netfilter_netns_add(context, key->netns, netfilter_netns_of_sa(sa->word));
+	return 0;
+}
+
+static int add_tabled(struct netfilter_netns *netfilter_netns)
+{
+	int err = latches_walk(netfilter_netns->maps, add_latch, netfilter_netns);
+
+	return err ? err : sas_walk(netfilter_netns->maps, add_sa, netfilter_netns);
+}
+
+/* The number of refused namespaces is chosen by local users: the tables have them, not a list. */
+static void fill_share(struct netfilter_netns *netfilter_netns)
+{
+	if (!netfilter_netns->short_share || share_is_full(netfilter_netns))
+		return;
+	netfilter_netns->short_share = false;
+	if (add_tabled(netfilter_netns))
+		netfilter_netns->short_share = true;
+}
+
 /* One walk over the latches, however many namespaces are gone. */
 static void on_timer(void *context)
 {
@@ -225,6 +258,7 @@ static void on_timer(void *context)
 	if (attach_all(netfilter_netns) &&
 	    !latches_walk(netfilter_netns->maps, keep_owned, netfilter_netns))
 		detach_gone(netfilter_netns);
+	fill_share(netfilter_netns);
 	loop_timer_arm(&netfilter_netns->timer, NETFILTER_NETNS_PERIOD_MS);
 }
 
@@ -247,28 +281,12 @@ enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word)
 	return word.flags & LATCH_SA_FOREIGN ? NETFILTER_NETNS_FOREIGN : NETFILTER_NETNS_OWN;
 }
 
-static int add_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
-{
-	/* A namespace with listeners only has no latch that the netfilter gate would check. */
-	if (latch->word.state != LATCH_STATE_LISTENER)
-		netfilter_netns_add(context, flow->netns, netfilter_netns_of_latch(latch->word));
-	return 0;
-}
-
-static int add_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
-{
-	netfilter_netns_add(context, key->netns, netfilter_netns_of_sa(sa->word));
-	return 0;
-}
-
 static void add_known(struct netfilter_netns *netfilter_netns)
 {
 	int err = netfilter_gate_walk(add_pinned, netfilter_netns);
 
 	if (!err)
-		err = latches_walk(netfilter_netns->maps, add_latch, netfilter_netns);
-	if (!err)
-		err = sas_walk(netfilter_netns->maps, add_sa, netfilter_netns);
+		err = add_tabled(netfilter_netns);
 	if (err)
 		log_warn("enforce",
 			 "netfilter gate: cannot scan for network namespaces that need it: %s; "
@@ -318,6 +336,18 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 	return netfilter_gate_is_offered(netfilter_netns->gate);
 }
 
+bool netfilter_netns_share_is_short(const struct netfilter_netns *netfilter_netns)
+{
+	return netfilter_netns->short_share;
+}
+
+bool netfilter_netns_is_foreign(const struct netfilter_netns *netfilter_netns, uint64_t cookie)
+{
+	const struct netns_entry *entry = find(netfilter_netns, cookie);
+
+	return entry ? entry->in_share : netfilter_netns->short_share;
+}
+
 size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 			    struct netfilter_netns_entry *namespaces, size_t max)
 {
@@ -330,6 +360,7 @@ size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 				.cookie = entry->cookie,
 				.attached = netfilter_gate_is_attached(netfilter_netns->gate,
 								       entry->cookie),
+				.foreign = entry->in_share,
 			};
 		count++;
 	}
