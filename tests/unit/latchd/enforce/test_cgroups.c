@@ -439,3 +439,41 @@ Test(cgroups, each_directory_above_a_cgroup_is_watched_as_it_comes)
 	cgroup_watch_stop(&watch);
 	loop_free(loop);
 }
+
+/* ---- a read-only bpffs */
+
+static void remount(unsigned long flags)
+{
+	cr_assert_eq(mount(NULL, "/sys/fs/bpf", NULL, MS_REMOUNT | flags, NULL), 0, "%s",
+		     strerror(errno));
+}
+
+Test(cgroups, pins_on_a_read_only_file_system_are_no_reason_to_report_programs_as_detached)
+{
+	char pin[LINK_PIN_MAX];
+
+	make(A);
+	configure(A);
+	attach();
+	remount(MS_RDONLY);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+	remount(0);
+	cr_assert_eq(link_pin_name(pin, "gate_egress", entry_of(paths[A]).id), 0);
+	link_pin_remove(pin, "");
+	remount(MS_RDONLY);
+	cr_expect_not(cgroups_have_program(cgroups, "gate_egress"), "its pin is gone");
+	remount(0);
+}
+
+Test(cgroups, a_start_with_a_read_only_file_system_says_so)
+{
+	make(A);
+	before = programs_of(A);
+	configure(A);
+	remount(MS_RDONLY);
+	cr_expect_eq(try_attach(), -EROFS);
+	cr_expect(strstr(failure.text, "read-only") && strstr(failure.text, "remount,rw"), "%s",
+		  failure.text);
+	expect_none(A);
+	remount(0);
+}
