@@ -248,10 +248,9 @@ static int start_feeds(struct daemon *d)
 /* Ends connections: after all that a start can fail of, and before an SA is attributed. */
 static int repair_identities(struct daemon *d)
 {
-	int err = d->identities_damaged
-			  ? recovery_repair_identities(enforcement_maps(d->enforcement),
-						       d->identities)
-			  : 0;
+	int err = d->identities_damaged ? recovery_repair_identities(
+						  enforcement_maps(d->enforcement), d->identities)
+					: 0;
 
 	return err ? failure_set(d->failure, err,
 				 "identity table: damaged, and its latches cannot be closed: %s; "
@@ -335,8 +334,8 @@ static int run(struct daemon *d)
 	enforcement_watch(d->enforcement, d->loop);
 	d->was_on = enforcement_is_on(d->enforcement);
 	d->watchdog_ms = notify_watchdog_ms();
-	log_info("enforce", "%s at cgroup %s%s%s", d->was_on ? "on" : "off",
-		 d->preflight.cgroup, d->config->cgroup_count > 1 ? " and others" : "",
+	log_info("enforce", "%s at cgroup %s%s%s", d->was_on ? "on" : "off", d->preflight.cgroup,
+		 d->config->cgroup_count > 1 ? " and others" : "",
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");
 	notify_send("READY=1\nSTATUS=enforcement is %s", d->was_on ? "on" : "OFF");

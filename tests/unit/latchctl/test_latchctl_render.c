@@ -75,11 +75,11 @@ Test(latchctl_render, status_shows_what_needs_attention_and_has_an_exit_status_f
 
 Test(latchctl_render, a_notice_is_shown_and_has_no_exit_status)
 {
-	const char *text = rendered(
-		ctl_render_status,
-		"{\"enforcement\":{\"on\":true},\"attention\":[],\"notices\":[{\"code\":"
-		"\"gate-missing\",\"object\":\"77\",\"detail\":\"none\"}]}",
-		CTL_EXIT_OK);
+	const char *text =
+		rendered(ctl_render_status,
+			 "{\"enforcement\":{\"on\":true},\"attention\":[],\"notices\":[{\"code\":"
+			 "\"gate-missing\",\"object\":\"77\",\"detail\":\"none\"}]}",
+			 CTL_EXIT_OK);
 
 	cr_expect(strstr(text, "notices      gate-missing 77: none\n"), "%s", text);
 }

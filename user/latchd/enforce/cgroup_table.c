@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/text.h"
 #include "latchd/enforce/cgroup_paths.h"
@@ -63,14 +62,15 @@ bool cgroup_has_programs(const struct cgroup *cgroup)
 }
 
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
-				     int fd)
+				  int fd)
 {
 	size_t i;
 
 	for (i = 0; i < cgroups->count; i++) {
 		const struct cgroup *other = cgroups->listed[i];
 
-		if (other != cgroup && cgroup_has_programs(other) && cgroup_is_within(fd, other->id) > 0)
+		if (other != cgroup && cgroup_has_programs(other) &&
+		    cgroup_is_within(fd, other->id) > 0)
 			return other;
 	}
 	return NULL;
@@ -105,100 +105,4 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 bool cgroups_have_connections(const struct cgroups *cgroups)
 {
 	return latches_walk(cgroups->maps, find_connection, NULL) != 0;
-}
-
-/* ---- cgroups.h */
-
-struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel_maps *maps,
-			    const struct config *config, const char *root)
-{
-	struct cgroups *cgroups = calloc(1, sizeof(*cgroups));
-	bool added = cgroups;
-	size_t i;
-
-	if (!cgroups)
-		return NULL;
-	cgroups->object = object;
-	cgroups->maps = maps;
-	if (!config->cgroup_count)
-		added = cgroup_table_add(cgroups, root, true);
-	for (i = 0; added && i < config->cgroup_count; i++)
-		added = cgroup_table_add(cgroups, config->cgroups[i], true);
-	if (added)
-		return cgroups;
-	cgroups_free(cgroups);
-	return NULL;
-}
-
-void cgroups_free(struct cgroups *cgroups)
-{
-	while (cgroups && cgroups->count)
-		cgroup_table_forget(cgroups, cgroups->count - 1);
-	free(cgroups);
-}
-
-size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max)
-{
-	size_t i;
-
-	for (i = 0; i < cgroups->count && i < max; i++)
-		entries[i] = (struct cgroup_entry){
-			.path = cgroups->listed[i]->path,
-			.id = cgroups->listed[i]->id,
-			.state = cgroups->listed[i]->state,
-		};
-	return cgroups->count;
-}
-
-static bool has_program(const struct links *links, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < links->count; i++)
-		if (!strcmp(links->link[i].name, name))
-			return links_link_is_attached(links, &links->link[i]);
-	return false;
-}
-
-bool cgroups_have_program(const struct cgroups *cgroups, const char *name)
-{
-	bool any = false;
-	size_t i;
-
-	for (i = 0; i < cgroups->count; i++) {
-		const struct cgroup *cgroup = cgroups->listed[i];
-
-		if (cgroup->state == CGROUP_FAILED)
-			return false;
-		if (cgroup_has_programs(cgroup) && !has_program(&cgroup->links, name))
-			return false;
-		any |= cgroup_has_programs(cgroup);
-	}
-	return any;
-}
-
-/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
-#define CGROUP_ROOT_INO 1
-
-bool cgroups_have_root(const struct cgroups *cgroups)
-{
-	struct stat st;
-	size_t i;
-
-	for (i = 0; i < cgroups->count; i++)
-		if (cgroups->listed[i]->configured && !stat(cgroups->listed[i]->path, &st) &&
-		    st.st_ino == CGROUP_ROOT_INO)
-			return true;
-	return false;
-}
-
-const char *cgroup_state_name(enum cgroup_state state)
-{
-	static const char *const names[] = {
-		[CGROUP_ABSENT] = "absent",   [CGROUP_ATTACHED] = "attached",
-		[CGROUP_COVERED] = "covered", [CGROUP_FAILED] = "failed",
-		[CGROUP_FORMER] = "former",   [CGROUP_REMOVED] = "removed",
-	};
-
-	return names[state];
 }

@@ -3,7 +3,14 @@
 #ifndef LATCHD_ENFORCE_CGROUP_TABLE_H
 #define LATCHD_ENFORCE_CGROUP_TABLE_H
 
-#include "latchd/enforce/cgroups.h"
+#include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "latchd/config/config.h"
+#include "latchd/enforce/cgroup_state.h"
+#include "latchd/enforce/links.h"
+#include "latchd/maps/kernel_maps.h"
 
 #define LISTED_MAX (CONFIG_MAX_CGROUPS + CGROUPS_FORMER_MAX)
 

@@ -12,7 +12,7 @@
 #include "common/text.h"
 #include "latchd/config/config.h"
 
-#define QUIET_MS   20 /* users may make directories in a watched one as fast as they like */
+#define QUIET_MS   20  /* users may make directories in a watched one as fast as they like */
 #define READS_MAX  256 /* the kernel's queue holds 16384 events */
 #define WATCH_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 

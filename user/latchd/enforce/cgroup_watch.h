@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reports that a configured cgroup may have come or gone, by inotify on the directories above it. */
+/* Reports that a configured cgroup may have come or gone, by inotify on the directories above it.
+ */
 #ifndef LATCHD_ENFORCE_CGROUP_WATCH_H
 #define LATCHD_ENFORCE_CGROUP_WATCH_H
 

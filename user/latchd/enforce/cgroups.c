@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -17,7 +19,8 @@ static void note_removed(struct cgroups *cgroups, struct cgroup *cgroup)
 	struct cgroup *removed;
 
 	log_info("enforce", "cgroup %s (id %" PRIu64 ") removed", cgroup->path, cgroup->id);
-	removed = links_are_alive(&cgroup->links) ? cgroup_table_add(cgroups, cgroup->path, false) : NULL;
+	removed = links_are_alive(&cgroup->links) ? cgroup_table_add(cgroups, cgroup->path, false)
+						  : NULL;
 	if (removed) {
 		removed->id = cgroup->id;
 		removed->state = CGROUP_REMOVED;
@@ -63,9 +66,10 @@ static void cover_others(struct cgroups *cgroups, const struct cgroup *above)
 	for (i = 0; i < cgroups->count; i++) {
 		struct cgroup *cgroup = cgroups->listed[i];
 		uint64_t id;
-		auto_close int fd = cgroup->configured && cgroup != above && cgroup_has_programs(cgroup)
-					    ? cgroup_open(cgroup->path, &id)
-					    : -1;
+		auto_close int fd =
+			cgroup->configured && cgroup != above && cgroup_has_programs(cgroup)
+				? cgroup_open(cgroup->path, &id)
+				: -1;
 
 		if (fd < 0 || cgroup_is_within(fd, above->id) <= 0)
 			continue;
@@ -177,4 +181,89 @@ void cgroups_check(struct cgroups *cgroups)
 		if (cgroup->ending)
 			cgroup_table_forget(cgroups, i);
 	}
+}
+
+/* ---- cgroups.h */
+
+struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel_maps *maps,
+			    const struct config *config, const char *root)
+{
+	struct cgroups *cgroups = calloc(1, sizeof(*cgroups));
+	bool added = cgroups;
+	size_t i;
+
+	if (!cgroups)
+		return NULL;
+	cgroups->object = object;
+	cgroups->maps = maps;
+	if (!config->cgroup_count)
+		added = cgroup_table_add(cgroups, root, true);
+	for (i = 0; added && i < config->cgroup_count; i++)
+		added = cgroup_table_add(cgroups, config->cgroups[i], true);
+	if (added)
+		return cgroups;
+	cgroups_free(cgroups);
+	return NULL;
+}
+
+void cgroups_free(struct cgroups *cgroups)
+{
+	while (cgroups && cgroups->count)
+		cgroup_table_forget(cgroups, cgroups->count - 1);
+	free(cgroups);
+}
+
+size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count && i < max; i++)
+		entries[i] = (struct cgroup_entry){
+			.path = cgroups->listed[i]->path,
+			.id = cgroups->listed[i]->id,
+			.state = cgroups->listed[i]->state,
+		};
+	return cgroups->count;
+}
+
+static bool has_program(const struct links *links, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < links->count; i++)
+		if (!strcmp(links->link[i].name, name))
+			return links_link_is_attached(links, &links->link[i]);
+	return false;
+}
+
+bool cgroups_have_program(const struct cgroups *cgroups, const char *name)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++) {
+		const struct cgroup *cgroup = cgroups->listed[i];
+
+		if (cgroup->state == CGROUP_FAILED)
+			return false;
+		if (cgroup_has_programs(cgroup) && !has_program(&cgroup->links, name))
+			return false;
+		any |= cgroup_has_programs(cgroup);
+	}
+	return any;
+}
+
+/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
+#define CGROUP_ROOT_INO 1
+
+bool cgroups_have_root(const struct cgroups *cgroups)
+{
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (cgroups->listed[i]->configured && !stat(cgroups->listed[i]->path, &st) &&
+		    st.st_ino == CGROUP_ROOT_INO)
+			return true;
+	return false;
 }

@@ -11,30 +11,12 @@
 #include <bpf/libbpf.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "common/failure.h"
 #include "latchd/config/config.h"
+#include "latchd/enforce/cgroup_state.h"
 #include "latchd/enforce/links.h"
 #include "latchd/maps/kernel_maps.h"
-
-/* Of an earlier configuration. The programs of further ones stay as they are, unlisted. */
-#define CGROUPS_FORMER_MAX 64
-
-enum cgroup_state {
-	CGROUP_ABSENT,	 /* the directory does not exist yet, or no longer */
-	CGROUP_ATTACHED, /* has the programs */
-	CGROUP_COVERED,	 /* a cgroup above it has the programs */
-	CGROUP_FAILED,	 /* is there without the programs; the log has the reason */
-	CGROUP_FORMER,	 /* no longer configured; has the programs for its connections */
-	CGROUP_REMOVED,	 /* the directory is gone, but sockets in it are not: has the programs */
-};
-
-struct cgroup_entry {
-	const char *path; /* "" = not known; valid until the next call of cgroups_check() */
-	uint64_t id;	  /* of the kernel; 0 = absent */
-	enum cgroup_state state;
-};
 
 struct cgroups;
 
@@ -49,7 +31,8 @@ void cgroups_free(struct cgroups *cgroups);
  */
 int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct failure *failure);
 
-/* Attaches to cgroups that have come, and ends what is no longer needed. Cheap if nothing is new. */
+/* Attaches to cgroups that have come, and ends what is no longer needed. Cheap if nothing is new.
+ */
 void cgroups_check(struct cgroups *cgroups);
 
 /* Fills at most max entries. Returns their number, which may be larger. Configured ones first. */
@@ -60,7 +43,5 @@ bool cgroups_have_program(const struct cgroups *cgroups, const char *name);
 
 /* A configured cgroup is the root of the hierarchy: the programs see all sockets. */
 bool cgroups_have_root(const struct cgroups *cgroups);
-
-const char *cgroup_state_name(enum cgroup_state state);
 
 #endif

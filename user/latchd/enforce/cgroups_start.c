@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/cgroups.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -222,9 +224,10 @@ int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct fail
 		if (!err)
 			err = find_formers(cgroups);
 		if (err)
-			failure_set(failure, err,
-				    "pins: cannot read the links in /sys/fs/bpf: %s; check its mount",
-				    strerror(-err));
+			failure_set(
+				failure, err,
+				"pins: cannot read the links in /sys/fs/bpf: %s; check its mount",
+				strerror(-err));
 	}
 	if (!err) {
 		open_formers(cgroups);

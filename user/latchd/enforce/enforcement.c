@@ -100,7 +100,8 @@ size_t enforcement_cgroups(const struct enforcement *enforcement, struct cgroup_
 bool enforcement_has_cgroup(const struct enforcement *enforcement)
 {
 	struct cgroup_entry entries[CONFIG_MAX_CGROUPS + CGROUPS_FORMER_MAX];
-	size_t count = cgroups_list(enforcement->cgroups, entries, sizeof(entries) / sizeof(entries[0]));
+	size_t count =
+		cgroups_list(enforcement->cgroups, entries, sizeof(entries) / sizeof(entries[0]));
 	size_t i;
 
 	for (i = 0; i < count; i++)
@@ -346,8 +347,7 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 
 	if (list_cgroup_programs(enforcement, &links))
 		return count;
-	return count + list_programs(enforcement, &links,
-				     count < max ? programs + count : NULL,
+	return count + list_programs(enforcement, &links, count < max ? programs + count : NULL,
 				     count < max ? max - count : 0);
 }
 

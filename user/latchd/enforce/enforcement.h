@@ -30,8 +30,9 @@ int enforcement_load(const struct config *config, struct enforcement **ret,
 
 /*
  * Puts settings and rules in force and attaches the programs to the kernel and to the cgroups of
- * config that exist, see cgroups.h. Without any in config: to cgroup, the root that preflight found.
- * The last step of a start that can fail. After an error settings, rules and links are as they were.
+ * config that exist, see cgroups.h. Without any in config: to cgroup, the root that preflight
+ * found. The last step of a start that can fail. After an error settings, rules and links are as
+ * they were.
  */
 int enforcement_attach(struct enforcement *enforcement, const struct config *config,
 		       const char *cgroup, struct failure *failure);

@@ -305,10 +305,11 @@ static int fail_attach(const struct links *links, const struct link *link, int e
 		       struct failure *failure)
 {
 	if (err == -EROFS)
-		return failure_set(failure, err,
-				   "program %s (%s): cannot pin its link: /sys/fs/bpf is read-only; "
-				   "run: mount -o remount,rw /sys/fs/bpf",
-				   link->name, link->section);
+		return failure_set(
+			failure, err,
+			"program %s (%s): cannot pin its link: /sys/fs/bpf is read-only; "
+			"run: mount -o remount,rw /sys/fs/bpf",
+			link->name, link->section);
 	if (links->target == LINKS_OF_CGROUP)
 		return failure_set(failure, err,
 				   "program %s (%s): cannot attach to %s: %s; find the programs "

@@ -39,7 +39,7 @@ struct links {
 	enum links_target target;
 	uint64_t cgroup_id;
 	const char *cgroup; /* its path, for messages */
-	int cgroup_fd;	    /* during links_attach() only; -1: existing links change their program */
+	int cgroup_fd; /* during links_attach() only; -1: existing links change their program */
 	size_t count;
 	struct link link[LINKS_MAX];
 };

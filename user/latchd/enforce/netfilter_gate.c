@@ -74,8 +74,8 @@ static uint32_t program_id(int program)
 }
 
 /*
- * The name gives the hook of the link: only latchd writes to the directory. A pin on a read-only file
- * system cannot be opened, but neither removed nor replaced.
+ * The name gives the hook of the link: only latchd writes to the directory. A pin on a read-only
+ * file system cannot be opened, but neither removed nor replaced.
  */
 static bool is_this_program(const char *path, int program)
 {

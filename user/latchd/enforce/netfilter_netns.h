@@ -47,8 +47,9 @@ enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word);
 enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word);
 
 /*
- * Attaches the gate to a namespace, or does not: the share of foreign namespaces is full. It is then
- * tried again when a place is free, if the tables still have it. Cheap when the namespace is known. Cookie 0 is ignored.
+ * Attaches the gate to a namespace, or does not: the share of foreign namespaces is full. It is
+ * then tried again when a place is free, if the tables still have it. Cheap when the namespace is
+ * known. Cookie 0 is ignored.
  */
 void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t netns_cookie,
 			 enum netfilter_netns_origin origin);

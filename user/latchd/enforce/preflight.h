@@ -41,8 +41,8 @@ int preflight_run_on(const struct preflight_system *system, const struct config 
 		     struct preflight_result *result, struct failure *failure);
 
 /*
- * The check of the cgroups alone, which needs no privilege. -ENOENT: a cgroup is absent, and so is a
- * cgroup v2 directory above it.
+ * The check of the cgroups alone, which needs no privilege. -ENOENT: a cgroup is absent, and so is
+ * a cgroup v2 directory above it.
  */
 int preflight_cgroup(const struct config *config, struct preflight_result *result,
 		     struct failure *failure);

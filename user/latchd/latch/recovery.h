@@ -25,10 +25,10 @@ int recovery_repair_identities(const struct kernel_maps *maps, struct identities
 #define RECOVERY_DAMAGED 1
 
 /*
- * The same repair for the loaded table, if another process has damaged it meanwhile. 0 if it is intact.
- * RECOVERY_DAMAGED: it is empty now, and the caller binds the SAs anew. A negative errno: to be
- * called again soon; latches that are closed already stay closed. *unfinished, false at first, then
- * says so: the table may look intact by now, but it is not the one of the SAs.
+ * The same repair for the loaded table, if another process has damaged it meanwhile. 0 if it is
+ * intact. RECOVERY_DAMAGED: it is empty now, and the caller binds the SAs anew. A negative errno:
+ * to be called again soon; latches that are closed already stay closed. *unfinished, false at
+ * first, then says so: the table may look intact by now, but it is not the one of the SAs.
  */
 int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities,
 			      bool *unfinished);

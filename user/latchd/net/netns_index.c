@@ -241,8 +241,8 @@ static int by_value(const void *a, const void *b)
 
 int netns_index_absence(const struct netns_index *index, uint64_t cookie)
 {
-	bool known = index->own_count && bsearch(&cookie, index->own, index->own_count,
-						 sizeof(cookie), by_value);
+	bool known = index->own_count &&
+		     bsearch(&cookie, index->own, index->own_count, sizeof(cookie), by_value);
 
 	if (!index->unread || (index->unread == -EUSERS && known))
 		return -ENOENT;

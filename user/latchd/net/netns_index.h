@@ -13,9 +13,9 @@
 
 struct netns_holder {
 	uint64_t cookie;
-	pid_t pid;  /* 0 = path holds it */
+	pid_t pid;    /* 0 = path holds it */
 	bool foreign; /* of another user namespace than the host's */
-	char *path; /* of a mount, owned by the index */
+	char *path;   /* of a mount, owned by the index */
 };
 
 /* Zeroed before first use. */

@@ -54,8 +54,9 @@ struct report_source {
 };
 
 /*
- * "enforcement" has "cgroups": [{"path", "id", "state"}] with the names of cgroup_state. It lists the netfilter gate as one more program: attached if it is attached in
- * every namespace of "netns": [{"cookie", "netfilter_gate"}]. It does not count for "on".
+ * "enforcement" has "cgroups": [{"path", "id", "state"}] with the names of cgroup_state. It lists
+ * the netfilter gate as one more program: attached if it is attached in every namespace of "netns":
+ * [{"cookie", "netfilter_gate"}]. It does not count for "on".
  */
 void report_status(struct json_writer *w, const struct report_source *source);
 

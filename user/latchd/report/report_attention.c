@@ -94,8 +94,9 @@ static void add_cgroup(struct json_writer *w, const struct cgroup_entry *cgroup)
 	snprintf(id, sizeof(id), "id %" PRIu64, cgroup->id);
 	switch (cgroup->state) {
 	case CGROUP_ABSENT:
-		add(w, "cgroup-absent", name, "no such directory; connections are latched there "
-					      "when it comes");
+		add(w, "cgroup-absent", name,
+		    "no such directory; connections are latched there "
+		    "when it comes");
 		break;
 	case CGROUP_FAILED:
 		add(w, "cgroup-failed", name, "has no programs; see the log");

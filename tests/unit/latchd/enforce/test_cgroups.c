@@ -28,7 +28,13 @@ static struct cgroups *cgroups;
 static const char *const names[] = {"a", "a/b", "b", "c", "a/b/c"};
 static char paths[5][340];
 
-enum { A, A_B, B, C, A_B_C };
+enum {
+	A,
+	A_B,
+	B,
+	C,
+	A_B_C
+};
 
 static void start(void)
 {

@@ -94,8 +94,7 @@ Test(map_pins, the_identity_table_lives_as_long_as_an_attached_program, .fini = 
 
 	attach_gate();
 	for (i = 0; i < 2; i++)
-		cr_expect_eq(map_pins_find(kept[i]), -ENOENT, "%s is in the program",
-			     kept[i]);
+		cr_expect_eq(map_pins_find(kept[i]), -ENOENT, "%s is in the program", kept[i]);
 	cr_assert_eq(map_pins_bind(gates_object(gates), gates_program(gates, GATES_EGRESS)), 0);
 	cr_assert_eq(bpf_map_update_elem(maps.identities, &key, &identity, BPF_ANY), 0);
 	gates_tear_down();
