@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/enforce/cgroup_paths.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "common/text.h"
 
 #define DEPTH_MAX	128
 #define DIRECTORIES_MAX 20000
@@ -102,36 +101,54 @@ static int root_path(int cgroup_fd, char *ret_path, size_t size)
 	return 0;
 }
 
-static int find_in(FTS *walk, uint64_t id, char *ret_path, size_t size)
-{
-	unsigned int seen = 0;
-	uint64_t its;
-	FTSENT *entry;
+struct walk {
+	cgroup_visit_fn visit;
+	void *context;
+	char path[4096];
+	unsigned int seen, depth;
+};
 
-	while ((entry = fts_read(walk))) {
-		if (entry->fts_info != FTS_D)
-			continue;
-		if (++seen > DIRECTORIES_MAX)
-			return -E2BIG;
-		if (!handle_id(AT_FDCWD, entry->fts_path, 0, &its) && its == id)
-			return text_copy(ret_path, size, entry->fts_path) < 0 ? -ENAMETOOLONG : 0;
-	}
-	return -ENOENT;
+static int walk_directory(struct walk *walk, size_t length);
+
+static int walk_entry(struct walk *walk, size_t length, const struct dirent *entry)
+{
+	int end = 0;
+
+	/* Control files are many, and no file system says less than this of a cgroup. */
+	if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+		return 0;
+	end = snprintf(walk->path + length, sizeof(walk->path) - length, "/%s", entry->d_name);
+	if ((size_t)end >= sizeof(walk->path) - length)
+		return 0;
+	return walk_directory(walk, length + (size_t)end);
 }
 
-int cgroup_find(int cgroup_fd, uint64_t id, char *ret_path, size_t size)
+/* A directory that cannot be read is visited all the same, without those below it. */
+static int walk_directory(struct walk *walk, size_t length)
 {
-	char root[4096];
-	char *roots[] = {root, NULL};
-	int err = root_path(cgroup_fd, root, sizeof(root));
-	FTS *walk;
+	int result = walk->seen++ == DIRECTORIES_MAX ? -E2BIG : 0;
+	struct dirent *entry;
+	DIR *directory;
+	uint64_t id;
 
-	if (err)
-		return err;
-	walk = fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, NULL);
-	if (!walk)
-		return -errno;
-	err = find_in(walk, id, ret_path, size);
-	fts_close(walk);
-	return err;
+	if (!result && !handle_id(AT_FDCWD, walk->path, 0, &id))
+		result = walk->visit(walk->context, walk->path, id);
+	if (result || walk->depth == DEPTH_MAX)
+		return result;
+	directory = opendir(walk->path);
+	walk->depth++;
+	while (directory && !result && (entry = readdir(directory)))
+		result = walk_entry(walk, length, entry);
+	walk->depth--;
+	if (directory)
+		closedir(directory);
+	return result;
+}
+
+int cgroup_walk(int cgroup_fd, cgroup_visit_fn visit, void *context)
+{
+	struct walk walk = {.visit = visit, .context = context};
+	int err = root_path(cgroup_fd, walk.path, sizeof(walk.path));
+
+	return err ? err : walk_directory(&walk, strlen(walk.path));
 }

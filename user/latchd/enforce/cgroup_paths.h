@@ -17,10 +17,11 @@ int cgroup_open(const char *path, uint64_t *ret_id);
 int cgroup_is_within(int cgroup_fd, uint64_t id);
 
 /*
- * Finds the directory with this id in the hierarchy that the descriptor belongs to. Reads a limited
- * number of directories, since local users may own subtrees. 0; -ENOENT: none has it; -E2BIG:
- * there are more directories; or another negative errno.
+ * Visits each directory of the hierarchy that the descriptor belongs to, as far as it is mounted
+ * and can be read. Reads a limited number, since local users may own subtrees. 0; the visitor's
+ * first other result; -E2BIG: there are more directories; or another negative errno.
  */
-int cgroup_find(int cgroup_fd, uint64_t id, char *ret_path, size_t size);
+typedef int (*cgroup_visit_fn)(void *context, const char *path, uint64_t id);
+int cgroup_walk(int cgroup_fd, cgroup_visit_fn visit, void *context);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/log_limit.h"
 #include "latchd/config/config.h"
 #include "latchd/enforce/cgroup_state.h"
 #include "latchd/enforce/links.h"
@@ -18,9 +19,11 @@ struct cgroup {
 	char path[CONFIG_CGROUP_MAX];
 	bool configured;
 	bool ending; /* its programs are about to be detached: they cover no other cgroup */
-	uint64_t id; /* 0 = absent */
+	bool unreadable; /* the last look at a configured one failed */
+	uint64_t id;	 /* 0 = absent */
 	enum cgroup_state state;
 	int logged; /* the negative errno in the log; 0 = none */
+	struct log_limit log;
 	struct links links;
 };
 

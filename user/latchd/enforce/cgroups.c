@@ -11,51 +11,60 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "latchd/enforce/cgroup_paths.h"
+#include "latchd/enforce/cgroup_programs.h"
 #include "latchd/enforce/cgroup_table.h"
+
+/* ---- configured cgroups */
+
+/* An entry of its own: the path may soon have another cgroup. */
+static void keep_removed(struct cgroups *cgroups, const struct cgroup *cgroup, uint64_t id)
+{
+	struct cgroup *removed = cgroup_table_find(cgroups, id)
+					 ? NULL
+					 : cgroup_table_add(cgroups, cgroup->path, false);
+
+	if (!removed)
+		return;
+	removed->id = id;
+	removed->state = CGROUP_REMOVED;
+	removed->links = cgroup->links;
+	removed->links.cgroup = removed->path;
+}
 
 /* The old directory's sockets may be left: the kernel detaches the programs after the last. */
 static void note_removed(struct cgroups *cgroups, struct cgroup *cgroup)
 {
-	struct cgroup *removed;
+	uint64_t id = cgroup->id;
 
-	log_info("enforce", "cgroup %s (id %" PRIu64 ") removed", cgroup->path, cgroup->id);
-	removed = links_are_alive(&cgroup->links) ? cgroup_table_add(cgroups, cgroup->path, false)
-						  : NULL;
-	if (removed) {
-		removed->id = cgroup->id;
-		removed->state = CGROUP_REMOVED;
-		removed->links = cgroup->links;
-		removed->links.cgroup = removed->path;
-	}
+	if (cgroup_programs_may_log(cgroup))
+		log_info("enforce", "cgroup %s (id %" PRIu64 ") removed", cgroup->path, id);
 	cgroup->id = 0;
 	cgroup->state = CGROUP_ABSENT;
+	if (links_are_alive(&cgroup->links) || links_detach(&cgroup->links))
+		keep_removed(cgroups, cgroup, id);
+	cgroup->links.count = 0;
 	cgroup->logged = 0;
 }
 
-static void log_failed(struct cgroup *cgroup, int err, const char *text)
+/* The owner of a directory above may close it at any time: the cgroup is not gone by that. */
+static void note_unreadable(struct cgroup *cgroup, int err)
 {
-	if (cgroup->logged != err)
-		log_error("enforce", "cgroup %s has no programs: %s; trying again", cgroup->path,
-			  text);
-	cgroup->logged = err;
+	if (cgroup->state == CGROUP_ABSENT ||
+	    (cgroup->state == CGROUP_ATTACHED && !links_are_alive(&cgroup->links)))
+		cgroup->state = CGROUP_FAILED;
+	cgroup_programs_log(cgroup, err,
+			    cgroup->state == CGROUP_FAILED
+				    ? "has no programs: cannot open it"
+				    : "keeps its programs, but latchd cannot open it",
+			    strerror(-err));
 }
 
-static void attach_one(struct cgroups *cgroups, struct cgroup *cgroup, int fd)
+static bool is_below(const struct cgroup *cgroup, const struct cgroup *above)
 {
-	struct links *set = &cgroup->links;
-	struct failure failure = {""};
-	int err = cgroup_list_links(cgroups, cgroup);
+	uint64_t id;
+	auto_close int fd = cgroup_open(cgroup->path, &id);
 
-	set->cgroup_fd = fd;
-	if (!err)
-		err = links_attach(&set, 1, &failure);
-	set->cgroup_fd = -1;
-	cgroup->state = err ? CGROUP_FAILED : CGROUP_ATTACHED;
-	if (err)
-		log_failed(cgroup, err, failure.text[0] ? failure.text : strerror(-err));
-	else
-		log_info("enforce", "cgroup %s (id %" PRIu64 ") has the programs", cgroup->path,
-			 cgroup->id);
+	return fd >= 0 && cgroup_is_within(fd, above->id) > 0;
 }
 
 /* Only symbolic links and other mounts get here: the configuration has no cgroup below another. */
@@ -65,31 +74,59 @@ static void cover_others(struct cgroups *cgroups, const struct cgroup *above)
 
 	for (i = 0; i < cgroups->count; i++) {
 		struct cgroup *cgroup = cgroups->listed[i];
-		uint64_t id;
-		auto_close int fd =
-			cgroup->configured && cgroup != above && cgroup_has_programs(cgroup)
-				? cgroup_open(cgroup->path, &id)
-				: -1;
 
-		if (fd < 0 || cgroup_is_within(fd, above->id) <= 0)
+		if (!cgroup->configured || cgroup == above ||
+		    (!cgroup_has_programs(cgroup) && cgroup->state != CGROUP_FAILED) ||
+		    !is_below(cgroup, above))
 			continue;
-		cgroup->state = CGROUP_COVERED;
-		links_detach(&cgroup->links);
+		if (!cgroup_programs_release(cgroups, cgroup))
+			cgroup->state = CGROUP_COVERED;
 	}
+}
+
+/* It may have pins of its own, of an earlier configuration. */
+static void cover(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	if (cgroup->state == CGROUP_COVERED)
+		return;
+	if (cgroup_programs_may_log(cgroup))
+		log_info("enforce", "cgroup %s covered: a cgroup above it has the programs",
+			 cgroup->path);
+	if (!cgroup_list_links(cgroups, cgroup))
+		cgroup_programs_release(cgroups, cgroup);
+	cgroup->state = CGROUP_COVERED;
 }
 
 static void check_present(struct cgroups *cgroups, struct cgroup *cgroup, int fd)
 {
 	if (cgroup_cover(cgroups, cgroup, fd)) {
-		if (cgroup->state != CGROUP_COVERED)
-			log_info("enforce", "cgroup %s covered: a cgroup above it has the programs",
-				 cgroup->path);
-		cgroup->state = CGROUP_COVERED;
+		cover(cgroups, cgroup);
 		return;
 	}
-	attach_one(cgroups, cgroup, fd);
+	cgroup_programs_attach(cgroups, cgroup, fd);
 	if (cgroup->state == CGROUP_ATTACHED)
 		cover_others(cgroups, cgroup);
+}
+
+/* It has been found as a former or a removed one: the pins are now this entry's. */
+static void take_over(struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (!cgroups->listed[i]->configured && cgroups->listed[i]->id == cgroup->id)
+			cgroups->listed[i]->ending = true;
+}
+
+static void check_opened(struct cgroups *cgroups, struct cgroup *cgroup, int fd, uint64_t id)
+{
+	if (cgroup->state == CGROUP_ATTACHED) {
+		cgroup->logged = 0;
+		return;
+	}
+	cgroup->id = id;
+	take_over(cgroups, cgroup);
+	check_present(cgroups, cgroup, fd);
 }
 
 static void check_configured(struct cgroups *cgroups, struct cgroup *cgroup)
@@ -97,16 +134,15 @@ static void check_configured(struct cgroups *cgroups, struct cgroup *cgroup)
 	uint64_t id = 0;
 	auto_close int fd = cgroup_open(cgroup->path, &id);
 
-	if (fd < 0)
-		id = 0;
-	if (cgroup->id && cgroup->id != id)
+	if (cgroup->id && (fd == -ENOENT || (fd >= 0 && cgroup->id != id)))
 		note_removed(cgroups, cgroup);
-	if (fd < 0 && fd != -ENOENT)
-		log_failed(cgroup, fd, strerror(-fd));
-	if (fd < 0 || cgroup->state == CGROUP_ATTACHED)
-		return;
-	cgroup->id = id;
-	check_present(cgroups, cgroup, fd);
+	cgroup->unreadable = fd < 0 && fd != -ENOENT;
+	if (fd == -ENOENT)
+		cgroup->state = CGROUP_ABSENT;
+	else if (fd < 0)
+		note_unreadable(cgroup, fd);
+	else
+		check_opened(cgroups, cgroup, fd, id);
 }
 
 static void check_all_configured(struct cgroups *cgroups)
@@ -118,27 +154,32 @@ static void check_all_configured(struct cgroups *cgroups)
 			check_configured(cgroups, cgroups->listed[i]);
 }
 
+/* ---- former and removed cgroups */
+
 static void note_removed_former(struct cgroup *cgroup)
 {
 	uint64_t id = 0;
-	auto_close int fd = cgroup->path[0] ? cgroup_open(cgroup->path, &id) : -1;
+	auto_close int fd = cgroup->path[0] ? cgroup_open(cgroup->path, &id) : -EBADF;
 
-	if (fd == -ENOENT || (fd >= 0 && id != cgroup->id))
+	if (fd == -ENOENT || (fd >= 0 && id != cgroup->id) ||
+	    (fd < 0 && !links_are_alive(&cgroup->links)))
 		cgroup->state = CGROUP_REMOVED;
 }
 
-/* A connection may have been latched since the look at the table. */
-static void keep_former(struct cgroups *cgroups, struct cgroup *cgroup)
+/* Whether the former cgroup still covers one that cannot be opened is not known. */
+static bool some_may_lack_programs(const struct cgroups *cgroups)
 {
-	uint64_t id;
-	auto_close int fd = cgroup->path[0] ? cgroup_open(cgroup->path, &id) : -1;
+	size_t i;
 
-	if (fd < 0 || id != cgroup->id)
-		return;
-	attach_one(cgroups, cgroup, fd);
-	if (cgroup->state == CGROUP_ATTACHED)
-		cgroup->state = CGROUP_FORMER;
-	cgroup->ending = false;
+	for (i = 0; i < cgroups->count; i++) {
+		const struct cgroup *cgroup = cgroups->listed[i];
+
+		if (cgroup->configured &&
+		    (cgroup->state == CGROUP_FAILED ||
+		     (cgroup->state == CGROUP_COVERED && cgroup->unreadable)))
+			return true;
+	}
+	return false;
 }
 
 /* Covered cgroups get programs of their own before this one's end. */
@@ -146,26 +187,31 @@ static void end_former(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	cgroup->ending = true;
 	check_all_configured(cgroups);
-	links_detach(&cgroup->links);
-	if (cgroups_have_connections(cgroups))
-		keep_former(cgroups, cgroup);
-	else
-		log_info("enforce",
-			 "cgroup %s (id %" PRIu64 ") has no programs any more: no connection is "
-			 "latched",
-			 cgroup_name(cgroup), cgroup->id);
+	if (!some_may_lack_programs(cgroups) && cgroup_programs_end(cgroups, cgroup))
+		return;
+	cgroup->ending = false;
+	if (cgroup->state == CGROUP_FORMER)
+		cover_others(cgroups, cgroup);
+}
+
+/* Without an answer of the kernel the pins stay, and so does the entry. */
+static void end_dead(struct cgroup *cgroup)
+{
+	cgroup->ending = !links_are_alive(&cgroup->links) && !links_detach(&cgroup->links);
 }
 
 static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 {
-	if (cgroup->state == CGROUP_FORMER)
+	if (cgroup->state == CGROUP_FAILED)
+		cgroup_programs_return(cgroups, cgroup);
+	if (cgroup->state == CGROUP_FORMER || cgroup->state == CGROUP_FAILED)
 		note_removed_former(cgroup);
 	if (cgroup->state == CGROUP_FORMER && !cgroups_have_connections(cgroups))
 		end_former(cgroups, cgroup);
-	if (cgroup->state == CGROUP_REMOVED && !links_are_alive(&cgroup->links)) {
-		links_detach(&cgroup->links);
-		cgroup->ending = true;
-	}
+	if (cgroup->state == CGROUP_COVERED)
+		cgroup->ending = !cgroup_programs_release(cgroups, cgroup);
+	if (cgroup->state == CGROUP_REMOVED)
+		end_dead(cgroup);
 }
 
 void cgroups_check(struct cgroups *cgroups)
@@ -176,7 +222,7 @@ void cgroups_check(struct cgroups *cgroups)
 	for (i = cgroups->count; i-- > 0;) {
 		struct cgroup *cgroup = cgroups->listed[i];
 
-		if (!cgroup->configured)
+		if (!cgroup->configured && !cgroup->ending)
 			check_former(cgroups, cgroup);
 		if (cgroup->ending)
 			cgroup_table_forget(cgroups, i);

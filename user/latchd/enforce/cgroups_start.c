@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/text.h"
 #include "latchd/enforce/cgroup_paths.h"
+#include "latchd/enforce/cgroup_programs.h"
 #include "latchd/enforce/cgroup_table.h"
 
 /* ---- cgroups of an earlier configuration */
@@ -28,32 +31,69 @@ static int add_former(void *context, uint64_t id)
 	return cgroup_list_links(cgroups, cgroup);
 }
 
-/* Some directory of the hierarchy. */
-static int open_any(const struct cgroups *cgroups)
+/* Some directory of the hierarchy: the path, or what is above it. */
+static int open_above(const char *of)
 {
 	char path[CONFIG_CGROUP_MAX];
 	uint64_t id;
 	int fd = -ENOENT;
-	char *slash;
+	char *slash = path;
 
-	strcpy(path, cgroups->listed[0]->path);
-	while (fd == -ENOENT && (slash = strrchr(path, '/')) && slash != path) {
+	strcpy(path, of);
+	while (fd < 0 && slash && path[0]) {
 		fd = cgroup_open(path, &id);
-		*slash = '\0';
+		slash = strrchr(path, '/');
+		if (slash)
+			*slash = '\0';
 	}
 	return fd;
 }
 
-/* Without a path the cgroup was removed, and sockets in it are left; or it was not found. */
-static void find_former(struct cgroup *cgroup, int any_fd)
+static int open_any(const struct cgroups *cgroups)
 {
-	int err = any_fd < 0 ? any_fd
-			     : cgroup_find(any_fd, cgroup->id, cgroup->path, sizeof(cgroup->path));
+	int fd = -ENOENT;
+	size_t i;
 
-	if (err)
-		cgroup->path[0] = '\0';
-	if (err == -ENOENT)
-		cgroup->state = CGROUP_REMOVED;
+	for (i = 0; fd < 0 && i < cgroups->count && cgroups->listed[i]->configured; i++)
+		fd = open_above(cgroups->listed[i]->path);
+	return fd;
+}
+
+struct search {
+	struct cgroups *cgroups;
+	size_t left;
+};
+
+#define FOUND_ALL 1
+
+static int note_path(void *context, const char *path, uint64_t id)
+{
+	struct search *search = context;
+	struct cgroup *cgroup = cgroup_table_find(search->cgroups, id);
+
+	if (!cgroup || cgroup->configured || cgroup->path[0] ||
+	    text_copy(cgroup->path, sizeof(cgroup->path), path) < 0)
+		return 0;
+	return --search->left ? 0 : FOUND_ALL;
+}
+
+/*
+ * One that is not found keeps its programs: it may be removed and have sockets, or be where latchd
+ * does not see it.
+ */
+static void find_paths(struct cgroups *cgroups)
+{
+	struct search search = {.cgroups = cgroups};
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		search.left += !cgroups->listed[i]->configured;
+	if (search.left) {
+		auto_close int fd = open_any(cgroups);
+
+		if (fd >= 0)
+			cgroup_walk(fd, note_path, &search);
+	}
 }
 
 static bool is_below_configured(const struct cgroups *cgroups, const struct cgroup *former)
@@ -63,7 +103,7 @@ static bool is_below_configured(const struct cgroups *cgroups, const struct cgro
 	size_t i;
 
 	for (i = 0; fd >= 0 && i < cgroups->count; i++)
-		if (cgroups->listed[i]->configured && cgroups->listed[i]->id &&
+		if (cgroups->listed[i]->configured && cgroup_has_programs(cgroups->listed[i]) &&
 		    cgroup_is_within(fd, cgroups->listed[i]->id) > 0)
 			return true;
 	return false;
@@ -72,20 +112,16 @@ static bool is_below_configured(const struct cgroups *cgroups, const struct cgro
 static int find_formers(struct cgroups *cgroups)
 {
 	int err = links_walk_cgroups(cgroups->object, add_former, cgroups);
-	bool connections = cgroups_have_connections(cgroups);
-	auto_close int any_fd = open_any(cgroups);
 	size_t i;
 
-	for (i = 0; !err && i < cgroups->count; i++) {
-		struct cgroup *cgroup = cgroups->listed[i];
-
-		if (cgroup->configured)
-			continue;
-		find_former(cgroup, any_fd);
-		cgroup->ending = cgroup->state == CGROUP_FORMER &&
-				 (!connections || is_below_configured(cgroups, cgroup));
-	}
-	return err;
+	if (err)
+		return err;
+	find_paths(cgroups);
+	for (i = 0; i < cgroups->count; i++)
+		if (!cgroups->listed[i]->configured &&
+		    is_below_configured(cgroups, cgroups->listed[i]))
+			cgroups->listed[i]->state = CGROUP_COVERED;
+	return 0;
 }
 
 /* ---- start */
@@ -97,6 +133,32 @@ static int fail_open(const struct cgroup *cgroup, int err, struct failure *failu
 			   cgroup->path, strerror(-err));
 }
 
+/* The configuration is wrong; other errors may pass. */
+static bool is_fault(int err)
+{
+	return err == -ENOTDIR || err == -ELOOP || err == -ENAMETOOLONG || err == -EOPNOTSUPP;
+}
+
+static int open_one(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	int fd = cgroup_open(cgroup->path, &cgroup->id), err;
+
+	cgroup->links.cgroup_fd = -1;
+	cgroup->unreadable = fd < 0 && fd != -ENOENT;
+	if (fd < 0) {
+		cgroup->id = 0;
+		cgroup->state = cgroup->unreadable ? CGROUP_FAILED : CGROUP_ABSENT;
+		if (cgroup->unreadable && !is_fault(fd))
+			cgroup_programs_log(cgroup, fd, "has no new programs: cannot open it",
+					    strerror(-fd));
+		return is_fault(fd) ? fd : 0;
+	}
+	err = cgroup_list_links(cgroups, cgroup);
+	cgroup->links.cgroup_fd = fd;
+	cgroup->state = CGROUP_ATTACHED;
+	return err;
+}
+
 /* The links get a descriptor, which close_all() closes. */
 static int open_configured(struct cgroups *cgroups, struct failure *failure)
 {
@@ -104,14 +166,9 @@ static int open_configured(struct cgroups *cgroups, struct failure *failure)
 	size_t i;
 
 	for (i = 0; !err && i < cgroups->count; i++) {
-		struct cgroup *cgroup = cgroups->listed[i];
-		int fd = cgroup_open(cgroup->path, &cgroup->id);
-
-		err = fd == -ENOENT ? 0 : fd < 0 ? fd : cgroup_list_links(cgroups, cgroup);
+		err = open_one(cgroups, cgroups->listed[i]);
 		if (err)
-			fail_open(cgroup, err, failure);
-		cgroup->links.cgroup_fd = fd < 0 ? -1 : fd;
-		cgroup->state = fd < 0 ? CGROUP_ABSENT : CGROUP_ATTACHED;
+			fail_open(cgroups->listed[i], err, failure);
 	}
 	return err;
 }
@@ -155,19 +212,13 @@ static void cover_configured(struct cgroups *cgroups)
 	}
 }
 
-/* The programs of a removed cgroup are replaced, too: its sockets are still there. */
-static bool gets_programs(const struct cgroup *cgroup)
-{
-	return cgroup_has_programs(cgroup) || cgroup->state == CGROUP_REMOVED;
-}
-
 static int attach_sets(struct cgroups *cgroups, struct links *functions, struct failure *failure)
 {
 	struct links *sets[LISTED_MAX + 1] = {functions};
 	size_t count = 1, i;
 
 	for (i = 0; i < cgroups->count; i++)
-		if (gets_programs(cgroups->listed[i]))
+		if (cgroup_has_programs(cgroups->listed[i]))
 			sets[count++] = &cgroups->listed[i]->links;
 	return links_attach(sets, count, failure);
 }
@@ -186,8 +237,8 @@ static void log_start(const struct cgroup *cgroup)
 	case CGROUP_FORMER:
 		log_warn("enforce",
 			 "cgroup %s (id %" PRIu64 ") keeps its programs: it is no longer "
-			 "configured, and connections are latched; they end with the last latch, "
-			 "or by latchctl purge",
+			 "configured, and connections are latched, or its path is unknown; to "
+			 "end them: latchctl purge",
 			 cgroup_name(cgroup), cgroup->id);
 		break;
 	case CGROUP_ATTACHED:
@@ -202,23 +253,35 @@ static void end_needless(struct cgroups *cgroups)
 {
 	size_t i;
 
-	for (i = cgroups->count; i-- > 0;) {
+	for (i = 0; i < cgroups->count; i++) {
 		struct cgroup *cgroup = cgroups->listed[i];
 
-		if (cgroup->ending || cgroup->state == CGROUP_COVERED)
-			links_detach(&cgroup->links);
-		if (cgroup->ending)
-			cgroup_table_forget(cgroups, i);
-		else
-			log_start(cgroup);
+		if (cgroup->configured && cgroup->state == CGROUP_COVERED)
+			cgroup_programs_release(cgroups, cgroup);
 	}
 	links_sweep(cgroups->object);
+	cgroups_check(cgroups);
+	for (i = 0; i < cgroups->count; i++)
+		log_start(cgroups->listed[i]);
+}
+
+/* A set in work has three descriptors a link: many cgroups have more than the usual soft limit. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct failure *failure)
 {
-	int err = open_configured(cgroups, failure);
+	int err;
 
+	raise_descriptor_limit();
+	err = open_configured(cgroups, failure);
 	if (!err) {
 		err = links_adopt_names(cgroups->object);
 		if (!err)

@@ -54,12 +54,14 @@ int link_pin_rename(const char *pin, const char *from, const char *to)
 	return err;
 }
 
-void link_pin_remove(const char *pin, const char *suffix)
+int link_pin_remove(const char *pin, const char *suffix)
 {
 	char path[PINS_PATH_MAX];
+	int err = pin_paths_join(path, PINS_LINKS, pin, suffix);
 
-	if (!pin_paths_join(path, PINS_LINKS, pin, suffix))
-		unlink(path);
+	if (!err && unlink(path) && errno != ENOENT)
+		err = -errno;
+	return err;
 }
 
 int link_pin_info(int fd, struct bpf_link_info *ret)

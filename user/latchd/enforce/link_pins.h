@@ -20,7 +20,8 @@ bool link_pin_cgroup(const char *pin, size_t *ret_length, uint64_t *ret_cgroup_i
 
 int link_pin_open(const char *pin, const char *suffix);
 int link_pin_rename(const char *pin, const char *from, const char *to);
-void link_pin_remove(const char *pin, const char *suffix);
+/* 0, also if it is absent, or a negative errno. */
+int link_pin_remove(const char *pin, const char *suffix);
 /* 0 or a negative errno. A link without target has cgroup_id or target_btf_id 0. */
 int link_pin_info(int fd, struct bpf_link_info *ret);
 

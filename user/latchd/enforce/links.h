@@ -57,13 +57,21 @@ int links_list(const struct bpf_object *object, enum links_target target, uint64
  */
 int links_attach(struct links *const *sets, size_t count, struct failure *failure);
 
-/* Removes the pins of a set: the kernel detaches the programs. */
-void links_detach(const struct links *links);
+/*
+ * Of a cgroup: detaches the programs at once and removes the pins. 0, or a negative errno: if a pin
+ * cannot be opened, nothing has changed.
+ */
+int links_detach(const struct links *links);
+/* Returns when each run of a program that began before has ended. */
+void links_wait_for_runs(void);
 
-/* Asks the kernel. True: the pinned link has this very program and its target. */
+/*
+ * Asks the kernel. True: the pinned link has this very program and its target, or the kernel does
+ * not tell: an error is no sign that a link is gone.
+ */
 bool links_link_is_attached(const struct links *links, const struct link *link);
 bool links_are_attached(const struct links *links);
-/* Some link of the set still has its target. */
+/* False: for sure no link of the set has its target. */
 bool links_are_alive(const struct links *links);
 
 /* Gives links of cgroups the names of link_pins.h that an earlier latchd pinned by program only. */
@@ -78,7 +86,7 @@ int links_walk_cgroups(const struct bpf_object *object, links_cgroup_fn visit, v
 
 /*
  * Removes leftovers, links of programs that this latchd no longer has, and links without target.
- * A link with a living cgroup stays.
+ * A link with a living cgroup stays, and so does one that cannot be read.
  */
 void links_sweep(const struct bpf_object *object);
 

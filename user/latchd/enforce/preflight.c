@@ -260,14 +260,18 @@ static int check_configured(const struct preflight_system *system, const char *c
 			    struct failure *failure)
 {
 	struct stat st;
+	int err = stat(cgroup, &st) ? -errno : 0;
 
-	if (stat(cgroup, &st))
-		return errno == ENOENT
+	/* The owner of a directory above may close it. latchd tries again until it can be opened. */
+	if (err == -EACCES)
+		return 0;
+	if (err)
+		return err == -ENOENT
 			       ? check_absent(system, cgroup, failure)
-			       : failure_set(failure, -errno,
-					     "cgroup: cannot read %s: %m; correct cgroup = in "
+			       : failure_set(failure, err,
+					     "cgroup: cannot read %s: %s; correct cgroup = in "
 					     "[enforce]",
-					     cgroup);
+					     cgroup, strerror(-err));
 	if (!S_ISDIR(st.st_mode) || !is_cgroup2(system, cgroup))
 		return failure_set(
 			failure, -ENOTDIR,
