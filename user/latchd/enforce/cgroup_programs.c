@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "latchd/enforce/cgroup_paths.h"
+#include "latchd/enforce/program_runs.h"
 
 bool cgroup_programs_may_log(struct cgroup *cgroup)
 {
@@ -95,7 +96,7 @@ void cgroup_programs_return(const struct cgroups *cgroups, struct cgroup *cgroup
 /* A program may have latched a connection until its last run ended. */
 static bool has_ended(const struct cgroups *cgroups, struct cgroup *cgroup, int fd)
 {
-	links_wait_for_runs();
+	program_runs_wait();
 	if (!cgroups_have_connections(cgroups)) {
 		log_info("enforce",
 			 "cgroup %s (id %" PRIu64 ") has no programs any more: no connection is "

@@ -3,10 +3,8 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -247,14 +245,4 @@ int links_detach(const struct links *links)
 			close(fds[i]);
 	}
 	return err;
-}
-
-/* Without this call of the kernel: longer than any program runs. */
-#define RUN_MAX_US 20000
-
-void links_wait_for_runs(void)
-{
-	/* The kernel waits for all readers of RCU, which programs of cgroups are. */
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
-		usleep(RUN_MAX_US);
 }

@@ -62,8 +62,6 @@ int links_attach(struct links *const *sets, size_t count, struct failure *failur
  * cannot be opened, nothing has changed.
  */
 int links_detach(const struct links *links);
-/* Returns when each run of a program that began before has ended. */
-void links_wait_for_runs(void);
 
 /*
  * Asks the kernel. True: the pinned link has this very program and its target, or the kernel does
