@@ -18,7 +18,7 @@
 struct cgroup {
 	char path[CONFIG_CGROUP_MAX];
 	bool configured;
-	bool ending; /* its programs are about to be detached: they cover no other cgroup */
+	bool ending;	 /* its programs are about to be detached: they cover no other cgroup */
 	bool unreadable; /* the last look at a configured one failed */
 	uint64_t id;	 /* 0 = absent */
 	enum cgroup_state state;

@@ -174,9 +174,8 @@ static bool some_may_lack_programs(const struct cgroups *cgroups)
 	for (i = 0; i < cgroups->count; i++) {
 		const struct cgroup *cgroup = cgroups->listed[i];
 
-		if (cgroup->configured &&
-		    (cgroup->state == CGROUP_FAILED ||
-		     (cgroup->state == CGROUP_COVERED && cgroup->unreadable)))
+		if (cgroup->configured && (cgroup->state == CGROUP_FAILED ||
+					   (cgroup->state == CGROUP_COVERED && cgroup->unreadable)))
 			return true;
 	}
 	return false;

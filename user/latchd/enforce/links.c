@@ -9,12 +9,10 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
-#include "latchd/enforce/links_parts.h"
 #include "latchd/enforce/pin_paths.h"
 
 /* ---- the object's programs ---- */
 
-/* False: latchd itself runs it, or netfilter_gate.c attaches it to each namespace. */
 bool links_have_program(const struct bpf_program *program, enum links_target *ret_target)
 {
 	*ret_target = LINKS_OF_FUNCTIONS;
@@ -104,7 +102,7 @@ int links_list(const struct bpf_object *object, enum links_target target, uint64
 /* ---- links in the kernel ---- */
 
 bool links_has_target(const struct links *links, const struct link *link,
-		       const struct bpf_link_info *info)
+		      const struct bpf_link_info *info)
 {
 	/* A removed cgroup detaches its programs. Its id is then in no link. */
 	if (links->target == LINKS_OF_CGROUP)

@@ -88,4 +88,11 @@ int links_walk_cgroups(const struct bpf_object *object, links_cgroup_fn visit, v
  */
 void links_sweep(const struct bpf_object *object);
 
+/* ---- for the files that implement this header */
+
+/* False: latchd itself runs it, or netfilter_gate.c attaches it to each namespace. */
+bool links_have_program(const struct bpf_program *program, enum links_target *ret_target);
+bool links_has_target(const struct links *links, const struct link *link,
+		      const struct bpf_link_info *info);
+
 #endif

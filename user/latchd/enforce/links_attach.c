@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "latchd/enforce/links_parts.h"
 #include "latchd/enforce/pin_paths.h"
 
 /* ---- new links beside the old links ---- */

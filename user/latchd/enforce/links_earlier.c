@@ -8,7 +8,6 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "latchd/enforce/links_parts.h"
 #include "latchd/enforce/pin_paths.h"
 
 /* ---- pins of an earlier latchd ---- */
@@ -21,8 +20,8 @@ static bool is_program(const struct bpf_object *object, const char *name, size_t
 	enum links_target its;
 
 	bpf_object__for_each_program (program, object)
-		if (bpf_program__autoload(program) && links_have_program(program, &its) && its == target &&
-		    strlen(bpf_program__name(program)) == length &&
+		if (bpf_program__autoload(program) && links_have_program(program, &its) &&
+		    its == target && strlen(bpf_program__name(program)) == length &&
 		    !strncmp(bpf_program__name(program), name, length))
 			return true;
 	return false;

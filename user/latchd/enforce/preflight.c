@@ -262,7 +262,8 @@ static int check_configured(const struct preflight_system *system, const char *c
 	struct stat st;
 	int err = stat(cgroup, &st) ? -errno : 0;
 
-	/* The owner of a directory above may close it. latchd tries again until it can be opened. */
+	/* The owner of a directory above may close it. latchd tries again until it can be opened.
+	 */
 	if (err == -EACCES)
 		return 0;
 	if (err)

@@ -55,9 +55,9 @@ static void exclude_others(int which)
 	int fd = cgroup_open(paths[which], &id);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_eq(bpf_prog_attach(gates_program(gates, GATES_EGRESS), fd, BPF_CGROUP_INET_EGRESS,
-				     0),
-		     0, "%s", strerror(errno));
+	cr_assert_eq(
+		bpf_prog_attach(gates_program(gates, GATES_EGRESS), fd, BPF_CGROUP_INET_EGRESS, 0),
+		0, "%s", strerror(errno));
 	close(fd);
 }
 
@@ -67,9 +67,9 @@ static void admit_others(int which)
 	int fd = cgroup_open(paths[which], &id);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_eq(bpf_prog_detach2(gates_program(gates, GATES_EGRESS), fd,
-				      BPF_CGROUP_INET_EGRESS),
-		     0);
+	cr_assert_eq(
+		bpf_prog_detach2(gates_program(gates, GATES_EGRESS), fd, BPF_CGROUP_INET_EGRESS),
+		0);
 	close(fd);
 }
 
