@@ -67,8 +67,8 @@ struct netfilter_netns_entry {
 bool netfilter_netns_share_is_short(const struct netfilter_netns *netfilter_netns);
 
 /*
- * True: it is of another user namespace, as far as this list knows. Where the share is short an
- * unknown namespace is one of those without a place.
+ * True: it is of another user namespace, by an SA or a look-up. A namespace of which neither says
+ * that may be the host's.
  */
 bool netfilter_netns_is_foreign(const struct netfilter_netns *netfilter_netns,
 				uint64_t netns_cookie);
