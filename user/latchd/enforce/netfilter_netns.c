@@ -18,7 +18,7 @@
 struct netns_entry {
 	uint64_t cookie;
 	bool in_share; /* counts in the share of foreign namespaces */
-	bool foreign;  /* an SA or a look-up has said so */
+	bool foreign;  /* by an SA or a look-up */
 	bool gone;     /* in this round: neither a process nor a mount holds it */
 	int logged;    /* the negative errno in the log; 0 = none since the gate was attached */
 	UT_hash_handle hh;

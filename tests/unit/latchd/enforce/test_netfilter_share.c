@@ -147,9 +147,9 @@ static void await_own(void)
 
 Test(netfilter_share, a_namespace_with_many_latches_is_looked_up_once)
 {
-	put_latches(&crowd[CROWD - 1], 100);
-	put_latches(&crowd[CROWD - 2], 100);
-	put_latches(&own, 100);
+	put_latches(&crowd[CROWD - 1], 15);
+	put_latches(&crowd[CROWD - 2], 15);
+	put_latches(&own, 15);
 	fill();
 	look_ups = 0;
 	netfilter_netns_start(netfilter_netns);
