@@ -9,6 +9,7 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "latchd/enforce/link_list.h"
 #include "latchd/enforce/pin_paths.h"
 
 /* ---- the object's programs ---- */
@@ -113,56 +114,53 @@ bool links_has_target(const struct links *links, const struct link *link,
 	       info->tracing.attach_type == link->attach_type && info->tracing.target_btf_id;
 }
 
-/* program_id 0: any. 1: it is. 0: it is not. Or a negative errno: not known. */
-static int is_link(const struct links *links, const struct link *link, uint32_t program_id, int fd)
+struct wanted {
+	const struct links *links;
+	const struct link *link;
+	uint32_t program_id; /* 0: any */
+};
+
+static bool is_wanted(const void *context, const struct bpf_link_info *info)
+{
+	const struct wanted *wanted = context;
+
+	return (!wanted->program_id || info->prog_id == wanted->program_id) &&
+	       links_has_target(wanted->links, wanted->link, info);
+}
+
+/* 1: it is. 0: it is not. Or a negative errno: not known. */
+static int is_link(const struct wanted *wanted, int fd)
 {
 	struct bpf_link_info info;
 	int err = fd < 0 ? fd : link_pin_info(fd, &info);
 
-	if (err)
-		return err;
-	return (!program_id || info.prog_id == program_id) && links_has_target(links, link, &info);
-}
-
-static int find_listed(const struct links *links, const struct link *link, uint32_t program_id)
-{
-	int found = 0, err = 0;
-	__u32 id = 0;
-
-	while (!found && !err) {
-		auto_close int fd = -1;
-
-		err = bpf_link_get_next_id(id, &id);
-		if (!err)
-			fd = bpf_link_get_fd_by_id(id);
-		if (!err && fd != -ENOENT)
-			found = is_link(links, link, program_id, fd);
-	}
-	return found ? found : err == -ENOENT ? 0 : err;
+	return err ? err : is_wanted(wanted, &info);
 }
 
 /* A pin on a read-only file system cannot be opened. It exists, and the kernel lists its link. */
-static int is_listed(const struct links *links, const struct link *link, uint32_t program_id)
+static int is_listed(const struct wanted *wanted)
 {
 	char path[PINS_PATH_MAX];
-	int err = pin_paths_join(path, PINS_LINKS, link->pin, "");
+	int err = pin_paths_join(path, PINS_LINKS, wanted->link->pin, "");
 
 	if (!err && access(path, F_OK))
 		err = -errno;
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	return find_listed(links, link, program_id);
+	return link_list_find(wanted->links->target == LINKS_OF_CGROUP ? wanted->links->cgroup_id
+								       : 0,
+			      is_wanted, wanted);
 }
 
 /* 1: the pinned link has its target. 0: it has none, or is absent. Or a negative errno. */
 static int has_life(const struct links *links, const struct link *link, uint32_t program_id)
 {
+	const struct wanted wanted = {links, link, program_id};
 	auto_close int fd = link_pin_open(link->pin, "");
 
 	if (fd == -ENOENT)
 		return 0;
-	return fd == -EROFS ? is_listed(links, link, program_id)
-			    : is_link(links, link, program_id, fd);
+	return fd == -EROFS ? is_listed(&wanted) : is_link(&wanted, fd);
 }
 
 bool links_link_is_attached(const struct links *links, const struct link *link)

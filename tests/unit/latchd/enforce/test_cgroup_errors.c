@@ -191,6 +191,23 @@ Test(cgroup_errors, a_removed_cgroup_with_dead_links_leaves_no_pins)
 
 /* ---- many cgroups */
 
+static unsigned int asked;
+
+/* In place of libbpf's, to count the calls. */
+int bpf_link_get_next_id(__u32 start_id, __u32 *next_id)
+{
+	union bpf_attr attr;
+	long err;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.start_id = start_id;
+	asked++;
+	err = syscall(SYS_bpf, BPF_LINK_GET_NEXT_ID, &attr, sizeof(attr));
+	if (!err)
+		*next_id = attr.next_id;
+	return err ? -errno : 0;
+}
+
 static char many_path[sizeof(paths[0]) + 16];
 
 static const char *one_of_many(unsigned int i)
@@ -219,4 +236,36 @@ Test(cgroup_errors, a_restart_with_all_cgroups_that_a_configuration_can_have_suc
 		cr_expect_eq(entry_of(one_of_many(i)).state, CGROUP_ATTACHED);
 		rmdir(many_path);
 	}
+}
+
+static unsigned int count_links(void)
+{
+	__u32 id = 0;
+
+	asked = 0;
+	while (!bpf_link_get_next_id(id, &id))
+		;
+	return asked;
+}
+
+/* Each pin on a read-only file system is looked up in the kernel's list. */
+Test(cgroup_errors, a_check_with_a_read_only_file_system_reads_the_kernels_links_once)
+{
+	unsigned int links;
+
+	make(A);
+	make(B);
+	make(C);
+	configure(A);
+	configure(B);
+	configure(C);
+	attach();
+	cr_assert_eq(mount(NULL, "/sys/fs/bpf", NULL, MS_REMOUNT | MS_RDONLY, NULL), 0);
+	links = count_links();
+	asked = 0;
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+	cr_expect(cgroups_have_program(cgroups, "gate_ingress"));
+	cr_expect(cgroups_have_program(cgroups, "datagram_connect4"));
+	cr_expect_leq(asked, links + links / 2, "%u calls for %u links", asked, links);
+	cr_assert_eq(mount(NULL, "/sys/fs/bpf", NULL, MS_REMOUNT, NULL), 0);
 }
