@@ -25,7 +25,7 @@ static struct latch_flow the_latch(void)
 	return (struct latch_flow){.local_port = 80, .family = AF_INET};
 }
 
-/* At once: the kernel detaches the link of a removed pin later. */
+/* At once: without pin and descriptor the kernel detaches a link later. */
 static void expect_at_once(int which, unsigned int count)
 {
 	cr_expect_eq(programs_of(which), before + count, "%u programs at %s, not %u",
@@ -75,15 +75,22 @@ static void admit_others(int which)
 
 Test(cgroup_ends, the_programs_of_a_former_cgroup_are_detached_when_its_end_is_reported)
 {
+	char pin[LINK_PIN_MAX];
+	int holder;
+
 	make(A);
 	make(B);
 	before = programs_of(A);
 	make_former(A, B);
+	cr_assert_eq(link_pin_name(pin, "gate_egress", entry_of(paths[A]).id), 0);
+	holder = link_pin_open(pin, "");
+	cr_assert_geq(holder, 0);
 	end_latch();
 	cgroups_check(cgroups);
 	cr_expect_not(is_listed(A));
 	expect_at_once(A, 0);
 	expect_at_once(B, 1);
+	close(holder);
 }
 
 Test(cgroup_ends, a_connection_that_is_latched_meanwhile_has_the_programs_again)
