@@ -123,7 +123,8 @@ static void note_removed_former(struct cgroup *cgroup)
 	uint64_t id = 0;
 	auto_close int fd = cgroup->path[0] ? cgroup_open(cgroup->path, &id) : -1;
 
-	if (fd == -ENOENT || (fd >= 0 && id != cgroup->id))
+	if (fd == -ENOENT || (fd >= 0 && id != cgroup->id) ||
+	    (!cgroup->path[0] && !links_are_alive(&cgroup->links)))
 		cgroup->state = CGROUP_REMOVED;
 }
 
@@ -133,12 +134,14 @@ static void keep_former(struct cgroups *cgroups, struct cgroup *cgroup)
 	uint64_t id;
 	auto_close int fd = cgroup->path[0] ? cgroup_open(cgroup->path, &id) : -1;
 
-	if (fd < 0 || id != cgroup->id)
+	cgroup->ending = fd < 0 || id != cgroup->id;
+	if (cgroup->ending)
 		return;
 	attach_one(cgroups, cgroup, fd);
-	if (cgroup->state == CGROUP_ATTACHED)
-		cgroup->state = CGROUP_FORMER;
-	cgroup->ending = false;
+	if (cgroup->state != CGROUP_ATTACHED)
+		return;
+	cgroup->state = CGROUP_FORMER;
+	cover_others(cgroups, cgroup);
 }
 
 /* Covered cgroups get programs of their own before this one's end. */
@@ -162,6 +165,8 @@ static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 		note_removed_former(cgroup);
 	if (cgroup->state == CGROUP_FORMER && !cgroups_have_connections(cgroups))
 		end_former(cgroups, cgroup);
+	if (cgroup->state == CGROUP_FAILED)
+		keep_former(cgroups, cgroup);
 	if (cgroup->state == CGROUP_REMOVED && !links_are_alive(&cgroup->links)) {
 		links_detach(&cgroup->links);
 		cgroup->ending = true;
