@@ -199,10 +199,17 @@ static void end_dead(struct cgroup *cgroup)
 	cgroup->ending = !links_are_alive(&cgroup->links) && !links_detach(&cgroup->links);
 }
 
+static void retry_former(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	cgroup_programs_return(cgroups, cgroup);
+	if (cgroup->state == CGROUP_FORMER)
+		cover_others(cgroups, cgroup);
+}
+
 static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	if (cgroup->state == CGROUP_FAILED)
-		cgroup_programs_return(cgroups, cgroup);
+		retry_former(cgroups, cgroup);
 	if (cgroup->state == CGROUP_FORMER || cgroup->state == CGROUP_FAILED)
 		note_removed_former(cgroup);
 	if (cgroup->state == CGROUP_FORMER && !cgroups_have_connections(cgroups))
