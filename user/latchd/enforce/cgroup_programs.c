@@ -113,7 +113,13 @@ static bool has_ended(const struct cgroups *cgroups, struct cgroup *cgroup, int 
 	return false;
 }
 
-/* Without a descriptor the programs could not be attached again. */
+bool cgroup_programs_may_end(const struct cgroup *cgroup)
+{
+	auto_close int fd = open_again(cgroup);
+
+	return fd >= 0;
+}
+
 bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	auto_close int fd = open_again(cgroup);

@@ -16,6 +16,9 @@ void cgroup_programs_attach(const struct cgroups *cgroups, struct cgroup *cgroup
  */
 int cgroup_programs_release(const struct cgroups *cgroups, struct cgroup *cgroup);
 
+/* Without a descriptor of the cgroup the programs could not be attached again. */
+bool cgroup_programs_may_end(const struct cgroup *cgroup);
+
 /*
  * No connection is latched. False: the former cgroup keeps its programs, or has them again, since a
  * connection was latched meanwhile.

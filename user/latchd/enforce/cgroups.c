@@ -184,6 +184,8 @@ static bool some_may_lack_programs(const struct cgroups *cgroups)
 /* Covered cgroups get programs of their own before this one's end. */
 static void end_former(struct cgroups *cgroups, struct cgroup *cgroup)
 {
+	if (some_may_lack_programs(cgroups) || !cgroup_programs_may_end(cgroup))
+		return;
 	cgroup->ending = true;
 	check_all_configured(cgroups);
 	if (!some_may_lack_programs(cgroups) && cgroup_programs_end(cgroups, cgroup))
