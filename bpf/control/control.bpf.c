@@ -110,7 +110,6 @@ static __always_inline long sa_delete(const struct latch_sa_key *key, const stru
 
 	if (err)
 		return err;
-	bpf_map_delete_elem(&doubts, key);
 	uncount_foreign_sa(flags);
 	sa_share_give(slot);
 	return 0;

@@ -97,6 +97,11 @@ const char *gates_program_name(const struct gates *gates, enum gates_part part)
 	return bpf_program__name(gates->program[part]);
 }
 
+const struct bpf_object *gates_object(const struct gates *gates)
+{
+	return gates->skeleton->obj;
+}
+
 int gates_map(const struct gates *gates, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(gates->skeleton->obj, name);

@@ -9,6 +9,7 @@
 #include "latchd/maps/kernel_maps.h"
 
 struct gates;
+struct bpf_object;
 
 enum gates_part {
 	GATES_EGRESS,
@@ -39,6 +40,8 @@ int gates_attach(struct gates *gates, enum gates_part part, int cgroup);
 /* The file descriptor and the name of a program. */
 int gates_program(const struct gates *gates, enum gates_part part);
 const char *gates_program_name(const struct gates *gates, enum gates_part part);
+/* The object of these programs. */
+const struct bpf_object *gates_object(const struct gates *gates);
 /* The file descriptor of a map that latchd does not use, by its name, or a negative errno. */
 int gates_map(const struct gates *gates, const char *name);
 

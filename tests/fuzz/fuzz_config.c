@@ -54,7 +54,9 @@ static void check_config(const struct config *config)
 {
 	size_t i;
 
-	CHECK(!config->cgroup[0] || is_path(config->cgroup, sizeof(config->cgroup)));
+	CHECK(config->cgroup_count <= CONFIG_MAX_CGROUPS);
+	for (i = 0; i < config->cgroup_count; i++)
+		CHECK(is_path(config->cgroups[i], sizeof(config->cgroups[i])));
 	CHECK(config->pending_ms >= 100 && config->pending_ms <= 60000);
 	CHECK(config->latch_capacity >= 64 && config->latch_capacity <= 4194304);
 	CHECK(is_path(config->control_socket, sizeof(config->control_socket)));

@@ -481,7 +481,9 @@ static void run(struct input *script)
 		CHECK(err == (is_intact() ? 0 : -EBADMSG));
 	if (err) {
 		failing_call = 0;
-		CHECK(identities_erase(&descriptors) == (is_referenced() ? -EBUSY : 0));
+		CHECK(!identities_open(&descriptors, &identities));
+		CHECK(identities_reset(identities) == (is_referenced() ? -EBUSY : 0));
+		identities_free(identities);
 		return;
 	}
 	CHECK(failed || is_intact());

@@ -54,6 +54,29 @@ static void print_daemon(const struct status *status)
 		   view_text_or(daemon, "config", "?"));
 }
 
+static enum style style_of_cgroup(const char *state)
+{
+	return !strcmp(state, "failed")				      ? STYLE_BAD
+	       : !strcmp(state, "absent") || !strcmp(state, "former") ? STYLE_WARN
+								      : STYLE_GOOD;
+}
+
+/* One attached cgroup is in the line above. */
+static void print_cgroups(const struct status *status, struct json_object *enforcement)
+{
+	size_t count = view_count(enforcement, "cgroups"), i;
+
+	for (i = 0; i < count; i++) {
+		struct json_object *cgroup = view_element(enforcement, "cgroups", i);
+		const char *state = view_text_or(cgroup, "state", "?");
+
+		if (count > 1 || strcmp(state, "attached"))
+			print_line(status, i ? "" : "cgroups", state, style_of_cgroup(state),
+				   "%s (id %s)", view_text_or(cgroup, "path", "?"),
+				   view_text_or(cgroup, "id", "?"));
+	}
+}
+
 static void print_enforcement(const struct status *status)
 {
 	struct json_object *enforcement = view_member(status->document, "enforcement");
@@ -74,18 +97,19 @@ static void print_enforcement(const struct status *status)
 				   view_text_or(program, "name", "?"),
 				   view_text_or(program, "hook", "?"));
 	}
+	print_cgroups(status, enforcement);
 }
 
-static void print_attention(const struct status *status)
+/* key: "attention" or "notices". */
+static void print_rows(const struct status *status, const char *key, enum style style)
 {
-	size_t count = view_count(status->document, "attention"), i;
+	size_t count = view_count(status->document, key), i;
 	struct json_object *row;
 
 	for (i = 0; i < count; i++) {
-		row = view_element(status->document, "attention", i);
-		print_line(status, i ? "" : "attention", view_text_or(row, "code", "?"), STYLE_WARN,
-			   "%s: %s", view_text_or(row, "object", "?"),
-			   view_text_or(row, "detail", ""));
+		row = view_element(status->document, key, i);
+		print_line(status, i ? "" : key, view_text_or(row, "code", "?"), style, "%s: %s",
+			   view_text_or(row, "object", "?"), view_text_or(row, "detail", ""));
 	}
 }
 
@@ -175,7 +199,8 @@ enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
 
 	print_daemon(&status);
 	print_enforcement(&status);
-	print_attention(&status);
+	print_rows(&status, "attention", STYLE_WARN);
+	print_rows(&status, "notices", STYLE_PLAIN);
 	print_feeds(&status);
 	print_tables(&status);
 	print_drops(&status);

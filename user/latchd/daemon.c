@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -33,10 +32,13 @@ static void watch_enforcement(struct daemon *d)
 		return;
 	d->was_on = on;
 	if (on)
-		log_info("enforce", "all programs are attached again");
+		log_info("enforce", "all programs are attached");
 	else
-		log_error("enforce", "a program is no longer attached; see latchctl status, then "
-				     "restart latchd");
+		log_error("enforce",
+			  enforcement_has_cgroup(d->enforcement)
+				  ? "a program is no longer attached; see latchctl status, then "
+				    "restart latchd"
+				  : "off: no cgroup = of [enforce] exists; waiting for one");
 	notify_send("STATUS=enforcement is %s", on ? "on" : "OFF");
 }
 
@@ -77,7 +79,9 @@ static void on_housekeeping(void *context)
 	lost_events_check(&d->lost_events, &d->news);
 	report_recent_note(&d->recent, d->source.maps, loop_now_ms());
 	resync_feeds(d);
+	enforcement_check(d->enforcement);
 	watch_enforcement(d);
+	d->source.fixed_pins = enforcement_pins_are_fixed();
 	d->source.missing_pins = enforcement_keep_pins(d->enforcement);
 	notify_watchdog_feed(&d->watchdog, loop_now_ms());
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);
@@ -146,7 +150,8 @@ static int load_enforcement(struct daemon *d)
 	err = enforcement_load(d->config, &d->enforcement, d->failure);
 	if (err)
 		return err;
-	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities);
+	err = recovery_load_identities(enforcement_maps(d->enforcement), &d->identities,
+				       &d->identities_damaged);
 	if (err)
 		failure_set(d->failure, err,
 			    "identity table: cannot read the pinned maps: %s; run: latchctl purge",
@@ -228,7 +233,21 @@ static int start_feeds(struct daemon *d)
 	return err;
 }
 
-/* Nothing of an earlier latchd is touched before the last step. */
+/* Ends connections: after all that a start can fail of, and before an SA is attributed. */
+static int repair_identities(struct daemon *d)
+{
+	int err = d->identities_damaged ? recovery_repair_identities(
+						  enforcement_maps(d->enforcement), d->identities)
+					: 0;
+
+	return err ? failure_set(d->failure, err,
+				 "identity table: damaged, and its latches cannot be closed: %s; "
+				 "run: latchctl purge",
+				 strerror(-err))
+		   : 0;
+}
+
+/* Nothing of an earlier latchd is touched before the last two steps. */
 static int start_all(struct daemon *d)
 {
 	int err;
@@ -247,19 +266,13 @@ static int start_all(struct daemon *d)
 		err = start_attribution(d);
 	if (!err)
 		err = start_feeds(d);
-	return err ? err
-		   : enforcement_attach(d->enforcement, d->config, d->preflight.cgroup, d->failure);
+	if (!err)
+		err = enforcement_attach(d->enforcement, d->config, d->preflight.cgroup,
+					 d->failure);
+	return err ? err : repair_identities(d);
 }
 
 /* ---- after the start: none of these can fail */
-
-/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
-static bool cgroup_is_root(const char *path)
-{
-	struct stat st;
-
-	return !stat(path, &st) && st.st_ino == 1;
-}
 
 static void start_watching(struct daemon *d)
 {
@@ -285,7 +298,7 @@ static void start_watching(struct daemon *d)
 	reaper_start(&d->reaper, d->loop);
 	d->listeners = (struct listeners){
 		.maps = maps,
-		.adopt = cgroup_is_root(d->preflight.cgroup),
+		.adopt = enforcement_sees_all(d->enforcement),
 	};
 	listeners_start(&d->listeners, d->loop);
 	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
@@ -306,9 +319,11 @@ static int run(struct daemon *d)
 	int err;
 
 	start_watching(d);
+	enforcement_watch(d->enforcement, d->loop);
 	d->was_on = enforcement_is_on(d->enforcement);
 	d->watchdog.every_ms = notify_watchdog_ms();
-	log_info("enforce", "on at cgroup %s%s", d->preflight.cgroup,
+	log_info("enforce", "%s at cgroup %s%s%s", d->was_on ? "on" : "off", d->preflight.cgroup,
+		 d->config->cgroup_count > 1 ? " and others" : "",
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");
 	notify_send("READY=1\nSTATUS=enforcement is %s", d->was_on ? "on" : "OFF");

@@ -26,7 +26,7 @@ int daemon_check(const struct config *config, struct failure *failure)
 	int err;
 
 	err = preflight_cgroup(config, &result, failure);
-	/* A cgroup may come later, with its service. */
+	/* The hierarchy may be mounted later. */
 	if (err == -ENOENT)
 		err = -EAGAIN;
 	if (!err)

@@ -7,9 +7,9 @@
 #include "latchd/config/config.h"
 
 /*
- * Checks that the cgroup, the group and the sockets that config names can be used. 0, or a negative
- * errno and a failure. -EAGAIN: the cgroup is absent and
- * may come later, or no name service answers.
+ * Checks that the cgroups, the group and the sockets that config names can be used. 0, or a
+ * negative errno and a failure. -EAGAIN: what is missing may come later: a hierarchy of cgroups, or
+ * a group.
  */
 int daemon_check(const struct config *config, struct failure *failure);
 

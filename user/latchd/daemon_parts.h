@@ -57,6 +57,7 @@ struct daemon {
 	struct loop_timer housekeeping;
 	struct notify_watchdog watchdog;
 	unsigned int rounds;
+	bool identities_damaged; /* at the start: not repaired yet */
 	bool recovery_unfinished;
 	struct report_recent recent;
 	bool was_on;

@@ -35,11 +35,23 @@ struct fixed_key {
 	bool differs;
 };
 
+static bool same_cgroups(const struct config *now, const struct config *next)
+{
+	size_t i;
+
+	if (now->cgroup_count != next->cgroup_count)
+		return false;
+	for (i = 0; i < now->cgroup_count; i++)
+		if (strcmp(now->cgroups[i], next->cgroups[i]))
+			return false;
+	return true;
+}
+
 static void warn_fixed(const struct daemon *d, const struct config *next)
 {
 	const struct config *now = d->config;
 	const struct fixed_key keys[] = {
-		{"cgroup", strcmp(now->cgroup, next->cgroup) != 0},
+		{"cgroup", !same_cgroups(now, next)},
 		{"latches", now->latch_capacity != next->latch_capacity},
 		{"socket (of [control])", strcmp(now->control_socket, next->control_socket) != 0},
 		{"group", strcmp(now->control_group, next->control_group) != 0},
@@ -62,7 +74,8 @@ static void warn_fixed(const struct daemon *d, const struct config *next)
 /* The next reload compares with what is in force. */
 static void keep_fixed(const struct config *now, struct config *next)
 {
-	memcpy(next->cgroup, now->cgroup, sizeof(next->cgroup));
+	memcpy(next->cgroups, now->cgroups, sizeof(next->cgroups));
+	next->cgroup_count = now->cgroup_count;
 	next->latch_capacity = now->latch_capacity;
 	memcpy(next->control_socket, now->control_socket, sizeof(next->control_socket));
 	memcpy(next->control_group, now->control_group, sizeof(next->control_group));

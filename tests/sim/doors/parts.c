@@ -173,6 +173,43 @@ bool enforcement_is_on(const struct enforcement *started)
 	return true;
 }
 
+void enforcement_watch(struct enforcement *started, struct loop *loop)
+{
+	(void)started;
+	(void)loop;
+}
+
+void enforcement_check(struct enforcement *started)
+{
+	(void)started;
+}
+
+size_t enforcement_cgroups(const struct enforcement *started, struct cgroup_entry *entries,
+			   size_t max)
+{
+	(void)started;
+	(void)entries;
+	(void)max;
+	return 0;
+}
+
+bool enforcement_has_cgroup(const struct enforcement *started)
+{
+	(void)started;
+	return true;
+}
+
+bool enforcement_sees_all(const struct enforcement *started)
+{
+	(void)started;
+	return false;
+}
+
+bool enforcement_pins_are_fixed(void)
+{
+	return false;
+}
+
 /* ---- the netfilter gate is not simulated */
 
 struct netfilter_netns {
@@ -223,6 +260,19 @@ void netfilter_netns_add(struct netfilter_netns *known, uint64_t cookie,
 bool netfilter_netns_is_offered(const struct netfilter_netns *known)
 {
 	(void)known;
+	return false;
+}
+
+bool netfilter_netns_share_is_short(const struct netfilter_netns *known)
+{
+	(void)known;
+	return false;
+}
+
+bool netfilter_netns_is_foreign(const struct netfilter_netns *known, uint64_t cookie)
+{
+	(void)known;
+	(void)cookie;
 	return false;
 }
 

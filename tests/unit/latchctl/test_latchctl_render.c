@@ -73,6 +73,35 @@ Test(latchctl_render, status_shows_what_needs_attention_and_has_an_exit_status_f
 		 CTL_EXIT_FAILED);
 }
 
+Test(latchctl_render, a_notice_is_shown_and_has_no_exit_status)
+{
+	const char *text =
+		rendered(ctl_render_status,
+			 "{\"enforcement\":{\"on\":true},\"attention\":[],\"notices\":[{\"code\":"
+			 "\"gate-missing\",\"object\":\"77\",\"detail\":\"none\"}]}",
+			 CTL_EXIT_OK);
+
+	cr_expect(strstr(text, "notices      gate-missing 77: none\n"), "%s", text);
+}
+
+Test(latchctl_render, status_shows_each_of_several_cgroups_and_one_that_is_absent)
+{
+	const char *text = rendered(
+		ctl_render_status,
+		"{\"enforcement\":{\"on\":true,\"cgroups\":[{\"path\":\"/c/a\",\"id\":5,"
+		"\"state\":\"attached\"},{\"path\":\"/c/b\",\"id\":0,\"state\":\"absent\"}]}}",
+		CTL_EXIT_OK);
+
+	cr_expect(strstr(text, "cgroups      attached  /c/a (id 5)\n"
+			       "             absent    /c/b (id 0)\n"),
+		  "%s", text);
+	text = rendered(ctl_render_status,
+			"{\"enforcement\":{\"on\":true,\"cgroups\":[{\"path\":\"/c/a\",\"id\":5,"
+			"\"state\":\"attached\"}]}}",
+			CTL_EXIT_OK);
+	cr_expect_null(strstr(text, "cgroups"), "%s", text);
+}
+
 Test(latchctl_render, status_prints_every_section)
 {
 	expect_shown(ctl_render_status, STATUS("true"), CTL_EXIT_OK, status_text);

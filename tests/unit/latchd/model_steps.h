@@ -199,6 +199,7 @@ static bool step_database_corrupt(void)
 {
 	uint32_t index = 1;
 	struct latch_params damaged;
+	bool is_damaged;
 	size_t i;
 
 	if (draw(&chance, 4) || bpf_map_lookup_elem(maps.params, &index, &damaged) ||
@@ -208,7 +209,9 @@ static bool step_database_corrupt(void)
 	damaged.peer_id ^= 1;
 	cr_assert_eq(bpf_map_update_elem(maps.params, &index, &damaged, BPF_ANY), 0);
 	stop_latchd();
-	must(!recovery_load_identities(&maps, &identities), "the damaged table was not recovered");
+	must(!recovery_load_identities(&maps, &identities, &is_damaged) && is_damaged &&
+		     !recovery_repair_identities(&maps, identities),
+	     "the damaged table was not recovered");
 	identities_free(identities);
 	start_latchd();
 	world_restarted(&world);

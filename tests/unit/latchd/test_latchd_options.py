@@ -45,17 +45,30 @@ class Options(unittest.TestCase):
             self.assertIn(text, done.stderr)
             self.assertIn("; ", done.stderr)
 
-    def test_a_group_that_does_not_exist_is_a_fault_of_the_configuration(self):
-        self.expect_fault(["[control]", "group = no-such-group"], 'no group "no-such-group"')
+    def expect_retry(self, lines, text):
+        """systemd tries again: what is missing may come."""
+        done = self.run_latchd(lines)
+        self.assertEqual((done.returncode, done.stdout), (RETRY, ""), done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        self.assertIn(text, done.stderr)
+
+    def test_a_group_that_a_name_service_may_still_bring_is_tried_again(self):
+        self.expect_retry(["[control]", "group = no-such-group"], 'no group "no-such-group"')
 
     def test_a_cgroup_that_is_none_is_a_fault_of_the_configuration(self):
         self.expect_fault(["[enforce]", "cgroup = " + self.folder], "not a cgroup v2 directory")
         self.expect_fault(["[enforce]", "cgroup = " + self.file], "not a cgroup v2 directory")
 
     def test_a_cgroup_that_may_come_later_is_tried_again(self):
-        done = self.run_latchd(["[enforce]", "cgroup = " + self.path("later")])
-        self.assertEqual((done.returncode, done.stdout), (RETRY, ""), done.stderr)
-        self.assertIn("create it", done.stderr)
+        self.expect_retry(["[enforce]", "cgroup = " + self.path("later")], "mount cgroup2")
+
+    def test_a_cgroup_below_another_is_a_fault_of_the_configuration(self):
+        self.expect_fault(["[enforce]", "cgroup = /sys/fs/cgroup/a", "cgroup = /sys/fs/cgroup/a/b"],
+                          "above or below")
+
+    def test_the_unit_starts_latchd_after_the_groups_can_be_read(self):
+        with open(os.path.join(TOP, "tools/systemd/latchd.service"), encoding="utf-8") as file:
+            self.assertIn("\nAfter=nss-user-lookup.target\n", file.read())
 
     def test_a_control_socket_that_cannot_be_made_is_a_fault_of_the_configuration(self):
         for path, text in ((self.file, "no socket"), (self.file + "/sock", "no directory"),

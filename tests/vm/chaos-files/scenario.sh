@@ -36,6 +36,10 @@ no_pending_sa() {
 	[ -z "$(sas '.state == "pending"')" ]
 }
 
+needs_remount() {
+	[ -n "$(status '.attention[] | select(.code == "pins-read-only") | .detail | select(contains("remount,rw"))')" ]
+}
+
 enforcement_is() {
 	[ "$(status .enforcement.on)" = "$1" ]
 }
@@ -47,6 +51,8 @@ need_steady
 mount -o remount,ro $BPFFS
 ! mkdir $BPFFS/latchd/new 2>/dev/null || fail "$BPFFS is not read-only"
 need_attribution "with a read-only $BPFFS"
+need 30 "status names the read-only mount" needs_remount
+enforcement_is true || fail "status reports programs as detached on a read-only $BPFFS"
 kill9_latchd
 refused_start "a start with a read-only $BPFFS"
 [[ $REFUSAL = *remount* && $REFUSAL != *purge* ]] || fail "the next step is wrong: $REFUSAL"
@@ -78,6 +84,13 @@ start_latchd
 need 30 "enforcement is on" enforcement_is true
 start_stream 7001
 need_latch w 7001 established
+
+stop_latchd
+rm -r $BPFFS/latchd/v*/maps
+start_latchd
+need_progress c-7001 "with pins of maps that were removed while no latchd ran"
+need_latch w 7001 established
+! logged_more_than 'identity table damaged' 0 || fail "the identity table was lost with its pin"
 
 umount $BPFFS
 need 30 "latchd reports that the programs are gone" \

@@ -19,6 +19,7 @@ SAs are added all the time; a moment without the programs would leave one out of
 """
 import functools
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -28,7 +29,7 @@ import checks
 from abi import struct
 from checks import CGROUP, conforms, expect, program, run, run_json
 from host import C, GCM, W
-from maps import PIN, dump, pins, update
+from maps import PIN, delete, dump, pins, update
 
 ROOT = os.path.dirname(PIN)
 LINKS = pins("links")
@@ -39,9 +40,18 @@ def links():
     return {link["id"]: link["prog_id"] for link in run_json("bpftool -j link show")}
 
 
+def plain(pin):
+    """The pin of a cgroup's link is NAME@ID."""
+    return re.sub("@[0-9a-f]+", "", os.path.basename(pin))
+
+
+def pins_of(name):
+    return [f"{LINKS}/{pin}" for pin in os.listdir(LINKS) if plain(pin) == name]
+
+
 def pinned():
     """name -> (link, program, cgroup) of every link that is pinned"""
-    return {os.path.basename(pin): (link["id"], link["prog_id"], link.get("cgroup_id"))
+    return {plain(pin): (link["id"], link["prog_id"], link.get("cgroup_id"))
             for link in run_json("bpftool -j -f link show")
             for pin in link.get("pinned", ()) if os.path.dirname(pin) == LINKS}
 
@@ -86,7 +96,7 @@ class Controller:
 def all_attached_once(report, what):
     programs, _, _, on = report
     expect(on and all(p[2] for p in programs), what + ": every program is on")
-    expect(sorted(os.listdir(LINKS)) == sorted(pinned()) == sorted(p[0] for p in programs),
+    expect(sorted(map(plain, os.listdir(LINKS))) == sorted(pinned()) == sorted(p[0] for p in programs),
            "each program has one pin, and there is no other pin")
     until(lambda: set(links()) - BEFORE == {pin[0] for pin in pinned().values()},
           "no other link is attached")
@@ -178,10 +188,11 @@ names = sorted(after)
 functions = [n for n in names if not after[n][2]]
 on_cgroup = [n for n in names if after[n][2]]
 os.unlink(f"{LINKS}/{functions[0]}")
-os.unlink(f"{LINKS}/{on_cgroup[0]}")
+os.unlink(*pins_of(on_cgroup[0]))
 os.rename(f"{LINKS}/{functions[1]}", f"{LINKS}/{functions[1]}+new")
 run(f"bpftool link pin pinned {LINKS}/{functions[2]} {LINKS}/{functions[2]}+new")
-run(f"bpftool link pin pinned {LINKS}/{on_cgroup[1]} {LINKS}/{on_cgroup[1]}+new")
+doubled, = pins_of(on_cgroup[1])
+run(f"bpftool link pin pinned {doubled} {doubled}+new")
 run(f"bpftool link pin pinned {LINKS}/{functions[2]} {LINKS}/an_old_program")
 healed = started_once("damaged pins")
 # One of the removed hooks may be the one that adds SAs: from here on all of them count.
@@ -190,14 +201,24 @@ healed.leave()
 
 os.mkdir(CGROUP + "/part")
 part = os.stat(CGROUP + "/part").st_ino
-moved = started_once("another cgroup", cgroup=CGROUP + "/part")
-expect({pin[2] for pin in pinned().values()} == {None, part}, "the links belong to the new cgroup")
+root = os.stat(CGROUP).st_ino
+moved = started_once("another cgroup, with a latched connection", cgroup=CGROUP + "/part")
+expect({pin[2] for pin in pinned().values()} == {None, root},
+       "the links of the root stay for the connection, and none run twice")
+delete("latches", b"\1" * struct("latch_flow").size)
+until(lambda: moved.ask()[3] and {pin[2] for pin in pinned().values()} == {None, part},
+      "without connections the links belong to the new cgroup alone")
 os.rmdir(CGROUP + "/part")
 until(lambda: not moved.ask()[3], "a removed cgroup: the enforcement is off")
 programs = moved.ask()[0]
 expect([hook for _, hook, on in programs if not on] ==
        [hook for name, hook, on in programs if name in on_cgroup], "its programs are off, and no other")
+os.mkdir(CGROUP + "/part")
+until(lambda: moved.ask()[3], "the cgroup returns: the enforcement is on")
+os.rmdir(CGROUP + "/part")
+until(lambda: not moved.ask()[3], "and off again")
 moved.leave()
+update("latches", b"\1" * struct("latch_flow").size, b"\2" * struct("latch").size)
 started_once("back on the root").leave()
 
 caught = 0

@@ -135,6 +135,7 @@ int main(int argc, char **argv)
 	}
 	config.latch_capacity = (unsigned int)atoi(argv[2]);
 	config.pending_ms = (unsigned int)atoi(argv[3]);
+	config.cgroup_count = 0;
 	if (enforcement_start(&config, argv[1], &enforcement, &failure)) {
 		fprintf(stderr, "database: %s\n", failure.text);
 		return 1;

@@ -46,13 +46,15 @@ int main(int argc, char **argv)
 	}
 	config.latch_capacity = (unsigned int)atoi(argv[2]);
 	config.pending_ms = (unsigned int)atoi(argv[3]);
+	config.cgroup_count = 0;
 	if (enforcement_start(&config, argv[1], &enforcement, &failure)) {
 		fprintf(stderr, "enforce: %s\n", failure.text);
 		return 1;
 	}
-	do
+	do {
+		enforcement_check(enforcement);
 		report(enforcement);
-	while (read(STDIN_FILENO, &byte, 1) == 1);
+	} while (read(STDIN_FILENO, &byte, 1) == 1);
 	enforcement_free(enforcement);
 	return 0;
 }

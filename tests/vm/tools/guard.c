@@ -134,6 +134,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: guard CGROUP NETNS...\n");
 		return 2;
 	}
+	config.cgroup_count = 0;
 	if (enforcement_start(&config, argv[1], &enforcement, &failure)) {
 		fprintf(stderr, "guard: %s\n", failure.text);
 		return 1;

@@ -9,6 +9,8 @@
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
 #define CONFIG_MAX_FEEDS    64
+#define CONFIG_MAX_CGROUPS  64
+#define CONFIG_CGROUP_MAX   256
 #define CONFIG_NAME_MAX	    32
 #define CONFIG_LIST_MAX	    256
 #define CONFIG_PATH_MAX	    108 /* the size of sun_path, see unix(7) */
@@ -39,8 +41,12 @@ struct config_rule {
 };
 
 struct config {
-	/* [enforce] cgroup: a cgroup v2 directory; "" = the root that preflight finds. */
-	char cgroup[256];
+	/*
+	 * [enforce] cgroup: cgroup v2 directories, none below another, without needless slashes.
+	 * None: the root that preflight finds.
+	 */
+	size_t cgroup_count;
+	char cgroups[CONFIG_MAX_CGROUPS][CONFIG_CGROUP_MAX];
 	/* [enforce] pending-limit: 100..60000 ms, default 5000. */
 	unsigned int pending_ms;
 	/* [enforce] latches: 64..4194304 entries, default 65536. */

@@ -37,9 +37,68 @@ static bool parse_path(char *out, size_t size, const char *value)
 	return value[0] == '/' && text_copy(out, size, value) > 0;
 }
 
+/* Without needless slashes, so that equal directories have equal texts. */
+static bool copy_directory(char *out, size_t size, const char *value)
+{
+	size_t used = 0;
+
+	if (value[0] != '/')
+		return false;
+	while (*value && used + 1 < size) {
+		size_t length = strcspn(value, "/");
+
+		if ((length == 1 && value[0] == '.') || (length == 2 && !strncmp(value, "..", 2)))
+			return false;
+		if (length && used + 1 + length < size)
+			used += (size_t)snprintf(out + used, size - used, "/%.*s", (int)length,
+						 value);
+		else if (length)
+			return false;
+		value += length + (value[length] == '/');
+	}
+	return used > 0 && !*value;
+}
+
+static bool is_within(const char *path, const char *above)
+{
+	size_t length = strlen(above);
+
+	return !strncmp(path, above, length) && (!path[length] || path[length] == '/');
+}
+
+/* Programs of both would see each packet of the lower one: twice. */
+static bool check_cgroup(struct config_parser *parser, const char *path)
+{
+	const struct config *config = parser->config;
+	size_t i;
+
+	for (i = 0; i < config->cgroup_count; i++) {
+		const char *other = config->cgroups[i];
+
+		if (is_within(path, other) || is_within(other, path)) {
+			config_fail(parser, parser->line,
+				    "cgroup %s is %s cgroup %s of another line; expected cgroups "
+				    "of which none is below another",
+				    path, strcmp(path, other) ? "above or below" : "equal to",
+				    other);
+			return false;
+		}
+	}
+	if (i == CONFIG_MAX_CGROUPS)
+		config_fail(parser, parser->line, "cgroup %s is one too many; expected at most %d",
+			    path, CONFIG_MAX_CGROUPS);
+	return i < CONFIG_MAX_CGROUPS;
+}
+
 static bool parse_cgroup(struct config_parser *parser, const char *value)
 {
-	return parse_path(parser->config->cgroup, sizeof(parser->config->cgroup), value);
+	struct config *config = parser->config;
+	char path[CONFIG_CGROUP_MAX];
+
+	if (!copy_directory(path, sizeof(path), value) || !check_cgroup(parser, path))
+		return false;
+	strcpy(config->cgroups[config->cgroup_count++], path);
+	return true;
 }
 
 static bool parse_pending_limit(struct config_parser *parser, const char *value)
@@ -141,7 +200,7 @@ static bool parse_eap_identities(struct config_parser *parser, const char *value
 
 static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_ENFORCE, "cgroup", parse_cgroup,
-	 "the absolute path of a cgroup v2 directory"},
+	 "the absolute path of a cgroup v2 directory, without . and .."},
 	{CONFIG_SECTION_ENFORCE, "pending-limit", parse_pending_limit,
 	 "a time from 100ms to 60s, such as 5s"},
 	{CONFIG_SECTION_ENFORCE, "latches", parse_latches, "a number from 64 to 4194304"},
@@ -321,7 +380,7 @@ static int read_key(void *context, const char *section, const char *name, const 
 		return 0;
 	}
 	bit = 1U << (key - config_keys);
-	if (parser->keys_seen & bit)
+	if (parser->keys_seen & bit && key->parse != parse_cgroup)
 		config_fail(parser, parser->line,
 			    "key \"%s\" appears twice in this section; expected it once", name);
 	else if (!key->parse(parser, value))

@@ -41,7 +41,7 @@ static int find_group(struct control_socket *socket, const char *name, struct fa
 			name);
 	if (!group)
 		return failure_set(
-			failure, -ENOENT,
+			failure, -EAGAIN,
 			"control socket: no group \"%s\"; run: groupadd --system %s, or correct "
 			"group = in [control]",
 			name, name);

@@ -32,7 +32,8 @@ void control_socket_close(struct control_socket *socket);
 
 /*
  * Checks path and group for control_socket_open() without a change. A program that listens at path
- * is no fault. 0, or a negative errno and a failure; -EAGAIN: groups cannot be read now.
+ * is no fault. 0, or a negative errno and a failure; -EAGAIN: there is no such group, which a
+ * name service may still bring.
  */
 int control_socket_check(const char *path, const char *group, struct failure *failure);
 

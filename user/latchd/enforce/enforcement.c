@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/statvfs.h>
 
+#include "common/log.h"
 #include "common/text.h"
 #include "latchd.skel.h"
+#include "latchd/enforce/cgroup_watch.h"
 #include "latchd/enforce/libbpf_log.h"
 #include "latchd/enforce/links.h"
 #include "latchd/enforce/map_pins.h"
@@ -21,10 +23,11 @@
 struct enforcement {
 	struct object object;
 	struct kernel_maps maps;
-	struct links links;
+	struct links functions;
+	struct cgroups *cgroups;
+	struct cgroup_watch watch;
 	struct netfilter_gate netfilter_gate;
 	bool attached;
-	bool all_sockets; /* the cgroup is the root */
 };
 
 /*
@@ -46,26 +49,77 @@ static int exchange_settings(const struct kernel_maps *maps, struct latch_settin
 	return err;
 }
 
-/* The inode number of the root of a cgroup hierarchy. Programs there see all sockets. */
-#define CGROUP_ROOT_INO 1
+/* ---- links */
 
-static bool is_root(const char *cgroup)
-{
-	struct stat st;
-
-	return !stat(cgroup, &st) && st.st_ino == CGROUP_ROOT_INO;
-}
-
-static int attach_links(struct enforcement *enforcement, const char *cgroup,
-			struct failure *failure)
+static int attach_links(struct enforcement *enforcement, struct failure *failure)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
-	int err = links_list(object, &enforcement->links);
+	int err = links_list(object, LINKS_OF_FUNCTIONS, 0, NULL, &enforcement->functions);
 
 	if (err)
-		return failure_set(failure, err, "BPF programs: more than %d; report this",
-				   LINKS_MAX);
-	return links_attach(&enforcement->links, object, cgroup, failure);
+		return failure_set(
+			failure, err,
+			"BPF programs: cannot read their ids from the kernel: %s; report this",
+			strerror(-err));
+	return cgroups_attach(enforcement->cgroups, &enforcement->functions, failure);
+}
+
+static void note_cgroups(void *context)
+{
+	enforcement_check(context);
+}
+
+void enforcement_watch(struct enforcement *enforcement, struct loop *loop)
+{
+	int err = cgroup_watch_start(&enforcement->watch, loop, note_cgroups, enforcement);
+
+	if (err)
+		log_warn("enforce",
+			 "cgroups: cannot watch their directories (%s): a cgroup that comes is "
+			 "noticed within a second; free some descriptors and restart latchd",
+			 strerror(-err));
+	enforcement_check(enforcement);
+}
+
+void enforcement_check(struct enforcement *enforcement)
+{
+	struct cgroup_entry entries[CONFIG_MAX_CGROUPS];
+	size_t count = cgroups_list(enforcement->cgroups, entries, CONFIG_MAX_CGROUPS), i;
+
+	for (i = 0; i < count && i < CONFIG_MAX_CGROUPS; i++)
+		cgroup_watch_path(&enforcement->watch, entries[i].path);
+	cgroups_check(enforcement->cgroups);
+}
+
+size_t enforcement_cgroups(const struct enforcement *enforcement, struct cgroup_entry *entries,
+			   size_t max)
+{
+	return cgroups_list(enforcement->cgroups, entries, max);
+}
+
+bool enforcement_has_cgroup(const struct enforcement *enforcement)
+{
+	struct cgroup_entry entries[CONFIG_MAX_CGROUPS + CGROUPS_FORMER_MAX];
+	size_t count =
+		cgroups_list(enforcement->cgroups, entries, sizeof(entries) / sizeof(entries[0]));
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (entries[i].state != CGROUP_ABSENT && entries[i].state != CGROUP_REMOVED)
+			return true;
+	return false;
+}
+
+bool enforcement_sees_all(const struct enforcement *enforcement)
+{
+	return cgroups_have_root(enforcement->cgroups);
+}
+
+bool enforcement_pins_are_fixed(void)
+{
+	struct statvfs fs;
+
+	return !statvfs(PINS_MAPS, &fs) && fs.f_flag & ST_RDONLY;
 }
 
 /* ---- settings and rules */
@@ -90,7 +144,8 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 				   "map settings: cannot write: %s; run latchctl purge, then start "
 				   "latchd",
 				   strerror(-err));
-	err = rules_load(&enforcement->maps, config, enforcement->all_sockets, &ret_former->rules);
+	err = rules_load(&enforcement->maps, config, cgroups_have_root(enforcement->cgroups),
+			 &ret_former->rules);
 	if (err) {
 		exchange_settings(&enforcement->maps, &settings);
 		return failure_set(failure, err,
@@ -121,14 +176,17 @@ int enforcement_change(struct enforcement *enforcement, const struct config *con
 int enforcement_attach(struct enforcement *enforcement, const struct config *config,
 		       const char *cgroup, struct failure *failure)
 {
+	const struct bpf_object *object = enforcement->object.skeleton->obj;
 	struct former former;
 	int err;
 
-	enforcement->all_sockets = is_root(cgroup);
+	enforcement->cgroups = cgroups_new(object, &enforcement->maps, config, cgroup);
+	if (!enforcement->cgroups)
+		return failure_set(failure, -ENOMEM, "cgroups: out of memory; free some");
 	err = put_in_force(enforcement, config, &former, failure);
 	if (err)
 		return err;
-	err = attach_links(enforcement, cgroup, failure);
+	err = attach_links(enforcement, failure);
 	if (err)
 		restore(enforcement, &former);
 	enforcement->attached = !err;
@@ -178,8 +236,10 @@ void enforcement_free(struct enforcement *enforcement)
 {
 	if (!enforcement)
 		return;
+	cgroup_watch_stop(&enforcement->watch);
 	if (!enforcement->attached)
 		object_unpin(&enforcement->object);
+	cgroups_free(enforcement->cgroups);
 	object_release(&enforcement->object);
 	if (!enforcement->attached)
 		pin_paths_remove_directories();
@@ -238,11 +298,11 @@ int enforcement_functions(struct enforcement_functions *ret)
 		return -errno;
 	err = object_choose_programs(skeleton);
 	if (!err)
-		err = links_list(skeleton->obj, &links);
+		err = links_list(skeleton->obj, LINKS_OF_FUNCTIONS, 0, NULL, &links);
 	for (i = 0; !err && i < links.count; i++) {
 		const char *slash = strchr(links.link[i].section, '/');
 
-		if (slash && !links.link[i].on_cgroup)
+		if (slash)
 			err = add_function(ret, slash + 1);
 	}
 	latchd_bpf__destroy(skeleton);
@@ -251,28 +311,56 @@ int enforcement_functions(struct enforcement_functions *ret)
 
 /* ---- the attached programs ---- */
 
-size_t enforcement_programs(const struct enforcement *enforcement,
+static bool is_attached(const struct enforcement *enforcement, const struct links *links,
+			const struct link *link)
+{
+	return links->target == LINKS_OF_CGROUP
+		       ? cgroups_have_program(enforcement->cgroups, link->name)
+		       : links_link_is_attached(links, link);
+}
+
+static size_t list_programs(const struct enforcement *enforcement, const struct links *links,
 			    struct enforcement_program *programs, size_t max)
 {
-	const struct links *links = &enforcement->links;
 	size_t i;
 
 	for (i = 0; i < links->count && i < max; i++)
 		programs[i] = (struct enforcement_program){
 			.name = links->link[i].name,
 			.hook = links->link[i].section,
-			.attached = links_link_is_attached(links, &links->link[i]),
+			.attached = is_attached(enforcement, links, &links->link[i]),
 		};
 	return links->count;
 }
 
+/* Names and hooks alone: the cgroups have the links. */
+static int list_cgroup_programs(const struct enforcement *enforcement, struct links *ret)
+{
+	return links_list(enforcement->object.skeleton->obj, LINKS_OF_CGROUP, 0, NULL, ret);
+}
+
+size_t enforcement_programs(const struct enforcement *enforcement,
+			    struct enforcement_program *programs, size_t max)
+{
+	size_t count = list_programs(enforcement, &enforcement->functions, programs, max);
+	struct links links;
+
+	if (list_cgroup_programs(enforcement, &links))
+		return count;
+	return count + list_programs(enforcement, &links, count < max ? programs + count : NULL,
+				     count < max ? max - count : 0);
+}
+
 bool enforcement_is_on(const struct enforcement *enforcement)
 {
-	const struct links *links = &enforcement->links;
+	struct links links;
 	size_t i;
 
-	for (i = 0; i < links->count; i++)
-		if (!links_link_is_attached(links, &links->link[i]))
+	if (!links_are_attached(&enforcement->functions) ||
+	    list_cgroup_programs(enforcement, &links) || !links.count)
+		return false;
+	for (i = 0; i < links.count; i++)
+		if (!cgroups_have_program(enforcement->cgroups, links.link[i].name))
 			return false;
-	return links->count > 0;
+	return true;
 }

@@ -13,6 +13,8 @@
 
 #include "common/failure.h"
 #include "latchd/config/config.h"
+#include "common/loop.h"
+#include "latchd/enforce/cgroups.h"
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/enforce/netfilter_gate.h"
 
@@ -27,12 +29,32 @@ int enforcement_load(const struct config *config, struct enforcement **ret,
 		     struct failure *failure);
 
 /*
- * Puts settings and rules in force and attaches the programs to the kernel and to cgroup, the
- * directory that preflight found. The last step of a start that can fail. After an error settings,
- * rules and links are as they were.
+ * Puts settings and rules in force and attaches the programs to the kernel and to the cgroups of
+ * config that exist, see cgroups.h. Without any in config: to cgroup, the root that preflight
+ * found. The last step of a start that can fail. After an error settings, rules and links are as
+ * they were.
  */
 int enforcement_attach(struct enforcement *enforcement, const struct config *config,
 		       const char *cgroup, struct failure *failure);
+
+/* Reports cgroups that come and go to enforcement_check(), until enforcement_free(). */
+void enforcement_watch(struct enforcement *enforcement, struct loop *loop);
+
+/* Attaches the programs to cgroups that have come. Call it every second or so. */
+void enforcement_check(struct enforcement *enforcement);
+
+/* Fills at most max entries. Returns the number of cgroups, which may be larger. */
+size_t enforcement_cgroups(const struct enforcement *enforcement, struct cgroup_entry *entries,
+			   size_t max);
+
+/* False: no cgroup that the programs could run at exists. */
+bool enforcement_has_cgroup(const struct enforcement *enforcement);
+
+/* True: a cgroup of the configuration is the root, so that the programs see all sockets. */
+bool enforcement_sees_all(const struct enforcement *enforcement);
+
+/* True: /sys/fs/bpf is read-only, so that pins can be neither opened nor made. */
+bool enforcement_pins_are_fixed(void);
 
 /*
  * Puts the rules and the pending-limit of another configuration in force. A packet sees all of the
@@ -75,7 +97,7 @@ int enforcement_functions(struct enforcement_functions *ret);
 struct enforcement_program {
 	const char *name; /* as in the object */
 	const char *hook; /* its section: "cgroup_skb/egress", "fentry/xfrm_state_add" */
-	bool attached;	  /* now, by the kernel: the pinned link exists and has a target */
+	bool attached;	  /* now, by the kernel: each pinned link exists and has a target */
 };
 
 /* Fills at most max entries. Returns the number of programs, which may be larger. */

@@ -81,6 +81,18 @@ bool map_pins_have_programs(void)
 
 /* ---- the maps of this latchd */
 
+int map_pins_bind(const struct bpf_object *object, int program)
+{
+	struct bpf_map *map;
+	int err = 0;
+
+	/* A map that the program uses already is no error. */
+	bpf_object__for_each_map (map, object)
+		if (!err && !bpf_map__is_internal(map))
+			err = bpf_prog_bind_map(program, bpf_map__fd(map), NULL);
+	return err;
+}
+
 static bool keep(const struct bpf_map *map)
 {
 	const char *name = bpf_map__name(map);

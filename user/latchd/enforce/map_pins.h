@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pins of maps that were removed. The maps themselves live as long as a program that uses them is
- * attached, and with them every latch.
+ * Pins of maps that were removed. The maps themselves live as long as a program that holds them is
+ * attached, and with them every latch and every identity.
  */
 #ifndef LATCHD_ENFORCE_MAP_PINS_H
 #define LATCHD_ENFORCE_MAP_PINS_H
@@ -17,6 +17,12 @@ bool map_pins_have_programs(void);
  * the caller to close, or a negative errno; -ENOENT: no such program uses one.
  */
 int map_pins_find(const char *name);
+
+/*
+ * Makes the program hold all maps of the object, also those that only latchd uses: while it is
+ * attached, map_pins_find() finds each. 0 or a negative errno.
+ */
+int map_pins_bind(const struct bpf_object *object, int program);
 
 /* Pins the maps of a loaded object again where the pin is gone. Returns how many have none still.
  */

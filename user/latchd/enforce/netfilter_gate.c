@@ -73,13 +73,18 @@ static uint32_t program_id(int program)
 	return bpf_prog_get_info_by_fd(program, &info, &length) ? 0 : info.id;
 }
 
-/* The name gives the hook of the link: only latchd writes to the directory. */
+/*
+ * The name gives the hook of the link: only latchd writes to the directory. A pin on a read-only
+ * file system cannot be opened, but neither removed nor replaced.
+ */
 static bool is_this_program(const char *path, int program)
 {
 	auto_close int fd = bpf_obj_get(path);
 	struct bpf_link_info info = {0};
 	__u32 length = sizeof(info);
 
+	if (fd == -EROFS)
+		return !access(path, F_OK);
 	return fd >= 0 && !bpf_link_get_info_by_fd(fd, &info, &length) &&
 	       info.prog_id == program_id(program);
 }

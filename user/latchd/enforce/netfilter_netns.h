@@ -47,8 +47,9 @@ enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word);
 enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word);
 
 /*
- * Attaches the gate to a namespace, or does not: the share of foreign namespaces is full. Cheap
- * when the namespace is known. Cookie 0 is ignored.
+ * Attaches the gate to a namespace, or does not: the share of foreign namespaces is full. It is
+ * then tried again when a place is free, if the tables still have it. Cheap when the namespace is
+ * known. Cookie 0 is ignored.
  */
 void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t netns_cookie,
 			 enum netfilter_netns_origin origin);
@@ -59,7 +60,18 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns);
 struct netfilter_netns_entry {
 	uint64_t cookie;
 	bool attached; /* now, by the kernel */
+	bool foreign;  /* counts in the share of foreign namespaces */
 };
+
+/* True: some foreign namespace has no place in the share. It gets the next that becomes free. */
+bool netfilter_netns_share_is_short(const struct netfilter_netns *netfilter_netns);
+
+/*
+ * True: it is of another user namespace, by an SA or a look-up. A namespace of which neither says
+ * that may be the host's.
+ */
+bool netfilter_netns_is_foreign(const struct netfilter_netns *netfilter_netns,
+				uint64_t netns_cookie);
 
 /* Fills at most max entries. Returns the number of namespaces, which may be larger. */
 size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,

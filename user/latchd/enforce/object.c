@@ -261,6 +261,18 @@ static int open_skeleton(struct object *object, char *log, struct failure *failu
 			   strerror(-err));
 }
 
+/* Some maps are in no attached program: without this their pins alone would keep them. */
+static int bind_maps(const struct object *object, struct failure *failure)
+{
+	const struct latchd_bpf *skeleton = object->skeleton;
+	int err = map_pins_bind(skeleton->obj, bpf_program__fd(skeleton->progs.watch_sa_add));
+
+	return err ? failure_set(failure, err,
+				 "BPF maps: cannot bind them to a program: %s; report this",
+				 strerror(-err))
+		   : 0;
+}
+
 int object_load(const struct config *config, struct object *object, struct failure *failure)
 {
 	auto_free char *log = malloc(VERIFIER_LOG_SIZE);
@@ -279,8 +291,11 @@ int object_load(const struct config *config, struct object *object, struct failu
 		return err;
 	}
 	err = latchd_bpf__load(object->skeleton);
-	if (err) {
+	if (err)
 		explain(object, err, log, failure);
+	else
+		err = bind_maps(object, failure);
+	if (err) {
 		object_unpin(object);
 		object_release(object);
 	}

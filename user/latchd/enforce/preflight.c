@@ -238,25 +238,62 @@ static int check_default_cgroup(const struct preflight_system *system,
 	return 0;
 }
 
-static int check_cgroup(const struct preflight_system *system, const struct config *config,
-			struct preflight_result *result, struct failure *failure)
+/* An absent cgroup may come: then a directory above it is one already. */
+static int check_absent(const struct preflight_system *system, const char *cgroup,
+			struct failure *failure)
+{
+	char path[CONFIG_CGROUP_MAX];
+	char *slash;
+
+	text_copy(path, sizeof(path), cgroup);
+	while (access(path, F_OK) && (slash = strrchr(path, '/')) && slash != path)
+		*slash = '\0';
+	if (is_cgroup2(system, path))
+		return 0;
+	return failure_set(failure, -ENOENT,
+			   "cgroup: %s is absent, and %s above it is not of cgroup v2; mount "
+			   "cgroup2, or correct cgroup = in [enforce]",
+			   cgroup, path);
+}
+
+static int check_configured(const struct preflight_system *system, const char *cgroup,
+			    struct failure *failure)
 {
 	struct stat st;
+	int err = stat(cgroup, &st) ? -errno : 0;
 
-	if (!config->cgroup[0])
-		return check_default_cgroup(system, result, failure);
-	if (stat(config->cgroup, &st))
-		return failure_set(failure, -errno,
-				   "cgroup: cannot read %s: %m; create it, or correct cgroup = in "
-				   "[enforce]",
-				   config->cgroup);
-	if (!S_ISDIR(st.st_mode) || !is_cgroup2(system, config->cgroup))
+	/* The owner of a directory above may close it. latchd tries again until it can be opened.
+	 */
+	if (err == -EACCES)
+		return 0;
+	if (err)
+		return err == -ENOENT
+			       ? check_absent(system, cgroup, failure)
+			       : failure_set(failure, err,
+					     "cgroup: cannot read %s: %s; correct cgroup = in "
+					     "[enforce]",
+					     cgroup, strerror(-err));
+	if (!S_ISDIR(st.st_mode) || !is_cgroup2(system, cgroup))
 		return failure_set(
 			failure, -ENOTDIR,
 			"cgroup: %s is not a cgroup v2 directory; correct cgroup = in [enforce]",
-			config->cgroup);
-	text_copy(result->cgroup, sizeof(result->cgroup), config->cgroup);
+			cgroup);
 	return 0;
+}
+
+static int check_cgroup(const struct preflight_system *system, const struct config *config,
+			struct preflight_result *result, struct failure *failure)
+{
+	size_t i;
+	int err = 0;
+
+	if (!config->cgroup_count)
+		return check_default_cgroup(system, result, failure);
+	for (i = 0; !err && i < config->cgroup_count; i++)
+		err = check_configured(system, config->cgroups[i], failure);
+	if (!err)
+		text_copy(result->cgroup, sizeof(result->cgroup), config->cgroups[0]);
+	return err;
 }
 
 /* ---- all of them ---- */

@@ -13,7 +13,8 @@
 #include "latchd/config/config.h"
 
 struct preflight_result {
-	char cgroup[256]; /* path of the cgroup v2 directory to enforce on; "" = not found */
+	/* Path of the first cgroup v2 directory to enforce on; "" = not found. It may be absent. */
+	char cgroup[CONFIG_CGROUP_MAX];
 };
 
 /* The files and the call that the checks use. Unit tests give files of their own. */
@@ -39,7 +40,10 @@ int preflight_run(const struct config *config, struct preflight_result *result,
 int preflight_run_on(const struct preflight_system *system, const struct config *config,
 		     struct preflight_result *result, struct failure *failure);
 
-/* The check of the cgroup alone, which needs no privilege. */
+/*
+ * The check of the cgroups alone, which needs no privilege. -ENOENT: a cgroup is absent, and so is
+ * a cgroup v2 directory above it.
+ */
 int preflight_cgroup(const struct config *config, struct preflight_result *result,
 		     struct failure *failure);
 

@@ -126,7 +126,7 @@ static int check_reference(void *context, uint16_t params)
 	return intern_get(&identities->params, params) ? 0 : -EBADMSG;
 }
 
-static int load(struct identities *identities)
+static int open_tables(struct identities *identities)
 {
 	const struct kernel_maps *maps = identities->maps;
 	int err;
@@ -136,6 +136,13 @@ static int load(struct identities *identities)
 	if (!err)
 		err = intern_open(&identities->params, maps->params, sizeof(struct latch_params),
 				  canonical_params);
+	return err;
+}
+
+static int load(struct identities *identities)
+{
+	int err = open_tables(identities);
+
 	if (!err)
 		err = intern_load(&identities->ids);
 	if (!err)
@@ -143,11 +150,12 @@ static int load(struct identities *identities)
 	if (!err)
 		err = check_params(identities);
 	if (!err)
-		err = walk_references(maps, check_reference, identities);
+		err = walk_references(identities->maps, check_reference, identities);
 	return err;
 }
 
-int identities_load(const struct kernel_maps *maps, struct identities **ret)
+static int make(const struct kernel_maps *maps, int (*fill)(struct identities *identities),
+		struct identities **ret)
 {
 	struct identities *identities = calloc(1, sizeof(*identities));
 	int err;
@@ -155,13 +163,23 @@ int identities_load(const struct kernel_maps *maps, struct identities **ret)
 	if (!identities)
 		return -ENOMEM;
 	identities->maps = maps;
-	err = load(identities);
+	err = fill(identities);
 	if (err) {
 		identities_free(identities);
 		return err;
 	}
 	*ret = identities;
 	return 0;
+}
+
+int identities_load(const struct kernel_maps *maps, struct identities **ret)
+{
+	return make(maps, load, ret);
+}
+
+int identities_open(const struct kernel_maps *maps, struct identities **ret)
+{
+	return make(maps, open_tables, ret);
 }
 
 void identities_free(struct identities *identities)
@@ -199,18 +217,6 @@ int identities_reset(struct identities *identities)
 		err = intern_clear(&identities->params);
 	if (!err)
 		err = intern_clear(&identities->ids);
-	return err;
-}
-
-int identities_erase(const struct kernel_maps *maps)
-{
-	int err;
-
-	err = walk_references(maps, refuse_reference, NULL);
-	if (!err)
-		err = intern_erase_map(maps->params);
-	if (!err)
-		err = intern_erase_map(maps->identities);
 	return err;
 }
 

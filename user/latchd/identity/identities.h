@@ -24,6 +24,11 @@ struct identities;
  *   - params with an unknown identity, or a latch or SA with unknown params.
  */
 int identities_load(const struct kernel_maps *maps, struct identities **ret);
+/*
+ * For tables that identities_load() has refused: the copy is empty, and the tables stay as they
+ * are. Only identities_reset() may follow. 0 or a negative errno.
+ */
+int identities_open(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);
 
 /*
@@ -38,8 +43,6 @@ int identities_check(const struct identities *identities);
  * index. First set every SA to PENDING with params 0, then close every latch.
  */
 int identities_reset(struct identities *identities);
-/* The same for tables that identities_load() has refused. */
-int identities_erase(const struct kernel_maps *maps);
 
 /*
  * Returns the index of an equal entry, or of a new one, which is in the pinned map

@@ -285,7 +285,7 @@ void intern_drop_others(struct intern *table, const bool *keep)
 			unlink_entry(table, i);
 }
 
-int intern_erase_map(int map)
+static int erase_map(int map)
 {
 	__u32 index;
 	int err;
@@ -301,7 +301,7 @@ int intern_erase_map(int map)
 
 int intern_clear(struct intern *table)
 {
-	int err = intern_erase_map(table->map);
+	int err = erase_map(table->map);
 
 	/* Even after an error: a copy with more than the map would return missing indices. */
 	clear_copy(table);

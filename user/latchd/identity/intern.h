@@ -63,7 +63,5 @@ void intern_drop_others(struct intern *table, const bool *keep);
 
 /* Empties the map and the copy. 0 or a negative errno. */
 int intern_clear(struct intern *table);
-/* Empties a map that was never loaded. */
-int intern_erase_map(int map);
 
 #endif

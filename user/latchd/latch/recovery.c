@@ -54,37 +54,35 @@ static void log_damage(const struct recovery_walk *walk)
 		  walk->count);
 }
 
-int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret)
+int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret,
+			     bool *ret_damaged)
+{
+	int err = identities_load(maps, ret);
+
+	*ret_damaged = err == -EBADMSG;
+	return *ret_damaged ? identities_open(maps, ret) : err;
+}
+
+int recovery_repair_identities(const struct kernel_maps *maps, struct identities *identities)
 {
 	struct recovery_walk walk = {.maps = maps};
-	int err;
+	int err = close_all(&walk);
 
-	err = identities_load(maps, ret);
-	if (err != -EBADMSG)
-		return err;
-	err = close_all(&walk);
 	if (!err)
-		err = identities_erase(maps);
-	if (err)
-		return err;
-	log_damage(&walk);
-	return identities_load(maps, ret);
+		err = identities_reset(identities);
+	if (!err)
+		log_damage(&walk);
+	return err;
 }
 
 int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities,
 			      bool *unfinished)
 {
-	struct recovery_walk walk = {.maps = maps};
 	int err = *unfinished ? -EBADMSG : identities_check(identities);
 
 	if (err != -EBADMSG)
 		return err;
-	err = close_all(&walk);
-	if (!err)
-		err = identities_reset(identities);
+	err = recovery_repair_identities(maps, identities);
 	*unfinished = err != 0;
-	if (err)
-		return err;
-	log_damage(&walk);
-	return RECOVERY_DAMAGED;
+	return err ? err : RECOVERY_DAMAGED;
 }

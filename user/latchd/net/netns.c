@@ -157,14 +157,14 @@ static int open_after_pass(uint64_t cookie)
 	int fd;
 
 	if (is_answered(cookie, now_ms))
-		return known.unread ? known.unread : -ENOENT;
+		return netns_index_absence(&known, cookie);
 	if (!question_of(cookie)->cookie)
 		ask(cookie, now_ms);
 	if (!may_pass(now_ms))
 		return -EAGAIN;
 	make_pass();
 	fd = open_indexed(cookie);
-	return fd == -ENOENT && known.unread ? known.unread : fd;
+	return fd == -ENOENT ? netns_index_absence(&known, cookie) : fd;
 }
 
 int netns_open(uint64_t cookie)

@@ -86,7 +86,8 @@ static int seen_add(struct seen *seen, int netns_fd)
 
 /* ---- holders ---- */
 
-static int add_holder(struct netns_index *index, uint64_t cookie, pid_t pid, const char *path)
+static int add_holder(struct netns_index *index, uint64_t cookie, pid_t pid, const char *path,
+		      bool foreign)
 {
 	size_t capacity = index->capacity ? index->capacity * 2 : 64;
 	struct netns_holder *holders;
@@ -103,29 +104,22 @@ static int add_holder(struct netns_index *index, uint64_t cookie, pid_t pid, con
 		index->holders = holders;
 		index->capacity = capacity;
 	}
-	index->holders[index->count++] = (struct netns_holder){cookie, pid, copy};
+	index->holders[index->count++] = (struct netns_holder){cookie, pid, foreign, copy};
 	return 0;
-}
-
-/* 1: the share of foreign namespaces has room. 0: it has none. Or a negative errno. */
-static int has_room(struct pass *pass, int netns_fd)
-{
-	int foreign = netns_descriptor_is_foreign(netns_fd);
-
-	if (foreign <= 0)
-		return foreign ? foreign : 1;
-	return pass->foreign++ < pass->foreign_max;
 }
 
 static int note_new(struct pass *pass, int netns_fd, pid_t pid, const char *path)
 {
+	int foreign = netns_descriptor_is_foreign(netns_fd);
 	uint64_t cookie;
-	int err = has_room(pass, netns_fd);
+	int err;
 
-	if (err <= 0)
-		return err ? err : -EUSERS;
+	if (foreign < 0)
+		return foreign;
+	if (foreign && pass->foreign++ >= pass->foreign_max)
+		return -EUSERS;
 	err = netns_of_descriptor(netns_fd, &cookie);
-	return err ? err : add_holder(pass->index, cookie, pid, path);
+	return err ? err : add_holder(pass->index, cookie, pid, path, foreign);
 }
 
 static void note(struct pass *pass, int netns_fd, pid_t pid, const char *path)
@@ -193,17 +187,94 @@ static int by_cookie(const void *a, const void *b)
 	return (one->cookie > other->cookie) - (one->cookie < other->cookie);
 }
 
+/* ---- namespaces of the host's user namespace */
+
+static size_t count_own(const struct netns_index *index)
+{
+	size_t count = 0, i;
+
+	for (i = 0; i < index->count; i++)
+		count += !index->holders[i].foreign;
+	return count;
+}
+
+/* Both lists are in order. */
+static size_t merge_own(const struct netns_index *index, bool with_earlier, uint64_t *merged)
+{
+	size_t count = 0, earlier = with_earlier ? 0 : index->own_count, i;
+
+	for (i = 0; i < index->count; i++) {
+		uint64_t cookie = index->holders[i].cookie;
+
+		if (index->holders[i].foreign)
+			continue;
+		while (earlier < index->own_count && index->own[earlier] < cookie)
+			merged[count++] = index->own[earlier++];
+		earlier += earlier < index->own_count && index->own[earlier] == cookie;
+		merged[count++] = cookie;
+	}
+	while (earlier < index->own_count)
+		merged[count++] = index->own[earlier++];
+	return count;
+}
+
+/* Without memory the earlier ones stay: a namespace that is not known may exist. */
+static void note_own(struct netns_index *index)
+{
+	size_t now = count_own(index);
+	bool with_earlier = now + index->own_count <= NETNS_INDEX_OWN_MAX;
+	uint64_t *merged = calloc(now + index->own_count + 1, sizeof(*merged));
+
+	if (!merged)
+		return;
+	index->own_count = merge_own(index, with_earlier, merged);
+	free(index->own);
+	index->own = merged;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const uint64_t *one = a, *other = b;
+
+	return (*one > *other) - (*one < *other);
+}
+
+int netns_index_absence(const struct netns_index *index, uint64_t cookie)
+{
+	bool known = index->own_count &&
+		     bsearch(&cookie, index->own, index->own_count, sizeof(cookie), by_value);
+
+	if (!index->unread || (index->unread == -EUSERS && known))
+		return -ENOENT;
+	return index->unread;
+}
+
+/* ---- netns_index.h */
+
+static void clear(struct netns_index *index)
+{
+	size_t i;
+
+	for (i = 0; i < index->count; i++)
+		free(index->holders[i].path);
+	free(index->holders);
+	index->holders = NULL;
+	index->count = index->capacity = 0;
+	index->unread = 0;
+}
+
 void netns_index_build(struct netns_index *index, size_t foreign_max)
 {
 	struct pass pass = {.index = index, .foreign_max = foreign_max};
 
-	netns_index_release(index);
+	clear(index);
 	index->begun_ms = loop_now_ms();
 	note_processes(&pass);
 	note_mounts(&pass);
 	free(pass.seen.slots);
 	if (index->count)
 		qsort(index->holders, index->count, sizeof(*index->holders), by_cookie);
+	note_own(index);
 }
 
 struct netns_holder *netns_index_find(const struct netns_index *index, uint64_t cookie)
@@ -226,10 +297,7 @@ void netns_index_remove(struct netns_index *index, struct netns_holder *holder)
 
 void netns_index_release(struct netns_index *index)
 {
-	size_t i;
-
-	for (i = 0; i < index->count; i++)
-		free(index->holders[i].path);
-	free(index->holders);
+	clear(index);
+	free(index->own);
 	*index = (struct netns_index){0};
 }

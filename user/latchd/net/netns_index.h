@@ -13,8 +13,9 @@
 
 struct netns_holder {
 	uint64_t cookie;
-	pid_t pid;  /* 0 = path holds it */
-	char *path; /* of a mount, owned by the index */
+	pid_t pid;    /* 0 = path holds it */
+	bool foreign; /* of another user namespace than the host's */
+	char *path;   /* of a mount, owned by the index */
 };
 
 /* Zeroed before first use. */
@@ -23,7 +24,16 @@ struct netns_index {
 	size_t count, capacity;
 	uint64_t begun_ms; /* loop_now_ms() at its start; 0 = no pass yet */
 	int unread;	   /* 0: complete. Else a negative errno: a namespace may be missing */
+	/*
+	 * Cookies of namespaces of the host's user namespace, in order, of this pass and earlier
+	 * ones. A namespace never changes its user namespace.
+	 */
+	uint64_t *own;
+	size_t own_count;
 };
+
+/* Only root makes such namespaces. Beyond so many those that ended are forgotten. */
+#define NETNS_INDEX_OWN_MAX 16384
 
 /*
  * Replaces the contents by a new pass. Namespaces of other user namespaces than the host's beyond
@@ -32,6 +42,11 @@ struct netns_index {
 void netns_index_build(struct netns_index *index, size_t foreign_max);
 
 struct netns_holder *netns_index_find(const struct netns_index *index, uint64_t cookie);
+/*
+ * What the pass says of a namespace that it did not find. -ENOENT: it is gone, also where only
+ * foreign namespaces were left out and this one is known to be the host's. Else index->unread.
+ */
+int netns_index_absence(const struct netns_index *index, uint64_t cookie);
 void netns_index_remove(struct netns_index *index, struct netns_holder *holder);
 void netns_index_release(struct netns_index *index);
 

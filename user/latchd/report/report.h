@@ -25,6 +25,8 @@
 
 #define REPORT_SCHEMA 1
 
+#define REPORT_CGROUPS_MAX (CONFIG_MAX_CGROUPS + CGROUPS_FORMER_MAX)
+
 struct report_feed {
 	const struct feed *feed; /* NULL: could not be started */
 	const char *name;	 /* this and the rest: as configured */
@@ -38,7 +40,7 @@ struct report_source {
 	const struct identities *identities;
 	const struct enforcement *enforcement;
 	const struct netfilter_netns *netfilter_netns;
-	const char *cgroup;
+	const char *cgroup; /* the first one */
 	const char *config_path;
 	uint64_t started_boot_ns;
 	const struct report_feed *feeds;
@@ -48,11 +50,13 @@ struct report_source {
 	uint8_t rule_set;
 	const struct report_recent *recent; /* NULL: not known */
 	unsigned int missing_pins;	    /* maps that a later latchd would not find */
+	bool fixed_pins;		    /* bpffs is read-only */
 };
 
 /*
- * "enforcement" lists the netfilter gate as one more program: attached if it is attached in
- * every namespace of "netns": [{"cookie", "netfilter_gate"}]. It does not count for "on".
+ * "enforcement" has "cgroups": [{"path", "id", "state"}] with the names of cgroup_state. It lists
+ * the netfilter gate as one more program: attached if it is attached in every namespace of "netns":
+ * [{"cookie", "netfilter_gate"}]. It does not count for "on".
  */
 void report_status(struct json_writer *w, const struct report_source *source);
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/report/report_attention.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "common/cleanup.h"
 #include "common/loop.h"
 #include "common/names.h"
 #include "latchd/maps/tables.h"
@@ -62,23 +65,83 @@ static void add_feeds(struct json_writer *w, const struct report_source *source)
 		add(w, "feed-not-synced", "feeds", "none configured: no SA is attributed");
 }
 
-static void add_gates(struct json_writer *w, const struct report_source *source)
+/* foreign: of those namespaces, or of all others. */
+static void add_gates(struct json_writer *w, const struct report_source *source, bool foreign)
 {
-	struct netfilter_netns_entry namespaces[ATTENTION_NETNS_MAX];
-	size_t count =
-		netfilter_netns_list(source->netfilter_netns, namespaces, ATTENTION_NETNS_MAX);
+	size_t count = netfilter_netns_list(source->netfilter_netns, NULL, 0), i, shown = 0;
+	auto_free struct netfilter_netns_entry *namespaces = calloc(count + 1, sizeof(*namespaces));
 	char name[32];
-	size_t i;
 
-	if (!netfilter_netns_is_offered(source->netfilter_netns))
+	report_fail(w, namespaces ? 0 : -ENOMEM);
+	if (!namespaces || !netfilter_netns_is_offered(source->netfilter_netns))
 		return;
-	for (i = 0; i < count && i < ATTENTION_NETNS_MAX; i++) {
-		if (namespaces[i].attached)
+	count = netfilter_netns_list(source->netfilter_netns, namespaces, count);
+	for (i = 0; i < count && shown < ATTENTION_NETNS_MAX; i++) {
+		if (namespaces[i].attached || namespaces[i].foreign != foreign)
 			continue;
+		shown++;
 		snprintf(name, sizeof(name), "%" PRIu64, namespaces[i].cookie);
 		add(w, "gate-missing", name,
 		    "no netfilter gate in this network namespace; see the log");
 	}
+}
+
+static void add_cgroup(struct json_writer *w, const struct cgroup_entry *cgroup)
+{
+	char id[32];
+	const char *name = cgroup->path[0] ? cgroup->path : id;
+
+	snprintf(id, sizeof(id), "id %" PRIu64, cgroup->id);
+	switch (cgroup->state) {
+	case CGROUP_ABSENT:
+		add(w, "cgroup-absent", name,
+		    "no such directory; connections are latched there "
+		    "when it comes");
+		break;
+	case CGROUP_FAILED:
+		add(w, "cgroup-failed", name, "has no programs; see the log");
+		break;
+	case CGROUP_FORMER:
+		add(w, "cgroup-former", name,
+		    "id %" PRIu64 ", no longer configured: keeps its programs until no connection "
+		    "is latched; to end that: latchctl purge",
+		    cgroup->id);
+		break;
+	case CGROUP_ATTACHED:
+	case CGROUP_COVERED:
+	case CGROUP_REMOVED:
+		break;
+	}
+}
+
+static void add_cgroups(struct json_writer *w, const struct report_source *source)
+{
+	struct cgroup_entry cgroups[REPORT_CGROUPS_MAX];
+	size_t count = enforcement_cgroups(source->enforcement, cgroups, REPORT_CGROUPS_MAX), i;
+
+	for (i = 0; i < count && i < REPORT_CGROUPS_MAX; i++)
+		add_cgroup(w, &cgroups[i]);
+}
+
+static void add_pins(struct json_writer *w, const struct report_source *source)
+{
+	if (source->fixed_pins)
+		add(w, "pins-read-only", "/sys/fs/bpf",
+		    "mounted read-only: latches stay enforced, but latchd cannot start anew; run: "
+		    "mount -o remount,rw /sys/fs/bpf");
+	else if (source->missing_pins)
+		add(w, "pin-missing", "maps",
+		    "%u maps have no pin: a restart would lose what they hold; check /sys/fs/bpf",
+		    source->missing_pins);
+}
+
+static void add_larval(struct json_writer *w, uint64_t larval)
+{
+	if (larval)
+		add(w, "unlatched", "larval",
+		    "%" PRIu64 " connections use SAs that no key manager has reported; see: "
+		    "latchctl list",
+		    larval);
 }
 
 static void add_tables(struct json_writer *w, const struct report_latch_numbers *latches)
@@ -88,11 +151,7 @@ static void add_tables(struct json_writer *w, const struct report_latch_numbers 
 		    "%" PRIu64 " of %" PRIu64 " used; raise latches = in [enforce], see "
 		    "latchd.conf(5)",
 		    latches->used, latches->capacity);
-	if (latches->larval)
-		add(w, "unlatched", "larval",
-		    "%" PRIu64 " connections use SAs that no key manager has reported; see: "
-		    "latchctl list",
-		    latches->larval);
+	add_larval(w, latches->larval - latches->foreign_larval);
 }
 
 static void add_recent(struct json_writer *w, const struct report_recent *recent)
@@ -127,12 +186,25 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 	json_key(w, "attention");
 	json_array_begin(w);
 	add_feeds(w, source);
-	add_gates(w, source);
+	add_cgroups(w, source);
+	add_gates(w, source, false);
 	add_tables(w, latches);
-	if (source->missing_pins)
-		add(w, "pin-missing", "maps",
-		    "%u maps have no pin: a restart would lose what they hold; check /sys/fs/bpf",
-		    source->missing_pins);
+	add_pins(w, source);
 	add_recent(w, source->recent);
+	json_array_end(w);
+}
+
+void report_notices(struct json_writer *w, const struct report_source *source,
+		    const struct report_latch_numbers *latches)
+{
+	json_key(w, "notices");
+	json_array_begin(w);
+	add_gates(w, source, true);
+	if (netfilter_netns_share_is_short(source->netfilter_netns))
+		add(w, "gate-share-full", "netns",
+		    "%d network namespaces of other user namespaces have the netfilter gate, which "
+		    "is all that may; further ones wait for a place",
+		    NETFILTER_NETNS_FOREIGN_MAX);
+	add_larval(w, latches->foreign_larval);
 	json_array_end(w);
 }

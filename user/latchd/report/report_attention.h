@@ -31,10 +31,18 @@ struct report_source;
 /* What the document has counted of the table of latches. */
 struct report_latch_numbers {
 	uint64_t used, capacity, larval;
+	uint64_t foreign_larval; /* of larval: in namespaces of other user namespaces */
 };
 
 /* "attention": [{"code", "object", "detail"}], empty when all is well. */
 void report_attention(struct json_writer *w, const struct report_source *source,
 		      const struct report_latch_numbers *latches);
+
+/*
+ * "notices": the same, of what any local user can cause in network namespaces of another user
+ * namespace. It concerns no connection of the host, and has no exit status.
+ */
+void report_notices(struct json_writer *w, const struct report_source *source,
+		    const struct report_latch_numbers *latches);
 
 #endif

@@ -79,6 +79,23 @@ static void status_netns(struct json_writer *w, const struct report_source *sour
 	json_array_end(w);
 }
 
+static void status_cgroups(struct json_writer *w, const struct report_source *source)
+{
+	struct cgroup_entry cgroups[REPORT_CGROUPS_MAX];
+	size_t count = enforcement_cgroups(source->enforcement, cgroups, REPORT_CGROUPS_MAX), i;
+
+	json_key(w, "cgroups");
+	json_array_begin(w);
+	for (i = 0; i < count && i < REPORT_CGROUPS_MAX; i++) {
+		json_object_begin(w);
+		json_member_string(w, "path", cgroups[i].path[0] ? cgroups[i].path : NULL);
+		json_member_uint(w, "id", cgroups[i].id);
+		json_member_string(w, "state", cgroup_state_name(cgroups[i].state));
+		json_object_end(w);
+	}
+	json_array_end(w);
+}
+
 static void status_enforcement(struct json_writer *w, const struct report_source *source)
 {
 	struct enforcement_program programs[PROGRAMS_MAX];
@@ -89,6 +106,7 @@ static void status_enforcement(struct json_writer *w, const struct report_source
 	json_object_begin(w);
 	json_member_bool(w, "on", enforcement_is_on(source->enforcement));
 	json_member_string(w, "cgroup", source->cgroup);
+	status_cgroups(w, source);
 	json_key(w, "programs");
 	json_array_begin(w);
 	for (i = 0; i < count && i < PROGRAMS_MAX; i++)
@@ -143,10 +161,20 @@ static void count_state(struct state_counts *counts, unsigned int state)
 		counts->of[state]++;
 }
 
+struct latch_count {
+	struct state_counts states;
+	const struct netfilter_netns *netfilter_netns;
+	uint64_t foreign_larval;
+};
+
 static int count_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	(void)flow;
-	count_state(context, latch->word.state);
+	struct latch_count *count = context;
+
+	count_state(&count->states, latch->word.state);
+	if (latch->word.state == LATCH_STATE_LARVAL)
+		count->foreign_larval +=
+			netfilter_netns_is_foreign(count->netfilter_netns, flow->netns);
 	return 0;
 }
 
@@ -165,21 +193,23 @@ static struct report_latch_numbers status_latches(struct json_writer *w,
 		LATCH_STATE_ESTABLISHED, LATCH_STATE_BROKEN, LATCH_STATE_LISTENER,
 		LATCH_STATE_LARVAL,	 LATCH_STATE_CLOSED,
 	};
-	struct state_counts counts = {0};
+	struct latch_count count = {.netfilter_netns = source->netfilter_netns};
+	const struct state_counts *counts = &count.states;
 	size_t i;
 
-	report_fail(w, latches_walk(source->maps, count_latch, &counts));
+	report_fail(w, latches_walk(source->maps, count_latch, &count));
 	json_key(w, "latches");
 	json_object_begin(w);
-	json_member_uint(w, "used", counts.all);
+	json_member_uint(w, "used", counts->all);
 	json_member_uint(w, "capacity", latches_capacity(source->maps));
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		json_member_uint(w, latch_state_name(states[i]), counts.of[states[i]]);
+		json_member_uint(w, latch_state_name(states[i]), counts->of[states[i]]);
 	json_object_end(w);
 	return (struct report_latch_numbers){
-		.used = counts.all,
+		.used = counts->all,
 		.capacity = latches_capacity(source->maps),
-		.larval = counts.of[LATCH_STATE_LARVAL],
+		.larval = counts->of[LATCH_STATE_LARVAL],
+		.foreign_larval = count.foreign_larval,
 	};
 }
 
@@ -256,6 +286,7 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	json_member_uint(w, "rules", source->rule_count);
 	latches = status_latches(w, source);
 	report_attention(w, source, &latches);
+	report_notices(w, source, &latches);
 	status_sas(w, source);
 	status_drops(w, source);
 	status_counters(w, source);

@@ -9,7 +9,7 @@ TestSuite(config, .init = scratch_make, .fini = scratch_remove);
 Test(config, an_absent_file_gives_the_defaults)
 {
 	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &failure), 0);
-	cr_expect_str_eq(config.cgroup, "");
+	cr_expect_eq(config.cgroup_count, 0);
 	cr_expect_eq(config.pending_ms, 5000);
 	cr_expect_eq(config.latch_capacity, 65536);
 	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
@@ -56,7 +56,8 @@ Test(config, every_key_is_read_into_its_field)
 			  "[feed   red-1]\n"
 			  "type = vici"),
 		     0, "%s", failure.text);
-	cr_expect_str_eq(config.cgroup, "/sys/fs/cgroup/web");
+	cr_assert_eq(config.cgroup_count, 1);
+	cr_expect_str_eq(config.cgroups[0], "/sys/fs/cgroup/web");
 	cr_expect_eq(config.pending_ms, 250);
 	cr_expect_eq(config.latch_capacity, 1024);
 	cr_expect_str_eq(config.control_socket, "/run/other/ctl");
@@ -185,5 +186,54 @@ Test(config, a_file_has_at_most_64_feeds)
 	}
 	cr_expect_eq(load(text), -EINVAL);
 	cr_expect(strstr(failure.text, ":193: ") && strstr(failure.text, "at most 64"), "%s",
+		  failure.text);
+}
+
+/* ---- several cgroups */
+
+Test(config, several_cgroups_are_kept_in_their_order_without_needless_slashes)
+{
+	cr_assert_eq(load("[enforce]\n"
+			  "cgroup = /sys/fs/cgroup/kubepods.slice\n"
+			  "cgroup = //sys/fs//cgroup/system.slice/\n"
+			  "cgroup = /sys/fs/cgroup/kubepods.slice2\n"),
+		     0, "%s", failure.text);
+	cr_assert_eq(config.cgroup_count, 3);
+	cr_expect_str_eq(config.cgroups[0], "/sys/fs/cgroup/kubepods.slice");
+	cr_expect_str_eq(config.cgroups[1], "/sys/fs/cgroup/system.slice");
+	cr_expect_str_eq(config.cgroups[2], "/sys/fs/cgroup/kubepods.slice2");
+}
+
+static void expect_pair_refused(const char *first, const char *second, const char *cause)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "[enforce]\ncgroup = %s\ncgroup = %s\n", first, second);
+	cr_expect_eq(load(text), -EINVAL, "%s and %s are accepted", first, second);
+	cr_expect(strstr(failure.text, ":3: ") && strstr(failure.text, cause), "%s", failure.text);
+}
+
+Test(config, a_cgroup_below_or_equal_to_another_is_refused)
+{
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup/a/b", "above or below");
+	expect_pair_refused("/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "above or below");
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup//a/", "equal to");
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup/b/../a", "bad value");
+	expect_pair_refused("/sys/fs/cgroup/a", "/sys/fs/cgroup/./b", "bad value");
+	expect_pair_refused("/sys/fs/cgroup/a", "b", "bad value");
+}
+
+Test(config, more_than_64_cgroups_are_refused)
+{
+	char text[8192] = "[enforce]\n";
+	int i, used = (int)strlen(text);
+
+	for (i = 0; i < CONFIG_MAX_CGROUPS; i++)
+		used += sprintf(text + used, "cgroup = /sys/fs/cgroup/pod-%d\n", i);
+	cr_expect_eq(load(text), 0, "%s", failure.text);
+	cr_expect_eq(config.cgroup_count, CONFIG_MAX_CGROUPS);
+	sprintf(text + used, "cgroup = /sys/fs/cgroup/pod-x\n");
+	cr_expect_eq(load(text), -EINVAL);
+	cr_expect(strstr(failure.text, ":66: ") && strstr(failure.text, "at most 64"), "%s",
 		  failure.text);
 }

@@ -77,6 +77,37 @@ Test(map_pins, a_map_without_a_pin_is_found_by_the_attached_program, .fini = det
 	cr_expect_eq(map_pins_find("no_such_map"), -ENOENT);
 }
 
+static void leave_gate(void)
+{
+	unlink(PINS_LINKS "/gate_egress");
+	cgroup_leave();
+}
+
+/* latchd has ended, and all of its pins of maps were removed. */
+Test(map_pins, the_identity_table_lives_as_long_as_an_attached_program, .fini = leave_gate)
+{
+	static const char *const kept[] = {"identities", "associations", "params"};
+	struct latch_identity identity = {.id = "c.example"}, found = {0};
+	uint32_t key = 1;
+	size_t i;
+	int map;
+
+	attach_gate();
+	for (i = 0; i < 2; i++)
+		cr_expect_eq(map_pins_find(kept[i]), -ENOENT, "%s is in the program", kept[i]);
+	cr_assert_eq(map_pins_bind(gates_object(gates), gates_program(gates, GATES_EGRESS)), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.identities, &key, &identity, BPF_ANY), 0);
+	gates_tear_down();
+	for (i = 0; i < 3; i++) {
+		map = map_pins_find(kept[i]);
+		cr_expect_geq(map, 0, "%s is lost", kept[i]);
+		if (!i)
+			cr_expect_eq(bpf_map_lookup_elem(map, &key, &found), 0);
+		close(map);
+	}
+	cr_expect_str_eq(found.id, "c.example");
+}
+
 Test(map_pins, without_an_attached_program_no_map_is_found)
 {
 	cr_expect_not(map_pins_have_programs());

@@ -371,3 +371,21 @@ Test(netfilter_gate, the_walk_visits_every_namespace_with_pins)
 	cr_expect_eq(netfilter_gate_walk(stop_at_once, NULL), 9);
 	namespace_end(&other);
 }
+
+static void remount(unsigned long flags)
+{
+	cr_assert_eq(mount(NULL, "/sys/fs/bpf", NULL, MS_REMOUNT | flags, NULL), 0, "%s",
+		     strerror(errno));
+}
+
+Test(netfilter_gate, a_gate_with_pins_on_a_read_only_file_system_is_attached)
+{
+	netfilter_attach(&b, &ns);
+	remount(MS_RDONLY);
+	cr_expect(netfilter_gate_is_attached(&b.gate, ns.cookie));
+	remount(0);
+	netfilter_gate_detach(ns.cookie);
+	remount(MS_RDONLY);
+	cr_expect_not(netfilter_gate_is_attached(&b.gate, ns.cookie));
+	remount(0);
+}

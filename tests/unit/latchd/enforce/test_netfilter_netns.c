@@ -304,6 +304,57 @@ Test(netfilter_netns, namespaces_of_local_users_have_a_share_and_one_pass_finds_
 	end_crowd();
 }
 
+static bool a_refused_one_is_attached(void)
+{
+	size_t i, attached = 0;
+
+	for (i = NETFILTER_NETNS_FOREIGN_MAX; i < CROWD; i++)
+		attached += is_attached_to(&crowd[i]);
+	return attached;
+}
+
+/* Each refused namespace has an SA: the tables are where it is found again. */
+Test(netfilter_netns, a_namespace_without_a_place_gets_the_next_that_becomes_free)
+{
+	size_t i;
+
+	start_crowd();
+	begin();
+	for (i = 0; i < CROWD; i++)
+		netfilter_netns_add(netfilter_netns, crowd[i].cookie, NETFILTER_NETNS_FOREIGN);
+	for (i = NETFILTER_NETNS_FOREIGN_MAX; i < CROWD; i++)
+		add_sa_with(&crowd[i], LATCH_SA_FOREIGN);
+	cr_expect_eq(known(), NETFILTER_NETNS_FOREIGN_MAX);
+	cr_expect(netfilter_netns_share_is_short(netfilter_netns));
+	cr_expect_not(a_refused_one_is_attached());
+	/* A key manager serves it now, which frees its place. */
+	netfilter_netns_add(netfilter_netns, crowd[0].cookie, NETFILTER_NETNS_OWN);
+	await(a_refused_one_is_attached);
+	cr_expect_eq(known(), NETFILTER_NETNS_FOREIGN_MAX + 1);
+	cr_expect(netfilter_netns_share_is_short(netfilter_netns), "the others have none still");
+	end_crowd();
+}
+
+Test(netfilter_netns, namespaces_with_and_without_a_place_are_foreign_and_served_ones_are_not)
+{
+	struct namespace own;
+	size_t i;
+
+	start_crowd();
+	namespace_start(&own);
+	begin();
+	netfilter_netns_add(netfilter_netns, crowd[0].cookie, NETFILTER_NETNS_FOREIGN);
+	cr_expect(netfilter_netns_is_foreign(netfilter_netns, crowd[0].cookie));
+	cr_expect_not(netfilter_netns_is_foreign(netfilter_netns, own.cookie), "not known");
+	for (i = 1; i < CROWD; i++)
+		netfilter_netns_add(netfilter_netns, crowd[i].cookie, NETFILTER_NETNS_FOREIGN);
+	netfilter_netns_add(netfilter_netns, own.cookie, NETFILTER_NETNS_UNKNOWN);
+	cr_expect_not(netfilter_netns_is_foreign(netfilter_netns, own.cookie));
+	cr_expect(netfilter_netns_is_foreign(netfilter_netns, crowd[CROWD - 1].cookie), "no place");
+	namespace_end(&own);
+	end_crowd();
+}
+
 Test(netfilter_netns, a_key_manager_is_served_whatever_the_share_of_local_users)
 {
 	size_t i;

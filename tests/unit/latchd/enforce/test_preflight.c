@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "latchd/enforce/preflight.h"
@@ -189,22 +192,61 @@ Test(preflight, the_root_of_a_cgroup_namespace_is_an_error_unless_it_is_configur
 {
 	put("cgroup/cgroup.type", "domain\n");
 	EXPECT_FAILURE(-EXDEV, machine.cgroup, "cgroup namespace", "set cgroup = ");
-	strcpy(config.cgroup, machine.cgroup);
+	strcpy(config.cgroups[0], machine.cgroup);
+	config.cgroup_count = 1;
 	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
 }
 
 Test(preflight, a_configured_cgroup_must_be_a_cgroup_v2_directory)
 {
 	scratch_mkdir("cgroup/web");
-	strcpy(config.cgroup, scratch_path("cgroup/web"));
-	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory", "[enforce]");
-	strcpy(cgroup2_at[1], config.cgroup);
+	strcpy(config.cgroups[0], scratch_path("cgroup/web"));
+	config.cgroup_count = 1;
+	EXPECT_FAILURE(-ENOTDIR, config.cgroups[0], "not a cgroup v2 directory", "[enforce]");
+	strcpy(cgroup2_at[1], config.cgroups[0]);
 	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
-	cr_expect_str_eq(result.cgroup, config.cgroup);
-	rmdir(config.cgroup);
-	EXPECT_FAILURE(-ENOENT, config.cgroup, "No such file", "create it");
+	cr_expect_str_eq(result.cgroup, config.cgroups[0]);
+	rmdir(config.cgroups[0]);
 	put("cgroup/web", "a file");
-	EXPECT_FAILURE(-ENOTDIR, config.cgroup, "not a cgroup v2 directory");
+	EXPECT_FAILURE(-ENOTDIR, config.cgroups[0], "not a cgroup v2 directory");
+}
+
+Test(preflight, an_absent_cgroup_below_cgroup_v2_is_no_failure)
+{
+	strcpy(config.cgroups[0], scratch_path("cgroup"));
+	strcpy(config.cgroups[1], scratch_path("cgroup/pods/web"));
+	config.cgroup_count = 2;
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
+}
+
+/* As the unit, latchd has no capability to pass over the mode of a directory. */
+static void obey_modes(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[2];
+
+	cr_assert_eq(syscall(SYS_capget, &header, data), 0);
+	data[0].effective &= ~(1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH);
+	cr_assert_eq(syscall(SYS_capset, &header, data), 0);
+}
+
+Test(preflight, a_cgroup_in_a_closed_directory_is_no_failure)
+{
+	scratch_mkdir("cgroup/closed");
+	strcpy(config.cgroups[0], scratch_path("cgroup/closed/web"));
+	config.cgroup_count = 1;
+	obey_modes();
+	cr_assert_eq(chmod(scratch_path("cgroup/closed"), 0), 0);
+	cr_expect_eq(preflight_run_on(&machine, &config, &result, &failure), 0, "%s", failure.text);
+	cr_expect_eq(chmod(scratch_path("cgroup/closed"), 0700), 0);
+}
+
+Test(preflight, an_absent_cgroup_without_cgroup_v2_above_it_is_a_failure)
+{
+	strcpy(config.cgroups[0], scratch_path("cgroup"));
+	strcpy(config.cgroups[1], scratch_path("elsewhere/web"));
+	config.cgroup_count = 2;
+	EXPECT_FAILURE(-ENOENT, config.cgroups[1], "absent", "mount cgroup2");
 }
 
 Test(preflight, the_lock_is_created_with_its_directory_and_holds_the_pid)

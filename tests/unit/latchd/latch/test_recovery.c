@@ -115,9 +115,32 @@ static void expect_sas(enum latch_sa_state state, uint16_t index, __u8 flags)
 	}
 }
 
+/* As a start of latchd. */
+static int start_with(const struct kernel_maps *tables)
+{
+	bool damaged;
+	int err = recovery_load_identities(tables, &identities, &damaged);
+
+	return !err && damaged ? recovery_repair_identities(tables, identities) : err;
+}
+
+Test(recovery, a_start_that_fails_after_it_has_read_a_damaged_table_closes_no_latch)
+{
+	bool damaged = false;
+
+	damage();
+	cr_assert_eq(recovery_load_identities(&maps, &identities, &damaged), 0);
+	cr_expect(damaged);
+	cr_expect_eq(latch_count(), LATCHES);
+	expect_sas(LATCH_SA_BOUND, params, LATCH_SA_CONTESTED);
+	identities_free(identities);
+	cr_assert_eq(recovery_load_identities(&maps, &identities, &damaged), 0);
+	cr_expect(damaged, "the first look has hidden the damage");
+}
+
 Test(recovery, an_intact_identity_table_keeps_all_latches_and_sas)
 {
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 	cr_expect_eq(latch_count(), LATCHES);
 	expect_sas(LATCH_SA_BOUND, params, LATCH_SA_CONTESTED);
 	cr_expect_not_null(identities_get_params(identities, params));
@@ -127,7 +150,7 @@ Test(recovery, an_intact_identity_table_keeps_all_latches_and_sas)
 Test(recovery, R_2_6_1_one_wrong_byte_closes_every_latch_and_unbinds_every_sa)
 {
 	damage();
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 	cr_expect_eq(latch_count(), 0);
 	expect_sas(LATCH_SA_PENDING, 0, 0);
 	cr_expect_null(identities_get_params(identities, params));
@@ -149,7 +172,7 @@ Test(recovery, R_2_6_1_S21_a_damaged_table_resets_latched_connections)
 
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
 	damage();
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 	cr_expect_not(has_latch(&flow));
 	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
 	expect_alive(bystander.client, bystander.server);
@@ -164,10 +187,10 @@ Test(recovery, recovery_fails_without_the_control_program_and_closes_no_latch)
 
 	none.control = -1;
 	damage();
-	cr_expect_eq(recovery_load_identities(&none, &identities), -EBADF);
-	cr_expect_null(identities);
+	cr_expect_eq(start_with(&none), -EBADF);
+	identities_free(identities);
 	cr_expect_eq(latch_count(), LATCHES);
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 	cr_expect_eq(latch_count(), 0);
 }
 
@@ -191,7 +214,7 @@ Test(recovery, R_2_6_1_a_listener_latch_and_its_socket_stay)
 	flow.local_port = ntohs(address.sin_port);
 	cr_assert_eq(latch_listen(&maps, &flow, none, 1), LATCH_CONTROL_DONE);
 	damage();
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 	cr_expect_eq(latch_count(), 1);
 	cr_expect(has_latch(&flow));
 	cr_assert_eq(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size), 0);
@@ -205,7 +228,7 @@ static bool unfinished;
 
 static void run(void)
 {
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 }
 
 Test(recovery, a_check_of_an_intact_table_keeps_all_latches_and_sas)
@@ -282,7 +305,7 @@ Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 	latch.socket_cookie = 1;
 	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_EXIST), 0);
 	damage();
-	cr_assert_eq(recovery_load_identities(&maps, &identities), 0);
+	cr_assert_eq(start_with(&maps), 0);
 	cr_expect_not(has_latch(&flow));
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);

@@ -377,6 +377,51 @@ Test(netns, one_pass_answers_all_earlier_questions, .init = namespace_need_root)
 	cr_expect_eq(netns_passes(), passes + 1);
 }
 
+Test(netns, a_namespace_of_the_host_that_ended_is_gone_although_local_users_have_too_many,
+     .init = namespace_need_root)
+{
+	struct netns_index index = {0};
+	struct namespace ended, stays;
+
+	start_crowd(10);
+	namespace_start(&ended);
+	namespace_start(&stays);
+	netns_index_build(&index, 4);
+	namespace_end(&ended);
+	netns_index_build(&index, 4);
+	cr_expect_neq(index.unread, 0);
+	index.unread = -EUSERS; /* a machine that hides processes from root has EACCES here */
+	cr_expect_null(netns_index_find(&index, ended.cookie));
+	cr_expect_eq(netns_index_absence(&index, ended.cookie), -ENOENT);
+	index.unread = -EACCES;
+	cr_expect_eq(netns_index_absence(&index, ended.cookie), -EACCES, "a process is hidden");
+	cr_expect_not_null(netns_index_find(&index, stays.cookie));
+	netns_index_release(&index);
+	namespace_end(&stays);
+	leave_crowd(10);
+}
+
+Test(netns, a_namespace_that_may_be_of_a_local_user_is_not_taken_for_gone,
+     .init = namespace_need_root)
+{
+	struct netns_index index = {0};
+	struct namespace foreign, unseen;
+
+	namespace_start(&unseen);
+	namespace_end(&unseen);
+	namespace_start_foreign(&foreign);
+	netns_index_build(&index, 1000);
+	cr_assert_not_null(netns_index_find(&index, foreign.cookie));
+	namespace_end(&foreign);
+	start_crowd(10);
+	netns_index_build(&index, 4);
+	index.unread = -EUSERS;
+	cr_expect_eq(netns_index_absence(&index, foreign.cookie), -EUSERS, "seen as foreign");
+	cr_expect_eq(netns_index_absence(&index, unseen.cookie), -EUSERS, "never seen");
+	netns_index_release(&index);
+	leave_crowd(10);
+}
+
 Test(netns, namespaces_of_local_users_beyond_the_maximum_are_not_read, .init = namespace_need_root)
 {
 	struct netns_index index = {0};

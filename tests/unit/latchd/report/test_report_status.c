@@ -54,7 +54,7 @@ bool enforcement_is_on(const struct enforcement *enforcement)
 	return false;
 }
 
-static bool netfilter_offered = true;
+static bool netfilter_offered = true, other_is_foreign;
 
 bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 {
@@ -65,11 +65,39 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
 size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 			    struct netfilter_netns_entry *namespaces, size_t max)
 {
-	static const struct netfilter_netns_entry both[] = {{4026531840, true}, {77, false}};
+	const struct netfilter_netns_entry both[] = {
+		{4026531840, true, false},
+		{77, false, other_is_foreign},
+	};
 
 	cr_assert_null(netfilter_netns);
-	memcpy(namespaces, both, (max < 2 ? max : 2) * sizeof(both[0]));
+	if (max)
+		memcpy(namespaces, both, (max < 2 ? max : 2) * sizeof(both[0]));
 	return netfilter_offered ? 2 : 0;
+}
+
+bool netfilter_netns_share_is_short(const struct netfilter_netns *netfilter_netns)
+{
+	cr_assert_null(netfilter_netns);
+	return other_is_foreign;
+}
+
+bool netfilter_netns_is_foreign(const struct netfilter_netns *netfilter_netns, uint64_t cookie)
+{
+	cr_assert_null(netfilter_netns);
+	return other_is_foreign && cookie == 77;
+}
+
+static struct cgroup_entry cgroups[3] = {{"/sys/fs/cgroup", 1, CGROUP_ATTACHED}};
+static size_t cgroup_count = 1;
+
+size_t enforcement_cgroups(const struct enforcement *enforcement, struct cgroup_entry *entries,
+			   size_t max)
+{
+	cr_assert_null(enforcement);
+	cr_assert_geq(max, cgroup_count);
+	memcpy(entries, cgroups, cgroup_count * sizeof(cgroups[0]));
+	return cgroup_count;
 }
 
 static void put_per_cpu(int map, __u32 key, const void *value, size_t size)
@@ -120,7 +148,7 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	parse();
 	expect_keys(
 		"",
-		"schema daemon enforcement netns feeds rules latches attention sas drops counters events_lost "
+		"schema daemon enforcement netns feeds rules latches attention notices sas drops counters events_lost "
 		"kernel");
 	expect_json("schema", "1");
 	expect_keys("daemon", "pid uptime_s version abi config");
@@ -132,7 +160,8 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	expect_json("daemon.abi", "1");
 	expect_json("daemon.config", "\"/etc/latchd/latchd.conf\"");
 	expect_json("enforcement",
-		    "{\"on\":false,\"cgroup\":\"/sys/fs/cgroup\",\"programs\":["
+		    "{\"on\":false,\"cgroup\":\"/sys/fs/cgroup\",\"cgroups\":["
+		    "{\"path\":\"/sys/fs/cgroup\",\"id\":1,\"state\":\"attached\"}],\"programs\":["
 		    "{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
 		    "{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
 		    "\"attached\":false},"
@@ -147,9 +176,9 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	expect_json("kernel", text);
 }
 
-static size_t attention(const char *code, const char *object)
+static size_t rows_of(const char *key, const char *code, const char *object)
 {
-	struct json_object *rows = at(document, "attention"), *row;
+	struct json_object *rows = at(document, key), *row;
 	size_t i, found = 0;
 
 	for (i = 0; i < json_object_array_length(rows); i++) {
@@ -158,6 +187,11 @@ static size_t attention(const char *code, const char *object)
 			 !strcmp(json_object_get_string(at(row, "object")), object);
 	}
 	return found;
+}
+
+static size_t attention(const char *code, const char *object)
+{
+	return rows_of("attention", code, object);
 }
 
 static void ask(void)
@@ -179,6 +213,58 @@ Test(report_status, a_namespace_without_the_netfilter_gate_needs_attention)
 	ask();
 	cr_expect_eq(attention("gate-missing", "4026531840"), 0);
 	cr_expect_eq(attention("gate-missing", "77"), 1);
+}
+
+Test(report_status, what_a_local_user_can_cause_is_a_notice_and_needs_no_attention)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of(LATCH_STATE_LARVAL, params_c, 0);
+
+	other_is_foreign = true;
+	flow.netns = 77;
+	put_latch(&flow, &latch);
+	ask();
+	cr_expect_eq(attention("gate-missing", "77"), 0);
+	cr_expect_eq(attention("unlatched", "larval"), 0);
+	cr_expect_eq(rows_of("notices", "gate-missing", "77"), 1);
+	cr_expect_eq(rows_of("notices", "gate-share-full", "netns"), 1);
+	cr_expect_eq(rows_of("notices", "unlatched", "larval"), 1);
+	flow.netns = 4026531840;
+	put_latch(&flow, &latch);
+	ask();
+	cr_expect_eq(attention("unlatched", "larval"), 1, "one of the host needs attention");
+}
+
+Test(report_status, a_cgroup_that_is_absent_failed_or_no_longer_configured_needs_attention)
+{
+	ask();
+	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup"), 0);
+	cgroup_count = 3;
+	cgroups[0] = (struct cgroup_entry){"/sys/fs/cgroup/a", 0, CGROUP_ABSENT};
+	cgroups[1] = (struct cgroup_entry){"/sys/fs/cgroup/b", 7, CGROUP_FAILED};
+	cgroups[2] = (struct cgroup_entry){"", 9, CGROUP_FORMER};
+	ask();
+	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup/a"), 1);
+	cr_expect_eq(attention("cgroup-failed", "/sys/fs/cgroup/b"), 1);
+	cr_expect_eq(attention("cgroup-former", "id 9"), 1);
+	expect_json("enforcement.cgroups.2", "{\"path\":null,\"id\":9,\"state\":\"former\"}");
+	cgroups[0].state = CGROUP_COVERED;
+	cgroups[1].state = CGROUP_REMOVED;
+	cgroups[2].state = CGROUP_ATTACHED;
+	ask();
+	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup/a") +
+			     attention("cgroup-failed", "/sys/fs/cgroup/b") +
+			     attention("cgroup-former", "id 9"),
+		     0);
+}
+
+Test(report_status, read_only_pins_need_attention_and_are_named_so)
+{
+	source.fixed_pins = true;
+	source.missing_pins = 2;
+	ask();
+	cr_expect_eq(attention("pins-read-only", "/sys/fs/bpf"), 1);
+	cr_expect_eq(attention("pin-missing", "maps"), 0);
 }
 
 Test(report_status, a_full_table_and_unlatched_connections_need_attention)
