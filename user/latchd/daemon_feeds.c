@@ -66,15 +66,15 @@ static struct feed_statements statements_of(const struct config_feed *config)
 }
 
 /* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
-static void keep_doubts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
+static void keep_verdicts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
 {
 	char path[FEED_PATH_MAX], name[CONFIG_PATH_MAX], *slash;
 
 	text_copy(name, sizeof(name), socket + strspn(socket, "/"));
 	while ((slash = strchr(name, '/')))
 		*slash = '-';
-	snprintf(path, sizeof(path), "%s/%s.doubts", feeds->folder, name);
-	feed_vici_keep_doubts(feed, path);
+	snprintf(path, sizeof(path), "%s/%s.verdicts", feeds->folder, name);
+	feed_vici_keep_verdicts(feed, path);
 }
 
 static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
@@ -87,7 +87,7 @@ static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
 	case CONFIG_FEED_VICI:
 		feed = feed_vici_new(loop, config->name, config->socket, &statements, sink);
 		if (feed)
-			keep_doubts(feeds, feed, config->socket);
+			keep_verdicts(feeds, feed, config->socket);
 		break;
 	}
 	return feed;

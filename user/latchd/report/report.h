@@ -48,6 +48,9 @@ struct report_source {
 	uint8_t rule_set;
 	const struct report_recent *recent; /* NULL: not known */
 	unsigned int missing_pins;	    /* maps that a later latchd would not find */
+	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
+	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
+	const void *refusal_context;
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "latchd/sa/orphans.h"
 #include "latchd/sa/peer_death.h"
 #include "latchd/sa/pending_sas.h"
+#include "latchd/sa/refused_sas.h"
 #include "latchd/sa/sa_adoption.h"
 
 #define CHECK_RETRY_MS 1000
@@ -30,6 +31,7 @@ struct attribution {
 	struct orphans orphans;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
+	struct refused_sas refused_sas;
 	/* One check of all latches after any number of CHILD_SAs has ended. */
 	struct loop_timer settle;
 	struct walk_pace walks;
@@ -118,6 +120,7 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
 
+	refused_sas_forget(&a->refused_sas, key);
 	if (end && has_ended(a, end->child))
 		forget_child(a, end->child);
 }
@@ -292,6 +295,8 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 	child_sas_keys(&child_report, key_manager->netns, &in, &out);
 	if (belongs_to_other(a, &in, &out))
 		return;
+	refused_sas_forget(&a->refused_sas, &in);
+	refused_sas_forget(&a->refused_sas, &out);
 	forget_replaced(a, &in, &in, &out);
 	forget_replaced(a, &out, &in, &out);
 	fix_auth_class(a, feed, &in, &child_report);
@@ -303,6 +308,42 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 		err = binding_bind(&a->binding, child);
 	if (err)
 		retry_to_bind(a, err);
+}
+
+static int refuse(struct attribution *a, struct feed *feed, const struct feed_child *reported,
+		  const struct latch_sa_key *key, const char *reason)
+{
+	refused_sas_note(&a->refused_sas, key, reason);
+	return refused_sas_unbind(&a->binding, feed, reported, key);
+}
+
+/* An earlier latchd, or a feed with other statements, may have bound its SAs. */
+static void on_child_refused(void *context, struct feed *feed, const struct feed_child *reported,
+			     const char *reason)
+{
+	struct attribution *a = context;
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+	struct latch_sa_key in, out;
+	struct child_sa_end *end;
+	int err;
+
+	if (!key_manager)
+		return;
+	child_sas_keys(reported, key_manager->netns, &in, &out);
+	if (belongs_to_other(a, &in, &out))
+		return;
+	end = child_sas_find(&a->child_sas, &in);
+	if (end)
+		forget_child(a, end->child);
+	err = refuse(a, feed, reported, &in, reason);
+	if (!err)
+		err = refuse(a, feed, reported, &out, reason);
+	if (!err)
+		return;
+	log_warn(NULL, "child_sa %u refused, but its SAs keep their peer (%s): retrying in 1 s",
+		 reported->child_unique_id, strerror(-err));
+	key_manager->list_failed = true;
+	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)
@@ -448,6 +489,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.attached = on_attached,
 		.state = on_state,
 		.child_up = on_child_up,
+		.child_refused = on_child_refused,
 		.child_down = on_child_down,
 		.peer_up = on_peer_up,
 		.peer_rekeyed = on_peer_rekeyed,
@@ -485,7 +527,13 @@ void attribution_free(struct attribution *a)
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);
+	refused_sas_clear(&a->refused_sas);
 	free(a);
+}
+
+const char *attribution_refusal(const struct attribution *a, const struct latch_sa_key *key)
+{
+	return refused_sas_reason(&a->refused_sas, key);
 }
 
 const struct feed_sink *attribution_sink(struct attribution *a)

@@ -212,6 +212,7 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 		class = combine(class, entry->class);
 		remote->names = VICI_NAMES_ANY;
 		remote->pinned = false;
+		remote->traps = remote->traps || entry->remote.traps;
 	}
 	entry->class = class;
 	free(entry->remote.id);
@@ -223,9 +224,34 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 	return 0;
 }
 
+static bool leaves_trap(struct vici_span child)
+{
+	static const char *const keys[] = {"dpd_action", "close_action"};
+	struct vici_member action;
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (vici_find(child, keys[i], VICI_MEMBER_VALUE, &action) &&
+		    !vici_text_is(action.value, "none") && !vici_text_is(action.value, "start"))
+			return true;
+	return false;
+}
+
+static bool has_traps(struct vici_span config)
+{
+	struct vici_member children, child;
+
+	if (!vici_find(config, "children", VICI_MEMBER_SECTION, &children))
+		return false;
+	while (vici_member_next(&children.body, &child) > 0)
+		if (child.kind == VICI_MEMBER_SECTION && leaves_trap(child.body))
+			return true;
+	return false;
+}
+
 static int read_config(struct vici_auth *auth, const char *config_name, struct vici_span config)
 {
-	struct vici_remote remote = {.listed = true};
+	struct vici_remote remote = {.listed = true, .traps = has_traps(config)};
 	enum feed_auth class;
 	int err;
 

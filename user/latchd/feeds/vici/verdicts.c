@@ -4,31 +4,100 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct vici_verdict {
-	struct vici_verdict *next;
-	uint32_t ike_unique_id;
-	const char *doubt;
-	unsigned int snapshots_left; /* 0: the IKE_SA has not ended */
+#define SNAPSHOTS_WITHOUT 2
+#define FOLLOWED_MAX	  64 /* charon reports a chain of rekeys in order, and never a circle */
+
+struct vici_tally {
+	struct vici_tally *next;
+	uint64_t name;
+	uint32_t count, unproven;
 };
 
-/* The place of the pointer to the verdict, or to the end of its bucket. */
-static struct vici_verdict **place_of(const struct vici_verdicts *verdicts, uint32_t ike_unique_id)
-{
-	struct vici_verdict **place;
+struct vici_noted {
+	struct vici_noted *next;
+	uint32_t ike_unique_id;
+	uint32_t followed; /* the IKE_SA that it continues; 0: the verdict counts */
+	struct vici_verdict verdict;
+	struct vici_tally *connection, *peer;
+	uint64_t snapshot; /* the last one that has seen it */
+};
 
-	place = (struct vici_verdict **)&verdicts->buckets[ike_unique_id % VICI_VERDICTS_BUCKETS];
+/* ---- tallies */
+
+/* The place of the pointer to the tally, or to the end of its bucket. */
+static struct vici_tally **tally_place(const struct vici_verdicts *verdicts, uint64_t name)
+{
+	struct vici_tally **place;
+
+	place = (struct vici_tally **)&verdicts->tallies[name % VICI_VERDICTS_BUCKETS];
+	while (*place && (*place)->name != name)
+		place = &(*place)->next;
+	return place;
+}
+
+static void drop_unused(struct vici_verdicts *verdicts, uint64_t name)
+{
+	struct vici_tally *tally, **place = tally_place(verdicts, name);
+
+	tally = *place;
+	if (!tally || tally->count)
+		return;
+	*place = tally->next;
+	free(tally);
+}
+
+static bool has_room(const struct vici_verdicts *verdicts, uint64_t name, uint32_t share)
+{
+	const struct vici_tally *tally = *tally_place(verdicts, name);
+
+	return !tally || tally->count < share;
+}
+
+static struct vici_tally *find_or_add_tally(struct vici_verdicts *verdicts, uint64_t name)
+{
+	struct vici_tally **place = tally_place(verdicts, name);
+
+	if (!*place) {
+		*place = calloc(1, sizeof(**place));
+		if (*place)
+			(*place)->name = name;
+	}
+	return *place;
+}
+
+static void change_tally(struct vici_tally *tally, const struct vici_verdict *verdict, int by)
+{
+	tally->count += (uint32_t)by;
+	if (!vici_is_proof(verdict->proof))
+		tally->unproven += (uint32_t)by;
+}
+
+/* ---- verdicts */
+
+/* The place of the pointer to the entry, or to the end of its bucket. */
+static struct vici_noted **place_of(const struct vici_verdicts *verdicts, uint32_t ike_unique_id)
+{
+	struct vici_noted **place;
+
+	place = (struct vici_noted **)&verdicts->buckets[ike_unique_id % VICI_VERDICTS_BUCKETS];
 	while (*place && (*place)->ike_unique_id != ike_unique_id)
 		place = &(*place)->next;
 	return place;
 }
 
-static void drop_at(struct vici_verdicts *verdicts, struct vici_verdict **place)
+static void drop_at(struct vici_verdicts *verdicts, struct vici_noted **place)
 {
-	struct vici_verdict *verdict = *place;
+	struct vici_noted *noted = *place;
 
-	*place = verdict->next;
+	*place = noted->next;
 	verdicts->count--;
-	free(verdict);
+	if (!noted->followed) {
+		change_tally(noted->connection, &noted->verdict, -1);
+		change_tally(noted->peer, &noted->verdict, -1);
+		drop_unused(verdicts, noted->verdict.connection);
+		drop_unused(verdicts, noted->verdict.peer);
+	}
+	free(noted);
 }
 
 void vici_verdicts_clear(struct vici_verdicts *verdicts)
@@ -40,45 +109,115 @@ void vici_verdicts_clear(struct vici_verdicts *verdicts)
 			drop_at(verdicts, &verdicts->buckets[i]);
 }
 
-bool vici_verdicts_find(const struct vici_verdicts *verdicts, uint32_t ike_unique_id,
-			const char **doubt)
+const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
+					      uint32_t ike_unique_id)
 {
-	const struct vici_verdict *verdict = *place_of(verdicts, ike_unique_id);
+	struct vici_noted *noted = *place_of(verdicts, ike_unique_id);
 
-	if (verdict)
-		*doubt = verdict->doubt;
-	return verdict;
+	if (!noted)
+		return NULL;
+	noted->snapshot = verdicts->snapshot;
+	return noted->followed ? NULL : &noted->verdict;
 }
 
-int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id, const char *doubt)
+const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
+						  uint32_t ike_unique_id)
 {
-	struct vici_verdict *verdict, **place = place_of(verdicts, ike_unique_id);
+	const struct vici_noted *noted = *place_of(verdicts, ike_unique_id);
+	unsigned int i;
 
-	if (*place)
-		return 0;
+	for (i = 0; noted && noted->followed && i < FOLLOWED_MAX; i++)
+		noted = *place_of(verdicts, noted->followed);
+	return noted && !noted->followed ? &noted->verdict : NULL;
+}
+
+int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer)
+{
+	if (verdicts->count >= VICI_VERDICTS_MAX)
+		return -E2BIG;
+	return has_room(verdicts, connection, VICI_VERDICTS_CONNECTION) &&
+			       has_room(verdicts, peer, VICI_VERDICTS_PEER)
+		       ? 0
+		       : -EDQUOT;
+}
+
+static int add(struct vici_verdicts *verdicts, struct vici_noted **place, uint32_t ike_unique_id)
+{
 	if (verdicts->count == VICI_VERDICTS_MAX)
 		return -E2BIG;
-	verdict = malloc(sizeof(*verdict));
-	if (!verdict)
+	*place = calloc(1, sizeof(**place));
+	if (!*place)
 		return -ENOMEM;
-	*verdict = (struct vici_verdict){.ike_unique_id = ike_unique_id, .doubt = doubt};
-	*place = verdict;
+	(*place)->ike_unique_id = ike_unique_id;
+	(*place)->snapshot = verdicts->snapshot;
 	verdicts->count++;
 	return 0;
 }
 
-void vici_verdicts_end(struct vici_verdicts *verdicts, uint32_t ike_unique_id)
+static int find_tallies(struct vici_verdicts *verdicts, const struct vici_verdict *verdict,
+			struct vici_tally **ret_connection, struct vici_tally **ret_peer)
 {
-	struct vici_verdict *verdict = *place_of(verdicts, ike_unique_id);
-
-	if (verdict && !verdict->snapshots_left)
-		verdict->snapshots_left = 2;
+	*ret_connection = find_or_add_tally(verdicts, verdict->connection);
+	*ret_peer = find_or_add_tally(verdicts, verdict->peer);
+	return *ret_connection && *ret_peer ? 0 : -ENOMEM;
 }
 
-static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_verdict **place)
+static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
+		   struct vici_tally *connection, struct vici_tally *peer)
+{
+	noted->followed = 0;
+	noted->verdict = *verdict;
+	noted->connection = connection;
+	noted->peer = peer;
+	change_tally(connection, verdict, 1);
+	change_tally(peer, verdict, 1);
+}
+
+int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+		      const struct vici_verdict *verdict)
+{
+	struct vici_noted **place = place_of(verdicts, ike_unique_id);
+	struct vici_tally *connection, *peer;
+	int err;
+
+	if (*place && !(*place)->followed)
+		return 0;
+	err = vici_verdicts_room(verdicts, verdict->connection, verdict->peer);
+	if (!err)
+		err = find_tallies(verdicts, verdict, &connection, &peer);
+	if (!err && !*place)
+		err = add(verdicts, place, ike_unique_id);
+	if (!err)
+		decide(*place, verdict, connection, peer);
+	drop_unused(verdicts, verdict->connection);
+	drop_unused(verdicts, verdict->peer);
+	return err;
+}
+
+int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old)
+{
+	struct vici_noted **place = place_of(verdicts, ike_unique_id);
+	int err;
+
+	if (*place || !old)
+		return 0;
+	err = add(verdicts, place, ike_unique_id);
+	if (!err)
+		(*place)->followed = old;
+	return err;
+}
+
+bool vici_verdicts_doubt_peer(const struct vici_verdicts *verdicts, uint64_t peer)
+{
+	const struct vici_tally *tally = *tally_place(verdicts, peer);
+
+	return tally && tally->unproven;
+}
+
+static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)
 {
 	while (*place) {
-		if ((*place)->snapshots_left && !--(*place)->snapshots_left)
+		if (verdicts->snapshot - (*place)->snapshot >= SNAPSHOTS_WITHOUT)
 			drop_at(verdicts, place);
 		else
 			place = &(*place)->next;
@@ -91,16 +230,19 @@ void vici_verdicts_sweep(struct vici_verdicts *verdicts)
 
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
 		sweep_bucket(verdicts, &verdicts->buckets[i]);
+	verdicts->snapshot++;
 }
 
-void vici_verdicts_each_doubt(const struct vici_verdicts *verdicts,
-			      void (*each)(void *context, uint32_t ike_unique_id), void *context)
+void vici_verdicts_each(const struct vici_verdicts *verdicts,
+			void (*each)(void *context, uint32_t ike_unique_id,
+				     const struct vici_verdict *verdict),
+			void *context)
 {
-	const struct vici_verdict *verdict;
+	const struct vici_noted *noted;
 	size_t i;
 
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
-		for (verdict = verdicts->buckets[i]; verdict; verdict = verdict->next)
-			if (verdict->doubt)
-				each(context, verdict->ike_unique_id);
+		for (noted = verdicts->buckets[i]; noted; noted = noted->next)
+			if (!noted->followed)
+				each(context, noted->ike_unique_id, &noted->verdict);
 }

@@ -302,12 +302,12 @@ Test(vici_identities, each_round_must_have_a_remote_id_that_is_proof)
 /* A second latchd, with the same charon and another one's file. */
 Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 {
-	char *path = text_of("%s", scratch_path("here.doubts"));
+	char *path = text_of("%s", scratch_path("here.verdicts"));
 
 	load("public key", ANY);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);
@@ -316,9 +316,9 @@ Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 	fake_charon_add_sa(&charon, text_of("{%s}", ike_sa_in("ESTABLISHED", 7, 71,
 							      "\"remote-id\":\"" DN "\"")));
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 2);
-	cr_expect_eq(trace_count("log vici: child_sa 71 refused (its remote id was no proof"), 1);
+	cr_expect_eq(trace_count("log vici: child_sa 71 refused (the connection's remote id"), 1);
 	cr_expect_eq(trace_count("up "), 0);
 	up(8, 80, DN);
 	wait_for("up " DN " 00000080", 1);
@@ -326,16 +326,16 @@ Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 
 Test(vici_identities, doubts_about_another_charon_are_dropped)
 {
-	char *path = text_of("%s", scratch_path("here.doubts"));
+	char *path = text_of("%s", scratch_path("here.verdicts"));
 	FILE *file = fopen(path, "w");
 
 	cr_assert_not_null(file);
-	fprintf(file, "charon 1 1\n7\n");
+	fprintf(file, "charon 1 1\nkey 1 2\nike-sa 7 2 1 1 2\n");
 	cr_assert_eq(fclose(file), 0);
 	load("public key", EXACT);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for("up " DN " 00000070", 1);
@@ -343,15 +343,15 @@ Test(vici_identities, doubts_about_another_charon_are_dropped)
 
 Test(vici_identities, pipes_in_place_of_the_file_of_doubts_are_not_opened)
 {
-	char *path = text_of("%s", scratch_path("here.doubts"));
+	char *path = text_of("%s", scratch_path("here.verdicts"));
 	struct stat st;
 
 	cr_assert_eq(mkfifo(path, 0666), 0);
-	cr_assert_eq(mkfifo(scratch_path("here.doubts.new"), 0666), 0);
+	cr_assert_eq(mkfifo(scratch_path("here.verdicts.new"), 0666), 0);
 	load("public key", EXACT);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 1);
 	cr_expect(!lstat(path, &st) && S_ISREG(st.st_mode), "the file is written anew");
 }
@@ -361,8 +361,8 @@ Test(vici_identities, a_file_of_doubts_that_cannot_be_written_is_reported)
 	load("public key", ANY);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, scratch_path("absent/here.doubts"));
-	wait_for("log vici: doubts of feed here not kept (No such file or directory)", 1);
+	feed_vici_keep_verdicts(feed, scratch_path("absent/here.verdicts"));
+	wait_for("log vici: verdicts of feed here not kept (No such file or directory)", 1);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/formers.h"
+
+#include <stdlib.h>
+
+/* charon makes the next IKE_SA before the old one ends: a list may miss both, the next one not. */
+#define SNAPSHOTS_WITHOUT 2
+
+struct vici_former {
+	struct vici_former *next;
+	uint64_t connection;
+	unsigned int snapshots_without;
+	bool seen, traps;
+};
+
+static struct vici_former **place_of(const struct vici_formers *formers, uint64_t connection)
+{
+	struct vici_former **place;
+
+	place = (struct vici_former **)&formers->buckets[connection % VICI_FORMERS_BUCKETS];
+	while (*place && (*place)->connection != connection)
+		place = &(*place)->next;
+	return place;
+}
+
+static void drop_at(struct vici_formers *formers, struct vici_former **place)
+{
+	struct vici_former *former = *place;
+
+	*place = former->next;
+	formers->count--;
+	free(former);
+}
+
+void vici_formers_clear(struct vici_formers *formers)
+{
+	size_t i;
+
+	for (i = 0; i < VICI_FORMERS_BUCKETS; i++)
+		while (formers->buckets[i])
+			drop_at(formers, &formers->buckets[i]);
+	formers->all = false;
+}
+
+static struct vici_former *add(struct vici_formers *formers, struct vici_former **place,
+			       uint64_t connection)
+{
+	if (formers->count == VICI_FORMERS_MAX)
+		return NULL;
+	*place = calloc(1, sizeof(**place));
+	if (!*place)
+		return NULL;
+	(*place)->connection = connection;
+	formers->count++;
+	return *place;
+}
+
+bool vici_formers_note(struct vici_formers *formers, uint64_t connection, bool traps)
+{
+	struct vici_former **place = place_of(formers, connection), *former = *place;
+	bool is_new = !former || (traps && !former->traps);
+
+	if (!former)
+		former = add(formers, place, connection);
+	if (!former) {
+		formers->all = true;
+		return false;
+	}
+	former->traps = former->traps || traps;
+	former->seen = true;
+	return is_new;
+}
+
+bool vici_formers_contain(const struct vici_formers *formers, uint64_t connection)
+{
+	return formers->all || *place_of(formers, connection);
+}
+
+void vici_formers_seen(struct vici_formers *formers, uint64_t connection)
+{
+	struct vici_former *former = *place_of(formers, connection);
+
+	if (former)
+		former->seen = true;
+}
+
+void vici_formers_each(const struct vici_formers *formers,
+		       void (*each)(void *context, uint64_t connection, bool traps), void *context)
+{
+	const struct vici_former *former;
+	size_t i;
+
+	for (i = 0; i < VICI_FORMERS_BUCKETS; i++)
+		for (former = formers->buckets[i]; former; former = former->next)
+			each(context, former->connection, former->traps);
+}
+
+static void count(struct vici_former *former)
+{
+	former->snapshots_without = former->seen ? 0 : former->snapshots_without + 1;
+	former->seen = false;
+}
+
+static bool sweep_bucket(struct vici_formers *formers, struct vici_former **place)
+{
+	bool waits = false;
+
+	while (*place) {
+		count(*place);
+		if ((*place)->snapshots_without >= SNAPSHOTS_WITHOUT && !(*place)->traps) {
+			drop_at(formers, place);
+			continue;
+		}
+		waits = waits || ((*place)->snapshots_without && !(*place)->traps);
+		place = &(*place)->next;
+	}
+	return waits;
+}
+
+bool vici_formers_sweep(struct vici_formers *formers)
+{
+	bool waits = false;
+	size_t i;
+
+	for (i = 0; i < VICI_FORMERS_BUCKETS; i++)
+		waits = sweep_bucket(formers, &formers->buckets[i]) || waits;
+	return waits;
+}
