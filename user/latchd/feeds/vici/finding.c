@@ -210,7 +210,8 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 {
 	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
 
-	if (!verdict)
+	/* charon never gives a number to two IKE_SAs, and an IKE_SA keeps its connection. */
+	if (!verdict || verdict->connection != name_of_connection(finder, ike_sa->config_name))
 		return query_class(finder, ike_sa, class);
 	*class = verdict->class;
 	return 0;
