@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * An IKE_SA without proof, and another that may continue it: authenticated again by this
+ * host under the former connection, rekeyed while no latchd ran, or listed before its
+ * event. And the ordinary IKE_SA beside it, which stays proven.
+ */
+#include "vici_identities.h"
+
+#include <sys/stat.h>
+
+#define NAMED	"\"remote-id\":\"" DN "\""
+#define BEGUN	NAMED ",\"initiator\":\"yes\""
+#define OTHER	"O=Acme, CN=Bob, OU=IT"
+#define TRAPPED ",\"dummy\":\"\"},\"children\":{\"t\":{\"close_action\":\"trap\"}"
+
+TestSuite(vici_continued, .init = harness_begin, .fini = harness_end, .timeout = 60);
+
+static void begun(int id, int child)
+{
+	fake_charon_push(&charon, "ike-updown",
+			 text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, BEGUN)));
+	child_up(id, child, BEGUN);
+}
+
+static void refused(int child)
+{
+	wait_for(text_of("log vici: child_sa %d refused (it may continue", child), 1);
+}
+
+/* IKE_SA 7 is refused under %any; then the connection is exact. */
+static void refuse_first(const char *members)
+{
+	start_with("public key", members);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+}
+
+/* ---- this host authenticates again */
+
+Test(vici_continued, an_ike_sa_that_this_host_begins_under_a_refused_connection_is_refused)
+{
+	refuse_first(ANY);
+	begun(8, 80);
+	refused(80);
+	cr_expect_eq(trace_count("up "), 0);
+	cr_expect_eq(trace_count("refused " DN " 00000080 it may continue"), 1);
+}
+
+Test(vici_continued, an_ike_sa_that_the_peer_begins_is_decided_by_what_is_loaded)
+{
+	refuse_first(ANY);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+}
+
+Test(vici_continued, an_ike_sa_that_this_host_begins_under_another_name_is_proven)
+{
+	char *ike_sa = ike_sa_in("ESTABLISHED", 8, 80, BEGUN);
+
+	refuse_first(ANY);
+	fake_charon_add_conn(&charon,
+			     "{\"new\":{\"remote-1\":{\"class\":\"public key\"," EXACT "}}}");
+	fake_charon_push(&charon, "child-updown",
+			 text_of("{\"up\":\"yes\",\"new\":%s}", strchr(ike_sa, '{')));
+	wait_for("up " DN " 00000080", 1);
+}
+
+Test(vici_continued, an_ike_sa_that_this_host_begins_under_a_connection_without_doubts_is_proven)
+{
+	start_with("public key", EXACT);
+	begun(8, 80);
+	wait_for("up " DN " 00000080", 1);
+}
+
+Test(vici_continued, a_connection_is_proof_again_when_two_lists_show_no_ike_sa_without_proof)
+{
+	refuse_first(ANY);
+	down(7);
+	wait_for("snapshot end", 3);
+	begun(8, 80);
+	wait_for("up " DN " 00000080", 1);
+}
+
+Test(vici_continued, a_negotiation_that_is_listed_keeps_the_doubt)
+{
+	refuse_first(ANY);
+	listed("CONNECTING", 8, 80, BEGUN);
+	down(7);
+	wait_for("snapshot end", 2);
+	feed->resync(feed);
+	wait_for("snapshot end", 3);
+	feed->resync(feed);
+	wait_for("snapshot end", 4);
+	charon.sa_count = 0;
+	begun(8, 80);
+	refused(80);
+}
+
+Test(vici_continued, a_proven_ike_sa_does_not_keep_the_doubt)
+{
+	refuse_first(ANY);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+	listed("ESTABLISHED", 8, 80, NAMED);
+	down(7);
+	wait_for("snapshot end", 3);
+	begun(9, 90);
+	wait_for("up " DN " 00000090", 1);
+}
+
+/* charon keeps the former connection in the trap, after all of its IKE_SAs have ended. */
+Test(vici_continued, a_connection_that_leaves_traps_stays_in_doubt)
+{
+	refuse_first(ANY TRAPPED);
+	down(7);
+	wait_for("snapshot end", 2);
+	feed->resync(feed);
+	wait_for("snapshot end", 3);
+	feed->resync(feed);
+	wait_for("snapshot end", 4);
+	begun(8, 80);
+	refused(80);
+}
+
+/* ---- the event of a rekey comes late, or never */
+
+/* The list is handled first; the event that tells whose IKE_SA 17 is waits behind it. */
+Test(vici_continued, a_list_that_is_handled_before_the_rekey_shows_no_new_peer)
+{
+	refuse_first(ANY);
+	listed("ESTABLISHED", 17, 71, NAMED);
+	charon.held_command = "list-conns";
+	feed->resync(feed);
+	wait_for("charon: list-conns ike=x509", 2);
+	rekey(7, 17);
+	wait_for("charon: answer list-sas", 2);
+	fake_charon_release(&charon);
+	wait_for("log vici: child_sa 71 refused (the connection's remote id admits", 1);
+	wait_for("snapshot end", 2);
+	cr_expect_eq(trace_count("up "), 0);
+}
+
+static char *verdicts_at(void)
+{
+	return text_of("%s", scratch_path("here.verdicts"));
+}
+
+/* latchd knows IKE_SA 7; the next one finds the list. */
+static void restart_with(const char *before, const char *after)
+{
+	char *path = verdicts_at();
+
+	load("public key", before);
+	fake_charon_start(&charon);
+	latchd_starts(path);
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for("refused " DN, strcmp(before, ANY) ? 0 : 1);
+	wait_for("up " DN, strcmp(before, ANY) ? 1 : 0);
+	latchd_ends();
+	load("public key", after);
+	latchd_starts(path);
+}
+
+Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_keeps_its_doubt)
+{
+	listed("ESTABLISHED", 17, 71, NAMED);
+	listed("ESTABLISHED", 18, 81, "\"remote-id\":\"" OTHER "\"");
+	restart_with(ANY, "\"id\":\"O=Acme, CN=*, OU=IT\"");
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("log vici: child_sa 71 refused (it may continue"), 1);
+	cr_expect_eq(trace_count("up " OTHER " 00000081"), 1, "another peer has no doubt");
+	cr_expect_eq(trace_count("up " DN), 0);
+}
+
+Test(vici_continued, a_proven_ike_sa_stays_proven_for_the_next_latchd)
+{
+	listed("ESTABLISHED", 7, 71, NAMED);
+	restart_with(EXACT, ANY);
+	wait_for("up " DN " 00000071 pubkey", 1);
+	up(8, 80, DN);
+	wait_for("log vici: child_sa 80 refused (the connection's remote id admits", 1);
+}
+
+Test(vici_continued, a_refused_connection_stays_so_for_the_next_latchd)
+{
+	restart_with(ANY, EXACT);
+	wait_for("state synced", 2);
+	begun(8, 80);
+	refused(80);
+}
+
+/* ---- class */
+
+Test(vici_continued, an_ike_sa_keeps_the_class_that_it_authenticated_with)
+{
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070 pubkey", 1);
+	load("pre-shared key", EXACT);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080 psk", 1);
+	child_up(7, 71, NAMED);
+	wait_for("up " DN " 00000071 pubkey", 1);
+}
+
+Test(vici_continued, a_refused_ike_sa_gains_nothing_by_a_connection_of_another_class)
+{
+	strcpy(statements.eap_identities, "x509");
+	refuse_first(ANY);
+	load("EAP", EXACT);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080 eap", 1);
+	child_up(7, 71, NAMED);
+	wait_for("log vici: child_sa 71 refused (the connection's remote id admits", 1);
+}
+
+/* ---- shares */
+
+Test(vici_continued, an_identity_with_too_many_ike_sas_is_refused_and_another_is_not)
+{
+	const struct vici_memory *memory;
+	struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 0, 0};
+	uint32_t id;
+
+	start_with("public key", "\"id\":\"O=Acme, CN=*, OU=IT\"");
+	memory = &session()->dispatch.finder.memory;
+	verdict.connection = keyed_hash(&memory->key, "x509", 4);
+	verdict.peer = keyed_hash(&memory->key, "x509\0" DN, 5 + strlen(DN));
+	for (id = 1000; id < 1000 + VICI_VERDICTS_PEER; id++)
+		cr_assert_eq(vici_verdicts_set(&session()->dispatch.finder.memory.verdicts, id,
+					       &verdict),
+			     0);
+	up(7, 70, DN);
+	wait_for("log vici: child_sa 70 refused (its connection or peer has too many", 1);
+	cr_expect_geq(trace_find("log vici: ike_sa 7 unproven (Disk quota exceeded)", 0), 0);
+	up(8, 80, OTHER);
+	wait_for("up " OTHER " 00000080", 1);
+}
