@@ -114,6 +114,12 @@ static void note_doubt(struct vici_finder *finder, const struct vici_remote *rem
 		    remote->traps || verdict->proof == VICI_UNPROVEN_UNLISTED);
 }
 
+static void doubt_again(struct vici_finder *finder, struct vici_verdict *verdict)
+{
+	verdict->proof = VICI_UNPROVEN_FORMER;
+	note_former(finder, verdict->connection, false);
+}
+
 /*
  * The verdict on an IKE_SA that was not seen before. An answer from before it was seen may be older
  * than the configuration under which the peer authenticated. The first list follows its query at
@@ -138,7 +144,7 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	if (!vici_is_proof(verdict->proof) && is_set_up(ike_sa))
 		note_doubt(finder, remote, verdict);
 	else if (may_continue(finder, ike_sa, verdict->peer))
-		verdict->proof = VICI_UNPROVEN_FORMER;
+		doubt_again(finder, verdict);
 	return 0;
 }
 

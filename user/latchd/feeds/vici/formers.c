@@ -10,7 +10,8 @@ struct vici_former {
 	struct vici_former *next;
 	uint64_t connection;
 	unsigned int snapshots_without;
-	bool seen, traps;
+	bool noted, listed; /* since the last snapshot */
+	bool traps;
 };
 
 static struct vici_former **place_of(const struct vici_formers *formers, uint64_t connection)
@@ -67,7 +68,7 @@ bool vici_formers_note(struct vici_formers *formers, uint64_t connection, bool t
 		return false;
 	}
 	former->traps = former->traps || traps;
-	former->seen = true;
+	former->noted = true;
 	return is_new;
 }
 
@@ -81,7 +82,7 @@ void vici_formers_seen(struct vici_formers *formers, uint64_t connection)
 	struct vici_former *former = *place_of(formers, connection);
 
 	if (former)
-		former->seen = true;
+		former->listed = true;
 }
 
 void vici_formers_each(const struct vici_formers *formers,
@@ -95,10 +96,15 @@ void vici_formers_each(const struct vici_formers *formers,
 			each(context, former->connection, former->traps);
 }
 
-static void count(struct vici_former *former)
+/* True: the connection ends. */
+static bool count(struct vici_former *former, bool *waits)
 {
-	former->snapshots_without = former->seen ? 0 : former->snapshots_without + 1;
-	former->seen = false;
+	bool seen = former->noted || former->listed;
+
+	*waits = *waits || (!former->listed && !former->traps);
+	former->snapshots_without = seen ? 0 : former->snapshots_without + 1;
+	former->noted = former->listed = false;
+	return former->snapshots_without >= SNAPSHOTS_WITHOUT && !former->traps;
 }
 
 static bool sweep_bucket(struct vici_formers *formers, struct vici_former **place)
@@ -106,13 +112,10 @@ static bool sweep_bucket(struct vici_formers *formers, struct vici_former **plac
 	bool waits = false;
 
 	while (*place) {
-		count(*place);
-		if ((*place)->snapshots_without >= SNAPSHOTS_WITHOUT && !(*place)->traps) {
+		if (count(*place, &waits))
 			drop_at(formers, place);
-			continue;
-		}
-		waits = waits || ((*place)->snapshots_without && !(*place)->traps);
-		place = &(*place)->next;
+		else
+			place = &(*place)->next;
 	}
 	return waits;
 }

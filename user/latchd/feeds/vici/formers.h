@@ -26,15 +26,16 @@ struct vici_formers { /* zeroed before first use */
 };
 
 void vici_formers_clear(struct vici_formers *formers);
-/* traps: for as long as charon runs. True: it is new, or traps is. */
+/* An IKE_SA without proof is seen. traps: for as long as charon runs. True: it is new, or traps is.
+ */
 bool vici_formers_note(struct vici_formers *formers, uint64_t connection, bool traps);
 bool vici_formers_contain(const struct vici_formers *formers, uint64_t connection);
-/* The running snapshot shows an IKE_SA without proof. */
+/* The running snapshot shows one. */
 void vici_formers_seen(struct vici_formers *formers, uint64_t connection);
 void vici_formers_each(const struct vici_formers *formers,
 		       void (*each)(void *context, uint64_t connection, bool traps), void *context);
-/* A snapshot is complete. A connection that is in neither of two ends. True: one is in one of them
- * only, and another snapshot may end it. */
+/* A snapshot is complete. A connection of which two snapshots and the events between show none ends.
+ * True: this one showed none of some connection, and the next ones may end it. */
 bool vici_formers_sweep(struct vici_formers *formers);
 
 #endif

@@ -17,11 +17,12 @@ Test(vici_formers, a_connection_ends_after_two_lists_without_it)
 {
 	cr_expect(vici_formers_note(&formers, 5, false));
 	cr_expect_not(vici_formers_note(&formers, 5, false));
-	cr_expect_not(vici_formers_sweep(&formers));
+	cr_expect(vici_formers_sweep(&formers), "this list may be older");
 	cr_expect(vici_formers_sweep(&formers), "a second list is needed");
 	cr_expect(vici_formers_contain(&formers, 5));
-	cr_expect_not(vici_formers_sweep(&formers));
+	vici_formers_sweep(&formers);
 	cr_expect_not(vici_formers_contain(&formers, 5));
+	cr_expect_not(vici_formers_sweep(&formers));
 }
 
 Test(vici_formers, a_list_that_shows_it_starts_the_count_again)
@@ -31,7 +32,7 @@ Test(vici_formers, a_list_that_shows_it_starts_the_count_again)
 	vici_formers_sweep(&formers);
 	vici_formers_seen(&formers, 5);
 	vici_formers_seen(&formers, 6);
-	vici_formers_sweep(&formers);
+	cr_expect_not(vici_formers_sweep(&formers), "no other list is needed");
 	vici_formers_sweep(&formers);
 	cr_expect(vici_formers_contain(&formers, 5));
 	cr_expect_not(vici_formers_contain(&formers, 6));
