@@ -310,13 +310,6 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 		retry_to_bind(a, err);
 }
 
-static int refuse(struct attribution *a, struct feed *feed, const struct feed_child *reported,
-		  const struct latch_sa_key *key, const char *reason)
-{
-	refused_sas_note(&a->refused_sas, key, reason);
-	return refused_sas_unbind(&a->binding, feed, reported, key);
-}
-
 /* An earlier latchd, or a feed with other statements, may have bound its SAs. */
 static void on_child_refused(void *context, struct feed *feed, const struct feed_child *reported,
 			     const char *reason)
@@ -325,7 +318,6 @@ static void on_child_refused(void *context, struct feed *feed, const struct feed
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct latch_sa_key in, out;
 	struct child_sa_end *end;
-	int err;
 
 	if (!key_manager)
 		return;
@@ -335,13 +327,10 @@ static void on_child_refused(void *context, struct feed *feed, const struct feed
 	end = child_sas_find(&a->child_sas, &in);
 	if (end)
 		forget_child(a, end->child);
-	err = refuse(a, feed, reported, &in, reason);
-	if (!err)
-		err = refuse(a, feed, reported, &out, reason);
-	if (!err)
+	refused_sas_note(&a->refused_sas, &in, reason);
+	refused_sas_note(&a->refused_sas, &out, reason);
+	if (!refused_sas_unbind(&a->binding, feed, reported, &in, &out))
 		return;
-	log_warn(NULL, "child_sa %u refused, but its SAs keep their peer (%s): retrying in 1 s",
-		 reported->child_unique_id, strerror(-err));
 	key_manager->list_failed = true;
 	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }

@@ -91,8 +91,8 @@ static bool is_bound_to_report(const struct binding *b, const struct feed *feed,
 	       !strcmp(peer->config, reported->config_name) && !strcmp(peer->id, reported->peer_id);
 }
 
-int refused_sas_unbind(const struct binding *b, const struct feed *feed,
-		       const struct feed_child *reported, const struct latch_sa_key *key)
+static int unbind(const struct binding *b, const struct feed *feed,
+		  const struct feed_child *reported, const struct latch_sa_key *key)
 {
 	struct latch_sa sa;
 	int result = sa_get(b->view.maps, key, &sa);
@@ -108,4 +108,20 @@ int refused_sas_unbind(const struct binding *b, const struct feed *feed,
 			 "flows stop; see: latchctl sa",
 			 key->spi, feed->name);
 	return result < 0 ? result : 0;
+}
+
+int refused_sas_unbind(const struct binding *b, const struct feed *feed,
+		       const struct feed_child *reported, const struct latch_sa_key *in,
+		       const struct latch_sa_key *out)
+{
+	int err = unbind(b, feed, reported, in);
+
+	if (!err)
+		err = unbind(b, feed, reported, out);
+	if (err)
+		log_warn(NULL,
+			 "child_sa %u refused, but its SAs keep their peer (%s): feed %s; retrying "
+			 "in 1 s",
+			 reported->child_unique_id, strerror(-err), feed->name);
+	return err;
 }

@@ -30,10 +30,11 @@ const char *refused_sas_reason(const struct refused_sas *refused, const struct l
 void refused_sas_clear(struct refused_sas *refused);
 
 /*
- * The SA becomes PENDING if it is bound to the peer of the report: latched flows stop. 0 or a
- * negative errno.
+ * Both SAs become PENDING if they are bound to the peer of the report: latched flows stop. 0 or a
+ * negative errno, which is logged.
  */
 int refused_sas_unbind(const struct binding *binding, const struct feed *feed,
-		       const struct feed_child *reported, const struct latch_sa_key *key);
+		       const struct feed_child *reported, const struct latch_sa_key *in,
+		       const struct latch_sa_key *out);
 
 #endif

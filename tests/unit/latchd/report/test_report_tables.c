@@ -192,7 +192,8 @@ Test(report_tables, an_unreadable_table_fails_the_document)
 /* ---- sa */
 
 #define SA_KEYS                                                                                    \
-	"spi src dst proto netns state peer refused reqid mode " QOP_KEYS " encap contested ambiguous since"
+	"spi src dst proto netns state peer refused reqid mode " QOP_KEYS                          \
+	" encap contested ambiguous since"
 
 Test(report_tables, sa_has_every_value_of_a_bound_sa)
 {

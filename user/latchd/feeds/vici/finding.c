@@ -95,8 +95,8 @@ bool vici_is_former(const struct vici_finder *finder, const struct vici_ike_sa *
 }
 
 /*
- * This host began it, maybe under a connection as it was before. Or the peer renewed it while no
- * event told so: both without a new authentication under what is loaded now.
+ * This host began it, maybe under a connection as it was before. Or the peer renewed it, without an
+ * event that was seen. Neither was a new authentication under what is loaded now.
  */
 static bool may_continue(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 			 uint64_t peer)

@@ -34,8 +34,8 @@ bool vici_formers_contain(const struct vici_formers *formers, uint64_t connectio
 void vici_formers_seen(struct vici_formers *formers, uint64_t connection);
 void vici_formers_each(const struct vici_formers *formers,
 		       void (*each)(void *context, uint64_t connection, bool traps), void *context);
-/* A snapshot is complete. A connection of which two snapshots and the events between show none ends.
- * True: this one showed none of some connection, and the next ones may end it. */
+/* A snapshot is complete. A connection of which two snapshots and the events between show none
+ * ends. True: this one showed none of some connection, and the next ones may end it. */
 bool vici_formers_sweep(struct vici_formers *formers);
 
 #endif

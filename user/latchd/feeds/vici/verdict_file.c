@@ -66,12 +66,12 @@ static bool parse_verdict(const char *line, uint32_t *ike_unique_id, struct vici
 {
 	unsigned int proof, class;
 
-	if (sscanf(line, "ike-sa %" SCNu32 " %u %u %" SCNx64 " %" SCNx64 "\n", ike_unique_id, &proof,
-		   &class, &verdict->connection, &verdict->peer) != 5 ||
+	if (sscanf(line, "ike-sa %" SCNu32 " %u %u %" SCNx64 " %" SCNx64 "\n", ike_unique_id,
+		   &proof, &class, &verdict->connection, &verdict->peer) != 5 ||
 	    proof > VICI_PROOF_LAST || class > FEED_AUTH_NULL)
 		return false;
 	verdict->proof = (enum vici_proof)proof;
-	verdict->class = (enum feed_auth)class;
+	verdict->class = (enum feed_auth) class;
 	return true;
 }
 

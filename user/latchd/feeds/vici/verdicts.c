@@ -7,8 +7,8 @@
 #define SNAPSHOTS_WITHOUT 2
 #define FOLLOWED_MAX	  64 /* charon reports a chain of rekeys in order, and never a circle */
 
-struct vici_tally {
-	struct vici_tally *next;
+struct vici_share {
+	struct vici_share *next;
 	uint64_t name;
 	uint32_t count, unproven;
 };
@@ -18,18 +18,18 @@ struct vici_noted {
 	uint32_t ike_unique_id;
 	uint32_t followed; /* the IKE_SA that it continues; 0: the verdict counts */
 	struct vici_verdict verdict;
-	struct vici_tally *connection, *peer;
+	struct vici_share *connection, *peer;
 	uint64_t snapshot; /* the last one that has seen it */
 };
 
-/* ---- tallies */
+/* ---- shares */
 
-/* The place of the pointer to the tally, or to the end of its bucket. */
-static struct vici_tally **tally_place(const struct vici_verdicts *verdicts, uint64_t name)
+/* The place of the pointer to the share, or to the end of its bucket. */
+static struct vici_share **share_place(const struct vici_verdicts *verdicts, uint64_t name)
 {
-	struct vici_tally **place;
+	struct vici_share **place;
 
-	place = (struct vici_tally **)&verdicts->tallies[name % VICI_VERDICTS_BUCKETS];
+	place = (struct vici_share **)&verdicts->shares[name % VICI_VERDICTS_BUCKETS];
 	while (*place && (*place)->name != name)
 		place = &(*place)->next;
 	return place;
@@ -37,25 +37,25 @@ static struct vici_tally **tally_place(const struct vici_verdicts *verdicts, uin
 
 static void drop_unused(struct vici_verdicts *verdicts, uint64_t name)
 {
-	struct vici_tally *tally, **place = tally_place(verdicts, name);
+	struct vici_share *share, **place = share_place(verdicts, name);
 
-	tally = *place;
-	if (!tally || tally->count)
+	share = *place;
+	if (!share || share->count)
 		return;
-	*place = tally->next;
-	free(tally);
+	*place = share->next;
+	free(share);
 }
 
-static bool has_room(const struct vici_verdicts *verdicts, uint64_t name, uint32_t share)
+static bool has_room(const struct vici_verdicts *verdicts, uint64_t name, uint32_t limit)
 {
-	const struct vici_tally *tally = *tally_place(verdicts, name);
+	const struct vici_share *share = *share_place(verdicts, name);
 
-	return !tally || tally->count < share;
+	return !share || share->count < limit;
 }
 
-static struct vici_tally *find_or_add_tally(struct vici_verdicts *verdicts, uint64_t name)
+static struct vici_share *find_or_add_share(struct vici_verdicts *verdicts, uint64_t name)
 {
-	struct vici_tally **place = tally_place(verdicts, name);
+	struct vici_share **place = share_place(verdicts, name);
 
 	if (!*place) {
 		*place = calloc(1, sizeof(**place));
@@ -65,11 +65,11 @@ static struct vici_tally *find_or_add_tally(struct vici_verdicts *verdicts, uint
 	return *place;
 }
 
-static void change_tally(struct vici_tally *tally, const struct vici_verdict *verdict, int by)
+static void change_share(struct vici_share *share, const struct vici_verdict *verdict, int by)
 {
-	tally->count += (uint32_t)by;
+	share->count += (uint32_t)by;
 	if (!vici_is_proof(verdict->proof))
-		tally->unproven += (uint32_t)by;
+		share->unproven += (uint32_t)by;
 }
 
 /* ---- verdicts */
@@ -92,8 +92,8 @@ static void drop_at(struct vici_verdicts *verdicts, struct vici_noted **place)
 	*place = noted->next;
 	verdicts->count--;
 	if (!noted->followed) {
-		change_tally(noted->connection, &noted->verdict, -1);
-		change_tally(noted->peer, &noted->verdict, -1);
+		change_share(noted->connection, &noted->verdict, -1);
+		change_share(noted->peer, &noted->verdict, -1);
 		drop_unused(verdicts, noted->verdict.connection);
 		drop_unused(verdicts, noted->verdict.peer);
 	}
@@ -154,37 +154,37 @@ static int add(struct vici_verdicts *verdicts, struct vici_noted **place, uint32
 	return 0;
 }
 
-static int find_tallies(struct vici_verdicts *verdicts, const struct vici_verdict *verdict,
-			struct vici_tally **ret_connection, struct vici_tally **ret_peer)
+static int find_shares(struct vici_verdicts *verdicts, const struct vici_verdict *verdict,
+		       struct vici_share **ret_connection, struct vici_share **ret_peer)
 {
-	*ret_connection = find_or_add_tally(verdicts, verdict->connection);
-	*ret_peer = find_or_add_tally(verdicts, verdict->peer);
+	*ret_connection = find_or_add_share(verdicts, verdict->connection);
+	*ret_peer = find_or_add_share(verdicts, verdict->peer);
 	return *ret_connection && *ret_peer ? 0 : -ENOMEM;
 }
 
 static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
-		   struct vici_tally *connection, struct vici_tally *peer)
+		   struct vici_share *connection, struct vici_share *peer)
 {
 	noted->followed = 0;
 	noted->verdict = *verdict;
 	noted->connection = connection;
 	noted->peer = peer;
-	change_tally(connection, verdict, 1);
-	change_tally(peer, verdict, 1);
+	change_share(connection, verdict, 1);
+	change_share(peer, verdict, 1);
 }
 
 int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 		      const struct vici_verdict *verdict)
 {
 	struct vici_noted **place = place_of(verdicts, ike_unique_id);
-	struct vici_tally *connection, *peer;
+	struct vici_share *connection, *peer;
 	int err;
 
 	if (*place && !(*place)->followed)
 		return 0;
 	err = vici_verdicts_room(verdicts, verdict->connection, verdict->peer);
 	if (!err)
-		err = find_tallies(verdicts, verdict, &connection, &peer);
+		err = find_shares(verdicts, verdict, &connection, &peer);
 	if (!err && !*place)
 		err = add(verdicts, place, ike_unique_id);
 	if (!err)
@@ -209,9 +209,9 @@ int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 
 bool vici_verdicts_doubt_peer(const struct vici_verdicts *verdicts, uint64_t peer)
 {
-	const struct vici_tally *tally = *tally_place(verdicts, peer);
+	const struct vici_share *share = *share_place(verdicts, peer);
 
-	return tally && tally->unproven;
+	return share && share->unproven;
 }
 
 static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)

@@ -22,7 +22,7 @@
 #define VICI_VERDICTS_BUCKETS	 4096
 
 struct vici_noted;
-struct vici_tally;
+struct vici_share;
 
 struct vici_verdict {
 	enum vici_proof proof;
@@ -32,7 +32,7 @@ struct vici_verdict {
 
 struct vici_verdicts { /* zeroed before first use */
 	struct vici_noted *buckets[VICI_VERDICTS_BUCKETS];
-	struct vici_tally *tallies[VICI_VERDICTS_BUCKETS]; /* of connections and of peers */
+	struct vici_share *shares[VICI_VERDICTS_BUCKETS]; /* of connections and of peers */
 	size_t count;
 	uint64_t snapshot; /* number of the snapshot that is complete next */
 };
@@ -66,8 +66,8 @@ void vici_verdicts_each(const struct vici_verdicts *verdicts,
 				     const struct vici_verdict *verdict),
 			void *context);
 
-/* A snapshot is complete. A verdict that neither a snapshot nor an event has asked for during two of
- * them ends. */
+/* A snapshot is complete. A verdict that neither a snapshot nor an event has asked for during two
+ * of them ends. */
 void vici_verdicts_sweep(struct vici_verdicts *verdicts);
 
 #endif

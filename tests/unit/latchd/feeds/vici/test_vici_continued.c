@@ -17,8 +17,9 @@ TestSuite(vici_continued, .init = harness_begin, .fini = harness_end, .timeout =
 
 static void begun(int id, int child)
 {
-	fake_charon_push(&charon, "ike-updown",
-			 text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, BEGUN)));
+	fake_charon_push(
+		&charon, "ike-updown",
+		text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, BEGUN)));
 	child_up(id, child, BEGUN);
 }
 
@@ -139,6 +140,21 @@ Test(vici_continued, a_list_that_is_handled_before_the_rekey_shows_no_new_peer)
 	wait_for("log vici: child_sa 71 refused (the connection's remote id admits", 1);
 	wait_for("snapshot end", 2);
 	cr_expect_eq(trace_count("up "), 0);
+}
+
+/* The connections were listed before this event, and the list of SAs is still under way. */
+Test(vici_continued, an_event_before_the_first_list_asks_for_its_connection_again)
+{
+	load("public key", EXACT);
+	charon.held_command = "list-sas";
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("charon: list-sas", 1);
+	load("public key", ANY);
+	up(7, 70, DN);
+	expect_refusal("the connection's remote id admits other identities");
+	fake_charon_release(&charon);
+	wait_for("state synced", 1);
 }
 
 static char *verdicts_at(void)

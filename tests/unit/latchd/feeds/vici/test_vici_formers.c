@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connections with doubts: they end after two lists without an IKE_SA in doubt, unless traps last. */
+/* Connections with doubts: they end after two lists without an IKE_SA in doubt, unless traps last.
+ */
 #include <criterion/criterion.h>
 
 #include "latchd/feeds/vici/formers.h"
