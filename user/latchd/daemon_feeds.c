@@ -65,16 +65,38 @@ static struct feed_statements statements_of(const struct config_feed *config)
 	return statements;
 }
 
+/* One name for each socket: a "-" stands for a "/". False: it does not fit. */
+static bool name_of_socket(const char *socket, char *out, size_t size)
+{
+	size_t length = 0;
+
+	for (socket += strspn(socket, "/"); *socket; socket++) {
+		const char *escaped = *socket == '-' ? "%2d" : *socket == '%' ? "%25" : NULL;
+
+		if (length + 4 > size)
+			return false;
+		if (escaped)
+			length += (size_t)snprintf(out + length, size - length, "%s", escaped);
+		else
+			out[length++] = *socket == '/' ? '-' : *socket;
+	}
+	out[length] = '\0';
+	return true;
+}
+
 /* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
 static void keep_verdicts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
 {
-	char path[FEED_PATH_MAX], name[CONFIG_PATH_MAX], *slash;
+	char path[FEED_PATH_MAX], name[FEED_PATH_MAX];
 
-	text_copy(name, sizeof(name), socket + strspn(socket, "/"));
-	while ((slash = strchr(name, '/')))
-		*slash = '-';
-	snprintf(path, sizeof(path), "%s/%s.verdicts", feeds->folder, name);
-	feed_vici_keep_verdicts(feed, path);
+	if (name_of_socket(socket, name, sizeof(name)) &&
+	    snprintf(path, sizeof(path), "%s/%s.verdicts", feeds->folder, name) < (int)sizeof(path))
+		feed_vici_keep_verdicts(feed, path);
+	else
+		log_warn(NULL,
+			 "verdicts of feed %s not kept (File name too long): socket %s; use a "
+			 "shorter path",
+			 feed->name, socket);
 }
 
 static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,

@@ -310,6 +310,12 @@ static void on_child_up(void *context, struct feed *feed, const struct feed_chil
 		retry_to_bind(a, err);
 }
 
+static bool is_of_other_feed(const struct attribution *a, const struct child_sa *child,
+			     const struct feed *feed)
+{
+	return child->feed != feed && key_managers_find(&a->key_managers, child->feed);
+}
+
 /* An earlier latchd, or a feed with other statements, may have bound its SAs. */
 static void on_child_refused(void *context, struct feed *feed, const struct feed_child *reported,
 			     const char *reason)
@@ -325,6 +331,8 @@ static void on_child_refused(void *context, struct feed *feed, const struct feed
 	if (belongs_to_other(a, &in, &out))
 		return;
 	end = child_sas_find(&a->child_sas, &in);
+	if (end && (end != &end->child->in || is_of_other_feed(a, end->child, feed)))
+		return;
 	if (end)
 		forget_child(a, end->child);
 	refused_sas_note(&a->refused_sas, &in, reason);

@@ -221,7 +221,7 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
 	/* It may have been the last one without proof. */
-	if (vici_is_former(&dispatch->finder, ike_sa))
+	if (vici_note_ended(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
 	return report_down(dispatch, ike_sa);
 }
@@ -432,9 +432,7 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	case VICI_MESSAGE_IKE_UPDATE:
 		return handle_ike_update(dispatch, arrival->message);
 	case VICI_MESSAGE_SNAPSHOT_END:
-		dispatch->finder.synced = true;
-		vici_verdicts_sweep(&dispatch->finder.memory.verdicts);
-		if (vici_formers_sweep(&dispatch->finder.memory.formers))
+		if (vici_note_snapshot(&dispatch->finder))
 			dispatch->owner->resync_soon(dispatch->context);
 		dispatch->owner->snapshot_end(dispatch->context);
 		return 0;
@@ -470,6 +468,8 @@ int vici_dispatch_query_end(struct vici_dispatch *dispatch)
 	int err;
 
 	err = vici_auth_listing_end(&dispatch->auth, queried_name);
+	if (!err)
+		vici_note_configs(&dispatch->finder, queried_name);
 	dispatch->querying = false;
 	while (!err && dispatch->held) {
 		struct vici_held *held = dispatch->held;

@@ -30,12 +30,13 @@ int vici_finder_forget(struct vici_finder *finder)
 {
 	vici_verdicts_clear(&finder->memory.verdicts);
 	vici_formers_clear(&finder->memory.formers);
+	finder->memory.unnoted = finder->unnoted = 0;
 	return keyed_hash_new_key(&finder->memory.key);
 }
 
 /* ---- notes */
 
-/* The file stays closed: this is logged once. */
+/* The file stays closed until the end of a list: this is logged once for each. */
 static void warn_of_file(const struct vici_finder *finder, int err)
 {
 	if (err)
@@ -43,10 +44,28 @@ static void warn_of_file(const struct vici_finder *finder, int err)
 			 strerror(-err), finder->file.path);
 }
 
-static void warn_of_room(struct vici_finder *finder, uint32_t ike_unique_id, int err)
+/*
+ * What found no room is never decided later, under the connection of then. In the first list
+ * others may come behind it that only this list shows: its number counts when the list is complete.
+ * Until then no room comes, except for memory.
+ */
+static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
+{
+	struct vici_memory *memory = &finder->memory;
+
+	if (ike_unique_id > memory->unnoted) {
+		memory->unnoted = ike_unique_id;
+		warn_of_file(finder, vici_verdict_file_add_unnoted(&finder->file, memory));
+	}
+	if (finder->synced || err == -ENOMEM)
+		finder->unnoted = memory->unnoted;
+}
+
+static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
 {
 	unsigned int left_out;
 
+	note_unnoted(finder, ike_unique_id, err);
 	if (log_limit_admits(&finder->unnoted_log, &left_out))
 		log_warn("vici",
 			 "ike_sa %u unproven (%s): its connection, its identity or all have too "
@@ -64,7 +83,7 @@ static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
 		return 0;
 	err = vici_verdicts_set(&finder->memory.verdicts, ike_unique_id, &copy);
 	if (err)
-		warn_of_room(finder, ike_unique_id, err);
+		leave_unnoted(finder, ike_unique_id, err);
 	else
 		warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy,
 							   &finder->memory));
@@ -73,9 +92,16 @@ static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
 
 static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
 {
+	bool had_rest = finder->memory.formers.has_rest;
+
 	if (vici_formers_note(&finder->memory.formers, connection, traps))
 		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, traps,
 								  &finder->memory));
+	if (!had_rest && finder->memory.formers.has_rest)
+		log_warn("vici",
+			 "connections in doubt not all kept (no room): an IKE_SA that this host "
+			 "begins has no proof until two lists show none in doubt; remove "
+			 "connections");
 }
 
 /* ---- verdicts */
@@ -86,38 +112,60 @@ static bool is_set_up(const struct vici_ike_sa *ike_sa)
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
 }
 
-bool vici_is_former(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
-{
-	const struct vici_formers *formers = &finder->memory.formers;
-
-	return (formers->count || formers->all) &&
-	       vici_formers_contain(formers, name_of_connection(finder, ike_sa->config_name));
-}
-
 /*
- * This host began it, maybe under a connection as it was before. Or the peer renewed it, without an
- * event that was seen. Neither was a new authentication under what is loaded now.
+ * This host began it, maybe under a connection as it was before. Or no event of it was seen: a
+ * rekey by the peer hides which host began the first IKE_SA. Neither was a new authentication under
+ * what is loaded now.
  */
 static bool may_continue(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-			 uint64_t peer)
+			 uint64_t connection)
 {
-	return (ike_sa->initiator.at && vici_is_former(finder, ike_sa)) ||
-	       (!finder->synced && !finder->fresh &&
-		vici_verdicts_doubt_peer(&finder->memory.verdicts, peer));
+	bool unseen = !finder->synced && !finder->fresh;
+
+	return (ike_sa->initiator.at || unseen) &&
+	       vici_formers_contain(&finder->memory.formers, connection);
 }
 
-/* Of a connection that is not loaded the traps are unknown. */
+/* An EAP or XAuth identity is judged by a statement, which says nothing of what is loaded later. */
+static bool leaves_doubt(const struct vici_ike_sa *ike_sa, const struct vici_verdict *verdict)
+{
+	return !vici_is_proof(verdict->proof) || vici_identity_is_eap(ike_sa, verdict->class);
+}
+
+/* Of a connection that was never listed the traps are unknown. */
 static void note_doubt(struct vici_finder *finder, const struct vici_remote *remote,
 		       const struct vici_verdict *verdict)
 {
-	note_former(finder, verdict->connection,
-		    remote->traps || verdict->proof == VICI_UNPROVEN_UNLISTED);
+	note_former(finder, verdict->connection, remote->traps || !remote->was_listed);
 }
 
 static void doubt_again(struct vici_finder *finder, struct vici_verdict *verdict)
 {
 	verdict->proof = VICI_UNPROVEN_FORMER;
 	note_former(finder, verdict->connection, false);
+}
+
+/* Without room no query: peers cause any number of these. */
+static bool has_room(struct vici_finder *finder, const struct feed_peer *peer,
+		     const struct vici_verdict *verdict)
+{
+	int err = vici_verdicts_room(&finder->memory.verdicts, verdict->connection, verdict->peer);
+
+	if (err)
+		leave_unnoted(finder, peer->ike_unique_id, err);
+	return !err && (finder->fresh || peer->ike_unique_id > finder->unnoted);
+}
+
+static void refuse_unnoted(struct vici_finder *finder, const char *config_name,
+			   struct vici_verdict *verdict)
+{
+	const struct vici_remote *remote;
+
+	verdict->proof = VICI_UNPROVEN_UNNOTED;
+	if (vici_auth_remote(finder->auth, config_name, 0, &remote))
+		note_doubt(finder, remote, verdict);
+	else
+		note_former(finder, verdict->connection, false);
 }
 
 /*
@@ -128,22 +176,20 @@ static void doubt_again(struct vici_finder *finder, struct vici_verdict *verdict
 static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		  const struct feed_peer *peer, struct vici_verdict *verdict)
 {
-	int room = vici_verdicts_room(&finder->memory.verdicts, verdict->connection, verdict->peer);
 	uint64_t since = finder->listing && !finder->synced ? 0 : finder->handling;
 	const struct vici_remote *remote;
 
-	/* Without room no query: peers cause any number of these. */
-	if (room) {
-		warn_of_room(finder, peer->ike_unique_id, room);
-		verdict->proof = VICI_UNPROVEN_UNNOTED;
+	if (!has_room(finder, peer, verdict)) {
+		refuse_unnoted(finder, peer->config_name, verdict);
 		return 0;
 	}
 	if (!vici_auth_remote(finder->auth, peer->config_name, since, &remote))
 		return finder->query(finder->context, peer->config_name);
-	verdict->proof = vici_remote_proof(remote, peer->id);
-	if (!vici_is_proof(verdict->proof) && is_set_up(ike_sa))
+	verdict->proof = vici_stated_proof(vici_remote_proof(remote, peer->id),
+					   &finder->statements);
+	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
 		note_doubt(finder, remote, verdict);
-	else if (may_continue(finder, ike_sa, verdict->peer))
+	else if (may_continue(finder, ike_sa, verdict->connection))
 		doubt_again(finder, verdict);
 	return 0;
 }
@@ -268,10 +314,13 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 
 	err = vici_find_finding(finder, old, &finding);
 	verdict = err ? NULL : known_verdict(finder, old);
-	/* Without room for it the new IKE_SA is decided anew, and refused if there is none. */
-	if (verdict && vici_peer_read(new, &after))
+	if (err || !vici_peer_read(new, &after))
+		return err;
+	if (verdict)
 		note_verdict(finder, after.ike_unique_id, verdict);
-	return err;
+	else
+		note_unnoted(finder, after.ike_unique_id, -ENOMEM);
+	return 0;
 }
 
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
@@ -279,21 +328,66 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 {
 	const struct vici_verdict *verdict = known_verdict(finder, old);
 	uint32_t before, after;
+	int err = -ENOMEM;
 
 	if (vici_text_number(old->unique_id, 10, &before) ||
 	    vici_text_number(new->unique_id, 10, &after))
 		return;
-	if (verdict)
+	if (verdict) {
 		note_verdict(finder, after, verdict);
-	else
-		vici_verdicts_follow(&finder->memory.verdicts, after, before);
+		return;
+	}
+	if (before > finder->unnoted)
+		err = vici_verdicts_follow(&finder->memory.verdicts, after, before);
+	if (err)
+		note_unnoted(finder, after, err);
 }
 
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
 
-	if (!verdict || !vici_is_proof(verdict->proof))
+	if (!verdict || leaves_doubt(ike_sa, verdict))
 		vici_formers_seen(&finder->memory.formers,
 				  name_of_connection(finder, ike_sa->config_name));
+}
+
+bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
+{
+	/* The doubt of a stated connection refuses none: its end can wait for other lists. */
+	return !vici_is_unambiguous(&finder->statements, ike_sa->config_name) &&
+	       vici_formers_await(&finder->memory.formers,
+				  name_of_connection(finder, ike_sa->config_name));
+}
+
+/* charon changes the children of a connection that live IKE_SAs have. */
+static void note_trap(void *context, const char *config_name)
+{
+	struct vici_finder *finder = context;
+	uint64_t connection =
+		keyed_hash(&finder->memory.key, config_name, strlen(config_name));
+
+	if (vici_formers_trap(&finder->memory.formers, connection))
+		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, true,
+								  &finder->memory));
+}
+
+void vici_note_configs(struct vici_finder *finder, const char *config_name)
+{
+	vici_auth_each_trap(finder->auth, config_name, note_trap, finder);
+}
+
+bool vici_note_snapshot(struct vici_finder *finder)
+{
+	struct vici_memory *memory = &finder->memory;
+	bool waits, ended;
+
+	finder->synced = true;
+	finder->unnoted = memory->unnoted;
+	vici_verdicts_sweep(&memory->verdicts);
+	waits = vici_formers_sweep(&memory->formers, &ended);
+	if (ended)
+		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));
+	vici_verdict_file_retry(&finder->file, memory);
+	return waits;
 }

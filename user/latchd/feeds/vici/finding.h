@@ -24,6 +24,8 @@ struct vici_finder {
 	bool listing;	   /* the message in hand is part of a list */
 	bool fresh;	   /* ... or tells that a peer has just authenticated */
 	bool synced;	   /* the first snapshot is complete */
+	/* Up to this number, an IKE_SA without a verdict may have been one that found no room. */
+	uint32_t unnoted;
 	struct log_limit unnoted_log;
 	/* Queries charon for this configuration: -EAGAIN, or another negative errno. */
 	int (*query)(void *context, const char *config_name);
@@ -60,7 +62,11 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 
 /* A list shows the IKE_SA: see formers.h. */
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
-/* May an IKE_SA that this host begins under this connection continue one without proof? */
-bool vici_is_former(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
+/* An IKE_SA ended. True: more lists may show that it was the last in doubt of its connection. */
+bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
+/* An answer of list-conns is complete: of this configuration, or of all with NULL. */
+void vici_note_configs(struct vici_finder *finder, const char *config_name);
+/* A list is complete. True: another one may end the doubt of a connection. */
+bool vici_note_snapshot(struct vici_finder *finder);
 
 #endif

@@ -104,6 +104,11 @@ static const char *proof_doubt(enum vici_proof proof, enum feed_rdn_matching mat
 			       ? NULL
 			       : "charon matches DNs loosely, by rdn-matching in latchd.conf; pin "
 				 "the peer's certificate, or set rdn_matching = strict for both";
+	case VICI_UNPROVEN_LOOSE:
+		return "charon matched DNs loosely, by rdn-matching in latchd.conf, when the peer "
+		       "authenticated; pin its certificate under a new name, or set rdn_matching = "
+		       "strict for both and give the connection a new name; then terminate the "
+		       "IKE_SA";
 	case VICI_UNPROVEN_ANY:
 		return "the connection's remote id admits other identities that charon prints "
 		       "alike; configure an exact remote id or one certificate under a new name "
@@ -124,6 +129,11 @@ static const char *proof_doubt(enum vici_proof proof, enum feed_rdn_matching mat
 	return NULL;
 }
 
+bool vici_is_unambiguous(const struct feed_statements *statements, struct vici_text config_name)
+{
+	return is_stated(statements->unambiguous_names, config_name);
+}
+
 const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
 				const struct feed_statements *statements, enum vici_proof proof)
 {
@@ -134,7 +144,7 @@ const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct f
 			       ? NULL
 			       : "an EAP or XAuth identity may be an unauthenticated claim of the "
 				 "peer; see eap-identities in latchd.conf(5)";
-	return is_stated(statements->unambiguous_names, ike_sa->config_name)
+	return vici_is_unambiguous(statements, ike_sa->config_name)
 		       ? NULL
 		       : proof_doubt(proof, statements->rdn_matching);
 }
@@ -150,4 +160,11 @@ enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *
 	if (!vici_remote_id_admits(remote->id, text))
 		return VICI_UNPROVEN_CHANGED;
 	return remote->names == VICI_NAMES_DN ? VICI_PROOF_OF_DN : VICI_PROOF;
+}
+
+enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements)
+{
+	return proof == VICI_PROOF_OF_DN && statements->rdn_matching != FEED_RDN_STRICT
+		       ? VICI_UNPROVEN_LOOSE
+		       : proof;
 }

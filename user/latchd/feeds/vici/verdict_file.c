@@ -75,25 +75,41 @@ static bool parse_verdict(const char *line, uint32_t *ike_unique_id, struct vici
 	return true;
 }
 
-/* What finds no room is decided anew, and refused for want of room. */
+static void take_unnoted(struct vici_memory *memory, uint32_t ike_unique_id)
+{
+	if (ike_unique_id > memory->unnoted)
+		memory->unnoted = ike_unique_id;
+}
+
+static void take_other(const char *line, struct vici_memory *memory)
+{
+	uint32_t ike_unique_id;
+	uint64_t connection;
+	unsigned int traps;
+
+	if (sscanf(line, "former %" SCNx64 " %u\n", &connection, &traps) == 2)
+		vici_formers_note(&memory->formers, connection, traps);
+	else if (sscanf(line, "unnoted %" SCNu32 "\n", &ike_unique_id) == 1)
+		take_unnoted(memory, ike_unique_id);
+}
+
 static int take_line(const struct vici_verdict_file *file, const char *line,
 		     struct vici_memory *memory)
 {
 	struct vici_verdict verdict;
 	uint32_t ike_unique_id;
-	uint64_t connection;
-	unsigned int traps;
 	int err;
 
 	/* The line on which an earlier latchd ended. */
 	if (!strchr(line, '\n'))
 		return 0;
-	if (sscanf(line, "former %" SCNx64 " %u\n", &connection, &traps) == 2)
-		vici_formers_note(&memory->formers, connection, traps);
+	take_other(line, memory);
 	if (!parse_verdict(line, &ike_unique_id, &verdict) ||
 	    (file->exposed && vici_is_proof(verdict.proof)))
 		return 0;
-	err = vici_verdicts_set(&memory->verdicts, ike_unique_id, &verdict);
+	err = vici_verdicts_restore(&memory->verdicts, ike_unique_id, &verdict);
+	if (err == -E2BIG)
+		take_unnoted(memory, ike_unique_id);
 	return err == -ENOMEM ? err : 0;
 }
 
@@ -135,7 +151,15 @@ static void write_former(void *context, uint64_t connection, bool traps)
 	file->lines++;
 }
 
-static int open_fresh(struct vici_verdict_file *file, const char *path)
+static void write_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	if (!memory->unnoted)
+		return;
+	fprintf(file->file, "unnoted %" PRIu32 "\n", memory->unnoted);
+	file->lines++;
+}
+
+static int open_fresh(const char *path, FILE **ret)
 {
 	int fd;
 
@@ -143,42 +167,56 @@ static int open_fresh(struct vici_verdict_file *file, const char *path)
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	file->file = fdopen(fd, "w");
-	if (file->file)
+	*ret = fdopen(fd, "w");
+	if (*ret)
 		return 0;
 	close(fd);
 	return -ENOMEM;
 }
 
 /* Without the whole file none of it: the next write would report the fault again. */
-static int flush(struct vici_verdict_file *file, const char *path)
+static int flush(struct vici_verdict_file *file)
 {
-	int err = 0;
-
-	if (fflush(file->file) || (path && rename(path, file->path)))
-		err = -errno;
-	if (err)
-		vici_verdict_file_close(file);
-	return err;
+	if (!fflush(file->file))
+		return 0;
+	file->lost = true;
+	vici_verdict_file_close(file);
+	return -EIO;
 }
 
-/* The old file stays until the new one is complete. */
-static int write_anew(struct vici_verdict_file *file, const struct vici_memory *memory)
+static int write_all(struct vici_verdict_file *file, const char *path,
+		     const struct vici_memory *memory)
 {
-	char fresh[sizeof(file->path) + 4];
-	int err;
-
-	vici_verdict_file_close(file);
-	snprintf(fresh, sizeof(fresh), "%s.new", file->path);
-	err = open_fresh(file, fresh);
-	if (err)
-		return err;
 	fprintf(file->file, "%skey %" PRIx64 " %" PRIx64 "\n", file->header, memory->key.word[0],
 		memory->key.word[1]);
 	file->lines = 0;
 	vici_verdicts_each(&memory->verdicts, write_verdict, file);
 	vici_formers_each(&memory->formers, write_former, file);
-	return flush(file, fresh);
+	write_unnoted(file, memory);
+	return fflush(file->file) || rename(path, file->path) ? -errno : 0;
+}
+
+/* The old file stays, open, until the new one is complete. */
+static int write_anew(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	struct vici_verdict_file fresh = *file;
+	char path[sizeof(file->path) + 4];
+	int err;
+
+	snprintf(path, sizeof(path), "%s.new", file->path);
+	fresh.file = NULL;
+	err = open_fresh(path, &fresh.file);
+	if (!err)
+		err = write_all(&fresh, path, memory);
+	if (err) {
+		vici_verdict_file_close(&fresh);
+		file->lost = true;
+		return err;
+	}
+	vici_verdict_file_close(file);
+	fresh.lost = false;
+	*file = fresh;
+	return 0;
 }
 
 int vici_verdict_file_open(struct vici_verdict_file *file, pid_t daemon, uint64_t started,
@@ -186,6 +224,8 @@ int vici_verdict_file_open(struct vici_verdict_file *file, pid_t daemon, uint64_
 {
 	int err;
 
+	vici_verdict_file_close(file);
+	file->lost = false;
 	if (!file->path[0] || !started)
 		return 0;
 	snprintf(file->header, sizeof(file->header), "charon %d %" PRIu64 "\n", (int)daemon,
@@ -202,26 +242,46 @@ static bool is_worn(const struct vici_verdict_file *file, const struct vici_memo
 	       memory->verdicts.count + memory->formers.count + VICI_VERDICT_FILE_SPARE;
 }
 
+/* True: the memory is in the file. An error of the rewriting leaves the old file, to append to. */
+static bool renew_worn(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return is_worn(file, memory) && !write_anew(file, memory);
+}
+
 int vici_verdict_file_add(struct vici_verdict_file *file, uint32_t ike_unique_id,
 			  const struct vici_verdict *verdict, const struct vici_memory *memory)
 {
-	if (!file->file)
+	if (!file->file || renew_worn(file, memory))
 		return 0;
-	if (is_worn(file, memory))
-		return write_anew(file, memory);
 	write_verdict(file, ike_unique_id, verdict);
-	return flush(file, NULL);
+	return flush(file);
 }
 
 int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connection, bool traps,
 				 const struct vici_memory *memory)
 {
-	if (!file->file)
+	if (!file->file || renew_worn(file, memory))
 		return 0;
-	if (is_worn(file, memory))
-		return write_anew(file, memory);
-	write_former(file, connection, traps);
-	return flush(file, NULL);
+	write_former(file, vici_formers_stands_for(&memory->formers, connection), traps);
+	return flush(file);
+}
+
+int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	if (!file->file || renew_worn(file, memory))
+		return 0;
+	write_unnoted(file, memory);
+	return flush(file);
+}
+
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return file->file ? write_anew(file, memory) : 0;
+}
+
+bool vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return file->lost && !write_anew(file, memory);
 }
 
 void vici_verdict_file_close(struct vici_verdict_file *file)

@@ -26,6 +26,7 @@ struct vici_memory { /* zeroed before first use */
 	struct keyed_hash_key key;
 	struct vici_verdicts verdicts;
 	struct vici_formers formers;
+	uint32_t unnoted; /* the highest number of an IKE_SA for which there was no room */
 };
 
 struct vici_verdict_file { /* zeroed before first use; all functions do nothing without a path */
@@ -33,6 +34,7 @@ struct vici_verdict_file { /* zeroed before first use; all functions do nothing 
 	char header[64];
 	FILE *file;
 	size_t lines;
+	bool lost; /* it was written, and has to be written anew */
 	bool exposed; /* others can replace it: nothing in it is proof */
 };
 
@@ -51,6 +53,13 @@ int vici_verdict_file_add(struct vici_verdict_file *file, uint32_t ike_unique_id
 			  const struct vici_verdict *verdict, const struct vici_memory *memory);
 int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connection, bool traps,
 				 const struct vici_memory *memory);
+
+int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory);
+
+/* Something that the file has is no longer in the memory. */
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory);
+/* Tries again after an error closed the file. True: it has all again. */
+bool vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);
 
 void vici_verdict_file_close(struct vici_verdict_file *file);
 

@@ -10,7 +10,7 @@
 struct vici_share {
 	struct vici_share *next;
 	uint64_t name;
-	uint32_t count, unproven;
+	uint32_t count, entries; /* count: without those that are not counted */
 };
 
 struct vici_noted {
@@ -18,6 +18,7 @@ struct vici_noted {
 	uint32_t ike_unique_id;
 	uint32_t followed; /* the IKE_SA that it continues; 0: the verdict counts */
 	struct vici_verdict verdict;
+	bool counted;
 	struct vici_share *connection, *peer;
 	uint64_t snapshot; /* the last one that has seen it */
 };
@@ -40,7 +41,7 @@ static void drop_unused(struct vici_verdicts *verdicts, uint64_t name)
 	struct vici_share *share, **place = share_place(verdicts, name);
 
 	share = *place;
-	if (!share || share->count)
+	if (!share || share->entries)
 		return;
 	*place = share->next;
 	free(share);
@@ -65,11 +66,19 @@ static struct vici_share *find_or_add_share(struct vici_verdicts *verdicts, uint
 	return *place;
 }
 
-static void change_share(struct vici_share *share, const struct vici_verdict *verdict, int by)
+static void leave_share(struct vici_share *share, bool counted)
 {
-	share->count += (uint32_t)by;
-	if (!vici_is_proof(verdict->proof))
-		share->unproven += (uint32_t)by;
+	share->entries--;
+	share->count -= counted;
+}
+
+static void count_in_shares(struct vici_noted *noted)
+{
+	if (noted->counted)
+		return;
+	noted->counted = true;
+	noted->connection->count++;
+	noted->peer->count++;
 }
 
 /* ---- verdicts */
@@ -91,9 +100,10 @@ static void drop_at(struct vici_verdicts *verdicts, struct vici_noted **place)
 
 	*place = noted->next;
 	verdicts->count--;
+	verdicts->followers -= noted->followed != 0;
 	if (!noted->followed) {
-		change_share(noted->connection, &noted->verdict, -1);
-		change_share(noted->peer, &noted->verdict, -1);
+		leave_share(noted->connection, noted->counted);
+		leave_share(noted->peer, noted->counted);
 		drop_unused(verdicts, noted->verdict.connection);
 		drop_unused(verdicts, noted->verdict.peer);
 	}
@@ -117,7 +127,10 @@ const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
 	if (!noted)
 		return NULL;
 	noted->snapshot = verdicts->snapshot;
-	return noted->followed ? NULL : &noted->verdict;
+	if (noted->followed)
+		return NULL;
+	count_in_shares(noted);
+	return &noted->verdict;
 }
 
 const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
@@ -143,7 +156,7 @@ int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection
 
 static int add(struct vici_verdicts *verdicts, struct vici_noted **place, uint32_t ike_unique_id)
 {
-	if (verdicts->count == VICI_VERDICTS_MAX)
+	if (verdicts->count == VICI_VERDICTS_CONTINUED)
 		return -E2BIG;
 	*place = calloc(1, sizeof(**place));
 	if (!*place)
@@ -169,12 +182,12 @@ static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
 	noted->verdict = *verdict;
 	noted->connection = connection;
 	noted->peer = peer;
-	change_share(connection, verdict, 1);
-	change_share(peer, verdict, 1);
+	connection->entries++;
+	peer->entries++;
 }
 
-int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
-		      const struct vici_verdict *verdict)
+int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict)
 {
 	struct vici_noted **place = place_of(verdicts, ike_unique_id);
 	struct vici_share *connection, *peer;
@@ -182,15 +195,25 @@ int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 
 	if (*place && !(*place)->followed)
 		return 0;
-	err = vici_verdicts_room(verdicts, verdict->connection, verdict->peer);
-	if (!err)
-		err = find_shares(verdicts, verdict, &connection, &peer);
+	err = find_shares(verdicts, verdict, &connection, &peer);
 	if (!err && !*place)
 		err = add(verdicts, place, ike_unique_id);
-	if (!err)
+	if (!err) {
+		verdicts->followers -= (*place)->followed != 0;
 		decide(*place, verdict, connection, peer);
+	}
 	drop_unused(verdicts, verdict->connection);
 	drop_unused(verdicts, verdict->peer);
+	return err;
+}
+
+int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+		      const struct vici_verdict *verdict)
+{
+	int err = vici_verdicts_restore(verdicts, ike_unique_id, verdict);
+
+	if (!err)
+		count_in_shares(*place_of(verdicts, ike_unique_id));
 	return err;
 }
 
@@ -201,17 +224,14 @@ int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 
 	if (*place || !old)
 		return 0;
+	if (verdicts->followers == VICI_VERDICTS_FOLLOWERS)
+		return -E2BIG;
 	err = add(verdicts, place, ike_unique_id);
-	if (!err)
-		(*place)->followed = old;
-	return err;
-}
-
-bool vici_verdicts_doubt_peer(const struct vici_verdicts *verdicts, uint64_t peer)
-{
-	const struct vici_share *share = *share_place(verdicts, peer);
-
-	return share && share->unproven;
+	if (err)
+		return err;
+	(*place)->followed = old;
+	verdicts->followers++;
+	return 0;
 }
 
 static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)

@@ -19,6 +19,8 @@
 #define VICI_VERDICTS_MAX	 65536
 #define VICI_VERDICTS_CONNECTION 49152 /* share of a connection */
 #define VICI_VERDICTS_PEER	 1024  /* share of an identity of a connection */
+#define VICI_VERDICTS_CONTINUED	 131072 /* with those of IKE_SAs that continue others */
+#define VICI_VERDICTS_FOLLOWERS	 4096
 #define VICI_VERDICTS_BUCKETS	 4096
 
 struct vici_noted;
@@ -33,7 +35,7 @@ struct vici_verdict {
 struct vici_verdicts { /* zeroed before first use */
 	struct vici_noted *buckets[VICI_VERDICTS_BUCKETS];
 	struct vici_share *shares[VICI_VERDICTS_BUCKETS]; /* of connections and of peers */
-	size_t count;
+	size_t count, followers;
 	uint64_t snapshot; /* number of the snapshot that is complete next */
 };
 
@@ -43,22 +45,25 @@ void vici_verdicts_clear(struct vici_verdicts *verdicts);
 const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
 					      uint32_t ike_unique_id);
 
-/* Is there room for one more? As the errors of vici_verdicts_set(). */
+/* May a peer that has authenticated have one more? -E2BIG past VICI_VERDICTS_MAX; -EDQUOT: the
+ * connection or the peer has its share. */
 int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer);
 
-/* A first verdict stays: a second one is ignored. -ENOMEM; -E2BIG past VICI_VERDICTS_MAX; -EDQUOT:
- * the connection or the peer has its share. */
+/* A first verdict stays: a second one is ignored. No share counts: an IKE_SA that continues another
+ * must keep its verdict. -ENOMEM; -E2BIG past VICI_VERDICTS_CONTINUED. */
 int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 		      const struct vici_verdict *verdict);
 
-/* The IKE_SA continues old, which has no verdict yet. -ENOMEM, -E2BIG. */
+/* The same from a file. It may have ended: it counts for no share until it is found. */
+int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict);
+
+/* The IKE_SA continues old, which has no verdict yet. -ENOMEM; -E2BIG past VICI_VERDICTS_FOLLOWERS.
+ */
 int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old);
 /* The verdict of the IKE_SA that this one continues, or NULL. */
 const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
 						  uint32_t ike_unique_id);
-
-/* Has an IKE_SA of this peer no proof? */
-bool vici_verdicts_doubt_peer(const struct vici_verdicts *verdicts, uint64_t peer);
 
 /* Calls each() for every verdict. */
 void vici_verdicts_each(const struct vici_verdicts *verdicts,

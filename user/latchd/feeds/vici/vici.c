@@ -128,6 +128,7 @@ static int forget_other_charon(struct vici_feed *vici, pid_t daemon)
 		err = vici_verdict_file_open(&finder->file, daemon, started, &finder->memory);
 	if (vici_verdict_file_may_retry(err))
 		return err;
+	finder->unnoted = finder->memory.unnoted;
 	warn_of_file(vici, err);
 	vici->daemon = daemon;
 	vici->daemon_started = started;
