@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/text.h"
 
 void daemon_feeds_init(struct daemon_feeds *feeds, const char *control_socket)

@@ -146,26 +146,29 @@ static void doubt_again(struct vici_finder *finder, struct vici_verdict *verdict
 }
 
 /* Without room no query: peers cause any number of these. */
-static bool has_room(struct vici_finder *finder, const struct feed_peer *peer,
-		     const struct vici_verdict *verdict)
+static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		     const struct feed_peer *peer, const struct vici_verdict *verdict)
 {
 	int err = vici_verdicts_room(&finder->memory.verdicts, verdict->connection, verdict->peer);
 
-	if (err)
+	if (err && is_set_up(ike_sa))
 		leave_unnoted(finder, peer->ike_unique_id, err);
 	return !err && (finder->fresh || peer->ike_unique_id > finder->unnoted);
 }
 
-static void refuse_unnoted(struct vici_finder *finder, const char *config_name,
-			   struct vici_verdict *verdict)
+/* A connection that was proof when it was listed last has no doubt: others may take all room. */
+static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			   const struct feed_peer *peer, struct vici_verdict *verdict)
 {
-	const struct vici_remote *remote;
+	static const struct vici_remote unknown = {0};
+	const struct vici_remote *remote = &unknown;
 
-	verdict->proof = VICI_UNPROVEN_UNNOTED;
-	if (vici_auth_remote(finder->auth, config_name, 0, &remote))
+	vici_auth_remote(finder->auth, peer->config_name, 0, &remote);
+	verdict->proof =
+		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
+	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
 		note_doubt(finder, remote, verdict);
-	else
-		note_former(finder, verdict->connection, false);
+	verdict->proof = VICI_UNPROVEN_UNNOTED;
 }
 
 /*
@@ -179,8 +182,8 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	uint64_t since = finder->listing && !finder->synced ? 0 : finder->handling;
 	const struct vici_remote *remote;
 
-	if (!has_room(finder, peer, verdict)) {
-		refuse_unnoted(finder, peer->config_name, verdict);
+	if (!has_room(finder, ike_sa, peer, verdict)) {
+		refuse_unnoted(finder, ike_sa, peer, verdict);
 		return 0;
 	}
 	if (!vici_auth_remote(finder->auth, peer->config_name, since, &remote))
@@ -355,7 +358,7 @@ void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	/* The doubt of a stated connection refuses none: its end can wait for other lists. */
-	return !vici_is_unambiguous(&finder->statements, ike_sa->config_name) &&
+	return !vici_is_stated(&finder->statements, ike_sa->config_name) &&
 	       vici_formers_await(&finder->memory.formers,
 				  name_of_connection(finder, ike_sa->config_name));
 }

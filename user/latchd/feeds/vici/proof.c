@@ -124,14 +124,16 @@ static const char *proof_doubt(enum vici_proof proof, enum feed_rdn_matching mat
 		       "remote id; give the connection a new name and terminate the IKE_SA, see "
 		       "latchd(8)";
 	case VICI_UNPROVEN_UNNOTED:
-		return "its connection or peer has too many IKE_SAs, or memory is short";
+		return "its connection or peer has too many IKE_SAs, or memory is short; "
+		       "authenticate again when some have ended";
 	}
 	return NULL;
 }
 
-bool vici_is_unambiguous(const struct feed_statements *statements, struct vici_text config_name)
+bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name)
 {
-	return is_stated(statements->unambiguous_names, config_name);
+	return is_stated(statements->unambiguous_names, config_name) ||
+	       is_stated(statements->eap_identities, config_name);
 }
 
 const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
@@ -144,7 +146,7 @@ const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct f
 			       ? NULL
 			       : "an EAP or XAuth identity may be an unauthenticated claim of the "
 				 "peer; see eap-identities in latchd.conf(5)";
-	return vici_is_unambiguous(statements, ike_sa->config_name)
+	return is_stated(statements->unambiguous_names, ike_sa->config_name)
 		       ? NULL
 		       : proof_doubt(proof, statements->rdn_matching);
 }

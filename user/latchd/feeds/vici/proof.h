@@ -64,8 +64,8 @@ bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class
 enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text);
 enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements);
 
-/* Does the administrator state that names under this connection are unambiguous? */
-bool vici_is_unambiguous(const struct feed_statements *statements, struct vici_text config_name);
+/* Does the administrator state something of identities under this connection? */
+bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name);
 
 /* The doubt about an identity, with what the IKE_SA itself shows and what the administrator states:
  * a fixed text with the next step; NULL = none. */

@@ -177,11 +177,13 @@ static int open_fresh(const char *path, FILE **ret)
 /* Without the whole file none of it: the next write would report the fault again. */
 static int flush(struct vici_verdict_file *file)
 {
-	if (!fflush(file->file))
-		return 0;
-	file->lost = true;
-	vici_verdict_file_close(file);
-	return -EIO;
+	int err = fflush(file->file) ? -errno : 0;
+
+	if (err) {
+		file->lost = true;
+		vici_verdict_file_close(file);
+	}
+	return err;
 }
 
 static int write_all(struct vici_verdict_file *file, const char *path,
@@ -279,9 +281,10 @@ int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_me
 	return file->file ? write_anew(file, memory) : 0;
 }
 
-bool vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
+void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
 {
-	return file->lost && !write_anew(file, memory);
+	if (file->lost)
+		write_anew(file, memory);
 }
 
 void vici_verdict_file_close(struct vici_verdict_file *file)

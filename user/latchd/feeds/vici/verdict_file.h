@@ -58,8 +58,8 @@ int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct v
 
 /* Something that the file has is no longer in the memory. */
 int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory);
-/* Tries again after an error closed the file. True: it has all again. */
-bool vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);
+/* Writes the file again after an error, if there was one. */
+void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);
 
 void vici_verdict_file_close(struct vici_verdict_file *file);
 

@@ -162,6 +162,19 @@ static char *verdicts_at(void)
 	return text_of("%s", scratch_path("here.verdicts"));
 }
 
+static void add_elsewhere(void)
+{
+	fake_charon_add_conn(&charon,
+			     "{\"new\":{\"remote-1\":{\"class\":\"public key\"," EXACT "}}}");
+}
+
+static void listed_elsewhere(int id, int child)
+{
+	char *ike_sa = ike_sa_in("ESTABLISHED", id, child, NAMED);
+
+	fake_charon_add_sa(&charon, text_of("{\"new\":%s}", strchr(ike_sa, '{')));
+}
+
 /* It knows IKE_SA 7. */
 static void latchd_before(const char *members, const char *seen)
 {
@@ -186,10 +199,17 @@ Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_keeps_its_doubt)
 	latchd_before(ANY, REFUSED);
 	listed("ESTABLISHED", 17, 71, NAMED);
 	listed("ESTABLISHED", 18, 81, "\"remote-id\":\"" OTHER "\"");
-	latchd_after("\"id\":\"O=Acme, CN=*, OU=IT\"");
+	listed_elsewhere(19, 91);
+	load("public key", "\"id\":\"O=Acme, CN=*, OU=IT\"");
+	add_elsewhere();
+	latchd_starts(verdicts_at());
+	wait_for("state synced", 2);
 	cr_expect_eq(trace_count("log vici: child_sa 71 refused (it may continue"), 1);
-	cr_expect_eq(trace_count("up " OTHER " 00000081"), 1, "another peer has no doubt");
-	cr_expect_eq(trace_count("up " DN), 0);
+	cr_expect_eq(trace_count("log vici: child_sa 81 refused (it may continue"), 1);
+	cr_expect_eq(trace_count("up "), 1);
+	cr_expect_eq(trace_count("up " DN " 00000091"), 1, "another connection has no doubt");
+	up(20, 95, OTHER);
+	wait_for("up " OTHER " 00000095", 1);
 }
 
 Test(vici_continued, a_proven_ike_sa_stays_proven_for_the_next_latchd)
@@ -233,27 +253,4 @@ Test(vici_continued, a_refused_ike_sa_gains_nothing_by_a_connection_of_another_c
 	wait_for("up " DN " 00000080 eap", 1);
 	child_up(7, 71, NAMED);
 	wait_for("log vici: child_sa 71 refused (the connection's remote id admits", 1);
-}
-
-/* ---- shares */
-
-Test(vici_continued, an_identity_with_too_many_ike_sas_is_refused_and_another_is_not)
-{
-	const struct vici_memory *memory;
-	struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 0, 0};
-	uint32_t id;
-
-	start_with("public key", "\"id\":\"O=Acme, CN=*, OU=IT\"");
-	memory = &session()->dispatch.finder.memory;
-	verdict.connection = keyed_hash(&memory->key, "x509", 4);
-	verdict.peer = keyed_hash(&memory->key, "x509\0" DN, 5 + strlen(DN));
-	for (id = 1000; id < 1000 + VICI_VERDICTS_PEER; id++)
-		cr_assert_eq(vici_verdicts_set(&session()->dispatch.finder.memory.verdicts, id,
-					       &verdict),
-			     0);
-	up(7, 70, DN);
-	wait_for("log vici: child_sa 70 refused (its connection or peer has too many", 1);
-	cr_expect_geq(trace_find("log vici: ike_sa 7 unproven (Disk quota exceeded)", 0), 0);
-	up(8, 80, OTHER);
-	wait_for("up " OTHER " 00000080", 1);
 }

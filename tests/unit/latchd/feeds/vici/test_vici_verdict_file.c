@@ -29,6 +29,7 @@ static void forget(void)
 	vici_verdicts_clear(&memory.verdicts);
 	vici_formers_clear(&memory.formers);
 	memory.key = (struct keyed_hash_key){{0, 0}};
+	memory.unnoted = 0;
 }
 
 static void finish(void)
@@ -72,6 +73,7 @@ static off_t size_of_file(void)
 
 Test(vici_verdict_file, the_next_latchd_has_the_verdicts_their_key_and_the_connections)
 {
+	bool ended;
 	const struct vici_verdict *verdict;
 
 	leave_two();
@@ -82,12 +84,14 @@ Test(vici_verdict_file, the_next_latchd_has_the_verdicts_their_key_and_the_conne
 	cr_expect_eq(verdict->class, FEED_AUTH_PSK);
 	cr_expect_eq(verdict->connection, 5);
 	cr_expect_eq(verdict->peer, 6);
-	cr_expect(vici_verdicts_doubt_peer(&memory.verdicts, 6 + VICI_UNPROVEN_ANY));
+	verdict = vici_verdicts_find(&memory.verdicts, 8);
+	cr_assert_not_null(verdict);
+	cr_expect_eq(verdict->proof, VICI_UNPROVEN_ANY);
 	cr_expect_eq(memory.key.word[1], 2);
 	cr_expect(vici_formers_contain(&memory.formers, 5));
-	vici_formers_sweep(&memory.formers);
-	vici_formers_sweep(&memory.formers);
-	vici_formers_sweep(&memory.formers);
+	vici_formers_sweep(&memory.formers, &ended);
+	vici_formers_sweep(&memory.formers, &ended);
+	vici_formers_sweep(&memory.formers, &ended);
 	cr_expect(vici_formers_contain(&memory.formers, 5), "its traps outlive its IKE_SAs");
 }
 
@@ -180,4 +184,107 @@ Test(vici_verdict_file, lines_of_ended_ike_sas_do_not_make_the_file_grow_without
 		cr_assert_eq(vici_verdict_file_add(&file, id, &verdict, &memory), 0);
 	}
 	cr_expect_leq(file.lines, VICI_VERDICT_FILE_SPARE + 1);
+}
+
+/* One peer that rekeys leaves a line each time. Its last IKE_SA is the one that lives. */
+Test(vici_verdict_file, the_last_of_many_ike_sas_of_a_peer_has_its_verdict)
+{
+	const struct vici_verdict verdict = {VICI_UNPROVEN_ANY, FEED_AUTH_PSK, 5, 6};
+	uint32_t id;
+
+	cr_assert_eq(open_as(CHARON), 0);
+	for (id = 1; id <= 2 * VICI_VERDICTS_PEER; id++)
+		cr_assert_eq(vici_verdict_file_add(&file, id, &verdict, &memory), 0);
+	forget();
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_expect_not_null(vici_verdicts_find(&memory.verdicts, id - 1));
+	cr_expect_eq(vici_verdicts_room(&memory.verdicts, 5, 6), 0, "the others may have ended");
+}
+
+Test(vici_verdict_file, the_next_latchd_knows_what_found_no_room)
+{
+	cr_assert_eq(open_as(CHARON), 0);
+	memory.unnoted = 17;
+	cr_assert_eq(vici_verdict_file_add_unnoted(&file, &memory), 0);
+	memory.unnoted = 19;
+	cr_assert_eq(vici_verdict_file_add_unnoted(&file, &memory), 0);
+	forget();
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_expect_eq(memory.unnoted, 19);
+	forget();
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_expect_eq(memory.unnoted, 19, "also after it was written anew");
+}
+
+static void without_descriptors(int (*act)(void), int expected)
+{
+	struct rlimit before, none = {0, 0};
+	int err;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	err = act();
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+	cr_expect_eq(err, expected);
+}
+
+static int add_ten(void)
+{
+	const struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PSK, 5, 6};
+
+	return vici_verdict_file_add(&file, 10, &verdict, &memory);
+}
+
+static int renew(void)
+{
+	return vici_verdict_file_renew(&file, &memory);
+}
+
+Test(vici_verdict_file, a_worn_file_that_cannot_be_written_anew_now_is_appended_to)
+{
+	cr_assert_eq(open_as(CHARON), 0);
+	file.lines = VICI_VERDICT_FILE_SPARE + 1;
+	without_descriptors(add_ten, 0);
+	cr_expect_not_null(file.file);
+	forget();
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_expect_not_null(vici_verdicts_find(&memory.verdicts, 10));
+}
+
+Test(vici_verdict_file, an_error_of_the_rewriting_is_reported_and_tried_again)
+{
+	cr_assert_eq(open_as(CHARON), 0);
+	file.lines = 77;
+	without_descriptors(renew, -EMFILE);
+	cr_expect_not_null(file.file);
+	vici_verdict_file_retry(&file, &memory);
+	cr_expect_eq(file.lines, 0, "it is written anew");
+	file.lines = 77;
+	vici_verdict_file_retry(&file, &memory);
+	cr_expect_eq(file.lines, 77, "and once only");
+}
+
+/* As with a full file system for one moment. */
+Test(vici_verdict_file, a_file_that_an_error_closed_has_all_again_at_the_next_list)
+{
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_assert_eq(fclose(file.file), 0);
+	file.file = fopen("/dev/full", "w");
+	cr_assert_not_null(file.file);
+	cr_expect_eq(add_ten(), -ENOSPC);
+	cr_expect_null(file.file);
+	vici_verdicts_set(&memory.verdicts, 10,
+			  &(struct vici_verdict){VICI_PROOF, FEED_AUTH_PSK, 5, 6});
+	vici_verdict_file_retry(&file, &memory);
+	forget();
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_expect_not_null(vici_verdicts_find(&memory.verdicts, 10));
+}
+
+Test(vici_verdict_file, a_charon_of_unknown_start_has_no_line_in_the_file_of_another)
+{
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_assert_eq(vici_verdict_file_open(&file, CHARON + 1, 0, &memory), 0);
+	cr_expect_null(file.file);
 }
