@@ -220,8 +220,8 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
-	/* It may have been the last one without proof. */
-	if (vici_is_former(&dispatch->finder, ike_sa))
+	/* It may have been the last one without proof. Those of a gateway's peers cause no list. */
+	if (ike_sa->initiator.at && vici_is_former(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
 	return report_down(dispatch, ike_sa);
 }
@@ -433,8 +433,7 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 		return handle_ike_update(dispatch, arrival->message);
 	case VICI_MESSAGE_SNAPSHOT_END:
 		dispatch->finder.synced = true;
-		vici_verdicts_sweep(&dispatch->finder.memory.verdicts);
-		if (vici_formers_sweep(&dispatch->finder.memory.formers))
+		if (vici_finder_sweep(&dispatch->finder))
 			dispatch->owner->resync_soon(dispatch->context);
 		dispatch->owner->snapshot_end(dispatch->context);
 		return 0;

@@ -78,6 +78,18 @@ static void note_former(struct vici_finder *finder, uint64_t connection, bool tr
 								  &finder->memory));
 }
 
+bool vici_finder_sweep(struct vici_finder *finder)
+{
+	struct vici_memory *memory = &finder->memory;
+	size_t formers = memory->formers.count;
+	bool ended = vici_verdicts_sweep(&memory->verdicts);
+	bool waits = vici_formers_sweep(&memory->formers);
+
+	if (ended || memory->formers.count != formers)
+		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));
+	return waits;
+}
+
 /* ---- verdicts */
 
 /* An IKE_SA that was never established may be DELETING or DESTROYING without authentication. */

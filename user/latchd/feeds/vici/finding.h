@@ -39,6 +39,9 @@ struct vici_finding {
 /* Forgets all verdicts, and takes a new key for their names. 0 or a negative errno. */
 int vici_finder_forget(struct vici_finder *finder);
 
+/* A snapshot is complete. True: another one may end the doubt of a connection. */
+bool vici_finder_sweep(struct vici_finder *finder);
+
 /* The class of an IKE_SA, or of its configuration: 0, -EAGAIN, or the error of the query. */
 int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    enum feed_auth *class);

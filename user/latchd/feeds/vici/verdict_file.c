@@ -224,6 +224,11 @@ int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connec
 	return flush(file, NULL);
 }
 
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return file->file ? write_anew(file, memory) : 0;
+}
+
 void vici_verdict_file_close(struct vici_verdict_file *file)
 {
 	if (file->file)

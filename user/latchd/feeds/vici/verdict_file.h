@@ -52,6 +52,9 @@ int vici_verdict_file_add(struct vici_verdict_file *file, uint32_t ike_unique_id
 int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connection, bool traps,
 				 const struct vici_memory *memory);
 
+/* A doubt has ended: the next latchd must not have it. 0 or a negative errno. */
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory);
+
 void vici_verdict_file_close(struct vici_verdict_file *file);
 
 #endif

@@ -214,23 +214,30 @@ bool vici_verdicts_doubt_peer(const struct vici_verdicts *verdicts, uint64_t pee
 	return share && share->unproven;
 }
 
-static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)
+static bool sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)
 {
+	bool unproven = false;
+
 	while (*place) {
-		if (verdicts->snapshot - (*place)->snapshot >= SNAPSHOTS_WITHOUT)
-			drop_at(verdicts, place);
-		else
+		if (verdicts->snapshot - (*place)->snapshot < SNAPSHOTS_WITHOUT) {
 			place = &(*place)->next;
+			continue;
+		}
+		unproven = unproven || !vici_is_proof((*place)->verdict.proof);
+		drop_at(verdicts, place);
 	}
+	return unproven;
 }
 
-void vici_verdicts_sweep(struct vici_verdicts *verdicts)
+bool vici_verdicts_sweep(struct vici_verdicts *verdicts)
 {
+	bool unproven = false;
 	size_t i;
 
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
-		sweep_bucket(verdicts, &verdicts->buckets[i]);
+		unproven = sweep_bucket(verdicts, &verdicts->buckets[i]) || unproven;
 	verdicts->snapshot++;
+	return unproven;
 }
 
 void vici_verdicts_each(const struct vici_verdicts *verdicts,

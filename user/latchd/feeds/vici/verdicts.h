@@ -66,8 +66,10 @@ void vici_verdicts_each(const struct vici_verdicts *verdicts,
 				     const struct vici_verdict *verdict),
 			void *context);
 
-/* A snapshot is complete. A verdict that neither a snapshot nor an event has asked for during two
- * of them ends. */
-void vici_verdicts_sweep(struct vici_verdicts *verdicts);
+/*
+ * A snapshot is complete. A verdict that neither a snapshot nor an event has asked for
+ * during two of them ends. True: one without proof has ended.
+ */
+bool vici_verdicts_sweep(struct vici_verdicts *verdicts);
 
 #endif

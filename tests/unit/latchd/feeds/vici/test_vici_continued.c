@@ -192,6 +192,23 @@ Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_keeps_its_doubt)
 	cr_expect_eq(trace_count("up " DN), 0);
 }
 
+/* Else an honest peer of the same name would be refused. */
+Test(vici_continued, a_doubt_that_has_ended_is_unknown_to_the_next_latchd)
+{
+	load("public key", ANY);
+	fake_charon_start(&charon);
+	latchd_starts(verdicts_at());
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	down(7);
+	wait_for("snapshot end", 4);
+	latchd_ends();
+	listed("ESTABLISHED", 17, 71, BEGUN);
+	latchd_after(EXACT);
+	cr_expect_eq(trace_count("up " DN " 00000071 pubkey"), 1);
+}
+
 Test(vici_continued, a_proven_ike_sa_stays_proven_for_the_next_latchd)
 {
 	latchd_before(EXACT, "up " DN " 00000070 pubkey");
