@@ -81,6 +81,24 @@ Test(refused_sas, the_outbound_sa_of_another_pair_keeps_its_peer)
 	cr_expect_null(reason_of(&c));
 }
 
+/* Two key managers of one namespace. */
+Test(refused_sas, a_child_of_another_feed_is_left_alone)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct feed other;
+
+	install_and_report(&charon, &c);
+	feed_init(&other, "other");
+	attach(&other, &ns);
+	refuse(&other, &c);
+	settle();
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_null(reason_of(&c));
+	refuse(&charon, &c);
+	expect_states(&c, LATCH_SA_PENDING);
+	set_feed_state(&other, FEED_STATE_LOST);
+}
+
 Test(refused_sas, an_sa_that_is_bound_to_another_identity_keeps_it)
 {
 	struct feed_child c = child_of("c.example", 1), d;

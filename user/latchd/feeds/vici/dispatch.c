@@ -220,8 +220,8 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
-	/* It may have been the last one without proof. */
-	if (vici_note_ended(&dispatch->finder, ike_sa))
+	/* It may have been the last one without proof. Those of a gateway's peers cause no list. */
+	if (ike_sa->initiator.at && vici_note_ended(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
 	return report_down(dispatch, ike_sa);
 }
@@ -432,7 +432,7 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	case VICI_MESSAGE_IKE_UPDATE:
 		return handle_ike_update(dispatch, arrival->message);
 	case VICI_MESSAGE_SNAPSHOT_END:
-		if (vici_note_snapshot(&dispatch->finder))
+		if (vici_finder_sweep(&dispatch->finder))
 			dispatch->owner->resync_soon(dispatch->context);
 		dispatch->owner->snapshot_end(dispatch->context);
 		return 0;

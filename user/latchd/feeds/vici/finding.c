@@ -104,6 +104,21 @@ static void note_former(struct vici_finder *finder, uint64_t connection, bool tr
 			 "connections");
 }
 
+bool vici_finder_sweep(struct vici_finder *finder)
+{
+	struct vici_memory *memory = &finder->memory;
+	bool waits, ended;
+
+	finder->synced = true;
+	finder->unnoted = memory->unnoted;
+	vici_verdicts_sweep(&memory->verdicts);
+	waits = vici_formers_sweep(&memory->formers, &ended);
+	if (ended)
+		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));
+	vici_verdict_file_retry(&finder->file, memory);
+	return waits;
+}
+
 /* ---- verdicts */
 
 /* An IKE_SA that was never established may be DELETING or DESTROYING without authentication. */
@@ -378,19 +393,4 @@ static void note_trap(void *context, const char *config_name)
 void vici_note_configs(struct vici_finder *finder, const char *config_name)
 {
 	vici_auth_each_trap(finder->auth, config_name, note_trap, finder);
-}
-
-bool vici_note_snapshot(struct vici_finder *finder)
-{
-	struct vici_memory *memory = &finder->memory;
-	bool waits, ended;
-
-	finder->synced = true;
-	finder->unnoted = memory->unnoted;
-	vici_verdicts_sweep(&memory->verdicts);
-	waits = vici_formers_sweep(&memory->formers, &ended);
-	if (ended)
-		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));
-	vici_verdict_file_retry(&finder->file, memory);
-	return waits;
 }

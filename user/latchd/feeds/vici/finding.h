@@ -41,6 +41,9 @@ struct vici_finding {
 /* Forgets all verdicts, and takes a new key for their names. 0 or a negative errno. */
 int vici_finder_forget(struct vici_finder *finder);
 
+/* A snapshot is complete. True: another one may end the doubt of a connection. */
+bool vici_finder_sweep(struct vici_finder *finder);
+
 /* The class of an IKE_SA, or of its configuration: 0, -EAGAIN, or the error of the query. */
 int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    enum feed_auth *class);
@@ -66,7 +69,5 @@ void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
 /* An answer of list-conns is complete: of this configuration, or of all with NULL. */
 void vici_note_configs(struct vici_finder *finder, const char *config_name);
-/* A list is complete. True: another one may end the doubt of a connection. */
-bool vici_note_snapshot(struct vici_finder *finder);
 
 #endif

@@ -276,15 +276,15 @@ int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct v
 	return flush(file);
 }
 
-int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
-{
-	return file->file ? write_anew(file, memory) : 0;
-}
-
 void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
 {
 	if (file->lost)
 		write_anew(file, memory);
+}
+
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return file->file ? write_anew(file, memory) : 0;
 }
 
 void vici_verdict_file_close(struct vici_verdict_file *file)

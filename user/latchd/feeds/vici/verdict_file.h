@@ -56,7 +56,7 @@ int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connec
 
 int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory);
 
-/* Something that the file has is no longer in the memory. */
+/* A doubt has ended: the next latchd must not have it. 0 or a negative errno. */
 int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory);
 /* Writes the file again after an error, if there was one. */
 void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);

@@ -115,6 +115,7 @@ Test(vici_continued, a_connection_that_leaves_traps_stays_in_doubt)
 {
 	refuse_first(ANY TRAPPED);
 	down(7);
+	feed->resync(feed);
 	wait_for("snapshot end", 2);
 	feed->resync(feed);
 	wait_for("snapshot end", 3);
@@ -122,6 +123,110 @@ Test(vici_continued, a_connection_that_leaves_traps_stays_in_doubt)
 	wait_for("snapshot end", 4);
 	begun(8, 80);
 	refused(80);
+}
+
+/* charon gives the children to the connection that its live IKE_SAs have. */
+Test(vici_continued, a_connection_that_leaves_traps_later_stays_in_doubt)
+{
+	refuse_first(ANY);
+	load("public key", EXACT TRAPPED);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+	load("public key", EXACT);
+	down(7);
+	feed->resync(feed);
+	wait_for("snapshot end", 2);
+	feed->resync(feed);
+	wait_for("snapshot end", 3);
+	feed->resync(feed);
+	wait_for("snapshot end", 4);
+	begun(9, 90);
+	refused(90);
+}
+
+/* A list misses a connection that is being loaded again. */
+Test(vici_continued, a_connection_that_was_unlisted_for_a_moment_has_its_doubt_as_long_as_its_ike_sa)
+{
+	start_with("public key", EXACT);
+	charon.conn_count = 0;
+	up(7, 70, DN);
+	expect_refusal("its connection is not loaded");
+	load("public key", EXACT);
+	down(7);
+	wait_for("snapshot end", 4);
+	begun(8, 80);
+	wait_for("up " DN " 00000080", 1);
+}
+
+Test(vici_continued, the_traps_of_a_connection_outlast_a_list_without_it)
+{
+	start_with("public key", EXACT TRAPPED);
+	charon.conn_count = 0;
+	up(7, 70, DN);
+	expect_refusal("its connection is not loaded");
+	load("public key", EXACT);
+	cr_expect_not(vici_formers_await(&session()->dispatch.finder.memory.formers,
+					 keyed_hash(&session()->dispatch.finder.memory.key, "x509",
+						    4)));
+	begun(8, 80);
+	refused(80);
+}
+
+/* The peers of a stated gateway come and go, and each end would cause lists. */
+Test(vici_continued, the_end_of_an_ike_sa_under_a_stated_connection_causes_no_list)
+{
+	strcpy(statements.unambiguous_names, "x509");
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070", 1);
+	down(7);
+	wait_for("peer 7 down", 1);
+	cr_expect_not(loop_timer_armed(&session()->soon));
+	cr_expect_not(loop_timer_armed(&session()->resync));
+}
+
+/* Pubkey, then EAP: the identity is that of EAP. */
+Test(vici_continued, an_eap_identity_leaves_a_doubt_under_its_connection)
+{
+	static const char eap[] = NAMED ",\"remote-eap-id\":\"alice\"";
+
+	start_with("EAP", EXACT);
+	child_up(7, 70, eap);
+	expect_refusal("an EAP or XAuth identity");
+	load("public key", EXACT);
+	begun(8, 80);
+	refused(80);
+	up(9, 90, DN);
+	wait_for("up " DN " 00000090", 1);
+}
+
+Test(vici_continued, a_stated_eap_identity_is_reported_again_and_again)
+{
+	static const char eap[] = BEGUN ",\"remote-eap-id\":\"alice\"";
+
+	strcpy(statements.eap_identities, "x509");
+	start_with("EAP", EXACT);
+	child_up(7, 70, eap);
+	wait_for("up alice 00000070", 1);
+	child_up(8, 80, eap);
+	wait_for("up alice 00000080", 1);
+}
+
+/* ---- DNs */
+
+Test(vici_continued, a_dn_from_the_time_of_loose_matching_is_no_proof_of_a_later_statement)
+{
+	statements.rdn_matching = FEED_RDN_REORDERED;
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	expect_refusal("charon matched DNs loosely");
+	session()->dispatch.finder.statements.rdn_matching = FEED_RDN_STRICT;
+	child_up(7, 71, NAMED);
+	wait_for("log vici: child_sa 71 refused (charon matched DNs loosely", 1);
+	begun(8, 80);
+	refused(80);
+	up(9, 90, DN);
+	wait_for("up " DN " 00000090", 1);
 }
 
 /* ---- the event of a rekey comes late, or never */
@@ -210,6 +315,23 @@ Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_keeps_its_doubt)
 	cr_expect_eq(trace_count("up " DN " 00000091"), 1, "another connection has no doubt");
 	up(20, 95, OTHER);
 	wait_for("up " OTHER " 00000095", 1);
+}
+
+/* Else an honest peer of the same name would be refused. */
+Test(vici_continued, a_doubt_that_has_ended_is_unknown_to_the_next_latchd)
+{
+	load("public key", ANY);
+	fake_charon_start(&charon);
+	latchd_starts(verdicts_at());
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	down(7);
+	wait_for("snapshot end", 4);
+	latchd_ends();
+	listed("ESTABLISHED", 17, 71, BEGUN);
+	latchd_after(EXACT);
+	cr_expect_eq(trace_count("up " DN " 00000071 pubkey"), 1);
 }
 
 Test(vici_continued, a_proven_ike_sa_stays_proven_for_the_next_latchd)

@@ -62,7 +62,7 @@ Test(vici_identities, a_dn_is_refused_where_charon_is_stated_to_match_loosely)
 	statements.rdn_matching = FEED_RDN_REORDERED;
 	start_with("public key", EXACT);
 	up(7, 70, DN);
-	expect_refusal("charon matches DNs loosely");
+	expect_refusal("charon matched DNs loosely");
 }
 
 Test(vici_identities, an_eap_identity_is_refused_unless_it_is_stated_to_be_authenticated)

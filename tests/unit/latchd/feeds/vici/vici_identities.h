@@ -95,7 +95,8 @@ static inline void down(int id)
 {
 	fake_charon_push(&charon, "ike-updown",
 			 text_of("{\"x509\":{\"uniqueid\":\"%d\",\"version\":\"2\","
-				 "\"remote-id\":\"" DN "\",\"state\":\"DELETING\"}}",
+				 "\"remote-id\":\"" DN "\",\"state\":\"DELETING\","
+				 "\"initiator\":\"yes\"}}",
 				 id));
 }
 
