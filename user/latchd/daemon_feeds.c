@@ -66,36 +66,33 @@ static struct feed_statements statements_of(const struct config_feed *config)
 	return statements;
 }
 
-/* One name for each socket: a "-" stands for a "/". False: it does not fit. */
-static bool name_of_socket(const char *socket, char *out, size_t size)
+/* One name for each socket: a "-" stands for a "/". */
+bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *out, size_t size)
 {
+	char name[FEED_PATH_MAX];
 	size_t length = 0;
 
-	for (socket += strspn(socket, "/"); *socket; socket++) {
-		const char *escaped = *socket == '-' ? "%2d" : *socket == '%' ? "%25" : NULL;
-
-		if (length + 4 > size)
-			return false;
-		if (escaped)
-			length += (size_t)snprintf(out + length, size - length, "%s", escaped);
+	for (socket += strspn(socket, "/"); *socket && length + 4 <= sizeof(name); socket++) {
+		if (*socket == '-' || *socket == '%')
+			length += (size_t)sprintf(name + length, "%%%02x", (unsigned int)*socket);
 		else
-			out[length++] = *socket == '/' ? '-' : *socket;
+			name[length++] = *socket == '/' ? '-' : *socket;
 	}
-	out[length] = '\0';
-	return true;
+	name[length] = '\0';
+	return !*socket &&
+	       snprintf(out, size, "%s/%s.verdicts", folder, name) < (int)size;
 }
 
 /* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
 static void keep_verdicts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
 {
-	char path[FEED_PATH_MAX], name[FEED_PATH_MAX];
+	char path[FEED_PATH_MAX];
 
-	if (name_of_socket(socket, name, sizeof(name)) &&
-	    snprintf(path, sizeof(path), "%s/%s.verdicts", feeds->folder, name) < (int)sizeof(path))
+	if (daemon_feeds_verdicts_path(feeds->folder, socket, path, sizeof(path)))
 		feed_vici_keep_verdicts(feed, path);
 	else
 		log_warn(NULL,
-			 "verdicts of feed %s not kept (File name too long): socket %s; use a "
+			 "verdicts of feed %s not kept (its path is too long): socket %s; use a "
 			 "shorter path",
 			 feed->name, socket);
 }

@@ -180,7 +180,8 @@ Test(vici_continued, the_end_of_an_ike_sa_under_a_stated_connection_causes_no_li
 	up(7, 70, DN);
 	wait_for("up " DN " 00000070", 1);
 	down(7);
-	wait_for("peer 7 down", 1);
+	child_up(8, 80, NAMED);
+	wait_for("up " DN " 00000080", 1);
 	cr_expect_not(loop_timer_armed(&session()->soon));
 	cr_expect_not(loop_timer_armed(&session()->resync));
 }
