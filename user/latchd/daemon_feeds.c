@@ -79,8 +79,7 @@ bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *ou
 			name[length++] = *socket == '/' ? '-' : *socket;
 	}
 	name[length] = '\0';
-	return !*socket &&
-	       snprintf(out, size, "%s/%s.verdicts", folder, name) < (int)size;
+	return !*socket && snprintf(out, size, "%s/%s.verdicts", folder, name) < (int)size;
 }
 
 /* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */

@@ -257,7 +257,8 @@ static bool has_traps(struct vici_span config)
 
 static int read_config(struct vici_auth *auth, const char *config_name, struct vici_span config)
 {
-	struct vici_remote remote = {.listed = true, .was_listed = true, .traps = has_traps(config)};
+	struct vici_remote remote = {
+		.listed = true, .was_listed = true, .traps = has_traps(config)};
 	enum feed_auth class;
 	int err;
 

@@ -49,7 +49,7 @@ static void warn_of_file(const struct vici_finder *finder, int err)
  * others may come behind it that only this list shows: its number counts when the list is complete.
  * Until then no room comes, except for memory.
  */
-static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
+static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, bool at_once)
 {
 	struct vici_memory *memory = &finder->memory;
 
@@ -57,7 +57,7 @@ static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, int
 		memory->unnoted = ike_unique_id;
 		warn_of_file(finder, vici_verdict_file_add_unnoted(&finder->file, memory));
 	}
-	if (finder->synced || err == -ENOMEM)
+	if (finder->synced || at_once)
 		finder->unnoted = memory->unnoted;
 }
 
@@ -65,7 +65,7 @@ static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, in
 {
 	unsigned int left_out;
 
-	note_unnoted(finder, ike_unique_id, err);
+	note_unnoted(finder, ike_unique_id, err == -ENOMEM);
 	if (log_limit_admits(&finder->unnoted_log, &left_out))
 		log_warn("vici",
 			 "ike_sa %u unproven (%s): its connection, its identity or all have too "
@@ -141,7 +141,7 @@ static bool may_continue(const struct vici_finder *finder, const struct vici_ike
 	       vici_formers_contain(&finder->memory.formers, connection);
 }
 
-/* An EAP or XAuth identity is judged by a statement, which says nothing of what is loaded later. */
+/* An EAP or XAuth identity counts by a statement, which says nothing of what is loaded later. */
 static bool leaves_doubt(const struct vici_ike_sa *ike_sa, const struct vici_verdict *verdict)
 {
 	return !vici_is_proof(verdict->proof) || vici_identity_is_eap(ike_sa, verdict->class);
@@ -203,8 +203,8 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	}
 	if (!vici_auth_remote(finder->auth, peer->config_name, since, &remote))
 		return finder->query(finder->context, peer->config_name);
-	verdict->proof = vici_stated_proof(vici_remote_proof(remote, peer->id),
-					   &finder->statements);
+	verdict->proof =
+		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
 	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
 		note_doubt(finder, remote, verdict);
 	else if (may_continue(finder, ike_sa, verdict->connection))
@@ -337,7 +337,7 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 	if (verdict)
 		note_verdict(finder, after.ike_unique_id, verdict);
 	else
-		note_unnoted(finder, after.ike_unique_id, -ENOMEM);
+		note_unnoted(finder, after.ike_unique_id, true);
 	return 0;
 }
 
@@ -346,19 +346,15 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 {
 	const struct vici_verdict *verdict = known_verdict(finder, old);
 	uint32_t before, after;
-	int err = -ENOMEM;
 
 	if (vici_text_number(old->unique_id, 10, &before) ||
 	    vici_text_number(new->unique_id, 10, &after))
 		return;
-	if (verdict) {
+	if (verdict)
 		note_verdict(finder, after, verdict);
-		return;
-	}
-	if (before > finder->unnoted)
-		err = vici_verdicts_follow(&finder->memory.verdicts, after, before);
-	if (err)
-		note_unnoted(finder, after, err);
+	else if (before <= finder->unnoted ||
+		 vici_verdicts_follow(&finder->memory.verdicts, after, before))
+		note_unnoted(finder, after, true);
 }
 
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
@@ -382,8 +378,7 @@ bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_s
 static void note_trap(void *context, const char *config_name)
 {
 	struct vici_finder *finder = context;
-	uint64_t connection =
-		keyed_hash(&finder->memory.key, config_name, strlen(config_name));
+	uint64_t connection = keyed_hash(&finder->memory.key, config_name, strlen(config_name));
 
 	if (vici_formers_trap(&finder->memory.formers, connection))
 		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, true,

@@ -34,7 +34,7 @@ struct vici_verdict_file { /* zeroed before first use; all functions do nothing 
 	char header[64];
 	FILE *file;
 	size_t lines;
-	bool lost; /* it was written, and has to be written anew */
+	bool lost;    /* it was written, and has to be written anew */
 	bool exposed; /* others can replace it: nothing in it is proof */
 };
 

@@ -17,8 +17,8 @@
 #include "latchd/feeds/vici/proof.h"
 
 #define VICI_VERDICTS_MAX	 65536
-#define VICI_VERDICTS_CONNECTION 49152 /* share of a connection */
-#define VICI_VERDICTS_PEER	 1024  /* share of an identity of a connection */
+#define VICI_VERDICTS_CONNECTION 49152	/* share of a connection */
+#define VICI_VERDICTS_PEER	 1024	/* share of an identity of a connection */
 #define VICI_VERDICTS_CONTINUED	 131072 /* with those of IKE_SAs that continue others */
 #define VICI_VERDICTS_FOLLOWERS	 4096
 #define VICI_VERDICTS_BUCKETS	 4096

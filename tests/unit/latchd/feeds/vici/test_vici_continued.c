@@ -145,7 +145,8 @@ Test(vici_continued, a_connection_that_leaves_traps_later_stays_in_doubt)
 }
 
 /* A list misses a connection that is being loaded again. */
-Test(vici_continued, a_connection_that_was_unlisted_for_a_moment_has_its_doubt_as_long_as_its_ike_sa)
+Test(vici_continued,
+     a_connection_that_was_unlisted_for_a_moment_has_its_doubt_as_long_as_its_ike_sa)
 {
 	start_with("public key", EXACT);
 	charon.conn_count = 0;
@@ -165,9 +166,9 @@ Test(vici_continued, the_traps_of_a_connection_outlast_a_list_without_it)
 	up(7, 70, DN);
 	expect_refusal("its connection is not loaded");
 	load("public key", EXACT);
-	cr_expect_not(vici_formers_await(&session()->dispatch.finder.memory.formers,
-					 keyed_hash(&session()->dispatch.finder.memory.key, "x509",
-						    4)));
+	cr_expect_not(
+		vici_formers_await(&session()->dispatch.finder.memory.formers,
+				   keyed_hash(&session()->dispatch.finder.memory.key, "x509", 4)));
 	begun(8, 80);
 	refused(80);
 }

@@ -5,8 +5,8 @@
  */
 #include "vici_identities.h"
 
-#define NAMED "\"remote-id\":\"" DN "\""
-#define OTHER "O=Acme, CN=Bob, OU=IT"
+#define NAMED		"\"remote-id\":\"" DN "\""
+#define OTHER		"O=Acme, CN=Bob, OU=IT"
 #define TOO_MANY(child) "log vici: child_sa " child " refused (its connection or peer has too many"
 
 TestSuite(vici_unnoted, .init = harness_begin, .fini = harness_end, .timeout = 60);
@@ -48,9 +48,9 @@ Test(vici_unnoted, an_identity_with_too_many_ike_sas_is_refused_and_another_is_n
 	cr_expect_geq(trace_find("log vici: ike_sa 7 unproven (Disk quota exceeded)", 0), 0);
 	up(8, 80, OTHER);
 	wait_for("up " OTHER " 00000080", 1);
-	cr_expect_not(vici_formers_contain(&memory()->formers,
-					   keyed_hash(&memory()->key, "x509", 4)),
-		      "a full share is no doubt of a connection that is proof");
+	cr_expect_not(
+		vici_formers_contain(&memory()->formers, keyed_hash(&memory()->key, "x509", 4)),
+		"a full share is no doubt of a connection that is proof");
 }
 
 Test(vici_unnoted, an_ike_sa_without_room_is_not_decided_when_there_is_room_and_a_new_one_is)
@@ -112,6 +112,32 @@ Test(vici_unnoted, a_refused_ike_sa_is_rekeyed_to_a_refused_one_although_its_sha
 	cr_expect_eq(trace_count("up "), 0);
 }
 
+static int rekey_is_noted(void *context)
+{
+	(void)context;
+	return memory()->unnoted == 90;
+}
+
+/* Its event waits for an answer, and is handled behind a list that shows the new IKE_SA. */
+Test(vici_unnoted, an_ike_sa_that_finds_no_place_to_wait_for_its_verdict_has_it_in_the_end)
+{
+	uint32_t id;
+
+	start_with("public key", EXACT);
+	for (id = 1000; id < 1000 + VICI_VERDICTS_FOLLOWERS; id++)
+		cr_assert_eq(vici_verdicts_follow(&memory()->verdicts, id, 999), 0);
+	charon.held_command = "list-conns";
+	up(70, 70, DN);
+	wait_for("charon: list-conns ike=x509", 1);
+	rekey(70, 90);
+	up(80, 80, DN);
+	cr_assert(loop_until(loop, rekey_is_noted, NULL));
+	fake_charon_release(&charon);
+	child_up(90, 91, NAMED);
+	wait_for("up " DN " 00000091", 1);
+	wait_for("up " DN " 00000080", 1);
+}
+
 /* D's IKE_SA without room is listed first; the event of the other was lost with the session. */
 Test(vici_unnoted, a_number_counts_only_after_the_first_list)
 {
@@ -122,7 +148,8 @@ Test(vici_unnoted, a_number_counts_only_after_the_first_list)
 	fail_session("the test");
 	wait_for("state synced", 2);
 	cr_expect_eq(trace_count(TOO_MANY("70")), 1);
-	cr_expect_eq(trace_count("up " OTHER " 0000003c") + trace_count("up " OTHER " 00000060"), 1);
+	cr_expect_eq(trace_count("up " OTHER " 0000003c") + trace_count("up " OTHER " 00000060"),
+		     1);
 	empty_share();
 	child_up(70, 71, NAMED);
 	wait_for(TOO_MANY("71"), 1);
