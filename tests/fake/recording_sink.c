@@ -66,6 +66,14 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 	trace_add("down %s %08x", child->peer_id, child->spi_in);
 }
 
+static void on_child_refused(void *context, struct feed *feed, const struct feed_child *child,
+			     const char *reason)
+{
+	(void)context;
+	(void)feed;
+	trace_add("refused %s %08x %s", child->peer_id, child->spi_in, reason);
+}
+
 static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
 {
 	(void)context;
@@ -114,6 +122,7 @@ void recording_sink_init(struct recording_sink *recording)
 		.attached = on_attached,
 		.state = on_state,
 		.child_up = on_child_up,
+		.child_refused = on_child_refused,
 		.child_down = on_child_down,
 		.peer_up = on_peer_up,
 		.peer_rekeyed = on_peer_rekeyed,

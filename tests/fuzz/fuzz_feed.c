@@ -207,6 +207,15 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 	note_child("down", child);
 }
 
+static void on_child_refused(void *context, struct feed *feed, const struct feed_child *child,
+			     const char *reason)
+{
+	(void)context;
+	(void)feed;
+	CHECK(reason && child->spi_in && child->spi_out && child->ipsec_protocol);
+	hash_number(&run.hash, child->spi_in);
+}
+
 static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)
 {
 	(void)context;
@@ -255,6 +264,7 @@ static const struct feed_sink sink = {
 	.attached = on_attached,
 	.state = on_state,
 	.child_up = on_child_up,
+	.child_refused = on_child_refused,
 	.child_down = on_child_down,
 	.peer_up = on_peer_up,
 	.peer_rekeyed = on_peer_rekeyed,

@@ -45,6 +45,19 @@ static void add_sa(struct table *table, struct json_object *sa)
 	table_add(table, STYLE_PLAIN, view_text_or(sa, "netns", "-"));
 }
 
+/* The reason is longer than a column: it has a line of its own, below the table. */
+static void print_refusal(FILE *out, struct json_object *sa)
+{
+	const char *reason = view_text(sa, "refused");
+
+	if (!reason)
+		return;
+	view_print(out, view_text_or(sa, "spi", "?"));
+	fputs(" refused: ", out);
+	view_print(out, reason);
+	fputc('\n', out);
+}
+
 enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 			    struct json_object *document)
 {
@@ -57,6 +70,8 @@ enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 		add_sa(&table, view_element(document, "sas", i));
 	err = table_print(&table, out, options->width, options->colour);
 	table_end(&table);
+	for (i = 0; i < count && !err; i++)
+		print_refusal(out, view_element(document, "sas", i));
 	return err ? ctl_fail(CTL_EXIT_FAILED,
 			      "sa: cannot print the table: out of memory; use --json")
 		   : CTL_EXIT_OK;

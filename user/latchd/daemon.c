@@ -177,6 +177,13 @@ static int start_loop(struct daemon *d)
 	return 0;
 }
 
+static const char *refusal_of(const void *context, const struct latch_sa_key *key)
+{
+	const struct daemon *d = context;
+
+	return d->attribution ? attribution_refusal(d->attribution, key) : NULL;
+}
+
 static int start_control(struct daemon *d)
 {
 	const struct control_handlers handlers = {
@@ -196,6 +203,8 @@ static int start_control(struct daemon *d)
 		.config_path = d->config_path,
 		.started_boot_ns = clock_boot_ns(),
 		.recent = &d->recent,
+		.refusal = refusal_of,
+		.refusal_context = d,
 	};
 	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/text.h"
 
 void daemon_feeds_init(struct daemon_feeds *feeds, const char *control_socket)
@@ -65,16 +66,34 @@ static struct feed_statements statements_of(const struct config_feed *config)
 	return statements;
 }
 
-/* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
-static void keep_doubts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
+/* One name for each socket: a "-" stands for a "/". */
+bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *out, size_t size)
 {
-	char path[FEED_PATH_MAX], name[CONFIG_PATH_MAX], *slash;
+	char name[FEED_PATH_MAX];
+	size_t length = 0;
 
-	text_copy(name, sizeof(name), socket + strspn(socket, "/"));
-	while ((slash = strchr(name, '/')))
-		*slash = '-';
-	snprintf(path, sizeof(path), "%s/%s.doubts", feeds->folder, name);
-	feed_vici_keep_doubts(feed, path);
+	for (socket += strspn(socket, "/"); *socket && length + 4 <= sizeof(name); socket++) {
+		if (*socket == '-' || *socket == '%')
+			length += (size_t)sprintf(name + length, "%%%02x", (unsigned int)*socket);
+		else
+			name[length++] = *socket == '/' ? '-' : *socket;
+	}
+	name[length] = '\0';
+	return !*socket && snprintf(out, size, "%s/%s.verdicts", folder, name) < (int)size;
+}
+
+/* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
+static void keep_verdicts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
+{
+	char path[FEED_PATH_MAX];
+
+	if (daemon_feeds_verdicts_path(feeds->folder, socket, path, sizeof(path)))
+		feed_vici_keep_verdicts(feed, path);
+	else
+		log_warn(NULL,
+			 "verdicts of feed %s not kept (its path is too long): socket %s; use a "
+			 "shorter path",
+			 feed->name, socket);
 }
 
 static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
@@ -87,7 +106,7 @@ static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
 	case CONFIG_FEED_VICI:
 		feed = feed_vici_new(loop, config->name, config->socket, &statements, sink);
 		if (feed)
-			keep_doubts(feeds, feed, config->socket);
+			keep_verdicts(feeds, feed, config->socket);
 		break;
 	}
 	return feed;

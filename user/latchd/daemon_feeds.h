@@ -6,6 +6,9 @@
 #ifndef LATCHD_DAEMON_FEEDS_H
 #define LATCHD_DAEMON_FEEDS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "common/failure.h"
 #include "common/loop.h"
 #include "latchd/config/config.h"
@@ -39,6 +42,9 @@ void daemon_feeds_discard(const struct daemon_feeds *feeds, struct feed *const *
 /* Ends the running feeds that are not among prepared. Returns their number. */
 size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribution,
 			const struct config *config, struct feed *const *prepared);
+
+/* The file in folder for the key manager at this socket. False: its path is too long. */
+bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *out, size_t size);
 
 void daemon_feeds_stop(struct daemon_feeds *feeds);
 /* After attribution_free(). */

@@ -229,6 +229,19 @@ Test(latchctl_render, list_colours_state_and_drops)
 	cr_expect_not_null(strstr(text, "\033[33m12\033[0m"), "%s", text);
 }
 
+Test(latchctl_render, sa_prints_the_reason_of_each_refused_sa_below_the_table)
+{
+	expect_shown(
+		ctl_render_sa,
+		"{\"sas\":[{\"spi\":\"0x1\",\"state\":\"pending\",\"refused\":\"configure\\u001b\"},"
+		"{\"spi\":\"0x2\",\"state\":\"bound\",\"refused\":null}]}",
+		CTL_EXIT_OK,
+		"SPI  STATE    SRC  DST  PROTO  MODE  PEER  REQID  NETNS\n"
+		"0x1  pending  -    -    -      -     -     -      -\n"
+		"0x2  bound    -    -    -      -     -     -      -\n"
+		"0x1 refused: configure\\x1b\n");
+}
+
 Test(latchctl_render, sa_prints_one_row_per_sa)
 {
 	expect_shown(

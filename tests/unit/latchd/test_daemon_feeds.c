@@ -105,3 +105,32 @@ Test(daemon_feeds, the_sas_of_a_feed_that_stays_are_unchanged)
 	cr_expect_eq(use(&after), 1);
 	expect_states(&child, LATCH_SA_BOUND);
 }
+
+static const char *path_of(const char *socket)
+{
+	static char paths[2][FEED_PATH_MAX];
+	static unsigned int next;
+	char *path = paths[next++ % 2];
+
+	return daemon_feeds_verdicts_path("/run", socket, path, FEED_PATH_MAX) ? path : NULL;
+}
+
+Test(daemon_feeds, each_socket_has_a_file_of_its_own)
+{
+	cr_expect_str_eq(path_of("/run/charon.vici"), "/run/run-charon.vici.verdicts");
+	cr_expect_str_neq(path_of("/run/a/b"), path_of("/run/a-b"));
+	cr_expect_str_neq(path_of("/run/a-b"), path_of("/run/a%2db"));
+}
+
+Test(daemon_feeds, a_path_that_is_too_long_is_never_cut)
+{
+	char socket[2 * FEED_PATH_MAX];
+
+	memset(socket, 'x', sizeof(socket));
+	socket[sizeof(socket) - 1] = '\0';
+	cr_expect_null(path_of(socket));
+	socket[FEED_PATH_MAX - 5] = '\0';
+	cr_expect_null(path_of(socket));
+	socket[FEED_PATH_MAX / 2] = '\0';
+	cr_expect_not_null(path_of(socket));
+}

@@ -10,7 +10,8 @@
 # is loaded anew with remote id %any. C's stream continues, since C authenticated before. D
 # takes C's address and authenticates as itself: its SAs stay unattributed, and no byte of
 # C's stream leaves under them. When the connection has C's name again, D's IKE_SA from the
-# time before is still refused.
+# time before is still refused. So is the next one, which W begins: charon authenticates again
+# under the connection of the old IKE_SA, whose remote id was %any. latchctl sa shows why.
 #
 # The variant: remote id %any from the start, and the administrator has stated in latchd.conf
 # that the CA issues no such names. C is latched, and rekeys lose nothing.
@@ -75,6 +76,25 @@ unattributed_drops_at_least() {
 	[ "$(unattributed_drops)" -ge "$1" ]
 }
 
+# again: W authenticates D again, as charon does after reauth_time.
+again() {
+	local id
+
+	id=$(swan w --list-sas | sed -n 's/^peer: #\([0-9]*\), ESTABLISHED.*/\1/p' | sort -n | tail -n 1)
+	log "W authenticates its IKE_SA $id again"
+	swan w --rekey --ike-id "$id" --reauth >>"$RUN/w/rekey.log" 2>&1
+}
+
+refused_again() {
+	grep 'refused (it may continue an IKE_SA without proof' "$LATCHD_LOG" | has_line 'feed w;'
+}
+
+reason_shown() {
+	latchctl --json sa |
+		jq -e '[.sas[] | select(.refused != null and .state == "pending" and .peer == null)] |
+			length >= 1' >/dev/null
+}
+
 topology dpd=300s "$@"
 rename c "$NAME"
 rename d "/O=Acme/CN=Alice, OU=IT"
@@ -108,6 +128,13 @@ else
 	dropped=$(unattributed_drops)
 	need 120 "W's packets under D's new SA are dropped" \
 		unattributed_drops_at_least $((dropped + 1))
+
+	again || fail "W's reauthentication with D failed; see w/rekey.log"
+	need 60 "latchd refuses the IKE_SA that W began under the former connection" refused_again
+	dropped=$(unattributed_drops)
+	need 120 "W's packets under the next SA of D are dropped" \
+		unattributed_drops_at_least $((dropped + 1))
+	need 30 "latchctl sa shows the reason" reason_shown
 	! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 	need_no_break
 	[ "$(received_bytes w-7000)" = 0 ] || fail "W's application received bytes"

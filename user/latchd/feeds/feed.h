@@ -88,6 +88,10 @@ struct feed_sink {
 	 * for a known child. The sink copies the record. */
 	void (*child_up)(void *context, struct feed *feed, const struct feed_child *child,
 			 const char *evidence);
+	/* The child exists, and its peer is not proven: its SAs have no identity. reason is a fixed
+	 * text. May be repeated. */
+	void (*child_refused)(void *context, struct feed *feed, const struct feed_child *child,
+			      const char *reason);
 	/* The key manager has deleted the child; the kernel may keep its SAs for a while. */
 	void (*child_down)(void *context, struct feed *feed, const struct feed_child *child);
 	/* The IKE_SA is established, with or without children. May be repeated. */
@@ -138,8 +142,8 @@ struct loop;
  * statements, keeps the sink; free it with destroy(). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_statements *statements, const struct feed_sink *sink);
-/* The file that keeps the feed's doubts about peers for the next latchd. Before the loop runs. */
-void feed_vici_keep_doubts(struct feed *feed, const char *path);
+/* The file that keeps the feed's verdicts on peers for the next latchd. Before the loop runs. */
+void feed_vici_keep_verdicts(struct feed *feed, const char *path);
 
 /* The same identity, configuration and authentication class? */
 bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other);

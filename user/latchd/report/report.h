@@ -51,6 +51,9 @@ struct report_source {
 	const struct report_recent *recent; /* NULL: not known */
 	unsigned int missing_pins;	    /* maps that a later latchd would not find */
 	bool fixed_pins;		    /* bpffs is read-only */
+	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
+	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
+	const void *refusal_context;
 };
 
 /*

@@ -109,6 +109,16 @@ bool report_list(struct json_writer *w, const struct report_source *source,
 
 /* ---- sa */
 
+static const char *refusal_of(const struct report_source *source, const struct latch_sa_key *key,
+			      const struct latch_sa *sa)
+{
+	const char *reason = NULL;
+
+	if (source->refusal && sa->word.state == LATCH_SA_PENDING)
+		reason = source->refusal(source->refusal_context, key);
+	return reason ? reason : "";
+}
+
 static int write_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	const struct table_walk *walk = context;
@@ -124,6 +134,7 @@ static int write_sa(void *context, const struct latch_sa_key *key, const struct 
 	json_member_uint(w, "netns", key->netns);
 	json_member_string(w, "state", latch_sa_state_name(sa->word.state));
 	report_peer(w, walk->source, sa->word.params);
+	report_text(w, "refused", refusal_of(walk->source, key, sa));
 	json_member_uint(w, "reqid", sa->reqid);
 	json_member_string(w, "mode", xfrm_mode_name(sa->mode));
 	report_qop(w, &sa->qop);

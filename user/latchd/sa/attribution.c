@@ -38,6 +38,7 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 	struct child_sa_end *end = child_sas_find(&a->child_sas, key);
 
 	pending_sas_gone(&a->pending_sas, key);
+	refused_sas_forget(&a->refused_sas, key);
 	if (end)
 		attribution_forget_if_ended(a, end->child);
 	if (a->recheck)
@@ -207,6 +208,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.attached = on_attached,
 		.state = on_state,
 		.child_up = child_reports_up,
+		.child_refused = child_reports_refused,
 		.child_down = child_reports_down,
 		.peer_up = on_peer_up,
 		.peer_rekeyed = on_peer_rekeyed,
@@ -248,7 +250,13 @@ void attribution_free(struct attribution *a)
 	peer_death_clear(&a->peer_death);
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);
+	refused_sas_clear(&a->refused_sas);
 	free(a);
+}
+
+const char *attribution_refusal(const struct attribution *a, const struct latch_sa_key *key)
+{
+	return refused_sas_reason(&a->refused_sas, key);
 }
 
 const struct feed_sink *attribution_sink(struct attribution *a)

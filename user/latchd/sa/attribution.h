@@ -25,6 +25,10 @@ void attribution_free(struct attribution *attribution);
 /* The sink for the reports of all feeds. */
 const struct feed_sink *attribution_sink(struct attribution *attribution);
 
+/* Why the SA has no peer: a fixed text; NULL: it has one, or the reason is not known. */
+const char *attribution_refusal(const struct attribution *attribution,
+				const struct latch_sa_key *key);
+
 /*
  * The configuration no longer has the feed: its SAs are orphans, and its namespace has one key
  * manager less. Stop the feed before, and destroy it after attribution_free().

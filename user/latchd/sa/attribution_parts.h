@@ -9,6 +9,7 @@
 #include "latchd/sa/orphans.h"
 #include "latchd/sa/peer_death.h"
 #include "latchd/sa/pending_sas.h"
+#include "latchd/sa/refused_sas.h"
 
 #define CHECK_RETRY_MS 1000
 
@@ -23,6 +24,7 @@ struct attribution {
 	struct orphans orphans;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
+	struct refused_sas refused_sas;
 	/* One check of all latches after any number of CHILD_SAs has ended. */
 	struct loop_timer settle;
 	struct loop_timer clear_marks;
@@ -51,6 +53,8 @@ void attribution_drop_absent(struct attribution *attribution);
 
 void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
 		      const char *evidence);
+void child_reports_refused(void *context, struct feed *feed, const struct feed_child *reported,
+			   const char *reason);
 void child_reports_down(void *context, struct feed *feed, const struct feed_child *reported);
 void child_reports_list_begin(void *context, struct feed *feed);
 void child_reports_list_end(void *context, struct feed *feed);

@@ -130,6 +130,10 @@ static bool admit(struct attribution *a, struct key_manager *key_manager,
 	int other = belongs_to_other(a, in, out), err;
 
 	err = other ? other : fix_auth_class(a, key_manager->feed, in, report);
+	if (!err) {
+		refused_sas_forget(&a->refused_sas, in);
+		refused_sas_forget(&a->refused_sas, out);
+	}
 	err = err ? err : forget_replaced(a, in, in, out);
 	err = err ? err : forget_replaced(a, out, in, out);
 	if (!err)
@@ -167,6 +171,53 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 		attribution_retry_to_bind(a, err);
 	if (err && child_sas_is_superfluous(&a->child_sas, child))
 		attribution_forget_child(a, child);
+}
+
+static bool is_of_other_feed(const struct attribution *a, const struct child_sa *child,
+			     const struct feed *feed)
+{
+	return child->feed != feed && key_managers_find(&a->key_managers, child->feed);
+}
+
+/*
+ * An earlier latchd, or a feed with other statements, may have bound its SAs. On an error it is
+ * still known, for the reason given at forget_replaced().
+ */
+static void refuse(struct attribution *a, struct key_manager *key_manager,
+		   const struct feed_child *reported, const struct latch_sa_key *in,
+		   const struct latch_sa_key *out)
+{
+	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
+
+	if (refused_sas_unbind(&a->binding, key_manager->feed, reported, in, out)) {
+		keep_known(a, in);
+		ask_again(a, key_manager);
+	} else if (end) {
+		attribution_forget_child(a, end->child);
+	}
+}
+
+void child_reports_refused(void *context, struct feed *feed, const struct feed_child *reported,
+			   const char *reason)
+{
+	struct attribution *a = context;
+	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+	struct latch_sa_key in, out;
+	struct child_sa_end *end;
+	int other;
+
+	if (!key_manager)
+		return;
+	child_sas_keys(reported, key_manager->netns, &in, &out);
+	end = child_sas_find(&a->child_sas, &in);
+	other = belongs_to_other(a, &in, &out);
+	if (other < 0)
+		leave_unread(a, key_manager, &in, other);
+	if (other || (end && (end != &end->child->in || is_of_other_feed(a, end->child, feed))))
+		return;
+	refused_sas_note(&a->refused_sas, &in, reason);
+	refused_sas_note(&a->refused_sas, &out, reason);
+	refuse(a, key_manager, reported, &in, &out);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)

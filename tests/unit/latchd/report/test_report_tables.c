@@ -192,7 +192,8 @@ Test(report_tables, an_unreadable_table_fails_the_document)
 /* ---- sa */
 
 #define SA_KEYS                                                                                    \
-	"spi src dst proto netns state peer reqid mode " QOP_KEYS " encap contested ambiguous since"
+	"spi src dst proto netns state peer refused reqid mode " QOP_KEYS                          \
+	" encap contested ambiguous since"
 
 Test(report_tables, sa_has_every_value_of_a_bound_sa)
 {
@@ -224,6 +225,29 @@ Test(report_tables, sa_has_every_value_of_a_bound_sa)
 	expect_json("sas.0.contested", "true");
 	expect_json("sas.0.ambiguous", "false");
 	expect_now("sas.0.since");
+}
+
+static const char *refused_for(const void *context, const struct latch_sa_key *key)
+{
+	return key->spi == sa_key().spi ? context : NULL;
+}
+
+Test(report_tables, sa_shows_why_a_pending_sa_has_no_peer)
+{
+	struct latch_sa pending = sa_of(LATCH_SA_PENDING, 0, 0);
+	struct latch_sa bound = sa_of(LATCH_SA_BOUND, params_d, 0);
+	struct latch_sa_key key = sa_key();
+
+	source.refusal = refused_for;
+	source.refusal_context = "configure it";
+	put_sa(&key, &pending);
+	report_whole_sa();
+	parse();
+	expect_json("sas.0.refused", "\"configure it\"");
+	put_sa(&key, &bound);
+	report_whole_sa();
+	parse();
+	expect_json("sas.0.refused", "null");
 }
 
 Test(report_tables, sa_shows_a_pending_ah_sa_over_ipv6_without_a_peer)

@@ -212,6 +212,7 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 		class = combine(class, entry->class);
 		remote->names = VICI_NAMES_ANY;
 		remote->pinned = false;
+		remote->traps = remote->traps || entry->remote.traps;
 	}
 	entry->class = class;
 	free(entry->remote.id);
@@ -223,9 +224,41 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 	return 0;
 }
 
+/* Up to strongSwan 5.9.5 "none" is "clear", and "start" is "restart". */
+static bool is_trap(struct vici_text action)
+{
+	return !vici_text_is(action, "none") && !vici_text_is(action, "clear") &&
+	       !vici_text_is(action, "start") && !vici_text_is(action, "restart");
+}
+
+static bool leaves_trap(struct vici_span child)
+{
+	static const char *const keys[] = {"dpd_action", "close_action"};
+	struct vici_member action;
+	size_t i;
+
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		if (vici_find(child, keys[i], VICI_MEMBER_VALUE, &action) && is_trap(action.value))
+			return true;
+	return false;
+}
+
+static bool has_traps(struct vici_span config)
+{
+	struct vici_member children, child;
+
+	if (!vici_find(config, "children", VICI_MEMBER_SECTION, &children))
+		return false;
+	while (vici_member_next(&children.body, &child) > 0)
+		if (child.kind == VICI_MEMBER_SECTION && leaves_trap(child.body))
+			return true;
+	return false;
+}
+
 static int read_config(struct vici_auth *auth, const char *config_name, struct vici_span config)
 {
-	struct vici_remote remote = {.listed = true};
+	struct vici_remote remote = {
+		.listed = true, .was_listed = true, .traps = has_traps(config)};
 	enum feed_auth class;
 	int err;
 
@@ -301,4 +334,18 @@ bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uin
 		return false;
 	*ret_remote = &entry->remote;
 	return true;
+}
+
+void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
+			 void (*each)(void *context, const char *config_name), void *context)
+{
+	const struct vici_auth_entry *entry = config_name ? find_entry(auth, config_name) : NULL;
+	size_t i;
+
+	if (entry && entry->remote.traps)
+		each(context, entry->config_name);
+	for (i = 0; !config_name && i < VICI_AUTH_BUCKETS; i++)
+		for (entry = auth->buckets[i]; entry; entry = entry->next)
+			if (entry->remote.traps)
+				each(context, entry->config_name);
 }

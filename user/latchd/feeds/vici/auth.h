@@ -52,6 +52,10 @@ bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum 
 bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uint64_t since,
 		      const struct vici_remote **ret_remote);
 
+/* Of this configuration, or of all with NULL, those that leave traps. */
+void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
+			 void (*each)(void *context, const char *config_name), void *context);
+
 /* The class of one remote-N section, from charon's text. */
 enum feed_auth vici_auth_class(struct vici_text text);
 

@@ -388,17 +388,18 @@ static const char *read_child(const struct vici_ike_sa *ike_sa, const struct chi
 {
 	const char *reason;
 
+	/* First what names the SAs. */
 	reason = read_numbers(ike_sa, sa, child);
+	if (!reason)
+		reason = read_hosts(ike_sa, child);
+	if (!reason)
+		reason = read_protocol(sa, child);
 	if (!reason)
 		reason = read_names(ike_sa, sa, child);
 	if (!reason)
 		reason = read_identity(ike_sa->local_id, child->local_id);
 	if (!reason)
 		reason = read_peer_identity(peer_identity(ike_sa), child->peer_id);
-	if (!reason)
-		reason = read_hosts(ike_sa, child);
-	if (!reason)
-		reason = read_protocol(sa, child);
 	if (!reason)
 		reason = read_selectors(sa->local_ts, &child->local_ts);
 	if (!reason)

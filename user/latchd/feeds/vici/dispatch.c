@@ -114,6 +114,17 @@ static void report_child(struct vici_dispatch *dispatch, const struct feed_child
 		sink->child_down(sink->context, dispatch->feed, child);
 }
 
+/* A record without both SPIs names no SA. */
+static void refuse(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
+		   const struct feed_child *child, const char *reason)
+{
+	const struct feed_sink *sink = dispatch->feed->sink;
+
+	log_refusal(dispatch, ike_sa, child, reason);
+	if (child->ipsec_protocol && child->spi_in && child->spi_out)
+		sink->child_refused(sink->context, dispatch->feed, child, reason);
+}
+
 /* Without evidence the child went down, and needs no proof of the peer. */
 static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
 			 struct vici_span section, const struct children_walk *walk,
@@ -126,14 +137,14 @@ static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_s
 	case VICI_CHILD_OK:
 		child.peer_auth = finding->class;
 		if (walk->evidence && finding->doubt)
-			log_refusal(dispatch, ike_sa, &child, finding->doubt);
+			refuse(dispatch, ike_sa, &child, finding->doubt);
 		else if (!walk->evidence || finding->authenticated)
 			report_child(dispatch, &child, walk->evidence);
 		break;
 	case VICI_CHILD_SKIPPED:
 		break;
 	case VICI_CHILD_REFUSED:
-		log_refusal(dispatch, ike_sa, &child, reason);
+		refuse(dispatch, ike_sa, &child, reason);
 		break;
 	}
 }
@@ -209,13 +220,10 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
-	uint32_t unique_id;
-	int err;
-
-	err = report_down(dispatch, ike_sa);
-	if (!err && !vici_text_number(ike_sa->unique_id, 10, &unique_id))
-		vici_verdicts_end(&dispatch->finder.verdicts, unique_id);
-	return err;
+	/* It may have been the last one without proof. Those of a gateway's peers cause no list. */
+	if (ike_sa->initiator.at && vici_note_ended(&dispatch->finder, ike_sa))
+		dispatch->owner->resync_soon(dispatch->context);
+	return report_down(dispatch, ike_sa);
 }
 
 static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
@@ -231,6 +239,7 @@ static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_
 	/* An IKEv1 SA may adopt the children of another without an event. */
 	if (vici_text_is(ike_sa->version, "1"))
 		dispatch->owner->resync_soon(dispatch->context);
+	dispatch->finder.fresh = true;
 	if (!err)
 		err = vici_find_peer(&dispatch->finder, ike_sa, &peer);
 	if (err)
@@ -268,8 +277,6 @@ static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici
 	err = vici_inherit_verdict(&dispatch->finder, old, new);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	/* A doubted peer's, too: charon reports no end of an IKE_SA that was rekeyed. */
-	vici_verdicts_end(&dispatch->finder.verdicts, before.ike_unique_id);
 	err = vici_find_peer(&dispatch->finder, new, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
@@ -367,13 +374,25 @@ static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span 
 	return err ? err : more;
 }
 
+static int note_listed(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct vici_ike_sa ike_sa;
+	int more;
+
+	while ((more = vici_ike_sa_next(&message, &ike_sa)) > 0)
+		vici_note_listed(&dispatch->finder, &ike_sa);
+	return more;
+}
+
 static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	static const struct children_walk walk = {VICI_CHILDREN_LISTED, "vici list-sas"};
 	int err;
 
 	err = handle_listed_peers(dispatch, message);
-	return err ? err : handle_children(dispatch, message, &walk);
+	if (!err)
+		err = handle_children(dispatch, message, &walk);
+	return err ? err : note_listed(dispatch, message);
 }
 
 /*
@@ -397,6 +416,8 @@ static int handle_ike_update(struct vici_dispatch *dispatch, struct vici_span me
 static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 {
 	dispatch->finder.handling = arrival->number;
+	dispatch->finder.listing = arrival->kind == VICI_MESSAGE_LIST_SA;
+	dispatch->finder.fresh = false;
 	switch (arrival->kind) {
 	case VICI_MESSAGE_IKE_UPDOWN:
 		return handle_ike_updown(dispatch, arrival);
@@ -411,12 +432,21 @@ static int handle(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	case VICI_MESSAGE_IKE_UPDATE:
 		return handle_ike_update(dispatch, arrival->message);
 	case VICI_MESSAGE_SNAPSHOT_END:
-		dispatch->finder.synced = true;
-		vici_verdicts_sweep(&dispatch->finder.verdicts);
+		if (vici_finder_sweep(&dispatch->finder))
+			dispatch->owner->resync_soon(dispatch->context);
 		dispatch->owner->snapshot_end(dispatch->context);
 		return 0;
 	}
 	return 0;
+}
+
+/* A list that is handled before this event may show the new IKE_SA. */
+static void note_rekeys(struct vici_dispatch *dispatch, struct vici_span message)
+{
+	struct vici_ike_sa old, new;
+
+	while (vici_ike_rekey_next(&message, &old, &new) > 0)
+		vici_note_rekey(&dispatch->finder, &old, &new);
 }
 
 int vici_dispatch_message(struct vici_dispatch *dispatch, enum vici_message_kind kind,
@@ -425,6 +455,8 @@ int vici_dispatch_message(struct vici_dispatch *dispatch, enum vici_message_kind
 	struct arrival arrival = {kind, ++dispatch->received, message};
 	int err = -EAGAIN;
 
+	if (kind == VICI_MESSAGE_IKE_REKEY)
+		note_rekeys(dispatch, message);
 	if (!dispatch->querying)
 		err = handle(dispatch, &arrival);
 	return err == -EAGAIN ? hold(dispatch, &arrival) : err;
@@ -436,6 +468,8 @@ int vici_dispatch_query_end(struct vici_dispatch *dispatch)
 	int err;
 
 	err = vici_auth_listing_end(&dispatch->auth, queried_name);
+	if (!err)
+		vici_note_configs(&dispatch->finder, queried_name);
 	dispatch->querying = false;
 	while (!err && dispatch->held) {
 		struct vici_held *held = dispatch->held;

@@ -5,23 +5,121 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "common/text.h"
 #include "latchd/feeds/vici/proof.h"
 
-/*
- * The doubt of an IKE_SA that was not seen before. An answer from before it was seen may be older
- * than the configuration under which the peer authenticated. The first snapshot follows its query
- * at once.
- */
-static int decide(struct vici_finder *finder, const struct feed_peer *peer, const char **doubt)
-{
-	uint64_t since = finder->synced ? finder->handling : 0;
-	const struct vici_remote *remote;
+/* ---- names */
 
-	if (!vici_auth_remote(finder->auth, peer->config_name, since, &remote))
-		return finder->query(finder->context, peer->config_name);
-	*doubt = vici_remote_doubt(remote, peer->id, &finder->statements);
-	return 0;
+static uint64_t name_of_connection(const struct vici_finder *finder, struct vici_text config_name)
+{
+	return keyed_hash(&finder->memory.key, config_name.at, config_name.length);
 }
+
+/* A connection's name has no NUL, so no two pairs are equal bytes. */
+static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed_peer *peer)
+{
+	char both[FEED_NAME_MAX + FEED_ID_MAX];
+	size_t config = strlen(peer->config_name) + 1, id = strlen(peer->id);
+
+	memcpy(both, peer->config_name, config);
+	memcpy(both + config, peer->id, id);
+	return keyed_hash(&finder->memory.key, both, config + id);
+}
+
+int vici_finder_forget(struct vici_finder *finder)
+{
+	vici_verdicts_clear(&finder->memory.verdicts);
+	vici_formers_clear(&finder->memory.formers);
+	finder->memory.unnoted = finder->unnoted = 0;
+	return keyed_hash_new_key(&finder->memory.key);
+}
+
+/* ---- notes */
+
+/* The file stays closed until the end of a list: this is logged once for each. */
+static void warn_of_file(const struct vici_finder *finder, int err)
+{
+	if (err)
+		log_warn("vici", "verdicts not kept for the next latchd (%s): %s; make room there",
+			 strerror(-err), finder->file.path);
+}
+
+/*
+ * What found no room is never decided later, under the connection of then. In the first list
+ * others may come behind it that only this list shows: its number counts when the list is complete.
+ * Until then no room comes, except for memory.
+ */
+static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, bool at_once)
+{
+	struct vici_memory *memory = &finder->memory;
+
+	if (ike_unique_id > memory->unnoted) {
+		memory->unnoted = ike_unique_id;
+		warn_of_file(finder, vici_verdict_file_add_unnoted(&finder->file, memory));
+	}
+	if (finder->synced || at_once)
+		finder->unnoted = memory->unnoted;
+}
+
+static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
+{
+	unsigned int left_out;
+
+	note_unnoted(finder, ike_unique_id, err == -ENOMEM);
+	if (log_limit_admits(&finder->unnoted_log, &left_out))
+		log_warn("vici",
+			 "ike_sa %u unproven (%s): its connection, its identity or all have too "
+			 "many IKE_SAs; its SAs stay unattributed; %u more since the last line",
+			 ike_unique_id, strerror(-err), left_out);
+}
+
+static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
+			const struct vici_verdict *verdict)
+{
+	struct vici_verdict copy = *verdict;
+	int err;
+
+	if (vici_verdicts_find(&finder->memory.verdicts, ike_unique_id))
+		return 0;
+	err = vici_verdicts_set(&finder->memory.verdicts, ike_unique_id, &copy);
+	if (err)
+		leave_unnoted(finder, ike_unique_id, err);
+	else
+		warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy,
+							   &finder->memory));
+	return err;
+}
+
+static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
+{
+	bool had_rest = finder->memory.formers.has_rest;
+
+	if (vici_formers_note(&finder->memory.formers, connection, traps))
+		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, traps,
+								  &finder->memory));
+	if (!had_rest && finder->memory.formers.has_rest)
+		log_warn("vici",
+			 "connections in doubt not all kept (no room): an IKE_SA that this host "
+			 "begins has no proof until two lists show none in doubt; remove "
+			 "connections");
+}
+
+bool vici_finder_sweep(struct vici_finder *finder)
+{
+	struct vici_memory *memory = &finder->memory;
+	bool waits, ended;
+
+	finder->synced = true;
+	finder->unnoted = memory->unnoted;
+	vici_verdicts_sweep(&memory->verdicts);
+	waits = vici_formers_sweep(&memory->formers, &ended);
+	if (ended)
+		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));
+	vici_verdict_file_retry(&finder->file, memory);
+	return waits;
+}
+
+/* ---- verdicts */
 
 /* An IKE_SA that was never established may be DELETING or DESTROYING without authentication. */
 static bool is_set_up(const struct vici_ike_sa *ike_sa)
@@ -29,41 +127,143 @@ static bool is_set_up(const struct vici_ike_sa *ike_sa)
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
 }
 
-static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id, const char *doubt)
+/*
+ * This host began it, maybe under a connection as it was before. Or no event of it was seen: a
+ * rekey by the peer hides which host began the first IKE_SA. Neither was a new authentication under
+ * what is loaded now.
+ */
+static bool may_continue(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			 uint64_t connection)
 {
-	int err, lost = 0;
+	bool unseen = !finder->synced && !finder->fresh;
 
-	err = vici_verdicts_set(&finder->verdicts, ike_unique_id, doubt);
-	if (!err && doubt)
-		lost = vici_doubts_add(&finder->doubts, ike_unique_id, &finder->verdicts);
-	/* The file stays closed: this is logged once. */
-	if (lost)
-		log_warn("vici", "doubts not kept for the next latchd (%s): %s; make room there",
-			 strerror(-lost), finder->doubts.path);
-	return err;
+	return (ike_sa->initiator.at || unseen) &&
+	       vici_formers_contain(&finder->memory.formers, connection);
 }
 
-static int find_verdict(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-			const struct feed_peer *peer, struct vici_finding *finding)
+/* An EAP or XAuth identity counts by a statement, which says nothing of what is loaded later. */
+static bool leaves_doubt(const struct vici_ike_sa *ike_sa, const struct vici_verdict *verdict)
 {
-	const char *doubt = NULL;
-	int err;
+	return !vici_is_proof(verdict->proof) || vici_identity_is_eap(ike_sa, verdict->class);
+}
 
-	finding->authenticated = vici_verdicts_find(&finder->verdicts, peer->ike_unique_id, &doubt);
-	if (!finding->authenticated) {
-		err = decide(finder, peer, &doubt);
-		if (err)
-			return err;
-		finding->authenticated = is_set_up(ike_sa);
-		if (finding->authenticated && note_verdict(finder, peer->ike_unique_id, doubt))
-			doubt = "latchd has no room to note its peer";
+/* Of a connection that was never listed the traps are unknown. */
+static void note_doubt(struct vici_finder *finder, const struct vici_remote *remote,
+		       const struct vici_verdict *verdict)
+{
+	note_former(finder, verdict->connection, remote->traps || !remote->was_listed);
+}
+
+static void doubt_again(struct vici_finder *finder, struct vici_verdict *verdict)
+{
+	verdict->proof = VICI_UNPROVEN_FORMER;
+	note_former(finder, verdict->connection, false);
+}
+
+/* Without room no query: peers cause any number of these. */
+static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		     const struct feed_peer *peer, const struct vici_verdict *verdict)
+{
+	int err = vici_verdicts_room(&finder->memory.verdicts, verdict->connection, verdict->peer);
+
+	if (err && is_set_up(ike_sa))
+		leave_unnoted(finder, peer->ike_unique_id, err);
+	return !err && (finder->fresh || peer->ike_unique_id > finder->unnoted);
+}
+
+/* A connection that was proof when it was listed last has no doubt: others may take all room. */
+static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			   const struct feed_peer *peer, struct vici_verdict *verdict)
+{
+	static const struct vici_remote unknown = {0};
+	const struct vici_remote *remote = &unknown;
+
+	vici_auth_remote(finder->auth, peer->config_name, 0, &remote);
+	verdict->proof =
+		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
+	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
+		note_doubt(finder, remote, verdict);
+	verdict->proof = VICI_UNPROVEN_UNNOTED;
+}
+
+/*
+ * The verdict on an IKE_SA that was not seen before. An answer from before it was seen may be older
+ * than the configuration under which the peer authenticated. The first list follows its query at
+ * once.
+ */
+static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		  const struct feed_peer *peer, struct vici_verdict *verdict)
+{
+	uint64_t since = finder->listing && !finder->synced ? 0 : finder->handling;
+	const struct vici_remote *remote;
+
+	if (!has_room(finder, ike_sa, peer, verdict)) {
+		refuse_unnoted(finder, ike_sa, peer, verdict);
+		return 0;
 	}
-	finding->doubt = vici_identity_doubt(ike_sa, peer, &finder->statements, doubt);
+	if (!vici_auth_remote(finder->auth, peer->config_name, since, &remote))
+		return finder->query(finder->context, peer->config_name);
+	verdict->proof =
+		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
+	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
+		note_doubt(finder, remote, verdict);
+	else if (may_continue(finder, ike_sa, verdict->connection))
+		doubt_again(finder, verdict);
 	return 0;
 }
 
-int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-		    enum feed_auth *class)
+/* Also of an IKE_SA that continues another. */
+static const struct vici_verdict *find_verdict(struct vici_finder *finder, uint32_t ike_unique_id)
+{
+	struct vici_verdicts *verdicts = &finder->memory.verdicts;
+	const struct vici_verdict *verdict = vici_verdicts_find(verdicts, ike_unique_id);
+
+	if (verdict)
+		return verdict;
+	verdict = vici_verdicts_followed(verdicts, ike_unique_id);
+	if (!verdict || note_verdict(finder, ike_unique_id, verdict))
+		return NULL;
+	return vici_verdicts_find(verdicts, ike_unique_id);
+}
+
+static const struct vici_verdict *known_verdict(struct vici_finder *finder,
+						const struct vici_ike_sa *ike_sa)
+{
+	uint32_t ike_unique_id;
+
+	return vici_text_number(ike_sa->unique_id, 10, &ike_unique_id)
+		       ? NULL
+		       : find_verdict(finder, ike_unique_id);
+}
+
+static enum vici_proof noted_proof(struct vici_finder *finder, uint32_t ike_unique_id,
+				   const struct vici_verdict *verdict)
+{
+	return note_verdict(finder, ike_unique_id, verdict) ? VICI_UNPROVEN_UNNOTED
+							    : verdict->proof;
+}
+
+static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		    const struct feed_peer *peer, struct vici_finding *finding)
+{
+	struct vici_verdict verdict = {
+		.class = peer->auth,
+		.connection = name_of_connection(finder, ike_sa->config_name),
+		.peer = name_of_peer(finder, peer),
+	};
+	int err = decide(finder, ike_sa, peer, &verdict);
+
+	if (err)
+		return err;
+	finding->authenticated = is_set_up(ike_sa);
+	if (finding->authenticated && verdict.proof != VICI_UNPROVEN_UNNOTED)
+		verdict.proof = noted_proof(finder, peer->ike_unique_id, &verdict);
+	finding->doubt = vici_identity_doubt(ike_sa, peer, &finder->statements, verdict.proof);
+	return 0;
+}
+
+static int query_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		       enum feed_auth *class)
 {
 	char config_name[FEED_NAME_MAX];
 
@@ -75,9 +275,22 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	return finder->query(finder->context, config_name);
 }
 
+int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+		    enum feed_auth *class)
+{
+	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
+
+	/* charon never gives a number to two IKE_SAs, and an IKE_SA keeps its connection. */
+	if (!verdict || verdict->connection != name_of_connection(finder, ike_sa->config_name))
+		return query_class(finder, ike_sa, class);
+	*class = verdict->class;
+	return 0;
+}
+
 int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		      struct vici_finding *finding)
 {
+	const struct vici_verdict *verdict;
 	struct feed_peer peer;
 	int err;
 
@@ -86,7 +299,12 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 	if (err || !vici_peer_read(ike_sa, &peer))
 		return err;
 	peer.auth = finding->class;
-	return find_verdict(finder, ike_sa, &peer, finding);
+	verdict = find_verdict(finder, peer.ike_unique_id);
+	if (!verdict)
+		return find_new(finder, ike_sa, &peer, finding);
+	finding->authenticated = true;
+	finding->doubt = vici_identity_doubt(ike_sa, &peer, &finder->statements, verdict->proof);
+	return 0;
 }
 
 int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
@@ -102,19 +320,72 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	return !err && finding.doubt ? -ENOENT : err;
 }
 
+/* ---- IKE_SAs that continue others */
+
 int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
 			 const struct vici_ike_sa *new)
 {
+	const struct vici_verdict *verdict;
 	struct vici_finding finding;
-	struct feed_peer before, after;
-	const char *doubt;
+	struct feed_peer after;
 	int err;
 
 	err = vici_find_finding(finder, old, &finding);
-	if (err || !vici_peer_read(old, &before) || !vici_peer_read(new, &after) ||
-	    !vici_verdicts_find(&finder->verdicts, before.ike_unique_id, &doubt))
+	verdict = err ? NULL : known_verdict(finder, old);
+	if (err || !vici_peer_read(new, &after))
 		return err;
-	/* Without memory for it the new IKE_SA is decided anew, and refused if there is none. */
-	note_verdict(finder, after.ike_unique_id, doubt);
+	if (verdict)
+		note_verdict(finder, after.ike_unique_id, verdict);
+	else
+		note_unnoted(finder, after.ike_unique_id, true);
 	return 0;
+}
+
+void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
+		     const struct vici_ike_sa *new)
+{
+	const struct vici_verdict *verdict = known_verdict(finder, old);
+	uint32_t before, after;
+
+	if (vici_text_number(old->unique_id, 10, &before) ||
+	    vici_text_number(new->unique_id, 10, &after))
+		return;
+	if (verdict)
+		note_verdict(finder, after, verdict);
+	else if (before <= finder->unnoted ||
+		 vici_verdicts_follow(&finder->memory.verdicts, after, before))
+		note_unnoted(finder, after, true);
+}
+
+void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
+{
+	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
+
+	if (!verdict || leaves_doubt(ike_sa, verdict))
+		vici_formers_seen(&finder->memory.formers,
+				  name_of_connection(finder, ike_sa->config_name));
+}
+
+bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
+{
+	/* The doubt of a stated connection refuses none: its end can wait for other lists. */
+	return !vici_is_stated(&finder->statements, ike_sa->config_name) &&
+	       vici_formers_await(&finder->memory.formers,
+				  name_of_connection(finder, ike_sa->config_name));
+}
+
+/* charon changes the children of a connection that live IKE_SAs have. */
+static void note_trap(void *context, const char *config_name)
+{
+	struct vici_finder *finder = context;
+	uint64_t connection = keyed_hash(&finder->memory.key, config_name, strlen(config_name));
+
+	if (vici_formers_trap(&finder->memory.formers, connection))
+		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, true,
+								  &finder->memory));
+}
+
+void vici_note_configs(struct vici_finder *finder, const char *config_name)
+{
+	vici_auth_each_trap(finder->auth, config_name, note_trap, finder);
 }

@@ -9,19 +9,24 @@
 
 #include <stdbool.h>
 
+#include "common/log_limit.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/auth.h"
 #include "latchd/feeds/vici/children.h"
-#include "latchd/feeds/vici/doubts.h"
-#include "latchd/feeds/vici/verdicts.h"
+#include "latchd/feeds/vici/verdict_file.h"
 
 struct vici_finder {
 	const struct vici_auth *auth;
 	struct feed_statements statements;
-	struct vici_verdicts verdicts; /* outlive a session; the owner clears them */
-	struct vici_doubts doubts;
+	struct vici_memory memory; /* outlives a session; the owner clears it */
+	struct vici_verdict_file file;
 	uint64_t handling; /* time of arrival of the message in hand, as in auth.h */
+	bool listing;	   /* the message in hand is part of a list */
+	bool fresh;	   /* ... or tells that a peer has just authenticated */
 	bool synced;	   /* the first snapshot is complete */
+	/* Up to this number, an IKE_SA without a verdict may have been one that found no room. */
+	uint32_t unnoted;
+	struct log_limit unnoted_log;
 	/* Queries charon for this configuration: -EAGAIN, or another negative errno. */
 	int (*query)(void *context, const char *config_name);
 	void *context;
@@ -33,7 +38,13 @@ struct vici_finding {
 	const char *doubt;  /* about its identity, a fixed text; NULL = none */
 };
 
-/* The class of an IKE_SA's configuration: 0, -EAGAIN, or the error of the query. */
+/* Forgets all verdicts, and takes a new key for their names. 0 or a negative errno. */
+int vici_finder_forget(struct vici_finder *finder);
+
+/* A snapshot is complete. True: another one may end the doubt of a connection. */
+bool vici_finder_sweep(struct vici_finder *finder);
+
+/* The class of an IKE_SA, or of its configuration: 0, -EAGAIN, or the error of the query. */
 int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    enum feed_auth *class);
 
@@ -48,5 +59,15 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 /* A rekeyed IKE_SA has the peer of the old one, which was not authenticated again. */
 int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
 			 const struct vici_ike_sa *new);
+/* The same at once, without a query: a list may show the new IKE_SA before the event is handled. */
+void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
+		     const struct vici_ike_sa *new);
+
+/* A list shows the IKE_SA: see formers.h. */
+void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
+/* An IKE_SA ended. True: more lists may show that it was the last in doubt of its connection. */
+bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
+/* An answer of list-conns is complete: of this configuration, or of all with NULL. */
+void vici_note_configs(struct vici_finder *finder, const char *config_name);
 
 #endif

@@ -94,8 +94,50 @@ static bool is_pattern(const char *text)
 	return *text == '*' || dn_wildcards(text) || is_several_addresses(text);
 }
 
+static const char *proof_doubt(enum vici_proof proof, enum feed_rdn_matching matching)
+{
+	switch (proof) {
+	case VICI_PROOF:
+		break;
+	case VICI_PROOF_OF_DN:
+		return matching == FEED_RDN_STRICT
+			       ? NULL
+			       : "charon matches DNs loosely, by rdn-matching in latchd.conf; pin "
+				 "the peer's certificate, or set rdn_matching = strict for both";
+	case VICI_UNPROVEN_LOOSE:
+		return "charon matched DNs loosely, by rdn-matching in latchd.conf, when the peer "
+		       "authenticated; pin its certificate under a new name, or set rdn_matching = "
+		       "strict for both and give the connection a new name; then terminate the "
+		       "IKE_SA";
+	case VICI_UNPROVEN_ANY:
+		return "the connection's remote id admits other identities that charon prints "
+		       "alike; configure an exact remote id or one certificate under a new name "
+		       "and terminate the IKE_SA, or see unambiguous-names in latchd.conf(5)";
+	case VICI_UNPROVEN_UNLISTED:
+		return "its connection is not loaded, so the remote id that charon compared is "
+		       "unknown; load it and authenticate again";
+	case VICI_UNPROVEN_CHANGED:
+		return "the connection was changed after the peer had authenticated; authenticate "
+		       "again";
+	case VICI_UNPROVEN_FORMER:
+		return "it may continue an IKE_SA without proof under the connection's former "
+		       "remote id; give the connection a new name and terminate the IKE_SA, see "
+		       "latchd(8)";
+	case VICI_UNPROVEN_UNNOTED:
+		return "its connection or peer has too many IKE_SAs, or memory is short; "
+		       "authenticate again when some have ended";
+	}
+	return NULL;
+}
+
+bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name)
+{
+	return is_stated(statements->unambiguous_names, config_name) ||
+	       is_stated(statements->eap_identities, config_name);
+}
+
 const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
-				const struct feed_statements *statements, const char *remote_doubt)
+				const struct feed_statements *statements, enum vici_proof proof)
 {
 	if (is_pattern(peer->id))
 		return "the peer's identity is a wildcard, which any of several peers may send";
@@ -104,26 +146,27 @@ const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct f
 			       ? NULL
 			       : "an EAP or XAuth identity may be an unauthenticated claim of the "
 				 "peer; see eap-identities in latchd.conf(5)";
-	return is_stated(statements->unambiguous_names, ike_sa->config_name) ? NULL : remote_doubt;
+	return is_stated(statements->unambiguous_names, ike_sa->config_name)
+		       ? NULL
+		       : proof_doubt(proof, statements->rdn_matching);
 }
 
-const char *vici_remote_doubt(const struct vici_remote *remote, const char *text,
-			      const struct feed_statements *statements)
+enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text)
 {
 	if (!remote->listed)
-		return "its connection is not loaded, so the remote id that charon compared is "
-		       "unknown; load it and authenticate again";
+		return VICI_UNPROVEN_UNLISTED;
 	if (remote->pinned)
-		return NULL;
+		return VICI_PROOF;
 	if (!remote->id || remote->names == VICI_NAMES_ANY)
-		return "the connection's remote id admits other identities that charon prints "
-		       "alike; configure an exact remote id or one certificate and terminate the "
-		       "IKE_SA, or see unambiguous-names in latchd.conf(5)";
-	if (remote->names == VICI_NAMES_DN && statements->rdn_matching != FEED_RDN_STRICT)
-		return "charon matches DNs loosely, by rdn-matching in latchd.conf; pin the peer's "
-		       "certificate, or set rdn_matching = strict for both";
+		return VICI_UNPROVEN_ANY;
 	if (!vici_remote_id_admits(remote->id, text))
-		return "the connection was changed after the peer had authenticated; authenticate "
-		       "again";
-	return NULL;
+		return VICI_UNPROVEN_CHANGED;
+	return remote->names == VICI_NAMES_DN ? VICI_PROOF_OF_DN : VICI_PROOF;
+}
+
+enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements)
+{
+	return proof == VICI_PROOF_OF_DN && statements->rdn_matching != FEED_RDN_STRICT
+		       ? VICI_UNPROVEN_LOOSE
+		       : proof;
 }

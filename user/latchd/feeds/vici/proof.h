@@ -28,8 +28,28 @@ struct vici_remote {
 	char *id; /* printed remote id; NULL without one. Owned by the holder. */
 	enum vici_names names;
 	bool pinned; /* one certificate or raw public key, and no other is admitted */
+	bool traps;  /* the end of a CHILD_SA may leave a trap policy */
 	bool listed;
+	bool was_listed; /* now or before: traps is known */
 };
+
+/* What is decided of an authenticated IKE_SA. A file has the numbers. */
+enum vici_proof {
+	VICI_PROOF = 0,
+	VICI_PROOF_OF_DN = 1, /* if charon matches DNs RDN by RDN */
+	VICI_UNPROVEN_ANY = 2,
+	VICI_UNPROVEN_UNLISTED = 3,
+	VICI_UNPROVEN_CHANGED = 4,
+	VICI_UNPROVEN_FORMER = 5,  /* it may continue an IKE_SA that is not proven */
+	VICI_UNPROVEN_UNNOTED = 6, /* there is no room for what is decided */
+	VICI_UNPROVEN_LOOSE = 7,   /* a DN, and charon was not stated to match RDN by RDN */
+};
+#define VICI_PROOF_LAST VICI_UNPROVEN_LOOSE
+
+static inline bool vici_is_proof(enum vici_proof proof)
+{
+	return proof == VICI_PROOF || proof == VICI_PROOF_OF_DN;
+}
 
 enum vici_names vici_names_of(const char *remote_id);
 
@@ -39,12 +59,17 @@ bool vici_remote_id_admits(const char *remote_id, const char *text);
 /* Is the identity of this IKE_SA one that EAP or XAuth supplied? */
 bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class);
 
-/* The doubt about what a connection admits, and the next step, in a fixed text; NULL = none. */
-const char *vici_remote_doubt(const struct vici_remote *remote, const char *text,
-			      const struct feed_statements *statements);
+/* What a connection proves of a peer that has authenticated under it, and what is left of that with
+ * the statement of this time: a later one says nothing about this authentication. */
+enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text);
+enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements);
 
-/* The same with what the IKE_SA itself shows, and with what the administrator states. */
+/* Does the administrator state something of identities under this connection? */
+bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name);
+
+/* The doubt about an identity, with what the IKE_SA itself shows and what the administrator states:
+ * a fixed text with the next step; NULL = none. */
 const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
-				const struct feed_statements *statements, const char *remote_doubt);
+				const struct feed_statements *statements, enum vici_proof proof);
 
 #endif

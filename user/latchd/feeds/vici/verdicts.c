@@ -4,31 +4,110 @@
 #include <errno.h>
 #include <stdlib.h>
 
-struct vici_verdict {
-	struct vici_verdict *next;
-	uint32_t ike_unique_id;
-	const char *doubt;
-	unsigned int snapshots_left; /* 0: the IKE_SA has not ended */
+#define SNAPSHOTS_WITHOUT 2
+#define FOLLOWED_MAX	  64 /* charon reports a chain of rekeys in order, and never a circle */
+
+struct vici_share {
+	struct vici_share *next;
+	uint64_t name;
+	uint32_t count, entries; /* count: without those that are not counted */
 };
 
-/* The place of the pointer to the verdict, or to the end of its bucket. */
-static struct vici_verdict **place_of(const struct vici_verdicts *verdicts, uint32_t ike_unique_id)
-{
-	struct vici_verdict **place;
+struct vici_noted {
+	struct vici_noted *next;
+	uint32_t ike_unique_id;
+	uint32_t followed; /* the IKE_SA that it continues; 0: the verdict counts */
+	struct vici_verdict verdict;
+	bool counted;
+	struct vici_share *connection, *peer;
+	uint64_t snapshot; /* the last one that has seen it */
+};
 
-	place = (struct vici_verdict **)&verdicts->buckets[ike_unique_id % VICI_VERDICTS_BUCKETS];
+/* ---- shares */
+
+/* The place of the pointer to the share, or to the end of its bucket. */
+static struct vici_share **share_place(const struct vici_verdicts *verdicts, uint64_t name)
+{
+	struct vici_share **place;
+
+	place = (struct vici_share **)&verdicts->shares[name % VICI_VERDICTS_BUCKETS];
+	while (*place && (*place)->name != name)
+		place = &(*place)->next;
+	return place;
+}
+
+static void drop_unused(struct vici_verdicts *verdicts, uint64_t name)
+{
+	struct vici_share *share, **place = share_place(verdicts, name);
+
+	share = *place;
+	if (!share || share->entries)
+		return;
+	*place = share->next;
+	free(share);
+}
+
+static bool has_room(const struct vici_verdicts *verdicts, uint64_t name, uint32_t limit)
+{
+	const struct vici_share *share = *share_place(verdicts, name);
+
+	return !share || share->count < limit;
+}
+
+static struct vici_share *find_or_add_share(struct vici_verdicts *verdicts, uint64_t name)
+{
+	struct vici_share **place = share_place(verdicts, name);
+
+	if (!*place) {
+		*place = calloc(1, sizeof(**place));
+		if (*place)
+			(*place)->name = name;
+	}
+	return *place;
+}
+
+static void leave_share(struct vici_share *share, bool counted)
+{
+	share->entries--;
+	share->count -= counted;
+}
+
+static void count_in_shares(struct vici_noted *noted)
+{
+	if (noted->counted)
+		return;
+	noted->counted = true;
+	noted->connection->count++;
+	noted->peer->count++;
+}
+
+/* ---- verdicts */
+
+/* The place of the pointer to the entry, or to the end of its bucket. */
+static struct vici_noted **place_of(const struct vici_verdicts *verdicts, uint32_t ike_unique_id)
+{
+	struct vici_noted **place;
+
+	place = (struct vici_noted **)&verdicts->buckets[ike_unique_id % VICI_VERDICTS_BUCKETS];
 	while (*place && (*place)->ike_unique_id != ike_unique_id)
 		place = &(*place)->next;
 	return place;
 }
 
-static void drop_at(struct vici_verdicts *verdicts, struct vici_verdict **place)
+static void drop_at(struct vici_verdicts *verdicts, struct vici_noted **place)
 {
-	struct vici_verdict *verdict = *place;
+	struct vici_noted *noted = *place;
 
-	*place = verdict->next;
+	*place = noted->next;
 	verdicts->count--;
-	free(verdict);
+	verdicts->followers -= noted->followed != 0;
+	if (!noted->followed) {
+		leave_share(noted->connection, noted->counted);
+		leave_share(noted->peer, noted->counted);
+		drop_unused(verdicts, noted->verdict.connection);
+		drop_unused(verdicts, noted->verdict.peer);
+	}
+	free(noted);
 }
 
 void vici_verdicts_clear(struct vici_verdicts *verdicts)
@@ -40,45 +119,125 @@ void vici_verdicts_clear(struct vici_verdicts *verdicts)
 			drop_at(verdicts, &verdicts->buckets[i]);
 }
 
-bool vici_verdicts_find(const struct vici_verdicts *verdicts, uint32_t ike_unique_id,
-			const char **doubt)
+const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
+					      uint32_t ike_unique_id)
 {
-	const struct vici_verdict *verdict = *place_of(verdicts, ike_unique_id);
+	struct vici_noted *noted = *place_of(verdicts, ike_unique_id);
 
-	if (verdict)
-		*doubt = verdict->doubt;
-	return verdict;
+	if (!noted)
+		return NULL;
+	noted->snapshot = verdicts->snapshot;
+	if (noted->followed)
+		return NULL;
+	count_in_shares(noted);
+	return &noted->verdict;
 }
 
-int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id, const char *doubt)
+const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
+						  uint32_t ike_unique_id)
 {
-	struct vici_verdict *verdict, **place = place_of(verdicts, ike_unique_id);
+	const struct vici_noted *noted = *place_of(verdicts, ike_unique_id);
+	unsigned int i;
 
-	if (*place)
-		return 0;
-	if (verdicts->count == VICI_VERDICTS_MAX)
+	for (i = 0; noted && noted->followed && i < FOLLOWED_MAX; i++)
+		noted = *place_of(verdicts, noted->followed);
+	return noted && !noted->followed ? &noted->verdict : NULL;
+}
+
+int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer)
+{
+	if (verdicts->count >= VICI_VERDICTS_MAX)
 		return -E2BIG;
-	verdict = malloc(sizeof(*verdict));
-	if (!verdict)
+	return has_room(verdicts, connection, VICI_VERDICTS_CONNECTION) &&
+			       has_room(verdicts, peer, VICI_VERDICTS_PEER)
+		       ? 0
+		       : -EDQUOT;
+}
+
+static int add(struct vici_verdicts *verdicts, struct vici_noted **place, uint32_t ike_unique_id)
+{
+	if (verdicts->count == VICI_VERDICTS_CONTINUED)
+		return -E2BIG;
+	*place = calloc(1, sizeof(**place));
+	if (!*place)
 		return -ENOMEM;
-	*verdict = (struct vici_verdict){.ike_unique_id = ike_unique_id, .doubt = doubt};
-	*place = verdict;
+	(*place)->ike_unique_id = ike_unique_id;
+	(*place)->snapshot = verdicts->snapshot;
 	verdicts->count++;
 	return 0;
 }
 
-void vici_verdicts_end(struct vici_verdicts *verdicts, uint32_t ike_unique_id)
+static int find_shares(struct vici_verdicts *verdicts, const struct vici_verdict *verdict,
+		       struct vici_share **ret_connection, struct vici_share **ret_peer)
 {
-	struct vici_verdict *verdict = *place_of(verdicts, ike_unique_id);
-
-	if (verdict && !verdict->snapshots_left)
-		verdict->snapshots_left = 2;
+	*ret_connection = find_or_add_share(verdicts, verdict->connection);
+	*ret_peer = find_or_add_share(verdicts, verdict->peer);
+	return *ret_connection && *ret_peer ? 0 : -ENOMEM;
 }
 
-static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_verdict **place)
+static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
+		   struct vici_share *connection, struct vici_share *peer)
+{
+	noted->followed = 0;
+	noted->verdict = *verdict;
+	noted->connection = connection;
+	noted->peer = peer;
+	connection->entries++;
+	peer->entries++;
+}
+
+int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict)
+{
+	struct vici_noted **place = place_of(verdicts, ike_unique_id);
+	struct vici_share *connection, *peer;
+	int err;
+
+	if (*place && !(*place)->followed)
+		return 0;
+	err = find_shares(verdicts, verdict, &connection, &peer);
+	if (!err && !*place)
+		err = add(verdicts, place, ike_unique_id);
+	if (!err) {
+		verdicts->followers -= (*place)->followed != 0;
+		decide(*place, verdict, connection, peer);
+	}
+	drop_unused(verdicts, verdict->connection);
+	drop_unused(verdicts, verdict->peer);
+	return err;
+}
+
+int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+		      const struct vici_verdict *verdict)
+{
+	int err = vici_verdicts_restore(verdicts, ike_unique_id, verdict);
+
+	if (!err)
+		count_in_shares(*place_of(verdicts, ike_unique_id));
+	return err;
+}
+
+int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old)
+{
+	struct vici_noted **place = place_of(verdicts, ike_unique_id);
+	int err;
+
+	if (*place || !old)
+		return 0;
+	if (verdicts->followers == VICI_VERDICTS_FOLLOWERS)
+		return -E2BIG;
+	err = add(verdicts, place, ike_unique_id);
+	if (err)
+		return err;
+	(*place)->followed = old;
+	verdicts->followers++;
+	return 0;
+}
+
+static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)
 {
 	while (*place) {
-		if ((*place)->snapshots_left && !--(*place)->snapshots_left)
+		if (verdicts->snapshot - (*place)->snapshot >= SNAPSHOTS_WITHOUT)
 			drop_at(verdicts, place);
 		else
 			place = &(*place)->next;
@@ -91,16 +250,19 @@ void vici_verdicts_sweep(struct vici_verdicts *verdicts)
 
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
 		sweep_bucket(verdicts, &verdicts->buckets[i]);
+	verdicts->snapshot++;
 }
 
-void vici_verdicts_each_doubt(const struct vici_verdicts *verdicts,
-			      void (*each)(void *context, uint32_t ike_unique_id), void *context)
+void vici_verdicts_each(const struct vici_verdicts *verdicts,
+			void (*each)(void *context, uint32_t ike_unique_id,
+				     const struct vici_verdict *verdict),
+			void *context)
 {
-	const struct vici_verdict *verdict;
+	const struct vici_noted *noted;
 	size_t i;
 
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
-		for (verdict = verdicts->buckets[i]; verdict; verdict = verdict->next)
-			if (verdict->doubt)
-				each(context, verdict->ike_unique_id);
+		for (noted = verdicts->buckets[i]; noted; noted = noted->next)
+			if (!noted->followed)
+				each(context, noted->ike_unique_id, &noted->verdict);
 }

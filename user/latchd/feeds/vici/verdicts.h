@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The doubt about the identity of each authenticated IKE_SA of one charon.
+ * What is decided of each authenticated IKE_SA of one charon: class and proof of its peer.
  *
  * It is decided once, when the IKE_SA is first seen, and never again: a connection
  * that is reloaded later says nothing about a peer that authenticated before.
+ * Names are keyed hashes: of the connection, and of the connection and the identity.
  */
 #ifndef LATCHD_FEEDS_VICI_VERDICTS_H
 #define LATCHD_FEEDS_VICI_VERDICTS_H
@@ -12,34 +13,66 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define VICI_VERDICTS_MAX     65536
-#define VICI_VERDICTS_BUCKETS 4096
+#include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/proof.h"
 
-struct vici_verdict;
+#define VICI_VERDICTS_MAX	 65536
+#define VICI_VERDICTS_CONNECTION 49152	/* share of a connection */
+#define VICI_VERDICTS_PEER	 1024	/* share of an identity of a connection */
+#define VICI_VERDICTS_CONTINUED	 131072 /* with those of IKE_SAs that continue others */
+#define VICI_VERDICTS_FOLLOWERS	 4096
+#define VICI_VERDICTS_BUCKETS	 4096
+
+struct vici_noted;
+struct vici_share;
+
+struct vici_verdict {
+	enum vici_proof proof;
+	enum feed_auth class;
+	uint64_t connection, peer;
+};
 
 struct vici_verdicts { /* zeroed before first use */
-	struct vici_verdict *buckets[VICI_VERDICTS_BUCKETS];
-	size_t count;
+	struct vici_noted *buckets[VICI_VERDICTS_BUCKETS];
+	struct vici_share *shares[VICI_VERDICTS_BUCKETS]; /* of connections and of peers */
+	size_t count, followers;
+	uint64_t snapshot; /* number of the snapshot that is complete next */
 };
 
 void vici_verdicts_clear(struct vici_verdicts *verdicts);
 
-/* True: *doubt is the fixed text of vici_verdicts_set(), NULL for none. */
-bool vici_verdicts_find(const struct vici_verdicts *verdicts, uint32_t ike_unique_id,
-			const char **doubt);
+/* NULL: none. Valid until the next call that changes the table. */
+const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
+					      uint32_t ike_unique_id);
 
-/* A first verdict stays: a second one is ignored. -ENOMEM, -E2BIG past VICI_VERDICTS_MAX. */
-int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id, const char *doubt);
+/* May a peer that has authenticated have one more? -E2BIG past VICI_VERDICTS_MAX; -EDQUOT: the
+ * connection or the peer has its share. */
+int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer);
 
-/* The IKE_SA has ended. A list that was made before may still show it: the verdict stays for two
- * complete snapshots. */
-void vici_verdicts_end(struct vici_verdicts *verdicts, uint32_t ike_unique_id);
+/* A first verdict stays: a second one is ignored. No share counts: an IKE_SA that continues another
+ * must keep its verdict. -ENOMEM; -E2BIG past VICI_VERDICTS_CONTINUED. */
+int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+		      const struct vici_verdict *verdict);
 
-/* Calls each() for every IKE_SA with a doubt. */
-void vici_verdicts_each_doubt(const struct vici_verdicts *verdicts,
-			      void (*each)(void *context, uint32_t ike_unique_id), void *context);
+/* The same from a file. It may have ended: it counts for no share until it is found. */
+int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict);
 
-/* A snapshot is complete. */
+/* The IKE_SA continues old, which has no verdict yet. -ENOMEM; -E2BIG past VICI_VERDICTS_FOLLOWERS.
+ */
+int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old);
+/* The verdict of the IKE_SA that this one continues, or NULL. */
+const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
+						  uint32_t ike_unique_id);
+
+/* Calls each() for every verdict. */
+void vici_verdicts_each(const struct vici_verdicts *verdicts,
+			void (*each)(void *context, uint32_t ike_unique_id,
+				     const struct vici_verdict *verdict),
+			void *context);
+
+/* A snapshot is complete. A verdict that neither a snapshot nor an event has asked for during two
+ * of them ends. */
 void vici_verdicts_sweep(struct vici_verdicts *verdicts);
 
 #endif

@@ -91,9 +91,29 @@ static uint64_t process_started(pid_t pid)
 	return field ? strtoull(field, NULL, 10) : 0;
 }
 
-/* Another charon numbers its IKE_SAs anew. A charon that continues keeps its verdicts: an IKE_SA
- * of the time before may be listed under a connection that has changed. */
-static void forget_other_charon(struct vici_feed *vici, pid_t daemon)
+static void warn_of_file(const struct vici_feed *vici, int err)
+{
+	const struct vici_verdict_file *file = &vici->session.dispatch.finder.file;
+
+	if (err)
+		log_warn("vici",
+			 "verdicts of feed %s not kept (%s): %s; after a restart of latchd the "
+			 "peers of earlier IKE_SAs count by the connections of that time",
+			 vici->feed.name, strerror(-err), file->path);
+	else if (file->file && file->exposed)
+		log_warn("vici",
+			 "verdicts of feed %s unsafe (others can replace %s): its proofs do not "
+			 "count, and its doubts may be lost; make its folder writable for root "
+			 "only",
+			 vici->feed.name, file->path);
+}
+
+/*
+ * Another charon numbers its IKE_SAs anew. A charon that continues keeps its verdicts: an IKE_SA
+ * of the time before may be listed under a connection that has changed. An error: try again when
+ * there are descriptors and memory, since nothing else has the verdicts.
+ */
+static int forget_other_charon(struct vici_feed *vici, pid_t daemon)
 {
 	struct vici_finder *finder = &vici->session.dispatch.finder;
 	/* systemd may have made the socket: its process does not tell one charon from the next. */
@@ -101,16 +121,18 @@ static void forget_other_charon(struct vici_feed *vici, pid_t daemon)
 	int err;
 
 	if (vici->daemon == daemon && vici->daemon_started == started && started)
-		return;
-	vici_verdicts_clear(&finder->verdicts);
-	err = vici_doubts_open(&finder->doubts, daemon, started, &finder->verdicts);
-	if (err)
-		log_warn("vici",
-			 "doubts of feed %s not kept (%s): %s; after a restart of latchd the "
-			 "peers of earlier IKE_SAs count by the connections of that time",
-			 vici->feed.name, strerror(-err), finder->doubts.path);
+		return 0;
+	vici->daemon = 0;
+	err = vici_finder_forget(finder);
+	if (!err)
+		err = vici_verdict_file_open(&finder->file, daemon, started, &finder->memory);
+	if (vici_verdict_file_may_retry(err))
+		return err;
+	finder->unnoted = finder->memory.unnoted;
+	warn_of_file(vici, err);
 	vici->daemon = daemon;
 	vici->daemon_started = started;
+	return 0;
 }
 
 static void try_to_connect(void *context)
@@ -134,7 +156,11 @@ static void try_to_connect(void *context)
 		return;
 	}
 	vici->attached = true;
-	forget_other_charon(vici, daemon);
+	err = forget_other_charon(vici, daemon);
+	if (err) {
+		fail(vici, "cannot read the verdicts on its peers: %s", strerror(-err));
+		return;
+	}
 	snprintf(detail, sizeof(detail), "charon, process %d, reports its SAs", (int)daemon);
 	set_state(vici, FEED_STATE_CONNECTED, detail);
 	vici_session_start(&vici->session);
@@ -158,10 +184,12 @@ static void vici_resync(struct feed *feed)
 static void vici_stop(struct feed *feed)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed;
+	struct vici_finder *finder = &vici->session.dispatch.finder;
 
 	vici_session_stop(&vici->session);
-	vici_verdicts_clear(&vici->session.dispatch.finder.verdicts);
-	vici_doubts_close(&vici->session.dispatch.finder.doubts);
+	vici_verdicts_clear(&finder->memory.verdicts);
+	vici_formers_clear(&finder->memory.formers);
+	vici_verdict_file_close(&finder->file);
 	loop_timer_cancel(&vici->retry);
 	path_watch_stop(&vici->watch);
 }
@@ -177,11 +205,11 @@ static const struct vici_session_owner session_owner = {
 	.failed = on_failed,
 };
 
-void feed_vici_keep_doubts(struct feed *feed, const char *path)
+void feed_vici_keep_verdicts(struct feed *feed, const char *path)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed;
 
-	text_copy(vici->session.dispatch.finder.doubts.path, FEED_PATH_MAX, path);
+	text_copy(vici->session.dispatch.finder.file.path, FEED_PATH_MAX, path);
 }
 
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,

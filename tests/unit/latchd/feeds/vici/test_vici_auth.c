@@ -154,3 +154,26 @@ Test(vici_auth, the_number_of_configurations_is_bounded)
 	vici_auth_free(&auth);
 	cr_expect_eq(vici_auth_outdate(&auth, "one-more", 1), 0);
 }
+
+static bool traps_of(const char *action)
+{
+	const struct vici_remote *remote;
+	char rounds[256];
+
+	snprintf(rounds, sizeof(rounds),
+		 ROUND("1", "public key") ",\"children\":{\"t\":{\"dpd_action\":\"%s\"}}", action);
+	class_of(rounds);
+	cr_assert(vici_auth_remote(&auth, "x", 0, &remote));
+	return remote->traps;
+}
+
+Test(vici_auth, the_actions_of_old_and_new_charons_show_traps)
+{
+	cr_expect(traps_of("trap"));
+	cr_expect(traps_of("hold"));
+	cr_expect(traps_of("what comes next"));
+	cr_expect_not(traps_of("none"));
+	cr_expect_not(traps_of("clear"));
+	cr_expect_not(traps_of("start"));
+	cr_expect_not(traps_of("restart"));
+}

@@ -4,76 +4,9 @@
  * of the test's choice. IKE_SA 7 with the CHILD_SA 70 + n comes up, is listed or rekeyed:
  * is it reported, or refused for its identity?
  */
-#include "vici_feed_harness.h"
-
-#define DN	"O=Acme, CN=Alice, OU=IT"
-#define EXACT	"\"id\":\"" DN "\""
-#define ANY	"\"id\":\"%any\""
-#define REFUSED "log vici: child_sa 70 refused ("
+#include "vici_identities.h"
 
 TestSuite(vici_identities, .init = harness_begin, .fini = harness_end, .timeout = 60);
-
-static char *text_of(const char *format, ...)
-{
-	char *text;
-	va_list args;
-
-	va_start(args, format);
-	cr_assert_geq(vasprintf(&text, format, args), 0);
-	va_end(args);
-	return text;
-}
-
-/* charon has only this connection from now on. */
-static void load(const char *class, const char *members)
-{
-	charon.conn_count = 0;
-	fake_charon_add_conn(&charon, text_of("{\"x509\":{\"remote-1\":{\"class\":\"%s\",%s}}}",
-					      class, members));
-}
-
-static void start_with(const char *class, const char *members)
-{
-	load(class, members);
-	fake_charon_start(&charon);
-	feed_start();
-	wait_for("state synced", 1);
-}
-
-static char *ike_sa_in(const char *state, int id, int child, const char *members)
-{
-	return text_of("\"x509\":{\"uniqueid\":\"%d\",\"version\":\"2\",\"state\":\"%s\","
-		       "\"local-host\":\"10.9.0.1\",\"remote-host\":\"10.9.0.3\","
-		       "\"local-id\":\"w\",%s,\"child-sas\":{\"t-%d\":{\"name\":\"t\","
-		       "\"uniqueid\":\"%d\",\"state\":\"INSTALLED\",\"mode\":\"TRANSPORT\","
-		       "\"protocol\":\"ESP\",\"spi-in\":\"%d\",\"spi-out\":\"%d\"}}}",
-		       id, state, members, child, child, child, child);
-}
-
-static void child_up(int id, int child, const char *members)
-{
-	fake_charon_push(
-		&charon, "child-updown",
-		text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, members)));
-}
-
-static void up(int id, int child, const char *remote_id)
-{
-	char *members = text_of("\"remote-id\":\"%s\"", remote_id);
-
-	fake_charon_push(
-		&charon, "ike-updown",
-		text_of("{\"up\":\"yes\",%s}", ike_sa_in("ESTABLISHED", id, child, members)));
-	child_up(id, child, members);
-}
-
-static void expect_refusal(const char *reason)
-{
-	wait_for(REFUSED, 1);
-	cr_expect_geq(trace_find(text_of(REFUSED "%s", reason), 0), 0, "not for: %s", reason);
-	cr_expect_eq(trace_count("up "), 0);
-	cr_expect_eq(trace_count("peer 7 up"), 0);
-}
 
 Test(vici_identities, a_dn_under_any_is_refused_with_what_to_configure)
 {
@@ -129,7 +62,7 @@ Test(vici_identities, a_dn_is_refused_where_charon_is_stated_to_match_loosely)
 	statements.rdn_matching = FEED_RDN_REORDERED;
 	start_with("public key", EXACT);
 	up(7, 70, DN);
-	expect_refusal("charon matches DNs loosely");
+	expect_refusal("charon matched DNs loosely");
 }
 
 Test(vici_identities, an_eap_identity_is_refused_unless_it_is_stated_to_be_authenticated)
@@ -220,16 +153,6 @@ Test(vici_identities, a_connection_that_is_widened_is_read_again_for_each_new_ik
 	expect_refusal("the connection's remote id admits other identities");
 }
 
-static void rekey(int old, int new)
-{
-	char *one = ike_sa_in("REKEYED", old, 1, "\"remote-id\":\"" DN "\"");
-	char *two = ike_sa_in("ESTABLISHED", new, 1, "\"remote-id\":\"" DN "\"");
-
-	fake_charon_push(
-		&charon, "ike-rekey",
-		text_of("{\"x509\":{\"old\":%s,\"new\":%s}}", strchr(one, '{'), strchr(two, '{')));
-}
-
 Test(vici_identities, a_rekeyed_ike_sa_inherits_doubt_and_proof)
 {
 	start_with("public key", ANY);
@@ -302,12 +225,12 @@ Test(vici_identities, each_round_must_have_a_remote_id_that_is_proof)
 /* A second latchd, with the same charon and another one's file. */
 Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 {
-	char *path = text_of("%s", scratch_path("here.doubts"));
+	char *path = text_of("%s", scratch_path("here.verdicts"));
 
 	load("public key", ANY);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);
@@ -316,9 +239,9 @@ Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 	fake_charon_add_sa(&charon, text_of("{%s}", ike_sa_in("ESTABLISHED", 7, 71,
 							      "\"remote-id\":\"" DN "\"")));
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 2);
-	cr_expect_eq(trace_count("log vici: child_sa 71 refused (its remote id was no proof"), 1);
+	cr_expect_eq(trace_count("log vici: child_sa 71 refused (the connection's remote id"), 1);
 	cr_expect_eq(trace_count("up "), 0);
 	up(8, 80, DN);
 	wait_for("up " DN " 00000080", 1);
@@ -326,16 +249,16 @@ Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 
 Test(vici_identities, doubts_about_another_charon_are_dropped)
 {
-	char *path = text_of("%s", scratch_path("here.doubts"));
+	char *path = text_of("%s", scratch_path("here.verdicts"));
 	FILE *file = fopen(path, "w");
 
 	cr_assert_not_null(file);
-	fprintf(file, "charon 1 1\n7\n");
+	fprintf(file, "charon 1 1\nkey 1 2\nike-sa 7 2 1 1 2\n");
 	cr_assert_eq(fclose(file), 0);
 	load("public key", EXACT);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for("up " DN " 00000070", 1);
@@ -343,15 +266,15 @@ Test(vici_identities, doubts_about_another_charon_are_dropped)
 
 Test(vici_identities, pipes_in_place_of_the_file_of_doubts_are_not_opened)
 {
-	char *path = text_of("%s", scratch_path("here.doubts"));
+	char *path = text_of("%s", scratch_path("here.verdicts"));
 	struct stat st;
 
 	cr_assert_eq(mkfifo(path, 0666), 0);
-	cr_assert_eq(mkfifo(scratch_path("here.doubts.new"), 0666), 0);
+	cr_assert_eq(mkfifo(scratch_path("here.verdicts.new"), 0666), 0);
 	load("public key", EXACT);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, path);
+	feed_vici_keep_verdicts(feed, path);
 	wait_for("state synced", 1);
 	cr_expect(!lstat(path, &st) && S_ISREG(st.st_mode), "the file is written anew");
 }
@@ -361,8 +284,8 @@ Test(vici_identities, a_file_of_doubts_that_cannot_be_written_is_reported)
 	load("public key", ANY);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_doubts(feed, scratch_path("absent/here.doubts"));
-	wait_for("log vici: doubts of feed here not kept (No such file or directory)", 1);
+	feed_vici_keep_verdicts(feed, scratch_path("absent/here.verdicts"));
+	wait_for("log vici: verdicts of feed here not kept (No such file or directory)", 1);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);

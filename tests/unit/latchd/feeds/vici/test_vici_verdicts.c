@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of verdicts: first verdicts stay, ended ones leave after two snapshots, and its bound.
- */
+/* The table of verdicts: first verdicts stay, those that no list shows leave, bound and shares. */
 #include <criterion/criterion.h>
 #include <errno.h>
 
@@ -15,42 +14,153 @@ static void finish(void)
 
 TestSuite(vici_verdicts, .fini = finish);
 
-Test(vici_verdicts, the_first_verdict_stays)
+static int set(uint32_t id, enum vici_proof proof, uint64_t connection, uint64_t peer)
 {
-	const char *doubt = "none";
+	const struct vici_verdict verdict = {proof, FEED_AUTH_PUBKEY, connection, peer};
 
-	cr_expect_not(vici_verdicts_find(&verdicts, 7, &doubt));
-	cr_assert_eq(vici_verdicts_set(&verdicts, 7, "doubt"), 0);
-	cr_assert_eq(vici_verdicts_set(&verdicts, 7, NULL), 0);
-	cr_assert(vici_verdicts_find(&verdicts, 7, &doubt));
-	cr_expect_str_eq(doubt, "doubt");
-	cr_expect_not(vici_verdicts_find(&verdicts, 7 + VICI_VERDICTS_BUCKETS, &doubt));
+	return vici_verdicts_set(&verdicts, id, &verdict);
 }
 
-Test(vici_verdicts, an_ended_ike_sa_keeps_its_verdict_for_two_snapshots)
+Test(vici_verdicts, the_first_verdict_stays)
 {
-	const char *doubt;
+	const struct vici_verdict *verdict;
 
-	cr_assert_eq(vici_verdicts_set(&verdicts, 7, NULL), 0);
-	cr_assert_eq(vici_verdicts_set(&verdicts, 8, NULL), 0);
+	cr_expect_null(vici_verdicts_find(&verdicts, 7));
+	cr_assert_eq(set(7, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_assert_eq(set(7, VICI_PROOF, 1, 2), 0);
+	verdict = vici_verdicts_find(&verdicts, 7);
+	cr_assert_not_null(verdict);
+	cr_expect_eq(verdict->proof, VICI_UNPROVEN_ANY);
+	cr_expect_eq(verdict->class, FEED_AUTH_PUBKEY);
+	cr_expect_null(vici_verdicts_find(&verdicts, 7 + VICI_VERDICTS_BUCKETS));
+}
+
+Test(vici_verdicts, a_verdict_that_no_list_asks_for_ends_after_two)
+{
+	cr_assert_eq(set(7, VICI_PROOF, 1, 2), 0);
+	cr_assert_eq(set(8, VICI_PROOF, 1, 2), 0);
 	vici_verdicts_sweep(&verdicts);
-	vici_verdicts_end(&verdicts, 7);
+	cr_assert_not_null(vici_verdicts_find(&verdicts, 8));
 	vici_verdicts_sweep(&verdicts);
-	cr_expect(vici_verdicts_find(&verdicts, 7, &doubt));
-	vici_verdicts_end(&verdicts, 7);
+	cr_expect_eq(verdicts.count, 2, "one list may be older");
+	cr_assert_not_null(vici_verdicts_find(&verdicts, 8));
 	vici_verdicts_sweep(&verdicts);
-	cr_expect_not(vici_verdicts_find(&verdicts, 7, &doubt));
-	cr_expect(vici_verdicts_find(&verdicts, 8, &doubt));
+	cr_expect_null(vici_verdicts_find(&verdicts, 7));
+	cr_expect_not_null(vici_verdicts_find(&verdicts, 8));
+}
+
+Test(vici_verdicts, an_ike_sa_that_continues_another_has_its_later_verdict)
+{
+	cr_assert_eq(vici_verdicts_follow(&verdicts, 8, 7), 0);
+	cr_assert_eq(vici_verdicts_follow(&verdicts, 9, 8), 0);
+	cr_expect_null(vici_verdicts_followed(&verdicts, 9));
+	cr_assert_eq(set(7, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_expect_null(vici_verdicts_find(&verdicts, 9));
+	cr_assert_not_null(vici_verdicts_followed(&verdicts, 9));
+	cr_expect_eq(vici_verdicts_followed(&verdicts, 9)->proof, VICI_UNPROVEN_ANY);
+	cr_assert_eq(set(9, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_expect_not_null(vici_verdicts_find(&verdicts, 9));
+}
+
+Test(vici_verdicts, a_circle_of_ike_sas_has_no_verdict)
+{
+	cr_assert_eq(vici_verdicts_follow(&verdicts, 8, 7), 0);
+	cr_assert_eq(vici_verdicts_follow(&verdicts, 7, 8), 0);
+	cr_expect_null(vici_verdicts_followed(&verdicts, 8));
+}
+
+Test(vici_verdicts, one_identity_has_its_share_and_leaves_the_rest_to_others)
+{
+	uint32_t id;
+
+	for (id = 1; id <= VICI_VERDICTS_PEER; id++) {
+		cr_assert_eq(vici_verdicts_room(&verdicts, 1, 2), 0);
+		cr_assert_eq(set(id, VICI_PROOF, 1, 2), 0);
+	}
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 3), 0);
+}
+
+Test(vici_verdicts, one_connection_has_its_share_whatever_its_peers_are_named)
+{
+	uint32_t id;
+
+	for (id = 1; id <= VICI_VERDICTS_CONNECTION; id++)
+		cr_assert_eq(set(id, VICI_PROOF, 1, 1000 + id), 0);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 3, 2), 0);
+}
+
+Test(vici_verdicts, an_ike_sa_that_continues_another_has_room_where_a_new_one_has_none)
+{
+	uint32_t id;
+
+	for (id = 1; id <= VICI_VERDICTS_PEER; id++)
+		cr_assert_eq(set(id, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_assert_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
+	cr_expect_eq(set(id, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_expect_not_null(vici_verdicts_find(&verdicts, id));
+}
+
+Test(vici_verdicts, what_a_file_has_counts_for_no_share_until_a_list_shows_it)
+{
+	const struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	uint32_t id;
+
+	for (id = 1; id <= 2 * VICI_VERDICTS_PEER; id++)
+		cr_assert_eq(vici_verdicts_restore(&verdicts, id, &verdict), 0);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), 0);
+	for (id = 1; id <= VICI_VERDICTS_PEER; id++)
+		cr_assert_not_null(vici_verdicts_find(&verdicts, id));
+	cr_expect_not_null(vici_verdicts_find(&verdicts, 1));
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
+	vici_verdicts_sweep(&verdicts);
+	vici_verdicts_sweep(&verdicts);
+	vici_verdicts_sweep(&verdicts);
+	cr_expect_eq(verdicts.count, 0);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), 0);
 }
 
 Test(vici_verdicts, a_full_table_takes_no_other_verdict)
 {
-	const char *doubt;
 	uint32_t id;
 
 	for (id = 1; id <= VICI_VERDICTS_MAX; id++)
-		cr_assert_eq(vici_verdicts_set(&verdicts, id, NULL), 0);
-	cr_expect_eq(vici_verdicts_set(&verdicts, id, NULL), -E2BIG);
-	cr_expect_not(vici_verdicts_find(&verdicts, id, &doubt));
-	cr_expect(vici_verdicts_find(&verdicts, 1, &doubt));
+		cr_assert_eq(set(id, VICI_PROOF, id % 2, 10 + id), 0);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 7, 8), -E2BIG);
+	for (; id <= VICI_VERDICTS_CONTINUED; id++)
+		cr_assert_eq(set(id, VICI_PROOF, 7, 10 + id), 0);
+	cr_expect_eq(set(id, VICI_PROOF, 7, 8), -E2BIG);
+	cr_expect_eq(vici_verdicts_follow(&verdicts, id, 1), -E2BIG);
+	cr_expect_null(vici_verdicts_find(&verdicts, id));
+	cr_expect_not_null(vici_verdicts_find(&verdicts, 1));
+}
+
+Test(vici_verdicts, ike_sas_that_follow_have_a_share_and_take_none_when_they_are_decided)
+{
+	uint32_t id;
+
+	for (id = 2; id <= 1 + VICI_VERDICTS_FOLLOWERS; id++)
+		cr_assert_eq(vici_verdicts_follow(&verdicts, id, 1), 0);
+	cr_expect_eq(vici_verdicts_follow(&verdicts, id, 1), -E2BIG);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), 0);
+	cr_assert_eq(set(2, VICI_PROOF, 1, 2), 0);
+	cr_expect_eq(verdicts.count, VICI_VERDICTS_FOLLOWERS);
+	cr_expect_eq(vici_verdicts_follow(&verdicts, id, 1), 0);
+	vici_verdicts_sweep(&verdicts);
+	vici_verdicts_sweep(&verdicts);
+	vici_verdicts_sweep(&verdicts);
+	cr_expect_eq(vici_verdicts_follow(&verdicts, id, 1), 0);
+	cr_expect_eq(verdicts.followers, 1);
+}
+
+Test(vici_verdicts, a_full_table_decides_an_ike_sa_that_follows)
+{
+	uint32_t id;
+
+	cr_assert_eq(vici_verdicts_follow(&verdicts, 1, 99), 0);
+	for (id = 2; id <= VICI_VERDICTS_CONTINUED; id++)
+		cr_assert_eq(set(id, VICI_PROOF, id % 2, 10 + id), 0);
+	cr_assert_eq(set(id, VICI_PROOF, 7, 8), -E2BIG);
+	cr_expect_eq(set(1, VICI_PROOF, 7, 8), 0);
 }

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The connections under which a peer had no proof, while this charon runs.
+ *
+ * charon authenticates again, restarts and traps under the connection of the old IKE_SA,
+ * whatever is loaded under its name since. So an IKE_SA that this host begins under such a
+ * name proves nothing while an IKE_SA without proof is left. A trap policy may keep the old
+ * connection as long as charon runs.
+ */
+#ifndef LATCHD_FEEDS_VICI_FORMERS_H
+#define LATCHD_FEEDS_VICI_FORMERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VICI_FORMERS_BUCKETS 256
+#define VICI_FORMERS_MAX     65536
+
+/* No connection: stands for those that found no room. While it is there, all connections count. */
+#define VICI_FORMERS_REST 0
+
+struct vici_former {
+	struct vici_former *next;
+	uint64_t connection;
+	unsigned int snapshots_without;
+	bool noted, listed; /* since the last snapshot */
+	bool traps;
+	bool awaited; /* an IKE_SA of it ended: more lists show whether it was the last */
+};
+
+struct vici_formers { /* zeroed before first use */
+	struct vici_former *buckets[VICI_FORMERS_BUCKETS];
+	size_t count;
+	struct vici_former rest;
+	bool has_rest;
+};
+
+void vici_formers_clear(struct vici_formers *formers);
+/* An IKE_SA without proof is seen. traps: for as long as charon runs. True: it is new, or traps is.
+ */
+bool vici_formers_note(struct vici_formers *formers, uint64_t connection, bool traps);
+/* A list shows that a connection leaves traps. True: it is one of these, and that is new. */
+bool vici_formers_trap(struct vici_formers *formers, uint64_t connection);
+/* What stands for the connection: itself or VICI_FORMERS_REST. */
+uint64_t vici_formers_stands_for(const struct vici_formers *formers, uint64_t connection);
+/* An IKE_SA of it ended. True: more lists may end the doubt. */
+bool vici_formers_await(struct vici_formers *formers, uint64_t connection);
+bool vici_formers_contain(const struct vici_formers *formers, uint64_t connection);
+/* The running snapshot shows one. */
+void vici_formers_seen(struct vici_formers *formers, uint64_t connection);
+void vici_formers_each(const struct vici_formers *formers,
+		       void (*each)(void *context, uint64_t connection, bool traps), void *context);
+/* A snapshot is complete. A connection of which two snapshots and the events between show none
+ * ends. *ended: one has ended. True: this one showed none of a connection that is awaited. */
+bool vici_formers_sweep(struct vici_formers *formers, bool *ended);
+
+#endif

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/verdict_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/text.h"
+
+bool vici_verdict_file_may_retry(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EINTR;
+}
+
+/* ---- reading */
+
+/* In such a directory another user can delete the file, or put back an older one. */
+static bool is_exposed(const char *path)
+{
+	char folder[FEED_PATH_MAX], *slash;
+	struct stat st;
+
+	text_copy(folder, sizeof(folder), path);
+	slash = strrchr(folder, '/');
+	if (slash)
+		slash[slash == folder] = '\0';
+	if (stat(slash ? folder : ".", &st) || (st.st_uid && st.st_uid != geteuid()))
+		return true;
+	return (st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX);
+}
+
+/* Only an own regular file counts: 0 and NULL for any other. */
+static int open_earlier(const char *path, FILE **ret)
+{
+	auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	*ret = NULL;
+	if (fd < 0)
+		return errno == ENOENT || errno == ELOOP || errno == ENXIO ? 0 : -errno;
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return 0;
+	*ret = fdopen(fd, "r");
+	if (!*ret)
+		return -ENOMEM;
+	take_fd(&fd);
+	return 0;
+}
+
+static bool read_key(FILE *stream, struct keyed_hash_key *key)
+{
+	char line[64];
+
+	return fgets(line, sizeof(line), stream) &&
+	       sscanf(line, "key %" SCNx64 " %" SCNx64 "\n", &key->word[0], &key->word[1]) == 2;
+}
+
+static bool parse_verdict(const char *line, uint32_t *ike_unique_id, struct vici_verdict *verdict)
+{
+	unsigned int proof, class;
+
+	if (sscanf(line, "ike-sa %" SCNu32 " %u %u %" SCNx64 " %" SCNx64 "\n", ike_unique_id,
+		   &proof, &class, &verdict->connection, &verdict->peer) != 5 ||
+	    proof > VICI_PROOF_LAST || class > FEED_AUTH_NULL)
+		return false;
+	verdict->proof = (enum vici_proof)proof;
+	verdict->class = (enum feed_auth) class;
+	return true;
+}
+
+static void take_unnoted(struct vici_memory *memory, uint32_t ike_unique_id)
+{
+	if (ike_unique_id > memory->unnoted)
+		memory->unnoted = ike_unique_id;
+}
+
+static void take_other(const char *line, struct vici_memory *memory)
+{
+	uint32_t ike_unique_id;
+	uint64_t connection;
+	unsigned int traps;
+
+	if (sscanf(line, "former %" SCNx64 " %u\n", &connection, &traps) == 2)
+		vici_formers_note(&memory->formers, connection, traps);
+	else if (sscanf(line, "unnoted %" SCNu32 "\n", &ike_unique_id) == 1)
+		take_unnoted(memory, ike_unique_id);
+}
+
+static int take_line(const struct vici_verdict_file *file, const char *line,
+		     struct vici_memory *memory)
+{
+	struct vici_verdict verdict;
+	uint32_t ike_unique_id;
+	int err;
+
+	/* The line on which an earlier latchd ended. */
+	if (!strchr(line, '\n'))
+		return 0;
+	take_other(line, memory);
+	if (!parse_verdict(line, &ike_unique_id, &verdict) ||
+	    (file->exposed && vici_is_proof(verdict.proof)))
+		return 0;
+	err = vici_verdicts_restore(&memory->verdicts, ike_unique_id, &verdict);
+	if (err == -E2BIG)
+		take_unnoted(memory, ike_unique_id);
+	return err == -ENOMEM ? err : 0;
+}
+
+static int read_earlier(const struct vici_verdict_file *file, struct vici_memory *memory)
+{
+	auto_fclose FILE *stream = NULL;
+	struct keyed_hash_key key;
+	char line[128];
+	int err = open_earlier(file->path, &stream);
+
+	if (err || !stream)
+		return err;
+	if (fgets(line, sizeof(line), stream) && !strcmp(line, file->header) &&
+	    read_key(stream, &key)) {
+		memory->key = key;
+		while (!err && fgets(line, sizeof(line), stream))
+			err = take_line(file, line, memory);
+	}
+	return !err && ferror(stream) ? -EIO : err;
+}
+
+/* ---- writing */
+
+static void write_verdict(void *context, uint32_t ike_unique_id, const struct vici_verdict *verdict)
+{
+	struct vici_verdict_file *file = context;
+
+	fprintf(file->file, "ike-sa %" PRIu32 " %u %u %" PRIx64 " %" PRIx64 "\n", ike_unique_id,
+		(unsigned int)verdict->proof, (unsigned int)verdict->class, verdict->connection,
+		verdict->peer);
+	file->lines++;
+}
+
+static void write_former(void *context, uint64_t connection, bool traps)
+{
+	struct vici_verdict_file *file = context;
+
+	fprintf(file->file, "former %" PRIx64 " %u\n", connection, (unsigned int)traps);
+	file->lines++;
+}
+
+static void write_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	if (!memory->unnoted)
+		return;
+	fprintf(file->file, "unnoted %" PRIu32 "\n", memory->unnoted);
+	file->lines++;
+}
+
+static int open_fresh(const char *path, FILE **ret)
+{
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	*ret = fdopen(fd, "w");
+	if (*ret)
+		return 0;
+	close(fd);
+	return -ENOMEM;
+}
+
+/* Without the whole file none of it: the next write would report the fault again. */
+static int flush(struct vici_verdict_file *file)
+{
+	int err = fflush(file->file) ? -errno : 0;
+
+	if (err) {
+		file->lost = true;
+		vici_verdict_file_close(file);
+	}
+	return err;
+}
+
+static int write_all(struct vici_verdict_file *file, const char *path,
+		     const struct vici_memory *memory)
+{
+	fprintf(file->file, "%skey %" PRIx64 " %" PRIx64 "\n", file->header, memory->key.word[0],
+		memory->key.word[1]);
+	file->lines = 0;
+	vici_verdicts_each(&memory->verdicts, write_verdict, file);
+	vici_formers_each(&memory->formers, write_former, file);
+	write_unnoted(file, memory);
+	return fflush(file->file) || rename(path, file->path) ? -errno : 0;
+}
+
+/* The old file stays, open, until the new one is complete. */
+static int write_anew(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	struct vici_verdict_file fresh = *file;
+	char path[sizeof(file->path) + 4];
+	int err;
+
+	snprintf(path, sizeof(path), "%s.new", file->path);
+	fresh.file = NULL;
+	err = open_fresh(path, &fresh.file);
+	if (!err)
+		err = write_all(&fresh, path, memory);
+	if (err) {
+		vici_verdict_file_close(&fresh);
+		file->lost = true;
+		return err;
+	}
+	vici_verdict_file_close(file);
+	fresh.lost = false;
+	*file = fresh;
+	return 0;
+}
+
+int vici_verdict_file_open(struct vici_verdict_file *file, pid_t daemon, uint64_t started,
+			   struct vici_memory *memory)
+{
+	int err;
+
+	vici_verdict_file_close(file);
+	file->lost = false;
+	if (!file->path[0] || !started)
+		return 0;
+	snprintf(file->header, sizeof(file->header), "charon %d %" PRIu64 "\n", (int)daemon,
+		 started);
+	file->exposed = is_exposed(file->path);
+	err = read_earlier(file, memory);
+	return err ? err : write_anew(file, memory);
+}
+
+/* Most lines are of what has ended. */
+static bool is_worn(const struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return file->lines >
+	       memory->verdicts.count + memory->formers.count + VICI_VERDICT_FILE_SPARE;
+}
+
+/* True: the memory is in the file. An error of the rewriting leaves the old file, to append to. */
+static bool renew_worn(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return is_worn(file, memory) && !write_anew(file, memory);
+}
+
+int vici_verdict_file_add(struct vici_verdict_file *file, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict, const struct vici_memory *memory)
+{
+	if (!file->file || renew_worn(file, memory))
+		return 0;
+	write_verdict(file, ike_unique_id, verdict);
+	return flush(file);
+}
+
+int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connection, bool traps,
+				 const struct vici_memory *memory)
+{
+	if (!file->file || renew_worn(file, memory))
+		return 0;
+	write_former(file, vici_formers_stands_for(&memory->formers, connection), traps);
+	return flush(file);
+}
+
+int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	if (!file->file || renew_worn(file, memory))
+		return 0;
+	write_unnoted(file, memory);
+	return flush(file);
+}
+
+void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	if (file->lost)
+		write_anew(file, memory);
+}
+
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
+{
+	return file->file ? write_anew(file, memory) : 0;
+}
+
+void vici_verdict_file_close(struct vici_verdict_file *file)
+{
+	if (file->file)
+		fclose(file->file);
+	file->file = NULL;
+}

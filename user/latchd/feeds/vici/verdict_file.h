@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The verdicts of verdicts.h and the connections of formers.h, in a file for the next latchd.
+ * Without it a restart would decide by the connections that are loaded then.
+ *
+ * The first line names charon's process and its start: for another charon the file begins anew.
+ * The second has the key of the hashes. Each further line is one verdict or connection.
+ */
+#ifndef LATCHD_FEEDS_VICI_VERDICT_FILE_H
+#define LATCHD_FEEDS_VICI_VERDICT_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "common/keyed_hash.h"
+#include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/formers.h"
+#include "latchd/feeds/vici/verdicts.h"
+
+#define VICI_VERDICT_FILE_SPARE 4096 /* lines of what has ended, before it is written anew */
+
+/* What the file keeps, in memory. */
+struct vici_memory { /* zeroed before first use */
+	struct keyed_hash_key key;
+	struct vici_verdicts verdicts;
+	struct vici_formers formers;
+	uint32_t unnoted; /* the highest number of an IKE_SA for which there was no room */
+};
+
+struct vici_verdict_file { /* zeroed before first use; all functions do nothing without a path */
+	char path[FEED_PATH_MAX];
+	char header[64];
+	FILE *file;
+	size_t lines;
+	bool lost;    /* it was written, and has to be written anew */
+	bool exposed; /* others can replace it: nothing in it is proof */
+};
+
+/*
+ * Fills the empty memory with what the file has of this charon, and writes the file. 0 or a
+ * negative errno: then the memory lasts as long as this process. An old file that was not read is
+ * never replaced.
+ */
+int vici_verdict_file_open(struct vici_verdict_file *file, pid_t daemon, uint64_t started,
+			   struct vici_memory *memory);
+/* May the error end by itself, when descriptors or memory are free again? */
+bool vici_verdict_file_may_retry(int err);
+
+/* 0 or a negative errno. */
+int vici_verdict_file_add(struct vici_verdict_file *file, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict, const struct vici_memory *memory);
+int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connection, bool traps,
+				 const struct vici_memory *memory);
+
+int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory);
+
+/* A doubt has ended: the next latchd must not have it. 0 or a negative errno. */
+int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory);
+/* Writes the file again after an error, if there was one. */
+void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);
+
+void vici_verdict_file_close(struct vici_verdict_file *file);
+
+#endif
