@@ -88,9 +88,9 @@ static __always_inline int is_larval(const struct latch *latch)
 }
 
 /* A peer that latchd refuses keeps its SAs unattributed, so that they mismatch for good. */
-static __always_inline enum latch_drop mismatch_or_unknown(__u16 params, __u16 sa_params)
+static __always_inline enum latch_drop mismatch_or_unknown(__u16 want, __u16 got)
 {
-	return sa_params ? mismatch_reason(params, sa_params) : LATCH_DROP_SA_PENDING;
+	return got ? mismatch_reason(want, got) : LATCH_DROP_SA_PENDING;
 }
 
 /*
