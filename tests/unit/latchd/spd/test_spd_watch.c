@@ -234,7 +234,8 @@ Test(spd_watch, latches_without_a_known_peer_make_no_edit_count)
 	wait_until(is_idle);
 	for (i = 0; i < FLOOD; i++) {
 		elsewhere.netns = UINT64_MAX / 2 + i;
-		put_latch(&elsewhere, LATCH_STATE_LARVAL, LATCH_OWNER_SOCKET, 0);
+		if (i < LATCHES_ROOM / 2)
+			put_latch(&elsewhere, LATCH_STATE_LARVAL, LATCH_OWNER_SOCKET, 0);
 		spd_watch_latch_created(&watch, &elsewhere, larval);
 	}
 	edit_elsewhere(UINT64_MAX / 2);
