@@ -3,11 +3,10 @@
  * What one round of the disposition does, in numbers of operations. The linker prefers the
  * functions here to those of the archive: sockets are made up, and each operation is counted.
  */
-#define _GNU_SOURCE  1 /* RTLD_NEXT */
 #define LATCHES_ROOM 32768
 #include "latch_fixture.h"
 
-#include <dlfcn.h>
+#include <dlfcn.h> /* RTLD_NEXT */
 
 #include "latchd/latch/disposition.h"
 #include "latchd/latch/sctp_abort.h"
