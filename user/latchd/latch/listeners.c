@@ -13,9 +13,9 @@
 #include "latchd/maps/tables.h"
 
 #define LISTENERS_PERIOD_MS 60000
-#define LISTENERS_AGAIN_MS  50	/* between turns of one sweep, for other work of the loop */
-#define LISTENERS_TURN	    8	/* namespaces: each costs two walks over all listeners of the host */
-#define LISTENERS_FOREIGN   64	/* namespaces of local users in a sweep; the next one takes others */
+#define LISTENERS_AGAIN_MS  50 /* between turns of one sweep, for other work of the loop */
+#define LISTENERS_TURN	    8  /* namespaces: each costs two walks over all listeners of the host */
+#define LISTENERS_FOREIGN   64 /* namespaces of local users in a sweep; the next one takes others */
 #define LISTENERS_AT_START  256 /* namespaces of the host that are counted before the start ends */
 #define SOCKETS_MAX	    0xffff
 
@@ -223,8 +223,8 @@ static int count_namespaces(const struct listeners *listeners, struct rows *rows
 		if (i && rows->visited > share && !is_own(listeners, listeners->next + i))
 			break;
 		rows->visited = is_own(listeners, listeners->next + i) ? 0 : rows->visited;
-		rows->visited_max = is_own(listeners, listeners->next + i) ? SIZE_MAX
-									   : rows->visited + share;
+		rows->visited_max =
+			is_own(listeners, listeners->next + i) ? SIZE_MAX : rows->visited + share;
 		err = count_namespace(rows, rows->namespaces[i]);
 	}
 	return err ? err : (int)i;
@@ -365,8 +365,8 @@ void listeners_start(struct listeners *listeners, struct loop *loop)
 {
 	loop_timer_init(loop, &listeners->timer, on_timer, listeners);
 	listeners->err = begin_sweep(listeners);
-	advance(listeners, listeners->own < LISTENERS_AT_START ? listeners->own
-							       : LISTENERS_AT_START);
+	advance(listeners,
+		listeners->own < LISTENERS_AT_START ? listeners->own : LISTENERS_AT_START);
 }
 
 void listeners_stop(struct listeners *listeners)

@@ -20,7 +20,8 @@ struct listeners {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
 	bool adopt; /* create missing latches: the gates are attached to the root cgroup */
-	/* The namespaces of a sweep, in turns: first those of the host, then some of local users. */
+	/* The namespaces of a sweep, in turns: first those of the host, then some of local users.
+	 */
 	uint64_t *namespaces;
 	size_t count, own, next;
 	uint64_t last_foreign; /* the last namespace of a local user in the last sweep */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many lines of one kind the latches of one peer, in conflict with one other, have in the log. A peer can break any number
- * of its own latches at a time; its lines must neither stop the loop nor hide those of others.
+ * How many lines of one kind the latches of one peer, in conflict with one other, have in the log.
+ * A peer can break any number of its own latches at a time; its lines must neither stop the loop
+ * nor hide those of others.
  */
 #ifndef LATCHD_REPORT_LOG_SHARE_H
 #define LATCHD_REPORT_LOG_SHARE_H

@@ -40,11 +40,11 @@ struct spd_watch {
 	struct loop_timer check, period;
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to check */
 	size_t edited_count;
-	bool all_edited;	   /* more of them than that */
-	bool periodic;		   /* the next round checks all namespaces */
-	uint64_t edited_ms;	   /* time of the last reported edit */
+	bool all_edited;	     /* more of them than that */
+	bool periodic;		     /* the next round checks all namespaces */
+	uint64_t edited_ms;	     /* time of the last reported edit */
 	struct spd_namespaces known; /* with latches to check, as the last round found them */
-	bool knows;		   /* the last round found all of them */
+	bool knows;		     /* the last round found all of them */
 	struct latch_flow created[SPD_CREATED_MAX]; /* new latches to check */
 	size_t created_count;
 	uint64_t held[SPD_HELD_MAX]; /* namespaces with policy entries of latchd */

@@ -463,7 +463,7 @@ static bool all_aborted(void)
 	return port > ASSOCIATIONS;
 }
 
-/* A peer with many associations dies, as may happen to any host. */
+/* A peer with many associations is dead, as may happen to any host. */
 Test(disposition_rounds, many_associations_are_aborted_in_rounds_of_two_walks)
 {
 	uint16_t port;

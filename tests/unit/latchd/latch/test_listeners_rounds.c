@@ -16,10 +16,10 @@
 #define COOKIES 2000
 
 static struct listeners listeners;
-static unsigned int own, foreign;	 /* namespaces that there are */
-static unsigned int sockets[COOKIES];	 /* listening */
-static unsigned int dumps[COOKIES];	 /* of each namespace */
-static unsigned int visits[COOKIES];	 /* of sockets */
+static unsigned int own, foreign;     /* namespaces that there are */
+static unsigned int sockets[COOKIES]; /* listening */
+static unsigned int dumps[COOKIES];   /* of each namespace */
+static unsigned int visits[COOKIES];  /* of sockets */
 static unsigned int all_dumps, sweeps;
 
 /* ---- in place of the kernel */

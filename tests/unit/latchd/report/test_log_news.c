@@ -279,8 +279,7 @@ static void reset_one(void)
 
 static void heal_one(void)
 {
-	publish((struct news){.kind = NEWS_LATCH_HEALED,
-			      .cause.reason = LATCH_REASON_SA_CONFLICT},
+	publish((struct news){.kind = NEWS_LATCH_HEALED, .cause.reason = LATCH_REASON_SA_CONFLICT},
 		latch_of_c());
 }
 
@@ -288,8 +287,9 @@ Test(log_news, a_flood_of_breaks_between_two_peers_has_a_limited_number_of_lines
 {
 	cr_expect_eq(lines_of(LOG_SHARE_LINES, break_by_d), LOG_SHARE_LINES);
 	break_by_d();
-	expect_line(LOG_LEVEL_WARN, "latches to \"c.example\" broken: 256 lines within 10 s, no more "
-				    "until then; all are in: latchctl monitor");
+	expect_line(LOG_LEVEL_WARN,
+		    "latches to \"c.example\" broken: 256 lines within 10 s, no more "
+		    "until then; all are in: latchctl monitor");
 	cr_expect_eq(lines_of(20000, break_by_d), 0);
 	break_by_weak();
 	expect_line(LOG_LEVEL_WARN,
