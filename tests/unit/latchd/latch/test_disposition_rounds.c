@@ -129,20 +129,15 @@ int socket_diag_search(const struct latch_flow *flow, uint64_t cookie)
 	return search(flow);
 }
 
-static int end_timed(uint64_t netns)
-{
-	COUNT(timeouts);
-	timed[(uint16_t)netns] = true;
-	return 0;
-}
-
 int timeout_broken(const struct kernel_maps *of, uint64_t netns, timed_out_fn on_timed_out,
 		   void *context)
 {
 	(void)of;
 	(void)on_timed_out;
 	(void)context;
-	return end_timed(netns);
+	COUNT(timeouts);
+	timed[(uint16_t)netns] = true;
+	return 0;
 }
 
 int sctp_abort(const struct latch_flow *flow, const uint32_t *tags, size_t number)
