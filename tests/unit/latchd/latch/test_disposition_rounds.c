@@ -419,8 +419,7 @@ Test(disposition_rounds, R_5_5_3_every_path_of_a_dead_association_is_tried)
 	put_tag(6, 60);
 	disposition_start(&disposition, loop);
 	run_rounds(1);
-	cr_expect_eq(aborts_of[1], 2);
-	cr_expect_eq(aborts_of[2], 2);
+	cr_expect(aborts_of[1] == 2 && aborts_of[2] == 2);
 	cr_expect_eq(aborts_of[3] + aborts_of[4], 0, "the other path carries the association");
 	cr_expect_eq(resets, 2);
 }
@@ -441,9 +440,7 @@ Test(disposition_rounds, an_association_that_was_aborted_is_not_aborted_at_a_lat
 	cr_assert_eq(latch_break(&maps, &last, latch.id, LATCH_REASON_SA_CONFLICT, NULL),
 		     LATCH_CONTROL_DONE);
 	break_again();
-	cr_expect_eq(aborts_of[1], 1);
-	cr_expect_eq(aborts_of[3], 1);
-	cr_expect_eq(aborts_of[4], 1);
+	cr_expect(aborts_of[1] == 1 && aborts_of[3] == 1 && aborts_of[4] == 1);
 	cr_expect_eq(resets, 3);
 }
 
