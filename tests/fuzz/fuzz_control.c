@@ -66,9 +66,10 @@ static void write_document(struct json_writer *w, const char *verb)
 	json_object_end(w);
 }
 
-static void on_status(void *context, struct json_writer *w)
+static void on_status(void *context, bool for_root, struct json_writer *w)
 {
 	(void)context;
+	CHECK(for_root == !geteuid());
 	status_calls++;
 	write_document(w, "status");
 }

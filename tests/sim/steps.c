@@ -419,11 +419,12 @@ static void step_charon_ends(void)
 		return;
 	sim_trace("charon %s", killed ? "is killed" : "stops");
 	for (i = 0; i < WORLD_CHILDREN; i++) {
+		if (!world.children[i].exists)
+			continue;
 		world.children[i].listed = false;
 		if (!killed)
 			delete_sas(&world.children[i]);
-		if (world.children[i].exists)
-			forget_if_gone(&world.children[i]);
+		forget_if_gone(&world.children[i]);
 	}
 	for (i = 0; i < WORLD_IKE_SAS; i++)
 		world.ike_sas[i].exists = false;

@@ -89,10 +89,11 @@ static void on_housekeeping(void *context)
 
 /* ---- documents */
 
-static void write_status(void *context, struct json_writer *w)
+static void write_status(void *context, bool for_root, struct json_writer *w)
 {
-	const struct daemon *d = context;
+	struct daemon *d = context;
 
+	d->source.fresh = for_root;
 	report_status(w, &d->source);
 }
 
@@ -205,6 +206,7 @@ static int start_control(struct daemon *d)
 		.recent = &d->recent,
 		.refusal = refusal_of,
 		.refusal_context = d,
+		.counts = &d->counts,
 	};
 	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,

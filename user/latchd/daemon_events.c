@@ -33,7 +33,7 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 		netfilter_netns_add(d->netfilter_netns, event->flow.netns,
 				    netfilter_netns_of_latch(event->word));
 		attribution_latch_created(d->attribution, &event->flow);
-		spd_watch_latch_created(&d->spd_watch, &event->flow);
+		spd_watch_latch_created(&d->spd_watch, &event->flow, event->word);
 		return;
 	case LATCH_EVENT_LATCH_CLOSED:
 		spd_watch_latch_closed(&d->spd_watch, &event->flow);
@@ -68,6 +68,7 @@ static void react(void *context, const struct news *news)
 		return;
 	case NEWS_EVENTS_LOST:
 		attribution_reconcile(d->attribution);
+		spd_watch_events_lost(&d->spd_watch);
 		return;
 	case NEWS_LATCH_HEALED:
 	case NEWS_LATCH_HELD:

@@ -24,6 +24,7 @@
 #include "latchd/report/monitor_news.h"
 #include "latchd/report/report.h"
 #include "latchd/report/report_attention.h"
+#include "latchd/report/report_counts.h"
 #include "latchd/daemon_feeds.h"
 #include "latchd/spd/spd_watch.h"
 
@@ -60,6 +61,7 @@ struct daemon {
 	bool identities_damaged; /* at the start: not repaired yet */
 	bool recovery_unfinished;
 	struct report_recent recent;
+	struct report_counts counts;
 	bool was_on;
 };
 

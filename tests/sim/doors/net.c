@@ -92,6 +92,18 @@ int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cooki
 	return world_destroy_socket(flow, cookie, true);
 }
 
+int socket_diag_destroy_found(const struct latch_flow *flow, uint64_t cookie, bool connecting)
+{
+	return connecting ? socket_diag_destroy_connecting(flow, cookie)
+			  : socket_diag_destroy_owner(flow, cookie);
+}
+
+int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie)
+{
+	sim_point("find socket");
+	return world_find_socket(flow, cookie);
+}
+
 int socket_diag_find(const struct latch_flow *flow)
 {
 	sim_point("find socket");

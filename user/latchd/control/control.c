@@ -229,7 +229,7 @@ static void client_status(struct client *client)
 	struct json_writer w;
 
 	json_init(&w);
-	handlers->status(handlers->context, &w);
+	handlers->status(handlers->context, client->peer == CONTROL_PEER_ROOT, &w);
 	client_answer(client, &w);
 	json_release(&w);
 }

@@ -29,7 +29,7 @@
  */
 struct control_handlers {
 	void *context;
-	void (*status)(void *context, struct json_writer *w);
+	void (*status)(void *context, bool for_root, struct json_writer *w);
 	bool (*list)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	bool (*sa)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	void (*request)(void *context, const struct control_request *request,

@@ -4,138 +4,62 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/log.h"
-#include "latchd/maps/latch_control.h"
-#include "latchd/latch/sctp_abort.h"
-#include "latchd/net/socket_diag.h"
-#include "latchd/maps/tables.h"
+#include "latchd/latch/sctp_disposition.h"
 #include "latchd/latch/tcp_timeout.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
+#include "latchd/net/socket_diag.h"
 
 #define DISPOSITION_RETRY_MS 1000
 
-struct live_associations { /* with an ESTABLISHED path */
-	uint64_t *ids;	   /* in order */
-	size_t count, room;
-	bool known;
-};
-
-struct dispose_walk {
+struct round {
 	struct disposition *disposition;
-	struct live_associations live;
-	uint64_t timed; /* the namespace whose sockets were last made to time out */
-	bool again;	/* some latch needs another walk */
+	uint64_t now_ms;
+	uint64_t next_ms; /* when some latch is due again, or ATTEMPT_NEVER */
+	unsigned int looked, searched, handshakes;
+	uint64_t timed[DISPOSITION_TIMEOUTS]; /* namespaces whose sockets were made to time out */
+	size_t timed_count;
+	struct sctp_disposition sctp;
+	bool more; /* than a round does is due */
 };
 
-static void publish_reset(const struct disposition *d, const struct latch_flow *flow,
+static void publish_reset(struct disposition *d, const struct latch_flow *flow,
 			  const struct latch *latch, int error)
 {
+	struct attempt *attempt = attempts_find(&d->attempts, latch);
+
 	news_publish(d->news, &(struct news){
 				      .kind = NEWS_LATCH_RESET,
 				      .flow = flow,
 				      .latch = latch,
 				      .error = error,
-				      .again = latch->changed < d->walked,
+				      .again = attempt && attempt->failed,
 			      });
+	attempt = error ? attempts_note(&d->attempts, latch) : attempt;
+	if (attempt)
+		attempt->failed |= error != 0;
 }
 
-/* The programs release a latch with its socket; a latch without a socket is closed here. */
-static void on_ended(struct dispose_walk *walk, const struct latch_flow *flow,
-		     const struct latch *latch, int err)
+/* Without memory for the attempt the latch counts as new in the next round. */
+static void try_at(struct round *round, const struct latch *latch, enum attempt_step step,
+		   uint64_t due_ms)
 {
-	struct disposition *d = walk->disposition;
+	struct attempt *attempt = attempts_note(&round->disposition->attempts, latch);
 
-	if (err != -ENOENT)
-		publish_reset(d, flow, latch, err);
-	if (err == -ENOENT || (!err && latch->owner != LATCH_OWNER_SOCKET))
-		latch_close(d->maps, flow, latch->id);
-	else
-		/* Checked once more even after success: a latch must not outlive its socket. */
-		walk->again = true;
-}
-
-/* ---- SCTP */
-
-static int note_live_path(void *context, const struct latch_flow *flow, const struct latch *latch)
-{
-	struct live_associations *live = context;
-	uint64_t *more;
-
-	if (flow->protocol != IPPROTO_SCTP || !latch->association ||
-	    latch->word.state != LATCH_STATE_ESTABLISHED)
-		return 0;
-	if (live->count == live->room) {
-		more = reallocarray(live->ids, live->room * 2 + 64, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		live->ids = more;
-		live->room = live->room * 2 + 64;
+	if (attempt) {
+		attempt->step = step;
+		attempt->due_ms = due_ms;
 	}
-	live->ids[live->count++] = latch->association;
-	return 0;
+	if (due_ms > round->now_ms && due_ms < round->next_ms)
+		round->next_ms = due_ms;
 }
 
-static int compare_ids(const void *one, const void *other)
+static void try_again(struct round *round, const struct latch *latch)
 {
-	const uint64_t *a = one, *b = other;
-
-	return *a < *b ? -1 : *a > *b;
-}
-
-/* One search serves all broken paths of a walk. 0 or a negative errno. */
-static int find_live_associations(struct dispose_walk *walk)
-{
-	struct live_associations *live = &walk->live;
-	int err;
-
-	if (live->known)
-		return 0;
-	live->count = 0;
-	err = latches_walk(walk->disposition->maps, note_live_path, live);
-	live->known = !err;
-	if (live->count)
-		qsort(live->ids, live->count, sizeof(*live->ids), compare_ids);
-	return err;
-}
-
-static bool has_live_path(const struct live_associations *live, const struct latch *broken)
-{
-	uint64_t id = broken->association;
-
-	return live->count && bsearch(&id, live->ids, live->count, sizeof(id), compare_ids);
-}
-
-/*
- * SCTP itself changes to another path while there is one. The association ends with the
- * last path (RFC 5660 section 5.5). The reaper releases the latch.
- */
-static void end_association(struct dispose_walk *walk, const struct latch_flow *flow,
-			    const struct latch *latch)
-{
-	struct disposition *d = walk->disposition;
-	int err = find_live_associations(walk);
-
-	if (!err && has_live_path(&walk->live, latch))
-		return;
-	if (!err)
-		err = sctp_abort(d->maps, flow, latch);
-	if (err != -ENOENT)
-		publish_reset(d, flow, latch, err);
-	walk->again |= err && err != -ENOENT && err != -EAFNOSUPPORT;
-}
-
-/* ---- reset */
-
-static void reset(struct dispose_walk *walk, const struct latch_flow *flow,
-		  const struct latch *latch)
-{
-	if (flow->protocol == IPPROTO_SCTP)
-		end_association(walk, flow, latch);
-	else
-		on_ended(walk, flow, latch, socket_diag_destroy_owner(flow, latch->socket_cookie));
+	try_at(round, latch, ATTEMPT_LOOK_UP, round->now_ms + DISPOSITION_RETRY_MS);
 }
 
 /* ---- reset as a timeout */
@@ -149,89 +73,222 @@ static void on_timed_out(void *context, const struct latch_timed_out *ended)
 		publish_reset(d, &ended->flow, &latch, ended->error);
 }
 
-/* One walk over the sockets of a namespace serves all of its latches. */
-static void timeout(struct dispose_walk *walk, const struct latch_flow *flow,
-		    const struct latch *latch)
+static bool was_timed(const struct round *round, uint64_t netns)
 {
-	struct disposition *d = walk->disposition;
-	int err = socket_diag_search(flow, latch->socket_cookie);
+	size_t i;
 
-	if (err == -ENOENT) {
-		latch_close(d->maps, flow, latch->id);
-		return;
-	}
-	walk->again = true;
-	if (walk->timed == flow->netns)
-		return;
-	walk->timed = flow->netns;
-	err = timeout_broken(d->maps, flow->netns, on_timed_out, d);
-	if (err && err != -ENOENT)
-		publish_reset(d, flow, latch, err);
+	for (i = 0; i < round->timed_count && round->timed[i] != netns; i++)
+		;
+	return i < round->timed_count;
 }
 
-/* ---- unreachable: as after an ICMP destination unreachable, which ends a handshake only */
-
-static void leave_unreachable(struct dispose_walk *walk, const struct latch_flow *flow,
-			      const struct latch *latch)
+/* One walk over the sockets of a namespace serves all of its latches. */
+static void time_out(struct round *round, const struct latch_flow *flow, const struct latch *latch)
 {
-	int err;
+	struct disposition *d = round->disposition;
+	int err = 0;
 
-	if (flow->protocol != IPPROTO_TCP)
-		return;
-	err = socket_diag_destroy_connecting(flow, latch->socket_cookie);
-	if (err != -EISCONN)
-		on_ended(walk, flow, latch, err);
+	if (!was_timed(round, flow->netns)) {
+		if (round->timed_count == DISPOSITION_TIMEOUTS) {
+			round->more = true;
+			return;
+		}
+		round->timed[round->timed_count++] = flow->netns;
+		err = timeout_broken(d->maps, flow->netns, on_timed_out, d);
+	}
+	if (err && err != -ENOENT)
+		publish_reset(d, flow, latch, err);
+	try_again(round, latch);
 }
 
 static bool wants_timeout(const struct latch_flow *flow, const struct latch *latch)
 {
-	return latch->rule_flags & LATCH_RULE_TIMEOUT && flow->protocol == IPPROTO_TCP &&
+	return latch->disposition == LATCH_DISPOSITION_RESET &&
+	       latch->rule_flags & LATCH_RULE_TIMEOUT && flow->protocol == IPPROTO_TCP &&
 	       latch->owner == LATCH_OWNER_SOCKET;
+}
+
+/* ---- one socket */
+
+/* Unreachable is as after an ICMP destination unreachable, which ends a handshake only. */
+static int end_socket(const struct latch_flow *flow, const struct latch *latch,
+		      enum attempt_step step)
+{
+	bool connecting = latch->disposition == LATCH_DISPOSITION_UNREACHABLE;
+	uint64_t cookie = latch->socket_cookie;
+
+	switch (step) {
+	case ATTEMPT_LOOK_UP:
+		return wants_timeout(flow, latch)
+			       ? socket_diag_find_owner(flow, cookie)
+			       : socket_diag_destroy_found(flow, cookie, connecting);
+	case ATTEMPT_SEARCH:
+		if (wants_timeout(flow, latch))
+			return socket_diag_search(flow, cookie);
+		return connecting ? socket_diag_destroy_connecting(flow, cookie)
+				  : socket_diag_destroy_owner(flow, cookie);
+	}
+	return -EINVAL;
+}
+
+/*
+ * The programs release a latch with its socket; a latch without a socket is closed here. Each is
+ * checked once more even after success: a latch must not outlive its socket.
+ */
+static void on_result(struct round *round, const struct latch_flow *flow, const struct latch *latch,
+		      int err)
+{
+	struct disposition *d = round->disposition;
+
+	if (err == -ENOENT) {
+		latch_close(d->maps, flow, latch->id);
+	} else if (err == -EISCONN) {
+		try_at(round, latch, ATTEMPT_LOOK_UP, ATTEMPT_NEVER);
+	} else if (wants_timeout(flow, latch)) {
+		time_out(round, flow, latch);
+	} else {
+		publish_reset(d, flow, latch, err);
+		if (!err && latch->owner != LATCH_OWNER_SOCKET)
+			latch_close(d->maps, flow, latch->id);
+		else
+			try_again(round, latch);
+	}
+}
+
+static bool may_look_up(struct round *round)
+{
+	if (round->looked == DISPOSITION_LOOKUPS)
+		return false;
+	round->looked++;
+	return true;
+}
+
+static bool may_search(struct round *round, const struct latch *latch)
+{
+	bool handshake = latch->owner == LATCH_OWNER_HANDSHAKE;
+
+	if (round->searched == DISPOSITION_SEARCHES ||
+	    (handshake && round->handshakes == DISPOSITION_HANDSHAKES))
+		return false;
+	round->searched++;
+	round->handshakes += handshake;
+	return true;
+}
+
+/* The look-up finds most sockets, so that no latch waits for another one's search. */
+static void try_now(struct round *round, const struct latch_flow *flow, const struct latch *latch,
+		    enum attempt_step step)
+{
+	bool may = step == ATTEMPT_LOOK_UP ? may_look_up(round) : may_search(round, latch);
+	int err = may ? end_socket(flow, latch, step) : 0;
+
+	if (!may) {
+		round->more = true;
+	} else if (err == -ENOENT && step == ATTEMPT_LOOK_UP) {
+		try_at(round, latch, ATTEMPT_SEARCH, round->now_ms);
+		try_now(round, flow, latch, ATTEMPT_SEARCH);
+	} else {
+		on_result(round, flow, latch, err);
+	}
+}
+
+/* ---- all broken latches */
+
+static bool ends(const struct latch_flow *flow, const struct latch *latch)
+{
+	/* No application reads from a TIME_WAIT socket: the gates drop until it ends. */
+	if (latch->word.state != LATCH_STATE_BROKEN || latch->owner == LATCH_OWNER_TIME_WAIT)
+		return false;
+	switch (latch->disposition) {
+	case LATCH_DISPOSITION_RESET:
+		return true;
+	case LATCH_DISPOSITION_WAIT:
+		return false;
+	case LATCH_DISPOSITION_UNREACHABLE:
+		return flow->protocol == IPPROTO_TCP;
+	}
+	/* An unknown value, set by a later latchd: every application can handle a reset. */
+	return true;
+}
+
+static bool is_due(struct round *round, const struct latch_flow *flow, const struct latch *latch,
+		   enum attempt_step *ret_step)
+{
+	const struct attempt *attempt;
+
+	if (!ends(flow, latch))
+		return false;
+	attempt = attempts_find(&round->disposition->attempts, latch);
+	*ret_step = attempt ? attempt->step : ATTEMPT_LOOK_UP;
+	if (!attempt || attempt->due_ms <= round->now_ms)
+		return true;
+	if (attempt->due_ms < round->next_ms)
+		round->next_ms = attempt->due_ms;
+	return false;
 }
 
 static int dispose(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	struct dispose_walk *walk = context;
+	struct round *round = context;
+	enum attempt_step step = ATTEMPT_LOOK_UP;
+	bool due = is_due(round, flow, latch, &step);
 
-	/* No application reads from a TIME_WAIT socket: the gates drop until it ends. */
-	if (latch->word.state != LATCH_STATE_BROKEN || latch->owner == LATCH_OWNER_TIME_WAIT)
-		return 0;
-	switch (latch->disposition) {
-	case LATCH_DISPOSITION_RESET:
-		if (wants_timeout(flow, latch))
-			timeout(walk, flow, latch);
-		else
-			reset(walk, flow, latch);
-		return 0;
-	case LATCH_DISPOSITION_WAIT:
-		return 0;
-	case LATCH_DISPOSITION_UNREACHABLE:
-		leave_unreachable(walk, flow, latch);
-		return 0;
-	}
-	/* An unknown value, set by a later latchd: every application can handle a reset. */
-	reset(walk, flow, latch);
+	if (flow->protocol == IPPROTO_SCTP)
+		sctp_disposition_add(&round->sctp, flow, latch, due);
+	else if (due)
+		try_now(round, flow, latch, step);
 	return 0;
+}
+
+static void on_association_ended(void *context, const struct latch_flow *flow,
+				 const struct latch *latch, int result)
+{
+	struct round *round = context;
+
+	if (result != -ENOENT)
+		publish_reset(round->disposition, flow, latch, result);
+	if (result && result != -ENOENT && result != -EAFNOSUPPORT)
+		try_again(round, latch);
+}
+
+/* ---- rounds */
+
+static unsigned int wait_ms(const struct round *round, int err)
+{
+	uint64_t now_ms = loop_now_ms();
+
+	if (round->more && !err)
+		return DISPOSITION_PAUSE_MS;
+	if (err || round->next_ms > now_ms + DISPOSITION_RETRY_MS)
+		return DISPOSITION_RETRY_MS;
+	return round->next_ms > now_ms ? (unsigned int)(round->next_ms - now_ms) : 0;
 }
 
 static void on_timer(void *context)
 {
 	struct disposition *d = context;
-	struct dispose_walk walk = {.disposition = d};
-	uint64_t start = clock_boot_ns();
-	int err;
+	struct round round = {
+		.disposition = d,
+		.now_ms = loop_now_ms(),
+		.next_ms = ATTEMPT_NEVER,
+	};
+	int err = latches_walk(d->maps, dispose, &round), result;
 
-	walk_pace_begin(&d->walks);
-	err = latches_walk(d->maps, dispose, &walk);
-	walk_pace_end(&d->walks);
-	free(walk.live.ids);
-	d->walked = start;
+	if (err)
+		round.sctp.err = err;
+	result = sctp_disposition_end(&round.sctp, d->maps, &d->attempts, on_association_ended,
+				      &round);
+	round.more |= result > 0;
+	err = !err && result < 0 ? result : err;
 	if (err)
 		log_warn("latch",
 			 "broken latches: cannot walk the latch map: %s; next attempt in 1 s",
 			 strerror(-err));
-	if (err || walk.again)
-		loop_timer_arm(&d->timer, DISPOSITION_RETRY_MS);
+	else
+		attempts_end_round(&d->attempts);
+	d->ended_ms = loop_now_ms();
+	if (err || round.more || round.next_ms != ATTEMPT_NEVER)
+		loop_timer_arm(&d->timer, wait_ms(&round, err));
 }
 
 void disposition_start(struct disposition *d, struct loop *loop)
@@ -240,12 +297,17 @@ void disposition_start(struct disposition *d, struct loop *loop)
 	disposition_run_soon(d);
 }
 
+/* Not sooner after the last round: peers choose when latches break. */
 void disposition_run_soon(struct disposition *d)
 {
-	loop_timer_arm(&d->timer, walk_pace_wait_ms(&d->walks));
+	uint64_t now_ms = loop_now_ms(), due_ms = d->ended_ms + DISPOSITION_PAUSE_MS;
+
+	loop_timer_arm(&d->timer,
+		       d->ended_ms && due_ms > now_ms ? (unsigned int)(due_ms - now_ms) : 0);
 }
 
 void disposition_stop(struct disposition *d)
 {
 	loop_timer_cancel(&d->timer);
+	attempts_release(&d->attempts);
 }

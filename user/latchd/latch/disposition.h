@@ -18,16 +18,26 @@
 
 #include "latch_abi.h"
 #include "common/loop.h"
-#include "common/walk_pace.h"
+#include "latchd/latch/attempts.h"
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/news/news.h"
+
+/*
+ * Peers choose how many latches break at a time, and for how many of them there is no socket. Work
+ * is therefore done in rounds, with a pause for other work of the loop.
+ */
+#define DISPOSITION_LOOKUPS    1024 /* of sockets by their addresses, in a round */
+#define DISPOSITION_SEARCHES   64   /* by a walk over all sockets */
+#define DISPOSITION_HANDSHAKES 32   /* of them for latches of handshakes, which cost a peer least */
+#define DISPOSITION_TIMEOUTS   16   /* namespaces whose sockets are made to time out */
+#define DISPOSITION_PAUSE_MS   50
 
 struct disposition {
 	struct loop_timer timer;
 	const struct kernel_maps *maps;
 	const struct news_bus *news; /* LATCH_RESET: a socket was ended or made to time out */
-	struct walk_pace walks;	     /* peers choose how often latches break */
-	uint64_t walked; /* CLOCK_BOOTTIME ns: latches broken before were tried already */
+	struct attempts attempts;
+	uint64_t ended_ms; /* the last round */
 };
 
 /* The caller sets maps and news. Starts with the latches that an earlier latchd left BROKEN. */

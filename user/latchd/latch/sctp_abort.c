@@ -10,7 +10,6 @@
 
 #include "common/cleanup.h"
 #include "latchd/net/netns.h"
-#include "latchd/maps/tables.h"
 
 #define CHUNK_ABORT 6
 #define CRC32C	    0x82f63b78u /* the polynomial, bits reversed */
@@ -66,15 +65,11 @@ void sctp_abort_packet(uint8_t packet[SCTP_ABORT_PACKET_SIZE], const struct latc
 	memcpy(packet + sizeof(ip), &sctp, sizeof(sctp));
 }
 
-static int send_abort(const struct latch_flow *flow, uint32_t tag)
+static int send_abort(int fd, const struct latch_flow *flow, uint32_t tag)
 {
-	auto_close int netns = netns_open(flow->netns);
-	auto_close int fd = netns < 0 ? netns : netns_socket(netns, AF_INET, SOCK_RAW, IPPROTO_RAW);
 	uint8_t packet[SCTP_ABORT_PACKET_SIZE];
 	struct sockaddr_in here = {.sin_family = AF_INET};
 
-	if (fd < 0)
-		return fd;
 	memcpy(&here.sin_addr, flow->local_addr, sizeof(here.sin_addr));
 	sctp_abort_packet(packet, flow, tag);
 	if (sendto(fd, packet, sizeof(packet), 0, (struct sockaddr *)&here, sizeof(here)) < 0)
@@ -82,40 +77,28 @@ static int send_abort(const struct latch_flow *flow, uint32_t tag)
 	return 0;
 }
 
-struct abort_walk {
-	const struct latch_flow *flow;
-	const struct latch *latch;
-	int result;
-};
-
-/*
- * Tag marks of an earlier incarnation of the association may be left: an ABORT is sent for
- * each tag, and the kernel accepts the one with the current tag.
- */
-static int abort_by_tag(void *context, const struct latch_flow *key,
-			const struct latch_association *association)
+static int open_raw(const struct latch_flow *flow)
 {
-	struct abort_walk *walk = context;
-	uint32_t tag;
-	int err;
+	auto_close int netns = netns_open(flow->netns);
 
-	if (key->pad != LATCH_MARK_LOCAL_TAG || association->id != walk->latch->association)
-		return 0;
-	memcpy(&tag, key->remote_addr, sizeof(tag));
-	err = send_abort(walk->flow, tag);
-	if (!err || walk->result == -ENOENT)
-		walk->result = err;
-	return 0;
+	return netns < 0 ? netns : netns_socket(netns, AF_INET, SOCK_RAW, IPPROTO_RAW);
 }
 
-int sctp_abort(const struct kernel_maps *maps, const struct latch_flow *flow,
-	       const struct latch *latch)
+int sctp_abort(const struct latch_flow *flow, const uint32_t *tags, size_t count)
 {
-	struct abort_walk walk = {flow, latch, -ENOENT};
-	int err;
+	auto_close int fd = -1;
+	int result = -ENOENT, err;
+	size_t i;
 
 	if (flow->family != AF_INET)
 		return -EAFNOSUPPORT;
-	err = associations_walk(maps, abort_by_tag, &walk);
-	return err ? err : walk.result;
+	if (count)
+		fd = open_raw(flow);
+	if (count && fd < 0)
+		return fd;
+	for (i = 0; i < count; i++) {
+		err = send_abort(fd, flow, tags[i]);
+		result = result ? err : 0;
+	}
+	return result;
 }

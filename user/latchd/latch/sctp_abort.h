@@ -11,16 +11,15 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
-#include "latchd/maps/kernel_maps.h"
 
 /*
- * The netfilter gate accepts the packet for a BROKEN latch only. The application gets
- * ECONNRESET. 0; -ENOENT when the association's tag or its namespace is not known;
- * -EAFNOSUPPORT for IPv6, whose loopback packets must obey IPsec policies; or another
- * negative errno.
+ * Tag marks of earlier incarnations of the association may be left: an ABORT is sent for each of
+ * the tags (in network order), and the kernel accepts the one with the current tag. The netfilter
+ * gate accepts the packet for a BROKEN latch only. The application gets ECONNRESET. 0: one was
+ * sent. -ENOENT: no tag, or its namespace is gone. -EAFNOSUPPORT for IPv6, whose loopback packets
+ * must obey IPsec policies. Or another negative errno.
  */
-int sctp_abort(const struct kernel_maps *maps, const struct latch_flow *flow,
-	       const struct latch *latch);
+int sctp_abort(const struct latch_flow *flow, const uint32_t *tags, size_t count);
 
 #define SCTP_ABORT_PACKET_SIZE 36 /* IPv4, SCTP, one chunk */
 

@@ -209,11 +209,13 @@ static bool is_connecting(const struct inet_diag_msg *socket)
 	return socket->idiag_state == TCP_SYN_SENT || socket->idiag_state == TCP_SYN_RECV;
 }
 
-static int destroy(const struct latch_flow *flow, uint64_t cookie, bool connecting)
+typedef int (*find_fn)(int fd, struct search *search);
+
+static int destroy(const struct latch_flow *flow, uint64_t cookie, bool connecting, find_fn find)
 {
 	auto_close int fd = open_for(flow);
 	struct search search = {.flow = flow, .cookie = cookie};
-	int err = fd < 0 ? fd : find_anywhere(fd, &search);
+	int err = fd < 0 ? fd : find(fd, &search);
 
 	if (err)
 		return err;
@@ -224,18 +226,28 @@ static int destroy(const struct latch_flow *flow, uint64_t cookie, bool connecti
 
 int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie)
 {
-	return destroy(flow, cookie, false);
+	return destroy(flow, cookie, false, find_anywhere);
 }
 
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie)
 {
-	return destroy(flow, cookie, true);
+	return destroy(flow, cookie, true, find_anywhere);
+}
+
+int socket_diag_destroy_found(const struct latch_flow *flow, uint64_t cookie, bool connecting)
+{
+	return destroy(flow, cookie, connecting, find_exactly);
 }
 
 int socket_diag_find(const struct latch_flow *flow)
 {
+	return socket_diag_find_owner(flow, 0);
+}
+
+int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie)
+{
 	auto_close int fd = open_for(flow);
-	struct search search = {.flow = flow};
+	struct search search = {.flow = flow, .cookie = cookie};
 
 	return fd < 0 ? fd : find_exactly(fd, &search);
 }

@@ -8,6 +8,7 @@
 #ifndef LATCHD_NET_SOCKET_DIAG_H
 #define LATCHD_NET_SOCKET_DIAG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "latch_abi.h"
@@ -27,13 +28,21 @@ int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie);
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie);
 
 /*
+ * One of the two, by the quick look-up of socket_diag_find() alone. -ENOENT also for a socket that
+ * it does not find.
+ */
+int socket_diag_destroy_found(const struct latch_flow *flow, uint64_t cookie, bool connecting);
+
+/*
  * 0: some socket has the flow, which may be a request or TIME_WAIT socket. -ENOENT: no socket has
  * it. Does not find sockets that are bound to a device, which needs a walk over all sockets. Or
  * another negative errno.
  */
 int socket_diag_find(const struct latch_flow *flow);
+/* The same for a socket with this cookie (0 = any). */
+int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie);
 
-/* The same with that walk, for a socket with this cookie (0 = any). */
+/* The same with that walk. */
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);
 
 /*

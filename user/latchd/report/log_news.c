@@ -135,20 +135,49 @@ static void break_text(char *out, size_t size, const struct log_news *log, const
 
 /* ---- one line each */
 
-static void log_broken(const struct log_news *log, const struct news *news)
+/* The monitor has them all. A request of root always has its line. */
+static bool has_line(struct log_news *log, enum log_share_kind kind, const struct news *news)
+{
+	static const char *const verbs[LOG_SHARE_KINDS] = {"broken", "healed", "reset"};
+	uint16_t params = news->latch->word.params;
+	char peer[PEER_SIZE];
+
+	if (news->cause.requester)
+		return true;
+	switch (log_share_take(&log->share, kind, params, news->cause.got)) {
+	case LOG_SHARE_LINE:
+		return true;
+	case LOG_SHARE_LAST:
+		peer_text(peer, log, params);
+		log_warn(NULL,
+			 "latches to %s %s: %d lines within %d s, no more until then; all are in: "
+			 "latchctl monitor",
+			 peer, verbs[kind], LOG_SHARE_LINES, LOG_SHARE_MS / 1000);
+		return false;
+	case LOG_SHARE_NONE:
+		return false;
+	}
+	return true;
+}
+
+static void log_broken(struct log_news *log, const struct news *news)
 {
 	char subject[SUBJECT_SIZE], peer[PEER_SIZE], details[DETAILS_SIZE];
 
+	if (!has_line(log, LOG_SHARE_BROKEN, news))
+		return;
 	subject_text(subject, news, "broken", news->cause.reason);
 	peer_text(peer, log, news->latch->word.params);
 	break_text(details, sizeof(details), log, news);
 	log_warn(NULL, "%s latched to %s; %s", subject, peer, details);
 }
 
-static void log_healed(const struct news *news)
+static void log_healed(struct log_news *log, const struct news *news)
 {
 	char subject[SUBJECT_SIZE], details[DETAILS_SIZE];
 
+	if (!has_line(log, LOG_SHARE_HEALED, news))
+		return;
 	subject_text(subject, news, "healed", news->cause.reason);
 	if (!news->cause.requester) {
 		log_info(NULL, "%s", subject);
@@ -188,7 +217,7 @@ static void log_requested_close(const struct news *news)
 		log_warn(NULL, "%s; %s", subject, details);
 }
 
-static void log_reset(const struct news *news)
+static void log_reset(struct log_news *log, const struct news *news)
 {
 	bool timeout = news->latch->rule_flags & LATCH_RULE_TIMEOUT;
 	char subject[SUBJECT_SIZE];
@@ -199,6 +228,8 @@ static void log_reset(const struct news *news)
 		log_requested_close(news);
 		return;
 	}
+	if (!has_line(log, LOG_SHARE_RESET, news))
+		return;
 	subject_text(subject, news,
 		     news->error ? "not reset"
 		     : timeout	 ? "timing out"
@@ -269,7 +300,7 @@ static void on_news(void *context, const struct news *news)
 		log_broken(log, news);
 		return;
 	case NEWS_LATCH_HEALED:
-		log_healed(news);
+		log_healed(log, news);
 		return;
 	case NEWS_LATCH_HELD:
 		log_held(news);
@@ -278,7 +309,7 @@ static void on_news(void *context, const struct news *news)
 		log_released(news);
 		return;
 	case NEWS_LATCH_RESET:
-		log_reset(news);
+		log_reset(log, news);
 		return;
 	case NEWS_FLOW_REFUSED:
 		log_refused(log, news);

@@ -7,6 +7,7 @@
 
 #include "latchd/identity/identities.h"
 #include "latchd/news/news.h"
+#include "latchd/report/log_share.h"
 
 struct log_news {
 	struct news_subscriber subscriber;
@@ -15,6 +16,7 @@ struct log_news {
 	uint64_t refused_due_ms;
 	unsigned int refused;
 	uint64_t elsewhere_due_ms;
+	struct log_share share;
 };
 
 void log_news_start(struct log_news *log, struct news_bus *bus,

@@ -9,6 +9,7 @@
 #include "latchd/maps/tables.h"
 #include "common/names.h"
 #include "latchd/report/report_attention.h"
+#include "latchd/report/report_counts.h"
 #include "latchd/report/report_parts.h"
 
 #define PROGRAMS_MAX 64
@@ -147,57 +148,17 @@ static void status_feeds(struct json_writer *w, const struct report_source *sour
 
 /* ---- numbers by state */
 
-#define STATES_MAX 8
-
-struct state_counts {
-	uint64_t all;
-	uint64_t of[STATES_MAX];
-};
-
-static void count_state(struct state_counts *counts, unsigned int state)
-{
-	counts->all++;
-	if (state < STATES_MAX)
-		counts->of[state]++;
-}
-
-struct latch_count {
-	struct state_counts states;
-	const struct netfilter_netns *netfilter_netns;
-	uint64_t foreign_larval;
-};
-
-static int count_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
-{
-	struct latch_count *count = context;
-
-	count_state(&count->states, latch->word.state);
-	if (latch->word.state == LATCH_STATE_LARVAL)
-		count->foreign_larval +=
-			netfilter_netns_is_foreign(count->netfilter_netns, flow->netns);
-	return 0;
-}
-
-static int count_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
-{
-	(void)key;
-	if (!(sa->word.flags & LATCH_SA_GONE))
-		count_state(context, sa->word.state);
-	return 0;
-}
-
 static struct report_latch_numbers status_latches(struct json_writer *w,
-						  const struct report_source *source)
+						  const struct report_source *source,
+						  const struct report_state_counts *counts,
+						  uint64_t foreign_larval)
 {
 	static const enum latch_state states[] = {
 		LATCH_STATE_ESTABLISHED, LATCH_STATE_BROKEN, LATCH_STATE_LISTENER,
 		LATCH_STATE_LARVAL,	 LATCH_STATE_CLOSED,
 	};
-	struct latch_count count = {.netfilter_netns = source->netfilter_netns};
-	const struct state_counts *counts = &count.states;
 	size_t i;
 
-	report_fail(w, latches_walk(source->maps, count_latch, &count));
 	json_key(w, "latches");
 	json_object_begin(w);
 	json_member_uint(w, "used", counts->all);
@@ -209,11 +170,11 @@ static struct report_latch_numbers status_latches(struct json_writer *w,
 		.used = counts->all,
 		.capacity = latches_capacity(source->maps),
 		.larval = counts->of[LATCH_STATE_LARVAL],
-		.foreign_larval = count.foreign_larval,
+		.foreign_larval = foreign_larval,
 	};
 }
 
-static void status_sas(struct json_writer *w, const struct report_source *source)
+static void status_sas(struct json_writer *w, const struct report_state_counts *counts)
 {
 	static const enum latch_sa_state states[] = {
 		LATCH_SA_BOUND,
@@ -221,14 +182,12 @@ static void status_sas(struct json_writer *w, const struct report_source *source
 		LATCH_SA_ORPHAN,
 		LATCH_SA_DYING,
 	};
-	struct state_counts counts = {0};
 	size_t i;
 
-	report_fail(w, sas_walk(source->maps, count_sa, &counts));
 	json_key(w, "sas");
 	json_object_begin(w);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
-		json_member_uint(w, latch_sa_state_name(states[i]), counts.of[states[i]]);
+		json_member_uint(w, latch_sa_state_name(states[i]), counts->of[states[i]]);
 	json_object_end(w);
 }
 
@@ -275,8 +234,10 @@ static void status_kernel(struct json_writer *w)
 
 void report_status(struct json_writer *w, const struct report_source *source)
 {
+	struct report_counts now = {0}, *counts = source->counts ? source->counts : &now;
 	struct report_latch_numbers latches;
 
+	report_fail(w, report_counts_take(counts, source->maps, source->netfilter_netns, source->fresh));
 	json_object_begin(w);
 	json_member_uint(w, "schema", REPORT_SCHEMA);
 	status_daemon(w, source);
@@ -284,10 +245,10 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	status_netns(w, source);
 	status_feeds(w, source);
 	json_member_uint(w, "rules", source->rule_count);
-	latches = status_latches(w, source);
+	latches = status_latches(w, source, &counts->latches, counts->foreign_larval);
 	report_attention(w, source, &latches);
 	report_notices(w, source, &latches);
-	status_sas(w, source);
+	status_sas(w, &counts->sas);
 	status_drops(w, source);
 	status_counters(w, source);
 	status_kernel(w);

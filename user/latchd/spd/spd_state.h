@@ -27,6 +27,11 @@
 #define SPD_CREATED_MAX 256
 #define SPD_HELD_MAX	256
 
+struct spd_namespaces {
+	uint64_t *cookies;
+	size_t count, capacity;
+};
+
 struct spd_watch {
 	const struct kernel_maps *maps; /* the caller sets these three */
 	const struct identities *identities;
@@ -35,8 +40,11 @@ struct spd_watch {
 	struct loop_timer check, period;
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to check */
 	size_t edited_count;
-	bool all_edited;
-	uint64_t edited_ms;			    /* time of the last reported edit */
+	bool all_edited;	     /* more of them than that */
+	bool periodic;		     /* the next round checks all namespaces */
+	uint64_t edited_ms;	     /* time of the last reported edit */
+	struct spd_namespaces known; /* with latches to check, as the last round found them */
+	bool knows;		     /* the last round found all of them */
 	struct latch_flow created[SPD_CREATED_MAX]; /* new latches to check */
 	size_t created_count;
 	uint64_t held[SPD_HELD_MAX]; /* namespaces with policy entries of latchd */

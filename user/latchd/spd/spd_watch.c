@@ -53,19 +53,27 @@ static void check_netns(struct spd_watch *watch, uint64_t netns, bool all)
 
 /* ---- which namespaces ---- */
 
-/* Only namespaces with latches: the owner of a namespace may edit its SPD at any rate. */
-struct namespaces {
-	uint64_t *cookies;
-	size_t count, capacity;
+struct search {
+	const struct spd_watch *watch;
+	struct spd_namespaces found;
 };
 
+/* A check has nothing to compare with for a latch without a known peer. */
+static bool is_checked(const struct spd_watch *watch, union latch_word word)
+{
+	return identities_get_params(watch->identities, word.params) != NULL;
+}
+
+/* Only namespaces with latches: the owner of a namespace may edit its SPD at any rate. */
 static int note_namespace(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
-	struct namespaces *found = context;
+	struct search *search = context;
+	struct spd_namespaces *found = &search->found;
 	size_t capacity = found->capacity ? found->capacity * 2 : 16;
 	uint64_t *cookies;
 
-	if (!latch_is_live(latch) || contains(found->cookies, found->count, flow->netns))
+	if (!latch_is_live(latch) || !is_checked(search->watch, latch->word) ||
+	    contains(found->cookies, found->count, flow->netns))
 		return 0;
 	if (found->count == found->capacity) {
 		cookies = reallocarray(found->cookies, capacity, sizeof(*cookies));
@@ -89,7 +97,7 @@ static bool has_created(const struct spd_watch *watch, uint64_t netns)
 }
 
 /* Namespaces without a latch, but with policy entries of latchd. */
-static void check_held(struct spd_watch *watch, const struct namespaces *found)
+static void check_held(struct spd_watch *watch, const struct spd_namespaces *found)
 {
 	size_t i;
 
@@ -101,14 +109,14 @@ static void check_held(struct spd_watch *watch, const struct namespaces *found)
 	}
 }
 
-static void check_all(struct spd_watch *watch, const struct namespaces *found)
+static void check_all(struct spd_watch *watch, const struct spd_namespaces *found)
 {
 	size_t i;
 
 	for (i = 0; i < found->count; i++) {
 		uint64_t netns = found->cookies[i];
-		bool edited =
-			watch->all_edited || contains(watch->edited, watch->edited_count, netns);
+		bool edited = watch->periodic || watch->all_edited ||
+			      contains(watch->edited, watch->edited_count, netns);
 
 		if (edited || has_created(watch, netns))
 			check_netns(watch, netns, edited);
@@ -136,28 +144,42 @@ static void end_round(struct spd_watch *watch)
 {
 	if (!watch->failed)
 		spd_grace_end_round(&watch->grace);
-	if (watch->failed || watch->all_edited)
+	if (watch->failed || watch->periodic || watch->all_edited)
 		watch->warned = watch->failed;
 	watch->created_count = 0;
+	watch->periodic = false;
 	watch->round++;
+}
+
+/* In place of those of the last round. Edits in new ones were left aside until now. */
+static int find_namespaces(struct spd_watch *watch)
+{
+	struct search search = {.watch = watch};
+	int err = latches_walk(watch->maps, note_namespace, &search);
+	size_t i;
+
+	for (i = 0; i < search.found.count; i++)
+		if (!contains(watch->known.cookies, watch->known.count, search.found.cookies[i]))
+			note_edited(watch, search.found.cookies[i]);
+	free(watch->known.cookies);
+	watch->known = search.found;
+	watch->knows = !err;
+	return err;
 }
 
 /* An edit right after the last event may have no event of its own: then one more check. */
 static void on_check(void *context)
 {
 	struct spd_watch *watch = context;
-	struct namespaces found = {0};
-	int err;
+	int err = find_namespaces(watch);
 
-	err = latches_walk(watch->maps, note_namespace, &found);
 	if (err)
 		log_warn("latch",
 			 "IPsec policies: cannot walk the latch map: %s; next attempt in 10 s",
 			 strerror(-err));
 	watch->failed = err != 0;
-	check_held(watch, &found);
-	check_all(watch, &found);
-	free(found.cookies);
+	check_held(watch, &watch->known);
+	check_all(watch, &watch->known);
 	end_round(watch);
 	if (loop_now_ms() - watch->edited_ms < SPD_SETTLE_MS) {
 		check_soon(watch);
@@ -172,24 +194,52 @@ static void on_period(void *context)
 {
 	struct spd_watch *watch = context;
 
-	watch->all_edited = true;
+	watch->periodic = true;
 	check_soon(watch);
 	loop_timer_arm(&watch->period, SPD_PERIOD_MS);
 }
 
-void spd_watch_edited(struct spd_watch *watch, uint64_t netns)
+/* An edit elsewhere must cost nothing, or local users could have every check made in full. */
+static bool has_latches(const struct spd_watch *watch, uint64_t netns)
+{
+	return !watch->knows || contains(watch->known.cookies, watch->known.count, netns) ||
+	       contains(watch->edited, watch->edited_count, netns) ||
+	       contains(watch->held, watch->held_count, netns);
+}
+
+static void take_edit(struct spd_watch *watch, uint64_t netns)
 {
 	note_edited(watch, netns);
 	watch->edited_ms = loop_now_ms();
 	check_soon(watch);
 }
 
-void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow)
+void spd_watch_edited(struct spd_watch *watch, uint64_t netns)
 {
-	if (watch->created_count < SPD_CREATED_MAX)
+	if (has_latches(watch, netns))
+		take_edit(watch, netns);
+}
+
+/*
+ * The first latch of a namespace counts as an edit there: edits before it were left aside, and one
+ * right after their last event has no event of its own.
+ */
+void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow,
+			     union latch_word word)
+{
+	if (!is_checked(watch, word))
+		return;
+	if (!has_latches(watch, flow->netns))
+		take_edit(watch, flow->netns);
+	else if (watch->created_count < SPD_CREATED_MAX)
 		watch->created[watch->created_count++] = *flow;
 	else
 		note_edited(watch, flow->netns);
+	check_soon(watch);
+}
+
+void spd_watch_events_lost(struct spd_watch *watch)
+{
 	check_soon(watch);
 }
 
@@ -216,6 +266,9 @@ void spd_watch_start(struct spd_watch *watch, struct loop *loop)
 void spd_watch_stop(struct spd_watch *watch)
 {
 	spd_grace_release(&watch->grace);
+	free(watch->known.cookies);
+	watch->known = (struct spd_namespaces){0};
+	watch->knows = false;
 	loop_timer_cancel(&watch->check);
 	loop_timer_cancel(&watch->period);
 }

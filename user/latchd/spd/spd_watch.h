@@ -19,8 +19,13 @@
 void spd_watch_start(struct spd_watch *watch, struct loop *loop);
 void spd_watch_stop(struct spd_watch *watch);
 
+/* An edit where no latch with a known peer is, nor a policy entry of latchd, causes no check. */
 void spd_watch_edited(struct spd_watch *watch, uint64_t netns);
-void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow);
+/* word: as the event shows it. */
+void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow,
+			     union latch_word word);
+/* Some latch may have been created. */
+void spd_watch_events_lost(struct spd_watch *watch);
 void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow);
 
 #endif

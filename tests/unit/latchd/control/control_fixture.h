@@ -29,10 +29,13 @@ static char socket_path[128];
 static int handler_calls;
 static size_t list_size;
 
-static void write_status(void *context, struct json_writer *w)
+static unsigned int calls_for_root;
+
+static void write_status(void *context, bool for_root, struct json_writer *w)
 {
 	cr_expect_eq(context, &list_size);
 	handler_calls++;
+	calls_for_root += for_root;
 	json_object_begin(w);
 	json_member_string(w, "verb", "status");
 	json_object_end(w);

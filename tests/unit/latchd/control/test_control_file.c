@@ -191,6 +191,9 @@ Test(control_file, credentials_decide_even_when_the_mode_of_the_file_allows_more
 	cr_expect_str_eq(answer, answered, "a member by supplementary group");
 	request_status_as(65534, daemon_group, others, answer, sizeof(answer));
 	cr_expect_str_eq(answer, answered, "a member by primary group");
+	cr_expect_eq(calls_for_root, 0);
+	request_status_as(0, others, daemon_group, answer, sizeof(answer));
+	cr_expect_eq(calls_for_root, 1);
 
 	cr_assert_eq(chmod(scratch_path("sock"), 0666), 0);
 	request_status_as(65534, others, others, answer, sizeof(answer));

@@ -61,8 +61,9 @@ TestSuite(application, .init = set_up, .fini = tear_down, .timeout = 120);
 static void put_broken(const struct latch_flow *flow, int fd, enum latch_disposition what,
 		       __u8 flags)
 {
+	static uint64_t last_id = LATCH_ID;
 	struct latch latch = {
-		.id = LATCH_ID,
+		.id = ++last_id,
 		.owner = LATCH_OWNER_SOCKET,
 		.owner_since = 1000,
 		.socket_cookie = cookie_of(fd),

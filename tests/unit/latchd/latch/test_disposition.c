@@ -75,25 +75,6 @@ Test(disposition, R_5_5_2_only_the_socket_of_the_broken_latch_ends)
 	close_pair(&whole);
 }
 
-/* Peers choose how often latches break. */
-Test(disposition, a_latch_that_breaks_soon_after_a_long_walk_waits_for_the_next_one)
-{
-	struct pair pair = connect_pair(IPV4, IPV4, NULL);
-	uint64_t walks;
-
-	flow = flow_of(pair.client);
-	disposition_start(&disposition, loop);
-	disposition.walks.due_ms = loop_now_ms() + 300;
-	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
-	walks = disposition.walks.count;
-	disposition_run_soon(&disposition);
-	cr_expect_geq(disposition.timer.deadline_ms, loop_now_ms() + 150);
-	disposition_run_soon(&disposition);
-	wait_until(was_reset);
-	cr_expect_eq(disposition.walks.count, walks + 1);
-	close_pair(&pair);
-}
-
 Test(disposition, a_latch_that_breaks_later_is_reset)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);

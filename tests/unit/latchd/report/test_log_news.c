@@ -249,6 +249,71 @@ Test(log_news, a_reset_that_fails_repeatedly_is_logged_once)
 	cr_expect_str_empty(last_log);
 }
 
+/* ---- floods */
+
+static unsigned int lines_of(unsigned int floods, void (*of)(void))
+{
+	unsigned int i, lines = 0;
+
+	for (i = 0; i < floods; i++) {
+		of();
+		lines += last_log[0] != '\0';
+	}
+	return lines;
+}
+
+static void break_by_d(void)
+{
+	publish_broken((struct news_cause){.reason = LATCH_REASON_SA_CONFLICT, .got = params_d});
+}
+
+static void break_by_weak(void)
+{
+	publish_broken((struct news_cause){.reason = LATCH_REASON_SA_CONFLICT, .got = params_weak});
+}
+
+static void reset_one(void)
+{
+	publish_reset(0, false, 0);
+}
+
+static void heal_one(void)
+{
+	publish((struct news){.kind = NEWS_LATCH_HEALED, .cause.reason = LATCH_REASON_SA_CONFLICT},
+		latch_of_c());
+}
+
+Test(log_news, a_flood_of_breaks_between_two_peers_has_a_limited_number_of_lines)
+{
+	cr_expect_eq(lines_of(LOG_SHARE_LINES, break_by_d), LOG_SHARE_LINES);
+	break_by_d();
+	expect_line(LOG_LEVEL_WARN,
+		    "latches to \"c.example\" broken: 256 lines within 10 s, no more "
+		    "until then; all are in: latchctl monitor");
+	cr_expect_eq(lines_of(20000, break_by_d), 0);
+	break_by_weak();
+	expect_line(LOG_LEVEL_WARN,
+		    "latch ab broken (sa-conflict): " LATCHED_TO_C
+		    "new SA belongs to \"c.example\" with other parameters, see latchctl --json "
+		    "monitor");
+}
+
+Test(log_news, a_flood_of_resets_or_heals_has_a_limited_number_of_lines)
+{
+	cr_expect_eq(lines_of(20000, reset_one), LOG_SHARE_LINES + 1);
+	cr_expect_eq(lines_of(20000, heal_one), LOG_SHARE_LINES + 1);
+}
+
+Test(log_news, lines_come_again_in_the_next_period)
+{
+	unsigned int i;
+
+	cr_expect_eq(lines_of(1000, break_by_d), LOG_SHARE_LINES + 1);
+	for (i = 0; i < LOG_SHARE_SLOTS; i++)
+		log_news.share.slots[LOG_SHARE_BROKEN][i].ends_ms = loop_now_ms();
+	cr_expect_eq(lines_of(1000, break_by_d), LOG_SHARE_LINES + 1);
+}
+
 /* ---- requests of an administrator */
 
 static const struct news_requester requester = {.pid = 42, .login_uid = 1000};
@@ -262,6 +327,16 @@ Test(log_news, R_6_2_1_lines_of_requested_breaks_and_heals_name_the_requester)
 	publish((struct news){.kind = NEWS_LATCH_HEALED, .cause = request}, latch_of_c());
 	expect_line(LOG_LEVEL_WARN,
 		    "latch ab healed (admin): " FLOW "; requested by pid 42, login uid 1000");
+}
+
+static void break_by_request(void)
+{
+	publish_broken(request);
+}
+
+Test(log_news, R_6_2_1_each_requested_break_has_a_line)
+{
+	cr_expect_eq(lines_of(1000, break_by_request), 1000);
 }
 
 Test(log_news, the_line_of_a_requested_close_names_the_requester_and_the_failure)
@@ -333,8 +408,8 @@ Test(log_news, a_flow_to_an_interface_with_sas_elsewhere_is_explained_once_a_min
 	expect_line(
 		LOG_LEVEL_WARN,
 		"flow not latched (sas-elsewhere): " FLOW
-		"; its xfrm or VTI interface has its SAs in another network namespace; to latch "
-		"it make the interface in this one");
+		"; its interface is a VTI or has its SAs in another network namespace; to latch it "
+		"make an xfrm interface in this one");
 	publish_elsewhere();
 	cr_expect_str_empty(last_log);
 	cr_expect_gt(log_news.elsewhere_due_ms, loop_now_ms());

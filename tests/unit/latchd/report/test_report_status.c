@@ -4,6 +4,7 @@
 
 #include "common/loop.h"
 #include "latchd/report/report_attention.h"
+#include "latchd/report/report_counts.h"
 
 #include <bpf/libbpf.h>
 #include <sys/utsname.h>
@@ -313,6 +314,79 @@ Test(report_status, a_counter_that_has_grown_needs_attention_for_ten_minutes)
 	recent.changed_ms[LATCH_COUNTER_UNLATCHED_PENDING] -= REPORT_RECENT_MS;
 	ask();
 	cr_expect_eq(attention("unlatched", "unlatched_pending"), 0, "more than ten minutes ago");
+}
+
+/* ---- the walks that count */
+
+static struct report_counts counts;
+
+static void start_counting(void)
+{
+	fill_tables();
+	counts = (struct report_counts){0};
+	source.counts = &counts;
+}
+
+static void ask_as(bool root)
+{
+	source.fresh = root;
+	ask();
+}
+
+static void add_latch(void)
+{
+	struct latch_flow flow = w_to_c();
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+
+	put_latch(&flow, &latch);
+}
+
+Test(report_status, requests_of_members_share_one_walk_over_the_tables)
+{
+	int i;
+
+	start_counting();
+	for (i = 0; i < 28; i++)
+		ask_as(false);
+	cr_expect_eq(counts.walks, 1);
+	expect_json("latches.used", "6");
+	expect_json("sas.orphan", "2");
+}
+
+Test(report_status, members_get_new_numbers_after_a_second)
+{
+	start_counting();
+	ask_as(false);
+	add_latch();
+	ask_as(false);
+	expect_json("latches.used", "6");
+	cr_expect_leq(counts.due_ms - loop_now_ms(), REPORT_COUNTS_AGE_MS);
+	counts.due_ms = loop_now_ms();
+	ask_as(false);
+	expect_json("latches.used", "7");
+	expect_json("latches.established", "3");
+	cr_expect_eq(counts.walks, 2);
+}
+
+Test(report_status, root_gets_the_numbers_of_the_moment)
+{
+	start_counting();
+	ask_as(false);
+	add_latch();
+	ask_as(true);
+	expect_json("latches.used", "7");
+	ask_as(false);
+	expect_json("latches.used", "7");
+	cr_expect_eq(counts.walks, 2);
+}
+
+Test(report_status, numbers_of_a_table_that_cannot_be_read_are_not_kept)
+{
+	const struct kernel_maps broken = {.latches = -1, .sas = -1};
+
+	counts = (struct report_counts){0};
+	cr_expect_lt(report_counts_take(&counts, &broken, NULL, false), 0);
+	cr_expect_eq(counts.due_ms, 0);
 }
 
 Test(report_status, status_shows_a_kernel_without_netfilter_gate)

@@ -111,7 +111,7 @@ Test(spd_watch, a_new_latch_is_checked_at_its_creation)
 	loop_timer_cancel(&watch.period);
 	flow = flow_without_socket(1001);
 	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
-	spd_watch_latch_created(&watch, &flow);
+	spd_watch_latch_created(&watch, &flow, now().word);
 	wait_until(is_seen);
 }
 
@@ -187,8 +187,125 @@ Test(spd_watch, S15_an_edit_in_another_namespace_breaks_no_latch)
 	elsewhere.netns = other.cookie;
 	put_latch(&elsewhere, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
 	policy_add(&other, &bypass);
+	spd_watch_latch_created(&watch, &elsewhere, now().word);
 	spd_watch_edited(&watch, other.cookie);
 	edited_without_effect();
+	namespace_end(&other);
+}
+
+/* ---- edits in namespaces of local users ---- */
+
+#define FLOOD (2 * SPD_EDITED_MAX)
+
+static void edit_elsewhere(uint64_t first)
+{
+	uint64_t i;
+
+	for (i = 0; i < FLOOD; i++)
+		spd_watch_edited(&watch, first + i);
+}
+
+static void expect_no_check_due(void)
+{
+	cr_expect_eq(watch.edited_count, 0);
+	cr_expect_not(watch.all_edited);
+	cr_expect_not(loop_timer_armed(&watch.check));
+}
+
+static bool is_idle(void)
+{
+	return is_seen() && !loop_timer_armed(&watch.check);
+}
+
+Test(spd_watch, edits_in_namespaces_without_a_latch_cause_no_check)
+{
+	wait_until(is_idle);
+	edit_elsewhere(UINT64_MAX / 2);
+	expect_no_check_due();
+}
+
+/* Local users can bring up SAs there, but no key manager reports them. */
+Test(spd_watch, latches_without_a_known_peer_make_no_edit_count)
+{
+	const union latch_word larval = {.generation = 1, .state = LATCH_STATE_LARVAL};
+	struct latch_flow elsewhere = flow;
+	uint64_t i;
+
+	wait_until(is_idle);
+	for (i = 0; i < FLOOD; i++) {
+		elsewhere.netns = UINT64_MAX / 2 + i;
+		if (i < LATCHES_ROOM / 2)
+			put_latch(&elsewhere, LATCH_STATE_LARVAL, LATCH_OWNER_SOCKET, 0);
+		spd_watch_latch_created(&watch, &elsewhere, larval);
+	}
+	edit_elsewhere(UINT64_MAX / 2);
+	expect_no_check_due();
+	edited_without_effect();
+	wait_until(is_idle);
+	edit_elsewhere(UINT64_MAX / 2);
+	expect_no_check_due();
+}
+
+/* Once a tick, which is more often than checks come. */
+static bool flood_has_a_round(void)
+{
+	if (watch.round != round_before)
+		return true;
+	spd_watch_edited(&watch, ns.cookie);
+	return false;
+}
+
+/* The owner of one namespace chooses how often its own latches are checked, not those of others. */
+Test(spd_watch, a_flood_of_edits_in_one_namespace_does_not_repeat_the_check_of_all)
+{
+	wait_until(is_idle);
+	round_before = watch.round;
+	loop_timer_arm(&watch.period, 0);
+	wait_until(flood_has_a_round);
+	cr_expect_not(watch.periodic);
+	cr_expect(loop_timer_armed(&watch.check), "the flood itself has one more check");
+}
+
+static void start_elsewhere(struct namespace *other)
+{
+	struct policy out = policy_protecting(POLICY_OUT), in = policy_protecting(POLICY_IN);
+
+	namespace_start(other);
+	policy_add(other, &out);
+	policy_add(other, &in);
+	flow.netns = other->cookie;
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 0);
+}
+
+/* An edit before it was left aside; one right after that has no event. */
+Test(spd_watch, R_2_3_12_the_first_latch_of_a_namespace_counts_as_an_edit)
+{
+	struct namespace other;
+
+	wait_until(is_idle);
+	loop_timer_cancel(&watch.period);
+	start_elsewhere(&other);
+	spd_watch_edited(&watch, other.cookie);
+	expect_no_check_due();
+	watch.edited_ms = 0;
+	spd_watch_latch_created(&watch, &flow, now().word);
+	cr_expect_eq(watch.edited_count, 1);
+	cr_expect_eq(watch.edited[0], other.cookie);
+	cr_expect_gt(watch.edited_ms, 0, "a check earlier than 200 ms from now has a successor");
+	wait_until(is_seen);
+	namespace_end(&other);
+}
+
+Test(spd_watch, R_2_3_12_after_lost_events_a_namespace_with_its_first_latch_is_checked)
+{
+	struct namespace other;
+
+	wait_until(is_idle);
+	loop_timer_cancel(&watch.period);
+	start_elsewhere(&other);
+	spd_watch_edited(&watch, other.cookie);
+	spd_watch_events_lost(&watch);
+	wait_until(is_seen);
 	namespace_end(&other);
 }
 

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How many lines of one kind the latches of one peer, in conflict with one other, have in the log.
+ * A peer can break any number of its own latches at a time; its lines must neither stop the loop
+ * nor hide those of others.
+ */
+#ifndef LATCHD_REPORT_LOG_SHARE_H
+#define LATCHD_REPORT_LOG_SHARE_H
+
+#include <stdint.h>
+
+#define LOG_SHARE_LINES 256 /* in a period */
+#define LOG_SHARE_MS	10000
+#define LOG_SHARE_SLOTS 1024 /* pairs of peers beyond share one */
+
+enum log_share_kind {
+	LOG_SHARE_BROKEN,
+	LOG_SHARE_HEALED,
+	LOG_SHARE_RESET,
+	LOG_SHARE_KINDS,
+};
+
+enum log_share_verdict {
+	LOG_SHARE_LINE,
+	LOG_SHARE_LAST, /* no line, but one that says so */
+	LOG_SHARE_NONE,
+};
+
+struct log_share { /* zeroed before first use */
+	struct log_share_slot {
+		uint64_t ends_ms; /* of the period */
+		uint32_t lines;
+	} slots[LOG_SHARE_KINDS][LOG_SHARE_SLOTS];
+};
+
+/* params: of the latch. other: of the SA in conflict, or 0. */
+enum log_share_verdict log_share_take(struct log_share *share, enum log_share_kind kind,
+				      uint16_t params, uint16_t other);
+
+#endif
