@@ -7,7 +7,7 @@
 # issued certificates with the text "alice@acme.example" in each of these four types, and with
 # "10.9.0.2" as a host name and as an address. C authenticates with each of them, under remote ids
 # of W that fix the type and under %any: charon refuses the other types, or latchd leaves the SAs
-# unattributed. The one that is meant is attributed. charon accepts no URI at all.
+# unattributed. The one that is meant is attributed, and a stream is latched to it. charon accepts no URI at all.
 #
 # touches: feeds vici identity
 # run: conformance
@@ -76,11 +76,20 @@ printed() {
 	if [[ $1 = address* ]]; then echo 10.9.0.2; else echo $TEXT; fi
 }
 
-# is_attributed TYPE REMOTE-ID
+# is_latched PORT PRINTED: a stream to C, which ends again.
+is_latched() {
+	start_stream "$1"
+	need_latch w "$1" established
+	latch_seen "$(at w "$1") and .peer.id == \"$2\"" || fail "W's latch does not name $2"
+	end_stream c "$1"
+}
+
+# is_attributed TYPE REMOTE-ID PORT
 is_attributed() {
 	become "$1"
 	initiate c || fail "charon has refused $1 under the remote id $2; see c/initiate.log"
 	need 60 "$1 is attributed under the remote id $2" attributed "$(printed "$1")"
+	is_latched "$3" "$(printed "$1")"
 	end_ike_sa
 }
 
@@ -116,15 +125,15 @@ sed -i 's/start_action = trap/start_action = none/' "$RUN"/{w,c}/swanctl/swanctl
 host_up w c
 start_latchd
 accept $TEXT
-is_attributed mail $TEXT
+is_attributed mail $TEXT 7000
 for type in host uri key; do
 	is_rejected $type $TEXT
 done
 accept '*@acme.example'
-is_attributed mail '*@acme.example'
+is_attributed mail '*@acme.example' 7001
 is_rejected host '*@acme.example'
 accept 10.9.0.2
-is_attributed address 10.9.0.2
+is_attributed address 10.9.0.2 7002
 is_rejected address-text 10.9.0.2
 accept %any
 for type in mail host key address address-text; do

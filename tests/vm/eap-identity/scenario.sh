@@ -53,7 +53,8 @@ charon_config() {
 			/^ *plugins {/a\    eap-radius {\n      server = 127.0.0.1\n      secret = shared\n    }'
 }
 
-# Only the clients begin: an EAP server cannot.
+# Only the clients begin: an EAP server cannot. An INITIAL_CONTACT of D would end
+# C's IKE_SA, by the identity that D claims.
 eval "plain_$(declare -f connection_config)"
 connection_config() {
 	local user=carol
@@ -61,7 +62,8 @@ connection_config() {
 	if [ "$1" = w ]; then
 		plain_connection_config w | sed '/^ *remote {/,/}/c\
 			remote {\n auth = eap-radius\n id = %any\n eap_id = %any\n }
-			s/start_action = trap/start_action = none/'
+			s/start_action = trap/start_action = none/
+			s/unique = no/unique = never/'
 		return
 	fi
 	[ "$1" = c ] || user=dave

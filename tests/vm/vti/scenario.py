@@ -14,7 +14,8 @@ packets on without their SA.
        not latched, and their packets are counted
     2. under a rule that requires a latch no connection leaves
     3. the interfaces are down: a connection that begins past them, under the same SAs, is latched;
-       when w's route leads to w's interface it sends nothing, and past it the stream continues
+       when w's route leads to w's interface, and only its policies are left, it sends nothing; past it
+       the stream continues
 """
 import sys
 
@@ -130,9 +131,13 @@ latched, peer = works(5001)
 register(W, latched)
 expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "past the interfaces both ends are latched, with params 7")
 through_the_interface(W)
+for way, ends in (("out", (W, C)), ("in", (C, W))):
+    source, destination = (INNER[host] for host in ends)
+    W.ip(f"xfrm policy delete src {source}/32 dst {destination}/32 dir {way}")
 stops_at(Gate(W, "out", W.device), latched, peer, b"for C only", LATCH_DROP_PLAINTEXT,
          "w's latched end sends nothing through the interface")
 past_the_interface(W)
+add_policies(W, "")
 arrives_whole(peer, b"for C only", "past it the stream continues")
 reset_on_close(latched)
 latched.close()

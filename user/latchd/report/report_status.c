@@ -237,7 +237,8 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	struct report_counts now = {0}, *counts = source->counts ? source->counts : &now;
 	struct report_latch_numbers latches;
 
-	report_fail(w, report_counts_take(counts, source->maps, source->netfilter_netns, source->fresh));
+	report_fail(w, report_counts_take(counts, source->maps, source->netfilter_netns,
+					  source->fresh));
 	json_object_begin(w);
 	json_member_uint(w, "schema", REPORT_SCHEMA);
 	status_daemon(w, source);
