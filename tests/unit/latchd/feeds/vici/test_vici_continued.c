@@ -187,13 +187,15 @@ Test(vici_continued, the_end_of_an_ike_sa_under_a_stated_connection_causes_no_li
 	cr_expect_not(loop_timer_armed(&session()->resync));
 }
 
-/* Pubkey, then EAP: the identity is that of EAP. */
+/* Pubkey, then EAP without an identity of its own. */
 Test(vici_continued, an_eap_identity_leaves_a_doubt_under_its_connection)
 {
-	static const char eap[] = NAMED ",\"remote-eap-id\":\"alice\"";
-
-	start_with("EAP", EXACT);
-	child_up(7, 70, eap);
+	fake_charon_add_conn(&charon, "{\"x509\":{\"remote-1\":{\"class\":\"public key\"," EXACT
+				      "},\"remote-2\":{\"class\":\"EAP\"}}}");
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	child_up(7, 70, NAMED);
 	expect_refusal("an EAP or XAuth identity");
 	load("public key", EXACT);
 	begun(8, 80);
