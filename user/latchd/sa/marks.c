@@ -8,6 +8,8 @@
 #include "common/log_limit.h"
 #include "latchd/sa/sa_ends.h"
 
+#define MARKS_RETRY_MS 1000
+
 static void warn_of_mark(const struct binding *b, const struct child_sa *child, int err)
 {
 	unsigned int left_out;
@@ -71,20 +73,31 @@ static int set_all(const struct binding *b)
 	return first;
 }
 
-/* A failed mark waits for marks_retry(). */
+static int clear_next(const struct binding *b)
+{
+	struct sa_groups *groups = &b->child_sas->groups;
+	struct sa_group *group = sa_groups_take_stale(groups, true);
+	int err;
+
+	walk_pace_begin(b->marking);
+	err = update_group(b, group);
+	walk_pace_end(b->marking);
+	if (err)
+		sa_groups_note_stale(groups, group);
+	return err;
+}
+
 void marks_clear(const struct binding *b)
 {
 	struct sa_groups *groups = &b->child_sas->groups;
+	int err = 0;
 
 	if (b->child_sas->uncounted)
 		return;
-	while (groups->relieved && !walk_pace_wait_ms(b->marking)) {
-		walk_pace_begin(b->marking);
-		update_group(b, sa_groups_take_stale(groups, true));
-		walk_pace_end(b->marking);
-	}
+	while (!err && groups->relieved && !walk_pace_wait_ms(b->marking))
+		err = clear_next(b);
 	if (groups->relieved && !loop_timer_armed(b->clear))
-		loop_timer_arm(b->clear, walk_pace_wait_ms(b->marking));
+		loop_timer_arm(b->clear, err ? MARKS_RETRY_MS : walk_pace_wait_ms(b->marking));
 }
 
 int marks_update(const struct binding *b)

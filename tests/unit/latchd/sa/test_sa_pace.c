@@ -11,6 +11,7 @@
 
 static struct feed_child known, rival;
 static struct latch_flow flow;
+static uint64_t walked; /* so far */
 
 static void start(void)
 {
@@ -54,6 +55,26 @@ Test(sa_pace, R_2_3_8_a_mark_is_set_at_once_and_cleared_at_a_pace)
 	install_and_report(&charon, &known);
 	let_wait(&attribution->marking);
 	toggle();
+	cr_expect(is_contested(&known));
+	wait_until(is_uncontested);
+}
+
+static bool has_tried_to_clear(void)
+{
+	return attribution->marking.count > walked;
+}
+
+Test(sa_pace, R_2_3_8_a_mark_that_cannot_be_cleared_is_cleared_later)
+{
+	int control = maps.control;
+
+	install_and_report(&charon, &known);
+	let_wait(&attribution->marking);
+	toggle();
+	walked = attribution->marking.count;
+	maps.control = -1;
+	wait_until(has_tried_to_clear);
+	maps.control = control;
 	cr_expect(is_contested(&known));
 	wait_until(is_uncontested);
 }
@@ -106,8 +127,6 @@ Test(sa_pace, a_short_walk_does_not_end_the_wait_after_a_long_one)
 }
 
 /* ---- walks */
-
-static uint64_t walked;
 
 static bool has_walked(void)
 {
