@@ -7,7 +7,8 @@
 #
 # W authenticates its clients by EAP-TTLS, and its RADIUS server compares only what is inside the
 # tunnel. D proves inside that it is dave, and claims outside that it is carol: charon prints both
-# peers as carol. Under a rule that requires a latch neither of them is served, and nothing leaves.
+# peers as carol. Under a rule that requires a latch neither of them is served, and nothing leaves. A
+# connection that needs none works.
 #
 # The variant: the administrator has stated, wrongly, that the EAP identities are authenticated. C
 # is latched as carol, and rekeys lose nothing. Then D decrypts a part of C's stream: the risk that
@@ -227,6 +228,9 @@ else
 	need 60 "latchd refuses C's SAs" refused_more_than 0
 	drops_before=$(dropped)
 	not_served c 7000
+	start_stream 7002
+	end_stream c 7002
+	log "a connection that needs no latch works under C's SAs"
 	refused=$(refusals)
 	impostor_claims_carol
 	need 60 "latchd refuses D's SAs" refused_more_than "$refused"

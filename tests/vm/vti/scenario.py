@@ -129,6 +129,7 @@ for each in HOSTS:
     past_the_interface(each)
 latched, peer = works(5001)
 register(W, latched)
+sends(peer, latched, b"answer", "data arrives at w")
 expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "past the interfaces both ends are latched, with params 7")
 through_the_interface(W)
 for way, ends in (("out", (W, C)), ("in", (C, W))):

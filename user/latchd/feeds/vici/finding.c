@@ -28,10 +28,13 @@ static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed
 
 int vici_finder_forget(struct vici_finder *finder)
 {
+	int err;
+
 	vici_verdicts_clear(&finder->memory.verdicts);
 	vici_formers_clear(&finder->memory.formers);
 	finder->memory.unnoted = finder->unnoted = 0;
-	return keyed_hash_new_key(&finder->memory.key);
+	err = vici_verdicts_reserve(&finder->memory.verdicts);
+	return err ? err : keyed_hash_new_key(&finder->memory.key);
 }
 
 /* ---- notes */

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 
 #define SNAPSHOTS_WITHOUT 2
-#define FOLLOWED_MAX	  64 /* charon reports a chain of rekeys in order, and never a circle */
+/* Each verdict counts in two. Two more are made before a verdict is refused. */
+#define SHARES_MAX   (2 * VICI_VERDICTS_CONTINUED + 2)
+#define FOLLOWED_MAX 64 /* charon reports a chain of rekeys in order, and never a circle */
 
 struct vici_share {
 	struct vici_share *next;
@@ -22,6 +24,53 @@ struct vici_noted {
 	struct vici_share *connection, *peer;
 	uint64_t snapshot; /* the last one that has seen it */
 };
+
+/* ---- memory */
+
+int vici_verdicts_reserve(struct vici_verdicts *verdicts)
+{
+	if (!verdicts->noted_pool)
+		verdicts->noted_pool =
+			calloc(VICI_VERDICTS_CONTINUED, sizeof(*verdicts->noted_pool));
+	if (!verdicts->share_pool)
+		verdicts->share_pool = calloc(SHARES_MAX, sizeof(*verdicts->share_pool));
+	return verdicts->noted_pool && verdicts->share_pool ? 0 : -ENOMEM;
+}
+
+static void release(struct vici_verdicts *verdicts)
+{
+	free(verdicts->noted_pool);
+	free(verdicts->share_pool);
+	verdicts->noted_pool = verdicts->noted_spare = NULL;
+	verdicts->share_pool = verdicts->share_spare = NULL;
+	verdicts->noted_used = verdicts->shares_used = 0;
+}
+
+static struct vici_noted *take_noted(struct vici_verdicts *verdicts)
+{
+	struct vici_noted *noted = verdicts->noted_spare;
+
+	if (noted)
+		verdicts->noted_spare = noted->next;
+	else if (!vici_verdicts_reserve(verdicts))
+		noted = &verdicts->noted_pool[verdicts->noted_used++];
+	if (noted)
+		*noted = (struct vici_noted){0};
+	return noted;
+}
+
+static struct vici_share *take_share(struct vici_verdicts *verdicts)
+{
+	struct vici_share *share = verdicts->share_spare;
+
+	if (share)
+		verdicts->share_spare = share->next;
+	else if (!vici_verdicts_reserve(verdicts))
+		share = &verdicts->share_pool[verdicts->shares_used++];
+	if (share)
+		*share = (struct vici_share){0};
+	return share;
+}
 
 /* ---- shares */
 
@@ -44,7 +93,8 @@ static void drop_unused(struct vici_verdicts *verdicts, uint64_t name)
 	if (!share || share->entries)
 		return;
 	*place = share->next;
-	free(share);
+	share->next = verdicts->share_spare;
+	verdicts->share_spare = share;
 }
 
 static bool has_room(const struct vici_verdicts *verdicts, uint64_t name, uint32_t limit)
@@ -59,7 +109,7 @@ static struct vici_share *find_or_add_share(struct vici_verdicts *verdicts, uint
 	struct vici_share **place = share_place(verdicts, name);
 
 	if (!*place) {
-		*place = calloc(1, sizeof(**place));
+		*place = take_share(verdicts);
 		if (*place)
 			(*place)->name = name;
 	}
@@ -107,7 +157,8 @@ static void drop_at(struct vici_verdicts *verdicts, struct vici_noted **place)
 		drop_unused(verdicts, noted->verdict.connection);
 		drop_unused(verdicts, noted->verdict.peer);
 	}
-	free(noted);
+	noted->next = verdicts->noted_spare;
+	verdicts->noted_spare = noted;
 }
 
 void vici_verdicts_clear(struct vici_verdicts *verdicts)
@@ -117,6 +168,7 @@ void vici_verdicts_clear(struct vici_verdicts *verdicts)
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
 		while (verdicts->buckets[i])
 			drop_at(verdicts, &verdicts->buckets[i]);
+	release(verdicts);
 }
 
 const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
@@ -158,7 +210,7 @@ static int add(struct vici_verdicts *verdicts, struct vici_noted **place, uint32
 {
 	if (verdicts->count == VICI_VERDICTS_CONTINUED)
 		return -E2BIG;
-	*place = calloc(1, sizeof(**place));
+	*place = take_noted(verdicts);
 	if (!*place)
 		return -ENOMEM;
 	(*place)->ike_unique_id = ike_unique_id;

@@ -37,8 +37,15 @@ struct vici_verdicts { /* zeroed before first use */
 	struct vici_share *shares[VICI_VERDICTS_BUCKETS]; /* of connections and of peers */
 	size_t count, followers;
 	uint64_t snapshot; /* number of the snapshot that is complete next */
+	struct vici_noted *noted_pool, *noted_spare;
+	struct vici_share *share_pool, *share_spare;
+	size_t noted_used, shares_used; /* of the pools so far */
 };
 
+/* Takes the memory for all verdicts at once: a verdict that finds none would refuse its peer for
+ * good. Only what is used becomes resident. 0 or -ENOMEM. */
+int vici_verdicts_reserve(struct vici_verdicts *verdicts);
+/* Releases the memory, too. */
 void vici_verdicts_clear(struct vici_verdicts *verdicts);
 
 /* NULL: none. Valid until the next call that changes the table. */
