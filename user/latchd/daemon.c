@@ -360,9 +360,9 @@ static void stop_all(struct daemon *d)
 	daemon_feeds_free(&d->feeds);
 	control_free(d->control);
 	netfilter_netns_free(d->netfilter_netns);
+	enforcement_free(d->enforcement);
 	loop_free(d->loop);
 	identities_free(d->identities);
-	enforcement_free(d->enforcement);
 	if (d->lock >= 0)
 		close(d->lock);
 	free(d->config);

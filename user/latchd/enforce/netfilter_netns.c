@@ -420,7 +420,7 @@ size_t netfilter_netns_list(const struct netfilter_netns *netfilter_netns,
 				.cookie = entry->cookie,
 				.attached = netfilter_gate_is_attached(netfilter_netns->gate,
 								       entry->cookie),
-				.foreign = entry->in_share,
+				.foreign = entry->foreign,
 			};
 		count++;
 	}

@@ -60,7 +60,7 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns);
 struct netfilter_netns_entry {
 	uint64_t cookie;
 	bool attached; /* now, by the kernel */
-	bool foreign;  /* counts in the share of foreign namespaces */
+	bool foreign;  /* by an SA or a look-up; others of the share are not known yet */
 };
 
 /* True: some foreign namespace has no place in the share. It gets the next that becomes free. */

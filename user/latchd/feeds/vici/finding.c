@@ -110,11 +110,15 @@ static void note_former(struct vici_finder *finder, uint64_t connection, bool tr
 bool vici_finder_sweep(struct vici_finder *finder)
 {
 	struct vici_memory *memory = &finder->memory;
+	uint32_t unproven;
 	bool waits, ended;
 
 	finder->synced = true;
 	finder->unnoted = memory->unnoted;
-	vici_verdicts_sweep(&memory->verdicts);
+	unproven = vici_verdicts_sweep(&memory->verdicts);
+	/* It may live on: charon leaves an IKE_SA with very many CHILD_SAs out of its lists. */
+	if (unproven)
+		note_unnoted(finder, unproven, true);
 	waits = vici_formers_sweep(&memory->formers, &ended);
 	if (ended)
 		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));

@@ -286,23 +286,34 @@ int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 	return 0;
 }
 
-static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place)
+static bool has_proof(const struct vici_noted *noted)
+{
+	return !noted->followed && vici_is_proof(noted->verdict.proof);
+}
+
+static void sweep_bucket(struct vici_verdicts *verdicts, struct vici_noted **place,
+			 uint32_t *unproven)
 {
 	while (*place) {
-		if (verdicts->snapshot - (*place)->snapshot >= SNAPSHOTS_WITHOUT)
-			drop_at(verdicts, place);
-		else
+		if (verdicts->snapshot - (*place)->snapshot < SNAPSHOTS_WITHOUT) {
 			place = &(*place)->next;
+			continue;
+		}
+		if (!has_proof(*place) && (*place)->ike_unique_id > *unproven)
+			*unproven = (*place)->ike_unique_id;
+		drop_at(verdicts, place);
 	}
 }
 
-void vici_verdicts_sweep(struct vici_verdicts *verdicts)
+uint32_t vici_verdicts_sweep(struct vici_verdicts *verdicts)
 {
+	uint32_t unproven = 0;
 	size_t i;
 
 	for (i = 0; i < VICI_VERDICTS_BUCKETS; i++)
-		sweep_bucket(verdicts, &verdicts->buckets[i]);
+		sweep_bucket(verdicts, &verdicts->buckets[i], &unproven);
 	verdicts->snapshot++;
+	return unproven;
 }
 
 void vici_verdicts_each(const struct vici_verdicts *verdicts,

@@ -79,7 +79,7 @@ void vici_verdicts_each(const struct vici_verdicts *verdicts,
 			void *context);
 
 /* A snapshot is complete. A verdict that neither a snapshot nor an event has asked for during two
- * of them ends. */
-void vici_verdicts_sweep(struct vici_verdicts *verdicts);
+ * of them ends. Returns the highest number of an IKE_SA that had no proof; 0: none. */
+uint32_t vici_verdicts_sweep(struct vici_verdicts *verdicts);
 
 #endif

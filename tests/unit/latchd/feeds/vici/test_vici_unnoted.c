@@ -72,6 +72,24 @@ Test(vici_unnoted, an_ike_sa_without_room_is_not_decided_when_there_is_room_and_
 	wait_for("up " DN " 00000080", 1);
 }
 
+/* charon leaves an IKE_SA with very many CHILD_SAs out of its lists. */
+Test(vici_unnoted, a_refused_ike_sa_that_lists_leave_out_is_not_decided_anew_and_a_new_one_is)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+	list_again(2);
+	list_again(3);
+	list_again(4);
+	cr_expect_eq(memory()->verdicts.count, 0);
+	child_up(7, 71, NAMED);
+	wait_for(TOO_MANY("71"), 1);
+	cr_expect_eq(trace_count("up "), 0);
+	up(8, 80, DN);
+	wait_for("up " DN " 00000080", 1);
+}
+
 Test(vici_unnoted, an_ike_sa_that_continues_one_without_room_is_refused)
 {
 	start_with("public key", ANY);
