@@ -45,7 +45,10 @@ static __always_inline int returns_as_esp(struct xfrm_state *x, const struct net
 {
 	struct xfrm_dev_offload *offload = __builtin_preserve_access_index(&x->xso);
 
-	return BPF_CORE_READ(x, xs_net.net) == net &&
+	if (BPF_CORE_READ(x, xs_net.net) != net)
+		return 0;
+	/* Kernels without the member have no such cards (Linux 6.2). */
+	return !bpf_core_field_exists(offload->type) ||
 	       BPF_CORE_READ_BITFIELD_PROBED(offload, type) != OFFLOAD_PACKET;
 }
 

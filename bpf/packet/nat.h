@@ -15,12 +15,15 @@
 /* Whether the packet left its socket for this remote end. 0: it did not, or that is not known. */
 static OWN_FRAME int was_sent_to(const struct sk_buff *skb, const struct latch_flow *flow)
 {
-	__u64 word = BPF_CORE_READ(skb, _nfct);
-	struct nf_conn *entry = (void *)(word & ~(__u64)CONNTRACK_BITS);
-	__u64 address[2] = {}, remote[2];
+	__u64 address[2] = {}, remote[2], word;
+	struct nf_conn *entry;
 	__be16 port;
 
-	if (!bpf_core_type_exists(struct nf_conn) || !entry)
+	if (!bpf_core_type_exists(struct nf_conn) || !bpf_core_field_exists(skb->_nfct))
+		return 0;
+	word = BPF_CORE_READ(skb, _nfct);
+	entry = (void *)(word & ~(__u64)CONNTRACK_BITS);
+	if (!entry)
 		return 0;
 	if ((word & CONNTRACK_BITS) < CONNTRACK_REPLY) {
 		BPF_CORE_READ_INTO(&address, entry, tuplehash[0].tuple.dst.u3);
