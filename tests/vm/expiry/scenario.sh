@@ -9,6 +9,7 @@
 # SAs of the same peer carry the stream on, and no byte is lost.
 #
 # touches: sa latch gate
+# run: conformance
 # expect: clean
 
 block_ike() {

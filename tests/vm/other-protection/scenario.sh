@@ -12,6 +12,7 @@
 # another peer does. A new connection is refused while the two SAs conflict.
 #
 # touches: sa identity latch
+# run: conformance
 # expect: clean
 
 # charon has the replay window of its own configuration, so W itself asks for the SA without.
