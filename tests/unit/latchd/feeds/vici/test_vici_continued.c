@@ -235,7 +235,7 @@ Test(vici_continued, a_dn_from_the_time_of_loose_matching_is_no_proof_of_a_later
 
 /* ---- the event of a rekey comes late, or never */
 
-/* The list is handled first; the event that tells whose IKE_SA 17 is waits behind it. */
+/* The list is handled first; the event that names the predecessor of IKE_SA 17 waits behind it. */
 Test(vici_continued, a_list_that_is_handled_before_the_rekey_shows_no_new_peer)
 {
 	refuse_first(ANY);
