@@ -14,23 +14,28 @@
 # under the connection of the old IKE_SA, whose remote id was %any. latchctl sa shows why.
 #
 # The variant: remote id %any from the start, and the administrator has stated in latchd.conf
-# that the CA issues no such names. C is latched, and rekeys lose nothing.
+# that the CA issues no such names. C is latched, and rekeys lose nothing. The last variant: the
+# statement is wrong, and D decrypts a part of C's stream. This D would pass without the proof.
 #
 # touches: feeds vici identity config sa gate
 # run: conformance
 # variant: ambiguous-names-stated stated
+# variant: ambiguous-names-wrongly-stated wrongly-stated
+# expect ambiguous-names-wrongly-stated: leak decrypted
 # expect: clean
 
 readonly NAME="O=Acme, CN=Alice, OU=IT"
 STATED=no
-if [ "${1:-}" = stated ]; then
-	STATED=yes
+case ${1:-} in
+stated | wrongly-stated)
+	STATED=$1
 	shift
-fi
+	;;
+esac
 
 eval "plain_$(declare -f latchd_config)"
 latchd_config() {
-	plain_latchd_config | if [ $STATED = yes ]; then
+	plain_latchd_config | if [ "$STATED" != no ]; then
 		sed '/^\[feed w\]/a unambiguous-names = peer'
 	else
 		cat
@@ -98,10 +103,17 @@ reason_shown() {
 topology dpd=300s "$@"
 rename c "$NAME"
 rename d "/O=Acme/CN=Alice, OU=IT"
-if [ $STATED = yes ]; then
+if [ "$STATED" != no ]; then
 	accept %any
 	WITH_LATCHD=1 honest_start
 	need 10 "W's latch has the name that is stated to be unambiguous" latched_by_name
+fi
+if [ "$STATED" = wrongly-stated ]; then
+	impostor_takes_over
+	need 60 "D decrypts a part of C's stream" decrypted d W-TO-C
+	note "with unambiguous-names D passes for C: D decrypted" \
+		"$(decrypted_text d | grep -o 'W-TO-C.*' | head -n 1)"
+elif [ "$STATED" = stated ]; then
 	renew CHILD_SA rekey_child 3
 	end_stream c 7000
 	need_no_break
