@@ -11,7 +11,7 @@
 # takes C's address and authenticates as itself: its SAs stay unattributed, and no byte of
 # C's stream leaves under them. When the connection has C's name again, D's IKE_SA from the
 # time before is still refused. So is the next one, which W begins: charon authenticates again
-# under the connection of the old IKE_SA, whose remote id was %any. latchctl sa shows why.
+# under the connection of the old IKE_SA, with the remote id %any. latchctl sa shows why.
 #
 # The variant: remote id %any from the start, and the administrator has stated in latchd.conf
 # that the CA issues no such names. C is latched, and rekeys lose nothing. The last variant: the

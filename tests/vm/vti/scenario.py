@@ -4,7 +4,7 @@
 # variant: vti6 vti6
 # expect: clean
 """
-VTI, the older route-based IPsec: an interface whose packets XFRM protects by mark. It hands received
+VTI, the older route-based IPsec: XFRM protects the interface's packets by mark. It hands received
 packets on without their SA.
 
     netns w 10.8.0.1 = own0 = 10.9.0.1 ---- veth ---- 10.9.0.2 = own0 = 10.8.0.2 netns c

@@ -20,7 +20,8 @@ struct round {
 	uint64_t now_ms;
 	uint64_t next_ms; /* when some latch is due again, or ATTEMPT_NEVER */
 	unsigned int looked, searched, handshakes;
-	uint64_t timed[DISPOSITION_TIMEOUTS]; /* namespaces whose sockets were made to time out */
+	uint64_t timed[DISPOSITION_TIMEOUTS]; /* namespaces with sockets that were made to time out
+					       */
 	size_t timed_count;
 	struct sctp_disposition sctp;
 	bool more; /* than a round does is due */

@@ -29,7 +29,7 @@
 #define DISPOSITION_LOOKUPS    1024 /* of sockets by their addresses, in a round */
 #define DISPOSITION_SEARCHES   64   /* by a walk over all sockets */
 #define DISPOSITION_HANDSHAKES 32   /* of them for latches of handshakes, which cost a peer least */
-#define DISPOSITION_TIMEOUTS   16   /* namespaces whose sockets are made to time out */
+#define DISPOSITION_TIMEOUTS   16   /* namespaces with sockets that are made to time out */
 #define DISPOSITION_PAUSE_MS   50
 
 struct disposition {

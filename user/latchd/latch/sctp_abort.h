@@ -16,7 +16,7 @@
  * Tag marks of earlier incarnations of the association may be left: an ABORT is sent for each of
  * the tags (in network order), and the kernel accepts the one with the current tag. The netfilter
  * gate accepts the packet for a BROKEN latch only. The application gets ECONNRESET. 0: one was
- * sent. -ENOENT: no tag, or its namespace is gone. -EAFNOSUPPORT for IPv6, whose loopback packets
+ * sent. -ENOENT: no tag, or its namespace is gone. -EAFNOSUPPORT for IPv6: its loopback packets
  * must obey IPsec policies. Or another negative errno.
  */
 int sctp_abort(const struct latch_flow *flow, const uint32_t *tags, size_t count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs of CHILD_SAs whose peer is not proven: the reason for latchctl sa, and the end of a binding
- * that an earlier configuration allowed. The peers choose their number: the last
+ * SAs of CHILD_SAs of a peer that is not proven: the reason for latchctl sa, and the end of a
+ * binding that an earlier configuration allowed. The peers choose their number: the last
  * REFUSED_SAS_MAX have a reason.
  */
 #ifndef LATCHD_SA_REFUSED_SAS_H

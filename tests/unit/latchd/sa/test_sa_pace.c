@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Work whose amount and rate peers choose: marks, walks and memory. The pace is given: as if a walk
- * had just taken long.
+ * Work of an amount and at a rate that peers choose: marks, walks and memory. The pace is given: as
+ * if a walk had just taken long.
  */
 #include "peer_fixture.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IKE_SAs for whose verdict there is no room: refused, and never decided later by a connection of
+ * IKE_SAs with a verdict that finds no room: refused, and never decided later by a connection of
  * that time. And the ordinary peer beside them, which is reported.
  */
 #include "vici_identities.h"
