@@ -10,6 +10,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "latch_abi.h"
+#include "db/packet_protection.h"
 #include "db/quota.h"
 
 /*
@@ -170,15 +171,6 @@ struct named_ends_map {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct named_ends);
-};
-
-enum __attribute__((packed)) packet_protection {
-	PACKET_PLAIN,
-	PACKET_PROTECTED, /* by one SA, which the key names */
-	PACKET_NESTED,
-	PACKET_MALFORMED,
-	PACKET_MERGED, /* perhaps merged or reassembled with data in clear or of another peer's SA
-			*/
 };
 
 #define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */

@@ -17,15 +17,8 @@
 #define EEXIST	  17
 
 #include "latch_abi.h"
+#include "db/packet_protection.h"
 #include "db/read_once.h"
-
-enum packet_protection {
-	PACKET_PLAIN,
-	PACKET_PROTECTED,
-	PACKET_NESTED,
-	PACKET_MALFORMED,
-	PACKET_MERGED
-};
 
 struct rule_decision {
 	__u32 stamp;

@@ -23,14 +23,7 @@
 #define bpf_ntohs(x) __builtin_bswap16(x)
 
 #include "latch_abi.h"
-
-enum packet_protection {
-	PACKET_PLAIN,
-	PACKET_PROTECTED,
-	PACKET_NESTED,
-	PACKET_MALFORMED,
-	PACKET_MERGED
-};
+#include "db/packet_protection.h"
 
 struct sk_buff;
 

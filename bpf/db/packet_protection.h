@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What protects a packet. */
+#ifndef LATCH_BPF_DB_PACKET_PROTECTION_H
+#define LATCH_BPF_DB_PACKET_PROTECTION_H
+
+enum __attribute__((packed)) packet_protection {
+	PACKET_PLAIN,
+	PACKET_PROTECTED, /* by one SA, which the key names */
+	PACKET_NESTED,
+	PACKET_MALFORMED,
+	PACKET_MERGED, /* perhaps merged or reassembled with data in clear or of another peer's SA
+			*/
+};
+
+#endif
