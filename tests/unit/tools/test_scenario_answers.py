@@ -110,6 +110,9 @@ class Answers(unittest.TestCase):
     def test_a_reader_that_needs_only_the_first_line_breaks_nothing(self):
         self.passes("answer seq 1 1000000 | head -n 1")
 
+    def test_a_program_that_ends_before_the_shell_forgets_it_fails_no_scenario(self):
+        self.passes("true &\npid=$!\nneed 30 'end of true' gone $pid\nwait $pid\ndetach_job")
+
     # ---- tools that fail
 
     def test_a_broken_jq_fails_a_wait_for_a_latch(self):

@@ -57,7 +57,7 @@ launch_latchd() {
 	latchd_config >"$RUN/latchd.conf"
 	"$BUILD_DIR/latchd" --config "$RUN/latchd.conf" --foreground >>"$LATCHD_LOG" 2>&1 &
 	echo $! >"$RUN/latchd.pid"
-	disown
+	detach_job
 }
 
 # refused_start: latchd must end with one line that has an error and a next step; leaves it in REFUSAL.

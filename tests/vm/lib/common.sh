@@ -130,6 +130,11 @@ need() {
 	wait_until "$limit" "$@" || fail "$what: not within $limit s"
 }
 
+# detach_job: the shell forgets its last job. A job that has ended already is unknown to it.
+detach_job() {
+	disown 2>/dev/null || true
+}
+
 # never SECONDS WHAT COMMAND...: fails as soon as the command is true within
 # that time.
 never() {

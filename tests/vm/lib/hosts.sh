@@ -70,7 +70,7 @@ spawn() {
 		exec nsenter "--net=/run/netns/lt-$host" -- "$@"
 	) &
 	echo $! >"$file"
-	disown
+	detach_job
 }
 
 # ---- charon's configuration

@@ -65,7 +65,7 @@ start_latchd() {
 	"$BUILD_DIR/latchd" --config "$RUN/latchd.conf" --foreground \
 		>>"$LATCHD_LOG" 2>&1 &
 	echo $! >"$RUN/latchd.pid"
-	disown
+	detach_job
 	wait_until 60 latchd_answers ||
 		fail "latchd does not answer: $(tail -n 1 "$LATCHD_LOG")"
 	log "latchd runs"
@@ -92,7 +92,7 @@ start_monitor() {
 	"$BUILD_DIR/latchctl" --json monitor >>"$RUN/monitor.json" \
 		2>>"$RUN/monitor.log" &
 	echo $! >"$RUN/monitor.pid"
-	disown
+	detach_job
 	need 30 "latchctl monitor runs" running "$(cat "$RUN/monitor.pid")"
 }
 
@@ -100,7 +100,7 @@ start_monitor() {
 start_text_monitor() {
 	"$BUILD_DIR/latchctl" monitor >>"$RUN/monitor.txt" 2>>"$RUN/monitor.log" &
 	echo $! >"$RUN/monitor-text.pid"
-	disown
+	detach_job
 }
 
 # need_monitor: fails unless a monitor was started and runs, or latchd has ended.

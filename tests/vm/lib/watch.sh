@@ -29,7 +29,7 @@ spawn_watch() {
 		exec nsenter "--net=/run/netns/$netns" -- "$@"
 	) </dev/null &
 	echo $! >"$RUN/$name.watch"
-	disown
+	detach_job
 }
 
 # At postrouting the route of a packet that IPsec will encrypt is known, and the packet is in clear.

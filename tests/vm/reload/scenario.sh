@@ -89,7 +89,7 @@ sock.bind("'"$RUN"'/taken.sock")
 sock.listen()
 time.sleep(600)' &
 taken=$!
-disown
+detach_job
 need 30 "another program listens" test -S "$RUN/taken.sock"
 LINES="$CLOSED"$'\n[control]\nsocket = '"$RUN"$'/taken.sock\n'
 latchd_config >"$RUN/latchd.conf"
