@@ -11,7 +11,7 @@
 #include "latchd/sa/attribution.h"
 #include "latchd/config/config.h"
 #include "latchd/control/control.h"
-#include "latchd/enforce/netfilter_netns.h"
+#include "latchd/enforce/netfilter/netfilter_netns.h"
 #include "latchd/latch/disposition.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/event_ring.h"

@@ -13,7 +13,7 @@
 #include "kernel/table.h"
 #include "latchd/control/control.h"
 #include "latchd/enforce/enforcement.h"
-#include "latchd/enforce/netfilter_netns.h"
+#include "latchd/enforce/netfilter/netfilter_netns.h"
 #include "latchd/enforce/preflight.h"
 #include "latchd/enforce/rules.h"
 #include "sim.h"

@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 
 #include "latch_abi.h"
-#include "latchd/enforce/cgroup_paths.h"
-#include "latchd/enforce/cgroups.h"
-#include "latchd/enforce/pin_paths.h"
+#include "latchd/enforce/cgroups/cgroup_paths.h"
+#include "latchd/enforce/cgroups/cgroups.h"
+#include "latchd/enforce/pins/pin_paths.h"
 
 #define LIMIT_MS 30000
 

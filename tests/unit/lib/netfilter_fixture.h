@@ -11,9 +11,9 @@
 
 #include "latchd.skel.h"
 #include "latchd/enforce/libbpf_log.h"
-#include "latchd/enforce/netfilter_gate.h"
+#include "latchd/enforce/netfilter/netfilter_gate.h"
 #include "latchd/enforce/object.h"
-#include "latchd/enforce/pin_paths.h"
+#include "latchd/enforce/pins/pin_paths.h"
 
 struct netfilter {
 	struct object object;

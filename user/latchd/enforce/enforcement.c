@@ -10,12 +10,12 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "latchd.skel.h"
-#include "latchd/enforce/cgroup_watch.h"
+#include "latchd/enforce/cgroups/cgroup_watch.h"
 #include "latchd/enforce/libbpf_log.h"
-#include "latchd/enforce/links.h"
-#include "latchd/enforce/map_pins.h"
+#include "latchd/enforce/links/links.h"
+#include "latchd/enforce/pins/map_pins.h"
 #include "latchd/enforce/object.h"
-#include "latchd/enforce/pin_paths.h"
+#include "latchd/enforce/pins/pin_paths.h"
 #include "latchd/enforce/rules.h"
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL

@@ -14,9 +14,9 @@
 #include "common/failure.h"
 #include "latchd/config/config.h"
 #include "common/loop.h"
-#include "latchd/enforce/cgroups.h"
+#include "latchd/enforce/cgroups/cgroups.h"
 #include "latchd/maps/kernel_maps.h"
-#include "latchd/enforce/netfilter_gate.h"
+#include "latchd/enforce/netfilter/netfilter_gate.h"
 
 struct enforcement;
 

@@ -13,8 +13,8 @@
 #include "common/log.h"
 #include "latchd.skel.h"
 #include "latchd/enforce/libbpf_log.h"
-#include "latchd/enforce/map_pins.h"
-#include "latchd/enforce/pin_paths.h"
+#include "latchd/enforce/pins/map_pins.h"
+#include "latchd/enforce/pins/pin_paths.h"
 
 /* Only a program that the verifier refuses makes the kernel touch this memory. */
 #define VERIFIER_LOG_SIZE (16U << 20)

@@ -9,7 +9,7 @@
 #include "latchd/config/config.h"
 #include "common/failure.h"
 #include "latchd/maps/kernel_maps.h"
-#include "latchd/enforce/netfilter_gate.h"
+#include "latchd/enforce/netfilter/netfilter_gate.h"
 
 /* The file that gets the verifier's whole log of the program that it refused last. */
 #define OBJECT_VERIFIER_LOG "/run/latchd/verifier.log"

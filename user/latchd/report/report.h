@@ -15,7 +15,7 @@
 #include "common/json_writer.h"
 #include "latch_abi.h"
 #include "latchd/control/admin.h"
-#include "latchd/enforce/netfilter_netns.h"
+#include "latchd/enforce/netfilter/netfilter_netns.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/identity/identities.h"
 #include "latchd/enforce/enforcement.h"

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "latchd/enforce/netfilter_netns.h"
+#include "latchd/enforce/netfilter/netfilter_netns.h"
 #include "latchd/maps/kernel_maps.h"
 
 #define REPORT_COUNTS_AGE_MS 1000 /* older numbers are counted anew */

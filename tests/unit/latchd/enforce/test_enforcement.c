@@ -18,7 +18,7 @@
 #include "common/log.h"
 #include "latch_abi.h"
 #include "latchd/enforce/enforcement.h"
-#include "latchd/enforce/pin_paths.h"
+#include "latchd/enforce/pins/pin_paths.h"
 
 /* No cgroup, so that the attach fails on a kernel where every program loads. */
 #define NO_CGROUP "/proc/self"

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The end of the programs of a former cgroup: no live latch loses its gate. */
+#include "cgroups_fixture.h"
+
+#include "latchd/enforce/cgroups/program_runs.h"
+
+/* In place of latchd's: what happens until the last program has run. */
+static void (*meanwhile)(void);
+
+void program_runs_wait(void)
+{
+	if (meanwhile)
+		meanwhile();
+}
+
+TestSuite(cgroup_ends, .init = start, .fini = finish, .timeout = 120);
+
+static void latch_one(void)
+{
+	put_latch(LATCH_STATE_ESTABLISHED);
+}
+
+static struct latch_flow the_latch(void)
+{
+	return (struct latch_flow){.local_port = 80, .family = AF_INET};
+}
+
+/* At once: without pin and descriptor the kernel detaches a link later. */
+static void expect_at_once(int which, unsigned int count)
+{
+	cr_expect_eq(programs_of(which), before + count, "%u programs at %s, not %u",
+		     programs_of(which) - before, names[which], count);
+}
+
+static void make_former(int which, int other)
+{
+	configure(which);
+	attach();
+	put_latch(LATCH_STATE_ESTABLISHED);
+	restart_with(other);
+	expect_state(which, CGROUP_FORMER);
+}
+
+static void end_latch(void)
+{
+	struct latch_flow flow = the_latch();
+
+	remove_latch(&flow);
+}
+
+/* A program that admits no other one at this cgroup. */
+static void exclude_others(int which)
+{
+	uint64_t id;
+	int fd = cgroup_open(paths[which], &id);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(
+		bpf_prog_attach(gates_program(gates, GATES_EGRESS), fd, BPF_CGROUP_INET_EGRESS, 0),
+		0, "%s", strerror(errno));
+	close(fd);
+}
+
+static void admit_others(int which)
+{
+	uint64_t id;
+	int fd = cgroup_open(paths[which], &id);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(
+		bpf_prog_detach2(gates_program(gates, GATES_EGRESS), fd, BPF_CGROUP_INET_EGRESS),
+		0);
+	close(fd);
+}
+
+Test(cgroup_ends, the_programs_of_a_former_cgroup_are_detached_when_its_end_is_reported)
+{
+	char pin[LINK_PIN_MAX];
+	int holder;
+
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	cr_assert_eq(link_pin_name(pin, "gate_egress", entry_of(paths[A]).id), 0);
+	holder = link_pin_open(pin, "");
+	cr_assert_geq(holder, 0);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_at_once(A, 0);
+	expect_at_once(B, 1);
+	close(holder);
+}
+
+Test(cgroup_ends, a_connection_that_is_latched_meanwhile_has_the_programs_again)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	meanwhile = latch_one;
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A, 1);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+	meanwhile = NULL;
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_at_once(A, 0);
+}
+
+Test(cgroup_ends, a_connection_that_is_latched_during_the_start_has_the_programs_again)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	configure(A);
+	attach();
+	meanwhile = latch_one;
+	restart_with(B);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A, 1);
+	expect_at_once(B, 1);
+}
+
+static void latch_and_exclude(void)
+{
+	latch_one();
+	exclude_others(A);
+}
+
+Test(cgroup_ends, a_former_cgroup_that_cannot_have_its_programs_again_is_reported_and_retried)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	meanwhile = latch_and_exclude;
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FAILED);
+	cr_expect_not(cgroups_have_program(cgroups, "gate_egress"));
+	admit_others(A);
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A, 1);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+}
+
+Test(cgroup_ends, a_former_cgroup_stays_while_one_below_it_cannot_have_programs_of_its_own)
+{
+	make(A);
+	make(A_B);
+	before = programs_of(A);
+	make_former(A, A_B);
+	exclude_others(A_B);
+	end_latch();
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_state(A_B, CGROUP_COVERED);
+	expect_at_once(A, 1);
+	admit_others(A_B);
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_state(A_B, CGROUP_ATTACHED);
+	expect_at_once(A, 0);
+	expect_at_once(A_B, 1);
+}
+
+/* ---- a read-only bpffs */
+
+static void remount(unsigned long flags)
+{
+	cr_assert_eq(mount(NULL, "/sys/fs/bpf", NULL, MS_REMOUNT | flags, NULL), 0, "%s",
+		     strerror(errno));
+}
+
+Test(cgroup_ends, a_former_cgroup_stays_while_its_pins_cannot_be_removed)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	remount(MS_RDONLY);
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A, 1);
+	remount(0);
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_at_once(A, 0);
+}
+
+/* ---- one cgroup by two paths */
+
+static char link_directory[] = "/tmp/latchd-test-cgroup-XXXXXX";
+static char link_path[sizeof(link_directory) + 8];
+
+static void link_to(int which)
+{
+	cr_assert_not_null(mkdtemp(link_directory));
+	snprintf(link_path, sizeof(link_path), "%s/link", link_directory);
+	cr_assert_eq(symlink(paths[which], link_path), 0);
+}
+
+static void unlink_it(void)
+{
+	unlink(link_path);
+	rmdir(link_directory);
+}
+
+static void start_with_both(int which, bool link_first)
+{
+	cgroups_free(cgroups);
+	strcpy(config.cgroups[link_first ? 0 : 1], link_path);
+	strcpy(config.cgroups[link_first ? 1 : 0], paths[which]);
+	config.cgroup_count = 2;
+	attach();
+}
+
+Test(cgroup_ends, a_cgroup_that_is_configured_by_two_paths_keeps_its_programs)
+{
+	make(A);
+	link_to(A);
+	before = programs_of(A);
+	start_with_both(A, false);
+	expect_at_once(A, 1);
+	start_with_both(A, true);
+	expect_at_once(A, 1);
+	cgroups_check(cgroups);
+	expect_at_once(A, 1);
+	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
+	unlink(link_path);
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_ATTACHED);
+	expect_at_once(A, 1);
+	unlink_it();
+}
+
+/* ---- a former cgroup's path */
+
+static const char mount_path[] = "/latchd-test-mount";
+
+static void mount_as_the_only_directory(int which)
+{
+	cr_assert(!mkdir(mount_path, 0700) || errno == EEXIST);
+	cr_assert_eq(mount(paths[which], mount_path, NULL, MS_BIND, NULL), 0, "%s",
+		     strerror(errno));
+}
+
+static void unmount_it(void)
+{
+	umount2(mount_path, MNT_DETACH);
+	rmdir(mount_path);
+}
+
+static void restart_with_mount(void)
+{
+	cgroups_free(cgroups);
+	strcpy(config.cgroups[0], mount_path);
+	config.cgroup_count = 1;
+	attach();
+}
+
+Test(cgroup_ends, a_former_cgroup_is_found_below_a_mount_in_the_root_directory)
+{
+	make(A);
+	make(A_B);
+	before = programs_of(A);
+	configure(A_B);
+	attach();
+	latch_one();
+	mount_as_the_only_directory(A);
+	restart_with_mount();
+	expect_at_once(A, 1);
+	expect_at_once(A_B, 1);
+	cr_expect_eq(cgroups_list(cgroups, NULL, 0), 1);
+	unmount_it();
+}
+
+Test(cgroup_ends, a_former_cgroup_that_is_not_found_keeps_its_programs_and_is_reported)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	configure(B);
+	attach();
+	latch_one();
+	mount_as_the_only_directory(A);
+	restart_with_mount();
+	cr_expect_eq(entry_of("").state, CGROUP_FORMER);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_eq(entry_of("").state, CGROUP_FORMER);
+	expect_at_once(B, 1);
+	unmount_it();
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Cgroup v2 directories: the kernel's id of one, its path, and which is below which. */
+#ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_PATHS_H
+#define LATCHD_ENFORCE_CGROUPS_CGROUP_PATHS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A descriptor of the directory, for the caller to close, and its id. -ENOENT: it is absent.
+ * -ENOTDIR: it is not a cgroup v2 directory. Or another negative errno.
+ */
+int cgroup_open(const char *path, uint64_t *ret_id);
+
+/* 1: an ancestor has this id, or the cgroup itself. 0: none has. Or a negative errno. */
+int cgroup_is_within(int cgroup_fd, uint64_t id);
+
+/*
+ * Visits each directory of the hierarchy that the descriptor belongs to, as far as it is mounted
+ * and can be read. Reads a limited number, since local users may own subtrees. 0; the visitor's
+ * first other result; -E2BIG: there are more directories; or another negative errno.
+ */
+typedef int (*cgroup_visit_fn)(void *context, const char *path, uint64_t id);
+int cgroup_walk(int cgroup_fd, cgroup_visit_fn visit, void *context);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a cgroup has of latchd's programs, see cgroups.h. */
+#ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_STATE_H
+#define LATCHD_ENFORCE_CGROUPS_CGROUP_STATE_H
+
+#include <stdint.h>
+
+/* Of an earlier configuration. The programs of further ones stay as they are, unlisted. */
+#define CGROUPS_FORMER_MAX 64
+
+enum cgroup_state {
+	CGROUP_ABSENT,	 /* the directory does not exist yet, or no longer */
+	CGROUP_ATTACHED, /* has the programs */
+	CGROUP_COVERED,	 /* a cgroup above it has the programs */
+	CGROUP_FAILED,	 /* is there without the programs; the log has the reason */
+	CGROUP_FORMER,	 /* no longer configured; has the programs for its connections */
+	CGROUP_REMOVED,	 /* the directory is gone, but sockets in it are not: has the programs */
+};
+
+struct cgroup_entry {
+	const char *path; /* "" = not known; valid until the next check */
+	uint64_t id;	  /* of the kernel; 0 = absent */
+	enum cgroup_state state;
+};
+
+const char *cgroup_state_name(enum cgroup_state state);
+
+#endif

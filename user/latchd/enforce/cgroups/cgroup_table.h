@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of cgroups.h, which the start (cgroups_start.c) and cgroups.c share. */
+#ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_TABLE_H
+#define LATCHD_ENFORCE_CGROUPS_CGROUP_TABLE_H
+
+#include <bpf/libbpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/log_limit.h"
+#include "latchd/config/config.h"
+#include "latchd/enforce/cgroups/cgroup_state.h"
+#include "latchd/enforce/links/links.h"
+#include "latchd/maps/kernel_maps.h"
+
+#define LISTED_MAX (CONFIG_MAX_CGROUPS + CGROUPS_FORMER_MAX)
+
+struct cgroup {
+	char path[CONFIG_CGROUP_MAX];
+	bool configured;
+	bool ending;	 /* its programs are about to be detached: they cover no other cgroup */
+	bool unreadable; /* the last look at a configured one failed */
+	uint64_t id;	 /* 0 = absent */
+	enum cgroup_state state;
+	int logged; /* the negative errno in the log; 0 = none */
+	struct log_limit log;
+	struct links links;
+};
+
+struct cgroups {
+	const struct bpf_object *object;
+	const struct kernel_maps *maps;
+	size_t count;
+	struct cgroup *listed[LISTED_MAX]; /* the configured ones first */
+};
+
+/* NULL: the table is full, or out of memory. */
+struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool configured);
+void cgroup_table_forget(struct cgroups *cgroups, size_t at);
+struct cgroup *cgroup_table_find(const struct cgroups *cgroups, uint64_t id);
+
+/* For the cgroup's id and path. 0 or a negative errno. */
+int cgroup_list_links(const struct cgroups *cgroups, struct cgroup *cgroup);
+
+bool cgroup_has_programs(const struct cgroup *cgroup);
+
+/* Another cgroup, above this one, that has the programs; or NULL. */
+const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
+				  int fd);
+
+/* True: some latch may need its gate. So it is if the table cannot be read. */
+bool cgroups_have_connections(const struct cgroups *cgroups);
+
+/* The path, for messages. */
+const char *cgroup_name(const struct cgroup *cgroup);
+
+#endif

@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/cgroups/cgroups.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "latchd/enforce/cgroups/cgroup_paths.h"
+#include "latchd/enforce/cgroups/cgroup_programs.h"
+#include "latchd/enforce/cgroups/cgroup_table.h"
+
+/* ---- configured cgroups */
+
+/* An entry of its own: the path may soon have another cgroup. */
+static void keep_removed(struct cgroups *cgroups, const struct cgroup *cgroup, uint64_t id)
+{
+	struct cgroup *removed = cgroup_table_find(cgroups, id)
+					 ? NULL
+					 : cgroup_table_add(cgroups, cgroup->path, false);
+
+	if (!removed)
+		return;
+	removed->id = id;
+	removed->state = CGROUP_REMOVED;
+	removed->links = cgroup->links;
+	removed->links.cgroup = removed->path;
+}
+
+/* The old directory's sockets may be left: the kernel detaches the programs after the last. */
+static void note_removed(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	uint64_t id = cgroup->id;
+
+	if (cgroup_programs_may_log(cgroup))
+		log_info("enforce", "cgroup %s (id %" PRIu64 ") removed", cgroup->path, id);
+	cgroup->id = 0;
+	cgroup->state = CGROUP_ABSENT;
+	if (links_are_alive(&cgroup->links) || links_detach(&cgroup->links))
+		keep_removed(cgroups, cgroup, id);
+	cgroup->links.count = 0;
+	cgroup->logged = 0;
+}
+
+/* The owner of a directory above may close it at any time: the cgroup is not gone by that. */
+static void note_unreadable(struct cgroup *cgroup, int err)
+{
+	if (cgroup->state == CGROUP_ABSENT ||
+	    (cgroup->state == CGROUP_ATTACHED && !links_are_alive(&cgroup->links)))
+		cgroup->state = CGROUP_FAILED;
+	cgroup_programs_log(cgroup, err,
+			    cgroup->state == CGROUP_FAILED
+				    ? "has no programs: cannot open it"
+				    : "keeps its programs, but latchd cannot open it",
+			    strerror(-err));
+}
+
+static bool is_below(const struct cgroup *cgroup, const struct cgroup *above)
+{
+	uint64_t id;
+	auto_close int fd = cgroup_open(cgroup->path, &id);
+
+	return fd >= 0 && cgroup_is_within(fd, above->id) > 0;
+}
+
+/* Only symbolic links and other mounts get here: the configuration has no cgroup below another. */
+static void cover_others(struct cgroups *cgroups, const struct cgroup *above)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++) {
+		struct cgroup *cgroup = cgroups->listed[i];
+
+		if (!cgroup->configured || cgroup == above ||
+		    (!cgroup_has_programs(cgroup) && cgroup->state != CGROUP_FAILED) ||
+		    !is_below(cgroup, above))
+			continue;
+		if (!cgroup_programs_release(cgroups, cgroup))
+			cgroup->state = CGROUP_COVERED;
+	}
+}
+
+/* It may have pins of its own, of an earlier configuration. */
+static void cover(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	if (cgroup->state == CGROUP_COVERED)
+		return;
+	if (cgroup_programs_may_log(cgroup))
+		log_info("enforce", "cgroup %s covered: a cgroup above it has the programs",
+			 cgroup->path);
+	if (!cgroup_list_links(cgroups, cgroup))
+		cgroup_programs_release(cgroups, cgroup);
+	cgroup->state = CGROUP_COVERED;
+}
+
+static void check_present(struct cgroups *cgroups, struct cgroup *cgroup, int fd)
+{
+	if (cgroup_cover(cgroups, cgroup, fd)) {
+		cover(cgroups, cgroup);
+		return;
+	}
+	cgroup_programs_attach(cgroups, cgroup, fd);
+	if (cgroup->state == CGROUP_ATTACHED)
+		cover_others(cgroups, cgroup);
+}
+
+/* It has been found as a former or a removed one: the pins are now this entry's. */
+static void take_over(struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (!cgroups->listed[i]->configured && cgroups->listed[i]->id == cgroup->id)
+			cgroups->listed[i]->ending = true;
+}
+
+static void check_opened(struct cgroups *cgroups, struct cgroup *cgroup, int fd, uint64_t id)
+{
+	if (cgroup->state == CGROUP_ATTACHED) {
+		cgroup->logged = 0;
+		return;
+	}
+	cgroup->id = id;
+	take_over(cgroups, cgroup);
+	check_present(cgroups, cgroup, fd);
+}
+
+static void check_configured(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	uint64_t id = 0;
+	auto_close int fd = cgroup_open(cgroup->path, &id);
+
+	if (cgroup->id && (fd == -ENOENT || (fd >= 0 && cgroup->id != id)))
+		note_removed(cgroups, cgroup);
+	cgroup->unreadable = fd < 0 && fd != -ENOENT;
+	if (fd == -ENOENT)
+		cgroup->state = CGROUP_ABSENT;
+	else if (fd < 0)
+		note_unreadable(cgroup, fd);
+	else
+		check_opened(cgroups, cgroup, fd, id);
+}
+
+static void check_all_configured(struct cgroups *cgroups)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (cgroups->listed[i]->configured)
+			check_configured(cgroups, cgroups->listed[i]);
+}
+
+/* ---- former and removed cgroups */
+
+static void note_removed_former(struct cgroup *cgroup)
+{
+	uint64_t id = 0;
+	auto_close int fd = cgroup->path[0] ? cgroup_open(cgroup->path, &id) : -EBADF;
+
+	if (fd == -ENOENT || (fd >= 0 && id != cgroup->id) ||
+	    (fd < 0 && !links_are_alive(&cgroup->links)))
+		cgroup->state = CGROUP_REMOVED;
+}
+
+/* Whether the former cgroup still covers one that cannot be opened is not known. */
+static bool some_may_lack_programs(const struct cgroups *cgroups)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++) {
+		const struct cgroup *cgroup = cgroups->listed[i];
+
+		if (cgroup->configured && (cgroup->state == CGROUP_FAILED ||
+					   (cgroup->state == CGROUP_COVERED && cgroup->unreadable)))
+			return true;
+	}
+	return false;
+}
+
+/* Covered cgroups get programs of their own before this one's end. */
+static void end_former(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	if (some_may_lack_programs(cgroups) || !cgroup_programs_may_end(cgroup))
+		return;
+	cgroup->ending = true;
+	check_all_configured(cgroups);
+	if (!some_may_lack_programs(cgroups) && cgroup_programs_end(cgroups, cgroup))
+		return;
+	cgroup->ending = false;
+	if (cgroup->state == CGROUP_FORMER)
+		cover_others(cgroups, cgroup);
+}
+
+/* Without an answer of the kernel the pins stay, and so does the entry. */
+static void end_dead(struct cgroup *cgroup)
+{
+	cgroup->ending = !links_are_alive(&cgroup->links) && !links_detach(&cgroup->links);
+}
+
+static void retry_former(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	cgroup_programs_return(cgroups, cgroup);
+	if (cgroup->state == CGROUP_FORMER)
+		cover_others(cgroups, cgroup);
+}
+
+static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	if (cgroup->state == CGROUP_FAILED)
+		retry_former(cgroups, cgroup);
+	if (cgroup->state == CGROUP_FORMER || cgroup->state == CGROUP_FAILED)
+		note_removed_former(cgroup);
+	if (cgroup->state == CGROUP_FORMER && !cgroups_have_connections(cgroups))
+		end_former(cgroups, cgroup);
+	if (cgroup->state == CGROUP_COVERED)
+		cgroup->ending = !cgroup_programs_release(cgroups, cgroup);
+	if (cgroup->state == CGROUP_REMOVED)
+		end_dead(cgroup);
+}
+
+void cgroups_check(struct cgroups *cgroups)
+{
+	size_t i;
+
+	check_all_configured(cgroups);
+	for (i = cgroups->count; i-- > 0;) {
+		struct cgroup *cgroup = cgroups->listed[i];
+
+		if (!cgroup->configured && !cgroup->ending)
+			check_former(cgroups, cgroup);
+		if (cgroup->ending)
+			cgroup_table_forget(cgroups, i);
+	}
+}
+
+/* ---- cgroups.h */
+
+struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel_maps *maps,
+			    const struct config *config, const char *root)
+{
+	struct cgroups *cgroups = calloc(1, sizeof(*cgroups));
+	bool added = cgroups;
+	size_t i;
+
+	if (!cgroups)
+		return NULL;
+	cgroups->object = object;
+	cgroups->maps = maps;
+	if (!config->cgroup_count)
+		added = cgroup_table_add(cgroups, root, true);
+	for (i = 0; added && i < config->cgroup_count; i++)
+		added = cgroup_table_add(cgroups, config->cgroups[i], true);
+	if (added)
+		return cgroups;
+	cgroups_free(cgroups);
+	return NULL;
+}
+
+void cgroups_free(struct cgroups *cgroups)
+{
+	while (cgroups && cgroups->count)
+		cgroup_table_forget(cgroups, cgroups->count - 1);
+	free(cgroups);
+}
+
+size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count && i < max; i++)
+		entries[i] = (struct cgroup_entry){
+			.path = cgroups->listed[i]->path,
+			.id = cgroups->listed[i]->id,
+			.state = cgroups->listed[i]->state,
+		};
+	return cgroups->count;
+}
+
+static bool has_program(const struct links *links, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < links->count; i++)
+		if (!strcmp(links->link[i].name, name))
+			return links_link_is_attached(links, &links->link[i]);
+	return false;
+}
+
+bool cgroups_have_program(const struct cgroups *cgroups, const char *name)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++) {
+		const struct cgroup *cgroup = cgroups->listed[i];
+
+		if (cgroup->state == CGROUP_FAILED)
+			return false;
+		if (cgroup_has_programs(cgroup) && !has_program(&cgroup->links, name))
+			return false;
+		any |= cgroup_has_programs(cgroup);
+	}
+	return any;
+}
+
+/* The kernel has no call for this, but the root of a cgroup hierarchy always has inode 1. */
+#define CGROUP_ROOT_INO 1
+
+bool cgroups_have_root(const struct cgroups *cgroups)
+{
+	struct stat st;
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (cgroups->listed[i]->configured && !stat(cgroups->listed[i]->path, &st) &&
+		    st.st_ino == CGROUP_ROOT_INO)
+			return true;
+	return false;
+}
