@@ -119,30 +119,51 @@ static enum ctl_exit discard(FILE *out, const struct ctl_options *options, ctl_r
 	return render(nowhere ? nowhere : out, options, document);
 }
 
-static enum ctl_exit show(const struct ctl_options *options, const char *request,
-			  ctl_render_fn render, const char *text, size_t length)
+struct answer {
+	const char *request;
+	ctl_render_fn render;
+	ctl_select_fn select; /* NULL: every row */
+	void *context;
+	const char *text;
+	size_t length;
+};
+
+static enum ctl_exit show_json(const struct ctl_options *options, const struct answer *answer,
+			       struct json_object *document)
 {
-	struct json_object *document = json_tokener_parse(text);
+	if (answer->select && answer->select(answer->context, document))
+		printf("%s\n", json_object_to_json_string_ext(document, JSON_C_TO_STRING_PLAIN));
+	else
+		fwrite(answer->text, 1, answer->length, stdout);
+	return discard(stdout, options, answer->render, document);
+}
+
+static enum ctl_exit show_text(const struct ctl_options *options, const struct answer *answer,
+			       struct json_object *document)
+{
+	if (view_number(document, "schema") != CTL_SCHEMA)
+		return ctl_fail(CTL_EXIT_FAILED,
+				"%s: latchd answered in schema %s, latchctl reads schema %d; use "
+				"the latchctl of latchd's version, or --json",
+				answer->request, view_text_or(document, "schema", "?"), CTL_SCHEMA);
+	if (answer->select)
+		answer->select(answer->context, document);
+	return answer->render(stdout, options, document);
+}
+
+static enum ctl_exit show(const struct ctl_options *options, const struct answer *answer)
+{
+	struct json_object *document = json_tokener_parse(answer->text);
 	enum ctl_exit code;
 
-	if (!document || !length || text[length - 1] != '\n') {
+	if (!document || !answer->length || answer->text[answer->length - 1] != '\n')
 		code = ctl_fail(CTL_EXIT_UNREACHABLE,
 				"%s: answer of latchd incomplete; see its log: "
 				"journalctl -u latchd",
-				request);
-	} else if (client_print_error(request, document, &code)) {
-		/* printed */
-	} else if (options->json) {
-		fwrite(text, 1, length, stdout);
-		code = discard(stdout, options, render, document);
-	} else if (view_number(document, "schema") != CTL_SCHEMA) {
-		code = ctl_fail(CTL_EXIT_FAILED,
-				"%s: latchd answered in schema %s, latchctl reads schema %d; use "
-				"the latchctl of latchd's version, or --json",
-				request, view_text_or(document, "schema", "?"), CTL_SCHEMA);
-	} else {
-		code = render(stdout, options, document);
-	}
+				answer->request);
+	else if (!client_print_error(answer->request, document, &code))
+		code = options->json ? show_json(options, answer, document)
+				     : show_text(options, answer, document);
 	json_object_put(document);
 	return code;
 }
@@ -150,19 +171,27 @@ static enum ctl_exit show(const struct ctl_options *options, const char *request
 enum ctl_exit client_show(const struct ctl_options *options, const char *request,
 			  ctl_render_fn render)
 {
+	return client_show_selected(options, request, render, NULL, NULL);
+}
+
+enum ctl_exit client_show_selected(const struct ctl_options *options, const char *request,
+				   ctl_render_fn render, ctl_select_fn select, void *context)
+{
+	struct answer answer = {
+		.request = request, .render = render, .select = select, .context = context};
 	auto_fclose FILE *stream = NULL;
 	auto_free char *text = NULL;
 	enum ctl_exit code;
-	size_t length;
 
 	code = client_send(options, request, &stream);
 	if (code != CTL_EXIT_OK)
 		return code;
-	text = read_all(stream, &length);
+	text = read_all(stream, &answer.length);
 	if (!text)
 		return ctl_fail(CTL_EXIT_UNREACHABLE,
 				"%s: cannot read the answer of latchd: %s; see its log: "
 				"journalctl -u latchd",
 				request, strerror(errno == EAGAIN ? ETIMEDOUT : errno));
-	return show(options, request, render, text, length);
+	answer.text = text;
+	return show(options, &answer);
 }

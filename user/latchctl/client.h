@@ -15,12 +15,17 @@ typedef enum ctl_exit (*ctl_render_fn)(FILE *out, const struct ctl_options *opti
 enum ctl_exit client_send(const struct ctl_options *options, const char *request,
 			  FILE **ret_stream);
 
+/* Leaves out rows of a document. True if it did: --json then prints what is left. */
+typedef bool (*ctl_select_fn)(void *context, struct json_object *document);
+
 /*
  * Requests a document and prints it: unchanged with --json, else through render. The exit code is
  * that of render in both cases.
  */
 enum ctl_exit client_show(const struct ctl_options *options, const char *request,
 			  ctl_render_fn render);
+enum ctl_exit client_show_selected(const struct ctl_options *options, const char *request,
+				   ctl_render_fn render, ctl_select_fn select, void *context);
 
 /* True if latchd answered with an error: the error is printed and *ret_code set. */
 bool client_print_error(const char *request, struct json_object *answer, enum ctl_exit *ret_code);

@@ -24,7 +24,9 @@ struct ctl_options {
 	bool colour;
 	bool yes;	      /* purge without confirmation */
 	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
-	unsigned int width;   /* columns of the terminal; 0 = no terminal, no limit */
+	char *const *words;   /* after list: conditions, unchecked */
+	size_t word_count;
+	unsigned int width; /* columns of the terminal; 0 = no terminal, no limit */
 };
 
 struct json_object;

@@ -1,16 +1,31 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "latchctl/client.h"
+#include "latchctl/filter.h"
 #include "latchctl/table.h"
 #include "latchctl/view.h"
 
+/* 80 columns show two IPv6 addresses, cut. */
+#define ENDPOINT_LAST 15
+
 static const struct table_column columns[] = {
-	{"ID", 0, 0},	       {"STATE", 0, 0},	   {"DIR", 0, 2},   {"LOCAL", 0, 0},
-	{"REMOTE", 0, 0},      {"PROTO", 0, 3},	   {"PEER", 12, 0}, {"SA OUT/IN", 0, 5},
-	{"SINCE", 0, 4},       {"DROPS", 0, 0},	   {"NETNS", 0, 6}, {"RULE", 0, 7},
-	{"DISPOSITION", 0, 8}, {"REASONS", 10, 1},
+	{"ID", 0, 0, 0},
+	{"STATE", 0, 0, 0},
+	{"DIR", 0, 2, 0},
+	{"LOCAL", 0, 0, ENDPOINT_LAST},
+	{"REMOTE", 0, 0, ENDPOINT_LAST},
+	{"PROTO", 0, 3, 0},
+	{"PEER", 12, 0, 8},
+	{"SA OUT/IN", 0, 5, 0},
+	{"SINCE", 0, 4, 0},
+	{"DROPS", 0, 0, 0},
+	{"NETNS", 0, 6, 0},
+	{"RULE", 0, 7, 0},
+	{"DISPOSITION", 0, 8, 0},
+	{"REASONS", 10, 1, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -69,7 +84,39 @@ enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
 		   : CTL_EXIT_OK;
 }
 
+/* By ID: in the order in which the latches were created. */
+static int compare_ids(const void *first, const void *second)
+{
+	unsigned long long a, b;
+
+	a = strtoull(view_text_or(*(struct json_object *const *)first, "id", ""), NULL, 16);
+	b = strtoull(view_text_or(*(struct json_object *const *)second, "id", ""), NULL, 16);
+	return (a > b) - (a < b);
+}
+
+/* The table of latches has no order of its own. */
+static bool select_latches(void *context, struct json_object *document)
+{
+	const struct filter *filter = context;
+	size_t count = view_count(document, "latches"), i;
+	struct json_object *selected = json_object_new_array(), *latch;
+
+	for (i = 0; i < count; i++) {
+		latch = view_element(document, "latches", i);
+		if (filter_matches(filter, latch))
+			json_object_array_add(selected, json_object_get(latch));
+	}
+	json_object_array_sort(selected, compare_ids);
+	json_object_object_add(document, "latches", selected);
+	return filter->count;
+}
+
 enum ctl_exit ctl_list(const struct ctl_options *options)
 {
-	return client_show(options, "list", ctl_render_list);
+	struct filter filter = {.count = 0};
+	enum ctl_exit code = filter_parse(&filter, options->words, options->word_count);
+
+	return code != CTL_EXIT_OK ? code
+				   : client_show_selected(options, "list", ctl_render_list,
+							  select_latches, &filter);
 }

@@ -10,25 +10,33 @@
 
 static enum ctl_exit show_help(const struct ctl_options *options);
 
+enum operands {
+	OPERANDS_NONE,
+	OPERANDS_ID,
+	OPERANDS_CONDITIONS,
+};
+
 struct verb {
 	const char *name;
 	enum ctl_exit (*run)(const struct ctl_options *options);
 	const char *summary;
-	bool wants_id;
+	enum operands operands;
 };
 
 static const struct verb verbs[] = {
 	{"status", ctl_status,
-	 "state of enforcement and of the feeds (exit 1: off, 3: needs attention)", false},
-	{"list", ctl_list, "all latches", false},
-	{"sa", ctl_sa, "all security associations and their peers", false},
-	{"monitor", ctl_monitor, "events as they happen, one per line", false},
-	{"break", ctl_break, "break a latch: drop its packets until it is healed", true},
-	{"heal", ctl_heal, "undo a break by an administrator", true},
-	{"close", ctl_close, "end a latched connection as if its peer had reset it", true},
-	{"purge", ctl_purge, "end enforcement: remove all programs and maps of latchd", false},
-	{"version", ctl_version, "version of latchctl", false},
-	{"help", show_help, "this text", false},
+	 "state of enforcement and of the feeds (exit 1: off, 3: needs attention)", OPERANDS_NONE},
+	{"list", ctl_list, "all latches, or those with [FIELD VALUE]...: state broken dport 443",
+	 OPERANDS_CONDITIONS},
+	{"sa", ctl_sa, "all security associations and their peers", OPERANDS_NONE},
+	{"monitor", ctl_monitor, "events as they happen, one per line", OPERANDS_NONE},
+	{"break", ctl_break, "break a latch: drop its packets until it is healed", OPERANDS_ID},
+	{"heal", ctl_heal, "undo a break by an administrator", OPERANDS_ID},
+	{"close", ctl_close, "end a latched connection as if its peer had reset it", OPERANDS_ID},
+	{"purge", ctl_purge, "end enforcement: remove all programs and maps of latchd",
+	 OPERANDS_NONE},
+	{"version", ctl_version, "version of latchctl", OPERANDS_NONE},
+	{"help", show_help, "this text", OPERANDS_NONE},
 };
 
 #define VERB_COUNT (sizeof(verbs) / sizeof(verbs[0]))
@@ -65,7 +73,7 @@ static enum ctl_exit show_help(const struct ctl_options *options)
 	printf("usage: latchctl [OPTION...] VERB\n\n");
 	for (i = 0; i < VERB_COUNT; i++)
 		printf("  %s%-*s  %s\n", verbs[i].name, (int)(8 - strlen(verbs[i].name)),
-		       verbs[i].wants_id ? " ID" : "", verbs[i].summary);
+		       verbs[i].operands == OPERANDS_ID ? " ID" : "", verbs[i].summary);
 	printf("\n%s\nSee latchctl(8).\n", option_help);
 	return CTL_EXIT_OK;
 }
@@ -121,6 +129,24 @@ static enum ctl_exit fail_option(int error, char **argv)
 			error == ':' ? "argument missing" : "unknown, or takes no argument");
 }
 
+static void take_operands(struct ctl_options *options, enum operands operands, int argc,
+			  char **argv)
+{
+	switch (operands) {
+	case OPERANDS_NONE:
+		break;
+	case OPERANDS_ID:
+		if (optind < argc)
+			options->latch_id = argv[optind++];
+		break;
+	case OPERANDS_CONDITIONS:
+		options->words = &argv[optind];
+		options->word_count = (size_t)(argc - optind);
+		optind = argc;
+		break;
+	}
+}
+
 /* Fills options and *ret_verb. Any code but CTL_EXIT_OK: the error is printed. */
 static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *options,
 				     const struct verb **ret_verb)
@@ -153,8 +179,7 @@ static enum ctl_exit parse_arguments(int argc, char **argv, struct ctl_options *
 	*ret_verb = find_verb(name);
 	if (!*ret_verb)
 		return ctl_fail(CTL_EXIT_USAGE, "unknown verb \"%s\"; run: latchctl help", name);
-	if (optind < argc && (*ret_verb)->wants_id)
-		options->latch_id = argv[optind++];
+	take_operands(options, (*ret_verb)->operands, argc, argv);
 	if (optind < argc && (*ret_verb)->run != show_help)
 		return ctl_fail(CTL_EXIT_USAGE, "unexpected argument \"%s\"; run: latchctl help",
 				argv[optind]);

@@ -7,8 +7,9 @@
 #include "latchctl/view.h"
 
 static const struct table_column columns[] = {
-	{"SPI", 0, 0},	{"STATE", 0, 0}, {"SRC", 0, 0},	  {"DST", 0, 0},   {"PROTO", 0, 1},
-	{"MODE", 0, 2}, {"PEER", 12, 0}, {"REQID", 0, 3}, {"NETNS", 0, 4},
+	{"SPI", 0, 0, 0},   {"STATE", 0, 0, 0}, {"SRC", 0, 0, 15},
+	{"DST", 0, 0, 15},  {"PROTO", 0, 1, 0}, {"MODE", 0, 2, 0},
+	{"PEER", 12, 0, 8}, {"REQID", 0, 3, 0}, {"NETNS", 0, 4, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))

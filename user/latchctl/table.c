@@ -127,15 +127,23 @@ static unsigned int total_width(const struct table *table, const unsigned int *w
 	return total ? total - TABLE_GAP : 0;
 }
 
+static unsigned int cut_limit(const struct table_column *column, bool last)
+{
+	return last ? column->last_width : column->min_width;
+}
+
 /* Cuts the widest column that may be cut by one. */
-static bool cut_one(const struct table *table, unsigned int *widths)
+static bool cut_one(const struct table *table, unsigned int *widths, bool last)
 {
 	size_t i, widest = table->column_count;
+	unsigned int limit;
 
-	for (i = 0; i < table->column_count; i++)
-		if (table->columns[i].min_width && widths[i] > table->columns[i].min_width &&
+	for (i = 0; i < table->column_count; i++) {
+		limit = cut_limit(&table->columns[i], last);
+		if (limit && widths[i] > limit &&
 		    (widest == table->column_count || widths[i] > widths[widest]))
 			widest = i;
+	}
 	if (widest == table->column_count)
 		return false;
 	widths[widest]--;
@@ -169,7 +177,8 @@ static void fit(const struct table *table, unsigned int *widths, unsigned int li
 	if (!limit)
 		return;
 	while (total_width(table, widths) > limit)
-		if (!cut_one(table, widths) && !leave_out_one(table, widths, left_out))
+		if (!cut_one(table, widths, false) && !leave_out_one(table, widths, left_out) &&
+		    !cut_one(table, widths, true))
 			return;
 }
 
@@ -190,19 +199,41 @@ static size_t bytes_within(const char *text, unsigned int width, unsigned int *r
 	return (size_t)(at - text);
 }
 
-/* Prints text, cut to width terminal columns. Returns the columns printed. */
+/* The end of text that fits width terminal columns. No mark may join the sign before it. */
+static const char *end_within(const char *text, unsigned int width)
+{
+	unsigned int left = text_width(text), one;
+	const char *next = text;
+
+	while (*text) {
+		one = character_width(&next);
+		if (left <= width && one)
+			break;
+		left -= one;
+		text = next;
+	}
+	return text;
+}
+
+/*
+ * Prints text, cut to width terminal columns in its middle: long names differ at either end.
+ * Returns the columns printed.
+ */
 static unsigned int print_text(FILE *out, const char *text, unsigned int width)
 {
 	unsigned int used;
 	size_t whole = strlen(text);
+	const char *end;
 
 	if (bytes_within(text, width, &used) == whole) {
 		fputs(text, out);
 		return used;
 	}
-	fwrite(text, 1, bytes_within(text, width - 1, &used), out);
+	fwrite(text, 1, bytes_within(text, width / 2, &used), out);
+	end = end_within(text, width - 1 - width / 2);
 	fputs(TABLE_CUT, out);
-	return used + 1;
+	fputs(end, out);
+	return used + 1 + text_width(end);
 }
 
 struct table_layout {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A table that fits a terminal: first wide columns are cut, then minor columns are left out.
+ * A table that fits a terminal: first wide columns are cut in the
+ * middle of their texts, then minor columns are left out, and at last even short columns are cut.
  */
 #ifndef LATCHCTL_TABLE_H
 #define LATCHCTL_TABLE_H
@@ -17,6 +18,8 @@ struct table_column {
 	const char *title;
 	unsigned int min_width; /* limit of cutting, in terminal columns; 0 = never cut */
 	unsigned int minor;	/* the highest is left out first; 0 = never */
+	/* Limit of cutting when no other means is left; 0 = never cut. */
+	unsigned int last_width;
 };
 
 struct table_cell {

@@ -389,3 +389,55 @@ Test(latchctl_client, a_refused_heal_exits_with_not_permitted)
 	cr_expect_eq(run(ctl_heal, "2"), CTL_EXIT_NOT_PERMITTED, "%s", err);
 	cr_expect_str_eq(err, "latchctl: heal 2: latchd reports: no\n");
 }
+
+/* ---- list: its order and its conditions */
+
+#define LATCH(id, state) "{\"id\":\"" id "\",\"state\":\"" state "\"}"
+#define LIST(rows)	 "{\"schema\":1,\"latches\":[" rows "],\"more\":2}\n"
+
+static void expect_list(const char *answer, char *const *words, size_t count, const char *expected)
+{
+	struct capture outs;
+
+	serve_bytes("list\n", answer, strlen(answer));
+	options.words = words;
+	options.word_count = count;
+	outs = capture_begin(stdout);
+	cr_expect_eq(ctl_list(&options), CTL_EXIT_OK);
+	out = capture_end(&outs);
+	cr_expect(strstr(out, expected), "%s", out);
+}
+
+static const char unordered[] =
+	LIST(LATCH("10", "broken") "," LATCH("9", "established") "," LATCH("a", "broken"));
+
+Test(latchctl_client, list_is_in_the_order_of_the_ids)
+{
+	const char *first, *second, *third;
+
+	expect_list(unordered, NULL, 0, "\n9 ");
+	first = strstr(out, "\n9 ");
+	second = strstr(out, "\na ");
+	third = strstr(out, "\n10 ");
+	cr_expect(first && second && third && first < second && second < third, "%s", out);
+}
+
+Test(latchctl_client, list_leaves_out_what_does_not_meet_a_condition)
+{
+	expect_list(unordered, (char *[]){"state", "established"}, 2, "\n9 ");
+	cr_expect_not(strstr(out, "broken"), "%s", out);
+}
+
+Test(latchctl_client, json_of_a_list_is_unchanged_without_a_condition)
+{
+	options.json = true;
+	expect_list(unordered, NULL, 0, unordered);
+	cr_expect_str_eq(out, unordered);
+}
+
+Test(latchctl_client, json_of_a_list_has_the_rows_that_meet_a_condition_and_all_else)
+{
+	options.json = true;
+	expect_list(unordered, (char *[]){"state", "broken"}, 2,
+		    LIST(LATCH("a", "broken") "," LATCH("10", "broken")));
+}

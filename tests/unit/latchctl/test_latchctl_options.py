@@ -49,8 +49,15 @@ class Options(unittest.TestCase):
     def test_a_missing_or_unknown_verb_is_a_usage_error(self):
         self.expect_error([], USAGE, "no verb given; run: latchctl help")
         self.expect_error(["lists"], USAGE, 'unknown verb "lists"; run: latchctl help')
-        self.expect_error(["list", "1"], USAGE, 'unexpected argument "1"; run: latchctl help')
+        self.expect_error(["sa", "1"], USAGE, 'unexpected argument "1"; run: latchctl help')
         self.expect_error(["break", "1", "2"], USAGE, 'unexpected argument "2"')
+
+    def test_a_wrong_condition_of_list_is_a_usage_error(self):
+        self.expect_error(["list", "1"], USAGE, 'list: unknown field "1"; use state, peer,')
+        self.expect_error(["list", "dport", "22", "state"], USAGE,
+                          'list: no value after field "state"')
+        self.expect_error(["list", "dport", "22", "-s", "/nonexistent"], UNREACHABLE,
+                          "control socket /nonexistent: cannot connect")
 
     def test_options_may_follow_the_verb(self):
         self.expect_error(["break", "1", "--socket", "/nonexistent", "-j"], UNREACHABLE,

@@ -7,6 +7,7 @@
 
 #include <locale.h>
 #include <string.h>
+#include <wchar.h>
 
 static void begin(void)
 {
@@ -273,4 +274,24 @@ Test(latchctl_render, a_listener_prints_its_remote_as_a_star)
 
 	cr_expect_not_null(strstr(text, "\n7   listener  in   [::]:80  *       tcp    -"), "%s",
 			   text);
+}
+
+Test(latchctl_render, eighty_columns_show_a_latch_between_two_long_ipv6_addresses)
+{
+	const char *text, *line;
+
+	options.width = 80;
+	text = rendered(
+		ctl_render_list,
+		"{\"latches\":[{\"id\":\"123456789abcdef0\",\"state\":\"established\","
+		"\"local\":{\"addr\":\"2001:db8:1111:2222:3333:4444:5555:6666\",\"port\":43159},"
+		"\"remote\":{\"addr\":\"2001:db8:7777:8888:9999:aaaa:bbbb:cccc\",\"port\":5432},"
+		"\"peer\":{\"id\":\"a-rather-long-name.of-a-host.example\"},\"drops\":0}]}",
+		CTL_EXIT_OK);
+	options.width = 0;
+	for (line = text; *line; line += strcspn(line, "\n") + 1)
+		cr_expect_leq(mbsnrtowcs(NULL, &(const char *){line}, strcspn(line, "\n"), 0, NULL),
+			      80, "%s", text);
+	cr_expect(strstr(text, ":43159 "), "%s", text);
+	cr_expect(strstr(text, ":5432 "), "%s", text);
 }

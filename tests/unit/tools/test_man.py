@@ -153,7 +153,7 @@ def config_sections(page):
 
 def columns(verb):
     """The titles of the table that a verb prints."""
-    return find(r'\{"([A-Z/ ]+)", \d+, \d+\}', [read("user/latchctl/%s.c" % verb)])
+    return find(r'\{"([A-Z/ ]+)", \d+, \d+, \w+\}', [read("user/latchctl/%s.c" % verb)])
 
 
 class Latchctl(unittest.TestCase):
@@ -176,6 +176,12 @@ class Latchctl(unittest.TestCase):
         for verb in "list", "sa":
             explained = ", ".join(tags(self.sections["COLUMNS OF " + verb.upper()]))
             self.assertEqual(explained.split(", "), [c.strip() for c in columns(verb)])
+
+    def test_every_field_of_a_condition_is_explained(self):
+        fields = find(r'^\t\{"(\w+)", "[\w.]+", FILTER_', [read("user/latchctl/filter.c")], re.M)
+        self.assertGreater(len(fields), 10)
+        text = " ".join(plain(line) for line in self.sections["VERBS"])
+        self.assertEqual([field for field in fields if not re.search(r"\b%s\b" % field, text)], [])
 
     def test_every_event_of_monitor_is_explained(self):
         self.assertGreater(len(events()), 14)
