@@ -26,15 +26,29 @@ static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed
 	return keyed_hash(&finder->memory.key, both, config + id);
 }
 
+void vici_finder_free(struct vici_finder *finder)
+{
+	vici_verdicts_clear(&finder->memory.verdicts);
+	vici_formers_clear(&finder->memory.formers);
+}
+
 int vici_finder_forget(struct vici_finder *finder)
 {
 	int err;
 
-	vici_verdicts_clear(&finder->memory.verdicts);
-	vici_formers_clear(&finder->memory.formers);
+	vici_finder_free(finder);
 	finder->memory.unnoted = finder->unnoted = 0;
 	err = vici_verdicts_reserve(&finder->memory.verdicts);
 	return err ? err : keyed_hash_new_key(&finder->memory.key);
+}
+
+void vici_finder_take(struct vici_finder *finder, struct vici_finder *former)
+{
+	vici_finder_free(finder);
+	finder->memory = former->memory;
+	memset(&former->memory, 0, sizeof(former->memory));
+	finder->unnoted = finder->memory.unnoted;
+	vici_verdict_file_succeed(&finder->file, &former->file);
 }
 
 /* ---- notes */
@@ -76,21 +90,41 @@ static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, in
 			 ike_unique_id, strerror(-err), left_out);
 }
 
+/* err: of the note in the table. */
+static int keep_noted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
+{
+	struct vici_memory *memory = &finder->memory;
+	struct vici_verdict copy;
+
+	if (err) {
+		leave_unnoted(finder, ike_unique_id, err);
+		return err;
+	}
+	copy = *vici_verdicts_find(&memory->verdicts, ike_unique_id);
+	warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy, memory));
+	return 0;
+}
+
 static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
 			const struct vici_verdict *verdict)
 {
-	struct vici_verdict copy = *verdict;
-	int err;
+	struct vici_verdicts *verdicts = &finder->memory.verdicts;
 
-	if (vici_verdicts_find(&finder->memory.verdicts, ike_unique_id))
+	if (vici_verdicts_find(verdicts, ike_unique_id))
 		return 0;
-	err = vici_verdicts_set(&finder->memory.verdicts, ike_unique_id, &copy);
-	if (err)
-		leave_unnoted(finder, ike_unique_id, err);
-	else
-		warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy,
-							   &finder->memory));
-	return err;
+	return keep_noted(finder, ike_unique_id,
+			  vici_verdicts_set(verdicts, ike_unique_id, verdict));
+}
+
+/* old has a verdict. */
+static int note_inherited(struct vici_finder *finder, uint32_t ike_unique_id, uint32_t old)
+{
+	struct vici_verdicts *verdicts = &finder->memory.verdicts;
+
+	if (vici_verdicts_find(verdicts, ike_unique_id))
+		return 0;
+	return keep_noted(finder, ike_unique_id,
+			  vici_verdicts_inherit(verdicts, ike_unique_id, old));
 }
 
 static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
@@ -224,11 +258,12 @@ static const struct vici_verdict *find_verdict(struct vici_finder *finder, uint3
 {
 	struct vici_verdicts *verdicts = &finder->memory.verdicts;
 	const struct vici_verdict *verdict = vici_verdicts_find(verdicts, ike_unique_id);
+	uint32_t old;
 
 	if (verdict)
 		return verdict;
-	verdict = vici_verdicts_followed(verdicts, ike_unique_id);
-	if (!verdict || note_verdict(finder, ike_unique_id, verdict))
+	old = vici_verdicts_followed(verdicts, ike_unique_id);
+	if (!old || note_inherited(finder, ike_unique_id, old))
 		return NULL;
 	return vici_verdicts_find(verdicts, ike_unique_id);
 }
@@ -332,17 +367,16 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
 			 const struct vici_ike_sa *new)
 {
-	const struct vici_verdict *verdict;
 	struct vici_finding finding;
 	struct feed_peer after;
+	uint32_t before;
 	int err;
 
 	err = vici_find_finding(finder, old, &finding);
-	verdict = err ? NULL : known_verdict(finder, old);
 	if (err || !vici_peer_read(new, &after))
 		return err;
-	if (verdict)
-		note_verdict(finder, after.ike_unique_id, verdict);
+	if (!vici_text_number(old->unique_id, 10, &before) && known_verdict(finder, old))
+		note_inherited(finder, after.ike_unique_id, before);
 	else
 		note_unnoted(finder, after.ike_unique_id, true);
 	return 0;
@@ -351,14 +385,13 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 		     const struct vici_ike_sa *new)
 {
-	const struct vici_verdict *verdict = known_verdict(finder, old);
 	uint32_t before, after;
 
 	if (vici_text_number(old->unique_id, 10, &before) ||
 	    vici_text_number(new->unique_id, 10, &after))
 		return;
-	if (verdict)
-		note_verdict(finder, after, verdict);
+	if (find_verdict(finder, before))
+		note_inherited(finder, after, before);
 	else if (before <= finder->unnoted ||
 		 vici_verdicts_follow(&finder->memory.verdicts, after, before))
 		note_unnoted(finder, after, true);
