@@ -212,14 +212,22 @@ static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_s
 	return !err && (finder->fresh || peer->ike_unique_id > finder->unnoted);
 }
 
-/* A connection that was proof when it was listed last has no doubt: others may take all room. */
-static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-			   const struct feed_peer *peer, struct vici_verdict *verdict)
+static const struct vici_remote *listed_last(const struct vici_finder *finder,
+					     const char *config_name)
 {
 	static const struct vici_remote unknown = {0};
 	const struct vici_remote *remote = &unknown;
 
-	vici_auth_remote(finder->auth, peer->config_name, 0, &remote);
+	vici_auth_remote(finder->auth, config_name, 0, &remote);
+	return remote;
+}
+
+/* A connection that was proof when it was listed last has no doubt: others may take all room. */
+static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			   const struct feed_peer *peer, struct vici_verdict *verdict)
+{
+	const struct vici_remote *remote = listed_last(finder, peer->config_name);
+
 	verdict->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
 	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
@@ -329,6 +337,30 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	return 0;
 }
 
+/*
+ * An identity that cannot be represented has no verdict, but its peer may have a readable one when
+ * this host authenticates it again. The class was asked for after the peer had authenticated.
+ */
+static void doubt_unreadable(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			     enum feed_auth class)
+{
+	struct vici_verdict verdict = {
+		.class = class,
+		.connection = name_of_connection(finder, ike_sa->config_name),
+	};
+	const struct vici_remote *remote;
+	char config_name[FEED_NAME_MAX];
+
+	if (!is_set_up(ike_sa) ||
+	    vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)))
+		return;
+	remote = listed_last(finder, config_name);
+	verdict.proof = vici_stated_proof(vici_remote_proof(remote, remote->id ? remote->id : ""),
+					  &finder->statements);
+	if (leaves_doubt(ike_sa, &verdict))
+		note_doubt(finder, remote, &verdict);
+}
+
 int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		      struct vici_finding *finding)
 {
@@ -338,8 +370,12 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 
 	*finding = (struct vici_finding){0};
 	err = vici_find_class(finder, ike_sa, &finding->class);
-	if (err || !vici_peer_read(ike_sa, &peer))
+	if (err)
 		return err;
+	if (!vici_peer_read(ike_sa, &peer)) {
+		doubt_unreadable(finder, ike_sa, finding->class);
+		return 0;
+	}
 	peer.auth = finding->class;
 	verdict = find_verdict(finder, peer.ike_unique_id);
 	if (!verdict)
@@ -353,13 +389,11 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		   struct feed_peer *peer)
 {
 	struct vici_finding finding;
-	int err;
+	int err = vici_find_finding(finder, ike_sa, &finding);
+	bool readable = vici_peer_read(ike_sa, peer);
 
-	if (!vici_peer_read(ike_sa, peer))
-		return -ENOENT;
-	err = vici_find_finding(finder, ike_sa, &finding);
 	peer->auth = finding.class;
-	return !err && finding.doubt ? -ENOENT : err;
+	return !err && (finding.doubt || !readable) ? -ENOENT : err;
 }
 
 /* ---- IKE_SAs that continue others */
@@ -400,8 +434,10 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
+	/* Any host can begin a negotiation, and as responder charon takes what is loaded. */
+	bool continues = ike_sa->initiator.at || is_set_up(ike_sa);
 
-	if (!verdict || leaves_doubt(ike_sa, verdict))
+	if (verdict ? leaves_doubt(ike_sa, verdict) : continues)
 		vici_formers_seen(&finder->memory.formers,
 				  name_of_connection(finder, ike_sa->config_name));
 }

@@ -298,13 +298,17 @@ int vici_verdicts_inherit(struct vici_verdicts *verdicts, uint32_t ike_unique_id
 
 int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old)
 {
-	struct vici_noted **place = place_of(verdicts, ike_unique_id);
+	struct vici_noted **place = place_of(verdicts, ike_unique_id), *former;
 	int err;
 
 	if (*place || !old)
 		return 0;
 	if (verdicts->followers == VICI_VERDICTS_FOLLOWERS)
 		return -E2BIG;
+	/* Of a chain all follow the first one: a peer may rekey any number of times meanwhile. */
+	former = *place_of(verdicts, old);
+	if (former && former->followed)
+		old = former->followed;
 	err = add(verdicts, place, ike_unique_id);
 	if (err)
 		return err;

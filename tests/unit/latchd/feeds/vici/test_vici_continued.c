@@ -98,6 +98,40 @@ Test(vici_continued, a_negotiation_that_is_listed_keeps_the_doubt)
 	refused(80);
 }
 
+/* Any host can begin one, with a claim of any name, and before it authenticates. */
+Test(vici_continued, a_negotiation_that_another_host_began_does_not_keep_the_doubt)
+{
+	refuse_first(ANY);
+	listed("CONNECTING", 8, 80, NAMED);
+	down(7);
+	wait_for("snapshot end", 4);
+	begun(9, 90);
+	wait_for("up " DN " 00000090", 1);
+}
+
+/* The peer of 7 names itself in another way when this host authenticates it again. */
+Test(vici_continued, a_peer_with_an_unreadable_identity_leaves_a_doubt)
+{
+	start_with("public key", ANY);
+	up(7, 70, "O=Acme, CN=M??ller, OU=IT");
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+	begun(8, 80);
+	refused(80);
+	cr_expect_eq(trace_count("up "), 0);
+	up(9, 90, DN);
+	wait_for("up " DN " 00000090", 1);
+}
+
+Test(vici_continued, an_unreadable_identity_under_an_exact_type_leaves_no_doubt)
+{
+	start_with("public key", "\"id\":\"*.example\"");
+	up(7, 70, "m?ller.example");
+	wait_for(REFUSED, 1);
+	child_up(8, 80, "\"remote-id\":\"v.example\",\"initiator\":\"yes\"");
+	wait_for("up v.example 00000080", 1);
+}
+
 Test(vici_continued, a_proven_ike_sa_does_not_keep_the_doubt)
 {
 	refuse_first(ANY);

@@ -62,6 +62,18 @@ Test(vici_verdicts, an_ike_sa_that_continues_another_has_its_later_verdict)
 	cr_expect_eq(vici_verdicts_find(&verdicts, 9)->proof, VICI_UNPROVEN_ANY);
 }
 
+/* All of them while latchd waits for one answer. */
+Test(vici_verdicts, the_last_of_a_long_chain_of_rekeys_has_the_verdict_of_the_first)
+{
+	uint32_t id, last = 1000;
+
+	for (id = 2; id <= last; id++)
+		cr_assert_eq(vici_verdicts_follow(&verdicts, id, id - 1), 0);
+	cr_expect_eq(vici_verdicts_followed(&verdicts, last), 0);
+	cr_assert_eq(set(1, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_expect_eq(vici_verdicts_followed(&verdicts, last), 1);
+}
+
 Test(vici_verdicts, a_circle_of_ike_sas_has_no_verdict)
 {
 	cr_assert_eq(vici_verdicts_follow(&verdicts, 8, 7), 0);
