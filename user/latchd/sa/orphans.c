@@ -50,7 +50,7 @@ static int mark_unconfigured(void *context, const struct latch_sa_key *key,
 	const struct latch_identity *peer = peer_of(orphans, sa);
 
 	return peer && orphans_is_unconfigured(orphans, peer->authority) ? mark(orphans, key, sa)
-									  : 0;
+									 : 0;
 }
 
 static void forget_left(struct orphans *orphans, const struct feed *feed)
