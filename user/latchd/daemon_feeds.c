@@ -9,6 +9,8 @@
 #include "common/log.h"
 #include "common/text.h"
 
+_Static_assert(CONFIG_MAX_FEEDS <= ATTRIBUTION_FEEDS_MAX, "attribution knows all feeds");
+
 void daemon_feeds_init(struct daemon_feeds *feeds, const char *control_socket)
 {
 	char *slash;
@@ -115,11 +117,11 @@ static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
 static int reserve_ended(struct daemon_feeds *feeds)
 {
 	size_t room = feeds->ended_count + feeds->count;
-	struct feed **ended;
+	struct daemon_feed_ended *ended;
 
 	if (room <= feeds->ended_room)
 		return 0;
-	ended = reallocarray(feeds->ended, room, sizeof(struct feed *));
+	ended = reallocarray(feeds->ended, room, sizeof(*ended));
 	if (!ended)
 		return -ENOMEM;
 	feeds->ended = ended;
@@ -161,11 +163,47 @@ void daemon_feeds_discard(const struct daemon_feeds *feeds, struct feed *const *
 			prepared[i]->destroy(prepared[i]);
 }
 
-static void end(struct daemon_feeds *feeds, struct attribution *attribution, struct feed *feed)
+static void end(struct daemon_feeds *feeds, struct attribution *attribution, size_t at)
 {
-	feed->stop(feed);
-	attribution_feed_removed(attribution, feed);
-	feeds->ended[feeds->ended_count++] = feed;
+	struct daemon_feed_ended *ended = &feeds->ended[feeds->ended_count++];
+
+	ended->feed = feeds->feed[at];
+	text_copy(ended->socket, sizeof(ended->socket), feeds->config[at].socket);
+	ended->feed->stop(ended->feed);
+	attribution_feed_removed(attribution, ended->feed);
+}
+
+static bool is_successor(const struct config_feed *config, const struct daemon_feed_ended *ended,
+			 bool by_socket)
+{
+	return by_socket ? !strcmp(config->socket, ended->socket)
+			 : !strcmp(config->name, ended->feed->name);
+}
+
+static void take_verdicts(const struct daemon_feeds *feeds, const struct config_feed *config,
+			  struct feed *feed, bool by_socket)
+{
+	bool taken = false;
+	size_t i;
+
+	/* The one that ended last knows most. */
+	for (i = feeds->ended_count; !taken && i-- > 0;)
+		taken = is_successor(config, &feeds->ended[i], by_socket) &&
+			feed_vici_take_verdicts(feed, feeds->ended[i].feed);
+}
+
+/* The socket tells the key manager better than the name: a feed may be renamed. */
+static void hand_verdicts_over(const struct daemon_feeds *feeds, const struct config *config,
+			       struct feed *const *prepared)
+{
+	size_t i;
+
+	for (i = 0; i < config->feed_count; i++)
+		if (!is_among(feeds->feed, feeds->count, prepared[i]))
+			take_verdicts(feeds, &config->feeds[i], prepared[i], true);
+	for (i = 0; i < config->feed_count; i++)
+		if (!is_among(feeds->feed, feeds->count, prepared[i]))
+			take_verdicts(feeds, &config->feeds[i], prepared[i], false);
 }
 
 static struct report_feed report_of(const struct config_feed *config, const struct feed *feed)
@@ -190,13 +228,15 @@ size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribut
 
 	for (i = 0; i < feeds->count; i++)
 		if (!is_among(prepared, config->feed_count, feeds->feed[i]))
-			end(feeds, attribution, feeds->feed[i]);
+			end(feeds, attribution, i);
+	hand_verdicts_over(feeds, config, prepared);
 	feeds->count = config->feed_count;
 	for (i = 0; i < feeds->count; i++) {
 		feeds->config[i] = config->feeds[i];
 		feeds->feed[i] = prepared[i];
 		feeds->report[i] = report_of(&feeds->config[i], prepared[i]);
 	}
+	attribution_feeds_configured(attribution, feeds->feed, feeds->count);
 	return feeds->ended_count - before;
 }
 
@@ -215,7 +255,7 @@ void daemon_feeds_free(struct daemon_feeds *feeds)
 	for (i = 0; i < feeds->count; i++)
 		feeds->feed[i]->destroy(feeds->feed[i]);
 	for (i = 0; i < feeds->ended_count; i++)
-		feeds->ended[i]->destroy(feeds->ended[i]);
+		feeds->ended[i].feed->destroy(feeds->ended[i].feed);
 	free(feeds->ended);
 	*feeds = (struct daemon_feeds){0};
 }

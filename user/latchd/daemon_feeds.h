@@ -15,14 +15,20 @@
 #include "latchd/report/report.h"
 #include "latchd/sa/attribution.h"
 
+struct daemon_feed_ended {
+	struct feed *feed;
+	char socket[CONFIG_PATH_MAX];
+};
+
 struct daemon_feeds {		      /* zeroed before daemon_feeds_init() */
 	char folder[CONFIG_PATH_MAX]; /* of the files that feeds keep */
 	size_t count;
 	struct config_feed config[CONFIG_MAX_FEEDS];
 	struct feed *feed[CONFIG_MAX_FEEDS];
 	struct report_feed report[CONFIG_MAX_FEEDS];
-	/* No longer configured. Attribution still has records of them. */
-	struct feed **ended;
+	/* No longer configured. Attribution still has records of them, and a later feed may take
+	 * their verdicts. */
+	struct daemon_feed_ended *ended;
 	size_t ended_count, ended_room;
 };
 

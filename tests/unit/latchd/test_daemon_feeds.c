@@ -3,6 +3,7 @@
 #include "attribution_fixture.h"
 
 #include "latchd/daemon_feeds.h"
+#include "latchd/feeds/vici/vici_feed.h"
 
 static struct daemon_feeds feeds;
 static struct feed *prepared[CONFIG_MAX_FEEDS];
@@ -104,6 +105,76 @@ Test(daemon_feeds, the_sas_of_a_feed_that_stays_are_unchanged)
 	add_feed(&after, "blue", "/nonexistent/blue.vici");
 	cr_expect_eq(use(&after), 1);
 	expect_states(&child, LATCH_SA_BOUND);
+}
+
+/* ---- what a feed has decided of its peers */
+
+static struct vici_feed *vici_at(size_t at)
+{
+	return (struct vici_feed *)feeds.feed[at];
+}
+
+static struct vici_memory *memory_at(size_t at)
+{
+	return &vici_at(at)->session.dispatch.finder.memory;
+}
+
+/* As if it had reached its charon, and an IKE_SA with this number. */
+static void decide_at(size_t at, uint32_t ike_unique_id)
+{
+	const struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+
+	vici_at(at)->daemon = 4711;
+	cr_assert_eq(vici_verdicts_set(&memory_at(at)->verdicts, ike_unique_id, &verdict), 0);
+}
+
+static bool knows(size_t at, uint32_t ike_unique_id)
+{
+	return vici_verdicts_find(&memory_at(at)->verdicts, ike_unique_id);
+}
+
+Test(daemon_feeds, a_feed_with_other_statements_has_the_verdicts_of_the_one_before)
+{
+	decide_at(0, 7);
+	decide_at(1, 8);
+	add_feed(&after, "host", "/nonexistent/host.vici");
+	strcpy(after.feeds[0].eap_identities, "x509");
+	add_feed(&after, "blue", "/nonexistent/blue.vici");
+	cr_expect_eq(use(&after), 1);
+	cr_expect(knows(0, 7));
+	cr_expect_not(knows(0, 8));
+	cr_expect(knows(1, 8));
+}
+
+Test(daemon_feeds, feeds_that_swap_their_names_have_the_verdicts_on_their_own_charon)
+{
+	decide_at(0, 7);
+	decide_at(1, 8);
+	add_feed(&after, "blue", "/nonexistent/host.vici");
+	add_feed(&after, "host", "/nonexistent/blue.vici");
+	cr_expect_eq(use(&after), 2);
+	cr_expect(knows(0, 7) && !knows(0, 8));
+	cr_expect(knows(1, 8) && !knows(1, 7));
+}
+
+/* The path may be another one of the same charon. For another charon it forgets them. */
+Test(daemon_feeds, a_feed_with_another_socket_has_the_verdicts_of_its_name)
+{
+	decide_at(0, 7);
+	add_feed(&after, "host", "/nonexistent/other.vici");
+	add_feed(&after, "blue", "/nonexistent/blue.vici");
+	cr_expect_eq(use(&after), 1);
+	cr_expect(knows(0, 7));
+}
+
+Test(daemon_feeds, a_feed_that_comes_back_in_a_later_reload_has_its_verdicts)
+{
+	decide_at(0, 7);
+	add_feed(&after, "blue", "/nonexistent/blue.vici");
+	cr_expect_eq(use(&after), 1);
+	cr_expect_not(knows(0, 7), "a feed that runs takes none");
+	cr_expect_eq(use(&before), 0);
+	cr_expect(knows(0, 7));
 }
 
 static const char *path_of(const char *socket)

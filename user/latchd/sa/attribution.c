@@ -154,10 +154,31 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	}
 }
 
+/* No list tells their end any more. What an earlier latchd has bound is marked without them. */
+static void forget_unbound(struct attribution *a, const struct feed *feed)
+{
+	struct child_sa *child, *next;
+
+	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
+	{
+		if (child->feed == feed && !child->params)
+			attribution_forget_child(a, child);
+	}
+}
+
 void attribution_feed_removed(struct attribution *a, struct feed *feed)
 {
 	on_state(a, feed, FEED_STATE_LOST, "no longer configured");
 	key_managers_detach(&a->key_managers, feed);
+	forget_unbound(a, feed);
+	loop_timer_arm(&a->settle, 0);
+}
+
+_Static_assert(ATTRIBUTION_FEEDS_MAX <= ORPHANS_FEEDS_MAX, "orphans.h knows all feeds");
+
+void attribution_feeds_configured(struct attribution *a, struct feed *const *feeds, size_t count)
+{
+	orphans_configure(&a->orphans, feeds, count);
 	loop_timer_arm(&a->settle, 0);
 }
 

@@ -35,6 +35,14 @@ const char *attribution_refusal(const struct attribution *attribution,
  */
 void attribution_feed_removed(struct attribution *attribution, struct feed *feed);
 
+#define ATTRIBUTION_FEEDS_MAX 64
+/*
+ * The feeds of the configuration, at most ATTRIBUTION_FEEDS_MAX. From the loop, SAs that are bound
+ * by the word of another one become orphans: a feed of an earlier latchd may be gone or renamed.
+ */
+void attribution_feeds_configured(struct attribution *attribution, struct feed *const *feeds,
+				  size_t count);
+
 /* ---- events of the kernel programs: hints only */
 
 void attribution_sa_pending(struct attribution *attribution, const struct latch_sa_key *key);

@@ -188,8 +188,15 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 		   const struct latch_sa_key *out)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
+	const struct refused_child child = {
+		.feed = key_manager->feed,
+		.former = end ? end->child->feed : NULL,
+		.reported = reported,
+		.in = in,
+		.out = out,
+	};
 
-	if (refused_sas_unbind(&a->binding, key_manager->feed, reported, in, out)) {
+	if (refused_sas_unbind(&a->binding, &a->orphans, &child)) {
 		keep_known(a, in);
 		ask_again(a, key_manager);
 	} else if (end) {

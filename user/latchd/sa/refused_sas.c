@@ -79,49 +79,58 @@ void refused_sas_clear(struct refused_sas *refused)
 		drop(refused, refused->oldest);
 }
 
+/* A feed may have another name since the SA was bound. */
+static bool may_speak_for(const struct orphans *orphans, const struct refused_child *child,
+			  const char *authority)
+{
+	return !strcmp(authority, child->feed->name) ||
+	       (child->former && !strcmp(authority, child->former->name)) ||
+	       orphans_is_unconfigured(orphans, authority);
+}
+
 /* The outbound SPI is the peer's choice: the SA may be another peer's by now. */
-static bool is_bound_to_report(const struct binding *b, const struct feed *feed,
-			       const struct feed_child *reported, const struct latch_sa *sa)
+static bool is_bound_to_report(const struct binding *b, const struct orphans *orphans,
+			       const struct refused_child *child, const struct latch_sa *sa)
 {
 	const struct latch_params *params = identities_get_params(b->identities, sa->word.params);
 	const struct latch_identity *peer =
 		params ? identities_get(b->identities, params->peer_id) : NULL;
 
-	return peer && !strcmp(peer->authority, feed->name) &&
-	       !strcmp(peer->config, reported->config_name) && !strcmp(peer->id, reported->peer_id);
+	return peer && may_speak_for(orphans, child, peer->authority) &&
+	       !strcmp(peer->config, child->reported->config_name) &&
+	       !strcmp(peer->id, child->reported->peer_id);
 }
 
-static int unbind(const struct binding *b, const struct feed *feed,
-		  const struct feed_child *reported, const struct latch_sa_key *key)
+static int unbind(const struct binding *b, const struct orphans *orphans,
+		  const struct refused_child *child, const struct latch_sa_key *key)
 {
 	struct latch_sa sa;
 	int result = sa_get(b->view.maps, key, &sa);
 
 	if (result)
 		return result == -ENOENT ? 0 : result;
-	if (sa.word.state == LATCH_SA_PENDING || !is_bound_to_report(b, feed, reported, &sa))
+	if (sa.word.state == LATCH_SA_PENDING || !is_bound_to_report(b, orphans, child, &sa))
 		return 0;
 	result = sa_set(b->view.maps, key, sa.word.serial, LATCH_SA_PENDING, 0, false);
 	if (result == LATCH_CONTROL_DONE)
 		log_warn(NULL,
 			 "sa 0x%08x unattributed (its peer is no longer proven): feed %s; latched "
 			 "flows stop; see: latchctl sa",
-			 key->spi, feed->name);
+			 key->spi, child->feed->name);
 	return result < 0 ? result : 0;
 }
 
-int refused_sas_unbind(const struct binding *b, const struct feed *feed,
-		       const struct feed_child *reported, const struct latch_sa_key *in,
-		       const struct latch_sa_key *out)
+int refused_sas_unbind(const struct binding *b, const struct orphans *orphans,
+		       const struct refused_child *child)
 {
-	int err = unbind(b, feed, reported, in);
+	int err = unbind(b, orphans, child, child->in);
 
 	if (!err)
-		err = unbind(b, feed, reported, out);
+		err = unbind(b, orphans, child, child->out);
 	if (err)
 		log_warn(NULL,
 			 "child_sa %u refused, but its SAs keep their peer (%s): feed %s; retrying "
 			 "in 1 s",
-			 reported->child_unique_id, strerror(-err), feed->name);
+			 child->reported->child_unique_id, strerror(-err), child->feed->name);
 	return err;
 }

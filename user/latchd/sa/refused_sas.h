@@ -12,6 +12,7 @@
 
 #include "latchd/feeds/feed.h"
 #include "latchd/sa/binding_parts.h"
+#include "latchd/sa/orphans.h"
 
 #define REFUSED_SAS_MAX 4096
 
@@ -29,12 +30,18 @@ void refused_sas_forget(struct refused_sas *refused, const struct latch_sa_key *
 const char *refused_sas_reason(const struct refused_sas *refused, const struct latch_sa_key *key);
 void refused_sas_clear(struct refused_sas *refused);
 
+struct refused_child {
+	const struct feed *feed;
+	const struct feed *former; /* reported it before, and has ended; or NULL */
+	const struct feed_child *reported;
+	const struct latch_sa_key *in, *out;
+};
+
 /*
- * Both SAs become PENDING if they are bound to the peer of the report: latched flows stop. 0 or a
- * negative errno, which is logged.
+ * Both SAs become PENDING if they are bound to the peer of the report, by the word of this feed or
+ * of one that is no longer configured: latched flows stop. 0 or a negative errno, which is logged.
  */
-int refused_sas_unbind(const struct binding *binding, const struct feed *feed,
-		       const struct feed_child *reported, const struct latch_sa_key *in,
-		       const struct latch_sa_key *out);
+int refused_sas_unbind(const struct binding *binding, const struct orphans *orphans,
+		       const struct refused_child *child);
 
 #endif

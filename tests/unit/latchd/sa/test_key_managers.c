@@ -12,6 +12,7 @@
 
 #include "common/cleanup.h"
 #include "latchd/net/netns.h"
+#include "latchd/sa/attribution_parts.h"
 
 TestSuite(key_managers, .init = fixture_start, .fini = fixture_finish, .timeout = 60);
 
@@ -506,4 +507,60 @@ Test(key_managers, reconcile_binds_and_removes_sas_whose_events_were_lost)
 	cr_expect_eq(latch_state_of(&flow), LATCH_STATE_ESTABLISHED);
 	cr_expect_not(is_contested(&c));
 	wait_until(sa_without_event_is_bound);
+}
+
+/* ---- feeds that are no longer configured */
+
+/* Of an earlier latchd's configuration: no list will ever name the SA. */
+Test(key_managers, an_sa_of_a_feed_that_is_not_configured_starts_no_latch_and_keeps_its_own)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct feed *configured[] = {&pluto};
+	struct latch_flow flow;
+
+	latch_to(&c, &flow);
+	attach(&pluto, &ns);
+	snapshot(&pluto, NULL, NULL);
+	d.remote_host[3] = 3;
+	d.remote_ts = selectors("10.9.0.3/32");
+	install_and_report(&pluto, &d);
+	restart_latchd();
+	attribution_feeds_configured(attribution, configured, 1);
+	expect_states(&c, LATCH_SA_BOUND);
+	settle();
+	expect_states(&c, LATCH_SA_ORPHAN);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_neq(in_params(&c), 0, "its latched flow goes on");
+}
+
+Test(key_managers, an_sa_of_a_feed_that_is_renamed_over_a_restart_is_bound_by_the_new_name)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct feed *configured[] = {&pluto};
+	struct latch_flow flow;
+
+	latch_to(&c, &flow);
+	restart_latchd();
+	attribution_feeds_configured(attribution, configured, 1);
+	settle();
+	attach(&pluto, &ns);
+	snapshot(&pluto, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(seen.broken, 1, "its latch was to an identity of the other feed");
+}
+
+Test(key_managers, a_feed_that_is_removed_leaves_no_record_without_an_sa)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_flow flow;
+
+	latch_to(&c, &flow);
+	up(&charon, &d);
+	attribution_feed_removed(attribution, &charon);
+	settle();
+	expect_states(&c, LATCH_SA_ORPHAN);
+	cr_expect_not_null(attribution->child_sas.first);
+	delete_both(&c);
+	cr_expect_null(attribution->child_sas.first);
 }

@@ -69,6 +69,73 @@ Test(refused_sas, a_statement_that_is_taken_back_takes_the_peer_of_its_sas)
 	set_feed_state(&again, FEED_STATE_LOST);
 }
 
+static void refuse_as(struct feed *feed, const char *name, const struct feed_child *refused,
+		      const struct feed_child *proven)
+{
+	feed_init(feed, name);
+	attach(feed, &ns);
+	sink->snapshot_begin(sink->context, feed);
+	refuse(feed, refused);
+	up(feed, proven);
+	sink->snapshot_end(sink->context, feed);
+	settle();
+}
+
+/* One reload renames the feed and takes the statement back. Another feed has the former name. */
+Test(refused_sas, a_feed_that_is_renamed_with_the_statement_taken_back_takes_the_peer_too)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct feed renamed, other, *configured[] = {&renamed, &other};
+
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &d);
+	attribution_feed_removed(attribution, &charon);
+	feed_init(&other, "charon");
+	feed_init(&renamed, "new");
+	attribution_feeds_configured(attribution, configured, 2);
+	settle();
+	expect_states(&c, LATCH_SA_ORPHAN);
+	refuse_as(&renamed, "new", &c, &d);
+	expect_states(&c, LATCH_SA_PENDING);
+	cr_expect_eq(in_params(&c), 0, "no latched flow uses it");
+	expect_states(&d, LATCH_SA_BOUND);
+	set_feed_state(&renamed, FEED_STATE_LOST);
+}
+
+/* The same over a restart: this latchd does not know the CHILD_SA. */
+Test(refused_sas, an_sa_of_a_feed_that_is_not_configured_any_more_loses_its_peer)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct feed renamed, *configured[] = {&renamed};
+
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &d);
+	restart_latchd();
+	feed_init(&renamed, "new");
+	attribution_feeds_configured(attribution, configured, 1);
+	settle();
+	expect_states(&c, LATCH_SA_ORPHAN);
+	refuse_as(&renamed, "new", &c, &d);
+	expect_states(&c, LATCH_SA_PENDING);
+	expect_states(&d, LATCH_SA_BOUND);
+	set_feed_state(&renamed, FEED_STATE_LOST);
+}
+
+/* Two key managers of one namespace: the SA is of the one that this latchd has not reached yet. */
+Test(refused_sas, an_sa_of_another_configured_feed_keeps_its_peer_over_a_restart)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct feed other, *configured[] = {&charon, &other};
+
+	install_and_report(&charon, &c);
+	restart_latchd();
+	feed_init(&other, "other");
+	attribution_feeds_configured(attribution, configured, 2);
+	refuse_as(&other, "other", &c, &d);
+	expect_states(&c, LATCH_SA_BOUND);
+	set_feed_state(&other, FEED_STATE_LOST);
+}
+
 /* D chooses its outbound SPI, and reports of an ended CHILD_SA go on for a while. */
 Test(refused_sas, the_outbound_sa_of_another_pair_keeps_its_peer)
 {

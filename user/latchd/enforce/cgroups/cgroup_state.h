@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* Of an earlier configuration. The programs of further ones stay as they are, unlisted. */
+/* Of an earlier configuration, or removed. Further ones keep their programs, unlisted, until there
+ * is room. */
 #define CGROUPS_FORMER_MAX 64
 
 enum cgroup_state {

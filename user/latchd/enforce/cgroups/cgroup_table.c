@@ -13,6 +13,7 @@ struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool 
 {
 	struct cgroup *cgroup = cgroups->count < LISTED_MAX ? calloc(1, sizeof(*cgroup)) : NULL;
 
+	cgroups->unlisted = cgroups->unlisted || !cgroup;
 	if (!cgroup)
 		return NULL;
 	text_copy(cgroup->path, sizeof(cgroup->path), path);

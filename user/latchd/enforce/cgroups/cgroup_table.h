@@ -32,9 +32,12 @@ struct cgroups {
 	const struct kernel_maps *maps;
 	size_t count;
 	struct cgroup *listed[LISTED_MAX]; /* the configured ones first */
+	/* Some that have pins found no place here. They keep their programs, and wait for one. */
+	bool unlisted;
+	uint64_t searched_ms; /* for them, loop_now_ms(); 0 = never */
 };
 
-/* NULL: the table is full, or out of memory. */
+/* NULL: the table is full, which is noted in unlisted, or out of memory. */
 struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool configured);
 void cgroup_table_forget(struct cgroups *cgroups, size_t at);
 struct cgroup *cgroup_table_find(const struct cgroups *cgroups, uint64_t id);
@@ -47,6 +50,10 @@ bool cgroup_has_programs(const struct cgroup *cgroup);
 /* Another cgroup, above this one, that has the programs; or NULL. */
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
 				  int fd);
+
+/* cgroups_start.c: lists the cgroups that have pins and are not listed yet, as far as there is
+ * room. 0 or a negative errno. */
+int cgroups_list_formers(struct cgroups *cgroups);
 
 /* True: some latch may need its gate. So it is if the table cannot be read. */
 bool cgroups_have_connections(const struct cgroups *cgroups);

@@ -10,6 +10,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
 #include "latchd/enforce/cgroups/cgroup_table.h"
@@ -222,6 +223,43 @@ static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 		end_dead(cgroup);
 }
 
+/* ---- those that found no place in the list */
+
+/* Local users choose the number of pins that a search opens. */
+#define SEARCH_GAP_MS 60000
+
+static void search_unlisted(struct cgroups *cgroups)
+{
+	size_t i = cgroups->count;
+	int err;
+
+	/* The pins of those that are gone. */
+	links_sweep(cgroups->object);
+	cgroups->unlisted = false;
+	err = cgroups_list_formers(cgroups);
+	cgroups->unlisted = cgroups->unlisted || err;
+	/* Their programs may be those of an earlier latchd. */
+	for (; i < cgroups->count; i++)
+		if (cgroups->listed[i]->state == CGROUP_FORMER)
+			retry_former(cgroups, cgroups->listed[i]);
+}
+
+static void check_unlisted(struct cgroups *cgroups)
+{
+	uint64_t now = loop_now_ms();
+
+	if (!cgroups->unlisted ||
+	    (cgroups->searched_ms && now - cgroups->searched_ms < SEARCH_GAP_MS))
+		return;
+	if (!cgroups->searched_ms)
+		log_warn("enforce",
+			 "more than %d cgroups that are removed or no longer configured have "
+			 "programs: further ones keep theirs unlisted; to end them: latchctl purge",
+			 CGROUPS_FORMER_MAX);
+	cgroups->searched_ms = now;
+	search_unlisted(cgroups);
+}
+
 void cgroups_check(struct cgroups *cgroups)
 {
 	size_t i;
@@ -235,6 +273,7 @@ void cgroups_check(struct cgroups *cgroups)
 		if (cgroup->ending)
 			cgroup_table_forget(cgroups, i);
 	}
+	check_unlisted(cgroups);
 }
 
 /* ---- cgroups.h */

@@ -109,17 +109,17 @@ static bool is_below_configured(const struct cgroups *cgroups, const struct cgro
 	return false;
 }
 
-static int find_formers(struct cgroups *cgroups)
+/* The path of a removed one that is listed already may have another cgroup by now. */
+int cgroups_list_formers(struct cgroups *cgroups)
 {
+	size_t i = cgroups->count;
 	int err = links_walk_cgroups(cgroups->object, add_former, cgroups);
-	size_t i;
 
 	if (err)
 		return err;
 	find_paths(cgroups);
-	for (i = 0; i < cgroups->count; i++)
-		if (!cgroups->listed[i]->configured &&
-		    is_below_configured(cgroups, cgroups->listed[i]))
+	for (; i < cgroups->count; i++)
+		if (is_below_configured(cgroups, cgroups->listed[i]))
 			cgroups->listed[i]->state = CGROUP_COVERED;
 	return 0;
 }
@@ -285,7 +285,7 @@ int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct fail
 	if (!err) {
 		err = links_adopt_names(cgroups->object);
 		if (!err)
-			err = find_formers(cgroups);
+			err = cgroups_list_formers(cgroups);
 		if (err)
 			failure_set(
 				failure, err,

@@ -26,15 +26,29 @@ static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed
 	return keyed_hash(&finder->memory.key, both, config + id);
 }
 
+void vici_finder_free(struct vici_finder *finder)
+{
+	vici_verdicts_clear(&finder->memory.verdicts);
+	vici_formers_clear(&finder->memory.formers);
+}
+
 int vici_finder_forget(struct vici_finder *finder)
 {
 	int err;
 
-	vici_verdicts_clear(&finder->memory.verdicts);
-	vici_formers_clear(&finder->memory.formers);
+	vici_finder_free(finder);
 	finder->memory.unnoted = finder->unnoted = 0;
 	err = vici_verdicts_reserve(&finder->memory.verdicts);
 	return err ? err : keyed_hash_new_key(&finder->memory.key);
+}
+
+void vici_finder_take(struct vici_finder *finder, struct vici_finder *former)
+{
+	vici_finder_free(finder);
+	finder->memory = former->memory;
+	memset(&former->memory, 0, sizeof(former->memory));
+	finder->unnoted = finder->memory.unnoted;
+	vici_verdict_file_succeed(&finder->file, &former->file);
 }
 
 /* ---- notes */
@@ -76,21 +90,41 @@ static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, in
 			 ike_unique_id, strerror(-err), left_out);
 }
 
+/* err: of the note in the table. */
+static int keep_noted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
+{
+	struct vici_memory *memory = &finder->memory;
+	struct vici_verdict copy;
+
+	if (err) {
+		leave_unnoted(finder, ike_unique_id, err);
+		return err;
+	}
+	copy = *vici_verdicts_find(&memory->verdicts, ike_unique_id);
+	warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy, memory));
+	return 0;
+}
+
 static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
 			const struct vici_verdict *verdict)
 {
-	struct vici_verdict copy = *verdict;
-	int err;
+	struct vici_verdicts *verdicts = &finder->memory.verdicts;
 
-	if (vici_verdicts_find(&finder->memory.verdicts, ike_unique_id))
+	if (vici_verdicts_find(verdicts, ike_unique_id))
 		return 0;
-	err = vici_verdicts_set(&finder->memory.verdicts, ike_unique_id, &copy);
-	if (err)
-		leave_unnoted(finder, ike_unique_id, err);
-	else
-		warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy,
-							   &finder->memory));
-	return err;
+	return keep_noted(finder, ike_unique_id,
+			  vici_verdicts_set(verdicts, ike_unique_id, verdict));
+}
+
+/* old has a verdict. */
+static int note_inherited(struct vici_finder *finder, uint32_t ike_unique_id, uint32_t old)
+{
+	struct vici_verdicts *verdicts = &finder->memory.verdicts;
+
+	if (vici_verdicts_find(verdicts, ike_unique_id))
+		return 0;
+	return keep_noted(finder, ike_unique_id,
+			  vici_verdicts_inherit(verdicts, ike_unique_id, old));
 }
 
 static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
@@ -178,14 +212,22 @@ static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_s
 	return !err && (finder->fresh || peer->ike_unique_id > finder->unnoted);
 }
 
-/* A connection that was proof when it was listed last has no doubt: others may take all room. */
-static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-			   const struct feed_peer *peer, struct vici_verdict *verdict)
+static const struct vici_remote *listed_last(const struct vici_finder *finder,
+					     const char *config_name)
 {
 	static const struct vici_remote unknown = {0};
 	const struct vici_remote *remote = &unknown;
 
-	vici_auth_remote(finder->auth, peer->config_name, 0, &remote);
+	vici_auth_remote(finder->auth, config_name, 0, &remote);
+	return remote;
+}
+
+/* A connection that was proof when it was listed last has no doubt: others may take all room. */
+static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			   const struct feed_peer *peer, struct vici_verdict *verdict)
+{
+	const struct vici_remote *remote = listed_last(finder, peer->config_name);
+
 	verdict->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
 	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
@@ -224,11 +266,12 @@ static const struct vici_verdict *find_verdict(struct vici_finder *finder, uint3
 {
 	struct vici_verdicts *verdicts = &finder->memory.verdicts;
 	const struct vici_verdict *verdict = vici_verdicts_find(verdicts, ike_unique_id);
+	uint32_t old;
 
 	if (verdict)
 		return verdict;
-	verdict = vici_verdicts_followed(verdicts, ike_unique_id);
-	if (!verdict || note_verdict(finder, ike_unique_id, verdict))
+	old = vici_verdicts_followed(verdicts, ike_unique_id);
+	if (!old || note_inherited(finder, ike_unique_id, old))
 		return NULL;
 	return vici_verdicts_find(verdicts, ike_unique_id);
 }
@@ -294,6 +337,30 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	return 0;
 }
 
+/*
+ * An identity that cannot be represented has no verdict, but its peer may have a readable one when
+ * this host authenticates it again. The class was asked for after the peer had authenticated.
+ */
+static void doubt_unreadable(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			     enum feed_auth class)
+{
+	struct vici_verdict verdict = {
+		.class = class,
+		.connection = name_of_connection(finder, ike_sa->config_name),
+	};
+	const struct vici_remote *remote;
+	char config_name[FEED_NAME_MAX];
+
+	if (!is_set_up(ike_sa) ||
+	    vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)))
+		return;
+	remote = listed_last(finder, config_name);
+	verdict.proof = vici_stated_proof(vici_remote_proof(remote, remote->id ? remote->id : ""),
+					  &finder->statements);
+	if (leaves_doubt(ike_sa, &verdict))
+		note_doubt(finder, remote, &verdict);
+}
+
 int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		      struct vici_finding *finding)
 {
@@ -303,8 +370,12 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 
 	*finding = (struct vici_finding){0};
 	err = vici_find_class(finder, ike_sa, &finding->class);
-	if (err || !vici_peer_read(ike_sa, &peer))
+	if (err)
 		return err;
+	if (!vici_peer_read(ike_sa, &peer)) {
+		doubt_unreadable(finder, ike_sa, finding->class);
+		return 0;
+	}
 	peer.auth = finding->class;
 	verdict = find_verdict(finder, peer.ike_unique_id);
 	if (!verdict)
@@ -318,13 +389,11 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		   struct feed_peer *peer)
 {
 	struct vici_finding finding;
-	int err;
+	int err = vici_find_finding(finder, ike_sa, &finding);
+	bool readable = vici_peer_read(ike_sa, peer);
 
-	if (!vici_peer_read(ike_sa, peer))
-		return -ENOENT;
-	err = vici_find_finding(finder, ike_sa, &finding);
 	peer->auth = finding.class;
-	return !err && finding.doubt ? -ENOENT : err;
+	return !err && (finding.doubt || !readable) ? -ENOENT : err;
 }
 
 /* ---- IKE_SAs that continue others */
@@ -332,17 +401,16 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
 			 const struct vici_ike_sa *new)
 {
-	const struct vici_verdict *verdict;
 	struct vici_finding finding;
 	struct feed_peer after;
+	uint32_t before;
 	int err;
 
 	err = vici_find_finding(finder, old, &finding);
-	verdict = err ? NULL : known_verdict(finder, old);
 	if (err || !vici_peer_read(new, &after))
 		return err;
-	if (verdict)
-		note_verdict(finder, after.ike_unique_id, verdict);
+	if (!vici_text_number(old->unique_id, 10, &before) && known_verdict(finder, old))
+		note_inherited(finder, after.ike_unique_id, before);
 	else
 		note_unnoted(finder, after.ike_unique_id, true);
 	return 0;
@@ -351,14 +419,13 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 		     const struct vici_ike_sa *new)
 {
-	const struct vici_verdict *verdict = known_verdict(finder, old);
 	uint32_t before, after;
 
 	if (vici_text_number(old->unique_id, 10, &before) ||
 	    vici_text_number(new->unique_id, 10, &after))
 		return;
-	if (verdict)
-		note_verdict(finder, after, verdict);
+	if (find_verdict(finder, before))
+		note_inherited(finder, after, before);
 	else if (before <= finder->unnoted ||
 		 vici_verdicts_follow(&finder->memory.verdicts, after, before))
 		note_unnoted(finder, after, true);
@@ -367,8 +434,10 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
+	/* Any host can begin a negotiation, and as responder charon takes what is loaded. */
+	bool continues = ike_sa->initiator.at || is_set_up(ike_sa);
 
-	if (!verdict || leaves_doubt(ike_sa, verdict))
+	if (verdict ? leaves_doubt(ike_sa, verdict) : continues)
 		vici_formers_seen(&finder->memory.formers,
 				  name_of_connection(finder, ike_sa->config_name));
 }

@@ -41,6 +41,11 @@ struct vici_finding {
 /* Forgets all verdicts, and takes a new key for their names. 0 or a negative errno. */
 int vici_finder_forget(struct vici_finder *finder);
 
+/* The same with what former knows of this charon, for a feed that takes its place. */
+void vici_finder_take(struct vici_finder *finder, struct vici_finder *former);
+/* Without a session. */
+void vici_finder_free(struct vici_finder *finder);
+
 /* A snapshot is complete. True: another one may end the doubt of a connection. */
 bool vici_finder_sweep(struct vici_finder *finder);
 

@@ -108,7 +108,7 @@ static int take_line(const struct vici_verdict_file *file, const char *line,
 	    (file->exposed && vici_is_proof(verdict.proof)))
 		return 0;
 	err = vici_verdicts_restore(&memory->verdicts, ike_unique_id, &verdict);
-	if (err == -E2BIG)
+	if (err == -E2BIG || err == -EDQUOT)
 		take_unnoted(memory, ike_unique_id);
 	return err == -ENOMEM ? err : 0;
 }
@@ -276,10 +276,9 @@ int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct v
 	return flush(file);
 }
 
-void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
+int vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
 {
-	if (file->lost)
-		write_anew(file, memory);
+	return file->lost ? write_anew(file, memory) : 0;
 }
 
 int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
@@ -292,4 +291,19 @@ void vici_verdict_file_close(struct vici_verdict_file *file)
 	if (file->file)
 		fclose(file->file);
 	file->file = NULL;
+}
+
+void vici_verdict_file_leave(struct vici_verdict_file *file)
+{
+	file->lost = file->lost || file->file;
+	vici_verdict_file_close(file);
+}
+
+void vici_verdict_file_succeed(struct vici_verdict_file *file, struct vici_verdict_file *former)
+{
+	vici_verdict_file_leave(former);
+	memcpy(file->header, former->header, sizeof(file->header));
+	file->lost = former->lost && file->path[0];
+	file->exposed = file->path[0] && is_exposed(file->path);
+	former->lost = false;
 }

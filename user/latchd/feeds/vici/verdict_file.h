@@ -58,9 +58,15 @@ int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct v
 
 /* A doubt has ended: the next latchd must not have it. 0 or a negative errno. */
 int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory);
-/* Writes the file again after an error, if there was one. */
-void vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);
+/* Writes the file again after an error, if there was one. 0 or a negative errno. */
+int vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory);
 
 void vici_verdict_file_close(struct vici_verdict_file *file);
+
+/* Closes the file of a feed that has ended. */
+void vici_verdict_file_leave(struct vici_verdict_file *file);
+/* The memory that former keeps is now this file's: the next retry writes it, to this file's path.
+ * A file that former could not read stays as it is. */
+void vici_verdict_file_succeed(struct vici_verdict_file *file, struct vici_verdict_file *former);
 
 #endif

@@ -21,6 +21,7 @@ struct vici_noted {
 	uint32_t followed; /* the IKE_SA that it continues; 0: the verdict counts */
 	struct vici_verdict verdict;
 	bool counted;
+	bool continued; /* by another, which counts in its place */
 	struct vici_share *connection, *peer;
 	uint64_t snapshot; /* the last one that has seen it */
 };
@@ -116,19 +117,24 @@ static struct vici_share *find_or_add_share(struct vici_verdicts *verdicts, uint
 	return *place;
 }
 
-static void leave_share(struct vici_share *share, bool counted)
+static void set_counted(struct vici_verdicts *verdicts, struct vici_noted *noted, bool counted)
 {
-	share->entries--;
-	share->count -= counted;
+	int more = counted - noted->counted;
+
+	noted->counted = counted;
+	noted->connection->count += more;
+	noted->peer->count += more;
+	verdicts->counted += more;
 }
 
-static void count_in_shares(struct vici_noted *noted)
+/* One without room, of an earlier latchd, has its verdict all the same. */
+static void count_in_shares(struct vici_verdicts *verdicts, struct vici_noted *noted)
 {
-	if (noted->counted)
+	if (noted->counted || noted->continued ||
+	    noted->connection->count >= VICI_VERDICTS_CONNECTION ||
+	    noted->peer->count >= VICI_VERDICTS_PEER)
 		return;
-	noted->counted = true;
-	noted->connection->count++;
-	noted->peer->count++;
+	set_counted(verdicts, noted, true);
 }
 
 /* ---- verdicts */
@@ -152,8 +158,9 @@ static void drop_at(struct vici_verdicts *verdicts, struct vici_noted **place)
 	verdicts->count--;
 	verdicts->followers -= noted->followed != 0;
 	if (!noted->followed) {
-		leave_share(noted->connection, noted->counted);
-		leave_share(noted->peer, noted->counted);
+		set_counted(verdicts, noted, false);
+		noted->connection->entries--;
+		noted->peer->entries--;
 		drop_unused(verdicts, noted->verdict.connection);
 		drop_unused(verdicts, noted->verdict.peer);
 	}
@@ -181,24 +188,23 @@ const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
 	noted->snapshot = verdicts->snapshot;
 	if (noted->followed)
 		return NULL;
-	count_in_shares(noted);
+	count_in_shares(verdicts, noted);
 	return &noted->verdict;
 }
 
-const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
-						  uint32_t ike_unique_id)
+uint32_t vici_verdicts_followed(const struct vici_verdicts *verdicts, uint32_t ike_unique_id)
 {
 	const struct vici_noted *noted = *place_of(verdicts, ike_unique_id);
 	unsigned int i;
 
 	for (i = 0; noted && noted->followed && i < FOLLOWED_MAX; i++)
 		noted = *place_of(verdicts, noted->followed);
-	return noted && !noted->followed ? &noted->verdict : NULL;
+	return noted && !noted->followed ? noted->ike_unique_id : 0;
 }
 
 int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer)
 {
-	if (verdicts->count >= VICI_VERDICTS_MAX)
+	if (verdicts->counted >= VICI_VERDICTS_MAX)
 		return -E2BIG;
 	return has_room(verdicts, connection, VICI_VERDICTS_CONNECTION) &&
 			       has_room(verdicts, peer, VICI_VERDICTS_PEER)
@@ -224,7 +230,9 @@ static int find_shares(struct vici_verdicts *verdicts, const struct vici_verdict
 {
 	*ret_connection = find_or_add_share(verdicts, verdict->connection);
 	*ret_peer = find_or_add_share(verdicts, verdict->peer);
-	return *ret_connection && *ret_peer ? 0 : -ENOMEM;
+	if (!*ret_connection || !*ret_peer)
+		return -ENOMEM;
+	return (*ret_connection)->entries < VICI_VERDICTS_CONNECTION_CONTINUED ? 0 : -EDQUOT;
 }
 
 static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
@@ -265,19 +273,42 @@ int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 	int err = vici_verdicts_restore(verdicts, ike_unique_id, verdict);
 
 	if (!err)
-		count_in_shares(*place_of(verdicts, ike_unique_id));
+		count_in_shares(verdicts, *place_of(verdicts, ike_unique_id));
 	return err;
+}
+
+int vici_verdicts_inherit(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old)
+{
+	struct vici_noted *former = *place_of(verdicts, old), *noted;
+	int err;
+
+	if (!former || former->followed)
+		return -ENOENT;
+	err = vici_verdicts_restore(verdicts, ike_unique_id, &former->verdict);
+	if (err)
+		return err;
+	noted = *place_of(verdicts, ike_unique_id);
+	if (noted == former)
+		return 0;
+	set_counted(verdicts, former, false);
+	former->continued = true;
+	count_in_shares(verdicts, noted);
+	return 0;
 }
 
 int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old)
 {
-	struct vici_noted **place = place_of(verdicts, ike_unique_id);
+	struct vici_noted **place = place_of(verdicts, ike_unique_id), *former;
 	int err;
 
 	if (*place || !old)
 		return 0;
 	if (verdicts->followers == VICI_VERDICTS_FOLLOWERS)
 		return -E2BIG;
+	/* Of a chain all follow the first one: a peer may rekey any number of times meanwhile. */
+	former = *place_of(verdicts, old);
+	if (former && former->followed)
+		old = former->followed;
 	err = add(verdicts, place, ike_unique_id);
 	if (err)
 		return err;

@@ -16,12 +16,14 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/proof.h"
 
-#define VICI_VERDICTS_MAX	 65536
-#define VICI_VERDICTS_CONNECTION 49152	/* share of a connection */
-#define VICI_VERDICTS_PEER	 1024	/* share of an identity of a connection */
-#define VICI_VERDICTS_CONTINUED	 131072 /* with those of IKE_SAs that continue others */
-#define VICI_VERDICTS_FOLLOWERS	 4096
-#define VICI_VERDICTS_BUCKETS	 4096
+#define VICI_VERDICTS_MAX	 65536 /* that count */
+#define VICI_VERDICTS_CONNECTION 49152 /* share of a connection */
+#define VICI_VERDICTS_PEER	 1024  /* share of an identity of a connection */
+/* With those of a file that may have ended, and of IKE_SAs that others continue. */
+#define VICI_VERDICTS_CONTINUED		   131072
+#define VICI_VERDICTS_CONNECTION_CONTINUED 98304
+#define VICI_VERDICTS_FOLLOWERS		   4096
+#define VICI_VERDICTS_BUCKETS		   4096
 
 struct vici_noted;
 struct vici_share;
@@ -35,7 +37,7 @@ struct vici_verdict {
 struct vici_verdicts { /* zeroed before first use */
 	struct vici_noted *buckets[VICI_VERDICTS_BUCKETS];
 	struct vici_share *shares[VICI_VERDICTS_BUCKETS]; /* of connections and of peers */
-	size_t count, followers;
+	size_t count, counted, followers;
 	uint64_t snapshot; /* number of the snapshot that is complete next */
 	struct vici_noted *noted_pool, *noted_spare;
 	struct vici_share *share_pool, *share_spare;
@@ -53,13 +55,17 @@ const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
 					      uint32_t ike_unique_id);
 
 /* May a peer that has authenticated have one more? -E2BIG past VICI_VERDICTS_MAX; -EDQUOT: the
- * connection or the peer has its share. */
+ * connection or the peer has its share. What does not count takes no place from another. */
 int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer);
 
-/* A first verdict stays: a second one is ignored. No share counts: an IKE_SA that continues another
- * must keep its verdict. -ENOMEM; -E2BIG past VICI_VERDICTS_CONTINUED. */
+/* A first verdict stays: a second one is ignored. It counts if its shares have room. -ENOMEM;
+ * -E2BIG past VICI_VERDICTS_CONTINUED; -EDQUOT past VICI_VERDICTS_CONNECTION_CONTINUED. */
 int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 		      const struct vici_verdict *verdict);
+
+/* The same with the verdict of old, which it continues: it takes the place of old in the shares.
+ * -ENOENT: old has none. */
+int vici_verdicts_inherit(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old);
 
 /* The same from a file. It may have ended: it counts for no share until it is found. */
 int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
@@ -68,9 +74,8 @@ int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id
 /* The IKE_SA continues old, which has no verdict yet. -ENOMEM; -E2BIG past VICI_VERDICTS_FOLLOWERS.
  */
 int vici_verdicts_follow(struct vici_verdicts *verdicts, uint32_t ike_unique_id, uint32_t old);
-/* The verdict of the IKE_SA that this one continues, or NULL. */
-const struct vici_verdict *vici_verdicts_followed(struct vici_verdicts *verdicts,
-						  uint32_t ike_unique_id);
+/* The IKE_SA with a verdict that this one continues; 0: none. */
+uint32_t vici_verdicts_followed(const struct vici_verdicts *verdicts, uint32_t ike_unique_id);
 
 /* Calls each() for every verdict. */
 void vici_verdicts_each(const struct vici_verdicts *verdicts,

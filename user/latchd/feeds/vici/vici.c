@@ -120,8 +120,10 @@ static int forget_other_charon(struct vici_feed *vici, pid_t daemon)
 	uint64_t started = daemon == 1 ? 0 : process_started(daemon);
 	int err;
 
-	if (vici->daemon == daemon && vici->daemon_started == started && started)
+	if (vici->daemon == daemon && vici->daemon_started == started && started) {
+		warn_of_file(vici, vici_verdict_file_retry(&finder->file, &finder->memory));
 		return 0;
+	}
 	vici->daemon = 0;
 	err = vici_finder_forget(finder);
 	if (!err)
@@ -184,12 +186,9 @@ static void vici_resync(struct feed *feed)
 static void vici_stop(struct feed *feed)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed;
-	struct vici_finder *finder = &vici->session.dispatch.finder;
 
 	vici_session_stop(&vici->session);
-	vici_verdicts_clear(&finder->memory.verdicts);
-	vici_formers_clear(&finder->memory.formers);
-	vici_verdict_file_close(&finder->file);
+	vici_verdict_file_leave(&vici->session.dispatch.finder.file);
 	loop_timer_cancel(&vici->retry);
 	path_watch_stop(&vici->watch);
 }
@@ -197,6 +196,7 @@ static void vici_stop(struct feed *feed)
 static void vici_destroy(struct feed *feed)
 {
 	vici_stop(feed);
+	vici_finder_free(&((struct vici_feed *)feed)->session.dispatch.finder);
 	free(feed);
 }
 
@@ -210,6 +210,20 @@ void feed_vici_keep_verdicts(struct feed *feed, const char *path)
 	struct vici_feed *vici = (struct vici_feed *)feed;
 
 	text_copy(vici->session.dispatch.finder.file.path, FEED_PATH_MAX, path);
+}
+
+/* Of another charon it is forgotten when the feed connects. */
+bool feed_vici_take_verdicts(struct feed *feed, struct feed *former)
+{
+	struct vici_feed *vici = (struct vici_feed *)feed, *old = (struct vici_feed *)former;
+
+	if (vici->daemon || !old->daemon)
+		return false;
+	vici->daemon = old->daemon;
+	vici->daemon_started = old->daemon_started;
+	vici_finder_take(&vici->session.dispatch.finder, &old->session.dispatch.finder);
+	old->daemon = 0;
+	return true;
 }
 
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,

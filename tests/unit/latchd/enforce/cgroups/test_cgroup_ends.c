@@ -2,6 +2,7 @@
 /* The end of the programs of a former cgroup: no live latch loses its gate. */
 #include "cgroups_fixture.h"
 
+#include "latchd/enforce/cgroups/cgroup_table.h"
 #include "latchd/enforce/cgroups/program_runs.h"
 
 /* In place of latchd's: what happens until the last program has run. */
@@ -298,4 +299,112 @@ Test(cgroup_ends, a_former_cgroup_that_is_not_found_keeps_its_programs_and_is_re
 	cr_expect_eq(entry_of("").state, CGROUP_FORMER);
 	expect_at_once(B, 1);
 	unmount_it();
+}
+
+/* ---- more cgroups than latchd lists */
+
+static void fill_list(void)
+{
+	while (cgroup_table_add(cgroups, "/nonexistent/latchd", true))
+		;
+}
+
+static void empty_list(void)
+{
+	while (cgroups->count > 1)
+		cgroup_table_forget(cgroups, cgroups->count - 1);
+}
+
+static void enter(const char *path)
+{
+	char procs[400];
+	FILE *file;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	file = fopen(procs, "w");
+	cr_assert_not_null(file);
+	fputs("0", file);
+	cr_assert_eq(fclose(file), 0, "%s: %s", procs, strerror(errno));
+}
+
+/* The kernel keeps the programs of a removed cgroup for it. */
+static int socket_in(int which)
+{
+	int fd;
+
+	enter(paths[which]);
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	enter(cgroup_path);
+	cr_assert_geq(fd, 0);
+	return fd;
+}
+
+static void search_again(void)
+{
+	cgroups->searched_ms = 0;
+	cgroups_check(cgroups);
+}
+
+Test(cgroup_ends, a_removed_cgroup_without_a_place_keeps_its_programs_for_its_sockets)
+{
+	unsigned int count, waited;
+	int fd;
+
+	make(A);
+	configure(A);
+	attach();
+	count = pins();
+	fd = socket_in(A);
+	fill_list();
+	cr_assert_eq(rmdir(paths[A]), 0);
+	cgroups_check(cgroups);
+	search_again();
+	cr_expect_eq(pins(), count, "a live socket has lost its gate");
+	close(fd);
+	for (waited = 0; pins() > count / 2 && waited < LIMIT_MS; waited += 10) {
+		poll(NULL, 0, 10);
+		search_again();
+	}
+	cr_expect_lt(pins(), count, "the pins of a cgroup that is gone stay");
+	cr_expect_not(cgroups->unlisted);
+}
+
+Test(cgroup_ends, a_cgroup_without_a_place_is_listed_when_there_is_room)
+{
+	int fd;
+
+	make(A);
+	configure(A);
+	attach();
+	fd = socket_in(A);
+	fill_list();
+	cr_assert_eq(rmdir(paths[A]), 0);
+	cgroups_check(cgroups);
+	cr_expect(cgroups->unlisted);
+	empty_list();
+	cr_assert_eq(cgroups->count, 1);
+	search_again();
+	cr_expect_not(cgroups->unlisted);
+	cr_assert_eq(cgroups->count, 2);
+	cr_expect_eq(cgroups->listed[1]->state, CGROUP_FORMER, "it has the programs");
+	cr_expect(cgroup_has_programs(cgroups->listed[1]));
+	close(fd);
+}
+
+Test(cgroup_ends, the_search_for_cgroups_without_a_place_has_a_pace)
+{
+	uint64_t searched;
+
+	make(A);
+	configure(A);
+	attach();
+	cgroups->unlisted = true;
+	cgroups_check(cgroups);
+	cr_expect_not(cgroups->unlisted);
+	searched = cgroups->searched_ms;
+	cr_assert_gt(searched, 0);
+	cgroups->unlisted = true;
+	cgroups_check(cgroups);
+	cr_expect(cgroups->unlisted, "local users would have latchd open all pins at each event");
+	cr_expect_eq(cgroups->searched_ms, searched);
 }

@@ -98,6 +98,40 @@ Test(vici_continued, a_negotiation_that_is_listed_keeps_the_doubt)
 	refused(80);
 }
 
+/* Any host can begin one, with a claim of any name, and before it authenticates. */
+Test(vici_continued, a_negotiation_that_another_host_began_does_not_keep_the_doubt)
+{
+	refuse_first(ANY);
+	listed("CONNECTING", 8, 80, NAMED);
+	down(7);
+	wait_for("snapshot end", 4);
+	begun(9, 90);
+	wait_for("up " DN " 00000090", 1);
+}
+
+/* The peer of 7 names itself in another way when this host authenticates it again. */
+Test(vici_continued, a_peer_with_an_unreadable_identity_leaves_a_doubt)
+{
+	start_with("public key", ANY);
+	up(7, 70, "O=Acme, CN=M??ller, OU=IT");
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+	begun(8, 80);
+	refused(80);
+	cr_expect_eq(trace_count("up "), 0);
+	up(9, 90, DN);
+	wait_for("up " DN " 00000090", 1);
+}
+
+Test(vici_continued, an_unreadable_identity_under_an_exact_type_leaves_no_doubt)
+{
+	start_with("public key", "\"id\":\"*.example\"");
+	up(7, 70, "m?ller.example");
+	wait_for(REFUSED, 1);
+	child_up(8, 80, "\"remote-id\":\"v.example\",\"initiator\":\"yes\"");
+	wait_for("up v.example 00000080", 1);
+}
+
 Test(vici_continued, a_proven_ike_sa_does_not_keep_the_doubt)
 {
 	refuse_first(ANY);
@@ -354,6 +388,94 @@ Test(vici_continued, a_refused_connection_stays_so_for_the_next_latchd)
 	latchd_after(EXACT);
 	begun(8, 80);
 	refused(80);
+}
+
+/* ---- a feed that is changed while latchd runs: there is no file */
+
+static void changed_feed_keeps(const char *path)
+{
+	struct feed *former = feed;
+
+	feed_start();
+	feed_vici_keep_verdicts(feed, path);
+	cr_assert(feed_vici_take_verdicts(feed, former));
+	former->destroy(former);
+}
+
+Test(vici_continued, a_refused_ike_sa_stays_so_for_a_changed_feed)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	load("public key", EXACT);
+	listed("ESTABLISHED", 7, 71, NAMED);
+	feed_is_changed();
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("log vici: child_sa 71 refused (the connection's remote id"), 1);
+	cr_expect_eq(trace_count("up "), 0);
+	begun(8, 80);
+	refused(80);
+	up(9, 90, DN);
+	wait_for("up " DN " 00000090", 1);
+}
+
+Test(vici_continued, a_proven_ike_sa_stays_proven_for_a_changed_feed)
+{
+	start_with("public key", EXACT);
+	up(7, 70, DN);
+	wait_for("up " DN " 00000070 pubkey", 1);
+	load("public key", ANY);
+	listed("ESTABLISHED", 7, 71, NAMED);
+	feed_is_changed();
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("up " DN " 00000071 pubkey"), 1);
+}
+
+Test(vici_continued, what_found_no_room_finds_none_under_a_changed_feed)
+{
+	start_with("public key", ANY);
+	session()->dispatch.finder.memory.unnoted = 70;
+	load("public key", EXACT);
+	listed("ESTABLISHED", 7, 71, NAMED);
+	listed("ESTABLISHED", 77, 78, NAMED);
+	feed_is_changed();
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("up " DN " 00000071"), 0);
+	cr_expect_eq(trace_count("up " DN " 00000078"), 1);
+}
+
+/* The IKE_SAs of another charon have numbers of their own. */
+Test(vici_continued, the_verdicts_on_another_charon_do_not_count_for_a_changed_feed)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	inside()->daemon_started++;
+	load("public key", EXACT);
+	listed("ESTABLISHED", 7, 71, NAMED);
+	feed_is_changed();
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("up " DN " 00000071"), 1);
+}
+
+Test(vici_continued, the_next_latchd_has_what_a_changed_feed_has_taken)
+{
+	load("public key", ANY);
+	fake_charon_start(&charon);
+	latchd_starts(verdicts_at());
+	wait_for("state synced", 1);
+	up(7, 70, DN);
+	wait_for(REFUSED, 1);
+	cr_assert_eq(unlink(verdicts_at()), 0);
+	load("public key", EXACT);
+	listed("ESTABLISHED", 7, 71, NAMED);
+	feed->stop(feed);
+	changed_feed_keeps(verdicts_at());
+	wait_for("state synced", 2);
+	latchd_ends();
+	latchd_starts(verdicts_at());
+	wait_for("state synced", 3);
+	cr_expect_eq(trace_count("up "), 0);
 }
 
 /* ---- class */

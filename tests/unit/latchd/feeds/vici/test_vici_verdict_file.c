@@ -288,3 +288,37 @@ Test(vici_verdict_file, a_charon_of_unknown_start_has_no_line_in_the_file_of_ano
 	cr_assert_eq(vici_verdict_file_open(&file, CHARON + 1, 0, &memory), 0);
 	cr_expect_null(file.file);
 }
+
+Test(vici_verdict_file, the_file_of_a_feed_that_takes_over_has_all_of_it)
+{
+	struct vici_verdict_file next = {0};
+
+	leave_two();
+	cr_assert_eq(open_as(CHARON), 0);
+	snprintf(next.path, sizeof(next.path), "%s", scratch_path("y.verdicts"));
+	vici_verdict_file_succeed(&next, &file);
+	cr_expect_null(file.file);
+	cr_assert_eq(vici_verdict_file_retry(&next, &memory), 0);
+	vici_verdict_file_close(&next);
+	forget();
+	snprintf(file.path, sizeof(file.path), "%s", scratch_path("y.verdicts"));
+	cr_assert_eq(open_as(CHARON), 0);
+	cr_expect_not_null(vici_verdicts_find(&memory.verdicts, 7));
+	cr_expect_not_null(vici_verdicts_find(&memory.verdicts, 8));
+}
+
+/* It may have what the memory has not. */
+Test(vici_verdict_file, a_file_that_was_never_read_is_not_replaced_by_a_feed_that_takes_over)
+{
+	struct vici_verdict_file next = {0};
+	off_t size;
+
+	leave_two();
+	size = size_of_file();
+	memcpy(next.path, file.path, sizeof(next.path));
+	vici_verdict_file_leave(&file);
+	vici_verdict_file_succeed(&next, &file);
+	cr_assert_eq(vici_verdict_file_retry(&next, &memory), 0);
+	cr_expect_null(next.file);
+	cr_expect_eq(size_of_file(), size);
+}

@@ -53,20 +53,32 @@ Test(vici_verdicts, an_ike_sa_that_continues_another_has_its_later_verdict)
 {
 	cr_assert_eq(vici_verdicts_follow(&verdicts, 8, 7), 0);
 	cr_assert_eq(vici_verdicts_follow(&verdicts, 9, 8), 0);
-	cr_expect_null(vici_verdicts_followed(&verdicts, 9));
+	cr_expect_eq(vici_verdicts_followed(&verdicts, 9), 0);
 	cr_assert_eq(set(7, VICI_UNPROVEN_ANY, 1, 2), 0);
 	cr_expect_null(vici_verdicts_find(&verdicts, 9));
-	cr_assert_not_null(vici_verdicts_followed(&verdicts, 9));
-	cr_expect_eq(vici_verdicts_followed(&verdicts, 9)->proof, VICI_UNPROVEN_ANY);
-	cr_assert_eq(set(9, VICI_UNPROVEN_ANY, 1, 2), 0);
-	cr_expect_not_null(vici_verdicts_find(&verdicts, 9));
+	cr_expect_eq(vici_verdicts_followed(&verdicts, 9), 7);
+	cr_assert_eq(vici_verdicts_inherit(&verdicts, 9, 7), 0);
+	cr_assert_not_null(vici_verdicts_find(&verdicts, 9));
+	cr_expect_eq(vici_verdicts_find(&verdicts, 9)->proof, VICI_UNPROVEN_ANY);
+}
+
+/* All of them while latchd waits for one answer. */
+Test(vici_verdicts, the_last_of_a_long_chain_of_rekeys_has_the_verdict_of_the_first)
+{
+	uint32_t id, last = 1000;
+
+	for (id = 2; id <= last; id++)
+		cr_assert_eq(vici_verdicts_follow(&verdicts, id, id - 1), 0);
+	cr_expect_eq(vici_verdicts_followed(&verdicts, last), 0);
+	cr_assert_eq(set(1, VICI_UNPROVEN_ANY, 1, 2), 0);
+	cr_expect_eq(vici_verdicts_followed(&verdicts, last), 1);
 }
 
 Test(vici_verdicts, a_circle_of_ike_sas_has_no_verdict)
 {
 	cr_assert_eq(vici_verdicts_follow(&verdicts, 8, 7), 0);
 	cr_assert_eq(vici_verdicts_follow(&verdicts, 7, 8), 0);
-	cr_expect_null(vici_verdicts_followed(&verdicts, 8));
+	cr_expect_eq(vici_verdicts_followed(&verdicts, 8), 0);
 }
 
 Test(vici_verdicts, one_identity_has_its_share_and_leaves_the_rest_to_others)
@@ -100,6 +112,60 @@ Test(vici_verdicts, an_ike_sa_that_continues_another_has_room_where_a_new_one_ha
 	cr_assert_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
 	cr_expect_eq(set(id, VICI_UNPROVEN_ANY, 1, 2), 0);
 	cr_expect_not_null(vici_verdicts_find(&verdicts, id));
+}
+
+Test(vici_verdicts, an_ike_sa_that_continues_another_takes_its_place_in_the_shares)
+{
+	uint32_t id, last = 1 + 2 * VICI_VERDICTS_PEER;
+
+	cr_assert_eq(set(1, VICI_PROOF, 1, 2), 0);
+	for (id = 2; id <= last; id++)
+		cr_assert_eq(vici_verdicts_inherit(&verdicts, id, id - 1), 0);
+	cr_expect_eq(vici_verdicts_inherit(&verdicts, last, last), 0);
+	cr_expect_eq(vici_verdicts_inherit(&verdicts, last + 1, last + 2), -ENOENT);
+	cr_assert_not_null(vici_verdicts_find(&verdicts, 1), "an event of it may come late");
+	cr_expect_eq(verdicts.counted, 1);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), 0, "one that rekeys often is one");
+	for (id = last + 1; id < last + VICI_VERDICTS_PEER; id++)
+		cr_assert_eq(set(id, VICI_PROOF, 1, 2), 0);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT, "and not less");
+}
+
+Test(vici_verdicts, a_connection_whose_ike_sas_all_rekey_leaves_the_rest_to_others)
+{
+	uint32_t id, all = VICI_VERDICTS_CONNECTION;
+
+	for (id = 1; id <= all; id++)
+		cr_assert_eq(set(id, VICI_PROOF, 1, 1000 + id), 0);
+	for (id = 1; id <= all; id++)
+		cr_assert_eq(vici_verdicts_inherit(&verdicts, all + id, id), 0);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 3, 2), 0);
+	cr_expect_eq(vici_verdicts_inherit(&verdicts, 2 * all + 1, 2 * all), -EDQUOT);
+	for (id = 3 * all; id < 3 * all + VICI_VERDICTS_MAX - all; id++)
+		cr_assert_eq(set(id, VICI_PROOF, 3, 1000 + id), 0);
+}
+
+/* Those that live count once a list shows them, and no more than a share. */
+Test(vici_verdicts, a_connection_with_a_full_file_leaves_the_rest_to_others_after_a_restart)
+{
+	struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 0};
+	uint32_t id, all = VICI_VERDICTS_CONNECTION_CONTINUED;
+
+	for (id = 1; id <= all; id++) {
+		verdict.peer = 1000 + id;
+		cr_assert_eq(vici_verdicts_restore(&verdicts, id, &verdict), 0);
+	}
+	cr_expect_eq(vici_verdicts_restore(&verdicts, id, &verdict), -EDQUOT);
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), 0, "they may all have ended");
+	cr_expect_eq(vici_verdicts_room(&verdicts, 3, 2), 0);
+	for (id = 1; id <= all; id++)
+		cr_assert_not_null(vici_verdicts_find(&verdicts, id));
+	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT);
+	for (id = 0; id < VICI_VERDICTS_MAX - VICI_VERDICTS_CONNECTION; id++) {
+		cr_assert_eq(vici_verdicts_room(&verdicts, 3, 2), 0);
+		cr_assert_eq(set(2 * all + id, VICI_PROOF, 3, 1000 + id), 0);
+	}
 }
 
 Test(vici_verdicts, what_a_file_has_counts_for_no_share_until_a_list_shows_it)

@@ -113,4 +113,16 @@ static inline void latchd_ends(void)
 	feed = NULL;
 }
 
+/* A reload changes the feed. */
+static inline void feed_is_changed(void)
+{
+	struct feed *former = feed;
+
+	former->stop(former);
+	feed_start();
+	cr_assert(feed_vici_take_verdicts(feed, former));
+	cr_expect_not(feed_vici_take_verdicts(feed, former), "there is nothing left");
+	former->destroy(former);
+}
+
 #endif
