@@ -18,7 +18,7 @@
 #define PENDING_LAST_MS	 5000
 #define PENDING_WARN_NS	 5000000000ull
 #define PENDING_PLACE_NS 60000000000ull /* a key manager with many SAs may report one late */
-#define MISSING_GAP_MS	 60000 /* peers choose the number of SAs that a dump has */
+#define MISSING_GAP_MS	 60000		/* peers choose the number of SAs that a dump has */
 
 /* Peers and local users choose how many SAs the table has. */
 static void arm(struct pending_sas *pending)

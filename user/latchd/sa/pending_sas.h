@@ -38,9 +38,9 @@ void pending_sas_init(struct pending_sas *pending_sas, struct loop *loop,
 void pending_sas_stop(struct pending_sas *pending_sas);
 
 /*
- * The kernel has a new SA: binds it if a key manager has reported it, else checks soon. Does nothing
- * in a namespace that no key manager serves: any local user can make SAs there. Their check begins
- * when a key manager has sent its first list.
+ * The kernel has a new SA: binds it if a key manager has reported it, else checks soon. Does
+ * nothing in a namespace that no key manager serves: any local user can make SAs there. Their check
+ * begins when a key manager has sent its first list.
  */
 void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key *key);
 /* The kernel has deleted an SA: deletes its entry if the programs could not. */

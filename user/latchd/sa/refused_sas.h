@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs that get no peer: those of CHILD_SAs of a peer that is not proven, and those that stay without
- * a report. The reason for latchctl sa, and the end of a binding that an earlier configuration
- * allowed. Peers choose their number, and they count in the share of no peer. So all of them have
- * one share of the SA table, and an SA beyond it gives its place there back.
+ * SAs that get no peer: those of CHILD_SAs of a peer that is not proven, and those that stay
+ * without a report. The reason for latchctl sa, and the end of a binding that an earlier
+ * configuration allowed. Peers choose their number, and they count in the share of no peer. So all
+ * of them have one share of the SA table, and an SA beyond it gives its place there back.
  */
 #ifndef LATCHD_SA_REFUSED_SAS_H
 #define LATCHD_SA_REFUSED_SAS_H
