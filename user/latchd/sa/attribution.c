@@ -101,7 +101,7 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 		return err;
 	/* Before the first look-up: the index may be full of namespaces of local users. */
 	netns_hint(netns, daemon);
-	err = sa_adoption_run(a->maps, netns);
+	err = sa_adoption_run(a->maps, netns, NULL, 0);
 	if (!err)
 		err = key_managers_attach(&a->key_managers, feed, netns);
 	if (err)
@@ -255,7 +255,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.key_managers = &a->key_managers,
 	};
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
-	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers);
+	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers, &a->refused_sas);
 	loop_timer_init(loop, &a->settle, on_settle, a);
 	loop_timer_init(loop, &a->clear_marks, clear_marks, a);
 	return a;

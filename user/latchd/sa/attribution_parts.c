@@ -59,6 +59,7 @@ static void forget_ended(struct attribution *a)
 	struct child_sa *child, *next;
 
 	a->recheck = false;
+	refused_sas_forget_gone(&a->refused_sas, a->maps);
 	DL_FOREACH_SAFE2(a->child_sas.first, child, next, next)
 	{
 		attribution_forget_if_ended(a, child);

@@ -179,13 +179,36 @@ static bool is_of_other_feed(const struct attribution *a, const struct child_sa 
 	return child->feed != feed && key_managers_find(&a->key_managers, child->feed);
 }
 
+/* An SA that is not in the table needs no place. One that cannot be read gets its place later. */
+static int place_end(struct attribution *a, const struct latch_sa_key *key, const char *reason)
+{
+	struct latch_sa sa;
+	int err = sa_get(a->maps, key, &sa);
+
+	if (err || sa.word.state != LATCH_SA_PENDING ||
+	    refused_sas_note(&a->refused_sas, key, reason, true))
+		return err;
+	return refused_sas_evict(&a->refused_sas, a->maps, key, sa.word.serial);
+}
+
+/*
+ * The peer chooses the outbound SPI, and a report may be late: without its inbound SA the outbound
+ * one may be another peer's.
+ */
+static void place(struct attribution *a, const struct latch_sa_key *in,
+		  const struct latch_sa_key *out, const char *reason)
+{
+	if (!place_end(a, in, reason))
+		place_end(a, out, reason);
+}
+
 /*
  * An earlier latchd, or a feed with other statements, may have bound its SAs. On an error it is
  * still known, for the reason given at forget_replaced().
  */
 static void refuse(struct attribution *a, struct key_manager *key_manager,
 		   const struct feed_child *reported, const struct latch_sa_key *in,
-		   const struct latch_sa_key *out)
+		   const struct latch_sa_key *out, const char *reason)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
 	const struct refused_child child = {
@@ -199,9 +222,11 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 	if (refused_sas_unbind(&a->binding, &a->orphans, &child)) {
 		keep_known(a, in);
 		ask_again(a, key_manager);
-	} else if (end) {
-		attribution_forget_child(a, end->child);
+		return;
 	}
+	if (end)
+		attribution_forget_child(a, end->child);
+	place(a, in, out, reason);
 }
 
 void child_reports_refused(void *context, struct feed *feed, const struct feed_child *reported,
@@ -222,9 +247,7 @@ void child_reports_refused(void *context, struct feed *feed, const struct feed_c
 		leave_unread(a, key_manager, &in, other);
 	if (other || (end && (end != &end->child->in || is_of_other_feed(a, end->child, feed))))
 		return;
-	refused_sas_note(&a->refused_sas, &in, reason);
-	refused_sas_note(&a->refused_sas, &out, reason);
-	refuse(a, key_manager, reported, &in, &out);
+	refuse(a, key_manager, reported, &in, &out, reason);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)

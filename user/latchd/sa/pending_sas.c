@@ -17,7 +17,8 @@
 #define PENDING_FIRST_MS 50
 #define PENDING_LAST_MS	 5000
 #define PENDING_WARN_NS	 5000000000ull
-#define MISSING_GAP_MS	 60000 /* peers choose the number of SAs that a dump has */
+#define PENDING_PLACE_NS 60000000000ull /* a key manager with many SAs may report one late */
+#define MISSING_GAP_MS	 60000		/* peers choose the number of SAs that a dump has */
 
 /* Peers and local users choose how many SAs the table has. */
 static void arm(struct pending_sas *pending)
@@ -50,16 +51,32 @@ struct pending_sas_walk {
 	uint32_t newest_warned;
 };
 
+static const char *reason_of(const struct pending_sas *pending, const struct latch_sa_key *key,
+			     int err)
+{
+	const char *refused = refused_sas_reason(pending->refused_sas, key);
+
+	if (refused)
+		return refused;
+	return err == -ENOSPC ? "the table of identities is full" : "no key manager reports it";
+}
+
+static bool is_older(const struct pending_sas *pending, const struct latch_sa_key *key,
+		     const struct latch_sa *sa, uint64_t age)
+{
+	/* Before its first list a key manager has reported nothing. */
+	return clock_boot_ns() - sa->installed >= age &&
+	       key_managers_are_synced(pending->key_managers, key->netns);
+}
+
 static void warn_if_old(struct pending_sas_walk *walk, const struct latch_sa_key *key,
 			const struct latch_sa *sa, int err)
 {
 	struct pending_sas *pending = walk->pending;
 	unsigned int left_out;
 
-	/* Before its first list a key manager has reported nothing. */
-	if (clock_boot_ns() - sa->installed < PENDING_WARN_NS ||
-	    sa->word.serial <= pending->warned_serial ||
-	    !key_managers_are_synced(pending->key_managers, key->netns))
+	if (sa->word.serial <= pending->warned_serial ||
+	    !is_older(pending, key, sa, PENDING_WARN_NS))
 		return;
 	if (sa->word.serial > walk->newest_warned)
 		walk->newest_warned = sa->word.serial;
@@ -68,9 +85,7 @@ static void warn_if_old(struct pending_sas_walk *walk, const struct latch_sa_key
 	log_warn(NULL,
 		 "sa 0x%08x unattributed (%s): network namespace %" PRIu64
 		 "; no latched flow may use it; see: latchctl sa; %u more since the last line",
-		 key->spi,
-		 err == -ENOSPC ? "the table of identities is full" : "no key manager reports it",
-		 (uint64_t)key->netns, left_out);
+		 key->spi, reason_of(pending, key, err), (uint64_t)key->netns, left_out);
 }
 
 /* -ENOENT: no key manager has reported the SA that has the key now. */
@@ -94,6 +109,14 @@ static int forget_gone(const struct pending_sas *pending, const struct latch_sa_
 	return result < 0 ? result : 0;
 }
 
+/* Any SA that stays without a peer takes a place of the share of those. */
+static bool has_place(const struct pending_sas *pending, const struct latch_sa_key *key,
+		      const struct latch_sa *sa, int err)
+{
+	return !is_older(pending, key, sa, PENDING_PLACE_NS) ||
+	       refused_sas_note(pending->refused_sas, key, reason_of(pending, key, err), false);
+}
+
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	struct pending_sas_walk *walk = context;
@@ -102,19 +125,27 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 
 	if (sa->word.flags & LATCH_SA_GONE)
 		return forget_gone(pending, key, sa);
+	if (sa->word.state != LATCH_SA_PENDING)
+		refused_sas_forget(pending->refused_sas, key);
 	if (sa->word.state != LATCH_SA_PENDING ||
 	    !key_managers_serve(pending->key_managers, key->netns))
 		return 0;
 	err = try_to_bind(pending, key);
 	if (!err)
 		return 0;
+	if (!has_place(pending, key, sa, err))
+		return refused_sas_evict(pending->refused_sas, pending->binding->view.maps, key,
+					 sa->word.serial);
 	walk->left = true;
 	warn_if_old(walk, key, sa, err);
 	key_managers_resync(pending->key_managers, key->netns);
 	return 0;
 }
 
-/* Any local user can exhaust the quota of foreign namespaces: only_foreign scans only those. */
+/*
+ * Any local user can exhaust the quota of foreign namespaces: only_foreign scans only those. SAs
+ * that no key manager has reported are found again only as far as their share has room.
+ */
 static int adopt_all(const struct pending_sas *pending, bool only_foreign)
 {
 	const struct key_manager *key_manager;
@@ -123,7 +154,9 @@ static int adopt_all(const struct pending_sas *pending, bool only_foreign)
 	for (key_manager = pending->key_managers->first; key_manager && !err;
 	     key_manager = key_manager->next)
 		if (!only_foreign || netns_is_foreign(key_manager->netns) > 0)
-			err = sa_adoption_run(pending->binding->view.maps, key_manager->netns);
+			err = sa_adoption_run(pending->binding->view.maps, key_manager->netns,
+					      pending->binding->child_sas,
+					      refused_sas_room(pending->refused_sas));
 	return err;
 }
 
@@ -206,14 +239,18 @@ void pending_sas_missing(struct pending_sas *pending)
 
 void pending_sas_new(struct pending_sas *pending, const struct latch_sa_key *key)
 {
-	if (try_to_bind(pending, key))
+	if (key_managers_serve(pending->key_managers, key->netns) && try_to_bind(pending, key))
 		check_new_soon(pending);
 }
 
 void pending_sas_init(struct pending_sas *pending, struct loop *loop, const struct binding *binding,
-		      const struct key_managers *key_managers)
+		      const struct key_managers *key_managers, struct refused_sas *refused_sas)
 {
-	*pending = (struct pending_sas){.binding = binding, .key_managers = key_managers};
+	*pending = (struct pending_sas){
+		.binding = binding,
+		.key_managers = key_managers,
+		.refused_sas = refused_sas,
+	};
 	loop_timer_init(loop, &pending->timer, on_timer, pending);
 }
 

@@ -12,12 +12,14 @@
 
 #include "latchd/sa/binding.h"
 #include "latchd/sa/key_managers.h"
+#include "latchd/sa/refused_sas.h"
 #include "common/log_limit.h"
 #include "common/loop.h"
 
 struct pending_sas {
 	const struct binding *binding;
 	const struct key_managers *key_managers;
+	struct refused_sas *refused_sas;
 	struct loop_timer timer;
 	struct walk_pace walks; /* over all SAs */
 	unsigned int wait_ms;
@@ -31,10 +33,15 @@ struct pending_sas {
 
 /* Keeps the pointers. pending_sas_stop() before their owners end. */
 void pending_sas_init(struct pending_sas *pending_sas, struct loop *loop,
-		      const struct binding *binding, const struct key_managers *key_managers);
+		      const struct binding *binding, const struct key_managers *key_managers,
+		      struct refused_sas *refused_sas);
 void pending_sas_stop(struct pending_sas *pending_sas);
 
-/* The kernel has a new SA: binds it if a key manager has reported it, else checks soon. */
+/*
+ * The kernel has a new SA: binds it if a key manager has reported it, else checks soon. Does
+ * nothing in a namespace that no key manager serves: any local user can make SAs there. Their check
+ * begins when a key manager has sent its first list.
+ */
 void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key *key);
 /* The kernel has deleted an SA: deletes its entry if the programs could not. */
 void pending_sas_gone(struct pending_sas *pending_sas, const struct latch_sa_key *key);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "common/hash.h"
 #include "common/log.h"
@@ -14,7 +13,6 @@
 struct refused_sa {
 	struct latch_sa_key key;
 	const char *reason;
-	struct refused_sa *prev, *next;
 	UT_hash_handle hh;
 };
 
@@ -29,33 +27,50 @@ static struct refused_sa *find(const struct refused_sas *refused, const struct l
 static void drop(struct refused_sas *refused, struct refused_sa *sa)
 {
 	HASH_DELETE(hh, refused->by_key, sa);
-	DL_DELETE(refused->oldest, sa);
 	free(sa);
 }
 
-static struct refused_sa *add(struct refused_sas *refused, const struct latch_sa_key *key)
+size_t refused_sas_room(const struct refused_sas *refused)
 {
-	struct refused_sa *sa = calloc(1, sizeof(*sa));
-
-	if (!sa)
-		return NULL;
-	if (HASH_COUNT(refused->by_key) >= REFUSED_SAS_MAX)
-		drop(refused, refused->oldest);
-	sa->key = *key;
-	HASH_ADD(hh, refused->by_key, key, sizeof(sa->key), sa);
-	DL_APPEND(refused->oldest, sa);
-	return sa;
+	return REFUSED_SAS_MAX - HASH_COUNT(refused->by_key);
 }
 
-void refused_sas_note(struct refused_sas *refused, const struct latch_sa_key *key,
-		      const char *reason)
+static bool add(struct refused_sas *refused, const struct latch_sa_key *key, const char *reason)
+{
+	struct refused_sa *sa = refused_sas_room(refused) ? calloc(1, sizeof(*sa)) : NULL;
+
+	if (!sa)
+		return false;
+	sa->key = *key;
+	sa->reason = reason;
+	HASH_ADD(hh, refused->by_key, key, sizeof(sa->key), sa);
+	return true;
+}
+
+bool refused_sas_note(struct refused_sas *refused, const struct latch_sa_key *key,
+		      const char *reason, bool replace)
 {
 	struct refused_sa *sa = find(refused, key);
 
 	if (!sa)
-		sa = add(refused, key);
-	if (sa)
+		return add(refused, key, reason);
+	if (replace)
 		sa->reason = reason;
+	return true;
+}
+
+int refused_sas_evict(struct refused_sas *refused, const struct kernel_maps *maps,
+		      const struct latch_sa_key *key, uint32_t serial)
+{
+	int result = sa_refuse(maps, key, serial);
+	unsigned int left_out;
+
+	if (result == LATCH_CONTROL_DONE && log_limit_admits(&refused->log, &left_out))
+		log_warn(NULL,
+			 "sa 0x%08x unattributed (share): SAs without a proven peer have their "
+			 "share of the table; %u more since the last line; see: latchd(8)",
+			 key->spi, left_out);
+	return result < 0 ? result : 0;
 }
 
 void refused_sas_forget(struct refused_sas *refused, const struct latch_sa_key *key)
@@ -75,8 +90,24 @@ const char *refused_sas_reason(const struct refused_sas *refused, const struct l
 
 void refused_sas_clear(struct refused_sas *refused)
 {
-	while (refused->oldest)
-		drop(refused, refused->oldest);
+	struct refused_sa *sa, *next;
+
+	HASH_ITER(hh, refused->by_key, sa, next)
+	{
+		drop(refused, sa);
+	}
+}
+
+void refused_sas_forget_gone(struct refused_sas *refused, const struct kernel_maps *maps)
+{
+	struct refused_sa *sa, *next;
+	struct latch_sa is;
+
+	HASH_ITER(hh, refused->by_key, sa, next)
+	{
+		if (sa_get(maps, &sa->key, &is) == -ENOENT)
+			drop(refused, sa);
+	}
 }
 
 /* A feed may have another name since the SA was bound. */

@@ -23,6 +23,8 @@ struct adoption {
 	const struct kernel_maps *maps;
 	uint64_t netns;
 	bool foreign;
+	const struct child_sas *reported; /* NULL: all SAs are adopted */
+	size_t others_max, others;
 	struct key_list present;
 };
 
@@ -49,11 +51,21 @@ static int add_present(void *context, const struct latch_sa_key *key, const stru
 	return 0;
 }
 
+static bool is_other(const struct adoption *adoption, const struct latch_sa_key *key)
+{
+	return adoption->reported && !child_sas_find(adoption->reported, key);
+}
+
 static int adopt(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
-	const struct adoption *adoption = context;
-	int result = sa_adopt(adoption->maps, key, sa, adoption->foreign);
+	struct adoption *adoption = context;
+	bool other = is_other(adoption, key);
+	int result;
 
+	if (other && adoption->others == adoption->others_max)
+		return 0;
+	result = sa_adopt(adoption->maps, key, sa, adoption->foreign);
+	adoption->others += other && result == LATCH_CONTROL_DONE;
 	/* OVER_SHARE: other peers' SAs may have room. */
 	if (result == LATCH_CONTROL_FULL)
 		return -ENOSPC;
@@ -86,9 +98,15 @@ static int dump(struct adoption *adoption, sa_visit_fn visit, void *context)
 	return err;
 }
 
-int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns)
+int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns,
+		    const struct child_sas *reported, size_t others_max)
 {
-	struct adoption adoption = {.maps = maps, .netns = netns};
+	struct adoption adoption = {
+		.maps = maps,
+		.netns = netns,
+		.reported = reported,
+		.others_max = others_max,
+	};
 	int err = netns_is_foreign(netns);
 
 	if (err < 0)

@@ -6,13 +6,17 @@
 #include <stdint.h>
 
 #include "latchd/maps/kernel_maps.h"
+#include "latchd/sa/child_sas.h"
 
 /*
  * Adds the SAs of a namespace (netns: cookie) that the kernel has and the table
  * has not. Deletes adopted SAs that left the kernel before the programs could
  * see it. 0 or a negative errno; -ENOSPC: the table is full. Source of truth: a
  * dump of the kernel's SAs.
+ *
+ * reported: SAs that it does not have are added up to others_max only. NULL: all are added.
  */
-int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns);
+int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns,
+		    const struct child_sas *reported, size_t others_max);
 
 #endif

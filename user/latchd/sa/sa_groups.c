@@ -256,6 +256,16 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 	meet_all(groups, group, 1);
 }
 
+static bool is_full(const struct sa_groups_share *share, uint16_t params)
+{
+	const struct sa_group *group;
+	unsigned int count = 0;
+
+	for (group = share ? share->first : NULL; group; group = group->alike)
+		count += group->params == params;
+	return count >= SA_GROUPS_PARAMS_MAX || (share && share->count >= SA_GROUPS_SHARE_MAX);
+}
+
 static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 {
 	uint64_t digest = digest_of(child);
@@ -270,7 +280,7 @@ static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 		enter(groups, child, group);
 		return 0;
 	}
-	if (share && share->count >= SA_GROUPS_SHARE_MAX && !forced)
+	if (!forced && is_full(share, child->params))
 		return -EDQUOT;
 	start_group(groups, child, digest, share);
 	return 0;

@@ -13,10 +13,18 @@
 #include "latch_abi.h"
 #include "latchd/sa/sa_spans.h"
 
-/* Groups of one peer with one remote host, or with several, whatever their params are. */
-#define SA_GROUPS_SHARE_MAX 512
-/* CHILD_SAs of one peer: with two SAs each, a quarter of the SA table. */
-#define SA_GROUPS_PEER_MAX 8192
+/* Groups of one peer and params with one remote host, or with several. */
+#define SA_GROUPS_PARAMS_MAX 512
+/*
+ * The same whatever their params are: while a peer rekeys to another proposal it has its groups
+ * twice.
+ */
+#define SA_GROUPS_SHARE_MAX (2 * SA_GROUPS_PARAMS_MAX)
+/*
+ * CHILD_SAs of one peer. With two SAs each they are half of what the SAs of one remote address may
+ * have: the other half is for the other peers there.
+ */
+#define SA_GROUPS_PEER_MAX 4096
 
 #define SA_GROUPS_FAMILIES 2
 
@@ -49,8 +57,8 @@ struct sa_groups { /* zeroed before first use */
 
 /*
  * Puts the CHILD_SA into the group of its selectors and params if it counts, else takes it out of
- * its group. 0; -EDQUOT when the peer has SA_GROUPS_SHARE_MAX other groups there, or
- * SA_GROUPS_PEER_MAX CHILD_SAs. forced: no limit.
+ * its group. 0; -EDQUOT when the peer has SA_GROUPS_PARAMS_MAX other groups of these params there,
+ * SA_GROUPS_SHARE_MAX of any, or SA_GROUPS_PEER_MAX CHILD_SAs. forced: no limit.
  */
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
 void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);

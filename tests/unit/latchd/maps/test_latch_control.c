@@ -9,6 +9,7 @@
 #include "fake/control_program.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
+#include "latchd/sa/sa_groups.h"
 
 static struct control_program *program;
 static struct kernel_maps maps;
@@ -307,6 +308,8 @@ Test(latch_control, sas_between_two_addresses_fill_at_most_a_quarter_of_the_tabl
 	struct latch_sa got;
 
 	cr_assert_eq(bpf_map_get_info_by_fd(maps.sas, &info, &length), 0);
+	cr_expect_leq(2 * 2 * SA_GROUPS_PEER_MAX, info.max_entries / 4,
+		      "one peer leaves half of it to others at its address");
 	for (spi = 1; spi <= info.max_entries / 4; spi++)
 		cr_assert_eq(adopt_from(peer, spi), LATCH_CONTROL_DONE);
 	cr_expect_eq(adopt_from(peer, spi), LATCH_CONTROL_OVER_SHARE);

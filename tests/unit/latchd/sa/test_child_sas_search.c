@@ -219,11 +219,11 @@ static struct child_sa *report_port(uint32_t spi, unsigned int port, uint16_t pa
 	return child;
 }
 
-Test(child_sas_search, eight_thousand_equal_child_sas_need_no_comparison)
+Test(child_sas_search, four_thousand_equal_child_sas_need_no_comparison)
 {
 	uint32_t spi;
 
-	for (spi = 1; spi <= 8000; spi++)
+	for (spi = 1; spi <= 4000; spi++)
 		cr_assert_eq(count(report(2 * spi, 7, "10.9.0.2/32", NULL), 1), 0);
 	cr_expect_eq(child_sas.groups.comparisons, 0);
 	cr_assert_eq(count(report(1, 7, "10.9.0.2/32", NULL), 2), 0);
@@ -234,15 +234,16 @@ static void fill_share(uint16_t params)
 {
 	uint32_t i;
 
-	for (i = 1; i <= SA_GROUPS_SHARE_MAX; i++)
-		cr_assert_eq(sa_groups_update(&child_sas.groups, report_port(i, i, params), false),
+	for (i = 1; i <= SA_GROUPS_PARAMS_MAX; i++)
+		cr_assert_eq(sa_groups_update(&child_sas.groups,
+					      report_port(i + 10000u * params, i, params), false),
 			     0);
 }
 
 Test(child_sas_search, a_peer_has_a_limit_of_selectors_and_others_have_theirs)
 {
 	struct child_sa *child, *other;
-	uint32_t i = SA_GROUPS_SHARE_MAX + 1;
+	uint32_t i = SA_GROUPS_PARAMS_MAX + 1;
 
 	fill_share(1);
 	child = report_port(i, i, 1);
@@ -256,14 +257,62 @@ Test(child_sas_search, a_peer_has_a_limit_of_selectors_and_others_have_theirs)
 }
 
 /* The peer chooses among the proposals, so it has several params. */
-Test(child_sas_search, the_params_of_a_peer_share_its_limit_of_selectors)
+Test(child_sas_search, the_params_of_a_peer_share_twice_its_limit_of_selectors)
 {
 	uint32_t i = SA_GROUPS_SHARE_MAX + 1;
 
 	fill_share(1);
-	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i, i, 2), false), -EDQUOT);
-	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 1, 1, 2), false), -EDQUOT);
-	cr_expect_eq(count(report(i + 2, 7, "10.9.0.3/32", NULL), 2), 0, "another host");
+	fill_share(2);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i, i, 3), false), -EDQUOT);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(i + 1, 1, 3), false), -EDQUOT);
+	cr_expect_eq(count(report(i + 2, 7, "10.9.0.3/32", NULL), 3), 0, "another host");
+}
+
+static void end_params(uint16_t params)
+{
+	struct child_sa *child, *next;
+
+	for (child = child_sas.first; child; child = next) {
+		next = child->next;
+		if (child->params == params)
+			child_sas_remove(&child_sas, child);
+	}
+}
+
+/* Each rekey ends the former CHILD_SA after the new one is there. */
+Test(child_sas_search, a_peer_with_all_its_selectors_changes_its_proposal_and_changes_it_again)
+{
+	fill_share(1);
+	fill_share(2);
+	end_params(1);
+	fill_share(3);
+	end_params(2);
+	cr_expect_eq(sa_groups_update(&child_sas.groups, report_port(1, 7000, 3), false), -EDQUOT);
+}
+
+static void fill_peer(struct child_sa *(*next)(uint32_t spi))
+{
+	uint32_t spi;
+
+	for (spi = 1; spi <= SA_GROUPS_PEER_MAX; spi++)
+		cr_assert_eq(count(next(spi), 1), 0);
+}
+
+static struct child_sa *report_equal(uint32_t spi)
+{
+	return report(spi, 7, "10.9.0.2/32", NULL);
+}
+
+Test(child_sas_search, a_peer_has_a_limit_of_child_sas_and_its_neighbour_has_another)
+{
+	struct child_sa *child, *other;
+
+	fill_peer(report_equal);
+	child = report_equal(SA_GROUPS_PEER_MAX + 1);
+	cr_expect_eq(count(child, 1), -EDQUOT);
+	other = report_equal(SA_GROUPS_PEER_MAX + 2);
+	other->peer = 2;
+	cr_expect_eq(count(other, 2), 0);
 }
 
 /* ---- many subnets */

@@ -4,7 +4,7 @@
  * after a statement that was taken back. Other SAs keep theirs. latchctl sa has the reason.
  */
 #include "attribution_fixture.h"
-#include "latchd/sa/refused_sas.h"
+#include "latchd/sa/attribution_parts.h"
 
 TestSuite(refused_sas, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
@@ -178,18 +178,160 @@ Test(refused_sas, an_sa_that_is_bound_to_another_identity_keeps_it)
 	expect_states(&c, LATCH_SA_DYING);
 }
 
-Test(refused_sas, the_number_of_reasons_is_bounded_and_the_last_ones_stay)
-{
-	struct refused_sas refused = {0};
-	struct latch_sa_key key = {.spi = 1};
+/* ---- the share of SAs without a proven peer: peers choose their number */
 
-	for (; key.spi <= REFUSED_SAS_MAX + 1; key.spi++)
-		refused_sas_note(&refused, &key, "why");
-	key.spi = 1;
-	cr_expect_null(refused_sas_reason(&refused, &key));
-	key.spi = 2;
-	cr_expect_not_null(refused_sas_reason(&refused, &key));
-	key.spi = REFUSED_SAS_MAX + 1;
-	cr_expect_not_null(refused_sas_reason(&refused, &key));
-	refused_sas_clear(&refused);
+static const struct latch_sa_key made_up = {.spi = 0x1000};
+
+/* All places but so many are taken by SAs of this namespace. */
+static void fill_share(uint64_t netns, uint32_t free_places)
+{
+	struct latch_sa_key key = made_up;
+
+	key.netns = netns;
+	while (refused_sas_room(&attribution->refused_sas) > free_places) {
+		cr_assert(refused_sas_note(&attribution->refused_sas, &key, "why", true));
+		key.spi++;
+	}
+}
+
+static uint64_t over_quota(void)
+{
+	uint64_t counters[LATCH_COUNTER_COUNT];
+
+	cr_assert_eq(counters_read(&maps, counters), 0);
+	return counters[LATCH_COUNTER_SAS_OVER_QUOTA];
+}
+
+static struct feed_child c, d, e;
+
+static void three_children(void)
+{
+	c = child_of("c.example", 1);
+	d = child_of("d.example", 2);
+	e = child_of("e.example", 3);
+}
+
+Test(refused_sas, refused_sas_beyond_their_share_lose_their_places_and_a_proven_peer_has_its_own)
+{
+	three_children();
+	fill_share(1, 2);
+	install_both(&d);
+	refuse(&charon, &d);
+	install_both(&e);
+	refuse(&charon, &e);
+	expect_states(&d, LATCH_SA_PENDING);
+	expect_states(&e, LATCH_SA_NONE);
+	cr_expect_eq(over_quota(), 2);
+	install_and_report(&charon, &c);
+	refuse(&charon, &d);
+	expect_states(&d, LATCH_SA_PENDING);
+	delete_both(&d);
+	install_both(&e);
+	refuse(&charon, &e);
+	expect_states(&e, LATCH_SA_PENDING);
+}
+
+/* Bound by an earlier configuration: latched flows stop in either case. */
+Test(refused_sas, a_full_share_keeps_no_sa_bound)
+{
+	three_children();
+	install_and_report(&charon, &d);
+	fill_share(1, 0);
+	refuse(&charon, &d);
+	expect_states(&d, LATCH_SA_NONE);
+}
+
+/* The place of an SA that was refused before its peer was proven is free again. */
+Test(refused_sas, a_proven_peer_takes_no_place_in_the_share_of_those_without)
+{
+	three_children();
+	fill_share(1, 2);
+	install_both(&c);
+	refuse(&charon, &c);
+	cr_expect_eq(refused_sas_room(&attribution->refused_sas), 0);
+	up(&charon, &c);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(refused_sas_room(&attribution->refused_sas), 2);
+}
+
+/* The report of an ended pair names the SPI that another peer has chosen since. */
+Test(refused_sas, a_report_without_its_inbound_sa_takes_no_outbound_sa_from_the_table)
+{
+	three_children();
+	fill_share(1, 0);
+	install_both(&c);
+	d.spi_out = c.spi_out;
+	refuse(&charon, &d);
+	expect_states(&c, LATCH_SA_PENDING);
+	up(&charon, &c);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
+static bool share_has_room(void)
+{
+	return refused_sas_room(&attribution->refused_sas) == REFUSED_SAS_MAX;
+}
+
+Test(refused_sas, lost_events_leave_no_place_taken)
+{
+	fill_share(1, 0);
+	attribution_reconcile(attribution);
+	wait_until(share_has_room);
+}
+
+/* ---- SAs without any report */
+
+static struct latch_sa_key install_aged(const struct feed_child *child, uint64_t age_ns)
+{
+	struct latch_sa_key key = in_key(child, ns.cookie);
+	struct latch_sa sa = sa_from(child->remote_host, true);
+
+	sa.installed -= age_ns;
+	install(&key, sa);
+	attribution_sa_pending(attribution, &key);
+	return key;
+}
+
+static bool one_has_no_place(void)
+{
+	return in_state(&d) == LATCH_SA_NONE || in_state(&e) == LATCH_SA_NONE;
+}
+
+Test(refused_sas, an_sa_that_stays_without_a_report_for_a_minute_needs_a_place)
+{
+	struct latch_sa_key key;
+
+	three_children();
+	fill_share(1, 1);
+	key = install_aged(&c, OLD_NS);
+	install_aged(&d, 61000000000ull);
+	install_aged(&e, 61000000000ull);
+	wait_until(one_has_no_place);
+	cr_expect(in_state(&d) == LATCH_SA_PENDING || in_state(&e) == LATCH_SA_PENDING);
+	cr_expect_eq(state_of(&key), LATCH_SA_PENDING, "it may still be reported");
+	up(&charon, &c);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+}
+
+static bool is_logged(void)
+{
+	return logged.count;
+}
+
+Test(refused_sas, the_log_has_the_same_reason_as_latchctl)
+{
+	three_children();
+	install_aged(&c, OLD_NS);
+	refuse(&charon, &c);
+	logged.wanted = "unattributed (configure it)";
+	wait_until(is_logged);
+	cr_expect_str_eq(reason_of(&c), "configure it");
+}
+
+Test(refused_sas, the_log_says_of_an_unreported_sa_that_it_has_no_report)
+{
+	three_children();
+	install_aged(&c, OLD_NS);
+	logged.wanted = "unattributed (no key manager reports it)";
+	wait_until(is_logged);
 }

@@ -203,6 +203,53 @@ Test(sa_pace, unattributed_sas_are_searched_for_at_a_pace)
 	wait_until(has_walked_over_sas);
 }
 
+static struct latch_sa_key install_elsewhere(uint64_t netns)
+{
+	struct latch_sa_key key = in_key(&known, netns);
+
+	install_in(&known, netns);
+	attribution_sa_pending(attribution, &key);
+	return key;
+}
+
+/* Any local user installs SAs in a network namespace of its own, at any rate. */
+Test(sa_pace, sas_of_a_namespace_that_no_key_manager_serves_start_no_check)
+{
+	wait_until(has_walked_over_sas);
+	settle();
+	cr_expect_not(loop_timer_armed(&attribution->pending_sas.timer));
+	install_elsewhere(ns.cookie + 1);
+	cr_expect_not(loop_timer_armed(&attribution->pending_sas.timer));
+	install_elsewhere(ns.cookie);
+	cr_expect(loop_timer_armed(&attribution->pending_sas.timer));
+}
+
+static bool is_logged(void)
+{
+	return logged.count;
+}
+
+Test(sa_pace, sas_of_an_absent_key_manager_are_checked_and_logged_when_it_is_back)
+{
+	struct latch_sa_key key = in_key(&known, ns.cookie);
+	struct latch_sa sa = sa_from(known.remote_host, true);
+
+	wait_until(has_walked_over_sas);
+	settle();
+	set_feed_state(&charon, FEED_STATE_LOST);
+	sa.installed -= OLD_NS;
+	install(&key, sa);
+	attribution_sa_pending(attribution, &key);
+	cr_expect(loop_timer_armed(&attribution->pending_sas.timer));
+	logged.wanted = "no key manager reports it";
+	attach(&charon, &ns);
+	snapshot(&charon, &rival, NULL);
+	wait_until(is_logged);
+	install_out(&known, ns.cookie);
+	up(&charon, &known);
+	expect_states(&known, LATCH_SA_BOUND);
+}
+
 /* ---- memory */
 
 static bool is_known(const struct feed_child *child)
