@@ -230,8 +230,7 @@ bool sa_ends_is_replaced(const struct binding *b, const struct child_sa_end *end
 	       end->serial != sa.word.serial;
 }
 
-/* Serials come from a counter that may wrap. */
-static bool is_later(uint32_t serial, uint32_t than)
+bool sa_ends_is_later(uint32_t serial, uint32_t than)
 {
 	return (int32_t)(serial - than) > 0;
 }
@@ -244,7 +243,7 @@ static int is_no_older(const struct binding *b, const struct child_sa_end *curre
 
 	if (err)
 		return err == -ENOENT ? 1 : err;
-	return !is_later(sa.word.serial, new_in->word.serial);
+	return !sa_ends_is_later(sa.word.serial, new_in->word.serial);
 }
 
 int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *current,
@@ -259,7 +258,7 @@ int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *c
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	/* Serials of adopted SAs have no order. */
-	if ((sa.instance || new_in.instance) && is_later(new_in.word.serial, sa.word.serial))
+	if ((sa.instance || new_in.instance) && sa_ends_is_later(new_in.word.serial, sa.word.serial))
 		return 0;
 	return is_no_older(b, &current->child->in, &new_in);
 }
