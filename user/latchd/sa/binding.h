@@ -30,7 +30,14 @@ int binding_bind_snapshot(const struct binding *binding, const struct feed *feed
  */
 int binding_bind_waiting(const struct binding *binding, bool *ret_left);
 
-/* Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
+/* Is a CHILD_SA left that binding_bind_waiting() is to bind? */
+bool binding_any_waits(const struct binding *binding);
+/* An error of a bind: no later try helps before the report or the kernel changes. */
+bool binding_is_final(int err);
+
+/*
+ * Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
+ * -EAGAIN: it counts only from now on, and its SAs are as they were.
  */
 int binding_set_state(const struct binding *binding, struct child_sa *child);
 

@@ -66,12 +66,12 @@ static int may_be_of_another(const struct binding *b, const struct child_sa_end 
 }
 
 /*
- * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken. One that
- * has them already may still become DYING or ORPHAN.
+ * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken, and while
+ * its CHILD_SA counts. One that has them already may still become DYING or ORPHAN.
  */
 static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
 {
-	return child->unsettled &&
+	return (child->unsettled || !child->group) &&
 	       (sa->word.state == LATCH_SA_PENDING || sa->word.params != child->params ||
 		(sa_ends_wanted_state(child) == LATCH_SA_BOUND &&
 		 sa->word.state != LATCH_SA_BOUND));
