@@ -240,8 +240,8 @@ static bool has_to_wait(const struct binding *b, struct child_sa *child)
 }
 
 /*
- * A mark could not be written. The CHILD_SA counts, and binding_bind_waiting() binds it: its latches
- * in conflict do not wait for that.
+ * A mark could not be written. The CHILD_SA counts, and binding_bind_waiting() binds it: its
+ * latches in conflict do not wait for that.
  */
 static void break_at_once(const struct binding *b, struct child_sa *child)
 {
@@ -361,7 +361,7 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed, bool
 	return broken ? broken : first ? first : settled;
 }
 
-bool binding_any_waits(const struct binding *b)
+static bool any_waits(const struct binding *b)
 {
 	struct child_sa *child;
 
@@ -377,6 +377,6 @@ int binding_bind_waiting(const struct binding *b, bool *ret_left)
 	prepare_all(b, waits, NULL, &any);
 	broken = check_all(b);
 	settle_all(b, broken);
-	*ret_left = binding_any_waits(b);
+	*ret_left = any_waits(b);
 	return broken;
 }

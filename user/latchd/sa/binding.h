@@ -30,8 +30,6 @@ int binding_bind_snapshot(const struct binding *binding, const struct feed *feed
  */
 int binding_bind_waiting(const struct binding *binding, bool *ret_left);
 
-/* Is a CHILD_SA left that binding_bind_waiting() is to bind? */
-bool binding_any_waits(const struct binding *binding);
 /* An error of a bind: no later try helps before the report or the kernel changes. */
 bool binding_is_final(int err);
 

@@ -318,9 +318,6 @@ static void bind_list(struct attribution *a, struct key_manager *key_manager, bo
 	err = binding_bind_snapshot(&a->binding, key_manager->feed, first);
 	if (err)
 		attribution_retry_to_bind(a, err);
-	/* The error is of the first one that has any. */
-	if (binding_any_waits(&a->binding))
-		attribution_settle_later(a);
 	attribution_drop_absent(a);
 	peer_death_snapshot_end(&a->peer_death, key_manager->feed);
 	if (!first)

@@ -139,8 +139,8 @@ static void renew(const struct binding *b, struct child_sa *child, struct host *
 	    sa_get(b->view.maps, &child->out.key, &out) ||
 	    out.word.serial != child->out.renewed_serial)
 		return;
-	if (host && (host->unordered || !out.instance ||
-		     sa_ends_is_later(out.word.serial, host->oldest)))
+	if (host &&
+	    (host->unordered || !out.instance || sa_ends_is_later(out.word.serial, host->oldest)))
 		return;
 	child->out.serial = out.word.serial;
 	child->out.found_serial = child->out.renewed_serial = 0;

@@ -258,7 +258,8 @@ int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *c
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	/* Serials of adopted SAs have no order. */
-	if ((sa.instance || new_in.instance) && sa_ends_is_later(new_in.word.serial, sa.word.serial))
+	if ((sa.instance || new_in.instance) &&
+	    sa_ends_is_later(new_in.word.serial, sa.word.serial))
 		return 0;
 	return is_no_older(b, &current->child->in, &new_in);
 }
