@@ -439,16 +439,39 @@ static void step_connection_lost(void)
 	charon_disconnect();
 }
 
-/* The addresses stay: a NAT has another port, for example. */
+static void migrate(struct world_child *child, bool inbound)
+{
+	int *place = inbound ? &child->in : &child->out;
+
+	if (*place < 0)
+		return;
+	sim_trace("kernel: %s SA %#x is migrated", inbound ? "in" : "out",
+		  inbound ? child->spi_in : child->spi_out);
+	*place = traffic_migrate(*place);
+}
+
+static void on_out_migrated(uint32_t token)
+{
+	struct world_child *child = child_of(token);
+
+	if (child)
+		migrate(child, false);
+}
+
+/*
+ * The addresses stay: a NAT has another port, for example. A request of the key manager's migrates
+ * one SA. The second one may come later, or fail.
+ */
 static void step_migrate(void)
 {
-	struct world_child *child = &world.children[sim_draw(WORLD_CHILDREN)];
+	struct world_child *child = any_child(false);
 
-	if (!child->exists || child->in < 0 || child->out < 0)
+	if (!child || child->in < 0 || child->out < 0)
 		return;
-	sim_trace("kernel: SAs %#x and %#x are migrated", child->spi_in, child->spi_out);
-	child->in = traffic_migrate(child->in);
-	child->out = traffic_migrate(child->out);
+	if (sim_draw(3))
+		migrate(child, true);
+	if (sim_draw(3))
+		steps_later(soon(), on_out_migrated, child->token);
 }
 
 static void step_charon_slow(void)
@@ -521,7 +544,7 @@ static const struct step {
 	{step_latchd_killed, 1, false},	  {step_latchd_stopped, 1, false},
 	{traffic_step_connect, 14, true}, {traffic_step_accept, 6, true},
 	{traffic_step_packets, 24, true}, {traffic_step_close, 3, true},
-	{step_migrate, 1, true},
+	{step_migrate, 2, true},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 

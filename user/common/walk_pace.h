@@ -35,6 +35,15 @@ static inline void walk_pace_end(struct walk_pace *pace)
 		pace->due_ms = due_ms;
 }
 
+/* No walk before then. */
+static inline void walk_pace_hold(struct walk_pace *pace, unsigned int ms)
+{
+	uint64_t due_ms = loop_now_ms() + ms;
+
+	if (due_ms > pace->due_ms)
+		pace->due_ms = due_ms;
+}
+
 /* Time until the next walk; 0: now. */
 static inline unsigned int walk_pace_wait_ms(const struct walk_pace *pace)
 {

@@ -247,6 +247,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.clear = &a->clear_marks,
 		.marks_log = &a->marks_log,
 		.share_log = &a->share_log,
+		.breaks_log = &a->breaks_log,
 	};
 	a->orphans = (struct orphans){
 		.maps = maps,

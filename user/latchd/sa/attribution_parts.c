@@ -115,7 +115,7 @@ void attribution_retry_to_bind(struct attribution *a, int err)
 		pending_sas_missing(&a->pending_sas);
 	else
 		pending_sas_check_soon(&a->pending_sas);
-	/* -ENOENT: no SA of it is there, and none has to be bound. */
-	if (err != -ENOENT && err != -EINPROGRESS)
+	/* Peers choose how many reports have such an error: no walk over all latches for them. */
+	if (!binding_is_final(err) && err != -EINPROGRESS)
 		attribution_settle_later(a);
 }

@@ -30,7 +30,7 @@ struct attribution {
 	struct loop_timer clear_marks;
 	struct walk_pace walks, marking;
 	bool recheck; /* CHILD_SAs may have ended without an event, or could not be looked up */
-	struct log_limit marks_log, share_log, check_log, pairing_log;
+	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log;
 };
 
 /* Does all that has failed or waits again, and checks all latches. */

@@ -15,11 +15,17 @@
 
 int binding_set_state(const struct binding *b, struct child_sa *child)
 {
+	bool counted = child->group;
 	int err = sa_ends_write(b, child);
 
 	sa_groups_update(&b->child_sas->groups, child, true);
-	marks_clear(b);
-	return err;
+	if (counted || !child->group) {
+		marks_clear(b);
+		return err;
+	}
+	/* Its SAs are in the table again, and were not written: others get their marks first. */
+	marks_update(b);
+	return err ? err : -EAGAIN;
 }
 
 /* ---- R-2.3-11: latches break before an SA is bound */
@@ -27,6 +33,13 @@ int binding_set_state(const struct binding *b, struct child_sa *child)
 static bool is_bound_to(const struct latch_sa *sa, uint16_t params)
 {
 	return sa->word.state == LATCH_SA_BOUND && sa->word.params == params;
+}
+
+/* Is it bound as settle() would do it? The mark may be of a time before the last report. */
+static bool is_written(const struct latch_sa *sa, const struct child_sa *child)
+{
+	return is_bound_to(sa, child->params) &&
+	       !(sa->word.flags & LATCH_SA_CONTESTED) == !child->contested;
 }
 
 /* Does it count, and are the latches in conflict broken? */
@@ -57,8 +70,7 @@ static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 		return false;
 	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
 	       (is_settled(child) || (!has_in && !has_out)) &&
-	       (!has_in || is_bound_to(&in, child->params)) &&
-	       (!has_out || is_bound_to(&out, child->params));
+	       (!has_in || is_written(&in, child)) && (!has_out || is_written(&out, child));
 }
 
 /* An SA that an earlier latchd has bound counts, whatever share its peer has. */
@@ -87,11 +99,14 @@ static void refuse_end(const struct binding *b, const struct child_sa_end *end)
  * The peer has more than its share. Its SAs give their places in the table back: no latched flow
  * uses an SA that is not there.
  */
-static int refuse(const struct binding *b, struct child_sa *child)
+static int refuse(const struct binding *b, struct child_sa *child, bool counted)
 {
 	unsigned int left_out;
 
 	child->params = 0;
+	/* Its former conflicts have ended. */
+	if (counted && !loop_timer_armed(b->later))
+		loop_timer_arm(b->later, walk_pace_wait_ms(b->walks));
 	refuse_end(b, &child->in);
 	refuse_end(b, &child->out);
 	if (log_limit_admits(b->share_log, &left_out))
@@ -107,7 +122,7 @@ static int begin_to_count(const struct binding *b, struct child_sa *child)
 {
 	const struct latch_params *params = identities_get_params(b->identities, child->params);
 	int there = sa_ends_check(b, child), err;
-	bool inherited;
+	bool inherited, counted = child->group;
 
 	err = find_inherited(b, child, &inherited);
 	if (there < 0 || err)
@@ -118,12 +133,11 @@ static int begin_to_count(const struct binding *b, struct child_sa *child)
 	if (!child->group)
 		child->peer = params ? (uint16_t)params->peer_id : 0;
 	if (sa_groups_update(&b->child_sas->groups, child, inherited))
-		return refuse(b, child);
+		return refuse(b, child, counted);
 	return marks_update(b);
 }
 
-/* No later try helps before the report or the kernel changes. */
-static bool is_final(int err)
+bool binding_is_final(int err)
 {
 	return err == -ENOENT || err == -EBADMSG || err == -EDQUOT || err == -ENAMETOOLONG;
 }
@@ -166,7 +180,7 @@ static int prepare(const struct binding *b, struct child_sa *child, bool *ret_up
 {
 	int err = prepare_to_bind(b, child, ret_up_to_date);
 
-	child->waits = err && !is_final(err);
+	child->waits = err && !binding_is_final(err);
 	child->refused = err == -EDQUOT;
 	child_sas_note_absent(b->child_sas, child, err == -ENOENT);
 	child_sas_note_uncounted(b->child_sas, child,
@@ -196,6 +210,7 @@ static int settle(const struct binding *b, struct child_sa *child, int broken)
 /* Each group needs one walk over all latches only. */
 static int break_latches(const struct binding *b, const struct child_sa *child)
 {
+	unsigned int left_out;
 	int err;
 
 	if (!child->group || child->group->settled)
@@ -203,11 +218,11 @@ static int break_latches(const struct binding *b, const struct child_sa *child)
 	walk_pace_begin(b->walks);
 	err = conflict_break_latches(&b->view, child);
 	walk_pace_end(b->walks);
-	if (err)
+	if (err && log_limit_admits(b->breaks_log, &left_out))
 		log_error(NULL,
 			  "sa 0x%08x unattributed (cannot break the latches in conflict: %s): feed "
-			  "%s; retrying",
-			  child->in.key.spi, strerror(-err), child->feed->name);
+			  "%s; retrying; %u more since the last line",
+			  child->in.key.spi, strerror(-err), child->feed->name, left_out);
 	return err;
 }
 
@@ -224,11 +239,23 @@ static bool has_to_wait(const struct binding *b, struct child_sa *child)
 	return true;
 }
 
+/*
+ * A mark could not be written. The CHILD_SA counts, and binding_bind_waiting() binds it: its
+ * latches in conflict do not wait for that.
+ */
+static void break_at_once(const struct binding *b, struct child_sa *child)
+{
+	if (!b->child_sas->uncounted && !has_to_wait(b, child))
+		break_latches(b, child);
+}
+
 int binding_bind(const struct binding *b, struct child_sa *child)
 {
 	bool up_to_date;
 	int err = prepare(b, child, &up_to_date);
 
+	if (up_to_date && child->waits)
+		break_at_once(b, child);
 	if (up_to_date)
 		return err;
 	if (b->child_sas->uncounted)
@@ -265,7 +292,8 @@ static int prepare_all(const struct binding *b, child_filter filter, const struc
 			continue;
 		err = prepare(b, child, &up_to_date);
 		child->to_bind = !up_to_date;
-		*ret_any = *ret_any || !up_to_date;
+		/* One without all marks is not bound, but its latches in conflict break. */
+		*ret_any = *ret_any || !up_to_date || (child->waits && child->group);
 		first = first ? first : err;
 	}
 	return first;

@@ -30,7 +30,12 @@ int binding_bind_snapshot(const struct binding *binding, const struct feed *feed
  */
 int binding_bind_waiting(const struct binding *binding, bool *ret_left);
 
-/* Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
+/* An error of a bind: no later try helps before the report or the kernel changes. */
+bool binding_is_final(int err);
+
+/*
+ * Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
+ * -EAGAIN: it counts only from now on, and its SAs are as they were.
  */
 int binding_set_state(const struct binding *binding, struct child_sa *child);
 

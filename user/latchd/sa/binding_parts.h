@@ -18,7 +18,7 @@ struct binding {
 	struct walk_pace *marking; /* of the SAs of a group */
 	struct loop_timer *later;  /* its handler calls binding_bind_waiting() */
 	struct loop_timer *clear;  /* its handler calls marks_clear() */
-	struct log_limit *marks_log, *share_log;
+	struct log_limit *marks_log, *share_log, *breaks_log;
 };
 
 #endif

@@ -9,6 +9,7 @@
 #include "latchd/maps/tables.h"
 #include "latchd/sa/attribution_parts.h"
 #include "latchd/sa/child_params.h"
+#include "latchd/sa/renewals.h"
 #include "latchd/sa/sa_ends.h"
 
 /*
@@ -159,6 +160,7 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	if (!key_manager)
 		return;
 	child_sas_keys(&report, key_manager->netns, &in, &out);
+	renewals_reported(&a->child_sas, &in, &out);
 	if (!admit(a, key_manager, &in, &out, &report))
 		return;
 	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &report, evidence);
@@ -241,6 +243,7 @@ void child_reports_refused(void *context, struct feed *feed, const struct feed_c
 	if (!key_manager)
 		return;
 	child_sas_keys(reported, key_manager->netns, &in, &out);
+	renewals_reported(&a->child_sas, &in, &out);
 	end = child_sas_find(&a->child_sas, &in);
 	other = belongs_to_other(a, &in, &out);
 	if (other < 0)
@@ -292,6 +295,7 @@ void child_reports_list_begin(void *context, struct feed *feed)
 	if (key_manager)
 		key_manager->has_left_out = false;
 	peer_death_snapshot_begin(&a->peer_death, feed);
+	renewals_list_begin(&a->child_sas, feed);
 	DL_FOREACH2(a->child_sas.first, child, next)
 	{
 		if (child->feed == feed)
@@ -340,6 +344,7 @@ static void bind_list(struct attribution *a, struct key_manager *key_manager, bo
 
 	settle_all_missing(a, key_manager->feed);
 	key_manager->left_out = key_manager->has_left_out ? key_manager->left_out + 1 : 0;
+	renewals_list_end(&a->binding, key_manager->feed);
 	err = binding_bind_snapshot(&a->binding, key_manager->feed, first);
 	if (err)
 		attribution_retry_to_bind(a, err);

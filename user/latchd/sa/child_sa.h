@@ -18,7 +18,9 @@ struct child_sa_end {
 	struct child_sa *child;
 	uint32_t serial;	    /* of the kernel's SA that is this end; 0 = not yet known */
 	uint32_t mismatched_serial; /* of the last SA that was logged as not matching the report */
-	bool in_kernel;		    /* at the last check */
+	/* Of an outbound SA under this key that is not the end's; the same when the list began. */
+	uint32_t found_serial, renewed_serial;
+	bool in_kernel; /* at the last check */
 	UT_hash_handle hh;
 };
 

@@ -9,6 +9,9 @@
 #include "latchd/sa/sa_ends.h"
 
 #define MARKS_RETRY_MS 1000
+/* CHILD_SAs that one turn of the loop clears, and the time until the next turn. */
+#define MARKS_TURN    256
+#define MARKS_TURN_MS 10
 
 static void warn_of_mark(const struct binding *b, const struct child_sa *child, int err)
 {
@@ -73,17 +76,34 @@ static int set_all(const struct binding *b)
 	return first;
 }
 
-static int clear_next(const struct binding *b)
+static int clear_group(const struct binding *b, struct sa_group *group, unsigned int *left)
+{
+	struct child_sa *child;
+	int err, first = 0;
+
+	for (child = group->members; child && *left; child = child->member_next) {
+		*left -= child->contested || child->unmarked;
+		err = update_contested(b, child);
+		first = first ? first : err;
+	}
+	if (child || first)
+		sa_groups_note_stale(&b->child_sas->groups, group);
+	return first;
+}
+
+/* A peer may have thousands of CHILD_SAs in one group, or of groups with one. */
+static int clear_some(const struct binding *b)
 {
 	struct sa_groups *groups = &b->child_sas->groups;
-	struct sa_group *group = sa_groups_take_stale(groups, true);
-	int err;
+	unsigned int left = MARKS_TURN;
+	int err = 0;
 
 	walk_pace_begin(b->marking);
-	err = update_group(b, group);
+	while (!err && left && groups->relieved)
+		err = clear_group(b, sa_groups_take_stale(groups, true), &left);
 	walk_pace_end(b->marking);
-	if (err)
-		sa_groups_note_stale(groups, group);
+	if (groups->relieved)
+		walk_pace_hold(b->marking, MARKS_TURN_MS);
 	return err;
 }
 
@@ -94,8 +114,8 @@ void marks_clear(const struct binding *b)
 
 	if (b->child_sas->uncounted)
 		return;
-	while (!err && groups->relieved && !walk_pace_wait_ms(b->marking))
-		err = clear_next(b);
+	if (groups->relieved && !walk_pace_wait_ms(b->marking))
+		err = clear_some(b);
 	if (groups->relieved && !loop_timer_armed(b->clear))
 		loop_timer_arm(b->clear, err ? MARKS_RETRY_MS : walk_pace_wait_ms(b->marking));
 }

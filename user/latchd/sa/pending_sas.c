@@ -11,6 +11,7 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/net/netns.h"
 #include "latchd/maps/tables.h"
+#include "latchd/sa/renewals.h"
 #include "latchd/sa/sa_adoption.h"
 #include "latchd/sa/sa_ends.h"
 
@@ -97,7 +98,10 @@ static int try_to_bind(const struct pending_sas *pending, const struct latch_sa_
 	if (!end || !key_managers_are_synced(pending->key_managers, key->netns))
 		return -ENOENT;
 	err = binding_bind(pending->binding, end->child);
-	return err || sa_ends_is_current(pending->binding, end) ? err : -ENOENT;
+	if (err || sa_ends_is_current(pending->binding, end))
+		return err;
+	renewals_note(pending->binding, end);
+	return -ENOENT;
 }
 
 /* The programs could not delete the entry. Its place is free now, in the table and in its share. */

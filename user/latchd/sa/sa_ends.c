@@ -66,12 +66,12 @@ static int may_be_of_another(const struct binding *b, const struct child_sa_end 
 }
 
 /*
- * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken. One that
- * has them already may still become DYING or ORPHAN.
+ * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken, and while
+ * its CHILD_SA counts. One that has them already may still become DYING or ORPHAN.
  */
 static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
 {
-	return child->unsettled &&
+	return (child->unsettled || !child->group) &&
 	       (sa->word.state == LATCH_SA_PENDING || sa->word.params != child->params ||
 		(sa_ends_wanted_state(child) == LATCH_SA_BOUND &&
 		 sa->word.state != LATCH_SA_BOUND));
@@ -230,8 +230,7 @@ bool sa_ends_is_replaced(const struct binding *b, const struct child_sa_end *end
 	       end->serial != sa.word.serial;
 }
 
-/* Serials come from a counter that may wrap. */
-static bool is_later(uint32_t serial, uint32_t than)
+bool sa_ends_is_later(uint32_t serial, uint32_t than)
 {
 	return (int32_t)(serial - than) > 0;
 }
@@ -244,7 +243,7 @@ static int is_no_older(const struct binding *b, const struct child_sa_end *curre
 
 	if (err)
 		return err == -ENOENT ? 1 : err;
-	return !is_later(sa.word.serial, new_in->word.serial);
+	return !sa_ends_is_later(sa.word.serial, new_in->word.serial);
 }
 
 int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *current,
@@ -259,7 +258,8 @@ int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *c
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	/* Serials of adopted SAs have no order. */
-	if ((sa.instance || new_in.instance) && is_later(new_in.word.serial, sa.word.serial))
+	if ((sa.instance || new_in.instance) &&
+	    sa_ends_is_later(new_in.word.serial, sa.word.serial))
 		return 0;
 	return is_no_older(b, &current->child->in, &new_in);
 }

@@ -31,6 +31,9 @@ bool sa_ends_is_current(const struct binding *binding, const struct child_sa_end
 /* Has the kernel a later SA under this key than the end's SA? */
 bool sa_ends_is_replaced(const struct binding *binding, const struct child_sa_end *end);
 
+/* Serials come from a counter that may wrap. */
+bool sa_ends_is_later(uint32_t serial, uint32_t than);
+
 /*
  * A CHILD_SA with the inbound SA new_in is reported with the outbound SA of
  * another one, current. Does the outbound SA move to the new CHILD_SA? The peer

@@ -268,6 +268,46 @@ Test(conflict, R_2_3_8_a_mark_that_failed_is_made_before_the_other_sa_is_bound)
 	wait_until(both_are_contested);
 }
 
+static int control;
+
+static void mend_control(void)
+{
+	maps.control = control;
+}
+
+/* The mark is written within a second. Until then a latch to C would be alive beside D's SA. */
+Test(conflict, R_2_3_11_a_mark_that_failed_keeps_no_latch_in_conflict_alive)
+{
+	latch_to_c();
+	install_both(&d);
+	logged.wanted = "not marked as contested";
+	logged.on_wanted = mend_control;
+	control = maps.control;
+	maps.control = -1;
+	up(&charon, &d);
+	cr_expect_eq(logged.count, 1);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_BROKEN);
+	expect_states(&d, LATCH_SA_PENDING);
+	wait_until(both_are_contested);
+}
+
+/* Its inbound SA has ended, and its outbound SA came late: it counts when its state is written. */
+Test(conflict, R_2_3_8_a_child_sa_that_begins_to_count_when_it_is_deleted_marks_others_at_once)
+{
+	struct latch_sa_key in = in_key(&d, ns.cookie);
+
+	install_and_report(&charon, &c);
+	install_in(&d, ns.cookie);
+	up(&charon, &d);
+	cr_expect(is_contested(&c));
+	delete_without_event(&in);
+	up(&charon, &d);
+	cr_expect_not(is_contested(&c));
+	install_out(&d, ns.cookie);
+	down(&charon, &d);
+	cr_expect(is_contested(&c));
+}
+
 Test(conflict, a_remaining_outbound_sa_still_conflicts)
 {
 	struct latch_sa_key in = in_key(&d, ns.cookie), out = out_key(&d, ns.cookie);

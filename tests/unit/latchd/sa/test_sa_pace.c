@@ -116,6 +116,70 @@ Test(sa_pace, a_new_sa_of_a_relieved_group_is_not_marked)
 	cr_expect(is_contested(&next));
 }
 
+/* It is reported with other selectors. Another CHILD_SA settles its new group while it waits. */
+Test(sa_pace, a_mark_of_former_selectors_is_cleared_though_the_group_was_settled_meanwhile)
+{
+	struct feed_child next = child_of("c.example", 3);
+
+	install_and_report(&charon, &known);
+	install_and_report(&charon, &rival);
+	cr_expect(is_contested(&known));
+	known.remote_ts = next.remote_ts = selectors("10.9.0.3/32");
+	let_wait(&attribution->walks);
+	up(&charon, &known);
+	attribution->walks.due_ms = 0;
+	install_and_report(&charon, &next);
+	cr_expect_not(is_contested(&next));
+	wait_until(is_uncontested);
+}
+
+#define GROUPS 300
+
+static struct feed_child of_many(uint32_t i)
+{
+	struct feed_child child = child_of("c.example", 100 + i);
+	char text[40];
+
+	snprintf(text, sizeof(text), "10.9.0.1/32[tcp/%u]", 1000 + i);
+	child.local_ts = selectors(text);
+	return child;
+}
+
+static unsigned int contested_groups(void)
+{
+	unsigned int count = 0;
+	uint32_t i;
+
+	for (i = 0; i < GROUPS; i++) {
+		struct feed_child child = of_many(i);
+
+		count += is_contested(&child);
+	}
+	return count;
+}
+
+static bool none_is_contested(void)
+{
+	return !contested_groups();
+}
+
+/* Each alone takes no time that counts. */
+Test(sa_pace, R_2_3_8_marks_of_many_groups_are_cleared_in_turns_of_the_loop)
+{
+	uint32_t i;
+
+	for (i = 0; i < GROUPS; i++) {
+		struct feed_child child = of_many(i);
+
+		install_and_report(&charon, &child);
+	}
+	install_and_report(&charon, &rival);
+	cr_expect_eq(contested_groups(), GROUPS);
+	delete_both(&rival);
+	cr_expect_gt(contested_groups(), 0);
+	wait_until(none_is_contested);
+}
+
 Test(sa_pace, a_short_walk_does_not_end_the_wait_after_a_long_one)
 {
 	struct walk_pace pace = {0};
@@ -183,6 +247,20 @@ Test(sa_pace, one_walk_at_its_time_breaks_the_latches_of_all_dead_peers)
 	cr_expect_eq(attribution->peer_death.walks.count, walked + 1);
 	expect_reasons(&to_c, LATCH_REASON_PEER_DEAD);
 	expect_reasons(&to_d, LATCH_REASON_PEER_DEAD);
+}
+
+/* Its mode is another one. While any SA is unattributed, a list comes every five seconds. */
+Test(sa_pace, a_list_with_a_report_that_does_not_match_starts_no_walk)
+{
+	install_and_report(&charon, &known);
+	install_both(&rival);
+	rival.mode = FEED_MODE_TUNNEL;
+	settle();
+	walked = attribution->walks.count;
+	snapshot(&charon, &known, &rival);
+	cr_expect_not(loop_timer_armed(&attribution->settle));
+	cr_expect_not(has_walked());
+	expect_states(&rival, LATCH_SA_PENDING);
 }
 
 static bool has_walked_over_sas(void)

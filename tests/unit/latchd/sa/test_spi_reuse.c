@@ -39,14 +39,15 @@ Test(spi_reuse, a_reused_spi_of_a_deleted_child_sa_is_not_attributed_to_the_old_
 	check_reused_spi(true);
 }
 
-/* No event reports the change, and the inbound SA is still the old one. */
+/* No event reports the change, and the inbound SA is still the old one. D is not reported yet. */
 Test(spi_reuse, a_reused_outbound_spi_stays_pending_when_events_are_lost)
 {
-	struct feed_child c = child_of("c.example", 1);
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
 	struct latch_sa_key out = out_key(&c, ns.cookie);
 
 	install_and_report(&charon, &c);
 	delete_without_event(&out);
+	install_in(&d, ns.cookie);
 	install_out(&c, ns.cookie);
 	attribution_reconcile(attribution);
 	attribution_sa_pending(attribution, &out);
@@ -55,6 +56,62 @@ Test(spi_reuse, a_reused_outbound_spi_stays_pending_when_events_are_lost)
 	set_feed_state(&charon, FEED_STATE_LOST);
 	cr_expect_eq(in_state(&c), LATCH_SA_ORPHAN);
 	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+}
+
+/* ---- an outbound SA that is recorded anew, and the inbound SA is the old one */
+
+static void renew_outbound(const struct feed_child *child)
+{
+	struct latch_sa_key out = out_key(child, ns.cookie);
+
+	delete_without_event(&out);
+	install_out(child, ns.cookie);
+	attribution_sa_pending(attribution, &out);
+	cr_expect_eq(out_state(child), LATCH_SA_PENDING);
+}
+
+/* Its key manager has migrated it, or its entry was lost. */
+Test(spi_reuse, an_outbound_sa_that_is_recorded_anew_alone_is_bound_by_the_next_list)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+
+	install_and_report(&charon, &c);
+	renew_outbound(&c);
+	up(&charon, &c);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING, "a report may be older than the SA");
+	snapshot(&charon, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(sa_at(&out).word.params, in_params(&c));
+}
+
+Test(spi_reuse, an_outbound_sa_that_is_recorded_anew_is_not_bound_by_a_list_from_before)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	install_and_report(&charon, &c);
+	sink->snapshot_begin(sink->context, &charon);
+	renew_outbound(&c);
+	up(&charon, &c);
+	sink->snapshot_end(sink->context, &charon);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	snapshot(&charon, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
+/* D's inbound SA found no room in the table: nothing there shows that D has a pair. */
+Test(spi_reuse, an_outbound_sa_that_two_pairs_of_a_list_name_is_not_bound_to_the_earlier_one)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+
+	d.spi_out = c.spi_out;
+	install_and_report(&charon, &c);
+	renew_outbound(&c);
+	snapshot(&charon, &c, &d);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	snapshot(&charon, &d, &c);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 }
 
 /* The key manager reports the pair again: both SPIs are reused for the same peer. */
