@@ -86,7 +86,7 @@ static void leave_share(struct sa_groups *groups, struct sa_group *group)
 
 static uint64_t digest_set(uint64_t digest, const struct traffic_selector_set *set)
 {
-	const uint8_t *bytes = (const uint8_t *)set->selector;
+	const uint8_t *bytes = (const uint8_t *)traffic_selector_set_at(set, 0);
 	size_t i, length = set->count * sizeof(set->selector[0]);
 
 	digest = (digest ^ (set->covers_all ? 1 : 2)) * 0x100000001b3;
@@ -212,9 +212,21 @@ static void meet_all(struct sa_groups *groups, struct sa_group *group, int chang
 
 /* ---- members */
 
+/* A group has its selectors in memory once: a set may have many. */
+static void share_set(struct traffic_selector_set *set, const struct traffic_selector_set *of)
+{
+	traffic_selector_set_hold(of);
+	traffic_selector_set_release(set);
+	*set = *of;
+}
+
 static void enter(struct sa_groups *groups, struct child_sa *child, struct sa_group *group)
 {
 	child->group = group;
+	if (group->members) {
+		share_set(&child->reported.local_ts, &group->members->reported.local_ts);
+		share_set(&child->reported.remote_ts, &group->members->reported.remote_ts);
+	}
 	DL_APPEND2(group->members, child, member_previous, member_next);
 	groups->of_peer[child->peer]++;
 }
