@@ -29,6 +29,16 @@ site_connections() {
 	esac
 }
 
+# D has two connections to W in the end, with equal gateways: at D both could carry D's own traffic.
+rules() {
+	cat <<-EOT
+
+		[rule branch]
+		action = off
+		local = 10.2.0.1
+	EOT
+}
+
 site_routes() {
 	case $1 in
 	w) ip -n lt-w route add 10.0.0.0/8 via "${OUTSIDE[c]}" dev eth0 src "${INSIDE[w]}" ;;

@@ -4,10 +4,10 @@
 #	W 10.9.0.1 = xfrm41 ===== id 41, 0.0.0.0/0 === 0.0.0.0/0 ===== xfrm41 = C 10.9.0.2
 #	           = xfrm42 ===== id 42, 0.0.0.0/0 === 0.0.0.0/0 ===== xfrm42 = D 10.9.0.3
 #
-# Two route-based tunnels of one gateway, told apart by the interface id only. Both carry
+# Two route-based tunnels of one gateway, distinguished by the interface id only. Both carry
 # connections at the same time, in both directions, and a rekey of one disturbs neither. Then W's
 # route to C's address leads into D's tunnel: D gets not one byte of C's stream, and the latch breaks,
-# as it does when C's device is deleted and W's SAs are no longer told apart.
+# as it does when C's device is deleted and W's SAs are no longer distinguished.
 #
 # touches: sa gate latch spd
 # expect: clean

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Exceeds two IPv6 addresses with the longest protocol and port names. */
@@ -235,4 +236,52 @@ int traffic_selector_parse_widely(const char *text, size_t length,
 		return 0;
 	bracket = memchr(text, '[', length);
 	return bracket ? traffic_selector_parse(text, (size_t)(bracket - text), selector) : err;
+}
+
+/* ---- texts */
+
+/* The number of leading bits that both have in common if these make the range a subnet; else -1. */
+static int prefix_bits(const struct traffic_selector *selector)
+{
+	int size = 8 * (int)address_size(selector->family), bits = 0, i;
+
+	while (bits < size &&
+	       !((selector->low[bits / 8] ^ selector->high[bits / 8]) & (0x80 >> bits % 8)))
+		bits++;
+	for (i = bits; i < size; i++)
+		if (selector->low[i / 8] & (0x80 >> i % 8) ||
+		    !(selector->high[i / 8] & (0x80 >> i % 8)))
+			return -1;
+	return bits;
+}
+
+static int addresses_text(const struct traffic_selector *selector, char *out, size_t size)
+{
+	char low[INET6_ADDRSTRLEN], high[INET6_ADDRSTRLEN];
+	int bits = prefix_bits(selector);
+
+	if (!inet_ntop(selector->family, selector->low, low, sizeof(low)) ||
+	    !inet_ntop(selector->family, selector->high, high, sizeof(high)))
+		return snprintf(out, size, "?");
+	if (bits == 8 * (int)address_size(selector->family))
+		return snprintf(out, size, "%s", low);
+	return bits < 0 ? snprintf(out, size, "%s..%s", low, high)
+			: snprintf(out, size, "%s/%d", low, bits);
+}
+
+void traffic_selector_text(const struct traffic_selector *selector, char out[TRAFFIC_SELECTOR_TEXT])
+{
+	int length = addresses_text(selector, out, TRAFFIC_SELECTOR_TEXT);
+	size_t left = TRAFFIC_SELECTOR_TEXT - (size_t)length;
+	bool all_ports = !selector->port_low && selector->port_high == UINT16_MAX;
+
+	if (!selector->protocol && all_ports)
+		return;
+	if (all_ports)
+		snprintf(out + length, left, "[%u]", selector->protocol);
+	else if (selector->port_low == selector->port_high)
+		snprintf(out + length, left, "[%u/%u]", selector->protocol, selector->port_low);
+	else
+		snprintf(out + length, left, "[%u/%u-%u]", selector->protocol, selector->port_low,
+			 selector->port_high);
 }

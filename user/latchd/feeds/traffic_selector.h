@@ -29,4 +29,10 @@ int traffic_selector_parse(const char *text, size_t length, struct traffic_selec
 int traffic_selector_parse_widely(const char *text, size_t length,
 				  struct traffic_selector *selector);
 
+#define TRAFFIC_SELECTOR_TEXT 128
+
+/* For people: "10.1.0.0/16", "10.1.0.5..10.1.0.9", "10.1.0.1[6/5432]". */
+void traffic_selector_text(const struct traffic_selector *selector,
+			   char out[TRAFFIC_SELECTOR_TEXT]);
+
 #endif

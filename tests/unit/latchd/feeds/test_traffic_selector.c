@@ -350,6 +350,29 @@ Test(traffic_selector, the_common_part_of_two_selectors_is_what_both_cover)
 	cr_expect_eq(memcmp(&common, &wanted, sizeof(wanted)), 0);
 }
 
+Test(traffic_selector, a_selector_is_shown_as_it_can_be_read_again)
+{
+	static const char *const texts[] = {"10.2.0.0/16",
+					    "10.1.0.5..10.1.0.9",
+					    "fd00::/64",
+					    "0.0.0.0/0",
+					    "10.1.0.0/24[6]",
+					    "10.1.0.0/24[6/80]",
+					    "10.1.0.5..10.1.0.9[17/80-90]"};
+	struct traffic_selector selector;
+	char text[TRAFFIC_SELECTOR_TEXT];
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		cr_assert_eq(parse(texts[i], &selector), 0);
+		traffic_selector_text(&selector, text);
+		cr_expect_str_eq(text, texts[i]);
+	}
+	parse("10.1.0.5/32", &selector);
+	traffic_selector_text(&selector, text);
+	cr_expect_str_eq(text, "10.1.0.5");
+}
+
 Test(traffic_selector, the_last_holder_frees_a_list)
 {
 	struct traffic_selector_set set = {0}, copy;
