@@ -22,9 +22,8 @@ site_connections() {
 	d)
 		site_connection d w w.example "$(site_child flow 10.2.0.0/16 10.8.0.1/32)"
 		# As the headquarters, later.
-		OUTSIDE[d]=10.9.0.2
 		site_connection d w w.example "$(site_child default 0.0.0.0/0 10.8.0.1/32)" |
-			sed '1s/ w {/ stolen {/'
+			sed '1s/ w {/ stolen {/; s/10\.9\.0\.3/10.9.0.2/'
 		;;
 	esac
 }

@@ -58,6 +58,7 @@ site_connection() {
 
 # use_sites INSIDE-C INSIDE-D: from now on applications use the addresses inside. The scenario
 # defines site_connections HOST.
+# shellcheck disable=SC2317 # the functions are called in place of those of hosts.sh
 use_sites() {
 	INSIDE[c]=$1 INSIDE[d]=$2
 

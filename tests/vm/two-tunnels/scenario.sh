@@ -19,9 +19,9 @@ site_connections() {
 
 	for peer in c d; do
 		if [ "$host" = w ]; then
-			site_connection w $peer "*.example" "$(all_traffic ${TUNNEL[$peer]})"
+			site_connection w $peer "*.example" "$(all_traffic "${TUNNEL[$peer]}")"
 		elif [ "$host" = $peer ]; then
-			site_connection $peer w w.example "$(all_traffic ${TUNNEL[$peer]})"
+			site_connection $peer w w.example "$(all_traffic "${TUNNEL[$peer]}")"
 		fi
 	done
 }
@@ -44,9 +44,9 @@ site_routes() {
 
 	for peer in c d; do
 		if [ "$host" = w ]; then
-			add_tunnel w $peer ${TUNNEL[$peer]}
+			add_tunnel w $peer "${TUNNEL[$peer]}"
 		elif [ "$host" = $peer ]; then
-			add_tunnel $peer w ${TUNNEL[$peer]}
+			add_tunnel $peer w "${TUNNEL[$peer]}"
 		fi
 	done
 }

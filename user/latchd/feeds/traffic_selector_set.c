@@ -204,9 +204,8 @@ bool traffic_selector_sets_equal(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b)
 {
 	return a->covers_all == b->covers_all && a->count == b->count &&
-	       (!a->count ||
-		!memcmp(traffic_selector_set_at(a, 0), traffic_selector_set_at(b, 0),
-			a->count * sizeof(a->selector[0])));
+	       (!a->count || !memcmp(traffic_selector_set_at(a, 0), traffic_selector_set_at(b, 0),
+				     a->count * sizeof(a->selector[0])));
 }
 
 /* ---- searches */
@@ -241,8 +240,9 @@ static int meet(const struct search *search, const struct traffic_selector *sele
 {
 	struct traffic_selector common;
 
-	return intersect(selector, search->wanted, &common) ? search->visit(search->context, &common)
-							     : 0;
+	return intersect(selector, search->wanted, &common)
+		       ? search->visit(search->context, &common)
+		       : 0;
 }
 
 static int search_below(const struct search *search, size_t begin, size_t end)

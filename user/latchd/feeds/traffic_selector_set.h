@@ -14,7 +14,8 @@
 
 struct traffic_selector_list; /* counts its references */
 
-/* A copy of the structure borrows the list: see traffic_selector_set_hold(). Zeroed: no selector. */
+/* A copy of the structure borrows the list: see traffic_selector_set_hold(). Zeroed: no selector.
+ */
 struct traffic_selector_set {
 	bool covers_all; /* a selector's addresses could not be read: fail closed */
 	size_t count;
@@ -54,8 +55,8 @@ bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
 				   const struct traffic_selector_set *b);
 
 /*
- * Visits each part that two selectors, one of either set, have in common. A non-zero result ends the
- * search and is returned. covers_all is not looked at.
+ * Visits each part that two selectors, one of either set, have in common. A non-zero result ends
+ * the search and is returned. covers_all is not looked at.
  */
 typedef int (*traffic_selector_visit_fn)(void *context, const struct traffic_selector *common);
 int traffic_selector_sets_common(const struct traffic_selector_set *a,

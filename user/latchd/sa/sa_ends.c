@@ -138,7 +138,9 @@ static int bind_end(const struct binding *b, struct child_sa_end *end, const str
 	if (result)
 		return result < 0 ? result : 0;
 	end->serial = sa->word.serial;
-	if (must_wait(child, sa) || !child_way_fits(end, sa))
+	if (must_wait(child, sa))
+		return unbind_end(b, end, sa);
+	if (!child_way_fits(end, sa))
 		return unbind_end(b, end, sa);
 	result = sa_set(b->view.maps, &end->key, sa->word.serial, sa_ends_wanted_state(child),
 			child->params, child->contested);
