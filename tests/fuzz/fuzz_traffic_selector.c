@@ -11,7 +11,9 @@
 
 #include "exact_copy.h"
 #include "fuzz.h"
-#include "latchd/feeds/traffic_selector.h"
+#include "latchd/feeds/traffic_selector_set.h"
+
+#define BEFORE_MAX 64 /* selectors that must still be covered after the next one */
 
 static bool is_icmp(const struct traffic_selector *selector)
 {
@@ -77,6 +79,7 @@ static void check_part(const struct traffic_selector_set *set,
 
 static void check_host(const struct traffic_selector_set *set)
 {
+	const struct traffic_selector *selector;
 	uint8_t family, host[16], other[16];
 
 	if (!traffic_selector_set_host(set, &family, host))
@@ -84,10 +87,11 @@ static void check_host(const struct traffic_selector_set *set)
 	CHECK(set->count && !set->covers_all);
 	memcpy(other, host, sizeof(other));
 	other[3] ^= 1;
-	CHECK(traffic_selector_set_covers(set, family, set->selector[0].protocol, host,
-					  set->selector[0].port_low));
-	CHECK(!traffic_selector_set_covers(set, family, set->selector[0].protocol, other,
-					   set->selector[0].port_low));
+	selector = traffic_selector_set_at(set, 0);
+	CHECK(traffic_selector_set_covers(set, family, selector->protocol, host,
+					  selector->port_low));
+	CHECK(!traffic_selector_set_covers(set, family, selector->protocol, other,
+					   selector->port_low));
 }
 
 static void add_line(struct traffic_selector_set *set, struct input line)
@@ -109,14 +113,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct traffic_selector_set set = {0}, first = {0};
 	struct input input = {bytes, size};
-	struct traffic_selector before[TRAFFIC_SELECTOR_MAX];
+	struct traffic_selector before[BEFORE_MAX];
 	const uint8_t *end;
 	size_t i, count;
 
 	while (input.left) {
 		end = memchr(input.at, '\n', input.left);
-		memcpy(before, set.selector, sizeof(before));
-		count = set.count;
+		for (count = 0; count < set.count && count < BEFORE_MAX; count++)
+			before[count] = *traffic_selector_set_at(&set, count);
 		add_line(&set, take_part(&input, end ? (size_t)(end - input.at) : input.left));
 		for (i = 0; i < count; i++)
 			check_part(&set, &before[i]);
@@ -124,8 +128,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		if (!first.count && !first.covers_all)
 			first = set;
 	}
+	traffic_selector_set_seal(&set);
+	for (i = 0; i < set.count; i++)
+		check_part(&set, traffic_selector_set_at(&set, i));
 	CHECK(traffic_selector_sets_overlap(&set, &first) ==
 	      traffic_selector_sets_overlap(&first, &set));
 	check_host(&set);
+	traffic_selector_set_release(&set);
 	return 0;
 }

@@ -153,6 +153,7 @@ static void check_children(struct vici_span message, enum vici_children_form for
 				CHECK(reason);
 				break;
 			}
+			feed_child_release(&child);
 		}
 	}
 }

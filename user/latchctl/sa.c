@@ -59,6 +59,25 @@ static void print_refusal(FILE *out, struct json_object *sa)
 	fputc('\n', out);
 }
 
+/* Under a contested SA no connection begins: by which other SA, and for which traffic. */
+static void print_rival(FILE *out, struct json_object *sa)
+{
+	struct json_object *rival = view_member(sa, "contested_by");
+
+	if (!rival)
+		return;
+	view_print(out, view_text_or(sa, "spi", "?"));
+	fputs(" contested: by ", out);
+	view_print(out, view_text_or(rival, "spi", "?"));
+	fputs(" of ", out);
+	view_print(out, peer_of(rival));
+	fputs(", for ", out);
+	view_print(out, view_text_or(rival, "local", "?"));
+	fputs(" === ", out);
+	view_print(out, view_text_or(rival, "remote", "?"));
+	fputc('\n', out);
+}
+
 enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 			    struct json_object *document)
 {
@@ -71,8 +90,10 @@ enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 		add_sa(&table, view_element(document, "sas", i));
 	err = table_print(&table, out, options->width, options->colour);
 	table_end(&table);
-	for (i = 0; i < count && !err; i++)
+	for (i = 0; i < count && !err; i++) {
 		print_refusal(out, view_element(document, "sas", i));
+		print_rival(out, view_element(document, "sas", i));
+	}
 	return err ? ctl_fail(CTL_EXIT_FAILED,
 			      "sa: cannot print the table: out of memory; use --json")
 		   : CTL_EXIT_OK;

@@ -142,6 +142,7 @@ static void print_tables(const struct status *status)
 	struct json_object *latches = view_member(status->document, "latches");
 	struct json_object *sas = view_member(status->document, "sas");
 	int64_t broken = view_number(latches, "broken");
+	int64_t contested = view_number(sas, "contested");
 
 	print_line(status, "rules", "", STYLE_PLAIN, "%s",
 		   view_text_or(status->document, "rules", "?"));
@@ -155,6 +156,9 @@ static void print_tables(const struct status *status)
 	print_line(status, "SAs", "", STYLE_PLAIN, "bound %s, pending %s, orphan %s, dying %s",
 		   view_text_or(sas, "bound", "0"), view_text_or(sas, "pending", "0"),
 		   view_text_or(sas, "orphan", "0"), view_text_or(sas, "dying", "0"));
+	if (contested > 0)
+		print_line(status, "contested SAs", "", STYLE_WARN,
+			   "%" PRId64 " start no connection, see: latchctl sa", contested);
 }
 
 static void print_drops(const struct status *status)

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "common/notify.h"
+#include "latchd/choice/choice_load.h"
 #include "latchd/daemon_events.h"
 #include "latchd/daemon_parts.h"
 #include "latchd/daemon_reload.h"
@@ -178,6 +179,13 @@ static int start_loop(struct daemon *d)
 	return 0;
 }
 
+static bool rival_of(const void *context, const struct latch_sa_key *key, struct news_rival *ret)
+{
+	const struct daemon *d = context;
+
+	return d->attribution && attribution_rival(d->attribution, key, ret);
+}
+
 static const char *refusal_of(const void *context, const struct latch_sa_key *key)
 {
 	const struct daemon *d = context;
@@ -206,11 +214,17 @@ static int start_control(struct daemon *d)
 		.recent = &d->recent,
 		.refusal = refusal_of,
 		.refusal_context = d,
+		.rival = rival_of,
 		.counts = &d->counts,
 	};
 	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,
 			   &d->control, d->failure);
+}
+
+static int last_edit(void *context, uint64_t netns, uint64_t *ret_ns)
+{
+	return spd_last_edit(context, netns, ret_ns);
 }
 
 static int start_attribution(struct daemon *d)
@@ -223,6 +237,15 @@ static int start_attribution(struct daemon *d)
 	d->attribution = attribution_new(d->loop, maps, d->identities, &d->news);
 	if (!d->attribution)
 		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
+	err = attribution_watch_choice(d->attribution, d->loop,
+				       &(struct choice_source){
+					       .load = choice_load,
+					       .load_devices = choice_load_devices,
+					       .last_edit = last_edit,
+					       .context = (void *)maps,
+				       });
+	if (err)
+		return failure_set(d->failure, err, "latchd: out of memory; free some");
 	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
 	if (err)
 		return failure_set(d->failure, err,

@@ -13,9 +13,16 @@ void daemon_kernel_event(void *context, const struct latch_event *event)
 static void on_refused(struct daemon *d, const struct latch_event *event)
 {
 	int err = refused_connect_end(enforcement_maps(d->enforcement), event);
+	struct news_rival rival;
+	bool found = event->drop == LATCH_DROP_CONFLICT &&
+		     attribution_rival(d->attribution, &event->sa, &rival);
 
-	news_publish(&d->news,
-		     &(struct news){.kind = NEWS_FLOW_REFUSED, .event = event, .error = err});
+	news_publish(&d->news, &(struct news){
+				       .kind = NEWS_FLOW_REFUSED,
+				       .event = event,
+				       .error = err,
+				       .rival = found ? &rival : NULL,
+			       });
 }
 
 static void on_kernel_event(struct daemon *d, const struct latch_event *event)
@@ -40,13 +47,16 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 		return;
 	case LATCH_EVENT_POLICY_CHANGED:
 		spd_watch_edited(&d->spd_watch, event->flow.netns);
+		attribution_spd_edited(d->attribution, event->flow.netns);
 		return;
 	case LATCH_EVENT_REFUSED:
 		on_refused(d, event);
 		return;
+	case LATCH_EVENT_DROP:
+		attribution_sent_elsewhere(d->attribution, event);
+		return;
 	case LATCH_EVENT_LATCH_BROKEN:
 	case LATCH_EVENT_LATCH_HEALED:
-	case LATCH_EVENT_DROP:
 	case LATCH_EVENT_SAS_ELSEWHERE:
 		return;
 	}

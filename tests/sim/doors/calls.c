@@ -32,6 +32,7 @@ const struct kernel_maps sim_maps = {
 	.identities = FD(TABLE_IDENTITIES),
 	.rules = FD(TABLE_RULES),
 	.settings = FD(TABLE_SETTINGS),
+	.spd_stamps = FD(TABLE_SPD_STAMPS),
 	.clock = FD(TABLE_CLOCK),
 	.drops = FD(TABLE_DROPS),
 	.counters = FD(TABLE_COUNTERS),

@@ -22,6 +22,8 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/beside.sh"
 # shellcheck source=tests/vm/lib/queued.sh
 . "$TOP/tests/vm/lib/queued.sh"
+# shellcheck source=tests/vm/lib/sites.sh
+. "$TOP/tests/vm/lib/sites.sh"
 # shellcheck source=tests/vm/lib/chaos.sh
 . "$TOP/tests/vm/lib/chaos.sh"
 # shellcheck source=tests/vm/lib/verdict.sh

@@ -333,6 +333,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.identities = bpf_map__fd(skeleton->maps.identities),
 		.rules = bpf_map__fd(skeleton->maps.rules),
 		.settings = bpf_map__fd(skeleton->maps.settings),
+		.spd_stamps = bpf_map__fd(skeleton->maps.spd_stamps),
 		.clock = bpf_map__fd(skeleton->maps.latch_clocks),
 		.drops = bpf_map__fd(skeleton->maps.drops),
 		.counters = bpf_map__fd(skeleton->maps.counters),

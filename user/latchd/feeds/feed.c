@@ -57,3 +57,9 @@ const char *feed_state_name(enum feed_state state)
 	}
 	return "lost";
 }
+
+void feed_child_release(struct feed_child *child)
+{
+	traffic_selector_set_release(&child->local_ts);
+	traffic_selector_set_release(&child->remote_ts);
+}

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "latchd/feeds/traffic_selector.h"
+#include "latchd/feeds/traffic_selector_set.h"
 
 #define FEED_ID_MAX   512 /* the maximum that charon prints of an identity, NUL included */
 #define FEED_NAME_MAX 64
@@ -51,6 +51,9 @@ struct feed_child {
 	uint32_t reqid, if_id_in, if_id_out;
 	struct traffic_selector_set local_ts, remote_ts;
 };
+
+/* The one that has made a record releases its selectors. */
+void feed_child_release(struct feed_child *child);
 
 /* The peer of an IKE_SA, as the key manager has authenticated it. */
 struct feed_peer {

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Exceeds two IPv6 addresses with the longest protocol and port names. */
@@ -225,12 +226,8 @@ int traffic_selector_parse(const char *text, size_t length, struct traffic_selec
 	return parse_addresses(copy, selector);
 }
 
-/*
- * The peer proposes protocols, ports and the number of selectors, and their names
- * may be unknown to this host. An unreadable part may widen the selector only
- * within its own addresses. Else one peer could claim the traffic of all peers.
- */
-static int parse_widely(const char *text, size_t length, struct traffic_selector *selector)
+int traffic_selector_parse_widely(const char *text, size_t length,
+				  struct traffic_selector *selector)
 {
 	const char *bracket;
 	int err = traffic_selector_parse(text, length, selector);
@@ -241,113 +238,50 @@ static int parse_widely(const char *text, size_t length, struct traffic_selector
 	return bracket ? traffic_selector_parse(text, (size_t)(bracket - text), selector) : err;
 }
 
-/* Extends the selector to the smallest one that covers both, of one family. */
-static void selector_extend(struct traffic_selector *selector, const struct traffic_selector *by)
+/* ---- texts */
+
+/* The number of leading bits that both have in common if these make the range a subnet; else -1. */
+static int prefix_bits(const struct traffic_selector *selector)
 {
-	if (memcmp(by->low, selector->low, sizeof(by->low)) < 0)
-		memcpy(selector->low, by->low, sizeof(by->low));
-	if (memcmp(by->high, selector->high, sizeof(by->high)) > 0)
-		memcpy(selector->high, by->high, sizeof(by->high));
-	if (by->protocol != selector->protocol)
-		selector->protocol = 0;
-	if (by->port_low < selector->port_low)
-		selector->port_low = by->port_low;
-	if (by->port_high > selector->port_high)
-		selector->port_high = by->port_high;
+	int size = 8 * (int)address_size(selector->family), bits = 0, i;
+
+	while (bits < size &&
+	       !((selector->low[bits / 8] ^ selector->high[bits / 8]) & (0x80 >> bits % 8)))
+		bits++;
+	for (i = bits; i < size; i++)
+		if (selector->low[i / 8] & (0x80 >> i % 8) ||
+		    !(selector->high[i / 8] & (0x80 >> i % 8)))
+			return -1;
+	return bits;
 }
 
-/* Merges into a selector of a full set. Merges two others when all are of the other family. */
-static void set_merge(struct traffic_selector_set *set, const struct traffic_selector *selector)
+static int addresses_text(const struct traffic_selector *selector, char *out, size_t size)
 {
-	size_t i = set->count;
+	char low[INET6_ADDRSTRLEN], high[INET6_ADDRSTRLEN];
+	int bits = prefix_bits(selector);
 
-	while (i && set->selector[i - 1].family != selector->family)
-		i--;
-	if (i) {
-		selector_extend(&set->selector[i - 1], selector);
+	if (!inet_ntop(selector->family, selector->low, low, sizeof(low)) ||
+	    !inet_ntop(selector->family, selector->high, high, sizeof(high)))
+		return snprintf(out, size, "?");
+	if (bits == 8 * (int)address_size(selector->family))
+		return snprintf(out, size, "%s", low);
+	return bits < 0 ? snprintf(out, size, "%s..%s", low, high)
+			: snprintf(out, size, "%s/%d", low, bits);
+}
+
+void traffic_selector_text(const struct traffic_selector *selector, char out[TRAFFIC_SELECTOR_TEXT])
+{
+	int length = addresses_text(selector, out, TRAFFIC_SELECTOR_TEXT);
+	size_t left = TRAFFIC_SELECTOR_TEXT - (size_t)length;
+	bool all_ports = !selector->port_low && selector->port_high == UINT16_MAX;
+
+	if (!selector->protocol && all_ports)
 		return;
-	}
-	selector_extend(&set->selector[set->count - 2], &set->selector[set->count - 1]);
-	set->selector[set->count - 1] = *selector;
-}
-
-void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length)
-{
-	struct traffic_selector selector;
-
-	if (parse_widely(text, length, &selector))
-		set->covers_all = true;
-	else if (set->count == TRAFFIC_SELECTOR_MAX)
-		set_merge(set, &selector);
+	if (all_ports)
+		snprintf(out + length, left, "[%u]", selector->protocol);
+	else if (selector->port_low == selector->port_high)
+		snprintf(out + length, left, "[%u/%u]", selector->protocol, selector->port_low);
 	else
-		set->selector[set->count++] = selector;
-}
-
-static bool selector_covers(const struct traffic_selector *selector, uint8_t family,
-			    uint8_t protocol, const uint8_t address[16], uint16_t port)
-{
-	size_t size = address_size(family);
-
-	return selector->family == family &&
-	       (!selector->protocol || selector->protocol == protocol) &&
-	       port >= selector->port_low && port <= selector->port_high &&
-	       memcmp(address, selector->low, size) >= 0 &&
-	       memcmp(address, selector->high, size) <= 0;
-}
-
-bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
-				 uint8_t protocol, const uint8_t address[16], uint16_t port)
-{
-	size_t i;
-
-	if (set->covers_all)
-		return true;
-	for (i = 0; i < set->count; i++)
-		if (selector_covers(&set->selector[i], family, protocol, address, port))
-			return true;
-	return false;
-}
-
-bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
-			       uint8_t ret_address[16])
-{
-	const struct traffic_selector *first = set->selector, *selector;
-	size_t i;
-
-	if (set->covers_all || !set->count)
-		return false;
-	for (i = 0; i < set->count; i++) {
-		selector = &set->selector[i];
-		if (selector->family != first->family ||
-		    memcmp(selector->low, first->low, sizeof(first->low)) ||
-		    memcmp(selector->high, first->low, sizeof(first->low)))
-			return false;
-	}
-	*ret_family = first->family;
-	memcpy(ret_address, first->low, sizeof(first->low));
-	return true;
-}
-
-static bool selectors_overlap(const struct traffic_selector *a, const struct traffic_selector *b)
-{
-	size_t size = address_size(a->family);
-
-	return a->family == b->family &&
-	       (!a->protocol || !b->protocol || a->protocol == b->protocol) &&
-	       a->port_low <= b->port_high && b->port_low <= a->port_high &&
-	       memcmp(a->low, b->high, size) <= 0 && memcmp(b->low, a->high, size) <= 0;
-}
-
-bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
-				   const struct traffic_selector_set *b)
-{
-	size_t i, j;
-
-	if (a->covers_all || b->covers_all)
-		return true;
-	for (i = 0; i < a->count; i++)
-		for (j = 0; j < b->count; j++)
-			if (selectors_overlap(&a->selector[i], &b->selector[j]))
-				return true;
-	return false;
+		snprintf(out + length, left, "[%u/%u-%u]", selector->protocol, selector->port_low,
+			 selector->port_high);
 }

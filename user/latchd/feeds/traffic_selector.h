@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Negotiated traffic selectors (RFC 7296 section 3.13) and the "covers" relation of RFC 5660. */
+/* A negotiated traffic selector (RFC 7296 section 3.13). */
 #ifndef LATCHD_FEEDS_TRAFFIC_SELECTOR_H
 #define LATCHD_FEEDS_TRAFFIC_SELECTOR_H
 
@@ -7,20 +7,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Per side of one CHILD_SA. Further selectors are merged, and the merged ones cover more. */
-#define TRAFFIC_SELECTOR_MAX 32
-
 struct traffic_selector {
 	uint8_t family;		      /* AF_INET or AF_INET6 */
 	uint8_t protocol;	      /* 0 = any */
 	uint16_t port_low, port_high; /* host order; 0..65535 = any */
 	uint8_t low[16], high[16];    /* network order; IPv4 in the first four bytes */
-};
-
-struct traffic_selector_set {
-	bool covers_all; /* a selector's addresses could not be read: fail closed */
-	size_t count;
-	struct traffic_selector selector[TRAFFIC_SELECTOR_MAX];
 };
 
 /*
@@ -31,22 +22,17 @@ struct traffic_selector_set {
 int traffic_selector_parse(const char *text, size_t length, struct traffic_selector *selector);
 
 /*
- * Adds a selector. An unknown protocol or port becomes "any". A selector beyond
- * TRAFFIC_SELECTOR_MAX widens one of its family. Unreadable addresses set covers_all.
+ * The peer proposes protocols, ports and the number of selectors, and their names
+ * may be unknown to this host. An unreadable part may widen the selector only
+ * within its own addresses. Else one peer could claim the traffic of all peers.
  */
-void traffic_selector_set_add(struct traffic_selector_set *set, const char *text, size_t length);
+int traffic_selector_parse_widely(const char *text, size_t length,
+				  struct traffic_selector *selector);
 
-/* Is one end of a flow within the set? A set without selectors covers nothing, unless covers_all is
- * set. */
-bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,
-				 uint8_t protocol, const uint8_t address[16], uint16_t port);
+#define TRAFFIC_SELECTOR_TEXT 128
 
-/* True and the address if the set covers one address only. */
-bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
-			       uint8_t ret_address[16]);
-
-/* Is there an end of a flow that both sets cover? */
-bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
-				   const struct traffic_selector_set *b);
+/* For people: "10.1.0.0/16", "10.1.0.5..10.1.0.9", "10.1.0.1[6/5432]". */
+void traffic_selector_text(const struct traffic_selector *selector,
+			   char out[TRAFFIC_SELECTOR_TEXT]);
 
 #endif

@@ -104,6 +104,11 @@ int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struc
 	return !err && ret->word.flags & LATCH_SA_GONE ? -ENOENT : err;
 }
 
+int spd_last_edit(const struct kernel_maps *maps, uint64_t netns, uint64_t *ret_ns)
+{
+	return bpf_map_lookup_elem(maps->spd_stamps, &netns, ret_ns);
+}
+
 /* The kernel writes one value for every possible CPU, without a check of the buffer. */
 static int per_cpu_buffer(size_t value_size, void **ret_values)
 {

@@ -45,6 +45,12 @@ int sa_get_entry(const struct kernel_maps *maps, const struct latch_sa_key *key,
 int drops_read(const struct kernel_maps *maps, struct latch_drop_count ret[LATCH_DROP_COUNT]);
 int counters_read(const struct kernel_maps *maps, uint64_t ret[LATCH_COUNTER_COUNT]);
 
+/*
+ * When the programs last sent an event of an edit of the namespace's SPD: CLOCK_BOOTTIME; edits
+ * less than 100 ms later have none. 0 or a negative errno: -ENOENT is none that is known.
+ */
+int spd_last_edit(const struct kernel_maps *maps, uint64_t netns, uint64_t *ret_ns);
+
 /* max_entries of the latch map; 0 if the kernel does not answer. */
 uint32_t latches_capacity(const struct kernel_maps *maps);
 

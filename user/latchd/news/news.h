@@ -69,6 +69,16 @@ struct news_sa {
 	const char *evidence; /* as in feed_sink's child_up */
 };
 
+#define NEWS_SELECTOR_SIZE 128
+
+/* An SA of another peer that the kernel might use for the same flows. */
+struct news_rival {
+	uint16_t params;       /* of the SA that is contested */
+	uint16_t rival_params; /* of the other one */
+	uint32_t rival_spi;    /* its inbound SPI */
+	char local[NEWS_SELECTOR_SIZE], remote[NEWS_SELECTOR_SIZE]; /* some traffic of both */
+};
+
 struct news {
 	enum news_kind kind;
 	const struct latch_flow *flow;
@@ -78,6 +88,7 @@ struct news {
 	struct news_sa sa;
 	uint64_t netns; /* cookie */
 	uint64_t count;
+	const struct news_rival *rival; /* FLOW_REFUSED (conflict); NULL: none is known any more */
 	/*
 	 * LATCH_RESET: 0, or the negative errno of why the socket was not ended (yet).
 	 * FLOW_REFUSED: 0 when connect() was ended, -ENOENT when no connect() was to be

@@ -241,10 +241,26 @@ static void log_reset(struct log_news *log, const struct news *news)
 		log_info(NULL, "%s", subject);
 }
 
+#define RIVAL_SIZE (2 * (PEER_SIZE) + 2 * NEWS_SELECTOR_SIZE + 96)
+
+static void rival_text(char out[RIVAL_SIZE], const struct log_news *log,
+		       const struct news_rival *rival)
+{
+	char peer[PEER_SIZE], other[PEER_SIZE];
+
+	out[0] = '\0';
+	if (!rival)
+		return;
+	peer_text(peer, log, rival->params);
+	peer_text(other, log, rival->rival_params);
+	snprintf(out, RIVAL_SIZE, "; SAs of %s and of %s (0x%08x) both cover %s === %s", peer,
+		 other, rival->rival_spi, rival->local, rival->remote);
+}
+
 static void log_refused(struct log_news *log, const struct news *news)
 {
 	const struct latch_event *event = news->event;
-	char flow[FLOW_TEXT_SIZE], more[48] = "";
+	char flow[FLOW_TEXT_SIZE], more[48] = "", rival[RIVAL_SIZE];
 	uint64_t now = loop_now_ms();
 
 	if (now < log->refused_due_ms) {
@@ -256,15 +272,16 @@ static void log_refused(struct log_news *log, const struct news *news)
 	log->refused_due_ms = now + REFUSED_LOG_MS;
 	log->refused = 0;
 	flow_text(flow, &event->flow, event->direction);
+	rival_text(rival, log, news->rival);
 	if (!news->error)
-		log_warn(NULL, "flow refused (%s): %s; connect() ended%s",
-			 latch_drop_name(event->drop), flow, more);
+		log_warn(NULL, "flow refused (%s): %s%s; connect() ended%s",
+			 latch_drop_name(event->drop), flow, rival, more);
 	else if (news->error == -ENOENT)
-		log_warn(NULL, "flow refused (%s): %s; packets dropped%s",
-			 latch_drop_name(event->drop), flow, more);
+		log_warn(NULL, "flow refused (%s): %s%s; packets dropped%s",
+			 latch_drop_name(event->drop), flow, rival, more);
 	else
-		log_warn(NULL, "flow refused (%s): %s; connect() not ended: %s%s",
-			 latch_drop_name(event->drop), flow, strerror(-news->error), more);
+		log_warn(NULL, "flow refused (%s): %s%s; connect() not ended: %s%s",
+			 latch_drop_name(event->drop), flow, rival, strerror(-news->error), more);
 }
 
 /* The flow is an example: status counts the packets of all. */

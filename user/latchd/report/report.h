@@ -56,6 +56,8 @@ struct report_source {
 	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
 	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
 	const void *refusal_context;
+	/* Which SA contests an SA; false: not known. Without the function it is never known. */
+	bool (*rival)(const void *context, const struct latch_sa_key *key, struct news_rival *ret);
 };
 
 /*

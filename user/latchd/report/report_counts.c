@@ -33,9 +33,13 @@ static int count_latch(void *context, const struct latch_flow *flow, const struc
 
 static int count_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
+	struct report_counts *counts = context;
+
 	(void)key;
-	if (!(sa->word.flags & LATCH_SA_GONE))
-		count_state(context, sa->word.state);
+	if (sa->word.flags & LATCH_SA_GONE)
+		return 0;
+	count_state(&counts->sas, sa->word.state);
+	counts->contested += (sa->word.flags & LATCH_SA_CONTESTED) != 0;
 	return 0;
 }
 
@@ -56,7 +60,7 @@ static int count(struct report_counts *counts, const struct kernel_maps *maps,
 	int err = latches_walk(maps, count_latch, &walk);
 
 	if (!err)
-		err = sas_walk(maps, count_sa, &now.sas);
+		err = sas_walk(maps, count_sa, &now);
 	now.due_ms = err ? 0 : loop_now_ms() + age_limit_ms(begun);
 	*counts = now;
 	return err;

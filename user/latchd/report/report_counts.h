@@ -22,6 +22,7 @@ struct report_state_counts {
 
 struct report_counts { /* zeroed before first use */
 	struct report_state_counts latches, sas;
+	uint64_t contested;	 /* SAs that start no latch, as another peer's cover the same */
 	uint64_t foreign_larval; /* LARVAL latches in namespaces of local users */
 	uint64_t due_ms;	 /* of loop_now_ms(): when they are too old */
 	uint64_t walks;

@@ -174,7 +174,8 @@ static struct report_latch_numbers status_latches(struct json_writer *w,
 	};
 }
 
-static void status_sas(struct json_writer *w, const struct report_state_counts *counts)
+static void status_sas(struct json_writer *w, const struct report_state_counts *counts,
+		       uint64_t contested)
 {
 	static const enum latch_sa_state states[] = {
 		LATCH_SA_BOUND,
@@ -188,6 +189,7 @@ static void status_sas(struct json_writer *w, const struct report_state_counts *
 	json_object_begin(w);
 	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++)
 		json_member_uint(w, latch_sa_state_name(states[i]), counts->of[states[i]]);
+	json_member_uint(w, "contested", contested);
 	json_object_end(w);
 }
 
@@ -249,7 +251,7 @@ void report_status(struct json_writer *w, const struct report_source *source)
 	latches = status_latches(w, source, &counts->latches, counts->foreign_larval);
 	report_attention(w, source, &latches);
 	report_notices(w, source, &latches);
-	status_sas(w, &counts->sas);
+	status_sas(w, &counts->sas, counts->contested);
 	status_drops(w, source);
 	status_counters(w, source);
 	status_kernel(w);

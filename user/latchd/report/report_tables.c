@@ -119,6 +119,26 @@ static const char *refusal_of(const struct report_source *source, const struct l
 	return reason ? reason : "";
 }
 
+/* "contested_by": null if no other SA is known. */
+static void write_rival(struct json_writer *w, const struct report_source *source,
+			const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	struct news_rival rival;
+
+	json_key(w, "contested_by");
+	if (!(sa->word.flags & LATCH_SA_CONTESTED) || !source->rival ||
+	    !source->rival(source->refusal_context, key, &rival)) {
+		json_null(w);
+		return;
+	}
+	json_object_begin(w);
+	report_spi(w, "spi", rival.rival_spi);
+	report_peer(w, source, rival.rival_params);
+	json_member_string(w, "local", rival.local);
+	json_member_string(w, "remote", rival.remote);
+	json_object_end(w);
+}
+
 static int write_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	const struct table_walk *walk = context;
@@ -140,6 +160,7 @@ static int write_sa(void *context, const struct latch_sa_key *key, const struct 
 	report_qop(w, &sa->qop);
 	json_member_bool(w, "encap", sa->encap);
 	json_member_bool(w, "contested", sa->word.flags & LATCH_SA_CONTESTED);
+	write_rival(w, walk->source, key, sa);
 	json_member_bool(w, "ambiguous", sa->word.flags & LATCH_SA_AMBIGUOUS);
 	report_time(w, "since", sa->installed);
 	json_object_end(w);

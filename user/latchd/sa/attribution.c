@@ -12,6 +12,8 @@
 #include "latchd/sa/attribution_parts.h"
 #include "latchd/sa/marks.h"
 #include "latchd/sa/sa_adoption.h"
+#include "latchd/maps/tables.h"
+#include "latchd/sa/rivals.h"
 #include "latchd/sa/sa_ends.h"
 
 static bool may_heal(void *context, uint64_t netns)
@@ -19,6 +21,25 @@ static bool may_heal(void *context, uint64_t netns)
 	const struct attribution *a = context;
 
 	return !a->child_sas.uncounted && key_managers_are_synced(&a->key_managers, netns);
+}
+
+static bool is_held(void *context, uint64_t latch_id)
+{
+	const struct attribution *a = context;
+	uint64_t now = loop_now_ms();
+	size_t i;
+
+	for (i = 0; now < a->held_until_ms && i < HELD_MAX; i++)
+		if (a->held[i].id == latch_id && now < a->held[i].until_ms)
+			return true;
+	return false;
+}
+
+static void hold(struct attribution *a, uint64_t latch_id)
+{
+	a->held_until_ms = loop_now_ms() + HELD_MS;
+	a->held[a->held_count++ % HELD_MAX] = (struct held_latch){latch_id, a->held_until_ms};
+	attribution_settle_later(a);
 }
 
 static void on_settle(void *context)
@@ -50,6 +71,51 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 	pending_sas_new(&a->pending_sas, key);
 }
 
+/* ---- what the kernel could do with the SAs */
+
+/* The marks of SAs are set at once. One walk over all latches follows. */
+static void on_choice(void *context, uint64_t netns)
+{
+	struct attribution *a = context;
+
+	sa_groups_recount(&a->child_sas.groups, netns);
+	marks_update(&a->binding);
+	loop_timer_arm(&a->settle, walk_pace_wait_ms(&a->walks));
+}
+
+int attribution_watch_choice(struct attribution *a, struct loop *loop,
+			     const struct choice_source *source)
+{
+	a->choice = choice_new(loop, source, on_choice, a);
+	a->child_sas.groups.choice = a->binding.choice = a->choice;
+	return a->choice ? 0 : -ENOMEM;
+}
+
+void attribution_spd_edited(struct attribution *a, uint64_t netns)
+{
+	choice_edited(a->choice, netns);
+}
+
+/*
+ * No event reports that a route has changed. Where interface ids keep SAs apart, packets of a
+ * latched flow may then leave under another peer's SA, and are dropped. Packets in break no latch,
+ * since any peer can send them.
+ */
+void attribution_sent_elsewhere(struct attribution *a, const struct latch_event *event)
+{
+	struct latch_sa sa;
+	int err;
+
+	if (event->drop != LATCH_DROP_IDENTITY || event->packet != LATCH_DIRECTION_OUT ||
+	    sa_get(a->maps, &event->sa, &sa) || sa.installed > event->time ||
+	    sa.word.state != LATCH_SA_BOUND)
+		return;
+	hold(a, event->latch_id);
+	err = conflict_break_flow(&a->binding.view, &event->flow, event->latch_id, sa.word.params);
+	if (err)
+		attribution_warn_and_check_again(a, "a latch", err);
+}
+
 void attribution_latch_created(struct attribution *a, const struct latch_flow *flow)
 {
 	int err = conflict_check_flow(&a->binding.view, flow);
@@ -64,6 +130,7 @@ void attribution_reconcile(struct attribution *a)
 	unsigned int wait_ms = walk_pace_wait_ms(&a->walks);
 
 	a->recheck = true;
+	choice_events_lost(a->choice);
 	if (!wait_ms)
 		attribution_check_all(a);
 	else if (!loop_timer_armed(&a->settle))
@@ -84,6 +151,7 @@ void attribution_rebind(struct attribution *a)
 		child->waits = key_manager && key_manager->synced;
 		sa_groups_leave(&a->child_sas.groups, child);
 	}
+	sa_groups_forget_ids(&a->child_sas.groups);
 	attribution_check_all(a);
 	pending_sas_check_soon(&a->pending_sas);
 }
@@ -238,7 +306,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.snapshot_end = child_reports_list_end,
 	};
 	a->binding = (struct binding){
-		.view = {maps, &a->child_sas, news, may_heal, a},
+		.view = {maps, &a->child_sas, news, may_heal, is_held, a},
 		.child_sas = &a->child_sas,
 		.identities = identities,
 		.walks = &a->walks,
@@ -273,12 +341,19 @@ void attribution_free(struct attribution *a)
 	key_managers_clear(&a->key_managers);
 	child_sas_clear(&a->child_sas);
 	refused_sas_clear(&a->refused_sas);
+	choice_free(a->choice);
 	free(a);
 }
 
 const char *attribution_refusal(const struct attribution *a, const struct latch_sa_key *key)
 {
 	return refused_sas_reason(&a->refused_sas, key);
+}
+
+bool attribution_rival(struct attribution *a, const struct latch_sa_key *key,
+		       struct news_rival *ret)
+{
+	return rivals_find(&a->child_sas, key, ret);
 }
 
 const struct feed_sink *attribution_sink(struct attribution *a)

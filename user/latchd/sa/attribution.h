@@ -7,6 +7,7 @@
 #ifndef LATCHD_SA_ATTRIBUTION_H
 #define LATCHD_SA_ATTRIBUTION_H
 
+#include "latchd/choice/choice.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/identity/identities.h"
 #include "latchd/maps/kernel_maps.h"
@@ -29,6 +30,10 @@ const struct feed_sink *attribution_sink(struct attribution *attribution);
 const char *attribution_refusal(const struct attribution *attribution,
 				const struct latch_sa_key *key);
 
+/* Which other SA contests this one? False: none, or it is not known. */
+bool attribution_rival(struct attribution *attribution, const struct latch_sa_key *key,
+		       struct news_rival *ret);
+
 /*
  * The configuration no longer has the feed: its SAs are orphans, and its namespace has one key
  * manager less. Stop the feed before, and destroy it after attribution_free().
@@ -43,7 +48,18 @@ void attribution_feed_removed(struct attribution *attribution, struct feed *feed
 void attribution_feeds_configured(struct attribution *attribution, struct feed *const *feeds,
 				  size_t count);
 
+/*
+ * From now on the SPD and the devices tell SAs apart. Before any SA is reported; the loop is that
+ * of attribution_new(). 0 or -ENOMEM.
+ */
+int attribution_watch_choice(struct attribution *attribution, struct loop *loop,
+			     const struct choice_source *source);
+
 /* ---- events of the kernel programs: hints only */
+
+void attribution_spd_edited(struct attribution *attribution, uint64_t netns);
+/* A packet of a latched flow was dropped. Breaks the latch if it left under another peer's SA. */
+void attribution_sent_elsewhere(struct attribution *attribution, const struct latch_event *event);
 
 void attribution_sa_pending(struct attribution *attribution, const struct latch_sa_key *key);
 void attribution_sa_gone(struct attribution *attribution, const struct latch_sa_key *key);

@@ -101,7 +101,7 @@ void attribution_check_all(struct attribution *a)
 	attribution_drop_absent(a);
 	if (err)
 		attribution_warn_and_check_again(a, "all latches", err);
-	else if (left || orphaned || a->recheck)
+	else if (left || orphaned || a->recheck || loop_now_ms() < a->held_until_ms)
 		attribution_settle_later(a);
 }
 

@@ -13,6 +13,15 @@
 
 #define CHECK_RETRY_MS 1000
 
+/* A latch that a route change has broken: no SA conflicts with it, and its socket is to end first.
+ */
+#define HELD_MAX 256
+#define HELD_MS	 5000
+
+struct held_latch {
+	uint64_t id, until_ms;
+};
+
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
@@ -20,6 +29,7 @@ struct attribution {
 	struct feed_sink sink;
 	struct key_managers key_managers;
 	struct child_sas child_sas;
+	struct choice *choice; /* NULL: any overlap of selectors is a conflict */
 	struct binding binding;
 	struct orphans orphans;
 	struct peer_death peer_death;
@@ -30,6 +40,9 @@ struct attribution {
 	struct loop_timer clear_marks;
 	struct walk_pace walks, marking;
 	bool recheck; /* CHILD_SAs may have ended without an event, or could not be looked up */
+	struct held_latch held[HELD_MAX];
+	unsigned int held_count; /* so far: the next one replaces the oldest */
+	uint64_t held_until_ms;	 /* the last of them */
 	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log;
 };
 

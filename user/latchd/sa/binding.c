@@ -10,8 +10,11 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/child_params.h"
+#include "latchd/sa/child_way.h"
 #include "latchd/sa/marks.h"
 #include "latchd/sa/sa_ends.h"
+
+#define CHOICE_RETRY_MS 100
 
 int binding_set_state(const struct binding *b, struct child_sa *child)
 {
@@ -125,6 +128,7 @@ static int begin_to_count(const struct binding *b, struct child_sa *child)
 	bool inherited, counted = child->group;
 
 	err = find_inherited(b, child, &inherited);
+	err = err ? err : child_way_find(b, child);
 	if (there < 0 || err)
 		return there < 0 ? there : err;
 	/* Its peer may be counted under the former params. */
@@ -249,11 +253,47 @@ static void break_at_once(const struct binding *b, struct child_sa *child)
 		break_latches(b, child);
 }
 
+/* What the kernel could do could not be read just now. Then no CHILD_SA begins to count by it. */
+static bool has_old_choice(const struct binding *b, struct child_sa *child)
+{
+	if (child->group || choice_may_answer(b->choice, child->netns))
+		return false;
+	child->waits = true;
+	if (!loop_timer_armed(b->later))
+		loop_timer_arm(b->later, CHOICE_RETRY_MS);
+	return true;
+}
+
+/*
+ * A CHILD_SA that begins to count meets the others by the SPD of now: its key manager may have
+ * edited it for this very CHILD_SA. True: too soon after the last look or walk.
+ */
+static bool has_to_wait_for_choice(const struct binding *b, struct child_sa *child)
+{
+	unsigned int wait_ms = walk_pace_wait_ms(b->walks);
+
+	if (child->group || !choice_is_stale(b->choice, child->netns))
+		return false;
+	if (wait_ms) {
+		child->waits = true;
+		if (!loop_timer_armed(b->later))
+			loop_timer_arm(b->later, wait_ms);
+		return true;
+	}
+	walk_pace_begin(b->walks);
+	choice_refresh(b->choice, child->netns);
+	walk_pace_end(b->walks);
+	return has_old_choice(b, child);
+}
+
 int binding_bind(const struct binding *b, struct child_sa *child)
 {
 	bool up_to_date;
-	int err = prepare(b, child, &up_to_date);
+	int err;
 
+	if (has_to_wait_for_choice(b, child))
+		return -EINPROGRESS;
+	err = prepare(b, child, &up_to_date);
 	if (up_to_date && child->waits)
 		break_at_once(b, child);
 	if (up_to_date)
@@ -278,6 +318,23 @@ static bool is_in_snapshot(const struct child_sa *child, const struct feed *feed
 	return child->feed == feed && child->in_snapshot;
 }
 
+/* One look at each namespace. */
+static void refresh_choice(const struct binding *b, child_filter filter, const struct feed *feed)
+{
+	struct child_sa *child;
+
+	if (!b->choice)
+		return;
+	walk_pace_begin(b->walks);
+	choice_refresh_stale(b->choice);
+	DL_FOREACH2(b->child_sas->first, child, next)
+	{
+		if (!child->group && filter(child, feed) && !choice_knows(b->choice, child->netns))
+			choice_refresh(b->choice, child->netns);
+	}
+	walk_pace_end(b->walks);
+}
+
 /* Sets to_bind. Returns the first error, if any. */
 static int prepare_all(const struct binding *b, child_filter filter, const struct feed *feed,
 		       bool *ret_any)
@@ -286,9 +343,10 @@ static int prepare_all(const struct binding *b, child_filter filter, const struc
 	int err, first = 0;
 	bool up_to_date;
 
+	refresh_choice(b, filter, feed);
 	DL_FOREACH2(b->child_sas->first, child, next)
 	{
-		if (!filter(child, feed))
+		if (!filter(child, feed) || has_old_choice(b, child))
 			continue;
 		err = prepare(b, child, &up_to_date);
 		child->to_bind = !up_to_date;

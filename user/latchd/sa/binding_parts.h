@@ -13,6 +13,7 @@
 struct binding {
 	struct conflict_view view;
 	struct child_sas *child_sas;
+	struct choice *choice; /* NULL: any overlap is a conflict */
 	struct identities *identities;
 	struct walk_pace *walks;   /* over all latches */
 	struct walk_pace *marking; /* of the SAs of a group */

@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/sa/child_sa.h"
 
-#include <string.h>
-
-static bool same_set(const struct traffic_selector_set *a, const struct traffic_selector_set *b)
-{
-	return a->covers_all == b->covers_all && a->count == b->count &&
-	       !memcmp(a->selector, b->selector, a->count * sizeof(a->selector[0]));
-}
-
 bool child_sas_has_selectors(const struct child_sa *child, const struct feed_child *reported)
 {
-	return same_set(&child->reported.local_ts, &reported->local_ts) &&
-	       same_set(&child->reported.remote_ts, &reported->remote_ts);
+	return traffic_selector_sets_equal(&child->reported.local_ts, &reported->local_ts) &&
+	       traffic_selector_sets_equal(&child->reported.remote_ts, &reported->remote_ts);
 }
 
 bool child_sas_same_selectors(const struct child_sa *a, const struct child_sa *b)

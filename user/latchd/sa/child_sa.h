@@ -8,6 +8,7 @@
 
 #include "common/hash.h"
 #include "latch_abi.h"
+#include "latchd/choice/sa_way.h"
 #include "latchd/feeds/feed.h"
 
 struct child_sa;
@@ -31,6 +32,7 @@ struct child_sa {
 	char evidence[32]; /* the event or list that reported it last */
 	struct child_sa_end in, out;
 	uint16_t params;   /* 0 until the kernel has the inbound SA */
+	struct sa_way way; /* while it is in a group: that of the group */
 	uint16_t peer;	   /* index of the peer's identity, while it is in a group */
 	bool in_snapshot;  /* the running snapshot has reported it */
 	bool deleted;	   /* its key manager has deleted it; the kernel may still have its SAs */

@@ -63,6 +63,7 @@ void child_sas_remove(struct child_sas *child_sas, struct child_sa *child)
 	HASH_DELETE(hh, child_sas->ends, &child->in);
 	HASH_DELETE(hh, child_sas->ends, &child->out);
 	DL_DELETE2(child_sas->first, child, previous, next);
+	feed_child_release(&child->reported);
 	free(child->spare);
 	free(child);
 }
@@ -106,9 +107,19 @@ static struct child_sa *add(struct child_sas *child_sas, const struct latch_sa_k
 static void replace_report(struct child_sas *child_sas, struct child_sa *child,
 			   const struct feed_child *reported)
 {
-	if (!child_sas_has_selectors(child, reported))
-		sa_groups_leave(&child_sas->groups, child);
+	struct feed_child former = child->reported;
+
+	if (child_sas_has_selectors(child, reported)) {
+		child->reported = *reported;
+		child->reported.local_ts = former.local_ts;
+		child->reported.remote_ts = former.remote_ts;
+		return;
+	}
+	sa_groups_leave(&child_sas->groups, child);
 	child->reported = *reported;
+	traffic_selector_set_hold(&reported->local_ts);
+	traffic_selector_set_hold(&reported->remote_ts);
+	feed_child_release(&former);
 }
 
 struct child_sa *child_sas_learn(struct child_sas *child_sas, struct feed *feed, uint64_t netns,

@@ -37,8 +37,9 @@ static int break_if_conflicting(void *context, const struct latch_flow *flow,
 {
 	const struct break_walk *walk = context;
 
-	if (!latch_is_live(latch) || latch->word.params == walk->child->params ||
-	    !child_sas_covers(walk->child, flow))
+	if (!latch_is_live(latch) ||
+	    !sa_groups_conflicts(&walk->view->child_sas->groups, walk->child->group, flow,
+				 latch->word.params))
 		return 0;
 	return break_latch(walk->view, flow, latch, walk->child->params);
 }
@@ -75,9 +76,24 @@ static int check_latch(void *context, const struct latch_flow *flow, const struc
 	if (group)
 		return break_latch(view, flow, latch, group->params);
 	if (latch->word.reasons & LATCH_REASON_SA_CONFLICT &&
-	    view->may_heal(view->context, flow->netns))
+	    view->may_heal(view->context, flow->netns) &&
+	    !(view->is_held && view->is_held(view->context, latch->id)))
 		return heal_latch(view, flow, latch);
 	return 0;
+}
+
+int conflict_break_flow(const struct conflict_view *view, const struct latch_flow *flow,
+			uint64_t latch_id, uint16_t got)
+{
+	struct latch latch;
+	int err = latch_get(view->maps, flow, &latch);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (latch.id != latch_id || latch.word.state != LATCH_STATE_ESTABLISHED ||
+	    latch.word.params == got)
+		return 0;
+	return break_latch(view, flow, &latch, got);
 }
 
 int conflict_check_flow(const struct conflict_view *view, const struct latch_flow *flow)

@@ -8,6 +8,7 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/child_params.h"
+#include "latchd/sa/child_way.h"
 
 static bool same_algorithms(const struct latch_params *params, const struct latch_sa *sa)
 {
@@ -138,6 +139,8 @@ static int bind_end(const struct binding *b, struct child_sa_end *end, const str
 		return result < 0 ? result : 0;
 	end->serial = sa->word.serial;
 	if (must_wait(child, sa))
+		return unbind_end(b, end, sa);
+	if (!child_way_fits(end, sa))
 		return unbind_end(b, end, sa);
 	result = sa_set(b->view.maps, &end->key, sa->word.serial, sa_ends_wanted_state(child),
 			child->params, child->contested);

@@ -86,7 +86,7 @@ static void leave_share(struct sa_groups *groups, struct sa_group *group)
 
 static uint64_t digest_set(uint64_t digest, const struct traffic_selector_set *set)
 {
-	const uint8_t *bytes = (const uint8_t *)set->selector;
+	const uint8_t *bytes = (const uint8_t *)traffic_selector_set_at(set, 0);
 	size_t i, length = set->count * sizeof(set->selector[0]);
 
 	digest = (digest ^ (set->covers_all ? 1 : 2)) * 0x100000001b3;
@@ -114,7 +114,9 @@ static struct sa_group *find_group(const struct sa_groups_share *share,
 {
 	struct sa_group *group = share ? share->first : NULL;
 
-	while (group && (group->params != child->params || !has_selectors(group, child, digest)))
+	while (group && (group->params != child->params ||
+			 memcmp(&group->way, &child->way, sizeof(child->way)) ||
+			 !has_selectors(group, child, digest)))
 		group = group->alike;
 	return group;
 }
@@ -161,11 +163,30 @@ static void change_rivals(struct sa_groups *groups, struct sa_group *group, int 
 		sa_groups_note_stale(groups, group);
 }
 
+static struct choice_claim claim_of(const struct sa_group *group)
+{
+	const struct feed_child *reported = &group->members->reported;
+
+	return (struct choice_claim){&group->way, &reported->local_ts, &reported->remote_ts};
+}
+
+/* Is there a flow that the kernel may give either? */
+static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
+		       const struct sa_group *other)
+{
+	const struct choice_claim claim = claim_of(one), others = claim_of(other);
+
+	groups->comparisons++;
+	return child_sas_overlap(one->members, other->members) &&
+	       choice_may_both_carry(groups->choice, one->members->netns, &claim, &others);
+}
+
 struct meeting {
 	struct sa_groups *groups;
 	struct sa_group *group;
 	size_t family;
 	int change;
+	const struct sa_group *found;
 };
 
 /* Both may have addresses of both families. */
@@ -186,16 +207,15 @@ static int meet(void *context, struct sa_group *other)
 
 	if (other->params == meeting->group->params || has_met(meeting, other))
 		return 0;
-	meeting->groups->comparisons++;
-	if (!child_sas_overlap(meeting->group->members, other->members))
+	if (!are_rivals(meeting->groups, meeting->group, other))
 		return 0;
 	change_rivals(meeting->groups, meeting->group, meeting->change);
 	change_rivals(meeting->groups, other, meeting->change);
 	return 0;
 }
 
-/* The group begins (1) or ceases (-1) to count. */
-static void meet_all(struct sa_groups *groups, struct sa_group *group, int change)
+static const struct sa_group *search_rivals(struct sa_groups *groups, struct sa_group *group,
+					    sa_span_visit_fn visit, int change)
 {
 	struct meeting meeting = {.groups = groups, .group = group, .change = change};
 	size_t i;
@@ -205,16 +225,35 @@ static void meet_all(struct sa_groups *groups, struct sa_group *group, int chang
 
 		meeting.family = i;
 		if (span->group)
-			sa_spans_search(&groups->spans[i], &span->first, &span->last, meet,
+			sa_spans_search(&groups->spans[i], &span->first, &span->last, visit,
 					&meeting);
 	}
+	return meeting.found;
+}
+
+/* The group begins (1) or ceases (-1) to count. */
+static void meet_all(struct sa_groups *groups, struct sa_group *group, int change)
+{
+	search_rivals(groups, group, meet, change);
 }
 
 /* ---- members */
 
+/* A group has its selectors in memory once: a set may have many. */
+static void share_set(struct traffic_selector_set *set, const struct traffic_selector_set *of)
+{
+	traffic_selector_set_hold(of);
+	traffic_selector_set_release(set);
+	*set = *of;
+}
+
 static void enter(struct sa_groups *groups, struct child_sa *child, struct sa_group *group)
 {
 	child->group = group;
+	if (group->members) {
+		share_set(&child->reported.local_ts, &group->members->reported.local_ts);
+		share_set(&child->reported.remote_ts, &group->members->reported.remote_ts);
+	}
 	DL_APPEND2(group->members, child, member_previous, member_next);
 	groups->of_peer[child->peer]++;
 }
@@ -243,13 +282,32 @@ static void remove_spans(struct sa_groups *groups, struct sa_group *group)
 			sa_spans_remove(&groups->spans[i], &group->span[i]);
 }
 
+static void note_ids(struct sa_groups_ids *ids, const struct sa_way *way)
+{
+	ids->several = ids->several || way->marked ||
+		       (ids->known && (ids->in != way->if_id_in || ids->out != way->if_id_out));
+	*ids = (struct sa_groups_ids){way->if_id_in, way->if_id_out, true, ids->several};
+}
+
+void sa_groups_forget_ids(struct sa_groups *groups)
+{
+	memset(groups->ids, 0, sizeof(groups->ids));
+}
+
 static void start_group(struct sa_groups *groups, struct child_sa *child, uint64_t digest,
 			struct sa_groups_share *share)
 {
 	struct sa_group *group = child->spare;
 
 	child->spare = NULL;
-	*group = (struct sa_group){.params = child->params, .digest = digest};
+	*group = (struct sa_group){
+		.params = child->params,
+		.way = child->way,
+		.number = groups->numbered++,
+		.digest = digest,
+	};
+	note_ids(&groups->ids[child->params], &child->way);
+	DL_APPEND2(groups->first, group, previous, next);
 	enter(groups, child, group);
 	enter_share(share, group);
 	insert_spans(groups, group, child);
@@ -315,6 +373,7 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 	meet_all(groups, group, -1);
 	leave_share(groups, group);
 	forget_stale(groups, group);
+	DL_DELETE2(groups->first, group, previous, next);
 	child->spare = group;
 }
 
@@ -325,12 +384,85 @@ static bool counts(const struct child_sa *child)
 
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced)
 {
-	if (child->group && (!counts(child) || child->group->params != child->params))
+	if (child->group && (!counts(child) || child->group->params != child->params ||
+			     memcmp(&child->group->way, &child->way, sizeof(child->way))))
 		sa_groups_leave(groups, child);
 	return !child->group && counts(child) ? join(groups, child, forced) : 0;
 }
 
+static int is_rival(void *context, struct sa_group *other)
+{
+	struct meeting *meeting = context;
+
+	if (other->params == meeting->group->params ||
+	    !are_rivals(meeting->groups, meeting->group, other))
+		return 0;
+	meeting->found = other;
+	return 1;
+}
+
+const struct sa_group *sa_groups_find_rival(struct sa_groups *groups, struct sa_group *group)
+{
+	return group->rivals ? search_rivals(groups, group, is_rival, 0) : NULL;
+}
+
+/* ---- all of a namespace anew */
+
+static int meet_later(void *context, struct sa_group *other)
+{
+	struct meeting *meeting = context;
+	struct sa_group *group = meeting->group;
+
+	if (other->number <= group->number || other->params == group->params ||
+	    has_met(meeting, other) || !are_rivals(meeting->groups, group, other))
+		return 0;
+	group->rivals++;
+	other->rivals++;
+	return 0;
+}
+
+void sa_groups_recount(struct sa_groups *groups, uint64_t netns)
+{
+	struct sa_group *group;
+
+	DL_FOREACH2(groups->first, group, next)
+	{
+		group->was_contested = group->rivals > 0;
+		if (group->members->netns == netns)
+			group->rivals = 0;
+	}
+	DL_FOREACH2(groups->first, group, next)
+	{
+		if (group->members->netns == netns)
+			search_rivals(groups, group, meet_later, 0);
+	}
+	DL_FOREACH2(groups->first, group, next)
+	{
+		if (group->was_contested != (group->rivals > 0))
+			sa_groups_note_stale(groups, group);
+	}
+}
+
 /* ---- flows */
+
+/* An interface id that the latch's own SAs do not have: the flow's packets pass another device. */
+static bool has_other_device(const struct sa_groups *groups, const struct sa_group *group,
+			     uint64_t netns, uint16_t params)
+{
+	const struct sa_groups_ids *ids = &groups->ids[params];
+	const struct sa_way own = {.if_id_in = ids->in, .if_id_out = ids->out};
+
+	return ids->known && !ids->several &&
+	       choice_tells_apart(groups->choice, netns, &own, &group->way);
+}
+
+bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params)
+{
+	return group->params != params && child_sas_covers(group->members, flow) &&
+	       !has_other_device(groups, group, flow->netns, params) &&
+	       choice_may_carry(groups->choice, &group->way, flow);
+}
 
 struct flow_search {
 	struct sa_groups *groups;
@@ -346,7 +478,7 @@ static int is_conflicting(void *context, struct sa_group *group)
 	if (group->params == search->params)
 		return 0;
 	search->groups->comparisons++;
-	if (!child_sas_covers(group->members, search->flow))
+	if (!sa_groups_conflicts(search->groups, group, search->flow, search->params))
 		return 0;
 	search->found = group;
 	return 1;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
+#include "latchd/choice/choice.h"
 #include "latchd/sa/sa_spans.h"
 
 /* Groups of one peer and params with one remote host, or with several. */
@@ -33,16 +34,28 @@ struct sa_groups_share;
 
 struct sa_group {
 	uint16_t params;
+	struct sa_way way;
+	uint64_t number;
 	uint64_t digest; /* of the selectors */
 	struct child_sa *members;
-	unsigned int rivals; /* groups with other params that overlap */
-	bool settled;	     /* the latches in conflict were broken while it counts */
-	bool stale;	     /* rivals came or went: the marks of its members are not written yet */
-	bool relieved;	     /* ... and now it has none */
+	unsigned int
+		rivals; /* groups with other params, for a flow that the kernel may give either */
+	bool was_contested; /* before the rivals were counted anew */
+	bool settled;	    /* the latches in conflict were broken while it counts */
+	bool stale;	    /* rivals came or went: the marks of its members are not written yet */
+	bool relieved;	    /* ... and now it has none */
 	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
 	struct sa_groups_share *share;		 /* NULL: memory was short */
 	struct sa_group *alike, *alike_previous; /* of the same share */
 	struct sa_group *stale_next, *stale_previous;
+	struct sa_group *next, *previous; /* of all */
+};
+
+/* The interface ids of SAs with the same params, also after the SAs have ended. */
+struct sa_groups_ids {
+	uint32_t in, out;
+	bool known;
+	bool several; /* the params do not show the ids */
 };
 
 struct sa_groups { /* zeroed before first use */
@@ -50,7 +63,11 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_groups_share *shares;
 	struct sa_group *stale;	   /* with rivals */
 	struct sa_group *relieved; /* without */
-	uint64_t comparisons;	   /* of selectors */
+	struct sa_group *first;
+	uint64_t numbered;
+	uint64_t comparisons;				/* of selectors */
+	const struct choice *choice;			/* NULL: any overlap is a conflict */
+	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
 	uint32_t of_peer[LATCH_IDENTITIES_MAX +
 			 1]; /* members, by the index of the peer's identity */
 };
@@ -68,7 +85,22 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
 struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved);
 void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 
-/* A group with params other than these that covers the flow, or NULL. */
+/* A group that this one has as a rival, or NULL. */
+const struct sa_group *sa_groups_find_rival(struct sa_groups *groups, struct sa_group *group);
+
+/* The answers of choice have changed for the namespace: finds all rivals anew. */
+void sa_groups_recount(struct sa_groups *groups, uint64_t netns);
+/* The table of params is empty. */
+void sa_groups_forget_ids(struct sa_groups *groups);
+
+/*
+ * May the kernel use an SA of the group for a flow that is latched to other params? RFC 5660
+ * section 2.3 asks for the selectors only; RFC 4301's ordered SPD rules some of it out.
+ */
+bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params);
+
+/* A group in conflict with a latch of these params, or NULL. */
 const struct sa_group *sa_groups_find_conflicting(struct sa_groups *groups,
 						  const struct latch_flow *flow, uint16_t params);
 

@@ -45,7 +45,7 @@ bool sa_span_measure(struct sa_span *span, const struct traffic_selector_set *se
 	if (set->covers_all)
 		return measure_all(span, netns);
 	for (i = 0; i < set->count; i++) {
-		selector = &set->selector[i];
+		selector = traffic_selector_set_at(set, i);
 		if (selector->family != family)
 			continue;
 		first = sa_place_of(netns, selector->low);

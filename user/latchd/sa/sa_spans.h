@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "latchd/feeds/traffic_selector.h"
+#include "latchd/feeds/traffic_selector_set.h"
 
 struct sa_group;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Texts of traffic selectors as strongSwan prints them, and sets of them; no set-up. */
-#include "latchd/feeds/traffic_selector.h"
+#include "latchd/feeds/traffic_selector_set.h"
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
@@ -260,20 +260,130 @@ Test(traffic_selector, a_full_set_accepts_selectors_of_the_other_family)
 	int i;
 
 	for (i = 1; i <= TRAFFIC_SELECTOR_MAX; i++) {
-		snprintf(text, sizeof(text), "10.1.0.%d/32", i);
+		snprintf(text, sizeof(text), "10.1.%d.%d/32", i / 256, i % 256);
 		add(&set, text);
 	}
 	add(&set, "fd00::1/128");
 	add(&set, "fd00::2/128");
 	for (i = 1; i <= TRAFFIC_SELECTOR_MAX; i++) {
-		snprintf(text, sizeof(text), "10.1.0.%d", i);
+		snprintf(text, sizeof(text), "10.1.%d.%d", i / 256, i % 256);
 		cr_expect(covers(&set, text, IPPROTO_TCP, 80));
 	}
 	cr_expect(covers(&set, "fd00::1", IPPROTO_TCP, 80));
 	cr_expect(covers(&set, "fd00::2", IPPROTO_TCP, 80));
 	cr_expect(!covers(&set, "fd00::3", IPPROTO_TCP, 80));
 	cr_expect(!covers(&set, "10.1.0.0", IPPROTO_TCP, 80));
-	cr_expect(!covers(&set, "10.1.0.33", IPPROTO_TCP, 80));
+	cr_expect(!covers(&set, "10.1.17.0", IPPROTO_TCP, 80));
+	traffic_selector_set_release(&set);
+}
+
+/* Every second network of 1000: those between are another site's. */
+static void add_networks(struct traffic_selector_set *set)
+{
+	char text[64];
+	int i;
+
+	for (i = 0; i < 1000; i++) {
+		snprintf(text, sizeof(text), "10.%d.%d.0/24", i * 2 / 256, i * 2 % 256);
+		add(set, text);
+	}
+}
+
+Test(traffic_selector, a_set_of_a_thousand_selectors_covers_these_and_nothing_between)
+{
+	struct traffic_selector_set set = {0}, other = {0};
+	char text[64];
+	int i, round;
+
+	add_networks(&set);
+	for (round = 0; round < 2; round++) {
+		cr_assert_eq(set.count, 1000);
+		for (i = 0; i < 2000; i++) {
+			snprintf(text, sizeof(text), "10.%d.%d.77", i / 256, i % 256);
+			cr_expect_eq(covers(&set, text, IPPROTO_TCP, 80), i % 2 == 0, "%s", text);
+		}
+		traffic_selector_set_seal(&set);
+	}
+	add(&other, "10.3.41.0/24");
+	cr_expect(!traffic_selector_sets_overlap(&set, &other));
+	cr_expect(!traffic_selector_sets_overlap(&other, &set));
+	add(&other, "10.3.42.128/25");
+	cr_expect(traffic_selector_sets_overlap(&set, &other));
+	cr_expect(traffic_selector_sets_overlap(&other, &set));
+	traffic_selector_set_release(&set);
+}
+
+Test(traffic_selector, a_sealed_set_finds_a_selector_below_wide_and_nested_ones)
+{
+	struct traffic_selector_set set = {0};
+
+	add_networks(&set);
+	add(&set, "10.0.0.0/8[udp/53]");
+	add(&set, "192.0.2.0/24");
+	add(&set, "fd00::/64");
+	traffic_selector_set_seal(&set);
+	cr_expect(covers(&set, "10.200.1.1", IPPROTO_UDP, 53));
+	cr_expect(!covers(&set, "10.200.1.1", IPPROTO_TCP, 53));
+	cr_expect(covers(&set, "192.0.2.7", IPPROTO_TCP, 1));
+	cr_expect(covers(&set, "fd00::7", IPPROTO_TCP, 1));
+	cr_expect(!covers(&set, "fd01::7", IPPROTO_TCP, 1));
+	traffic_selector_set_release(&set);
+}
+
+static int note_common(void *context, const struct traffic_selector *common)
+{
+	struct traffic_selector *last = context;
+
+	*last = *common;
+	return 0;
+}
+
+Test(traffic_selector, the_common_part_of_two_selectors_is_what_both_cover)
+{
+	struct traffic_selector_set wide = {0}, narrow = {0};
+	struct traffic_selector common = {0}, wanted;
+
+	add(&wide, "10.0.0.0..10.1.0.9[0/80-90]");
+	add(&narrow, "10.1.0.0/16[tcp/85-99]");
+	cr_expect_eq(traffic_selector_sets_common(&wide, &narrow, note_common, &common), 0);
+	parse("10.1.0.0..10.1.0.9[tcp/85-90]", &wanted);
+	cr_expect_eq(memcmp(&common, &wanted, sizeof(wanted)), 0);
+}
+
+Test(traffic_selector, a_selector_is_shown_as_it_can_be_read_again)
+{
+	static const char *const texts[] = {"10.2.0.0/16",
+					    "10.1.0.5..10.1.0.9",
+					    "fd00::/64",
+					    "0.0.0.0/0",
+					    "10.1.0.0/24[6]",
+					    "10.1.0.0/24[6/80]",
+					    "10.1.0.5..10.1.0.9[17/80-90]"};
+	struct traffic_selector selector;
+	char text[TRAFFIC_SELECTOR_TEXT];
+	size_t i;
+
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		cr_assert_eq(parse(texts[i], &selector), 0);
+		traffic_selector_text(&selector, text);
+		cr_expect_str_eq(text, texts[i]);
+	}
+	parse("10.1.0.5/32", &selector);
+	traffic_selector_text(&selector, text);
+	cr_expect_str_eq(text, "10.1.0.5");
+}
+
+Test(traffic_selector, the_last_holder_frees_a_list)
+{
+	struct traffic_selector_set set = {0}, copy;
+
+	add_networks(&set);
+	copy = set;
+	traffic_selector_set_hold(&copy);
+	traffic_selector_set_release(&set);
+	cr_expect_eq(set.count, 0);
+	cr_expect(covers(&copy, "10.0.2.1", IPPROTO_TCP, 80));
+	traffic_selector_set_release(&copy);
 }
 
 /* charon's services file may have names that this host's file has not. */

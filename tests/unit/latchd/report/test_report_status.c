@@ -171,7 +171,7 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 			     "{\"cookie\":77,\"netfilter_gate\":false}]");
 	expect_json("latches", "{\"used\":6,\"capacity\":256,\"established\":2,\"broken\":1,"
 			       "\"listener\":1,\"larval\":1,\"closed\":1}");
-	expect_json("sas", "{\"bound\":1,\"pending\":1,\"orphan\":2,\"dying\":1}");
+	expect_json("sas", "{\"bound\":1,\"pending\":1,\"orphan\":2,\"dying\":1,\"contested\":0}");
 	cr_assert_eq(uname(&system), 0);
 	snprintf(text, sizeof(text), "\"%s\"", system.release);
 	expect_json("kernel", text);

@@ -193,7 +193,7 @@ Test(report_tables, an_unreadable_table_fails_the_document)
 
 #define SA_KEYS                                                                                    \
 	"spi src dst proto netns state peer refused reqid mode " QOP_KEYS                          \
-	" encap contested ambiguous since"
+	" encap contested contested_by ambiguous since"
 
 Test(report_tables, sa_has_every_value_of_a_bound_sa)
 {
@@ -225,6 +225,32 @@ Test(report_tables, sa_has_every_value_of_a_bound_sa)
 	expect_json("sas.0.contested", "true");
 	expect_json("sas.0.ambiguous", "false");
 	expect_now("sas.0.since");
+}
+
+static bool rival_of(const void *context, const struct latch_sa_key *key, struct news_rival *ret)
+{
+	(void)context;
+	*ret = (struct news_rival){params_d, params_d, 0xc1a4bd09, "10.8.0.1", "10.2.0.0/16"};
+	return key->spi == sa_key().spi;
+}
+
+Test(report_tables, sa_shows_which_sa_of_which_peer_contests_it)
+{
+	struct latch_sa contested = sa_of(LATCH_SA_BOUND, params_d, LATCH_SA_CONTESTED);
+	struct latch_sa bound = sa_of(LATCH_SA_BOUND, params_d, 0);
+	struct latch_sa_key key = sa_key();
+
+	source.rival = rival_of;
+	put_sa(&key, &contested);
+	report_whole_sa();
+	parse();
+	expect_json("sas.0.contested_by",
+		    "{\"spi\":\"0xc1a4bd09\",\"peer\":{\"id\":\"d.example\",\"auth\":\"psk\"},"
+		    "\"local\":\"10.8.0.1\",\"remote\":\"10.2.0.0/16\"}");
+	put_sa(&key, &bound);
+	report_whole_sa();
+	parse();
+	expect_json("sas.0.contested_by", "null");
 }
 
 static const char *refused_for(const void *context, const struct latch_sa_key *key)

@@ -380,6 +380,7 @@ static const char *read_selectors(struct vici_span list, struct traffic_selector
 	/* Every SA has selectors; these are unknown. */
 	if (!set->count)
 		set->covers_all = true;
+	traffic_selector_set_seal(set);
 	return more ? "its traffic selectors are unreadable" : NULL;
 }
 

@@ -147,6 +147,7 @@ static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_s
 		refuse(dispatch, ike_sa, &child, reason);
 		break;
 	}
+	feed_child_release(&child);
 }
 
 static int handle_children_of(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,

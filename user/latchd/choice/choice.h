@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the kernel could do with SAs, in each namespace: an SA conflicts only with what the kernel
+ * could choose it for, or accept under it. The answers stay the same until a change is published,
+ * so that what was counted by them can be counted again. A namespace that was never read, or can no
+ * longer be read, rules nothing out.
+ */
+#ifndef LATCHD_CHOICE_CHOICE_H
+#define LATCHD_CHOICE_CHOICE_H
+
+#include "common/loop.h"
+#include "latch_abi.h"
+#include "latchd/choice/choice_table.h"
+
+struct choice;
+
+/* Where the tables come from: choice_load.h. */
+struct choice_source {
+	int (*load)(uint64_t netns, struct choice_table *ret);
+	int (*load_devices)(uint64_t netns, struct choice_table *ret);
+	/* When an edit of the SPD was last noticed (CLOCK_BOOTTIME): one in 100 ms. Or -errno. */
+	int (*last_edit)(void *context, uint64_t netns, uint64_t *ret_ns);
+	void *context; /* of last_edit */
+};
+
+/* The answers for the namespace have changed, and may have in any way. */
+typedef void (*choice_changed_fn)(void *context, uint64_t netns);
+
+/* NULL: out of memory. */
+struct choice *choice_new(struct loop *loop, const struct choice_source *source,
+			  choice_changed_fn changed, void *context);
+void choice_free(struct choice *choice);
+
+/* An event: the SPD of the namespace was edited. Looks soon. */
+void choice_edited(struct choice *choice, uint64_t netns);
+/* Events were lost. */
+void choice_events_lost(struct choice *choice);
+
+/* May the answers be out of date? Then choice_refresh() comes before an SA counts. */
+bool choice_is_stale(const struct choice *choice, uint64_t netns);
+/* Has it been looked at? */
+bool choice_knows(const struct choice *choice, uint64_t netns);
+/* False: a look failed, and the answers are those of the look before. Not for long. */
+bool choice_may_answer(const struct choice *choice, uint64_t netns);
+/* Reads it now. Calls the handler before it returns, if the answers change. */
+void choice_refresh(struct choice *choice, uint64_t netns);
+void choice_refresh_stale(struct choice *choice);
+
+/* One side of a possible conflict. */
+struct choice_claim {
+	const struct sa_way *way;
+	const struct traffic_selector_set *local, *remote;
+};
+
+/* Of a NULL choice all of these are as if nothing was known. */
+bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struct sa_way *one,
+			const struct sa_way *other);
+bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
+		      const struct latch_flow *flow);
+/* Is there a flow within both claims' selectors that either may carry? */
+bool choice_may_both_carry(const struct choice *choice, uint64_t netns,
+			   const struct choice_claim *one, const struct choice_claim *other);
+
+#endif

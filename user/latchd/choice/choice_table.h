@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which SA may the kernel choose for a flow, and under which may it accept one? RFC 4301's ordered
+ * SPD and the xfrm interfaces of a namespace, as they were read, answer this. Every answer errs
+ * towards "may". Nothing here calls the kernel.
+ */
+#ifndef LATCHD_CHOICE_CHOICE_TABLE_H
+#define LATCHD_CHOICE_CHOICE_TABLE_H
+
+#include <stddef.h>
+
+#include "latchd/choice/choice_policy.h"
+#include "latchd/feeds/traffic_selector_set.h"
+
+#define CHOICE_DIRECTIONS POLICY_DIRECTIONS
+
+/* Sorted by the lowest remote address; reach: the highest one of a subtree (choice_table.c). */
+struct choice_index {
+	struct choice_policy **policies;
+	const uint8_t **reach;
+	size_t count;
+};
+
+struct choice_table { /* zeroed: an empty SPD */
+	struct choice_policy *policies;
+	size_t count, capacity;
+	uint32_t *devices; /* interface ids of xfrm interfaces that are up */
+	size_t device_count, device_capacity;
+	bool has_ids;	 /* some policy has an interface id */
+	bool unreadable; /* sub-policies, or no answer: any SA may be used */
+	struct choice_index index[CHOICE_DIRECTIONS];
+};
+
+/* 0 or -ENOMEM. */
+int choice_table_add_policy(struct choice_table *table, const struct choice_policy *policy);
+int choice_table_add_device(struct choice_table *table, uint32_t if_id);
+/* After the last one. 0 or -ENOMEM. */
+int choice_table_build(struct choice_table *table);
+void choice_table_release(struct choice_table *table);
+
+/*
+ * Do interface ids keep the traffic of both apart? Only two ids that are not 0, of devices that are
+ * up: a policy without id accepts an SA of any id, and an SA without device counts as one without
+ * id.
+ */
+bool choice_table_tells_apart(const struct choice_table *table, const struct sa_way *one,
+			      const struct sa_way *other);
+
+/* May an SA of this way be chosen for some flow of the box, or be accepted for one? */
+bool choice_table_may_carry(const struct choice_table *table, const struct sa_way *way,
+			    const struct choice_box *box);
+
+#endif
