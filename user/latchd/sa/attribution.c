@@ -239,6 +239,7 @@ void attribution_feed_removed(struct attribution *a, struct feed *feed)
 	on_state(a, feed, FEED_STATE_LOST, "no longer configured");
 	key_managers_detach(&a->key_managers, feed);
 	forget_unbound(a, feed);
+	orphans_mark(&a->orphans, feed);
 	loop_timer_arm(&a->settle, 0);
 }
 

@@ -51,10 +51,6 @@ bool cgroup_has_programs(const struct cgroup *cgroup);
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
 				  int fd);
 
-/* cgroups_start.c: lists the cgroups that have pins and are not listed yet, as far as there is
- * room. 0 or a negative errno. */
-int cgroups_list_formers(struct cgroups *cgroups);
-
 /* True: some latch may need its gate. So it is if the table cannot be read. */
 bool cgroups_have_connections(const struct cgroups *cgroups);
 

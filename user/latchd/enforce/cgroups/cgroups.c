@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "latchd/enforce/cgroups/cgroup_formers.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
 #include "latchd/enforce/cgroups/cgroup_table.h"
@@ -236,7 +237,7 @@ static void search_unlisted(struct cgroups *cgroups)
 	/* The pins of those that are gone. */
 	links_sweep(cgroups->object);
 	cgroups->unlisted = false;
-	err = cgroups_list_formers(cgroups);
+	err = cgroup_formers_list(cgroups);
 	cgroups->unlisted = cgroups->unlisted || err;
 	/* Their programs may be those of an earlier latchd. */
 	for (; i < cgroups->count; i++)

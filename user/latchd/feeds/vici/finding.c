@@ -47,7 +47,8 @@ void vici_finder_take(struct vici_finder *finder, struct vici_finder *former)
 	vici_finder_free(finder);
 	finder->memory = former->memory;
 	memset(&former->memory, 0, sizeof(former->memory));
-	finder->unnoted = finder->memory.unnoted;
+	/* A number of a first list that has not ended does not count yet. */
+	finder->unnoted = former->unnoted;
 	vici_verdict_file_succeed(&finder->file, &former->file);
 }
 
@@ -120,8 +121,9 @@ static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
 static int note_inherited(struct vici_finder *finder, uint32_t ike_unique_id, uint32_t old)
 {
 	struct vici_verdicts *verdicts = &finder->memory.verdicts;
+	const struct vici_verdict *known = vici_verdicts_find(verdicts, ike_unique_id);
 
-	if (vici_verdicts_find(verdicts, ike_unique_id))
+	if (known && known->proof != VICI_UNPROVEN_UNNOTED)
 		return 0;
 	return keep_noted(finder, ike_unique_id,
 			  vici_verdicts_inherit(verdicts, ike_unique_id, old));
@@ -166,6 +168,11 @@ bool vici_finder_sweep(struct vici_finder *finder)
 static bool is_set_up(const struct vici_ike_sa *ike_sa)
 {
 	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
+}
+
+static bool is_being_negotiated(const struct vici_ike_sa *ike_sa)
+{
+	return vici_text_is(ike_sa->state, "CREATED") || vici_text_is(ike_sa->state, "CONNECTING");
 }
 
 /*
@@ -331,7 +338,8 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
 
 	/* charon never gives a number to two IKE_SAs, and an IKE_SA keeps its connection. */
-	if (!verdict || verdict->connection != name_of_connection(finder, ike_sa->config_name))
+	if (!verdict || verdict->proof == VICI_UNPROVEN_UNNOTED ||
+	    verdict->connection != name_of_connection(finder, ike_sa->config_name))
 		return query_class(finder, ike_sa, class);
 	*class = verdict->class;
 	return 0;
@@ -416,26 +424,41 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 	return 0;
 }
 
+/* It waits for the verdict of another, without a place for that. */
+static void refuse_until_event(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
+{
+	struct vici_verdict verdict = {.proof = VICI_UNPROVEN_UNNOTED};
+	struct feed_peer peer;
+
+	if (!vici_peer_read(ike_sa, &peer))
+		return;
+	verdict.connection = name_of_connection(finder, ike_sa->config_name);
+	verdict.peer = name_of_peer(finder, &peer);
+	note_verdict(finder, peer.ike_unique_id, &verdict);
+}
+
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 		     const struct vici_ike_sa *new)
 {
-	uint32_t before, after;
+	struct feed_peer peer;
+	uint32_t after;
 
-	if (vici_text_number(old->unique_id, 10, &before) ||
-	    vici_text_number(new->unique_id, 10, &after))
+	/* A peer that cannot be read never has a verdict. */
+	if (!vici_peer_read(old, &peer) || vici_text_number(new->unique_id, 10, &after))
 		return;
-	if (find_verdict(finder, before))
-		note_inherited(finder, after, before);
-	else if (before <= finder->unnoted ||
-		 vici_verdicts_follow(&finder->memory.verdicts, after, before))
+	if (find_verdict(finder, peer.ike_unique_id))
+		note_inherited(finder, after, peer.ike_unique_id);
+	else if (peer.ike_unique_id <= finder->unnoted)
 		note_unnoted(finder, after, true);
+	else if (vici_verdicts_follow(&finder->memory.verdicts, after, peer.ike_unique_id))
+		refuse_until_event(finder, new);
 }
 
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
 	/* Any host can begin a negotiation, and as responder charon takes what is loaded. */
-	bool continues = ike_sa->initiator.at || is_set_up(ike_sa);
+	bool continues = ike_sa->initiator.at || !is_being_negotiated(ike_sa);
 
 	if (verdict ? leaves_doubt(ike_sa, verdict) : continues)
 		vici_formers_seen(&finder->memory.formers,

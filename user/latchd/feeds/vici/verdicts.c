@@ -226,13 +226,17 @@ static int add(struct vici_verdicts *verdicts, struct vici_noted **place, uint32
 }
 
 static int find_shares(struct vici_verdicts *verdicts, const struct vici_verdict *verdict,
-		       struct vici_share **ret_connection, struct vici_share **ret_peer)
+		       uint32_t peer_max, struct vici_share **ret_connection,
+		       struct vici_share **ret_peer)
 {
 	*ret_connection = find_or_add_share(verdicts, verdict->connection);
 	*ret_peer = find_or_add_share(verdicts, verdict->peer);
 	if (!*ret_connection || !*ret_peer)
 		return -ENOMEM;
-	return (*ret_connection)->entries < VICI_VERDICTS_CONNECTION_CONTINUED ? 0 : -EDQUOT;
+	return (*ret_connection)->entries < VICI_VERDICTS_CONNECTION_CONTINUED &&
+			       (*ret_peer)->entries < peer_max
+		       ? 0
+		       : -EDQUOT;
 }
 
 static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
@@ -246,16 +250,24 @@ static void decide(struct vici_noted *noted, const struct vici_verdict *verdict,
 	peer->entries++;
 }
 
-int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
-			  const struct vici_verdict *verdict)
+static bool is_undecided(const struct vici_noted *noted)
+{
+	return !noted->followed && noted->verdict.proof == VICI_UNPROVEN_UNNOTED;
+}
+
+static int note(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+		const struct vici_verdict *verdict, uint32_t peer_max)
 {
 	struct vici_noted **place = place_of(verdicts, ike_unique_id);
 	struct vici_share *connection, *peer;
 	int err;
 
+	if (*place && is_undecided(*place) && verdict->proof != VICI_UNPROVEN_UNNOTED)
+		drop_at(verdicts, place);
+	place = place_of(verdicts, ike_unique_id);
 	if (*place && !(*place)->followed)
 		return 0;
-	err = find_shares(verdicts, verdict, &connection, &peer);
+	err = find_shares(verdicts, verdict, peer_max, &connection, &peer);
 	if (!err && !*place)
 		err = add(verdicts, place, ike_unique_id);
 	if (!err) {
@@ -267,10 +279,16 @@ int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id
 	return err;
 }
 
+int vici_verdicts_restore(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
+			  const struct vici_verdict *verdict)
+{
+	return note(verdicts, ike_unique_id, verdict, UINT32_MAX);
+}
+
 int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 		      const struct vici_verdict *verdict)
 {
-	int err = vici_verdicts_restore(verdicts, ike_unique_id, verdict);
+	int err = note(verdicts, ike_unique_id, verdict, VICI_VERDICTS_PEER_CONTINUED);
 
 	if (!err)
 		count_in_shares(verdicts, *place_of(verdicts, ike_unique_id));
@@ -284,7 +302,7 @@ int vici_verdicts_inherit(struct vici_verdicts *verdicts, uint32_t ike_unique_id
 
 	if (!former || former->followed)
 		return -ENOENT;
-	err = vici_verdicts_restore(verdicts, ike_unique_id, &former->verdict);
+	err = note(verdicts, ike_unique_id, &former->verdict, VICI_VERDICTS_PEER_CONTINUED);
 	if (err)
 		return err;
 	noted = *place_of(verdicts, ike_unique_id);

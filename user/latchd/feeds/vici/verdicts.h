@@ -22,6 +22,7 @@
 /* With those of a file that may have ended, and of IKE_SAs that others continue. */
 #define VICI_VERDICTS_CONTINUED		   131072
 #define VICI_VERDICTS_CONNECTION_CONTINUED 98304
+#define VICI_VERDICTS_PEER_CONTINUED	   4096 /* not of a file */
 #define VICI_VERDICTS_FOLLOWERS		   4096
 #define VICI_VERDICTS_BUCKETS		   4096
 
@@ -58,8 +59,9 @@ const struct vici_verdict *vici_verdicts_find(struct vici_verdicts *verdicts,
  * connection or the peer has its share. What does not count takes no place from another. */
 int vici_verdicts_room(const struct vici_verdicts *verdicts, uint64_t connection, uint64_t peer);
 
-/* A first verdict stays: a second one is ignored. It counts if its shares have room. -ENOMEM;
- * -E2BIG past VICI_VERDICTS_CONTINUED; -EDQUOT past VICI_VERDICTS_CONNECTION_CONTINUED. */
+/* A first verdict stays: a second one is ignored, but for VICI_UNPROVEN_UNNOTED, which decides
+ * nothing. It counts if its shares have room. -ENOMEM; -E2BIG past VICI_VERDICTS_CONTINUED; -EDQUOT
+ * past VICI_VERDICTS_CONNECTION_CONTINUED or VICI_VERDICTS_PEER_CONTINUED. */
 int vici_verdicts_set(struct vici_verdicts *verdicts, uint32_t ike_unique_id,
 		      const struct vici_verdict *verdict);
 

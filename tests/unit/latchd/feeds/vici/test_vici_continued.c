@@ -109,6 +109,32 @@ Test(vici_continued, a_negotiation_that_another_host_began_does_not_keep_the_dou
 	wait_for("up " DN " 00000090", 1);
 }
 
+/* Its events were lost with a session, and other hosts see it DELETING. */
+static void expect_doubt_while_deleting(int id, const char *members)
+{
+	refuse_first(ANY);
+	listed("DELETING", id, 80, members);
+	down(7);
+	wait_for("snapshot end", 2);
+	feed->resync(feed);
+	wait_for("snapshot end", 3);
+	feed->resync(feed);
+	wait_for("snapshot end", 4);
+	charon.sa_count = 0;
+	begun(9, 90);
+	refused(90);
+}
+
+Test(vici_continued, an_unreadable_ike_sa_that_is_being_deleted_keeps_the_doubt)
+{
+	expect_doubt_while_deleting(8, "\"remote-id\":\"O=Acme, CN=M??ller, OU=IT\"");
+}
+
+Test(vici_continued, an_ike_sa_without_a_verdict_that_is_being_deleted_keeps_the_doubt)
+{
+	expect_doubt_while_deleting(8, NAMED);
+}
+
 /* The peer of 7 names itself in another way when this host authenticates it again. */
 Test(vici_continued, a_peer_with_an_unreadable_identity_leaves_a_doubt)
 {
@@ -434,7 +460,7 @@ Test(vici_continued, a_proven_ike_sa_stays_proven_for_a_changed_feed)
 Test(vici_continued, what_found_no_room_finds_none_under_a_changed_feed)
 {
 	start_with("public key", ANY);
-	session()->dispatch.finder.memory.unnoted = 70;
+	session()->dispatch.finder.memory.unnoted = session()->dispatch.finder.unnoted = 70;
 	load("public key", EXACT);
 	listed("ESTABLISHED", 7, 71, NAMED);
 	listed("ESTABLISHED", 77, 78, NAMED);
@@ -442,6 +468,17 @@ Test(vici_continued, what_found_no_room_finds_none_under_a_changed_feed)
 	wait_for("state synced", 2);
 	cr_expect_eq(trace_count("up " DN " 00000071"), 0);
 	cr_expect_eq(trace_count("up " DN " 00000078"), 1);
+}
+
+Test(vici_continued, a_number_of_a_first_list_that_did_not_end_is_counted_after_that_of_the_next)
+{
+	start_with("public key", EXACT);
+	session()->dispatch.finder.memory.unnoted = 70;
+	listed("ESTABLISHED", 7, 71, NAMED);
+	feed_is_changed();
+	wait_for("state synced", 2);
+	cr_expect_eq(trace_count("up " DN " 00000071"), 1);
+	cr_expect_eq(session()->dispatch.finder.unnoted, 70);
 }
 
 /* The IKE_SAs of another charon have numbers of their own. */

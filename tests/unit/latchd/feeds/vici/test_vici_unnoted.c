@@ -7,6 +7,7 @@
 
 #define NAMED		"\"remote-id\":\"" DN "\""
 #define OTHER		"O=Acme, CN=Bob, OU=IT"
+#define UNREADABLE	"\"remote-id\":\"O=Acme, CN=M??ller, OU=IT\""
 #define TOO_MANY(child) "log vici: child_sa " child " refused (its connection or peer has too many"
 
 TestSuite(vici_unnoted, .init = harness_begin, .fini = harness_end, .timeout = 60);
@@ -133,7 +134,7 @@ Test(vici_unnoted, a_refused_ike_sa_is_rekeyed_to_a_refused_one_although_its_sha
 static int rekey_is_noted(void *context)
 {
 	(void)context;
-	return memory()->unnoted == 90;
+	return vici_verdicts_find(&memory()->verdicts, 90) != NULL;
 }
 
 /* Its event waits for an answer, and is handled behind a list that shows the new IKE_SA. */
@@ -150,10 +151,32 @@ Test(vici_unnoted, an_ike_sa_that_finds_no_place_to_wait_for_its_verdict_has_it_
 	rekey(70, 90);
 	up(80, 80, DN);
 	cr_assert(loop_until(loop, rekey_is_noted, NULL));
+	cr_expect_eq(vici_verdicts_find(&memory()->verdicts, 90)->proof, VICI_UNPROVEN_UNNOTED);
+	cr_expect_eq(memory()->unnoted, 0, "no other IKE_SA is refused for it");
 	fake_charon_release(&charon);
 	child_up(90, 91, NAMED);
 	wait_for("up " DN " 00000091", 1);
 	wait_for("up " DN " 00000080", 1);
+}
+
+/* The place is for IKE_SAs that get a verdict. */
+Test(vici_unnoted, an_ike_sa_with_an_unreadable_identity_takes_no_place_to_wait_for_a_verdict)
+{
+	char *one = ike_sa_in("REKEYED", 7, 1, UNREADABLE);
+	char *two = ike_sa_in("ESTABLISHED", 17, 1, UNREADABLE);
+
+	start_with("public key", EXACT);
+	charon.held_command = "list-conns";
+	up(70, 70, DN);
+	wait_for("charon: list-conns ike=x509", 1);
+	fake_charon_push(
+		&charon, "ike-rekey",
+		text_of("{\"x509\":{\"old\":%s,\"new\":%s}}", strchr(one, '{'), strchr(two, '{')));
+	rekey(70, 90);
+	fake_charon_release(&charon);
+	child_up(90, 91, NAMED);
+	wait_for("up " DN " 00000091", 1);
+	cr_expect_eq(memory()->verdicts.followers, 0);
 }
 
 /* D's IKE_SA without room is listed first; the event of the other was lost with the session. */

@@ -131,6 +131,43 @@ Test(vici_verdicts, an_ike_sa_that_continues_another_takes_its_place_in_the_shar
 	cr_expect_eq(vici_verdicts_room(&verdicts, 1, 2), -EDQUOT, "and not less");
 }
 
+Test(vici_verdicts, an_identity_that_rekeys_without_end_leaves_the_places_of_its_connection)
+{
+	uint32_t id, last = VICI_VERDICTS_PEER_CONTINUED;
+
+	cr_assert_eq(set(1, VICI_PROOF, 1, 2), 0);
+	for (id = 2; id <= last; id++)
+		cr_assert_eq(vici_verdicts_inherit(&verdicts, id, id - 1), 0);
+	cr_expect_eq(vici_verdicts_inherit(&verdicts, last + 1, last), -EDQUOT);
+	cr_expect_eq(set(last + 1, VICI_PROOF, 1, 2), -EDQUOT);
+	cr_expect_eq(verdicts.count, last);
+	cr_assert_eq(set(last + 2, VICI_PROOF, 1, 3), 0);
+	cr_expect_eq(vici_verdicts_inherit(&verdicts, last + 3, last + 2), 0);
+}
+
+Test(vici_verdicts, a_file_has_more_of_an_identity_than_a_charon_adds)
+{
+	const struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	uint32_t id;
+
+	for (id = 1; id <= VICI_VERDICTS_PEER_CONTINUED + 1; id++)
+		cr_assert_eq(vici_verdicts_restore(&verdicts, id, &verdict), 0);
+}
+
+/* A file has both in their order. */
+Test(vici_verdicts, only_a_verdict_that_decides_nothing_is_replaced)
+{
+	const struct vici_verdict unnoted = {VICI_UNPROVEN_UNNOTED, FEED_AUTH_UNKNOWN, 1, 2};
+	const struct vici_verdict proof = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+
+	cr_assert_eq(vici_verdicts_restore(&verdicts, 7, &unnoted), 0);
+	cr_assert_eq(vici_verdicts_restore(&verdicts, 7, &proof), 0);
+	cr_expect_eq(vici_verdicts_find(&verdicts, 7)->proof, VICI_PROOF);
+	cr_assert_eq(vici_verdicts_restore(&verdicts, 7, &unnoted), 0);
+	cr_expect_eq(vici_verdicts_find(&verdicts, 7)->proof, VICI_PROOF);
+	cr_expect_eq(verdicts.count, 1);
+}
+
 Test(vici_verdicts, a_connection_whose_ike_sas_all_rekey_leaves_the_rest_to_others)
 {
 	uint32_t id, all = VICI_VERDICTS_CONNECTION;
