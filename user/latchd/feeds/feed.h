@@ -49,6 +49,7 @@ struct feed_child {
 	uint8_t local_host[16], remote_host[16]; /* outer addresses, network order */
 	uint32_t spi_in, spi_out;		 /* host order */
 	uint32_t reqid, if_id_in, if_id_out;
+	bool outbound_gone; /* deleted by the key manager, which keeps the inbound SA for a while */
 	struct traffic_selector_set local_ts, remote_ts;
 };
 

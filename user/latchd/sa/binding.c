@@ -335,7 +335,16 @@ static void refresh_choice(const struct binding *b, child_filter filter, const s
 	walk_pace_end(b->walks);
 }
 
-/* Sets to_bind. Returns the first error, if any. */
+/*
+ * The first error that a retry may mend, if any: those that a peer can cause for good must not hide
+ * it. Of the others the first.
+ */
+static int graver(int first, int err)
+{
+	return !first || (err && binding_is_final(first) && !binding_is_final(err)) ? err : first;
+}
+
+/* Sets to_bind. Returns the gravest error, if any. */
 static int prepare_all(const struct binding *b, child_filter filter, const struct feed *feed,
 		       bool *ret_any)
 {
@@ -352,7 +361,7 @@ static int prepare_all(const struct binding *b, child_filter filter, const struc
 		child->to_bind = !up_to_date;
 		/* One without all marks is not bound, but its latches in conflict break. */
 		*ret_any = *ret_any || !up_to_date || (child->waits && child->group);
-		first = first ? first : err;
+		first = graver(first, err);
 	}
 	return first;
 }
@@ -378,7 +387,7 @@ static int settle_all(const struct binding *b, int broken)
 	{
 		err = child->to_bind ? settle(b, child, broken) : 0;
 		child->to_bind = false;
-		first = first ? first : err;
+		first = graver(first, err);
 	}
 	return first;
 }
@@ -416,7 +425,7 @@ int binding_bind_snapshot(const struct binding *b, const struct feed *feed, bool
 			"%s); retrying",
 			feed->name, strerror(-broken));
 	settled = settle_all(b, broken);
-	return broken ? broken : first ? first : settled;
+	return broken ? broken : graver(first, settled);
 }
 
 static bool any_waits(const struct binding *b)

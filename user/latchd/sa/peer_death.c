@@ -89,7 +89,7 @@ static bool must_break(const struct dead_peer *dead, const struct latch_flow *fl
 	uint8_t keep = dead->report.cause == FEED_DOWN_PEER_REBOOTED ? LATCH_RULE_KEEP_ON_REBOOT
 								     : LATCH_RULE_KEEP_ON_DPD;
 
-	return flow->netns == dead->report.netns && latch->created <= dead->reported_ns &&
+	return flow->netns == dead->report.netns && latch->created < dead->reported_ns &&
 	       !(latch->rule_flags & keep) && !is_since_return(dead, latch);
 }
 

@@ -113,11 +113,22 @@ static int forget_gone(const struct pending_sas *pending, const struct latch_sa_
 	return result < 0 ? result : 0;
 }
 
+/* It is counted with its peer, or waits until it is. */
+static bool is_of_known_peer(const struct pending_sas *pending, const struct latch_sa_key *key,
+			     const struct latch_sa *sa)
+{
+	const struct child_sa_end *end = child_sas_find(pending->binding->child_sas, key);
+
+	return end && (end->child->params || end->child->waits || end->child->uncounted) &&
+	       (!end->serial || end->serial == sa->word.serial);
+}
+
 /* Any SA that stays without a peer takes a place of the share of those. */
 static bool has_place(const struct pending_sas *pending, const struct latch_sa_key *key,
 		      const struct latch_sa *sa, int err)
 {
 	return !is_older(pending, key, sa, PENDING_PLACE_NS) ||
+	       is_of_known_peer(pending, key, sa) ||
 	       refused_sas_note(pending->refused_sas, key, reason_of(pending, key, err), false);
 }
 
@@ -148,20 +159,25 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 
 /*
  * Any local user can exhaust the quota of foreign namespaces: only_foreign scans only those. SAs
- * that no key manager has reported are found again only as far as their share has room.
+ * that no key manager has reported are found again only as far as their share has room: then 1,
+ * else 0 or a negative errno.
  */
 static int adopt_all(const struct pending_sas *pending, bool only_foreign)
 {
 	const struct key_manager *key_manager;
-	int err = 0;
+	bool skipped = false;
+	int result = 0;
 
-	for (key_manager = pending->key_managers->first; key_manager && !err;
-	     key_manager = key_manager->next)
-		if (!only_foreign || netns_is_foreign(key_manager->netns) > 0)
-			err = sa_adoption_run(pending->binding->view.maps, key_manager->netns,
-					      pending->binding->child_sas,
-					      refused_sas_room(pending->refused_sas));
-	return err;
+	for (key_manager = pending->key_managers->first; key_manager && result >= 0;
+	     key_manager = key_manager->next) {
+		if (only_foreign && netns_is_foreign(key_manager->netns) <= 0)
+			continue;
+		result = sa_adoption_run(pending->binding->view.maps, key_manager->netns,
+					 pending->binding->child_sas,
+					 refused_sas_room(pending->refused_sas));
+		skipped = skipped || result > 0;
+	}
+	return result < 0 ? result : skipped;
 }
 
 /*
@@ -171,6 +187,7 @@ static int adopt_all(const struct pending_sas *pending, bool only_foreign)
 static bool adopt_refused(struct pending_sas *pending)
 {
 	uint64_t counters[LATCH_COUNTER_COUNT];
+	int result;
 	bool full;
 
 	if (counters_read(pending->binding->view.maps, counters))
@@ -180,8 +197,10 @@ static bool adopt_refused(struct pending_sas *pending)
 		return false;
 	/* Other shares have room when an SA of the same peer or addresses is gone. */
 	pending->missing = pending->missing || !full;
-	if (adopt_all(pending, !full))
+	result = adopt_all(pending, !full);
+	if (result < 0)
 		return true;
+	pending->missing = pending->missing || result;
 	pending->refused = counters[LATCH_COUNTER_SAS_FULL];
 	pending->over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA];
 	return false;

@@ -117,7 +117,7 @@ static void free_hosts(struct host *hosts)
 static bool is_candidate(const struct child_sa *child, const struct feed *feed)
 {
 	return child->feed == feed && child->in_snapshot && !child->deleted && !child->orphan &&
-	       child->out.renewed_serial;
+	       !child->reported.outbound_gone && child->out.renewed_serial;
 }
 
 static bool any_candidate(const struct binding *b, const struct feed *feed)
@@ -139,8 +139,10 @@ static void renew(const struct binding *b, struct child_sa *child, struct host *
 	    sa_get(b->view.maps, &child->out.key, &out) ||
 	    out.word.serial != child->out.renewed_serial)
 		return;
-	if (host &&
-	    (host->unordered || !out.instance || sa_ends_is_later(out.word.serial, host->oldest)))
+	/* One that a dump has found may be older than any SA of the table. */
+	if (!out.instance)
+		return;
+	if (host && (host->unordered || sa_ends_is_later(out.word.serial, host->oldest)))
 		return;
 	child->out.serial = out.word.serial;
 	child->out.found_serial = child->out.renewed_serial = 0;

@@ -18,8 +18,9 @@ void renewals_reported(const struct child_sas *child_sas, const struct latch_sa_
 		       const struct latch_sa_key *out);
 /*
  * The SAs noted before the list began are those of their CHILD_SAs from now on, unless an
- * unattributed SA from the same host is older: a pair's inbound SA is installed first. After an
- * error none is. The CHILD_SAs have to be bound.
+ * unattributed SA from the same host is older: a pair's inbound SA is installed first. An SA that
+ * was found by a dump never is, nor is any of a CHILD_SA with its outbound SA gone. After an error
+ * none is. The CHILD_SAs have to be bound.
  */
 void renewals_list_end(const struct binding *binding, const struct feed *feed);
 

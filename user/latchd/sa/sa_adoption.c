@@ -25,6 +25,7 @@ struct adoption {
 	bool foreign;
 	const struct child_sas *reported; /* NULL: all SAs are adopted */
 	size_t others_max, others;
+	bool skipped;
 	struct key_list present;
 };
 
@@ -56,6 +57,14 @@ static bool is_other(const struct adoption *adoption, const struct latch_sa_key 
 	return adoption->reported && !child_sas_find(adoption->reported, key);
 }
 
+static int skip(struct adoption *adoption, const struct latch_sa_key *key)
+{
+	struct latch_sa sa;
+
+	adoption->skipped = adoption->skipped || sa_get_entry(adoption->maps, key, &sa);
+	return 0;
+}
+
 static int adopt(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	struct adoption *adoption = context;
@@ -63,7 +72,7 @@ static int adopt(void *context, const struct latch_sa_key *key, const struct lat
 	int result;
 
 	if (other && adoption->others == adoption->others_max)
-		return 0;
+		return skip(adoption, key);
 	result = sa_adopt(adoption->maps, key, sa, adoption->foreign);
 	adoption->others += other && result == LATCH_CONTROL_DONE;
 	/* OVER_SHARE: other peers' SAs may have room. */
@@ -121,5 +130,5 @@ int sa_adoption_run(const struct kernel_maps *maps, uint64_t netns,
 	if (!err)
 		err = sas_walk(maps, delete_if_gone, &adoption);
 	free(adoption.present.keys);
-	return err;
+	return err ? err : adoption.skipped;
 }

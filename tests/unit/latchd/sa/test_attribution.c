@@ -6,6 +6,7 @@
  *   W 10.9.0.1 --- 10.9.0.2  c.example (SPI 1), d.example (SPI 2)
  */
 #include "attribution_fixture.h"
+#include "latchd/sa/attribution_parts.h"
 
 TestSuite(attribution, .init = fixture_start_synced, .fini = fixture_finish, .timeout = 60);
 
@@ -568,6 +569,25 @@ static void make_old(const struct latch_sa_key *key)
 
 	sa.installed -= OLD_NS;
 	cr_assert_eq(bpf_map_update_elem(maps.sas, key, &sa, BPF_EXIST), 0);
+}
+
+/* The mode of the first one differs from its report, which its peer may cause for good. */
+Test(attribution, the_error_of_a_list_is_one_that_a_retry_may_mend)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2),
+			  differs = child_of("c.example", 3);
+	struct latch_identity w = {.id = "w.example"};
+
+	install_and_report(&charon, &c);
+	strcpy(w.authority, "charon");
+	fill_params((uint16_t)identities_find(identities, &w));
+	install_both(&d);
+	install_both(&differs);
+	differs.mode = FEED_MODE_TUNNEL;
+	snapshot(&charon, &differs, &d);
+	cr_expect_eq(binding_bind_snapshot(&attribution->binding, &charon, false), -ENOSPC);
+	snapshot(&charon, &differs, NULL);
+	cr_expect_eq(binding_bind_snapshot(&attribution->binding, &charon, false), -EBADMSG);
 }
 
 Test(attribution, a_full_identity_table_binds_known_peers_now_and_new_peers_when_room_is_free)

@@ -313,6 +313,31 @@ Test(refused_sas, an_sa_that_stays_without_a_report_for_a_minute_needs_a_place)
 	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 }
 
+static bool d_has_no_place(void)
+{
+	return in_state(&d) == LATCH_SA_NONE;
+}
+
+static bool c_is_bound(void)
+{
+	return in_state(&c) == LATCH_SA_BOUND;
+}
+
+/* It waits for an SA of another CHILD_SA that cannot be read. */
+Test(refused_sas, an_sa_of_a_known_peer_that_waits_for_a_minute_needs_no_place)
+{
+	three_children();
+	fill_share(1, 0);
+	attribution->child_sas.uncounted = 1;
+	install_aged(&c, 61000000000ull);
+	up(&charon, &c);
+	install_aged(&d, 61000000000ull);
+	wait_until(d_has_no_place);
+	cr_expect_eq(in_state(&c), LATCH_SA_PENDING);
+	attribution->child_sas.uncounted = 0;
+	wait_until(c_is_bound);
+}
+
 static bool is_logged(void)
 {
 	return logged.count;

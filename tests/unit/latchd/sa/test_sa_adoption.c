@@ -47,10 +47,10 @@ Test(sa_adoption, reported_sas_are_added_and_of_others_as_many_as_their_share_ad
 	late = child_of("d.example", DUMPED);
 	up(&charon, &late);
 	dumped = DUMPED;
-	cr_expect_eq(sa_adoption_run(&maps, ns.cookie, &attribution->child_sas, 3), 0);
+	cr_expect_eq(sa_adoption_run(&maps, ns.cookie, &attribution->child_sas, 3), 1);
 	cr_expect_eq(count_table(), 4);
 	cr_expect_eq(in_state(&late), LATCH_SA_PENDING);
-	cr_expect_eq(sa_adoption_run(&maps, ns.cookie, &attribution->child_sas, 0), 0);
+	cr_expect_eq(sa_adoption_run(&maps, ns.cookie, &attribution->child_sas, 0), 1);
 	cr_expect_eq(count_table(), 4, "those that are there stay");
 }
 
@@ -79,4 +79,29 @@ Test(sa_adoption, the_search_for_missing_sas_finds_those_of_a_known_peer_only)
 	up(&charon, &late);
 	wait_until(late_is_bound);
 	cr_expect_eq(count_table(), 1);
+}
+
+static bool all_are_found(void)
+{
+	return count_table() == DUMPED;
+}
+
+/* They may be those of peers that are proven later. A further search is a minute away. */
+Test(sa_adoption, skipped_sas_are_searched_for_again)
+{
+	struct latch_sa_key key = {.spi = 0x1000};
+
+	late = child_of("d.example", DUMPED);
+	for (; refused_sas_room(&attribution->refused_sas); key.spi++)
+		cr_assert(refused_sas_note(&attribution->refused_sas, &key, "why", true));
+	dumped = DUMPED;
+	up(&charon, &late);
+	wait_until(late_is_bound);
+	cr_expect(attribution->pending_sas.missing);
+	settle();
+	cr_expect_eq(count_table(), 1, "no search at once");
+	refused_sas_clear(&attribution->refused_sas);
+	attribution->pending_sas.adopted_ms = 0;
+	wait_until(all_are_found);
+	cr_expect_not(attribution->pending_sas.missing);
 }

@@ -114,6 +114,88 @@ Test(spi_reuse, an_outbound_sa_that_two_pairs_of_a_list_name_is_not_bound_to_the
 	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 }
 
+/* ---- after a rekey: the old pair is listed for a while, and its outbound SA is deleted at once */
+
+static struct feed_child without_outbound(const struct feed_child *c)
+{
+	struct feed_child child = *c;
+
+	child.outbound_gone = true;
+	return child;
+}
+
+/* R is refused, at C's address: an SA of its own has the SPI. */
+static void expect_only_inbound(const struct feed_child *c)
+{
+	struct latch_sa_key out = out_key(c, ns.cookie);
+
+	cr_expect_eq(in_state(c), LATCH_SA_BOUND);
+	cr_expect_eq(out_state(c), LATCH_SA_PENDING);
+	cr_expect_eq(sa_at(&out).word.params, 0);
+}
+
+Test(spi_reuse, an_outbound_sa_under_the_spi_of_a_rekeyed_pair_is_not_renewed)
+{
+	struct feed_child c = child_of("c.example", 1), old = without_outbound(&c);
+
+	install_and_report(&charon, &c);
+	renew_outbound(&c);
+	snapshot(&charon, &old, NULL);
+	snapshot(&charon, &old, NULL);
+	expect_only_inbound(&c);
+}
+
+/* latchd has started meanwhile, and has never seen the outbound SA of the pair. */
+Test(spi_reuse, an_outbound_sa_under_the_spi_of_a_rekeyed_pair_is_not_attributed_after_a_restart)
+{
+	struct feed_child c = child_of("c.example", 1), old = without_outbound(&c);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+
+	install_in(&c, ns.cookie);
+	install_out(&c, ns.cookie);
+	restart_latchd();
+	attach(&charon, &ns);
+	snapshot(&charon, &old, NULL);
+	snapshot(&charon, &old, NULL);
+	attribution_sa_pending(attribution, &out);
+	expect_only_inbound(&c);
+}
+
+Test(spi_reuse, a_rekeyed_pair_still_receives_on_its_old_inbound_sa)
+{
+	struct feed_child c = child_of("c.example", 1), next = child_of("c.example", 2);
+	struct feed_child old = without_outbound(&c);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+
+	install_and_report(&charon, &c);
+	install_and_report(&charon, &next);
+	snapshot(&charon, &old, &next);
+	expect_states(&c, LATCH_SA_BOUND);
+	delete_sa(&out);
+	snapshot(&charon, &next, &old);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	cr_expect_eq(in_params(&c), in_params(&next));
+	expect_states(&next, LATCH_SA_BOUND);
+}
+
+/* It lost its entry, as an impostor's over the share of those without a peer, and a dump found it
+ * again, alone. */
+Test(spi_reuse, an_outbound_sa_that_a_dump_has_found_is_not_renewed)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+	struct latch_sa sa;
+
+	install_and_report(&charon, &c);
+	renew_outbound(&c);
+	sa = sa_at(&out);
+	sa.instance = 0;
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &out, &sa, BPF_EXIST), 0);
+	snapshot(&charon, &c, NULL);
+	snapshot(&charon, &c, NULL);
+	expect_only_inbound(&c);
+}
+
 /* The key manager reports the pair again: both SPIs are reused for the same peer. */
 Test(spi_reuse, a_reused_spi_pair_is_bound_only_when_reported_again)
 {

@@ -406,6 +406,8 @@ static const char *read_child(const struct vici_ike_sa *ike_sa, const struct chi
 	if (!reason)
 		reason = read_selectors(sa->remote_ts, &child->remote_ts);
 	child->mode = read_mode(sa->mode);
+	/* charon deletes the outbound SA at once, the inbound one after delete_rekeyed_delay. */
+	child->outbound_gone = vici_text_is(sa->state, "DELETED");
 	return reason;
 }
 

@@ -268,3 +268,19 @@ Test(vici_child_fields, state_and_tasks_of_an_ike_sa_determine_its_down_cause)
 	cr_expect_eq(cause_of("\"state\":\"DELETING\""), FEED_DOWN_ORDERLY);
 	cr_expect_eq(cause_of("\"uniqueid\":\"1\""), FEED_DOWN_ORDERLY);
 }
+
+/* After a rekey charon lists the old CHILD_SA for some seconds. */
+Test(vici_child_fields, only_a_deleted_child_has_no_outbound_sa)
+{
+	static const char *const states[] = {"INSTALLED", "REKEYING", "REKEYED", "DELETING",
+					     "DELETED"};
+	char members[1024];
+	size_t i;
+
+	for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+		snprintf(members, sizeof(members),
+			 KID_ID KID_MODE KID_PROTO KID_SPIS "\"state\":\"%s\"," KID_TS, states[i]);
+		cr_expect_eq(accepted(with_child(members), VICI_CHILDREN_LISTED).outbound_gone,
+			     !strcmp(states[i], "DELETED"), "%s", states[i]);
+	}
+}
