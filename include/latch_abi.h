@@ -297,6 +297,8 @@ enum latch_counter {
 					 their addresses or of their peer was full */
 	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to a VTI interface, or to an xfrm
 					 interface with SAs in another network namespace */
+	LATCH_COUNTER_DATAGRAMS_LOST, /* datagrams that waited for the owner of their SA: send()
+					 succeeded; with IP_RECVERR it got ENOBUFS */
 	LATCH_COUNTER_COUNT,
 };
 

@@ -73,11 +73,9 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 /* For a packet that needs a latch by a rule, and cannot create one. */
 static __always_inline int reject(const struct passage *p, enum latch_drop why)
 {
-	/* The SA is being attributed: to the application this is packet loss (R-2-15). */
 	if (why == LATCH_DROP_SA_PENDING)
 		return drop(why, p, NULL);
-	refuse(p, why);
-	return GATE_DROP; /* the verifier does not know what refuse() returns */
+	return refuse(p, why);
 }
 
 static __always_inline int is_larval(const struct latch *latch)

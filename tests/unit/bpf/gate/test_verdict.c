@@ -162,3 +162,25 @@ Test(verdict, a_pending_sa_carries_a_larval_latch_only_beyond_the_limit)
 	sas[0].installed = boot_time - settings.pending_limit - 1;
 	cr_expect(passes());
 }
+
+/* What waits for an owner is lost (R-2-15), what is refused is not. */
+Test(verdict, R_2_15_only_a_packet_that_waits_for_an_owner_is_lost)
+{
+	struct passage p = {.protection = PACKET_PROTECTED, .egress = 1};
+
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = PEER;
+	sas[0].word.state = LATCH_SA_PENDING;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
+	sa_is_known = false;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
+	sa_is_known = true;
+	sas[0].word = (union latch_sa_word){.state = LATCH_SA_BOUND, .params = IMPOSTOR};
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	sas[0].word.flags = LATCH_SA_AMBIGUOUS;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	p.protection = PACKET_PLAIN;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	latch.word.state = LATCH_STATE_BROKEN;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+}

@@ -447,7 +447,7 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 	}
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
 				"unlatched_other latches_created slow_path xfrm_hooks "
-				"sas_over_quota sas_elsewhere");
+				"sas_over_quota sas_elsewhere datagrams_lost");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);
