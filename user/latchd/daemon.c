@@ -306,6 +306,7 @@ static void start_watching(struct daemon *d)
 	};
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
+		.grace_ms = d->config->policy_grace_ms,
 	reaper_start(&d->reaper, d->loop);
 	d->listeners = (struct listeners){
 		.maps = maps,

@@ -112,6 +112,7 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	free(d->config);
 	d->config = next;
 	daemon_show_config(d);
+	d->spd_watch.grace_ms = next->policy_grace_ms;
 	log_reloaded(d, before, ended);
 	return 0;
 }
