@@ -348,8 +348,10 @@ static int run(struct daemon *d)
 			    "event loop: cannot wait for events: %s; restart latchd",
 			    strerror(-err));
 	else
-		log_info("enforce",
-			 "latchd ends; its latches stay enforced (latchctl purge ends that)");
+		log_info(
+			"enforce",
+			"latchd ends; its latches stay enforced, and latched connections stall from "
+			"the next rekey until latchd runs again (latchctl purge ends both)");
 	return err;
 }
 
