@@ -79,6 +79,8 @@ static void on_housekeeping(void *context)
 	lost_events_check(&d->lost_events, &d->news);
 	report_recent_note(&d->recent, d->source.maps, loop_now_ms());
 	resync_feeds(d);
+	if (d->served_unwritten)
+		daemon_write_served(d);
 	enforcement_check(d->enforcement);
 	watch_enforcement(d);
 	d->source.fixed_pins = enforcement_pins_are_fixed();
@@ -296,6 +298,7 @@ static void start_watching(struct daemon *d)
 			 "be reset",
 			 strerror(-err));
 	daemon_show_config(d);
+	daemon_write_served(d);
 	netfilter_netns_start(d->netfilter_netns);
 	d->disposition = (struct disposition){.maps = maps, .news = &d->news};
 	disposition_start(&d->disposition, d->loop);
@@ -303,10 +306,10 @@ static void start_watching(struct daemon *d)
 		.maps = maps,
 		.identities = d->identities,
 		.news = &d->news,
+		.grace_ms = d->config->policy_grace_ms,
 	};
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
-		.grace_ms = d->config->policy_grace_ms,
 	reaper_start(&d->reaper, d->loop);
 	d->listeners = (struct listeners){
 		.maps = maps,

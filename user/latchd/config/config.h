@@ -8,7 +8,7 @@
 #include "latch_abi.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
-#define CONFIG_MAX_FEEDS    64
+#define CONFIG_MAX_FEEDS    LATCH_FEEDS_MAX
 #define CONFIG_MAX_CGROUPS  64
 #define CONFIG_CGROUP_MAX   256
 #define CONFIG_NAME_MAX	    32

@@ -5,10 +5,9 @@
  *
  *	client (latched) --> nft: protocol = ESP --> gate_egress --> lo: nothing receives ESP
  *
- * The machine needs no ESP: the first four bytes behind the IP header, the two ports, are the SPI.
  * What passes the gate is counted by the device.
  */
-#include "gate_fixture.h"
+#include "pretended_esp.h"
 #include "udp.h"
 
 #include <linux/errqueue.h>
@@ -25,40 +24,6 @@ static void set_up(void)
 }
 
 TestSuite(gate_loss, .init = set_up, .fini = gate_tear_down, .timeout = 180);
-
-static void run(const char *command)
-{
-	cr_assert(run_in_namespace(command), "%s", command);
-}
-
-static void make_esp(const char *family, const char *protocol, uint16_t to)
-{
-	char rule[160];
-
-	snprintf(rule, sizeof(rule), "nft add table %s esp", family);
-	run(rule);
-	snprintf(rule, sizeof(rule),
-		 "nft 'add chain %s esp out { type filter hook output priority 0; }'", family);
-	run(rule);
-	snprintf(rule, sizeof(rule), "nft 'add rule %s esp out %s dport %u %s set 50'", family,
-		 protocol, to, strcmp(family, "ip") ? "ip6 nexthdr" : "ip protocol");
-	run(rule);
-}
-
-/* The SA that the packets of the flow seem to have. */
-static void put_sa_of(const struct latch_flow *flow, enum latch_sa_state state, uint16_t params)
-{
-	struct latch_sa_key key = {
-		.netns = flow->netns,
-		.spi = (uint32_t)flow->local_port << 16 | flow->remote_port,
-		.protocol = IPPROTO_ESP,
-		.family = flow->family,
-	};
-	struct latch_sa sa = {.word = {.serial = 1, .params = params, .state = state}};
-
-	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
-	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
-}
 
 /* Packets that the loopback device has had so far. */
 static unsigned long looped(void)
@@ -139,11 +104,7 @@ Test(gate_loss, R_2_15_the_first_datagram_of_a_flow_under_a_pending_sa_is_sent_a
 {
 	struct pair pair = udp_pair(IPV4, IPV4);
 	struct latch_flow flow = udp_flow(pair.client);
-	struct latch_settings settings = {.drop_event_interval = HOUR_NS,
-					  .pending_limit = -1ull / 4};
-	uint32_t key = 0;
 
-	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
 	make_esp("ip", "udp", port_of(pair.server));
 	put_sa_of(&flow, LATCH_SA_PENDING, 0);
 	expect_lost(&pair, LATCH_DROP_SA_PENDING);
