@@ -30,12 +30,19 @@ need_no_error() {
 
 # pending_times: milliseconds from the installation of each SA to BOUND.
 pending_times() {
+	local program
+
+	program=$(
+		cat <<-'EOF'
+			def ms: capture("(?<whole>.*)\\.(?<part>[0-9]+)Z$") |
+				("\(.whole)Z" | fromdate) * 1000 + ("0.\(.part)" | tonumber) * 1000;
+			def sa: "\(.netns) \(.spi)";
+			(map(select(.event == "sa-pending") | {key: sa, value: (.time | ms)}) | from_entries) as $pending |
+			.[] | select(.event == "sa-bound" and $pending[sa]) | (.time | ms) - $pending[sa] | round
+		EOF
+	)
 	events '.event == "sa-pending" or .event == "sa-bound"' >"$RUN/sa-events"
-	answer jq -rs 'def ms: sub("\\.[0-9]+Z$"; "Z") as $whole | capture("\\.(?<part>[0-9]+)Z$").part as $part
-		| ($whole | fromdate) * 1000 + ("0." + $part | tonumber) * 1000;
-		(map(select(.event == "sa-pending") | {key: "\(.netns) \(.spi)", value: (.time | ms)}) | from_entries) as $pending
-		| .[] | select(.event == "sa-bound") | "\(.netns) \(.spi)" as $sa
-		| select($pending[$sa]) | (.time | ms) - $pending[$sa] | round' "$RUN/sa-events"
+	answer jq -rs "$program" "$RUN/sa-events"
 }
 
 summary() {
