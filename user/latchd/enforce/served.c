@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "latch_abi.h"
+
 static bool are_all_seen(const uint64_t *netns, size_t count)
 {
 	size_t i;
