@@ -64,15 +64,22 @@ remove_unserved() {
 	ip netns del lt-y
 }
 
-# connect_ms PORT: how long connect() of lt-x takes, or the name of its error.
+# connect_ms PORT SECONDS: how long connect() of lt-x takes, "timeout" after so many seconds, or the
+# name of its error.
 connect_ms() {
 	in_host x python3 -c "import errno, socket, time
 began = time.monotonic()
 try:
-    socket.create_connection(('10.7.0.2', $1), 30)
+    socket.create_connection(('10.7.0.2', $1), $2)
     print(round((time.monotonic() - began) * 1000))
+except TimeoutError:
+    print('timeout')
 except OSError as error:
     print(errno.errorcode[error.errno])"
+}
+
+required_drops() {
+	status '.drops[] | select(.reason == "required").egress'
 }
 
 feeds_are_synced() {
@@ -94,7 +101,7 @@ start_latchd
 start_monitor
 need 60 "three feeds are synced" feeds_are_synced
 sa_pair 0x7001 0x7002
-took=$(connect_ms 7070)
+took=$(connect_ms 7070 30)
 [[ $took =~ ^[0-9]+$ && $took -ge 4000 ]] ||
 	fail "one feed was never seen: connect() took $took, expected more than 4000 ms"
 [ "$(status .counters.unlatched_unserved)" = 0 ] || fail "a connection counts as unserved"
@@ -104,15 +111,18 @@ latchd_config >"$RUN/latchd.conf"
 kill -HUP "$(latchd_pid)"
 need 30 "latchd has read its configuration" is_reloaded
 sa_pair 0x7003 0x7004
-took=$(connect_ms 7070)
+took=$(connect_ms 7070 30)
 [[ $took =~ ^[0-9]+$ && $took -lt 900 ]] ||
 	fail "each feed was seen elsewhere: connect() took $took, expected less than 900 ms"
 [ "$(status .counters.unlatched_unserved)" -ge 1 ] || fail "the connection is not counted"
 need 10 "status shows it" status_has_notice
-need_events 0 '.event == "latch-established" and .local.addr == "10.7.0.1"' "a latch without an owner"
+need_events 0 '.event == "latch-established" and .local.addr == "10.7.0.1"' \
+	"a latch without an owner"
 sa_pair 0x7005 0x7006
-refused=$(connect_ms 7777)
-[ "$refused" = ECONNABORTED ] || fail "under require connect() gave $refused"
+before=$(required_drops)
+refused=$(connect_ms 7777 5)
+[ "$refused" = timeout ] || fail "under require connect() gave $refused"
+[ "$(required_drops)" -gt "$before" ] || fail "no packet was refused for the rule"
 must_initiate c
 start_stream
 need_latch w 7000 established
