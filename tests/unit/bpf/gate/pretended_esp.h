@@ -18,12 +18,12 @@ static inline void make_esp(const char *family, const char *protocol, uint16_t t
 {
 	char rule[160];
 
-	snprintf(rule, sizeof(rule), "nft add table %s esp", family);
+	snprintf(rule, sizeof(rule), "nft add table %s t", family);
 	run(rule);
 	snprintf(rule, sizeof(rule),
-		 "nft 'add chain %s esp out { type filter hook output priority 0; }'", family);
+		 "nft 'add chain %s t out { type filter hook output priority 0; }'", family);
 	run(rule);
-	snprintf(rule, sizeof(rule), "nft 'add rule %s esp out %s dport %u %s set 50'", family,
+	snprintf(rule, sizeof(rule), "nft 'add rule %s t out %s dport %u %s set 50'", family,
 		 protocol, to, strcmp(family, "ip") ? "ip6 nexthdr" : "ip protocol");
 	run(rule);
 }
