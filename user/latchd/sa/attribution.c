@@ -166,6 +166,13 @@ static void forget_unbound(struct attribution *a, const struct feed *feed)
 	}
 }
 
+uint64_t attribution_netns_of(const struct attribution *a, const struct feed *feed)
+{
+	const struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+
+	return key_manager ? key_manager->netns : 0;
+}
+
 void attribution_feed_removed(struct attribution *a, struct feed *feed)
 {
 	on_state(a, feed, FEED_STATE_LOST, "no longer configured");

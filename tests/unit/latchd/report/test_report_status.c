@@ -316,6 +316,23 @@ Test(report_status, a_counter_that_has_grown_needs_attention_for_ten_minutes)
 	cr_expect_eq(attention("unlatched", "unlatched_pending"), 0, "more than ten minutes ago");
 }
 
+/* No connection of a served namespace is concerned: no attention, no exit status. */
+Test(report_status, connections_that_no_feed_serves_are_a_notice)
+{
+	static struct report_recent recent;
+	uint64_t value = 1, now = loop_now_ms();
+
+	source.recent = &recent;
+	report_recent_note(&recent, &maps, now);
+	ask();
+	cr_expect_eq(rows_of("notices", "unserved", "unlatched_unserved"), 0);
+	put_per_cpu(maps.counters, LATCH_COUNTER_UNLATCHED_UNSERVED, &value, sizeof(value));
+	report_recent_note(&recent, &maps, now);
+	ask();
+	cr_expect_eq(rows_of("notices", "unserved", "unlatched_unserved"), 1);
+	cr_expect_eq(attention("unserved", "unlatched_unserved"), 0);
+}
+
 /* ---- the walks that count */
 
 static struct report_counts counts;
@@ -447,7 +464,8 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 	}
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
 				"unlatched_other latches_created slow_path xfrm_hooks "
-				"sas_over_quota sas_elsewhere");
+				"sas_over_quota sas_elsewhere datagrams_lost "
+				"unlatched_unserved");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);

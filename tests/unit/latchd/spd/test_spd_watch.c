@@ -54,10 +54,23 @@ Test(spd_watch, R_2_3_13_a_missing_policy_breaks_a_latch_after_its_grace_period)
 	wait_until(is_seen);
 	policy_delete(&ns, &out);
 	edited(is_broken);
-	cr_expect_geq(loop_now_ms() - began, SPD_ABSENT_MS);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS);
 	cr_expect(seen.policy.is_default);
 	policy_add(&ns, &out);
 	edited(is_whole);
+}
+
+Test(spd_watch, the_grace_period_of_a_missing_policy_is_the_configured_one)
+{
+	struct policy out = policy_protecting(POLICY_OUT);
+	uint64_t began = loop_now_ms();
+
+	watch.grace_ms = GRACE_MS / 5;
+	wait_until(is_seen);
+	policy_delete(&ns, &out);
+	edited(is_broken);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS / 5);
+	cr_expect_lt(loop_now_ms() - began, GRACE_MS);
 }
 
 static bool is_in_grace(void)
