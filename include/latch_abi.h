@@ -301,7 +301,9 @@ enum latch_counter {
 	LATCH_COUNTER_DATAGRAMS_LOST, /* datagrams that waited for the owner of their SA: send()
 					 succeeded; with IP_RECVERR it got ENOBUFS */
 	LATCH_COUNTER_UNLATCHED_UNSERVED, /* new flows passed unlatched: no feed can name the owner
-					     of an SA in their namespace */
+					     of an SA in their namespace, which is of the host's
+					     user namespace */
+	LATCH_COUNTER_UNLATCHED_FOREIGN,  /* the same in other user namespaces */
 	LATCH_COUNTER_COUNT,
 };
 

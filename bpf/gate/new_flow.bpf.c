@@ -48,9 +48,11 @@ __noinline int new_flow_latch(struct passage *p, int params)
 static __always_inline enum latch_counter pending_counter(const struct passage *p,
 							  union latch_sa_word word)
 {
-	return is_served(p->sa.netns, word.flags & LATCH_SA_FOREIGN)
-		       ? LATCH_COUNTER_UNLATCHED_PENDING
-		       : LATCH_COUNTER_UNLATCHED_UNSERVED;
+	int foreign = word.flags & LATCH_SA_FOREIGN;
+
+	if (is_served(p->sa.netns, foreign))
+		return LATCH_COUNTER_UNLATCHED_PENDING;
+	return foreign ? LATCH_COUNTER_UNLATCHED_FOREIGN : LATCH_COUNTER_UNLATCHED_UNSERVED;
 }
 
 static __always_inline int pass_auto(struct passage *p)

@@ -147,6 +147,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "datagrams_lost";
 	case LATCH_COUNTER_UNLATCHED_UNSERVED:
 		return "unlatched_unserved";
+	case LATCH_COUNTER_UNLATCHED_FOREIGN:
+		return "unlatched_foreign";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}

@@ -345,6 +345,7 @@ static int run(struct daemon *d)
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
 	daemon_feeds_stop(&d->feeds);
+	daemon_keep_served(d);
 	stop_watching(d);
 	if (err)
 		failure_set(d->failure, err,

@@ -9,9 +9,9 @@
 #include "latchd/maps/kernel_maps.h"
 
 /*
- * netns: for each configured feed the cookie of the namespace where it was last seen, or 0. Until
- * each was seen, a feed of 0 keeps the namespace that an earlier latchd has written in its place.
- * 0, or a negative errno.
+ * netns: for each configured feed the cookie of the namespace where it is, or 0: it is away, and
+ * may come back elsewhere. While one is away, and without any (count is 0: latchd ends), the
+ * namespaces written before stay served, too. 0, or a negative errno.
  */
 int served_write(const struct kernel_maps *maps, const uint64_t *netns, size_t count);
 

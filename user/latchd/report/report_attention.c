@@ -178,6 +178,7 @@ static void add_recent(struct json_writer *w, const struct report_recent *recent
 		{LATCH_COUNTER_SAS_OVER_QUOTA, "table-full"},
 		{LATCH_COUNTER_UNLATCHED_PENDING, "unlatched"},
 		{LATCH_COUNTER_UNLATCHED_OTHER, "unlatched"},
+		{LATCH_COUNTER_UNLATCHED_UNSERVED, "unlatched"},
 	};
 	size_t i;
 
@@ -202,7 +203,7 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 void report_notices(struct json_writer *w, const struct report_source *source,
 		    const struct report_latch_numbers *latches)
 {
-	static const struct recent_row unserved = {LATCH_COUNTER_UNLATCHED_UNSERVED, "unserved"};
+	static const struct recent_row unserved = {LATCH_COUNTER_UNLATCHED_FOREIGN, "unserved"};
 
 	json_key(w, "notices");
 	json_array_begin(w);

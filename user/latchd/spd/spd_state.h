@@ -37,7 +37,7 @@ struct spd_watch {
 	/* Of a flow without its policy: a key manager that starts again installs it anew. */
 	unsigned int grace_ms;
 
-	struct loop_timer check, period;
+	struct loop_timer check, period, grace_end;
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to check */
 	size_t edited_count;
 	bool all_edited;	     /* more of them than that */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where a new flow waits for the owner of its SA: in the namespaces of the feeds, and until each
- *feed was seen in all of the host's.
+ * feed was seen in all of the host's.
  *
  *	client --> nft: protocol = ESP --> gate_egress --> lo
  *	                     settings: served, all_feeds_seen
@@ -56,6 +56,7 @@ static void expect_waits(void)
 	cr_expect_eq(drops_for(LATCH_DROP_SA_PENDING).egress, 1);
 	cr_expect_not(has_latch(&flow));
 	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_UNSERVED), 0);
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_FOREIGN), 0);
 }
 
 Test(gate_served, a_new_flow_waits_where_a_feed_serves)
@@ -82,6 +83,7 @@ Test(gate_served, a_new_flow_does_not_wait_where_no_feed_serves_and_is_counted)
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect_eq(drops_in_all().egress, 0);
 	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_UNSERVED), 1);
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_FOREIGN), 0);
 	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_PENDING), 0);
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_LARVAL);
 	cr_expect_eq(udp_send(pair.client), 0, "nor does its second datagram");
@@ -127,7 +129,8 @@ Test(gate_served, a_namespace_of_another_user_namespace_waits_only_where_a_feed_
 	put_flag(LATCH_SA_FOREIGN);
 	serve(ELSEWHERE, 0);
 	cr_expect_eq(udp_send(pair.client), 0);
-	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_UNSERVED), 1);
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_FOREIGN), 1);
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_UNSERVED), 0);
 }
 
 Test(gate_served, an_earlier_latchds_namespaces_count_until_each_feed_was_seen)
@@ -138,5 +141,51 @@ Test(gate_served, an_earlier_latchds_namespaces_count_until_each_feed_was_seen)
 	expect_waits();
 	serve(ELSEWHERE, ELSEWHERE);
 	cr_expect_eq(udp_send(pair.client), 0);
-	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_UNSERVED), 1);
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_FOREIGN), 1);
+}
+
+/* Of two feeds, a later configuration names the other one first. */
+Test(gate_served, an_earlier_latchds_namespaces_count_in_any_order_of_the_feeds)
+{
+	put_flag(LATCH_SA_FOREIGN);
+	serve(flow.netns, ELSEWHERE);
+	serve(ELSEWHERE, 0);
+	expect_waits();
+}
+
+/* Its charon comes back in a new namespace as often as it likes. */
+Test(gate_served, a_feed_that_moves_is_waited_for_though_another_one_never_comes)
+{
+	uint64_t i;
+
+	put_flag(LATCH_SA_FOREIGN);
+	for (i = 0; i < 2 * LATCH_FEEDS_MAX; i++)
+		serve(ELSEWHERE + i, 0);
+	serve(flow.netns, 0);
+	serve(flow.netns, 0);
+	expect_waits();
+}
+
+/* A container's charon that restarts may come back in another namespace. */
+Test(gate_served, a_new_flow_waits_everywhere_while_a_feed_is_away)
+{
+	serve(ELSEWHERE, ELSEWHERE);
+	serve(ELSEWHERE, 0);
+	expect_waits();
+}
+
+Test(gate_served, a_new_flow_waits_everywhere_after_the_end_of_latchd)
+{
+	serve(ELSEWHERE, ELSEWHERE);
+	cr_assert_eq(served_write(&maps, NULL, 0), 0);
+	expect_waits();
+}
+
+Test(gate_served, the_end_of_latchd_does_not_make_other_user_namespaces_wait)
+{
+	put_flag(LATCH_SA_FOREIGN);
+	serve(ELSEWHERE, ELSEWHERE);
+	cr_assert_eq(served_write(&maps, NULL, 0), 0);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_FOREIGN), 1);
 }
