@@ -139,8 +139,7 @@ static void on_away(const struct attribution *a, struct key_manager *key_manager
 	if (key_manager->away)
 		return;
 	key_manager->away = true;
-	news_publish(a->news,
-		     &(struct news){.kind = NEWS_FEED_AWAY, .netns = key_manager->netns});
+	news_publish(a->news, &(struct news){.kind = NEWS_FEED_AWAY, .netns = key_manager->netns});
 }
 
 static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)

@@ -11,7 +11,7 @@ struct spd_grace_entry {
 	uint64_t netns;
 	uint64_t since_ms;
 	unsigned int time_ms; /* of its grace period, as the last check found it */
-	unsigned int round; /* the last one that found the latch unprotected */
+	unsigned int round;   /* the last one that found the latch unprotected */
 	UT_hash_handle hh;
 };
 
