@@ -92,6 +92,7 @@ enum latch_spd {
 };
 
 #define LATCH_RULES_MAX 64
+#define LATCH_FEEDS_MAX 64
 #define LATCH_RULE_NONE 0xffff /* no rule matched: auto, reset, no flags */
 
 /* Key of a latch. A LISTENER has no remote end: remote address and port are 0. */
@@ -297,6 +298,12 @@ enum latch_counter {
 					 their addresses or of their peer was full */
 	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to a VTI interface, or to an xfrm
 					 interface with SAs in another network namespace */
+	LATCH_COUNTER_DATAGRAMS_LOST, /* datagrams that waited for the owner of their SA: send()
+					 succeeded; with IP_RECVERR it got ENOBUFS */
+	LATCH_COUNTER_UNLATCHED_UNSERVED, /* new flows passed unlatched: no feed can name the owner
+					     of an SA in their namespace, which is of the host's
+					     user namespace */
+	LATCH_COUNTER_UNLATCHED_FOREIGN,  /* the same in other user namespaces */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -311,6 +318,14 @@ struct latch_settings {
 	__u32 rule_count;	   /* rules of the half in force */
 	__u32 rule_stamp;	   /* incremented at every change of the rules; stored together with
 				      rule_count */
+	/*
+	 * Where a key manager can name the owner of an SA: the namespaces in which the feeds were
+	 * last seen. 0: no feed. Until each was seen, any namespace of the host's user namespace
+	 * may be one.
+	 */
+	__u64 served[LATCH_FEEDS_MAX];
+	__u8 all_feeds_seen;
+	__u8 pad[7];
 };
 
 /*

@@ -69,8 +69,9 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 	if (latch) {
 		if (v && !p->listener)
 			v->was_latched = 1;
-		if (is_larval(latch) && new_flow_check_larval(p) == GATE_DROP)
-			return GATE_DROP;
+		verdict = is_larval(latch) ? new_flow_check_larval(p) : GATE_PASS;
+		if (verdict != GATE_PASS)
+			return verdict;
 		return pass_latched(p, latch);
 	}
 	if (v && v->was_latched && !p->listener)

@@ -6,8 +6,8 @@
 #include "gate/passage.h"
 
 /*
- * Returns GATE_PASS or GATE_DROP; the verifier does not know the range. v: state of the packet's
- * socket, or NULL.
+ * Returns GATE_PASS, GATE_DROP or GATE_LOSE; the verifier does not know the range. v: state of the
+ * packet's socket, or NULL.
  */
 int check_packet(struct passage *p, struct socket_verdict *v);
 

@@ -23,7 +23,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 		return GATE_PASS;
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
-		return gate_udp(skb, sk, &p);
+		return datagram_verdict(gate_udp(skb, sk, &p), egress);
 	/*
 	 * A raw socket has no flow. The kernel's own raw socket, which sends resets and ACKs, is
 	 * left to the netfilter gate.

@@ -147,6 +147,12 @@ static __always_inline int is_loopback(struct net_device *device)
 	return device && BPF_CORE_READ(device, flags) & IFF_LOOPBACK_FLAG;
 }
 
+/* A netfilter program cannot lose a packet: the kernel makes EPERM of NF_DROP. */
+static __always_inline int nf_verdict(int verdict)
+{
+	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+}
+
 /* The verifier does not know what these functions return. */
 static __always_inline int gate_sctp(struct nf_packet *nf)
 {
@@ -160,16 +166,16 @@ static __always_inline int gate_sctp(struct nf_packet *nf)
 		verdict = sctp_update_path(&nf->passage, &nf->sctp);
 	if (verdict == GATE_MARK)
 		verdict = sctp_mark_association(&nf->passage, &nf->sctp);
-	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+	return nf_verdict(verdict);
 }
 
 static __always_inline int check_egress(struct nf_packet *nf, struct latch *latch)
 {
 	if (is_syn_ack(nf->tcp_flags))
 		nf->passage.opened = LATCH_DIRECTION_IN;
-	if ((!latch || is_larval(latch)) && check_rule(&nf->passage) == GATE_DROP)
+	if ((!latch || is_larval(latch)) && check_rule(&nf->passage) != GATE_PASS)
 		return GATE_DROP;
-	return latch ? pass_latched(&nf->passage, latch) : GATE_PASS;
+	return latch ? nf_verdict(pass_latched(&nf->passage, latch)) : GATE_PASS;
 }
 
 SEC("netfilter")
@@ -180,7 +186,7 @@ int nf_gate_egress(struct bpf_nf_ctx *ctx)
 	int verdict;
 
 	if (!read_nf_packet(ctx, &nf, &verdict))
-		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+		return nf_verdict(verdict);
 	latch = latch_find(&nf.passage.flow);
 	if (!latch && is_forwarded(ctx->skb))
 		return GATE_PASS;
@@ -196,9 +202,9 @@ int nf_gate_egress(struct bpf_nf_ctx *ctx)
 static __always_inline int check_ingress(struct nf_packet *nf, struct latch *latch)
 {
 	if (latch)
-		return pass_latched(&nf->passage, latch);
+		return nf_verdict(pass_latched(&nf->passage, latch));
 	nf->passage.opened = LATCH_DIRECTION_IN;
-	return check_rule(&nf->passage);
+	return nf_verdict(check_rule(&nf->passage));
 }
 
 SEC("netfilter")
@@ -209,7 +215,7 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 	int verdict;
 
 	if (!read_nf_packet(ctx, &nf, &verdict))
-		return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+		return nf_verdict(verdict);
 	if (nf.protocol == IPPROTO_SCTP_NUMBER) {
 		nf.passage.protection =
 			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
@@ -220,7 +226,7 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 	if (latch && nf.protocol == IPPROTO_UDP_NUMBER) {
 		nf.passage.protection =
 			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-		return pass_latched(&nf.passage, latch);
+		return nf_verdict(pass_latched(&nf.passage, latch));
 	}
 	/*
 	 * Any other packet reaches its socket behind the cgroup gate, or its answer is checked

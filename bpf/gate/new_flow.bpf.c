@@ -38,9 +38,21 @@ __noinline int new_flow_latch(struct passage *p, int params)
 		return GATE_DROP;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			   p->listener_id);
-	if (err == -EEXIST)
-		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+	if (err == -EEXIST) {
+		drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+		return GATE_LOSE;
+	}
 	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
+}
+
+static __always_inline enum latch_counter pending_counter(const struct passage *p,
+							  union latch_sa_word word)
+{
+	int foreign = word.flags & LATCH_SA_FOREIGN;
+
+	if (is_served(p->sa.netns, foreign))
+		return LATCH_COUNTER_UNLATCHED_PENDING;
+	return foreign ? LATCH_COUNTER_UNLATCHED_FOREIGN : LATCH_COUNTER_UNLATCHED_UNSERVED;
 }
 
 static __always_inline int pass_auto(struct passage *p)
@@ -58,10 +70,10 @@ static __always_inline int pass_auto(struct passage *p)
 	if (!sa)
 		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
 	word = READ_WORD(sa->word);
-	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+	if (word.state == LATCH_SA_PENDING && is_awaited(p, sa))
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.state == LATCH_SA_PENDING)
-		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_PENDING,
+		return pass_unattributed(p, 0, pending_counter(p, word),
 					 word.flags & LATCH_SA_FOREIGN);
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER,

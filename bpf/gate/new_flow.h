@@ -21,7 +21,7 @@ static __always_inline enum latch_direction opening_direction(const struct passa
 int new_flow_check(struct passage *p);
 /* Creates an ESTABLISHED latch under params, by the decision in p->rule, and passes the packet. */
 int new_flow_latch(struct passage *p, int params);
-/* For a flow with a LARVAL latch. GATE_DROP: a rule requires an ESTABLISHED latch. */
+/* For a flow with a LARVAL latch. Not GATE_PASS: a rule requires an ESTABLISHED latch. */
 int new_flow_check_larval(struct passage *p);
 
 #endif

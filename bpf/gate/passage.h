@@ -11,6 +11,11 @@
 /* The same values for cgroup_skb and netfilter programs. */
 #define GATE_DROP 0
 #define GATE_PASS 1
+/*
+ * Dropped, and to the application lost on its way (R-2-15). A cgroup_skb/egress program may return
+ * it: udp_send_skb() hides NET_XMIT_DROP, unless the socket has IP_RECVERR. No other one may.
+ */
+#define GATE_LOSE 2
 
 /* Keep it small: the frames of all functions that check it share 512 bytes of stack with it. */
 struct passage {
@@ -73,6 +78,16 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 	bpf_ringbuf_submit(event, 0);
 }
 
+/*
+ * Its SA waits for its owner. An SA that is not in the table waits for room, or the kernel has
+ * deleted it with this packet under way.
+ */
+static __always_inline int waits_for_owner(enum latch_drop why)
+{
+	return why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN;
+}
+
+/* Returns GATE_DROP or GATE_LOSE. */
 static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
 {
 	struct latch_drop_count *counted;
@@ -87,7 +102,7 @@ static __always_inline int drop(enum latch_drop why, const struct passage *p, st
 		__sync_fetch_and_add(&latch->drops, 1);
 		drop_event(why, p, latch);
 	}
-	return GATE_DROP;
+	return waits_for_owner(why) ? GATE_LOSE : GATE_DROP;
 }
 
 #endif

@@ -46,8 +46,10 @@ __noinline int refuse(const struct passage *p, int why)
 	if (!p)
 		return GATE_DROP;
 	drop(why, p, NULL);
-	if (p->rule.undecided ||
-	    !may_send_event(p, p->opened == LATCH_DIRECTION_OUT ? SLOTS_OPENED_HERE : SLOTS_OTHER))
+	/* The rules have changed during the search; the next packet has its rule. */
+	if (p->rule.undecided)
+		return GATE_LOSE;
+	if (!may_send_event(p, p->opened == LATCH_DIRECTION_OUT ? SLOTS_OPENED_HERE : SLOTS_OTHER))
 		return GATE_DROP;
 	event = event_begin(LATCH_EVENT_REFUSED);
 	if (!event)

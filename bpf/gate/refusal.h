@@ -7,7 +7,7 @@
 
 /*
  * Drops the packet and sends LATCH_EVENT_REFUSED to the controller: the flow gets no latch. why:
- * an enum latch_drop. Returns GATE_DROP, which the verifier does not know.
+ * an enum latch_drop. Returns GATE_DROP or GATE_LOSE; the verifier does not know the range.
  */
 int refuse(const struct passage *p, int why);
 

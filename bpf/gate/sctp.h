@@ -35,9 +35,10 @@ struct sctp_segment {
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
-#define GATE_MARK      2 /* passes after sctp_mark_association() */
-#define GATE_UNLATCHED 3 /* sctp_check_path() decides */
-#define GATE_NEW_FLOW  4 /* new_flow_check() decides, then sctp_update_path() */
+/* Beside those of passage.h. */
+#define GATE_MARK      3 /* passes after sctp_mark_association() */
+#define GATE_UNLATCHED 4 /* sctp_check_path() decides */
+#define GATE_NEW_FLOW  5 /* new_flow_check() decides, then sctp_update_path() */
 
 static __always_inline int sctp_chunk_at(const struct packet *packet, __u32 at,
 					 struct sctp_chunkhdr *chunk)
@@ -315,9 +316,9 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_UNLATCHED;
 	if (is_latchd_abort(p, s, latch))
 		return GATE_PASS;
-	if (is_larval(latch) && new_flow_check_larval(p) == GATE_DROP)
+	if (is_larval(latch) && new_flow_check_larval(p) != GATE_PASS)
 		return GATE_DROP;
-	if (pass_latched(p, latch) == GATE_DROP)
+	if (pass_latched(p, latch) != GATE_PASS)
 		return GATE_DROP;
 	return update_association(p, s, latch, association_by_tag(p, s));
 }

@@ -114,7 +114,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	    comes_back(skb, p))
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp &&
-	    mptcp_check_subflow(p, (__u64)first) == GATE_DROP)
+	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;
 	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->starts_flow)

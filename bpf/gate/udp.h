@@ -93,7 +93,18 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 		socket = datagram_socket_new(sk);
 	if (socket)
 		remember_flow(socket, p);
-	return verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
+	return verdict;
+}
+
+/* To send() a datagram that waits is sent and lost (R-2-15), one that is refused gets EPERM. */
+static __always_inline int datagram_verdict(int verdict, int egress)
+{
+	if (verdict == GATE_PASS)
+		return GATE_PASS;
+	if (!egress || verdict != GATE_LOSE)
+		return GATE_DROP;
+	count(LATCH_COUNTER_DATAGRAMS_LOST);
+	return GATE_LOSE;
 }
 
 /*

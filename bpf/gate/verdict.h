@@ -5,6 +5,7 @@
 
 #include "db/latch_db.h"
 #include "gate/refusal.h"
+#include "gate/waiting.h"
 
 static __always_inline enum latch_drop mismatch_reason(__u16 latched, __u16 carried)
 {
@@ -25,18 +26,6 @@ static __always_inline void record_spi(const struct passage *p, struct latch *la
 		latch->spi_out = p->sa.spi;
 	else if (!p->egress && latch->spi_in != p->sa.spi)
 		latch->spi_in = p->sa.spi;
-}
-
-#define PENDING_LIMIT_DEFAULT 5000000000ull
-
-/* Beyond the limit an absent controller must not block the host. */
-static __always_inline int is_beyond_limit(const struct latch_sa *sa)
-{
-	struct latch_settings *s = settings_get();
-	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
-
-	/* The clock of another CPU may be a little ahead. */
-	return (__s64)(bpf_ktime_get_boot_ns() - sa->installed) > (__s64)limit;
 }
 
 #define REJECT_NONE LATCH_DROP_COUNT
@@ -60,7 +49,7 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 	if (!sa)
 		return LATCH_DROP_REQUIRED;
 	word = READ_WORD(sa->word);
-	if (word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+	if (word.state == LATCH_SA_PENDING && is_awaited(p, sa))
 		return LATCH_DROP_SA_PENDING;
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return LATCH_DROP_REQUIRED;
@@ -73,11 +62,9 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 /* For a packet that needs a latch by a rule, and cannot create one. */
 static __always_inline int reject(const struct passage *p, enum latch_drop why)
 {
-	/* The SA is being attributed: to the application this is packet loss (R-2-15). */
 	if (why == LATCH_DROP_SA_PENDING)
 		return drop(why, p, NULL);
-	refuse(p, why);
-	return GATE_DROP; /* the verifier does not know what refuse() returns */
+	return refuse(p, why);
 }
 
 static __always_inline int is_larval(const struct latch *latch)
@@ -108,7 +95,7 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	if (!sa)
 		return word.params ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
 	sa_word = READ_WORD(sa->word);
-	if (sa_word.state == LATCH_SA_PENDING && !is_beyond_limit(sa))
+	if (sa_word.state == LATCH_SA_PENDING && is_awaited(p, sa))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (word.params && sa_word.params != word.params)
 		return drop(mismatch_or_unknown(word.params, sa_word.params), p, latch);

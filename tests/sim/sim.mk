@@ -6,7 +6,7 @@
 SIM_SRC  := $(sort $(wildcard tests/sim/*.c tests/sim/doors/*.c)) \
 	    tests/sim/kernel/table.c tests/sim/kernel/helpers.c
 SIM_BPF  := $(addprefix bpf/,control/control db/maps db/rules gate/flow_check gate/new_flow \
-	    gate/refusal watch/sa_watch watch/spd_watch)
+	    gate/refusal gate/waiting watch/sa_watch watch/spd_watch)
 SIM_OBJ  := $(call obj,$(SIM_SRC))
 SIM_HEADERS := $(wildcard bpf/*/*.h include/*.h tests/sim/kernel/include/bpf/*.h)
 SIM_PROGRAMS := $(SIM_BPF:%=$(BUILD)/sim/%.o) $(BUILD)/sim/traffic.o

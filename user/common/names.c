@@ -143,6 +143,12 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "xfrm_hooks";
 	case LATCH_COUNTER_SAS_ELSEWHERE:
 		return "sas_elsewhere";
+	case LATCH_COUNTER_DATAGRAMS_LOST:
+		return "datagrams_lost";
+	case LATCH_COUNTER_UNLATCHED_UNSERVED:
+		return "unlatched_unserved";
+	case LATCH_COUNTER_UNLATCHED_FOREIGN:
+		return "unlatched_foreign";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}

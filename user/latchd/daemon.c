@@ -80,6 +80,8 @@ static void on_housekeeping(void *context)
 	lost_events_check(&d->lost_events, &d->news);
 	report_recent_note(&d->recent, d->source.maps, loop_now_ms());
 	resync_feeds(d);
+	if (d->served_unwritten)
+		daemon_write_served(d);
 	enforcement_check(d->enforcement);
 	watch_enforcement(d);
 	d->source.fixed_pins = enforcement_pins_are_fixed();
@@ -319,6 +321,7 @@ static void start_watching(struct daemon *d)
 			 "be reset",
 			 strerror(-err));
 	daemon_show_config(d);
+	daemon_write_served(d);
 	netfilter_netns_start(d->netfilter_netns);
 	d->disposition = (struct disposition){.maps = maps, .news = &d->news};
 	disposition_start(&d->disposition, d->loop);
@@ -326,6 +329,7 @@ static void start_watching(struct daemon *d)
 		.maps = maps,
 		.identities = d->identities,
 		.news = &d->news,
+		.grace_ms = d->config->policy_grace_ms,
 	};
 	spd_watch_start(&d->spd_watch, d->loop);
 	d->reaper = (struct reaper){.maps = maps};
@@ -364,14 +368,17 @@ static int run(struct daemon *d)
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
 	daemon_feeds_stop(&d->feeds);
+	daemon_keep_served(d);
 	stop_watching(d);
 	if (err)
 		failure_set(d->failure, err,
 			    "event loop: cannot wait for events: %s; restart latchd",
 			    strerror(-err));
 	else
-		log_info("enforce",
-			 "latchd ends; its latches stay enforced (latchctl purge ends that)");
+		log_info(
+			"enforce",
+			"latchd ends; its latches stay enforced, and latched connections stall from "
+			"the next rekey until latchd runs again (latchctl purge ends both)");
 	return err;
 }
 

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/daemon_events.h"
 
+#include <string.h>
+
+#include "common/log.h"
+#include "latchd/enforce/served.h"
 #include "latchd/latch/refused_connect.h"
 
 void daemon_kernel_event(void *context, const struct latch_event *event)
@@ -62,6 +66,31 @@ static void on_kernel_event(struct daemon *d, const struct latch_event *event)
 	}
 }
 
+void daemon_write_served(struct daemon *d)
+{
+	int err = daemon_feeds_write_served(&d->feeds, d->attribution,
+					    enforcement_maps(d->enforcement));
+
+	d->served_unwritten = err != 0;
+	if (err)
+		log_warn("feeds",
+			 "map settings not written (%s): the programs do not know which network "
+			 "namespaces have a key manager; next attempt in 1 s",
+			 strerror(-err));
+}
+
+/* Until a latchd sees the feeds again, each may come back in another namespace. */
+void daemon_keep_served(const struct daemon *d)
+{
+	int err = served_write(enforcement_maps(d->enforcement), NULL, 0);
+
+	if (err)
+		log_warn("feeds",
+			 "map settings not written (%s): connections in a network namespace to "
+			 "which a key manager moves begin unlatched; start latchd again",
+			 strerror(-err));
+}
+
 static void react(void *context, const struct news *news)
 {
 	struct daemon *d = context;
@@ -74,7 +103,11 @@ static void react(void *context, const struct news *news)
 		disposition_run_soon(&d->disposition);
 		return;
 	case NEWS_NETNS_SERVED:
+		daemon_write_served(d);
 		netfilter_netns_add(d->netfilter_netns, news->netns, NETFILTER_NETNS_OWN);
+		return;
+	case NEWS_FEED_AWAY:
+		daemon_write_served(d);
 		return;
 	case NEWS_EVENTS_LOST:
 		attribution_reconcile(d->attribution);

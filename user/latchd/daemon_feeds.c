@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "common/text.h"
+#include "latchd/enforce/served.h"
 
 _Static_assert(CONFIG_MAX_FEEDS <= ATTRIBUTION_FEEDS_MAX, "attribution knows all feeds");
 
@@ -238,6 +239,17 @@ size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribut
 	}
 	attribution_feeds_configured(attribution, feeds->feed, feeds->count);
 	return feeds->ended_count - before;
+}
+
+int daemon_feeds_write_served(const struct daemon_feeds *feeds,
+			      const struct attribution *attribution, const struct kernel_maps *maps)
+{
+	uint64_t netns[CONFIG_MAX_FEEDS];
+	size_t i;
+
+	for (i = 0; i < feeds->count; i++)
+		netns[i] = attribution_netns_of(attribution, feeds->feed[i]);
+	return served_write(maps, netns, feeds->count);
 }
 
 void daemon_feeds_stop(struct daemon_feeds *feeds)

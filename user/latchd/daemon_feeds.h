@@ -49,6 +49,11 @@ void daemon_feeds_discard(const struct daemon_feeds *feeds, struct feed *const *
 size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribution,
 			const struct config *config, struct feed *const *prepared);
 
+/* Tells the programs where a feed can name owners. 0, or a negative errno. */
+int daemon_feeds_write_served(const struct daemon_feeds *feeds,
+			      const struct attribution *attribution,
+			      const struct kernel_maps *maps);
+
 /* The file in folder for the key manager at this socket. False: its path is too long. */
 bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *out, size_t size);
 

@@ -63,6 +63,7 @@ struct daemon {
 	struct report_recent recent;
 	struct report_counts counts;
 	bool was_on;
+	bool served_unwritten; /* the programs do not know where the feeds are */
 };
 
 #endif

@@ -12,6 +12,7 @@
 #include "common/notify.h"
 #include "latchd/config/config_load.h"
 #include "latchd/daemon_check.h"
+#include "latchd/daemon_events.h"
 #include "latchd/daemon_parts.h"
 #include "latchd/enforce/rules.h"
 
@@ -111,7 +112,9 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	ended = daemon_feeds_use(&d->feeds, d->attribution, next, feeds);
 	free(d->config);
 	d->config = next;
+	d->spd_watch.grace_ms = next->policy_grace_ms;
 	daemon_show_config(d);
+	daemon_write_served(d);
 	log_reloaded(d, before, ended);
 	return 0;
 }

@@ -32,6 +32,7 @@ void parts_choose_config(bool wait)
 {
 	config = (struct config){
 		.pending_ms = 5000,
+		.policy_grace_ms = 5000,
 		.feed_count = 1,
 		.feeds = {{.name = "charon", .type = CONFIG_FEED_VICI, .socket = "charon.vici"}},
 		.rule_count = wait,

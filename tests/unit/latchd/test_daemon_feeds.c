@@ -82,6 +82,53 @@ Test(daemon_feeds, a_change_that_is_not_made_leaves_the_running_feeds)
 	cr_expect(feeds.feed[0] == host && feeds.feed[1] == blue);
 }
 
+static struct latch_settings served(void)
+{
+	struct latch_settings settings;
+	__u32 key = 0;
+
+	cr_assert_eq(daemon_feeds_write_served(&feeds, attribution, &maps), 0);
+	cr_assert_eq(bpf_map_lookup_elem(maps.settings, &key, &settings), 0);
+	return settings;
+}
+
+static bool serves(const struct latch_settings *settings, uint64_t netns)
+{
+	size_t i;
+
+	for (i = 0; i < LATCH_FEEDS_MAX; i++)
+		if (settings->served[i] == netns)
+			return true;
+	return false;
+}
+
+/* It may come back in another namespace, and until then its old one stays served. */
+Test(daemon_feeds, a_feed_that_is_away_is_no_longer_seen_until_it_comes_back)
+{
+	struct latch_settings settings;
+	struct namespace other;
+
+	namespace_start(&other);
+	attach(feeds.feed[0], &ns);
+	cr_expect_not(served().all_feeds_seen);
+	attach(feeds.feed[1], &ns);
+	cr_expect(served().all_feeds_seen);
+	set_feed_state(feeds.feed[1], FEED_STATE_LOST);
+	set_feed_state(feeds.feed[1], FEED_STATE_LOST);
+	cr_expect_eq(seen.away, 1);
+	settings = served();
+	cr_expect_not(settings.all_feeds_seen);
+	cr_expect(serves(&settings, ns.cookie));
+	attach(feeds.feed[1], &other);
+	settings = served();
+	cr_expect(settings.all_feeds_seen);
+	cr_expect(serves(&settings, ns.cookie) && serves(&settings, other.cookie));
+	attach(feeds.feed[0], &other);
+	settings = served();
+	cr_expect_not(serves(&settings, ns.cookie));
+	namespace_end(&other);
+}
+
 Test(daemon_feeds, the_sas_of_a_feed_that_is_removed_are_orphans)
 {
 	struct feed_child child = child_of("c.example", 0x100);

@@ -40,7 +40,7 @@ static struct feed charon, pluto;
 /* ---- what was seen */
 
 static struct {
-	unsigned int broken, healed, bound, served;
+	unsigned int broken, healed, bound, served, away;
 	struct latch_flow flow; /* of the latch broken or healed last */
 	uint16_t got;
 	uint8_t reasons; /* that a latch may be broken for; 0 = in conflict only */
@@ -52,6 +52,7 @@ static struct {
 	enum latch_sa_state watched_state;
 	void (*on_break)(void); /* called after the break */
 	void (*on_bound)(const struct latch_sa_key *key);
+	void (*on_served)(void);
 } seen;
 
 static struct {
@@ -117,6 +118,11 @@ static void on_news(void *context, const struct news *news)
 		return;
 	case NEWS_NETNS_SERVED:
 		seen.served++;
+		if (seen.on_served)
+			seen.on_served();
+		return;
+	case NEWS_FEED_AWAY:
+		seen.away++;
 		return;
 	case NEWS_KERNEL_EVENT:
 	case NEWS_LATCH_HELD:

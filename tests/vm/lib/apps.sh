@@ -127,7 +127,7 @@ alias_flow() {
 
 # ---- connected UDP
 
-# send_datagrams HOST PEER PORT PEER-PORT [once | then=PEER]: datagrams, in the background; see
+# send_datagrams HOST PEER PORT PEER-PORT [once | then=PEER] [pace=MS]: datagrams, in the background; see
 # lib/datagrams. The tag of the flow is HOST-PORT.
 send_datagrams() {
 	spawn "$1" "$RUN/datagrams-$1.pid" "$TOP/tests/vm/lib/datagrams" "$APPS" "$1" "$2" \

@@ -11,6 +11,11 @@ rules() {
 	:
 }
 
+# A scenario may define this anew: more keys of [enforce].
+enforce_keys() {
+	:
+}
+
 # A scenario may define this anew: the hosts that latchd serves.
 served_hosts() {
 	echo w c d
@@ -23,6 +28,7 @@ latchd_config() {
 		[enforce]
 		cgroup = $(cgroup_root)
 	EOF
+	enforce_keys
 	rules
 	for host in $(served_hosts); do
 		cat <<-EOF

@@ -11,6 +11,10 @@
 # touches: gate spd latch
 # expect: clean
 
+enforce_keys() {
+	echo 'policy-grace = 5s'
+}
+
 # written_since BYTES: W's application has written more of its lines than that.
 written_since() {
 	[ "$(stat -c %s "$APPS/w-7000.sent")" -gt "$1" ]

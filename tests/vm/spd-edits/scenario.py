@@ -306,7 +306,7 @@ def peers_plaintext_is_dropped():
     conforms("S36", "C does not latch and sent in clear: W's end, latched, received nothing of it, and counted it")
 
 
-latchd = Latchd("spd-edits", RULES)
+latchd = Latchd("spd-edits", RULES, "policy-grace = 5s\n")
 topology()
 watch()
 attach()

@@ -7,8 +7,8 @@ Connected UDP sockets on the kernel side alone (RFC 5660 section 5.2).
     netns w 10.9.0.1 ---- veth ---- netns c 10.9.0.2 and 10.9.0.3
     two transport-mode ESP SAs for each of c's addresses, installed by hand
 
-    1. under a pending SA a connected socket cannot send (EPERM); an unconnected socket
-       can, and starts no latch
+    1. under a pending SA what a connected socket sends is lost, without an error (with IP_RECVERR:
+       ENOBUFS); an unconnected socket can send, and starts no latch
     2. under bound SAs both ends are latched to params 7, from the first datagram on,
        the server's own end when it connects
     3. datagrams that a connected socket sends to another address are no part of its connection
@@ -28,15 +28,16 @@ import signal
 import socket
 import struct
 
-from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_SA_PENDING, LATCH_STATE_ESTABLISHED)
+from abi import (LATCH_COUNTER_DATAGRAMS_LOST, LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_SA_PENDING, LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, until
 from flows import register, watch
 from gates import Gate
 from host import C, HOSTS, LIBC, W, flush, topology
 from latchd import attach
-from maps import are, bind, connections, define, latches_of, listeners, set_pending_limit
+from maps import are, bind, connections, counter, define, latches_of, listeners, set_pending_limit
 
 OTHER = "10.9.0.3"
+IP_RECVERR = 11 # linux/in.h
 ENCAP = "encap espinudp 4500 4500 0.0.0.0"
 W_SENDS, C_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "out"), Gate(C, "in")
 
@@ -95,8 +96,14 @@ unconnected = W.datagram_socket()
 client = W.datagram_socket()
 client.connect((C.address, 6001))
 register(W, client)
-expect(send_error(client, b"too early") == errno.EPERM, "under a pending SA send() fails (EPERM)")
-expect(not connections() and W_SENDS.drops(LATCH_DROP_SA_PENDING) >= 1, "counted, and no latch is created")
+too_early = W_SENDS.crossing()
+expect(send_error(client, b"too early") == 0, "under a pending SA send() succeeds")
+expect(not connections() and W_SENDS.drops(LATCH_DROP_SA_PENDING) == 1, "counted, and no latch is created")
+client.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+expect(send_error(client, b"too early") == errno.ENOBUFS, "with IP_RECVERR it fails (ENOBUFS)")
+client.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 0)
+expect(not too_early.so_far() and counter(LATCH_COUNTER_DATAGRAMS_LOST) == 2, "both are counted, and none left w")
+conforms("R-2-15", "connected UDP under a pending SA: send() succeeds, nothing leaves")
 unconnected.sendto(b"unconnected", (C.address, 6001))
 receives(server, b"unconnected", "an unconnected socket sends and receives as before")
 expect(not connections(), "an unconnected socket starts no latch")

@@ -8,7 +8,7 @@
 #include "latch_abi.h"
 
 #define CONFIG_DEFAULT_PATH "/etc/latchd/latchd.conf"
-#define CONFIG_MAX_FEEDS    64
+#define CONFIG_MAX_FEEDS    LATCH_FEEDS_MAX
 #define CONFIG_MAX_CGROUPS  64
 #define CONFIG_CGROUP_MAX   256
 #define CONFIG_NAME_MAX	    32
@@ -49,6 +49,8 @@ struct config {
 	char cgroups[CONFIG_MAX_CGROUPS][CONFIG_CGROUP_MAX];
 	/* [enforce] pending-limit: 100..60000 ms, default 5000. */
 	unsigned int pending_ms;
+	/* [enforce] policy-grace: 1000..600000 ms, default 30000. */
+	unsigned int policy_grace_ms;
 	/* [enforce] latches: 64..4194304 entries, default 65536. */
 	unsigned int latch_capacity;
 	/* [control] socket: default /run/latchd/latchd.sock. */

@@ -101,7 +101,8 @@ static bool parse_cgroup(struct config_parser *parser, const char *value)
 	return true;
 }
 
-static bool parse_pending_limit(struct config_parser *parser, const char *value)
+static bool parse_time(unsigned int *ret_ms, unsigned int least_ms, unsigned int most_ms,
+		       const char *value)
 {
 	unsigned long number, ms_per_unit;
 	const char *unit;
@@ -114,10 +115,20 @@ static bool parse_pending_limit(struct config_parser *parser, const char *value)
 		ms_per_unit = 1000;
 	else
 		return false;
-	if (number > 60000 / ms_per_unit || number * ms_per_unit < 100)
+	if (number > most_ms / ms_per_unit || number * ms_per_unit < least_ms)
 		return false;
-	parser->config->pending_ms = (unsigned int)(number * ms_per_unit);
+	*ret_ms = (unsigned int)(number * ms_per_unit);
 	return true;
+}
+
+static bool parse_pending_limit(struct config_parser *parser, const char *value)
+{
+	return parse_time(&parser->config->pending_ms, 100, 60000, value);
+}
+
+static bool parse_policy_grace(struct config_parser *parser, const char *value)
+{
+	return parse_time(&parser->config->policy_grace_ms, 1000, 600000, value);
 }
 
 static bool parse_latches(struct config_parser *parser, const char *value)
@@ -203,6 +214,8 @@ static const struct config_key config_keys[] = {
 	 "the absolute path of a cgroup v2 directory, without . and .."},
 	{CONFIG_SECTION_ENFORCE, "pending-limit", parse_pending_limit,
 	 "a time from 100ms to 60s, such as 5s"},
+	{CONFIG_SECTION_ENFORCE, "policy-grace", parse_policy_grace,
+	 "a time from 1s to 600s, such as 30s"},
 	{CONFIG_SECTION_ENFORCE, "latches", parse_latches, "a number from 64 to 4194304"},
 	{CONFIG_SECTION_CONTROL, "socket", parse_control_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_CONTROL, "group", parse_control_group,
@@ -435,6 +448,7 @@ static void set_defaults(struct config *config)
 {
 	memset(config, 0, sizeof(*config));
 	config->pending_ms = 5000;
+	config->policy_grace_ms = 30000;
 	config->latch_capacity = 65536;
 	strcpy(config->control_socket, CONFIG_DEFAULT_CONTROL_SOCKET);
 }

@@ -42,6 +42,8 @@ static int exchange_settings(const struct kernel_maps *maps, struct latch_settin
 
 	settings->rule_count = before.rule_count;
 	settings->rule_stamp = before.rule_stamp;
+	memcpy(settings->served, before.served, sizeof(settings->served));
+	settings->all_feeds_seen = before.all_feeds_seen;
 	if (!err)
 		err = bpf_map_update_elem(maps->settings, &key, settings, BPF_ANY);
 	if (!err)

@@ -30,6 +30,7 @@ enum news_kind {
 	NEWS_FLOW_REFUSED, /* event, error: a flow got no latch; was its connect() ended? */
 	NEWS_SA_BOUND,	   /* sa */
 	NEWS_NETNS_SERVED, /* netns: a key manager serves it; this attachment has bound no SA yet */
+	NEWS_FEED_AWAY,	   /* netns: its key manager is gone, and may come back elsewhere */
 	NEWS_EVENTS_LOST,  /* count: kernel events lost since the last such record */
 };
 

@@ -338,6 +338,7 @@ static void on_news(void *context, const struct news *news)
 		log_kernel_event(log, news->event);
 		return;
 	case NEWS_NETNS_SERVED:
+	case NEWS_FEED_AWAY:
 	case NEWS_EVENTS_LOST:
 		return;
 	}

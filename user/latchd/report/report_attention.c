@@ -154,30 +154,36 @@ static void add_tables(struct json_writer *w, const struct report_latch_numbers 
 	add_larval(w, latches->larval - latches->foreign_larval);
 }
 
+struct recent_row {
+	enum latch_counter counter;
+	const char *code;
+};
+
+static void add_recent_row(struct json_writer *w, const struct report_recent *recent,
+			   const struct recent_row *row)
+{
+	uint64_t changed = recent ? recent->changed_ms[row->counter] : 0;
+
+	if (changed && loop_now_ms() - changed < REPORT_RECENT_MS)
+		add(w, row->code, latch_counter_name(row->counter),
+		    "%" PRIu64 " since the programs were attached, the last within ten minutes",
+		    recent->counters[row->counter]);
+}
+
 static void add_recent(struct json_writer *w, const struct report_recent *recent)
 {
-	static const struct {
-		enum latch_counter counter;
-		const char *code;
-	} rows[] = {
+	static const struct recent_row rows[] = {
 		{LATCH_COUNTER_LATCHES_FULL, "table-full"},
 		{LATCH_COUNTER_SAS_FULL, "table-full"},
 		{LATCH_COUNTER_SAS_OVER_QUOTA, "table-full"},
 		{LATCH_COUNTER_UNLATCHED_PENDING, "unlatched"},
 		{LATCH_COUNTER_UNLATCHED_OTHER, "unlatched"},
+		{LATCH_COUNTER_UNLATCHED_UNSERVED, "unlatched"},
 	};
-	uint64_t now = loop_now_ms();
 	size_t i;
 
-	for (i = 0; recent && i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint64_t changed = recent->changed_ms[rows[i].counter];
-
-		if (changed && now - changed < REPORT_RECENT_MS)
-			add(w, rows[i].code, latch_counter_name(rows[i].counter),
-			    "%" PRIu64 " since the programs were attached, the last within ten "
-			    "minutes",
-			    recent->counters[rows[i].counter]);
-	}
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		add_recent_row(w, recent, &rows[i]);
 }
 
 void report_attention(struct json_writer *w, const struct report_source *source,
@@ -197,6 +203,8 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 void report_notices(struct json_writer *w, const struct report_source *source,
 		    const struct report_latch_numbers *latches)
 {
+	static const struct recent_row unserved = {LATCH_COUNTER_UNLATCHED_FOREIGN, "unserved"};
+
 	json_key(w, "notices");
 	json_array_begin(w);
 	add_gates(w, source, true);
@@ -206,5 +214,6 @@ void report_notices(struct json_writer *w, const struct report_source *source,
 		    "is all that may; further ones wait for a place",
 		    NETFILTER_NETNS_FOREIGN_MAX);
 	add_larval(w, latches->foreign_larval);
+	add_recent_row(w, source->recent, &unserved);
 	json_array_end(w);
 }

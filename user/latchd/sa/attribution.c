@@ -169,13 +169,12 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 		return err;
 	/* Before the first look-up: the index may be full of namespaces of local users. */
 	netns_hint(netns, daemon);
-	err = sa_adoption_run(a->maps, netns, NULL, 0);
-	if (!err)
-		err = key_managers_attach(&a->key_managers, feed, netns);
+	err = key_managers_attach(&a->key_managers, feed, netns);
 	if (err)
 		return err;
+	/* Before its SAs are in the table: a new flow under one of them has to wait. */
 	news_publish(a->news, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = netns});
-	return 0;
+	return sa_adoption_run(a->maps, netns, NULL, 0);
 }
 
 static void orphan_all(struct attribution *a, const struct feed *feed)
@@ -202,6 +201,15 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 
+static void on_away(const struct attribution *a, struct key_manager *key_manager)
+{
+	key_manager->synced = false;
+	if (key_manager->away)
+		return;
+	key_manager->away = true;
+	news_publish(a->news, &(struct news){.kind = NEWS_FEED_AWAY, .netns = key_manager->netns});
+}
+
 static void on_state(void *context, struct feed *feed, enum feed_state state, const char *detail)
 {
 	struct attribution *a = context;
@@ -212,7 +220,7 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	case FEED_STATE_ABSENT:
 	case FEED_STATE_LOST:
 		if (key_manager)
-			key_manager->synced = false;
+			on_away(a, key_manager);
 		peer_death_feed_lost(&a->peer_death, feed);
 		orphan_all(a, feed);
 		return;
@@ -232,6 +240,13 @@ static void forget_unbound(struct attribution *a, const struct feed *feed)
 		if (child->feed == feed && !child->params)
 			attribution_forget_child(a, child);
 	}
+}
+
+uint64_t attribution_netns_of(const struct attribution *a, const struct feed *feed)
+{
+	const struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
+
+	return key_manager && !key_manager->away ? key_manager->netns : 0;
 }
 
 void attribution_feed_removed(struct attribution *a, struct feed *feed)

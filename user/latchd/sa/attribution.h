@@ -34,6 +34,9 @@ const char *attribution_refusal(const struct attribution *attribution,
 bool attribution_rival(struct attribution *attribution, const struct latch_sa_key *key,
 		       struct news_rival *ret);
 
+/* The cookie of the network namespace where the feed was last seen; 0: never since it began. */
+uint64_t attribution_netns_of(const struct attribution *attribution, const struct feed *feed);
+
 /*
  * The configuration no longer has the feed: its SAs are orphans, and its namespace has one key
  * manager less. Stop the feed before, and destroy it after attribution_free().

@@ -26,6 +26,7 @@ int key_managers_attach(struct key_managers *key_managers, struct feed *feed, ui
 		LL_PREPEND(key_managers->first, key_manager);
 	}
 	key_manager->netns = netns;
+	key_manager->away = false;
 	key_manager->synced = false;
 	return 0;
 }

@@ -11,6 +11,7 @@
 struct key_manager {
 	struct feed *feed;
 	uint64_t netns;	       /* cookie */
+	bool away;	       /* it may come back in another namespace */
 	bool synced;	       /* all its CHILD_SAs are reported since it was attached */
 	bool list_failed;      /* its first list had no effect, or a report in it */
 	bool has_left_out;     /* a report of the running list is left to another CHILD_SA */

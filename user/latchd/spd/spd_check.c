@@ -202,7 +202,7 @@ static int on_unprotected(struct check *check, const struct latch_flow *flow,
 			  const struct latch *latch, const struct latch_params *params,
 			  struct finding *finding)
 {
-	unsigned int time_ms = finding->missing ? SPD_ABSENT_MS : SPD_PASSING_MS;
+	unsigned int time_ms = finding->missing ? check->watch->grace_ms : SPD_PASSING_MS;
 	bool protect = latch->rule_flags & LATCH_RULE_PROTECT;
 	int err;
 

@@ -10,7 +10,8 @@ struct spd_grace_entry {
 	uint64_t id; /* of the latch */
 	uint64_t netns;
 	uint64_t since_ms;
-	unsigned int round; /* the last one that found the latch unprotected */
+	unsigned int time_ms; /* of its grace period, as the last check found it */
+	unsigned int round;   /* the last one that found the latch unprotected */
 	UT_hash_handle hh;
 };
 
@@ -38,6 +39,7 @@ bool spd_grace_is_over(struct spd_grace *grace, uint64_t netns, uint64_t latch_i
 	if (!entry)
 		return true;
 	entry->round = grace->round;
+	entry->time_ms = time_ms;
 	return loop_now_ms() - entry->since_ms >= time_ms;
 }
 
@@ -47,26 +49,30 @@ static void remove_entry(struct spd_grace *grace, struct spd_grace_entry *entry)
 	free(entry);
 }
 
-void spd_grace_end_round(struct spd_grace *grace)
+void spd_grace_end_round(struct spd_grace *grace,
+			 bool (*was_checked)(const void *context, uint64_t netns),
+			 const void *context)
 {
 	struct spd_grace_entry *entry, *next;
 
 	HASH_ITER(hh, grace->by_id, entry, next)
 	{
-		if (entry->round != grace->round)
+		if (entry->round != grace->round && was_checked(context, entry->netns))
 			remove_entry(grace, entry);
 	}
 	grace->round++;
 }
 
-void spd_grace_visit(const struct spd_grace *grace, void (*visit)(void *context, uint64_t netns),
-		     void *context)
+void spd_grace_visit(const struct spd_grace *grace, spd_grace_visit_fn visit, void *context)
 {
 	const struct spd_grace_entry *entry, *next;
+	uint64_t passed_ms;
 
 	HASH_ITER(hh, grace->by_id, entry, next)
 	{
-		visit(context, entry->netns);
+		passed_ms = loop_now_ms() - entry->since_ms;
+		visit(context, entry->netns,
+		      passed_ms < entry->time_ms ? (unsigned int)(entry->time_ms - passed_ms) : 0);
 	}
 }
 

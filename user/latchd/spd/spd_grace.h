@@ -26,12 +26,18 @@ struct spd_grace {
 bool spd_grace_is_over(struct spd_grace *grace, uint64_t netns, uint64_t latch_id,
 		       unsigned int time_ms);
 
-/* Ends the round, and the grace period of every latch that the round found protected. */
-void spd_grace_end_round(struct spd_grace *grace);
+/*
+ * Ends the round, and the grace period of every latch that the round found protected. was_checked:
+ * did the round check all latches of the namespace? Those of the others stay as they are.
+ */
+void spd_grace_end_round(struct spd_grace *grace,
+			 bool (*was_checked)(const void *context, uint64_t netns),
+			 const void *context);
+
+typedef void (*spd_grace_visit_fn)(void *context, uint64_t netns, unsigned int left_ms);
 
 /* Visits the namespace of each latch in its grace period; a namespace may come more than once. */
-void spd_grace_visit(const struct spd_grace *grace, void (*visit)(void *context, uint64_t netns),
-		     void *context);
+void spd_grace_visit(const struct spd_grace *grace, spd_grace_visit_fn visit, void *context);
 
 void spd_grace_release(struct spd_grace *grace);
 

@@ -18,8 +18,6 @@
 #define SPD_SETTLE_MS 200
 /* An unprotected flow is checked again: a dump may fall between two of these steps. */
 #define SPD_PASSING_MS 200
-/* Without its policy: a key manager that starts again installs it anew. */
-#define SPD_ABSENT_MS 5000
 /* Changes that no event reports are found then. */
 #define SPD_PERIOD_MS 10000
 
@@ -33,11 +31,13 @@ struct spd_namespaces {
 };
 
 struct spd_watch {
-	const struct kernel_maps *maps; /* the caller sets these three */
+	const struct kernel_maps *maps; /* the caller sets these four */
 	const struct identities *identities;
 	const struct news_bus *news; /* LATCH_BROKEN, _HEALED, _HELD, _RELEASED */
+	/* Of a flow without its policy: a key manager that starts again installs it anew. */
+	unsigned int grace_ms;
 
-	struct loop_timer check, period;
+	struct loop_timer check, period, grace_end;
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to check */
 	size_t edited_count;
 	bool all_edited;	     /* more of them than that */

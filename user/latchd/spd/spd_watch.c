@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,20 +131,59 @@ static void check_soon(struct spd_watch *watch)
 		loop_timer_arm(&watch->check, SPD_SETTLE_MS);
 }
 
-static void recheck(void *context, uint64_t netns)
-{
-	struct spd_watch *watch = context;
+/* When the first of the grace periods ends. */
+struct next_end {
+	struct spd_watch *watch;
+	unsigned int left_ms; /* UINT_MAX: none is running */
+};
 
+/*
+ * A flow that seems to be unprotected for a moment is checked again soon. For one that waits for
+ * its policy a check at the end is enough: an event, or the periodic check, shows that it is back.
+ */
+static void plan_check(void *context, uint64_t netns, unsigned int left_ms)
+{
+	struct next_end *next = context;
+	struct spd_watch *watch = next->watch;
+
+	if (left_ms > SPD_RECHECK_MS) {
+		next->left_ms = left_ms < next->left_ms ? left_ms : next->left_ms;
+		return;
+	}
 	note_edited(watch, netns);
 	if (!loop_timer_armed(&watch->check))
 		loop_timer_arm(&watch->check, SPD_RECHECK_MS);
+}
+
+static void plan_checks(struct spd_watch *watch)
+{
+	struct next_end next = {watch, UINT_MAX};
+
+	spd_grace_visit(&watch->grace, plan_check, &next);
+	if (next.left_ms == UINT_MAX)
+		loop_timer_cancel(&watch->grace_end);
+	else
+		loop_timer_arm(&watch->grace_end, next.left_ms);
+}
+
+static void on_grace_end(void *context)
+{
+	plan_checks(context);
+}
+
+static bool was_checked(const void *context, uint64_t netns)
+{
+	const struct spd_watch *watch = context;
+
+	return watch->periodic || watch->all_edited ||
+	       contains(watch->edited, watch->edited_count, netns);
 }
 
 /* After a failure the unprotected latches are not known, so none is cleared. */
 static void end_round(struct spd_watch *watch)
 {
 	if (!watch->failed)
-		spd_grace_end_round(&watch->grace);
+		spd_grace_end_round(&watch->grace, was_checked, watch);
 	if (watch->failed || watch->periodic || watch->all_edited)
 		watch->warned = watch->failed;
 	watch->created_count = 0;
@@ -187,7 +227,7 @@ static void on_check(void *context)
 	}
 	watch->edited_count = 0;
 	watch->all_edited = false;
-	spd_grace_visit(&watch->grace, recheck, watch);
+	plan_checks(watch);
 }
 
 static void on_period(void *context)
@@ -260,6 +300,7 @@ void spd_watch_start(struct spd_watch *watch, struct loop *loop)
 		spd_state_set_held(watch, own, true);
 	loop_timer_init(loop, &watch->check, on_check, watch);
 	loop_timer_init(loop, &watch->period, on_period, watch);
+	loop_timer_init(loop, &watch->grace_end, on_grace_end, watch);
 	on_period(watch);
 }
 
@@ -271,4 +312,5 @@ void spd_watch_stop(struct spd_watch *watch)
 	watch->knows = false;
 	loop_timer_cancel(&watch->check);
 	loop_timer_cancel(&watch->period);
+	loop_timer_cancel(&watch->grace_end);
 }

@@ -82,6 +82,14 @@ static int latch_establish(const struct latch_flow *flow, struct latch *latch, u
 
 #include "gate/verdict.h"
 
+static int served;
+
+int is_served(__u64 netns, int foreign)
+{
+	(void)netns, (void)foreign;
+	return served;
+}
+
 int refuse(const struct passage *p, int why)
 {
 	(void)p, (void)why;
@@ -96,6 +104,7 @@ static void begin(void)
 	memset(sas, 0, sizeof(sas));
 	memset(&latch, 0, sizeof(latch));
 	sa_is_known = true;
+	served = 1;
 	sas[0].word.state = LATCH_SA_BOUND;
 	sas[0].word.params = PEER;
 	sas[0].installed = boot_time;
@@ -161,4 +170,38 @@ Test(verdict, a_pending_sa_carries_a_larval_latch_only_beyond_the_limit)
 	cr_expect(is_dropped(LATCH_DROP_SA_PENDING));
 	sas[0].installed = boot_time - settings.pending_limit - 1;
 	cr_expect(passes());
+}
+
+/* What waits for an owner is lost (R-2-15), what is refused is not. */
+Test(verdict, R_2_15_only_a_packet_that_waits_for_an_owner_is_lost)
+{
+	struct passage p = {.protection = PACKET_PROTECTED, .egress = 1};
+
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = PEER;
+	sas[0].word.state = LATCH_SA_PENDING;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
+	sa_is_known = false;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
+	sa_is_known = true;
+	sas[0].word = (union latch_sa_word){.state = LATCH_SA_BOUND, .params = IMPOSTOR};
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	sas[0].word.flags = LATCH_SA_AMBIGUOUS;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	p.protection = PACKET_PLAIN;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	latch.word.state = LATCH_STATE_BROKEN;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+}
+
+Test(verdict,
+     where_no_feed_serves_a_pending_sa_carries_larval_latches_at_once_and_no_established_one)
+{
+	served = 0;
+	sas[0].word = (union latch_sa_word){.state = LATCH_SA_PENDING};
+	cr_expect(passes());
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = PEER;
+	cr_expect(is_dropped(LATCH_DROP_SA_PENDING));
 }

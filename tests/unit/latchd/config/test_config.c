@@ -11,6 +11,7 @@ Test(config, an_absent_file_gives_the_defaults)
 	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &failure), 0);
 	cr_expect_eq(config.cgroup_count, 0);
 	cr_expect_eq(config.pending_ms, 5000);
+	cr_expect_eq(config.policy_grace_ms, 30000);
 	cr_expect_eq(config.latch_capacity, 65536);
 	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
 	cr_expect_str_eq(config.control_group, "");
@@ -43,6 +44,7 @@ Test(config, every_key_is_read_into_its_field)
 			  "[enforce]\n"
 			  "cgroup = /sys/fs/cgroup/web ; why\n"
 			  "pending-limit=250ms\n"
+			  "policy-grace = 12s\n"
 			  "  latches = 1024\n"
 			  "[control] # trailing\n"
 			  "\tsocket = /run/other/ctl\r\n"
@@ -59,6 +61,7 @@ Test(config, every_key_is_read_into_its_field)
 	cr_assert_eq(config.cgroup_count, 1);
 	cr_expect_str_eq(config.cgroups[0], "/sys/fs/cgroup/web");
 	cr_expect_eq(config.pending_ms, 250);
+	cr_expect_eq(config.policy_grace_ms, 12000);
 	cr_expect_eq(config.latch_capacity, 1024);
 	cr_expect_str_eq(config.control_socket, "/run/other/ctl");
 	cr_expect_str_eq(config.control_group, "wheel");
@@ -107,7 +110,8 @@ static const struct refused refused[] = {
 	{"[" A100 "]\n", 1, "unknown section"},
 	{"latches = 100\n", 1, "before the first section"},
 	{"[enforce]\nlatch = 100\n", 2, "unknown key \"latch\""},
-	{"[enforce]\nlatch = 100\n", 2, "expected one of: cgroup, pending-limit, latches"},
+	{"[enforce]\nlatch = 100\n", 2,
+	 "expected one of: cgroup, pending-limit, policy-grace, latches"},
 	{"[enforce]\nsocket = /x\n", 2, "unknown key \"socket\""},
 	{"[control]\nlatches = 100\n", 2, "expected one of: socket, group"},
 	{"[enforce]\n# c\nlatches\n", 3, "expected KEY = VALUE"},
@@ -137,6 +141,10 @@ static const struct refused refused[] = {
 	{"[enforce]\npending-limit = 99ms\n", 2, "such as 5s"},
 	{"[enforce]\npending-limit = 0s\n", 2, "such as 5s"},
 	{"[enforce]\npending-limit = 61s\n", 2, "such as 5s"},
+	{"[enforce]\npolicy-grace = 999ms\n", 2, "such as 30s"},
+	{"[enforce]\npolicy-grace = 0s\n", 2, "such as 30s"},
+	{"[enforce]\npolicy-grace = 601s\n", 2, "such as 30s"},
+	{"[enforce]\npolicy-grace = never\n", 2, "such as 30s"},
 	{"[enforce]\npending-limit = 5m\n", 2, "such as 5s"},
 	{"[enforce]\npending-limit = 18446744073709551615s\n", 2, "such as 5s"},
 	{"[enforce]\ncgroup = /" A100 A100 "\n", 2, "line is too long"},

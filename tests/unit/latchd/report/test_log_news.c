@@ -439,6 +439,7 @@ Test(log_news, other_news_are_not_logged)
 
 	news_publish(&bus, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
 	news_publish(&bus, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = 1});
+	news_publish(&bus, &(struct news){.kind = NEWS_FEED_AWAY, .netns = 1});
 	news_publish(&bus, &(struct news){.kind = NEWS_EVENTS_LOST, .count = 1});
 	cr_expect_str_empty(last_log);
 }

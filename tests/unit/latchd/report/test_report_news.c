@@ -368,9 +368,11 @@ Test(report_news, news_without_an_event_write_nothing)
 	struct latch_event event = event_of(LATCH_EVENT_REFUSED);
 	struct news refused = {.kind = NEWS_FLOW_REFUSED, .event = &event};
 	struct news served = {.kind = NEWS_NETNS_SERVED, .netns = 1};
+	struct news away = {.kind = NEWS_FEED_AWAY, .netns = 1};
 
 	cr_expect_not(report_news(&w, &source, &refused));
 	cr_expect_not(report_news(&w, &source, &served));
+	cr_expect_not(report_news(&w, &source, &away));
 	cr_expect_eq(w.length, 0);
 }
 

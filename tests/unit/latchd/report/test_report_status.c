@@ -316,6 +316,39 @@ Test(report_status, a_counter_that_has_grown_needs_attention_for_ten_minutes)
 	cr_expect_eq(attention("unlatched", "unlatched_pending"), 0, "more than ten minutes ago");
 }
 
+static void grow(enum latch_counter which)
+{
+	static struct report_recent recent;
+	uint64_t value = 1, now = loop_now_ms();
+
+	source.recent = &recent;
+	report_recent_note(&recent, &maps, now);
+	put_per_cpu(maps.counters, which, &value, sizeof(value));
+	report_recent_note(&recent, &maps, now);
+	ask();
+}
+
+/* Any local user can cause it: no attention, no exit status. */
+Test(report_status, unserved_connections_of_other_user_namespaces_are_a_notice)
+{
+	ask();
+	cr_expect_eq(rows_of("notices", "unserved", "unlatched_foreign"), 0);
+	grow(LATCH_COUNTER_UNLATCHED_FOREIGN);
+	cr_expect_eq(rows_of("notices", "unserved", "unlatched_foreign"), 1);
+	cr_expect_eq(attention("unlatched", "unlatched_foreign"), 0);
+	cr_expect_eq(attention("unlatched", "unlatched_unserved"), 0);
+}
+
+/* An administrator has made them, and a feed is missing in the configuration. */
+Test(report_status, unserved_connections_of_the_host_need_attention)
+{
+	ask();
+	cr_expect_eq(attention("unlatched", "unlatched_unserved"), 0);
+	grow(LATCH_COUNTER_UNLATCHED_UNSERVED);
+	cr_expect_eq(attention("unlatched", "unlatched_unserved"), 1);
+	cr_expect_eq(rows_of("notices", "unserved", "unlatched_foreign"), 0);
+}
+
 /* ---- the walks that count */
 
 static struct report_counts counts;
@@ -447,7 +480,8 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 	}
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
 				"unlatched_other latches_created slow_path xfrm_hooks "
-				"sas_over_quota sas_elsewhere");
+				"sas_over_quota sas_elsewhere datagrams_lost "
+				"unlatched_unserved unlatched_foreign");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);

@@ -62,6 +62,25 @@ Test(sa_adoption, at_the_start_all_sas_are_added)
 	cr_expect_eq(count_table(), DUMPED);
 }
 
+static unsigned int in_table_when_served;
+
+static void note_table(void)
+{
+	in_table_when_served = count_table();
+}
+
+/* Between the two a new flow under one of them would begin unlatched. */
+Test(sa_adoption, a_namespace_is_served_before_its_sas_are_in_the_table)
+{
+	dumped = DUMPED;
+	seen.on_served = note_table;
+	in_table_when_served = DUMPED;
+	attach(&pluto, &ns);
+	cr_expect_eq(seen.served, 2);
+	cr_expect_eq(in_table_when_served, 0);
+	cr_expect_eq(count_table(), DUMPED);
+}
+
 static bool late_is_bound(void)
 {
 	return in_state(&late) == LATCH_SA_BOUND;

@@ -13,6 +13,8 @@
 #include "latchd/identity/identities.h"
 #include "latchd/spd/spd_watch.h"
 
+#define GRACE_MS 5000
+
 static struct spd_watch watch;
 static struct identities *identities;
 static struct latch_flow flow;
@@ -75,6 +77,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_FLOW_REFUSED:
 	case NEWS_SA_BOUND:
 	case NEWS_NETNS_SERVED:
+	case NEWS_FEED_AWAY:
 	case NEWS_EVENTS_LOST:
 		cr_expect_fail("the SPD watch publishes no news of kind %d", news->kind);
 		return;
@@ -98,7 +101,12 @@ static uint16_t intern_peer(void)
 
 static void start_watch(void)
 {
-	watch = (struct spd_watch){.maps = &maps, .identities = identities, .news = &bus};
+	watch = (struct spd_watch){
+		.maps = &maps,
+		.identities = identities,
+		.news = &bus,
+		.grace_ms = GRACE_MS,
+	};
 	spd_watch_start(&watch, loop);
 }
 

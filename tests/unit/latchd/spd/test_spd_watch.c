@@ -54,10 +54,23 @@ Test(spd_watch, R_2_3_13_a_missing_policy_breaks_a_latch_after_its_grace_period)
 	wait_until(is_seen);
 	policy_delete(&ns, &out);
 	edited(is_broken);
-	cr_expect_geq(loop_now_ms() - began, SPD_ABSENT_MS);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS);
 	cr_expect(seen.policy.is_default);
 	policy_add(&ns, &out);
 	edited(is_whole);
+}
+
+Test(spd_watch, the_grace_period_of_a_missing_policy_is_the_configured_one)
+{
+	struct policy out = policy_protecting(POLICY_OUT);
+	uint64_t began = loop_now_ms();
+
+	watch.grace_ms = GRACE_MS / 5;
+	wait_until(is_seen);
+	policy_delete(&ns, &out);
+	edited(is_broken);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS / 5);
+	cr_expect_lt(loop_now_ms() - began, GRACE_MS);
 }
 
 static bool is_in_grace(void)
@@ -80,7 +93,7 @@ Test(spd_watch, S15_policies_that_come_back_within_the_grace_period_break_no_lat
 	edited(is_in_grace);
 	policy_add(&ns, &out);
 	policy_add(&ns, &in);
-	wait_until(is_clear);
+	edited(is_clear);
 	edited_without_effect();
 }
 
@@ -255,6 +268,24 @@ static bool flood_has_a_round(void)
 	return false;
 }
 
+/* Each check of a namespace reads all its policies, and a grace period may last ten minutes. */
+Test(spd_watch, a_missing_policy_is_not_searched_for_before_its_grace_period_ends)
+{
+	struct policy out = policy_protecting(POLICY_OUT);
+	uint64_t began;
+
+	wait_until(is_idle);
+	loop_timer_cancel(&watch.period);
+	began = loop_now_ms();
+	policy_delete(&ns, &out);
+	edited(is_in_grace);
+	wait_until(is_idle);
+	round_before = watch.round;
+	wait_until(is_broken);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS);
+	cr_expect_leq(watch.round - round_before, 3, "%u checks", watch.round - round_before);
+}
+
 /* The owner of one namespace chooses how often its own latches are checked, not those of others. */
 Test(spd_watch, a_flood_of_edits_in_one_namespace_does_not_repeat_the_check_of_all)
 {
@@ -306,6 +337,41 @@ Test(spd_watch, R_2_3_12_after_lost_events_a_namespace_with_its_first_latch_is_c
 	spd_watch_edited(&watch, other.cookie);
 	spd_watch_events_lost(&watch);
 	wait_until(is_seen);
+	namespace_end(&other);
+}
+
+static uint64_t other_cookie;
+
+static bool is_broken_with_rounds_elsewhere(void)
+{
+	if (!loop_timer_armed(&watch.check))
+		spd_watch_edited(&watch, other_cookie);
+	return is_broken();
+}
+
+/* The owner of the other namespace chooses the time of its checks. */
+Test(spd_watch, R_2_3_13_checks_of_another_namespace_prolong_no_grace_period)
+{
+	struct policy out = policy_protecting(POLICY_OUT);
+	struct latch_flow here = flow;
+	struct namespace other;
+	uint64_t began;
+
+	wait_until(is_idle);
+	several_flows = true;
+	start_elsewhere(&other);
+	other_cookie = other.cookie;
+	spd_watch_latch_created(&watch, &flow, now().word);
+	wait_until(is_idle);
+	loop_timer_cancel(&watch.period);
+	flow = here;
+	began = loop_now_ms();
+	policy_delete(&ns, &out);
+	edited(is_in_grace);
+	wait_until(is_broken_with_rounds_elsewhere);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS);
+	cr_expect_lt(loop_now_ms() - began, 2 * GRACE_MS);
+	cr_expect_eq(seen.broken, 1);
 	namespace_end(&other);
 }
 

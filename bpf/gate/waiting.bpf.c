@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "gate/waiting.h"
+
+/* A global function, as check_packet(). */
+__noinline int is_served(__u64 netns, int foreign)
+{
+	struct latch_settings *s = settings_get();
+
+	if (!s || (!s->all_feeds_seen && !foreign))
+		return 1;
+	for (int i = 0; i < LATCH_FEEDS_MAX; i++)
+		if (s->served[i] == netns)
+			return 1;
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* How long a new flow waits for the owner of its SA. */
+#ifndef LATCH_BPF_GATE_WAITING_H
+#define LATCH_BPF_GATE_WAITING_H
+
+#include "gate/passage.h"
+
+#define PENDING_LIMIT_DEFAULT 5000000000ull
+
+/*
+ * Can a feed name the owner of an SA in this namespace? foreign: its user namespace is not the
+ * host's. There a feed has to have been seen, for any local user makes such namespaces.
+ */
+int is_served(__u64 netns, int foreign);
+
+/* Beyond the limit an absent controller must not block the host. */
+static __always_inline int is_beyond_limit(const struct latch_sa *sa)
+{
+	struct latch_settings *s = settings_get();
+	__u64 limit = s && s->pending_limit ? s->pending_limit : PENDING_LIMIT_DEFAULT;
+
+	/* The clock of another CPU may be a little ahead. */
+	return (__s64)(bpf_ktime_get_boot_ns() - sa->installed) > (__s64)limit;
+}
+
+/* Is its owner still to be waited for? sa: PENDING, in p's namespace. */
+static __always_inline int is_awaited(const struct passage *p, const struct latch_sa *sa)
+{
+	if (is_beyond_limit(sa))
+		return 0;
+	return is_served(p->sa.netns, sa->word.flags & LATCH_SA_FOREIGN);
+}
+
+#endif

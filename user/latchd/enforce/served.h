@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The namespaces in which a new flow waits for the owner of its SA: a feed can name that owner. */
+#ifndef LATCHD_ENFORCE_SERVED_H
+#define LATCHD_ENFORCE_SERVED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "latchd/maps/kernel_maps.h"
+
+/*
+ * netns: for each configured feed the cookie of the namespace where it is, or 0: it is away, and
+ * may come back elsewhere. While one is away, and without any (count is 0: latchd ends), the
+ * namespaces written before stay served, too. 0, or a negative errno.
+ */
+int served_write(const struct kernel_maps *maps, const uint64_t *netns, size_t count);
+
+#endif
