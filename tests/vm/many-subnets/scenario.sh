@@ -9,6 +9,7 @@
 # connection there is reset, and D decrypts nothing of it.
 #
 # touches: sa gate latch feeds
+# run: conformance
 # expect: clean
 
 networks() {

@@ -9,6 +9,7 @@
 # breaks: the stream continues when the policies are back, and no byte is lost.
 #
 # touches: spd latch gate config
+# run: conformance
 # expect: clean
 
 a_latch_broke() {

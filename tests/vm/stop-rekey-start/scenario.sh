@@ -8,6 +8,7 @@
 # says; then it continues under the new SA, and no byte is lost. Nothing leaves otherwise.
 #
 # touches: latchd enforce maps sa feeds vici
+# run: conformance
 # expect: clean
 
 goes_on() {

@@ -10,6 +10,7 @@
 # the charon of D has ended, and when latchd has, a charon may come there: the connection waits.
 #
 # touches: gate enforce sa report latchd
+# run: conformance
 # expect: clean
 
 readonly KEY=0x0102030405060708090a0b0c0d0e0f1011121314
