@@ -7,7 +7,6 @@
 # The same without latchd: while charon restarts the stream goes on in clear, and the oracle sees it.
 #
 # touches: vm
-# run: conformance
 # expect: leak clear
 # run: conformance
 
