@@ -19,15 +19,7 @@
 #include "latch_abi.h"
 #include "db/packet_protection.h"
 #include "db/read_once.h"
-
-struct rule_decision {
-	__u32 stamp;
-	__u16 index;
-	enum latch_action action;
-	enum latch_disposition disposition;
-	__u8 flags;
-	__u8 undecided;
-};
+#include "db/rule_decision.h"
 
 #define PEER	 7
 #define IMPOSTOR 8
