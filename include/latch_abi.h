@@ -251,8 +251,8 @@ struct latch_sa {
 	__u32 mark_mask;
 	__u32 if_id;
 	struct latch_qop qop;
-	__u8 mode;  /* XFRM_MODE_* */
-	__u8 encap; /* 1: UDP encapsulation */
+	__u8 mode;	    /* XFRM_MODE_* */
+	__u8 encap;	    /* 1: UDP encapsulation */
 	__u16 encap_port;   /* its destination port; 0: no encapsulation */
 	__u16 encap_former; /* before the last update of the SA, which packets under way have */
 	__u8 pad[2];

@@ -53,7 +53,7 @@ static __always_inline int ipv4_headers(const struct packet *packet, struct ip_h
 
 #define IPV6_ROUTING_HEADER  43
 #define IPV6_FRAGMENT_HEADER 44
-#define SEGMENT_ROUTING	     4 /* RFC 8754: its segments are in reverse order */
+#define SEGMENT_ROUTING	     4	    /* RFC 8754: its segments are in reverse order */
 #define FRAGMENT_BITS	     0xfff9 /* offset, and more fragments */
 
 /* The first bytes of an extension header. All have at least eight. */
@@ -179,9 +179,10 @@ struct udp_esp {
  * UDP is ESP if XFRM made the packet: ports and the first bytes of any datagram may equal those of
  * ESP.
  */
-static __always_inline enum packet_protection
-udp_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers *ip,
-	      __u16 own_port, struct latch_sa_key *sa)
+static __always_inline enum packet_protection udp_egress_sa(const struct packet *packet,
+							    __u64 netns,
+							    const struct ip_headers *ip,
+							    __u16 own_port, struct latch_sa_key *sa)
 {
 	struct udp_esp start;
 
@@ -192,7 +193,7 @@ udp_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers 
 	sa->protocol = IPPROTO_ESP_NUMBER;
 	esp_key(ip, netns, start.spi, sa);
 	return is_encapsulation(sa, bpf_ntohs(start.udp.dest), own_port) ? PACKET_PROTECTED
-									  : PACKET_PLAIN;
+									 : PACKET_PLAIN;
 }
 
 /*

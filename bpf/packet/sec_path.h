@@ -36,8 +36,8 @@ static __always_inline int is_known_mode(struct xfrm_state *x)
 	return mode == MODE_TRANSPORT || mode == MODE_TUNNEL || mode == MODE_BEET;
 }
 
-static __always_inline enum packet_protection
-protection_of_state(struct xfrm_state *x, __u64 netns, struct latch_sa_key *sa)
+static __always_inline enum packet_protection protection_of_state(struct xfrm_state *x, __u64 netns,
+								  struct latch_sa_key *sa)
 {
 	if (!is_known_mode(x))
 		return PACKET_OTHER_MODE;

@@ -86,12 +86,12 @@ static int is_mixture(const struct sk_buff *skb)
 
 #include "packet/packet.h"
 
-#define SPI	0x12345678u
-#define NETNS	7
-#define ESP_PORT	4500
-#define ROUTING 43
-#define AHEAD	1 /* the last byte of an address */
-#define LAST	2
+#define SPI	 0x12345678u
+#define NETNS	 7
+#define ESP_PORT 4500
+#define ROUTING	 43
+#define AHEAD	 1 /* the last byte of an address */
+#define LAST	 2
 
 static void add(const void *what, size_t size)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Marks of kernel objects by address. The test compiles the text of bpf/packet/object_mark.h, with
- * a table of four slots for each kind of namespace and a clock of its own. In one test another processor marks an object
- * between two steps.
+ * a table of four slots for each kind of namespace and a clock of its own. In one test another
+ * processor marks an object between two steps.
  */
 #include <criterion/criterion.h>
 #include <linux/types.h>

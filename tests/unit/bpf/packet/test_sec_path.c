@@ -12,15 +12,15 @@
 /* ---- in place of bpf/db/maps.h and the kernel ---- */
 
 #define LATCH_BPF_DB_MAPS_H
-#define bpf_ntohl(x)			  __builtin_bswap32(x)
-#define READ_2(x, one, two)		  ((x)->one.two)
-#define READ_1(x, one)			  ((x)->one)
-#define READ_N(one, two, n, ...)	  n
-#define BPF_CORE_READ(x, ...)		  READ_N(__VA_ARGS__, READ_2, READ_1, )(x, __VA_ARGS__)
-#define BPF_CORE_READ_INTO(to, x, member) memcpy(to, &(x)->member, sizeof(*(to)))
+#define bpf_ntohl(x)				 __builtin_bswap32(x)
+#define READ_2(x, one, two)			 ((x)->one.two)
+#define READ_1(x, one)				 ((x)->one)
+#define READ_N(one, two, n, ...)		 n
+#define BPF_CORE_READ(x, ...)			 READ_N(__VA_ARGS__, READ_2, READ_1, )(x, __VA_ARGS__)
+#define BPF_CORE_READ_INTO(to, x, member)	 memcpy(to, &(x)->member, sizeof(*(to)))
 #define BPF_CORE_READ_BITFIELD_PROBED(x, member) ((__u64)(x)->member)
-#define bpf_core_enum_value(type, value)  (value)
-#define bpf_core_field_offset(type, member) offsetof(type, member)
+#define bpf_core_enum_value(type, value)	 (value)
+#define bpf_core_field_offset(type, member)	 offsetof(type, member)
 
 #include "latch_abi.h"
 #include "db/packet_protection.h"
