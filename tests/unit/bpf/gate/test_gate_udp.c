@@ -314,7 +314,7 @@ Test(gate_udp, L_5_2_2_a_datagram_of_the_former_latched_connection_does_not_leav
 		udp_connect(pair.client, name_of(third, getsockname));
 		uncork(pair.client);
 		cr_expect_eq(drops_for(LATCH_DROP_CLOSED).egress, i + 1);
-		cr_expect_not(is_readable(pair.server));
+		cr_expect_not(is_readable(pair.server) || is_readable(third));
 		expect_released(&flow);
 		cr_expect_eq(udp_send(pair.client), 0, "the new connection does not send");
 		wait_for(is_readable(third));
@@ -323,6 +323,7 @@ Test(gate_udp, L_5_2_2_a_datagram_of_the_former_latched_connection_does_not_leav
 	}
 }
 
+/* To its former peer, or over IPv4 to the new one: connect() overwrites what is corked. */
 Test(gate_udp, a_datagram_of_a_former_connection_without_a_latch_leaves)
 {
 	size_t i;
@@ -334,7 +335,7 @@ Test(gate_udp, a_datagram_of_a_former_connection_without_a_latch_leaves)
 		cork_one_byte(pair.client);
 		udp_connect(pair.client, name_of(third, getsockname));
 		uncork(pair.client);
-		wait_for(is_readable(pair.server));
+		wait_for(is_readable(pair.server) || is_readable(third));
 		close(third);
 		udp_close(&pair);
 	}
