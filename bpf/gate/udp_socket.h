@@ -32,6 +32,20 @@ static __always_inline int same_flow(const struct latch_flow *one, const struct 
 	return same_bytes(one, other, sizeof(*one));
 }
 
+/*
+ * Whether the datagram was made before the socket's last connect(): it waited in a queue, or was
+ * corked. connect() draws sk_txhash, and each datagram takes it along as its hash, unless that was
+ * computed from its headers later (sw_hash).
+ */
+static OWN_FRAME int is_of_former_connection(const struct sk_buff *skb, const struct sock *sk)
+{
+	__u32 own = BPF_CORE_READ(sk, sk_txhash);
+
+	return own && BPF_CORE_READ(skb, hash) != own &&
+	       BPF_CORE_READ_BITFIELD_PROBED(skb, l4_hash) &&
+	       !BPF_CORE_READ_BITFIELD_PROBED(skb, sw_hash);
+}
+
 static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_sock *sk)
 {
 	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -44,6 +58,7 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
 
 	socket->verdict.was_latched = 0;
+	socket->was_released = 1;
 	if (latch && cookie && latch->socket_cookie == cookie)
 		latch_release(&flow, latch);
 	return 0;
