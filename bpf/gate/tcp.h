@@ -72,7 +72,7 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 	netns = netns_of_kernel_socket(kernel_socket(sk));
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return -1;
-	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, 0, &p->sa)
+	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, NULL, &p->sa)
 				  : ingress_sa(kernel_packet(skb), netns, &p->sa);
 	if (p->listener)
 		p->listener_id = listener_id_of(sk, netns);

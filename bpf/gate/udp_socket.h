@@ -33,17 +33,33 @@ static __always_inline int same_flow(const struct latch_flow *one, const struct 
 }
 
 /*
- * Whether the datagram was made before the socket's last connect(): it waited in a queue, or was
- * corked. connect() draws sk_txhash, and each datagram takes it along as its hash, unless that was
- * computed from its headers later (sw_hash).
+ * connect() draws sk_txhash, and each datagram takes it along as its hash, unless that was computed
+ * from its headers later (sw_hash).
+ */
+static __always_inline int has_hash_of_socket(const struct sk_buff *skb)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(skb, l4_hash) &&
+	       !BPF_CORE_READ_BITFIELD_PROBED(skb, sw_hash);
+}
+
+/*
+ * Whether the datagram was made under a connection before the socket's last connect(): it waited in
+ * a queue, or was corked.
  */
 static OWN_FRAME int is_of_former_connection(const struct sk_buff *skb, const struct sock *sk)
 {
 	__u32 own = BPF_CORE_READ(sk, sk_txhash);
 
-	return own && BPF_CORE_READ(skb, hash) != own &&
-	       BPF_CORE_READ_BITFIELD_PROBED(skb, l4_hash) &&
-	       !BPF_CORE_READ_BITFIELD_PROBED(skb, sw_hash);
+	return own && BPF_CORE_READ(skb, hash) != own && has_hash_of_socket(skb);
+}
+
+/*
+ * Proof that it was not. A socket that was never connected has no hash, and what it has sent has
+ * none either, or that of the headers.
+ */
+static OWN_FRAME int is_of_present_connection(const struct sk_buff *skb, const struct sock *sk)
+{
+	return BPF_CORE_READ(skb, hash) == BPF_CORE_READ(sk, sk_txhash) && has_hash_of_socket(skb);
 }
 
 static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_sock *sk)
@@ -57,8 +73,9 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 	struct latch_flow flow = socket->flow;
 	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
 
+	if (socket->verdict.was_latched)
+		socket->was_released = 1;
 	socket->verdict.was_latched = 0;
-	socket->was_released = 1;
 	if (latch && cookie && latch->socket_cookie == cookie)
 		latch_release(&flow, latch);
 	return 0;

@@ -53,12 +53,13 @@ static OWN_FRAME int leaves_by_tunnel(const struct net_device *device)
 /*
  * A tunnel device has the packet protected as one of its own: VTI always, the others if the ESP is
  * made asynchronously. What they receive comes without an SA, so that a latch would end the flow:
- * the packet counts as it was before, in clear. The socket's route may have changed since.
+ * the packet counts as it was before, in clear. The socket's route may have changed since. Another
+ * CPU's clock may be a little ahead.
  */
 static OWN_FRAME void count_as_clear_after_tunnel(const struct socket_verdict *v, struct passage *p)
 {
 	if (p->protection == PACKET_PROTECTED && v && v->tunnelled &&
-	    tunnelled_now() - v->tunnelled <= TUNNELLED_SECONDS && !latch_find(&p->flow))
+	    (__s32)(tunnelled_now() - v->tunnelled) <= TUNNELLED_SECONDS && !latch_find(&p->flow))
 		p->protection = PACKET_PLAIN;
 }
 

@@ -147,16 +147,16 @@ static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
 /*
  * Whether UDP that XFRM has passed on is ESP (RFC 3948). IPComp leaves a datagram that it cannot
  * compress as it was, and so does an SA that a network card applies. ESP goes to the port of its
- * SA. own_port: where the socket sends its datagrams, 0 if it sends none; that of ESP under an SA
- * that is not in the table is another one.
+ * SA. has_own_port: the packet has a port of the socket's datagrams; ESP under an SA that is not in
+ * the table has none of them.
  */
-static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, __u16 own_port)
+static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, int has_own_port)
 {
 	struct latch_sa_key key = *sa;
 	struct latch_sa *known = bpf_map_lookup_elem(&sas, &key);
 
 	if (!known)
-		return port != own_port;
+		return !has_own_port;
 	return known->encap && (port == known->encap_port || port == known->encap_former);
 }
 
@@ -175,14 +175,20 @@ struct udp_esp {
 	__be32 spi;
 };
 
+/* NAT of this host may have changed one of the two. */
+static __always_inline int has_port_of(const struct udphdr *udp, const struct latch_flow *own)
+{
+	return own && (bpf_ntohs(udp->dest) == own->remote_port ||
+		       bpf_ntohs(udp->source) == own->local_port);
+}
+
 /*
  * UDP is ESP if XFRM made the packet: ports and the first bytes of any datagram may equal those of
  * ESP.
  */
-static __always_inline enum packet_protection udp_egress_sa(const struct packet *packet,
-							    __u64 netns,
-							    const struct ip_headers *ip,
-							    __u16 own_port, struct latch_sa_key *sa)
+static __always_inline enum packet_protection
+udp_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers *ip,
+	      const struct latch_flow *own, struct latch_sa_key *sa)
 {
 	struct udp_esp start;
 
@@ -192,17 +198,18 @@ static __always_inline enum packet_protection udp_egress_sa(const struct packet 
 		return PACKET_PLAIN; /* too short for ESP */
 	sa->protocol = IPPROTO_ESP_NUMBER;
 	esp_key(ip, netns, start.spi, sa);
-	return is_encapsulation(sa, bpf_ntohs(start.udp.dest), own_port) ? PACKET_PROTECTED
-									 : PACKET_PLAIN;
+	return is_encapsulation(sa, bpf_ntohs(start.udp.dest), has_port_of(&start.udp, own))
+		       ? PACKET_PROTECTED
+		       : PACKET_PLAIN;
 }
 
 /*
  * Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header.
- * own_port: see is_encapsulation().
+ * own: the flow of a socket that sends datagrams, or NULL.
  */
 static __always_inline enum packet_protection
 packet_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers *ip,
-		 __u16 own_port, struct latch_sa_key *sa)
+		 const struct latch_flow *own, struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
 	__be32 spi;
@@ -210,7 +217,7 @@ packet_egress_sa(const struct packet *packet, __u64 netns, const struct ip_heade
 	__builtin_memset(sa, 0, sizeof(*sa));
 	sa->protocol = ip->protocol;
 	if (ip->protocol == IPPROTO_UDP_NUMBER)
-		return udp_egress_sa(packet, netns, ip, own_port, sa);
+		return udp_egress_sa(packet, netns, ip, own, sa);
 	if (ip->protocol == IPPROTO_AH_NUMBER)
 		spi_at += 4;
 	else if (ip->protocol != IPPROTO_ESP_NUMBER)

@@ -86,12 +86,13 @@ static int is_mixture(const struct sk_buff *skb)
 
 #include "packet/packet.h"
 
-#define SPI	 0x12345678u
-#define NETNS	 7
-#define ESP_PORT 4500
-#define ROUTING	 43
-#define AHEAD	 1 /* the last byte of an address */
-#define LAST	 2
+#define SPI	    0x12345678u
+#define NETNS	    7
+#define ESP_PORT    4500
+#define SOURCE_PORT 1
+#define ROUTING	    43
+#define AHEAD	    1 /* the last byte of an address */
+#define LAST	    2
 
 static void add(const void *what, size_t size)
 {
@@ -135,7 +136,7 @@ static void add_routing_header(__u8 protocol, __u8 type, __u8 segments_left)
 
 static void add_udp(void)
 {
-	const struct udphdr udp = {.source = bpf_htons(1), .dest = bpf_htons(ESP_PORT)};
+	const struct udphdr udp = {.source = bpf_htons(SOURCE_PORT), .dest = bpf_htons(ESP_PORT)};
 
 	add(&udp, sizeof(udp));
 }
@@ -147,7 +148,7 @@ static void add_spi(void)
 	add(&spi, sizeof(spi));
 }
 
-static __u16 own_port; /* of the peer of the UDP socket that sends */
+static struct latch_flow own; /* of the UDP socket that sends */
 
 static enum packet_protection read_sa(__u8 family, struct latch_sa_key *ret)
 {
@@ -155,7 +156,7 @@ static enum packet_protection read_sa(__u8 family, struct latch_sa_key *ret)
 	struct ip_headers ip;
 
 	cr_assert_eq(packet_headers(&packet, family, &ip), 0);
-	return packet_egress_sa(&packet, NETNS, &ip, own_port, ret);
+	return packet_egress_sa(&packet, NETNS, &ip, own.remote_port ? &own : NULL, ret);
 }
 
 static void expect_esp_to(__u8 last)
@@ -324,7 +325,10 @@ Test(egress_sa, R_2_4_a_datagram_that_IPComp_leaves_as_it_was_is_in_clear)
 	table_entry = (struct latch_sa){.encap = 1, .encap_port = ESP_PORT + 1};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
 	is_in_table = false;
-	own_port = ESP_PORT;
+	own.remote_port = ESP_PORT;
+	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
+	/* The host has changed its destination. */
+	own = (struct latch_flow){.remote_port = 9, .local_port = SOURCE_PORT};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
 }
 
@@ -341,7 +345,7 @@ Test(egress_sa, R_2_4_a_datagram_too_short_for_ESP_is_in_clear)
 Test(egress_sa, ESP_in_UDP_goes_to_the_port_of_its_SA)
 {
 	is_in_table = true;
-	own_port = 9;
+	own = (struct latch_flow){.remote_port = 9, .local_port = SOURCE_PORT + 1};
 	table_entry = (struct latch_sa){.encap = 1, .encap_port = ESP_PORT};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PROTECTED);
 	/* The NAT mapping of the peer has just changed. */
