@@ -23,7 +23,7 @@
 #define LATCH_BPF_PACKET_XFRM_DEVICE_H
 #define LATCH_BPF_PACKET_NAT_H
 #define OWN_FRAME				 __attribute__((unused))
-#define __noinline				 __attribute__((noinline))
+#define __noinline				 static __attribute__((noinline))
 #define READ_2(x, one, two)			 ((x)->one.two)
 #define READ_1(x, one)				 ((x)->one)
 #define READ_N(one, two, n, ...)		 n
@@ -94,21 +94,21 @@ static int latches, sas, drops, datagram_sockets, named_ends;
 static struct datagram_socket stored;
 static bool is_stored;
 static struct latch_flow latched_flow;
-static struct latch latch;
+static struct latch stored_latch;
 static bool has_latch;
-static __u64 now = 1000000000ull * 1000;
+static __u64 clock_now = 1000000000ull * 1000;
 static struct sock kernel_sock;
 static struct latch_flow socket_flow;
-static enum packet_protection protection;
+static enum packet_protection sent_protection;
 static bool is_named; /* the task that sends has named another address */
-static struct named_ends names;
+static struct named_ends names_stored;
 static struct sk_buff packet_sent;
 
 static void *bpf_sk_storage_get(void *map, struct bpf_sock *sk, void *value, __u64 flags)
 {
 	(void)sk, (void)value;
 	if (map == (void *)&named_ends)
-		return is_named ? &names : NULL;
+		return is_named ? &names_stored : NULL;
 	is_stored = is_stored || flags;
 	return is_stored ? &stored : NULL;
 }
@@ -117,7 +117,7 @@ static void *bpf_map_lookup_elem(void *map, const void *key)
 {
 	if (map != (void *)&latches || !has_latch)
 		return NULL;
-	return memcmp(key, &latched_flow, sizeof(latched_flow)) ? NULL : &latch;
+	return memcmp(key, &latched_flow, sizeof(latched_flow)) ? NULL : &stored_latch;
 }
 
 static void latch_release(const struct latch_flow *flow, struct latch *which)
@@ -128,12 +128,12 @@ static void latch_release(const struct latch_flow *flow, struct latch *which)
 
 static __u64 bpf_ktime_get_ns(void)
 {
-	return now;
+	return clock_now;
 }
 
 static __u64 bpf_ktime_get_boot_ns(void)
 {
-	return now;
+	return clock_now;
 }
 
 static __u64 bpf_get_current_task(void)
@@ -190,7 +190,7 @@ static int packet_headers(const struct packet *packet, __u8 family, struct ip_he
 	(void)packet;
 	memset(ip, 0, sizeof(*ip));
 	ip->family = family;
-	ip->protocol = protection == PACKET_PLAIN ? IPPROTO_UDP_NUMBER : 50;
+	ip->protocol = sent_protection == PACKET_PLAIN ? IPPROTO_UDP_NUMBER : 50;
 	memcpy(ip->destination, socket_flow.remote_addr, 16);
 	return 0;
 }
@@ -210,7 +210,7 @@ static enum packet_protection packet_egress_sa(const struct packet *packet, __u6
 					       struct latch_sa_key *sa)
 {
 	(void)packet, (void)netns, (void)ip, (void)own, (void)sa;
-	return protection;
+	return sent_protection;
 }
 
 static struct sk_buff *kernel_packet(const struct __sk_buff *skb)
@@ -222,7 +222,7 @@ static struct sk_buff *kernel_packet(const struct __sk_buff *skb)
 static enum packet_protection ingress_sa(struct sk_buff *skb, __u64 netns, struct latch_sa_key *sa)
 {
 	(void)skb, (void)netns, (void)sa;
-	return protection;
+	return sent_protection;
 }
 
 static int was_sent_to(const struct sk_buff *skb, const struct latch_flow *flow)
@@ -313,7 +313,7 @@ static void make_datagram(void)
 {
 	packet_sent = (struct sk_buff){
 		.dev = &card, .hash = kernel_sock.sk_txhash, .l4_hash = kernel_sock.sk_txhash != 0};
-	protection = PACKET_PROTECTED;
+	sent_protection = PACKET_PROTECTED;
 }
 
 static int gate_sees_it(void)
@@ -331,7 +331,7 @@ static void send_by_tunnel(void)
 {
 	make_datagram();
 	packet_sent.dev = &tunnel;
-	protection = PACKET_PLAIN;
+	sent_protection = PACKET_PLAIN;
 	cr_assert_eq(gate_sees_it(), GATE_PASS);
 }
 
@@ -345,7 +345,7 @@ static enum packet_protection counts_as(void)
 static void begin(void)
 {
 	memset(&stored, 0, sizeof(stored));
-	memset(&latch, 0, sizeof(latch));
+	memset(&stored_latch, 0, sizeof(stored_latch));
 	is_stored = has_latch = is_named = false;
 	kernel_sock.sk_txhash = 0;
 	(void)sas, (void)drops, (void)datagram_sockets;
@@ -392,7 +392,7 @@ static void latch_connection(void)
 	connect_to(1);
 	has_latch = true;
 	latched_flow = flow_to(1);
-	latch.socket_cookie = COOKIE;
+	stored_latch.socket_cookie = COOKIE;
 	make_datagram();
 	cr_assert_eq(gate_sees_it(), GATE_PASS);
 	cr_assert(stored.verdict.was_latched);
@@ -424,11 +424,11 @@ Test(udp_connections, R_2_4_a_datagram_that_is_dropped_takes_its_name_along)
 	latch_connection();
 	stored.sends_elsewhere = 1;
 	is_named = true;
-	names.ends[0].task = bpf_get_current_task();
+	names_stored.ends[0].task = bpf_get_current_task();
 	make_datagram();
 	connect_to(2);
 	cr_expect_eq(gate_sees_it(), GATE_DROP);
-	cr_expect_eq(names.ends[0].task, 0);
+	cr_expect_eq(names_stored.ends[0].task, 0);
 }
 
 /* ---- tunnel devices */
@@ -438,9 +438,9 @@ Test(udp_connections, ESP_of_a_connection_through_a_tunnel_device_counts_as_in_c
 	connect_to(1);
 	send_by_tunnel();
 	cr_expect_eq(counts_as(), PACKET_PLAIN);
-	now += 1000000000ull * 30;
+	clock_now += 1000000000ull * 30;
 	cr_expect_eq(counts_as(), PACKET_PLAIN);
-	now += 1000000000ull * 31;
+	clock_now += 1000000000ull * 31;
 	cr_expect_eq(counts_as(), PACKET_PROTECTED);
 }
 
@@ -458,6 +458,6 @@ Test(udp_connections, a_clock_that_is_ahead_does_not_make_a_tunnel_old)
 {
 	connect_to(1);
 	send_by_tunnel();
-	now -= 1000000000ull;
+	clock_now -= 1000000000ull;
 	cr_expect_eq(counts_as(), PACKET_PLAIN);
 }
