@@ -215,6 +215,7 @@ enum latch_sa_flag {
 	LATCH_SA_CONTESTED = 1 << 1, /* another SA with other params covers the same traffic */
 	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace other than the host's: counted */
 	LATCH_SA_GONE = 1 << 3,	     /* the kernel has deleted the SA, but its entry could not be */
+	LATCH_SA_CLAIMED = 1 << 4,   /* GONE, and a program is about to delete or replace it */
 };
 
 union latch_sa_word {

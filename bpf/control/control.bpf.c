@@ -6,7 +6,7 @@
  */
 #include "db/association.h"
 #include "db/listener.h"
-#include "db/sa_share.h"
+#include "db/sa_claim.h"
 
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
@@ -101,20 +101,6 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
-/* With its places in the shares. */
-static __always_inline long sa_delete(const struct latch_sa_key *key, const struct latch_sa *sa)
-{
-	__u32 slot = sa_share_slot(key, sa);
-	__u8 flags = sa->word.flags;
-	long err = bpf_map_delete_elem(&sas, key);
-
-	if (err)
-		return err;
-	uncount_foreign_sa(flags);
-	sa_share_give(slot);
-	return 0;
-}
-
 /*
  * The programs did not see the installation of this SA, so its peer is unknown. The SA starts as
  * PENDING, like a new one.
@@ -131,8 +117,12 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 
 	c->result = LATCH_CONTROL_UNCHANGED;
 	known = bpf_map_lookup_elem(&sas, &key);
-	if (known && (!(known->word.flags & LATCH_SA_GONE) || sa_delete(&key, known)))
-		return;
+	if (known) {
+		union latch_sa_word was = READ_WORD(known->word);
+
+		if (!(was.flags & LATCH_SA_GONE) || sa_delete(&key, known, was.serial))
+			return;
+	}
 	c->result = LATCH_CONTROL_OVER_SHARE;
 	if (!sa_share_take(slot))
 		return;
@@ -172,7 +162,7 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	if (!sa || sa->word.serial != c->serial)
 		return;
 	c->result = LATCH_CONTROL_AGAIN;
-	if (sa_delete(&key, sa))
+	if (sa_delete(&key, sa, c->serial))
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
 		count(LATCH_COUNTER_SAS_OVER_QUOTA);

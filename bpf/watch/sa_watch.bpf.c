@@ -5,7 +5,7 @@
  * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
  * before.
  */
-#include "db/sa_share.h"
+#include "db/sa_claim.h"
 #include "packet/sec_path.h"
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
@@ -76,13 +76,24 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 }
 
 /* A second SA with the same key: from now on neither is congruent. */
-static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_state *x)
+static __always_inline void sa_collision(struct latch_sa *known, union latch_sa_word was,
+					 struct xfrm_state *x)
 {
-	union latch_sa_word flag = {};
+	union latch_sa_word is;
+	int i;
 
-	flag.flags = LATCH_SA_AMBIGUOUS;
-	if (known->mark != BPF_CORE_READ(x, mark.v) || known->mark_mask != BPF_CORE_READ(x, mark.m))
-		__sync_fetch_and_or(&known->word.raw, flag.raw);
+	if (known->mark == BPF_CORE_READ(x, mark.v) && known->mark_mask == BPF_CORE_READ(x, mark.m))
+		return;
+	for (i = 0; i < SA_CLAIM_TRIES; i++) {
+		is = was;
+		is.flags |= LATCH_SA_AMBIGUOUS;
+		if (__sync_val_compare_and_swap(&known->word.raw, was.raw, is.raw) == was.raw)
+			return;
+		is = READ_WORD(known->word);
+		if (is.serial != was.serial)
+			return;
+		was = is;
+	}
 }
 
 /*
@@ -141,43 +152,42 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 }
 
 /*
- * A map does not delete an entry while this processor is in the middle of another change of it. The
- * entry then belongs to no peer any more, and the next SA under its key replaces it.
- */
-static __always_inline void sa_invalidate(struct latch_clock *clock, struct latch_sa *known)
-{
-	union latch_sa_word word = known->word;
-
-	if (clock)
-		word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
-	word.state = LATCH_SA_PENDING;
-	word.params = 0;
-	word.flags |= LATCH_SA_GONE;
-	known->instance = 0;
-	__sync_lock_test_and_set(&known->word.raw, word.raw);
-}
-
-/*
  * A later SA under the key of an entry that stands for another one. It is a new SA: the key
  * manager has to report its peer, and an equal key proves nothing. An entry that is not replaced
  * keeps its place: root of a user namespace, too, may migrate its SAs.
  */
 static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_sa_key *key,
-				       struct latch_sa *known)
+				       struct latch_sa *known, __u32 serial)
 {
-	__u32 flags = known->word.flags, slot = sa_share_slot(key, known);
+	__u32 slot = sa_share_slot(key, known);
+	__u8 flags;
 
+	if (!sa_claim(known, serial, &flags)) {
+		/* Another processor is about to delete it, or has: latchd searches for this SA. */
+		if (sa_record(x, key, BPF_NOEXIST) == -EEXIST)
+			count(LATCH_COUNTER_SAS_FULL);
+		return;
+	}
 	if (sa_record(x, key, BPF_EXIST)) {
-		sa_invalidate(clock_get(), known);
+		sa_release(known);
 		return;
 	}
 	uncount_foreign_sa(flags);
 	sa_share_give(slot);
 }
 
+/* Read it before anything else of the entry: it is the same entry as long as its serial is. */
+static __always_inline union latch_sa_word word_of(const struct latch_sa *known)
+{
+	union latch_sa_word none = {};
+
+	return known ? READ_WORD(known->word) : none;
+}
+
 static __always_inline void sa_installing(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word;
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
@@ -190,14 +200,15 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	}
 	if (!known)
 		return;
+	word = word_of(known);
 	/*
 	 * Any other known entry is kept. The kernel refuses a true duplicate, and a peer must not
 	 * be able to change another peer's SA by its choice of SPI.
 	 */
-	if (known->word.flags & LATCH_SA_GONE)
-		sa_replace(x, &key, known);
+	if (word.flags & LATCH_SA_GONE)
+		sa_replace(x, &key, known, word.serial);
 	else if (known->instance != (__u64)x)
-		sa_collision(known, x);
+		sa_collision(known, word, x);
 }
 
 /*
@@ -207,63 +218,62 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 static __always_inline void sa_migrating(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word;
 	struct latch_sa *known;
 
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
+	word = word_of(known);
 	if (!known || known->instance == (__u64)x || known->mark != BPF_CORE_READ(x, mark.v) ||
 	    known->mark_mask != BPF_CORE_READ(x, mark.m)) {
 		sa_installing(x);
 		return;
 	}
 	count(LATCH_COUNTER_XFRM_HOOKS);
-	sa_replace(x, &key, known);
+	sa_replace(x, &key, known, word.serial);
 }
 
-static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known)
+/*
+ * -EBUSY: an SA that replaces it is about to get the key, or latchd deletes it. Any other error: a map
+ * does not delete an entry while this processor is in the middle of another change of it.
+ */
+static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known,
+				      union latch_sa_word word)
 {
-	struct latch_clock *clock = clock_get();
-	__u32 slot = sa_share_slot(key, known);
-	union latch_sa_word word = known->word;
-	long err = bpf_map_delete_elem(&sas, key);
+	long err = sa_delete(key, known, word.serial);
 
-	if (err == -ENOENT)
-		return;
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-	if (err) {
-		sa_invalidate(clock, known);
-	} else {
-		uncount_foreign_sa(word.flags);
-		sa_share_give(slot);
-	}
-	sa_event(LATCH_EVENT_SA_GONE, key, word);
+	if (err != -ENOENT && err != -EBUSY)
+		sa_event(LATCH_EVENT_SA_GONE, key, word);
 }
 
 static __always_inline void sa_deleting(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word;
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
+	word = word_of(known);
 	/* A larval SA that is replaced has the key of its successor, but another instance. */
 	if (known && (!known->instance || known->instance == (__u64)x))
-		sa_forget(&key, known);
+		sa_forget(&key, known, word);
 }
 
 /* An entry that a dump found is not the SA that was refused now. */
 static __always_inline void sa_refused(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word;
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
+	word = word_of(known);
 	if (known && known->instance == (__u64)x)
-		sa_forget(&key, known);
+		sa_forget(&key, known, word);
 }
 
 /*
@@ -273,13 +283,15 @@ static __always_inline void sa_refused(struct xfrm_state *x)
 static __always_inline void sa_added(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word;
 	struct latch_sa *known;
 
 	sa_key_of(x, &key);
 	known = bpf_map_lookup_elem(&sas, &key);
+	word = word_of(known);
 	if (known && !known->instance && known->mark == BPF_CORE_READ(x, mark.v) &&
 	    known->mark_mask == BPF_CORE_READ(x, mark.m))
-		sa_replace(x, &key, known);
+		sa_replace(x, &key, known, word.serial);
 }
 
 SEC("fentry/xfrm_state_add")
