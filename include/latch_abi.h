@@ -284,17 +284,24 @@ struct latch_drop_count {
 
 enum latch_counter {
 	LATCH_COUNTER_EVENTS_LOST,
+	/* Of network namespaces of the host's user namespace: */
 	LATCH_COUNTER_LATCHES_FULL,
 	LATCH_COUNTER_SAS_FULL,
 	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows passed unlatched: SA pending beyond the limit
 					  */
 	LATCH_COUNTER_UNLATCHED_OTHER,	 /* new flows passed unlatched: SA orphan, dying, unknown or
 					    ambiguous */
+	LATCH_COUNTER_SAS_OVER_QUOTA,	 /* SAs refused because the share of their addresses, of
+					    their peer or of SAs without a peer was full */
+	/* The same in the same order, of network namespaces where any local user may be root: */
+	LATCH_COUNTER_FOREIGN_LATCHES_FULL,
+	LATCH_COUNTER_FOREIGN_SAS_FULL,
+	LATCH_COUNTER_FOREIGN_UNLATCHED_PENDING,
+	LATCH_COUNTER_FOREIGN_UNLATCHED_OTHER,
+	LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA, /* also: the share of all these namespaces was full */
 	LATCH_COUNTER_LATCHES_CREATED,
 	LATCH_COUNTER_SLOW_PATH,
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
-	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs refused because the share of other user namespaces, of
-					 their addresses or of their peer was full */
 	LATCH_COUNTER_SAS_ELSEWHERE,  /* packets sent in clear to a VTI interface, or to an xfrm
 					 interface with SAs in another network namespace */
 	LATCH_COUNTER_COUNT,
@@ -455,6 +462,9 @@ struct latch_control {
 	struct latch_sa sa_value;
 };
 
+_Static_assert(LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA - LATCH_COUNTER_SAS_OVER_QUOTA ==
+		       LATCH_COUNTER_FOREIGN_LATCHES_FULL - LATCH_COUNTER_LATCHES_FULL,
+	       "counters of both kinds of namespaces have one order");
 _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");

@@ -134,7 +134,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	if (known && (!(known->word.flags & LATCH_SA_GONE) || sa_delete(&key, known)))
 		return;
 	c->result = LATCH_CONTROL_OVER_SHARE;
-	if (!sa_share_take(slot))
+	if (!sa_share_take(slot, flags))
 		return;
 	c->result = LATCH_CONTROL_FULL;
 	if (flags && (!clock || !count_foreign_sa(clock))) {
@@ -157,7 +157,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	if (err && bpf_map_lookup_elem(&sas, &key)) {
 		c->result = LATCH_CONTROL_UNCHANGED;
 	} else if (err) {
-		count(LATCH_COUNTER_SAS_FULL);
+		count_in(LATCH_COUNTER_SAS_FULL, flags);
 		c->result = LATCH_CONTROL_FULL;
 	}
 	restamp();
@@ -167,15 +167,17 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
 	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
+	__u8 foreign;
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa || sa->word.serial != c->serial)
 		return;
+	foreign = sa->word.flags & LATCH_SA_FOREIGN;
 	c->result = LATCH_CONTROL_AGAIN;
 	if (sa_delete(&key, sa))
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
-		count(LATCH_COUNTER_SAS_OVER_QUOTA);
+		count_in(LATCH_COUNTER_SAS_OVER_QUOTA, foreign);
 	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }

@@ -51,7 +51,7 @@ static OWN_FRAME int record_mark(const struct latch_flow *key, __u64 id, __u16 p
 
 	if (!bpf_map_update_elem(&associations, &copy, &a, BPF_EXIST) || !add_mark(&copy, &a))
 		return 0;
-	count(LATCH_COUNTER_LATCHES_FULL);
+	count_in(LATCH_COUNTER_LATCHES_FULL, foreign);
 	return -1;
 }
 

@@ -82,14 +82,14 @@ static __always_inline void uncount_foreign_larval(struct latch *latch)
 }
 
 /*
- * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
- * listener are as in latch_create().
+ * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie, listener
+ * and elsewhere are as in latch_create().
  */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *start, __u16 params,
 					const struct rule_decision *rule,
 					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener, int foreign)
+					__u64 listener, int foreign, int elsewhere)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -116,7 +116,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	err = latch_add(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
-			count(LATCH_COUNTER_LATCHES_FULL);
+			count_in(LATCH_COUNTER_LATCHES_FULL, elsewhere);
 		return err;
 	}
 	restamp();
@@ -131,18 +131,20 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 
 /*
  * Creates an ESTABLISHED latch under params. socket_cookie: of the owner; 0 = a handshake, which
- * has no socket yet. listener: id of the LISTENER that spawns it, or 0.
+ * has no socket yet. listener: id of the LISTENER that spawns it, or 0. elsewhere: any local user
+ * may be root of its namespace.
  */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
 					const struct rule_decision *rule,
 					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener)
+					__u64 listener, int elsewhere)
 {
 	struct latch_position none = {}, start;
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, 0);
+	return latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, 0,
+			    elsewhere);
 }
 
 /*
@@ -152,7 +154,7 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 params,
 					 const struct rule_decision *rule,
 					 enum latch_direction direction, __u64 socket_cookie,
-					 __u64 listener, int foreign)
+					 __u64 listener, int foreign, int elsewhere)
 {
 	struct latch_position none = {}, start;
 	struct latch_clock *clock = clock_get();
@@ -161,10 +163,11 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_ACQUIRE, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
 	if (foreign && !quota_take(&clock->foreign_larvals, latches_quota())) {
-		count(LATCH_COUNTER_LATCHES_FULL);
+		count_in(LATCH_COUNTER_LATCHES_FULL, elsewhere);
 		return -1;
 	}
-	err = latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, foreign);
+	err = latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, foreign,
+			   elsewhere);
 	if (err && foreign)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 	return err;

@@ -31,7 +31,8 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	if (!clock || !quota_take(&clock->listeners, latches_quota()) ||
 	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
-	err = latch_insert(flow, &start, sockets, &no_rule, LATCH_DIRECTION_IN, socket_cookie, 0,
+	/* A table that is full concerns the host, whatever namespace finds that out. */
+	err = latch_insert(flow, &start, sockets, &no_rule, LATCH_DIRECTION_IN, socket_cookie, 0, 0,
 			   0);
 	if (err)
 		uncount_listener(LATCH_STATE_LISTENER);

@@ -240,6 +240,13 @@ static __always_inline void count(enum latch_counter which)
 		*value += 1;
 }
 
+/* foreign: of a namespace as is_foreign() says. Only counters with a twin for those. */
+static __always_inline void count_in(enum latch_counter which, int foreign)
+{
+	count(which +
+	      (foreign ? LATCH_COUNTER_FOREIGN_LATCHES_FULL - LATCH_COUNTER_LATCHES_FULL : 0));
+}
+
 /*
  * Returns a zeroed event for the caller to fill and submit. Returns NULL and counts it when the
  * ring is full.
@@ -281,7 +288,7 @@ static __always_inline int count_foreign_sa(struct latch_clock *clock)
 
 	if (quota_take(&clock->foreign_sas, map->max_entries / 2))
 		return 1;
-	count(LATCH_COUNTER_SAS_OVER_QUOTA);
+	count(LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA);
 	return 0;
 }
 

@@ -44,13 +44,14 @@ static __always_inline __u32 sa_share_slot(const struct latch_sa_key *key,
 	return 1 + (__u32)(source >> 32) % (SA_SHARE_SLOTS - 1);
 }
 
-static __always_inline int sa_share_take(__u32 slot)
+/* flags: of the SA. */
+static __always_inline int sa_share_take(__u32 slot, __u8 flags)
 {
 	__u64 *taken = bpf_map_lookup_elem(&sa_shares, &slot);
 
 	if (taken && quota_take(taken, SA_SHARE))
 		return 1;
-	count(LATCH_COUNTER_SAS_OVER_QUOTA);
+	count_in(LATCH_COUNTER_SAS_OVER_QUOTA, flags & LATCH_SA_FOREIGN);
 	return 0;
 }
 

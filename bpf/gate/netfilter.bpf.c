@@ -97,7 +97,7 @@ static __always_inline enum nf_read_result read_nf_flow(struct bpf_nf_ctx *ctx,
 	nf->protocol = ip.protocol;
 	if (nf->protocol == IPPROTO_SCTP_NUMBER) {
 		err = flow_of_segment(&packet, &ip, netns, &nf->passage, &nf->sctp);
-		nf->sctp.foreign = is_foreign(ctx->state->net);
+		nf->passage.foreign = is_foreign(ctx->state->net);
 	} else if (nf->protocol == IPPROTO_TCP_NUMBER)
 		err = flow_of_packet(&packet, &ip, netns, nf->passage.egress, &nf->passage.flow,
 				     &nf->tcp_flags);

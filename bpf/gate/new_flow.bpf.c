@@ -23,9 +23,9 @@ __noinline int pass_unattributed(struct passage *p, int params, int which, int f
 
 	if (!p)
 		return GATE_DROP;
-	count(which);
+	count_in(which, p->foreign);
 	err = latch_acquire(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
-			    p->listener_id, foreign);
+			    p->listener_id, foreign, p->foreign);
 	return err == -EEXIST ? drop(LATCH_DROP_SA_PENDING, p, NULL) : GATE_PASS;
 }
 
@@ -37,7 +37,7 @@ __noinline int new_flow_latch(struct passage *p, int params)
 	if (!p)
 		return GATE_DROP;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
-			   p->listener_id);
+			   p->listener_id, p->foreign);
 	if (err == -EEXIST)
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;

@@ -21,7 +21,8 @@ struct passage {
 	__u64 listener_id;
 	enum packet_protection protection;
 	enum latch_direction opened; /* OUT: this host opened the flow; NONE: unknown */
-	__u8 egress;
+	__u8 egress : 1;
+	__u8 foreign : 1; /* any local user may be root of its namespace; filled with may_start */
 	__u8 may_start;	  /* the packet may start a flow */
 	__u8 is_syn;	  /* the packet is a SYN: its flow is no longer in TIME_WAIT */
 	__u8 listener;	  /* its socket is a TCP listener */

@@ -31,7 +31,6 @@ struct sctp_segment {
 	__u8 chunk;	     /* type of the first chunk that is not AUTH */
 	__u8 reflected;
 	__u8 from_here;	   /* received over the loopback device */
-	__u8 foreign;	   /* any local user may be root of the namespace */
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
@@ -164,12 +163,12 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 
 		id = clock ? __sync_fetch_and_add(&clock->latch_id, 1) + 1 : latch->id;
 	}
-	err = latch->tag_seen ? record_mark(&key, id, word.params, s->foreign) : 0;
+	err = latch->tag_seen ? record_mark(&key, id, word.params, p->foreign) : 0;
 	if (s->chunk != SCTP_INIT) {
 		tag_key(p, LATCH_MARK_REMOTE_TAG, s->tag, &key);
-		err |= record_mark(&key, id, word.params, s->foreign);
+		err |= record_mark(&key, id, word.params, p->foreign);
 		address_key(p, &key);
-		err |= record_mark(&key, id, word.params, s->foreign);
+		err |= record_mark(&key, id, word.params, p->foreign);
 		latch->owner = LATCH_OWNER_SOCKET;
 		latch->owner_since = bpf_ktime_get_boot_ns();
 	}
@@ -264,7 +263,7 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
 		address_key(p, &key);
-		if (record_mark(&key, a->id, a->params, s->foreign))
+		if (record_mark(&key, a->id, a->params, p->foreign))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	if (!a)

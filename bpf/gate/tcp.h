@@ -54,7 +54,8 @@ __noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int p
 }
 
 /*
- * Fills flow, sa, protection, listener_id, is_syn and may_start of p. Reads egress and listener.
+ * Fills flow, sa, protection, listener_id, is_syn, may_start and foreign of p. Reads egress and
+ * listener.
  * Non-zero: the packet cannot be read. A global function, as check_packet().
  */
 __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
@@ -87,6 +88,7 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 		return -1;
 	p->is_syn = is_syn(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
 	p->may_start = p->is_syn || (p->listener && may_start_flow(tcp_flags));
+	p->foreign = p->may_start && is_foreign_socket(kernel_socket(sk));
 	return 0;
 }
 

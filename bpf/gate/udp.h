@@ -129,6 +129,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (kind <= elsewhere)
 		return GATE_PASS;
+	p->foreign = p->may_start && is_foreign_socket(kernel_sk);
 	if (p->egress && comes_back(skb, p))
 		return GATE_PASS;
 	return check_datagram(sk, socket, p);

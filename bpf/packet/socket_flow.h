@@ -126,4 +126,9 @@ static __always_inline __u64 netns_of_kernel_socket(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
 }
 
+static __always_inline int is_foreign_socket(struct sock *sk)
+{
+	return is_foreign(BPF_CORE_READ(sk, __sk_common.skc_net.net));
+}
+
 #endif

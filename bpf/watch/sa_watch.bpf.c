@@ -123,7 +123,7 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 		return -ENOSPC;
 	sa_describe(x, key, &sa);
 	slot = sa_share_slot(key, &sa);
-	if (!sa_share_take(slot)) {
+	if (!sa_share_take(slot, sa.word.flags)) {
 		uncount_foreign_sa(sa.word.flags);
 		return -ENOSPC;
 	}
@@ -134,7 +134,7 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 		return 0;
 	}
 	if (err != -EEXIST)
-		count(LATCH_COUNTER_SAS_FULL);
+		count_in(LATCH_COUNTER_SAS_FULL, sa.word.flags & LATCH_SA_FOREIGN);
 	uncount_foreign_sa(sa.word.flags);
 	sa_share_give(slot);
 	return err;

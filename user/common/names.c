@@ -135,6 +135,16 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "unlatched_pending";
 	case LATCH_COUNTER_UNLATCHED_OTHER:
 		return "unlatched_other";
+	case LATCH_COUNTER_FOREIGN_LATCHES_FULL:
+		return "foreign_latches_full";
+	case LATCH_COUNTER_FOREIGN_SAS_FULL:
+		return "foreign_sas_full";
+	case LATCH_COUNTER_FOREIGN_UNLATCHED_PENDING:
+		return "foreign_unlatched_pending";
+	case LATCH_COUNTER_FOREIGN_UNLATCHED_OTHER:
+		return "foreign_unlatched_other";
+	case LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA:
+		return "foreign_sas_over_quota";
 	case LATCH_COUNTER_LATCHES_CREATED:
 		return "latches_created";
 	case LATCH_COUNTER_SLOW_PATH:

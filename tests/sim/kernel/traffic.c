@@ -23,7 +23,7 @@ int watch_spd_notify(struct xfrm_policy *policy, int dir, const struct km_event 
 static struct net net;
 /* What xfrm_user leaves in a km_event that names a policy. */
 static struct net on_the_stack = {.net_cookie = SIM_NETNS + 1};
-static struct user_namespace host_namespace;
+static struct user_namespace host_namespace, local_users_namespace = {.level = 1};
 static struct xfrm_state states[TRAFFIC_SAS];
 static struct traffic_sa described[TRAFFIC_SAS];
 static bool present[TRAFFIC_SAS];
@@ -41,6 +41,11 @@ void traffic_reset(void)
 	net.user_ns = &host_namespace;
 	((struct bpf_map *)&latches)->max_entries = 16;
 	((struct bpf_map *)&sas)->max_entries = 64;
+}
+
+void traffic_set_foreign(bool foreign)
+{
+	net.user_ns = foreign ? &local_users_namespace : &host_namespace;
 }
 
 static bool same_key(const struct latch_sa_key *a, const struct latch_sa_key *b)
@@ -142,6 +147,7 @@ bool traffic_packet(const struct traffic_packet *packet)
 		.socket_cookie = packet->socket < 0 ? 0 : packet->cookie,
 		.protection = packet->sa ? PACKET_PROTECTED : PACKET_PLAIN,
 		.egress = packet->egress,
+		.foreign = is_foreign(&net),
 		.is_syn = packet->syn,
 		.may_start = packet->syn,
 		.listener = packet->socket < 0,

@@ -25,6 +25,8 @@ struct traffic_sa {
 
 /* Empties the programs' own state. */
 void traffic_reset(void);
+/* The network namespace belongs to a local user's user namespace. */
+void traffic_set_foreign(bool foreign);
 /* The index of the new SA, or -1: the kernel refused it, as its key is in use. */
 int traffic_install(const struct traffic_sa *sa);
 void traffic_delete(int sa);

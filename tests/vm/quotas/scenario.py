@@ -12,13 +12,17 @@ SAs and flows of other user namespaces have a share of the tables, not all of th
     2. connections under unattributed SAs are LARVAL; where those SAs are not the host's, or found
        no room, they may take a quarter of the table; one more continues unlatched; a latch that
        settles or ends is no longer counted
+    3. connections between two namespaces of a user namespace of its own, under SAs made there,
+       count there: the host's counters stay
 """
 import subprocess
 
 import abi
-from abi import LATCH_COUNTER_SAS_OVER_QUOTA, LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL
+from abi import (LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA, LATCH_COUNTER_FOREIGN_UNLATCHED_PENDING,
+                 LATCH_COUNTER_SAS_OVER_QUOTA, LATCH_COUNTER_UNLATCHED_PENDING,
+                 LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import expect, run, until
-from host import C, GCM, W, accept, protect, reset_on_close, sends, topology
+from host import C, GCM, Host, W, accept, protect, reset_on_close, sends, topology
 from latchd import attach
 from maps import (Sa, are, bind, counter, dump, forget_sas, index, latches_of, set_pending_limit, update)
 
@@ -35,7 +39,7 @@ def pretend(**members):
 
 
 def over_quota():
-    return counter(LATCH_COUNTER_SAS_OVER_QUOTA)
+    return counter(LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA)
 
 
 def sa(verb, spi):
@@ -65,7 +69,8 @@ def of_other_users():
     for spi in (0x101, 0x102, 0x103):
         add_sa(ip, spi)
     expect(spis() == [0x101], "of three SAs of another user namespace one finds room")
-    expect(over_quota() == 2, "the two others are counted")
+    expect(over_quota() == 2 and counter(LATCH_COUNTER_SAS_OVER_QUOTA) == 0,
+           "the two others are counted, and not as the host's")
     add_sa("ip -n w", 0x1001)
     expect(spis() == [0x101, 0x1001], "an SA of the host finds room")
     run(f"{ip} {sa('delete', 0x101)}")
@@ -95,6 +100,8 @@ def under_unattributed_sas():
     protect()
     set_pending_limit(1)
     held = [connected(5001)]
+    expect(counter(LATCH_COUNTER_UNLATCHED_PENDING) > 0 and
+           counter(LATCH_COUNTER_FOREIGN_UNLATCHED_PENDING) == 0, "it counts as the host's")
     expect(are(5001, LATCH_STATE_LARVAL, 0) and clock()["foreign_larvals"] == 0,
            "under the host's own unattributed SAs: larval at both ends and not counted")
     forgotten = forget_sas()
@@ -119,7 +126,34 @@ def under_unattributed_sas():
     expect(clock()["foreign_larvals"] == LATCHES // 4 - 1, "its latch is no longer counted")
 
 
+def attach_name(name):
+    """A network namespace of a new user namespace gets a name, as ip netns has it."""
+    process, _ = own_namespace()
+    run(f"ip netns attach {name} {process.pid}")
+    return process
+
+
+def of_local_users():
+    ends = [Host("lw", "10.9.0.1", "fd09::1"), Host("lc", "10.9.0.2", "fd09::2")]
+    ends[0].peer, ends[1].peer = reversed(ends)
+    held = [attach_name(end.name) for end in ends]
+    run("ip link add vlw netns lw type veth peer name vlc netns lc")
+    for end in ends:
+        end.ip(f"addr add {end.address}/24 dev {end.device}")
+        end.ip(f"link set {end.device} up")
+        end.add_sas()
+        end.add_policies()
+    before = counter(LATCH_COUNTER_UNLATCHED_PENDING)
+    listener = ends[1].listen(5101)
+    client = ends[0].connect(5101)
+    held += [client, accept(listener, "a connection of another user namespace is established")]
+    expect(counter(LATCH_COUNTER_FOREIGN_UNLATCHED_PENDING) >= 2 and
+           counter(LATCH_COUNTER_UNLATCHED_PENDING) == before,
+           "connections of local users have counters of their own")
+
+
 topology()
 attach()
 of_other_users()
 under_unattributed_sas()
+of_local_users()

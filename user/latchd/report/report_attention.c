@@ -154,29 +154,32 @@ static void add_tables(struct json_writer *w, const struct report_latch_numbers 
 	add_larval(w, latches->larval - latches->foreign_larval);
 }
 
-static void add_recent(struct json_writer *w, const struct report_recent *recent)
+/* foreign: of namespaces where any local user may be root. */
+static void add_recent(struct json_writer *w, const struct report_recent *recent, bool foreign)
 {
 	static const struct {
-		enum latch_counter counter;
+		enum latch_counter own, foreign;
 		const char *code;
 	} rows[] = {
-		{LATCH_COUNTER_LATCHES_FULL, "table-full"},
-		{LATCH_COUNTER_SAS_FULL, "table-full"},
-		{LATCH_COUNTER_SAS_OVER_QUOTA, "table-full"},
-		{LATCH_COUNTER_UNLATCHED_PENDING, "unlatched"},
-		{LATCH_COUNTER_UNLATCHED_OTHER, "unlatched"},
+		{LATCH_COUNTER_LATCHES_FULL, LATCH_COUNTER_FOREIGN_LATCHES_FULL, "table-full"},
+		{LATCH_COUNTER_SAS_FULL, LATCH_COUNTER_FOREIGN_SAS_FULL, "table-full"},
+		{LATCH_COUNTER_SAS_OVER_QUOTA, LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA, "table-full"},
+		{LATCH_COUNTER_UNLATCHED_PENDING, LATCH_COUNTER_FOREIGN_UNLATCHED_PENDING,
+		 "unlatched"},
+		{LATCH_COUNTER_UNLATCHED_OTHER, LATCH_COUNTER_FOREIGN_UNLATCHED_OTHER, "unlatched"},
 	};
 	uint64_t now = loop_now_ms();
 	size_t i;
 
 	for (i = 0; recent && i < sizeof(rows) / sizeof(rows[0]); i++) {
-		uint64_t changed = recent->changed_ms[rows[i].counter];
+		enum latch_counter which = foreign ? rows[i].foreign : rows[i].own;
+		uint64_t changed = recent->changed_ms[which];
 
 		if (changed && now - changed < REPORT_RECENT_MS)
-			add(w, rows[i].code, latch_counter_name(rows[i].counter),
+			add(w, rows[i].code, latch_counter_name(which),
 			    "%" PRIu64 " since the programs were attached, the last within ten "
 			    "minutes",
-			    recent->counters[rows[i].counter]);
+			    recent->counters[which]);
 	}
 }
 
@@ -190,7 +193,7 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 	add_gates(w, source, false);
 	add_tables(w, latches);
 	add_pins(w, source);
-	add_recent(w, source->recent);
+	add_recent(w, source->recent, false);
 	json_array_end(w);
 }
 
@@ -206,5 +209,6 @@ void report_notices(struct json_writer *w, const struct report_source *source,
 		    "is all that may; further ones wait for a place",
 		    NETFILTER_NETNS_FOREIGN_MAX);
 	add_larval(w, latches->foreign_larval);
+	add_recent(w, source->recent, true);
 	json_array_end(w);
 }

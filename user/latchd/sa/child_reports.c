@@ -186,7 +186,7 @@ static int place_end(struct attribution *a, const struct latch_sa_key *key, cons
 	int err = sa_get(a->maps, key, &sa);
 
 	if (err || sa.word.state != LATCH_SA_PENDING ||
-	    refused_sas_note(&a->refused_sas, key, reason, true))
+	    refused_sas_note(&a->refused_sas, key, reason))
 		return err;
 	return refused_sas_evict(&a->refused_sas, a->maps, key, sa.word.serial);
 }

@@ -18,7 +18,7 @@
 #define PENDING_LAST_MS	 5000
 #define PENDING_WARN_NS	 5000000000ull
 #define PENDING_PLACE_NS 60000000000ull /* a key manager with many SAs may report one late */
-#define MISSING_GAP_MS	 60000		/* peers choose the number of SAs that a dump has */
+#define MISSING_GAP_MS	 60000 /* peers choose the number of SAs that a dump has */
 
 /* Peers and local users choose how many SAs the table has. */
 static void arm(struct pending_sas *pending)
@@ -111,10 +111,10 @@ static int forget_gone(const struct pending_sas *pending, const struct latch_sa_
 
 /* Any SA that stays without a peer takes a place of the share of those. */
 static bool has_place(const struct pending_sas *pending, const struct latch_sa_key *key,
-		      const struct latch_sa *sa, int err)
+		      const struct latch_sa *sa)
 {
 	return !is_older(pending, key, sa, PENDING_PLACE_NS) ||
-	       refused_sas_note(pending->refused_sas, key, reason_of(pending, key, err), false);
+	       refused_sas_note(pending->refused_sas, key, NULL);
 }
 
 static int visit_pending(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
@@ -133,7 +133,7 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 	err = try_to_bind(pending, key);
 	if (!err)
 		return 0;
-	if (!has_place(pending, key, sa, err))
+	if (!has_place(pending, key, sa))
 		return refused_sas_evict(pending->refused_sas, pending->binding->view.maps, key,
 					 sa->word.serial);
 	walk->left = true;
@@ -166,20 +166,23 @@ static int adopt_all(const struct pending_sas *pending, bool only_foreign)
  */
 static bool adopt_refused(struct pending_sas *pending)
 {
-	uint64_t counters[LATCH_COUNTER_COUNT];
+	uint64_t counters[LATCH_COUNTER_COUNT], refused, over_quota;
 	bool full;
 
 	if (counters_read(pending->binding->view.maps, counters))
 		return false;
-	full = counters[LATCH_COUNTER_SAS_FULL] != pending->refused;
-	if (!full && counters[LATCH_COUNTER_SAS_OVER_QUOTA] == pending->over_quota)
+	refused = counters[LATCH_COUNTER_SAS_FULL] + counters[LATCH_COUNTER_FOREIGN_SAS_FULL];
+	over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA] +
+		     counters[LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA];
+	full = refused != pending->refused;
+	if (!full && over_quota == pending->over_quota)
 		return false;
 	/* Other shares have room when an SA of the same peer or addresses is gone. */
 	pending->missing = pending->missing || !full;
 	if (adopt_all(pending, !full))
 		return true;
-	pending->refused = counters[LATCH_COUNTER_SAS_FULL];
-	pending->over_quota = counters[LATCH_COUNTER_SAS_OVER_QUOTA];
+	pending->refused = refused;
+	pending->over_quota = over_quota;
 	return false;
 }
 

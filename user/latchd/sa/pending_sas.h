@@ -24,8 +24,8 @@ struct pending_sas {
 	struct walk_pace walks; /* over all SAs */
 	unsigned int wait_ms;
 	uint32_t warned_serial; /* of the newest SA that was logged as unattributed */
-	uint64_t refused;	/* LATCH_COUNTER_SAS_FULL when all refused SAs were adopted last */
-	uint64_t over_quota;	/* ... and LATCH_COUNTER_SAS_OVER_QUOTA */
+	uint64_t refused;	/* SAs that found the table full when all were adopted last */
+	uint64_t over_quota;	/* ... and SAs that found their share full */
 	bool missing;		/* SAs that a key manager has installed are not in the table */
 	uint64_t adopted_ms;	/* when they were searched for last; 0 = never */
 	struct log_limit log;
@@ -38,9 +38,9 @@ void pending_sas_init(struct pending_sas *pending_sas, struct loop *loop,
 void pending_sas_stop(struct pending_sas *pending_sas);
 
 /*
- * The kernel has a new SA: binds it if a key manager has reported it, else checks soon. Does
- * nothing in a namespace that no key manager serves: any local user can make SAs there. Their check
- * begins when a key manager has sent its first list.
+ * The kernel has a new SA: binds it if a key manager has reported it, else checks soon. Does nothing
+ * in a namespace that no key manager serves: any local user can make SAs there. Their check begins
+ * when a key manager has sent its first list.
  */
 void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key *key);
 /* The kernel has deleted an SA: deletes its entry if the programs could not. */

@@ -48,13 +48,13 @@ static bool add(struct refused_sas *refused, const struct latch_sa_key *key, con
 }
 
 bool refused_sas_note(struct refused_sas *refused, const struct latch_sa_key *key,
-		      const char *reason, bool replace)
+		      const char *reason)
 {
 	struct refused_sa *sa = find(refused, key);
 
 	if (!sa)
 		return add(refused, key, reason);
-	if (replace)
+	if (reason)
 		sa->reason = reason;
 	return true;
 }

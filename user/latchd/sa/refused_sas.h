@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs that get no peer: those of CHILD_SAs of a peer that is not proven, and those that stay
- * without a report. The reason for latchctl sa, and the end of a binding that an earlier
- * configuration allowed. Peers choose their number, and they count in the share of no peer. So all
- * of them have one share of the SA table, and an SA beyond it gives its place there back.
+ * SAs that get no peer: those of CHILD_SAs of a peer that is not proven, and those that stay without
+ * a report. The reason for latchctl sa, and the end of a binding that an earlier configuration
+ * allowed. Peers choose their number, and they count in the share of no peer. So all of them have
+ * one share of the SA table, and an SA beyond it gives its place there back.
  */
 #ifndef LATCHD_SA_REFUSED_SAS_H
 #define LATCHD_SA_REFUSED_SAS_H
@@ -25,12 +25,11 @@ struct refused_sas { /* zeroed before first use */
 };
 
 /*
- * The SA has the reason, a fixed text, and a place in the share; an earlier reason stays unless
- * the new one replaces it. False: the share is full, or memory is short. Then call
- * refused_sas_evict().
+ * The SA has a place in the share, and the reason, a fixed text. NULL: nothing reports it; an earlier
+ * reason stays. False: the share is full, or memory is short. Then call refused_sas_evict().
  */
 bool refused_sas_note(struct refused_sas *refused, const struct latch_sa_key *key,
-		      const char *reason, bool replace);
+		      const char *reason);
 /* Deletes the SA from the table, and counts it there. 0 or a negative errno. */
 int refused_sas_evict(struct refused_sas *refused, const struct kernel_maps *maps,
 		      const struct latch_sa_key *key, uint32_t serial);

@@ -185,6 +185,82 @@ Test(sa_watch, an_sa_that_the_kernel_refuses_leaves_the_entry_of_a_dump_as_it_is
 	traffic_delete(sa);
 }
 
+/* ---- counters of the host's namespaces and of those where any local user may be root */
+
+static uint64_t counted(enum latch_counter which)
+{
+	return *(uint64_t *)table_value(TABLE_COUNTERS, which);
+}
+
+static bool syn_passes(uint16_t port)
+{
+	struct traffic_packet packet = {
+		.flow = {.netns = 1,
+			 .local_addr = {10, 9, 0, 1},
+			 .remote_addr = {10, 9, 0, 2},
+			 .local_port = port,
+			 .remote_port = 4000,
+			 .family = AF_INET,
+			 .protocol = IPPROTO_TCP},
+		.cookie = 5,
+		.socket = -1,
+		.syn = true,
+		.sa = &inbound.key,
+	};
+
+	return traffic_packet(&packet);
+}
+
+/* The SA is not in the table: then these flows have a share, which the first ones use up. */
+static void start_unlatched_flows(void)
+{
+	uint16_t port;
+
+	for (port = 1000; port < 1008; port++)
+		cr_expect(syn_passes(port));
+}
+
+Test(sa_watch, unlatched_flows_of_the_host_and_of_local_users_have_counters_of_their_own)
+{
+	start_unlatched_flows();
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_OTHER), 8);
+	cr_expect_eq(counted(LATCH_COUNTER_LATCHES_FULL), 4);
+	cr_expect_eq(counted(LATCH_COUNTER_FOREIGN_UNLATCHED_OTHER), 0);
+	cr_expect_eq(counted(LATCH_COUNTER_FOREIGN_LATCHES_FULL), 0);
+	tables_reset();
+	traffic_set_foreign(true);
+	start_unlatched_flows();
+	cr_expect_eq(counted(LATCH_COUNTER_UNLATCHED_OTHER), 0);
+	cr_expect_eq(counted(LATCH_COUNTER_LATCHES_FULL), 0);
+	cr_expect_eq(counted(LATCH_COUNTER_FOREIGN_UNLATCHED_OTHER), 8);
+	cr_expect_eq(counted(LATCH_COUNTER_FOREIGN_LATCHES_FULL), 4);
+}
+
+/* The tables of the simulation have room for 64 SAs. */
+static void install_many(uint32_t count)
+{
+	struct traffic_sa sa = inbound;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		sa.key.spi = 0x2000 + i;
+		traffic_install(&sa);
+	}
+}
+
+Test(sa_watch, sas_without_room_of_the_host_and_of_local_users_have_counters_of_their_own)
+{
+	traffic_set_foreign(true);
+	install_many(40);
+	cr_expect_eq(counted(LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA), 8, "half of 64 have room");
+	cr_expect_eq(counted(LATCH_COUNTER_SAS_OVER_QUOTA), 0);
+	traffic_set_foreign(false);
+	cr_assert_geq(traffic_install(&inbound), 0);
+	cr_expect_eq(control(LATCH_CONTROL_SA_REFUSE), LATCH_CONTROL_DONE);
+	cr_expect_eq(counted(LATCH_COUNTER_SAS_OVER_QUOTA), 1);
+	cr_expect_eq(counted(LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA), 8);
+}
+
 /* ---- a latch that is not ESTABLISHED yet, under an SA that is not in the table */
 
 static bool passes(uint16_t params)

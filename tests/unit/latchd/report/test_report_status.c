@@ -316,6 +316,31 @@ Test(report_status, a_counter_that_has_grown_needs_attention_for_ten_minutes)
 	cr_expect_eq(attention("unlatched", "unlatched_pending"), 0, "more than ten minutes ago");
 }
 
+/* Any local user causes these in a namespace of its own. */
+Test(report_status, a_counter_of_local_users_namespaces_that_has_grown_is_a_notice)
+{
+	static struct report_recent recent;
+	enum latch_counter which;
+	uint64_t value = 1;
+
+	source.recent = &recent;
+	report_recent_note(&recent, &maps, loop_now_ms());
+	for (which = LATCH_COUNTER_FOREIGN_LATCHES_FULL;
+	     which <= LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA; which++)
+		put_per_cpu(maps.counters, which, &value, sizeof(value));
+	report_recent_note(&recent, &maps, loop_now_ms());
+	ask();
+	for (which = LATCH_COUNTER_FOREIGN_LATCHES_FULL;
+	     which <= LATCH_COUNTER_FOREIGN_SAS_OVER_QUOTA; which++) {
+		const char *name = latch_counter_name(which);
+
+		cr_expect_eq(attention("unlatched", name) + attention("table-full", name), 0);
+		cr_expect_eq(rows_of("notices", "unlatched", name) +
+				     rows_of("notices", "table-full", name),
+			     1, "%s", name);
+	}
+}
+
 /* ---- the walks that count */
 
 static struct report_counts counts;
@@ -446,8 +471,10 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 		expect_json(path, text);
 	}
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
-				"unlatched_other latches_created slow_path xfrm_hooks "
-				"sas_over_quota sas_elsewhere");
+				"unlatched_other sas_over_quota foreign_latches_full "
+				"foreign_sas_full foreign_unlatched_pending "
+				"foreign_unlatched_other foreign_sas_over_quota latches_created "
+				"slow_path xfrm_hooks sas_elsewhere");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);

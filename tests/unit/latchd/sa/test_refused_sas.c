@@ -122,7 +122,7 @@ static void fill_share(uint64_t netns, uint32_t free_places)
 
 	key.netns = netns;
 	while (refused_sas_room(&attribution->refused_sas) > free_places) {
-		cr_assert(refused_sas_note(&attribution->refused_sas, &key, "why", true));
+		cr_assert(refused_sas_note(&attribution->refused_sas, &key, "why"));
 		key.spi++;
 	}
 }

@@ -74,7 +74,7 @@ Test(sa_adoption, the_search_for_missing_sas_finds_those_of_a_known_peer_only)
 
 	late = child_of("d.example", DUMPED);
 	for (; refused_sas_room(&attribution->refused_sas); key.spi++)
-		cr_assert(refused_sas_note(&attribution->refused_sas, &key, "why", true));
+		cr_assert(refused_sas_note(&attribution->refused_sas, &key, "why"));
 	dumped = DUMPED;
 	up(&charon, &late);
 	wait_until(late_is_bound);
