@@ -377,16 +377,41 @@ struct pair {
 	unsigned int boxes;
 };
 
+static bool has(const struct traffic_selector_set *set, const struct traffic_selector *wanted)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++)
+		if (!memcmp(traffic_selector_set_at(set, i), wanted, sizeof(*wanted)))
+			return true;
+	return false;
+}
+
+/*
+ * Equal selectors of two gateways have one policy in the SPD: the key manager installs that of the
+ * newest, and keeps the other to itself.
+ */
+static bool share_a_policy(const struct pair *pair)
+{
+	const struct traffic_selector *local = &pair->box.local, *remote = &pair->box.remote;
+
+	return has(pair->one->local, local) && has(pair->other->local, local) &&
+	       has(pair->one->remote, remote) && has(pair->other->remote, remote);
+}
+
+/* Work is counted before anything is left out: peers choose the number of selectors. */
 static int with_local(void *context, const struct traffic_selector *local)
 {
 	struct pair *pair = context;
 	const struct traffic_selector *remote = &pair->box.remote;
 
+	if (++pair->boxes > BOXES_MAX)
+		return 1;
 	if (local->family != remote->family ||
 	    (local->protocol && remote->protocol && local->protocol != remote->protocol))
 		return 0;
 	pair->box.local = *local;
-	return ++pair->boxes > BOXES_MAX ||
+	return share_a_policy(pair) ||
 	       (choice_table_may_carry(pair->table, pair->one->way, &pair->box) &&
 		choice_table_may_carry(pair->table, pair->other->way, &pair->box));
 }
@@ -395,6 +420,8 @@ static int with_remote(void *context, const struct traffic_selector *remote)
 {
 	struct pair *pair = context;
 
+	if (++pair->boxes > BOXES_MAX)
+		return 1;
 	pair->box.remote = *remote;
 	return traffic_selector_sets_common(pair->one->local, pair->other->local, with_local, pair);
 }

@@ -178,6 +178,9 @@ static bool may_use(const struct choice_table *table, const struct sa_way *way,
 	struct question question = {.way = way, .box = box, .if_id = if_id};
 
 	visit_below(index, 0, index->count, &question, find_priority);
+	if (question.visits > VISITS_MAX)
+		return true;
+	question.visits = 0;
 	visit_below(index, 0, index->count, &question, try_policy);
 	/* Without a policy packets leave in clear; the kernel accepts SAs in transport mode, or
 	 * with offload, which latchd does not know.

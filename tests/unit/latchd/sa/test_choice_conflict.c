@@ -241,6 +241,20 @@ Test(choice_conflict, R_2_3_10_an_impostor_at_the_same_address_under_the_same_po
 	cr_expect_eq(latch_state_of(&to_branch), LATCH_STATE_ESTABLISHED);
 }
 
+/* The SPD has only the policy of the newest. */
+Test(choice_conflict, R_2_3_8_two_gateways_with_equal_selectors_are_contested)
+{
+	struct feed_child other = tunnel("d.example", 3, 3, "0.0.0.0/0");
+
+	add_policies(&hq, 200, 0);
+	bring_up(&hq);
+	remove_last_policies();
+	add_policies(&other, 200, 0);
+	bring_up(&other);
+	cr_expect(is_contested(&hq));
+	cr_expect(is_contested(&other));
+}
+
 Test(choice_conflict, R_2_3_10_a_narrower_policy_of_an_impostor_breaks_the_latches_within)
 {
 	add_policies(&hq, 200, 0);
