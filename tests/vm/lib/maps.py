@@ -4,7 +4,7 @@ import os
 import zlib
 
 import abi
-from checks import run, run_json
+from checks import run, run_json, until
 from host import GCM_NAME
 
 PIN = f"/sys/fs/bpf/latchd/v{abi.ABI_VERSION:d}"
@@ -143,6 +143,13 @@ def bind(params):
         sa.bind(params)
 
 
+def bind_beside_latchd(params):
+    """latchd makes the SAs orphans first: no feed of its configuration has reported them."""
+    until(lambda: all(sa.state == abi.LATCH_SA_ORPHAN for sa in Sa.all()),
+          "latchd has marked the SAs of a feed that it does not have")
+    bind(params)
+
+
 def forget_sas():
     """Empties the table without the programs' knowledge; returns the SAs that were in it."""
     found = Sa.all()
@@ -167,10 +174,9 @@ def define(params, peer, cipher=GCM_NAME, **more):
 
 
 def define_identity(number, text):
-    """As if reported by the feed that latchd has without a configuration: others are not configured."""
     layout = abi.struct("latch_identity")
     update("identities", index(number),
-           with_checksum(layout, {"authority": b"charon", "id": text, "auth": 1}))
+           with_checksum(layout, {"authority": b"manual", "id": text, "auth": 1}))
 
 
 # ---- counters and settings

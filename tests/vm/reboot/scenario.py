@@ -22,7 +22,7 @@ from abi import LATCH_SPD_IN, LATCH_SPD_OUT, LATCH_STATE_ESTABLISHED
 from checks import conforms, expect, run, until
 from host import C, HOSTS, W, accept, sends, topology
 from latchd import Latchd, attach
-from maps import PIN, are, bind, connections, define, define_identity, latches_of
+from maps import PIN, are, bind, bind_beside_latchd, connections, define, define_identity, latches_of
 
 KEPT, BOOT = os.environ["LATCHD_KEPT"], int(os.environ["LATCHD_BOOT"])
 PORT = 5004
@@ -112,6 +112,7 @@ def first():
     controller()
     latchd = Latchd("reboot", RULES)
     latchd.start()
+    bind_beside_latchd(7)
     client, peer = latched_connection()
     W.ip(f"xfrm policy add {BYPASS}")
     until(lambda: len(own_policies()) == 2, "a BYPASS above: it has policies of its own, out and in")

@@ -36,7 +36,7 @@ from flows import register, watch
 from gates import Gate, stops_at
 from host import C, HOSTS, W, accept, arrives_whole, received, sends, topology, unacknowledged
 from latchd import Latchd, attach
-from maps import are, bind, connections, define, define_identity, latches_of
+from maps import are, bind, bind_beside_latchd, connections, define, define_identity, latches_of
 
 SHORT = "short" in sys.argv[2:]
 RULES = """
@@ -231,6 +231,7 @@ def edit_while_no_latchd_runs():
     latchd.stop()
     on_w(f"update {OUT} priority 1 action allow")()
     latchd.start()
+    bind_beside_latchd(7)
     until(lambda: state(5001) == state(5002) == LATCH_STATE_BROKEN,
           "an edit from before latchd started breaks both latches")
     on_w(f"delete {OUT}")()
@@ -316,6 +317,7 @@ define(7, 2)
 protect()
 bind(7)
 latchd.start()
+bind_beside_latchd(7)
 client, peer = new_connection(5001)
 register(W, client)
 register(C, peer)
