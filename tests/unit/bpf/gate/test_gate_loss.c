@@ -50,7 +50,7 @@ static uint64_t lost(void)
 	return counters[LATCH_COUNTER_DATAGRAMS_LOST];
 }
 
-/* A latched client whose datagrams seem to be ESP. */
+/* A latched client with datagrams that seem to be ESP. */
 static struct pair latched_pair(const char *address, struct latch_flow *ret_flow)
 {
 	struct pair pair = udp_pair(address, address);
