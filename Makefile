@@ -138,7 +138,7 @@ conformance: ## everything on every kernel (hours), then docs/conformance.md
 		tools/make/check setup build unit vm table
 
 conformance-table: ## docs/conformance.md from the results that are there
-	$(Q)BUILD='$(BUILD)' tools/conformance
+	$(Q)BUILD='$(BUILD)' tools/conformance --keep
 
 mutation: setup ## break the product on purpose: is each caught? MUTATION='--unit' or names: a part
 	$(Q)BUILD='$(BUILD)' tools/mutation $(MUTATION)

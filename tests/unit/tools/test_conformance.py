@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The conformance table, on trees and results made up here, and on this tree's names."""
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -44,9 +45,10 @@ class Tree:
         self.put("build/tests/unit/test_a.rows",
                  "unit\ttest_a a::R_2_3_13_policy\t%s\twhy\nunit\ttest_a a::other\tpassed\t\n" % outcome)
 
-    def scenario(self, kernel, outcome, detail="", conforms="S4\tnothing leaked\n", source=SOURCE):
+    def scenario(self, kernel, outcome, detail="", conforms="S4\tnothing leaked\n", source=SOURCE,
+                 time="2026-01-02T00:00:00Z"):
         folder = "build/tests/vm/%s/attack/" % kernel
-        self.put(folder + "from", "%s\t%s.1-amd64\t2026-01-02T00:00:00Z\n" % (source, kernel))
+        self.put(folder + "from", "%s\t%s.1-amd64\t%s\n" % (source, kernel, time))
         self.put(folder + "result", outcome + "\t" + detail + "\n")
         self.put(folder + "conforms", conforms)
 
@@ -131,6 +133,45 @@ class ConformanceTest(unittest.TestCase):
         self.assertTrue(self.row("L-2.2-5").endswith("| not run | – | – | – |"))
         self.assertIn("| 1 not run, 1 %s |" % PASS, self.row("S4"))
         self.assertIn("| shown in part: not run on 6.1; ", self.row("S4"))
+
+    # ---- results of earlier runs
+
+    def keep(self):
+        self.make(0, "--keep")
+
+    def forget_builds(self):
+        shutil.rmtree(os.path.join(self.tree.build, "tests/vm"))
+
+    def test_a_scenario_without_a_result_in_the_build_has_its_kept_one(self):
+        self.keep()
+        self.forget_builds()
+        self.make()
+        self.assertTrue(self.row("S4").endswith("| shown | – | %s | %s | %s |" % (PASS, PASS, PASS)))
+        self.assertIn("| S4 | `attack` | 6.12 | nothing leaked |", self.text)
+
+    def test_a_kept_failure_is_a_failure(self):
+        self.tree.scenario("6.12", "failed", "leak: a packet")
+        self.make(1, "--keep")
+        self.forget_builds()
+        self.make(1)
+        self.assertIn("FAIL: leak: a packet", self.text)
+
+    def test_a_kept_result_gives_way_to_a_newer_one_only(self):
+        self.keep()
+        self.tree.scenario("6.1", "failed", "later", time="2026-01-03T00:00:00Z")
+        self.tree.scenario("7.2", "failed", "earlier", time="2026-01-01T00:00:00Z")
+        self.make(1)
+        self.assertIn("FAIL: later", self.text)
+        self.assertNotIn("earlier", self.text)
+
+    def test_the_results_of_a_removed_scenario_are_dropped(self):
+        self.keep()
+        os.rename(os.path.join(self.tree.top, "tests/vm/attack"),
+                  os.path.join(self.tree.top, "tests/vm/renamed"))
+        self.keep()
+        for name in "scenarios.tsv", "conforms.tsv":
+            with open(os.path.join(self.tree.top, "docs/evidence", name), encoding="utf-8") as file:
+                self.assertNotIn("attack", file.read())
 
     # ---- what is not shown whole
 
@@ -258,7 +299,7 @@ class ConformanceTest(unittest.TestCase):
 
     def test_an_item_that_the_scenario_file_does_not_name_is_refused(self):
         self.tree.scenario("6.12", "passed", conforms="R-2-1\tsurprise\n")
-        self.refused("6.12/attack/conforms", "R-2-1")
+        self.refused("attack on 6.12", "R-2-1")
 
     def test_a_conforms_call_in_the_library_is_refused(self):
         self.tree.put("tests/vm/lib/steps.sh", 'steps() {\n\tconforms S4 "all of them"\n}\n')
@@ -278,7 +319,7 @@ class ConformanceTest(unittest.TestCase):
 
     def test_an_unknown_outcome_is_refused(self):
         self.tree.scenario("6.12", "perhaps")
-        self.refused("6.12/attack", "perhaps")
+        self.refused("attack on 6.12", "perhaps")
 
     def test_text_from_a_guest_cannot_break_the_table(self):
         self.tree.scenario("6.12", "passed", conforms="S4\ta | b <script> `c` [d](e)\n")
