@@ -147,6 +147,15 @@ static bool admit(struct attribution *a, struct key_manager *key_manager,
 	return false;
 }
 
+static void note_evidence(struct child_sa *child, const struct key_manager *key_manager,
+			  const char *evidence)
+{
+	if (strcmp(evidence, FEED_EVIDENCE_LIST))
+		child->seen_ns = UINT64_MAX;
+	else if (child->seen_ns != UINT64_MAX)
+		child->seen_ns = key_manager->list_began_ns;
+}
+
 void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
 		      const char *evidence)
 {
@@ -164,6 +173,8 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	if (!admit(a, key_manager, &in, &out, &report))
 		return;
 	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &report, evidence);
+	if (child)
+		note_evidence(child, key_manager, evidence);
 	if (!child)
 		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, report.child_unique_id);
@@ -292,8 +303,10 @@ void child_reports_list_begin(void *context, struct feed *feed)
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct child_sa *child;
 
-	if (key_manager)
+	if (key_manager) {
 		key_manager->has_left_out = false;
+		key_manager->list_began_ns = clock_boot_ns();
+	}
 	peer_death_snapshot_begin(&a->peer_death, feed);
 	renewals_list_begin(&a->child_sas, feed);
 	DL_FOREACH2(a->child_sas.first, child, next)

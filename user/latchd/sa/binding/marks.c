@@ -14,11 +14,12 @@
 #define MARKS_TURN    256
 #define MARKS_TURN_MS 10
 
+/* Once until it changes: the mark is tried again each second. */
 static void warn_of_mark(const struct binding *b, const struct child_sa *child, int err)
 {
 	unsigned int left_out;
 
-	if (log_limit_admits(b->marks_log, &left_out))
+	if (child->mark_error != err && log_limit_admits(b->marks_log, &left_out))
 		log_warn(NULL,
 			 "sa 0x%08x not marked as contested (%s): feed %s; retrying; %u more since "
 			 "the last line",
@@ -35,6 +36,7 @@ int marks_write(const struct binding *b, struct child_sa *child, bool contested)
 	child->unmarked = err != 0;
 	if (err)
 		warn_of_mark(b, child, err);
+	child->mark_error = err;
 	return err;
 }
 

@@ -68,13 +68,31 @@ static int find_inherited(const struct binding *b, const struct child_sa *child,
 	return in_err ? in_err : out_err;
 }
 
-static void refuse_end(const struct binding *b, const struct child_sa_end *end)
+/*
+ * former: the params that the inbound SA has. This host has chosen its SPI, but the peer that of
+ * the outbound SA: one with other params is another peer's.
+ */
+static int refuse_end(const struct binding *b, const struct child_sa_end *end, uint16_t former)
 {
 	struct latch_sa sa;
+	int result = child_params_get_sa(b, end, &sa);
 
-	/* One that cannot be read is PENDING, and refused at the next check of those. */
-	if (!child_params_get_sa(b, end, &sa) && sa.word.state == LATCH_SA_PENDING)
-		sa_refuse(b->view.maps, &end->key, sa.word.serial);
+	if (!result && (sa.word.state == LATCH_SA_PENDING || sa.word.params == former))
+		result = sa_refuse(b->view.maps, &end->key, sa.word.serial);
+	return result < 0 && result != -ENOENT ? result : 0;
+}
+
+/* After a change of its params, too: no SA stays bound that counts nowhere. */
+static int refuse_ends(const struct binding *b, const struct child_sa *child)
+{
+	struct latch_sa in;
+	int err = child_params_get_sa(b, &child->in, &in);
+	uint16_t former = err ? 0 : in.word.params;
+
+	if (err && err != -ENOENT)
+		return err;
+	err = refuse_end(b, &child->out, former);
+	return err ? err : refuse_end(b, &child->in, former);
 }
 
 /*
@@ -84,13 +102,15 @@ static void refuse_end(const struct binding *b, const struct child_sa_end *end)
 static int refuse(const struct binding *b, struct child_sa *child, bool counted)
 {
 	unsigned int left_out;
+	int err;
 
 	child->params = 0;
 	/* Its former conflicts have ended. */
 	if (counted && !loop_timer_armed(b->later))
 		loop_timer_arm(b->later, walk_pace_wait_ms(b->walks));
-	refuse_end(b, &child->in);
-	refuse_end(b, &child->out);
+	err = refuse_ends(b, child);
+	if (err)
+		return err;
 	if (log_limit_admits(b->share_log, &left_out))
 		log_warn(NULL,
 			 "sa 0x%08x unattributed (share): \"%s\" has more than its share of SAs "

@@ -47,6 +47,15 @@ static bool is_after_end(const struct child_sa *child, const struct latch_sa *sa
 }
 
 /*
+ * A report of a list may be of a moment before the SA was installed: the pair's own outbound SA is
+ * gone by then. The next list knows. An entry of a dump does not show when its SA was installed.
+ */
+static bool is_after_list(const struct child_sa *child, const struct latch_sa *sa)
+{
+	return sa->instance && sa->installed > child->seen_ns;
+}
+
+/*
  * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer,
  * if the reported pair is gone or was deleted before, or its outbound SA was. The key manager
  * deletes the inbound SA of a pair first, but not after a rekey. 1, 0, or a negative errno.
@@ -60,7 +69,7 @@ static int may_be_of_another(const struct binding *b, const struct child_sa_end 
 
 	if (end != &child->out || end->serial || sa->word.params == child->params)
 		return 0;
-	if (child->reported.outbound_gone || is_after_end(child, sa))
+	if (child->reported.outbound_gone || is_after_end(child, sa) || is_after_list(child, sa))
 		return 1;
 	err = child_params_get_sa(b, &child->in, &in);
 	return err == -ENOENT ? 1 : err;

@@ -40,7 +40,7 @@ void sa_group_share_enter(struct sa_groups_share *share, struct sa_group *group)
 	share->count++;
 }
 
-static void free_unused_share(struct sa_groups *groups, struct sa_groups_share *share)
+void sa_group_share_free_unused(struct sa_groups *groups, struct sa_groups_share *share)
 {
 	if (!share || share->first)
 		return;
@@ -56,7 +56,7 @@ void sa_group_share_leave(struct sa_groups *groups, struct sa_group *group)
 		return;
 	DL_DELETE2(share->first, group, alike_previous, alike);
 	share->count--;
-	free_unused_share(groups, share);
+	sa_group_share_free_unused(groups, share);
 }
 
 bool sa_group_share_is_full(const struct sa_groups_share *share, uint16_t params)

@@ -29,6 +29,8 @@ struct sa_groups_share *sa_group_share_of(struct sa_groups *groups, const struct
 /* share: may be NULL. */
 void sa_group_share_enter(struct sa_groups_share *share, struct sa_group *group);
 void sa_group_share_leave(struct sa_groups *groups, struct sa_group *group);
+/* Frees it if it has no group. */
+void sa_group_share_free_unused(struct sa_groups *groups, struct sa_groups_share *share);
 /* Admits it no further group of these params? */
 bool sa_group_share_is_full(const struct sa_groups_share *share, uint16_t params);
 

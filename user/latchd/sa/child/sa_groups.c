@@ -129,23 +129,41 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 	sa_group_rivals_change(groups, group, 1);
 }
 
+/* With selectors that the peer has already it is a rekey, as far as latchd can tell. */
+static bool is_rekey(const struct sa_groups_share *share, const struct child_sa *child,
+		     uint64_t digest)
+{
+	const struct sa_group *group = share ? share->first : NULL;
+
+	while (group && !has_selectors(group, child, digest))
+		group = group->alike;
+	return group;
+}
+
+static bool peer_has_room(const struct sa_groups *groups, const struct sa_groups_share *share,
+			  const struct child_sa *child, uint64_t digest)
+{
+	uint32_t count = groups->of_peer[child->peer];
+
+	return count < SA_GROUPS_PEER_NEW_MAX ||
+	       (count < SA_GROUPS_PEER_MAX && is_rekey(share, child, digest));
+}
+
 static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 {
 	uint64_t digest = digest_of(child);
-	struct sa_groups_share *share;
-	struct sa_group *group;
+	struct sa_groups_share *share = sa_group_share_of(groups, child);
+	struct sa_group *group = find_group(share, child, digest);
 
-	if (groups->of_peer[child->peer] >= SA_GROUPS_PEER_MAX && !forced)
+	if (!forced && (!peer_has_room(groups, share, child, digest) ||
+			(!group && sa_group_share_is_full(share, child->params)))) {
+		sa_group_share_free_unused(groups, share);
 		return -EDQUOT;
-	share = sa_group_share_of(groups, child);
-	group = find_group(share, child, digest);
-	if (group) {
-		enter(groups, child, group);
-		return 0;
 	}
-	if (!forced && sa_group_share_is_full(share, child->params))
-		return -EDQUOT;
-	start_group(groups, child, digest, share);
+	if (group)
+		enter(groups, child, group);
+	else
+		start_group(groups, child, digest, share);
 	return 0;
 }
 

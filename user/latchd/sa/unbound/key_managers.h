@@ -10,12 +10,13 @@
 
 struct key_manager {
 	struct feed *feed;
-	uint64_t netns;	       /* cookie */
-	bool away;	       /* it may come back in another namespace */
-	bool synced;	       /* all its CHILD_SAs are reported since it was attached */
-	bool list_failed;      /* its first list had no effect, or a report in it */
-	bool has_left_out;     /* a report of the running list is left to another CHILD_SA */
-	unsigned int left_out; /* lists in a row with such a report */
+	uint64_t netns;		/* cookie */
+	bool away;		/* it may come back in another namespace */
+	bool synced;		/* all its CHILD_SAs are reported since it was attached */
+	bool list_failed;	/* its first list had no effect, or a report in it */
+	bool has_left_out;	/* a report of the running list is left to another CHILD_SA */
+	uint64_t list_began_ns; /* CLOCK_BOOTTIME, the last one */
+	unsigned int left_out;	/* lists in a row with such a report */
 	struct key_manager *next;
 };
 

@@ -337,9 +337,9 @@ static bool is_known(const struct feed_child *child)
 	return child_sas_find(&attribution->child_sas, &in);
 }
 
-static void use_up_share(void)
+static void use_up_share_of(const struct feed_child *of)
 {
-	struct latch_sa_key in = in_key(&known, ns.cookie);
+	struct latch_sa_key in = in_key(of, ns.cookie);
 	const struct child_sa *child = child_sas_find(&attribution->child_sas, &in)->child;
 
 	attribution->child_sas.groups.of_peer[child->peer] = SA_GROUPS_PEER_MAX;
@@ -350,7 +350,7 @@ Test(sa_pace, a_child_sa_beyond_the_share_of_its_peer_is_forgotten_with_its_sas)
 	struct feed_child next = child_of("c.example", 3), listed_next = child_of("c.example", 4);
 
 	install_and_report(&charon, &known);
-	use_up_share();
+	use_up_share_of(&known);
 	install_both(&next);
 	up(&charon, &next);
 	cr_expect_eq(in_state(&next), LATCH_SA_NONE);
@@ -361,6 +361,40 @@ Test(sa_pace, a_child_sa_beyond_the_share_of_its_peer_is_forgotten_with_its_sas)
 	cr_expect(is_known(&known));
 	/* Another peer has its own share. */
 	install_and_report(&charon, &rival);
+}
+
+/* Its configuration has another name since: that is another peer, with a share of its own. */
+static struct feed_child report_of_other_peer(void)
+{
+	struct feed_child moved = known, other = child_of("c.example", 3);
+
+	strcpy(other.config_name, "other");
+	other.remote_host[3] = 3;
+	other.remote_ts = selectors("10.9.0.3/32");
+	install_and_report(&charon, &known);
+	install_and_report(&charon, &other);
+	strcpy(moved.config_name, "other");
+	return moved;
+}
+
+Test(sa_pace, the_bound_sas_of_a_child_sa_follow_its_report_to_another_peer)
+{
+	struct feed_child moved = report_of_other_peer();
+	uint16_t former = in_params(&known);
+
+	up(&charon, &moved);
+	expect_states(&moved, LATCH_SA_BOUND);
+	cr_expect_neq(in_params(&moved), former);
+}
+
+Test(sa_pace, no_sa_of_a_child_sa_that_moves_to_a_peer_with_its_share_stays_bound)
+{
+	struct feed_child moved = report_of_other_peer(), other = child_of("c.example", 3);
+
+	use_up_share_of(&other);
+	up(&charon, &moved);
+	expect_states(&moved, LATCH_SA_NONE);
+	cr_expect_not(is_known(&moved));
 }
 
 /* The programs have refused their SAs: only the key manager has them. */

@@ -377,6 +377,51 @@ Test(spi_reuse, a_newer_child_sa_does_not_get_an_older_outbound_sa_after_a_resta
 	check_outbound_spi_in_use(true);
 }
 
+static void list(const struct feed_child *child)
+{
+	sink->child_up(sink->context, &charon, child, FEED_EVIDENCE_LIST);
+}
+
+/*
+ * Simulation, seed 680 of 2026-11-30: the pair was rekeyed and its outbound SA deleted after charon
+ * had made the list, and another pair has its SPI.
+ */
+Test(spi_reuse, an_outbound_sa_installed_after_a_list_began_is_not_that_of_a_pair_that_it_names)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+
+	install_in(&c, ns.cookie);
+	sink->snapshot_begin(sink->context, &charon);
+	install_out(&c, ns.cookie);
+	list(&c);
+	sink->snapshot_end(sink->context, &charon);
+	attribution_sa_pending(attribution, &out);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	cr_expect_eq(sa_at(&out).word.params, 0);
+}
+
+Test(spi_reuse, an_outbound_sa_installed_after_a_list_began_is_bound_by_the_next_list_or_an_event)
+{
+	struct feed_child c = child_of("c.example", 1), next = child_of("c.example", 2);
+
+	sink->snapshot_begin(sink->context, &charon);
+	install_both(&c);
+	install_both(&next);
+	list(&c);
+	up(&charon, &next);
+	list(&next);
+	sink->snapshot_end(sink->context, &charon);
+	expect_states(&next, LATCH_SA_BOUND);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	sink->snapshot_begin(sink->context, &charon);
+	list(&c);
+	list(&next);
+	sink->snapshot_end(sink->context, &charon);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
 /* Simulation, seed 4818 of 2026-11-29. The outbound SA of the deleted pair was never seen. */
 Test(spi_reuse, an_outbound_sa_installed_after_its_pair_was_deleted_is_another_peers)
 {

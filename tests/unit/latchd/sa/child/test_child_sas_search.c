@@ -316,6 +316,36 @@ Test(child_sas_search, a_peer_has_a_limit_of_child_sas_and_its_neighbour_has_ano
 	cr_expect_eq(count(other, 2), 0);
 }
 
+/* Each has selectors of its own. */
+static struct child_sa *report_host(uint32_t spi)
+{
+	uint32_t host = (spi - 1) % SA_GROUPS_PEER_NEW_MAX;
+	char text[32];
+
+	snprintf(text, sizeof(text), "10.8.%u.%u/32", host >> 8, host & 0xff);
+	return report(spi, 7, text, NULL);
+}
+
+Test(child_sas_search, a_peer_with_all_its_child_sas_rekeys_them_all_before_the_first_one_ends)
+{
+	const uint32_t half = SA_GROUPS_PEER_NEW_MAX;
+	uint32_t spi;
+
+	for (spi = 1; spi <= 2 * half; spi++)
+		cr_assert_eq(count(report_host(spi), 1 + (spi > half && spi % 2)), 0, "%u", spi);
+	cr_expect_eq(count(report_host(spi), 1), -EDQUOT);
+}
+
+Test(child_sas_search, half_of_the_child_sas_of_a_peer_are_kept_for_its_rekeys)
+{
+	uint32_t spi;
+
+	for (spi = 1; spi <= SA_GROUPS_PEER_NEW_MAX; spi++)
+		cr_assert_eq(count(report_host(spi), 1), 0);
+	cr_expect_eq(count(report(spi, 7, "10.9.0.2/32", NULL), 1), -EDQUOT);
+	cr_expect_eq(count(report_host(spi + 1), 1), 0);
+}
+
 /* ---- many subnets */
 
 static struct child_sa *report_subnet(uint32_t spi, uint32_t i, uint16_t params)

@@ -7,6 +7,8 @@
  */
 #include "attribution_fixture.h"
 
+#include "latchd/sa/attribution_parts.h"
+
 static struct feed_child c, d;
 static struct latch_flow flow;
 
@@ -288,6 +290,23 @@ Test(conflict, R_2_3_11_a_mark_that_failed_keeps_no_latch_in_conflict_alive)
 	cr_expect_eq(logged.count, 1);
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_BROKEN);
 	expect_states(&d, LATCH_SA_PENDING);
+	wait_until(both_are_contested);
+}
+
+Test(conflict, a_mark_that_fails_again_and_again_is_logged_once)
+{
+	install_and_report(&charon, &c);
+	install_both(&d);
+	logged.wanted = "not marked as contested";
+	control = maps.control;
+	maps.control = -1;
+	up(&charon, &d);
+	cr_assert_gt(logged.count, 0);
+	logged.count = 0;
+	attribution_check_all(attribution);
+	attribution_check_all(attribution);
+	cr_expect_eq(logged.count, 0);
+	maps.control = control;
 	wait_until(both_are_contested);
 }
 
