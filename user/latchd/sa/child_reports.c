@@ -198,9 +198,12 @@ static int place_end(struct attribution *a, const struct latch_sa_key *key, cons
 	struct latch_sa sa;
 	int err = sa_get(a->maps, key, &sa);
 
-	if (err || sa.word.state != LATCH_SA_PENDING ||
-	    refused_sas_note(&a->refused_sas, key, reason, true))
+	if (err || sa.word.state != LATCH_SA_PENDING)
 		return err;
+	if (refused_sas_note(&a->refused_sas, key, reason, true)) {
+		refused_sas_note_report(&a->refused_sas, key, sa.word.serial);
+		return 0;
+	}
 	return refused_sas_evict(&a->refused_sas, a->maps, key, sa.word.serial);
 }
 
@@ -351,13 +354,19 @@ static void settle_all_missing(struct attribution *a, const struct feed *feed)
 	}
 }
 
+static bool is_reported(void *context, const struct latch_sa_key *in, uint32_t serial)
+{
+	return refused_sas_is_reported(context, in, serial);
+}
+
 static void bind_list(struct attribution *a, struct key_manager *key_manager, bool first)
 {
+	const struct renewals_refused refused = {is_reported, &a->refused_sas};
 	int err;
 
 	settle_all_missing(a, key_manager->feed);
 	key_manager->left_out = key_manager->has_left_out ? key_manager->left_out + 1 : 0;
-	renewals_list_end(&a->binding, key_manager->feed);
+	renewals_list_end(&a->binding, key_manager->feed, &refused);
 	err = binding_bind_snapshot(&a->binding, key_manager->feed, first);
 	if (err)
 		attribution_retry_to_bind(a, err);

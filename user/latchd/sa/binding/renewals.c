@@ -38,13 +38,13 @@ void renewals_reported(const struct child_sas *child_sas, const struct latch_sa_
 		end->renewed_serial = 0;
 }
 
-/* ---- unattributed SAs, by the host that they come from */
+/* ---- unattributed SAs, by the host that they come from and what else a pair has in common */
 
 struct host_key {
 	uint64_t netns;
 	uint8_t address[16];
-	uint8_t family;
-	uint8_t pad[7];
+	struct latch_qop qop;
+	uint8_t family, protocol, mode, encap;
 };
 
 struct host {
@@ -54,12 +54,19 @@ struct host {
 	UT_hash_handle hh;
 };
 
-static struct host_key host_key(const struct latch_sa_key *sa, const uint8_t address[16])
+static void host_key(struct host_key *ret, const struct latch_sa_key *key,
+		     const struct latch_sa *sa, const uint8_t address[16])
 {
-	struct host_key key = {.netns = sa->netns, .family = sa->family};
-
-	memcpy(key.address, address, sizeof(key.address));
-	return key;
+	memset(ret, 0, sizeof(*ret));
+	memcpy(ret->address, address, sizeof(ret->address));
+	ret->netns = key->netns;
+	ret->family = key->family;
+	ret->protocol = key->protocol;
+	ret->mode = sa->mode;
+	ret->encap = sa->encap;
+	ret->qop = sa->qop;
+	/* The kernel keeps no replay window for the outbound SA. */
+	ret->qop.replay_protection = 0;
 }
 
 static struct host *find_host(struct host *hosts, const struct host_key *key)
@@ -82,17 +89,39 @@ static struct host *add_host(struct host **hosts, const struct host_key *key, ui
 	return host;
 }
 
+struct host_walk {
+	const struct binding *binding;
+	const struct renewals_refused *refused;
+	struct host *hosts;
+};
+
+/*
+ * The list has named the outbound SA of this inbound one: renewals_reported() knows if that is the
+ * one in question.
+ */
+static bool has_pair(const struct host_walk *walk, const struct latch_sa_key *key,
+		     const struct latch_sa *sa)
+{
+	const struct child_sa_end *end = child_sas_find(walk->binding->child_sas, key);
+
+	return (end && end == &end->child->in && end->child->in_snapshot) ||
+	       walk->refused->is_reported(walk->refused->context, key, sa->word.serial);
+}
+
 static int visit_unattributed(void *context, const struct latch_sa_key *key,
 			      const struct latch_sa *sa)
 {
-	const struct host_key from = host_key(key, sa->saddr);
-	struct host **hosts = context, *host;
+	struct host_walk *walk = context;
+	struct host_key from;
+	struct host *host;
 
-	if (sa->word.state != LATCH_SA_PENDING || sa->word.flags & LATCH_SA_GONE)
+	if (sa->word.state != LATCH_SA_PENDING || sa->word.flags & LATCH_SA_GONE ||
+	    has_pair(walk, key, sa))
 		return 0;
-	host = find_host(*hosts, &from);
+	host_key(&from, key, sa, sa->saddr);
+	host = find_host(walk->hosts, &from);
 	if (!host)
-		host = add_host(hosts, &from, sa->word.serial);
+		host = add_host(&walk->hosts, &from, sa->word.serial);
 	if (!host)
 		return -ENOMEM;
 	if (sa_ends_is_later(host->oldest, sa->word.serial))
@@ -131,9 +160,9 @@ static bool any_candidate(const struct binding *b, const struct feed *feed)
 
 static void renew(const struct binding *b, struct child_sa *child, struct host *hosts)
 {
-	const struct host_key from = host_key(&child->out.key, child->out.key.daddr);
-	const struct host *host = find_host(hosts, &from);
+	const struct host *host;
 	struct latch_sa in, out;
+	struct host_key from;
 
 	if (child_params_get_sa(b, &child->in, &in) ||
 	    sa_get(b->view.maps, &child->out.key, &out) ||
@@ -142,24 +171,27 @@ static void renew(const struct binding *b, struct child_sa *child, struct host *
 	/* One that a dump has found may be older than any SA of the table. */
 	if (!out.instance)
 		return;
+	host_key(&from, &child->out.key, &out, child->out.key.daddr);
+	host = find_host(hosts, &from);
 	if (host && (host->unordered || sa_ends_is_later(out.word.serial, host->oldest)))
 		return;
 	child->out.serial = out.word.serial;
 	child->out.found_serial = child->out.renewed_serial = 0;
 }
 
-void renewals_list_end(const struct binding *b, const struct feed *feed)
+void renewals_list_end(const struct binding *b, const struct feed *feed,
+		       const struct renewals_refused *refused)
 {
-	struct host *hosts = NULL;
+	struct host_walk walk = {b, refused, NULL};
 	struct child_sa *child;
 
 	if (!any_candidate(b, feed))
 		return;
-	if (!sas_walk(b->view.maps, visit_unattributed, &hosts))
+	if (!sas_walk(b->view.maps, visit_unattributed, &walk))
 		DL_FOREACH2(b->child_sas->first, child, next)
 		{
 			if (is_candidate(child, feed))
-				renew(b, child, hosts);
+				renew(b, child, walk.hosts);
 		}
-	free_hosts(hosts);
+	free_hosts(walk.hosts);
 }

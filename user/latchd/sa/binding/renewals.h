@@ -16,12 +16,21 @@ void renewals_list_begin(struct child_sas *child_sas, const struct feed *feed);
 /* The list has a report of these two: is the outbound SA another CHILD_SA's so far? */
 void renewals_reported(const struct child_sas *child_sas, const struct latch_sa_key *in,
 		       const struct latch_sa_key *out);
-/*
- * The SAs noted before the list began are those of their CHILD_SAs from now on, unless an
- * unattributed SA from the same host is older: a pair's inbound SA is installed first. An SA that
- * was found by a dump never is, nor is any of a CHILD_SA with its outbound SA gone. After an error
- * none is. The CHILD_SAs have to be bound.
+/* Has a key manager reported this inbound SA, of a peer that is not proven, with an outbound one?
  */
-void renewals_list_end(const struct binding *binding, const struct feed *feed);
+struct renewals_refused {
+	bool (*is_reported)(void *context, const struct latch_sa_key *in, uint32_t serial);
+	void *context;
+};
+
+/*
+ * The SAs noted before the list began are those of their CHILD_SAs from now on, unless an older
+ * unattributed SA may be the inbound one of the same pair, which is installed first: it comes from
+ * the same host, has the same proposal, and no key manager has reported it with an outbound SA of
+ * its own. An SA that was found by a dump never is, nor is any of a CHILD_SA with its outbound SA
+ * gone. After an error none is. The CHILD_SAs have to be bound.
+ */
+void renewals_list_end(const struct binding *binding, const struct feed *feed,
+		       const struct renewals_refused *refused);
 
 #endif

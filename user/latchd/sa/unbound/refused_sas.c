@@ -13,6 +13,7 @@
 struct refused_sa {
 	struct latch_sa_key key;
 	const char *reason;
+	uint32_t reported_serial; /* 0: no key manager has reported it */
 	UT_hash_handle hh;
 };
 
@@ -57,6 +58,23 @@ bool refused_sas_note(struct refused_sas *refused, const struct latch_sa_key *ke
 	if (replace)
 		sa->reason = reason;
 	return true;
+}
+
+void refused_sas_note_report(struct refused_sas *refused, const struct latch_sa_key *key,
+			     uint32_t serial)
+{
+	struct refused_sa *sa = find(refused, key);
+
+	if (sa)
+		sa->reported_serial = serial;
+}
+
+bool refused_sas_is_reported(const struct refused_sas *refused, const struct latch_sa_key *key,
+			     uint32_t serial)
+{
+	const struct refused_sa *sa = find(refused, key);
+
+	return sa && sa->reported_serial && sa->reported_serial == serial;
 }
 
 int refused_sas_evict(struct refused_sas *refused, const struct kernel_maps *maps,

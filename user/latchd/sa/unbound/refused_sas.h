@@ -32,6 +32,11 @@ struct refused_sas { /* zeroed before first use */
  */
 bool refused_sas_note(struct refused_sas *refused, const struct latch_sa_key *key,
 		      const char *reason, bool replace);
+/* A key manager has reported the SA that has this serial, with the other SA of its pair. */
+void refused_sas_note_report(struct refused_sas *refused, const struct latch_sa_key *key,
+			     uint32_t serial);
+bool refused_sas_is_reported(const struct refused_sas *refused, const struct latch_sa_key *key,
+			     uint32_t serial);
 /* Deletes the SA from the table, and counts it there. 0 or a negative errno. */
 int refused_sas_evict(struct refused_sas *refused, const struct kernel_maps *maps,
 		      const struct latch_sa_key *key, uint32_t serial);

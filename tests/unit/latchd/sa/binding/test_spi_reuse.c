@@ -114,6 +114,66 @@ Test(spi_reuse, an_outbound_sa_that_two_pairs_of_a_list_name_is_not_bound_to_the
 	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 }
 
+/* D is refused, at the same address. Its inbound SA is older than C's new outbound one. */
+static struct feed_child refused_peer(const struct feed_child *c, uint32_t spi_out)
+{
+	struct feed_child d = child_of("d.example", 2);
+
+	install_and_report(&charon, c);
+	d.spi_out = spi_out ? spi_out : d.spi_out;
+	install_in(&d, ns.cookie);
+	renew_outbound(c);
+	return d;
+}
+
+static void list_refused(const struct feed_child *c, const struct feed_child *d)
+{
+	sink->snapshot_begin(sink->context, &charon);
+	sink->child_refused(sink->context, &charon, d, "configure it");
+	up(&charon, c);
+	sink->snapshot_end(sink->context, &charon);
+}
+
+Test(spi_reuse, a_pair_of_a_refused_peer_at_the_same_address_delays_no_renewed_outbound_sa)
+{
+	struct feed_child c = child_of("c.example", 1), d = refused_peer(&c, 0);
+
+	list_refused(&c, &d);
+	expect_states(&c, LATCH_SA_BOUND);
+	cr_expect_eq(in_state(&d), LATCH_SA_PENDING);
+}
+
+Test(spi_reuse, an_outbound_sa_that_a_refused_pair_names_is_not_renewed)
+{
+	struct feed_child c = child_of("c.example", 1), d = refused_peer(&c, c.spi_out);
+
+	list_refused(&c, &d);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+}
+
+Test(spi_reuse, an_unreported_inbound_sa_from_the_same_host_keeps_an_outbound_sa_from_being_renewed)
+{
+	struct feed_child c = child_of("c.example", 1);
+
+	refused_peer(&c, 0);
+	snapshot(&charon, &c, NULL);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+}
+
+Test(spi_reuse, an_inbound_sa_of_another_proposal_delays_no_renewed_outbound_sa)
+{
+	struct feed_child c = child_of("c.example", 1), d = child_of("d.example", 2);
+	struct latch_sa_key key = in_key(&d, ns.cookie);
+	struct latch_sa sa = sa_from(d.remote_host, true);
+
+	install_and_report(&charon, &c);
+	sa.qop.encryption_bits = 160;
+	install(&key, sa);
+	renew_outbound(&c);
+	snapshot(&charon, &c, NULL);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
 /* ---- after a rekey: the old pair is listed for a while, and its outbound SA is deleted at once */
 
 static struct feed_child without_outbound(const struct feed_child *c)
