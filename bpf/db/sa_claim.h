@@ -18,7 +18,7 @@
 #define EBUSY  16
 
 /* A try fails only if another processor has changed the entry meanwhile. */
-#define SA_CLAIM_TRIES 64
+#define SA_CLAIM_TRIES 16
 
 /*
  * Finds the entry and reads its word. The word belongs to this key only if the entry is still

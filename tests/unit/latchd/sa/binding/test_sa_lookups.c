@@ -4,6 +4,9 @@
  * that the kernel has deleted, which the programs could not delete (LATCH_SA_GONE). C and D are two
  * peers with the same selectors; a latch to C is broken by D.
  */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "peer_fixture.h"
 
 #include "latchd/sa/attribution_parts.h"
@@ -139,6 +142,34 @@ Test(sa_lookups, a_known_child_sa_whose_report_waits_is_not_taken_for_deleted)
 	expect_states(&first, LATCH_SA_BOUND);
 	expect_states(&second, LATCH_SA_BOUND);
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_BROKEN);
+}
+
+static uint16_t inherited_params;
+
+static bool first_has_new_params(void)
+{
+	return in_state(&first) == LATCH_SA_BOUND && in_params(&first) != inherited_params;
+}
+
+/* Its connection has another name since. No list comes for minutes, as no SA is unattributed. */
+Test(sa_lookups,
+     an_inherited_sa_whose_params_cannot_be_noted_follows_its_report_without_another_list)
+{
+	int identity_table = dup(maps.identities), no_table = open("/dev/null", O_RDWR);
+	unsigned int resyncs;
+
+	install_and_report(&charon, &first);
+	inherited_params = in_params(&first);
+	restart_latchd();
+	attach(&charon, &ns);
+	strcpy(first.config_name, "other");
+	cr_assert_eq(dup2(no_table, maps.identities), maps.identities);
+	snapshot(&charon, &first, NULL);
+	cr_assert_eq(dup2(identity_table, maps.identities), maps.identities);
+	cr_expect_eq(in_params(&first), inherited_params);
+	resyncs = charon.resyncs;
+	wait_until(first_has_new_params);
+	cr_expect_eq(charon.resyncs, resyncs);
 }
 
 /* An earlier latchd may have bound SAs of the CHILD_SA that could not be read. */
