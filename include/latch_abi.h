@@ -143,7 +143,7 @@ union latch_word {
 
 struct latch {
 	union latch_word word;
-	__u64 id;
+	__u64 id; /* 0: a program is about to delete it */
 	__u64 created;
 	__u64 changed;	     /* last transition */
 	__u64 socket_cookie; /* of the owner; 0 while the owner is a request socket */
@@ -216,6 +216,7 @@ enum latch_sa_flag {
 	LATCH_SA_CONTESTED = 1 << 1, /* another SA with other params covers the same traffic */
 	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace other than the host's: counted */
 	LATCH_SA_GONE = 1 << 3,	     /* the kernel has deleted the SA, but its entry could not be */
+	LATCH_SA_CLAIMED = 1 << 4,   /* a program writes it; with GONE: deletes or replaces it */
 };
 
 union latch_sa_word {

@@ -6,7 +6,7 @@
  */
 #include "db/association.h"
 #include "db/listener.h"
-#include "db/sa_share.h"
+#include "db/sa_claim.h"
 
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
@@ -22,13 +22,25 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 	c->word.raw = after.raw;
 }
 
+/*
+ * An SCTP socket keeps no state: without the closed latch, its next packet would be the first of
+ * the path and would create a new latch. The closed latch has no peer.
+ */
+static __always_inline void keep_closed(struct latch *latch, union latch_word was)
+{
+	union latch_word is = was;
+
+	is.params = 0;
+	uncount_foreign_larval(latch);
+	__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw);
+}
+
 static __always_inline void control_close(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
 	enum latch_direction direction;
 	struct latch *latch;
 	union latch_word after = {};
-	enum latch_state was;
 	__u64 listener;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
@@ -36,23 +48,16 @@ static __always_inline void control_close(struct latch_control *c)
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	was = latch->word.state;
 	direction = latch->direction;
 	listener = latch->listener;
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
-	uncount_foreign_larval(latch);
-	/*
-	 * An SCTP socket keeps no state: without the closed latch, its next packet would be the
-	 * first of the path and would create a new latch.
-	 */
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
-		latch->word.params = 0;
-	else if (bpf_map_delete_elem(&latches, &flow))
-		return;
-	uncount_listener(was);
+		keep_closed(latch, after);
+	else
+		latch_remove(&flow, latch, c->latch_id);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
 
@@ -68,6 +73,47 @@ static __always_inline void control_reap(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/*
+ * The end of a write. The kernel may have deleted the SA meanwhile, or installed another one under
+ * its key with another mark.
+ */
+static __always_inline enum latch_control_result
+sa_finish(const struct latch_sa_key *key, struct latch_sa *sa, union latch_sa_word is)
+{
+	union latch_sa_word was;
+	int i;
+
+	for (i = 0; i < SA_CLAIM_TRIES; i++) {
+		was = READ_WORD(sa->word);
+		if (was.flags & LATCH_SA_GONE) {
+			sa_remove(key, sa);
+			return LATCH_CONTROL_NOT_FOUND;
+		}
+		is.flags |= was.flags & LATCH_SA_AMBIGUOUS;
+		if (sa_swap(sa, was, is))
+			return LATCH_CONTROL_DONE;
+	}
+	return LATCH_CONTROL_AGAIN;
+}
+
+/*
+ * The SA waits for its key manager again. With its old time it could be beyond the pending limit,
+ * and would be open to new flows at once.
+ */
+static __always_inline enum latch_control_result sa_unbind(const struct latch_sa_key *key,
+							   struct latch_sa *sa,
+							   union latch_sa_word was,
+							   union latch_sa_word is)
+{
+	union latch_sa_word claimed = was;
+
+	claimed.flags |= LATCH_SA_CLAIMED;
+	if (!sa_swap(sa, was, claimed))
+		return LATCH_CONTROL_AGAIN;
+	sa->installed = bpf_ktime_get_boot_ns();
+	return sa_finish(key, sa, is);
+}
+
 static __always_inline void control_sa_set(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
@@ -81,38 +127,21 @@ static __always_inline void control_sa_set(struct latch_control *c)
 	was = READ_WORD(sa->word);
 	if (was.serial != c->serial || was.flags & LATCH_SA_GONE)
 		return;
+	c->result = LATCH_CONTROL_AGAIN;
+	if (was.flags & LATCH_SA_CLAIMED)
+		return;
 	is.raw = was.raw;
 	is.state = c->sa_state;
 	is.params = c->params;
 	is.flags = (was.flags & ~LATCH_SA_CONTESTED) | (c->contested ? LATCH_SA_CONTESTED : 0);
-	c->result = LATCH_CONTROL_UNCHANGED;
 	if (is.raw == was.raw)
-		return;
-	c->result = LATCH_CONTROL_AGAIN;
-	/*
-	 * The SA waits for its key manager again. With its old time it could be beyond the
-	 * pending limit, and would be open to new flows at once.
-	 */
-	if (c->sa_state == LATCH_SA_PENDING)
-		sa->installed = bpf_ktime_get_boot_ns();
-	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
-		return;
-	restamp();
-	c->result = LATCH_CONTROL_DONE;
-}
-
-/* With its places in the shares. */
-static __always_inline long sa_delete(const struct latch_sa_key *key, const struct latch_sa *sa)
-{
-	__u32 slot = sa_share_slot(key, sa);
-	__u8 flags = sa->word.flags;
-	long err = bpf_map_delete_elem(&sas, key);
-
-	if (err)
-		return err;
-	uncount_foreign_sa(flags);
-	sa_share_give(slot);
-	return 0;
+		c->result = LATCH_CONTROL_UNCHANGED;
+	else if (c->sa_state == LATCH_SA_PENDING)
+		c->result = sa_unbind(&key, sa, was, is);
+	else if (sa_swap(sa, was, is))
+		c->result = LATCH_CONTROL_DONE;
+	if (c->result == LATCH_CONTROL_DONE)
+		restamp();
 }
 
 /*
@@ -126,12 +155,13 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	struct latch_sa sa = c->sa_value;
 	__u8 flags = sa.word.flags & LATCH_SA_FOREIGN;
 	__u32 slot = sa_share_slot(&key, &sa);
+	union latch_sa_word was = {};
 	struct latch_sa *known;
 	long err;
 
 	c->result = LATCH_CONTROL_UNCHANGED;
-	known = bpf_map_lookup_elem(&sas, &key);
-	if (known && (!(known->word.flags & LATCH_SA_GONE) || sa_delete(&key, known)))
+	known = sa_read(&key, &was);
+	if (known && (!(was.flags & LATCH_SA_GONE) || sa_delete(&key, known, was.serial)))
 		return;
 	c->result = LATCH_CONTROL_OVER_SHARE;
 	if (!sa_share_take(slot))
@@ -172,7 +202,7 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 	if (!sa || sa->word.serial != c->serial)
 		return;
 	c->result = LATCH_CONTROL_AGAIN;
-	if (sa_delete(&key, sa))
+	if (sa_delete(&key, sa, c->serial))
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
 		count(LATCH_COUNTER_SAS_OVER_QUOTA);

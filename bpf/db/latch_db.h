@@ -193,6 +193,15 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 	return 0;
 }
 
+/* For a latch that is no LISTENER any more, or was not added. */
+static __always_inline void uncount_listener(void)
+{
+	struct latch_clock *clock = clock_get();
+
+	if (clock)
+		__sync_fetch_and_sub(&clock->listeners, 1);
+}
+
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
 static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
 							    enum latch_trigger trigger,
@@ -219,38 +228,46 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	is.generation = next_generation();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
+	if (was.state == LATCH_STATE_LISTENER)
+		uncount_listener();
 	latch->changed = bpf_ktime_get_boot_ns();
 	restamp();
 	*after = is;
 	return LATCH_CONTROL_DONE;
 }
 
-/* For a latch that was deleted from the map. */
-static __always_inline void uncount_listener(enum latch_state was)
+/*
+ * Deletes a CLOSED latch. Several processors may be about to delete it, and after the first a new
+ * latch may be there: only the one that takes the id deletes.
+ */
+static OWN_FRAME void latch_remove(const struct latch_flow *flow, struct latch *latch, __u64 id)
 {
-	struct latch_clock *clock = was == LATCH_STATE_LISTENER ? clock_get() : NULL;
-
-	if (clock)
-		__sync_fetch_and_sub(&clock->listeners, 1);
+	if (!id || __sync_val_compare_and_swap(&latch->id, id, 0) != id)
+		return;
+	uncount_foreign_larval(latch);
+	if (latch_delete(flow))
+		latch->id = id;
 }
+
+#define RELEASE_TRIES 16 /* a failed try means that another CPU completed a step */
 
 /* Moves the latch to CLOSED and deletes it. */
 static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
 {
+	enum latch_control_result result = LATCH_CONTROL_AGAIN;
 	union latch_word after;
 	__u64 id = latch->id, listener = latch->listener;
 	enum latch_direction direction = latch->direction;
-	enum latch_state was = latch->word.state;
+	int i;
 
-	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
-	uncount_foreign_larval(latch);
-	if (latch_delete(flow))
+	for (i = 0; i < RELEASE_TRIES && result == LATCH_CONTROL_AGAIN; i++)
+		result = latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+	/* UNCHANGED: its event was sent when it closed. */
+	if (result != LATCH_CONTROL_DONE && result != LATCH_CONTROL_UNCHANGED)
 		return;
-	uncount_listener(was);
-	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
-		return;
-	restamp();
-	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
+	latch_remove(flow, latch, id);
+	if (result == LATCH_CONTROL_DONE)
+		latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
 }
 
 #endif

@@ -34,7 +34,7 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	err = latch_insert(flow, &start, sockets, &no_rule, LATCH_DIRECTION_IN, socket_cookie, 0,
 			   0);
 	if (err)
-		uncount_listener(LATCH_STATE_LISTENER);
+		uncount_listener();
 	return err;
 }
 
@@ -94,6 +94,7 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 {
 	struct latch_position now = {.state = was.state}, next = now;
 	union latch_word is = was;
+	__u64 id = latch->id; /* of this latch, if the swap succeeds */
 
 	if (!sockets && latch_fsm_step(now, LATCH_TRIGGER_RELEASE, 0, &next) != LATCH_OUTCOME_MOVED)
 		return -1;
@@ -101,8 +102,10 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 	is.params = sockets;
 	if (listener_swap(latch, was, is))
 		return -1;
-	if (!sockets && !bpf_map_delete_elem(&latches, flow))
-		uncount_listener(LATCH_STATE_LISTENER);
+	if (!sockets) {
+		uncount_listener();
+		latch_remove(flow, latch, id);
+	}
 	return 0;
 }
 

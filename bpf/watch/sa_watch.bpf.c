@@ -5,11 +5,10 @@
  * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
  * before.
  */
-#include "db/sa_share.h"
+#include "db/sa_claim.h"
 #include "packet/sec_path.h"
 
 #define XFRM_STATE_ESN 128 /* a macro of linux/xfrm.h, so not in BTF */
-#define ENOENT	       2   /* asm-generic/errno-base.h */
 #define EEXIST	       17
 #define ENOSPC	       28
 
@@ -76,13 +75,22 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 }
 
 /* A second SA with the same key: from now on neither is congruent. */
-static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_state *x)
+static __always_inline void sa_collision(struct latch_sa *known, union latch_sa_word was,
+					 struct xfrm_state *x)
 {
-	union latch_sa_word flag = {};
+	union latch_sa_word is;
+	__u32 serial = was.serial;
+	int i;
 
-	flag.flags = LATCH_SA_AMBIGUOUS;
-	if (known->mark != BPF_CORE_READ(x, mark.v) || known->mark_mask != BPF_CORE_READ(x, mark.m))
-		__sync_fetch_and_or(&known->word.raw, flag.raw);
+	if (known->mark == BPF_CORE_READ(x, mark.v) && known->mark_mask == BPF_CORE_READ(x, mark.m))
+		return;
+	for (i = 0; i < SA_CLAIM_TRIES && was.serial == serial; i++) {
+		is = was;
+		is.flags |= LATCH_SA_AMBIGUOUS;
+		if (sa_swap(known, was, is))
+			return;
+		was = READ_WORD(known->word);
+	}
 }
 
 /*
@@ -140,21 +148,10 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 	return err;
 }
 
-/*
- * A map does not delete an entry while this processor is in the middle of another change of it. The
- * entry then belongs to no peer any more, and the next SA under its key replaces it.
- */
-static __always_inline void sa_invalidate(struct latch_clock *clock, struct latch_sa *known)
+/* No program records the SA any more: latchd searches for it. */
+static __always_inline void sa_missed(void)
 {
-	union latch_sa_word word = known->word;
-
-	if (clock)
-		word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
-	word.state = LATCH_SA_PENDING;
-	word.params = 0;
-	word.flags |= LATCH_SA_GONE;
-	known->instance = 0;
-	__sync_lock_test_and_set(&known->word.raw, word.raw);
+	count(LATCH_COUNTER_SAS_FULL);
 }
 
 /*
@@ -163,12 +160,21 @@ static __always_inline void sa_invalidate(struct latch_clock *clock, struct latc
  * keeps its place: root of a user namespace, too, may migrate its SAs.
  */
 static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_sa_key *key,
-				       struct latch_sa *known)
+				       struct latch_sa *known, __u32 serial)
 {
-	__u32 flags = known->word.flags, slot = sa_share_slot(key, known);
+	__u32 slot;
+	__u8 flags;
 
+	if (sa_claim(known, serial)) {
+		/* Another processor has deleted it, or is about to. */
+		if (sa_record(x, key, BPF_NOEXIST) == -EEXIST)
+			sa_missed();
+		return;
+	}
+	slot = sa_share_slot(key, known);
+	flags = known->word.flags;
 	if (sa_record(x, key, BPF_EXIST)) {
-		sa_invalidate(clock_get(), known);
+		sa_release(known);
 		return;
 	}
 	uncount_foreign_sa(flags);
@@ -178,26 +184,29 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 static __always_inline void sa_installing(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word = {};
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
-	known = bpf_map_lookup_elem(&sas, &key);
+	known = sa_read(&key, &word);
 	if (!known) {
 		if (sa_record(x, &key, BPF_NOEXIST) != -EEXIST)
 			return;
-		known = bpf_map_lookup_elem(&sas, &key);
+		known = sa_read(&key, &word);
 	}
-	if (!known)
+	if (!known) {
+		sa_missed();
 		return;
+	}
 	/*
 	 * Any other known entry is kept. The kernel refuses a true duplicate, and a peer must not
 	 * be able to change another peer's SA by its choice of SPI.
 	 */
-	if (known->word.flags & LATCH_SA_GONE)
-		sa_replace(x, &key, known);
+	if (word.flags & LATCH_SA_GONE)
+		sa_replace(x, &key, known, word.serial);
 	else if (known->instance != (__u64)x)
-		sa_collision(known, x);
+		sa_collision(known, word, x);
 }
 
 /*
@@ -207,63 +216,54 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 static __always_inline void sa_migrating(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word = {};
 	struct latch_sa *known;
 
 	sa_key_of(x, &key);
-	known = bpf_map_lookup_elem(&sas, &key);
+	known = sa_read(&key, &word);
 	if (!known || known->instance == (__u64)x || known->mark != BPF_CORE_READ(x, mark.v) ||
 	    known->mark_mask != BPF_CORE_READ(x, mark.m)) {
 		sa_installing(x);
 		return;
 	}
 	count(LATCH_COUNTER_XFRM_HOOKS);
-	sa_replace(x, &key, known);
+	sa_replace(x, &key, known, word.serial);
 }
 
-static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known)
+/* -ENOENT: another processor deletes it, or replaces it by the SA that has the key next. */
+static __always_inline void sa_forget(const struct latch_sa_key *key, struct latch_sa *known,
+				      union latch_sa_word word)
 {
-	struct latch_clock *clock = clock_get();
-	__u32 slot = sa_share_slot(key, known);
-	union latch_sa_word word = known->word;
-	long err = bpf_map_delete_elem(&sas, key);
-
-	if (err == -ENOENT)
-		return;
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-	if (err) {
-		sa_invalidate(clock, known);
-	} else {
-		uncount_foreign_sa(word.flags);
-		sa_share_give(slot);
-	}
-	sa_event(LATCH_EVENT_SA_GONE, key, word);
+	if (sa_delete(key, known, word.serial) != -ENOENT)
+		sa_event(LATCH_EVENT_SA_GONE, key, word);
 }
 
 static __always_inline void sa_deleting(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word = {};
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
-	known = bpf_map_lookup_elem(&sas, &key);
+	known = sa_read(&key, &word);
 	/* A larval SA that is replaced has the key of its successor, but another instance. */
 	if (known && (!known->instance || known->instance == (__u64)x))
-		sa_forget(&key, known);
+		sa_forget(&key, known, word);
 }
 
 /* An entry that a dump found is not the SA that was refused now. */
 static __always_inline void sa_refused(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word = {};
 	struct latch_sa *known;
 
 	count(LATCH_COUNTER_XFRM_HOOKS);
 	sa_key_of(x, &key);
-	known = bpf_map_lookup_elem(&sas, &key);
+	known = sa_read(&key, &word);
 	if (known && known->instance == (__u64)x)
-		sa_forget(&key, known);
+		sa_forget(&key, known, word);
 }
 
 /*
@@ -273,13 +273,14 @@ static __always_inline void sa_refused(struct xfrm_state *x)
 static __always_inline void sa_added(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
+	union latch_sa_word word = {};
 	struct latch_sa *known;
 
 	sa_key_of(x, &key);
-	known = bpf_map_lookup_elem(&sas, &key);
+	known = sa_read(&key, &word);
 	if (known && !known->instance && known->mark == BPF_CORE_READ(x, mark.v) &&
 	    known->mark_mask == BPF_CORE_READ(x, mark.m))
-		sa_replace(x, &key, known);
+		sa_replace(x, &key, known, word.serial);
 }
 
 SEC("fentry/xfrm_state_add")

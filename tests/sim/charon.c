@@ -127,12 +127,19 @@ static void build_list(struct vici_builder *builder, const char *name, const cha
 	vici_build_list_end(builder);
 }
 
+static const char *state_of(const struct world_child *child)
+{
+	if (child->deleted)
+		return "DELETED";
+	return child->old ? "REKEYED" : "INSTALLED";
+}
+
 static void build_child(struct vici_builder *builder, const struct world_child *child)
 {
 	build_number(builder, "uniqueid", child->id, "u");
 	vici_build_value(builder, "name", "all");
 	vici_build_value(builder, "reqid", "1");
-	vici_build_value(builder, "state", "INSTALLED");
+	vici_build_value(builder, "state", state_of(child));
 	vici_build_value(builder, "mode", "TRANSPORT");
 	vici_build_value(builder, "protocol", "ESP");
 	build_number(builder, "spi-in", child->spi_in, "x");

@@ -16,9 +16,10 @@
  * The peer chooses the outbound SPI, and may choose another peer's: few, so that they are used
  * again. The kernel chooses the inbound SPI at random, and never the same twice.
  */
-#define SPIS	      12
-#define SPI_IN_FIRST  0xc0000000
-#define SPI_OUT_FIRST 0x80000000
+#define SPIS	       12
+#define SPI_IN_FIRST   0xc0000000
+#define SPI_OUT_FIRST  0x80000000
+#define OLD_INBOUND_MS 6000 /* charon keeps it for 5 s */
 
 /* ---- tasks: what follows an action later */
 
@@ -314,6 +315,19 @@ static void on_old_deleted(uint32_t token)
 		child_gone(child, sim_draw(2));
 }
 
+/* Packets that are on their way arrive on the inbound SA. */
+static void on_outbound_deleted(uint32_t token)
+{
+	struct world_child *child = child_of(token);
+
+	if (!child || !child->listed)
+		return;
+	child->deleted = true;
+	sim_trace("charon: CHILD_SA %u is DELETED", child->id);
+	delete_sa(child, false);
+	steps_later(sim_draw(OLD_INBOUND_MS), on_old_deleted, token);
+}
+
 static void step_rekey(void)
 {
 	struct world_child *old = any_child(true), *child;
@@ -340,7 +354,7 @@ static void step_rekey(void)
 	sim_trace("charon: CHILD_SA %u is rekeyed as %u", old->id, child->id);
 	charon_child_rekeyed(old, child);
 	old->old = true;
-	steps_later(soon(), on_old_deleted, old->token);
+	steps_later(soon(), sim_draw(3) ? on_outbound_deleted : on_old_deleted, old->token);
 }
 
 static void step_child_deleted(void)
@@ -357,7 +371,7 @@ static void step_reported_again(void)
 {
 	struct world_child *child = any_child(true);
 
-	if (child)
+	if (child && !child->deleted)
 		charon_child(child, true);
 }
 

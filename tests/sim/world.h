@@ -42,9 +42,11 @@ struct world_child {
 	uint32_t token; /* no other child ever has it */
 	uint32_t id, ike_id;
 	uint32_t spi_in, spi_out;
-	int in, out; /* of traffic.h, or -1 */
-	bool listed; /* charon has it */
-	bool old;    /* a successor has replaced it */
+	int in, out;  /* of traffic.h, or -1 */
+	bool listed;  /* charon has it */
+	bool old;     /* a successor has replaced it */
+	bool deleted; /* ... and its outbound SA is gone: charon keeps the inbound one for a while
+		       */
 };
 
 enum world_socket {

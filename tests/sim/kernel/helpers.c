@@ -55,14 +55,28 @@ static enum table_id table_of(const void *map)
 	sim_fail("a program uses a map that is not simulated");
 }
 
+void (*helpers_preempted)(void);
+
+static void preempt(void)
+{
+	if (helpers_preempted)
+		helpers_preempted();
+}
+
 void *helper_lookup(const void *map, const void *key)
 {
+	void *value;
+
+	preempt();
 	tables_changes++; /* the program may write to the value */
-	return table_find(table_of(map), key);
+	value = table_find(table_of(map), key);
+	preempt();
+	return value;
 }
 
 long helper_update(const void *map, const void *key, const void *value, __u64 flags)
 {
+	preempt();
 	return table_set(table_of(map), key, value, flags);
 }
 
@@ -70,6 +84,7 @@ long helper_delete(const void *map, const void *key)
 {
 	enum table_id id = table_of(map);
 
+	preempt();
 	/* As a map does while its processor is in the middle of another change of it. */
 	if (id == TABLE_SAS && !sim.quiet && sim_chance(sim.faults.call)) {
 		sim_trace("an entry of the SA table cannot be deleted");
@@ -100,6 +115,7 @@ void bpf_ringbuf_submit(void *record, __u64 flags)
 
 __u64 bpf_ktime_get_boot_ns(void)
 {
+	preempt();
 	return sim.now_ms * 1000000;
 }
 

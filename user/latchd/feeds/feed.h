@@ -82,13 +82,17 @@ enum feed_down_cause {
 
 struct feed; /* owned by its producer, see feeds/ */
 
+/* What a list names existed when the list began, or came later. */
+#define FEED_EVIDENCE_LIST "vici list-sas"
+
 struct feed_sink {
 	void *context;
 	/* The key manager's process, from the socket's peer credentials; called before any SA of
 	 * this connection. 0, or a negative errno to refuse it. */
 	int (*attached)(void *context, struct feed *feed, pid_t daemon);
 	void (*state)(void *context, struct feed *feed, enum feed_state state, const char *detail);
-	/* The child exists; evidence names the event ("vici child-updown", ...). May be repeated
+	/* The child exists; evidence names the event ("vici child-updown", ...) or is
+	 * FEED_EVIDENCE_LIST. May be repeated
 	 * for a known child. The sink copies the record. */
 	void (*child_up)(void *context, struct feed *feed, const struct feed_child *child,
 			 const char *evidence);

@@ -10,11 +10,12 @@
 #include "common/log.h"
 #include "latchd/net/netns.h"
 #include "latchd/sa/attribution_parts.h"
-#include "latchd/sa/marks.h"
-#include "latchd/sa/sa_adoption.h"
+#include "latchd/sa/binding/marks.h"
+#include "latchd/sa/child/sa_group_rivals.h"
+#include "latchd/sa/unbound/sa_adoption.h"
 #include "latchd/maps/tables.h"
-#include "latchd/sa/rivals.h"
-#include "latchd/sa/sa_ends.h"
+#include "latchd/sa/conflict/rivals.h"
+#include "latchd/sa/binding/sa_ends.h"
 
 static bool may_heal(void *context, uint64_t netns)
 {

@@ -8,9 +8,9 @@
 #include "common/log.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/attribution_parts.h"
-#include "latchd/sa/child_params.h"
-#include "latchd/sa/renewals.h"
-#include "latchd/sa/sa_ends.h"
+#include "latchd/sa/binding/child_params.h"
+#include "latchd/sa/binding/renewals.h"
+#include "latchd/sa/binding/sa_ends.h"
 
 /*
  * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
@@ -147,6 +147,15 @@ static bool admit(struct attribution *a, struct key_manager *key_manager,
 	return false;
 }
 
+static void note_evidence(struct child_sa *child, const struct key_manager *key_manager,
+			  const char *evidence)
+{
+	if (strcmp(evidence, FEED_EVIDENCE_LIST))
+		child->seen_ns = UINT64_MAX;
+	else if (child->seen_ns != UINT64_MAX)
+		child->seen_ns = key_manager->list_began_ns;
+}
+
 void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
 		      const char *evidence)
 {
@@ -164,6 +173,8 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	if (!admit(a, key_manager, &in, &out, &report))
 		return;
 	child = child_sas_learn(&a->child_sas, feed, key_manager->netns, &report, evidence);
+	if (child)
+		note_evidence(child, key_manager, evidence);
 	if (!child)
 		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
 			  feed->name, report.child_unique_id);
@@ -187,9 +198,12 @@ static int place_end(struct attribution *a, const struct latch_sa_key *key, cons
 	struct latch_sa sa;
 	int err = sa_get(a->maps, key, &sa);
 
-	if (err || sa.word.state != LATCH_SA_PENDING ||
-	    refused_sas_note(&a->refused_sas, key, reason, true))
+	if (err || sa.word.state != LATCH_SA_PENDING)
 		return err;
+	if (refused_sas_note(&a->refused_sas, key, reason, true)) {
+		refused_sas_note_report(&a->refused_sas, key, sa.word.serial);
+		return 0;
+	}
 	return refused_sas_evict(&a->refused_sas, a->maps, key, sa.word.serial);
 }
 
@@ -292,8 +306,10 @@ void child_reports_list_begin(void *context, struct feed *feed)
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
 	struct child_sa *child;
 
-	if (key_manager)
+	if (key_manager) {
 		key_manager->has_left_out = false;
+		key_manager->list_began_ns = clock_boot_ns();
+	}
 	peer_death_snapshot_begin(&a->peer_death, feed);
 	renewals_list_begin(&a->child_sas, feed);
 	DL_FOREACH2(a->child_sas.first, child, next)
@@ -338,13 +354,19 @@ static void settle_all_missing(struct attribution *a, const struct feed *feed)
 	}
 }
 
+static bool is_reported(void *context, const struct latch_sa_key *in, uint32_t serial)
+{
+	return refused_sas_is_reported(context, in, serial);
+}
+
 static void bind_list(struct attribution *a, struct key_manager *key_manager, bool first)
 {
+	const struct renewals_refused refused = {is_reported, &a->refused_sas};
 	int err;
 
 	settle_all_missing(a, key_manager->feed);
 	key_manager->left_out = key_manager->has_left_out ? key_manager->left_out + 1 : 0;
-	renewals_list_end(&a->binding, key_manager->feed);
+	renewals_list_end(&a->binding, key_manager->feed, &refused);
 	err = binding_bind_snapshot(&a->binding, key_manager->feed, first);
 	if (err)
 		attribution_retry_to_bind(a, err);

@@ -387,7 +387,7 @@ static int note_listed(struct vici_dispatch *dispatch, struct vici_span message)
 
 static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span message)
 {
-	static const struct children_walk walk = {VICI_CHILDREN_LISTED, "vici list-sas"};
+	static const struct children_walk walk = {VICI_CHILDREN_LISTED, FEED_EVIDENCE_LIST};
 	int err;
 
 	err = handle_listed_peers(dispatch, message);

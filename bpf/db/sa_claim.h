@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * A map deletes and replaces by key, whatever entry has the key by then: an expiry timer, a request
+ * of the key manager and latchd may all change one key at a time. So the processor that is to
+ * delete or replace an entry claims it first, by its serial, and the others leave it alone. The
+ * memory of a deleted entry may be another SA's at once: only a claim allows plain writes to it.
+ *
+ * An entry that is claimed and not GONE is being written. A deletion then only marks it as GONE,
+ * and the writer deletes it.
+ */
+#ifndef LATCH_BPF_DB_SA_CLAIM_H
+#define LATCH_BPF_DB_SA_CLAIM_H
+
+#include "db/read_once.h"
+#include "db/sa_share.h"
+
+#define ENOENT 2 /* asm-generic/errno-base.h */
+#define EBUSY  16
+
+/* A try fails only if another processor has changed the entry meanwhile. */
+#define SA_CLAIM_TRIES 16
+
+/*
+ * Finds the entry and reads its word. The word belongs to this key only if the entry is still
+ * there afterwards. Then a compare-and-swap with its serial hits no other SA.
+ */
+static __always_inline struct latch_sa *sa_read(const struct latch_sa_key *key,
+						union latch_sa_word *word)
+{
+	struct latch_sa *sa = bpf_map_lookup_elem(&sas, key);
+
+	if (!sa)
+		return NULL;
+	*word = READ_WORD(sa->word);
+	return bpf_map_lookup_elem(&sas, key) == sa ? sa : NULL;
+}
+
+static __always_inline int sa_swap(struct latch_sa *sa, union latch_sa_word was,
+				   union latch_sa_word is)
+{
+	return __sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) == was.raw;
+}
+
+/*
+ * The entry belongs to no peer from now on. 0; -ENOENT: it is another SA's, or another processor
+ * deletes or replaces it; -EBUSY: it is being written, and its writer deletes it.
+ */
+static __always_inline long sa_claim(struct latch_sa *sa, __u32 serial)
+{
+	union latch_sa_word was, is;
+	int i;
+
+	for (i = 0; i < SA_CLAIM_TRIES; i++) {
+		is = was = READ_WORD(sa->word);
+		if (was.serial != serial ||
+		    (was.flags & LATCH_SA_CLAIMED && was.flags & LATCH_SA_GONE))
+			return -ENOENT;
+		is.flags |= LATCH_SA_GONE | LATCH_SA_CLAIMED;
+		if (!(was.flags & LATCH_SA_CLAIMED)) {
+			is.state = LATCH_SA_PENDING;
+			is.params = 0;
+		}
+		if (sa_swap(sa, was, is))
+			return was.flags & LATCH_SA_CLAIMED ? -EBUSY : 0;
+	}
+	return -ENOENT;
+}
+
+/* A claimed entry could not be deleted: the next SA under its key replaces it, or latchd deletes
+ * it. */
+static __always_inline void sa_release(struct latch_sa *sa)
+{
+	union latch_sa_word word = READ_WORD(sa->word);
+
+	sa->instance = 0;
+	word.state = LATCH_SA_PENDING;
+	word.params = 0;
+	word.flags &= ~LATCH_SA_CLAIMED;
+	__sync_lock_test_and_set(&sa->word.raw, word.raw);
+}
+
+/* Deletes a claimed entry with its places in the shares. 0 or the error of the map. */
+static __always_inline long sa_remove(const struct latch_sa_key *key, struct latch_sa *sa)
+{
+	struct latch_clock *clock = clock_get();
+	__u32 slot = sa_share_slot(key, sa);
+	__u8 flags = sa->word.flags;
+	long err;
+
+	if (clock)
+		__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	err = bpf_map_delete_elem(&sas, key);
+	if (err) {
+		sa_release(sa);
+		return err;
+	}
+	uncount_foreign_sa(flags);
+	sa_share_give(slot);
+	return 0;
+}
+
+/* 0, or the error of sa_claim() or sa_remove(): -ENOENT if another processor deletes it. */
+static __always_inline long sa_delete(const struct latch_sa_key *key, struct latch_sa *sa,
+				      __u32 serial)
+{
+	long err = sa_claim(sa, serial);
+
+	return err ? err : sa_remove(key, sa);
+}
+
+#endif

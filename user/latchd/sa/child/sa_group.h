@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The CHILD_SAs with the same traffic selectors and params, and the table of all these groups. */
+#ifndef LATCHD_SA_CHILD_SA_GROUP_H
+#define LATCHD_SA_CHILD_SA_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "latch_abi.h"
+#include "latchd/choice/choice.h"
+#include "latchd/sa/child/sa_spans.h"
+
+/* Groups of one peer and params with one remote host, or with several. */
+#define SA_GROUPS_PARAMS_MAX 512
+/*
+ * The same whatever their params are: while a peer rekeys to another proposal it has its groups
+ * twice.
+ */
+#define SA_GROUPS_SHARE_MAX (2 * SA_GROUPS_PARAMS_MAX)
+/*
+ * CHILD_SAs of one peer. With two SAs each they are half of what the SAs of one remote address may
+ * have: the other half is for the other peers there. In a rekey of all each is there twice, so that
+ * one with new selectors is admitted up to half of them only.
+ */
+#define SA_GROUPS_PEER_MAX     4096
+#define SA_GROUPS_PEER_NEW_MAX (SA_GROUPS_PEER_MAX / 2)
+
+#define SA_GROUPS_FAMILIES 2
+
+struct child_sa;
+struct sa_groups_share;
+
+struct sa_group {
+	uint16_t params;
+	struct sa_way way;
+	uint64_t number;
+	uint64_t digest; /* of the selectors */
+	struct child_sa *members;
+	unsigned int
+		rivals; /* groups with other params, for a flow that the kernel may give either */
+	bool was_contested; /* before the rivals were counted anew */
+	bool settled;	    /* the latches in conflict were broken while it counts */
+	bool stale;	    /* rivals came or went: the marks of its members are not written yet */
+	bool relieved;	    /* ... and now it has none */
+	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
+	struct sa_groups_share *share;		 /* NULL: memory was short */
+	struct sa_group *alike, *alike_previous; /* of the same share */
+	struct sa_group *stale_next, *stale_previous;
+	struct sa_group *next, *previous; /* of all */
+};
+
+/* The interface ids of SAs with the same params, also after the SAs have ended. */
+struct sa_groups_ids {
+	uint32_t in, out;
+	bool known;
+	bool several; /* the params do not show the ids */
+};
+
+struct sa_groups { /* zeroed before first use */
+	struct sa_spans spans[SA_GROUPS_FAMILIES];
+	struct sa_groups_share *shares;
+	struct sa_group *stale;	   /* with rivals */
+	struct sa_group *relieved; /* without */
+	struct sa_group *first;
+	uint64_t numbered;
+	uint64_t comparisons;				/* of selectors */
+	const struct choice *choice;			/* NULL: any overlap is a conflict */
+	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
+	uint32_t of_peer[LATCH_IDENTITIES_MAX +
+			 1]; /* members, by the index of the peer's identity */
+};
+
+#endif
