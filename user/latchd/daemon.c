@@ -243,6 +243,7 @@ static int start_attribution(struct daemon *d)
 				       &(struct choice_source){
 					       .load = choice_load,
 					       .load_devices = choice_load_devices,
+					       .open_links = choice_open_links,
 					       .last_edit = last_edit,
 					       .context = (void *)maps,
 				       });

@@ -5,44 +5,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "common/clock.h"
-#include "common/hash.h"
-#include "common/keyed_hash.h"
 #include "common/log.h"
-#include "common/log_limit.h"
-#include "common/walk_pace.h"
+#include "latchd/choice/choice_parts.h"
 
-#define SETTLE_MS   200 /* after an edit: key managers replace policies in several steps */
-#define DEVICES_MS  1000
-#define RETRY_MS    100
-#define GIVE_UP_MS  1000 /* of failures: then nothing is known */
-#define TRIES	    6
-#define EDIT_GAP_NS 150000000ull /* edits closer than 100 ms to the last have no event */
-#define BOXES_MAX   2048	 /* of two claims; beyond, some flow may be of both */
+#define SETTLE_MS    200 /* after an edit: key managers replace policies in several steps */
+#define DEVICES_MS   50	 /* after a report of links */
+#define PERIOD_MS    1000
+#define PERIODS_ALL  10 /* those without reports are checked in each */
+#define RETRY_MS     100
+#define GIVE_UP_MS   1000 /* of failures: then nothing is known */
+#define TRIES	     6
+#define EDIT_GAP_NS  150000000ull /* edits closer than 100 ms to the last have no event */
+#define REPORTS_MAX  64	  /* of links, in one turn */
+#define REPORT_BYTES 4096 /* the rest of a report is not read */
 
-struct choice_space {
-	uint64_t netns;
-	struct choice_table table;
-	uint64_t digest;
-	bool loaded, stale;
-	uint64_t read_ns;   /* CLOCK_BOOTTIME, before the last successful look */
-	uint64_t failed_ms; /* since when; 0: the last look succeeded */
-	UT_hash_handle hh;
-};
-
-struct choice {
-	struct choice_source source;
-	choice_changed_fn changed;
-	void *context;
-	struct choice_space *spaces;
-	struct keyed_hash_key key;
-	struct loop_timer look, devices;
-	struct walk_pace pace;
-	uint64_t edited_ms;
-	struct log_limit log;
-};
-
-static struct choice_space *find(const struct choice *choice, uint64_t netns)
+struct choice_space *choice_find(const struct choice *choice, uint64_t netns)
 {
 	struct choice_space *space;
 
@@ -52,27 +34,38 @@ static struct choice_space *find(const struct choice *choice, uint64_t netns)
 
 static struct choice_space *find_or_add(struct choice *choice, uint64_t netns)
 {
-	struct choice_space *space = find(choice, netns);
+	struct choice_space *space = choice_find(choice, netns);
 
 	if (space)
 		return space;
 	space = calloc(1, sizeof(*space));
 	if (!space)
 		return NULL;
+	space->choice = choice;
 	space->netns = netns;
+	space->links = -1;
 	space->stale = space->table.unreadable = true;
 	HASH_ADD(hh, choice->spaces, netns, sizeof(space->netns), space);
 	return space;
 }
 
+static void stop_links(struct choice_space *space)
+{
+	if (space->links < 0)
+		return;
+	loop_fd_remove(space->choice->loop, space->links);
+	close(space->links);
+	space->links = -1;
+}
+
 static void remove_space(struct choice *choice, struct choice_space *space)
 {
+	stop_links(space);
 	choice_table_release(&space->table);
+	choice_gone_release(&space->gone);
 	HASH_DELETE(hh, choice->spaces, space);
 	free(space);
 }
-
-/* ---- looks */
 
 /* In any order: the kernel's dump changes it. A key, as peers choose selectors. */
 static uint64_t digest_of(const struct choice *choice, const struct choice_table *table)
@@ -87,14 +80,75 @@ static uint64_t digest_of(const struct choice *choice, const struct choice_table
 	return digest;
 }
 
+/* ---- policies that are gone */
+
+static void plan_to_forget(struct choice *choice)
+{
+	uint64_t now = loop_now_ms(), next_ms = UINT64_MAX, end_ms;
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		end_ms = choice_gone_next_ms(&space->gone);
+		next_ms = end_ms < next_ms ? end_ms : next_ms;
+	}
+	if (next_ms == UINT64_MAX)
+		loop_timer_cancel(&choice->forget);
+	else
+		loop_timer_arm(&choice->forget, next_ms > now ? (unsigned int)(next_ms - now) : 0);
+}
+
+static void forget_gone(struct choice *choice, struct choice_space *space)
+{
+	struct choice_change change = {.everything = false};
+
+	choice_gone_expire(&space->gone, loop_now_ms(), &change);
+	if (change.count || change.everything)
+		choice->changed(choice->context, space->netns, &change);
+}
+
+static void on_forget(void *context)
+{
+	struct choice *choice = context;
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		if (choice_gone_next_ms(&space->gone) <= loop_now_ms())
+			forget_gone(choice, space);
+	}
+	plan_to_forget(choice);
+}
+
+/* Nothing is known to be gone where nothing can be read. */
+static void note_gone(struct choice *choice, struct choice_space *space,
+		      const struct choice_table *now)
+{
+	if (!space->loaded || now->unreadable)
+		return;
+	choice_gone_update(&space->gone, &space->table, now, loop_now_ms() + choice->grace_ms);
+	plan_to_forget(choice);
+}
+
+void choice_set_grace(struct choice *choice, unsigned int grace_ms)
+{
+	choice->grace_ms = grace_ms;
+}
+
+/* ---- looks */
+
 static void adopt(struct choice *choice, struct choice_space *space, struct choice_table *table,
 		  uint64_t digest)
 {
+	struct choice_change change;
+
+	choice_compare(&space->table, table, &change);
+	note_gone(choice, space, table);
 	choice_table_release(&space->table);
 	space->table = *table;
 	space->digest = digest;
 	space->loaded = true;
-	choice->changed(choice->context, space->netns);
+	choice->changed(choice->context, space->netns, &change);
 }
 
 static void note_success(struct choice_space *space, uint64_t began_ns)
@@ -128,34 +182,83 @@ static void note_failure(struct choice *choice, struct choice_space *space, int 
 			(unsigned long long)space->netns, strerror(-err), left_out);
 }
 
-/* A policy that is updated during a dump is missing from it: a change is seen twice, or not at all.
- */
+static void take(struct choice *choice, struct choice_space *space, struct choice_table *table,
+		 uint64_t began_ns)
+{
+	uint64_t digest = digest_of(choice, table);
+
+	note_success(space, began_ns);
+	if (!space->loaded || digest != space->digest)
+		adopt(choice, space, table, digest);
+	else
+		choice_table_release(table);
+}
+
+/* The SPD does not come to rest: what any of the dumps had counts until it does. */
+static int take_sum(struct choice *choice, struct choice_space *space, struct choice_table *sum,
+		    uint64_t began_ns)
+{
+	int err = choice_table_build(sum);
+
+	if (err) {
+		choice_table_release(sum);
+		return err;
+	}
+	take(choice, space, sum, began_ns);
+	space->stale = true;
+	if (!loop_timer_armed(&choice->look))
+		loop_timer_arm(&choice->look, RETRY_MS);
+	return 0;
+}
+
+/* Dumps of one look. */
+struct dumps {
+	struct choice_table sum;
+	uint64_t last; /* digest */
+	uint64_t began_ns;
+	unsigned int count;
+};
+
+/* 1: it is at rest, as a policy that is updated during a dump is missing from it. */
+static int take_dump(struct choice *choice, struct choice_space *space, struct dumps *dumps,
+		     struct choice_table *table)
+{
+	uint64_t digest = digest_of(choice, table);
+	int result = 0;
+
+	if (!table->interrupted && ((space->loaded && digest == space->digest) ||
+				    (dumps->count && digest == dumps->last))) {
+		choice_table_release(&dumps->sum);
+		take(choice, space, table, dumps->began_ns);
+		return 1;
+	}
+	dumps->last = digest;
+	if (!dumps->count++) {
+		dumps->sum = *table;
+		return 0;
+	}
+	result = choice_join(&dumps->sum, table);
+	choice_table_release(table);
+	return result;
+}
+
 static int look(struct choice *choice, struct choice_space *space)
 {
-	uint64_t digest, previous = 0, began_ns;
+	struct dumps dumps = {.count = 0};
 	struct choice_table table;
-	int err = 0, i;
+	int result = 0, i;
 
-	for (i = 0; i < TRIES; i++) {
-		began_ns = clock_boot_ns();
-		err = choice->source.load(space->netns, &table);
-		if (err == -EINTR)
-			continue;
-		if (err)
-			return err;
-		digest = digest_of(choice, &table);
-		if ((space->loaded && digest == space->digest) || (i && digest == previous)) {
-			note_success(space, began_ns);
-			if (!space->loaded || digest != space->digest)
-				adopt(choice, space, &table, digest);
-			else
-				choice_table_release(&table);
-			return 0;
-		}
-		previous = digest;
-		choice_table_release(&table);
+	for (i = 0; !result && i < TRIES; i++) {
+		dumps.began_ns = clock_boot_ns();
+		result = choice->source.load(space->netns, &table);
+		if (!result)
+			result = take_dump(choice, space, &dumps, &table);
 	}
-	return err ? err : -EAGAIN;
+	if (!result)
+		return take_sum(choice, space, &dumps.sum, dumps.began_ns);
+	if (result < 0)
+		choice_table_release(&dumps.sum);
+	return result < 0 ? result : 0;
 }
 
 void choice_refresh(struct choice *choice, uint64_t netns)
@@ -176,7 +279,7 @@ void choice_refresh(struct choice *choice, uint64_t netns)
 
 bool choice_is_stale(const struct choice *choice, uint64_t netns)
 {
-	const struct choice_space *space = choice ? find(choice, netns) : NULL;
+	const struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
 	uint64_t edited_ns;
 
 	if (!choice)
@@ -188,14 +291,14 @@ bool choice_is_stale(const struct choice *choice, uint64_t netns)
 
 bool choice_may_answer(const struct choice *choice, uint64_t netns)
 {
-	const struct choice_space *space = choice ? find(choice, netns) : NULL;
+	const struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
 
 	return !space || !space->loaded || !space->failed_ms;
 }
 
 bool choice_knows(const struct choice *choice, uint64_t netns)
 {
-	return find(choice, netns);
+	return choice_find(choice, netns);
 }
 
 void choice_refresh_stale(struct choice *choice)
@@ -234,7 +337,7 @@ static void on_look(void *context)
 
 void choice_edited(struct choice *choice, uint64_t netns)
 {
-	struct choice_space *space = choice ? find(choice, netns) : NULL;
+	struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
 
 	if (!space)
 		return;
@@ -258,7 +361,7 @@ void choice_events_lost(struct choice *choice)
 		loop_timer_arm(&choice->look, SETTLE_MS);
 }
 
-/* ---- devices come and go without an event */
+/* ---- devices */
 
 static bool has_devices(const struct choice_space *space, const struct choice_table *now)
 {
@@ -272,8 +375,10 @@ static bool has_devices(const struct choice_space *space, const struct choice_ta
 static void check_devices(struct choice *choice, struct choice_space *space)
 {
 	struct choice_table now = {0};
+	int err = choice->source.load_devices(space->netns, &now);
 
-	if (choice->source.load_devices(space->netns, &now) || !has_devices(space, &now))
+	choice_table_sort_devices(&now);
+	if (err || !has_devices(space, &now))
 		choice_refresh(choice, space->netns);
 	choice_table_release(&now);
 }
@@ -285,10 +390,58 @@ static void on_devices(void *context)
 
 	HASH_ITER(hh, choice->spaces, space, next)
 	{
-		if (space->table.has_ids)
-			check_devices(choice, space);
+		if (!space->devices_stale)
+			continue;
+		space->devices_stale = false;
+		check_devices(choice, space);
 	}
-	loop_timer_arm(&choice->devices, DEVICES_MS);
+}
+
+/* The report is a hint: what it says is read from the kernel. */
+static void on_links(void *context, uint32_t epoll_events)
+{
+	struct choice_space *space = context;
+	char report[REPORT_BYTES];
+	ssize_t length = 0;
+	int i;
+
+	(void)epoll_events;
+	for (i = 0; i < REPORTS_MAX && length >= 0; i++)
+		length = recv(space->links, report, sizeof(report), MSG_DONTWAIT);
+	space->devices_stale = true;
+	if (!loop_timer_armed(&space->choice->devices))
+		loop_timer_arm(&space->choice->devices, DEVICES_MS);
+}
+
+/* Only where devices matter: the socket keeps the namespace. Without it the period finds them. */
+static void watch_links(struct choice *choice, struct choice_space *space)
+{
+	if (!space->table.has_ids)
+		stop_links(space);
+	if (!space->table.has_ids || space->links >= 0 || !choice->source.open_links)
+		return;
+	space->links = choice->source.open_links(space->netns);
+	if (space->links < 0 ||
+	    !loop_fd_add(choice->loop, space->links, EPOLLIN, on_links, space))
+		return;
+	close(space->links);
+	space->links = -1;
+}
+
+/* A report may be lost, and a namespace that has ended is let go. */
+static void on_period(void *context)
+{
+	struct choice *choice = context;
+	bool all = !(choice->periods++ % PERIODS_ALL);
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		watch_links(choice, space);
+		space->devices_stale |= space->table.has_ids && (all || space->links < 0);
+	}
+	on_devices(choice);
+	loop_timer_arm(&choice->period, PERIOD_MS);
 }
 
 /* ---- start and end */
@@ -304,12 +457,15 @@ struct choice *choice_new(struct loop *loop, const struct choice_source *source,
 		free(choice);
 		return NULL;
 	}
+	choice->loop = loop;
 	choice->source = *source;
 	choice->changed = changed;
 	choice->context = context;
 	loop_timer_init(loop, &choice->look, on_look, choice);
 	loop_timer_init(loop, &choice->devices, on_devices, choice);
-	loop_timer_arm(&choice->devices, DEVICES_MS);
+	loop_timer_init(loop, &choice->forget, on_forget, choice);
+	loop_timer_init(loop, &choice->period, on_period, choice);
+	loop_timer_arm(&choice->period, PERIOD_MS);
 	return choice;
 }
 
@@ -325,116 +481,7 @@ void choice_free(struct choice *choice)
 	}
 	loop_timer_cancel(&choice->look);
 	loop_timer_cancel(&choice->devices);
+	loop_timer_cancel(&choice->period);
+	loop_timer_cancel(&choice->forget);
 	free(choice);
-}
-
-/* ---- answers */
-
-static const struct choice_table *table_of(const struct choice *choice, uint64_t netns)
-{
-	static const struct choice_table nothing = {.unreadable = true};
-	const struct choice_space *space = choice ? find(choice, netns) : NULL;
-
-	return space ? &space->table : &nothing;
-}
-
-bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struct sa_way *one,
-			const struct sa_way *other)
-{
-	return choice_table_tells_apart(table_of(choice, netns), one, other);
-}
-
-static struct traffic_selector end_of(const struct latch_flow *flow, const uint8_t address[16],
-				      uint16_t port)
-{
-	struct traffic_selector end = {
-		.family = flow->family,
-		.protocol = flow->protocol,
-		.port_low = port,
-		.port_high = port,
-	};
-
-	memcpy(end.low, address, sizeof(end.low));
-	memcpy(end.high, address, sizeof(end.high));
-	return end;
-}
-
-bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
-		      const struct latch_flow *flow)
-{
-	const struct choice_box box = {
-		.local = end_of(flow, flow->local_addr, flow->local_port),
-		.remote = end_of(flow, flow->remote_addr, flow->remote_port),
-	};
-
-	return choice_table_may_carry(table_of(choice, flow->netns), way, &box);
-}
-
-struct pair {
-	const struct choice_table *table;
-	const struct choice_claim *one, *other;
-	struct choice_box box;
-	unsigned int boxes;
-};
-
-static bool has(const struct traffic_selector_set *set, const struct traffic_selector *wanted)
-{
-	size_t i;
-
-	for (i = 0; i < set->count; i++)
-		if (!memcmp(traffic_selector_set_at(set, i), wanted, sizeof(*wanted)))
-			return true;
-	return false;
-}
-
-/*
- * Equal selectors of two gateways have one policy in the SPD: the key manager installs that of the
- * newest, and keeps the other to itself.
- */
-static bool share_a_policy(const struct pair *pair)
-{
-	const struct traffic_selector *local = &pair->box.local, *remote = &pair->box.remote;
-
-	return has(pair->one->local, local) && has(pair->other->local, local) &&
-	       has(pair->one->remote, remote) && has(pair->other->remote, remote);
-}
-
-/* Work is counted before anything is left out: peers choose the number of selectors. */
-static int with_local(void *context, const struct traffic_selector *local)
-{
-	struct pair *pair = context;
-	const struct traffic_selector *remote = &pair->box.remote;
-
-	if (++pair->boxes > BOXES_MAX)
-		return 1;
-	if (local->family != remote->family ||
-	    (local->protocol && remote->protocol && local->protocol != remote->protocol))
-		return 0;
-	pair->box.local = *local;
-	return share_a_policy(pair) ||
-	       (choice_table_may_carry(pair->table, pair->one->way, &pair->box) &&
-		choice_table_may_carry(pair->table, pair->other->way, &pair->box));
-}
-
-static int with_remote(void *context, const struct traffic_selector *remote)
-{
-	struct pair *pair = context;
-
-	if (++pair->boxes > BOXES_MAX)
-		return 1;
-	pair->box.remote = *remote;
-	return traffic_selector_sets_common(pair->one->local, pair->other->local, with_local, pair);
-}
-
-bool choice_may_both_carry(const struct choice *choice, uint64_t netns,
-			   const struct choice_claim *one, const struct choice_claim *other)
-{
-	struct pair pair = {.table = table_of(choice, netns), .one = one, .other = other};
-
-	if (pair.table->unreadable || one->local->covers_all || one->remote->covers_all ||
-	    other->local->covers_all || other->remote->covers_all)
-		return true;
-	if (choice_table_tells_apart(pair.table, one->way, other->way))
-		return false;
-	return traffic_selector_sets_common(one->remote, other->remote, with_remote, &pair);
 }
