@@ -9,7 +9,7 @@
 
 bool conflict_is_contested(const struct child_sa *child)
 {
-	return child->group && child->group->rivals > 0;
+	return child->group && group_rivals_contested(child->group);
 }
 
 /* 0 also when the latch is gone: then there is no conflict. */

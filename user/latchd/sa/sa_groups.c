@@ -121,7 +121,7 @@ static struct sa_group *find_group(const struct sa_groups_share *share,
 	return group;
 }
 
-/* ---- rivals */
+/* ---- stale marks */
 
 static struct sa_group **stale_list(struct sa_groups *groups, bool relieved)
 {
@@ -140,7 +140,7 @@ void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group)
 {
 	forget_stale(groups, group);
 	group->stale = true;
-	group->relieved = !group->rivals;
+	group->relieved = !group_rivals_contested(group);
 	DL_APPEND2(*stale_list(groups, group->relieved), group, stale_previous, stale_next);
 }
 
@@ -151,90 +151,6 @@ struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved)
 	if (group)
 		forget_stale(groups, group);
 	return group;
-}
-
-/* change: 1 or -1. Only the first and the last rival change the marks. */
-static void change_rivals(struct sa_groups *groups, struct sa_group *group, int change)
-{
-	bool contested = group->rivals > 0;
-
-	group->rivals += (unsigned int)change;
-	if ((group->rivals > 0) != contested)
-		sa_groups_note_stale(groups, group);
-}
-
-static struct choice_claim claim_of(const struct sa_group *group)
-{
-	const struct feed_child *reported = &group->members->reported;
-
-	return (struct choice_claim){&group->way, &reported->local_ts, &reported->remote_ts};
-}
-
-/* Is there a flow that the kernel may give either? */
-static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
-		       const struct sa_group *other)
-{
-	const struct choice_claim claim = claim_of(one), others = claim_of(other);
-
-	groups->comparisons++;
-	return child_sas_overlap(one->members, other->members) &&
-	       choice_may_both_carry(groups->choice, one->members->netns, &claim, &others);
-}
-
-struct meeting {
-	struct sa_groups *groups;
-	struct sa_group *group;
-	size_t family;
-	int change;
-	const struct sa_group *found;
-};
-
-/* Both may have addresses of both families. */
-static bool has_met(const struct meeting *meeting, const struct sa_group *other)
-{
-	const struct sa_span *one = meeting->group->span, *two = other->span;
-	size_t i;
-
-	for (i = 0; i < meeting->family; i++)
-		if (one[i].group && two[i].group && sa_spans_overlap(&one[i], &two[i]))
-			return true;
-	return false;
-}
-
-static int meet(void *context, struct sa_group *other)
-{
-	struct meeting *meeting = context;
-
-	if (other->params == meeting->group->params || has_met(meeting, other))
-		return 0;
-	if (!are_rivals(meeting->groups, meeting->group, other))
-		return 0;
-	change_rivals(meeting->groups, meeting->group, meeting->change);
-	change_rivals(meeting->groups, other, meeting->change);
-	return 0;
-}
-
-static const struct sa_group *search_rivals(struct sa_groups *groups, struct sa_group *group,
-					    sa_span_visit_fn visit, int change)
-{
-	struct meeting meeting = {.groups = groups, .group = group, .change = change};
-	size_t i;
-
-	for (i = 0; i < SA_GROUPS_FAMILIES; i++) {
-		const struct sa_span *span = &group->span[i];
-
-		meeting.family = i;
-		if (span->group)
-			sa_spans_search(&groups->spans[i], &span->first, &span->last, visit,
-					&meeting);
-	}
-	return meeting.found;
-}
-
-/* The group begins (1) or ceases (-1) to count. */
-static void meet_all(struct sa_groups *groups, struct sa_group *group, int change)
-{
-	search_rivals(groups, group, meet, change);
 }
 
 /* ---- members */
@@ -282,11 +198,50 @@ static void remove_spans(struct sa_groups *groups, struct sa_group *group)
 			sa_spans_remove(&groups->spans[i], &group->span[i]);
 }
 
-static void note_ids(struct sa_groups_ids *ids, const struct sa_way *way)
+static bool has_ids(const struct sa_groups_ids *ids, const struct sa_way *way)
 {
-	ids->several = ids->several || way->marked ||
-		       (ids->known && (ids->in != way->if_id_in || ids->out != way->if_id_out));
-	*ids = (struct sa_groups_ids){way->if_id_in, way->if_id_out, true, ids->several};
+	return !way->marked && ids->way.if_id_in == way->if_id_in &&
+	       ids->way.if_id_out == way->if_id_out;
+}
+
+/* Those of SAs that have ended count until there are others. */
+static void note_ids(struct sa_groups *groups, const struct sa_group *group)
+{
+	struct sa_groups_ids *ids = &groups->ids[group->params];
+
+	if (!ids->alike && !ids->others && !group->way.marked) {
+		ids->way = group->way;
+		ids->known = true;
+	}
+	if (has_ids(ids, &group->way))
+		ids->alike++;
+	else
+		ids->others++;
+}
+
+/* Only the ids of the others are left. */
+static void find_ids(struct sa_groups *groups, uint16_t params)
+{
+	struct sa_groups_ids *ids = &groups->ids[params];
+	const struct sa_group *group;
+
+	ids->others = 0;
+	DL_FOREACH2(groups->first, group, next)
+	{
+		if (group->params == params)
+			note_ids(groups, group);
+	}
+}
+
+static void drop_ids(struct sa_groups *groups, const struct sa_group *group)
+{
+	struct sa_groups_ids *ids = &groups->ids[group->params];
+	bool alike = has_ids(ids, &group->way);
+
+	ids->alike -= alike && ids->alike;
+	ids->others -= !alike && ids->others;
+	if (!ids->alike && ids->others)
+		find_ids(groups, group->params);
 }
 
 void sa_groups_forget_ids(struct sa_groups *groups)
@@ -306,12 +261,12 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 		.number = groups->numbered++,
 		.digest = digest,
 	};
-	note_ids(&groups->ids[child->params], &child->way);
+	note_ids(groups, group);
 	DL_APPEND2(groups->first, group, previous, next);
 	enter(groups, child, group);
 	enter_share(share, group);
 	insert_spans(groups, group, child);
-	meet_all(groups, group, 1);
+	group_rivals_enter(groups, group);
 }
 
 static bool is_full(const struct sa_groups_share *share, uint16_t params)
@@ -370,10 +325,11 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 		return;
 	}
 	remove_spans(groups, group);
-	meet_all(groups, group, -1);
+	group_rivals_leave(groups, group);
 	leave_share(groups, group);
 	forget_stale(groups, group);
 	DL_DELETE2(groups->first, group, previous, next);
+	drop_ids(groups, group);
 	child->spare = group;
 }
 
@@ -390,70 +346,23 @@ int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forc
 	return !child->group && counts(child) ? join(groups, child, forced) : 0;
 }
 
-static int is_rival(void *context, struct sa_group *other)
-{
-	struct meeting *meeting = context;
-
-	if (other->params == meeting->group->params ||
-	    !are_rivals(meeting->groups, meeting->group, other))
-		return 0;
-	meeting->found = other;
-	return 1;
-}
-
-const struct sa_group *sa_groups_find_rival(struct sa_groups *groups, struct sa_group *group)
-{
-	return group->rivals ? search_rivals(groups, group, is_rival, 0) : NULL;
-}
-
-/* ---- all of a namespace anew */
-
-static int meet_later(void *context, struct sa_group *other)
-{
-	struct meeting *meeting = context;
-	struct sa_group *group = meeting->group;
-
-	if (other->number <= group->number || other->params == group->params ||
-	    has_met(meeting, other) || !are_rivals(meeting->groups, group, other))
-		return 0;
-	group->rivals++;
-	other->rivals++;
-	return 0;
-}
-
-void sa_groups_recount(struct sa_groups *groups, uint64_t netns)
-{
-	struct sa_group *group;
-
-	DL_FOREACH2(groups->first, group, next)
-	{
-		group->was_contested = group->rivals > 0;
-		if (group->members->netns == netns)
-			group->rivals = 0;
-	}
-	DL_FOREACH2(groups->first, group, next)
-	{
-		if (group->members->netns == netns)
-			search_rivals(groups, group, meet_later, 0);
-	}
-	DL_FOREACH2(groups->first, group, next)
-	{
-		if (group->was_contested != (group->rivals > 0))
-			sa_groups_note_stale(groups, group);
-	}
-}
-
 /* ---- flows */
+
+/* NULL: not known. */
+static const struct sa_way *way_of(const struct sa_groups *groups, uint16_t params)
+{
+	const struct sa_groups_ids *ids = &groups->ids[params];
+
+	return ids->known && !ids->others ? &ids->way : NULL;
+}
 
 /* An interface id that the latch's own SAs do not have: the flow's packets pass another device. */
 static bool has_other_device(const struct sa_groups *groups, const struct sa_group *group,
 			     uint64_t netns, uint16_t params)
 {
-	const struct sa_groups_ids *ids = &groups->ids[params];
-	const struct sa_way own = {.if_id_in = ids->in, .if_id_out = ids->out};
+	const struct sa_way *own = way_of(groups, params);
 
-	return ids->known && !ids->several &&
-	       choice_tells_apart(groups->choice, netns, &own, &group->way);
+	return own && choice_tells_apart(groups->choice, netns, own, &group->way);
 }
 
 bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *group,
@@ -461,7 +370,16 @@ bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *
 {
 	return group->params != params && child_sas_covers(group->members, flow) &&
 	       !has_other_device(groups, group, flow->netns, params) &&
-	       choice_may_carry(groups->choice, &group->way, flow);
+	       choice_will_carry(groups->choice, &group->way, way_of(groups, params), flow);
+}
+
+bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params)
+{
+	return child_sas_covers(group->members, flow) &&
+	       !has_other_device(groups, group, flow->netns, params) &&
+	       choice_may_carry(groups->choice, &group->way, flow) &&
+	       !choice_will_carry(groups->choice, &group->way, way_of(groups, params), flow);
 }
 
 struct flow_search {

@@ -12,7 +12,7 @@
 
 #include "latch_abi.h"
 #include "latchd/choice/choice.h"
-#include "latchd/sa/sa_spans.h"
+#include "latchd/sa/group_rivals.h"
 
 /* Groups of one peer and params with one remote host, or with several. */
 #define SA_GROUPS_PARAMS_MAX 512
@@ -27,7 +27,7 @@
  */
 #define SA_GROUPS_PEER_MAX 4096
 
-#define SA_GROUPS_FAMILIES 2
+#define SA_GROUPS_FAMILIES GROUP_RIVALS_FAMILIES
 
 struct child_sa;
 struct sa_groups_share;
@@ -38,12 +38,10 @@ struct sa_group {
 	uint64_t number;
 	uint64_t digest; /* of the selectors */
 	struct child_sa *members;
-	unsigned int
-		rivals; /* groups with other params, for a flow that the kernel may give either */
-	bool was_contested; /* before the rivals were counted anew */
+	struct group_rivals rivals;
 	bool settled;	    /* the latches in conflict were broken while it counts */
-	bool stale;	    /* rivals came or went: the marks of its members are not written yet */
-	bool relieved;	    /* ... and now it has none */
+	bool stale;	    /* the marks of its members are not written yet */
+	bool relieved;	    /* ... and it is no longer contested */
 	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
 	struct sa_groups_share *share;		 /* NULL: memory was short */
 	struct sa_group *alike, *alike_previous; /* of the same share */
@@ -51,21 +49,24 @@ struct sa_group {
 	struct sa_group *next, *previous; /* of all */
 };
 
-/* The interface ids of SAs with the same params, also after the SAs have ended. */
+/* The way of the SAs with the same params, also after the SAs have ended. */
 struct sa_groups_ids {
-	uint32_t in, out;
+	struct sa_way way;
 	bool known;
-	bool several; /* the params do not show the ids */
+	uint32_t alike;	 /* groups with these interface ids */
+	uint32_t others; /* with other ones, or with a mark: the params do not show the ids */
 };
 
 struct sa_groups { /* zeroed before first use */
 	struct sa_spans spans[SA_GROUPS_FAMILIES];
 	struct sa_groups_share *shares;
-	struct sa_group *stale;	   /* with rivals */
-	struct sa_group *relieved; /* without */
+	struct sa_group *stale;	   /* contested */
+	struct sa_group *relieved; /* not contested */
+	struct sa_group *undecided;
 	struct sa_group *first;
 	uint64_t numbered;
 	uint64_t comparisons;				/* of selectors */
+	uint64_t work, turn_left, turn_ms;		/* of group_rivals.h */
 	const struct choice *choice;			/* NULL: any overlap is a conflict */
 	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
 	uint32_t of_peer[LATCH_IDENTITIES_MAX +
@@ -80,18 +81,19 @@ struct sa_groups { /* zeroed before first use */
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
 void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
 
-/* The next group with (relieved: without) rivals and stale marks, which no longer are. NULL: none.
- */
+/* The next contested (relieved: or not) group with stale marks, which no longer are. NULL: none. */
 struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved);
 void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 
-/* A group that this one has as a rival, or NULL. */
-const struct sa_group *sa_groups_find_rival(struct sa_groups *groups, struct sa_group *group);
-
-/* The answers of choice have changed for the namespace: finds all rivals anew. */
-void sa_groups_recount(struct sa_groups *groups, uint64_t netns);
 /* The table of params is empty. */
 void sa_groups_forget_ids(struct sa_groups *groups);
+
+/*
+ * Is the SA's group, for this flow, in the place of a policy of the latch's peer that has just gone
+ * and may come back (policy-grace)?
+ */
+bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params);
 
 /*
  * May the kernel use an SA of the group for a flow that is latched to other params? RFC 5660
