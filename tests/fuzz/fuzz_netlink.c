@@ -19,7 +19,7 @@
 #include "latchd/net/netlink.h"
 #include "latchd/net/sctp_paths.h"
 #include "latchd/net/socket_diag.h"
-#include "latchd/sa/sa_dump.h"
+#include "latchd/sa/unbound/sa_dump.h"
 #include "latchd/spd/policy_dump.h"
 
 #define NETNS 1

@@ -249,6 +249,7 @@ static int start_attribution(struct daemon *d)
 				       });
 	if (err)
 		return failure_set(d->failure, err, "latchd: out of memory; free some");
+	attribution_set_policy_grace(d->attribution, d->config->policy_grace_ms);
 	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
 	if (err)
 		return failure_set(d->failure, err,

@@ -10,11 +10,12 @@
 #include "common/log.h"
 #include "latchd/net/netns.h"
 #include "latchd/sa/attribution_parts.h"
-#include "latchd/sa/marks.h"
-#include "latchd/sa/sa_adoption.h"
+#include "latchd/sa/binding/marks.h"
+#include "latchd/sa/child/sa_group_rivals.h"
+#include "latchd/sa/unbound/sa_adoption.h"
 #include "latchd/maps/tables.h"
-#include "latchd/sa/rivals.h"
-#include "latchd/sa/sa_ends.h"
+#include "latchd/sa/conflict/rivals.h"
+#include "latchd/sa/binding/sa_ends.h"
 
 static bool may_heal(void *context, uint64_t netns)
 {
@@ -78,7 +79,7 @@ static void on_choice(void *context, uint64_t netns, const struct choice_change 
 {
 	struct attribution *a = context;
 
-	group_rivals_recount(&a->child_sas.groups, netns, change);
+	sa_group_rivals_recount(&a->child_sas.groups, netns, change);
 	marks_update(&a->binding);
 	loop_timer_arm(&a->settle, walk_pace_wait_ms(&a->walks));
 }

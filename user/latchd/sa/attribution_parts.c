@@ -6,8 +6,9 @@
 #include <utlist.h>
 
 #include "common/log.h"
-#include "latchd/sa/marks.h"
-#include "latchd/sa/sa_ends.h"
+#include "latchd/sa/binding/marks.h"
+#include "latchd/sa/binding/preparation.h"
+#include "latchd/sa/binding/sa_ends.h"
 
 void attribution_settle_later(struct attribution *a)
 {
@@ -116,6 +117,6 @@ void attribution_retry_to_bind(struct attribution *a, int err)
 	else
 		pending_sas_check_soon(&a->pending_sas);
 	/* Peers choose how many reports have such an error: no walk over all latches for them. */
-	if (!binding_is_final(err) && err != -EINPROGRESS)
+	if (!preparation_is_final(err) && err != -EINPROGRESS)
 		attribution_settle_later(a);
 }

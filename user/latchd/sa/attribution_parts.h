@@ -3,13 +3,13 @@
 #ifndef LATCHD_SA_ATTRIBUTION_PARTS_H
 #define LATCHD_SA_ATTRIBUTION_PARTS_H
 
-#include "latchd/sa/binding.h"
-#include "latchd/sa/child_sas.h"
-#include "latchd/sa/key_managers.h"
-#include "latchd/sa/orphans.h"
-#include "latchd/sa/peer_death.h"
-#include "latchd/sa/pending_sas.h"
-#include "latchd/sa/refused_sas.h"
+#include "latchd/sa/binding/binding.h"
+#include "latchd/sa/child/child_sas.h"
+#include "latchd/sa/unbound/key_managers.h"
+#include "latchd/sa/unbound/orphans.h"
+#include "latchd/sa/peers/peer_death.h"
+#include "latchd/sa/unbound/pending_sas.h"
+#include "latchd/sa/unbound/refused_sas.h"
 
 #define CHECK_RETRY_MS 1000
 

@@ -8,9 +8,9 @@
 #include "common/log.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/attribution_parts.h"
-#include "latchd/sa/child_params.h"
-#include "latchd/sa/renewals.h"
-#include "latchd/sa/sa_ends.h"
+#include "latchd/sa/binding/child_params.h"
+#include "latchd/sa/binding/renewals.h"
+#include "latchd/sa/binding/sa_ends.h"
 
 /*
  * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,

@@ -9,7 +9,7 @@
 #include "fake/control_program.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
-#include "latchd/sa/sa_groups.h"
+#include "latchd/sa/child/sa_groups.h"
 
 static struct control_program *program;
 static struct kernel_maps maps;

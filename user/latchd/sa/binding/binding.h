@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a reported CHILD_SA to the params that its two SAs are bound to. Sources
+ * of truth: the SA table for what the kernel has, the reports for the peer.
+ */
+#ifndef LATCHD_SA_BINDING_BINDING_H
+#define LATCHD_SA_BINDING_BINDING_H
+
+#include "latchd/sa/binding/binding_parts.h"
+
+/*
+ * Breaks the latches in conflict, then binds each of the two SAs that the kernel
+ * has. 0; -ENOENT when the inbound SA is not (yet) in the kernel; another
+ * negative errno: the SAs keep their states and stay closed to latched flows.
+ * -EDQUOT: the peer has its share. -EINPROGRESS: binding_bind_waiting() follows.
+ */
+int binding_bind(const struct binding *binding, struct child_sa *child);
+
+/*
+ * Binds all CHILD_SAs that the feed's snapshot has reported, with one scan of all
+ * latches, which also heals latches. 0 or the first error. -EINPROGRESS as above, for a list that
+ * is not the first one.
+ */
+int binding_bind_snapshot(const struct binding *binding, const struct feed *feed, bool is_first);
+
+/*
+ * Writes missing marks, breaks every latch in conflict, and heals those without. Then binds those
+ * CHILD_SAs with a bind that failed or has to wait. 0 or the error of the marks and latches.
+ * ret_left: it has to be called again.
+ */
+int binding_bind_waiting(const struct binding *binding, bool *ret_left);
+
+/*
+ * Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
+ * -EAGAIN: it counts only from now on, and its SAs are as they were.
+ */
+int binding_set_state(const struct binding *binding, struct child_sa *child);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The params of a reported CHILD_SA: identities of the report, protection of the kernel's inbound
+ * SA.
+ */
+#ifndef LATCHD_SA_BINDING_CHILD_PARAMS_H
+#define LATCHD_SA_BINDING_CHILD_PARAMS_H
+
+#include "latchd/sa/binding/binding_parts.h"
+
+/* Is the kernel's SA the reported one, and not another SA of the same SPI? */
+bool child_params_match_report(const struct child_sa *child, const struct latch_sa *sa,
+			       const uint8_t source[16]);
+
+/* The SA that is this end: 0, -ENOENT, or another negative errno. */
+int child_params_get_sa(const struct binding *binding, const struct child_sa_end *end,
+			struct latch_sa *ret);
+
+/* Both SAs get the inbound SA's params: only the inbound SA has the whole quality of protection. */
+int child_params_find(const struct binding *binding, struct child_sa *child);
+
+/*
+ * Finds the authentication class of the peer of this inbound SA: from an earlier
+ * report, or from the pinned tables of an earlier latchd. Writes it to reported
+ * when the names there are the same. 1; 0: not known; or a negative errno.
+ */
+int child_params_find_auth_class(const struct binding *binding, const struct feed *feed,
+				 const struct latch_sa_key *in, struct feed_child *reported);
+
+#endif

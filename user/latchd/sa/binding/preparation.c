@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/sa/binding/preparation.h"
+
+#include <errno.h>
+
+#include "common/log.h"
+#include "common/log_limit.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
+#include "latchd/sa/binding/child_params.h"
+#include "latchd/sa/binding/child_way.h"
+#include "latchd/sa/binding/marks.h"
+#include "latchd/sa/binding/sa_ends.h"
+
+static bool is_bound_to(const struct latch_sa *sa, uint16_t params)
+{
+	return sa->word.state == LATCH_SA_BOUND && sa->word.params == params;
+}
+
+/* Is it bound as settle() would do it? The mark may be of a time before the last report. */
+static bool is_written(const struct latch_sa *sa, const struct child_sa *child)
+{
+	return is_bound_to(sa, child->params) &&
+	       !(sa->word.flags & LATCH_SA_CONTESTED) == !child->contested;
+}
+
+/* Does it count, and are the latches in conflict broken? */
+static bool is_settled(const struct child_sa *child)
+{
+	return child->group && child->group->settled;
+}
+
+/* ret: has the kernel the SA? -ENOENT is no error here. */
+static int read_end(const struct binding *b, const struct child_sa_end *end, struct latch_sa *sa,
+		    bool *ret)
+{
+	int err = child_params_get_sa(b, end, sa);
+
+	*ret = !err;
+	return err == -ENOENT ? 0 : err;
+}
+
+static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
+			  uint16_t params_before)
+{
+	struct latch_sa in, out;
+	bool has_in, has_out;
+
+	if (child->params != params_before || sa_ends_wanted_state(child) != LATCH_SA_BOUND)
+		return false;
+	if (read_end(b, &child->in, &in, &has_in) || read_end(b, &child->out, &out, &has_out))
+		return false;
+	return has_in == child->in.in_kernel && has_out == child->out.in_kernel &&
+	       (is_settled(child) || (!has_in && !has_out)) &&
+	       (!has_in || is_written(&in, child)) && (!has_out || is_written(&out, child));
+}
+
+/* An SA that an earlier latchd has bound counts, whatever share its peer has. */
+static int find_inherited(const struct binding *b, const struct child_sa *child, bool *ret)
+{
+	struct latch_sa in, out;
+	bool has_in, has_out;
+	int in_err = read_end(b, &child->in, &in, &has_in),
+	    out_err = read_end(b, &child->out, &out, &has_out);
+
+	*ret = (has_in && is_bound_to(&in, child->params)) ||
+	       (has_out && is_bound_to(&out, child->params));
+	return in_err ? in_err : out_err;
+}
+
+static void refuse_end(const struct binding *b, const struct child_sa_end *end)
+{
+	struct latch_sa sa;
+
+	/* One that cannot be read is PENDING, and refused at the next check of those. */
+	if (!child_params_get_sa(b, end, &sa) && sa.word.state == LATCH_SA_PENDING)
+		sa_refuse(b->view.maps, &end->key, sa.word.serial);
+}
+
+/*
+ * The peer has more than its share. Its SAs give their places in the table back: no latched flow
+ * uses an SA that is not there.
+ */
+static int refuse(const struct binding *b, struct child_sa *child, bool counted)
+{
+	unsigned int left_out;
+
+	child->params = 0;
+	/* Its former conflicts have ended. */
+	if (counted && !loop_timer_armed(b->later))
+		loop_timer_arm(b->later, walk_pace_wait_ms(b->walks));
+	refuse_end(b, &child->in);
+	refuse_end(b, &child->out);
+	if (log_limit_admits(b->share_log, &left_out))
+		log_warn(NULL,
+			 "sa 0x%08x unattributed (share): \"%s\" has more than its share of SAs "
+			 "or of selectors; feed %s; %u more since the last line; see: latchd(8)",
+			 child->in.key.spi, child->reported.peer_id, child->feed->name, left_out);
+	return -EDQUOT;
+}
+
+/* Overlapping SAs with other params start no latch from now on. */
+static int begin_to_count(const struct binding *b, struct child_sa *child)
+{
+	const struct latch_params *params = identities_get_params(b->identities, child->params);
+	int there = sa_ends_check(b, child), err;
+	bool inherited, counted = child->group;
+
+	err = find_inherited(b, child, &inherited);
+	err = err ? err : child_way_find(b, child);
+	if (there < 0 || err)
+		return there < 0 ? there : err;
+	/* Its peer may be counted under the former params. */
+	if (child->group && child->group->params != child->params)
+		sa_groups_leave(&b->child_sas->groups, child);
+	if (!child->group)
+		child->peer = params ? (uint16_t)params->peer_id : 0;
+	if (sa_groups_update(&b->child_sas->groups, child, inherited))
+		return refuse(b, child, counted);
+	return marks_update(b);
+}
+
+bool preparation_is_final(int err)
+{
+	return err == -ENOENT || err == -EBADMSG || err == -EDQUOT || err == -ENAMETOOLONG;
+}
+
+/*
+ * Finds the params and makes the CHILD_SA count. After an error there is nothing to bind.
+ */
+static int find_and_count(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
+{
+	uint16_t before = child->params;
+	int err = child_params_find(b, child);
+
+	*ret_up_to_date = err || is_up_to_date(b, child, before);
+	if (!err)
+		child->unsettled = !*ret_up_to_date;
+	if (*ret_up_to_date)
+		return err;
+	err = begin_to_count(b, child);
+	*ret_up_to_date = err != 0;
+	if (err == -EDQUOT)
+		return err;
+	child->contested = conflict_is_contested(child);
+	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
+	if (!err && child->contested)
+		err = marks_write(b, child, true);
+	child->unmarked = child->unmarked || err;
+	if (err && child->group)
+		child->group->settled = false;
+	*ret_up_to_date = err != 0;
+	return err;
+}
+
+/* Its params are in no table, and cannot be: no earlier latchd has bound it. */
+static bool has_unknown_params(int err)
+{
+	return err == -ENOSPC || err == -EINVAL;
+}
+
+int preparation_run(const struct binding *b, struct child_sa *child, bool *ret_up_to_date)
+{
+	int err = find_and_count(b, child, ret_up_to_date);
+
+	child->waits = err && !preparation_is_final(err);
+	child->refused = err == -EDQUOT;
+	child_sas_note_absent(b->child_sas, child, err == -ENOENT);
+	child_sas_note_uncounted(b->child_sas, child,
+				 child->waits && !child->group && !has_unknown_params(err));
+	return err;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The CHILD_SAs with the same traffic selectors and params, and the table of all these groups. */
+#ifndef LATCHD_SA_CHILD_SA_GROUP_H
+#define LATCHD_SA_CHILD_SA_GROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "latch_abi.h"
+#include "latchd/choice/choice.h"
+#include "latchd/sa/child/sa_spans.h"
+
+/* Groups of one peer and params with one remote host, or with several. */
+#define SA_GROUPS_PARAMS_MAX 512
+/*
+ * The same whatever their params are: while a peer rekeys to another proposal it has its groups
+ * twice.
+ */
+#define SA_GROUPS_SHARE_MAX (2 * SA_GROUPS_PARAMS_MAX)
+/*
+ * CHILD_SAs of one peer. With two SAs each they are half of what the SAs of one remote address may
+ * have: the other half is for the other peers there.
+ */
+#define SA_GROUPS_PEER_MAX 4096
+
+#define SA_GROUPS_FAMILIES 2
+
+struct child_sa;
+struct sa_groups_share;
+
+/* Which groups are its rivals: sa_group_rivals.h. */
+struct sa_group_rivals {
+	struct sa_group *witness;    /* a group with other params, for a flow that the kernel may
+					give either; NULL: none is known */
+	struct sa_group *witness_of; /* the first of those that have this one as their witness */
+	struct sa_group *next, *previous; /* of the same witness */
+	bool undecided;			  /* it is not compared with all others yet */
+	bool meets; /* the others have not been compared with it either; else it only seeks */
+	bool shown; /* whether it was contested when its members were last told */
+	size_t family; /* the search goes on in its tree, ... */
+	bool began;    /* ... after this place */
+	struct sa_place place;
+	uint64_t order;
+	struct sa_group *undecided_next, *undecided_previous;
+};
+
+struct sa_group {
+	uint16_t params;
+	struct sa_way way;
+	uint64_t number;
+	uint64_t digest; /* of the selectors */
+	struct child_sa *members;
+	struct sa_group_rivals rivals;
+	bool settled;	    /* the latches in conflict were broken while it counts */
+	bool stale;	    /* the marks of its members are not written yet */
+	bool relieved;	    /* ... and it is no longer contested */
+	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
+	struct sa_groups_share *share;		 /* NULL: memory was short */
+	struct sa_group *alike, *alike_previous; /* of the same share */
+	struct sa_group *stale_next, *stale_previous;
+	struct sa_group *next, *previous; /* of all */
+};
+
+/* The way of the SAs with the same params, also after the SAs have ended. */
+struct sa_groups_ids {
+	struct sa_way way;
+	bool known;
+	uint32_t alike;	 /* groups with these interface ids */
+	uint32_t others; /* with other ones, or with a mark: the params do not show the ids */
+};
+
+struct sa_groups { /* zeroed before first use */
+	struct sa_spans spans[SA_GROUPS_FAMILIES];
+	struct sa_groups_share *shares;
+	struct sa_group *stale;	   /* contested */
+	struct sa_group *relieved; /* not contested */
+	struct sa_group *undecided;
+	struct sa_group *first;
+	uint64_t numbered;
+	uint64_t comparisons;				/* of selectors */
+	uint64_t work, turn_left, turn_ms;		/* of sa_group_rivals.h */
+	const struct choice *choice;			/* NULL: any overlap is a conflict */
+	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
+	uint32_t of_peer[LATCH_IDENTITIES_MAX +
+			 1]; /* members, by the index of the peer's identity */
+};
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The CHILD_SAs that count in conflicts, in groups: a group has the same traffic selectors and the
+ * same params. A peer may have thousands of CHILD_SAs, but conflicts depend on groups only. Groups
+ * are found by the range of their remote addresses.
+ */
+#ifndef LATCHD_SA_CHILD_SA_GROUPS_H
+#define LATCHD_SA_CHILD_SA_GROUPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "latch_abi.h"
+#include "latchd/sa/child/sa_group.h"
+
+/*
+ * Puts the CHILD_SA into the group of its selectors and params if it counts, else takes it out of
+ * its group. 0; -EDQUOT when the peer has SA_GROUPS_PARAMS_MAX other groups of these params there,
+ * SA_GROUPS_SHARE_MAX of any, or SA_GROUPS_PEER_MAX CHILD_SAs. forced: no limit.
+ */
+int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
+void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
+
+/* The table of params is empty. */
+void sa_groups_forget_ids(struct sa_groups *groups);
+
+/*
+ * Is the SA's group, for this flow, in the place of a policy of the latch's peer that has just gone
+ * and may come back (policy-grace)?
+ */
+bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params);
+
+/*
+ * May the kernel use an SA of the group for a flow that is latched to other params? RFC 5660
+ * section 2.3 asks for the selectors only; RFC 4301's ordered SPD rules some of it out.
+ */
+bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params);
+
+/* A group in conflict with a latch of these params, or NULL. */
+const struct sa_group *sa_groups_find_conflicting(struct sa_groups *groups,
+						  const struct latch_flow *flow, uint16_t params);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* For people: which SA of which peer contests an SA. */
+#ifndef LATCHD_SA_CONFLICT_RIVALS_H
+#define LATCHD_SA_CONFLICT_RIVALS_H
+
+#include "latchd/news/news.h"
+#include "latchd/sa/child/child_sas.h"
+
+/* False: no SA contests this one, or it is not known. */
+bool rivals_find(struct child_sas *child_sas, const struct latch_sa_key *key,
+		 struct news_rival *ret);
+
+#endif

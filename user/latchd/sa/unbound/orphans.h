@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * SAs that an earlier latchd has bound, and that their key manager has not reported to this one, or
+ * that no key manager of the configuration can report.
+ */
+#ifndef LATCHD_SA_UNBOUND_ORPHANS_H
+#define LATCHD_SA_UNBOUND_ORPHANS_H
+
+#include "latchd/identity/identities.h"
+#include "latchd/maps/kernel_maps.h"
+#include "latchd/sa/child/child_sas.h"
+#include "latchd/sa/unbound/key_managers.h"
+
+#define ORPHANS_FEEDS_MAX 64
+
+struct orphans {
+	const struct kernel_maps *maps;
+	const struct identities *identities;
+	const struct child_sas *child_sas;
+	const struct key_managers *key_managers;
+	/* Not all of their SAs are marked. */
+	const struct feed *left[ORPHANS_FEEDS_MAX];
+	const struct feed *configured[ORPHANS_FEEDS_MAX];
+	size_t configured_count; /* 0: not known */
+	bool unconfigured;	 /* SAs of other feeds may be bound */
+};
+
+/* They become ORPHAN: they start no latch. 0, or a negative errno: orphans_mark_again(). */
+int orphans_mark(struct orphans *orphans, const struct feed *feed);
+/* The feeds of the configuration, at most ORPHANS_FEEDS_MAX. SAs that are bound by the word of
+ * another one become ORPHAN by orphans_mark_again(). */
+void orphans_configure(struct orphans *orphans, struct feed *const *feeds, size_t count);
+/* An identity of this authority is of no feed of the configuration. */
+bool orphans_is_unconfigured(const struct orphans *orphans, const char *authority);
+/* For each feed with unmarked SAs that is not synced. 0 or the first error. */
+int orphans_mark_again(struct orphans *orphans);
+
+#endif
