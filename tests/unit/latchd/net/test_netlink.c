@@ -140,16 +140,19 @@ Test(netlink, an_unknown_control_message_is_refused)
 	cr_expect_eq(request_answered_with(NLMSG_OVERRUN, 0, sizeof(int32_t)), -EBADMSG);
 }
 
-Test(netlink, an_interrupted_dump_returns_eintr)
+Test(netlink, an_interrupted_dump_is_read_to_its_end_and_returns_eintr)
 {
+	const int32_t done = 0;
 	struct peer peer;
 
 	start(&peer);
 	add(&peer, SOME_TYPE, NULL, 0);
 	add(&peer, SOME_TYPE, NULL, 0)->nlmsg_flags |= NLM_F_DUMP_INTR;
+	add(&peer, SOME_TYPE, NULL, 0);
+	add(&peer, NLMSG_DONE, &done, sizeof(done));
 	answer(&peer);
 	cr_expect_eq(request(&peer), -EINTR);
-	cr_expect_eq(peer.handled, 1);
+	cr_expect_eq(peer.handled, 3);
 }
 
 Test(netlink, the_handler_may_end_the_answer)

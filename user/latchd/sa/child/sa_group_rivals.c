@@ -122,7 +122,6 @@ static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
 	const struct choice_claim claim = claim_of(one), others = claim_of(other);
 
 	groups->comparisons++;
-	groups->work++;
 	return child_sas_overlap(one->members, other->members) &&
 	       choice_may_both_carry(groups->choice, one->members->netns, &claim, &others,
 				     &groups->work);
@@ -188,6 +187,7 @@ static int meet(void *context, struct sa_group *other)
 	if (was_visited(group, other))
 		return 0;
 	note_visit(group, other);
+	meeting->groups->work++;
 	if (has_nothing_to_tell(group, other) || !are_rivals(meeting->groups, group, other))
 		return meeting->groups->work >= meeting->work_end;
 	if (!group->rivals.witness)

@@ -188,6 +188,11 @@ static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 	return 0;
 }
 
+bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child)
+{
+	return find_group(sa_group_share_find(groups, child), child, digest_of(child));
+}
+
 /*
  * Each CHILD_SA brings the memory of one group, so that none can lack it. A member that leaves
  * takes one along.

@@ -21,6 +21,9 @@
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
 void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
 
+/* Is there a group of its selectors, params and way? */
+bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child);
+
 /* The table of params is empty. */
 void sa_groups_forget_ids(struct sa_groups *groups);
 

@@ -12,6 +12,7 @@
 #include "latchd/choice/choice.h"
 
 #define POLICIES 16
+#define A_SECOND_MS 1000
 
 static struct feed_child hq, branch;
 static struct latch_flow to_hq, to_branch;
@@ -26,6 +27,7 @@ static struct {
 	int err;
 	uint64_t edited_ns;
 	unsigned int loads;
+	size_t churning; /* the last ones of the policies are in each other dump only */
 } kernel;
 
 static int load_devices(uint64_t netns, struct choice_table *ret)
@@ -47,6 +49,8 @@ static int load(uint64_t netns, struct choice_table *ret)
 		return kernel.err;
 	*ret = (struct choice_table){0};
 	for (i = 0; i < kernel.count; i++) {
+		if (i + kernel.churning >= kernel.count && (kernel.loads + i) % 2)
+			continue;
 		cr_assert_eq(choice_table_add_policy(ret, &kernel.policies[i]), 0);
 		ret->has_ids = ret->has_ids || kernel.policies[i].if_id;
 	}
@@ -62,12 +66,23 @@ static int last_edit(void *context, uint64_t netns, uint64_t *ret_ns)
 	return 0;
 }
 
-static const struct choice_source source = {load, load_devices, last_edit, NULL};
+static const struct choice_source source = {
+	.load = load, .load_devices = load_devices, .last_edit = last_edit};
 
 static void edited(void)
 {
 	kernel.edited_ns = clock_boot_ns();
 	attribution_spd_edited(attribution, ns.cookie);
+}
+
+static uint8_t prefix_of(const struct traffic_selector *selector)
+{
+	uint8_t bits = 0;
+
+	while (bits < 32 &&
+	       !((selector->low[bits / 8] ^ selector->high[bits / 8]) >> (7 - bits % 8) & 1))
+		bits++;
+	return bits;
 }
 
 static void add_policy(const struct feed_child *child, enum policy_direction direction,
@@ -88,10 +103,9 @@ static void add_policy(const struct feed_child *child, enum policy_direction dir
 		.template_count = 1,
 	};
 	const struct traffic_selector *remote = &child->remote_ts.selector[0];
-	uint8_t bits = remote->high[1] ? (remote->low[0] ? 16 : 0) : 32;
 
 	memcpy(out ? policy.destination : policy.source, remote->low, 16);
-	*(out ? &policy.destination_bits : &policy.source_bits) = bits;
+	*(out ? &policy.destination_bits : &policy.source_bits) = prefix_of(remote);
 	memcpy(&template.saddr, out ? child->local_host : child->remote_host, 4);
 	memcpy(&template.id.daddr, out ? child->remote_host : child->local_host, 4);
 	choice_policy_of(&policy, &template, &kernel.policies[kernel.count++]);
@@ -428,6 +442,222 @@ Test(choice_conflict, a_tunnel_that_is_down_for_a_while_keeps_its_latches)
 	settle();
 	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(seen.broken, 0);
+}
+
+/* ---- an SPD that changes all the time */
+
+static void settle_for(unsigned int ms)
+{
+	uint64_t end = loop_now_ms() + ms;
+
+	while (loop_now_ms() < end)
+		settle();
+}
+
+/* Two policies of the peer, of which each dump has another one. */
+static void churn(const struct feed_child *child, uint32_t priority)
+{
+	add_policies(child, priority, 0);
+	kernel.churning = 2;
+	edited();
+}
+
+Test(choice_conflict, policies_of_one_peer_that_come_and_go_make_no_others_conflict)
+{
+	struct feed_child peer = tunnel("e.example", 9, 4, "10.9.0.4/32");
+
+	default_and_branch(100);
+	churn(&peer, 50);
+	settle_for(2 * A_SECOND_MS);
+	expect_both_whole();
+	cr_expect_eq(seen.broken, 0);
+}
+
+Test(choice_conflict, R_2_3_10_an_impostor_whose_policies_come_and_go_is_found)
+{
+	struct feed_child impostor = tunnel("e.example", 3, 4, "10.2.0.0/16");
+
+	default_and_branch(100);
+	churn(&impostor, 50);
+	bring_up(&impostor);
+	until(branch_is_broken);
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
+}
+
+/* What is in some dumps only rules nothing out: it may be gone. */
+Test(choice_conflict, R_2_3_10_a_policy_that_comes_and_goes_hides_no_impostor)
+{
+	struct feed_child impostor = tunnel("e.example", 3, 4, "0.0.0.0/0");
+
+	add_policies(&impostor, 100, 0);
+	add_policies(&branch, 50, 0);
+	kernel.churning = 2;
+	edited();
+	bring_up(&branch);
+	to_branch = latch_inside(1001, 2, &branch);
+	bring_up(&impostor);
+	until(branch_is_broken);
+}
+
+Test(choice_conflict, an_spd_that_has_come_to_rest_counts_as_it_is)
+{
+	struct feed_child impostor = tunnel("e.example", 3, 4, "10.2.0.0/17");
+
+	default_and_branch(100);
+	churn(&impostor, 50);
+	bring_up(&impostor);
+	until(branch_is_broken);
+	kernel.churning = 0;
+	remove_last_policies();
+	until(branch_is_whole);
+	expect_both_whole();
+}
+
+Test(choice_conflict, a_rekey_waits_for_no_edit_of_others)
+{
+	struct feed_child next = tunnel("d.example", 3, 3, "10.2.0.0/16");
+
+	default_and_branch(100);
+	kernel.err = -ENOMEM;
+	edited();
+	bring_up(&next);
+	expect_both_whole();
+}
+
+Test(choice_conflict, R_2_3_8_a_new_child_sa_waits_for_the_spd)
+{
+	struct feed_child impostor = tunnel("e.example", 3, 3, "10.2.0.0/16");
+	struct latch_sa_key in = in_key(&impostor, ns.cookie);
+	struct latch_sa sa;
+
+	default_and_branch(100);
+	kernel.err = -ENOMEM;
+	edited();
+	install_end(&in, impostor.remote_host, true, 0, 0);
+	up(&charon, &impostor);
+	cr_assert_eq(sa_get(&maps, &in, &sa), 0);
+	cr_expect_eq(sa.word.state, LATCH_SA_PENDING);
+}
+
+/* ---- a policy is gone for a moment */
+
+static void remove_policies_within_grace(unsigned int grace_ms)
+{
+	attribution_set_policy_grace(attribution, grace_ms);
+	default_and_branch(100);
+	remove_last_policies();
+}
+
+static struct latch_event dropped_of(const struct latch_flow *flow, const struct feed_child *under)
+{
+	return (struct latch_event){
+		.type = LATCH_EVENT_DROP,
+		.drop = LATCH_DROP_IDENTITY,
+		.flow = *flow,
+		.word = latch_of(flow).word,
+		.latch_id = latch_of(flow).id,
+		.packet = LATCH_DIRECTION_OUT,
+		.sa = out_key(under, ns.cookie),
+		.time = clock_boot_ns(),
+	};
+}
+
+Test(choice_conflict, a_policy_that_is_replaced_in_two_steps_lets_no_wider_tunnel_break_the_latch)
+{
+	struct latch_event event;
+
+	remove_policies_within_grace(60 * A_SECOND_MS);
+	settle_for(A_SECOND_MS);
+	event = dropped_of(&to_branch, &hq);
+	attribution_sent_elsewhere(attribution, &event);
+	expect_both_whole();
+	add_policies(&branch, 100, 0);
+	settle_for(A_SECOND_MS);
+	expect_both_whole();
+	cr_expect_eq(seen.broken, 0);
+}
+
+Test(choice_conflict, R_2_3_10_a_policy_that_does_not_come_back_lets_the_wider_tunnel_conflict)
+{
+	remove_policies_within_grace(A_SECOND_MS / 2);
+	until(branch_is_broken);
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
+}
+
+Test(choice_conflict, R_2_3_10_an_impostor_with_a_policy_of_its_own_has_no_grace)
+{
+	struct feed_child impostor = tunnel("e.example", 3, 4, "10.2.0.0/17");
+
+	remove_policies_within_grace(60 * A_SECOND_MS);
+	settle_for(A_SECOND_MS / 2);
+	add_policies(&impostor, 50, 0);
+	bring_up(&impostor);
+	until(branch_is_broken);
+}
+
+Test(choice_conflict, R_2_3_10_a_policy_in_the_very_place_of_the_former_one_has_no_grace)
+{
+	struct feed_child impostor = tunnel("e.example", 3, 4, "10.2.0.0/16");
+
+	attribution_set_policy_grace(attribution, 60 * A_SECOND_MS);
+	default_and_branch(100);
+	bring_up(&impostor);
+	to_branch = latch_inside(1002, 2, &branch);
+	kernel.count -= 2;
+	add_policies(&impostor, 100, 0);
+	until(branch_is_broken);
+}
+
+Test(choice_conflict, R_2_3_10_the_policy_of_a_third_peer_is_awaited_by_none)
+{
+	struct feed_child third = tunnel("e.example", 3, 4, "10.2.0.0/17");
+
+	attribution_set_policy_grace(attribution, 60 * A_SECOND_MS);
+	default_and_branch(100);
+	add_policies(&third, 50, 0);
+	settle_for(A_SECOND_MS / 2);
+	kernel.count -= 2;
+	edited();
+	settle_for(A_SECOND_MS / 2);
+	kernel.count -= 2;
+	add_policies(&branch, 300, 0);
+	until(branch_is_broken);
+}
+
+/* ---- several interface ids of one peer */
+
+Test(choice_conflict, a_second_interface_id_of_a_peer_counts_until_its_sa_is_gone)
+{
+	struct feed_child extra = tunnel("c.example", 7, 2, "10.7.0.0/16");
+
+	hq.if_id_in = hq.if_id_out = 41;
+	extra.if_id_in = extra.if_id_out = 43;
+	kernel.devices[2] = 43;
+	two_tunnels(41, 42);
+	bring_up(&extra);
+	down(&charon, &extra);
+	delete_both(&extra);
+	down(&charon, &hq);
+	delete_both(&hq);
+	attribution_reconcile(attribution);
+	settle();
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
+	cr_expect_eq(seen.broken, 0);
+}
+
+Test(choice_conflict, R_2_3_10_where_a_peer_has_several_interface_ids_none_separates)
+{
+	struct feed_child extra = tunnel("c.example", 7, 2, "10.7.0.0/16");
+
+	extra.if_id_in = extra.if_id_out = 43;
+	kernel.devices[2] = 43;
+	two_tunnels(41, 42);
+	bring_up(&extra);
+	down(&charon, &hq);
+	delete_both(&hq);
+	attribution_reconcile(attribution);
+	settle();
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_BROKEN);
 }
 
 /* ---- a route changes: no event but a dropped packet */
