@@ -499,6 +499,11 @@ Test(choice_conflict, R_2_3_10_a_policy_that_comes_and_goes_hides_no_impostor)
 	until(branch_is_broken);
 }
 
+static bool branch_is_not_contested(void)
+{
+	return !is_contested(&branch);
+}
+
 Test(choice_conflict, an_spd_that_has_come_to_rest_counts_as_it_is)
 {
 	struct feed_child impostor = tunnel("e.example", 3, 4, "10.2.0.0/17");
@@ -510,6 +515,7 @@ Test(choice_conflict, an_spd_that_has_come_to_rest_counts_as_it_is)
 	kernel.churning = 0;
 	remove_last_policies();
 	until(branch_is_whole);
+	until(branch_is_not_contested);
 	expect_both_whole();
 }
 
