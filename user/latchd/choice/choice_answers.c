@@ -5,8 +5,8 @@
 
 /* Of one question, in policies that it looks at. Beyond, the SA may carry the flow. */
 #define FLOW_WORK_MAX 16384
-/* The same for two claims: about a millisecond. */
-#define PAIR_WORK_MAX 65536
+/* The same for two claims: some milliseconds. 40 selectors on both sides have an exact answer. */
+#define PAIR_WORK_MAX 524288
 /* Common parts of the local selectors of two claims. */
 #define LOCALS_MAX 2048
 

@@ -265,6 +265,33 @@ static int count_links(void *context, const struct nlmsghdr *message)
 	return 0;
 }
 
+static void set_loopback(const struct namespace *ns, short flags)
+{
+	struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = flags};
+	int fd = netns_socket(ns->fd, AF_INET, SOCK_DGRAM, 0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &loopback), 0, "%s", strerror(errno));
+	close(fd);
+}
+
+Test(netlink, a_real_kernel_reports_links_to_a_socket_of_the_group, .init = namespace_need_root)
+{
+	struct namespace ns;
+	char report[4096];
+	int fd;
+
+	namespace_start(&ns);
+	fd = netlink_open_group(ns.cookie, NETLINK_ROUTE, RTNLGRP_LINK);
+	cr_assert_geq(fd, 0, "%s", strerror(-fd));
+	cr_expect_lt(recv(fd, report, sizeof(report), MSG_DONTWAIT), 0);
+	set_loopback(&ns, IFF_UP);
+	cr_expect_gt(recv(fd, report, sizeof(report), 0), 0);
+	cr_expect_eq(((struct nlmsghdr *)report)->nlmsg_type, RTM_NEWLINK);
+	close(fd);
+	namespace_end(&ns);
+}
+
 Test(netlink, a_real_kernel_answers_with_a_dump_and_with_an_error, .init = namespace_need_root)
 {
 	_Alignas(struct nlmsghdr) char buffer[256];
