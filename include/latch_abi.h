@@ -151,9 +151,10 @@ struct latch {
 	__u64 socket_cookie; /* of the owner; 0 while the owner is a request socket */
 	__u64 owner_since;   /* last change of owner */
 	__u64 drops;
-	/* When its last drop event was sent, of a packet in [0] and out [1], in units of 2^20 ns. */
+	/* When its last drop event was sent, of a packet in [0] and out [1], in units of 2^20 ns.
+	 */
 	__u32 drop_event[2];
-	__u32 spi_out;	  /* last seen; shown only, never checked */
+	__u32 spi_out; /* last seen; shown only, never checked */
 	__u32 spi_in;
 	enum latch_direction direction;
 	enum latch_owner owner;

@@ -50,8 +50,8 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
 }
 
 /*
- * At most one event per latch, direction and interval: a flood of packets must not become a flood of
- * events, and what arrives must not hide what leaves.
+ * At most one event per latch, direction and interval: a flood of packets must not become a flood
+ * of events, and what arrives must not hide what leaves.
  */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
 				       struct latch *latch)
@@ -61,8 +61,8 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 	struct latch_settings *s = settings_get();
 	struct latch_event *event;
 
-	if (last && (__u64)(__u32)(now - last) << LATCH_DROP_EVENT_SHIFT <
-			    (s ? s->drop_event_interval : 0))
+	if (last &&
+	    (__u64)(__u32)(now - last) << LATCH_DROP_EVENT_SHIFT < (s ? s->drop_event_interval : 0))
 		return;
 	if (__sync_val_compare_and_swap(stamp, last, now) != last)
 		return;
@@ -89,8 +89,8 @@ static __always_inline int waits_for_sa(enum latch_drop why, const struct latch 
 {
 	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN)
 		return 1;
-	return latch && (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY ||
-			 why == LATCH_DROP_QOP);
+	return latch &&
+	       (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP);
 }
 
 /* Returns GATE_DROP or GATE_LOSE. */

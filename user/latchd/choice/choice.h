@@ -19,8 +19,8 @@ struct choice;
 struct choice_source {
 	int (*load)(uint64_t netns, struct choice_table *ret);
 	int (*load_devices)(uint64_t netns, struct choice_table *ret);
-	/* A socket that becomes readable when a link changes, for the caller to close. Or -errno. NULL:
-	 * there are none. */
+	/* A socket that becomes readable when a link changes, for the caller to close. Or -errno.
+	 * NULL: there are none. */
 	int (*open_links)(uint64_t netns);
 	/* When an edit of the SPD was last noticed (CLOCK_BOOTTIME): one in 100 ms. Or -errno. */
 	int (*last_edit)(void *context, uint64_t netns, uint64_t *ret_ns);
@@ -65,8 +65,8 @@ bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struc
 bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
 		      const struct latch_flow *flow);
 /*
- * The same if the policies that have just gone, and may use an SA of own, decide as before: does the
- * kernel use the SA only until these are back? own NULL: not known, so no policy is awaited.
+ * The same if the policies that have just gone, and may use an SA of own, decide as before: does
+ * the kernel use the SA only until these are back? own NULL: not known, so no policy is awaited.
  */
 bool choice_will_carry(const struct choice *choice, const struct sa_way *way,
 		       const struct sa_way *own, const struct latch_flow *flow);

@@ -10,7 +10,7 @@
 /* What a policy or device that came or went decides over. */
 struct choice_edit {
 	uint32_t if_id;
-	uint8_t family; /* 0: a device, for all addresses */
+	uint8_t family;		   /* 0: a device, for all addresses */
 	uint8_t low[16], high[16]; /* remote addresses */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What choice.c, which reads the SPD, and choice_answers.c share. */
+/* What choice_looks.c, which reads the SPD, and choice_answers.c share. */
 #ifndef LATCHD_CHOICE_CHOICE_PARTS_H
 #define LATCHD_CHOICE_CHOICE_PARTS_H
 

@@ -191,10 +191,10 @@ struct question {
 	const struct choice_box *box;
 	struct choice_work *work;
 	const struct sa_way *own; /* not NULL: only policies that may use such an SA count */
-	bool covered;	   /* some policy certainly decides over every flow ... */
-	uint32_t priority; /* ... so that none after this priority does */
-	bool used;	      /* some policy may use the SA; ... */
-	uint32_t used_priority; /* ... the first one has this priority */
+	bool covered;		  /* some policy certainly decides over every flow ... */
+	uint32_t priority;	  /* ... so that none after this priority does */
+	bool used;		  /* some policy may use the SA; ... */
+	uint32_t used_priority;	  /* ... the first one has this priority */
 };
 
 bool choice_work_is_over(const struct choice_work *work)
@@ -268,8 +268,8 @@ static bool may_use(const struct choice_spd *spd, const struct question *asked,
 
 static bool is_up(const struct choice_table *table, uint32_t if_id)
 {
-	return table->device_count && bsearch(&if_id, table->devices, table->device_count,
-					      sizeof(if_id), compare_devices);
+	return table->device_count &&
+	       bsearch(&if_id, table->devices, table->device_count, sizeof(if_id), compare_devices);
 }
 
 static bool are_apart(const struct choice_table *table, uint32_t one, uint32_t other)

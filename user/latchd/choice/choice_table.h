@@ -29,9 +29,9 @@ struct choice_table { /* zeroed: an empty SPD */
 	size_t count, capacity;
 	uint32_t *devices; /* interface ids of xfrm interfaces that are up, sorted */
 	size_t device_count, device_capacity;
-	bool has_ids;	 /* some policy has an interface id */
+	bool has_ids;	  /* some policy has an interface id */
 	bool interrupted; /* devices changed while they were read: not all of them may be there */
-	bool unreadable; /* sub-policies, or no answer: any SA may be used */
+	bool unreadable;  /* sub-policies, or no answer: any SA may be used */
 	struct choice_index index[CHOICE_DIRECTIONS];
 };
 
@@ -64,7 +64,8 @@ struct choice_work {
 
 bool choice_work_is_over(const struct choice_work *work);
 
-/* An SPD in which policies that are gone for a moment, and may use an SA of own, decide as before. */
+/* An SPD in which policies that are gone for a moment, and may use an SA of own, decide as before.
+ */
 struct choice_spd {
 	const struct choice_table *table;
 	const struct choice_table *gone; /* if own is set */

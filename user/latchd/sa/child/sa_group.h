@@ -35,8 +35,8 @@ struct sa_group_rivals {
 	struct sa_group *witness_of; /* the first of those that have this one as their witness */
 	struct sa_group *next, *previous; /* of the same witness */
 	bool undecided;			  /* it is not compared with all others yet */
-	bool meets; /* the others have not been compared with it either; else it only seeks */
-	bool shown; /* whether it was contested when its members were last told */
+	bool meets;    /* the others have not been compared with it either; else it only seeks */
+	bool shown;    /* whether it was contested when its members last got their marks */
 	size_t family; /* the search goes on in its tree, ... */
 	bool began;    /* ... after this place */
 	struct sa_place place;
@@ -51,9 +51,9 @@ struct sa_group {
 	uint64_t digest; /* of the selectors */
 	struct child_sa *members;
 	struct sa_group_rivals rivals;
-	bool settled;	    /* the latches in conflict were broken while it counts */
-	bool stale;	    /* the marks of its members are not written yet */
-	bool relieved;	    /* ... and it is no longer contested */
+	bool settled;  /* the latches in conflict were broken while it counts */
+	bool stale;    /* the marks of its members are not written yet */
+	bool relieved; /* ... and it is no longer contested */
 	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
 	struct sa_groups_share *share;		 /* NULL: memory was short */
 	struct sa_group *alike, *alike_previous; /* of the same share */

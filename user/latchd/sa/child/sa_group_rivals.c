@@ -45,7 +45,7 @@ struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved)
 	return group;
 }
 
-/* Only a change is told: marks are some system calls a member. */
+/* Only after a change: marks are some system calls a member. */
 static void tell(struct sa_groups *groups, struct sa_group *group)
 {
 	if (group->rivals.shown == sa_group_rivals_contested(group))
@@ -291,7 +291,7 @@ static bool is_concerned(const struct sa_group *group, const struct choice_chang
 }
 
 void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
-			  const struct choice_change *change)
+			     const struct choice_change *change)
 {
 	struct sa_group *group;
 

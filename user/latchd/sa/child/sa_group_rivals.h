@@ -25,7 +25,7 @@ void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group);
 
 /* The answers of choice have changed for the namespace. */
 void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
-			  const struct choice_change *change);
+			     const struct choice_change *change);
 
 /* The next contested (relieved: or not) group with stale marks, which no longer are. NULL: none. */
 struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved);

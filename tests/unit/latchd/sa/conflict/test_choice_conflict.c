@@ -11,7 +11,7 @@
 
 #include "latchd/choice/choice.h"
 
-#define POLICIES 16
+#define POLICIES    16
 #define A_SECOND_MS 1000
 
 static struct feed_child hq, branch;

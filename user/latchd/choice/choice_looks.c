@@ -21,8 +21,8 @@
 #define GIVE_UP_MS   1000 /* of failures: then nothing is known */
 #define TRIES	     6
 #define EDIT_GAP_NS  150000000ull /* edits closer than 100 ms to the last have no event */
-#define REPORTS_MAX  64	  /* of links, in one turn */
-#define REPORT_BYTES 4096 /* the rest of a report is not read */
+#define REPORTS_MAX  64		  /* of links, in one turn */
+#define REPORT_BYTES 4096	  /* the rest of a report is not read */
 
 struct choice_space *choice_find(const struct choice *choice, uint64_t netns)
 {
@@ -421,8 +421,7 @@ static void watch_links(struct choice *choice, struct choice_space *space)
 	if (!space->table.has_ids || space->links >= 0 || !choice->source.open_links)
 		return;
 	space->links = choice->source.open_links(space->netns);
-	if (space->links < 0 ||
-	    !loop_fd_add(choice->loop, space->links, EPOLLIN, on_links, space))
+	if (space->links < 0 || !loop_fd_add(choice->loop, space->links, EPOLLIN, on_links, space))
 		return;
 	close(space->links);
 	space->links = -1;
