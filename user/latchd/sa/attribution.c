@@ -67,8 +67,10 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 		attribution_settle_later(a);
 }
 
+/* XFRM_MSG_MIGRATE edits policies without an event, and makes SAs. */
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
+	choice_edited(a->choice, key->netns);
 	pending_sas_new(&a->pending_sas, key);
 }
 

@@ -106,6 +106,19 @@ Test(choice_changes, R_2_3_8_a_new_child_sa_waits_for_the_spd)
 	cr_expect_eq(sa.word.state, LATCH_SA_PENDING);
 }
 
+/* XFRM_MSG_MIGRATE: no event of an edit, but an SA is made anew. */
+Test(choice_changes, R_2_3_10_an_edit_without_an_event_is_found_when_an_sa_is_made)
+{
+	struct latch_sa_key in = in_key(&hq, ns.cookie);
+
+	default_and_branch(100);
+	settle_for(A_SECOND_MS / 2);
+	kernel.count -= 2;
+	attribution_sa_pending(attribution, &in);
+	until(branch_is_broken);
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
+}
+
 /* ---- a policy is gone for a moment */
 
 static void remove_policies_within_grace(unsigned int grace_ms)
