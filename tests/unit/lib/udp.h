@@ -80,12 +80,4 @@ static inline int udp_send_to(int fd, struct address there)
 		       : -errno;
 }
 
-/* Dropped, and sent to the application: its latch waits (R-2-15). */
-static inline bool udp_is_lost(int fd)
-{
-	uint64_t before = drops_in_all().egress;
-
-	return !udp_send(fd) && drops_in_all().egress == before + 1;
-}
-
 #endif

@@ -11,7 +11,7 @@
  *	          latches: the client's flow, put there by the test
  */
 #include "gate_fixture.h"
-#include "udp.h"
+#include "udp_loss.h"
 
 #include <net/route.h>
 

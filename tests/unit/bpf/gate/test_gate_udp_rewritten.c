@@ -8,7 +8,7 @@
  *	        header: another destination or source     `--> other
  */
 #include "gate_fixture.h"
-#include "udp.h"
+#include "udp_loss.h"
 
 #include <linux/ipv6.h>
 #include <linux/seg6.h>
