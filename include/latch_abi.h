@@ -141,6 +141,8 @@ union latch_word {
 	};
 };
 
+#define LATCH_DROP_EVENT_SHIFT 20
+
 struct latch {
 	union latch_word word;
 	__u64 id; /* 0: a program is about to delete it */
@@ -149,8 +151,10 @@ struct latch {
 	__u64 socket_cookie; /* of the owner; 0 while the owner is a request socket */
 	__u64 owner_since;   /* last change of owner */
 	__u64 drops;
-	__u64 drop_event; /* when the last drop event was sent for this latch */
-	__u32 spi_out;	  /* last seen; shown only, never checked */
+	/* When its last drop event was sent, of a packet in [0] and out [1], in units of 2^20 ns.
+	 */
+	__u32 drop_event[2];
+	__u32 spi_out; /* last seen; shown only, never checked */
 	__u32 spi_in;
 	enum latch_direction direction;
 	enum latch_owner owner;

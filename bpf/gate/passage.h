@@ -50,18 +50,21 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
 }
 
 /*
- * At most one event per latch and interval: a flood of packets must not become a flood of events.
+ * At most one event per latch, direction and interval: a flood of packets must not become a flood
+ * of events, and what arrives must not hide what leaves.
  */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
 				       struct latch *latch)
 {
-	__u64 now = bpf_ktime_get_boot_ns(), last = latch->drop_event;
+	__u32 *stamp = &latch->drop_event[p->egress ? 1 : 0], last = *stamp;
+	__u32 now = (__u32)(bpf_ktime_get_boot_ns() >> LATCH_DROP_EVENT_SHIFT);
 	struct latch_settings *s = settings_get();
 	struct latch_event *event;
 
-	if (last && now - last < (s ? s->drop_event_interval : 0))
+	if (last &&
+	    (__u64)(__u32)(now - last) << LATCH_DROP_EVENT_SHIFT < (s ? s->drop_event_interval : 0))
 		return;
-	if (__sync_val_compare_and_swap(&latch->drop_event, last, now) != last)
+	if (__sync_val_compare_and_swap(stamp, last, now) != last)
 		return;
 	event = event_begin(LATCH_EVENT_DROP);
 	if (!event)
@@ -79,12 +82,15 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 }
 
 /*
- * Its SA waits for its owner. An SA that is not in the table waits for room, or the kernel has
- * deleted it with this packet under way.
+ * The flow waits for its own SA, or for its policy: its latch is not broken. An SA that is not in
+ * the table waits for room, or the kernel has deleted it with this packet under way.
  */
-static __always_inline int waits_for_owner(enum latch_drop why)
+static __always_inline int waits_for_sa(enum latch_drop why, const struct latch *latch)
 {
-	return why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN;
+	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN)
+		return 1;
+	return latch &&
+	       (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP);
 }
 
 /* Returns GATE_DROP or GATE_LOSE. */
@@ -102,7 +108,7 @@ static __always_inline int drop(enum latch_drop why, const struct passage *p, st
 		__sync_fetch_and_add(&latch->drops, 1);
 		drop_event(why, p, latch);
 	}
-	return waits_for_owner(why) ? GATE_LOSE : GATE_DROP;
+	return waits_for_sa(why, latch) ? GATE_LOSE : GATE_DROP;
 }
 
 #endif

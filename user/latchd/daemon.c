@@ -243,11 +243,13 @@ static int start_attribution(struct daemon *d)
 				       &(struct choice_source){
 					       .load = choice_load,
 					       .load_devices = choice_load_devices,
+					       .open_links = choice_open_links,
 					       .last_edit = last_edit,
 					       .context = (void *)maps,
 				       });
 	if (err)
 		return failure_set(d->failure, err, "latchd: out of memory; free some");
+	attribution_set_policy_grace(d->attribution, d->config->policy_grace_ms);
 	err = event_ring_new(d->loop, maps->events, daemon_kernel_event, d, &d->ring);
 	if (err)
 		return failure_set(d->failure, err,

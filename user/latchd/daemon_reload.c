@@ -113,6 +113,7 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	free(d->config);
 	d->config = next;
 	d->spd_watch.grace_ms = next->policy_grace_ms;
+	attribution_set_policy_grace(d->attribution, next->policy_grace_ms);
 	daemon_show_config(d);
 	daemon_write_served(d);
 	log_reloaded(d, before, ended);

@@ -10,6 +10,7 @@
 
 #include "common/loop.h"
 #include "latch_abi.h"
+#include "latchd/choice/choice_join.h"
 #include "latchd/choice/choice_table.h"
 
 struct choice;
@@ -18,18 +19,24 @@ struct choice;
 struct choice_source {
 	int (*load)(uint64_t netns, struct choice_table *ret);
 	int (*load_devices)(uint64_t netns, struct choice_table *ret);
+	/* A socket that becomes readable when a link changes, for the caller to close. Or -errno.
+	 * NULL: there are none. */
+	int (*open_links)(uint64_t netns);
 	/* When an edit of the SPD was last noticed (CLOCK_BOOTTIME): one in 100 ms. Or -errno. */
 	int (*last_edit)(void *context, uint64_t netns, uint64_t *ret_ns);
 	void *context; /* of last_edit */
 };
 
-/* The answers for the namespace have changed, and may have in any way. */
-typedef void (*choice_changed_fn)(void *context, uint64_t netns);
+/* The answers for the namespace have changed, as far as they depend on what has. */
+typedef void (*choice_changed_fn)(void *context, uint64_t netns,
+				  const struct choice_change *change);
 
 /* NULL: out of memory. */
 struct choice *choice_new(struct loop *loop, const struct choice_source *source,
 			  choice_changed_fn changed, void *context);
 void choice_free(struct choice *choice);
+/* How long a policy that is gone may come back. Of those that are gone from now on. */
+void choice_set_grace(struct choice *choice, unsigned int grace_ms);
 
 /* An event: the SPD of the namespace was edited. Looks soon. */
 void choice_edited(struct choice *choice, uint64_t netns);
@@ -57,8 +64,18 @@ bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struc
 			const struct sa_way *other);
 bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
 		      const struct latch_flow *flow);
-/* Is there a flow within both claims' selectors that either may carry? */
+/*
+ * The same if the policies that have just gone, and may use an SA of own, decide as before: does
+ * the kernel use the SA only until these are back? own NULL: not known, so no policy is awaited.
+ */
+bool choice_will_carry(const struct choice *choice, const struct sa_way *way,
+		       const struct sa_way *own, const struct latch_flow *flow);
+/*
+ * Is there a flow within both claims' selectors that either may carry? Adds to *work what the
+ * answer has cost, in policies and selectors. It has a bound, beyond which the answer is true.
+ */
 bool choice_may_both_carry(const struct choice *choice, uint64_t netns,
-			   const struct choice_claim *one, const struct choice_claim *other);
+			   const struct choice_claim *one, const struct choice_claim *other,
+			   uint64_t *work);
 
 #endif

@@ -132,6 +132,11 @@ int choice_load_devices(uint64_t netns, struct choice_table *table)
 	return fd < 0 ? fd : netlink_request(fd, request, on_device, table);
 }
 
+int choice_open_links(uint64_t netns)
+{
+	return netlink_open_group(netns, NETLINK_ROUTE, RTNLGRP_LINK);
+}
+
 /* ---- both */
 
 /* Without a policy for an interface no device matters. */
@@ -154,6 +159,10 @@ int choice_load(uint64_t netns, struct choice_table *ret)
 	ret->has_ids = has_ids(ret);
 	if (!err && ret->has_ids)
 		err = choice_load_devices(netns, ret);
+	if (err == -EINTR) {
+		ret->interrupted = true;
+		err = 0;
+	}
 	if (!err)
 		err = choice_table_build(ret);
 	if (err)

@@ -15,6 +15,7 @@ int choice_load(uint64_t netns, struct choice_table *ret);
 
 /* The xfrm interfaces alone. */
 int choice_load_devices(uint64_t netns, struct choice_table *ret);
+int choice_open_links(uint64_t netns);
 
 /* One message of a dump. 0 or a negative errno. */
 int choice_load_policy(const struct nlmsghdr *message, struct choice_table *table);

@@ -2,12 +2,9 @@
 #include "latchd/choice/choice_table.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* Policies that one question may look at. Beyond, any may decide: a peer chooses selectors. */
-#define VISITS_MAX 4096
+#include <sys/socket.h>
 
 /* ---- contents */
 
@@ -61,17 +58,23 @@ void choice_table_release(struct choice_table *table)
 
 /* ---- the index: the policies between two numbers are a tree with the middle one as its root */
 
+/* Each interface id and family is a tree of its own: the others cost a question nothing. */
+static int compare_trees(const struct choice_policy *one, const struct choice_policy *other)
+{
+	if (one->if_id != other->if_id)
+		return one->if_id < other->if_id ? -1 : 1;
+	return (one->family > other->family) - (one->family < other->family);
+}
+
 static int compare_policies(const void *a, const void *b)
 {
 	const struct choice_policy *one = *(struct choice_policy *const *)a;
 	const struct choice_policy *other = *(struct choice_policy *const *)b;
+	int order = compare_trees(one, other);
 
-	if (one->family != other->family)
-		return one->family < other->family ? -1 : 1;
-	return memcmp(one->remote_low, other->remote_low, sizeof(one->remote_low));
+	return order ? order : memcmp(one->remote_low, other->remote_low, sizeof(one->remote_low));
 }
 
-/* Families are apart: a policy of the other family has no highest address that counts. */
 static const uint8_t *reach_below(struct choice_index *index, size_t begin, size_t end)
 {
 	size_t middle = begin + (end - begin) / 2;
@@ -88,10 +91,58 @@ static const uint8_t *reach_below(struct choice_index *index, size_t begin, size
 	return index->reach[middle] = reach;
 }
 
+/* The first policy from begin on that is in no earlier (later: no later) tree. */
+static size_t find_bound(const struct choice_index *index, const struct choice_policy *wanted,
+			 bool later)
+{
+	size_t begin = 0, end = index->count, middle;
+	int order;
+
+	while (begin < end) {
+		middle = begin + (end - begin) / 2;
+		order = compare_trees(index->policies[middle], wanted);
+		if (order < 0 || (later && !order))
+			begin = middle + 1;
+		else
+			end = middle;
+	}
+	return begin;
+}
+
+static bool has_selector_of(const struct choice_policy *one, const struct choice_policy *other)
+{
+	return one->protocol == other->protocol && one->local_port == other->local_port &&
+	       one->local_port_mask == other->local_port_mask &&
+	       one->remote_port == other->remote_port &&
+	       one->remote_port_mask == other->remote_port_mask &&
+	       !memcmp(one->local_low, other->local_low, sizeof(one->local_low)) &&
+	       !memcmp(one->local_high, other->local_high, sizeof(one->local_high)) &&
+	       !memcmp(one->remote_high, other->remote_high, sizeof(one->remote_high));
+}
+
+bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of)
+{
+	const struct choice_index *index = &table->index[of->direction];
+	size_t begin = find_bound(index, of, false), end = find_bound(index, of, true), middle;
+	const size_t all = end;
+
+	while (begin < end) {
+		middle = begin + (end - begin) / 2;
+		if (compare_policies(&index->policies[middle], &of) < 0)
+			begin = middle + 1;
+		else
+			end = middle;
+	}
+	while (begin < all && !compare_policies(&index->policies[begin], &of) &&
+	       !has_selector_of(index->policies[begin], of))
+		begin++;
+	return begin < all && !compare_policies(&index->policies[begin], &of);
+}
+
 static int build_index(struct choice_table *table, enum policy_direction direction)
 {
 	struct choice_index *index = &table->index[direction];
-	size_t i;
+	size_t i, end;
 
 	free(index->policies);
 	free(index->reach);
@@ -103,17 +154,33 @@ static int build_index(struct choice_table *table, enum policy_direction directi
 	for (i = 0; i < table->count; i++)
 		if (table->policies[i].direction == direction)
 			index->policies[index->count++] = &table->policies[i];
-	if (!index->count)
-		return 0;
 	qsort(index->policies, index->count, sizeof(*index->policies), compare_policies);
-	reach_below(index, 0, index->count);
+	for (i = 0; i < index->count; i = end) {
+		end = find_bound(index, index->policies[i], true);
+		reach_below(index, i, end);
+	}
 	return 0;
+}
+
+static int compare_devices(const void *a, const void *b)
+{
+	const uint32_t *one = a, *other = b;
+
+	return (*one > *other) - (*one < *other);
+}
+
+void choice_table_sort_devices(struct choice_table *table)
+{
+	if (table->device_count)
+		qsort(table->devices, table->device_count, sizeof(*table->devices),
+		      compare_devices);
 }
 
 int choice_table_build(struct choice_table *table)
 {
 	int err = build_index(table, POLICY_OUT);
 
+	choice_table_sort_devices(table);
 	return err ? err : build_index(table, POLICY_IN);
 }
 
@@ -122,81 +189,87 @@ int choice_table_build(struct choice_table *table)
 struct question {
 	const struct sa_way *way;
 	const struct choice_box *box;
-	uint32_t if_id;
-	unsigned int visits;
-	bool covered;	   /* some policy certainly decides over every flow ... */
-	uint32_t priority; /* ... so that none after this priority does */
-	bool may_use;
+	struct choice_work *work;
+	const struct sa_way *own; /* not NULL: only policies that may use such an SA count */
+	bool covered;		  /* some policy certainly decides over every flow ... */
+	uint32_t priority;	  /* ... so that none after this priority does */
+	bool used;		  /* some policy may use the SA; ... */
+	uint32_t used_priority;	  /* ... the first one has this priority */
 };
 
-typedef void (*visit_fn)(struct question *question, const struct choice_policy *policy);
+bool choice_work_is_over(const struct choice_work *work)
+{
+	return work->done > work->most;
+}
 
-/* Other families and remote addresses that only the order of families lets in are sorted out later.
- */
+static void visit(struct question *question, const struct choice_policy *policy)
+{
+	if (!choice_policy_touches(policy, question->box) ||
+	    (question->own && !choice_policy_may_use(policy, question->own)))
+		return;
+	if (policy->certain && choice_policy_covers(policy, question->box) &&
+	    (!question->covered || policy->priority < question->priority)) {
+		question->priority = policy->priority;
+		question->covered = true;
+	}
+	if ((!question->used || policy->priority < question->used_priority) &&
+	    choice_policy_may_use(policy, question->way)) {
+		question->used_priority = policy->priority;
+		question->used = true;
+	}
+}
+
+/* Only policies whose remote addresses may overlap. */
 static void visit_below(const struct choice_index *index, size_t begin, size_t end,
-			struct question *question, visit_fn visit)
+			struct question *question)
 {
 	const struct traffic_selector *remote = &question->box->remote;
-	const struct choice_policy *policy;
 	size_t middle = begin + (end - begin) / 2, size = remote->family == AF_INET ? 4 : 16;
 
-	if (begin == end || question->visits > VISITS_MAX ||
-	    memcmp(index->reach[middle], remote->low, size) < 0)
+	if (begin == end || choice_work_is_over(question->work))
 		return;
-	policy = index->policies[middle];
-	visit_below(index, begin, middle, question, visit);
-	if (policy->family > remote->family || (policy->family == remote->family &&
-						memcmp(policy->remote_low, remote->high, size) > 0))
+	question->work->done++;
+	if (memcmp(index->reach[middle], remote->low, size) < 0)
 		return;
-	question->visits++;
-	if (policy->if_id == question->if_id && choice_policy_touches(policy, question->box))
-		visit(question, policy);
-	visit_below(index, middle + 1, end, question, visit);
+	visit_below(index, begin, middle, question);
+	if (memcmp(index->policies[middle]->remote_low, remote->high, size) > 0)
+		return;
+	visit(question, index->policies[middle]);
+	visit_below(index, middle + 1, end, question);
 }
 
-static void find_priority(struct question *question, const struct choice_policy *policy)
+static void visit_all(const struct choice_index *index, uint32_t if_id, struct question *question)
 {
-	if (!policy->certain || !choice_policy_covers(policy, question->box))
-		return;
-	if (!question->covered || policy->priority < question->priority)
-		question->priority = policy->priority;
-	question->covered = true;
+	const struct choice_policy tree = {.if_id = if_id, .family = question->box->remote.family};
+
+	visit_below(index, find_bound(index, &tree, false), find_bound(index, &tree, true),
+		    question);
 }
 
-/* The kernel's order among equal priorities is not known. */
-static void try_policy(struct question *question, const struct choice_policy *policy)
+/*
+ * The kernel's order among equal priorities is not known. Without a policy packets leave in clear;
+ * the kernel accepts SAs in transport mode, or with offload, which latchd does not know.
+ */
+static bool may_use(const struct choice_spd *spd, const struct question *asked,
+		    enum policy_direction direction, uint32_t if_id)
 {
-	if (!question->covered || policy->priority <= question->priority)
-		question->may_use =
-			question->may_use || choice_policy_may_use(policy, question->way);
-}
+	struct question question = *asked;
 
-static bool may_use(const struct choice_table *table, const struct sa_way *way,
-		    const struct choice_box *box, enum policy_direction direction, uint32_t if_id)
-{
-	const struct choice_index *index = &table->index[direction];
-	struct question question = {.way = way, .box = box, .if_id = if_id};
-
-	visit_below(index, 0, index->count, &question, find_priority);
-	if (question.visits > VISITS_MAX)
+	visit_all(&spd->table->index[direction], if_id, &question);
+	question.own = spd->own;
+	if (spd->own)
+		visit_all(&spd->gone->index[direction], if_id, &question);
+	if (choice_work_is_over(question.work))
 		return true;
-	question.visits = 0;
-	visit_below(index, 0, index->count, &question, try_policy);
-	/* Without a policy packets leave in clear; the kernel accepts SAs in transport mode, or
-	 * with offload, which latchd does not know.
-	 */
-	return question.may_use || question.visits > VISITS_MAX ||
-	       (direction == POLICY_IN && !question.covered);
+	if (question.used && (!question.covered || question.used_priority <= question.priority))
+		return true;
+	return direction == POLICY_IN && !question.covered;
 }
 
 static bool is_up(const struct choice_table *table, uint32_t if_id)
 {
-	size_t i;
-
-	for (i = 0; i < table->device_count; i++)
-		if (table->devices[i] == if_id)
-			return true;
-	return false;
+	return table->device_count &&
+	       bsearch(&if_id, table->devices, table->device_count, sizeof(if_id), compare_devices);
 }
 
 static bool are_apart(const struct choice_table *table, uint32_t one, uint32_t other)
@@ -212,15 +285,26 @@ bool choice_table_tells_apart(const struct choice_table *table, const struct sa_
 	       are_apart(table, one->if_id_out, other->if_id_out);
 }
 
-bool choice_table_may_carry(const struct choice_table *table, const struct sa_way *way,
-			    const struct choice_box *box)
+bool choice_spd_may_carry(const struct choice_spd *spd, const struct sa_way *way,
+			  const struct choice_box *box, struct choice_work *work)
 {
-	if (table->unreadable || way->marked)
+	const struct question question = {.way = way, .box = box, .work = work};
+
+	work->done++;
+	if (spd->table->unreadable || way->marked || choice_work_is_over(work))
 		return true;
-	if (may_use(table, way, box, POLICY_OUT, way->if_id_out) ||
-	    may_use(table, way, box, POLICY_IN, way->if_id_in))
+	if (may_use(spd, &question, POLICY_OUT, way->if_id_out) ||
+	    may_use(spd, &question, POLICY_IN, way->if_id_in))
 		return true;
 	/* Packets under an SA whose device is not up are checked as if it had no id. */
-	return way->if_id_in && !is_up(table, way->if_id_in) &&
-	       may_use(table, way, box, POLICY_IN, 0);
+	return way->if_id_in && !is_up(spd->table, way->if_id_in) &&
+	       may_use(spd, &question, POLICY_IN, 0);
+}
+
+bool choice_table_may_carry(const struct choice_table *table, const struct sa_way *way,
+			    const struct choice_box *box, struct choice_work *work)
+{
+	const struct choice_spd spd = {.table = table};
+
+	return choice_spd_may_carry(&spd, way, box, work);
 }

@@ -14,7 +14,10 @@
 
 #define CHOICE_DIRECTIONS POLICY_DIRECTIONS
 
-/* Sorted by the lowest remote address; reach: the highest one of a subtree (choice_table.c). */
+/*
+ * Sorted by interface id, family and lowest remote address; reach: the highest one of a subtree
+ * (choice_table.c).
+ */
 struct choice_index {
 	struct choice_policy **policies;
 	const uint8_t **reach;
@@ -24,10 +27,11 @@ struct choice_index {
 struct choice_table { /* zeroed: an empty SPD */
 	struct choice_policy *policies;
 	size_t count, capacity;
-	uint32_t *devices; /* interface ids of xfrm interfaces that are up */
+	uint32_t *devices; /* interface ids of xfrm interfaces that are up, sorted */
 	size_t device_count, device_capacity;
-	bool has_ids;	 /* some policy has an interface id */
-	bool unreadable; /* sub-policies, or no answer: any SA may be used */
+	bool has_ids;	  /* some policy has an interface id */
+	bool interrupted; /* devices changed while they were read: not all of them may be there */
+	bool unreadable;  /* sub-policies, or no answer: any SA may be used */
 	struct choice_index index[CHOICE_DIRECTIONS];
 };
 
@@ -36,7 +40,11 @@ int choice_table_add_policy(struct choice_table *table, const struct choice_poli
 int choice_table_add_device(struct choice_table *table, uint32_t if_id);
 /* After the last one. 0 or -ENOMEM. */
 int choice_table_build(struct choice_table *table);
+void choice_table_sort_devices(struct choice_table *table);
 void choice_table_release(struct choice_table *table);
+
+/* Is there a policy for the same flows, whatever it does with them? */
+bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of);
 
 /*
  * Do interface ids keep the traffic of both apart? Only two ids that are not 0, of devices that are
@@ -46,8 +54,29 @@ void choice_table_release(struct choice_table *table);
 bool choice_table_tells_apart(const struct choice_table *table, const struct sa_way *one,
 			      const struct sa_way *other);
 
+/*
+ * What answers may cost: peers choose selectors, and with them the number of policies. Beyond most,
+ * the answer is "may".
+ */
+struct choice_work {
+	uint64_t done, most;
+};
+
+bool choice_work_is_over(const struct choice_work *work);
+
+/* An SPD in which policies that are gone for a moment, and may use an SA of own, decide as before.
+ */
+struct choice_spd {
+	const struct choice_table *table;
+	const struct choice_table *gone; /* if own is set */
+	const struct sa_way *own;	 /* NULL: those that are gone do not count */
+};
+
+bool choice_spd_may_carry(const struct choice_spd *spd, const struct sa_way *way,
+			  const struct choice_box *box, struct choice_work *work);
+
 /* May an SA of this way be chosen for some flow of the box, or be accepted for one? */
 bool choice_table_may_carry(const struct choice_table *table, const struct sa_way *way,
-			    const struct choice_box *box);
+			    const struct choice_box *box, struct choice_work *work);
 
 #endif

@@ -208,6 +208,21 @@ bool traffic_selector_sets_equal(const struct traffic_selector_set *a,
 				     a->count * sizeof(a->selector[0])));
 }
 
+/* A sealed list is in order. */
+bool traffic_selector_set_has(const struct traffic_selector_set *set,
+			      const struct traffic_selector *wanted)
+{
+	size_t i;
+
+	if (set->list && set->list->sealed)
+		return bsearch(wanted, set->list->selector, set->count, sizeof(*wanted),
+			       compare_selectors);
+	for (i = 0; i < set->count; i++)
+		if (!memcmp(traffic_selector_set_at(set, i), wanted, sizeof(*wanted)))
+			return true;
+	return false;
+}
+
 /* ---- searches */
 
 struct search {

@@ -41,6 +41,10 @@ const struct traffic_selector *traffic_selector_set_at(const struct traffic_sele
 bool traffic_selector_sets_equal(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b);
 
+/* Is this very selector one of the set's? */
+bool traffic_selector_set_has(const struct traffic_selector_set *set,
+			      const struct traffic_selector *wanted);
+
 /* Is one end of a flow within the set? A set without selectors covers nothing, unless covers_all is
  * set. */
 bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t family,

@@ -43,12 +43,24 @@ int netlink_open(uint64_t netns_cookie, int protocol)
 	return err ? err : take_fd(&fd);
 }
 
+int netlink_open_group(uint64_t netns_cookie, int protocol, unsigned int group)
+{
+	auto_close int fd = netlink_open(netns_cookie, protocol);
+
+	if (fd < 0)
+		return fd;
+	if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)))
+		return -errno;
+	return take_fd(&fd);
+}
+
 /* ---- one answer ---- */
 
 struct answer {
 	uint32_t sequence;
 	netlink_message_fn handler;
 	void *context;
+	bool interrupted; /* the rest of the answer is taken, too */
 	bool ended;
 };
 
@@ -67,8 +79,7 @@ static int take_message(struct answer *answer, const struct nlmsghdr *message)
 {
 	if (message->nlmsg_seq != answer->sequence)
 		return -EBADMSG;
-	if (message->nlmsg_flags & NLM_F_DUMP_INTR)
-		return -EINTR;
+	answer->interrupted |= (message->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
 	answer->ended = message->nlmsg_type == NLMSG_ERROR || message->nlmsg_type == NLMSG_DONE;
 	if (answer->ended)
 		return closing_error(message);
@@ -122,7 +133,7 @@ static int take_answer(int fd, struct answer *answer)
 	/* A dump of SAs contains their keys. */
 	if (buffer)
 		explicit_bzero(buffer, NETLINK_ANSWER_MAX);
-	return err;
+	return !err && answer->interrupted ? -EINTR : err;
 }
 
 int netlink_request(int fd, struct nlmsghdr *request, netlink_message_fn handler, void *context)

@@ -13,6 +13,9 @@
  */
 int netlink_open(uint64_t netns_cookie, int protocol);
 
+/* The same, for what the kernel reports to a multicast group. */
+int netlink_open_group(uint64_t netns_cookie, int protocol, unsigned int group);
+
 /* A non-zero result ends the answer early; netlink_request() returns it. */
 typedef int (*netlink_message_fn)(void *context, const struct nlmsghdr *message);
 
@@ -20,7 +23,7 @@ typedef int (*netlink_message_fn)(void *context, const struct nlmsghdr *message)
  * Completes the header of request (NLM_F_REQUEST, NLM_F_ACK, sequence number), sends it, and passes
  * each message of the answer to the handler. 0: the kernel ended the answer without an error. Else:
  *   the kernel's negative errno
- *   -EINTR      the dumped objects changed meanwhile
+ *   -EINTR      the dumped objects changed meanwhile: the answer is whole, but some may be missing
  *   -ETIMEDOUT  no answer
  *   -EBADMSG    a malformed answer
  *   the handler's result

@@ -52,7 +52,7 @@ static void clear_marks(void *context)
 {
 	struct attribution *a = context;
 
-	marks_clear(&a->binding);
+	marks_decide(&a->binding);
 }
 
 void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
@@ -67,19 +67,21 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 		attribution_settle_later(a);
 }
 
+/* XFRM_MSG_MIGRATE edits policies without an event, and makes SAs. */
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
+	choice_edited(a->choice, key->netns);
 	pending_sas_new(&a->pending_sas, key);
 }
 
 /* ---- what the kernel could do with the SAs */
 
 /* The marks of SAs are set at once. One walk over all latches follows. */
-static void on_choice(void *context, uint64_t netns)
+static void on_choice(void *context, uint64_t netns, const struct choice_change *change)
 {
 	struct attribution *a = context;
 
-	sa_groups_recount(&a->child_sas.groups, netns);
+	sa_group_rivals_recount(&a->child_sas.groups, netns, change);
 	marks_update(&a->binding);
 	loop_timer_arm(&a->settle, walk_pace_wait_ms(&a->walks));
 }
@@ -92,6 +94,11 @@ int attribution_watch_choice(struct attribution *a, struct loop *loop,
 	return a->choice ? 0 : -ENOMEM;
 }
 
+void attribution_set_policy_grace(struct attribution *a, unsigned int ms)
+{
+	choice_set_grace(a->choice, ms);
+}
+
 void attribution_spd_edited(struct attribution *a, uint64_t netns)
 {
 	choice_edited(a->choice, netns);
@@ -100,8 +107,18 @@ void attribution_spd_edited(struct attribution *a, uint64_t netns)
 /*
  * No event reports that a route has changed. Where interface ids keep SAs apart, packets of a
  * latched flow may then leave under another peer's SA, and are dropped. Packets in break no latch,
- * since any peer can send them.
+ * since any peer can send them. Where a policy of the latch's peer has just gone, the packet shows
+ * no more than that, and the latch waits for it.
  */
+static bool waits_for_policy(struct attribution *a, const struct latch_event *event)
+{
+	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
+
+	return end && end->child->group &&
+	       sa_groups_stands_in(&a->child_sas.groups, end->child->group, &event->flow,
+				   event->word.params);
+}
+
 void attribution_sent_elsewhere(struct attribution *a, const struct latch_event *event)
 {
 	struct latch_sa sa;
@@ -109,7 +126,7 @@ void attribution_sent_elsewhere(struct attribution *a, const struct latch_event 
 
 	if (event->drop != LATCH_DROP_IDENTITY || event->packet != LATCH_DIRECTION_OUT ||
 	    sa_get(a->maps, &event->sa, &sa) || sa.installed > event->time ||
-	    sa.word.state != LATCH_SA_BOUND)
+	    sa.word.state != LATCH_SA_BOUND || waits_for_policy(a, event))
 		return;
 	hold(a, event->latch_id);
 	err = conflict_break_flow(&a->binding.view, &event->flow, event->latch_id, sa.word.params);

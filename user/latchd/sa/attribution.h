@@ -57,6 +57,8 @@ void attribution_feeds_configured(struct attribution *attribution, struct feed *
  */
 int attribution_watch_choice(struct attribution *attribution, struct loop *loop,
 			     const struct choice_source *source);
+/* How long a policy that is gone may come back, before another peer's SA in its place conflicts. */
+void attribution_set_policy_grace(struct attribution *attribution, unsigned int ms);
 
 /* ---- events of the kernel programs: hints only */
 

@@ -128,6 +128,7 @@ static struct policy_verdict evaluate(const struct spd *spd, const struct policy
 	return (struct policy_verdict){
 		.congruent = congruent != NULL,
 		.absent = !policy,
+		.overruled = !congruent && find_congruent(spd, query, direction, NULL),
 		.action = policy ? policy->action : spd->default_action[direction],
 		.policy = policy,
 	};

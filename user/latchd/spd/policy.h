@@ -75,6 +75,7 @@ struct policy_query {
 struct policy_verdict {
 	bool congruent; /* protected as latched */
 	bool absent;	/* no policy decides, but the default action */
+	bool overruled; /* a policy that protects is there, and another one comes before it */
 	enum policy_action action;
 	const struct policy *policy; /* the one that decides, or one of several; NULL if absent */
 };

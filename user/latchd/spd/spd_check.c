@@ -42,12 +42,17 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 	[POLICY_IN] = LATCH_SPD_IN,
 };
 
-/* A policy older than the latch decides only since the protecting policy was deleted. */
+/*
+ * A policy older than the latch decides only since the protecting policy was deleted. So may a
+ * younger one of another tunnel: a key manager that starts again may install the wider one first.
+ * The gates drop what it would send.
+ */
 static bool is_missing(const struct policy_verdict *verdict, const struct latch *latch)
 {
 	uint64_t created = clock_boot_to_real_ns(latch->created) / SECOND_NS;
 
-	return verdict->absent || verdict->policy->added < created;
+	return verdict->absent || verdict->policy->added < created ||
+	       (verdict->action == POLICY_PROTECT && !verdict->overruled);
 }
 
 /* A policy that does not protect takes precedence over a missing one, which may come back. */

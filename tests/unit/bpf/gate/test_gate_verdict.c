@@ -100,7 +100,6 @@ Test(gate_verdict, a_latch_sends_one_drop_event_per_interval)
 
 	attach_gates();
 	send_dropped_packets(&pair, 5);
-	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
 	cr_assert_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 1);
 	cr_expect_eq(event.drop, LATCH_DROP_PLAINTEXT);
 	cr_expect_eq(event.packet, LATCH_DIRECTION_OUT);
@@ -108,9 +107,25 @@ Test(gate_verdict, a_latch_sends_one_drop_event_per_interval)
 	cr_expect_eq(event.drops, 1);
 	cr_expect_eq(event.word.raw, latch_of(&flow).word.raw);
 	set_drop_event_interval(1);
-	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
 	wait_for(events_of(LATCH_EVENT_DROP, &flow, &event) >= 2);
 	cr_expect_geq(event.drops, 6);
+	close_pair(&pair);
+}
+
+Test(gate_verdict, a_drop_of_what_arrives_hides_no_drop_of_what_leaves)
+{
+	struct pair pair = latched_pair(IPV4, IPV4);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_event event;
+
+	attach_gates();
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	check_drops_in(&pair, LATCH_DROP_PLAINTEXT);
+	cr_assert_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 1);
+	cr_expect_eq(event.packet, LATCH_DIRECTION_IN);
+	check_drops_out(&pair, LATCH_DROP_PLAINTEXT);
+	cr_assert_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 2);
+	cr_expect_eq(event.packet, LATCH_DIRECTION_OUT);
 	close_pair(&pair);
 }
 
@@ -148,7 +163,7 @@ Test(gate_verdict, R_2_3_21_a_broken_latch_sends_and_receives_nothing)
 	check_drops_in(&pair, LATCH_DROP_BROKEN);
 	expect_alive(other.client, other.server);
 	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).egress, 0);
-	cr_expect_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 1);
+	cr_expect_eq(events_of(LATCH_EVENT_DROP, &flow, &event), 2);
 	cr_expect_eq(event.drop, LATCH_DROP_BROKEN);
 	cr_expect_eq(event.word.state, LATCH_STATE_BROKEN);
 	cr_expect_eq(event.word.reasons, LATCH_REASON_SA_CONFLICT);

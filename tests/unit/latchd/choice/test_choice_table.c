@@ -20,6 +20,7 @@
 static struct choice_table table;
 static struct sa_way way;
 static struct choice_box box;
+static struct choice_work work;
 static struct random chance = {0x5660};
 
 static void address(uint8_t out[16], const char *text)
@@ -43,6 +44,7 @@ static void start(void)
 	way = (struct sa_way){.family = AF_INET, .protocol = IPPROTO_ESP, .mode = XFRM_MODE_TUNNEL};
 	address(way.local, "10.9.0.1");
 	address(way.remote, "10.9.0.2");
+	work = (struct choice_work){.most = UINT64_MAX};
 	box = (struct choice_box){end("10.8.0.1", 1000), end("10.2.0.1", 80)};
 }
 
@@ -91,7 +93,7 @@ static void add(const struct spec *s)
 static bool may_carry(void)
 {
 	cr_assert_eq(choice_table_build(&table), 0);
-	return choice_table_may_carry(&table, &way, &box);
+	return choice_table_may_carry(&table, &way, &box, &work);
 }
 
 /* Both directions by the other gateway, so that nothing but the policy under test is in question.
@@ -284,7 +286,7 @@ Test(choice_table, the_index_finds_what_a_comparison_of_all_policies_finds)
 		box.remote.low[0] = (uint8_t)draw(&chance, 8);
 		box.remote.high[0] = (uint8_t)(box.remote.low[0] + draw(&chance, 2));
 		yes += may_carry();
-		cr_assert_eq(choice_table_may_carry(&table, &way, &box),
+		cr_assert_eq(choice_table_may_carry(&table, &way, &box, &work),
 			     may_use_by_all(POLICY_OUT, 41) || may_use_by_all(POLICY_IN, 41));
 		choice_table_release(&table);
 	}

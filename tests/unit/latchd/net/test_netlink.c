@@ -140,16 +140,19 @@ Test(netlink, an_unknown_control_message_is_refused)
 	cr_expect_eq(request_answered_with(NLMSG_OVERRUN, 0, sizeof(int32_t)), -EBADMSG);
 }
 
-Test(netlink, an_interrupted_dump_returns_eintr)
+Test(netlink, an_interrupted_dump_is_read_to_its_end_and_returns_eintr)
 {
+	const int32_t done = 0;
 	struct peer peer;
 
 	start(&peer);
 	add(&peer, SOME_TYPE, NULL, 0);
 	add(&peer, SOME_TYPE, NULL, 0)->nlmsg_flags |= NLM_F_DUMP_INTR;
+	add(&peer, SOME_TYPE, NULL, 0);
+	add(&peer, NLMSG_DONE, &done, sizeof(done));
 	answer(&peer);
 	cr_expect_eq(request(&peer), -EINTR);
-	cr_expect_eq(peer.handled, 1);
+	cr_expect_eq(peer.handled, 3);
 }
 
 Test(netlink, the_handler_may_end_the_answer)
@@ -260,6 +263,33 @@ static int count_links(void *context, const struct nlmsghdr *message)
 	cr_expect_eq(message->nlmsg_type, RTM_NEWLINK);
 	(*(unsigned int *)context)++;
 	return 0;
+}
+
+static void set_loopback(const struct namespace *ns, short flags)
+{
+	struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = flags};
+	int fd = netns_socket(ns->fd, AF_INET, SOCK_DGRAM, 0);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(ioctl(fd, SIOCSIFFLAGS, &loopback), 0, "%s", strerror(errno));
+	close(fd);
+}
+
+Test(netlink, a_real_kernel_reports_links_to_a_socket_of_the_group, .init = namespace_need_root)
+{
+	struct namespace ns;
+	char report[4096];
+	int fd;
+
+	namespace_start(&ns);
+	fd = netlink_open_group(ns.cookie, NETLINK_ROUTE, RTNLGRP_LINK);
+	cr_assert_geq(fd, 0, "%s", strerror(-fd));
+	cr_expect_lt(recv(fd, report, sizeof(report), MSG_DONTWAIT), 0);
+	set_loopback(&ns, IFF_UP);
+	cr_expect_gt(recv(fd, report, sizeof(report), 0), 0);
+	cr_expect_eq(((struct nlmsghdr *)report)->nlmsg_type, RTM_NEWLINK);
+	close(fd);
+	namespace_end(&ns);
 }
 
 Test(netlink, a_real_kernel_answers_with_a_dump_and_with_an_error, .init = namespace_need_root)

@@ -97,6 +97,68 @@ Test(spd_watch, S15_policies_that_come_back_within_the_grace_period_break_no_lat
 	edited_without_effect();
 }
 
+/* A tunnel's template, which does not fit the latch. */
+static struct policy wider_tunnel(void)
+{
+	struct policy wider = policy_above(POLICY_OUT, POLICY_PROTECT);
+
+	wider.template_count = 1;
+	wider.templates[0] = (struct policy_template){IPPROTO_ESP, XFRM_MODE_TUNNEL, false};
+	return wider;
+}
+
+static uint64_t moment_ms;
+
+static bool is_later_than_two_steps(void)
+{
+	return loop_now_ms() - moment_ms > 10 * SPD_PASSING_MS;
+}
+
+/* A key manager that starts again may install another connection's policy first. */
+Test(spd_watch, S15_a_wider_tunnel_in_place_of_the_policy_leaves_it_its_grace_period)
+{
+	struct policy out = policy_protecting(POLICY_OUT), wider = wider_tunnel();
+
+	watch.grace_ms = 100 * GRACE_MS;
+	wait_until(is_seen);
+	policy_add(&ns, &wider);
+	policy_delete(&ns, &out);
+	edited(is_in_grace);
+	moment_ms = loop_now_ms();
+	wait_until(is_later_than_two_steps);
+	cr_expect(is_whole());
+	policy_delete(&ns, &wider);
+	policy_add(&ns, &out);
+	edited(is_clear);
+	edited_without_effect();
+}
+
+Test(spd_watch, R_2_3_13_a_wider_tunnel_that_stays_breaks_the_latch_after_the_grace_period)
+{
+	struct policy out = policy_protecting(POLICY_OUT), wider = wider_tunnel();
+	uint64_t began = loop_now_ms();
+
+	wait_until(is_seen);
+	policy_add(&ns, &wider);
+	policy_delete(&ns, &out);
+	edited(is_broken);
+	cr_expect_geq(loop_now_ms() - began, GRACE_MS);
+	cr_expect_str_eq(seen.policy.action, "protect");
+}
+
+Test(spd_watch, R_2_3_13_a_tunnel_before_the_policy_of_the_latch_has_no_grace_period)
+{
+	struct policy wider = wider_tunnel();
+	uint64_t began;
+
+	watch.grace_ms = 100 * GRACE_MS;
+	wait_until(is_seen);
+	began = loop_now_ms();
+	policy_add(&ns, &wider);
+	edited(is_broken);
+	cr_expect_lt(loop_now_ms() - began, 100 * GRACE_MS);
+}
+
 Test(spd_watch, R_2_3_12_an_edit_without_an_event_is_found)
 {
 	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);

@@ -94,7 +94,8 @@ static void break_at_once(const struct binding *b, struct child_sa *child)
 /* What the kernel could do could not be read just now. Then no CHILD_SA begins to count by it. */
 static bool has_old_choice(const struct binding *b, struct child_sa *child)
 {
-	if (child->group || choice_may_answer(b->choice, child->netns))
+	if (child->group || choice_may_answer(b->choice, child->netns) ||
+	    preparation_renews(b, child))
 		return false;
 	child->waits = true;
 	if (!loop_timer_armed(b->later))
@@ -104,13 +105,15 @@ static bool has_old_choice(const struct binding *b, struct child_sa *child)
 
 /*
  * A CHILD_SA that begins to count meets the others by the SPD of now: its key manager may have
- * edited it for this very CHILD_SA. True: too soon after the last look or walk.
+ * edited it for this very CHILD_SA. A rekey does not wait for that. True: too soon after the last
+ * look or walk.
  */
 static bool has_to_wait_for_choice(const struct binding *b, struct child_sa *child)
 {
 	unsigned int wait_ms = walk_pace_wait_ms(b->walks);
 
-	if (child->group || !choice_is_stale(b->choice, child->netns))
+	if (child->group || !choice_is_stale(b->choice, child->netns) ||
+	    preparation_renews(b, child))
 		return false;
 	if (wait_ms) {
 		child->waits = true;

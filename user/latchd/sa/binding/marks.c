@@ -123,6 +123,15 @@ void marks_clear(const struct binding *b)
 		loop_timer_arm(b->clear, err ? MARKS_RETRY_MS : walk_pace_wait_ms(b->marking));
 }
 
+static void decide_later(const struct binding *b)
+{
+	if (sa_group_rivals_are_decided(&b->child_sas->groups))
+		return;
+	walk_pace_hold(b->marking, MARKS_TURN_MS);
+	if (!loop_timer_armed(b->clear))
+		loop_timer_arm(b->clear, walk_pace_wait_ms(b->marking));
+}
+
 int marks_update(const struct binding *b)
 {
 	int err;
@@ -131,7 +140,16 @@ int marks_update(const struct binding *b)
 	err = set_all(b);
 	walk_pace_end(b->marking);
 	marks_clear(b);
+	decide_later(b);
 	return err;
+}
+
+int marks_decide(const struct binding *b)
+{
+	walk_pace_begin(b->marking);
+	sa_group_rivals_decide(&b->child_sas->groups);
+	walk_pace_end(b->marking);
+	return marks_update(b);
 }
 
 int marks_retry(const struct binding *b)

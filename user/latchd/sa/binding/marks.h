@@ -17,6 +17,8 @@ int marks_write(const struct binding *binding, struct child_sa *child, bool cont
  * of all that no longer do, as far as the pace allows. 0, or the error of a mark that is not set.
  */
 int marks_update(const struct binding *binding);
+/* The same after a turn of comparisons. binding->clear calls it again for the rest. */
+int marks_decide(const struct binding *binding);
 int marks_retry(const struct binding *binding);
 
 /* Clears marks, as far as the pace allows. binding->clear calls it again for the rest. */

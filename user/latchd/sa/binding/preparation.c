@@ -119,10 +119,16 @@ static int refuse(const struct binding *b, struct child_sa *child, bool counted)
 	return -EDQUOT;
 }
 
+static uint16_t peer_of(const struct binding *b, const struct child_sa *child)
+{
+	const struct latch_params *params = identities_get_params(b->identities, child->params);
+
+	return params ? (uint16_t)params->peer_id : 0;
+}
+
 /* Overlapping SAs with other params start no latch from now on. */
 static int begin_to_count(const struct binding *b, struct child_sa *child)
 {
-	const struct latch_params *params = identities_get_params(b->identities, child->params);
 	int there = sa_ends_check(b, child), err;
 	bool inherited, counted = child->group;
 
@@ -134,7 +140,7 @@ static int begin_to_count(const struct binding *b, struct child_sa *child)
 	if (child->group && child->group->params != child->params)
 		sa_groups_leave(&b->child_sas->groups, child);
 	if (!child->group)
-		child->peer = params ? (uint16_t)params->peer_id : 0;
+		child->peer = peer_of(b, child);
 	if (sa_groups_update(&b->child_sas->groups, child, inherited))
 		return refuse(b, child, counted);
 	return marks_update(b);
@@ -171,6 +177,19 @@ static int find_and_count(const struct binding *b, struct child_sa *child, bool 
 		child->group->settled = false;
 	*ret_up_to_date = err != 0;
 	return err;
+}
+
+bool preparation_renews(const struct binding *b, struct child_sa *child)
+{
+	uint16_t before = child->params;
+	bool renews = false;
+
+	if (!child_params_find(b, child) && !child_way_find(b, child)) {
+		child->peer = peer_of(b, child);
+		renews = sa_groups_have(&b->child_sas->groups, child);
+	}
+	child->params = before;
+	return renews;
 }
 
 /* Its params are in no table, and cannot be: no earlier latchd has bound it. */

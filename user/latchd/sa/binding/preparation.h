@@ -11,6 +11,12 @@
  */
 int preparation_run(const struct binding *binding, struct child_sa *child, bool *ret_up_to_date);
 
+/*
+ * Is it one more CHILD_SA of a group that counts, as a rekey makes it? Then the kernel could do
+ * nothing else with it than with the others.
+ */
+bool preparation_renews(const struct binding *binding, struct child_sa *child);
+
 /* An error of a bind: no later try helps before the report or the kernel changes. */
 bool preparation_is_final(int err);
 

@@ -30,18 +30,32 @@
 struct child_sa;
 struct sa_groups_share;
 
+/* Which groups are its rivals: sa_group_rivals.h. */
+struct sa_group_rivals {
+	struct sa_group *witness;    /* a group with other params, for a flow that the kernel may
+					give either; NULL: none is known */
+	struct sa_group *witness_of; /* the first of those that have this one as their witness */
+	struct sa_group *next, *previous; /* of the same witness */
+	bool undecided;			  /* it is not compared with all others yet */
+	bool meets;    /* the others have not been compared with it either; else it only seeks */
+	bool shown;    /* whether it was contested when its members last got their marks */
+	size_t family; /* the search goes on in its tree, ... */
+	bool began;    /* ... after this place */
+	struct sa_place place;
+	uint64_t order;
+	struct sa_group *undecided_next, *undecided_previous;
+};
+
 struct sa_group {
 	uint16_t params;
 	struct sa_way way;
 	uint64_t number;
 	uint64_t digest; /* of the selectors */
 	struct child_sa *members;
-	unsigned int
-		rivals; /* groups with other params, for a flow that the kernel may give either */
-	bool was_contested; /* before the rivals were counted anew */
-	bool settled;	    /* the latches in conflict were broken while it counts */
-	bool stale;	    /* rivals came or went: the marks of its members are not written yet */
-	bool relieved;	    /* ... and now it has none */
+	struct sa_group_rivals rivals;
+	bool settled;  /* the latches in conflict were broken while it counts */
+	bool stale;    /* the marks of its members are not written yet */
+	bool relieved; /* ... and it is no longer contested */
 	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
 	struct sa_groups_share *share;		 /* NULL: memory was short */
 	struct sa_group *alike, *alike_previous; /* of the same share */
@@ -49,21 +63,24 @@ struct sa_group {
 	struct sa_group *next, *previous; /* of all */
 };
 
-/* The interface ids of SAs with the same params, also after the SAs have ended. */
+/* The way of the SAs with the same params, also after the SAs have ended. */
 struct sa_groups_ids {
-	uint32_t in, out;
+	struct sa_way way;
 	bool known;
-	bool several; /* the params do not show the ids */
+	uint32_t alike;	 /* groups with these interface ids */
+	uint32_t others; /* with other ones, or with a mark: the params do not show the ids */
 };
 
 struct sa_groups { /* zeroed before first use */
 	struct sa_spans spans[SA_GROUPS_FAMILIES];
 	struct sa_groups_share *shares;
-	struct sa_group *stale;	   /* with rivals */
-	struct sa_group *relieved; /* without */
+	struct sa_group *stale;	   /* contested */
+	struct sa_group *relieved; /* not contested */
+	struct sa_group *undecided;
 	struct sa_group *first;
 	uint64_t numbered;
 	uint64_t comparisons;				/* of selectors */
+	uint64_t work, turn_left, turn_ms;		/* of sa_group_rivals.h */
 	const struct choice *choice;			/* NULL: any overlap is a conflict */
 	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
 	uint32_t of_peer[LATCH_IDENTITIES_MAX +

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/sa/child/sa_group_rivals.h"
 
+#include <string.h>
+#include <sys/socket.h>
 #include <utlist.h>
 
+#include "common/loop.h"
 #include "latchd/sa/child/child_sa.h"
+
+bool sa_group_rivals_contested(const struct sa_group *group)
+{
+	return group->rivals.witness || group->rivals.undecided;
+}
+
+/* ---- stale marks */
 
 static struct sa_group **stale_list(struct sa_groups *groups, bool relieved)
 {
@@ -22,7 +32,7 @@ void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group)
 {
 	sa_groups_forget_stale(groups, group);
 	group->stale = true;
-	group->relieved = !group->rivals;
+	group->relieved = !sa_group_rivals_contested(group);
 	DL_APPEND2(*stale_list(groups, group->relieved), group, stale_previous, stale_next);
 }
 
@@ -35,15 +45,68 @@ struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved)
 	return group;
 }
 
-/* change: 1 or -1. Only the first and the last rival change the marks. */
-static void change_rivals(struct sa_groups *groups, struct sa_group *group, int change)
+/* Only after a change: marks are some system calls a member. */
+static void tell(struct sa_groups *groups, struct sa_group *group)
 {
-	bool contested = group->rivals > 0;
-
-	group->rivals += (unsigned int)change;
-	if ((group->rivals > 0) != contested)
-		sa_groups_note_stale(groups, group);
+	if (group->rivals.shown == sa_group_rivals_contested(group))
+		return;
+	group->rivals.shown = !group->rivals.shown;
+	sa_groups_note_stale(groups, group);
 }
+
+/* ---- witnesses */
+
+static void set_witness(struct sa_group *group, struct sa_group *witness)
+{
+	group->rivals.witness = witness;
+	DL_APPEND2(witness->rivals.witness_of, group, rivals.previous, rivals.next);
+}
+
+static void clear_witness(struct sa_group *group)
+{
+	struct sa_group *witness = group->rivals.witness;
+
+	if (!witness)
+		return;
+	DL_DELETE2(witness->rivals.witness_of, group, rivals.previous, rivals.next);
+	group->rivals.witness = NULL;
+}
+
+/* ---- the groups that are not decided */
+
+static void begin_search(struct sa_groups *groups, struct sa_group *group, bool meets)
+{
+	struct sa_group_rivals *rivals = &group->rivals;
+
+	if (!rivals->undecided)
+		DL_APPEND2(groups->undecided, group, rivals.undecided_previous,
+			   rivals.undecided_next);
+	rivals->meets = rivals->meets || meets;
+	rivals->undecided = true;
+	rivals->family = 0;
+	rivals->began = false;
+}
+
+static void end_search(struct sa_groups *groups, struct sa_group *group)
+{
+	if (!group->rivals.undecided)
+		return;
+	DL_DELETE2(groups->undecided, group, rivals.undecided_previous, rivals.undecided_next);
+	group->rivals.undecided = group->rivals.meets = false;
+}
+
+/* Those that have it as their witness may have another one. */
+static void release_wards(struct sa_groups *groups, struct sa_group *group)
+{
+	struct sa_group *ward;
+
+	while ((ward = group->rivals.witness_of)) {
+		clear_witness(ward);
+		begin_search(groups, ward, false);
+	}
+}
+
+/* ---- comparisons */
 
 static struct choice_claim claim_of(const struct sa_group *group)
 {
@@ -60,113 +123,195 @@ static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
 
 	groups->comparisons++;
 	return child_sas_overlap(one->members, other->members) &&
-	       choice_may_both_carry(groups->choice, one->members->netns, &claim, &others);
+	       choice_may_both_carry(groups->choice, one->members->netns, &claim, &others,
+				     &groups->work);
 }
 
 struct meeting {
 	struct sa_groups *groups;
 	struct sa_group *group;
-	size_t family;
-	int change;
-	const struct sa_group *found;
+	uint64_t work_end;
 };
 
 /* Both may have addresses of both families. */
-static bool has_met(const struct meeting *meeting, const struct sa_group *other)
+static bool has_met(const struct sa_group *group, const struct sa_group *other)
 {
-	const struct sa_span *one = meeting->group->span, *two = other->span;
+	const struct sa_span *one = group->span, *two = other->span;
 	size_t i;
 
-	for (i = 0; i < meeting->family; i++)
+	for (i = 0; i < group->rivals.family; i++)
 		if (one[i].group && two[i].group && sa_spans_overlap(&one[i], &two[i]))
 			return true;
 	return false;
 }
 
+/* The search went on to this place before its last pause. */
+static bool was_visited(const struct sa_group *group, const struct sa_group *other)
+{
+	const struct sa_span *span = &other->span[group->rivals.family];
+	int order;
+
+	if (!group->rivals.began)
+		return false;
+	order = memcmp(span->first.bytes, group->rivals.place.bytes, sizeof(span->first.bytes));
+	return order ? order < 0 : span->order <= group->rivals.order;
+}
+
+static void note_visit(struct sa_group *group, const struct sa_group *other)
+{
+	const struct sa_span *span = &other->span[group->rivals.family];
+
+	group->rivals.began = true;
+	group->rivals.place = span->first;
+	group->rivals.order = span->order;
+}
+
+/*
+ * Do both know all that a comparison could tell? One that only seeks was compared with all others
+ * before: those without a witness are none of its rivals.
+ */
+static bool has_nothing_to_tell(const struct sa_group *group, const struct sa_group *other)
+{
+	bool meets = group->rivals.meets || other->rivals.undecided;
+
+	return other->params == group->params || has_met(group, other) ||
+	       (group->rivals.witness && other->rivals.witness) ||
+	       (!meets && (group->rivals.witness || !other->rivals.witness));
+}
+
 static int meet(void *context, struct sa_group *other)
-{
-	struct meeting *meeting = context;
-
-	if (other->params == meeting->group->params || has_met(meeting, other))
-		return 0;
-	if (!are_rivals(meeting->groups, meeting->group, other))
-		return 0;
-	change_rivals(meeting->groups, meeting->group, meeting->change);
-	change_rivals(meeting->groups, other, meeting->change);
-	return 0;
-}
-
-static const struct sa_group *search_rivals(struct sa_groups *groups, struct sa_group *group,
-					    sa_span_visit_fn visit, int change)
-{
-	struct meeting meeting = {.groups = groups, .group = group, .change = change};
-	size_t i;
-
-	for (i = 0; i < SA_GROUPS_FAMILIES; i++) {
-		const struct sa_span *span = &group->span[i];
-
-		meeting.family = i;
-		if (span->group)
-			sa_spans_search(&groups->spans[i], &span->first, &span->last, visit,
-					&meeting);
-	}
-	return meeting.found;
-}
-
-void sa_group_rivals_change(struct sa_groups *groups, struct sa_group *group, int change)
-{
-	search_rivals(groups, group, meet, change);
-}
-
-static int is_rival(void *context, struct sa_group *other)
-{
-	struct meeting *meeting = context;
-
-	if (other->params == meeting->group->params ||
-	    !are_rivals(meeting->groups, meeting->group, other))
-		return 0;
-	meeting->found = other;
-	return 1;
-}
-
-const struct sa_group *sa_groups_find_rival(struct sa_groups *groups, struct sa_group *group)
-{
-	return group->rivals ? search_rivals(groups, group, is_rival, 0) : NULL;
-}
-
-/* ---- all of a namespace anew */
-
-static int meet_later(void *context, struct sa_group *other)
 {
 	struct meeting *meeting = context;
 	struct sa_group *group = meeting->group;
 
-	if (other->number <= group->number || other->params == group->params ||
-	    has_met(meeting, other) || !are_rivals(meeting->groups, group, other))
+	if (was_visited(group, other))
 		return 0;
-	group->rivals++;
-	other->rivals++;
-	return 0;
+	note_visit(group, other);
+	meeting->groups->work++;
+	if (has_nothing_to_tell(group, other) || !are_rivals(meeting->groups, group, other))
+		return meeting->groups->work >= meeting->work_end;
+	if (!group->rivals.witness)
+		set_witness(group, other);
+	if (!other->rivals.witness)
+		set_witness(other, group);
+	tell(meeting->groups, other);
+	return meeting->groups->work >= meeting->work_end;
 }
 
-void sa_groups_recount(struct sa_groups *groups, uint64_t netns)
+/* True: it has been compared with all others. */
+static bool search(struct sa_groups *groups, struct sa_group *group, uint64_t most)
+{
+	struct meeting meeting = {groups, group, groups->work + most};
+	struct sa_group_rivals *rivals = &group->rivals;
+
+	while (rivals->family < SA_GROUPS_FAMILIES) {
+		const struct sa_span *span = &group->span[rivals->family];
+
+		if (span->group && sa_spans_search(&groups->spans[rivals->family], &span->first,
+						   &span->last, meet, &meeting))
+			return false;
+		rivals->family++;
+		rivals->began = false;
+	}
+	return true;
+}
+
+/* A group with many comparisons goes behind the others: one peer's must not be in their way. */
+static void search_slice(struct sa_groups *groups, struct sa_group *group, uint64_t most)
+{
+	if (search(groups, group, most)) {
+		end_search(groups, group);
+		tell(groups, group);
+		return;
+	}
+	DL_DELETE2(groups->undecided, group, rivals.undecided_previous, rivals.undecided_next);
+	DL_APPEND2(groups->undecided, group, rivals.undecided_previous, rivals.undecided_next);
+}
+
+static void decide(struct sa_groups *groups, uint64_t most)
+{
+	uint64_t end = groups->work + most, left;
+	struct sa_group *group;
+
+	while (groups->undecided && groups->work < end) {
+		left = end - groups->work;
+		search_slice(groups, groups->undecided,
+			     left < SA_GROUP_RIVALS_SLICE ? left : SA_GROUP_RIVALS_SLICE);
+	}
+	DL_FOREACH2(groups->undecided, group, rivals.undecided_next)
+	{
+		tell(groups, group);
+	}
+}
+
+/* What is left of a turn's work, if other events come in quick succession. */
+static void decide_at_once(struct sa_groups *groups)
+{
+	uint64_t now = loop_now_ms(), before = groups->work;
+
+	if (now - groups->turn_ms >= SA_GROUP_RIVALS_TURN_MS) {
+		groups->turn_ms = now;
+		groups->turn_left = SA_GROUP_RIVALS_TURN;
+	}
+	decide(groups, groups->turn_left);
+	before = groups->work - before;
+	groups->turn_left -= before < groups->turn_left ? before : groups->turn_left;
+}
+
+/* ---- what happens to groups */
+
+void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
+{
+	begin_search(groups, group, true);
+	decide_at_once(groups);
+}
+
+void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group)
+{
+	end_search(groups, group);
+	clear_witness(group);
+	release_wards(groups, group);
+	decide_at_once(groups);
+}
+
+static bool is_concerned(const struct sa_group *group, const struct choice_change *change)
+{
+	static const uint8_t families[SA_GROUPS_FAMILIES] = {AF_INET, AF_INET6};
+	const struct sa_span *span;
+	size_t i;
+
+	for (i = 0; i < SA_GROUPS_FAMILIES; i++) {
+		span = &group->span[i];
+		if (span->group && choice_change_concerns(change, &group->way, families[i],
+							  sa_place_address(&span->first),
+							  sa_place_address(&span->last)))
+			return true;
+	}
+	return false;
+}
+
+void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
+			     const struct choice_change *change)
 {
 	struct sa_group *group;
 
 	DL_FOREACH2(groups->first, group, next)
 	{
-		group->was_contested = group->rivals > 0;
-		if (group->members->netns == netns)
-			group->rivals = 0;
+		if (group->members->netns != netns || !is_concerned(group, change))
+			continue;
+		clear_witness(group);
+		release_wards(groups, group);
+		begin_search(groups, group, true);
 	}
-	DL_FOREACH2(groups->first, group, next)
-	{
-		if (group->members->netns == netns)
-			search_rivals(groups, group, meet_later, 0);
-	}
-	DL_FOREACH2(groups->first, group, next)
-	{
-		if (group->was_contested != (group->rivals > 0))
-			sa_groups_note_stale(groups, group);
-	}
+	decide_at_once(groups);
+}
+
+void sa_group_rivals_decide(struct sa_groups *groups)
+{
+	decide(groups, SA_GROUP_RIVALS_TURN);
+}
+
+bool sa_group_rivals_are_decided(const struct sa_groups *groups)
+{
+	return !groups->undecided;
 }

@@ -1,30 +1,40 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The groups that overlap with a group and have other params, for a flow that the kernel may give
- * either: its rivals. The marks of its members are stale when it gains the first or loses the last.
+ * Which groups are contested: each has one rival as its witness, if there is any. Comparisons are
+ * work that peers choose, so they are made in turns. A group that is not compared with all others
+ * yet counts as contested.
  */
 #ifndef LATCHD_SA_CHILD_SA_GROUP_RIVALS_H
 #define LATCHD_SA_CHILD_SA_GROUP_RIVALS_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
+#include "latchd/choice/choice.h"
 #include "latchd/sa/child/sa_group.h"
 
-/* The group, which has members, begins (1) or ceases (-1) to count. */
-void sa_group_rivals_change(struct sa_groups *groups, struct sa_group *group, int change);
+/* Work of one turn, in policies and selectors that are looked at: some milliseconds. */
+#define SA_GROUP_RIVALS_TURN 262144
+/* Of it one group gets this much, then the next one. */
+#define SA_GROUP_RIVALS_SLICE 65536
+/* Outside of turns the work of one turn may be done in this time. */
+#define SA_GROUP_RIVALS_TURN_MS 20
 
-/* The next group with (relieved: without) rivals and stale marks, which no longer are. NULL: none.
- */
+bool sa_group_rivals_contested(const struct sa_group *group);
+
+/* The group, which is in the trees, begins to count, or is about to cease. */
+void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group);
+void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group);
+
+/* The answers of choice have changed for the namespace. */
+void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
+			     const struct choice_change *change);
+
+/* The next contested (relieved: or not) group with stale marks, which no longer are. NULL: none. */
 struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved);
 void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
-
-/* A group that this one has as a rival, or NULL. */
-const struct sa_group *sa_groups_find_rival(struct sa_groups *groups, struct sa_group *group);
-
-/* The answers of choice have changed for the namespace: finds all rivals anew. */
-void sa_groups_recount(struct sa_groups *groups, uint64_t netns);
 /* The group ceases to be stale: it ends. */
 void sa_groups_forget_stale(struct sa_groups *groups, struct sa_group *group);
+
+/* One turn. Groups that have become contested or no longer are, are noted as stale. */
+void sa_group_rivals_decide(struct sa_groups *groups);
+bool sa_group_rivals_are_decided(const struct sa_groups *groups);
 
 #endif

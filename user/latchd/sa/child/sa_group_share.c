@@ -15,18 +15,26 @@ static struct sa_groups_share_key share_key(const struct child_sa *child)
 	return key;
 }
 
-struct sa_groups_share *sa_group_share_of(struct sa_groups *groups, const struct child_sa *child)
+struct sa_groups_share *sa_group_share_find(const struct sa_groups *groups,
+					    const struct child_sa *child)
 {
 	const struct sa_groups_share_key key = share_key(child);
 	struct sa_groups_share *share;
 
 	HASH_FIND(hh, groups->shares, &key, sizeof(key), share);
+	return share;
+}
+
+struct sa_groups_share *sa_group_share_of(struct sa_groups *groups, const struct child_sa *child)
+{
+	struct sa_groups_share *share = sa_group_share_find(groups, child);
+
 	if (share)
 		return share;
 	share = calloc(1, sizeof(*share));
 	if (!share)
 		return NULL;
-	share->key = key;
+	share->key = share_key(child);
 	HASH_ADD(hh, groups->shares, key, sizeof(share->key), share);
 	return share;
 }

@@ -24,6 +24,9 @@ struct sa_groups_share {
 	UT_hash_handle hh;
 };
 
+/* NULL: it has no group there. */
+struct sa_groups_share *sa_group_share_find(const struct sa_groups *groups,
+					    const struct child_sa *child);
 /* NULL when out of memory. */
 struct sa_groups_share *sa_group_share_of(struct sa_groups *groups, const struct child_sa *child);
 /* share: may be NULL. */

@@ -97,11 +97,50 @@ static void remove_spans(struct sa_groups *groups, struct sa_group *group)
 			sa_spans_remove(&groups->spans[i], &group->span[i]);
 }
 
-static void note_ids(struct sa_groups_ids *ids, const struct sa_way *way)
+static bool has_ids(const struct sa_groups_ids *ids, const struct sa_way *way)
 {
-	ids->several = ids->several || way->marked ||
-		       (ids->known && (ids->in != way->if_id_in || ids->out != way->if_id_out));
-	*ids = (struct sa_groups_ids){way->if_id_in, way->if_id_out, true, ids->several};
+	return !way->marked && ids->way.if_id_in == way->if_id_in &&
+	       ids->way.if_id_out == way->if_id_out;
+}
+
+/* Those of SAs that have ended count until there are others. */
+static void note_ids(struct sa_groups *groups, const struct sa_group *group)
+{
+	struct sa_groups_ids *ids = &groups->ids[group->params];
+
+	if (!ids->alike && !ids->others && !group->way.marked) {
+		ids->way = group->way;
+		ids->known = true;
+	}
+	if (has_ids(ids, &group->way))
+		ids->alike++;
+	else
+		ids->others++;
+}
+
+/* Only the ids of the others are left. */
+static void find_ids(struct sa_groups *groups, uint16_t params)
+{
+	struct sa_groups_ids *ids = &groups->ids[params];
+	const struct sa_group *group;
+
+	ids->others = 0;
+	DL_FOREACH2(groups->first, group, next)
+	{
+		if (group->params == params)
+			note_ids(groups, group);
+	}
+}
+
+static void drop_ids(struct sa_groups *groups, const struct sa_group *group)
+{
+	struct sa_groups_ids *ids = &groups->ids[group->params];
+	bool alike = has_ids(ids, &group->way);
+
+	ids->alike -= alike && ids->alike;
+	ids->others -= !alike && ids->others;
+	if (!ids->alike && ids->others)
+		find_ids(groups, group->params);
 }
 
 void sa_groups_forget_ids(struct sa_groups *groups)
@@ -121,12 +160,12 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 		.number = groups->numbered++,
 		.digest = digest,
 	};
-	note_ids(&groups->ids[child->params], &child->way);
+	note_ids(groups, group);
 	DL_APPEND2(groups->first, group, previous, next);
 	enter(groups, child, group);
 	sa_group_share_enter(share, group);
 	insert_spans(groups, group, child);
-	sa_group_rivals_change(groups, group, 1);
+	sa_group_rivals_enter(groups, group);
 }
 
 /* With selectors that the peer has already it is a rekey, as far as latchd can tell. */
@@ -167,6 +206,11 @@ static int join(struct sa_groups *groups, struct child_sa *child, bool forced)
 	return 0;
 }
 
+bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child)
+{
+	return find_group(sa_group_share_find(groups, child), child, digest_of(child));
+}
+
 /*
  * Each CHILD_SA brings the memory of one group, so that none can lack it. A member that leaves
  * takes one along.
@@ -193,10 +237,11 @@ void sa_groups_leave(struct sa_groups *groups, struct child_sa *child)
 		return;
 	}
 	remove_spans(groups, group);
-	sa_group_rivals_change(groups, group, -1);
+	sa_group_rivals_leave(groups, group);
 	sa_group_share_leave(groups, group);
 	sa_groups_forget_stale(groups, group);
 	DL_DELETE2(groups->first, group, previous, next);
+	drop_ids(groups, group);
 	child->spare = group;
 }
 
@@ -215,15 +260,21 @@ int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forc
 
 /* ---- flows */
 
+/* NULL: not known. */
+static const struct sa_way *way_of(const struct sa_groups *groups, uint16_t params)
+{
+	const struct sa_groups_ids *ids = &groups->ids[params];
+
+	return ids->known && !ids->others ? &ids->way : NULL;
+}
+
 /* An interface id that the latch's own SAs do not have: the flow's packets pass another device. */
 static bool has_other_device(const struct sa_groups *groups, const struct sa_group *group,
 			     uint64_t netns, uint16_t params)
 {
-	const struct sa_groups_ids *ids = &groups->ids[params];
-	const struct sa_way own = {.if_id_in = ids->in, .if_id_out = ids->out};
+	const struct sa_way *own = way_of(groups, params);
 
-	return ids->known && !ids->several &&
-	       choice_tells_apart(groups->choice, netns, &own, &group->way);
+	return own && choice_tells_apart(groups->choice, netns, own, &group->way);
 }
 
 bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *group,
@@ -231,7 +282,16 @@ bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *
 {
 	return group->params != params && child_sas_covers(group->members, flow) &&
 	       !has_other_device(groups, group, flow->netns, params) &&
-	       choice_may_carry(groups->choice, &group->way, flow);
+	       choice_will_carry(groups->choice, &group->way, way_of(groups, params), flow);
+}
+
+bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
+			 const struct latch_flow *flow, uint16_t params)
+{
+	return child_sas_covers(group->members, flow) &&
+	       !has_other_device(groups, group, flow->netns, params) &&
+	       choice_may_carry(groups->choice, &group->way, flow) &&
+	       !choice_will_carry(groups->choice, &group->way, way_of(groups, params), flow);
 }
 
 struct flow_search {

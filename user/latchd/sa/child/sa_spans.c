@@ -21,6 +21,11 @@ struct sa_place sa_place_of(uint64_t netns, const uint8_t address[16])
 	return place;
 }
 
+const uint8_t *sa_place_address(const struct sa_place *place)
+{
+	return place->bytes + 8;
+}
+
 /* ---- ranges */
 
 static bool measure_all(struct sa_span *span, uint64_t netns)

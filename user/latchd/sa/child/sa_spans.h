@@ -28,6 +28,7 @@ struct sa_span {
 };
 
 struct sa_place sa_place_of(uint64_t netns, const uint8_t address[16]);
+const uint8_t *sa_place_address(const struct sa_place *place);
 
 /*
  * The smallest range with all addresses of the family in the set, in first and last. False: there

@@ -6,10 +6,11 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/news/latch_transition.h"
+#include "latchd/sa/child/sa_group_rivals.h"
 
 bool conflict_is_contested(const struct child_sa *child)
 {
-	return child->group && child->group->rivals > 0;
+	return child->group && sa_group_rivals_contested(child->group);
 }
 
 /* 0 also when the latch is gone: then there is no conflict. */

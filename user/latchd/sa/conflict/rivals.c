@@ -25,10 +25,8 @@ bool rivals_find(struct child_sas *child_sas, const struct latch_sa_key *key,
 {
 	const struct child_sa_end *end = child_sas_find(child_sas, key);
 	const struct child_sa *child = end ? end->child : NULL, *other;
-	const struct sa_group *rival = NULL;
+	const struct sa_group *rival = child && child->group ? child->group->rivals.witness : NULL;
 
-	if (child && child->group)
-		rival = sa_groups_find_rival(&child_sas->groups, child->group);
 	if (!rival)
 		return false;
 	other = rival->members;

@@ -94,7 +94,7 @@ static void compare_contested(const struct child_sa *child)
 		other = other->next;
 	cr_assert_eq(!!child->group, child->params != 0);
 	if (child->group)
-		cr_assert_eq(child->group->rivals > 0, other != NULL);
+		cr_assert_eq(sa_group_rivals_contested(child->group), other != NULL);
 }
 
 static struct latch_flow any_flow(void)
@@ -137,10 +137,10 @@ static void compare_stale(void)
 	while ((group = sa_groups_take_stale(&child_sas.groups, false)) ||
 	       (group = sa_groups_take_stale(&child_sas.groups, true)))
 		for (child = group->members; child; child = child->member_next)
-			child->contested = group->rivals > 0;
+			child->contested = sa_group_rivals_contested(group);
 	for (child = child_sas.first; child; child = child->next)
 		if (child->group && child == child->group->members)
-			cr_assert_eq(child->contested, child->group->rivals > 0);
+			cr_assert_eq(child->contested, sa_group_rivals_contested(child->group));
 }
 
 Test(child_sas_search, R_2_3_7_groups_find_every_conflict)
@@ -187,7 +187,8 @@ Test(child_sas_search, a_search_skips_child_sas_of_other_single_hosts)
 	cr_expect_null(find(&flow, 3));
 	several = report(3, 7, "10.9.0.2/32", "10.9.0.3/32");
 	cr_assert_eq(count(several, 3), 0);
-	cr_expect_eq(several->group->rivals, 2);
+	cr_expect(sa_group_rivals_contested(several->group));
+	cr_expect(sa_group_rivals_contested(one->group) && sa_group_rivals_contested(other->group));
 }
 
 /* The same SPIs are reported again with other selectors. */
@@ -380,6 +381,105 @@ static uint64_t comparisons_of_subnets(uint32_t subnets)
 Test(child_sas_search, a_flow_is_compared_only_with_the_subnets_that_have_its_address)
 {
 	cr_expect_eq(comparisons_of_subnets(10000), 10000);
+}
+
+/* ---- comparisons in turns */
+
+/* Two distant hosts each: all ranges overlap, and no selectors do. */
+static void report_pairs(uint32_t peers)
+{
+	char low[32], high[32];
+	struct child_sa *child;
+	uint32_t i;
+
+	for (i = 0; i < peers; i++) {
+		snprintf(low, sizeof(low), "10.0.%u.%u/32", i >> 8, i & 0xff);
+		snprintf(high, sizeof(high), "10.200.%u.%u/32", i >> 8, i & 0xff);
+		child = report(i + 1, 7, low, high);
+		cr_assert_not_null(child);
+		child->peer = (uint16_t)(i + 1);
+		cr_assert_eq(count(child, (uint16_t)(i + 1)), 0);
+	}
+	while (!sa_group_rivals_are_decided(&child_sas.groups))
+		sa_group_rivals_decide(&child_sas.groups);
+}
+
+static unsigned int contested_groups(void)
+{
+	const struct sa_group *group;
+	unsigned int contested = 0;
+
+	for (group = child_sas.groups.first; group; group = group->next) {
+		contested += sa_group_rivals_contested(group);
+		cr_assert(sa_group_rivals_contested(group) || !group->rivals.undecided);
+	}
+	return contested;
+}
+
+/* Work of all turns after a change of the SPD. */
+static uint64_t work_of_a_recount(uint32_t peers)
+{
+	static const struct choice_change change = {.everything = true};
+	struct sa_groups *groups = &child_sas.groups;
+	uint64_t before = groups->work, turn;
+
+	sa_group_rivals_recount(groups, 7, &change);
+	cr_expect_leq(groups->work - before, SA_GROUP_RIVALS_TURN);
+	while (!sa_group_rivals_are_decided(groups)) {
+		cr_expect_gt(contested_groups(), 0);
+		turn = groups->work;
+		sa_group_rivals_decide(groups);
+		cr_expect_leq(groups->work - turn, SA_GROUP_RIVALS_TURN);
+	}
+	cr_expect_eq(contested_groups(), 0);
+	cr_expect_leq(groups->work - before, (uint64_t)peers * peers);
+	return groups->work - before;
+}
+
+Test(child_sas_search, R_2_3_8_a_recount_is_made_in_turns_and_what_is_not_compared_is_contested)
+{
+	uint64_t work;
+
+	report_pairs(700);
+	work = work_of_a_recount(700);
+	while (child_sas.first)
+		child_sas_remove(&child_sas, child_sas.first);
+	report_pairs(1400);
+	cr_expect_leq(work_of_a_recount(1400), 5 * work);
+}
+
+Test(child_sas_search, a_recount_compares_only_those_that_the_change_concerns)
+{
+	struct choice_change change = {.count = 1, .edits = {{.family = AF_INET}}};
+	struct sa_groups *groups = &child_sas.groups;
+	uint64_t before;
+	uint32_t i;
+
+	for (i = 0; i < 1000; i++)
+		cr_assert_eq(count(report_subnet(i + 1, i, (uint16_t)(i + 1)), (uint16_t)(i + 1)),
+			     0);
+	memcpy(change.edits[0].low, "\12\0\3", 3);
+	memcpy(change.edits[0].high, "\12\0\3\377", 4);
+	before = groups->work;
+	sa_group_rivals_recount(groups, 7, &change);
+	cr_expect(sa_group_rivals_are_decided(groups));
+	cr_expect_eq(groups->work - before, 1);
+}
+
+/* The rival of many goes: each of them looks for another one. */
+Test(child_sas_search, R_2_3_8_a_group_stays_contested_while_any_rival_is_left)
+{
+	struct child_sa *one = report(1, 7, "10.9.0.2/32", NULL),
+			*rival = report(2, 7, "10.9.0.0/24", NULL),
+			*other = report(3, 7, "10.9.0.2/32[tcp/80]", NULL);
+
+	cr_assert_eq(count(one, 1) + count(rival, 2) + count(other, 3), 0);
+	child_sas_remove(&child_sas, rival);
+	compare_stale();
+	cr_expect(one->contested && other->contested);
+	child_sas_remove(&child_sas, one);
+	compare_stale();
+	cr_expect_not(other->contested);
 }
 
 /* Depth of a balanced tree: some 2 log2(n); one in order of addresses would have n. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Policies that are gone, for as long as they may come back: key managers remove a policy before
+ * they install it anew. Only a latch of the peer that such a policy names waits for it.
+ */
+#ifndef LATCHD_CHOICE_CHOICE_GONE_H
+#define LATCHD_CHOICE_CHOICE_GONE_H
+
+#include "latchd/choice/choice_join.h"
+
+#define CHOICE_GONE_MAX	      8192
+#define CHOICE_GONE_SHARE_MAX 1024 /* of one remote gateway: peers choose the number of policies   \
+				    */
+
+struct choice_gone { /* zeroed: none */
+	struct choice_table table;
+	uint64_t *until_ms; /* of each policy in the table */
+	size_t capacity;
+};
+
+/*
+ * The SPD is after now. Without memory, and beyond the bounds, a policy that is gone is forgotten:
+ * nothing waits for it.
+ */
+void choice_gone_update(struct choice_gone *gone, const struct choice_table *before,
+			const struct choice_table *after, uint64_t until_ms);
+/* Forgets those whose time is over, and adds them to the change. */
+void choice_gone_expire(struct choice_gone *gone, uint64_t now_ms, struct choice_change *change);
+/* When the next one is forgotten; UINT64_MAX: none is left. */
+uint64_t choice_gone_next_ms(const struct choice_gone *gone);
+void choice_gone_release(struct choice_gone *gone);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/choice/choice_join.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/cleanup.h"
+
+/* ---- policies in a common order */
+
+/* Whether it decides for certain is no part of what a policy is. */
+static int compare(const struct choice_policy *one, const struct choice_policy *other)
+{
+	struct choice_policy a, b;
+
+	memcpy(&a, one, sizeof(a));
+	memcpy(&b, other, sizeof(b));
+	a.certain = b.certain = false;
+	return memcmp(&a, &b, sizeof(a));
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+	return compare(*(struct choice_policy *const *)a, *(struct choice_policy *const *)b);
+}
+
+/* NULL: no memory. The caller frees it. */
+static struct choice_policy **sort(const struct choice_table *table)
+{
+	struct choice_policy **sorted = calloc(table->count + 1, sizeof(*sorted));
+	size_t i;
+
+	for (i = 0; sorted && i < table->count; i++)
+		sorted[i] = &table->policies[i];
+	if (sorted)
+		qsort(sorted, table->count, sizeof(*sorted), compare_pointers);
+	return sorted;
+}
+
+struct merge {
+	struct choice_policy **one, **other;
+	size_t one_left, other_left;
+};
+
+/* The next policy of either or both; NULL is the one that lacks it. False: there is none. */
+static bool merge_next(struct merge *merge, struct choice_policy **ret_one,
+		       struct choice_policy **ret_other)
+{
+	int order;
+
+	*ret_one = *ret_other = NULL;
+	if (!merge->one_left && !merge->other_left)
+		return false;
+	if (!merge->one_left || !merge->other_left)
+		order = merge->one_left ? -1 : 1;
+	else
+		order = compare(*merge->one, *merge->other);
+	if (order <= 0) {
+		*ret_one = *merge->one++;
+		merge->one_left--;
+	}
+	if (order >= 0) {
+		*ret_other = *merge->other++;
+		merge->other_left--;
+	}
+	return true;
+}
+
+/* ---- what either has */
+
+static bool has_device(const struct choice_table *table, uint32_t if_id)
+{
+	size_t i;
+
+	for (i = 0; i < table->device_count; i++)
+		if (table->devices[i] == if_id)
+			return true;
+	return false;
+}
+
+static int join_devices(struct choice_table *sum, const struct choice_table *next)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < next->device_count; i++)
+		if (!has_device(sum, next->devices[i]))
+			err = choice_table_add_device(sum, next->devices[i]);
+	return err;
+}
+
+static int add_uncertain(struct choice_table *sum, const struct choice_policy *policy)
+{
+	int err = choice_table_add_policy(sum, policy);
+
+	if (!err)
+		sum->policies[sum->count - 1].certain = false;
+	return err;
+}
+
+/* Additions may move the policies of the sum, so they come last. */
+static int join_policies(struct choice_table *sum, const struct choice_table *next)
+{
+	auto_free struct choice_policy **old = sort(sum), **new = sort(next);
+	struct merge merge = {old, new, sum->count, next->count};
+	struct choice_policy *one, *other;
+	size_t added = 0, i;
+	int err = old && new ? 0 : -ENOMEM;
+
+	while (!err && merge_next(&merge, &one, &other)) {
+		if (!one)
+			new[added++] = other;
+		else
+			one->certain = one->certain && other && other->certain;
+	}
+	for (i = 0; !err && i < added; i++)
+		err = add_uncertain(sum, new[i]);
+	return err;
+}
+
+int choice_join(struct choice_table *sum, const struct choice_table *next)
+{
+	int err = join_policies(sum, next);
+
+	sum->unreadable = sum->unreadable || next->unreadable;
+	sum->has_ids = sum->has_ids || next->has_ids;
+	return err ? err : join_devices(sum, next);
+}
+
+/* ---- in what they differ */
+
+int choice_visit_missing(const struct choice_table *one, const struct choice_table *other,
+			 choice_policy_fn visit, void *context)
+{
+	auto_free struct choice_policy **ones = sort(one), **others = sort(other);
+	struct merge merge = {ones, others, one->count, other->count};
+	struct choice_policy *has, *has_other;
+	int result = ones && others ? 0 : -ENOMEM;
+
+	while (!result && merge_next(&merge, &has, &has_other))
+		if (!has_other)
+			result = visit(context, has);
+	return result;
+}
+
+static void add_edit(struct choice_change *change, const struct choice_edit *edit)
+{
+	if (change->count == CHOICE_EDITS_MAX)
+		change->everything = true;
+	else
+		change->edits[change->count++] = *edit;
+}
+
+void choice_change_add(struct choice_change *change, const struct choice_policy *policy)
+{
+	struct choice_edit edit = {.if_id = policy->if_id, .family = policy->family};
+
+	memcpy(edit.low, policy->remote_low, sizeof(edit.low));
+	memcpy(edit.high, policy->remote_high, sizeof(edit.high));
+	add_edit(change, &edit);
+}
+
+static void compare_policies(const struct choice_table *before, const struct choice_table *after,
+			     struct choice_change *change)
+{
+	auto_free struct choice_policy **old = sort(before), **new = sort(after);
+	struct merge merge = {old, new, before->count, after->count};
+	struct choice_policy *one, *other;
+
+	change->everything = change->everything || !old || !new;
+	while (!change->everything && merge_next(&merge, &one, &other))
+		if (!one || !other || one->certain != other->certain)
+			choice_change_add(change, one ? one : other);
+}
+
+/* Both are sorted. */
+static void compare_devices(const struct choice_table *before, const struct choice_table *after,
+			    struct choice_change *change)
+{
+	size_t i = 0, j = 0;
+	uint32_t one, other;
+
+	while (!change->everything && (i < before->device_count || j < after->device_count)) {
+		one = i < before->device_count ? before->devices[i] : UINT32_MAX;
+		other = j < after->device_count ? after->devices[j] : UINT32_MAX;
+		if (one != other)
+			add_edit(change, &(struct choice_edit){.if_id = one < other ? one : other});
+		i += one <= other;
+		j += other <= one;
+	}
+}
+
+void choice_compare(const struct choice_table *before, const struct choice_table *after,
+		    struct choice_change *ret)
+{
+	ret->count = 0;
+	ret->everything = before->unreadable || after->unreadable;
+	compare_policies(before, after, ret);
+	compare_devices(before, after, ret);
+}
+
+/* An SA whose device is not up is checked by the policies without an id, too. */
+static bool edit_concerns(const struct choice_edit *edit, const struct sa_way *way, uint8_t family,
+			  const uint8_t low[16], const uint8_t high[16])
+{
+	size_t size = family == AF_INET ? 4 : 16;
+
+	if (edit->if_id && edit->if_id != way->if_id_in && edit->if_id != way->if_id_out)
+		return false;
+	return !edit->family || (edit->family == family && memcmp(low, edit->high, size) <= 0 &&
+				 memcmp(edit->low, high, size) <= 0);
+}
+
+bool choice_change_concerns(const struct choice_change *change, const struct sa_way *way,
+			    uint8_t family, const uint8_t low[16], const uint8_t high[16])
+{
+	bool concerns = change->everything;
+	size_t i;
+
+	for (i = 0; !concerns && i < change->count; i++)
+		concerns = edit_concerns(&change->edits[i], way, family, low, high);
+	return concerns;
+}

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/choice/choice.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "latchd/choice/choice_parts.h"
+
+#define SETTLE_MS    200 /* after an edit: key managers replace policies in several steps */
+#define DEVICES_MS   50	 /* after a report of links */
+#define PERIOD_MS    1000
+#define PERIODS_ALL  10 /* those without reports are checked in each */
+#define RETRY_MS     100
+#define GIVE_UP_MS   1000 /* of failures: then nothing is known */
+#define TRIES	     6
+#define EDIT_GAP_NS  150000000ull /* edits closer than 100 ms to the last have no event */
+#define REPORTS_MAX  64		  /* of links, in one turn */
+#define REPORT_BYTES 4096	  /* the rest of a report is not read */
+
+struct choice_space *choice_find(const struct choice *choice, uint64_t netns)
+{
+	struct choice_space *space;
+
+	HASH_FIND(hh, choice->spaces, &netns, sizeof(netns), space);
+	return space;
+}
+
+static struct choice_space *find_or_add(struct choice *choice, uint64_t netns)
+{
+	struct choice_space *space = choice_find(choice, netns);
+
+	if (space)
+		return space;
+	space = calloc(1, sizeof(*space));
+	if (!space)
+		return NULL;
+	space->choice = choice;
+	space->netns = netns;
+	space->links = -1;
+	space->stale = space->table.unreadable = true;
+	HASH_ADD(hh, choice->spaces, netns, sizeof(space->netns), space);
+	return space;
+}
+
+static void stop_links(struct choice_space *space)
+{
+	if (space->links < 0)
+		return;
+	loop_fd_remove(space->choice->loop, space->links);
+	close(space->links);
+	space->links = -1;
+}
+
+static void remove_space(struct choice *choice, struct choice_space *space)
+{
+	stop_links(space);
+	choice_table_release(&space->table);
+	choice_gone_release(&space->gone);
+	HASH_DELETE(hh, choice->spaces, space);
+	free(space);
+}
+
+/* In any order: the kernel's dump changes it. A key, as peers choose selectors. */
+static uint64_t digest_of(const struct choice *choice, const struct choice_table *table)
+{
+	uint64_t digest = table->unreadable;
+	size_t i;
+
+	for (i = 0; i < table->count; i++)
+		digest += keyed_hash(&choice->key, &table->policies[i], sizeof(table->policies[i]));
+	for (i = 0; i < table->device_count; i++)
+		digest += keyed_hash(&choice->key, &table->devices[i], sizeof(table->devices[i]));
+	return digest;
+}
+
+/* ---- policies that are gone */
+
+static void plan_to_forget(struct choice *choice)
+{
+	uint64_t now = loop_now_ms(), next_ms = UINT64_MAX, end_ms;
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		end_ms = choice_gone_next_ms(&space->gone);
+		next_ms = end_ms < next_ms ? end_ms : next_ms;
+	}
+	if (next_ms == UINT64_MAX)
+		loop_timer_cancel(&choice->forget);
+	else
+		loop_timer_arm(&choice->forget, next_ms > now ? (unsigned int)(next_ms - now) : 0);
+}
+
+static void forget_gone(struct choice *choice, struct choice_space *space)
+{
+	struct choice_change change = {.everything = false};
+
+	choice_gone_expire(&space->gone, loop_now_ms(), &change);
+	if (change.count || change.everything)
+		choice->changed(choice->context, space->netns, &change);
+}
+
+static void on_forget(void *context)
+{
+	struct choice *choice = context;
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		if (choice_gone_next_ms(&space->gone) <= loop_now_ms())
+			forget_gone(choice, space);
+	}
+	plan_to_forget(choice);
+}
+
+/* Nothing is known to be gone where nothing can be read. */
+static void note_gone(struct choice *choice, struct choice_space *space,
+		      const struct choice_table *now)
+{
+	if (!space->loaded || now->unreadable)
+		return;
+	choice_gone_update(&space->gone, &space->table, now, loop_now_ms() + choice->grace_ms);
+	plan_to_forget(choice);
+}
+
+void choice_set_grace(struct choice *choice, unsigned int grace_ms)
+{
+	choice->grace_ms = grace_ms;
+}
+
+/* ---- looks */
+
+static void adopt(struct choice *choice, struct choice_space *space, struct choice_table *table,
+		  uint64_t digest)
+{
+	struct choice_change change;
+
+	choice_compare(&space->table, table, &change);
+	note_gone(choice, space, table);
+	choice_table_release(&space->table);
+	space->table = *table;
+	space->digest = digest;
+	space->loaded = true;
+	choice->changed(choice->context, space->netns, &change);
+}
+
+static void note_success(struct choice_space *space, uint64_t began_ns)
+{
+	space->stale = false;
+	space->read_ns = began_ns;
+	space->failed_ms = 0;
+}
+
+/* Until then the answers are those of the last look. */
+static void note_failure(struct choice *choice, struct choice_space *space, int err)
+{
+	struct choice_table nothing = {.unreadable = true};
+	uint64_t now = loop_now_ms();
+	unsigned int left_out;
+
+	space->stale = true;
+	if (!space->failed_ms)
+		space->failed_ms = now;
+	if (!loop_timer_armed(&choice->look))
+		loop_timer_arm(&choice->look, RETRY_MS);
+	if (!space->loaded || (err != -ENOENT && now - space->failed_ms < GIVE_UP_MS))
+		return;
+	adopt(choice, space, &nothing, 0);
+	space->loaded = false;
+	if (log_limit_admits(&choice->log, &left_out))
+		log_warn(
+			NULL,
+			"IPsec policies of network namespace %llu cannot be read (%s): SAs conflict "
+			"by their selectors alone; trying again; %u more since the last line",
+			(unsigned long long)space->netns, strerror(-err), left_out);
+}
+
+static void take(struct choice *choice, struct choice_space *space, struct choice_table *table,
+		 uint64_t began_ns)
+{
+	uint64_t digest = digest_of(choice, table);
+
+	note_success(space, began_ns);
+	if (!space->loaded || digest != space->digest)
+		adopt(choice, space, table, digest);
+	else
+		choice_table_release(table);
+}
+
+/* The SPD does not come to rest: what any of the dumps had counts until it does. */
+static int take_sum(struct choice *choice, struct choice_space *space, struct choice_table *sum,
+		    uint64_t began_ns)
+{
+	int err = choice_table_build(sum);
+
+	if (err) {
+		choice_table_release(sum);
+		return err;
+	}
+	take(choice, space, sum, began_ns);
+	space->stale = true;
+	if (!loop_timer_armed(&choice->look))
+		loop_timer_arm(&choice->look, RETRY_MS);
+	return 0;
+}
+
+/* Dumps of one look. */
+struct dumps {
+	struct choice_table sum;
+	uint64_t last; /* digest */
+	uint64_t began_ns;
+	unsigned int count;
+};
+
+/* 1: it is at rest, as a policy that is updated during a dump is missing from it. */
+static int take_dump(struct choice *choice, struct choice_space *space, struct dumps *dumps,
+		     struct choice_table *table)
+{
+	uint64_t digest = digest_of(choice, table);
+	int result = 0;
+
+	if (!table->interrupted && ((space->loaded && digest == space->digest) ||
+				    (dumps->count && digest == dumps->last))) {
+		choice_table_release(&dumps->sum);
+		take(choice, space, table, dumps->began_ns);
+		return 1;
+	}
+	dumps->last = digest;
+	if (!dumps->count++) {
+		dumps->sum = *table;
+		return 0;
+	}
+	result = choice_join(&dumps->sum, table);
+	choice_table_release(table);
+	return result;
+}
+
+static int look(struct choice *choice, struct choice_space *space)
+{
+	struct dumps dumps = {.count = 0};
+	struct choice_table table;
+	int result = 0, i;
+
+	for (i = 0; !result && i < TRIES; i++) {
+		dumps.began_ns = clock_boot_ns();
+		result = choice->source.load(space->netns, &table);
+		if (!result)
+			result = take_dump(choice, space, &dumps, &table);
+	}
+	if (!result)
+		return take_sum(choice, space, &dumps.sum, dumps.began_ns);
+	if (result < 0)
+		choice_table_release(&dumps.sum);
+	return result < 0 ? result : 0;
+}
+
+void choice_refresh(struct choice *choice, uint64_t netns)
+{
+	struct choice_space *space = choice ? find_or_add(choice, netns) : NULL;
+	int err;
+
+	if (!space)
+		return;
+	walk_pace_begin(&choice->pace);
+	err = look(choice, space);
+	walk_pace_end(&choice->pace);
+	if (err)
+		note_failure(choice, space, err);
+	if (err == -ENOENT)
+		remove_space(choice, space);
+}
+
+bool choice_is_stale(const struct choice *choice, uint64_t netns)
+{
+	const struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
+	uint64_t edited_ns;
+
+	if (!choice)
+		return false;
+	return !space || space->stale ||
+	       choice->source.last_edit(choice->source.context, netns, &edited_ns) ||
+	       edited_ns + EDIT_GAP_NS >= space->read_ns;
+}
+
+bool choice_may_answer(const struct choice *choice, uint64_t netns)
+{
+	const struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
+
+	return !space || !space->loaded || !space->failed_ms;
+}
+
+bool choice_knows(const struct choice *choice, uint64_t netns)
+{
+	return choice_find(choice, netns);
+}
+
+void choice_refresh_stale(struct choice *choice)
+{
+	struct choice_space *space, *next;
+
+	if (!choice)
+		return;
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		if (choice_is_stale(choice, space->netns))
+			choice_refresh(choice, space->netns);
+	}
+}
+
+static void on_look(void *context)
+{
+	struct choice *choice = context;
+	unsigned int wait_ms = walk_pace_wait_ms(&choice->pace);
+	struct choice_space *space, *next;
+
+	if (wait_ms) {
+		loop_timer_arm(&choice->look, wait_ms);
+		return;
+	}
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		if (space->stale)
+			choice_refresh(choice, space->netns);
+	}
+	/* An edit right after the last event may have no event of its own: then one more look. */
+	if (loop_now_ms() - choice->edited_ms >= SETTLE_MS)
+		return;
+	choice_events_lost(choice);
+}
+
+void choice_edited(struct choice *choice, uint64_t netns)
+{
+	struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
+
+	if (!space)
+		return;
+	space->stale = true;
+	choice->edited_ms = loop_now_ms();
+	if (!loop_timer_armed(&choice->look))
+		loop_timer_arm(&choice->look, SETTLE_MS);
+}
+
+void choice_events_lost(struct choice *choice)
+{
+	struct choice_space *space, *next;
+
+	if (!choice)
+		return;
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		space->stale = true;
+	}
+	if (choice->spaces && !loop_timer_armed(&choice->look))
+		loop_timer_arm(&choice->look, SETTLE_MS);
+}
+
+/* ---- devices */
+
+static bool has_devices(const struct choice_space *space, const struct choice_table *now)
+{
+	const struct choice_table *known = &space->table;
+
+	return known->device_count == now->device_count &&
+	       (!known->device_count || !memcmp(known->devices, now->devices,
+						known->device_count * sizeof(*known->devices)));
+}
+
+static void check_devices(struct choice *choice, struct choice_space *space)
+{
+	struct choice_table now = {0};
+	int err = choice->source.load_devices(space->netns, &now);
+
+	choice_table_sort_devices(&now);
+	if (err || !has_devices(space, &now))
+		choice_refresh(choice, space->netns);
+	choice_table_release(&now);
+}
+
+static void on_devices(void *context)
+{
+	struct choice *choice = context;
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		if (!space->devices_stale)
+			continue;
+		space->devices_stale = false;
+		check_devices(choice, space);
+	}
+}
+
+/* The report is a hint: what it says is read from the kernel. */
+static void on_links(void *context, uint32_t epoll_events)
+{
+	struct choice_space *space = context;
+	char report[REPORT_BYTES];
+	ssize_t length = 0;
+	int i;
+
+	(void)epoll_events;
+	for (i = 0; i < REPORTS_MAX && length >= 0; i++)
+		length = recv(space->links, report, sizeof(report), MSG_DONTWAIT);
+	space->devices_stale = true;
+	if (!loop_timer_armed(&space->choice->devices))
+		loop_timer_arm(&space->choice->devices, DEVICES_MS);
+}
+
+/* Only where devices matter: the socket keeps the namespace. Without it the period finds them. */
+static void watch_links(struct choice *choice, struct choice_space *space)
+{
+	if (!space->table.has_ids)
+		stop_links(space);
+	if (!space->table.has_ids || space->links >= 0 || !choice->source.open_links)
+		return;
+	space->links = choice->source.open_links(space->netns);
+	if (space->links < 0 || !loop_fd_add(choice->loop, space->links, EPOLLIN, on_links, space))
+		return;
+	close(space->links);
+	space->links = -1;
+}
+
+/* A report may be lost, and a namespace that has ended is let go. */
+static void on_period(void *context)
+{
+	struct choice *choice = context;
+	bool all = !(choice->periods++ % PERIODS_ALL);
+	struct choice_space *space, *next;
+
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		watch_links(choice, space);
+		space->devices_stale |= space->table.has_ids && (all || space->links < 0);
+	}
+	on_devices(choice);
+	loop_timer_arm(&choice->period, PERIOD_MS);
+}
+
+/* ---- start and end */
+
+struct choice *choice_new(struct loop *loop, const struct choice_source *source,
+			  choice_changed_fn changed, void *context)
+{
+	struct choice *choice = calloc(1, sizeof(*choice));
+
+	if (!choice)
+		return NULL;
+	if (keyed_hash_new_key(&choice->key)) {
+		free(choice);
+		return NULL;
+	}
+	choice->loop = loop;
+	choice->source = *source;
+	choice->changed = changed;
+	choice->context = context;
+	loop_timer_init(loop, &choice->look, on_look, choice);
+	loop_timer_init(loop, &choice->devices, on_devices, choice);
+	loop_timer_init(loop, &choice->forget, on_forget, choice);
+	loop_timer_init(loop, &choice->period, on_period, choice);
+	loop_timer_arm(&choice->period, PERIOD_MS);
+	return choice;
+}
+
+void choice_free(struct choice *choice)
+{
+	struct choice_space *space, *next;
+
+	if (!choice)
+		return;
+	HASH_ITER(hh, choice->spaces, space, next)
+	{
+		remove_space(choice, space);
+	}
+	loop_timer_cancel(&choice->look);
+	loop_timer_cancel(&choice->devices);
+	loop_timer_cancel(&choice->period);
+	loop_timer_cancel(&choice->forget);
+	free(choice);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What choice_looks.c, which reads the SPD, and choice_answers.c share. */
+#ifndef LATCHD_CHOICE_CHOICE_PARTS_H
+#define LATCHD_CHOICE_CHOICE_PARTS_H
+
+#include "common/hash.h"
+#include "common/keyed_hash.h"
+#include "common/log_limit.h"
+#include "common/walk_pace.h"
+#include "latchd/choice/choice.h"
+#include "latchd/choice/choice_gone.h"
+
+struct choice_space {
+	struct choice *choice;
+	uint64_t netns;
+	struct choice_table table;
+	struct choice_gone gone;
+	uint64_t digest;
+	bool loaded, stale;
+	bool devices_stale;
+	int links;	    /* reports changes of devices; -1: none */
+	uint64_t read_ns;   /* CLOCK_BOOTTIME, before the last successful look */
+	uint64_t failed_ms; /* since when; 0: the last look succeeded */
+	UT_hash_handle hh;
+};
+
+struct choice {
+	struct loop *loop;
+	struct choice_source source;
+	choice_changed_fn changed;
+	void *context;
+	struct choice_space *spaces;
+	struct keyed_hash_key key;
+	struct loop_timer look, devices, period, forget;
+	unsigned int grace_ms; /* of a policy that is gone */
+	struct walk_pace pace;
+	unsigned int periods;
+	uint64_t edited_ms;
+	struct log_limit log;
+};
+
+struct choice_space *choice_find(const struct choice *choice, uint64_t netns);
+
+#endif
