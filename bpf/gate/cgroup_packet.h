@@ -14,12 +14,14 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 
 /*
  * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
- * again. May change protection and sa of p. A global function, as check_packet().
+ * again. May change protection and sa of p. v: of the socket, or NULL; notes a tunnel. A global
+ * function, as check_packet().
  */
-__noinline int comes_back(struct __sk_buff *skb, struct passage *p)
+__noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v)
 {
 	const struct sk_buff *kernel_skb = kernel_packet(skb);
 	struct bpf_sock *socket = skb->sk;
+	const struct net_device *device;
 	const struct net *net;
 	struct sock *sk;
 
@@ -30,10 +32,13 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p)
 	if (bundle_state(kernel_skb))
 		return comes_back_from_nat(kernel_skb, net, p);
 	if (p->protection != PACKET_PLAIN) {
-		count_as_clear_after_vti(sk, p);
+		count_as_clear_after_tunnel(v, p);
 		return 0;
 	}
-	return comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
+	device = BPF_CORE_READ(kernel_skb, dev);
+	if (v && leaves_by_tunnel(device))
+		v->tunnelled = tunnelled_now();
+	return comes_back_from_device(device, net, p);
 }
 
 #endif

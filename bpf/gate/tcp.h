@@ -72,7 +72,7 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 	netns = netns_of_kernel_socket(kernel_socket(sk));
 	if (packet_headers(&packet, family_of(skb), &ip))
 		return -1;
-	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa)
+	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, NULL, &p->sa)
 				  : ingress_sa(kernel_packet(skb), netns, &p->sa);
 	if (p->listener)
 		p->listener_id = listener_id_of(sk, netns);
@@ -111,7 +111,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (tcp_read_packet(skb, p))
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (tcp && p->egress && (p->protection == PACKET_PLAIN || p->may_start) &&
-	    comes_back(skb, p))
+	    comes_back(skb, p, v))
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
