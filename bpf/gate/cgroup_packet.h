@@ -12,6 +12,14 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
+/* Non-zero: unreadable. A global function, as check_packet(): TCP and UDP share it. */
+__noinline int cgroup_headers(struct __sk_buff *skb, struct ip_headers *ip)
+{
+	struct packet packet = {.cgroup = skb};
+
+	return ip ? packet_headers(&packet, family_of(skb), ip) : -1;
+}
+
 /*
  * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
  * again. May change protection and sa of p. v: of the socket, or NULL; notes a tunnel. A global

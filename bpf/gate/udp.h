@@ -19,27 +19,24 @@ enum datagram {
 
 static __always_inline enum datagram read_ends(const struct packet *packet,
 					       const struct ip_headers *ip, const struct passage *p,
-					       struct named_ends *names)
+					       int egress, struct named_ends *names)
 {
-	const __u8 *peer = p->egress ? ip->destination : ip->source;
+	const __u8 *peer = egress ? ip->destination : ip->source;
 	struct udphdr udp;
 	__u16 remote;
 
 	if (packet_load(packet, ip->payload, &udp, sizeof(udp)))
 		return DATAGRAM_UNREADABLE;
-	remote = bpf_ntohs(p->egress ? udp.dest : udp.source);
+	remote = bpf_ntohs(egress ? udp.dest : udp.source);
 	if (has_remote_end(&p->flow, peer, remote))
 		return DATAGRAM_OWN;
-	if (p->egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
+	if (egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
 		return DATAGRAM_OWN;
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
 }
 
-/*
- * Fills protection, sa and may_start of p. Reads flow and egress. names: of the socket of a
- * datagram that leaves, or NULL. Returns an enum datagram. A global function, as check_packet().
- */
-__noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
+static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
+					 struct named_ends *names)
 {
 	struct packet packet = {.cgroup = skb};
 	enum datagram kind = DATAGRAM_OWN;
@@ -47,15 +44,30 @@ __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct 
 
 	if (!p)
 		return DATAGRAM_UNREADABLE;
-	if (packet_headers(&packet, family_of(skb), &ip))
+	if (cgroup_headers(skb, &ip))
 		return DATAGRAM_UNREADABLE;
-	p->protection = p->egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->flow, &p->sa)
-				  : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
+	p->protection = egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->flow, &p->sa)
+			       : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
 	/* The ports of ESP in UDP are not the datagram's. */
-	if (ip.protocol == IPPROTO_UDP_NUMBER && (!p->egress || p->protection == PACKET_PLAIN))
-		kind = read_ends(&packet, &ip, p, names);
+	if (ip.protocol == IPPROTO_UDP_NUMBER && (!egress || p->protection == PACKET_PLAIN))
+		kind = read_ends(&packet, &ip, p, egress, names);
 	p->may_start = kind == DATAGRAM_OWN;
 	return kind;
+}
+
+/*
+ * Both fill protection, sa and may_start of p, and read flow. names: of the socket, or NULL. They
+ * return an enum datagram. Global functions, as check_packet(); one for each direction, since each
+ * gate is verified with all that it may call.
+ */
+__noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
+{
+	return read_datagram(skb, p, 1, names);
+}
+
+__noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
+{
+	return read_datagram(skb, p, 0, NULL);
 }
 
 /*
@@ -95,7 +107,8 @@ static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_
 }
 
 static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
-					  struct datagram_socket *socket, struct passage *p)
+					  struct datagram_socket *socket, struct passage *p,
+					  int egress)
 {
 	int verdict;
 
@@ -104,7 +117,7 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 		if (!socket)
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
-	if (p->egress && !proves_flow(kernel_packet(skb), sk, socket))
+	if (egress && !proves_flow(kernel_packet(skb), sk, socket))
 		p->may_start = 0;
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
 	if (!socket && verdict != GATE_PASS)
@@ -155,7 +168,8 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
  * What a connected socket receives from another address is checked, too, but creates no latch. A
  * socket that is not connected has no flow: its datagrams pass.
  */
-static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p)
+static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
+				    int egress)
 {
 	struct datagram_socket *socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	struct sock *kernel_sk = kernel_socket(sk);
@@ -168,23 +182,23 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		datagram_release_latch(socket, p->socket_cookie);
 	if (!connected)
 		return GATE_PASS;
-	if (p->egress && socket && socket->sends_elsewhere)
+	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram that was named may be rewritten, too. */
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
-	if (p->egress && lost_its_latch(kernel_packet(skb), sk, socket))
+	if (egress && lost_its_latch(kernel_packet(skb), sk, socket))
 		return drop(LATCH_DROP_CLOSED, p, NULL);
-	kind = udp_read_packet(skb, p, names);
+	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);
 	if (kind < DATAGRAM_NAMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (kind <= elsewhere)
 		return GATE_PASS;
-	if (p->egress)
+	if (egress)
 		socket = remember_tunnelled(skb, sk, socket, p);
-	if (p->egress && comes_back(skb, p, socket ? &socket->verdict : NULL))
+	if (egress && comes_back(skb, p, socket ? &socket->verdict : NULL))
 		return GATE_PASS;
-	return check_datagram(skb, sk, socket, p);
+	return check_datagram(skb, sk, socket, p, egress);
 }
 
 #endif
