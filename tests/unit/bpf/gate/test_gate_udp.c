@@ -158,6 +158,26 @@ Test(gate_udp, an_unconnected_socket_does_not_use_the_latch_of_its_former_flow)
 	close(pair.server);
 }
 
+Test(gate_udp, a_disconnected_socket_does_not_use_a_latch_that_another_socket_owns)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct address here = name_of(pair.client, getsockname);
+	struct address there = name_of(pair.server, getsockname);
+	struct latch_flow flow = udp_flow(pair.client);
+
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	cr_expect_eq(udp_send(pair.client), -EPERM, "while it is connected the latch counts");
+	udp_disconnect(pair.client);
+	udp_disconnect(pair.server);
+	cr_expect(has_latch(&flow), "the latch has another owner");
+	cr_expect_eq(udp_send_to(pair.client, there), 0);
+	wait_for(is_readable(pair.server));
+	cr_expect_eq(udp_send_to(pair.server, here), 0);
+	wait_for(is_readable(pair.client));
+	close(pair.client);
+	close(pair.server);
+}
+
 Test(gate_udp, a_raw_socket_does_not_use_the_latch_of_a_udp_flow)
 {
 	static const uint8_t header[8] = {0, IPPROTO_UDP, 0, 9, 0, 8};
