@@ -290,13 +290,6 @@ static __always_inline void sa_added(struct xfrm_state *x)
 		sa_replace(x, &key, known);
 }
 
-SEC("fentry/xfrm_state_add")
-int BPF_PROG(watch_sa_add, struct xfrm_state *x)
-{
-	sa_installing(x);
-	return 0;
-}
-
 /*
  * The kernel copies the encapsulation of x to the SA that it has, and packets may leave by the new
  * ports at once (a NAT mapping that changed).
@@ -313,6 +306,13 @@ static __always_inline void sa_moving(struct xfrm_state *x)
 		return;
 	known->encap_former = known->encap_port;
 	known->encap_port = port;
+}
+
+SEC("fentry/xfrm_state_add")
+int BPF_PROG(watch_sa_add, struct xfrm_state *x)
+{
+	sa_installing(x);
+	return 0;
 }
 
 SEC("fentry/xfrm_state_update")
