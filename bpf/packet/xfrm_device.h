@@ -65,7 +65,8 @@ static __always_inline int is_tunnel(__u64 kind)
 	       kind == KIND_OF("erspan") || kind == KIND_OF("ip6gre") ||
 	       kind == KIND_OF("ip6gret") || kind == KIND_OF("ip6ersp") ||
 	       kind == KIND_OF("ipip") || kind == KIND_OF("ip6tnl") || kind == KIND_OF("sit") ||
-	       kind == KIND_OF("vxlan") || kind == KIND_OF("geneve") || kind == KIND_OF("bareudp");
+	       kind == KIND_OF("vxlan") || kind == KIND_OF("geneve") ||
+	       kind == KIND_OF("bareudp") || kind == KIND_OF("wiregua");
 }
 
 /*
