@@ -20,6 +20,12 @@ __noinline int cgroup_headers(struct __sk_buff *skb, struct ip_headers *ip)
 	return ip ? packet_headers(&packet, family_of(skb), ip) : -1;
 }
 
+/* A global function, as check_packet(). */
+__noinline int leaves_by_tunnel(struct __sk_buff *skb)
+{
+	return is_tunnel(kind_of_device(BPF_CORE_READ(kernel_packet(skb), dev)));
+}
+
 /*
  * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
  * again. May change protection and sa of p. v: of the socket, or NULL; notes a tunnel. A global
@@ -29,7 +35,6 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socke
 {
 	const struct sk_buff *kernel_skb = kernel_packet(skb);
 	struct bpf_sock *socket = skb->sk;
-	const struct net_device *device;
 	const struct net *net;
 	struct sock *sk;
 
@@ -43,10 +48,9 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socke
 		count_as_clear_after_tunnel(v, p);
 		return 0;
 	}
-	device = BPF_CORE_READ(kernel_skb, dev);
-	if (v && leaves_by_tunnel(device))
+	if (v && leaves_by_tunnel(skb))
 		v->tunnelled = tunnelled_now();
-	return comes_back_from_device(device, net, p);
+	return comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
 }
 
 #endif

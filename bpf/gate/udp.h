@@ -149,8 +149,7 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 {
 	if (socket && socket->verdict.tunnelled && !same_flow(&socket->flow, &p->flow))
 		socket->verdict.tunnelled = 0;
-	if (p->protection != PACKET_PLAIN ||
-	    !leaves_by_tunnel(BPF_CORE_READ(kernel_packet(skb), dev)))
+	if (p->protection != PACKET_PLAIN || !leaves_by_tunnel(skb))
 		return socket;
 	if (!socket)
 		socket = datagram_socket_new(sk);

@@ -45,11 +45,6 @@ static __always_inline __u32 tunnelled_now(void)
 	return (__u32)(bpf_ktime_get_ns() / 1000000000) + 1;
 }
 
-static OWN_FRAME int leaves_by_tunnel(const struct net_device *device)
-{
-	return is_tunnel(kind_of_device(device));
-}
-
 /*
  * A tunnel device has the packet protected as one of its own: VTI always, the others if the ESP is
  * made asynchronously. What they receive comes without an SA, so that a latch would end the flow:
