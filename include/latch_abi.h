@@ -257,9 +257,11 @@ struct latch_sa {
 	__u32 mark_mask;
 	__u32 if_id;
 	struct latch_qop qop;
-	__u8 mode;  /* XFRM_MODE_* */
-	__u8 encap; /* 1: UDP encapsulation */
-	__u8 pad[6];
+	__u8 mode;	    /* XFRM_MODE_* */
+	__u8 encap;	    /* 1: UDP encapsulation */
+	__u16 encap_port;   /* its destination port; 0: no encapsulation */
+	__u16 encap_former; /* before the last update of the SA, which packets under way have */
+	__u8 pad[2];
 };
 
 /* Why a packet was dropped. Its flow has a latch, or was to get one. */
@@ -280,6 +282,7 @@ enum latch_drop {
 	LATCH_DROP_REQUIRED,	 /* a rule requires a latch, and this packet cannot create one */
 	LATCH_DROP_MERGED,	 /* GRO or reassembly merged it, or may have merged it, with data in
 				    clear or of another peer's SA */
+	LATCH_DROP_OTHER_MODE,	 /* its SA has a mode that latchd does not know (IP-TFS) */
 	LATCH_DROP_COUNT,
 };
 

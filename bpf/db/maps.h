@@ -121,6 +121,7 @@ struct socket_verdict {
 	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
 	enum latch_direction opened;
 	__u32 exempt_stamp;
+	__u32 tunnelled; /* when it last sent in clear to a tunnel device, in seconds; 0: never */
 };
 
 struct verdicts_map {
@@ -137,6 +138,7 @@ struct verdicts_map {
 struct datagram_socket {
 	struct socket_verdict verdict;
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
+	__u8 was_released;	/* has been connected under a latch that was released since */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
 
@@ -184,10 +186,13 @@ struct refusals_map {
 
 #define OBJECT_MARKS 16384
 
-/* Queues of fragments from different peers, and packets made of several: see mixture.h. */
+/*
+ * Queues of fragments from different peers, and packets made of several: see mixture.h. The second
+ * half is for other user namespaces than the host's.
+ */
 struct object_marks_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, OBJECT_MARKS);
+	__uint(max_entries, 2 * OBJECT_MARKS);
 	__type(key, __u32);
 	__type(value, __u64);
 };

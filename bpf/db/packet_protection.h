@@ -10,6 +10,7 @@ enum __attribute__((packed)) packet_protection {
 	PACKET_MALFORMED,
 	PACKET_MERGED, /* perhaps merged or reassembled with data in clear or of another peer's SA
 			*/
+	PACKET_OTHER_MODE, /* by one SA of another mode than transport, tunnel and BEET */
 };
 
 #endif

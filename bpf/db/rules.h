@@ -4,18 +4,7 @@
 #define LATCH_BPF_DB_RULES_H
 
 #include "db/maps.h"
-
-/* The decision for one flow. It is a copy, so that a change of rules cannot split it. */
-struct rule_decision {
-	__u32 stamp; /* rule_stamp of the rules that were searched */
-	__u16 index; /* LATCH_RULE_NONE: no rule matched */
-	enum latch_action action;
-	enum latch_disposition disposition;
-	__u8 flags;
-	__u8 undecided; /* the rules changed during the search: action is REQUIRE, and no flow may
-			   start */
-	__u8 pad[2];
-};
+#include "db/rule_decision.h"
 
 /* rule_count and rule_stamp of struct latch_settings in one word. */
 union rules_word {

@@ -12,11 +12,26 @@ static __always_inline __u8 family_of(struct __sk_buff *skb)
 	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
 }
 
+/* Non-zero: unreadable. A global function, as check_packet(): TCP and UDP share it. */
+__noinline int cgroup_headers(struct __sk_buff *skb, struct ip_headers *ip)
+{
+	struct packet packet = {.cgroup = skb};
+
+	return ip ? packet_headers(&packet, family_of(skb), ip) : -1;
+}
+
+/* A global function, as check_packet(). */
+__noinline int leaves_by_tunnel(struct __sk_buff *skb)
+{
+	return is_tunnel(kind_of_device(BPF_CORE_READ(kernel_packet(skb), dev)));
+}
+
 /*
  * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
- * again. May change protection and sa of p. A global function, as check_packet().
+ * again. May change protection and sa of p. v: of the socket, or NULL; notes a tunnel. A global
+ * function, as check_packet().
  */
-__noinline int comes_back(struct __sk_buff *skb, struct passage *p)
+__noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v)
 {
 	const struct sk_buff *kernel_skb = kernel_packet(skb);
 	struct bpf_sock *socket = skb->sk;
@@ -30,9 +45,11 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p)
 	if (bundle_state(kernel_skb))
 		return comes_back_from_nat(kernel_skb, net, p);
 	if (p->protection != PACKET_PLAIN) {
-		count_as_clear_after_vti(sk, p);
+		count_as_clear_after_tunnel(v, p);
 		return 0;
 	}
+	if (v && leaves_by_tunnel(skb))
+		v->tunnelled = tunnelled_now();
 	return comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
 }
 

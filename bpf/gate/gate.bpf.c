@@ -23,13 +23,13 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 		return GATE_PASS;
 	p.socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
-		return datagram_verdict(gate_udp(skb, sk, &p), egress);
+		return datagram_verdict(gate_udp(skb, sk, &p, egress), egress);
 	/*
 	 * A raw socket has no flow. The kernel's own raw socket, which sends resets and ACKs, is
 	 * left to the netfilter gate.
 	 */
 	if (sk->protocol == IPPROTO_TCP_NUMBER && sk->type == SOCK_STREAM)
-		return gate_tcp(skb, sk, &p);
+		return gate_tcp(skb, sk, &p, egress);
 	return GATE_PASS;
 }
 

@@ -64,6 +64,8 @@ static __always_inline int pass_auto(struct passage *p)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (p->protection == PACKET_MERGED)
 		return drop(LATCH_DROP_MERGED, p, NULL);
+	if (p->protection == PACKET_OTHER_MODE)
+		count(LATCH_COUNTER_UNLATCHED_OTHER);
 	if (p->protection != PACKET_PROTECTED)
 		return GATE_PASS;
 	sa = sa_find(&p->sa);

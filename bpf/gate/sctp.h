@@ -219,6 +219,8 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	case PACKET_MERGED:
 		return drop(LATCH_DROP_MERGED, p, NULL);
+	case PACKET_OTHER_MODE:
+		return drop(LATCH_DROP_OTHER_MODE, p, NULL);
 	case PACKET_PROTECTED:
 		break;
 	}

@@ -53,11 +53,7 @@ __noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int p
 	return 0;
 }
 
-/*
- * Fills flow, sa, protection, listener_id, is_syn and may_start of p. Reads egress and listener.
- * Non-zero: the packet cannot be read. A global function, as check_packet().
- */
-__noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
+static __always_inline int read_segment(struct __sk_buff *skb, struct passage *p, int egress)
 {
 	struct packet packet = {.cgroup = skb};
 	struct bpf_sock *sk = skb->sk;
@@ -70,27 +66,43 @@ __noinline int tcp_read_packet(struct __sk_buff *skb, struct passage *p)
 	if (!sk || !p)
 		return -1;
 	netns = netns_of_kernel_socket(kernel_socket(sk));
-	if (packet_headers(&packet, family_of(skb), &ip))
+	if (cgroup_headers(skb, &ip))
 		return -1;
-	p->protection = p->egress ? packet_egress_sa(&packet, netns, &ip, &p->sa)
-				  : ingress_sa(kernel_packet(skb), netns, &p->sa);
-	if (p->listener)
+	p->protection = egress ? packet_egress_sa(&packet, netns, &ip, NULL, &p->sa)
+			       : ingress_sa(kernel_packet(skb), netns, &p->sa);
+	if (!egress && p->listener)
 		p->listener_id = listener_id_of(sk, netns);
 	/*
 	 * The peer's SYN may arrive first, if there was no SA yet for the SYN of this host (RFC
 	 * 5660 section 4).
 	 */
-	crossing = !p->egress && sk->state == BPF_TCP_SYN_SENT;
-	if (!p->listener && !crossing)
+	crossing = sk->state == BPF_TCP_SYN_SENT;
+	if (egress || (!p->listener && !crossing))
 		flow_of_full_socket(sk, netns, &p->flow);
 	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
-	p->is_syn = is_syn(tcp_flags) || (p->egress && sk->state == BPF_TCP_SYN_SENT);
+	p->is_syn = is_syn(tcp_flags) || (egress && sk->state == BPF_TCP_SYN_SENT);
 	p->may_start = p->is_syn || (p->listener && may_start_flow(tcp_flags));
 	return 0;
 }
 
-static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p)
+/*
+ * Both fill flow, sa, protection, listener_id, is_syn and may_start of p, and read listener.
+ * Non-zero: the packet cannot be read. Global functions, as check_packet(); one for each direction,
+ * since each gate is verified with all that it may call. No listener sends by its gate.
+ */
+__noinline int tcp_read_sent(struct __sk_buff *skb, struct passage *p)
+{
+	return read_segment(skb, p, 1);
+}
+
+__noinline int tcp_read_received(struct __sk_buff *skb, struct passage *p)
+{
+	return read_segment(skb, p, 0);
+}
+
+static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
+				    int egress)
 {
 	struct socket_verdict *v;
 	struct tcp_sock *tcp;
@@ -104,20 +116,20 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	 * A listener sends only SYN-ACKs. Their flow is inside the ESP. The netfilter gate checks
 	 * them.
 	 */
-	if (p->egress && p->listener)
+	if (egress && p->listener)
 		return GATE_PASS;
 	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);
 	first = tcp ? mptcp_first_subflow(tcp) : NULL;
-	if (tcp_read_packet(skb, p))
+	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p))
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
-	if (tcp && p->egress && (p->protection == PACKET_PLAIN || p->may_start) &&
-	    comes_back(skb, p))
+	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start) &&
+	    comes_back(skb, p, v))
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;
 	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
-	if (p->starts_flow)
+	if (!egress && p->starts_flow)
 		tcp_count_spawned(skb, p, verdict == GATE_PASS);
 	return verdict;
 }

@@ -19,27 +19,24 @@ enum datagram {
 
 static __always_inline enum datagram read_ends(const struct packet *packet,
 					       const struct ip_headers *ip, const struct passage *p,
-					       struct named_ends *names)
+					       int egress, struct named_ends *names)
 {
-	const __u8 *peer = p->egress ? ip->destination : ip->source;
+	const __u8 *peer = egress ? ip->destination : ip->source;
 	struct udphdr udp;
 	__u16 remote;
 
 	if (packet_load(packet, ip->payload, &udp, sizeof(udp)))
 		return DATAGRAM_UNREADABLE;
-	remote = bpf_ntohs(p->egress ? udp.dest : udp.source);
+	remote = bpf_ntohs(egress ? udp.dest : udp.source);
 	if (has_remote_end(&p->flow, peer, remote))
 		return DATAGRAM_OWN;
-	if (p->egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
+	if (egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
 		return DATAGRAM_OWN;
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
 }
 
-/*
- * Fills protection, sa and may_start of p. Reads flow and egress. names: of the socket of a
- * datagram that leaves, or NULL. Returns an enum datagram. A global function, as check_packet().
- */
-__noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
+static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
+					 struct named_ends *names)
 {
 	struct packet packet = {.cgroup = skb};
 	enum datagram kind = DATAGRAM_OWN;
@@ -47,15 +44,30 @@ __noinline int udp_read_packet(struct __sk_buff *skb, struct passage *p, struct 
 
 	if (!p)
 		return DATAGRAM_UNREADABLE;
-	if (packet_headers(&packet, family_of(skb), &ip))
+	if (cgroup_headers(skb, &ip))
 		return DATAGRAM_UNREADABLE;
-	p->protection = p->egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->sa)
-				  : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
+	p->protection = egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->flow, &p->sa)
+			       : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
 	/* The ports of ESP in UDP are not the datagram's. */
-	if (ip.protocol == IPPROTO_UDP_NUMBER && (!p->egress || p->protection == PACKET_PLAIN))
-		kind = read_ends(&packet, &ip, p, names);
+	if (ip.protocol == IPPROTO_UDP_NUMBER && (!egress || p->protection == PACKET_PLAIN))
+		kind = read_ends(&packet, &ip, p, egress, names);
 	p->may_start = kind == DATAGRAM_OWN;
 	return kind;
+}
+
+/*
+ * Both fill protection, sa and may_start of p, and read flow. names: of the socket, or NULL. They
+ * return an enum datagram. Global functions, as check_packet(); one for each direction, since each
+ * gate is verified with all that it may call.
+ */
+__noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
+{
+	return read_datagram(skb, p, 1, names);
+}
+
+__noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
+{
+	return read_datagram(skb, p, 0, NULL);
 }
 
 /*
@@ -72,8 +84,31 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 		socket->verdict.was_latched = 1;
 }
 
-static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_socket *socket,
-					  struct passage *p)
+/*
+ * Behind ESP a datagram to another address equals one to the connected peer, and so does one from
+ * before the last connect(). Only received datagrams prove the flow then.
+ */
+static __always_inline int proves_flow(const struct sk_buff *skb, struct bpf_sock *sk,
+				       const struct datagram_socket *socket)
+{
+	return !(socket && socket->sends_elsewhere) &&
+	       is_of_present_connection(skb, kernel_socket(sk));
+}
+
+/*
+ * The datagram's own latch is gone, and the socket's present connection has none that could
+ * check it (RFC 5660 section 5.2: the latch of the data is that of its connection).
+ */
+static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_sock *sk,
+					  const struct datagram_socket *socket)
+{
+	return socket && socket->was_released && !socket->verdict.was_latched &&
+	       is_of_former_connection(skb, kernel_socket(sk));
+}
+
+static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
+					  struct datagram_socket *socket, struct passage *p,
+					  int egress)
 {
 	int verdict;
 
@@ -82,11 +117,7 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 		if (!socket)
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
-	/*
-	 * Behind ESP a datagram to another address equals one to the connected peer. Only
-	 * received datagrams prove the flow.
-	 */
-	if (p->egress && socket && socket->sends_elsewhere)
+	if (egress && !proves_flow(kernel_packet(skb), sk, socket))
 		p->may_start = 0;
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
 	if (!socket && verdict != GATE_PASS)
@@ -108,6 +139,26 @@ static __always_inline int datagram_verdict(int verdict, int egress)
 }
 
 /*
+ * What the socket has sent to a tunnel device counts for that connection only. comes_back() notes
+ * it. Returns the socket's state, which a datagram to such a device creates.
+ */
+static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_buff *skb,
+								  struct bpf_sock *sk,
+								  struct datagram_socket *socket,
+								  const struct passage *p)
+{
+	if (socket && socket->verdict.tunnelled && !same_flow(&socket->flow, &p->flow))
+		socket->verdict.tunnelled = 0;
+	if (p->protection != PACKET_PLAIN || !leaves_by_tunnel(skb))
+		return socket;
+	if (!socket)
+		socket = datagram_socket_new(sk);
+	if (socket)
+		remember_flow(socket, p);
+	return socket;
+}
+
+/*
  * All that a connected socket sends is its connection's, whatever its header names: destination
  * NAT, a source route or a routing header changes the destination. Only a datagram for which the
  * application has named another address is not. The sending task tells which one that is. Behind
@@ -116,12 +167,12 @@ static __always_inline int datagram_verdict(int verdict, int egress)
  * What a connected socket receives from another address is checked, too, but creates no latch. A
  * socket that is not connected has no flow: its datagrams pass.
  */
-static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p)
+static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
+				    int egress)
 {
 	struct datagram_socket *socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	struct sock *kernel_sk = kernel_socket(sk);
-	int connected = is_connected(sk), kind;
-	enum datagram elsewhere = DATAGRAM_NAMED;
+	int connected = is_connected(sk), elsewhere = DATAGRAM_NAMED, kind;
 	struct named_ends *names = NULL;
 
 	if (connected)
@@ -130,19 +181,23 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		datagram_release_latch(socket, p->socket_cookie);
 	if (!connected)
 		return GATE_PASS;
-	if (p->egress && socket && socket->sends_elsewhere)
+	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram that was named may be rewritten, too. */
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
-	kind = udp_read_packet(skb, p, names);
+	if (egress && lost_its_latch(kernel_packet(skb), sk, socket))
+		return drop(LATCH_DROP_CLOSED, p, NULL);
+	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);
 	if (kind < DATAGRAM_NAMED)
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (kind <= elsewhere)
 		return GATE_PASS;
-	if (p->egress && comes_back(skb, p))
+	if (egress)
+		socket = remember_tunnelled(skb, sk, socket, p);
+	if (egress && comes_back(skb, p, socket ? &socket->verdict : NULL))
 		return GATE_PASS;
-	return check_datagram(sk, socket, p);
+	return check_datagram(skb, sk, socket, p, egress);
 }
 
 #endif

@@ -32,6 +32,36 @@ static __always_inline int same_flow(const struct latch_flow *one, const struct 
 	return same_bytes(one, other, sizeof(*one));
 }
 
+/*
+ * connect() draws sk_txhash, and each datagram takes it along as its hash, unless that was computed
+ * from its headers later (sw_hash).
+ */
+static __always_inline int has_hash_of_socket(const struct sk_buff *skb)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(skb, l4_hash) &&
+	       !BPF_CORE_READ_BITFIELD_PROBED(skb, sw_hash);
+}
+
+/*
+ * Whether the datagram was made under a connection before the socket's last connect(): it waited in
+ * a queue, or was corked.
+ */
+static OWN_FRAME int is_of_former_connection(const struct sk_buff *skb, const struct sock *sk)
+{
+	__u32 own = BPF_CORE_READ(sk, sk_txhash);
+
+	return own && BPF_CORE_READ(skb, hash) != own && has_hash_of_socket(skb);
+}
+
+/*
+ * Proof that it was not. A socket that was never connected has no hash, and what it has sent has
+ * none either, or that of the headers.
+ */
+static OWN_FRAME int is_of_present_connection(const struct sk_buff *skb, const struct sock *sk)
+{
+	return BPF_CORE_READ(skb, hash) == BPF_CORE_READ(sk, sk_txhash) && has_hash_of_socket(skb);
+}
+
 static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_sock *sk)
 {
 	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
@@ -43,6 +73,8 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 	struct latch_flow flow = socket->flow;
 	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
 
+	if (socket->verdict.was_latched)
+		socket->was_released = 1;
 	socket->verdict.was_latched = 0;
 	if (latch && cookie && latch->socket_cookie == cookie)
 		latch_release(&flow, latch);

@@ -43,6 +43,8 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 		return LATCH_DROP_MALFORMED;
 	if (p->protection == PACKET_MERGED)
 		return LATCH_DROP_MERGED;
+	if (p->protection == PACKET_OTHER_MODE)
+		return LATCH_DROP_OTHER_MODE;
 	if (p->protection != PACKET_PROTECTED)
 		return LATCH_DROP_REQUIRED;
 	sa = sa_find(&p->sa);
@@ -143,6 +145,8 @@ static OWN_FRAME int pass_latched(struct passage *p, struct latch *latch)
 		return drop(LATCH_DROP_MALFORMED, p, latch);
 	case PACKET_MERGED:
 		return drop(LATCH_DROP_MERGED, p, latch);
+	case PACKET_OTHER_MODE:
+		return drop(LATCH_DROP_OTHER_MODE, p, latch);
 	case PACKET_PROTECTED:
 		break;
 	}

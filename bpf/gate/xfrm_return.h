@@ -37,14 +37,24 @@ static OWN_FRAME int comes_back_from_device(const struct net_device *device, con
 	return place == SAS_PLACE_HERE;
 }
 
-/*
- * VTI has passed the packet to XFRM. What it receives comes without an SA, so that a latch would
- * end the flow: the packet counts as it was before, in clear.
- */
-static OWN_FRAME void count_as_clear_after_vti(const struct sock *sk, struct passage *p)
+/* Longer than a packet is under way between a tunnel device and its ESP. */
+#define TUNNELLED_SECONDS 60
+
+static __always_inline __u32 tunnelled_now(void)
 {
-	if (p->protection == PACKET_PROTECTED &&
-	    is_vti(kind_of_device(BPF_CORE_READ(sk, sk_dst_cache, dev))) && !latch_find(&p->flow))
+	return (__u32)(bpf_ktime_get_ns() / 1000000000) + 1;
+}
+
+/*
+ * A tunnel device has the packet protected as one of its own: VTI always, the others if the ESP is
+ * made asynchronously. What they receive comes without an SA, so that a latch would end the flow:
+ * the packet counts as it was before, in clear. The socket's route may have changed since. Another
+ * CPU's clock may be a little ahead.
+ */
+static OWN_FRAME void count_as_clear_after_tunnel(const struct socket_verdict *v, struct passage *p)
+{
+	if (p->protection == PACKET_PROTECTED && v && v->tunnelled &&
+	    (__s32)(tunnelled_now() - v->tunnelled) <= TUNNELLED_SECONDS && !latch_find(&p->flow))
 		p->protection = PACKET_PLAIN;
 }
 

@@ -33,19 +33,18 @@ static OWN_FRAME enum packet_protection bundle_sa(const struct sk_buff *skb, __u
 	child = BPF_CORE_READ((struct xfrm_dst *)route_of(skb), child);
 	if (child && BPF_CORE_READ(child, xfrm))
 		return PACKET_NESTED;
-	state_sa(x, netns, sa);
-	return PACKET_PROTECTED;
+	return protection_of_state(x, netns, sa);
 }
 
 /*
  * A packet under this SA passes the cgroup gate again as ESP, with its socket. Under an SA that a
- * network card applies it does not.
+ * network card applies, or of another mode, it does not.
  */
 static __always_inline int returns_as_esp(struct xfrm_state *x, const struct net *net)
 {
 	struct xfrm_dev_offload *offload = __builtin_preserve_access_index(&x->xso);
 
-	if (BPF_CORE_READ(x, xs_net.net) != net)
+	if (BPF_CORE_READ(x, xs_net.net) != net || !is_known_mode(x))
 		return 0;
 	/* Kernels without the member have no such cards (Linux 6.2). */
 	return !bpf_core_field_exists(offload->type) ||

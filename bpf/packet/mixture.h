@@ -24,9 +24,9 @@ static __always_inline struct object_marks mixed_packets(void)
 }
 
 /* The packet has extensions. */
-static __always_inline void mark_mixture(const struct sk_buff *skb, int low_priority)
+static __always_inline void mark_mixture(const struct sk_buff *skb, int foreign)
 {
-	mark_object(mixed_packets(), BPF_CORE_READ(skb, extensions), low_priority);
+	mark_object(mixed_packets(), BPF_CORE_READ(skb, extensions), foreign);
 }
 
 /* XFRM has just added a sec_path, most often in new memory. */
@@ -35,10 +35,17 @@ static __always_inline void clear_mixture(const struct sk_buff *skb)
 	mark_clear(mixed_packets(), BPF_CORE_READ(skb, extensions));
 }
 
-/* The packet has extensions. */
+static __always_inline int is_mixture_in(const struct sk_buff *skb, int foreign)
+{
+	return is_marked(mixed_packets(), BPF_CORE_READ(skb, extensions), foreign);
+}
+
+/* The packet has extensions. Its namespace is read only where a mark of a foreign one may fit. */
 static OWN_FRAME int is_mixture(const struct sk_buff *skb)
 {
-	return is_marked(mixed_packets(), BPF_CORE_READ(skb, extensions));
+	if (is_mixture_in(skb, 0))
+		return 1;
+	return is_mixture_in(skb, 1) && is_foreign(BPF_CORE_READ(skb, dev, nd_net.net));
 }
 
 #endif

@@ -24,9 +24,8 @@ struct object_marks {
 union object_mark {
 	__u64 raw; /* 0 = none */
 	struct {
-		__u32 object;		/* its address, hashed; or OBJECT_MARK_ALL */
-		__u32 second : 31;	/* from 1 on; stops during suspend, as jiffies do */
-		__u32 low_priority : 1; /* any other mark may replace it */
+		__u32 object; /* its address, hashed; or OBJECT_MARK_ALL */
+		__u32 second; /* from 1 on; stops during suspend, as jiffies do */
 	};
 };
 
@@ -47,9 +46,9 @@ static __always_inline __u32 object_hash(const void *object)
 	return (__u32)((address * 0x9e3779b97f4a7c15) >> 32);
 }
 
-static __always_inline __u64 *mark_slot(struct object_marks marks, __u32 hash)
+static __always_inline __u64 *mark_slot(struct object_marks marks, __u32 hash, int foreign)
 {
-	__u32 key = hash % OBJECT_MARKS;
+	__u32 key = hash % OBJECT_MARKS + (foreign ? OBJECT_MARKS : 0);
 
 	return bpf_map_lookup_elem(marks.map, &key);
 }
@@ -66,36 +65,31 @@ static __always_inline union object_mark mark_of(struct object_marks marks, __u6
 }
 
 /*
- * If another CPU was faster and marked another object in this slot, the whole slot is marked. A
- * low-priority mark is made only in an empty slot. Namespaces of ordinary users thus never mark
- * a whole slot, and every other mark replaces theirs.
+ * If another CPU was faster and marked another object in this slot, the whole slot is marked.
+ * foreign: any local user can cause such marks, in namespaces of an own user namespace. They have
+ * slots of their own, so they neither push out a mark of the host nor mark its objects.
  */
-static __always_inline void mark_object(struct object_marks marks, const void *object,
-					int low_priority)
+static __always_inline void mark_object(struct object_marks marks, const void *object, int foreign)
 {
 	union object_mark mark = {.object = object_hash(object), .second = object_mark_second()};
-	__u64 *slot = mark_slot(marks, mark.object), old;
+	__u64 *slot = mark_slot(marks, mark.object, foreign), old;
 	union object_mark found;
 
 	if (!slot)
 		return;
 	old = READ_ONCE(*slot);
 	found = mark_of(marks, old);
-	mark.low_priority = !!low_priority;
-	if (found.raw && found.object != mark.object && low_priority)
-		return;
-	if (found.raw && found.object != mark.object && !found.low_priority)
+	if (found.raw && found.object != mark.object)
 		mark.object = OBJECT_MARK_ALL;
-	if (__sync_val_compare_and_swap(slot, old, mark.raw) == old || low_priority)
+	if (__sync_val_compare_and_swap(slot, old, mark.raw) == old)
 		return;
 	mark.object = OBJECT_MARK_ALL;
 	WRITE_ONCE(*slot, mark.raw);
 }
 
-static __always_inline int is_marked(struct object_marks marks, const void *object)
+static __always_inline int is_marked_in(struct object_marks marks, __u32 hash, int foreign)
 {
-	__u32 hash = object_hash(object);
-	__u64 *slot = mark_slot(marks, hash);
+	__u64 *slot = mark_slot(marks, hash, foreign);
 	union object_mark found;
 
 	if (!slot)
@@ -104,10 +98,17 @@ static __always_inline int is_marked(struct object_marks marks, const void *obje
 	return found.raw && (found.object == hash || found.object == OBJECT_MARK_ALL);
 }
 
-static __always_inline void mark_clear(struct object_marks marks, const void *object)
+/* A device may hand a packet from the host's namespaces to a foreign one, never the other way. */
+static __always_inline int is_marked(struct object_marks marks, const void *object, int foreign)
 {
 	__u32 hash = object_hash(object);
-	__u64 *slot = mark_slot(marks, hash);
+
+	return is_marked_in(marks, hash, 0) || (foreign && is_marked_in(marks, hash, 1));
+}
+
+static __always_inline void clear_in(struct object_marks marks, __u32 hash, int foreign)
+{
+	__u64 *slot = mark_slot(marks, hash, foreign);
 	union object_mark found;
 
 	if (!slot)
@@ -115,6 +116,15 @@ static __always_inline void mark_clear(struct object_marks marks, const void *ob
 	found.raw = READ_ONCE(*slot);
 	if (found.raw && found.object == hash)
 		__sync_val_compare_and_swap(slot, found.raw, 0);
+}
+
+/* The memory of a marked object may be reused in another namespace. */
+static __always_inline void mark_clear(struct object_marks marks, const void *object)
+{
+	__u32 hash = object_hash(object);
+
+	clear_in(marks, hash, 0);
+	clear_in(marks, hash, 1);
 }
 
 #endif

@@ -51,33 +51,57 @@ static __always_inline int ipv4_headers(const struct packet *packet, struct ip_h
 	return 0;
 }
 
-#define IPV6_ROUTING_HEADER 43
-#define SEGMENT_ROUTING	    4 /* RFC 8754: its segments are in reverse order */
+#define IPV6_ROUTING_HEADER  43
+#define IPV6_FRAGMENT_HEADER 44
+#define SEGMENT_ROUTING	     4	    /* RFC 8754: its segments are in reverse order */
+#define FRAGMENT_BITS	     0xfff9 /* offset, and more fragments */
+
+/* The first bytes of an extension header. All have at least eight. */
+struct ipv6_extension {
+	__u8 protocol;
+	__u8 length; /* in 8-byte units after the first */
+	union {
+		struct {
+			__u8 type;
+			__u8 segments_left;
+		} route;
+		__be16 fragment;
+	};
+};
 
 /*
  * XFRM has chosen the SA by the destination behind all segments. The sender's header names the
- * next segment instead.
+ * next segment instead. A host that has all segments delivers the packet to the last one.
  */
-static __always_inline int ipv6_last_segment(const struct packet *packet, __u32 at,
-					     struct ip_headers *ip)
+static __always_inline int ipv6_last_segment(const struct packet *packet,
+					     const struct ipv6_extension *e, struct ip_headers *ip)
 {
-	struct ipv6_rt_hdr route;
+	__u32 at = ip->payload + 8;
 
-	if (packet_load(packet, at, &route, sizeof(route)))
-		return -1;
-	if (!route.segments_left || route.hdrlen < 2)
+	if (!e->route.segments_left || e->length < 2)
 		return 0;
-	at += 8;
-	if (route.type != SEGMENT_ROUTING)
-		at += (route.hdrlen / 2 - 1) * 16;
+	if (e->route.type != SEGMENT_ROUTING)
+		at += (e->length / 2 - 1) * 16;
 	return packet_load(packet, at, ip->destination, 16) ? -1 : 0;
 }
 
+/* An atomic fragment (RFC 6946) is whole: the kernel skips its header and delivers it. */
+static __always_inline int is_skipped(const struct ipv6_extension *e, __u8 protocol)
+{
+	return protocol != IPV6_FRAGMENT_HEADER || !(e->fragment & bpf_htons(FRAGMENT_BITS));
+}
+
+static __always_inline int is_extension(__u8 protocol)
+{
+	return protocol == 0 || protocol == 60 || protocol == IPV6_ROUTING_HEADER ||
+	       protocol == IPV6_FRAGMENT_HEADER;
+}
+
+/* Each routing header may have segments left; the kernel delivers to the last one of the last. */
 static __always_inline int ipv6_headers(const struct packet *packet, struct ip_headers *ip)
 {
 	struct ipv6hdr header;
-	__u8 extension[2];
-	__u32 route = 0;
+	struct ipv6_extension e;
 
 	if (packet_load(packet, 0, &header, sizeof(header)))
 		return -1;
@@ -86,19 +110,17 @@ static __always_inline int ipv6_headers(const struct packet *packet, struct ip_h
 	__builtin_memcpy(ip->source, &header.saddr, 16);
 	__builtin_memcpy(ip->destination, &header.daddr, 16);
 	ip->payload = sizeof(header);
-	/*
-	 * Hop-by-hop, routing and destination options: their length counts 8-byte units after the
-	 * first.
-	 */
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		if (ip->protocol != 0 && ip->protocol != IPV6_ROUTING_HEADER && ip->protocol != 60)
-			return route ? ipv6_last_segment(packet, route, ip) : 0;
-		if (ip->protocol == IPV6_ROUTING_HEADER)
-			route = ip->payload;
-		if (packet_load(packet, ip->payload, extension, sizeof(extension)))
+		if (!is_extension(ip->protocol))
+			return 0;
+		if (packet_load(packet, ip->payload, &e, sizeof(e)))
 			return -1;
-		ip->protocol = extension[0];
-		ip->payload += (extension[1] + 1) * 8;
+		if (!is_skipped(&e, ip->protocol))
+			return 0;
+		if (ip->protocol == IPV6_ROUTING_HEADER && ipv6_last_segment(packet, &e, ip))
+			return -1;
+		ip->payload += ip->protocol == IPV6_FRAGMENT_HEADER ? 8 : (e.length + 1) * 8;
+		ip->protocol = e.protocol;
 	}
 	return -1;
 }
@@ -123,38 +145,86 @@ static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
 }
 
 /*
- * Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header.
- * UDP is ESP (RFC 3948) if XFRM made the packet: ports and the first bytes of any datagram may
- * equal those of ESP.
+ * Whether UDP that XFRM has passed on is ESP (RFC 3948). IPComp leaves a datagram that it cannot
+ * compress as it was, and so does an SA that a network card applies. ESP goes to the port of its
+ * SA. has_own_port: the packet has a port of the socket's datagrams; ESP under an SA that is not in
+ * the table has none of them.
  */
-static __always_inline enum packet_protection packet_egress_sa(const struct packet *packet,
-							       __u64 netns,
-							       const struct ip_headers *ip,
-							       struct latch_sa_key *sa)
+static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, int has_own_port)
+{
+	struct latch_sa_key key = *sa;
+	struct latch_sa *known = bpf_map_lookup_elem(&sas, &key);
+
+	if (!known)
+		return !has_own_port;
+	return known->encap && (port == known->encap_port || port == known->encap_former);
+}
+
+static __always_inline void esp_key(const struct ip_headers *ip, __u64 netns, __be32 spi,
+				    struct latch_sa_key *sa)
+{
+	sa->netns = netns;
+	sa->family = ip->family;
+	__builtin_memcpy(sa->daddr, ip->destination, 16);
+	sa->spi = bpf_ntohl(spi);
+}
+
+/* The start of ESP in UDP. */
+struct udp_esp {
+	struct udphdr udp;
+	__be32 spi;
+};
+
+/* NAT of this host may have changed one of the two. */
+static __always_inline int has_port_of(const struct udphdr *udp, const struct latch_flow *own)
+{
+	return own && (bpf_ntohs(udp->dest) == own->remote_port ||
+		       bpf_ntohs(udp->source) == own->local_port);
+}
+
+/*
+ * UDP is ESP if XFRM made the packet: ports and the first bytes of any datagram may equal those of
+ * ESP.
+ */
+static __always_inline enum packet_protection
+udp_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers *ip,
+	      const struct latch_flow *own, struct latch_sa_key *sa)
+{
+	struct udp_esp start;
+
+	if (!is_made_by_xfrm(kernel_packet(packet->cgroup), ip->family))
+		return PACKET_PLAIN;
+	if (packet_load(packet, ip->payload, &start, sizeof(start)))
+		return PACKET_PLAIN; /* too short for ESP */
+	sa->protocol = IPPROTO_ESP_NUMBER;
+	esp_key(ip, netns, start.spi, sa);
+	return is_encapsulation(sa, bpf_ntohs(start.udp.dest), has_port_of(&start.udp, own))
+		       ? PACKET_PROTECTED
+		       : PACKET_PLAIN;
+}
+
+/*
+ * Cgroup egress programs run after XFRM, so an outgoing packet shows its SA in its outer header.
+ * own: the flow of a socket that sends datagrams, or NULL.
+ */
+static __always_inline enum packet_protection
+packet_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers *ip,
+		 const struct latch_flow *own, struct latch_sa_key *sa)
 {
 	__u32 spi_at = ip->payload;
 	__be32 spi;
 
 	__builtin_memset(sa, 0, sizeof(*sa));
 	sa->protocol = ip->protocol;
-	if (ip->protocol == IPPROTO_TCP_NUMBER)
-		return PACKET_PLAIN;
-	if (ip->protocol == IPPROTO_AH_NUMBER) {
+	if (ip->protocol == IPPROTO_UDP_NUMBER)
+		return udp_egress_sa(packet, netns, ip, own, sa);
+	if (ip->protocol == IPPROTO_AH_NUMBER)
 		spi_at += 4;
-	} else if (ip->protocol == IPPROTO_UDP_NUMBER) {
-		if (!is_made_by_xfrm(kernel_packet(packet->cgroup), ip->family))
-			return PACKET_PLAIN;
-		spi_at += sizeof(struct udphdr);
-		sa->protocol = IPPROTO_ESP_NUMBER;
-	} else if (ip->protocol != IPPROTO_ESP_NUMBER) {
+	else if (ip->protocol != IPPROTO_ESP_NUMBER)
 		return PACKET_PLAIN;
-	}
 	if (packet_load(packet, spi_at, &spi, sizeof(spi)))
 		return PACKET_MALFORMED;
-	sa->netns = netns;
-	sa->family = ip->family;
-	__builtin_memcpy(sa->daddr, ip->destination, 16);
-	sa->spi = bpf_ntohl(spi);
+	esp_key(ip, netns, spi, sa);
 	return PACKET_PROTECTED;
 }
 

@@ -6,18 +6,17 @@
 #include "packet/reassembly.h"
 #include "packet/same_protection.h"
 
+static __always_inline struct net *net_of(struct inet_frag_queue *queue)
+{
+	return BPF_CORE_READ(queue, fqdir, net);
+}
+
 static __always_inline int differ_in_protection(struct inet_frag_queue *queue, struct sk_buff *last,
 						struct sk_buff *skb)
 {
 	if (!has_sec_path(last) && !has_sec_path(skb))
 		return 0;
-	return !same_protection(last, skb, BPF_CORE_READ(queue, fqdir, net, net_cookie));
-}
-
-/* Any local user can cause marks in the network namespaces of a new user namespace. */
-static __always_inline int low_priority(struct inet_frag_queue *queue)
-{
-	return is_foreign(BPF_CORE_READ(queue, fqdir, net));
+	return !same_protection(last, skb, BPF_CORE_READ(net_of(queue), net_cookie));
 }
 
 /*
@@ -29,12 +28,13 @@ SEC("fentry/inet_frag_queue_insert")
 int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 {
 	struct sk_buff *last = queue->fragments_tail;
+	int foreign = is_foreign(net_of(queue));
 
 	if (!last)
 		mark_clear(mixed_queues(), queue);
 	if ((last && differ_in_protection(queue, last, skb)) ||
-	    (has_sec_path(skb) && is_mixture(skb)))
-		mark_object(mixed_queues(), queue, low_priority(queue));
+	    (has_sec_path(skb) && is_mixture_in(skb, foreign)))
+		mark_object(mixed_queues(), queue, foreign);
 	return 0;
 }
 
@@ -42,8 +42,10 @@ int BPF_PROG(watch_fragment, struct inet_frag_queue *queue, struct sk_buff *skb)
 SEC("fentry/inet_frag_reasm_finish")
 int BPF_PROG(watch_reassembly, struct inet_frag_queue *queue, struct sk_buff *whole)
 {
-	if (has_sec_path(whole) && is_marked(mixed_queues(), queue))
-		mark_mixture(whole, low_priority(queue));
+	int foreign = is_foreign(net_of(queue));
+
+	if (has_sec_path(whole) && is_marked(mixed_queues(), queue, foreign))
+		mark_mixture(whole, foreign);
 	return 0;
 }
 

@@ -5,6 +5,10 @@
 
 #include "db/maps.h"
 
+#define MODE_TRANSPORT 0 /* macros of linux/xfrm.h, so not in BTF */
+#define MODE_TUNNEL    1
+#define MODE_BEET      4
+
 static __always_inline int has_sec_path(const struct sk_buff *skb)
 {
 	__u32 slot = bpf_core_enum_value(enum skb_ext_id, SKB_EXT_SEC_PATH);
@@ -22,6 +26,23 @@ static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct l
 		BPF_CORE_READ_INTO((__be32(*)[4])sa->daddr, x, id.daddr.a6);
 	sa->spi = bpf_ntohl(BPF_CORE_READ(x, id.spi));
 	sa->protocol = BPF_CORE_READ(x, id.proto);
+}
+
+/* RFC 9347 (IP-TFS, Linux 6.14) cuts and joins packets: no gate sees what leaves in this mode. */
+static __always_inline int is_known_mode(struct xfrm_state *x)
+{
+	__u8 mode = BPF_CORE_READ(x, props.mode);
+
+	return mode == MODE_TRANSPORT || mode == MODE_TUNNEL || mode == MODE_BEET;
+}
+
+static __always_inline enum packet_protection protection_of_state(struct xfrm_state *x, __u64 netns,
+								  struct latch_sa_key *sa)
+{
+	if (!is_known_mode(x))
+		return PACKET_OTHER_MODE;
+	state_sa(x, netns, sa);
+	return PACKET_PROTECTED;
 }
 
 /* The sec_path of a packet that XFRM has decapsulated lists its SAs. */
@@ -55,8 +76,7 @@ static __always_inline enum packet_protection sec_path_sa(struct sk_buff *skb, _
 	x = BPF_CORE_READ(path, xvec[0]);
 	if (!x)
 		return PACKET_MALFORMED;
-	state_sa(x, netns, sa);
-	return PACKET_PROTECTED;
+	return protection_of_state(x, netns, sa);
 }
 
 #endif

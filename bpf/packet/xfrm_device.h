@@ -56,6 +56,20 @@ static __always_inline int is_vti(__u64 kind)
 }
 
 /*
+ * The device puts its packets into others, which policies may protect. What it receives it hands
+ * on without their SA. A kind is compared by its first seven letters.
+ */
+static __always_inline int is_tunnel(__u64 kind)
+{
+	return is_vti(kind) || kind == KIND_OF("gre") || kind == KIND_OF("gretap") ||
+	       kind == KIND_OF("erspan") || kind == KIND_OF("ip6gre") ||
+	       kind == KIND_OF("ip6gret") || kind == KIND_OF("ip6ersp") ||
+	       kind == KIND_OF("ipip") || kind == KIND_OF("ip6tnl") || kind == KIND_OF("sit") ||
+	       kind == KIND_OF("vxlan") || kind == KIND_OF("geneve") ||
+	       kind == KIND_OF("bareudp") || kind == KIND_OF("wiregua");
+}
+
+/*
  * An xfrm interface passes its packets to XFRM, and the gates see them again as ESP: the first
  * time they are in clear, and the gates must not check them yet. If the interface was moved to
  * another namespace than that of its SAs, the packets lose their socket on the way, and no gate

@@ -44,6 +44,13 @@ static __always_inline void qop_of(struct xfrm_state *x, struct latch_qop *qop)
 				     : BPF_CORE_READ(x, props.replay_window) > 0;
 }
 
+static __always_inline __u16 encap_port_of(struct xfrm_state *x)
+{
+	struct xfrm_encap_tmpl *encap = BPF_CORE_READ(x, encap);
+
+	return encap ? bpf_ntohs(BPF_CORE_READ(encap, encap_dport)) : 0;
+}
+
 static __always_inline void sa_describe(struct xfrm_state *x, const struct latch_sa_key *key,
 					struct latch_sa *sa)
 {
@@ -59,6 +66,7 @@ static __always_inline void sa_describe(struct xfrm_state *x, const struct latch
 	sa->if_id = BPF_CORE_READ(x, if_id);
 	sa->mode = BPF_CORE_READ(x, props.mode);
 	sa->encap = BPF_CORE_READ(x, encap) != NULL;
+	sa->encap_port = encap_port_of(x);
 	qop_of(x, &sa->qop);
 }
 
@@ -283,6 +291,24 @@ static __always_inline void sa_added(struct xfrm_state *x)
 		sa_replace(x, &key, known, word.serial);
 }
 
+/*
+ * The kernel copies the encapsulation of x to the SA that it has, and packets may leave by the new
+ * ports at once (a NAT mapping that changed).
+ */
+static __always_inline void sa_moving(struct xfrm_state *x)
+{
+	__u16 port = encap_port_of(x);
+	struct latch_sa_key key;
+	struct latch_sa *known;
+
+	sa_key_of(x, &key);
+	known = bpf_map_lookup_elem(&sas, &key);
+	if (!known || !known->encap || !port || known->encap_port == port)
+		return;
+	known->encap_former = known->encap_port;
+	known->encap_port = port;
+}
+
 SEC("fentry/xfrm_state_add")
 int BPF_PROG(watch_sa_add, struct xfrm_state *x)
 {
@@ -294,6 +320,7 @@ SEC("fentry/xfrm_state_update")
 int BPF_PROG(watch_sa_update, struct xfrm_state *x)
 {
 	sa_installing(x);
+	sa_moving(x);
 	return 0;
 }
 

@@ -50,6 +50,7 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 		return;
 	verdict->was_latched = 0;
 	verdict->exempt = 0;
+	verdict->tunnelled = 0;
 	verdict->opened = LATCH_DIRECTION_OUT;
 }
 

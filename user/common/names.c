@@ -114,6 +114,8 @@ const char *latch_drop_name(enum latch_drop drop)
 		return "required";
 	case LATCH_DROP_MERGED:
 		return "merged";
+	case LATCH_DROP_OTHER_MODE:
+		return "other-mode";
 	case LATCH_DROP_COUNT:
 		break;
 	}

@@ -11,7 +11,8 @@ Connected UDP sockets on the kernel side alone (RFC 5660 section 5.2).
        ENOBUFS); an unconnected socket can send, and starts no latch
     2. under bound SAs both ends are latched to params 7, from the first datagram on,
        the server's own end when it connects
-    3. datagrams that a connected socket sends to another address are no part of its connection
+    3. datagrams that a connected socket sends to another address are no part of its connection, nor
+       is one that waited (MSG_MORE) since before the connect()
     4. the SAs of w's egress gate belong to another peer (params 8), then those of c's: what they send is
        lost, and no datagram leaves; then those of c's ingress gate: datagrams come to c, and none is accepted
     5. back to params 7 the connection continues
@@ -38,6 +39,7 @@ from maps import are, bind, connections, counter, define, latches_of, listeners,
 
 OTHER = "10.9.0.3"
 IP_RECVERR = 11 # linux/in.h
+UDP_CORK = 1
 ENCAP = "encap espinudp 4500 4500 0.0.0.0"
 W_SENDS, C_SENDS, C_RECEIVES = Gate(W, "out"), Gate(C, "out"), Gate(C, "in")
 
@@ -136,6 +138,16 @@ sends_elsewhere.sendto(b"aside", (C.address, 6002))
 receives(elsewhere, b"aside", "a connected socket sends elsewhere")
 expect(len(connections()) == 2, "a datagram that is sent elsewhere creates no latch")
 sends_elsewhere.close()
+early = W.datagram_socket()
+early.sendto(b"early", socket.MSG_MORE, (C.address, 6002))
+early.connect((C.address, 6002))
+early.setsockopt(socket.IPPROTO_UDP, UDP_CORK, 0)
+receives(elsewhere, b"early", "a datagram from before connect() leaves")
+expect(len(connections()) == 2, "a datagram from before connect() creates no latch")
+early.send(b"late")
+receives(elsewhere, b"late", "the next one arrives")
+expect(len(connections()) == 3, "the next one latches the connection")
+early.close()
 
 def is_lost(gate, sock, reason, what):
     wire, before = gate.crossing(), gate.drops(reason)

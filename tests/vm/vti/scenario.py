@@ -16,7 +16,12 @@ packets on without their SA.
     3. the interfaces are down: a connection that begins past them, under the same SAs, is latched;
        when w's route leads to w's interface, and only its policies are left, it sends nothing; past it
        the stream continues
+    4. a UDP socket of w connects past the interface and sends through it, with a route that is not
+       stored with the socket: it is not latched, and answers arrive. Then the interface is down again:
+       the next socket past it is latched
 """
+import socket
+import struct
 import sys
 
 from abi import (LATCH_COUNTER_SAS_ELSEWHERE, LATCH_DROP_PLAINTEXT, LATCH_DROP_REQUIRED,
@@ -24,9 +29,10 @@ from abi import (LATCH_COUNTER_SAS_ELSEWHERE, LATCH_DROP_PLAINTEXT, LATCH_DROP_R
 from checks import conforms, expect, until
 from flows import register, watch
 from gates import Gate, stops_at
-from host import C, HOSTS, W, accept, arrives_whole, reset_on_close, sends, topology
+from host import (C, HOSTS, W, accept, arrives_whole, received, reset_on_close, sends,
+                  topology)
 from latchd import attach_with
-from maps import are, bind, connections, counter, define, dropped
+from maps import are, bind, connections, counter, define, dropped, latches_of
 
 RULES = """
 [rule strict]
@@ -97,6 +103,48 @@ def datagrams_arrive():
         end.close()
 
 
+def delete_policies(host):
+    """Those without a mark."""
+    here, there = INNER[host], INNER[host.peer]
+    for way, source, destination in (("out", here, there), ("in", there, here)):
+        host.ip(f"xfrm policy delete src {source}/32 dst {destination}/32 dir {way}")
+
+
+def connected(port):
+    ends = [host.datagram_socket(port, INNER[host]) for host in HOSTS]
+    for end, host in zip(ends, HOSTS):
+        end.connect((INNER[host.peer], port))
+    return ends
+
+
+def past_routes_of_sockets():
+    ends = connected(5004)
+    for host in HOSTS:
+        delete_policies(host)
+        through_the_interface(host)
+    ttl = (socket.IPPROTO_IP, socket.IP_TTL, struct.pack("i", 64))
+    for number in range(3):
+        ends[0].sendmsg([b"question %d" % number], [ttl])
+        until(lambda: received(ends[1]), f"datagram {number} by a new route arrives")
+        ends[1].sendmsg([b"answer %d" % number], [ttl])
+        until(lambda: received(ends[0]), f"its answer {number} arrives")
+    expect(not latches_of(5004), "a socket that remembers a route past the interface is not latched")
+    for end in ends:
+        end.close()
+
+
+def latched_past_it():
+    for host in HOSTS:
+        past_the_interface(host)
+        add_policies(host, "")
+    ends = connected(5005)
+    sends(ends[0], ends[1], b"question", "a datagram past the interfaces arrives")
+    sends(ends[1], ends[0], b"answer", "and its answer")
+    expect(are(5005, LATCH_STATE_ESTABLISHED, 7), "both sockets are latched, with params 7")
+    for end in ends:
+        end.close()
+
+
 def none_leaves_required():
     before, wire = dropped(LATCH_DROP_REQUIRED)[0], Gate(W, "out", W.device).crossing()
     refused = W.connect(5003, INNER[C])
@@ -131,9 +179,7 @@ register(W, latched)
 sends(peer, latched, b"answer", "data arrives at w")
 expect(are(5001, LATCH_STATE_ESTABLISHED, 7), "past the interfaces both ends are latched, with params 7")
 through_the_interface(W)
-for way, ends in (("out", (W, C)), ("in", (C, W))):
-    source, destination = (INNER[host] for host in ends)
-    W.ip(f"xfrm policy delete src {source}/32 dst {destination}/32 dir {way}")
+delete_policies(W)
 stops_at(Gate(W, "out", W.device), latched, peer, b"for C only", LATCH_DROP_PLAINTEXT,
          "w's latched end sends nothing through the interface")
 past_the_interface(W)
@@ -141,4 +187,7 @@ add_policies(W, "")
 arrives_whole(peer, b"for C only", "past it the stream continues")
 reset_on_close(latched)
 latched.close()
+peer.close()
+past_routes_of_sockets()
+latched_past_it()
 conforms("R-2-4", "through a VTI interface nothing of a latched connection leaves, nor of one that needs a latch")

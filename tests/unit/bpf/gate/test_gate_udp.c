@@ -13,6 +13,7 @@
 #include "gate_fixture.h"
 #include "udp_loss.h"
 
+#include <linux/udp.h>
 #include <net/route.h>
 
 #define ROUTED_PEER "192.0.2.7" /* the test adds and deletes its route */
@@ -157,6 +158,26 @@ Test(gate_udp, an_unconnected_socket_does_not_use_the_latch_of_its_former_flow)
 	close(pair.server);
 }
 
+Test(gate_udp, a_disconnected_socket_does_not_use_a_latch_that_another_socket_owns)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct address here = name_of(pair.client, getsockname);
+	struct address there = name_of(pair.server, getsockname);
+	struct latch_flow flow = udp_flow(pair.client);
+
+	put_latch(&flow, LATCH_OWNER_SOCKET);
+	cr_expect_eq(udp_send(pair.client), -EPERM, "while it is connected the latch counts");
+	udp_disconnect(pair.client);
+	udp_disconnect(pair.server);
+	cr_expect(has_latch(&flow), "the latch has another owner");
+	cr_expect_eq(udp_send_to(pair.client, there), 0);
+	wait_for(is_readable(pair.server));
+	cr_expect_eq(udp_send_to(pair.server, here), 0);
+	wait_for(is_readable(pair.client));
+	close(pair.client);
+	close(pair.server);
+}
+
 Test(gate_udp, a_raw_socket_does_not_use_the_latch_of_a_udp_flow)
 {
 	static const uint8_t header[8] = {0, IPPROTO_UDP, 0, 9, 0, 8};
@@ -284,6 +305,74 @@ Test(gate_udp, L_5_2_2_connect_to_another_peer_releases_the_latch)
 	expect_released(&flow);
 	wait_for(is_readable(third));
 	close(third);
+	udp_close(&pair);
+}
+
+static void cork_one_byte(int fd)
+{
+	cr_assert_eq(send(fd, "x", 1, MSG_MORE), 1, "%s", strerror(errno));
+}
+
+static void uncork(int fd)
+{
+	int off = 0;
+
+	cr_assert_eq(setsockopt(fd, IPPROTO_UDP, UDP_CORK, &off, sizeof(off)), 0);
+}
+
+/* It was made before connect(), as one that waits in a queue. */
+Test(gate_udp, L_5_2_2_a_datagram_of_the_former_latched_connection_does_not_leave_any_more)
+{
+	size_t i;
+
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
+		struct latch_flow flow = latch_client(&pair);
+		int third = udp_bound(udp_ways[i][1]);
+
+		cork_one_byte(pair.client);
+		udp_connect(pair.client, name_of(third, getsockname));
+		uncork(pair.client);
+		cr_expect_eq(drops_for(LATCH_DROP_CLOSED).egress, i + 1);
+		cr_expect_not(is_readable(pair.server) || is_readable(third));
+		expect_released(&flow);
+		cr_expect_eq(udp_send(pair.client), 0, "the new connection does not send");
+		wait_for(is_readable(third));
+		close(third);
+		udp_close(&pair);
+	}
+}
+
+/* To its former peer, or over IPv4 to the new one: connect() overwrites what is corked. */
+Test(gate_udp, a_datagram_of_a_former_connection_without_a_latch_leaves)
+{
+	size_t i;
+
+	for (i = 0; i < UDP_WAYS; i++) {
+		struct pair pair = udp_pair(udp_ways[i][0], udp_ways[i][1]);
+		int third = udp_bound(udp_ways[i][1]);
+
+		cork_one_byte(pair.client);
+		udp_connect(pair.client, name_of(third, getsockname));
+		uncork(pair.client);
+		wait_for(is_readable(pair.server) || is_readable(third));
+		close(third);
+		udp_close(&pair);
+	}
+	cr_expect_eq(drops_in_all().egress, 0);
+}
+
+Test(gate_udp, a_datagram_from_before_connect_to_the_same_peer_has_the_same_latch)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct latch_flow flow = latch_client(&pair);
+	__u64 before = drops_for(LATCH_DROP_PLAINTEXT).egress;
+
+	cork_one_byte(pair.client);
+	udp_connect(pair.client, name_of(pair.server, getsockname));
+	uncork(pair.client);
+	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT).egress, before + 1);
+	cr_expect(has_latch(&flow));
 	udp_close(&pair);
 }
 

@@ -19,15 +19,7 @@
 #include "latch_abi.h"
 #include "db/packet_protection.h"
 #include "db/read_once.h"
-
-struct rule_decision {
-	__u32 stamp;
-	__u16 index;
-	enum latch_action action;
-	enum latch_disposition disposition;
-	__u8 flags;
-	__u8 undecided;
-};
+#include "db/rule_decision.h"
 
 #define PEER	 7
 #define IMPOSTOR 8
@@ -204,4 +196,30 @@ Test(verdict,
 	latch.word.state = LATCH_STATE_ESTABLISHED;
 	latch.word.params = PEER;
 	cr_expect(is_dropped(LATCH_DROP_SA_PENDING));
+}
+
+static bool passes_in_a_mode_that_latchd_does_not_know(void)
+{
+	struct passage p = {.protection = PACKET_OTHER_MODE};
+
+	return pass_latched(&p, &latch) == GATE_PASS;
+}
+
+Test(verdict, R_2_4_an_sa_of_an_unknown_mode_carries_no_latched_flow)
+{
+	cr_expect_not(passes_in_a_mode_that_latchd_does_not_know(), "larval");
+	cr_expect(passes(), "the SA of a known mode makes the latch established");
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+	cr_expect_not(passes_in_a_mode_that_latchd_does_not_know(), "established");
+	cr_expect_eq(counts[LATCH_DROP_OTHER_MODE].ingress, 2);
+}
+
+Test(verdict, R_2_4_an_sa_of_an_unknown_mode_starts_no_latch_that_a_rule_requires)
+{
+	struct passage p = {.protection = PACKET_OTHER_MODE};
+	__u16 params_id;
+
+	cr_expect_eq(reject_reason(&p, &params_id), LATCH_DROP_OTHER_MODE);
+	p.protection = PACKET_PROTECTED;
+	cr_expect_eq(reject_reason(&p, &params_id), REJECT_NONE);
 }

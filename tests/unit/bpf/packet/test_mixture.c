@@ -44,8 +44,9 @@ struct sk_buff {
 	int params; /* of its SA */
 };
 
-static __u64 mixtures[OBJECT_MARKS];
+static __u64 mixtures[2 * OBJECT_MARKS];
 static __u64 now;
+static __u64 namespace = 1; /* of the packets that are merged */
 
 static void *bpf_map_lookup_elem(void *map, const __u32 *key)
 {
@@ -70,7 +71,7 @@ static bool has_sec_path(const struct sk_buff *skb)
 
 static bool same_protection(const struct sk_buff *first, const struct sk_buff *next, __u64 netns)
 {
-	cr_assert_eq(netns, 1);
+	cr_assert_eq(netns, namespace);
 	return has_sec_path(first) == has_sec_path(next) && first->params == next->params;
 }
 
@@ -172,4 +173,18 @@ Test(mixture, a_packet_in_the_memory_of_a_mixture_is_not_marked)
 	watch_merge(&first, &next);
 	later = received(PEER, 0);
 	cr_expect_not(is_mixture(&later));
+}
+
+Test(mixture, R_2_4_a_mixture_in_a_foreign_namespace_is_found_there_and_nowhere_else)
+{
+	struct net container = {2};
+	struct net_device inside = {{&container}};
+	struct sk_buff first = received(PEER, 0), next = received(IMPOSTOR, 1);
+	struct sk_buff same_place = first;
+
+	first.dev = next.dev = &inside;
+	namespace = 2;
+	watch_merge(&first, &next);
+	cr_expect(is_mixture(&first));
+	cr_expect_not(is_mixture(&same_place), "a mark of a foreign namespace counts on the host");
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Marks of kernel objects by address. The test compiles the text of bpf/packet/object_mark.h, with
- * a table of four slots and a clock of its own. In one test another processor marks an object
- * between two steps.
+ * a table of four slots for each kind of namespace and a clock of its own. In one test another
+ * processor marks an object between two steps.
  */
 #include <criterion/criterion.h>
 #include <linux/types.h>
@@ -14,7 +14,7 @@
 #define LATCH_BPF_DB_MAPS_H
 #define OBJECT_MARKS 4
 
-static __u64 table[OBJECT_MARKS];
+static __u64 table[2 * OBJECT_MARKS];
 static __u64 now;
 static const char *marked_by_other_cpu; /* the next read of the clock runs the other processor */
 
@@ -22,7 +22,7 @@ static void run_other_cpu(void);
 
 static void *bpf_map_lookup_elem(void *map, const __u32 *key)
 {
-	return *key < OBJECT_MARKS ? (__u64 *)map + *key : NULL;
+	return *key < 2 * OBJECT_MARKS ? (__u64 *)map + *key : NULL;
 }
 
 static __u64 bpf_ktime_get_ns(void)
@@ -90,13 +90,13 @@ Test(object_mark, an_object_is_marked_until_its_mark_is_cleared)
 		   *far = neighbour(object, false);
 
 	mark_object(marks, object, 0);
-	cr_expect(is_marked(marks, object));
-	cr_expect_not(is_marked(marks, near));
-	cr_expect_not(is_marked(marks, far));
+	cr_expect(is_marked(marks, object, 0));
+	cr_expect_not(is_marked(marks, near, 0));
+	cr_expect_not(is_marked(marks, far, 0));
 	mark_clear(marks, near);
-	cr_expect(is_marked(marks, object));
+	cr_expect(is_marked(marks, object, 0));
 	mark_clear(marks, object);
-	cr_expect_not(is_marked(marks, object));
+	cr_expect_not(is_marked(marks, object, 0));
 }
 
 Test(object_mark, two_marks_in_one_slot_mark_all_its_objects_and_cannot_be_cleared)
@@ -108,9 +108,9 @@ Test(object_mark, two_marks_in_one_slot_mark_all_its_objects_and_cannot_be_clear
 	mark_object(marks, near, 0);
 	mark_clear(marks, near);
 	mark_clear(marks, object);
-	cr_expect(is_marked(marks, object));
-	cr_expect(is_marked(marks, near));
-	cr_expect_not(is_marked(marks, far));
+	cr_expect(is_marked(marks, object, 0));
+	cr_expect(is_marked(marks, near, 0));
+	cr_expect_not(is_marked(marks, far, 0));
 }
 
 Test(object_mark, marking_an_object_again_renews_its_mark)
@@ -119,9 +119,9 @@ Test(object_mark, marking_an_object_again_renews_its_mark)
 	advance_clock(SECONDS / 2);
 	mark_object(marks, objects, 0);
 	advance_clock(SECONDS);
-	cr_expect(is_marked(marks, objects), "the mark has the time of the last call");
+	cr_expect(is_marked(marks, objects, 0), "the mark has the time of the last call");
 	mark_clear(marks, objects);
-	cr_expect_not(is_marked(marks, objects));
+	cr_expect_not(is_marked(marks, objects, 0));
 }
 
 Test(object_mark, an_expired_mark_does_not_count_and_is_replaced_by_the_next_mark)
@@ -130,12 +130,12 @@ Test(object_mark, an_expired_mark_does_not_count_and_is_replaced_by_the_next_mar
 
 	mark_object(marks, objects, 0);
 	advance_clock(SECONDS);
-	cr_expect(is_marked(marks, objects));
+	cr_expect(is_marked(marks, objects, 0));
 	advance_clock(1);
-	cr_expect_not(is_marked(marks, objects));
+	cr_expect_not(is_marked(marks, objects, 0));
 	mark_object(marks, near, 0);
-	cr_expect(is_marked(marks, near));
-	cr_expect_not(is_marked(marks, objects));
+	cr_expect(is_marked(marks, near, 0));
+	cr_expect_not(is_marked(marks, objects, 0));
 }
 
 Test(object_mark, the_mark_of_a_slot_with_two_objects_expires)
@@ -143,9 +143,9 @@ Test(object_mark, the_mark_of_a_slot_with_two_objects_expires)
 	mark_object(marks, objects, 0);
 	mark_object(marks, neighbour(objects, true), 0);
 	advance_clock(SLOT_SECONDS);
-	cr_expect(is_marked(marks, objects));
+	cr_expect(is_marked(marks, objects, 0));
 	advance_clock(1);
-	cr_expect_not(is_marked(marks, objects));
+	cr_expect_not(is_marked(marks, objects, 0));
 }
 
 Test(object_mark, a_mark_does_not_expire_by_a_clock_that_is_behind)
@@ -153,32 +153,59 @@ Test(object_mark, a_mark_does_not_expire_by_a_clock_that_is_behind)
 	advance_clock(5);
 	mark_object(marks, objects, 0);
 	now -= 2000000000ull;
-	cr_expect(is_marked(marks, objects));
+	cr_expect(is_marked(marks, objects, 0));
 }
 
-Test(object_mark, a_low_priority_mark_does_not_replace_the_mark_of_its_slot)
+Test(object_mark, a_mark_of_a_foreign_namespace_finds_the_place_of_a_mark_of_the_host_free)
 {
 	const char *near = neighbour(objects, true);
 
 	mark_object(marks, objects, 0);
 	mark_object(marks, near, 1);
-	cr_expect(is_marked(marks, objects));
-	cr_expect_not(is_marked(marks, near), "the object of the low-priority mark is marked");
+	cr_expect(is_marked(marks, near, 1));
+	cr_expect(is_marked(marks, objects, 0));
 	mark_clear(marks, objects);
-	cr_expect_not(is_marked(marks, near), "all objects of the slot are marked");
+	cr_expect(is_marked(marks, near, 1), "the mark in the foreign namespace is lost");
+	cr_expect_not(is_marked(marks, objects, 0));
 }
 
-Test(object_mark, a_low_priority_mark_is_replaced_by_the_mark_of_the_next_object)
+Test(object_mark, marks_of_foreign_namespaces_mark_no_object_of_the_host)
 {
-	const char *near = neighbour(objects, true);
+	const char *object = objects, *near = neighbour(objects, true);
 
+	mark_object(marks, object, 1);
 	mark_object(marks, near, 1);
-	cr_expect(is_marked(marks, near));
+	cr_expect_not(is_marked(marks, object, 0));
+	cr_expect_not(is_marked(marks, near, 0));
+	mark_object(marks, object, 0);
+	mark_clear(marks, object);
+	cr_expect_not(is_marked(marks, object, 0), "the whole place of the host is marked");
+}
+
+Test(object_mark, two_foreign_marks_in_one_slot_mark_all_its_foreign_objects)
+{
+	const char *object = objects, *near = neighbour(objects, true),
+		   *far = neighbour(objects, false);
+
+	mark_object(marks, object, 1);
+	mark_object(marks, near, 1);
+	cr_expect(is_marked(marks, object, 1));
+	cr_expect(is_marked(marks, near, 1));
+	cr_expect_not(is_marked(marks, far, 1));
+}
+
+/* Its device was moved, or hands it on. */
+Test(object_mark, an_object_that_the_host_marked_is_marked_in_a_foreign_namespace)
+{
 	mark_object(marks, objects, 0);
-	cr_expect(is_marked(marks, objects));
-	cr_expect_not(is_marked(marks, near));
+	cr_expect(is_marked(marks, objects, 1));
+}
+
+Test(object_mark, memory_that_another_namespace_reuses_is_not_marked)
+{
+	mark_object(marks, objects, 1);
 	mark_clear(marks, objects);
-	cr_expect_not(is_marked(marks, objects));
+	cr_expect_not(is_marked(marks, objects, 1));
 }
 
 /* Both processors have found the slot free. */
@@ -191,6 +218,6 @@ Test(object_mark, two_processors_that_mark_one_slot_lose_no_mark)
 	marked_by_other_cpu = near;
 	mark_object(marks, objects, 0);
 	cr_expect_null(marked_by_other_cpu, "the other processor did not run");
-	cr_expect(is_marked(marks, objects));
-	cr_expect(is_marked(marks, near));
+	cr_expect(is_marked(marks, objects, 0));
+	cr_expect(is_marked(marks, near, 0));
 }

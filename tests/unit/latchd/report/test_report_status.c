@@ -459,7 +459,7 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 	static const char *const reasons[] = {
 		"plaintext",	"sa-pending", "sa-unknown", "identity", "qop",
 		"ambiguous",	"nested",     "broken",	    "closed",	"conflict",
-		"latches-full", "malformed",  "required",   "merged"};
+		"latches-full", "malformed",  "required",   "merged",	"other-mode"};
 	const struct latch_drop_count drops = {.egress = 3, .ingress = 5};
 	const __u64 seven = 7;
 	uint64_t cpus = (uint64_t)libbpf_num_possible_cpus();

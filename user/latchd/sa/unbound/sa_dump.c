@@ -90,6 +90,15 @@ static void read_scope(const struct attributes *attributes, struct latch_sa *sa,
 		sa->if_id = *if_id;
 }
 
+static void read_encap(const struct attributes *attributes, struct latch_sa *sa, int *err)
+{
+	const struct xfrm_encap_tmpl *encap =
+		attribute_value(attributes, XFRMA_ENCAP, sizeof(*encap), err);
+
+	sa->encap = encap != NULL;
+	sa->encap_port = encap ? ntohs(encap->encap_dport) : 0;
+}
+
 static void read_addresses(const struct xfrm_usersa_info *info, struct latch_sa_key *key,
 			   struct latch_sa *sa)
 {
@@ -115,7 +124,7 @@ static int read_sa(const struct nlmsghdr *message, const struct xfrm_usersa_info
 	read_addresses(info, key, sa);
 	sa->reqid = info->reqid;
 	sa->mode = info->mode;
-	sa->encap = attributes.by_type[XFRMA_ENCAP] != NULL;
+	read_encap(&attributes, sa, &err);
 	read_scope(&attributes, sa, &err);
 	read_encryption(&attributes, &sa->qop, &err);
 	read_integrity(&attributes, &sa->qop, &err);

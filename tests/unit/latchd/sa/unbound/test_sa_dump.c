@@ -136,7 +136,7 @@ Test(sa_dump, an_aead_sa_is_read_whole)
 Test(sa_dump, an_ipv6_tunnel_sa_with_encap_esn_mark_and_if_id_is_read_whole)
 {
 	const struct xfrm_mark mark = {.v = 0x17, .m = 0xff};
-	const struct xfrm_encap_tmpl encap = {.encap_type = 2};
+	const struct xfrm_encap_tmpl encap = {.encap_type = 2, .encap_dport = htons(4500)};
 	const __u32 if_id = 99;
 	struct latch_sa expected = {
 		.reqid = 42,
@@ -152,6 +152,7 @@ Test(sa_dump, an_ipv6_tunnel_sa_with_encap_esn_mark_and_if_id_is_read_whole)
 			.replay_protection = 1},
 		.mode = XFRM_MODE_TUNNEL,
 		.encap = 1,
+		.encap_port = 4500,
 	};
 
 	begin(AF_INET6, IPPROTO_ESP);

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which connection of a UDP socket a datagram is of, and which one has used a tunnel device. The
+ * test compiles the text of bpf/gate/udp.h, with the members of the kernel's structures that it
+ * reads, and is the rest of the gate.
+ */
+#include <criterion/criterion.h>
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <linux/udp.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+
+/* ---- in place of bpf/db/, bpf/packet/ and the kernel ---- */
+
+#define LATCH_BPF_DB_MAPS_H
+#define LATCH_BPF_DB_LATCH_DB_H
+#define LATCH_BPF_DB_RULES_H
+#define LATCH_BPF_PACKET_PACKET_H
+#define LATCH_BPF_PACKET_SOCKET_FLOW_H
+#define LATCH_BPF_PACKET_BUNDLE_H
+#define LATCH_BPF_PACKET_XFRM_DEVICE_H
+#define LATCH_BPF_PACKET_NAT_H
+#define OWN_FRAME				 __attribute__((unused))
+#define __noinline				 static __attribute__((noinline))
+#define READ_2(x, one, two)			 ((x)->one.two)
+#define READ_1(x, one)				 ((x)->one)
+#define READ_N(one, two, n, ...)		 n
+#define BPF_CORE_READ(x, ...)			 READ_N(__VA_ARGS__, READ_2, READ_1, )(x, __VA_ARGS__)
+#define BPF_CORE_READ_BITFIELD_PROBED(x, member) ((__u64)(x)->member)
+#define bpf_htons(x)				 __builtin_bswap16(x)
+#define bpf_ntohs(x)				 __builtin_bswap16(x)
+#define IPPROTO_UDP_NUMBER			 17
+#define NAMED_ENDS				 4
+
+#include "latch_abi.h"
+#include "db/packet_protection.h"
+#include "db/read_once.h"
+#include "db/rule_decision.h"
+
+struct net {
+	int any;
+};
+
+struct net_device {
+	bool is_tunnel;
+};
+
+struct sock {
+	struct {
+		struct {
+			struct net *net;
+		} skc_net;
+	} __sk_common;
+	__u32 sk_txhash;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	__u32 hash;
+	__u8 l4_hash : 1, sw_hash : 1;
+};
+
+struct xfrm_state {
+	int any;
+};
+
+struct socket_verdict {
+	__u8 was_latched, listens, exempt;
+	enum latch_direction opened;
+	__u32 exempt_stamp;
+	__u32 tunnelled;
+};
+
+struct datagram_socket {
+	struct socket_verdict verdict;
+	__u8 sends_elsewhere, was_released;
+	struct latch_flow flow;
+};
+
+struct named_end {
+	struct latch_flow flow;
+	__u64 task;
+};
+
+struct named_ends {
+	struct named_end ends[NAMED_ENDS];
+	__u32 named;
+	__u32 pad;
+};
+
+static int latches, sas, drops, datagram_sockets, named_ends;
+static struct datagram_socket stored;
+static bool is_stored;
+static struct latch_flow latched_flow;
+static struct latch stored_latch;
+static bool has_latch;
+static __u64 clock_now = 1000000000ull * 1000;
+static struct sock kernel_sock;
+static struct latch_flow socket_flow;
+static enum packet_protection sent_protection;
+static bool is_named; /* the task that sends has named another address */
+static struct named_ends names_stored;
+static struct sk_buff packet_sent;
+
+static void *bpf_sk_storage_get(void *map, struct bpf_sock *sk, void *value, __u64 flags)
+{
+	(void)sk, (void)value;
+	if (map == (void *)&named_ends)
+		return is_named ? &names_stored : NULL;
+	is_stored = is_stored || flags;
+	return is_stored ? &stored : NULL;
+}
+
+static void *bpf_map_lookup_elem(void *map, const void *key)
+{
+	if (map != (void *)&latches || !has_latch)
+		return NULL;
+	return memcmp(key, &latched_flow, sizeof(latched_flow)) ? NULL : &stored_latch;
+}
+
+static void latch_release(const struct latch_flow *flow, struct latch *which)
+{
+	(void)flow, (void)which;
+	has_latch = false;
+}
+
+static __u64 bpf_ktime_get_ns(void)
+{
+	return clock_now;
+}
+
+static __u64 bpf_ktime_get_boot_ns(void)
+{
+	return clock_now;
+}
+
+static __u64 bpf_get_current_task(void)
+{
+	return 1;
+}
+
+static void count(enum latch_counter counter)
+{
+	(void)counter;
+}
+
+static struct latch_settings *settings_get(void)
+{
+	return NULL;
+}
+
+static struct latch_event *event_begin(enum latch_event_type type)
+{
+	(void)type;
+	return NULL;
+}
+
+static void bpf_ringbuf_submit(void *event, __u64 flags)
+{
+	(void)event, (void)flags;
+}
+
+static struct sock *kernel_socket(struct bpf_sock *sk)
+{
+	(void)sk;
+	return &kernel_sock;
+}
+
+static __u64 netns_of_kernel_socket(const struct sock *sk)
+{
+	(void)sk;
+	return 7;
+}
+
+static void flow_of_socket(struct bpf_sock *sk, __u64 netns, struct latch_flow *flow)
+{
+	(void)sk, (void)netns;
+	*flow = socket_flow;
+}
+
+struct packet {
+	struct __sk_buff *cgroup;
+	const void *netfilter;
+};
+
+struct ip_headers {
+	__u8 family, protocol, source[16], destination[16];
+	__u32 payload;
+};
+
+static int packet_headers(const struct packet *packet, __u8 family, struct ip_headers *ip)
+{
+	(void)packet;
+	memset(ip, 0, sizeof(*ip));
+	ip->family = family;
+	ip->protocol = sent_protection == PACKET_PLAIN ? IPPROTO_UDP_NUMBER : 50;
+	memcpy(ip->destination, socket_flow.remote_addr, 16);
+	return 0;
+}
+
+static long packet_load(const struct packet *packet, __u32 at, void *to, __u32 size)
+{
+	const struct udphdr udp = {.dest = bpf_htons(socket_flow.remote_port)};
+
+	(void)packet, (void)at;
+	memcpy(to, &udp, size);
+	return 0;
+}
+
+static enum packet_protection packet_egress_sa(const struct packet *packet, __u64 netns,
+					       const struct ip_headers *ip,
+					       const struct latch_flow *own,
+					       struct latch_sa_key *sa)
+{
+	(void)packet, (void)netns, (void)ip, (void)own, (void)sa;
+	return sent_protection;
+}
+
+static struct sk_buff *kernel_packet(const struct __sk_buff *skb)
+{
+	(void)skb;
+	return &packet_sent;
+}
+
+static enum packet_protection ingress_sa(struct sk_buff *skb, __u64 netns, struct latch_sa_key *sa)
+{
+	(void)skb, (void)netns, (void)sa;
+	return sent_protection;
+}
+
+static int was_sent_to(const struct sk_buff *skb, const struct latch_flow *flow)
+{
+	(void)skb, (void)flow;
+	return 0;
+}
+
+static struct xfrm_state *bundle_state(const struct sk_buff *skb)
+{
+	(void)skb;
+	return NULL;
+}
+
+static int returns_as_esp(struct xfrm_state *x, const struct net *net)
+{
+	return x && net;
+}
+
+static enum packet_protection bundle_sa(const struct sk_buff *skb, __u64 netns,
+					struct latch_sa_key *sa)
+{
+	(void)skb, (void)netns, (void)sa;
+	return PACKET_PLAIN;
+}
+
+enum sas_place {
+	SAS_PLACE_NONE,
+	SAS_PLACE_HERE,
+	SAS_PLACE_HIDDEN,
+};
+
+static enum sas_place place_of_sas(const struct net_device *device, const struct net *net)
+{
+	(void)device, (void)net;
+	return SAS_PLACE_NONE;
+}
+
+static __u64 kind_of_device(const struct net_device *device)
+{
+	return device && device->is_tunnel;
+}
+
+static int is_tunnel(__u64 kind)
+{
+	return kind != 0;
+}
+
+#include "gate/udp.h"
+
+int report_elsewhere(const struct passage *p)
+{
+	(void)p;
+	return 0;
+}
+
+static enum packet_protection checked;
+static bool may_start;
+
+int check_packet(struct passage *p, struct socket_verdict *v)
+{
+	(void)v;
+	checked = p->protection;
+	may_start = p->may_start;
+	return GATE_PASS;
+}
+
+/* ---- the test's own */
+
+#define COOKIE 5
+#define HASH   0xabcd
+
+static struct net_device tunnel = {.is_tunnel = true}, card;
+
+static struct latch_flow flow_to(__u8 last)
+{
+	return (struct latch_flow){.remote_addr = {10, 0, 0, last}, .remote_port = 9};
+}
+
+static void connect_to(__u8 last)
+{
+	kernel_sock.sk_txhash++;
+	socket_flow = flow_to(last);
+}
+
+/* As a datagram that the socket makes now. */
+static void make_datagram(void)
+{
+	packet_sent = (struct sk_buff){
+		.dev = &card, .hash = kernel_sock.sk_txhash, .l4_hash = kernel_sock.sk_txhash != 0};
+	sent_protection = PACKET_PROTECTED;
+}
+
+static int gate_sees_it(void)
+{
+	struct bpf_sock sk = {.type = SOCK_DGRAM, .state = BPF_TCP_ESTABLISHED, .dst_port = 9};
+	struct passage p = {.egress = 1, .socket_cookie = COOKIE};
+	struct __sk_buff skb = {.sk = &sk};
+
+	may_start = false;
+	checked = PACKET_MALFORMED;
+	return gate_udp(&skb, &sk, &p, 1);
+}
+
+static void send_by_tunnel(void)
+{
+	make_datagram();
+	packet_sent.dev = &tunnel;
+	sent_protection = PACKET_PLAIN;
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+}
+
+static enum packet_protection counts_as(void)
+{
+	make_datagram();
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+	return checked;
+}
+
+static void begin(void)
+{
+	memset(&stored, 0, sizeof(stored));
+	memset(&stored_latch, 0, sizeof(stored_latch));
+	is_stored = has_latch = is_named = false;
+	kernel_sock.sk_txhash = 0;
+	(void)sas, (void)drops, (void)datagram_sockets;
+}
+
+TestSuite(udp_connections, .init = begin);
+
+/* ---- the datagram that may start a flow */
+
+Test(udp_connections, a_datagram_of_the_present_connection_starts_its_flow)
+{
+	connect_to(1);
+	make_datagram();
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	cr_expect(may_start);
+}
+
+/* The socket had no hash. The queue of a device may have computed one from the headers. */
+Test(udp_connections, R_2_4_a_datagram_from_before_the_first_connect_starts_no_flow)
+{
+	make_datagram();
+	connect_to(1);
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	cr_expect_not(may_start);
+	packet_sent.hash = kernel_sock.sk_txhash;
+	packet_sent.l4_hash = packet_sent.sw_hash = 1;
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	cr_expect_not(may_start);
+}
+
+Test(udp_connections, L_5_2_2_a_datagram_of_the_former_connection_starts_no_flow)
+{
+	connect_to(1);
+	make_datagram();
+	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	cr_expect_not(may_start);
+}
+
+/* ---- the latch of a former connection */
+
+static void latch_connection(void)
+{
+	connect_to(1);
+	has_latch = true;
+	latched_flow = flow_to(1);
+	stored_latch.socket_cookie = COOKIE;
+	make_datagram();
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+	cr_assert(stored.verdict.was_latched);
+}
+
+Test(udp_connections, L_5_2_2_a_datagram_of_the_former_latched_connection_is_dropped)
+{
+	latch_connection();
+	make_datagram();
+	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
+	cr_expect_not(has_latch);
+}
+
+Test(udp_connections, a_connection_that_was_not_latched_loses_nothing_by_a_connect)
+{
+	connect_to(1);
+	make_datagram();
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+	make_datagram();
+	datagram_release_latch(&stored, COOKIE);
+	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+}
+
+/* It would serve for the task's next datagram. */
+Test(udp_connections, R_2_4_a_datagram_that_is_dropped_takes_its_name_along)
+{
+	latch_connection();
+	stored.sends_elsewhere = 1;
+	is_named = true;
+	names_stored.ends[0].task = bpf_get_current_task();
+	make_datagram();
+	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
+	cr_expect_eq(names_stored.ends[0].task, 0);
+}
+
+/* ---- tunnel devices */
+
+Test(udp_connections, ESP_of_a_connection_through_a_tunnel_device_counts_as_in_clear)
+{
+	connect_to(1);
+	send_by_tunnel();
+	cr_expect_eq(counts_as(), PACKET_PLAIN);
+	clock_now += 1000000000ull * 30;
+	cr_expect_eq(counts_as(), PACKET_PLAIN);
+	clock_now += 1000000000ull * 31;
+	cr_expect_eq(counts_as(), PACKET_PROTECTED);
+}
+
+Test(udp_connections, R_2_4_the_tunnel_of_a_former_connection_does_not_keep_the_next_one_unlatched)
+{
+	connect_to(1);
+	send_by_tunnel();
+	connect_to(2);
+	cr_expect_eq(counts_as(), PACKET_PROTECTED);
+	cr_expect(may_start);
+}
+
+/* Another CPU has noted a later time. */
+Test(udp_connections, a_clock_that_is_ahead_does_not_make_a_tunnel_old)
+{
+	connect_to(1);
+	send_by_tunnel();
+	clock_now -= 1000000000ull;
+	cr_expect_eq(counts_as(), PACKET_PLAIN);
+}
