@@ -25,20 +25,16 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 static __always_inline void control_close(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	enum latch_direction direction;
+	struct latch_end end = {};
 	struct latch *latch;
 	union latch_word after = {};
-	enum latch_state was;
-	__u64 listener;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch) {
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	was = latch->word.state;
-	direction = latch->direction;
-	listener = latch->listener;
+	latch_end_of(latch, &end);
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
@@ -52,8 +48,8 @@ static __always_inline void control_close(struct latch_control *c)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
-	uncount_listener(was);
-	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
+	uncount_listener(end.was);
+	latch_closed_event(&flow, &end, after);
 }
 
 static __always_inline void control_reap(struct latch_control *c)

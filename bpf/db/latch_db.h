@@ -234,23 +234,62 @@ static __always_inline void uncount_listener(enum latch_state was)
 		__sync_fetch_and_sub(&clock->listeners, 1);
 }
 
+/* Of a latch that ends, for its event: by then its memory may be another latch's. */
+struct latch_end {
+	__u64 id;
+	__u64 listener;
+	__u64 drops;
+	__u16 rule;
+	__u8 rule_set;
+	enum latch_direction direction;
+	enum latch_state was;
+};
+
+static __always_inline void latch_end_of(const struct latch *latch, struct latch_end *ret)
+{
+	ret->id = latch->id;
+	ret->listener = latch->listener;
+	ret->drops = latch->drops;
+	ret->rule = latch->rule;
+	ret->rule_set = latch->rule_set;
+	ret->direction = latch->direction;
+	ret->was = latch->word.state;
+}
+
+static __always_inline void latch_closed_event(const struct latch_flow *flow,
+					       const struct latch_end *end, union latch_word after)
+{
+	struct latch_event *event = event_begin(LATCH_EVENT_LATCH_CLOSED);
+
+	if (!event)
+		return;
+	event->flow = *flow;
+	event->latch_id = end->id;
+	event->word = after;
+	event->drops = end->drops;
+	event->direction = end->direction;
+	event->rule = end->rule;
+	event->rule_set = end->rule_set;
+	event->listener = end->listener;
+	bpf_ringbuf_submit(event, 0);
+}
+
 /* Moves the latch to CLOSED and deletes it. */
 static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
 {
 	union latch_word after;
-	__u64 id = latch->id, listener = latch->listener;
-	enum latch_direction direction = latch->direction;
-	enum latch_state was = latch->word.state;
+	struct latch_end end = {};
 
-	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+	latch_end_of(latch, &end);
+	latch_step(latch, end.id, LATCH_TRIGGER_RELEASE, 0, &after);
 	uncount_foreign_larval(latch);
 	if (latch_delete(flow))
 		return;
-	uncount_listener(was);
-	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
+	uncount_listener(end.was);
+	if (end.was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
 		return;
 	restamp();
-	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
+	latch_closed_event(flow, &end, after);
 }
 
 #endif
