@@ -12,6 +12,15 @@
 #define CAUSE(...) text_add(ret->cause, sizeof(ret->cause), __VA_ARGS__)
 #define NEXT(...)  text_add(ret->next, sizeof(ret->next), __VA_ARGS__)
 
+#define NEXT_CONTESTED                                                                            \
+	"find out which peer should have this traffic: latchctl sa; end the other one's SA "       \
+	"(swanctl --terminate), or narrow its remote_ts"
+#define NEXT_UNOWNED "latchctl sa shows why an SA has no peer; latchctl status shows the feeds"
+#define NEXT_RULE    "change that rule in latchd.conf, systemctl reload latchd, and connect again"
+#define NEXT_PROTECT                                                                              \
+	"protect this traffic: a CHILD_SA with start_action = trap and selectors that cover it "   \
+	"(swanctl --load-all)"
+
 #define NAME_SIZE (2 * LATCH_ID_TEXT_MAX + 16)
 
 /* The peer chooses its text: a quotation mark in it must not end the quotation. */
@@ -234,8 +243,7 @@ static void on_contested(const struct history_record *record, struct explain_tex
 		      record->rival.rival_spi, record->rival.local, record->rival.remote);
 	else
 		CAUSE("the kernel could use SAs with different parameters for it");
-	NEXT("find out which peer should have this traffic: latchctl sa; end the other one's SA "
-	     "(swanctl --terminate), or narrow its remote_ts");
+	NEXT("%s", NEXT_CONTESTED);
 }
 
 static void on_required(const struct history_record *record, struct explain_texts *ret)
@@ -246,8 +254,7 @@ static void on_required(const struct history_record *record, struct explain_text
 	CAUSE("rule \"%s\" requires a latch, and ", record->rule[0] ? record->rule : "?");
 	if (!packet->sa.spi) {
 		CAUSE("its packet had no IPsec");
-		NEXT("protect this traffic: a CHILD_SA with start_action = trap and selectors that "
-		     "cover it (swanctl --load-all); or put a [rule] with action = auto before it");
+		NEXT(NEXT_PROTECT "; or put a [rule] with action = auto before it");
 		return;
 	}
 	if (!packet->sa_known)
@@ -255,7 +262,7 @@ static void on_required(const struct history_record *record, struct explain_text
 	else
 		CAUSE("the SA of its packet (0x%08x, %s, of %s) may start none", packet->sa.spi,
 		      latch_sa_state_name(packet->sa_state), name_of(owner, &packet->owner));
-	NEXT("latchctl sa shows why an SA has no peer; latchctl status shows the feeds");
+	NEXT("%s", NEXT_UNOWNED);
 }
 
 static void on_drop_reason(const struct history_record *record, struct explain_texts *ret)
@@ -316,11 +323,11 @@ static void on_socket(const struct report_source *source, const struct explanati
 	if (e->now == EXPLAIN_NOW_OFF) {
 		ret->code = "rule-off";
 		CAUSE("rule \"%s\" latches no such connection", rule_name(source, e->rule));
-		NEXT("change that rule in latchd.conf, systemctl reload latchd, and connect again");
+		NEXT("%s", NEXT_RULE);
 	} else if (e->now == EXPLAIN_NOW_CLEAR || e->now == EXPLAIN_NOW_REQUIRED) {
 		ret->code = "no-ipsec";
 		CAUSE("a socket has this flow, and no IPsec policy protects it: it is in clear");
-		NEXT("protect this traffic (swanctl: start_action = trap), and connect again");
+		NEXT(NEXT_PROTECT ", and connect again");
 	} else {
 		ret->code = "older";
 		CAUSE("a socket has this flow, and its connection was never latched: it is older "
@@ -380,16 +387,19 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		CAUSE("refused (conflict): the kernel could use SAs with different parameters; "
 		      "0x%08x is of %s",
 		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params));
+		NEXT("%s", NEXT_CONTESTED);
 		return;
 	case EXPLAIN_NOW_WAITS:
 		ret->code = "waits";
 		CAUSE("waits for the owner of SA 0x%08x, for pending-limit at most", sa->key.spi);
+		NEXT("%s", NEXT_UNOWNED);
 		return;
 	case EXPLAIN_NOW_LARVAL:
 		ret->code = "larval";
 		CAUSE("passes, latched to no peer (larval): SA 0x%08x is %s%s", sa->key.spi,
 		      latch_sa_state_name(sa->sa.word.state),
 		      sa->sa.word.flags & LATCH_SA_AMBIGUOUS ? " and ambiguous" : "");
+		NEXT("%s", NEXT_UNOWNED);
 		return;
 	case EXPLAIN_NOW_UNOWNED:
 		ret->code = "unowned";
@@ -397,6 +407,7 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		      rule_name(source, e->rule), sa->key.spi,
 		      latch_sa_state_name(sa->sa.word.state),
 		      sa->sa.word.flags & LATCH_SA_AMBIGUOUS ? " and ambiguous" : "");
+		NEXT("%s", NEXT_UNOWNED);
 		return;
 	case EXPLAIN_NOW_UNKNOWN:
 	case EXPLAIN_NOW_OFF:
@@ -420,20 +431,24 @@ static void now_by_policy(const struct report_source *source, const struct expla
 		ret->code = "off";
 		CAUSE("passes without a latch: rule \"%s\" has action off",
 		      rule_name(source, e->rule));
+		NEXT("%s", NEXT_RULE);
 		return;
 	case EXPLAIN_NOW_BLOCKED:
 		ret->code = "blocked";
 		CAUSE("an IPsec policy blocks it: the kernel sends nothing");
+		NEXT("ip xfrm policy shows the policies");
 		return;
 	case EXPLAIN_NOW_CLEAR:
 		ret->code = "clear";
 		CAUSE("passes in clear, without a latch: no IPsec policy protects it");
+		NEXT("%s", NEXT_PROTECT);
 		return;
 	case EXPLAIN_NOW_REQUIRED:
 		ret->code = "required";
 		CAUSE("refused (required): rule \"%s\" requires a latch, and no IPsec policy "
 		      "protects it",
 		      rule_name(source, e->rule));
+		NEXT("%s", NEXT_PROTECT);
 		return;
 	case EXPLAIN_NOW_NEGOTIATES:
 		ret->code = "negotiates";

@@ -338,15 +338,16 @@ static const char *found_name(enum explain_found found)
 static void write_cause(struct json_writer *w, const struct report_source *source,
 			const struct explanation *e)
 {
-	struct explain_texts texts;
+	struct explain_texts texts, now;
 
 	explain_text_cause(source, e, &texts);
+	explain_text_now(source, e, &now);
 	json_key(w, "cause");
 	json_object_begin(w);
 	json_member_string(w, "code", texts.code);
 	json_member_string(w, "text", texts.cause);
 	json_object_end(w);
-	report_text(w, "next", texts.next);
+	report_text(w, "next", e->found == EXPLAIN_NONE ? now.next : texts.next);
 }
 
 void report_explain(struct json_writer *w, const struct report_source *source,
