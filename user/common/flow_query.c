@@ -99,8 +99,9 @@ static int take_proto(struct parse *parse, const char *value)
 {
 	parse->query->flow.protocol = protocol_of(value);
 	return parse->query->flow.protocol ? 0
-					   : wrong(parse, value, "no protocol of a latch; use tcp, "
-								 "udp or sctp");
+					   : wrong(parse, value,
+						   "no protocol of a latch; use tcp, "
+						   "udp or sctp");
 }
 
 static int take_src(struct parse *parse, const char *value)

@@ -3,8 +3,8 @@
  * The words by which people name a flow, in latchctl and on the control socket:
  *   PROTO LOCAL[:PORT] REMOTE:PORT [FIELD VALUE]...   tcp 10.0.0.1:40000 10.0.0.2:5432 netns blue
  *   FIELD VALUE...                                    src 10.0.0.1 dst 10.0.0.2 dport 5432
- * The fields are those of "latchctl list": proto, src, sport, dst, dport, dir, netns. Without a local
- * port the flow stands for each with one. An IPv6 address with a port is in brackets.
+ * The fields are those of "latchctl list": proto, src, sport, dst, dport, dir, netns. Without a
+ * local port the flow stands for each with one. An IPv6 address with a port is in brackets.
  */
 #ifndef LATCHD_COMMON_FLOW_QUERY_H
 #define LATCHD_COMMON_FLOW_QUERY_H
@@ -19,8 +19,8 @@
 #define FLOW_QUERY_TEXT_SIZE  240 /* of all words, with the blanks between them */
 
 struct flow_query {
-	struct latch_flow flow; /* local_port 0: any; netns: not filled */
-	enum latch_direction direction;		/* NONE: not given */
+	struct latch_flow flow;		   /* local_port 0: any; netns: not filled */
+	enum latch_direction direction;	   /* NONE: not given */
 	char netns[FLOW_QUERY_NETNS_SIZE]; /* the word, a name or a cookie; "": not given */
 };
 

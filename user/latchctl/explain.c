@@ -29,8 +29,7 @@ struct page {
 
 static void print(const struct page *page, const char *label, enum style style, const char *text)
 {
-	paragraph_print(page->out, page->options->width, label, text, style,
-			page->options->colour);
+	paragraph_print(page->out, page->options->width, label, text, style, page->options->colour);
 }
 
 #define ADD(...) text_add(line, sizeof(line), __VA_ARGS__)
@@ -140,7 +139,8 @@ static void print_packet(const struct page *page)
 		else
 			ADD("no SA");
 	} else {
-		ADD("; SA out %s, in %s", view_text_or(sa, "out", "-"), view_text_or(sa, "in", "-"));
+		ADD("; SA out %s, in %s", view_text_or(sa, "out", "-"),
+		    view_text_or(sa, "in", "-"));
 	}
 	print(page, "packet", STYLE_PLAIN, line);
 }

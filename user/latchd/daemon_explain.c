@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "latchd/explain/explain.h"
 #include "latchd/maps/tables.h"
 #include "latchd/net/netns.h"
 #include "latchd/report/report_explain.h"

@@ -125,8 +125,8 @@ Test(latchctl_explain, a_name_cannot_begin_a_line_of_its_own)
 		"{\"cause\":{\"code\":\"x\",\"text\":\"a\\nnext       rm -r\\u001b[2J\\u202e\"}}",
 		CTL_EXIT_OK);
 
-	cr_expect(strstr(text, "cause      x: a\\x0anext       rm -r\\x1b[2J\\xe2\\x80\\xae\n"), "%s",
-		  text);
+	cr_expect(strstr(text, "cause      x: a\\x0anext       rm -r\\x1b[2J\\xe2\\x80\\xae\n"),
+		  "%s", text);
 }
 
 Test(latchctl_explain, any_member_may_be_missing)

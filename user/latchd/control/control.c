@@ -38,8 +38,8 @@ struct client {
 	char request[CONTROL_REQUEST_MAX];
 	size_t request_length;
 	struct control_queue queue;
-	part_fn part;		   /* of an answer in parts, until its last part is queued */
-	bool explains;		   /* its parts come from the handler explain instead */
+	part_fn part;  /* of an answer in parts, until its last part is queued */
+	bool explains; /* its parts come from the handler explain instead */
 	struct control_explain asked;
 	struct json_writer writer; /* of that answer */
 	struct map_cursor cursor;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket's service. A client sends one line: "status", "list", "sa",
- * "monitor", "explain ID", "explain FLOW", or as root "break ID", "heal ID" or "close ID". The answer is one JSON
- * document and the end of the stream. The answer to "monitor" is one object a line until
- * the client closes. An error is one object with "error" (for people) and "code".
+ * "monitor", "explain ID", "explain FLOW", or as root "break ID", "heal ID" or "close ID". The
+ * answer is one JSON document and the end of the stream. The answer to "monitor" is one object a
+ * line until the client closes. An error is one object with "error" (for people) and "code".
  */
 #ifndef LATCHD_CONTROL_CONTROL_H
 #define LATCHD_CONTROL_CONTROL_H

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "latchd/explain/explain_decide.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/net/socket_diag.h"
@@ -206,7 +207,8 @@ static void complete_record(const struct explain_sources *sources, struct explan
 		return;
 	for (i = 0; !record->got.known && i < e->sa_count && i < EXPLAIN_SAS_MAX; i++)
 		if (e->sas[i].sa.word.params != e->latch.word.params)
-			history_side_of(sources->identities, e->sas[i].sa.word.params, &record->got);
+			history_side_of(sources->identities, e->sas[i].sa.word.params,
+					&record->got);
 }
 
 int explain_subject(const struct explain_sources *sources, const struct explain_subject *subject,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What bpf/gate/new_flow.bpf.c would do with the first packet of the flow. */
-#include "latchd/explain/explain.h"
+#include "latchd/explain/explain_decide.h"
 
 static const struct explain_sa *newest(const struct explanation *e, bool out)
 {
@@ -51,8 +51,7 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 	case POLICY_BLOCK:
 		return EXPLAIN_NOW_BLOCKED;
 	case POLICY_BYPASS:
-		return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_REQUIRED
-							 : EXPLAIN_NOW_CLEAR;
+		return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_REQUIRED : EXPLAIN_NOW_CLEAR;
 	case POLICY_PROTECT:
 		break;
 	}

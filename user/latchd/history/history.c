@@ -244,10 +244,9 @@ static struct history_record *refused(struct history *h, const struct latch_even
 		history_table_find_flow(h->table, HISTORY_REFUSED, &event->flow);
 
 	if (!record)
-		record = history_table_add(
-			h->table, HISTORY_REFUSED, 0, &event->flow,
-			group_of_refused(h, &event->flow, event->direction),
-			is_foreign(h, event->flow.netns));
+		record = history_table_add(h->table, HISTORY_REFUSED, 0, &event->flow,
+					   group_of_refused(h, &event->flow, event->direction),
+					   is_foreign(h, event->flow.netns));
 	record->count++;
 	record->direction = event->direction;
 	set_packet(h, record, event);
@@ -380,7 +379,8 @@ const struct history_record *history_find_flow(const struct history *h, enum his
 
 struct history_gaps history_gaps(const struct history *h)
 {
-	struct history_gaps gaps = {.since_ns = h->since_ns, .lost = h->lost, .lost_ns = h->lost_ns};
+	struct history_gaps gaps = {
+		.since_ns = h->since_ns, .lost = h->lost, .lost_ns = h->lost_ns};
 	enum history_kind kind;
 
 	for (kind = HISTORY_LIVE; kind < HISTORY_KINDS; kind++)

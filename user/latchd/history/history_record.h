@@ -39,8 +39,8 @@ struct history_record {
 	enum history_kind kind;
 	struct latch_flow flow;
 	enum latch_direction direction;
-	uint64_t latch_id; /* 0: it had none */
-	uint64_t last_ns;  /* of its last event */
+	uint64_t latch_id;			 /* 0: it had none */
+	uint64_t last_ns;			 /* of its last event */
 	uint64_t broken_ns, healed_ns, ended_ns; /* 0: not, or not seen */
 	uint8_t reason;	 /* of enum latch_reason: the one that broke it; 0: not seen */
 	uint8_t reasons; /* when it ended */

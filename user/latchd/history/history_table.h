@@ -11,10 +11,10 @@
 #include "common/keyed_hash.h"
 #include "latchd/history/history_record.h"
 
-#define HISTORY_RECORDS	       256 /* of each kind */
-#define HISTORY_FOREIGN	       64  /* of them, of other user namespaces */
-#define HISTORY_GROUPS	       256
-#define HISTORY_GROUP_OUTSIDE  0 /* all flows that other hosts have opened in vain */
+#define HISTORY_RECORDS	      256 /* of each kind */
+#define HISTORY_FOREIGN	      64  /* of them, of other user namespaces */
+#define HISTORY_GROUPS	      256
+#define HISTORY_GROUP_OUTSIDE 0 /* all flows that other hosts have opened in vain */
 
 struct history_table;
 

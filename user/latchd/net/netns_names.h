@@ -13,7 +13,7 @@ struct netns_name {
 	char name[NETNS_NAME_SIZE];
 };
 
-struct netns_names { /* zeroed before first use */
+struct netns_names {		  /* zeroed before first use */
 	struct netns_name *names; /* by cookie, then by name */
 	size_t count, capacity;
 	uint64_t due_ms; /* of the next look */

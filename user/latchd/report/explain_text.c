@@ -12,12 +12,12 @@
 #define CAUSE(...) text_add(ret->cause, sizeof(ret->cause), __VA_ARGS__)
 #define NEXT(...)  text_add(ret->next, sizeof(ret->next), __VA_ARGS__)
 
-#define NEXT_CONTESTED                                                                            \
+#define NEXT_CONTESTED                                                                             \
 	"find out which peer should have this traffic: latchctl sa; end the other one's SA "       \
 	"(swanctl --terminate), or narrow its remote_ts"
 #define NEXT_UNOWNED "latchctl sa shows why an SA has no peer; latchctl status shows the feeds"
 #define NEXT_RULE    "change that rule in latchd.conf, systemctl reload latchd, and connect again"
-#define NEXT_PROTECT                                                                              \
+#define NEXT_PROTECT                                                                               \
 	"protect this traffic: a CHILD_SA with start_action = trap and selectors that cover it "   \
 	"(swanctl --load-all)"
 
@@ -150,8 +150,8 @@ static void on_reason(const struct explanation *e, uint8_t reason, struct explai
 static uint8_t reason_of(const struct explanation *e)
 {
 	uint8_t reasons = e->found == EXPLAIN_LATCH ? e->latch.word.reasons
-		  : e->record.ended_ns	    ? e->record.reasons
-					    : e->record.reason;
+			  : e->record.ended_ns	    ? e->record.reasons
+						    : e->record.reason;
 
 	if (e->has_record && e->record.reason &&
 	    (reasons & e->record.reason || (e->record.reset && !e->record.healed_ns)))

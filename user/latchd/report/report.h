@@ -50,11 +50,11 @@ struct report_source {
 	size_t rule_count;
 	uint8_t rule_set;
 	const struct netns_names *netns_names; /* NULL: none are known */
-	const struct report_recent *recent; /* NULL: not known */
-	struct report_counts *counts;	    /* NULL: counts for each document */
-	bool fresh;			    /* counts for the next document in any case */
-	unsigned int missing_pins;	    /* maps that a later latchd would not find */
-	bool fixed_pins;		    /* bpffs is read-only */
+	const struct report_recent *recent;    /* NULL: not known */
+	struct report_counts *counts;	       /* NULL: counts for each document */
+	bool fresh;			       /* counts for the next document in any case */
+	unsigned int missing_pins;	       /* maps that a later latchd would not find */
+	bool fixed_pins;		       /* bpffs is read-only */
 	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
 	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
 	const void *refusal_context;

@@ -116,7 +116,7 @@ static void write_latch(struct json_writer *w, const struct report_source *sourc
 	json_object_end(w);
 }
 
-/* ---- "packet": the last one that is known to have been judged */
+/* ---- "packet": the last one that is known to have been checked */
 
 static void write_dropped(struct json_writer *w, const struct history_record *record)
 {
@@ -220,8 +220,7 @@ static void write_differences(struct json_writer *w, const struct history_side *
 	write_texts(w, "local_id", want->local.id, got->local.id);
 	write_texts(w, "ipsec", ipsec_protocol_name(want->params.protocol),
 		    ipsec_protocol_name(got->params.protocol));
-	write_texts(w, "mode", xfrm_mode_name(want->params.mode),
-		    xfrm_mode_name(got->params.mode));
+	write_texts(w, "mode", xfrm_mode_name(want->params.mode), xfrm_mode_name(got->params.mode));
 	write_qop(w, &want->params.qop, &got->params.qop);
 }
 

@@ -3,7 +3,7 @@
 #ifndef LATCHD_REPORT_REPORT_EXPLAIN_H
 #define LATCHD_REPORT_REPORT_EXPLAIN_H
 
-#include "latchd/explain/explain.h"
+#include "latchd/explain/explanation.h"
 #include "latchd/report/report.h"
 
 void report_explain(struct json_writer *w, const struct report_source *source,

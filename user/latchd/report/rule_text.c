@@ -21,8 +21,8 @@ static const char *action_name(enum latch_action action)
 	return "unknown";
 }
 
-static void add_prefix(char *out, const char *key, uint8_t family,
-		       const uint8_t address[16], unsigned int bits)
+static void add_prefix(char *out, const char *key, uint8_t family, const uint8_t address[16],
+		       unsigned int bits)
 {
 	char printed[INET6_ADDRSTRLEN];
 

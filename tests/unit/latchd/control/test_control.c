@@ -18,7 +18,7 @@ Test(control, an_answer_is_one_document_and_the_end_of_the_stream)
 }
 
 #define UNKNOWN                                                                                    \
-	"{\"error\":\"unknown request; expected status, list, sa, monitor, explain FLOW, explain "  \
+	"{\"error\":\"unknown request; expected status, list, sa, monitor, explain FLOW, explain " \
 	"ID, break ID, heal ID or close ID\",\"code\":\"unknown-request\"}\n"
 
 Test(control, unknown_requests_are_rejected)

@@ -3,10 +3,10 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "latchd/explain/explain.h"
+#include "latchd/explain/explain_decide.h"
 
-#define NOW	1000000
-#define LIMIT	1000
+#define NOW   1000000
+#define LIMIT 1000
 
 TestSuite(explain_decide);
 

@@ -142,12 +142,10 @@ Test(report_explain, other_parameters_of_the_same_peer_are_another_cause)
 	has_latch(LATCH_STATE_BROKEN, params_c, LATCH_REASON_SA_CONFLICT);
 	has_record(HISTORY_LIVE, params_c, params_weak);
 	e.record.reason = LATCH_REASON_SA_CONFLICT;
-	expect_cause("sa-conflict", "another SA of its own peer \"c.example\"",
-		     "use one proposal");
+	expect_cause("sa-conflict", "another SA of its own peer \"c.example\"", "use one proposal");
 	expect_json("mismatch.0",
 		    "{\"field\":\"local_id\",\"want\":\"w.example\",\"got\":\"w2.example\"}");
-	expect_json("mismatch.1",
-		    "{\"field\":\"mode\",\"want\":\"transport\",\"got\":\"tunnel\"}");
+	expect_json("mismatch.1", "{\"field\":\"mode\",\"want\":\"transport\",\"got\":\"tunnel\"}");
 	expect_json("mismatch.8", "{\"field\":\"replay_protection\",\"want\":\"yes\","
 				  "\"got\":\"no\"}");
 }
@@ -162,7 +160,8 @@ Test(report_explain, each_reason_of_a_broken_latch_has_its_cause)
 	e.record.has_policy = true;
 	e.record.policy = policy;
 	e.record.policy.priority = 7;
-	expect_cause("spd-change", "the policy that decides over packets out is bypass (priority 7)",
+	expect_cause("spd-change",
+		     "the policy that decides over packets out is bypass (priority 7)",
 		     "on-policy-change = protect");
 	e.latch.word.reasons = e.record.reason = LATCH_REASON_PEER_DEAD;
 	expect_cause("peer-dead", "answers no IKE request", "on-dpd = keep");
@@ -205,7 +204,7 @@ Test(report_explain, a_latch_that_was_healed_before_its_end_was_not_broken_then)
 	expect_cause("ended", "its connection ended; the latch was not broken then", NULL);
 }
 
-Test(report_explain, an_end_that_was_not_seen_is_said_to_be_unseen)
+Test(report_explain, an_end_that_was_not_seen_is_a_cause_of_its_own)
 {
 	e.found = EXPLAIN_ENDED;
 	has_record(HISTORY_LIVE, params_c, 0);
@@ -224,8 +223,9 @@ Test(report_explain, a_refused_connect_has_the_rule_and_the_missing_protection)
 	e.record.reset = true;
 	e.record.packet.time_ns = clock_boot_ns();
 	e.record.packet.drop = LATCH_DROP_REQUIRED;
-	expect_cause("required", "rule \"db\" requires a latch, and its packet had no IPsec; "
-				 "connect() ended with ECONNABORTED",
+	expect_cause("required",
+		     "rule \"db\" requires a latch, and its packet had no IPsec; "
+		     "connect() ended with ECONNABORTED",
 		     "start_action = trap");
 	expect_json("latch", "null");
 	expect_json("rule.then", "\"db\"");
@@ -270,8 +270,8 @@ Test(report_explain, a_connection_that_does_not_exist_has_rule_policy_sa_and_ide
 	e.example_port = true;
 	e.now = EXPLAIN_NOW_LATCHED;
 	e.now_sa = sa;
-	*sa = (struct explain_sa){.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, params_c, 0),
-				  .out = true};
+	*sa = (struct explain_sa){
+		.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, params_c, 0), .out = true};
 	e.policy[POLICY_OUT] = (struct explain_policy){
 		.action = POLICY_PROTECT,
 		.policy = {.family = AF_INET, .source_bits = 8, .source = {10}, .priority = 3},
