@@ -5,6 +5,7 @@
 #include "latchd/history/history.h"
 
 #define FOREIGN_NETNS 99
+#define GONE_NETNS    98
 
 static struct news_bus bus;
 static struct history *history;
@@ -13,7 +14,7 @@ static int foreign_answers;
 static int is_foreign(uint64_t netns)
 {
 	foreign_answers++;
-	return netns == FOREIGN_NETNS;
+	return netns == GONE_NETNS ? -ENOENT : netns == FOREIGN_NETNS;
 }
 
 static const char *rule_name(const void *context, uint16_t rule, int set)
@@ -215,6 +216,34 @@ Test(history, a_namespace_of_another_user_namespace_and_other_hosts_replace_no_r
 	cr_expect_null(refused(2, FOREIGN_NETNS));
 	cr_expect_gt(history_gaps(history).replaced, 3000);
 	cr_expect_leq(foreign_answers, 2, "asked %d times", foreign_answers);
+}
+
+Test(history, a_namespace_that_cannot_be_told_has_the_share_of_others)
+{
+	unsigned int port;
+
+	publish_refused(1, 1, LATCH_DIRECTION_OUT, 0);
+	for (port = 2; port < 2000; port++)
+		publish_refused((uint16_t)port, GONE_NETNS, LATCH_DIRECTION_OUT, 0);
+	cr_expect_not_null(refused(1, 1));
+	cr_expect_null(refused(1800, GONE_NETNS));
+	cr_expect_not_null(refused(1999, GONE_NETNS));
+}
+
+Test(history, refused_flows_of_other_hosts_are_one_group)
+{
+	struct latch_event event = event_of(LATCH_EVENT_REFUSED, 0);
+	const struct news news = {.kind = NEWS_FLOW_REFUSED, .event = &event, .error = -ENOENT};
+	unsigned int i;
+
+	publish_refused(1, 1, LATCH_DIRECTION_OUT, 0);
+	event.flow.netns = 1;
+	event.direction = LATCH_DIRECTION_IN;
+	for (i = 0; i < 2000; i++) {
+		memcpy(event.flow.remote_addr, &i, sizeof(i));
+		news_publish(&bus, &news);
+	}
+	cr_expect_not_null(refused(1, 1));
 }
 
 Test(history, a_peer_that_connects_very_often_replaces_no_record_of_another_latch)

@@ -174,6 +174,14 @@ Test(report_explain, each_reason_of_a_broken_latch_has_its_cause)
 		     "latchctl heal 1f3");
 }
 
+Test(report_explain, of_several_reasons_the_first_one_is_the_cause)
+{
+	has_latch(LATCH_STATE_BROKEN, params_c, LATCH_REASON_SA_CONFLICT | LATCH_REASON_PEER_DEAD);
+	has_record(HISTORY_LIVE, params_c, 0);
+	e.record.reason = LATCH_REASON_PEER_DEAD;
+	expect_cause("peer-dead", "answers no IKE request", "on-dpd = keep");
+}
+
 Test(report_explain, without_a_record_the_reason_of_the_latch_is_the_cause)
 {
 	has_latch(LATCH_STATE_BROKEN, params_c, LATCH_REASON_PEER_DEAD);
