@@ -143,9 +143,12 @@ static void write_gone(struct daemon *d, const struct search *search, struct jso
 static bool take_netns(struct daemon *d, const struct control_explain *asked,
 		       struct latch_flow *wanted)
 {
-	if (!asked->query.netns[0])
-		return !netns_own((uint64_t *)&wanted->netns);
-	return !netns_names_find(&d->netns_names, asked->query.netns, (uint64_t *)&wanted->netns);
+	const char *word = asked->query.netns;
+	uint64_t cookie = 0;
+	int err = word[0] ? netns_names_find(&d->netns_names, word, &cookie) : netns_own(&cookie);
+
+	wanted->netns = cookie;
+	return !err;
 }
 
 bool daemon_explain(void *context, const struct control_explain *asked, struct map_cursor *cursor,

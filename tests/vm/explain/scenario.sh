@@ -96,12 +96,13 @@ shown "^latch  *$established, established" "$established"
 	fail "list does not know the namespace by its name"
 
 start_stream 7002
-ended=$(latch_id "$(at w 7002)")
+at_c=$(at c "$(port_of c-7002)")
+ended=$(latch_id "$at_c")
 end_stream c 7002
-need 60 "its latch has ended" no_latch "$(at w 7002)"
+need 60 "C's latch has ended" no_latch "$at_c"
 need_explained "a latch that has ended" "$ended" -- \
-	'.found == "ended" and .cause.code == "ended" and .latch.peer.id == "c.example" and
-	 .latch.ended != null and .mismatch == []'
+	'.found == "ended" and .cause.code == "ended" and .latch.peer.id == "w.example" and
+	 .flow.netns_name == "lt-c" and .latch.ended != null and .mismatch == []'
 
 start_stream 7100
 read -ra free <<<"$(flow_of 7100)"
