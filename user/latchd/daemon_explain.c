@@ -22,7 +22,7 @@ static const char *rule_name(const void *context, uint16_t rule, int rule_set)
 int daemon_explain_start(struct daemon *d)
 {
 	d->history = history_new(&d->news, &(struct history_sources){
-						   .maps = enforcement_maps(d->enforcement),
+						   .maps = d->source.maps,
 						   .identities = d->identities,
 						   .is_foreign = netns_is_foreign,
 						   .rule_name = rule_name,
