@@ -248,7 +248,8 @@ int flow_query_parse_line(const char *line, struct flow_query *ret, const char *
 	}
 	err = flow_query_parse(words, count, ret, &fault);
 out:
-	*ret_cause = fault.cause;
+	if (err)
+		*ret_cause = fault.cause;
 	return err;
 }
 

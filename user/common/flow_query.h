@@ -33,7 +33,7 @@ struct flow_query_fault {
 int flow_query_parse(const char *const *words, size_t count, struct flow_query *ret,
 		     struct flow_query_fault *fault);
 
-/* The same for one line, with a blank between two words. The fault's texts are fixed. */
+/* The same for one line, with a blank between two words. *ret_cause: a fixed text, if it fails. */
 int flow_query_parse_line(const char *line, struct flow_query *ret, const char **ret_cause);
 
 /* The words of the query, for a line. */

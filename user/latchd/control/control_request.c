@@ -52,7 +52,7 @@ const char *control_explain_parse(const char *request, struct control_explain *r
 	if (!*ret_is_explain)
 		return NULL;
 	ret->by_id = control_request_parse_id(request + length, &ret->latch_id);
-	if (!ret->by_id)
-		flow_query_parse_line(request + length, &ret->query, &cause);
+	if (ret->by_id || !flow_query_parse_line(request + length, &ret->query, &cause))
+		return NULL;
 	return cause;
 }
