@@ -408,8 +408,10 @@ struct latch_event {
 	__u64 drops;		     /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
-	__u16 rule; /* of LATCH_EVENT_REFUSED: index, or LATCH_RULE_NONE */
-	__u8 pad[4];
+	__u16 rule;    /* of LATCH_EVENT_REFUSED and LATCH_EVENT_LATCH_CLOSED: index, or
+			  LATCH_RULE_NONE */
+	__u8 rule_set; /* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
+	__u8 pad[3];
 	__u64 listener; /* as in struct latch */
 };
 

@@ -38,18 +38,16 @@ static __always_inline void keep_closed(struct latch *latch, union latch_word wa
 static __always_inline void control_close(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	enum latch_direction direction;
+	struct latch_end end = {};
 	struct latch *latch;
 	union latch_word after = {};
-	__u64 listener;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch) {
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	direction = latch->direction;
-	listener = latch->listener;
+	latch_end_of(latch, &end);
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
@@ -58,7 +56,7 @@ static __always_inline void control_close(struct latch_control *c)
 		keep_closed(latch, after);
 	else
 		latch_remove(&flow, latch, c->latch_id);
-	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
+	latch_closed_event(&flow, &end, after);
 }
 
 static __always_inline void control_reap(struct latch_control *c)

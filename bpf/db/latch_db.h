@@ -249,6 +249,46 @@ static OWN_FRAME void latch_remove(const struct latch_flow *flow, struct latch *
 		latch->id = id;
 }
 
+/* Of a latch that ends, for its event: by then its memory may be another latch's. */
+struct latch_end {
+	__u64 id;
+	__u64 listener;
+	__u64 drops;
+	__u16 rule;
+	__u8 rule_set;
+	enum latch_direction direction;
+	enum latch_state was;
+};
+
+static __always_inline void latch_end_of(const struct latch *latch, struct latch_end *ret)
+{
+	ret->id = latch->id;
+	ret->listener = latch->listener;
+	ret->drops = latch->drops;
+	ret->rule = latch->rule;
+	ret->rule_set = latch->rule_set;
+	ret->direction = latch->direction;
+	ret->was = latch->word.state;
+}
+
+static __always_inline void latch_closed_event(const struct latch_flow *flow,
+					       const struct latch_end *end, union latch_word after)
+{
+	struct latch_event *event = event_begin(LATCH_EVENT_LATCH_CLOSED);
+
+	if (!event)
+		return;
+	event->flow = *flow;
+	event->latch_id = end->id;
+	event->word = after;
+	event->drops = end->drops;
+	event->direction = end->direction;
+	event->rule = end->rule;
+	event->rule_set = end->rule_set;
+	event->listener = end->listener;
+	bpf_ringbuf_submit(event, 0);
+}
+
 #define RELEASE_TRIES 16 /* a failed try means that another CPU completed a step */
 
 /* Moves the latch to CLOSED and deletes it. */
@@ -256,18 +296,18 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 {
 	enum latch_control_result result = LATCH_CONTROL_AGAIN;
 	union latch_word after;
-	__u64 id = latch->id, listener = latch->listener;
-	enum latch_direction direction = latch->direction;
+	struct latch_end end = {};
 	int i;
 
+	latch_end_of(latch, &end);
 	for (i = 0; i < RELEASE_TRIES && result == LATCH_CONTROL_AGAIN; i++)
-		result = latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+		result = latch_step(latch, end.id, LATCH_TRIGGER_RELEASE, 0, &after);
 	/* UNCHANGED: its event was sent when it closed. */
 	if (result != LATCH_CONTROL_DONE && result != LATCH_CONTROL_UNCHANGED)
 		return;
-	latch_remove(flow, latch, id);
+	latch_remove(flow, latch, end.id);
 	if (result == LATCH_CONTROL_DONE)
-		latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
+		latch_closed_event(flow, &end, after);
 }
 
 #endif

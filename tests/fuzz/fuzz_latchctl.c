@@ -26,7 +26,7 @@ static const struct {
 	size_t lines;	  /* besides the rows; 0: not known */
 } renderers[] = {
 	{ctl_render_status, NULL, 0}, {ctl_render_list, "latches", 1}, {ctl_render_sa, "sas", 1},
-	{render_event, NULL, 1},      {ctl_render_request, NULL, 1},
+	{render_event, NULL, 1},      {ctl_render_request, NULL, 1}, {ctl_render_explain, NULL, 0},
 };
 
 /* The sequences of style.c. Bytes to skip, or 0. */

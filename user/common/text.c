@@ -2,6 +2,7 @@
 #include "common/text.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -131,4 +132,16 @@ int text_copy(char *out, size_t size, const char *text)
 	memcpy(out, text, length);
 	out[length] = '\0';
 	return err;
+}
+
+void text_add(char *out, size_t size, const char *format, ...)
+{
+	size_t used = strnlen(out, size);
+	va_list args;
+
+	if (used == size)
+		return;
+	va_start(args, format);
+	vsnprintf(out + used, size - used, format, args);
+	va_end(args);
 }

@@ -32,4 +32,8 @@ size_t text_escape(char *out, size_t size, const char *text);
 /* Like the kernel's strscpy(): the length, or -E2BIG if text was cut. size must not be 0. */
 int text_copy(char *out, size_t size, const char *text);
 
+/* Appends to the text in out. What does not fit in size is cut. */
+void text_add(char *out, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
 #endif

@@ -34,7 +34,7 @@ enum ctl_exit client_send(const struct ctl_options *options, const char *request
 	const struct timeval timeout = {.tv_sec = CLIENT_TIMEOUT_S};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	auto_close int fd = -1;
-	char line[64];
+	char line[256]; /* as long as latchd reads */
 	int length;
 
 	if (text_copy(address.sun_path, sizeof(address.sun_path), options->socket) < 0)

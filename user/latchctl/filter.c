@@ -14,6 +14,7 @@ enum filter_kind {
 	FILTER_MEMBER, /* of an array of texts */
 	FILTER_PORT,
 	FILTER_ADDRESS,
+	FILTER_NETNS, /* name or cookie */
 };
 
 struct filter_field {
@@ -32,7 +33,7 @@ static const struct filter_field fields[] = {
 	{"dst", "remote.addr", FILTER_ADDRESS, NULL},
 	{"sport", "local.port", FILTER_PORT, NULL},
 	{"dport", "remote.port", FILTER_PORT, NULL},
-	{"netns", "netns", FILTER_TEXT, NULL},
+	{"netns", "netns", FILTER_NETNS, NULL},
 	{"rule", "rule", FILTER_TEXT, NULL},
 	{"disposition", "disposition", FILTER_TEXT, "reset wait unreachable"},
 	{"reason", "reasons", FILTER_MEMBER,
@@ -107,6 +108,7 @@ static const char *expected_value(struct filter_condition *condition)
 	switch (field->kind) {
 	case FILTER_TEXT:
 	case FILTER_MEMBER:
+	case FILTER_NETNS:
 		return !field->choices || is_choice(field->choices, condition->value)
 			       ? NULL
 			       : field->choices;
@@ -195,6 +197,9 @@ static bool holds(const struct filter_condition *condition, struct json_object *
 		return text && strtoul(text, NULL, 10) == strtoul(condition->value, NULL, 10);
 	case FILTER_ADDRESS:
 		return text && address_matches(condition, text);
+	case FILTER_NETNS:
+		return (text && !strcmp(text, condition->value)) ||
+		       !strcmp(view_text_or(latch, "netns_name", ""), condition->value);
 	}
 	return false;
 }

@@ -24,7 +24,7 @@ struct ctl_options {
 	bool colour;
 	bool yes;	      /* purge without confirmation */
 	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
-	char *const *words;   /* after list: conditions, unchecked */
+	char *const *words;   /* after list: conditions; after explain: ID or flow; unchecked */
 	size_t word_count;
 	unsigned int width; /* columns of the terminal; 0 = no terminal, no limit */
 };
@@ -35,6 +35,7 @@ enum ctl_exit ctl_status(const struct ctl_options *options);
 enum ctl_exit ctl_list(const struct ctl_options *options);
 enum ctl_exit ctl_sa(const struct ctl_options *options);
 enum ctl_exit ctl_monitor(const struct ctl_options *options);
+enum ctl_exit ctl_explain(const struct ctl_options *options);
 enum ctl_exit ctl_break(const struct ctl_options *options);
 enum ctl_exit ctl_heal(const struct ctl_options *options);
 enum ctl_exit ctl_close(const struct ctl_options *options);
@@ -48,6 +49,8 @@ enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
 			      struct json_object *document);
 enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 			    struct json_object *document);
+enum ctl_exit ctl_render_explain(FILE *out, const struct ctl_options *options,
+				 struct json_object *document);
 /* Renders an event as one line. */
 void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_object *event);
 

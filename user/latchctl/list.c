@@ -60,7 +60,7 @@ static void add_latch(struct table *table, struct json_object *latch)
 	table_add(table, STYLE_PLAIN, age);
 	table_add(table, view_number(latch, "drops") ? STYLE_WARN : STYLE_PLAIN,
 		  view_text_or(latch, "drops", "-"));
-	table_add(table, STYLE_PLAIN, view_text_or(latch, "netns", "-"));
+	table_add(table, STYLE_PLAIN, view_netns(latch));
 	table_add(table, STYLE_PLAIN, view_text_or(latch, "rule", "-"));
 	table_add(table, STYLE_PLAIN, view_text_or(latch, "disposition", "-"));
 	view_joined(reasons, sizeof(reasons), latch, "reasons", "-");

@@ -14,6 +14,7 @@ enum operands {
 	OPERANDS_NONE,
 	OPERANDS_ID,
 	OPERANDS_CONDITIONS,
+	OPERANDS_FLOW, /* or an ID */
 };
 
 struct verb {
@@ -29,6 +30,9 @@ static const struct verb verbs[] = {
 	{"list", ctl_list, "all latches, or those with [FIELD VALUE]...: state broken dport 443",
 	 OPERANDS_CONDITIONS},
 	{"sa", ctl_sa, "all security associations and their peers", OPERANDS_NONE},
+	{"explain", ctl_explain,
+	 "why a latch or connection is as it is: ID, or tcp LOCAL[:PORT] REMOTE:PORT",
+	 OPERANDS_FLOW},
 	{"monitor", ctl_monitor, "events as they happen, one per line", OPERANDS_NONE},
 	{"break", ctl_break, "break a latch: drop its packets until it is healed", OPERANDS_ID},
 	{"heal", ctl_heal, "undo a break by an administrator", OPERANDS_ID},
@@ -140,6 +144,7 @@ static void take_operands(struct ctl_options *options, enum operands operands, i
 			options->latch_id = argv[optind++];
 		break;
 	case OPERANDS_CONDITIONS:
+	case OPERANDS_FLOW:
 		options->words = &argv[optind];
 		options->word_count = (size_t)(argc - optind);
 		optind = argc;

@@ -43,7 +43,7 @@ static void add_sa(struct table *table, struct json_object *sa)
 	table_add(table, STYLE_PLAIN, view_text_or(sa, "mode", "-"));
 	table_add(table, STYLE_PLAIN, peer_of(sa));
 	table_add(table, STYLE_PLAIN, view_text_or(sa, "reqid", "-"));
-	table_add(table, STYLE_PLAIN, view_text_or(sa, "netns", "-"));
+	table_add(table, STYLE_PLAIN, view_netns(sa));
 }
 
 /* The reason is longer than a column: it has a line of its own, below the table. */
@@ -99,7 +99,32 @@ enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 		   : CTL_EXIT_OK;
 }
 
+/* The table of SAs has no order of its own. */
+static int compare_sas(const void *first, const void *second)
+{
+	static const char *const keys[] = {"src", "dst", "proto", "spi"};
+	struct json_object *a = *(struct json_object *const *)first;
+	struct json_object *b = *(struct json_object *const *)second;
+	int64_t one = view_number(a, "netns"), other = view_number(b, "netns");
+	int order = (one > other) - (one < other);
+	size_t i;
+
+	for (i = 0; !order && i < sizeof(keys) / sizeof(keys[0]); i++)
+		order = strcmp(view_text_or(a, keys[i], ""), view_text_or(b, keys[i], ""));
+	return order;
+}
+
+static bool sort_sas(void *context, struct json_object *document)
+{
+	struct json_object *sas = view_member(document, "sas");
+
+	(void)context;
+	if (json_object_is_type(sas, json_type_array))
+		json_object_array_sort(sas, compare_sas);
+	return false;
+}
+
 enum ctl_exit ctl_sa(const struct ctl_options *options)
 {
-	return client_show(options, "sa", ctl_render_sa);
+	return client_show_selected(options, "sa", ctl_render_sa, sort_sas, NULL);
 }

@@ -83,6 +83,11 @@ void view_endpoint(char out[VIEW_ENDPOINT_MAX], struct json_object *object, cons
 		snprintf(out, VIEW_ENDPOINT_MAX, "%.70s:%.10s", address, port);
 }
 
+const char *view_netns(struct json_object *object)
+{
+	return view_text_or(object, "netns_name", view_text_or(object, "netns", "-"));
+}
+
 void view_joined(char *out, size_t size, struct json_object *object, const char *path,
 		 const char *fallback)
 {

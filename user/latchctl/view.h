@@ -31,6 +31,9 @@ struct json_object *view_element(struct json_object *object, const char *path, s
 /* "10.1.0.4:443" or "[fd00::1]:443" from {"addr","port"}. */
 void view_endpoint(char out[VIEW_ENDPOINT_MAX], struct json_object *object, const char *path);
 
+/* The name of the network namespace, or its cookie if it has none. */
+const char *view_netns(struct json_object *object);
+
 /* The texts of an array, joined by commas and cut to size; fallback if there are none. */
 void view_joined(char *out, size_t size, struct json_object *object, const char *path,
 		 const char *fallback);

@@ -13,6 +13,7 @@
 #include "common/notify.h"
 #include "latchd/choice/choice_load.h"
 #include "latchd/daemon_events.h"
+#include "latchd/daemon_explain.h"
 #include "latchd/daemon_parts.h"
 #include "latchd/daemon_reload.h"
 #include "latchd/net/socket_diag.h"
@@ -102,15 +103,19 @@ static void write_status(void *context, bool for_root, struct json_writer *w)
 
 static bool write_list(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
-	const struct daemon *d = context;
+	struct daemon *d = context;
 
+	if (!cursor->begun)
+		netns_names_refresh(&d->netns_names);
 	return report_list(w, &d->source, cursor);
 }
 
 static bool write_sa(void *context, struct map_cursor *cursor, struct json_writer *w)
 {
-	const struct daemon *d = context;
+	struct daemon *d = context;
 
+	if (!cursor->begun)
+		netns_names_refresh(&d->netns_names);
 	return report_sa(w, &d->source, cursor);
 }
 
@@ -202,6 +207,7 @@ static int start_control(struct daemon *d)
 		.status = write_status,
 		.list = write_list,
 		.sa = write_sa,
+		.explain = daemon_explain,
 		.request = take_request,
 	};
 
@@ -219,6 +225,8 @@ static int start_control(struct daemon *d)
 		.rival = rival_of,
 		.counts = &d->counts,
 	};
+	if (daemon_explain_start(d))
+		return failure_set(d->failure, -ENOMEM, "latchd: out of memory; free some");
 	d->admin = (struct admin){.maps = d->source.maps, .news = &d->news};
 	return control_new(d->loop, d->config->control_socket, d->config->control_group, &handlers,
 			   &d->control, d->failure);
@@ -394,6 +402,7 @@ static void stop_all(struct daemon *d)
 	netfilter_netns_free(d->netfilter_netns);
 	enforcement_free(d->enforcement);
 	loop_free(d->loop);
+	daemon_explain_stop(d);
 	identities_free(d->identities);
 	if (d->lock >= 0)
 		close(d->lock);

@@ -7,11 +7,13 @@
 #include <stddef.h>
 
 #include "common/notify.h"
+#include "common/walk_pace.h"
 #include "latchd/control/admin.h"
 #include "latchd/sa/attribution.h"
 #include "latchd/config/config.h"
 #include "latchd/control/control.h"
 #include "latchd/enforce/netfilter/netfilter_netns.h"
+#include "latchd/history/history.h"
 #include "latchd/latch/disposition.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/event_ring.h"
@@ -45,6 +47,9 @@ struct daemon {
 	struct news_bus news;
 	struct log_news log_news;
 	struct monitor_news monitor_news;
+	struct history *history;
+	struct netns_names netns_names;
+	struct walk_pace explain_pace;
 	struct news_subscriber reactions;
 	struct lost_events lost_events;
 	struct attribution *attribution;

@@ -162,6 +162,7 @@ static const struct row rows[] = {
 	M(latch_event, packet),
 	M(latch_event, direction),
 	M(latch_event, rule),
+	M(latch_event, rule_set),
 	M(latch_event, pad),
 	M(latch_event, listener),
 	M(latch_timed_out, flow),

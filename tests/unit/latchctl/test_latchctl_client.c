@@ -422,6 +422,52 @@ Test(latchctl_client, list_is_in_the_order_of_the_ids)
 	cr_expect(first && second && third && first < second && second < third, "%s", out);
 }
 
+#define SA(spi, netns, dst)                                                                        \
+	"{\"spi\":\"" spi "\",\"netns\":" netns ",\"src\":\"10.0.0.1\",\"dst\":\"" dst "\"}"
+
+Test(latchctl_client, sa_is_in_the_order_of_namespace_addresses_and_spi)
+{
+	static const char answer[] = "{\"schema\":1,\"sas\":[" SA("0x5", "9", "10.0.0.2") "," SA(
+		"0x4", "10", "10.0.0.2") "," SA("0x3", "9", "10.0.0.3") "," SA("0x2", "9",
+									     "10.0.0.2") "]}\n";
+	static const char *const order[] = {"\n0x2 ", "\n0x5 ", "\n0x3 ", "\n0x4 "};
+	const char *at, *before = NULL;
+	size_t i;
+
+	serve_bytes("sa\n", answer, strlen(answer));
+	cr_expect_eq(run(ctl_sa, NULL), CTL_EXIT_OK, "%s", err);
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		at = strstr(out, order[i]);
+		cr_expect(at && at > before, "%s: %s", order[i] + 1, out);
+		before = at;
+	}
+}
+
+Test(latchctl_client, explain_sends_the_flow_with_its_namespace_in_one_form)
+{
+	static const char answer[] = "{\"schema\":1,\"found\":\"none\"}\n";
+	char *words[] = {"tcp", "10.0.0.1", "10.0.0.2:5432", "netns", "blue"};
+
+	serve_bytes("explain proto tcp src 10.0.0.1 dst 10.0.0.2 dport 5432 netns blue\n", answer,
+		    strlen(answer));
+	options.words = words;
+	options.word_count = 5;
+	cr_expect_eq(run(ctl_explain, NULL), CTL_EXIT_OK, "%s", err);
+	cr_expect(strstr(out, "latch      none\n"), "%s", out);
+}
+
+Test(latchctl_client, explain_sends_an_id_as_it_is)
+{
+	static const char answer[] = "{\"error\":\"latch 1f does not exist\",\"code\":"
+				     "\"not-found\"}\n";
+
+	serve_bytes("explain 1f\n", answer, strlen(answer));
+	options.words = (char *[]){"1f"};
+	options.word_count = 1;
+	cr_expect_eq(run(ctl_explain, NULL), CTL_EXIT_FAILED);
+	cr_expect_str_eq(err, "latchctl: explain 1f: latchd reports: latch 1f does not exist\n");
+}
+
 Test(latchctl_client, list_leaves_out_what_does_not_meet_a_condition)
 {
 	expect_list(unordered, (char *[]){"state", "established"}, 2, "\n9 ");

@@ -55,6 +55,16 @@ Test(latchctl_filter, conditions_on_one_field_are_alternatives_and_on_others_all
 	cr_expect_not(MATCHES(row, "state", "broken", "state", "larval", "dport", "1"));
 }
 
+Test(latchctl_filter, a_network_namespace_is_found_by_its_name_and_by_its_cookie)
+{
+	static const char named[] = "{\"netns\":7,\"netns_name\":\"blue\"}";
+
+	cr_expect(MATCHES(named, "netns", "blue"));
+	cr_expect(MATCHES(named, "netns", "7"));
+	cr_expect_not(MATCHES(named, "netns", "blu"));
+	cr_expect_not(MATCHES("{\"netns\":7,\"netns_name\":null}", "netns", "blue"));
+}
+
 Test(latchctl_filter, each_reason_of_a_set_is_found)
 {
 	cr_expect(MATCHES(row, "reason", "admin"));

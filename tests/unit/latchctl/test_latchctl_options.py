@@ -59,6 +59,17 @@ class Options(unittest.TestCase):
         self.expect_error(["list", "dport", "22", "-s", "/nonexistent"], UNREACHABLE,
                           "control socket /nonexistent: cannot connect")
 
+    def test_a_wrong_flow_of_explain_is_a_usage_error(self):
+        self.expect_error(["explain"], USAGE, "explain: no latch ID and no flow given")
+        self.expect_error(["explain", "10.0.0.1"], USAGE, 'explain: cannot read flow: "10.0.0.1"')
+        self.expect_error(["explain", "tcp", "10.0.0.1", "10.0.0.2"], USAGE,
+                          'explain: cannot read flow: "10.0.0.2": not a remote end')
+        self.expect_error(["explain", "tcp", "\x1b[2J", "10.0.0.2:1"], USAGE,
+                          'explain: cannot read flow: "\\x1b[2J": not a local end')
+        for words in ["1f"], ["tcp", "10.0.0.1", "10.0.0.2:1"]:
+            self.expect_error(["explain", *words, "-s", "/nonexistent"], UNREACHABLE,
+                              "control socket /nonexistent: cannot connect")
+
     def test_options_may_follow_the_verb(self):
         self.expect_error(["break", "1", "--socket", "/nonexistent", "-j"], UNREACHABLE,
                           "control socket /nonexistent: cannot connect: No such file")

@@ -38,7 +38,9 @@ struct client {
 	char request[CONTROL_REQUEST_MAX];
 	size_t request_length;
 	struct control_queue queue;
-	part_fn part;		   /* of an answer in parts, until its last part is queued */
+	part_fn part;  /* of an answer in parts, until its last part is queued */
+	bool explains; /* its parts come from the handler explain instead */
+	struct control_explain asked;
 	struct json_writer writer; /* of that answer */
 	struct map_cursor cursor;
 	uint64_t answer_end_ms; /* loop_now_ms() at which an answer is given up */
@@ -114,9 +116,14 @@ static void queue_lost(struct client *client)
 		client->lost = 0;
 }
 
+static bool has_parts(const struct client *client)
+{
+	return client->part || client->explains;
+}
+
 static bool has_more(const struct client *client)
 {
-	return control_queue_length(&client->queue) || client->part;
+	return control_queue_length(&client->queue) || has_parts(client);
 }
 
 /* A client may shut down its sending side and still read the answer; a monitor may not. */
@@ -138,14 +145,25 @@ static void client_arm(struct client *client)
 						  : CONTROL_STALL_TIMEOUT_MS);
 }
 
+/* True: it was the last one. */
+static bool write_part(struct client *client)
+{
+	const struct control_handlers *handlers = &client->control->handlers;
+
+	if (client->explains)
+		return handlers->explain(handlers->context, &client->asked, &client->cursor,
+					 &client->writer);
+	return client->part(handlers->context, &client->cursor, &client->writer);
+}
+
 /* Writes the next part. False: it failed, and the client is freed. */
 static bool client_next_part(struct client *client)
 {
-	struct control *control = client->control;
 	int err = 0;
 
-	if (client->part(control->handlers.context, &client->cursor, &client->writer)) {
+	if (write_part(client)) {
 		client->part = NULL;
+		client->explains = false;
 		err = json_finish(&client->writer);
 	}
 	if (!err)
@@ -175,7 +193,7 @@ static void client_flush(struct client *client)
 		else if (sent > 0)
 			queue_lost(client);
 	}
-	if (sent > 0 && client->part && !client_next_part(client))
+	if (sent > 0 && has_parts(client) && !client_next_part(client))
 		return;
 	if (sent < 0 || (client->state == CLIENT_STATE_ANSWERED && !has_more(client)))
 		client_free(client);
@@ -287,14 +305,32 @@ static void client_request_change(struct client *client, enum control_act act, c
 	json_release(&w);
 }
 
+static void client_explain(struct client *client, const char *wrong)
+{
+	char error[256];
+
+	if (wrong) {
+		snprintf(error, sizeof(error), "malformed flow: %s", wrong);
+		client_refuse(client, "malformed-flow", error);
+		return;
+	}
+	client->asked.for_root = client->peer == CONTROL_PEER_ROOT;
+	client->explains = true;
+	client_begin(client, NULL);
+}
+
 static void client_request(struct client *client, const char *request)
 {
 	enum control_act act = CONTROL_ACT_BREAK;
 	const char *id = control_request_find(request, &act);
 	const struct control_handlers *handlers = &client->control->handlers;
+	bool explains;
+	const char *wrong = control_explain_parse(request, &client->asked, &explains);
 
 	if (id)
 		client_request_change(client, act, id);
+	else if (explains)
+		client_explain(client, wrong);
 	else if (!strcmp(request, "status"))
 		client_status(client);
 	else if (!strcmp(request, "list"))
@@ -305,8 +341,8 @@ static void client_request(struct client *client, const char *request)
 		client_monitor(client);
 	else
 		client_refuse(client, "unknown-request",
-			      "unknown request; expected status, list, sa, monitor, break ID, "
-			      "heal ID or close ID");
+			      "unknown request; expected status, list, sa, monitor, explain "
+			      "FLOW, explain ID, break ID, heal ID or close ID");
 }
 
 static void client_read(struct client *client)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket's service. A client sends one line: "status", "list", "sa",
- * "monitor", or as root "break ID", "heal ID" or "close ID". The answer is one JSON
- * document and the end of the stream. The answer to "monitor" is one object a line until
- * the client closes. An error is one object with "error" (for people) and "code".
+ * "monitor", "explain ID", "explain FLOW", or as root "break ID", "heal ID" or "close ID". The
+ * answer is one JSON document and the end of the stream. The answer to "monitor" is one object a
+ * line until the client closes. An error is one object with "error" (for people) and "code".
  */
 #ifndef LATCHD_CONTROL_CONTROL_H
 #define LATCHD_CONTROL_CONTROL_H
@@ -32,6 +32,9 @@ struct control_handlers {
 	void (*status)(void *context, bool for_root, struct json_writer *w);
 	bool (*list)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	bool (*sa)(void *context, struct map_cursor *cursor, struct json_writer *w);
+	/* As a document in parts; the parts before the last one may be empty. */
+	bool (*explain)(void *context, const struct control_explain *asked,
+			struct map_cursor *cursor, struct json_writer *w);
 	void (*request)(void *context, const struct control_request *request,
 			struct json_writer *w);
 };

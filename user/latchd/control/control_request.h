@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests that change a latch, and their words on the control socket. */
+/* Requests for one latch or flow, and their words on the control socket. */
 #ifndef LATCHD_CONTROL_CONTROL_REQUEST_H
 #define LATCHD_CONTROL_CONTROL_REQUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "common/flow_query.h"
 
 enum control_act {
 	CONTROL_ACT_BREAK,
@@ -18,6 +20,21 @@ struct control_request {
 	uint64_t latch_id;
 	pid_t pid; /* of the client, which may have ended */
 };
+
+/* "explain ID" or "explain FLOW" */
+struct control_explain {
+	bool by_id;
+	uint64_t latch_id;
+	struct flow_query query; /* unless by_id */
+	bool for_root;
+};
+
+/*
+ * NULL: another request, or words that can be read. Else the words are wrong: a text for people.
+ * *ret_is_explain: is it this request?
+ */
+const char *control_explain_parse(const char *request, struct control_explain *ret,
+				  bool *ret_is_explain);
 
 /* The text behind "break ", "heal " or "close "; NULL: another request. */
 const char *control_request_find(const char *request, enum control_act *ret_act);

@@ -21,6 +21,7 @@
 #include "latchd/enforce/enforcement.h"
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/maps/map_walk.h"
+#include "latchd/net/netns_names.h"
 #include "latchd/news/news.h"
 
 #define REPORT_SCHEMA 1
@@ -48,11 +49,12 @@ struct report_source {
 	const struct config_rule *rules; /* by index, for latches created under rule_set */
 	size_t rule_count;
 	uint8_t rule_set;
-	const struct report_recent *recent; /* NULL: not known */
-	struct report_counts *counts;	    /* NULL: counts for each document */
-	bool fresh;			    /* counts for the next document in any case */
-	unsigned int missing_pins;	    /* maps that a later latchd would not find */
-	bool fixed_pins;		    /* bpffs is read-only */
+	const struct netns_names *netns_names; /* NULL: none are known */
+	const struct report_recent *recent;    /* NULL: not known */
+	struct report_counts *counts;	       /* NULL: counts for each document */
+	bool fresh;			       /* counts for the next document in any case */
+	unsigned int missing_pins;	       /* maps that a later latchd would not find */
+	bool fixed_pins;		       /* bpffs is read-only */
 	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
 	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
 	const void *refusal_context;

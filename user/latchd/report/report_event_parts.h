@@ -15,6 +15,9 @@ void report_event_sa_key(struct json_writer *w, const struct latch_sa_key *key);
 void report_want_got(struct json_writer *w, const struct report_source *source, uint16_t want,
 		     uint16_t got);
 
+/* An object: "direction", "action", "default"; unless that, "priority", "src", "dst" */
+void report_policy(struct json_writer *w, const struct news_policy *policy);
+
 /* One whole object, with the event's own time. */
 void report_kernel_event(struct json_writer *w, const struct report_source *source,
 			 const struct latch_event *event);

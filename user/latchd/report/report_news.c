@@ -29,9 +29,8 @@ static void write_prefix(struct json_writer *w, const char *key, uint8_t family,
 	json_member_string(w, key, text);
 }
 
-static void write_policy(struct json_writer *w, const struct news_policy *policy)
+void report_policy(struct json_writer *w, const struct news_policy *policy)
 {
-	json_key(w, "policy");
 	json_object_begin(w);
 	json_member_string(w, "direction", policy->direction);
 	json_member_string(w, "action", policy->action);
@@ -43,6 +42,12 @@ static void write_policy(struct json_writer *w, const struct news_policy *policy
 			     policy->destination_bits);
 	}
 	json_object_end(w);
+}
+
+static void write_policy(struct json_writer *w, const struct news_policy *policy)
+{
+	json_key(w, "policy");
+	report_policy(w, policy);
 }
 
 static void write_requester(struct json_writer *w, const struct news_requester *requester)

@@ -90,6 +90,12 @@ void report_flow(struct json_writer *w, const struct latch_flow *flow)
 		json_member_string(w, "remote", NULL);
 }
 
+void report_netns_name(struct json_writer *w, const struct report_source *source, uint64_t netns)
+{
+	json_member_string(w, "netns_name",
+			   source->netns_names ? netns_names_of(source->netns_names, netns) : NULL);
+}
+
 void report_reasons(struct json_writer *w, uint8_t reasons)
 {
 	unsigned int bit;

@@ -22,6 +22,8 @@ void report_listener(struct json_writer *w, uint64_t id);
 void report_direction(struct json_writer *w, enum latch_direction direction);
 /* "netns", "proto", "local", "remote" */
 void report_flow(struct json_writer *w, const struct latch_flow *flow);
+/* "netns_name": null if it has none */
+void report_netns_name(struct json_writer *w, const struct report_source *source, uint64_t netns);
 /* "reasons" */
 void report_reasons(struct json_writer *w, uint8_t reasons);
 

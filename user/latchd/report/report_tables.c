@@ -83,6 +83,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	json_member_string(w, "state", latch_state_name(latch->word.state));
 	report_direction(w, latch->direction);
 	report_flow(w, flow);
+	report_netns_name(w, walk->source, flow->netns);
 	report_peer(w, walk->source, params);
 	report_local_id(w, walk->source, params);
 	latch_params(w, walk->source, params);
@@ -152,6 +153,7 @@ static int write_sa(void *context, const struct latch_sa_key *key, const struct 
 	report_address(w, "dst", key->family, key->daddr);
 	json_member_string(w, "proto", ipsec_protocol_name(key->protocol));
 	json_member_uint(w, "netns", key->netns);
+	report_netns_name(w, walk->source, key->netns);
 	json_member_string(w, "state", latch_sa_state_name(sa->word.state));
 	report_peer(w, walk->source, sa->word.params);
 	report_text(w, "refused", refusal_of(walk->source, key, sa));

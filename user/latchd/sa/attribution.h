@@ -34,6 +34,19 @@ const char *attribution_refusal(const struct attribution *attribution,
 bool attribution_rival(struct attribution *attribution, const struct latch_sa_key *key,
 		       struct news_rival *ret);
 
+/* A CHILD_SA of a known peer: for people. */
+struct attribution_child {
+	const struct latch_sa_key *in, *out;
+	uint16_t params;
+};
+typedef int (*attribution_child_fn)(void *context, const struct attribution_child *child);
+/*
+ * Visits each that the kernel could use for the flow. A non-zero result ends the walk and is
+ * returned. The walk is over all CHILD_SAs.
+ */
+int attribution_children_of(const struct attribution *attribution, const struct latch_flow *flow,
+			    attribution_child_fn visit, void *context);
+
 /* The cookie of the network namespace where the feed was last seen; 0: never since it began. */
 uint64_t attribution_netns_of(const struct attribution *attribution, const struct feed *feed);
 

@@ -288,6 +288,28 @@ Test(socket_watch, R_2_3_19_L_5_1_4_a_reset_from_the_peer_releases_the_latch)
 	close(pair.listener);
 }
 
+Test(socket_watch, the_event_of_the_end_has_rule_and_drops_of_the_latch)
+{
+	struct start start = prepare(IPV4, IPV4);
+	struct latch_event event = {0};
+	struct latch latch;
+
+	attach(GATES_SOCKET);
+	put_latch_of(&start.out, start.client);
+	latch = latch_of(&start.out);
+	latch.rule = 5;
+	latch.rule_set = 9;
+	latch.drops = 17;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &start.out, &latch, BPF_EXIST), 0);
+	close(start.listener);
+	cr_expect_eq(try_connect(&start), -ECONNREFUSED);
+	wait_for(events_of(LATCH_EVENT_LATCH_CLOSED, &start.out, &event));
+	cr_expect_eq(event.rule, 5);
+	cr_expect_eq(event.rule_set, 9);
+	cr_expect_eq(event.drops, 17);
+	close(start.client);
+}
+
 /* The kernel sends the reset before the callback. */
 Test(socket_watch, R_2_3_19_L_5_1_4_destroying_a_socket_releases_its_latch)
 {

@@ -71,6 +71,24 @@ static bool write_invalid_sa(void *context, struct map_cursor *cursor, struct js
 	return true;
 }
 
+static struct control_explain last_explain;
+static unsigned int explain_parts;
+
+/* Two parts without text before the document. */
+static bool write_explain(void *context, const struct control_explain *asked,
+			  struct map_cursor *cursor, struct json_writer *w)
+{
+	cr_expect_eq(context, &list_size);
+	explain_parts++;
+	last_explain = *asked;
+	if (cursor->position++ < 2)
+		return false;
+	json_object_begin(w);
+	json_member_string(w, "verb", "explain");
+	json_object_end(w);
+	return true;
+}
+
 static struct control_request last_request;
 static int received_requests;
 
@@ -89,6 +107,7 @@ static const struct control_handlers handlers = {
 	.status = write_status,
 	.list = write_list,
 	.sa = write_invalid_sa,
+	.explain = write_explain,
 	.request = take_request,
 };
 

@@ -18,8 +18,8 @@ Test(control, an_answer_is_one_document_and_the_end_of_the_stream)
 }
 
 #define UNKNOWN                                                                                    \
-	"{\"error\":\"unknown request; expected status, list, sa, monitor, break ID, heal ID or "  \
-	"close ID\",\"code\":\"unknown-request\"}\n"
+	"{\"error\":\"unknown request; expected status, list, sa, monitor, explain FLOW, explain " \
+	"ID, break ID, heal ID or close ID\",\"code\":\"unknown-request\"}\n"
 
 Test(control, unknown_requests_are_rejected)
 {
@@ -76,6 +76,30 @@ Test(control, a_malformed_id_is_rejected)
 			"{\"error\":\"malformed id; expected 1 to 16 hexadecimal digits, as in "
 			"list\",\"code\":\"malformed-id\"}\n");
 	cr_expect_eq(received_requests, 0);
+}
+
+Test(control, an_explanation_is_asked_for_by_id_or_by_flow)
+{
+	expect_answer("explain 1F\n", "{\"verb\":\"explain\"}\n");
+	cr_expect(last_explain.by_id);
+	cr_expect_eq(last_explain.latch_id, 0x1f);
+	cr_expect_eq(explain_parts, 3, "parts without text are no answer");
+	expect_answer("explain tcp 10.0.0.1:7 10.0.0.2:53 netns blue\n",
+		      "{\"verb\":\"explain\"}\n");
+	cr_expect_not(last_explain.by_id);
+	cr_expect_eq(last_explain.query.flow.remote_port, 53);
+	cr_expect_str_eq(last_explain.query.netns, "blue");
+	cr_expect_eq(last_explain.for_root, !geteuid());
+}
+
+Test(control, a_malformed_flow_is_rejected)
+{
+	expect_answer("explain tcp 10.0.0.1 10.0.0.2\n",
+		      "{\"error\":\"malformed flow: not a remote end; use ADDRESS:PORT or "
+		      "[ADDRESS]:PORT\",\"code\":\"malformed-flow\"}\n");
+	expect_answer("explain \n", "{\"error\":\"malformed flow: none given\",\"code\":"
+				   "\"malformed-flow\"}\n");
+	cr_expect_eq(explain_parts, 0);
 }
 
 Test(control, a_request_longer_than_the_limit_is_rejected)

@@ -6,8 +6,8 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 
 /* ---- list */
 
-#define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote peer local_id params sa reasons rule "        \
+#define LATCH_KEYS                                                                                     \
+	"id state direction netns proto local remote netns_name peer local_id params sa reasons rule " \
 	"disposition since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
@@ -192,7 +192,7 @@ Test(report_tables, an_unreadable_table_fails_the_document)
 /* ---- sa */
 
 #define SA_KEYS                                                                                    \
-	"spi src dst proto netns state peer refused reqid mode " QOP_KEYS                          \
+	"spi src dst proto netns netns_name state peer refused reqid mode " QOP_KEYS               \
 	" encap contested contested_by ambiguous since"
 
 Test(report_tables, sa_has_every_value_of_a_bound_sa)

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What a new connection would get, by rule, policy and SA. */
+#include <criterion/criterion.h>
+#include <errno.h>
+
+#include "latchd/explain/explain_decide.h"
+
+#define NOW   1000000
+#define LIMIT 1000
+
+TestSuite(explain_decide);
+
+static struct explanation e;
+
+static enum explain_now decide(enum latch_action action)
+{
+	e.action = action;
+	explain_decide(&e, NOW, LIMIT);
+	return e.now;
+}
+
+static void policy(enum policy_action out, enum policy_action in)
+{
+	e.policy[POLICY_OUT].action = out;
+	e.policy[POLICY_IN].action = in;
+}
+
+static struct explain_sa *sa(enum latch_sa_state state, uint8_t flags, uint64_t installed, bool out)
+{
+	struct explain_sa *added = &e.sas[e.sa_count++];
+
+	*added = (struct explain_sa){.out = out};
+	added->sa.word.state = state;
+	added->sa.word.flags = flags;
+	added->sa.installed = installed;
+	return added;
+}
+
+Test(explain_decide, without_ipsec_the_rule_decides)
+{
+	policy(POLICY_BYPASS, POLICY_BYPASS);
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_CLEAR);
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_REQUIRED);
+	cr_expect_eq(decide(LATCH_ACTION_OFF), EXPLAIN_NOW_OFF);
+}
+
+Test(explain_decide, a_policy_that_blocks_comes_before_the_rule)
+{
+	policy(POLICY_BLOCK, POLICY_PROTECT);
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_BLOCKED);
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_BLOCKED);
+	e.direction = LATCH_DIRECTION_IN;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_NEGOTIATES);
+}
+
+Test(explain_decide, policies_that_cannot_be_read_decide_nothing)
+{
+	e.spd_error = -E2BIG;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_UNKNOWN);
+	cr_expect_eq(decide(LATCH_ACTION_OFF), EXPLAIN_NOW_OFF);
+}
+
+Test(explain_decide, a_policy_without_an_sa_waits_for_the_key_manager)
+{
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_NEGOTIATES);
+	sa(LATCH_SA_BOUND, 0, 1, false);
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_NEGOTIATES, "an inbound SA sends none");
+	e.direction = LATCH_DIRECTION_IN;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
+}
+
+Test(explain_decide, the_state_of_the_sa_decides)
+{
+	static const struct {
+		enum latch_sa_state state;
+		uint8_t flags;
+		uint64_t installed;
+		enum explain_now automatic, required;
+	} rows[] = {
+		{LATCH_SA_BOUND, 0, 1, EXPLAIN_NOW_LATCHED, EXPLAIN_NOW_LATCHED},
+		{LATCH_SA_BOUND, LATCH_SA_CONTESTED, 1, EXPLAIN_NOW_CONTESTED,
+		 EXPLAIN_NOW_CONTESTED},
+		{LATCH_SA_BOUND, LATCH_SA_AMBIGUOUS, 1, EXPLAIN_NOW_LARVAL, EXPLAIN_NOW_UNOWNED},
+		{LATCH_SA_PENDING, 0, NOW - LIMIT, EXPLAIN_NOW_WAITS, EXPLAIN_NOW_WAITS},
+		{LATCH_SA_PENDING, 0, NOW - LIMIT - 1, EXPLAIN_NOW_LARVAL, EXPLAIN_NOW_UNOWNED},
+		{LATCH_SA_ORPHAN, 0, NOW, EXPLAIN_NOW_LARVAL, EXPLAIN_NOW_UNOWNED},
+		{LATCH_SA_DYING, 0, NOW, EXPLAIN_NOW_LARVAL, EXPLAIN_NOW_UNOWNED},
+	};
+	size_t i;
+
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		e.sa_count = 0;
+		sa(rows[i].state, rows[i].flags, rows[i].installed, true);
+		cr_expect_eq(decide(LATCH_ACTION_AUTO), rows[i].automatic, "row %zu", i);
+		cr_expect_eq(decide(LATCH_ACTION_REQUIRE), rows[i].required, "row %zu", i);
+	}
+}
+
+Test(explain_decide, the_kernel_uses_the_newest_sa)
+{
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	sa(LATCH_SA_BOUND, 0, 5, true);
+	sa(LATCH_SA_DYING, 0, 4, true);
+	sa(LATCH_SA_ORPHAN, 0, 9, false);
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
+	cr_expect_eq(e.now_sa, &e.sas[0]);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/explain/explain.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "latchd/explain/explain_decide.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
+#include "latchd/net/socket_diag.h"
+#include "latchd/spd/policy_dump.h"
+
+#define DUMP_TRIES 4
+
+/* ---- the policies that decide now */
+
+/* A route may lead to an xfrm interface, and then a policy with its id decides. */
+static const struct policy *find_policy(const struct spd *spd, const struct latch_flow *flow,
+					enum policy_direction direction)
+{
+	const struct policy *found = policy_deciding(spd, flow, 0, direction), *other;
+	size_t i;
+
+	for (i = 0; !found && i < spd->count; i++) {
+		other = &spd->policies[i];
+		if (other->if_id && other->direction == direction && policy_covers(other, flow))
+			found = policy_deciding(spd, flow, other->if_id, direction);
+	}
+	return found;
+}
+
+static int read_policies(struct explanation *e)
+{
+	enum policy_direction direction;
+	int err = -EINTR, tries;
+	struct spd spd;
+
+	for (tries = 0; err == -EINTR && tries < DUMP_TRIES; tries++)
+		err = policy_dump(e->flow.netns, &spd);
+	if (err)
+		return err;
+	for (direction = POLICY_OUT; direction < POLICY_DIRECTIONS; direction++) {
+		const struct policy *found = find_policy(&spd, &e->flow, direction);
+		struct explain_policy *policy = &e->policy[direction];
+
+		policy->absent = !found;
+		policy->action = found ? found->action : spd.default_action[direction];
+		if (found)
+			policy->policy = *found;
+	}
+	policy_dump_release(&spd);
+	return 0;
+}
+
+/* ---- the SAs that may carry it */
+
+struct gather {
+	const struct explain_sources *sources;
+	struct explanation *e;
+};
+
+/* The newest ones stay, since the kernel chooses the newest. */
+static void add_sa(struct explanation *e, const struct latch_sa_key *key, const struct latch_sa *sa,
+		   bool out)
+{
+	size_t at = e->sa_count < EXPLAIN_SAS_MAX ? e->sa_count : EXPLAIN_SAS_MAX;
+
+	e->sa_count++;
+	while (at && e->sas[at - 1].sa.installed < sa->installed) {
+		if (at < EXPLAIN_SAS_MAX)
+			e->sas[at] = e->sas[at - 1];
+		at--;
+	}
+	if (at < EXPLAIN_SAS_MAX)
+		e->sas[at] = (struct explain_sa){.key = *key, .sa = *sa, .out = out};
+}
+
+static int add_child(void *context, const struct attribution_child *child)
+{
+	const struct gather *gather = context;
+	struct latch_sa sa;
+
+	if (!sa_get(gather->sources->maps, child->out, &sa))
+		add_sa(gather->e, child->out, &sa, true);
+	if (!sa_get(gather->sources->maps, child->in, &sa))
+		add_sa(gather->e, child->in, &sa, false);
+	return 0;
+}
+
+/* No key manager has reported its traffic: only addresses show that it may be of the flow. */
+static int add_unreported(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
+{
+	const struct gather *gather = context;
+	const struct latch_flow *flow = &gather->e->flow;
+	size_t size = sizeof(key->daddr);
+	bool out = !memcmp(key->daddr, flow->remote_addr, size) &&
+		   !memcmp(sa->saddr, flow->local_addr, size);
+	bool in = !memcmp(key->daddr, flow->local_addr, size) &&
+		  !memcmp(sa->saddr, flow->remote_addr, size);
+
+	if (key->netns == flow->netns && key->family == flow->family && !sa->word.params &&
+	    !(sa->word.flags & LATCH_SA_GONE) && (out || in))
+		add_sa(gather->e, key, sa, out);
+	return 0;
+}
+
+static int read_sas(const struct explain_sources *sources, struct explanation *e)
+{
+	struct gather gather = {sources, e};
+
+	if (sources->attribution)
+		attribution_children_of(sources->attribution, &e->flow, add_child, &gather);
+	return sas_walk(sources->maps, add_unreported, &gather);
+}
+
+/* ---- the rule */
+
+static int read_rule(const struct explain_sources *sources, struct explanation *e)
+{
+	enum latch_direction direction =
+		e->direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : e->direction;
+	int result = latch_rule_of(sources->maps, &e->flow, direction, &e->rule);
+
+	if (result < 0)
+		return result;
+	e->action = e->rule < sources->rule_count ? sources->rules[e->rule].rule.action
+						  : LATCH_ACTION_AUTO;
+	return 0;
+}
+
+/* ---- what it was */
+
+const struct history_record *explain_record_of_id(const struct history *history, uint64_t id)
+{
+	const struct history_record *record = history_find(history, HISTORY_ENDED, id);
+
+	return record ? record : history_find(history, HISTORY_LIVE, id);
+}
+
+/* The newer one of a latch that has ended and a connection that was refused. */
+static const struct history_record *record_of_flow(const struct history *history,
+						   const struct latch_flow *flow)
+{
+	const struct history_record *newest = NULL, *record;
+	enum history_kind kind;
+
+	for (kind = HISTORY_LIVE; kind < HISTORY_KINDS; kind++) {
+		record = history_find_flow(history, kind, flow);
+		if (record && (!newest || record->last_ns >= newest->last_ns))
+			newest = record;
+	}
+	return newest;
+}
+
+static void find_record(const struct explain_sources *sources,
+			const struct explain_subject *subject, struct explanation *e)
+{
+	const struct history_record *record = subject->record;
+
+	if (subject->latch)
+		record = history_find(sources->history, HISTORY_LIVE, subject->latch->id);
+	else if (!record)
+		record = record_of_flow(sources->history, &subject->flow);
+	e->has_record = record != NULL;
+	if (record)
+		e->record = *record;
+}
+
+static enum explain_found find_kind(const struct explain_subject *subject, struct explanation *e)
+{
+	if (subject->latch)
+		return EXPLAIN_LATCH;
+	if (e->has_record && e->record.kind != HISTORY_REFUSED)
+		return EXPLAIN_ENDED;
+	if (subject->flow.local_port && !socket_diag_find(&subject->flow))
+		return EXPLAIN_SOCKET;
+	return e->has_record ? EXPLAIN_REFUSED : EXPLAIN_NONE;
+}
+
+static void set_flow(const struct explain_subject *subject, struct explanation *e)
+{
+	e->flow = e->has_record && !subject->latch ? e->record.flow : subject->flow;
+	e->direction = subject->direction;
+	if (subject->latch)
+		e->direction = subject->latch->direction;
+	else if (e->direction == LATCH_DIRECTION_NONE && e->has_record)
+		e->direction = e->record.direction;
+	if (!e->flow.local_port) {
+		e->flow.local_port = EXPLAIN_EXAMPLE_PORT;
+		e->example_port = true;
+	}
+}
+
+/* latchd began after the break, or its record was replaced: what the tables still show. */
+static void complete_record(const struct explain_sources *sources, struct explanation *e)
+{
+	struct history_record *record = &e->record;
+	size_t i;
+
+	if (e->found != EXPLAIN_LATCH || e->latch.word.state == LATCH_STATE_LISTENER)
+		return;
+	if (!record->want.known)
+		history_side_of(sources->identities, e->latch.word.params, &record->want);
+	if (!(e->latch.word.reasons & LATCH_REASON_SA_CONFLICT))
+		return;
+	for (i = 0; !record->got.known && i < e->sa_count && i < EXPLAIN_SAS_MAX; i++)
+		if (e->sas[i].sa.word.params != e->latch.word.params)
+			history_side_of(sources->identities, e->sas[i].sa.word.params,
+					&record->got);
+}
+
+int explain_subject(const struct explain_sources *sources, const struct explain_subject *subject,
+		    struct explanation *e)
+{
+	int err;
+
+	*e = (struct explanation){.rule = LATCH_RULE_NONE};
+	find_record(sources, subject, e);
+	e->found = find_kind(subject, e);
+	set_flow(subject, e);
+	if (subject->latch)
+		e->latch = *subject->latch;
+	e->gaps = history_gaps(sources->history);
+	err = read_rule(sources, e);
+	if (!err)
+		err = read_sas(sources, e);
+	if (err)
+		return err;
+	complete_record(sources, e);
+	e->spd_error = read_policies(e);
+	explain_decide(e, clock_boot_ns(), sources->pending_limit_ns);
+	return 0;
+}

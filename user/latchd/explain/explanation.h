@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* All that is known of one flow. */
+#ifndef LATCHD_EXPLAIN_EXPLANATION_H
+#define LATCHD_EXPLAIN_EXPLANATION_H
+
+#include "latchd/history/history.h"
+#include "latchd/spd/policy.h"
+
+#define EXPLAIN_SAS_MAX 16
+/* Stands for a local port that is not known: the first one of Linux' default range. */
+#define EXPLAIN_EXAMPLE_PORT 32768
+
+enum explain_found {
+	EXPLAIN_LATCH,	 /* it has a latch */
+	EXPLAIN_ENDED,	 /* it had one */
+	EXPLAIN_REFUSED, /* it got none */
+	EXPLAIN_SOCKET,	 /* a socket has the flow, and there is no latch */
+	EXPLAIN_NONE,	 /* none of these */
+};
+
+struct explain_policy {
+	bool absent; /* no policy: the default action */
+	enum policy_action action;
+	struct policy policy; /* unless absent */
+};
+
+struct explain_sa {
+	struct latch_sa_key key;
+	struct latch_sa sa;
+	bool out; /* of packets that this host sends */
+};
+
+/* What a new connection of the flow gets. */
+enum explain_now {
+	EXPLAIN_NOW_UNKNOWN,	/* the SPD cannot be read */
+	EXPLAIN_NOW_OFF,	/* a rule latches none */
+	EXPLAIN_NOW_BLOCKED,	/* by a policy */
+	EXPLAIN_NOW_CLEAR,	/* it passes without IPsec */
+	EXPLAIN_NOW_REQUIRED,	/* refused: without IPsec, and a rule requires a latch */
+	EXPLAIN_NOW_NEGOTIATES, /* there is no SA yet */
+	EXPLAIN_NOW_LATCHED,	/* to the owner of the SA */
+	EXPLAIN_NOW_CONTESTED,	/* refused */
+	EXPLAIN_NOW_WAITS,	/* for the owner of the SA */
+	EXPLAIN_NOW_LARVAL,	/* it passes, latched to no peer */
+	EXPLAIN_NOW_UNOWNED,	/* refused: no owner, and a rule requires a latch */
+};
+
+struct explanation {
+	enum explain_found found;
+	struct latch_flow flow;
+	bool example_port; /* the local port stands for any */
+	enum latch_direction direction;
+	struct latch latch; /* EXPLAIN_LATCH */
+	bool has_record;
+	struct history_record record;
+	uint16_t rule; /* that decides now, or LATCH_RULE_NONE */
+	enum latch_action action;
+	int spd_error; /* of reading the policies */
+	struct explain_policy policy[POLICY_DIRECTIONS];
+	size_t sa_count; /* of all; the first ones are in sas, the newest first */
+	struct explain_sa sas[EXPLAIN_SAS_MAX];
+	enum explain_now now;
+	const struct explain_sa *now_sa; /* that the kernel would use; NULL: none */
+	struct history_gaps gaps;
+};
+
+#endif

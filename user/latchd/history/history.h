@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Subscriber: what happened to latches that were broken or have ended, and to flows that got none,
+ * for "latchctl explain". Bounded, see history_table.h. It is evidence for people: no state
+ * depends on it, and it ends with latchd.
+ */
+#ifndef LATCHD_HISTORY_HISTORY_H
+#define LATCHD_HISTORY_HISTORY_H
+
+#include "latchd/history/history_record.h"
+#include "latchd/identity/identities.h"
+#include "latchd/maps/kernel_maps.h"
+#include "latchd/news/news.h"
+
+struct history;
+
+struct history_sources {
+	const struct kernel_maps *maps;
+	const struct identities *identities;
+	/* 1: the namespace is of another user namespace than the host's; 0; or a negative errno. */
+	int (*is_foreign)(uint64_t netns);
+	/* The name of the rule, or NULL. rule_set: -1 = the rules in force. */
+	const char *(*rule_name)(const void *context, uint16_t rule, int rule_set);
+	const void *context;
+};
+
+/* NULL: out of memory. */
+struct history *history_new(struct news_bus *bus, const struct history_sources *sources);
+/* No news may come after it. */
+void history_free(struct history *history);
+
+/* Valid until the next news. NULL: there is none. */
+const struct history_record *history_find(const struct history *history, enum history_kind kind,
+					  uint64_t latch_id);
+/* The newest one; a local port of 0 stands for any. */
+const struct history_record *history_find_flow(const struct history *history,
+					       enum history_kind kind,
+					       const struct latch_flow *flow);
+
+/* Why something may be missing. Times are CLOCK_BOOTTIME. */
+struct history_gaps {
+	uint64_t since_ns;	/* nothing from before */
+	uint64_t lost, lost_ns; /* kernel events that were lost, and when that was last noticed */
+	uint64_t replaced;	/* records that others have replaced */
+};
+struct history_gaps history_gaps(const struct history *history);
+
+/* The texts of params: known is false if they are not in the table. */
+void history_side_of(const struct identities *identities, uint16_t params,
+		     struct history_side *ret);
+
+#endif

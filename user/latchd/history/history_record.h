@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is remembered of a latch that was broken or has ended, and of a flow that got none. */
+#ifndef LATCHD_HISTORY_HISTORY_RECORD_H
+#define LATCHD_HISTORY_HISTORY_RECORD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "latch_abi.h"
+#include "latchd/news/news.h"
+
+#define HISTORY_RULE_SIZE 32
+
+enum history_kind {
+	HISTORY_LIVE,	 /* a latch that was broken, or had a packet dropped */
+	HISTORY_ENDED,	 /* a latch that has ended */
+	HISTORY_REFUSED, /* a flow that got no latch */
+	HISTORY_KINDS,
+};
+
+/* Texts, not indices: the params of a latch that has ended may come to mean another peer. */
+struct history_side {
+	bool known;
+	struct latch_params params;
+	struct latch_identity peer, local;
+};
+
+struct history_packet {
+	uint64_t time_ns; /* CLOCK_BOOTTIME, as all times here; 0: none was reported */
+	enum latch_drop drop;
+	enum latch_direction direction; /* OUT = egress */
+	struct latch_sa_key sa;		/* spi 0: none */
+	bool sa_known;			/* state and owner are those of the time of the event */
+	enum latch_sa_state sa_state;
+	struct history_side owner;
+};
+
+struct history_record {
+	enum history_kind kind;
+	struct latch_flow flow;
+	enum latch_direction direction;
+	uint64_t latch_id;			 /* 0: it had none */
+	uint64_t last_ns;			 /* of its last event */
+	uint64_t broken_ns, healed_ns, ended_ns; /* 0: not, or not seen */
+	uint8_t reason;	 /* of enum latch_reason: the one that broke it; 0: not seen */
+	uint8_t reasons; /* when it ended */
+	bool reset;	 /* its socket was ended, or that was tried */
+	int reset_error; /* of that; of a refused flow: as in struct news */
+	bool has_policy, has_requester, has_rival;
+	struct news_policy policy;
+	struct news_requester requester;
+	struct news_rival rival; /* of a refused flow: want and got are its two peers */
+	uint64_t drops;
+	uint64_t count; /* of a refused flow: events */
+	bool elsewhere; /* not refused: its interface has its SAs in another namespace */
+	char rule[HISTORY_RULE_SIZE]; /* "": none, or not known */
+	struct history_packet packet;
+	struct history_side want, got;
+};
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The answer to "latchctl explain": rule, latch, packet, mismatch, cause and next step. */
+#ifndef LATCHD_REPORT_REPORT_EXPLAIN_H
+#define LATCHD_REPORT_REPORT_EXPLAIN_H
+
+#include "latchd/explain/explanation.h"
+#include "latchd/report/report.h"
+
+void report_explain(struct json_writer *w, const struct report_source *source,
+		    const struct explanation *explanation);
+
+/* No latch has this id, and none is remembered: an error with what may be missing. */
+void report_explain_unknown(struct json_writer *w, uint64_t latch_id,
+			    const struct history_gaps *gaps);
+
+#define EXPLAIN_TEXT_SIZE 4096
+
+struct explain_texts {
+	const char *code; /* a fixed word */
+	char cause[EXPLAIN_TEXT_SIZE];
+	char next[EXPLAIN_TEXT_SIZE]; /* "": nothing is to be done */
+};
+
+/* Why the flow is as it is. */
+void explain_text_cause(const struct report_source *source, const struct explanation *explanation,
+			struct explain_texts *ret);
+/* What a new connection would get. */
+void explain_text_now(const struct report_source *source, const struct explanation *explanation,
+		      struct explain_texts *ret);
+
+#endif
