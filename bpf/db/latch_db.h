@@ -257,7 +257,6 @@ struct latch_end {
 	__u16 rule;
 	__u8 rule_set;
 	enum latch_direction direction;
-	enum latch_state was;
 };
 
 static __always_inline void latch_end_of(const struct latch *latch, struct latch_end *ret)
@@ -268,7 +267,6 @@ static __always_inline void latch_end_of(const struct latch *latch, struct latch
 	ret->rule = latch->rule;
 	ret->rule_set = latch->rule_set;
 	ret->direction = latch->direction;
-	ret->was = latch->word.state;
 }
 
 static __always_inline void latch_closed_event(const struct latch_flow *flow,

@@ -286,6 +286,10 @@ static void on_drop_reason(const struct history_record *record, struct explain_t
 	case LATCH_DROP_MALFORMED:
 		CAUSE("the headers of its packet cannot be parsed");
 		return;
+	case LATCH_DROP_OTHER_MODE:
+		CAUSE("the mode of its SA is none that latchd knows");
+		NEXT("configure transport, tunnel or BEET mode for its CHILD_SA");
+		return;
 	case LATCH_DROP_PLAINTEXT:
 	case LATCH_DROP_SA_PENDING:
 	case LATCH_DROP_SA_UNKNOWN:
