@@ -184,7 +184,7 @@ Test(choice_changes, R_2_3_10_a_policy_in_the_very_place_of_the_former_one_has_n
 	bring_up(&impostor);
 	to_branch = latch_inside(1002, 2, &branch);
 	kernel.count -= 2;
-	add_policies(&impostor, 100, 0);
+	add_policies(&impostor, 150, 0);
 	until(branch_is_broken);
 }
 
