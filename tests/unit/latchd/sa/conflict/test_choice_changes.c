@@ -217,6 +217,9 @@ Test(choice_changes, a_second_interface_id_of_a_peer_counts_until_its_sa_is_gone
 	bring_up(&extra);
 	down(&charon, &extra);
 	delete_both(&extra);
+	attribution_reconcile(attribution);
+	settle();
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
 	down(&charon, &hq);
 	delete_both(&hq);
 	attribution_reconcile(attribution);
