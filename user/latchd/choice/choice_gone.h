@@ -8,9 +8,9 @@
 
 #include "latchd/choice/choice_join.h"
 
-#define CHOICE_GONE_MAX	      8192
-#define CHOICE_GONE_SHARE_MAX 1024 /* of one remote gateway: peers choose the number of policies   \
-				    */
+#define CHOICE_GONE_MAX 8192
+/* Of one remote gateway: peers choose the number of policies. */
+#define CHOICE_GONE_SHARE_MAX 1024
 
 struct choice_gone { /* zeroed: none */
 	struct choice_table table;

@@ -262,7 +262,7 @@ static bool has_looked_again(void)
 }
 
 /* Without a report the next look is ten seconds later. */
-Test(choice_answers, a_report_of_a_link_makes_latchd_look_at_the_devices)
+Test(choice_answers, a_report_of_a_link_makes_latchd_look_at_the_devices, .timeout = 9)
 {
 	kernel.has_ids = true;
 	kernel.networks = 1;

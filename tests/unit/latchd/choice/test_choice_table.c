@@ -15,6 +15,7 @@
 #include "policy_message.h"
 #include "seed.h"
 
+#include "latchd/choice/choice_join.h"
 #include "latchd/choice/choice_load.h"
 
 static struct choice_table table;
@@ -291,6 +292,38 @@ Test(choice_table, the_index_finds_what_a_comparison_of_all_policies_finds)
 		choice_table_release(&table);
 	}
 	cr_expect(yes > 300 && yes < 2900, "%u", yes);
+}
+
+/* ---- two dumps */
+
+static void dump_with(struct choice_table *dump, const struct spec *one, const struct spec *other)
+{
+	struct choice_policy policy;
+
+	*dump = (struct choice_table){0};
+	choice_policy_of(&one->policy, &one->template, &policy);
+	cr_assert_eq(choice_table_add_policy(dump, &policy), 0);
+	choice_policy_of(&other->policy, &other->template, &policy);
+	cr_assert_eq(choice_table_add_policy(dump, &policy), 0);
+	cr_assert_eq(choice_table_add_device(dump, other->policy.priority), 0);
+}
+
+Test(choice_table, a_policy_of_one_dump_only_counts_and_decides_nothing_for_certain)
+{
+	const struct spec both = policy_to("10.9.0.2", POLICY_OUT, 50),
+			  before = policy_to("10.9.0.3", POLICY_OUT, 60),
+			  after = policy_to("10.9.0.4", POLICY_OUT, 70);
+	struct choice_table next;
+	size_t i;
+
+	dump_with(&table, &both, &before);
+	dump_with(&next, &both, &after);
+	cr_assert_eq(choice_join(&table, &next), 0);
+	cr_expect_eq(table.count, 3);
+	for (i = 0; i < table.count; i++)
+		cr_expect_eq(table.policies[i].certain, table.policies[i].priority == 50);
+	cr_expect_eq(table.device_count, 2);
+	choice_table_release(&next);
 }
 
 /* ---- messages of the kernel */

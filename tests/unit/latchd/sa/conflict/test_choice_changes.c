@@ -184,7 +184,7 @@ Test(choice_changes, R_2_3_10_a_policy_in_the_very_place_of_the_former_one_has_n
 	bring_up(&impostor);
 	to_branch = latch_inside(1002, 2, &branch);
 	kernel.count -= 2;
-	add_policies(&impostor, 100, 0);
+	add_policies(&impostor, 150, 0);
 	until(branch_is_broken);
 }
 
@@ -217,6 +217,9 @@ Test(choice_changes, a_second_interface_id_of_a_peer_counts_until_its_sa_is_gone
 	bring_up(&extra);
 	down(&charon, &extra);
 	delete_both(&extra);
+	attribution_reconcile(attribution);
+	settle();
+	cr_expect_eq(latch_state_of(&to_hq), LATCH_STATE_ESTABLISHED);
 	down(&charon, &hq);
 	delete_both(&hq);
 	attribution_reconcile(attribution);

@@ -178,7 +178,7 @@ Test(choice_conflict, R_2_3_8_a_device_that_disappears_makes_its_sas_conflict_ag
 Test(choice_conflict, R_2_3_8_a_marked_sa_conflicts_whatever_the_policies_say)
 {
 	add_policies(&hq, 200, 0);
-	add_policies(&branch, 100, 0);
+	add_policies(&branch, 300, 0);
 	bring_up(&hq);
 	to_branch = latch_inside(1001, 2, &hq);
 	bring_up_marked(&branch, 5);
