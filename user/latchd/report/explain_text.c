@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The words of "latchctl explain": cause and next step. Names in quotation marks are data. */
-#include "latchd/report/report_explain.h"
+#include "latchd/report/explain_text.h"
 
 #include <inttypes.h>
 #include <stdio.h>

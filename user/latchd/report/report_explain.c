@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/names.h"
+#include "latchd/report/explain_text.h"
 #include "latchd/report/report_event_parts.h"
 #include "latchd/report/report_parts.h"
 #include "latchd/report/rule_text.h"

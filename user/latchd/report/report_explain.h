@@ -13,19 +13,4 @@ void report_explain(struct json_writer *w, const struct report_source *source,
 void report_explain_unknown(struct json_writer *w, uint64_t latch_id,
 			    const struct history_gaps *gaps);
 
-#define EXPLAIN_TEXT_SIZE 4096
-
-struct explain_texts {
-	const char *code; /* a fixed word */
-	char cause[EXPLAIN_TEXT_SIZE];
-	char next[EXPLAIN_TEXT_SIZE]; /* "": nothing is to be done */
-};
-
-/* Why the flow is as it is. */
-void explain_text_cause(const struct report_source *source, const struct explanation *explanation,
-			struct explain_texts *ret);
-/* What a new connection would get. */
-void explain_text_now(const struct report_source *source, const struct explanation *explanation,
-		      struct explain_texts *ret);
-
 #endif
