@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "doors/doors.h"
 #include "sim.h"
 #include "world.h"
 
@@ -48,6 +49,7 @@ static void add_sums(void)
 
 static void run(uint64_t seed, bool verbose)
 {
+	parts_empty_folder();
 	sim_begin(seed, verbose);
 	world_begin();
 	if (!live()) {
@@ -89,8 +91,13 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	signal(SIGSEGV, on_signal);
 	signal(SIGABRT, on_signal);
+	if (parts_make_folder()) {
+		fprintf(stderr, "sim: no folder below /tmp; make it writable\n");
+		return 2;
+	}
 	for (i = 0; i < count; i++)
 		run(from + i, verbose);
+	parts_remove_folder();
 	printf("%" PRIu64 " seeds, %u failed, trace %016" PRIx64 ": %" PRIu64 " packets, %" PRIu64
 	       " kills, %" PRIu64 " failed allocations, %" PRIu64 " failed calls, %" PRIu64
 	       " lost events, %" PRIu64 " interleavings\n",

@@ -11,7 +11,7 @@ SIM_OBJ  := $(call obj,$(SIM_SRC))
 SIM_HEADERS := $(wildcard bpf/*/*.h include/*.h tests/sim/kernel/include/bpf/*.h)
 SIM_PROGRAMS := $(SIM_BPF:%=$(BUILD)/sim/%.o) $(BUILD)/sim/traffic.o
 SIM_WRAP := malloc calloc realloc reallocarray free exit epoll_wait clock_gettime connect \
-	    inotify_init1 getsockopt loop_stop_on_signals netlink_open netlink_request \
+	    inotify_init1 getsockopt keyed_hash_new_key loop_stop_on_signals netlink_open netlink_request \
 	    bpf_prog_test_run_opts libbpf_num_possible_cpus \
 	    $(addprefix bpf_map_,get_info_by_fd lookup_elem get_next_key update_elem delete_elem \
 	    lookup_batch) $(addprefix ring_buffer__,new free epoll_fd consume)

@@ -29,6 +29,10 @@ extern const struct kernel_maps sim_maps;
 void calls_release(void);
 
 /* ---- parts.c: enforcement, control socket, service manager */
+/* latchd's files are in a folder of this process, which is empty when a seed begins. */
+int parts_make_folder(void);
+void parts_empty_folder(void);
+void parts_remove_folder(void);
 const struct config *parts_config(void);
 void parts_choose_config(bool wait);
 /* A request of the administrator; latchd must run. */

@@ -4,11 +4,16 @@
  * attached, since they are a part of the simulated kernel. The rules go into the tables as they do
  * in latchd.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/keyed_hash.h"
 #include "common/notify.h"
+#include "common/process.h"
 #include "doors/doors.h"
 #include "kernel/table.h"
 #include "latchd/control/control.h"
@@ -22,15 +27,44 @@
 #define DROP_EVENT_NS	 1000000000ull
 
 static struct config config;
+/*
+ * Of this process: another one may run the same seed. latchd keeps verdicts there. It is the
+ * working directory, so that no trace has its name.
+ */
+static char folder[] = "/tmp/latchd-sim.XXXXXX";
 
 const struct config *parts_config(void)
 {
 	return &config;
 }
 
+int parts_make_folder(void)
+{
+	return mkdtemp(folder) && !chdir(folder) ? 0 : -errno;
+}
+
+void parts_empty_folder(void)
+{
+	DIR *dir = opendir(".");
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
+void parts_remove_folder(void)
+{
+	parts_empty_folder();
+	if (!chdir("/"))
+		rmdir(folder);
+}
+
 void parts_choose_config(bool wait)
 {
 	config = (struct config){
+		.control_socket = "./latchd.sock",
 		.pending_ms = 5000,
 		.policy_grace_ms = 5000,
 		.feed_count = 1,
@@ -43,6 +77,19 @@ void parts_choose_config(bool wait)
 			 .remote_port_last = UINT16_MAX,
 			 .disposition = LATCH_DISPOSITION_WAIT},
 	};
+}
+
+/* ---- processes, random numbers */
+
+uint64_t process_started(pid_t pid)
+{
+	return pid == SIM_CHARON_PID;
+}
+
+int __wrap_keyed_hash_new_key(struct keyed_hash_key *ret)
+{
+	*ret = (struct keyed_hash_key){{sim.seed, 1}};
+	return 0;
 }
 
 /* ---- enforcement */

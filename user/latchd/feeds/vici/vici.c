@@ -7,6 +7,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/process.h"
 #include "common/text.h"
 #include "latchd/feeds/vici/vici_feed.h"
 
@@ -70,25 +71,6 @@ __attribute__((format(printf, 2, 3))) static void fail(struct vici_feed *vici, c
 	vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
 	on_failed(vici, detail);
-}
-
-/* When the process began, in clock ticks since boot; 0 = unknown. */
-static uint64_t process_started(pid_t pid)
-{
-	char path[32], line[1024];
-	auto_fclose FILE *file = NULL;
-	const char *field;
-	int i;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file || !fgets(line, sizeof(line), file))
-		return 0;
-	/* The second field, in parentheses, may hold blanks; the start is the 22nd. */
-	field = strrchr(line, ')');
-	for (i = 2; field && i < 22; i++)
-		field = strchr(field + 1, ' ');
-	return field ? strtoull(field, NULL, 10) : 0;
 }
 
 static void warn_of_file(const struct vici_feed *vici, int err)
