@@ -25,8 +25,9 @@ static const struct {
 	const char *rows; /* the member with one line for each element; NULL: none */
 	size_t lines;	  /* besides the rows; 0: not known */
 } renderers[] = {
-	{ctl_render_status, NULL, 0}, {ctl_render_list, "latches", 1}, {ctl_render_sa, "sas", 1},
-	{render_event, NULL, 1},      {ctl_render_request, NULL, 1}, {ctl_render_explain, NULL, 0},
+	{ctl_render_status, NULL, 0},  {ctl_render_list, "latches", 1},
+	{ctl_render_sa, "sas", 1},     {render_event, NULL, 1},
+	{ctl_render_request, NULL, 1}, {ctl_render_explain, NULL, 0},
 };
 
 /* The sequences of style.c. Bytes to skip, or 0. */

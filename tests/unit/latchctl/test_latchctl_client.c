@@ -429,7 +429,7 @@ Test(latchctl_client, sa_is_in_the_order_of_namespace_addresses_and_spi)
 {
 	static const char answer[] = "{\"schema\":1,\"sas\":[" SA("0x5", "9", "10.0.0.2") "," SA(
 		"0x4", "10", "10.0.0.2") "," SA("0x3", "9", "10.0.0.3") "," SA("0x2", "9",
-									     "10.0.0.2") "]}\n";
+									       "10.0.0.2") "]}\n";
 	static const char *const order[] = {"\n0x2 ", "\n0x5 ", "\n0x3 ", "\n0x4 "};
 	const char *at, *before = NULL;
 	size_t i;

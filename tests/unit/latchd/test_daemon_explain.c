@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The request "explain" with the real control program, a real SPD and real sockets, without the gates.
+ * The request "explain" with the real control program, a real SPD and real sockets, without the
+ *gates.
  *
  *	client <---- loopback of the test's network namespace ----> server
  */

@@ -98,7 +98,7 @@ Test(control, a_malformed_flow_is_rejected)
 		      "{\"error\":\"malformed flow: not a remote end; use ADDRESS:PORT or "
 		      "[ADDRESS]:PORT\",\"code\":\"malformed-flow\"}\n");
 	expect_answer("explain \n", "{\"error\":\"malformed flow: none given\",\"code\":"
-				   "\"malformed-flow\"}\n");
+				    "\"malformed-flow\"}\n");
 	cr_expect_eq(explain_parts, 0);
 }
 

@@ -218,7 +218,7 @@ Test(history, a_namespace_of_another_user_namespace_and_other_hosts_replace_no_r
 	cr_expect_leq(foreign_answers, 2, "asked %d times", foreign_answers);
 }
 
-Test(history, a_namespace_that_cannot_be_told_has_the_share_of_others)
+Test(history, a_namespace_that_cannot_be_looked_up_has_the_share_of_others)
 {
 	unsigned int port;
 
