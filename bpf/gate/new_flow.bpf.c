@@ -126,6 +126,6 @@ __noinline int new_flow_check_larval(struct passage *p)
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	why = reject_reason(p, &params);
+	why = proves_peer(p) ? reject_reason(p, &params) : LATCH_DROP_REQUIRED;
 	return why == REJECT_NONE ? GATE_PASS : reject(p, why);
 }

@@ -83,6 +83,16 @@ static __always_inline enum latch_drop mismatch_or_unknown(__u16 want, __u16 got
 }
 
 /*
+ * A socket sends datagrams of its former connection, and for addresses that the application has
+ * named, under the SAs of other peers than the connection's.
+ */
+static __always_inline int proves_peer(const struct passage *p)
+{
+	return p->flow.protocol != IPPROTO_UDP_NUMBER || !p->egress || !p->socket_cookie ||
+	       p->may_start;
+}
+
+/*
  * A LARVAL latch passes packets under unattributed SAs, but none in clear. The first attributed
  * SA makes it ESTABLISHED. If the flow began under an SA of a known peer that could create no
  * latch, only SAs of that peer carry it.
@@ -105,6 +115,8 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 		return GATE_PASS;
 	if (sa_word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, latch);
+	if (!proves_peer(p))
+		return GATE_PASS;
 	if (latch_establish(&p->flow, latch, word, sa_word.params))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	record_spi(p, latch);

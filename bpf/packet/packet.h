@@ -147,16 +147,18 @@ static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
 /*
  * Whether UDP that XFRM has passed on is ESP (RFC 3948). IPComp leaves a datagram that it cannot
  * compress as it was, and so does an SA that a network card applies. ESP goes to the port of its
- * SA. has_own_port: the packet has a port of the socket's datagrams; ESP under an SA that is not in
- * the table has none of them.
+ * SA. own_ports: how many ports of the packet are those of the socket's datagrams. ESP never has both;
+ * under an SA that is not in the table it has none.
  */
-static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, int has_own_port)
+static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, int own_ports)
 {
 	struct latch_sa_key key = *sa;
 	struct latch_sa *known = bpf_map_lookup_elem(&sas, &key);
 
+	if (own_ports == 2)
+		return 0;
 	if (!known)
-		return !has_own_port;
+		return !own_ports;
 	return known->encap && (port == known->encap_port || port == known->encap_former);
 }
 
@@ -176,10 +178,12 @@ struct udp_esp {
 };
 
 /* NAT of this host may have changed one of the two. */
-static __always_inline int has_port_of(const struct udphdr *udp, const struct latch_flow *own)
+static __always_inline int own_ports(const struct udphdr *udp, const struct latch_flow *own)
 {
-	return own && (bpf_ntohs(udp->dest) == own->remote_port ||
-		       bpf_ntohs(udp->source) == own->local_port);
+	if (!own)
+		return 0;
+	return (bpf_ntohs(udp->dest) == own->remote_port) +
+	       (bpf_ntohs(udp->source) == own->local_port);
 }
 
 /*
@@ -198,7 +202,7 @@ udp_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers 
 		return PACKET_PLAIN; /* too short for ESP */
 	sa->protocol = IPPROTO_ESP_NUMBER;
 	esp_key(ip, netns, start.spi, sa);
-	return is_encapsulation(sa, bpf_ntohs(start.udp.dest), has_port_of(&start.udp, own))
+	return is_encapsulation(sa, bpf_ntohs(start.udp.dest), own_ports(&start.udp, own))
 		       ? PACKET_PROTECTED
 		       : PACKET_PLAIN;
 }

@@ -155,6 +155,20 @@ Test(verdict, the_first_attributed_sa_establishes_a_larval_latch)
 	cr_expect_eq(latch.word.params, PEER);
 }
 
+Test(verdict, L_5_2_1_a_datagram_that_is_not_of_the_connection_establishes_no_larval_latch)
+{
+	struct passage p = {.protection = PACKET_PROTECTED,
+			    .egress = 1,
+			    .socket_cookie = 1,
+			    .flow.protocol = IPPROTO_UDP_NUMBER};
+
+	cr_expect_eq(pass_latched(&p, &latch), GATE_PASS);
+	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
+	p.may_start = 1;
+	cr_expect_eq(pass_latched(&p, &latch), GATE_PASS);
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+}
+
 Test(verdict, a_pending_sa_carries_a_larval_latch_only_beyond_the_limit)
 {
 	sas[0].word.state = LATCH_SA_PENDING;
