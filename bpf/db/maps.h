@@ -21,6 +21,7 @@
 
 #define AF_INET		    2
 #define AF_INET6	    10
+#define IPPROTO_UDP_NUMBER  17
 #define IPPROTO_SCTP_NUMBER 132
 
 #define LATCHES_DEFAULT	 65536

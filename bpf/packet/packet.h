@@ -8,7 +8,6 @@
 #include "packet/xfrm_flag.h"
 
 #define IPPROTO_TCP_NUMBER  6
-#define IPPROTO_UDP_NUMBER  17
 #define IPPROTO_ESP_NUMBER  50
 #define IPPROTO_AH_NUMBER   51
 #define IPV6_EXTENSIONS_MAX 6

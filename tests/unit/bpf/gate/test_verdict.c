@@ -5,6 +5,7 @@
  */
 #include <criterion/criterion.h>
 #include <linux/types.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -20,6 +21,8 @@
 #include "db/packet_protection.h"
 #include "db/read_once.h"
 #include "db/rule_decision.h"
+
+#define IPPROTO_UDP_NUMBER IPPROTO_UDP
 
 #define PEER	 7
 #define IMPOSTOR 8
@@ -178,8 +181,8 @@ Test(verdict, a_pending_sa_carries_a_larval_latch_only_beyond_the_limit)
 	cr_expect(passes());
 }
 
-/* What waits for an owner is lost (R-2-15), what is refused is not. */
-Test(verdict, R_2_15_only_a_packet_that_waits_for_an_owner_is_lost)
+/* What waits for its own SA is lost (R-2-15), what is refused is not. */
+Test(verdict, R_2_15_only_a_packet_that_waits_for_its_own_sa_is_lost)
 {
 	struct passage p = {.protection = PACKET_PROTECTED, .egress = 1};
 
@@ -191,11 +194,11 @@ Test(verdict, R_2_15_only_a_packet_that_waits_for_an_owner_is_lost)
 	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
 	sa_is_known = true;
 	sas[0].word = (union latch_sa_word){.state = LATCH_SA_BOUND, .params = IMPOSTOR};
-	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
 	sas[0].word.flags = LATCH_SA_AMBIGUOUS;
 	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
 	p.protection = PACKET_PLAIN;
-	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
+	cr_expect_eq(pass_latched(&p, &latch), GATE_LOSE);
 	latch.word.state = LATCH_STATE_BROKEN;
 	cr_expect_eq(pass_latched(&p, &latch), GATE_DROP);
 }

@@ -355,6 +355,16 @@ Test(egress_sa, ESP_in_UDP_goes_to_the_port_of_its_SA)
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PROTECTED);
 }
 
+Test(egress_sa, R_2_4_a_datagram_between_the_sockets_own_ports_is_no_esp)
+{
+	is_in_table = true;
+	table_entry = (struct latch_sa){.encap = 1, .encap_port = ESP_PORT};
+	own = (struct latch_flow){.remote_port = ESP_PORT, .local_port = SOURCE_PORT};
+	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
+	own.local_port = SOURCE_PORT + 1;
+	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PROTECTED);
+}
+
 Test(egress_sa, R_2_4_UDP_that_XFRM_did_not_make_is_in_clear)
 {
 	struct latch_sa_key sa;
