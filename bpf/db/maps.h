@@ -11,6 +11,7 @@
 
 #include "latch_abi.h"
 #include "db/packet_protection.h"
+#include "db/protocols.h"
 #include "db/quota.h"
 
 /*
@@ -21,8 +22,6 @@
 
 #define AF_INET		    2
 #define AF_INET6	    10
-#define IPPROTO_UDP_NUMBER  17
-#define IPPROTO_SCTP_NUMBER 132
 
 #define LATCHES_DEFAULT	 65536
 #define SAS_DEFAULT	 65536

@@ -3,13 +3,11 @@
 #ifndef LATCH_BPF_PACKET_PACKET_H
 #define LATCH_BPF_PACKET_PACKET_H
 
+#include "db/protocols.h"
 #include "packet/mixture.h"
 #include "packet/sec_path.h"
 #include "packet/xfrm_flag.h"
 
-#define IPPROTO_TCP_NUMBER  6
-#define IPPROTO_ESP_NUMBER  50
-#define IPPROTO_AH_NUMBER   51
 #define IPV6_EXTENSIONS_MAX 6
 
 /*

@@ -5,7 +5,6 @@
  */
 #include <criterion/criterion.h>
 #include <linux/types.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -19,10 +18,9 @@
 
 #include "latch_abi.h"
 #include "db/packet_protection.h"
+#include "db/protocols.h"
 #include "db/read_once.h"
 #include "db/rule_decision.h"
-
-#define IPPROTO_UDP_NUMBER IPPROTO_UDP
 
 #define PEER	 7
 #define IMPOSTOR 8
