@@ -86,6 +86,8 @@ uint64_t process_started(pid_t pid)
 	return pid == SIM_CHARON_PID;
 }
 
+int __wrap_keyed_hash_new_key(struct keyed_hash_key *ret);
+
 int __wrap_keyed_hash_new_key(struct keyed_hash_key *ret)
 {
 	*ret = (struct keyed_hash_key){{sim.seed, 1}};
