@@ -38,7 +38,7 @@ static OWN_FRAME int comes_back_from_device(const struct net_device *device, con
 }
 
 /* Longer than a packet is under way between a tunnel device and its ESP. */
-#define TUNNELLED_SECONDS 60
+#define TUNNELLED_SECONDS 5
 
 static __always_inline __u32 tunnelled_now(void)
 {
