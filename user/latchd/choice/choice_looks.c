@@ -98,13 +98,13 @@ static void plan_to_forget(struct choice *choice)
 		loop_timer_arm(&choice->forget, next_ms > now ? (unsigned int)(next_ms - now) : 0);
 }
 
+/* Which SAs are rivals does not depend on these policies: only latches have waited for them. */
 static void forget_gone(struct choice *choice, struct choice_space *space)
 {
-	struct choice_change change = {.everything = false};
+	static const struct choice_change latches_only = {.count = 0};
 
-	choice_gone_expire(&space->gone, loop_now_ms(), &change);
-	if (change.count || change.everything)
-		choice->changed(choice->context, space->netns, &change);
+	if (choice_gone_expire(&space->gone, loop_now_ms()))
+		choice->changed(choice->context, space->netns, &latches_only);
 }
 
 static void on_forget(void *context)

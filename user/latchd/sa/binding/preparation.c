@@ -69,8 +69,8 @@ static int find_inherited(const struct binding *b, const struct child_sa *child,
 }
 
 /*
- * former: the params that the inbound SA has, or the CHILD_SA had. This host has chosen its SPI, but the peer that of
- * the outbound SA: one with other params is another peer's.
+ * former: the params that the inbound SA has, or the CHILD_SA had. This host has chosen its SPI,
+ * but the peer that of the outbound SA: one with other params is another peer's.
  */
 static int refuse_end(const struct binding *b, const struct child_sa_end *end, uint16_t former)
 {
@@ -82,7 +82,8 @@ static int refuse_end(const struct binding *b, const struct child_sa_end *end, u
 	return result < 0 && result != -ENOENT ? result : 0;
 }
 
-/* After a change of its params, too: no SA stays bound that counts nowhere. before: its former ones. */
+/* After a change of its params, too: no SA stays bound that counts nowhere. before: its former
+ * ones. */
 static int refuse_ends(const struct binding *b, const struct child_sa *child, uint16_t before)
 {
 	struct latch_sa in;
