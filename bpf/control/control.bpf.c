@@ -31,8 +31,8 @@ static __always_inline void keep_closed(struct latch *latch, union latch_word wa
 	union latch_word is = was;
 
 	is.params = 0;
-	uncount_foreign_larval(latch);
-	__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw);
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) == was.raw)
+		uncount_foreign_larval(latch);
 }
 
 static __always_inline void control_close(struct latch_control *c)
@@ -47,7 +47,7 @@ static __always_inline void control_close(struct latch_control *c)
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	latch_end_of(latch, &end);
+	latch_end_of(latch, c->latch_id, &end);
 	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
@@ -62,13 +62,13 @@ static __always_inline void control_close(struct latch_control *c)
 static __always_inline void control_reap(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+	__u64 id = 0;
+	struct latch *latch = latch_read(&flow, &id);
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
-	if (!latch || latch->id != c->latch_id || latch->owner_since != c->owner_since)
+	if (!latch || id != c->latch_id || READ_ONCE(latch->owner_since) != c->owner_since)
 		return;
-	latch_release(&flow, latch);
-	c->result = LATCH_CONTROL_DONE;
+	c->result = latch_release(&flow, latch, id);
 }
 
 /*

@@ -249,6 +249,20 @@ static OWN_FRAME void latch_remove(const struct latch_flow *flow, struct latch *
 		latch->id = id;
 }
 
+/*
+ * Finds the latch and reads its id. The id belongs to this flow only if the latch is still there
+ * afterwards. What is read of the latch then belongs to this id, or latch_release() finds another.
+ */
+static __always_inline struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
+{
+	struct latch *latch = bpf_map_lookup_elem(&latches, flow);
+
+	if (!latch)
+		return NULL;
+	*id = READ_ONCE(latch->id);
+	return bpf_map_lookup_elem(&latches, flow) == latch ? latch : NULL;
+}
+
 /* Of a latch that ends, for its event: by then its memory may be another latch's. */
 struct latch_end {
 	__u64 id;
@@ -259,9 +273,9 @@ struct latch_end {
 	enum latch_direction direction;
 };
 
-static __always_inline void latch_end_of(const struct latch *latch, struct latch_end *ret)
+static __always_inline void latch_end_of(const struct latch *latch, __u64 id, struct latch_end *ret)
 {
-	ret->id = latch->id;
+	ret->id = id;
 	ret->listener = latch->listener;
 	ret->drops = latch->drops;
 	ret->rule = latch->rule;
@@ -289,23 +303,26 @@ static __always_inline void latch_closed_event(const struct latch_flow *flow,
 
 #define RELEASE_TRIES 16 /* a failed try means that another CPU completed a step */
 
-/* Moves the latch to CLOSED and deletes it. */
-static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch *latch)
+/*
+ * Moves the latch to CLOSED and deletes it. id: of latch_read(), before the caller has seen that it
+ * is the one to release. A latch that is in the same memory since has another id.
+ */
+static OWN_FRAME int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id)
 {
 	enum latch_control_result result = LATCH_CONTROL_AGAIN;
 	union latch_word after;
 	struct latch_end end = {};
 	int i;
 
-	latch_end_of(latch, &end);
+	latch_end_of(latch, id, &end);
 	for (i = 0; i < RELEASE_TRIES && result == LATCH_CONTROL_AGAIN; i++)
-		result = latch_step(latch, end.id, LATCH_TRIGGER_RELEASE, 0, &after);
+		result = latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
 	/* UNCHANGED: its event was sent when it closed. */
-	if (result != LATCH_CONTROL_DONE && result != LATCH_CONTROL_UNCHANGED)
-		return;
-	latch_remove(flow, latch, end.id);
+	if (result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED)
+		latch_remove(flow, latch, id);
 	if (result == LATCH_CONTROL_DONE)
 		latch_closed_event(flow, &end, after);
+	return result == LATCH_CONTROL_UNCHANGED ? LATCH_CONTROL_DONE : (int)result;
 }
 
 #endif

@@ -55,11 +55,10 @@ static __always_inline long sa_claim(struct latch_sa *sa, __u32 serial)
 		if (was.serial != serial ||
 		    (was.flags & LATCH_SA_CLAIMED && was.flags & LATCH_SA_GONE))
 			return -ENOENT;
+		/* Also while it is being written: the gates look at state and params alone. */
 		is.flags |= LATCH_SA_GONE | LATCH_SA_CLAIMED;
-		if (!(was.flags & LATCH_SA_CLAIMED)) {
-			is.state = LATCH_SA_PENDING;
-			is.params = 0;
-		}
+		is.state = LATCH_SA_PENDING;
+		is.params = 0;
 		if (sa_swap(sa, was, is))
 			return was.flags & LATCH_SA_CLAIMED ? -EBUSY : 0;
 	}

@@ -47,6 +47,20 @@ static __always_inline enum latch_direction direction_of_socket(const struct pas
 	return v ? v->opened : LATCH_DIRECTION_NONE;
 }
 
+/* False: the flow has another latch by now. */
+static OWN_FRAME int end_time_wait(const struct passage *p)
+{
+	struct latch_flow flow = p->flow;
+	__u64 id = 0;
+	struct latch *latch = latch_read(&flow, &id);
+
+	if (latch && READ_ONCE(latch->owner) != LATCH_OWNER_TIME_WAIT)
+		return 0;
+	if (latch)
+		latch_release(&flow, latch, id);
+	return 1;
+}
+
 /* A global function: the verifier checks it once, not on every path that leads here. */
 __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 {
@@ -61,10 +75,8 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 	 * A SYN to a listener, or from a new socket, proves that the TIME_WAIT of the same flow
 	 * is over.
 	 */
-	if (latch && p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT) {
-		latch_release(&p->flow, latch);
+	if (latch && p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT && end_time_wait(p))
 		latch = NULL;
-	}
 	p->opened = direction_of_socket(p, v);
 	if (latch) {
 		if (v && !p->listener)

@@ -71,13 +71,14 @@ static __always_inline struct datagram_socket *datagram_socket_new(struct bpf_so
 static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u64 cookie)
 {
 	struct latch_flow flow = socket->flow;
-	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+	__u64 id = 0;
+	struct latch *latch = latch_read(&flow, &id);
 
 	if (socket->verdict.was_latched)
 		socket->was_released = 1;
 	socket->verdict.was_latched = 0;
-	if (latch && cookie && latch->socket_cookie == cookie)
-		latch_release(&flow, latch);
+	if (latch && cookie && READ_ONCE(latch->socket_cookie) == cookie)
+		latch_release(&flow, latch, id);
 	return 0;
 }
 

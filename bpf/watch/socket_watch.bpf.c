@@ -103,17 +103,18 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 {
 	struct latch_flow flow;
 	struct latch *latch;
+	__u64 id = 0;
 
 	if (flow_of_ops(ops, &flow))
 		return;
-	latch = bpf_map_lookup_elem(&latches, &flow);
-	if (!latch || latch->socket_cookie != bpf_get_socket_cookie(ops))
+	latch = latch_read(&flow, &id);
+	if (!latch || READ_ONCE(latch->socket_cookie) != bpf_get_socket_cookie(ops))
 		return;
 	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
 	    reset_follows(ops, from))
 		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);
 	else
-		latch_release(&flow, latch);
+		latch_release(&flow, latch, id);
 }
 
 /* Keeps the flags that other programs have set for this socket. */

@@ -188,7 +188,7 @@ void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait)
 	if (time_wait)
 		set_owner(latch, LATCH_OWNER_TIME_WAIT, cookie);
 	else
-		latch_release(flow, latch);
+		latch_release(flow, latch, latch->id);
 }
 
 void traffic_policies_flushed(void)

@@ -45,6 +45,11 @@ void choice_events_lost(struct choice *choice);
 
 /* May the answers be out of date? Then choice_refresh() comes before an SA counts. */
 bool choice_is_stale(const struct choice *choice, uint64_t netns);
+/*
+ * Were the answers true at this time (CLOCK_BOOTTIME)? False: the SPD was edited since, or shortly
+ * before; answers that are out of date are renewed soon. True where none depends on the SPD.
+ */
+bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns);
 /* Has it been looked at? */
 bool choice_knows(const struct choice *choice, uint64_t netns);
 /* False: a look failed, and the answers are those of the look before. Not for long. */

@@ -28,6 +28,7 @@ struct filling {
 	uint64_t until_ms;		/* of the policies that are gone now */
 	const struct choice_gone *from; /* not NULL: of those that were gone before */
 	const struct choice_table *after;
+	struct choice_work work;
 };
 
 /* False: it has no more room. */
@@ -92,7 +93,7 @@ static int add(void *context, const struct choice_policy *policy)
 	int err;
 
 	if (!policy->protects || to->table.count == CHOICE_GONE_MAX ||
-	    (filling->after && choice_table_has_selector(filling->after, policy)) ||
+	    (filling->after && choice_table_has_selector(filling->after, policy, &filling->work)) ||
 	    !take_share(filling, policy))
 		return 0;
 	err = make_room(to);
@@ -126,18 +127,20 @@ void choice_gone_update(struct choice_gone *gone, const struct choice_table *bef
 	finish(&filling, gone, err);
 }
 
-void choice_gone_expire(struct choice_gone *gone, uint64_t now_ms, struct choice_change *change)
+bool choice_gone_expire(struct choice_gone *gone, uint64_t now_ms)
 {
 	struct filling filling = {.from = gone};
+	bool expired = false;
 	int err = 0;
 	size_t i;
 
 	for (i = 0; !err && i < gone->table.count; i++)
 		if (gone->until_ms[i] <= now_ms)
-			choice_change_add(change, &gone->table.policies[i]);
+			expired = true;
 		else
 			err = add(&filling, &gone->table.policies[i]);
 	finish(&filling, gone, err);
+	return expired || err;
 }
 
 uint64_t choice_gone_next_ms(const struct choice_gone *gone)

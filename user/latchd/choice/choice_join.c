@@ -68,27 +68,17 @@ static bool merge_next(struct merge *merge, struct choice_policy **ret_one,
 	return true;
 }
 
-/* ---- what either has */
+/* ---- what the dumps have */
 
-static bool has_device(const struct choice_table *table, uint32_t if_id)
+/* One that is not in all dumps may be down: then SAs without a device use its policies. */
+static void join_devices(struct choice_table *sum, const struct choice_table *next)
 {
-	size_t i;
+	size_t i, kept = 0;
 
-	for (i = 0; i < table->device_count; i++)
-		if (table->devices[i] == if_id)
-			return true;
-	return false;
-}
-
-static int join_devices(struct choice_table *sum, const struct choice_table *next)
-{
-	size_t i;
-	int err = 0;
-
-	for (i = 0; !err && i < next->device_count; i++)
-		if (!has_device(sum, next->devices[i]))
-			err = choice_table_add_device(sum, next->devices[i]);
-	return err;
+	for (i = 0; i < sum->device_count; i++)
+		if (choice_table_has_device(next, sum->devices[i]))
+			sum->devices[kept++] = sum->devices[i];
+	sum->device_count = kept;
 }
 
 static int add_uncertain(struct choice_table *sum, const struct choice_policy *policy)
@@ -126,7 +116,8 @@ int choice_join(struct choice_table *sum, const struct choice_table *next)
 
 	sum->unreadable = sum->unreadable || next->unreadable;
 	sum->has_ids = sum->has_ids || next->has_ids;
-	return err ? err : join_devices(sum, next);
+	join_devices(sum, next);
+	return err;
 }
 
 /* ---- in what they differ */
@@ -145,12 +136,59 @@ int choice_visit_missing(const struct choice_table *one, const struct choice_tab
 	return result;
 }
 
+static bool of_one_tree(const struct choice_edit *one, const struct choice_edit *other)
+{
+	return one->if_id == other->if_id && one->family == other->family;
+}
+
+static void widen(struct choice_edit *edit, const struct choice_edit *by)
+{
+	if (memcmp(by->low, edit->low, sizeof(edit->low)) < 0)
+		memcpy(edit->low, by->low, sizeof(edit->low));
+	if (memcmp(by->high, edit->high, sizeof(edit->high)) > 0)
+		memcpy(edit->high, by->high, sizeof(edit->high));
+}
+
+static struct choice_edit *find_edit(struct choice_edit *edits, size_t count,
+				     const struct choice_edit *like)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		if (of_one_tree(&edits[i], like))
+			return &edits[i];
+	return NULL;
+}
+
+/* Leaves one edit of each interface id and family, over the addresses of all. */
+static void merge_edits(struct choice_change *change)
+{
+	struct choice_edit *same;
+	size_t i, kept = 0;
+
+	for (i = 0; i < change->count; i++) {
+		same = find_edit(change->edits, kept, &change->edits[i]);
+		if (same)
+			widen(same, &change->edits[i]);
+		else
+			change->edits[kept++] = change->edits[i];
+	}
+	change->count = kept;
+}
+
 static void add_edit(struct choice_change *change, const struct choice_edit *edit)
 {
-	if (change->count == CHOICE_EDITS_MAX)
-		change->everything = true;
-	else
+	bool full = change->count == CHOICE_EDITS_MAX;
+	struct choice_edit *same = full ? find_edit(change->edits, change->count, edit) : NULL;
+
+	if (full && !same)
+		merge_edits(change);
+	if (same)
+		widen(same, edit);
+	else if (change->count < CHOICE_EDITS_MAX)
 		change->edits[change->count++] = *edit;
+	else
+		change->everything = true;
 }
 
 void choice_change_add(struct choice_change *change, const struct choice_policy *policy)
@@ -181,14 +219,19 @@ static void compare_devices(const struct choice_table *before, const struct choi
 {
 	size_t i = 0, j = 0;
 	uint32_t one, other;
+	bool is_before, is_after;
 
 	while (!change->everything && (i < before->device_count || j < after->device_count)) {
-		one = i < before->device_count ? before->devices[i] : UINT32_MAX;
-		other = j < after->device_count ? after->devices[j] : UINT32_MAX;
-		if (one != other)
-			add_edit(change, &(struct choice_edit){.if_id = one < other ? one : other});
-		i += one <= other;
-		j += other <= one;
+		is_before = i < before->device_count;
+		is_after = j < after->device_count;
+		one = is_before ? before->devices[i] : 0;
+		other = is_after ? after->devices[j] : 0;
+		is_before = is_before && (!is_after || one <= other);
+		is_after = is_after && (!is_before || one == other);
+		if (is_before != is_after)
+			add_edit(change, &(struct choice_edit){.if_id = is_before ? one : other});
+		i += is_before;
+		j += is_after;
 	}
 }
 

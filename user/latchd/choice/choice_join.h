@@ -15,14 +15,16 @@ struct choice_edit {
 };
 
 struct choice_change {
-	bool everything; /* more than CHOICE_EDITS_MAX edits, or the SPD became (un)readable */
+	bool everything; /* edits of more than CHOICE_EDITS_MAX interface ids, or the SPD became
+			    (un)readable */
 	size_t count;
 	struct choice_edit edits[CHOICE_EDITS_MAX];
 };
 
 /*
- * A policy or device in either counts. A policy that is in one only decides over nothing for
- * certain: it may be gone. 0 or -ENOMEM. The sum is not built.
+ * A policy in either counts, but one that is in one only decides over nothing for certain: it may
+ * be gone. A device counts if it is in both: else it may be down. 0 or -ENOMEM. The sum is not
+ * built.
  */
 int choice_join(struct choice_table *sum, const struct choice_table *next);
 

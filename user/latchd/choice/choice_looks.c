@@ -98,13 +98,13 @@ static void plan_to_forget(struct choice *choice)
 		loop_timer_arm(&choice->forget, next_ms > now ? (unsigned int)(next_ms - now) : 0);
 }
 
+/* Which SAs are rivals does not depend on these policies: only latches have waited for them. */
 static void forget_gone(struct choice *choice, struct choice_space *space)
 {
-	struct choice_change change = {.everything = false};
+	static const struct choice_change latches_only = {.count = 0};
 
-	choice_gone_expire(&space->gone, loop_now_ms(), &change);
-	if (change.count || change.everything)
-		choice->changed(choice->context, space->netns, &change);
+	if (choice_gone_expire(&space->gone, loop_now_ms()))
+		choice->changed(choice->context, space->netns, &latches_only);
 }
 
 static void on_forget(void *context)
@@ -277,16 +277,34 @@ void choice_refresh(struct choice *choice, uint64_t netns)
 		remove_space(choice, space);
 }
 
+static bool may_be_edited_after(const struct choice *choice, uint64_t netns, uint64_t at_ns)
+{
+	uint64_t edited_ns;
+
+	return choice->source.last_edit(choice->source.context, netns, &edited_ns) ||
+	       edited_ns + EDIT_GAP_NS >= at_ns;
+}
+
 bool choice_is_stale(const struct choice *choice, uint64_t netns)
 {
 	const struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
-	uint64_t edited_ns;
 
 	if (!choice)
 		return false;
-	return !space || space->stale ||
-	       choice->source.last_edit(choice->source.context, netns, &edited_ns) ||
-	       edited_ns + EDIT_GAP_NS >= space->read_ns;
+	return !space || space->stale || may_be_edited_after(choice, netns, space->read_ns);
+}
+
+bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns)
+{
+	const struct choice_space *space = choice ? choice_find(choice, netns) : NULL;
+
+	if (!space || !space->loaded)
+		return true;
+	if (!choice_is_stale(choice, netns))
+		return !may_be_edited_after(choice, netns, at_ns);
+	if (!loop_timer_armed(&choice->look))
+		loop_timer_arm(&choice->look, SETTLE_MS);
+	return false;
 }
 
 bool choice_may_answer(const struct choice *choice, uint64_t netns)
@@ -318,17 +336,12 @@ static void on_look(void *context)
 {
 	struct choice *choice = context;
 	unsigned int wait_ms = walk_pace_wait_ms(&choice->pace);
-	struct choice_space *space, *next;
 
 	if (wait_ms) {
 		loop_timer_arm(&choice->look, wait_ms);
 		return;
 	}
-	HASH_ITER(hh, choice->spaces, space, next)
-	{
-		if (space->stale)
-			choice_refresh(choice, space->netns);
-	}
+	choice_refresh_stale(choice);
 	/* An edit right after the last event may have no event of its own: then one more look. */
 	if (loop_now_ms() - choice->edited_ms >= SETTLE_MS)
 		return;

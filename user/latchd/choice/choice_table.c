@@ -66,13 +66,29 @@ static int compare_trees(const struct choice_policy *one, const struct choice_po
 	return (one->family > other->family) - (one->family < other->family);
 }
 
+static int compare_ports(const struct choice_policy *one, const struct choice_policy *other)
+{
+	const uint16_t a[] = {one->local_port, one->local_port_mask, one->remote_port,
+			      one->remote_port_mask, one->protocol};
+	const uint16_t b[] = {other->local_port, other->local_port_mask, other->remote_port,
+			      other->remote_port_mask, other->protocol};
+
+	return memcmp(a, b, sizeof(a));
+}
+
+/* By the whole selector: peers choose how many policies begin at one remote address. */
 static int compare_policies(const void *a, const void *b)
 {
 	const struct choice_policy *one = *(struct choice_policy *const *)a;
 	const struct choice_policy *other = *(struct choice_policy *const *)b;
 	int order = compare_trees(one, other);
 
-	return order ? order : memcmp(one->remote_low, other->remote_low, sizeof(one->remote_low));
+	order = order ? order : memcmp(one->remote_low, other->remote_low, sizeof(one->remote_low));
+	order = order ? order
+		      : memcmp(one->remote_high, other->remote_high, sizeof(one->remote_high));
+	order = order ? order : memcmp(one->local_low, other->local_low, sizeof(one->local_low));
+	order = order ? order : memcmp(one->local_high, other->local_high, sizeof(one->local_high));
+	return order ? order : compare_ports(one, other);
 }
 
 static const uint8_t *reach_below(struct choice_index *index, size_t begin, size_t end)
@@ -109,34 +125,23 @@ static size_t find_bound(const struct choice_index *index, const struct choice_p
 	return begin;
 }
 
-static bool has_selector_of(const struct choice_policy *one, const struct choice_policy *other)
-{
-	return one->protocol == other->protocol && one->local_port == other->local_port &&
-	       one->local_port_mask == other->local_port_mask &&
-	       one->remote_port == other->remote_port &&
-	       one->remote_port_mask == other->remote_port_mask &&
-	       !memcmp(one->local_low, other->local_low, sizeof(one->local_low)) &&
-	       !memcmp(one->local_high, other->local_high, sizeof(one->local_high)) &&
-	       !memcmp(one->remote_high, other->remote_high, sizeof(one->remote_high));
-}
-
-bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of)
+bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of,
+			       struct choice_work *work)
 {
 	const struct choice_index *index = &table->index[of->direction];
-	size_t begin = find_bound(index, of, false), end = find_bound(index, of, true), middle;
-	const size_t all = end;
+	size_t begin = 0, end = index->count, middle;
+	int order = 1;
 
-	while (begin < end) {
+	while (order && begin < end) {
 		middle = begin + (end - begin) / 2;
-		if (compare_policies(&index->policies[middle], &of) < 0)
+		order = compare_policies(&index->policies[middle], &of);
+		work->done++;
+		if (order < 0)
 			begin = middle + 1;
 		else
 			end = middle;
 	}
-	while (begin < all && !compare_policies(&index->policies[begin], &of) &&
-	       !has_selector_of(index->policies[begin], of))
-		begin++;
-	return begin < all && !compare_policies(&index->policies[begin], &of);
+	return !order;
 }
 
 static int build_index(struct choice_table *table, enum policy_direction direction)
@@ -266,7 +271,7 @@ static bool may_use(const struct choice_spd *spd, const struct question *asked,
 	return direction == POLICY_IN && !question.covered;
 }
 
-static bool is_up(const struct choice_table *table, uint32_t if_id)
+bool choice_table_has_device(const struct choice_table *table, uint32_t if_id)
 {
 	return table->device_count &&
 	       bsearch(&if_id, table->devices, table->device_count, sizeof(if_id), compare_devices);
@@ -274,7 +279,8 @@ static bool is_up(const struct choice_table *table, uint32_t if_id)
 
 static bool are_apart(const struct choice_table *table, uint32_t one, uint32_t other)
 {
-	return one && other && one != other && is_up(table, one) && is_up(table, other);
+	return one && other && one != other && choice_table_has_device(table, one) &&
+	       choice_table_has_device(table, other);
 }
 
 bool choice_table_tells_apart(const struct choice_table *table, const struct sa_way *one,
@@ -297,7 +303,7 @@ bool choice_spd_may_carry(const struct choice_spd *spd, const struct sa_way *way
 	    may_use(spd, &question, POLICY_IN, way->if_id_in))
 		return true;
 	/* Packets under an SA whose device is not up are checked as if it had no id. */
-	return way->if_id_in && !is_up(spd->table, way->if_id_in) &&
+	return way->if_id_in && !choice_table_has_device(spd->table, way->if_id_in) &&
 	       may_use(spd, &question, POLICY_IN, 0);
 }
 

@@ -15,8 +15,8 @@
 #define CHOICE_DIRECTIONS POLICY_DIRECTIONS
 
 /*
- * Sorted by interface id, family and lowest remote address; reach: the highest one of a subtree
- * (choice_table.c).
+ * Sorted by interface id, family, lowest remote address and the rest of the selector; reach: the
+ * highest one of a subtree (choice_table.c).
  */
 struct choice_index {
 	struct choice_policy **policies;
@@ -41,10 +41,9 @@ int choice_table_add_device(struct choice_table *table, uint32_t if_id);
 /* After the last one. 0 or -ENOMEM. */
 int choice_table_build(struct choice_table *table);
 void choice_table_sort_devices(struct choice_table *table);
+/* Is it up? Only of a table whose devices are sorted. */
+bool choice_table_has_device(const struct choice_table *table, uint32_t if_id);
 void choice_table_release(struct choice_table *table);
-
-/* Is there a policy for the same flows, whatever it does with them? */
-bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of);
 
 /*
  * Do interface ids keep the traffic of both apart? Only two ids that are not 0, of devices that are
@@ -63,6 +62,10 @@ struct choice_work {
 };
 
 bool choice_work_is_over(const struct choice_work *work);
+
+/* Is there a policy for the same flows, whatever it does with them? Whatever the answer costs. */
+bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of,
+			       struct choice_work *work);
 
 /* An SPD in which policies that are gone for a moment, and may use an SA of own, decide as before.
  */

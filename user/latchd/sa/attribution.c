@@ -108,12 +108,15 @@ void attribution_spd_edited(struct attribution *a, uint64_t netns)
  * No event reports that a route has changed. Where interface ids keep SAs apart, packets of a
  * latched flow may then leave under another peer's SA, and are dropped. Packets in break no latch,
  * since any peer can send them. Where a policy of the latch's peer has just gone, the packet shows
- * no more than that, and the latch waits for it.
+ * no more than that, and the latch waits for it. So it does if the SPD was edited about then: such
+ * a policy may be gone, or be back by now. The drop of a later packet decides.
  */
 static bool waits_for_policy(struct attribution *a, const struct latch_event *event)
 {
 	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
 
+	if (!choice_was_known(a->choice, event->flow.netns, event->time))
+		return true;
 	return end && end->child->group &&
 	       sa_groups_stands_in(&a->child_sas.groups, end->child->group, &event->flow,
 				   event->word.params);

@@ -120,10 +120,20 @@ static void *bpf_map_lookup_elem(void *map, const void *key)
 	return memcmp(key, &latched_flow, sizeof(latched_flow)) ? NULL : &stored_latch;
 }
 
-static void latch_release(const struct latch_flow *flow, struct latch *which)
+static struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
 {
-	(void)flow, (void)which;
+	struct latch *latch = bpf_map_lookup_elem(&latches, flow);
+
+	*id = latch ? latch->id : 0;
+	return latch;
+}
+
+static int latch_release(const struct latch_flow *flow, struct latch *which, __u64 id)
+{
+	cr_assert_eq(id, which->id);
+	(void)flow;
 	has_latch = false;
+	return 0;
 }
 
 static __u64 bpf_ktime_get_ns(void)

@@ -322,7 +322,6 @@ Test(choice_table, a_policy_of_one_dump_only_counts_and_decides_nothing_for_cert
 	cr_expect_eq(table.count, 3);
 	for (i = 0; i < table.count; i++)
 		cr_expect_eq(table.policies[i].certain, table.policies[i].priority == 50);
-	cr_expect_eq(table.device_count, 2);
 	choice_table_release(&next);
 }
 
@@ -380,4 +379,108 @@ Test(choice_table, a_sub_policy_makes_the_table_unreadable)
 	cr_assert_eq(choice_load_policy(message, &table), 0);
 	cr_expect(table.unreadable);
 	cr_expect_eq(table.count, 1);
+}
+
+/* ---- what has changed */
+
+static struct choice_policy policy_at(uint8_t network, uint16_t local_port, uint32_t if_id)
+{
+	struct choice_policy policy = {
+		.family = AF_INET,
+		.direction = POLICY_OUT,
+		.remote_low = {10, network},
+		.remote_high = {10, network, 255, 255},
+		.local_port = local_port,
+		.local_port_mask = 0xffff,
+		.if_id = if_id,
+		.certain = true,
+		.protects = true,
+	};
+
+	return policy;
+}
+
+#define ALIKE 4096 /* policies that begin at one remote address */
+
+Test(choice_table, the_policy_of_a_selector_is_found_among_many_of_one_address_in_few_steps)
+{
+	struct choice_policy policy;
+	uint16_t port;
+
+	for (port = 1; port <= ALIKE; port++) {
+		policy = policy_at(2, port * 7, 0);
+		cr_assert_eq(choice_table_add_policy(&table, &policy), 0);
+	}
+	cr_assert_eq(choice_table_build(&table), 0);
+	for (port = 1; port <= ALIKE; port++) {
+		policy = policy_at(2, port * 7, 0);
+		cr_assert(choice_table_has_selector(&table, &policy, &work));
+		policy.local_port++;
+		cr_assert_not(choice_table_has_selector(&table, &policy, &work));
+	}
+	cr_expect_leq(work.done, 2 * ALIKE * 13ull);
+}
+
+Test(choice_table, a_device_of_one_dump_only_separates_nothing)
+{
+	struct choice_table next = {0};
+	uint32_t id;
+
+	for (id = 41; id <= 43; id++)
+		cr_assert_eq(choice_table_add_device(&table, id), 0);
+	for (id = 42; id <= 44; id++)
+		cr_assert_eq(choice_table_add_device(&next, id), 0);
+	cr_assert_eq(choice_join(&table, &next), 0);
+	cr_expect_eq(table.device_count, 2);
+	for (id = 41; id <= 44; id++)
+		cr_expect_eq(choice_table_has_device(&table, id), id == 42 || id == 43);
+	choice_table_release(&next);
+}
+
+static bool concerns(const struct choice_change *change, uint8_t network, uint32_t if_id)
+{
+	const uint8_t low[16] = {10, network}, high[16] = {10, network, 255, 255};
+	const struct sa_way of = {.if_id_in = if_id, .if_id_out = if_id};
+
+	return choice_change_concerns(change, &of, AF_INET, low, high);
+}
+
+Test(choice_table, many_edits_of_one_interface_id_concern_no_other_one)
+{
+	struct choice_change change = {.count = 0};
+	struct choice_policy policy;
+	unsigned int i;
+
+	policy = policy_at(200, 1, 42);
+	choice_change_add(&change, &policy);
+	for (i = 0; i < 3 * CHOICE_EDITS_MAX; i++) {
+		policy = policy_at((uint8_t)(10 + i % 90), 1, 41);
+		choice_change_add(&change, &policy);
+	}
+	policy = policy_at(5, 1, 43);
+	choice_change_add(&change, &policy);
+	cr_expect_not(change.everything);
+	for (i = 10; i < 100; i++)
+		cr_expect(concerns(&change, (uint8_t)i, 41));
+	cr_expect(concerns(&change, 200, 42));
+	cr_expect(concerns(&change, 5, 43));
+	cr_expect_not(concerns(&change, 5, 41));
+	cr_expect_not(concerns(&change, 150, 41));
+	cr_expect_not(concerns(&change, 20, 42));
+}
+
+Test(choice_table, a_device_with_the_last_id_that_comes_is_a_change)
+{
+	struct choice_table before = {0};
+	struct choice_change change;
+
+	cr_assert_eq(choice_table_add_device(&before, 41), 0);
+	cr_assert_eq(choice_table_add_device(&table, 41), 0);
+	cr_assert_eq(choice_table_add_device(&table, UINT32_MAX), 0);
+	choice_compare(&before, &table, &change);
+	cr_expect_eq(change.count, 1);
+	cr_expect_eq(change.edits[0].if_id, UINT32_MAX);
+	choice_compare(&table, &before, &change);
+	cr_expect_eq(change.count, 1);
+	choice_table_release(&before);
 }

@@ -69,8 +69,8 @@ static int find_inherited(const struct binding *b, const struct child_sa *child,
 }
 
 /*
- * former: the params that the inbound SA has. This host has chosen its SPI, but the peer that of
- * the outbound SA: one with other params is another peer's.
+ * former: the params that the inbound SA has, or the CHILD_SA had. This host has chosen its SPI,
+ * but the peer that of the outbound SA: one with other params is another peer's.
  */
 static int refuse_end(const struct binding *b, const struct child_sa_end *end, uint16_t former)
 {
@@ -82,12 +82,13 @@ static int refuse_end(const struct binding *b, const struct child_sa_end *end, u
 	return result < 0 && result != -ENOENT ? result : 0;
 }
 
-/* After a change of its params, too: no SA stays bound that counts nowhere. */
-static int refuse_ends(const struct binding *b, const struct child_sa *child)
+/* After a change of its params, too: no SA stays bound that counts nowhere. before: its former
+ * ones. */
+static int refuse_ends(const struct binding *b, const struct child_sa *child, uint16_t before)
 {
 	struct latch_sa in;
 	int err = child_params_get_sa(b, &child->in, &in);
-	uint16_t former = err ? 0 : in.word.params;
+	uint16_t former = err ? before : in.word.params;
 
 	if (err && err != -ENOENT)
 		return err;
@@ -99,7 +100,7 @@ static int refuse_ends(const struct binding *b, const struct child_sa *child)
  * The peer has more than its share. Its SAs give their places in the table back: no latched flow
  * uses an SA that is not there.
  */
-static int refuse(const struct binding *b, struct child_sa *child, bool counted)
+static int refuse(const struct binding *b, struct child_sa *child, uint16_t before, bool counted)
 {
 	unsigned int left_out;
 	int err;
@@ -108,7 +109,7 @@ static int refuse(const struct binding *b, struct child_sa *child, bool counted)
 	/* Its former conflicts have ended. */
 	if (counted && !loop_timer_armed(b->later))
 		loop_timer_arm(b->later, walk_pace_wait_ms(b->walks));
-	err = refuse_ends(b, child);
+	err = refuse_ends(b, child, before);
 	if (err)
 		return err;
 	if (log_limit_admits(b->share_log, &left_out))
@@ -127,7 +128,7 @@ static uint16_t peer_of(const struct binding *b, const struct child_sa *child)
 }
 
 /* Overlapping SAs with other params start no latch from now on. */
-static int begin_to_count(const struct binding *b, struct child_sa *child)
+static int begin_to_count(const struct binding *b, struct child_sa *child, uint16_t before)
 {
 	int there = sa_ends_check(b, child), err;
 	bool inherited, counted = child->group;
@@ -142,7 +143,7 @@ static int begin_to_count(const struct binding *b, struct child_sa *child)
 	if (!child->group)
 		child->peer = peer_of(b, child);
 	if (sa_groups_update(&b->child_sas->groups, child, inherited))
-		return refuse(b, child, counted);
+		return refuse(b, child, before, counted);
 	return marks_update(b);
 }
 
@@ -164,7 +165,7 @@ static int find_and_count(const struct binding *b, struct child_sa *child, bool 
 		child->unsettled = !*ret_up_to_date;
 	if (*ret_up_to_date)
 		return err;
-	err = begin_to_count(b, child);
+	err = begin_to_count(b, child, before);
 	*ret_up_to_date = err != 0;
 	if (err == -EDQUOT)
 		return err;

@@ -137,6 +137,14 @@ static inline void until(bool (*condition)(void))
 	cr_expect(condition());
 }
 
+static inline void settle_for(unsigned int ms)
+{
+	uint64_t end = loop_now_ms() + ms;
+
+	while (loop_now_ms() < end)
+		settle();
+}
+
 /* ---- tunnels */
 
 static inline struct feed_child tunnel(const char *peer, uint32_t spi, uint8_t host,

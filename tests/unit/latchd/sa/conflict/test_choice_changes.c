@@ -7,14 +7,6 @@ TestSuite(choice_changes, .init = start, .fini = fixture_finish, .timeout = 60);
 
 /* ---- an SPD that changes all the time */
 
-static void settle_for(unsigned int ms)
-{
-	uint64_t end = loop_now_ms() + ms;
-
-	while (loop_now_ms() < end)
-		settle();
-}
-
 /* Two policies of the peer, of which each dump has another one. */
 static void churn(const struct feed_child *child, uint32_t priority)
 {
@@ -155,6 +147,52 @@ Test(choice_changes, a_policy_that_is_replaced_in_two_steps_lets_no_wider_tunnel
 	settle_for(A_SECOND_MS);
 	expect_both_whole();
 	cr_expect_eq(seen.broken, 0);
+}
+
+static void send_to_branch_under(const struct feed_child *child)
+{
+	struct latch_event event = dropped_of(&to_branch, child);
+
+	attribution_sent_elsewhere(attribution, &event);
+}
+
+Test(choice_changes, a_packet_that_leaves_right_after_the_policy_is_gone_breaks_no_latch)
+{
+	remove_policies_within_grace(60 * A_SECOND_MS);
+	send_to_branch_under(&hq);
+	settle_for(A_SECOND_MS);
+	add_policies(&branch, 100, 0);
+	send_to_branch_under(&hq);
+	settle_for(A_SECOND_MS);
+	expect_both_whole();
+	cr_expect_eq(seen.broken, 0);
+}
+
+Test(choice_changes, a_packet_that_left_while_the_policy_was_gone_breaks_no_latch_after_its_return)
+{
+	struct latch_event event;
+
+	remove_policies_within_grace(60 * A_SECOND_MS);
+	event = dropped_of(&to_branch, &hq);
+	add_policies(&branch, 100, 0);
+	settle_for(A_SECOND_MS);
+	attribution_sent_elsewhere(attribution, &event);
+	expect_both_whole();
+	cr_expect_eq(seen.broken, 0);
+}
+
+static bool next_packet_to_branch_breaks_its_latch(void)
+{
+	send_to_branch_under(&hq);
+	return branch_is_broken();
+}
+
+Test(choice_changes, R_2_3_10_a_packet_under_another_peers_sa_breaks_the_latch_in_an_spd_at_rest)
+{
+	default_and_branch(100);
+	send_to_branch_under(&hq);
+	cr_expect(branch_is_whole());
+	until(next_packet_to_branch_breaks_its_latch);
 }
 
 Test(choice_changes, R_2_3_10_a_policy_that_does_not_come_back_lets_the_wider_tunnel_conflict)
