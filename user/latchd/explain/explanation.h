@@ -18,6 +18,13 @@ enum explain_found {
 	EXPLAIN_NONE,	 /* none of these */
 };
 
+enum explain_socket {
+	EXPLAIN_SOCKET_UNKNOWN, /* not looked for, or that failed */
+	EXPLAIN_SOCKET_NONE,
+	EXPLAIN_SOCKET_CONNECTING,
+	EXPLAIN_SOCKET_CONNECTED,
+};
+
 struct explain_policy {
 	bool absent; /* no policy: the default action */
 	enum policy_action action;
@@ -51,6 +58,8 @@ struct explanation {
 	bool example_port; /* the local port stands for any */
 	enum latch_direction direction;
 	struct latch latch; /* EXPLAIN_LATCH */
+	uint64_t latches;   /* that match, of which this is one */
+	enum explain_socket socket; /* of the flow, if it has no latch */
 	bool has_record;
 	struct history_record record;
 	uint16_t rule; /* that decides now, or LATCH_RULE_NONE */

@@ -33,6 +33,7 @@ static void set_up(void)
 	source.netns_names = &netns_names;
 	e = (struct explanation){
 		.found = EXPLAIN_NONE,
+		.socket = EXPLAIN_SOCKET_NONE,
 		.flow = w_to_c(),
 		.direction = LATCH_DIRECTION_OUT,
 		.rule = LATCH_RULE_NONE,
@@ -109,12 +110,13 @@ Test(report_explain, a_live_latch_has_every_part)
 	write_document();
 	expect_keys("", KEYS);
 	expect_json("found", "\"latch\"");
-	expect_keys("flow", "netns proto local remote netns_name direction any_local_port");
+	expect_keys("flow",
+		    "netns proto local remote netns_name direction any_local_port latches");
 	expect_json("flow.netns_name", "\"blue\"");
 	expect_json("rule", "{\"name\":null,\"text\":\"action auto (no rule matches)\","
 			    "\"then\":\"db\"}");
 	expect_keys("latch", "id state reasons created since broken ended peer local_id "
-			     "disposition drops");
+			     "disposition drops healed");
 	expect_json("latch.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("packet",
 		    "{\"verdict\":\"passed\",\"sa\":{\"out\":\"0xc1a2f09e\",\"in\":null}}");
@@ -210,6 +212,48 @@ Test(report_explain, a_latch_that_was_healed_before_its_end_was_not_broken_then)
 	e.record.reason = LATCH_REASON_SA_CONFLICT;
 	e.record.healed_ns = e.record.ended_ns = clock_boot_ns();
 	expect_cause("ended", "its connection ended; the latch was not broken then", NULL);
+	expect_json("latch.reasons", "[]");
+}
+
+Test(report_explain, a_healed_break_is_named_as_a_former_one)
+{
+	has_latch(LATCH_STATE_ESTABLISHED, params_c, 0);
+	has_record(HISTORY_LIVE, params_c, 0);
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.record.healed_ns = e.record.packet.time_ns + 1;
+	e.record.former.reason = LATCH_REASON_SA_CONFLICT;
+	e.record.former.broken_ns = e.record.packet.time_ns;
+	history_side_of(identities, params_d, &e.record.former.got);
+	expect_cause("established",
+		     "it was broken before (sa-conflict, an SA of \"d.example\"), and has healed",
+		     NULL);
+	expect_json("mismatch", "[]");
+	expect_json("latch.broken", "null");
+	expect_json("latch.healed.reason", "\"sa-conflict\"");
+	expect_json("latch.healed.peer", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
+	expect_now("latch.healed.healed");
+	e.record.healed_ns = 0;
+	write_document();
+	expect_json("mismatch.0.got", "\"d.example\"");
+}
+
+Test(report_explain, a_request_that_closed_a_latch_is_its_cause)
+{
+	e.found = EXPLAIN_ENDED;
+	has_record(HISTORY_ENDED, params_c, 0);
+	e.record.reason = LATCH_REASON_ADMIN;
+	e.record.reset = true;
+	e.record.ended_ns = clock_boot_ns();
+	expect_cause("admin", "an administrator has closed it", NULL);
+	expect_json("latch.reasons", "[\"admin\"]");
+}
+
+Test(report_explain, drops_without_a_reported_cause_are_named)
+{
+	has_latch(LATCH_STATE_ESTABLISHED, params_c, 0);
+	e.latch.drops = 3;
+	expect_cause("established", "3 packets were dropped: they waited for the owner of their SA",
+		     NULL);
 }
 
 Test(report_explain, an_end_that_was_not_seen_is_a_cause_of_its_own)
@@ -217,6 +261,8 @@ Test(report_explain, an_end_that_was_not_seen_is_a_cause_of_its_own)
 	e.found = EXPLAIN_ENDED;
 	has_record(HISTORY_LIVE, params_c, 0);
 	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	expect_cause("end-unseen", "its end is not yet reported", NULL);
+	e.gaps.lost = 1;
 	expect_cause("end-unseen", "its end was not seen: kernel events were lost", NULL);
 	cr_expect(strstr(text_at("cause.text"), "as identity (its SA is of \"d.example\")"), "%s",
 		  text_at("cause.text"));
@@ -333,6 +379,12 @@ Test(report_explain, a_name_chosen_by_a_peer_ends_no_quotation_and_no_document)
 	expect_hostile("mismatch.0.got");
 	cr_expect(strstr(text_at("cause.text"), "\\\"},{\\\"id\\\":\\\"c.example"), "%s",
 		  text_at("cause.text"));
+}
+
+Test(report_explain, a_socket_that_was_not_looked_for_is_not_denied)
+{
+	e.socket = EXPLAIN_SOCKET_UNKNOWN;
+	expect_cause("none", "whether a socket has it is not known", "start_action = trap");
 }
 
 Test(report_explain, an_unknown_id_is_an_error_that_says_what_may_be_missing)
