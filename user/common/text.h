@@ -31,8 +31,8 @@ size_t text_escape(char *out, size_t size, const char *text);
 
 /*
  * Copies text to out in quotation marks, with a NUL. A backslash before quotation marks and
- * backslashes: the party that chose the text cannot end the quotation. What does not fit is cut; size
- * is 3 at least.
+ * backslashes: the party that chose the text cannot end the quotation. What does not fit is cut;
+ * size is 3 at least.
  */
 const char *text_quote(char *out, size_t size, const char *text);
 

@@ -5,6 +5,7 @@
  *
  *	client <---- loopback of the test's network namespace ----> server
  */
+#define LATCHES_ROOM 1024
 #include "latch_fixture.h"
 
 /* json-c has a type of the name of one of our functions. */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -54,6 +53,8 @@ static void add_sa(struct explanation *e, const struct latch_sa_key *key, const 
 {
 	size_t at = e->sa_count < EXPLAIN_SAS_MAX ? e->sa_count : EXPLAIN_SAS_MAX;
 
+	if (!explain_fits_policy(e, sa, out))
+		return;
 	e->sa_count++;
 	while (at && e->sas[at - 1].sa.installed < sa->installed) {
 		if (at < EXPLAIN_SAS_MAX)
@@ -90,6 +91,8 @@ static int add_unreported(void *context, const struct latch_sa_key *key, const s
 	if (key->netns == flow->netns && key->family == flow->family && !sa->word.params &&
 	    !(sa->word.flags & LATCH_SA_GONE) && (out || in))
 		add_sa(gather->e, key, sa, out);
+	else if (explain_may_carry_unreported(gather->e, key, sa))
+		gather->e->unreported++;
 	return 0;
 }
 
@@ -256,13 +259,13 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 		e->latch = *subject->latch;
 	e->latches = subject->latches;
 	e->gaps = history_gaps(sources->history);
+	e->spd_error = read_policies(e);
 	err = read_rule(sources, e);
 	if (!err)
 		err = read_sas(sources, e);
 	if (err)
 		return err;
 	complete_record(sources, e);
-	e->spd_error = read_policies(e);
 	explain_decide(e, clock_boot_ns(), sources->pending_limit_ns);
 	return 0;
 }

@@ -69,8 +69,7 @@ static uint8_t group_of_record(const struct history *h, const struct history_rec
 	const struct history_former *former = &record->former;
 	bool healed = !record->reason && former->reason;
 
-	return group_of_latch(h, &record->flow, &record->want,
-			      healed ? &former->got : &record->got,
+	return group_of_latch(h, &record->flow, &record->want, healed ? &former->got : &record->got,
 			      healed ? former->reason : record->reason);
 }
 
@@ -260,11 +259,11 @@ static void on_closed(struct history *h, const struct latch_event *event)
 	if (event->flow.protocol == IPPROTO_TCP && !event->flow.remote_port)
 		return;
 	history_side_of(h->sources.identities, event->word.params, &want);
-	record = history_table_add(h->table, HISTORY_ENDED, event->latch_id, &event->flow,
-				   before ? group_of_record(h, before)
-					  : group_of_latch(h, &event->flow, &want, &want,
-							   event->word.reasons),
-				   is_foreign(h, event->flow.netns));
+	record = history_table_add(
+		h->table, HISTORY_ENDED, event->latch_id, &event->flow,
+		before ? group_of_record(h, before)
+		       : group_of_latch(h, &event->flow, &want, &want, event->word.reasons),
+		is_foreign(h, event->flow.netns));
 	if (before) {
 		*record = *before;
 		record->kind = HISTORY_ENDED;

@@ -11,8 +11,8 @@
 #include "common/keyed_hash.h"
 #include "latchd/history/history_record.h"
 
-#define HISTORY_RECORDS	      256 /* of each kind */
-#define HISTORY_FOREIGN	      64  /* of them, of other user namespaces */
+#define HISTORY_RECORDS 256 /* of each kind */
+#define HISTORY_FOREIGN 64  /* of them, of other user namespaces */
 /* Fewer than the host's places: if these are full, the largest group has two records or more. */
 #define HISTORY_GROUPS	      128
 #define HISTORY_GROUP_OUTSIDE 0 /* all flows that other hosts have opened in vain */

@@ -33,8 +33,8 @@ const char *netns_names_of(const struct netns_names *names, uint64_t cookie);
 const char *netns_names_of_path(const char *path);
 
 /*
- * The namespace with this cookie in digits, or else with this name: no name stands for the cookie of
- * another one. 0, or -ENOENT.
+ * The namespace with this cookie in digits, or else with this name: no name stands for the cookie
+ * of another one. 0, or -ENOENT.
  */
 int netns_names_find(const struct netns_names *names, const char *word, uint64_t *ret_cookie);
 

@@ -165,8 +165,10 @@ static void on_dropped(const struct explanation *e, struct explain_texts *ret)
 
 	if (e->found == EXPLAIN_LATCH && e->latch.drops &&
 	    (!e->has_record || !e->record.packet.time_ns))
-		CAUSE("; %" PRIu64 " packets were dropped: they waited for the owner of their SA, or "
-		      "the event is not known", (uint64_t)e->latch.drops);
+		CAUSE("; %" PRIu64
+		      " packets were dropped: they waited for the owner of their SA, or "
+		      "the event is not known",
+		      (uint64_t)e->latch.drops);
 	if (!e->has_record || !e->record.packet.time_ns)
 		return;
 	CAUSE("; dropped %" PRIu64 " packets, the last reported one as %s",
@@ -396,6 +398,29 @@ void explain_text_cause(const struct report_source *source, const struct explana
 
 /* ---- what a new connection would get */
 
+/* Each owner once, in the order of the SAs. */
+static void add_owners(const struct report_source *source, const struct explanation *e,
+		       struct explain_texts *ret)
+{
+	const char *separator = "";
+	char peer[NAME_SIZE];
+	size_t i, j;
+
+	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++) {
+		const struct explain_sa *sa = &e->sas[i];
+
+		for (j = 0; j < i; j++)
+			if (e->sas[j].out == e->now_sa->out &&
+			    e->sas[j].sa.word.params == sa->sa.word.params)
+				break;
+		if (j < i || sa->out != e->now_sa->out || !sa->sa.word.params)
+			continue;
+		CAUSE("%s%s (0x%08x)", separator, name_of_params(peer, source, sa->sa.word.params),
+		      sa->key.spi);
+		separator = ", ";
+	}
+}
+
 static void now_by_sa(const struct report_source *source, const struct explanation *e,
 		      struct explain_texts *ret)
 {
@@ -407,6 +432,12 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		ret->code = "latched";
 		CAUSE("latched to %s, under SA 0x%08x",
 		      name_of_params(peer, source, sa->sa.word.params), sa->key.spi);
+		return;
+	case EXPLAIN_NOW_ONE_OF:
+		ret->code = "one-of";
+		CAUSE("latched to the owner of one of these SAs, the route decides: ");
+		add_owners(source, e, ret);
+		NEXT("ip route get shows the route");
 		return;
 	case EXPLAIN_NOW_CONTESTED:
 		ret->code = "contested";
@@ -441,6 +472,7 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 	case EXPLAIN_NOW_CLEAR:
 	case EXPLAIN_NOW_REQUIRED:
 	case EXPLAIN_NOW_NEGOTIATES:
+	case EXPLAIN_NOW_UNREPORTED:
 		return;
 	}
 }
@@ -480,7 +512,16 @@ static void now_by_policy(const struct report_source *source, const struct expla
 		ret->code = "negotiates";
 		CAUSE("waits for the key manager to negotiate an SA: there is none yet");
 		return;
+	case EXPLAIN_NOW_UNREPORTED:
+		ret->code = "unreported";
+		CAUSE("not known: no key manager has reported what %" PRIu64
+		      " SAs of the policy's mode "
+		      "carry; without one of them it waits for the key manager to negotiate an SA",
+		      e->unreported);
+		NEXT("%s", NEXT_UNOWNED);
+		return;
 	case EXPLAIN_NOW_LATCHED:
+	case EXPLAIN_NOW_ONE_OF:
 	case EXPLAIN_NOW_CONTESTED:
 	case EXPLAIN_NOW_WAITS:
 	case EXPLAIN_NOW_LARVAL:

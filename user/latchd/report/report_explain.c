@@ -324,6 +324,7 @@ static void write_now(struct json_writer *w, const struct report_source *source,
 		write_sa(w, source, &e->sas[i]);
 	json_array_end(w);
 	json_member_uint(w, "sa_count", e->sa_count);
+	json_member_uint(w, "unreported", e->unreported);
 	json_object_end(w);
 }
 

@@ -172,8 +172,8 @@ static void publish_healed(uint16_t want)
 {
 	struct latch latch = latch_now(want);
 
-	news_publish(&bus, &(struct news){
-				   .kind = NEWS_LATCH_HEALED, .flow = &flow, .latch = &latch});
+	news_publish(&bus,
+		     &(struct news){.kind = NEWS_LATCH_HEALED, .flow = &flow, .latch = &latch});
 }
 
 Test(history, a_break_that_has_healed_is_a_former_one)
@@ -299,7 +299,8 @@ static void publish_conflict(const struct news_rival *rival)
 	event.flow.netns = 1;
 	event.drop = LATCH_DROP_CONFLICT;
 	event.rule = LATCH_RULE_NONE;
-	news_publish(&bus, &(struct news){.kind = NEWS_FLOW_REFUSED, .event = &event, .rival = rival});
+	news_publish(&bus,
+		     &(struct news){.kind = NEWS_FLOW_REFUSED, .event = &event, .rival = rival});
 }
 
 Test(history, a_refusal_with_another_cause_has_nothing_of_the_former_one)

@@ -110,8 +110,7 @@ Test(report_explain, a_live_latch_has_every_part)
 	write_document();
 	expect_keys("", KEYS);
 	expect_json("found", "\"latch\"");
-	expect_keys("flow",
-		    "netns proto local remote netns_name direction any_local_port latches");
+	expect_keys("flow", "netns proto local remote netns_name direction any_local_port latches");
 	expect_json("flow.netns_name", "\"blue\"");
 	expect_json("rule", "{\"name\":null,\"text\":\"action auto (no rule matches)\","
 			    "\"then\":\"db\"}");
@@ -333,7 +332,7 @@ Test(report_explain, a_connection_that_does_not_exist_has_rule_policy_sa_and_ide
 	expect_cause("none", "no latch, no socket and no record", NULL);
 	expect_json("rule.name", "\"db\"");
 	expect_json("flow.any_local_port", "true");
-	expect_keys("now", "code text policies sas sa_count");
+	expect_keys("now", "code text policies sas sa_count unreported");
 	expect_json("now.text", "\"latched to \\\"c.example\\\", under SA 0x0000a1b2\"");
 	expect_json("now.policies.0",
 		    "{\"direction\":\"out\",\"action\":\"protect\",\"default\":false,"
@@ -342,6 +341,21 @@ Test(report_explain, a_connection_that_does_not_exist_has_rule_policy_sa_and_ide
 		    "{\"direction\":\"in\",\"action\":\"bypass\",\"default\":true}");
 	expect_json("now.sas.0.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("now.sas.0.direction", "\"out\"");
+}
+
+Test(report_explain, where_the_route_decides_each_owner_is_named_once)
+{
+	const uint16_t owners[] = {params_d, params_c, params_d, params_c};
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		e.sas[e.sa_count++] = (struct explain_sa){
+			.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, owners[i], 0), .out = i > 0};
+	e.now = EXPLAIN_NOW_ONE_OF;
+	e.now_sa = &e.sas[1];
+	write_document();
+	expect_json("now.text", "\"latched to the owner of one of these SAs, the route decides: "
+				"\\\"c.example\\\" (0x0000a1b2), \\\"d.example\\\" (0x0000a1b2)\"");
 }
 
 Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
@@ -355,6 +369,7 @@ Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
 		{EXPLAIN_NOW_CLEAR, "start_action = trap"},
 		{EXPLAIN_NOW_REQUIRED, "start_action = trap"},
 		{EXPLAIN_NOW_NEGOTIATES, NULL},
+		{EXPLAIN_NOW_UNREPORTED, "why an SA has no peer"},
 	};
 	size_t i;
 
