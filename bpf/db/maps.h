@@ -20,8 +20,8 @@
  */
 #define OWN_FRAME __noinline __attribute__((unused))
 
-#define AF_INET	 2
-#define AF_INET6 10
+#define AF_INET		    2
+#define AF_INET6	    10
 
 #define LATCHES_DEFAULT	 65536
 #define SAS_DEFAULT	 65536

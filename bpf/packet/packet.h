@@ -144,8 +144,8 @@ static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
 /*
  * Whether UDP that XFRM has passed on is ESP (RFC 3948). IPComp leaves a datagram that it cannot
  * compress as it was, and so does an SA that a network card applies. ESP goes to the port of its
- * SA. own_ports: how many ports of the packet are those of the socket's datagrams. ESP never has
- * both; under an SA that is not in the table it has none.
+ * SA. own_ports: how many ports of the packet are those of the socket's datagrams. ESP never has both;
+ * under an SA that is not in the table it has none.
  */
 static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, int own_ports)
 {
