@@ -38,11 +38,22 @@ static bool parse_port(const char *text, uint16_t *ret)
 	return port && port <= 65535;
 }
 
+/* The flow of a socket at ::ffff:a.b.c.d is an IPv4 one. */
 static bool parse_address(const char *text, uint8_t ret[16], unsigned int *ret_family)
 {
+	struct in6_addr address = {0};
+
 	*ret_family = strchr(text, ':') ? AF_INET6 : AF_INET;
+	if (inet_pton((int)*ret_family, text, &address) != 1)
+		return false;
 	memset(ret, 0, 16);
-	return inet_pton((int)*ret_family, text, ret) == 1;
+	if (*ret_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address)) {
+		*ret_family = AF_INET;
+		memcpy(ret, &address.s6_addr[12], 4);
+	} else {
+		memcpy(ret, &address, *ret_family == AF_INET6 ? 16 : 4);
+	}
+	return true;
 }
 
 /* Splits ADDRESS:PORT, [ADDRESS]:PORT or an address alone; *ret_port is NULL for the last. */

@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "common/cleanup.h"
 
 struct utf8_form {
 	uint8_t mask, lead;  /* of the first byte */
@@ -118,6 +121,51 @@ size_t text_escape(char *out, size_t size, const char *text)
 	if (size)
 		out[used] = '\0';
 	return used;
+}
+
+const char *text_quote(char *out, size_t size, const char *text)
+{
+	size_t used = 0, needed;
+
+	out[used++] = '"';
+	for (; *text; text++) {
+		needed = *text == '"' || *text == '\\' ? 2 : 1;
+		if (used + needed + 2 > size)
+			break;
+		if (needed == 2)
+			out[used++] = '\\';
+		out[used++] = *text;
+	}
+	out[used++] = '"';
+	out[used] = '\0';
+	return out;
+}
+
+bool text_is_gap(const char *text, size_t at)
+{
+	return text[at] == ' ' &&
+	       (!at || text[at - 1] == ' ' || text[at + 1] == ' ' || !text[at + 1]);
+}
+
+char *text_escape_field(const char *text)
+{
+	size_t size = strlen(text) * TEXT_ESCAPE_GROWTH + 1, length = 0, i;
+	auto_free char *escaped = malloc(size);
+	char *field = malloc(size);
+
+	if (!escaped || !field) {
+		free(field);
+		return NULL;
+	}
+	text_escape(escaped, size, text);
+	for (i = 0; escaped[i]; i++) {
+		if (text_is_gap(escaped, i))
+			length += (size_t)sprintf(field + length, "\\x20");
+		else
+			field[length++] = escaped[i];
+	}
+	field[length] = '\0';
+	return field;
 }
 
 int text_copy(char *out, size_t size, const char *text)

@@ -29,6 +29,22 @@ bool text_code_is_printable(uint32_t code);
  */
 size_t text_escape(char *out, size_t size, const char *text);
 
+/*
+ * Copies text to out in quotation marks, with a NUL. A backslash before quotation marks and
+ * backslashes: the party that chose the text cannot end the quotation. What does not fit is cut;
+ * size is 3 at least.
+ */
+const char *text_quote(char *out, size_t size, const char *text);
+
+/*
+ * Is it a blank that could look like the space between columns or lines: one of several, or one at
+ * either end?
+ */
+bool text_is_gap(const char *text, size_t at);
+
+/* text_escape() and each such blank as \x20, in new memory. NULL: out of memory. */
+char *text_escape_field(const char *text);
+
 /* Like the kernel's strscpy(): the length, or -E2BIG if text was cut. size must not be 0. */
 int text_copy(char *out, size_t size, const char *text);
 

@@ -14,6 +14,7 @@
 
 #define LATCH_ID_DIGITS 16
 #define LINE_SIZE	8192
+#define NAME_SIZE	2048
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -33,6 +34,15 @@ static void print(const struct page *page, const char *label, enum style style, 
 }
 
 #define ADD(...) text_add(line, sizeof(line), __VA_ARGS__)
+
+/* Peers choose names: the words of latchctl are outside of the quotation marks. */
+static const char *quoted(char out[NAME_SIZE], struct json_object *object, const char *path,
+			  const char *fallback)
+{
+	const char *text = view_text(object, path);
+
+	return text && text[0] ? text_quote(out, NAME_SIZE, text) : fallback;
+}
 
 static void add_age(char line[LINE_SIZE], const char *before, struct json_object *object,
 		    const char *path)
@@ -66,6 +76,9 @@ static void print_flow(const struct page *page)
 	ADD(" (cookie %s)", view_text_or(flow, "netns", "?"));
 	if (view_bool(flow, "any_local_port"))
 		ADD("; the local port is an example");
+	if (view_number(flow, "latches") > 1)
+		ADD("; %s latches have these ends, and the last event was of this flow",
+		    view_text_or(flow, "latches", "?"));
 	print(page, "flow", STYLE_PLAIN, line);
 }
 
@@ -92,7 +105,7 @@ static void print_latch(const struct page *page)
 {
 	struct json_object *latch = view_member(page->document, "latch");
 	const char *state = view_text_or(latch, "state", "?");
-	char line[LINE_SIZE] = "", reasons[256];
+	char line[LINE_SIZE] = "", reasons[256], peer[NAME_SIZE], local[NAME_SIZE];
 
 	if (!latch) {
 		print(page, "latch", STYLE_PLAIN, "none");
@@ -108,16 +121,18 @@ static void print_latch(const struct page *page)
 	print(page, "latch", state_style(state), line);
 	line[0] = '\0';
 	if (view_text(latch, "peer.id"))
-		ADD("%s (%s), this host as %s", view_text_or(latch, "peer.id", "?"),
-		    view_text_or(latch, "peer.auth", "?"), view_text_or(latch, "local_id", "?"));
+		ADD("%s (%s), this host as %s", quoted(peer, latch, "peer.id", "?"),
+		    view_text_or(latch, "peer.auth", "?"), quoted(local, latch, "local_id", "?"));
 	print(page, "peer", STYLE_PLAIN, line);
 }
 
 static void add_sa(char line[LINE_SIZE], struct json_object *sa)
 {
+	char peer[NAME_SIZE];
+
 	text_add(line, LINE_SIZE, "SA %s to %s, %s, of %s", view_text_or(sa, "spi", "?"),
 		 view_text_or(sa, "dst", "?"), view_text_or(sa, "state", "gone"),
-		 view_text_or(sa, "peer.id", "an unknown peer"));
+		 quoted(peer, sa, "peer.id", "an unknown peer"));
 }
 
 static void print_packet(const struct page *page)
@@ -149,14 +164,14 @@ static void print_mismatch(const struct page *page)
 {
 	size_t i, count = view_count(page->document, "mismatch");
 	struct json_object *one;
-	char line[LINE_SIZE];
+	char line[LINE_SIZE], want[NAME_SIZE], got[NAME_SIZE];
 
 	for (i = 0; i < count; i++) {
 		one = view_element(page->document, "mismatch", i);
 		line[0] = '\0';
 		ADD("%s: latched %s, found %s", view_text_or(one, "field", "?"),
-		    view_text_or(one, "want", "none"), view_text_or(one, "got", "none"));
-		print(page, i ? "" : "mismatch", STYLE_WARN, line);
+		    quoted(want, one, "want", "none"), quoted(got, one, "got", "none"));
+		print(page, "mismatch", STYLE_WARN, line);
 	}
 }
 
@@ -189,7 +204,7 @@ static void print_policies(const struct page *page, struct json_object *now)
 			ADD(", %s === %s, priority %s", view_text_or(policy, "src", "?"),
 			    view_text_or(policy, "dst", "?"),
 			    view_text_or(policy, "priority", "?"));
-		print(page, i ? "" : "policy", STYLE_PLAIN, line);
+		print(page, "policy", STYLE_PLAIN, line);
 	}
 }
 
@@ -208,13 +223,13 @@ static void print_sas(const struct page *page, struct json_object *now)
 			ADD(", contested");
 		if (view_bool(sa, "ambiguous"))
 			ADD(", ambiguous");
-		print(page, i ? "" : "SAs", STYLE_PLAIN, line);
+		print(page, "SA", STYLE_PLAIN, line);
 	}
 	if (view_number(now, "sa_count") > (int64_t)count) {
 		line[0] = '\0';
 		ADD("and %lld older ones",
 		    (long long)view_number(now, "sa_count") - (long long)count);
-		print(page, "", STYLE_PLAIN, line);
+		print(page, "SA", STYLE_PLAIN, line);
 	}
 }
 

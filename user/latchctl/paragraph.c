@@ -59,13 +59,11 @@ static void print_lines(FILE *out, const char *text, unsigned int columns, const
 void paragraph_print(FILE *out, unsigned int width, const char *label, const char *text,
 		     enum style style, bool colour)
 {
-	size_t size = strlen(text) * TEXT_ESCAPE_GROWTH + 1;
-	auto_free char *safe = malloc(size);
+	auto_free char *safe = text_escape_field(text);
 	unsigned int columns = 0;
 
 	if (!safe || !text[0])
 		return;
-	text_escape(safe, size, text);
 	if (width)
 		columns = width > PARAGRAPH_INDENT + COLUMNS_MIN ? width - PARAGRAPH_INDENT
 								 : COLUMNS_MIN;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Labelled text that is wrapped to the width of the terminal. */
+/*
+ * Labelled text that is wrapped to the width of the terminal. Only a first line has a label: text
+ * that others have chosen cannot look like a row of its own.
+ */
 #ifndef LATCHCTL_PARAGRAPH_H
 #define LATCHCTL_PARAGRAPH_H
 
@@ -10,7 +13,7 @@
 
 #define PARAGRAPH_INDENT 11
 
-/* text is raw; width 0: no limit. Nothing for an empty text. */
+/* text is raw, label is not empty; width 0: no limit. Nothing for an empty text. */
 void paragraph_print(FILE *out, unsigned int width, const char *label, const char *text,
 		     enum style style, bool colour);
 

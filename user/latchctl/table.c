@@ -7,7 +7,6 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "common/cleanup.h"
 #include "common/text.h"
 
 #define TABLE_GAP 2
@@ -48,35 +47,6 @@ static unsigned int text_width(const char *text)
 	return width;
 }
 
-/* Two blanks in a row separate columns; one blank at either end of a cell can look like that. */
-static bool is_gap(const char *text, size_t at)
-{
-	return text[at] == ' ' &&
-	       (!at || text[at - 1] == ' ' || text[at + 1] == ' ' || !text[at + 1]);
-}
-
-/* NULL: out of memory. */
-static char *escape_cell(const char *text)
-{
-	size_t size = strlen(text) * TEXT_ESCAPE_GROWTH + 1, length = 0, i;
-	auto_free char *escaped = malloc(size);
-	char *cell = malloc(size);
-
-	if (!escaped || !cell) {
-		free(cell);
-		return NULL;
-	}
-	text_escape(escaped, size, text);
-	for (i = 0; escaped[i]; i++) {
-		if (is_gap(escaped, i))
-			length += (size_t)sprintf(cell + length, "\\x20");
-		else
-			cell[length++] = escaped[i];
-	}
-	cell[length] = '\0';
-	return cell;
-}
-
 void table_add(struct table *table, enum style style, const char *text)
 {
 	size_t capacity = table->cell_capacity ? table->cell_capacity * 2 : 64;
@@ -92,7 +62,7 @@ void table_add(struct table *table, enum style style, const char *text)
 		table->cell_capacity = capacity;
 	}
 	cell = &table->cells[table->cell_count];
-	cell->text = escape_cell(text);
+	cell->text = text_escape_field(text);
 	if (!cell->text) {
 		table->failed = true;
 		return;

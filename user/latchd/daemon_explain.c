@@ -79,65 +79,115 @@ static void write_subject(struct daemon *d, const struct control_explain *asked,
 /* ---- the search for its latch */
 
 struct search {
-	const struct control_explain *asked;
+	struct control_explain *asked;
 	struct latch_flow wanted; /* unless by id */
-	struct latch_flow flow;
-	struct latch latch;
-	bool found;
 };
 
-static int try_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+static bool is_wanted(const struct search *search, const struct latch_flow *flow,
+		      const struct latch *latch)
 {
-	struct search *search = context;
 	const struct control_explain *asked = search->asked;
+	enum latch_direction direction = asked->query.direction;
 
-	if (asked->by_id ? latch->id != asked->latch_id
-			 : !flow_query_matches(&search->wanted, flow))
-		return 0;
-	search->flow = *flow;
-	search->latch = *latch;
-	search->found = true;
-	return 1;
+	if (asked->by_id)
+		return latch->id == asked->latch_id;
+	return flow_query_matches(&search->wanted, flow) &&
+	       (direction == LATCH_DIRECTION_NONE || direction == latch->direction);
 }
 
-/* True: it was found, or there is none. */
-static bool search_part(const struct daemon *d, struct search *search, struct map_cursor *cursor,
-			int *ret_err)
+/* Without a local port several may match: the newest one stays. */
+static int try_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
+{
+	const struct search *search = context;
+	struct control_explain_found *found = &search->asked->found;
+
+	if (!is_wanted(search, flow, latch))
+		return 0;
+	if (!found->count || latch->created > found->latch.created) {
+		found->flow = *flow;
+		found->latch = *latch;
+	}
+	found->count++;
+	return search->asked->by_id;
+}
+
+/* True: the search has ended. */
+static bool search_part(const struct daemon *d, const struct search *search,
+			struct map_cursor *cursor, int *ret_err)
 {
 	const struct kernel_maps *maps = d->source.maps;
+	struct control_explain_found *found = &search->asked->found;
 	int result;
 
 	if (!search->asked->by_id && search->wanted.local_port) {
-		result = latch_get(maps, &search->wanted, &search->latch);
-		search->flow = search->wanted;
-		search->found = !result;
+		result = latch_get(maps, &search->wanted, &found->latch);
+		found->flow = search->wanted;
+		found->count = !result;
 		*ret_err = result == -ENOENT ? 0 : result;
 		return true;
 	}
-	result = latches_walk_part(maps, cursor, try_latch, search);
+	result = latches_walk_part(maps, cursor, try_latch, (void *)search);
 	*ret_err = result < 0 ? result : 0;
 	return result || cursor->ended;
 }
 
-static void write_gone(struct daemon *d, const struct search *search, struct json_writer *w)
+static const struct history_record *find_record(const struct daemon *d, const struct search *search)
 {
 	const struct control_explain *asked = search->asked;
+
+	return asked->by_id ? explain_record_of_id(d->history, asked->latch_id)
+			    : explain_record_of_flow(d->history, &search->wanted,
+						     asked->query.direction);
+}
+
+/* A record that is newer than the newest of several latches is what the question is about. */
+static bool is_superseded(const struct search *search, const struct history_record *record)
+{
+	return !search->asked->by_id && !search->wanted.local_port && record &&
+	       record->last_ns > search->asked->found.latch.created;
+}
+
+/* The record of a live latch stands for that latch. */
+static const struct latch *latch_of_record(const struct daemon *d,
+					   const struct history_record *record, struct latch *ret)
+{
+	bool live = record->kind == HISTORY_LIVE &&
+		    !latch_get(d->source.maps, &record->flow, ret) && ret->id == record->latch_id;
+
+	return live ? ret : NULL;
+}
+
+static void write_unknown(const struct daemon *d, const struct control_explain *asked,
+			  struct json_writer *w)
+{
+	const struct history_gaps gaps = history_gaps(d->history);
+
+	report_explain_unknown(w, asked->latch_id, &gaps);
+}
+
+static void write_found(struct daemon *d, const struct search *search, struct json_writer *w)
+{
+	const struct control_explain *asked = search->asked;
+	const struct history_record *record = find_record(d, search);
+	struct latch latch;
 	struct explain_subject subject = {
 		.flow = search->wanted,
 		.direction = asked->query.direction,
+		.latches = asked->found.count,
 	};
-	struct history_gaps gaps;
 
-	if (asked->by_id) {
-		subject.record = explain_record_of_id(d->history, asked->latch_id);
-		if (!subject.record) {
-			gaps = history_gaps(d->history);
-			report_explain_unknown(w, asked->latch_id, &gaps);
-			return;
-		}
-		subject.flow = subject.record->flow;
+	if (asked->found.count && !is_superseded(search, record)) {
+		subject.flow = asked->found.flow;
+		subject.latch = &asked->found.latch;
+	} else if (record) {
+		subject.flow = record->flow;
+		subject.record = record;
+		subject.latch = latch_of_record(d, record, &latch);
 	}
-	write_subject(d, asked, &subject, w);
+	if (asked->by_id && !asked->found.count && !record)
+		write_unknown(d, asked, w);
+	else
+		write_subject(d, asked, &subject, w);
 }
 
 static bool take_netns(struct daemon *d, const struct control_explain *asked,
@@ -151,7 +201,7 @@ static bool take_netns(struct daemon *d, const struct control_explain *asked,
 	return !err;
 }
 
-bool daemon_explain(void *context, const struct control_explain *asked, struct map_cursor *cursor,
+bool daemon_explain(void *context, struct control_explain *asked, struct map_cursor *cursor,
 		    struct json_writer *w)
 {
 	struct daemon *d = context;
@@ -171,14 +221,7 @@ bool daemon_explain(void *context, const struct control_explain *asked, struct m
 		return false;
 	if (err)
 		write_error(w, "the table of latches cannot be read whole; ask again", "failed");
-	else if (search.found)
-		write_subject(d, asked,
-			      &(struct explain_subject){
-				      .flow = search.flow,
-				      .latch = &search.latch,
-			      },
-			      w);
 	else
-		write_gone(d, &search, w);
+		write_found(d, &search, w);
 	return true;
 }

@@ -10,7 +10,7 @@ int daemon_explain_start(struct daemon *daemon);
 void daemon_explain_stop(struct daemon *daemon);
 
 /* A handler of control.h. Searches for the latch in parts, and writes with the last one. */
-bool daemon_explain(void *context, const struct control_explain *asked, struct map_cursor *cursor,
+bool daemon_explain(void *context, struct control_explain *asked, struct map_cursor *cursor,
 		    struct json_writer *w);
 
 #endif

@@ -103,6 +103,18 @@ Test(flow_query, wrong_words_have_a_cause_each)
 	}
 }
 
+Test(flow_query, an_ipv4_mapped_address_is_the_ipv4_one)
+{
+	struct latch_flow mapped;
+
+	cr_assert_null(cause_of("tcp [::ffff:10.0.0.1]:40000 [::ffff:10.0.0.2]:5432"));
+	mapped = query.flow;
+	cr_assert_null(cause_of("tcp 10.0.0.1:40000 10.0.0.2:5432"));
+	cr_expect_arr_eq(&mapped, &query.flow, sizeof(mapped));
+	cr_assert_null(cause_of("src ::ffff:10.0.0.1 sport 40000 dst 10.0.0.2 dport 5432"));
+	cr_expect_arr_eq(&mapped, &query.flow, sizeof(mapped));
+}
+
 Test(flow_query, the_fault_names_the_word)
 {
 	static const char *const words[] = {"tcp", "10.0.0.1:1", "10.0.0.2"};

@@ -49,19 +49,19 @@ static const char broken_text[] =
 	"           7)\n"
 	"rule       patient: action auto, disposition wait\n"
 	"latch      2, broken (sa-conflict), 4 packets dropped\n"
-	"peer       c.example (pubkey), this host as w.example\n"
+	"peer       \"c.example\" (pubkey), this host as \"w.example\"\n"
 	"packet     dropped (identity, ingress); SA 0x0000a1b2 to 10.9.0.1, bound, of\n"
-	"           d.example\n"
-	"mismatch   peer: latched c.example, found d.example\n"
-	"           mode: latched transport, found tunnel\n"
+	"           \"d.example\"\n"
+	"mismatch   peer: latched \"c.example\", found \"d.example\"\n"
+	"mismatch   mode: latched \"transport\", found \"tunnel\"\n"
 	"cause      sa-conflict: it is latched to \"c.example\", and an SA of \"d.example\"\n"
 	"           could carry it\n"
 	"next       latchctl sa\n"
 	"now        a new connection: refused (conflict)\n"
 	"policy     out: protect, 10.9.0.1/32 === 10.9.0.2/32, priority 3\n"
-	"           in: bypass (the default, no policy matches)\n"
-	"SAs        out: SA 0x0000a1b2 to 10.9.0.2, bound, of d.example, contested\n"
-	"           and 2 older ones\n"
+	"policy     in: bypass (the default, no policy matches)\n"
+	"SA         out: SA 0x0000a1b2 to 10.9.0.2, bound, of \"d.example\", contested\n"
+	"SA         and 2 older ones\n"
 	"history    records since 2026-11-30T09:00:00.000Z; 5 were replaced by others; 2\n"
 	"           kernel events were lost, the last ones noticed\n"
 	"           2026-11-30T09:01:00.000Z\n";
@@ -122,11 +122,34 @@ Test(latchctl_explain, a_name_cannot_begin_a_line_of_its_own)
 {
 	const char *text = rendered(
 		ctl_render_explain,
-		"{\"cause\":{\"code\":\"x\",\"text\":\"a\\nnext       rm -r\\u001b[2J\\u202e\"}}",
+		"{\"cause\":{\"code\":\"x\",\"text\":\"a\\nnext rm -r\\u001b[2J\\u202e\"}}",
 		CTL_EXIT_OK);
 
-	cr_expect(strstr(text, "cause      x: a\\x0anext       rm -r\\x1b[2J\\xe2\\x80\\xae\n"),
-		  "%s", text);
+	cr_expect(strstr(text, "cause      x: a\\x0anext rm -r\\x1b[2J\\xe2\\x80\\xae\n"), "%s",
+		  text);
+}
+
+Test(latchctl_explain, a_name_with_blanks_looks_like_no_row)
+{
+	const char *text = rendered(
+		ctl_render_explain,
+		"{\"mismatch\":[{\"field\":\"peer\",\"want\":\"c\",\"got\":\"d                        "
+		"                      mode: latched a, found b\\\" x\"},"
+		"{\"field\":\"mode\",\"want\":\"a\",\"got\":\"b\"}]}",
+		CTL_EXIT_OK);
+
+	cr_expect_null(strstr(text, "           mode:"), "%s", text);
+	cr_expect(strstr(text, "\"d\\x20\\x20"), "%s", text);
+	cr_expect(strstr(text, "found b\\\" x\"\n"), "%s", text);
+}
+
+Test(latchctl_explain, several_latches_of_the_same_ends_are_counted)
+{
+	const char *text = rendered(ctl_render_explain, "{\"flow\":{\"latches\":3}}", CTL_EXIT_OK);
+
+	cr_expect(strstr(text, "; 3 latches have these ends"), "%s", text);
+	text = rendered(ctl_render_explain, "{\"flow\":{\"latches\":1}}", CTL_EXIT_OK);
+	cr_expect_null(strstr(text, "have these ends"), "%s", text);
 }
 
 Test(latchctl_explain, any_member_may_be_missing)

@@ -5,6 +5,7 @@
  *
  *	client <---- loopback of the test's network namespace ----> server
  */
+#define LATCHES_ROOM 1024
 #include "latch_fixture.h"
 
 /* json-c has a type of the name of one of our functions. */
@@ -111,6 +112,128 @@ Test(daemon_explain, without_a_local_port_the_latch_is_searched_for)
 	expect_text("latch", "id", "1");
 }
 
+static struct control_explain any_port_of(const struct latch_flow *flow,
+					  enum latch_direction direction)
+{
+	struct control_explain asked = {.query.flow = *flow, .for_root = true};
+
+	asked.query.direction = direction;
+	asked.query.flow.netns = 0;
+	asked.query.flow.local_port = 0;
+	snprintf(asked.query.netns, sizeof(asked.query.netns), "%llu",
+		 (unsigned long long)flow->netns);
+	return asked;
+}
+
+static void expect_latch(const struct latch_flow *flow, enum latch_direction direction,
+			 const char *id)
+{
+	struct control_explain asked = any_port_of(flow, direction);
+
+	ask(&asked);
+	expect_text("latch", "id", id);
+}
+
+static void put_created(uint16_t port, uint64_t created, enum latch_direction direction)
+{
+	struct latch_flow flow = flow_without_socket(port);
+	struct latch latch = {.id = port, .created = created, .direction = direction};
+
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_ANY), 0);
+}
+
+#define LATCHES 400
+
+Test(daemon_explain, of_several_latches_the_newest_is_explained_and_all_are_counted)
+{
+	struct latch_flow flow = flow_without_socket(0);
+	char newest[16];
+	uint16_t i;
+
+	for (i = 1; i <= LATCHES; i++)
+		put_created(i, 1000 + (i * 7) % LATCHES,
+			    i % 2 ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN);
+	/* 7 * 57 = 399 and 7 * 114 = 398 of 400. */
+	snprintf(newest, sizeof(newest), "%x", 57);
+	expect_latch(&flow, LATCH_DIRECTION_NONE, newest);
+	cr_expect_gt(parts, 1);
+	expect_text("flow", "latches", "400");
+	snprintf(newest, sizeof(newest), "%x", 114);
+	expect_latch(&flow, LATCH_DIRECTION_IN, newest);
+	expect_text("flow", "latches", "200");
+}
+
+static void publish_refused(const struct latch_flow *flow, uint64_t time, int error)
+{
+	struct latch_event event = {
+		.type = LATCH_EVENT_REFUSED,
+		.time = time,
+		.flow = *flow,
+		.drop = LATCH_DROP_REQUIRED,
+		.rule = LATCH_RULE_NONE,
+		.direction = LATCH_DIRECTION_OUT,
+	};
+
+	news_publish(&d.news,
+		     &(struct news){.kind = NEWS_FLOW_REFUSED, .event = &event, .error = error});
+}
+
+Test(daemon_explain, a_record_that_is_newer_than_every_latch_is_explained)
+{
+	struct latch_flow flow = flow_without_socket(9);
+
+	put_created(1, 1000, LATCH_DIRECTION_OUT);
+	publish_refused(&flow, 999, 0);
+	expect_latch(&flow, LATCH_DIRECTION_NONE, "1");
+	publish_refused(&flow, 1001, 0);
+	expect_latch(&flow, LATCH_DIRECTION_NONE, "");
+	expect_text("found", NULL, "refused");
+	expect_text("flow", "latches", "1");
+	expect_latch(&flow, LATCH_DIRECTION_IN, "");
+	expect_text("found", NULL, "none");
+}
+
+Test(daemon_explain, a_refusal_is_explained_although_its_socket_lives)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch_event event = {.type = LATCH_EVENT_SAS_ELSEWHERE, .flow = flow};
+
+	publish_refused(&flow, clock_boot_ns(), -ENOENT);
+	ask_flow(&flow);
+	expect_text("found", NULL, "refused");
+	expect_text("cause", "code", "required");
+	news_publish(&d.news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
+	ask_flow(&flow);
+	expect_text("cause", "code", "sas-elsewhere");
+	publish_refused(&flow, clock_boot_ns(), 0);
+	ask_flow(&flow);
+	expect_text("found", NULL, "socket");
+	close_pair(&pair);
+}
+
+Test(daemon_explain, a_latch_that_is_closed_and_still_there_has_ended)
+{
+	struct latch_flow flow = flow_without_socket(1000);
+	struct latch_event event = {
+		.type = LATCH_EVENT_LATCH_CLOSED,
+		.time = clock_boot_ns(),
+		.latch_id = 1000,
+		.flow = flow,
+		.direction = LATCH_DIRECTION_OUT,
+	};
+
+	put_created(1000, 1000, LATCH_DIRECTION_OUT);
+	news_publish(&d.news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
+	event.type = LATCH_EVENT_DROP;
+	event.drop = LATCH_DROP_CLOSED;
+	news_publish(&d.news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
+	ask_flow(&flow);
+	expect_text("found", NULL, "ended");
+	expect_text("cause", "code", "ended");
+}
+
 Test(daemon_explain, a_latch_that_has_ended_is_found_by_both)
 {
 	struct latch_event event = {
@@ -173,6 +296,7 @@ Test(daemon_explain, a_connection_that_does_not_exist_has_the_rule_that_would_de
 	expect_text("found", NULL, "none");
 	expect_text("rule", "name", "needed");
 	expect_text("now", "code", "required");
+	cr_expect(strstr(text_at("cause", "text"), "whether a socket has it is not known"));
 	other.remote_port = 10;
 	ask_flow(&other);
 	expect_text("rule", "name", "");

@@ -33,8 +33,8 @@ struct control_handlers {
 	bool (*list)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	bool (*sa)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	/* As a document in parts; the parts before the last one may be empty. */
-	bool (*explain)(void *context, const struct control_explain *asked,
-			struct map_cursor *cursor, struct json_writer *w);
+	bool (*explain)(void *context, struct control_explain *asked, struct map_cursor *cursor,
+			struct json_writer *w);
 	void (*request)(void *context, const struct control_request *request,
 			struct json_writer *w);
 };

@@ -27,6 +27,12 @@ struct control_explain {
 	uint64_t latch_id;
 	struct flow_query query; /* unless by_id */
 	bool for_root;
+	/* The handler's own, zeroed at first: what its parts have found so far. */
+	struct control_explain_found {
+		uint64_t count;
+		struct latch_flow flow; /* of the newest latch */
+		struct latch latch;
+	} found;
 };
 
 /*

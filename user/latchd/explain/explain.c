@@ -2,11 +2,12 @@
 #include "latchd/explain/explain.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "common/clock.h"
 #include "latchd/explain/explain_decide.h"
+#include "latchd/explain/explain_policy.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/net/socket_diag.h"
@@ -15,21 +16,6 @@
 #define DUMP_TRIES 4
 
 /* ---- the policies that decide now */
-
-/* A route may lead to an xfrm interface, and then a policy with its id decides. */
-static const struct policy *find_policy(const struct spd *spd, const struct latch_flow *flow,
-					enum policy_direction direction)
-{
-	const struct policy *found = policy_deciding(spd, flow, 0, direction), *other;
-	size_t i;
-
-	for (i = 0; !found && i < spd->count; i++) {
-		other = &spd->policies[i];
-		if (other->if_id && other->direction == direction && policy_covers(other, flow))
-			found = policy_deciding(spd, flow, other->if_id, direction);
-	}
-	return found;
-}
 
 static int read_policies(struct explanation *e)
 {
@@ -42,7 +28,7 @@ static int read_policies(struct explanation *e)
 	if (err)
 		return err;
 	for (direction = POLICY_OUT; direction < POLICY_DIRECTIONS; direction++) {
-		const struct policy *found = find_policy(&spd, &e->flow, direction);
+		const struct policy *found = explain_policy(&spd, &e->flow, direction);
 		struct explain_policy *policy = &e->policy[direction];
 
 		policy->absent = !found;
@@ -67,6 +53,8 @@ static void add_sa(struct explanation *e, const struct latch_sa_key *key, const 
 {
 	size_t at = e->sa_count < EXPLAIN_SAS_MAX ? e->sa_count : EXPLAIN_SAS_MAX;
 
+	if (!explain_fits_policy(e, sa, out))
+		return;
 	e->sa_count++;
 	while (at && e->sas[at - 1].sa.installed < sa->installed) {
 		if (at < EXPLAIN_SAS_MAX)
@@ -103,6 +91,8 @@ static int add_unreported(void *context, const struct latch_sa_key *key, const s
 	if (key->netns == flow->netns && key->family == flow->family && !sa->word.params &&
 	    !(sa->word.flags & LATCH_SA_GONE) && (out || in))
 		add_sa(gather->e, key, sa, out);
+	else if (explain_may_carry_unreported(gather->e, key, sa))
+		gather->e->unreported++;
 	return 0;
 }
 
@@ -139,19 +129,29 @@ const struct history_record *explain_record_of_id(const struct history *history,
 	return record ? record : history_find(history, HISTORY_LIVE, id);
 }
 
-/* The newer one of a latch that has ended and a connection that was refused. */
-static const struct history_record *record_of_flow(const struct history *history,
-						   const struct latch_flow *flow)
+const struct history_record *explain_record_of_flow(const struct history *history,
+						    const struct latch_flow *flow,
+						    enum latch_direction direction)
 {
 	const struct history_record *newest = NULL, *record;
 	enum history_kind kind;
 
 	for (kind = HISTORY_LIVE; kind < HISTORY_KINDS; kind++) {
 		record = history_find_flow(history, kind, flow);
+		if (record && direction != LATCH_DIRECTION_NONE && record->direction != direction)
+			continue;
 		if (record && (!newest || record->last_ns >= newest->last_ns))
 			newest = record;
 	}
 	return newest;
+}
+
+/* SCTP: a latch stays CLOSED for a while, and its record is one of those that have ended. */
+static const struct history_record *record_of_latch(const struct history *history, uint64_t id)
+{
+	const struct history_record *record = history_find(history, HISTORY_LIVE, id);
+
+	return record ? record : history_find(history, HISTORY_ENDED, id);
 }
 
 static void find_record(const struct explain_sources *sources,
@@ -160,23 +160,59 @@ static void find_record(const struct explain_sources *sources,
 	const struct history_record *record = subject->record;
 
 	if (subject->latch)
-		record = history_find(sources->history, HISTORY_LIVE, subject->latch->id);
+		record = record_of_latch(sources->history, subject->latch->id);
 	else if (!record)
-		record = record_of_flow(sources->history, &subject->flow);
+		record = explain_record_of_flow(sources->history, &subject->flow,
+						subject->direction);
 	e->has_record = record != NULL;
 	if (record)
 		e->record = *record;
 }
 
-static enum explain_found find_kind(const struct explain_subject *subject, struct explanation *e)
+static enum explain_socket find_socket(const struct latch_flow *flow)
 {
-	if (subject->latch)
+	int err = flow->local_port ? socket_diag_find_connecting(flow) : -EINVAL;
+
+	if (!err)
+		return EXPLAIN_SOCKET_CONNECTING;
+	if (err == -EISCONN)
+		return EXPLAIN_SOCKET_CONNECTED;
+	return err == -ENOENT ? EXPLAIN_SOCKET_NONE : EXPLAIN_SOCKET_UNKNOWN;
+}
+
+/* The connect() that was refused has ended, and TCP has connected the same ends since. */
+static bool is_later_socket(const struct explanation *e)
+{
+	return e->record.flow.protocol == IPPROTO_TCP && !e->record.elsewhere && e->record.reset &&
+	       !e->record.reset_error && e->socket == EXPLAIN_SOCKET_CONNECTED;
+}
+
+static enum explain_found find_kind(const struct explain_subject *subject,
+				    const struct explanation *e)
+{
+	bool ended = e->has_record && e->record.kind == HISTORY_ENDED;
+	bool refused = e->has_record && e->record.kind == HISTORY_REFUSED;
+
+	if (subject->latch && !ended)
 		return EXPLAIN_LATCH;
-	if (e->has_record && e->record.kind != HISTORY_REFUSED)
+	if (e->has_record && !refused)
 		return EXPLAIN_ENDED;
-	if (subject->flow.local_port && !socket_diag_find(&subject->flow))
-		return EXPLAIN_SOCKET;
-	return e->has_record ? EXPLAIN_REFUSED : EXPLAIN_NONE;
+	if (refused && !is_later_socket(e))
+		return EXPLAIN_REFUSED;
+	return e->socket == EXPLAIN_SOCKET_CONNECTING || e->socket == EXPLAIN_SOCKET_CONNECTED
+		       ? EXPLAIN_SOCKET
+		       : EXPLAIN_NONE;
+}
+
+static void find(const struct explain_sources *sources, const struct explain_subject *subject,
+		 struct explanation *e)
+{
+	find_record(sources, subject, e);
+	if (!subject->latch)
+		e->socket = find_socket(&subject->flow);
+	e->found = find_kind(subject, e);
+	if (e->found == EXPLAIN_SOCKET)
+		e->has_record = false;
 }
 
 static void set_flow(const struct explain_subject *subject, struct explanation *e)
@@ -217,19 +253,19 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 	int err;
 
 	*e = (struct explanation){.rule = LATCH_RULE_NONE};
-	find_record(sources, subject, e);
-	e->found = find_kind(subject, e);
+	find(sources, subject, e);
 	set_flow(subject, e);
 	if (subject->latch)
 		e->latch = *subject->latch;
+	e->latches = subject->latches;
 	e->gaps = history_gaps(sources->history);
+	e->spd_error = read_policies(e);
 	err = read_rule(sources, e);
 	if (!err)
 		err = read_sas(sources, e);
 	if (err)
 		return err;
 	complete_record(sources, e);
-	e->spd_error = read_policies(e);
 	explain_decide(e, clock_boot_ns(), sources->pending_limit_ns);
 	return 0;
 }

@@ -26,7 +26,8 @@ struct explain_subject {
 	struct latch_flow flow;		/* local_port 0: any */
 	enum latch_direction direction; /* NONE: not given */
 	const struct latch *latch;
-	const struct history_record *record; /* of a latch that is gone */
+	const struct history_record *record; /* NULL: the one of the latch, or of the flow */
+	uint64_t latches;		     /* how many match */
 };
 
 /* Fills ret. 0 or a negative errno: a table could not be read. */
@@ -35,5 +36,9 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 
 /* The record of a latch, live or gone, or NULL. */
 const struct history_record *explain_record_of_id(const struct history *history, uint64_t id);
+/* The newest one of any kind, or NULL. A direction of NONE stands for both. */
+const struct history_record *explain_record_of_flow(const struct history *history,
+						    const struct latch_flow *flow,
+						    enum latch_direction direction);
 
 #endif

@@ -2,6 +2,38 @@
 /* What bpf/gate/new_flow.bpf.c would do with the first packet of the flow. */
 #include "latchd/explain/explain_decide.h"
 
+#include <linux/xfrm.h>
+
+static const struct explain_policy *policy_of(const struct explanation *e, bool out)
+{
+	return &e->policy[out ? POLICY_OUT : POLICY_IN];
+}
+
+bool explain_fits_policy(const struct explanation *e, const struct latch_sa *sa, bool out)
+{
+	const struct explain_policy *policy = policy_of(e, out);
+
+	return e->spd_error || policy->action != POLICY_PROTECT || policy->absent ||
+	       policy->policy.if_id == sa->if_id;
+}
+
+bool explain_may_carry_unreported(const struct explanation *e, const struct latch_sa_key *key,
+				  const struct latch_sa *sa)
+{
+	bool out = e->direction != LATCH_DIRECTION_IN;
+	const struct policy *policy = &policy_of(e, out)->policy;
+	unsigned int i;
+
+	if (e->spd_error || key->netns != e->flow.netns || sa->word.params ||
+	    sa->word.flags & LATCH_SA_GONE || sa->mode == XFRM_MODE_TRANSPORT ||
+	    !explain_fits_policy(e, sa, out))
+		return false;
+	for (i = 0; i < policy->template_count; i++)
+		if (policy->templates[i].mode == sa->mode)
+			return true;
+	return false;
+}
+
 static const struct explain_sa *newest(const struct explanation *e, bool out)
 {
 	const struct explain_sa *found = NULL;
@@ -12,6 +44,21 @@ static const struct explain_sa *newest(const struct explanation *e, bool out)
 		    (!found || e->sas[i].sa.installed > found->sa.installed))
 			found = &e->sas[i];
 	return found;
+}
+
+/* The kernel tells them apart by the route, which is not looked at. */
+static bool has_other_owner(const struct explanation *e, bool out)
+{
+	const union latch_sa_word *word;
+	size_t i;
+
+	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++) {
+		word = &e->sas[i].sa.word;
+		if (e->sas[i].out == out && word->state == LATCH_SA_BOUND && word->params &&
+		    word->params != e->now_sa->sa.word.params)
+			return true;
+	}
+	return false;
 }
 
 static enum explain_now without_owner(const struct explanation *e)
@@ -42,12 +89,13 @@ static enum explain_now by_sa(const struct explanation *e, const struct latch_sa
 static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t pending_limit_ns)
 {
 	bool out = e->direction != LATCH_DIRECTION_IN;
+	enum explain_now now;
 
 	if (e->action == LATCH_ACTION_OFF)
 		return EXPLAIN_NOW_OFF;
 	if (e->spd_error)
 		return EXPLAIN_NOW_UNKNOWN;
-	switch (e->policy[out ? POLICY_OUT : POLICY_IN].action) {
+	switch (policy_of(e, out)->action) {
 	case POLICY_BLOCK:
 		return EXPLAIN_NOW_BLOCKED;
 	case POLICY_BYPASS:
@@ -56,8 +104,10 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 		break;
 	}
 	e->now_sa = newest(e, out);
-	return e->now_sa ? by_sa(e, &e->now_sa->sa, now_ns, pending_limit_ns)
-			 : EXPLAIN_NOW_NEGOTIATES;
+	if (!e->now_sa)
+		return e->unreported ? EXPLAIN_NOW_UNREPORTED : EXPLAIN_NOW_NEGOTIATES;
+	now = by_sa(e, &e->now_sa->sa, now_ns, pending_limit_ns);
+	return now == EXPLAIN_NOW_LATCHED && has_other_owner(e, out) ? EXPLAIN_NOW_ONE_OF : now;
 }
 
 void explain_decide(struct explanation *e, uint64_t now_ns, uint64_t pending_limit_ns)

@@ -18,6 +18,13 @@ enum explain_found {
 	EXPLAIN_NONE,	 /* none of these */
 };
 
+enum explain_socket {
+	EXPLAIN_SOCKET_UNKNOWN, /* not looked for, or that failed */
+	EXPLAIN_SOCKET_NONE,
+	EXPLAIN_SOCKET_CONNECTING,
+	EXPLAIN_SOCKET_CONNECTED,
+};
+
 struct explain_policy {
 	bool absent; /* no policy: the default action */
 	enum policy_action action;
@@ -38,7 +45,9 @@ enum explain_now {
 	EXPLAIN_NOW_CLEAR,	/* it passes without IPsec */
 	EXPLAIN_NOW_REQUIRED,	/* refused: without IPsec, and a rule requires a latch */
 	EXPLAIN_NOW_NEGOTIATES, /* there is no SA yet */
+	EXPLAIN_NOW_UNREPORTED, /* an SA whose traffic is not known may carry it */
 	EXPLAIN_NOW_LATCHED,	/* to the owner of the SA */
+	EXPLAIN_NOW_ONE_OF,	/* to the owner of one of several: the route decides */
 	EXPLAIN_NOW_CONTESTED,	/* refused */
 	EXPLAIN_NOW_WAITS,	/* for the owner of the SA */
 	EXPLAIN_NOW_LARVAL,	/* it passes, latched to no peer */
@@ -50,7 +59,9 @@ struct explanation {
 	struct latch_flow flow;
 	bool example_port; /* the local port stands for any */
 	enum latch_direction direction;
-	struct latch latch; /* EXPLAIN_LATCH */
+	struct latch latch;	    /* EXPLAIN_LATCH */
+	uint64_t latches;	    /* that match, of which this is one */
+	enum explain_socket socket; /* of the flow, if it has no latch */
 	bool has_record;
 	struct history_record record;
 	uint16_t rule; /* that decides now, or LATCH_RULE_NONE */
@@ -59,6 +70,7 @@ struct explanation {
 	struct explain_policy policy[POLICY_DIRECTIONS];
 	size_t sa_count; /* of all; the first ones are in sas, the newest first */
 	struct explain_sa sas[EXPLAIN_SAS_MAX];
+	uint64_t unreported; /* SAs of a mode with selectors that no key manager has reported */
 	enum explain_now now;
 	const struct explain_sa *now_sa; /* that the kernel would use; NULL: none */
 	struct history_gaps gaps;

@@ -41,14 +41,19 @@ static bool is_foreign(struct history *h, uint64_t netns)
 	return foreign != 0;
 }
 
-/* A latch's peer and the peer that it was broken by: connections of one pair replace each other. */
+/*
+ * A latch's peer, the peer that it was broken by, and the reason: such connections replace each
+ * other. What ends normally replaces no evidence of a break.
+ */
 static uint8_t group_of_latch(const struct history *h, const struct latch_flow *flow,
-			      const struct history_side *want, const struct history_side *got)
+			      const struct history_side *want, const struct history_side *got,
+			      uint8_t reason)
 {
 	struct {
 		char want[LATCH_ID_TEXT_MAX], got[LATCH_ID_TEXT_MAX];
 		uint8_t remote[16];
-	} pair = {0};
+		uint8_t reason;
+	} pair = {.reason = reason};
 
 	if (want->known)
 		memcpy(pair.want, want->peer.id, sizeof(pair.want));
@@ -57,6 +62,15 @@ static uint8_t group_of_latch(const struct history *h, const struct latch_flow *
 	if (got->known)
 		memcpy(pair.got, got->peer.id, sizeof(pair.got));
 	return history_table_group(h->table, &pair, sizeof(pair));
+}
+
+static uint8_t group_of_record(const struct history *h, const struct history_record *record)
+{
+	const struct history_former *former = &record->former;
+	bool healed = !record->reason && former->reason;
+
+	return group_of_latch(h, &record->flow, &record->want, healed ? &former->got : &record->got,
+			      healed ? former->reason : record->reason);
 }
 
 /* Other hosts choose the addresses of what they open. */
@@ -86,13 +100,15 @@ void history_side_of(const struct identities *identities, uint16_t index, struct
 		.known = true, .params = *params, .peer = *peer, .local = *local};
 }
 
+/* A name that is no longer known stays as it was. */
 static void set_rule(struct history *h, struct history_record *record, uint16_t rule, int set)
 {
-	const char *name = NULL;
+	const char *name = rule == LATCH_RULE_NONE ? "" : NULL;
 
-	if (h->sources.rule_name)
+	if (!name && h->sources.rule_name)
 		name = h->sources.rule_name(h->sources.context, rule, set);
-	text_copy(record->rule, sizeof(record->rule), name ? name : "");
+	if (name)
+		text_copy(record->rule, sizeof(record->rule), name);
 }
 
 static void set_packet(struct history *h, struct history_record *record,
@@ -123,7 +139,7 @@ static void touch(struct history *h, struct history_record *record, uint64_t now
 /* ---- live latches */
 
 static struct history_record *live(struct history *h, uint64_t id, const struct latch_flow *flow,
-				   uint16_t want, uint16_t got)
+				   uint16_t want, const struct news_cause *cause)
 {
 	struct history_record *record = history_table_find_id(h->table, HISTORY_LIVE, id);
 	struct history_side wanted, found;
@@ -131,9 +147,9 @@ static struct history_record *live(struct history *h, uint64_t id, const struct 
 	if (record)
 		return record;
 	history_side_of(h->sources.identities, want, &wanted);
-	history_side_of(h->sources.identities, got, &found);
+	history_side_of(h->sources.identities, cause->got, &found);
 	record = history_table_add(h->table, HISTORY_LIVE, id, flow,
-				   group_of_latch(h, flow, &wanted, &found),
+				   group_of_latch(h, flow, &wanted, &found, cause->reason),
 				   is_foreign(h, flow->netns));
 	record->want = wanted;
 	return record;
@@ -143,7 +159,7 @@ static struct history_record *live_of_news(struct history *h, const struct news 
 {
 	const struct latch *latch = news->latch;
 	struct history_record *record =
-		live(h, latch->id, news->flow, latch->word.params, news->cause.got);
+		live(h, latch->id, news->flow, latch->word.params, &news->cause);
 
 	record->direction = latch->direction;
 	record->drops = latch->drops;
@@ -171,13 +187,25 @@ static void on_broken(struct history *h, const struct news *news)
 	record->broken_ns = record->last_ns;
 	record->healed_ns = 0;
 	history_side_of(h->sources.identities, news->cause.got, &record->got);
+	history_table_regroup(h->table, record, group_of_record(h, record));
 }
 
 static void on_healed(struct history *h, const struct news *news)
 {
 	struct history_record *record = live_of_news(h, news);
 
+	if (record->reason)
+		record->former = (struct history_former){
+			.reason = record->reason,
+			.broken_ns = record->broken_ns,
+			.got = record->got,
+		};
+	set_cause(record, &(const struct news_cause){0});
+	record->got = (struct history_side){0};
+	record->broken_ns = 0;
 	record->healed_ns = record->last_ns;
+	record->reset = false;
+	record->reset_error = 0;
 }
 
 static void on_reset(struct history *h, const struct news *news)
@@ -190,13 +218,27 @@ static void on_reset(struct history *h, const struct news *news)
 		set_cause(record, &news->cause);
 }
 
+/* The attribution of its SA follows: such drops are no evidence, and each rekey brings some. */
+static bool waits_for_owner(enum latch_drop drop)
+{
+	return drop == LATCH_DROP_SA_PENDING || drop == LATCH_DROP_SA_UNKNOWN;
+}
+
+/* SCTP: a latch stays CLOSED for a while after its end. */
+static bool has_ended(struct history *h, const struct latch_event *event)
+{
+	return event->word.state == LATCH_STATE_CLOSED ||
+	       history_table_find_id(h->table, HISTORY_ENDED, event->latch_id);
+}
+
 static void on_drop(struct history *h, const struct latch_event *event)
 {
 	struct history_record *record;
 
-	if (!event->latch_id)
+	if (!event->latch_id || waits_for_owner(event->drop) || has_ended(h, event))
 		return;
-	record = live(h, event->latch_id, &event->flow, event->word.params, 0);
+	record = live(h, event->latch_id, &event->flow, event->word.params,
+		      &(const struct news_cause){0});
 	record->direction = event->direction;
 	record->drops = event->drops;
 	set_packet(h, record, event);
@@ -219,7 +261,8 @@ static void on_closed(struct history *h, const struct latch_event *event)
 	history_side_of(h->sources.identities, event->word.params, &want);
 	record = history_table_add(
 		h->table, HISTORY_ENDED, event->latch_id, &event->flow,
-		group_of_latch(h, &event->flow, &want, before ? &before->got : &want),
+		before ? group_of_record(h, before)
+		       : group_of_latch(h, &event->flow, &want, &want, event->word.reasons),
 		is_foreign(h, event->flow.netns));
 	if (before) {
 		*record = *before;
@@ -238,46 +281,58 @@ static void on_closed(struct history *h, const struct latch_event *event)
 
 /* ---- flows without a latch */
 
-static struct history_record *refused(struct history *h, const struct latch_event *event)
+/* What was known of a refusal with another cause does not explain this one. */
+static void forget_other_cause(struct history_record *record, const struct history_record *before)
+{
+	if (record->packet.drop == before->packet.drop && record->elsewhere == before->elsewhere &&
+	    !strcmp(record->rule, before->rule))
+		return;
+	record->has_rival = record->reset = false;
+	record->rival = (struct news_rival){0};
+	record->want = record->got = (struct history_side){0};
+	record->reset_error = 0;
+	record->count = 0;
+}
+
+static struct history_record *refused(struct history *h, const struct latch_event *event,
+				      enum latch_direction direction, bool elsewhere)
 {
 	struct history_record *record =
 		history_table_find_flow(h->table, HISTORY_REFUSED, &event->flow);
+	struct history_record before = {0};
 
-	if (!record)
+	if (record)
+		before = *record;
+	else
 		record = history_table_add(h->table, HISTORY_REFUSED, 0, &event->flow,
-					   group_of_refused(h, &event->flow, event->direction),
+					   group_of_refused(h, &event->flow, direction),
 					   is_foreign(h, event->flow.netns));
-	record->count++;
-	record->direction = event->direction;
+	record->direction = direction;
+	record->elsewhere = elsewhere;
+	set_rule(h, record, elsewhere ? LATCH_RULE_NONE : event->rule, -1);
 	set_packet(h, record, event);
+	if (elsewhere)
+		record->packet.direction = direction;
+	forget_other_cause(record, &before);
+	record->count++;
 	touch(h, record, event->time);
 	return record;
 }
 
 static void on_refused(struct history *h, const struct news *news)
 {
-	struct history_record *record = refused(h, news->event);
+	struct history_record *record = refused(h, news->event, news->event->direction, false);
 
-	record->elsewhere = false;
 	/* A packet that was repeated finds no connect() any more. */
 	if (record->count == 1 || !news->error)
 		record->reset_error = news->error;
 	record->reset |= !news->error;
-	set_rule(h, record, news->event->rule, -1);
 	if (!news->rival)
 		return;
 	record->has_rival = true;
 	record->rival = *news->rival;
 	history_side_of(h->sources.identities, news->rival->params, &record->want);
 	history_side_of(h->sources.identities, news->rival->rival_params, &record->got);
-}
-
-static void on_elsewhere(struct history *h, const struct latch_event *event)
-{
-	struct history_record *record = refused(h, event);
-
-	record->elsewhere = true;
-	record->direction = LATCH_DIRECTION_OUT;
 }
 
 /* ---- news */
@@ -295,7 +350,7 @@ static void on_kernel_event(struct history *h, const struct latch_event *event)
 		on_drop(h, event);
 		return;
 	case LATCH_EVENT_SAS_ELSEWHERE:
-		on_elsewhere(h, event);
+		refused(h, event, LATCH_DIRECTION_OUT, true);
 		return;
 	case LATCH_EVENT_REFUSED: /* as FLOW_REFUSED */
 	case LATCH_EVENT_LATCH_BROKEN:

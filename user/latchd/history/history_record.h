@@ -35,6 +35,13 @@ struct history_packet {
 	struct history_side owner;
 };
 
+/* A break that has healed: it explains nothing that happens now. */
+struct history_former {
+	uint8_t reason; /* 0: there was none */
+	uint64_t broken_ns;
+	struct history_side got;
+};
+
 struct history_record {
 	enum history_kind kind;
 	struct latch_flow flow;
@@ -42,7 +49,7 @@ struct history_record {
 	uint64_t latch_id;			 /* 0: it had none */
 	uint64_t last_ns;			 /* of its last event */
 	uint64_t broken_ns, healed_ns, ended_ns; /* 0: not, or not seen */
-	uint8_t reason;	 /* of enum latch_reason: the one that broke it; 0: not seen */
+	uint8_t reason;	 /* of enum latch_reason: the one that broke it; 0: not seen, or healed */
 	uint8_t reasons; /* when it ended */
 	bool reset;	 /* its socket was ended, or that was tried */
 	int reset_error; /* of that; of a refused flow: as in struct news */
@@ -56,6 +63,7 @@ struct history_record {
 	char rule[HISTORY_RULE_SIZE]; /* "": none, or not known */
 	struct history_packet packet;
 	struct history_side want, got;
+	struct history_former former;
 };
 
 #endif

@@ -33,6 +33,7 @@ struct range {
 };
 
 #define HOST_RECORDS (HISTORY_RECORDS - HISTORY_FOREIGN)
+_Static_assert(HISTORY_GROUPS < HOST_RECORDS, "a group of one record is never the largest");
 
 static struct range range_of(bool foreign)
 {
@@ -78,15 +79,13 @@ static size_t largest_group(const struct part *part)
 	return largest;
 }
 
-/* Groups of one record each have no largest: then the oldest of all goes. */
 static size_t oldest(const struct part *part, bool foreign)
 {
 	const struct range range = range_of(foreign);
 	size_t group = foreign ? 0 : largest_group(part), i, found = range.end;
-	bool any = foreign || part->members[group] <= 1;
 
 	for (i = range.begin; i < range.end; i++) {
-		if (!any && part->places[i].group != group)
+		if (!foreign && part->places[i].group != group)
 			continue;
 		if (found == range.end || part->places[i].last_ns < part->places[found].last_ns)
 			found = i;
@@ -138,6 +137,19 @@ struct history_record *history_table_add(struct history_table *table, enum histo
 	record->latch_id = latch_id;
 	record->flow = *flow;
 	return record;
+}
+
+void history_table_regroup(struct history_table *table, const struct history_record *record,
+			   uint8_t group)
+{
+	struct part *part = &table->parts[record->kind];
+	size_t at = (size_t)(record - part->records);
+
+	if (at < HOST_RECORDS) {
+		part->members[part->places[at].group]--;
+		part->members[group]++;
+	}
+	part->places[at].group = group;
 }
 
 void history_table_remove(struct history_table *table, struct history_record *record)

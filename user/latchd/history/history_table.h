@@ -11,9 +11,10 @@
 #include "common/keyed_hash.h"
 #include "latchd/history/history_record.h"
 
-#define HISTORY_RECORDS	      256 /* of each kind */
-#define HISTORY_FOREIGN	      64  /* of them, of other user namespaces */
-#define HISTORY_GROUPS	      256
+#define HISTORY_RECORDS 256 /* of each kind */
+#define HISTORY_FOREIGN 64  /* of them, of other user namespaces */
+/* Fewer than the host's places: if these are full, the largest group has two records or more. */
+#define HISTORY_GROUPS	      128
 #define HISTORY_GROUP_OUTSIDE 0 /* all flows that other hosts have opened in vain */
 
 struct history_table;
@@ -29,6 +30,9 @@ uint8_t history_table_group(const struct history_table *table, const void *bytes
 struct history_record *history_table_add(struct history_table *table, enum history_kind kind,
 					 uint64_t latch_id, const struct latch_flow *flow,
 					 uint8_t group, bool foreign);
+/* It belongs to another group now. */
+void history_table_regroup(struct history_table *table, const struct history_record *record,
+			   uint8_t group);
 void history_table_remove(struct history_table *table, struct history_record *record);
 /* After record->last_ns has changed. */
 void history_table_touch(struct history_table *table, const struct history_record *record);

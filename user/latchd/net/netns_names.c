@@ -10,7 +10,7 @@
 #include "latchd/net/netns_cookie.h"
 #include "latchd/net/netns_mounts.h"
 
-#define FOLDER	  "/run/netns/"
+#define PROCESS	  "/proc/1"
 #define LOOK_MS	  1000
 #define LOOK_TIME 10 /* looks get at most this fraction of the time */
 #define NAMES_MAX 65536
@@ -30,14 +30,27 @@ static struct netns_name *next_name(struct netns_names *names)
 	return &names->names[names->count];
 }
 
-/* /var/run is often a link to /run, and its mounts are seen once. */
+const char *netns_names_of_path(const char *path)
+{
+	static const char *const folders[] = {
+		PROCESS "/root/run/netns/",
+		PROCESS "/root/var/run/netns/", /* where it is no link to /run */
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		if (!strncmp(path, folders[i], strlen(folders[i])))
+			return path + strlen(folders[i]);
+	return NULL;
+}
+
 static int note(void *context, int netns_fd, const char *path)
 {
 	struct netns_names *names = context;
-	const char *folder = strstr(path, FOLDER);
-	struct netns_name *name = folder && names->count < NAMES_MAX ? next_name(names) : NULL;
+	const char *text = netns_names_of_path(path);
+	struct netns_name *name = text && names->count < NAMES_MAX ? next_name(names) : NULL;
 
-	if (name && text_copy(name->name, sizeof(name->name), folder + strlen(FOLDER)) > 0 &&
+	if (name && text_copy(name->name, sizeof(name->name), text) > 0 &&
 	    !strchr(name->name, '/') && !netns_of_descriptor(netns_fd, &name->cookie))
 		names->count++;
 	return -ENOENT;
@@ -59,7 +72,7 @@ void netns_names_refresh(struct netns_names *names)
 	if (begun_ms < names->due_ms)
 		return;
 	names->count = 0;
-	netns_mounts_walk("/proc/1", note, names);
+	netns_mounts_walk(PROCESS, note, names);
 	if (names->count)
 		qsort(names->names, names->count, sizeof(*names->names), compare);
 	took_ms = loop_now_ms() - begun_ms;
@@ -99,14 +112,15 @@ int netns_names_find(const struct netns_names *names, const char *word, uint64_t
 {
 	size_t i, digits = strspn(word, "0123456789");
 
+	if (digits && digits <= 19 && !word[digits]) {
+		*ret_cookie = strtoull(word, NULL, 10);
+		return 0;
+	}
 	for (i = 0; i < names->count; i++) {
 		if (strcmp(names->names[i].name, word) != 0)
 			continue;
 		*ret_cookie = names->names[i].cookie;
 		return 0;
 	}
-	if (!digits || word[digits] || digits > 19)
-		return -ENOENT;
-	*ret_cookie = strtoull(word, NULL, 10);
-	return 0;
+	return -ENOENT;
 }

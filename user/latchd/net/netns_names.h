@@ -26,7 +26,16 @@ void netns_names_release(struct netns_names *names);
 /* NULL: it has none. Of several the first one in order. */
 const char *netns_names_of(const struct netns_names *names, uint64_t cookie);
 
-/* The namespace with this name, or with this cookie in digits. 0, or -ENOENT. */
+/*
+ * The name of a mount of ip netns, with the path below /proc/1/root; NULL: it is another mount,
+ * whose path may end alike.
+ */
+const char *netns_names_of_path(const char *path);
+
+/*
+ * The namespace with this cookie in digits, or else with this name: no name stands for the cookie
+ * of another one. 0, or -ENOENT.
+ */
 int netns_names_find(const struct netns_names *names, const char *word, uint64_t *ret_cookie);
 
 #endif

@@ -252,6 +252,15 @@ int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie)
 	return fd < 0 ? fd : find_exactly(fd, &search);
 }
 
+int socket_diag_find_connecting(const struct latch_flow *flow)
+{
+	auto_close int fd = open_for(flow);
+	struct search search = {.flow = flow};
+	int err = fd < 0 ? fd : find_exactly(fd, &search);
+
+	return err || is_connecting(&search.socket) ? err : -EISCONN;
+}
+
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie)
 {
 	auto_close int fd = open_for(flow);

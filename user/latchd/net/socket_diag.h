@@ -41,6 +41,8 @@ int socket_diag_destroy_found(const struct latch_flow *flow, uint64_t cookie, bo
 int socket_diag_find(const struct latch_flow *flow);
 /* The same for a socket with this cookie (0 = any). */
 int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie);
+/* 0: some socket is being connected. -EISCONN: another one has the flow. Or as find. */
+int socket_diag_find_connecting(const struct latch_flow *flow);
 
 /* The same with that walk. */
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);

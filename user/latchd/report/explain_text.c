@@ -23,25 +23,10 @@
 
 #define NAME_SIZE (2 * LATCH_ID_TEXT_MAX + 16)
 
-/* The peer chooses its text: a quotation mark in it must not end the quotation. */
-static void quote(char out[NAME_SIZE], const char *text)
-{
-	char *at = out;
-
-	*at++ = '"';
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			*at++ = '\\';
-		*at++ = *text;
-	}
-	*at++ = '"';
-	*at = '\0';
-}
-
 static const char *name_of(char out[NAME_SIZE], const struct history_side *side)
 {
 	if (side->known)
-		quote(out, side->peer.id);
+		text_quote(out, NAME_SIZE, side->peer.id);
 	else
 		snprintf(out, NAME_SIZE, "an unknown peer");
 	return out;
@@ -146,17 +131,30 @@ static void on_reason(const struct explanation *e, uint8_t reason, struct explai
 	}
 }
 
+/*
+ * The one that broke it: not if the latch was not broken when it ended, unless a request has ended
+ * its socket.
+ */
+static uint8_t standing_reason(const struct history_record *record, uint8_t reasons)
+{
+	bool stands = record->reset || (!record->healed_ns && !record->ended_ns);
+
+	return stands || reasons & record->reason ? record->reason : 0;
+}
+
+uint8_t explain_text_reasons(const struct history_record *record)
+{
+	return record->reasons | standing_reason(record, record->reasons);
+}
+
 /* The one that broke it, or any of those that it has. */
 static uint8_t reason_of(const struct explanation *e)
 {
-	uint8_t reasons = e->found == EXPLAIN_LATCH ? e->latch.word.reasons
-			  : e->record.ended_ns	    ? e->record.reasons
-						    : e->record.reason;
+	bool live = e->found == EXPLAIN_LATCH;
+	uint8_t reasons = live ? e->latch.word.reasons : explain_text_reasons(&e->record);
+	uint8_t first = e->has_record ? e->record.reason : 0;
 
-	if (e->has_record && e->record.reason &&
-	    (reasons & e->record.reason || (e->record.reset && !e->record.healed_ns)))
-		return e->record.reason;
-	return reasons & (uint8_t)-reasons;
+	return reasons & first ? first : reasons & (uint8_t)-reasons;
 }
 
 /* ---- a latch */
@@ -165,6 +163,12 @@ static void on_dropped(const struct explanation *e, struct explain_texts *ret)
 {
 	char owner[NAME_SIZE];
 
+	if (e->found == EXPLAIN_LATCH && e->latch.drops &&
+	    (!e->has_record || !e->record.packet.time_ns))
+		CAUSE("; %" PRIu64
+		      " packets were dropped: they waited for the owner of their SA, or "
+		      "the event is not known",
+		      (uint64_t)e->latch.drops);
 	if (!e->has_record || !e->record.packet.time_ns)
 		return;
 	CAUSE("; dropped %" PRIu64 " packets, the last reported one as %s",
@@ -172,6 +176,19 @@ static void on_dropped(const struct explanation *e, struct explain_texts *ret)
 	      latch_drop_name(e->record.packet.drop));
 	if (e->record.packet.owner.known)
 		CAUSE(" (its SA is of %s)", name_of(owner, &e->record.packet.owner));
+}
+
+static void on_healed(const struct explanation *e, struct explain_texts *ret)
+{
+	const struct history_former *former = &e->record.former;
+	char got[NAME_SIZE];
+
+	if (!e->has_record || !former->reason)
+		return;
+	CAUSE("; it was broken before (%s", latch_reason_name((enum latch_reason)former->reason));
+	if (former->got.known)
+		CAUSE(", an SA of %s", name_of(got, &former->got));
+	CAUSE("), and has healed");
 }
 
 static void on_live(const struct report_source *source, const struct explanation *e,
@@ -188,6 +205,7 @@ static void on_live(const struct report_source *source, const struct explanation
 	case LATCH_STATE_ESTABLISHED:
 		CAUSE("packets pass under SAs of %s with the latched parameters, and under no other",
 		      name_of_params(peer, source, latch->word.params));
+		on_healed(e, ret);
 		on_dropped(e, ret);
 		return;
 	case LATCH_STATE_LARVAL:
@@ -226,8 +244,11 @@ static void on_ended(const struct explanation *e, struct explain_texts *ret)
 	ret->code = e->record.ended_ns ? "ended" : "end-unseen";
 	if (e->record.ended_ns)
 		CAUSE("its connection ended; the latch was not broken then");
-	else
+	else if (e->gaps.lost)
 		CAUSE("the latch is gone, and its end was not seen: kernel events were lost");
+	else
+		CAUSE("the latch is gone, and its end is not yet reported");
+	on_healed(e, ret);
 	on_dropped(e, ret);
 }
 
@@ -344,7 +365,10 @@ static void on_socket(const struct report_source *source, const struct explanati
 static void on_none(const struct explanation *e, struct explain_texts *ret)
 {
 	ret->code = "none";
-	CAUSE("no latch, no socket and no record has this flow");
+	if (e->socket == EXPLAIN_SOCKET_NONE)
+		CAUSE("no latch, no socket and no record has this flow");
+	else
+		CAUSE("no latch and no record has this flow; whether a socket has it is not known");
 	if (e->gaps.lost)
 		CAUSE(" (%" PRIu64 " kernel events were lost)", e->gaps.lost);
 }
@@ -374,6 +398,29 @@ void explain_text_cause(const struct report_source *source, const struct explana
 
 /* ---- what a new connection would get */
 
+/* Each owner once, in the order of the SAs. */
+static void add_owners(const struct report_source *source, const struct explanation *e,
+		       struct explain_texts *ret)
+{
+	const char *separator = "";
+	char peer[NAME_SIZE];
+	size_t i, j;
+
+	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++) {
+		const struct explain_sa *sa = &e->sas[i];
+
+		for (j = 0; j < i; j++)
+			if (e->sas[j].out == e->now_sa->out &&
+			    e->sas[j].sa.word.params == sa->sa.word.params)
+				break;
+		if (j < i || sa->out != e->now_sa->out || !sa->sa.word.params)
+			continue;
+		CAUSE("%s%s (0x%08x)", separator, name_of_params(peer, source, sa->sa.word.params),
+		      sa->key.spi);
+		separator = ", ";
+	}
+}
+
 static void now_by_sa(const struct report_source *source, const struct explanation *e,
 		      struct explain_texts *ret)
 {
@@ -385,6 +432,12 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		ret->code = "latched";
 		CAUSE("latched to %s, under SA 0x%08x",
 		      name_of_params(peer, source, sa->sa.word.params), sa->key.spi);
+		return;
+	case EXPLAIN_NOW_ONE_OF:
+		ret->code = "one-of";
+		CAUSE("latched to the owner of one of these SAs, the route decides: ");
+		add_owners(source, e, ret);
+		NEXT("ip route get shows the route");
 		return;
 	case EXPLAIN_NOW_CONTESTED:
 		ret->code = "contested";
@@ -419,6 +472,7 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 	case EXPLAIN_NOW_CLEAR:
 	case EXPLAIN_NOW_REQUIRED:
 	case EXPLAIN_NOW_NEGOTIATES:
+	case EXPLAIN_NOW_UNREPORTED:
 		return;
 	}
 }
@@ -458,7 +512,16 @@ static void now_by_policy(const struct report_source *source, const struct expla
 		ret->code = "negotiates";
 		CAUSE("waits for the key manager to negotiate an SA: there is none yet");
 		return;
+	case EXPLAIN_NOW_UNREPORTED:
+		ret->code = "unreported";
+		CAUSE("not known: no key manager has reported what %" PRIu64
+		      " SAs of the policy's mode "
+		      "carry; without one of them it waits for the key manager to negotiate an SA",
+		      e->unreported);
+		NEXT("%s", NEXT_UNOWNED);
+		return;
 	case EXPLAIN_NOW_LATCHED:
+	case EXPLAIN_NOW_ONE_OF:
 	case EXPLAIN_NOW_CONTESTED:
 	case EXPLAIN_NOW_WAITS:
 	case EXPLAIN_NOW_LARVAL:

@@ -14,6 +14,9 @@ struct explain_texts {
 	char next[EXPLAIN_TEXT_SIZE]; /* "": nothing is to be done */
 };
 
+/* The reasons of a latch that is gone, as a set of enum latch_reason. */
+uint8_t explain_text_reasons(const struct history_record *record);
+
 /* Why the flow is as it is. */
 void explain_text_cause(const struct report_source *source, const struct explanation *explanation,
 			struct explain_texts *ret);

@@ -39,6 +39,7 @@ static void write_flow(struct json_writer *w, const struct report_source *source
 	report_netns_name(w, source, e->flow.netns);
 	report_direction(w, e->direction);
 	json_member_bool(w, "any_local_port", e->example_port);
+	json_member_uint(w, "latches", e->latches);
 	json_object_end(w);
 }
 
@@ -67,6 +68,24 @@ static void write_rule(struct json_writer *w, const struct report_source *source
 
 /* ---- "latch" */
 
+/* A break that has healed. */
+static void write_healed(struct json_writer *w, const struct explanation *e)
+{
+	const struct history_former *former = &e->record.former;
+
+	json_key(w, "healed");
+	if (!e->has_record || !former->reason) {
+		json_null(w);
+		return;
+	}
+	json_object_begin(w);
+	json_member_string(w, "reason", latch_reason_name((enum latch_reason)former->reason));
+	report_time(w, "broken", former->broken_ns);
+	report_time(w, "healed", e->record.healed_ns);
+	write_side_peer(w, &former->got);
+	json_object_end(w);
+}
+
 static void write_live_latch(struct json_writer *w, const struct report_source *source,
 			     const struct explanation *e)
 {
@@ -90,7 +109,7 @@ static void write_former_latch(struct json_writer *w, const struct history_recor
 {
 	report_latch_id(w, record->latch_id);
 	json_member_string(w, "state", "closed");
-	report_reasons(w, record->reasons ? record->reasons : record->reason);
+	report_reasons(w, explain_text_reasons(record));
 	json_member_string(w, "created", NULL);
 	json_member_string(w, "since", NULL);
 	report_time(w, "broken", record->broken_ns);
@@ -114,6 +133,7 @@ static void write_latch(struct json_writer *w, const struct report_source *sourc
 		write_live_latch(w, source, e);
 	else
 		write_former_latch(w, &e->record);
+	write_healed(w, e);
 	json_object_end(w);
 }
 
@@ -228,11 +248,13 @@ static void write_differences(struct json_writer *w, const struct history_side *
 static void write_mismatch(struct json_writer *w, const struct explanation *e)
 {
 	const struct history_record *record = &e->record;
-	const struct history_side *got = record->got.known ? &record->got : &record->packet.owner;
+	const struct history_side *got = &record->got;
 
+	if (!got->known && record->packet.time_ns > record->healed_ns)
+		got = &record->packet.owner;
 	json_key(w, "mismatch");
 	json_array_begin(w);
-	if (record->want.known && got->known)
+	if (e->found != EXPLAIN_SOCKET && record->want.known && got->known)
 		write_differences(w, &record->want, got);
 	json_array_end(w);
 }
@@ -302,6 +324,7 @@ static void write_now(struct json_writer *w, const struct report_source *source,
 		write_sa(w, source, &e->sas[i]);
 	json_array_end(w);
 	json_member_uint(w, "sa_count", e->sa_count);
+	json_member_uint(w, "unreported", e->unreported);
 	json_object_end(w);
 }
 

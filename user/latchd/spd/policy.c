@@ -101,14 +101,6 @@ static const struct policy *find_deciding(const struct spd *spd, const struct po
 	return found;
 }
 
-const struct policy *policy_deciding(const struct spd *spd, const struct latch_flow *flow,
-				     uint32_t if_id, enum policy_direction direction)
-{
-	const struct policy_query query = {.flow = flow, .if_id_known = true, .if_id = if_id};
-
-	return find_deciding(spd, &query, direction);
-}
-
 /* Finds a congruent policy that may decide instead of the one found. */
 static const struct policy *find_congruent(const struct spd *spd, const struct policy_query *query,
 					   enum policy_direction direction,

@@ -89,13 +89,6 @@ struct policy_verdict {
 struct policy_verdict policy_evaluate(const struct spd *spd, const struct policy_query *query,
 				      enum policy_direction direction);
 
-/*
- * For people: the policy that decides over the flow on an interface with this id; NULL: none. Those
- * that a mark or a security context selects are not looked at.
- */
-const struct policy *policy_deciding(const struct spd *spd, const struct latch_flow *flow,
-				     uint32_t if_id, enum policy_direction direction);
-
 /* True: the selector covers the flow. Ignores policy->limited. */
 bool policy_covers(const struct policy *policy, const struct latch_flow *flow);
 /* The same without the ports. */

@@ -75,8 +75,8 @@ static struct control_explain last_explain;
 static unsigned int explain_parts;
 
 /* Two parts without text before the document. */
-static bool write_explain(void *context, const struct control_explain *asked,
-			  struct map_cursor *cursor, struct json_writer *w)
+static bool write_explain(void *context, struct control_explain *asked, struct map_cursor *cursor,
+			  struct json_writer *w)
 {
 	cr_expect_eq(context, &list_size);
 	explain_parts++;

@@ -2,6 +2,7 @@
 /* What a new connection would get, by rule, policy and SA. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <linux/xfrm.h>
 
 #include "latchd/explain/explain_decide.h"
 
@@ -106,4 +107,56 @@ Test(explain_decide, the_kernel_uses_the_newest_sa)
 	sa(LATCH_SA_ORPHAN, 0, 9, false);
 	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
 	cr_expect_eq(e.now_sa, &e.sas[0]);
+}
+
+Test(explain_decide, among_owners_that_the_kernel_tells_apart_the_route_decides)
+{
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	sa(LATCH_SA_BOUND, 0, 5, true)->sa.word.params = 1;
+	sa(LATCH_SA_BOUND, 0, 4, true)->sa.word.params = 1;
+	sa(LATCH_SA_BOUND, 0, 3, false)->sa.word.params = 2;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
+	sa(LATCH_SA_DYING, 0, 2, true)->sa.word.params = 2;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
+	sa(LATCH_SA_BOUND, 0, 1, true)->sa.word.params = 2;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_ONE_OF);
+	e.sas[0].sa.word.flags = LATCH_SA_CONTESTED;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_CONTESTED);
+}
+
+Test(explain_decide, an_sa_of_another_interface_is_not_of_the_policy)
+{
+	struct latch_sa one = {.if_id = 7};
+
+	policy(POLICY_PROTECT, POLICY_BYPASS);
+	cr_expect_not(explain_fits_policy(&e, &one, true));
+	cr_expect(explain_fits_policy(&e, &one, false), "no policy asks for an SA");
+	e.policy[POLICY_OUT].policy.if_id = 7;
+	cr_expect(explain_fits_policy(&e, &one, true));
+	one.if_id = 0;
+	cr_expect_not(explain_fits_policy(&e, &one, true));
+	e.spd_error = -E2BIG;
+	cr_expect(explain_fits_policy(&e, &one, true));
+}
+
+Test(explain_decide, without_a_report_the_traffic_of_a_tunnel_is_not_known)
+{
+	struct latch_sa_key key = {.netns = 3};
+	struct latch_sa tunnel = {.mode = XFRM_MODE_TUNNEL};
+	struct policy *asks = &e.policy[POLICY_OUT].policy;
+
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	e.flow.netns = 3;
+	asks->template_count = 1;
+	cr_expect_not(explain_may_carry_unreported(&e, &key, &tunnel), "transport is asked for");
+	asks->templates[0].mode = XFRM_MODE_TUNNEL;
+	cr_expect(explain_may_carry_unreported(&e, &key, &tunnel));
+	tunnel.word.params = 1;
+	cr_expect_not(explain_may_carry_unreported(&e, &key, &tunnel), "it is reported");
+	tunnel.word.params = 0;
+	key.netns = 4;
+	cr_expect_not(explain_may_carry_unreported(&e, &key, &tunnel));
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_NEGOTIATES);
+	e.unreported = 1;
+	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_UNREPORTED);
 }

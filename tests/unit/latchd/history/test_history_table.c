@@ -109,15 +109,25 @@ Test(history_table, no_text_has_the_group_of_other_hosts)
 		cr_assert_neq(history_table_group(table, &i, sizeof(i)), HISTORY_GROUP_OUTSIDE);
 }
 
-Test(history_table, groups_of_one_record_each_lose_the_oldest_of_all)
+Test(history_table, a_group_of_one_record_keeps_it_against_all_others_together)
 {
 	size_t i;
 
-	for (i = 0; i < HOST; i++)
-		add(1000 + i, (uint8_t)(1 + i), false);
-	add(1, 200, false);
-	cr_expect_not(has(1000));
-	cr_expect(has(1001));
+	add(7, 1, false);
+	for (i = 0; i < 20 * HOST; i++)
+		add(1000 + i, (uint8_t)(2 + i % (HISTORY_GROUPS - 2)), false);
+	cr_expect(has(7));
+	cr_expect(has(1000 + 20 * HOST - 1));
+}
+
+Test(history_table, a_record_that_changed_its_group_has_the_share_of_the_new_one)
+{
+	add(7, 2, false);
+	history_table_regroup(table, history_table_find_id(table, HISTORY_ENDED, 7), 1);
+	add_many(1000, 10 * HISTORY_RECORDS, 2, false);
+	cr_expect(has(7));
+	add_many(100000, 10 * HISTORY_RECORDS, 1, false);
+	cr_expect_not(has(7));
 }
 
 Test(history_table, a_removed_record_gives_its_place_back)

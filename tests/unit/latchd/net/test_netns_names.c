@@ -30,15 +30,23 @@ static uint64_t cookie_of(const char *word)
 	return err ? 0 : cookie;
 }
 
-Test(netns_names, a_word_is_a_name_or_else_a_cookie)
+Test(netns_names, a_word_is_a_cookie_or_else_a_name)
 {
 	cr_expect_eq(cookie_of("grey"), 7);
 	cr_expect_eq(cookie_of("4026531840"), 4026531840);
-	cr_expect_eq(cookie_of("12"), 9, "a name comes first");
+	cr_expect_eq(cookie_of("12"), 12, "no name stands for a cookie");
 	cr_expect_eq(cookie_of("gre"), 0);
 	cr_expect_eq(cookie_of("7x"), 0);
 	cr_expect_eq(cookie_of(""), 0);
 	cr_expect_eq(cookie_of("99999999999999999999"), 0);
+}
+
+Test(netns_names, only_mounts_of_ip_netns_are_names)
+{
+	cr_expect_str_eq(netns_names_of_path("/proc/1/root/run/netns/blue"), "blue");
+	cr_expect_str_eq(netns_names_of_path("/proc/1/root/var/run/netns/blue"), "blue");
+	cr_expect_null(netns_names_of_path("/proc/1/root/home/eve/run/netns/blue"));
+	cr_expect_null(netns_names_of_path("/proc/1/root/run/netns"));
 }
 
 Test(netns_names, a_look_that_just_ended_is_not_repeated)

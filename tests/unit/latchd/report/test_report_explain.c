@@ -33,6 +33,7 @@ static void set_up(void)
 	source.netns_names = &netns_names;
 	e = (struct explanation){
 		.found = EXPLAIN_NONE,
+		.socket = EXPLAIN_SOCKET_NONE,
 		.flow = w_to_c(),
 		.direction = LATCH_DIRECTION_OUT,
 		.rule = LATCH_RULE_NONE,
@@ -109,12 +110,12 @@ Test(report_explain, a_live_latch_has_every_part)
 	write_document();
 	expect_keys("", KEYS);
 	expect_json("found", "\"latch\"");
-	expect_keys("flow", "netns proto local remote netns_name direction any_local_port");
+	expect_keys("flow", "netns proto local remote netns_name direction any_local_port latches");
 	expect_json("flow.netns_name", "\"blue\"");
 	expect_json("rule", "{\"name\":null,\"text\":\"action auto (no rule matches)\","
 			    "\"then\":\"db\"}");
 	expect_keys("latch", "id state reasons created since broken ended peer local_id "
-			     "disposition drops");
+			     "disposition drops healed");
 	expect_json("latch.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("packet",
 		    "{\"verdict\":\"passed\",\"sa\":{\"out\":\"0xc1a2f09e\",\"in\":null}}");
@@ -210,6 +211,48 @@ Test(report_explain, a_latch_that_was_healed_before_its_end_was_not_broken_then)
 	e.record.reason = LATCH_REASON_SA_CONFLICT;
 	e.record.healed_ns = e.record.ended_ns = clock_boot_ns();
 	expect_cause("ended", "its connection ended; the latch was not broken then", NULL);
+	expect_json("latch.reasons", "[]");
+}
+
+Test(report_explain, a_healed_break_is_named_as_a_former_one)
+{
+	has_latch(LATCH_STATE_ESTABLISHED, params_c, 0);
+	has_record(HISTORY_LIVE, params_c, 0);
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.record.healed_ns = e.record.packet.time_ns + 1;
+	e.record.former.reason = LATCH_REASON_SA_CONFLICT;
+	e.record.former.broken_ns = e.record.packet.time_ns;
+	history_side_of(identities, params_d, &e.record.former.got);
+	expect_cause("established",
+		     "it was broken before (sa-conflict, an SA of \"d.example\"), and has healed",
+		     NULL);
+	expect_json("mismatch", "[]");
+	expect_json("latch.broken", "null");
+	expect_json("latch.healed.reason", "\"sa-conflict\"");
+	expect_json("latch.healed.peer", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
+	expect_now("latch.healed.healed");
+	e.record.healed_ns = 0;
+	write_document();
+	expect_json("mismatch.0.got", "\"d.example\"");
+}
+
+Test(report_explain, a_request_that_closed_a_latch_is_its_cause)
+{
+	e.found = EXPLAIN_ENDED;
+	has_record(HISTORY_ENDED, params_c, 0);
+	e.record.reason = LATCH_REASON_ADMIN;
+	e.record.reset = true;
+	e.record.ended_ns = clock_boot_ns();
+	expect_cause("admin", "an administrator has closed it", NULL);
+	expect_json("latch.reasons", "[\"admin\"]");
+}
+
+Test(report_explain, drops_without_a_reported_cause_are_named)
+{
+	has_latch(LATCH_STATE_ESTABLISHED, params_c, 0);
+	e.latch.drops = 3;
+	expect_cause("established", "3 packets were dropped: they waited for the owner of their SA",
+		     NULL);
 }
 
 Test(report_explain, an_end_that_was_not_seen_is_a_cause_of_its_own)
@@ -217,6 +260,8 @@ Test(report_explain, an_end_that_was_not_seen_is_a_cause_of_its_own)
 	e.found = EXPLAIN_ENDED;
 	has_record(HISTORY_LIVE, params_c, 0);
 	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	expect_cause("end-unseen", "its end is not yet reported", NULL);
+	e.gaps.lost = 1;
 	expect_cause("end-unseen", "its end was not seen: kernel events were lost", NULL);
 	cr_expect(strstr(text_at("cause.text"), "as identity (its SA is of \"d.example\")"), "%s",
 		  text_at("cause.text"));
@@ -287,7 +332,7 @@ Test(report_explain, a_connection_that_does_not_exist_has_rule_policy_sa_and_ide
 	expect_cause("none", "no latch, no socket and no record", NULL);
 	expect_json("rule.name", "\"db\"");
 	expect_json("flow.any_local_port", "true");
-	expect_keys("now", "code text policies sas sa_count");
+	expect_keys("now", "code text policies sas sa_count unreported");
 	expect_json("now.text", "\"latched to \\\"c.example\\\", under SA 0x0000a1b2\"");
 	expect_json("now.policies.0",
 		    "{\"direction\":\"out\",\"action\":\"protect\",\"default\":false,"
@@ -296,6 +341,21 @@ Test(report_explain, a_connection_that_does_not_exist_has_rule_policy_sa_and_ide
 		    "{\"direction\":\"in\",\"action\":\"bypass\",\"default\":true}");
 	expect_json("now.sas.0.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("now.sas.0.direction", "\"out\"");
+}
+
+Test(report_explain, where_the_route_decides_each_owner_is_named_once)
+{
+	const uint16_t owners[] = {params_d, params_c, params_d, params_c};
+	size_t i;
+
+	for (i = 0; i < 4; i++)
+		e.sas[e.sa_count++] = (struct explain_sa){
+			.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, owners[i], 0), .out = i > 0};
+	e.now = EXPLAIN_NOW_ONE_OF;
+	e.now_sa = &e.sas[1];
+	write_document();
+	expect_json("now.text", "\"latched to the owner of one of these SAs, the route decides: "
+				"\\\"c.example\\\" (0x0000a1b2), \\\"d.example\\\" (0x0000a1b2)\"");
 }
 
 Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
@@ -309,6 +369,7 @@ Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
 		{EXPLAIN_NOW_CLEAR, "start_action = trap"},
 		{EXPLAIN_NOW_REQUIRED, "start_action = trap"},
 		{EXPLAIN_NOW_NEGOTIATES, NULL},
+		{EXPLAIN_NOW_UNREPORTED, "why an SA has no peer"},
 	};
 	size_t i;
 
@@ -333,6 +394,12 @@ Test(report_explain, a_name_chosen_by_a_peer_ends_no_quotation_and_no_document)
 	expect_hostile("mismatch.0.got");
 	cr_expect(strstr(text_at("cause.text"), "\\\"},{\\\"id\\\":\\\"c.example"), "%s",
 		  text_at("cause.text"));
+}
+
+Test(report_explain, a_socket_that_was_not_looked_for_is_not_denied)
+{
+	e.socket = EXPLAIN_SOCKET_UNKNOWN;
+	expect_cause("none", "whether a socket has it is not known", "start_action = trap");
 }
 
 Test(report_explain, an_unknown_id_is_an_error_that_says_what_may_be_missing)
