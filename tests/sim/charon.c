@@ -18,6 +18,8 @@
 #define MESSAGES_MAX 128
 #define REQUEST_MAX  512
 
+#define REPORTS 64 /* by the last bits of the SPI */
+
 /* latchd has two connections: one for events, one for lists. */
 enum side {
 	FIRST,
@@ -50,9 +52,18 @@ static struct {
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint32_t lateness;
+	uint64_t idle; /* how often latchd had read all */
+	uint64_t reported[REPORTS]; /* idle at the last report of an outbound SPI */
 } charon;
 
 /* ---- messages */
+
+static struct message *first_message(enum side side)
+{
+	struct peer *peer = &charon.peers[side];
+
+	return peer->fd >= 0 && peer->count ? &peer->out[peer->first] : NULL;
+}
 
 static uint8_t memory[MESSAGE_MAX];
 
@@ -216,6 +227,21 @@ void charon_ike_rekeyed(const struct world_ike_sa *old, const struct world_ike_s
 	event("ike-rekey", &builder, NULL);
 }
 
+static void note_report(const struct world_child *child)
+{
+	charon.reported[child->spi_out % REPORTS] = charon.idle;
+}
+
+bool charon_report_is_under_way(uint32_t spi_out)
+{
+	return charon.reported[spi_out % REPORTS] == charon.idle;
+}
+
+void charon_latchd_is_idle(void)
+{
+	charon.idle += !first_message(FIRST) && !first_message(SECOND);
+}
+
 void charon_child(const struct world_child *child, bool up)
 {
 	struct vici_builder builder = builder_begin();
@@ -230,6 +256,7 @@ void charon_child(const struct world_child *child, bool up)
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
 	event("child-updown", &builder, NULL);
+	note_report(child);
 }
 
 void charon_child_rekeyed(const struct world_child *old, const struct world_child *child)
@@ -253,6 +280,8 @@ void charon_child_rekeyed(const struct world_child *old, const struct world_chil
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
 	event("child-rekey", &builder, NULL);
+	note_report(old);
+	note_report(child);
 }
 
 /* ---- lists */
@@ -485,13 +514,6 @@ void charon_hold(uint64_t until_ms)
 void charon_set_lateness(uint32_t ms)
 {
 	charon.lateness = ms;
-}
-
-static struct message *first_message(enum side side)
-{
-	struct peer *peer = &charon.peers[side];
-
-	return peer->fd >= 0 && peer->count ? &peer->out[peer->first] : NULL;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -122,6 +122,7 @@ bool sim_call_fails(const char *call)
 static void on_log(enum log_level level, const char *subsystem, const char *text)
 {
 	(void)level;
+	world_note_line(text);
 	sim_trace("latchd: %s%s%s", subsystem ? subsystem : "", subsystem ? ": " : "", text);
 }
 

@@ -14,11 +14,13 @@
 #define TASKS_MAX 64
 /*
  * The peer chooses the outbound SPI, and may choose another peer's: few, so that they are used
- * again. The kernel chooses the inbound SPI at random, and never the same twice.
+ * again. Not while a report of the former CHILD_SA is under way: docs/decisions/08-sas.md has that
+ * limit. The kernel chooses the inbound SPI at random, and never the same twice.
  */
 #define SPIS	       12
 #define SPI_IN_FIRST   0xc0000000
 #define SPI_OUT_FIRST  0x80000000
+#define SPI_OUT_UNUSED 0x90000000 /* from here on no SPI is used twice */
 #define OLD_INBOUND_MS 6000 /* charon keeps it for 5 s */
 
 /* ---- tasks: what follows an action later */
@@ -257,6 +259,13 @@ static void on_out_installed(uint32_t token)
 		steps_later(soon(), on_child_reported, token);
 }
 
+static uint32_t draw_spi_out(void)
+{
+	uint32_t spi = SPI_OUT_FIRST + sim_draw(SPIS);
+
+	return charon_report_is_under_way(spi) ? SPI_OUT_UNUSED + ++last_spi : spi;
+}
+
 static struct world_child *begin_child(const struct world_ike_sa *ike_sa, uint8_t cipher,
 				       uint8_t selector)
 {
@@ -273,7 +282,7 @@ static struct world_child *begin_child(const struct world_ike_sa *ike_sa, uint8_
 		.id = ++last_id,
 		.ike_id = ike_sa->id,
 		.spi_in = SPI_IN_FIRST + ++last_spi,
-		.spi_out = SPI_OUT_FIRST + sim_draw(SPIS),
+		.spi_out = draw_spi_out(),
 		.in = -1,
 		.out = -1,
 	};
