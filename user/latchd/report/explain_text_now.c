@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/names.h"
+#include "latchd/report/explain_text.h"
 #include "latchd/report/explain_words.h"
 
 /* Each owner once, in the order of the SAs. */

@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 #include "common/text.h"
-#include "latchd/report/explain_text.h"
+#include "latchd/history/history.h"
+#include "latchd/report/report.h"
 
 #define CAUSE(...) text_add(ret->cause, sizeof(ret->cause), __VA_ARGS__)
 #define NEXT(...)  text_add(ret->next, sizeof(ret->next), __VA_ARGS__)
