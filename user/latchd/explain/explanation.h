@@ -45,7 +45,7 @@ enum explain_now {
 	EXPLAIN_NOW_CLEAR,	/* it passes without IPsec */
 	EXPLAIN_NOW_REQUIRED,	/* refused: without IPsec, and a rule requires a latch */
 	EXPLAIN_NOW_NEGOTIATES, /* there is no SA yet */
-	EXPLAIN_NOW_UNREPORTED, /* an SA whose traffic is not known may carry it */
+	EXPLAIN_NOW_UNREPORTED, /* an SA with unknown traffic may carry it */
 	EXPLAIN_NOW_LATCHED,	/* to the owner of the SA */
 	EXPLAIN_NOW_ONE_OF,	/* to the owner of one of several: the route decides */
 	EXPLAIN_NOW_CONTESTED,	/* refused */

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The words of "latchctl explain" for what a new connection would get. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/names.h"
+#include "latchd/report/explain_text.h"
+#include "latchd/report/explain_words.h"
+
+/* Each owner once, in the order of the SAs. */
+static void add_owners(const struct report_source *source, const struct explanation *e,
+		       struct explain_texts *ret)
+{
+	const char *separator = "";
+	char peer[NAME_SIZE];
+	size_t i, j;
+
+	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++) {
+		const struct explain_sa *sa = &e->sas[i];
+
+		for (j = 0; j < i; j++)
+			if (e->sas[j].out == e->now_sa->out &&
+			    e->sas[j].sa.word.params == sa->sa.word.params)
+				break;
+		if (j < i || sa->out != e->now_sa->out || !sa->sa.word.params)
+			continue;
+		CAUSE("%s%s (0x%08x)", separator, name_of_params(peer, source, sa->sa.word.params),
+		      sa->key.spi);
+		separator = ", ";
+	}
+}
+
+static void now_by_sa(const struct report_source *source, const struct explanation *e,
+		      struct explain_texts *ret)
+{
+	const struct explain_sa *sa = e->now_sa;
+	char peer[NAME_SIZE];
+
+	switch (e->now) {
+	case EXPLAIN_NOW_LATCHED:
+		ret->code = "latched";
+		CAUSE("latched to %s, under SA 0x%08x",
+		      name_of_params(peer, source, sa->sa.word.params), sa->key.spi);
+		return;
+	case EXPLAIN_NOW_ONE_OF:
+		ret->code = "one-of";
+		CAUSE("latched to the owner of one of these SAs, the route decides: ");
+		add_owners(source, e, ret);
+		NEXT("ip route get shows the route");
+		return;
+	case EXPLAIN_NOW_CONTESTED:
+		ret->code = "contested";
+		CAUSE("refused (conflict): the kernel could use SAs with different parameters; "
+		      "0x%08x is of %s",
+		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params));
+		NEXT("%s", NEXT_CONTESTED);
+		return;
+	case EXPLAIN_NOW_WAITS:
+		ret->code = "waits";
+		CAUSE("waits for the owner of SA 0x%08x, for pending-limit at most", sa->key.spi);
+		NEXT("%s", NEXT_UNOWNED);
+		return;
+	case EXPLAIN_NOW_LARVAL:
+		ret->code = "larval";
+		CAUSE("passes, latched to no peer (larval): SA 0x%08x is %s%s", sa->key.spi,
+		      latch_sa_state_name(sa->sa.word.state),
+		      sa->sa.word.flags & LATCH_SA_AMBIGUOUS ? " and ambiguous" : "");
+		NEXT("%s", NEXT_UNOWNED);
+		return;
+	case EXPLAIN_NOW_UNOWNED:
+		ret->code = "unowned";
+		CAUSE("refused (required): rule \"%s\" requires a latch, and SA 0x%08x is %s%s",
+		      rule_name(source, e->rule), sa->key.spi,
+		      latch_sa_state_name(sa->sa.word.state),
+		      sa->sa.word.flags & LATCH_SA_AMBIGUOUS ? " and ambiguous" : "");
+		NEXT("%s", NEXT_UNOWNED);
+		return;
+	case EXPLAIN_NOW_UNKNOWN:
+	case EXPLAIN_NOW_OFF:
+	case EXPLAIN_NOW_BLOCKED:
+	case EXPLAIN_NOW_CLEAR:
+	case EXPLAIN_NOW_REQUIRED:
+	case EXPLAIN_NOW_NEGOTIATES:
+	case EXPLAIN_NOW_UNREPORTED:
+		return;
+	}
+}
+
+static void now_by_policy(const struct report_source *source, const struct explanation *e,
+			  struct explain_texts *ret)
+{
+	switch (e->now) {
+	case EXPLAIN_NOW_UNKNOWN:
+		ret->code = "unknown";
+		CAUSE("the IPsec policies cannot be read: %s", strerror(-e->spd_error));
+		return;
+	case EXPLAIN_NOW_OFF:
+		ret->code = "off";
+		CAUSE("passes without a latch: rule \"%s\" has action off",
+		      rule_name(source, e->rule));
+		NEXT("%s", NEXT_RULE);
+		return;
+	case EXPLAIN_NOW_BLOCKED:
+		ret->code = "blocked";
+		CAUSE("an IPsec policy blocks it: the kernel sends nothing");
+		NEXT("ip xfrm policy shows the policies");
+		return;
+	case EXPLAIN_NOW_CLEAR:
+		ret->code = "clear";
+		CAUSE("passes in clear, without a latch: no IPsec policy protects it");
+		NEXT("%s", NEXT_PROTECT);
+		return;
+	case EXPLAIN_NOW_REQUIRED:
+		ret->code = "required";
+		CAUSE("refused (required): rule \"%s\" requires a latch, and no IPsec policy "
+		      "protects it",
+		      rule_name(source, e->rule));
+		NEXT("%s", NEXT_PROTECT);
+		return;
+	case EXPLAIN_NOW_NEGOTIATES:
+		ret->code = "negotiates";
+		CAUSE("waits for the key manager to negotiate an SA: there is none yet");
+		return;
+	case EXPLAIN_NOW_UNREPORTED:
+		ret->code = "unreported";
+		CAUSE("not known: no key manager has reported what %" PRIu64
+		      " SAs of the policy's mode "
+		      "carry; without one of them it waits for the key manager to negotiate an SA",
+		      e->unreported);
+		NEXT("%s", NEXT_UNOWNED);
+		return;
+	case EXPLAIN_NOW_LATCHED:
+	case EXPLAIN_NOW_ONE_OF:
+	case EXPLAIN_NOW_CONTESTED:
+	case EXPLAIN_NOW_WAITS:
+	case EXPLAIN_NOW_LARVAL:
+	case EXPLAIN_NOW_UNOWNED:
+		return;
+	}
+}
+
+void explain_text_now(const struct report_source *source, const struct explanation *e,
+		      struct explain_texts *ret)
+{
+	*ret = (struct explain_texts){0};
+	if (e->now_sa)
+		now_by_sa(source, e, ret);
+	else
+		now_by_policy(source, e, ret);
+}
