@@ -116,6 +116,11 @@ int socket_diag_find(const struct latch_flow *flow)
 	return world_find_socket(flow, 0);
 }
 
+int socket_diag_find_connecting(const struct latch_flow *flow)
+{
+	return socket_diag_find(flow);
+}
+
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie)
 {
 	sim_point("search socket");
