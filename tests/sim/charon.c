@@ -52,7 +52,7 @@ static struct {
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint32_t lateness;
-	uint64_t idle; /* how often latchd had read all */
+	uint64_t idle;		    /* how often latchd had read all */
 	uint64_t reported[REPORTS]; /* idle at the last report of an outbound SPI */
 } charon;
 

@@ -176,7 +176,8 @@ static bool is_contested(const struct world_child *child)
 
 #define EXCUSED_MAX 64
 
-/* SPIs of SAs whose verdict latchd could not keep: it fails closed until they authenticate again. */
+/* SPIs of SAs whose verdict latchd could not keep: it fails closed until they authenticate again.
+ */
 static struct {
 	uint64_t seed;
 	uint32_t spi[EXCUSED_MAX];

@@ -113,7 +113,8 @@ struct latch_sa_key world_key(const struct world_child *child, bool inbound);
 void world_check(void);
 /* The properties that hold when all has settled. */
 void world_check_settled(void);
-/* A line of latchd's log. An SA may stay unattributed where latchd has said that memory was short. */
+/* A line of latchd's log. An SA may stay unattributed if a line names it for lack of memory.
+ */
 void world_note_line(const char *line);
 void world_check_begin(void);
 
