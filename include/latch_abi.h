@@ -38,9 +38,11 @@ enum latch_reason {
 	LATCH_REASON_PEER_DEAD = 1 << 2,
 	LATCH_REASON_PEER_REBOOTED = 1 << 3,
 	LATCH_REASON_ADMIN = 1 << 4,
+	LATCH_REASON_REFUSED = 1 << 5, /* began in audit mode, where enforcement refuses the flow */
 };
-#define LATCH_REASONS_ALL    0x1f
-#define LATCH_REASONS_STICKY (LATCH_REASON_PEER_DEAD | LATCH_REASON_PEER_REBOOTED)
+#define LATCH_REASONS_ALL 0x3f
+#define LATCH_REASONS_STICKY                                                                       \
+	(LATCH_REASON_PEER_DEAD | LATCH_REASON_PEER_REBOOTED | LATCH_REASON_REFUSED)
 
 enum __attribute__((packed)) latch_direction {
 	LATCH_DIRECTION_NONE = 0,
@@ -166,6 +168,9 @@ struct latch {
 			    */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
 	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
+	__u32 judged;	      /* latch_settings.mode when it became BROKEN or CLOSED (latch_mode.h) */
+	__u16 audited;	      /* in audit mode: set of 1 << enum latch_drop that were counted */
+	__u16 audited_mode;   /* low bits of the mode that audited belongs to */
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */
@@ -304,6 +309,9 @@ enum latch_counter {
 					     of an SA in their namespace, which is of the host's
 					     user namespace */
 	LATCH_COUNTER_UNLATCHED_FOREIGN,  /* the same in other user namespaces */
+	LATCH_COUNTER_AUDITED,		  /* packets passed in audit mode that enforcement drops */
+	LATCH_COUNTER_AUDIT_UNMARKED,	  /* new flows that enforcement refuses, without room for
+					     the mark that refuses them later */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -325,7 +333,9 @@ struct latch_settings {
 	 */
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
-	__u8 pad[7];
+	__u8 pad[3];
+	__u32 mode;	  /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
+	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
 };
 
 /*
@@ -342,7 +352,36 @@ struct latch_clock {
 				  LATCH_SA_FOREIGN or is unknown */
 	__u64 foreign_sas;     /* SAs with LATCH_SA_FOREIGN */
 	__u64 foreign_marks;   /* marks of SCTP associations in other user namespaces */
+	__u64 refused_latches; /* latches with LATCH_REASON_REFUSED */
+	__u64 audit_rows;      /* rows of the audit table with a peer */
+	__u64 audit_rule_rows[LATCH_RULES_MAX + 1]; /* the same by rule; the last: no rule */
 };
+
+/* What enforcement would have dropped in audit mode: one row per rule, peer and reason. */
+struct latch_audit_key {
+	__u16 rule; /* as in struct latch */
+	__u8 rule_set;
+	__u8 drop;    /* enum latch_drop */
+	__u8 reasons; /* of LATCH_DROP_BROKEN: set of enum latch_reason */
+	__u8 others;  /* 1: all flows that found no room for a row of their own */
+	__u16 params; /* of the latch, else of the flow's SA; 0 = no known peer */
+};
+
+struct latch_audit {
+	__u64 packets;
+	__u64 flows; /* that are latched, or began; a flow may be in several rows */
+	__u64 first;
+	__u64 last;
+	struct latch_flow flow; /* the first one */
+	enum latch_direction direction;
+	__u8 pad;
+	__u16 got; /* params of the SA that last carried a packet of a latched flow */
+	__u32 pad2;
+};
+
+#define LATCH_AUDIT_ROWS       16384
+#define LATCH_AUDIT_ROWS_SPARE 1024 /* for rows of others: one per rule and reason */
+#define LATCH_AUDIT_ROWS_RULE  (LATCH_AUDIT_ROWS / 4)
 
 /* ---- the params and identities tables: only the controller writes them ---- */
 
@@ -401,7 +440,8 @@ struct latch_event {
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
 	__u16 rule; /* of LATCH_EVENT_REFUSED: index, or LATCH_RULE_NONE */
-	__u8 pad[4];
+	__u8 audited; /* 1: passed, in audit mode; enforcement drops it */
+	__u8 pad[3];
 	__u64 listener; /* as in struct latch */
 };
 
@@ -437,6 +477,7 @@ enum latch_control_op {
 	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (association id),
 						  owner_since (latch_association.changed) */
 	LATCH_CONTROL_SA_REFUSE = 14, /* sa, serial: deletes it and counts it in sas_over_quota */
+	LATCH_CONTROL_MODE = 15,      /* audit: switches the mode; the audit table is empty */
 };
 
 enum latch_control_result {
@@ -466,7 +507,7 @@ struct latch_control {
 	__u16 rule; /* out: index, or LATCH_RULE_NONE */
 	__u16 rule_count;
 	enum latch_direction direction;
-	__u8 pad[1];
+	__u8 audit; /* 1: audit, 0: enforcement */
 	struct latch_sa sa_value;
 };
 
@@ -474,12 +515,14 @@ _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
 _Static_assert(sizeof(struct latch_rule) == 48, "rule");
-_Static_assert(sizeof(struct latch) == 120, "latch");
+_Static_assert(sizeof(struct latch) == 128, "latch");
 _Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
 _Static_assert(sizeof(struct latch_qop) == 72, "QoP");
 _Static_assert(sizeof(struct latch_sa) == 136, "SA");
+_Static_assert(sizeof(struct latch_audit_key) == 8, "audit key");
+_Static_assert(sizeof(struct latch_audit) == 88, "audit row");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 648, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");

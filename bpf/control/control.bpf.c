@@ -8,6 +8,26 @@
 #include "db/listener.h"
 #include "db/sa_share.h"
 
+/* In audit mode: enforcement would have ended this flow, whether it sends again or not. */
+static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *latch)
+{
+	union latch_word word = READ_WORD(latch->word);
+	__u32 mode = mode_get();
+	struct audit_note note = {
+		.key = {.rule = latch->rule,
+			.rule_set = latch->rule_set,
+			.drop = LATCH_DROP_BROKEN,
+			.reasons = word.reasons,
+			.params = word.params},
+		.direction = latch->direction,
+	};
+
+	if (!latch_mode_passes(mode, latch->judged))
+		return 0;
+	note.flows = audit_first_of(latch, LATCH_DROP_BROKEN, mode);
+	return audit_add(flow, &note);
+}
+
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
 	struct latch_flow flow = c->flow;
@@ -20,6 +40,8 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 	}
 	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
 	c->word.raw = after.raw;
+	if (c->result == LATCH_CONTROL_DONE && after.state == LATCH_STATE_BROKEN)
+		note_broken(&flow, latch);
 }
 
 static __always_inline void control_close(struct latch_control *c)
@@ -52,6 +74,8 @@ static __always_inline void control_close(struct latch_control *c)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
+	if (flow.protocol != IPPROTO_SCTP_NUMBER)
+		uncount_refused(after.reasons);
 	uncount_listener(was);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
@@ -197,6 +221,31 @@ static __always_inline void control_rules(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/* The controller has emptied the audit table before. */
+static __always_inline void control_mode(struct latch_control *c)
+{
+	struct latch_settings *s = settings_get();
+	struct latch_clock *clock = clock_get();
+	__u32 mode;
+
+	c->result = LATCH_CONTROL_REFUSED;
+	if (!s || !clock)
+		return;
+	mode = latch_mode_next(s->mode, c->audit);
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (mode == s->mode)
+		return;
+	if (c->audit) {
+		clock->audit_rows = 0;
+		for (int i = 0; i <= LATCH_RULES_MAX; i++)
+			clock->audit_rule_rows[i] = 0;
+	}
+	s->mode_since = bpf_ktime_get_boot_ns();
+	WRITE_ONCE(s->mode, mode);
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
 static __always_inline void control_rule_of(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
@@ -309,6 +358,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_RULES:
 		control_rules(c);
+		return 0;
+	case LATCH_CONTROL_MODE:
+		control_mode(c);
 		return 0;
 	case LATCH_CONTROL_RULE_OF:
 		control_rule_of(c);

@@ -6,6 +6,7 @@
 #include "db/maps.h"
 
 #include "latch_fsm.h"
+#include "db/audit.h"
 #include "db/rules.h"
 #include "db/quota.h"
 #include "db/read_once.h"
@@ -113,6 +114,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
+	latch.judged = mode_get();
 	err = latch_add(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
@@ -170,6 +172,39 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 	return err;
 }
 
+/* For a latch that was deleted from the map. reasons: its last. */
+static __always_inline void uncount_refused(__u8 reasons)
+{
+	struct latch_clock *clock = reasons & LATCH_REASON_REFUSED ? clock_get() : NULL;
+
+	if (clock)
+		__sync_fetch_and_sub(&clock->refused_latches, 1);
+}
+
+/*
+ * Creates the mark of a flow that passes in audit mode only: a latch that is BROKEN for good. Any
+ * host may ask for such flows, so marks have a share of the map. Non-zero: no room.
+ */
+static __always_inline int latch_refuse(const struct latch_flow *flow,
+					const struct rule_decision *rule,
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener)
+{
+	struct latch_position none = {}, start;
+	struct latch_clock *clock = clock_get();
+	int err;
+
+	if (!clock || latch_fsm_step(none, LATCH_TRIGGER_CREATE, LATCH_REASON_REFUSED, &start) !=
+			      LATCH_OUTCOME_MOVED)
+		return -1;
+	if (!quota_take(&clock->refused_latches, latches_quota()))
+		return -1;
+	err = latch_insert(flow, &start, 0, rule, direction, socket_cookie, listener, 0);
+	if (err)
+		uncount_refused(LATCH_REASON_REFUSED);
+	return err == -EEXIST ? 0 : err;
+}
+
 /* LARVAL to ESTABLISHED, under params from now on. Non-zero: another CPU was faster. */
 static __always_inline int latch_establish(const struct latch_flow *flow, struct latch *latch,
 					   union latch_word was, __u16 params)
@@ -191,6 +226,12 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
 		    latch->listener);
 	return 0;
+}
+
+static __always_inline int is_judged(enum latch_state before, enum latch_state after)
+{
+	return (before == LATCH_STATE_ESTABLISHED || before == LATCH_STATE_LARVAL) &&
+	       (after == LATCH_STATE_BROKEN || after == LATCH_STATE_CLOSED);
 }
 
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
@@ -217,6 +258,9 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	is.state = next.state;
 	is.reasons = next.reasons;
 	is.generation = next_generation();
+	/* First: a gate that sees the new state must know the mode of this judgement. */
+	if (is_judged(now.state, next.state))
+		latch->judged = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
 	latch->changed = bpf_ktime_get_boot_ns();
@@ -246,6 +290,7 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 	uncount_foreign_larval(latch);
 	if (latch_delete(flow))
 		return;
+	uncount_refused(after.reasons);
 	uncount_listener(was);
 	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
 		return;

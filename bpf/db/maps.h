@@ -10,6 +10,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "latch_abi.h"
+#include "latch_mode.h"
 #include "db/packet_protection.h"
 #include "db/quota.h"
 
@@ -88,6 +89,15 @@ struct settings_map {
 	__type(value, struct latch_settings);
 };
 
+/* A report, not security state: flows without room for a row of their own share one. */
+struct audits_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_AUDIT_ROWS);
+	__type(key, struct latch_audit_key);
+	__type(value, struct latch_audit);
+};
+
 struct clock_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -121,6 +131,8 @@ struct socket_verdict {
 	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
 	enum latch_direction opened;
 	__u32 exempt_stamp;
+	__u32 mode;    /* of latch_settings, at which this state was last true */
+	__u32 audited; /* the mode in which its unlatched connection was counted */
 };
 
 struct verdicts_map {
@@ -218,6 +230,7 @@ extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");
 extern struct rules_map rules SEC(".maps");
 extern struct settings_map settings SEC(".maps");
+extern struct audits_map audits SEC(".maps");
 extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
@@ -299,6 +312,14 @@ static __always_inline struct latch_settings *settings_get(void)
 	__u32 key = 0;
 
 	return bpf_map_lookup_elem(&settings, &key);
+}
+
+/* See latch_mode.h. */
+static __always_inline __u32 mode_get(void)
+{
+	struct latch_settings *s = settings_get();
+
+	return s ? *(const volatile __u32 *)&s->mode : 0;
 }
 
 #endif

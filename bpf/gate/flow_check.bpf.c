@@ -4,6 +4,7 @@
  * state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"
+#include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -12,7 +13,8 @@ static __always_inline int is_exempt(const struct socket_verdict *v)
 {
 	struct latch_settings *s = settings_get();
 
-	return v->exempt && s && v->exempt_stamp == READ_ONCE(s->rule_stamp);
+	return v->exempt && s && v->exempt_stamp == READ_ONCE(s->rule_stamp) &&
+	       v->mode == READ_ONCE(s->mode);
 }
 
 /*
@@ -33,6 +35,7 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 	if (v) {
 		v->exempt_stamp = p->rule.stamp;
 		v->exempt = 1;
+		v->mode = mode_get();
 	}
 	return GATE_PASS;
 }
@@ -47,35 +50,44 @@ static __always_inline enum latch_direction direction_of_socket(const struct pas
 	return v ? v->opened : LATCH_DIRECTION_NONE;
 }
 
-/* A global function: the verifier checks it once, not on every path that leads here. */
-__noinline int check_packet(struct passage *p, struct socket_verdict *v)
+/* A latch that enforcement has broken leaves the time of its socket's last good packet as it is. */
+static __always_inline void note_latched(struct socket_verdict *v, const struct latch *latch)
 {
-	struct latch *latch;
+	__u32 mode = mode_get();
+
+	v->was_latched = 1;
+	if (v->mode != mode && !is_blocked(latch, mode))
+		v->mode = mode;
+}
+
+static __always_inline int check(struct passage *p, struct socket_verdict *v)
+{
+	struct latch *latch = latch_find(&p->flow);
 	int verdict;
 
-	if (!p)
-		return GATE_DROP;
-	latch = latch_find(&p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
 	/*
 	 * A SYN to a listener, or from a new socket, proves that the TIME_WAIT of the same flow
 	 * is over.
 	 */
-	if (latch && p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT) {
+	if (latch && p->is_syn &&
+	    (latch->owner == LATCH_OWNER_TIME_WAIT || is_provisional(latch))) {
 		latch_release(&p->flow, latch);
 		latch = NULL;
 	}
 	p->opened = direction_of_socket(p, v);
 	if (latch) {
 		if (v && !p->listener)
-			v->was_latched = 1;
+			note_latched(v, latch);
 		verdict = is_larval(latch) ? new_flow_check_larval(p) : GATE_PASS;
 		if (verdict != GATE_PASS)
 			return verdict;
 		return pass_latched(p, latch);
 	}
-	if (v && v->was_latched && !p->listener)
+	if (v && v->was_latched && !p->listener) {
+		p->judged = v->mode != mode_get();
 		return drop(LATCH_DROP_CLOSED, p, NULL);
+	}
 	if (!p->may_start)
 		return pass_unlatched(p, v);
 	p->starts_flow = p->listener;
@@ -84,7 +96,31 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 	 * Not only when the connection is established: the latch may be closed before, and then
 	 * the socket stays blocked.
 	 */
-	if (v && p->tcp_state == BPF_TCP_SYN_SENT && latch_find(&p->flow))
-		v->was_latched = 1;
+	latch = v && p->tcp_state == BPF_TCP_SYN_SENT ? latch_find(&p->flow) : NULL;
+	if (latch)
+		note_latched(v, latch);
+	return verdict;
+}
+
+/* The connection of a flow without a latch is counted once in an audit. */
+static __always_inline void note_audited(struct passage *p, struct socket_verdict *v)
+{
+	__u32 mode = mode_get();
+
+	p->uncounted = v ? v->audited != mode : p->may_start;
+	if (v)
+		v->audited = mode;
+}
+
+/* A global function: the verifier checks it once, not on every path that leads here. */
+__noinline int check_packet(struct passage *p, struct socket_verdict *v)
+{
+	int verdict;
+
+	if (!p)
+		return GATE_DROP;
+	verdict = check(p, v);
+	if (p->audited)
+		note_audited(p, v);
 	return verdict;
 }

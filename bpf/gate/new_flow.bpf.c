@@ -4,6 +4,7 @@
  * are called by both gates, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
+#include "gate/audit.h"
 #include "gate/verdict.h"
 
 static __always_inline __u64 owner_of(const struct passage *p)
@@ -38,10 +39,8 @@ __noinline int new_flow_latch(struct passage *p, int params)
 		return GATE_DROP;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			   p->listener_id);
-	if (err == -EEXIST) {
-		drop(LATCH_DROP_LATCHES_FULL, p, NULL);
-		return GATE_LOSE;
-	}
+	if (err == -EEXIST)
+		return drop(LATCH_DROP_LATCHES_FULL, p, NULL) == GATE_PASS ? GATE_PASS : GATE_LOSE;
 	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
 }
 
@@ -93,10 +92,8 @@ static __always_inline int pass_required(struct passage *p)
 	return reject(p, why == REJECT_NONE ? LATCH_DROP_REQUIRED : why);
 }
 
-__noinline int new_flow_check(struct passage *p)
+static __always_inline int check(struct passage *p)
 {
-	if (!p)
-		return GATE_DROP;
 	rule_of(&p->flow, p->opened, &p->rule);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
@@ -107,6 +104,18 @@ __noinline int new_flow_check(struct passage *p)
 		break;
 	}
 	return pass_auto(p);
+}
+
+__noinline int new_flow_check(struct passage *p)
+{
+	int verdict;
+
+	if (!p)
+		return GATE_DROP;
+	verdict = check(p);
+	if (p->audited)
+		audit_begin(p);
+	return verdict;
 }
 
 /*

@@ -23,6 +23,10 @@ struct passage {
 	struct latch_sa_key sa;	   /* valid if protection is PACKET_PROTECTED */
 	__u64 socket_cookie;	   /* of the full socket */
 	struct rule_decision rule; /* filled only for a flow without an ESTABLISHED latch */
+	__u8 audited;		   /* 1 + enum latch_drop: passes in audit mode only */
+	__u8 refused;		   /* audited, and enforcement refuses the whole flow */
+	__u8 judged;		   /* by enforcement: audit mode does not let it pass */
+	__u8 uncounted;		   /* audited, of a flow that was not counted yet */
 	__u64 listener_id;
 	enum packet_protection protection;
 	enum latch_direction opened; /* OUT: this host opened the flow; NONE: unknown */
@@ -53,7 +57,7 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
  * At most one event per latch and interval: a flood of packets must not become a flood of events.
  */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
-				       struct latch *latch)
+				       struct latch *latch, int audited)
 {
 	__u64 now = bpf_ktime_get_boot_ns(), last = latch->drop_event;
 	struct latch_settings *s = settings_get();
@@ -75,6 +79,7 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 	event->drops = latch->drops;
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = latch->direction;
+	event->audited = audited;
 	bpf_ringbuf_submit(event, 0);
 }
 
@@ -87,12 +92,20 @@ static __always_inline int waits_for_owner(enum latch_drop why)
 	return why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN;
 }
 
-/* Returns GATE_DROP or GATE_LOSE. */
-static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
+/*
+ * In audit mode: notes in p what enforcement would have done, and returns non-zero. The first reason
+ * of a packet counts. A latch that is BROKEN or CLOSED passes only if this audit has judged it.
+ */
+int audit_passes(struct passage *p, struct latch *latch, int why);
+
+/* Returns GATE_DROP or GATE_LOSE, in audit mode GATE_PASS. */
+static __always_inline int drop(enum latch_drop why, struct passage *p, struct latch *latch)
 {
 	struct latch_drop_count *counted;
 	__u32 key = why;
 
+	if (audit_passes(p, latch, why))
+		return GATE_PASS;
 	counted = bpf_map_lookup_elem(&drops, &key);
 	if (counted && p->egress)
 		counted->egress++;
@@ -100,7 +113,7 @@ static __always_inline int drop(enum latch_drop why, const struct passage *p, st
 		counted->ingress++;
 	if (latch) {
 		__sync_fetch_and_add(&latch->drops, 1);
-		drop_event(why, p, latch);
+		drop_event(why, p, latch, 0);
 	}
 	return waits_for_owner(why) ? GATE_LOSE : GATE_DROP;
 }

@@ -9,6 +9,7 @@
 #define LATCH_BPF_GATE_SCTP_H
 
 #include "db/association.h"
+#include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -253,8 +254,7 @@ static __always_inline int check_unassociated(struct passage *p, const struct sc
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	refuse(p, LATCH_DROP_REQUIRED);
-	return GATE_DROP;
+	return refuse(p, LATCH_DROP_REQUIRED) == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
 static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
@@ -312,6 +312,10 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	count(LATCH_COUNTER_SLOW_PATH);
 	latch = latch_find(&p->flow);
+	if (latch && s->chunk == SCTP_INIT && !latch->association && is_provisional(latch)) {
+		latch_release(&p->flow, latch);
+		latch = NULL;
+	}
 	if (!latch)
 		return GATE_UNLATCHED;
 	if (is_latchd_abort(p, s, latch))

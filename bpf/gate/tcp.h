@@ -118,7 +118,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return GATE_DROP;
 	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->starts_flow)
-		tcp_count_spawned(skb, p, verdict == GATE_PASS);
+		tcp_count_spawned(skb, p, verdict == GATE_PASS && !p->refused);
 	return verdict;
 }
 

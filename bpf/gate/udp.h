@@ -68,8 +68,10 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 	if (socket->verdict.was_latched && same_flow(&socket->flow, &p->flow))
 		return;
 	socket->flow = p->flow;
-	if (latch_find(&p->flow))
-		socket->verdict.was_latched = 1;
+	if (!latch_find(&p->flow))
+		return;
+	socket->verdict.was_latched = 1;
+	socket->verdict.mode = mode_get();
 }
 
 static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_socket *socket,
@@ -89,7 +91,7 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 	if (p->egress && socket && socket->sends_elsewhere)
 		p->may_start = 0;
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
-	if (!socket && verdict != GATE_PASS)
+	if (!socket && (verdict != GATE_PASS || p->refused))
 		socket = datagram_socket_new(sk);
 	if (socket)
 		remember_flow(socket, p);

@@ -75,8 +75,10 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 	if (!latch)
 		return;
 	set_owner(ops, latch, LATCH_OWNER_SOCKET);
-	if (verdict)
-		verdict->was_latched = 1;
+	if (!verdict)
+		return;
+	verdict->was_latched = 1;
+	verdict->mode = mode_get();
 }
 
 /*

@@ -7,16 +7,20 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "latch_mode.h"
 #include "latchd.skel.h"
 #include "latchd/enforce/cgroups/cgroup_watch.h"
 #include "latchd/enforce/libbpf_log.h"
+#include "latchd/enforce/mode.h"
 #include "latchd/enforce/links/links.h"
 #include "latchd/enforce/pins/map_pins.h"
 #include "latchd/enforce/object.h"
 #include "latchd/enforce/pins/pin_paths.h"
 #include "latchd/enforce/rules.h"
+#include "latchd/maps/tables.h"
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
 
@@ -126,6 +130,20 @@ bool enforcement_pins_are_fixed(void)
 
 /* ---- settings and rules */
 
+/* A start that fails restores the word with the other settings. */
+static void set_mode(struct enforcement *enforcement, const struct config *config,
+		     struct latch_settings *settings)
+{
+	struct latch_settings now = {0};
+	bool first = !enforcement->attached && !enforcement->object.adopted;
+	bool audit;
+
+	settings_read(&enforcement->maps, &now);
+	audit = mode_is_audit_after(config, &now, first);
+	settings->mode = latch_mode_next(now.mode, audit);
+	settings->mode_since = settings->mode == now.mode ? now.mode_since : clock_boot_ns();
+}
+
 /* What put_in_force() has replaced. */
 struct former {
 	struct latch_settings settings;
@@ -139,8 +157,10 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 		.pending_limit = config->pending_ms * 1000000ULL,
 		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
 	};
-	int err = exchange_settings(&enforcement->maps, &settings);
+	int err;
 
+	set_mode(enforcement, config, &settings);
+	err = exchange_settings(&enforcement->maps, &settings);
 	if (err)
 		return failure_set(failure, err,
 				   "map settings: cannot write: %s; run latchctl purge, then start "

@@ -334,6 +334,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.rules = bpf_map__fd(skeleton->maps.rules),
 		.settings = bpf_map__fd(skeleton->maps.settings),
 		.spd_stamps = bpf_map__fd(skeleton->maps.spd_stamps),
+		.audits = bpf_map__fd(skeleton->maps.audits),
 		.clock = bpf_map__fd(skeleton->maps.latch_clocks),
 		.drops = bpf_map__fd(skeleton->maps.drops),
 		.counters = bpf_map__fd(skeleton->maps.counters),

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "latch_mode.h"
 #include "latchd/latch/sctp_disposition.h"
 #include "latchd/latch/tcp_timeout.h"
 #include "latchd/maps/latch_control.h"
@@ -17,6 +18,7 @@
 
 struct round {
 	struct disposition *disposition;
+	uint32_t mode;
 	uint64_t now_ms;
 	uint64_t next_ms; /* when some latch is due again, or ATTEMPT_NEVER */
 	unsigned int looked, searched, handshakes;
@@ -217,7 +219,7 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 {
 	const struct attempt *attempt;
 
-	if (!ends(flow, latch))
+	if (!ends(flow, latch) || latch_mode_passes(round->mode, latch->judged))
 		return false;
 	attempt = attempts_find(&round->disposition->attempts, latch);
 	*ret_step = attempt ? attempt->step : ATTEMPT_LOOK_UP;
@@ -228,6 +230,14 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 	return false;
 }
 
+/* Audit mode lets the packets of a latch pass that it has judged itself. */
+static bool passes(const struct round *round, const struct latch *latch)
+{
+	return latch->word.state == LATCH_STATE_ESTABLISHED ||
+	       (latch->word.state == LATCH_STATE_BROKEN &&
+		latch_mode_passes(round->mode, latch->judged));
+}
+
 static int dispose(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct round *round = context;
@@ -235,7 +245,7 @@ static int dispose(void *context, const struct latch_flow *flow, const struct la
 	bool due = is_due(round, flow, latch, &step);
 
 	if (flow->protocol == IPPROTO_SCTP)
-		sctp_disposition_add(&round->sctp, flow, latch, due);
+		sctp_disposition_add(&round->sctp, flow, latch, passes(round, latch), due);
 	else if (due)
 		try_now(round, flow, latch, step);
 	return 0;
@@ -270,6 +280,7 @@ static void on_timer(void *context)
 	struct disposition *d = context;
 	struct round round = {
 		.disposition = d,
+		.mode = mode_read(d->maps),
 		.now_ms = loop_now_ms(),
 		.next_ms = ATTEMPT_NEVER,
 	};

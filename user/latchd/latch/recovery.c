@@ -2,15 +2,18 @@
 #include "latchd/latch/recovery.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "latch_mode.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/net/socket_diag.h"
 #include "latchd/maps/tables.h"
 
 struct recovery_walk {
 	const struct kernel_maps *maps;
+	uint32_t mode;
 	unsigned int count; /* closed latches */
 };
 
@@ -20,6 +23,12 @@ static int unbind_sa(void *context, const struct latch_sa_key *key, const struct
 	int result = sa_set(walk->maps, key, sa->word.serial, LATCH_SA_PENDING, 0, false);
 
 	return result < 0 ? result : 0;
+}
+
+static bool passes(const struct recovery_walk *walk, const struct latch *latch)
+{
+	return latch_mode_is_audit(walk->mode) &&
+	       (latch->word.state != LATCH_STATE_BROKEN || latch->judged == walk->mode);
 }
 
 /* Broken first: the gates must drop the RST of the socket. */
@@ -35,7 +44,9 @@ static int close_latch(void *context, const struct latch_flow *flow, const struc
 	result = latch_break(walk->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
 	if (result < 0)
 		return result;
-	socket_diag_destroy_owner(flow, latch->socket_cookie);
+	/* Audit mode resets no connection: the socket is refused when enforcement begins. */
+	if (!passes(walk, latch))
+		socket_diag_destroy_owner(flow, latch->socket_cookie);
 	result = latch_close(walk->maps, flow, latch->id);
 	return result < 0 ? result : 0;
 }
@@ -65,7 +76,7 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 
 int recovery_repair_identities(const struct kernel_maps *maps, struct identities *identities)
 {
-	struct recovery_walk walk = {.maps = maps};
+	struct recovery_walk walk = {.maps = maps, .mode = mode_read(maps)};
 	int err = close_all(&walk);
 
 	if (!err)

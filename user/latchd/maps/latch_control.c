@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "latch_mode.h"
+#include "latchd/maps/tables.h"
+
 #define CONTROL_TRIES 64
 
 /*
@@ -178,6 +181,21 @@ int latch_rules_switch(const struct kernel_maps *maps, __u32 count)
 	if (result > 0)
 		result = -EINVAL;
 	return result;
+}
+
+int latch_mode_switch(const struct kernel_maps *maps, bool audit)
+{
+	struct latch_control control = {.op = LATCH_CONTROL_MODE, .audit = audit};
+	struct latch_settings settings;
+	int result = settings_read(maps, &settings);
+
+	if (!result && audit && !latch_mode_is_audit(settings.mode))
+		result = audits_clear(maps);
+	if (!result)
+		result = run(maps, &control);
+	if (result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED)
+		return result == LATCH_CONTROL_DONE;
+	return result < 0 ? result : -EINVAL;
 }
 
 int latch_rule_of(const struct kernel_maps *maps, const struct latch_flow *flow,

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "latch_mode.h"
 #include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
 
 static int take(const struct kernel_maps *maps, const struct latch_transition *t,
 		union latch_word *ret_word)
@@ -39,6 +41,7 @@ int latch_transition(const struct kernel_maps *maps, const struct news_bus *news
 				     .flow = t->flow,
 				     .latch = t->latch,
 				     .cause = t->cause,
+				     .audited = latch_mode_is_audit(mode_read(maps)),
 			     });
 	if (result >= 0 && ret_word)
 		*ret_word = now;

@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/loop.h"
 #include "common/names.h"
+#include "latch_mode.h"
 #include "latchd/maps/tables.h"
 #include "latchd/report/report_parts.h"
 
@@ -135,6 +136,14 @@ static void add_pins(struct json_writer *w, const struct report_source *source)
 		    source->missing_pins);
 }
 
+static void add_mode(struct json_writer *w, const struct report_source *source)
+{
+	if (source->wants_audit && !latch_mode_is_audit(mode_read(source->maps)))
+		add(w, "mode-differs", "mode",
+		    "the configuration has mode = audit, in force is enforcement; run: latchctl "
+		    "mode audit, or correct the configuration");
+}
+
 static void add_larval(struct json_writer *w, uint64_t larval)
 {
 	if (larval)
@@ -196,6 +205,7 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 	add_gates(w, source, false);
 	add_tables(w, latches);
 	add_pins(w, source);
+	add_mode(w, source);
 	add_recent(w, source->recent);
 	json_array_end(w);
 }

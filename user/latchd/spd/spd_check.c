@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "latch_mode.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/news/latch_transition.h"
 #include "latchd/spd/policy_routes.h"
@@ -22,6 +23,7 @@ struct check {
 	bool has_second;
 	bool held;   /* the namespace has policy entries of latchd now */
 	bool healed; /* at least one latch was healed */
+	bool audits; /* audit mode makes no new policy entries */
 	int err;     /* the first */
 };
 
@@ -209,6 +211,9 @@ static int on_unprotected(struct check *check, const struct latch_flow *flow,
 	err = protect ? find_again(check, flow, latch, params, finding) : 0;
 	if (err || !finding->unprotected)
 		return err;
+	/* Enforcement decides when it begins, whether it can hold the flow or breaks the latch. */
+	if (protect && check->audits && !spd_protect_holds(finding->view, flow))
+		return 0;
 	if (protect && hold(check, flow, latch, finding))
 		return heal_latch(check, flow, latch);
 	if (latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
@@ -296,7 +301,11 @@ static int check_latches(struct check *check, bool all)
 
 int spd_check(struct spd_watch *watch, uint64_t netns, bool all)
 {
-	struct check check = {.watch = watch, .netns = netns};
+	struct check check = {
+		.watch = watch,
+		.netns = netns,
+		.audits = latch_mode_is_audit(mode_read(watch->maps)),
+	};
 	int err = spd_view_load(watch->maps, netns, &check.view);
 
 	/* The namespace has no process: the reaper deletes the rest of its latches. */

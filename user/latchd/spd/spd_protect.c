@@ -35,6 +35,11 @@ static const struct policy *find_entry(struct spd_view *view, const struct latch
 	return NULL;
 }
 
+bool spd_protect_holds(struct spd_view *view, const struct latch_flow *flow)
+{
+	return find_entry(view, flow, POLICY_OUT) || find_entry(view, flow, POLICY_IN);
+}
+
 /* The kernel holds one policy for a selector. An entry of latchd must not replace that policy. */
 static bool is_taken(struct spd_view *view, const struct latch_flow *flow)
 {

@@ -23,6 +23,9 @@ int spd_protect_remove(struct spd_view *view, const struct latch_flow *flow);
 int spd_protect_remove_orphans(const struct kernel_maps *maps, const struct spd_view *view,
 			       uint64_t netns);
 
+/* True: the flow has entries. */
+bool spd_protect_holds(struct spd_view *view, const struct latch_flow *flow);
+
 /* True: the namespace has entries of latchd. */
 bool spd_protect_has_entries(const struct spd_view *view);
 
