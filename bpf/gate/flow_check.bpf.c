@@ -107,6 +107,8 @@ static __always_inline void note_audited(struct passage *p, struct socket_verdic
 {
 	__u32 mode = mode_get();
 
+	if (latch_find(&p->flow))
+		return;
 	p->uncounted = v ? v->audited != mode : p->may_start;
 	if (v)
 		v->audited = mode;

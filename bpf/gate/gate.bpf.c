@@ -11,7 +11,7 @@
 #include "gate/tcp.h"
 #include "gate/udp.h"
 
-static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p)
+static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p, int egress)
 {
 	struct bpf_sock *sk;
 
@@ -23,7 +23,7 @@ static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p
 		return GATE_PASS;
 	p->socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
-		return datagram_verdict(gate_udp(skb, sk, p), p->egress);
+		return datagram_verdict(gate_udp(skb, sk, p), egress);
 	/*
 	 * A raw socket has no flow. The kernel's own raw socket, which sends resets and ACKs, is
 	 * left to the netfilter gate.
@@ -36,7 +36,7 @@ static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p
 static __always_inline int gate(struct __sk_buff *skb, int egress)
 {
 	struct passage p = {.egress = egress};
-	int verdict = check_socket(skb, &p);
+	int verdict = check_socket(skb, &p, egress);
 
 	if (p.audited)
 		audit_count(&p);
