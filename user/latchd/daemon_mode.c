@@ -5,7 +5,6 @@
 #include "common/notify.h"
 #include "latch_mode.h"
 #include "latchd/daemon_parts.h"
-#include "latchd/enforce/mode.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 

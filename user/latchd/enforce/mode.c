@@ -15,8 +15,3 @@ bool mode_is_audit_after(const struct config *config, const struct latch_setting
 	}
 	return latch_mode_is_audit(now->mode);
 }
-
-bool mode_is_not_lowered(const struct config *config, const struct latch_settings *now)
-{
-	return config->mode == CONFIG_MODE_AUDIT && !latch_mode_is_audit(now->mode);
-}

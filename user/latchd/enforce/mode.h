@@ -15,7 +15,4 @@
 /* now: the settings in force; first: no latchd has enforced anything before. */
 bool mode_is_audit_after(const struct config *config, const struct latch_settings *now, bool first);
 
-/* True: config wants audit mode, and the mode in force is enforcement. */
-bool mode_is_not_lowered(const struct config *config, const struct latch_settings *now);
-
 #endif

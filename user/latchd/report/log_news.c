@@ -182,12 +182,12 @@ static void log_mode(const struct news *news)
 	if (news->cause.requester)
 		requester_text(details, sizeof(details), news->cause.requester);
 	if (news->audited)
-		log_error("enforce",
+		log_error(NULL,
 			  "mode audit in force: %s; nothing is dropped or reset, but what "
 			  "enforcement has broken",
 			  details);
 	else
-		log_warn("enforce",
+		log_warn(NULL,
 			 "mode enforce in force: %s; what audit mode has judged is dropped and "
 			 "reset",
 			 details);

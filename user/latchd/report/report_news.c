@@ -92,7 +92,7 @@ static void write_broken(struct json_writer *w, const struct report_source *sour
 		report_want_got(w, source, news->latch->word.params, cause->got);
 	if (cause->policy)
 		write_policy(w, cause->policy);
-	json_member_bool(w, "audited", news->audited);
+	report_audited(w, news->audited);
 	json_object_end(w);
 }
 
