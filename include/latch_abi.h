@@ -168,9 +168,9 @@ struct latch {
 			    */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
 	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
-	__u32 judged;	      /* latch_settings.mode when it became BROKEN or CLOSED (latch_mode.h) */
-	__u16 audited;	      /* in audit mode: set of 1 << enum latch_drop that were counted */
-	__u16 audited_mode;   /* low bits of the mode that audited belongs to */
+	__u32 decided;	    /* latch_settings.mode when it became BROKEN or CLOSED (latch_mode.h) */
+	__u16 audited;	    /* in audit mode: set of 1 << enum latch_drop that were counted */
+	__u16 audited_mode; /* low bits of the mode that audited belongs to */
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */
@@ -334,7 +334,7 @@ struct latch_settings {
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
 	__u8 pad[3];
-	__u32 mode;	  /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
+	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
 	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
 };
 
@@ -439,7 +439,7 @@ struct latch_event {
 	__u64 drops;		     /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
-	__u16 rule; /* of LATCH_EVENT_REFUSED: index, or LATCH_RULE_NONE */
+	__u16 rule;   /* of LATCH_EVENT_REFUSED: index, or LATCH_RULE_NONE */
 	__u8 audited; /* 1: passed, in audit mode; enforcement drops it */
 	__u8 pad[3];
 	__u64 listener; /* as in struct latch */

@@ -114,7 +114,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
-	latch.judged = mode_get();
+	latch.decided = mode_get();
 	err = latch_add(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
@@ -228,7 +228,7 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 	return 0;
 }
 
-static __always_inline int is_judged(enum latch_state before, enum latch_state after)
+static __always_inline int is_decided(enum latch_state before, enum latch_state after)
 {
 	return (before == LATCH_STATE_ESTABLISHED || before == LATCH_STATE_LARVAL) &&
 	       (after == LATCH_STATE_BROKEN || after == LATCH_STATE_CLOSED);
@@ -258,9 +258,9 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	is.state = next.state;
 	is.reasons = next.reasons;
 	is.generation = next_generation();
-	/* First: a gate that sees the new state must know the mode of this judgement. */
-	if (is_judged(now.state, next.state))
-		latch->judged = mode_get();
+	/* First: a gate that sees the new state must know the mode of this step. */
+	if (is_decided(now.state, next.state))
+		latch->decided = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
 	latch->changed = bpf_ktime_get_boot_ns();

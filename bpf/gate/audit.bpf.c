@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "gate/audit.h"
-#include "gate/new_flow.h"
 #include "packet/packet.h"
 
-static __always_inline int is_judged_before(const struct passage *p, const struct latch *latch,
-					    int why, __u32 mode)
+static __always_inline int is_decided_before(const struct passage *p, const struct latch *latch,
+					     int why, __u32 mode)
 {
-	return p->judged || (why == LATCH_DROP_BROKEN && latch && latch->judged != mode);
+	return p->enforced || (why == LATCH_DROP_BROKEN && latch && latch->decided != mode);
 }
 
 __noinline int audit_passes(struct passage *p, struct latch *latch, int why)
 {
 	__u32 mode = mode_get();
 
-	if (!p || !latch_mode_is_audit(mode) || is_judged_before(p, latch, why, mode))
+	if (!p || !latch_mode_is_audit(mode) || is_decided_before(p, latch, why, mode))
 		return 0;
 	if (!p->audited)
 		p->audited = (__u8)why + 1;

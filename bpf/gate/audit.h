@@ -20,8 +20,8 @@ int audit_begin(struct passage *p);
 int audit_count(struct passage *p);
 
 /*
- * The mark of a flow whose handshake has not ended. Each SYN is judged anew, as under enforcement: a
- * forged one must not leave its mark on the flow of the peer.
+ * The mark of a flow whose handshake has not ended. Each SYN is checked anew, as under enforcement:
+ * a forged one must not leave its mark on the flow of the peer.
  */
 static __always_inline int is_provisional(const struct latch *latch)
 {
@@ -37,7 +37,7 @@ static __always_inline int is_blocked(const struct latch *latch, __u32 mode)
 	union latch_word word = READ_WORD(latch->word);
 
 	return word.state != LATCH_STATE_ESTABLISHED && word.state != LATCH_STATE_LARVAL &&
-	       !latch_mode_passes(mode, latch->judged);
+	       !latch_mode_passes(mode, latch->decided);
 }
 
 #endif

@@ -85,7 +85,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 		return pass_latched(p, latch);
 	}
 	if (v && v->was_latched && !p->listener) {
-		p->judged = v->mode != mode_get();
+		p->enforced = v->mode != mode_get();
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	if (!p->may_start)

@@ -25,7 +25,7 @@ struct passage {
 	struct rule_decision rule; /* filled only for a flow without an ESTABLISHED latch */
 	__u8 audited;		   /* 1 + enum latch_drop: passes in audit mode only */
 	__u8 refused;		   /* audited, and enforcement refuses the whole flow */
-	__u8 judged;		   /* by enforcement: audit mode does not let it pass */
+	__u8 enforced;		   /* enforcement has decided: audit mode does not let it pass */
 	__u8 uncounted;		   /* audited, of a flow that was not counted yet */
 	__u64 listener_id;
 	enum packet_protection protection;
@@ -37,6 +37,17 @@ struct passage {
 	__u8 starts_flow; /* the packet asks a listener for a new flow */
 	__u8 tcp_state;	  /* of the full socket */
 };
+
+/*
+ * The socket of UDP or SCTP does not know which end opened the flow. Then the direction of the
+ * first packet decides.
+ */
+static __always_inline enum latch_direction opening_direction(const struct passage *p)
+{
+	if (p->opened)
+		return p->opened;
+	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+}
 
 /* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */
 static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
@@ -93,8 +104,9 @@ static __always_inline int waits_for_owner(enum latch_drop why)
 }
 
 /*
- * In audit mode: notes in p what enforcement would have done, and returns non-zero. The first reason
- * of a packet counts. A latch that is BROKEN or CLOSED passes only if this audit has judged it.
+ * In audit mode: notes in p what enforcement would have done, and returns non-zero. The first
+ * reason of a packet counts. A latch that is BROKEN or CLOSED passes only if it became so in this
+ * audit.
  */
 int audit_passes(struct passage *p, struct latch *latch, int why);
 

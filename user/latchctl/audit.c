@@ -9,8 +9,8 @@
 #include "latchctl/view.h"
 
 static const struct table_column columns[] = {
-	{"RULE", 0, 0, 0},  {"PEER", 12, 0, 8},	   {"REASON", 0, 0, 0},	  {"FLOWS", 0, 0, 0},
-	{"PACKETS", 0, 2, 0}, {"LAST", 0, 3, 0}, {"SA OF", 12, 1, 8}, {"FOR EXAMPLE", 0, 4, 0},
+	{"RULE", 0, 0, 0},    {"PEER", 12, 0, 8}, {"REASON", 0, 0, 0}, {"FLOWS", 0, 0, 0},
+	{"PACKETS", 0, 2, 0}, {"LAST", 0, 3, 0},  {"SA OF", 12, 1, 8}, {"FOR EXAMPLE", 0, 4, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -110,8 +110,9 @@ enum ctl_exit ctl_render_audit(FILE *out, const struct ctl_options *options,
 	if (!count)
 		fputs("nothing\n", out);
 	if (unmarked)
-		fprintf(out, "%" PRId64 " flows began without room for their mark: enforcement will "
-			     "not refuse all of them\n",
+		fprintf(out,
+			"%" PRId64 " flows began without room for their mark: enforcement will "
+			"not refuse all of them\n",
 			unmarked);
 	return err ? ctl_fail(CTL_EXIT_FAILED,
 			      "audit: cannot print the table: out of memory; use --json")

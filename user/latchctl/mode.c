@@ -30,10 +30,11 @@ enum ctl_exit ctl_mode(const struct ctl_options *options)
 	char request[16];
 
 	if (strcmp(word, "audit") && strcmp(word, "enforce"))
-		return ctl_fail(CTL_EXIT_USAGE,
-				"mode: \"%s\" is not a mode; give audit or enforce (latchctl status "
-				"shows the mode)",
-				word);
+		return ctl_fail(
+			CTL_EXIT_USAGE,
+			"mode: \"%s\" is not a mode; give audit or enforce (latchctl status "
+			"shows the mode)",
+			word);
 	snprintf(request, sizeof(request), "mode %s", word);
 	return client_show(options, request, ctl_render_mode);
 }

@@ -92,7 +92,10 @@ static void print_enforcement(const struct status *status)
 	for (i = 0; i < count; i++)
 		if (view_bool(view_element(enforcement, "programs", i), "attached"))
 			attached++;
-	print_line(status, "enforcement", !on ? "OFF" : audit ? "AUDIT" : "ON",
+	print_line(status, "enforcement",
+		   !on	   ? "OFF"
+		   : audit ? "AUDIT"
+			   : "ON",
 		   on && !audit ? STYLE_GOOD : STYLE_BAD,
 		   "%s%zu of %zu programs attached, cgroup %s",
 		   audit ? "nothing is dropped or reset, see: latchctl audit; " : "", attached,

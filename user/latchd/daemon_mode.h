@@ -12,7 +12,8 @@ struct daemon;
 void daemon_take_mode(void *context, const struct control_mode_request *request,
 		      struct json_writer *w);
 
-/* After the start: says so if less than enforcement is in force, or the configuration wants less. */
+/* After the start: says so if less than enforcement is in force, or the configuration wants less.
+ */
 void daemon_log_mode(const struct daemon *d);
 
 /* After a reload. before: the mode word before it. */

@@ -23,8 +23,8 @@ long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
 long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
-extern char latches[], associations[], sas[], params[], identities[], rules[], settings[],
-	audits[], latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], reassemblies[],
+extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], reassemblies[],
 	mixtures[];
 
 static const char *const addresses[TABLES] = {

@@ -70,7 +70,7 @@ static const struct row rows[] = {
 	M(latch, association),
 	M(latch, tag_seen),
 	M(latch, foreign_larval),
-	M(latch, judged),
+	M(latch, decided),
 	M(latch, audited),
 	M(latch, audited_mode),
 	M(latch_association, id),

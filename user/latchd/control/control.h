@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket's service. A client sends one line: "status", "list", "sa", "audit",
- * "monitor", or as root "break ID", "heal ID", "close ID", "mode audit" or "mode enforce". The answer is one JSON
- * document and the end of the stream. The answer to "monitor" is one object a line until
- * the client closes. An error is one object with "error" (for people) and "code".
+ * "monitor", or as root "break ID", "heal ID", "close ID", "mode audit" or "mode enforce". The
+ * answer is one JSON document and the end of the stream. The answer to "monitor" is one object a
+ * line until the client closes. An error is one object with "error" (for people) and "code".
  */
 #ifndef LATCHD_CONTROL_CONTROL_H
 #define LATCHD_CONTROL_CONTROL_H
@@ -24,8 +24,8 @@
 #define CONTROL_MONITOR_QUEUE_MAX (1U << 20) /* bytes that may wait for a monitor */
 
 /*
- * Each writes one whole document, list, sa and audit in parts: the next one is written when the last one
- * was sent. True: it was the last part. The service calls json_finish().
+ * Each writes one whole document, list, sa and audit in parts: the next one is written when the
+ * last one was sent. True: it was the last part. The service calls json_finish().
  */
 struct control_handlers {
 	void *context;

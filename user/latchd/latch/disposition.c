@@ -219,7 +219,7 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 {
 	const struct attempt *attempt;
 
-	if (!ends(flow, latch) || latch_mode_passes(round->mode, latch->judged))
+	if (!ends(flow, latch) || latch_mode_passes(round->mode, latch->decided))
 		return false;
 	attempt = attempts_find(&round->disposition->attempts, latch);
 	*ret_step = attempt ? attempt->step : ATTEMPT_LOOK_UP;
@@ -230,12 +230,12 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 	return false;
 }
 
-/* Audit mode lets the packets of a latch pass that it has judged itself. */
+/* Audit mode lets the packets of a latch pass that has broken in this audit. */
 static bool passes(const struct round *round, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_ESTABLISHED ||
 	       (latch->word.state == LATCH_STATE_BROKEN &&
-		latch_mode_passes(round->mode, latch->judged));
+		latch_mode_passes(round->mode, latch->decided));
 }
 
 static int dispose(void *context, const struct latch_flow *flow, const struct latch *latch)

@@ -28,7 +28,7 @@ static int unbind_sa(void *context, const struct latch_sa_key *key, const struct
 static bool passes(const struct recovery_walk *walk, const struct latch *latch)
 {
 	return latch_mode_is_audit(walk->mode) &&
-	       (latch->word.state != LATCH_STATE_BROKEN || latch->judged == walk->mode);
+	       (latch->word.state != LATCH_STATE_BROKEN || latch->decided == walk->mode);
 }
 
 /* Broken first: the gates must drop the RST of the socket. */

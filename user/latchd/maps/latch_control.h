@@ -65,8 +65,8 @@ int association_forget(const struct kernel_maps *maps, const struct latch_flow *
  */
 int latch_rules_switch(const struct kernel_maps *maps, __u32 count);
 /*
- * Switches to audit mode, or to enforcement (latch_mode.h). A switch to audit mode empties the audit
- * table. 1: switched, 0: it was so already, or a negative errno.
+ * Switches to audit mode, or to enforcement (latch_mode.h). A switch to audit mode empties the
+ * audit table. 1: switched, 0: it was so already, or a negative errno.
  */
 int latch_mode_switch(const struct kernel_maps *maps, bool audit);
 /*

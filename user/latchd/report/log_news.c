@@ -188,7 +188,7 @@ static void log_mode(const struct news *news)
 			  details);
 	else
 		log_warn(NULL,
-			 "mode enforce in force: %s; what audit mode has judged is dropped and "
+			 "mode enforce in force: %s; what audit mode has let pass is dropped and "
 			 "reset",
 			 details);
 }

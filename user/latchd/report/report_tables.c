@@ -77,7 +77,7 @@ static void latch_listener(struct json_writer *w, const struct latch *latch)
 static bool is_audited(const struct table_walk *walk, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_BROKEN &&
-	       latch_mode_passes(walk->mode, latch->judged);
+	       latch_mode_passes(walk->mode, latch->decided);
 }
 
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)

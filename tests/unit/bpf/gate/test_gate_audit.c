@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Audit mode at the cgroup gate: nothing is dropped, what enforcement would have dropped is counted,
- * and is dropped as soon as enforcement begins. All packets are in clear, save one SYN that is sent
- * as protocol 50.
+ * Audit mode at the cgroup gate: nothing is dropped, what enforcement would have dropped is
+ *counted, and is dropped as soon as enforcement begins. All packets are in clear, save one SYN that
+ *is sent as protocol 50.
  *
  *	        test's cgroup: gate_egress, gate_ingress, watch_socket
  *	+------------------------------------------------------------------+
@@ -34,7 +34,7 @@ static void begin_enforcement(void)
 
 struct sum {
 	struct latch_audit_key key; /* drop, reasons and others are wanted */
-	struct latch_audit row;     /* of all rows that match */
+	struct latch_audit row;	    /* of all rows that match */
 	unsigned int rows;
 };
 
@@ -185,7 +185,7 @@ Test(gate_audit, a_latch_that_broke_under_enforcement_stays_blocked_in_audit_mod
 	close_pair(&other);
 }
 
-Test(gate_audit, a_latch_that_heals_and_breaks_anew_is_judged_anew)
+Test(gate_audit, a_latch_that_heals_and_breaks_anew_is_decided_anew)
 {
 	struct latch_flow flow;
 	struct pair pair = latched_pair(&flow);
@@ -203,7 +203,7 @@ Test(gate_audit, a_latch_that_heals_and_breaks_anew_is_judged_anew)
 	close_pair(&pair);
 }
 
-/* The socket of a closed latch: its last latched packet tells in which mode it was judged. */
+/* The socket of a closed latch: its last latched packet tells in which mode it was decided. */
 Test(gate_audit, the_socket_of_a_latch_closed_in_audit_mode_passes_until_enforcement_begins)
 {
 	struct latch_flow flow;
@@ -334,7 +334,7 @@ Test(gate_audit, a_connection_older_than_its_rule_passes_in_audit_mode_and_is_bl
 	close_pair(&pair);
 }
 
-/* Any host can forge a SYN in clear: the next SYN of the flow is judged anew. */
+/* Any host can forge a SYN in clear: the next SYN of the flow is decided anew. */
 Test(gate_audit, a_syn_that_enforcement_allows_replaces_the_mark_of_a_forged_one)
 {
 	int listener = start_listener(IPV4, NULL), client = bound_socket(IPV4, NULL);

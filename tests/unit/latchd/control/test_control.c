@@ -81,9 +81,8 @@ Test(control, an_unknown_mode_changes_nothing)
 
 	need_root();
 	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
-		expect_answer(requests[i],
-			      "{\"error\":\"unknown mode; expected audit or enforce\","
-			      "\"code\":\"unknown-mode\"}\n");
+		expect_answer(requests[i], "{\"error\":\"unknown mode; expected audit or enforce\","
+					   "\"code\":\"unknown-mode\"}\n");
 	cr_expect_eq(received_modes, 0);
 }
 

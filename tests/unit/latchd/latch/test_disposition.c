@@ -262,7 +262,7 @@ static bool has_ended_a_round(void)
 	return disposition.ended_ms > 0;
 }
 
-Test(disposition, audit_mode_resets_no_latch_that_it_has_judged_until_enforcement_begins)
+Test(disposition, audit_mode_resets_no_latch_that_it_has_decided_until_enforcement_begins)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch latch;

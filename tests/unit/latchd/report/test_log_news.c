@@ -113,12 +113,13 @@ Test(log_news, a_switch_of_the_mode_is_logged_with_its_requester)
 
 	news.cause.requester = &root;
 	news_publish(&bus, &news);
-	expect_line(LOG_LEVEL_ERROR, "mode audit in force: requested by pid 42, login uid 1000; "
-				     "nothing is dropped or reset, but what enforcement has broken");
+	expect_line(LOG_LEVEL_ERROR,
+		    "mode audit in force: requested by pid 42, login uid 1000; "
+		    "nothing is dropped or reset, but what enforcement has broken");
 	news = (struct news){.kind = NEWS_MODE_CHANGED};
 	news_publish(&bus, &news);
 	expect_line(LOG_LEVEL_WARN, "mode enforce in force: by the configuration; what audit mode "
-				    "has judged is dropped and reset");
+				    "has let pass is dropped and reset");
 }
 
 /* Params that are not in the table, and a flow of no family, are not looked up elsewhere. */

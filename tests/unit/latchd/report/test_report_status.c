@@ -160,13 +160,14 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	expect_json("daemon.version", "\"" LATCHD_VERSION "\"");
 	expect_json("daemon.abi", "1");
 	expect_json("daemon.config", "\"/etc/latchd/latchd.conf\"");
-	expect_json("enforcement",
-		    "{\"on\":false,\"mode\":\"enforce\",\"mode_since\":null,\"cgroup\":\"/sys/fs/cgroup\",\"cgroups\":["
-		    "{\"path\":\"/sys/fs/cgroup\",\"id\":1,\"state\":\"attached\"}],\"programs\":["
-		    "{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
-		    "{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
-		    "\"attached\":false},"
-		    "{\"name\":\"netfilter gate\",\"hook\":\"netfilter\",\"attached\":false}]}");
+	expect_json(
+		"enforcement",
+		"{\"on\":false,\"mode\":\"enforce\",\"mode_since\":null,\"cgroup\":\"/sys/fs/cgroup\",\"cgroups\":["
+		"{\"path\":\"/sys/fs/cgroup\",\"id\":1,\"state\":\"attached\"}],\"programs\":["
+		"{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
+		"{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
+		"\"attached\":false},"
+		"{\"name\":\"netfilter gate\",\"hook\":\"netfilter\",\"attached\":false}]}");
 	expect_json("netns", "[{\"cookie\":4026531840,\"netfilter_gate\":true},"
 			     "{\"cookie\":77,\"netfilter_gate\":false}]");
 	expect_json("latches", "{\"used\":6,\"capacity\":256,\"established\":2,\"broken\":1,"

@@ -6,7 +6,7 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 
 /* ---- list */
 
-#define LATCH_KEYS                                                                                 \
+#define LATCH_KEYS                                                                                  \
 	"id state direction netns proto local remote peer local_id params sa reasons audited rule " \
 	"disposition since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
@@ -337,7 +337,7 @@ Test(report_tables, list_shows_which_broken_latches_pass_in_audit_mode)
 	struct latch latch = latch_of(LATCH_STATE_BROKEN, params_c, LATCH_REASON_SA_CONFLICT);
 	struct latch_flow flow = w_to_c();
 
-	latch.judged = 3;
+	latch.decided = 3;
 	put_latch(&flow, &latch);
 	set_mode(3);
 	report_whole_list();
@@ -387,7 +387,8 @@ Test(report_tables, audit_names_rule_peer_and_reason_of_what_enforcement_would_h
 	expect_json("mode", "\"audit\"");
 	expect_now("mode_since");
 	expect_json("unmarked", "0");
-	expect_keys("rows.0", "rule peer reason reasons got others flows packets first last example");
+	expect_keys("rows.0",
+		    "rule peer reason reasons got others flows packets first last example");
 	expect_json("rows.0.rule", "null");
 	expect_json("rows.0.peer.id", "\"c.example\"");
 	expect_json("rows.0.reason", "\"broken\"");
