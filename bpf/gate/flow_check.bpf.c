@@ -92,6 +92,8 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 		return pass_unlatched(p, v);
 	p->starts_flow = p->listener;
 	verdict = new_flow_check(p);
+	if (p->audited)
+		audit_begin(p);
 	/*
 	 * Not only when the connection is established: the latch may be closed before, and then
 	 * the socket stays blocked.

@@ -161,8 +161,11 @@ static __always_inline int gate_sctp(struct nf_packet *nf)
 
 	if (joins)
 		verdict = sctp_check_path(&nf->passage, &nf->sctp);
-	if (verdict == GATE_NEW_FLOW)
+	if (verdict == GATE_NEW_FLOW) {
 		verdict = new_flow_check(&nf->passage);
+		if (nf->passage.audited)
+			audit_begin(&nf->passage);
+	}
 	if (joins && verdict == GATE_PASS)
 		verdict = sctp_update_path(&nf->passage, &nf->sctp);
 	if (verdict == GATE_MARK)

@@ -4,7 +4,6 @@
  * are called by both gates, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
-#include "gate/audit.h"
 #include "gate/verdict.h"
 
 static __always_inline __u64 owner_of(const struct passage *p)
@@ -92,8 +91,10 @@ static __always_inline int pass_required(struct passage *p)
 	return reject(p, why == REJECT_NONE ? LATCH_DROP_REQUIRED : why);
 }
 
-static __always_inline int check(struct passage *p)
+__noinline int new_flow_check(struct passage *p)
 {
+	if (!p)
+		return GATE_DROP;
 	rule_of(&p->flow, p->opened, &p->rule);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
@@ -104,18 +105,6 @@ static __always_inline int check(struct passage *p)
 		break;
 	}
 	return pass_auto(p);
-}
-
-__noinline int new_flow_check(struct passage *p)
-{
-	int verdict;
-
-	if (!p)
-		return GATE_DROP;
-	verdict = check(p);
-	if (p->audited)
-		audit_begin(p);
-	return verdict;
 }
 
 /*
