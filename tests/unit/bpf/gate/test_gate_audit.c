@@ -356,6 +356,16 @@ Test(gate_audit, a_syn_that_enforcement_allows_replaces_the_mark_of_a_forged_one
 	close(listener);
 }
 
+static void wait_for_owners_an_hour(void)
+{
+	struct latch_settings settings;
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.settings, &key, &settings), 0);
+	settings.pending_limit = HOUR_NS;
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
 /* Enforcement loses the SYN and waits for the next. In audit mode there is no next one. */
 Test(gate_audit, a_connection_that_begins_under_a_pending_sa_is_larval_in_audit_mode)
 {
@@ -363,6 +373,7 @@ Test(gate_audit, a_connection_that_begins_under_a_pending_sa_is_larval_in_audit_
 	struct latch_flow flow = flow_to(client, IPV4, listener);
 	struct address there = address_of(IPV4, port_of(listener));
 
+	wait_for_owners_an_hour();
 	make_esp("ip", "tcp", port_of(listener));
 	put_sa_of(&flow, LATCH_SA_PENDING, 0);
 	attach_all();
