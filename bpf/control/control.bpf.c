@@ -18,7 +18,7 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
+	c->result = latch_step(&flow, latch, c->latch_id, trigger, c->reasons, &after);
 	c->word.raw = after.raw;
 }
 
@@ -39,7 +39,7 @@ static __always_inline void control_close(struct latch_control *c)
 	was = latch->word.state;
 	direction = latch->direction;
 	listener = latch->listener;
-	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
+	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
@@ -52,6 +52,7 @@ static __always_inline void control_close(struct latch_control *c)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
+	flow_changed(&flow);
 	uncount_listener(was);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
@@ -97,7 +98,7 @@ static __always_inline void control_sa_set(struct latch_control *c)
 		sa->installed = bpf_ktime_get_boot_ns();
 	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
 		return;
-	restamp();
+	sa_changed(&key);
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -110,6 +111,7 @@ static __always_inline long sa_delete(const struct latch_sa_key *key, const stru
 
 	if (err)
 		return err;
+	sa_changed(key);
 	uncount_foreign_sa(flags);
 	sa_share_give(slot);
 	return 0;
@@ -160,7 +162,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 		count(LATCH_COUNTER_SAS_FULL);
 		c->result = LATCH_CONTROL_FULL;
 	}
-	restamp();
+	sa_changed(&key);
 }
 
 static __always_inline void control_sa_forget(struct latch_control *c)
@@ -176,7 +178,6 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
 		count(LATCH_COUNTER_SAS_OVER_QUOTA);
-	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -193,7 +194,7 @@ static __always_inline void control_rules(struct latch_control *c)
 	word.count = c->rule_count;
 	word.stamp++;
 	__sync_lock_test_and_set(rules_word_of(s), word.raw);
-	restamp();
+	all_changed();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -301,7 +302,7 @@ int latch_control(struct latch_control *c)
 		control_association_forget(c);
 		return 0;
 	case LATCH_CONTROL_RESTAMP:
-		restamp();
+		all_changed();
 		c->result = LATCH_CONTROL_DONE;
 		return 0;
 	case LATCH_CONTROL_LISTEN:

@@ -6,19 +6,12 @@
 #include "db/maps.h"
 
 #include "latch_fsm.h"
+#include "db/epochs.h"
 #include "db/rules.h"
 #include "db/quota.h"
 #include "db/read_once.h"
 
 #define EEXIST 17 /* asm-generic/errno-base.h */
-
-static __always_inline void restamp(void)
-{
-	struct latch_clock *clock = clock_get();
-
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-}
 
 static __always_inline __u32 next_generation(void)
 {
@@ -119,7 +112,7 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
-	restamp();
+	flow_changed(flow);
 	if (start->state == LATCH_STATE_LISTENER)
 		return 0;
 	count(LATCH_COUNTER_LATCHES_CREATED);
@@ -187,16 +180,16 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 		return -1;
 	uncount_foreign_larval(latch);
 	latch->changed = bpf_ktime_get_boot_ns();
-	restamp();
+	flow_changed(flow);
 	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
 		    latch->listener);
 	return 0;
 }
 
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
-static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
-							    enum latch_trigger trigger,
-							    __u8 reasons, union latch_word *after)
+static __always_inline enum latch_control_result
+latch_step(const struct latch_flow *flow, struct latch *latch, __u64 id, enum latch_trigger trigger,
+	   __u8 reasons, union latch_word *after)
 {
 	union latch_word was, is;
 	struct latch_position now, next;
@@ -220,7 +213,7 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
 	latch->changed = bpf_ktime_get_boot_ns();
-	restamp();
+	flow_changed(flow);
 	*after = is;
 	return LATCH_CONTROL_DONE;
 }
@@ -242,14 +235,14 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 	enum latch_direction direction = latch->direction;
 	enum latch_state was = latch->word.state;
 
-	latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+	latch_step(flow, latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
 	uncount_foreign_larval(latch);
 	if (latch_delete(flow))
 		return;
+	flow_changed(flow);
 	uncount_listener(was);
 	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */
 		return;
-	restamp();
 	latch_event(LATCH_EVENT_LATCH_CLOSED, flow, id, after, direction, listener);
 }
 

@@ -114,6 +114,21 @@ struct events_map {
 	__uint(max_entries, 1 << 20);
 };
 
+#define EPOCHS 65536 /* so many numbers has a __u16 */
+
+/* See epochs.h. One entry: a lookup finds all of them. */
+struct epochs {
+	__u64 of_all;
+	__u64 of[EPOCHS]; /* by the hash of a flow or of an SA */
+};
+
+struct epochs_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct epochs);
+};
+
 /* State of a socket, kept until it is freed. */
 struct socket_verdict {
 	__u8 was_latched; /* the socket never again sends or receives unlatched */
@@ -121,6 +136,8 @@ struct socket_verdict {
 	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
 	enum latch_direction opened;
 	__u32 exempt_stamp;
+	__u32 remembered_out; /* jiffies of its newest remembered_pass in each direction */
+	__u32 remembered_in;
 };
 
 struct verdicts_map {
@@ -145,6 +162,33 @@ struct datagram_sockets_map {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct datagram_socket);
+};
+
+/*
+ * What the cgroup gate has passed in one direction of a socket, after a check in full. It is
+ * replaced as a whole and never changed: see gate/remembered.h.
+ */
+struct remembered_pass {
+	__u64 stamp;		/* epochs_sum() of the two places, read before the check */
+	struct latch_sa_key sa; /* all 0: the packet was in clear */
+	__u32 local[4];		/* the addresses as the socket has them; IPv4 in the first word */
+	__u32 remote[4];
+	__u16 local_port;
+	__u16 remote_port; /* network order */
+	__u16 flow_epoch;
+	__u16 sa_epoch;
+	__u32 device; /* of a packet that left in clear */
+	__u8 socket_family;
+	__u8 protocol; /* of the flow */
+	__u8 outer_protocol; /* of a packet that left under sa: UDP for ESP in UDP */
+	__u8 pad;
+};
+
+struct remembered_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct remembered_pass);
 };
 
 /* An address that a task has named for its datagram, as the remote end of a flow. */
@@ -222,6 +266,9 @@ extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
+extern struct epochs_map epochs SEC(".maps");
+extern struct remembered_map passed_out SEC(".maps");
+extern struct remembered_map passed_in SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
 extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");

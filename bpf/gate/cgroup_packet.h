@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The cgroup gate's data of a packet besides its headers: address family, device and bundle. */
+/* The cgroup gate's data of a packet besides its headers: device and bundle. */
 #ifndef LATCH_BPF_GATE_CGROUP_PACKET_H
 #define LATCH_BPF_GATE_CGROUP_PACKET_H
 
+#include "gate/packet_family.h"
 #include "gate/xfrm_return.h"
 #include "packet/packet.h"
 #include "packet/socket_flow.h"
-
-static __always_inline __u8 family_of(struct __sk_buff *skb)
-{
-	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
-}
 
 /*
  * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate

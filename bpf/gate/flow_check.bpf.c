@@ -8,6 +8,13 @@
 #include "gate/verdict.h"
 #include "packet/packet.h"
 
+/* In clear, without a latch, and no rule requires one. */
+static __always_inline int pass_in_clear(struct passage *p)
+{
+	p->lasts = p->protection == PACKET_PLAIN;
+	return GATE_PASS;
+}
+
 static __always_inline int is_exempt(const struct socket_verdict *v)
 {
 	struct latch_settings *s = settings_get();
@@ -26,7 +33,7 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 	    p->flow.protocol == IPPROTO_UDP_NUMBER)
 		v = NULL;
 	if (v && is_exempt(v))
-		return GATE_PASS;
+		return pass_in_clear(p);
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return refuse(p, LATCH_DROP_REQUIRED);
@@ -34,7 +41,7 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 		v->exempt_stamp = p->rule.stamp;
 		v->exempt = 1;
 	}
-	return GATE_PASS;
+	return pass_in_clear(p);
 }
 
 static __always_inline enum latch_direction direction_of_socket(const struct passage *p,
@@ -86,5 +93,5 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 	 */
 	if (v && p->tcp_state == BPF_TCP_SYN_SENT && latch_find(&p->flow))
 		v->was_latched = 1;
-	return verdict;
+	return verdict == GATE_PASS ? pass_in_clear(p) : verdict;
 }

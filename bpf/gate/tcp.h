@@ -6,6 +6,7 @@
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/mptcp.h"
+#include "gate/remembered.h"
 
 /* A socket that aborts has given its port back before its reset leaves; inet_sport still has it. */
 static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
@@ -116,7 +117,9 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;
-	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	/* A packet of MPTCP is checked against two latches. */
+	verdict = first ? check_packet(p, v) : check_and_remember(skb, p, v);
+	verdict = verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->starts_flow)
 		tcp_count_spawned(skb, p, verdict == GATE_PASS);
 	return verdict;

@@ -6,6 +6,7 @@
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/named_ends.h"
+#include "gate/remembered.h"
 #include "gate/udp_socket.h"
 #include "packet/nat.h"
 
@@ -72,8 +73,8 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 		socket->verdict.was_latched = 1;
 }
 
-static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_socket *socket,
-					  struct passage *p)
+static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
+					  struct datagram_socket *socket, struct passage *p)
 {
 	int verdict;
 
@@ -88,7 +89,7 @@ static __always_inline int check_datagram(struct bpf_sock *sk, struct datagram_s
 	 */
 	if (p->egress && socket && socket->sends_elsewhere)
 		p->may_start = 0;
-	verdict = check_packet(p, socket ? &socket->verdict : NULL);
+	verdict = check_and_remember(skb, p, socket ? &socket->verdict : NULL);
 	if (!socket && verdict != GATE_PASS)
 		socket = datagram_socket_new(sk);
 	if (socket)
@@ -140,9 +141,10 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return drop(LATCH_DROP_MALFORMED, p, NULL);
 	if (kind <= elsewhere)
 		return GATE_PASS;
+	p->tcp_state = sk->state;
 	if (p->egress && comes_back(skb, p))
 		return GATE_PASS;
-	return check_datagram(sk, socket, p);
+	return check_datagram(skb, sk, socket, p);
 }
 
 #endif

@@ -5,6 +5,7 @@
  * peer or to none, and only after it succeeded: a connect() that fails leaves the connection as
  * it was.
  */
+#include "db/epochs.h"
 #include "gate/named_ends.h"
 #include "gate/udp_socket.h"
 
@@ -90,6 +91,20 @@ static __always_inline int forget_names(struct bpf_sock *sk)
 }
 
 /*
+ * The gate has to take the name of each datagram. A pass that it has remembered is one of this
+ * flow, or of one that the socket is leaving.
+ */
+static __always_inline void begin_to_send_elsewhere(struct bpf_sock *sk,
+						    struct datagram_socket *socket)
+{
+	struct latch_flow flow;
+
+	WRITE_ONCE(socket->sends_elsewhere, 1);
+	flow_of_socket(sk, netns_of_kernel_socket(kernel_socket(sk)), &flow);
+	flow_changed(&flow);
+}
+
+/*
  * A datagram to an address that the caller names. Behind XFRM it equals one to the connected
  * peer. With a control message and no address this program runs, too: the port is then 0, which
  * no call can name.
@@ -110,7 +125,8 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 	/* Without this state the datagram could latch the socket's connection to another peer. */
 	if (!socket)
 		return 0;
-	socket->sends_elsewhere = 1;
+	if (!socket->sends_elsewhere)
+		begin_to_send_elsewhere(sk, socket);
 	names = bpf_sk_storage_get(&named_ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!names)
 		return 0;

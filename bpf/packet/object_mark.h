@@ -39,12 +39,22 @@ static __always_inline __u32 object_mark_second(void)
  * The verifier allows no arithmetic on a pointer. Read back from the stack, the pointer is a
  * number.
  */
-static __always_inline __u32 object_hash(const void *object)
+static __always_inline __u64 object_address(const void *object)
 {
 	__u64 address = 0;
 
 	bpf_probe_read_kernel(&address, sizeof(address), &object);
+	return address;
+}
+
+static __always_inline __u32 address_hash(__u64 address)
+{
 	return (__u32)((address * 0x9e3779b97f4a7c15) >> 32);
+}
+
+static __always_inline __u32 object_hash(const void *object)
+{
+	return address_hash(object_address(object));
 }
 
 static __always_inline __u64 *mark_slot(struct object_marks marks, __u32 hash)
@@ -92,9 +102,9 @@ static __always_inline void mark_object(struct object_marks marks, const void *o
 	WRITE_ONCE(*slot, mark.raw);
 }
 
-static __always_inline int is_marked(struct object_marks marks, const void *object)
+static __always_inline int is_marked_at(struct object_marks marks, __u64 address)
 {
-	__u32 hash = object_hash(object);
+	__u32 hash = address_hash(address);
 	__u64 *slot = mark_slot(marks, hash);
 	union object_mark found;
 
@@ -102,6 +112,11 @@ static __always_inline int is_marked(struct object_marks marks, const void *obje
 		return 0;
 	found = mark_of(marks, READ_ONCE(*slot));
 	return found.raw && (found.object == hash || found.object == OBJECT_MARK_ALL);
+}
+
+static __always_inline int is_marked(struct object_marks marks, const void *object)
+{
+	return is_marked_at(marks, object_address(object));
 }
 
 static __always_inline void mark_clear(struct object_marks marks, const void *object)

@@ -5,6 +5,7 @@
  * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
  * before.
  */
+#include "db/epochs.h"
 #include "db/sa_share.h"
 #include "packet/sec_path.h"
 
@@ -76,13 +77,16 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 }
 
 /* A second SA with the same key: from now on neither is congruent. */
-static __always_inline void sa_collision(struct latch_sa *known, struct xfrm_state *x)
+static __always_inline void sa_collision(const struct latch_sa_key *key, struct latch_sa *known,
+					 struct xfrm_state *x)
 {
 	union latch_sa_word flag = {};
 
+	if (known->mark == BPF_CORE_READ(x, mark.v) && known->mark_mask == BPF_CORE_READ(x, mark.m))
+		return;
 	flag.flags = LATCH_SA_AMBIGUOUS;
-	if (known->mark != BPF_CORE_READ(x, mark.v) || known->mark_mask != BPF_CORE_READ(x, mark.m))
-		__sync_fetch_and_or(&known->word.raw, flag.raw);
+	__sync_fetch_and_or(&known->word.raw, flag.raw);
+	sa_changed(key);
 }
 
 /*
@@ -101,10 +105,8 @@ static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock 
 static __always_inline void sa_begin(struct latch_clock *clock, struct latch_sa *sa)
 {
 	sa->word.state = LATCH_SA_PENDING;
-	if (!clock)
-		return;
-	sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
-	__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	if (clock)
+		sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
 }
 
 /*
@@ -130,6 +132,7 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 	sa_begin(clock, &sa);
 	err = bpf_map_update_elem(&sas, key, &sa, flags);
 	if (!err) {
+		sa_changed(key);
 		sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
 		return 0;
 	}
@@ -144,7 +147,8 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
  * A map does not delete an entry while this processor is in the middle of another change of it. The
  * entry then belongs to no peer any more, and the next SA under its key replaces it.
  */
-static __always_inline void sa_invalidate(struct latch_clock *clock, struct latch_sa *known)
+static __always_inline void sa_invalidate(struct latch_clock *clock, const struct latch_sa_key *key,
+					  struct latch_sa *known)
 {
 	union latch_sa_word word = known->word;
 
@@ -155,6 +159,7 @@ static __always_inline void sa_invalidate(struct latch_clock *clock, struct latc
 	word.flags |= LATCH_SA_GONE;
 	known->instance = 0;
 	__sync_lock_test_and_set(&known->word.raw, word.raw);
+	sa_changed(key);
 }
 
 /*
@@ -168,7 +173,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 	__u32 flags = known->word.flags, slot = sa_share_slot(key, known);
 
 	if (sa_record(x, key, BPF_EXIST)) {
-		sa_invalidate(clock_get(), known);
+		sa_invalidate(clock_get(), key, known);
 		return;
 	}
 	uncount_foreign_sa(flags);
@@ -197,7 +202,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	if (known->word.flags & LATCH_SA_GONE)
 		sa_replace(x, &key, known);
 	else if (known->instance != (__u64)x)
-		sa_collision(known, x);
+		sa_collision(&key, known, x);
 }
 
 /*
@@ -229,11 +234,10 @@ static __always_inline void sa_forget(const struct latch_sa_key *key, struct lat
 
 	if (err == -ENOENT)
 		return;
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
 	if (err) {
-		sa_invalidate(clock, known);
+		sa_invalidate(clock, key, known);
 	} else {
+		sa_changed(key);
 		uncount_foreign_sa(word.flags);
 		sa_share_give(slot);
 	}
