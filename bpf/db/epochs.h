@@ -28,7 +28,7 @@ static __always_inline __u16 place_of_words(const __u64 *words, int count)
 		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
 		hash ^= hash >> 32;
 	}
-	return (__u16)(hash ^ hash >> 16);
+	return (hash ^ hash >> 16) % EPOCHS;
 }
 
 static __always_inline __u16 epoch_of_flow(const struct latch_flow *flow)
@@ -69,20 +69,26 @@ static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
 	return 0;
 }
 
-/* The rules have changed. */
-static OWN_FRAME int all_changed(void)
+static long advance_one(__u32 place, void *none)
 {
 	struct epochs *e = epochs_get();
 
+	(void)none;
 	if (e)
-		epoch_advance(&e->of_all);
+		epoch_advance(&e->of[place % EPOCHS]);
 	return 0;
 }
 
-/* Epochs only grow: an equal sum proves that none of the three has changed. */
+/* The rules have changed: every flow may be meant. */
+static __always_inline void all_changed(void)
+{
+	bpf_loop(EPOCHS, advance_one, NULL, 0);
+}
+
+/* Epochs only grow: an equal sum proves that none of the two has changed. */
 static __always_inline __u64 epochs_sum(const struct epochs *e, __u16 flow, __u16 sa)
 {
-	return READ_ONCE(e->of_all) + READ_ONCE(e->of[flow]) + READ_ONCE(e->of[sa]);
+	return READ_ONCE(e->of[flow % EPOCHS]) + READ_ONCE(e->of[sa % EPOCHS]);
 }
 
 /* The same for a check that follows: no load of the check comes before the loads here. */

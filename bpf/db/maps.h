@@ -114,11 +114,13 @@ struct events_map {
 	__uint(max_entries, 1 << 20);
 };
 
-#define EPOCHS 65536 /* so many numbers has a __u16 */
+#define EPOCHS 2048
 
-/* See epochs.h. One entry: a lookup finds all of them. */
+/*
+ * See epochs.h. One entry, so that one lookup finds all. With its map it has less than 32 KiB, which
+ * the kernel allocates in the direct mapping: a page of vmalloc would cost each packet a TLB miss.
+ */
 struct epochs {
-	__u64 of_all;
 	__u64 of[EPOCHS]; /* by the hash of a flow or of an SA */
 };
 
@@ -169,19 +171,19 @@ struct datagram_sockets_map {
  * replaced as a whole and never changed: see gate/remembered.h.
  */
 struct remembered_pass {
-	__u64 stamp;		/* epochs_sum() of the two places, read before the check */
-	struct latch_sa_key sa; /* all 0: the packet was in clear */
-	__u32 local[4];		/* the addresses as the socket has them; IPv4 in the first word */
-	__u32 remote[4];
+	__u64 stamp; /* epochs_sum() of the two places, read before the check */
+	__u16 flow_epoch;
+	__u16 sa_epoch; /* in clear: flow_epoch */
 	__u16 local_port;
 	__u16 remote_port; /* network order */
-	__u16 flow_epoch;
-	__u16 sa_epoch;
-	__u32 device; /* of a packet that left in clear */
 	__u8 socket_family;
-	__u8 protocol; /* of the flow */
+	__u8 protocol;	     /* of the flow */
 	__u8 outer_protocol; /* of a packet that left under sa: UDP for ESP in UDP */
 	__u8 pad;
+	__u32 device;	/* of a packet that left in clear */
+	__u32 local[4]; /* the addresses as the socket has them; IPv4 in the first word */
+	__u32 remote[4];
+	struct latch_sa_key sa; /* all 0: the packet was in clear. Up to here: one cache line */
 };
 
 struct remembered_map {

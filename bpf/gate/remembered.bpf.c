@@ -38,7 +38,7 @@ static __always_inline void describe_flow(struct remembered_pass *pass, __u8 soc
 	pass->remote_port = bpf_htons(p->flow.remote_port);
 	set_addresses(pass, &p->flow);
 	pass->flow_epoch = epoch_of_flow(&p->flow);
-	pass->sa_epoch = epoch_of_sa(&p->sa);
+	pass->sa_epoch = sa_epoch_of(p);
 }
 
 static __always_inline int is_same_pass(const struct remembered_pass *one,

@@ -6,7 +6,7 @@
  *
  *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
  *	the entry of the SA: bound, pending, ambiguous, deleted, new	epoch of the SA
- *	the rules							epoch of all
+ *	the rules							all epochs
  *	the socket: connects again, names an address		its flow; forget_passes(), flow_changed()
  *
  * The epochs were read before the check (db/epochs.h). A remembered pass is replaced as a whole and
@@ -14,7 +14,7 @@
  *
  * What depends on one packet is looked at for each: its SA, the number of its SAs, GRO and
  * reassembly (mixture.h). Only two results last: an SA carries an ESTABLISHED latch, and a flow
- * in clear needs none. A mode that changes what a verdict does belongs to the epoch of all.
+ * in clear needs none. A mode that changes what a verdict does advances all epochs.
  */
 #ifndef LATCH_BPF_GATE_REMEMBERED_H
 #define LATCH_BPF_GATE_REMEMBERED_H
@@ -82,6 +82,11 @@ static __always_inline int passes_as_before(struct __sk_buff *skb, struct bpf_so
  */
 int remember_pass(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v, __u64 stamp);
 
+static __always_inline __u16 sa_epoch_of(const struct passage *p)
+{
+	return p->protection == PACKET_PROTECTED ? epoch_of_sa(&p->sa) : epoch_of_flow(&p->flow);
+}
+
 static __always_inline int check_and_remember(struct __sk_buff *skb, struct passage *p,
 					      struct socket_verdict *v)
 {
@@ -91,7 +96,7 @@ static __always_inline int check_and_remember(struct __sk_buff *skb, struct pass
 
 	if (!e)
 		return check_packet(p, v);
-	stamp = epochs_sum_before_check(e, epoch_of_flow(&p->flow), epoch_of_sa(&p->sa));
+	stamp = epochs_sum_before_check(e, epoch_of_flow(&p->flow), sa_epoch_of(p));
 	verdict = check_packet(p, v);
 	if (verdict == GATE_PASS && p->lasts)
 		remember_pass(skb, p, v, stamp);

@@ -45,6 +45,7 @@ static inline void put_sa_of(const struct latch_flow *flow, enum latch_sa_state 
 
 	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	forget_passes();
 }
 
 #endif
