@@ -52,7 +52,6 @@ static __always_inline void control_close(struct latch_control *c)
 		latch->word.params = 0;
 	else if (bpf_map_delete_elem(&latches, &flow))
 		return;
-	flow_changed(&flow);
 	uncount_listener(was);
 	latch_event(LATCH_EVENT_LATCH_CLOSED, &flow, c->latch_id, after, direction, listener);
 }
@@ -162,7 +161,6 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 		count(LATCH_COUNTER_SAS_FULL);
 		c->result = LATCH_CONTROL_FULL;
 	}
-	sa_changed(&key);
 }
 
 static __always_inline void control_sa_forget(struct latch_control *c)

@@ -49,7 +49,10 @@ static __always_inline void epoch_advance(__u64 *epoch)
 	asm volatile("" : : "r"(before));
 }
 
-/* A latch of the flow was created, has changed, or was deleted. */
+/*
+ * The flow had no latch and has one, or had an ESTABLISHED latch and has it no more. Other changes
+ * need no epoch: no pass under another latch is remembered.
+ */
 static OWN_FRAME int flow_changed(const struct latch_flow *flow)
 {
 	struct epochs *e = epochs_get();
@@ -59,7 +62,7 @@ static OWN_FRAME int flow_changed(const struct latch_flow *flow)
 	return 0;
 }
 
-/* The entry of the SA has changed, or was deleted. */
+/* The entry of the SA has changed, or was deleted. A new one needs no epoch. */
 static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
 {
 	struct epochs *e = epochs_get();

@@ -180,7 +180,6 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 		return -1;
 	uncount_foreign_larval(latch);
 	latch->changed = bpf_ktime_get_boot_ns();
-	flow_changed(flow);
 	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
 		    latch->listener);
 	return 0;
@@ -239,6 +238,7 @@ static OWN_FRAME void latch_release(const struct latch_flow *flow, struct latch 
 	uncount_foreign_larval(latch);
 	if (latch_delete(flow))
 		return;
+	/* If the step has lost a race the latch was ESTABLISHED up to here. */
 	flow_changed(flow);
 	uncount_listener(was);
 	if (was == LATCH_STATE_CLOSED) /* its event was sent when it closed */

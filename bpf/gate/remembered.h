@@ -2,19 +2,23 @@
 /*
  * The fast path of the cgroup gate. Each direction of a socket remembers the last packet that
  * passed after a check in full: its flow, and its SA or that it was in clear. The next packet
- * passes at once if it equals that packet, and if nothing has changed that the check read:
+ * passes at once if it equals that one, and if nothing has changed that the check read:
  *
- *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
- *	the entry of the SA: bound, pending, ambiguous, deleted, new	epoch of the SA
- *	the rules							all epochs
- *	the socket: connects again, names an address		its flow; forget_passes(), flow_changed()
+ *	what has changed						what then misses
+ *	a latch of the flow: created, broken, closed, released		epoch of the flow
+ *	the entry of the SA: bound anew, pending, ambiguous, deleted	epoch of the SA
+ *	the rules							every epoch
+ *	the socket has another peer, or none				comparison of both ends
+ *	a TCP socket connects again					forget_passes()
+ *	a UDP socket names another address				epoch of the flow, for good
  *
- * The epochs were read before the check (db/epochs.h). A remembered pass is replaced as a whole and
- * freed by RCU, so no reader sees parts of two. The namespace of a socket never changes.
+ * The epochs were read before the check: see db/epochs.h. A remembered pass is replaced as a whole
+ * and freed by RCU, so no reader sees parts of two. The namespace of a socket never changes.
  *
- * What depends on one packet is looked at for each: its SA, the number of its SAs, GRO and
- * reassembly (mixture.h). Only two results last: an SA carries an ESTABLISHED latch, and a flow
- * in clear needs none. A mode that changes what a verdict does advances all epochs.
+ * Only two results last: an SA carries an ESTABLISHED latch, and a flow in clear needs no latch.
+ * What depends on one packet is looked at for each: its SA, how many SAs, GRO and reassembly
+ * (mixture.h). MPTCP, listeners and connections that begin or end are always checked in full. A
+ * future mode that changes what follows from a verdict has to advance every epoch.
  */
 #ifndef LATCH_BPF_GATE_REMEMBERED_H
 #define LATCH_BPF_GATE_REMEMBERED_H

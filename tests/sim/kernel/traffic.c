@@ -67,6 +67,7 @@ static void describe(int at, const struct traffic_sa *sa)
 	x->props.family = sa->key.family;
 	x->props.mode = MODE_TRANSPORT;
 	x->props.reqid = sa->reqid;
+	x->mark.v = sa->mark;
 	x->props.replay_window = sa->inbound ? REPLAY_WINDOW : 0;
 	described[at] = *sa;
 }

@@ -21,6 +21,7 @@ struct traffic_sa {
 	const char *cipher;
 	bool inbound;
 	__u32 reqid;
+	__u32 mark;
 };
 
 /* Empties the programs' own state. */

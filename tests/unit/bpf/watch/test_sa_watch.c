@@ -185,6 +185,68 @@ Test(sa_watch, an_sa_that_the_kernel_refuses_leaves_the_entry_of_a_dump_as_it_is
 	traffic_delete(sa);
 }
 
+/* ---- what the gates remember of the SA */
+
+/* Of all epochs: no other SA is there. */
+static uint64_t changes(void)
+{
+	const uint64_t *epoch = table_value(TABLE_EPOCHS, 0);
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < tables[TABLE_EPOCHS].value_size / sizeof(*epoch); i++)
+		sum += epoch[i];
+	return sum;
+}
+
+#define EXPECT_CHANGE(step)                                                                        \
+	do {                                                                                       \
+		uint64_t before = changes();                                                       \
+		step;                                                                              \
+		cr_expect_gt(changes(), before, #step);                                            \
+	} while (0)
+
+Test(sa_watch, R_2_4_a_deleted_sa_invalidates_what_has_passed_under_it)
+{
+	int sa = install_bound();
+
+	EXPECT_CHANGE(traffic_delete(sa));
+}
+
+Test(sa_watch, R_2_4_an_sa_whose_entry_cannot_be_deleted_invalidates_what_has_passed_under_it)
+{
+	int sa = install_bound();
+
+	deletions_fail = true;
+	EXPECT_CHANGE(traffic_delete(sa));
+	deletions_fail = false;
+}
+
+Test(sa_watch, R_2_4_a_migrated_sa_invalidates_what_has_passed_under_it)
+{
+	int sa = install_bound();
+
+	EXPECT_CHANGE(traffic_migrate(sa));
+}
+
+Test(sa_watch, R_2_4_a_second_sa_with_the_same_key_invalidates_what_has_passed_under_it)
+{
+	struct traffic_sa second = inbound;
+
+	install_bound();
+	second.mark = 7;
+	EXPECT_CHANGE(traffic_install(&second));
+	cr_expect(entry()->word.flags & LATCH_SA_AMBIGUOUS);
+}
+
+Test(sa_watch, R_2_4_a_write_of_the_controller_invalidates_what_has_passed_under_the_sa)
+{
+	install_bound();
+	EXPECT_CHANGE(control(LATCH_CONTROL_SA_FORGET));
+	cr_assert_eq(control(LATCH_CONTROL_SA_ADOPT), LATCH_CONTROL_DONE);
+	EXPECT_CHANGE(control(LATCH_CONTROL_SA_SET));
+}
+
 /* ---- a latch that is not ESTABLISHED yet, under an SA that is not in the table */
 
 static bool passes(uint16_t params)
