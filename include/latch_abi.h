@@ -292,7 +292,7 @@ enum latch_counter {
 	LATCH_COUNTER_UNLATCHED_OTHER,	 /* new flows passed unlatched: SA orphan, dying, unknown or
 					    ambiguous */
 	LATCH_COUNTER_LATCHES_CREATED,
-	LATCH_COUNTER_SLOW_PATH, /* packets that the cgroup gate checked in full */
+	LATCH_COUNTER_SLOW_PATH,      /* packets that the cgroup gate checked in full */
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
 	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs refused because the share of other user namespaces, of
 					 their addresses or of their peer was full */

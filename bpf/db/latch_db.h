@@ -186,9 +186,10 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 }
 
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
-static __always_inline enum latch_control_result
-latch_step(const struct latch_flow *flow, struct latch *latch, __u64 id, enum latch_trigger trigger,
-	   __u8 reasons, union latch_word *after)
+static __always_inline enum latch_control_result latch_step(const struct latch_flow *flow,
+							    struct latch *latch, __u64 id,
+							    enum latch_trigger trigger,
+							    __u8 reasons, union latch_word *after)
 {
 	union latch_word was, is;
 	struct latch_position now, next;

@@ -117,8 +117,9 @@ struct events_map {
 #define EPOCHS 2048
 
 /*
- * See epochs.h. One entry, so that one lookup finds all. With its map it has less than 32 KiB, which
- * the kernel allocates in the direct mapping: a page of vmalloc would cost each packet a TLB miss.
+ * See epochs.h. One entry, so that one lookup finds all. With its map it has less than 32 KiB,
+ * which the kernel allocates in the direct mapping: a page of vmalloc would cost each packet a TLB
+ * miss.
  */
 struct epochs {
 	__u64 of[EPOCHS]; /* by the hash of a flow or of an SA */

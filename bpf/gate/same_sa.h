@@ -132,8 +132,7 @@ static __always_inline int arrives_under_typed(const struct sk_buff *skb,
 }
 
 /* Linux 6.1 */
-static OWN_FRAME int arrives_alike_probed(struct __sk_buff *skb,
-						const struct remembered_pass *pass)
+static OWN_FRAME int arrives_alike_probed(struct __sk_buff *skb, const struct remembered_pass *pass)
 {
 	enum packet_protection want = is_in_clear(pass) ? PACKET_PLAIN : PACKET_PROTECTED;
 	struct latch_sa_key own;

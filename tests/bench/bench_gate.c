@@ -9,8 +9,13 @@
  *	| client (latched) ---> nft: protocol = ESP ---> gate_egress ---> drop |
  *	+----------------------------------------------------------------------+
  *
- * The process makes a network namespace and a cgroup of its own. It needs root, nft and ip.
- * Output: one line a repeat, TSV: flow, program, object, repeat, ns, ns of the empty program.
+ * usage: bench_gate LATCHES CGROUPS OBJECT...
+ *
+ * LATCHES: of other flows. CGROUPS: one below the other, each with all programs. With 1, a packet
+ * finds the caches as its system call left them; with 16, as its 15 other runs did.
+ *
+ * The process makes a network namespace and cgroups of its own. It needs root, nft and ip. Output:
+ * one line a repeat, TSV: cgroups, latches, flow, program, object, repeat, ns, ns of the empty one.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -32,13 +37,17 @@
 
 #define OBJECTS_MAX  4
 #define DEPTH_MAX    32
-#define REPEATS	     12 /* after one for warming up */
-#define ROUND_TRIPS  20000
+#define REPEATS	     12	   /* after one for warming up */
+#define PROGRAM_RUNS 40000 /* in a repeat, of each program */
 #define PARAMS	     3
 #define CROWD_BATCH  4096
-#define LATCHES_ROOM 1048576
+#define LATCHES_ROOM 1048576 /* and at least one */
 
-enum hook { EGRESS, INGRESS, HOOKS };
+enum hook {
+	EGRESS,
+	INGRESS,
+	HOOKS
+};
 
 static const char *const hook_names[HOOKS] = {"egress", "ingress"};
 
@@ -52,6 +61,7 @@ static struct gate gates[OBJECTS_MAX];
 static int gate_count, empty[HOOKS], depth, cgroups[DEPTH_MAX];
 static char cgroup_root[128], cgroup_paths[DEPTH_MAX][256];
 static uint64_t netns_cookie;
+static uint32_t crowd;
 
 static void fail(const char *what)
 {
@@ -72,8 +82,8 @@ static int checked(int result, const char *what)
 static void attach(int program, enum hook hook)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options);
-	enum bpf_attach_type type = hook == EGRESS ? BPF_CGROUP_INET_EGRESS
-						   : BPF_CGROUP_INET_INGRESS;
+	enum bpf_attach_type type =
+		hook == EGRESS ? BPF_CGROUP_INET_EGRESS : BPF_CGROUP_INET_INGRESS;
 
 	int i;
 
@@ -88,12 +98,12 @@ static void load_empty(enum hook hook)
 		{.code = BPF_JMP | BPF_EXIT},
 	};
 	LIBBPF_OPTS(bpf_prog_load_opts, options,
-		    .expected_attach_type = hook == EGRESS ? BPF_CGROUP_INET_EGRESS
-							   : BPF_CGROUP_INET_INGRESS);
+		    .expected_attach_type =
+			    hook == EGRESS ? BPF_CGROUP_INET_EGRESS : BPF_CGROUP_INET_INGRESS);
 
-	empty[hook] = checked(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "empty", "GPL", pass, 2,
-					    &options),
-			      "load the empty program");
+	empty[hook] =
+		checked(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, "empty", "GPL", pass, 2, &options),
+			"load the empty program");
 	attach(empty[hook], hook);
 }
 
@@ -161,11 +171,12 @@ static void make_cgroup(int level)
 {
 	char *path = cgroup_paths[level];
 
-	if (level)
-		snprintf(path, sizeof(cgroup_paths[0]), "%.240s/%d", cgroup_paths[level - 1], level);
-	else
-		snprintf(path, sizeof(cgroup_paths[0]), "%s/latchd-bench-%d", cgroup_root,
-			 (int)getpid());
+	int used = snprintf(path, sizeof(cgroup_paths[0]), "%s/latchd-bench-%d", cgroup_root,
+			    (int)getpid());
+	int i;
+
+	for (i = 0; i < level; i++)
+		used += snprintf(path + used, sizeof(cgroup_paths[0]) - (size_t)used, "/%d", i);
 	checked(mkdir(path, 0755), path);
 	cgroups[level] = checked(open(path, O_RDONLY | O_DIRECTORY), path);
 }
@@ -202,7 +213,7 @@ static void enter_namespace(void)
 	command("nft 'add chain inet t out { type filter hook output priority 0; }'");
 	command("nft 'add chain inet t in { type filter hook input priority 0; }'");
 	command("nft add rule inet t in meta l4proto esp drop");
-	command("nft add rule inet t out udp dport 4500 ip protocol set 50");
+	command("nft add rule inet t out udp dport { 4500, 4502 } ip protocol set 50");
 	command("nft add rule inet t out udp dport 4501 ip6 nexthdr set 50");
 	fd = checked(socket(AF_INET, SOCK_DGRAM, 0), "make a socket");
 	checked(getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &netns_cookie, &length),
@@ -217,6 +228,7 @@ struct flow {
 	int family, type;
 	uint16_t port;
 	bool latched;
+	bool options; /* with IP options each packet is checked in full */
 	int client, server;
 };
 
@@ -293,17 +305,15 @@ static void latch(const struct gate *gate, const struct flow *flow)
 				 .remote_port = flow->port,
 				 .family = (uint8_t)flow->family,
 				 .protocol = IPPROTO_UDP};
-	struct latch entry = {.id = 1,
-			      .owner = LATCH_OWNER_SOCKET,
-			      .word = {.generation = 1,
-				       .params = PARAMS,
-				       .state = LATCH_STATE_ESTABLISHED}};
+	struct latch entry = {
+		.id = 1,
+		.owner = LATCH_OWNER_SOCKET,
+		.word = {.generation = 1, .params = PARAMS, .state = LATCH_STATE_ESTABLISHED}};
 	struct latch_sa_key sa = {.netns = netns_cookie,
 				  .spi = (uint32_t)(flow->port + 1000) << 16 | flow->port,
 				  .protocol = IPPROTO_ESP,
 				  .family = (uint8_t)flow->family};
-	struct latch_sa bound = {
-		.word = {.serial = 1, .params = PARAMS, .state = LATCH_SA_BOUND}};
+	struct latch_sa bound = {.word = {.serial = 1, .params = PARAMS, .state = LATCH_SA_BOUND}};
 	struct in_addr v4 = {htonl(INADDR_LOOPBACK)};
 
 	if (flow->family == AF_INET) {
@@ -368,16 +378,16 @@ static void measure(const struct flow *flow, int repeat)
 		for (i = 0; i < gate_count; i++)
 			before[i][hook] = runs_of(gates[i].program[hook]);
 	}
-	exchange(flow, ROUND_TRIPS);
+	exchange(flow, PROGRAM_RUNS / depth);
 	for (hook = 0; repeat > 0 && hook < HOOKS && !(flow->latched && hook == INGRESS); hook++)
 		for (i = 0; i < gate_count; i++)
-			printf("%s\t%s\t%s\t%d\t%.1f\t%.1f\n", flow->name, hook_names[hook],
-			       gates[i].name, repeat,
+			printf("%d\t%u\t%s\t%s\t%s\t%d\t%.1f\t%.1f\n", depth, crowd, flow->name,
+			       hook_names[hook], gates[i].name, repeat,
 			       ns_a_run(before[i][hook], gates[i].program[hook]),
 			       ns_a_run(before_empty[hook], empty[hook]));
 }
 
-static void put_crowd(const struct gate *gate, uint32_t size)
+static void put_crowd(const struct gate *gate)
 {
 	static struct latch_flow flows[CROWD_BATCH];
 	static struct latch latches[CROWD_BATCH];
@@ -385,8 +395,8 @@ static void put_crowd(const struct gate *gate, uint32_t size)
 	int fd = bpf_object__find_map_fd_by_name(gate->object, "latches");
 	uint32_t number = 0, count, i;
 
-	while (number < size) {
-		count = size - number < CROWD_BATCH ? size - number : CROWD_BATCH;
+	while (number < crowd) {
+		count = crowd - number < CROWD_BATCH ? crowd - number : CROWD_BATCH;
 		for (i = 0; i < count; i++, number++) {
 			flows[i] = (struct latch_flow){.netns = netns_cookie,
 						       .local_port = 4000,
@@ -401,24 +411,30 @@ static void put_crowd(const struct gate *gate, uint32_t size)
 }
 
 static struct flow flows[] = {
-	{"tcp4 in clear", AF_INET, SOCK_STREAM, 7001, false, -1, -1},
-	{"tcp6 in clear", AF_INET6, SOCK_STREAM, 7002, false, -1, -1},
-	{"udp4 in clear", AF_INET, SOCK_DGRAM, 7003, false, -1, -1},
-	{"udp6 in clear", AF_INET6, SOCK_DGRAM, 7004, false, -1, -1},
-	{"udp4 latched", AF_INET, SOCK_DGRAM, 4500, true, -1, -1},
-	{"udp6 latched", AF_INET6, SOCK_DGRAM, 4501, true, -1, -1},
+	{"tcp4 in clear", AF_INET, SOCK_STREAM, 7001, false, false, -1, -1},
+	{"tcp6 in clear", AF_INET6, SOCK_STREAM, 7002, false, false, -1, -1},
+	{"udp4 in clear", AF_INET, SOCK_DGRAM, 7003, false, false, -1, -1},
+	{"udp6 in clear", AF_INET6, SOCK_DGRAM, 7004, false, false, -1, -1},
+	{"udp4 latched", AF_INET, SOCK_DGRAM, 4500, true, false, -1, -1},
+	{"udp6 latched", AF_INET6, SOCK_DGRAM, 4501, true, false, -1, -1},
+	{"udp4 latched, options", AF_INET, SOCK_DGRAM, 4502, true, true, -1, -1},
 };
 
 #define FLOWS (sizeof(flows) / sizeof(flows[0]))
 
 static void open_flow(struct flow *flow)
 {
+	static const unsigned char no_operations[4] = {1, 1, 1, 1};
 	int i;
 
 	if (flow->type == SOCK_STREAM)
 		open_tcp(flow);
 	else
 		open_udp(flow);
+	if (flow->options)
+		checked(setsockopt(flow->client, IPPROTO_IP, IP_OPTIONS, no_operations,
+				   sizeof(no_operations)),
+			"set IP options");
 	for (i = 0; flow->latched && i < gate_count; i++)
 		latch(&gates[i], flow);
 }
@@ -432,6 +448,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench_gate LATCHES CGROUPS OBJECT...\n");
 		return 2;
 	}
+	crowd = (uint32_t)strtoul(argv[1], NULL, 10);
 	enter_namespace();
 	enter_cgroups(levels);
 	load_empty(EGRESS);
@@ -439,7 +456,7 @@ int main(int argc, char **argv)
 	for (i = 3; i < argc; i++)
 		load_gate(argv[i]);
 	for (i = 0; i < gate_count; i++)
-		put_crowd(&gates[i], (uint32_t)strtoul(argv[1], NULL, 10));
+		put_crowd(&gates[i]);
 	for (f = 0; f < FLOWS; f++)
 		open_flow(&flows[f]);
 	checked(bpf_enable_stats(BPF_STATS_RUN_TIME), "enable statistics");

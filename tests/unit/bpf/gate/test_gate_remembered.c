@@ -8,13 +8,11 @@
  *	client           <------- in clear -------> server
  */
 #include "gate_rules.h"
-#include "pretended_esp.h"
-#include "udp.h"
+#include "warm_socket.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define PARAMS	 3 /* of gate_fixture's latches */
 #define IMPOSTOR 4
 #define PACKETS	 50
 #define OTHERS	 16
@@ -31,72 +29,6 @@ static void set_up(void)
 }
 
 TestSuite(gate_remembered, .init = set_up, .fini = gate_tear_down, .timeout = 180);
-
-static uint64_t checks_in_full(void)
-{
-	uint64_t counters[LATCH_COUNTER_COUNT];
-
-	cr_assert_eq(counters_read(&maps, counters), 0);
-	return counters[LATCH_COUNTER_SLOW_PATH];
-}
-
-/* How many of some datagrams were checked in full. All were sent. */
-static uint64_t checks_of_datagrams(int fd, int datagrams)
-{
-	uint64_t before = checks_in_full();
-
-	while (datagrams--)
-		cr_assert_eq(udp_send(fd), 0);
-	return checks_in_full() - before;
-}
-
-static bool is_remembered(int fd)
-{
-	return checks_of_datagrams(fd, 1) == 0;
-}
-
-/* One pass is remembered in a jiffy. */
-static void warm(int fd)
-{
-	wait_for(is_remembered(fd));
-}
-
-/* A connected UDP socket whose datagrams seem to leave under a bound SA of its latch. */
-static struct pair warm_latched_pair(const char *address, struct latch_flow *ret_flow)
-{
-	struct pair pair = udp_pair(address, address);
-
-	*ret_flow = udp_flow(pair.client);
-	make_esp(strcmp(address, IPV4) ? "ip6" : "ip", "udp", port_of(pair.server));
-	put_sa_of(ret_flow, LATCH_SA_BOUND, PARAMS);
-	put_latch_of(ret_flow, pair.client);
-	warm(pair.client);
-	return pair;
-}
-
-static struct pair warm_clear_pair(const char *one, const char *other)
-{
-	struct pair pair = udp_pair(one, other);
-
-	warm(pair.client);
-	return pair;
-}
-
-static void expect_lost(int fd, enum latch_drop why)
-{
-	uint64_t before = drops_for(why).egress;
-
-	cr_expect_eq(udp_send(fd), 0);
-	cr_expect_eq(drops_for(why).egress, before + 1);
-}
-
-static void expect_refused(int fd, enum latch_drop why)
-{
-	uint64_t before = drops_for(why).egress;
-
-	cr_expect_eq(udp_send(fd), -EPERM);
-	cr_expect_eq(drops_for(why).egress, before + 1);
-}
 
 /* ---- steady flows */
 
@@ -453,24 +385,25 @@ Test(gate_remembered, a_socket_that_sends_elsewhere_is_always_checked_in_full)
 static struct {
 	int fd;
 	atomic_bool stop;
-	atomic_uint told; /* number of the break that was told and not healed; 0: none */
+	atomic_uint reported; /* number of the break that was reported and not healed; 0: none */
 	atomic_uint sent, refused, sent_late;
 } race;
 
-/* A datagram is late if the break was told before its send() began, and not healed at its end. */
+/* A datagram is late if the break was reported before its send() began, and not healed at its end.
+ */
 static void *send_until_stopped(void *none)
 {
-	unsigned int told;
+	unsigned int reported;
 
 	(void)none;
 	while (!atomic_load(&race.stop)) {
-		told = atomic_load(&race.told);
+		reported = atomic_load(&race.reported);
 		if (udp_send(race.fd)) {
 			atomic_fetch_add(&race.refused, 1);
 			continue;
 		}
 		atomic_fetch_add(&race.sent, 1);
-		if (told && atomic_load(&race.told) == told)
+		if (reported && atomic_load(&race.reported) == reported)
 			atomic_fetch_add(&race.sent_late, 1);
 	}
 	return NULL;
@@ -482,15 +415,15 @@ static void break_and_heal(const struct latch_flow *flow, unsigned int number)
 
 	wait_for(atomic_load(&race.sent) > sent + 2);
 	break_latch(flow);
-	atomic_store(&race.told, number);
+	atomic_store(&race.reported, number);
 	refused = atomic_load(&race.refused);
 	wait_for(atomic_load(&race.refused) > refused + 2);
-	atomic_store(&race.told, 0);
+	atomic_store(&race.reported, 0);
 	cr_assert_eq(latch_heal(&maps, flow, LATCH_ID, LATCH_REASON_SA_CONFLICT, NULL),
 		     LATCH_CONTROL_DONE);
 }
 
-Test(gate_remembered, R_2_3_21_no_datagram_leaves_after_a_break_was_told)
+Test(gate_remembered, R_2_3_21_no_datagram_leaves_after_a_break_was_reported)
 {
 	pthread_t senders[2];
 	struct latch_flow flow;
