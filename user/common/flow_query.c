@@ -157,6 +157,8 @@ static int take_dir(struct parse *parse, const char *value)
 /* latchd looks for it in a folder. */
 static int take_netns(struct parse *parse, const char *value)
 {
+	/* A field may be given twice: equal queries have equal bytes. */
+	memset(parse->query->netns, 0, sizeof(parse->query->netns));
 	if (!value[0] || value[0] == '.' || strpbrk(value, "/ \n") ||
 	    text_copy(parse->query->netns, sizeof(parse->query->netns), value) < 0)
 		return wrong(parse, value,

@@ -130,6 +130,7 @@ Test(flow_query, the_text_of_a_query_is_the_same_query)
 		"tcp 10.0.0.1:40000 10.0.0.2:5432",
 		"udp fd00::1 [fd00::2]:53 dir in netns 4026531840",
 		"sctp [fd00::1]:9 [fd00::2]:53 netns blue dir out",
+		"tcp 10.0.0.1:1 10.0.0.2:2 netns a-longer-name netns blue",
 	};
 	char text[FLOW_QUERY_TEXT_SIZE];
 	struct flow_query first;
