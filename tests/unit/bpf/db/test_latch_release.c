@@ -143,7 +143,7 @@ static void start(void)
 
 TestSuite(latch_release, .init = start);
 
-Test(latch_release, the_latch_with_the_id_is_closed_and_deleted_once)
+Test(latch_release, the_latch_with_the_id_is_closed_and_deleted)
 {
 	__u64 id = place.id;
 
@@ -151,6 +151,13 @@ Test(latch_release, the_latch_with_the_id_is_closed_and_deleted_once)
 	cr_expect_not(is_taken);
 	cr_expect_eq(closed_events, 1);
 	cr_expect_eq(closed_id, id);
+}
+
+Test(latch_release, a_second_release_of_a_latch_finds_none)
+{
+	__u64 id = place.id;
+
+	release_at(&here);
 	cr_expect_eq(latch_release(&here, &place, id), LATCH_CONTROL_NOT_FOUND);
 	cr_expect_eq(closed_events, 1);
 }
