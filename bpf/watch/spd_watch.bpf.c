@@ -5,8 +5,8 @@
  *
  * xfrm_policy_bysel_ctx, xfrm_policy_byid and xfrm_migrate have more arguments than a trampoline
  * of Linux 6.1 can pass. All callers that delete through the first two call km_policy_notify
- * afterwards. A migration changes the addresses of tunnels, but no protection; it makes SAs, whose
- * event has latchd look at the policies.
+ * afterwards. A migration changes the addresses of tunnels, but no protection. It makes SAs, and
+ * their events have latchd look at the policies.
  */
 #include "db/maps.h"
 

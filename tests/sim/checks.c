@@ -176,7 +176,7 @@ static bool is_contested(const struct world_child *child)
 
 #define EXCUSED_MAX 64
 
-/* SPIs of SAs whose verdict latchd could not keep: it fails closed until they authenticate again.
+/* SPIs of SAs without a verdict for lack of memory: it fails closed until they authenticate again.
  */
 static struct {
 	uint64_t seed;

@@ -244,7 +244,7 @@ void choice_compare(const struct choice_table *before, const struct choice_table
 	compare_devices(before, after, ret);
 }
 
-/* An SA whose device is not up is checked by the policies without an id, too. */
+/* An SA of a device that is not up is checked by the policies without an id, too. */
 static bool edit_concerns(const struct choice_edit *edit, const struct sa_way *way, uint8_t family,
 			  const uint8_t low[16], const uint8_t high[16])
 {

@@ -82,7 +82,7 @@ Test(xfrm_device, any_other_device_is_none)
 
 static struct net here, there;
 
-/* The place of the SAs of a device whose private part names this device and this namespace. */
+/* The place of the SAs of a device with private data that name this device and this namespace. */
 static enum sas_place place_by(const char *kind, bool names_itself, struct net *of)
 {
 	static struct {
