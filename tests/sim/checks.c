@@ -105,8 +105,8 @@ static void check_latch(size_t i)
 	}
 	check_transition(i, latch);
 	before[i].latch = *latch;
-	if ((latch->word.state == LATCH_STATE_ESTABLISHED) == (latch->word.reasons != 0) &&
-	    latch->word.state != LATCH_STATE_LARVAL && latch->word.state != LATCH_STATE_BROKEN)
+	if ((latch->word.state == LATCH_STATE_ESTABLISHED && latch->word.reasons) ||
+	    (latch->word.state == LATCH_STATE_BROKEN && !latch->word.reasons))
 		sim_fail("latch %llu is in state %d for reasons %#x", (unsigned long long)latch->id,
 			 latch->word.state, latch->word.reasons);
 	if (latch->word.state != LATCH_STATE_ESTABLISHED || !flow->latched ||
@@ -237,6 +237,23 @@ static uint8_t allowed_reasons(const struct world_flow *flow, const struct latch
 	return reasons;
 }
 
+/* R-2-19: the report reached a latchd that has run since, and all memory that it asked for came. */
+static uint8_t owed_reasons(const struct world_flow *flow, const struct latch *latch)
+{
+	uint8_t peer = flow->params.peer, reasons = 0;
+	uint64_t died = world.last_died_ms[peer], rebooted = world.last_rebooted_ms[peer];
+
+	if (!flow->latched || latch->id != flow->latch_id || sim.failed_allocations)
+		return 0;
+	if (flow->latched_ms < died && died <= world.dead_ms[peer] &&
+	    sim.latchd_started_ms < world.dead_ms[peer])
+		reasons |= LATCH_REASON_PEER_DEAD;
+	if (flow->latched_ms < rebooted && rebooted <= world.rebooted_ms[peer] &&
+	    sim.latchd_started_ms < world.rebooted_ms[peer])
+		reasons |= LATCH_REASON_PEER_REBOOTED;
+	return reasons;
+}
+
 static void check_settled_latch(const struct world_flow *flow)
 {
 	const struct latch *latch = table_find(TABLE_LATCHES, &flow->key);
@@ -252,6 +269,10 @@ static void check_settled_latch(const struct world_flow *flow)
 	if (has_conflict(flow, flow->params) && !(latch->word.reasons & LATCH_REASON_SA_CONFLICT))
 		sim_fail("latch %llu of flow %u is not broken by a conflict", id,
 			 flow->key.local_port);
+	if (owed_reasons(flow, latch) & ~latch->word.reasons)
+		sim_fail("latch %llu of flow %u is not broken for reasons %#x: %s is dead or rebooted",
+			 id, flow->key.local_port, owed_reasons(flow, latch),
+			 world_peers[flow->params.peer]);
 }
 
 /* Every entry is of an SA in the kernel. */

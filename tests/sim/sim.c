@@ -165,6 +165,7 @@ enum sim_end sim_run_latchd(void)
 	how = setjmp(end_of_life);
 	if (!how) {
 		sim.latchd_runs = true;
+		sim.latchd_started_ms = sim.now_ms;
 		err = daemon_run(parts_config(), "latchd.conf", true, &failure);
 		sim.latchd_runs = false;
 		if (err)

@@ -26,6 +26,7 @@ struct sim {
 	uint64_t now_ms;
 	bool verbose;
 	bool latchd_runs;
+	uint64_t latchd_started_ms;
 	bool quiet; /* no fault and no step from now on: all must settle */
 	bool other; /* another processor acts */
 	struct sim_faults faults;

@@ -190,6 +190,7 @@ static struct world_ike_sa *establish(uint8_t peer, uint8_t local, uint8_t host,
 		.local = local,
 		.host = host,
 	};
+	world.last_died_ms[peer] = world.last_rebooted_ms[peer] = 0;
 	sim_trace("charon: IKE_SA %u with %s at .%u", ike_sa->id, world_peers[peer], host);
 	charon_ike_up(ike_sa, initiator);
 	return ike_sa;
@@ -204,19 +205,34 @@ static void child_gone(struct world_child *child, bool report)
 	forget_if_gone(child);
 }
 
+static bool is_authenticated(uint8_t peer)
+{
+	size_t i;
+
+	for (i = 0; i < WORLD_IKE_SAS; i++)
+		if (world.ike_sas[i].exists && world.ike_sas[i].peer == peer)
+			return true;
+	return false;
+}
+
 static void end_ike_sa(struct world_ike_sa *ike_sa, enum charon_down cause)
 {
 	struct world_ike_sa ended = *ike_sa;
+	bool was_last;
 	size_t i;
 
 	sim_trace("charon: IKE_SA %u with %s ends (%d)", ended.id, world_peers[ended.peer], cause);
 	ike_sa->exists = false;
+	was_last = !is_authenticated(ended.peer);
+	if (was_last && cause == CHARON_DEAD)
+		world.last_died_ms[ended.peer] = sim.now_ms;
 	charon_ike_down(&ended, cause);
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		if (world.children[i].listed && world.children[i].ike_id == ended.id)
 			child_gone(&world.children[i], true);
-	if (cause == CHARON_REBOOTED)
-		establish(ended.peer, ended.local, ended.host, false);
+	if (cause == CHARON_REBOOTED &&
+	    establish(ended.peer, ended.local, ended.host, false) && was_last)
+		world.last_rebooted_ms[ended.peer] = sim.now_ms;
 }
 
 /* ---- charon: CHILD_SAs */

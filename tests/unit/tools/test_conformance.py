@@ -267,6 +267,18 @@ class ConformanceTest(unittest.TestCase):
         for item in ("R-2.3-13", "L-2.2-5", "S4"):
             self.assertIn("`R_2_3_13_L_2_2_5_S4 (test_a)`", self.row(item))
 
+    def test_a_test_that_a_macro_makes_shows_its_item(self):
+        self.tree.put("tests/unit/test_a.c", "CONFLICT(R_2_3_13_policy, other.mode = 1)\n")
+        self.make()
+        self.assertIn("`R_2_3_13_policy (test_a)`", self.row("R-2.3-13"))
+
+    def test_a_test_with_both_families_has_failed_if_one_has(self):
+        self.tree.put("tests/unit/test_a.c", "TEST_BOTH(R_2_3_13_policy)\n")
+        self.tree.put("build/tests/unit/test_a.rows",
+                      "unit\ttest_a a::R_2_3_13_policy_ipv6\tfailed\twhy\n"
+                      "unit\ttest_a a::R_2_3_13_policy_ipv4\tpassed\t\n")
+        self.assertIn("FAIL  conformance: R-2.3-13", self.make(1))
+
     def test_python_scenarios_show_items_too(self):
         self.tree.put("tests/vm/bare/scenario.py", 'conforms("R-2-1", "a")\n')
         self.make()

@@ -95,9 +95,12 @@ refused_again() {
 }
 
 reason_shown() {
-	latchctl --json sa |
-		jq -e '[.sas[] | select(.refused != null and .state == "pending" and .peer == null)] |
-			length >= 1' >/dev/null
+	local count
+
+	count=$(answer latchctl --json sa |
+		json '[.sas[] | select(.refused != null and .state == "pending" and .peer == null)] |
+			length') || exit 1
+	[ "$count" -ge 1 ]
 }
 
 topology dpd=300s "$@"

@@ -37,14 +37,15 @@ rules() {
 
 # explained WORDS... -- CONDITION: the document, and whether it meets the condition.
 explained() {
-	local words=()
+	local words=() met
 
 	while [ "$1" != -- ]; do
 		words+=("$1")
 		shift
 	done
 	answer latchctl --json explain "${words[@]}" >"$RUN/explained.json" || exit 1
-	jq -e "$2" "$RUN/explained.json" >/dev/null 2>&1
+	met=$(json "$2" <"$RUN/explained.json") || exit 1
+	[ "$met" = true ]
 }
 
 # need_explained WHAT WORDS... -- CONDITION

@@ -27,7 +27,10 @@ add_extra() {
 }
 
 extra_is_freed() {
-	! ip link show lt-far >/dev/null 2>&1
+	local links
+
+	links=$(answer ip -o link show) || exit 1
+	! has_line ' lt-far@' <<<"$links"
 }
 
 topology dpd=4s

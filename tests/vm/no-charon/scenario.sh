@@ -13,7 +13,6 @@
 
 topology
 start_latchd
-latchctl status || true
 feeds_down() {
 	[ "$(status '[.feeds[] | select(.connected == false)] | length')" = "$1" ]
 }
