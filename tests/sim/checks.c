@@ -241,11 +241,11 @@ static uint8_t allowed_reasons(const struct world_flow *flow, const struct latch
 static uint8_t owed_reasons(const struct world_flow *flow, const struct latch *latch)
 {
 	uint8_t peer = flow->params.peer, reasons = 0;
-	uint64_t died = world.last_died_ms[peer], rebooted = world.last_rebooted_ms[peer];
+	uint64_t dead = world.last_dead_ms[peer], rebooted = world.last_reboot_ms[peer];
 
 	if (!flow->latched || latch->id != flow->latch_id || sim.failed_allocations)
 		return 0;
-	if (flow->latched_ms < died && died <= world.dead_ms[peer] &&
+	if (flow->latched_ms < dead && dead <= world.dead_ms[peer] &&
 	    sim.latchd_started_ms < world.dead_ms[peer])
 		reasons |= LATCH_REASON_PEER_DEAD;
 	if (flow->latched_ms < rebooted && rebooted <= world.rebooted_ms[peer] &&

@@ -190,7 +190,7 @@ static struct world_ike_sa *establish(uint8_t peer, uint8_t local, uint8_t host,
 		.local = local,
 		.host = host,
 	};
-	world.last_died_ms[peer] = world.last_rebooted_ms[peer] = 0;
+	world.last_dead_ms[peer] = world.last_reboot_ms[peer] = 0;
 	sim_trace("charon: IKE_SA %u with %s at .%u", ike_sa->id, world_peers[peer], host);
 	charon_ike_up(ike_sa, initiator);
 	return ike_sa;
@@ -225,14 +225,14 @@ static void end_ike_sa(struct world_ike_sa *ike_sa, enum charon_down cause)
 	ike_sa->exists = false;
 	was_last = !is_authenticated(ended.peer);
 	if (was_last && cause == CHARON_DEAD)
-		world.last_died_ms[ended.peer] = sim.now_ms;
+		world.last_dead_ms[ended.peer] = sim.now_ms;
 	charon_ike_down(&ended, cause);
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		if (world.children[i].listed && world.children[i].ike_id == ended.id)
 			child_gone(&world.children[i], true);
 	if (cause == CHARON_REBOOTED &&
 	    establish(ended.peer, ended.local, ended.host, false) && was_last)
-		world.last_rebooted_ms[ended.peer] = sim.now_ms;
+		world.last_reboot_ms[ended.peer] = sim.now_ms;
 }
 
 /* ---- charon: CHILD_SAs */

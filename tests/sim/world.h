@@ -75,10 +75,10 @@ struct world {
 	bool policies;
 	/* When the last report of a dead or rebooted peer reached latchd. */
 	uint64_t dead_ms[WORLD_PEERS], rebooted_ms[WORLD_PEERS];
-	/* When the only IKE_SA of a peer died. 0: the peer had another, or has authenticated since. */
-	uint64_t last_died_ms[WORLD_PEERS];
+	/* When the only IKE_SA of a peer got no answer. 0: the peer had another, or has authenticated since. */
+	uint64_t last_dead_ms[WORLD_PEERS];
 	/* When the only IKE_SA of a peer ended for a reboot. 0: the peer had another, or has a second. */
-	uint64_t last_rebooted_ms[WORLD_PEERS];
+	uint64_t last_reboot_ms[WORLD_PEERS];
 	unsigned int steps_left;
 	bool over;
 };

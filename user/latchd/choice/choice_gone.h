@@ -24,7 +24,7 @@ struct choice_gone { /* zeroed: none */
  */
 void choice_gone_update(struct choice_gone *gone, const struct choice_table *before,
 			const struct choice_table *after, uint64_t until_ms);
-/* Forgets those whose time is over. True: there were some. */
+/* Deletes the entries that have expired. True: there were some. */
 bool choice_gone_expire(struct choice_gone *gone, uint64_t now_ms);
 /* When the next one is forgotten; UINT64_MAX: none is left. */
 uint64_t choice_gone_next_ms(const struct choice_gone *gone);
