@@ -37,11 +37,8 @@ struct child_sa {
 	bool in_snapshot;  /* the running snapshot has reported it */
 	bool deleted;	   /* its key manager has deleted it; the kernel may still have its SAs */
 	bool orphan;	   /* its key manager is lost */
-	/*
-	 * CLOCK_BOOTTIME, when the last list began that has reported it; UINT64_MAX: an event has.
-	 * An outbound SA that is installed later may be of another CHILD_SA.
-	 */
-	uint64_t seen_ns;
+	uint64_t listed_ns; /* CLOCK_BOOTTIME, when the last list began that named it; 0: none */
+	bool announced;	    /* an event has named it */
 	uint64_t ended_ns; /* CLOCK_BOOTTIME, when it is deleted or an orphan: since when */
 	bool contested;	   /* another CHILD_SA with other params overlaps */
 	bool unmarked;	   /* ... and the kernel's SAs may not have this mark yet */
