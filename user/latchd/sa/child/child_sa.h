@@ -57,8 +57,8 @@ struct child_sa {
 
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
 bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flow);
-/* Is there a flow that both cover? */
-bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b);
+/* Is there a flow that both cover? looks: NULL, or grows by the selectors that are looked at. */
+bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b, uint64_t *looks);
 /* Do both have the same selectors, in the same namespace? */
 bool child_sas_same_selectors(const struct child_sa *a, const struct child_sa *b);
 /* Is it reported with the same selectors? */
