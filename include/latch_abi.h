@@ -246,6 +246,14 @@ struct latch_qop {
 	__u8 replay_protection; /* 0 for an outbound SA, and for a disabled window */
 };
 
+union latch_encap_ports {
+	__u32 raw;
+	struct {
+		__u16 port;  /* destination port of the encapsulation; 0: none */
+		__u16 other; /* the next one during an update, then the former one */
+	};
+};
+
 struct latch_sa {
 	union latch_sa_word word;
 	__u64 instance; /* address of the xfrm_state; 0 = found by a dump, its installation was not
@@ -259,9 +267,11 @@ struct latch_sa {
 	struct latch_qop qop;
 	__u8 mode;	    /* XFRM_MODE_* */
 	__u8 encap;	    /* 1: UDP encapsulation */
-	__u16 encap_port;   /* its destination port; 0: no encapsulation */
-	__u16 encap_former; /* before the last update of the SA, which packets under way have */
 	__u8 pad[2];
+	union latch_encap_ports encap_ports;
+	__u32 previous; /* serial of the SA that was installed before it between its addresses; 0:
+			   not known */
+	__u32 pad_end;
 };
 
 /* Why a packet was dropped. Its flow has a latch, or was to get one. */
@@ -489,11 +499,11 @@ _Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
 _Static_assert(sizeof(struct latch_qop) == 72, "QoP");
-_Static_assert(sizeof(struct latch_sa) == 136, "SA");
+_Static_assert(sizeof(struct latch_sa) == 144, "SA");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 648, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
-_Static_assert(sizeof(struct latch_control) == 264, "control");
+_Static_assert(sizeof(struct latch_control) == 272, "control");
 
 #endif

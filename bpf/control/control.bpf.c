@@ -72,29 +72,6 @@ static __always_inline void control_reap(struct latch_control *c)
 }
 
 /*
- * The end of a write. The kernel may have deleted the SA meanwhile, or installed another one under
- * its key with another mark.
- */
-static __always_inline enum latch_control_result
-sa_finish(const struct latch_sa_key *key, struct latch_sa *sa, union latch_sa_word is)
-{
-	union latch_sa_word was;
-	int i;
-
-	for (i = 0; i < SA_CLAIM_TRIES; i++) {
-		was = READ_WORD(sa->word);
-		if (was.flags & LATCH_SA_GONE) {
-			sa_remove(key, sa);
-			return LATCH_CONTROL_NOT_FOUND;
-		}
-		is.flags |= was.flags & LATCH_SA_AMBIGUOUS;
-		if (sa_swap(sa, was, is))
-			return LATCH_CONTROL_DONE;
-	}
-	return LATCH_CONTROL_AGAIN;
-}
-
-/*
  * The SA waits for its key manager again. With its old time it could be beyond the pending limit,
  * and would be open to new flows at once.
  */
@@ -103,13 +80,15 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 							   union latch_sa_word was,
 							   union latch_sa_word is)
 {
-	union latch_sa_word claimed = was;
+	long err;
 
-	claimed.flags |= LATCH_SA_CLAIMED;
-	if (!sa_swap(sa, was, claimed))
+	if (!sa_hold(sa, was))
 		return LATCH_CONTROL_AGAIN;
 	sa->installed = bpf_ktime_get_boot_ns();
-	return sa_finish(key, sa, is);
+	err = sa_finish(key, sa, is);
+	if (err == -ENOENT)
+		return LATCH_CONTROL_NOT_FOUND;
+	return err ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
 static __always_inline void control_sa_set(struct latch_control *c)
@@ -142,6 +121,21 @@ static __always_inline void control_sa_set(struct latch_control *c)
 		restamp();
 }
 
+/* The kernel has an SA, and the table an entry under its key: another SA's, if its mark differs. */
+static __always_inline enum latch_control_result
+sa_meet(struct latch_sa *known, union latch_sa_word was, const struct latch_sa *sa)
+{
+	union latch_sa_word is = was;
+
+	is.flags |= LATCH_SA_AMBIGUOUS;
+	if ((known->mark == sa->mark && known->mark_mask == sa->mark_mask) || is.raw == was.raw)
+		return LATCH_CONTROL_UNCHANGED;
+	if (!sa_swap(known, was, is))
+		return LATCH_CONTROL_AGAIN;
+	restamp();
+	return LATCH_CONTROL_UNCHANGED;
+}
+
 /*
  * The programs did not see the installation of this SA, so its peer is unknown. The SA starts as
  * PENDING, like a new one.
@@ -157,10 +151,15 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	struct latch_sa *known;
 	long err;
 
-	c->result = LATCH_CONTROL_UNCHANGED;
+	/* Another processor deletes it, or replaces it: what comes next is not known yet. */
+	c->result = LATCH_CONTROL_AGAIN;
 	known = sa_read(&key, &was);
-	if (known && (!(was.flags & LATCH_SA_GONE) || sa_delete(&key, known, was.serial)))
+	if (known && was.flags & LATCH_SA_GONE && sa_delete(&key, known, was.serial))
 		return;
+	if (known && !(was.flags & LATCH_SA_GONE)) {
+		c->result = sa_meet(known, was, &sa);
+		return;
+	}
 	c->result = LATCH_CONTROL_OVER_SHARE;
 	if (!sa_share_take(slot))
 		return;

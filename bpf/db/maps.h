@@ -200,12 +200,17 @@ struct object_marks_map {
 #define SA_SHARE_SLOTS 16384
 #define SA_SHARE       (SAS_DEFAULT / 4)
 
+struct sa_share {
+	__u64 taken;
+	__u64 newest; /* serial of the last SA; 0: it has none */
+};
+
 /* SAs per hash of the two addresses between which they are: see sa_share.h. Slot 0 is the seed. */
 struct sa_shares_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SA_SHARE_SLOTS);
 	__type(key, __u32);
-	__type(value, __u64);
+	__type(value, struct sa_share);
 };
 
 /* When each namespace last sent an event of its SPD. A lost entry costs one event more. */

@@ -15,6 +15,7 @@
 #include "db/sa_share.h"
 
 #define ENOENT 2 /* asm-generic/errno-base.h */
+#define EAGAIN 11
 #define EBUSY  16
 
 /* A try fails only if another processor has changed the entry meanwhile. */
@@ -95,7 +96,42 @@ static __always_inline long sa_remove(const struct latch_sa_key *key, struct lat
 	}
 	uncount_foreign_sa(flags);
 	sa_share_give(slot);
+	/* Another SA has the key, with another mark, and no entry any more: latchd searches for it. */
+	if (flags & LATCH_SA_AMBIGUOUS)
+		count(LATCH_COUNTER_SAS_FULL);
 	return 0;
+}
+
+/* True: the entry is this processor's to write, until sa_finish(). */
+static __always_inline int sa_hold(struct latch_sa *sa, union latch_sa_word was)
+{
+	union latch_sa_word claimed = was;
+
+	claimed.flags |= LATCH_SA_CLAIMED;
+	return sa_swap(sa, was, claimed);
+}
+
+/*
+ * The end of a write, with the new word. The kernel may have deleted the SA meanwhile, or installed
+ * another one under its key with another mark. 0; -ENOENT: it is deleted; -EAGAIN.
+ */
+static __always_inline long sa_finish(const struct latch_sa_key *key, struct latch_sa *sa,
+				      union latch_sa_word is)
+{
+	union latch_sa_word was;
+	int i;
+
+	for (i = 0; i < SA_CLAIM_TRIES; i++) {
+		was = READ_WORD(sa->word);
+		if (was.flags & LATCH_SA_GONE) {
+			sa_remove(key, sa);
+			return -ENOENT;
+		}
+		is.flags |= was.flags & LATCH_SA_AMBIGUOUS;
+		if (sa_swap(sa, was, is))
+			return 0;
+	}
+	return -EAGAIN;
 }
 
 /* 0, or the error of sa_claim() or sa_remove(): -ENOENT if another processor deletes it. */

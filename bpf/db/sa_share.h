@@ -22,7 +22,7 @@ static __always_inline __u64 sa_share_mix(__u64 value)
 static __always_inline __u64 sa_share_seed(void)
 {
 	__u32 first = 0;
-	__u64 *seed = bpf_map_lookup_elem(&sa_shares, &first);
+	__u64 *seed = bpf_map_lookup_elem(&sa_shares, &first); /* in place of taken */
 
 	if (!seed)
 		return 0;
@@ -46,9 +46,9 @@ static __always_inline __u32 sa_share_slot(const struct latch_sa_key *key,
 
 static __always_inline int sa_share_take(__u32 slot)
 {
-	__u64 *taken = bpf_map_lookup_elem(&sa_shares, &slot);
+	struct sa_share *share = bpf_map_lookup_elem(&sa_shares, &slot);
 
-	if (taken && quota_take(taken, SA_SHARE))
+	if (share && quota_take(&share->taken, SA_SHARE))
 		return 1;
 	count(LATCH_COUNTER_SAS_OVER_QUOTA);
 	return 0;
@@ -56,10 +56,22 @@ static __always_inline int sa_share_take(__u32 slot)
 
 static __always_inline void sa_share_give(__u32 slot)
 {
-	__u64 *taken = bpf_map_lookup_elem(&sa_shares, &slot);
+	struct sa_share *share = bpf_map_lookup_elem(&sa_shares, &slot);
 
-	if (taken)
-		__sync_fetch_and_sub(taken, 1);
+	if (share)
+		__sync_fetch_and_sub(&share->taken, 1);
+}
+
+/*
+ * Notes an SA that is being installed, also one without an entry: then its serial is 0. Returns the
+ * serial of the one before. A key manager installs the inbound SA of a pair, and then the outbound
+ * one: no other SA was installed between them if that serial is the inbound one's.
+ */
+static __always_inline __u32 sa_share_succeed(__u32 slot, __u32 serial)
+{
+	struct sa_share *share = bpf_map_lookup_elem(&sa_shares, &slot);
+
+	return share ? (__u32)__sync_lock_test_and_set(&share->newest, (__u64)serial) : 0;
 }
 
 #endif

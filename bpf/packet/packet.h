@@ -4,6 +4,7 @@
 #define LATCH_BPF_PACKET_PACKET_H
 
 #include "db/protocols.h"
+#include "db/read_once.h"
 #include "packet/mixture.h"
 #include "packet/sec_path.h"
 #include "packet/xfrm_flag.h"
@@ -152,11 +153,14 @@ static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port,
 	struct latch_sa_key key = *sa;
 	struct latch_sa *known = bpf_map_lookup_elem(&sas, &key);
 
+	union latch_encap_ports ports;
+
 	if (own_ports == 2)
 		return 0;
 	if (!known)
 		return !own_ports;
-	return known->encap && (port == known->encap_port || port == known->encap_former);
+	ports = READ_WORD(known->encap_ports);
+	return known->encap && (port == ports.port || port == ports.other);
 }
 
 static __always_inline void esp_key(const struct ip_headers *ip, __u64 netns, __be32 spi,

@@ -66,7 +66,7 @@ static __always_inline void sa_describe(struct xfrm_state *x, const struct latch
 	sa->if_id = BPF_CORE_READ(x, if_id);
 	sa->mode = BPF_CORE_READ(x, props.mode);
 	sa->encap = BPF_CORE_READ(x, encap) != NULL;
-	sa->encap_port = encap_port_of(x);
+	sa->encap_ports.port = encap_port_of(x);
 	qop_of(x, &sa->qop);
 }
 
@@ -82,23 +82,35 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 	bpf_ringbuf_submit(event, 0);
 }
 
-/* A second SA with the same key: from now on neither is congruent. */
-static __always_inline void sa_collision(struct latch_sa *known, union latch_sa_word was,
-					 struct xfrm_state *x)
+static __always_inline int has_mark_of(const struct latch_sa *known, struct xfrm_state *x)
+{
+	return known->mark == BPF_CORE_READ(x, mark.v) &&
+	       known->mark_mask == BPF_CORE_READ(x, mark.m);
+}
+
+/*
+ * A second SA with the same key: from now on neither is congruent. False: the entry is no longer
+ * that of the first one.
+ */
+static __always_inline int sa_collision(struct latch_sa *known, union latch_sa_word was,
+					struct xfrm_state *x)
 {
 	union latch_sa_word is;
 	__u32 serial = was.serial;
 	int i;
 
-	if (known->mark == BPF_CORE_READ(x, mark.v) && known->mark_mask == BPF_CORE_READ(x, mark.m))
-		return;
+	if (has_mark_of(known, x))
+		return 1;
 	for (i = 0; i < SA_CLAIM_TRIES && was.serial == serial; i++) {
+		if (was.flags & LATCH_SA_GONE)
+			return 0;
 		is = was;
 		is.flags |= LATCH_SA_AMBIGUOUS;
 		if (sa_swap(known, was, is))
-			return;
+			return 1;
 		was = READ_WORD(known->word);
 	}
+	return 0;
 }
 
 /*
@@ -135,15 +147,19 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 	__u32 slot;
 	long err;
 
-	if (!sa_has_room(x, clock, &sa.word))
-		return -ENOSPC;
 	sa_describe(x, key, &sa);
 	slot = sa_share_slot(key, &sa);
+	if (!sa_has_room(x, clock, &sa.word)) {
+		sa_share_succeed(slot, 0);
+		return -ENOSPC;
+	}
 	if (!sa_share_take(slot)) {
+		sa_share_succeed(slot, 0);
 		uncount_foreign_sa(sa.word.flags);
 		return -ENOSPC;
 	}
 	sa_begin(clock, &sa);
+	sa.previous = sa_share_succeed(slot, sa.word.serial);
 	err = bpf_map_update_elem(&sas, key, &sa, flags);
 	if (!err) {
 		sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
@@ -213,8 +229,8 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	 */
 	if (word.flags & LATCH_SA_GONE)
 		sa_replace(x, &key, known, word.serial);
-	else if (known->instance != (__u64)x)
-		sa_collision(known, word, x);
+	else if (known->instance != (__u64)x && !sa_collision(known, word, x))
+		sa_missed();
 }
 
 /*
@@ -229,8 +245,7 @@ static __always_inline void sa_migrating(struct xfrm_state *x)
 
 	sa_key_of(x, &key);
 	known = sa_read(&key, &word);
-	if (!known || known->instance == (__u64)x || known->mark != BPF_CORE_READ(x, mark.v) ||
-	    known->mark_mask != BPF_CORE_READ(x, mark.m)) {
+	if (!known || known->instance == (__u64)x || !has_mark_of(known, x)) {
 		sa_installing(x);
 		return;
 	}
@@ -286,27 +301,73 @@ static __always_inline void sa_added(struct xfrm_state *x)
 
 	sa_key_of(x, &key);
 	known = sa_read(&key, &word);
-	if (known && !known->instance && known->mark == BPF_CORE_READ(x, mark.v) &&
-	    known->mark_mask == BPF_CORE_READ(x, mark.m))
+	if (known && !known->instance && has_mark_of(known, x))
 		sa_replace(x, &key, known, word.serial);
+}
+
+static __always_inline union latch_encap_ports ports_with(union latch_encap_ports ports, __u16 port,
+							  int accepted)
+{
+	return accepted ? (union latch_encap_ports){.port = port, .other = ports.port}
+			: (union latch_encap_ports){.port = ports.port, .other = port};
+}
+
+/* -EAGAIN: another processor is writing the entry. */
+static __always_inline long sa_write_ports(const struct latch_sa_key *key, struct xfrm_state *x,
+					   __u16 port, int accepted)
+{
+	union latch_encap_ports ports;
+	union latch_sa_word word = {};
+	struct latch_sa *known;
+	int i;
+
+	for (i = 0; i < SA_CLAIM_TRIES; i++) {
+		known = sa_read(key, &word);
+		if (!known || word.flags & LATCH_SA_GONE || !known->encap || !has_mark_of(known, x))
+			return 0;
+		ports = READ_WORD(known->encap_ports);
+		if (ports.port == port)
+			return 0;
+		if (word.flags & LATCH_SA_CLAIMED || !sa_hold(known, word))
+			continue;
+		ports = ports_with(ports, port, accepted);
+		WRITE_ONCE(known->encap_ports.raw, ports.raw);
+		return sa_finish(key, known, word);
+	}
+	return -EAGAIN;
 }
 
 /*
  * The kernel copies the encapsulation of x to the SA that it has, and packets may leave by the new
- * ports at once (a NAT mapping that changed).
+ * ports at once (a NAT mapping that changed). It may also refuse the update: the present port stays
+ * until it has accepted.
  */
 static __always_inline void sa_moving(struct xfrm_state *x)
 {
 	__u16 port = encap_port_of(x);
 	struct latch_sa_key key;
+
+	sa_key_of(x, &key);
+	if (port)
+		sa_write_ports(&key, x, port, 0);
+}
+
+/* An entry with a port that is not the SA's any more would stop its packets: latchd makes another. */
+static __always_inline void sa_moved(struct xfrm_state *x)
+{
+	__u16 port = encap_port_of(x);
+	union latch_sa_word word = {};
+	struct latch_sa_key key;
 	struct latch_sa *known;
 
 	sa_key_of(x, &key);
-	known = bpf_map_lookup_elem(&sas, &key);
-	if (!known || !known->encap || !port || known->encap_port == port)
+	if (!port || sa_write_ports(&key, x, port, 1) != -EAGAIN)
 		return;
-	known->encap_former = known->encap_port;
-	known->encap_port = port;
+	known = sa_read(&key, &word);
+	if (!known)
+		return;
+	sa_forget(&key, known, word);
+	sa_missed();
 }
 
 SEC("fentry/xfrm_state_add")
@@ -346,7 +407,11 @@ int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 SEC("fexit/xfrm_state_update")
 int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 {
-	if (result || BPF_CORE_READ(x, km.state) == XFRM_STATE_DEAD)
+	int is_dead = BPF_CORE_READ(x, km.state) == XFRM_STATE_DEAD;
+
+	if (!result && is_dead)
+		sa_moved(x);
+	if (result || is_dead)
 		sa_refused(x);
 	return 0;
 }

@@ -73,8 +73,8 @@ static void check_part(const struct traffic_selector_set *set,
 	CHECK(covers(set, selector, selector->low, selector->port_high));
 	CHECK(covers(set, selector, selector->high, selector->port_low));
 	CHECK(covers(set, selector, selector->high, selector->port_high));
-	CHECK(traffic_selector_sets_overlap(set, &part));
-	CHECK(traffic_selector_sets_overlap(&part, set));
+	CHECK(traffic_selector_sets_overlap(set, &part, NULL));
+	CHECK(traffic_selector_sets_overlap(&part, set, NULL));
 }
 
 static void check_host(const struct traffic_selector_set *set)
@@ -131,8 +131,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	traffic_selector_set_seal(&set);
 	for (i = 0; i < set.count; i++)
 		check_part(&set, traffic_selector_set_at(&set, i));
-	CHECK(traffic_selector_sets_overlap(&set, &first) ==
-	      traffic_selector_sets_overlap(&first, &set));
+	CHECK(traffic_selector_sets_overlap(&set, &first, NULL) ==
+	      traffic_selector_sets_overlap(&first, &set, NULL));
 	check_host(&set);
 	traffic_selector_set_release(&set);
 	return 0;

@@ -18,8 +18,6 @@
 #define MESSAGES_MAX 128
 #define REQUEST_MAX  512
 
-#define REPORTS 64 /* by the last bits of the SPI */
-
 /* latchd has two connections: one for events, one for lists. */
 enum side {
 	FIRST,
@@ -52,8 +50,6 @@ static struct {
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint32_t lateness;
-	uint64_t idle;		    /* how often latchd had read all */
-	uint64_t reported[REPORTS]; /* idle at the last report of an outbound SPI */
 } charon;
 
 /* ---- messages */
@@ -227,21 +223,6 @@ void charon_ike_rekeyed(const struct world_ike_sa *old, const struct world_ike_s
 	event("ike-rekey", &builder, NULL);
 }
 
-static void note_report(const struct world_child *child)
-{
-	charon.reported[child->spi_out % REPORTS] = charon.idle;
-}
-
-bool charon_report_is_under_way(uint32_t spi_out)
-{
-	return charon.reported[spi_out % REPORTS] == charon.idle;
-}
-
-void charon_latchd_is_idle(void)
-{
-	charon.idle += !first_message(FIRST) && !first_message(SECOND);
-}
-
 void charon_child(const struct world_child *child, bool up)
 {
 	struct vici_builder builder = builder_begin();
@@ -256,7 +237,6 @@ void charon_child(const struct world_child *child, bool up)
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
 	event("child-updown", &builder, NULL);
-	note_report(child);
 }
 
 void charon_child_rekeyed(const struct world_child *old, const struct world_child *child)
@@ -280,8 +260,6 @@ void charon_child_rekeyed(const struct world_child *old, const struct world_chil
 	vici_build_section_end(&builder);
 	vici_build_section_end(&builder);
 	event("child-rekey", &builder, NULL);
-	note_report(old);
-	note_report(child);
 }
 
 /* ---- lists */

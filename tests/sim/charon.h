@@ -34,11 +34,6 @@ void charon_ike_rekeyed(const struct world_ike_sa *old, const struct world_ike_s
 void charon_child(const struct world_child *child, bool up);
 void charon_child_rekeyed(const struct world_child *old, const struct world_child *child);
 
-/* latchd waits, and has read all that was sent to it. */
-void charon_latchd_is_idle(void);
-/* latchd has not read the last event about a CHILD_SA with this SPI, or works on it. */
-bool charon_report_is_under_way(uint32_t spi_out);
-
 /* When charon acts next; UINT64_MAX: not without a request. */
 uint64_t charon_due(void);
 void charon_act(void);

@@ -14,13 +14,12 @@
 #define TASKS_MAX 64
 /*
  * The peer chooses the outbound SPI, and may choose another peer's: few, so that they are used
- * again. Not while a report of the former CHILD_SA is under way: docs/decisions/08-sas.md has that
- * limit. The kernel chooses the inbound SPI at random, and never the same twice.
+ * again, also while a report of the former CHILD_SA is under way. The kernel chooses the inbound
+ * SPI at random, and never the same twice.
  */
 #define SPIS	       12
 #define SPI_IN_FIRST   0xc0000000
 #define SPI_OUT_FIRST  0x80000000
-#define SPI_OUT_UNUSED 0x90000000 /* from here on no SPI is used twice */
 #define OLD_INBOUND_MS 6000	  /* charon keeps it for 5 s */
 
 /* ---- tasks: what follows an action later */
@@ -277,9 +276,7 @@ static void on_out_installed(uint32_t token)
 
 static uint32_t draw_spi_out(void)
 {
-	uint32_t spi = SPI_OUT_FIRST + sim_draw(SPIS);
-
-	return charon_report_is_under_way(spi) ? SPI_OUT_UNUSED + ++last_spi : spi;
+	return SPI_OUT_FIRST + sim_draw(SPIS);
 }
 
 static struct world_child *begin_child(const struct world_ike_sa *ike_sa, uint8_t cipher,

@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "common/loop.h"
-#include "charon.h"
 #include "doors/doors.h"
 #include "sim.h"
 #include "world.h"
@@ -48,7 +47,6 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 		count = __real_epoll_wait(fd, events, max, 0);
 		if (count || sim.now_ms >= due || world_is_over())
 			return count;
-		charon_latchd_is_idle();
 		world_pass_time(due);
 	}
 }

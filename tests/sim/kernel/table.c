@@ -13,6 +13,7 @@
 #define IDENTITIES_MAX 64
 #define MARKS_MAX      1024
 #define SHARES	       16384 /* SA_SHARE_SLOTS of bpf/db/maps.h */
+#define SHARE_SIZE     16    /* struct sa_share */
 
 #define STORE(name, size, count)                                                                   \
 	static _Alignas(16) unsigned char name##_keys[count][sizeof(struct latch_flow)];           \
@@ -31,7 +32,7 @@ STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
 STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
-STORE(sa_shares, sizeof(__u64), SHARES);
+STORE(sa_shares, SHARE_SIZE, SHARES);
 STORE(marks, sizeof(__u64), 1);
 
 #define HASH(name, key)                                                                            \

@@ -11,12 +11,15 @@
 #define KEY_BITS       288
 #define ICV_BITS       128
 #define KERNEL_EEXIST  (-17)
+#define KERNEL_EINVAL  (-22)
 
 int latch_control(struct latch_control *control);
 int watch_sa_add(struct xfrm_state *x);
 int watch_sa_added(struct xfrm_state *x, int result);
 int watch_sa_delete(struct xfrm_state *x);
 int watch_sa_insert(struct xfrm_state *x);
+int watch_sa_update(struct xfrm_state *x);
+int watch_sa_updated(struct xfrm_state *x, int result);
 int watch_spd_flush(struct net *net);
 int watch_spd_notify(struct xfrm_policy *policy, int dir, const struct km_event *event);
 
@@ -28,6 +31,7 @@ static struct xfrm_state states[TRAFFIC_SAS];
 static struct traffic_sa described[TRAFFIC_SAS];
 static bool present[TRAFFIC_SAS];
 static struct socket_verdict socket_states[TRAFFIC_SOCKETS];
+static struct xfrm_encap_tmpl encapsulations[TRAFFIC_SAS];
 static union {
 	struct xfrm_algo_aead aead;
 	char room[sizeof(struct xfrm_algo_aead) + 8];
@@ -68,6 +72,9 @@ static void describe(int at, const struct traffic_sa *sa)
 	x->props.mode = MODE_TRANSPORT;
 	x->props.reqid = sa->reqid;
 	x->props.replay_window = sa->inbound ? REPLAY_WINDOW : 0;
+	x->mark.v = x->mark.m = sa->mark;
+	encapsulations[at].encap_dport = bpf_htons(sa->encap_port);
+	x->encap = sa->encap_port ? &encapsulations[at] : NULL;
 	described[at] = *sa;
 }
 
@@ -81,19 +88,20 @@ static int free_state(void)
 	return -1;
 }
 
-static bool is_in_use(const struct latch_sa_key *key)
+static bool is_in_use(const struct traffic_sa *sa)
 {
 	int at;
 
 	for (at = 0; at < TRAFFIC_SAS; at++)
-		if (present[at] && same_key(&described[at].key, key))
+		if (present[at] && same_key(&described[at].key, &sa->key) &&
+		    described[at].mark == sa->mark)
 			return true;
 	return false;
 }
 
 int traffic_install(const struct traffic_sa *sa)
 {
-	bool in_use = is_in_use(&sa->key);
+	bool in_use = is_in_use(sa);
 	int at = free_state();
 
 	if (at < 0)
@@ -123,6 +131,24 @@ int traffic_migrate(int sa)
 	present[at] = true;
 	traffic_delete(sa);
 	return at;
+}
+
+/* The kernel copies it to the SA that it has, and ends the state of the request. */
+void traffic_update(int sa, __u16 encap_port, bool accepted)
+{
+	struct traffic_sa changed = described[sa];
+	int at = free_state();
+
+	if (at < 0)
+		return;
+	changed.encap_port = encap_port;
+	describe(at, &changed);
+	watch_sa_update(&states[at]);
+	if (accepted) {
+		described[sa].encap_port = encap_port;
+		states[at].km.state = XFRM_STATE_DEAD;
+	}
+	watch_sa_updated(&states[at], accepted ? 0 : KERNEL_EINVAL);
 }
 
 const struct traffic_sa *traffic_sa(int sa)

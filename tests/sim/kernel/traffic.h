@@ -20,7 +20,8 @@ struct traffic_sa {
 	__u8 source[16];
 	const char *cipher;
 	bool inbound;
-	__u32 reqid;
+	__u32 reqid, mark;
+	__u16 encap_port; /* 0: no encapsulation */
 };
 
 /* Empties the programs' own state. */
@@ -30,6 +31,8 @@ int traffic_install(const struct traffic_sa *sa);
 void traffic_delete(int sa);
 /* XFRM_MSG_MIGRATE to the same addresses: the index of the copy, which replaces the SA. */
 int traffic_migrate(int sa);
+/* XFRM_MSG_UPDSA with another port, which the kernel may refuse. */
+void traffic_update(int sa, __u16 encap_port, bool accepted);
 /* NULL: no such SA. */
 const struct traffic_sa *traffic_sa(int sa);
 /* The address that the programs have recorded as the instance of the SA. */

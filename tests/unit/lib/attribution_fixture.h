@@ -266,6 +266,7 @@ static inline struct latch_sa sa_from(const uint8_t source[16], bool inbound)
 static inline void install(const struct latch_sa_key *key, struct latch_sa sa)
 {
 	sa.word.raw = 0;
+	sa.previous = last_serial;
 	sa.word.serial = ++last_serial;
 	sa.word.state = LATCH_SA_PENDING;
 	sa.instance = 0x1000 + last_serial;

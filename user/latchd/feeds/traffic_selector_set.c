@@ -231,6 +231,7 @@ struct search {
 	struct place first, last; /* of wanted */
 	traffic_selector_visit_fn visit;
 	void *context;
+	uint64_t *looks; /* NULL, or how many selectors were looked at */
 };
 
 static bool intersect(const struct traffic_selector *a, const struct traffic_selector *b,
@@ -255,6 +256,8 @@ static int meet(const struct search *search, const struct traffic_selector *sele
 {
 	struct traffic_selector common;
 
+	if (search->looks)
+		++*search->looks;
 	return intersect(selector, search->wanted, &common)
 		       ? search->visit(search->context, &common)
 		       : 0;
@@ -336,22 +339,33 @@ bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *
 	return true;
 }
 
-bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
-				   const struct traffic_selector_set *b)
+/* search: without its set. */
+static int search_common(struct search *search, const struct traffic_selector_set *a,
+			 const struct traffic_selector_set *b)
 {
-	return a->covers_all || b->covers_all || traffic_selector_sets_common(a, b, found, NULL);
+	const struct traffic_selector_set *few = a->count < b->count ? a : b;
+	size_t i;
+	int result = 0;
+
+	search->set = few == a ? b : a;
+	for (i = 0; !result && i < few->count; i++)
+		result = search_set(search, traffic_selector_set_at(few, i));
+	return result;
+}
+
+bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
+				   const struct traffic_selector_set *b, uint64_t *looks)
+{
+	struct search search = {.visit = found, .looks = looks};
+
+	return a->covers_all || b->covers_all || search_common(&search, a, b);
 }
 
 int traffic_selector_sets_common(const struct traffic_selector_set *a,
 				 const struct traffic_selector_set *b,
 				 traffic_selector_visit_fn visit, void *context)
 {
-	const struct traffic_selector_set *few = a->count < b->count ? a : b;
-	struct search search = {.set = few == a ? b : a, .visit = visit, .context = context};
-	size_t i;
-	int result = 0;
+	struct search search = {.visit = visit, .context = context};
 
-	for (i = 0; !result && i < few->count; i++)
-		result = search_set(&search, traffic_selector_set_at(few, i));
-	return result;
+	return search_common(&search, a, b);
 }

@@ -54,9 +54,10 @@ bool traffic_selector_set_covers(const struct traffic_selector_set *set, uint8_t
 bool traffic_selector_set_host(const struct traffic_selector_set *set, uint8_t *ret_family,
 			       uint8_t ret_address[16]);
 
-/* Is there an end of a flow that both sets cover? */
+/* Is there an end of a flow that both sets cover? looks: NULL, or grows by the selectors that are
+ * looked at. */
 bool traffic_selector_sets_overlap(const struct traffic_selector_set *a,
-				   const struct traffic_selector_set *b);
+				   const struct traffic_selector_set *b, uint64_t *looks);
 
 /*
  * Visits each part that two selectors, one of either set, have in common. A non-zero result ends

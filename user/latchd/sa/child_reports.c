@@ -147,13 +147,32 @@ static bool admit(struct attribution *a, struct key_manager *key_manager,
 	return false;
 }
 
+/* A host with SAs to itself may have one key for both: another list has the same. */
+static void leave_unlearned(struct attribution *a, struct key_manager *key_manager,
+			    const struct feed_child *report, const struct latch_sa_key *in,
+			    const struct latch_sa_key *out)
+{
+	bool no_pair = !memcmp(in, out, sizeof(*in));
+	unsigned int left_out;
+
+	if (log_limit_admits(&a->check_log, &left_out))
+		log_error(NULL,
+			  "child_sa %u unattributed (%s): feed %s; %s; %u more since the last line",
+			  report->child_unique_id, no_pair ? "both SAs have one key" : "no memory",
+			  key_manager->feed->name,
+			  no_pair ? "see: latchctl sa" : "asking for another list in 1 s",
+			  left_out);
+	if (!no_pair)
+		ask_again(a, key_manager);
+}
+
 static void note_evidence(struct child_sa *child, const struct key_manager *key_manager,
 			  const char *evidence)
 {
 	if (strcmp(evidence, FEED_EVIDENCE_LIST))
-		child->seen_ns = UINT64_MAX;
-	else if (child->seen_ns != UINT64_MAX)
-		child->seen_ns = key_manager->list_began_ns;
+		child->announced = true;
+	else
+		child->listed_ns = key_manager->list_began_ns;
 }
 
 void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
@@ -176,8 +195,7 @@ void child_reports_up(void *context, struct feed *feed, const struct feed_child 
 	if (child)
 		note_evidence(child, key_manager, evidence);
 	if (!child)
-		log_error(NULL, "feed %s: no memory for CHILD_SA %u; its SAs stay unattributed",
-			  feed->name, report.child_unique_id);
+		leave_unlearned(a, key_manager, &report, &in, &out);
 	else if (key_manager->synced)
 		err = binding_bind(&a->binding, child);
 	if (err)

@@ -322,7 +322,7 @@ Test(egress_sa, R_2_4_a_datagram_that_IPComp_leaves_as_it_was_is_in_clear)
 	is_in_table = true;
 	table_entry = (struct latch_sa){0};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
-	table_entry = (struct latch_sa){.encap = 1, .encap_port = ESP_PORT + 1};
+	table_entry = (struct latch_sa){.encap = 1, .encap_ports.port = ESP_PORT + 1};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
 	is_in_table = false;
 	own.remote_port = ESP_PORT;
@@ -346,10 +346,10 @@ Test(egress_sa, ESP_in_UDP_goes_to_the_port_of_its_SA)
 {
 	is_in_table = true;
 	own = (struct latch_flow){.remote_port = 9, .local_port = SOURCE_PORT + 1};
-	table_entry = (struct latch_sa){.encap = 1, .encap_port = ESP_PORT};
+	table_entry = (struct latch_sa){.encap = 1, .encap_ports.port = ESP_PORT};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PROTECTED);
 	/* The NAT mapping of the peer has just changed. */
-	table_entry = (struct latch_sa){.encap = 1, .encap_port = 1, .encap_former = ESP_PORT};
+	table_entry = (struct latch_sa){.encap = 1, .encap_ports = {.port = 1, .other = ESP_PORT}};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PROTECTED);
 	is_in_table = false;
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PROTECTED);
@@ -358,7 +358,7 @@ Test(egress_sa, ESP_in_UDP_goes_to_the_port_of_its_SA)
 Test(egress_sa, R_2_4_a_datagram_between_the_sockets_own_ports_is_no_esp)
 {
 	is_in_table = true;
-	table_entry = (struct latch_sa){.encap = 1, .encap_port = ESP_PORT};
+	table_entry = (struct latch_sa){.encap = 1, .encap_ports.port = ESP_PORT};
 	own = (struct latch_flow){.remote_port = ESP_PORT, .local_port = SOURCE_PORT};
 	cr_expect_eq(of_datagram_that_xfrm_passed_on(), PACKET_PLAIN);
 	own.local_port = SOURCE_PORT + 1;

@@ -70,6 +70,7 @@ static const struct traffic_sa inbound = {
 	.source = {10, 9, 0, 2},
 	.cipher = "rfc4106(gcm(aes))",
 	.inbound = true,
+	.encap_port = 4500,
 };
 
 static const struct latch_sa *entry(void)
@@ -86,6 +87,26 @@ static uint64_t places(void)
 	for (at = 1; at < tables[TABLE_SA_SHARES].max; at++)
 		sum += *(uint64_t *)table_value(TABLE_SA_SHARES, at);
 	return sum;
+}
+
+#define MORE_THAN_A_SHARE 65536
+
+static void add_to_shares(uint64_t more)
+{
+	uint32_t at;
+
+	for (at = 1; at < tables[TABLE_SA_SHARES].max; at++)
+		*(uint64_t *)table_value(TABLE_SA_SHARES, at) += more;
+}
+
+static void fill_share(void)
+{
+	add_to_shares(MORE_THAN_A_SHARE);
+}
+
+static void empty_share(void)
+{
+	add_to_shares(-(uint64_t)MORE_THAN_A_SHARE);
 }
 
 static enum latch_control_result control(enum latch_control_op op)
@@ -396,6 +417,197 @@ Test(sa_watch, a_request_during_a_migration_does_not_bind_the_copy)
 	interleave(migrate_sa, ask_to_bind, expect_copy);
 	interleave(migrate_sa, ask_to_unbind, expect_copy);
 	interleave(ask_to_unbind, migrate_sa, expect_copy);
+}
+
+/* ---- updates of the port of the encapsulation */
+
+static void expect_ports(uint16_t port, uint16_t other)
+{
+	cr_assert_not_null(entry());
+	cr_expect_eq(entry()->encap_ports.port, port);
+	cr_expect_eq(entry()->encap_ports.other, other);
+	cr_expect_eq(entry()->word.flags, 0);
+}
+
+Test(sa_watch, an_update_that_the_kernel_accepts_changes_the_port_and_keeps_the_former_one)
+{
+	int sa = install_bound();
+
+	expect_ports(4500, 0);
+	traffic_update(sa, 4501, true);
+	expect_ports(4501, 4500);
+	cr_expect_eq(entry()->word.state, LATCH_SA_BOUND);
+	traffic_update(sa, 4501, true);
+	expect_ports(4501, 4500);
+}
+
+Test(sa_watch, updates_that_the_kernel_refuses_leave_the_port_as_it_is)
+{
+	int sa = install_bound();
+
+	traffic_update(sa, 4501, false);
+	traffic_update(sa, 4502, false);
+	expect_ports(4500, 4502);
+	traffic_update(sa, 4503, true);
+	expect_ports(4503, 4500);
+}
+
+static void update_sa(void)
+{
+	traffic_update(first_sa, 4501, true);
+}
+
+static void expect_second_with_its_port(unsigned int at)
+{
+	expect_second(at);
+	if (entry())
+		cr_expect(entry()->encap_ports.port == 4500 || entry()->encap_ports.other == 4500,
+			  "point %u", at);
+}
+
+static void expect_moved_or_searched_for(unsigned int at)
+{
+	if (entry())
+		cr_expect_eq(entry()->encap_ports.port, 4501, "point %u", at);
+	else
+		cr_expect_eq(missed(), 1, "point %u", at);
+}
+
+Test(sa_watch, an_update_writes_no_port_to_the_next_sa_with_the_key)
+{
+	interleave(update_sa, replace_sa, expect_second_with_its_port);
+	interleave(update_sa, delete_sa, expect_no_entry);
+	interleave(delete_sa, update_sa, expect_no_entry);
+}
+
+Test(sa_watch, an_update_during_a_request_is_written_or_its_sa_is_searched_for)
+{
+	interleave(update_sa, ask_to_bind, expect_moved_or_searched_for);
+	interleave(update_sa, ask_to_unbind, expect_moved_or_searched_for);
+	interleave(update_sa, ask_to_forget, expect_no_entry);
+	interleave(ask_to_bind, update_sa, expect_moved_or_searched_for);
+	interleave(ask_to_unbind, update_sa, expect_moved_or_searched_for);
+}
+
+/* ---- a second SA with the same key and another mark */
+
+static void install_marked(void)
+{
+	struct traffic_sa marked = inbound;
+
+	marked.mark = 7;
+	second_sa = traffic_install(&marked);
+}
+
+/* The first SA is deleted. */
+static void expect_marked_or_searched_for(unsigned int at)
+{
+	if (entry())
+		cr_expect_eq(entry()->instance, traffic_instance(second_sa), "point %u", at);
+	else
+		cr_expect_geq(missed(), 1, "point %u", at);
+}
+
+Test(sa_watch, an_sa_that_has_met_a_deleted_one_under_its_key_is_searched_for)
+{
+	interleave(install_marked, delete_sa, expect_marked_or_searched_for);
+	interleave(delete_sa, install_marked, expect_marked_or_searched_for);
+}
+
+Test(sa_watch, an_sa_that_stays_under_the_key_of_a_deleted_one_is_searched_for)
+{
+	int sa = install_bound();
+
+	install_marked();
+	cr_expect_eq(entry()->word.flags, LATCH_SA_AMBIGUOUS);
+	cr_expect_eq(missed(), 0);
+	traffic_delete(sa);
+	expect_marked_or_searched_for(0);
+}
+
+static enum latch_control_result adopt_with_mark(uint32_t mark)
+{
+	struct latch_control c = {
+		.op = LATCH_CONTROL_SA_ADOPT,
+		.sa = inbound.key,
+		.sa_value = {.mark = mark, .mark_mask = mark},
+	};
+
+	traffic_control(&c);
+	return c.result;
+}
+
+Test(sa_watch, a_dump_that_shows_another_sa_under_the_key_makes_the_entry_ambiguous)
+{
+	install_bound();
+	cr_expect_eq(adopt_with_mark(0), LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(entry()->word.flags, 0);
+	cr_expect_eq(adopt_with_mark(7), LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(entry()->word.flags, LATCH_SA_AMBIGUOUS);
+	cr_expect_eq(entry()->word.state, LATCH_SA_BOUND);
+}
+
+static bool met_gone;
+static enum latch_control_result adopted;
+
+static void adopt_found(void)
+{
+	met_gone = entry() && entry()->word.flags & LATCH_SA_GONE;
+	adopted = adopt_with_mark(0);
+}
+
+static unsigned int times_gone;
+
+static void expect_asked_again(unsigned int at)
+{
+	times_gone += met_gone;
+	if (met_gone)
+		cr_expect_eq(adopted, LATCH_CONTROL_AGAIN, "point %u", at);
+}
+
+Test(sa_watch, a_dump_that_meets_an_entry_that_is_being_deleted_is_asked_again)
+{
+	times_gone = 0;
+	interleave(delete_sa, adopt_found, expect_asked_again);
+	cr_expect_gt(times_gone, 0);
+}
+
+/* ---- which SA was installed before another one */
+
+Test(sa_watch, an_sa_names_the_one_that_was_installed_before_it_between_its_addresses)
+{
+	struct traffic_sa outbound = inbound, other = inbound;
+	uint32_t serial;
+
+	memcpy(outbound.key.daddr, inbound.source, sizeof(outbound.source));
+	memcpy(outbound.source, inbound.key.daddr, sizeof(outbound.source));
+	other.source[3] = 9;
+	other.key.spi++;
+	traffic_install(&inbound);
+	serial = entry()->word.serial;
+	cr_expect_eq(entry()->previous, 0);
+	traffic_install(&other);
+	traffic_install(&outbound);
+	cr_expect_eq(((const struct latch_sa *)table_find(TABLE_SAS, &outbound.key))->previous,
+		     serial);
+}
+
+Test(sa_watch, an_sa_without_an_entry_comes_between_two_others)
+{
+	struct traffic_sa outbound = inbound;
+	int sa = traffic_install(&inbound);
+
+	cr_assert_geq(sa, 0);
+	memcpy(outbound.key.daddr, inbound.source, sizeof(outbound.source));
+	memcpy(outbound.source, inbound.key.daddr, sizeof(outbound.source));
+	fill_share();
+	outbound.key.spi++;
+	traffic_install(&outbound);
+	cr_assert_null(table_find(TABLE_SAS, &outbound.key));
+	empty_share();
+	outbound.key.spi--;
+	traffic_install(&outbound);
+	cr_expect_eq(((const struct latch_sa *)table_find(TABLE_SAS, &outbound.key))->previous, 0);
 }
 
 /* ---- latches */

@@ -305,11 +305,11 @@ Test(traffic_selector, a_set_of_a_thousand_selectors_covers_these_and_nothing_be
 		traffic_selector_set_seal(&set);
 	}
 	add(&other, "10.3.41.0/24");
-	cr_expect(!traffic_selector_sets_overlap(&set, &other));
-	cr_expect(!traffic_selector_sets_overlap(&other, &set));
+	cr_expect(!traffic_selector_sets_overlap(&set, &other, NULL));
+	cr_expect(!traffic_selector_sets_overlap(&other, &set, NULL));
 	add(&other, "10.3.42.128/25");
-	cr_expect(traffic_selector_sets_overlap(&set, &other));
-	cr_expect(traffic_selector_sets_overlap(&other, &set));
+	cr_expect(traffic_selector_sets_overlap(&set, &other, NULL));
+	cr_expect(traffic_selector_sets_overlap(&other, &set, NULL));
 	traffic_selector_set_release(&set);
 }
 
@@ -405,9 +405,9 @@ static bool overlap(const char *left, const char *right)
 
 	add(&a, left);
 	add(&b, right);
-	cr_expect_eq(traffic_selector_sets_overlap(&a, &b), traffic_selector_sets_overlap(&b, &a),
+	cr_expect_eq(traffic_selector_sets_overlap(&a, &b, NULL), traffic_selector_sets_overlap(&b, &a, NULL),
 		     "%s and %s: the order changes the result", left, right);
-	return traffic_selector_sets_overlap(&a, &b);
+	return traffic_selector_sets_overlap(&a, &b, NULL);
 }
 
 Test(traffic_selector, sets_overlap_when_one_address_protocol_and_port_fits_both)
@@ -428,6 +428,6 @@ Test(traffic_selector, an_empty_set_overlaps_no_set)
 	struct traffic_selector_set empty = {0}, some = {0};
 
 	add(&some, "0.0.0.0/0");
-	cr_expect(!traffic_selector_sets_overlap(&empty, &some));
-	cr_expect(!traffic_selector_sets_overlap(&some, &empty));
+	cr_expect(!traffic_selector_sets_overlap(&empty, &some, NULL));
+	cr_expect(!traffic_selector_sets_overlap(&some, &empty, NULL));
 }

@@ -50,9 +50,20 @@ static bool is_after_end(const struct child_sa *child, const struct latch_sa *sa
  * A report of a list may be of a moment before the SA was installed: the pair's own outbound SA is
  * gone by then. The next list knows. An entry of a dump does not show when its SA was installed.
  */
-static bool is_after_list(const struct child_sa *child, const struct latch_sa *sa)
+static bool is_proven_by_list(const struct child_sa *child, const struct latch_sa *sa)
 {
-	return sa->instance && sa->installed > child->seen_ns;
+	return child->listed_ns && (!sa->instance || sa->installed <= child->listed_ns);
+}
+
+/*
+ * An event, too, may be older than the SA: nothing shows how long it waited to be read. But the
+ * outbound SA of a later pair comes after the inbound one of that pair, between the same addresses.
+ */
+static bool is_proven_by_event(const struct child_sa *child, const struct latch_sa *sa,
+			       const struct latch_sa *in)
+{
+	return child->announced && in->instance && sa->previous &&
+	       sa->previous == in->word.serial;
 }
 
 /*
@@ -69,10 +80,12 @@ static int may_be_of_another(const struct binding *b, const struct child_sa_end 
 
 	if (end != &child->out || end->serial || sa->word.params == child->params)
 		return 0;
-	if (child->reported.outbound_gone || is_after_end(child, sa) || is_after_list(child, sa))
+	if (child->reported.outbound_gone || is_after_end(child, sa))
 		return 1;
 	err = child_params_get_sa(b, &child->in, &in);
-	return err == -ENOENT ? 1 : err;
+	if (err)
+		return err == -ENOENT ? 1 : err;
+	return !is_proven_by_list(child, sa) && !is_proven_by_event(child, sa, &in);
 }
 
 /*

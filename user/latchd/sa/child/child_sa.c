@@ -21,9 +21,11 @@ bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flo
 					   flow->remote_addr, flow->remote_port);
 }
 
-bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b)
+bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b, uint64_t *looks)
 {
+	const struct feed_child *one = &a->reported, *other = &b->reported;
+
 	return a->netns == b->netns &&
-	       traffic_selector_sets_overlap(&a->reported.local_ts, &b->reported.local_ts) &&
-	       traffic_selector_sets_overlap(&a->reported.remote_ts, &b->reported.remote_ts);
+	       traffic_selector_sets_overlap(&one->local_ts, &other->local_ts, looks) &&
+	       traffic_selector_sets_overlap(&one->remote_ts, &other->remote_ts, looks);
 }

@@ -37,11 +37,8 @@ struct child_sa {
 	bool in_snapshot;  /* the running snapshot has reported it */
 	bool deleted;	   /* its key manager has deleted it; the kernel may still have its SAs */
 	bool orphan;	   /* its key manager is lost */
-	/*
-	 * CLOCK_BOOTTIME, when the last list began that has reported it; UINT64_MAX: an event has.
-	 * An outbound SA that is installed later may be of another CHILD_SA.
-	 */
-	uint64_t seen_ns;
+	uint64_t listed_ns; /* CLOCK_BOOTTIME, when the last list began that named it; 0: none */
+	bool announced;	    /* an event has named it */
 	uint64_t ended_ns; /* CLOCK_BOOTTIME, when it is deleted or an orphan: since when */
 	bool contested;	   /* another CHILD_SA with other params overlaps */
 	bool unmarked;	   /* ... and the kernel's SAs may not have this mark yet */
@@ -60,8 +57,8 @@ struct child_sa {
 
 /* RFC 5660 section 2.3: is the flow within the child's selectors? */
 bool child_sas_covers(const struct child_sa *child, const struct latch_flow *flow);
-/* Is there a flow that both cover? */
-bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b);
+/* Is there a flow that both cover? looks: NULL, or grows by the selectors that are looked at. */
+bool child_sas_overlap(const struct child_sa *a, const struct child_sa *b, uint64_t *looks);
 /* Do both have the same selectors, in the same namespace? */
 bool child_sas_same_selectors(const struct child_sa *a, const struct child_sa *b);
 /* Is it reported with the same selectors? */

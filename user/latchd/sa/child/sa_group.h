@@ -46,8 +46,15 @@ struct sa_group_rivals {
 	struct sa_group *undecided_next, *undecided_previous;
 };
 
+/* The groups of one peer that are not decided. */
+struct sa_group_turn {
+	struct sa_group *first;
+	struct sa_group_turn *next, *previous; /* of all peers with such groups */
+};
+
 struct sa_group {
 	uint16_t params;
+	uint16_t peer; /* as of its members */
 	struct sa_way way;
 	uint64_t number;
 	uint64_t digest; /* of the selectors */
@@ -76,7 +83,7 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_groups_share *shares;
 	struct sa_group *stale;	   /* contested */
 	struct sa_group *relieved; /* not contested */
-	struct sa_group *undecided;
+	struct sa_group_turn *turns;
 	struct sa_group *first;
 	uint64_t numbered;
 	uint64_t comparisons;				/* of selectors */
@@ -85,6 +92,7 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
 	uint32_t of_peer[LATCH_IDENTITIES_MAX +
 			 1]; /* members, by the index of the peer's identity */
+	struct sa_group_turn turn_of[LATCH_IDENTITIES_MAX + 1]; /* the same */
 };
 
 #endif

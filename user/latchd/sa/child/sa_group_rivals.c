@@ -74,13 +74,30 @@ static void clear_witness(struct sa_group *group)
 
 /* ---- the groups that are not decided */
 
+static void append(struct sa_groups *groups, struct sa_group *group)
+{
+	struct sa_group_turn *turn = &groups->turn_of[group->peer];
+
+	if (!turn->first)
+		DL_APPEND2(groups->turns, turn, previous, next);
+	DL_APPEND2(turn->first, group, rivals.undecided_previous, rivals.undecided_next);
+}
+
+static void take_out(struct sa_groups *groups, struct sa_group *group)
+{
+	struct sa_group_turn *turn = &groups->turn_of[group->peer];
+
+	DL_DELETE2(turn->first, group, rivals.undecided_previous, rivals.undecided_next);
+	if (!turn->first)
+		DL_DELETE2(groups->turns, turn, previous, next);
+}
+
 static void begin_search(struct sa_groups *groups, struct sa_group *group, bool meets)
 {
 	struct sa_group_rivals *rivals = &group->rivals;
 
 	if (!rivals->undecided)
-		DL_APPEND2(groups->undecided, group, rivals.undecided_previous,
-			   rivals.undecided_next);
+		append(groups, group);
 	rivals->meets = rivals->meets || meets;
 	rivals->undecided = true;
 	rivals->family = 0;
@@ -91,7 +108,7 @@ static void end_search(struct sa_groups *groups, struct sa_group *group)
 {
 	if (!group->rivals.undecided)
 		return;
-	DL_DELETE2(groups->undecided, group, rivals.undecided_previous, rivals.undecided_next);
+	take_out(groups, group);
 	group->rivals.undecided = group->rivals.meets = false;
 }
 
@@ -122,7 +139,7 @@ static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
 	const struct choice_claim claim = claim_of(one), others = claim_of(other);
 
 	groups->comparisons++;
-	return child_sas_overlap(one->members, other->members) &&
+	return child_sas_overlap(one->members, other->members, &groups->work) &&
 	       choice_may_both_carry(groups->choice, one->members->netns, &claim, &others,
 				     &groups->work);
 }
@@ -216,32 +233,56 @@ static bool search(struct sa_groups *groups, struct sa_group *group, uint64_t mo
 	return true;
 }
 
-/* A group with many comparisons goes behind the others: one peer's must not be in their way. */
+/* A group with many comparisons goes behind the others of its peer. */
 static void search_slice(struct sa_groups *groups, struct sa_group *group, uint64_t most)
 {
+	groups->work++;
 	if (search(groups, group, most)) {
 		end_search(groups, group);
 		tell(groups, group);
 		return;
 	}
-	DL_DELETE2(groups->undecided, group, rivals.undecided_previous, rivals.undecided_next);
-	DL_APPEND2(groups->undecided, group, rivals.undecided_previous, rivals.undecided_next);
+	take_out(groups, group);
+	append(groups, group);
+}
+
+/* One peer's groups must not be in the way of others', however many it has. */
+static void peer_slice(struct sa_groups *groups, struct sa_group_turn *turn, uint64_t most)
+{
+	uint64_t end = groups->work + most;
+
+	while (turn->first && groups->work < end)
+		search_slice(groups, turn->first, end - groups->work);
+	if (!turn->first)
+		return;
+	DL_DELETE2(groups->turns, turn, previous, next);
+	DL_APPEND2(groups->turns, turn, previous, next);
+}
+
+static void tell_undecided(struct sa_groups *groups)
+{
+	struct sa_group_turn *turn;
+	struct sa_group *group;
+
+	DL_FOREACH2(groups->turns, turn, next)
+	{
+		DL_FOREACH2(turn->first, group, rivals.undecided_next)
+		{
+			tell(groups, group);
+		}
+	}
 }
 
 static void decide(struct sa_groups *groups, uint64_t most)
 {
 	uint64_t end = groups->work + most, left;
-	struct sa_group *group;
 
-	while (groups->undecided && groups->work < end) {
+	while (groups->turns && groups->work < end) {
 		left = end - groups->work;
-		search_slice(groups, groups->undecided,
-			     left < SA_GROUP_RIVALS_SLICE ? left : SA_GROUP_RIVALS_SLICE);
+		peer_slice(groups, groups->turns,
+			   left < SA_GROUP_RIVALS_SLICE ? left : SA_GROUP_RIVALS_SLICE);
 	}
-	DL_FOREACH2(groups->undecided, group, rivals.undecided_next)
-	{
-		tell(groups, group);
-	}
+	tell_undecided(groups);
 }
 
 /* What is left of a turn's work, if other events come in quick succession. */
@@ -313,5 +354,5 @@ void sa_group_rivals_decide(struct sa_groups *groups)
 
 bool sa_group_rivals_are_decided(const struct sa_groups *groups)
 {
-	return !groups->undecided;
+	return !groups->turns;
 }

@@ -12,7 +12,7 @@
 
 /* Work of one turn, in policies and selectors that are looked at: some milliseconds. */
 #define SA_GROUP_RIVALS_TURN 262144
-/* Of it one group gets this much, then the next one. */
+/* Of it one peer's groups get this much, then those of the next one. */
 #define SA_GROUP_RIVALS_SLICE 65536
 /* Outside of turns the work of one turn may be done in this time. */
 #define SA_GROUP_RIVALS_TURN_MS 20

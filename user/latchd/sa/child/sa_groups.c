@@ -156,6 +156,7 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 	child->spare = NULL;
 	*group = (struct sa_group){
 		.params = child->params,
+		.peer = child->peer,
 		.way = child->way,
 		.number = groups->numbered++,
 		.digest = digest,

@@ -96,7 +96,7 @@ static void read_encap(const struct attributes *attributes, struct latch_sa *sa,
 		attribute_value(attributes, XFRMA_ENCAP, sizeof(*encap), err);
 
 	sa->encap = encap != NULL;
-	sa->encap_port = encap ? ntohs(encap->encap_dport) : 0;
+	sa->encap_ports.port = encap ? ntohs(encap->encap_dport) : 0;
 }
 
 static void read_addresses(const struct xfrm_usersa_info *info, struct latch_sa_key *key,

@@ -512,3 +512,47 @@ Test(spi_reuse, an_outbound_sa_installed_after_its_key_manager_was_lost_is_anoth
 	attribution_sa_pending(attribution, &out);
 	cr_expect_eq(sa_at(&out).word.params, 0);
 }
+
+/* C's pair is rekeyed before latchd reads the event of it, and D has chosen the free SPI. */
+Test(spi_reuse, an_event_that_is_read_late_binds_no_outbound_sa_of_a_later_pair)
+{
+	struct feed_child c = child_of("c.example", 1), d = with_outbound_spi_of(&c);
+	struct latch_sa_key out = out_key(&c, ns.cookie);
+
+	snapshot(&charon, NULL, NULL);
+	install_both(&c);
+	delete_without_event(&out);
+	install_both(&d);
+	up(&charon, &c);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
+	attribution_sa_pending(attribution, &out);
+	cr_expect_eq(sa_at(&out).word.params, 0);
+	up(&charon, &d);
+	expect_states(&d, LATCH_SA_BOUND);
+	cr_expect_eq(sa_at(&out).word.params, in_params(&d));
+}
+
+/* Two IKE_SAs with one host, as of peers behind one NAT. */
+Test(spi_reuse, pairs_that_were_installed_at_once_are_bound_by_the_next_list)
+{
+	struct feed_child one = child_of("c.example", 1), two = child_of("c.example", 2);
+
+	snapshot(&charon, NULL, NULL);
+	install_in(&one, ns.cookie);
+	install_in(&two, ns.cookie);
+	install_out(&one, ns.cookie);
+	install_out(&two, ns.cookie);
+	up(&charon, &one);
+	up(&charon, &two);
+	cr_expect_eq(in_state(&one), LATCH_SA_BOUND);
+	cr_expect_eq(in_state(&two), LATCH_SA_BOUND);
+	cr_expect_eq(out_state(&one), LATCH_SA_PENDING);
+	wait_until(snapshot_was_requested);
+	sink->snapshot_begin(sink->context, &charon);
+	list(&one);
+	list(&two);
+	sink->snapshot_end(sink->context, &charon);
+	expect_states(&one, LATCH_SA_BOUND);
+	expect_states(&two, LATCH_SA_BOUND);
+}

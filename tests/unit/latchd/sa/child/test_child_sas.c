@@ -246,11 +246,11 @@ Test(child_sas, child_sas_overlap_only_by_both_selectors_and_the_namespace)
 	struct child_sa local = with_selectors(7, "10.9.0.3/32", "10.9.0.2/32");
 	struct child_sa remote = with_selectors(7, "10.9.0.1/32", "10.9.1.2/32");
 
-	cr_expect(child_sas_overlap(&child, &same));
-	cr_expect(child_sas_overlap(&same, &child));
-	cr_expect_not(child_sas_overlap(&child, &elsewhere));
-	cr_expect_not(child_sas_overlap(&child, &local));
-	cr_expect_not(child_sas_overlap(&child, &remote));
+	cr_expect(child_sas_overlap(&child, &same, NULL));
+	cr_expect(child_sas_overlap(&same, &child, NULL));
+	cr_expect_not(child_sas_overlap(&child, &elsewhere, NULL));
+	cr_expect_not(child_sas_overlap(&child, &local, NULL));
+	cr_expect_not(child_sas_overlap(&child, &remote, NULL));
 }
 
 /* ---- random steps against a plain list */

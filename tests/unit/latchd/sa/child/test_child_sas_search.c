@@ -83,7 +83,7 @@ static void report_any(void)
 static bool rivals(const struct child_sa *one, const struct child_sa *other)
 {
 	return one->group && other->group && one->params != other->params &&
-	       child_sas_overlap(one, other);
+	       child_sas_overlap(one, other, NULL);
 }
 
 static void compare_contested(const struct child_sa *child)
@@ -385,8 +385,14 @@ Test(child_sas_search, a_flow_is_compared_only_with_the_subnets_that_have_its_ad
 
 /* ---- comparisons in turns */
 
-/* Two distant hosts each: all ranges overlap, and no selectors do. */
-static void report_pairs(uint32_t peers)
+static void decide_all(void)
+{
+	while (!sa_group_rivals_are_decided(&child_sas.groups))
+		sa_group_rivals_decide(&child_sas.groups);
+}
+
+/* Two distant hosts each: all ranges overlap, and no selectors do. peer 0: each has its own. */
+static void report_pairs(uint32_t peers, uint16_t peer)
 {
 	char low[32], high[32];
 	struct child_sa *child;
@@ -397,11 +403,10 @@ static void report_pairs(uint32_t peers)
 		snprintf(high, sizeof(high), "10.200.%u.%u/32", i >> 8, i & 0xff);
 		child = report(i + 1, 7, low, high);
 		cr_assert_not_null(child);
-		child->peer = (uint16_t)(i + 1);
+		child->peer = peer ? peer : (uint16_t)(i + 1);
 		cr_assert_eq(count(child, (uint16_t)(i + 1)), 0);
 	}
-	while (!sa_group_rivals_are_decided(&child_sas.groups))
-		sa_group_rivals_decide(&child_sas.groups);
+	decide_all();
 }
 
 static unsigned int contested_groups(void)
@@ -416,6 +421,8 @@ static unsigned int contested_groups(void)
 	return contested;
 }
 
+#define LAST_COMPARISON 16 /* selectors: a turn ends behind it */
+
 /* Work of all turns after a change of the SPD. */
 static uint64_t work_of_a_recount(uint32_t peers)
 {
@@ -424,15 +431,15 @@ static uint64_t work_of_a_recount(uint32_t peers)
 	uint64_t before = groups->work, turn;
 
 	sa_group_rivals_recount(groups, 7, &change);
-	cr_expect_leq(groups->work - before, SA_GROUP_RIVALS_TURN);
+	cr_expect_leq(groups->work - before, SA_GROUP_RIVALS_TURN + LAST_COMPARISON);
 	while (!sa_group_rivals_are_decided(groups)) {
 		cr_expect_gt(contested_groups(), 0);
 		turn = groups->work;
 		sa_group_rivals_decide(groups);
-		cr_expect_leq(groups->work - turn, SA_GROUP_RIVALS_TURN);
+		cr_expect_leq(groups->work - turn, SA_GROUP_RIVALS_TURN + LAST_COMPARISON);
 	}
 	cr_expect_eq(contested_groups(), 0);
-	cr_expect_leq(groups->work - before, (uint64_t)peers * peers);
+	cr_expect_leq(groups->work - before, 8 * (uint64_t)peers * peers);
 	return groups->work - before;
 }
 
@@ -440,12 +447,65 @@ Test(child_sas_search, R_2_3_8_a_recount_is_made_in_turns_and_what_is_not_compar
 {
 	uint64_t work;
 
-	report_pairs(700);
+	report_pairs(700, 0);
 	work = work_of_a_recount(700);
 	while (child_sas.first)
 		child_sas_remove(&child_sas, child_sas.first);
-	report_pairs(1400);
+	report_pairs(1400, 0);
 	cr_expect_leq(work_of_a_recount(1400), 5 * work);
+}
+
+/* Each peer has its turn, whatever the number of its groups is. */
+Test(child_sas_search, R_2_3_8_a_peer_with_many_groups_does_not_keep_another_undecided)
+{
+	static const struct choice_change change = {.everything = true};
+	struct child_sa *other;
+
+	report_pairs(700, 1);
+	other = report(2000, 7, "10.0.100.1/32", "10.200.100.1/32");
+	other->peer = 2;
+	cr_assert_eq(count(other, 2000), 0);
+	decide_all();
+	sa_group_rivals_recount(&child_sas.groups, 7, &change);
+	sa_group_rivals_decide(&child_sas.groups);
+	cr_expect_not(sa_group_rivals_are_decided(&child_sas.groups));
+	cr_expect_not(other->group->rivals.undecided);
+	cr_expect_not(sa_group_rivals_contested(other->group));
+	decide_all();
+	cr_expect_eq(contested_groups(), 0);
+}
+
+static struct child_sa *report_many(uint32_t spi, uint8_t network)
+{
+	struct child_sa *child = report(spi, 7, "192.0.2.1/32", NULL);
+	struct feed_child reported = child->reported;
+	char text[32];
+	unsigned int i;
+
+	reported.remote_ts = (struct traffic_selector_set){0};
+	for (i = 0; i < 255; i++) {
+		snprintf(text, sizeof(text), "10.%u.%u.0/24[tcp/%u]", i & 1 ? 0 : 200, i, network);
+		traffic_selector_set_add(&reported.remote_ts, text, strlen(text));
+	}
+	traffic_selector_set_seal(&reported.remote_ts);
+	child = child_sas_learn(&child_sas, &feed, 7, &reported, "test");
+	traffic_selector_set_release(&reported.remote_ts);
+	return child;
+}
+
+/* The kernel could use neither for the flows of the other one. */
+Test(child_sas_search, selectors_that_are_looked_at_are_work)
+{
+	struct sa_groups *groups = &child_sas.groups;
+	uint64_t before;
+
+	cr_assert_eq(count(report_many(1, 80), 1), 0);
+	before = groups->work;
+	cr_assert_eq(count(report_many(2, 81), 2), 0);
+	decide_all();
+	cr_expect_eq(groups->comparisons, 1);
+	cr_expect_geq(groups->work - before, 255);
+	cr_expect_eq(contested_groups(), 0);
 }
 
 Test(child_sas_search, a_recount_compares_only_those_that_the_change_concerns)
@@ -463,7 +523,8 @@ Test(child_sas_search, a_recount_compares_only_those_that_the_change_concerns)
 	before = groups->work;
 	sa_group_rivals_recount(groups, 7, &change);
 	cr_expect(sa_group_rivals_are_decided(groups));
-	cr_expect_eq(groups->work - before, 1);
+	/* The search, and what it finds: itself. */
+	cr_expect_eq(groups->work - before, 2);
 }
 
 /* The rival of many goes: each of them looks for another one. */

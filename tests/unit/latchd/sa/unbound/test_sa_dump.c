@@ -152,7 +152,7 @@ Test(sa_dump, an_ipv6_tunnel_sa_with_encap_esn_mark_and_if_id_is_read_whole)
 			.replay_protection = 1},
 		.mode = XFRM_MODE_TUNNEL,
 		.encap = 1,
-		.encap_port = 4500,
+		.encap_ports.port = 4500,
 	};
 
 	begin(AF_INET6, IPPROTO_ESP);
