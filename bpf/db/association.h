@@ -46,9 +46,13 @@ static OWN_FRAME int record_mark(const struct latch_flow *key, __u64 id, __u16 p
 		.changed = bpf_ktime_get_boot_ns(),
 		.params = params_id,
 		.foreign = foreign,
+		.mode = mode_get(),
 	};
 	struct latch_flow copy = *key;
+	struct latch_association *was = bpf_map_lookup_elem(&associations, &copy);
 
+	if (was && was->id == id)
+		a.mode = was->mode;
 	if (!bpf_map_update_elem(&associations, &copy, &a, BPF_EXIST) || !add_mark(&copy, &a))
 		return 0;
 	count(LATCH_COUNTER_LATCHES_FULL);

@@ -9,6 +9,7 @@
 #define LATCH_BPF_GATE_SCTP_H
 
 #include "db/association.h"
+#include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -210,6 +211,8 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
+	/* Enforcement may have broken another path of the association. */
+	p->enforced = a->mode != mode_get();
 	switch (p->protection) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
@@ -255,8 +258,7 @@ static __always_inline int check_unassociated(struct passage *p, const struct sc
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	refuse(p, LATCH_DROP_REQUIRED);
-	return GATE_DROP;
+	return refuse(p, LATCH_DROP_REQUIRED) == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
 static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
@@ -314,6 +316,11 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	count(LATCH_COUNTER_SLOW_PATH);
 	latch = latch_find(&p->flow);
+	if (latch && s->chunk == SCTP_INIT && !latch->association && is_provisional(latch)) {
+		p->opened = opening_direction(p);
+		if (audit_judge_anew(p))
+			latch = NULL;
+	}
 	if (!latch)
 		return GATE_UNLATCHED;
 	if (is_latchd_abort(p, s, latch))
@@ -322,6 +329,9 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	if (pass_latched(p, latch) != GATE_PASS)
 		return GATE_DROP;
+	/* What enforcement would drop proves nothing of a latch that stands. */
+	if (p->audited && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
+		return GATE_PASS;
 	return update_association(p, s, latch, association_by_tag(p, s));
 }
 

@@ -33,6 +33,7 @@ const struct kernel_maps sim_maps = {
 	.rules = FD(TABLE_RULES),
 	.settings = FD(TABLE_SETTINGS),
 	.spd_stamps = FD(TABLE_SPD_STAMPS),
+	.audits = FD(TABLE_AUDITS),
 	.clock = FD(TABLE_CLOCK),
 	.drops = FD(TABLE_DROPS),
 	.counters = FD(TABLE_COUNTERS),

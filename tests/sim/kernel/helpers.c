@@ -23,7 +23,7 @@ long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
 long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
-extern char latches[], associations[], sas[], params[], identities[], rules[], settings[],
+extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
 	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], reassemblies[],
 	mixtures[];
 
@@ -35,6 +35,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_IDENTITIES] = identities,
 	[TABLE_RULES] = rules,
 	[TABLE_SETTINGS] = settings,
+	[TABLE_AUDITS] = audits,
 	[TABLE_CLOCK] = latch_clocks,
 	[TABLE_DROPS] = drops,
 	[TABLE_COUNTERS] = counters,

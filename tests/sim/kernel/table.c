@@ -26,6 +26,7 @@ STORE(params, sizeof(struct latch_params), IDENTITIES_MAX);
 STORE(identities, sizeof(struct latch_identity), IDENTITIES_MAX);
 STORE(rules, sizeof(struct latch_rule), 2 * LATCH_RULES_MAX);
 STORE(settings, sizeof(struct latch_settings), 1);
+STORE(audits, sizeof(struct latch_audit), 64);
 STORE(clock, sizeof(struct latch_clock), 1);
 STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
 STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
@@ -53,6 +54,7 @@ struct table tables[TABLES] = {
 	[TABLE_IDENTITIES] = HASH(identities, sizeof(__u32)),
 	[TABLE_RULES] = ARRAY(rules),
 	[TABLE_SETTINGS] = ARRAY(settings),
+	[TABLE_AUDITS] = HASH(audits, sizeof(struct latch_audit_key)),
 	[TABLE_CLOCK] = ARRAY(clock),
 	[TABLE_DROPS] = ARRAY(drops),
 	[TABLE_COUNTERS] = ARRAY(counters),

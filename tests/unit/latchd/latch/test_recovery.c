@@ -310,3 +310,20 @@ Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);
 }
+
+Test(recovery, in_audit_mode_a_damaged_table_closes_the_latches_and_ends_no_socket)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), broken = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client), other = flow_of(broken.client);
+
+	cr_assert_eq(identities_open(&maps, &identities), 0);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	put_latch(&other, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	cr_assert_eq(recovery_repair_identities(&maps, identities), 0);
+	cr_expect_eq(latch_count(), 0);
+	expect_alive(pair.client, pair.server);
+	cr_expect_eq(pending_error(broken.client), ECONNABORTED, "enforcement had broken it");
+	close_pair(&pair);
+	close_pair(&broken);
+}
