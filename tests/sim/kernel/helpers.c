@@ -24,8 +24,8 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], reassemblies[],
-	mixtures[];
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
+	audit_shares[], reassemblies[], mixtures[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -42,6 +42,8 @@ static const char *const addresses[TABLES] = {
 	[TABLE_REFUSALS] = refusals,
 	[TABLE_SPD_STAMPS] = spd_stamps,
 	[TABLE_SA_SHARES] = sa_shares,
+	[TABLE_MARK_SHARES] = mark_shares,
+	[TABLE_AUDIT_SHARES] = audit_shares,
 	[TABLE_REASSEMBLIES] = reassemblies,
 	[TABLE_MIXTURES] = mixtures,
 };

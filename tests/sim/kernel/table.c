@@ -33,6 +33,8 @@ STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(sa_shares, sizeof(__u64), SHARES);
+STORE(mark_shares, sizeof(__u64), 4096);
+STORE(audit_shares, sizeof(__u64), LATCH_AUDIT_SHARES);
 STORE(marks, sizeof(__u64), 1);
 
 #define HASH(name, key)                                                                            \
@@ -61,6 +63,8 @@ struct table tables[TABLES] = {
 	[TABLE_REFUSALS] = ARRAY(refusals),
 	[TABLE_SPD_STAMPS] = HASH(spd_stamps, sizeof(__u64)),
 	[TABLE_SA_SHARES] = ARRAY(sa_shares),
+	[TABLE_MARK_SHARES] = ARRAY(mark_shares),
+	[TABLE_AUDIT_SHARES] = ARRAY(audit_shares),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
 };

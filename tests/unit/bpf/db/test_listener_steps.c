@@ -41,7 +41,6 @@ static void preemption_point(void)
 /* ---- in place of bpf/db/maps.h ---- */
 
 #define LATCH_BPF_DB_MAPS_H
-#define LATCH_BPF_DB_AUDIT_H
 #define OWN_FRAME __attribute__((unused))
 
 struct bpf_map {
@@ -109,11 +108,6 @@ static long bpf_map_delete_elem(struct bpf_map *map, const struct latch_flow *fl
 	return 0;
 }
 
-static __u32 mode_get(void)
-{
-	return 0;
-}
-
 static struct latch_clock *clock_get(void)
 {
 	preemption_point();
@@ -159,6 +153,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+#include "no_marks.h"
 #include "db/listener.h"
 #pragma GCC diagnostic pop
 
