@@ -128,8 +128,8 @@ Test(latchctl_render, audit_mode_is_shown_in_red_and_has_an_exit_status_of_its_o
 	options.colour = true;
 	text = rendered(ctl_render_status, STATUS("true,\"mode\":\"audit\""), CTL_EXIT_AUDIT);
 	cr_expect_not_null(strstr(text,
-				  "enforcement  \033[1;31mAUDIT    \033[0m nothing is dropped "
-				  "or reset, see: latchctl audit; 1 of 2 programs attached"),
+				  "enforcement  \033[1;31mAUDIT    \033[0m passes what enforcement "
+				  "would drop, see: latchctl audit; 1 of 2 programs attached"),
 			   "%s", text);
 	options.colour = false;
 	rendered(ctl_render_status, STATUS("false,\"mode\":\"audit\""), CTL_EXIT_FAILED);
@@ -172,6 +172,10 @@ Test(latchctl_render, mode_warns_of_a_configuration_that_brings_audit_back)
 		     "{\"mode\":\"enforce\",\"changed\":false,\"until_reboot\":true}", CTL_EXIT_OK,
 		     "mode is enforce, as before; the configuration has mode = audit, which a "
 		     "reboot brings back\n");
+	expect_shown(ctl_render_mode,
+		     "{\"mode\":\"audit\",\"changed\":true,\"until_reload\":true}", CTL_EXIT_OK,
+		     "mode is audit; the configuration has mode = enforce, which the next reload "
+		     "or restart of latchd puts in force\n");
 }
 
 Test(latchctl_render, status_of_an_empty_document_is_off_with_defaults)

@@ -284,6 +284,25 @@ Test(disposition, audit_mode_resets_no_latch_that_it_has_decided_until_enforceme
 	close_pair(&pair);
 }
 
+/* A packet under way leaves the mark of its flow behind the walk. */
+Test(disposition, a_mark_that_comes_after_the_walk_is_reset_in_a_second_one)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+
+	flow = flow_of(pair.client);
+	set_mode(true);
+	disposition_start(&disposition, loop);
+	wait_until(has_ended_a_round);
+	set_mode(false);
+	disposition.ended_ms = 0;
+	disposition_run_twice(&disposition);
+	wait_until(has_ended_a_round);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	wait_until(was_reset);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	close_pair(&pair);
+}
+
 Test(disposition, audit_mode_resets_what_enforcement_has_broken)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);

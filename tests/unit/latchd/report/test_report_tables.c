@@ -426,6 +426,12 @@ Test(report_tables, the_answer_to_a_switch_of_the_mode_warns_of_a_file_that_want
 	expect_json("mode", "\"audit\"");
 	expect_json("changed", "false");
 	expect_json("until_reboot", "false");
+	expect_json("until_reload", "false");
+	source.wants_audit = false;
+	source.wants_enforce = true;
+	report_mode(&w, &source, true, 0);
+	parse();
+	expect_json("until_reload", "true");
 	report_mode(&w, &source, false, -EPERM);
 	parse();
 	expect_json("code", "\"failed\"");

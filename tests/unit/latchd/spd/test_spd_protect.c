@@ -258,6 +258,21 @@ Test(spd_protect, audit_mode_makes_no_entry_and_breaks_no_latch_that_enforcement
 	wait_until(is_held);
 }
 
+Test(spd_protect, audit_mode_breaks_what_enforcement_could_not_hold)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+
+	wait_until(is_seen);
+	bypass.source_port = flow.local_port;
+	bypass.destination_port = flow.remote_port;
+	bypass.source_port_mask = bypass.destination_port_mask = 0xffff;
+	want_protection(&flow);
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	policy_add(&ns, &bypass);
+	edited(is_broken);
+	cr_expect_eq(entries(), 0);
+}
+
 Test(spd_protect, audit_mode_keeps_the_entries_of_enforcement)
 {
 	hold();
