@@ -33,6 +33,7 @@ struct sctp_segment {
 	__u8 reflected;
 	__u8 from_here;	   /* received over the loopback device */
 	__u8 foreign;	   /* any local user may be root of the namespace */
+	__u32 mode;	   /* latch_association.mode, if association is known */
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
@@ -147,6 +148,7 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	struct latch_flow key;
 	struct latch *latch;
 	union latch_word word;
+	__u32 mode;
 	__u64 id;
 	int err;
 
@@ -159,6 +161,7 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	word = READ_WORD(latch->word);
 	tag_key(p, LATCH_MARK_LOCAL_TAG, latch->tag_seen, &key);
 	a = bpf_map_lookup_elem(&associations, &key);
+	mode = id ? s->mode : a ? a->mode : latch->decided;
 	if (!id)
 		id = a ? a->id : 0;
 	if (!id) {
@@ -166,12 +169,12 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 
 		id = clock ? __sync_fetch_and_add(&clock->latch_id, 1) + 1 : latch->id;
 	}
-	err = latch->tag_seen ? record_mark(&key, id, word.params, s->foreign) : 0;
+	err = latch->tag_seen ? record_mark(&key, id, word.params, s->foreign, mode) : 0;
 	if (s->chunk != SCTP_INIT) {
 		tag_key(p, LATCH_MARK_REMOTE_TAG, s->tag, &key);
-		err |= record_mark(&key, id, word.params, s->foreign);
+		err |= record_mark(&key, id, word.params, s->foreign, mode);
 		address_key(p, &key);
-		err |= record_mark(&key, id, word.params, s->foreign);
+		err |= record_mark(&key, id, word.params, s->foreign, mode);
 		latch->owner = LATCH_OWNER_SOCKET;
 		latch->owner_since = bpf_ktime_get_boot_ns();
 	}
@@ -202,6 +205,7 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 	    (latch->owner == LATCH_OWNER_SOCKET || s->chunk == SCTP_INIT))
 		return GATE_PASS;
 	s->association = a ? a->id : 0;
+	s->mode = a ? a->mode : 0;
 	return GATE_MARK;
 }
 
@@ -269,7 +273,7 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
 		address_key(p, &key);
-		if (record_mark(&key, a->id, a->params, s->foreign))
+		if (record_mark(&key, a->id, a->params, s->foreign, a->mode))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	if (!a)
