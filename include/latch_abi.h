@@ -38,9 +38,11 @@ enum latch_reason {
 	LATCH_REASON_PEER_DEAD = 1 << 2,
 	LATCH_REASON_PEER_REBOOTED = 1 << 3,
 	LATCH_REASON_ADMIN = 1 << 4,
+	LATCH_REASON_REFUSED = 1 << 5, /* began in audit mode, where enforcement refuses the flow */
 };
-#define LATCH_REASONS_ALL    0x1f
-#define LATCH_REASONS_STICKY (LATCH_REASON_PEER_DEAD | LATCH_REASON_PEER_REBOOTED)
+#define LATCH_REASONS_ALL 0x3f
+#define LATCH_REASONS_STICKY                                                                       \
+	(LATCH_REASON_PEER_DEAD | LATCH_REASON_PEER_REBOOTED | LATCH_REASON_REFUSED)
 
 enum __attribute__((packed)) latch_direction {
 	LATCH_DIRECTION_NONE = 0,
@@ -170,6 +172,14 @@ struct latch {
 			    */
 	__u32 tag_seen;	   /* SCTP: verification tag that the peer last used, network order */
 	__u32 foreign_larval; /* 1: counted in latch_clock.foreign_larvals */
+	__u32 decided;	    /* latch_settings.mode when it became BROKEN or CLOSED (latch_mode.h) */
+	__u16 audited;	    /* in audit mode: set of 1 << enum latch_drop that were counted */
+	__u16 audited_mode; /* low bits of the mode that audited belongs to */
+	/* Of a mark (LATCH_REASON_REFUSED): */
+	__u32 mark_share;     /* its slot in mark_shares; 0 = not counted there */
+	__u16 refused_params; /* of the SA that was refused; 0 = none, or not attributed */
+	__u8 refusal;	      /* enum latch_drop */
+	__u8 pad;
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */
@@ -188,7 +198,8 @@ struct latch_association {
 	__u64 changed;
 	__u16 params; /* of the association's latches; 0 while they are LARVAL */
 	__u8 foreign; /* counted in latch_clock.foreign_marks */
-	__u8 pad[5];
+	__u8 pad;
+	__u32 mode; /* latch_settings.mode when its first mark was recorded (latch_mode.h) */
 };
 
 enum __attribute__((packed)) latch_sa_state {
@@ -322,6 +333,9 @@ enum latch_counter {
 					     of an SA in their namespace, which is of the host's
 					     user namespace */
 	LATCH_COUNTER_UNLATCHED_FOREIGN,  /* the same in other user namespaces */
+	LATCH_COUNTER_AUDITED,		  /* packets passed in audit mode that enforcement drops */
+	LATCH_COUNTER_AUDIT_UNMARKED,	  /* new flows that enforcement refuses, without room for
+					     the mark that refuses them later */
 	LATCH_COUNTER_COUNT,
 };
 
@@ -343,7 +357,9 @@ struct latch_settings {
 	 */
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
-	__u8 pad[7];
+	__u8 pad[3];
+	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
+	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
 };
 
 /*
@@ -360,7 +376,37 @@ struct latch_clock {
 				  LATCH_SA_FOREIGN or is unknown */
 	__u64 foreign_sas;     /* SAs with LATCH_SA_FOREIGN */
 	__u64 foreign_marks;   /* marks of SCTP associations in other user namespaces */
+	__u64 audit_unmarked;  /* LATCH_COUNTER_AUDIT_UNMARKED since the last switch to audit */
 };
+
+/* What enforcement would have dropped in audit mode: one row per rule, peer and reason. */
+struct latch_audit_key {
+	__u16 rule; /* as in struct latch */
+	__u8 rule_set;
+	__u8 drop;    /* enum latch_drop */
+	__u8 reasons; /* of LATCH_DROP_BROKEN: set of enum latch_reason */
+	__u8 others;  /* 1: all flows that found no room for a row of their own */
+	__u16 params; /* of the latch, else of the flow's SA; 0 = no known peer */
+};
+
+struct latch_audit {
+	__u64 packets;
+	__u64 flows; /* that are latched, or began; a flow may be in several rows */
+	__u64 first;
+	__u64 last;
+	struct latch_flow flow; /* the first one */
+	enum latch_direction direction;
+	__u8 pad;
+	__u16 got; /* params of the SA that last carried a packet of a latched flow */
+	__u32 pad2;
+};
+
+#define LATCH_AUDIT_ROWS       16384
+#define LATCH_AUDIT_ROWS_SPARE 1024 /* for rows of others: one per rule and reason */
+#define LATCH_AUDIT_ROWS_RULE  (LATCH_AUDIT_ROWS / 4)
+/* Of the map audit_shares: rows of a rule, of no rule, and all of them. */
+#define LATCH_AUDIT_SHARE_ALL (LATCH_RULES_MAX + 1)
+#define LATCH_AUDIT_SHARES    (LATCH_RULES_MAX + 2)
 
 /* ---- the params and identities tables: only the controller writes them ---- */
 
@@ -421,7 +467,8 @@ struct latch_event {
 	__u16 rule;    /* of LATCH_EVENT_REFUSED and LATCH_EVENT_LATCH_CLOSED: index, or
 			  LATCH_RULE_NONE */
 	__u8 rule_set; /* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
-	__u8 pad[3];
+	__u8 audited;  /* 1: passed, in audit mode; enforcement drops it */
+	__u8 pad[2];
 	__u64 listener; /* as in struct latch */
 };
 
@@ -457,6 +504,9 @@ enum latch_control_op {
 	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (association id),
 						  owner_since (latch_association.changed) */
 	LATCH_CONTROL_SA_REFUSE = 14, /* sa, serial: deletes it and counts it in sas_over_quota */
+	LATCH_CONTROL_MODE = 15,      /* audit: switches the mode; the audit table is empty */
+	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
+					   more */
 };
 
 enum latch_control_result {
@@ -486,7 +536,7 @@ struct latch_control {
 	__u16 rule; /* out: index, or LATCH_RULE_NONE */
 	__u16 rule_count;
 	enum latch_direction direction;
-	__u8 pad[1];
+	__u8 audit; /* 1: audit, 0: enforcement */
 	struct latch_sa sa_value;
 };
 
@@ -494,12 +544,14 @@ _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
 _Static_assert(sizeof(struct latch_rule) == 48, "rule");
-_Static_assert(sizeof(struct latch) == 120, "latch");
+_Static_assert(sizeof(struct latch) == 136, "latch");
 _Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
 _Static_assert(sizeof(union latch_sa_word) == 8, "SA word is atomic");
 _Static_assert(sizeof(struct latch_qop) == 72, "QoP");
 _Static_assert(sizeof(struct latch_sa) == 144, "SA");
+_Static_assert(sizeof(struct latch_audit_key) == 8, "audit key");
+_Static_assert(sizeof(struct latch_audit) == 88, "audit row");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 648, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");

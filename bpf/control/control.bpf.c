@@ -8,6 +8,26 @@
 #include "db/listener.h"
 #include "db/sa_claim.h"
 
+/* In audit mode: enforcement would have ended this flow, whether it sends again or not. */
+static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *latch)
+{
+	union latch_word word = READ_WORD(latch->word);
+	__u32 mode = mode_get();
+	struct audit_note note = {
+		.key = {.rule = latch->rule,
+			.rule_set = latch->rule_set,
+			.drop = LATCH_DROP_BROKEN,
+			.reasons = word.reasons,
+			.params = word.params},
+		.direction = latch->direction,
+	};
+
+	if (!latch_mode_passes(mode, latch->decided))
+		return 0;
+	note.flows = audit_first_of(latch, LATCH_DROP_BROKEN, mode);
+	return audit_add(flow, &note);
+}
+
 static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
 	struct latch_flow flow = c->flow;
@@ -20,6 +40,50 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 	}
 	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
 	c->word.raw = after.raw;
+	if (c->result == LATCH_CONTROL_DONE && after.state == LATCH_STATE_BROKEN)
+		note_broken(&flow, latch);
+}
+
+/*
+ * The controller has lost the identities. Enforcement closes such a latch; in audit mode it stays,
+ * since its socket would be blocked without it.
+ */
+static __always_inline void control_forget_peer(struct latch_control *c)
+{
+	struct latch_flow flow = c->flow;
+	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
+	struct latch_position now, next;
+	union latch_word was, is;
+	__u8 reasons;
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!latch || latch->id != c->latch_id)
+		return;
+	is = was = READ_WORD(latch->word);
+	now.state = was.state;
+	now.reasons = was.reasons;
+	reasons = LATCH_REASON_REFUSED;
+	if (!(was.reasons & LATCH_REASON_REFUSED))
+		reasons |= LATCH_REASON_ADMIN;
+	c->result = LATCH_CONTROL_REFUSED;
+	if (latch_fsm_step(now,
+			   was.state == LATCH_STATE_LARVAL ? LATCH_TRIGGER_CREATE
+							   : LATCH_TRIGGER_BREAK,
+			   reasons, &next) == LATCH_OUTCOME_REFUSED)
+		return;
+	is.state = next.state;
+	is.reasons = next.reasons;
+	is.params = 0;
+	is.generation = next_generation();
+	c->result = LATCH_CONTROL_AGAIN;
+	if (is_decided(was.state, next.state))
+		latch->decided = mode_get();
+	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
+		return;
+	latch->refused_params = 0;
+	uncount_foreign_larval(latch);
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
 }
 
 /*
@@ -224,6 +288,28 @@ static __always_inline void control_rules(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
+/* The controller has emptied the audit table before. */
+static __always_inline void control_mode(struct latch_control *c)
+{
+	struct latch_settings *s = settings_get();
+	struct latch_clock *clock = clock_get();
+	__u32 mode;
+
+	c->result = LATCH_CONTROL_REFUSED;
+	if (!s || !clock)
+		return;
+	mode = latch_mode_next(s->mode, c->audit);
+	c->result = LATCH_CONTROL_UNCHANGED;
+	if (mode == s->mode)
+		return;
+	if (c->audit)
+		clock->audit_unmarked = 0;
+	s->mode_since = bpf_ktime_get_boot_ns();
+	WRITE_ONCE(s->mode, mode);
+	restamp();
+	c->result = LATCH_CONTROL_DONE;
+}
+
 static __always_inline void control_rule_of(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
@@ -308,6 +394,9 @@ int latch_control(struct latch_control *c)
 	case LATCH_CONTROL_CLOSE:
 		control_close(c);
 		return 0;
+	case LATCH_CONTROL_FORGET_PEER:
+		control_forget_peer(c);
+		return 0;
 	case LATCH_CONTROL_REAP:
 		control_reap(c);
 		return 0;
@@ -336,6 +425,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_RULES:
 		control_rules(c);
+		return 0;
+	case LATCH_CONTROL_MODE:
+		control_mode(c);
 		return 0;
 	case LATCH_CONTROL_RULE_OF:
 		control_rule_of(c);

@@ -50,6 +50,8 @@ static __always_inline int wants_timeout(const struct latch *latch, struct tcp_s
 {
 	union latch_word word = READ_WORD(latch->word);
 
+	if (latch_mode_passes(mode_get(), latch->decided))
+		return 0;
 	return word.state == LATCH_STATE_BROKEN && latch->disposition == LATCH_DISPOSITION_RESET &&
 	       latch->rule_flags & LATCH_RULE_TIMEOUT && latch->owner == LATCH_OWNER_SOCKET &&
 	       latch->socket_cookie == bpf_get_socket_cookie(tcp);

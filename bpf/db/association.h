@@ -37,15 +37,19 @@ static __always_inline int add_mark(const struct latch_flow *key, const struct l
 	return bpf_map_update_elem(&associations, key, a, BPF_EXIST);
 }
 
-/* foreign: of the namespace, so the same whenever this mark is recorded. Non-zero: no room. */
+/*
+ * foreign: of the namespace, so the same whenever this mark is recorded. mode: the one in which the
+ * association began. Non-zero: no room.
+ */
 static OWN_FRAME int record_mark(const struct latch_flow *key, __u64 id, __u16 params_id,
-				 __u8 foreign)
+				 __u8 foreign, __u32 mode)
 {
 	struct latch_association a = {
 		.id = id,
 		.changed = bpf_ktime_get_boot_ns(),
 		.params = params_id,
 		.foreign = foreign,
+		.mode = mode,
 	};
 	struct latch_flow copy = *key;
 

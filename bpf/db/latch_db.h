@@ -6,6 +6,8 @@
 #include "db/maps.h"
 
 #include "latch_fsm.h"
+#include "db/audit.h"
+#include "db/mark_share.h"
 #include "db/rules.h"
 #include "db/quota.h"
 #include "db/read_once.h"
@@ -81,15 +83,25 @@ static __always_inline void uncount_foreign_larval(struct latch *latch)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
+/* The same for a latch with a place among the marks, which leaves its map. */
+static __always_inline void uncount_mark(struct latch *latch)
+{
+	__u32 slot = latch->mark_share ? __sync_lock_test_and_set(&latch->mark_share, 0) : 0;
+
+	if (slot)
+		mark_share_give(slot);
+}
+
 /*
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
- * listener are as in latch_create().
+ * listener are as in latch_create(). mark: what was refused, and its place in *share; else NULL.
  */
 static __always_inline int latch_insert(const struct latch_flow *flow,
 					const struct latch_position *start, __u16 params,
 					const struct rule_decision *rule,
 					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener, int foreign)
+					__u64 listener, int foreign,
+					const struct marked_flow *mark, __u32 share)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -113,12 +125,21 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 	latch.socket_cookie = socket_cookie;
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
+	latch.decided = mode_get();
+	if (mark) {
+		latch.refusal = mark->why;
+		latch.refused_params = mark->params;
+		latch.mark_share = share;
+	}
 	err = latch_add(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
 			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
+	/* Of a flow that another host asks for nothing is cached, and it may ask for many. */
+	if (mark && !socket_cookie)
+		return 0;
 	restamp();
 	if (start->state == LATCH_STATE_LISTENER)
 		return 0;
@@ -142,7 +163,8 @@ static __always_inline int latch_create(const struct latch_flow *flow, __u16 par
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
-	return latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, 0);
+	return latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, 0, NULL,
+			    0);
 }
 
 /*
@@ -164,10 +186,36 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 		count(LATCH_COUNTER_LATCHES_FULL);
 		return -1;
 	}
-	err = latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, foreign);
+	err = latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, foreign,
+			   NULL, 0);
 	if (err && foreign)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 	return err;
+}
+
+/*
+ * Creates the mark of a flow that passes in audit mode only: a latch that is BROKEN for good. Any
+ * host may ask for such flows, so marks have shares (mark_share.h). Non-zero: no room.
+ */
+static __always_inline int latch_refuse(const struct latch_flow *flow,
+					const struct rule_decision *rule,
+					enum latch_direction direction, __u64 socket_cookie,
+					__u64 listener, const struct marked_flow *mark)
+{
+	__u32 share = mark_share_slot(mark);
+	struct latch_position none = {}, start;
+	int err;
+
+	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, LATCH_REASON_REFUSED, &start) !=
+	    LATCH_OUTCOME_MOVED)
+		return -1;
+	if (!mark_share_take(share, mark->opened_here, latches_quota()))
+		return -1;
+	err = latch_insert(flow, &start, 0, rule, direction, socket_cookie, listener, 0, mark,
+			   share);
+	if (err)
+		mark_share_give(share);
+	return err == -EEXIST ? 0 : err;
 }
 
 /* LARVAL to ESTABLISHED, under params from now on. Non-zero: another CPU was faster. */
@@ -202,6 +250,12 @@ static __always_inline void uncount_listener(void)
 		__sync_fetch_and_sub(&clock->listeners, 1);
 }
 
+static __always_inline int is_decided(enum latch_state before, enum latch_state after)
+{
+	return (before == LATCH_STATE_ESTABLISHED || before == LATCH_STATE_LARVAL) &&
+	       (after == LATCH_STATE_BROKEN || after == LATCH_STATE_CLOSED);
+}
+
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
 static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
 							    enum latch_trigger trigger,
@@ -226,6 +280,9 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 	is.state = next.state;
 	is.reasons = next.reasons;
 	is.generation = next_generation();
+	/* First: a gate that sees the new state must know the mode of this step. */
+	if (is_decided(now.state, next.state))
+		latch->decided = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
 	if (was.state == LATCH_STATE_LISTENER)
@@ -245,6 +302,7 @@ static OWN_FRAME void latch_remove(const struct latch_flow *flow, struct latch *
 	if (!id || __sync_val_compare_and_swap(&latch->id, id, 0) != id)
 		return;
 	uncount_foreign_larval(latch);
+	uncount_mark(latch);
 	if (latch_delete(flow))
 		latch->id = id;
 }
@@ -271,6 +329,7 @@ struct latch_end {
 	__u16 rule;
 	__u8 rule_set;
 	enum latch_direction direction;
+	__u8 silent; /* a mark without a socket: any host may ask for many */
 };
 
 static __always_inline void latch_end_of(const struct latch *latch, __u64 id, struct latch_end *ret)
@@ -281,12 +340,13 @@ static __always_inline void latch_end_of(const struct latch *latch, __u64 id, st
 	ret->rule = latch->rule;
 	ret->rule_set = latch->rule_set;
 	ret->direction = latch->direction;
+	ret->silent = latch->mark_share && !latch->socket_cookie;
 }
 
 static __always_inline void latch_closed_event(const struct latch_flow *flow,
 					       const struct latch_end *end, union latch_word after)
 {
-	struct latch_event *event = event_begin(LATCH_EVENT_LATCH_CLOSED);
+	struct latch_event *event = end->silent ? NULL : event_begin(LATCH_EVENT_LATCH_CLOSED);
 
 	if (!event)
 		return;

@@ -10,6 +10,7 @@
 #include <bpf/bpf_tracing.h>
 
 #include "latch_abi.h"
+#include "latch_mode.h"
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/quota.h"
@@ -88,6 +89,15 @@ struct settings_map {
 	__type(value, struct latch_settings);
 };
 
+/* A report, not security state: flows without room for a row of their own share one. */
+struct audits_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_AUDIT_ROWS);
+	__type(key, struct latch_audit_key);
+	__type(value, struct latch_audit);
+};
+
 struct clock_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -122,6 +132,8 @@ struct socket_verdict {
 	enum latch_direction opened;
 	__u32 exempt_stamp;
 	__u32 tunnelled; /* when it last sent in clear to a tunnel device, in seconds; 0: never */
+	__u32 mode;	 /* of latch_settings when was_latched was set; see is_blocked() */
+	__u32 audited;	 /* the mode in which its unlatched connection was counted */
 };
 
 struct verdicts_map {
@@ -213,6 +225,24 @@ struct sa_shares_map {
 	__type(value, struct sa_share);
 };
 
+#define MARK_SHARE_SLOTS 4096
+
+/* Marks of refused flows: see mark_share.h. */
+struct mark_shares_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MARK_SHARE_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
+/* Rows of the audit table, by rule: see audit.bpf.c. */
+struct audit_shares_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LATCH_AUDIT_SHARES);
+	__type(key, __u32);
+	__type(value, __u64);
+};
+
 /* When each namespace last sent an event of its SPD. A lost entry costs one event more. */
 struct spd_stamps_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -228,6 +258,7 @@ extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");
 extern struct rules_map rules SEC(".maps");
 extern struct settings_map settings SEC(".maps");
+extern struct audits_map audits SEC(".maps");
 extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
@@ -237,6 +268,8 @@ extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
 extern struct sa_shares_map sa_shares SEC(".maps");
+extern struct mark_shares_map mark_shares SEC(".maps");
+extern struct audit_shares_map audit_shares SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
@@ -309,6 +342,14 @@ static __always_inline struct latch_settings *settings_get(void)
 	__u32 key = 0;
 
 	return bpf_map_lookup_elem(&settings, &key);
+}
+
+/* See latch_mode.h. */
+static __always_inline __u32 mode_get(void)
+{
+	struct latch_settings *s = settings_get();
+
+	return s ? *(const volatile __u32 *)&s->mode : 0;
 }
 
 #endif

@@ -15,4 +15,12 @@ static __always_inline int quota_take(__u64 *quota, __s64 max)
 	return 0;
 }
 
+/* Of a map that was lost, the count is gone, and its entries are not: a count below 0 would widen
+ * the quota. */
+static __always_inline void quota_give(__u64 *quota)
+{
+	if ((__s64)__sync_fetch_and_sub(quota, 1) <= 0)
+		__sync_fetch_and_add(quota, 1);
+}
+
 #endif

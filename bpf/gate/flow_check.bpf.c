@@ -4,6 +4,7 @@
  * state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"
+#include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -61,42 +62,92 @@ static OWN_FRAME int end_time_wait(const struct passage *p)
 	return 1;
 }
 
-/* A global function: the verifier checks it once, not on every path that leads here. */
-__noinline int check_packet(struct passage *p, struct socket_verdict *v)
+/* The flow begins again with this packet, and its latch has ended. */
+static __always_inline int begins_without(struct passage *p, const struct latch *latch,
+					  struct socket_verdict *v)
 {
-	struct latch *latch;
+	if (p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT)
+		return end_time_wait(p);
+	if (!begins_again(p, latch) || !audit_judge_anew(p))
+		return 0;
+	/* Its only latch was the mark. */
+	if (v && !p->listener)
+		v->was_latched = 0;
+	return 1;
+}
+
+static __always_inline int check_larval(struct passage *p)
+{
+	int verdict = new_flow_check_larval(p);
+
+	if (p->refused)
+		audit_mark_larval(p);
+	return verdict;
+}
+
+static __always_inline int check(struct passage *p, struct socket_verdict *v)
+{
+	struct latch *latch = latch_find(&p->flow);
 	int verdict;
 
-	if (!p)
-		return GATE_DROP;
-	latch = latch_find(&p->flow);
 	count(LATCH_COUNTER_SLOW_PATH);
+	p->opened = direction_of_socket(p, v);
 	/*
 	 * A SYN to a listener, or from a new socket, proves that the TIME_WAIT of the same flow
 	 * is over.
 	 */
-	if (latch && p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT && end_time_wait(p))
+	if (latch && begins_without(p, latch, v))
 		latch = NULL;
-	p->opened = direction_of_socket(p, v);
 	if (latch) {
 		if (v && !p->listener)
-			v->was_latched = 1;
-		verdict = is_larval(latch) ? new_flow_check_larval(p) : GATE_PASS;
+			note_latched(v, latch);
+		verdict = is_larval(latch) ? check_larval(p) : GATE_PASS;
 		if (verdict != GATE_PASS)
 			return verdict;
 		return pass_latched(p, latch);
 	}
-	if (v && v->was_latched && !p->listener)
+	if (v && v->was_latched && !p->listener) {
+		judge_by_socket(p, v);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
+	}
 	if (!p->may_start)
 		return pass_unlatched(p, v);
 	p->starts_flow = p->listener;
+	p->begins = 1;
 	verdict = new_flow_check(p);
 	/*
 	 * Not only when the connection is established: the latch may be closed before, and then
 	 * the socket stays blocked.
 	 */
-	if (v && p->tcp_state == BPF_TCP_SYN_SENT && latch_find(&p->flow))
-		v->was_latched = 1;
+	latch = v && p->tcp_state == BPF_TCP_SYN_SENT ? latch_find(&p->flow) : NULL;
+	if (latch)
+		note_latched(v, latch);
+	return verdict;
+}
+
+/* The connection of a flow without a latch is counted once in an audit. */
+static __always_inline void note_audited(struct passage *p, struct socket_verdict *v)
+{
+	__u32 mode = mode_get();
+
+	if (latch_find(&p->flow))
+		return;
+	if (p->listener) /* v is the listener's */
+		v = NULL;
+	p->uncounted = v ? v->audited != mode : p->may_start;
+	if (v)
+		v->audited = mode;
+}
+
+/* A global function: the verifier checks it once, not on every path that leads here. */
+__noinline int check_packet(struct passage *p, struct socket_verdict *v)
+{
+	int verdict;
+
+	if (!p)
+		return GATE_DROP;
+	verdict = check(p, v);
+	if (p->audited)
+		note_audited(p, v);
 	return verdict;
 }

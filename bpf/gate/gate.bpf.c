@@ -7,12 +7,12 @@
  *
  * TCP and UDP are headers, included here only.
  */
+#include "gate/audit.h"
 #include "gate/tcp.h"
 #include "gate/udp.h"
 
-static __always_inline int gate(struct __sk_buff *skb, int egress)
+static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p, int egress)
 {
-	struct passage p = {.egress = egress};
 	struct bpf_sock *sk;
 
 	sk = skb->sk;
@@ -21,16 +21,26 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return GATE_PASS;
-	p.socket_cookie = bpf_get_socket_cookie(skb);
+	p->socket_cookie = bpf_get_socket_cookie(skb);
 	if (sk->protocol == IPPROTO_UDP_NUMBER)
-		return datagram_verdict(gate_udp(skb, sk, &p, egress), egress);
+		return datagram_verdict(gate_udp(skb, sk, p, egress), egress);
 	/*
 	 * A raw socket has no flow. The kernel's own raw socket, which sends resets and ACKs, is
 	 * left to the netfilter gate.
 	 */
 	if (sk->protocol == IPPROTO_TCP_NUMBER && sk->type == SOCK_STREAM)
-		return gate_tcp(skb, sk, &p, egress);
+		return gate_tcp(skb, sk, p, egress);
 	return GATE_PASS;
+}
+
+static __always_inline int gate(struct __sk_buff *skb, int egress)
+{
+	struct passage p = {.egress = egress};
+	int verdict = check_socket(skb, &p, egress);
+
+	if (p.audited)
+		audit_count(&p);
+	return verdict;
 }
 
 SEC("cgroup_skb/egress")

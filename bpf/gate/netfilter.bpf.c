@@ -11,6 +11,7 @@
  * It checks all of SCTP, because SCTP sockets do not know the path. It also checks UDP that
  * arrives for a latch: an encapsulation socket (L2TP) takes its packets before the cgroup gate.
  */
+#include "gate/audit.h"
 #include "gate/sctp.h"
 #include "gate/xfrm_return.h"
 
@@ -120,8 +121,11 @@ static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *n
 	if (has_full_socket(ctx, nf->passage.egress))
 		return 0;
 	read = read_nf_flow(ctx, nf);
-	if (read == NF_UNREADABLE && !(nf->passage.egress && is_forwarded(ctx->skb)))
+	if (read == NF_UNREADABLE && !(nf->passage.egress && is_forwarded(ctx->skb))) {
+		/* Its flow may be one that enforcement has broken. */
+		nf->passage.enforced = 1;
 		*verdict = drop(LATCH_DROP_MALFORMED, &nf->passage, NULL);
+	}
 	return read == NF_READ;
 }
 
@@ -160,8 +164,11 @@ static __always_inline int gate_sctp(struct nf_packet *nf)
 
 	if (joins)
 		verdict = sctp_check_path(&nf->passage, &nf->sctp);
-	if (verdict == GATE_NEW_FLOW)
+	if (verdict == GATE_NEW_FLOW) {
 		verdict = new_flow_check(&nf->passage);
+		if (nf->passage.audited)
+			audit_begin(&nf->passage, nf->sctp.foreign);
+	}
 	if (joins && verdict == GATE_PASS)
 		verdict = sctp_update_path(&nf->passage, &nf->sctp);
 	if (verdict == GATE_MARK)
@@ -178,25 +185,34 @@ static __always_inline int check_egress(struct nf_packet *nf, struct latch *latc
 	return latch ? nf_verdict(pass_latched(&nf->passage, latch)) : GATE_PASS;
 }
 
+static __always_inline int check_sent(struct bpf_nf_ctx *ctx, struct nf_packet *nf)
+{
+	struct latch *latch;
+	int verdict;
+
+	if (!read_nf_packet(ctx, nf, &verdict))
+		return nf_verdict(verdict);
+	latch = latch_find(&nf->passage.flow);
+	if (!latch && is_forwarded(ctx->skb))
+		return GATE_PASS;
+	nf->passage.protection = bundle_sa(ctx->skb, nf->passage.flow.netns, &nf->passage.sa);
+	if (nf->passage.protection == PACKET_PLAIN &&
+	    comes_back_from_device(ctx->state->out, ctx->state->net, &nf->passage))
+		return GATE_PASS;
+	if (nf->protocol == IPPROTO_SCTP_NUMBER)
+		return gate_sctp(nf);
+	return check_egress(nf, latch);
+}
+
 SEC("netfilter")
 int nf_gate_egress(struct bpf_nf_ctx *ctx)
 {
 	struct nf_packet nf = {.passage.egress = 1};
-	struct latch *latch;
-	int verdict;
+	int verdict = check_sent(ctx, &nf);
 
-	if (!read_nf_packet(ctx, &nf, &verdict))
-		return nf_verdict(verdict);
-	latch = latch_find(&nf.passage.flow);
-	if (!latch && is_forwarded(ctx->skb))
-		return GATE_PASS;
-	nf.passage.protection = bundle_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-	if (nf.passage.protection == PACKET_PLAIN &&
-	    comes_back_from_device(ctx->state->out, ctx->state->net, &nf.passage))
-		return GATE_PASS;
-	if (nf.protocol == IPPROTO_SCTP_NUMBER)
-		return gate_sctp(&nf);
-	return check_egress(&nf, latch);
+	if (nf.passage.audited)
+		audit_count(&nf.passage);
+	return nf_verdict(verdict);
 }
 
 static __always_inline int check_ingress(struct nf_packet *nf, struct latch *latch)
@@ -207,32 +223,30 @@ static __always_inline int check_ingress(struct nf_packet *nf, struct latch *lat
 	return nf_verdict(check_rule(&nf->passage));
 }
 
-SEC("netfilter")
-int nf_gate_ingress(struct bpf_nf_ctx *ctx)
+static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_packet *nf)
 {
-	struct nf_packet nf = {};
 	struct latch *latch;
 	int verdict;
 
-	if (!read_nf_packet(ctx, &nf, &verdict))
+	if (!read_nf_packet(ctx, nf, &verdict))
 		return nf_verdict(verdict);
-	if (nf.protocol == IPPROTO_SCTP_NUMBER) {
-		nf.passage.protection =
-			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-		nf.sctp.from_here = is_loopback(ctx->state->in);
-		return gate_sctp(&nf);
+	if (nf->protocol == IPPROTO_SCTP_NUMBER) {
+		nf->passage.protection =
+			received_sa(ctx->skb, nf->passage.flow.netns, &nf->passage.sa);
+		nf->sctp.from_here = is_loopback(ctx->state->in);
+		return gate_sctp(nf);
 	}
-	latch = latch_find(&nf.passage.flow);
-	if (latch && nf.protocol == IPPROTO_UDP_NUMBER) {
-		nf.passage.protection =
-			received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-		return nf_verdict(pass_latched(&nf.passage, latch));
+	latch = latch_find(&nf->passage.flow);
+	if (latch && nf->protocol == IPPROTO_UDP_NUMBER) {
+		nf->passage.protection =
+			received_sa(ctx->skb, nf->passage.flow.netns, &nf->passage.sa);
+		return nf_verdict(pass_latched(&nf->passage, latch));
 	}
 	/*
 	 * Any other packet reaches its socket behind the cgroup gate, or its answer is checked
 	 * when it leaves.
 	 */
-	if (!latch && !is_syn(nf.tcp_flags))
+	if (!latch && !is_syn(nf->tcp_flags))
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
@@ -240,8 +254,20 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 	 * The SYN may end TIME_WAIT and reach a listener, where the cgroup gate starts another
 	 * flow.
 	 */
-	if (latch && latch->owner == LATCH_OWNER_TIME_WAIT && is_syn(nf.tcp_flags))
+	if (latch && is_syn(nf->tcp_flags) &&
+	    (latch->owner == LATCH_OWNER_TIME_WAIT || is_provisional(latch)))
 		latch = NULL;
-	nf.passage.protection = received_sa(ctx->skb, nf.passage.flow.netns, &nf.passage.sa);
-	return check_ingress(&nf, latch);
+	nf->passage.protection = received_sa(ctx->skb, nf->passage.flow.netns, &nf->passage.sa);
+	return check_ingress(nf, latch);
+}
+
+SEC("netfilter")
+int nf_gate_ingress(struct bpf_nf_ctx *ctx)
+{
+	struct nf_packet nf = {};
+	int verdict = check_received(ctx, &nf);
+
+	if (nf.passage.audited)
+		audit_count(&nf.passage);
+	return nf_verdict(verdict);
 }

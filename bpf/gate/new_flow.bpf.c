@@ -38,10 +38,8 @@ __noinline int new_flow_latch(struct passage *p, int params)
 		return GATE_DROP;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
 			   p->listener_id);
-	if (err == -EEXIST) {
-		drop(LATCH_DROP_LATCHES_FULL, p, NULL);
-		return GATE_LOSE;
-	}
+	if (err == -EEXIST)
+		return drop(LATCH_DROP_LATCHES_FULL, p, NULL) == GATE_PASS ? GATE_PASS : GATE_LOSE;
 	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;
 }
 

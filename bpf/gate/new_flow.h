@@ -5,17 +5,6 @@
 
 #include "gate/passage.h"
 
-/*
- * The socket of UDP or SCTP does not know which end opened the flow. Then the direction of the
- * first packet decides.
- */
-static __always_inline enum latch_direction opening_direction(const struct passage *p)
-{
-	if (p->opened)
-		return p->opened;
-	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
-}
-
 /* Decides over the first packet of a flow. Reads flow, sa, protection, direction and sockets of p,
  * and fills rule. */
 int new_flow_check(struct passage *p);

@@ -32,7 +32,23 @@ struct passage {
 	__u8 listener;	  /* its socket is a TCP listener */
 	__u8 starts_flow; /* the packet asks a listener for a new flow */
 	__u8 tcp_state;	  /* of the full socket */
+	__u8 audited;	  /* 1 + enum latch_drop: passes in audit mode only */
+	__u8 refused;	  /* audited, and enforcement refuses the whole flow */
+	__u8 enforced;	  /* enforcement has decided: audit mode does not let it pass */
+	__u8 uncounted;	  /* audited, of a flow that was not counted yet */
+	__u8 begins;	  /* new_flow_check() has decided over it */
 };
+
+/*
+ * The socket of UDP or SCTP does not know which end opened the flow. Then the direction of the
+ * first packet decides.
+ */
+static __always_inline enum latch_direction opening_direction(const struct passage *p)
+{
+	if (p->opened)
+		return p->opened;
+	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+}
 
 /* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */
 static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
@@ -54,7 +70,7 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
  * of events, and what arrives must not hide what leaves.
  */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
-				       struct latch *latch)
+				       struct latch *latch, int audited)
 {
 	__u32 *stamp = &latch->drop_event[p->egress ? 1 : 0], last = *stamp;
 	__u32 now = (__u32)(bpf_ktime_get_boot_ns() >> LATCH_DROP_EVENT_SHIFT);
@@ -78,6 +94,7 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 	event->drops = latch->drops;
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = latch->direction;
+	event->audited = audited;
 	bpf_ringbuf_submit(event, 0);
 }
 
@@ -93,12 +110,21 @@ static __always_inline int waits_for_sa(enum latch_drop why, const struct latch 
 	       (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP);
 }
 
-/* Returns GATE_DROP or GATE_LOSE. */
-static __always_inline int drop(enum latch_drop why, const struct passage *p, struct latch *latch)
+/*
+ * In audit mode: notes in p what enforcement would have done, and returns non-zero. The first
+ * reason of a packet counts. A latch that is BROKEN or CLOSED passes only if it became so in this
+ * audit.
+ */
+int audit_passes(struct passage *p, struct latch *latch, int why);
+
+/* Returns GATE_DROP or GATE_LOSE, in audit mode GATE_PASS. */
+static __always_inline int drop(enum latch_drop why, struct passage *p, struct latch *latch)
 {
 	struct latch_drop_count *counted;
 	__u32 key = why;
 
+	if (audit_passes(p, latch, why))
+		return GATE_PASS;
 	counted = bpf_map_lookup_elem(&drops, &key);
 	if (counted && p->egress)
 		counted->egress++;
@@ -106,7 +132,7 @@ static __always_inline int drop(enum latch_drop why, const struct passage *p, st
 		counted->ingress++;
 	if (latch) {
 		__sync_fetch_and_add(&latch->drops, 1);
-		drop_event(why, p, latch);
+		drop_event(why, p, latch, 0);
 	}
 	return waits_for_sa(why, latch) ? GATE_LOSE : GATE_DROP;
 }

@@ -39,21 +39,15 @@ static __always_inline int may_send_event(const struct passage *p, enum refusal_
 	return __sync_val_compare_and_swap(last_sent, last, now) == last;
 }
 
-__noinline int refuse(const struct passage *p, int why)
+static OWN_FRAME void report_refusal(const struct passage *p, int why, int audited)
 {
 	struct latch_event *event;
 
-	if (!p)
-		return GATE_DROP;
-	drop(why, p, NULL);
-	/* The rules have changed during the search; the next packet has its rule. */
-	if (p->rule.undecided)
-		return GATE_LOSE;
 	if (!may_send_event(p, p->opened == LATCH_DIRECTION_OUT ? SLOTS_OPENED_HERE : SLOTS_OTHER))
-		return GATE_DROP;
+		return;
 	event = event_begin(LATCH_EVENT_REFUSED);
 	if (!event)
-		return GATE_DROP;
+		return;
 	event->drop = why;
 	event->flow = p->flow;
 	event->rule = p->rule.index;
@@ -61,8 +55,23 @@ __noinline int refuse(const struct passage *p, int why)
 		event->sa = p->sa;
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = p->opened;
+	event->audited = audited;
 	bpf_ringbuf_submit(event, 0);
-	return GATE_DROP;
+}
+
+__noinline int refuse(struct passage *p, int why)
+{
+	int audited;
+
+	if (!p)
+		return GATE_DROP;
+	audited = drop(why, p, NULL) == GATE_PASS;
+	/* The rules have changed during the search; the next packet has its rule. */
+	if (p->rule.undecided)
+		return audited ? GATE_PASS : GATE_LOSE;
+	p->refused |= audited;
+	report_refusal(p, why, audited);
+	return audited ? GATE_PASS : GATE_DROP;
 }
 
 __noinline int report_elsewhere(const struct passage *p)

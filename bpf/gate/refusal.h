@@ -7,9 +7,10 @@
 
 /*
  * Drops the packet and sends LATCH_EVENT_REFUSED to the controller: the flow gets no latch. why:
- * an enum latch_drop. Returns GATE_DROP or GATE_LOSE; the verifier does not know the range.
+ * an enum latch_drop. Returns GATE_DROP or GATE_LOSE, in audit mode
+ * GATE_PASS; the verifier does not know the range.
  */
-int refuse(const struct passage *p, int why);
+int refuse(struct passage *p, int why);
 
 /*
  * Counts a packet in clear that leaves by an xfrm interface with SAs in another network namespace

@@ -9,6 +9,7 @@
 #define LATCH_BPF_GATE_SCTP_H
 
 #include "db/association.h"
+#include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -32,6 +33,7 @@ struct sctp_segment {
 	__u8 reflected;
 	__u8 from_here;	   /* received over the loopback device */
 	__u8 foreign;	   /* any local user may be root of the namespace */
+	__u32 mode;	   /* latch_association.mode, if association is known */
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
@@ -146,6 +148,7 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	struct latch_flow key;
 	struct latch *latch;
 	union latch_word word;
+	__u32 mode;
 	__u64 id;
 	int err;
 
@@ -158,6 +161,7 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	word = READ_WORD(latch->word);
 	tag_key(p, LATCH_MARK_LOCAL_TAG, latch->tag_seen, &key);
 	a = bpf_map_lookup_elem(&associations, &key);
+	mode = id ? s->mode : a ? a->mode : latch->decided;
 	if (!id)
 		id = a ? a->id : 0;
 	if (!id) {
@@ -165,12 +169,12 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 
 		id = clock ? __sync_fetch_and_add(&clock->latch_id, 1) + 1 : latch->id;
 	}
-	err = latch->tag_seen ? record_mark(&key, id, word.params, s->foreign) : 0;
+	err = latch->tag_seen ? record_mark(&key, id, word.params, s->foreign, mode) : 0;
 	if (s->chunk != SCTP_INIT) {
 		tag_key(p, LATCH_MARK_REMOTE_TAG, s->tag, &key);
-		err |= record_mark(&key, id, word.params, s->foreign);
+		err |= record_mark(&key, id, word.params, s->foreign, mode);
 		address_key(p, &key);
-		err |= record_mark(&key, id, word.params, s->foreign);
+		err |= record_mark(&key, id, word.params, s->foreign, mode);
 		latch->owner = LATCH_OWNER_SOCKET;
 		latch->owner_since = bpf_ktime_get_boot_ns();
 	}
@@ -201,6 +205,7 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 	    (latch->owner == LATCH_OWNER_SOCKET || s->chunk == SCTP_INIT))
 		return GATE_PASS;
 	s->association = a ? a->id : 0;
+	s->mode = a ? a->mode : 0;
 	return GATE_MARK;
 }
 
@@ -210,6 +215,8 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
+	/* Enforcement may have broken another path of the association. */
+	p->enforced = a->mode != mode_get();
 	switch (p->protection) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
@@ -255,8 +262,7 @@ static __always_inline int check_unassociated(struct passage *p, const struct sc
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	refuse(p, LATCH_DROP_REQUIRED);
-	return GATE_DROP;
+	return refuse(p, LATCH_DROP_REQUIRED) == GATE_PASS ? GATE_PASS : GATE_DROP;
 }
 
 static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
@@ -267,7 +273,7 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
 		address_key(p, &key);
-		if (record_mark(&key, a->id, a->params, s->foreign))
+		if (record_mark(&key, a->id, a->params, s->foreign, a->mode))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	if (!a)
@@ -314,6 +320,11 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	count(LATCH_COUNTER_SLOW_PATH);
 	latch = latch_find(&p->flow);
+	if (latch && s->chunk == SCTP_INIT && !latch->association && is_provisional(latch)) {
+		p->opened = opening_direction(p);
+		if (audit_judge_anew(p))
+			latch = NULL;
+	}
 	if (!latch)
 		return GATE_UNLATCHED;
 	if (is_latchd_abort(p, s, latch))
@@ -322,6 +333,9 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	if (pass_latched(p, latch) != GATE_PASS)
 		return GATE_DROP;
+	/* What enforcement would drop proves nothing of a latch that stands. */
+	if (p->audited && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
+		return GATE_PASS;
 	return update_association(p, s, latch, association_by_tag(p, s));
 }
 

@@ -3,6 +3,7 @@
 #ifndef LATCH_BPF_GATE_TCP_H
 #define LATCH_BPF_GATE_TCP_H
 
+#include "gate/audit.h"
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/mptcp.h"
@@ -66,12 +67,6 @@ static __always_inline int read_segment(struct __sk_buff *skb, struct passage *p
 	if (!sk || !p)
 		return -1;
 	netns = netns_of_kernel_socket(kernel_socket(sk));
-	if (cgroup_headers(skb, &ip))
-		return -1;
-	p->protection = egress ? packet_egress_sa(&packet, netns, &ip, NULL, &p->sa)
-			       : ingress_sa(kernel_packet(skb), netns, &p->sa);
-	if (!egress && p->listener)
-		p->listener_id = listener_id_of(sk, netns);
 	/*
 	 * The peer's SYN may arrive first, if there was no SA yet for the SYN of this host (RFC
 	 * 5660 section 4).
@@ -79,7 +74,14 @@ static __always_inline int read_segment(struct __sk_buff *skb, struct passage *p
 	crossing = sk->state == BPF_TCP_SYN_SENT;
 	if (egress || (!p->listener && !crossing))
 		flow_of_full_socket(sk, netns, &p->flow);
-	else if (flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
+	if (cgroup_headers(skb, &ip))
+		return -1;
+	p->protection = egress ? packet_egress_sa(&packet, netns, &ip, NULL, &p->sa)
+			       : ingress_sa(kernel_packet(skb), netns, &p->sa);
+	if (!egress && p->listener)
+		p->listener_id = listener_id_of(sk, netns);
+	if (!egress && (p->listener || crossing) &&
+	    flow_of_packet(&packet, &ip, netns, 0, &p->flow, &tcp_flags))
 		return -1;
 	p->is_syn = is_syn(tcp_flags) || (egress && sk->state == BPF_TCP_SYN_SENT);
 	p->may_start = p->is_syn || (p->listener && may_start_flow(tcp_flags));
@@ -121,7 +123,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);
 	first = tcp ? mptcp_first_subflow(tcp) : NULL;
 	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p))
-		return drop(LATCH_DROP_MALFORMED, p, NULL);
+		return drop_unread(LATCH_DROP_MALFORMED, p, v);
 	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start) &&
 	    comes_back(skb, p, v))
 		return GATE_PASS;
@@ -129,8 +131,10 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;
 	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	if (p->audited && p->begins)
+		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
 	if (!egress && p->starts_flow)
-		tcp_count_spawned(skb, p, verdict == GATE_PASS);
+		tcp_count_spawned(skb, p, verdict == GATE_PASS && !p->refused);
 	return verdict;
 }
 

@@ -3,6 +3,7 @@
 #ifndef LATCH_BPF_GATE_UDP_H
 #define LATCH_BPF_GATE_UDP_H
 
+#include "gate/audit.h"
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/named_ends.h"
@@ -77,11 +78,14 @@ __noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
  */
 static __always_inline void remember_flow(struct datagram_socket *socket, const struct passage *p)
 {
+	struct latch *latch;
+
 	if (socket->verdict.was_latched && same_flow(&socket->flow, &p->flow))
 		return;
 	socket->flow = p->flow;
-	if (latch_find(&p->flow))
-		socket->verdict.was_latched = 1;
+	latch = latch_find(&p->flow);
+	if (latch)
+		note_latched(&socket->verdict, latch);
 }
 
 /*
@@ -115,12 +119,14 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 	if (!socket && p->protection != PACKET_PLAIN) {
 		socket = datagram_socket_new(sk);
 		if (!socket)
-			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
+			return drop_unread(LATCH_DROP_LATCHES_FULL, p, NULL);
 	}
 	if (egress && !proves_flow(kernel_packet(skb), sk, socket))
 		p->may_start = 0;
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
-	if (!socket && verdict != GATE_PASS)
+	if (p->audited && p->begins)
+		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
+	if (!socket && (verdict != GATE_PASS || p->refused))
 		socket = datagram_socket_new(sk);
 	if (socket)
 		remember_flow(socket, p);
@@ -186,11 +192,13 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	/* The header of a datagram that was named may be rewritten, too. */
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
-	if (egress && lost_its_latch(kernel_packet(skb), sk, socket))
+	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {
+		p->enforced = !latch_mode_passes(mode_get(), socket->verdict.mode);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
+	}
 	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);
 	if (kind < DATAGRAM_NAMED)
-		return drop(LATCH_DROP_MALFORMED, p, NULL);
+		return drop_unread(LATCH_DROP_MALFORMED, p, socket ? &socket->verdict : NULL);
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	if (egress)

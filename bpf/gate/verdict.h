@@ -62,7 +62,7 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 }
 
 /* For a packet that needs a latch by a rule, and cannot create one. */
-static __always_inline int reject(const struct passage *p, enum latch_drop why)
+static __always_inline int reject(struct passage *p, enum latch_drop why)
 {
 	if (why == LATCH_DROP_SA_PENDING)
 		return drop(why, p, NULL);

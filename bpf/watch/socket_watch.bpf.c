@@ -77,7 +77,7 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 		return;
 	set_owner(ops, latch, LATCH_OWNER_SOCKET);
 	if (verdict)
-		verdict->was_latched = 1;
+		note_latched(verdict, latch);
 }
 
 /*

@@ -90,6 +90,22 @@ static bool on_sa(void *context, struct map_cursor *cursor, struct json_writer *
 	return true;
 }
 
+static bool on_audit(void *context, struct map_cursor *cursor, struct json_writer *w)
+{
+	(void)context;
+	(void)cursor;
+	write_document(w, "audit");
+	return true;
+}
+
+static void on_mode(void *context, const struct control_mode_request *request,
+		    struct json_writer *w)
+{
+	(void)context;
+	CHECK(!geteuid());
+	write_document(w, request->audit ? "mode audit" : "mode enforce");
+}
+
 static void on_request(void *context, const struct control_request *request, struct json_writer *w)
 {
 	(void)context;
@@ -103,7 +119,9 @@ static const struct control_handlers handlers = {
 	.status = on_status,
 	.list = on_list,
 	.sa = on_sa,
+	.audit = on_audit,
 	.request = on_request,
+	.mode = on_mode,
 };
 
 /* ---- what a client expects of a whole line */
@@ -126,6 +144,14 @@ static const char *after(const char *text, const char *word)
 	return strncmp(text, word, strlen(word)) ? NULL : text + strlen(word);
 }
 
+static const char *expected_mode(const char *request)
+{
+	if (geteuid())
+		return "not-permitted";
+	return !strcmp(request, "mode audit") || !strcmp(request, "mode enforce") ? request
+										  : "unknown-mode";
+}
+
 static const char *expected_answer(const struct line_client *client)
 {
 	const char *id;
@@ -134,8 +160,11 @@ static const char *expected_answer(const struct line_client *client)
 	if (client->too_long)
 		return "unknown-request";
 	if (!strcmp(client->request, "status") || !strcmp(client->request, "list") ||
-	    !strcmp(client->request, "sa") || !strcmp(client->request, "monitor"))
+	    !strcmp(client->request, "sa") || !strcmp(client->request, "monitor") ||
+	    !strcmp(client->request, "audit"))
 		return client->request;
+	if (after(client->request, "mode "))
+		return expected_mode(client->request);
 	id = after(client->request, "break ");
 	id = id ? id : after(client->request, "heal ");
 	id = id ? id : after(client->request, "close ");

@@ -160,8 +160,9 @@ static void write_feed_faults(void)
 
 static void write_control(void)
 {
-	static const char *const lines[] = {"status\n",	  "list\n",    "sa\n",	      "monitor\n",
-					    "break 1f\n", "heal 22\n", "close 333\n", "other\n"};
+	static const char *const lines[] = {
+		"status\n",	"list\n",     "sa\n",	   "monitor\n",	  "audit\n",
+		"mode audit\n", "break 1f\n", "heal 22\n", "close 333\n", "other\n"};
 	static struct seed all, seed;
 	char name[16];
 	unsigned int i;

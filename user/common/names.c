@@ -62,6 +62,8 @@ const char *latch_reason_name(enum latch_reason reason)
 		return "peer-rebooted";
 	case LATCH_REASON_ADMIN:
 		return "admin";
+	case LATCH_REASON_REFUSED:
+		return "refused";
 	}
 	return "unknown";
 }
@@ -151,6 +153,10 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "unlatched_unserved";
 	case LATCH_COUNTER_UNLATCHED_FOREIGN:
 		return "unlatched_foreign";
+	case LATCH_COUNTER_AUDITED:
+		return "audited";
+	case LATCH_COUNTER_AUDIT_UNMARKED:
+		return "audit_unmarked";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}

@@ -118,6 +118,8 @@ static void print_latch(const struct page *page)
 	add_age(line, ", broken", latch, "broken");
 	add_age(line, ", ended", latch, "ended");
 	ADD(", %s packets dropped", view_text_or(latch, "drops", "0"));
+	if (view_bool(latch, "audited"))
+		ADD("; audit mode: enforcement would have broken it");
 	print(page, "latch", state_style(state), line);
 	line[0] = '\0';
 	if (view_text(latch, "peer.id"))
@@ -144,6 +146,8 @@ static void print_packet(const struct page *page)
 	if (!packet)
 		return;
 	ADD("%s", view_text_or(packet, "verdict", "?"));
+	if (!strcmp(view_text_or(packet, "verdict", ""), "audited"))
+		ADD(": passed, and enforcement would have dropped it");
 	if (view_text(packet, "reason")) {
 		ADD(" (%s, %s)", view_text_or(packet, "reason", "?"),
 		    view_text_or(packet, "packet", "?"));

@@ -16,6 +16,7 @@ enum ctl_exit {
 	CTL_EXIT_ATTENTION = 3, /* status: enforcement is on, but not for all connections */
 	CTL_EXIT_UNREACHABLE = 4,
 	CTL_EXIT_NOT_PERMITTED = 5,
+	CTL_EXIT_AUDIT = 6, /* status: all programs are attached, and nothing is enforced */
 };
 
 struct ctl_options {
@@ -24,7 +25,8 @@ struct ctl_options {
 	bool colour;
 	bool yes;	      /* purge without confirmation */
 	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
-	char *const *words;   /* after list: conditions; after explain: ID or flow; unchecked */
+	/* After list: conditions; after explain: ID or flow; after mode: its word; unchecked. */
+	char *const *words;
 	size_t word_count;
 	unsigned int width; /* columns of the terminal; 0 = no terminal, no limit */
 };
@@ -39,6 +41,8 @@ enum ctl_exit ctl_explain(const struct ctl_options *options);
 enum ctl_exit ctl_break(const struct ctl_options *options);
 enum ctl_exit ctl_heal(const struct ctl_options *options);
 enum ctl_exit ctl_close(const struct ctl_options *options);
+enum ctl_exit ctl_mode(const struct ctl_options *options);
+enum ctl_exit ctl_audit(const struct ctl_options *options);
 enum ctl_exit ctl_purge(const struct ctl_options *options);
 enum ctl_exit ctl_version(const struct ctl_options *options);
 
@@ -51,6 +55,10 @@ enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 			    struct json_object *document);
 enum ctl_exit ctl_render_explain(FILE *out, const struct ctl_options *options,
 				 struct json_object *document);
+enum ctl_exit ctl_render_mode(FILE *out, const struct ctl_options *options,
+			      struct json_object *document);
+enum ctl_exit ctl_render_audit(FILE *out, const struct ctl_options *options,
+			       struct json_object *document);
 /* Renders an event as one line. */
 void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_object *event);
 

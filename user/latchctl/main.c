@@ -13,6 +13,7 @@ static enum ctl_exit show_help(const struct ctl_options *options);
 enum operands {
 	OPERANDS_NONE,
 	OPERANDS_ID,
+	OPERANDS_MODE,
 	OPERANDS_CONDITIONS,
 	OPERANDS_FLOW, /* or an ID */
 };
@@ -26,7 +27,8 @@ struct verb {
 
 static const struct verb verbs[] = {
 	{"status", ctl_status,
-	 "state of enforcement and of the feeds (exit 1: off, 3: needs attention)", OPERANDS_NONE},
+	 "state of enforcement and of the feeds (exit 1: off, 3: needs attention, 6: audit)",
+	 OPERANDS_NONE},
 	{"list", ctl_list, "all latches, or those with [FIELD VALUE]...: state broken dport 443",
 	 OPERANDS_CONDITIONS},
 	{"sa", ctl_sa, "all security associations and their peers", OPERANDS_NONE},
@@ -37,6 +39,9 @@ static const struct verb verbs[] = {
 	{"break", ctl_break, "break a latch: drop its packets until it is healed", OPERANDS_ID},
 	{"heal", ctl_heal, "undo a break by an administrator", OPERANDS_ID},
 	{"close", ctl_close, "end a latched connection as if its peer had reset it", OPERANDS_ID},
+	{"mode", ctl_mode, "enforce, or audit: count what enforcement would drop, and drop nothing",
+	 OPERANDS_MODE},
+	{"audit", ctl_audit, "what enforcement would have dropped in audit mode", OPERANDS_NONE},
 	{"purge", ctl_purge, "end enforcement: remove all programs and maps of latchd",
 	 OPERANDS_NONE},
 	{"version", ctl_version, "version of latchctl", OPERANDS_NONE},
@@ -142,6 +147,11 @@ static void take_operands(struct ctl_options *options, enum operands operands, i
 	case OPERANDS_ID:
 		if (optind < argc)
 			options->latch_id = argv[optind++];
+		break;
+	case OPERANDS_MODE:
+		options->words = &argv[optind];
+		options->word_count = optind < argc;
+		optind += optind < argc;
 		break;
 	case OPERANDS_CONDITIONS:
 	case OPERANDS_FLOW:

@@ -163,7 +163,7 @@ static void print_flow(FILE *out, struct json_object *event)
 static enum style event_style(const char *event)
 {
 	if (!strcmp(event, "latch-broken") || !strcmp(event, "drop") || !strcmp(event, "lost") ||
-	    !strcmp(event, "latch-refused"))
+	    !strcmp(event, "latch-refused") || !strcmp(event, "mode-changed"))
 		return STYLE_BAD;
 	if (!strcmp(event, "latch-established") || !strcmp(event, "sa-bound") ||
 	    !strcmp(event, "latch-healed"))

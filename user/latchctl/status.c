@@ -77,19 +77,29 @@ static void print_cgroups(const struct status *status, struct json_object *enfor
 	}
 }
 
+static bool is_audit(struct json_object *document)
+{
+	return !strcmp(view_text_or(document, "enforcement.mode", ""), "audit");
+}
+
 static void print_enforcement(const struct status *status)
 {
 	struct json_object *enforcement = view_member(status->document, "enforcement");
 	size_t count = view_count(enforcement, "programs"), attached = 0, i;
-	bool on = view_bool(enforcement, "on");
+	bool on = view_bool(enforcement, "on"), audit = is_audit(status->document);
 	struct json_object *program;
 
 	for (i = 0; i < count; i++)
 		if (view_bool(view_element(enforcement, "programs", i), "attached"))
 			attached++;
-	print_line(status, "enforcement", on ? "ON" : "OFF", on ? STYLE_GOOD : STYLE_BAD,
-		   "%zu of %zu programs attached, cgroup %s", attached, count,
-		   view_text_or(enforcement, "cgroup", "?"));
+	print_line(status, "enforcement",
+		   !on	   ? "OFF"
+		   : audit ? "AUDIT"
+			   : "ON",
+		   on && !audit ? STYLE_GOOD : STYLE_BAD,
+		   "%s%zu of %zu programs attached, cgroup %s",
+		   audit ? "passes what enforcement would drop, see: latchctl audit; " : "", attached,
+		   count, view_text_or(enforcement, "cgroup", "?"));
 	for (i = 0; i < count; i++) {
 		program = view_element(enforcement, "programs", i);
 		if (!view_bool(program, "attached"))
@@ -211,6 +221,8 @@ enum ctl_exit ctl_render_status(FILE *out, const struct ctl_options *options,
 	print_rest(&status);
 	if (!view_bool(document, "enforcement.on"))
 		return CTL_EXIT_FAILED;
+	if (is_audit(document))
+		return CTL_EXIT_AUDIT;
 	return view_count(document, "attention") ? CTL_EXIT_ATTENTION : CTL_EXIT_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "latchd/choice/choice_load.h"
 #include "latchd/daemon_events.h"
 #include "latchd/daemon_explain.h"
+#include "latchd/daemon_mode.h"
 #include "latchd/daemon_parts.h"
 #include "latchd/daemon_reload.h"
 #include "latchd/net/socket_diag.h"
@@ -41,7 +42,7 @@ static void watch_enforcement(struct daemon *d)
 				  ? "a program is no longer attached; see latchctl status, then "
 				    "restart latchd"
 				  : "off: no cgroup = of [enforce] exists; waiting for one");
-	notify_send("STATUS=enforcement is %s", on ? "on" : "OFF");
+	notify_send("STATUS=enforcement is %s", daemon_state_text(d));
 }
 
 /* By the clock: a busy loop runs the housekeeping more rarely. */
@@ -117,6 +118,13 @@ static bool write_sa(void *context, struct map_cursor *cursor, struct json_write
 	if (!cursor->begun)
 		netns_names_refresh(&d->netns_names);
 	return report_sa(w, &d->source, cursor);
+}
+
+static bool write_audit(void *context, struct map_cursor *cursor, struct json_writer *w)
+{
+	const struct daemon *d = context;
+
+	return report_audit(w, &d->source, cursor);
 }
 
 static void take_request(void *context, const struct control_request *request,
@@ -208,7 +216,9 @@ static int start_control(struct daemon *d)
 		.list = write_list,
 		.sa = write_sa,
 		.explain = daemon_explain,
+		.audit = write_audit,
 		.request = take_request,
+		.mode = daemon_take_mode,
 	};
 
 	d->source = (struct report_source){
@@ -374,7 +384,8 @@ static int run(struct daemon *d)
 		 d->config->cgroup_count > 1 ? " and others" : "",
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");
-	notify_send("READY=1\nSTATUS=enforcement is %s", d->was_on ? "on" : "OFF");
+	daemon_log_start(d);
+	notify_send("READY=1\nSTATUS=enforcement is %s", daemon_state_text(d));
 	err = loop_run(d->loop);
 	notify_send("STOPPING=1");
 	daemon_feeds_stop(&d->feeds);

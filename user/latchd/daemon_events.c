@@ -113,6 +113,10 @@ static void react(void *context, const struct news *news)
 		attribution_reconcile(d->attribution);
 		spd_watch_events_lost(&d->spd_watch);
 		return;
+	case NEWS_MODE_CHANGED:
+		disposition_run_twice(&d->disposition);
+		spd_watch_recheck(&d->spd_watch);
+		return;
 	case NEWS_LATCH_HEALED:
 	case NEWS_LATCH_HELD:
 	case NEWS_LATCH_RELEASED:

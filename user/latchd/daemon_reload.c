@@ -13,8 +13,10 @@
 #include "latchd/config/config_load.h"
 #include "latchd/daemon_check.h"
 #include "latchd/daemon_events.h"
+#include "latchd/daemon_mode.h"
 #include "latchd/daemon_parts.h"
 #include "latchd/enforce/rules.h"
+#include "latchd/maps/tables.h"
 
 void daemon_show_config(struct daemon *d)
 {
@@ -27,6 +29,8 @@ void daemon_show_config(struct daemon *d)
 	d->source.feed_count = d->feeds.count;
 	d->source.rules = d->config->rules;
 	d->source.rule_count = err ? 0 : d->config->rule_count;
+	d->source.wants_audit = d->config->mode == CONFIG_MODE_AUDIT;
+	d->source.wants_enforce = d->config->mode == CONFIG_MODE_ENFORCE;
 }
 
 /* ---- keys that a start alone can change */
@@ -95,6 +99,7 @@ static void log_reloaded(const struct daemon *d, size_t feeds_before, size_t end
 static int change(struct daemon *d, struct config *next, struct failure *failure)
 {
 	struct feed *feeds[CONFIG_MAX_FEEDS];
+	uint32_t mode = mode_read(enforcement_maps(d->enforcement));
 	size_t before = d->feeds.count, ended;
 	int err;
 
@@ -117,6 +122,7 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	daemon_show_config(d);
 	daemon_write_served(d);
 	log_reloaded(d, before, ended);
+	daemon_note_mode(d, mode);
 	return 0;
 }
 

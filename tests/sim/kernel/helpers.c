@@ -23,9 +23,9 @@ long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
 long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
-extern char latches[], associations[], sas[], params[], identities[], rules[], settings[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], reassemblies[],
-	mixtures[];
+extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
+	audit_shares[], reassemblies[], mixtures[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -35,12 +35,15 @@ static const char *const addresses[TABLES] = {
 	[TABLE_IDENTITIES] = identities,
 	[TABLE_RULES] = rules,
 	[TABLE_SETTINGS] = settings,
+	[TABLE_AUDITS] = audits,
 	[TABLE_CLOCK] = latch_clocks,
 	[TABLE_DROPS] = drops,
 	[TABLE_COUNTERS] = counters,
 	[TABLE_REFUSALS] = refusals,
 	[TABLE_SPD_STAMPS] = spd_stamps,
 	[TABLE_SA_SHARES] = sa_shares,
+	[TABLE_MARK_SHARES] = mark_shares,
+	[TABLE_AUDIT_SHARES] = audit_shares,
 	[TABLE_REASSEMBLIES] = reassemblies,
 	[TABLE_MIXTURES] = mixtures,
 };

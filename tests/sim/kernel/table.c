@@ -27,12 +27,15 @@ STORE(params, sizeof(struct latch_params), IDENTITIES_MAX);
 STORE(identities, sizeof(struct latch_identity), IDENTITIES_MAX);
 STORE(rules, sizeof(struct latch_rule), 2 * LATCH_RULES_MAX);
 STORE(settings, sizeof(struct latch_settings), 1);
+STORE(audits, sizeof(struct latch_audit), 64);
 STORE(clock, sizeof(struct latch_clock), 1);
 STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
 STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(sa_shares, SHARE_SIZE, SHARES);
+STORE(mark_shares, sizeof(__u64), 4096);
+STORE(audit_shares, sizeof(__u64), LATCH_AUDIT_SHARES);
 STORE(marks, sizeof(__u64), 1);
 
 #define HASH(name, key)                                                                            \
@@ -54,12 +57,15 @@ struct table tables[TABLES] = {
 	[TABLE_IDENTITIES] = HASH(identities, sizeof(__u32)),
 	[TABLE_RULES] = ARRAY(rules),
 	[TABLE_SETTINGS] = ARRAY(settings),
+	[TABLE_AUDITS] = HASH(audits, sizeof(struct latch_audit_key)),
 	[TABLE_CLOCK] = ARRAY(clock),
 	[TABLE_DROPS] = ARRAY(drops),
 	[TABLE_COUNTERS] = ARRAY(counters),
 	[TABLE_REFUSALS] = ARRAY(refusals),
 	[TABLE_SPD_STAMPS] = HASH(spd_stamps, sizeof(__u64)),
 	[TABLE_SA_SHARES] = ARRAY(sa_shares),
+	[TABLE_MARK_SHARES] = ARRAY(mark_shares),
+	[TABLE_AUDIT_SHARES] = ARRAY(audit_shares),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
 };

@@ -109,7 +109,7 @@ Test(fsm, a_break_with_an_unknown_reason_is_refused)
 {
 	struct latch_position now = {.state = LATCH_STATE_ESTABLISHED}, next;
 
-	cr_assert(latch_fsm_step(now, LATCH_TRIGGER_BREAK, 0x20, &next) == LATCH_OUTCOME_REFUSED);
+	cr_assert(latch_fsm_step(now, LATCH_TRIGGER_BREAK, 0x40, &next) == LATCH_OUTCOME_REFUSED);
 	cr_assert(next.state == LATCH_STATE_ESTABLISHED && next.reasons == 0);
 }
 

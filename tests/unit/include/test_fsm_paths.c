@@ -43,7 +43,7 @@ static const struct event alphabet[] = {
 	{LATCH_TRIGGER_BREAK, LATCH_REASON_SPD_CHANGE},
 	{LATCH_TRIGGER_BREAK, LATCH_REASON_PEER_REBOOTED},
 	{LATCH_TRIGGER_BREAK, LATCH_REASON_SPD_CHANGE | LATCH_REASON_ADMIN},
-	{LATCH_TRIGGER_BREAK, 0x20},
+	{LATCH_TRIGGER_BREAK, 0x40},
 	{LATCH_TRIGGER_HEAL, 0},
 	{LATCH_TRIGGER_HEAL, LATCH_REASON_SA_CONFLICT},
 	{LATCH_TRIGGER_HEAL, LATCH_REASON_SPD_CHANGE},
@@ -123,7 +123,8 @@ static bool sets(const struct event *e, size_t at, size_t created, uint8_t reaso
 static bool clears(const struct event *e, uint8_t reason)
 {
 	return has_known_reasons(e) && e->trigger == LATCH_TRIGGER_HEAL && e->reasons & reason &&
-	       reason != LATCH_REASON_PEER_DEAD && reason != LATCH_REASON_PEER_REBOOTED;
+	       reason != LATCH_REASON_PEER_DEAD && reason != LATCH_REASON_PEER_REBOOTED &&
+	       reason != LATCH_REASON_REFUSED;
 }
 
 static bool holds(const struct history *h, const struct phases *phases, uint8_t reason)

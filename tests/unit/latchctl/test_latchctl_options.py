@@ -52,6 +52,13 @@ class Options(unittest.TestCase):
         self.expect_error(["sa", "1"], USAGE, 'unexpected argument "1"; run: latchctl help')
         self.expect_error(["break", "1", "2"], USAGE, 'unexpected argument "2"')
 
+    def test_mode_takes_one_of_two_words(self):
+        self.expect_error(["mode"], USAGE, 'mode: "" is not a mode; give audit or enforce')
+        self.expect_error(["mode", "off"], USAGE, 'mode: "off" is not a mode')
+        self.expect_error(["mode", "audit", "1"], USAGE, 'unexpected argument "1"')
+        self.expect_error(["mode", "audit", "-s", "/nonexistent"], UNREACHABLE,
+                          "control socket /nonexistent: cannot connect")
+
     def test_a_wrong_condition_of_list_is_a_usage_error(self):
         self.expect_error(["list", "1"], USAGE, 'list: unknown field "1"; use state, peer,')
         self.expect_error(["list", "dport", "22", "state"], USAGE,

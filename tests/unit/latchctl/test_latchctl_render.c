@@ -120,6 +120,64 @@ Test(latchctl_render, enforcement_is_on_only_if_the_member_is_boolean_true)
 	cr_expect_not_null(strstr(text, "\nenforcement  OFF "), "%s", text);
 }
 
+/* Red, and with an exit status of its own, so that no monitoring takes it for enforcement. */
+Test(latchctl_render, audit_mode_is_shown_in_red_and_has_an_exit_status_of_its_own)
+{
+	const char *text;
+
+	options.colour = true;
+	text = rendered(ctl_render_status, STATUS("true,\"mode\":\"audit\""), CTL_EXIT_AUDIT);
+	cr_expect_not_null(strstr(text,
+				  "enforcement  \033[1;31mAUDIT    \033[0m passes what enforcement "
+				  "would drop, see: latchctl audit; 1 of 2 programs attached"),
+			   "%s", text);
+	options.colour = false;
+	rendered(ctl_render_status, STATUS("false,\"mode\":\"audit\""), CTL_EXIT_FAILED);
+	text = rendered(ctl_render_status, STATUS("true,\"mode\":\"enforce\""), CTL_EXIT_OK);
+	cr_expect_not_null(strstr(text, "enforcement  ON "), "%s", text);
+}
+
+Test(latchctl_render, audit_prints_the_rows_with_most_flows_first)
+{
+	expect_shown(
+		ctl_render_audit,
+		"{\"mode\":\"audit\",\"mode_since\":\"2026-11-30T10:00:00.000Z\",\"unmarked\":2,"
+		"\"rows\":[{\"rule\":null,\"peer\":null,\"reason\":\"required\",\"reasons\":[],"
+		"\"flows\":1,\"packets\":50,\"last\":\"?\",\"example\":{\"proto\":\"udp\","
+		"\"local\":{\"addr\":\"10.9.0.1\",\"port\":1},\"direction\":null,"
+		"\"remote\":{\"addr\":\"10.9.0.3\",\"port\":2}}},"
+		"{\"rule\":\"db\",\"peer\":{\"id\":\"c.example\"},\"reason\":\"broken\","
+		"\"reasons\":[\"sa-conflict\"],\"got\":{\"id\":\"d.example\"},\"flows\":3,"
+		"\"packets\":7,\"last\":\"?\",\"example\":{\"proto\":\"tcp\",\"local\":"
+		"{\"addr\":\"10.9.0.1\",\"port\":7000},\"direction\":\"in\",\"remote\":"
+		"{\"addr\":\"10.9.0.2\",\"port\":9}}}]}",
+		CTL_EXIT_OK,
+		"mode is audit since 2026-11-30T10:00:00.000Z; enforcement would have dropped:\n"
+		"RULE  PEER       REASON                FLOWS  PACKETS  LAST  SA OF      FOR EXAMPLE\n"
+		"db    c.example  broken (sa-conflict)  3      7        ?     d.example  tcp "
+		"10.9.0.1:7000 <- 10.9.0.2:9\n"
+		"-     -          required              1      50       ?     -          udp "
+		"10.9.0.1:1 <-> 10.9.0.3:2\n"
+		"2 flows began without room for their mark: enforcement will not refuse all of "
+		"them\n");
+	expect_shown(ctl_render_audit, "{}", CTL_EXIT_OK,
+		     "mode is ? since the first start; the last audit found:\nnothing\n");
+}
+
+Test(latchctl_render, mode_warns_of_a_configuration_that_brings_audit_back)
+{
+	expect_shown(ctl_render_mode, "{\"mode\":\"audit\",\"changed\":true}", CTL_EXIT_OK,
+		     "mode is audit\n");
+	expect_shown(ctl_render_mode,
+		     "{\"mode\":\"enforce\",\"changed\":false,\"until_reboot\":true}", CTL_EXIT_OK,
+		     "mode is enforce, as before; the configuration has mode = audit, which a "
+		     "reboot brings back\n");
+	expect_shown(ctl_render_mode,
+		     "{\"mode\":\"audit\",\"changed\":true,\"until_reload\":true}", CTL_EXIT_OK,
+		     "mode is audit; the configuration has mode = enforce, which the next reload "
+		     "or restart of latchd puts in force\n");
+}
+
 Test(latchctl_render, status_of_an_empty_document_is_off_with_defaults)
 {
 	static const char expected[] =

@@ -130,6 +130,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_LATCH_RESET:
 	case NEWS_FLOW_REFUSED:
 	case NEWS_EVENTS_LOST:
+	case NEWS_MODE_CHANGED:
 		cr_expect_fail("attribution publishes no news of kind %d", news->kind);
 		return;
 	}

@@ -200,7 +200,8 @@ class Latchctl(unittest.TestCase):
     def test_every_json_key_is_named(self):
         self.assertGreater(len(json_keys()), 80)
         explained = highlighted(sum((self.sections[heading] for heading in (
-            "JSON", "status", "list", "sa", "explain", "monitor", "errors", "EVENTS")), []))
+            "JSON", "status", "list", "sa", "audit", "mode", "explain", "monitor", "errors",
+            "EVENTS")), []))
         self.assertEqual(json_keys() - explained, set())
 
     def test_every_error_code_is_explained(self):

@@ -173,13 +173,13 @@ listed_in() {
 	answer jq -c "$3 | select($2)" <<<"$listed"
 }
 
-# status FILTER: jq's output for latchctl status, which exits with 1 if enforcement is off and with 3
-# if it needs attention.
+# status FILTER: jq's output for latchctl status, which exits with 1 if enforcement is off, with 3 if
+# it needs attention and with 6 in audit mode.
 status() {
 	local listed code=0
 
 	listed=$(latchctl --json status 2>"$RUN/words") || code=$?
-	[ $code -le 1 ] || [ $code = 3 ] ||
+	[ $code -le 1 ] || [ $code = 3 ] || [ $code = 6 ] ||
 		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
 	json "$1" <<<"$listed"
 }

@@ -19,6 +19,12 @@ enum config_feed_type {
 	CONFIG_FEED_VICI,
 };
 
+enum config_mode {
+	CONFIG_MODE_KEPT, /* no key: as it is; at the first start enforcement */
+	CONFIG_MODE_ENFORCE,
+	CONFIG_MODE_AUDIT,
+};
+
 enum config_rdn_matching {
 	CONFIG_RDN_STRICT,
 	CONFIG_RDN_REORDERED,
@@ -47,6 +53,8 @@ struct config {
 	 */
 	size_t cgroup_count;
 	char cgroups[CONFIG_MAX_CGROUPS][CONFIG_CGROUP_MAX];
+	/* [enforce] mode: audit counts at the first start only (enforce/mode.h). */
+	enum config_mode mode;
 	/* [enforce] pending-limit: 100..60000 ms, default 5000. */
 	unsigned int pending_ms;
 	/* [enforce] policy-grace: 1000..600000 ms, default 30000. */

@@ -121,6 +121,14 @@ static bool parse_time(unsigned int *ret_ms, unsigned int least_ms, unsigned int
 	return true;
 }
 
+static bool parse_mode(struct config_parser *parser, const char *value)
+{
+	bool audit = !strcmp(value, "audit");
+
+	parser->config->mode = audit ? CONFIG_MODE_AUDIT : CONFIG_MODE_ENFORCE;
+	return audit || !strcmp(value, "enforce");
+}
+
 static bool parse_pending_limit(struct config_parser *parser, const char *value)
 {
 	return parse_time(&parser->config->pending_ms, 100, 60000, value);
@@ -212,6 +220,7 @@ static bool parse_eap_identities(struct config_parser *parser, const char *value
 static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_ENFORCE, "cgroup", parse_cgroup,
 	 "the absolute path of a cgroup v2 directory, without . and .."},
+	{CONFIG_SECTION_ENFORCE, "mode", parse_mode, "enforce or audit"},
 	{CONFIG_SECTION_ENFORCE, "pending-limit", parse_pending_limit,
 	 "a time from 100ms to 60s, such as 5s"},
 	{CONFIG_SECTION_ENFORCE, "policy-grace", parse_policy_grace,

@@ -40,13 +40,13 @@ static int find(const struct kernel_maps *maps, uint64_t id, struct found *found
 	return err ? err : -ENOENT;
 }
 
-static struct news_requester requester_of(const struct control_request *request)
+struct news_requester admin_requester(pid_t pid)
 {
-	struct news_requester requester = {.pid = request->pid, .login_uid = NEWS_NO_LOGIN};
+	struct news_requester requester = {.pid = pid, .login_uid = NEWS_NO_LOGIN};
 	auto_fclose FILE *file = NULL;
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)request->pid);
+	snprintf(path, sizeof(path), "/proc/%d/loginuid", (int)pid);
 	file = fopen(path, "re");
 	if (file && fscanf(file, "%" SCNu32, &requester.login_uid) != 1)
 		requester.login_uid = NEWS_NO_LOGIN;
@@ -133,7 +133,7 @@ static struct admin_result request_close(const struct admin *a, const struct fou
 
 struct admin_result admin_request(const struct admin *a, const struct control_request *request)
 {
-	const struct news_requester requester = requester_of(request);
+	const struct news_requester requester = admin_requester(request->pid);
 	struct found found;
 	int err = find(a->maps, request->latch_id, &found);
 

@@ -8,6 +8,7 @@
 #define LATCHD_CONTROL_ADMIN_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "latch_abi.h"
 #include "latchd/control/control_request.h"
@@ -36,6 +37,9 @@ struct admin_result {
 	union latch_word now;
 	int error; /* negative errno */
 };
+
+/* The client with this pid, which may have ended. */
+struct news_requester admin_requester(pid_t pid);
 
 struct admin_result admin_request(const struct admin *admin, const struct control_request *request);
 

@@ -319,10 +319,32 @@ static void client_explain(struct client *client, const char *wrong)
 	client_begin(client, NULL);
 }
 
+static void client_mode(struct client *client, const char *word)
+{
+	const struct control_handlers *handlers = &client->control->handlers;
+	struct control_mode_request request = {0};
+	struct json_writer w;
+
+	if (!is_root(client, &request.pid)) {
+		client_refuse(client, "not-permitted",
+			      "not permitted: only root may switch the mode");
+		return;
+	}
+	if (!control_request_parse_mode(word, &request.audit)) {
+		client_refuse(client, "unknown-mode", "unknown mode; expected audit or enforce");
+		return;
+	}
+	json_init(&w);
+	handlers->mode(handlers->context, &request, &w);
+	client_answer(client, &w);
+	json_release(&w);
+}
+
 static void client_request(struct client *client, const char *request)
 {
 	enum control_act act = CONTROL_ACT_BREAK;
 	const char *id = control_request_find(request, &act);
+	const char *mode = control_request_mode(request);
 	const struct control_handlers *handlers = &client->control->handlers;
 	bool explains;
 	const char *wrong = control_explain_parse(request, &client->asked, &explains);
@@ -331,18 +353,23 @@ static void client_request(struct client *client, const char *request)
 		client_request_change(client, act, id);
 	else if (explains)
 		client_explain(client, wrong);
+	else if (mode)
+		client_mode(client, mode);
 	else if (!strcmp(request, "status"))
 		client_status(client);
 	else if (!strcmp(request, "list"))
 		client_begin(client, handlers->list);
 	else if (!strcmp(request, "sa"))
 		client_begin(client, handlers->sa);
+	else if (!strcmp(request, "audit"))
+		client_begin(client, handlers->audit);
 	else if (!strcmp(request, "monitor"))
 		client_monitor(client);
 	else
 		client_refuse(client, "unknown-request",
-			      "unknown request; expected status, list, sa, monitor, explain "
-			      "FLOW, explain ID, break ID, heal ID or close ID");
+			      "unknown request; expected status, list, sa, audit, monitor, explain "
+			      "FLOW, explain ID, break ID, heal ID, close ID, mode audit or mode "
+			      "enforce");
 }
 
 static void client_read(struct client *client)

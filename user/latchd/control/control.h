@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control socket's service. A client sends one line: "status", "list", "sa",
- * "monitor", "explain ID", "explain FLOW", or as root "break ID", "heal ID" or "close ID". The
+ * The control socket's service. A client sends one line: "status", "list", "sa", "audit",
+ * "monitor", "explain ID", "explain FLOW", or as root "break ID", "heal ID", "close ID",
+ * "mode audit" or "mode enforce". The
  * answer is one JSON document and the end of the stream. The answer to "monitor" is one object a
  * line until the client closes. An error is one object with "error" (for people) and "code".
  */
@@ -24,8 +25,8 @@
 #define CONTROL_MONITOR_QUEUE_MAX (1U << 20) /* bytes that may wait for a monitor */
 
 /*
- * Each writes one whole document, list and sa in parts: the next one is written when the last one
- * was sent. True: it was the last part. The service calls json_finish().
+ * Each writes one whole document, list, sa and audit in parts: the next one is written when the
+ * last one was sent. True: it was the last part. The service calls json_finish().
  */
 struct control_handlers {
 	void *context;
@@ -35,8 +36,11 @@ struct control_handlers {
 	/* As a document in parts; the parts before the last one may be empty. */
 	bool (*explain)(void *context, struct control_explain *asked, struct map_cursor *cursor,
 			struct json_writer *w);
+	bool (*audit)(void *context, struct map_cursor *cursor, struct json_writer *w);
 	void (*request)(void *context, const struct control_request *request,
 			struct json_writer *w);
+	void (*mode)(void *context, const struct control_mode_request *request,
+		     struct json_writer *w);
 };
 
 struct control;

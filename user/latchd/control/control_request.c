@@ -29,6 +29,17 @@ const char *control_request_find(const char *request, enum control_act *ret_act)
 	return NULL;
 }
 
+const char *control_request_mode(const char *request)
+{
+	return strncmp(request, "mode ", 5) ? NULL : request + 5;
+}
+
+bool control_request_parse_mode(const char *word, bool *ret_audit)
+{
+	*ret_audit = !strcmp(word, "audit");
+	return *ret_audit || !strcmp(word, "enforce");
+}
+
 bool control_request_parse_id(const char *text, uint64_t *ret_id)
 {
 	size_t length = strspn(text, "0123456789abcdefABCDEF");

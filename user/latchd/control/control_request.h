@@ -42,6 +42,16 @@ struct control_explain {
 const char *control_explain_parse(const char *request, struct control_explain *ret,
 				  bool *ret_is_explain);
 
+struct control_mode_request {
+	bool audit;
+	pid_t pid;
+};
+
+/* The word behind "mode "; NULL: another request. */
+const char *control_request_mode(const char *request);
+/* "audit" or "enforce". False: another word. */
+bool control_request_parse_mode(const char *word, bool *ret_audit);
+
 /* The text behind "break ", "heal " or "close "; NULL: another request. */
 const char *control_request_find(const char *request, enum control_act *ret_act);
 

@@ -7,16 +7,21 @@
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "latch_mode.h"
 #include "latchd.skel.h"
 #include "latchd/enforce/cgroups/cgroup_watch.h"
 #include "latchd/enforce/libbpf_log.h"
+#include "latchd/enforce/mode.h"
 #include "latchd/enforce/links/links.h"
 #include "latchd/enforce/pins/map_pins.h"
 #include "latchd/enforce/object.h"
 #include "latchd/enforce/pins/pin_paths.h"
 #include "latchd/enforce/rules.h"
+#include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
 
@@ -28,11 +33,13 @@ struct enforcement {
 	struct cgroup_watch watch;
 	struct netfilter_gate netfilter_gate;
 	bool attached;
+	bool was_audit; /* before this latchd; valid if the settings are of an earlier one */
 };
 
 /*
  * The settings are in force at once, for the programs of an earlier latchd too. *settings gets
- * the former ones, for a start that fails.
+ * the former ones, for a start that fails. A mode that was there stays: latch_mode_switch() changes
+ * it.
  */
 static int exchange_settings(const struct kernel_maps *maps, struct latch_settings *settings)
 {
@@ -44,6 +51,10 @@ static int exchange_settings(const struct kernel_maps *maps, struct latch_settin
 	settings->rule_stamp = before.rule_stamp;
 	memcpy(settings->served, before.served, sizeof(settings->served));
 	settings->all_feeds_seen = before.all_feeds_seen;
+	if (!settings->mode || before.mode) {
+		settings->mode = before.mode;
+		settings->mode_since = before.mode_since;
+	}
 	if (!err)
 		err = bpf_map_update_elem(maps->settings, &key, settings, BPF_ANY);
 	if (!err)
@@ -126,11 +137,56 @@ bool enforcement_pins_are_fixed(void)
 
 /* ---- settings and rules */
 
+/*
+ * Where the word was lost, a new one from the clock: no latch of an earlier latchd was judged under
+ * it, since a switch takes longer than half a second.
+ */
+static uint32_t first_word(const struct enforcement *enforcement)
+{
+	return enforcement->object.adopted ? (uint32_t)(clock_boot_ns() / 1000000000ULL) * 2 : 0;
+}
+
+static bool is_new(const struct enforcement *enforcement)
+{
+	return !enforcement->attached && object_created_settings(&enforcement->object);
+}
+
+/* The rows of a map that was lost leave their shares, or the other way round. */
+static int clear_lost_audit(const struct enforcement *enforcement)
+{
+	return !enforcement->attached && enforcement->object.created
+		       ? audits_clear(&enforcement->maps)
+		       : 0;
+}
+
+static int set_mode(const struct enforcement *enforcement, const struct config *config)
+{
+	bool first = is_new(enforcement) && !enforcement->object.adopted;
+	struct latch_settings now = {0};
+	int err = clear_lost_audit(enforcement);
+
+	if (!err)
+		err = settings_read(&enforcement->maps, &now);
+	if (!err)
+		err = latch_mode_switch(&enforcement->maps,
+					mode_is_audit_after(config, &now, first));
+	return err < 0 ? err : 0;
+}
+
 /* What put_in_force() has replaced. */
 struct former {
 	struct latch_settings settings;
 	struct rules_change rules;
+	bool audit;
 };
+
+/* The word of the mode does not return (latch_mode.h). */
+static void restore(const struct enforcement *enforcement, struct former *former)
+{
+	rules_undo(&enforcement->maps, &former->rules);
+	exchange_settings(&enforcement->maps, &former->settings);
+	latch_mode_switch(&enforcement->maps, former->audit);
+}
 
 static int put_in_force(struct enforcement *enforcement, const struct config *config,
 			struct former *ret_former, struct failure *failure)
@@ -139,8 +195,13 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 		.pending_limit = config->pending_ms * 1000000ULL,
 		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
 	};
-	int err = exchange_settings(&enforcement->maps, &settings);
+	int err;
 
+	if (is_new(enforcement))
+		settings.mode = first_word(enforcement);
+	err = exchange_settings(&enforcement->maps, &settings);
+	if (!enforcement->attached)
+		enforcement->was_audit = latch_mode_is_audit(settings.mode);
 	if (err)
 		return failure_set(failure, err,
 				   "map settings: cannot write: %s; run latchctl purge, then start "
@@ -156,13 +217,14 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 				   strerror(-err));
 	}
 	ret_former->settings = settings;
-	return 0;
-}
-
-static void restore(struct enforcement *enforcement, struct former *former)
-{
-	rules_undo(&enforcement->maps, &former->rules);
-	exchange_settings(&enforcement->maps, &former->settings);
+	ret_former->audit = latch_mode_is_audit(settings.mode);
+	err = set_mode(enforcement, config);
+	if (!err)
+		return 0;
+	restore(enforcement, ret_former);
+	return failure_set(failure, err,
+			   "mode: cannot put it in force: %s; run latchctl purge, then start latchd",
+			   strerror(-err));
 }
 
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
@@ -261,6 +323,12 @@ const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement
 const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement)
 {
 	return &enforcement->netfilter_gate;
+}
+
+bool enforcement_mode_was(const struct enforcement *enforcement, bool *ret_audit)
+{
+	*ret_audit = enforcement->was_audit;
+	return !object_created_settings(&enforcement->object);
 }
 
 bool enforcement_adopted(const struct enforcement *enforcement)

@@ -334,6 +334,8 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.rules = bpf_map__fd(skeleton->maps.rules),
 		.settings = bpf_map__fd(skeleton->maps.settings),
 		.spd_stamps = bpf_map__fd(skeleton->maps.spd_stamps),
+		.audits = bpf_map__fd(skeleton->maps.audits),
+		.audit_shares = bpf_map__fd(skeleton->maps.audit_shares),
 		.clock = bpf_map__fd(skeleton->maps.latch_clocks),
 		.drops = bpf_map__fd(skeleton->maps.drops),
 		.counters = bpf_map__fd(skeleton->maps.counters),
@@ -346,6 +348,24 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 static int loaded_program(const struct bpf_program *program)
 {
 	return bpf_program__autoload(program) ? bpf_program__fd(program) : -1;
+}
+
+static bool is_created(const struct object *object, const struct bpf_map *map)
+{
+	unsigned int index = 0;
+	struct bpf_map *each;
+
+	bpf_object__for_each_map (each, object->skeleton->obj) {
+		if (each == map)
+			return object->created >> index & 1;
+		index++;
+	}
+	return false;
+}
+
+bool object_created_settings(const struct object *object)
+{
+	return is_created(object, object->skeleton->maps.settings);
 }
 
 void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret)

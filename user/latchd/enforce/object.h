@@ -40,6 +40,9 @@ void object_release(struct object *object);
 /* Descriptors that the object owns. */
 void object_maps(const struct object *object, struct kernel_maps *ret);
 
+/* True: no earlier latchd has left settings. */
+bool object_created_settings(const struct object *object);
+
 void object_netfilter_gate(const struct object *object, struct netfilter_gate *ret);
 
 #endif

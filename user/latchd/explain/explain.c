@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "latch_mode.h"
 #include "latchd/explain/explain_decide.h"
 #include "latchd/explain/explain_policy.h"
 #include "latchd/maps/latch_control.h"
@@ -255,8 +256,11 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 	*e = (struct explanation){.rule = LATCH_RULE_NONE};
 	find(sources, subject, e);
 	set_flow(subject, e);
-	if (subject->latch)
+	if (subject->latch) {
 		e->latch = *subject->latch;
+		e->audited = e->latch.word.state == LATCH_STATE_BROKEN &&
+			     latch_mode_passes(mode_read(sources->maps), e->latch.decided);
+	}
 	e->latches = subject->latches;
 	e->gaps = history_gaps(sources->history);
 	e->spd_error = read_policies(e);

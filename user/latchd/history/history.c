@@ -121,6 +121,7 @@ static void set_packet(struct history *h, struct history_record *record,
 		.time_ns = event->time,
 		.drop = event->drop,
 		.direction = event->packet,
+		.audited = event->audited,
 		.sa = event->sa,
 	};
 	if (!event->sa.spi || sa_get(h->sources.maps, &event->sa, &sa))
@@ -391,6 +392,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_SA_BOUND:
 	case NEWS_NETNS_SERVED:
 	case NEWS_FEED_AWAY:
+	case NEWS_MODE_CHANGED:
 		return;
 	}
 }

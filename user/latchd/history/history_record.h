@@ -29,6 +29,7 @@ struct history_packet {
 	uint64_t time_ns; /* CLOCK_BOOTTIME, as all times here; 0: none was reported */
 	enum latch_drop drop;
 	enum latch_direction direction; /* OUT = egress */
+	bool audited;			/* it passed: enforcement would have dropped it */
 	struct latch_sa_key sa;		/* spi 0: none */
 	bool sa_known;			/* state and owner are those of the time of the event */
 	enum latch_sa_state sa_state;

@@ -63,6 +63,7 @@ typedef int (*reference_fn)(void *context, uint16_t params);
 struct reference_walk {
 	reference_fn visit;
 	void *context;
+	bool reports; /* also where only a report names the peer */
 };
 
 static int visit_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
@@ -77,24 +78,43 @@ static int visit_latch(void *context, const struct latch_flow *flow, const struc
 {
 	const struct reference_walk *walk = context;
 
+	int err = 0;
+
 	(void)flow;
 	if (latch->word.state == LATCH_STATE_LISTENER)
 		return 0; /* the field holds the number of its sockets */
-	return latch->word.params ? walk->visit(walk->context, latch->word.params) : 0;
+	if (latch->word.params)
+		err = walk->visit(walk->context, latch->word.params);
+	if (!err && walk->reports && latch->refused_params)
+		err = walk->visit(walk->context, latch->refused_params);
+	return err;
+}
+
+static int visit_audit(void *context, const struct latch_audit_key *key,
+		       const struct latch_audit *row)
+{
+	const struct reference_walk *walk = context;
+	int err = key->params ? walk->visit(walk->context, key->params) : 0;
+
+	return !err && row->got ? walk->visit(walk->context, row->got) : err;
 }
 
 /*
  * SAs before latches: a latch gets its params from an SA. The second walk finds a
- * latch that is created during the first from an SA that the first walk missed.
+ * latch that is created during the first from an SA that the first walk missed. The audit table
+ * names a peer after its last SA and latch.
  */
-static int walk_references(const struct kernel_maps *maps, reference_fn visit, void *context)
+static int walk_references(const struct kernel_maps *maps, reference_fn visit, void *context,
+			   bool reports)
 {
-	struct reference_walk walk = {.visit = visit, .context = context};
+	struct reference_walk walk = {.visit = visit, .context = context, .reports = reports};
 	int err;
 
 	err = sas_walk(maps, visit_sa, &walk);
 	if (!err)
 		err = latches_walk(maps, visit_latch, &walk);
+	if (!err && reports)
+		err = audits_walk(maps, visit_audit, &walk);
 	return err;
 }
 
@@ -150,7 +170,7 @@ static int load(struct identities *identities)
 	if (!err)
 		err = check_params(identities);
 	if (!err)
-		err = walk_references(identities->maps, check_reference, identities);
+		err = walk_references(identities->maps, check_reference, identities, false);
 	return err;
 }
 
@@ -212,7 +232,7 @@ int identities_reset(struct identities *identities)
 {
 	int err;
 
-	err = walk_references(identities->maps, refuse_reference, NULL);
+	err = walk_references(identities->maps, refuse_reference, NULL, true);
 	if (!err)
 		err = intern_clear(&identities->params);
 	if (!err)
@@ -251,7 +271,7 @@ static int collect_garbage(struct identities *identities)
 
 	if (!params || !ids)
 		return -ENOMEM;
-	err = walk_references(identities->maps, mark_reference, params);
+	err = walk_references(identities->maps, mark_reference, params, true);
 	if (err)
 		return err;
 	intern_mark_recent(&identities->params, params);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "latch_mode.h"
 #include "latchd/latch/sctp_disposition.h"
 #include "latchd/latch/tcp_timeout.h"
 #include "latchd/maps/latch_control.h"
@@ -17,6 +18,7 @@
 
 struct round {
 	struct disposition *disposition;
+	uint32_t mode;
 	uint64_t now_ms;
 	uint64_t next_ms; /* when some latch is due again, or ATTEMPT_NEVER */
 	unsigned int looked, searched, handshakes;
@@ -217,7 +219,7 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 {
 	const struct attempt *attempt;
 
-	if (!ends(flow, latch))
+	if (!ends(flow, latch) || latch_mode_passes(round->mode, latch->decided))
 		return false;
 	attempt = attempts_find(&round->disposition->attempts, latch);
 	*ret_step = attempt ? attempt->step : ATTEMPT_LOOK_UP;
@@ -228,6 +230,14 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 	return false;
 }
 
+/* Audit mode lets the packets of a latch pass that has broken in this audit. */
+static bool passes(const struct round *round, const struct latch *latch)
+{
+	return latch->word.state == LATCH_STATE_ESTABLISHED ||
+	       (latch->word.state == LATCH_STATE_BROKEN &&
+		latch_mode_passes(round->mode, latch->decided));
+}
+
 static int dispose(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct round *round = context;
@@ -235,7 +245,7 @@ static int dispose(void *context, const struct latch_flow *flow, const struct la
 	bool due = is_due(round, flow, latch, &step);
 
 	if (flow->protocol == IPPROTO_SCTP)
-		sctp_disposition_add(&round->sctp, flow, latch, due);
+		sctp_disposition_add(&round->sctp, flow, latch, passes(round, latch), due);
 	else if (due)
 		try_now(round, flow, latch, step);
 	return 0;
@@ -254,6 +264,11 @@ static void on_association_ended(void *context, const struct latch_flow *flow,
 
 /* ---- rounds */
 
+static uint64_t min_ms(uint64_t one, uint64_t other)
+{
+	return one < other ? one : other;
+}
+
 static unsigned int wait_ms(const struct round *round, int err)
 {
 	uint64_t now_ms = loop_now_ms();
@@ -270,6 +285,7 @@ static void on_timer(void *context)
 	struct disposition *d = context;
 	struct round round = {
 		.disposition = d,
+		.mode = mode_read(d->maps),
 		.now_ms = loop_now_ms(),
 		.next_ms = ATTEMPT_NEVER,
 	};
@@ -288,6 +304,10 @@ static void on_timer(void *context)
 	else
 		attempts_end_round(&d->attempts);
 	d->ended_ms = loop_now_ms();
+	if (d->again && !round.more) {
+		d->again = false;
+		round.next_ms = min_ms(round.next_ms, d->ended_ms + DISPOSITION_RETRY_MS);
+	}
 	if (err || round.more || round.next_ms != ATTEMPT_NEVER)
 		loop_timer_arm(&d->timer, wait_ms(&round, err));
 }
@@ -305,6 +325,12 @@ void disposition_run_soon(struct disposition *d)
 
 	loop_timer_arm(&d->timer,
 		       d->ended_ms && due_ms > now_ms ? (unsigned int)(due_ms - now_ms) : 0);
+}
+
+void disposition_run_twice(struct disposition *d)
+{
+	d->again = true;
+	disposition_run_soon(d);
 }
 
 void disposition_stop(struct disposition *d)

@@ -38,12 +38,18 @@ struct disposition {
 	const struct news_bus *news; /* LATCH_RESET: a socket was ended or made to time out */
 	struct attempts attempts;
 	uint64_t ended_ms; /* the last round */
+	bool again;	   /* one round more, later */
 };
 
 /* The caller sets maps and news. Starts with the latches that an earlier latchd left BROKEN. */
 void disposition_start(struct disposition *disposition, struct loop *loop);
 /* Call it when a latch breaks. */
 void disposition_run_soon(struct disposition *disposition);
+/*
+ * Call it when enforcement begins. A packet that is under way may still leave the mark of its flow
+ * behind the first walk.
+ */
+void disposition_run_twice(struct disposition *disposition);
 void disposition_stop(struct disposition *disposition);
 
 #endif

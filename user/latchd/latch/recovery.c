@@ -2,16 +2,19 @@
 #include "latchd/latch/recovery.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "latch_mode.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/net/socket_diag.h"
 #include "latchd/maps/tables.h"
 
 struct recovery_walk {
 	const struct kernel_maps *maps;
-	unsigned int count; /* closed latches */
+	uint32_t mode;
+	unsigned int count; /* latches that lost their peer */
 };
 
 static int unbind_sa(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
@@ -20,6 +23,13 @@ static int unbind_sa(void *context, const struct latch_sa_key *key, const struct
 	int result = sa_set(walk->maps, key, sa->word.serial, LATCH_SA_PENDING, 0, false);
 
 	return result < 0 ? result : 0;
+}
+
+static bool passes(const struct recovery_walk *walk, const struct latch *latch)
+{
+	return latch_mode_is_audit(walk->mode) &&
+	       (latch->word.state == LATCH_STATE_ESTABLISHED ||
+		latch->word.state == LATCH_STATE_LARVAL || latch->decided == walk->mode);
 }
 
 /* Broken first: the gates must drop the RST of the socket. */
@@ -32,6 +42,11 @@ static int close_latch(void *context, const struct latch_flow *flow, const struc
 	if (latch->word.state == LATCH_STATE_LISTENER)
 		return 0;
 	walk->count++;
+	/* Audit mode ends no connection: this one is refused when enforcement begins. */
+	if (passes(walk, latch) && latch->word.state != LATCH_STATE_CLOSED) {
+		result = latch_forget_peer(walk->maps, flow, latch->id);
+		return result < 0 ? result : 0;
+	}
 	result = latch_break(walk->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
 	if (result < 0)
 		return result;
@@ -50,8 +65,9 @@ static int close_all(struct recovery_walk *walk)
 
 static void log_damage(const struct recovery_walk *walk)
 {
-	log_error("latch", "identity table damaged: %u latches closed, all SAs unbound",
-		  walk->count);
+	log_error("latch", "identity table damaged: %u latches %s, all SAs unbound", walk->count,
+		  latch_mode_is_audit(walk->mode) ? "broken for the time when enforcement begins"
+						  : "closed");
 }
 
 int recovery_load_identities(const struct kernel_maps *maps, struct identities **ret,
@@ -65,9 +81,12 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 
 int recovery_repair_identities(const struct kernel_maps *maps, struct identities *identities)
 {
-	struct recovery_walk walk = {.maps = maps};
+	struct recovery_walk walk = {.maps = maps, .mode = mode_read(maps)};
 	int err = close_all(&walk);
 
+	/* Its rows would name other peers. */
+	if (!err)
+		err = audits_clear(maps);
 	if (!err)
 		err = identities_reset(identities);
 	if (!err)

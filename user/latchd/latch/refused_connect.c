@@ -22,7 +22,7 @@ int refused_connect_end(const struct kernel_maps *maps, const struct latch_event
 	int err;
 
 	/* The flow may have got its latch meanwhile. */
-	if (!is_final(event) || latch_get(maps, &event->flow, &latch) != -ENOENT)
+	if (event->audited || !is_final(event) || latch_get(maps, &event->flow, &latch) != -ENOENT)
 		return -ENOENT;
 	err = socket_diag_destroy_connecting(&event->flow, 0);
 	return err == -EISCONN ? -ENOENT : err;

@@ -69,12 +69,12 @@ static int add_broken(struct sctp_disposition *round, const struct latch_flow *f
 }
 
 void sctp_disposition_add(struct sctp_disposition *round, const struct latch_flow *flow,
-			  const struct latch *latch, bool ends)
+			  const struct latch *latch, bool passes, bool ends)
 {
 	int err = 0;
 
 	/* A handshake has no association yet, so no other path belongs to it. */
-	if (latch->word.state == LATCH_STATE_ESTABLISHED && latch->association)
+	if (passes && latch->association)
 		err = add_live(round, latch->association);
 	else if (ends)
 		err = add_broken(round, flow, latch);

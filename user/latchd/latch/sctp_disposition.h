@@ -27,16 +27,16 @@ struct sctp_broken {
 
 /* Zeroed before the walk over all latches, which calls sctp_disposition_add() for each. */
 struct sctp_disposition {
-	uint64_t *live; /* associations with an ESTABLISHED path */
+	uint64_t *live; /* associations with a path that passes */
 	size_t live_count, live_room;
 	struct sctp_broken *broken;
 	size_t broken_count, broken_room;
 	int err;
 };
 
-/* ends: the latch is BROKEN, and its association is to be ended. */
+/* ends: the latch is BROKEN, and its association is to be ended, unless another path passes. */
 void sctp_disposition_add(struct sctp_disposition *round, const struct latch_flow *flow,
-			  const struct latch *latch, bool ends);
+			  const struct latch *latch, bool passes, bool ends);
 
 /*
  * result: of a latch for which ABORTs were sent, or could not be. 0, -ENOENT when no tag or

@@ -16,6 +16,8 @@ struct kernel_maps {
 	int rules;	  /* __u32 -> struct latch_rule; settings.rule_count are in force */
 	int settings;	  /* one struct latch_settings */
 	int spd_stamps;	  /* namespace cookie -> time of its last event of the SPD */
+	int audits;	  /* struct latch_audit_key -> struct latch_audit */
+	int audit_shares; /* LATCH_AUDIT_SHARE_ALL and rules -> __u64, rows of audits */
 	int clock;	  /* one struct latch_clock */
 	int drops;	  /* enum latch_drop -> struct latch_drop_count, per CPU */
 	int counters;	  /* enum latch_counter -> __u64, per CPU */

@@ -5,6 +5,9 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "latch_mode.h"
+#include "latchd/maps/tables.h"
+
 #define CONTROL_TRIES 64
 
 /*
@@ -52,6 +55,17 @@ int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, _
 	};
 
 	return run_on_latch(maps, &control, ret_word);
+}
+
+int latch_forget_peer(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_FORGET_PEER,
+		.flow = *flow,
+		.latch_id = id,
+	};
+
+	return run(maps, &control);
 }
 
 int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
@@ -178,6 +192,21 @@ int latch_rules_switch(const struct kernel_maps *maps, __u32 count)
 	if (result > 0)
 		result = -EINVAL;
 	return result;
+}
+
+int latch_mode_switch(const struct kernel_maps *maps, bool audit)
+{
+	struct latch_control control = {.op = LATCH_CONTROL_MODE, .audit = audit};
+	struct latch_settings settings;
+	int result = settings_read(maps, &settings);
+
+	if (!result && audit && !latch_mode_is_audit(settings.mode))
+		result = audits_clear(maps);
+	if (!result)
+		result = run(maps, &control);
+	if (result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED)
+		return result == LATCH_CONTROL_DONE;
+	return result < 0 ? result : -EINVAL;
 }
 
 int latch_rule_of(const struct kernel_maps *maps, const struct latch_flow *flow,

@@ -20,12 +20,26 @@ int latch_break(const struct kernel_maps *maps, const struct latch_flow *flow, _
 int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
+/*
+ * Breaks the latch for good, and takes its params: its peer is no longer known. A mark stays one.
+ */
+int latch_forget_peer(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 
-/* True: ESTABLISHED or BROKEN. Only such a latch can break or heal. */
+/* True: the mark of a flow that audit mode has let begin. It has no peer, and never heals. */
+static inline bool latch_is_mark(const struct latch *latch)
+{
+	return latch->word.reasons & LATCH_REASON_REFUSED;
+}
+
+/*
+ * True: ESTABLISHED or BROKEN, with a peer. Only such a latch can break or heal. A reason more on a
+ * mark would come from SAs that are not its own.
+ */
 static inline bool latch_is_live(const struct latch *latch)
 {
-	return latch->word.state == LATCH_STATE_ESTABLISHED ||
-	       latch->word.state == LATCH_STATE_BROKEN;
+	return (latch->word.state == LATCH_STATE_ESTABLISHED ||
+		latch->word.state == LATCH_STATE_BROKEN) &&
+	       !latch_is_mark(latch);
 }
 
 /* Adds spd, a set of enum latch_spd, to the latch. */
@@ -64,6 +78,11 @@ int association_forget(const struct kernel_maps *maps, const struct latch_flow *
  * errno.
  */
 int latch_rules_switch(const struct kernel_maps *maps, __u32 count);
+/*
+ * Switches to audit mode, or to enforcement (latch_mode.h). A switch to audit mode empties the
+ * audit table. 1: switched, 0: it was so already, or a negative errno.
+ */
+int latch_mode_switch(const struct kernel_maps *maps, bool audit);
 /*
  * Finds the rule that decides over the flow. direction: in which it was opened; NONE =
  * unknown. *ret_rule: an index, or LATCH_RULE_NONE.

@@ -156,6 +156,79 @@ int counters_read(const struct kernel_maps *maps, uint64_t ret[LATCH_COUNTER_COU
 	return err;
 }
 
+int clock_read(const struct kernel_maps *maps, struct latch_clock *ret)
+{
+	uint32_t key = 0;
+
+	return bpf_map_lookup_elem(maps->clock, &key, ret);
+}
+
+int settings_read(const struct kernel_maps *maps, struct latch_settings *ret)
+{
+	uint32_t key = 0;
+
+	return bpf_map_lookup_elem(maps->settings, &key, ret);
+}
+
+uint32_t mode_read(const struct kernel_maps *maps)
+{
+	struct latch_settings settings;
+
+	return settings_read(maps, &settings) ? 0 : settings.mode;
+}
+
+/* ---- the audit table */
+
+struct audit_walk {
+	audit_visit_fn visit;
+	void *context;
+};
+
+static int visit_audit(void *context, const void *key, const void *value)
+{
+	const struct audit_walk *walk = context;
+
+	return walk->visit(walk->context, key, value);
+}
+
+int audits_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor,
+		     audit_visit_fn visit, void *context)
+{
+	struct audit_walk walk = {.visit = visit, .context = context};
+
+	return map_walk_part(maps->audits, sizeof(struct latch_audit_key),
+			     sizeof(struct latch_audit), cursor, visit_audit, &walk);
+}
+
+int audits_walk(const struct kernel_maps *maps, audit_visit_fn visit, void *context)
+{
+	struct audit_walk walk = {.visit = visit, .context = context};
+
+	return map_walk(maps->audits, sizeof(struct latch_audit_key), sizeof(struct latch_audit),
+			visit_audit, &walk);
+}
+
+static int delete_audit(void *context, const void *key, const void *value)
+{
+	const struct kernel_maps *maps = context;
+	int err = bpf_map_delete_elem(maps->audits, key);
+
+	(void)value;
+	return err == -ENOENT ? 0 : err;
+}
+
+int audits_clear(const struct kernel_maps *maps)
+{
+	int err = map_walk(maps->audits, sizeof(struct latch_audit_key), sizeof(struct latch_audit),
+			   delete_audit, (void *)maps);
+	const uint64_t none = 0;
+	uint32_t share;
+
+	for (share = 0; !err && share < LATCH_AUDIT_SHARES; share++)
+		err = bpf_map_update_elem(maps->audit_shares, &share, &none, BPF_ANY);
+	return err;
+}
+
 uint32_t latches_capacity(const struct kernel_maps *maps)
 {
 	struct bpf_map_info info = {0};

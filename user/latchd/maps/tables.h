@@ -51,6 +51,20 @@ int counters_read(const struct kernel_maps *maps, uint64_t ret[LATCH_COUNTER_COU
  */
 int spd_last_edit(const struct kernel_maps *maps, uint64_t netns, uint64_t *ret_ns);
 
+int clock_read(const struct kernel_maps *maps, struct latch_clock *ret);
+int settings_read(const struct kernel_maps *maps, struct latch_settings *ret);
+/* The mode word (latch_mode.h). 0, which is enforcement, if the kernel does not answer. */
+uint32_t mode_read(const struct kernel_maps *maps);
+
+typedef int (*audit_visit_fn)(void *context, const struct latch_audit_key *key,
+			      const struct latch_audit *row);
+/* What enforcement would have dropped in this audit, or the last one. */
+int audits_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor,
+		     audit_visit_fn visit, void *context);
+int audits_walk(const struct kernel_maps *maps, audit_visit_fn visit, void *context);
+/* Deletes every row, and what the rows take of their shares. 0 or a negative errno. */
+int audits_clear(const struct kernel_maps *maps);
+
 /* max_entries of the latch map; 0 if the kernel does not answer. */
 uint32_t latches_capacity(const struct kernel_maps *maps);
 

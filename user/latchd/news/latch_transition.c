@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "latch_mode.h"
 #include "latchd/maps/latch_control.h"
+#include "latchd/maps/tables.h"
 
 static int take(const struct kernel_maps *maps, const struct latch_transition *t,
 		union latch_word *ret_word)
@@ -25,6 +27,15 @@ static bool is_news(const struct latch_transition *t, union latch_word now)
 						 : now.state == LATCH_STATE_ESTABLISHED;
 }
 
+/* A latch that breaks is judged by the mode of now, one that heals by that of its break. */
+static bool is_audited(const struct kernel_maps *maps, const struct latch_transition *t)
+{
+	uint32_t mode = mode_read(maps);
+
+	return latch_mode_passes(mode, t->kind == LATCH_TRANSITION_BREAK ? mode
+									 : t->latch->decided);
+}
+
 int latch_transition(const struct kernel_maps *maps, const struct news_bus *news,
 		     const struct latch_transition *t, union latch_word *ret_word)
 {
@@ -39,6 +50,7 @@ int latch_transition(const struct kernel_maps *maps, const struct news_bus *news
 				     .flow = t->flow,
 				     .latch = t->latch,
 				     .cause = t->cause,
+				     .audited = is_audited(maps, t),
 			     });
 	if (result >= 0 && ret_word)
 		*ret_word = now;

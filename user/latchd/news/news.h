@@ -31,6 +31,7 @@ enum news_kind {
 	NEWS_SA_BOUND,	   /* sa */
 	NEWS_NETNS_SERVED, /* netns: a key manager serves it; this attachment has bound no SA yet */
 	NEWS_FEED_AWAY,	   /* netns: its key manager is gone, and may come back elsewhere */
+	NEWS_MODE_CHANGED, /* audited, cause: audit mode is in force now, or enforcement */
 	NEWS_EVENTS_LOST,  /* count: kernel events lost since the last such record */
 };
 
@@ -96,7 +97,8 @@ struct news {
 	 * ended, or another negative errno.
 	 */
 	int error;
-	bool again; /* LATCH_RESET: an earlier attempt was published already */
+	bool again;   /* LATCH_RESET: an earlier attempt was published already */
+	bool audited; /* LATCH_BROKEN, _HEALED: in audit mode, where its packets pass */
 };
 
 typedef void (*news_fn)(void *context, const struct news *news);

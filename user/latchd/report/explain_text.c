@@ -65,6 +65,15 @@ static void on_admin(const struct history_record *record, uint64_t latch_id, boo
 		NEXT("latchctl heal %" PRIx64, latch_id);
 }
 
+static void on_mark(const struct explanation *e, bool gone, struct explain_texts *ret)
+{
+	CAUSE("it began in audit mode, where enforcement would have refused it");
+	if (!gone && e->latch.refusal)
+		CAUSE(" (%s)", latch_drop_name((enum latch_drop)e->latch.refusal));
+	NEXT("make its peer prove itself before enforcement begins: latchctl audit shows what is "
+	     "missing; then connect again");
+}
+
 static void on_reason(const struct explanation *e, uint8_t reason, struct explain_texts *ret)
 {
 	const struct history_record *record = &e->record;
@@ -90,6 +99,9 @@ static void on_reason(const struct explanation *e, uint8_t reason, struct explai
 		return;
 	case LATCH_REASON_ADMIN:
 		on_admin(record, gone ? record->latch_id : e->latch.id, gone, ret);
+		return;
+	case LATCH_REASON_REFUSED:
+		on_mark(e, gone, ret);
 		return;
 	}
 }
@@ -134,9 +146,13 @@ static void on_dropped(const struct explanation *e, struct explain_texts *ret)
 		      (uint64_t)e->latch.drops);
 	if (!e->has_record || !e->record.packet.time_ns)
 		return;
-	CAUSE("; dropped %" PRIu64 " packets, the last reported one as %s",
-	      e->found == EXPLAIN_LATCH ? (uint64_t)e->latch.drops : e->record.drops,
-	      latch_drop_name(e->record.packet.drop));
+	if (e->record.packet.audited)
+		CAUSE("; enforcement would have dropped packets, the last reported one as %s",
+		      latch_drop_name(e->record.packet.drop));
+	else
+		CAUSE("; dropped %" PRIu64 " packets, the last reported one as %s",
+		      e->found == EXPLAIN_LATCH ? (uint64_t)e->latch.drops : e->record.drops,
+		      latch_drop_name(e->record.packet.drop));
 	if (e->record.packet.owner.known)
 		CAUSE(" (its SA is of %s)", name_of(owner, &e->record.packet.owner));
 }
@@ -164,6 +180,9 @@ static void on_live(const struct report_source *source, const struct explanation
 	switch (latch->word.state) {
 	case LATCH_STATE_BROKEN:
 		on_reason(e, reason_of(e), ret);
+		if (e->audited)
+			CAUSE("; in audit mode its packets pass: enforcement would have broken it, "
+			      "and does when it begins");
 		return;
 	case LATCH_STATE_ESTABLISHED:
 		CAUSE("packets pass under SAs of %s with the latched parameters, and under no other",
@@ -299,7 +318,9 @@ static void on_refused(const struct history_record *record, struct explain_texts
 		return;
 	}
 	on_drop_reason(record, ret);
-	if (record->reset && !record->reset_error)
+	if (record->packet.audited)
+		CAUSE("; it passed in audit mode: enforcement would have refused it");
+	else if (record->reset && !record->reset_error)
 		CAUSE("; connect() ended with ECONNABORTED");
 	else
 		CAUSE("; %" PRIu64 " such events, packets dropped", record->count);

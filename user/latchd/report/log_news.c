@@ -129,6 +129,8 @@ static void break_text(char *out, size_t size, const struct log_news *log, const
 	case LATCH_REASON_ADMIN:
 		requester_text(out, size, cause->requester);
 		return;
+	case LATCH_REASON_REFUSED: /* set by the programs, before the first packet */
+		break;
 	}
 	out[0] = '\0';
 }
@@ -169,7 +171,26 @@ static void log_broken(struct log_news *log, const struct news *news)
 	subject_text(subject, news, "broken", news->cause.reason);
 	peer_text(peer, log, news->latch->word.params);
 	break_text(details, sizeof(details), log, news);
-	log_warn(NULL, "%s latched to %s; %s", subject, peer, details);
+	log_warn(NULL, "%s latched to %s; %s%s", subject, peer, details,
+		 news->audited ? "; audit mode, packets pass" : "");
+}
+
+static void log_mode(const struct news *news)
+{
+	char details[DETAILS_SIZE] = "by the configuration";
+
+	if (news->cause.requester)
+		requester_text(details, sizeof(details), news->cause.requester);
+	if (news->audited)
+		log_error(NULL,
+			  "mode audit in force: %s; nothing is dropped or reset, but what "
+			  "enforcement has broken",
+			  details);
+	else
+		log_warn(NULL,
+			 "mode enforce in force: %s; what audit mode has let pass is dropped and "
+			 "reset",
+			 details);
 }
 
 static void log_healed(struct log_news *log, const struct news *news)
@@ -273,7 +294,10 @@ static void log_refused(struct log_news *log, const struct news *news)
 	log->refused = 0;
 	flow_text(flow, &event->flow, event->direction);
 	rival_text(rival, log, news->rival);
-	if (!news->error)
+	if (event->audited)
+		log_warn(NULL, "flow not refused (%s): %s%s; audit mode, packets pass%s",
+			 latch_drop_name(event->drop), flow, rival, more);
+	else if (!news->error)
 		log_warn(NULL, "flow refused (%s): %s%s; connect() ended%s",
 			 latch_drop_name(event->drop), flow, rival, more);
 	else if (news->error == -ENOENT)
@@ -333,6 +357,9 @@ static void on_news(void *context, const struct news *news)
 		return;
 	case NEWS_SA_BOUND:
 		log_bound(log, &news->sa);
+		return;
+	case NEWS_MODE_CHANGED:
+		log_mode(news);
 		return;
 	case NEWS_KERNEL_EVENT:
 		log_kernel_event(log, news->event);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON of the control socket: a document for each of status, list and sa, an object for
- * each event of monitor, and the answers to requests. A table that cannot be read whole
+ * JSON of the control socket: a document for each of status, list, sa and audit, an object
+ * for each event of monitor, and the answers to requests. A table that cannot be read whole
  * fails the document (the writer's error), which is never shortened. Unknown values are
  * null: the peer of an unattributed SA, params that are not in the table.
  */
@@ -55,6 +55,7 @@ struct report_source {
 	bool fresh;			       /* counts for the next document in any case */
 	unsigned int missing_pins;	       /* maps that a later latchd would not find */
 	bool fixed_pins;		       /* bpffs is read-only */
+	bool wants_audit, wants_enforce;       /* by the configuration */
 	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
 	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
 	const void *refusal_context;
@@ -72,6 +73,8 @@ void report_status(struct json_writer *w, const struct report_source *source);
 /* The next part of the document. True: it was the last one, or the writer has an error. */
 bool report_list(struct json_writer *w, const struct report_source *source,
 		 struct map_cursor *cursor);
+bool report_audit(struct json_writer *w, const struct report_source *source,
+		  struct map_cursor *cursor);
 bool report_sa(struct json_writer *w, const struct report_source *source,
 	       struct map_cursor *cursor);
 
@@ -84,6 +87,12 @@ bool report_sa(struct json_writer *w, const struct report_source *source,
  */
 bool report_news(struct json_writer *w, const struct report_source *source,
 		 const struct news *news);
+
+/* The answer to "mode". error: 0 or a negative errno, and then "error" and "code". */
+void report_mode(struct json_writer *w, const struct report_source *source, bool changed,
+		 int error);
+/* "mode" and "mode_since" of the settings in force. */
+void report_mode_members(struct json_writer *w, const struct report_source *source);
 
 /* The answer to "break", "heal" or "close": the latch's new state, or "error" and "code". */
 void report_request(struct json_writer *w, const struct admin_result *result);

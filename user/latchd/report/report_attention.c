@@ -10,6 +10,7 @@
 #include "common/cleanup.h"
 #include "common/loop.h"
 #include "common/names.h"
+#include "latch_mode.h"
 #include "latchd/maps/tables.h"
 #include "latchd/report/report_parts.h"
 
@@ -135,6 +136,26 @@ static void add_pins(struct json_writer *w, const struct report_source *source)
 		    source->missing_pins);
 }
 
+static void add_mode(struct json_writer *w, const struct report_source *source)
+{
+	if (source->wants_audit && !latch_mode_is_audit(mode_read(source->maps)))
+		add(w, "mode-differs", "mode",
+		    "the configuration has mode = audit, in force is enforcement; run: latchctl "
+		    "mode audit, or correct the configuration");
+}
+
+static void add_unmarked(struct json_writer *w, const struct report_source *source)
+{
+	struct latch_clock clock;
+
+	if (!clock_read(source->maps, &clock) && clock.audit_unmarked)
+		add(w, "audit-unmarked", "marks",
+		    "%" PRIu64 " connections began in audit mode without room for their mark: "
+		    "enforcement does not refuse all of them; see latchctl audit, and end those "
+		    "connections before",
+		    (uint64_t)clock.audit_unmarked);
+}
+
 static void add_larval(struct json_writer *w, uint64_t larval)
 {
 	if (larval)
@@ -196,6 +217,8 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 	add_gates(w, source, false);
 	add_tables(w, latches);
 	add_pins(w, source);
+	add_mode(w, source);
+	add_unmarked(w, source);
 	add_recent(w, source->recent);
 	json_array_end(w);
 }

@@ -27,3 +27,9 @@ void report_event_sa_key(struct json_writer *w, const struct latch_sa_key *key)
 	json_member_string(w, "proto", ipsec_protocol_name(key->protocol));
 	json_member_uint(w, "netns", key->netns);
 }
+
+void report_audited(struct json_writer *w, bool audited)
+{
+	if (audited)
+		json_member_bool(w, "audited", true);
+}

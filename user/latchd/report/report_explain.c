@@ -102,6 +102,7 @@ static void write_live_latch(struct json_writer *w, const struct report_source *
 	report_peer(w, source, params);
 	report_local_id(w, source, params);
 	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
+	json_member_bool(w, "audited", e->audited);
 	json_member_uint(w, "drops", latch->drops);
 }
 
@@ -117,6 +118,7 @@ static void write_former_latch(struct json_writer *w, const struct history_recor
 	write_side_peer(w, &record->want);
 	json_member_string(w, "local_id", record->want.known ? record->want.local.id : NULL);
 	json_member_string(w, "disposition", NULL);
+	json_member_bool(w, "audited", false);
 	json_member_uint(w, "drops", record->drops);
 }
 
@@ -143,7 +145,10 @@ static void write_dropped(struct json_writer *w, const struct history_record *re
 {
 	const struct history_packet *packet = &record->packet;
 
-	json_member_string(w, "verdict", record->elsewhere ? "passed" : "dropped");
+	json_member_string(w, "verdict",
+			   packet->audited     ? "audited"
+			   : record->elsewhere ? "passed"
+					       : "dropped");
 	report_time(w, "time", packet->time_ns);
 	json_member_string(w, "packet",
 			   packet->direction == LATCH_DIRECTION_OUT ? "egress" : "ingress");

@@ -50,6 +50,7 @@ static void ring_drop(struct json_writer *w, const struct report_source *source,
 	report_direction(w, event->direction);
 	report_peer(w, source, event->word.params);
 	json_member_uint(w, "drops", event->drops);
+	report_audited(w, event->audited);
 	write_event_sa(w, &event->sa);
 }
 
@@ -61,6 +62,7 @@ static void ring_refused(struct json_writer *w, const struct report_source *sour
 	report_flow(w, &event->flow);
 	report_direction(w, event->direction);
 	report_rule(w, source, event->rule, source->rule_set);
+	report_audited(w, event->audited);
 	write_event_sa(w, &event->sa);
 }
 

@@ -97,6 +97,16 @@ static void write_broken(struct json_writer *w, const struct report_source *sour
 		report_want_got(w, source, news->latch->word.params, cause->got);
 	if (cause->policy)
 		write_policy(w, cause->policy);
+	report_audited(w, news->audited);
+	json_object_end(w);
+}
+
+static void write_mode(struct json_writer *w, const struct news *news)
+{
+	begin_now(w, "mode-changed");
+	json_member_string(w, "mode", news->audited ? "audit" : "enforce");
+	if (news->cause.requester)
+		write_requester(w, news->cause.requester);
 	json_object_end(w);
 }
 
@@ -198,6 +208,9 @@ bool report_news(struct json_writer *w, const struct report_source *source, cons
 		return true;
 	case NEWS_EVENTS_LOST:
 		write_lost(w, news->count);
+		return true;
+	case NEWS_MODE_CHANGED:
+		write_mode(w, news);
 		return true;
 	case NEWS_FLOW_REFUSED: /* as a kernel event */
 	case NEWS_NETNS_SERVED:

@@ -120,9 +120,15 @@ static const struct latch_identity *identity_of(const struct report_source *sour
 
 void report_peer(struct json_writer *w, const struct report_source *source, uint16_t params)
 {
+	report_peer_as(w, source, "peer", params);
+}
+
+void report_peer_as(struct json_writer *w, const struct report_source *source, const char *key,
+		    uint16_t params)
+{
 	const struct latch_identity *peer = identity_of(source, params, false);
 
-	json_key(w, "peer");
+	json_key(w, key);
 	if (!peer) {
 		json_null(w);
 		return;

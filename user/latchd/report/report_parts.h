@@ -29,6 +29,9 @@ void report_reasons(struct json_writer *w, uint8_t reasons);
 
 /* "peer", and "local_id" */
 void report_peer(struct json_writer *w, const struct report_source *source, uint16_t params);
+/* The same under another key. */
+void report_peer_as(struct json_writer *w, const struct report_source *source, const char *key,
+		    uint16_t params);
 void report_local_id(struct json_writer *w, const struct report_source *source, uint16_t params);
 
 /* "encr", "encr_bits", "integ", "integ_bits", "icv_bits", "esn", "replay_protection" */

@@ -106,6 +106,7 @@ static void status_enforcement(struct json_writer *w, const struct report_source
 	json_key(w, "enforcement");
 	json_object_begin(w);
 	json_member_bool(w, "on", enforcement_is_on(source->enforcement));
+	report_mode_members(w, source);
 	json_member_string(w, "cgroup", source->cgroup);
 	status_cgroups(w, source);
 	json_key(w, "programs");

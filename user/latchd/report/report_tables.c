@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "latch_mode.h"
 #include "latchd/maps/tables.h"
 #include "common/names.h"
 #include "latchd/report/report_parts.h"
@@ -6,6 +7,7 @@
 struct table_walk {
 	struct json_writer *w;
 	const struct report_source *source;
+	uint32_t mode;
 };
 
 static void begin(struct json_writer *w, const char *rows)
@@ -71,6 +73,13 @@ static void latch_listener(struct json_writer *w, const struct latch *latch)
 	json_object_end(w);
 }
 
+/* BROKEN, and its packets pass until enforcement begins. */
+static bool is_audited(const struct table_walk *walk, const struct latch *latch)
+{
+	return latch->word.state == LATCH_STATE_BROKEN &&
+	       latch_mode_passes(walk->mode, latch->decided);
+}
+
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	const struct table_walk *walk = context;
@@ -89,6 +98,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);
+	json_member_bool(w, "audited", is_audited(walk, latch));
 	report_rule(w, walk->source, latch->rule, latch->rule_set);
 	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
 	report_time(w, "since", latch->changed);
@@ -101,7 +111,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 bool report_list(struct json_writer *w, const struct report_source *source,
 		 struct map_cursor *cursor)
 {
-	struct table_walk walk = {.w = w, .source = source};
+	struct table_walk walk = {.w = w, .source = source, .mode = mode_read(source->maps)};
 
 	if (!cursor->begun)
 		begin(w, "latches");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "latch_mode.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/news/latch_transition.h"
 #include "latchd/spd/policy_routes.h"
@@ -22,6 +23,7 @@ struct check {
 	bool has_second;
 	bool held;   /* the namespace has policy entries of latchd now */
 	bool healed; /* at least one latch was healed */
+	bool audits; /* audit mode makes no new policy entries */
 	int err;     /* the first */
 };
 
@@ -208,13 +210,18 @@ static int on_unprotected(struct check *check, const struct latch_flow *flow,
 			  struct finding *finding)
 {
 	unsigned int time_ms = finding->missing ? check->watch->grace_ms : SPD_PASSING_MS;
-	bool protect = latch->rule_flags & LATCH_RULE_PROTECT;
+	bool protect = latch->rule_flags & LATCH_RULE_PROTECT, refrain;
 	int err;
 
 	err = protect ? find_again(check, flow, latch, params, finding) : 0;
 	if (err || !finding->unprotected)
 		return err;
-	if (protect && hold(check, flow, latch, finding))
+	/* Enforcement makes the entries when it begins. What it could not hold, it would break. */
+	refrain = check->audits && !spd_protect_holds(finding->view, flow);
+	if (protect && refrain &&
+	    spd_protect_could_add(finding->view, flow, latch, &finding->query))
+		return 0;
+	if (protect && !refrain && hold(check, flow, latch, finding))
 		return heal_latch(check, flow, latch);
 	if (latch->word.reasons & LATCH_REASON_SPD_CHANGE ||
 	    !spd_grace_is_over(&check->watch->grace, flow->netns, latch->id, time_ms))
@@ -301,7 +308,11 @@ static int check_latches(struct check *check, bool all)
 
 int spd_check(struct spd_watch *watch, uint64_t netns, bool all)
 {
-	struct check check = {.watch = watch, .netns = netns};
+	struct check check = {
+		.watch = watch,
+		.netns = netns,
+		.audits = latch_mode_is_audit(mode_read(watch->maps)),
+	};
 	int err = spd_view_load(watch->maps, netns, &check.view);
 
 	/* The namespace has no process: the reaper deletes the rest of its latches. */

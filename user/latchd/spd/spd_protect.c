@@ -35,6 +35,11 @@ static const struct policy *find_entry(struct spd_view *view, const struct latch
 	return NULL;
 }
 
+bool spd_protect_holds(struct spd_view *view, const struct latch_flow *flow)
+{
+	return find_entry(view, flow, POLICY_OUT) && find_entry(view, flow, POLICY_IN);
+}
+
 /* The kernel holds one policy for a selector. An entry of latchd must not replace that policy. */
 static bool is_taken(struct spd_view *view, const struct latch_flow *flow)
 {
@@ -107,6 +112,15 @@ static int protect_direction(struct spd_view *view, const struct latch_flow *flo
 	if (err)
 		return err;
 	return present ? 0 : 1;
+}
+
+bool spd_protect_could_add(struct spd_view *view, const struct latch_flow *flow,
+			   const struct latch *latch, const struct policy_query *query)
+{
+	struct policy_entry entry;
+
+	return !is_taken(view, flow) && !fill_entry(view, flow, latch, query, POLICY_OUT, &entry) &&
+	       !fill_entry(view, flow, latch, query, POLICY_IN, &entry);
 }
 
 int spd_protect_add(struct spd_view *view, const struct latch_flow *flow, const struct latch *latch,

@@ -23,6 +23,12 @@ int spd_protect_remove(struct spd_view *view, const struct latch_flow *flow);
 int spd_protect_remove_orphans(const struct kernel_maps *maps, const struct spd_view *view,
 			       uint64_t netns);
 
+/* True: the flow has its entries for both directions, which only have to be renewed. */
+bool spd_protect_holds(struct spd_view *view, const struct latch_flow *flow);
+/* What spd_protect_add() would find out, without an entry. */
+bool spd_protect_could_add(struct spd_view *view, const struct latch_flow *flow,
+			   const struct latch *latch, const struct policy_query *query);
+
 /* True: the namespace has entries of latchd. */
 bool spd_protect_has_entries(const struct spd_view *view);
 

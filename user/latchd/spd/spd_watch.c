@@ -283,6 +283,12 @@ void spd_watch_events_lost(struct spd_watch *watch)
 	check_soon(watch);
 }
 
+void spd_watch_recheck(struct spd_watch *watch)
+{
+	watch->periodic = true;
+	check_soon(watch);
+}
+
 void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow)
 {
 	if (!contains(watch->held, watch->held_count, flow->netns))

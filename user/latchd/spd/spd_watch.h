@@ -26,6 +26,8 @@ void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *f
 			     union latch_word word);
 /* Some latch may have been created. */
 void spd_watch_events_lost(struct spd_watch *watch);
+/* The mode has changed: enforcement may protect a flow that audit mode has left alone. */
+void spd_watch_recheck(struct spd_watch *watch);
 void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow);
 
 #endif

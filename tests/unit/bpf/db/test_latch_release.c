@@ -100,6 +100,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wunused-function"
+#include "no_marks.h"
 #include "db/latch_db.h"
 #pragma GCC diagnostic pop
 

@@ -153,6 +153,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wunused-parameter"
+#include "no_marks.h"
 #include "db/listener.h"
 #pragma GCC diagnostic pop
 

@@ -274,6 +274,65 @@ static void expect_dropped(const struct segment *s, enum latch_drop reason, cons
 #define DROPPED(reason, ...) expect_dropped(&(struct segment){__VA_ARGS__}, reason, #__VA_ARGS__)
 #define PASSES(...)	     cr_expect(passes(&(struct segment){__VA_ARGS__}), "%s", #__VA_ARGS__)
 
+/* ---- audit mode: odd */
+
+static void set_mode(uint32_t mode)
+{
+	struct latch_settings settings = {.mode = mode};
+	uint32_t key = 0;
+
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
+static void put_mark_of_mode(enum latch_association_mark mark, uint32_t value, uint32_t mode)
+{
+	struct latch_flow key = mark_key(mark, value);
+	struct latch_association association = {.id = ASSOCIATION, .params = PARAMS, .mode = mode};
+
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.associations, &key, &association, BPF_ANY),
+		     0);
+}
+
+TEST_BOTH(in_audit_mode_a_path_in_clear_joins_an_association_that_began_in_it)
+{
+	put_mark_of_mode(LATCH_MARK_REMOTE_TAG, REMOTE_TAG, 3);
+	set_mode(3);
+	PASSES(.egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG);
+	cr_expect_eq(drops_for(LATCH_DROP_PLAINTEXT), 0);
+	set_mode(4);
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG);
+}
+
+/* Enforcement may have broken another path of it. */
+TEST_BOTH(in_audit_mode_no_path_in_clear_joins_an_association_from_before_it)
+{
+	put_mark_of_mode(LATCH_MARK_REMOTE_TAG, REMOTE_TAG, 2);
+	set_mode(3);
+	DROPPED(LATCH_DROP_PLAINTEXT, .egress = true, .peer = OTHER_PEER, .tag = REMOTE_TAG);
+	DROPPED(LATCH_DROP_PLAINTEXT, .peer = OTHER_PEER, .chunk = INIT);
+}
+
+/* Any host can send it: the tag serves for the ABORT when enforcement begins. */
+TEST_BOTH(in_audit_mode_a_packet_in_clear_passes_and_changes_no_latch_that_stands)
+{
+	struct latch_flow flow = flow_to(LATCHED_PEER);
+	struct latch latch;
+
+	set_mode(3);
+	PASSES(.peer = LATCHED_PEER, .tag = OTHER_TAG, .chunk = DATA);
+	cr_assert_eq(latch_get(&netfilter.maps, &flow, &latch), 0);
+	cr_expect_eq(latch.tag_seen, 0);
+	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
+}
+
+/* Its flow is not known, and may be one that enforcement has broken. */
+Test(gate_sctp, in_audit_mode_a_packet_that_cannot_be_read_is_dropped)
+{
+	family = AF_INET6;
+	set_mode(3);
+	DROPPED(LATCH_DROP_MALFORMED, .peer = LATCHED_PEER, .tag = LOCAL_TAG, .extensions = 9);
+}
+
 /* ---- verdicts */
 
 TEST_BOTH(a_latched_path_carries_nothing_in_clear)

@@ -35,6 +35,7 @@
 #define NAMED_ENDS				 4
 
 #include "latch_abi.h"
+#include "latch_mode.h"
 #include "db/packet_protection.h"
 #include "db/read_once.h"
 #include "db/rule_decision.h"
@@ -71,6 +72,7 @@ struct socket_verdict {
 	enum latch_direction opened;
 	__u32 exempt_stamp;
 	__u32 tunnelled;
+	__u32 mode;
 };
 
 struct datagram_socket {
@@ -171,6 +173,20 @@ static void bpf_ringbuf_submit(void *event, __u64 flags)
 {
 	(void)event, (void)flags;
 }
+
+static __u32 mode_in_force;
+
+static __u32 mode_get(void)
+{
+	return mode_in_force;
+}
+
+static int is_foreign(const struct net *net)
+{
+	return net && net->any;
+}
+
+#include "db/audit.h"
 
 static struct sock *kernel_socket(struct bpf_sock *sk)
 {
@@ -288,6 +304,19 @@ static int is_tunnel(__u64 kind)
 
 #include "gate/udp.h"
 
+int audit_passes(struct passage *p, struct latch *latch, int why)
+{
+	(void)why;
+	return latch_mode_is_audit(mode_in_force) && !p->enforced &&
+	       !(latch && is_blocked(latch, mode_in_force));
+}
+
+int audit_begin(struct passage *p, int foreign)
+{
+	(void)p, (void)foreign;
+	return 0;
+}
+
 int report_elsewhere(const struct passage *p)
 {
 	(void)p;
@@ -363,6 +392,7 @@ static void begin(void)
 	memset(&stored_latch, 0, sizeof(stored_latch));
 	is_stored = has_latch = is_named = false;
 	kernel_sock.sk_txhash = 0;
+	mode_in_force = 0;
 	(void)sas, (void)drops, (void)datagram_sockets;
 }
 
@@ -420,6 +450,27 @@ Test(udp_connections, L_5_2_2_a_datagram_of_the_former_latched_connection_is_dro
 	connect_to(2);
 	cr_expect_eq(gate_sees_it(), GATE_DROP);
 	cr_expect_not(has_latch);
+}
+
+Test(udp_connections, in_audit_mode_a_datagram_of_a_connection_latched_before_it_stays_dropped)
+{
+	latch_connection();
+	make_datagram();
+	mode_in_force = 1;
+	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
+}
+
+Test(udp_connections, in_audit_mode_a_datagram_of_a_connection_latched_in_it_passes)
+{
+	mode_in_force = 1;
+	stored_latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch_connection();
+	make_datagram();
+	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	mode_in_force = 2;
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
 }
 
 Test(udp_connections, a_connection_that_was_not_latched_loses_nothing_by_a_connect)

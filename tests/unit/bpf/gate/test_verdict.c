@@ -83,10 +83,18 @@ int is_served(__u64 netns, int foreign)
 	return served;
 }
 
-int refuse(const struct passage *p, int why)
+int refuse(struct passage *p, int why)
 {
 	(void)p, (void)why;
 	return GATE_DROP;
+}
+
+static int audits;
+
+int audit_passes(struct passage *p, struct latch *which, int why)
+{
+	(void)p, (void)which, (void)why;
+	return audits;
 }
 
 static struct latch latch;
@@ -98,6 +106,7 @@ static void begin(void)
 	memset(&latch, 0, sizeof(latch));
 	sa_is_known = true;
 	served = 1;
+	audits = 0;
 	sas[0].word.state = LATCH_SA_BOUND;
 	sas[0].word.params = PEER;
 	sas[0].installed = boot_time;
@@ -237,4 +246,15 @@ Test(verdict, R_2_4_an_sa_of_an_unknown_mode_starts_no_latch_that_a_rule_require
 	cr_expect_eq(reject_reason(&p, &params_id), LATCH_DROP_OTHER_MODE);
 	p.protection = PACKET_PROTECTED;
 	cr_expect_eq(reject_reason(&p, &params_id), REJECT_NONE);
+}
+
+Test(verdict, a_packet_that_audit_mode_lets_pass_is_not_counted_as_dropped)
+{
+	latch.word.state = LATCH_STATE_ESTABLISHED;
+	latch.word.params = PEER;
+	sas[0].word.params = IMPOSTOR;
+	audits = 1;
+	cr_expect(passes());
+	cr_expect_eq(counts[LATCH_DROP_IDENTITY].ingress, 0);
+	cr_expect_eq(latch.drops, 0);
 }

@@ -10,6 +10,7 @@ Test(config, an_absent_file_gives_the_defaults)
 {
 	cr_assert_eq(config_load(scratch_path("absent"), 0, &config, &failure), 0);
 	cr_expect_eq(config.cgroup_count, 0);
+	cr_expect_eq(config.mode, CONFIG_MODE_KEPT);
 	cr_expect_eq(config.pending_ms, 5000);
 	cr_expect_eq(config.policy_grace_ms, 30000);
 	cr_expect_eq(config.latch_capacity, 65536);
@@ -111,7 +112,7 @@ static const struct refused refused[] = {
 	{"latches = 100\n", 1, "before the first section"},
 	{"[enforce]\nlatch = 100\n", 2, "unknown key \"latch\""},
 	{"[enforce]\nlatch = 100\n", 2,
-	 "expected one of: cgroup, pending-limit, policy-grace, latches"},
+	 "expected one of: cgroup, mode, pending-limit, policy-grace, latches"},
 	{"[enforce]\nsocket = /x\n", 2, "unknown key \"socket\""},
 	{"[control]\nlatches = 100\n", 2, "expected one of: socket, group"},
 	{"[enforce]\n# c\nlatches\n", 3, "expected KEY = VALUE"},
@@ -244,4 +245,16 @@ Test(config, more_than_64_cgroups_are_refused)
 	cr_expect_eq(load(text), -EINVAL);
 	cr_expect(strstr(failure.text, ":66: ") && strstr(failure.text, "at most 64"), "%s",
 		  failure.text);
+}
+
+Test(config, the_mode_is_enforce_or_audit)
+{
+	const struct refused off = {"[enforce]\nmode = off\n", 2,
+				    "bad value \"off\" for mode; expected enforce or audit"};
+
+	cr_assert_eq(load("[enforce]\nmode = audit\n"), 0, "%s", failure.text);
+	cr_expect_eq(config.mode, CONFIG_MODE_AUDIT);
+	cr_assert_eq(load("[enforce]\nmode = enforce\n"), 0, "%s", failure.text);
+	cr_expect_eq(config.mode, CONFIG_MODE_ENFORCE);
+	expect_refused(&off);
 }

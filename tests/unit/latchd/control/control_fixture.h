@@ -102,13 +102,28 @@ static void take_request(void *context, const struct control_request *request,
 	json_object_end(w);
 }
 
+static struct control_mode_request last_mode;
+static int received_modes;
+
+static void take_mode(void *context, const struct control_mode_request *request,
+		      struct json_writer *w)
+{
+	cr_expect_eq(context, &list_size);
+	received_modes++;
+	last_mode = *request;
+	json_object_begin(w);
+	json_object_end(w);
+}
+
 static const struct control_handlers handlers = {
 	.context = &list_size,
 	.status = write_status,
 	.list = write_list,
 	.sa = write_invalid_sa,
 	.explain = write_explain,
+	.audit = write_list,
 	.request = take_request,
+	.mode = take_mode,
 };
 
 static inline void serve(void)

@@ -18,8 +18,9 @@ Test(control, an_answer_is_one_document_and_the_end_of_the_stream)
 }
 
 #define UNKNOWN                                                                                    \
-	"{\"error\":\"unknown request; expected status, list, sa, monitor, explain FLOW, explain " \
-	"ID, break ID, heal ID or close ID\",\"code\":\"unknown-request\"}\n"
+	"{\"error\":\"unknown request; expected status, list, sa, audit, monitor, explain FLOW, "      \
+	"explain ID, break ID, heal ID, close ID, mode audit or mode "                             \
+	"enforce\",\"code\":\"unknown-request\"}\n"
 
 Test(control, unknown_requests_are_rejected)
 {
@@ -59,6 +60,31 @@ Test(control, requests_for_a_latch_carry_action_id_and_pid)
 		cr_expect_eq(last_request.latch_id, rows[i].id);
 		cr_expect_eq(last_request.pid, getpid());
 	}
+}
+
+Test(control, root_switches_the_mode)
+{
+	need_root();
+	expect_answer("mode audit\n", "{}\n");
+	cr_expect_eq(last_mode.audit, true);
+	cr_expect_eq(last_mode.pid, getpid());
+	expect_answer("mode enforce\n", "{}\n");
+	cr_expect_eq(last_mode.audit, false);
+	cr_expect_eq(received_modes, 2);
+	expect_answer("audit\n", "[]\n");
+}
+
+Test(control, an_unknown_mode_changes_nothing)
+{
+	static const char *const requests[] = {"mode \n", "mode off\n", "mode Audit\n",
+					       "mode audit \n", "mode  enforce\n"};
+	size_t i;
+
+	need_root();
+	for (i = 0; i < sizeof(requests) / sizeof(requests[0]); i++)
+		expect_answer(requests[i], "{\"error\":\"unknown mode; expected audit or enforce\","
+					   "\"code\":\"unknown-mode\"}\n");
+	cr_expect_eq(received_modes, 0);
 }
 
 Test(control, a_malformed_id_is_rejected)

@@ -167,6 +167,10 @@ Test(control_file, R_2_2_1_only_root_may_change_a_latch)
 					 "close a latch\",\"code\":\"not-permitted\"}\n");
 	}
 	cr_expect_eq(received_requests, 0);
+	send_request_as(65534, others, daemon_group, "mode audit\n", answer, sizeof(answer));
+	cr_expect_str_eq(answer, "{\"error\":\"not permitted: only root may switch the mode\","
+				 "\"code\":\"not-permitted\"}\n");
+	cr_expect_eq(received_modes, 0);
 	send_request_as(0, others, daemon_group, "close 2\n", answer, sizeof(answer));
 	cr_expect_str_eq(answer, "{}\n");
 	cr_expect_eq(received_requests, 1);

@@ -60,6 +60,55 @@ Test(identities_full, a_full_table_drops_only_unreferenced_params)
 	cr_expect_eq(reload(), 0);
 }
 
+static void put_row(uint16_t params, uint16_t got)
+{
+	struct latch_audit_key key = {.drop = LATCH_DROP_IDENTITY, .params = params};
+	struct latch_audit row = {.flows = 1, .got = got};
+
+	cr_assert_eq(bpf_map_update_elem(maps.audits, &key, &row, BPF_NOEXIST), 0);
+}
+
+static void put_mark(uint16_t refused)
+{
+	struct latch_flow flow = {.netns = 1, .local_port = 9, .family = AF_INET};
+	struct latch latch = {.id = 9, .refused_params = refused};
+
+	latch.word.state = LATCH_STATE_BROKEN;
+	latch.word.reasons = LATCH_REASON_REFUSED;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &latch, BPF_ANY), 0);
+}
+
+/* latchctl audit would name another peer. */
+Test(identities_full, a_full_table_drops_no_params_that_the_audit_names)
+{
+	uint16_t peer, got, refused;
+	struct latch_params params;
+	uint32_t w, i;
+
+	shrink(200, 1000);
+	peer = intern_pair("w.example", "c.example");
+	got = intern_pair("w.example", "d.example");
+	refused = intern_pair("w.example", "e.example");
+	put_row(peer, got);
+	put_mark(refused);
+	w = intern_id("w.example");
+	params = params_of(w, w);
+	for (i = 0; i < 2000; i++) {
+		params.qop.encryption_bits = (__u16)i;
+		intern_params(&params);
+	}
+	cr_expect_eq(intern_pair("w.example", "c.example"), peer);
+	cr_expect_eq(intern_pair("w.example", "d.example"), got);
+	cr_expect_eq(intern_pair("w.example", "e.example"), refused);
+}
+
+/* It is a report: connections do not end for it. */
+Test(identities_full, an_audit_row_without_its_params_is_no_damage)
+{
+	put_row(7, 8);
+	cr_expect_eq(reload(), 0);
+}
+
 Test(identities_full, a_dropped_index_is_reused_only_after_all_others)
 {
 	uint32_t index, last = 0, i;

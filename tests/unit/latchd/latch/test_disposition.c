@@ -249,3 +249,69 @@ Test(disposition, a_broken_sctp_handshake_ends_without_regard_to_other_paths)
 	wait_until(failed_once);
 	cr_expect_eq(last_error, -EAFNOSUPPORT);
 }
+
+/* ---- audit mode */
+
+static void set_mode(bool audit)
+{
+	cr_assert_eq(latch_mode_switch(&maps, audit), 1);
+}
+
+static bool has_ended_a_round(void)
+{
+	return disposition.ended_ms > 0;
+}
+
+Test(disposition, audit_mode_resets_no_latch_that_it_has_decided_until_enforcement_begins)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch latch;
+
+	flow = flow_of(pair.client);
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	set_mode(true);
+	cr_assert_eq(latch_get(&maps, &flow, &latch), 0);
+	cr_assert_eq(latch_break(&maps, &flow, latch.id, LATCH_REASON_SA_CONFLICT, NULL),
+		     LATCH_CONTROL_DONE);
+	disposition_start(&disposition, loop);
+	wait_until(has_ended_a_round);
+	cr_expect_eq(resets + failures, 0);
+	expect_alive(pair.client, pair.server);
+	set_mode(false);
+	disposition_run_soon(&disposition);
+	wait_until(was_reset);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	close_pair(&pair);
+}
+
+/* A packet under way leaves the mark of its flow behind the walk. */
+Test(disposition, a_mark_that_comes_after_the_walk_is_reset_in_a_second_one)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+
+	flow = flow_of(pair.client);
+	set_mode(true);
+	disposition_start(&disposition, loop);
+	wait_until(has_ended_a_round);
+	set_mode(false);
+	disposition.ended_ms = 0;
+	disposition_run_twice(&disposition);
+	wait_until(has_ended_a_round);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	wait_until(was_reset);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	close_pair(&pair);
+}
+
+Test(disposition, audit_mode_resets_what_enforcement_has_broken)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+
+	flow = flow_of(pair.client);
+	put_latch(&flow, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	set_mode(true);
+	disposition_start(&disposition, loop);
+	wait_until(was_reset);
+	cr_expect_eq(pending_error(pair.client), ECONNABORTED);
+	close_pair(&pair);
+}

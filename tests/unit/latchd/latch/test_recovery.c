@@ -2,6 +2,7 @@
 /* RFC 5660 section 2.6: a damaged identity table closes every latch. */
 #include "latch_fixture.h"
 
+#include "latch_mode.h"
 #include "latchd/feeds/feed.h"
 #include "latchd/latch/recovery.h"
 
@@ -309,4 +310,69 @@ Test(recovery, R_2_6_1_a_socket_that_reuses_the_flow_is_not_reset)
 	cr_expect_not(has_latch(&flow));
 	expect_alive(pair.client, pair.server);
 	close_pair(&pair);
+}
+
+static struct latch latch_at(const struct latch_flow *at)
+{
+	struct latch latch;
+
+	cr_assert_eq(latch_get(&maps, at, &latch), 0);
+	return latch;
+}
+
+/* Without its latch the socket would be blocked at once. */
+Test(recovery, in_audit_mode_a_damaged_table_breaks_the_latches_for_good_and_ends_no_socket)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), broken = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = flow_of(pair.client), other = flow_of(broken.client);
+	struct latch_flow larval = flow_without_socket(LATCHES + 1);
+	struct latch latch;
+
+	damage();
+	put_latch(&flow, LATCH_STATE_ESTABLISHED, LATCH_OWNER_SOCKET, 1);
+	put_latch(&other, LATCH_STATE_BROKEN, LATCH_OWNER_SOCKET, 1);
+	put_latch(&larval, LATCH_STATE_LARVAL, LATCH_OWNER_SOCKET, 1);
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	cr_assert_eq(start_with(&maps), 0);
+	cr_expect_eq(latch_count(), LATCHES / 2 + 2, "those that enforcement had broken are closed");
+	latch = latch_at(&flow);
+	cr_expect_eq(latch.word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(latch.word.reasons, LATCH_REASON_ADMIN | LATCH_REASON_REFUSED);
+	cr_expect_eq(latch.word.params, 0);
+	cr_expect(latch_mode_passes(mode_read(&maps), latch.decided));
+	cr_expect_eq(latch_at(&larval).word.state, LATCH_STATE_BROKEN);
+	cr_expect_eq(latch_heal(&maps, &flow, latch.id, LATCH_REASON_ADMIN, NULL),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(latch_at(&flow).word.state, LATCH_STATE_BROKEN, "its peer is not known");
+	expect_alive(pair.client, pair.server);
+	cr_expect_eq(pending_error(broken.client), ECONNABORTED, "enforcement had broken it");
+	close_pair(&pair);
+	close_pair(&broken);
+}
+
+static void put_audit_row(uint16_t of)
+{
+	struct latch_audit_key key = {.drop = LATCH_DROP_IDENTITY, .params = of};
+	struct latch_audit row = {.flows = 1, .got = of};
+
+	cr_assert_eq(bpf_map_update_elem(maps.audits, &key, &row, BPF_NOEXIST), 0);
+}
+
+static int count_row(void *context, const struct latch_audit_key *key,
+		     const struct latch_audit *row)
+{
+	(void)key, (void)row;
+	++*(unsigned int *)context;
+	return 0;
+}
+
+Test(recovery, the_audit_table_names_no_peer_of_a_damaged_table)
+{
+	unsigned int rows = 0;
+
+	put_audit_row(params);
+	damage();
+	cr_assert_eq(start_with(&maps), 0);
+	cr_assert_eq(audits_walk(&maps, count_row, &rows), 0);
+	cr_expect_eq(rows, 0);
 }

@@ -96,6 +96,32 @@ Test(log_news, the_line_of_a_broken_latch_reports_other_parameters_of_the_same_p
 		    "monitor");
 }
 
+Test(log_news, the_line_of_a_latch_that_breaks_in_audit_mode_says_that_its_packets_pass)
+{
+	publish((struct news){.kind = NEWS_LATCH_BROKEN,
+			      .cause = {.reason = LATCH_REASON_PEER_DEAD},
+			      .audited = true},
+		latch_of_c());
+	expect_line(LOG_LEVEL_WARN, "latch ab broken (peer-dead): " LATCHED_TO_C
+				    "the peer answers no IKE request; audit mode, packets pass");
+}
+
+Test(log_news, a_switch_of_the_mode_is_logged_with_its_requester)
+{
+	const struct news_requester root = {.pid = 42, .login_uid = 1000};
+	struct news news = {.kind = NEWS_MODE_CHANGED, .audited = true};
+
+	news.cause.requester = &root;
+	news_publish(&bus, &news);
+	expect_line(LOG_LEVEL_ERROR,
+		    "mode audit in force: requested by pid 42, login uid 1000; "
+		    "nothing is dropped or reset, but what enforcement has broken");
+	news = (struct news){.kind = NEWS_MODE_CHANGED};
+	news_publish(&bus, &news);
+	expect_line(LOG_LEVEL_WARN, "mode enforce in force: by the configuration; what audit mode "
+				    "has let pass is dropped and reset");
+}
+
 /* Params that are not in the table, and a flow of no family, are not looked up elsewhere. */
 Test(log_news, unknown_peers_and_addresses_are_shown_as_unknown)
 {

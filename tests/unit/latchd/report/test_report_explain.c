@@ -115,7 +115,8 @@ Test(report_explain, a_live_latch_has_every_part)
 	expect_json("rule", "{\"name\":null,\"text\":\"action auto (no rule matches)\","
 			    "\"then\":\"db\"}");
 	expect_keys("latch", "id state reasons created since broken ended peer local_id "
-			     "disposition drops healed");
+			     "disposition audited drops healed");
+	expect_json("latch.audited", "false");
 	expect_json("latch.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("packet",
 		    "{\"verdict\":\"passed\",\"sa\":{\"out\":\"0xc1a2f09e\",\"in\":null}}");
@@ -173,6 +174,38 @@ Test(report_explain, each_reason_of_a_broken_latch_has_its_cause)
 	e.record.requester = (struct news_requester){.pid = 12, .login_uid = 1000};
 	expect_cause("admin", "an administrator has broken it (pid 12, login uid 1000)",
 		     "latchctl heal 1f3");
+}
+
+Test(report_explain, in_audit_mode_a_broken_latch_is_one_that_enforcement_would_have_broken)
+{
+	has_latch(LATCH_STATE_BROKEN, params_c, LATCH_REASON_SA_CONFLICT);
+	has_record(HISTORY_LIVE, params_c, params_d);
+	e.record.reason = LATCH_REASON_SA_CONFLICT;
+	has_packet(LATCH_DROP_BROKEN, LATCH_SA_BOUND, params_d);
+	e.audited = e.record.packet.audited = true;
+	expect_cause("sa-conflict", "enforcement would have broken it", "find out which peer");
+	expect_json("latch.audited", "true");
+	expect_json("packet.verdict", "\"audited\"");
+}
+
+Test(report_explain, a_packet_that_passed_in_audit_mode_is_not_called_dropped)
+{
+	has_latch(LATCH_STATE_ESTABLISHED, params_c, 0);
+	has_record(HISTORY_LIVE, params_c, params_d);
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.record.packet.audited = true;
+	expect_cause("established",
+		     "enforcement would have dropped packets, the last reported one as identity",
+		     NULL);
+}
+
+Test(report_explain, the_mark_of_a_flow_names_what_enforcement_would_have_refused_it_for)
+{
+	has_latch(LATCH_STATE_BROKEN, 0, LATCH_REASON_REFUSED);
+	e.latch.refusal = LATCH_DROP_REQUIRED;
+	expect_cause("refused",
+		     "it began in audit mode, where enforcement would have refused it (required)",
+		     "latchctl audit");
 }
 
 Test(report_explain, of_several_reasons_the_first_one_is_the_cause)
@@ -286,6 +319,9 @@ Test(report_explain, a_refused_connect_has_the_rule_and_the_missing_protection)
 	has_packet(LATCH_DROP_REQUIRED, LATCH_SA_ORPHAN, params_d);
 	e.record.reset = false;
 	expect_cause("required", "(0x0000a1b2, orphan, of \"d.example\") may start none",
+		     "latchctl sa");
+	e.record.packet.audited = true;
+	expect_cause("required", "it passed in audit mode: enforcement would have refused it",
 		     "latchctl sa");
 }
 

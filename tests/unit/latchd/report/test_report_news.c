@@ -456,3 +456,36 @@ Test(report_news, policy_changed_names_the_network_namespace)
 	expect_keys("", "time event netns");
 	expect_json("netns", "4026531840");
 }
+
+Test(report_news, what_audit_mode_lets_pass_is_named_so)
+{
+	struct latch_event event = {.type = LATCH_EVENT_REFUSED, .flow = w_to_c(), .audited = 1};
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_flow flow = w_to_c();
+
+	write_news(&(struct news){.kind = NEWS_KERNEL_EVENT, .event = &event});
+	parse();
+	expect_json("audited", "true");
+	write_news(&(struct news){.kind = NEWS_LATCH_BROKEN,
+				  .flow = &flow,
+				  .latch = &latch,
+				  .cause.reason = LATCH_REASON_PEER_DEAD,
+				  .audited = true});
+	parse();
+	expect_json("audited", "true");
+}
+
+Test(report_news, a_switch_of_the_mode_is_an_event)
+{
+	const struct news_requester root = {.pid = 42, .login_uid = NEWS_NO_LOGIN};
+
+	write_news(&(struct news){.kind = NEWS_MODE_CHANGED, .audited = true});
+	parse();
+	expect_keys("", "time event mode");
+	expect_json("event", "\"mode-changed\"");
+	expect_json("mode", "\"audit\"");
+	write_news(&(struct news){.kind = NEWS_MODE_CHANGED, .cause.requester = &root});
+	parse();
+	expect_json("mode", "\"enforce\"");
+	expect_json("by.pid", "42");
+}

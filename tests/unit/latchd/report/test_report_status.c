@@ -160,13 +160,14 @@ Test(report_status, status_has_the_daemon_the_programs_and_the_numbers_by_state)
 	expect_json("daemon.version", "\"" LATCHD_VERSION "\"");
 	expect_json("daemon.abi", "1");
 	expect_json("daemon.config", "\"/etc/latchd/latchd.conf\"");
-	expect_json("enforcement",
-		    "{\"on\":false,\"cgroup\":\"/sys/fs/cgroup\",\"cgroups\":["
-		    "{\"path\":\"/sys/fs/cgroup\",\"id\":1,\"state\":\"attached\"}],\"programs\":["
-		    "{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
-		    "{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
-		    "\"attached\":false},"
-		    "{\"name\":\"netfilter gate\",\"hook\":\"netfilter\",\"attached\":false}]}");
+	expect_json(
+		"enforcement",
+		"{\"on\":false,\"mode\":\"enforce\",\"mode_since\":null,\"cgroup\":\"/sys/fs/cgroup\",\"cgroups\":["
+		"{\"path\":\"/sys/fs/cgroup\",\"id\":1,\"state\":\"attached\"}],\"programs\":["
+		"{\"name\":\"gate_egress\",\"hook\":\"cgroup/skb egress\",\"attached\":true},"
+		"{\"name\":\"watch_sa_add\",\"hook\":\"fentry xfrm_state_add\","
+		"\"attached\":false},"
+		"{\"name\":\"netfilter gate\",\"hook\":\"netfilter\",\"attached\":false}]}");
 	expect_json("netns", "[{\"cookie\":4026531840,\"netfilter_gate\":true},"
 			     "{\"cookie\":77,\"netfilter_gate\":false}]");
 	expect_json("latches", "{\"used\":6,\"capacity\":256,\"established\":2,\"broken\":1,"
@@ -481,7 +482,7 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
 				"unlatched_other latches_created slow_path xfrm_hooks "
 				"sas_over_quota sas_elsewhere datagrams_lost "
-				"unlatched_unserved unlatched_foreign");
+				"unlatched_unserved unlatched_foreign audited audit_unmarked");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);
@@ -510,4 +511,14 @@ Test(names, numbers_outside_the_abi_are_unknown)
 	cr_expect_str_eq(xfrm_mode_name(99), "unknown");
 	cr_expect_str_eq(ipsec_protocol_name(6), "unknown");
 	cr_expect_str_eq(ulp_name(50), "unknown");
+}
+
+Test(report_status, a_configuration_that_wants_audit_under_enforcement_needs_attention)
+{
+	source.wants_audit = true;
+	ask();
+	cr_expect_eq(attention("mode-differs", "mode"), 1);
+	source.wants_audit = false;
+	ask();
+	cr_expect_eq(attention("mode-differs", "mode"), 0);
 }

@@ -6,8 +6,9 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 
 /* ---- list */
 
-#define LATCH_KEYS                                                                                     \
-	"id state direction netns proto local remote netns_name peer local_id params sa reasons rule " \
+#define LATCH_KEYS                                                                               \
+	"id state direction netns proto local remote netns_name peer local_id params sa reasons " \
+	"audited rule "                                                                           \
 	"disposition since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
@@ -101,7 +102,7 @@ Test(report_tables, list_shows_a_broken_latch_over_ipv6_with_all_its_reasons)
 	expect_json("latches.0.params.esn", "true");
 	expect_json("latches.0.sa.in", "\"0x0000001f\"");
 	expect_json("latches.0.reasons", "[\"sa-conflict\",\"spd-change\",\"peer-dead\","
-					 "\"peer-rebooted\",\"admin\"]");
+					 "\"peer-rebooted\",\"admin\",\"refused\"]");
 }
 
 /* The params of a LISTENER are its number of sockets, not the index of a peer. */
@@ -320,4 +321,118 @@ Test(report_tables, a_long_list_is_written_in_parts_and_misses_no_latch)
 	cr_expect_lt(longest, FAKE_LATCHES_MAX * sizeof(struct latch) * 6, "not the whole");
 	parse();
 	cr_expect_eq(json_object_array_length(at(document, "latches")), FAKE_LATCHES_MAX);
+}
+
+/* ---- audit */
+
+static void set_mode(uint32_t mode)
+{
+	struct latch_settings settings = {.mode = mode, .mode_since = clock_boot_ns()};
+	__u32 key = 0;
+
+	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
+}
+
+Test(report_tables, list_shows_which_broken_latches_pass_in_audit_mode)
+{
+	struct latch latch = latch_of(LATCH_STATE_BROKEN, params_c, LATCH_REASON_SA_CONFLICT);
+	struct latch_flow flow = w_to_c();
+
+	latch.decided = 3;
+	put_latch(&flow, &latch);
+	set_mode(3);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.audited", "true");
+	set_mode(5);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.audited", "false");
+	set_mode(4);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.audited", "false");
+}
+
+static void report_whole_audit(void)
+{
+	struct map_cursor cursor = {0};
+
+	while (!report_audit(&w, &source, &cursor))
+		;
+	parse();
+}
+
+Test(report_tables, audit_names_rule_peer_and_reason_of_what_enforcement_would_have_dropped)
+{
+	const struct latch_audit_key key = {
+		.rule = LATCH_RULE_NONE,
+		.drop = LATCH_DROP_BROKEN,
+		.reasons = LATCH_REASON_SA_CONFLICT,
+		.params = params_c,
+	};
+	const struct latch_audit row = {
+		.packets = 9,
+		.flows = 2,
+		.first = clock_boot_ns(),
+		.last = clock_boot_ns(),
+		.flow = w_to_c(),
+		.direction = LATCH_DIRECTION_OUT,
+		.got = params_d,
+	};
+
+	cr_assert_eq(bpf_map_update_elem(maps.audits, &key, &row, BPF_ANY), 0);
+	set_mode(1);
+	report_whole_audit();
+	expect_keys("", "schema mode mode_since unmarked rows");
+	expect_json("mode", "\"audit\"");
+	expect_now("mode_since");
+	expect_json("unmarked", "0");
+	expect_keys("rows.0",
+		    "rule peer reason reasons got others flows packets first last example");
+	expect_json("rows.0.rule", "null");
+	expect_json("rows.0.peer.id", "\"c.example\"");
+	expect_json("rows.0.reason", "\"broken\"");
+	expect_json("rows.0.reasons", "[\"sa-conflict\"]");
+	expect_json("rows.0.got.id", "\"d.example\"");
+	expect_json("rows.0.others", "false");
+	expect_json("rows.0.flows", "2");
+	expect_json("rows.0.packets", "9");
+	expect_now("rows.0.last");
+	expect_json("rows.0.example.direction", "\"out\"");
+	expect_json("rows.0.example.remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
+}
+
+Test(report_tables, audit_without_rows_is_an_empty_array)
+{
+	report_whole_audit();
+	expect_json("mode", "\"enforce\"");
+	expect_json("mode_since", "null");
+	expect_json("rows", "[]");
+}
+
+Test(report_tables, the_answer_to_a_switch_of_the_mode_warns_of_a_file_that_wants_audit)
+{
+	source.wants_audit = true;
+	set_mode(2);
+	report_mode(&w, &source, true, 0);
+	parse();
+	expect_json("mode", "\"enforce\"");
+	expect_json("changed", "true");
+	expect_json("until_reboot", "true");
+	set_mode(3);
+	report_mode(&w, &source, false, 0);
+	parse();
+	expect_json("mode", "\"audit\"");
+	expect_json("changed", "false");
+	expect_json("until_reboot", "false");
+	expect_json("until_reload", "false");
+	source.wants_audit = false;
+	source.wants_enforce = true;
+	report_mode(&w, &source, true, 0);
+	parse();
+	expect_json("until_reload", "true");
+	report_mode(&w, &source, false, -EPERM);
+	parse();
+	expect_json("code", "\"failed\"");
 }

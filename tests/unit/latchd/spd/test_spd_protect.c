@@ -238,3 +238,48 @@ Test(spd_protect, R_2_3_13_a_policy_similar_to_an_entry_breaks_the_latch)
 	policy_delete(&ns, &bypass);
 	edited(is_whole);
 }
+
+/* Enforcement holds the flow when it begins; what it held before is renewed. */
+Test(spd_protect, audit_mode_makes_no_entry_and_breaks_no_latch_that_enforcement_would_hold)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+
+	wait_until(is_seen);
+	want_protection(&flow);
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	policy_add(&ns, &bypass);
+	spd_watch_edited(&watch, ns.cookie);
+	round_before = watch.round;
+	wait_until(has_checked_twice);
+	cr_expect_eq(entries(), 0);
+	cr_expect_eq(seen.held + seen.broken, 0);
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	spd_watch_recheck(&watch);
+	wait_until(is_held);
+}
+
+Test(spd_protect, audit_mode_breaks_what_enforcement_could_not_hold)
+{
+	struct policy bypass = policy_above(POLICY_OUT, POLICY_BYPASS);
+
+	wait_until(is_seen);
+	bypass.source_port = flow.local_port;
+	bypass.destination_port = flow.remote_port;
+	bypass.source_port_mask = bypass.destination_port_mask = 0xffff;
+	want_protection(&flow);
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	policy_add(&ns, &bypass);
+	edited(is_broken);
+	cr_expect_eq(entries(), 0);
+}
+
+Test(spd_protect, audit_mode_keeps_the_entries_of_enforcement)
+{
+	hold();
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	spd_watch_edited(&watch, ns.cookie);
+	round_before = watch.round;
+	wait_until(has_checked_twice);
+	cr_expect_eq(entries(), 2);
+	cr_expect_eq(seen.broken, 0);
+}

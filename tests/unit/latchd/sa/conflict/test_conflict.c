@@ -80,6 +80,22 @@ static void expect_no_conflict(const struct meeting *m)
 	cr_expect_not(is_contested(&m->other));
 }
 
+/* It may be of a forged SYN, and the rekeys of the peer must not make it final. */
+Test(conflict, the_mark_of_a_refused_flow_gets_no_reason_by_the_keys_of_a_peer)
+{
+	struct latch mark = {.id = 900, .owner = LATCH_OWNER_HANDSHAKE};
+
+	latch_to_c();
+	flow = flow_at(1001, ns.cookie);
+	mark.word.state = LATCH_STATE_BROKEN;
+	mark.word.reasons = LATCH_REASON_REFUSED;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &mark, BPF_NOEXIST), 0);
+	install_and_report(&charon, &d);
+	settle();
+	cr_expect_eq(seen.broken, 1, "the latch to C");
+	cr_expect_eq(latch_of(&flow).word.reasons, LATCH_REASON_REFUSED);
+}
+
 Test(conflict, new_keys_under_a_new_spi_do_not_conflict)
 {
 	struct meeting m = prepare();

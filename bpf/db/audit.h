@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The table of what enforcement would have dropped: struct latch_audit. */
+#ifndef LATCH_BPF_DB_AUDIT_H
+#define LATCH_BPF_DB_AUDIT_H
+
+#include "db/maps.h"
+#include "db/read_once.h"
+
+/* One packet, or one break of a latch. */
+struct audit_note {
+	struct latch_audit_key key;
+	__u16 got; /* params of the packet's SA; 0 = none, or not known */
+	__u8 packets;
+	__u8 flows; /* 1: the flow was not counted for this reason yet */
+	enum latch_direction direction;
+	__u8 pad[3];
+};
+
+/* Adds to the row of note, or to the row of all others. A global function. Returns 0. */
+int audit_add(const struct latch_flow *flow, const struct audit_note *note);
+
+/* 1 once per latch, reason and audit: its flow is not counted for this reason yet. */
+static __always_inline int audit_first_of(struct latch *latch, __u32 drop, __u32 mode)
+{
+	__u16 bit = 1u << (drop & 15);
+
+	if (latch->audited_mode != (__u16)mode) {
+		latch->audited_mode = (__u16)mode;
+		latch->audited = 0;
+	}
+	if (latch->audited & bit)
+		return 0;
+	latch->audited |= bit;
+	return 1;
+}
+
+/* Enforcement has broken or closed it: audit mode does not let it pass either. */
+static __always_inline int is_blocked(const struct latch *latch, __u32 mode)
+{
+	union latch_word word = READ_WORD(latch->word);
+
+	return word.state != LATCH_STATE_ESTABLISHED && word.state != LATCH_STATE_LARVAL &&
+	       !latch_mode_passes(mode, latch->decided);
+}
+
+/* The socket never again sends or receives unlatched, in audit mode only if it was so before. */
+static __always_inline void note_latched(struct socket_verdict *v, const struct latch *latch)
+{
+	__u32 mode;
+
+	if (v->was_latched)
+		return;
+	mode = mode_get();
+	v->mode = is_blocked(latch, mode) ? mode - 1 : mode;
+	v->was_latched = 1;
+}
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#include "gate/audit.h"
+#include "gate/verdict.h"
+#include "packet/packet.h"
+
+__noinline int audit_passes(struct passage *p, struct latch *latch, int why)
+{
+	__u32 mode = mode_get();
+
+	if (!p || !latch_mode_is_audit(mode) || p->enforced || (latch && is_blocked(latch, mode)))
+		return 0;
+	if (!p->audited)
+		p->audited = (__u8)why + 1;
+	/* Any host may ask for many flows, each with a mark. */
+	if (latch && !is_provisional(latch))
+		drop_event((enum latch_drop)why, p, latch, 1);
+	return 1;
+}
+
+static __always_inline __u16 params_of_sa(const struct passage *p)
+{
+	struct latch_sa *sa = p->protection == PACKET_PROTECTED ? sa_find(&p->sa) : NULL;
+
+	return sa ? sa->word.params : 0;
+}
+
+/* ---- the first packet of a flow */
+
+static __always_inline __u64 owner_of(const struct passage *p)
+{
+	return p->listener ? 0 : p->socket_cookie;
+}
+
+/* Any host can send a datagram in the peer's name: only what this host sends begins a UDP flow. */
+static __always_inline int begins_flow(const struct passage *p)
+{
+	return p->flow.protocol != IPPROTO_UDP_NUMBER || p->egress;
+}
+
+static OWN_FRAME int mark_refused(struct passage *p, int foreign)
+{
+	struct latch_clock *clock = clock_get();
+	struct marked_flow mark = {
+		.netns = p->flow.netns,
+		.params = params_of_sa(p),
+		.opened_here = opening_direction(p) == LATCH_DIRECTION_OUT,
+		.foreign = !!foreign,
+		.why = p->audited - 1,
+	};
+
+	if (!latch_refuse(&p->flow, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
+			  &mark))
+		return 0;
+	count(LATCH_COUNTER_AUDIT_UNMARKED);
+	if (clock)
+		__sync_fetch_and_add(&clock->audit_unmarked, 1);
+	return 0;
+}
+
+static OWN_FRAME int make_larval(struct passage *p)
+{
+	struct latch_sa *sa = sa_find(&p->sa);
+	int foreign = !sa || sa->word.flags & LATCH_SA_FOREIGN;
+
+	latch_acquire(&p->flow, 0, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
+		      foreign);
+	return 0;
+}
+
+__noinline int audit_begin(struct passage *p, int foreign)
+{
+	if (!p || latch_find(&p->flow))
+		return 0;
+	if (p->refused)
+		return begins_flow(p) ? mark_refused(p, foreign) : 0;
+	return p->protection == PACKET_PROTECTED ? make_larval(p) : 0;
+}
+
+/* ---- a flow with a mark begins again */
+
+/* As new_flow_check() decides, without a change. */
+static OWN_FRAME int stays_refused(struct passage *p)
+{
+	enum latch_drop why;
+	__u16 params;
+
+	rule_of(&p->flow, p->opened, &p->rule);
+	why = reject_reason(p, &params);
+	switch (p->rule.action) {
+	case LATCH_ACTION_OFF:
+		return 0;
+	case LATCH_ACTION_REQUIRE:
+		return p->rule.undecided || (why != REJECT_NONE && why != LATCH_DROP_SA_PENDING);
+	case LATCH_ACTION_AUTO:
+		break;
+	}
+	return why == LATCH_DROP_CONFLICT;
+}
+
+__noinline int audit_judge_anew(struct passage *p)
+{
+	struct latch_flow flow;
+	struct latch *latch;
+	__u64 id = 0;
+
+	if (!p || stays_refused(p))
+		return 0;
+	flow = p->flow;
+	latch = latch_read(&flow, &id);
+	if (latch && !is_mark(latch))
+		return 0;
+	if (latch)
+		latch_release(&flow, latch, id);
+	return 1;
+}
+
+/*
+ * Under a rule that requires a latch, enforcement drops each packet of a LARVAL flow, and no
+ * handshake ends. A connection that has ended it in this audit, under an SA that proves no peer,
+ * began where enforcement refuses it. What others send proves nothing.
+ */
+__noinline int audit_mark_larval(struct passage *p)
+{
+	struct latch_flow flow;
+	union latch_word after;
+	struct latch *latch;
+	__u64 id = 0;
+
+	if (!p || !p->egress || p->protection != PACKET_PROTECTED ||
+	    p->flow.protocol != IPPROTO_TCP_NUMBER || p->tcp_state == BPF_TCP_SYN_SENT)
+		return 0;
+	flow = p->flow;
+	latch = latch_read(&flow, &id);
+	if (!latch || !is_larval(latch) || !latch_mode_passes(mode_get(), latch->decided))
+		return 0;
+	latch->refusal = p->audited - 1;
+	latch->refused_params = params_of_sa(p);
+	if (latch_step(latch, id, LATCH_TRIGGER_CREATE, LATCH_REASON_REFUSED, &after) ==
+	    LATCH_CONTROL_DONE)
+		uncount_foreign_larval(latch);
+	return 0;
+}
+
+/* ---- the count */
+
+/* One row for all packets of a flow that is refused, whatever carries them later. */
+static __always_inline void note_mark(const struct latch *latch, struct audit_note *note)
+{
+	note->key.drop = latch->refusal;
+	note->key.params = latch->refused_params;
+}
+
+static OWN_FRAME void note_by_latch(const struct passage *p, struct latch *latch,
+				    struct audit_note *note)
+{
+	union latch_word word = READ_WORD(latch->word);
+
+	note->key.rule = latch->rule;
+	note->key.rule_set = latch->rule_set;
+	note->key.params = word.params;
+	if (is_mark(latch))
+		note_mark(latch, note);
+	else if (note->key.drop == LATCH_DROP_BROKEN)
+		note->key.reasons = word.reasons;
+	note->direction = latch->direction;
+	note->flows = audit_first_of(latch, note->key.drop, mode_get());
+	note->got = params_of_sa(p);
+}
+
+/* The rule was not asked for every reason. */
+static OWN_FRAME void note_unlatched(const struct passage *p, struct audit_note *note)
+{
+	struct rule_decision rule;
+
+	rule_of(&p->flow, p->opened, &rule);
+	note->key.rule = rule.index;
+	note->key.rule_set = (__u8)rule.stamp;
+	note->key.params = params_of_sa(p);
+	note->direction = p->opened;
+	note->flows = p->uncounted;
+}
+
+__noinline int audit_count(struct passage *p)
+{
+	struct audit_note note = {.packets = 1};
+	struct latch *latch;
+
+	if (!p || !p->audited)
+		return 0;
+	count(LATCH_COUNTER_AUDITED);
+	note.key.drop = p->audited - 1;
+	latch = latch_find(&p->flow);
+	if (latch)
+		note_by_latch(p, latch, &note);
+	else
+		note_unlatched(p, &note);
+	return audit_add(&p->flow, &note);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* No start and no reload lowers enforcement; mode = enforce always raises it. */
+#include <criterion/criterion.h>
+
+#include "latch_mode.h"
+#include "latchd/enforce/mode.h"
+
+static const struct latch_settings enforced = {.mode = 2}, audited = {.mode = 3};
+static const struct config kept = {.mode = CONFIG_MODE_KEPT};
+static const struct config enforce = {.mode = CONFIG_MODE_ENFORCE};
+static const struct config audit = {.mode = CONFIG_MODE_AUDIT};
+
+Test(mode, the_file_decides_at_the_first_start)
+{
+	const struct latch_settings none = {0};
+
+	cr_expect_not(mode_is_audit_after(&kept, &none, true));
+	cr_expect_not(mode_is_audit_after(&enforce, &none, true));
+	cr_expect(mode_is_audit_after(&audit, &none, true));
+}
+
+Test(mode, no_later_start_lowers_enforcement)
+{
+	cr_expect_not(mode_is_audit_after(&kept, &enforced, false));
+	cr_expect_not(mode_is_audit_after(&enforce, &enforced, false));
+	cr_expect_not(mode_is_audit_after(&audit, &enforced, false));
+}
+
+Test(mode, a_later_start_keeps_audit_mode_unless_the_file_says_enforce)
+{
+	cr_expect(mode_is_audit_after(&kept, &audited, false));
+	cr_expect(mode_is_audit_after(&audit, &audited, false));
+	cr_expect_not(mode_is_audit_after(&enforce, &audited, false));
+}
+
+Test(mode, no_value_of_the_word_returns)
+{
+	__u32 mode = 0, next;
+	int i;
+
+	for (i = 1; i <= 10; i++) {
+		next = latch_mode_next(mode, i & 1);
+		cr_expect_eq(next, mode + 1);
+		cr_expect_eq(latch_mode_is_audit(next), i & 1);
+		cr_expect_eq(latch_mode_next(next, i & 1), next);
+		cr_expect_eq(latch_mode_passes(next, next), i & 1);
+		cr_expect_not(latch_mode_passes(next, mode));
+		mode = next;
+	}
+}

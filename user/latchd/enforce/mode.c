@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/enforce/mode.h"
+
+#include "latch_mode.h"
+
+bool mode_is_audit_after(const struct config *config, const struct latch_settings *now, bool first)
+{
+	switch (config->mode) {
+	case CONFIG_MODE_ENFORCE:
+		return false;
+	case CONFIG_MODE_AUDIT:
+		return first || latch_mode_is_audit(now->mode);
+	case CONFIG_MODE_KEPT:
+		break;
+	}
+	return latch_mode_is_audit(now->mode);
+}
