@@ -18,7 +18,7 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
+	c->result = latch_step(&flow, latch, c->latch_id, trigger, c->reasons, &after);
 	c->word.raw = after.raw;
 }
 
@@ -48,7 +48,7 @@ static __always_inline void control_close(struct latch_control *c)
 		return;
 	}
 	latch_end_of(latch, c->latch_id, &end);
-	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
+	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
@@ -88,7 +88,7 @@ sa_finish(const struct latch_sa_key *key, struct latch_sa *sa, union latch_sa_wo
 			return LATCH_CONTROL_NOT_FOUND;
 		}
 		is.flags |= was.flags & LATCH_SA_AMBIGUOUS;
-		if (sa_swap(sa, was, is))
+		if (sa_swap(key, sa, was, is))
 			return LATCH_CONTROL_DONE;
 	}
 	return LATCH_CONTROL_AGAIN;
@@ -106,7 +106,7 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 	union latch_sa_word claimed = was;
 
 	claimed.flags |= LATCH_SA_CLAIMED;
-	if (!sa_swap(sa, was, claimed))
+	if (!sa_swap(key, sa, was, claimed))
 		return LATCH_CONTROL_AGAIN;
 	sa->installed = bpf_ktime_get_boot_ns();
 	return sa_finish(key, sa, is);
@@ -136,10 +136,8 @@ static __always_inline void control_sa_set(struct latch_control *c)
 		c->result = LATCH_CONTROL_UNCHANGED;
 	else if (c->sa_state == LATCH_SA_PENDING)
 		c->result = sa_unbind(&key, sa, was, is);
-	else if (sa_swap(sa, was, is))
+	else if (sa_swap(&key, sa, was, is))
 		c->result = LATCH_CONTROL_DONE;
-	if (c->result == LATCH_CONTROL_DONE)
-		restamp();
 }
 
 /*
@@ -188,7 +186,6 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 		count(LATCH_COUNTER_SAS_FULL);
 		c->result = LATCH_CONTROL_FULL;
 	}
-	restamp();
 }
 
 static __always_inline void control_sa_forget(struct latch_control *c)
@@ -204,7 +201,6 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
 		count(LATCH_COUNTER_SAS_OVER_QUOTA);
-	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -221,7 +217,7 @@ static __always_inline void control_rules(struct latch_control *c)
 	word.count = c->rule_count;
 	word.stamp++;
 	__sync_lock_test_and_set(rules_word_of(s), word.raw);
-	restamp();
+	all_changed();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -329,7 +325,7 @@ int latch_control(struct latch_control *c)
 		control_association_forget(c);
 		return 0;
 	case LATCH_CONTROL_RESTAMP:
-		restamp();
+		all_changed();
 		c->result = LATCH_CONTROL_DONE;
 		return 0;
 	case LATCH_CONTROL_LISTEN:

@@ -7,18 +7,16 @@
  *
  * TCP and UDP are headers, included here only.
  */
+#include "gate/remember_pass.h"
 #include "gate/tcp.h"
 #include "gate/udp.h"
 
-static __always_inline int gate(struct __sk_buff *skb, int egress)
+static __always_inline int check_in_full(struct __sk_buff *skb, int egress)
 {
 	struct passage p = {.egress = egress};
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = skb->sk;
 
-	sk = skb->sk;
-	if (!sk)
-		return GATE_PASS;
-	sk = bpf_sk_fullsock(sk);
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
 	if (!sk)
 		return GATE_PASS;
 	p.socket_cookie = bpf_get_socket_cookie(skb);
@@ -31,6 +29,15 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	if (sk->protocol == IPPROTO_TCP_NUMBER && sk->type == SOCK_STREAM)
 		return gate_tcp(skb, sk, &p, egress);
 	return GATE_PASS;
+}
+
+static __always_inline int gate(struct __sk_buff *skb, int egress)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk || passes_as_before(skb, sk, egress))
+		return GATE_PASS;
+	return check_in_full(skb, egress);
 }
 
 SEC("cgroup_skb/egress")

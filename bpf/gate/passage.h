@@ -27,12 +27,20 @@ struct passage {
 	enum packet_protection protection;
 	enum latch_direction opened; /* OUT: this host opened the flow; NONE: unknown */
 	__u8 egress;
-	__u8 may_start;	  /* the packet may start a flow */
-	__u8 is_syn;	  /* the packet is a SYN: its flow is no longer in TIME_WAIT */
-	__u8 listener;	  /* its socket is a TCP listener */
-	__u8 starts_flow; /* the packet asks a listener for a new flow */
-	__u8 tcp_state;	  /* of the full socket */
+	__u8 may_start;	    /* the packet may start a flow */
+	__u8 is_syn;	    /* the packet is a SYN: its flow is no longer in TIME_WAIT */
+	__u8 listener;	    /* its socket is a TCP listener */
+	__u8 starts_flow;   /* the packet asks a listener for a new flow */
+	__u8 tcp_state : 7; /* of the full socket: BPF_TCP_* */
+	__u8 lasts : 1;	    /* it passes, and so does the next one like it: see remembered.h */
 };
+
+/* The check passes a packet of a flow without a latch. In clear that lasts: see remembered.h. */
+static __always_inline int pass_without_latch(struct passage *p)
+{
+	p->lasts = p->protection == PACKET_PLAIN;
+	return GATE_PASS;
+}
 
 /* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */
 static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)

@@ -83,8 +83,8 @@ static __always_inline void sa_event(enum latch_event_type type, const struct la
 }
 
 /* A second SA with the same key: from now on neither is congruent. */
-static __always_inline void sa_collision(struct latch_sa *known, union latch_sa_word was,
-					 struct xfrm_state *x)
+static __always_inline void sa_collision(const struct latch_sa_key *key, struct latch_sa *known,
+					 union latch_sa_word was, struct xfrm_state *x)
 {
 	union latch_sa_word is;
 	__u32 serial = was.serial;
@@ -95,7 +95,7 @@ static __always_inline void sa_collision(struct latch_sa *known, union latch_sa_
 	for (i = 0; i < SA_CLAIM_TRIES && was.serial == serial; i++) {
 		is = was;
 		is.flags |= LATCH_SA_AMBIGUOUS;
-		if (sa_swap(known, was, is))
+		if (sa_swap(key, known, was, is))
 			return;
 		was = READ_WORD(known->word);
 	}
@@ -117,10 +117,8 @@ static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock 
 static __always_inline void sa_begin(struct latch_clock *clock, struct latch_sa *sa)
 {
 	sa->word.state = LATCH_SA_PENDING;
-	if (!clock)
-		return;
-	sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
-	__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	if (clock)
+		sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
 }
 
 /*
@@ -146,6 +144,7 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 	sa_begin(clock, &sa);
 	err = bpf_map_update_elem(&sas, key, &sa, flags);
 	if (!err) {
+		sa_changed(key);
 		sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
 		return 0;
 	}
@@ -173,7 +172,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 	__u32 slot;
 	__u8 flags;
 
-	if (sa_claim(known, serial)) {
+	if (sa_claim(key, known, serial)) {
 		/* Another processor has deleted it, or is about to. */
 		if (sa_record(x, key, BPF_NOEXIST) == -EEXIST)
 			sa_missed();
@@ -185,8 +184,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 		sa_release(known);
 		return;
 	}
-	uncount_foreign_sa(flags);
-	sa_share_give(slot);
+	sa_given_back(key, flags, slot);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -214,7 +212,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	if (word.flags & LATCH_SA_GONE)
 		sa_replace(x, &key, known, word.serial);
 	else if (known->instance != (__u64)x)
-		sa_collision(known, word, x);
+		sa_collision(&key, known, word, x);
 }
 
 /*
@@ -293,7 +291,7 @@ static __always_inline void sa_added(struct xfrm_state *x)
 
 /*
  * The kernel copies the encapsulation of x to the SA that it has, and packets may leave by the new
- * ports at once (a NAT mapping that changed).
+ * ports at once (a NAT mapping that changed). A gate may remember that a port is the SA's.
  */
 static __always_inline void sa_moving(struct xfrm_state *x)
 {
@@ -307,6 +305,7 @@ static __always_inline void sa_moving(struct xfrm_state *x)
 		return;
 	known->encap_former = known->encap_port;
 	known->encap_port = port;
+	sa_changed(&key);
 }
 
 SEC("fentry/xfrm_state_add")

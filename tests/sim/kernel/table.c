@@ -13,6 +13,7 @@
 #define IDENTITIES_MAX 64
 #define MARKS_MAX      1024
 #define SHARES	       16384 /* SA_SHARE_SLOTS of bpf/db/maps.h */
+#define EPOCHS	       4008  /* words of struct epochs there */
 
 #define STORE(name, size, count)                                                                   \
 	static _Alignas(16) unsigned char name##_keys[count][sizeof(struct latch_flow)];           \
@@ -33,6 +34,8 @@ STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(sa_shares, sizeof(__u64), SHARES);
 STORE(marks, sizeof(__u64), 1);
+STORE(flow_epochs, EPOCHS * sizeof(__u64), 1);
+STORE(sa_epochs, EPOCHS * sizeof(__u64), 1);
 
 #define HASH(name, key)                                                                            \
 	{                                                                                          \
@@ -61,6 +64,8 @@ struct table tables[TABLES] = {
 	[TABLE_SA_SHARES] = ARRAY(sa_shares),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
+	[TABLE_FLOW_EPOCHS] = ARRAY(flow_epochs),
+	[TABLE_SA_EPOCHS] = ARRAY(sa_epochs),
 };
 
 unsigned long tables_changes;

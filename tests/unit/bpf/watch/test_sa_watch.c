@@ -188,6 +188,84 @@ Test(sa_watch, an_sa_that_the_kernel_refuses_leaves_the_entry_of_a_dump_as_it_is
 	traffic_delete(sa);
 }
 
+/* ---- what the gates remember of the SA */
+
+#define FIRST_EPOCH 8 /* in struct epochs of bpf/db/maps.h */
+
+/* Of all epochs: no other SA is there. */
+static uint64_t changes(void)
+{
+	const uint64_t *epoch = table_value(TABLE_SA_EPOCHS, 0);
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = FIRST_EPOCH; i < tables[TABLE_SA_EPOCHS].value_size / sizeof(*epoch); i++)
+		sum += epoch[i];
+	return sum;
+}
+
+static uint32_t watched_serial;
+static uint64_t changes_while_there;
+
+static void note_changes(void)
+{
+	if (entry() && entry()->word.serial == watched_serial)
+		changes_while_there = changes();
+}
+
+/* after: the step takes the entry away, and its memory may be another SA's from then on. */
+#define EXPECT_CHANGE(step, after)                                                                 \
+	do {                                                                                       \
+		uint64_t before = changes();                                                       \
+		watched_serial = entry()->word.serial;                                             \
+		helpers_preempted = note_changes;                                                  \
+		step;                                                                              \
+		helpers_preempted = NULL;                                                          \
+		cr_expect_gt(changes(), before, #step);                                            \
+		cr_expect(!(after) || changes() > changes_while_there, #step);                     \
+	} while (0)
+
+Test(sa_watch, R_2_4_a_deleted_sa_invalidates_what_has_passed_under_it)
+{
+	int sa = install_bound();
+
+	EXPECT_CHANGE(traffic_delete(sa), true);
+}
+
+Test(sa_watch, R_2_4_an_sa_whose_entry_cannot_be_deleted_invalidates_what_has_passed_under_it)
+{
+	int sa = install_bound();
+
+	deletions_fail = true;
+	EXPECT_CHANGE(traffic_delete(sa), false);
+	deletions_fail = false;
+}
+
+Test(sa_watch, R_2_4_a_migrated_sa_invalidates_what_has_passed_under_it)
+{
+	int sa = install_bound();
+
+	EXPECT_CHANGE(traffic_migrate(sa), true);
+}
+
+Test(sa_watch, R_2_4_a_second_sa_with_the_same_key_invalidates_what_has_passed_under_it)
+{
+	struct traffic_sa second = inbound;
+
+	install_bound();
+	second.mark = 7;
+	EXPECT_CHANGE(traffic_install(&second), false);
+	cr_expect(entry()->word.flags & LATCH_SA_AMBIGUOUS);
+}
+
+Test(sa_watch, R_2_4_a_write_of_the_controller_invalidates_what_has_passed_under_the_sa)
+{
+	install_bound();
+	EXPECT_CHANGE(control(LATCH_CONTROL_SA_FORGET), true);
+	cr_assert_eq(control(LATCH_CONTROL_SA_ADOPT), LATCH_CONTROL_DONE);
+	EXPECT_CHANGE(control(LATCH_CONTROL_SA_SET), false);
+}
+
 /* ---- a latch that is not ESTABLISHED yet, under an SA that is not in the table */
 
 static bool passes(uint16_t params)
