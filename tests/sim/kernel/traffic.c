@@ -17,6 +17,7 @@ int watch_sa_add(struct xfrm_state *x);
 int watch_sa_added(struct xfrm_state *x, int result);
 int watch_sa_delete(struct xfrm_state *x);
 int watch_sa_insert(struct xfrm_state *x);
+int watch_sa_update(struct xfrm_state *x);
 int watch_spd_flush(struct net *net);
 int watch_spd_notify(struct xfrm_policy *policy, int dir, const struct km_event *event);
 
@@ -27,6 +28,7 @@ static struct user_namespace host_namespace;
 static struct xfrm_state states[TRAFFIC_SAS];
 static struct traffic_sa described[TRAFFIC_SAS];
 static bool present[TRAFFIC_SAS];
+static struct xfrm_encap_tmpl encapsulations[TRAFFIC_SAS];
 static struct socket_verdict socket_states[TRAFFIC_SOCKETS];
 /* What the socket remembers of a direction; stamp 0: nothing. */
 static struct {
@@ -79,6 +81,8 @@ static void describe(int at, const struct traffic_sa *sa)
 	x->props.mode = MODE_TRANSPORT;
 	x->props.reqid = sa->reqid;
 	x->mark.v = sa->mark;
+	encapsulations[at].encap_dport = bpf_htons(sa->encap_port);
+	x->encap = sa->encap_port ? &encapsulations[at] : NULL;
 	x->props.replay_window = sa->inbound ? REPLAY_WINDOW : 0;
 	described[at] = *sa;
 }
@@ -141,6 +145,20 @@ int traffic_migrate(int sa)
 	present[at] = true;
 	traffic_delete(sa);
 	return at;
+}
+
+void traffic_move(int sa, __u16 encap_port)
+{
+	struct traffic_sa moved = described[sa];
+	int at = free_state();
+
+	if (at < 0)
+		return;
+	moved.encap_port = encap_port;
+	describe(at, &moved);
+	changes++;
+	watch_sa_update(&states[at]);
+	changes--;
 }
 
 const struct traffic_sa *traffic_sa(int sa)

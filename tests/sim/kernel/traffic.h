@@ -22,6 +22,7 @@ struct traffic_sa {
 	bool inbound;
 	__u32 reqid;
 	__u32 mark;
+	__u16 encap_port; /* of ESP in UDP; 0: none */
 };
 
 /* Empties the programs' own state. */
@@ -31,6 +32,8 @@ int traffic_install(const struct traffic_sa *sa);
 void traffic_delete(int sa);
 /* XFRM_MSG_MIGRATE to the same addresses: the index of the copy, which replaces the SA. */
 int traffic_migrate(int sa);
+/* XFRM_MSG_UPDSA: the SA sends to another port from now on. */
+void traffic_move(int sa, __u16 encap_port);
 /* NULL: no such SA. */
 const struct traffic_sa *traffic_sa(int sa);
 /* The address that the programs have recorded as the instance of the SA. */

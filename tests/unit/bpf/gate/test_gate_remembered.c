@@ -32,6 +32,11 @@ TestSuite(gate_remembered, .init = set_up, .fini = gate_tear_down, .timeout = 18
 
 /* ---- steady flows */
 
+static void set_mark(int fd, int mark)
+{
+	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
+}
+
 static void exchange(const struct pair *pair, int packets)
 {
 	while (packets--) {
@@ -184,11 +189,6 @@ Test(gate_remembered, the_release_of_a_latch_stops_the_other_socket_of_its_stead
 	close(peer);
 }
 
-static void set_mark(int fd, int mark)
-{
-	cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
-}
-
 /* Only the datagrams of the marked socket seem to be ESP. */
 Test(gate_remembered, a_latch_that_another_socket_of_the_flow_creates_stops_a_steady_flow_in_clear)
 {
@@ -300,6 +300,32 @@ Test(gate_remembered, R_2_4_ah_with_the_number_of_an_esp_sa_is_another_sa)
 	udp_close(&pair);
 }
 
+/* Only the datagrams with the mark have the other SPI. Both SAs are the peer's. */
+Test(gate_remembered, R_2_4_of_two_sas_that_a_flow_uses_in_turn_one_is_steady)
+{
+	struct latch_flow flow;
+	struct pair pair = warm_latched_pair(IPV4, &flow);
+	struct latch_sa_key second = sa_of(&flow);
+	struct latch_sa sa = {0};
+	uint64_t checks = 0;
+	int i;
+
+	second.spi = 4711;
+	cr_assert_eq(sa_adopt(&maps, &second, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(bpf_map_lookup_elem(maps.sas, &second, &sa), 0);
+	cr_assert_eq(sa_set(&maps, &second, sa.word.serial, LATCH_SA_BOUND, PARAMS, 0),
+		     LATCH_CONTROL_DONE);
+	run("nft add rule ip t out meta mark 1 ip protocol 50 @th,0,32 set 4711");
+	for (i = 0; i < PACKETS; i++) {
+		set_mark(pair.client, 1);
+		checks += checks_of_datagrams(pair.client, 1);
+		set_mark(pair.client, 0);
+		checks += checks_of_datagrams(pair.client, 1);
+	}
+	cr_expect_lt(checks, 2 * PACKETS - PACKETS / 4);
+	udp_close(&pair);
+}
+
 /* ---- the packet is of another kind */
 
 Test(gate_remembered, R_2_4_a_datagram_in_clear_of_a_steady_latched_flow_is_dropped)
@@ -361,6 +387,116 @@ Test(gate_remembered, L_5_2_2_a_steady_socket_that_connects_elsewhere_is_checked
 	warm(pair.client);
 	udp_connect(pair.client, name_of(third, getsockname));
 	expect_lost(pair.client, LATCH_DROP_PLAINTEXT);
+	close(third);
+	udp_close(&pair);
+}
+
+/* Nothing else tells it: both ends of the socket are the same again. */
+Test(gate_remembered, L_5_2_2_a_steady_socket_that_connects_again_is_checked_again)
+{
+	struct pair pair = warm_clear_pair(IPV4, IPV4);
+	int third = udp_bound(IPV4);
+
+	udp_connect(pair.client, name_of(third, getsockname));
+	udp_connect(pair.client, name_of(pair.server, getsockname));
+	cr_expect_eq(checks_of_datagrams(pair.client, 1), 1);
+	warm(pair.client);
+	udp_disconnect(pair.client);
+	udp_connect(pair.client, name_of(pair.server, getsockname));
+	cr_expect_eq(checks_of_datagrams(pair.client, 1), 1);
+	close(third);
+	udp_close(&pair);
+}
+
+/* connect() to accept(). */
+static uint64_t checks_of_connect(struct pair *pair)
+{
+	struct address there = name_of(pair->listener, getsockname);
+	uint64_t before = checks_in_full();
+
+	cr_assert_eq(connect(pair->client, &there.any, there.length), 0, "%s", strerror(errno));
+	pair->server = accept4(pair->listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(pair->server, 0);
+	return checks_in_full() - before;
+}
+
+Test(gate_remembered, a_tcp_socket_that_connects_again_is_checked_as_a_new_one)
+{
+	struct pair pair = {.client = bound_socket(IPV4, NULL),
+			    .listener = start_listener(IPV4, NULL)};
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	uint64_t first = checks_of_connect(&pair);
+
+	set_no_delay(pair.client);
+	set_no_delay(pair.server);
+	expect_steady(&pair);
+	close(pair.server);
+	cr_assert_eq(connect(pair.client, &none, sizeof(none)), 0);
+	cr_expect_eq(checks_of_connect(&pair), first);
+	close_pair(&pair);
+}
+
+/* The latch is the other socket's. The socket meets it again before that one ends. */
+Test(gate_remembered, L_5_2_2_a_socket_that_returns_to_its_peer_ends_with_the_latch_it_meets)
+{
+	int one = udp_socket(address_of(IPV4, 0), true), peer = udp_bound(IPV4), other;
+	int third = udp_bound(IPV4);
+	struct latch_flow flow;
+
+	other = second_socket(one, peer);
+	udp_connect(one, name_of(peer, getsockname));
+	flow = udp_flow(one);
+	make_esp("ip", "udp", port_of(peer));
+	put_sa_of(&flow, LATCH_SA_BOUND, PARAMS);
+	put_latch_of(&flow, one);
+	cr_assert_eq(udp_send(one), 0);
+	warm(other);
+	udp_connect(other, name_of(third, getsockname));
+	udp_connect(other, name_of(peer, getsockname));
+	cr_assert_eq(udp_send(other), 0);
+	close(one);
+	cr_assert_not(has_latch(&flow));
+	expect_refused(other, LATCH_DROP_CLOSED);
+	close(other);
+	close(third);
+	close(peer);
+}
+
+/* A check of the former connection may be under way when its socket connects again. */
+Test(gate_remembered, L_5_2_2_the_end_of_a_connection_invalidates_what_its_flow_has_passed)
+{
+	int one = udp_socket(address_of(IPV4, 0), true), peer = udp_bound(IPV4), other;
+	int third = udp_bound(IPV4);
+	struct latch_flow flow;
+
+	other = second_socket(one, peer);
+	udp_connect(one, name_of(peer, getsockname));
+	flow = udp_flow(one);
+	make_esp("ip", "udp", port_of(peer));
+	put_sa_of(&flow, LATCH_SA_BOUND, PARAMS);
+	put_latch_of(&flow, one);
+	warm(other);
+	warm(one);
+	udp_connect(other, name_of(third, getsockname));
+	udp_connect(other, name_of(peer, getsockname));
+	cr_expect_eq(checks_of_datagrams(one, 1), 1);
+	close(one);
+	close(other);
+	close(third);
+	close(peer);
+}
+
+/* Each may be one that the former connection has left behind: test_gate_udp.c. */
+Test(gate_remembered, L_5_2_2_a_socket_with_a_former_latched_connection_is_always_checked_in_full)
+{
+	struct latch_flow flow;
+	struct pair pair = warm_latched_pair(IPV4, &flow);
+	int third = udp_bound(IPV4);
+
+	udp_connect(pair.client, name_of(third, getsockname));
+	cr_assert_eq(udp_send(pair.client), 0);
+	cr_assert_not(has_latch(&flow));
+	cr_expect_eq(checks_of_datagrams(pair.client, PACKETS), PACKETS);
 	close(third);
 	udp_close(&pair);
 }
