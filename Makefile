@@ -73,6 +73,7 @@ UNIT_BIN  := $(patsubst %.c,$(BUILD)/tests/unit/%,$(notdir $(UNIT_SRC)))
 FUZZ_OUT  := $(BUILD)/fuzz
 FUZZ_BIN  := $(patsubst tests/fuzz/%.c,$(FUZZ_OUT)/%,$(FUZZ_SRC))
 CHAOS_BIN := $(patsubst tests/chaos/%.c,$(BUILD)/chaos/%,$(CHAOS_SRC))
+BENCH_BIN   := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 VMTOOLS   := $(patsubst tests/vm/tools/%.c,$(BUILD)/tests/vm/%,$(VMTOOL_SRC)) \
 	     $(BUILD)/tests/vm/abi.bpf.o $(BUILD)/tests/vm/outer_identity.so
 
@@ -108,7 +109,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table mutation fuzz fuzz-build chaos chaos-build demo lint install clean help FORCE
+.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table mutation fuzz fuzz-build chaos chaos-build bench demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
@@ -153,6 +154,9 @@ chaos: chaos-build ## contradictory key managers, no memory, hostile clients: SE
 		$(if $(EVENTS),--events '$(EVENTS)') $(CHAOS)
 
 chaos-build: $(CHAOS_BIN)
+
+bench: all $(BENCH_BIN) ## what the cgroup gate costs a packet (root); BENCH='other/latchd.bpf.o': beside it
+	$(Q)BUILD='$(BUILD)' tests/bench/run $(BENCH)
 
 demo: setup ## the attack with and without latchd; NATIVE=1 without a VM
 	+$(Q)$(MAKE) all $(VMTOOLS)
@@ -267,6 +271,9 @@ $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LI
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
 $(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
+	$(call link)
+
+$(BENCH_BIN): $(BUILD)/bench/%: $(call obj,tests/bench/%.c)
 	$(call link)
 
 # ---------------------------------------------------------------- fuzz targets

@@ -321,7 +321,7 @@ enum latch_counter {
 	LATCH_COUNTER_UNLATCHED_OTHER,	 /* new flows passed unlatched: SA orphan, dying, unknown or
 					    ambiguous */
 	LATCH_COUNTER_LATCHES_CREATED,
-	LATCH_COUNTER_SLOW_PATH,
+	LATCH_COUNTER_SLOW_PATH,      /* packets that the cgroup gate checked in full */
 	LATCH_COUNTER_XFRM_HOOKS,     /* SA hooks that fired */
 	LATCH_COUNTER_SAS_OVER_QUOTA, /* SAs refused because the share of other user namespaces, of
 					 their addresses or of their peer was full */
@@ -362,12 +362,8 @@ struct latch_settings {
 	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
 };
 
-/*
- * Sources of unique numbers, the stamp that invalidates all cached verdicts, and the fill of the
- * quotas.
- */
+/* Sources of unique numbers, and the fill of the quotas. */
 struct latch_clock {
-	__u64 verdict_stamp;
 	__u64 latch_id;
 	__u64 generation;
 	__u64 sa_serial;
@@ -495,7 +491,7 @@ enum latch_control_op {
 	LATCH_CONTROL_SA_ADOPT =
 		6, /* sa, sa_value: adds an SA that a dump found, unless it is there */
 	LATCH_CONTROL_SA_FORGET = 7, /* sa, serial */
-	LATCH_CONTROL_RESTAMP = 8,   /* invalidates all cached verdicts */
+	LATCH_CONTROL_RESTAMP = 8,   /* the gates check the next packet of each socket in full */
 	LATCH_CONTROL_SPD_SEEN = 9,  /* flow, latch_id, spd: added to the latch's spd */
 	LATCH_CONTROL_LISTEN =
 		10, /* flow, word (as read; 0 = none), params: number of listening sockets */

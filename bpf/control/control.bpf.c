@@ -38,7 +38,7 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
-	c->result = latch_step(latch, c->latch_id, trigger, c->reasons, &after);
+	c->result = latch_step(&flow, latch, c->latch_id, trigger, c->reasons, &after);
 	c->word.raw = after.raw;
 	if (c->result == LATCH_CONTROL_DONE && after.state == LATCH_STATE_BROKEN)
 		note_broken(&flow, latch);
@@ -82,7 +82,7 @@ static __always_inline void control_forget_peer(struct latch_control *c)
 		return;
 	latch->refused_params = 0;
 	uncount_foreign_larval(latch);
-	restamp();
+	flow_changed(&flow);
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -112,7 +112,7 @@ static __always_inline void control_close(struct latch_control *c)
 		return;
 	}
 	latch_end_of(latch, c->latch_id, &end);
-	c->result = latch_step(latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
+	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
 	c->word.raw = after.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
@@ -146,7 +146,7 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 {
 	long err;
 
-	if (!sa_hold(sa, was))
+	if (!sa_hold(key, sa, was))
 		return LATCH_CONTROL_AGAIN;
 	sa->installed = bpf_ktime_get_boot_ns();
 	err = sa_finish(key, sa, is);
@@ -179,24 +179,22 @@ static __always_inline void control_sa_set(struct latch_control *c)
 		c->result = LATCH_CONTROL_UNCHANGED;
 	else if (c->sa_state == LATCH_SA_PENDING)
 		c->result = sa_unbind(&key, sa, was, is);
-	else if (sa_swap(sa, was, is))
+	else if (sa_swap(&key, sa, was, is))
 		c->result = LATCH_CONTROL_DONE;
-	if (c->result == LATCH_CONTROL_DONE)
-		restamp();
 }
 
 /* The kernel has an SA, and the table an entry under its key: another SA's, if its mark differs. */
 static __always_inline enum latch_control_result
-sa_meet(struct latch_sa *known, union latch_sa_word was, const struct latch_sa *sa)
+sa_meet(const struct latch_sa_key *key, struct latch_sa *known, union latch_sa_word was,
+	const struct latch_sa *sa)
 {
 	union latch_sa_word is = was;
 
 	is.flags |= LATCH_SA_AMBIGUOUS;
 	if ((known->mark == sa->mark && known->mark_mask == sa->mark_mask) || is.raw == was.raw)
 		return LATCH_CONTROL_UNCHANGED;
-	if (!sa_swap(known, was, is))
+	if (!sa_swap(key, known, was, is))
 		return LATCH_CONTROL_AGAIN;
-	restamp();
 	return LATCH_CONTROL_UNCHANGED;
 }
 
@@ -221,7 +219,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	if (known && was.flags & LATCH_SA_GONE && sa_delete(&key, known, was.serial))
 		return;
 	if (known && !(was.flags & LATCH_SA_GONE)) {
-		c->result = sa_meet(known, was, &sa);
+		c->result = sa_meet(&key, known, was, &sa);
 		return;
 	}
 	c->result = LATCH_CONTROL_OVER_SHARE;
@@ -251,7 +249,6 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 		count(LATCH_COUNTER_SAS_FULL);
 		c->result = LATCH_CONTROL_FULL;
 	}
-	restamp();
 }
 
 static __always_inline void control_sa_forget(struct latch_control *c)
@@ -267,7 +264,6 @@ static __always_inline void control_sa_forget(struct latch_control *c)
 		return;
 	if (c->op == LATCH_CONTROL_SA_REFUSE)
 		count(LATCH_COUNTER_SAS_OVER_QUOTA);
-	restamp();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -284,7 +280,7 @@ static __always_inline void control_rules(struct latch_control *c)
 	word.count = c->rule_count;
 	word.stamp++;
 	__sync_lock_test_and_set(rules_word_of(s), word.raw);
-	restamp();
+	all_changed();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -306,7 +302,7 @@ static __always_inline void control_mode(struct latch_control *c)
 		clock->audit_unmarked = 0;
 	s->mode_since = bpf_ktime_get_boot_ns();
 	WRITE_ONCE(s->mode, mode);
-	restamp();
+	all_changed();
 	c->result = LATCH_CONTROL_DONE;
 }
 
@@ -417,7 +413,7 @@ int latch_control(struct latch_control *c)
 		control_association_forget(c);
 		return 0;
 	case LATCH_CONTROL_RESTAMP:
-		restamp();
+		all_changed();
 		c->result = LATCH_CONTROL_DONE;
 		return 0;
 	case LATCH_CONTROL_LISTEN:

@@ -7,20 +7,13 @@
 
 #include "latch_fsm.h"
 #include "db/audit.h"
+#include "db/epochs.h"
 #include "db/mark_share.h"
 #include "db/rules.h"
 #include "db/quota.h"
 #include "db/read_once.h"
 
 #define EEXIST 17 /* asm-generic/errno-base.h */
-
-static __always_inline void restamp(void)
-{
-	struct latch_clock *clock = clock_get();
-
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-}
 
 static __always_inline __u32 next_generation(void)
 {
@@ -93,6 +86,23 @@ static __always_inline void uncount_mark(struct latch *latch)
 }
 
 /*
+ * The flow may be one that passes in clear. A gate that finds the latch while another direction of
+ * its socket still remembers that would pass what the latch forbids: hence the first of the two.
+ */
+static __always_inline int latch_announce(const struct latch_flow *flow, const struct latch *latch)
+{
+	int err;
+
+	if (latch->word.state == LATCH_STATE_LISTENER)
+		return latch_add(flow, latch);
+	flow_changed(flow);
+	err = latch_add(flow, latch);
+	if (!err)
+		flow_changed(flow);
+	return err;
+}
+
+/*
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
  * listener are as in latch_create(). mark: what was refused, and its place in *share; else NULL.
  */
@@ -131,17 +141,14 @@ static __always_inline int latch_insert(const struct latch_flow *flow,
 		latch.refused_params = mark->params;
 		latch.mark_share = share;
 	}
-	err = latch_add(flow, &latch);
+	err = latch_announce(flow, &latch);
 	if (err) {
 		if (err != -EEXIST)
 			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
-	/* Of a flow that another host asks for nothing is cached, and it may ask for many. */
-	if (mark && !socket_cookie)
-		return 0;
-	restamp();
-	if (start->state == LATCH_STATE_LISTENER)
+	/* Another host may ask for many flows that get a mark. */
+	if (start->state == LATCH_STATE_LISTENER || (mark && !socket_cookie))
 		return 0;
 	count(LATCH_COUNTER_LATCHES_CREATED);
 	if (start->state == LATCH_STATE_ESTABLISHED)
@@ -235,7 +242,6 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 		return -1;
 	uncount_foreign_larval(latch);
 	latch->changed = bpf_ktime_get_boot_ns();
-	restamp();
 	latch_event(LATCH_EVENT_LATCH_ESTABLISHED, flow, latch->id, is, latch->direction,
 		    latch->listener);
 	return 0;
@@ -257,7 +263,8 @@ static __always_inline int is_decided(enum latch_state before, enum latch_state 
 }
 
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
-static __always_inline enum latch_control_result latch_step(struct latch *latch, __u64 id,
+static __always_inline enum latch_control_result latch_step(const struct latch_flow *flow,
+							    struct latch *latch, __u64 id,
 							    enum latch_trigger trigger,
 							    __u8 reasons, union latch_word *after)
 {
@@ -285,26 +292,37 @@ static __always_inline enum latch_control_result latch_step(struct latch *latch,
 		latch->decided = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
+	latch->changed = bpf_ktime_get_boot_ns();
 	if (was.state == LATCH_STATE_LISTENER)
 		uncount_listener();
-	latch->changed = bpf_ktime_get_boot_ns();
-	restamp();
+	else
+		flow_changed(flow);
 	*after = is;
 	return LATCH_CONTROL_DONE;
 }
 
 /*
  * Deletes a CLOSED latch. Several processors may be about to delete it, and after the first a new
- * latch may be there: only the one that takes the id deletes.
+ * latch may be there: only the one that takes the id deletes. Non-zero: this one did.
  */
-static OWN_FRAME void latch_remove(const struct latch_flow *flow, struct latch *latch, __u64 id)
+static OWN_FRAME int latch_take_out(const struct latch_flow *flow, struct latch *latch, __u64 id)
 {
 	if (!id || __sync_val_compare_and_swap(&latch->id, id, 0) != id)
-		return;
+		return 0;
 	uncount_foreign_larval(latch);
 	uncount_mark(latch);
-	if (latch_delete(flow))
-		latch->id = id;
+	if (!latch_delete(flow))
+		return 1;
+	latch->id = id;
+	return 0;
+}
+
+/* A gate that found the latch may read its word only when the memory is another flow's. */
+static __always_inline void latch_remove(const struct latch_flow *flow, struct latch *latch,
+					 __u64 id)
+{
+	if (latch_take_out(flow, latch, id))
+		flow_changed(flow);
 }
 
 /*
@@ -376,7 +394,7 @@ static OWN_FRAME int latch_release(const struct latch_flow *flow, struct latch *
 
 	latch_end_of(latch, id, &end);
 	for (i = 0; i < RELEASE_TRIES && result == LATCH_CONTROL_AGAIN; i++)
-		result = latch_step(latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
+		result = latch_step(flow, latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
 	/* UNCHANGED: its event was sent when it closed. */
 	if (result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED)
 		latch_remove(flow, latch, id);

@@ -104,7 +104,7 @@ static __always_inline int listener_set(const struct latch_flow *flow, struct la
 		return -1;
 	if (!sockets) {
 		uncount_listener();
-		latch_remove(flow, latch, id);
+		latch_take_out(flow, latch, id);
 	}
 	return 0;
 }

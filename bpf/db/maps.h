@@ -124,6 +124,26 @@ struct events_map {
 	__uint(max_entries, 1 << 20);
 };
 
+#define EPOCHS 4000
+
+/*
+ * See epochs.h. A table is one entry, so that one lookup finds all. With its map it has less than
+ * 32 KiB, which the kernel allocates in the direct mapping: a page of vmalloc would cost each packet
+ * a TLB miss.
+ */
+struct epochs {
+	__u64 all; /* advances for all flows; begins with the time since boot, in ns */
+	__u64 pad[7];
+	__u64 of[EPOCHS]; /* by the hash of a flow or of an SA; the first is unused */
+};
+
+struct epochs_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct epochs);
+};
+
 /* State of a socket, kept until it is freed. */
 struct socket_verdict {
 	__u8 was_latched; /* the socket never again sends or receives unlatched */
@@ -150,6 +170,7 @@ struct verdicts_map {
 struct datagram_socket {
 	struct socket_verdict verdict;
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
+	__u8 names_told;	/* no pass from before that is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
@@ -159,6 +180,36 @@ struct datagram_sockets_map {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct datagram_socket);
+};
+
+/*
+ * What one direction of a socket has passed after a check in full: see gate/remembered.h. Only the
+ * stamp ever changes; another pass replaces the whole.
+ */
+struct remembered_pass {
+	__u64 stamp; /* epochs_sum() of the two places, read before the check */
+	__u16 flow_place;
+	__u16 sa_place; /* in clear: NO_SA */
+	__u16 local_port;
+	__u16 remote_port; /* network order */
+	__u8 socket_family;
+	__u8 protocol;	     /* of the flow */
+	__u8 outer_protocol; /* of a packet that left under sa: UDP for ESP in UDP */
+	__u8 made;	     /* in which jiffy, modulo 256 */
+	union {
+		__u32 device;	   /* of a packet that left in clear */
+		__u32 outer_ports; /* of ESP in UDP that left: both, as in the header */
+	};
+	__u32 local[4]; /* the addresses as the socket has them; IPv4 in the first word */
+	__u32 remote[4];
+	struct latch_sa_key sa; /* all 0: the packet was in clear */
+};
+
+struct remembered_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct remembered_pass);
 };
 
 /* An address that a task has named for its datagram, as the remote end of a flow. */
@@ -263,6 +314,10 @@ extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
 extern struct counters_map counters SEC(".maps");
 extern struct events_map events SEC(".maps");
+extern struct epochs_map flow_epochs SEC(".maps");
+extern struct epochs_map sa_epochs SEC(".maps");
+extern struct remembered_map passed_out SEC(".maps");
+extern struct remembered_map passed_in SEC(".maps");
 extern struct verdicts_map verdicts SEC(".maps");
 extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");

@@ -7,10 +7,17 @@
  *
  * An entry that is claimed and not GONE is being written. A deletion then only marks it as GONE,
  * and the writer deletes it.
+ *
+ * Remembered passes (epochs.h): the word of an entry in the map changes by sa_swap() alone, which
+ * advances the epoch. sa_release() is the exception: its entry is GONE, so sa_claim() has made it
+ * PENDING by sa_swap(). A gate that found an entry may read its word only when the memory is
+ * another SA's. Hence sa_given_back() after a deletion and a replacement: there is no other way to
+ * free an entry.
  */
 #ifndef LATCH_BPF_DB_SA_CLAIM_H
 #define LATCH_BPF_DB_SA_CLAIM_H
 
+#include "db/epochs.h"
 #include "db/read_once.h"
 #include "db/sa_share.h"
 
@@ -36,17 +43,29 @@ static __always_inline struct latch_sa *sa_read(const struct latch_sa_key *key,
 	return bpf_map_lookup_elem(&sas, key) == sa ? sa : NULL;
 }
 
-static __always_inline int sa_swap(struct latch_sa *sa, union latch_sa_word was,
-				   union latch_sa_word is)
+static __always_inline int sa_swap(const struct latch_sa_key *key, struct latch_sa *sa,
+				   union latch_sa_word was, union latch_sa_word is)
 {
-	return __sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) == was.raw;
+	if (__sync_val_compare_and_swap(&sa->word.raw, was.raw, is.raw) != was.raw)
+		return 0;
+	sa_changed(key);
+	return 1;
+}
+
+/* A claimed entry was deleted, or replaced by another one. */
+static __always_inline void sa_given_back(const struct latch_sa_key *key, __u8 flags, __u32 slot)
+{
+	sa_changed(key);
+	uncount_foreign_sa(flags);
+	sa_share_give(slot);
 }
 
 /*
  * The entry belongs to no peer from now on. 0; -ENOENT: it is another SA's, or another processor
  * deletes or replaces it; -EBUSY: it is being written, and its writer deletes it.
  */
-static __always_inline long sa_claim(struct latch_sa *sa, __u32 serial)
+static __always_inline long sa_claim(const struct latch_sa_key *key, struct latch_sa *sa,
+				     __u32 serial)
 {
 	union latch_sa_word was, is;
 	int i;
@@ -60,7 +79,7 @@ static __always_inline long sa_claim(struct latch_sa *sa, __u32 serial)
 		is.flags |= LATCH_SA_GONE | LATCH_SA_CLAIMED;
 		is.state = LATCH_SA_PENDING;
 		is.params = 0;
-		if (sa_swap(sa, was, is))
+		if (sa_swap(key, sa, was, is))
 			return was.flags & LATCH_SA_CLAIMED ? -EBUSY : 0;
 	}
 	return -ENOENT;
@@ -82,20 +101,15 @@ static __always_inline void sa_release(struct latch_sa *sa)
 /* Deletes a claimed entry with its places in the shares. 0 or the error of the map. */
 static __always_inline long sa_remove(const struct latch_sa_key *key, struct latch_sa *sa)
 {
-	struct latch_clock *clock = clock_get();
 	__u32 slot = sa_share_slot(key, sa);
 	__u8 flags = sa->word.flags;
-	long err;
+	long err = bpf_map_delete_elem(&sas, key);
 
-	if (clock)
-		__sync_fetch_and_add(&clock->verdict_stamp, 1);
-	err = bpf_map_delete_elem(&sas, key);
 	if (err) {
 		sa_release(sa);
 		return err;
 	}
-	uncount_foreign_sa(flags);
-	sa_share_give(slot);
+	sa_given_back(key, flags, slot);
 	/* Another SA has the key, with another mark, and no entry any more: latchd searches for it. */
 	if (flags & LATCH_SA_AMBIGUOUS)
 		count(LATCH_COUNTER_SAS_FULL);
@@ -103,12 +117,13 @@ static __always_inline long sa_remove(const struct latch_sa_key *key, struct lat
 }
 
 /* True: the entry is this processor's to write, until sa_finish(). */
-static __always_inline int sa_hold(struct latch_sa *sa, union latch_sa_word was)
+static __always_inline int sa_hold(const struct latch_sa_key *key, struct latch_sa *sa,
+				   union latch_sa_word was)
 {
 	union latch_sa_word claimed = was;
 
 	claimed.flags |= LATCH_SA_CLAIMED;
-	return sa_swap(sa, was, claimed);
+	return sa_swap(key, sa, was, claimed);
 }
 
 /*
@@ -128,7 +143,7 @@ static __always_inline long sa_finish(const struct latch_sa_key *key, struct lat
 			return -ENOENT;
 		}
 		is.flags |= was.flags & LATCH_SA_AMBIGUOUS;
-		if (sa_swap(sa, was, is))
+		if (sa_swap(key, sa, was, is))
 			return 0;
 	}
 	return -EAGAIN;
@@ -138,7 +153,7 @@ static __always_inline long sa_finish(const struct latch_sa_key *key, struct lat
 static __always_inline long sa_delete(const struct latch_sa_key *key, struct latch_sa *sa,
 				      __u32 serial)
 {
-	long err = sa_claim(sa, serial);
+	long err = sa_claim(key, sa, serial);
 
 	return err ? err : sa_remove(key, sa);
 }

@@ -135,7 +135,7 @@ __noinline int audit_mark_larval(struct passage *p)
 		return 0;
 	latch->refusal = p->audited - 1;
 	latch->refused_params = params_of_sa(p);
-	if (latch_step(latch, id, LATCH_TRIGGER_CREATE, LATCH_REASON_REFUSED, &after) ==
+	if (latch_step(&flow, latch, id, LATCH_TRIGGER_CREATE, LATCH_REASON_REFUSED, &after) ==
 	    LATCH_CONTROL_DONE)
 		uncount_foreign_larval(latch);
 	return 0;

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The cgroup gate's data of a packet besides its headers: address family, device and bundle. */
+/* The cgroup gate's data of a packet besides its headers: device and bundle. */
 #ifndef LATCH_BPF_GATE_CGROUP_PACKET_H
 #define LATCH_BPF_GATE_CGROUP_PACKET_H
 
+#include "gate/packet_family.h"
 #include "gate/xfrm_return.h"
 #include "packet/packet.h"
 #include "packet/socket_flow.h"
-
-static __always_inline __u8 family_of(struct __sk_buff *skb)
-{
-	return skb->protocol == bpf_htons(0x0800) ? AF_INET : AF_INET6;
-}
 
 /* Non-zero: unreadable. A global function, as check_packet(): TCP and UDP share it. */
 __noinline int cgroup_headers(struct __sk_buff *skb, struct ip_headers *ip)
@@ -27,7 +23,7 @@ __noinline int leaves_by_tunnel(struct __sk_buff *skb)
 }
 
 /*
- * Non-zero: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
+ * COMES_BACK: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
  * again. May change protection and sa of p. v: of the socket, or NULL; notes a tunnel. A global
  * function, as check_packet().
  */
@@ -37,20 +33,24 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socke
 	struct bpf_sock *socket = skb->sk;
 	const struct net *net;
 	struct sock *sk;
+	int found;
 
 	if (!socket || !p)
-		return 0;
+		return LEAVES;
 	sk = kernel_socket(socket);
 	net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
 	if (bundle_state(kernel_skb))
 		return comes_back_from_nat(kernel_skb, net, p);
 	if (p->protection != PACKET_PLAIN) {
 		count_as_clear_after_tunnel(v, p);
-		return 0;
+		return LEAVES;
 	}
-	if (v && leaves_by_tunnel(skb))
+	found = comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
+	if (!leaves_by_tunnel(skb))
+		return found;
+	if (v)
 		v->tunnelled = tunnelled_now();
-	return comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
+	return LEAVES_NOTICED;
 }
 
 #endif

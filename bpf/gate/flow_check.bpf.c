@@ -27,7 +27,7 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 	    p->flow.protocol == IPPROTO_UDP_NUMBER)
 		v = NULL;
 	if (v && is_exempt(v))
-		return GATE_PASS;
+		return pass_without_latch(p);
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return refuse(p, LATCH_DROP_REQUIRED);
@@ -35,7 +35,7 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 		v->exempt_stamp = p->rule.stamp;
 		v->exempt = 1;
 	}
-	return GATE_PASS;
+	return pass_without_latch(p);
 }
 
 static __always_inline enum latch_direction direction_of_socket(const struct passage *p,

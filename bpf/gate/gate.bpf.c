@@ -8,17 +8,15 @@
  * TCP and UDP are headers, included here only.
  */
 #include "gate/audit.h"
+#include "gate/remember_pass.h"
 #include "gate/tcp.h"
 #include "gate/udp.h"
 
 static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p, int egress)
 {
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = skb->sk;
 
-	sk = skb->sk;
-	if (!sk)
-		return GATE_PASS;
-	sk = bpf_sk_fullsock(sk);
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
 	if (!sk)
 		return GATE_PASS;
 	p->socket_cookie = bpf_get_socket_cookie(skb);
@@ -33,7 +31,7 @@ static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p
 	return GATE_PASS;
 }
 
-static __always_inline int gate(struct __sk_buff *skb, int egress)
+static __always_inline int check_in_full(struct __sk_buff *skb, int egress)
 {
 	struct passage p = {.egress = egress};
 	int verdict = check_socket(skb, &p, egress);
@@ -41,6 +39,15 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	if (p.audited)
 		audit_count(&p);
 	return verdict;
+}
+
+static __always_inline int gate(struct __sk_buff *skb, int egress)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk || passes_as_before(skb, sk, egress))
+		return GATE_PASS;
+	return check_in_full(skb, egress);
 }
 
 SEC("cgroup_skb/egress")

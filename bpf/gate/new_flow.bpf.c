@@ -65,7 +65,7 @@ static __always_inline int pass_auto(struct passage *p)
 	if (p->protection == PACKET_OTHER_MODE)
 		count(LATCH_COUNTER_UNLATCHED_OTHER);
 	if (p->protection != PACKET_PROTECTED)
-		return GATE_PASS;
+		return pass_without_latch(p);
 	sa = sa_find(&p->sa);
 	if (!sa)
 		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
@@ -100,7 +100,7 @@ __noinline int new_flow_check(struct passage *p)
 	rule_of(&p->flow, p->opened, &p->rule);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
-		return GATE_PASS;
+		return pass_without_latch(p);
 	case LATCH_ACTION_REQUIRE:
 		return pass_required(p);
 	case LATCH_ACTION_AUTO:

@@ -27,16 +27,17 @@ struct passage {
 	enum packet_protection protection;
 	enum latch_direction opened; /* OUT: this host opened the flow; NONE: unknown */
 	__u8 egress;
-	__u8 may_start;	  /* the packet may start a flow */
-	__u8 is_syn;	  /* the packet is a SYN: its flow is no longer in TIME_WAIT */
-	__u8 listener;	  /* its socket is a TCP listener */
-	__u8 starts_flow; /* the packet asks a listener for a new flow */
-	__u8 tcp_state;	  /* of the full socket */
-	__u8 audited;	  /* 1 + enum latch_drop: passes in audit mode only */
-	__u8 refused;	  /* audited, and enforcement refuses the whole flow */
-	__u8 enforced;	  /* enforcement has decided: audit mode does not let it pass */
-	__u8 uncounted;	  /* audited, of a flow that was not counted yet */
-	__u8 begins;	  /* new_flow_check() has decided over it */
+	__u8 may_start;	    /* the packet may start a flow */
+	__u8 is_syn;	    /* the packet is a SYN: its flow is no longer in TIME_WAIT */
+	__u8 listener;	    /* its socket is a TCP listener */
+	__u8 starts_flow;   /* the packet asks a listener for a new flow */
+	__u8 tcp_state : 7; /* of the full socket: BPF_TCP_* */
+	__u8 lasts : 1;	    /* it passes, and so does the next one like it: see remembered.h */
+	__u8 audited;	    /* 1 + enum latch_drop: passes in audit mode only */
+	__u8 refused;	    /* audited, and enforcement refuses the whole flow */
+	__u8 enforced;	    /* enforcement has decided: audit mode does not let it pass */
+	__u8 uncounted;	    /* audited, of a flow that was not counted yet */
+	__u8 begins;	    /* new_flow_check() has decided over it */
 };
 
 /*
@@ -48,6 +49,16 @@ static __always_inline enum latch_direction opening_direction(const struct passa
 	if (p->opened)
 		return p->opened;
 	return p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
+}
+
+/*
+ * The check passes a packet of a flow without a latch. In clear that lasts (remembered.h), unless
+ * it passes in audit mode only.
+ */
+static __always_inline int pass_without_latch(struct passage *p)
+{
+	p->lasts = p->protection == PACKET_PLAIN && !p->audited;
+	return GATE_PASS;
 }
 
 /* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */

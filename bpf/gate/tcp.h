@@ -7,6 +7,7 @@
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/mptcp.h"
+#include "gate/stamped_check.h"
 
 /* A socket that aborts has given its port back before its reset leaves; inet_sport still has it. */
 static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
@@ -109,7 +110,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	struct socket_verdict *v;
 	struct tcp_sock *tcp;
 	struct sock *first;
-	int verdict;
+	int verdict, leaves = LEAVES;
 
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p->listener = sk->state == BPF_TCP_LISTEN;
@@ -124,13 +125,16 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	first = tcp ? mptcp_first_subflow(tcp) : NULL;
 	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p))
 		return drop_unread(LATCH_DROP_MALFORMED, p, v);
-	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start) &&
-	    comes_back(skb, p, v))
+	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start))
+		leaves = comes_back(skb, p, v);
+	if (leaves == COMES_BACK)
 		return GATE_PASS;
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;
-	verdict = check_packet(p, v) == GATE_PASS ? GATE_PASS : GATE_DROP;
+	/* A packet of MPTCP is checked against two latches. */
+	verdict = first || leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
+	verdict = verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->audited && p->begins)
 		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
 	if (!egress && p->starts_flow)

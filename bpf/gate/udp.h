@@ -7,6 +7,7 @@
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/named_ends.h"
+#include "gate/stamped_check.h"
 #include "gate/udp_socket.h"
 #include "packet/nat.h"
 
@@ -114,8 +115,14 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 					  struct datagram_socket *socket, struct passage *p,
 					  int egress)
 {
-	int verdict;
+	struct socket_verdict *v;
+	int verdict, leaves = LEAVES;
 
+	v = socket ? &socket->verdict : NULL;
+	if (egress)
+		leaves = comes_back(skb, p, v);
+	if (leaves == COMES_BACK)
+		return GATE_PASS;
 	if (!socket && p->protection != PACKET_PLAIN) {
 		socket = datagram_socket_new(sk);
 		if (!socket)
@@ -123,7 +130,8 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 	}
 	if (egress && !proves_flow(kernel_packet(skb), sk, socket))
 		p->may_start = 0;
-	verdict = check_packet(p, socket ? &socket->verdict : NULL);
+	v = socket ? &socket->verdict : NULL;
+	verdict = leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
 	if (p->audited && p->begins)
 		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
 	if (!socket && (verdict != GATE_PASS || p->refused))
@@ -201,10 +209,9 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return drop_unread(LATCH_DROP_MALFORMED, p, socket ? &socket->verdict : NULL);
 	if (kind <= elsewhere)
 		return GATE_PASS;
+	p->tcp_state = sk->state;
 	if (egress)
 		socket = remember_tunnelled(skb, sk, socket, p);
-	if (egress && comes_back(skb, p, socket ? &socket->verdict : NULL))
-		return GATE_PASS;
 	return check_datagram(skb, sk, socket, p, egress);
 }
 

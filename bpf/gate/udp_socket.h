@@ -79,6 +79,8 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 	socket->verdict.was_latched = 0;
 	if (latch && cookie && READ_ONCE(latch->socket_cookie) == cookie)
 		latch_release(&flow, latch, id);
+	/* A check of that connection that is under way must not be remembered for the next one. */
+	flow_changed(&flow);
 	return 0;
 }
 

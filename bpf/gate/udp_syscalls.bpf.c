@@ -5,17 +5,9 @@
  * peer or to none, and only after it succeeded: a connect() that fails leaves the connection as
  * it was.
  */
+#include "db/epochs.h"
 #include "gate/named_ends.h"
 #include "gate/udp_socket.h"
-
-static __always_inline struct datagram_socket *socket_of(struct bpf_sock_addr *ctx, __u64 flags)
-{
-	struct bpf_sock *sk = ctx->sk;
-
-	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER)
-		return NULL;
-	return bpf_sk_storage_get(&datagram_sockets, sk, NULL, flags);
-}
 
 /* The address of the call, in the form of a latch's flow. Only the remote end is set. */
 static __always_inline void remote_of(struct bpf_sock_addr *ctx, int v6, struct latch_flow *flow)
@@ -62,19 +54,34 @@ static __always_inline int is_connected_to(struct bpf_sock *sk, const struct lat
 }
 
 /*
+ * The socket may return to a peer of which it remembers a pass. This connection has to be checked
+ * by itself. No hook reports a disconnect, but an unconnected socket has no steady flow.
+ */
+static __always_inline void forget_passes(struct bpf_sock *sk)
+{
+	bpf_sk_storage_delete(&passed_out, sk);
+	bpf_sk_storage_delete(&passed_in, sk);
+}
+
+/*
  * A connect() to the peer that the socket had before starts another connection, which the gate
  * could not distinguish from the old one. While the socket is still connected to that peer, the
  * call may fail or connect to the same peer. Both leave the connection as it was.
  */
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 {
-	struct datagram_socket *socket = socket_of(ctx, 0);
+	struct datagram_socket *socket;
+	struct bpf_sock *sk = ctx->sk;
 	struct latch_flow there;
 
+	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER)
+		return 1;
+	forget_passes(sk);
+	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	if (!socket)
 		return 1;
 	remote_of(ctx, v6, &there);
-	if (same_remote(&socket->flow, &there) && !is_connected_to(ctx->sk, &there))
+	if (same_remote(&socket->flow, &there) && !is_connected_to(sk, &there))
 		datagram_release_latch(socket, bpf_get_socket_cookie(ctx));
 	return 1;
 }
@@ -87,6 +94,20 @@ static __always_inline int forget_names(struct bpf_sock *sk)
 	if (names)
 		take_name(names);
 	return 1;
+}
+
+/*
+ * The gate has to take the name of each datagram, so what it has remembered goes. Two threads may
+ * name their first addresses at once: each sends its datagram only after that. A check under way
+ * finds sends_elsewhere, or its pass is deleted here: hence a full barrier between the two.
+ */
+static __always_inline void begin_to_send_elsewhere(struct bpf_sock *sk,
+						    struct datagram_socket *socket)
+{
+	WRITE_ONCE(socket->sends_elsewhere, 1);
+	full_barrier();
+	bpf_sk_storage_delete(&passed_out, sk);
+	WRITE_ONCE(socket->names_told, 1);
 }
 
 /*
@@ -106,11 +127,12 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 	remote_of(ctx, v6, &there);
 	if (!there.remote_port || is_connected_to(sk, &there))
 		return forget_names(sk);
-	socket = socket_of(ctx, BPF_SK_STORAGE_GET_F_CREATE);
+	socket = datagram_socket_new(sk);
 	/* Without this state the datagram could latch the socket's connection to another peer. */
 	if (!socket)
 		return 0;
-	socket->sends_elsewhere = 1;
+	if (!READ_ONCE(socket->names_told))
+		begin_to_send_elsewhere(sk, socket);
 	names = bpf_sk_storage_get(&named_ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!names)
 		return 0;

@@ -139,6 +139,7 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 	if (sa_word.params != word.params)
 		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
 	record_spi(p, latch);
+	p->lasts = 1;
 	return GATE_PASS;
 }
 

@@ -7,6 +7,11 @@
 #include "packet/bundle.h"
 #include "packet/xfrm_device.h"
 
+/* What comes_back() finds. */
+#define LEAVES	       0
+#define COMES_BACK     1 /* it is checked when it passes the gate again as ESP */
+#define LEAVES_NOTICED 2 /* each such packet has to be noticed: its pass is not remembered */
+
 /*
  * Source NAT has chosen the SA after the packet's route: the packet is in clear now. A packet of a
  * latched flow is checked here by that SA, too.
@@ -17,24 +22,29 @@ static OWN_FRAME int comes_back_from_nat(const struct sk_buff *kernel_skb, const
 	struct xfrm_state *x = bundle_state(kernel_skb);
 
 	if (!x)
-		return 0;
+		return LEAVES_NOTICED;
 	p->protection = PACKET_PLAIN;
 	if (!returns_as_esp(x, net))
-		return 0;
+		return LEAVES_NOTICED;
 	if (!latch_find(&p->flow))
-		return 1;
+		return COMES_BACK;
 	p->protection = bundle_sa(kernel_skb, p->flow.netns, &p->sa);
-	return 0;
+	return LEAVES_NOTICED;
 }
 
 static OWN_FRAME int comes_back_from_device(const struct net_device *device, const struct net *net,
 					    const struct passage *p)
 {
-	enum sas_place place = place_of_sas(device, net);
-
-	if (place == SAS_PLACE_HIDDEN)
+	switch (place_of_sas(device, net)) {
+	case SAS_PLACE_HERE:
+		return COMES_BACK;
+	case SAS_PLACE_HIDDEN:
 		report_elsewhere(p);
-	return place == SAS_PLACE_HERE;
+		return LEAVES_NOTICED;
+	case SAS_PLACE_NONE:
+		break;
+	}
+	return LEAVES;
 }
 
 /* Longer than a packet is under way between a tunnel device and its ESP. */

@@ -38,12 +38,22 @@ static __always_inline __u32 object_mark_second(void)
  * The verifier allows no arithmetic on a pointer. Read back from the stack, the pointer is a
  * number.
  */
-static __always_inline __u32 object_hash(const void *object)
+static __always_inline __u64 object_address(const void *object)
 {
 	__u64 address = 0;
 
 	bpf_probe_read_kernel(&address, sizeof(address), &object);
+	return address;
+}
+
+static __always_inline __u32 address_hash(__u64 address)
+{
 	return (__u32)((address * 0x9e3779b97f4a7c15) >> 32);
+}
+
+static __always_inline __u32 object_hash(const void *object)
+{
+	return address_hash(object_address(object));
 }
 
 static __always_inline __u64 *mark_slot(struct object_marks marks, __u32 hash, int foreign)
@@ -96,6 +106,14 @@ static __always_inline int is_marked_in(struct object_marks marks, __u32 hash, i
 		return 0;
 	found = mark_of(marks, READ_ONCE(*slot));
 	return found.raw && (found.object == hash || found.object == OBJECT_MARK_ALL);
+}
+
+/* Of any namespace. For a program that has the address as a number. */
+static __always_inline int is_marked_at(struct object_marks marks, __u64 address)
+{
+	__u32 hash = address_hash(address);
+
+	return is_marked_in(marks, hash, 0) || is_marked_in(marks, hash, 1);
 }
 
 /* A device may hand a packet from the host's namespaces to a foreign one, never the other way. */

@@ -92,8 +92,8 @@ static __always_inline int has_mark_of(const struct latch_sa *known, struct xfrm
  * A second SA with the same key: from now on neither is congruent. False: the entry is no longer
  * that of the first one.
  */
-static __always_inline int sa_collision(struct latch_sa *known, union latch_sa_word was,
-					struct xfrm_state *x)
+static __always_inline int sa_collision(const struct latch_sa_key *key, struct latch_sa *known,
+					union latch_sa_word was, struct xfrm_state *x)
 {
 	union latch_sa_word is;
 	__u32 serial = was.serial;
@@ -106,7 +106,7 @@ static __always_inline int sa_collision(struct latch_sa *known, union latch_sa_w
 			return 0;
 		is = was;
 		is.flags |= LATCH_SA_AMBIGUOUS;
-		if (sa_swap(known, was, is))
+		if (sa_swap(key, known, was, is))
 			return 1;
 		was = READ_WORD(known->word);
 	}
@@ -129,10 +129,8 @@ static __always_inline int sa_has_room(struct xfrm_state *x, struct latch_clock 
 static __always_inline void sa_begin(struct latch_clock *clock, struct latch_sa *sa)
 {
 	sa->word.state = LATCH_SA_PENDING;
-	if (!clock)
-		return;
-	sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
-	__sync_fetch_and_add(&clock->verdict_stamp, 1);
+	if (clock)
+		sa->word.serial = __sync_fetch_and_add(&clock->sa_serial, 1) + 1;
 }
 
 /*
@@ -162,6 +160,7 @@ static __always_inline long sa_record(struct xfrm_state *x, const struct latch_s
 	sa.previous = sa_share_succeed(slot, sa.word.serial);
 	err = bpf_map_update_elem(&sas, key, &sa, flags);
 	if (!err) {
+		sa_changed(key);
 		sa_event(LATCH_EVENT_SA_PENDING, key, sa.word);
 		return 0;
 	}
@@ -189,7 +188,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 	__u32 slot;
 	__u8 flags;
 
-	if (sa_claim(known, serial)) {
+	if (sa_claim(key, known, serial)) {
 		/* Another processor has deleted it, or is about to. */
 		if (sa_record(x, key, BPF_NOEXIST) == -EEXIST)
 			sa_missed();
@@ -201,8 +200,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 		sa_release(known);
 		return;
 	}
-	uncount_foreign_sa(flags);
-	sa_share_give(slot);
+	sa_given_back(key, flags, slot);
 }
 
 static __always_inline void sa_installing(struct xfrm_state *x)
@@ -229,7 +227,7 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 	 */
 	if (word.flags & LATCH_SA_GONE)
 		sa_replace(x, &key, known, word.serial);
-	else if (known->instance != (__u64)x && !sa_collision(known, word, x))
+	else if (known->instance != (__u64)x && !sa_collision(&key, known, word, x))
 		sa_missed();
 }
 
@@ -328,7 +326,7 @@ static __always_inline long sa_write_ports(const struct latch_sa_key *key, struc
 		ports = READ_WORD(known->encap_ports);
 		if (ports.port == port)
 			return 0;
-		if (word.flags & LATCH_SA_CLAIMED || !sa_hold(known, word))
+		if (word.flags & LATCH_SA_CLAIMED || !sa_hold(key, known, word))
 			continue;
 		ports = ports_with(ports, port, accepted);
 		WRITE_ONCE(known->encap_ports.raw, ports.raw);
@@ -340,7 +338,7 @@ static __always_inline long sa_write_ports(const struct latch_sa_key *key, struc
 /*
  * The kernel copies the encapsulation of x to the SA that it has, and packets may leave by the new
  * ports at once (a NAT mapping that changed). It may also refuse the update: the present port stays
- * until it has accepted.
+ * until it has accepted. A gate may remember that a port is the SA's.
  */
 static __always_inline void sa_moving(struct xfrm_state *x)
 {

@@ -41,11 +41,22 @@ static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *op
 	return sk ? bpf_sk_storage_get(&verdicts, sk, NULL, flags) : NULL;
 }
 
+static OWN_FRAME void forget_passes(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk)
+		return;
+	bpf_sk_storage_delete(&passed_out, sk);
+	bpf_sk_storage_delete(&passed_in, sk);
+}
+
 /* A socket that connects again starts another connection. */
 static __always_inline void connect_called(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
+	forget_passes(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;

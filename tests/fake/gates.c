@@ -50,6 +50,8 @@ int gates_load_sized(unsigned int latches, struct gates **ret, struct kernel_map
 		return -ENOMEM;
 	gates->skeleton = latchd_bpf__open();
 	err = gates->skeleton ? 0 : -errno;
+	if (!err)
+		err = object_choose_programs(gates->skeleton);
 	if (!err) {
 		choose_programs(gates);
 		if (latches)

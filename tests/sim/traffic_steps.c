@@ -98,6 +98,8 @@ static bool carry(const struct carried *packet)
 		sent.sa = &key;
 	}
 	passed = traffic_packet(&sent);
+	if (traffic_stale)
+		sim_fail("a remembered pass of flow %u is stale", flow->key.local_port);
 	sim.packets++;
 	sim_trace("packet of flow %u %s%s under %s: %s", flow->key.local_port,
 		  packet->egress ? "out" : "in", packet->syn ? " (SYN)" : "",

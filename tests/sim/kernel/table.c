@@ -14,6 +14,7 @@
 #define MARKS_MAX      1024
 #define SHARES	       16384 /* SA_SHARE_SLOTS of bpf/db/maps.h */
 #define SHARE_SIZE     16    /* struct sa_share */
+#define EPOCHS	       4008  /* words of struct epochs there */
 
 #define STORE(name, size, count)                                                                   \
 	static _Alignas(16) unsigned char name##_keys[count][sizeof(struct latch_flow)];           \
@@ -37,6 +38,8 @@ STORE(sa_shares, SHARE_SIZE, SHARES);
 STORE(mark_shares, sizeof(__u64), 4096);
 STORE(audit_shares, sizeof(__u64), LATCH_AUDIT_SHARES);
 STORE(marks, sizeof(__u64), 1);
+STORE(flow_epochs, EPOCHS * sizeof(__u64), 1);
+STORE(sa_epochs, EPOCHS * sizeof(__u64), 1);
 
 #define HASH(name, key)                                                                            \
 	{                                                                                          \
@@ -68,6 +71,8 @@ struct table tables[TABLES] = {
 	[TABLE_AUDIT_SHARES] = ARRAY(audit_shares),
 	[TABLE_REASSEMBLIES] = ARRAY(marks),
 	[TABLE_MIXTURES] = ARRAY(marks),
+	[TABLE_FLOW_EPOCHS] = ARRAY(flow_epochs),
+	[TABLE_SA_EPOCHS] = ARRAY(sa_epochs),
 };
 
 unsigned long tables_changes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Compiled as the programs of bpf/ are, since it makes the kernel structures that they read. */
 #include "db/listener.h"
-#include "gate/flow_check.h"
+#include "gate/stamped_check.h"
 
 #include "kernel/traffic.h"
 
@@ -30,8 +30,16 @@ static struct user_namespace host_namespace;
 static struct xfrm_state states[TRAFFIC_SAS];
 static struct traffic_sa described[TRAFFIC_SAS];
 static bool present[TRAFFIC_SAS];
-static struct socket_verdict socket_states[TRAFFIC_SOCKETS];
 static struct xfrm_encap_tmpl encapsulations[TRAFFIC_SAS];
+static struct socket_verdict socket_states[TRAFFIC_SOCKETS];
+/* What the socket remembers of a direction; stamp 0: nothing. */
+static struct {
+	struct remembered_pass pass;
+	struct latch_flow flow;
+} passes[TRAFFIC_SOCKETS][2];
+static int sending; /* the socket of the packet that is checked */
+static int changes; /* a program that changes what is remembered is running */
+unsigned int traffic_stale;
 static union {
 	struct xfrm_algo_aead aead;
 	char room[sizeof(struct xfrm_algo_aead) + 8];
@@ -41,6 +49,9 @@ void traffic_reset(void)
 {
 	__builtin_memset(present, 0, sizeof(present));
 	__builtin_memset(socket_states, 0, sizeof(socket_states));
+	__builtin_memset(passes, 0, sizeof(passes));
+	traffic_stale = 0;
+	changes = 0;
 	net.net_cookie = SIM_NETNS;
 	net.user_ns = &host_namespace;
 	((struct bpf_map *)&latches)->max_entries = 16;
@@ -107,15 +118,19 @@ int traffic_install(const struct traffic_sa *sa)
 	if (at < 0)
 		return at;
 	describe(at, sa);
+	changes++;
 	watch_sa_add(&states[at]);
 	present[at] = !in_use;
 	watch_sa_added(&states[at], in_use ? KERNEL_EEXIST : 0);
+	changes--;
 	return in_use ? -1 : at;
 }
 
 void traffic_delete(int sa)
 {
+	changes++;
 	watch_sa_delete(&states[sa]);
+	changes--;
 	present[sa] = false;
 }
 
@@ -127,7 +142,9 @@ int traffic_migrate(int sa)
 	if (at < 0)
 		return sa;
 	describe(at, &described[sa]);
+	changes++;
 	watch_sa_insert(&states[at]);
+	changes--;
 	present[at] = true;
 	traffic_delete(sa);
 	return at;
@@ -143,12 +160,14 @@ void traffic_update(int sa, __u16 encap_port, bool accepted)
 		return;
 	changed.encap_port = encap_port;
 	describe(at, &changed);
+	changes++;
 	watch_sa_update(&states[at]);
 	if (accepted) {
 		described[sa].encap_port = encap_port;
 		states[at].km.state = XFRM_STATE_DEAD;
 	}
 	watch_sa_updated(&states[at], accepted ? 0 : KERNEL_EINVAL);
+	changes--;
 }
 
 const struct traffic_sa *traffic_sa(int sa)
@@ -159,6 +178,51 @@ const struct traffic_sa *traffic_sa(int sa)
 __u64 traffic_instance(int sa)
 {
 	return (__u64)&states[sa];
+}
+
+/* As bpf/gate/remember_pass.h, without the packet's headers. */
+int remember_pass(struct __sk_buff *skb, struct passage *p, __u64 stamp)
+{
+	struct remembered_pass *pass = &passes[sending][p->egress].pass;
+
+	if (p->tcp_state != BPF_TCP_ESTABLISHED)
+		return 0;
+	passes[sending][p->egress].flow = p->flow;
+	pass->flow_place = place_of_flow(&p->flow);
+	pass->sa_place = sa_place_of(p);
+	__builtin_memset(&pass->sa, 0, sizeof(pass->sa));
+	if (p->protection == PACKET_PROTECTED)
+		pass->sa = p->sa;
+	pass->stamp = stamp;
+	return 0;
+}
+
+static bool is_remembered(const struct traffic_packet *packet)
+{
+	const struct remembered_pass *pass = &passes[packet->socket][packet->egress].pass;
+	const struct latch_sa_key none = {};
+
+	return pass->stamp && is_unchanged(pass) &&
+	       same_key(packet->sa ? packet->sa : &none, &pass->sa);
+}
+
+static bool passes_as_before(const struct traffic_packet *packet)
+{
+	return !packet->connecting && !packet->syn &&
+	       !__builtin_memcmp(&passes[packet->socket][packet->egress].flow, &packet->flow,
+				 sizeof(packet->flow)) &&
+	       is_remembered(packet);
+}
+
+/* Another processor may be in the middle of a change, or make one during the check. */
+static void compare_with_check(const struct traffic_packet *packet, struct passage *p)
+{
+	int before = changes;
+
+	if (check_packet(p, &socket_states[packet->socket]) == GATE_PASS || before)
+		return;
+	if (is_remembered(packet))
+		traffic_stale++;
 }
 
 bool traffic_packet(const struct traffic_packet *packet)
@@ -179,13 +243,20 @@ bool traffic_packet(const struct traffic_packet *packet)
 
 	if (packet->sa)
 		p.sa = *packet->sa;
-	return check_packet(&p, packet->socket < 0 ? &none : &socket_states[packet->socket]) ==
-	       GATE_PASS;
+	if (packet->socket < 0)
+		return check_packet(&p, &none) == GATE_PASS;
+	sending = packet->socket;
+	if (passes_as_before(packet)) {
+		compare_with_check(packet, &p);
+		return true;
+	}
+	return check_and_remember(NULL, &p, &socket_states[packet->socket]) == GATE_PASS;
 }
 
 void traffic_connect(int socket)
 {
 	socket_states[socket] = (struct socket_verdict){.opened = LATCH_DIRECTION_OUT};
+	__builtin_memset(passes[socket], 0, sizeof(passes[socket]));
 }
 
 static void set_owner(struct latch *latch, enum latch_owner owner, __u64 cookie)
@@ -211,10 +282,12 @@ void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait)
 
 	if (!latch || latch->socket_cookie != cookie)
 		return;
+	changes++;
 	if (time_wait)
 		set_owner(latch, LATCH_OWNER_TIME_WAIT, cookie);
 	else
 		latch_release(flow, latch, latch->id);
+	changes--;
 }
 
 void traffic_policies_flushed(void)
@@ -235,5 +308,7 @@ void traffic_policy_added(void)
 
 void traffic_control(struct latch_control *control)
 {
+	changes++;
 	latch_control(control);
+	changes--;
 }

@@ -48,6 +48,8 @@ struct traffic_packet {
 
 /* True: the packet passes the cgroup gate. */
 bool traffic_packet(const struct traffic_packet *packet);
+/* How many packets passed as one before, although the check in full drops them. */
+extern unsigned int traffic_stale;
 
 void traffic_connect(int socket);
 /* The connection is established: the socket owns the latch. */

@@ -144,7 +144,6 @@ static const struct row rows[] = {
 	M(latch_rule, action),
 	M(latch_rule, disposition),
 	M(latch_rule, flags),
-	M(latch_clock, verdict_stamp),
 	M(latch_clock, latch_id),
 	M(latch_clock, generation),
 	M(latch_clock, sa_serial),

@@ -29,8 +29,7 @@ static inline void make_esp(const char *family, const char *protocol, uint16_t t
 }
 
 /* The SA that the packets of the flow seem to have. */
-static inline void put_sa_of(const struct latch_flow *flow, enum latch_sa_state state,
-			     uint16_t params)
+static inline struct latch_sa_key sa_of(const struct latch_flow *flow)
 {
 	struct latch_sa_key key = {
 		.netns = flow->netns,
@@ -38,13 +37,22 @@ static inline void put_sa_of(const struct latch_flow *flow, enum latch_sa_state 
 		.protocol = IPPROTO_ESP,
 		.family = flow->family,
 	};
+
+	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
+	return key;
+}
+
+static inline void put_sa_of(const struct latch_flow *flow, enum latch_sa_state state,
+			     uint16_t params)
+{
+	struct latch_sa_key key = sa_of(flow);
 	struct latch_sa sa = {
 		.word = {.serial = 1, .params = params, .state = state},
 		.installed = clock_boot_ns(),
 	};
 
-	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	forget_passes();
 }
 
 #endif

@@ -121,6 +121,7 @@ static void put_flag(__u8 flags)
 	cr_assert_eq(bpf_map_lookup_elem(maps.sas, &key, &sa), 0);
 	sa.word.flags |= flags;
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	forget_passes();
 }
 
 /* Any local user makes user namespaces: a feed serves there when it was seen there. */

@@ -181,6 +181,7 @@ static void bind_sa(const struct latch_flow *flow, __u16 params)
 
 	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	forget_passes();
 }
 
 /* Else the next SYN would create another latch, and a SYN/ACK in clear would pass. */

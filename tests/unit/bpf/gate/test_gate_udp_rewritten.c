@@ -340,6 +340,7 @@ static int send_like_esp(int fd)
 	key.netns = flow.netns;
 	memcpy(key.daddr, flow.remote_addr, sizeof(key.daddr));
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	forget_passes();
 	rewrite_source(port_of(fd), PORT_OF_ESP);
 	return send(fd, payload, sizeof(payload), MSG_DONTWAIT) == sizeof(payload) ? 0 : -errno;
 }

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Epochs: what the remembered passes of sockets depend on (gate/remembered.h). Whatever changes a
+ * latch, an SA or the rules does so first, and then advances their epoch. An atomic operation that
+ * returns a value is a full barrier, so a CPU that finds the old state has read the old epoch.
+ *
+ * Flows and SAs have a table each, and a place by their hash. Two in one place cost a check in full
+ * more, and no wrong verdict.
+ */
+#ifndef LATCH_BPF_DB_EPOCHS_H
+#define LATCH_BPF_DB_EPOCHS_H
+
+#include "db/maps.h"
+#include "db/read_once.h"
+
+#define NO_SA 0 /* the place of no SA, for a pass in clear */
+
+static __always_inline struct epochs *epochs_in(void *table)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(table, &key);
+}
+
+/* The verifier needs a comparison that the compiler, which knows the hash, would leave out. */
+static __always_inline __u64 *epoch_at(struct epochs *e, __u64 place)
+{
+	asm volatile("" : "+r"(place));
+	return e && place < EPOCHS ? &e->of[place] : NULL;
+}
+
+static __always_inline __u16 place_of_words(const __u64 *words, int count)
+{
+	__u64 hash = 0;
+
+	for (int i = 0; i < count; i++) {
+		hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+		hash ^= hash >> 32;
+	}
+	return 1 + (__u32)(hash ^ hash >> 16) % (EPOCHS - 1);
+}
+
+static __always_inline __u16 place_of_flow(const struct latch_flow *flow)
+{
+	return place_of_words((const __u64 *)flow, sizeof(*flow) / sizeof(__u64));
+}
+
+static __always_inline __u16 place_of_sa(const struct latch_sa_key *sa)
+{
+	return place_of_words((const __u64 *)sa, sizeof(*sa) / sizeof(__u64));
+}
+
+/* If its result were not used, the compiler would choose an addition that is no barrier. */
+static __always_inline void epoch_advance(__u64 *epoch)
+{
+	__u64 before = __sync_fetch_and_add(epoch, 1);
+
+	asm volatile("" : : "r"(before));
+}
+
+static __always_inline void full_barrier(void)
+{
+	__u64 none = 0;
+
+	epoch_advance(&none);
+}
+
+/*
+ * A table that was pinned and is made anew must not come to a sum again that a socket still
+ * remembers. No epoch advances once in a nanosecond.
+ */
+static __always_inline void epochs_begin(struct epochs *e)
+{
+	if (!READ_ONCE(e->all))
+		__sync_val_compare_and_swap(&e->all, 0, bpf_ktime_get_boot_ns());
+}
+
+static __always_inline void advance_place(void *table, __u16 place)
+{
+	__u64 *epoch = epoch_at(epochs_in(table), place);
+
+	if (epoch)
+		epoch_advance(epoch);
+}
+
+/*
+ * The flow had no latch and has one, or had an ESTABLISHED latch and has it no more, or the memory
+ * of its latch may be another's. Other changes need no epoch: no pass under another latch is
+ * remembered, and none of a LISTENER.
+ */
+static OWN_FRAME int flow_changed(const struct latch_flow *flow)
+{
+	advance_place(&flow_epochs, place_of_flow(flow));
+	return 0;
+}
+
+/*
+ * The word of the SA's entry has changed, or its memory may be another's (sa_claim.h). An entry
+ * under a key that had none needs no epoch: without an entry nothing passes that is remembered.
+ */
+static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
+{
+	advance_place(&sa_epochs, place_of_sa(sa));
+	return 0;
+}
+
+/* Every flow may be meant: the rules have changed, or what follows from a verdict. */
+static __always_inline void all_changed(void)
+{
+	struct epochs *e = epochs_in(&flow_epochs);
+
+	if (!e)
+		return;
+	epochs_begin(e);
+	epoch_advance(&e->all);
+}
+
+/*
+ * Epochs only grow: an equal sum proves that none has changed. sa: NO_SA if none is meant. 0: there
+ * is no sum.
+ */
+static __always_inline __u64 epochs_sum(__u16 flow, __u16 sa)
+{
+	struct epochs *e = epochs_in(&flow_epochs);
+	__u64 *epoch = epoch_at(e, flow), sum;
+
+	if (!epoch)
+		return 0;
+	sum = READ_ONCE(e->all) + READ_ONCE(*epoch);
+	if (sa == NO_SA)
+		return sum;
+	e = epochs_in(&sa_epochs);
+	epoch = epoch_at(e, sa);
+	return epoch ? sum + READ_ONCE(e->all) + READ_ONCE(*epoch) : 0;
+}
+
+static __always_inline void all_begin(void)
+{
+	struct epochs *flows = epochs_in(&flow_epochs), *sas = epochs_in(&sa_epochs);
+
+	if (flows)
+		epochs_begin(flows);
+	if (sas)
+		epochs_begin(sas);
+}
+
+/* The same for a check that follows: no load of the check comes before the loads here. */
+static __always_inline __u64 epochs_sum_before_check(__u16 flow, __u16 sa)
+{
+	__u64 sum;
+
+	all_begin();
+	sum = epochs_sum(flow, sa);
+	full_barrier();
+	return sum;
+}
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Remembers what the cgroup gate has passed: see remembered.h. A header that gate.bpf.c alone
+ * includes, because the linker joins kernel functions of one object only.
+ */
+#ifndef LATCH_BPF_GATE_REMEMBER_PASS_H
+#define LATCH_BPF_GATE_REMEMBER_PASS_H
+
+#include "gate/remembered.h"
+
+/* An IPv6 socket with an IPv4 peer has mapped addresses. */
+static __always_inline void set_addresses(struct remembered_pass *pass,
+					  const struct latch_flow *flow)
+{
+	__be32 mapped = bpf_htonl(0xffff);
+
+	if (flow->family == AF_INET && pass->socket_family == AF_INET6) {
+		pass->local[2] = pass->remote[2] = mapped;
+		__builtin_memcpy(&pass->local[3], flow->local_addr, 4);
+		__builtin_memcpy(&pass->remote[3], flow->remote_addr, 4);
+		return;
+	}
+	__builtin_memcpy(pass->local, flow->local_addr, 16);
+	__builtin_memcpy(pass->remote, flow->remote_addr, 16);
+}
+
+static __always_inline void describe_packet(struct remembered_pass *pass, struct __sk_buff *skb,
+					    const struct passage *p)
+{
+	if (p->protection == PACKET_PROTECTED)
+		pass->sa = p->sa;
+	else
+		pass->device = p->egress ? skb->ifindex : 0;
+	if (p->protection != PACKET_PROTECTED || !p->egress)
+		return;
+	pass->outer_protocol = outer_protocol_of(skb, p->sa.family);
+	if (pass->outer_protocol == IPPROTO_UDP_NUMBER)
+		pass->outer_ports = outer_ports_of(skb, p->sa.family);
+}
+
+static __always_inline void describe_flow(struct remembered_pass *pass, __u8 socket_family,
+					  const struct passage *p)
+{
+	pass->socket_family = socket_family;
+	pass->protocol = p->flow.protocol;
+	pass->local_port = p->flow.local_port;
+	pass->remote_port = bpf_htons(p->flow.remote_port);
+	set_addresses(pass, &p->flow);
+	pass->flow_place = place_of_flow(&p->flow);
+	pass->sa_place = sa_place_of(p);
+}
+
+/* All but the stamp and the jiffy. */
+static __always_inline int is_same_pass(const struct remembered_pass *old,
+					struct remembered_pass *pass)
+{
+	const __u64 *a = (const __u64 *)old, *b = (const __u64 *)pass;
+	__u8 made = pass->made;
+	__u64 differs = 0;
+
+	pass->made = old->made;
+	for (int i = 1; i < sizeof(*old) / sizeof(*a); i++)
+		differs |= a[i] ^ b[i];
+	pass->made = made;
+	return !differs;
+}
+
+/*
+ * A flow whose SA changes with each packet must not make the kernel allocate for each: a jiffy has
+ * one new pass. The old one then serves the packets that are still like it.
+ */
+static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
+					 struct remembered_pass *pass)
+{
+	struct remembered_pass *old = bpf_sk_storage_get(map, sk, NULL, 0);
+
+	pass->made = (__u8)bpf_jiffies64();
+	if (old && is_same_pass(old, pass)) {
+		WRITE_ONCE(old->stamp, pass->stamp);
+		return;
+	}
+	if (old && old->made == pass->made)
+		return;
+	if (old)
+		bpf_sk_storage_delete(map, sk);
+	bpf_sk_storage_get(map, sk, pass, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+/*
+ * Of a UDP socket that names addresses the gate takes a name with each datagram. Of one that was
+ * latched before, it searches each for what the former connection has left behind.
+ */
+static __always_inline int is_searched(struct bpf_sock *sk, const struct passage *p)
+{
+	struct datagram_socket *socket;
+
+	if (!p->egress || p->flow.protocol != IPPROTO_UDP_NUMBER)
+		return 0;
+	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
+	return socket && (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
+}
+
+/* The socket may have named its first address meanwhile: see begin_to_send_elsewhere(). */
+static __always_inline void remember_sent(struct bpf_sock *sk, struct remembered_pass *pass,
+					  const struct passage *p)
+{
+	replace_pass(&passed_out, sk, pass);
+	full_barrier();
+	if (is_searched(sk, p))
+		bpf_sk_storage_delete(&passed_out, sk);
+}
+
+__noinline int remember_pass(struct __sk_buff *skb, struct passage *p, __u64 stamp)
+{
+	struct remembered_pass pass = {.stamp = stamp};
+	struct bpf_sock *sk = skb->sk;
+
+	sk = sk ? bpf_sk_fullsock(sk) : NULL;
+	if (!sk || !p || !is_steady(p->tcp_state) || is_searched(sk, p))
+		return 0;
+	describe_packet(&pass, skb, p);
+	describe_flow(&pass, sk->family, p);
+	if (p->egress && is_like(skb, sk, &pass, 1))
+		remember_sent(sk, &pass, p);
+	else if (!p->egress && is_like(skb, sk, &pass, 0))
+		replace_pass(&passed_in, sk, &pass);
+	return 0;
+}
+
+#endif

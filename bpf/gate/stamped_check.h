@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A check in full that notes the epochs before it, so that its result can be remembered. */
+#ifndef LATCH_BPF_GATE_STAMPED_CHECK_H
+#define LATCH_BPF_GATE_STAMPED_CHECK_H
+
+#include "db/epochs.h"
+#include "gate/flow_check.h"
+
+/*
+ * Remembers a packet whose pass lasts, if the next packet like it can be recognised. stamp: the
+ * epochs before its check. A global function, as check_packet().
+ */
+int remember_pass(struct __sk_buff *skb, struct passage *p, __u64 stamp);
+
+static __always_inline __u16 sa_place_of(const struct passage *p)
+{
+	return p->protection == PACKET_PROTECTED ? place_of_sa(&p->sa) : NO_SA;
+}
+
+/* What passes only because of the mode of a rule does not last: the check says so by p->lasts. */
+static __always_inline int check_and_remember(struct __sk_buff *skb, struct passage *p,
+					      struct socket_verdict *v)
+{
+	__u64 stamp = epochs_sum_before_check(place_of_flow(&p->flow), sa_place_of(p));
+	int verdict = check_packet(p, v);
+
+	if (stamp && verdict == GATE_PASS && p->lasts)
+		remember_pass(skb, p, stamp);
+	return verdict;
+}
+
+static __always_inline int is_unchanged(const struct remembered_pass *pass)
+{
+	__u64 sum = epochs_sum(pass->flow_place, pass->sa_place);
+
+	return sum && sum == READ_ONCE(pass->stamp);
+}
+
+#endif
