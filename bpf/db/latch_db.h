@@ -379,28 +379,11 @@ static __always_inline void latch_closed_event(const struct latch_flow *flow,
 	bpf_ringbuf_submit(event, 0);
 }
 
-#define RELEASE_TRIES 16 /* a failed try means that another CPU completed a step */
-
 /*
  * Moves the latch to CLOSED and deletes it. id: of latch_read(), before the caller has seen that it
- * is the one to release. A latch that is in the same memory since has another id.
+ * is the one to release. A latch that is in the same memory since has another id. A global
+ * function: the verifier checks its loop once. Returns an enum latch_control_result.
  */
-static OWN_FRAME int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id)
-{
-	enum latch_control_result result = LATCH_CONTROL_AGAIN;
-	union latch_word after;
-	struct latch_end end = {};
-	int i;
-
-	latch_end_of(latch, id, &end);
-	for (i = 0; i < RELEASE_TRIES && result == LATCH_CONTROL_AGAIN; i++)
-		result = latch_step(flow, latch, id, LATCH_TRIGGER_RELEASE, 0, &after);
-	/* UNCHANGED: its event was sent when it closed. */
-	if (result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED)
-		latch_remove(flow, latch, id);
-	if (result == LATCH_CONTROL_DONE)
-		latch_closed_event(flow, &end, after);
-	return result == LATCH_CONTROL_UNCHANGED ? LATCH_CONTROL_DONE : (int)result;
-}
+int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id);
 
 #endif

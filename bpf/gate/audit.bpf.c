@@ -3,20 +3,6 @@
 #include "gate/verdict.h"
 #include "packet/packet.h"
 
-__noinline int audit_passes(struct passage *p, struct latch *latch, int why)
-{
-	__u32 mode = mode_get();
-
-	if (!p || !latch_mode_is_audit(mode) || p->enforced || (latch && is_blocked(latch, mode)))
-		return 0;
-	if (!p->audited)
-		p->audited = (__u8)why + 1;
-	/* Any host may ask for many flows, each with a mark. */
-	if (latch && !is_provisional(latch))
-		drop_event((enum latch_drop)why, p, latch, 1);
-	return 1;
-}
-
 static __always_inline __u16 params_of_sa(const struct passage *p)
 {
 	struct latch_sa *sa = p->protection == PACKET_PROTECTED ? sa_find(&p->sa) : NULL;

@@ -38,7 +38,8 @@ static __always_inline int check_in_full(struct __sk_buff *skb, int egress)
 
 	if (p.audited)
 		audit_count(&p);
-	return verdict;
+	/* Only a cgroup_skb/egress program may return GATE_LOSE. */
+	return egress ? verdict : verdict == GATE_PASS;
 }
 
 static __always_inline int gate(struct __sk_buff *skb, int egress)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A latch that is released while another processor releases it, and starts another latch in the
- * same memory. The test compiles the text of bpf/db/latch_db.h on a map of one place.
+ * same memory. The test compiles the text of bpf/db/latch_db.h and latch_release.bpf.c on a map of one place.
  *
  *	processor 1: lookup . id . lookup . check of the owner . release
  *	                    ^    at each point
@@ -18,7 +18,8 @@
 /* ---- in place of bpf/db/maps.h ---- */
 
 #define LATCH_BPF_DB_MAPS_H
-#define OWN_FRAME __attribute__((unused))
+#define OWN_FRAME  __attribute__((unused))
+#define __noinline
 
 struct bpf_map {
 	__u32 max_entries;
@@ -102,6 +103,7 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "no_marks.h"
 #include "db/latch_db.h"
+#include "db/latch_release.bpf.c"
 #pragma GCC diagnostic pop
 
 /* ---- two processors ---- */

@@ -132,7 +132,8 @@ static struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
 	return latch;
 }
 
-static int latch_release(const struct latch_flow *flow, struct latch *which, __u64 id)
+int latch_release(const struct latch_flow *flow, struct latch *which, __u64 id);
+int latch_release(const struct latch_flow *flow, struct latch *which, __u64 id)
 {
 	cr_assert_eq(id, which->id);
 	(void)flow;
@@ -315,12 +316,9 @@ static int check_and_remember(struct __sk_buff *skb, struct passage *p, struct s
 
 #include "gate/udp.h"
 
-int audit_passes(struct passage *p, struct latch *latch, int why)
-{
-	(void)why;
-	return latch_mode_is_audit(mode_in_force) && !p->enforced &&
-	       !(latch && is_blocked(latch, mode_in_force));
-}
+#undef __noinline
+#define __noinline
+#include "gate/drop.bpf.c"
 
 int audit_begin(struct passage *p, int foreign)
 {

@@ -4,6 +4,7 @@
  * with one latch, one SA and two sets of params.
  */
 #include <criterion/criterion.h>
+#include <linux/bpf.h>
 #include <linux/types.h>
 #include <stdbool.h>
 #include <string.h>
@@ -13,10 +14,12 @@
 #define LATCH_BPF_DB_MAPS_H
 #define LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_RULES_H
-#define OWN_FRAME __attribute__((unused))
+#define OWN_FRAME  __attribute__((unused))
+#define __noinline
 #define EEXIST	  17
 
 #include "latch_abi.h"
+#include "latch_mode.h"
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/read_once.h"
@@ -53,6 +56,11 @@ static struct latch_settings *settings_get(void)
 	return &settings;
 }
 
+static __u32 mode_get(void)
+{
+	return settings.mode;
+}
+
 static struct latch_event *event_begin(enum latch_event_type type)
 {
 	(void)type;
@@ -73,7 +81,14 @@ static int latch_establish(const struct latch_flow *flow, struct latch *latch, u
 	return 0;
 }
 
+struct socket_verdict {
+	__u8 was_latched;
+	__u32 mode;
+};
+
+#include "db/audit.h"
 #include "gate/verdict.h"
+#include "gate/drop.bpf.c"
 
 static int served;
 
@@ -89,14 +104,6 @@ int refuse(struct passage *p, int why)
 	return GATE_DROP;
 }
 
-static int audits;
-
-int audit_passes(struct passage *p, struct latch *which, int why)
-{
-	(void)p, (void)which, (void)why;
-	return audits;
-}
-
 static struct latch latch;
 
 static void begin(void)
@@ -106,7 +113,7 @@ static void begin(void)
 	memset(&latch, 0, sizeof(latch));
 	sa_is_known = true;
 	served = 1;
-	audits = 0;
+	settings.mode = 0;
 	sas[0].word.state = LATCH_SA_BOUND;
 	sas[0].word.params = PEER;
 	sas[0].installed = boot_time;
@@ -253,7 +260,7 @@ Test(verdict, a_packet_that_audit_mode_lets_pass_is_not_counted_as_dropped)
 	latch.word.state = LATCH_STATE_ESTABLISHED;
 	latch.word.params = PEER;
 	sas[0].word.params = IMPOSTOR;
-	audits = 1;
+	settings.mode = latch_mode_next(settings.mode, 1);
 	cr_expect(passes());
 	cr_expect_eq(counts[LATCH_DROP_IDENTITY].ingress, 0);
 	cr_expect_eq(latch.drops, 0);

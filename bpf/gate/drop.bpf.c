@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Drops a packet: its count and its event. In audit mode the packet passes, and is noted. */
+#include "gate/audit.h"
+
+static __always_inline int audit_passes(struct passage *p, struct latch *latch, int why)
+{
+	__u32 mode = mode_get();
+
+	if (!latch_mode_is_audit(mode) || p->enforced || (latch && is_blocked(latch, mode)))
+		return 0;
+	if (!p->audited)
+		p->audited = (__u8)why + 1;
+	/* Any host may ask for many flows, each with a mark. */
+	if (latch && !is_provisional(latch))
+		drop_event((enum latch_drop)why, p, latch, 1);
+	return 1;
+}
+
+/*
+ * The flow waits for its own SA, or for its policy: its latch is not broken. An SA that is not in
+ * the table waits for room, or the kernel has deleted it with this packet under way.
+ */
+static __always_inline int waits_for_sa(enum latch_drop why, const struct latch *latch)
+{
+	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN)
+		return 1;
+	return latch &&
+	       (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP);
+}
+
+__noinline int drop_packet(struct passage *p, struct latch *latch, int why)
+{
+	struct latch_drop_count *counted;
+	__u32 key = why;
+
+	if (!p)
+		return GATE_DROP;
+	if (audit_passes(p, latch, why))
+		return GATE_PASS;
+	counted = bpf_map_lookup_elem(&drops, &key);
+	if (counted && p->egress)
+		counted->egress++;
+	else if (counted)
+		counted->ingress++;
+	if (latch) {
+		__sync_fetch_and_add(&latch->drops, 1);
+		drop_event((enum latch_drop)why, p, latch, 0);
+	}
+	return waits_for_sa((enum latch_drop)why, latch) ? GATE_LOSE : GATE_DROP;
+}
