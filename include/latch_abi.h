@@ -493,8 +493,8 @@ enum latch_control_op {
 	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: finds the rule that decides */
 	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (association id),
 						  owner_since (latch_association.changed) */
-	LATCH_CONTROL_SA_REFUSE = 14, /* sa, serial: deletes it and counts it in sas_over_quota */
-	LATCH_CONTROL_MODE = 15,      /* audit: switches the mode; the audit table is empty */
+	LATCH_CONTROL_SA_REFUSE = 14,	/* sa, serial: deletes it and counts it in sas_over_quota */
+	LATCH_CONTROL_MODE = 15,	/* audit: switches the mode; the audit table is empty */
 	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
 					   more */
 };

@@ -96,12 +96,10 @@ static __always_inline void uncount_mark(struct latch *latch)
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
  * listener are as in latch_create(). mark: what was refused, and its place in *share; else NULL.
  */
-static __always_inline int latch_insert(const struct latch_flow *flow,
-					const struct latch_position *start, __u16 params,
-					const struct rule_decision *rule,
-					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener, int foreign,
-					const struct marked_flow *mark, __u32 share)
+static __always_inline int
+latch_insert(const struct latch_flow *flow, const struct latch_position *start, __u16 params,
+	     const struct rule_decision *rule, enum latch_direction direction, __u64 socket_cookie,
+	     __u64 listener, int foreign, const struct marked_flow *mark, __u32 share)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};

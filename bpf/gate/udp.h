@@ -125,7 +125,8 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 		p->may_start = 0;
 	verdict = check_packet(p, socket ? &socket->verdict : NULL);
 	if (p->audited && p->begins)
-		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
+		audit_begin(p,
+			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
 	if (!socket && (verdict != GATE_PASS || p->refused))
 		socket = datagram_socket_new(sk);
 	if (socket)

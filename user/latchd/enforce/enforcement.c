@@ -222,9 +222,10 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 	if (!err)
 		return 0;
 	restore(enforcement, ret_former);
-	return failure_set(failure, err,
-			   "mode: cannot put it in force: %s; run latchctl purge, then start latchd",
-			   strerror(-err));
+	return failure_set(
+		failure, err,
+		"mode: cannot put it in force: %s; run latchctl purge, then start latchd",
+		strerror(-err));
 }
 
 int enforcement_change(struct enforcement *enforcement, const struct config *config,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Audit mode at the cgroup gate: nothing is dropped, what enforcement would have dropped is
- * counted, and is dropped as soon as enforcement begins. All packets are in clear, save one SYN that
- * is sent as protocol 50.
+ * counted, and is dropped as soon as enforcement begins. All packets are in clear, save one SYN
+ *that is sent as protocol 50.
  *
  *	        test's cgroup: gate_egress, gate_ingress, watch_socket
  *	+------------------------------------------------------------------+
@@ -438,7 +438,8 @@ Test(gate_audit, a_syn_that_is_refused_again_keeps_its_mark_without_an_event)
 
 /* ---- packets that cannot be read */
 
-#define CHAIN_PORT 0x3cff /* as the first two bytes: destination options, longer than any packet */
+#define CHAIN_PORT 0x3cff /* as the first two bytes: destination options, longer than any packet   \
+			   */
 
 static struct pair unreadable_pair(struct latch_flow *ret_flow)
 {
