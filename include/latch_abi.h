@@ -391,6 +391,7 @@ struct latch_audit {
 	__u32 pad2;
 };
 
+#define LATCH_MARK_SHARES      4096
 #define LATCH_AUDIT_ROWS       16384
 #define LATCH_AUDIT_ROWS_SPARE 1024 /* for rows of others: one per rule and reason */
 #define LATCH_AUDIT_ROWS_RULE  (LATCH_AUDIT_ROWS / 4)

@@ -38,7 +38,7 @@ static __always_inline int gate(struct __sk_buff *skb, int egress)
 	struct passage p = {.egress = egress};
 	int verdict = check_socket(skb, &p, egress);
 
-	if (p.audited)
+	if (p.audited && verdict == GATE_PASS)
 		audit_count(&p);
 	return verdict;
 }
