@@ -444,7 +444,7 @@ Test(gate_audit, a_syn_that_is_refused_again_keeps_its_mark_without_an_event)
 	close(listener);
 }
 
-/* ---- a contested SA, whose peer has used up its marks */
+/* ---- a contested SA, and no marks left for its peer */
 
 static void contest(const struct latch_flow *flow, __u8 flags)
 {
