@@ -397,6 +397,7 @@ struct latch_audit {
 	__u32 pad2;
 };
 
+#define LATCH_MARK_SHARES      4096
 #define LATCH_AUDIT_ROWS       16384
 #define LATCH_AUDIT_ROWS_SPARE 1024 /* for rows of others: one per rule and reason */
 #define LATCH_AUDIT_ROWS_RULE  (LATCH_AUDIT_ROWS / 4)
@@ -499,8 +500,8 @@ enum latch_control_op {
 	LATCH_CONTROL_RULE_OF = 12, /* flow, direction: finds the rule that decides */
 	LATCH_CONTROL_ASSOCIATION_FORGET = 13, /* flow (the key), latch_id (association id),
 						  owner_since (latch_association.changed) */
-	LATCH_CONTROL_SA_REFUSE = 14, /* sa, serial: deletes it and counts it in sas_over_quota */
-	LATCH_CONTROL_MODE = 15,      /* audit: switches the mode; the audit table is empty */
+	LATCH_CONTROL_SA_REFUSE = 14,	/* sa, serial: deletes it and counts it in sas_over_quota */
+	LATCH_CONTROL_MODE = 15,	/* audit: switches the mode; the audit table is empty */
 	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
 					   more */
 };

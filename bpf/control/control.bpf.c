@@ -48,17 +48,18 @@ static __always_inline void control_latch(struct latch_control *c, enum latch_tr
  * The controller has lost the identities. Enforcement closes such a latch; in audit mode it stays,
  * since its socket would be blocked without it.
  */
-static __always_inline void control_forget_peer(struct latch_control *c)
+static OWN_FRAME int control_forget_peer(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
 	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
 	struct latch_position now, next;
 	union latch_word was, is;
 	__u8 reasons;
+	__u32 mode;
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!latch || latch->id != c->latch_id)
-		return;
+		return 0;
 	is = was = READ_WORD(latch->word);
 	now.state = was.state;
 	now.reasons = was.reasons;
@@ -70,20 +71,22 @@ static __always_inline void control_forget_peer(struct latch_control *c)
 			   was.state == LATCH_STATE_LARVAL ? LATCH_TRIGGER_CREATE
 							   : LATCH_TRIGGER_BREAK,
 			   reasons, &next) == LATCH_OUTCOME_REFUSED)
-		return;
+		return 0;
 	is.state = next.state;
 	is.reasons = next.reasons;
 	is.params = 0;
 	is.generation = next_generation();
 	c->result = LATCH_CONTROL_AGAIN;
-	if (is_decided(was.state, next.state))
-		latch->decided = mode_get();
+	mode = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
-		return;
+		return 0;
+	if (is_decided(was.state, next.state))
+		latch->decided = mode;
 	latch->refused_params = 0;
 	uncount_foreign_larval(latch);
 	flow_changed(&flow);
 	c->result = LATCH_CONTROL_DONE;
+	return 0;
 }
 
 /*
@@ -285,7 +288,7 @@ static __always_inline void control_rules(struct latch_control *c)
 }
 
 /* The controller has emptied the audit table before. */
-static __always_inline void control_mode(struct latch_control *c)
+static OWN_FRAME int control_mode(struct latch_control *c)
 {
 	struct latch_settings *s = settings_get();
 	struct latch_clock *clock = clock_get();
@@ -293,17 +296,18 @@ static __always_inline void control_mode(struct latch_control *c)
 
 	c->result = LATCH_CONTROL_REFUSED;
 	if (!s || !clock)
-		return;
+		return 0;
 	mode = latch_mode_next(s->mode, c->audit);
 	c->result = LATCH_CONTROL_UNCHANGED;
 	if (mode == s->mode)
-		return;
+		return 0;
 	if (c->audit)
 		clock->audit_unmarked = 0;
 	s->mode_since = bpf_ktime_get_boot_ns();
 	WRITE_ONCE(s->mode, mode);
 	all_changed();
 	c->result = LATCH_CONTROL_DONE;
+	return 0;
 }
 
 static __always_inline void control_rule_of(struct latch_control *c)

@@ -51,7 +51,7 @@ static __always_inline void note_latched(struct socket_verdict *v, const struct 
 	if (v->was_latched)
 		return;
 	mode = mode_get();
-	v->mode = is_blocked(latch, mode) ? mode - 1 : mode;
+	v->mode = is_blocked(latch, mode) ? 0 : mode; /* 0 is no audit */
 	v->was_latched = 1;
 }
 

@@ -85,6 +85,12 @@ static __always_inline void uncount_mark(struct latch *latch)
 		mark_share_give(slot);
 }
 
+/* A mark without a socket: any host may ask for many, and nothing is cached of their flows. */
+static __always_inline int is_silent(const struct latch *latch)
+{
+	return latch->mark_share && !latch->socket_cookie;
+}
+
 /*
  * The flow may be one that passes in clear. A gate that finds the latch while another direction of
  * its socket still remembers that would pass what the latch forbids: hence the first of the two.
@@ -93,7 +99,7 @@ static __always_inline int latch_announce(const struct latch_flow *flow, const s
 {
 	int err;
 
-	if (latch->word.state == LATCH_STATE_LISTENER)
+	if (latch->word.state == LATCH_STATE_LISTENER || is_silent(latch))
 		return latch_add(flow, latch);
 	flow_changed(flow);
 	err = latch_add(flow, latch);
@@ -104,14 +110,12 @@ static __always_inline int latch_announce(const struct latch_flow *flow, const s
 
 /*
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
- * listener are as in latch_create(). mark: what was refused, and its place in *share; else NULL.
+ * listener are as in latch_create(). mark: what was refused, with its place in share; else NULL.
  */
-static __always_inline int latch_insert(const struct latch_flow *flow,
-					const struct latch_position *start, __u16 params,
-					const struct rule_decision *rule,
-					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener, int foreign,
-					const struct marked_flow *mark, __u32 share)
+static __always_inline int
+latch_insert(const struct latch_flow *flow, const struct latch_position *start, __u16 params,
+	     const struct rule_decision *rule, enum latch_direction direction, __u64 socket_cookie,
+	     __u64 listener, int foreign, const struct marked_flow *mark, __u32 share)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -263,14 +267,15 @@ static __always_inline int is_decided(enum latch_state before, enum latch_state 
 }
 
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
-static __always_inline enum latch_control_result latch_step(const struct latch_flow *flow,
-							    struct latch *latch, __u64 id,
-							    enum latch_trigger trigger,
-							    __u8 reasons, union latch_word *after)
+static OWN_FRAME enum latch_control_result latch_step(const struct latch_flow *flow,
+						      struct latch *latch, __u64 id,
+						      enum latch_trigger trigger, __u8 reasons,
+						      union latch_word *after)
 {
 	union latch_word was, is;
 	struct latch_position now, next;
 	enum latch_outcome outcome;
+	__u32 mode;
 
 	was = READ_WORD(latch->word);
 	is = was;
@@ -287,15 +292,19 @@ static __always_inline enum latch_control_result latch_step(const struct latch_f
 	is.state = next.state;
 	is.reasons = next.reasons;
 	is.generation = next_generation();
-	/* First: a gate that sees the new state must know the mode of this step. */
-	if (is_decided(now.state, next.state))
-		latch->decided = mode_get();
+	/*
+	 * Read first, since the mode may change, and written by the step that counts alone. Until
+	 * then the former word is older than the mode of this step, and passes nothing more.
+	 */
+	mode = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
 		return LATCH_CONTROL_AGAIN;
+	if (is_decided(now.state, next.state))
+		latch->decided = mode;
 	latch->changed = bpf_ktime_get_boot_ns();
 	if (was.state == LATCH_STATE_LISTENER)
 		uncount_listener();
-	else
+	else if (!is_silent(latch))
 		flow_changed(flow);
 	*after = is;
 	return LATCH_CONTROL_DONE;
@@ -347,7 +356,7 @@ struct latch_end {
 	__u16 rule;
 	__u8 rule_set;
 	enum latch_direction direction;
-	__u8 silent; /* a mark without a socket: any host may ask for many */
+	__u8 silent; /* see is_silent() */
 };
 
 static __always_inline void latch_end_of(const struct latch *latch, __u64 id, struct latch_end *ret)
@@ -358,7 +367,7 @@ static __always_inline void latch_end_of(const struct latch *latch, __u64 id, st
 	ret->rule = latch->rule;
 	ret->rule_set = latch->rule_set;
 	ret->direction = latch->direction;
-	ret->silent = latch->mark_share && !latch->socket_cookie;
+	ret->silent = is_silent(latch);
 }
 
 static __always_inline void latch_closed_event(const struct latch_flow *flow,

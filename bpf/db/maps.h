@@ -154,6 +154,7 @@ struct socket_verdict {
 	__u32 tunnelled; /* when it last sent in clear to a tunnel device, in seconds; 0: never */
 	__u32 mode;	 /* of latch_settings when was_latched was set; see is_blocked() */
 	__u32 audited;	 /* the mode in which its unlatched connection was counted */
+	__u32 began;	 /* the mode in which its connection was established */
 };
 
 struct verdicts_map {
@@ -172,6 +173,7 @@ struct datagram_socket {
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
 	__u8 names_told;	/* no pass from before that is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
+	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
 
@@ -276,12 +278,10 @@ struct sa_shares_map {
 	__type(value, struct sa_share);
 };
 
-#define MARK_SHARE_SLOTS 4096
-
 /* Marks of refused flows: see mark_share.h. */
 struct mark_shares_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, MARK_SHARE_SLOTS);
+	__uint(max_entries, LATCH_MARK_SHARES);
 	__type(key, __u32);
 	__type(value, __u64);
 };

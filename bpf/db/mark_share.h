@@ -28,7 +28,7 @@ static __always_inline __u32 mark_share_slot(const struct marked_flow *flow)
 
 	hash = sa_share_mix(hash ^ (flow->foreign ? 0 : flow->params) ^
 			    (__u64)flow->opened_here << 16);
-	return 1 + (__u32)(hash >> 32) % (MARK_SHARE_SLOTS - 1);
+	return 1 + (__u32)(hash >> 32) % (LATCH_MARK_SHARES - 1);
 }
 
 /* Non-zero: a place is taken for a mark, of quota in all. */

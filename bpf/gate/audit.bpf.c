@@ -17,10 +17,14 @@ static __always_inline __u64 owner_of(const struct passage *p)
 	return p->listener ? 0 : p->socket_cookie;
 }
 
-/* Any host can send a datagram in the peer's name: only what this host sends begins a UDP flow. */
+/*
+ * Any host can send a datagram in the peer's name, or a SYN that crosses a connect(): only what
+ * this host sends begins such a flow.
+ */
 static __always_inline int begins_flow(const struct passage *p)
 {
-	return p->flow.protocol != IPPROTO_UDP_NUMBER || p->egress;
+	return p->egress ||
+	       (p->flow.protocol != IPPROTO_UDP_NUMBER && p->tcp_state != BPF_TCP_SYN_SENT);
 }
 
 static OWN_FRAME int mark_refused(struct passage *p, int foreign)
@@ -36,6 +40,9 @@ static OWN_FRAME int mark_refused(struct passage *p, int foreign)
 
 	if (!latch_refuse(&p->flow, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
 			  &mark))
+		return 0;
+	/* Enforcement will refuse each packet without a mark. */
+	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return 0;
 	count(LATCH_COUNTER_AUDIT_UNMARKED);
 	if (clock)
@@ -59,7 +66,9 @@ __noinline int audit_begin(struct passage *p, int foreign)
 		return 0;
 	if (p->refused)
 		return begins_flow(p) ? mark_refused(p, foreign) : 0;
-	return p->protection == PACKET_PROTECTED ? make_larval(p) : 0;
+	if (p->protection == PACKET_PROTECTED || p->protection == PACKET_MERGED)
+		return make_larval(p);
+	return 0;
 }
 
 /* ---- a flow with a mark begins again */
@@ -110,10 +119,15 @@ __noinline int audit_mark_larval(struct passage *p)
 	struct latch_flow flow;
 	union latch_word after;
 	struct latch *latch;
+	struct latch_sa *sa;
 	__u64 id = 0;
 
 	if (!p || !p->egress || p->protection != PACKET_PROTECTED ||
 	    p->flow.protocol != IPPROTO_TCP_NUMBER || p->tcp_state == BPF_TCP_SYN_SENT)
+		return 0;
+	/* Not known for a moment: the next packet decides. */
+	sa = sa_find(&p->sa);
+	if (!sa || READ_WORD(sa->word).flags & LATCH_SA_AMBIGUOUS)
 		return 0;
 	flow = p->flow;
 	latch = latch_read(&flow, &id);

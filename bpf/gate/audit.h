@@ -45,9 +45,9 @@ static __always_inline int is_provisional(const struct latch *latch)
 }
 
 /*
- * Each SYN is checked anew, as under enforcement: a forged one must not leave its mark on the flow
- * of the peer. A UDP flow has no handshake. It begins again with each datagram, until enforcement
- * begins.
+ * Each SYN, and each ACK that a cookie may have sent, is checked anew, as under enforcement: a
+ * forged one must not leave its mark on the flow of the peer. A UDP flow has no handshake. It
+ * begins again with each datagram, until enforcement begins.
  */
 static __always_inline int begins_again(const struct passage *p, const struct latch *latch)
 {
@@ -57,8 +57,9 @@ static __always_inline int begins_again(const struct passage *p, const struct la
 		return 0;
 	if (p->flow.protocol == IPPROTO_UDP_NUMBER)
 		return latch_mode_passes(mode_get(), latch->decided);
-	return p->is_syn &&
-	       (latch->owner == LATCH_OWNER_HANDSHAKE || p->tcp_state == BPF_TCP_SYN_SENT);
+	if (latch->owner == LATCH_OWNER_HANDSHAKE)
+		return p->is_syn || p->listener;
+	return p->is_syn && p->tcp_state == BPF_TCP_SYN_SENT;
 }
 
 /* For a drop without a latch, of a socket that was latched: the latch may have ended by

@@ -31,6 +31,15 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return refuse(p, LATCH_DROP_REQUIRED);
+	/* A peer may have used up its share of marks on purpose: bpf/db/mark_share.h. */
+	if (v && latch_mode_is_audit(v->began)) {
+		__u16 params;
+
+		return p->rule.action == LATCH_ACTION_AUTO &&
+				       reject_reason(p, &params) == LATCH_DROP_CONFLICT
+			       ? refuse(p, LATCH_DROP_CONFLICT)
+			       : GATE_PASS;
+	}
 	if (v) {
 		v->exempt_stamp = p->rule.stamp;
 		v->exempt = 1;

@@ -36,7 +36,7 @@ static __always_inline int check_in_full(struct __sk_buff *skb, int egress)
 	struct passage p = {.egress = egress};
 	int verdict = check_socket(skb, &p, egress);
 
-	if (p.audited)
+	if (p.audited && verdict == GATE_PASS)
 		audit_count(&p);
 	/* Only a cgroup_skb/egress program may return GATE_LOSE. */
 	return egress ? verdict : verdict == GATE_PASS;

@@ -210,7 +210,7 @@ int nf_gate_egress(struct bpf_nf_ctx *ctx)
 	struct nf_packet nf = {.passage.egress = 1};
 	int verdict = check_sent(ctx, &nf);
 
-	if (nf.passage.audited)
+	if (nf.passage.audited && verdict == GATE_PASS)
 		audit_count(&nf.passage);
 	return nf_verdict(verdict);
 }
@@ -250,6 +250,10 @@ static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_pack
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
+	/* A cookie's ACK begins the flow again; the cgroup gate judges it. */
+	if (latch && !is_syn(nf->tcp_flags) && may_start_flow(nf->tcp_flags) &&
+	    is_provisional(latch))
+		return GATE_PASS;
 	/*
 	 * The SYN may end TIME_WAIT and reach a listener, where the cgroup gate starts another
 	 * flow.
@@ -267,7 +271,7 @@ int nf_gate_ingress(struct bpf_nf_ctx *ctx)
 	struct nf_packet nf = {};
 	int verdict = check_received(ctx, &nf);
 
-	if (nf.passage.audited)
+	if (nf.passage.audited && verdict == GATE_PASS)
 		audit_count(&nf.passage);
 	return nf_verdict(verdict);
 }

@@ -188,6 +188,12 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 {
 	union latch_word word = READ_WORD(latch->word);
 
+	/* The next INIT is judged anew: no association is known by this one. */
+	if (s->chunk == SCTP_INIT && is_provisional(latch)) {
+		if (p->egress)
+			latch->tag_seen = s->initiate_tag;
+		return GATE_PASS;
+	}
 	if (a && a->params && word.params && a->params != word.params)
 		return drop(mismatch_reason(a->params, word.params), p, latch);
 	if (a && !latch->association)
@@ -209,14 +215,19 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 	return GATE_MARK;
 }
 
+/* Enforcement may have broken another path of the association. */
+static __always_inline void judge_by_association(struct passage *p, struct latch_association *a)
+{
+	p->enforced = a->mode != mode_get();
+}
+
 /* A path that joins a latched association passes under an SA of the same params, or is dropped. */
 static __always_inline int check_new_path(struct passage *p, struct latch_association *a)
 {
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
-	/* Enforcement may have broken another path of the association. */
-	p->enforced = a->mode != mode_get();
+	judge_by_association(p, a);
 	switch (p->protection) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
@@ -272,6 +283,7 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
+		judge_by_association(p, a);
 		address_key(p, &key);
 		if (record_mark(&key, a->id, a->params, s->foreign, a->mode))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
@@ -320,7 +332,7 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	count(LATCH_COUNTER_SLOW_PATH);
 	latch = latch_find(&p->flow);
-	if (latch && s->chunk == SCTP_INIT && !latch->association && is_provisional(latch)) {
+	if (latch && s->chunk == SCTP_INIT && is_provisional(latch)) {
 		p->opened = opening_direction(p);
 		if (audit_judge_anew(p))
 			latch = NULL;
@@ -333,8 +345,8 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	if (pass_latched(p, latch) != GATE_PASS)
 		return GATE_DROP;
-	/* What enforcement would drop proves nothing of a latch that stands. */
-	if (p->audited && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
+	/* What others send, and enforcement would drop, proves nothing of a latch that stands. */
+	if (p->audited && !p->egress && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
 		return GATE_PASS;
 	return update_association(p, s, latch, association_by_tag(p, s));
 }

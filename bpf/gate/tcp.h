@@ -136,7 +136,8 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	verdict = first || leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
 	verdict = verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->audited && p->begins)
-		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
+		audit_begin(p,
+			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
 	if (!egress && p->starts_flow)
 		tcp_count_spawned(skb, p, verdict == GATE_PASS && !p->refused);
 	return verdict;

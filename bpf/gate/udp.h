@@ -133,7 +133,8 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 	v = socket ? &socket->verdict : NULL;
 	verdict = leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
 	if (p->audited && p->begins)
-		audit_begin(p, is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
+		audit_begin(p,
+			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
 	if (!socket && (verdict != GATE_PASS || p->refused))
 		socket = datagram_socket_new(sk);
 	if (socket)
@@ -201,7 +202,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
 	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {
-		p->enforced = !latch_mode_passes(mode_get(), socket->verdict.mode);
+		p->enforced = !latch_mode_passes(mode_get(), socket->released_mode);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);

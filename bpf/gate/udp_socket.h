@@ -74,6 +74,9 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 	__u64 id = 0;
 	struct latch *latch = latch_read(&flow, &id);
 
+	if (socket->verdict.was_latched &&
+	    (!socket->was_released || socket->verdict.mode < socket->released_mode))
+		socket->released_mode = socket->verdict.mode;
 	if (socket->verdict.was_latched)
 		socket->was_released = 1;
 	socket->verdict.was_latched = 0;

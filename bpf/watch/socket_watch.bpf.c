@@ -81,6 +81,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 	 */
 	if (verdict && verdict->opened == LATCH_DIRECTION_NONE)
 		verdict->opened = opened;
+	if (verdict)
+		verdict->began = mode_get();
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);

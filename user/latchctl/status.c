@@ -98,8 +98,8 @@ static void print_enforcement(const struct status *status)
 			   : "ON",
 		   on && !audit ? STYLE_GOOD : STYLE_BAD,
 		   "%s%zu of %zu programs attached, cgroup %s",
-		   audit ? "passes what enforcement would drop, see: latchctl audit; " : "", attached,
-		   count, view_text_or(enforcement, "cgroup", "?"));
+		   audit ? "passes what enforcement would drop, see: latchctl audit; " : "",
+		   attached, count, view_text_or(enforcement, "cgroup", "?"));
 	for (i = 0; i < count; i++) {
 		program = view_element(enforcement, "programs", i);
 		if (!view_bool(program, "attached"))

@@ -15,8 +15,7 @@ void daemon_take_mode(void *context, const struct control_mode_request *request,
 /* After the start: publishes a switch by the configuration, or as daemon_log_mode(). */
 void daemon_log_start(const struct daemon *d);
 
-/* Says so if less than enforcement is in force, or the configuration wants less.
- */
+/* Says so if less than enforcement is in force, or the configuration wants less. */
 void daemon_log_mode(const struct daemon *d);
 
 /* After a reload. before: the mode word before it. */

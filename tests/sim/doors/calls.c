@@ -34,6 +34,7 @@ const struct kernel_maps sim_maps = {
 	.settings = FD(TABLE_SETTINGS),
 	.spd_stamps = FD(TABLE_SPD_STAMPS),
 	.audits = FD(TABLE_AUDITS),
+	.mark_shares = FD(TABLE_MARK_SHARES),
 	.audit_shares = FD(TABLE_AUDIT_SHARES),
 	.clock = FD(TABLE_CLOCK),
 	.drops = FD(TABLE_DROPS),

@@ -208,6 +208,13 @@ bool enforcement_adopted(const struct enforcement *started)
 	return true;
 }
 
+bool enforcement_mode_was(const struct enforcement *started, bool *ret_audit)
+{
+	(void)started;
+	*ret_audit = false;
+	return true;
+}
+
 size_t enforcement_programs(const struct enforcement *started, struct enforcement_program *programs,
 			    size_t max)
 {

@@ -35,7 +35,7 @@ STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
 STORE(sa_shares, SHARE_SIZE, SHARES);
-STORE(mark_shares, sizeof(__u64), 4096);
+STORE(mark_shares, sizeof(__u64), LATCH_MARK_SHARES);
 STORE(audit_shares, sizeof(__u64), LATCH_AUDIT_SHARES);
 STORE(marks, sizeof(__u64), 1);
 STORE(flow_epochs, EPOCHS * sizeof(__u64), 1);

@@ -172,8 +172,8 @@ Test(latchctl_render, mode_warns_of_a_configuration_that_brings_audit_back)
 		     "{\"mode\":\"enforce\",\"changed\":false,\"until_reboot\":true}", CTL_EXIT_OK,
 		     "mode is enforce, as before; the configuration has mode = audit, which a "
 		     "reboot brings back\n");
-	expect_shown(ctl_render_mode,
-		     "{\"mode\":\"audit\",\"changed\":true,\"until_reload\":true}", CTL_EXIT_OK,
+	expect_shown(ctl_render_mode, "{\"mode\":\"audit\",\"changed\":true,\"until_reload\":true}",
+		     CTL_EXIT_OK,
 		     "mode is audit; the configuration has mode = enforce, which the next reload "
 		     "or restart of latchd puts in force\n");
 }

@@ -137,36 +137,34 @@ bool enforcement_pins_are_fixed(void)
 
 /* ---- settings and rules */
 
-/*
- * Where the word was lost, a new one from the clock: no latch of an earlier latchd was judged under
- * it, since a switch takes longer than half a second.
- */
-static uint32_t first_word(const struct enforcement *enforcement)
-{
-	return enforcement->object.adopted ? (uint32_t)(clock_boot_ns() / 1000000000ULL) * 2 : 0;
-}
-
 static bool is_new(const struct enforcement *enforcement)
 {
 	return !enforcement->attached && object_created_settings(&enforcement->object);
 }
 
-/* The rows of a map that was lost leave their shares, or the other way round. */
+/* What a map that was lost leaves of its shares, or the other way round. */
 static int clear_lost_audit(const struct enforcement *enforcement)
 {
-	return !enforcement->attached && enforcement->object.created
-		       ? audits_clear(&enforcement->maps)
-		       : 0;
+	int err = 0;
+
+	if (!enforcement->object.created)
+		return 0;
+	if (!enforcement->object.adopted)
+		err = mark_shares_clear(&enforcement->maps);
+	return err ? err : audits_clear(&enforcement->maps);
+}
+
+static bool is_first(const struct enforcement *enforcement)
+{
+	return is_new(enforcement) && !enforcement->object.adopted;
 }
 
 static int set_mode(const struct enforcement *enforcement, const struct config *config)
 {
-	bool first = is_new(enforcement) && !enforcement->object.adopted;
+	bool first = is_first(enforcement);
 	struct latch_settings now = {0};
-	int err = clear_lost_audit(enforcement);
+	int err = settings_read(&enforcement->maps, &now);
 
-	if (!err)
-		err = settings_read(&enforcement->maps, &now);
 	if (!err)
 		err = latch_mode_switch(&enforcement->maps,
 					mode_is_audit_after(config, &now, first));
@@ -177,15 +175,13 @@ static int set_mode(const struct enforcement *enforcement, const struct config *
 struct former {
 	struct latch_settings settings;
 	struct rules_change rules;
-	bool audit;
 };
 
-/* The word of the mode does not return (latch_mode.h). */
+/* The mode changes last, and never back: its word does not return (latch_mode.h). */
 static void restore(const struct enforcement *enforcement, struct former *former)
 {
 	rules_undo(&enforcement->maps, &former->rules);
 	exchange_settings(&enforcement->maps, &former->settings);
-	latch_mode_switch(&enforcement->maps, former->audit);
 }
 
 static int put_in_force(struct enforcement *enforcement, const struct config *config,
@@ -197,8 +193,12 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 	};
 	int err;
 
+	if (is_new(enforcement) && enforcement->object.adopted)
+		log_warn("enforce",
+			 "map settings was lost, with its mode: enforcement is in force, "
+			 "until latchctl mode audit");
 	if (is_new(enforcement))
-		settings.mode = first_word(enforcement);
+		settings.mode = mode_first_word(enforcement->object.adopted, clock_boot_ns());
 	err = exchange_settings(&enforcement->maps, &settings);
 	if (!enforcement->attached)
 		enforcement->was_audit = latch_mode_is_audit(settings.mode);
@@ -217,22 +217,33 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 				   strerror(-err));
 	}
 	ret_former->settings = settings;
-	ret_former->audit = latch_mode_is_audit(settings.mode);
-	err = set_mode(enforcement, config);
-	if (!err)
-		return 0;
-	restore(enforcement, ret_former);
-	return failure_set(failure, err,
-			   "mode: cannot put it in force: %s; run latchctl purge, then start latchd",
-			   strerror(-err));
+	return 0;
+}
+
+static int put_mode_in_force(const struct enforcement *enforcement, const struct config *config,
+			     struct failure *failure)
+{
+	int err = set_mode(enforcement, config);
+
+	return err ? failure_set(failure, err,
+				 "mode: cannot put it in force: %s; run latchctl purge, then start "
+				 "latchd",
+				 strerror(-err))
+		   : 0;
 }
 
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
 		       struct failure *failure)
 {
 	struct former former;
+	int err = put_in_force(enforcement, config, &former, failure);
 
-	return put_in_force(enforcement, config, &former, failure);
+	if (err)
+		return err;
+	err = put_mode_in_force(enforcement, config, failure);
+	if (err)
+		restore(enforcement, &former);
+	return err;
 }
 
 /* ---- start and end */
@@ -247,13 +258,27 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 	enforcement->cgroups = cgroups_new(object, &enforcement->maps, config, cgroup);
 	if (!enforcement->cgroups)
 		return failure_set(failure, -ENOMEM, "cgroups: out of memory; free some");
+	err = clear_lost_audit(enforcement);
+	if (err)
+		return failure_set(
+			failure, err,
+			"map audits: cannot be emptied: %s; run latchctl purge, then start "
+			"latchd",
+			strerror(-err));
 	err = put_in_force(enforcement, config, &former, failure);
 	if (err)
 		return err;
-	err = attach_links(enforcement, failure);
-	if (err)
+	/* The first packet of a first start meets the mode of the file. */
+	if (is_first(enforcement))
+		err = put_mode_in_force(enforcement, config, failure);
+	if (!err)
+		err = attach_links(enforcement, failure);
+	if (err) {
 		restore(enforcement, &former);
-	enforcement->attached = !err;
+		return err;
+	}
+	err = put_mode_in_force(enforcement, config, failure);
+	enforcement->attached = true;
 	return err;
 }
 

@@ -79,10 +79,10 @@ const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement
 const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement);
 
 /* True: the maps are of an earlier latchd, with its state. */
+bool enforcement_adopted(const struct enforcement *enforcement);
+
 /* False: there was no mode before this start. */
 bool enforcement_mode_was(const struct enforcement *enforcement, bool *ret_audit);
-
-bool enforcement_adopted(const struct enforcement *enforcement);
 
 #define ENFORCEMENT_FUNCTIONS_MAX 32
 

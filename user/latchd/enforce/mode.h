@@ -8,9 +8,16 @@
 #define LATCHD_ENFORCE_MODE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "latch_abi.h"
 #include "latchd/config/config.h"
+
+/*
+ * Where no word is pinned. If latches are, it was lost, and the new one comes from the clock: no
+ * latch was judged under it, since a switch takes longer than half a second.
+ */
+uint32_t mode_first_word(bool has_latches, uint64_t boot_ns);
 
 /* now: the settings in force; first: no latchd has enforced anything before. */
 bool mode_is_audit_after(const struct config *config, const struct latch_settings *now, bool first);

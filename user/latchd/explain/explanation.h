@@ -59,8 +59,8 @@ struct explanation {
 	struct latch_flow flow;
 	bool example_port; /* the local port stands for any */
 	enum latch_direction direction;
-	struct latch latch;
-	bool audited; /* the latch is BROKEN, and audit mode lets its packets pass */	    /* EXPLAIN_LATCH */
+	struct latch latch;	    /* EXPLAIN_LATCH */
+	bool audited;		    /* it is BROKEN, and audit mode lets its packets pass */
 	uint64_t latches;	    /* that match, of which this is one */
 	enum explain_socket socket; /* of the flow, if it has no latch */
 	bool has_record;

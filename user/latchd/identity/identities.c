@@ -77,7 +77,6 @@ static int visit_sa(void *context, const struct latch_sa_key *key, const struct 
 static int visit_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	const struct reference_walk *walk = context;
-
 	int err = 0;
 
 	(void)flow;

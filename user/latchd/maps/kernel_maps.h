@@ -17,6 +17,7 @@ struct kernel_maps {
 	int settings;	  /* one struct latch_settings */
 	int spd_stamps;	  /* namespace cookie -> time of its last event of the SPD */
 	int audits;	  /* struct latch_audit_key -> struct latch_audit */
+	int mark_shares;  /* slot -> __u64, marks of refused flows (bpf/db/mark_share.h) */
 	int audit_shares; /* LATCH_AUDIT_SHARE_ALL and rules -> __u64, rows of audits */
 	int clock;	  /* one struct latch_clock */
 	int drops;	  /* enum latch_drop -> struct latch_drop_count, per CPU */

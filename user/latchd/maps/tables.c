@@ -217,16 +217,28 @@ static int delete_audit(void *context, const void *key, const void *value)
 	return err == -ENOENT ? 0 : err;
 }
 
+static int clear_counts(int map, uint32_t count)
+{
+	const uint64_t none = 0;
+	uint32_t at;
+	int err = 0;
+
+	for (at = 0; !err && at < count; at++)
+		err = bpf_map_update_elem(map, &at, &none, BPF_ANY);
+	return err;
+}
+
+int mark_shares_clear(const struct kernel_maps *maps)
+{
+	return clear_counts(maps->mark_shares, LATCH_MARK_SHARES);
+}
+
 int audits_clear(const struct kernel_maps *maps)
 {
 	int err = map_walk(maps->audits, sizeof(struct latch_audit_key), sizeof(struct latch_audit),
 			   delete_audit, (void *)maps);
-	const uint64_t none = 0;
-	uint32_t share;
 
-	for (share = 0; !err && share < LATCH_AUDIT_SHARES; share++)
-		err = bpf_map_update_elem(maps->audit_shares, &share, &none, BPF_ANY);
-	return err;
+	return err ? err : clear_counts(maps->audit_shares, LATCH_AUDIT_SHARES);
 }
 
 uint32_t latches_capacity(const struct kernel_maps *maps)

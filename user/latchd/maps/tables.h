@@ -62,6 +62,8 @@ typedef int (*audit_visit_fn)(void *context, const struct latch_audit_key *key,
 int audits_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor,
 		     audit_visit_fn visit, void *context);
 int audits_walk(const struct kernel_maps *maps, audit_visit_fn visit, void *context);
+/* Where there is no mark any more. */
+int mark_shares_clear(const struct kernel_maps *maps);
 /* Deletes every row, and what the rows take of their shares. 0 or a negative errno. */
 int audits_clear(const struct kernel_maps *maps);
 

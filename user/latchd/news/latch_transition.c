@@ -32,8 +32,8 @@ static bool is_audited(const struct kernel_maps *maps, const struct latch_transi
 {
 	uint32_t mode = mode_read(maps);
 
-	return latch_mode_passes(mode, t->kind == LATCH_TRANSITION_BREAK ? mode
-									 : t->latch->decided);
+	return latch_mode_passes(mode,
+				 t->kind == LATCH_TRANSITION_BREAK ? mode : t->latch->decided);
 }
 
 int latch_transition(const struct kernel_maps *maps, const struct news_bus *news,

@@ -148,7 +148,8 @@ static void add_unmarked(struct json_writer *w, const struct report_source *sour
 {
 	struct latch_clock clock;
 
-	if (!clock_read(source->maps, &clock) && clock.audit_unmarked)
+	if (latch_mode_is_audit(mode_read(source->maps)) && !clock_read(source->maps, &clock) &&
+	    clock.audit_unmarked)
 		add(w, "audit-unmarked", "marks",
 		    "%" PRIu64 " connections began in audit mode without room for their mark: "
 		    "enforcement does not refuse all of them; see latchctl audit, and end those "

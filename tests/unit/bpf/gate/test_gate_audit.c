@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Audit mode at the cgroup gate: nothing is dropped, what enforcement would have dropped is
- * counted, and is dropped as soon as enforcement begins. All packets are in clear, save one SYN that
- * is sent as protocol 50.
+ * counted, and is dropped as soon as enforcement begins. All packets are in clear, save those
+ * that leave as protocol 50.
  *
  *	        test's cgroup: gate_egress, gate_ingress, watch_socket
  *	+------------------------------------------------------------------+
@@ -79,6 +79,14 @@ static void expect_both_ways(const struct pair *pair)
 static void expect_no_drop(void)
 {
 	struct latch_drop_count drops = drops_in_all();
+
+	cr_expect_eq(drops.egress, 0);
+	cr_expect_eq(drops.ingress, 0);
+}
+
+static void expect_no_other_drop(enum latch_drop but)
+{
+	struct latch_drop_count drops = drops_for_others(but);
 
 	cr_expect_eq(drops.egress, 0);
 	cr_expect_eq(drops.ingress, 0);
@@ -436,9 +444,66 @@ Test(gate_audit, a_syn_that_is_refused_again_keeps_its_mark_without_an_event)
 	close(listener);
 }
 
+/* ---- a contested SA, and no marks left for its peer */
+
+static void contest(const struct latch_flow *flow, __u8 flags)
+{
+	struct latch_sa_key key = {
+		.netns = flow->netns,
+		.spi = (uint32_t)flow->local_port << 16 | flow->remote_port,
+		.protocol = IPPROTO_ESP,
+		.family = flow->family,
+	};
+	struct latch_sa sa = {
+		.word = {.serial = 1, .params = 8, .state = LATCH_SA_BOUND, .flags = flags}};
+
+	memcpy(key.daddr, flow->remote_addr, sizeof(key.daddr));
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+}
+
+/* Its connection has no mark. The socket knows that it began in an audit. */
+static void check_unmarked(__u8 flags, bool in_audit, enum latch_drop why)
+{
+	struct latch_flow flow;
+	struct pair pair;
+
+	attach_all();
+	if (in_audit)
+		begin_audit();
+	pair = connect_prompt_pair(IPV4, IPV4);
+	if (in_audit)
+		begin_enforcement();
+	flow = flow_of(pair.client);
+	cr_expect_not(has_latch(&flow));
+	make_esp("ip", "tcp", port_of(pair.listener));
+	contest(&flow, flags);
+	send_byte(pair.client);
+	if (why != LATCH_DROP_COUNT)
+		wait_for(drops_for(why).egress);
+	expect_no_other_drop(why);
+	close_pair(&pair);
+}
+
+Test(gate_audit, a_connection_of_the_audit_without_a_mark_is_refused_under_a_contested_sa)
+{
+	check_unmarked(LATCH_SA_CONTESTED, true, LATCH_DROP_CONFLICT);
+}
+
+Test(gate_audit, a_connection_of_the_audit_without_a_mark_continues_where_enforcement_allows_it)
+{
+	check_unmarked(0, true, LATCH_DROP_COUNT);
+}
+
+Test(gate_audit, a_connection_from_before_the_audit_continues_under_a_contested_sa)
+{
+	check_unmarked(LATCH_SA_CONTESTED, false, LATCH_DROP_COUNT);
+}
+
 /* ---- packets that cannot be read */
 
-#define CHAIN_PORT 0x3cff /* as the first two bytes: destination options, longer than any packet */
+#define CHAIN_PORT                                                                                 \
+	0x3cff /* as the first two bytes: destination options, longer than any packet              \
+		*/
 
 static struct pair unreadable_pair(struct latch_flow *ret_flow)
 {
@@ -699,9 +764,10 @@ Test(gate_audit, marks_have_a_share_of_the_table_and_give_it_back)
 	flow = flow_of(pair.client);
 	expect_both_ways(&pair);
 	cr_expect_not(has_latch(&flow));
-	cr_expect_geq(counter(LATCH_COUNTER_AUDIT_UNMARKED), 1);
-	cr_expect_geq(unmarked(), 1);
+	cr_expect_eq(unmarked(), 0, "the rule refuses it without a mark");
 	cr_expect_eq(marks(), 0);
+	begin_enforcement();
+	expect_blocked(&pair, LATCH_DROP_REQUIRED);
 	close_pair(&pair);
 }
 

@@ -325,6 +325,56 @@ TEST_BOTH(in_audit_mode_a_packet_in_clear_passes_and_changes_no_latch_that_stand
 	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
 }
 
+/* Without its marks a second path would be unknown when enforcement begins. */
+TEST_BOTH(in_audit_mode_what_the_kernel_sends_in_clear_proves_the_association)
+{
+	struct latch_flow key = mark_key(LATCH_MARK_REMOTE_TAG, OTHER_TAG);
+	struct latch_association association;
+
+	set_mode(3);
+	PASSES(.egress = true, .peer = LATCHED_PEER, .tag = OTHER_TAG, .chunk = DATA);
+	cr_expect_eq(bpf_map_lookup_elem(netfilter.maps.associations, &key, &association), 0);
+}
+
+static void put_refused(enum latch_owner owner)
+{
+	struct latch_flow flow = flow_to(OTHER_PEER);
+	struct latch latch = {
+		.word = {.reasons = LATCH_REASON_REFUSED, .state = LATCH_STATE_BROKEN},
+		.id = 99,
+		.owner = owner,
+		.association = ASSOCIATION + 1,
+		.decided = 3,
+	};
+
+	cr_assert_eq(bpf_map_update_elem(netfilter.maps.latches, &flow, &latch, BPF_ANY), 0);
+}
+
+static bool is_marked(void)
+{
+	struct latch_flow flow = flow_to(OTHER_PEER);
+	struct latch latch;
+
+	return !latch_get(&netfilter.maps, &flow, &latch);
+}
+
+/* The rules allow it now, and so does its SA in tests/vm. */
+TEST_BOTH(in_audit_mode_an_init_of_a_refused_association_is_judged_anew)
+{
+	set_mode(3);
+	put_refused(LATCH_OWNER_HANDSHAKE);
+	PASSES(.egress = true, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+	cr_expect_not(is_marked());
+}
+
+TEST_BOTH(in_audit_mode_an_init_does_not_end_the_mark_of_an_association_that_is_up)
+{
+	set_mode(3);
+	put_refused(LATCH_OWNER_SOCKET);
+	PASSES(.egress = true, .peer = OTHER_PEER, .chunk = INIT, .initiate_tag = OTHER_TAG);
+	cr_expect(is_marked());
+}
+
 /* Its flow is not known, and may be one that enforcement has broken. */
 Test(gate_sctp, in_audit_mode_a_packet_that_cannot_be_read_is_dropped)
 {

@@ -80,6 +80,7 @@ struct socket_verdict {
 struct datagram_socket {
 	struct socket_verdict verdict;
 	__u8 sends_elsewhere, was_released;
+	__u32 released_mode;
 	struct latch_flow flow;
 };
 
@@ -473,6 +474,21 @@ Test(udp_connections, in_audit_mode_a_datagram_of_a_connection_latched_before_it
 	make_datagram();
 	mode_in_force = 1;
 	connect_to(2);
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
+}
+
+Test(udp_connections, in_audit_mode_a_later_latch_does_not_release_datagrams_of_an_earlier_one)
+{
+	latch_connection();
+	mode_in_force = 1;
+	connect_to(2);
+	latched_flow = flow_to(2);
+	has_latch = true;
+	stored_latch.word.state = LATCH_STATE_ESTABLISHED;
+	make_datagram();
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+	make_datagram();
+	connect_to(3);
 	cr_expect_eq(gate_sees_it(), GATE_DROP);
 }
 

@@ -18,7 +18,7 @@ Test(control, an_answer_is_one_document_and_the_end_of_the_stream)
 }
 
 #define UNKNOWN                                                                                    \
-	"{\"error\":\"unknown request; expected status, list, sa, audit, monitor, explain FLOW, "      \
+	"{\"error\":\"unknown request; expected status, list, sa, audit, monitor, explain FLOW, "  \
 	"explain ID, break ID, heal ID, close ID, mode audit or mode "                             \
 	"enforce\",\"code\":\"unknown-request\"}\n"
 

@@ -33,6 +33,17 @@ Test(mode, a_later_start_keeps_audit_mode_unless_the_file_says_enforce)
 	cr_expect_not(mode_is_audit_after(&enforce, &audited, false));
 }
 
+/* A latch that broke under a word that was lost must not pass in the next audit. */
+Test(mode, a_word_that_was_lost_is_replaced_by_a_later_one_of_enforcement)
+{
+	const uint64_t second = 1000000000ULL;
+	__u32 word = mode_first_word(true, 90 * second);
+
+	cr_expect_not(latch_mode_is_audit(word));
+	cr_expect_gt(word, 89, "a switch a second since the start of the machine");
+	cr_expect_eq(mode_first_word(false, 90 * second), 0);
+}
+
 Test(mode, no_value_of_the_word_returns)
 {
 	__u32 mode = 0, next;

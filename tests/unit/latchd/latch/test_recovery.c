@@ -334,7 +334,8 @@ Test(recovery, in_audit_mode_a_damaged_table_breaks_the_latches_for_good_and_end
 	put_latch(&larval, LATCH_STATE_LARVAL, LATCH_OWNER_SOCKET, 1);
 	cr_assert_eq(latch_mode_switch(&maps, true), 1);
 	cr_assert_eq(start_with(&maps), 0);
-	cr_expect_eq(latch_count(), LATCHES / 2 + 2, "those that enforcement had broken are closed");
+	cr_expect_eq(latch_count(), LATCHES / 2 + 2,
+		     "those that enforcement had broken are closed");
 	latch = latch_at(&flow);
 	cr_expect_eq(latch.word.state, LATCH_STATE_BROKEN);
 	cr_expect_eq(latch.word.reasons, LATCH_REASON_ADMIN | LATCH_REASON_REFUSED);

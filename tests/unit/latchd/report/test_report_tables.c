@@ -6,9 +6,9 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 
 /* ---- list */
 
-#define LATCH_KEYS                                                                               \
-	"id state direction netns proto local remote netns_name peer local_id params sa reasons " \
-	"audited rule "                                                                           \
+#define LATCH_KEYS                                                                                 \
+	"id state direction netns proto local remote netns_name peer local_id params sa reasons "  \
+	"audited rule "                                                                            \
 	"disposition since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
