@@ -4,6 +4,7 @@
  * state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"
+#include "db/met_latch.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
@@ -80,7 +81,7 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 	p->opened = direction_of_socket(p, v);
 	if (latch) {
 		if (v && !p->listener)
-			v->was_latched = 1;
+			met_latch(v, &p->flow);
 		verdict = is_larval(latch) ? new_flow_check_larval(p) : GATE_PASS;
 		if (verdict != GATE_PASS)
 			return verdict;
@@ -97,6 +98,6 @@ __noinline int check_packet(struct passage *p, struct socket_verdict *v)
 	 * the socket stays blocked.
 	 */
 	if (v && p->tcp_state == BPF_TCP_SYN_SENT && latch_find(&p->flow))
-		v->was_latched = 1;
+		met_latch(v, &p->flow);
 	return verdict;
 }

@@ -3,6 +3,7 @@
 #ifndef LATCH_BPF_GATE_UDP_H
 #define LATCH_BPF_GATE_UDP_H
 
+#include "db/met_latch.h"
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
 #include "gate/named_ends.h"
@@ -82,7 +83,7 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 		return;
 	socket->flow = p->flow;
 	if (latch_find(&p->flow))
-		socket->verdict.was_latched = 1;
+		met_latch(&socket->verdict, &p->flow);
 }
 
 /*
