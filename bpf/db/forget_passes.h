@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a socket remembers is no longer valid, whatever the epochs are (gate/remembered.h). It is not
- * freed: a loop of connect() must not make the kernel allocate and free in each round.
+ * What a socket remembers is no longer valid, whatever the epochs are (gate/remembered.h). It is
+ * not freed: a loop of connect() must not make the kernel allocate and free in each round.
  */
 #ifndef LATCH_BPF_DB_FORGET_PASSES_H
 #define LATCH_BPF_DB_FORGET_PASSES_H

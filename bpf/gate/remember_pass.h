@@ -102,8 +102,7 @@ static __always_inline int is_searched(struct bpf_sock *sk, const struct passage
 		return 0;
 	if (p->protection == PACKET_PLAIN && READ_ONCE(socket->verdict.was_latched))
 		return 1;
-	return p->egress &&
-	       (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
+	return p->egress && (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
 }
 
 /* The socket's state may have changed meanwhile: see begin_to_send_elsewhere(). */

@@ -13,8 +13,8 @@
  *	the socket connects again					forget_passes()
  *	a UDP socket names another address				forget_pass()
  *
- * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were read
- * before them, but are compared with each packet again; which port is an SA's has its epoch. A
+ * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were
+ *read before them, but are compared with each packet again; which port is an SA's has its epoch. A
  * remembered pass is replaced as a whole and freed by RCU, so no reader sees parts of two. Only its
  * stamp changes, which is one word. The namespace of a socket never changes.
  *
