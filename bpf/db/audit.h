@@ -43,16 +43,4 @@ static __always_inline int is_blocked(const struct latch *latch, __u32 mode)
 	       !latch_mode_passes(mode, latch->decided);
 }
 
-/* The socket never again sends or receives unlatched, in audit mode only if it was so before. */
-static __always_inline void note_latched(struct socket_verdict *v, const struct latch *latch)
-{
-	__u32 mode;
-
-	if (v->was_latched)
-		return;
-	mode = mode_get();
-	v->mode = is_blocked(latch, mode) ? 0 : mode; /* 0 is no audit */
-	v->was_latched = 1;
-}
-
 #endif

@@ -115,42 +115,38 @@ static __always_inline void all_changed(void)
 	epoch_advance(&e->all);
 }
 
+/* Of an epoch and of what counts for the whole table. begin: a table that is new begins first. */
+static __always_inline __u64 epochs_sum_in(void *table, __u16 place, int begin)
+{
+	struct epochs *e = epochs_in(table);
+	__u64 *epoch = epoch_at(e, place);
+
+	if (!epoch)
+		return 0;
+	if (begin)
+		epochs_begin(e);
+	return READ_ONCE(e->all) + READ_ONCE(*epoch);
+}
+
 /*
  * Epochs only grow: an equal sum proves that none has changed. sa: NO_SA if none is meant. 0: there
  * is no sum.
  */
-static __always_inline __u64 epochs_sum(__u16 flow, __u16 sa)
+static __always_inline __u64 epochs_sum(__u16 flow, __u16 sa, int begin)
 {
-	struct epochs *e = epochs_in(&flow_epochs);
-	__u64 *epoch = epoch_at(e, flow), sum;
+	__u64 sum = epochs_sum_in(&flow_epochs, flow, begin), more;
 
-	if (!epoch)
-		return 0;
-	sum = READ_ONCE(e->all) + READ_ONCE(*epoch);
-	if (sa == NO_SA)
+	if (sa == NO_SA || !sum)
 		return sum;
-	e = epochs_in(&sa_epochs);
-	epoch = epoch_at(e, sa);
-	return epoch ? sum + READ_ONCE(e->all) + READ_ONCE(*epoch) : 0;
-}
-
-static __always_inline void all_begin(void)
-{
-	struct epochs *flows = epochs_in(&flow_epochs), *sas = epochs_in(&sa_epochs);
-
-	if (flows)
-		epochs_begin(flows);
-	if (sas)
-		epochs_begin(sas);
+	more = epochs_sum_in(&sa_epochs, sa, begin);
+	return more ? sum + more : 0;
 }
 
 /* The same for a check that follows: no load of the check comes before the loads here. */
 static __always_inline __u64 epochs_sum_before_check(__u16 flow, __u16 sa)
 {
-	__u64 sum;
+	__u64 sum = epochs_sum(flow, sa, 1);
 
-	all_begin();
-	sum = epochs_sum(flow, sa);
 	full_barrier();
 	return sum;
 }

@@ -267,10 +267,10 @@ static __always_inline int is_decided(enum latch_state before, enum latch_state 
 }
 
 /* One compare-and-swap changes state, reasons and generation together, or none of them. */
-static OWN_FRAME enum latch_control_result latch_step(const struct latch_flow *flow,
-						      struct latch *latch, __u64 id,
-						      enum latch_trigger trigger, __u8 reasons,
-						      union latch_word *after)
+static __always_inline enum latch_control_result latch_step(const struct latch_flow *flow,
+							    struct latch *latch, __u64 id,
+							    enum latch_trigger trigger,
+							    __u8 reasons, union latch_word *after)
 {
 	union latch_word was, is;
 	struct latch_position now, next;

@@ -128,8 +128,8 @@ struct events_map {
 
 /*
  * See epochs.h. A table is one entry, so that one lookup finds all. With its map it has less than
- * 32 KiB, which the kernel allocates in the direct mapping: a page of vmalloc would cost each packet
- * a TLB miss.
+ * 32 KiB, which the kernel allocates in the direct mapping: a page of vmalloc would cost each
+ * packet a TLB miss.
  */
 struct epochs {
 	__u64 all; /* advances for all flows; begins with the time since boot, in ns */
@@ -171,7 +171,7 @@ struct verdicts_map {
 struct datagram_socket {
 	struct socket_verdict verdict;
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
-	__u8 names_told;	/* no pass from before that is remembered any more */
+	__u8 passes_forgotten;	/* no pass from before that is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
 	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */

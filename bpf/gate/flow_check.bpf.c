@@ -4,6 +4,7 @@
  * state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"
+#include "db/met_latch.h"
 #include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
@@ -109,7 +110,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 		latch = NULL;
 	if (latch) {
 		if (v && !p->listener)
-			note_latched(v, latch);
+			met_latch(v, &p->flow, latch);
 		verdict = is_larval(latch) ? check_larval(p) : GATE_PASS;
 		if (verdict != GATE_PASS)
 			return verdict;
@@ -130,7 +131,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 	 */
 	latch = v && p->tcp_state == BPF_TCP_SYN_SENT ? latch_find(&p->flow) : NULL;
 	if (latch)
-		note_latched(v, latch);
+		met_latch(v, &p->flow, latch);
 	return verdict;
 }
 

@@ -38,8 +38,8 @@ static __always_inline int check_in_full(struct __sk_buff *skb, int egress)
 
 	if (p.audited && verdict == GATE_PASS)
 		audit_count(&p);
-	/* Only a cgroup_skb/egress program may return GATE_LOSE. */
-	return egress ? verdict : verdict == GATE_PASS;
+	/* The verifier knows no bounds of what a global function returns. */
+	return egress ? verdict & (GATE_DROP | GATE_PASS | GATE_LOSE) : verdict == GATE_PASS;
 }
 
 static __always_inline int gate(struct __sk_buff *skb, int egress)

@@ -5,14 +5,17 @@
 
 #include "gate/passage.h"
 
-/* The first subflow of a socket's MPTCP connection, or NULL if the socket is plain TCP. */
+static OWN_FRAME int is_mptcp(const struct tcp_sock *tcp)
+{
+	return bpf_core_field_exists(tcp->is_mptcp) && BPF_CORE_READ(tcp, is_mptcp);
+}
+
+/* NULL: the connection is not there yet, or has lost its first subflow. */
 static OWN_FRAME struct sock *mptcp_first_subflow(struct tcp_sock *tcp)
 {
 	struct mptcp_subflow_context *subflow;
 	struct mptcp_sock *connection;
 
-	if (!bpf_core_field_exists(tcp->is_mptcp) || !BPF_CORE_READ(tcp, is_mptcp))
-		return NULL;
 	subflow = BPF_CORE_READ(tcp, inet_conn.icsk_ulp_data);
 	connection = subflow ? (struct mptcp_sock *)BPF_CORE_READ(subflow, conn) : NULL;
 	return connection ? BPF_CORE_READ(connection, first) : NULL;

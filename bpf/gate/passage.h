@@ -119,8 +119,7 @@ int drop_packet(struct passage *p, struct latch *latch, int why);
 
 static __always_inline int drop(enum latch_drop why, struct passage *p, struct latch *latch)
 {
-	/* The verifier knows no bounds of what a global function returns. */
-	return drop_packet(p, latch, why) & (GATE_DROP | GATE_PASS | GATE_LOSE);
+	return drop_packet(p, latch, why);
 }
 
 #endif

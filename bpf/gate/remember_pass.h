@@ -88,26 +88,31 @@ static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 
 /*
  * Of a UDP socket that names addresses the gate takes a name with each datagram. Of one that was
- * latched before, it searches each for what the former connection has left behind.
+ * latched before, it searches each for what the former connection has left behind. The socket's
+ * state may be younger than the check: what has passed in clear is then dropped from now on.
  */
 static __always_inline int is_searched(struct bpf_sock *sk, const struct passage *p)
 {
 	struct datagram_socket *socket;
 
-	if (!p->egress || p->flow.protocol != IPPROTO_UDP_NUMBER)
+	if (p->flow.protocol != IPPROTO_UDP_NUMBER)
 		return 0;
 	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
-	return socket && (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
+	if (!socket)
+		return 0;
+	if (p->protection == PACKET_PLAIN && READ_ONCE(socket->verdict.was_latched))
+		return 1;
+	return p->egress && (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
 }
 
-/* The socket may have named its first address meanwhile: see begin_to_send_elsewhere(). */
-static __always_inline void remember_sent(struct bpf_sock *sk, struct remembered_pass *pass,
-					  const struct passage *p)
+/* The socket's state may have changed meanwhile: see begin_to_send_elsewhere(). */
+static __always_inline void remember_in(void *map, struct bpf_sock *sk,
+					struct remembered_pass *pass, const struct passage *p)
 {
-	replace_pass(&passed_out, sk, pass);
+	replace_pass(map, sk, pass);
 	full_barrier();
 	if (is_searched(sk, p))
-		bpf_sk_storage_delete(&passed_out, sk);
+		forget_pass(map, sk);
 }
 
 __noinline int remember_pass(struct __sk_buff *skb, struct passage *p, __u64 stamp)
@@ -116,14 +121,14 @@ __noinline int remember_pass(struct __sk_buff *skb, struct passage *p, __u64 sta
 	struct bpf_sock *sk = skb->sk;
 
 	sk = sk ? bpf_sk_fullsock(sk) : NULL;
-	if (!sk || !p || !is_steady(p->tcp_state) || is_searched(sk, p))
+	if (!sk || !p || is_searched(sk, p))
 		return 0;
 	describe_packet(&pass, skb, p);
 	describe_flow(&pass, sk->family, p);
 	if (p->egress && is_like(skb, sk, &pass, 1))
-		remember_sent(sk, &pass, p);
+		remember_in(&passed_out, sk, &pass, p);
 	else if (!p->egress && is_like(skb, sk, &pass, 0))
-		replace_pass(&passed_in, sk, &pass);
+		remember_in(&passed_in, sk, &pass, p);
 	return 0;
 }
 

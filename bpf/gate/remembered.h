@@ -8,13 +8,15 @@
  *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
  *	the entry of the SA: its word, its port, deleted, replaced	epoch of the SA
  *	the rules							every epoch
+ *	the socket has met a latch (was_latched)			epoch of the flow
  *	the socket has another peer, or none				comparison of both ends
- *	the socket connects again					both passes are deleted
- *	a UDP socket names another address				its pass is deleted
+ *	the socket connects again					forget_passes()
+ *	a UDP socket names another address				forget_pass()
  *
- * The epochs were read before the check: see db/epochs.h. A remembered pass is replaced as a whole
- * and freed by RCU, so no reader sees parts of two. Only its stamp changes, which is one word. The
- * namespace of a socket never changes.
+ * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were
+ *read before them, but are compared with each packet again; which port is an SA's has its epoch. A
+ * remembered pass is replaced as a whole and freed by RCU, so no reader sees parts of two. Only its
+ * stamp changes, which is one word. The namespace of a socket never changes.
  *
  * Only two results last: an SA carries an ESTABLISHED latch, and a flow in clear needs no latch.
  * What depends on one packet is looked at for each: its SA, how many SAs, GRO and reassembly
@@ -55,12 +57,6 @@ static __always_inline int is_of_flow(const struct remembered_pass *pass, struct
 	    pass->socket_family != sk->family)
 		return 0;
 	return pass->socket_family == AF_INET ? has_ipv4_ends(pass, sk) : has_ipv6_ends(pass, sk);
-}
-
-/* Of a connected UDP socket the first. In other states a TCP segment may start or end a flow. */
-static __always_inline int is_steady(__u8 state)
-{
-	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
 }
 
 /* Whether the check would not tell the packet from the one that has passed. */

@@ -44,8 +44,7 @@ static __always_inline int has_spi(const __be32 *at, const void *end,
 	case IPPROTO_AH_NUMBER:
 		return (const void *)(at + 2) <= end && at[1] == spi;
 	case IPPROTO_UDP_NUMBER:
-		return (const void *)(at + 3) <= end && at[2] == spi &&
-		       at[0] == pass->outer_ports;
+		return (const void *)(at + 3) <= end && at[2] == spi && at[0] == pass->outer_ports;
 	}
 	return 0;
 }

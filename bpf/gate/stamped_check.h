@@ -4,7 +4,14 @@
 #define LATCH_BPF_GATE_STAMPED_CHECK_H
 
 #include "db/epochs.h"
+#include "db/forget_passes.h"
 #include "gate/flow_check.h"
+
+/* Of a connected UDP socket the first. In other states a TCP segment may start or end a flow. */
+static __always_inline int is_steady(__u8 state)
+{
+	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
+}
 
 /*
  * Remembers a packet whose pass lasts, if the next packet like it can be recognised. stamp: the
@@ -17,23 +24,33 @@ static __always_inline __u16 sa_place_of(const struct passage *p)
 	return p->protection == PACKET_PROTECTED ? place_of_sa(&p->sa) : NO_SA;
 }
 
+static __always_inline int may_last(const struct passage *p)
+{
+	return is_steady(p->tcp_state) &&
+	       (p->protection == PACKET_PLAIN || p->protection == PACKET_PROTECTED);
+}
+
 /* What passes only because of the mode of a rule does not last: the check says so by p->lasts. */
 static __always_inline int check_and_remember(struct __sk_buff *skb, struct passage *p,
 					      struct socket_verdict *v)
 {
-	__u64 stamp = epochs_sum_before_check(place_of_flow(&p->flow), sa_place_of(p));
-	int verdict = check_packet(p, v);
+	__u64 stamp;
+	int verdict;
 
-	if (stamp && verdict == GATE_PASS && p->lasts)
+	if (!may_last(p))
+		return check_packet(p, v);
+	stamp = epochs_sum_before_check(place_of_flow(&p->flow), sa_place_of(p));
+	verdict = check_packet(p, v);
+	if (stamp != NO_STAMP && verdict == GATE_PASS && p->lasts)
 		remember_pass(skb, p, stamp);
 	return verdict;
 }
 
 static __always_inline int is_unchanged(const struct remembered_pass *pass)
 {
-	__u64 sum = epochs_sum(pass->flow_place, pass->sa_place);
+	__u64 stamp = READ_ONCE(pass->stamp);
 
-	return sum && sum == READ_ONCE(pass->stamp);
+	return stamp != NO_STAMP && stamp == epochs_sum(pass->flow_place, pass->sa_place, 0);
 }
 
 #endif

@@ -110,7 +110,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	struct socket_verdict *v;
 	struct tcp_sock *tcp;
 	struct sock *first;
-	int verdict, leaves = LEAVES;
+	int verdict, mptcp, leaves = LEAVES;
 
 	v = bpf_sk_storage_get(&verdicts, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	p->listener = sk->state == BPF_TCP_LISTEN;
@@ -122,7 +122,8 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (egress && p->listener)
 		return GATE_PASS;
 	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);
-	first = tcp ? mptcp_first_subflow(tcp) : NULL;
+	mptcp = tcp && is_mptcp(tcp);
+	first = mptcp ? mptcp_first_subflow(tcp) : NULL;
 	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p))
 		return drop_unread(LATCH_DROP_MALFORMED, p, v);
 	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start))
@@ -133,7 +134,7 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;
 	/* A packet of MPTCP is checked against two latches. */
-	verdict = first || leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
+	verdict = mptcp || leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
 	verdict = verdict == GATE_PASS ? GATE_PASS : GATE_DROP;
 	if (p->audited && p->begins)
 		audit_begin(p,

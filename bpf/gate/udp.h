@@ -3,6 +3,7 @@
 #ifndef LATCH_BPF_GATE_UDP_H
 #define LATCH_BPF_GATE_UDP_H
 
+#include "db/met_latch.h"
 #include "gate/audit.h"
 #include "gate/cgroup_packet.h"
 #include "gate/flow_check.h"
@@ -86,7 +87,7 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 	socket->flow = p->flow;
 	latch = latch_find(&p->flow);
 	if (latch)
-		note_latched(&socket->verdict, latch);
+		met_latch(&socket->verdict, &p->flow, latch);
 }
 
 /*

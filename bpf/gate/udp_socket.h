@@ -74,16 +74,17 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 	__u64 id = 0;
 	struct latch *latch = latch_read(&flow, &id);
 
-	if (socket->verdict.was_latched &&
-	    (!socket->was_released || socket->verdict.mode < socket->released_mode))
-		socket->released_mode = socket->verdict.mode;
-	if (socket->verdict.was_latched)
-		socket->was_released = 1;
-	socket->verdict.was_latched = 0;
+	if (socket->verdict.was_latched) {
+		if (!socket->was_released || socket->verdict.mode < socket->released_mode)
+			socket->released_mode = socket->verdict.mode;
+		WRITE_ONCE(socket->was_released, 1);
+		full_barrier();
+		WRITE_ONCE(socket->verdict.was_latched, 0);
+		/* A check that is under way is of that connection, not of the next one. */
+		flow_changed(&flow);
+	}
 	if (latch && cookie && READ_ONCE(latch->socket_cookie) == cookie)
 		latch_release(&flow, latch, id);
-	/* A check of that connection that is under way must not be remembered for the next one. */
-	flow_changed(&flow);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  * it was.
  */
 #include "db/epochs.h"
+#include "db/forget_passes.h"
 #include "gate/named_ends.h"
 #include "gate/udp_socket.h"
 
@@ -54,19 +55,12 @@ static __always_inline int is_connected_to(struct bpf_sock *sk, const struct lat
 }
 
 /*
- * The socket may return to a peer of which it remembers a pass. This connection has to be checked
- * by itself. No hook reports a disconnect, but an unconnected socket has no steady flow.
- */
-static __always_inline void forget_passes(struct bpf_sock *sk)
-{
-	bpf_sk_storage_delete(&passed_out, sk);
-	bpf_sk_storage_delete(&passed_in, sk);
-}
-
-/*
  * A connect() to the peer that the socket had before starts another connection, which the gate
  * could not distinguish from the old one. While the socket is still connected to that peer, the
  * call may fail or connect to the same peer. Both leave the connection as it was.
+ *
+ * The socket may return to a peer of which it remembers a pass. This connection has to be checked
+ * by itself. No hook reports a disconnect, but an unconnected socket has no steady flow.
  */
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 {
@@ -99,15 +93,16 @@ static __always_inline int forget_names(struct bpf_sock *sk)
 /*
  * The gate has to take the name of each datagram, so what it has remembered goes. Two threads may
  * name their first addresses at once: each sends its datagram only after that. A check under way
- * finds sends_elsewhere, or its pass is deleted here: hence a full barrier between the two.
+ * finds sends_elsewhere, or its pass is forgotten here: hence a full barrier between the two.
  */
 static __always_inline void begin_to_send_elsewhere(struct bpf_sock *sk,
 						    struct datagram_socket *socket)
 {
 	WRITE_ONCE(socket->sends_elsewhere, 1);
 	full_barrier();
-	bpf_sk_storage_delete(&passed_out, sk);
-	WRITE_ONCE(socket->names_told, 1);
+	forget_pass(&passed_out, sk);
+	full_barrier();
+	WRITE_ONCE(socket->passes_forgotten, 1);
 }
 
 /*
@@ -131,7 +126,7 @@ static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 	/* Without this state the datagram could latch the socket's connection to another peer. */
 	if (!socket)
 		return 0;
-	if (!READ_ONCE(socket->names_told))
+	if (!READ_ONCE(socket->passes_forgotten))
 		begin_to_send_elsewhere(sk, socket);
 	names = bpf_sk_storage_get(&named_ends, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!names)

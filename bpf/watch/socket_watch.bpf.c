@@ -3,7 +3,9 @@
  * Watches TCP sockets from connect() or listen() to their end. Keeps the owner of their latches,
  * and releases the latch when its socket ends.
  */
+#include "db/forget_passes.h"
 #include "db/listener.h"
+#include "db/met_latch.h"
 #include "packet/socket_flow.h"
 
 static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
@@ -41,14 +43,14 @@ static __always_inline struct socket_verdict *verdict_of(struct bpf_sock_ops *op
 	return sk ? bpf_sk_storage_get(&verdicts, sk, NULL, flags) : NULL;
 }
 
-static OWN_FRAME void forget_passes(struct bpf_sock_ops *ops)
+/* The verifier accepts one load of ops->sk only at its own place. */
+static OWN_FRAME int forget_passes_of(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 
-	if (!sk)
-		return;
-	bpf_sk_storage_delete(&passed_out, sk);
-	bpf_sk_storage_delete(&passed_in, sk);
+	if (sk)
+		forget_passes(sk);
+	return 0;
 }
 
 /* A socket that connects again starts another connection. */
@@ -56,7 +58,7 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
-	forget_passes(ops);
+	forget_passes_of(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;
@@ -90,7 +92,7 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 		return;
 	set_owner(ops, latch, LATCH_OWNER_SOCKET);
 	if (verdict)
-		note_latched(verdict, latch);
+		met_latch(verdict, &flow, latch);
 }
 
 /*

@@ -33,6 +33,17 @@ def index(number):
     return number.to_bytes(4, "little")
 
 
+def forget_passes():
+    """After a write into a map: the programs would have advanced an epoch (bpf/db/epochs.h).
+
+    The first word counts for all flows. Its upper half, so that no advance is lost in the lower one.
+    """
+    (row,) = dump("flow_epochs")
+    value = bytearray(int(byte, 16) for byte in row["value"])
+    value[4:8] = (int.from_bytes(value[4:8], "little") + 1).to_bytes(4, "little")
+    update("flow_epochs", index(0), value)
+
+
 class Row:
     """An entry of a map: members by name, and the bytes of its key and value."""
 
@@ -55,9 +66,11 @@ class Row:
         for name, value in members.items():
             abi.struct(self.layout).put(self.raw_value, "word." + name, value)
         update(self.table, self.raw_key, self.raw_value)
+        forget_passes()
 
     def forget(self):
         delete(self.table, self.raw_key)
+        forget_passes()
 
 
 class Latch(Row):

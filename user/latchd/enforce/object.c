@@ -174,7 +174,8 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 						has_function(kernel, "skb_gro_receive_list"));
 	if (!err)
 		err = choose_netfilter(skeleton, kernel);
-	/* bpf/packet/typed.h. On Linux 6.2 and 6.3 the programs probe, as on 6.1: not tested there. */
+	/* bpf/packet/typed.h. On Linux 6.2 and 6.3 the programs probe, as on 6.1: not tested there.
+	 */
 	skeleton->rodata->typed_pointers = has_function(kernel, "bpf_rdonly_cast") &&
 					   has_function(kernel, "bpf_dynptr_from_skb");
 	btf__free(kernel);

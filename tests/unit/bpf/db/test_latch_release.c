@@ -67,6 +67,12 @@ static long bpf_map_delete_elem(struct bpf_map *map, const struct latch_flow *fl
 	return 0;
 }
 
+static int flow_changed(const struct latch_flow *flow)
+{
+	(void)flow;
+	return 0;
+}
+
 static struct latch_clock *clock_get(void)
 {
 	return &only_clock;
@@ -103,12 +109,6 @@ static void bpf_ringbuf_submit(struct latch_event *event, __u64 flags)
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wunused-function"
 #include "no_marks.h"
-static int flow_changed(const struct latch_flow *flow)
-{
-	(void)flow;
-	return 0;
-}
-
 #include "db/latch_db.h"
 #include "db/latch_release.bpf.c"
 #pragma GCC diagnostic pop

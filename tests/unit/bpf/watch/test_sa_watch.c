@@ -360,8 +360,7 @@ static const struct latch_flow steady_flow = {
 
 static bool steady_passes(void)
 {
-	const struct traffic_packet packet = {
-		.flow = steady_flow, .cookie = 5, .sa = &inbound.key};
+	const struct traffic_packet packet = {.flow = steady_flow, .cookie = 5, .sa = &inbound.key};
 
 	return traffic_packet(&packet);
 }

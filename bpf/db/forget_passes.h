@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a socket remembers is no longer valid, whatever the epochs are (gate/remembered.h). It is
+ * not freed: a loop of connect() must not make the kernel allocate and free in each round.
+ */
+#ifndef LATCH_BPF_DB_FORGET_PASSES_H
+#define LATCH_BPF_DB_FORGET_PASSES_H
+
+#include "db/maps.h"
+#include "db/read_once.h"
+
+#define NO_STAMP 0 /* epochs_sum() of no epochs */
+
+static __always_inline void forget_pass(void *map, struct bpf_sock *sk)
+{
+	struct remembered_pass *pass = bpf_sk_storage_get(map, sk, NULL, 0);
+
+	if (pass)
+		WRITE_ONCE(pass->stamp, NO_STAMP);
+}
+
+static __always_inline void forget_passes(struct bpf_sock *sk)
+{
+	forget_pass(&passed_out, sk);
+	forget_pass(&passed_in, sk);
+}
+
+#endif
