@@ -92,7 +92,7 @@ static OWN_FRAME int stays_refused(struct passage *p)
 	return why == LATCH_DROP_CONFLICT;
 }
 
-__noinline int audit_judge_anew(struct passage *p)
+__noinline int audit_check_anew(struct passage *p)
 {
 	struct latch_flow flow;
 	struct latch *latch;

@@ -21,7 +21,7 @@ int audit_begin(struct passage *p, int foreign);
  * For a flow with a mark, which begins again with this packet. Non-zero: enforcement would not
  * refuse it now, and its mark is gone.
  */
-int audit_judge_anew(struct passage *p);
+int audit_check_anew(struct passage *p);
 
 /* For a packet that new_flow_check_larval() refuses: see the function. Returns 0. */
 int audit_mark_larval(struct passage *p);
@@ -64,7 +64,7 @@ static __always_inline int begins_again(const struct passage *p, const struct la
 
 /* For a drop without a latch, of a socket that was latched: the latch may have ended by
  * enforcement. */
-static __always_inline void judge_by_socket(struct passage *p, const struct socket_verdict *v)
+static __always_inline void decide_by_socket(struct passage *p, const struct socket_verdict *v)
 {
 	if (v && v->was_latched)
 		p->enforced = !latch_mode_passes(mode_get(), v->mode);
@@ -77,7 +77,7 @@ static __always_inline int drop_unread(enum latch_drop why, struct passage *p,
 	struct latch *latch = latch_find(&p->flow);
 
 	if (!latch && !p->listener)
-		judge_by_socket(p, v);
+		decide_by_socket(p, v);
 	return drop(why, p, latch);
 }
 

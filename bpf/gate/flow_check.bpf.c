@@ -78,7 +78,7 @@ static __always_inline int begins_without(struct passage *p, const struct latch 
 {
 	if (p->is_syn && latch->owner == LATCH_OWNER_TIME_WAIT)
 		return end_time_wait(p);
-	if (!begins_again(p, latch) || !audit_judge_anew(p))
+	if (!begins_again(p, latch) || !audit_check_anew(p))
 		return 0;
 	/* Its only latch was the mark. */
 	if (v && !p->listener)
@@ -117,7 +117,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 		return pass_latched(p, latch);
 	}
 	if (v && v->was_latched && !p->listener) {
-		judge_by_socket(p, v);
+		decide_by_socket(p, v);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	if (!p->may_start)

@@ -250,7 +250,7 @@ static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_pack
 		return GATE_PASS;
 	if (latch && latch->owner == LATCH_OWNER_SOCKET)
 		return GATE_PASS;
-	/* A cookie's ACK begins the flow again; the cgroup gate judges it. */
+	/* A cookie's ACK begins the flow again; the cgroup gate checks it. */
 	if (latch && !is_syn(nf->tcp_flags) && may_start_flow(nf->tcp_flags) &&
 	    is_provisional(latch))
 		return GATE_PASS;

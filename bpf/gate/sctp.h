@@ -188,7 +188,7 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 {
 	union latch_word word = READ_WORD(latch->word);
 
-	/* The next INIT is judged anew: no association is known by this one. */
+	/* The next INIT is checked anew: no association is known by this one. */
 	if (s->chunk == SCTP_INIT && is_provisional(latch)) {
 		if (p->egress)
 			latch->tag_seen = s->initiate_tag;
@@ -216,7 +216,7 @@ static __always_inline int update_association(struct passage *p, struct sctp_seg
 }
 
 /* Enforcement may have broken another path of the association. */
-static __always_inline void judge_by_association(struct passage *p, struct latch_association *a)
+static __always_inline void decide_by_association(struct passage *p, struct latch_association *a)
 {
 	p->enforced = a->mode != mode_get();
 }
@@ -227,7 +227,7 @@ static __always_inline int check_new_path(struct passage *p, struct latch_associ
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
-	judge_by_association(p, a);
+	decide_by_association(p, a);
 	switch (p->protection) {
 	case PACKET_PLAIN:
 		return drop(LATCH_DROP_PLAINTEXT, p, NULL);
@@ -283,7 +283,7 @@ static __always_inline int check_path(struct passage *p, struct sctp_segment *s,
 
 	/* The peer's address belongs to the association, even if the packet is dropped later. */
 	if (a && p->egress && !needs_no_association(s)) {
-		judge_by_association(p, a);
+		decide_by_association(p, a);
 		address_key(p, &key);
 		if (record_mark(&key, a->id, a->params, s->foreign, a->mode))
 			return drop(LATCH_DROP_LATCHES_FULL, p, NULL);
@@ -334,7 +334,7 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 	latch = latch_find(&p->flow);
 	if (latch && s->chunk == SCTP_INIT && is_provisional(latch)) {
 		p->opened = opening_direction(p);
-		if (audit_judge_anew(p))
+		if (audit_check_anew(p))
 			latch = NULL;
 	}
 	if (!latch)

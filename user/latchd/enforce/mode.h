@@ -15,7 +15,7 @@
 
 /*
  * Where no word is pinned. If latches are, it was lost, and the new one comes from the clock: no
- * latch was judged under it, since a switch takes longer than half a second.
+ * latch was decided under it, since a switch takes longer than half a second.
  */
 uint32_t mode_first_word(bool has_latches, uint64_t boot_ns);
 

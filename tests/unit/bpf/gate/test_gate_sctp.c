@@ -359,7 +359,7 @@ static bool is_marked(void)
 }
 
 /* The rules allow it now, and so does its SA in tests/vm. */
-TEST_BOTH(in_audit_mode_an_init_of_a_refused_association_is_judged_anew)
+TEST_BOTH(in_audit_mode_an_init_of_a_refused_association_is_checked_anew)
 {
 	set_mode(3);
 	put_refused(LATCH_OWNER_HANDSHAKE);
