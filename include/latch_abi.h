@@ -276,8 +276,8 @@ struct latch_sa {
 	__u32 mark_mask;
 	__u32 if_id;
 	struct latch_qop qop;
-	__u8 mode;	    /* XFRM_MODE_* */
-	__u8 encap;	    /* 1: UDP encapsulation */
+	__u8 mode;  /* XFRM_MODE_* */
+	__u8 encap; /* 1: UDP encapsulation */
 	__u8 pad[2];
 	union latch_encap_ports encap_ports;
 	__u32 previous; /* serial of the SA that was installed before it between its addresses; 0:

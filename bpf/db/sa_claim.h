@@ -110,7 +110,7 @@ static __always_inline long sa_remove(const struct latch_sa_key *key, struct lat
 		return err;
 	}
 	sa_given_back(key, flags, slot);
-	/* Another SA has the key, with another mark, and no entry any more: latchd searches for it. */
+	/* Another SA has the key, with another mark, and no entry now: latchd searches for it. */
 	if (flags & LATCH_SA_AMBIGUOUS)
 		count(LATCH_COUNTER_SAS_FULL);
 	return 0;

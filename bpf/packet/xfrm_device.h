@@ -66,7 +66,8 @@ static __always_inline int is_tunnel(__u64 kind)
 	       kind == KIND_OF("ip6gret") || kind == KIND_OF("ip6ersp") ||
 	       kind == KIND_OF("ipip") || kind == KIND_OF("ip6tnl") || kind == KIND_OF("sit") ||
 	       kind == KIND_OF("vxlan") || kind == KIND_OF("geneve") ||
-	       kind == KIND_OF("bareudp") || kind == KIND_OF("wiregua");
+	       kind == KIND_OF("bareudp") || kind == KIND_OF("wiregua") || kind == KIND_OF("gtp") ||
+	       kind == KIND_OF("ovpn") || kind == KIND_OF("amt");
 }
 
 /*

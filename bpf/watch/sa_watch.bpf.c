@@ -350,7 +350,7 @@ static __always_inline void sa_moving(struct xfrm_state *x)
 		sa_write_ports(&key, x, port, 0);
 }
 
-/* An entry with a port that is not the SA's any more would stop its packets: latchd makes another. */
+/* An entry with a former port would stop the packets of its SA: latchd makes another. */
 static __always_inline void sa_moved(struct xfrm_state *x)
 {
 	__u16 port = encap_port_of(x);

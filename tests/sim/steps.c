@@ -20,7 +20,7 @@
 #define SPIS	       12
 #define SPI_IN_FIRST   0xc0000000
 #define SPI_OUT_FIRST  0x80000000
-#define OLD_INBOUND_MS 6000	  /* charon keeps it for 5 s */
+#define OLD_INBOUND_MS 6000 /* charon keeps it for 5 s */
 
 /* ---- tasks: what follows an action later */
 

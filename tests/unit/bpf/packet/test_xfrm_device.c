@@ -58,8 +58,9 @@ static bool takes_packets_in(const char *kind)
 Test(xfrm_device, a_device_that_puts_packets_into_others_is_a_tunnel)
 {
 	static const char *const kinds[] = {
-		"vti",	"vti6",	  "gre", "gretap", "erspan", "ip6gre",	"ip6gretap", "ip6erspan",
-		"ipip", "ip6tnl", "sit", "vxlan",  "geneve", "bareudp", "wireguard",
+		"vti",	     "vti6",	  "gre",       "gretap", "erspan", "ip6gre",
+		"ip6gretap", "ip6erspan", "ipip",      "ip6tnl", "sit",	   "vxlan",
+		"geneve",    "bareudp",	  "wireguard", "gtp",	 "ovpn",   "amt",
 	};
 	size_t i;
 
@@ -69,8 +70,9 @@ Test(xfrm_device, a_device_that_puts_packets_into_others_is_a_tunnel)
 
 Test(xfrm_device, any_other_device_is_none)
 {
-	static const char *const kinds[] = {"veth",   "vlan", "bridge",	 "bond", "dummy", "xfrm",
-					    "ipvlan", "vrf",  "macvtap", "vt",	 "gr",	  ""};
+	static const char *const kinds[] = {"veth", "vlan",   "bridge", "bond",	   "dummy",
+					    "xfrm", "ipvlan", "vrf",	"macvtap", "vt",
+					    "gr",   "",	      "macsec", "gt"};
 	struct net_device card = {};
 	size_t i;
 

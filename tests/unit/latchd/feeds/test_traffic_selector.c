@@ -405,7 +405,8 @@ static bool overlap(const char *left, const char *right)
 
 	add(&a, left);
 	add(&b, right);
-	cr_expect_eq(traffic_selector_sets_overlap(&a, &b, NULL), traffic_selector_sets_overlap(&b, &a, NULL),
+	cr_expect_eq(traffic_selector_sets_overlap(&a, &b, NULL),
+		     traffic_selector_sets_overlap(&b, &a, NULL),
 		     "%s and %s: the order changes the result", left, right);
 	return traffic_selector_sets_overlap(&a, &b, NULL);
 }

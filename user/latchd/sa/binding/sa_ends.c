@@ -62,8 +62,7 @@ static bool is_proven_by_list(const struct child_sa *child, const struct latch_s
 static bool is_proven_by_event(const struct child_sa *child, const struct latch_sa *sa,
 			       const struct latch_sa *in)
 {
-	return child->announced && in->instance && sa->previous &&
-	       sa->previous == in->word.serial;
+	return child->announced && in->instance && sa->previous && sa->previous == in->word.serial;
 }
 
 /*

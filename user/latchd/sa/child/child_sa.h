@@ -31,21 +31,21 @@ struct child_sa {
 	struct feed_child reported;
 	char evidence[32]; /* the event or list that reported it last */
 	struct child_sa_end in, out;
-	uint16_t params;   /* 0 until the kernel has the inbound SA */
-	struct sa_way way; /* while it is in a group: that of the group */
-	uint16_t peer;	   /* index of the peer's identity, while it is in a group */
-	bool in_snapshot;  /* the running snapshot has reported it */
-	bool deleted;	   /* its key manager has deleted it; the kernel may still have its SAs */
-	bool orphan;	   /* its key manager is lost */
+	uint16_t params;    /* 0 until the kernel has the inbound SA */
+	struct sa_way way;  /* while it is in a group: that of the group */
+	uint16_t peer;	    /* index of the peer's identity, while it is in a group */
+	bool in_snapshot;   /* the running snapshot has reported it */
+	bool deleted;	    /* its key manager has deleted it; the kernel may still have its SAs */
+	bool orphan;	    /* its key manager is lost */
 	uint64_t listed_ns; /* CLOCK_BOOTTIME, when the last list began that named it; 0: none */
 	bool announced;	    /* an event has named it */
-	uint64_t ended_ns; /* CLOCK_BOOTTIME, when it is deleted or an orphan: since when */
-	bool contested;	   /* another CHILD_SA with other params overlaps */
-	bool unmarked;	   /* ... and the kernel's SAs may not have this mark yet */
-	int mark_error;	   /* of the last write of the mark */
-	bool to_bind;	   /* binding_bind_snapshot() is about to bind it */
-	bool waits;	   /* binding_bind_waiting() is to bind it */
-	bool refused;	   /* its peer has its share */
+	uint64_t ended_ns;  /* CLOCK_BOOTTIME, when it is deleted or an orphan: since when */
+	bool contested;	    /* another CHILD_SA with other params overlaps */
+	bool unmarked;	    /* ... and the kernel's SAs may not have this mark yet */
+	int mark_error;	    /* of the last write of the mark */
+	bool to_bind;	    /* binding_bind_snapshot() is about to bind it */
+	bool waits;	    /* binding_bind_waiting() is to bind it */
+	bool refused;	    /* its peer has its share */
 	bool uncounted; /* counted in child_sas.uncounted: it could not be read whether it counts */
 	bool absent;	/* counted in child_sas.absent: its inbound SA is not in the table */
 	bool unsettled; /* latches in conflict may not be broken yet: no SA of it becomes BOUND */
