@@ -43,6 +43,6 @@ tests: $(BUILD)/tests/sim
 # tests/unit/tools/test_sim.py runs it: for tools/mutation.
 $(BUILD)/tests/unit/test_sim: $(BUILD)/tests/sim
 
-# A unit test of the same programs, without latchd and without the simulated world.
-$(BUILD)/tests/unit/test_sa_watch: $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
+# Unit tests of the same programs, without latchd and without the simulated world.
+$(addprefix $(BUILD)/tests/unit/,test_sa_watch test_accepted): $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
 	    tests/sim/kernel/helpers.c)
