@@ -20,6 +20,12 @@
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
 
+/* What put_in_force() has replaced. */
+struct former {
+	struct latch_settings settings;
+	struct rules_change rules;
+};
+
 struct enforcement {
 	struct object object;
 	struct kernel_maps maps;
@@ -27,6 +33,7 @@ struct enforcement {
 	struct cgroups *cgroups;
 	struct cgroup_watch watch;
 	struct netfilter_gate netfilter_gate;
+	struct former former; /* of the start */
 	bool attached;
 };
 
@@ -126,12 +133,6 @@ bool enforcement_pins_are_fixed(void)
 
 /* ---- settings and rules */
 
-/* What put_in_force() has replaced. */
-struct former {
-	struct latch_settings settings;
-	struct rules_change rules;
-};
-
 static int put_in_force(struct enforcement *enforcement, const struct config *config,
 			struct former *ret_former, struct failure *failure)
 {
@@ -179,20 +180,24 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 		       const char *cgroup, struct failure *failure)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
-	struct former former;
 	int err;
 
 	enforcement->cgroups = cgroups_new(object, &enforcement->maps, config, cgroup);
 	if (!enforcement->cgroups)
 		return failure_set(failure, -ENOMEM, "cgroups: out of memory; free some");
-	err = put_in_force(enforcement, config, &former, failure);
+	err = put_in_force(enforcement, config, &enforcement->former, failure);
 	if (err)
 		return err;
 	err = attach_links(enforcement, failure);
 	if (err)
-		restore(enforcement, &former);
+		restore(enforcement, &enforcement->former);
 	enforcement->attached = !err;
 	return err;
+}
+
+void enforcement_undo(struct enforcement *enforcement)
+{
+	restore(enforcement, &enforcement->former);
 }
 
 int enforcement_load(const struct config *config, struct enforcement **ret, struct failure *failure)
