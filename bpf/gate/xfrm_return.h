@@ -33,7 +33,8 @@ static OWN_FRAME int comes_back_from_device(const struct net_device *device, con
 	enum sas_place place = place_of_sas(device, net);
 
 	if (place == SAS_PLACE_HIDDEN)
-		report_elsewhere(p);
+		report_elsewhere(p, is_foreign((struct net *)net) ? LATCH_COUNTER_ELSEWHERE_FOREIGN
+								  : LATCH_COUNTER_SAS_ELSEWHERE);
 	return place == SAS_PLACE_HERE;
 }
 

@@ -151,6 +151,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "unlatched_unserved";
 	case LATCH_COUNTER_UNLATCHED_FOREIGN:
 		return "unlatched_foreign";
+	case LATCH_COUNTER_ELSEWHERE_FOREIGN:
+		return "elsewhere_foreign";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}
