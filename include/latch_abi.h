@@ -312,7 +312,7 @@ enum latch_counter {
 					     of an SA in their namespace, which is of the host's
 					     user namespace */
 	LATCH_COUNTER_UNLATCHED_FOREIGN,  /* the same in other user namespaces */
-	LATCH_COUNTER_ELSEWHERE_FOREIGN,  /* packets as of SAS_ELSEWHERE, of other user namespaces */
+	LATCH_COUNTER_ELSEWHERE_FOREIGN, /* packets as of SAS_ELSEWHERE, of other user namespaces */
 	LATCH_COUNTER_COUNT,
 };
 

@@ -96,8 +96,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (latch)
 		set_owner(ops, latch, LATCH_OWNER_SOCKET);
-	if (verdict && (latch || (opened == LATCH_DIRECTION_IN &&
-				  accepted_without_latch(ops, &flow))))
+	if (verdict &&
+	    (latch || (opened == LATCH_DIRECTION_IN && accepted_without_latch(ops, &flow))))
 		verdict->was_latched = 1;
 }
 

@@ -293,7 +293,8 @@ static int repair_identities(struct daemon *d)
 		   : 0;
 }
 
-/* Nothing of an earlier latchd is touched before the last two steps, of which the first is undone. */
+/* Nothing of an earlier latchd is touched before the last two steps, of which the first is undone.
+ */
 static int start_all(struct daemon *d)
 {
 	int err;

@@ -198,8 +198,8 @@ void traffic_accepted(int socket, const struct latch_flow *flow, __u64 cookie,
 	socket_states[socket] = (struct socket_verdict){.opened = LATCH_DIRECTION_IN};
 	traffic_established(socket, flow, cookie);
 	if (!bpf_map_lookup_elem(&latches, flow))
-		socket_states[socket].was_latched =
-			has_lost_its_latch(flow, sa ? PACKET_PROTECTED : PACKET_PLAIN, sa ? sa : &none);
+		socket_states[socket].was_latched = has_lost_its_latch(
+			flow, sa ? PACKET_PROTECTED : PACKET_PLAIN, sa ? sa : &none);
 }
 
 void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait)

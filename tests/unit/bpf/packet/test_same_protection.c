@@ -117,8 +117,7 @@ static bool congruent(__u32 first, __u32 next)
 
 static void put(__u32 spi, enum latch_sa_state state, __u16 params, __u8 flags)
 {
-	sas[spi - 1].word =
-		(union latch_sa_word){.state = state, .params = params, .flags = flags};
+	sas[spi - 1].word = (union latch_sa_word){.state = state, .params = params, .flags = flags};
 	in_table[spi - 1] = true;
 }
 
@@ -147,7 +146,8 @@ Test(same_protection, R_2_4_packets_of_two_peers_are_a_mixture)
 	cr_expect_not(congruent(0, 2));
 }
 
-/* Which peer's it is turns out between the merge and the gate, when the packet shows one SA only. */
+/* Which peer's it is turns out between the merge and the gate, when the packet shows one SA only.
+ */
 Test(same_protection, R_2_4_a_packet_under_an_sa_that_is_bound_after_the_merge_makes_a_mixture)
 {
 	put(1, LATCH_SA_BOUND, PEER, 0);

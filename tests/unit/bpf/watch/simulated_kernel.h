@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The tables and calls of tests/sim/ without its world: the test is the kernel. No event is lost. */
+/* The tables and calls of tests/sim/ without its world: the test is the kernel. No event is lost.
+ */
 #ifndef LATCHD_TESTS_SIMULATED_KERNEL_H
 #define LATCHD_TESTS_SIMULATED_KERNEL_H
 

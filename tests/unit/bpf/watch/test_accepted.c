@@ -79,8 +79,7 @@ static const struct latch *latch(void)
 
 static bool arrives(int socket, const struct latch_sa_key *sa)
 {
-	struct traffic_packet packet = {
-		.socket = socket, .flow = flow, .cookie = COOKIE, .sa = sa};
+	struct traffic_packet packet = {.socket = socket, .flow = flow, .cookie = COOKIE, .sa = sa};
 
 	return traffic_packet(&packet);
 }
