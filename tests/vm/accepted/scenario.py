@@ -3,7 +3,7 @@
 # expect: clean
 # run: conformance
 """
-A listener accepts a connection whose latch ended during the handshake.
+A listener accepts a connection, and its latch ended during the handshake.
 
     netns w 10.9.0.1 ---- veth ---- netns c 10.9.0.2
     two transport-mode ESP SAs, installed by hand, params 7

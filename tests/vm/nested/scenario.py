@@ -16,7 +16,6 @@ Two templates in one policy: ESP in ESP.
 """
 from abi import LATCH_DROP_IDENTITY, LATCH_DROP_NESTED, LATCH_STATE_ESTABLISHED
 from checks import expect, until
-from flows import watch
 from gates import Gate
 from host import C, HOSTS, W, topology
 from latchd import attach
@@ -34,7 +33,6 @@ def give(spi, params):
 
 
 topology()
-watch()
 attach()
 for each in HOSTS:
     for spi, reqid in ((INNER, 1), (OUTER, 2)):

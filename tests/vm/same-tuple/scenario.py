@@ -19,7 +19,6 @@ import socket
 
 from abi import LATCH_DROP_IDENTITY, LATCH_STATE_ESTABLISHED
 from checks import conforms, expect, run, until
-from flows import watch
 from gates import Gate
 from host import C, Host, W, accept, reset_on_close, sends
 from latchd import attach
@@ -76,7 +75,6 @@ for each in (W, C, D):
 attach()
 for peer, ours, its, first, _ in LINKS:
     add_link(peer, ours, its, first)
-watch(W, C, D)
 for sa in Sa.all():
     sa.bind(7 if sa.spi < 0x2000 else 8)
 define(7, 2)

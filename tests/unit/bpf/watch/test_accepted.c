@@ -215,7 +215,7 @@ static void interleave(void (*act)(void))
 	cr_expect(arrives(SOCKET, &of_peer), "undisturbed, the connection goes on");
 }
 
-Test(accepted, R_2_4_a_connection_whose_latch_ends_meanwhile_does_not_run_unlatched)
+Test(accepted, R_2_4_a_connection_that_loses_its_latch_meanwhile_does_not_run_unlatched)
 {
 	interleave(reap);
 	interleave(close_latch);

@@ -96,7 +96,7 @@ Test(sa_watch, a_migrated_sa_is_a_new_one_and_keeps_one_place_in_the_share_of_it
 	cr_expect_eq(places(), 0);
 }
 
-Test(sa_watch, an_sa_whose_copy_the_kernel_refuses_is_gone_and_the_next_one_inherits_nothing)
+Test(sa_watch, an_sa_with_a_copy_that_the_kernel_refuses_is_gone_and_the_next_inherits_nothing)
 {
 	traffic_migrate_refused(install_bound());
 	cr_expect_null(entry());
