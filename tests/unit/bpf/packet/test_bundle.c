@@ -142,7 +142,7 @@ Test(bundle, R_2_4_a_packet_that_a_network_card_protects_does_not_return)
 	cr_expect(returns_as_esp(&state, &here), "a kernel that knows no such cards");
 }
 
-/* 5 is that of IP-TFS, whose packets lose their socket. */
+/* 5 is that of IP-TFS. Its packets lose their socket. */
 Test(bundle, R_2_4_a_packet_under_an_sa_of_another_mode_does_not_return)
 {
 	static const __u8 modes[] = {2, 3, 5, 255};
