@@ -336,6 +336,7 @@ enum latch_counter {
 	LATCH_COUNTER_AUDITED,		  /* packets passed in audit mode that enforcement drops */
 	LATCH_COUNTER_AUDIT_UNMARKED,	  /* new flows that enforcement refuses, without room for
 					     the mark that refuses them later */
+	LATCH_COUNTER_ELSEWHERE_FOREIGN, /* packets as of SAS_ELSEWHERE, of other user namespaces */
 	LATCH_COUNTER_COUNT,
 };
 

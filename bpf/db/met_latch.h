@@ -10,7 +10,7 @@
 #include "db/epochs.h"
 
 /*
- * The latch may be gone by now. Another processor may then have found the flow without a latch and
+ * latch: NULL if it ended before. It may be gone by now, too. Another processor may then have found the flow without a latch and
  * the socket without this mark, and have remembered a pass in clear: hence an epoch of its own.
  */
 static __always_inline void met_latch(struct socket_verdict *v, const struct latch_flow *flow,
@@ -21,7 +21,7 @@ static __always_inline void met_latch(struct socket_verdict *v, const struct lat
 	if (READ_ONCE(v->was_latched))
 		return;
 	mode = mode_get();
-	v->mode = is_blocked(latch, mode) ? 0 : mode; /* 0 is no audit */
+	v->mode = latch && is_blocked(latch, mode) ? 0 : mode; /* 0 is no audit */
 	WRITE_ONCE(v->was_latched, 1);
 	flow_changed(flow);
 }

@@ -72,6 +72,19 @@ static OWN_FRAME int end_time_wait(const struct passage *p)
 	return 1;
 }
 
+/*
+ * The ACK at a listener ends the handshake, which may be old: behind a SYN cookie the latch has no
+ * socket that the reaper could find. A latch that is younger than the reaper has seen it stays.
+ */
+static __always_inline int renew_handshake(const struct passage *p, struct latch *latch,
+					   int verdict)
+{
+	if (verdict == GATE_PASS && p->listener && p->may_start && !p->is_syn &&
+	    READ_ONCE(latch->owner) == LATCH_OWNER_HANDSHAKE)
+		WRITE_ONCE(latch->owner_since, bpf_ktime_get_boot_ns());
+	return verdict;
+}
+
 /* The flow begins again with this packet, and its latch has ended. */
 static __always_inline int begins_without(struct passage *p, const struct latch *latch,
 					  struct socket_verdict *v)
@@ -114,7 +127,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 		verdict = is_larval(latch) ? check_larval(p) : GATE_PASS;
 		if (verdict != GATE_PASS)
 			return verdict;
-		return pass_latched(p, latch);
+		return renew_handshake(p, latch, pass_latched(p, latch));
 	}
 	if (v && v->was_latched && !p->listener) {
 		decide_by_socket(p, v);

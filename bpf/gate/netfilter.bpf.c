@@ -10,8 +10,10 @@
  *
  * It checks all of SCTP, because SCTP sockets do not know the path. It also checks UDP that
  * arrives for a latch: an encapsulation socket (L2TP) takes its packets before the cgroup gate.
+ * What IPVS sends for a socket is checked as that socket's (ipvs.h).
  */
 #include "gate/audit.h"
+#include "gate/ipvs.h"
 #include "gate/sctp.h"
 #include "gate/xfrm_return.h"
 
@@ -118,6 +120,8 @@ static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *n
 	enum nf_read_result read;
 
 	*verdict = GATE_PASS;
+	if (nf->passage.egress && flow_behind_ipvs(ctx, &nf->passage))
+		return 1;
 	if (has_full_socket(ctx, nf->passage.egress))
 		return 0;
 	read = read_nf_flow(ctx, nf);

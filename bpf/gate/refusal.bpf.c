@@ -74,13 +74,13 @@ __noinline int refuse(struct passage *p, int why)
 	return audited ? GATE_PASS : GATE_DROP;
 }
 
-__noinline int report_elsewhere(const struct passage *p)
+__noinline int report_elsewhere(const struct passage *p, int which)
 {
 	struct latch_event *event;
 
 	if (!p)
 		return 0;
-	count(LATCH_COUNTER_SAS_ELSEWHERE);
+	count(which);
 	if (!may_send_event(p, SLOTS_ELSEWHERE))
 		return 0;
 	event = event_begin(LATCH_EVENT_SAS_ELSEWHERE);

@@ -14,8 +14,9 @@ int refuse(struct passage *p, int why);
 
 /*
  * Counts a packet in clear that leaves by an xfrm interface with SAs in another network namespace
- * or by a VTI interface, and sends LATCH_EVENT_SAS_ELSEWHERE. Returns 0.
+ * or by a VTI interface, and sends LATCH_EVENT_SAS_ELSEWHERE. which: an enum latch_counter.
+ * Returns 0.
  */
-int report_elsewhere(const struct passage *p);
+int report_elsewhere(const struct passage *p, int which);
 
 #endif

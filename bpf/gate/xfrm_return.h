@@ -39,7 +39,8 @@ static OWN_FRAME int comes_back_from_device(const struct net_device *device, con
 	case SAS_PLACE_HERE:
 		return COMES_BACK;
 	case SAS_PLACE_HIDDEN:
-		report_elsewhere(p);
+		report_elsewhere(p, is_foreign((struct net *)net) ? LATCH_COUNTER_ELSEWHERE_FOREIGN
+								  : LATCH_COUNTER_SAS_ELSEWHERE);
 		return LEAVES_NOTICED;
 	case SAS_PLACE_NONE:
 		break;

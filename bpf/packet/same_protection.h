@@ -26,7 +26,7 @@ static __always_inline int same_key(const struct latch_sa_key *one,
 	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
 	__u64 difference = 0;
 
-	for (int i = 0; i < sizeof(*one) / sizeof(*a); i++)
+	for (__u32 i = 0; i < sizeof(*one) / sizeof(*a); i++)
 		difference |= a[i] ^ b[i];
 	return !difference;
 }

@@ -3,9 +3,11 @@
  * Watches TCP sockets from connect() or listen() to their end. Keeps the owner of their latches,
  * and releases the latch when its socket ends.
  */
+#include "db/accepted.h"
 #include "db/forget_passes.h"
 #include "db/listener.h"
 #include "db/met_latch.h"
+#include "packet/sec_path.h"
 #include "packet/socket_flow.h"
 
 static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
@@ -67,6 +69,25 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 	verdict->opened = LATCH_DIRECTION_OUT;
 }
 
+/* The packet that ended the handshake. The context is a pointer to the kernel's own structure. */
+static __always_inline struct sk_buff *packet_of_ops(struct bpf_sock_ops *ops)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &ops);
+	return BPF_CORE_READ((struct bpf_sock_ops_kern *)address, skb);
+}
+
+static __always_inline int accepted_without_latch(struct bpf_sock_ops *ops,
+						  const struct latch_flow *flow)
+{
+	enum packet_protection protection;
+	struct latch_sa_key sa;
+
+	protection = sec_path_sa(packet_of_ops(ops), flow->netns, &sa);
+	return has_lost_its_latch(flow, protection, &sa);
+}
+
 /*
  * This runs before the socket's first packet: if the latch is closed from now on, the socket
  * stays blocked.
@@ -88,10 +109,10 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);
-	if (!latch)
-		return;
-	set_owner(ops, latch, LATCH_OWNER_SOCKET);
-	if (verdict)
+	if (latch)
+		set_owner(ops, latch, LATCH_OWNER_SOCKET);
+	if (verdict &&
+	    (latch || (opened == LATCH_DIRECTION_IN && accepted_without_latch(ops, &flow))))
 		met_latch(verdict, &flow, latch);
 }
 

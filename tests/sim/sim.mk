@@ -35,7 +35,7 @@ $(BUILD)/tests/sim: $(SIM_OBJ) $(SIM_PROGRAMS) $(LIBLATCHD) $(LIBCOMMON)
 
 -include $(SIM_OBJ:.o=.d)
 
-.PHONY: sim $(BUILD)/tests/unit/test_sim
+.PHONY: sim $(BUILD)/tests/unit/test_sim $(BUILD)/tests/unit/test_latchd_options
 
 sim: $(BUILD)/tests/sim ## latchd against a simulated kernel and charon: SEEDS=5000 FROM=1; SEED=N replays one
 	$(Q)BUILD='$(BUILD)' tests/sim/run $(if $(SEED),--seed '$(SEED)','$(or $(FROM),1)' '$(or $(SEEDS),5000)')
@@ -44,6 +44,9 @@ tests: $(BUILD)/tests/sim
 # tests/unit/tools/test_sim.py runs it: for tools/mutation.
 $(BUILD)/tests/unit/test_sim: $(BUILD)/tests/sim
 
-# A unit test of the same programs, without latchd and without the simulated world.
-$(BUILD)/tests/unit/test_sa_watch: $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
+# tests/unit/latchd/test_latchd_options.py, the same.
+$(BUILD)/tests/unit/test_latchd_options: $(BUILD)/latchd
+
+# Unit tests of the same programs, without latchd and without the simulated world.
+$(addprefix $(BUILD)/tests/unit/,test_sa_watch test_accepted): $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
 	    tests/sim/kernel/helpers.c)

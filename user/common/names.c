@@ -157,6 +157,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "audited";
 	case LATCH_COUNTER_AUDIT_UNMARKED:
 		return "audit_unmarked";
+	case LATCH_COUNTER_ELSEWHERE_FOREIGN:
+		return "elsewhere_foreign";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}

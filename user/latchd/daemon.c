@@ -303,7 +303,8 @@ static int repair_identities(struct daemon *d)
 		   : 0;
 }
 
-/* Nothing of an earlier latchd is touched before the last two steps. */
+/* Nothing of an earlier latchd is touched before the last two steps, of which the first is undone.
+ */
 static int start_all(struct daemon *d)
 {
 	int err;
@@ -325,7 +326,12 @@ static int start_all(struct daemon *d)
 	if (!err)
 		err = enforcement_attach(d->enforcement, d->config, d->preflight.cgroup,
 					 d->failure);
-	return err ? err : repair_identities(d);
+	if (err)
+		return err;
+	err = repair_identities(d);
+	if (err)
+		enforcement_undo(d->enforcement);
+	return err;
 }
 
 /* ---- after the start: none of these can fail */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Compiled as the programs of bpf/ are, since it makes the kernel structures that they read. */
+#include "db/accepted.h"
 #include "db/listener.h"
 #include "gate/stamped_check.h"
 
@@ -170,6 +171,18 @@ void traffic_update(int sa, __u16 encap_port, bool accepted)
 	changes--;
 }
 
+void traffic_migrate_refused(int sa)
+{
+	int at = free_state();
+
+	describe(at, &described[sa]);
+	traffic_delete(sa);
+	changes++;
+	watch_sa_add(&states[at]);
+	watch_sa_added(&states[at], KERNEL_EEXIST);
+	changes--;
+}
+
 const struct traffic_sa *traffic_sa(int sa)
 {
 	return sa >= 0 && present[sa] ? &described[sa] : NULL;
@@ -233,7 +246,7 @@ bool traffic_packet(const struct traffic_packet *packet)
 		.protection = packet->sa ? PACKET_PROTECTED : PACKET_PLAIN,
 		.egress = packet->egress,
 		.is_syn = packet->syn,
-		.may_start = packet->syn,
+		.may_start = packet->syn || packet->socket < 0,
 		.listener = packet->socket < 0,
 		.tcp_state = packet->socket < 0	  ? BPF_TCP_LISTEN
 			     : packet->connecting ? BPF_TCP_SYN_SENT
@@ -274,6 +287,18 @@ void traffic_established(int socket, const struct latch_flow *flow, __u64 cookie
 		return;
 	set_owner(latch, LATCH_OWNER_SOCKET, cookie);
 	socket_states[socket].was_latched = 1;
+}
+
+void traffic_accepted(int socket, const struct latch_flow *flow, __u64 cookie,
+		      const struct latch_sa_key *sa)
+{
+	static const struct latch_sa_key none;
+
+	socket_states[socket] = (struct socket_verdict){.opened = LATCH_DIRECTION_IN};
+	traffic_established(socket, flow, cookie);
+	if (!bpf_map_lookup_elem(&latches, flow))
+		socket_states[socket].was_latched = has_lost_its_latch(
+			flow, sa ? PACKET_PROTECTED : PACKET_PLAIN, sa ? sa : &none);
 }
 
 void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait)

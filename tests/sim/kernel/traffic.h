@@ -33,6 +33,11 @@ void traffic_delete(int sa);
 int traffic_migrate(int sa);
 /* XFRM_MSG_UPDSA with another port, which the kernel may refuse. */
 void traffic_update(int sa, __u16 encap_port, bool accepted);
+/*
+ * XFRM_MSG_MIGRATE_STATE (Linux 7.1) deletes the SA first. Here the kernel then refuses the copy:
+ * both are gone.
+ */
+void traffic_migrate_refused(int sa);
 /* NULL: no such SA. */
 const struct traffic_sa *traffic_sa(int sa);
 /* The address that the programs have recorded as the instance of the SA. */
@@ -54,6 +59,9 @@ extern unsigned int traffic_stale;
 void traffic_connect(int socket);
 /* The connection is established: the socket owns the latch. */
 void traffic_established(int socket, const struct latch_flow *flow, __u64 cookie);
+/* The same of a connection that a listener accepts. sa: of its ACK, or NULL. */
+void traffic_accepted(int socket, const struct latch_flow *flow, __u64 cookie,
+		      const struct latch_sa_key *sa);
 /* The socket ends. time_wait: its flow continues in TIME_WAIT. */
 void traffic_closed(const struct latch_flow *flow, __u64 cookie, bool time_wait);
 

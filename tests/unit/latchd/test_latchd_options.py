@@ -3,6 +3,7 @@
 """The command line of latchd: the built program with configurations that cannot work here. Without
 --check, too, it must end before it needs a privilege or touches the kernel."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,14 @@ class Options(unittest.TestCase):
     def test_the_unit_starts_latchd_after_the_groups_can_be_read(self):
         with open(os.path.join(TOP, "tools/systemd/latchd.service"), encoding="utf-8") as file:
             self.assertIn("\nAfter=nss-user-lookup.target\n", file.read())
+
+    def test_the_unit_ends_starts_that_fail_again_and_again(self):
+        with open(os.path.join(TOP, "tools/systemd/latchd.service"), encoding="utf-8") as file:
+            keys = dict(line.strip().split("=", 1) for line in file if re.match("[A-Z][A-Za-z]*=", line))
+        burst, wait = int(keys["StartLimitBurst"]), int(keys["RestartSec"].removesuffix("s"))
+        interval = 60 * int(keys["StartLimitIntervalSec"].removesuffix("min"))
+        self.assertGreaterEqual(burst * wait, 600, "a name service may need ten minutes")
+        self.assertGreater(interval, 2 * burst * wait, "a start itself takes time")
 
     def test_a_control_socket_that_cannot_be_made_is_a_fault_of_the_configuration(self):
         for path, text in ((self.file, "no socket"), (self.file + "/sock", "no directory"),

@@ -7,7 +7,7 @@
 # S21: another process changes or deletes an entry of the pinned identity table, while latchd runs
 # and while none runs. latchd notices, closes every latch, resets their connections and unbinds
 # every SA (RFC 5660 section 2.6). It then binds the SAs anew: new connections are latched again,
-# and an intact table ends none.
+# and an intact table ends none. A start that cannot repair the table leaves the rules as they were.
 #
 # touches: identity latch sa maps
 # run: conformance
@@ -77,6 +77,24 @@ works() {
 		"$(at w "$1") and .state == \"established\" and .peer.id == \"c.example\""
 }
 
+rule_count() {
+	local settings
+
+	settings=$(answer bpftool -j map dump pinned "$(pin settings)") || exit 1
+	answer jq -e '.[0].formatted.value.rule_count' <<<"$settings"
+}
+
+# fails_to_start: latchd ends by itself, with the exit status of a start that failed.
+fails_to_start() {
+	local status=0
+
+	latchd_config >"$RUN/latchd.conf"
+	timeout 60 "$BUILD_DIR/latchd" --config "$RUN/latchd.conf" >>"$LATCHD_LOG" 2>&1 || status=$?
+	[ $status = 1 ] || fail "latchd's exit status is $status, not 1"
+	tail -n 1 "$LATCHD_LOG" | grep -q 'identity table: damaged' ||
+		fail "latchd ended for another reason: $(tail -n 1 "$LATCHD_LOG")"
+}
+
 topology
 WITH_LATCHD=1 honest_start
 damage identities
@@ -100,3 +118,14 @@ never 25 "latchd found damage in an intact table" noticed_at_least 5
 end_stream c 7004
 conforms S21 "damaged three times while latchd ran and once while none did: all connections reset, new ones latched"
 note "four times damaged: W saw $(app_error w-7000); an intact table ended nothing, $SENT bytes"
+# The table takes no write, so that it cannot be repaired; the configuration has a rule by now.
+kill9_latchd
+damage identities
+bpftool map freeze pinned "$(pin identities)"
+rules() {
+	printf '[rule later]\naction = require\nremote-port = 7009\n'
+}
+rules_before=$(rule_count)
+fails_to_start
+[ "$(rule_count)" = "$rules_before" ] || fail "a start that failed leaves its rules in force"
+log "a start that cannot repair the table leaves the rules as they were"

@@ -25,6 +25,12 @@
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
 
+/* What put_in_force() has replaced. */
+struct former {
+	struct latch_settings settings;
+	struct rules_change rules;
+};
+
 struct enforcement {
 	struct object object;
 	struct kernel_maps maps;
@@ -32,6 +38,7 @@ struct enforcement {
 	struct cgroups *cgroups;
 	struct cgroup_watch watch;
 	struct netfilter_gate netfilter_gate;
+	struct former former; /* of the start */
 	bool attached;
 	bool was_audit; /* before this latchd; valid if the settings are of an earlier one */
 };
@@ -171,12 +178,6 @@ static int set_mode(const struct enforcement *enforcement, const struct config *
 	return err < 0 ? err : 0;
 }
 
-/* What put_in_force() has replaced. */
-struct former {
-	struct latch_settings settings;
-	struct rules_change rules;
-};
-
 /* The mode changes last, and never back: its word does not return (latch_mode.h). */
 static void restore(const struct enforcement *enforcement, struct former *former)
 {
@@ -252,7 +253,6 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 		       const char *cgroup, struct failure *failure)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
-	struct former former;
 	int err;
 
 	enforcement->cgroups = cgroups_new(object, &enforcement->maps, config, cgroup);
@@ -265,7 +265,7 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 			"map audits: cannot be emptied: %s; run latchctl purge, then start "
 			"latchd",
 			strerror(-err));
-	err = put_in_force(enforcement, config, &former, failure);
+	err = put_in_force(enforcement, config, &enforcement->former, failure);
 	if (err)
 		return err;
 	/* The first packet of a first start meets the mode of the file. */
@@ -274,12 +274,17 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 	if (!err)
 		err = attach_links(enforcement, failure);
 	if (err) {
-		restore(enforcement, &former);
+		restore(enforcement, &enforcement->former);
 		return err;
 	}
 	err = put_mode_in_force(enforcement, config, failure);
 	enforcement->attached = true;
 	return err;
+}
+
+void enforcement_undo(struct enforcement *enforcement)
+{
+	restore(enforcement, &enforcement->former);
 }
 
 int enforcement_load(const struct config *config, struct enforcement **ret, struct failure *failure)

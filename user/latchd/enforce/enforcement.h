@@ -31,11 +31,16 @@ int enforcement_load(const struct config *config, struct enforcement **ret,
 /*
  * Puts settings and rules in force and attaches the programs to the kernel and to the cgroups of
  * config that exist, see cgroups.h. Without any in config: to cgroup, the root that preflight
- * found. The last step of a start that can fail. After an error settings, rules and links are as
- * they were.
+ * found. After an error settings, rules and links are as they were.
  */
 int enforcement_attach(struct enforcement *enforcement, const struct config *config,
 		       const char *cgroup, struct failure *failure);
+
+/*
+ * A later step of the start has failed: settings and rules are again as before
+ * enforcement_attach(). The programs stay attached.
+ */
+void enforcement_undo(struct enforcement *enforcement);
 
 /* Reports cgroups that come and go to enforcement_check(), until enforcement_free(). */
 void enforcement_watch(struct enforcement *enforcement, struct loop *loop);

@@ -201,6 +201,7 @@ static void add_recent(struct json_writer *w, const struct report_recent *recent
 		{LATCH_COUNTER_UNLATCHED_PENDING, "unlatched"},
 		{LATCH_COUNTER_UNLATCHED_OTHER, "unlatched"},
 		{LATCH_COUNTER_UNLATCHED_UNSERVED, "unlatched"},
+		{LATCH_COUNTER_SAS_ELSEWHERE, "unlatched"},
 	};
 	size_t i;
 
@@ -228,6 +229,7 @@ void report_notices(struct json_writer *w, const struct report_source *source,
 		    const struct report_latch_numbers *latches)
 {
 	static const struct recent_row unserved = {LATCH_COUNTER_UNLATCHED_FOREIGN, "unserved"};
+	static const struct recent_row elsewhere = {LATCH_COUNTER_ELSEWHERE_FOREIGN, "elsewhere"};
 
 	json_key(w, "notices");
 	json_array_begin(w);
@@ -239,5 +241,6 @@ void report_notices(struct json_writer *w, const struct report_source *source,
 		    NETFILTER_NETNS_FOREIGN_MAX);
 	add_larval(w, latches->foreign_larval);
 	add_recent_row(w, source->recent, &unserved);
+	add_recent_row(w, source->recent, &elsewhere);
 	json_array_end(w);
 }

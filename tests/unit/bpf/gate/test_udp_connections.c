@@ -316,6 +316,11 @@ static int is_tunnel(__u64 kind)
 	return kind != 0;
 }
 
+static int is_foreign(struct net *net)
+{
+	return net->any;
+}
+
 struct passage;
 static int check_and_remember(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v);
 
@@ -331,9 +336,10 @@ int audit_begin(struct passage *p, int foreign)
 	return 0;
 }
 
-int report_elsewhere(const struct passage *p)
+int report_elsewhere(const struct passage *p, int which)
 {
 	(void)p;
+	(void)which;
 	return 0;
 }
 

@@ -7,45 +7,8 @@
 #include <criterion/criterion.h>
 
 #include <netinet/in.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "sim/kernel/helpers.h"
-#include "sim/kernel/table.h"
-#include "sim/kernel/traffic.h"
-#include "sim/sim.h"
-
-/* ---- what the tables of the simulation ask for */
-
-struct sim sim = {.now_ms = 1000};
-static bool deletions_fail;
-
-uint32_t sim_draw(uint32_t below)
-{
-	(void)below;
-	return 0;
-}
-
-bool sim_chance(uint32_t one_in)
-{
-	return one_in && deletions_fail;
-}
-
-void sim_trace(const char *format, ...)
-{
-	(void)format;
-}
-
-void sim_fail(const char *format, ...)
-{
-	fprintf(stderr, "%s\n", format);
-	abort();
-}
-
-void helpers_wake(void)
-{
-}
+#include "simulated_kernel.h"
 
 static void start(void)
 {
@@ -152,6 +115,14 @@ Test(sa_watch, a_migrated_sa_is_a_new_one_and_keeps_one_place_in_the_share_of_it
 	traffic_delete(copy);
 	cr_expect_null(entry());
 	cr_expect_eq(places(), 0);
+}
+
+Test(sa_watch, an_sa_with_a_copy_that_the_kernel_refuses_is_gone_and_the_next_inherits_nothing)
+{
+	traffic_migrate_refused(install_bound());
+	cr_expect_null(entry());
+	cr_expect_eq(places(), 0);
+	expect_new(traffic_install(&inbound));
 }
 
 Test(sa_watch, an_sa_whose_entry_cannot_be_deleted_keeps_its_place_until_another_has_its_key)

@@ -350,6 +350,24 @@ Test(report_status, unserved_connections_of_the_host_need_attention)
 	cr_expect_eq(rows_of("notices", "unserved", "unlatched_foreign"), 0);
 }
 
+Test(report_status, packets_to_an_interface_with_sas_elsewhere_need_attention)
+{
+	ask();
+	cr_expect_eq(attention("unlatched", "sas_elsewhere"), 0);
+	grow(LATCH_COUNTER_SAS_ELSEWHERE);
+	cr_expect_eq(attention("unlatched", "sas_elsewhere"), 1);
+	cr_expect_eq(rows_of("notices", "elsewhere", "elsewhere_foreign"), 0);
+}
+
+Test(report_status, such_packets_of_other_user_namespaces_are_a_notice)
+{
+	ask();
+	cr_expect_eq(rows_of("notices", "elsewhere", "elsewhere_foreign"), 0);
+	grow(LATCH_COUNTER_ELSEWHERE_FOREIGN);
+	cr_expect_eq(rows_of("notices", "elsewhere", "elsewhere_foreign"), 1);
+	cr_expect_eq(attention("unlatched", "sas_elsewhere"), 0);
+}
+
 /* ---- the walks that count */
 
 static struct report_counts counts;
@@ -482,7 +500,8 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 	expect_keys("counters", "events_lost latches_full sas_full unlatched_pending "
 				"unlatched_other latches_created slow_path xfrm_hooks "
 				"sas_over_quota sas_elsewhere datagrams_lost "
-				"unlatched_unserved unlatched_foreign audited audit_unmarked");
+				"unlatched_unserved unlatched_foreign audited audit_unmarked "
+				"elsewhere_foreign");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);
