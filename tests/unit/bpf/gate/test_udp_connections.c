@@ -316,11 +316,6 @@ static int is_tunnel(__u64 kind)
 	return kind != 0;
 }
 
-static int is_foreign(struct net *net)
-{
-	return net->any;
-}
-
 struct passage;
 static int check_and_remember(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v);
 

@@ -267,7 +267,7 @@ Test(sa_watch, a_port_of_an_sa_that_moves_invalidates_what_has_passed_under_it)
 	sa = traffic_install(&encapsulated);
 	cr_assert_eq(control(LATCH_CONTROL_SA_SET), LATCH_CONTROL_DONE);
 	EXPECT_CHANGE(traffic_update(sa, 4711, true), false);
-	cr_expect_eq(entry()->encap_port, 4711);
+	cr_expect_eq(entry()->encap_ports.port, 4711);
 }
 
 /* ---- a latch that is not ESTABLISHED yet, under an SA that is not in the table */
