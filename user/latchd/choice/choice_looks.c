@@ -242,6 +242,34 @@ static int take_dump(struct choice *choice, struct choice_space *space, struct d
 	return result;
 }
 
+/* SAs keep their interface ids when the SPD is flushed: the devices go on telling them apart. */
+static int keep_devices(const struct choice *choice, const struct choice_space *space,
+			struct choice_table *table)
+{
+	int err;
+
+	if (table->has_ids || !space->table.has_ids)
+		return 0;
+	err = choice->source.load_devices(space->netns, table);
+	choice_table_sort_devices(table);
+	table->has_ids = true;
+	if (err == -EINTR) {
+		table->interrupted = true;
+		err = 0;
+	}
+	if (err)
+		choice_table_release(table);
+	return err;
+}
+
+static int load(const struct choice *choice, const struct choice_space *space,
+		struct choice_table *ret)
+{
+	int err = choice->source.load(space->netns, ret);
+
+	return err ? err : keep_devices(choice, space, ret);
+}
+
 static int look(struct choice *choice, struct choice_space *space)
 {
 	struct dumps dumps = {.count = 0};
@@ -250,7 +278,7 @@ static int look(struct choice *choice, struct choice_space *space)
 
 	for (i = 0; !result && i < TRIES; i++) {
 		dumps.began_ns = clock_boot_ns();
-		result = choice->source.load(space->netns, &table);
+		result = load(choice, space, &table);
 		if (!result)
 			result = take_dump(choice, space, &dumps, &table);
 	}

@@ -29,7 +29,7 @@ struct choice_table { /* zeroed: an empty SPD */
 	size_t count, capacity;
 	uint32_t *devices; /* interface ids of xfrm interfaces that are up, sorted */
 	size_t device_count, device_capacity;
-	bool has_ids;	  /* some policy has an interface id */
+	bool has_ids;	  /* some policy has an interface id, or had one: SAs have it still */
 	bool interrupted; /* devices changed while they were read: not all of them may be there */
 	bool unreadable;  /* sub-policies, or no answer: any SA may be used */
 	struct choice_index index[CHOICE_DIRECTIONS];

@@ -58,7 +58,8 @@ static inline int load(uint64_t netns, struct choice_table *ret)
 		cr_assert_eq(choice_table_add_policy(ret, &kernel.policies[i]), 0);
 		ret->has_ids = ret->has_ids || kernel.policies[i].if_id;
 	}
-	load_devices(netns, ret);
+	if (ret->has_ids)
+		load_devices(netns, ret);
 	return choice_table_build(ret);
 }
 

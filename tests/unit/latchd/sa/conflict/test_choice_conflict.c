@@ -152,6 +152,25 @@ Test(choice_conflict, two_tunnels_are_distinguished_by_their_interface_ids)
 	expect_both_whole();
 }
 
+Test(choice_conflict, two_tunnels_are_distinguished_while_the_spd_is_flushed)
+{
+	two_tunnels(41, 42);
+	kernel.count = 0;
+	edited();
+	settle_for(A_SECOND_MS);
+	expect_both_whole();
+}
+
+Test(choice_conflict, R_2_3_8_a_device_that_disappears_while_the_spd_is_flushed_separates_no_sas)
+{
+	two_tunnels(41, 42);
+	kernel.count = 0;
+	edited();
+	settle_for(A_SECOND_MS);
+	kernel.devices_count = 1;
+	until(branch_is_broken);
+}
+
 Test(choice_conflict, R_2_3_8_an_interface_id_and_none_tell_no_sas_apart)
 {
 	two_tunnels(0, 42);
