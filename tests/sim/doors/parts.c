@@ -156,25 +156,27 @@ int enforcement_load(const struct config *wanted, struct enforcement **ret, stru
 	return 0;
 }
 
+static struct rules_change rules_of_start;
+
 int enforcement_attach(struct enforcement *loaded, const struct config *wanted, const char *cgroup,
 		       struct failure *failure)
 {
-	struct rules_change change;
 	int err;
 
 	(void)loaded;
 	(void)cgroup;
 	put_settings();
-	err = rules_load(&sim_maps, wanted, true, &change);
+	err = rules_load(&sim_maps, wanted, true, &rules_of_start);
 	if (err)
 		return failure_set(failure, err, "rules: cannot load them: %s", strerror(-err));
 	return 0;
 }
 
-/* The next life of latchd puts the same settings and rules in force. */
-void enforcement_undo(struct enforcement *started)
+/* All starts have the same settings here. */
+void enforcement_undo(struct enforcement *loaded)
 {
-	(void)started;
+	(void)loaded;
+	rules_undo(&sim_maps, &rules_of_start);
 }
 
 int enforcement_change(struct enforcement *started, const struct config *wanted,

@@ -31,6 +31,7 @@ TARGET, VIRTUAL = "10.9.0.3", "10.9.0.4"
 RULES = """
 [rule guarded]
 action = require
+protocol = tcp
 remote-port = 5003
 [rule guarded-datagrams]
 action = require
