@@ -4,7 +4,9 @@
 A file in networks/ draws its topology and has network(), which returns a Network. It may have more:
 
     gateway     the host at which charon restarts and the policies are flushed (the first one)
+    setup       called with the network when its hosts are there: devices
     prepare     called with the network when its tunnels are up: servers and routes that need them
+    finish      called at the end of a run, also of a run that failed
     parts       applications and servers of traffic.py, in the order in which they begin
     addresses   of a node, on its loopback device
     latched     so many latches must be established with latchd, or the comparison shows nothing
@@ -25,10 +27,11 @@ EVIDENCE = ("latch-broken", "latch-refused")
 
 
 class Network:
-    def __init__(self, nodes, tunnels=(), parts=(), latched=0, prepare=None, feed="", phases=ALL,
-                 enforce="", addresses=None):
+    def __init__(self, nodes, tunnels=(), parts=(), latched=0, setup=None, prepare=None, finish=None,
+                 feed="", phases=ALL, addresses=None):
         self.nodes, self.tunnels, self.parts, self.latched = nodes, tunnels, parts, latched
-        self.prepare, self.feed, self.phases, self.enforce = prepare, feed, phases, enforce
+        self.setup, self.prepare, self.finish = setup, prepare, finish
+        self.feed, self.phases = feed, phases
         self.addresses = addresses or {}
         self.gateway = nodes[0]
         self.latchd = None
@@ -57,6 +60,8 @@ class Network:
                   [f"addr add {address}/32 dev lo" for address in self.addresses.get(node, ())])
 
     def remove(self):
+        if self.finish:
+            self.finish(self)
         for node in self.nodes:
             node.stop_programs()
         for name in ["wire"] + [node.name for node in self.nodes]:
@@ -79,7 +84,7 @@ class Network:
     def start_latchd(self):
         feeds = "".join(f"\n[feed {node.name}]\ntype = vici\nsocket = {node.socket}\n{self.feed}"
                         for node in self.with_charon())
-        self.latchd = Latchd("latchd", "", enforce=self.enforce, more=feeds, latches=1024)
+        self.latchd = Latchd("latchd", "", more=feeds, latches=1024)
         self.latchd.start()
 
     def latches(self):
@@ -106,6 +111,8 @@ class Network:
     def measure(self, name, which):
         """One run. which: "without" or "with"; returns its rows."""
         self.create()
+        if self.setup:
+            self.setup(self)
         if which == "with":
             self.start_latchd()
         self.start_charons()

@@ -4,6 +4,12 @@
 # oracle: none, impostors are the subject of other scenarios, these networks have honest peers only
 # variant: field-mesh mesh
 # variant: field-roadwarrior roadwarrior
+# variant: field-bgp bgp
+# variant: field-overlay overlay
+# variant: field-host-nat host_nat
+# variant: field-servers servers
+# variant: field-nfs nfs
+# variant: field-resolver resolver
 """Real networks, each without latchd and with it under the same traffic.
 
          without latchd                             with latchd

@@ -7,7 +7,6 @@ whether or not it has its answers, as an interactive one does. An error has its 
 """
 import collections
 import errno
-import os
 import selectors
 import socket
 import struct
@@ -31,6 +30,7 @@ class Application:
         self.name, self.interval = name, interval
         self.asked = collections.deque()
         self.answered_of = self.last_answer = self.next_ask = 0.0
+        self.is_broken = False
         self.counted = Row("", "", "", name)
         self.engine = None
 
@@ -81,14 +81,13 @@ class Application:
 
 
 class Stream(Application):
-    """One long connection. ask: what is sent, an answer contains mark once; ends: (reader, writer) by connect()"""
+    """One long connection, made by connect(). An answer contains the mark once; text may be text(number)."""
 
     def __init__(self, name, connect, text=b"0123456789abcdef\n", mark=b"\n", interval=INTERVAL):
         super().__init__(name, interval)
         self.connect, self.text, self.mark = connect, text, mark
-        self.pipe = self.last_count = 0
+        self.pipe = self.last_count = self.number = 0
         self.rest = b""
-        self.is_broken = False
 
     def open(self):
         self.pipe = self.connect()
@@ -98,10 +97,11 @@ class Stream(Application):
         if self.is_broken:
             return
         try:
-            self.pipe.send(self.text)
+            self.pipe.send(self.text(self.number) if callable(self.text) else self.text)
         except OSError as problem:
             self.failed(problem)
         else:
+            self.number += 1
             self.asked.append(now)
 
     def readable(self):
@@ -144,9 +144,10 @@ class Stream(Application):
 class Requests(Application):
     """A new connection for each question, one at a time."""
 
-    def __init__(self, name, node, address, port, text=b"0123456789abcdef\n", mark=b"\n", interval=0.5):
-        super().__init__(name, interval)
+    def __init__(self, name, node, address, port, text=b"0123456789abcdef\n", mark=b"\n", local=None):
+        super().__init__(name, 0.5)
         self.node, self.address, self.port, self.text, self.mark = node, address, port, text, mark
+        self.local = local
         self.socket = None
         self.since, self.is_sent, self.have = 0.0, False, b""
 
@@ -154,6 +155,8 @@ class Requests(Application):
         if self.socket is None:
             self.since, self.is_sent, self.have = now, False, b""
             self.socket = self.node.open_socket(family=family_of(self.address))
+            if self.local:
+                self.socket.bind((self.local, 0))
             self.must(lambda: self.socket.connect((self.address, self.port)))
             if self.socket:
                 self.engine.watch(self.socket, self.readable, self.writable)
@@ -219,6 +222,8 @@ class Datagrams(Application):
         self.engine.watch(self.socket, self.readable)
 
     def ask(self, now):
+        if self.is_broken:
+            return
         self.number = (self.number + 1) & 0xFFFF
         self.open_questions[self.number] = now
         self.must(lambda: self.socket.send(self.question(self.number)))
@@ -234,6 +239,8 @@ class Datagrams(Application):
             if problem.errno not in LATER:
                 kind = errno.errorcode[problem.errno]
                 self.error(EXCEPTED if kind == "ENOBUFS" and self.reports_errors else kind)
+                self.is_broken = problem.errno == errno.ECONNABORTED
+                self.counted.broken += self.is_broken
             return None
 
     def readable(self):
@@ -302,29 +309,6 @@ class Echo:
             each.close()
 
 
-class Pipes:
-    """The standard input and output of a program, as Stream wants them."""
-
-    def __init__(self, process):
-        self.process = process
-        os.set_blocking(process.stdout.fileno(), False)
-        os.set_blocking(process.stdin.fileno(), False)
-
-    def fileno(self):
-        return self.process.stdout.fileno()
-
-    def send(self, text):
-        os.write(self.process.stdin.fileno(), text)
-
-    def recv(self, size):
-        return os.read(self.fileno(), size)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.terminate()
-        self.process.wait()
-
-
 class Engine:
     """Runs applications and servers in a thread of its own."""
 
@@ -386,7 +370,7 @@ class Engine:
         if self.problem:
             raise SystemExit(f"the applications' thread ended: {self.problem!r}")
         with self.lock:
-            return all(each.answered_of > since or getattr(each, "is_broken", False)
+            return all(each.answered_of > since or each.is_broken
                        for each in self.applications)
 
     def settle(self, limit=ANSWER_LIMIT):
@@ -396,7 +380,7 @@ class Engine:
             time.sleep(0.05)
         with self.lock:
             for each in self.applications:
-                if each.answered_of <= since and not getattr(each, "is_broken", False):
+                if each.answered_of <= since and not each.is_broken:
                     each.breaks("stalled")
 
     def end_of_phase(self):
