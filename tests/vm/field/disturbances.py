@@ -11,32 +11,32 @@ def calm(_):
     time.sleep(CALM_SECONDS)
 
 
-def renew(network, what, command, ready=lambda tunnel: True):
-    """Of all tunnels, side by side. command of a tunnel's name; what: the SAs that are new then."""
+def renew(network, what, arguments, ready=lambda tunnel: True):
+    """Of all tunnels, side by side. arguments of a tunnel's name; what: the SAs that are new then."""
     before = {}
     for tunnel in network.tunnels:
         wait_for(lambda: ready(tunnel), f"{tunnel.name} may be renewed")
         before[tunnel] = tunnel.node.made(what, tunnel.name)
-        tunnel.node.swanctl(command.format(tunnel.name))
+        tunnel.node.vici("rekey", **arguments(tunnel.name))
     for tunnel in network.tunnels:
         wait_for(lambda: tunnel.node.made(what, tunnel.name) > before[tunnel],
                  f"{what} of {tunnel.name} is renewed")
 
 
 def has_no_old_children(tunnel):
-    return not tunnel.node.has_old_children()
+    return not tunnel.node.has_old_children(tunnel.name)
 
 
 def rekey_children(network):
-    renew(network, "CHILD_SA", "--rekey --child {}")
+    renew(network, "CHILD_SA", lambda name: {"child": name})
 
 
 def rekey_ike(network):
-    renew(network, "IKE_SA", "--rekey --ike {}", has_no_old_children)
+    renew(network, "IKE_SA", lambda name: {"ike": name}, has_no_old_children)
 
 
 def reauthenticate(network):
-    renew(network, "IKE_SA", "--rekey --ike {} --reauth", has_no_old_children)
+    renew(network, "IKE_SA", lambda name: {"ike": name, "reauth": "yes"}, has_no_old_children)
 
 
 def load_all(network):

@@ -15,14 +15,17 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 
 from checks import FOLDER, expect, run
 from comparison import RUNS
 from disturbances import ALL
+from host import GCM
 from latchd import Latchd
 from node import stop, wait_for
 from traffic import Engine
 
+STARTED = time.monotonic()
 EVIDENCE = ("latch-broken", "latch-refused")
 
 
@@ -51,10 +54,11 @@ class Network:
         commands = ["netns add wire"] + [f"netns add {node.name}" for node in self.nodes]
         batch("", commands)
         batch("-n wire", ["link add br0 type bridge mcast_snooping 0", "link set br0 up"])
+        warm_up()
         for node in self.nodes:
             os.makedirs(node.folder, exist_ok=True)
-            batch("-n wire", [f"link add {node.name} type veth peer name eth0 netns {node.name}",
-                              f"link set {node.name} master br0 up"])
+            batch("-n wire", [f"link add name {node.name} type veth peer name eth0 netns {node.name}",
+                              f"link set dev {node.name} master br0 up"])
             batch(f"-n {node.name}", ["link set lo up", f"addr add {node.address}/24 dev eth0",
                                       "link set eth0 up"] +
                   [f"addr add {address}/32 dev lo" for address in self.addresses.get(node, ())])
@@ -127,13 +131,19 @@ class Network:
         return rows
 
     def phase(self, engine, name, which, phase, disturb):
-        print(f"{which} latchd: {phase}", flush=True)
+        print(f"[{time.monotonic() - STARTED:6.1f}] {which} latchd: {phase}", flush=True)
         disturb(self)
         engine.settle()
         if phase == "calm":
             self.must_be_latched()
         return [dataclasses.replace(row, network=name, run=which, phase=phase)
                 for row in engine.end_of_phase()]
+
+
+def warm_up():
+    """The first SA of a kernel loads and tests its ciphers, which takes longer than IKE waits here."""
+    run(f"ip -n wire xfrm state add src 192.0.2.1 dst 192.0.2.2 proto esp spi 0x1001 mode transport {GCM}")
+    run("ip -n wire xfrm state flush")
 
 
 def batch(options, commands):
@@ -157,6 +167,6 @@ def both_runs(name, make):
 def keep(network, which):
     folder = os.path.join(FOLDER, which)
     os.makedirs(folder, exist_ok=True)
-    for node in network.nodes:
+    for node in filter(lambda node: os.path.exists(node.folder), network.nodes):
         shutil.move(node.folder, os.path.join(folder, node.name))
     shutil.rmtree("/sys/fs/bpf/latchd", ignore_errors=True)

@@ -10,6 +10,7 @@
 # variant: field-servers servers
 # variant: field-nfs nfs
 # variant: field-resolver resolver
+# variant: field-hub hub
 """Real networks, each without latchd and with it under the same traffic.
 
          without latchd                             with latchd

@@ -78,7 +78,7 @@ def parts(w, c):
     yield Datagrams("dns with IP_RECVERR", c, w.address, 53, reports_errors=True, question=dns)
     question = dns(7)
     yield Requests("dns by tcp", c, w.address, 53, struct.pack("!H", len(question)) + question, ANSWER)
-    yield Lines("chrony", c.path("rawmeasurements.log"), w.address)
+    yield Lines("chrony", c.path("measurements.log"), w.address)
     yield Lines("rsyslog", w.path("messages"), "field")
 
 

@@ -17,9 +17,9 @@ from traffic import Requests, Stream
 
 BODY = "a page of the field\n"
 HTTP1 = b"GET / HTTP/1.1\r\nHost: w.example\r\n\r\n"
-# RFC 9113, 3.4 and 6.5; then HEADERS of the static table (RFC 7541): GET, http, /.
+# RFC 9113, 3.4 and 6.5; then HEADERS of the static table (RFC 7541): GET, http, /, authority w.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-HTTP2_GET = bytes([0x82, 0x86, 0x84])
+HTTP2_GET = bytes([0x82, 0x86, 0x84, 0x01, 1]) + b"w"
 POSTGRES = "/usr/lib/postgresql/15/bin"
 
 
