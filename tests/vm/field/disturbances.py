@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What an administrator's day does to a network. Each returns when it is complete; traffic goes on meanwhile."""
+"""What an administrator's day does to a network while its traffic goes on. Each returns when complete."""
 import time
 
 from node import wait_for

@@ -18,7 +18,8 @@ from checks import BUILD, FOLDER, LIMIT, broken, run
 from host import Host, family_of
 
 PKI = os.environ.get("LATCHD_TEST_PKI", os.path.join(BUILD, "tests/vm/pki"))
-PLUGINS = "random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints kernel-netlink socket-default vici"
+PLUGINS = ("random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints kernel-netlink"
+           " socket-default vici")
 CHARON = """charon-systemd {{
   load_modular = no
   load = {plugins}
@@ -99,7 +100,8 @@ class Node(Host):
         return self.configuration["connections"]
 
     def environment(self):
-        return dict(os.environ, STRONGSWAN_CONF=self.path("strongswan.conf"), SWANCTL_DIR=self.path("swanctl"))
+        return dict(os.environ, STRONGSWAN_CONF=self.path("strongswan.conf"),
+                    SWANCTL_DIR=self.path("swanctl"))
 
     def configure(self):
         certificate = [(f"{self.name}.pem", "x509"), (f"{self.name}.key", "private"), ("ca.pem", "x509ca")]
@@ -149,7 +151,7 @@ class Node(Host):
             raise SystemExit(f"{self.name}: {command} {arguments}: {answer!r}")
 
     def has_old_children(self, name):
-        """charon moves a rekeyed CHILD_SA to the next IKE_SA, and does not authenticate again while it is there."""
+        """charon moves a rekeyed CHILD_SA to the next IKE_SA, and authenticates again only without one."""
         listed = vici.request(self.socket, "list-sas", {"ike": name}.items(), "list-sa")
         return bool(re.search(b"REKEYED|REKEYING|DELETING|DELETED", listed))
 
@@ -210,8 +212,8 @@ def wait_for(condition, what, limit=LIMIT):
 
 
 def child(**more):
-    return {"rekey_time": "1h", "rand_time": "0s", "esp_proposals": "aes128gcm16-x25519", "dpd_action": "restart",
-            **more}
+    return {"rekey_time": "1h", "rand_time": "0s", "esp_proposals": "aes128gcm16-x25519",
+            "dpd_action": "restart", **more}
 
 
 def connection(node, peer, children, **more):

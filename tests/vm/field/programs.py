@@ -68,8 +68,8 @@ class Commands(Application):
 class Lines(Application):
     """What a program writes to its log: each line with a mark is an answer, each with a fault an error."""
 
-    def __init__(self, name, path, mark, fault=None, interval=0.5):
-        super().__init__(name, interval)
+    def __init__(self, name, path, mark, fault=None):
+        super().__init__(name, 0.5)
         self.path, self.mark, self.fault = path, mark, fault
         self.read = 0
 
@@ -90,7 +90,7 @@ class Lines(Application):
 
 
 class Sessions(Lines):
-    """A session that a log reports as begun (mark) and ended (fault); while it is there, each look is an answer."""
+    """A session that a log reports as begun (mark) and ended (fault); while it is there, each look is answered."""
 
     def __init__(self, name, path, mark, fault):
         super().__init__(name, path, mark, fault)

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Commands of charon's vici socket, without a process for each. Its protocol: libcharon/plugins/vici/README.md"""
+"""Commands of charon's vici socket, without a process for each.
+
+The protocol: src/libcharon/plugins/vici/README.md of strongSwan.
+"""
 import socket
 import struct
 
@@ -31,7 +34,8 @@ def expect_kind(message, kind, name):
 
 
 def pair(key, value):
-    return struct.pack("!BB", KEY_VALUE, len(key)) + key.encode() + struct.pack("!H", len(value)) + value.encode()
+    return (struct.pack("!BB", KEY_VALUE, len(key)) + key.encode() +
+            struct.pack("!H", len(value)) + value.encode())
 
 
 def send(made, kind, name, message):

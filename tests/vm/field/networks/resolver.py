@@ -26,7 +26,8 @@ def serve(network):
     w, c = network.nodes
     resolver(w)
     time_service(w, f"local stratum 5\nallow 10.9.0.0/24\nbindaddress {w.address}\n")
-    time_service(c, f"server {w.address} minpoll 0 maxpoll 0\nport 0\nlogdir {c.folder}\nlog rawmeasurements\n")
+    time_service(c, f"server {w.address} minpoll 0 maxpoll 0\nport 0\nlogdir {c.folder}\n"
+                    "log rawmeasurements\n")
     log_service(w, c)
 
 

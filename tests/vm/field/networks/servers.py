@@ -124,8 +124,8 @@ def parts(w, c):
     yield Stream("http1", lambda: c.connected(w.address, 80), HTTP1, BODY.encode())
     yield Requests("http1 short", c, w.address, 80, HTTP1, BODY.encode())
     yield Stream("http2", lambda: c.connected(w.address, 8080), http2_request, BODY.encode())
-    yield Commands("curl http2", c, ["curl", "-sS", "--max-time", "50", "--http2-prior-knowledge", "-o", "/dev/null",
-                                     f"http://{w.address}:8080/"])
+    yield Commands("curl http2", c, ["curl", "-sS", "--max-time", "50", "--http2-prior-knowledge",
+                                     "-o", "/dev/null", f"http://{w.address}:8080/"])
     yield session("psql", c, ["psql", *host, "-AtqX"], b"select 1;\n")
     yield Commands("pgbench", c, ["sh", "-c", f"echo 'select 1;' >{put_in}; exec {POSTGRES}/pgbench -n"
                                   f" -f {put_in} -t 20 {' '.join(host)} postgres"])
