@@ -9,7 +9,7 @@ bird of each host announces the address inside, and BGP has TCP-MD5. Connections
 inside take the routes of BGP.
 """
 from network import Network, batch
-from node import Node, Tunnel, child, connection, put
+from node import Node, Tunnel, child, connection, put, wait_for
 from programs import Sessions
 from traffic import Echo, Requests, Stream
 
@@ -51,6 +51,8 @@ def birds(network):
     bird(w, [session(cloud.name, IDS[cloud.name], 1) for cloud in clouds])
     for cloud in clouds:
         bird(cloud, [session("w", IDS[cloud.name], 2)])
+    for cloud in clouds:
+        wait_for(lambda: INSIDE["w"] in cloud.ip("route").stdout, f"{cloud.name} has the route of BGP")
 
 
 def session(peer, number, end):
