@@ -26,6 +26,7 @@ from node import stop, wait_for
 from traffic import Engine
 
 STARTED = time.monotonic()
+BEGIN_LIMIT = 180
 EVIDENCE = ("latch-broken", "latch-refused")
 
 
@@ -124,7 +125,7 @@ class Network:
             self.prepare(self)
         engine = Engine(self.parts)
         engine.start()
-        engine.settle()
+        engine.settle(BEGIN_LIMIT)
         rows = [row for phase in self.phases for row in self.phase(engine, name, which, *phase)]
         engine.stop()
         self.leave_evidence()
