@@ -2,9 +2,10 @@
 """What an administrator's day does to a network while its traffic goes on. Each returns when complete."""
 import time
 
-from node import wait_for
+from node import holds_within, wait_for
 
 FLUSHED_SECONDS = LATCHD_SECONDS = CALM_SECONDS = 2
+AGAIN_SECONDS = 10
 
 
 def calm(_):
@@ -51,8 +52,17 @@ def restart_charon(network):
     network.gateway.start_charon()
     network.gateway.load()
     for tunnel, had in before.items():
-        wait_for(lambda: tunnel.node.made("CHILD_SA", tunnel.name) > had,
-                 f"{tunnel.name} is up again")
+        bring_back(tunnel, had)
+
+
+def bring_back(tunnel, had):
+    """A peer that asks while charon has no configuration yet is refused for good: its user connects again."""
+    def is_back():
+        return tunnel.node.made("CHILD_SA", tunnel.name) > had
+
+    if not holds_within(AGAIN_SECONDS, is_back):
+        tunnel.connect()
+    wait_for(is_back, f"{tunnel.name} is up again")
 
 
 def flush_policies(network):

@@ -125,9 +125,11 @@ class Network:
             self.prepare(self)
         engine = Engine(self.parts)
         engine.start()
-        engine.settle(BEGIN_LIMIT)
-        rows = [row for phase in self.phases for row in self.phase(engine, name, which, *phase)]
-        engine.stop()
+        try:
+            engine.settle(BEGIN_LIMIT)
+            rows = [row for phase in self.phases for row in self.phase(engine, name, which, *phase)]
+        finally:
+            engine.stop()
         self.leave_evidence()
         return rows
 

@@ -165,10 +165,13 @@ class Tunnel:
     def is_up(self):
         return self.node.made("CHILD_SA", self.name)
 
+    def connect(self):
+        """Traffic may have requested it, too: then charon refuses ours."""
+        vici.request(self.node.socket, "initiate", {"child": self.name, "timeout": "60000"}.items())
+
     def initiate(self):
         if not self.is_up():
-            # A trap may have requested it, too: then charon refuses ours.
-            vici.request(self.node.socket, "initiate", {"child": self.name, "timeout": "60000"}.items())
+            self.connect()
             wait_for(self.is_up, f"{self.node.name} has its tunnel {self.name}")
 
 
@@ -201,11 +204,17 @@ def stop(process):
 
 def wait_for(condition, what, limit=LIMIT):
     """As until() of checks.py, without a line of log for each."""
+    if not holds_within(limit, condition):
+        raise SystemExit(f"{what}: not within {limit} s")
+
+
+def holds_within(limit, condition):
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"{what}: not within {limit} s")
+            return False
         time.sleep(0.1)
+    return True
 
 
 # ---- connections

@@ -14,34 +14,34 @@ from traffic import Datagrams, Echo, Requests, Stream
 PLUGINS = "eap-identity eap-mschapv2"
 INSIDE, PORT = "10.8.0.1", 7000
 USERS = {"c": "carol", "d": "dave"}
-# Asked for, since the leases are lost when the gateway's charon restarts.
+# A pool of its own for each: leases are lost when the gateway's charon restarts.
 ADDRESSES = {"c": "10.7.0.1", "d": "10.7.0.2"}
 
 
 def network():
     w, *clients = [Node(name, f"10.9.0.{number}", PLUGINS) for number, name in enumerate("wcd", 1)]
-    gateway(w)
     for each in clients:
+        serve(w, each)
         client(each, w)
     secrets(w, USERS.values())
     return Network([w, *clients], [Tunnel(each, w, each.name) for each in clients], list(parts(w, clients)),
                    latched=4, feed="eap-identities = peer\n", addresses={w: [INSIDE]})
 
 
-def gateway(w):
-    made = connection(w, w, {"c": child(local_ts=f"{INSIDE}/32")}, remote_addrs="%any", pools="inside",
-                      send_cert="always", remote={"auth": "eap-mschapv2", "eap_id": "%any"})
-    w.connections["rw"] = made
-    w.configuration["pools"]["inside"] = {"addrs": "10.7.0.0/24"}
+def serve(w, node):
+    address = ADDRESSES[node.name]
+    w.connections[node.name] = connection(
+        w, node, {node.name: child(local_ts=f"{INSIDE}/32")}, pools=node.name, send_cert="always",
+        remote={"auth": "eap-mschapv2", "eap_id": "%any"})
+    w.configuration["pools"][node.name] = {"addrs": f"{address}-{address}"}
 
 
 def client(node, w):
-    user = USERS[node.name]
     node.connections[node.name] = connection(
         node, w, {node.name: child(remote_ts=f"{INSIDE}/32", start_action="start", close_action="start")},
-        vips=ADDRESSES[node.name], keyingtries="0",
-        local={"auth": "eap-mschapv2", "id": f"{node.name}.example", "eap_id": user})
-    secrets(node, [user])
+        vips="0.0.0.0", keyingtries="0",
+        local={"auth": "eap-mschapv2", "id": f"{node.name}.example", "eap_id": USERS[node.name]})
+    secrets(node, [USERS[node.name]])
 
 
 def secrets(node, users):
