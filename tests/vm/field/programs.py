@@ -90,7 +90,7 @@ class Lines(Application):
 
 
 class Sessions(Lines):
-    """A session that a log reports as begun (mark) and ended (fault); while it is there, each look is answered."""
+    """A session that a log reports as begun (mark) and ended (fault). While it lasts, each look is answered."""
 
     def __init__(self, name, path, mark, fault):
         super().__init__(name, path, mark, fault)
