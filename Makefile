@@ -109,7 +109,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 # ---------------------------------------------------------------- targets
 
-.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table mutation fuzz fuzz-build chaos chaos-build bench demo lint install clean help FORCE
+.PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table field mutation fuzz fuzz-build chaos chaos-build bench demo lint install clean help FORCE
 
 all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
 
@@ -137,6 +137,10 @@ check-fast: ## for the inner loop: lint, unit tests and three scenarios
 conformance: ## everything on every kernel (hours), then docs/conformance.md
 	+$(Q)RUN=conformance UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup build unit vm table
+
+field: ## real networks without latchd and with it, side by side, then build/field
+	+$(Q)SETUP=field UNIT= VM=--field ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
+		tools/make/check setup build vm field
 
 conformance-table: ## docs/conformance.md from the results that are there
 	$(Q)BUILD='$(BUILD)' tools/conformance --keep

@@ -41,9 +41,15 @@ def names_of(path):
     return [os.path.basename(os.path.dirname(path))] + VARIANT.findall(read(path))
 
 
-def only_in_conformance(path):
+def only_in(path, run):
+    """Names of the file that only this run has: conformance or field"""
     words = " ".join(line(path, "run")).split()
-    return words[1:] or (names_of(path) if words else [])
+    return words[1:] or names_of(path) if words[:1] == [run] else []
+
+
+def all_names():
+    """But those of `make field`."""
+    return [name for path in files() for name in names_of(path) if name not in only_in(path, "field")]
 
 
 def execute(*command):
@@ -116,7 +122,7 @@ class ScenariosTest(unittest.TestCase):
     def test_names_of_scenarios_and_variants_are_unique(self):
         names = [name for path in files() for name in names_of(path)]
         self.assertEqual(len(names), len(set(names)))
-        self.assertEqual(sorted(names),
+        self.assertEqual(sorted(all_names()),
                          sorted(each.split()[1] for each in listed("--all", "--kernel", "6.12")))
 
     def test_no_scenario_copies_a_number_of_the_abi(self):
@@ -127,30 +133,36 @@ class ScenariosTest(unittest.TestCase):
             self.assertNotRegex(text, r"\b(DROP|STATE|REASON|COUNTER)_[A-Z_]+ *= *\d", path)
             self.assertNotIn("/latchd/v1", text, path)
 
-    def test_every_run_line_names_conformance_and_names_of_its_file(self):
+    def test_every_run_line_names_conformance_or_field_and_names_of_its_file(self):
         for path in files():
             found = line(path, "run")
             self.assertLessEqual(len(found), 1, path)
             for words in map(str.split, found):
-                self.assertEqual(words[0], "conformance", path)
+                self.assertIn(words[0], ("conformance", "field"), path)
                 self.assertLessEqual(set(words[1:]), set(names_of(path)), path)
 
     # ---- parts
 
     def test_the_whole_list_has_all_on_each_kernel(self):
         kernels = [each.split()[0] for each in listed("--all")]
-        self.assertEqual({kernels.count(kernel) for kernel in ("6.1", "6.12", "7.2")},
-                         {len([name for path in files() for name in names_of(path)])})
+        self.assertEqual({kernels.count(kernel) for kernel in ("6.1", "6.12", "7.2")}, {len(all_names())})
+
+    def test_make_field_has_its_networks_on_one_kernel_and_no_other_run_has_them(self):
+        names = {name for path in files() for name in only_in(path, "field")}
+        self.assertGreater(len(names), 3)
+        self.assertEqual(set(listed("--field")), {"6.12 " + name for name in names})
+        self.assertEqual(names & {each.split()[1] for each in listed() + listed("--all")}, set())
+        self.assertEqual(listed("field-mesh"), ["6.12 field-mesh"])
 
     def test_make_check_has_the_smoke_set_on_two_kernels_and_all_but_conformance_on_the_third(self):
         kernels = [each.split()[0] for each in listed()]
         self.assertEqual((kernels.count("6.1"), kernels.count("7.2")), (3, 3))
-        later = {name for path in files() for name in only_in_conformance(path)}
+        later = {name for path in files() for name in only_in(path, "conformance")}
         self.assertEqual({each.split()[1] for each in listed() if each.startswith("6.12 ")},
-                         {name for path in files() for name in names_of(path)} - later)
+                         set(all_names()) - later)
 
     def test_a_scenario_of_conformance_runs_by_its_name(self):
-        for name in [name for path in files() for name in only_in_conformance(path)]:
+        for name in [name for path in files() for name in only_in(path, "conformance")]:
             self.assertEqual(listed(name), ["6.12 " + name])
 
     def test_a_scenario_runs_with_another_product(self):

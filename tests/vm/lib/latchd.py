@@ -63,13 +63,13 @@ class Database:
 class Latchd:
     """The daemon, its latchctl and its events, in a folder of their own."""
 
-    def __init__(self, name, rules, enforce="", more=""):
+    def __init__(self, name, rules, enforce="", more="", latches=64):
         self.folder = os.path.join(FOLDER, name)
         os.makedirs(self.folder, exist_ok=True)
         self.process = self.monitor = None
         self.configuration = self.path("conf")
         with open(self.configuration, "w", encoding="utf-8") as file:
-            file.write(f"[enforce]\ncgroup = {CGROUP}\nlatches = 64\n{enforce}"
+            file.write(f"[enforce]\ncgroup = {CGROUP}\nlatches = {latches}\n{enforce}"
                        f"[control]\nsocket = {self.path('sock')}\n{more}{rules}")
         self.latchctl = f"{BUILD}/latchctl --json --socket {self.path('sock')}"
 

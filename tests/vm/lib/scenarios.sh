@@ -14,6 +14,7 @@
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
+#	# run: field                only with --field or by its name
 #	# boots: 2                  the scenario restarts the machine and runs again; it has a guest
 #	                            of its own, LATCHD_BOOT (1, 2) and the folder LATCHD_KEPT
 #
@@ -21,13 +22,13 @@
 
 # Of each scenario, by its name; a variant has all of its file but the arguments.
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
-# "check" or "conformance"; the number of boots.
+# "check", "conformance" or "field"; the number of boots.
 declare -A SCENARIO_RUN=() SCENARIO_BOOTS=()
 # All names, a variant behind its folder.
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' later='' boots=1 names=()
+	local file=$1 folder line name options touches='' expect='' run=check later='' boots=1 names=()
 	local -A expect_of=()
 
 	folder=${file%/*}
@@ -46,8 +47,10 @@ read_scenario() {
 			SCENARIO_OPTIONS[$name]=$options
 			;;
 		"# boots: "*) boots=${line#*: } ;;
-		"# run: conformance") later=all ;;
-		"# run: conformance "*) later=${line#*: conformance } ;;
+		"# run: "*)
+			read -r run later <<<"${line#*: }"
+			later=${later:-all}
+			;;
 		esac
 	done <"$file"
 	for name in "${names[@]}"; do
@@ -56,7 +59,7 @@ read_scenario() {
 		SCENARIO_EXPECT[$name]=${expect_of[$name]:-$expect}
 		SCENARIO_BOOTS[$name]=$boots
 		SCENARIO_RUN[$name]=check
-		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=conformance
+		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=$run
 	done
 	SCENARIOS+=("${names[@]}")
 }

@@ -1,0 +1,121 @@
+#!/usr/bin/python3 -B
+# SPDX-License-Identifier: BSD-2-Clause
+"""The comparison of tests/vm/field: made-up runs with one fault each, and honest ones with none."""
+import collections
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tap
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
+sys.path.insert(0, os.path.join(TOP, "tests/vm/field"))
+
+import comparison  # noqa: E402
+
+PHASES = ("calm", "rekey")
+
+
+def rows(application="stream", network="mesh", **changes):
+    """Both runs of an honest application; changes of its second phase: run_column=value"""
+    made = [comparison.Row(network, run, phase, application, answers=20, gap_ms=110)
+            for run in comparison.RUNS for phase in PHASES]
+    for name, value in changes.items():
+        run, _, column = name.partition("_")
+        setattr(made[1 if run == "without" else 3], column, value)
+    return made
+
+
+def errors(**kinds):
+    return collections.Counter(kinds)
+
+
+class ComparisonTest(unittest.TestCase):
+    def test_two_equal_runs_have_no_fault_and_no_remark(self):
+        self.assertEqual((comparison.faults(rows()), comparison.remarks(rows())), ([], []))
+
+    def test_a_connection_that_breaks_only_with_latchd_is_a_fault(self):
+        self.assertEqual(comparison.faults(rows(with_broken=1)),
+                         ["mesh stream: 1 broken connections with latchd, 0 without it (rekey)"])
+
+    def test_a_connection_that_breaks_in_both_runs_is_no_fault(self):
+        self.assertEqual(comparison.faults(rows(with_broken=1, without_broken=1)), [])
+
+    def test_more_broken_connections_than_without_latchd_are_a_fault(self):
+        self.assertEqual(len(comparison.faults(rows(with_broken=2, without_broken=1))), 1)
+
+    def test_an_error_that_occurs_only_with_latchd_is_a_fault(self):
+        self.assertEqual(comparison.faults(rows(with_errors=errors(EPERM=3), without_errors=errors(ENETUNREACH=1))),
+                         ["mesh stream: error EPERM with latchd only (rekey, 3 times)"])
+
+    def test_an_error_of_both_runs_is_no_fault_in_any_number(self):
+        self.assertEqual(comparison.faults(rows(with_errors=errors(EPERM=3), without_errors=errors(EPERM=1))), [])
+
+    def test_an_error_of_another_application_is_no_excuse(self):
+        found = comparison.faults(rows("a", without_errors=errors(EPERM=1)) + rows("b", with_errors=errors(EPERM=1)))
+        self.assertEqual(found, ["mesh b: error EPERM with latchd only (rekey, 1 times)"])
+
+    def test_enobufs_is_excepted_for_sockets_with_recverr_alone(self):
+        self.assertEqual(comparison.faults(rows(with_errors=collections.Counter({comparison.EXCEPTED: 2}))), [])
+        self.assertEqual(len(comparison.faults(rows(with_errors=errors(ENOBUFS=2)))), 1)
+
+    def test_an_application_without_any_answer_is_a_fault(self):
+        made = rows()
+        for row in made[2:]:
+            row.answers = 0
+        self.assertEqual(comparison.faults(made), ["mesh stream: no answer in the whole run with latchd"])
+
+    def test_a_phase_that_is_missing_in_one_run_is_a_fault(self):
+        self.assertEqual(comparison.faults(rows()[:-1]), ["mesh stream: 2 phases without latchd, 1 with it"])
+
+    def test_a_run_without_rows_is_a_fault(self):
+        self.assertEqual(comparison.faults([]), ["nothing was measured"])
+        self.assertEqual(len(comparison.faults(rows()[:2])), 1)
+
+    def test_gaps_and_retransmissions_above_the_bars_are_remarks_and_no_faults(self):
+        made = rows(with_gap_ms=361, with_retransmissions=2)
+        self.assertEqual(comparison.remarks(made), ["mesh stream: rekey: longest gap 110 -> 361 ms",
+                                                    "mesh stream: rekey: retransmissions 0 -> 2"])
+        self.assertEqual(comparison.faults(made), [])
+        self.assertEqual(comparison.remarks(rows(with_gap_ms=360, with_retransmissions=1)), [])
+
+
+class ReportTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.top = scratch.name
+
+    def report(self):
+        return subprocess.run([os.path.join(TOP, "tests/vm/field/report"), self.top, self.top + "/out"], text=True,
+                              check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def put(self, scenario, made):
+        os.makedirs(os.path.join(self.top, scenario))
+        comparison.write(os.path.join(self.top, scenario, "field.tsv"), made)
+
+    def test_rows_are_read_as_they_were_written(self):
+        made = rows(with_errors=collections.Counter({"exit status 2": 1, "EPERM": 3}), with_broken=1)
+        self.put("field-mesh", made)
+        self.assertEqual(comparison.read(self.top + "/field-mesh/field.tsv"), made)
+
+    def test_the_report_shows_both_runs_of_each_network_side_by_side(self):
+        self.put("field-mesh", rows(with_gap_ms=900))
+        self.put("field-bgp", rows(network="bgp", with_errors=errors(EPERM=3)))
+        done = self.report()
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stdout, r"bgp +stream +40 -> 40 +110 -> 110 .* 0 -> 3 EPERM\n")
+        self.assertRegex(done.stdout, r"mesh +stream +40 -> 40 +110 -> 900 .* 0 -> 0\n")
+        self.assertTrue(done.stdout.endswith("retransmission): 1\nmesh stream: rekey: longest gap 110 -> 900 ms\n"))
+        self.assertEqual(len(comparison.read(self.top + "/out/field.tsv")), 8)
+
+    def test_a_report_of_nothing_fails_with_one_line(self):
+        done = self.report()
+        self.assertEqual((done.returncode, done.stdout.count("\n")), (1, 1))
+        self.assertIn("run: make field", done.stdout)
+
+
+if __name__ == "__main__":
+    sys.exit(tap.main("field", ComparisonTest, ReportTest))
