@@ -37,7 +37,7 @@ static const struct filter_field fields[] = {
 	{"rule", "rule", FILTER_TEXT, NULL},
 	{"disposition", "disposition", FILTER_TEXT, "reset wait unreachable"},
 	{"reason", "reasons", FILTER_MEMBER,
-	 "sa-conflict spd-change peer-dead peer-rebooted admin"},
+	 "sa-conflict spd-change peer-dead peer-rebooted admin refused"},
 };
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
