@@ -278,7 +278,10 @@ static void must_result(int got, enum latch_control_result want)
 
 static uint8_t draw_reasons(void)
 {
-	return (uint8_t)(draw(&chance, LATCH_REASONS_ALL + 1) & ~LATCH_REASON_SA_CONFLICT);
+	/* The model knows no audit mode. */
+	const uint32_t never = LATCH_REASON_SA_CONFLICT | LATCH_REASON_REFUSED;
+
+	return (uint8_t)(draw(&chance, LATCH_REASONS_ALL + 1) & ~never);
 }
 
 static void set_reasons(struct world_latch *l, uint8_t reasons, bool to)

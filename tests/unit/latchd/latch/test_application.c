@@ -76,6 +76,7 @@ static void put_broken(const struct latch_flow *flow, int fd, enum latch_disposi
 	};
 
 	cr_assert_eq(bpf_map_update_elem(maps.latches, flow, &latch, BPF_NOEXIST), 0);
+	forget_passes();
 }
 
 static void break_end(int fd, enum latch_disposition what, __u8 flags)

@@ -292,7 +292,7 @@ Test(attribution, a_child_sa_reported_before_installation_is_bound_on_installati
 }
 
 /* The params come from the inbound SA. */
-Test(attribution, an_outbound_sa_stays_pending_until_the_inbound_sa_is_installed)
+Test(attribution, an_outbound_sa_that_is_older_than_the_inbound_sa_waits_for_a_list)
 {
 	struct feed_child c = child_of("c.example", 1);
 	struct latch_sa_key in = in_key(&c, ns.cookie);
@@ -302,6 +302,9 @@ Test(attribution, an_outbound_sa_stays_pending_until_the_inbound_sa_is_installed
 	cr_expect_eq(out_state(&c), LATCH_SA_PENDING);
 	install_in(&c, ns.cookie);
 	attribution_sa_pending(attribution, &in);
+	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
+	cr_expect_eq(out_state(&c), LATCH_SA_PENDING, "its event may be older");
+	snapshot(&charon, &c, NULL);
 	expect_states(&c, LATCH_SA_BOUND);
 }
 
