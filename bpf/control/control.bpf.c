@@ -28,7 +28,7 @@ static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *la
 	return audit_add(flow, &note);
 }
 
-static __always_inline void control_latch(struct latch_control *c, enum latch_trigger trigger)
+static OWN_FRAME void control_latch(struct latch_control *c, enum latch_trigger trigger)
 {
 	struct latch_flow flow = c->flow;
 	struct latch *latch = bpf_map_lookup_elem(&latches, &flow);
@@ -102,7 +102,7 @@ static __always_inline void keep_closed(struct latch *latch, union latch_word wa
 		uncount_foreign_larval(latch);
 }
 
-static __always_inline void control_close(struct latch_control *c)
+static OWN_FRAME void control_close(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
 	struct latch_end end = {};
@@ -126,7 +126,7 @@ static __always_inline void control_close(struct latch_control *c)
 	latch_closed_event(&flow, &end, after);
 }
 
-static __always_inline void control_reap(struct latch_control *c)
+static OWN_FRAME void control_reap(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
 	__u64 id = 0;
@@ -158,7 +158,7 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 	return err ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
-static __always_inline void control_sa_set(struct latch_control *c)
+static OWN_FRAME void control_sa_set(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
 	union latch_sa_word was, is;
@@ -205,7 +205,7 @@ sa_meet(const struct latch_sa_key *key, struct latch_sa *known, union latch_sa_w
  * The programs did not see the installation of this SA, so its peer is unknown. The SA starts as
  * PENDING, like a new one.
  */
-static __always_inline void control_sa_adopt(struct latch_control *c)
+static OWN_FRAME void control_sa_adopt(struct latch_control *c)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch_sa_key key = c->sa;
@@ -254,7 +254,7 @@ static __always_inline void control_sa_adopt(struct latch_control *c)
 	}
 }
 
-static __always_inline void control_sa_forget(struct latch_control *c)
+static OWN_FRAME void control_sa_forget(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
 	struct latch_sa *sa = bpf_map_lookup_elem(&sas, &key);
@@ -310,7 +310,7 @@ static OWN_FRAME int control_mode(struct latch_control *c)
 	return 0;
 }
 
-static __always_inline void control_rule_of(struct latch_control *c)
+static OWN_FRAME void control_rule_of(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
 	struct rule_decision decision = {};
@@ -341,7 +341,7 @@ static __always_inline void control_spd_seen(struct latch_control *c)
  * were attached, or have left without a callback. Does nothing if a socket has joined or left
  * since the controller read the latch.
  */
-static __always_inline void control_listen(struct latch_control *c)
+static OWN_FRAME void control_listen(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
 	union latch_word seen = c->word, now = {};
@@ -369,7 +369,7 @@ static __always_inline void control_listen(struct latch_control *c)
 }
 
 /* Unless a packet on a new path has just used the association. */
-static __always_inline void control_association_forget(struct latch_control *c)
+static OWN_FRAME void control_association_forget(struct latch_control *c)
 {
 	struct latch_flow key = c->flow;
 	struct latch_association *a = bpf_map_lookup_elem(&associations, &key);

@@ -22,11 +22,16 @@ static __always_inline struct epochs *epochs_in(void *table)
 	return bpf_map_lookup_elem(table, &key);
 }
 
-/* The verifier needs a comparison that the compiler, which knows the hash, would leave out. */
+/*
+ * The compiler knows the hash, and would leave out the comparison that the verifier needs. In C it
+ * may also compare one copy and use another, which Linux 6.1 does not follow.
+ */
 static __always_inline __u64 *epoch_at(struct epochs *e, __u64 place)
 {
-	asm volatile("" : "+r"(place));
-	return e && place < EPOCHS ? &e->of[place] : NULL;
+#ifdef __bpf__
+	asm volatile("if %0 < %1 goto +1\n\t%0 = 0" : "+r"(place) : "i"(EPOCHS));
+#endif
+	return e ? &e->of[place] : NULL;
 }
 
 static __always_inline __u16 place_of_words(const __u64 *words, int count)
