@@ -304,7 +304,9 @@ Test(attribution, an_outbound_sa_that_is_older_than_the_inbound_sa_waits_for_a_l
 	attribution_sa_pending(attribution, &in);
 	cr_expect_eq(in_state(&c), LATCH_SA_BOUND);
 	cr_expect_eq(out_state(&c), LATCH_SA_PENDING, "its event may be older");
-	snapshot(&charon, &c, NULL);
+	sink->snapshot_begin(sink->context, &charon);
+	sink->child_up(sink->context, &charon, &c, FEED_EVIDENCE_LIST);
+	sink->snapshot_end(sink->context, &charon);
 	expect_states(&c, LATCH_SA_BOUND);
 }
 
