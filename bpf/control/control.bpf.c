@@ -187,9 +187,10 @@ static OWN_FRAME void control_sa_set(struct latch_control *c)
 }
 
 /* The kernel has an SA, and the table an entry under its key: another SA's, if its mark differs. */
-static __always_inline enum latch_control_result
-sa_meet(const struct latch_sa_key *key, struct latch_sa *known, union latch_sa_word was,
-	const struct latch_sa *sa)
+static __always_inline enum latch_control_result sa_meet(const struct latch_sa_key *key,
+							 struct latch_sa *known,
+							 union latch_sa_word was,
+							 const struct latch_sa *sa)
 {
 	union latch_sa_word is = was;
 

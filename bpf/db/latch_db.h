@@ -314,7 +314,8 @@ static __always_inline enum latch_control_result latch_step(const struct latch_f
  * Deletes a CLOSED latch. Several processors may be about to delete it, and after the first a new
  * latch may be there: only the one that takes the id deletes. Non-zero: this one did.
  */
-static __always_inline int latch_take_out(const struct latch_flow *flow, struct latch *latch, __u64 id)
+static __always_inline int latch_take_out(const struct latch_flow *flow, struct latch *latch,
+					  __u64 id)
 {
 	if (!id || __sync_val_compare_and_swap(&latch->id, id, 0) != id)
 		return 0;

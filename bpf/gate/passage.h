@@ -110,10 +110,10 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 }
 
 /*
- * Counts a packet that is dropped. In audit mode the packet passes, and p has what enforcement would
- * have done: the first reason counts, and a latch that is BROKEN or CLOSED passes only if it became
- * so in this audit. A global function, as check_packet(). Returns GATE_DROP, GATE_LOSE or, in audit
- * mode, GATE_PASS.
+ * Counts a packet that is dropped. In audit mode the packet passes, and p has what enforcement
+ * would have done: the first reason counts, and a latch that is BROKEN or CLOSED passes only if it
+ * became so in this audit. A global function, as check_packet(). Returns GATE_DROP, GATE_LOSE or,
+ * in audit mode, GATE_PASS.
  */
 int drop_packet(struct passage *p, struct latch *latch, int why);
 

@@ -270,9 +270,10 @@ static void check_settled_latch(const struct world_flow *flow)
 		sim_fail("latch %llu of flow %u is not broken by a conflict", id,
 			 flow->key.local_port);
 	if (owed_reasons(flow, latch) & ~latch->word.reasons)
-		sim_fail("latch %llu of flow %u is not broken for reasons %#x: %s is dead or rebooted",
-			 id, flow->key.local_port, owed_reasons(flow, latch),
-			 world_peers[flow->params.peer]);
+		sim_fail(
+			"latch %llu of flow %u is not broken for reasons %#x: %s is dead or rebooted",
+			id, flow->key.local_port, owed_reasons(flow, latch),
+			world_peers[flow->params.peer]);
 }
 
 /* Every entry is of an SA in the kernel. */

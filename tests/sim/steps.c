@@ -229,8 +229,8 @@ static void end_ike_sa(struct world_ike_sa *ike_sa, enum charon_down cause)
 	for (i = 0; i < WORLD_CHILDREN; i++)
 		if (world.children[i].listed && world.children[i].ike_id == ended.id)
 			child_gone(&world.children[i], true);
-	if (cause == CHARON_REBOOTED &&
-	    establish(ended.peer, ended.local, ended.host, false) && was_last)
+	if (cause == CHARON_REBOOTED && establish(ended.peer, ended.local, ended.host, false) &&
+	    was_last)
 		world.last_reboot_ms[ended.peer] = sim.now_ms;
 }
 

@@ -75,9 +75,11 @@ struct world {
 	bool policies;
 	/* When the last report of a dead or rebooted peer reached latchd. */
 	uint64_t dead_ms[WORLD_PEERS], rebooted_ms[WORLD_PEERS];
-	/* When the only IKE_SA of a peer got no answer. 0: the peer had another, or has authenticated since. */
+	/* When the only IKE_SA of a peer got no answer. 0: the peer had another, or has
+	 * authenticated since. */
 	uint64_t last_dead_ms[WORLD_PEERS];
-	/* When the only IKE_SA of a peer ended for a reboot. 0: the peer had another, or has a second. */
+	/* When the only IKE_SA of a peer ended for a reboot. 0: the peer had another, or has a
+	 * second. */
 	uint64_t last_reboot_ms[WORLD_PEERS];
 	unsigned int steps_left;
 	bool over;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A latch that is released while another processor releases it, and starts another latch in the
- * same memory. The test compiles the text of bpf/db/latch_db.h and latch_release.bpf.c on a map of one place.
+ * same memory. The test compiles the text of bpf/db/latch_db.h and latch_release.bpf.c on a map of
+ *one place.
  *
  *	processor 1: lookup . id . lookup . check of the owner . release
  *	                    ^    at each point
@@ -19,7 +20,7 @@
 
 #define LATCH_BPF_DB_MAPS_H
 #define LATCH_BPF_DB_EPOCHS_H
-#define OWN_FRAME  __attribute__((unused))
+#define OWN_FRAME __attribute__((unused))
 #define __noinline
 
 struct bpf_map {

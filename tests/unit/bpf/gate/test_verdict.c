@@ -14,9 +14,9 @@
 #define LATCH_BPF_DB_MAPS_H
 #define LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_RULES_H
-#define OWN_FRAME  __attribute__((unused))
+#define OWN_FRAME __attribute__((unused))
 #define __noinline
-#define EEXIST	  17
+#define EEXIST 17
 
 #include "latch_abi.h"
 #include "latch_mode.h"
