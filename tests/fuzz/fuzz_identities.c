@@ -22,6 +22,7 @@ enum map {
 	PARAMS,
 	SAS,
 	LATCHES,
+	AUDITS,
 	MAPS,
 };
 
@@ -41,6 +42,7 @@ static const struct kernel_maps descriptors = {
 	.params = PARAMS,
 	.sas = SAS,
 	.latches = LATCHES,
+	.audits = AUDITS,
 };
 
 /* ---- libbpf */
@@ -343,6 +345,15 @@ static void put_reference(enum map which, struct input *script)
 	__wrap_bpf_map_update_elem(which, key, which == SAS ? (void *)&sa : &latch, BPF_ANY);
 }
 
+/* A row outlives what it names: it is no reason to call the tables damaged. */
+static void put_audit(struct input *script)
+{
+	const struct latch_audit_key key = {.params = take_byte(script)};
+	const struct latch_audit row = {.got = take_byte(script)};
+
+	__wrap_bpf_map_update_elem(AUDITS, &key, &row, BPF_ANY);
+}
+
 static void damage(struct input *script)
 {
 	struct fake_map *map = &maps[take_byte(script) % 2];
@@ -379,6 +390,7 @@ static bool fill(struct input *script)
 		return true;
 	case 5:
 		put_reference(LATCHES, script);
+		put_audit(script);
 		return true;
 	case 6:
 		damage(script);
@@ -457,10 +469,11 @@ static bool operate(struct identities *identities, struct input *script)
 static void reset_maps(uint32_t capacity)
 {
 	static const size_t key_sizes[MAPS] = {4, 4, sizeof(struct latch_sa_key),
-					       sizeof(struct latch_flow)};
-	static const size_t value_sizes[MAPS] = {sizeof(struct latch_identity),
-						 sizeof(struct latch_params),
-						 sizeof(struct latch_sa), sizeof(struct latch)};
+					       sizeof(struct latch_flow),
+					       sizeof(struct latch_audit_key)};
+	static const size_t value_sizes[MAPS] = {
+		sizeof(struct latch_identity), sizeof(struct latch_params), sizeof(struct latch_sa),
+		sizeof(struct latch), sizeof(struct latch_audit)};
 	enum map which;
 
 	for (which = IDENTITIES; which < MAPS; which++) {
