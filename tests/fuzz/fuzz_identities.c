@@ -253,6 +253,16 @@ static bool references_exist(enum map which)
 	return true;
 }
 
+static bool is_audited(uint32_t row)
+{
+	struct latch_audit_key key;
+	struct latch_audit audit;
+
+	memcpy(&key, maps[AUDITS].keys[row], sizeof(key));
+	memcpy(&audit, maps[AUDITS].values[row], sizeof(audit));
+	return key.params || audit.got;
+}
+
 static bool is_referenced(void)
 {
 	uint32_t row;
@@ -262,6 +272,9 @@ static bool is_referenced(void)
 		for (row = 0; row < maps[which].count; row++)
 			if (params_of_row(which, row))
 				return true;
+	for (row = 0; row < maps[AUDITS].count; row++)
+		if (is_audited(row))
+			return true;
 	return false;
 }
 
@@ -454,7 +467,7 @@ static bool operate(struct identities *identities, struct input *script)
 		identities_allow_collection(identities);
 		break;
 	case 6:
-		maps[SAS].count = maps[LATCHES].count = 0;
+		maps[SAS].count = maps[LATCHES].count = maps[AUDITS].count = 0;
 		break;
 	case 7:
 		referenced = is_referenced();
