@@ -66,8 +66,8 @@ static __always_inline int is_same_pass(const struct remembered_pass *old,
 }
 
 /*
- * A flow whose SA changes with each packet must not make the kernel allocate for each: a jiffy has
- * one new pass. The old one then serves the packets that are still like it.
+ * A flow that changes its SA with each packet must not make the kernel allocate for each: a jiffy
+ * has one new pass. The old one then serves the packets that are still like it.
  */
 static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 					 struct remembered_pass *pass)

@@ -14,8 +14,8 @@ static __always_inline int is_steady(__u8 state)
 }
 
 /*
- * Remembers a packet whose pass lasts, if the next packet like it can be recognised. stamp: the
- * epochs before its check. A global function, as check_packet().
+ * Remembers a packet that has passed for good, if the next one like it can be recognised. stamp:
+ * the epochs before its check. A global function, as check_packet().
  */
 int remember_pass(struct __sk_buff *skb, struct passage *p, __u64 stamp);
 

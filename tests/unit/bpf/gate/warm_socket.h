@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connected UDP sockets whose last datagram the cgroup gate remembers. */
+/* Connected UDP sockets of which the cgroup gate remembers the last datagram. */
 #ifndef LATCHD_TESTS_WARM_SOCKET_H
 #define LATCHD_TESTS_WARM_SOCKET_H
 
@@ -37,7 +37,7 @@ static inline void warm(int fd)
 	wait_for(is_remembered(fd));
 }
 
-/* A connected UDP socket whose datagrams seem to leave under a bound SA of its latch. */
+/* The datagrams of this connected UDP socket seem to leave under a bound SA of its latch. */
 static inline struct pair warm_latched_pair(const char *address, struct latch_flow *ret_flow)
 {
 	struct pair pair = udp_pair(address, address);
