@@ -4,8 +4,8 @@
     W 10.9.0.1, inside 10.8.0.1 ===== C 10.9.0.2, carol, 10.7.0.1
                                 ===== D 10.9.0.3, dave, 10.7.0.2
 
-The gateway is also the server: its connections are latched to carol and dave. Their identities
-EAP-MSCHAPv2 proves (eap-identities). One client opens connections all the time.
+The gateway is also the server: its connections are latched to carol and dave. EAP-MSCHAPv2 proves
+their identities (eap-identities). One client opens connections all the time.
 """
 from network import Network
 from node import Node, Tunnel, child, connection
