@@ -123,7 +123,7 @@ kill9_latchd
 damage identities
 bpftool map freeze pinned "$(pin identities)"
 rules() {
-	printf '[rule later]\naction = require\nremote-port = 7009\n'
+	printf '[rule later]\naction = require\nprotocol = tcp\nremote-port = 7009\n'
 }
 rules_before=$(rule_count)
 fails_to_start
