@@ -14,58 +14,8 @@
 /* ---- in place of bpf/db/maps.h and the kernel ---- */
 
 #define LATCH_BPF_DB_MAPS_H
-#define OWN_FRAME				 __attribute__((unused))
-#define bpf_ntohl(x)				 __builtin_bswap32(x)
-#define READ_2(x, one, two)			 ((x)->one.two)
-#define READ_1(x, one)				 ((x)->one)
-#define READ_N(one, two, n, ...)		 n
-#define BPF_CORE_READ(x, ...)			 READ_N(__VA_ARGS__, READ_2, READ_1, )(x, __VA_ARGS__)
-#define BPF_CORE_READ_INTO(to, x, member)	 memcpy(to, &(x)->member, sizeof(*(to)))
-#define BPF_CORE_READ_BITFIELD_PROBED(x, member) ((__u64)(x)->member)
-#define bpf_core_enum_value(type, value)	 (value)
-#define bpf_core_field_offset(type, member)	 offsetof(type, member)
-
-#include "latch_abi.h"
-#include "db/packet_protection.h"
-
-enum skb_ext_id {
-	SKB_EXT_SEC_PATH = 1,
-};
-
-struct skb_ext {
-	__u8 offset[8]; /* in units of 8 bytes */
-};
-
-struct xfrm_state {
-	struct {
-		__u8 mode;
-		__u16 family;
-	} props;
-	struct {
-		union {
-			__be32 a4;
-			__be32 a6[4];
-		} daddr;
-		__be32 spi;
-		__u8 proto;
-	} id;
-};
-
-struct sec_path {
-	int len;
-	struct xfrm_state *xvec[6];
-};
-
-struct sk_buff {
-	__u8 active_extensions;
-	void *extensions;
-};
-
-static long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
-{
-	memcpy(to, from, size);
-	return 0;
-}
+#define OWN_FRAME __attribute__((unused))
+#include "fake_sec_path.h"
 
 #define NETNS	 7
 #define PEER	 3
