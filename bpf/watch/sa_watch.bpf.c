@@ -233,9 +233,9 @@ static __always_inline void sa_installing(struct xfrm_state *x)
 
 /*
  * XFRM_MSG_MIGRATE inserts a copy of the SA before it deletes the original, under the same key if
- * the destination is the same.
+ * the destination is the same. XFRM_MSG_MIGRATE_STATE (Linux 7.1) deletes first.
  */
-static __always_inline void sa_migrating(struct xfrm_state *x)
+static __always_inline void sa_migrated(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
 	union latch_sa_word word = {};
@@ -383,10 +383,27 @@ int BPF_PROG(watch_sa_update, struct xfrm_state *x)
 	return 0;
 }
 
-SEC("fentry/xfrm_state_insert")
-int BPF_PROG(watch_sa_insert, struct xfrm_state *x)
+/*
+ * The compiler may have put xfrm_state_insert into its callers of the same file (6.12 and 7.2 of
+ * Debian), so that a program there never runs. The number of arguments differs by kernel.
+ */
+SEC("fexit/xfrm_state_migrate")
+int watch_sa_migrate(unsigned long long *ctx)
 {
-	sa_migrating(x);
+	__u64 copy = 0;
+
+	if (!bpf_get_func_ret(ctx, &copy) && copy)
+		sa_migrated((struct xfrm_state *)copy);
+	return 0;
+}
+
+/* XFRM_MSG_MIGRATE_STATE. */
+SEC("fexit/xfrm_state_migrate_install")
+int BPF_PROG(watch_sa_migrate_install, const struct xfrm_state *x, struct xfrm_state *copy,
+	     const void *migrate, void *extack, int result)
+{
+	if (!result)
+		sa_migrated(copy);
 	return 0;
 }
 

@@ -16,6 +16,7 @@ long helper_update(const void *map, const void *key, const void *value, __u64 fl
 long helper_delete(const void *map, const void *key);
 void *bpf_ringbuf_reserve(const void *ring, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *record, __u64 flags);
+long bpf_get_func_ret(void *ctx, __u64 *value);
 __u64 bpf_ktime_get_boot_ns(void);
 __u64 bpf_ktime_get_ns(void);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
@@ -116,6 +117,12 @@ void bpf_ringbuf_submit(void *record, __u64 flags)
 	(void)flags;
 	ring_submit(record);
 	helpers_wake();
+}
+
+long bpf_get_func_ret(void *ctx, __u64 *value)
+{
+	*value = *(__u64 *)ctx;
+	return 0;
 }
 
 __u64 bpf_ktime_get_boot_ns(void)

@@ -18,7 +18,7 @@ int latch_control(struct latch_control *control);
 int watch_sa_add(struct xfrm_state *x);
 int watch_sa_added(struct xfrm_state *x, int result);
 int watch_sa_delete(struct xfrm_state *x);
-int watch_sa_insert(struct xfrm_state *x);
+int watch_sa_migrate(unsigned long long *ctx);
 int watch_sa_update(struct xfrm_state *x);
 int watch_sa_updated(struct xfrm_state *x, int result);
 int watch_spd_flush(struct net *net);
@@ -139,12 +139,14 @@ void traffic_delete(int sa)
 int traffic_migrate(int sa)
 {
 	int at = free_state();
+	unsigned long long copy;
 
 	if (at < 0)
 		return sa;
 	describe(at, &described[sa]);
 	changes++;
-	watch_sa_insert(&states[at]);
+	copy = (unsigned long)&states[at];
+	watch_sa_migrate(&copy);
 	changes--;
 	present[at] = true;
 	traffic_delete(sa);

@@ -27,7 +27,7 @@ static void expect_shown(ctl_render_fn render, const char *json, enum ctl_exit c
 #define STATUS_REST                                                                                \
 	"\"cgroup\":\"/sys/fs/cgroup\",\"programs\":["                                             \
 	"{\"name\":\"gate_egress\",\"hook\":\"cgroup_skb/egress\",\"attached\":true},"             \
-	"{\"name\":\"sa_insert\",\"hook\":\"fentry/xfrm_state_insert\",\"attached\":false}]},"     \
+	"{\"name\":\"sa_migrate\",\"hook\":\"fexit/xfrm_state_migrate\",\"attached\":false}]},"    \
 	"\"feeds\":[{\"name\":\"here\",\"type\":\"vici\",\"state\":\"synced\","                    \
 	"\"socket\":\"/run/charon.vici\",\"version\":\"charon 5.9.8\",\"resyncs\":2,"              \
 	"\"detail\":\"charon 5.9.8, process 7\"}],"                                                \
@@ -47,7 +47,7 @@ static const char status_text[] =
 	"latchd       running   pid 12, up 2h5m, version 0.1.0, abi 1, config "
 	"/etc/latchd/latchd.conf\n"
 	"enforcement  ON        1 of 2 programs attached, cgroup /sys/fs/cgroup\n"
-	"             missing   sa_insert (fentry/xfrm_state_insert)\n"
+	"             missing   sa_migrate (fexit/xfrm_state_migrate)\n"
 	"feed here    synced    vici /run/charon.vici, version charon 5.9.8, resyncs 2: "
 	"charon 5.9.8, process 7\n"
 	"rules        2\n"

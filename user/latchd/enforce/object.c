@@ -159,6 +159,17 @@ static int choose_netfilter(struct latchd_bpf *skeleton, const struct btf *kerne
 	return err ? err : bpf_program__set_autoload(skeleton->progs.nf_gate_ingress, offered);
 }
 
+/* CONFIG_XFRM_MIGRATE; xfrm_state_migrate_install came with Linux 7.1. */
+static int choose_migration(struct latchd_bpf *skeleton, const struct btf *kernel)
+{
+	int err = bpf_program__set_autoload(skeleton->progs.watch_sa_migrate,
+					    has_function(kernel, "xfrm_state_migrate"));
+
+	return err ? err
+		   : bpf_program__set_autoload(skeleton->progs.watch_sa_migrate_install,
+					       has_function(kernel, "xfrm_state_migrate_install"));
+}
+
 int object_choose_programs(struct latchd_bpf *skeleton)
 {
 	struct btf *kernel = btf__load_vmlinux_btf();
@@ -172,6 +183,8 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 	if (!err)
 		err = bpf_program__set_autoload(skeleton->progs.watch_merge_list,
 						has_function(kernel, "skb_gro_receive_list"));
+	if (!err)
+		err = choose_migration(skeleton, kernel);
 	if (!err)
 		err = choose_netfilter(skeleton, kernel);
 	/* bpf/packet/typed.h. On Linux 6.2 and 6.3 the programs probe, as on 6.1: not tested there.

@@ -36,6 +36,8 @@ long bpf_map_delete_elem(const void *map, const void *key);
 void *bpf_ringbuf_reserve(const void *ring, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *record, __u64 flags);
 __u64 bpf_ktime_get_boot_ns(void);
+/* ctx: what the traced function has returned. */
+long bpf_get_func_ret(void *ctx, __u64 *value);
 __u64 bpf_ktime_get_ns(void);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
