@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""latchd's pinned maps, by bpftool: latches, SAs, drops, and the tables that latchd writes."""
+"""latchd's pinned maps: latches, SAs, drops, and the tables that latchd writes."""
 import os
 import zlib
 
 import abi
-from checks import run, run_json, until
+from bpf import Map
+from checks import run_json, until
 from host import GCM_NAME
 
 PIN = f"/sys/fs/bpf/latchd/v{abi.ABI_VERSION:d}"
@@ -15,17 +16,23 @@ def path(name):
     return f"{PIN}/maps/{name}"
 
 
+def open_map(name):
+    return Map(path(name))
+
+
 def dump(name):
+    """As an administrator reads it."""
     return run_json(f"bpftool -j map dump pinned {path(name)}")
 
 
 def update(name, key, value):
-    run(f"bpftool map update pinned {path(name)} key hex {bytes(key).hex(' ')}"
-        f" value hex {bytes(value).hex(' ')}")
+    with open_map(name) as found:
+        found.update(key, value)
 
 
 def delete(name, key):
-    run(f"bpftool map delete pinned {path(name)} key hex {bytes(key).hex(' ')}")
+    with open_map(name) as found:
+        found.delete(key)
 
 
 def index(number):
@@ -38,28 +45,30 @@ def forget_passes():
 
     The first word counts for all flows. Its upper half, so that no advance is lost in the lower one.
     """
-    (row,) = dump("flow_epochs")
-    value = bytearray(int(byte, 16) for byte in row["value"])
-    value[4:8] = (int.from_bytes(value[4:8], "little") + 1).to_bytes(4, "little")
-    update("flow_epochs", index(0), value)
+    with open_map("flow_epochs") as epochs:
+        value = bytearray(epochs.value(index(0)))
+        value[4:8] = (int.from_bytes(value[4:8], "little") + 1).to_bytes(4, "little")
+        epochs.update(index(0), value)
 
 
 class Row:
-    """An entry of a map: members by name, and the bytes of its key and value."""
+    """An entry of a map: the bytes of its key and value, and their members by name."""
 
-    table = layout = None
+    table = key_layout = layout = None
 
-    def __init__(self, row):
-        self.key, self.value = row["formatted"]["key"], row["formatted"]["value"]
-        self.raw_key, self.raw_value = (bytearray(int(byte, 16) for byte in row[part])
-                                        for part in ("key", "value"))
+    def __init__(self, key, value):
+        self.raw_key, self.raw_value = bytearray(key), bytearray(value)
 
     @classmethod
     def all(cls):
-        return [cls(row) for row in dump(cls.table)]
+        with open_map(cls.table) as found:
+            return [cls(*row) for row in found.rows()]
 
     def get(self, member):
         return abi.struct(self.layout).get(self.raw_value, member)
+
+    def key(self, member):
+        return abi.struct(self.key_layout).get(self.raw_key, member)
 
     def store(self, **members):
         """Writes the entry, with new values of these members of its word."""
@@ -74,7 +83,7 @@ class Row:
 
 
 class Latch(Row):
-    table, layout = "latches", "latch"
+    table, key_layout, layout = "latches", "latch_flow", "latch"
 
     state = property(lambda self: self.get("word.state"))
     reasons = property(lambda self: self.get("word.reasons"))
@@ -85,14 +94,14 @@ class Latch(Row):
     drops = property(lambda self: self.get("drops"))
     spawned = property(lambda self: self.get("spawned"))
     association = property(lambda self: self.get("association"))
-    netns = property(lambda self: self.key["netns"])
-    local_port = property(lambda self: self.key["local_port"])
-    remote_port = property(lambda self: self.key["remote_port"])
+    netns = property(lambda self: self.key("netns"))
+    local_port = property(lambda self: self.key("local_port"))
+    remote_port = property(lambda self: self.key("remote_port"))
     is_listener = property(lambda self: self.state == abi.LATCH_STATE_LISTENER)
 
     def address(self, end):
         """end: local_addr or remote_addr; 16 bytes"""
-        return abi.struct("latch_flow").get(self.raw_key, end)
+        return self.key(end)
 
     def __repr__(self):
         return (f"{self.local_port}-{self.remote_port} state {self.state} reasons {self.reasons:#x}"
@@ -101,17 +110,17 @@ class Latch(Row):
 
 
 class Sa(Row):
-    table, layout = "sas", "latch_sa"
+    table, key_layout, layout = "sas", "latch_sa_key", "latch_sa"
 
     state = property(lambda self: self.get("word.state"))
     serial = property(lambda self: self.get("word.serial"))
-    spi = property(lambda self: self.key["spi"])
-    netns = property(lambda self: self.key["netns"])
+    spi = property(lambda self: self.key("spi"))
+    netns = property(lambda self: self.key("netns"))
     source = property(lambda self: self.get("saddr"))
 
     def addresses(self):
         """{source, destination}, each of 16 bytes"""
-        return {self.source, abi.struct("latch_sa_key").get(self.raw_key, "daddr")}
+        return {self.source, self.key("daddr")}
 
     def bind(self, params):
         self.store(params=params, state=abi.LATCH_SA_BOUND)
@@ -197,8 +206,10 @@ def define_identity(number, text):
 
 def dropped(reason):
     """(sent, received) packets that were dropped for this reason"""
-    rows = dump("drops")[reason]["formatted"]["values"]
-    return [sum(cpu["value"][way] for cpu in rows) for way in ("egress", "ingress")]
+    count = abi.struct("latch_drop_count")
+    with open_map("drops") as found:
+        rows = found.per_cpu(index(reason))
+    return [sum(count.get(cpu, way) for cpu in rows) for way in ("egress", "ingress")]
 
 
 def drops(reason):
@@ -206,14 +217,15 @@ def drops(reason):
 
 
 def counter(number):
-    return sum(cpu["value"] for cpu in dump("counters")[number]["formatted"]["values"])
+    with open_map("counters") as found:
+        return sum(int.from_bytes(cpu, "little") for cpu in found.per_cpu(index(number)))
 
 
 def set_pending_limit(nanoseconds):
-    (row,) = dump("settings")
-    value = bytearray(int(byte, 16) for byte in row["value"])
-    abi.struct("latch_settings").put(value, "pending_limit", nanoseconds)
-    update("settings", index(0), value)
+    with open_map("settings") as settings:
+        value = bytearray(settings.value(index(0)))
+        abi.struct("latch_settings").put(value, "pending_limit", nanoseconds)
+        settings.update(index(0), value)
 
 
 def pins(folder):

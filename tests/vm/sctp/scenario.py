@@ -137,7 +137,7 @@ def paths_of(port):
     for latch in Latch.all():
         if port in (latch.local_port, latch.remote_port):
             ends = (latch.address("local_addr"), latch.address("remote_addr"))
-            found[tuple(address_text(latch.key["family"], end) for end in ends)] = latch
+            found[tuple(address_text(latch.key("family"), end) for end in ends)] = latch
     return found
 
 
