@@ -26,5 +26,7 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/sites.sh"
 # shellcheck source=tests/vm/lib/chaos.sh
 . "$TOP/tests/vm/lib/chaos.sh"
+# shellcheck source=tests/vm/lib/identities.sh
+. "$TOP/tests/vm/lib/identities.sh"
 # shellcheck source=tests/vm/lib/verdict.sh
 . "$TOP/tests/vm/lib/verdict.sh"
