@@ -76,8 +76,9 @@ def migrate_state(gate):
 
 
 def record_at(gate):
-    (sa,) = gate.sas()
-    return sa
+    found = gate.sas()
+    expect(len(found) == 1, f"the table has one SA of the gate of {gate.host.name}")
+    return found[0]
 
 
 def replace(gate, way):
