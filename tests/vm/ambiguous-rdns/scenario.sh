@@ -51,7 +51,7 @@ subject_of() {
 topology dpd=300s
 for kind in "${!SUBJECT[@]}"; do
 	sign "$kind" "${SUBJECT[$kind]}" "keyUsage=digitalSignature"
-	IDENTITY[$kind]="asn1dn:#$(subject_of "$kind")"
+	identify "$kind" "asn1dn:#$(subject_of "$kind")"
 done
 begin_identities
 accept "$NAME"

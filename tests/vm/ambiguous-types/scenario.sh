@@ -14,10 +14,9 @@
 # expect: clean
 
 readonly TEXT=alice@acme.example
-# KIND: its identity in swanctl.conf, and in the certificate for openssl.
-IDENTITY=(
-	[mail]="rfc822:$TEXT" [host]="fqdn:$TEXT" [uri]="uri:$TEXT"
-	[key]="keyid:$TEXT"
+# KIND: its id in swanctl.conf, and its name in the certificate, for openssl.
+declare -A ID=(
+	[mail]="rfc822:$TEXT" [host]="fqdn:$TEXT" [uri]="uri:$TEXT" [key]="keyid:$TEXT"
 	[address]=10.9.0.2 [address-text]="fqdn:10.9.0.2"
 )
 declare -A EXTENSION=(
@@ -34,6 +33,7 @@ printed() {
 topology dpd=300s
 for type in "${!EXTENSION[@]}"; do
 	sign "$type" "/O=Latch/CN=$type" "${EXTENSION[$type]}"
+	identify "$type" "${ID[$type]}"
 done
 begin_identities
 accept $TEXT

@@ -5,10 +5,14 @@
 #
 #	W ----- one connection, its remote id changes ----- C, as each KIND of the scenario
 #
-# The scenario fills IDENTITY[KIND], the id in swanctl.conf, and makes $RUN/KIND.pem, a certificate for
-# C's key; printed KIND is charon's text.
+# The scenario gives each KIND its id and its certificate; printed KIND is charon's text.
 
 declare -A IDENTITY=()
+
+# identify KIND ID: its id in swanctl.conf.
+identify() {
+	IDENTITY[$1]=$2
+}
 
 # sign KIND SUBJECT EXTENSION: a certificate for C's key with this subject, in openssl's form.
 sign() {
