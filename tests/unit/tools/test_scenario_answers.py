@@ -248,7 +248,7 @@ class Answers(unittest.TestCase):
 
     def concluded(self, name, status, oracle='{"leaks":[],"blind":[]}'):
         self.put("run/found.json", oracle)
-        text = ('set +e\n. "%s/tests/vm/lib/harness" "$LATCHD_TEST_RUN/results"\nmkdir -p "$APPS"\n'
+        text = ('set +e\n. "%s/tests/vm/lib/conclude"\nmkdir -p "$APPS"\n'
                 'ask_oracle() { cp "$RUN/found.json" "$RUN/oracle.json"; }\n'
                 'conclude %s %d 2>/dev/null\n' % (TOP, name, status))
         return self.bash(text, "")[0].stdout.rstrip("\n").split("\t")

@@ -8,6 +8,7 @@ Every socket that a Host opens does not block.
 import ctypes
 import fcntl
 import os
+import re
 import socket
 import struct
 import sys
@@ -86,9 +87,12 @@ class Host:
             return int.from_bytes(made.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), sys.byteorder)
 
     def addresses(self):
-        """Each in 16 bytes, as in latchd's maps."""
-        return {address_bytes(each["local"]) for device in self.ip_json("addr")
-                for each in device["addr_info"]}
+        """Each in 16 bytes, as in latchd's maps. From /proc: ip takes half a second in the guest."""
+        trie, six = self.inside(lambda: [read(f"/proc/thread-self/net/{name}")
+                                         for name in ("fib_trie", "if_inet6")])
+        four = re.findall(r"\|-- ([0-9.]+)\n +/32 host LOCAL", trie)
+        return {address_bytes(each) for each in four} | {bytes.fromhex(line[:32])
+                                                         for line in six.splitlines()}
 
     def add_address6(self):
         self.ip(f"addr add {self.address6}/64 dev {self.device} nodad")
@@ -156,6 +160,11 @@ W = Host("w", "10.9.0.1", "fd09::1")
 C = Host("c", "10.9.0.2", "fd09::2")
 W.peer, C.peer = C, W
 HOSTS = (W, C)
+
+
+def read(path):
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def enter(namespace):

@@ -97,3 +97,8 @@ product_of() {
 		echo "$BUILD_DIR"
 	fi
 }
+
+# is_program SCENARIO: it is in Python, and makes its own topology.
+is_program() {
+	[[ ${SCENARIO_FILE[$1]} = *.py ]]
+}
