@@ -9,7 +9,7 @@
 #	comma      [O=Acme][CN="Alice, OU=IT"]     prints as plain
 #	together   [O=Acme + CN=Alice][OU=IT]      prints as plain, one RDN with two values
 #	quote      [O=Acme][CN="\"Alice\""][OU=IT]
-#	unnamed    [O=Acme][role=Alice][OU=IT]     prints the type as bytes
+#	unnamed    [O=Acme][businessCategory=Alice][OU=IT], prints the type as bytes
 #	bell       [O=Acme][CN="Al\ace"][OU=IT]    prints "Al?ce"
 #
 # Under %any, and under two wildcards, none is attributed. Under its exact text plain is attributed, and
@@ -24,13 +24,13 @@ readonly NAME="O=Acme, CN=Alice, OU=IT"
 declare -A SUBJECT=(
 	[plain]="/O=Acme/CN=Alice/OU=IT" [comma]="/O=Acme/CN=Alice, OU=IT"
 	[together]="/O=Acme+CN=Alice/OU=IT" [quote]='/O=Acme/CN="Alice"/OU=IT'
-	[unnamed]="/O=Acme/role=Alice/OU=IT" [bell]=$'/O=Acme/CN=Al\ace/OU=IT'
+	[unnamed]="/O=Acme/businessCategory=Alice/OU=IT" [bell]=$'/O=Acme/CN=Al\ace/OU=IT'
 )
 
 printed() {
 	case $1 in
 	quote) echo 'O=Acme, CN="Alice", OU=IT' ;;
-	unnamed) echo "O=Acme, 55:04:48=Alice, OU=IT" ;;
+	unnamed) echo "O=Acme, 55:04:0f=Alice, OU=IT" ;;
 	bell) echo "O=Acme, CN=Al?ce, OU=IT" ;;
 	*) echo "$NAME" ;;
 	esac
