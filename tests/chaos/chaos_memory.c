@@ -11,7 +11,7 @@
  *
  *	LATCHD_CHAOS_SEED (1)
  */
-#include "truth.h"
+#include "expected.h"
 
 #include <sanitizer/allocator_interface.h>
 #include <setjmp.h>

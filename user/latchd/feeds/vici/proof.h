@@ -67,9 +67,9 @@ enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_state
 /* Does the administrator state something of identities under this connection? */
 bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name);
 
-/* The doubt about an identity, with what the IKE_SA itself shows and what the administrator states:
- * a fixed text with the next step; NULL = none. */
-const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
-				const struct feed_statements *statements, enum vici_proof proof);
+/* Why an identity is unproven, with what the IKE_SA itself shows and what the administrator states:
+ * a fixed text with the next step; NULL = it is proven. */
+const char *vici_identity_unproven(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+				   const struct feed_statements *statements, enum vici_proof proof);
 
 #endif

@@ -32,10 +32,10 @@ struct sa_groups_share;
 
 /* Which groups are its rivals: sa_group_rivals.h. */
 struct sa_group_rivals {
-	struct sa_group *witness;    /* a group with other params, for a flow that the kernel may
+	struct sa_group *rival;	   /* a group with other params, for a flow that the kernel may
 					give either; NULL: none is known */
-	struct sa_group *witness_of; /* the first of those that have this one as their witness */
-	struct sa_group *next, *previous; /* of the same witness */
+	struct sa_group *rival_of; /* the first of those that have recorded this one */
+	struct sa_group *next, *previous; /* with the same rival recorded */
 	bool undecided;			  /* it is not compared with all others yet */
 	bool meets;    /* the others have not been compared with it either; else it only seeks */
 	bool shown;    /* whether it was contested when its members last got their marks */

@@ -10,7 +10,7 @@
 
 bool sa_group_rivals_contested(const struct sa_group *group)
 {
-	return group->rivals.witness || group->rivals.undecided;
+	return group->rivals.rival || group->rivals.undecided;
 }
 
 /* ---- stale marks */
@@ -54,22 +54,22 @@ static void tell(struct sa_groups *groups, struct sa_group *group)
 	sa_groups_note_stale(groups, group);
 }
 
-/* ---- witnesses */
+/* ---- recorded rivals */
 
-static void set_witness(struct sa_group *group, struct sa_group *witness)
+static void record_rival(struct sa_group *group, struct sa_group *rival)
 {
-	group->rivals.witness = witness;
-	DL_APPEND2(witness->rivals.witness_of, group, rivals.previous, rivals.next);
+	group->rivals.rival = rival;
+	DL_APPEND2(rival->rivals.rival_of, group, rivals.previous, rivals.next);
 }
 
-static void clear_witness(struct sa_group *group)
+static void clear_rival(struct sa_group *group)
 {
-	struct sa_group *witness = group->rivals.witness;
+	struct sa_group *rival = group->rivals.rival;
 
-	if (!witness)
+	if (!rival)
 		return;
-	DL_DELETE2(witness->rivals.witness_of, group, rivals.previous, rivals.next);
-	group->rivals.witness = NULL;
+	DL_DELETE2(rival->rivals.rival_of, group, rivals.previous, rivals.next);
+	group->rivals.rival = NULL;
 }
 
 /* ---- the groups that are not decided */
@@ -112,14 +112,14 @@ static void end_search(struct sa_groups *groups, struct sa_group *group)
 	group->rivals.undecided = group->rivals.meets = false;
 }
 
-/* Those that have it as their witness may have another one. */
-static void release_wards(struct sa_groups *groups, struct sa_group *group)
+/* Those that have recorded it may have another rival. */
+static void search_other_rivals(struct sa_groups *groups, struct sa_group *group)
 {
-	struct sa_group *ward;
+	struct sa_group *other;
 
-	while ((ward = group->rivals.witness_of)) {
-		clear_witness(ward);
-		begin_search(groups, ward, false);
+	while ((other = group->rivals.rival_of)) {
+		clear_rival(other);
+		begin_search(groups, other, false);
 	}
 }
 
@@ -185,15 +185,15 @@ static void note_visit(struct sa_group *group, const struct sa_group *other)
 
 /*
  * Do both know all that a comparison could tell? One that only seeks was compared with all others
- * before: those without a witness are none of its rivals.
+ * before: those without a recorded rival are none of its rivals.
  */
 static bool has_nothing_to_tell(const struct sa_group *group, const struct sa_group *other)
 {
 	bool meets = group->rivals.meets || other->rivals.undecided;
 
 	return other->params == group->params || has_met(group, other) ||
-	       (group->rivals.witness && other->rivals.witness) ||
-	       (!meets && (group->rivals.witness || !other->rivals.witness));
+	       (group->rivals.rival && other->rivals.rival) ||
+	       (!meets && (group->rivals.rival || !other->rivals.rival));
 }
 
 static int meet(void *context, struct sa_group *other)
@@ -207,10 +207,10 @@ static int meet(void *context, struct sa_group *other)
 	meeting->groups->work++;
 	if (has_nothing_to_tell(group, other) || !are_rivals(meeting->groups, group, other))
 		return meeting->groups->work >= meeting->work_end;
-	if (!group->rivals.witness)
-		set_witness(group, other);
-	if (!other->rivals.witness)
-		set_witness(other, group);
+	if (!group->rivals.rival)
+		record_rival(group, other);
+	if (!other->rivals.rival)
+		record_rival(other, group);
 	tell(meeting->groups, other);
 	return meeting->groups->work >= meeting->work_end;
 }
@@ -310,8 +310,8 @@ void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
 void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group)
 {
 	end_search(groups, group);
-	clear_witness(group);
-	release_wards(groups, group);
+	clear_rival(group);
+	search_other_rivals(groups, group);
 	decide_at_once(groups);
 }
 
@@ -340,8 +340,8 @@ void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
 	{
 		if (group->members->netns != netns || !is_concerned(group, change))
 			continue;
-		clear_witness(group);
-		release_wards(groups, group);
+		clear_rival(group);
+		search_other_rivals(groups, group);
 		begin_search(groups, group, true);
 	}
 	decide_at_once(groups);

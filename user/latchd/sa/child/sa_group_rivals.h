@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which groups are contested: each has one rival as its witness, if there is any. Comparisons are
+ * Which groups are contested: each has one rival recorded, if there is any. Comparisons are
  * work that peers choose, so they are made in turns. A group that is not compared with all others
  * yet counts as contested.
  */

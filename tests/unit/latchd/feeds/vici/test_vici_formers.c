@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connections with doubts: they end after two lists without an IKE_SA in doubt, unless traps last.
+/* Unproven connections: they end after two lists without an unproven IKE_SA, unless traps last.
  */
 #include <criterion/criterion.h>
 
@@ -77,7 +77,7 @@ Test(vici_formers, a_connection_that_is_listed_with_traps_later_never_ends_and_a
 	vici_formers_note(&formers, 6, false);
 	cr_expect(vici_formers_trap(&formers, 5));
 	cr_expect_not(vici_formers_trap(&formers, 5), "it is known");
-	cr_expect_not(vici_formers_trap(&formers, 7), "it is in no doubt");
+	cr_expect_not(vici_formers_trap(&formers, 7), "it is not unproven");
 	sweep();
 	sweep();
 	sweep();
