@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The events of contradictions.h while memory is short: in each step of the sweep the n-th
+ * The events of contradictions.h while memory is short. In each step of the sweep the n-th
  * allocation of latchd fails, and in every third step the 50 after it, too.
  *
  *	step 0 .. 35 ---> n, spread over a start and a run ---> malloc() = NULL ---> latchd

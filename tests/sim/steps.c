@@ -13,9 +13,9 @@
 
 #define TASKS_MAX 64
 /*
- * The peer chooses the outbound SPI, and may choose another peer's: few, so that they are used
- * again, also while a report of the former CHILD_SA is under way. The kernel chooses the inbound
- * SPI at random, and never the same twice.
+ * The peer chooses the outbound SPI, and may choose another peer's. There are few, so that they are
+ * used again, also while a report of the former CHILD_SA is under way. The kernel chooses the
+ * inbound SPI at random, and never the same twice.
  */
 #define SPIS	       12
 #define SPI_IN_FIRST   0xc0000000

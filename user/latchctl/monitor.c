@@ -43,7 +43,7 @@ static bool is_bare(const char *text)
 				       "0123456789._:/+,-[]") == strlen(text);
 }
 
-/* Quotes every text with other than bare characters: a peer chooses its ID, and an ID such as
+/* Quotes every text with other than bare characters. A peer chooses its ID, and an ID such as
  * "c got=d" must not look like further members. */
 static void print_quoted(FILE *out, const char *text)
 {

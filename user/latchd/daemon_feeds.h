@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The feeds of the configuration. A change of them has two steps: the one that can fail makes the
- * new feeds, the other one takes them and ends those that are no longer configured.
+ * The feeds of the configuration. A change of them has two steps. The one that can fail makes the
+ * new feeds. The other one takes them and ends those that are no longer configured.
  */
 #ifndef LATCHD_DAEMON_FEEDS_H
 #define LATCHD_DAEMON_FEEDS_H

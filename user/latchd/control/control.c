@@ -179,8 +179,9 @@ static bool client_next_part(struct client *client)
 }
 
 /*
- * Sends as much as the socket takes, of an answer in parts at most the part that waits and the next
- * one: other clients get their turn. Frees the client when its answer is sent or the peer closed.
+ * Sends as much as the socket takes. Of an answer in parts that is at most the part that waits and
+ * the next one. Other clients get their turn. Frees the client when its answer is sent or the peer
+ * closed.
  */
 static void client_flush(struct client *client)
 {

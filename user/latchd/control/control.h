@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The control socket's service. A client sends one line: "status", "list", "sa", "audit",
- * "monitor", "explain ID", "explain FLOW", or as root "break ID", "heal ID", "close ID",
+ * "monitor", "explain ID" or "explain FLOW". As root it may send "break ID", "heal ID", "close ID",
  * "mode audit" or "mode enforce". The
  * answer is one JSON document and the end of the stream. The answer to "monitor" is one object a
  * line until the client closes. An error is one object with "error" (for people) and "code".

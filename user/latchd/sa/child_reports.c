@@ -13,7 +13,7 @@
 #include "latchd/sa/binding/sa_ends.h"
 
 /*
- * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
+ * SPIs are reused. Only the inbound SPI is chosen by this host. So only a new inbound SA,
  * which the key manager reports now, makes a known pair a new CHILD_SA.
  */
 static bool is_replaced(const struct attribution *a, const struct child_sa *child,
@@ -351,7 +351,7 @@ static void settle_missing(struct attribution *a, struct child_sa *child)
 
 /*
  * An SA that an earlier latchd bound and that is not in the first snapshot starts no latch, and
- * conflicts with none: it must no longer be BOUND when others become so.
+ * conflicts with none. It must no longer be BOUND when others become so.
  */
 static int sync(struct attribution *a, struct key_manager *key_manager)
 {

@@ -261,7 +261,7 @@ void spd_watch_edited(struct spd_watch *watch, uint64_t netns)
 }
 
 /*
- * The first latch of a namespace counts as an edit there: edits before it were left aside, and one
+ * The first latch of a namespace counts as an edit there. Edits before it were left aside. One
  * right after their last event has no event of its own.
  */
 void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the cgroup gate remembers of a socket: a steady flow is checked in full once, and again
+ * What the cgroup gate remembers of a socket. A steady flow is checked in full once, and again
  * after each change that the check could see. Nothing that has passed before passes after such a
  * change.
  *

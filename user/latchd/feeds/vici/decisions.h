@@ -2,7 +2,7 @@
 /*
  * What is decided of each authenticated IKE_SA of one charon: class and proof of its peer.
  *
- * It is decided once, when the IKE_SA is first seen, and never again: a connection
+ * It is decided once, when the IKE_SA is first seen, and never again. A connection
  * that is reloaded later says nothing about a peer that authenticated before.
  * Names are keyed hashes: of the connection, and of the connection and the identity.
  */

@@ -19,7 +19,7 @@
 #define SA_GROUPS_SHARE_MAX (2 * SA_GROUPS_PARAMS_MAX)
 /*
  * CHILD_SAs of one peer. With two SAs each they are half of what the SAs of one remote address may
- * have: the other half is for the other peers there. In a rekey of all each is there twice, so that
+ * have. The other half is for the other peers there. In a rekey of all each is there twice, so that
  * one with new selectors is admitted up to half of them only.
  */
 #define SA_GROUPS_PEER_MAX     4096

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An IKE_SA without proof, and another that may continue it: authenticated again by this
+ * An IKE_SA without proof, and another that may continue it. It was authenticated again by this
  * host under the former connection, rekeyed while no latchd ran, or listed before its
  * event. And the ordinary IKE_SA beside it, which stays proven.
  */
