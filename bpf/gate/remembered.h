@@ -2,7 +2,7 @@
 /*
  * The fast path of the cgroup gate. Each direction of a socket remembers the last packet that
  * passed after a check in full. It has its flow, and its SA or that it was in clear. The next
- *packet passes at once if it equals that one, and if nothing has changed that the check read:
+ * packet passes at once if it equals that one, and if nothing has changed that the check read:
  *
  *	what has changed						what then misses
  *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow

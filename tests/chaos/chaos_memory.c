@@ -6,7 +6,7 @@
  *	step 0 .. 35 ---> n, spread over a start and a run ---> malloc() = NULL ---> latchd
  *
  * latchd goes on and converges when memory is there again, and nothing has leaked. Or it ends with
- *a clear error, and a latchd with memory takes over the maps and converges. At no time a latch is
+ * a clear error, and a latchd with memory takes over the maps and converges. At no time a latch is
  * established beside a conflicting SA.
  *
  *	LATCHD_CHAOS_SEED (1)
