@@ -87,7 +87,7 @@ impostor_takes_over
 need 60 "D decrypts a part of C's stream" decrypted d W-TO-C
 need 60 "latchctl audit names both peers and the reason" audit_seen \
 	'.rule == "patient" and .reason == "broken" and .reasons == ["sa-conflict"] and
-	 .peer.id == "c.example" and .got.id == "d.example" and .flows == 1 and .packets > 0'
+	 .peer.id == "c.example" and .sa_peer.id == "d.example" and .flows == 1 and .packets > 0'
 need 60 "latchctl audit has the flow without a rule, too" audit_seen \
 	'.rule == null and .reason == "broken" and .peer.id == "c.example" and .flows >= 1'
 latch_seen "$(at w 7000) and .state == \"broken\" and .audited" || fail "no audited latch of W"

@@ -41,8 +41,8 @@ need_reset() {
 need_broken() {
 	need 30 "latchctl monitor reports the broken latch" event_seen \
 		'.event == "latch-broken" and
-		 (.want | tostring | contains("c.example")) and
-		 (.got | tostring | contains("d.example"))'
+		 (.expected | tostring | contains("c.example")) and
+		 (.actual | tostring | contains("d.example"))'
 	log "latchctl monitor: latched to c.example, broken by d.example"
 }
 

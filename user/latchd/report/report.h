@@ -79,7 +79,7 @@ bool report_sa(struct json_writer *w, const struct report_source *source,
 	       struct map_cursor *cursor);
 
 /*
- * One event, with "time" (of a kernel event its own) and "event" first. "want" and "got"
+ * One event, with "time" (of a kernel event its own) and "event" first. "expected" and "actual"
  * of a latch broken without a request are the latch's params and those of the conflicting SA. null:
  * there is none, or they are not known. They have both identities, and of the rest what differs.
  * "policy" decides over the flow now. "by" requested the change. False: the kind has no event, and
