@@ -116,7 +116,7 @@ need_mode enforce
 [ "$(status '.attention[] | select(.code == "mode-differs").object')" = mode ] ||
 	fail "latchctl status does not show that the mode differs"
 [ "$(status_code)" != 6 ] || fail "exit status of audit mode under enforcement"
-grep -q "mode = audit of the configuration not taken" "$LATCHD_LOG" || fail "no line in the log"
+grep -q "mode audit not set (enforcement is in force)" "$LATCHD_LOG" || fail "no line in the log"
 need_blocked "after a restart with mode = audit"
 note "in audit mode D decrypted $(decrypted_times d W-TO-C) lines and latchctl audit named both" \
 	"peers; under enforcement W was reset and D decrypted nothing more"

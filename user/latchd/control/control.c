@@ -172,7 +172,8 @@ static bool client_next_part(struct client *client)
 		err = control_queue_take(&client->queue, &client->writer);
 	if (!err)
 		return true;
-	log_error("control", "client: cannot write the answer: %s; connection closed",
+	log_error("control",
+		  "answer not written (%s): client of the control socket; connection closed",
 		  strerror(-err));
 	client_free(client);
 	return false;
@@ -221,8 +222,10 @@ static void client_answer(struct client *client, struct json_writer *w)
 	if (!err)
 		err = control_queue_take(&client->queue, w);
 	if (err) {
-		log_error("control", "client: cannot write the answer: %s; connection closed",
-			  strerror(-err));
+		log_error(
+			"control",
+			"answer not written (%s): client of the control socket; connection closed",
+			strerror(-err));
 		client_free(client);
 		return;
 	}
@@ -445,7 +448,7 @@ static struct client *client_new(struct control *control, int fd, enum control_p
 static void refuse_connection(int fd, const char *line)
 {
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		log_debug("control", "client: cannot send the rejection: %m");
+		log_debug("control", "rejection not sent (%m): client of the control socket");
 	close(fd);
 }
 
@@ -469,7 +472,7 @@ static void pause_accepting(struct control *control)
 {
 	if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 		return;
-	log_warn("control", "client: cannot accept: %m; next attempt in %d ms",
+	log_warn("control", "client not accepted (%m): control socket; next attempt in %d ms",
 		 CONTROL_ACCEPT_PAUSE_MS);
 	loop_fd_modify(control->loop, control->socket.fd, 0);
 	loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);

@@ -411,7 +411,7 @@ void child_reports_list_end(void *context, struct feed *feed)
 		bind_list(a, key_manager, first);
 		return;
 	}
-	log_warn(NULL, "feed %s: its first list has no effect (%s); asking for another in 1 s",
+	log_warn(NULL, "first list of feed %s not applied (%s); asking for another in 1 s",
 		 feed->name, strerror(-err));
 	key_manager->list_failed = true;
 	loop_timer_arm(&a->settle, CHECK_RETRY_MS);

@@ -83,12 +83,12 @@ static void warn_of_file(const struct vici_feed *vici, int err)
 			 "peers of earlier IKE_SAs count by the connections of that time",
 			 vici->feed.name, strerror(-err), file->path);
 	else if (file->file && file->exposed)
-		log_warn(
-			"vici",
-			"decisions of feed %s unsafe (others can replace %s): its proofs do not "
-			"count, and unproven connections may be lost; make its folder writable for root "
-			"only",
-			vici->feed.name, file->path);
+		log_warn("vici",
+			 "decisions of feed %s unsafe (others can replace %s): its proofs do not "
+			 "count, and unproven connections may be lost; make its "
+			 "folder writable for root "
+			 "only",
+			 vici->feed.name, file->path);
 }
 
 /*
@@ -235,8 +235,8 @@ struct feed *feed_vici_new(struct loop *loop, const char *name, const char *sock
 	vici->session.dispatch.finder.statements = *statements;
 	err = path_watch_start(&vici->watch, loop, vici->socket_path, on_socket_appeared, vici);
 	if (err)
-		log_debug("vici", "feed %s cannot watch %s (%s); retrying on a timer only", name,
-			  socket_path, strerror(-err));
+		log_debug("vici", "feed %s without a watch of %s (%s); retrying on a timer only",
+			  name, socket_path, strerror(-err));
 	/* From the loop: no callback comes before the caller has the feed. */
 	loop_timer_init(loop, &vici->retry, try_to_connect, vici);
 	loop_timer_arm(&vici->retry, 0);
