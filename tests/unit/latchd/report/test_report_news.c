@@ -462,7 +462,7 @@ Test(report_news, policy_changed_names_the_network_namespace)
 	expect_json("netns", "4026531840");
 }
 
-Test(report_news, what_audit_mode_lets_pass_is_named_so)
+Test(report_news, events_show_that_audit_mode_lets_packets_pass)
 {
 	struct latch_event event = {.type = LATCH_EVENT_REFUSED, .flow = w_to_c(), .audited = 1};
 	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);

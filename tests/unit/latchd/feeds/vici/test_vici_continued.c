@@ -457,7 +457,7 @@ Test(vici_continued, a_proven_ike_sa_stays_proven_for_a_changed_feed)
 	cr_expect_eq(trace_count("up " DN " 00000071 pubkey"), 1);
 }
 
-Test(vici_continued, what_found_no_room_finds_none_under_a_changed_feed)
+Test(vici_continued, an_ike_sa_without_room_finds_none_under_a_changed_feed)
 {
 	start_with("public key", ANY);
 	session()->dispatch.finder.memory.unnoted = session()->dispatch.finder.unnoted = 70;

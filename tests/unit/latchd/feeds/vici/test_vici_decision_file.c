@@ -201,7 +201,7 @@ Test(vici_decision_file, the_last_of_many_ike_sas_of_a_peer_has_its_decision)
 	cr_expect_eq(vici_decisions_room(&memory.decisions, 5, 6), 0, "the others may have ended");
 }
 
-Test(vici_decision_file, the_next_latchd_knows_what_found_no_room)
+Test(vici_decision_file, the_next_latchd_has_the_number_of_an_ike_sa_without_room)
 {
 	cr_assert_eq(open_as(CHARON), 0);
 	memory.unnoted = 17;

@@ -22,7 +22,7 @@ static int set(uint32_t id, enum vici_proof proof, uint64_t connection, uint64_t
 	return vici_decisions_set(&decisions, id, &decision);
 }
 
-Test(vici_decisions, the_first_decision_stays)
+Test(vici_decisions, the_first_decision_on_an_ike_sa_stays)
 {
 	const struct vici_decision *decision;
 
@@ -206,7 +206,7 @@ Test(vici_decisions, a_connection_with_a_full_file_leaves_the_rest_to_others_aft
 	}
 }
 
-Test(vici_decisions, what_a_file_has_counts_for_no_share_until_a_list_shows_it)
+Test(vici_decisions, a_decision_of_a_file_counts_for_no_share_until_a_list_shows_its_ike_sa)
 {
 	const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
 	uint32_t id;

@@ -38,7 +38,7 @@ Test(vici_formers, a_connection_ends_after_two_lists_without_it)
 	cr_expect_not(sweep());
 }
 
-Test(vici_formers, a_list_that_shows_it_starts_the_count_again)
+Test(vici_formers, a_list_with_an_unproven_connection_starts_its_count_again)
 {
 	vici_formers_note(&formers, 5, false);
 	vici_formers_await(&formers, 5);
@@ -105,7 +105,7 @@ Test(vici_formers, without_room_every_connection_counts)
 	cr_expect_eq(vici_formers_stands_for(&formers, 7), 7);
 }
 
-Test(vici_formers, what_found_no_room_ends_after_two_lists_without_it)
+Test(vici_formers, connections_without_room_end_after_two_lists_without_them)
 {
 	fill();
 	sweep();
@@ -122,7 +122,7 @@ static void take(void *context, uint64_t connection, bool traps)
 	vici_formers_note(context, connection, traps);
 }
 
-Test(vici_formers, what_found_no_room_counts_for_the_next_latchd)
+Test(vici_formers, connections_without_room_count_for_the_next_latchd)
 {
 	struct vici_formers next = {0};
 

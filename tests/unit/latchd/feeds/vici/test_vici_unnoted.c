@@ -197,7 +197,7 @@ Test(vici_unnoted, a_number_counts_only_after_the_first_list)
 	cr_expect_eq(trace_count("up " DN), 0);
 }
 
-Test(vici_unnoted, the_next_latchd_refuses_it_too)
+Test(vici_unnoted, the_next_latchd_refuses_an_ike_sa_without_room_too)
 {
 	char *path = text_of("%s", scratch_path("here.decisions"));
 
