@@ -6,7 +6,7 @@
 #
 # A default route into one tunnel beside a more specific tunnel. The order of W's policies
 # tells both apart: connections to either work while both are up. Then C vanishes and D takes C's
-# address as well, with D's own identity, under the same policy: C's connection is reset, D
+# address as well, with D's own identity, under the same policy. C's connection is reset, D
 # decrypts nothing of it, and the branch's connection goes on.
 #
 # touches: sa gate latch spd

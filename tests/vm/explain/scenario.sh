@@ -5,9 +5,9 @@
 #	    \
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
-# latchctl explain names the cause of each: an established latch, one that has ended, a
-# connection that a rule does not latch, one in clear, one that does not exist yet, and a
-# connect() that a rule refuses. Then D takes C's address: a latch that waits is broken,
+# latchctl explain names the cause of each. There are an established latch, one that has ended, a
+# connection that a rule does not latch, one in clear and one that does not exist yet. The last is a
+# connect() that a rule refuses. Then D takes C's address. A latch that waits is broken,
 # one that resets has ended, and explain names both peers; a new connection is contested.
 #
 # touches: control report history explain latchctl

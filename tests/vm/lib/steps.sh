@@ -99,7 +99,7 @@ established_at_least() {
 }
 
 # C has no rekeyed CHILD_SA left. charon keeps a rekeyed one for a while and moves it to the next
-# IKE_SA, where it stays forever; as long as it is there charon does not authenticate again.
+# IKE_SA, where it stays forever. As long as it is there charon does not authenticate again.
 no_old_children() {
 	local listed
 

@@ -7,7 +7,7 @@
 #
 # A flood of unprotected IKE notifies and ICMP errors in C's name breaks no latch.
 # INITIAL_CONTACT of a host that is authenticated as c.example breaks the latch, although the
-# new SA is congruent with it: no host receives the rest of W's stream.
+# new SA is congruent with it. No host receives the rest of W's stream.
 #
 # touches: feeds vici latch sa
 # run: conformance

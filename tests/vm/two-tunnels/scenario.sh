@@ -6,7 +6,7 @@
 #
 # Two route-based tunnels of one gateway, distinguished by the interface id only. Both carry
 # connections at the same time, in both directions, and a rekey of one disturbs neither. Then W's
-# route to C's address leads into D's tunnel: D gets not one byte of C's stream, and the latch breaks,
+# route to C's address leads into D's tunnel. D gets not one byte of C's stream, and the latch breaks,
 # as it does when C's device is deleted and W's SAs are no longer distinguished.
 #
 # touches: sa gate latch spd
