@@ -6,7 +6,8 @@
 #ifndef LATCHD_CONTROL_CONTROL_CLIENT_H
 #define LATCHD_CONTROL_CONTROL_CLIENT_H
 
-#include "latchd/control/control.h"
+#include "common/loop.h"
+#include "latchd/control/control_handlers.h"
 #include "latchd/control/control_queue.h"
 #include "latchd/control/control_socket.h"
 
