@@ -90,7 +90,7 @@ static OWN_FRAME int control_forget_peer(struct latch_control *c)
 }
 
 /*
- * An SCTP socket keeps no state: without the closed latch, its next packet would be the first of
+ * An SCTP socket keeps no state. Without the closed latch, its next packet would be the first of
  * the path and would create a new latch. The closed latch has no peer.
  */
 static __always_inline void keep_closed(struct latch *latch, union latch_word was)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A connection that a listener has just accepted, and the latch that it ought to have. */
+/* A connection that a listener has just accepted, and the latch that it requires. */
 #ifndef LATCH_BPF_DB_ACCEPTED_H
 #define LATCH_BPF_DB_ACCEPTED_H
 

@@ -89,7 +89,7 @@ static __always_inline void advance_place(void *table, __u16 place)
 }
 
 /*
- * The flow had no latch and has one, or had an ESTABLISHED latch and has it no more, or the memory
+ * The latch of the flow is new, or is no longer ESTABLISHED. Or the memory
  * of its latch may be another's. Other changes need no epoch: no pass under another latch is
  * remembered, and none of a LISTENER.
  */

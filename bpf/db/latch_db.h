@@ -93,7 +93,7 @@ static __always_inline int is_silent(const struct latch *latch)
 
 /*
  * The flow may be one that passes in clear. A gate that finds the latch while another direction of
- * its socket still remembers that would pass what the latch forbids: hence the first of the two.
+ * its socket still remembers that would pass what the latch forbids. Hence the first of the two.
  */
 static __always_inline int latch_announce(const struct latch_flow *flow, const struct latch *latch)
 {
@@ -311,8 +311,8 @@ static __always_inline enum latch_control_result latch_step(const struct latch_f
 }
 
 /*
- * Deletes a CLOSED latch. Several processors may be about to delete it, and after the first a new
- * latch may be there: only the one that takes the id deletes. Non-zero: this one did.
+ * Deletes a CLOSED latch. Several processors may be about to delete it. After the first a new latch
+ * may be there: only the one that takes the id deletes. Non-zero: this one did.
  */
 static __always_inline int latch_take_out(const struct latch_flow *flow, struct latch *latch,
 					  __u64 id)

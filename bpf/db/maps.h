@@ -128,7 +128,7 @@ struct events_map {
 
 /*
  * See epochs.h. A table is one entry, so that one lookup finds all. With its map it has less than
- * 32 KiB, which the kernel allocates in the direct mapping: a page of vmalloc would cost each
+ * 32 KiB, which the kernel allocates in the direct mapping. A page of vmalloc would cost each
  * packet a TLB miss.
  */
 struct epochs {

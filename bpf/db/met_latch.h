@@ -11,8 +11,8 @@
 
 /*
  * latch: NULL if it ended before. It may be gone by now, too. Another processor may then have found
- * the flow without a latch and the socket without this mark, and have remembered a pass in clear:
- * hence an epoch of its own.
+ * the flow without a latch and the socket without this mark, and remembered a pass in clear. Hence
+ * an epoch of its own.
  */
 static __always_inline void met_latch(struct socket_verdict *v, const struct latch_flow *flow,
 				      const struct latch *latch)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Limits the entries that any local user can create, without an SA that a key manager attributes,
- * from the network namespaces of a new user namespace. These entries may fill a part of a table,
+ * Limits the entries that any local user can create from the network namespaces of a new user
+ * namespace. No key manager attributes an SA there. These entries may fill a part of a table,
  * never all of it.
  */
 #ifndef LATCH_BPF_DB_QUOTA_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A map deletes and replaces by key, whatever entry has the key by then: an expiry timer, a request
+ * A map deletes and replaces by key, whatever entry has the key by then. An expiry timer, a request
  * of the key manager and latchd may all change one key at a time. So the processor that is to
  * delete or replace an entry claims it first, by its serial, and the others leave it alone. The
  * memory of a deleted entry may be another SA's at once: only a claim allows plain writes to it.

@@ -4,7 +4,7 @@
  * only CREATE_CHILD_SA for each pair of them. Before Linux 6.10 the kernel does not say which of
  * the two addresses is remote, so both count, in any order. An IPv6 address counts as its /64.
  *
- * The counts are in slots of a hash. A slot that is full by another pair is improbable, as at most
+ * The counts are in slots of a hash. A slot that is full by another pair is improbable. At most
  * four slots are full at once, and peers do not know the seed.
  */
 #ifndef LATCH_BPF_DB_SA_SHARE_H
@@ -65,7 +65,7 @@ static __always_inline void sa_share_give(__u32 slot)
 /*
  * Notes an SA that is being installed, also one without an entry: then its serial is 0. Returns the
  * serial of the one before. A key manager installs the inbound SA of a pair, and then the outbound
- * one: no other SA was installed between them if that serial is the inbound one's.
+ * one. No other SA was installed between them if that serial is the inbound one's.
  */
 static __always_inline __u32 sa_share_succeed(__u32 slot, __u32 serial)
 {

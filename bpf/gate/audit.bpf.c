@@ -18,7 +18,7 @@ static __always_inline __u64 owner_of(const struct passage *p)
 }
 
 /*
- * Any host can send a datagram in the peer's name, or a SYN that crosses a connect(): only what
+ * Any host can send a datagram in the peer's name, or a SYN that crosses a connect(). Only what
  * this host sends begins such a flow.
  */
 static __always_inline int begins_flow(const struct passage *p)

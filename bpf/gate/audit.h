@@ -45,7 +45,7 @@ static __always_inline int is_provisional(const struct latch *latch)
 }
 
 /*
- * Each SYN, and each ACK that a cookie may have sent, is checked anew, as under enforcement: a
+ * Each SYN, and each ACK that a cookie may have sent, is checked anew, as under enforcement. A
  * forged one must not leave its mark on the flow of the peer. A UDP flow has no handshake. It
  * begins again with each datagram, until enforcement begins.
  */

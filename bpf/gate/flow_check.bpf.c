@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Checks a packet after its flow and protection were read: by the latch of the flow, by the
- * state of the socket, or as the first packet of a flow.
+ * Checks a packet after its flow and protection were read. The check is by the latch of the flow,
+ * by the state of the socket, or as the first packet of a flow.
  */
 #include "gate/flow_check.h"
 #include "db/met_latch.h"
@@ -73,7 +73,7 @@ static OWN_FRAME int end_time_wait(const struct passage *p)
 }
 
 /*
- * The ACK at a listener ends the handshake, which may be old: behind a SYN cookie the latch has no
+ * The ACK at a listener ends the handshake, which may be old. Behind a SYN cookie the latch has no
  * socket that the reaper could find. A latch that is younger than the reaper has seen it stays.
  */
 static __always_inline int renew_handshake(const struct passage *p, struct latch *latch,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Packets that IPVS of this host sends to another host than their socket does. Its hook gives them
- * another destination and a route without XFRM, and sends them on without their socket
+ * another destination and a route without XFRM. It sends them on without their socket
  * (ip_vs_nat_send_or_cont()), so that no cgroup program sees them.
  */
 #ifndef LATCH_BPF_GATE_IPVS_H

@@ -77,7 +77,7 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
 }
 
 /*
- * At most one event per latch, direction and interval: a flood of packets must not become a flood
+ * At most one event per latch, direction and interval. A flood of packets must not become a flood
  * of events, and what arrives must not hide what leaves.
  */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
@@ -111,7 +111,7 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 
 /*
  * Counts a packet that is dropped. In audit mode the packet passes, and p has what enforcement
- * would have done: the first reason counts, and a latch that is BROKEN or CLOSED passes only if it
+ * would have done. The first reason counts. A latch that is BROKEN or CLOSED passes only if it
  * became so in this audit. A global function, as check_packet(). Returns GATE_DROP, GATE_LOSE or,
  * in audit mode, GATE_PASS.
  */

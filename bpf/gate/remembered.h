@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The fast path of the cgroup gate. Each direction of a socket remembers the last packet that
- * passed after a check in full: its flow, and its SA or that it was in clear. The next packet
- * passes at once if it equals that one, and if nothing has changed that the check read:
+ * passed after a check in full. It has its flow, and its SA or that it was in clear. The next
+ * packet passes at once if it equals that one, and if nothing has changed that the check read:
  *
  *	what has changed						what then misses
  *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
@@ -14,7 +14,7 @@
  *	a UDP socket names another address				forget_pass()
  *
  * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were
- *read before them, but are compared with each packet again; which port is an SA's has its epoch. A
+ * read before them, but are compared with each packet again. Which port is an SA's has its epoch. A
  * remembered pass is replaced as a whole and freed by RCU, so no reader sees parts of two. Only its
  * stamp changes, which is one word. The namespace of a socket never changes.
  *
@@ -22,7 +22,7 @@
  * What depends on one packet is looked at for each: its SA, how many SAs, GRO and reassembly
  * (mixture.h). A pass is remembered only if its own packet is recognised by it. Never remembered:
  * MPTCP, listeners, connections that begin or end, what leaves by a tunnel or with an SA in its
- * route, UDP sockets that name addresses or were latched in a former connection.
+ * route. Nor are UDP sockets that name addresses or were latched in a former connection.
  */
 #ifndef LATCH_BPF_GATE_REMEMBERED_H
 #define LATCH_BPF_GATE_REMEMBERED_H

@@ -103,7 +103,7 @@ static __always_inline int proves_flow(const struct sk_buff *skb, struct bpf_soc
 
 /*
  * The datagram's own latch is gone, and the socket's present connection has none that could
- * check it (RFC 5660 section 5.2: the latch of the data is that of its connection).
+ * check it. The latch of the data is that of its connection (RFC 5660 section 5.2).
  */
 static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_sock *sk,
 					  const struct datagram_socket *socket)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * connect() and sendmsg() of UDP sockets, as far as a latch depends on them: a connect() to the
- * same peer, and a datagram to another address. The gate itself notices a connect() to another
- * peer or to none, and only after it succeeded: a connect() that fails leaves the connection as
- * it was.
+ * connect() and sendmsg() of UDP sockets, as far as a latch depends on them. These are a connect()
+ * to the same peer, and a datagram to another address. The gate itself notices a connect() to
+ * another peer or to none, and only after it succeeded. A connect() that fails leaves the
+ * connection as it was.
  */
 #include "db/epochs.h"
 #include "db/forget_passes.h"

@@ -71,9 +71,9 @@ static __always_inline int is_tunnel(__u64 kind)
 }
 
 /*
- * An xfrm interface passes its packets to XFRM, and the gates see them again as ESP: the first
+ * An xfrm interface passes its packets to XFRM, and the gates see them again as ESP. The first
  * time they are in clear, and the gates must not check them yet. If the interface was moved to
- * another namespace than that of its SAs, the packets lose their socket on the way, and no gate
+ * another namespace than that of its SAs, the packets lose their socket on the way. No gate
  * sees them again. VTI takes the SA from what it receives (skb_scrub_packet() in vti_rcv_cb()).
  */
 static OWN_FRAME enum sas_place place_of_sas(const struct net_device *device, const struct net *net)

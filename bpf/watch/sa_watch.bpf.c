@@ -336,7 +336,7 @@ static __always_inline long sa_write_ports(const struct latch_sa_key *key, struc
 }
 
 /*
- * The kernel copies the encapsulation of x to the SA that it has, and packets may leave by the new
+ * The kernel copies the encapsulation of x to the SA that it has. Packets may leave by the new
  * ports at once (a NAT mapping that changed). It may also refuse the update: the present port stays
  * until it has accepted. A gate may remember that a port is the SA's.
  */

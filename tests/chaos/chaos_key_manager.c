@@ -5,7 +5,7 @@
  *
  *	seed ---> bursts of events ---> attribution ---> maps
  *	                                    |             = ?
- *	      consistent snapshots ---------+---> what the kernel's SAs give (truth.h)
+ *	      consistent snapshots ---------+---> what the kernel's SAs give (expected.h)
  *
  * After each event: no latch is established beside a conflicting SA. After each burst: the tables
  * agree with the last consistent snapshots. After some bursts the world is emptied and latchd is
@@ -13,7 +13,7 @@
  *
  *	LATCHD_CHAOS_SEED (1), LATCHD_CHAOS_EVENTS (20000)
  */
-#include "truth.h"
+#include "expected.h"
 
 #include <dirent.h>
 #include <sanitizer/allocator_interface.h>

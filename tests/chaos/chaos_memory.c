@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The events of contradictions.h while memory is short: in each step of the sweep the n-th
+ * The events of contradictions.h while memory is short. In each step of the sweep the n-th
  * allocation of latchd fails, and in every third step the 50 after it, too.
  *
  *	step 0 .. 35 ---> n, spread over a start and a run ---> malloc() = NULL ---> latchd
  *
  * latchd goes on and converges when memory is there again, and nothing has leaked. Or it ends with
- *a clear error, and a latchd with memory takes over the maps and converges. At no time a latch is
+ * a clear error, and a latchd with memory takes over the maps and converges. At no time a latch is
  * established beside a conflicting SA.
  *
  *	LATCHD_CHAOS_SEED (1)
  */
-#include "truth.h"
+#include "expected.h"
 
 #include <sanitizer/allocator_interface.h>
 #include <setjmp.h>

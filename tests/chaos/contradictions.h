@@ -7,8 +7,9 @@
  *	charon, pluto: changes, duplicates,          ^                     |
  *	  snapshots that disagree, losses --> attribution ---> latch_control (BPF_PROG_RUN)
  *
- * The kernel never changes: an SA exists or does not, and its peer is fixed at its installation. In
- * the end of a burst both key managers tell the truth (truth.h), and the tables must agree with it.
+ * The kernel never changes: an SA exists or does not, and its peer is fixed at its installation. At
+ * the end of a burst both key managers report what is installed (expected.h). The tables must agree
+ * with it.
  *
  * A class of authentication belongs to a name here: latchd keeps the first one of an SA on purpose.
  */
@@ -32,7 +33,7 @@ struct pair {
 	bool reported;	  /* to this latchd */
 	bool misreported; /* with other selectors or another partner, since the installation */
 	unsigned int key_manager, selector;
-	struct feed_child truth;
+	struct feed_child installed;
 };
 
 static struct pair pairs[PAIRS];
@@ -138,7 +139,7 @@ static struct pair *any_pair(void)
 
 static struct latch_sa_key key_of(const struct pair *pair, bool inbound)
 {
-	return inbound ? in_key(&pair->truth, ns.cookie) : out_key(&pair->truth, ns.cookie);
+	return inbound ? in_key(&pair->installed, ns.cookie) : out_key(&pair->installed, ns.cookie);
 }
 
 static void hint_pending(const struct pair *pair, bool inbound)
@@ -169,7 +170,8 @@ static void remove_end(struct pair *pair, bool inbound)
 static void install_pair(struct pair *pair)
 {
 	static uint32_t last_spi = 0x100;
-	uint32_t spi = pair->truth.spi_in && draw(&chance, 2) ? pair->truth.spi_in : ++last_spi;
+	uint32_t spi =
+		pair->installed.spi_in && draw(&chance, 2) ? pair->installed.spi_in : ++last_spi;
 
 	remove_end(pair, true);
 	remove_end(pair, false);
@@ -177,11 +179,11 @@ static void install_pair(struct pair *pair)
 	pair->selector = draw(&chance, SELECTORS);
 	pair->listed = true;
 	pair->reported = pair->misreported = false;
-	pair->truth = child_of("c.example", spi);
-	set_peer(&pair->truth, any_name());
-	set_selectors(&pair->truth, pair->selector);
-	install_in(&pair->truth, ns.cookie);
-	install_out(&pair->truth, ns.cookie);
+	pair->installed = child_of("c.example", spi);
+	set_peer(&pair->installed, any_name());
+	set_selectors(&pair->installed, pair->selector);
+	install_in(&pair->installed, ns.cookie);
+	install_out(&pair->installed, ns.cookie);
 	pair->in = pair->out = true;
 	if (draw(&chance, 3))
 		hint_pending(pair, true);
@@ -203,7 +205,7 @@ static void false_hint(struct pair *pair)
 {
 	bool inbound = draw(&chance, 2);
 
-	if (!pair->truth.spi_in)
+	if (!pair->installed.spi_in)
 		return;
 	if (draw(&chance, 2))
 		hint_gone(pair, inbound);
@@ -254,8 +256,8 @@ static void note_report(const struct feed_child *report, unsigned int selector)
 
 	for (i = 0; i < PAIRS; i++) {
 		struct pair *pair = &pairs[i];
-		bool same_in = report->spi_in == pair->truth.spi_in;
-		bool same_out = report->spi_out == pair->truth.spi_out;
+		bool same_in = report->spi_in == pair->installed.spi_in;
+		bool same_out = report->spi_out == pair->installed.spi_out;
 
 		if (!same_in && !same_out)
 			continue;
@@ -290,7 +292,7 @@ static unsigned int contradict(struct feed_child *child, unsigned int selector)
 			child->mode = FEED_MODE_TUNNEL;
 			break;
 		default:
-			child->spi_out = any_pair()->truth.spi_out;
+			child->spi_out = any_pair()->installed.spi_out;
 			break;
 		}
 	}
@@ -299,7 +301,7 @@ static unsigned int contradict(struct feed_child *child, unsigned int selector)
 
 static void report_up(struct feed *feed, const struct pair *pair, bool honest)
 {
-	struct feed_child report = pair->truth;
+	struct feed_child report = pair->installed;
 	unsigned int selector = pair->selector;
 
 	if (!report.spi_in)
@@ -314,8 +316,8 @@ static void report_up(struct feed *feed, const struct pair *pair, bool honest)
 
 static void report_down(struct feed *feed, const struct pair *pair)
 {
-	if (pair->truth.spi_in)
-		down(feed, &pair->truth);
+	if (pair->installed.spi_in)
+		down(feed, &pair->installed);
 }
 
 static struct feed_peer any_peer(void)

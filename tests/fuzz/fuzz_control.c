@@ -5,8 +5,8 @@
  *
  *	clients (operations of the input) --- Unix socket --- control_new()
  *
- * Properties: the answer depends on the request line alone, not on its pieces; it is one line with
- * one JSON document; every line of a monitor is a JSON object; a handler is called only for its own
+ * Properties: the answer depends on the request line alone, not on its pieces. It is one line with
+ * one JSON document. Every line of a monitor is a JSON object. A handler is called only for its own
  * request, and no latch changes for another uid than root.
  */
 #include <ctype.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The words of a flow. The input is one line. Properties: a line that can be read has both ends, of
- * one family, and the text of its query is the same query; any other has a cause.
+ * one family. The text of its query is the same query. Any other has a cause.
  */
 #include <netinet/in.h>
 #include <sys/socket.h>

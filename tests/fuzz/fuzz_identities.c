@@ -2,9 +2,9 @@
 /*
  * The tables of identities and parameters. The input scripts the contents of the maps, then
  * requests to intern. The maps are in this process: the linker replaces the calls of libbpf
- * (--wrap). Properties: a table is refused exactly when identities.h calls it damaged; the copy
- * equals the map; equal values have one index; no collection drops parameters that an SA or a latch
- * has; a failed call leaves tables that can be read again.
+ * (--wrap). Properties: a table is refused exactly when identities.h calls it damaged. The copy
+ * equals the map. Equal values have one index. No collection drops parameters that an SA or a latch
+ * has. A failed call leaves tables that can be read again.
  */
 #include <bpf/bpf.h>
 #include <errno.h>

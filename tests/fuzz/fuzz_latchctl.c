@@ -2,7 +2,7 @@
 /*
  * latchctl's text output. The input is a byte that chooses the renderer and its options, then a
  * JSON document. Properties: the output is valid UTF-8 without control characters, direction
- * marks and unknown escape sequences; an event is one line; a table has one line a row.
+ * marks and unknown escape sequences. An event is one line; a table has one line a row.
  */
 #include <json-c/json.h>
 #include <locale.h>

@@ -32,17 +32,17 @@ static const struct latch_identity *identity_of(uint32_t index)
 	return table_find(TABLE_IDENTITIES, &index);
 }
 
-static bool are_params_of(uint16_t index, struct world_params truth)
+static bool are_params_of(uint16_t index, struct world_params expected)
 {
 	const __u32 key = index;
 	const struct latch_params *params = table_find(TABLE_PARAMS, &key);
 	const struct latch_identity *peer = params ? identity_of(params->peer_id) : NULL;
 	const struct latch_identity *local = params ? identity_of(params->local_id) : NULL;
 
-	return peer && local && !strcmp(peer->id, world_peers[truth.peer]) &&
+	return peer && local && !strcmp(peer->id, world_peers[expected.peer]) &&
 	       !strcmp(peer->config, "x509") && !strcmp(peer->authority, "charon") &&
-	       !strcmp(local->id, world_locals[truth.local]) &&
-	       !strcmp(params->qop.encryption, world_ciphers[truth.cipher]);
+	       !strcmp(local->id, world_locals[expected.local]) &&
+	       !strcmp(params->qop.encryption, world_ciphers[expected.cipher]);
 }
 
 /* ---- at every moment */
@@ -174,34 +174,35 @@ static bool is_contested(const struct world_child *child)
 	return false;
 }
 
-#define EXCUSED_MAX 64
+#define UNNOTED_MAX 64
 
-/* SPIs of SAs without a verdict for lack of memory: it fails closed until they authenticate again.
+/* SPIs of SAs without a decision for lack of memory. They stay unattributed until their peer
+ * authenticates again.
  */
 static struct {
 	uint64_t seed;
-	uint32_t spi[EXCUSED_MAX];
+	uint32_t spi[UNNOTED_MAX];
 	unsigned int count;
-} excused;
+} unnoted;
 
 void world_note_line(const char *line)
 {
 	unsigned int spi;
 
-	if (excused.seed != sim.seed)
-		excused.count = 0;
-	excused.seed = sim.seed;
+	if (unnoted.seed != sim.seed)
+		unnoted.count = 0;
+	unnoted.seed = sim.seed;
 	if (sscanf(line, "sa 0x%x unattributed", &spi) == 1 && strstr(line, "memory is short") &&
-	    excused.count < EXCUSED_MAX)
-		excused.spi[excused.count++] = spi;
+	    unnoted.count < UNNOTED_MAX)
+		unnoted.spi[unnoted.count++] = spi;
 }
 
-static bool is_excused(const struct world_child *child)
+static bool is_unnoted(const struct world_child *child)
 {
 	unsigned int i;
 
-	for (i = 0; excused.seed == sim.seed && i < excused.count; i++)
-		if (excused.spi[i] == child->spi_in || excused.spi[i] == child->spi_out)
+	for (i = 0; unnoted.seed == sim.seed && i < unnoted.count; i++)
+		if (unnoted.spi[i] == child->spi_in || unnoted.spi[i] == child->spi_out)
 			return sim.failed_allocations > 0;
 	return false;
 }
@@ -213,7 +214,7 @@ static void check_settled_sa(const struct world_child *child, bool inbound)
 
 	if (!sa)
 		sim_fail("SA %#x is in the kernel and not in the table", key.spi);
-	if (sa->word.state == LATCH_SA_PENDING && is_excused(child))
+	if (sa->word.state == LATCH_SA_PENDING && is_unnoted(child))
 		return;
 	if (sa->word.state != LATCH_SA_BOUND)
 		sim_fail("SA %#x of %s is in state %d and not bound", key.spi,
@@ -223,7 +224,7 @@ static void check_settled_sa(const struct world_child *child, bool inbound)
 			 is_contested(child) ? "not marked as " : "still marked as ");
 }
 
-static uint8_t allowed_reasons(const struct world_flow *flow, const struct latch *latch)
+static uint8_t allrequired_reasons(const struct world_flow *flow, const struct latch *latch)
 {
 	uint64_t created = latch->created / 1000000;
 	uint8_t reasons = flow->admin ? LATCH_REASON_ADMIN : 0;
@@ -238,7 +239,7 @@ static uint8_t allowed_reasons(const struct world_flow *flow, const struct latch
 }
 
 /* R-2-19: the report reached a latchd that has run since, and all memory that it asked for came. */
-static uint8_t owed_reasons(const struct world_flow *flow, const struct latch *latch)
+static uint8_t required_reasons(const struct world_flow *flow, const struct latch *latch)
 {
 	uint8_t peer = flow->params.peer, reasons = 0;
 	uint64_t dead = world.last_dead_ms[peer], rebooted = world.last_reboot_ms[peer];
@@ -263,16 +264,16 @@ static void check_settled_latch(const struct world_flow *flow)
 		return;
 	if (flow->socket == WORLD_NO_SOCKET)
 		sim_fail("latch %llu has outlived its socket", id);
-	if (latch->word.reasons & ~allowed_reasons(flow, latch))
+	if (latch->word.reasons & ~allrequired_reasons(flow, latch))
 		sim_fail("latch %llu of flow %u remains broken for reasons %#x without a cause", id,
 			 flow->key.local_port, latch->word.reasons);
 	if (has_conflict(flow, flow->params) && !(latch->word.reasons & LATCH_REASON_SA_CONFLICT))
 		sim_fail("latch %llu of flow %u is not broken by a conflict", id,
 			 flow->key.local_port);
-	if (owed_reasons(flow, latch) & ~latch->word.reasons)
+	if (required_reasons(flow, latch) & ~latch->word.reasons)
 		sim_fail(
 			"latch %llu of flow %u is not broken for reasons %#x: %s is dead or rebooted",
-			id, flow->key.local_port, owed_reasons(flow, latch),
+			id, flow->key.local_port, required_reasons(flow, latch),
 			world_peers[flow->params.peer]);
 }
 

@@ -48,5 +48,5 @@ $(BUILD)/tests/unit/test_sim: $(BUILD)/tests/sim
 $(BUILD)/tests/unit/test_latchd_options: $(BUILD)/latchd
 
 # Unit tests of the same programs, without latchd and without the simulated world.
-$(addprefix $(BUILD)/tests/unit/,test_sa_watch test_sa_epochs test_accepted): $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
+$(addprefix $(BUILD)/tests/unit/,test_sa_watch test_sa_watch_races test_sa_epochs test_accepted): $(SIM_PROGRAMS) $(call obj,tests/sim/kernel/table.c \
 	    tests/sim/kernel/helpers.c)

@@ -20,6 +20,9 @@ uint64_t steps_due(void);
 /* Completes the next one. */
 void steps_run_task(void);
 
+/* Calls run() after that time. */
+void steps_later(uint32_t after_ms, void (*run)(uint32_t argument), uint32_t argument);
+
 void steps_close_socket(struct world_flow *flow, bool time_wait);
 
 #endif

@@ -11,7 +11,4 @@ void traffic_step_accept(void);
 void traffic_step_packets(void);
 void traffic_step_close(void);
 
-/* steps.c */
-void steps_later(uint32_t after_ms, void (*run)(uint32_t argument), uint32_t argument);
-
 #endif

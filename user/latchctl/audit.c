@@ -53,7 +53,7 @@ static void add_row(struct table *table, struct json_object *row)
 	table_add(table, STYLE_PLAIN, view_text_or(row, "flows", "0"));
 	table_add(table, STYLE_PLAIN, view_text_or(row, "packets", "0"));
 	table_add(table, STYLE_PLAIN, last);
-	table_add(table, STYLE_PLAIN, view_text_or(row, "got.id", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(row, "sa_peer.id", "-"));
 	table_add(table, STYLE_PLAIN, flow);
 }
 

@@ -85,12 +85,13 @@ static void print_flow(const struct page *page)
 static void print_rule(const struct page *page)
 {
 	struct json_object *rule = view_member(page->document, "rule");
-	const char *name = view_text_or(rule, "name", ""), *then = view_text_or(rule, "then", "");
+	const char *name = view_text_or(rule, "name", ""),
+		   *at_start = view_text_or(rule, "at_start", "");
 	char line[LINE_SIZE] = "";
 
 	ADD("%s%s%s", name, name[0] ? ": " : "", view_text_or(rule, "text", "?"));
-	if (then[0] && strcmp(then, name) != 0)
-		ADD("; when it began: %s", then);
+	if (at_start[0] && strcmp(at_start, name) != 0)
+		ADD("; when it began: %s", at_start);
 	print(page, "rule", STYLE_PLAIN, line);
 }
 
@@ -174,7 +175,7 @@ static void print_mismatch(const struct page *page)
 		one = view_element(page->document, "mismatch", i);
 		line[0] = '\0';
 		ADD("%s: latched %s, found %s", view_text_or(one, "field", "?"),
-		    quoted(want, one, "want", "none"), quoted(got, one, "got", "none"));
+		    quoted(want, one, "expected", "none"), quoted(got, one, "actual", "none"));
 		print(page, "mismatch", STYLE_WARN, line);
 	}
 }

@@ -14,8 +14,8 @@
 
 /* Members with a fixed position in the line. */
 static const char *const placed[] = {
-	"time",	     "event",  "proto",	  "local", "remote",
-	"direction", "reason", "reasons", "want",  "got",
+	"time",	     "event",  "proto",	  "local",    "remote",
+	"direction", "reason", "reasons", "expected", "actual",
 };
 
 static bool has_flow(struct json_object *event)
@@ -43,8 +43,8 @@ static bool is_bare(const char *text)
 				       "0123456789._:/+,-[]") == strlen(text);
 }
 
-/* Quotes every text with other than bare characters: a peer chooses its ID, and an ID such as
- * "c got=d" must not look like further members. */
+/* Quotes every text with other than bare characters. A peer chooses its ID, and an ID such as
+ * "c actual=d" must not look like further members. */
 static void print_quoted(FILE *out, const char *text)
 {
 	char one[2] = "";
@@ -195,8 +195,8 @@ void ctl_render_event(FILE *out, const struct ctl_options *options, struct json_
 	print_flow(out, event);
 	print_named(out, event, "reason", STYLE_PLAIN, options->colour);
 	print_named(out, event, "reasons", STYLE_PLAIN, options->colour);
-	print_named(out, event, "want", STYLE_GOOD, options->colour);
-	print_named(out, event, "got", STYLE_BAD, options->colour);
+	print_named(out, event, "expected", STYLE_GOOD, options->colour);
+	print_named(out, event, "actual", STYLE_BAD, options->colour);
 	json_object_object_foreach(event, key, value)
 	{
 		if (!is_placed(event, key))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A table that fits a terminal: first wide columns are cut in the
+ * A table that fits a terminal. First wide columns are cut in the
  * middle of their texts, then minor columns are left out, and at last even short columns are cut.
  */
 #ifndef LATCHCTL_TABLE_H

@@ -35,13 +35,14 @@ static void watch_enforcement(struct daemon *d)
 		return;
 	d->was_on = on;
 	if (on)
-		log_info("enforce", "all programs are attached");
+		log_info("enforce", "enforcement on: all programs are attached");
 	else
 		log_error("enforce",
 			  enforcement_has_cgroup(d->enforcement)
-				  ? "a program is no longer attached; see latchctl status, then "
-				    "restart latchd"
-				  : "off: no cgroup = of [enforce] exists; waiting for one");
+				  ? "enforcement off (a program is no longer attached): see "
+				    "latchctl status, then restart latchd"
+				  : "enforcement off (no cgroup = of [enforce] exists): "
+				    "waiting for one");
 	notify_send("STATUS=enforcement is %s", daemon_state_text(d));
 }
 
@@ -69,7 +70,7 @@ static void check_identities(struct daemon *d)
 	if (result == RECOVERY_DAMAGED)
 		attribution_rebind(d->attribution);
 	else if (result)
-		log_warn("latch", "identity table not checked: %s; next attempt in %d s",
+		log_warn("latch", "identity table not checked (%s); next attempt in %d s",
 			 strerror(-result), d->recovery_unfinished ? 1 : IDENTITY_ROUNDS);
 }
 
@@ -343,8 +344,8 @@ static void start_watching(struct daemon *d)
 
 	if (err)
 		log_warn("latch",
-			 "sock_diag not available: %s; broken connections are blocked, but cannot "
-			 "be reset",
+			 "sock_diag not available (%s): broken connections are "
+			 "blocked, but cannot be reset",
 			 strerror(-err));
 	daemon_show_config(d);
 	daemon_write_served(d);
@@ -386,8 +387,8 @@ static int run(struct daemon *d)
 	enforcement_watch(d->enforcement, d->loop);
 	d->was_on = enforcement_is_on(d->enforcement);
 	d->watchdog.every_ms = notify_watchdog_ms();
-	log_info("enforce", "%s at cgroup %s%s%s", d->was_on ? "on" : "off", d->preflight.cgroup,
-		 d->config->cgroup_count > 1 ? " and others" : "",
+	log_info("enforce", "enforcement %s: cgroup %s%s%s", d->was_on ? "on" : "off",
+		 d->preflight.cgroup, d->config->cgroup_count > 1 ? " and others" : "",
 		 enforcement_adopted(d->enforcement) ? ", with the latches of an earlier latchd"
 						     : "");
 	daemon_log_start(d);
@@ -402,10 +403,9 @@ static int run(struct daemon *d)
 			    "event loop: cannot wait for events: %s; restart latchd",
 			    strerror(-err));
 	else
-		log_info(
-			"enforce",
-			"latchd ends; its latches stay enforced, and latched connections stall from "
-			"the next rekey until latchd runs again (latchctl purge ends both)");
+		log_info("enforce", "latchd ends: its latches stay enforced; latched "
+				    "connections stall from the next rekey until latchd runs "
+				    "again (latchctl purge ends both)");
 	return err;
 }
 

@@ -70,7 +70,7 @@ static struct feed_statements statements_of(const struct config_feed *config)
 }
 
 /* One name for each socket: a "-" stands for a "/". */
-bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *out, size_t size)
+bool daemon_feeds_decisions_path(const char *folder, const char *socket, char *out, size_t size)
 {
 	char name[FEED_PATH_MAX];
 	size_t length = 0;
@@ -82,19 +82,19 @@ bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *ou
 			name[length++] = *socket == '/' ? '-' : *socket;
 	}
 	name[length] = '\0';
-	return !*socket && snprintf(out, size, "%s/%s.verdicts", folder, name) < (int)size;
+	return !*socket && snprintf(out, size, "%s/%s.decisions", folder, name) < (int)size;
 }
 
 /* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
-static void keep_verdicts(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
+static void keep_decisions(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
 {
 	char path[FEED_PATH_MAX];
 
-	if (daemon_feeds_verdicts_path(feeds->folder, socket, path, sizeof(path)))
-		feed_vici_keep_verdicts(feed, path);
+	if (daemon_feeds_decisions_path(feeds->folder, socket, path, sizeof(path)))
+		feed_vici_keep_decisions(feed, path);
 	else
 		log_warn(NULL,
-			 "verdicts of feed %s not kept (its path is too long): socket %s; use a "
+			 "decisions of feed %s not kept (its path is too long): socket %s; use a "
 			 "shorter path",
 			 feed->name, socket);
 }
@@ -109,7 +109,7 @@ static struct feed *make(const struct daemon_feeds *feeds, struct loop *loop,
 	case CONFIG_FEED_VICI:
 		feed = feed_vici_new(loop, config->name, config->socket, &statements, sink);
 		if (feed)
-			keep_verdicts(feeds, feed, config->socket);
+			keep_decisions(feeds, feed, config->socket);
 		break;
 	}
 	return feed;
@@ -181,8 +181,8 @@ static bool is_successor(const struct config_feed *config, const struct daemon_f
 			 : !strcmp(config->name, ended->feed->name);
 }
 
-static void take_verdicts(const struct daemon_feeds *feeds, const struct config_feed *config,
-			  struct feed *feed, bool by_socket)
+static void take_decisions(const struct daemon_feeds *feeds, const struct config_feed *config,
+			   struct feed *feed, bool by_socket)
 {
 	bool taken = false;
 	size_t i;
@@ -190,21 +190,21 @@ static void take_verdicts(const struct daemon_feeds *feeds, const struct config_
 	/* The one that ended last knows most. */
 	for (i = feeds->ended_count; !taken && i-- > 0;)
 		taken = is_successor(config, &feeds->ended[i], by_socket) &&
-			feed_vici_take_verdicts(feed, feeds->ended[i].feed);
+			feed_vici_take_decisions(feed, feeds->ended[i].feed);
 }
 
 /* The socket tells the key manager better than the name: a feed may be renamed. */
-static void hand_verdicts_over(const struct daemon_feeds *feeds, const struct config *config,
-			       struct feed *const *prepared)
+static void hand_decisions_over(const struct daemon_feeds *feeds, const struct config *config,
+				struct feed *const *prepared)
 {
 	size_t i;
 
 	for (i = 0; i < config->feed_count; i++)
 		if (!is_among(feeds->feed, feeds->count, prepared[i]))
-			take_verdicts(feeds, &config->feeds[i], prepared[i], true);
+			take_decisions(feeds, &config->feeds[i], prepared[i], true);
 	for (i = 0; i < config->feed_count; i++)
 		if (!is_among(feeds->feed, feeds->count, prepared[i]))
-			take_verdicts(feeds, &config->feeds[i], prepared[i], false);
+			take_decisions(feeds, &config->feeds[i], prepared[i], false);
 }
 
 static struct report_feed report_of(const struct config_feed *config, const struct feed *feed)
@@ -230,7 +230,7 @@ size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribut
 	for (i = 0; i < feeds->count; i++)
 		if (!is_among(prepared, config->feed_count, feeds->feed[i]))
 			end(feeds, attribution, i);
-	hand_verdicts_over(feeds, config, prepared);
+	hand_decisions_over(feeds, config, prepared);
 	feeds->count = config->feed_count;
 	for (i = 0; i < feeds->count; i++) {
 		feeds->config[i] = config->feeds[i];

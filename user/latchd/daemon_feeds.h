@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The feeds of the configuration. A change of them has two steps: the one that can fail makes the
- * new feeds, the other one takes them and ends those that are no longer configured.
+ * The feeds of the configuration. A change of them has two steps. The one that can fail makes the
+ * new feeds. The other one takes them and ends those that are no longer configured.
  */
 #ifndef LATCHD_DAEMON_FEEDS_H
 #define LATCHD_DAEMON_FEEDS_H
@@ -27,7 +27,7 @@ struct daemon_feeds {		      /* zeroed before daemon_feeds_init() */
 	struct feed *feed[CONFIG_MAX_FEEDS];
 	struct report_feed report[CONFIG_MAX_FEEDS];
 	/* No longer configured. Attribution still has records of them, and a later feed may take
-	 * their verdicts. */
+	 * their decisions. */
 	struct daemon_feed_ended *ended;
 	size_t ended_count, ended_room;
 };
@@ -55,7 +55,7 @@ int daemon_feeds_write_served(const struct daemon_feeds *feeds,
 			      const struct kernel_maps *maps);
 
 /* The file in folder for the key manager at this socket. False: its path is too long. */
-bool daemon_feeds_verdicts_path(const char *folder, const char *socket, char *out, size_t size);
+bool daemon_feeds_decisions_path(const char *folder, const char *socket, char *out, size_t size);
 
 void daemon_feeds_stop(struct daemon_feeds *feeds);
 /* After attribution_free(). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What stands in place of latchd's doors to the machine. The linker replaces functions of libc and
- * libbpf (--wrap), and takes these files in place of the rooms net/ and enforce/ and of the control
+ * libbpf (--wrap). It takes these files in place of the rooms net/ and enforce/ and of the control
  * socket.
  */
 #ifndef LATCHD_SIM_DOORS_H

@@ -24,14 +24,14 @@ TestSuite(latchctl_explain, .init = begin);
 static const char broken[] =
 	"{\"schema\":1,\"found\":\"latch\"," FLOW ","
 	"\"rule\":{\"name\":\"patient\",\"text\":\"action auto, disposition wait\","
-	"\"then\":\"patient\"},"
+	"\"at_start\":\"patient\"},"
 	"\"latch\":{\"id\":\"2\",\"state\":\"broken\",\"reasons\":[\"sa-conflict\"],\"drops\":4,"
 	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\"},"
 	"\"packet\":{\"verdict\":\"dropped\",\"packet\":\"ingress\",\"reason\":\"identity\","
 	"\"sa\":{\"spi\":\"0x0000a1b2\",\"dst\":\"10.9.0.1\",\"state\":\"bound\","
 	"\"peer\":{\"id\":\"d.example\"}}},"
-	"\"mismatch\":[{\"field\":\"peer\",\"want\":\"c.example\",\"got\":\"d.example\"},"
-	"{\"field\":\"mode\",\"want\":\"transport\",\"got\":\"tunnel\"}],"
+	"\"mismatch\":[{\"field\":\"peer\",\"expected\":\"c.example\",\"actual\":\"d.example\"},"
+	"{\"field\":\"mode\",\"expected\":\"transport\",\"actual\":\"tunnel\"}],"
 	"\"cause\":{\"code\":\"sa-conflict\",\"text\":\"it is latched to \\\"c.example\\\", and an "
 	"SA of \\\"d.example\\\" could carry it\"},\"next\":\"latchctl sa\","
 	"\"now\":{\"code\":\"contested\",\"text\":\"refused (conflict)\","
@@ -133,9 +133,9 @@ Test(latchctl_explain, a_name_with_blanks_looks_like_no_row)
 {
 	const char *text = rendered(
 		ctl_render_explain,
-		"{\"mismatch\":[{\"field\":\"peer\",\"want\":\"c\",\"got\":\"d                        "
+		"{\"mismatch\":[{\"field\":\"peer\",\"expected\":\"c\",\"actual\":\"d                        "
 		"                      mode: latched a, found b\\\" x\"},"
-		"{\"field\":\"mode\",\"want\":\"a\",\"got\":\"b\"}]}",
+		"{\"field\":\"mode\",\"expected\":\"a\",\"actual\":\"b\"}]}",
 		CTL_EXIT_OK);
 
 	cr_expect_null(strstr(text, "           mode:"), "%s", text);

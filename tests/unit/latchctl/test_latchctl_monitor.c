@@ -32,11 +32,11 @@ Test(latchctl_monitor, latch_broken_prints_flow_reasons_and_both_peers)
 		"\"local\":{\"addr\":\"10.9.0.1\",\"port\":40000},"
 		"\"remote\":{\"addr\":\"10.9.0.2\",\"port\":443},"
 		"\"reasons\":[\"sa-conflict\",\"peer-dead\"],"
-		"\"want\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
-		"\"got\":{\"id\":\"d.example\",\"auth\":\"pubkey\"},\"id\":\"7\",\"drops\":3}",
+		"\"expected\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},"
+		"\"actual\":{\"id\":\"d.example\",\"auth\":\"pubkey\"},\"id\":\"7\",\"drops\":3}",
 		"2026-01-02T03:04:05.678Z latch    broken       tcp 10.9.0.1:40000->10.9.0.2:443"
-		" reasons=sa-conflict,peer-dead want=c.example want.auth=pubkey got=d.example"
-		" got.auth=pubkey id=7 drops=3\n");
+		" reasons=sa-conflict,peer-dead expected=c.example expected.auth=pubkey actual=d.example"
+		" actual.auth=pubkey id=7 drops=3\n");
 }
 
 Test(latchctl_monitor, an_event_without_flow_prints_proto_as_a_member)
@@ -61,8 +61,8 @@ Test(latchctl_monitor, members_may_be_missing_or_of_any_type)
 	expect_line(BEGIN
 		    "\"a\":null,\"b\":true,\"c\":1.5,\"d\":[],\"e\":{},\"f\":[1,null],\"g\":-2}",
 		    LINE " b=true c=1.5 f=\"1,?\" g=-2\n");
-	expect_line(BEGIN "\"want\":\"plain\",\"got\":[\"a\",\"b\"],\"reason\":null}",
-		    LINE " want=plain got=a,b\n");
+	expect_line(BEGIN "\"expected\":\"plain\",\"actual\":[\"a\",\"b\"],\"reason\":null}",
+		    LINE " expected=plain actual=a,b\n");
 }
 
 Test(latchctl_monitor, event_names_are_cut_and_escaped)
@@ -86,12 +86,12 @@ static const struct {
 	{"user+tag/a_b-c,d[1]:2", "user+tag/a_b-c,d[1]:2"},
 	{"", "\"\""},
 	{"C=XX, CN=c", "\"C=XX, CN=c\""},
-	{"c got=d.example", "\"c got=d.example\""},
+	{"c actual=d.example", "\"c actual=d.example\""},
 	{"c=d", "\"c=d\""},
 	{"user@c", "\"user@c\""},
-	{"c\\\" got=\\\"d", "\"c\\\" got=\\\"d\""},
+	{"c\\\" actual=\\\"d", "\"c\\\" actual=\\\"d\""},
 	{"c\\\\", "\"c\\\\\""},
-	{"\\\\\\\" got=d", "\"\\\\\\\" got=d\""},
+	{"\\\\\\\" actual=d", "\"\\\\\\\" actual=d\""},
 	{"c\\nT sa bound", "\"c\\x0aT sa bound\""},
 	{"c\\u001b[2J", "\"c\\x1b[2J\""},
 	{"c\\u202ed", "\"c\\xe2\\x80\\xaed\""},
@@ -108,8 +108,9 @@ Test(latchctl_monitor, identities_with_other_than_bare_characters_are_quoted)
 
 	for (i = 0; i < sizeof(quoted) / sizeof(quoted[0]); i++) {
 		snprintf(json, sizeof(json),
-			 BEGIN "\"got\":{\"id\":\"%s\",\"auth\":\"psk\"},\"z\":1}", quoted[i].json);
-		snprintf(expected, sizeof(expected), LINE " got=%s got.auth=psk z=1\n",
+			 BEGIN "\"actual\":{\"id\":\"%s\",\"auth\":\"psk\"},\"z\":1}",
+			 quoted[i].json);
+		snprintf(expected, sizeof(expected), LINE " actual=%s actual.auth=psk z=1\n",
 			 quoted[i].shown);
 		expect_line(json, expected);
 	}
@@ -128,14 +129,15 @@ Test(latchctl_monitor, times_endpoints_and_keys_are_escaped)
 			       " k\\x0aey=v o.m\\x1b=v\n");
 }
 
-Test(latchctl_monitor, event_want_and_got_are_coloured)
+Test(latchctl_monitor, the_expected_and_the_actual_peer_are_coloured)
 {
 	const char *text;
 
 	options.colour = true;
-	text = rendered(render_event,
-			"{\"time\":\"T\",\"event\":\"latch-broken\",\"want\":\"c\",\"got\":\"d\"}",
-			CTL_EXIT_OK);
-	cr_expect_str_eq(text, "T latch    \033[1;31mbroken      \033[0m\033[32m want=c\033[0m"
-			       "\033[1;31m got=d\033[0m\n");
+	text = rendered(
+		render_event,
+		"{\"time\":\"T\",\"event\":\"latch-broken\",\"expected\":\"c\",\"actual\":\"d\"}",
+		CTL_EXIT_OK);
+	cr_expect_str_eq(text, "T latch    \033[1;31mbroken      \033[0m\033[32m expected=c\033[0m"
+			       "\033[1;31m actual=d\033[0m\n");
 }

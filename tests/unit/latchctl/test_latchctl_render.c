@@ -147,7 +147,7 @@ Test(latchctl_render, audit_prints_the_rows_with_most_flows_first)
 		"\"local\":{\"addr\":\"10.9.0.1\",\"port\":1},\"direction\":null,"
 		"\"remote\":{\"addr\":\"10.9.0.3\",\"port\":2}}},"
 		"{\"rule\":\"db\",\"peer\":{\"id\":\"c.example\"},\"reason\":\"broken\","
-		"\"reasons\":[\"sa-conflict\"],\"got\":{\"id\":\"d.example\"},\"flows\":3,"
+		"\"reasons\":[\"sa-conflict\"],\"sa_peer\":{\"id\":\"d.example\"},\"flows\":3,"
 		"\"packets\":7,\"last\":\"?\",\"example\":{\"proto\":\"tcp\",\"local\":"
 		"{\"addr\":\"10.9.0.1\",\"port\":7000},\"direction\":\"in\",\"remote\":"
 		"{\"addr\":\"10.9.0.2\",\"port\":9}}}]}",

@@ -169,18 +169,18 @@ static struct vici_memory *memory_at(size_t at)
 /* As if it had reached its charon, and an IKE_SA with this number. */
 static void decide_at(size_t at, uint32_t ike_unique_id)
 {
-	const struct vici_verdict verdict = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
+	const struct vici_decision decision = {VICI_PROOF, FEED_AUTH_PUBKEY, 1, 2};
 
 	vici_at(at)->daemon = 4711;
-	cr_assert_eq(vici_verdicts_set(&memory_at(at)->verdicts, ike_unique_id, &verdict), 0);
+	cr_assert_eq(vici_decisions_set(&memory_at(at)->decisions, ike_unique_id, &decision), 0);
 }
 
 static bool knows(size_t at, uint32_t ike_unique_id)
 {
-	return vici_verdicts_find(&memory_at(at)->verdicts, ike_unique_id);
+	return vici_decisions_find(&memory_at(at)->decisions, ike_unique_id);
 }
 
-Test(daemon_feeds, a_feed_with_other_statements_has_the_verdicts_of_the_one_before)
+Test(daemon_feeds, a_feed_with_other_statements_has_the_decisions_of_the_one_before)
 {
 	decide_at(0, 7);
 	decide_at(1, 8);
@@ -193,7 +193,7 @@ Test(daemon_feeds, a_feed_with_other_statements_has_the_verdicts_of_the_one_befo
 	cr_expect(knows(1, 8));
 }
 
-Test(daemon_feeds, feeds_that_swap_their_names_have_the_verdicts_on_their_own_charon)
+Test(daemon_feeds, feeds_that_swap_their_names_have_the_decisions_on_their_own_charon)
 {
 	decide_at(0, 7);
 	decide_at(1, 8);
@@ -205,7 +205,7 @@ Test(daemon_feeds, feeds_that_swap_their_names_have_the_verdicts_on_their_own_ch
 }
 
 /* The path may be another one of the same charon. For another charon it forgets them. */
-Test(daemon_feeds, a_feed_with_another_socket_has_the_verdicts_of_its_name)
+Test(daemon_feeds, a_feed_with_another_socket_has_the_decisions_of_its_name)
 {
 	decide_at(0, 7);
 	add_feed(&after, "host", "/nonexistent/other.vici");
@@ -214,7 +214,7 @@ Test(daemon_feeds, a_feed_with_another_socket_has_the_verdicts_of_its_name)
 	cr_expect(knows(0, 7));
 }
 
-Test(daemon_feeds, a_feed_that_comes_back_in_a_later_reload_has_its_verdicts)
+Test(daemon_feeds, a_feed_that_comes_back_in_a_later_reload_has_its_decisions)
 {
 	decide_at(0, 7);
 	add_feed(&after, "blue", "/nonexistent/blue.vici");
@@ -230,12 +230,12 @@ static const char *path_of(const char *socket)
 	static unsigned int next;
 	char *path = paths[next++ % 2];
 
-	return daemon_feeds_verdicts_path("/run", socket, path, FEED_PATH_MAX) ? path : NULL;
+	return daemon_feeds_decisions_path("/run", socket, path, FEED_PATH_MAX) ? path : NULL;
 }
 
 Test(daemon_feeds, each_socket_has_a_file_of_its_own)
 {
-	cr_expect_str_eq(path_of("/run/charon.vici"), "/run/run-charon.vici.verdicts");
+	cr_expect_str_eq(path_of("/run/charon.vici"), "/run/run-charon.vici.decisions");
 	cr_expect_str_neq(path_of("/run/a/b"), path_of("/run/a-b"));
 	cr_expect_str_neq(path_of("/run/a-b"), path_of("/run/a%2db"));
 }

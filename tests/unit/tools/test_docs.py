@@ -145,7 +145,7 @@ class TheCheck(unittest.TestCase):
         with open(os.path.join(self.top, name), "w", encoding="utf-8") as file:
             file.write(text)
 
-    def test_links(self):
+    def test_broken_links_are_found(self):
         self.put("docs/a.md", "# A heading, with `code`\n")
         self.put("README.md", "[a](docs/a.md) [b](docs/b.md) [c](https://example.org/c)\n"
                               "[d](docs/a.md#a-heading-with-code) [e](docs/a.md#none) [f](../x.md)\n"
@@ -153,14 +153,14 @@ class TheCheck(unittest.TestCase):
         self.assertEqual([found.split(": ")[1] for found in broken_links(self.top, "README.md")],
                          ["docs/b.md", "docs/a.md#none", "../x.md"])
 
-    def test_paths(self):
+    def test_missing_paths_are_found(self):
         self.put("README.md", "`bpf/gate/gate.bpf.c` `bpf/gate/` `bpf/gate/tcp.h` `tools` "
                               "`/sys/fs/bpf` `tests/vm/NAME` `tools/setup build` `x/bpf/y`\n")
         self.assertEqual(list(missing_paths(self.top, "README.md")),
                          ["README.md: `bpf/gate/tcp.h` does not exist",
                           "README.md: `tools/setup` does not exist"])
 
-    def test_scenarios(self):
+    def test_missing_scenarios_are_found(self):
         self.put("docs/coverage.md", "| behaviour | shown by |\n|---|---|\n"
                                      "| one | `attack`, `tunnel`, `none` |\n")
         self.assertEqual(list(missing_scenarios(self.top)), ["docs/coverage.md: no scenario none"])

@@ -53,7 +53,7 @@ class ComparisonTest(unittest.TestCase):
     def test_an_error_of_both_runs_is_no_fault_in_any_number(self):
         self.assertEqual(comparison.faults(rows(with_errors=errors(EPERM=3), without_errors=errors(EPERM=1))), [])
 
-    def test_an_error_of_another_application_is_no_excuse(self):
+    def test_an_error_of_another_application_does_not_count(self):
         found = comparison.faults(rows("a", without_errors=errors(EPERM=1)) + rows("b", with_errors=errors(EPERM=1)))
         self.assertEqual(found, ["mesh b: error EPERM with latchd only (rekey, 1 times)"])
 

@@ -128,7 +128,7 @@ def json_keys():
 
 def error_codes():
     """The code of every error that latchd answers with."""
-    found = find(r'client_refuse\(\w+, "([^"]+)"', sources("user/latchd/control"))
+    found = find(r'client_refuse\(\s*\w+, "([^"]+)"', sources("user/latchd/control"))
     found += find(r'\\"code\\":\\"([^"\\]+)', sources("user/latchd/control"))
     return set(found + find(r'(?:\brefuse\(w, |\(struct words\)\{)"([^"]+)"', sources("user/latchd")))
 

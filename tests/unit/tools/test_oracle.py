@@ -122,7 +122,7 @@ class OracleTest(unittest.TestCase):
         self.run_dir.on_wire("w", "w", ip(TCP, b"the rest", ident=7, place=3))
         self.expect()
 
-    def test_a_later_fragment_is_not_excused_by_a_first_one_of_another_packet(self):
+    def test_a_later_fragment_is_not_covered_by_a_first_one_of_another_packet(self):
         first = tcp_body(ACK, b"head", (22, C_PORT))
         self.run_dir.on_wire("w", "w", ip(TCP, first, ident=8, place=0x2000))
         self.run_dir.on_wire("w", "w", ip(TCP, first, ident=7, place=0x2000), START - 60)
@@ -454,7 +454,7 @@ class OracleTest(unittest.TestCase):
         self.run_dir.passes("d", "w", to_server(RST), END - 0.01)
         self.expect(["injected"])
 
-    def test_a_reset_of_the_true_peer_after_the_end_excuses_nothing(self):
+    def test_a_reset_of_the_true_peer_after_the_end_covers_no_leak(self):
         self.reset_w()
         self.run_dir.on_wire("w", "d", to_server(RST), END - 0.01)
         self.run_dir.passes("c", "w", to_server(RST, sequence=9), END + 0.5)

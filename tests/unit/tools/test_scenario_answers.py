@@ -160,7 +160,7 @@ class Answers(unittest.TestCase):
         self.put("run/monitor.json", events)
         self.put("bin/ip", IP % reported, 0o755)
 
-    def test_no_break_is_believed_when_the_monitor_shows_what_came_last(self):
+    def test_no_break_counts_when_the_monitor_shows_what_came_last(self):
         self.monitor_with('{"event":"latch-healed"}\n')
         self.passes("need_no_break")
 

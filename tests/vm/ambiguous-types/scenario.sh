@@ -4,9 +4,9 @@
 #	W 10.9.0.1 ----- one connection, its remote id changes ----- C 10.9.0.2
 #
 # charon prints a mail address, a host name, a URI and a key id of the same bytes alike. One CA has
-# issued certificates with the text "alice@acme.example" in each of these four types, and with
+# issued certificates with the text "alice@acme.example" in each of these four types. Others have
 # "10.9.0.2" as a host name and as an address. C authenticates with each of them, under remote ids
-# of W that fix the type and under %any: charon refuses the other types, or latchd leaves the SAs
+# of W that fix the type and under %any. charon refuses the other types, or latchd leaves the SAs
 # unattributed. The one that is meant is attributed, and a stream is latched to it. charon accepts no URI at all.
 #
 # touches: feeds vici identity

@@ -87,7 +87,7 @@ impostor_takes_over
 need 60 "D decrypts a part of C's stream" decrypted d W-TO-C
 need 60 "latchctl audit names both peers and the reason" audit_seen \
 	'.rule == "patient" and .reason == "broken" and .reasons == ["sa-conflict"] and
-	 .peer.id == "c.example" and .got.id == "d.example" and .flows == 1 and .packets > 0'
+	 .peer.id == "c.example" and .sa_peer.id == "d.example" and .flows == 1 and .packets > 0'
 need 60 "latchctl audit has the flow without a rule, too" audit_seen \
 	'.rule == null and .reason == "broken" and .peer.id == "c.example" and .flows >= 1'
 latch_seen "$(at w 7000) and .state == \"broken\" and .audited" || fail "no audited latch of W"
@@ -116,7 +116,7 @@ need_mode enforce
 [ "$(status '.attention[] | select(.code == "mode-differs").object')" = mode ] ||
 	fail "latchctl status does not show that the mode differs"
 [ "$(status_code)" != 6 ] || fail "exit status of audit mode under enforcement"
-grep -q "mode = audit of the configuration not taken" "$LATCHD_LOG" || fail "no line in the log"
+grep -q "mode audit not set (enforcement is in force)" "$LATCHD_LOG" || fail "no line in the log"
 need_blocked "after a restart with mode = audit"
 note "in audit mode D decrypted $(decrypted_times d W-TO-C) lines and latchctl audit named both" \
 	"peers; under enforcement W was reset and D decrypted nothing more"

@@ -94,7 +94,7 @@ need_latch w 7001 established
 
 umount $BPFFS
 need 30 "latchd reports that the programs are gone" \
-	logged_more_than 'a program is no longer attached' 0
+	logged_more_than 'enforcement off (a program is no longer attached)' 0
 enforcement_is false || fail "status reports enforcement without programs"
 mount -t bpf bpf $BPFFS
 stop_latchd

@@ -49,7 +49,7 @@ for ((i = 2; i <= KILLS; i++)); do
 	some_time 10
 	kill9_latchd
 done
-started=$(logged 'enforce: on at cgroup')
+started=$(logged 'enforcement on: cgroup')
 launch_latchd
 wait_until 60 latchd_answers || fail "latchd does not answer: $(tail -n 1 "$LATCHD_LOG")"
 start_monitor

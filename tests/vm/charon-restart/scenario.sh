@@ -3,7 +3,7 @@
 #
 #	W 10.9.0.1 ===== SA of c.example ===== C 10.9.0.2
 #
-# Key managers stop and start while W streams to C, with dead-peer detection on:
+# Key managers stop and start while W streams to C, with dead-peer detection on.
 # C's stops orderly and starts again, W's is killed and starts again, C's is
 # killed. No peer is dead or has rebooted, so no latch breaks and no byte is lost.
 #

@@ -6,8 +6,8 @@
 #	    +--- SAs of d.example, again and again ----- D, at 10.9.0.2, too
 #
 # S37 with real key managers and the daemon, beside a model of what must be true. Random events:
-# D comes with a burst of segments for one of C's connections, and goes; C rekeys and authenticates
-# again; connections open, end and are killed; an administrator breaks and heals; latchd is killed
+# D comes with a burst of segments for one of C's connections, and goes. C rekeys and authenticates
+# again. Connections open, end and are killed. An administrator breaks and heals. latchd is killed
 # while D comes or goes, and starts again. After each event:
 #
 #	I1  state and reasons of every latch are the model's; SAs are contested while D is there
@@ -233,7 +233,7 @@ check() {
 EVENTS=(d_comes d_comes d_goes d_goes c_rekeys c_authenticates opens opens refuses ends is_killed
 	administrator_breaks administrator_heals latchd_is_absent latchd_is_absent)
 
-# An event that is not allowed now does nothing; D and an administrator's break do not last long, or
+# An event that is not allowed now does nothing. D and an administrator's break do not last long, or
 # TCP would try again ever more rarely.
 step() {
 	local event=${EVENTS[RANDOM % ${#EVENTS[@]}]}

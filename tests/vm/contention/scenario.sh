@@ -7,7 +7,7 @@
 #
 # Both charons run, and W has an SA of either peer for all packets to and from 10.9.0.2
 # (S9, R-2.3-8). While both are there no latch is created: connect() at W fails at once and
-# no SYN leaves; SYNs under D's and under C's SA get no answer. When D has deleted its SA,
+# no SYN leaves. SYNs under D's and under C's SA get no answer. When D has deleted its SA,
 # connections to C and from C work, in both cases latched to c.example.
 #
 # touches: sa gate latch report feeds vici

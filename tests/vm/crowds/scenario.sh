@@ -3,7 +3,7 @@
 #
 #	W 10.9.0.1 ===== SA of c.example ===== C 10.9.0.2
 #
-# Many connections from C to W, and the latches that are left of them: a LISTENER that spawns
+# Many connections from C to W, and the latches that are left of them. They come from a LISTENER that spawns
 # latches, a backlog that overflows, requests that time out, processes killed at both
 # ends, many short connections (LATCHD_S38_CONNECTIONS=1000000 for a million;
 # then raise LATCHD_SCENARIO_LIMIT, too). In the end only the listeners' latches are left.

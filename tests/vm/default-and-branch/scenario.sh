@@ -6,7 +6,7 @@
 #
 # A default route into one tunnel beside a more specific tunnel. The order of W's policies
 # tells both apart: connections to either work while both are up. Then C vanishes and D takes C's
-# address as well, with D's own identity, under the same policy: C's connection is reset, D
+# address as well, with D's own identity, under the same policy. C's connection is reset, D
 # decrypts nothing of it, and the branch's connection goes on.
 #
 # touches: sa gate latch spd
@@ -58,7 +58,7 @@ take_address d c
 must_initiate d default
 need 60 "W's application is reset" app_failed w-7001
 need 30 "both peers are named" event_seen '.event == "latch-broken" and .local.port == 7001 and
-	(.want | tostring | contains("c.example")) and (.got | tostring | contains("d.example"))'
+	(.expected | tostring | contains("c.example")) and (.actual | tostring | contains("d.example"))'
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 still_runs d 7002
 need_events 0 '.event == "latch-broken" and .local.port == 7002' "the branch's latch was broken"

@@ -18,7 +18,7 @@ read -r next_in next_out < <(learn_sequence w-7000)
 log "C's next sequence number, for D: $next_in"
 host_down c
 take_address d c
-# The first segment starts IKE by D's trap policy; the others follow in the
+# The first segment starts IKE by D's trap policy. The others follow in the
 # same burst as IKE_AUTH, as soon as D's kernel has the SA.
 forge d w-7000 --seq "$next_in" --ack "$next_out" \
 	--text FORGED-BY-D --every 2

@@ -5,9 +5,9 @@
 #	    \
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
-# latchctl explain names the cause of each: an established latch, one that has ended, a
-# connection that a rule does not latch, one in clear, one that does not exist yet, and a
-# connect() that a rule refuses. Then D takes C's address: a latch that waits is broken,
+# latchctl explain names the cause of each. There are an established latch, one that has ended, a
+# connection that a rule does not latch, one in clear and one that does not exist yet. The last is a
+# connect() that a rule refuses. Then D takes C's address. A latch that waits is broken,
 # one that resets has ended, and explain names both peers; a new connection is contested.
 #
 # touches: control report history explain latchctl
@@ -138,7 +138,7 @@ except OSError as error:
     print(errno.errorcode[error.errno])" >"$RUN/refused.out"
 grep -q ECONNABORTED "$RUN/refused.out" || fail "connect() ended otherwise: $(cat "$RUN/refused.out")"
 need_explained "a refused connect()" tcp "$(addr w):9001" 10.9.0.77:9000 netns lt-w -- \
-	'.found == "refused" and .cause.code == "required" and .rule.then == "needed" and
+	'.found == "refused" and .cause.code == "required" and .rule.at_start == "needed" and
 	 (.cause.text | contains("ECONNABORTED")) and (.next | contains("start_action = trap"))'
 need_explained "the same without its local port" \
 	dst 10.9.0.77 dport 9000 src "$(addr w)" netns lt-w -- \
@@ -151,12 +151,12 @@ need_reset
 need 30 "the latch that resets has ended" no_latch "$(at w 7000)"
 need_latch w 7001 broken
 need_explained "a broken latch" "$patient" -- \
-	'.found == "latch" and .cause.code == "sa-conflict" and .rule.then == "patient" and
+	'.found == "latch" and .cause.code == "sa-conflict" and .rule.at_start == "patient" and
 	 (.cause.text | contains("\"c.example\"") and contains("\"d.example\"")) and
-	 any(.mismatch[]; .field == "peer" and .want == "c.example" and .got == "d.example")'
+	 any(.mismatch[]; .field == "peer" and .expected == "c.example" and .actual == "d.example")'
 need_explained "a latch that was broken and has ended" "$established" -- \
 	'.found == "ended" and .cause.code == "sa-conflict" and .latch.broken != null and
-	 any(.mismatch[]; .field == "peer" and .want == "c.example" and .got == "d.example")'
+	 any(.mismatch[]; .field == "peer" and .expected == "c.example" and .actual == "d.example")'
 need_explained "the same by its flow" "${flow[@]}" -- \
 	".found == \"ended\" and .latch.id == \"$established\""
 need_explained "a new connection with two owners" tcp "$(addr w)" "$(addr c):5432" netns lt-w -- \

@@ -3,7 +3,7 @@
 #
 #	W 10.9.0.1 ===== SAs of c.example, renewed ===== C 10.9.0.2
 #
-# latchd is killed with -9 under a running transfer and started again: the flow
+# latchd is killed with -9 under a running transfer and started again. The flow
 # stays latched, a rekey after the restart does not break it, no byte is lost.
 #
 # touches: latchd enforce maps sa feeds vici

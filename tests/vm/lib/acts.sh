@@ -95,7 +95,7 @@ act_saved() {
 	step "W's application is reset ($(app_error w-7000)), $RESET_MS ms after W had D's SA."
 	need_broken
 	need 10 "the monitor's line names c.example and d.example" names_both
-	step "latchctl monitor names the expected peer (want) and the peer of the new SA (got):"
+	step "latchctl monitor names the expected peer and the actual peer, of the new SA:"
 	broken_line | show
 	step "Until W's dead-peer detection gives C up, 10.9.0.2 has two owners (10 to 30 s) ..."
 	need 120 "W gives C up" has_no_children w c.example

@@ -140,7 +140,7 @@ ask_with_cookies() {
 	in_host w sysctl -qw net.ipv4.tcp_syncookies=1
 }
 
-# A second request, outside the first one's window: the control socket answers with its window,
+# A second request, outside the first one's window. The control socket answers with its window,
 # or W answers it as a new request when it had to give up the first.
 challenge() {
 	forge c w-7001 --syn --seq 3000000000 --every 600 --count 3

@@ -56,7 +56,7 @@ note() {
 
 # conforms ITEM WHAT: this scenario has just seen that an item of the standard
 # holds (tests/conformance/items.tsv). It counts only if the whole scenario passes.
-# The call belongs into scenario files, with the item as it is: tools/conformance reads
+# The call belongs into scenario files, with the item as it is. tools/conformance reads
 # there the items of a scenario that failed or did not run.
 conforms() {
 	stop_if_failed
@@ -95,7 +95,7 @@ answer() {
 }
 
 # json FILTER: jq's lines of the standard input. A null is no value, and none in an array or object
-# that the filter makes: it is what jq finds at a path that the document does not have, and two
+# that the filter makes. It is what jq finds at a path that the document does not have, and two
 # of them would be equal.
 json() {
 	answer jq -rc "$1 | if . == null or any((arrays, objects)[]; . == null)

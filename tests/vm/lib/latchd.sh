@@ -173,7 +173,7 @@ listed_in() {
 	answer jq -c "$3 | select($2)" <<<"$listed"
 }
 
-# status FILTER: jq's output for latchctl status, which exits with 1 if enforcement is off, with 3 if
+# status FILTER: jq's output for latchctl status. That exits with 1 if enforcement is off, with 3 if
 # it needs attention and with 6 in audit mode.
 status() {
 	local listed code=0

@@ -41,8 +41,8 @@ need_reset() {
 need_broken() {
 	need 30 "latchctl monitor reports the broken latch" event_seen \
 		'.event == "latch-broken" and
-		 (.want | tostring | contains("c.example")) and
-		 (.got | tostring | contains("d.example"))'
+		 (.expected | tostring | contains("c.example")) and
+		 (.actual | tostring | contains("d.example"))'
 	log "latchctl monitor: latched to c.example, broken by d.example"
 }
 
@@ -99,7 +99,7 @@ established_at_least() {
 }
 
 # C has no rekeyed CHILD_SA left. charon keeps a rekeyed one for a while and moves it to the next
-# IKE_SA, where it stays forever; as long as it is there charon does not authenticate again.
+# IKE_SA, where it stays forever. As long as it is there charon does not authenticate again.
 no_old_children() {
 	local listed
 

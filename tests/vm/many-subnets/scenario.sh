@@ -56,7 +56,7 @@ all_is_well
 must_initiate d half
 need 60 "W's application is reset" app_failed w-7001
 need 30 "both peers are named" event_seen '.event == "latch-broken" and .local.port == 7001 and
-	(.want | tostring | contains("c.example")) and (.got | tostring | contains("d.example"))'
+	(.expected | tostring | contains("c.example")) and (.actual | tostring | contains("d.example"))'
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 still_runs d 7002
 note "40 networks beside a branch: none disturbed; D's half of one of them broke the latch there, D decrypted nothing"

@@ -4,8 +4,8 @@
 #	W ----- SA of c.example, still there, inbound ----- C
 #	  `---- SA of d.example, now W's outbound one ----- D, at C's address
 #
-# Packets that W's kernel sends without a full socket do not leave under D's SA,
-# and D's packets for a connection in TIME_WAIT do not arrive. The variant: over IPv6.
+# Packets that W's kernel sends without a full socket do not leave under D's SA.
+# D's packets for a connection in TIME_WAIT do not arrive. The variant: over IPv6.
 #
 # touches: gate db enforce
 # run: conformance no-full-socket-ipv6

@@ -50,7 +50,7 @@ selectors() {
 
 # broken_for TEXT: W's latch was broken, and the event names what differs.
 broken_for() {
-	event_seen ".event == \"latch-broken\" and ((.want, .got) | tostring | contains(\"$1\"))"
+	event_seen ".event == \"latch-broken\" and ((.expected, .actual) | tostring | contains(\"$1\"))"
 }
 
 contested_at_least() {

@@ -46,7 +46,7 @@ host_down c
 need 120 "W's application is reset" app_failed w-7000
 need 30 "latchctl monitor names the dead peer" event_seen \
 	".event == \"latch-broken\" and .reason == \"peer-dead\" and
-	 .want.id == \"c.example\" and .got == null and $(at w 7000)"
+	 .expected.id == \"c.example\" and .actual == null and $(at w 7000)"
 conforms R-2-19 "dead-peer detection broke the latch to c.example (peer-dead), W got $(app_error w-7000)"
 before=$(received_bytes d-7001)
 need 60 "the stream to D continues" received_at_least d-7001 $((before + 500))

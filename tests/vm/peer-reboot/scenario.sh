@@ -7,7 +7,7 @@
 #
 # A flood of unprotected IKE notifies and ICMP errors in C's name breaks no latch.
 # INITIAL_CONTACT of a host that is authenticated as c.example breaks the latch, although the
-# new SA is congruent with it: no host receives the rest of W's stream.
+# new SA is congruent with it. No host receives the rest of W's stream.
 #
 # touches: feeds vici latch sa
 # run: conformance
@@ -51,7 +51,7 @@ must_initiate d
 need 60 "W's application is reset" app_failed w-7000
 need 30 "latchctl monitor names the rebooted peer" event_seen \
 	".event == \"latch-broken\" and .reason == \"peer-rebooted\" and
-	 .want.id == \"c.example\" and $(at w 7000)"
+	 .expected.id == \"c.example\" and $(at w 7000)"
 conforms R-2-19 "INITIAL_CONTACT of c.example broke the latch to c.example (peer-rebooted)"
 ! decrypted d W-TO-C || fail "C's other host has decrypted C's stream"
 new_connection 7001

@@ -5,7 +5,7 @@
 #	    ^
 #	    +--- segments in clear, "from" 10.9.0.2 --- D 10.9.0.3
 #
-# W's policies are edited under a latched flow so that they let plaintext in; D
+# W's policies are edited under a latched flow so that they let plaintext in. D
 # injects text, a RST, a FIN, a SYN-ACK and text in IP fragments that fit into the
 # connection. W drops and counts them, and the stream continues.
 #

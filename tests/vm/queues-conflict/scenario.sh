@@ -52,7 +52,7 @@ need 60 "W's UDP socket is latched to C" latch_seen \
 spi_c=$(spi_to_c) || exit 1
 delay_esp
 need 60 "ESP waits in W's device" esp_waits 5
-# TCP would repeat unsent data without a pause: a local drop while the head of its retransmission
+# TCP would repeat unsent data without a pause. A local drop while the head of its retransmission
 # queue waits in the device is followed by the next attempt at once (tcp_tsq_write()).
 kill -STOP "$(app_pid w-7000)"
 need 60 "more ESP waits in W's device" esp_waits 10

@@ -4,7 +4,7 @@
 #	W 10.9.0.1 ===== SAs of c.example, renewed ===== C 10.9.0.2
 #
 # Twenty CHILD_SA rekeys and two IKE_SA rekeys under a running transfer, first
-# without latchd and then with it, and five re-authentications: no break, no byte
+# without latchd and then with it, and five re-authentications. No break, no byte
 # lost, no longer stall. With the argument "short": six, one and one, with latchd only.
 #
 # touches: sa feeds vici gate

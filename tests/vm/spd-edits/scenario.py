@@ -131,7 +131,7 @@ def broken(what, direction, action, default=False):
     broken.count += 1
     event = latchd.events("latch-broken")[-1]
     decides = event["policy"]
-    expect(event["reason"] == "spd-change" and event["want"]["id"] == "c.example",
+    expect(event["reason"] == "spd-change" and event["expected"]["id"] == "c.example",
            "the event names the reason and the latched peer")
     expect((decides["direction"], decides["action"], decides["default"])
            == (direction, action, default), f"the event names the policy that decides now: {decides}")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * enforce CGROUP LATCHES PENDING-MS [FILE]: starts the enforcement as latchd does,
- * with the rules of that configuration, and prints a line a program, "NAME HOOK on|off",
+ * with the rules of that configuration. It prints a line a program, "NAME HOOK on|off",
  * and one for all: "adopted|new CAPACITY on|off". It prints them again for every byte of
  * input, and ends with its input. The pins remain.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * guard CGROUP NETNS...: the enforcement with the netfilter gate in namespaces of
- * ip-netns(8), with reaper and dispositions as latchd runs them, and no other part
+ * ip-netns(8). It runs with reaper and dispositions as latchd runs them, and no other part
  * of latchd. Prints "ready". A line of input is a port: the latches of this
  * local port are broken. Runs until its input ends; the pins remain.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One end of the TCP stream that the VM tests watch. Sends numbered lines that
- * begin with a mark, at a rate; keeps every byte that it sent and received, and
+ * begin with a mark, at a rate. Keeps every byte that it sent and received, and
  * every event with its time, in files that the tests and the leak oracle read:
  *
  *	DIR/TAG.sent    bytes that we handed to the kernel, or are about to

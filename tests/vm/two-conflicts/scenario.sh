@@ -7,7 +7,7 @@
 #
 # S7 and S10, disposition wait: two SAs conflict with one latch. It is BROKEN from
 # the first on, stays so when only the first goes, and when the second is renewed
-# (RFC 7296 section 2.9.2 forbids to narrow it); it heals when both are gone, and
+# (RFC 7296 section 2.9.2 forbids to narrow it). It heals when both are gone, and
 # the stream continues with every byte.
 #
 # touches: sa latch config

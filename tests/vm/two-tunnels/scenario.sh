@@ -6,7 +6,7 @@
 #
 # Two route-based tunnels of one gateway, distinguished by the interface id only. Both carry
 # connections at the same time, in both directions, and a rekey of one disturbs neither. Then W's
-# route to C's address leads into D's tunnel: D gets not one byte of C's stream, and the latch breaks,
+# route to C's address leads into D's tunnel. D gets not one byte of C's stream, and the latch breaks,
 # as it does when C's device is deleted and W's SAs are no longer distinguished.
 #
 # touches: sa gate latch spd
@@ -70,7 +70,7 @@ ip -n lt-w route replace "${INSIDE[c]}/32" dev xfrm42 src "${INSIDE[w]}"
 log "W's route to C leads into D's tunnel"
 need 60 "W's application is reset" app_failed w-7001
 need 30 "both peers are named" event_seen '.event == "latch-broken" and .local.port == 7001 and
-	(.want | tostring | contains("c.example")) and (.got | tostring | contains("d.example"))'
+	(.expected | tostring | contains("c.example")) and (.actual | tostring | contains("d.example"))'
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 still_runs d 7002
 ip -n lt-w link delete xfrm41

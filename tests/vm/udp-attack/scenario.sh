@@ -7,7 +7,7 @@
 #
 # The attack on a connected UDP socket: W sends datagrams to C's address. D, in C's place,
 # gets none of them; W's application receives an error (ECONNABORTED, once), and connects
-# again: to the peer that has the address, when no other peer has SAs for it.
+# again. It reaches the peer that has the address, when no other peer has SAs for it.
 #
 # touches: gate latch net
 # expect: clean

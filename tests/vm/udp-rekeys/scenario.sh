@@ -6,8 +6,8 @@
 #	     ===== SA of d.example ===== D, later at 10.9.0.2
 #
 # A connected UDP socket at W sends a datagram every 2 ms, C's answers. Through twelve CHILD_SA
-# rekeys and two IKE_SA rekeys no call of either application fails, though datagrams meet SAs that
-# are pending: they are lost, and counted. Then D takes C's place with its own identity: the latch
+# rekeys and two IKE_SA rekeys no call of either application fails. Datagrams meet SAs that are
+# pending: they are lost, and counted. Then D takes C's place with its own identity: the latch
 # breaks, the application gets ECONNABORTED, and D gets nothing.
 #
 # touches: gate sa feeds vici

@@ -6,7 +6,7 @@
 #	     ===== SA of d.example ===== D, in between at 10.9.0.2
 #
 # S6: as the attack, but W's latch waits (RFC 5660, 5.5 (a)). It is BROKEN while W
-# has an SA of D: D gets nothing, and C, back with SAs of its own, sends and
+# has an SA of D. D gets nothing, and C, back with SAs of its own, sends and
 # receives no byte. When D's SAs are gone the latch is ESTABLISHED again, and both
 # directions complete with nothing lost.
 #

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the kernel could do with SAs, in each namespace: an SA conflicts only with what the kernel
+ * What the kernel could do with SAs, in each namespace. An SA conflicts only with what the kernel
  * could choose it for, or accept under it. The answers stay the same until a change is published,
  * so that what was counted by them can be counted again. A namespace that was never read, or can no
  * longer be read, rules nothing out.
@@ -70,7 +70,7 @@ bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struc
 bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
 		      const struct latch_flow *flow);
 /*
- * The same if the policies that have just gone, and may use an SA of own, decide as before: does
+ * The same if the policies that have just gone, and may use an SA of own, decide as before. Does
  * the kernel use the SA only until these are back? own NULL: not known, so no policy is awaited.
  */
 bool choice_will_carry(const struct choice *choice, const struct sa_way *way,

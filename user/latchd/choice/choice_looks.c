@@ -175,11 +175,11 @@ static void note_failure(struct choice *choice, struct choice_space *space, int 
 	adopt(choice, space, &nothing, 0);
 	space->loaded = false;
 	if (log_limit_admits(&choice->log, &left_out))
-		log_warn(
-			NULL,
-			"IPsec policies of network namespace %llu cannot be read (%s): SAs conflict "
-			"by their selectors alone; trying again; %u more since the last line",
-			(unsigned long long)space->netns, strerror(-err), left_out);
+		log_warn(NULL,
+			 "policies of network namespace %llu not read (%s): SAs "
+			 "conflict by their selectors alone; trying again; %u more "
+			 "since the last line",
+			 (unsigned long long)space->netns, strerror(-err), left_out);
 }
 
 static void take(struct choice *choice, struct choice_space *space, struct choice_table *table,

@@ -47,7 +47,7 @@ void choice_table_release(struct choice_table *table);
 
 /*
  * Do interface ids keep the traffic of both apart? Only two ids that are not 0, of devices that are
- * up: a policy without id accepts an SA of any id, and an SA without device counts as one without
+ * up. A policy without id accepts an SA of any id, and an SA without device counts as one without
  * id.
  */
 bool choice_table_tells_apart(const struct choice_table *table, const struct sa_way *one,

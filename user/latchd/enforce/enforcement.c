@@ -95,8 +95,9 @@ void enforcement_watch(struct enforcement *enforcement, struct loop *loop)
 
 	if (err)
 		log_warn("enforce",
-			 "cgroups: cannot watch their directories (%s): a cgroup that comes is "
-			 "noticed within a second; free some descriptors and restart latchd",
+			 "cgroup directories not watched (%s): a cgroup that comes "
+			 "is noticed within a second; free some descriptors and "
+			 "restart latchd",
 			 strerror(-err));
 	enforcement_check(enforcement);
 }
@@ -195,9 +196,8 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 	int err;
 
 	if (is_new(enforcement) && enforcement->object.adopted)
-		log_warn("enforce",
-			 "map settings was lost, with its mode: enforcement is in force, "
-			 "until latchctl mode audit");
+		log_warn("enforce", "map settings lost, with its mode: enforcement is in "
+				    "force; to change it: latchctl mode audit");
 	if (is_new(enforcement))
 		settings.mode = mode_first_word(enforcement->object.adopted, clock_boot_ns());
 	err = exchange_settings(&enforcement->maps, &settings);

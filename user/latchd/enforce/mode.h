@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The mode that a start or a reload puts in force. The pinned word decides, since no restart and no
- * upgrade may lower enforcement: mode = audit counts at the first start only, where nothing is
+ * upgrade may lower enforcement. mode = audit counts at the first start only, where nothing is
  * enforced yet. mode = enforce counts always. Without the key the mode stays as it is.
  */
 #ifndef LATCHD_ENFORCE_MODE_H
@@ -14,7 +14,7 @@
 #include "latchd/config/config.h"
 
 /*
- * Where no word is pinned. If latches are, it was lost, and the new one comes from the clock: no
+ * Where no word is pinned. If latches are, it was lost, and the new one comes from the clock. No
  * latch was decided under it, since a switch takes longer than half a second.
  */
 uint32_t mode_first_word(bool has_latches, uint64_t boot_ns);

@@ -63,7 +63,7 @@ static bool has_other_owner(const struct explanation *e, bool out)
 
 static enum explain_now without_owner(const struct explanation *e)
 {
-	return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_UNOWNED : EXPLAIN_NOW_LARVAL;
+	return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_UNATTRIBUTED : EXPLAIN_NOW_LARVAL;
 }
 
 static enum explain_now by_sa(const struct explanation *e, const struct latch_sa *sa,
@@ -71,7 +71,7 @@ static enum explain_now by_sa(const struct explanation *e, const struct latch_sa
 {
 	switch (sa->word.state) {
 	case LATCH_SA_PENDING:
-		return now_ns - sa->installed <= pending_limit_ns ? EXPLAIN_NOW_WAITS
+		return now_ns - sa->installed <= pending_limit_ns ? EXPLAIN_NOW_SA_PENDING
 								  : without_owner(e);
 	case LATCH_SA_BOUND:
 		if (sa->word.flags & LATCH_SA_AMBIGUOUS)
@@ -107,7 +107,7 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 	if (!e->now_sa)
 		return e->unreported ? EXPLAIN_NOW_UNREPORTED : EXPLAIN_NOW_NEGOTIATES;
 	now = by_sa(e, &e->now_sa->sa, now_ns, pending_limit_ns);
-	return now == EXPLAIN_NOW_LATCHED && has_other_owner(e, out) ? EXPLAIN_NOW_ONE_OF : now;
+	return now == EXPLAIN_NOW_LATCHED && has_other_owner(e, out) ? EXPLAIN_NOW_BY_ROUTE : now;
 }
 
 void explain_decide(struct explanation *e, uint64_t now_ns, uint64_t pending_limit_ns)

@@ -9,7 +9,7 @@ bool explain_fits_policy(const struct explanation *explanation, const struct lat
 			 bool out);
 
 /*
- * No key manager has reported what it carries, and its addresses do not show it: it is of the mode
+ * No key manager has reported what it carries, and its addresses do not show it. It is of the mode
  * that the policy asks for, and that is not transport mode.
  */
 bool explain_may_carry_unreported(const struct explanation *explanation,

@@ -39,19 +39,19 @@ struct explain_sa {
 
 /* What a new connection of the flow gets. */
 enum explain_now {
-	EXPLAIN_NOW_UNKNOWN,	/* the SPD cannot be read */
-	EXPLAIN_NOW_OFF,	/* a rule latches none */
-	EXPLAIN_NOW_BLOCKED,	/* by a policy */
-	EXPLAIN_NOW_CLEAR,	/* it passes without IPsec */
-	EXPLAIN_NOW_REQUIRED,	/* refused: without IPsec, and a rule requires a latch */
-	EXPLAIN_NOW_NEGOTIATES, /* there is no SA yet */
-	EXPLAIN_NOW_UNREPORTED, /* an SA with unknown traffic may carry it */
-	EXPLAIN_NOW_LATCHED,	/* to the owner of the SA */
-	EXPLAIN_NOW_ONE_OF,	/* to the owner of one of several: the route decides */
-	EXPLAIN_NOW_CONTESTED,	/* refused */
-	EXPLAIN_NOW_WAITS,	/* for the owner of the SA */
-	EXPLAIN_NOW_LARVAL,	/* it passes, latched to no peer */
-	EXPLAIN_NOW_UNOWNED,	/* refused: no owner, and a rule requires a latch */
+	EXPLAIN_NOW_UNKNOWN,	  /* the SPD cannot be read */
+	EXPLAIN_NOW_OFF,	  /* a rule latches none */
+	EXPLAIN_NOW_BLOCKED,	  /* by a policy */
+	EXPLAIN_NOW_CLEAR,	  /* it passes without IPsec */
+	EXPLAIN_NOW_REQUIRED,	  /* refused: without IPsec, and a rule requires a latch */
+	EXPLAIN_NOW_NEGOTIATES,	  /* there is no SA yet */
+	EXPLAIN_NOW_UNREPORTED,	  /* an SA with unknown traffic may carry it */
+	EXPLAIN_NOW_LATCHED,	  /* to the owner of the SA */
+	EXPLAIN_NOW_BY_ROUTE,	  /* to the owner of one of several: the route decides */
+	EXPLAIN_NOW_CONTESTED,	  /* refused */
+	EXPLAIN_NOW_SA_PENDING,	  /* for the owner of the SA */
+	EXPLAIN_NOW_LARVAL,	  /* it passes, latched to no peer */
+	EXPLAIN_NOW_UNATTRIBUTED, /* refused: no owner, and a rule requires a latch */
 };
 
 struct explanation {

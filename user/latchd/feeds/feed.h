@@ -150,12 +150,12 @@ struct loop;
  * statements, keeps the sink; free it with destroy(). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_statements *statements, const struct feed_sink *sink);
-/* The file that keeps the feed's verdicts on peers for the next latchd. Before the loop runs. */
-void feed_vici_keep_verdicts(struct feed *feed, const char *path);
+/* The file that keeps the feed's decisions on peers for the next latchd. Before the loop runs. */
+void feed_vici_keep_decisions(struct feed *feed, const char *path);
 /* The new feed takes the place of former, which is stopped: what that one has decided of its peers
  * stays decided. Before the loop runs. False: former has nothing left, or feed has it of another.
  */
-bool feed_vici_take_verdicts(struct feed *feed, struct feed *former);
+bool feed_vici_take_decisions(struct feed *feed, struct feed *former);
 
 /* The same identity, configuration and authentication class? */
 bool feed_peer_equal(const struct feed_peer *peer, const struct feed_peer *other);

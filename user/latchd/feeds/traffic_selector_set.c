@@ -252,7 +252,7 @@ static bool intersect(const struct traffic_selector *a, const struct traffic_sel
 	return true;
 }
 
-static int meet(const struct search *search, const struct traffic_selector *selector)
+static int visit_common(const struct search *search, const struct traffic_selector *selector)
 {
 	struct traffic_selector common;
 
@@ -278,7 +278,7 @@ static int search_below(const struct search *search, size_t begin, size_t end)
 	first = first_place(&list->selector[middle]);
 	if (compare(&first, &search->last) > 0)
 		return 0;
-	result = meet(search, &list->selector[middle]);
+	result = visit_common(search, &list->selector[middle]);
 	return result ? result : search_below(search, middle + 1, end);
 }
 
@@ -293,7 +293,7 @@ static int search_set(struct search *search, const struct traffic_selector *want
 	if (search->set->list && search->set->list->sealed)
 		return search_below(search, 0, search->set->count);
 	for (i = 0; !result && i < search->set->count; i++)
-		result = meet(search, traffic_selector_set_at(search->set, i));
+		result = visit_common(search, traffic_selector_set_at(search->set, i));
 	return result;
 }
 

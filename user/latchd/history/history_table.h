@@ -2,7 +2,7 @@
 /*
  * A bounded number of records of each kind. A share of them is for user namespaces other than the
  * host's: any local user makes those. In the rest a new record takes the place of the oldest one
- * of the group that has the most: a peer that begins and ends connections replaces its own
+ * of the group that has the most. A peer that begins and ends connections replaces its own
  * records, not those of other peers.
  */
 #ifndef LATCHD_HISTORY_HISTORY_TABLE_H

@@ -39,7 +39,7 @@ int identities_check(const struct identities *identities);
 
 /*
  * Empties the pinned tables, intact or damaged, and the copy. -EBUSY and no change
- * while a latch or an SA still names params, because a new entry would reuse that
+ * while a latch or an SA still names params. A new entry would reuse that
  * index. First set every SA to PENDING with params 0, then close every latch.
  */
 int identities_reset(struct identities *identities);

@@ -299,7 +299,8 @@ static void on_timer(void *context)
 	err = !err && result < 0 ? result : err;
 	if (err)
 		log_warn("latch",
-			 "broken latches: cannot walk the latch map: %s; next attempt in 1 s",
+			 "broken latches not handled (%s): the latch map cannot be "
+			 "walked; next attempt in 1 s",
 			 strerror(-err));
 	else
 		attempts_end_round(&d->attempts);

@@ -323,11 +323,11 @@ static int begin_sweep(struct listeners *listeners)
 static void log_sweep(int err)
 {
 	if (err == -E2BIG)
-		log_warn("latch",
-			 "listening sockets: no room for all of their latches; raise latches = in "
-			 "[enforce], then run latchctl purge and start latchd");
+		log_warn("latch", "listening sockets not all latched (no room): raise "
+				  "latches = in [enforce], then run latchctl purge and start "
+				  "latchd");
 	else if (err)
-		log_warn("latch", "listening sockets: cannot dump them: %s; next attempt in 60 s",
+		log_warn("latch", "listening sockets not dumped (%s); next attempt in 60 s",
 			 strerror(-err));
 }
 

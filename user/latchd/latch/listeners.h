@@ -3,7 +3,7 @@
  * LISTENER latches of sockets whose listen() or close() the programs did not see. A dump
  * of all listening sockets, at the start and every minute, finds them and corrects the
  * number of sockets of each LISTENER latch. Local users choose how many namespaces and listening
- * sockets there are: the dumps of a sweep are made in turns, and their share in it is limited.
+ * sockets there are. The dumps of a sweep are made in turns, and their share in it is limited.
  */
 #ifndef LATCHD_LATCH_LISTENERS_H
 #define LATCHD_LATCH_LISTENERS_H

@@ -149,8 +149,7 @@ static void on_timer(void *context)
 		err = sctp_reaper_round(reaper->maps);
 	walk_pace_end(&reaper->walks);
 	if (err)
-		log_warn("latch",
-			 "latches without a socket: cannot find them: %s; next attempt in 5 s",
+		log_warn("latch", "latches without a socket not found (%s); next attempt in 5 s",
 			 strerror(-err));
 	reaper->sweeping = !err && walk.more;
 	reaper->left = reaper->sweeping ? reaper->left + walk.checked - walk.reaped : 0;

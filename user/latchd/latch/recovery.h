@@ -16,9 +16,9 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 			     bool *ret_damaged);
 
 /*
- * The peers of a damaged table's latches are unknown: every latch is closed, its connection reset,
- * every SA becomes PENDING again, and the table is emptied (RFC 5660 section 2.6, R-2.6-1). 0 or a
- * negative errno.
+ * The peers of a damaged table's latches are unknown. Every latch is closed and its connection
+ * reset. Every SA becomes PENDING again, and the table is emptied (RFC 5660 section 2.6, R-2.6-1).
+ * 0 or a negative errno.
  */
 int recovery_repair_identities(const struct kernel_maps *maps, struct identities *identities);
 

@@ -13,7 +13,7 @@
 #include "latch_abi.h"
 
 /*
- * Tag marks of earlier incarnations of the association may be left: an ABORT is sent for each of
+ * Tag marks of earlier incarnations of the association may be left. An ABORT is sent for each of
  * the tags (in network order), and the kernel accepts the one with the current tag. The netfilter
  * gate accepts the packet for a BROKEN latch only. The application gets ECONNRESET. 0: one was
  * sent. -ENOENT: no tag, or its namespace is gone. -EAFNOSUPPORT for IPv6: its loopback packets

@@ -53,7 +53,7 @@ static void on_readable(void *context, uint32_t epoll_events)
 	ring->taken = 0;
 	result = ring_buffer__consume(ring->buffer);
 	if (result < 0 && result != -EAGAIN)
-		log_warn("events", "event ring: cannot read it: %s; events may be missing",
+		log_warn("events", "event ring not read (%s): events may be missing",
 			 strerror(-result));
 }
 

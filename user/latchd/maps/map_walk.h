@@ -31,7 +31,7 @@ int map_walk_part(int map_fd, size_t key_size, size_t value_size, struct map_cur
 		  map_visit_fn visit, void *context);
 
 /*
- * The same, key by key. Deletions send the walk back to the first key, so that entries may come
+ * The same, key by key. Deletions send the walk back to the first key. Entries may come
  * more than once. -EAGAIN: it went back too often, and entries may be missing.
  */
 int map_walk_keys(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit,

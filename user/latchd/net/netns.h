@@ -21,10 +21,10 @@ void netns_hint(uint64_t cookie, pid_t pid);
 /*
  * Opens a descriptor of the namespace, which the caller closes. -ENOENT: no process is in it, and
  * no mount of latchd or init holds it. A thread that left the namespace of its process does not
- * count. Another negative errno: some process or mount could not be read, so that the namespace
- * may exist. -EAGAIN: too many look-ups of unknown namespaces; a later one will find it. -EUSERS:
- * local users have more namespaces than latchd reads, and this may be one of them: no pass has seen
- * it as one of the host's user namespace.
+ * count. Another negative errno: some process or mount could not be read. The namespace may exist.
+ * -EAGAIN: too many look-ups of unknown namespaces. A later one will find it. -EUSERS: local users
+ * have more namespaces than latchd reads, and this may be one of them. No pass has seen it as one
+ * of the host's user namespace.
  *
  * One pass over all processes answers every look-up. Passes get a limited share of the time.
  */

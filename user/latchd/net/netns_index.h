@@ -43,8 +43,9 @@ void netns_index_build(struct netns_index *index, size_t foreign_max);
 
 struct netns_holder *netns_index_find(const struct netns_index *index, uint64_t cookie);
 /*
- * What the pass says of a namespace that it did not find. -ENOENT: it is gone, also where only
- * foreign namespaces were left out and this one is known to be the host's. Else index->unread.
+ * What the pass says of a namespace that it did not find. -ENOENT: it is gone. So it
+ * is where only foreign namespaces were left out and this one is known to be the host's. Else
+ * index->unread.
  */
 int netns_index_absence(const struct netns_index *index, uint64_t cookie);
 void netns_index_remove(struct netns_index *index, struct netns_holder *holder);

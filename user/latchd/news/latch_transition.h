@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Breaks or heals a latch and publishes the transition. latch_control.h takes a step without
- * news: for a close, which the programs report themselves (event latch-closed); for a close
- * whose socket cannot be ended (LATCH_RESET with an error); and for recovery.c, whose log line
- * counts the latches.
+ * news. It serves a close, which the programs report themselves (event latch-closed). So it does
+ * where the socket of a close cannot be ended (LATCH_RESET with an error). It also serves
+ * recovery.c, whose log line counts the latches.
  */
 #ifndef LATCHD_NEWS_LATCH_TRANSITION_H
 #define LATCHD_NEWS_LATCH_TRANSITION_H

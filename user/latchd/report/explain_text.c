@@ -265,7 +265,7 @@ static void on_required(const struct history_record *record, struct explain_text
 	else
 		CAUSE("the SA of its packet (0x%08x, %s, of %s) may start none", packet->sa.spi,
 		      latch_sa_state_name(packet->sa_state), name_of(owner, &packet->owner));
-	NEXT("%s", NEXT_UNOWNED);
+	NEXT("%s", NEXT_UNATTRIBUTED);
 }
 
 static void on_drop_reason(const struct history_record *record, struct explain_texts *ret)

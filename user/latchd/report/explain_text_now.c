@@ -42,8 +42,8 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		CAUSE("latched to %s, under SA 0x%08x",
 		      name_of_params(peer, source, sa->sa.word.params), sa->key.spi);
 		return;
-	case EXPLAIN_NOW_ONE_OF:
-		ret->code = "one-of";
+	case EXPLAIN_NOW_BY_ROUTE:
+		ret->code = "by-route";
 		CAUSE("latched to the owner of one of these SAs, the route decides: ");
 		add_owners(source, e, ret);
 		NEXT("ip route get shows the route");
@@ -55,25 +55,25 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params));
 		NEXT("%s", NEXT_CONTESTED);
 		return;
-	case EXPLAIN_NOW_WAITS:
-		ret->code = "waits";
+	case EXPLAIN_NOW_SA_PENDING:
+		ret->code = "sa-pending";
 		CAUSE("waits for the owner of SA 0x%08x, for pending-limit at most", sa->key.spi);
-		NEXT("%s", NEXT_UNOWNED);
+		NEXT("%s", NEXT_UNATTRIBUTED);
 		return;
 	case EXPLAIN_NOW_LARVAL:
 		ret->code = "larval";
 		CAUSE("passes, latched to no peer (larval): SA 0x%08x is %s%s", sa->key.spi,
 		      latch_sa_state_name(sa->sa.word.state),
 		      sa->sa.word.flags & LATCH_SA_AMBIGUOUS ? " and ambiguous" : "");
-		NEXT("%s", NEXT_UNOWNED);
+		NEXT("%s", NEXT_UNATTRIBUTED);
 		return;
-	case EXPLAIN_NOW_UNOWNED:
-		ret->code = "unowned";
+	case EXPLAIN_NOW_UNATTRIBUTED:
+		ret->code = "sa-unattributed";
 		CAUSE("refused (required): rule \"%s\" requires a latch, and SA 0x%08x is %s%s",
 		      rule_name(source, e->rule), sa->key.spi,
 		      latch_sa_state_name(sa->sa.word.state),
 		      sa->sa.word.flags & LATCH_SA_AMBIGUOUS ? " and ambiguous" : "");
-		NEXT("%s", NEXT_UNOWNED);
+		NEXT("%s", NEXT_UNATTRIBUTED);
 		return;
 	case EXPLAIN_NOW_UNKNOWN:
 	case EXPLAIN_NOW_OFF:
@@ -127,14 +127,14 @@ static void now_by_policy(const struct report_source *source, const struct expla
 		      " SAs of the policy's mode "
 		      "carry; without one of them it waits for the key manager to negotiate an SA",
 		      e->unreported);
-		NEXT("%s", NEXT_UNOWNED);
+		NEXT("%s", NEXT_UNATTRIBUTED);
 		return;
 	case EXPLAIN_NOW_LATCHED:
-	case EXPLAIN_NOW_ONE_OF:
+	case EXPLAIN_NOW_BY_ROUTE:
 	case EXPLAIN_NOW_CONTESTED:
-	case EXPLAIN_NOW_WAITS:
+	case EXPLAIN_NOW_SA_PENDING:
 	case EXPLAIN_NOW_LARVAL:
-	case EXPLAIN_NOW_UNOWNED:
+	case EXPLAIN_NOW_UNATTRIBUTED:
 		return;
 	}
 }

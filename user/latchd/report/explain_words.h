@@ -15,8 +15,8 @@
 #define NEXT_CONTESTED                                                                             \
 	"find out which peer should have this traffic: latchctl sa; end the other one's SA "       \
 	"(swanctl --terminate), or narrow its remote_ts"
-#define NEXT_UNOWNED "latchctl sa shows why an SA has no peer; latchctl status shows the feeds"
-#define NEXT_RULE    "change that rule in latchd.conf, systemctl reload latchd, and connect again"
+#define NEXT_UNATTRIBUTED "latchctl sa shows why an SA has no peer; latchctl status shows the feeds"
+#define NEXT_RULE	  "change that rule in latchd.conf, systemctl reload latchd, and connect again"
 #define NEXT_PROTECT                                                                               \
 	"protect this traffic: a CHILD_SA with start_action = trap and selectors that cover it "   \
 	"(swanctl --load-all)"

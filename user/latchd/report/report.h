@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * JSON of the control socket: a document for each of status, list, sa and audit, an object
- * for each event of monitor, and the answers to requests. A table that cannot be read whole
- * fails the document (the writer's error), which is never shortened. Unknown values are
- * null: the peer of an unattributed SA, params that are not in the table.
+ * JSON of the control socket. There is a document for each of status, list, sa and audit. There is
+ * an object for each event of monitor, and the answers to requests. A table that cannot be read
+ * whole fails the document (the writer's error), which is never shortened. Unknown values are null:
+ * the peer of an unattributed SA, params that are not in the table.
  */
 #ifndef LATCHD_REPORT_REPORT_H
 #define LATCHD_REPORT_REPORT_H
@@ -79,10 +79,10 @@ bool report_sa(struct json_writer *w, const struct report_source *source,
 	       struct map_cursor *cursor);
 
 /*
- * One event, with "time" (of a kernel event its own) and "event" first. "want" and "got"
- * of a latch broken without a request are the latch's params and those of the conflicting SA (null:
- * there is none, or they are not known): both identities, and of the rest what differs. "policy"
- * decides over the flow now. "by" requested the change. False: the kind has no event, and
+ * One event, with "time" (of a kernel event its own) and "event" first. "expected" and "actual"
+ * of a latch broken without a request are the latch's params and those of the conflicting SA. null:
+ * there is none, or they are not known. They have both identities, and of the rest what differs.
+ * "policy" decides over the flow now. "by" requested the change. False: the kind has no event, and
  * nothing was written.
  */
 bool report_news(struct json_writer *w, const struct report_source *source,

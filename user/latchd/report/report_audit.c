@@ -78,7 +78,7 @@ static int write_row(void *context, const struct latch_audit_key *key,
 	report_peer(w, walk->source, key->params);
 	json_member_string(w, "reason", latch_drop_name((enum latch_drop)key->drop));
 	report_reasons(w, key->reasons);
-	report_peer_as(w, walk->source, "got", row->got);
+	report_peer_as(w, walk->source, "sa_peer", row->got);
 	json_member_bool(w, "others", key->others);
 	json_member_uint(w, "flows", row->flows);
 	json_member_uint(w, "packets", row->packets);

@@ -13,9 +13,9 @@ void report_event_begin(struct json_writer *w, const char *event, uint64_t real_
 void report_event_latch(struct json_writer *w, const struct latch_flow *flow, uint64_t id);
 /* "spi", "dst", "proto", "netns" */
 void report_event_sa_key(struct json_writer *w, const struct latch_sa_key *key);
-/* "want", "got": see report_news(). Index 0: null. */
-void report_want_got(struct json_writer *w, const struct report_source *source, uint16_t want,
-		     uint16_t got);
+/* "expected", "actual": see report_news(). Index 0: null. */
+void report_expected_actual(struct json_writer *w, const struct report_source *source,
+			    uint16_t want, uint16_t got);
 
 /* An object: "direction", "action", "default"; unless that, "priority", "src", "dst" */
 void report_policy(struct json_writer *w, const struct news_policy *policy);

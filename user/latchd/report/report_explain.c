@@ -49,20 +49,20 @@ static void write_rule(struct json_writer *w, const struct report_source *source
 		       const struct explanation *e)
 {
 	char text[RULE_TEXT_SIZE];
-	const char *then = NULL;
+	const char *at_start = NULL;
 	bool known = e->rule < source->rule_count;
 
 	rule_text(text, known ? &source->rules[e->rule].rule : NULL);
 	if (e->found == EXPLAIN_LATCH && e->latch.rule_set == source->rule_set &&
 	    e->latch.rule < source->rule_count)
-		then = source->rules[e->latch.rule].name;
+		at_start = source->rules[e->latch.rule].name;
 	else if (e->has_record && e->record.rule[0])
-		then = e->record.rule;
+		at_start = e->record.rule;
 	json_key(w, "rule");
 	json_object_begin(w);
 	json_member_string(w, "name", known ? source->rules[e->rule].name : NULL);
 	json_member_string(w, "text", text);
-	json_member_string(w, "then", then);
+	json_member_string(w, "at_start", at_start);
 	json_object_end(w);
 }
 
@@ -203,8 +203,8 @@ static void write_texts(struct json_writer *w, const char *field, const char *wa
 		return;
 	json_object_begin(w);
 	json_member_string(w, "field", field);
-	json_member_string(w, "want", want);
-	json_member_string(w, "got", got);
+	json_member_string(w, "expected", want);
+	json_member_string(w, "actual", got);
 	json_object_end(w);
 }
 

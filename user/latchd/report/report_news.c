@@ -94,7 +94,7 @@ static void write_broken(struct json_writer *w, const struct report_source *sour
 	if (cause->requester)
 		write_requester(w, cause->requester);
 	else
-		report_want_got(w, source, news->latch->word.params, cause->got);
+		report_expected_actual(w, source, news->latch->word.params, cause->got);
 	if (cause->policy)
 		write_policy(w, cause->policy);
 	report_audited(w, news->audited);

@@ -217,8 +217,8 @@ static void orphan_all(struct attribution *a, const struct feed *feed)
 	err = orphans_mark(&a->orphans, feed);
 	if (!err)
 		return;
-	log_warn(NULL, "feed %s: not all of its SAs are marked as orphans (%s); retrying in 1 s",
-		 feed->name, strerror(-err));
+	log_warn(NULL, "sas of feed %s not all marked as orphans (%s); retrying in 1 s", feed->name,
+		 strerror(-err));
 	loop_timer_arm(&a->settle, CHECK_RETRY_MS);
 }
 

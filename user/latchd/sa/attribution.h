@@ -59,7 +59,7 @@ void attribution_feed_removed(struct attribution *attribution, struct feed *feed
 #define ATTRIBUTION_FEEDS_MAX 64
 /*
  * The feeds of the configuration, at most ATTRIBUTION_FEEDS_MAX. From the loop, SAs that are bound
- * by the word of another one become orphans: a feed of an earlier latchd may be gone or renamed.
+ * by the word of another one become orphans. A feed of an earlier latchd may be gone or renamed.
  */
 void attribution_feeds_configured(struct attribution *attribution, struct feed *const *feeds,
 				  size_t count);

@@ -13,7 +13,7 @@
 #include "latchd/sa/binding/sa_ends.h"
 
 /*
- * SPIs are reused. Only the inbound SPI is chosen by this host, so only a new inbound SA,
+ * SPIs are reused. Only the inbound SPI is chosen by this host. So only a new inbound SA,
  * which the key manager reports now, makes a known pair a new CHILD_SA.
  */
 static bool is_replaced(const struct attribution *a, const struct child_sa *child,
@@ -351,7 +351,7 @@ static void settle_missing(struct attribution *a, struct child_sa *child)
 
 /*
  * An SA that an earlier latchd bound and that is not in the first snapshot starts no latch, and
- * conflicts with none: it must no longer be BOUND when others become so.
+ * conflicts with none. It must no longer be BOUND when others become so.
  */
 static int sync(struct attribution *a, struct key_manager *key_manager)
 {
@@ -411,7 +411,7 @@ void child_reports_list_end(void *context, struct feed *feed)
 		bind_list(a, key_manager, first);
 		return;
 	}
-	log_warn(NULL, "feed %s: its first list has no effect (%s); asking for another in 1 s",
+	log_warn(NULL, "first list of feed %s not applied (%s); asking for another in 1 s",
 		 feed->name, strerror(-err));
 	key_manager->list_failed = true;
 	loop_timer_arm(&a->settle, CHECK_RETRY_MS);

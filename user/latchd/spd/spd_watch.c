@@ -44,11 +44,11 @@ static void check_netns(struct spd_watch *watch, uint64_t netns, bool all)
 	int err = spd_check(watch, netns, all);
 
 	if (err && !watch->warned && !watch->failed)
-		log_warn(
-			"latch",
-			"network namespace %" PRIu64 ": cannot read its IPsec policies: %s; "
-			"latches do not follow edits, the gates still drop; next attempt within 10 s",
-			netns, strerror(-err));
+		log_warn("latch",
+			 "policies of network namespace %" PRIu64
+			 " not read (%s): latches do not follow edits, the gates "
+			 "still drop; next attempt within 10 s",
+			 netns, strerror(-err));
 	watch->failed |= err != 0;
 }
 
@@ -215,7 +215,8 @@ static void on_check(void *context)
 
 	if (err)
 		log_warn("latch",
-			 "IPsec policies: cannot walk the latch map: %s; next attempt in 10 s",
+			 "policies not checked (%s): the latch map cannot be "
+			 "walked; next attempt in 10 s",
 			 strerror(-err));
 	watch->failed = err != 0;
 	check_held(watch, &watch->known);
@@ -261,7 +262,7 @@ void spd_watch_edited(struct spd_watch *watch, uint64_t netns)
 }
 
 /*
- * The first latch of a namespace counts as an edit there: edits before it were left aside, and one
+ * The first latch of a namespace counts as an edit there. Edits before it were left aside. One
  * right after their last event has no event of its own.
  */
 void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow,

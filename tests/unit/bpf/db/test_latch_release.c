@@ -2,7 +2,7 @@
 /*
  * A latch that is released while another processor releases it, and starts another latch in the
  * same memory. The test compiles the text of bpf/db/latch_db.h and latch_release.bpf.c on a map of
- *one place.
+ * one place.
  *
  *	processor 1: lookup . id . lookup . check of the owner . release
  *	                    ^    at each point

@@ -348,7 +348,7 @@ Test(audit_marks, a_mark_that_is_not_counted_widens_no_share)
 	cr_expect_eq(marks(), 0);
 }
 
-Test(audit_marks, what_found_no_mark_is_counted_from_the_switch_on)
+Test(audit_marks, flows_without_a_mark_are_counted_from_the_switch_on)
 {
 	struct latch_clock clock;
 	__u32 key = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LISTENER latches (RFC 5660 section 5.1): listen() creates one, all sockets of an address and port
- * share it, and the end of the last socket releases it.
+ * LISTENER latches (RFC 5660 section 5.1). listen() creates one, all sockets of an address and port
+ * share it. The end of the last socket releases it.
  *
  *	test's cgroup: watch_socket, socket_released
  *	+---------------------------------+      latches: A:p LISTENER, params = number of sockets

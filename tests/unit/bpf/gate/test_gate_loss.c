@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The result of send() for a dropped packet: a datagram under an SA that waits for its owner is
- * sent and lost (R-2-15), a refused one gets EPERM, and TCP counts neither as sent.
+ * The result of send() for a dropped packet. A datagram under an SA that waits for its owner is
+ * sent and lost (R-2-15). A refused one gets EPERM, and TCP counts neither as sent.
  *
  *	client (latched) --> nft: protocol = ESP --> gate_egress --> lo: nothing receives ESP
  *

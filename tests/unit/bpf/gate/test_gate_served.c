@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where a new flow waits for the owner of its SA: in the namespaces of the feeds, and until each
- * feed was seen in all of the host's.
+ * Where a new flow waits for the owner of its SA. It waits in the namespaces of the feeds, and
+ * until each feed was seen in all of the host's.
  *
  *	client --> nft: protocol = ESP --> gate_egress --> lo
  *	                     settings: served, all_feeds_seen

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Datagrams of connected UDP sockets under a header with other ends than the socket: NAT of the
- * host itself, a source route, a routing header, inline SRv6, ESP in UDP. All packets are in
+ * Datagrams of connected UDP sockets under a header with other ends than the socket. Causes: NAT of
+ * the host itself, a source route, a routing header, inline SRv6, ESP in UDP. All packets are in
  * clear.
  *
  *	client (connected to server) --> gate_egress --> lo --> server

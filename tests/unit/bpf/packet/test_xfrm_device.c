@@ -100,7 +100,7 @@ static enum sas_place place_by(const char *kind, bool names_itself, struct net *
 	return place_of_sas(&made.device, &here);
 }
 
-Test(xfrm_device, the_sas_of_an_xfrm_interface_are_here_only_if_it_says_so)
+Test(xfrm_device, the_sas_of_an_xfrm_interface_are_in_this_namespace_only_if_the_interface_shows_it)
 {
 	cr_expect_eq(place_by("xfrm", true, &here), SAS_PLACE_HERE);
 	cr_expect_eq(place_by("xfrm", true, &there), SAS_PLACE_HIDDEN);

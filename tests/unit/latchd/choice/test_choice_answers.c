@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What an answer costs, in policies that are looked at. A branch with n networks here and n there,
- * at 10.9.0.3, beside a tunnel for all of them, at 10.9.0.2: a policy for each pair of networks.
+ * at 10.9.0.3, beside a tunnel for all of them, at 10.9.0.2. There is a policy for each pair of
+ * networks.
  */
 #include <criterion/criterion.h>
 

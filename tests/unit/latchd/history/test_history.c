@@ -119,7 +119,7 @@ static void publish_closed(uint16_t params, uint8_t reasons)
 	publish_event(&event);
 }
 
-Test(history, a_broken_latch_has_want_got_reason_and_rule)
+Test(history, a_broken_latch_has_expected_and_actual_peer_reason_and_rule)
 {
 	const struct history_record *record;
 

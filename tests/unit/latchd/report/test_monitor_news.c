@@ -131,8 +131,8 @@ Test(monitor_news, a_broken_latch_is_an_event_with_both_peers)
 			      .cause = {.reason = LATCH_REASON_SA_CONFLICT, .got = params_d}});
 	read_event();
 	expect_json("event", "\"latch-broken\"");
-	expect_json("want.id", "\"c.example\"");
-	expect_json("got.id", "\"d.example\"");
+	expect_json("expected.id", "\"c.example\"");
+	expect_json("actual.id", "\"d.example\"");
 }
 
 Test(monitor_news, a_break_by_a_dead_peer_has_no_conflicting_sa)
@@ -142,8 +142,8 @@ Test(monitor_news, a_break_by_a_dead_peer_has_no_conflicting_sa)
 	read_event();
 	expect_json("event", "\"latch-broken\"");
 	expect_json("reason", "\"peer-dead\"");
-	expect_json("want.id", "\"c.example\"");
-	expect_json("got", "null");
+	expect_json("expected.id", "\"c.example\"");
+	expect_json("actual", "null");
 }
 
 Test(monitor_news, a_break_by_a_rebooted_peer_has_its_reason)
@@ -154,7 +154,7 @@ Test(monitor_news, a_break_by_a_rebooted_peer_has_its_reason)
 	read_event();
 	expect_json("event", "\"latch-broken\"");
 	expect_json("reason", "\"peer-rebooted\"");
-	expect_json("want.id", "\"c.example\"");
+	expect_json("expected.id", "\"c.example\"");
 }
 
 Test(monitor_news, a_healed_latch_is_an_event)

@@ -113,7 +113,7 @@ Test(report_explain, a_live_latch_has_every_part)
 	expect_keys("flow", "netns proto local remote netns_name direction any_local_port latches");
 	expect_json("flow.netns_name", "\"blue\"");
 	expect_json("rule", "{\"name\":null,\"text\":\"action auto (no rule matches)\","
-			    "\"then\":\"db\"}");
+			    "\"at_start\":\"db\"}");
 	expect_keys("latch", "id state reasons created since broken ended peer local_id "
 			     "disposition audited drops healed");
 	expect_json("latch.audited", "false");
@@ -135,8 +135,8 @@ Test(report_explain, a_latch_broken_by_another_peer_names_both_and_what_differs)
 		     "it is latched to \"c.example\", and an SA of \"d.example\" could carry it",
 		     "take the other one's address range or credentials away");
 	expect_json("mismatch",
-		    "[{\"field\":\"peer\",\"want\":\"c.example\",\"got\":\"d.example\"},"
-		    "{\"field\":\"authentication\",\"want\":\"pubkey\",\"got\":\"psk\"}]");
+		    "[{\"field\":\"peer\",\"expected\":\"c.example\",\"actual\":\"d.example\"},"
+		    "{\"field\":\"authentication\",\"expected\":\"pubkey\",\"actual\":\"psk\"}]");
 }
 
 Test(report_explain, other_parameters_of_the_same_peer_are_another_cause)
@@ -145,11 +145,13 @@ Test(report_explain, other_parameters_of_the_same_peer_are_another_cause)
 	has_record(HISTORY_LIVE, params_c, params_weak);
 	e.record.reason = LATCH_REASON_SA_CONFLICT;
 	expect_cause("sa-conflict", "another SA of its own peer \"c.example\"", "use one proposal");
-	expect_json("mismatch.0",
-		    "{\"field\":\"local_id\",\"want\":\"w.example\",\"got\":\"w2.example\"}");
-	expect_json("mismatch.1", "{\"field\":\"mode\",\"want\":\"transport\",\"got\":\"tunnel\"}");
-	expect_json("mismatch.8", "{\"field\":\"replay_protection\",\"want\":\"yes\","
-				  "\"got\":\"no\"}");
+	expect_json(
+		"mismatch.0",
+		"{\"field\":\"local_id\",\"expected\":\"w.example\",\"actual\":\"w2.example\"}");
+	expect_json("mismatch.1",
+		    "{\"field\":\"mode\",\"expected\":\"transport\",\"actual\":\"tunnel\"}");
+	expect_json("mismatch.8", "{\"field\":\"replay_protection\",\"expected\":\"yes\","
+				  "\"actual\":\"no\"}");
 }
 
 Test(report_explain, each_reason_of_a_broken_latch_has_its_cause)
@@ -266,7 +268,7 @@ Test(report_explain, a_healed_break_is_named_as_a_former_one)
 	expect_now("latch.healed.healed");
 	e.record.healed_ns = 0;
 	write_document();
-	expect_json("mismatch.0.got", "\"d.example\"");
+	expect_json("mismatch.0.actual", "\"d.example\"");
 }
 
 Test(report_explain, a_request_that_closed_a_latch_is_its_cause)
@@ -314,7 +316,7 @@ Test(report_explain, a_refused_connect_has_the_rule_and_the_missing_protection)
 		     "connect() ended with ECONNABORTED",
 		     "start_action = trap");
 	expect_json("latch", "null");
-	expect_json("rule.then", "\"db\"");
+	expect_json("rule.at_start", "\"db\"");
 	expect_json("packet.sa", "null");
 	has_packet(LATCH_DROP_REQUIRED, LATCH_SA_ORPHAN, params_d);
 	e.record.reset = false;
@@ -387,7 +389,7 @@ Test(report_explain, where_the_route_decides_each_owner_is_named_once)
 	for (i = 0; i < 4; i++)
 		e.sas[e.sa_count++] = (struct explain_sa){
 			.key = sa_key(), .sa = sa_of(LATCH_SA_BOUND, owners[i], 0), .out = i > 0};
-	e.now = EXPLAIN_NOW_ONE_OF;
+	e.now = EXPLAIN_NOW_BY_ROUTE;
 	e.now_sa = &e.sas[1];
 	write_document();
 	expect_json("now.text", "\"latched to the owner of one of these SAs, the route decides: "
@@ -417,7 +419,7 @@ Test(report_explain, a_connection_that_would_not_be_latched_has_a_next_step)
 	e.now_sa = &e.sas[0];
 	e.now = EXPLAIN_NOW_CONTESTED;
 	expect_cause("none", "no latch, no socket and no record", "narrow its remote_ts");
-	e.now = EXPLAIN_NOW_UNOWNED;
+	e.now = EXPLAIN_NOW_UNATTRIBUTED;
 	expect_cause("none", "no latch, no socket and no record", "why an SA has no peer");
 }
 
@@ -427,7 +429,7 @@ Test(report_explain, a_name_chosen_by_a_peer_ends_no_quotation_and_no_document)
 	has_record(HISTORY_LIVE, params_c, params_hostile);
 	e.record.reason = LATCH_REASON_SA_CONFLICT;
 	write_document();
-	expect_hostile("mismatch.0.got");
+	expect_hostile("mismatch.0.actual");
 	cr_expect(strstr(text_at("cause.text"), "\\\"},{\\\"id\\\":\\\"c.example"), "%s",
 		  text_at("cause.text"));
 }

@@ -190,7 +190,9 @@ static void broken(uint8_t reason, uint16_t want, uint16_t got)
 	});
 	parse();
 	expect_now("time");
-	expect_keys("", "time event id netns proto local remote direction reason reasons want got");
+	expect_keys(
+		"",
+		"time event id netns proto local remote direction reason reasons expected actual");
 	expect_json("event", "\"latch-broken\"");
 	expect_flow();
 	expect_json("direction", "\"out\"");
@@ -201,22 +203,23 @@ Test(report_news, a_break_by_another_peer_names_both_identities)
 	broken(LATCH_REASON_SA_CONFLICT, params_c, params_d);
 	expect_json("reason", "\"sa-conflict\"");
 	expect_json("reasons", "[\"sa-conflict\"]");
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-	expect_json("got", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
+	expect_json("expected", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
+	expect_json("actual", "{\"id\":\"d.example\",\"auth\":\"psk\"}");
 }
 
 Test(report_news, a_break_by_the_same_peer_names_every_parameter_that_differs)
 {
 	broken(LATCH_REASON_SA_CONFLICT, params_c, params_weak);
-	expect_json("want",
+	expect_json("expected",
 		    "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"local_id\":\"w.example\","
 		    "\"mode\":\"transport\",\"encr\":\"rfc4106(gcm(aes))\",\"encr_bits\":288,"
 		    "\"integ\":null,\"integ_bits\":0,\"icv_bits\":128,\"esn\":false,"
 		    "\"replay_protection\":true}");
-	expect_json("got", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"local_id\":\"w2.example\","
-			   "\"mode\":\"tunnel\",\"encr\":\"cbc(aes)\",\"encr_bits\":128,"
-			   "\"integ\":\"hmac(sha1)\",\"integ_bits\":160,\"icv_bits\":96,"
-			   "\"esn\":true,\"replay_protection\":false}");
+	expect_json("actual",
+		    "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"local_id\":\"w2.example\","
+		    "\"mode\":\"tunnel\",\"encr\":\"cbc(aes)\",\"encr_bits\":128,"
+		    "\"integ\":\"hmac(sha1)\",\"integ_bits\":160,\"icv_bits\":96,"
+		    "\"esn\":true,\"replay_protection\":false}");
 }
 
 Test(report_news, a_break_by_another_connection_names_configuration_and_protocol)
@@ -228,22 +231,22 @@ Test(report_news, a_break_by_another_connection_names_configuration_and_protocol
 	params.protocol = IPPROTO_AH;
 	cr_assert_eq(identities_intern_params(identities, &params, &other), 0);
 	broken(LATCH_REASON_SA_CONFLICT, params_c, other);
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"config\":\"x509\","
-			    "\"ipsec\":\"esp\"}");
-	expect_json("got", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"config\":\"psk-conn\","
-			   "\"ipsec\":\"ah\"}");
+	expect_json("expected", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"config\":\"x509\","
+				"\"ipsec\":\"esp\"}");
+	expect_json("actual", "{\"id\":\"c.example\",\"auth\":\"pubkey\",\"config\":\"psk-conn\","
+			      "\"ipsec\":\"ah\"}");
 }
 
-Test(report_news, a_break_without_a_conflicting_sa_has_no_got)
+Test(report_news, a_break_without_a_conflicting_sa_has_no_actual_peer)
 {
 	broken(LATCH_REASON_PEER_DEAD, params_c, 0);
 	expect_json("reason", "\"peer-dead\"");
 	expect_json("reasons", "[\"peer-dead\"]");
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-	expect_json("got", "null");
+	expect_json("expected", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
+	expect_json("actual", "null");
 	broken(LATCH_REASON_SA_CONFLICT, 60000, params_hostile);
-	expect_json("want", "null");
-	expect_hostile("got.id");
+	expect_json("expected", "null");
+	expect_hostile("actual.id");
 	broken(0, params_c, params_c);
 	expect_json("reason", "null");
 }
@@ -400,13 +403,15 @@ Test(report_news, R_2_3_13_a_break_by_the_spd_names_the_deciding_policy)
 		.kind = NEWS_LATCH_BROKEN,
 		.cause = {.reason = LATCH_REASON_SPD_CHANGE, .policy = &policy},
 	});
-	expect_keys("", "time event id netns proto local remote direction reason reasons want got "
-			"policy");
+	expect_keys(
+		"",
+		"time event id netns proto local remote direction reason reasons expected actual "
+		"policy");
 	expect_json("event", "\"latch-broken\"");
 	expect_json("reason", "\"spd-change\"");
 	expect_json("reasons", "[\"spd-change\"]");
-	expect_json("want", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
-	expect_json("got", "null");
+	expect_json("expected", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
+	expect_json("actual", "null");
 	expect_json("policy", "{\"direction\":\"out\",\"action\":\"bypass\",\"default\":false,"
 			      "\"priority\":7,\"src\":\"10.9.0.1/32\",\"dst\":\"10.9.0.0/24\"}");
 }
@@ -457,7 +462,7 @@ Test(report_news, policy_changed_names_the_network_namespace)
 	expect_json("netns", "4026531840");
 }
 
-Test(report_news, what_audit_mode_lets_pass_is_named_so)
+Test(report_news, events_show_that_audit_mode_lets_packets_pass)
 {
 	struct latch_event event = {.type = LATCH_EVENT_REFUSED, .flow = w_to_c(), .audited = 1};
 	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);

@@ -217,7 +217,7 @@ Test(report_status, a_namespace_without_the_netfilter_gate_needs_attention)
 	cr_expect_eq(attention("gate-missing", "77"), 1);
 }
 
-Test(report_status, what_a_local_user_can_cause_is_a_notice_and_needs_no_attention)
+Test(report_status, conditions_that_a_local_user_can_cause_are_notices_and_need_no_attention)
 {
 	struct latch_flow flow = w_to_c();
 	struct latch latch = latch_of(LATCH_STATE_LARVAL, params_c, 0);

@@ -389,12 +389,12 @@ Test(report_tables, audit_names_rule_peer_and_reason_of_what_enforcement_would_h
 	expect_now("mode_since");
 	expect_json("unmarked", "0");
 	expect_keys("rows.0",
-		    "rule peer reason reasons got others flows packets first last example");
+		    "rule peer reason reasons sa_peer others flows packets first last example");
 	expect_json("rows.0.rule", "null");
 	expect_json("rows.0.peer.id", "\"c.example\"");
 	expect_json("rows.0.reason", "\"broken\"");
 	expect_json("rows.0.reasons", "[\"sa-conflict\"]");
-	expect_json("rows.0.got.id", "\"d.example\"");
+	expect_json("rows.0.sa_peer.id", "\"d.example\"");
 	expect_json("rows.0.others", "false");
 	expect_json("rows.0.flows", "2");
 	expect_json("rows.0.packets", "9");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Routine edits of the SPD by key managers, which must break no latch: policies replaced on a rekey
- * during a dump, policies deleted and added again by a restart, a short-lived bypass.
+ * Routine edits of the SPD by key managers, which must break no latch. They are policies replaced
+ * on a rekey during a dump, policies deleted and added again by a restart, a short-lived bypass.
  */
 #include <pthread.h>
 #include <stdatomic.h>

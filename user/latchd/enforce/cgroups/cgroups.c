@@ -254,8 +254,9 @@ static void check_unlisted(struct cgroups *cgroups)
 		return;
 	if (!cgroups->searched_ms)
 		log_warn("enforce",
-			 "more than %d cgroups that are removed or no longer configured have "
-			 "programs: further ones keep theirs unlisted; to end them: latchctl purge",
+			 "cgroups not all listed (more than %d are removed or no "
+			 "longer configured): further ones keep their programs; to "
+			 "end them: latchctl purge",
 			 CGROUPS_FORMER_MAX);
 	cgroups->searched_ms = now;
 	search_unlisted(cgroups);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The cgroups that have the programs: the configured ones as they come and go, and those of an
- * earlier configuration. These keep their programs until no connection is latched any more: a latch
+ * earlier configuration. These keep their programs until no connection is latched any more. A latch
  * does not show its cgroup, and no live latch may lose its gate. A cgroup below another one that
  * has the programs gets none of its own, since they would run twice for a packet.
  */

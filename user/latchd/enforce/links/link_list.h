@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The links of the whole kernel, read at most every LINK_LIST_MS: a check asks for each of latchd's
+ * The links of the whole kernel, read at most every LINK_LIST_MS. A check asks for each of latchd's
  * links in turn, and other programs may have many.
  */
 #ifndef LATCHD_ENFORCE_LINKS_LINK_LIST_H

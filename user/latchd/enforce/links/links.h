@@ -65,7 +65,7 @@ int links_detach(const struct links *links);
 
 /*
  * Asks the kernel. True: the pinned link has this very program and its target, or the kernel does
- * not tell: an error is no sign that a link is gone.
+ * not tell. An error is no sign that a link is gone.
  */
 bool links_link_is_attached(const struct links *links, const struct link *link);
 bool links_are_attached(const struct links *links);

@@ -64,10 +64,11 @@ static void refuse(struct netfilter_netns *netfilter_netns, uint64_t cookie,
 	netfilter_netns->short_share = true;
 	if (!netfilter_netns->share_logged)
 		log_warn("enforce",
-			 "network namespace %" PRIu64
-			 ": netfilter gate not attached (%d namespaces of other user namespaces "
-			 "have it): packets without a full socket are not checked there until one "
-			 "of these ends; configure a feed there if it has a key manager",
+			 "netfilter gate of network namespace %" PRIu64
+			 " not attached (%d namespaces of other user namespaces "
+			 "have it): packets without a full socket are not checked "
+			 "there until one of these ends; configure a feed there if "
+			 "it has a key manager",
 			 cookie, NETFILTER_NETNS_FOREIGN_MAX);
 	netfilter_netns->share_logged = true;
 }
@@ -77,13 +78,13 @@ static void refuse(struct netfilter_netns *netfilter_netns, uint64_t cookie,
 static void log_once(struct netns_entry *entry, int err)
 {
 	if (!err && entry->logged)
-		log_info("enforce", "network namespace %" PRIu64 ": netfilter gate attached",
+		log_info("enforce", "netfilter gate of network namespace %" PRIu64 " attached",
 			 entry->cookie);
 	else if (err && err != entry->logged)
 		log_warn("enforce",
-			 "network namespace %" PRIu64
-			 ": cannot attach the netfilter gate: %s; packets without a full socket "
-			 "are not checked there; trying again",
+			 "netfilter gate of network namespace %" PRIu64
+			 " not attached (%s): packets without a full socket are not "
+			 "checked there; trying again",
 			 entry->cookie, strerror(-err));
 	entry->logged = err;
 }
@@ -109,7 +110,7 @@ static void forget(struct netfilter_netns *netfilter_netns, struct netns_entry *
 
 static void detach(struct netfilter_netns *netfilter_netns, struct netns_entry *entry)
 {
-	log_debug("enforce", "network namespace %" PRIu64 ": netfilter gate detached (unused)",
+	log_debug("enforce", "netfilter gate of network namespace %" PRIu64 " detached (unused)",
 		  entry->cookie);
 	netfilter_gate_detach(entry->cookie);
 	forget(netfilter_netns, entry);
@@ -145,8 +146,8 @@ static void add(struct netfilter_netns *netfilter_netns, uint64_t cookie, int fo
 	netns_unplaced_remove(&netfilter_netns->unplaced, cookie);
 	if (!entry) {
 		log_warn("enforce",
-			 "network namespace %" PRIu64
-			 ": cannot attach the netfilter gate: out of memory; free some",
+			 "netfilter gate of network namespace %" PRIu64
+			 " not attached (no memory); free some",
 			 cookie);
 		return;
 	}
@@ -346,8 +347,8 @@ static void add_known(struct netfilter_netns *netfilter_netns)
 		err = add_tabled(netfilter_netns);
 	if (err)
 		log_warn("enforce",
-			 "netfilter gate: cannot scan for network namespaces that need it: %s; "
-			 "restart latchd",
+			 "network namespaces not searched (%s): some may need a "
+			 "netfilter gate; restart latchd",
 			 strerror(-err));
 }
 

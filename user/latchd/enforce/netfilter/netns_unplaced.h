@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The network namespaces that found the share of netfilter_netns.h full, each with the result of
- * its last look-up: the next one waits for a free place. Local users choose their number.
+ * its last look-up. The next one waits for a free place. Local users choose their number.
  */
 #ifndef LATCHD_ENFORCE_NETFILTER_NETNS_UNPLACED_H
 #define LATCHD_ENFORCE_NETFILTER_NETNS_UNPLACED_H

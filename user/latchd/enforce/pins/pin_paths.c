@@ -17,7 +17,7 @@ static const char *const directories[] = {LATCH_PIN_ROOT, LATCH_PIN_DIR, PINS_MA
 #define DIRECTORY_COUNT (sizeof(directories) / sizeof(directories[0]))
 
 /*
- * Every user may write to the root of bpffs. A user who created this directory first could
+ * Every user may write to the root of bpffs. A user that creates this directory first could
  * remove or replace pins in it.
  */
 static int check_directory(const char *path, struct failure *failure)

@@ -238,7 +238,7 @@ static bool has_kernel_sas(const struct child_section *sa)
 static const char *read_identity(struct vici_text text, char out[FEED_ID_MAX])
 {
 	/* charon prints these instead of an identity that it cannot print, such as a DN that is
-	 * too long: "C=XX, CN=(invalid ID_DER_ASN1_DN)" may be any of several peers. */
+	 * too long. "C=XX, CN=(invalid ID_DER_ASN1_DN)" may be any of several peers. */
 	static const char *const marks[] = {"(invalid ID_", "(unknown ID type", "(null)",
 					    "(ASN.1 general name)"};
 	size_t i;

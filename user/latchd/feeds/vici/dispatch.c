@@ -136,8 +136,8 @@ static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_s
 	switch (vici_child_read(ike_sa, section, &child, &reason)) {
 	case VICI_CHILD_OK:
 		child.peer_auth = finding->class;
-		if (walk->evidence && finding->doubt)
-			refuse(dispatch, ike_sa, &child, finding->doubt);
+		if (walk->evidence && finding->unproven)
+			refuse(dispatch, ike_sa, &child, finding->unproven);
 		else if (!walk->evidence || finding->authenticated)
 			report_child(dispatch, &child, walk->evidence);
 		break;
@@ -275,7 +275,7 @@ static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici
 
 	if (!vici_peer_read(old, &before))
 		return 0;
-	err = vici_inherit_verdict(&dispatch->finder, old, new);
+	err = vici_inherit_decision(&dispatch->finder, old, new);
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	err = vici_find_peer(&dispatch->finder, new, &peer);

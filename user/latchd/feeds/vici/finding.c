@@ -28,7 +28,7 @@ static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed
 
 void vici_finder_free(struct vici_finder *finder)
 {
-	vici_verdicts_clear(&finder->memory.verdicts);
+	vici_decisions_clear(&finder->memory.decisions);
 	vici_formers_clear(&finder->memory.formers);
 }
 
@@ -38,7 +38,7 @@ int vici_finder_forget(struct vici_finder *finder)
 
 	vici_finder_free(finder);
 	finder->memory.unnoted = finder->unnoted = 0;
-	err = vici_verdicts_reserve(&finder->memory.verdicts);
+	err = vici_decisions_reserve(&finder->memory.decisions);
 	return err ? err : keyed_hash_new_key(&finder->memory.key);
 }
 
@@ -49,7 +49,7 @@ void vici_finder_take(struct vici_finder *finder, struct vici_finder *former)
 	memset(&former->memory, 0, sizeof(former->memory));
 	/* A number of a first list that has not ended does not count yet. */
 	finder->unnoted = former->unnoted;
-	vici_verdict_file_succeed(&finder->file, &former->file);
+	vici_decision_file_succeed(&finder->file, &former->file);
 }
 
 /* ---- notes */
@@ -58,7 +58,7 @@ void vici_finder_take(struct vici_finder *finder, struct vici_finder *former)
 static void warn_of_file(const struct vici_finder *finder, int err)
 {
 	if (err)
-		log_warn("vici", "verdicts not kept for the next latchd (%s): %s; make room there",
+		log_warn("vici", "decisions not kept for the next latchd (%s): %s; make room there",
 			 strerror(-err), finder->file.path);
 }
 
@@ -73,7 +73,7 @@ static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, boo
 
 	if (ike_unique_id > memory->unnoted) {
 		memory->unnoted = ike_unique_id;
-		warn_of_file(finder, vici_verdict_file_add_unnoted(&finder->file, memory));
+		warn_of_file(finder, vici_decision_file_add_unnoted(&finder->file, memory));
 	}
 	if (finder->synced || at_once)
 		finder->unnoted = memory->unnoted;
@@ -95,38 +95,38 @@ static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, in
 static int keep_noted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
 {
 	struct vici_memory *memory = &finder->memory;
-	struct vici_verdict copy;
+	struct vici_decision copy;
 
 	if (err) {
 		leave_unnoted(finder, ike_unique_id, err);
 		return err;
 	}
-	copy = *vici_verdicts_find(&memory->verdicts, ike_unique_id);
-	warn_of_file(finder, vici_verdict_file_add(&finder->file, ike_unique_id, &copy, memory));
+	copy = *vici_decisions_find(&memory->decisions, ike_unique_id);
+	warn_of_file(finder, vici_decision_file_add(&finder->file, ike_unique_id, &copy, memory));
 	return 0;
 }
 
-static int note_verdict(struct vici_finder *finder, uint32_t ike_unique_id,
-			const struct vici_verdict *verdict)
+static int note_decision(struct vici_finder *finder, uint32_t ike_unique_id,
+			 const struct vici_decision *decision)
 {
-	struct vici_verdicts *verdicts = &finder->memory.verdicts;
+	struct vici_decisions *decisions = &finder->memory.decisions;
 
-	if (vici_verdicts_find(verdicts, ike_unique_id))
+	if (vici_decisions_find(decisions, ike_unique_id))
 		return 0;
 	return keep_noted(finder, ike_unique_id,
-			  vici_verdicts_set(verdicts, ike_unique_id, verdict));
+			  vici_decisions_set(decisions, ike_unique_id, decision));
 }
 
-/* old has a verdict. */
+/* old has a decision. */
 static int note_inherited(struct vici_finder *finder, uint32_t ike_unique_id, uint32_t old)
 {
-	struct vici_verdicts *verdicts = &finder->memory.verdicts;
-	const struct vici_verdict *known = vici_verdicts_find(verdicts, ike_unique_id);
+	struct vici_decisions *decisions = &finder->memory.decisions;
+	const struct vici_decision *known = vici_decisions_find(decisions, ike_unique_id);
 
 	if (known && known->proof != VICI_UNPROVEN_UNNOTED)
 		return 0;
 	return keep_noted(finder, ike_unique_id,
-			  vici_verdicts_inherit(verdicts, ike_unique_id, old));
+			  vici_decisions_inherit(decisions, ike_unique_id, old));
 }
 
 static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
@@ -134,13 +134,12 @@ static void note_former(struct vici_finder *finder, uint64_t connection, bool tr
 	bool had_rest = finder->memory.formers.has_rest;
 
 	if (vici_formers_note(&finder->memory.formers, connection, traps))
-		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, traps,
-								  &finder->memory));
+		warn_of_file(finder, vici_decision_file_add_former(&finder->file, connection, traps,
+								   &finder->memory));
 	if (!had_rest && finder->memory.formers.has_rest)
 		log_warn("vici",
-			 "connections in doubt not all kept (no room): an IKE_SA that this host "
-			 "begins has no proof until two lists show none in doubt; remove "
-			 "connections");
+			 "unproven connections not all kept (no room): an IKE_SA that this host "
+			 "begins is unproven until two lists show none; remove connections");
 }
 
 bool vici_finder_sweep(struct vici_finder *finder)
@@ -151,18 +150,18 @@ bool vici_finder_sweep(struct vici_finder *finder)
 
 	finder->synced = true;
 	finder->unnoted = memory->unnoted;
-	unproven = vici_verdicts_sweep(&memory->verdicts);
+	unproven = vici_decisions_sweep(&memory->decisions);
 	/* It may live on: charon leaves an IKE_SA with very many CHILD_SAs out of its lists. */
 	if (unproven)
 		note_unnoted(finder, unproven, true);
 	waits = vici_formers_sweep(&memory->formers, &ended);
 	if (ended)
-		warn_of_file(finder, vici_verdict_file_renew(&finder->file, memory));
-	vici_verdict_file_retry(&finder->file, memory);
+		warn_of_file(finder, vici_decision_file_renew(&finder->file, memory));
+	vici_decision_file_retry(&finder->file, memory);
 	return waits;
 }
 
-/* ---- verdicts */
+/* ---- decisions */
 
 /* An IKE_SA that was never established may be DELETING or DESTROYING without authentication. */
 static bool is_set_up(const struct vici_ike_sa *ike_sa)
@@ -190,29 +189,30 @@ static bool may_continue(const struct vici_finder *finder, const struct vici_ike
 }
 
 /* An EAP or XAuth identity counts by a statement, which says nothing of what is loaded later. */
-static bool leaves_doubt(const struct vici_ike_sa *ike_sa, const struct vici_verdict *verdict)
+static bool is_unproven(const struct vici_ike_sa *ike_sa, const struct vici_decision *decision)
 {
-	return !vici_is_proof(verdict->proof) || vici_identity_is_eap(ike_sa, verdict->class);
+	return !vici_is_proof(decision->proof) || vici_identity_is_eap(ike_sa, decision->class);
 }
 
 /* Of a connection that was never listed the traps are unknown. */
-static void note_doubt(struct vici_finder *finder, const struct vici_remote *remote,
-		       const struct vici_verdict *verdict)
+static void note_unproven(struct vici_finder *finder, const struct vici_remote *remote,
+			  const struct vici_decision *decision)
 {
-	note_former(finder, verdict->connection, remote->traps || !remote->was_listed);
+	note_former(finder, decision->connection, remote->traps || !remote->was_listed);
 }
 
-static void doubt_again(struct vici_finder *finder, struct vici_verdict *verdict)
+static void refuse_former(struct vici_finder *finder, struct vici_decision *decision)
 {
-	verdict->proof = VICI_UNPROVEN_FORMER;
-	note_former(finder, verdict->connection, false);
+	decision->proof = VICI_UNPROVEN_FORMER;
+	note_former(finder, decision->connection, false);
 }
 
 /* Without room no query: peers cause any number of these. */
 static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-		     const struct feed_peer *peer, const struct vici_verdict *verdict)
+		     const struct feed_peer *peer, const struct vici_decision *decision)
 {
-	int err = vici_verdicts_room(&finder->memory.verdicts, verdict->connection, verdict->peer);
+	int err = vici_decisions_room(&finder->memory.decisions, decision->connection,
+				      decision->peer);
 
 	if (err && is_set_up(ike_sa))
 		leave_unnoted(finder, peer->ike_unique_id, err);
@@ -229,93 +229,94 @@ static const struct vici_remote *listed_last(const struct vici_finder *finder,
 	return remote;
 }
 
-/* A connection that was proof when it was listed last has no doubt: others may take all room. */
+/* A connection that was proof when it was listed last stays so: others may take all room. */
 static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-			   const struct feed_peer *peer, struct vici_verdict *verdict)
+			   const struct feed_peer *peer, struct vici_decision *decision)
 {
 	const struct vici_remote *remote = listed_last(finder, peer->config_name);
 
-	verdict->proof =
+	decision->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
-	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
-		note_doubt(finder, remote, verdict);
-	verdict->proof = VICI_UNPROVEN_UNNOTED;
+	if (is_unproven(ike_sa, decision) && is_set_up(ike_sa))
+		note_unproven(finder, remote, decision);
+	decision->proof = VICI_UNPROVEN_UNNOTED;
 }
 
 /*
- * The verdict on an IKE_SA that was not seen before. An answer from before it was seen may be older
- * than the configuration under which the peer authenticated. The first list follows its query at
- * once.
+ * The decision on an IKE_SA that was not seen before. An answer from before it was seen may be
+ * older than the configuration under which the peer authenticated. The first list follows its query
+ * at once.
  */
 static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-		  const struct feed_peer *peer, struct vici_verdict *verdict)
+		  const struct feed_peer *peer, struct vici_decision *decision)
 {
 	uint64_t since = finder->listing && !finder->synced ? 0 : finder->handling;
 	const struct vici_remote *remote;
 
-	if (!has_room(finder, ike_sa, peer, verdict)) {
-		refuse_unnoted(finder, ike_sa, peer, verdict);
+	if (!has_room(finder, ike_sa, peer, decision)) {
+		refuse_unnoted(finder, ike_sa, peer, decision);
 		return 0;
 	}
 	if (!vici_auth_remote(finder->auth, peer->config_name, since, &remote))
 		return finder->query(finder->context, peer->config_name);
-	verdict->proof =
+	decision->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
-	if (leaves_doubt(ike_sa, verdict) && is_set_up(ike_sa))
-		note_doubt(finder, remote, verdict);
-	else if (may_continue(finder, ike_sa, verdict->connection))
-		doubt_again(finder, verdict);
+	if (is_unproven(ike_sa, decision) && is_set_up(ike_sa))
+		note_unproven(finder, remote, decision);
+	else if (may_continue(finder, ike_sa, decision->connection))
+		refuse_former(finder, decision);
 	return 0;
 }
 
 /* Also of an IKE_SA that continues another. */
-static const struct vici_verdict *find_verdict(struct vici_finder *finder, uint32_t ike_unique_id)
+static const struct vici_decision *find_decision(struct vici_finder *finder, uint32_t ike_unique_id)
 {
-	struct vici_verdicts *verdicts = &finder->memory.verdicts;
-	const struct vici_verdict *verdict = vici_verdicts_find(verdicts, ike_unique_id);
+	struct vici_decisions *decisions = &finder->memory.decisions;
+	const struct vici_decision *decision = vici_decisions_find(decisions, ike_unique_id);
 	uint32_t old;
 
-	if (verdict)
-		return verdict;
-	old = vici_verdicts_followed(verdicts, ike_unique_id);
+	if (decision)
+		return decision;
+	old = vici_decisions_followed(decisions, ike_unique_id);
 	if (!old || note_inherited(finder, ike_unique_id, old))
 		return NULL;
-	return vici_verdicts_find(verdicts, ike_unique_id);
+	return vici_decisions_find(decisions, ike_unique_id);
 }
 
-static const struct vici_verdict *known_verdict(struct vici_finder *finder,
-						const struct vici_ike_sa *ike_sa)
+static const struct vici_decision *known_decision(struct vici_finder *finder,
+						  const struct vici_ike_sa *ike_sa)
 {
 	uint32_t ike_unique_id;
 
 	return vici_text_number(ike_sa->unique_id, 10, &ike_unique_id)
 		       ? NULL
-		       : find_verdict(finder, ike_unique_id);
+		       : find_decision(finder, ike_unique_id);
 }
 
 static enum vici_proof noted_proof(struct vici_finder *finder, uint32_t ike_unique_id,
-				   const struct vici_verdict *verdict)
+				   const struct vici_decision *decision)
 {
-	return note_verdict(finder, ike_unique_id, verdict) ? VICI_UNPROVEN_UNNOTED
-							    : verdict->proof;
+	return note_decision(finder, ike_unique_id, decision) ? VICI_UNPROVEN_UNNOTED
+							      : decision->proof;
 }
 
 static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    const struct feed_peer *peer, struct vici_finding *finding)
 {
-	struct vici_verdict verdict = {
+	struct vici_decision decision = {
 		.class = peer->auth,
 		.connection = name_of_connection(finder, ike_sa->config_name),
 		.peer = name_of_peer(finder, peer),
 	};
-	int err = decide(finder, ike_sa, peer, &verdict);
+	int err = decide(finder, ike_sa, peer, &decision);
 
 	if (err)
 		return err;
 	finding->authenticated = is_set_up(ike_sa);
-	if (finding->authenticated && verdict.proof != VICI_UNPROVEN_UNNOTED)
-		verdict.proof = noted_proof(finder, peer->ike_unique_id, &verdict);
-	finding->doubt = vici_identity_doubt(ike_sa, peer, &finder->statements, verdict.proof);
+	if (finding->authenticated && decision.proof != VICI_UNPROVEN_UNNOTED)
+		decision.proof = noted_proof(finder, peer->ike_unique_id, &decision);
+	finding->unproven =
+		vici_identity_unproven(ike_sa, peer, &finder->statements, decision.proof);
 	return 0;
 }
 
@@ -335,24 +336,24 @@ static int query_class(struct vici_finder *finder, const struct vici_ike_sa *ike
 int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    enum feed_auth *class)
 {
-	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
+	const struct vici_decision *decision = known_decision(finder, ike_sa);
 
 	/* charon never gives a number to two IKE_SAs, and an IKE_SA keeps its connection. */
-	if (!verdict || verdict->proof == VICI_UNPROVEN_UNNOTED ||
-	    verdict->connection != name_of_connection(finder, ike_sa->config_name))
+	if (!decision || decision->proof == VICI_UNPROVEN_UNNOTED ||
+	    decision->connection != name_of_connection(finder, ike_sa->config_name))
 		return query_class(finder, ike_sa, class);
-	*class = verdict->class;
+	*class = decision->class;
 	return 0;
 }
 
 /*
- * An identity that cannot be represented has no verdict, but its peer may have a readable one when
+ * An identity that cannot be represented has no decision, but its peer may have a readable one when
  * this host authenticates it again. The class was asked for after the peer had authenticated.
  */
-static void doubt_unreadable(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
-			     enum feed_auth class)
+static void note_unreadable(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
+			    enum feed_auth class)
 {
-	struct vici_verdict verdict = {
+	struct vici_decision decision = {
 		.class = class,
 		.connection = name_of_connection(finder, ike_sa->config_name),
 	};
@@ -363,16 +364,16 @@ static void doubt_unreadable(struct vici_finder *finder, const struct vici_ike_s
 	    vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)))
 		return;
 	remote = listed_last(finder, config_name);
-	verdict.proof = vici_stated_proof(vici_remote_proof(remote, remote->id ? remote->id : ""),
-					  &finder->statements);
-	if (leaves_doubt(ike_sa, &verdict))
-		note_doubt(finder, remote, &verdict);
+	decision.proof = vici_stated_proof(vici_remote_proof(remote, remote->id ? remote->id : ""),
+					   &finder->statements);
+	if (is_unproven(ike_sa, &decision))
+		note_unproven(finder, remote, &decision);
 }
 
 int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		      struct vici_finding *finding)
 {
-	const struct vici_verdict *verdict;
+	const struct vici_decision *decision;
 	struct feed_peer peer;
 	int err;
 
@@ -381,15 +382,16 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 	if (err)
 		return err;
 	if (!vici_peer_read(ike_sa, &peer)) {
-		doubt_unreadable(finder, ike_sa, finding->class);
+		note_unreadable(finder, ike_sa, finding->class);
 		return 0;
 	}
 	peer.auth = finding->class;
-	verdict = find_verdict(finder, peer.ike_unique_id);
-	if (!verdict)
+	decision = find_decision(finder, peer.ike_unique_id);
+	if (!decision)
 		return find_new(finder, ike_sa, &peer, finding);
 	finding->authenticated = true;
-	finding->doubt = vici_identity_doubt(ike_sa, &peer, &finder->statements, verdict->proof);
+	finding->unproven =
+		vici_identity_unproven(ike_sa, &peer, &finder->statements, decision->proof);
 	return 0;
 }
 
@@ -401,13 +403,13 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	bool readable = vici_peer_read(ike_sa, peer);
 
 	peer->auth = finding.class;
-	return !err && (finding.doubt || !readable) ? -ENOENT : err;
+	return !err && (finding.unproven || !readable) ? -ENOENT : err;
 }
 
 /* ---- IKE_SAs that continue others */
 
-int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
-			 const struct vici_ike_sa *new)
+int vici_inherit_decision(struct vici_finder *finder, const struct vici_ike_sa *old,
+			  const struct vici_ike_sa *new)
 {
 	struct vici_finding finding;
 	struct feed_peer after;
@@ -417,24 +419,24 @@ int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *o
 	err = vici_find_finding(finder, old, &finding);
 	if (err || !vici_peer_read(new, &after))
 		return err;
-	if (!vici_text_number(old->unique_id, 10, &before) && known_verdict(finder, old))
+	if (!vici_text_number(old->unique_id, 10, &before) && known_decision(finder, old))
 		note_inherited(finder, after.ike_unique_id, before);
 	else
 		note_unnoted(finder, after.ike_unique_id, true);
 	return 0;
 }
 
-/* It waits for the verdict of another, without a place for that. */
+/* It waits for the decision of another, without a place for that. */
 static void refuse_until_event(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
-	struct vici_verdict verdict = {.proof = VICI_UNPROVEN_UNNOTED};
+	struct vici_decision decision = {.proof = VICI_UNPROVEN_UNNOTED};
 	struct feed_peer peer;
 
 	if (!vici_peer_read(ike_sa, &peer))
 		return;
-	verdict.connection = name_of_connection(finder, ike_sa->config_name);
-	verdict.peer = name_of_peer(finder, &peer);
-	note_verdict(finder, peer.ike_unique_id, &verdict);
+	decision.connection = name_of_connection(finder, ike_sa->config_name);
+	decision.peer = name_of_peer(finder, &peer);
+	note_decision(finder, peer.ike_unique_id, &decision);
 }
 
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
@@ -443,31 +445,31 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 	struct feed_peer peer;
 	uint32_t after;
 
-	/* A peer that cannot be read never has a verdict. */
+	/* A peer that cannot be read never has a decision. */
 	if (!vici_peer_read(old, &peer) || vici_text_number(new->unique_id, 10, &after))
 		return;
-	if (find_verdict(finder, peer.ike_unique_id))
+	if (find_decision(finder, peer.ike_unique_id))
 		note_inherited(finder, after, peer.ike_unique_id);
 	else if (peer.ike_unique_id <= finder->unnoted)
 		note_unnoted(finder, after, true);
-	else if (vici_verdicts_follow(&finder->memory.verdicts, after, peer.ike_unique_id))
+	else if (vici_decisions_follow(&finder->memory.decisions, after, peer.ike_unique_id))
 		refuse_until_event(finder, new);
 }
 
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
-	const struct vici_verdict *verdict = known_verdict(finder, ike_sa);
+	const struct vici_decision *decision = known_decision(finder, ike_sa);
 	/* Any host can begin a negotiation, and as responder charon takes what is loaded. */
 	bool continues = ike_sa->initiator.at || !is_being_negotiated(ike_sa);
 
-	if (verdict ? leaves_doubt(ike_sa, verdict) : continues)
+	if (decision ? is_unproven(ike_sa, decision) : continues)
 		vici_formers_seen(&finder->memory.formers,
 				  name_of_connection(finder, ike_sa->config_name));
 }
 
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
-	/* The doubt of a stated connection refuses none: its end can wait for other lists. */
+	/* A stated connection is not refused while unproven: its end can wait for other lists. */
 	return !vici_is_stated(&finder->statements, ike_sa->config_name) &&
 	       vici_formers_await(&finder->memory.formers,
 				  name_of_connection(finder, ike_sa->config_name));
@@ -480,8 +482,8 @@ static void note_trap(void *context, const char *config_name)
 	uint64_t connection = keyed_hash(&finder->memory.key, config_name, strlen(config_name));
 
 	if (vici_formers_trap(&finder->memory.formers, connection))
-		warn_of_file(finder, vici_verdict_file_add_former(&finder->file, connection, true,
-								  &finder->memory));
+		warn_of_file(finder, vici_decision_file_add_former(&finder->file, connection, true,
+								   &finder->memory));
 }
 
 void vici_note_configs(struct vici_finder *finder, const char *config_name)

@@ -13,18 +13,18 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/auth.h"
 #include "latchd/feeds/vici/children.h"
-#include "latchd/feeds/vici/verdict_file.h"
+#include "latchd/feeds/vici/decision_file.h"
 
 struct vici_finder {
 	const struct vici_auth *auth;
 	struct feed_statements statements;
 	struct vici_memory memory; /* outlives a session; the owner clears it */
-	struct vici_verdict_file file;
+	struct vici_decision_file file;
 	uint64_t handling; /* time of arrival of the message in hand, as in auth.h */
 	bool listing;	   /* the message in hand is part of a list */
 	bool fresh;	   /* ... or tells that a peer has just authenticated */
 	bool synced;	   /* the first snapshot is complete */
-	/* Up to this number, an IKE_SA without a verdict may have been one that found no room. */
+	/* Up to this number, an IKE_SA without a decision may have been one that found no room. */
 	uint32_t unnoted;
 	struct log_limit unnoted_log;
 	/* Queries charon for this configuration: -EAGAIN, or another negative errno. */
@@ -34,11 +34,11 @@ struct vici_finder {
 
 struct vici_finding {
 	enum feed_auth class;
-	bool authenticated; /* the IKE_SA was seen established */
-	const char *doubt;  /* about its identity, a fixed text; NULL = none */
+	bool authenticated;   /* the IKE_SA was seen established */
+	const char *unproven; /* why its identity is unproven, a fixed text; NULL = proven */
 };
 
-/* Forgets all verdicts, and takes a new key for their names. 0 or a negative errno. */
+/* Forgets all decisions, and takes a new key for their names. 0 or a negative errno. */
 int vici_finder_forget(struct vici_finder *finder);
 
 /* The same with what former knows of this charon, for a feed that takes its place. */
@@ -46,14 +46,15 @@ void vici_finder_take(struct vici_finder *finder, struct vici_finder *former);
 /* Without a session. */
 void vici_finder_free(struct vici_finder *finder);
 
-/* A snapshot is complete. True: another one may end the doubt of a connection. */
+/* A snapshot is complete. True: another one may show that a connection is no longer unproven. */
 bool vici_finder_sweep(struct vici_finder *finder);
 
 /* The class of an IKE_SA, or of its configuration: 0, -EAGAIN, or the error of the query. */
 int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    enum feed_auth *class);
 
-/* The same with the verdict. An IKE_SA without a record has no doubt: its children are refused. */
+/* The same with the decision. An IKE_SA without a record has no reason: its children are refused.
+ */
 int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		      struct vici_finding *finding);
 
@@ -62,15 +63,16 @@ int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		   struct feed_peer *peer);
 
 /* A rekeyed IKE_SA has the peer of the old one, which was not authenticated again. */
-int vici_inherit_verdict(struct vici_finder *finder, const struct vici_ike_sa *old,
-			 const struct vici_ike_sa *new);
+int vici_inherit_decision(struct vici_finder *finder, const struct vici_ike_sa *old,
+			  const struct vici_ike_sa *new);
 /* The same at once, without a query: a list may show the new IKE_SA before the event is handled. */
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 		     const struct vici_ike_sa *new);
 
 /* A list shows the IKE_SA: see formers.h. */
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
-/* An IKE_SA ended. True: more lists may show that it was the last in doubt of its connection. */
+/* An IKE_SA ended. True: more lists may show that it was the last unproven one of its connection.
+ */
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
 /* An answer of list-conns is complete: of this configuration, or of all with NULL. */
 void vici_note_configs(struct vici_finder *finder, const char *config_name);

@@ -44,7 +44,7 @@ bool vici_formers_note(struct vici_formers *formers, uint64_t connection, bool t
 bool vici_formers_trap(struct vici_formers *formers, uint64_t connection);
 /* What stands for the connection: itself or VICI_FORMERS_REST. */
 uint64_t vici_formers_stands_for(const struct vici_formers *formers, uint64_t connection);
-/* An IKE_SA of it ended. True: more lists may end the doubt. */
+/* An IKE_SA of it ended. True: more lists may show that it was the last unproven one. */
 bool vici_formers_await(struct vici_formers *formers, uint64_t connection);
 bool vici_formers_contain(const struct vici_formers *formers, uint64_t connection);
 /* The running snapshot shows one. */

@@ -54,7 +54,7 @@ void vici_frames_filled(struct vici_frames *frames, size_t length);
 
 /*
  * 1 with the next whole frame's payload, which stays valid until
- * vici_frames_room() is called; 0 when more bytes are needed; -EMSGSIZE for an
+ * vici_frames_room() is called. 0 when more bytes are needed; -EMSGSIZE for an
  * over-long frame, -EBADMSG for an empty one.
  */
 int vici_frames_next(struct vici_frames *frames, struct vici_span *payload);

@@ -94,7 +94,7 @@ static bool is_pattern(const char *text)
 	return *text == '*' || dn_wildcards(text) || is_several_addresses(text);
 }
 
-static const char *proof_doubt(enum vici_proof proof, enum feed_rdn_matching matching)
+static const char *proof_unproven(enum vici_proof proof, enum feed_rdn_matching matching)
 {
 	switch (proof) {
 	case VICI_PROOF:
@@ -136,8 +136,8 @@ bool vici_is_stated(const struct feed_statements *statements, struct vici_text c
 	       is_stated(statements->eap_identities, config_name);
 }
 
-const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
-				const struct feed_statements *statements, enum vici_proof proof)
+const char *vici_identity_unproven(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+				   const struct feed_statements *statements, enum vici_proof proof)
 {
 	if (is_pattern(peer->id))
 		return "the peer's identity is a wildcard, which any of several peers may send";
@@ -148,7 +148,7 @@ const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct f
 				 "peer; see eap-identities in latchd.conf(5)";
 	return is_stated(statements->unambiguous_names, ike_sa->config_name)
 		       ? NULL
-		       : proof_doubt(proof, statements->rdn_matching);
+		       : proof_unproven(proof, statements->rdn_matching);
 }
 
 enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text)

@@ -59,17 +59,17 @@ bool vici_remote_id_admits(const char *remote_id, const char *text);
 /* Is the identity of this IKE_SA one that EAP or XAuth supplied? */
 bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class);
 
-/* What a connection proves of a peer that has authenticated under it, and what is left of that with
- * the statement of this time: a later one says nothing about this authentication. */
+/* What a connection proves of a peer that has authenticated under it. Then what is left of that
+ * with the statement of this time. A later one says nothing about this authentication. */
 enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text);
 enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements);
 
 /* Does the administrator state something of identities under this connection? */
 bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name);
 
-/* The doubt about an identity, with what the IKE_SA itself shows and what the administrator states:
- * a fixed text with the next step; NULL = none. */
-const char *vici_identity_doubt(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
-				const struct feed_statements *statements, enum vici_proof proof);
+/* Why an identity is unproven, with what the IKE_SA itself shows and what the administrator states.
+ * It is a fixed text with the next step; NULL = it is proven. */
+const char *vici_identity_unproven(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+				   const struct feed_statements *statements, enum vici_proof proof);
 
 #endif

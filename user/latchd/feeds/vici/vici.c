@@ -75,25 +75,26 @@ __attribute__((format(printf, 2, 3))) static void fail(struct vici_feed *vici, c
 
 static void warn_of_file(const struct vici_feed *vici, int err)
 {
-	const struct vici_verdict_file *file = &vici->session.dispatch.finder.file;
+	const struct vici_decision_file *file = &vici->session.dispatch.finder.file;
 
 	if (err)
 		log_warn("vici",
-			 "verdicts of feed %s not kept (%s): %s; after a restart of latchd the "
+			 "decisions of feed %s not kept (%s): %s; after a restart of latchd the "
 			 "peers of earlier IKE_SAs count by the connections of that time",
 			 vici->feed.name, strerror(-err), file->path);
 	else if (file->file && file->exposed)
 		log_warn("vici",
-			 "verdicts of feed %s unsafe (others can replace %s): its proofs do not "
-			 "count, and its doubts may be lost; make its folder writable for root "
+			 "decisions of feed %s unsafe (others can replace %s): its proofs do not "
+			 "count, and unproven connections may be lost; make its "
+			 "folder writable for root "
 			 "only",
 			 vici->feed.name, file->path);
 }
 
 /*
- * Another charon numbers its IKE_SAs anew. A charon that continues keeps its verdicts: an IKE_SA
+ * Another charon numbers its IKE_SAs anew. A charon that continues keeps its decisions: an IKE_SA
  * of the time before may be listed under a connection that has changed. An error: try again when
- * there are descriptors and memory, since nothing else has the verdicts.
+ * there are descriptors and memory, since nothing else has the decisions.
  */
 static int forget_other_charon(struct vici_feed *vici, pid_t daemon)
 {
@@ -103,14 +104,14 @@ static int forget_other_charon(struct vici_feed *vici, pid_t daemon)
 	int err;
 
 	if (vici->daemon == daemon && vici->daemon_started == started && started) {
-		warn_of_file(vici, vici_verdict_file_retry(&finder->file, &finder->memory));
+		warn_of_file(vici, vici_decision_file_retry(&finder->file, &finder->memory));
 		return 0;
 	}
 	vici->daemon = 0;
 	err = vici_finder_forget(finder);
 	if (!err)
-		err = vici_verdict_file_open(&finder->file, daemon, started, &finder->memory);
-	if (vici_verdict_file_may_retry(err))
+		err = vici_decision_file_open(&finder->file, daemon, started, &finder->memory);
+	if (vici_decision_file_may_retry(err))
 		return err;
 	finder->unnoted = finder->memory.unnoted;
 	warn_of_file(vici, err);
@@ -142,7 +143,7 @@ static void try_to_connect(void *context)
 	vici->attached = true;
 	err = forget_other_charon(vici, daemon);
 	if (err) {
-		fail(vici, "cannot read the verdicts on its peers: %s", strerror(-err));
+		fail(vici, "cannot read the decisions on its peers: %s", strerror(-err));
 		return;
 	}
 	snprintf(detail, sizeof(detail), "charon, process %d, reports its SAs", (int)daemon);
@@ -170,7 +171,7 @@ static void vici_stop(struct feed *feed)
 	struct vici_feed *vici = (struct vici_feed *)feed;
 
 	vici_session_stop(&vici->session);
-	vici_verdict_file_leave(&vici->session.dispatch.finder.file);
+	vici_decision_file_leave(&vici->session.dispatch.finder.file);
 	loop_timer_cancel(&vici->retry);
 	path_watch_stop(&vici->watch);
 }
@@ -187,7 +188,7 @@ static const struct vici_session_owner session_owner = {
 	.failed = on_failed,
 };
 
-void feed_vici_keep_verdicts(struct feed *feed, const char *path)
+void feed_vici_keep_decisions(struct feed *feed, const char *path)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed;
 
@@ -195,7 +196,7 @@ void feed_vici_keep_verdicts(struct feed *feed, const char *path)
 }
 
 /* Of another charon it is forgotten when the feed connects. */
-bool feed_vici_take_verdicts(struct feed *feed, struct feed *former)
+bool feed_vici_take_decisions(struct feed *feed, struct feed *former)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed, *old = (struct vici_feed *)former;
 
@@ -234,8 +235,8 @@ struct feed *feed_vici_new(struct loop *loop, const char *name, const char *sock
 	vici->session.dispatch.finder.statements = *statements;
 	err = path_watch_start(&vici->watch, loop, vici->socket_path, on_socket_appeared, vici);
 	if (err)
-		log_debug("vici", "feed %s cannot watch %s (%s); retrying on a timer only", name,
-			  socket_path, strerror(-err));
+		log_debug("vici", "feed %s without a watch of %s (%s); retrying on a timer only",
+			  name, socket_path, strerror(-err));
 	/* From the loop: no callback comes before the caller has the feed. */
 	loop_timer_init(loop, &vici->retry, try_to_connect, vici);
 	loop_timer_arm(&vici->retry, 0);

@@ -104,9 +104,9 @@ static bool has_old_choice(const struct binding *b, struct child_sa *child)
 }
 
 /*
- * A CHILD_SA that begins to count meets the others by the SPD of now: its key manager may have
- * edited it for this very CHILD_SA. A rekey does not wait for that. True: too soon after the last
- * look or walk.
+ * A CHILD_SA that begins to count is compared with the others by the SPD of now. Its key manager
+ * may have edited it for this very CHILD_SA. A rekey does not wait for that. True: too soon after
+ * the last look or walk.
  */
 static bool has_to_wait_for_choice(const struct binding *b, struct child_sa *child)
 {

@@ -11,7 +11,7 @@
 /*
  * Breaks the latches in conflict, then binds each of the two SAs that the kernel
  * has. 0; -ENOENT when the inbound SA is not (yet) in the kernel; another
- * negative errno: the SAs keep their states and stay closed to latched flows.
+ * negative errno. Then the SAs keep their states and stay closed to latched flows.
  * -EDQUOT: the peer has its share. -EINPROGRESS: binding_bind_waiting() follows.
  */
 int binding_bind(const struct binding *binding, struct child_sa *child);

@@ -129,9 +129,9 @@ int child_params_get_sa(const struct binding *b, const struct child_sa_end *end,
 }
 
 /*
- * The inbound SA is gone, and an earlier latchd has bound the outbound SA, which
- * still conflicts. -ENOENT when the kernel has no outbound SA, or one that does
- * not match the report.
+ * The inbound SA is gone. An earlier latchd has bound the outbound SA, which still
+ * conflicts. -ENOENT: the kernel has no outbound SA, or one that does not
+ * match the report.
  */
 static int take_outbound_params(const struct binding *b, struct child_sa *child)
 {

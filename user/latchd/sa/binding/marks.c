@@ -102,10 +102,10 @@ static int clear_some(const struct binding *b)
 	int err = 0;
 
 	walk_pace_begin(b->marking);
-	while (!err && left && groups->relieved)
+	while (!err && left && groups->uncontested)
 		err = clear_group(b, sa_groups_take_stale(groups, true), &left);
 	walk_pace_end(b->marking);
-	if (groups->relieved)
+	if (groups->uncontested)
 		walk_pace_hold(b->marking, MARKS_TURN_MS);
 	return err;
 }
@@ -117,9 +117,9 @@ void marks_clear(const struct binding *b)
 
 	if (b->child_sas->uncounted)
 		return;
-	if (groups->relieved && !walk_pace_wait_ms(b->marking))
+	if (groups->uncontested && !walk_pace_wait_ms(b->marking))
 		err = clear_some(b);
-	if (groups->relieved && !loop_timer_armed(b->clear))
+	if (groups->uncontested && !loop_timer_armed(b->clear))
 		loop_timer_arm(b->clear, err ? MARKS_RETRY_MS : walk_pace_wait_ms(b->marking));
 }
 

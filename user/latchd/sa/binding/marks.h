@@ -13,7 +13,7 @@
 int marks_write(const struct binding *binding, struct child_sa *child, bool contested);
 
 /*
- * CHILD_SAs have begun or ceased to count: sets the marks of all that now overlap, and clears those
+ * CHILD_SAs have begun or ceased to count. Sets the marks of all that now overlap. Clears those
  * of all that no longer do, as far as the pace allows. 0, or the error of a mark that is not set.
  */
 int marks_update(const struct binding *binding);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An outbound SA that is in the table anew while the inbound SA of its CHILD_SA is the old one: its
+ * An outbound SA that is in the table anew while the inbound SA of its CHILD_SA is the old one. Its
  * key manager has migrated or replaced it alone, or its entry was lost. The peer chooses the
  * outbound SPI, so it may also be the SA of another peer at the same address. A list decides: it
  * must have begun after latchd saw the SA, and name no other CHILD_SA with it.
@@ -24,11 +24,12 @@ struct renewals_refused {
 };
 
 /*
- * The SAs noted before the list began are those of their CHILD_SAs from now on, unless an older
- * unattributed SA may be the inbound one of the same pair, which is installed first: it comes from
- * the same host, has the same proposal, and no key manager has reported it with an outbound SA of
- * its own. An SA that was found by a dump never is, nor is any of a CHILD_SA with its outbound SA
- * gone. After an error none is. The CHILD_SAs have to be bound.
+ * The SAs noted before the list began are those of their CHILD_SAs from now on. An older
+ * unattributed SA may be the inbound one of the same pair, which is installed first. Then the SA
+ * stays unattributed. That older SA comes from the same host, with the same proposal. No key
+ * manager has reported it with an outbound SA of its own. An SA that was found by a dump never is,
+ * nor is any of a CHILD_SA with its outbound SA gone. After an error none is. The CHILD_SAs have to
+ * be bound.
  */
 void renewals_list_end(const struct binding *binding, const struct feed *feed,
 		       const struct renewals_refused *refused);

@@ -66,9 +66,9 @@ static bool is_proven_by_event(const struct child_sa *child, const struct latch_
 }
 
 /*
- * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer,
- * if the reported pair is gone or was deleted before, or its outbound SA was. The key manager
- * deletes the inbound SA of a pair first, but not after a rekey. 1, 0, or a negative errno.
+ * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer.
+ * That is so if the reported pair is gone or was deleted before, or its outbound SA was. The key
+ * manager deletes the inbound SA of a pair first, but not after a rekey. 1, 0, or a negative errno.
  */
 static int may_be_of_another(const struct binding *b, const struct child_sa_end *end,
 			     const struct latch_sa *sa)

@@ -39,7 +39,7 @@ bool sa_ends_is_later(uint32_t serial, uint32_t than);
  * another one, current. Does the outbound SA move to the new CHILD_SA? The peer
  * chooses the outbound SPI and may choose one that was used before. A key manager
  * reports the SPIs of an ended CHILD_SA for a while. The kernel installs a pair
- * together, the inbound SA first: the later pair has the outbound SA, and no pair
+ * together, the inbound SA first. The later pair has the outbound SA. No pair
  * has an outbound SA that is older than the pair. 1, 0, or a negative errno.
  */
 int sa_ends_outbound_moves(const struct binding *binding, const struct child_sa_end *current,

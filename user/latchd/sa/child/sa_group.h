@@ -19,7 +19,7 @@
 #define SA_GROUPS_SHARE_MAX (2 * SA_GROUPS_PARAMS_MAX)
 /*
  * CHILD_SAs of one peer. With two SAs each they are half of what the SAs of one remote address may
- * have: the other half is for the other peers there. In a rekey of all each is there twice, so that
+ * have. The other half is for the other peers there. In a rekey of all each is there twice, so that
  * one with new selectors is admitted up to half of them only.
  */
 #define SA_GROUPS_PEER_MAX     4096
@@ -32,12 +32,12 @@ struct sa_groups_share;
 
 /* Which groups are its rivals: sa_group_rivals.h. */
 struct sa_group_rivals {
-	struct sa_group *witness;    /* a group with other params, for a flow that the kernel may
+	struct sa_group *rival;	   /* a group with other params, for a flow that the kernel may
 					give either; NULL: none is known */
-	struct sa_group *witness_of; /* the first of those that have this one as their witness */
-	struct sa_group *next, *previous; /* of the same witness */
+	struct sa_group *rival_of; /* the first of those that have recorded this one */
+	struct sa_group *next, *previous; /* with the same rival recorded */
 	bool undecided;			  /* it is not compared with all others yet */
-	bool meets;    /* the others have not been compared with it either; else it only seeks */
+	bool both_ways;			  /* the others have not been compared with it either */
 	bool shown;    /* whether it was contested when its members last got their marks */
 	size_t family; /* the search goes on in its tree, ... */
 	bool began;    /* ... after this place */
@@ -60,9 +60,9 @@ struct sa_group {
 	uint64_t digest; /* of the selectors */
 	struct child_sa *members;
 	struct sa_group_rivals rivals;
-	bool settled;  /* the latches in conflict were broken while it counts */
-	bool stale;    /* the marks of its members are not written yet */
-	bool relieved; /* ... and it is no longer contested */
+	bool settled;	  /* the latches in conflict were broken while it counts */
+	bool stale;	  /* the marks of its members are not written yet */
+	bool uncontested; /* ... and it is no longer contested */
 	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
 	struct sa_groups_share *share;		 /* NULL: memory was short */
 	struct sa_group *alike, *alike_previous; /* of the same share */
@@ -81,8 +81,8 @@ struct sa_groups_ids {
 struct sa_groups { /* zeroed before first use */
 	struct sa_spans spans[SA_GROUPS_FAMILIES];
 	struct sa_groups_share *shares;
-	struct sa_group *stale;	   /* contested */
-	struct sa_group *relieved; /* not contested */
+	struct sa_group *stale;	      /* contested */
+	struct sa_group *uncontested; /* not contested */
 	struct sa_group_turn *turns;
 	struct sa_group *first;
 	uint64_t numbered;

@@ -10,35 +10,35 @@
 
 bool sa_group_rivals_contested(const struct sa_group *group)
 {
-	return group->rivals.witness || group->rivals.undecided;
+	return group->rivals.rival || group->rivals.undecided;
 }
 
 /* ---- stale marks */
 
-static struct sa_group **stale_list(struct sa_groups *groups, bool relieved)
+static struct sa_group **stale_list(struct sa_groups *groups, bool uncontested)
 {
-	return relieved ? &groups->relieved : &groups->stale;
+	return uncontested ? &groups->uncontested : &groups->stale;
 }
 
 void sa_groups_forget_stale(struct sa_groups *groups, struct sa_group *group)
 {
 	if (!group->stale)
 		return;
-	DL_DELETE2(*stale_list(groups, group->relieved), group, stale_previous, stale_next);
-	group->stale = group->relieved = false;
+	DL_DELETE2(*stale_list(groups, group->uncontested), group, stale_previous, stale_next);
+	group->stale = group->uncontested = false;
 }
 
 void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group)
 {
 	sa_groups_forget_stale(groups, group);
 	group->stale = true;
-	group->relieved = !sa_group_rivals_contested(group);
-	DL_APPEND2(*stale_list(groups, group->relieved), group, stale_previous, stale_next);
+	group->uncontested = !sa_group_rivals_contested(group);
+	DL_APPEND2(*stale_list(groups, group->uncontested), group, stale_previous, stale_next);
 }
 
-struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved)
+struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool uncontested)
 {
-	struct sa_group *group = *stale_list(groups, relieved);
+	struct sa_group *group = *stale_list(groups, uncontested);
 
 	if (group)
 		sa_groups_forget_stale(groups, group);
@@ -46,7 +46,7 @@ struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved)
 }
 
 /* Only after a change: marks are some system calls a member. */
-static void tell(struct sa_groups *groups, struct sa_group *group)
+static void note_change(struct sa_groups *groups, struct sa_group *group)
 {
 	if (group->rivals.shown == sa_group_rivals_contested(group))
 		return;
@@ -54,22 +54,22 @@ static void tell(struct sa_groups *groups, struct sa_group *group)
 	sa_groups_note_stale(groups, group);
 }
 
-/* ---- witnesses */
+/* ---- recorded rivals */
 
-static void set_witness(struct sa_group *group, struct sa_group *witness)
+static void record_rival(struct sa_group *group, struct sa_group *rival)
 {
-	group->rivals.witness = witness;
-	DL_APPEND2(witness->rivals.witness_of, group, rivals.previous, rivals.next);
+	group->rivals.rival = rival;
+	DL_APPEND2(rival->rivals.rival_of, group, rivals.previous, rivals.next);
 }
 
-static void clear_witness(struct sa_group *group)
+static void clear_rival(struct sa_group *group)
 {
-	struct sa_group *witness = group->rivals.witness;
+	struct sa_group *rival = group->rivals.rival;
 
-	if (!witness)
+	if (!rival)
 		return;
-	DL_DELETE2(witness->rivals.witness_of, group, rivals.previous, rivals.next);
-	group->rivals.witness = NULL;
+	DL_DELETE2(rival->rivals.rival_of, group, rivals.previous, rivals.next);
+	group->rivals.rival = NULL;
 }
 
 /* ---- the groups that are not decided */
@@ -92,13 +92,13 @@ static void take_out(struct sa_groups *groups, struct sa_group *group)
 		DL_DELETE2(groups->turns, turn, previous, next);
 }
 
-static void begin_search(struct sa_groups *groups, struct sa_group *group, bool meets)
+static void begin_search(struct sa_groups *groups, struct sa_group *group, bool both_ways)
 {
 	struct sa_group_rivals *rivals = &group->rivals;
 
 	if (!rivals->undecided)
 		append(groups, group);
-	rivals->meets = rivals->meets || meets;
+	rivals->both_ways = rivals->both_ways || both_ways;
 	rivals->undecided = true;
 	rivals->family = 0;
 	rivals->began = false;
@@ -109,17 +109,17 @@ static void end_search(struct sa_groups *groups, struct sa_group *group)
 	if (!group->rivals.undecided)
 		return;
 	take_out(groups, group);
-	group->rivals.undecided = group->rivals.meets = false;
+	group->rivals.undecided = group->rivals.both_ways = false;
 }
 
-/* Those that have it as their witness may have another one. */
-static void release_wards(struct sa_groups *groups, struct sa_group *group)
+/* Those that have recorded it may have another rival. */
+static void search_other_rivals(struct sa_groups *groups, struct sa_group *group)
 {
-	struct sa_group *ward;
+	struct sa_group *other;
 
-	while ((ward = group->rivals.witness_of)) {
-		clear_witness(ward);
-		begin_search(groups, ward, false);
+	while ((other = group->rivals.rival_of)) {
+		clear_rival(other);
+		begin_search(groups, other, false);
 	}
 }
 
@@ -144,14 +144,14 @@ static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
 				     &groups->work);
 }
 
-struct meeting {
+struct comparison {
 	struct sa_groups *groups;
 	struct sa_group *group;
 	uint64_t work_end;
 };
 
 /* Both may have addresses of both families. */
-static bool has_met(const struct sa_group *group, const struct sa_group *other)
+static bool was_compared(const struct sa_group *group, const struct sa_group *other)
 {
 	const struct sa_span *one = group->span, *two = other->span;
 	size_t i;
@@ -184,48 +184,48 @@ static void note_visit(struct sa_group *group, const struct sa_group *other)
 }
 
 /*
- * Do both know all that a comparison could tell? One that only seeks was compared with all others
- * before: those without a witness are none of its rivals.
+ * Would a comparison change neither? A search that is not both ways is of a group that was compared
+ * with all others before. Those without a recorded rival are none of its rivals.
  */
-static bool has_nothing_to_tell(const struct sa_group *group, const struct sa_group *other)
+static bool needs_no_comparison(const struct sa_group *group, const struct sa_group *other)
 {
-	bool meets = group->rivals.meets || other->rivals.undecided;
+	bool both_ways = group->rivals.both_ways || other->rivals.undecided;
 
-	return other->params == group->params || has_met(group, other) ||
-	       (group->rivals.witness && other->rivals.witness) ||
-	       (!meets && (group->rivals.witness || !other->rivals.witness));
+	return other->params == group->params || was_compared(group, other) ||
+	       (group->rivals.rival && other->rivals.rival) ||
+	       (!both_ways && (group->rivals.rival || !other->rivals.rival));
 }
 
-static int meet(void *context, struct sa_group *other)
+static int compare(void *context, struct sa_group *other)
 {
-	struct meeting *meeting = context;
-	struct sa_group *group = meeting->group;
+	struct comparison *comparison = context;
+	struct sa_group *group = comparison->group;
 
 	if (was_visited(group, other))
 		return 0;
 	note_visit(group, other);
-	meeting->groups->work++;
-	if (has_nothing_to_tell(group, other) || !are_rivals(meeting->groups, group, other))
-		return meeting->groups->work >= meeting->work_end;
-	if (!group->rivals.witness)
-		set_witness(group, other);
-	if (!other->rivals.witness)
-		set_witness(other, group);
-	tell(meeting->groups, other);
-	return meeting->groups->work >= meeting->work_end;
+	comparison->groups->work++;
+	if (needs_no_comparison(group, other) || !are_rivals(comparison->groups, group, other))
+		return comparison->groups->work >= comparison->work_end;
+	if (!group->rivals.rival)
+		record_rival(group, other);
+	if (!other->rivals.rival)
+		record_rival(other, group);
+	note_change(comparison->groups, other);
+	return comparison->groups->work >= comparison->work_end;
 }
 
 /* True: it has been compared with all others. */
 static bool search(struct sa_groups *groups, struct sa_group *group, uint64_t most)
 {
-	struct meeting meeting = {groups, group, groups->work + most};
+	struct comparison comparison = {groups, group, groups->work + most};
 	struct sa_group_rivals *rivals = &group->rivals;
 
 	while (rivals->family < SA_GROUPS_FAMILIES) {
 		const struct sa_span *span = &group->span[rivals->family];
 
 		if (span->group && sa_spans_search(&groups->spans[rivals->family], &span->first,
-						   &span->last, meet, &meeting))
+						   &span->last, compare, &comparison))
 			return false;
 		rivals->family++;
 		rivals->began = false;
@@ -239,7 +239,7 @@ static void search_slice(struct sa_groups *groups, struct sa_group *group, uint6
 	groups->work++;
 	if (search(groups, group, most)) {
 		end_search(groups, group);
-		tell(groups, group);
+		note_change(groups, group);
 		return;
 	}
 	take_out(groups, group);
@@ -259,7 +259,7 @@ static void peer_slice(struct sa_groups *groups, struct sa_group_turn *turn, uin
 	DL_APPEND2(groups->turns, turn, previous, next);
 }
 
-static void tell_undecided(struct sa_groups *groups)
+static void note_undecided(struct sa_groups *groups)
 {
 	struct sa_group_turn *turn;
 	struct sa_group *group;
@@ -268,7 +268,7 @@ static void tell_undecided(struct sa_groups *groups)
 	{
 		DL_FOREACH2(turn->first, group, rivals.undecided_next)
 		{
-			tell(groups, group);
+			note_change(groups, group);
 		}
 	}
 }
@@ -282,7 +282,7 @@ static void decide(struct sa_groups *groups, uint64_t most)
 		peer_slice(groups, groups->turns,
 			   left < SA_GROUP_RIVALS_SLICE ? left : SA_GROUP_RIVALS_SLICE);
 	}
-	tell_undecided(groups);
+	note_undecided(groups);
 }
 
 /* What is left of a turn's work, if other events come in quick succession. */
@@ -310,8 +310,8 @@ void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
 void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group)
 {
 	end_search(groups, group);
-	clear_witness(group);
-	release_wards(groups, group);
+	clear_rival(group);
+	search_other_rivals(groups, group);
 	decide_at_once(groups);
 }
 
@@ -340,8 +340,8 @@ void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
 	{
 		if (group->members->netns != netns || !is_concerned(group, change))
 			continue;
-		clear_witness(group);
-		release_wards(groups, group);
+		clear_rival(group);
+		search_other_rivals(groups, group);
 		begin_search(groups, group, true);
 	}
 	decide_at_once(groups);

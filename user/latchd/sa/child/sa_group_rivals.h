@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which groups are contested: each has one rival as its witness, if there is any. Comparisons are
+ * Which groups are contested: each has one rival recorded, if there is any. Comparisons are
  * work that peers choose, so they are made in turns. A group that is not compared with all others
  * yet counts as contested.
  */
@@ -27,8 +27,8 @@ void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group);
 void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
 			     const struct choice_change *change);
 
-/* The next contested (relieved: or not) group with stale marks, which no longer are. NULL: none. */
-struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool relieved);
+/* Takes the next group with stale marks from the list, contested or not. NULL: there is none. */
+struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool uncontested);
 void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 /* The group ceases to be stale: it ends. */
 void sa_groups_forget_stale(struct sa_groups *groups, struct sa_group *group);

@@ -28,8 +28,8 @@ bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child);
 void sa_groups_forget_ids(struct sa_groups *groups);
 
 /*
- * Is the SA's group, for this flow, in the place of a policy of the latch's peer that has just gone
- * and may come back (policy-grace)?
+ * Is the SA's group, for this flow, in the place of a policy of the latch's peer? The policy has
+ * just gone and may come back (policy-grace).
  */
 bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
 			 const struct latch_flow *flow, uint16_t params);

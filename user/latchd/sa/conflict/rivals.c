@@ -25,7 +25,7 @@ bool rivals_find(struct child_sas *child_sas, const struct latch_sa_key *key,
 {
 	const struct child_sa_end *end = child_sas_find(child_sas, key);
 	const struct child_sa *child = end ? end->child : NULL, *other;
-	const struct sa_group *rival = child && child->group ? child->group->rivals.witness : NULL;
+	const struct sa_group *rival = child && child->group ? child->group->rivals.rival : NULL;
 
 	if (!rival)
 		return false;

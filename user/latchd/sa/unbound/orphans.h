@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs that an earlier latchd has bound, and that their key manager has not reported to this one, or
- * that no key manager of the configuration can report.
+ * SAs that an earlier latchd has bound. Their key manager has not reported them to this latchd, or
+ * no key manager of the configuration can.
  */
 #ifndef LATCHD_SA_UNBOUND_ORPHANS_H
 #define LATCHD_SA_UNBOUND_ORPHANS_H

@@ -159,7 +159,7 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 
 /*
  * Any local user can exhaust the quota of foreign namespaces: only_foreign scans only those. SAs
- * that no key manager has reported are found again only as far as their share has room: then 1,
+ * that no key manager has reported are found again only as far as their share has room. Then 1,
  * else 0 or a negative errno.
  */
 static int adopt_all(const struct pending_sas *pending, bool only_foreign)

@@ -57,8 +57,9 @@ struct refused_child {
 };
 
 /*
- * Both SAs become PENDING if they are bound to the peer of the report, by the word of this feed or
- * of one that is no longer configured: latched flows stop. 0 or a negative errno, which is logged.
+ * Both SAs become PENDING if they are bound to the peer of the report. The report is of this feed
+ * or of one that is no longer configured. Latched flows stop. 0 or a negative errno, which is
+ * logged.
  */
 int refused_sas_unbind(const struct binding *binding, const struct orphans *orphans,
 		       const struct refused_child *child);

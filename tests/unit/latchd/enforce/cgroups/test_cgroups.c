@@ -298,7 +298,7 @@ Test(cgroups, pins_on_a_read_only_file_system_are_no_reason_to_report_programs_a
 	remount(0);
 }
 
-Test(cgroups, a_start_with_a_read_only_file_system_says_so)
+Test(cgroups, a_start_with_a_read_only_file_system_reports_it)
 {
 	make(A);
 	before = programs_of(A);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An IKE_SA without proof, and another that may continue it: authenticated again by this
+ * An IKE_SA without proof, and another that may continue it. It was authenticated again by this
  * host under the former connection, rekeyed while no latchd ran, or listed before its
  * event. And the ordinary IKE_SA beside it, which stays proven.
  */
@@ -67,7 +67,7 @@ Test(vici_continued, an_ike_sa_that_this_host_begins_under_another_name_is_prove
 	wait_for("up " DN " 00000080", 1);
 }
 
-Test(vici_continued, an_ike_sa_that_this_host_begins_under_a_connection_without_doubts_is_proven)
+Test(vici_continued, an_ike_sa_that_this_host_begins_under_a_proven_connection_is_proven)
 {
 	start_with("public key", EXACT);
 	begun(8, 80);
@@ -83,7 +83,7 @@ Test(vici_continued, a_connection_is_proof_again_when_two_lists_show_no_ike_sa_w
 	wait_for("up " DN " 00000080", 1);
 }
 
-Test(vici_continued, a_negotiation_that_is_listed_keeps_the_doubt)
+Test(vici_continued, a_negotiation_that_is_listed_keeps_the_connection_unproven)
 {
 	refuse_first(ANY);
 	listed("CONNECTING", 8, 80, BEGUN);
@@ -99,7 +99,7 @@ Test(vici_continued, a_negotiation_that_is_listed_keeps_the_doubt)
 }
 
 /* Any host can begin one, with a claim of any name, and before it authenticates. */
-Test(vici_continued, a_negotiation_that_another_host_began_does_not_keep_the_doubt)
+Test(vici_continued, a_negotiation_that_another_host_began_does_not_keep_the_connection_unproven)
 {
 	refuse_first(ANY);
 	listed("CONNECTING", 8, 80, NAMED);
@@ -110,7 +110,7 @@ Test(vici_continued, a_negotiation_that_another_host_began_does_not_keep_the_dou
 }
 
 /* Its events were lost with a session, and other hosts see it DELETING. */
-static void expect_doubt_while_deleting(int id, const char *members)
+static void expect_unproven_while_deleting(int id, const char *members)
 {
 	refuse_first(ANY);
 	listed("DELETING", id, 80, members);
@@ -125,18 +125,19 @@ static void expect_doubt_while_deleting(int id, const char *members)
 	refused(90);
 }
 
-Test(vici_continued, an_unreadable_ike_sa_that_is_being_deleted_keeps_the_doubt)
+Test(vici_continued, an_unreadable_ike_sa_that_is_being_deleted_keeps_the_connection_unproven)
 {
-	expect_doubt_while_deleting(8, "\"remote-id\":\"O=Acme, CN=M??ller, OU=IT\"");
+	expect_unproven_while_deleting(8, "\"remote-id\":\"O=Acme, CN=M??ller, OU=IT\"");
 }
 
-Test(vici_continued, an_ike_sa_without_a_verdict_that_is_being_deleted_keeps_the_doubt)
+Test(vici_continued,
+     an_ike_sa_without_a_decision_that_is_being_deleted_keeps_the_connection_unproven)
 {
-	expect_doubt_while_deleting(8, NAMED);
+	expect_unproven_while_deleting(8, NAMED);
 }
 
 /* The peer of 7 names itself in another way when this host authenticates it again. */
-Test(vici_continued, a_peer_with_an_unreadable_identity_leaves_a_doubt)
+Test(vici_continued, a_peer_with_an_unreadable_identity_makes_its_connection_unproven)
 {
 	start_with("public key", ANY);
 	up(7, 70, "O=Acme, CN=M??ller, OU=IT");
@@ -149,7 +150,7 @@ Test(vici_continued, a_peer_with_an_unreadable_identity_leaves_a_doubt)
 	wait_for("up " DN " 00000090", 1);
 }
 
-Test(vici_continued, an_unreadable_identity_under_an_exact_type_leaves_no_doubt)
+Test(vici_continued, an_unreadable_identity_under_an_exact_type_leaves_its_connection_proven)
 {
 	start_with("public key", "\"id\":\"*.example\"");
 	up(7, 70, "m?ller.example");
@@ -158,7 +159,7 @@ Test(vici_continued, an_unreadable_identity_under_an_exact_type_leaves_no_doubt)
 	wait_for("up v.example 00000080", 1);
 }
 
-Test(vici_continued, a_proven_ike_sa_does_not_keep_the_doubt)
+Test(vici_continued, a_proven_ike_sa_does_not_keep_the_connection_unproven)
 {
 	refuse_first(ANY);
 	up(8, 80, DN);
@@ -171,7 +172,7 @@ Test(vici_continued, a_proven_ike_sa_does_not_keep_the_doubt)
 }
 
 /* charon keeps the former connection in the trap, after all of its IKE_SAs have ended. */
-Test(vici_continued, a_connection_that_leaves_traps_stays_in_doubt)
+Test(vici_continued, a_connection_that_leaves_traps_stays_unproven)
 {
 	refuse_first(ANY TRAPPED);
 	down(7);
@@ -186,7 +187,7 @@ Test(vici_continued, a_connection_that_leaves_traps_stays_in_doubt)
 }
 
 /* charon gives the children to the connection that its live IKE_SAs have. */
-Test(vici_continued, a_connection_that_leaves_traps_later_stays_in_doubt)
+Test(vici_continued, a_connection_that_leaves_traps_later_stays_unproven)
 {
 	refuse_first(ANY);
 	load("public key", EXACT TRAPPED);
@@ -205,8 +206,7 @@ Test(vici_continued, a_connection_that_leaves_traps_later_stays_in_doubt)
 }
 
 /* A list misses a connection that is being loaded again. */
-Test(vici_continued,
-     a_connection_that_was_unlisted_for_a_moment_has_its_doubt_as_long_as_its_ike_sa)
+Test(vici_continued, a_connection_that_was_unlisted_for_a_moment_is_unproven_as_long_as_its_ike_sa)
 {
 	start_with("public key", EXACT);
 	charon.conn_count = 0;
@@ -248,7 +248,7 @@ Test(vici_continued, the_end_of_an_ike_sa_under_a_stated_connection_causes_no_li
 }
 
 /* Pubkey, then EAP without an identity of its own. */
-Test(vici_continued, an_eap_identity_leaves_a_doubt_under_its_connection)
+Test(vici_continued, an_eap_identity_makes_its_connection_unproven)
 {
 	fake_charon_add_conn(&charon, "{\"x509\":{\"remote-1\":{\"class\":\"public key\"," EXACT
 				      "},\"remote-2\":{\"class\":\"EAP\"}}}");
@@ -326,9 +326,9 @@ Test(vici_continued, an_event_before_the_first_list_asks_for_its_connection_agai
 	wait_for("state synced", 1);
 }
 
-static char *verdicts_at(void)
+static char *decisions_at(void)
 {
-	return text_of("%s", scratch_path("here.verdicts"));
+	return text_of("%s", scratch_path("here.decisions"));
 }
 
 static void add_elsewhere(void)
@@ -349,7 +349,7 @@ static void latchd_before(const char *members, const char *seen)
 {
 	load("public key", members);
 	fake_charon_start(&charon);
-	latchd_starts(verdicts_at());
+	latchd_starts(decisions_at());
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(seen, 1);
@@ -359,11 +359,11 @@ static void latchd_before(const char *members, const char *seen)
 static void latchd_after(const char *members)
 {
 	load("public key", members);
-	latchd_starts(verdicts_at());
+	latchd_starts(decisions_at());
 	wait_for("state synced", 2);
 }
 
-Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_keeps_its_doubt)
+Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_stays_unproven)
 {
 	latchd_before(ANY, REFUSED);
 	listed("ESTABLISHED", 17, 71, NAMED);
@@ -371,22 +371,22 @@ Test(vici_continued, an_ike_sa_that_was_rekeyed_without_latchd_keeps_its_doubt)
 	listed_elsewhere(19, 91);
 	load("public key", "\"id\":\"O=Acme, CN=*, OU=IT\"");
 	add_elsewhere();
-	latchd_starts(verdicts_at());
+	latchd_starts(decisions_at());
 	wait_for("state synced", 2);
 	cr_expect_eq(trace_count("log vici: child_sa 71 refused (it may continue"), 1);
 	cr_expect_eq(trace_count("log vici: child_sa 81 refused (it may continue"), 1);
 	cr_expect_eq(trace_count("up "), 1);
-	cr_expect_eq(trace_count("up " DN " 00000091"), 1, "another connection has no doubt");
+	cr_expect_eq(trace_count("up " DN " 00000091"), 1, "another connection is not unproven");
 	up(20, 95, OTHER);
 	wait_for("up " OTHER " 00000095", 1);
 }
 
 /* Else an honest peer of the same name would be refused. */
-Test(vici_continued, a_doubt_that_has_ended_is_unknown_to_the_next_latchd)
+Test(vici_continued, an_unproven_connection_that_has_ended_is_unknown_to_the_next_latchd)
 {
 	load("public key", ANY);
 	fake_charon_start(&charon);
-	latchd_starts(verdicts_at());
+	latchd_starts(decisions_at());
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);
@@ -423,8 +423,8 @@ static void changed_feed_keeps(const char *path)
 	struct feed *former = feed;
 
 	feed_start();
-	feed_vici_keep_verdicts(feed, path);
-	cr_assert(feed_vici_take_verdicts(feed, former));
+	feed_vici_keep_decisions(feed, path);
+	cr_assert(feed_vici_take_decisions(feed, former));
 	former->destroy(former);
 }
 
@@ -457,7 +457,7 @@ Test(vici_continued, a_proven_ike_sa_stays_proven_for_a_changed_feed)
 	cr_expect_eq(trace_count("up " DN " 00000071 pubkey"), 1);
 }
 
-Test(vici_continued, what_found_no_room_finds_none_under_a_changed_feed)
+Test(vici_continued, an_ike_sa_without_room_finds_none_under_a_changed_feed)
 {
 	start_with("public key", ANY);
 	session()->dispatch.finder.memory.unnoted = session()->dispatch.finder.unnoted = 70;
@@ -482,7 +482,7 @@ Test(vici_continued, a_number_of_a_first_list_that_did_not_end_is_counted_after_
 }
 
 /* The IKE_SAs of another charon have numbers of their own. */
-Test(vici_continued, the_verdicts_on_another_charon_do_not_count_for_a_changed_feed)
+Test(vici_continued, the_decisions_on_another_charon_do_not_count_for_a_changed_feed)
 {
 	start_with("public key", ANY);
 	up(7, 70, DN);
@@ -499,18 +499,18 @@ Test(vici_continued, the_next_latchd_has_what_a_changed_feed_has_taken)
 {
 	load("public key", ANY);
 	fake_charon_start(&charon);
-	latchd_starts(verdicts_at());
+	latchd_starts(decisions_at());
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);
-	cr_assert_eq(unlink(verdicts_at()), 0);
+	cr_assert_eq(unlink(decisions_at()), 0);
 	load("public key", EXACT);
 	listed("ESTABLISHED", 7, 71, NAMED);
 	feed->stop(feed);
-	changed_feed_keeps(verdicts_at());
+	changed_feed_keeps(decisions_at());
 	wait_for("state synced", 2);
 	latchd_ends();
-	latchd_starts(verdicts_at());
+	latchd_starts(decisions_at());
 	wait_for("state synced", 3);
 	cr_expect_eq(trace_count("up "), 0);
 }

@@ -31,7 +31,7 @@ Test(vici_feed, the_feed_registers_for_events_before_it_lists_sas)
 	cr_expect_str_eq(feed->daemon_version, "charon 5.9.8");
 }
 
-Test(vici_feed, attached_reports_the_process_that_listens_on_the_socket)
+Test(vici_feed, the_feed_reports_the_process_that_listens_on_the_socket)
 {
 	char expected[64];
 

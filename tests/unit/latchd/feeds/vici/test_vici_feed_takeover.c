@@ -92,7 +92,7 @@ Test(vici_feed_takeover, two_connections_to_different_processes_are_refused)
 	other_stop();
 }
 
-Test(vici_feed_takeover, each_reconnect_reports_the_process_that_listens_then)
+Test(vici_feed_takeover, each_reconnect_reports_the_process_that_listens_at_that_time)
 {
 	char attached[64];
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Connections with doubts: they end after two lists without an IKE_SA in doubt, unless traps last.
+/* Unproven connections: they end after two lists without an unproven IKE_SA, unless traps last.
  */
 #include <criterion/criterion.h>
 
@@ -38,7 +38,7 @@ Test(vici_formers, a_connection_ends_after_two_lists_without_it)
 	cr_expect_not(sweep());
 }
 
-Test(vici_formers, a_list_that_shows_it_starts_the_count_again)
+Test(vici_formers, a_list_with_an_unproven_connection_starts_its_count_again)
 {
 	vici_formers_note(&formers, 5, false);
 	vici_formers_await(&formers, 5);
@@ -77,7 +77,7 @@ Test(vici_formers, a_connection_that_is_listed_with_traps_later_never_ends_and_a
 	vici_formers_note(&formers, 6, false);
 	cr_expect(vici_formers_trap(&formers, 5));
 	cr_expect_not(vici_formers_trap(&formers, 5), "it is known");
-	cr_expect_not(vici_formers_trap(&formers, 7), "it is in no doubt");
+	cr_expect_not(vici_formers_trap(&formers, 7), "it is not unproven");
 	sweep();
 	sweep();
 	sweep();
@@ -105,7 +105,7 @@ Test(vici_formers, without_room_every_connection_counts)
 	cr_expect_eq(vici_formers_stands_for(&formers, 7), 7);
 }
 
-Test(vici_formers, what_found_no_room_ends_after_two_lists_without_it)
+Test(vici_formers, connections_without_room_end_after_two_lists_without_them)
 {
 	fill();
 	sweep();
@@ -122,7 +122,7 @@ static void take(void *context, uint64_t connection, bool traps)
 	vici_formers_note(context, connection, traps);
 }
 
-Test(vici_formers, what_found_no_room_counts_for_the_next_latchd)
+Test(vici_formers, connections_without_room_count_for_the_next_latchd)
 {
 	struct vici_formers next = {0};
 

@@ -118,7 +118,7 @@ Test(vici_identities, a_child_of_an_authenticated_ike_sa_that_is_being_deleted_i
 	wait_for("up " DN " 00000071", 1);
 }
 
-/* The answer shows today's connection: an IKE_SA from before keeps its doubt. */
+/* The answer shows today's connection: an IKE_SA from before stays unproven. */
 Test(vici_identities, a_connection_that_is_made_exact_later_proves_no_earlier_ike_sa)
 {
 	start_with("public key", ANY);
@@ -153,7 +153,7 @@ Test(vici_identities, a_connection_that_is_widened_is_read_again_for_each_new_ik
 	expect_refusal("the connection's remote id admits other identities");
 }
 
-Test(vici_identities, a_rekeyed_ike_sa_inherits_doubt_and_proof)
+Test(vici_identities, a_rekeyed_ike_sa_inherits_the_proof_or_its_refusal)
 {
 	start_with("public key", ANY);
 	up(7, 70, DN);
@@ -170,7 +170,7 @@ Test(vici_identities, a_rekeyed_ike_sa_inherits_doubt_and_proof)
 	wait_for("up " DN " 00000081", 1);
 }
 
-Test(vici_identities, the_end_of_a_doubtful_ike_sa_ends_no_other_peer)
+Test(vici_identities, the_end_of_an_unproven_ike_sa_ends_no_other_peer)
 {
 	start_with("public key", ANY);
 	up(7, 70, DN);
@@ -184,8 +184,8 @@ Test(vici_identities, the_end_of_a_doubtful_ike_sa_ends_no_other_peer)
 	cr_expect_eq(trace_count("peer 7"), 0);
 }
 
-/* The session is lost, and charon continues: its IKE_SAs keep their doubt. */
-Test(vici_identities, a_new_session_with_the_same_charon_keeps_doubts)
+/* The session is lost, and charon continues: its IKE_SAs stay unproven. */
+Test(vici_identities, a_new_session_with_the_same_charon_keeps_ike_sas_unproven)
 {
 	start_with("public key", ANY);
 	up(7, 70, DN);
@@ -223,14 +223,14 @@ Test(vici_identities, each_round_must_have_a_remote_id_that_is_proof)
 }
 
 /* A second latchd, with the same charon and another one's file. */
-Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
+Test(vici_identities, a_new_latchd_keeps_the_decisions_of_the_one_before)
 {
-	char *path = text_of("%s", scratch_path("here.verdicts"));
+	char *path = text_of("%s", scratch_path("here.decisions"));
 
 	load("public key", ANY);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_verdicts(feed, path);
+	feed_vici_keep_decisions(feed, path);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);
@@ -239,7 +239,7 @@ Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 	fake_charon_add_sa(&charon, text_of("{%s}", ike_sa_in("ESTABLISHED", 7, 71,
 							      "\"remote-id\":\"" DN "\"")));
 	feed_start();
-	feed_vici_keep_verdicts(feed, path);
+	feed_vici_keep_decisions(feed, path);
 	wait_for("state synced", 2);
 	cr_expect_eq(trace_count("log vici: child_sa 71 refused (the connection's remote id"), 1);
 	cr_expect_eq(trace_count("up "), 0);
@@ -247,9 +247,9 @@ Test(vici_identities, a_new_latchd_keeps_the_doubts_of_the_one_before)
 	wait_for("up " DN " 00000080", 1);
 }
 
-Test(vici_identities, doubts_about_another_charon_are_dropped)
+Test(vici_identities, decisions_about_another_charon_are_dropped)
 {
-	char *path = text_of("%s", scratch_path("here.verdicts"));
+	char *path = text_of("%s", scratch_path("here.decisions"));
 	FILE *file = fopen(path, "w");
 
 	cr_assert_not_null(file);
@@ -258,34 +258,34 @@ Test(vici_identities, doubts_about_another_charon_are_dropped)
 	load("public key", EXACT);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_verdicts(feed, path);
+	feed_vici_keep_decisions(feed, path);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for("up " DN " 00000070", 1);
 }
 
-Test(vici_identities, pipes_in_place_of_the_file_of_doubts_are_not_opened)
+Test(vici_identities, pipes_in_place_of_the_file_of_decisions_are_not_opened)
 {
-	char *path = text_of("%s", scratch_path("here.verdicts"));
+	char *path = text_of("%s", scratch_path("here.decisions"));
 	struct stat st;
 
 	cr_assert_eq(mkfifo(path, 0666), 0);
-	cr_assert_eq(mkfifo(scratch_path("here.verdicts.new"), 0666), 0);
+	cr_assert_eq(mkfifo(scratch_path("here.decisions.new"), 0666), 0);
 	load("public key", EXACT);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_verdicts(feed, path);
+	feed_vici_keep_decisions(feed, path);
 	wait_for("state synced", 1);
 	cr_expect(!lstat(path, &st) && S_ISREG(st.st_mode), "the file is written anew");
 }
 
-Test(vici_identities, a_file_of_doubts_that_cannot_be_written_is_reported)
+Test(vici_identities, a_file_of_decisions_that_cannot_be_written_is_reported)
 {
 	load("public key", ANY);
 	fake_charon_start(&charon);
 	feed_start();
-	feed_vici_keep_verdicts(feed, scratch_path("absent/here.verdicts"));
-	wait_for("log vici: verdicts of feed here not kept (No such file or directory)", 1);
+	feed_vici_keep_decisions(feed, scratch_path("absent/here.decisions"));
+	wait_for("log vici: decisions of feed here not kept (No such file or directory)", 1);
 	wait_for("state synced", 1);
 	up(7, 70, DN);
 	wait_for(REFUSED, 1);

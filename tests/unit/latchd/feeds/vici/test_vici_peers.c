@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The feed of vici_feed_harness.h, and events and lists of IKE_SAs of two peers c
- * and d: the peer reports (up, dead, rebooted, rekeyed) that reach the sink.
+ * The feed of vici_feed_harness.h, with events and lists of IKE_SAs of two peers c
+ * and d. The peer reports (up, dead, rebooted, rekeyed) that reach the sink.
  */
 #include "vici_feed_harness.h"
 

@@ -11,8 +11,8 @@
 
 #define DN "O=Acme, CN=Alice, OU=IT"
 
-static const char *doubt_under(const char *remote_id, const char *text,
-			       enum feed_rdn_matching matching)
+static const char *unproven_under(const char *remote_id, const char *text,
+				  enum feed_rdn_matching matching)
 {
 	const struct feed_statements statements = {.rdn_matching = matching};
 	const struct vici_ike_sa ike_sa = {.config_name = {"x509", 4}};
@@ -23,12 +23,13 @@ static const char *doubt_under(const char *remote_id, const char *text,
 		.listed = true,
 	};
 
-	return vici_identity_doubt(&ike_sa, &peer, &statements, vici_remote_proof(&remote, text));
+	return vici_identity_unproven(&ike_sa, &peer, &statements,
+				      vici_remote_proof(&remote, text));
 }
 
 static bool proven(const char *remote_id, const char *text)
 {
-	return !doubt_under(remote_id, text, FEED_RDN_STRICT);
+	return !unproven_under(remote_id, text, FEED_RDN_STRICT);
 }
 
 Test(vici_proof, an_exact_remote_id_is_proof_for_each_type)
@@ -87,11 +88,11 @@ Test(vici_proof, a_dn_is_proof_under_one_wildcard_and_not_under_two)
 
 Test(vici_proof, a_dn_is_no_proof_unless_charon_matches_rdn_by_rdn)
 {
-	cr_expect_null(doubt_under(DN, DN, FEED_RDN_STRICT));
-	cr_expect_not_null(doubt_under(DN, DN, FEED_RDN_REORDERED));
-	cr_expect_not_null(doubt_under(DN, DN, FEED_RDN_RELAXED));
-	cr_expect_not_null(doubt_under("O=Acme, CN=*", "O=Acme, CN=Alice", FEED_RDN_RELAXED));
-	cr_expect_null(doubt_under("c.example", "c.example", FEED_RDN_RELAXED),
+	cr_expect_null(unproven_under(DN, DN, FEED_RDN_STRICT));
+	cr_expect_not_null(unproven_under(DN, DN, FEED_RDN_REORDERED));
+	cr_expect_not_null(unproven_under(DN, DN, FEED_RDN_RELAXED));
+	cr_expect_not_null(unproven_under("O=Acme, CN=*", "O=Acme, CN=Alice", FEED_RDN_RELAXED));
+	cr_expect_null(unproven_under("c.example", "c.example", FEED_RDN_RELAXED),
 		       "rdn_matching is about DNs only");
 }
 
@@ -127,8 +128,8 @@ Test(vici_proof, a_connection_that_is_not_loaded_is_no_proof)
 	cr_expect_eq(vici_remote_proof(&remote, "c"), VICI_PROOF);
 }
 
-static const char *ike_sa_doubt(const char *text, enum feed_auth auth, const char *unambiguous,
-				const char *eap)
+static const char *ike_sa_unproven(const char *text, enum feed_auth auth, const char *unambiguous,
+				   const char *eap)
 {
 	struct vici_ike_sa ike_sa = {.config_name = {"roads", 5}};
 	struct feed_peer peer = {.auth = auth};
@@ -137,41 +138,42 @@ static const char *ike_sa_doubt(const char *text, enum feed_auth auth, const cha
 	strcpy(peer.id, text);
 	strcpy(statements.unambiguous_names, unambiguous);
 	strcpy(statements.eap_identities, eap);
-	return vici_identity_doubt(&ike_sa, &peer, &statements, VICI_UNPROVEN_CHANGED);
+	return vici_identity_unproven(&ike_sa, &peer, &statements, VICI_UNPROVEN_CHANGED);
 }
 
 Test(vici_proof, a_statement_counts_for_the_connections_that_it_names)
 {
-	cr_expect_null(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "roads", ""));
-	cr_expect_null(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "a  roads b", ""));
-	cr_expect_not_null(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "road roads2 aroads", ""));
-	cr_expect_not_null(ike_sa_doubt(DN, FEED_AUTH_PUBKEY, "", "roads"));
+	cr_expect_null(ike_sa_unproven(DN, FEED_AUTH_PUBKEY, "roads", ""));
+	cr_expect_null(ike_sa_unproven(DN, FEED_AUTH_PUBKEY, "a  roads b", ""));
+	cr_expect_not_null(ike_sa_unproven(DN, FEED_AUTH_PUBKEY, "road roads2 aroads", ""));
+	cr_expect_not_null(ike_sa_unproven(DN, FEED_AUTH_PUBKEY, "", "roads"));
 }
 
 Test(vici_proof, an_identity_that_is_a_wildcard_itself_is_never_proof)
 {
-	cr_expect_not_null(ike_sa_doubt("*.example", FEED_AUTH_PUBKEY, "roads", "roads"));
-	cr_expect_not_null(ike_sa_doubt("O=Acme, CN=*", FEED_AUTH_PUBKEY, "roads", "roads"));
-	cr_expect_not_null(ike_sa_doubt("CN=*, OU=IT", FEED_AUTH_PUBKEY, "roads", "roads"));
-	cr_expect_null(ike_sa_doubt("CN=*.example", FEED_AUTH_PUBKEY, "roads", "roads"),
+	cr_expect_not_null(ike_sa_unproven("*.example", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_unproven("O=Acme, CN=*", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_unproven("CN=*, OU=IT", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_null(ike_sa_unproven("CN=*.example", FEED_AUTH_PUBKEY, "roads", "roads"),
 		       "only a value that is * alone is a wildcard");
 }
 
 Test(vici_proof, an_identity_of_several_addresses_is_never_proof)
 {
-	cr_expect_not_null(ike_sa_doubt("10.0.0.0/24", FEED_AUTH_PUBKEY, "roads", "roads"));
-	cr_expect_not_null(ike_sa_doubt("fd09::/64", FEED_AUTH_PUBKEY, "roads", "roads"));
-	cr_expect_not_null(ike_sa_doubt("10.0.0.1-10.0.0.9", FEED_AUTH_PUBKEY, "roads", "roads"));
-	cr_expect_null(ike_sa_doubt("fe-1.ac.be", FEED_AUTH_PUBKEY, "roads", "roads"),
+	cr_expect_not_null(ike_sa_unproven("10.0.0.0/24", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(ike_sa_unproven("fd09::/64", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_not_null(
+		ike_sa_unproven("10.0.0.1-10.0.0.9", FEED_AUTH_PUBKEY, "roads", "roads"));
+	cr_expect_null(ike_sa_unproven("fe-1.ac.be", FEED_AUTH_PUBKEY, "roads", "roads"),
 		       "a host name may have hyphens");
 }
 
 /* CVE-2026-78134: the outer EAP identity is a claim, whichever method is inside. */
 Test(vici_proof, CVE_2026_78134_an_eap_identity_is_proof_only_where_it_is_stated)
 {
-	cr_expect_not_null(ike_sa_doubt("alice", FEED_AUTH_EAP, "roads", ""));
-	cr_expect_not_null(ike_sa_doubt("alice", FEED_AUTH_XAUTH, "roads", ""));
-	cr_expect_not_null(ike_sa_doubt("alice", FEED_AUTH_EAP, "roads", "road"));
-	cr_expect_null(ike_sa_doubt("alice", FEED_AUTH_EAP, "", "roads"));
-	cr_expect_null(ike_sa_doubt("alice", FEED_AUTH_XAUTH, "", "roads"));
+	cr_expect_not_null(ike_sa_unproven("alice", FEED_AUTH_EAP, "roads", ""));
+	cr_expect_not_null(ike_sa_unproven("alice", FEED_AUTH_XAUTH, "roads", ""));
+	cr_expect_not_null(ike_sa_unproven("alice", FEED_AUTH_EAP, "roads", "road"));
+	cr_expect_null(ike_sa_unproven("alice", FEED_AUTH_EAP, "", "roads"));
+	cr_expect_null(ike_sa_unproven("alice", FEED_AUTH_XAUTH, "", "roads"));
 }

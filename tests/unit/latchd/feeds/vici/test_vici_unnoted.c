@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IKE_SAs with a verdict that finds no room: refused, and never decided later by a connection of
+ * IKE_SAs with a decision that finds no room: refused, and never decided later by a connection of
  * that time. And the ordinary peer beside them, which is reported.
  */
 #include "vici_identities.h"
@@ -20,18 +20,18 @@ static struct vici_memory *memory(void)
 /* The peer has as many IKE_SAs as its share allows. */
 static void fill_share(enum vici_proof proof)
 {
-	struct vici_verdict verdict = {proof, FEED_AUTH_PUBKEY, 0, 0};
+	struct vici_decision decision = {proof, FEED_AUTH_PUBKEY, 0, 0};
 	uint32_t id;
 
-	verdict.connection = keyed_hash(&memory()->key, "x509", 4);
-	verdict.peer = keyed_hash(&memory()->key, "x509\0" DN, 5 + strlen(DN));
-	for (id = 1000; id < 1000 + VICI_VERDICTS_PEER; id++)
-		cr_assert_eq(vici_verdicts_set(&memory()->verdicts, id, &verdict), 0);
+	decision.connection = keyed_hash(&memory()->key, "x509", 4);
+	decision.peer = keyed_hash(&memory()->key, "x509\0" DN, 5 + strlen(DN));
+	for (id = 1000; id < 1000 + VICI_DECISIONS_PEER; id++)
+		cr_assert_eq(vici_decisions_set(&memory()->decisions, id, &decision), 0);
 }
 
 static void empty_share(void)
 {
-	vici_verdicts_clear(&memory()->verdicts);
+	vici_decisions_clear(&memory()->decisions);
 }
 
 static void list_again(size_t count)
@@ -51,7 +51,7 @@ Test(vici_unnoted, an_identity_with_too_many_ike_sas_is_refused_and_another_is_n
 	wait_for("up " OTHER " 00000080", 1);
 	cr_expect_not(
 		vici_formers_contain(&memory()->formers, keyed_hash(&memory()->key, "x509", 4)),
-		"a full share is no doubt of a connection that is proof");
+		"a full share does not make a connection unproven that is proof");
 }
 
 Test(vici_unnoted, an_ike_sa_without_room_is_not_decided_when_there_is_room_and_a_new_one_is)
@@ -83,7 +83,7 @@ Test(vici_unnoted, a_refused_ike_sa_that_lists_leave_out_is_not_decided_anew_and
 	list_again(2);
 	list_again(3);
 	list_again(4);
-	cr_expect_eq(memory()->verdicts.count, 0);
+	cr_expect_eq(memory()->decisions.count, 0);
 	child_up(7, 71, NAMED);
 	wait_for(TOO_MANY("71"), 1);
 	cr_expect_eq(trace_count("up "), 0);
@@ -103,7 +103,7 @@ Test(vici_unnoted, an_ike_sa_that_continues_one_without_room_is_refused)
 	child_up(90, 91, NAMED);
 	wait_for(TOO_MANY("91"), 1);
 	cr_expect_eq(trace_count("up "), 0);
-	cr_expect_eq(memory()->verdicts.count, 0, "no entry follows it");
+	cr_expect_eq(memory()->decisions.count, 0, "no entry follows it");
 }
 
 Test(vici_unnoted, a_proven_ike_sa_is_rekeyed_although_its_share_is_full)
@@ -134,24 +134,24 @@ Test(vici_unnoted, a_refused_ike_sa_is_rekeyed_to_a_refused_one_although_its_sha
 static int rekey_is_noted(void *context)
 {
 	(void)context;
-	return vici_verdicts_find(&memory()->verdicts, 90) != NULL;
+	return vici_decisions_find(&memory()->decisions, 90) != NULL;
 }
 
 /* Its event waits for an answer, and is handled behind a list that shows the new IKE_SA. */
-Test(vici_unnoted, an_ike_sa_that_finds_no_place_to_wait_for_its_verdict_has_it_in_the_end)
+Test(vici_unnoted, an_ike_sa_that_finds_no_place_to_wait_for_its_decision_has_it_in_the_end)
 {
 	uint32_t id;
 
 	start_with("public key", EXACT);
-	for (id = 1000; id < 1000 + VICI_VERDICTS_FOLLOWERS; id++)
-		cr_assert_eq(vici_verdicts_follow(&memory()->verdicts, id, 999), 0);
+	for (id = 1000; id < 1000 + VICI_DECISIONS_FOLLOWERS; id++)
+		cr_assert_eq(vici_decisions_follow(&memory()->decisions, id, 999), 0);
 	charon.held_command = "list-conns";
 	up(70, 70, DN);
 	wait_for("charon: list-conns ike=x509", 1);
 	rekey(70, 90);
 	up(80, 80, DN);
 	cr_assert(loop_until(loop, rekey_is_noted, NULL));
-	cr_expect_eq(vici_verdicts_find(&memory()->verdicts, 90)->proof, VICI_UNPROVEN_UNNOTED);
+	cr_expect_eq(vici_decisions_find(&memory()->decisions, 90)->proof, VICI_UNPROVEN_UNNOTED);
 	cr_expect_eq(memory()->unnoted, 0, "no other IKE_SA is refused for it");
 	fake_charon_release(&charon);
 	child_up(90, 91, NAMED);
@@ -159,8 +159,8 @@ Test(vici_unnoted, an_ike_sa_that_finds_no_place_to_wait_for_its_verdict_has_it_
 	wait_for("up " DN " 00000080", 1);
 }
 
-/* The place is for IKE_SAs that get a verdict. */
-Test(vici_unnoted, an_ike_sa_with_an_unreadable_identity_takes_no_place_to_wait_for_a_verdict)
+/* The place is for IKE_SAs that get a decision. */
+Test(vici_unnoted, an_ike_sa_with_an_unreadable_identity_takes_no_place_to_wait_for_a_decision)
 {
 	char *one = ike_sa_in("REKEYED", 7, 1, UNREADABLE);
 	char *two = ike_sa_in("ESTABLISHED", 17, 1, UNREADABLE);
@@ -176,7 +176,7 @@ Test(vici_unnoted, an_ike_sa_with_an_unreadable_identity_takes_no_place_to_wait_
 	fake_charon_release(&charon);
 	child_up(90, 91, NAMED);
 	wait_for("up " DN " 00000091", 1);
-	cr_expect_eq(memory()->verdicts.followers, 0);
+	cr_expect_eq(memory()->decisions.followers, 0);
 }
 
 /* D's IKE_SA without room is listed first; the event of the other was lost with the session. */
@@ -197,9 +197,9 @@ Test(vici_unnoted, a_number_counts_only_after_the_first_list)
 	cr_expect_eq(trace_count("up " DN), 0);
 }
 
-Test(vici_unnoted, the_next_latchd_refuses_it_too)
+Test(vici_unnoted, the_next_latchd_refuses_an_ike_sa_without_room_too)
 {
-	char *path = text_of("%s", scratch_path("here.verdicts"));
+	char *path = text_of("%s", scratch_path("here.decisions"));
 
 	load("public key", ANY);
 	fake_charon_start(&charon);

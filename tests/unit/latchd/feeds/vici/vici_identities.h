@@ -100,11 +100,11 @@ static inline void down(int id)
 				 id));
 }
 
-/* A latchd that keeps its verdicts in this file. */
+/* A latchd that keeps its decisions in this file. */
 static inline void latchd_starts(const char *path)
 {
 	feed_start();
-	feed_vici_keep_verdicts(feed, path);
+	feed_vici_keep_decisions(feed, path);
 }
 
 static inline void latchd_ends(void)
@@ -120,8 +120,8 @@ static inline void feed_is_changed(void)
 
 	former->stop(former);
 	feed_start();
-	cr_assert(feed_vici_take_verdicts(feed, former));
-	cr_expect_not(feed_vici_take_verdicts(feed, former), "there is nothing left");
+	cr_assert(feed_vici_take_decisions(feed, former));
+	cr_expect_not(feed_vici_take_decisions(feed, former), "there is nothing left");
 	former->destroy(former);
 }
 

@@ -130,7 +130,7 @@ Test(sa_pace, a_conflict_that_comes_back_before_the_marks_are_cleared_writes_non
 }
 
 /* The SA of a known peer loses its mark even if the last rival goes in the meantime. */
-Test(sa_pace, a_new_sa_of_a_relieved_group_is_not_marked)
+Test(sa_pace, a_new_sa_of_an_uncontested_group_is_not_marked)
 {
 	struct feed_child next = child_of("c.example", 3);
 

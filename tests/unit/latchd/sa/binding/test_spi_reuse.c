@@ -444,7 +444,7 @@ static void list(const struct feed_child *child)
 
 /*
  * Simulation, seed 680 of 2026-11-30: the pair was rekeyed and its outbound SA deleted after charon
- * had made the list, and another pair has its SPI.
+ * had made the list. Another pair has its SPI.
  */
 Test(spi_reuse, an_outbound_sa_installed_after_a_list_began_is_not_that_of_a_pair_that_it_names)
 {

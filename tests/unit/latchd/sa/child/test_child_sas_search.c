@@ -30,7 +30,7 @@ static void finish(void)
 	cr_expect_null(child_sas.groups.spans[0].top);
 	cr_expect_null(child_sas.groups.spans[1].top);
 	cr_expect_null(child_sas.groups.stale);
-	cr_expect_null(child_sas.groups.relieved);
+	cr_expect_null(child_sas.groups.uncontested);
 }
 
 TestSuite(child_sas_search, .fini = finish, .timeout = 60);

@@ -302,7 +302,7 @@ Test(key_managers, unreported_sas_of_a_lost_feed_become_orphans_by_a_retry)
 	install_and_report(&charon, &c);
 	restart_latchd();
 	maps.sas = -1;
-	logged.wanted = "not all of its SAs are marked as orphans";
+	logged.wanted = "not all marked as orphans";
 	set_feed_state(&charon, FEED_STATE_ABSENT);
 	maps.sas = sas;
 	cr_expect_eq(logged.count, 1);

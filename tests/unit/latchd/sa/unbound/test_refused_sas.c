@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CHILD_SAs of a peer that is not proven: an SA that was bound to it before loses the peer, as
+ * CHILD_SAs of a peer that is not proven. An SA that was bound to it before loses the peer, as
  * after a statement that was taken back. Other SAs keep theirs. latchctl sa has the reason.
  */
 #include "attribution_fixture.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/feeds/vici/verdict_file.h"
+#include "latchd/feeds/vici/decision_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "common/cleanup.h"
 #include "common/text.h"
 
-bool vici_verdict_file_may_retry(int err)
+bool vici_decision_file_may_retry(int err)
 {
 	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -EINTR;
 }
@@ -62,16 +62,17 @@ static bool read_key(FILE *stream, struct keyed_hash_key *key)
 	       sscanf(line, "key %" SCNx64 " %" SCNx64 "\n", &key->word[0], &key->word[1]) == 2;
 }
 
-static bool parse_verdict(const char *line, uint32_t *ike_unique_id, struct vici_verdict *verdict)
+static bool parse_decision(const char *line, uint32_t *ike_unique_id,
+			   struct vici_decision *decision)
 {
 	unsigned int proof, class;
 
 	if (sscanf(line, "ike-sa %" SCNu32 " %u %u %" SCNx64 " %" SCNx64 "\n", ike_unique_id,
-		   &proof, &class, &verdict->connection, &verdict->peer) != 5 ||
+		   &proof, &class, &decision->connection, &decision->peer) != 5 ||
 	    proof > VICI_PROOF_LAST || class > FEED_AUTH_NULL)
 		return false;
-	verdict->proof = (enum vici_proof)proof;
-	verdict->class = (enum feed_auth) class;
+	decision->proof = (enum vici_proof)proof;
+	decision->class = (enum feed_auth) class;
 	return true;
 }
 
@@ -93,10 +94,10 @@ static void take_other(const char *line, struct vici_memory *memory)
 		take_unnoted(memory, ike_unique_id);
 }
 
-static int take_line(const struct vici_verdict_file *file, const char *line,
+static int take_line(const struct vici_decision_file *file, const char *line,
 		     struct vici_memory *memory)
 {
-	struct vici_verdict verdict;
+	struct vici_decision decision;
 	uint32_t ike_unique_id;
 	int err;
 
@@ -104,16 +105,16 @@ static int take_line(const struct vici_verdict_file *file, const char *line,
 	if (!strchr(line, '\n'))
 		return 0;
 	take_other(line, memory);
-	if (!parse_verdict(line, &ike_unique_id, &verdict) ||
-	    (file->exposed && vici_is_proof(verdict.proof)))
+	if (!parse_decision(line, &ike_unique_id, &decision) ||
+	    (file->exposed && vici_is_proof(decision.proof)))
 		return 0;
-	err = vici_verdicts_restore(&memory->verdicts, ike_unique_id, &verdict);
+	err = vici_decisions_restore(&memory->decisions, ike_unique_id, &decision);
 	if (err == -E2BIG || err == -EDQUOT)
 		take_unnoted(memory, ike_unique_id);
 	return err == -ENOMEM ? err : 0;
 }
 
-static int read_earlier(const struct vici_verdict_file *file, struct vici_memory *memory)
+static int read_earlier(const struct vici_decision_file *file, struct vici_memory *memory)
 {
 	auto_fclose FILE *stream = NULL;
 	struct keyed_hash_key key;
@@ -133,25 +134,26 @@ static int read_earlier(const struct vici_verdict_file *file, struct vici_memory
 
 /* ---- writing */
 
-static void write_verdict(void *context, uint32_t ike_unique_id, const struct vici_verdict *verdict)
+static void write_decision(void *context, uint32_t ike_unique_id,
+			   const struct vici_decision *decision)
 {
-	struct vici_verdict_file *file = context;
+	struct vici_decision_file *file = context;
 
 	fprintf(file->file, "ike-sa %" PRIu32 " %u %u %" PRIx64 " %" PRIx64 "\n", ike_unique_id,
-		(unsigned int)verdict->proof, (unsigned int)verdict->class, verdict->connection,
-		verdict->peer);
+		(unsigned int)decision->proof, (unsigned int)decision->class, decision->connection,
+		decision->peer);
 	file->lines++;
 }
 
 static void write_former(void *context, uint64_t connection, bool traps)
 {
-	struct vici_verdict_file *file = context;
+	struct vici_decision_file *file = context;
 
 	fprintf(file->file, "former %" PRIx64 " %u\n", connection, (unsigned int)traps);
 	file->lines++;
 }
 
-static void write_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory)
+static void write_unnoted(struct vici_decision_file *file, const struct vici_memory *memory)
 {
 	if (!memory->unnoted)
 		return;
@@ -175,33 +177,33 @@ static int open_fresh(const char *path, FILE **ret)
 }
 
 /* Without the whole file none of it: the next write would report the fault again. */
-static int flush(struct vici_verdict_file *file)
+static int flush(struct vici_decision_file *file)
 {
 	int err = fflush(file->file) ? -errno : 0;
 
 	if (err) {
 		file->lost = true;
-		vici_verdict_file_close(file);
+		vici_decision_file_close(file);
 	}
 	return err;
 }
 
-static int write_all(struct vici_verdict_file *file, const char *path,
+static int write_all(struct vici_decision_file *file, const char *path,
 		     const struct vici_memory *memory)
 {
 	fprintf(file->file, "%skey %" PRIx64 " %" PRIx64 "\n", file->header, memory->key.word[0],
 		memory->key.word[1]);
 	file->lines = 0;
-	vici_verdicts_each(&memory->verdicts, write_verdict, file);
+	vici_decisions_each(&memory->decisions, write_decision, file);
 	vici_formers_each(&memory->formers, write_former, file);
 	write_unnoted(file, memory);
 	return fflush(file->file) || rename(path, file->path) ? -errno : 0;
 }
 
 /* The old file stays, open, until the new one is complete. */
-static int write_anew(struct vici_verdict_file *file, const struct vici_memory *memory)
+static int write_anew(struct vici_decision_file *file, const struct vici_memory *memory)
 {
-	struct vici_verdict_file fresh = *file;
+	struct vici_decision_file fresh = *file;
 	char path[sizeof(file->path) + 4];
 	int err;
 
@@ -211,22 +213,22 @@ static int write_anew(struct vici_verdict_file *file, const struct vici_memory *
 	if (!err)
 		err = write_all(&fresh, path, memory);
 	if (err) {
-		vici_verdict_file_close(&fresh);
+		vici_decision_file_close(&fresh);
 		file->lost = true;
 		return err;
 	}
-	vici_verdict_file_close(file);
+	vici_decision_file_close(file);
 	fresh.lost = false;
 	*file = fresh;
 	return 0;
 }
 
-int vici_verdict_file_open(struct vici_verdict_file *file, pid_t daemon, uint64_t started,
-			   struct vici_memory *memory)
+int vici_decision_file_open(struct vici_decision_file *file, pid_t daemon, uint64_t started,
+			    struct vici_memory *memory)
 {
 	int err;
 
-	vici_verdict_file_close(file);
+	vici_decision_file_close(file);
 	file->lost = false;
 	if (!file->path[0] || !started)
 		return 0;
@@ -238,29 +240,29 @@ int vici_verdict_file_open(struct vici_verdict_file *file, pid_t daemon, uint64_
 }
 
 /* Most lines are of what has ended. */
-static bool is_worn(const struct vici_verdict_file *file, const struct vici_memory *memory)
+static bool is_worn(const struct vici_decision_file *file, const struct vici_memory *memory)
 {
 	return file->lines >
-	       memory->verdicts.count + memory->formers.count + VICI_VERDICT_FILE_SPARE;
+	       memory->decisions.count + memory->formers.count + VICI_DECISION_FILE_SPARE;
 }
 
 /* True: the memory is in the file. An error of the rewriting leaves the old file, to append to. */
-static bool renew_worn(struct vici_verdict_file *file, const struct vici_memory *memory)
+static bool renew_worn(struct vici_decision_file *file, const struct vici_memory *memory)
 {
 	return is_worn(file, memory) && !write_anew(file, memory);
 }
 
-int vici_verdict_file_add(struct vici_verdict_file *file, uint32_t ike_unique_id,
-			  const struct vici_verdict *verdict, const struct vici_memory *memory)
+int vici_decision_file_add(struct vici_decision_file *file, uint32_t ike_unique_id,
+			   const struct vici_decision *decision, const struct vici_memory *memory)
 {
 	if (!file->file || renew_worn(file, memory))
 		return 0;
-	write_verdict(file, ike_unique_id, verdict);
+	write_decision(file, ike_unique_id, decision);
 	return flush(file);
 }
 
-int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connection, bool traps,
-				 const struct vici_memory *memory)
+int vici_decision_file_add_former(struct vici_decision_file *file, uint64_t connection, bool traps,
+				  const struct vici_memory *memory)
 {
 	if (!file->file || renew_worn(file, memory))
 		return 0;
@@ -268,7 +270,8 @@ int vici_verdict_file_add_former(struct vici_verdict_file *file, uint64_t connec
 	return flush(file);
 }
 
-int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct vici_memory *memory)
+int vici_decision_file_add_unnoted(struct vici_decision_file *file,
+				   const struct vici_memory *memory)
 {
 	if (!file->file || renew_worn(file, memory))
 		return 0;
@@ -276,32 +279,32 @@ int vici_verdict_file_add_unnoted(struct vici_verdict_file *file, const struct v
 	return flush(file);
 }
 
-int vici_verdict_file_retry(struct vici_verdict_file *file, const struct vici_memory *memory)
+int vici_decision_file_retry(struct vici_decision_file *file, const struct vici_memory *memory)
 {
 	return file->lost ? write_anew(file, memory) : 0;
 }
 
-int vici_verdict_file_renew(struct vici_verdict_file *file, const struct vici_memory *memory)
+int vici_decision_file_renew(struct vici_decision_file *file, const struct vici_memory *memory)
 {
 	return file->file ? write_anew(file, memory) : 0;
 }
 
-void vici_verdict_file_close(struct vici_verdict_file *file)
+void vici_decision_file_close(struct vici_decision_file *file)
 {
 	if (file->file)
 		fclose(file->file);
 	file->file = NULL;
 }
 
-void vici_verdict_file_leave(struct vici_verdict_file *file)
+void vici_decision_file_leave(struct vici_decision_file *file)
 {
 	file->lost = file->lost || file->file;
-	vici_verdict_file_close(file);
+	vici_decision_file_close(file);
 }
 
-void vici_verdict_file_succeed(struct vici_verdict_file *file, struct vici_verdict_file *former)
+void vici_decision_file_succeed(struct vici_decision_file *file, struct vici_decision_file *former)
 {
-	vici_verdict_file_leave(former);
+	vici_decision_file_leave(former);
 	memcpy(file->header, former->header, sizeof(file->header));
 	file->lost = former->lost && file->path[0];
 	file->exposed = file->path[0] && is_exposed(file->path);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* "want" and "got" of a broken latch: both identities, and of the rest what differs. */
+/* "expected" and "actual" of a broken latch: both identities, and of the rest what differs. */
 #include "latchd/report/report_event_parts.h"
 
 #include <string.h>
 
 #include "common/names.h"
 
-/* The latch's params ("want") or those of the conflicting SA ("got"); all NULL: not known. */
+/* The latch's params ("expected") or those of the conflicting SA ("actual"); all NULL: not known.
+ */
 struct side {
 	const struct latch_params *params;
 	const struct latch_identity *peer;
@@ -84,11 +85,11 @@ static void write_side(struct json_writer *w, const char *key, const struct side
 	json_object_end(w);
 }
 
-void report_want_got(struct json_writer *w, const struct report_source *source, uint16_t want,
-		     uint16_t got)
+void report_expected_actual(struct json_writer *w, const struct report_source *source,
+			    uint16_t want, uint16_t got)
 {
 	const struct side wanted = side_of(source, want), found = side_of(source, got);
 
-	write_side(w, "want", &wanted, &found);
-	write_side(w, "got", &found, &wanted);
+	write_side(w, "expected", &wanted, &found);
+	write_side(w, "actual", &found, &wanted);
 }

@@ -3,8 +3,8 @@
  * What must hold beside contradictions.h: an invariant after each event, and the tables that the
  * last consistent snapshots give. Worked out from the kernel's SAs alone, without latchd's code.
  */
-#ifndef LATCHD_TESTS_TRUTH_H
-#define LATCHD_TESTS_TRUTH_H
+#ifndef LATCHD_TESTS_EXPECTED_H
+#define LATCHD_TESTS_EXPECTED_H
 
 #include "contradictions.h"
 
@@ -35,7 +35,7 @@ static void check_flow(size_t at)
 		must(!is_bound_otherwise(pair, true, latch.word.params) &&
 			     !is_bound_otherwise(pair, false, latch.word.params),
 		     "flow %zu is established beside the conflicting SA 0x%08x", at,
-		     pair->truth.spi_in);
+		     pair->installed.spi_in);
 	}
 }
 
@@ -49,7 +49,7 @@ static void check_invariant(void)
 
 /* ---- consistent snapshots */
 
-static void say_truth(unsigned int key_manager)
+static void report_consistently(unsigned int key_manager)
 {
 	struct feed *feed = feed_at(key_manager);
 	size_t i;
@@ -98,11 +98,11 @@ static bool has_true_params(const struct pair *pair, uint16_t index)
 	const struct latch_identity *local =
 		params ? identities_get(identities, params->local_id) : NULL;
 
-	return peer && local && !strcmp(peer->id, pair->truth.peer_id) &&
-	       !strcmp(peer->config, pair->truth.config_name) &&
-	       peer->auth == pair->truth.peer_auth &&
+	return peer && local && !strcmp(peer->id, pair->installed.peer_id) &&
+	       !strcmp(peer->config, pair->installed.config_name) &&
+	       peer->auth == pair->installed.peer_auth &&
 	       !strcmp(peer->authority, feed_at(pair->key_manager)->name) &&
-	       !strcmp(local->id, pair->truth.local_id);
+	       !strcmp(local->id, pair->installed.local_id);
 }
 
 static bool pair_disagrees(const struct pair *pair)
@@ -184,13 +184,13 @@ static void converge(void)
 {
 	unsigned int round, i;
 
-	event_name = "truth";
+	event_name = "consistent";
 	settle_kernel();
 	for (i = 0; i < KEY_MANAGERS; i++)
 		attach(feed_at(i), &ns);
 	for (round = 0; round <= PAIRS; round++) {
 		for (i = 0; i < KEY_MANAGERS; i++)
-			say_truth(i);
+			report_consistently(i);
 		settle();
 		check_invariant();
 		if (round && has_converged())
@@ -223,7 +223,7 @@ static void empty_world(void)
 	for (i = 0; i < PAIRS; i++) {
 		remove_end(&pairs[i], true);
 		remove_end(&pairs[i], false);
-		if (pairs[i].truth.spi_in) {
+		if (pairs[i].installed.spi_in) {
 			hint_gone(&pairs[i], true);
 			hint_gone(&pairs[i], false);
 		}
