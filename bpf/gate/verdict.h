@@ -5,7 +5,7 @@
 
 #include "db/latch_db.h"
 #include "gate/refusal.h"
-#include "gate/waiting.h"
+#include "gate/pending_limit.h"
 
 static __always_inline enum latch_drop mismatch_reason(__u16 latched, __u16 carried)
 {

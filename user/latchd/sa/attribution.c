@@ -14,7 +14,7 @@
 #include "latchd/sa/child/sa_group_rivals.h"
 #include "latchd/sa/unbound/sa_adoption.h"
 #include "latchd/maps/tables.h"
-#include "latchd/sa/conflict/rivals.h"
+#include "latchd/sa/conflict/rival_report.h"
 #include "latchd/sa/binding/sa_ends.h"
 
 static bool may_heal(void *context, uint64_t netns)

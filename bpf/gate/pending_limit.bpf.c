@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-#include "gate/waiting.h"
+#include "gate/pending_limit.h"
 
 /* A global function, as check_packet(). */
 __noinline int is_served(__u64 netns, int foreign)

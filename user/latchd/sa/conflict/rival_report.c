@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/sa/conflict/rivals.h"
+#include "latchd/sa/conflict/rival_report.h"
 
 #include <stdio.h>
 

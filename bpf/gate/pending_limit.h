@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* How long a new flow waits for the owner of its SA. */
-#ifndef LATCH_BPF_GATE_WAITING_H
-#define LATCH_BPF_GATE_WAITING_H
+#ifndef LATCH_BPF_GATE_PENDING_LIMIT_H
+#define LATCH_BPF_GATE_PENDING_LIMIT_H
 
 #include "gate/passage.h"
 

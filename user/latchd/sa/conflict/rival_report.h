@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* For people: which SA of which peer contests an SA. */
-#ifndef LATCHD_SA_CONFLICT_RIVALS_H
-#define LATCHD_SA_CONFLICT_RIVALS_H
+#ifndef LATCHD_SA_CONFLICT_RIVAL_REPORT_H
+#define LATCHD_SA_CONFLICT_RIVAL_REPORT_H
 
 #include "latchd/news/news.h"
 #include "latchd/sa/child/child_sas.h"
