@@ -26,7 +26,7 @@ from node import stop, wait_for
 from traffic import Engine
 
 STARTED = time.monotonic()
-BEGIN_LIMIT = 180
+BEGIN_LIMIT = 120
 EVIDENCE = ("latch-broken", "latch-refused")
 
 
@@ -121,12 +121,13 @@ class Network:
         if which == "with":
             self.start_latchd()
         self.start_charons()
+        say(f"{which} latchd: the tunnels are up")
         if self.prepare:
             self.prepare(self)
         engine = Engine(self.parts)
         engine.start()
         try:
-            engine.settle(BEGIN_LIMIT)
+            engine.begun(BEGIN_LIMIT)
             rows = [row for phase in self.phases for row in self.phase(engine, name, which, *phase)]
         finally:
             engine.stop()
@@ -134,13 +135,17 @@ class Network:
         return rows
 
     def phase(self, engine, name, which, phase, disturb):
-        print(f"[{time.monotonic() - STARTED:6.1f}] {which} latchd: {phase}", flush=True)
+        say(f"{which} latchd: {phase}")
         disturb(self)
         engine.settle()
         if phase == "calm":
             self.must_be_latched()
         return [dataclasses.replace(row, network=name, run=which, phase=phase)
                 for row in engine.end_of_phase()]
+
+
+def say(text):
+    print(f"[{time.monotonic() - STARTED:6.1f}] {text}", flush=True)
 
 
 def warm_up():
