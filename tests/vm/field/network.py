@@ -9,6 +9,7 @@ A file in networks/ draws its topology and has network(), which returns a Networ
     finish      called at the end of a run, also of a run that failed
     parts       applications and servers of traffic.py, in the order in which they begin
     addresses   of a node, on its loopback device
+    rules       sections of latchd.conf
     latched     so many latches must be established with latchd, or the comparison shows nothing
 """
 import dataclasses
@@ -32,10 +33,10 @@ EVIDENCE = ("latch-broken", "latch-refused")
 
 class Network:
     def __init__(self, nodes, tunnels=(), parts=(), latched=0, setup=None, prepare=None, finish=None,
-                 feed="", phases=ALL, addresses=None):
+                 feed="", rules="", phases=ALL, addresses=None):
         self.nodes, self.tunnels, self.parts, self.latched = nodes, tunnels, parts, latched
         self.setup, self.prepare, self.finish = setup, prepare, finish
-        self.feed, self.phases = feed, phases
+        self.feed, self.rules, self.phases = feed, rules, phases
         self.addresses = addresses or {}
         self.gateway = nodes[0]
         self.latchd = None
@@ -89,7 +90,7 @@ class Network:
     def start_latchd(self):
         feeds = "".join(f"\n[feed {node.name}]\ntype = vici\nsocket = {node.socket}\n{self.feed}"
                         for node in self.with_charon())
-        self.latchd = Latchd("latchd", "", more=feeds, latches=1024)
+        self.latchd = Latchd("latchd", self.rules, more=feeds, latches=1024)
         self.latchd.start()
 
     def latches(self):

@@ -5,10 +5,13 @@
                                 ===== D 10.9.0.3, dave, 10.7.0.2
 
 The gateway is also the server: its connections are latched to carol and dave. EAP-MSCHAPv2 proves
-their identities (eap-identities). One client opens connections all the time.
+their identities (eap-identities). One client opens connections all the time. It also moves to another
+address (MOBIKE).
 """
-from network import Network
-from node import Node, Tunnel, child, connection
+import vici
+from disturbances import ALL
+from network import Network, batch
+from node import Node, Tunnel, child, connection, wait_for
 from traffic import Datagrams, Echo, Requests, Stream
 
 PLUGINS = "eap-identity eap-mschapv2"
@@ -16,6 +19,7 @@ INSIDE, PORT = "10.8.0.1", 7000
 USERS = {"c": "carol", "d": "dave"}
 # A pool of its own for each: leases are lost when the gateway's charon restarts.
 ADDRESSES = {"c": "10.7.0.1", "d": "10.7.0.2"}
+MOVED = "10.9.0.12"
 
 
 def network():
@@ -25,21 +29,30 @@ def network():
         client(each, w)
     secrets(w, USERS.values())
     return Network([w, *clients], [Tunnel(each, w, each.name) for each in clients], list(parts(w, clients)),
-                   latched=4, feed="eap-identities = peer\n", addresses={w: [INSIDE]})
+                   latched=4, feed="eap-identities = peer\n", addresses={w: [INSIDE]},
+                   phases=(*ALL[:4], ("address change", move), *ALL[4:]))
+
+
+def move(network):
+    w, c, _ = network.nodes
+    batch("-n c", [f"addr add {MOVED}/24 dev eth0", f"addr del {c.address}/24 dev eth0"])
+    wait_for(lambda: MOVED.encode() in vici.request(w.socket, "list-sas", {"ike": "c"}.items(), "list-sa"),
+             "W's IKE_SA with C has C's new address")
 
 
 def serve(w, node):
     address = ADDRESSES[node.name]
     w.connections[node.name] = connection(
         w, node, {node.name: child(local_ts=f"{INSIDE}/32")}, pools=node.name, send_cert="always",
-        remote={"auth": "eap-mschapv2", "eap_id": "%any"})
+        mobike="yes", remote_addrs="%any",
+        remote={"auth": "eap-mschapv2", "id": f"{node.name}.example", "eap_id": "%any"})
     w.configuration["pools"][node.name] = {"addrs": f"{address}-{address}"}
 
 
 def client(node, w):
     node.connections[node.name] = connection(
         node, w, {node.name: child(remote_ts=f"{INSIDE}/32", start_action="start", close_action="start")},
-        vips="0.0.0.0", keyingtries="0",
+        vips="0.0.0.0", keyingtries="0", mobike="yes", local_addrs="%any",
         local={"auth": "eap-mschapv2", "id": f"{node.name}.example", "eap_id": USERS[node.name]})
     secrets(node, [USERS[node.name]])
 
