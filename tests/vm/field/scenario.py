@@ -13,6 +13,7 @@
 # variant: field-hub hub
 # variant: field-vip vip
 # variant: field-l2tp l2tp
+# variant: field-simultaneous simultaneous
 """Real networks, each without latchd and with it under the same traffic.
 
          without latchd                             with latchd
