@@ -60,7 +60,10 @@ UserKnownHostsFile /dev/null
 LogLevel ERROR
 """)
     put(c.path("file"), "x" * 20000)
-    w.start(["/usr/sbin/sshd", "-D", "-e", "-f", w.path("sshd.conf")], "sshd.log")
+    # The guest's /etc/shadow locks root, and sshd without PAM refuses a locked account.
+    put(w.path("shadow"), "root:*:19000:0:99999:7:::\n")
+    w.start(["unshare", "--mount", "sh", "-c", f"mount --bind {w.path('shadow')} /etc/shadow &&"
+             f" exec /usr/sbin/sshd -D -e -f {w.path('sshd.conf')}"], "sshd.log")
     wait_for(lambda: w.ss("-l sport = 22"), "sshd listens")
 
 
