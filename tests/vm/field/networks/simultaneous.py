@@ -9,7 +9,7 @@ that is younger than the message, and ends it. No peer has rebooted.
 """
 from disturbances import calm, rekey_children, restart_charon
 from network import Network
-from node import Node, transport
+from node import Node, holds_within, transport
 from traffic import Datagrams, Echo, Requests, Stream
 
 PORT = 7000
@@ -17,6 +17,7 @@ PORT = 7000
 SLOW = """send_delay = 3000
   send_delay_type = 35
   send_delay_response = no"""
+UNDER_WAY_SECONDS, ATTEMPTS = 8, 3
 
 
 def network():
@@ -24,8 +25,23 @@ def network():
     return Network([w, c], [transport(w, c)], list(parts(w, c)), latched=4, phases=PHASES)
 
 
-PHASES = (("calm", calm), ("charon restart", restart_charon), ("charon restart again", restart_charon),
-          ("CHILD_SA rekey", rekey_children))
+def cross(network):
+    """W refuses C for good if C asks before W has its configuration: then there is one IKE_SA only."""
+    c = network.nodes[1]
+    before = ended_by_contact(c)
+    for _ in range(ATTEMPTS):
+        restart_charon(network)
+        if holds_within(UNDER_WAY_SECONDS, lambda: ended_by_contact(c) > before):
+            return
+    raise SystemExit("no INITIAL_CONTACT has ended an IKE_SA of C")
+
+
+def ended_by_contact(node):
+    with open(node.path("charon.log"), encoding="utf-8", errors="replace") as log:
+        return log.read().count("received INITIAL_CONTACT")
+
+
+PHASES = (("calm", calm), ("crossing", cross), ("CHILD_SA rekey", rekey_children))
 
 
 def parts(w, c):
