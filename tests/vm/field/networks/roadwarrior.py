@@ -47,6 +47,7 @@ def network():
 
 def move(network):
     w, c, _ = network.nodes
+    c.sysctl("net.ipv4.conf.eth0.promote_secondaries=1")
     batch("-n c", [f"addr add {MOVED}/24 dev eth0", f"addr del {c.address}/24 dev eth0"])
     wait_for(lambda: MOVED.encode() in ike_sas(w, "c"), "W's IKE_SA with C has C's new address")
 
