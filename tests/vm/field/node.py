@@ -239,10 +239,11 @@ def child(**more):
 
 def connection(node, peer, children, **more):
     """Certificates on both sides, each names the other one."""
+    here, there = node.certificate, peer.certificate
     return {"version": 2, "local_addrs": node.address, "remote_addrs": peer.address,
             "proposals": "aes128-sha256-x25519", "mobike": "no", "dpd_delay": "30s", "rekey_time": "4h",
-            "local": {"auth": "pubkey", "certs": f"{node.certificate}.pem", "id": f"{node.certificate}.example"},
-            "remote": {"auth": "pubkey", "cacerts": "ca.pem", "id": f"{peer.certificate}.example"},
+            "local": {"auth": "pubkey", "certs": f"{here}.pem", "id": f"{here}.example"},
+            "remote": {"auth": "pubkey", "cacerts": "ca.pem", "id": f"{there}.example"},
             "children": children, **more}
 
 

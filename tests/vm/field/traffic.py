@@ -383,7 +383,7 @@ class Engine:
             raise SystemExit(f"no answer within {limit} s: {names}")
 
     def settle(self, limit=ANSWER_LIMIT):
-        """Waits for answers to what is asked from now on; without them a connection counts as broken, once."""
+        """Waits for answers to what is asked from now on; without one a connection counts as broken."""
         since = time.monotonic()
         holds_within(limit, lambda: not self.silent(since))
         for each in self.silent(since):

@@ -41,9 +41,9 @@ def routers(network):
     for server, other, priority in ((c, d, 100), (d, c, 90)):
         server.sysctl("net.ipv4.ip_nonlocal_bind=1")
         write(server, other, priority)
-    keep_alive(c)
+    start_keepalived(c)
     wait_for(lambda: has_service(c), "C has the address of the service")
-    keep_alive(d)
+    start_keepalived(d)
 
 
 def write(server, other, priority):
@@ -81,7 +81,7 @@ def swanctl(server):
                      f"SWANCTL_DIR={server.path('swanctl')}", "/usr/sbin/swanctl"])
 
 
-def keep_alive(server):
+def start_keepalived(server):
     return server.start(["keepalived", "-n", "-l", "-D", "--vrrp", "-f", server.path("keepalived.conf"),
                          "-p", server.path("keepalived.pid"), "-r", server.path("vrrp.pid")],
                         "keepalived.log")
@@ -105,13 +105,12 @@ def moves(network, to, how):
 def fail_over(network):
     """C's keepalived ends: it gives the address back."""
     _, c, d = network.nodes
-    moves(network, d, lambda: run_down(c))
-    keep_alive(c)
+    moves(network, d, lambda: stop_keepalived(c))
+    start_keepalived(c)
 
 
-def run_down(server):
-    keeper = next(each for each in server.started if each.args[-1] == server.path("vrrp.pid"))
-    server.stop_program(keeper)
+def stop_keepalived(server):
+    server.stop_program(next(each for each in server.started if each.args[-1] == server.path("vrrp.pid")))
 
 
 def crash(network):
