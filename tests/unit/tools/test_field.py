@@ -11,9 +11,11 @@ import unittest
 import tap
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
-sys.path.insert(0, os.path.join(TOP, "tests/vm/field"))
+sys.path[:0] = [os.path.join(TOP, "tests/vm/field"), os.path.join(TOP, "tests/vm/lib")]
 
 import comparison  # noqa: E402
+import node  # noqa: E402
+import traffic  # noqa: E402
 
 PHASES = ("calm", "rekey")
 
@@ -82,6 +84,76 @@ class ComparisonTest(unittest.TestCase):
         self.assertEqual(comparison.remarks(rows(with_gap_ms=360, with_retransmissions=1)), [])
 
 
+class Mute(traffic.Application):
+    """Asks and has an answer only if it may."""
+
+    may_answer = False
+
+    def ask(self, now):
+        if self.may_answer:
+            self.answered(now)
+
+
+class EngineTest(unittest.TestCase):
+    def setUp(self):
+        self.mute, self.other = Mute("mute"), Mute("other")
+        self.other.may_answer = True
+        self.engine = traffic.Engine([self.mute, self.other])
+        self.engine.start()
+        self.addCleanup(self.engine.stop)
+
+    def broken(self):
+        return [row.broken for row in self.engine.end_of_phase()]
+
+    def test_an_application_without_an_answer_at_the_beginning_is_named(self):
+        with self.assertRaises(SystemExit) as ended:
+            self.engine.begun(0.5)
+        self.assertEqual(str(ended.exception), "no answer within 0.5 s: mute")
+
+    def test_a_connection_that_stalls_counts_as_broken_once(self):
+        self.engine.settle(0.5)
+        self.engine.settle(0.5)
+        self.assertEqual(self.broken(), [1, 0])
+
+    def test_a_stalled_application_that_answers_again_may_break_again(self):
+        self.engine.settle(0.5)
+        self.mute.may_answer = True
+        self.assertTrue(traffic.holds_within(5, lambda: not self.mute.is_stalled))
+        self.mute.may_answer = False
+        self.engine.settle(0.5)
+        self.assertEqual(self.broken(), [2, 0])
+
+
+class LogTest(unittest.TestCase):
+    """What charon's log says that it has made."""
+
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.node = node.Node("w", "10.9.0.1")
+        self.node.folder = scratch.name
+
+    def log(self, text):
+        with open(self.node.path("charon.log"), "a", encoding="utf-8") as log:
+            log.write(text)
+
+    def made(self):
+        return [self.node.made(what, "w-c") for what in ("CHILD_SA", "IKE_SA")]
+
+    def test_sas_are_counted_while_the_log_grows(self):
+        self.log("1 IKE_SA w-c[1] established between w and c\n2 CHILD_SA w-c{1} established with SPIs\n")
+        self.assertEqual(self.made(), [1, 1])
+        self.log("3 IKE_SA w-c[2] rekeyed between w and c\n4 CHILD_SA w-c{2} est")
+        self.assertEqual(self.made(), [1, 2])
+        self.log("ablished with SPIs\n")
+        self.assertEqual(self.made(), [2, 2])
+
+    def test_a_rekeyed_child_sa_counts_once_and_another_name_not_at_all(self):
+        self.log("1 inbound CHILD_SA w-c{2} established\n2 outbound CHILD_SA w-c{2} established\n"
+                 "3 CHILD_SA w-d{3} established\n4 CHILD_SA w-c2{3} established\n5 deleting IKE_SA w-c[1]\n")
+        self.assertEqual(self.made(), [1, 0])
+
+
 class ReportTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
@@ -118,4 +190,4 @@ class ReportTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    sys.exit(tap.main("field", ComparisonTest, ReportTest))
+    sys.exit(tap.main("field", ComparisonTest, EngineTest, LogTest, ReportTest))

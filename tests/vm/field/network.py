@@ -9,6 +9,7 @@ A file in networks/ draws its topology and has network(), which returns a Networ
     finish      called at the end of a run, also of a run that failed
     parts       applications and servers of traffic.py, in the order in which they begin
     addresses   of a node, on its loopback device
+    rules       sections of latchd.conf
     latched     so many latches must be established with latchd, or the comparison shows nothing
 """
 import dataclasses
@@ -26,16 +27,16 @@ from node import stop, wait_for
 from traffic import Engine
 
 STARTED = time.monotonic()
-BEGIN_LIMIT = 180
+BEGIN_LIMIT = 120
 EVIDENCE = ("latch-broken", "latch-refused")
 
 
 class Network:
     def __init__(self, nodes, tunnels=(), parts=(), latched=0, setup=None, prepare=None, finish=None,
-                 feed="", phases=ALL, addresses=None):
+                 feed="", rules="", phases=ALL, addresses=None):
         self.nodes, self.tunnels, self.parts, self.latched = nodes, tunnels, parts, latched
         self.setup, self.prepare, self.finish = setup, prepare, finish
-        self.feed, self.phases = feed, phases
+        self.feed, self.rules, self.phases = feed, rules, phases
         self.addresses = addresses or {}
         self.gateway = nodes[0]
         self.latchd = None
@@ -89,7 +90,7 @@ class Network:
     def start_latchd(self):
         feeds = "".join(f"\n[feed {node.name}]\ntype = vici\nsocket = {node.socket}\n{self.feed}"
                         for node in self.with_charon())
-        self.latchd = Latchd("latchd", "", more=feeds, latches=1024)
+        self.latchd = Latchd("latchd", self.rules, more=feeds, latches=1024)
         self.latchd.start()
 
     def latches(self):
@@ -121,12 +122,13 @@ class Network:
         if which == "with":
             self.start_latchd()
         self.start_charons()
+        say(f"{which} latchd: the tunnels are up")
         if self.prepare:
             self.prepare(self)
         engine = Engine(self.parts)
         engine.start()
         try:
-            engine.settle(BEGIN_LIMIT)
+            engine.begun(BEGIN_LIMIT)
             rows = [row for phase in self.phases for row in self.phase(engine, name, which, *phase)]
         finally:
             engine.stop()
@@ -134,13 +136,17 @@ class Network:
         return rows
 
     def phase(self, engine, name, which, phase, disturb):
-        print(f"[{time.monotonic() - STARTED:6.1f}] {which} latchd: {phase}", flush=True)
+        say(f"{which} latchd: {phase}")
         disturb(self)
         engine.settle()
         if phase == "calm":
             self.must_be_latched()
         return [dataclasses.replace(row, network=name, run=which, phase=phase)
                 for row in engine.end_of_phase()]
+
+
+def say(text):
+    print(f"[{time.monotonic() - STARTED:6.1f}] {text}", flush=True)
 
 
 def warm_up():

@@ -5,6 +5,7 @@
 
 swanctl.conf is a nested dict. A tunnel is a connection by the node that initiates it.
 """
+import collections
 import os
 import re
 import shutil
@@ -18,6 +19,7 @@ from checks import BUILD, FOLDER, LIMIT, broken, run
 from host import Host, family_of
 
 PKI = os.environ.get("LATCHD_TEST_PKI", os.path.join(BUILD, "tests/vm/pki"))
+MADE = re.compile(r"(?<!outbound )(CHILD_SA|IKE_SA) (\S+)[\[{]\d+[\]}] (?:established|rekeyed between)")
 PLUGINS = ("random nonce openssl kdf pem pkcs1 pkcs8 x509 pubkey constraints kernel-netlink"
            " socket-default vici")
 CHARON = """charon-systemd {{
@@ -50,10 +52,12 @@ swanctl {{
 
 
 class Node(Host):
-    def __init__(self, name, address, plugins="", charon=""):
+    def __init__(self, name, address, plugins="", charon="", certificate=None):
         super().__init__(name, address, None)
         self.device = "eth0"
         self.plugins, self.charon_more = plugins, charon
+        self.certificate = certificate or name
+        self.counts, self.counted = collections.Counter(), 0
         self.configuration = {"connections": {}, "secrets": {}, "pools": {}}
         self.started = []
         self.charon = None
@@ -75,6 +79,10 @@ class Node(Host):
 
     def run(self, command, check=True):
         return run(f"nsenter --net=/run/netns/{self.name} -- {command}", check)
+
+    def stop_program(self, program):
+        stop(program)
+        self.started.remove(program)
 
     def stop_programs(self):
         for each in reversed(self.started):
@@ -104,8 +112,8 @@ class Node(Host):
                     SWANCTL_DIR=self.path("swanctl"))
 
     def configure(self):
-        certificate = [(f"{self.name}.pem", "x509"), (f"{self.name}.key", "private"), ("ca.pem", "x509ca")]
-        for name, folder in certificate:
+        owner = self.certificate
+        for name, folder in ((f"{owner}.pem", "x509"), (f"{owner}.key", "private"), ("ca.pem", "x509ca")):
             os.makedirs(self.path(f"swanctl/{folder}"), exist_ok=True)
             if os.path.exists(os.path.join(PKI, name)):
                 shutil.copy(os.path.join(PKI, name), self.path(f"swanctl/{folder}"))
@@ -120,8 +128,7 @@ class Node(Host):
         self.charon = self.start(["charon-systemd"], "charon.out", env=self.environment())
 
     def stop_charon(self):
-        stop(self.charon)
-        self.started.remove(self.charon)
+        self.stop_program(self.charon)
 
     def swanctl(self, command, check=True):
         done = subprocess.run(["swanctl", *command.split(), "--uri", f"unix://{self.socket}"], text=True,
@@ -141,9 +148,14 @@ class Node(Host):
 
         what: CHILD_SA or IKE_SA
         """
-        pattern = rf"(?<!outbound ){what} {re.escape(name)}[\[{{]\d+[\]}}] (?:established|rekeyed between)"
         with open(self.path("charon.log"), encoding="utf-8", errors="replace") as log:
-            return len(re.findall(pattern, log.read()))
+            log.seek(self.counted)
+            for line in iter(log.readline, ""):
+                if not line.endswith("\n"):
+                    break
+                self.counts.update(found.group(1, 2) for found in MADE.finditer(line))
+                self.counted = log.tell()
+        return self.counts[what, name]
 
     def vici(self, command, **arguments):
         answer = vici.request(self.socket, command, arguments.items())
@@ -227,10 +239,11 @@ def child(**more):
 
 def connection(node, peer, children, **more):
     """Certificates on both sides, each names the other one."""
+    here, there = node.certificate, peer.certificate
     return {"version": 2, "local_addrs": node.address, "remote_addrs": peer.address,
             "proposals": "aes128-sha256-x25519", "mobike": "no", "dpd_delay": "30s", "rekey_time": "4h",
-            "local": {"auth": "pubkey", "certs": f"{node.name}.pem", "id": f"{node.name}.example"},
-            "remote": {"auth": "pubkey", "cacerts": "ca.pem", "id": f"{peer.name}.example"},
+            "local": {"auth": "pubkey", "certs": f"{here}.pem", "id": f"{here}.example"},
+            "remote": {"auth": "pubkey", "cacerts": "ca.pem", "id": f"{there}.example"},
             "children": children, **more}
 
 

@@ -11,6 +11,9 @@
 # variant: field-nfs nfs
 # variant: field-resolver resolver
 # variant: field-hub hub
+# variant: field-vip vip
+# variant: field-l2tp l2tp
+# variant: field-simultaneous simultaneous
 """Real networks, each without latchd and with it under the same traffic.
 
          without latchd                             with latchd

@@ -15,6 +15,7 @@ import time
 
 from comparison import EXCEPTED, Row
 from host import family_of
+from node import holds_within
 
 INTERVAL = 0.1
 ANSWER_LIMIT = 60
@@ -30,7 +31,7 @@ class Application:
         self.name, self.interval = name, interval
         self.asked = collections.deque()
         self.answered_of = self.last_answer = self.next_ask = 0.0
-        self.is_broken = False
+        self.is_broken = self.is_stalled = False
         self.counted = Row("", "", "", name)
         self.engine = None
 
@@ -49,6 +50,7 @@ class Application:
         self.counted.answers += 1
         self.counted.gap_ms = max(self.counted.gap_ms, round((now - self.last_answer) * 1000))
         self.last_answer = now
+        self.is_stalled = False
         self.answered_of = max(self.answered_of, asked_at)
 
     def error(self, kind):
@@ -365,23 +367,29 @@ class Engine:
             for each in self.applications:
                 each.tick(time.monotonic())
 
-    def all_answered(self, since):
-        """Every application has the answer to a question asked after that time, or cannot go on."""
+    def silent(self, since):
+        """The applications without an answer to a question asked after that time that may still have one."""
         if self.problem:
             raise SystemExit(f"the applications' thread ended: {self.problem!r}")
         with self.lock:
-            return all(each.answered_of > since or each.is_broken
-                       for each in self.applications)
+            return [each for each in self.applications
+                    if each.answered_of <= since and not each.is_broken and not each.is_stalled]
+
+    def begun(self, limit):
+        """An application that has no answer at the beginning shows nothing later."""
+        since = time.monotonic()
+        if not holds_within(limit, lambda: not self.silent(since)):
+            names = ", ".join(each.name for each in self.silent(since))
+            raise SystemExit(f"no answer within {limit} s: {names}")
 
     def settle(self, limit=ANSWER_LIMIT):
-        """Waits for answers to what is asked from now on; without them a connection counts as broken."""
+        """Waits for answers to what is asked from now on; without one a connection counts as broken."""
         since = time.monotonic()
-        while not self.all_answered(since) and time.monotonic() < since + limit:
-            time.sleep(0.05)
-        with self.lock:
-            for each in self.applications:
-                if each.answered_of <= since and not each.is_broken:
-                    each.breaks("stalled")
+        holds_within(limit, lambda: not self.silent(since))
+        for each in self.silent(since):
+            with self.lock:
+                each.breaks("stalled")
+                each.is_stalled = True
 
     def end_of_phase(self):
         with self.lock:

@@ -54,7 +54,7 @@ remote-control:
 def time_service(node, configuration):
     """-x: it does not set the clock."""
     put(node.path("chrony.conf"), configuration + f"cmdport 0\npidfile {node.path('chrony.pid')}\n"
-        f"bindcmdaddress {node.path('chrony.ctl')}\n")
+        "bindcmdaddress /\n")
     node.start(["chronyd", "-d", "-x", "-u", "root", "-f", node.path("chrony.conf")], "chronyd.log")
 
 
@@ -63,12 +63,13 @@ def log_service(w, c):
 input(type="imtcp" address="{w.address}" port="514")
 *.* action(type="omfile" file="{w.path("messages")}")
 """)
-    put(c.path("rsyslog.conf"), f"""module(load="imfile" mode="polling" pollingInterval="1")
+    put(c.path("rsyslog.conf"), f"""global(workDirectory="{c.path("spool")}")
+module(load="imfile" mode="polling" pollingInterval="1")
 input(type="imfile" file="{c.path("source")}" tag="field")
 *.* action(type="omfwd" target="{w.address}" port="514" protocol="tcp" action.resumeRetryCount="-1")
 """)
+    os.makedirs(c.path("spool"), exist_ok=True)
     for node in (w, c):
-        os.makedirs(node.path("spool"), exist_ok=True)
         node.start(["rsyslogd", "-n", "-f", node.path("rsyslog.conf"), "-i", node.path("rsyslog.pid")],
                    "rsyslogd.log")
     c.start(["sh", "-c", f"while sleep 0.5; do echo line >>{c.path('source')}; done"], "lines.log")

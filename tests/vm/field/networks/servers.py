@@ -60,7 +60,10 @@ UserKnownHostsFile /dev/null
 LogLevel ERROR
 """)
     put(c.path("file"), "x" * 20000)
-    w.start(["/usr/sbin/sshd", "-D", "-e", "-f", w.path("sshd.conf")], "sshd.log")
+    # The guest's /etc/shadow locks root, and sshd without PAM refuses a locked account.
+    put(w.path("shadow"), "root:*:19000:0:99999:7:::\n")
+    w.start(["unshare", "--mount", "sh", "-c", f"mount --bind {w.path('shadow')} /etc/shadow &&"
+             f" exec /usr/sbin/sshd -D -e -f {w.path('sshd.conf')}"], "sshd.log")
     wait_for(lambda: w.ss("-l sport = 22"), "sshd listens")
 
 
@@ -103,7 +106,7 @@ def database(w, _):
         os.makedirs(data)
         shutil.chown(data, user.pw_uid, user.pw_gid)
         run(f"setpriv --reuid=postgres --regid=postgres --clear-groups {POSTGRES}/initdb"
-            f" --no-sync --auth=trust -D {data}")
+            f" --no-sync --locale=C --auth=trust -D {data}")
         with open(f"{data}/pg_hba.conf", "a", encoding="utf-8") as file:
             file.write("host all all 10.9.0.0/24 trust\n")
     w.start(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", f"{POSTGRES}/postgres",
@@ -123,7 +126,8 @@ def parts(w, c):
     yield Commands("scp", c, ["scp", *ssh, c.path("file"), "w:" + w.path("copied")])
     yield Stream("http1", lambda: c.connected(w.address, 80), HTTP1, BODY.encode())
     yield Requests("http1 short", c, w.address, 80, HTTP1, BODY.encode())
-    yield Stream("http2", lambda: c.connected(w.address, 8080), http2_request, BODY.encode())
+    # Without WINDOW_UPDATE a connection has room for 3276 answers (RFC 9113, 6.9.2).
+    yield Stream("http2", lambda: c.connected(w.address, 8080), http2_request, BODY.encode(), interval=0.5)
     yield Commands("curl http2", c, ["curl", "-sS", "--max-time", "50", "--http2-prior-knowledge",
                                      "-o", "/dev/null", f"http://{w.address}:8080/"])
     yield session("psql", c, ["psql", *host, "-AtqX"], b"select 1;\n")

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define VICI_CROSSING_S	  5 /* IKE_AUTH of a busy peer, or one that was sent twice */
 
 /* The offset of a key's value in the structure; of the body for a list or section. */
 struct field {
@@ -29,6 +30,7 @@ static const struct field ike_fields[] = {
 	IKE_VALUE("version", version),
 	IKE_VALUE("state", state),
 	IKE_VALUE("initiator", initiator),
+	IKE_VALUE("established", established),
 	IKE_VALUE("local-host", local_host),
 	IKE_VALUE("remote-host", remote_host),
 	IKE_VALUE("local-id", local_id),
@@ -170,6 +172,18 @@ static bool contains(struct vici_span list, const char *item)
 }
 
 /*
+ * Where both ends begin at once, the peer may write INITIAL_CONTACT (RFC 7296, 2.4) before it has
+ * the IKE_SA that this host has begun: the message proves no loss of state since.
+ */
+static bool may_have_crossed(const struct vici_ike_sa *ike_sa)
+{
+	uint32_t age_s;
+
+	return ike_sa->initiator.at && !vici_text_number(ike_sa->established, 10, &age_s) &&
+	       age_s <= VICI_CROSSING_S;
+}
+
+/*
  * charon reports no cause; state and tasks show it. An IKE_SA that is deleted in good order is
  * DELETING. After a forced delete (as when charon exits) it has IKE_DELETE queued behind an
  * exchange. A passive task is a request of the peer, which is therefore up. Otherwise an IKE_SA
@@ -180,7 +194,8 @@ static bool contains(struct vici_span list, const char *item)
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa)
 {
 	if (!vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->version, "1") ||
-	    ike_sa->tasks_passive.length || contains(ike_sa->tasks_queued, "IKE_DELETE"))
+	    ike_sa->tasks_passive.length || contains(ike_sa->tasks_queued, "IKE_DELETE") ||
+	    may_have_crossed(ike_sa))
 		return FEED_DOWN_ORDERLY;
 	if (ike_sa->tasks_active.length)
 		return FEED_DOWN_PEER_DEAD;

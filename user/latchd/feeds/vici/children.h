@@ -18,7 +18,7 @@
 /* An IKE_SA's section. Texts point into the message and live as long; a missing key has at NULL. */
 struct vici_ike_sa {
 	struct vici_text config_name;
-	struct vici_text unique_id, version, state, initiator;
+	struct vici_text unique_id, version, state, initiator, established;
 	struct vici_text local_host, remote_host;
 	struct vici_text local_id, remote_id;
 	struct vici_text remote_eap_id, remote_xauth_id;

@@ -121,6 +121,36 @@ Test(vici_peers, a_successor_after_the_time_limit_reports_no_reboot)
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);
 }
 
+/* The peer wrote INITIAL_CONTACT before it had the IKE_SA that this host began at the same time. */
+Test(vici_peers, initial_contact_that_crossed_an_ike_sa_of_this_host_reports_no_reboot)
+{
+	start_both();
+	down("x509", 7, C_ID BY_US "\"established\":\"5\",");
+	down("x509", 8, C_ID BY_US DPD "\"established\":\"0\",");
+	up("x509", 9, C_ID);
+	await_all();
+	EXPECT_ORDER("peer 7 orderly c x509 pubkey by 0", "peer 8 orderly c x509 pubkey by 0",
+		     "peer 9 up c x509 pubkey");
+	cr_expect_eq(trace_count("peer 7 peer-") + trace_count("peer 8 peer-"), 0);
+}
+
+Test(vici_peers, R_2_19_initial_contact_after_an_ike_sa_that_cannot_have_crossed_reports_a_reboot)
+{
+	start_both();
+	down("x509", 7, C_ID BY_US "\"established\":\"6\",");
+	down("x509", 8, C_ID "\"established\":\"0\",");
+	down("x509", 9, C_ID BY_US "\"established\":\"-1\",");
+	down("x509", 10, C_ID BY_US);
+	down("x509", 11, C_ID BY_US DPD "\"established\":\"6\",");
+	up("x509", 12, C_ID);
+	await_all();
+	cr_expect_eq(trace_count("peer 7 peer-rebooted"), 1);
+	cr_expect_eq(trace_count("peer 8 peer-rebooted"), 1);
+	cr_expect_eq(trace_count("peer 9 peer-rebooted"), 1);
+	cr_expect_eq(trace_count("peer 10 peer-rebooted"), 1);
+	cr_expect_eq(trace_count("peer 11 peer-dead"), 1);
+}
+
 static void expect_no_reboot_by(const char *config, const char *class, const char *line)
 {
 	fake_charon_add_conn(&charon, fake_conn(config, class));
