@@ -51,18 +51,19 @@ def restart_charon(network):
     network.gateway.stop_charon()
     network.gateway.start_charon()
     network.gateway.load()
-    for tunnel, had in before.items():
-        bring_back(tunnel, had)
+    bring_back(before)
 
 
-def bring_back(tunnel, had):
+def bring_back(before):
     """A peer that asks while charon has no configuration yet is refused for good: its user connects again."""
-    def is_back():
-        return tunnel.node.made("CHILD_SA", tunnel.name) > had
+    def is_back(tunnel):
+        return tunnel.node.made("CHILD_SA", tunnel.name) > before[tunnel]
 
-    if not holds_within(AGAIN_SECONDS, is_back):
+    holds_within(AGAIN_SECONDS, lambda: all(map(is_back, before)))
+    for tunnel in [each for each in before if not is_back(each)]:
         tunnel.connect()
-    wait_for(is_back, f"{tunnel.name} is up again")
+    for tunnel in before:
+        wait_for(lambda: is_back(tunnel), f"{tunnel.name} is up again")
 
 
 def flush_policies(network):
