@@ -47,7 +47,8 @@ def network():
 
 
 def move(network):
-    """Policies of charon block the flow while charon replaces the SAs: the kernel answers EPERM."""
+    """A datagram got EPERM once, and no gate had dropped it: probably a policy of charon's, that blocks
+    the flow while charon replaces the SAs. Without latchd the same may happen."""
     w, c, _ = network.nodes
     c.sysctl("net.ipv4.conf.eth0.promote_secondaries=1")
     batch("-n c", [f"addr add {MOVED}/24 dev eth0", f"addr del {c.address}/24 dev eth0"])

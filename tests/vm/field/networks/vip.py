@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A service whose address moves between two servers (keepalived), in good order and after a crash.
+"""A service at an address that moves between two servers (keepalived), in good order and after a crash.
 
     W 10.9.0.1 ===== transport mode ===== 10.9.0.9 of C 10.9.0.2, or of D 10.9.0.3
       applications                        the same certificate and the same service on both
