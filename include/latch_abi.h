@@ -358,7 +358,8 @@ struct latch_settings {
 	 */
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
-	__u8 pad[3];
+	__u8 answers; /* 1: sockets answer questions for their latch (latch_sockopt.h) */
+	__u8 pad[2];
 	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
 	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
 };

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The answers that are texts: whole, or not at all. */
+#ifndef LATCH_BPF_API_ANSWER_TEXT_H
+#define LATCH_BPF_API_ANSWER_TEXT_H
+
+#include "api/errors.h"
+#include "api/state.h"
+
+/* Returns the length, or a negative errno. The caller's buffer is between to and end. */
+static __always_inline int put_text(__u8 *to, const void *end, const char *text, int size)
+{
+	int i;
+
+	for (i = 0; i < size; i++) {
+		char byte = text[i];
+
+		if (!byte)
+			break;
+		if ((void *)(to + i + 1) > end)
+			return -ERANGE;
+		to[i] = byte;
+	}
+	return i ? i : -ENODATA;
+}
+
+static __always_inline int put_identity(__u8 *to, const void *end, int option,
+					const struct latch_params *p)
+{
+	struct latch_identity *identity;
+
+	identity = identity_find(option == LATCH_OPT_LOCAL_ID ? p->local_id : p->peer_id);
+	if (!identity)
+		return -ENODATA;
+	if (option == LATCH_OPT_CONNECTION)
+		return put_text(to, end, identity->config, sizeof(identity->config));
+	return put_text(to, end, identity->id, sizeof(identity->id));
+}
+
+static __always_inline int answer_from_latch(__u8 *to, const void *end, int option,
+					     const struct subject *s)
+{
+	struct latch_params *p = params_find(s->word.params);
+	int length;
+
+	if (!p || (s->word.state != LATCH_STATE_ESTABLISHED && s->word.state != LATCH_STATE_BROKEN))
+		return -ENODATA;
+	length = put_identity(to, end, option, p);
+	return latch_still_has(&s->flow, s->latch, s->id, s->word.params) ? length : -ENODATA;
+}
+
+static __always_inline int answer_from_past(__u8 *to, const void *end, int option,
+					    const struct socket_past *past)
+{
+	if (!past->params_known)
+		return -ENODATA;
+	if (option == LATCH_OPT_CONNECTION)
+		return put_text(to, end, past->connection, sizeof(past->connection));
+	return put_text(to, end, option == LATCH_OPT_LOCAL_ID ? past->local : past->peer,
+			sizeof(past->peer));
+}
+
+static __always_inline int answer_text(__u8 *to, const void *end, int option,
+				       const struct subject *s)
+{
+	struct status status = {};
+
+	status_of(s, &status);
+	if (status.audited)
+		return -ENODATA;
+	if (s->kind == SUBJECT_LATCH)
+		return answer_from_latch(to, end, option, s);
+	if (s->kind == SUBJECT_PAST)
+		return answer_from_past(to, end, option, s->past);
+	return -ENODATA;
+}
+
+#endif
