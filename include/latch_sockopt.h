@@ -130,7 +130,12 @@ struct latch_info {
 	__u16 encryption_bits; /* length of the key; of an AEAD with its salt */
 	__u16 integrity_bits;
 	__u16 icv_bits;
-	__u16 pad[3];
+	__u16 pad;
+	/*
+	 * Numbers of the two identities, or 0. Of two latches that are ESTABLISHED at one time, they
+	 * are equal if the peers are. Later the number may be another peer's.
+	 */
+	__u32 peer_number;
 	__u64 latch;	  /* latchctl's id, never used again until a reboot; 0: none */
 	__u64 age_ns;	  /* since the latch began; suspended time included */
 	__u64 changed_ns; /* since it last changed its state */
@@ -145,7 +150,8 @@ struct latch_info {
 	__u16 outer_local_port, outer_remote_port; /* of ESP in UDP; else 0 */
 	__u8 family;	   /* AF_INET or AF_INET6; 0: no connection */
 	__u8 outer_family; /* 0: not known */
-	__u8 pad2[6];
+	__u8 pad2[2];
+	__u32 local_number;
 	char encryption[32]; /* the kernel's name, padded with NUL; "" = none */
 	char integrity[32];  /* "" = none, or part of the AEAD */
 };

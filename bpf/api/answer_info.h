@@ -108,6 +108,10 @@ static __always_inline void put_latch(struct latch_info *info, const struct subj
 	if (changed != s->latch->created)
 		info->flags |= LATCH_INFO_CHANGED;
 	if (p && s->word.state != LATCH_STATE_LARVAL) {
+		if (!(info->flags & LATCH_INFO_AUDIT)) {
+			info->peer_number = p->peer_id;
+			info->local_number = p->local_id;
+		}
 		put_protection(info, &p->qop, p->mode, p->protocol);
 		put_outer(info, s, sk);
 	}
