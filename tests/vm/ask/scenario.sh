@@ -134,5 +134,6 @@ latchctl --yes purge >"$RUN/purge.log" 2>&1 || fail "latchctl purge: $(tail -n 1
 need_answer tcp-2 "D's connection after purge" "$AWAY"
 need_answer tcp "C's after purge" "$AWAY"
 need_answer clear "the clear one after purge" "$AWAY"
-kill_and_wait KILL $(cat "$RUN"/ask-*.pid)
+mapfile -t pids < <(cat "$RUN"/ask-*.pid)
+kill_and_wait KILL "${pids[@]}"
 note "c.example before D's SA, sa-conflict after it; D's own connection answers d.example"
