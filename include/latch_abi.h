@@ -19,6 +19,8 @@
 #define LATCH_ABI      1
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
+/* The program that answers questions (bpf/api): the pins of its links begin with its name. */
+#define LATCH_ANSWER_PROGRAM "option_get"
 
 /* Packed enums take one byte: they fit into atomic words, and bpftool prints their names. */
 

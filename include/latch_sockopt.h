@@ -75,7 +75,7 @@ enum latch_why {
 	LATCH_WHY_OTHER_SOCKET = 8,  /* the latch of these addresses and ports is another socket's */
 	LATCH_WHY_NO_ROOM = 9,	     /* it listens, and the table has no room for it */
 	/* LARVAL: */
-	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has told the peer of its SA yet */
+	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
 	/* AUDITED: */
 	LATCH_WHY_AUDIT = 17,
 	/* BROKEN: the first reason of reasons. */

@@ -74,7 +74,7 @@ def answers(sock):
 
 
 def use(sock, seen):
-    """Sends and receives. The first error is told, and what comes after it."""
+    """Sends and receives. Notes the first errors, and an end of file."""
     for name, call in (("send", lambda: sock.send(b"ask\n")), ("recv", lambda: sock.recv(4096))):
         try:
             if call() == b"" and sock.type == socket.SOCK_STREAM and "end of file" not in seen:

@@ -62,7 +62,8 @@ readonly CLEAR='.state == 0 and .info.why == 3 and .peer == "ENODATA"'
 readonly TO_C='.uid == 65534 and .state == 3 and .peer == "c.example" and .local == "w.example"'
 readonly TO_W='.uid == 65534 and .state == 3 and .peer == "w.example" and .local == "c.example"'
 readonly LOST_C='.state == 4 and .info.why == 32 and .info.reasons == 1 and .peer == "c.example"'
-readonly AWAY='.state == "EOPNOTSUPP" or .state == "ENOPROTOOPT"'
+# Python has one name for errno 95.
+readonly AWAY='.state == "ENOTSUP" or .state == "ENOPROTOOPT"'
 
 topology "$@" dpd=4s
 WITH_LATCHD=1 honest_start

@@ -218,7 +218,7 @@ static inline int ask_text(int fd, int option, char text[TEXT_SIZE])
 		cr_expect_eq(info_.why, reason, "why %d", info_.why);                              \
 	} while (0)
 
-/* Nobody serves the socket: the kernel's own error. */
+/* Not served: the kernel's own error. */
 static inline bool is_unavailable(int fd)
 {
 	int state = ask_state(fd);

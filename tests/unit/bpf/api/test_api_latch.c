@@ -44,7 +44,7 @@ Test(api_latch, a_copy_of_the_descriptor_answers_the_same)
 }
 
 /* The exit status is the state that a process without privileges sees in c's socket. */
-static int state_for_nobody(int fd)
+static int state_without_privileges(int fd)
 {
 	pid_t pid = fork();
 	int status;
@@ -65,8 +65,8 @@ Test(api_latch, the_descriptor_is_privilege_enough)
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
 	latch_socket(pair.client, &c);
-	cr_expect_eq(state_for_nobody(pair.client), LATCH_APP_ESTABLISHED);
-	cr_expect_eq(state_for_nobody(pair.server), LATCH_APP_NOT_LATCHED);
+	cr_expect_eq(state_without_privileges(pair.client), LATCH_APP_ESTABLISHED);
+	cr_expect_eq(state_without_privileges(pair.server), LATCH_APP_NOT_LATCHED);
 	close_pair(&pair);
 }
 
@@ -84,7 +84,7 @@ Test(api_latch, the_flow_of_another_network_namespace_is_another_flow)
 	close_pair(&pair);
 }
 
-Test(api_latch, a_latch_of_another_socket_with_these_ends_is_not_told)
+Test(api_latch, a_latch_of_another_socket_with_these_ends_is_not_shown)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = flow_of(pair.client);
@@ -95,7 +95,7 @@ Test(api_latch, a_latch_of_another_socket_with_these_ends_is_not_told)
 	close_pair(&pair);
 }
 
-Test(api_latch, a_latch_without_a_socket_is_not_told)
+Test(api_latch, a_latch_without_a_socket_is_not_shown)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = flow_of(pair.client);
@@ -287,7 +287,7 @@ Test(api_latch, a_latch_that_latchd_has_closed_leaves_a_blocked_socket_without_a
 }
 
 /* A latch names its peer by numbers. Without its entries there is no answer instead of a wrong one. */
-Test(api_latch, a_peer_whose_entry_is_gone_is_not_told)
+Test(api_latch, a_peer_whose_entry_is_gone_is_not_shown)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	uint32_t index = c.identity;
@@ -425,7 +425,7 @@ Test(api_latch, a_listener_answers_for_itself_and_its_connections_for_themselves
 
 /* ---- UDP */
 
-Test(api_latch, L_5_2_a_connected_udp_socket_answers_for_the_latch_of_its_connection)
+Test(api_latch, a_connected_udp_socket_answers_for_the_latch_of_its_connection)
 {
 	struct pair pair = udp_pair(IPV4, IPV4), other = udp_pair(IPV6, IPV6);
 

@@ -106,7 +106,7 @@ Test(api_option, the_text_of_an_ended_connection_is_whole_or_ERANGE)
 	close_pair(&pair);
 }
 
-Test(api_option, the_longest_identity_is_told_whole)
+Test(api_option, the_longest_identity_is_answered_whole)
 {
 	struct pair pair = latched_pair();
 	char longest[LATCH_TEXT_MAX];
@@ -121,7 +121,7 @@ Test(api_option, the_longest_identity_is_told_whole)
 }
 
 /* A peer chooses its identity. */
-Test(api_option, an_identity_is_told_as_it_is)
+Test(api_option, an_identity_is_answered_as_it_is)
 {
 	static const char strange[] = "c.example\n\x1b[2J\xff;rm -rf";
 	struct pair pair = latched_pair();
@@ -143,7 +143,7 @@ Test(api_option, an_empty_text_is_no_answer)
 
 /* ---- pointers */
 
-Test(api_option, without_a_buffer_the_length_of_a_text_is_told)
+Test(api_option, without_a_buffer_the_length_of_a_text_is_answered)
 {
 	struct pair pair = latched_pair();
 	socklen_t length = LATCH_TEXT_MAX;

@@ -114,7 +114,7 @@ Test(api_past, a_connection_that_ends_before_accept_tells_why)
 
 /* ---- an end in order, or by TCP */
 
-Test(api_past, an_orderly_end_is_told_from_a_break)
+Test(api_past, an_orderly_end_differs_from_a_break)
 {
 	struct latch_flow flow;
 	struct pair pair = latched_pair(&flow);
@@ -133,7 +133,7 @@ Test(api_past, an_orderly_end_is_told_from_a_break)
 	close_pair(&pair);
 }
 
-Test(api_past, a_break_in_time_wait_is_told_by_the_descriptor_that_is_left)
+Test(api_past, a_break_in_time_wait_is_shown_by_the_descriptor_that_is_left)
 {
 	struct latch_flow flow;
 	struct pair pair = latched_pair(&flow);

@@ -2,6 +2,8 @@
 /* The program that answers questions: [api] of latchd.conf, as cgroups come and go, and at a reload. */
 #include "cgroups_fixture.h"
 
+#include "latchctl/purge_answers.h"
+
 TestSuite(cgroup_answers, .init = start, .fini = finish, .timeout = 120);
 
 /* Of the cgroup itself: ids of the programs at getsockopt(). */
@@ -54,7 +56,7 @@ Test(cgroup_answers, without_the_interface_no_program_is_at_getsockopt)
 	expect_once(A);
 	expect_answers(A, 0);
 	cr_expect_not(cgroups_answer(cgroups));
-	cr_expect_not(cgroups_have_program(cgroups, "option_get"));
+	cr_expect_not(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
 }
 
 Test(cgroup_answers, each_configured_cgroup_gets_the_program_when_it_comes)
@@ -70,7 +72,7 @@ Test(cgroup_answers, each_configured_cgroup_gets_the_program_when_it_comes)
 	cgroups_check(cgroups);
 	expect_answers(B, 1);
 	expect_once(B);
-	cr_expect(cgroups_have_program(cgroups, "option_get"));
+	cr_expect(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
 }
 
 Test(cgroup_answers, a_cgroup_below_does_not_answer_twice)
@@ -96,7 +98,7 @@ Test(cgroup_answers, a_reload_attaches_and_detaches_them_and_leaves_the_gates)
 	set_answers(true);
 	expect_answers(A, 1);
 	cr_expect_eq(pins(), without + 1);
-	cr_expect(cgroups_have_program(cgroups, "option_get"));
+	cr_expect(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
 	set_answers(true);
 	expect_answers(A, 1);
 	set_answers(false);
@@ -163,7 +165,7 @@ Test(cgroup_answers, a_former_cgroup_with_a_latch_keeps_its_answers_and_loses_th
 static void exclude_others(int which)
 {
 	const struct bpf_program *program =
-		bpf_object__find_program_by_name(gates_object(gates), "option_get");
+		bpf_object__find_program_by_name(gates_object(gates), LATCH_ANSWER_PROGRAM);
 	uint64_t id;
 	int fd = cgroup_open(paths[which], &id);
 
@@ -185,7 +187,7 @@ Test(cgroup_answers, a_reload_that_cannot_attach_to_one_cgroup_changes_none)
 	without = pins();
 	exclude_others(B);
 	cr_expect_lt(cgroups_set_answers(cgroups, true, &failure), 0);
-	cr_expect(strstr(failure.text, paths[B]) && strstr(failure.text, "option_get"), "%s",
+	cr_expect(strstr(failure.text, paths[B]) && strstr(failure.text, LATCH_ANSWER_PROGRAM), "%s",
 		  failure.text);
 	cr_expect_not(cgroups_answer(cgroups));
 	expect_answers(A, 0);
@@ -209,6 +211,28 @@ Test(cgroup_answers, a_start_that_cannot_attach_to_one_cgroup_attaches_no_gate)
 	cr_expect_eq(pins(), 0);
 }
 
+Test(cgroup_answers, purge_detaches_them_at_once_before_the_gates)
+{
+	unsigned int before_purge;
+
+	make(A);
+	make(B);
+	note_before(A);
+	configure(A);
+	configure(B);
+	config.answers = true;
+	attach();
+	before_purge = pins();
+	purge_answers(LATCH_PIN_ROOT);
+	cr_expect_eq(answers_of(A, NULL), answers_before);
+	cr_expect_eq(answers_of(B, NULL), answers_before);
+	expect_once(A);
+	expect_once(B);
+	cr_expect_eq(pins(), before_purge, "the pins go with the others");
+	purge_answers(LATCH_PIN_ROOT);
+	purge_answers("/nonexistent");
+}
+
 /* So an answer comes only where the gates are. */
 Test(cgroup_answers, the_program_is_the_last_of_a_set)
 {
@@ -217,6 +241,6 @@ Test(cgroup_answers, the_program_is_the_last_of_a_set)
 	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_CGROUP, 1, "a", &links), 0);
 	cr_assert_eq(links_add_answers(gates_object(gates), &links), 0);
 	cr_assert_gt(links.count, 3);
-	cr_expect_str_eq(links.link[links.count - 1].name, "option_get");
-	cr_expect_str_neq(links.link[links.count - 2].name, "option_get");
+	cr_expect_str_eq(links.link[links.count - 1].name, LATCH_ANSWER_PROGRAM);
+	cr_expect_str_neq(links.link[links.count - 2].name, LATCH_ANSWER_PROGRAM);
 }
