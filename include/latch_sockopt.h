@@ -73,7 +73,7 @@ enum latch_why {
 	LATCH_WHY_REQUIRED = 6,	     /* a rule requires a latch: nothing is sent or received */
 	LATCH_WHY_REFUSED = 7,	     /* connect() was ended: its SA is contested (R-2.3-8) */
 	LATCH_WHY_OTHER_SOCKET = 8,  /* the latch of these addresses and ports is another socket's */
-	LATCH_WHY_NO_ROOM = 9,	     /* it listens, and the table has no room for it */
+	LATCH_WHY_NO_ROOM = 9,	     /* it listens, and its latch has no room in the table */
 	/* LARVAL: */
 	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
 	/* AUDITED: */

@@ -155,8 +155,8 @@ static __always_inline void put_subject(struct latch_info *info, const struct su
 	}
 }
 
-static __always_inline void put_all(struct latch_info *info, const struct subject *s,
-				    struct sock *sk)
+/* A function of its own: the object's BTF then has the structure. */
+static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, struct sock *sk)
 {
 	struct status status = {};
 
@@ -171,6 +171,7 @@ static __always_inline void put_all(struct latch_info *info, const struct subjec
 	if (status.audited)
 		info->flags |= LATCH_INFO_AUDIT;
 	put_subject(info, s, sk);
+	return 0;
 }
 
 /* The socket's lock keeps its connection as it is, but not its latch: latchd may have closed it. */

@@ -110,7 +110,7 @@ Test(liblatch, where_nothing_serves_each_call_says_so)
 
 /* ---- latch_same_peer() */
 
-Test(liblatch, R_6_3_two_connections_have_the_same_peer_or_not)
+Test(liblatch, L_6_3_1_two_connections_have_the_same_peer_or_not)
 {
 	struct pair one = latched_pair(&c, &d), other = latched_pair(&c, &d);
 

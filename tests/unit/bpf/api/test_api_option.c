@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Hostile and ordinary arguments of a question, sockets that are not served, and other options. */
 #include "api_fixture.h"
+#include "seed.h"
 #include "udp.h"
 
 #include <linux/netlink.h>
@@ -291,6 +292,55 @@ Test(api_option, other_kinds_of_sockets_are_not_served)
 	cr_expect_geq(tried, 4);
 }
 
+static int mptcp_listener(void)
+{
+	struct address here = address_of(IPV4, 0);
+	int fd = netns_socket(ns.fd, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+
+	cr_assert_geq(fd, 0, "%s", strerror(-fd));
+	cr_assert_eq(bind(fd, &here.any, here.length), 0);
+	cr_assert_eq(listen(fd, 8), 0);
+	return fd;
+}
+
+/* Programs in Go listen so without knowing. */
+Test(api_option, a_tcp_client_of_an_mptcp_listener_is_served)
+{
+	int listener = mptcp_listener(), client, server;
+
+	cr_expect(is_unavailable(listener));
+	client = connect_to(IPV4, listener, NULL);
+	server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(server, 0);
+	latch_socket(server, &c);
+	latch_socket(client, &d);
+	expect_peer(server, &c);
+	expect_peer(client, &d);
+	close(client);
+	close(server);
+	close(listener);
+}
+
+/* The latch of its subflow is there, and is no answer for the whole connection. */
+Test(api_option, a_connection_of_mptcp_is_not_served)
+{
+	int listener = mptcp_listener(), server;
+	int client = netns_socket(ns.fd, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	struct address there = name_of(listener, getsockname);
+	struct latch_flow flow;
+
+	cr_assert_eq(connect(client, &there.any, there.length), 0);
+	server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(server, 0);
+	flow = flow_of(client);
+	latch_socket_as(client, &c, flow);
+	cr_expect(is_unavailable(client));
+	cr_expect(is_unavailable(server));
+	close(client);
+	close(server);
+	close(listener);
+}
+
 Test(api_option, a_file_that_is_no_socket_is_ENOTSOCK)
 {
 	int fds[2];
@@ -300,6 +350,75 @@ Test(api_option, a_file_that_is_no_socket_is_ENOTSOCK)
 	cr_expect_eq(ask_state(-1), -EBADF);
 	close(fds[0]);
 	close(fds[1]);
+}
+
+/* ---- anything */
+
+#define RANDOM_QUESTIONS 200000
+
+struct asked {
+	int fd;
+	const struct peer *peer; /* NULL: no latch */
+};
+
+/* An answer is the socket's own, and of the size that it says. */
+static void check_answer(const struct asked *asked, int option, const uint8_t *answer, int length)
+{
+	struct latch_info info;
+	int state;
+
+	if (option == LATCH_OPT_STATE) {
+		cr_assert_eq(length, sizeof(state));
+		memcpy(&state, answer, sizeof(state));
+		cr_assert_eq(state, asked->peer ? LATCH_APP_ESTABLISHED : LATCH_APP_NOT_LATCHED);
+	} else if (option == LATCH_OPT_INFO) {
+		cr_assert_eq(length, sizeof(info));
+		memcpy(&info, answer, sizeof(info));
+		cr_assert_eq(info.peer_number, asked->peer ? asked->peer->identity : 0);
+	} else if (option == LATCH_OPT_PEER_ID) {
+		cr_assert_not_null(asked->peer);
+		cr_assert_eq(length, (int)strlen(asked->peer->id));
+		cr_assert_eq(memcmp(answer, asked->peer->id, (size_t)length), 0);
+	}
+}
+
+static void ask_anything(const struct asked *asked, struct random *random, uint8_t buffer[ROOM])
+{
+	static const int levels[] = {SOL_LATCH, SOL_LATCH, SOL_LATCH, SOL_SOCKET, IPPROTO_TCP,
+				     IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, 0x4C42, -1};
+	int level = levels[draw(random, 10)], option = (int)draw(random, 9) - 2;
+	socklen_t size = draw(random, 3) ? draw(random, 600) : draw(random, ROOM);
+	void *to = draw(random, 50) ? buffer : (void *)(uintptr_t)draw(random, 4096);
+	socklen_t length = size;
+
+	if (!draw(random, 100))
+		option = (int)draw(random, 0xffffffff);
+	if (getsockopt(asked->fd, level, option, to, &length))
+		return;
+	if (level == SOL_LATCH && to == buffer) {
+		cr_assert_leq(length, size);
+		check_answer(asked, option, buffer, (int)length);
+	}
+}
+
+Test(api_option, random_questions_get_the_socket_s_own_answer_or_an_error)
+{
+	static uint8_t buffer[ROOM];
+	struct random random = {env_number("SEED", 1)};
+	struct pair pair = latched_pair(), clear = connect_pair(IPV6, IPV6, NULL);
+	struct pair udp = udp_pair(IPV4, IPV4);
+	const struct asked asked[] = {{pair.client, &c}, {pair.server, &d}, {clear.client, NULL},
+				      {udp.client, &d},	 {udp.server, NULL}};
+	unsigned int i;
+
+	latch_socket_as(udp.client, &d, udp_flow(udp.client));
+	for (i = 0; i < RANDOM_QUESTIONS; i++)
+		ask_anything(&asked[draw(&random, 5)], &random, buffer);
+	expect_peer(pair.client, &c);
+	expect_peer(pair.server, &d);
+	close_pair(&pair);
+	close_pair(&clear);
+	udp_close(&udp);
 }
 
 /* ---- on and off */
