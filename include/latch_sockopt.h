@@ -6,8 +6,8 @@
  * library.
  *
  * Numbers are of fixed width, in host order, with the same layout for each ABI of the machine.
- * Structures are owned by the caller and grow at their end only: size says how much is filled. Texts
- * have no NUL and are never cut: with too small a buffer the answer is ERANGE.
+ * Structures are owned by the caller and grow at their end only: size says how much is filled.
+ * Texts have no NUL and are never cut: with too small a buffer the answer is ERANGE.
  *
  *   EOPNOTSUPP, ENOPROTOOPT  not served: no latchd, the interface is off, or another kind of socket
  *   ENOSYS                   served, but this option is not known there
@@ -46,7 +46,8 @@ enum latch_option {
 	LATCH_OPT_PEER_ID = 3,
 	/* Text: the identity of this host that the peer has authenticated (section 2). */
 	LATCH_OPT_LOCAL_ID = 4,
-	/* Text: the key manager's name of the connection, such as "connections.NAME" of swanctl.conf. */
+	/* Text: the key manager's name of the connection, such as "connections.NAME" of
+	 * swanctl.conf. */
 	LATCH_OPT_CONNECTION = 5,
 };
 
@@ -56,9 +57,9 @@ enum latch_app_state {
 	LATCH_APP_LISTENER = 1,	   /* a TCP socket that listens; its connections have latches */
 	LATCH_APP_LARVAL = 2,	   /* under IPsec, but its peer is not known yet */
 	LATCH_APP_ESTABLISHED = 3, /* latched and enforced */
-	LATCH_APP_BROKEN = 4,	   /* nothing is sent or received; also after the connection ended so */
-	LATCH_APP_CLOSED = 5,	   /* the latch has ended */
-	LATCH_APP_AUDITED = 6,	   /* as ESTABLISHED, but not enforced: audit mode, now or once */
+	LATCH_APP_BROKEN = 4,  /* nothing is sent or received; also after the connection ended so */
+	LATCH_APP_CLOSED = 5,  /* the latch has ended */
+	LATCH_APP_AUDITED = 6, /* as ESTABLISHED, but not enforced: audit mode, now or once */
 };
 
 /* Why not latched, or why no longer: one number, for people and programs. */
@@ -72,8 +73,8 @@ enum latch_why {
 	LATCH_WHY_RULE_OFF = 5,	     /* a rule says action = off */
 	LATCH_WHY_REQUIRED = 6,	     /* a rule requires a latch: nothing is sent or received */
 	LATCH_WHY_REFUSED = 7,	     /* connect() was ended: its SA is contested (R-2.3-8) */
-	LATCH_WHY_OTHER_SOCKET = 8,  /* the latch of these addresses and ports is another socket's */
-	LATCH_WHY_NO_ROOM = 9,	     /* it listens, and its latch has no room in the table */
+	LATCH_WHY_OTHER_SOCKET = 8, /* the latch of these addresses and ports is another socket's */
+	LATCH_WHY_NO_ROOM = 9,	    /* it listens, and its latch has no room in the table */
 	/* LARVAL: */
 	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
 	/* AUDITED: */
@@ -86,8 +87,9 @@ enum latch_why {
 	LATCH_WHY_ADMIN = 36,
 	LATCH_WHY_REFUSED_LATER = 37, /* began in audit mode, where enforcement refuses it */
 	/* CLOSED: */
-	LATCH_WHY_ENDED = 64,  /* with its connection */
-	LATCH_WHY_REMOVED = 65, /* by latchd, while the socket is there: nothing is sent or received */
+	LATCH_WHY_ENDED = 64, /* with its connection */
+	LATCH_WHY_REMOVED =
+		65, /* by latchd, while the socket is there: nothing is sent or received */
 };
 
 /* Bits of latch_info.reasons, as "reasons" of latchctl list. */
@@ -132,24 +134,25 @@ struct latch_info {
 	__u16 icv_bits;
 	__u16 pad;
 	/*
-	 * Numbers of the two identities, or 0. Of two latches that are ESTABLISHED at one time, they
-	 * are equal if the peers are. Later the number may be another peer's.
+	 * Numbers of the two identities, or 0. Of two latches that are ESTABLISHED at one time,
+	 * they are equal if the peers are. Later the number may be another peer's.
 	 */
 	__u32 peer_number;
-	__u64 latch;	  /* latchctl's id, never used again until a reboot; 0: none */
+	__u64 latch;	  /* latchctl's id, not used again until a reboot or a purge; 0: none */
 	__u64 age_ns;	  /* since the latch began; suspended time included */
 	__u64 changed_ns; /* since it last changed its state */
 	__u64 dropped;	  /* packets that the latch has not let through */
 	/* The connection as the socket has it: inside of a tunnel (R-2-9). Network order. */
 	__u8 local_addr[16]; /* IPv4 in the first four bytes */
 	__u8 remote_addr[16];
-	/* The ends of the SA that the socket sends under: outer and public addresses (R-2-8, R-2-9). */
+	/* The ends of the SA that the socket sends under: outer and public addresses (R-2-8,
+	 * R-2-9). */
 	__u8 outer_local_addr[16];
 	__u8 outer_remote_addr[16];
 	__u16 local_port, remote_port;
 	__u16 outer_local_port, outer_remote_port; /* of ESP in UDP; else 0 */
-	__u8 family;	   /* AF_INET or AF_INET6; 0: no connection */
-	__u8 outer_family; /* 0: not known */
+	__u8 family;				   /* AF_INET or AF_INET6; 0: no connection */
+	__u8 outer_family;			   /* 0: not known */
 	__u8 pad2[2];
 	__u32 local_number;
 	char encryption[32]; /* the kernel's name, padded with NUL; "" = none */

@@ -241,9 +241,9 @@ struct named_ends_map {
 };
 
 /*
- * What a socket with a descriptor keeps of the latch that it had, for questions (bpf/api). The latch
- * and the texts of its peer may be gone by then, and their numbers may be another's: hence the
- * copies.
+ * What a socket with a descriptor keeps of the latch that it had, for questions (bpf/api). The
+ * latch and the texts of its peer may be gone by then, and their numbers may be another's: hence
+ * the copies.
  */
 struct socket_past {
 	struct latch_flow flow;

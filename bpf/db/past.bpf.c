@@ -29,7 +29,8 @@ static __always_inline int copy_params(struct socket_past *past, __u16 index)
 	return copy_texts(past, p);
 }
 
-/* A LARVAL latch may have the params of an SA that could create no other one: they prove no peer. */
+/* A LARVAL latch may have the params of an SA that could create no other one: they prove no peer.
+ */
 static __always_inline int has_peer(union latch_word word)
 {
 	return word.state == LATCH_STATE_ESTABLISHED || word.state == LATCH_STATE_BROKEN;

@@ -14,7 +14,8 @@ static __always_inline int answers_are_off(void)
 	return !s || !READ_ONCE(s->answers);
 }
 
-/* No descriptor is left, so that no question can come. A connection not accepted yet is not dead. */
+/* No descriptor is left, so that no question can come. A connection not accepted yet is not dead.
+ */
 static __always_inline int is_dead(struct sock *sk)
 {
 	__u32 bit = bpf_core_enum_value(enum sock_flags, SOCK_DEAD);

@@ -25,8 +25,8 @@ struct ctl_options {
 	bool colour;
 	bool yes;	      /* purge without confirmation */
 	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
-	/* After list: conditions; after explain: ID or flow; after whois: ends; after mode: its word;
-	 * unchecked. */
+	/* After list: conditions; after explain: ID or flow; after whois: ends; after mode: its
+	 * word; unchecked. */
 	char *const *words;
 	size_t word_count;
 	unsigned int width; /* columns of the terminal; 0 = no terminal, no limit */

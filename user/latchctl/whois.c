@@ -27,10 +27,9 @@ struct whois {
 };
 
 static const struct table_column columns[] = {
-	{"ID", 0, 0, 0},	    {"STATE", 0, 0, 0},	   {"PEER", 12, 0, 8},
-	{"LOCAL ID", 12, 3, 0},	    {"CONNECTION", 8, 4, 0}, {"PROTO", 0, 2, 0},
-	{"LOCAL", 0, 0, 15},	    {"REMOTE", 0, 0, 15},  {"AGE", 0, 0, 0},
-	{"NETNS", 0, 1, 0},
+	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0}, {"PEER", 12, 0, 8},  {"LOCAL ID", 12, 3, 0},
+	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 2, 0}, {"LOCAL", 0, 0, 15}, {"REMOTE", 0, 0, 15},
+	{"AGE", 0, 0, 0},	 {"NETNS", 0, 1, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -45,10 +44,11 @@ static enum ctl_exit parse_end(const char *word, struct end *ret)
 	struct flow_query query;
 
 	if (flow_query_parse(words, 3, &query, &fault) || !query.flow.local_port)
-		return ctl_fail(CTL_EXIT_USAGE,
-				"whois: \"%s\" is no end of a connection; use ADDRESS:PORT, with an "
-				"IPv6 address in brackets",
-				word);
+		return ctl_fail(
+			CTL_EXIT_USAGE,
+			"whois: \"%s\" is no end of a connection; use ADDRESS:PORT, with an "
+			"IPv6 address in brackets",
+			word);
 	inet_ntop(query.flow.family, query.flow.local_addr, ret->address, sizeof(ret->address));
 	ret->port = query.flow.local_port;
 	return CTL_EXIT_OK;

@@ -35,20 +35,20 @@ int latch_state(int fd);
 int latch_info(int fd, struct latch_info *info, size_t size);
 
 /*
- * Peer identity, local identity (section 2), and the key manager's name of the connection, with a NUL
- * behind. size: of text; LATCH_TEXT_MAX is always enough. The length without the NUL; -ERANGE: text
- * is too small, and is "" (never a part); -ENODATA: no latch, or its peer is not proven. The texts
- * are chosen by others: escape them before a terminal or a log gets them. One system call.
+ * Peer identity, local identity (section 2), and the key manager's name of the connection, with a
+ * NUL behind. size: of text; LATCH_TEXT_MAX is always enough. The length without the NUL; -ERANGE:
+ * text is too small, and is "" (never a part); -ENODATA: no latch, or its peer is not proven. The
+ * texts are chosen by others: escape them before a terminal or a log gets them. One system call.
  */
 int latch_peer(int fd, char *text, size_t size);
 int latch_local(int fd, char *text, size_t size);
 int latch_connection(int fd, char *text, size_t size);
 
 /*
- * To be asked when read() has returned 0: an end of file alone does not show that the peer has ended
- * the connection (section 2.2; another call may have taken the error). 0: in order, by the latched
- * peer. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or a timeout.
- * -ENOKEY: no latch has proven a peer for all of the connection. One system call.
+ * To be asked when read() has returned 0: an end of file alone does not show that the peer has
+ * ended the connection (section 2.2; another call may have taken the error). 0: in order, by the
+ * latched peer. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or a
+ * timeout. -ENOKEY: no latch has proven a peer for all of the connection. One system call.
  */
 int latch_end(int fd);
 

@@ -18,13 +18,17 @@
 	"\",\"port\":" lport "},\"remote\":" remote ",\"created\":\"2020-01-01T00:00:00Z\"}"
 #define END(addr, port) "{\"addr\":\"" addr "\",\"port\":" port "}"
 
-static const char list[] =
-	"{\"schema\":1,\"latches\":["
-	LATCH("1", "listener", "none", "10.9.0.1", "7000", "null") ","
-	LATCH("2", "established", "c.example", "10.9.0.1", "7000", END("10.9.0.2", "40000")) ","
-	LATCH("3", "broken", "d.example", "10.9.0.1", "7000", END("10.9.0.3", "40000")) ","
-	LATCH("4", "established", "six.example", "fd00::1", "7000", END("fd00::2", "40000"))
-	"]}\n";
+static const char list[] = "{\"schema\":1,\"latches\":[" LATCH(
+	"1", "listener", "none", "10.9.0.1", "7000",
+	"null") "," LATCH("2", "established", "c.example", "10.9.0.1", "7000",
+			  END("10.9.0.2",
+			      "40000")) "," LATCH("3", "broken", "d.example", "10.9.0.1", "7000",
+						  END("10.9.0.3",
+						      "40000")) "," LATCH("4", "established",
+									  "six.example", "fd00::1",
+									  "7000",
+									  END("fd00::2",
+									      "40000")) "]}\n";
 
 static char socket_path[256];
 static pid_t server;

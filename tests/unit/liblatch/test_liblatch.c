@@ -260,8 +260,8 @@ TestSuite(liblatch_abi);
 
 Test(liblatch_abi, each_function_of_the_header_has_its_version_and_nothing_else_is_seen)
 {
-	static const char *const functions[] = {"latch_state", "latch_info",	"latch_peer",
-						"latch_local", "latch_connection", "latch_end",
+	static const char *const functions[] = {"latch_state",	  "latch_info",	      "latch_peer",
+						"latch_local",	  "latch_connection", "latch_end",
 						"latch_same_peer"};
 	void *library = open_library();
 	size_t i;

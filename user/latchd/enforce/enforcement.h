@@ -62,8 +62,8 @@ bool enforcement_sees_all(const struct enforcement *enforcement);
 bool enforcement_pins_are_fixed(void);
 
 /*
- * Puts the rules, the pending-limit and enabled of [api] of another configuration in force. A packet
- * sees all of the old rules or all of the new ones. After an error nothing has changed.
+ * Puts the rules, the pending-limit and enabled of [api] of another configuration in force. A
+ * packet sees all of the old rules or all of the new ones. After an error nothing has changed.
  */
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
 		       struct failure *failure);

@@ -27,10 +27,10 @@ struct peer {
 	uint8_t mode;
 };
 
-static const struct peer c = {5,	11,	 12, "c.example", "w.example", "to-c", "rfc4106(gcm(aes))",
+static const struct peer c = {5,   11, 12, "c.example", "w.example", "to-c", "rfc4106(gcm(aes))",
 			      288, 0};
-static const struct peer d = {6, 13, 14, "C=CH, O=d, CN=d.example", "gate.w.example", "to-d",
-			      "cbc(aes)", 128, 1};
+static const struct peer d = {
+	6, 13, 14, "C=CH, O=d, CN=d.example", "gate.w.example", "to-d", "cbc(aes)", 128, 1};
 
 static inline void put_identity(uint32_t index, const char *id, const char *connection)
 {

@@ -130,8 +130,10 @@ static void *ask_often(void *context)
 Test(api_latch, threads_that_ask_at_once_get_the_answers_of_their_own_sockets)
 {
 	struct pair one = connect_pair(IPV4, IPV4, NULL), other = connect_pair(IPV6, IPV6, NULL);
-	struct asker askers[] = {
-		{one.client, &c, 0}, {other.client, &d, 0}, {one.server, &d, 0}, {other.server, &c, 0}};
+	struct asker askers[] = {{one.client, &c, 0},
+				 {other.client, &d, 0},
+				 {one.server, &d, 0},
+				 {other.server, &c, 0}};
 	pthread_t threads[4];
 	size_t i;
 
@@ -286,7 +288,8 @@ Test(api_latch, a_latch_that_latchd_has_closed_leaves_a_blocked_socket_without_a
 	close_pair(&pair);
 }
 
-/* A latch names its peer by numbers. Without its entries there is no answer instead of a wrong one. */
+/* A latch names its peer by numbers. Without its entries there is no answer instead of a wrong one.
+ */
 Test(api_latch, a_peer_whose_entry_is_gone_is_not_shown)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);

@@ -182,7 +182,8 @@ Test(api_option, bad_pointers_and_sizes_are_errors)
 
 Test(api_option, an_unknown_option_is_ENOSYS)
 {
-	static const int unknown[] = {-1, 0, 6, 7, 16, 17, 255, 0x10000, 0x7fffffff, -0x7fffffff - 1};
+	static const int unknown[] = {-1, 0,   6,	7,	    16,
+				      17, 255, 0x10000, 0x7fffffff, -0x7fffffff - 1};
 	static uint8_t buffer[ROOM];
 	struct pair pair = latched_pair();
 	size_t i;
@@ -384,8 +385,8 @@ static void check_answer(const struct asked *asked, int option, const uint8_t *a
 
 static void ask_anything(const struct asked *asked, struct random *random, uint8_t buffer[ROOM])
 {
-	static const int levels[] = {SOL_LATCH, SOL_LATCH, SOL_LATCH, SOL_SOCKET, IPPROTO_TCP,
-				     IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, 0x4C42, -1};
+	static const int levels[] = {SOL_LATCH,	 SOL_LATCH,    SOL_LATCH,   SOL_SOCKET, IPPROTO_TCP,
+				     IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, 0x4C42,	-1};
 	int level = levels[draw(random, 10)], option = (int)draw(random, 9) - 2;
 	socklen_t size = draw(random, 3) ? draw(random, 600) : draw(random, ROOM);
 	void *to = draw(random, 50) ? buffer : (void *)(uintptr_t)draw(random, 4096);
@@ -407,8 +408,11 @@ Test(api_option, random_questions_get_the_socket_s_own_answer_or_an_error)
 	struct random random = {env_number("SEED", 1)};
 	struct pair pair = latched_pair(), clear = connect_pair(IPV6, IPV6, NULL);
 	struct pair udp = udp_pair(IPV4, IPV4);
-	const struct asked asked[] = {{pair.client, &c}, {pair.server, &d}, {clear.client, NULL},
-				      {udp.client, &d},	 {udp.server, NULL}};
+	const struct asked asked[] = {{pair.client, &c},
+				      {pair.server, &d},
+				      {clear.client, NULL},
+				      {udp.client, &d},
+				      {udp.server, NULL}};
 	unsigned int i;
 
 	latch_socket_as(udp.client, &d, udp_flow(udp.client));

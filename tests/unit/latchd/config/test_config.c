@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Loads whole files: defaults, the sections [enforce], [control], [api] and [feed], and their faults. */
+/* Loads whole files: defaults, the sections [enforce], [control], [api] and [feed], and their
+ * faults. */
 #include "config_file.h"
 
 #include <stdbool.h>

@@ -72,10 +72,11 @@ static int begin_one(const struct cgroups *cgroups, struct cgroup *cgroup, struc
 				   cgroup_name(cgroup), strerror(-fd));
 	err = list_answers(cgroups, cgroup, &links);
 	if (err)
-		return failure_set(failure, err,
-				   "BPF programs: cannot read their ids from the kernel: %s; report "
-				   "this",
-				   strerror(-err));
+		return failure_set(
+			failure, err,
+			"BPF programs: cannot read their ids from the kernel: %s; report "
+			"this",
+			strerror(-err));
 	links.cgroup_fd = fd;
 	return links_attach(&set, 1, failure);
 }

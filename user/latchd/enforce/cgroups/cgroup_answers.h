@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The programs of the cgroups that answer questions: [api] of latchd.conf, at a start and a reload. */
+/* The programs of the cgroups that answer questions: [api] of latchd.conf, at a start and a reload.
+ */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_ANSWERS_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_ANSWERS_H
 

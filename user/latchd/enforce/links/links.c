@@ -82,8 +82,7 @@ static int add_link(struct links *links, const struct bpf_program *program)
 	return err;
 }
 
-static int add_links(const struct bpf_object *object, enum links_target target,
-		     struct links *links)
+static int add_links(const struct bpf_object *object, enum links_target target, struct links *links)
 {
 	struct bpf_program *program;
 	enum links_target its;

@@ -56,14 +56,15 @@ int links_list(const struct bpf_object *object, enum links_target target, uint64
 int links_add_answers(const struct bpf_object *object, struct links *links);
 
 /*
- * Attaches and pins every program of these sets, in their order. At every moment the old program, the new one, or
- * both are attached. 0, or a negative errno and a failure; all links are then as they were.
+ * Attaches and pins every program of these sets, in their order. At every moment the old program,
+ * the new one, or both are attached. 0, or a negative errno and a failure; all links are then as
+ * they were.
  */
 int links_attach(struct links *const *sets, size_t count, struct failure *failure);
 
 /*
- * Of a cgroup: detaches the programs at once, the last one first, and removes the pins. 0, or a negative errno: if a pin
- * cannot be opened, nothing has changed.
+ * Of a cgroup: detaches the programs at once, the last one first, and removes the pins. 0, or a
+ * negative errno: if a pin cannot be opened, nothing has changed.
  */
 int links_detach(const struct links *links);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The program that answers questions: [api] of latchd.conf, as cgroups come and go, and at a reload. */
+/* The program that answers questions: [api] of latchd.conf, as cgroups come and go, and at a
+ * reload. */
 #include "cgroups_fixture.h"
 
 #include "latchctl/purge_answers.h"
@@ -14,9 +15,9 @@ static unsigned int answers_of(int which, uint32_t *ret_id)
 	int fd = cgroup_open(paths[which], &id);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_eq(bpf_prog_query(fd, BPF_CGROUP_GETSOCKOPT, BPF_F_QUERY_EFFECTIVE, NULL, ids,
-				    &count),
-		     0);
+	cr_assert_eq(
+		bpf_prog_query(fd, BPF_CGROUP_GETSOCKOPT, BPF_F_QUERY_EFFECTIVE, NULL, ids, &count),
+		0);
 	close(fd);
 	if (ret_id)
 		*ret_id = ids[0];
@@ -187,8 +188,8 @@ Test(cgroup_answers, a_reload_that_cannot_attach_to_one_cgroup_changes_none)
 	without = pins();
 	exclude_others(B);
 	cr_expect_lt(cgroups_set_answers(cgroups, true, &failure), 0);
-	cr_expect(strstr(failure.text, paths[B]) && strstr(failure.text, LATCH_ANSWER_PROGRAM), "%s",
-		  failure.text);
+	cr_expect(strstr(failure.text, paths[B]) && strstr(failure.text, LATCH_ANSWER_PROGRAM),
+		  "%s", failure.text);
 	cr_expect_not(cgroups_answer(cgroups));
 	expect_answers(A, 0);
 	expect_once(A);
