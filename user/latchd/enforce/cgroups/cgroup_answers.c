@@ -105,11 +105,18 @@ static int begin(struct cgroups *cgroups, struct failure *failure)
 
 int cgroups_set_answers(struct cgroups *cgroups, bool answers, struct failure *failure)
 {
+	int err = 0;
+
 	if (answers == cgroups->answers)
 		return 0;
 	if (answers)
-		return begin(cgroups, failure);
-	cgroup_answers_end(cgroups);
+		err = begin(cgroups, failure);
+	else
+		cgroup_answers_end(cgroups);
+	if (err)
+		return err;
+	log_info("enforce", answers ? "sockets answer for their latches from now on"
+				    : "sockets do not answer for their latches any more");
 	return 0;
 }
 
