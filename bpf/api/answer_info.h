@@ -103,9 +103,9 @@ static __always_inline void put_latch(struct latch_info *info, const struct subj
 	info->latch = s->id;
 	info->direction = s->latch->direction;
 	info->dropped = s->latch->drops;
-	info->age_ns = now - s->latch->created;
+	info->age_ns = now - s->created;
 	info->changed_ns = now - changed;
-	if (changed != s->latch->created)
+	if (changed != s->created)
 		info->flags |= LATCH_INFO_CHANGED;
 	if (p && s->word.state != LATCH_STATE_LARVAL) {
 		if (!(info->flags & LATCH_INFO_AUDIT)) {
@@ -174,12 +174,20 @@ static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, s
 	return 0;
 }
 
+/* A LARVAL latch may have settled, and nothing was read by its params. */
+static __always_inline int is_still_there(const struct subject *s)
+{
+	union latch_word now = READ_WORD(s->latch->word);
+	__u16 params = s->word.state == LATCH_STATE_LARVAL ? now.params : s->word.params;
+
+	return latch_still_has(&s->flow, s->latch, s->id, params);
+}
+
 /* The socket's lock keeps its connection as it is, but not its latch: latchd may have closed it. */
 static __always_inline int answer_info(struct latch_info *info, struct subject *s, struct sock *sk)
 {
 	put_all(info, s, sk);
-	if (s->kind != SUBJECT_LATCH || s->word.state == LATCH_STATE_LARVAL ||
-	    latch_still_has(&s->flow, s->latch, s->id, s->word.params))
+	if (s->kind != SUBJECT_LATCH || is_still_there(s))
 		return sizeof(*info);
 	find_lost(s, LATCH_WHY_REMOVED);
 	put_all(info, s, sk);

@@ -42,7 +42,7 @@ static __always_inline void set_status(struct status *ret, enum latch_app_state 
 
 static __always_inline void status_of_latch(const struct subject *s, struct status *ret)
 {
-	ret->audited = was_audited(s->latch->created);
+	ret->audited = was_audited(s->created);
 	ret->reasons = s->word.reasons;
 	switch (s->word.state) {
 	case LATCH_STATE_LARVAL:
