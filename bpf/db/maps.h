@@ -260,9 +260,10 @@ struct socket_past {
 	__u8 why; /* enum latch_why of a connect() that was refused */
 	__u8 mode;
 	__u8 protocol;
+	/* First: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
+	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];
 	char local[LATCH_ID_TEXT_MAX];
-	char connection[LATCH_NAME_MAX];
 };
 
 struct pasts_map {
