@@ -98,11 +98,15 @@ static __always_inline void put_latch(struct latch_info *info, const struct subj
 				      struct sock *sk)
 {
 	struct latch_params *p = params_find(s->word.params);
-	__u64 now = bpf_ktime_get_boot_ns(), changed = s->latch->changed;
+	__u64 now = bpf_ktime_get_boot_ns(), changed;
+	const struct latch *latch = s->latch;
 
+	if (!latch)
+		return;
+	changed = latch->changed;
 	info->latch = s->id;
-	info->direction = s->latch->direction;
-	info->dropped = s->latch->drops;
+	info->direction = latch->direction;
+	info->dropped = latch->drops;
 	info->age_ns = now - s->created;
 	info->changed_ns = now - changed;
 	if (changed != s->created)
@@ -121,6 +125,8 @@ static __always_inline void put_past(struct latch_info *info, const struct socke
 {
 	__u64 now = bpf_ktime_get_boot_ns();
 
+	if (!past)
+		return;
 	info->latch = past->id;
 	info->direction = past->direction;
 	info->dropped = past->drops;
@@ -133,15 +139,25 @@ static __always_inline void put_past(struct latch_info *info, const struct socke
 		put_protection(info, &past->qop, past->mode, past->protocol);
 }
 
+static __always_inline void put_listener(struct latch_info *info, const struct subject *s)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	const struct latch *latch = s->latch;
+
+	if (!latch)
+		return;
+	info->latch = s->id;
+	info->age_ns = now - latch->created;
+	info->changed_ns = now - latch->changed;
+}
+
 static __always_inline void put_subject(struct latch_info *info, const struct subject *s,
 					struct sock *sk)
 {
 	put_flow(info, &s->flow);
-	switch (s->kind) {
+	switch ((enum subject_kind)s->kind) {
 	case SUBJECT_LISTENER:
-		info->latch = s->id;
-		info->age_ns = bpf_ktime_get_boot_ns() - s->latch->created;
-		info->changed_ns = bpf_ktime_get_boot_ns() - s->latch->changed;
+		put_listener(info, s);
 		return;
 	case SUBJECT_LATCH:
 		put_latch(info, s, sk);
@@ -177,10 +193,14 @@ static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, s
 /* A LARVAL latch may have settled, and nothing was read by its params. */
 static __always_inline int is_still_there(const struct subject *s)
 {
-	union latch_word now = READ_WORD(s->latch->word);
-	__u16 params = s->word.state == LATCH_STATE_LARVAL ? now.params : s->word.params;
+	struct latch *latch = s->latch;
+	__u16 params = s->word.params;
 
-	return latch_still_has(&s->flow, s->latch, s->id, params);
+	if (!latch)
+		return 0;
+	if (s->word.state == LATCH_STATE_LARVAL)
+		params = READ_WORD(latch->word).params;
+	return latch_still_has(&s->flow, latch, s->id, params);
 }
 
 /* The socket's lock keeps its connection as it is, but not its latch: latchd may have closed it. */

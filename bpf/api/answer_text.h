@@ -59,18 +59,20 @@ static __always_inline int answer_from_latch(__u8 *to, const void *end, int opti
 					     const struct subject *s)
 {
 	struct latch_params *p = params_find(s->word.params);
+	const struct latch *latch = s->latch;
 	int length;
 
-	if (!p || (s->word.state != LATCH_STATE_ESTABLISHED && s->word.state != LATCH_STATE_BROKEN))
+	if (!p || !latch ||
+	    (s->word.state != LATCH_STATE_ESTABLISHED && s->word.state != LATCH_STATE_BROKEN))
 		return -ENODATA;
 	length = put_identity(to, end, option, p);
-	return latch_still_has(&s->flow, s->latch, s->id, s->word.params) ? length : -ENODATA;
+	return latch_still_has(&s->flow, latch, s->id, s->word.params) ? length : -ENODATA;
 }
 
 static __always_inline int answer_from_past(__u8 *to, const void *end, int option,
 					    const struct socket_past *past)
 {
-	if (!past->params_known)
+	if (!past || !past->params_known)
 		return -ENODATA;
 	if (option == LATCH_OPT_CONNECTION)
 		return put_text(to, end, past->connection, sizeof(past->connection));

@@ -90,7 +90,7 @@ static __always_inline void status_of_past(const struct socket_past *past, struc
 
 static __always_inline void status_of(const struct subject *s, struct status *ret)
 {
-	switch (s->kind) {
+	switch ((enum subject_kind)s->kind) {
 	case SUBJECT_NOTHING:
 		set_status(ret, LATCH_APP_NOT_LATCHED, s->why);
 		return;
@@ -101,7 +101,8 @@ static __always_inline void status_of(const struct subject *s, struct status *re
 		status_of_latch(s, ret);
 		return;
 	case SUBJECT_PAST:
-		status_of_past(s->past, ret);
+		if (s->past)
+			status_of_past(s->past, ret);
 		return;
 	case SUBJECT_LOST:
 		set_status(ret, LATCH_APP_CLOSED, s->why);

@@ -17,9 +17,13 @@ enum subject_kind {
 	SUBJECT_LOST,	  /* there was a latch: why */
 };
 
+/*
+ * Each member has a slot of the stack to itself: the verifier of Linux 6.1 loses what it knows of a
+ * slot that is written in parts. It sees that a pointer is not NULL only where it is compared.
+ */
 struct subject {
-	enum subject_kind kind;
-	enum latch_why why;
+	__u64 kind; /* enum subject_kind */
+	__u64 why;  /* enum latch_why */
 	struct latch *latch;
 	struct socket_past *past;
 	__u64 id;
