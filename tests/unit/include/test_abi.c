@@ -127,6 +127,7 @@ static const struct row rows[] = {
 	M(latch_settings, rule_stamp),
 	M(latch_settings, served),
 	M(latch_settings, all_feeds_seen),
+	M(latch_settings, answers),
 	M(latch_settings, pad),
 	M(latch_settings, mode),
 	M(latch_settings, mode_since),
