@@ -19,7 +19,7 @@ RETRANSMISSIONS_BAR = 1
 # udp_send_skb() of the kernel reports a lost datagram to a socket with IP_RECVERR alone.
 EXCEPTED = "ENOBUFS (IP_RECVERR)"
 # Of errors that the key manager itself causes, in some runs and not in others.
-EXCUSED = " (key manager)"
+OF_KEY_MANAGER = " (key manager)"
 
 
 @dataclasses.dataclass
@@ -41,9 +41,9 @@ class Row:
                          + [str(getattr(self, name)) for name in COLUMNS[4:9]] + [errors])
 
 
-def excused(row, kind):
+def of_key_manager(row, kind):
     """The row, with errors of that kind put down to the key manager."""
-    errors = collections.Counter({each + EXCUSED if each == kind else each: count
+    errors = collections.Counter({each + OF_KEY_MANAGER if each == kind else each: count
                                   for each, count in row.errors.items()})
     return dataclasses.replace(row, errors=errors)
 
@@ -119,7 +119,7 @@ def errors_only_with(name, without, having):
     known = set(whole(without).errors) | {EXCEPTED}
     return [f"{name}: error {kind} with latchd only ({row.phase}, {row.errors[kind]} times)"
             for row in having for kind in sorted(set(row.errors) - known)
-            if not kind.endswith(EXCUSED)]
+            if not kind.endswith(OF_KEY_MANAGER)]
 
 
 def remarks(rows):

@@ -10,7 +10,7 @@ A file in networks/ draws its topology and has network(), which returns a Networ
     parts       applications and servers of traffic.py, in the order in which they begin
     addresses   of a node, on its loopback device
     rules       sections of latchd.conf
-    excused     of a phase the kind of error that the key manager itself causes
+    of_key_manager  of a phase the kind of error that the key manager itself causes
     latched     so many latches must be established with latchd, or the comparison shows nothing
 """
 import dataclasses
@@ -20,7 +20,7 @@ import shutil
 import time
 
 from checks import FOLDER, expect, run
-from comparison import RUNS, excused
+from comparison import RUNS, of_key_manager
 from disturbances import ALL
 from host import GCM
 from latchd import Latchd
@@ -34,11 +34,11 @@ EVIDENCE = ("latch-broken", "latch-refused")
 
 class Network:
     def __init__(self, nodes, tunnels=(), parts=(), latched=0, setup=None, prepare=None, finish=None,
-                 feed="", rules="", phases=ALL, addresses=None, excused=None):
+                 feed="", rules="", phases=ALL, addresses=None, of_key_manager=None):
         self.nodes, self.tunnels, self.parts, self.latched = nodes, tunnels, parts, latched
         self.setup, self.prepare, self.finish = setup, prepare, finish
         self.feed, self.rules, self.phases = feed, rules, phases
-        self.addresses, self.excused = addresses or {}, excused or {}
+        self.addresses, self.of_key_manager = addresses or {}, of_key_manager or {}
         self.gateway = nodes[0]
         self.latchd = None
 
@@ -144,7 +144,7 @@ class Network:
             self.must_be_latched()
         rows = [dataclasses.replace(row, network=name, run=which, phase=phase)
                 for row in engine.end_of_phase()]
-        return [excused(row, self.excused.get(phase)) for row in rows]
+        return [of_key_manager(row, self.of_key_manager.get(phase)) for row in rows]
 
 
 def say(text):

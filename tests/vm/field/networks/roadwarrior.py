@@ -43,7 +43,7 @@ def network():
     return Network([w, *clients], [Tunnel(each, w, each.name) for each in clients], list(parts(w, clients)),
                    latched=4, feed="eap-identities = c d\n", rules=RULES, addresses={w: [INSIDE]},
                    phases=(*ALL[:4], ("address change", move), ("sleep", sleep), *ALL[4:]),
-                   excused={"address change": "EPERM"})
+                   of_key_manager={"address change": "EPERM"})
 
 
 def move(network):
