@@ -8,12 +8,16 @@
 
 #define SOCK_STREAM_TYPE 1 /* linux/net.h */
 #define SOCK_DGRAM_TYPE	 2
-#define COPIED_MAX	 4096 /* a page */
 
-/* The kernel shows at most a page. Linux 6.1 fails a longer answer (EFAULT) unless optlen is 0. */
+/*
+ * The kernel shows at most a page. It fails an answer that is longer than that (Linux 6.1) or than
+ * the caller's buffer (EFAULT) unless optlen is 0. Some options return the length that they need.
+ */
 static __always_inline void leave_alone(struct bpf_sockopt *ctx)
 {
-	if (ctx->optlen > COPIED_MAX)
+	__s64 shown = ctx->optval_end - ctx->optval;
+
+	if (ctx->optlen > shown)
 		ctx->optlen = 0;
 }
 

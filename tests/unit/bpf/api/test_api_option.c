@@ -256,6 +256,45 @@ Test(api_option, an_answer_of_another_level_that_is_longer_than_a_page_is_whole)
 	close_pair(&pair);
 }
 
+/* A bitmap of all groups of rtnetlink has two words. */
+Test(api_option, a_length_beyond_the_buffer_is_answered_as_ever)
+{
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), any = 2;
+	struct pair pair = latched_pair();
+	uint32_t groups[2] = {GUARD, GUARD};
+	socklen_t length = sizeof(groups[0]);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &any, sizeof(any)), 0,
+		     "%s", strerror(errno));
+	cr_expect_eq(getsockopt(fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, groups, &length), 0,
+		     "%s", strerror(errno));
+	cr_expect_gt(length, sizeof(groups[0]));
+	cr_expect_eq(groups[0], 1U << (any - 1));
+	cr_expect_eq(groups[1], GUARD);
+	close(fd);
+	close_pair(&pair);
+}
+
+Test(api_option, the_length_of_a_filter_is_answered_without_a_buffer)
+{
+	uint64_t code = 0x06 | (uint64_t)0xffff << 32, read = GUARD; /* ret 0xffff */
+	struct pair pair = latched_pair();
+	struct {
+		unsigned short length;
+		uint64_t *code;
+	} filter = {.length = 1, .code = &code};
+	socklen_t length = 0;
+
+	cr_assert_eq(setsockopt(pair.client, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)),
+		     0, "%s", strerror(errno));
+	cr_expect_eq(getsockopt(pair.client, SOL_SOCKET, SO_GET_FILTER, &read, &length), 0, "%s",
+		     strerror(errno));
+	cr_expect_eq(length, 1);
+	cr_expect_eq(read, GUARD);
+	close_pair(&pair);
+}
+
 /* ---- sockets */
 
 Test(api_option, other_kinds_of_sockets_are_not_served)
