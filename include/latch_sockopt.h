@@ -40,8 +40,8 @@ enum latch_option {
 	/*
 	 * Text: the identity of the peer, as its key manager has authenticated it (section 2). The
 	 * peer has chosen it: compare all of it, and escape it before a terminal or a log gets it.
-	 * ENODATA unless the latch has been enforced all its life. After the end it is the peer
-	 * that the connection had.
+	 * ENODATA unless the latch has been enforced, and its peer proven, all its life. After the
+	 * end it is the peer that the connection had.
 	 */
 	LATCH_OPT_PEER_ID = 3,
 	/* Text: the identity of this host that the peer has authenticated (section 2). */
@@ -60,6 +60,8 @@ enum latch_app_state {
 	LATCH_APP_BROKEN = 4,  /* nothing is sent or received; also after the connection ended so */
 	LATCH_APP_CLOSED = 5,  /* the latch has ended */
 	LATCH_APP_AUDITED = 6, /* as ESTABLISHED, but not enforced: audit mode, now or once */
+	/* As ESTABLISHED, but the socket may have data of another peer: see LATCH_INFO_UNPROVEN. */
+	LATCH_APP_UNPROVEN = 7,
 };
 
 /* Why not latched, or why no longer: one number, for people and programs. */
@@ -79,6 +81,8 @@ enum latch_why {
 	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
 	/* AUDITED: */
 	LATCH_WHY_AUDIT = 17,
+	/* UNPROVEN: */
+	LATCH_WHY_EARLIER_DATA = 18, /* it began LARVAL, or datagrams were queued already */
 	/* BROKEN: the first reason of reasons. */
 	LATCH_WHY_SA_CONFLICT = 32,
 	LATCH_WHY_SPD_CHANGE = 33,
@@ -109,11 +113,12 @@ enum latch_info_flag {
 	LATCH_INFO_ENCAPSULATED = 1 << 2,  /* ESP in UDP: there is a NAT, or the peers act as if */
 	LATCH_INFO_GATEWAY = 1 << 3,	   /* tunnel mode: the peer is where the tunnel ends */
 	LATCH_INFO_ABORTED = 1 << 4,	   /* ended by a reset, a timeout or an abort */
+	LATCH_INFO_CHANGED = 1 << 5,	   /* the latch has changed its state */
 	/*
-	 * The latch has changed its state. It may have begun LARVAL: what arrived before its peer
-	 * was known is of no proven peer.
+	 * The latch began LARVAL, or while the UDP socket had datagrams to read: what arrived before
+	 * is of no proven peer. It stays so for all of the connection.
 	 */
-	LATCH_INFO_CHANGED = 1 << 5,
+	LATCH_INFO_UNPROVEN = 1 << 6,
 };
 
 struct latch_info {

@@ -112,7 +112,7 @@ static __always_inline void put_latch(struct latch_info *info, const struct subj
 	if (changed != s->created)
 		info->flags |= LATCH_INFO_CHANGED;
 	if (p && s->word.state != LATCH_STATE_LARVAL) {
-		if (!(info->flags & LATCH_INFO_AUDIT)) {
+		if (!(info->flags & (LATCH_INFO_AUDIT | LATCH_INFO_UNPROVEN))) {
 			info->peer_number = p->peer_id;
 			info->local_number = p->local_id;
 		}
@@ -186,6 +186,8 @@ static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, s
 	info->flags = LATCH_INFO_INDETERMINATE;
 	if (status.audited)
 		info->flags |= LATCH_INFO_AUDIT;
+	if (status.unproven)
+		info->flags |= LATCH_INFO_UNPROVEN;
 	put_subject(info, s, sk);
 	return 0;
 }

@@ -86,7 +86,7 @@ static __always_inline int answer_text(__u8 *to, const void *end, int option,
 	struct status status = {};
 
 	status_of(s, &status);
-	if (status.audited)
+	if (status.audited || status.unproven)
 		return -ENODATA;
 	if (s->kind == SUBJECT_LATCH)
 		return answer_from_latch(to, end, option, s);

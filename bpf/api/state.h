@@ -18,6 +18,7 @@ struct status {
 	enum latch_why why;
 	__u8 reasons;
 	__u8 audited;
+	__u8 unproven;
 };
 
 static __always_inline enum latch_why why_broken(__u8 reasons)
@@ -43,6 +44,7 @@ static __always_inline void set_status(struct status *ret, enum latch_app_state 
 static __always_inline void status_of_latch(const struct subject *s, struct status *ret)
 {
 	ret->audited = was_audited(s->created);
+	ret->unproven = s->unproven;
 	ret->reasons = s->word.reasons;
 	switch (s->word.state) {
 	case LATCH_STATE_LARVAL:
@@ -51,6 +53,8 @@ static __always_inline void status_of_latch(const struct subject *s, struct stat
 	case LATCH_STATE_ESTABLISHED:
 		if (ret->audited)
 			set_status(ret, LATCH_APP_AUDITED, LATCH_WHY_AUDIT);
+		else if (ret->unproven)
+			set_status(ret, LATCH_APP_UNPROVEN, LATCH_WHY_EARLIER_DATA);
 		else
 			set_status(ret, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
 		return;
@@ -81,6 +85,7 @@ static __always_inline __u8 reasons_since(const struct socket_past *past)
 static __always_inline void status_of_past(const struct socket_past *past, struct status *ret)
 {
 	ret->audited = past->audited;
+	ret->unproven = past->unproven;
 	ret->reasons = past->reasons | reasons_since(past);
 	if (ret->reasons)
 		set_status(ret, LATCH_APP_BROKEN, why_broken(ret->reasons));

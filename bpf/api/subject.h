@@ -12,7 +12,7 @@
 enum subject_kind {
 	SUBJECT_NOTHING,  /* no latch: why */
 	SUBJECT_LISTENER, /* latch, id */
-	SUBJECT_LATCH,	  /* latch, id, created, word */
+	SUBJECT_LATCH,	  /* latch, id, created, unproven, word */
 	SUBJECT_PAST,	  /* past */
 	SUBJECT_LOST,	  /* there was a latch: why */
 };
@@ -28,6 +28,7 @@ struct subject {
 	struct socket_past *past;
 	__u64 id;
 	__u64 created;
+	__u64 unproven;
 	union latch_word word;
 	struct latch_flow flow; /* family 0: no connection */
 };
@@ -81,6 +82,7 @@ static __always_inline int find_latch(struct subject *s, struct sock *sk)
 		return 0;
 	s->word = READ_WORD(s->latch->word);
 	s->created = READ_ONCE(s->latch->created);
+	s->unproven = READ_ONCE(s->latch->unproven);
 	if (!is_owner(s->latch, sk) || READ_ONCE(s->latch->id) != s->id)
 		return 0;
 	s->kind = SUBJECT_LATCH;

@@ -255,6 +255,7 @@ struct socket_past {
 	__u8 reasons;
 	__u8 params_known; /* mode, protocol, qop and the texts */
 	__u8 audited;	   /* was not enforced all its life */
+	__u8 unproven;	   /* as in struct latch */
 	__u8 aborted;	   /* TCP: ended by a reset, a timeout or an abort */
 	enum latch_direction direction;
 	__u8 why; /* enum latch_why of a connect() that was refused */

@@ -52,6 +52,7 @@ __noinline int past_fill(struct socket_past *past, const struct latch_flow *flow
 	past->direction = latch->direction;
 	past->reasons = word.reasons;
 	past->audited = was_audited(past->created);
+	past->unproven = latch->unproven;
 	past->why = LATCH_WHY_NONE;
 	past->params_known = has_peer(word) && copy_params(past, word.params) &&
 			     latch_still_has(flow, latch, id, word.params);

@@ -84,7 +84,7 @@ int latch_end(int fd)
 		return err;
 	if (info.state == LATCH_APP_BROKEN)
 		return -EKEYREVOKED;
-	if (info.flags & LATCH_INFO_AUDIT)
+	if (info.flags & (LATCH_INFO_AUDIT | LATCH_INFO_UNPROVEN))
 		return -ENOKEY;
 	if (info.state == LATCH_APP_CLOSED)
 		return end_of_closed(&info);

@@ -76,7 +76,7 @@ static const struct row rows[] = {
 	M(latch, mark_share),
 	M(latch, refused_params),
 	M(latch, refusal),
-	M(latch, pad),
+	M(latch, unproven),
 	M(latch_association, id),
 	M(latch_association, changed),
 	M(latch_association, params),

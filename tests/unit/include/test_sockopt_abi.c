@@ -91,6 +91,8 @@ static const struct {
 	N(LATCH_INFO_AUDIT, 2),		N(LATCH_INFO_ENCAPSULATED, 4),
 	N(LATCH_INFO_GATEWAY, 8),	N(LATCH_INFO_ABORTED, 16),
 	N(LATCH_INFO_CHANGED, 32),
+	N(LATCH_APP_UNPROVEN, 7),	N(LATCH_WHY_EARLIER_DATA, 18),
+	N(LATCH_INFO_UNPROVEN, 64),
 };
 
 Test(sockopt_abi, the_header_is_as_published)

@@ -223,6 +223,25 @@ Test(liblatch, an_end_in_clear_or_in_audit_mode_proves_nothing)
 	close_pair(&clear);
 }
 
+Test(liblatch, the_end_of_a_latch_that_began_larval_proves_nothing)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct latch_flow flow = flow_of(pair.client);
+	struct latch latch = latch_of(&flow);
+
+	latch.unproven = 1;
+	store_latch(&flow, &latch);
+	cr_assert_eq(shutdown(pair.server, SHUT_WR), 0);
+	cr_assert_eq(recv(pair.client, &(char){0}, 1, 0), 0);
+	cr_expect_eq(latch_end(pair.client), -ENOKEY);
+	cr_expect_eq(latch_same_peer(pair.client, pair.client), -ENOKEY);
+	cr_assert_eq(shutdown(pair.client, SHUT_WR), 0);
+	cr_assert_eq(recv(pair.server, &(char){0}, 1, 0), 0);
+	wait_for(tcp_state_of(pair.client) == TCP_CLOSE);
+	cr_expect_eq(latch_end(pair.client), -ENOKEY, "also when TCP has ended");
+	close_pair(&pair);
+}
+
 Test(liblatch, the_end_of_a_latch_that_never_had_a_peer_proves_nothing)
 {
 	struct pair pair = latched_pair(&c, &d);
