@@ -74,7 +74,10 @@ static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 	return cookie && READ_ONCE(latch->socket_cookie) == cookie;
 }
 
-/* 1: this socket owns the latch of its flow, and the subject is that. */
+/*
+ * 1: this socket owns the latch of its flow, and the subject is that. A latch in TIME_WAIT has its
+ * cookie still, and is of its former connection.
+ */
 static __always_inline int find_latch(struct subject *s, struct sock *sk)
 {
 	s->latch = latch_at(&s->flow, &s->id);
@@ -83,7 +86,8 @@ static __always_inline int find_latch(struct subject *s, struct sock *sk)
 	s->word = READ_WORD(s->latch->word);
 	s->created = READ_ONCE(s->latch->created);
 	s->unproven = READ_ONCE(s->latch->unproven);
-	if (!is_owner(s->latch, sk) || READ_ONCE(s->latch->id) != s->id)
+	if (!is_owner(s->latch, sk) || READ_ONCE(s->latch->owner) != LATCH_OWNER_SOCKET ||
+	    READ_ONCE(s->latch->id) != s->id)
 		return 0;
 	s->kind = SUBJECT_LATCH;
 	return 1;
@@ -152,12 +156,13 @@ static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, str
 	flow_of_socket(sk, netns, &s->flow);
 	if (find_latch(s, kernel_sk))
 		return;
-	if (v && v->was_latched)
+	/* With TCP_FASTOPEN_CONNECT nothing is sent yet: v is of the former connection. */
+	if (state == BPF_TCP_SYN_SENT)
+		find_nothing(s, LATCH_WHY_NOT_YET);
+	else if (v && v->was_latched)
 		find_lost(s, LATCH_WHY_REMOVED);
 	else if (s->latch)
 		find_nothing(s, LATCH_WHY_OTHER_SOCKET);
-	else if (state == BPF_TCP_SYN_SENT)
-		find_nothing(s, LATCH_WHY_NOT_YET);
 	else if (v && v->opened)
 		find_by_rule(s, v->opened, LATCH_WHY_CLEAR);
 	else

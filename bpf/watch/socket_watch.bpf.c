@@ -217,6 +217,9 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 		keep_refusal(ops, &flow);
 	if (!latch || READ_ONCE(latch->socket_cookie) != bpf_get_socket_cookie(ops))
 		return;
+	/* Of its former connection: this one has sent nothing (TCP_FASTOPEN_CONNECT). */
+	if (READ_ONCE(latch->owner) == LATCH_OWNER_TIME_WAIT)
+		return;
 	keep_past(ops, &flow, latch, id);
 	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
 	    reset_follows(ops, from))

@@ -195,6 +195,52 @@ Test(api_past, the_next_connection_of_a_socket_does_not_answer_for_the_former_pe
 	close_pair(&pair);
 }
 
+/* The client's connect() is under way: a listener whose queue is full drops each SYN. */
+static struct pair connecting_pair(struct latch_flow *ret_flow)
+{
+	struct pair pair = {.listener = bound_socket(IPV4, NULL)};
+	struct address there = name_of(pair.listener, getsockname);
+
+	cr_assert_eq(listen(pair.listener, 0), 0);
+	pair.server = connect_to(IPV4, pair.listener, NULL);
+	pair.client = new_socket(&there, NULL);
+	begin_connect(pair.client, &there);
+	*ret_flow = flow_between(name_of(pair.client, getsockname), there);
+	return pair;
+}
+
+/* As with TCP_FASTOPEN_CONNECT: the latch has the cookie, and is of the former connection. */
+Test(api_past, a_latch_in_time_wait_is_no_answer_for_the_next_connection)
+{
+	struct latch_flow flow;
+	struct pair pair = connecting_pair(&flow);
+	struct latch latch = latch_to(&c, cookie_of(pair.client));
+
+	latch.owner = LATCH_OWNER_TIME_WAIT;
+	store_latch(&flow, &latch);
+	expect_state(pair.client, LATCH_APP_NOT_LATCHED, LATCH_WHY_NOT_YET);
+	expect_no_text(pair.client, -ENODATA);
+	disconnect(pair.client);
+	expect_state(pair.client, LATCH_APP_NOT_LATCHED, LATCH_WHY_NOT_CONNECTED);
+	expect_no_text(pair.client, -ENODATA);
+	cr_expect_eq(latch_of(&flow).id, latch.id, "it lasts as long as TIME_WAIT");
+	close_pair(&pair);
+}
+
+Test(api_past, a_latch_of_connect_that_latchd_has_closed_is_not_yet_an_end)
+{
+	struct latch_flow flow;
+	struct pair pair = connecting_pair(&flow);
+
+	latch_socket_as(pair.client, &c, flow);
+	attach_gates();
+	wait_for(drops_for(LATCH_DROP_PLAINTEXT).egress);
+	cr_assert_eq(latch_close(&maps, &flow, latch_of(&flow).id), LATCH_CONTROL_DONE);
+	expect_state(pair.client, LATCH_APP_NOT_LATCHED, LATCH_WHY_NOT_YET);
+	expect_no_text(pair.client, -ENODATA);
+	close_pair(&pair);
+}
+
 /* ---- what has no peer */
 
 Test(api_past, a_latch_that_was_larval_to_its_end_has_no_peer)
