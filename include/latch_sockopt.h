@@ -119,6 +119,7 @@ enum latch_info_flag {
 	 * is of no proven peer. It stays so for all of the connection.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
+	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer has sent its FIN, and all before it is here */
 };
 
 struct latch_info {

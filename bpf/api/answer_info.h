@@ -111,6 +111,8 @@ static __always_inline void put_latch(struct latch_info *info, const struct subj
 	info->changed_ns = now - changed;
 	if (changed != s->created)
 		info->flags |= LATCH_INFO_CHANGED;
+	if (has_fin_of_peer(sk))
+		info->flags |= LATCH_INFO_PEER_ENDED;
 	if (p && s->word.state != LATCH_STATE_LARVAL) {
 		if (!(info->flags & (LATCH_INFO_AUDIT | LATCH_INFO_UNPROVEN))) {
 			info->peer_number = p->peer_id;
@@ -135,6 +137,8 @@ static __always_inline void put_past(struct latch_info *info, const struct socke
 	info->flags |= LATCH_INFO_CHANGED;
 	if (past->aborted)
 		info->flags |= LATCH_INFO_ABORTED;
+	if (past->peer_ended)
+		info->flags |= LATCH_INFO_PEER_ENDED;
 	if (past->params_known)
 		put_protection(info, &past->qop, past->mode, past->protocol);
 }

@@ -257,6 +257,7 @@ struct socket_past {
 	__u8 audited;	   /* was not enforced all its life */
 	__u8 unproven;	   /* as in struct latch */
 	__u8 aborted;	   /* TCP: ended by a reset, a timeout or an abort */
+	__u8 peer_ended;   /* TCP: the peer's FIN was received */
 	enum latch_direction direction;
 	__u8 why; /* enum latch_why of a connect() that was refused */
 	__u8 mode;

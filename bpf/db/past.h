@@ -23,6 +23,14 @@ static __always_inline int is_dead(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> bit & 1;
 }
 
+/* TCP has the peer's FIN, and so all that it has sent. */
+static __always_inline int has_fin_of_peer(struct sock *sk)
+{
+	__u32 bit = bpf_core_enum_value(enum sock_flags, SOCK_DONE);
+
+	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> bit & 1;
+}
+
 /* Audit mode lets packets of others pass: what such a connection has received proves no peer. */
 static __always_inline int was_audited(__u64 created)
 {

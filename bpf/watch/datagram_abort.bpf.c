@@ -27,6 +27,7 @@ static __always_inline void keep_past(struct sock *sk, const struct datagram_soc
 		return;
 	past_fill(past, &flow, latch, id);
 	past->aborted = 1;
+	past->peer_ended = 0;
 }
 
 SEC("fentry/udp_abort")

@@ -94,6 +94,20 @@ static OWN_FRAME int error_of(struct bpf_sock_ops *ops)
 	return tcp ? BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_err) : 0;
 }
 
+static OWN_FRAME int peer_has_ended(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? has_fin_of_peer(kernel_socket(sk)) : 0;
+}
+
+/* Both ends have sent a FIN. sk_err alone shows no abort: the application may have read it. */
+static __always_inline int is_orderly(const struct socket_past *past, __u32 from)
+{
+	return past->peer_ended && (from == BPF_TCP_LAST_ACK || from == BPF_TCP_FIN_WAIT1 ||
+				    from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING);
+}
+
 static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow *flow,
 			       struct latch *latch, __u64 id)
 {
@@ -102,7 +116,8 @@ static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow
 	if (!past)
 		return 0;
 	past_fill(past, flow, latch, id);
-	past->aborted = !!error_of(ops);
+	past->peer_ended = peer_has_ended(ops);
+	past->aborted = !is_orderly(past, ops->args[0]) || error_of(ops);
 	return 0;
 }
 
@@ -122,6 +137,7 @@ static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_f
 	past->params_known = 0;
 	past->reasons = 0;
 	past->aborted = 1;
+	past->peer_ended = 0;
 	past->direction = LATCH_DIRECTION_OUT;
 	past->why = rule.action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
 	return 0;

@@ -88,7 +88,9 @@ int latch_end(int fd)
 		return -ENOKEY;
 	if (info.state == LATCH_APP_CLOSED)
 		return end_of_closed(&info);
-	return info.state == LATCH_APP_ESTABLISHED ? 0 : -ENOKEY;
+	if (info.state != LATCH_APP_ESTABLISHED)
+		return -ENOKEY;
+	return info.flags & LATCH_INFO_PEER_ENDED ? 0 : -EAGAIN;
 }
 
 static int ask_established(int fd, struct latch_info *info)

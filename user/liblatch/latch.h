@@ -48,7 +48,8 @@ int latch_connection(int fd, char *text, size_t size);
  * To be asked when read() has returned 0: an end of file alone does not show that the peer has
  * ended the connection (section 2.2; another call may have taken the error). 0: in order, by the
  * latched peer. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or a
- * timeout. -ENOKEY: no latch has proven a peer for all of the connection. One system call.
+ * timeout. -ENOKEY: no latch has proven a peer for all of the connection. -EAGAIN: the peer has not
+ * ended it (a UDP peer never does). One system call.
  */
 int latch_end(int fd);
 

@@ -223,6 +223,23 @@ Test(liblatch, an_end_in_clear_or_in_audit_mode_proves_nothing)
 	close_pair(&clear);
 }
 
+Test(liblatch, without_the_fin_of_the_peer_there_is_no_end)
+{
+	struct pair pair = latched_pair(&c, &d), udp = udp_pair(IPV4, IPV4);
+
+	latch_socket_as(udp.client, &c, udp_flow(udp.client));
+	cr_expect_eq(latch_end(pair.client), -EAGAIN);
+	cr_expect_eq(latch_end(udp.client), -EAGAIN);
+	cr_assert_eq(shutdown(pair.client, SHUT_RD), 0);
+	cr_assert_eq(recv(pair.client, &(char){0}, 1, 0), 0, "a plain end of file");
+	cr_expect_eq(latch_end(pair.client), -EAGAIN);
+	cr_assert_eq(shutdown(pair.server, SHUT_WR), 0);
+	wait_for(tcp_state_of(pair.client) == TCP_CLOSE_WAIT);
+	cr_expect_eq(latch_end(pair.client), 0);
+	close_pair(&pair);
+	udp_close(&udp);
+}
+
 Test(liblatch, the_end_of_a_latch_that_began_larval_proves_nothing)
 {
 	struct pair pair = latched_pair(&c, &d);

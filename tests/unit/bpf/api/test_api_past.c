@@ -123,11 +123,16 @@ Test(api_past, an_orderly_end_differs_from_a_break)
 	cr_assert_eq(shutdown(pair.server, SHUT_WR), 0);
 	cr_assert_eq(recv(pair.client, &byte, 1, 0), 0);
 	expect_state(pair.client, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
+	cr_expect_eq(ask_info(pair.client).flags, LATCH_INFO_PEER_ENDED);
+	cr_expect_eq(ask_info(pair.server).flags, LATCH_INFO_GATEWAY, "it has ended itself only");
 	cr_assert_eq(shutdown(pair.client, SHUT_WR), 0);
 	cr_assert_eq(recv(pair.server, &byte, 1, 0), 0);
 	wait_for(tcp_state_of(pair.client) == TCP_CLOSE);
 	expect_state(pair.client, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
-	cr_expect_eq(ask_info(pair.client).flags, LATCH_INFO_CHANGED);
+	cr_expect_eq(ask_info(pair.client).flags, LATCH_INFO_CHANGED | LATCH_INFO_PEER_ENDED);
+	wait_for(tcp_state_of(pair.server) == TCP_CLOSE);
+	cr_expect_eq(ask_info(pair.server).flags,
+		     LATCH_INFO_GATEWAY | LATCH_INFO_CHANGED | LATCH_INFO_PEER_ENDED);
 	expect_peer(pair.client, &c);
 	expect_peer(pair.server, &d);
 	close_pair(&pair);
@@ -192,6 +197,33 @@ Test(api_past, the_next_connection_of_a_socket_does_not_answer_for_the_former_pe
 	expect_no_text(pair.client, -ENODATA);
 	disconnect(pair.client);
 	expect_state(pair.client, LATCH_APP_NOT_LATCHED, LATCH_WHY_NOT_CONNECTED);
+	close_pair(&pair);
+}
+
+/* TCP has no error when it aborts by itself, as when the application has read it. */
+Test(api_past, an_abort_without_an_error_is_no_orderly_end)
+{
+	struct latch_flow flow;
+	struct pair pair = latched_pair(&flow);
+
+	disconnect(pair.client);
+	expect_state(pair.client, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+	cr_expect_eq(ask_info(pair.client).flags, LATCH_INFO_ABORTED | LATCH_INFO_CHANGED);
+	expect_peer(pair.client, &c);
+	close_pair(&pair);
+}
+
+/* The peer has sent all of its data, but may not have got all of this host's. */
+Test(api_past, an_abort_after_the_end_of_the_peer_is_no_orderly_end)
+{
+	struct latch_flow flow;
+	struct pair pair = latched_pair(&flow);
+
+	cr_assert_eq(shutdown(pair.server, SHUT_WR), 0);
+	cr_assert_eq(recv(pair.client, &(char){0}, 1, 0), 0);
+	disconnect(pair.client);
+	cr_expect_eq(ask_info(pair.client).flags,
+		     LATCH_INFO_ABORTED | LATCH_INFO_CHANGED | LATCH_INFO_PEER_ENDED);
 	close_pair(&pair);
 }
 
