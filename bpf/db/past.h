@@ -64,6 +64,12 @@ static OWN_FRAME int latch_still_has(const struct latch_flow *flow, const struct
 	       READ_WORD(latch->word).params == params;
 }
 
+/* The copy of a latch that had no peer and did not break is not worth its memory. */
+static __always_inline int tells_nothing(const struct socket_past *past)
+{
+	return !past->params_known && !past->reasons;
+}
+
 /*
  * Copies the latch, of latch_read(), before it is released. A global function: the verifier checks
  * it once. Returns 0.

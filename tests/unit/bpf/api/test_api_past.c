@@ -275,17 +275,53 @@ Test(api_past, a_latch_of_connect_that_latchd_has_closed_is_not_yet_an_end)
 
 /* ---- what has no peer */
 
+/* The server's latch is there when the connection begins, so that its socket knows of it. */
+static struct pair pair_with_latch(const struct latch *latch, struct latch_flow *ret_flow)
+{
+	struct pair pair = {.listener = start_listener(IPV4, NULL),
+			    .client = bound_socket(IPV4, NULL)};
+	struct address there = name_of(pair.listener, getsockname);
+
+	*ret_flow = flow_between(there, name_of(pair.client, getsockname));
+	store_latch(ret_flow, latch);
+	cr_assert_eq(connect(pair.client, &there.any, there.length), 0);
+	pair.server = accept4(pair.listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(pair.server, 0);
+	return pair;
+}
+
+/* The socket keeps no copy: the copy would have the latch's id. */
 Test(api_past, a_latch_that_was_larval_to_its_end_has_no_peer)
 {
+	struct latch latch = latch_to(&c, 0);
 	struct latch_flow flow;
-	struct pair pair = latched_pair(&flow);
-	struct latch latch = latch_of(&flow);
+	struct pair pair;
 
 	latch.word.state = LATCH_STATE_LARVAL;
-	store_latch(&flow, &latch);
-	destroy(pair.client, &flow);
-	expect_state(pair.client, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
-	expect_no_text(pair.client, -ENODATA);
+	latch.owner = LATCH_OWNER_HANDSHAKE;
+	pair = pair_with_latch(&latch, &flow);
+	expect_state(pair.server, LATCH_APP_LARVAL, LATCH_WHY_UNATTRIBUTED);
+	destroy(pair.server, &flow);
+	expect_state(pair.server, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+	expect_no_text(pair.server, -ENODATA);
+	cr_expect_eq(ask_info(pair.server).latch, 0);
+	close_pair(&pair);
+}
+
+Test(api_past, a_break_without_a_known_peer_is_kept)
+{
+	struct latch latch = latch_to(&c, 0);
+	struct latch_flow flow;
+	struct pair pair;
+
+	latch.word.params = 0;
+	latch.owner = LATCH_OWNER_HANDSHAKE;
+	pair = pair_with_latch(&latch, &flow);
+	break_latch(&flow, LATCH_REASON_ADMIN);
+	destroy(pair.server, &flow);
+	expect_state(pair.server, LATCH_APP_BROKEN, LATCH_WHY_ADMIN);
+	expect_no_text(pair.server, -ENODATA);
+	cr_expect_eq(ask_info(pair.server).latch, latch.id);
 	close_pair(&pair);
 }
 
