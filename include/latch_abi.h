@@ -181,8 +181,10 @@ struct latch {
 	__u32 mark_share;     /* its slot in mark_shares; 0 = not counted there */
 	__u16 refused_params; /* of the SA that was refused; 0 = none, or not attributed */
 	__u8 refusal;	      /* enum latch_drop */
-	/* Set at its creation: its socket may have received what is not its peer's. It began LARVAL,
-	 * or datagrams from before it were queued. */
+	/*
+	 * Set at its creation: its socket may have received what is not its peer's. It began
+	 * LARVAL, or datagrams from before it were queued.
+	 */
 	__u8 unproven;
 };
 

@@ -115,11 +115,11 @@ enum latch_info_flag {
 	LATCH_INFO_ABORTED = 1 << 4,	   /* ended by a reset, a timeout or an abort */
 	LATCH_INFO_CHANGED = 1 << 5,	   /* the latch has changed its state */
 	/*
-	 * The latch began LARVAL, or while the UDP socket had datagrams to read: what arrived before
-	 * is of no proven peer. It stays so for all of the connection.
+	 * The latch began LARVAL, or while the UDP socket had datagrams to read: what arrived
+	 * before is of no proven peer. It stays so for all of the connection.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
-	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer has sent its FIN, and all before it is here */
+	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */
 };
 
 struct latch_info {
