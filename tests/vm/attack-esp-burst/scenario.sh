@@ -8,7 +8,7 @@
 # D sends segments that fit into C's connection in the same burst as its
 # IKE_AUTH: W's own latchd cannot know D's SA before they arrive. The gates must drop
 # packets of a pending SA; W's application receives none of them. A second application,
-# whose latch waits and heals, receives none either. D repeats the burst with new SAs
+# with a latch that waits and heals, receives none either. D repeats the burst with new SAs
 # and latchd is stopped (S5: LATCHD_S5_RUNS times, 5; for many raise LATCHD_SCENARIO_LIMIT).
 #
 # touches: gate sa latch feeds vici

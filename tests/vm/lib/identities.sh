@@ -36,7 +36,7 @@ accept() {
 	load_connections w
 }
 
-# refusals: of CHILD_SAs whose peer is not proven.
+# refusals: of CHILD_SAs without a proven peer.
 refusals() {
 	grep -c 'child_sa .* refused (' "$LATCHD_LOG" || true
 }
