@@ -106,7 +106,7 @@ static void publish_close(const struct admin *a, const struct found *found,
 
 /*
  * While the latch is ESTABLISHED the socket's RST may leave, under an SA of its own peer
- * only. The RST of a BROKEN latch is dropped. A flow whose socket cannot be ended must
+ * only. The RST of a BROKEN latch is dropped. A flow with a socket that cannot be ended must
  * neither send nor receive (R-2.3-24), so its latch must stay, BROKEN.
  */
 static struct admin_result request_close(const struct admin *a, const struct found *found,

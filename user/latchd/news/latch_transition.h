@@ -3,7 +3,7 @@
  * Breaks or heals a latch and publishes the transition. latch_control.h takes a step without
  * news. It serves a close, which the programs report themselves (event latch-closed). So it does
  * where the socket of a close cannot be ended (LATCH_RESET with an error). It also serves
- * recovery.c, whose log line counts the latches.
+ * recovery.c, which logs the number of latches.
  */
 #ifndef LATCHD_NEWS_LATCH_TRANSITION_H
 #define LATCHD_NEWS_LATCH_TRANSITION_H
