@@ -45,6 +45,7 @@ from wire import ETH_P_IPV6, ipv4, ipv6, send_frame
 
 SHORT = "short" in sys.argv[2:]
 SCTP, RTOINFO, ASSOCINFO, NODELAY, PADDR, BINDX_ADD, BINDX_REM = 132, 0, 1, 3, 9, 100, 101
+PATH_ACTIVE = 2  # SCTP_ACTIVE in the kernel's enum sctp_spinfo_state
 W, C = ("10.9.0.1", "10.9.1.1", "10.9.2.1"), ("10.9.0.2", "10.9.1.2", "10.9.2.2")
 W6, C6 = HOST_W.address6, HOST_C.address6
 W_SENDS, W_RECEIVES = (Gate(HOST_W, way, "w0", "w1", "w2") for way in ("out", "in"))
@@ -196,6 +197,12 @@ def error_of_read(s):
 
 def associations(host):
     return host.run("cat /proc/net/sctp/assocs").stdout
+
+
+def path_states(host):
+    """The state of each path to a peer's address: the last column."""
+    rows = host.run("cat /proc/net/sctp/remaddr").stdout.splitlines()[1:]
+    return [int(row.split()[-1]) for row in rows]
 
 
 def protected_packets(host, source, destination):
@@ -356,12 +363,13 @@ def one_path_of_ipv6():
 
 def takes_the_other_path(gate, client, peer, what):
     """At one gate all but one of the pairs' SAs belong to another peer."""
+    until(lambda: path_states(HOST_W) == [PATH_ACTIVE] * 2, f"{what}: both paths were active")
     before = gate.drops(LATCH_DROP_IDENTITY)
     for pair in PAIRS[:3]:
         bind_pair(8, *pair, gate)
     sent = [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]]
     delivered(client, peer, b"by the other path", f"{what}: the data takes the other path")
-    expect(gate.drops(LATCH_DROP_IDENTITY) > before, f"{what}: counted as identity")
+    until(lambda: gate.drops(LATCH_DROP_IDENTITY) > before, f"{what}: counted as identity")
     if gate is W_SENDS:
         expect(sent == [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]],
                "w sent nothing under the SAs of the other peer")
