@@ -232,6 +232,7 @@ enum latch_sa_flag {
 	LATCH_SA_FOREIGN = 1 << 2,   /* of a user namespace other than the host's: counted */
 	LATCH_SA_GONE = 1 << 3,	     /* the kernel has deleted the SA, but its entry could not be */
 	LATCH_SA_CLAIMED = 1 << 4,   /* a program writes it; with GONE: deletes or replaces it */
+	LATCH_SA_UNPROVEN = 1 << 5,  /* PENDING, and its peer is decided to be unproven */
 };
 
 union latch_sa_word {
@@ -316,8 +317,8 @@ enum latch_counter {
 	LATCH_COUNTER_EVENTS_LOST,
 	LATCH_COUNTER_LATCHES_FULL,
 	LATCH_COUNTER_SAS_FULL,
-	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows passed unlatched: SA pending beyond the limit
-					  */
+	LATCH_COUNTER_UNLATCHED_PENDING, /* new flows passed unlatched: SA pending beyond the limit,
+					    or of an unproven peer */
 	LATCH_COUNTER_UNLATCHED_OTHER,	 /* new flows passed unlatched: SA orphan, dying, unknown or
 					    ambiguous */
 	LATCH_COUNTER_LATCHES_CREATED,
@@ -346,7 +347,8 @@ enum latch_counter {
  * again at its end and discards its result if the stamp has changed (rules.bpf.c).
  */
 struct latch_settings {
-	__u64 pending_limit;	   /* ns: an SA pending for longer may carry new flows, unlatched */
+	__u64 pending_limit;	   /* ns: an SA pending for longer, or one with
+				      LATCH_SA_UNPROVEN, may carry new flows, unlatched */
 	__u64 drop_event_interval; /* ns between drop events of one latch */
 	__u32 rule_count;	   /* rules of the half in force */
 	__u32 rule_stamp;	   /* incremented at every change of the rules; stored together with
@@ -505,6 +507,7 @@ enum latch_control_op {
 	LATCH_CONTROL_MODE = 15,	/* audit: switches the mode; the audit table is empty */
 	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
 					   more */
+	LATCH_CONTROL_SA_UNPROVEN = 17, /* sa, serial: its peer is decided to be unproven */
 };
 
 enum latch_control_result {

@@ -177,11 +177,39 @@ static OWN_FRAME void control_sa_set(struct latch_control *c)
 	is.raw = was.raw;
 	is.state = c->sa_state;
 	is.params = c->params;
-	is.flags = (was.flags & ~LATCH_SA_CONTESTED) | (c->contested ? LATCH_SA_CONTESTED : 0);
+	is.flags = was.flags & ~(LATCH_SA_CONTESTED | LATCH_SA_UNPROVEN);
+	is.flags |= c->contested ? LATCH_SA_CONTESTED : 0;
 	if (is.raw == was.raw)
 		c->result = LATCH_CONTROL_UNCHANGED;
 	else if (c->sa_state == LATCH_SA_PENDING)
 		c->result = sa_unbind(&key, sa, was, is);
+	else if (sa_swap(&key, sa, was, is))
+		c->result = LATCH_CONTROL_DONE;
+}
+
+/* An SA that has a peer, or that another SA shares its entry with, is not decided by this. */
+static OWN_FRAME void control_sa_unproven(struct latch_control *c)
+{
+	struct latch_sa_key key = c->sa;
+	union latch_sa_word was, is;
+	struct latch_sa *sa;
+
+	sa = bpf_map_lookup_elem(&sas, &key);
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!sa)
+		return;
+	is = was = READ_WORD(sa->word);
+	if (was.serial != c->serial || was.flags & LATCH_SA_GONE)
+		return;
+	c->result = LATCH_CONTROL_REFUSED;
+	if (was.state != LATCH_SA_PENDING || was.flags & LATCH_SA_AMBIGUOUS)
+		return;
+	c->result = LATCH_CONTROL_AGAIN;
+	if (was.flags & LATCH_SA_CLAIMED)
+		return;
+	is.flags |= LATCH_SA_UNPROVEN;
+	if (is.raw == was.raw)
+		c->result = LATCH_CONTROL_UNCHANGED;
 	else if (sa_swap(&key, sa, was, is))
 		c->result = LATCH_CONTROL_DONE;
 }
@@ -403,6 +431,9 @@ int latch_control(struct latch_control *c)
 		return 0;
 	case LATCH_CONTROL_SA_SET:
 		control_sa_set(c);
+		return 0;
+	case LATCH_CONTROL_SA_UNPROVEN:
+		control_sa_unproven(c);
 		return 0;
 	case LATCH_CONTROL_SA_ADOPT:
 		control_sa_adopt(c);

@@ -70,7 +70,7 @@ static __always_inline int pass_auto(struct passage *p)
 	if (!sa)
 		return pass_unattributed(p, 0, LATCH_COUNTER_UNLATCHED_OTHER, 1);
 	word = READ_WORD(sa->word);
-	if (word.state == LATCH_SA_PENDING && is_awaited(p, sa))
+	if (word.state == LATCH_SA_PENDING && is_awaited(p, sa, word))
 		return drop(LATCH_DROP_SA_PENDING, p, NULL);
 	if (word.state == LATCH_SA_PENDING)
 		return pass_unattributed(p, 0, pending_counter(p, word),

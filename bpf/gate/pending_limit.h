@@ -23,12 +23,19 @@ static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 	return (__s64)(bpf_ktime_get_boot_ns() - sa->installed) > (__s64)limit;
 }
 
-/* Is its owner still to be waited for? sa: PENDING, in p's namespace. */
-static __always_inline int is_awaited(const struct passage *p, const struct latch_sa *sa)
+/* The entry of an ambiguous SA stands for another one, too, and that one is not decided. */
+static __always_inline int is_decided_unproven(union latch_sa_word word)
 {
-	if (is_beyond_limit(sa))
+	return (word.flags & (LATCH_SA_UNPROVEN | LATCH_SA_AMBIGUOUS)) == LATCH_SA_UNPROVEN;
+}
+
+/* Is its owner still to be waited for? sa: PENDING, in p's namespace; word: as it was read. */
+static __always_inline int is_awaited(const struct passage *p, const struct latch_sa *sa,
+				      union latch_sa_word word)
+{
+	if (is_decided_unproven(word) || is_beyond_limit(sa))
 		return 0;
-	return is_served(p->sa.netns, sa->word.flags & LATCH_SA_FOREIGN);
+	return is_served(p->sa.netns, word.flags & LATCH_SA_FOREIGN);
 }
 
 #endif

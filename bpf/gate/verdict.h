@@ -51,7 +51,7 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 	if (!sa)
 		return LATCH_DROP_REQUIRED;
 	word = READ_WORD(sa->word);
-	if (word.state == LATCH_SA_PENDING && is_awaited(p, sa))
+	if (word.state == LATCH_SA_PENDING && is_awaited(p, sa, word))
 		return LATCH_DROP_SA_PENDING;
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return LATCH_DROP_REQUIRED;
@@ -107,7 +107,7 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	if (!sa)
 		return word.params ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
 	sa_word = READ_WORD(sa->word);
-	if (sa_word.state == LATCH_SA_PENDING && is_awaited(p, sa))
+	if (sa_word.state == LATCH_SA_PENDING && is_awaited(p, sa, sa_word))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (word.params && sa_word.params != word.params)
 		return drop(mismatch_or_unknown(word.params, sa_word.params), p, latch);

@@ -67,11 +67,12 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 }
 
 static void on_child_refused(void *context, struct feed *feed, const struct feed_child *child,
-			     const char *reason)
+			     const struct feed_refusal *refusal)
 {
 	(void)context;
 	(void)feed;
-	trace_add("refused %s %08x %s", child->peer_id, child->spi_in, reason);
+	trace_add("refused %s %08x %s%s", child->peer_id, child->spi_in, refusal->reason,
+		  refusal->decided ? " (decided)" : "");
 }
 
 static void on_peer_up(void *context, struct feed *feed, const struct feed_peer *peer)

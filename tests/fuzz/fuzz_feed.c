@@ -208,11 +208,11 @@ static void on_child_down(void *context, struct feed *feed, const struct feed_ch
 }
 
 static void on_child_refused(void *context, struct feed *feed, const struct feed_child *child,
-			     const char *reason)
+			     const struct feed_refusal *refusal)
 {
 	(void)context;
 	(void)feed;
-	CHECK(reason && child->spi_in && child->spi_out && child->ipsec_protocol);
+	CHECK(refusal->reason && child->spi_in && child->spi_out && child->ipsec_protocol);
 	hash_number(&run.hash, child->spi_in);
 }
 

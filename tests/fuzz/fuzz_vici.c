@@ -150,6 +150,7 @@ static void check_children(struct vici_span message, enum vici_children_form for
 			case VICI_CHILD_SKIPPED:
 				break;
 			case VICI_CHILD_REFUSED:
+			case VICI_CHILD_UNNAMED:
 				CHECK(reason);
 				break;
 			}

@@ -66,13 +66,20 @@ static enum explain_now without_owner(const struct explanation *e)
 	return e->action == LATCH_ACTION_REQUIRE ? EXPLAIN_NOW_UNATTRIBUTED : EXPLAIN_NOW_LARVAL;
 }
 
+static bool is_awaited(const struct latch_sa *sa, uint64_t now_ns, uint64_t pending_limit_ns)
+{
+	__u8 flags = sa->word.flags & (LATCH_SA_UNPROVEN | LATCH_SA_AMBIGUOUS);
+
+	return flags != LATCH_SA_UNPROVEN && now_ns - sa->installed <= pending_limit_ns;
+}
+
 static enum explain_now by_sa(const struct explanation *e, const struct latch_sa *sa,
 			      uint64_t now_ns, uint64_t pending_limit_ns)
 {
 	switch (sa->word.state) {
 	case LATCH_SA_PENDING:
-		return now_ns - sa->installed <= pending_limit_ns ? EXPLAIN_NOW_SA_PENDING
-								  : without_owner(e);
+		return is_awaited(sa, now_ns, pending_limit_ns) ? EXPLAIN_NOW_SA_PENDING
+								: without_owner(e);
 	case LATCH_SA_BOUND:
 		if (sa->word.flags & LATCH_SA_AMBIGUOUS)
 			return without_owner(e);

@@ -85,6 +85,14 @@ struct feed; /* owned by its producer, see feeds/ */
 /* What a list names existed when the list began, or came later. */
 #define FEED_EVIDENCE_LIST "vici list-sas"
 
+/* Why the SAs of a child have no identity. */
+struct feed_refusal {
+	const char *reason;   /* a fixed text */
+	const char *evidence; /* as of child_up; NULL: the child went down */
+	/* The identity of the authenticated IKE_SA is decided: no later report of it differs. */
+	bool decided;
+};
+
 struct feed_sink {
 	void *context;
 	/* The key manager's process, from the socket's peer credentials; called before any SA of
@@ -96,10 +104,10 @@ struct feed_sink {
 	 * for a known child. The sink copies the record. */
 	void (*child_up)(void *context, struct feed *feed, const struct feed_child *child,
 			 const char *evidence);
-	/* The child exists, and its peer is not proven: its SAs have no identity. reason is a fixed
-	 * text. May be repeated. */
+	/* The child exists, and its peer is not proven: its SAs have no identity. May be repeated.
+	 */
 	void (*child_refused)(void *context, struct feed *feed, const struct feed_child *child,
-			      const char *reason);
+			      const struct feed_refusal *refusal);
 	/* The key manager has deleted the child; the kernel may keep its SAs for a while. */
 	void (*child_down)(void *context, struct feed *feed, const struct feed_child *child);
 	/* The IKE_SA is established, with or without children. May be repeated. */

@@ -181,6 +181,17 @@ int sa_refuse(const struct kernel_maps *maps, const struct latch_sa_key *key, __
 	return run(maps, &control);
 }
 
+int sa_set_unproven(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial)
+{
+	struct latch_control control = {
+		.op = LATCH_CONTROL_SA_UNPROVEN,
+		.sa = *key,
+		.serial = serial,
+	};
+
+	return run(maps, &control);
+}
+
 int latch_rules_switch(const struct kernel_maps *maps, __u32 count)
 {
 	struct latch_control control = {

@@ -56,9 +56,14 @@ int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
 		 union latch_word seen, __u16 sockets);
 
-/* Sets state and params if serial still names this SA. contested: see LATCH_SA_CONTESTED. */
+/*
+ * Sets state and params if serial still names this SA, and ends LATCH_SA_UNPROVEN. contested: see
+ * LATCH_SA_CONTESTED.
+ */
 int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
 	   enum latch_sa_state state, __u16 params, int contested);
+/* Sets LATCH_SA_UNPROVEN if serial still names this SA. REFUSED: it is not PENDING, or ambiguous. */
+int sa_set_unproven(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
 /*
  * Adds an SA of a dump, as PENDING. UNCHANGED: the SA is known. foreign: see LATCH_SA_FOREIGN.
  * OVER_SHARE: there are too many SAs between its addresses.

@@ -303,6 +303,7 @@ static void write_sa(struct json_writer *w, const struct report_source *source,
 	json_member_string(w, "mode", xfrm_mode_name(sa->sa.mode));
 	json_member_bool(w, "contested", sa->sa.word.flags & LATCH_SA_CONTESTED);
 	json_member_bool(w, "ambiguous", sa->sa.word.flags & LATCH_SA_AMBIGUOUS);
+	json_member_bool(w, "unproven", sa->sa.word.flags & LATCH_SA_UNPROVEN);
 	report_time(w, "since", sa->sa.installed);
 	json_object_end(w);
 }

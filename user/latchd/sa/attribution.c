@@ -13,6 +13,7 @@
 #include "latchd/sa/binding/marks.h"
 #include "latchd/sa/child/sa_group_rivals.h"
 #include "latchd/sa/unbound/sa_adoption.h"
+#include "latchd/sa/unbound/unproven_sas.h"
 #include "latchd/maps/tables.h"
 #include "latchd/sa/conflict/rival_report.h"
 #include "latchd/sa/binding/sa_ends.h"
@@ -71,6 +72,7 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
 	choice_edited(a->choice, key->netns);
+	unproven_sas_new(&a->refused_sas, a->maps, key);
 	pending_sas_new(&a->pending_sas, key);
 }
 

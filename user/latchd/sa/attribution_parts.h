@@ -67,7 +67,7 @@ void attribution_drop_absent(struct attribution *attribution);
 void child_reports_up(void *context, struct feed *feed, const struct feed_child *reported,
 		      const char *evidence);
 void child_reports_refused(void *context, struct feed *feed, const struct feed_child *reported,
-			   const char *reason);
+			   const struct feed_refusal *refusal);
 void child_reports_down(void *context, struct feed *feed, const struct feed_child *reported);
 void child_reports_list_begin(void *context, struct feed *feed);
 void child_reports_list_end(void *context, struct feed *feed);

@@ -11,6 +11,7 @@
 #include "latchd/sa/binding/child_params.h"
 #include "latchd/sa/binding/renewals.h"
 #include "latchd/sa/binding/sa_ends.h"
+#include "latchd/sa/unbound/unproven_sas.h"
 
 /*
  * SPIs are reused. Only the inbound SPI is chosen by this host. So only a new inbound SA,
@@ -229,11 +230,21 @@ static int place_end(struct attribution *a, const struct latch_sa_key *key, cons
  * The peer chooses the outbound SPI, and a report may be late: without its inbound SA the outbound
  * one may be another peer's.
  */
-static void place(struct attribution *a, const struct latch_sa_key *in,
-		  const struct latch_sa_key *out, const char *reason)
+static void place(struct attribution *a, const struct refused_child *child,
+		  const struct feed_refusal *refusal)
 {
-	if (!place_end(a, in, reason))
-		place_end(a, out, reason);
+	if (place_end(a, child->in, refusal->reason))
+		return;
+	place_end(a, child->out, refusal->reason);
+	if (refusal->decided)
+		unproven_sas_decide(&a->refused_sas, a->maps, child);
+}
+
+static uint64_t list_of(const struct key_manager *key_manager, const struct feed_refusal *refusal)
+{
+	bool listed = refusal->evidence && !strcmp(refusal->evidence, FEED_EVIDENCE_LIST);
+
+	return listed ? key_manager->list_began_ns : 0;
 }
 
 /*
@@ -242,7 +253,7 @@ static void place(struct attribution *a, const struct latch_sa_key *in,
  */
 static void refuse(struct attribution *a, struct key_manager *key_manager,
 		   const struct feed_child *reported, const struct latch_sa_key *in,
-		   const struct latch_sa_key *out, const char *reason)
+		   const struct latch_sa_key *out, const struct feed_refusal *refusal)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
 	const struct refused_child child = {
@@ -251,6 +262,7 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 		.reported = reported,
 		.in = in,
 		.out = out,
+		.listed_ns = list_of(key_manager, refusal),
 	};
 
 	if (refused_sas_unbind(&a->binding, &a->orphans, &child)) {
@@ -260,11 +272,11 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 	}
 	if (end)
 		attribution_forget_child(a, end->child);
-	place(a, in, out, reason);
+	place(a, &child, refusal);
 }
 
 void child_reports_refused(void *context, struct feed *feed, const struct feed_child *reported,
-			   const char *reason)
+			   const struct feed_refusal *refusal)
 {
 	struct attribution *a = context;
 	struct key_manager *key_manager = key_managers_find(&a->key_managers, feed);
@@ -282,7 +294,7 @@ void child_reports_refused(void *context, struct feed *feed, const struct feed_c
 		leave_unread(a, key_manager, &in, other);
 	if (other || (end && (end != &end->child->in || is_of_other_feed(a, end->child, feed))))
 		return;
-	refuse(a, key_manager, reported, &in, &out, reason);
+	refuse(a, key_manager, reported, &in, &out, refusal);
 }
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)

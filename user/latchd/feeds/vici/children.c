@@ -161,6 +161,12 @@ bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa)
 	       vici_text_is(ike_sa->state, "REKEYING");
 }
 
+/* An IKE_SA that was never established may be DELETING or DESTROYING without authentication. */
+bool vici_ike_sa_is_set_up(const struct vici_ike_sa *ike_sa)
+{
+	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
+}
+
 static bool contains(struct vici_span list, const char *item)
 {
 	struct vici_text text;
@@ -399,31 +405,40 @@ static const char *read_selectors(struct vici_span list, struct traffic_selector
 	return more ? "its traffic selectors are unreadable" : NULL;
 }
 
-static const char *read_child(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
-			      struct feed_child *child)
+/* What names the SAs. */
+static const char *read_sas(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
+			    struct feed_child *child)
 {
-	const char *reason;
+	const char *reason = read_numbers(ike_sa, sa, child);
 
-	/* First what names the SAs. */
-	reason = read_numbers(ike_sa, sa, child);
 	if (!reason)
 		reason = read_hosts(ike_sa, child);
 	if (!reason)
 		reason = read_protocol(sa, child);
-	if (!reason)
-		reason = read_names(ike_sa, sa, child);
-	if (!reason)
-		reason = read_identity(ike_sa->local_id, child->local_id);
-	if (!reason)
-		reason = read_peer_identity(peer_identity(ike_sa), child->peer_id);
-	if (!reason)
-		reason = read_selectors(sa->local_ts, &child->local_ts);
-	if (!reason)
-		reason = read_selectors(sa->remote_ts, &child->remote_ts);
 	child->mode = read_mode(sa->mode);
 	/* charon deletes the outbound SA at once, the inbound one after delete_rekeyed_delay. */
 	child->outbound_gone = vici_text_is(sa->state, "DELETED");
 	return reason;
+}
+
+/* What an IKE_SA keeps from its authentication to its end. */
+static const char *read_ends(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
+			     struct feed_child *child)
+{
+	const char *reason = read_names(ike_sa, sa, child);
+
+	if (!reason)
+		reason = read_identity(ike_sa->local_id, child->local_id);
+	if (!reason)
+		reason = read_peer_identity(peer_identity(ike_sa), child->peer_id);
+	return reason;
+}
+
+static const char *read_traffic(const struct child_section *sa, struct feed_child *child)
+{
+	const char *reason = read_selectors(sa->local_ts, &child->local_ts);
+
+	return reason ? reason : read_selectors(sa->remote_ts, &child->remote_ts);
 }
 
 enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct vici_span child_sa,
@@ -442,6 +457,12 @@ enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct 
 		return VICI_CHILD_SKIPPED;
 	/* Before any refusal: log_refusal() identifies refused children by this number. */
 	vici_text_number(sa.unique_id, 10, &child->child_unique_id);
-	*reason = ambiguous ? "a key occurs twice" : read_child(ike_sa, &sa, child);
+	*reason = ambiguous ? "a key occurs twice" : read_sas(ike_sa, &sa, child);
+	if (*reason)
+		return VICI_CHILD_REFUSED;
+	*reason = read_ends(ike_sa, &sa, child);
+	if (*reason)
+		return VICI_CHILD_UNNAMED;
+	*reason = read_traffic(&sa, child);
 	return *reason ? VICI_CHILD_REFUSED : VICI_CHILD_OK;
 }

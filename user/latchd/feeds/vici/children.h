@@ -47,6 +47,9 @@ enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
 /* Neither in negotiation, nor replaced, nor being deleted. */
 bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa);
 
+/* Has been so, and is not being deleted: its peer has authenticated. */
+bool vici_ike_sa_is_set_up(const struct vici_ike_sa *ike_sa);
+
 /* Makes the record of the IKE_SA's peer, except auth. False: the peer is not authenticated, or the
  * record cannot represent it whole. */
 bool vici_peer_read(const struct vici_ike_sa *ike_sa, struct feed_peer *peer);
@@ -65,13 +68,14 @@ int vici_child_next(struct vici_span *children, enum vici_children_form form,
 enum vici_child_result {
 	VICI_CHILD_OK,
 	VICI_CHILD_SKIPPED, /* no SAs in the kernel yet, or its IKE_SA is not authenticated yet */
-	VICI_CHILD_REFUSED,
+	VICI_CHILD_REFUSED, /* the report cannot be read; another one may be better */
+	VICI_CHILD_UNNAMED, /* a name or identity of its IKE_SA stands for no one peer */
 };
 
 /*
  * Makes the record, except peer_auth, which the message does not hold. On
- * VICI_CHILD_REFUSED *reason is a fixed text, and child->child_unique_id is
- * charon's number or 0.
+ * VICI_CHILD_REFUSED and VICI_CHILD_UNNAMED *reason is a fixed text, and
+ * child->child_unique_id is charon's number or 0.
  */
 enum vici_child_result vici_child_read(const struct vici_ike_sa *ike_sa, struct vici_span child_sa,
 				       struct feed_child *child, const char **reason);

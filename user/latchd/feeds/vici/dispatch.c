@@ -116,13 +116,13 @@ static void report_child(struct vici_dispatch *dispatch, const struct feed_child
 
 /* A record without both SPIs names no SA. */
 static void refuse(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-		   const struct feed_child *child, const char *reason)
+		   const struct feed_child *child, const struct feed_refusal *refusal)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
 
-	log_refusal(dispatch, ike_sa, child, reason);
+	log_refusal(dispatch, ike_sa, child, refusal->reason);
 	if (child->ipsec_protocol && child->spi_in && child->spi_out)
-		sink->child_refused(sink->context, dispatch->feed, child, reason);
+		sink->child_refused(sink->context, dispatch->feed, child, refusal);
 }
 
 /* Without evidence the child went down, and needs no proof of the peer. */
@@ -130,21 +130,26 @@ static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_s
 			 struct vici_span section, const struct children_walk *walk,
 			 const struct vici_finding *finding)
 {
+	struct feed_refusal refusal = {.evidence = walk->evidence, .decided = finding->decided};
 	struct feed_child child;
-	const char *reason;
 
-	switch (vici_child_read(ike_sa, section, &child, &reason)) {
+	switch (vici_child_read(ike_sa, section, &child, &refusal.reason)) {
 	case VICI_CHILD_OK:
 		child.peer_auth = finding->class;
+		refusal.reason = finding->unproven;
 		if (walk->evidence && finding->unproven)
-			refuse(dispatch, ike_sa, &child, finding->unproven);
+			refuse(dispatch, ike_sa, &child, &refusal);
 		else if (!walk->evidence || finding->authenticated)
 			report_child(dispatch, &child, walk->evidence);
 		break;
 	case VICI_CHILD_SKIPPED:
 		break;
 	case VICI_CHILD_REFUSED:
-		refuse(dispatch, ike_sa, &child, reason);
+		refusal.decided = false;
+		refuse(dispatch, ike_sa, &child, &refusal);
+		break;
+	case VICI_CHILD_UNNAMED:
+		refuse(dispatch, ike_sa, &child, &refusal);
 		break;
 	}
 	feed_child_release(&child);

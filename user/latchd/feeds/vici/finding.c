@@ -163,12 +163,6 @@ bool vici_finder_sweep(struct vici_finder *finder)
 
 /* ---- decisions */
 
-/* An IKE_SA that was never established may be DELETING or DESTROYING without authentication. */
-static bool is_set_up(const struct vici_ike_sa *ike_sa)
-{
-	return vici_ike_sa_is_established(ike_sa) || vici_text_is(ike_sa->state, "REKEYED");
-}
-
 static bool is_being_negotiated(const struct vici_ike_sa *ike_sa)
 {
 	return vici_text_is(ike_sa->state, "CREATED") || vici_text_is(ike_sa->state, "CONNECTING");
@@ -214,7 +208,7 @@ static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_s
 	int err = vici_decisions_room(&finder->memory.decisions, decision->connection,
 				      decision->peer);
 
-	if (err && is_set_up(ike_sa))
+	if (err && vici_ike_sa_is_set_up(ike_sa))
 		leave_unnoted(finder, peer->ike_unique_id, err);
 	return !err && (finder->fresh || peer->ike_unique_id > finder->unnoted);
 }
@@ -237,7 +231,7 @@ static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa 
 
 	decision->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
-	if (is_unproven(ike_sa, decision) && is_set_up(ike_sa))
+	if (is_unproven(ike_sa, decision) && vici_ike_sa_is_set_up(ike_sa))
 		note_unproven(finder, remote, decision);
 	decision->proof = VICI_UNPROVEN_UNNOTED;
 }
@@ -261,7 +255,7 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		return finder->query(finder->context, peer->config_name);
 	decision->proof =
 		vici_stated_proof(vici_remote_proof(remote, peer->id), &finder->statements);
-	if (is_unproven(ike_sa, decision) && is_set_up(ike_sa))
+	if (is_unproven(ike_sa, decision) && vici_ike_sa_is_set_up(ike_sa))
 		note_unproven(finder, remote, decision);
 	else if (may_continue(finder, ike_sa, decision->connection))
 		refuse_former(finder, decision);
@@ -312,9 +306,10 @@ static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 
 	if (err)
 		return err;
-	finding->authenticated = is_set_up(ike_sa);
+	finding->authenticated = vici_ike_sa_is_set_up(ike_sa);
 	if (finding->authenticated && decision.proof != VICI_UNPROVEN_UNNOTED)
 		decision.proof = noted_proof(finder, peer->ike_unique_id, &decision);
+	finding->decided = finding->authenticated && vici_proof_is_decided(decision.proof);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, peer, &finder->statements, decision.proof);
 	return 0;
@@ -360,7 +355,7 @@ static void note_unreadable(struct vici_finder *finder, const struct vici_ike_sa
 	const struct vici_remote *remote;
 	char config_name[FEED_NAME_MAX];
 
-	if (!is_set_up(ike_sa) ||
+	if (!vici_ike_sa_is_set_up(ike_sa) ||
 	    vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name)))
 		return;
 	remote = listed_last(finder, config_name);
@@ -383,6 +378,7 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 		return err;
 	if (!vici_peer_read(ike_sa, &peer)) {
 		note_unreadable(finder, ike_sa, finding->class);
+		finding->decided = vici_ike_sa_is_set_up(ike_sa);
 		return 0;
 	}
 	peer.auth = finding->class;
@@ -390,6 +386,7 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 	if (!decision)
 		return find_new(finder, ike_sa, &peer, finding);
 	finding->authenticated = true;
+	finding->decided = vici_proof_is_decided(decision->proof);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, &peer, &finder->statements, decision->proof);
 	return 0;

@@ -35,6 +35,7 @@ struct vici_finder {
 struct vici_finding {
 	enum feed_auth class;
 	bool authenticated;   /* the IKE_SA was seen established */
+	bool decided;	      /* all its later reports have the same identity and proof */
 	const char *unproven; /* why its identity is unproven, a fixed text; NULL = proven */
 };
 

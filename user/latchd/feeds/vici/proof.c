@@ -130,6 +130,23 @@ static const char *proof_unproven(enum vici_proof proof, enum feed_rdn_matching 
 	return NULL;
 }
 
+bool vici_proof_is_decided(enum vici_proof proof)
+{
+	switch (proof) {
+	case VICI_PROOF:
+	case VICI_PROOF_OF_DN:
+	case VICI_UNPROVEN_ANY:
+	case VICI_UNPROVEN_UNLISTED:
+	case VICI_UNPROVEN_CHANGED:
+	case VICI_UNPROVEN_FORMER:
+	case VICI_UNPROVEN_LOOSE:
+		return true;
+	case VICI_UNPROVEN_UNNOTED:
+		break;
+	}
+	return false;
+}
+
 bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name)
 {
 	return is_stated(statements->unambiguous_names, config_name) ||

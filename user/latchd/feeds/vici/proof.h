@@ -51,6 +51,9 @@ static inline bool vici_is_proof(enum vici_proof proof)
 	return proof == VICI_PROOF || proof == VICI_PROOF_OF_DN;
 }
 
+/* Is this kept for as long as the IKE_SA lives? */
+bool vici_proof_is_decided(enum vici_proof proof);
+
 enum vici_names vici_names_of(const char *remote_id);
 
 /* May a peer with this printed identity authenticate under the remote id? Only "no" is reliable. */

@@ -14,7 +14,8 @@ struct refused_sa {
 	struct latch_sa_key key;
 	const char *reason;
 	uint32_t reported_serial; /* 0: no key manager has reported it */
-	UT_hash_handle hh;
+	struct latch_sa_key out;  /* of a pair that is decided; spi 0: none */
+	UT_hash_handle hh, hh_serial;
 };
 
 static struct refused_sa *find(const struct refused_sas *refused, const struct latch_sa_key *key)
@@ -25,8 +26,34 @@ static struct refused_sa *find(const struct refused_sas *refused, const struct l
 	return sa;
 }
 
+static struct refused_sa *find_serial(const struct refused_sas *refused, uint32_t serial)
+{
+	struct refused_sa *sa;
+
+	HASH_FIND(hh_serial, refused->by_serial, &serial, sizeof(serial), sa);
+	return sa;
+}
+
+static void set_serial(struct refused_sas *refused, struct refused_sa *sa, uint32_t serial)
+{
+	struct refused_sa *other = serial ? find_serial(refused, serial) : NULL;
+
+	if (sa->reported_serial == serial)
+		return;
+	if (sa->reported_serial)
+		HASH_DELETE(hh_serial, refused->by_serial, sa);
+	sa->reported_serial = serial;
+	sa->out = (struct latch_sa_key){0};
+	/* The counter of serials has wrapped, and the end of the other SA was not seen. */
+	if (other)
+		set_serial(refused, other, 0);
+	if (serial)
+		HASH_ADD(hh_serial, refused->by_serial, reported_serial, sizeof(serial), sa);
+}
+
 static void drop(struct refused_sas *refused, struct refused_sa *sa)
 {
+	set_serial(refused, sa, 0);
 	HASH_DELETE(hh, refused->by_key, sa);
 	free(sa);
 }
@@ -66,7 +93,24 @@ void refused_sas_note_report(struct refused_sas *refused, const struct latch_sa_
 	struct refused_sa *sa = find(refused, key);
 
 	if (sa)
-		sa->reported_serial = serial;
+		set_serial(refused, sa, serial);
+}
+
+void refused_sas_note_pair(struct refused_sas *refused, const struct latch_sa_key *in,
+			   const struct latch_sa_key *out)
+{
+	struct refused_sa *sa = find(refused, in);
+
+	if (sa)
+		sa->out = *out;
+}
+
+const char *refused_sas_pair_reason(const struct refused_sas *refused, uint32_t in_serial,
+				    const struct latch_sa_key *out)
+{
+	const struct refused_sa *sa = find_serial(refused, in_serial);
+
+	return sa && !memcmp(&sa->out, out, sizeof(*out)) ? sa->reason : NULL;
 }
 
 bool refused_sas_is_reported(const struct refused_sas *refused, const struct latch_sa_key *key,

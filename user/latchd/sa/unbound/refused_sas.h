@@ -21,8 +21,8 @@
 struct refused_sa;
 
 struct refused_sas { /* zeroed before first use */
-	struct refused_sa *by_key;
-	struct log_limit log;
+	struct refused_sa *by_key, *by_serial;
+	struct log_limit log, unproven_log;
 };
 
 /*
@@ -37,6 +37,16 @@ void refused_sas_note_report(struct refused_sas *refused, const struct latch_sa_
 			     uint32_t serial);
 bool refused_sas_is_reported(const struct refused_sas *refused, const struct latch_sa_key *key,
 			     uint32_t serial);
+/*
+ * The inbound SA is decided to have no proven peer, and its key manager pairs it with this outbound
+ * SPI. The kernel may have that SA later.
+ */
+void refused_sas_note_pair(struct refused_sas *refused, const struct latch_sa_key *in,
+			   const struct latch_sa_key *out);
+/* Is this outbound SA the one of the pair with the inbound SA that has the serial? Then its reason,
+ * else NULL. */
+const char *refused_sas_pair_reason(const struct refused_sas *refused, uint32_t in_serial,
+				    const struct latch_sa_key *out);
 /* Deletes the SA from the table, and counts it there. 0 or a negative errno. */
 int refused_sas_evict(struct refused_sas *refused, const struct kernel_maps *maps,
 		      const struct latch_sa_key *key, uint32_t serial);
@@ -54,6 +64,7 @@ struct refused_child {
 	const struct feed *former; /* reported it before, and has ended; or NULL */
 	const struct feed_child *reported;
 	const struct latch_sa_key *in, *out;
+	uint64_t listed_ns; /* when the list began that has the report; 0: an event has it */
 };
 
 /*

@@ -172,7 +172,7 @@ Test(vici_children, an_identity_that_charon_could_not_print_is_refused)
 	size_t i;
 
 	for (i = 0; i < sizeof(unprintable) / sizeof(unprintable[0]); i++)
-		expect_refused(with_remote_id(unprintable[i]),
+		expect_unnamed(with_remote_id(unprintable[i]),
 			       "charon could not print an identity");
 }
 
@@ -182,9 +182,9 @@ Test(vici_children, a_peer_identity_with_a_question_mark_is_refused)
 		"the peer's identity contains a ?, which charon also prints for "
 		"bytes it cannot show";
 
-	expect_refused(with_remote_id("CN=M??ller"), reason);
-	expect_refused(with_remote_id("c.latch.test?"), reason);
-	expect_refused(with_peer(REMOTE_ID "\"remote-eap-id\":\"m?ller\","), reason);
+	expect_unnamed(with_remote_id("CN=M??ller"), reason);
+	expect_unnamed(with_remote_id("c.latch.test?"), reason);
+	expect_unnamed(with_peer(REMOTE_ID "\"remote-eap-id\":\"m?ller\","), reason);
 	/* No peer chooses the local identity. */
 	accepted(IKE_BEGIN IKE_REST "\"local-id\":\"CN=M??ller\"," REMOTE_ID KIDS,
 		 VICI_CHILDREN_LISTED);
@@ -192,12 +192,12 @@ Test(vici_children, a_peer_identity_with_a_question_mark_is_refused)
 
 Test(vici_children, a_missing_empty_or_any_identity_is_refused)
 {
-	expect_refused(with_remote_id("%any"), "an identity is %any");
-	expect_refused(with_remote_id(""), "an identity is missing or empty");
-	expect_refused(with_peer(""), "an identity is missing or empty");
-	expect_refused(with_peer("\"remote-id\":[\"b\"],"), "an identity is missing or empty");
-	expect_refused(IKE_BEGIN IKE_REST REMOTE_ID KIDS, "an identity is missing or empty");
-	expect_refused(IKE_BEGIN IKE_REST "\"local-id\":\"%any\"," REMOTE_ID KIDS,
+	expect_unnamed(with_remote_id("%any"), "an identity is %any");
+	expect_unnamed(with_remote_id(""), "an identity is missing or empty");
+	expect_unnamed(with_peer(""), "an identity is missing or empty");
+	expect_unnamed(with_peer("\"remote-id\":[\"b\"],"), "an identity is missing or empty");
+	expect_unnamed(IKE_BEGIN IKE_REST REMOTE_ID KIDS, "an identity is missing or empty");
+	expect_unnamed(IKE_BEGIN IKE_REST "\"local-id\":\"%any\"," REMOTE_ID KIDS,
 		       "an identity is %any");
 }
 
@@ -212,10 +212,10 @@ Test(vici_children, an_identity_that_may_be_truncated_is_refused)
 	cr_expect_str_eq(child.peer_id, id);
 	id[FEED_ID_MAX - 2] = 'c';
 	id[FEED_ID_MAX - 1] = '\0';
-	expect_refused(with_remote_id(id), "an identity is too long");
+	expect_unnamed(with_remote_id(id), "an identity is too long");
 	id[FEED_ID_MAX - 1] = 'c';
 	id[FEED_ID_MAX + 1] = '\0';
-	expect_refused(with_remote_id(id), "an identity is too long");
+	expect_unnamed(with_remote_id(id), "an identity is too long");
 }
 
 /* A text in JSON ends at a NUL; a text on the wire does not. */
@@ -238,7 +238,7 @@ Test(vici_children, an_identity_with_a_nul_byte_is_refused)
 
 	cr_assert_eq(vici_ike_sa_next(&message, &ike_sa), 1);
 	cr_assert_eq(vici_child_next(&ike_sa.children, VICI_CHILDREN_LISTED, &section), 1);
-	cr_assert_eq(vici_child_read(&ike_sa, section, &child, &reason), VICI_CHILD_REFUSED);
+	cr_assert_eq(vici_child_read(&ike_sa, section, &child, &reason), VICI_CHILD_UNNAMED);
 	cr_expect_str_eq(reason, "an identity contains a NUL byte");
 }
 
@@ -256,9 +256,9 @@ Test(vici_children, the_eap_or_else_xauth_identity_overrides_the_ike_identity)
 	expect_peer(REMOTE_ID "\"remote-xauth-id\":\"xan\",", "xan");
 	expect_peer(REMOTE_ID "\"remote-xauth-id\":\"xan\",\"remote-eap-id\":\"eve\",", "eve");
 	/* An empty value is not a missing key. */
-	expect_refused(with_peer(REMOTE_ID "\"remote-eap-id\":\"\","),
+	expect_unnamed(with_peer(REMOTE_ID "\"remote-eap-id\":\"\","),
 		       "an identity is missing or empty");
-	expect_refused(with_peer(REMOTE_ID "\"remote-eap-id\":\"%any\","), "an identity is %any");
+	expect_unnamed(with_peer(REMOTE_ID "\"remote-eap-id\":\"%any\","), "an identity is %any");
 }
 
 /* An identity is an opaque text, also when it looks like a distinguished name. */

@@ -99,6 +99,7 @@ static void read_children(struct vici_span message, enum vici_children_form form
 			case VICI_CHILD_SKIPPED:
 				break;
 			case VICI_CHILD_REFUSED:
+			case VICI_CHILD_UNNAMED:
 				refused++;
 				cr_expect_not_null(reason);
 				break;

@@ -62,15 +62,27 @@ static inline struct feed_child accepted(const char *json, enum vici_children_fo
 	return child;
 }
 
-static inline void expect_refused(const char *json, const char *expected)
+static inline void expect_result(const char *json, const char *expected,
+				 enum vici_child_result result)
 {
 	struct feed_child child;
 	const char *reason;
 
-	cr_assert_eq(read_first(json, VICI_CHILDREN_LISTED, &child, &reason), VICI_CHILD_REFUSED,
-		     "not refused: %s", json);
+	cr_assert_eq(read_first(json, VICI_CHILDREN_LISTED, &child, &reason), result,
+		     "not refused, or for another kind of reason: %s", json);
 	cr_expect_str_eq(reason, expected);
 	cr_expect_eq(child.child_unique_id, 5, "%s", json);
+}
+
+static inline void expect_refused(const char *json, const char *expected)
+{
+	expect_result(json, expected, VICI_CHILD_REFUSED);
+}
+
+/* A later report of the same IKE_SA is no better. */
+static inline void expect_unnamed(const char *json, const char *expected)
+{
+	expect_result(json, expected, VICI_CHILD_UNNAMED);
 }
 
 static inline void expect_skipped(const char *json)

@@ -129,7 +129,8 @@ static struct feed_child refused_peer(const struct feed_child *c, uint32_t spi_o
 static void list_refused(const struct feed_child *c, const struct feed_child *d)
 {
 	sink->snapshot_begin(sink->context, &charon);
-	sink->child_refused(sink->context, &charon, d, "configure it");
+	sink->child_refused(sink->context, &charon, d,
+			    &(struct feed_refusal){.reason = "configure it", .evidence = "test"});
 	up(&charon, c);
 	sink->snapshot_end(sink->context, &charon);
 }

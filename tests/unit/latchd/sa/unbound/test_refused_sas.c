@@ -10,7 +10,8 @@ TestSuite(refused_sas, .init = fixture_start_synced, .fini = fixture_finish, .ti
 
 static void refuse(struct feed *feed, const struct feed_child *child)
 {
-	sink->child_refused(sink->context, feed, child, "configure it");
+	sink->child_refused(sink->context, feed, child,
+			    &(struct feed_refusal){.reason = "configure it", .evidence = "test"});
 }
 
 static const char *reason_of(const struct feed_child *child)
