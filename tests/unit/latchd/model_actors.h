@@ -169,6 +169,20 @@ static void report_child(size_t i)
 	world_report_child(&world, c);
 }
 
+/* Its peer is decided to be unproven, until the administrator states the contrary. */
+static void refuse_child(size_t i)
+{
+	static const struct feed_refusal refusal = {
+		.reason = "configure it", .evidence = "test", .decided = true};
+	struct world_child *c = &world.children[i];
+
+	if (!world.present[c->params.key_manager])
+		return;
+	sink->child_refused(sink->context, feed_of(c->params.key_manager), &feed_children[i],
+			    &refusal);
+	c->refused = true;
+}
+
 static void connect_key_manager(uint8_t key_manager)
 {
 	attach(feed_of(key_manager), &ns);

@@ -11,7 +11,7 @@
 
 static bool step_child_created(void)
 {
-	size_t i = any_child(is_free), how = draw(&chance, 4), s = draw(&chance, SELECTORS);
+	size_t i = any_child(is_free), how = draw(&chance, 5), s = draw(&chance, SELECTORS);
 	struct world_child *c = &world.children[i];
 
 	if (i == WORLD_CHILDREN)
@@ -34,9 +34,13 @@ static bool step_child_created(void)
 	hint_pending(i, true);
 	if (how == 1)
 		report_child(i);
+	if (how == 4 && draw(&chance, 2))
+		refuse_child(i);
 	install_sa(i, false);
 	hint_pending(i, false);
-	if (how >= 1)
+	if (how == 4)
+		refuse_child(i);
+	else if (how >= 1)
 		report_child(i);
 	return true;
 }

@@ -129,12 +129,27 @@ static bool is_contested_now(size_t i)
 	return world_in_kernel(&world.children[i]) && sa_at(&key).word.flags & LATCH_SA_CONTESTED;
 }
 
+/* The gates wait for the owner of a pending SA, unless its key manager had no proof of its peer. */
+static void check_unproven(size_t i, bool inbound)
+{
+	struct latch_sa_key key = key_of(i, inbound);
+	union latch_sa_word word = sa_at(&key).word;
+
+	must(!(word.flags & LATCH_SA_UNPROVEN) ||
+		     (word.state == LATCH_SA_PENDING && world.children[i].refused),
+	     "SA 0x%08x is marked as unproven", key.spi);
+}
+
 /* An unattributed SA is pending. The SAs of a reported child are bound. */
 static void check_child(size_t i)
 {
 	struct world_child *c = &world.children[i];
 	struct latch_sa_key in = key_of(i, true), out = key_of(i, false);
 
+	if (c->in)
+		check_unproven(i, true);
+	if (c->out)
+		check_unproven(i, false);
 	if (c->in && !c->ever_reported)
 		must(state_of(&in) == LATCH_SA_PENDING, "SA 0x%08x has no child", in.spi);
 	if (c->out && !c->ever_reported)

@@ -85,6 +85,13 @@ Test(sa_epochs, R_2_4_a_write_of_the_controller_invalidates_what_has_passed_unde
 	EXPECT_CHANGE(control(LATCH_CONTROL_SA_SET), false);
 }
 
+Test(sa_epochs, a_mark_as_unproven_invalidates_what_has_passed_under_the_sa)
+{
+	traffic_install(&inbound);
+	EXPECT_CHANGE(control(LATCH_CONTROL_SA_UNPROVEN), false);
+	cr_expect_eq(entry()->word.flags, LATCH_SA_UNPROVEN);
+}
+
 Test(sa_epochs, a_port_of_an_sa_that_moves_invalidates_what_has_passed_under_it)
 {
 	struct traffic_sa encapsulated = inbound;

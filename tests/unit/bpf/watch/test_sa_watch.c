@@ -43,6 +43,17 @@ Test(sa_watch, an_sa_whose_entry_cannot_be_deleted_keeps_its_place_until_another
 	expect_new(traffic_install(&inbound));
 }
 
+Test(sa_watch, an_entry_that_cannot_be_deleted_is_of_no_decided_peer)
+{
+	int sa = traffic_install(&inbound);
+
+	cr_assert_eq(control(LATCH_CONTROL_SA_UNPROVEN), LATCH_CONTROL_DONE);
+	deletions_fail = true;
+	traffic_delete(sa);
+	deletions_fail = false;
+	cr_expect_eq(entry()->word.flags, LATCH_SA_GONE);
+}
+
 Test(sa_watch, an_entry_that_could_not_be_deleted_is_deleted_later_with_its_place)
 {
 	int sa = install_bound();

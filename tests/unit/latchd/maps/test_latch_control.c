@@ -208,6 +208,62 @@ Test(latch_control, an_sa_is_set_and_deleted_by_its_serial_only)
 	cr_expect_eq(sa_get(&maps, &sa_key, &got), -ENOENT);
 }
 
+static __u8 flags_of_sa(void)
+{
+	struct latch_sa sa;
+
+	cr_assert_eq(sa_get(&maps, &sa_key, &sa), 0);
+	return sa.word.flags;
+}
+
+Test(latch_control, a_pending_sa_is_unproven_by_its_serial_only_until_its_state_is_set)
+{
+	struct latch_sa sa = {0}, got;
+
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, 1), LATCH_CONTROL_NOT_FOUND);
+	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa, true), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial + 1),
+		     LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(flags_of_sa(), LATCH_SA_FOREIGN);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_DONE);
+	cr_expect_eq(flags_of_sa(), LATCH_SA_FOREIGN | LATCH_SA_UNPROVEN);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_UNCHANGED);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_BOUND, 3, 0),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(flags_of_sa(), LATCH_SA_FOREIGN);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_REFUSED);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_PENDING, 0, 0),
+		     LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_DONE);
+	cr_expect_eq(sa_set(&maps, &sa_key, got.word.serial, LATCH_SA_PENDING, 0, 0),
+		     LATCH_CONTROL_DONE, "the owner is waited for again");
+	cr_expect_eq(flags_of_sa(), LATCH_SA_FOREIGN);
+}
+
+static void put_flags(__u8 flags)
+{
+	struct latch_sa sa;
+
+	cr_assert_eq(sa_get_entry(&maps, &sa_key, &sa), 0);
+	sa.word.flags = flags;
+	cr_assert_eq(bpf_map_update_elem(maps.sas, &sa_key, &sa, BPF_EXIST), 0);
+}
+
+Test(latch_control, an_entry_of_two_sas_or_of_a_deleted_one_is_not_marked_as_unproven)
+{
+	struct latch_sa sa = {0}, got;
+
+	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa, false), LATCH_CONTROL_DONE);
+	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
+	put_flags(LATCH_SA_AMBIGUOUS);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_REFUSED);
+	put_flags(LATCH_SA_GONE);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_NOT_FOUND);
+	put_flags(LATCH_SA_CLAIMED);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), -EAGAIN);
+}
+
 /* The programs could not delete it. A dump shows that the kernel has another SA under its key. */
 Test(latch_control, an_entry_of_a_deleted_sa_is_not_set_and_gives_way_to_an_adopted_sa)
 {

@@ -194,7 +194,7 @@ Test(report_tables, an_unreadable_table_fails_the_document)
 
 #define SA_KEYS                                                                                    \
 	"spi src dst proto netns netns_name state peer refused reqid mode " QOP_KEYS               \
-	" encap contested contested_by ambiguous since"
+	" encap contested contested_by ambiguous unproven since"
 
 Test(report_tables, sa_has_every_value_of_a_bound_sa)
 {

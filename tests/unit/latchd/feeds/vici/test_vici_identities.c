@@ -77,6 +77,53 @@ Test(vici_identities, an_eap_identity_is_refused_unless_it_is_stated_to_be_authe
 	wait_for("up alice 00000071", 1);
 }
 
+/* ---- is the refusal a decision, which no later report changes? */
+
+static bool is_decided(const char *of)
+{
+	int at;
+
+	wait_for(of, 1);
+	at = trace_find(of, 0);
+	return at >= 0 && strstr(trace_line(at), DECIDED);
+}
+
+Test(vici_identities, the_refusal_of_an_authenticated_peer_is_a_decision)
+{
+	start_with("public key", ANY);
+	up(7, 70, DN);
+	cr_expect(is_decided("refused " DN " 00000070"));
+	child_up(7, 71, "\"remote-id\":\"" DN "\"");
+	cr_expect(is_decided("refused " DN " 00000071"), "so is that of its next CHILD_SA");
+	load("EAP", "\"id\":\"*.example\",\"eap_id\":\"%any\"");
+	up(8, 80, "alice");
+	cr_expect(is_decided("refused alice 00000080"));
+	load("public key", "\"id\":\"*\"");
+	up(9, 90, "*.example");
+	cr_expect(is_decided("refused *.example 00000090"));
+}
+
+Test(vici_identities, the_refusal_of_an_identity_that_stands_for_no_one_peer_is_a_decision)
+{
+	start_with("public key", ANY);
+	up(7, 70, "CN=M??ller");
+	cr_expect(is_decided("refused CN=M??ller 00000070"));
+}
+
+/* Nothing authenticated it, as far as latchd knows. */
+Test(vici_identities, the_refusal_of_a_peer_that_was_not_seen_established_is_no_decision)
+{
+	start_with("public key", ANY);
+	fake_charon_push(&charon, "child-updown",
+			 text_of("{\"up\":\"yes\",%s}",
+				 ike_sa_in("DELETING", 7, 70, "\"remote-id\":\"" DN "\"")));
+	cr_expect_not(is_decided("refused " DN " 00000070"));
+	fake_charon_push(&charon, "child-updown",
+			 text_of("{\"up\":\"yes\",%s}",
+				 ike_sa_in("PASSIVE", 8, 80, "\"remote-id\":\"M??ller\"")));
+	cr_expect_not(is_decided("refused M??ller 00000080"));
+}
+
 /* The connection says nothing of EAP, as with "auth = any"; the IKE_SA shows it. */
 Test(vici_identities, CVE_2026_78134_an_inner_eap_identity_is_refused_whatever_the_class_is)
 {

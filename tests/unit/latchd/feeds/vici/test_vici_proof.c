@@ -67,6 +67,15 @@ Test(vici_proof, no_text_is_proof_under_any)
 	}
 }
 
+Test(vici_proof, every_proof_is_a_decision_but_that_of_an_ike_sa_without_room)
+{
+	int proof;
+
+	for (proof = 0; proof <= VICI_PROOF_LAST; proof++)
+		cr_expect_eq(vici_proof_is_decided((enum vici_proof)proof),
+			     proof != VICI_UNPROVEN_UNNOTED, "proof %d", proof);
+}
+
 Test(vici_proof, a_wildcard_or_network_of_one_type_is_proof)
 {
 	cr_expect(proven("*.example", "c.example"));

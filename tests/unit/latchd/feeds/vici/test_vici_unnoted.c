@@ -47,6 +47,9 @@ Test(vici_unnoted, an_identity_with_too_many_ike_sas_is_refused_and_another_is_n
 	up(7, 70, DN);
 	wait_for(TOO_MANY("70"), 1);
 	cr_expect_geq(trace_find("log vici: ike_sa 7 unproven (Disk quota exceeded)", 0), 0);
+	wait_for("refused " DN " 00000070 its connection or peer has too many", 1);
+	cr_expect_null(strstr(trace_line(trace_find("refused " DN " 00000070", 0)), DECIDED),
+		       "it may be an honest peer: its SAs are waited for");
 	up(8, 80, OTHER);
 	wait_for("up " OTHER " 00000080", 1);
 	cr_expect_not(

@@ -13,6 +13,7 @@
 #define EXACT	"\"id\":\"" DN "\""
 #define ANY	"\"id\":\"%any\""
 #define REFUSED "log vici: child_sa 70 refused ("
+#define DECIDED "(decided)"
 
 static inline char *text_of(const char *format, ...)
 {
