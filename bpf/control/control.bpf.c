@@ -158,21 +158,30 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 	return err ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
+/* The SA that the serial names; NULL: the result says why there is none to write. */
+static __always_inline struct latch_sa *sa_to_write(struct latch_control *c,
+						    const struct latch_sa_key *key,
+						    union latch_sa_word *was)
+{
+	struct latch_sa *sa = bpf_map_lookup_elem(&sas, key);
+
+	c->result = LATCH_CONTROL_NOT_FOUND;
+	if (!sa)
+		return NULL;
+	*was = READ_WORD(sa->word);
+	if (was->serial != c->serial || was->flags & LATCH_SA_GONE)
+		return NULL;
+	c->result = LATCH_CONTROL_AGAIN;
+	return was->flags & LATCH_SA_CLAIMED ? NULL : sa;
+}
+
 static OWN_FRAME void control_sa_set(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
-	union latch_sa_word was, is;
-	struct latch_sa *sa;
+	union latch_sa_word was = {}, is;
+	struct latch_sa *sa = sa_to_write(c, &key, &was);
 
-	sa = bpf_map_lookup_elem(&sas, &key);
-	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa)
-		return;
-	was = READ_WORD(sa->word);
-	if (was.serial != c->serial || was.flags & LATCH_SA_GONE)
-		return;
-	c->result = LATCH_CONTROL_AGAIN;
-	if (was.flags & LATCH_SA_CLAIMED)
 		return;
 	is.raw = was.raw;
 	is.state = c->sa_state;
@@ -191,24 +200,16 @@ static OWN_FRAME void control_sa_set(struct latch_control *c)
 static OWN_FRAME void control_sa_unproven(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
-	union latch_sa_word was, is;
-	struct latch_sa *sa;
+	union latch_sa_word was = {}, is;
+	struct latch_sa *sa = sa_to_write(c, &key, &was);
 
-	sa = bpf_map_lookup_elem(&sas, &key);
-	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!sa)
 		return;
-	is = was = READ_WORD(sa->word);
-	if (was.serial != c->serial || was.flags & LATCH_SA_GONE)
-		return;
-	c->result = LATCH_CONTROL_REFUSED;
-	if (was.state != LATCH_SA_PENDING || was.flags & LATCH_SA_AMBIGUOUS)
-		return;
-	c->result = LATCH_CONTROL_AGAIN;
-	if (was.flags & LATCH_SA_CLAIMED)
-		return;
+	is = was;
 	is.flags |= LATCH_SA_UNPROVEN;
-	if (is.raw == was.raw)
+	if (was.state != LATCH_SA_PENDING || was.flags & LATCH_SA_AMBIGUOUS)
+		c->result = LATCH_CONTROL_REFUSED;
+	else if (is.raw == was.raw)
 		c->result = LATCH_CONTROL_UNCHANGED;
 	else if (sa_swap(&key, sa, was, is))
 		c->result = LATCH_CONTROL_DONE;
