@@ -47,11 +47,17 @@ static bool are_params_of(uint16_t index, struct world_params expected)
 
 /* ---- at every moment */
 
-/* An SA is never bound to another identity than its key manager authenticated. */
+/*
+ * An SA is never bound to another identity than its key manager authenticated. The remote ids are
+ * exact, so no fault makes the identity of a peer one that is decided to be unproven.
+ */
 static void check_sa(const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	const struct world_child *child = world_child_of(key);
 
+	if (child && sa->word.flags & LATCH_SA_UNPROVEN)
+		sim_fail("SA %#x of %s is marked as unproven", key->spi,
+			 world_peers[child->params.peer]);
 	if (!child || !sa->word.params)
 		return;
 	if (!are_params_of(sa->word.params, child->params))
