@@ -159,9 +159,8 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 }
 
 /* The SA that the serial names; NULL: the result says why there is none to write. */
-static __always_inline struct latch_sa *sa_to_write(struct latch_control *c,
-						    const struct latch_sa_key *key,
-						    union latch_sa_word *was)
+static __always_inline struct latch_sa *
+sa_to_write(struct latch_control *c, const struct latch_sa_key *key, union latch_sa_word *was)
 {
 	struct latch_sa *sa = bpf_map_lookup_elem(&sas, key);
 

@@ -39,7 +39,7 @@ struct world_child {
 	bool reported;	 /* this latchd has the report of the child */
 	bool attributed; /* this latchd has attributed the SAs to the child */
 	bool deleted, orphan;
-	bool refused; /* its key manager had no proof of its peer, at first */
+	bool refused;			/* its key manager had no proof of its peer, at first */
 	bool ever_reported, bound_once; /* to this latchd or an earlier one */
 	bool bound_before;		/* the inbound SA was bound when the step began */
 	bool waited;			/* the inbound SA was pending after the last step */

@@ -27,7 +27,7 @@ connection_config() {
 	plain_connection_config "$1" >"$RUN/connection"
 	if [ "$1" = w ]; then
 		sed 's/id = \*\.example/id = c.example/' "$RUN/connection"
-		sed 's/id = \*\.example/id = %any/; s/^ *peer {/strangers {/; s/^ *flow {/strange {/
+		sed 's/id = \*\.example/id = %any/; s/^ *peer {/others {/; s/^ *flow {/other {/
 			s/start_action = trap/start_action = none/' "$RUN/connection"
 	else
 		cat "$RUN/connection"
@@ -67,7 +67,7 @@ only_new_sas() {
 }
 
 rekeyed_by_w() {
-	swan w --rekey --child strange >>"$RUN/w/rekey.log" 2>&1
+	swan w --rekey --child other >>"$RUN/w/rekey.log" 2>&1
 }
 
 rekeyed_by_d() {

@@ -62,7 +62,8 @@ int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
  */
 int sa_set(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial,
 	   enum latch_sa_state state, __u16 params, int contested);
-/* Sets LATCH_SA_UNPROVEN if serial still names this SA. REFUSED: it is not PENDING, or ambiguous. */
+/* Sets LATCH_SA_UNPROVEN if serial still names this SA. REFUSED: it is not PENDING, or ambiguous.
+ */
 int sa_set_unproven(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
 /*
  * Adds an SA of a dump, as PENDING. UNCHANGED: the SA is known. foreign: see LATCH_SA_FOREIGN.

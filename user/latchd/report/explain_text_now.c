@@ -30,7 +30,7 @@ static void add_owners(const struct report_source *source, const struct explanat
 	}
 }
 
-static const char *doubt_of(const struct explain_sa *sa)
+static const char *suffix_of(const struct explain_sa *sa)
 {
 	if (sa->sa.word.flags & LATCH_SA_AMBIGUOUS)
 		return " and ambiguous";
@@ -70,14 +70,14 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 	case EXPLAIN_NOW_LARVAL:
 		ret->code = "larval";
 		CAUSE("passes, latched to no peer (larval): SA 0x%08x is %s%s", sa->key.spi,
-		      latch_sa_state_name(sa->sa.word.state), doubt_of(sa));
+		      latch_sa_state_name(sa->sa.word.state), suffix_of(sa));
 		NEXT("%s", NEXT_UNATTRIBUTED);
 		return;
 	case EXPLAIN_NOW_UNATTRIBUTED:
 		ret->code = "sa-unattributed";
 		CAUSE("refused (required): rule \"%s\" requires a latch, and SA 0x%08x is %s%s",
 		      rule_name(source, e->rule), sa->key.spi,
-		      latch_sa_state_name(sa->sa.word.state), doubt_of(sa));
+		      latch_sa_state_name(sa->sa.word.state), suffix_of(sa));
 		NEXT("%s", NEXT_UNATTRIBUTED);
 		return;
 	case EXPLAIN_NOW_UNKNOWN:

@@ -223,8 +223,7 @@ Test(latch_control, a_pending_sa_is_unproven_by_its_serial_only_until_its_state_
 	cr_expect_eq(sa_set_unproven(&maps, &sa_key, 1), LATCH_CONTROL_NOT_FOUND);
 	cr_assert_eq(sa_adopt(&maps, &sa_key, &sa, true), LATCH_CONTROL_DONE);
 	cr_assert_eq(sa_get(&maps, &sa_key, &got), 0);
-	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial + 1),
-		     LATCH_CONTROL_NOT_FOUND);
+	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial + 1), LATCH_CONTROL_NOT_FOUND);
 	cr_expect_eq(flags_of_sa(), LATCH_SA_FOREIGN);
 	cr_expect_eq(sa_set_unproven(&maps, &sa_key, got.word.serial), LATCH_CONTROL_DONE);
 	cr_expect_eq(flags_of_sa(), LATCH_SA_FOREIGN | LATCH_SA_UNPROVEN);

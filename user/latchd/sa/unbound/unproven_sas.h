@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * SAs of a peer that is decided to be unproven. The gates wait for the owner of a pending SA, and
- * there is none to wait for: LATCH_SA_UNPROVEN says so. They judge such an SA as one that has been
+ * there is none to wait for: LATCH_SA_UNPROVEN says so. They treat such an SA as one that has been
  * pending for longer than pending-limit. A report with a proven peer binds it as any other.
  */
 #ifndef LATCHD_SA_UNBOUND_UNPROVEN_SAS_H
