@@ -4,6 +4,7 @@
 # oracle: none, impostors are the subject of other scenarios, these networks have honest peers only
 # variant: field-mesh mesh
 # variant: field-roadwarrior roadwarrior
+# variant: field-roadwarrior-refused roadwarrior_refused
 # variant: field-bgp bgp
 # variant: field-overlay overlay
 # variant: field-host-nat host_nat

@@ -47,8 +47,9 @@ def network():
 
 
 def move(network):
-    """A datagram got EPERM once, and no gate had dropped it: probably a policy of charon's, that blocks
-    the flow while charon replaces the SAs. Without latchd the same may happen."""
+    """A datagram got EPERM once, and no gate had dropped it. charon blocks the flow by a policy while it
+    replaces the SAs (update() in its child_sa.c), and XFRM answers EPERM to what that policy matches
+    (xfrm_lookup_with_ifid()). Without latchd the same may happen."""
     w, c, _ = network.nodes
     c.sysctl("net.ipv4.conf.eth0.promote_secondaries=1")
     batch("-n c", [f"addr add {MOVED}/24 dev eth0", f"addr del {c.address}/24 dev eth0"])
