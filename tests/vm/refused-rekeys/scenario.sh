@@ -104,7 +104,11 @@ need 60 "W's gate drops C's stream under D's SA" has_more_drops 7000 "$drops"
 latch_seen "$(at w 7000) and .state == \"established\"" || fail "a refused peer breaks C's latch"
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 conforms R-2-4 "a flow latched to c.example is dropped under the SAs of a refused peer"
-new_connection 7001
+stream w-7001 w d --local-port 7001 --send W-TO-D --rate 20
+need 30 "the application at W listens" app_event w-7001 listening
+stream d-7001 d w --remote "$(addr w)" --remote-port 7001 --expect W-TO-D
+need 20 "a new connection of D begins at once" app_event w-7001 connected
+need 20 "D is served" received_at_least d-7001 200
 latch_seen "$(at w 7001) and .state == \"larval\"" || fail "D's connection has a peer"
 for by in d w d w d; do
 	goes_on "rekeyed_by_$by"
