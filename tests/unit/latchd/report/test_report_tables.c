@@ -225,6 +225,7 @@ Test(report_tables, sa_has_every_value_of_a_bound_sa)
 	expect_json("sas.0.encap", "true");
 	expect_json("sas.0.contested", "true");
 	expect_json("sas.0.ambiguous", "false");
+	expect_json("sas.0.unproven", "false");
 	expect_now("sas.0.since");
 }
 
@@ -301,6 +302,19 @@ Test(report_tables, sa_shows_a_pending_ah_sa_over_ipv6_without_a_peer)
 	expect_json("sas.0.contested", "false");
 	expect_json("sas.0.ambiguous", "true");
 	expect_json("sas.0.since", "null");
+}
+
+Test(report_tables, sa_shows_that_the_peer_of_a_pending_sa_is_decided_to_be_unproven)
+{
+	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, LATCH_SA_UNPROVEN);
+	struct latch_sa_key key = sa_key();
+
+	put_sa(&key, &sa);
+	report_whole_sa();
+	parse();
+	expect_json("sas.0.state", "\"pending\"");
+	expect_json("sas.0.unproven", "true");
+	expect_json("sas.0.ambiguous", "false");
 }
 
 Test(report_tables, a_long_list_is_written_in_parts_and_misses_no_latch)
