@@ -96,6 +96,11 @@ void refused_sas_note_report(struct refused_sas *refused, const struct latch_sa_
 		set_serial(refused, sa, serial);
 }
 
+bool refused_sas_any_reported(const struct refused_sas *refused)
+{
+	return refused->by_serial;
+}
+
 void refused_sas_note_pair(struct refused_sas *refused, const struct latch_sa_key *in,
 			   const struct latch_sa_key *out)
 {

@@ -37,6 +37,7 @@ void refused_sas_note_report(struct refused_sas *refused, const struct latch_sa_
 			     uint32_t serial);
 bool refused_sas_is_reported(const struct refused_sas *refused, const struct latch_sa_key *key,
 			     uint32_t serial);
+bool refused_sas_any_reported(const struct refused_sas *refused);
 /*
  * The inbound SA is decided to have no proven peer, and its key manager pairs it with this outbound
  * SPI. The kernel may have that SA later.

@@ -62,6 +62,8 @@ void unproven_sas_new(struct refused_sas *refused, const struct kernel_maps *map
 	const char *reason;
 	struct latch_sa sa;
 
+	if (!refused_sas_any_reported(refused))
+		return;
 	if (sa_get(maps, key, &sa) || !sa.previous)
 		return;
 	reason = refused_sas_pair_reason(refused, sa.previous, key);
