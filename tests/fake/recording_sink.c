@@ -71,7 +71,8 @@ static void on_child_refused(void *context, struct feed *feed, const struct feed
 {
 	(void)context;
 	(void)feed;
-	trace_add("refused %s %08x %s%s", child->peer_id, child->spi_in, refusal->reason,
+	trace_add("refused %s %08x %s by %s%s", child->peer_id, child->spi_in, refusal->reason,
+		  refusal->evidence ? refusal->evidence : "its end",
 		  refusal->decided ? " (decided)" : "");
 }
 

@@ -16,7 +16,7 @@ struct recorded_child {
 
 /*
  * Trace lines: "attached PID", "state NAME DETAIL", "up PEER-ID SPI-IN AUTH EVIDENCE",
- * "down PEER-ID SPI-IN", "refused PEER-ID SPI-IN REASON[ (decided)]",
+ * "down PEER-ID SPI-IN", "refused PEER-ID SPI-IN REASON by EVIDENCE[ (decided)]",
  * "peer IKE-ID up PEER-ID CONFIG AUTH[ now]",
  * "peer IKE-ID rekeyed to IKE-ID PEER-ID CONFIG AUTH",
  * "peer IKE-ID CAUSE PEER-ID CONFIG AUTH by SUCCESSOR", "snapshot begin", "snapshot end".

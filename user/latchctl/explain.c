@@ -229,7 +229,7 @@ static void print_sas(const struct page *page, struct json_object *now)
 		if (view_bool(sa, "ambiguous"))
 			ADD(", ambiguous");
 		if (view_bool(sa, "unproven"))
-			ADD(", its peer unproven");
+			ADD(", its report refused");
 		print(page, "SA", STYLE_PLAIN, line);
 	}
 	if (view_number(now, "sa_count") > (int64_t)count) {

@@ -4,6 +4,8 @@
 
 #include <linux/xfrm.h>
 
+#include "latchd/maps/tables.h"
+
 static const struct explain_policy *policy_of(const struct explanation *e, bool out)
 {
 	return &e->policy[out ? POLICY_OUT : POLICY_IN];
@@ -68,9 +70,7 @@ static enum explain_now without_owner(const struct explanation *e)
 
 static bool is_awaited(const struct latch_sa *sa, uint64_t now_ns, uint64_t pending_limit_ns)
 {
-	__u8 flags = sa->word.flags & (LATCH_SA_UNPROVEN | LATCH_SA_AMBIGUOUS);
-
-	return flags != LATCH_SA_UNPROVEN && now_ns - sa->installed <= pending_limit_ns;
+	return !sa_is_unproven(sa->word) && now_ns - sa->installed <= pending_limit_ns;
 }
 
 static enum explain_now by_sa(const struct explanation *e, const struct latch_sa *sa,

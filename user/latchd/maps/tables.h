@@ -6,6 +6,7 @@
 #ifndef LATCHD_MAPS_TABLES_H
 #define LATCHD_MAPS_TABLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,13 @@ int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struc
 /* The same, with entries of deleted SAs. So are those of sas_walk(). */
 int sa_get_entry(const struct kernel_maps *maps, const struct latch_sa_key *key,
 		 struct latch_sa *ret);
+
+/* Does no new flow wait for the owner of the SA? As at bpf/gate/pending_limit.h. */
+static inline bool sa_is_unproven(union latch_sa_word word)
+{
+	return word.state == LATCH_SA_PENDING && word.flags & LATCH_SA_UNPROVEN &&
+	       !(word.flags & LATCH_SA_AMBIGUOUS);
+}
 
 /* Sums over all CPUs. 0 or a negative errno. */
 int drops_read(const struct kernel_maps *maps, struct latch_drop_count ret[LATCH_DROP_COUNT]);

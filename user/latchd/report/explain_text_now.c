@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/names.h"
+#include "latchd/maps/tables.h"
 #include "latchd/report/explain_text.h"
 #include "latchd/report/explain_words.h"
 
@@ -34,7 +35,7 @@ static const char *suffix_of(const struct explain_sa *sa)
 {
 	if (sa->sa.word.flags & LATCH_SA_AMBIGUOUS)
 		return " and ambiguous";
-	return sa->sa.word.flags & LATCH_SA_UNPROVEN ? ", its peer unproven" : "";
+	return sa_is_unproven(sa->sa.word) ? ", its report refused" : "";
 }
 
 static void now_by_sa(const struct report_source *source, const struct explanation *e,

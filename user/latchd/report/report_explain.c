@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/maps/tables.h"
 #include "latchd/report/report_explain.h"
 
 #include <arpa/inet.h>
@@ -303,7 +304,7 @@ static void write_sa(struct json_writer *w, const struct report_source *source,
 	json_member_string(w, "mode", xfrm_mode_name(sa->sa.mode));
 	json_member_bool(w, "contested", sa->sa.word.flags & LATCH_SA_CONTESTED);
 	json_member_bool(w, "ambiguous", sa->sa.word.flags & LATCH_SA_AMBIGUOUS);
-	json_member_bool(w, "unproven", sa->sa.word.flags & LATCH_SA_UNPROVEN);
+	json_member_bool(w, "unproven", sa_is_unproven(sa->sa.word));
 	report_time(w, "since", sa->sa.installed);
 	json_object_end(w);
 }

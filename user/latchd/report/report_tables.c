@@ -174,7 +174,7 @@ static int write_sa(void *context, const struct latch_sa_key *key, const struct 
 	json_member_bool(w, "contested", sa->word.flags & LATCH_SA_CONTESTED);
 	write_rival(w, walk->source, key, sa);
 	json_member_bool(w, "ambiguous", sa->word.flags & LATCH_SA_AMBIGUOUS);
-	json_member_bool(w, "unproven", sa->word.flags & LATCH_SA_UNPROVEN);
+	json_member_bool(w, "unproven", sa_is_unproven(sa->word));
 	report_time(w, "since", sa->installed);
 	json_object_end(w);
 	return w->error;

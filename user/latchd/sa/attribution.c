@@ -72,7 +72,8 @@ void attribution_sa_gone(struct attribution *a, const struct latch_sa_key *key)
 void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *key)
 {
 	choice_edited(a->choice, key->netns);
-	unproven_sas_new(&a->refused_sas, a->maps, key);
+	if (!child_sas_find(&a->child_sas, key))
+		unproven_sas_new(&a->refused_sas, a->maps, key);
 	pending_sas_new(&a->pending_sas, key);
 }
 

@@ -231,12 +231,13 @@ static int place_end(struct attribution *a, const struct latch_sa_key *key, cons
  * one may be another peer's.
  */
 static void place(struct attribution *a, const struct refused_child *child,
-		  const struct feed_refusal *refusal)
+		  const struct feed_refusal *refusal, bool decided)
 {
 	if (place_end(a, child->in, refusal->reason))
 		return;
-	place_end(a, child->out, refusal->reason);
-	if (refusal->decided)
+	if (child->out)
+		place_end(a, child->out, refusal->reason);
+	if (decided)
 		unproven_sas_decide(&a->refused_sas, a->maps, child);
 }
 
@@ -249,14 +250,15 @@ static uint64_t list_of(const struct key_manager *key_manager, const struct feed
 
 /*
  * An earlier latchd, or a feed with other statements, may have bound its SAs. On an error it is
- * still known, for the reason given at forget_replaced().
+ * still known, for the reason given at forget_replaced(). An SA that loses its peer is waited for
+ * until the next report.
  */
 static void refuse(struct attribution *a, struct key_manager *key_manager,
 		   const struct feed_child *reported, const struct latch_sa_key *in,
 		   const struct latch_sa_key *out, const struct feed_refusal *refusal)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
-	const struct refused_child child = {
+	struct refused_child child = {
 		.feed = key_manager->feed,
 		.former = end ? end->child->feed : NULL,
 		.reported = reported,
@@ -264,15 +266,19 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 		.out = out,
 		.listed_ns = list_of(key_manager, refusal),
 	};
+	int unbound = refused_sas_unbind(&a->binding, &a->orphans, &child);
 
-	if (refused_sas_unbind(&a->binding, &a->orphans, &child)) {
+	if (unbound < 0) {
 		keep_known(a, in);
 		ask_again(a, key_manager);
 		return;
 	}
 	if (end)
 		attribution_forget_child(a, end->child);
-	place(a, &child, refusal);
+	/* As at belongs_to_other(), but here it may be one that is in the kernel anew. */
+	if (child_sas_find(&a->child_sas, out))
+		child.out = NULL;
+	place(a, &child, refusal, refusal->decided && !unbound);
 }
 
 void child_reports_refused(void *context, struct feed *feed, const struct feed_child *reported,

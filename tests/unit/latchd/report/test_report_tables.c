@@ -317,6 +317,19 @@ Test(report_tables, sa_shows_that_the_peer_of_a_pending_sa_is_decided_to_be_unpr
 	expect_json("sas.0.ambiguous", "false");
 }
 
+/* As the gates: they wait for the owner of the other SA. */
+Test(report_tables, sa_shows_no_decision_for_an_entry_of_two_sas)
+{
+	struct latch_sa sa = sa_of(LATCH_SA_PENDING, 0, LATCH_SA_UNPROVEN | LATCH_SA_AMBIGUOUS);
+	struct latch_sa_key key = sa_key();
+
+	put_sa(&key, &sa);
+	report_whole_sa();
+	parse();
+	expect_json("sas.0.unproven", "false");
+	expect_json("sas.0.ambiguous", "true");
+}
+
 Test(report_tables, a_long_list_is_written_in_parts_and_misses_no_latch)
 {
 	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);

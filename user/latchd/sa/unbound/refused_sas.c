@@ -107,15 +107,16 @@ void refused_sas_note_pair(struct refused_sas *refused, const struct latch_sa_ke
 	struct refused_sa *sa = find(refused, in);
 
 	if (sa)
-		sa->out = *out;
+		sa->out = out ? *out : (struct latch_sa_key){0};
 }
 
-const char *refused_sas_pair_reason(const struct refused_sas *refused, uint32_t in_serial,
-				    const struct latch_sa_key *out)
+const struct latch_sa_key *refused_sas_inbound_of(const struct refused_sas *refused,
+						  uint32_t in_serial,
+						  const struct latch_sa_key *out)
 {
 	const struct refused_sa *sa = find_serial(refused, in_serial);
 
-	return sa && !memcmp(&sa->out, out, sizeof(*out)) ? sa->reason : NULL;
+	return sa && !memcmp(&sa->out, out, sizeof(*out)) ? &sa->key : NULL;
 }
 
 bool refused_sas_is_reported(const struct refused_sas *refused, const struct latch_sa_key *key,
@@ -199,6 +200,7 @@ static bool is_bound_to_report(const struct binding *b, const struct orphans *or
 	       !strcmp(peer->id, child->reported->peer_id);
 }
 
+/* 1, 0, or a negative errno. */
 static int unbind(const struct binding *b, const struct orphans *orphans,
 		  const struct refused_child *child, const struct latch_sa_key *key)
 {
@@ -215,20 +217,19 @@ static int unbind(const struct binding *b, const struct orphans *orphans,
 			 "sa 0x%08x unattributed (its peer is no longer proven): feed %s; latched "
 			 "flows stop; see: latchctl sa",
 			 key->spi, child->feed->name);
-	return result < 0 ? result : 0;
+	return result < 0 ? result : result == LATCH_CONTROL_DONE;
 }
 
 int refused_sas_unbind(const struct binding *b, const struct orphans *orphans,
 		       const struct refused_child *child)
 {
-	int err = unbind(b, orphans, child, child->in);
+	int in = unbind(b, orphans, child, child->in);
+	int out = in < 0 ? in : unbind(b, orphans, child, child->out);
 
-	if (!err)
-		err = unbind(b, orphans, child, child->out);
-	if (err)
+	if (out < 0)
 		log_warn(NULL,
 			 "child_sa %u refused, but its SAs keep their peer (%s): feed %s; retrying "
 			 "in 1 s",
-			 child->reported->child_unique_id, strerror(-err), child->feed->name);
-	return err;
+			 child->reported->child_unique_id, strerror(-out), child->feed->name);
+	return out < 0 ? out : in || out;
 }

@@ -40,14 +40,14 @@ bool refused_sas_is_reported(const struct refused_sas *refused, const struct lat
 bool refused_sas_any_reported(const struct refused_sas *refused);
 /*
  * The inbound SA is decided to have no proven peer, and its key manager pairs it with this outbound
- * SPI. The kernel may have that SA later.
+ * SPI. The kernel may have that SA later. out NULL: with none.
  */
 void refused_sas_note_pair(struct refused_sas *refused, const struct latch_sa_key *in,
 			   const struct latch_sa_key *out);
-/* Is this outbound SA the one of the pair with the inbound SA that has the serial? Then its reason,
- * else NULL. */
-const char *refused_sas_pair_reason(const struct refused_sas *refused, uint32_t in_serial,
-				    const struct latch_sa_key *out);
+/* The key of the inbound SA that has the serial, if this outbound SA is of its pair; else NULL. */
+const struct latch_sa_key *refused_sas_inbound_of(const struct refused_sas *refused,
+						  uint32_t in_serial,
+						  const struct latch_sa_key *out);
 /* Deletes the SA from the table, and counts it there. 0 or a negative errno. */
 int refused_sas_evict(struct refused_sas *refused, const struct kernel_maps *maps,
 		      const struct latch_sa_key *key, uint32_t serial);
@@ -64,14 +64,14 @@ struct refused_child {
 	const struct feed *feed;
 	const struct feed *former; /* reported it before, and has ended; or NULL */
 	const struct feed_child *reported;
-	const struct latch_sa_key *in, *out;
+	const struct latch_sa_key *in, *out; /* out NULL: it is another CHILD_SA's */
 	uint64_t listed_ns; /* when the list began that has the report; 0: an event has it */
 };
 
 /*
  * Both SAs become PENDING if they are bound to the peer of the report. The report is of this feed
- * or of one that is no longer configured. Latched flows stop. 0 or a negative errno, which is
- * logged.
+ * or of one that is no longer configured. Latched flows stop. 1: at least one was; 0; or a negative
+ * errno, which is logged.
  */
 int refused_sas_unbind(const struct binding *binding, const struct orphans *orphans,
 		       const struct refused_child *child);

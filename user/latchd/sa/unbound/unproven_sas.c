@@ -8,13 +8,19 @@
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 
-/* False: it is another SA, or one with a peer. After an error the next list repeats it. */
+/*
+ * False: it is another SA, or one with a peer. After an error the next list repeats it. Each list
+ * has all refused pairs again, and a peer chooses how many it has: a marked SA costs no call.
+ */
 static bool mark(struct refused_sas *refused, const struct kernel_maps *maps,
 		 const struct latch_sa_key *key, const struct latch_sa *sa)
 {
-	int result = sa_set_unproven(maps, key, sa->word.serial);
 	unsigned int left_out;
+	int result;
 
+	if (sa_is_unproven(sa->word))
+		return true;
+	result = sa_set_unproven(maps, key, sa->word.serial);
 	if (result < 0 && log_limit_admits(&refused->unproven_log, &left_out))
 		log_warn(NULL,
 			 "sa 0x%08x not marked as unproven (%s): connections under it wait for "
@@ -33,41 +39,49 @@ static bool is_behind(const struct latch_sa *out, const struct latch_sa *in)
 	return in->instance && out->previous && out->previous == in->word.serial;
 }
 
-static bool is_outbound_of(const struct refused_child *child, const struct latch_sa *out,
-			   const struct latch_sa *in)
+static const struct latch_sa_key *outbound_of(const struct refused_child *child)
 {
-	if (child->reported->outbound_gone)
-		return false;
-	return child->listed_ns ? is_older_than_list(child, out) : is_behind(out, in);
+	return child->reported->outbound_gone ? NULL : child->out;
 }
 
 void unproven_sas_decide(struct refused_sas *refused, const struct kernel_maps *maps,
 			 const struct refused_child *child)
 {
+	const struct latch_sa_key *out_key = outbound_of(child);
 	struct latch_sa in, out;
 
 	if (sa_get(maps, child->in, &in) || (child->listed_ns && !is_older_than_list(child, &in)))
 		return;
 	if (!mark(refused, maps, child->in, &in))
 		return;
-	if (!child->reported->outbound_gone)
-		refused_sas_note_pair(refused, child->in, child->out);
-	if (!sa_get(maps, child->out, &out) && is_outbound_of(child, &out, &in))
-		mark(refused, maps, child->out, &out);
+	refused_sas_note_pair(refused, child->in, out_key);
+	if (out_key && !sa_get(maps, out_key, &out) && is_behind(&out, &in))
+		mark(refused, maps, out_key, &out);
+}
+
+/* Meanwhile it may be another one, have a peer, or share its entry with another SA. */
+static bool is_still_unproven(const struct kernel_maps *maps, const struct latch_sa_key *in,
+			      uint32_t serial)
+{
+	struct latch_sa sa;
+
+	return !sa_get(maps, in, &sa) && sa.word.serial == serial && sa_is_unproven(sa.word);
 }
 
 void unproven_sas_new(struct refused_sas *refused, const struct kernel_maps *maps,
 		      const struct latch_sa_key *key)
 {
-	const char *reason;
+	const struct latch_sa_key *in;
 	struct latch_sa sa;
 
 	if (!refused_sas_any_reported(refused))
 		return;
 	if (sa_get(maps, key, &sa) || !sa.previous)
 		return;
-	reason = refused_sas_pair_reason(refused, sa.previous, key);
-	if (!reason || !refused_sas_note(refused, key, reason, true))
+	in = refused_sas_inbound_of(refused, sa.previous, key);
+	if (!in || !is_still_unproven(maps, in, sa.previous))
+		return;
+	if (!refused_sas_note(refused, key, refused_sas_reason(refused, in), true))
 		return;
 	refused_sas_note_report(refused, key, sa.word.serial);
 	mark(refused, maps, key, &sa);

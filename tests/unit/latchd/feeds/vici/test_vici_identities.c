@@ -124,6 +124,41 @@ Test(vici_identities, the_refusal_of_a_peer_that_was_not_seen_established_is_no_
 	cr_expect_not(is_decided("refused M??ller 00000080"));
 }
 
+static bool names(const char *of, const char *evidence)
+{
+	int at;
+
+	wait_for(of, 1);
+	at = trace_find(of, 0);
+	return at >= 0 && strstr(trace_line(at), text_of(" by %s (", evidence));
+}
+
+/* What a list decides differs from what an event does (unproven_sas.h). */
+Test(vici_identities, a_refusal_names_the_message_that_has_the_child)
+{
+	char *members = text_of("\"remote-id\":\"%s\"", DN), *pair;
+
+	load("public key", ANY);
+	listed("ESTABLISHED", 7, 70, members);
+	fake_charon_start(&charon);
+	feed_start();
+	cr_expect(names("refused " DN " 00000070", FEED_EVIDENCE_LIST));
+	wait_for("state synced", 1);
+	child_up(7, 71, members);
+	cr_expect(names("refused " DN " 00000071", "vici child-updown"));
+	pair = "{\"name\":\"t\",\"uniqueid\":\"%d\",\"state\":\"%s\","
+	       "\"mode\":\"TRANSPORT\",\"protocol\":\"ESP\",\"spi-in\":\"%d\","
+	       "\"spi-out\":\"%d\"}";
+	fake_charon_push(&charon, "child-rekey",
+			 text_of("{\"x509\":{\"uniqueid\":\"7\",\"version\":\"2\","
+				 "\"state\":\"ESTABLISHED\",\"local-host\":\"10.9.0.1\","
+				 "\"remote-host\":\"10.9.0.3\",\"local-id\":\"w\",%s,"
+				 "\"child-sas\":{\"t\":{\"old\":%s,\"new\":%s}}}}",
+				 members, text_of(pair, 71, "REKEYED", 71, 71),
+				 text_of(pair, 72, "INSTALLED", 72, 72)));
+	cr_expect(names("refused " DN " 00000072", "vici child-rekey"));
+}
+
 /* The connection says nothing of EAP, as with "auth = any"; the IKE_SA shows it. */
 Test(vici_identities, CVE_2026_78134_an_inner_eap_identity_is_refused_whatever_the_class_is)
 {
