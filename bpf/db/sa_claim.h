@@ -75,7 +75,7 @@ static __always_inline long sa_claim(const struct latch_sa_key *key, struct latc
 		if (was.serial != serial ||
 		    (was.flags & LATCH_SA_CLAIMED && was.flags & LATCH_SA_GONE))
 			return -ENOENT;
-		/* Also while it is being written: the gates look at state and params alone. */
+		/* Also while it is being written: the gates look at no flag that says so. */
 		is.flags = (was.flags & ~LATCH_SA_UNPROVEN) | LATCH_SA_GONE | LATCH_SA_CLAIMED;
 		is.state = LATCH_SA_PENDING;
 		is.params = 0;
