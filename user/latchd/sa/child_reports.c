@@ -275,7 +275,7 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 	}
 	if (end)
 		attribution_forget_child(a, end->child);
-	/* As at belongs_to_other(), but here it may be one that is in the kernel anew. */
+	/* It may be in the kernel anew, and later than this inbound SA: see belongs_to_other(). */
 	if (child_sas_find(&a->child_sas, out))
 		child.out = NULL;
 	place(a, &child, refusal, refusal->decided && !unbound);

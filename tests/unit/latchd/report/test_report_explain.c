@@ -381,6 +381,26 @@ Test(report_explain, a_connection_that_does_not_exist_has_rule_policy_sa_and_ide
 	expect_json("now.sas.0.direction", "\"out\"");
 }
 
+/* The report may be refused for the local identity as well. The gates wait at an entry of two. */
+Test(report_explain, a_connection_that_no_wait_holds_back_has_an_sa_with_a_refused_report)
+{
+	struct explain_sa *sa = &e.sas[e.sa_count++];
+
+	e.now = EXPLAIN_NOW_LARVAL;
+	e.now_sa = sa;
+	*sa = (struct explain_sa){.key = sa_key(),
+				  .sa = sa_of(LATCH_SA_PENDING, 0, LATCH_SA_UNPROVEN)};
+	write_document();
+	expect_json("now.text", "\"passes, latched to no peer (larval): SA 0x0000a1b2 is pending, "
+				"its report refused\"");
+	expect_json("now.sas.0.unproven", "true");
+	sa->sa.word.flags |= LATCH_SA_AMBIGUOUS;
+	write_document();
+	expect_json("now.text", "\"passes, latched to no peer (larval): SA 0x0000a1b2 is pending "
+				"and ambiguous\"");
+	expect_json("now.sas.0.unproven", "false");
+}
+
 Test(report_explain, where_the_route_decides_each_owner_is_named_once)
 {
 	const uint16_t owners[] = {params_d, params_c, params_d, params_c};
