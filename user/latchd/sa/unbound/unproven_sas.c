@@ -29,9 +29,10 @@ static bool mark(struct refused_sas *refused, const struct kernel_maps *maps,
 	return result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED;
 }
 
-static bool is_older_than_list(const struct refused_child *child, const struct latch_sa *sa)
+/* charon may have written that part of the list before. */
+static bool is_newer_than_list(const struct refused_child *child, const struct latch_sa *sa)
 {
-	return sa->installed <= child->listed_ns;
+	return child->listed_ns && sa->installed > child->listed_ns;
 }
 
 static bool is_behind(const struct latch_sa *out, const struct latch_sa *in)
@@ -50,7 +51,7 @@ void unproven_sas_decide(struct refused_sas *refused, const struct kernel_maps *
 	const struct latch_sa_key *out_key = outbound_of(child);
 	struct latch_sa in, out;
 
-	if (sa_get(maps, child->in, &in) || (child->listed_ns && !is_older_than_list(child, &in)))
+	if (sa_get(maps, child->in, &in) || is_newer_than_list(child, &in))
 		return;
 	if (!mark(refused, maps, child->in, &in))
 		return;
