@@ -38,6 +38,12 @@ static __always_inline enum datagram read_ends(const struct packet *packet,
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
 }
 
+/* What passed before this packet, in clear or unconnected, is no proof of a peer. */
+static __always_inline int has_queued_datagrams(const struct sk_buff *skb)
+{
+	return !!BPF_CORE_READ(skb, sk, sk_backlog.rmem_alloc.counter);
+}
+
 static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
 					 struct named_ends *names)
 {
@@ -55,6 +61,7 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 	if (ip.protocol == IPPROTO_UDP_NUMBER && (!egress || p->protection == PACKET_PLAIN))
 		kind = read_ends(&packet, &ip, p, egress, names);
 	p->may_start = kind == DATAGRAM_OWN;
+	p->queued = has_queued_datagrams(kernel_packet(skb));
 	return kind;
 }
 

@@ -192,6 +192,7 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 	struct latch_settings settings = {
 		.pending_limit = config->pending_ms * 1000000ULL,
 		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
+		.answers = config->answers,
 	};
 	int err;
 
@@ -236,14 +237,20 @@ static int put_mode_in_force(const struct enforcement *enforcement, const struct
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
 		       struct failure *failure)
 {
+	bool answered = cgroups_answer(enforcement->cgroups);
+	struct failure unused;
 	struct former former;
 	int err = put_in_force(enforcement, config, &former, failure);
 
 	if (err)
 		return err;
-	err = put_mode_in_force(enforcement, config, failure);
-	if (err)
+	err = cgroups_set_answers(enforcement->cgroups, config->answers, failure);
+	if (!err)
+		err = put_mode_in_force(enforcement, config, failure);
+	if (err) {
+		cgroups_set_answers(enforcement->cgroups, answered, &unused);
 		restore(enforcement, &former);
+	}
 	return err;
 }
 
@@ -439,13 +446,22 @@ static int list_cgroup_programs(const struct enforcement *enforcement, struct li
 	return links_list(enforcement->object.skeleton->obj, LINKS_OF_CGROUP, 0, NULL, ret);
 }
 
+static int list_reported_programs(const struct enforcement *enforcement, struct links *ret)
+{
+	int err = list_cgroup_programs(enforcement, ret);
+
+	return err || !cgroups_answer(enforcement->cgroups)
+		       ? err
+		       : links_add_answers(enforcement->object.skeleton->obj, ret);
+}
+
 size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max)
 {
 	size_t count = list_programs(enforcement, &enforcement->functions, programs, max);
 	struct links links;
 
-	if (list_cgroup_programs(enforcement, &links))
+	if (list_reported_programs(enforcement, &links))
 		return count;
 	return count + list_programs(enforcement, &links, count < max ? programs + count : NULL,
 				     count < max ? max - count : 0);

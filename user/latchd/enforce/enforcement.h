@@ -62,8 +62,8 @@ bool enforcement_sees_all(const struct enforcement *enforcement);
 bool enforcement_pins_are_fixed(void);
 
 /*
- * Puts the rules and the pending-limit of another configuration in force. A packet sees all of the
- * old rules or all of the new ones. After an error nothing has changed.
+ * Puts the rules, the pending-limit and enabled of [api] of another configuration in force. A
+ * packet sees all of the old rules or all of the new ones. After an error nothing has changed.
  */
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
 		       struct failure *failure);
@@ -114,7 +114,7 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 
 /*
  * True: each of these programs is attached. "enforcement is on" means this and nothing else. The
- * netfilter gate has no part in it, see netfilter_netns.h.
+ * netfilter gate has no part in it, see netfilter_netns.h, nor has what answers questions.
  */
 bool enforcement_is_on(const struct enforcement *enforcement);
 

@@ -95,12 +95,14 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	report_netns_name(w, walk->source, flow->netns);
 	report_peer(w, walk->source, params);
 	report_local_id(w, walk->source, params);
+	report_connection(w, walk->source, params);
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);
 	json_member_bool(w, "audited", is_audited(walk, latch));
 	report_rule(w, walk->source, latch->rule, latch->rule_set);
 	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
+	report_time(w, "created", latch->created);
 	report_time(w, "since", latch->changed);
 	json_member_uint(w, "drops", latch->drops);
 	latch_listener(w, latch);

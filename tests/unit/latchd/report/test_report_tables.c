@@ -7,9 +7,9 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 /* ---- list */
 
 #define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote netns_name peer local_id params sa reasons "  \
-	"audited rule "                                                                            \
-	"disposition since drops listener listens"
+	"id state direction netns proto local remote netns_name peer local_id connection params "  \
+	"sa reasons audited rule "                                                                 \
+	"disposition created since drops listener listens"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
 Test(report_tables, list_has_every_value_of_an_established_latch)
@@ -32,6 +32,7 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
 	expect_json("latches.0.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("latches.0.local_id", "\"w.example\"");
+	expect_json("latches.0.connection", "\"x509\"");
 	expect_json("latches.0.params",
 		    "{\"ipsec\":\"esp\",\"mode\":\"transport\",\"encr\":\"rfc4106(gcm(aes))\","
 		    "\"encr_bits\":288,\"integ\":null,\"integ_bits\":0,\"icv_bits\":128,"
@@ -40,6 +41,7 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.reasons", "[]");
 	expect_json("latches.0.rule", "null");
 	expect_json("latches.0.disposition", "\"reset\"");
+	expect_now("latches.0.created");
 	expect_now("latches.0.since");
 	expect_json("latches.0.drops", "17");
 	expect_json("latches.0.listener", "null");

@@ -33,8 +33,10 @@ void cgroup_table_forget(struct cgroups *cgroups, size_t at)
 
 int cgroup_list_links(const struct cgroups *cgroups, struct cgroup *cgroup)
 {
-	return links_list(cgroups->object, LINKS_OF_CGROUP, cgroup->id, cgroup->path,
-			  &cgroup->links);
+	int err = links_list(cgroups->object, LINKS_OF_CGROUP, cgroup->id, cgroup->path,
+			     &cgroup->links);
+
+	return err || !cgroups->answers ? err : links_add_answers(cgroups->object, &cgroup->links);
 }
 
 struct cgroup *cgroup_table_find(const struct cgroups *cgroups, uint64_t id)

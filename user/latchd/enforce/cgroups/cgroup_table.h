@@ -30,6 +30,7 @@ struct cgroup {
 struct cgroups {
 	const struct bpf_object *object;
 	const struct kernel_maps *maps;
+	bool answers; /* the cgroups have the programs that answer questions */
 	size_t count;
 	struct cgroup *listed[LISTED_MAX]; /* the configured ones first */
 	/* Some that have pins found no place here. They keep their programs, and wait for one. */

@@ -291,6 +291,7 @@ struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel
 		return NULL;
 	cgroups->object = object;
 	cgroups->maps = maps;
+	cgroups->answers = config->answers;
 	if (!config->cgroup_count)
 		added = cgroup_table_add(cgroups, root, true);
 	for (i = 0; added && i < config->cgroup_count; i++)

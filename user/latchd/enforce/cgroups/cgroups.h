@@ -35,6 +35,13 @@ int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct fail
  */
 void cgroups_check(struct cgroups *cgroups);
 
+/*
+ * Attaches the programs that answer questions to the cgroups that have the others, or detaches
+ * them. 0, or a negative errno and a failure: nothing has changed.
+ */
+int cgroups_set_answers(struct cgroups *cgroups, bool answers, struct failure *failure);
+bool cgroups_answer(const struct cgroups *cgroups);
+
 /* Fills at most max entries. Returns their number, which may be larger. Configured ones first. */
 size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max);
 

@@ -73,7 +73,8 @@ static uint64_t living_cgroup(const struct bpf_object *object, const char *pin)
 	int err;
 
 	if (!link_pin_cgroup(pin, &length, &id) ||
-	    !is_program(object, pin, length, LINKS_OF_CGROUP))
+	    (!is_program(object, pin, length, LINKS_OF_CGROUP) &&
+	     !is_program(object, pin, length, LINKS_OF_ANSWERS)))
 		return 0;
 	link = link_pin_open(pin, "");
 	err = link < 0 ? link : link_pin_info(link, &info);
