@@ -38,10 +38,15 @@ static __always_inline enum datagram read_ends(const struct packet *packet,
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
 }
 
-/* What passed before this packet, in clear or unconnected, is no proof of a peer. */
-static __always_inline int has_queued_datagrams(const struct sk_buff *skb)
+/*
+ * What passed before this packet, in clear or unconnected, is no proof of a peer. recvmsg() reads
+ * from a queue of its own. sk_rmem_alloc is no answer: it counts sk_error_queue, too.
+ */
+static __always_inline int has_queued_datagrams(const struct sock *sk)
 {
-	return !!BPF_CORE_READ(skb, sk, sk_backlog.rmem_alloc.counter);
+	const struct udp_sock *udp = (const struct udp_sock *)sk;
+
+	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
 }
 
 static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
@@ -61,7 +66,6 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 	if (ip.protocol == IPPROTO_UDP_NUMBER && (!egress || p->protection == PACKET_PLAIN))
 		kind = read_ends(&packet, &ip, p, egress, names);
 	p->may_start = kind == DATAGRAM_OWN;
-	p->queued = has_queued_datagrams(kernel_packet(skb));
 	return kind;
 }
 
@@ -219,6 +223,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	p->tcp_state = sk->state;
+	p->queued = has_queued_datagrams(kernel_sk);
 	if (egress)
 		socket = remember_tunnelled(skb, sk, socket, p);
 	return check_datagram(skb, sk, socket, p, egress);

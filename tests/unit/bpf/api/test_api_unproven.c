@@ -139,6 +139,44 @@ Test(api_unproven, a_socket_that_has_read_them_before_proves_its_peer)
 	close_pair(&pair);
 }
 
+/* recvmsg() takes all of the queue to one of its own first. */
+Test(api_unproven, datagrams_that_were_peeked_at_only_are_of_no_proven_peer)
+{
+	struct latch_flow flow;
+	struct pair pair = pair_with_datagram_of_d(&flow);
+	char byte;
+
+	cr_assert_eq(recv(pair.client, &byte, 1, MSG_PEEK), 1);
+	send_under_c(pair.client, &flow);
+	expect_unproven(pair.client);
+	close_pair(&pair);
+}
+
+/* The error queue has what the socket itself has sent. */
+Test(api_unproven, errors_that_wait_are_of_no_other_peer)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct address closed = address_of(IPV4, 1);
+	struct pollfd errors = {.fd = pair.client};
+	struct latch_flow flow;
+	int on = 1;
+
+	cr_assert_eq(setsockopt(pair.client, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+	udp_connect(pair.client, closed);
+	cr_assert_eq(udp_send(pair.client), 0);
+	cr_assert_eq(poll(&errors, 1, 10000), 1);
+	cr_assert(errors.revents & POLLERR);
+	cr_assert_eq(pending_error(pair.client), ECONNREFUSED);
+	attach_gates();
+	udp_connect(pair.client, name_of(pair.server, getsockname));
+	flow = udp_flow(pair.client);
+	make_esp("ip", "udp", port_of(pair.server));
+	send_under_c(pair.client, &flow);
+	expect_state(pair.client, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
+	expect_peer(pair.client, &c);
+	udp_close(&pair);
+}
+
 /* The datagrams of its own peer wait then, behind the latch. */
 Test(api_unproven, datagrams_that_wait_behind_the_latch_change_nothing)
 {
