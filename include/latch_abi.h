@@ -21,6 +21,7 @@
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
 /* The program that answers questions (bpf/api): the pins of its links begin with its name. */
 #define LATCH_ANSWER_PROGRAM "option_get"
+#define LATCH_ABORT_PROGRAM  "watch_datagram_abort"
 
 /* Packed enums take one byte: they fit into atomic words, and bpftool prints their names. */
 
@@ -147,6 +148,12 @@ union latch_word {
 
 #define LATCH_DROP_EVENT_SHIFT 20
 
+/* The socket of a latch may have received what is not its peer's, whatever the latch becomes. */
+enum latch_unproven {
+	LATCH_UNPROVEN_EARLIER = 1 << 0, /* began LARVAL, or datagrams from before were queued */
+	LATCH_UNPROVEN_AUDITED = 1 << 1, /* began in audit mode */
+};
+
 struct latch {
 	union latch_word word;
 	__u64 id; /* 0: a program is about to delete it */
@@ -181,11 +188,7 @@ struct latch {
 	__u32 mark_share;     /* its slot in mark_shares; 0 = not counted there */
 	__u16 refused_params; /* of the SA that was refused; 0 = none, or not attributed */
 	__u8 refusal;	      /* enum latch_drop */
-	/*
-	 * Set at its creation: its socket may have received what is not its peer's. It began
-	 * LARVAL, or datagrams from before it were queued.
-	 */
-	__u8 unproven;
+	__u8 unproven;	      /* set at its creation, of enum latch_unproven */
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */

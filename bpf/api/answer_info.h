@@ -178,7 +178,7 @@ static __always_inline void put_subject(struct latch_info *info, const struct su
 /* A function of its own: the object's BTF then has the structure. */
 static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, struct sock *sk)
 {
-	struct status status = {};
+	struct latch_answer status = {};
 
 	__builtin_memset(info, 0, sizeof(*info));
 	status_of(s, &status);

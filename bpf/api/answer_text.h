@@ -83,7 +83,7 @@ static __always_inline int answer_from_past(__u8 *to, const void *end, int optio
 static __always_inline int answer_text(__u8 *to, const void *end, int option,
 				       const struct subject *s)
 {
-	struct status status = {};
+	struct latch_answer status = {};
 
 	status_of(s, &status);
 	if (status.audited || status.unproven)

@@ -39,7 +39,7 @@ static __always_inline int is_served(const struct bpf_sock *sk)
 
 static __always_inline int answer_state(struct bpf_sockopt *ctx, const struct subject *s)
 {
-	struct status status = {};
+	struct latch_answer status = {};
 	__s32 *to = ctx->optval;
 
 	if ((void *)(to + 1) > ctx->optval_end)

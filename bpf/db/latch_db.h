@@ -111,7 +111,8 @@ static __always_inline int latch_announce(const struct latch_flow *flow, const s
 /*
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
  * listener are as in latch_create(). mark: what was refused, with its place in share; else NULL.
- * queued: the socket has data from before.
+ * queued: the socket has data from before. The mode is read behind the time of creation, see
+ * latch_answer.h.
  */
 static __always_inline int
 latch_insert(const struct latch_flow *flow, const struct latch_position *start, __u16 params,
@@ -141,7 +142,10 @@ latch_insert(const struct latch_flow *flow, const struct latch_position *start, 
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
 	latch.decided = mode_get();
-	latch.unproven = queued || start->state == LATCH_STATE_LARVAL;
+	if (queued || start->state == LATCH_STATE_LARVAL)
+		latch.unproven = LATCH_UNPROVEN_EARLIER;
+	if (latch_mode_is_audit(latch.decided))
+		latch.unproven |= LATCH_UNPROVEN_AUDITED;
 	if (mark) {
 		latch.refusal = mark->why;
 		latch.refused_params = mark->params;

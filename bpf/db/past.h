@@ -4,7 +4,7 @@
 #define LATCH_BPF_DB_PAST_H
 
 #include "db/latch_db.h"
-#include "latch_sockopt.h"
+#include "latch_answer.h"
 
 /* Sockets answer no questions: nothing is kept for them. */
 static __always_inline int answers_are_off(void)
@@ -31,12 +31,15 @@ static __always_inline int has_fin_of_peer(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> bit & 1;
 }
 
-/* Audit mode lets packets of others pass: what such a connection has received proves no peer. */
-static __always_inline int was_audited(__u64 created)
+static __always_inline int was_audited(__u64 created, __u8 unproven)
 {
 	struct latch_settings *s = settings_get();
+	__u32 mode;
 
-	return !s || latch_mode_is_audit(READ_ONCE(s->mode)) || created < READ_ONCE(s->mode_since);
+	if (!s)
+		return 1;
+	mode = READ_ONCE(s->mode);
+	return latch_was_audited(created, unproven, mode, READ_ONCE(s->mode_since));
 }
 
 static __always_inline struct latch_params *params_find(__u16 index)

@@ -28,8 +28,6 @@ static __always_inline void keep_past(struct sock *sk, const struct datagram_soc
 	past_fill(past, &flow, latch, id);
 	past->aborted = 1;
 	past->peer_ended = 0;
-	if (tells_nothing(past))
-		bpf_sk_storage_delete(&pasts, sk);
 }
 
 SEC("fentry/udp_abort")

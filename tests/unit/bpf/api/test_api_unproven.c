@@ -94,6 +94,30 @@ Test(api_unproven, the_end_of_a_connection_that_began_larval_proves_no_peer)
 	close(pair.listener);
 }
 
+/* ---- a switch of the mode */
+
+/* A switch writes its time before its mode. */
+Test(api_unproven, a_connection_that_begins_in_the_middle_of_a_switch_was_not_enforced)
+{
+	struct latch_flow flow, next;
+	struct pair pair = udp_pair_behind_gates(&flow), later;
+	uint64_t since = clock_boot_ns();
+
+	change_settings(true, 1, since);
+	send_under_c(pair.client, &flow);
+	change_settings(true, 2, since);
+	expect_state(pair.client, LATCH_APP_AUDITED, LATCH_WHY_AUDIT);
+	expect_no_text(pair.client, -ENODATA);
+	later = udp_pair(IPV4, IPV4);
+	next = udp_flow(later.client);
+	make_esp("ip", "udp", port_of(later.server));
+	send_under_c(later.client, &next);
+	expect_state(later.client, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
+	expect_peer(later.client, &c);
+	udp_close(&later);
+	udp_close(&pair);
+}
+
 /* ---- datagrams that wait */
 
 /* The socket is bound and not connected when d's datagram comes. */

@@ -7,7 +7,9 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
+#include "latchd/enforce/cgroups/cgroup_programs.h"
 #include "latchd/enforce/cgroups/cgroups.h"
+#include "latch_abi.h"
 
 static int list_answers(const struct cgroups *cgroups, const struct cgroup *cgroup,
 			struct links *ret)
@@ -17,11 +19,13 @@ static int list_answers(const struct cgroups *cgroups, const struct cgroup *cgro
 
 /* ---- the end */
 
-static int end_one(const struct cgroups *cgroups, const struct cgroup *cgroup)
+static int end_one(const struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	struct links links;
 	int err = cgroup->id ? list_answers(cgroups, cgroup, &links) : -ENOENT;
 
+	cgroup->answers = false;
+	cgroup->unanswered = 0;
 	if (err)
 		return err == -ENOENT ? 0 : err;
 	return links_detach(&links);
@@ -40,8 +44,6 @@ void cgroup_answers_end(struct cgroups *cgroups)
 				 "cgroup %s keeps the program that answers questions, without "
 				 "answers: %s; restart latchd",
 				 cgroup_name(cgroups->listed[i]), strerror(-err));
-		if (cgroup_has_programs(cgroups->listed[i]))
-			cgroup_list_links(cgroups, cgroups->listed[i]);
 	}
 }
 
@@ -56,68 +58,88 @@ static int open_same(const struct cgroup *cgroup)
 	return fd < 0 || id == cgroup->id ? take_fd(&fd) : -ENOENT;
 }
 
-/* A former cgroup whose path is not known keeps what it has. */
-static int begin_one(const struct cgroups *cgroups, struct cgroup *cgroup, struct failure *failure)
+static int attach(const struct cgroups *cgroups, const struct cgroup *cgroup, int fd,
+		  struct failure *failure)
 {
-	auto_close int fd = open_same(cgroup);
 	struct links links, *set = &links;
-	int err;
+	int err = list_answers(cgroups, cgroup, &links);
 
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0)
-		return failure_set(failure, fd,
-				   "cgroup %s: cannot open it to attach the program that answers "
-				   "questions: %s; check its permissions",
-				   cgroup_name(cgroup), strerror(-fd));
-	err = list_answers(cgroups, cgroup, &links);
 	if (err)
-		return failure_set(
-			failure, err,
-			"BPF programs: cannot read their ids from the kernel: %s; report "
-			"this",
-			strerror(-err));
+		return failure_set(failure, err,
+				   "BPF programs: cannot read their ids from the kernel: %s; "
+				   "report this",
+				   strerror(-err));
+	if (!links.count)
+		return failure_set(failure, -ENOEXEC,
+				   "program %s: this kernel has refused it; see the start in the "
+				   "log",
+				   LATCH_ANSWER_PROGRAM);
 	links.cgroup_fd = fd;
 	return links_attach(&set, 1, failure);
 }
 
-static int begin(struct cgroups *cgroups, struct failure *failure)
+/* A former cgroup whose path is not known gets the program only in place of an earlier one. */
+static int begin_one(const struct cgroups *cgroups, const struct cgroup *cgroup,
+		     struct failure *failure)
 {
-	int err = 0;
-	size_t i;
+	auto_close int fd = open_same(cgroup);
 
-	cgroups->answers = true;
-	for (i = 0; !err && i < cgroups->count; i++) {
+	if (fd < 0 && fd != -ENOENT)
+		return failure_set(failure, fd,
+				   "cgroup %s: cannot open it to attach the program that answers "
+				   "questions: %s; check its permissions",
+				   cgroup_name(cgroup), strerror(-fd));
+	return attach(cgroups, cgroup, fd < 0 ? -1 : fd, failure);
+}
+
+/* The program of an earlier latchd goes, too: it may answer by other rules. */
+static void give_up(const struct cgroups *cgroups, struct cgroup *cgroup, int err,
+		    const struct failure *failure)
+{
+	bool known = cgroup->unanswered == err;
+
+	end_one(cgroups, cgroup);
+	cgroup->unanswered = err;
+	if (!known && cgroup_programs_may_log(cgroup))
+		log_warn("enforce",
+			 "cgroup %s: its sockets answer no questions, and are latched all the same: "
+			 "%s; trying again",
+			 cgroup_name(cgroup), failure->text);
+}
+
+void cgroup_answers_begin(struct cgroups *cgroups)
+{
+	struct failure failure;
+	size_t i;
+	int err;
+
+	for (i = 0; cgroups->answers && i < cgroups->count; i++) {
 		struct cgroup *cgroup = cgroups->listed[i];
 
-		if (!cgroup_has_programs(cgroup))
+		if (!cgroup_has_programs(cgroup) || cgroup->answers)
 			continue;
-		err = begin_one(cgroups, cgroup, failure);
-		if (!err)
-			err = cgroup_list_links(cgroups, cgroup);
+		err = begin_one(cgroups, cgroup, &failure);
+		cgroup->answers = !err;
+		if (err)
+			give_up(cgroups, cgroup, err, &failure);
+		else
+			cgroup->unanswered = 0;
 	}
-	if (err)
-		cgroup_answers_end(cgroups);
-	return err;
 }
 
 /* ---- cgroups.h */
 
-int cgroups_set_answers(struct cgroups *cgroups, bool answers, struct failure *failure)
+void cgroups_set_answers(struct cgroups *cgroups, bool answers)
 {
-	int err = 0;
-
 	if (answers == cgroups->answers)
-		return 0;
-	if (answers)
-		err = begin(cgroups, failure);
-	else
-		cgroup_answers_end(cgroups);
-	if (err)
-		return err;
+		return;
 	log_info("enforce", answers ? "sockets answer for their latches from now on"
 				    : "sockets do not answer for their latches any more");
-	return 0;
+	cgroups->answers = answers;
+	if (answers)
+		cgroup_answers_begin(cgroups);
+	else
+		cgroup_answers_end(cgroups);
 }
 
 bool cgroups_answer(const struct cgroups *cgroups)

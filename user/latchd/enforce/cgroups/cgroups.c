@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "latchd/enforce/cgroups/cgroup_answers.h"
 #include "latchd/enforce/cgroups/cgroup_formers.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
@@ -276,6 +277,7 @@ void cgroups_check(struct cgroups *cgroups)
 			cgroup_table_forget(cgroups, i);
 	}
 	check_unlisted(cgroups);
+	cgroup_answers_begin(cgroups);
 }
 
 /* ---- cgroups.h */
@@ -318,6 +320,9 @@ size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries,
 			.path = cgroups->listed[i]->path,
 			.id = cgroups->listed[i]->id,
 			.state = cgroups->listed[i]->state,
+			.unanswered = cgroups->answers &&
+				      cgroup_has_programs(cgroups->listed[i]) &&
+				      !cgroups->listed[i]->answers,
 		};
 	return cgroups->count;
 }

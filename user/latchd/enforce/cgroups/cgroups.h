@@ -26,8 +26,9 @@ struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel
 void cgroups_free(struct cgroups *cgroups);
 
 /*
- * Attaches the programs to all cgroups that exist, and these links of functions. 0, or a negative
- * errno and a failure; all links are then as they were.
+ * Attaches the programs to all cgroups that exist, and these links of functions. Then, where it is
+ * wanted, what answers questions. 0, or a negative errno and a failure: a gate cannot be attached.
+ * All links are then as they were.
  */
 int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct failure *failure);
 
@@ -36,10 +37,10 @@ int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct fail
 void cgroups_check(struct cgroups *cgroups);
 
 /*
- * Attaches the programs that answer questions to the cgroups that have the others, or detaches
- * them. 0, or a negative errno and a failure: nothing has changed.
+ * Attaches the program that answers questions to the cgroups that have the gates, or detaches it.
+ * A cgroup that cannot get it keeps its gates, with a warning, and cgroups_check() tries again.
  */
-int cgroups_set_answers(struct cgroups *cgroups, bool answers, struct failure *failure);
+void cgroups_set_answers(struct cgroups *cgroups, bool answers);
 bool cgroups_answer(const struct cgroups *cgroups);
 
 /* Fills at most max entries. Returns their number, which may be larger. Configured ones first. */

@@ -41,7 +41,7 @@ static int open_one(struct cgroups *cgroups, struct cgroup *cgroup)
 					    strerror(-fd));
 		return is_fault(fd) ? fd : 0;
 	}
-	err = cgroup_list_links(cgroups, cgroup);
+	err = cgroup_list_gates(cgroups, cgroup);
 	cgroup->links.cgroup_fd = fd;
 	cgroup->state = CGROUP_ATTACHED;
 	return err;
@@ -109,6 +109,16 @@ static int attach_sets(struct cgroups *cgroups, struct links *functions, struct 
 		if (cgroup_has_programs(cgroups->listed[i]))
 			sets[count++] = &cgroups->listed[i]->links;
 	return links_attach(sets, count, failure);
+}
+
+/* From here on the sets serve to detach. */
+static void list_all(struct cgroups *cgroups)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (cgroups->listed[i]->id)
+			links_add_answers(cgroups->object, &cgroups->listed[i]->links);
 }
 
 static void log_start(const struct cgroup *cgroup)
@@ -188,7 +198,9 @@ int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct fail
 		err = attach_sets(cgroups, functions, failure);
 	}
 	close_all(cgroups);
-	if (!err)
+	if (!err) {
+		list_all(cgroups);
 		end_needless(cgroups);
+	}
 	return err;
 }

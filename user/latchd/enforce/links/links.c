@@ -9,14 +9,21 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "latch_abi.h"
 #include "latchd/enforce/links/link_list.h"
 #include "latchd/enforce/pins/pin_paths.h"
 
 /* ---- the object's programs ---- */
 
+static enum links_target target_of_function(const struct bpf_program *program)
+{
+	return strcmp(bpf_program__name(program), LATCH_ABORT_PROGRAM) ? LINKS_OF_FUNCTIONS
+									: LINKS_OF_ANSWER_FUNCTIONS;
+}
+
 bool links_have_program(const struct bpf_program *program, enum links_target *ret_target)
 {
-	*ret_target = LINKS_OF_FUNCTIONS;
+	*ret_target = target_of_function(program);
 	switch (bpf_program__type(program)) {
 	case BPF_PROG_TYPE_CGROUP_SKB:
 	case BPF_PROG_TYPE_CGROUP_SOCK:
@@ -95,11 +102,24 @@ static int add_links(const struct bpf_object *object, enum links_target target, 
 	return err;
 }
 
+static enum links_target target_in_kernel(enum links_target target)
+{
+	switch (target) {
+	case LINKS_OF_CGROUP:
+	case LINKS_OF_ANSWERS:
+		return LINKS_OF_CGROUP;
+	case LINKS_OF_FUNCTIONS:
+	case LINKS_OF_ANSWER_FUNCTIONS:
+		break;
+	}
+	return LINKS_OF_FUNCTIONS;
+}
+
 int links_list(const struct bpf_object *object, enum links_target target, uint64_t cgroup_id,
 	       const char *cgroup, struct links *ret)
 {
 	*ret = (struct links){
-		.target = target == LINKS_OF_ANSWERS ? LINKS_OF_CGROUP : target,
+		.target = target_in_kernel(target),
 		.cgroup_id = cgroup_id,
 		.cgroup = cgroup,
 		.cgroup_fd = -1,

@@ -19,7 +19,9 @@
 enum links_target {
 	LINKS_OF_FUNCTIONS,
 	LINKS_OF_CGROUP,
-	LINKS_OF_ANSWERS, /* of a cgroup, too: programs that answer questions, where they are on */
+	/* Optional, in sets of their own: no gate may depend on them. */
+	LINKS_OF_ANSWERS,	   /* of a cgroup, too: what answers questions, where that is on */
+	LINKS_OF_ANSWER_FUNCTIONS, /* functions, too: what keeps answers for later */
 };
 
 struct link {
@@ -37,7 +39,7 @@ struct link {
 };
 
 struct links {
-	enum links_target target; /* LINKS_OF_CGROUP for answers, too */
+	enum links_target target; /* LINKS_OF_CGROUP or LINKS_OF_FUNCTIONS */
 	uint64_t cgroup_id;
 	const char *cgroup; /* its path, for messages */
 	int cgroup_fd; /* during links_attach() only; -1: existing links change their program */

@@ -103,7 +103,9 @@ static int sweep_pin(void *context, const char *pin)
 	const struct bpf_object *object = context;
 	int err;
 
-	if (is_program(object, pin, strlen(pin), LINKS_OF_FUNCTIONS) || living_cgroup(object, pin))
+	if (is_program(object, pin, strlen(pin), LINKS_OF_FUNCTIONS) ||
+	    is_program(object, pin, strlen(pin), LINKS_OF_ANSWER_FUNCTIONS) ||
+	    living_cgroup(object, pin))
 		return 0;
 	err = link_pin_remove(pin, "");
 	if (!err)

@@ -3,6 +3,7 @@
  * reload. */
 #include "cgroups_fixture.h"
 
+#include "common/log.h"
 #include "latchctl/purge_answers.h"
 
 TestSuite(cgroup_answers, .init = start, .fini = finish, .timeout = 120);
@@ -45,7 +46,7 @@ static void note_before(int which)
 
 static void set_answers(bool on)
 {
-	cr_assert_eq(cgroups_set_answers(cgroups, on, &failure), 0, "%s", failure.text);
+	cgroups_set_answers(cgroups, on);
 }
 
 Test(cgroup_answers, without_the_interface_no_program_is_at_getsockopt)
@@ -163,6 +164,7 @@ Test(cgroup_answers, a_former_cgroup_with_a_latch_keeps_its_answers_and_loses_th
 	expect_answers(B, 1);
 }
 
+/* A program that lets no other one be attached beside it. */
 static void exclude_others(int which)
 {
 	const struct bpf_program *program =
@@ -175,28 +177,61 @@ static void exclude_others(int which)
 	close(fd);
 }
 
-Test(cgroup_answers, a_reload_that_cannot_attach_to_one_cgroup_changes_none)
+static void exclude_no_more(int which)
 {
-	unsigned int without;
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(gates_object(gates), LATCH_ANSWER_PROGRAM);
+	uint64_t id;
+	int fd = cgroup_open(paths[which], &id);
 
+	cr_assert_eq(bpf_prog_detach2(bpf_program__fd(program), fd, BPF_CGROUP_GETSOCKOPT), 0);
+	close(fd);
+}
+
+static unsigned int warnings;
+static char last_warning[1024];
+
+static void on_log(enum log_level level, const char *subsystem, const char *text)
+{
+	if (level != LOG_LEVEL_WARN || strcmp(subsystem, "enforce"))
+		return;
+	warnings++;
+	snprintf(last_warning, sizeof(last_warning), "%s", text);
+}
+
+/* The cgroup has its gates, and one warning says that its sockets do not answer. */
+static void expect_unanswered(int which)
+{
+	cr_expect(entry_of(paths[which]).unanswered);
+	cr_expect_eq(warnings, 1, "%u", warnings);
+	cr_expect(strstr(last_warning, paths[which]) && strstr(last_warning, LATCH_ANSWER_PROGRAM),
+		  "%s", last_warning);
+	expect_once(which);
+}
+
+Test(cgroup_answers, a_reload_leaves_a_cgroup_that_cannot_answer_its_gates)
+{
 	make(A);
 	make(B);
 	note_before(A);
 	configure(A);
 	configure(B);
 	attach();
-	without = pins();
 	exclude_others(B);
-	cr_expect_lt(cgroups_set_answers(cgroups, true, &failure), 0);
-	cr_expect(strstr(failure.text, paths[B]) && strstr(failure.text, LATCH_ANSWER_PROGRAM),
-		  "%s", failure.text);
-	cr_expect_not(cgroups_answer(cgroups));
+	log_set_sink(on_log);
+	set_answers(true);
+	expect_unanswered(B);
+	expect_answers(A, 1);
+	expect_answers(B, 1); /* the other program */
+	cr_expect_not(entry_of(paths[A]).unanswered);
+	cr_expect_not(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
+	set_answers(false);
+	cr_expect_not(entry_of(paths[B]).unanswered);
 	expect_answers(A, 0);
 	expect_once(A);
-	cr_expect_eq(pins(), without);
 }
 
-Test(cgroup_answers, a_start_that_cannot_attach_to_one_cgroup_attaches_no_gate)
+Test(cgroup_answers, a_start_attaches_all_gates_where_one_cgroup_cannot_answer)
 {
 	make(A);
 	make(B);
@@ -205,11 +240,85 @@ Test(cgroup_answers, a_start_that_cannot_attach_to_one_cgroup_attaches_no_gate)
 	configure(B);
 	config.answers = true;
 	exclude_others(B);
+	log_set_sink(on_log);
+	attach();
+	expect_unanswered(B);
+	expect_once(A);
+	expect_answers(A, 1);
+	cgroups_check(cgroups);
+	cr_expect_eq(warnings, 1, "a second try is not told again");
+	exclude_no_more(B);
+	cgroups_check(cgroups);
+	cr_expect_not(entry_of(paths[B]).unanswered);
+	expect_answers(B, 1);
+	cr_expect(cgroups_have_program(cgroups, LATCH_ANSWER_PROGRAM));
+}
+
+Test(cgroup_answers, a_cgroup_that_comes_gets_its_gates_where_it_cannot_answer)
+{
+	make(A);
+	make(B);
+	note_before(A);
+	configure(A);
+	configure(B);
+	config.answers = true;
+	rmdir(paths[B]);
+	attach();
+	make(B);
+	exclude_others(B);
+	log_set_sink(on_log);
+	cgroups_check(cgroups);
+	expect_unanswered(B);
+	expect_answers(A, 1);
+}
+
+static void exclude_from_egress(int which)
+{
+	const struct bpf_program *program =
+		bpf_object__find_program_by_name(gates_object(gates), "gate_egress");
+	uint64_t id;
+	int fd = cgroup_open(paths[which], &id);
+
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(bpf_prog_attach(bpf_program__fd(program), fd, BPF_CGROUP_INET_EGRESS, 0), 0);
+	close(fd);
+}
+
+Test(cgroup_answers, a_start_that_cannot_attach_a_gate_attaches_no_answers)
+{
+	make(A);
+	make(B);
+	note_before(A);
+	configure(A);
+	configure(B);
+	config.answers = true;
+	exclude_from_egress(B);
 	cr_expect_lt(try_attach(), 0);
 	expect_none(A);
-	expect_none(B);
 	expect_answers(A, 0);
+	expect_answers(B, 0);
 	cr_expect_eq(pins(), 0);
+}
+
+Test(cgroup_answers, an_end_of_the_gates_ends_the_answers_of_a_cgroup)
+{
+	struct latch_flow flow;
+	struct links links;
+
+	make(A);
+	make(B);
+	note_before(A);
+	configure(A);
+	config.answers = true;
+	attach();
+	flow = put_latch(LATCH_STATE_ESTABLISHED);
+	restart_with(B);
+	remove_latch(&flow);
+	cgroups_check(cgroups);
+	expect_none(A);
+	expect_answers(A, 0);
+	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_CGROUP, 1, "a", &links), 0);
+	cr_expect_eq(pins(), links.count + 1, "those of b alone");
 }
 
 Test(cgroup_answers, purge_detaches_them_at_once_before_the_gates)
