@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The latch of a connection, found by its ends. The ends may be another connection's by the time of
- * the answer: a program asks its own socket instead (latch(7)).
+ * What the socket of a connection answers, found by its ends. The ends may be another connection's
+ * by the time of the answer: a program asks its own socket instead (latch(7)).
  */
 #include <arpa/inet.h>
 #include <json-c/json.h>
@@ -26,10 +26,11 @@ struct whois {
 	size_t count;
 };
 
+/* Rows that differ in their protocol or namespace only are different connections. */
 static const struct table_column columns[] = {
-	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0}, {"PEER", 12, 0, 8},  {"LOCAL ID", 12, 3, 0},
-	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 2, 0}, {"LOCAL", 0, 0, 15}, {"REMOTE", 0, 0, 15},
-	{"AGE", 0, 0, 0},	 {"NETNS", 0, 1, 0},
+	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0},  {"PEER", 12, 0, 8},   {"LOCAL ID", 12, 3, 0},
+	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 0, 0},  {"NETNS", 10, 0, 6},  {"LOCAL", 0, 0, 15},
+	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},    {"WHY", 0, 2, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))
@@ -88,6 +89,38 @@ static bool matches(const struct whois *whois, struct json_object *latch)
 	return is_at(latch, "local", &whois->ends[0]) || is_at(latch, "remote", &whois->ends[0]);
 }
 
+/* Of latchd's document, as it is; NULL adds null. */
+static void add_member(struct json_object *row, struct json_object *latch, const char *name,
+		       const char *path)
+{
+	json_object_object_add(row, name, json_object_get(view_member(latch, path)));
+}
+
+/* What the connection's socket answers, and what tells the connection apart from others. */
+static struct json_object *row_of(struct json_object *latch)
+{
+	static const char *const members[][2] = {
+		{"id", "id"},
+		{"state", "answer.state"},
+		{"why", "answer.why"},
+		{"peer", "answer.peer"},
+		{"local_id", "answer.local_id"},
+		{"connection", "answer.connection"},
+		{"proto", "proto"},
+		{"netns", "netns"},
+		{"netns_name", "netns_name"},
+		{"local", "local"},
+		{"remote", "remote"},
+		{"created", "created"},
+	};
+	struct json_object *row = json_object_new_object();
+	size_t i;
+
+	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		add_member(row, latch, members[i][0], members[i][1]);
+	return row;
+}
+
 static bool select_connections(void *context, struct json_object *document)
 {
 	size_t count = view_count(document, "latches"), i;
@@ -96,38 +129,41 @@ static bool select_connections(void *context, struct json_object *document)
 	for (i = 0; i < count; i++) {
 		latch = view_element(document, "latches", i);
 		if (matches(context, latch))
-			json_object_array_add(selected, json_object_get(latch));
+			json_object_array_add(selected, row_of(latch));
 	}
-	json_object_object_add(document, "latches", selected);
+	json_object_object_del(document, "latches");
+	json_object_object_add(document, "connections", selected);
 	return true;
 }
 
 /* ---- the answer */
 
-static void add_connection(struct table *table, struct json_object *latch)
+/* Without a state: a socket of this kind answers no questions. */
+static void add_connection(struct table *table, struct json_object *row)
 {
 	char endpoint[VIEW_ENDPOINT_MAX], age[64];
-	const char *state = view_text_or(latch, "state", "?");
+	const char *state = view_text_or(row, "state", "not-served");
 
-	table_add(table, STYLE_PLAIN, view_text_or(latch, "id", "?"));
+	table_add(table, STYLE_PLAIN, view_text_or(row, "id", "?"));
 	table_add(table, strcmp(state, "established") ? STYLE_WARN : STYLE_GOOD, state);
-	table_add(table, STYLE_PLAIN, view_text_or(latch, "peer.id", "-"));
-	table_add(table, STYLE_PLAIN, view_text_or(latch, "local_id", "-"));
-	table_add(table, STYLE_PLAIN, view_text_or(latch, "connection", "-"));
-	table_add(table, STYLE_PLAIN, view_text_or(latch, "proto", "-"));
-	view_endpoint(endpoint, latch, "local");
+	table_add(table, STYLE_PLAIN, view_text_or(row, "peer.id", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(row, "local_id", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(row, "connection", "-"));
+	table_add(table, STYLE_PLAIN, view_text_or(row, "proto", "-"));
+	table_add(table, STYLE_PLAIN, view_netns(row));
+	view_endpoint(endpoint, row, "local");
 	table_add(table, STYLE_PLAIN, endpoint);
-	view_endpoint(endpoint, latch, "remote");
+	view_endpoint(endpoint, row, "remote");
 	table_add(table, STYLE_PLAIN, endpoint);
-	view_age(age, sizeof(age), view_text_or(latch, "created", "-"));
+	view_age(age, sizeof(age), view_text_or(row, "created", "-"));
 	table_add(table, STYLE_PLAIN, age);
-	table_add(table, STYLE_PLAIN, view_netns(latch));
+	table_add(table, STYLE_PLAIN, view_text_or(row, "why", "-"));
 }
 
 enum ctl_exit ctl_render_whois(FILE *out, const struct ctl_options *options,
 			       struct json_object *document)
 {
-	size_t count = view_count(document, "latches"), i;
+	size_t count = view_count(document, "connections"), i;
 	struct table table;
 	int err;
 
@@ -137,7 +173,7 @@ enum ctl_exit ctl_render_whois(FILE *out, const struct ctl_options *options,
 				"latchctl explain for the reason");
 	table_begin(&table, columns, COLUMN_COUNT);
 	for (i = 0; i < count; i++)
-		add_connection(&table, view_element(document, "latches", i));
+		add_connection(&table, view_element(document, "connections", i));
 	err = table_print(&table, out, options->width, options->colour);
 	table_end(&table);
 	return err ? ctl_fail(CTL_EXIT_FAILED,

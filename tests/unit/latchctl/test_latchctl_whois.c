@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* "latchctl whois": a forked process answers "list" with latches to two peers. */
+/* "latchctl whois": a forked process answers "list" with latches to several peers. */
 #include "capture.h"
 #include "scratch.h"
 
@@ -11,24 +11,34 @@
 #include "latchctl/view.h"
 #include "latchctl/latchctl.h"
 
-#define LATCH(id, state, peer, local, lport, remote)                                               \
-	"{\"id\":\"" id "\",\"state\":\"" state "\",\"peer\":{\"id\":\"" peer                      \
-	"\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":\"to-" peer             \
-	"\",\"proto\":\"tcp\",\"netns\":7,\"netns_name\":\"blue\",\"local\":{\"addr\":\"" local    \
-	"\",\"port\":" lport "},\"remote\":" remote ",\"created\":\"2020-01-01T00:00:00Z\"}"
+#define LATCH(id, proto, netns, name, local, remote, answer)                                       \
+	"{\"id\":\"" id "\",\"state\":\"established\",\"peer\":{\"id\":\"untold.example\","         \
+	"\"auth\":\"pubkey\"},\"local_id\":\"untold.w.example\",\"connection\":\"untold\","         \
+	"\"proto\":\"" proto "\",\"netns\":" netns ",\"netns_name\":" name ",\"local\":" local      \
+	",\"remote\":" remote ",\"answer\":" answer ",\"created\":\"2020-01-01T00:00:00Z\"}"
 #define END(addr, port) "{\"addr\":\"" addr "\",\"port\":" port "}"
+#define W		END("10.9.0.1", "7000")
+#define TOLD(state, peer)                                                                          \
+	"{\"state\":\"" state "\",\"why\":\"none\",\"peer\":{\"id\":\"" peer                        \
+	"\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":\"to-" peer "\"}"
+#define NOT_TOLD(state, why)                                                                       \
+	"{\"state\":\"" state "\",\"why\":\"" why                                                   \
+	"\",\"peer\":null,\"local_id\":null,\"connection\":null}"
 
-static const char list[] = "{\"schema\":1,\"latches\":[" LATCH(
-	"1", "listener", "none", "10.9.0.1", "7000",
-	"null") "," LATCH("2", "established", "c.example", "10.9.0.1", "7000",
-			  END("10.9.0.2",
-			      "40000")) "," LATCH("3", "broken", "d.example", "10.9.0.1", "7000",
-						  END("10.9.0.3",
-						      "40000")) "," LATCH("4", "established",
-									  "six.example", "fd00::1",
-									  "7000",
-									  END("fd00::2",
-									      "40000")) "]}\n";
+/* clang-format off */
+static const char list[] = "{\"schema\":1,\"latches\":["
+	LATCH("1", "tcp", "7", "\"blue\"", W, "null", NOT_TOLD("listener", "none")) ","
+	LATCH("2", "tcp", "7", "\"blue\"", W, END("10.9.0.2", "40000"), TOLD("established", "c.example")) ","
+	LATCH("3", "tcp", "7", "\"blue\"", W, END("10.9.0.3", "40000"), TOLD("broken", "d.example")) ","
+	LATCH("4", "tcp", "7", "\"blue\"", END("fd00::1", "7000"), END("fd00::2", "40000"),
+	      TOLD("established", "six.example")) ","
+	LATCH("5", "tcp", "7", "\"blue\"", W, END("10.9.0.5", "1"), NOT_TOLD("audited", "audit")) ","
+	LATCH("6", "tcp", "7", "\"blue\"", W, END("10.9.0.6", "1"), TOLD("established", "e.example")) ","
+	LATCH("7", "udp", "7", "\"blue\"", W, END("10.9.0.6", "1"), TOLD("established", "f.example")) ","
+	LATCH("8", "tcp", "8", "\"green\"", W, END("10.9.0.6", "1"), TOLD("established", "g.example")) ","
+	LATCH("9", "tcp", "99", "null", W, END("10.9.0.6", "1"), TOLD("established", "h.example")) ","
+	LATCH("a", "sctp", "7", "\"blue\"", W, END("10.9.0.10", "1"), "null") "]}\n";
+/* clang-format on */
 
 static char socket_path[256];
 static pid_t server;
@@ -132,19 +142,62 @@ Test(latchctl_whois, the_ends_of_another_connection_name_none)
 	cr_expect_eq(WHOIS("10.9.0.1:7000", "10.9.0.3:40001").code, CTL_EXIT_FAILED);
 }
 
-Test(latchctl_whois, json_has_the_whole_entries_of_these_connections_only)
+/* Line by line: the row of this latch. */
+static const char *row_of(const char *text, const char *id)
+{
+	static char row[512];
+	const char *at = strstr(text, id);
+
+	cr_assert_not_null(at, "%s in %s", id, text);
+	snprintf(row, sizeof(row), "%.*s", (int)strcspn(at + 1, "\n"), at + 1);
+	return row;
+}
+
+Test(latchctl_whois, what_the_socket_does_not_tell_is_not_shown)
+{
+	struct result result = WHOIS("10.9.0.5:1");
+
+	cr_expect_eq(result.code, CTL_EXIT_OK);
+	cr_expect(has(result.out, "audited"), "%s", result.out);
+	cr_expect_not(has(result.out, "untold"), "%s", result.out);
+	result = WHOIS("10.9.0.10:1");
+	cr_expect(has(result.out, "not-served"), "%s", result.out);
+	cr_expect_not(has(result.out, "untold"), "%s", result.out);
+	result = whois(true, (char *[]){"10.9.0.5:1", NULL});
+	cr_expect_not(has(result.out, "untold"), "%s", result.out);
+}
+
+/* The narrowest terminal leaves out other columns. */
+Test(latchctl_whois, rows_of_equal_ends_name_their_protocol_and_namespace)
+{
+	struct result result = WHOIS("10.9.0.6:1");
+
+	cr_expect(has(row_of(result.out, "\n6 "), "tcp") && has(row_of(result.out, "\n6 "), "blue"));
+	cr_expect(has(row_of(result.out, "\n7 "), "udp") && has(row_of(result.out, "\n7 "), "blue"));
+	cr_expect(has(row_of(result.out, "\n8 "), "tcp") &&
+		  has(row_of(result.out, "\n8 "), "green"));
+	cr_expect(has(row_of(result.out, "\n9 "), "tcp") && has(row_of(result.out, "\n9 "), "99"));
+	cr_expect(has(row_of(result.out, "\n9 "), "h.example"), "%s", result.out);
+}
+
+Test(latchctl_whois, json_has_what_the_sockets_of_these_connections_answer)
 {
 	struct result result = whois(true, (char *[]){"10.9.0.2:40000", NULL});
-	struct json_object *document = json_tokener_parse(result.out);
+	struct json_object *document = json_tokener_parse(result.out), *row;
 
 	cr_expect_eq(result.code, CTL_EXIT_OK);
 	cr_assert_not_null(document, "%s", result.out);
-	cr_expect_eq(view_count(document, "latches"), 1);
-	cr_expect_str_eq(view_text_or(view_element(document, "latches", 0), "id", ""), "2");
-	cr_expect_str_eq(view_text_or(view_element(document, "latches", 0), "created", ""),
-			 "2020-01-01T00:00:00Z");
+	cr_expect_eq(view_count(document, "connections"), 1);
+	row = view_element(document, "connections", 0);
+	cr_expect_str_eq(json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN |
+								     JSON_C_TO_STRING_NOSLASHESCAPE),
+			 "{\"id\":\"2\",\"state\":\"established\",\"why\":\"none\",\"peer\":{\"id\":"
+			 "\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\","
+			 "\"connection\":\"to-c.example\",\"proto\":\"tcp\",\"netns\":7,"
+			 "\"netns_name\":\"blue\",\"local\":" W ",\"remote\":" END(
+				 "10.9.0.2", "40000") ",\"created\":\"2020-01-01T00:00:00Z\"}");
 	json_object_put(document);
 	result = whois(true, (char *[]){"10.9.0.2:1", NULL});
 	cr_expect_eq(result.code, CTL_EXIT_FAILED);
-	cr_expect(has(result.out, "\"latches\":[]"), "%s", result.out);
+	cr_expect(has(result.out, "\"connections\":[]"), "%s", result.out);
 }

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """An application that asks its own socket for its latch, without a library and without privileges.
 
-	ask.py serve ADDR PORT | connect ADDR PORT | udp ADDR PORT PEER PORT
+	ask.py serve ADDR PORT | connect ADDR PORT | udp ADDR PORT PEER PORT | late ADDR PORT PEER PORT
 
 One JSON object a line, ten times a second: what the socket answers, and each new error or end of
-file. It goes on asking when the connection has ended, until it is killed.
+file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
+SIGUSR1 on: what it receives before it is connected may be anybody's. late connects only when it has
+received a datagram, which it has not read.
 """
 import errno
 import json
 import os
+import select
+import signal
 import socket
 import struct
 import sys
@@ -97,11 +101,17 @@ def opened(arguments):
         return socket.create_connection((addr, port), timeout=60)
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind((addr, port))
+    if kind == "late":
+        say(bound=True)
+        select.select([sock], [], [])
     sock.connect((arguments[3], int(arguments[4])))
+    say(connected=True)
+    signal.sigwait({signal.SIGUSR1})
     return sock
 
 
 def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     sock = opened(sys.argv[1:])
     sock.setblocking(False)
     seen = []

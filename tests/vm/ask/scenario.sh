@@ -6,8 +6,9 @@
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
 # Programs of uid 65534 ask their own sockets: a TCP server and a UDP socket at W, their peers at C,
-# and a connection in clear. D takes C's address. The same descriptors then tell why, and which peer
-# they had. A connection of D answers for D. Answers survive latchd, and end with purge.
+# and a connection in clear. One UDP socket has a datagram in clear from before its latch. D takes
+# C's address. The same descriptors then tell why, and which peer they had. A connection of D answers
+# for D. Answers survive latchd, and end with purge. latchctl whois tells no more than the sockets.
 #
 # touches: api enforce config watch latchctl
 # run: conformance
@@ -51,6 +52,29 @@ asked_more_than() {
 	[ "$(wc -l <"$RUN/ask-tcp-2")" -gt $(($1 + 3)) ]
 }
 
+# sending TAG...: these UDP sockets are all connected, and send from now on.
+sending() {
+	local tag
+
+	for tag in "$@"; do
+		need_answer "$tag" "a connected UDP socket" '.connected'
+	done
+	for tag in "$@"; do
+		kill -USR1 "$(cat "$RUN/ask-$tag.pid")" || fail "no $tag"
+	done
+}
+
+# whois PORT COUNT FILTER: so many network namespaces have a connection with this port of W, and it
+# is so at W.
+whois() {
+	local end
+
+	end=$(addr w)
+	[[ $end != *:* ]] || end="[$end]"
+	latchctl --json whois "$end:$1" | jq -e ".connections | ([.[].netns] | unique | length) == $2 and
+		length == $2 and any(.[]; .local.port == $1 and $3)" >/dev/null
+}
+
 reload() {
 	ANSWERS=$1
 	latchd_config >"$RUN/latchd.conf"
@@ -61,6 +85,7 @@ reload() {
 readonly CLEAR='.state == 0 and .info.why == 3 and .peer == "ENODATA"'
 readonly TO_C='.uid == 65534 and .state == 3 and .peer == "c.example" and .local == "w.example"'
 readonly TO_W='.uid == 65534 and .state == 3 and .peer == "w.example" and .local == "c.example"'
+readonly UNPROVEN='.state == 7 and .info.why == 18 and .peer == "ENODATA" and .connection == "ENODATA"'
 readonly LOST_C='.state == 4 and .info.why == 32 and .info.reasons == 1 and .peer == "c.example"'
 # Python has one name for errno 95.
 readonly AWAY='.state == "ENOTSUP" or .state == "ENOPROTOOPT"'
@@ -76,6 +101,14 @@ need_answer tcp "a listener" '.listener.state == 1 and .listener.info.latch != "
 asking c tcp-c connect "$(addr w)" 7010
 asking w udp udp "$(addr w)" 8001 "$(addr c)" 8000
 asking c udp-c udp "$(addr c)" 8000 "$(addr w)" 8001
+sending udp udp-c
+asking w late late "$(addr w)" 8003 "$(addr c)" 8002
+need_answer late "a UDP socket without a connection" '.bound'
+in_host w python3 -c 'import socket, sys
+to = (sys.argv[1], 8003)
+socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM).sendto(b"clear", to)' \
+	"$(addr w)" || fail "no datagram in clear"
+sending late
 asking w clear-server serve 127.0.0.1 7020
 need_answer clear-server "a second listener" '.listener.state == 1'
 asking w clear connect 127.0.0.1 7020
@@ -84,6 +117,12 @@ need_answer tcp "W's accepted connection" "$TO_C and .connection == \"peer\""
 need_answer tcp-c "C's end of it" "$TO_W"
 need_answer udp "W's UDP socket" "$TO_C"
 need_answer udp-c "C's UDP socket" "$TO_W"
+need_answer late "a UDP socket with a datagram in clear from before its latch" "$UNPROVEN"
+need 10 "whois names the peer of a proven connection" whois 7010 2 \
+	'.state == "established" and .peer.id == "c.example" and .proto == "tcp"'
+need 10 "whois names that of a UDP socket" whois 8001 2 '.peer.id == "c.example" and .proto == "udp"'
+need 10 "whois names none that the socket does not tell" whois 8003 1 \
+	'.state == "unproven" and .why == "earlier-data" and .peer == null and .connection == null'
 need_answer clear "a connection in clear" "$CLEAR"
 need_answer clear-server "its other end" "$CLEAR"
 need_answer tcp "parameters and ends" \
