@@ -80,9 +80,12 @@ struct result {
 	const char *out, *err;
 };
 
+static unsigned int terminal; /* its width; 0: any */
+
 static struct result whois(bool json, char *const *words)
 {
-	struct ctl_options options = {.socket = socket_path, .json = json, .words = words};
+	struct ctl_options options = {
+		.socket = socket_path, .json = json, .words = words, .width = terminal};
 	struct capture out = capture_begin(stdout), err = capture_begin(stderr);
 	struct result result;
 
@@ -170,8 +173,11 @@ Test(latchctl_whois, what_the_socket_does_not_tell_is_not_shown)
 /* The narrowest terminal leaves out other columns. */
 Test(latchctl_whois, rows_of_equal_ends_name_their_protocol_and_namespace)
 {
-	struct result result = WHOIS("10.9.0.6:1");
+	struct result result;
 
+	terminal = 80;
+	result = WHOIS("10.9.0.6:1");
+	cr_expect_not(has(result.out, "LOCAL ID"), "%s", result.out);
 	cr_expect(has(row_of(result.out, "\n6 "), "tcp") && has(row_of(result.out, "\n6 "), "blue"));
 	cr_expect(has(row_of(result.out, "\n7 "), "udp") && has(row_of(result.out, "\n7 "), "blue"));
 	cr_expect(has(row_of(result.out, "\n8 "), "tcp") &&

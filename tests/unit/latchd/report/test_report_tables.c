@@ -404,8 +404,13 @@ Test(report_tables, audit_mode_names_no_peer_in_answers_now_or_later)
 	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NOT_TOLD);
 	set_mode(4);
 	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NOT_TOLD);
+	latch.word.state = LATCH_STATE_BROKEN;
+	latch.word.reasons = LATCH_REASON_ADMIN;
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NOT_TOLD);
 	latch.created = clock_boot_ns();
-	expect_answer(&flow, &latch, "{\"state\":\"established\",\"why\":\"none\"," TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," TOLD);
+	latch.unproven = LATCH_UNPROVEN_EARLIER;
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NOT_TOLD);
 }
 
 Test(report_tables, sockets_of_other_protocols_have_no_answer)
