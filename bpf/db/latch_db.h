@@ -6,6 +6,7 @@
 #include "db/maps.h"
 
 #include "latch_fsm.h"
+#include "latch_mode.h"
 #include "db/audit.h"
 #include "db/epochs.h"
 #include "db/mark_share.h"
