@@ -6,10 +6,9 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "latch_abi.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
-#include "latchd/enforce/cgroups/cgroups.h"
-#include "latch_abi.h"
 
 static int list_answers(const struct cgroups *cgroups, const struct cgroup *cgroup,
 			struct links *ret)
@@ -125,24 +124,4 @@ void cgroup_answers_begin(struct cgroups *cgroups)
 		else
 			cgroup->unanswered = 0;
 	}
-}
-
-/* ---- cgroups.h */
-
-void cgroups_set_answers(struct cgroups *cgroups, bool answers)
-{
-	if (answers == cgroups->answers)
-		return;
-	log_info("enforce", answers ? "sockets answer for their latches from now on"
-				    : "sockets do not answer for their latches any more");
-	cgroups->answers = answers;
-	if (answers)
-		cgroup_answers_begin(cgroups);
-	else
-		cgroup_answers_end(cgroups);
-}
-
-bool cgroups_answer(const struct cgroups *cgroups)
-{
-	return cgroups->answers;
 }

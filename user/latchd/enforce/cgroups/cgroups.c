@@ -311,6 +311,24 @@ void cgroups_free(struct cgroups *cgroups)
 	free(cgroups);
 }
 
+void cgroups_set_answers(struct cgroups *cgroups, bool answers)
+{
+	if (answers == cgroups->answers)
+		return;
+	log_info("enforce", answers ? "sockets answer for their latches from now on"
+				    : "sockets do not answer for their latches any more");
+	cgroups->answers = answers;
+	if (answers)
+		cgroup_answers_begin(cgroups);
+	else
+		cgroup_answers_end(cgroups);
+}
+
+bool cgroups_answer(const struct cgroups *cgroups)
+{
+	return cgroups->answers;
+}
+
 size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max)
 {
 	size_t i;
