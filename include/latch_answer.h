@@ -67,7 +67,7 @@ static inline void latch_answer_established(struct latch_answer *ret)
 		latch_answer_set(ret, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
 }
 
-/* Of a latch whose owner is a full socket. audited and unproven of ret are set. */
+/* Of a latch that a full socket owns. audited and unproven of ret are set. */
 static inline void latch_answer_of(union latch_word word, struct latch_answer *ret)
 {
 	ret->reasons = word.reasons;
