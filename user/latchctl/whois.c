@@ -28,9 +28,9 @@ struct whois {
 
 /* Rows that differ in their protocol or namespace only are different connections. */
 static const struct table_column columns[] = {
-	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0},  {"PEER", 12, 0, 8},   {"LOCAL ID", 12, 3, 0},
-	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 0, 0},  {"NETNS", 10, 0, 6},  {"LOCAL", 0, 0, 15},
-	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},    {"WHY", 0, 2, 0},
+	{"ID", 0, 0, 0},	 {"STATE", 0, 0, 0}, {"PEER", 12, 0, 8},  {"LOCAL ID", 12, 3, 0},
+	{"CONNECTION", 8, 4, 0}, {"PROTO", 0, 0, 0}, {"NETNS", 10, 0, 6}, {"LOCAL", 0, 0, 15},
+	{"REMOTE", 0, 0, 15},	 {"AGE", 0, 1, 0},   {"WHY", 0, 2, 0},
 };
 
 #define COLUMN_COUNT (sizeof(columns) / sizeof(columns[0]))

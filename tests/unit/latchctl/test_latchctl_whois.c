@@ -12,31 +12,31 @@
 #include "latchctl/latchctl.h"
 
 #define LATCH(id, proto, netns, name, local, remote, answer)                                       \
-	"{\"id\":\"" id "\",\"state\":\"established\",\"peer\":{\"id\":\"untold.example\","         \
-	"\"auth\":\"pubkey\"},\"local_id\":\"untold.w.example\",\"connection\":\"untold\","         \
-	"\"proto\":\"" proto "\",\"netns\":" netns ",\"netns_name\":" name ",\"local\":" local      \
+	"{\"id\":\"" id "\",\"state\":\"established\",\"peer\":{\"id\":\"untold.example\","        \
+	"\"auth\":\"pubkey\"},\"local_id\":\"untold.w.example\",\"connection\":\"untold\","        \
+	"\"proto\":\"" proto "\",\"netns\":" netns ",\"netns_name\":" name ",\"local\":" local     \
 	",\"remote\":" remote ",\"answer\":" answer ",\"created\":\"2020-01-01T00:00:00Z\"}"
 #define END(addr, port) "{\"addr\":\"" addr "\",\"port\":" port "}"
 #define W		END("10.9.0.1", "7000")
-#define TOLD(state, peer)                                                                          \
-	"{\"state\":\"" state "\",\"why\":\"none\",\"peer\":{\"id\":\"" peer                        \
+#define SHOWN(state, peer)                                                                         \
+	"{\"state\":\"" state "\",\"why\":\"none\",\"peer\":{\"id\":\"" peer                       \
 	"\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":\"to-" peer "\"}"
-#define NOT_TOLD(state, why)                                                                       \
-	"{\"state\":\"" state "\",\"why\":\"" why                                                   \
+#define HIDDEN(state, why)                                                                         \
+	"{\"state\":\"" state "\",\"why\":\"" why                                                  \
 	"\",\"peer\":null,\"local_id\":null,\"connection\":null}"
 
 /* clang-format off */
 static const char list[] = "{\"schema\":1,\"latches\":["
-	LATCH("1", "tcp", "7", "\"blue\"", W, "null", NOT_TOLD("listener", "none")) ","
-	LATCH("2", "tcp", "7", "\"blue\"", W, END("10.9.0.2", "40000"), TOLD("established", "c.example")) ","
-	LATCH("3", "tcp", "7", "\"blue\"", W, END("10.9.0.3", "40000"), TOLD("broken", "d.example")) ","
+	LATCH("1", "tcp", "7", "\"blue\"", W, "null", HIDDEN("listener", "none")) ","
+	LATCH("2", "tcp", "7", "\"blue\"", W, END("10.9.0.2", "40000"), SHOWN("established", "c.example")) ","
+	LATCH("3", "tcp", "7", "\"blue\"", W, END("10.9.0.3", "40000"), SHOWN("broken", "d.example")) ","
 	LATCH("4", "tcp", "7", "\"blue\"", END("fd00::1", "7000"), END("fd00::2", "40000"),
-	      TOLD("established", "six.example")) ","
-	LATCH("5", "tcp", "7", "\"blue\"", W, END("10.9.0.5", "1"), NOT_TOLD("audited", "audit")) ","
-	LATCH("6", "tcp", "7", "\"blue\"", W, END("10.9.0.6", "1"), TOLD("established", "e.example")) ","
-	LATCH("7", "udp", "7", "\"blue\"", W, END("10.9.0.6", "1"), TOLD("established", "f.example")) ","
-	LATCH("8", "tcp", "8", "\"green\"", W, END("10.9.0.6", "1"), TOLD("established", "g.example")) ","
-	LATCH("9", "tcp", "99", "null", W, END("10.9.0.6", "1"), TOLD("established", "h.example")) ","
+	      SHOWN("established", "six.example")) ","
+	LATCH("5", "tcp", "7", "\"blue\"", W, END("10.9.0.5", "1"), HIDDEN("audited", "audit")) ","
+	LATCH("6", "tcp", "7", "\"blue\"", W, END("10.9.0.6", "1"), SHOWN("established", "e.example")) ","
+	LATCH("7", "udp", "7", "\"blue\"", W, END("10.9.0.6", "1"), SHOWN("established", "f.example")) ","
+	LATCH("8", "tcp", "8", "\"green\"", W, END("10.9.0.6", "1"), SHOWN("established", "g.example")) ","
+	LATCH("9", "tcp", "99", "null", W, END("10.9.0.6", "1"), SHOWN("established", "h.example")) ","
 	LATCH("a", "sctp", "7", "\"blue\"", W, END("10.9.0.10", "1"), "null") "]}\n";
 /* clang-format on */
 
@@ -178,8 +178,10 @@ Test(latchctl_whois, rows_of_equal_ends_name_their_protocol_and_namespace)
 	terminal = 80;
 	result = WHOIS("10.9.0.6:1");
 	cr_expect_not(has(result.out, "LOCAL ID"), "%s", result.out);
-	cr_expect(has(row_of(result.out, "\n6 "), "tcp") && has(row_of(result.out, "\n6 "), "blue"));
-	cr_expect(has(row_of(result.out, "\n7 "), "udp") && has(row_of(result.out, "\n7 "), "blue"));
+	cr_expect(has(row_of(result.out, "\n6 "), "tcp") &&
+		  has(row_of(result.out, "\n6 "), "blue"));
+	cr_expect(has(row_of(result.out, "\n7 "), "udp") &&
+		  has(row_of(result.out, "\n7 "), "blue"));
 	cr_expect(has(row_of(result.out, "\n8 "), "tcp") &&
 		  has(row_of(result.out, "\n8 "), "green"));
 	cr_expect(has(row_of(result.out, "\n9 "), "tcp") && has(row_of(result.out, "\n9 "), "99"));
@@ -195,13 +197,14 @@ Test(latchctl_whois, json_has_what_the_sockets_of_these_connections_answer)
 	cr_assert_not_null(document, "%s", result.out);
 	cr_expect_eq(view_count(document, "connections"), 1);
 	row = view_element(document, "connections", 0);
-	cr_expect_str_eq(json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN |
-								     JSON_C_TO_STRING_NOSLASHESCAPE),
-			 "{\"id\":\"2\",\"state\":\"established\",\"why\":\"none\",\"peer\":{\"id\":"
-			 "\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\","
-			 "\"connection\":\"to-c.example\",\"proto\":\"tcp\",\"netns\":7,"
-			 "\"netns_name\":\"blue\",\"local\":" W ",\"remote\":" END(
-				 "10.9.0.2", "40000") ",\"created\":\"2020-01-01T00:00:00Z\"}");
+	cr_expect_str_eq(
+		json_object_to_json_string_ext(row, JSON_C_TO_STRING_PLAIN |
+							    JSON_C_TO_STRING_NOSLASHESCAPE),
+		"{\"id\":\"2\",\"state\":\"established\",\"why\":\"none\",\"peer\":{\"id\":"
+		"\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\","
+		"\"connection\":\"to-c.example\",\"proto\":\"tcp\",\"netns\":7,"
+		"\"netns_name\":\"blue\",\"local\":" W
+		",\"remote\":" END("10.9.0.2", "40000") ",\"created\":\"2020-01-01T00:00:00Z\"}");
 	json_object_put(document);
 	result = whois(true, (char *[]){"10.9.0.2:1", NULL});
 	cr_expect_eq(result.code, CTL_EXIT_FAILED);

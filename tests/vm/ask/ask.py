@@ -6,7 +6,7 @@
 
 One JSON object a line, ten times a second: what the socket answers, and each new error or end of
 file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
-SIGUSR1 on: what it receives before it is connected may be anybody's. late connects only when it has
+SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
 received a datagram, which it has not read.
 """
 import errno

@@ -387,8 +387,9 @@ static void connect_to(__u8 last)
 /* As a datagram that the socket makes now. */
 static void make_datagram(void)
 {
-	packet_sent = (struct sk_buff){
-		.dev = &card, .hash = kernel_udp.sk.sk_txhash, .l4_hash = kernel_udp.sk.sk_txhash != 0};
+	packet_sent = (struct sk_buff){.dev = &card,
+				       .hash = kernel_udp.sk.sk_txhash,
+				       .l4_hash = kernel_udp.sk.sk_txhash != 0};
 	sent_protection = PACKET_PROTECTED;
 }
 

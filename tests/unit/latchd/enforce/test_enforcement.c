@@ -244,7 +244,7 @@ static long load_any(long program, const union bpf_attr *attr)
 		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
 		.insns = (uintptr_t)nothing,
 		.insn_cnt = 2,
-		.license = (uintptr_t)"GPL",
+		.license = (uintptr_t) "GPL",
 	};
 
 	if (program >= 0 || attr->prog_type != BPF_PROG_TYPE_TRACING)

@@ -265,7 +265,8 @@ Test(report_status, a_cgroup_that_is_absent_failed_or_no_longer_configured_needs
 	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup"), 0);
 	cgroup_count = 3;
 	cgroups[0] = (struct cgroup_entry){.path = "/sys/fs/cgroup/a", .state = CGROUP_ABSENT};
-	cgroups[1] = (struct cgroup_entry){.path = "/sys/fs/cgroup/b", .id = 7, .state = CGROUP_FAILED};
+	cgroups[1] =
+		(struct cgroup_entry){.path = "/sys/fs/cgroup/b", .id = 7, .state = CGROUP_FAILED};
 	cgroups[2] = (struct cgroup_entry){.path = "", .id = 9, .state = CGROUP_FORMER};
 	ask();
 	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup/a"), 1);

@@ -337,10 +337,10 @@ static void set_mode(uint32_t mode)
 
 /* ---- what the socket of a latch answers */
 
-#define TOLD                                                                                       \
-	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":"     \
+#define PEER_C                                                                                           \
+	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":" \
 	"\"x509\"}"
-#define NOT_TOLD "\"peer\":null,\"local_id\":null,\"connection\":null}"
+#define NO_PEER "\"peer\":null,\"local_id\":null,\"connection\":null}"
 
 static void expect_answer(const struct latch_flow *flow, const struct latch *latch,
 			  const char *answer)
@@ -365,9 +365,9 @@ Test(report_tables, the_answer_of_a_latch_that_proves_its_peer_names_it)
 	struct latch latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
 	struct latch_flow flow = w_to_c();
 
-	expect_answer(&flow, &latch, "{\"state\":\"established\",\"why\":\"none\"," TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"established\",\"why\":\"none\"," PEER_C);
 	latch = owned_latch(LATCH_STATE_BROKEN, LATCH_REASON_SPD_CHANGE);
-	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"spd-change\"," TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"spd-change\"," PEER_C);
 }
 
 Test(report_tables, the_answer_of_a_latch_without_proof_names_no_peer)
@@ -375,13 +375,12 @@ Test(report_tables, the_answer_of_a_latch_without_proof_names_no_peer)
 	struct latch latch = owned_latch(LATCH_STATE_LARVAL, 0);
 	struct latch_flow flow = w_to_c();
 
-	expect_answer(&flow, &latch, "{\"state\":\"larval\",\"why\":\"unattributed\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"larval\",\"why\":\"unattributed\"," NO_PEER);
 	latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
 	latch.unproven = LATCH_UNPROVEN_EARLIER;
-	expect_answer(&flow, &latch,
-		      "{\"state\":\"unproven\",\"why\":\"earlier-data\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"unproven\",\"why\":\"earlier-data\"," NO_PEER);
 	latch.unproven = LATCH_UNPROVEN_AUDITED;
-	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NO_PEER);
 }
 
 Test(report_tables, the_answer_of_a_latch_that_has_no_socket_names_no_peer)
@@ -390,9 +389,9 @@ Test(report_tables, the_answer_of_a_latch_that_has_no_socket_names_no_peer)
 	struct latch_flow flow = w_to_c();
 
 	latch.owner = LATCH_OWNER_TIME_WAIT;
-	expect_answer(&flow, &latch, "{\"state\":\"closed\",\"why\":\"ended\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"closed\",\"why\":\"ended\"," NO_PEER);
 	latch.owner = LATCH_OWNER_HANDSHAKE;
-	expect_answer(&flow, &latch, "{\"state\":\"not-latched\",\"why\":\"not-yet\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"not-latched\",\"why\":\"not-yet\"," NO_PEER);
 }
 
 Test(report_tables, audit_mode_names_no_peer_in_answers_now_or_later)
@@ -401,16 +400,16 @@ Test(report_tables, audit_mode_names_no_peer_in_answers_now_or_later)
 	struct latch_flow flow = w_to_c();
 
 	set_mode(3);
-	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NO_PEER);
 	set_mode(4);
-	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NO_PEER);
 	latch.word.state = LATCH_STATE_BROKEN;
 	latch.word.reasons = LATCH_REASON_ADMIN;
-	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NO_PEER);
 	latch.created = clock_boot_ns();
-	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," PEER_C);
 	latch.unproven = LATCH_UNPROVEN_EARLIER;
-	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NOT_TOLD);
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NO_PEER);
 }
 
 Test(report_tables, sockets_of_other_protocols_have_no_answer)

@@ -100,10 +100,11 @@ static void give_up(const struct cgroups *cgroups, struct cgroup *cgroup, int er
 	end_one(cgroups, cgroup);
 	cgroup->unanswered = err;
 	if (!known && cgroup_programs_may_log(cgroup))
-		log_warn("enforce",
-			 "cgroup %s: its sockets answer no questions, and are latched all the same: "
-			 "%s; trying again",
-			 cgroup_name(cgroup), failure->text);
+		log_warn(
+			"enforce",
+			"cgroup %s: its sockets answer no questions, and are latched all the same: "
+			"%s; trying again",
+			cgroup_name(cgroup), failure->text);
 }
 
 void cgroup_answers_begin(struct cgroups *cgroups)

@@ -24,9 +24,10 @@ struct cgroup {
 	enum cgroup_state state;
 	int logged; /* the negative errno in the log; 0 = none */
 	struct log_limit log;
-	struct links links; /* the gates; then what answers questions, whether it is attached or not */
-	bool answers;	    /* what answers questions is attached */
-	int unanswered;	    /* the negative errno in the log; 0 = none */
+	struct links
+		links;	/* the gates; then what answers questions, whether it is attached or not */
+	bool answers;	/* what answers questions is attached */
+	int unanswered; /* the negative errno in the log; 0 = none */
 };
 
 struct cgroups {

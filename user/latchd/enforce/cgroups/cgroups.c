@@ -338,8 +338,7 @@ size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries,
 			.path = cgroups->listed[i]->path,
 			.id = cgroups->listed[i]->id,
 			.state = cgroups->listed[i]->state,
-			.unanswered = cgroups->answers &&
-				      cgroup_has_programs(cgroups->listed[i]) &&
+			.unanswered = cgroups->answers && cgroup_has_programs(cgroups->listed[i]) &&
 				      !cgroups->listed[i]->answers,
 		};
 	return cgroups->count;

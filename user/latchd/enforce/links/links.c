@@ -18,7 +18,7 @@
 static enum links_target target_of_function(const struct bpf_program *program)
 {
 	return strcmp(bpf_program__name(program), LATCH_ABORT_PROGRAM) ? LINKS_OF_FUNCTIONS
-									: LINKS_OF_ANSWER_FUNCTIONS;
+								       : LINKS_OF_ANSWER_FUNCTIONS;
 }
 
 bool links_have_program(const struct bpf_program *program, enum links_target *ret_target)

@@ -246,7 +246,7 @@ Test(cgroup_answers, a_start_attaches_all_gates_where_one_cgroup_cannot_answer)
 	expect_once(A);
 	expect_answers(A, 1);
 	cgroups_check(cgroups);
-	cr_expect_eq(warnings, 1, "a second try is not told again");
+	cr_expect_eq(warnings, 1, "a second try is not logged");
 	exclude_no_more(B);
 	cgroups_check(cgroups);
 	cr_expect_not(entry_of(paths[B]).unanswered);
