@@ -57,7 +57,7 @@ sending() {
 	local tag
 
 	for tag in "$@"; do
-		need_answer "$tag" "a connected UDP socket" '.connected'
+		need 60 "the UDP socket $tag is connected" grep -qs '"connected": true' "$RUN/ask-$tag"
 	done
 	for tag in "$@"; do
 		kill -USR1 "$(cat "$RUN/ask-$tag.pid")" || fail "no $tag"
@@ -103,7 +103,7 @@ asking w udp udp "$(addr w)" 8001 "$(addr c)" 8000
 asking c udp-c udp "$(addr c)" 8000 "$(addr w)" 8001
 sending udp udp-c
 asking w late late "$(addr w)" 8003 "$(addr c)" 8002
-need_answer late "a UDP socket without a connection" '.bound'
+need 60 "a UDP socket without a connection" grep -qs '"bound": true' "$RUN/ask-late"
 in_host w python3 -c 'import socket, sys
 to = (sys.argv[1], 8003)
 socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM).sendto(b"clear", to)' \
