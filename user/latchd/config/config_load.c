@@ -21,7 +21,7 @@
 #define CONFIG_DEFAULT_CONTROL_SOCKET "/run/latchd/latchd.sock"
 #define CONFIG_DEFAULT_CHARON_SOCKET  "/var/run/charon.vici"
 #define CONFIG_HEADING_MAX	      128
-#define CONFIG_HEADINGS		      "[enforce], [control], [feed NAME] or [rule NAME]"
+#define CONFIG_HEADINGS		      "[enforce], [control], [api], [feed NAME] or [rule NAME]"
 
 struct config_key {
 	enum config_section section;
@@ -164,6 +164,12 @@ static bool parse_control_group(struct config_parser *parser, const char *value)
 	return true;
 }
 
+static bool parse_api_enabled(struct config_parser *parser, const char *value)
+{
+	parser->config->answers = !strcmp(value, "on");
+	return parser->config->answers || !strcmp(value, "off");
+}
+
 static bool parse_feed_type(struct config_parser *parser, const char *value)
 {
 	if (strcmp(value, "vici"))
@@ -229,6 +235,7 @@ static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_CONTROL, "socket", parse_control_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_CONTROL, "group", parse_control_group,
 	 "a group's name of at most 31 bytes"},
+	{CONFIG_SECTION_API, "enabled", parse_api_enabled, "on or off"},
 	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
 	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_FEED, "rdn-matching", parse_rdn_matching, "strict, reordered or relaxed"},
@@ -315,6 +322,8 @@ static void begin_section(struct config_parser *parser, const char *name)
 		parser->section = CONFIG_SECTION_ENFORCE;
 	} else if (!strcmp(name, "control")) {
 		parser->section = CONFIG_SECTION_CONTROL;
+	} else if (!strcmp(name, "api")) {
+		parser->section = CONFIG_SECTION_API;
 	} else if (!strncmp(name, "feed ", 5)) {
 		parser->section = CONFIG_SECTION_FEED;
 		begin_feed(parser, name + 5 + strspn(name + 5, " \t"));
