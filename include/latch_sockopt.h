@@ -148,7 +148,7 @@ struct latch_info {
 	__u64 age_ns;	  /* since the latch began; suspended time included */
 	__u64 changed_ns; /* since it last changed its state */
 	__u64 dropped;	  /* packets that the latch has not let through */
-	/* The connection as the socket has it: inside of a tunnel (R-2-9). Network order. */
+	/* The connection as the socket has it: inside of a tunnel (R-2-9). Addresses are bytes. */
 	__u8 local_addr[16]; /* IPv4 in the first four bytes */
 	__u8 remote_addr[16];
 	/* The ends of the SA that the socket sends under: outer and public addresses (R-2-8,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""An application that asks its own socket for its latch, without a library and without privileges.
+"""An application that asks its own socket for its latch by latch.py, without privileges.
 
 	ask.py serve ADDR PORT | connect ADDR PORT | udp ADDR PORT PEER PORT | late ADDR PORT PEER PORT
 
@@ -15,64 +15,38 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 
-SOL_LATCH = 0x4C41
-STATE, INFO, PEER_ID, LOCAL_ID, CONNECTION = range(1, 6)
-LAYOUT = struct.Struct("=IIBBBBBBBBIHHHHIQQQQ16s16s16s16sHHHHBB2xI32s32s")
-NAMES = (
-    "size abi state why reasons direction mode protocol esn replay flags encryption_bits "
-    "integrity_bits icv_bits pad peer_number latch age changed dropped local remote outer_local "
-    "outer_remote local_port remote_port outer_local_port outer_remote_port family outer_family "
-    "local_number encryption integrity"
-).split()
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+sys.path.insert(0, os.path.join(TOP, "user/liblatch/python"))
+import latch
 
 
 def say(**members):
     print(json.dumps(members), flush=True)
 
 
-def ask(sock, option, size):
+def ask(question, sock):
     """The answer, or the name of the error."""
     try:
-        return sock.getsockopt(SOL_LATCH, option, size) if size else sock.getsockopt(SOL_LATCH, option)
+        return question(sock)
     except OSError as error:
         return errno.errorcode[error.errno]
 
 
-def text(answer):
-    return answer.decode() if isinstance(answer, bytes) else answer
-
-
-def address(raw, family):
-    if not family:
-        return None
-    return socket.inet_ntop(family, raw[:4] if family == socket.AF_INET else raw)
-
-
 def info_of(sock):
-    answer = ask(sock, INFO, LAYOUT.size)
-    if isinstance(answer, str):
-        return answer
-    info = dict(zip(NAMES, LAYOUT.unpack(answer)))
-    for name in ("local", "remote"):
-        info[name] = address(info[name], info["family"])
-        info["outer_" + name] = address(info["outer_" + name], info["outer_family"])
-    for name in ("encryption", "integrity"):
-        info[name] = info[name].rstrip(b"\0").decode()
-    info["latch"] = f"{info['latch']:x}"
-    return info
+    info = ask(latch.info, sock)
+    return info if isinstance(info, str) else info._replace(latch=f"{info.latch:x}")._asdict()
 
 
 def answers(sock):
     return {
         "uid": os.getuid(),
-        "state": ask(sock, STATE, 0),
-        "peer": text(ask(sock, PEER_ID, 512)),
-        "local": text(ask(sock, LOCAL_ID, 512)),
-        "connection": text(ask(sock, CONNECTION, 64)),
+        "state": ask(latch.state, sock),
+        "peer": ask(latch.peer, sock),
+        "local": ask(latch.local, sock),
+        "connection": ask(latch.connection, sock),
         "info": info_of(sock),
     }
 

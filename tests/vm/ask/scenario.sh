@@ -128,8 +128,8 @@ need_answer clear-server "its other end" "$CLEAR"
 need_answer tcp "parameters and ends" \
 	'.info.protocol == 50 and .info.mode == 0 and .info.encryption == "rfc4106(gcm(aes))" and
 	 .info.encryption_bits == 160 and .info.direction == 2 and .info.local_port == 7010 and
-	 .info.outer_local == .info.local and .info.outer_remote == .info.remote and
-	 .info.age > 0 and .info.peer_number > 0'
+	 .info.outer_local_addr == .info.local_addr and .info.outer_remote_addr == .info.remote_addr and
+	 .info.age_ns > 0 and .info.peer_number > 0'
 id=$(latch_id "$(at w 7010)")
 [ "$(last_answer tcp .info.latch)" = "$id" ] || fail "latch $(last_answer tcp .info.latch), not $id"
 conforms R-2-6 "an application learns the latched parameters from its own socket$how"
