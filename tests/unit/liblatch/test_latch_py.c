@@ -10,7 +10,7 @@
 
 TestSuite(latch_py, .init = api_set_up, .fini = gate_tear_down, .timeout = 60);
 
-static char told[4096];
+static char output[4096];
 
 /* The output of tell.py, whole. */
 static void tell(const char *arguments)
@@ -19,12 +19,13 @@ static void tell(const char *arguments)
 	FILE *pipe;
 	size_t length;
 
-	snprintf(command, sizeof(command), "/usr/bin/python3 -B tests/unit/liblatch/tell.py %s", arguments);
+	snprintf(command, sizeof(command), "/usr/bin/python3 -B tests/unit/liblatch/tell.py %s",
+		 arguments);
 	pipe = popen(command, "r");
 	cr_assert_not_null(pipe);
-	length = fread(told, 1, sizeof(told) - 1, pipe);
-	told[length] = '\0';
-	cr_assert_eq(pclose(pipe), 0, "%s: %s", command, told);
+	length = fread(output, 1, sizeof(output) - 1, pipe);
+	output[length] = '\0';
+	cr_assert_eq(pclose(pipe), 0, "%s: %s", command, output);
 }
 
 /* The sockets of the fixture close at exec. */
@@ -44,13 +45,13 @@ static bool tells_line(const char *name, const char *value)
 	const char *at;
 
 	snprintf(line, sizeof(line), "%s=%s\n", name, value);
-	at = strstr(told, line);
-	return at && (at == told || at[-1] == '\n');
+	at = strstr(output, line);
+	return at && (at == output || at[-1] == '\n');
 }
 
 static void expect_line(const char *name, const char *value)
 {
-	cr_expect(tells_line(name, value), "%s=%s is not in: %s", name, value, told);
+	cr_expect(tells_line(name, value), "%s=%s is not in: %s", name, value, output);
 }
 
 static void expect_number(const char *name, unsigned long long value)
@@ -153,5 +154,5 @@ TestSuite(latch_py_names);
 Test(latch_py_names, the_module_has_each_enumerator_of_the_header_with_its_value)
 {
 	tell("--missing include/latch_sockopt.h");
-	cr_expect_str_eq(told, "");
+	cr_expect_str_eq(output, "");
 }

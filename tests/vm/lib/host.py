@@ -44,7 +44,7 @@ class Host:
 
     @contextmanager
     def one_batch(self):
-        """What ip is told within runs at the end, in one process: an emulated machine starts them slowly."""
+        """Commands of ip within run at the end, in one process: an emulated machine starts them slowly."""
         self.batch = []
         try:
             yield
