@@ -11,7 +11,7 @@
 # for D. Answers survive latchd, and end with purge. latchctl whois tells no more than the sockets.
 #
 # touches: api enforce config watch latchctl
-# run: conformance
+# run: conformance ask-ipv6
 # variant: ask-ipv6 family=6
 # expect: clean
 
