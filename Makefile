@@ -67,6 +67,9 @@ LIBCOMMON := $(BUILD)/libcommon.a
 LIBLATCHD := $(BUILD)/liblatchd.a
 LIBCTL    := $(BUILD)/liblatchctl.a
 LIBFAKE   := $(if $(FAKE_SRC),$(BUILD)/tests/libfake.a)
+# Not part of latchd: for applications.
+LIBRARY_SRC := $(sort $(wildcard user/liblatch/*.c))
+LIBRARY   := $(BUILD)/liblatch.a $(BUILD)/liblatch.so.1 $(BUILD)/liblatch.pc
 PROGRAMS  := $(if $(filter %/main.c,$(LATCHD_SRC)),$(BUILD)/latchd) \
 	     $(if $(filter %/main.c,$(CTL_SRC)),$(BUILD)/latchctl)
 UNIT_BIN  := $(patsubst %.c,$(BUILD)/tests/unit/%,$(notdir $(UNIT_SRC)))
@@ -111,7 +114,7 @@ BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
 
 .PHONY: all setup tests vm-tests unit vm check check-fast conformance conformance-table field mutation fuzz fuzz-build chaos chaos-build bench demo lint install clean help FORCE
 
-all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) ## build latchd and latchctl (default)
+all: $(SKELETONS) $(LIBCOMMON) $(LIBLATCHD) $(PROGRAMS) $(LIBRARY) ## build latchd, latchctl and liblatch (default)
 
 setup: ## install what building and testing needs (root, Debian 12)
 	$(Q)tools/setup test
@@ -254,6 +257,18 @@ $(LIBCTL): $(call obj,$(filter-out %/main.c,$(CTL_SRC))) $(BUILD)/.list-CTL_SRC
 $(BUILD)/tests/libfake.a: $(call obj,$(FAKE_SRC)) $(BUILD)/.list-FAKE_SRC
 	$(archive)
 
+# For shared objects: position-independent, and with nothing of this tree but its own headers.
+$(call obj,$(LIBRARY_SRC)): EXTRA_CFLAGS := -fPIC -Iuser/liblatch
+$(BUILD)/liblatch.a: $(call obj,$(LIBRARY_SRC)) $(BUILD)/.list-LIBRARY_SRC
+	$(archive)
+$(BUILD)/liblatch.so.1: $(call obj,$(LIBRARY_SRC)) user/liblatch/liblatch.map
+	$(call msg,LD,$@)$(CC) $(ALL_CFLAGS) -fPIC -shared -Wl,-soname,liblatch.so.1 \
+		-Wl,--version-script=user/liblatch/liblatch.map -Wl,-z,relro,-z,now -Wl,-z,defs \
+		$(LDFLAGS) -o $@ $(filter %.o,$^)
+# `make install` writes PREFIX: it may be another one then.
+$(BUILD)/liblatch.pc: user/liblatch/liblatch.pc.in Makefile
+	$(call msg,GEN,$@)sed 's|@VERSION@|$(VERSION)|' $< >$@
+
 define link
 	@mkdir -p $(@D)
 	$(call msg,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ \
@@ -274,6 +289,8 @@ $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LI
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
+$(BUILD)/tests/unit/test_liblatch: $(BUILD)/liblatch.a | $(BUILD)/liblatch.so.1
+$(BUILD)/tests/unit/test_latch_py: $(BUILD)/liblatch.a
 $(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 
@@ -351,5 +368,5 @@ $(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
 
 include tests/sim/sim.mk
 
--include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) \
+-include $(patsubst %.o,%.d,$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(COMMON_SRC) $(LIBRARY_SRC) \
 	$(UNIT_SRC) $(FAKE_SRC) $(VMTOOL_SRC)))

@@ -19,6 +19,9 @@
 #define LATCH_ABI      1
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
+/* The program that answers questions (bpf/api): the pins of its links begin with its name. */
+#define LATCH_ANSWER_PROGRAM "option_get"
+#define LATCH_ABORT_PROGRAM  "watch_datagram_abort"
 
 /* Packed enums take one byte: they fit into atomic words, and bpftool prints their names. */
 
@@ -145,6 +148,12 @@ union latch_word {
 
 #define LATCH_DROP_EVENT_SHIFT 20
 
+/* The socket of a latch may have received what is not its peer's, whatever the latch becomes. */
+enum latch_unproven {
+	LATCH_UNPROVEN_EARLIER = 1 << 0, /* began LARVAL, or datagrams from before were queued */
+	LATCH_UNPROVEN_AUDITED = 1 << 1, /* began in audit mode */
+};
+
 struct latch {
 	union latch_word word;
 	__u64 id; /* 0: a program is about to delete it */
@@ -179,7 +188,7 @@ struct latch {
 	__u32 mark_share;     /* its slot in mark_shares; 0 = not counted there */
 	__u16 refused_params; /* of the SA that was refused; 0 = none, or not attributed */
 	__u8 refusal;	      /* enum latch_drop */
-	__u8 pad;
+	__u8 unproven;	      /* set at its creation, of enum latch_unproven */
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */
@@ -360,7 +369,8 @@ struct latch_settings {
 	 */
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
-	__u8 pad[3];
+	__u8 answers; /* 1: sockets answer questions for their latch (latch_sockopt.h) */
+	__u8 pad[2];
 	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
 	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
 };

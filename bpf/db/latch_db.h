@@ -6,6 +6,7 @@
 #include "db/maps.h"
 
 #include "latch_fsm.h"
+#include "latch_mode.h"
 #include "db/audit.h"
 #include "db/epochs.h"
 #include "db/mark_share.h"
@@ -111,11 +112,13 @@ static __always_inline int latch_announce(const struct latch_flow *flow, const s
 /*
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
  * listener are as in latch_create(). mark: what was refused, with its place in share; else NULL.
+ * queued: the socket has data from before. The mode is read behind the time of creation, see
+ * latch_answer.h.
  */
 static __always_inline int
 latch_insert(const struct latch_flow *flow, const struct latch_position *start, __u16 params,
 	     const struct rule_decision *rule, enum latch_direction direction, __u64 socket_cookie,
-	     __u64 listener, int foreign, const struct marked_flow *mark, __u32 share)
+	     __u64 listener, int foreign, const struct marked_flow *mark, __u32 share, int queued)
 {
 	struct latch_clock *clock = clock_get();
 	struct latch latch = {};
@@ -140,6 +143,10 @@ latch_insert(const struct latch_flow *flow, const struct latch_position *start, 
 	latch.listener = listener;
 	latch.foreign_larval = !!foreign;
 	latch.decided = mode_get();
+	if (queued || start->state == LATCH_STATE_LARVAL)
+		latch.unproven = LATCH_UNPROVEN_EARLIER;
+	if (latch_mode_is_audit(latch.decided))
+		latch.unproven |= LATCH_UNPROVEN_AUDITED;
 	if (mark) {
 		latch.refusal = mark->why;
 		latch.refused_params = mark->params;
@@ -163,19 +170,20 @@ latch_insert(const struct latch_flow *flow, const struct latch_position *start, 
 
 /*
  * Creates an ESTABLISHED latch under params. socket_cookie: of the owner; 0 = a handshake, which
- * has no socket yet. listener: id of the LISTENER that spawns it, or 0.
+ * has no socket yet. listener: id of the LISTENER that spawns it, or 0. queued: the socket has data
+ * from before.
  */
 static __always_inline int latch_create(const struct latch_flow *flow, __u16 params,
 					const struct rule_decision *rule,
 					enum latch_direction direction, __u64 socket_cookie,
-					__u64 listener)
+					__u64 listener, int queued)
 {
 	struct latch_position none = {}, start;
 
 	if (latch_fsm_step(none, LATCH_TRIGGER_CREATE, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
 	return latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, 0, NULL,
-			    0);
+			    0, queued);
 }
 
 /*
@@ -198,7 +206,7 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 		return -1;
 	}
 	err = latch_insert(flow, &start, params, rule, direction, socket_cookie, listener, foreign,
-			   NULL, 0);
+			   NULL, 0, 0);
 	if (err && foreign)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 	return err;
@@ -223,7 +231,7 @@ static __always_inline int latch_refuse(const struct latch_flow *flow,
 	if (!mark_share_take(share, mark->opened_here, latches_quota()))
 		return -1;
 	err = latch_insert(flow, &start, 0, rule, direction, socket_cookie, listener, 0, mark,
-			   share);
+			   share, 0);
 	if (err)
 		mark_share_give(share);
 	return err == -EEXIST ? 0 : err;

@@ -32,7 +32,7 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 	    latch_fsm_step(none, LATCH_TRIGGER_LISTEN, 0, &start) != LATCH_OUTCOME_MOVED)
 		return -1;
 	err = latch_insert(flow, &start, sockets, &no_rule, LATCH_DIRECTION_IN, socket_cookie, 0, 0,
-			   NULL, 0);
+			   NULL, 0, 0);
 	if (err)
 		uncount_listener();
 	return err;

@@ -28,5 +28,6 @@ struct audit_shares_map audit_shares SEC(".maps");
 struct object_marks_map reassemblies SEC(".maps");
 struct object_marks_map mixtures SEC(".maps");
 struct named_ends_map named_ends SEC(".maps");
+struct pasts_map pasts SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -240,6 +240,41 @@ struct named_ends_map {
 	__type(value, struct named_ends);
 };
 
+/*
+ * What a socket with a descriptor keeps of the latch that it had, for questions (bpf/api). The
+ * latch and the texts of its peer may be gone by then, and their numbers may be another's: hence
+ * the copies.
+ */
+struct socket_past {
+	struct latch_flow flow;
+	__u64 id; /* of the latch; 0: a connect() that was refused */
+	__u64 created;
+	__u64 ended;
+	__u64 drops;
+	struct latch_qop qop;
+	__u8 reasons;
+	__u8 params_known; /* mode, protocol, qop and the texts */
+	__u8 audited;	   /* was not enforced all its life */
+	__u8 unproven;	   /* as in struct latch */
+	__u8 aborted;	   /* TCP: ended by a reset, a timeout or an abort */
+	__u8 peer_ended;   /* TCP: the peer's FIN was received */
+	enum latch_direction direction;
+	__u8 why; /* enum latch_why of a connect() that was refused */
+	__u8 mode;
+	__u8 protocol;
+	/* First: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
+	char connection[LATCH_NAME_MAX];
+	char peer[LATCH_ID_TEXT_MAX];
+	char local[LATCH_ID_TEXT_MAX];
+};
+
+struct pasts_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_past);
+};
+
 #define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
 
 struct refusals_map {
@@ -326,6 +361,7 @@ extern struct sa_shares_map sa_shares SEC(".maps");
 extern struct mark_shares_map mark_shares SEC(".maps");
 extern struct audit_shares_map audit_shares SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
+extern struct pasts_map pasts SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

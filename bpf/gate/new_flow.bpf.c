@@ -37,7 +37,7 @@ __noinline int new_flow_latch(struct passage *p, int params)
 	if (!p)
 		return GATE_DROP;
 	err = latch_create(&p->flow, params, &p->rule, opening_direction(p), owner_of(p),
-			   p->listener_id);
+			   p->listener_id, p->queued);
 	if (err == -EEXIST)
 		return drop(LATCH_DROP_LATCHES_FULL, p, NULL) == GATE_PASS ? GATE_PASS : GATE_LOSE;
 	return err ? refuse(p, LATCH_DROP_LATCHES_FULL) : GATE_PASS;

@@ -38,6 +38,17 @@ static __always_inline enum datagram read_ends(const struct packet *packet,
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
 }
 
+/*
+ * What passed before this packet, in clear or unconnected, is no proof of a peer. recvmsg() reads
+ * from a queue of its own. sk_rmem_alloc is no answer: it counts sk_error_queue, too.
+ */
+static __always_inline int has_queued_datagrams(const struct sock *sk)
+{
+	const struct udp_sock *udp = (const struct udp_sock *)sk;
+
+	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
+}
+
 static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
 					 struct named_ends *names)
 {
@@ -212,6 +223,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	p->tcp_state = sk->state;
+	p->queued = has_queued_datagrams(kernel_sk);
 	if (egress)
 		socket = remember_tunnelled(skb, sk, socket, p);
 	return check_datagram(skb, sk, socket, p, egress);

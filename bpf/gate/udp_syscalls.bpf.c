@@ -71,6 +71,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 	if (!sk || sk->protocol != IPPROTO_UDP_NUMBER)
 		return 1;
 	forget_passes(sk);
+	bpf_sk_storage_delete(&pasts, sk);
 	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	if (!socket)
 		return 1;

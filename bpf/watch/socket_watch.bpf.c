@@ -7,8 +7,11 @@
 #include "db/forget_passes.h"
 #include "db/listener.h"
 #include "db/met_latch.h"
+#include "db/past.h"
 #include "packet/sec_path.h"
 #include "packet/socket_flow.h"
+
+#define ECONNABORTED 103 /* asm-generic/errno.h */
 
 static __always_inline int flow_of_ops(struct bpf_sock_ops *ops, struct latch_flow *flow)
 {
@@ -55,12 +58,100 @@ static OWN_FRAME int forget_passes_of(struct bpf_sock_ops *ops)
 	return 0;
 }
 
+/* ---- what the socket keeps of its latch, for questions */
+
+static OWN_FRAME struct socket_past *past_of(struct bpf_sock_ops *ops, __u64 flags)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? bpf_sk_storage_get(&pasts, sk, NULL, flags) : NULL;
+}
+
+static OWN_FRAME int forget_past(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (sk)
+		bpf_sk_storage_delete(&pasts, sk);
+	return 0;
+}
+
+/* NULL: no question can come, or no memory is left. */
+static OWN_FRAME struct socket_past *past_to_fill(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	if (!sk || answers_are_off() || is_dead(kernel_socket(sk)))
+		return NULL;
+	return past_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
+}
+
+static OWN_FRAME int error_of(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return tcp ? BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_err) : 0;
+}
+
+static OWN_FRAME int peer_has_ended(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+
+	return sk ? has_fin_of_peer(kernel_socket(sk)) : 0;
+}
+
+/* Both ends have sent a FIN. sk_err alone shows no abort: the application may have read it. */
+static __always_inline int is_orderly(const struct socket_past *past, __u32 from)
+{
+	return past->peer_ended && (from == BPF_TCP_LAST_ACK || from == BPF_TCP_FIN_WAIT1 ||
+				    from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING);
+}
+
+static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow *flow,
+			       struct latch *latch, __u64 id)
+{
+	struct socket_past *past = past_to_fill(ops);
+
+	if (!past)
+		return 0;
+	past_fill(past, flow, latch, id);
+	past->peer_ended = peer_has_ended(ops);
+	past->aborted = !is_orderly(past, ops->args[0]) || error_of(ops);
+	if (tells_nothing(past))
+		forget_past(ops);
+	return 0;
+}
+
+/* latchd ends a connect() that the gate has refused (R-2.3-18). */
+static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_flow *flow)
+{
+	struct rule_decision rule = {};
+	struct socket_past *past;
+
+	if (error_of(ops) != ECONNABORTED)
+		return 0;
+	past = past_to_fill(ops);
+	if (!past)
+		return 0;
+	rule_of(flow, LATCH_DIRECTION_OUT, &rule);
+	past->id = 0;
+	past->params_known = 0;
+	past->reasons = 0;
+	past->aborted = 1;
+	past->peer_ended = 0;
+	past->direction = LATCH_DIRECTION_OUT;
+	past->why = rule.action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+	return 0;
+}
+
 /* A socket that connects again starts another connection. */
 static __always_inline void connect_called(struct bpf_sock_ops *ops)
 {
 	struct socket_verdict *verdict = verdict_of(ops, BPF_SK_STORAGE_GET_F_CREATE);
 
 	forget_passes_of(ops);
+	forget_past(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;
@@ -122,11 +213,7 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
  */
 static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
 {
-	struct bpf_sock *sk = ops->sk;
-	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
-
-	return (from == BPF_TCP_ESTABLISHED || from == BPF_TCP_CLOSE_WAIT) &&
-	       !(tcp && BPF_CORE_READ(tcp, inet_conn.icsk_inet.sk.sk_err));
+	return (from == BPF_TCP_ESTABLISHED || from == BPF_TCP_CLOSE_WAIT) && !error_of(ops);
 }
 
 /*
@@ -144,8 +231,14 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = latch_read(&flow, &id);
+	if (!latch && from == BPF_TCP_SYN_SENT)
+		keep_refusal(ops, &flow);
 	if (!latch || READ_ONCE(latch->socket_cookie) != bpf_get_socket_cookie(ops))
 		return;
+	/* Of its former connection: this one has sent nothing (TCP_FASTOPEN_CONNECT). */
+	if (READ_ONCE(latch->owner) == LATCH_OWNER_TIME_WAIT)
+		return;
+	keep_past(ops, &flow, latch, id);
 	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
 	    reset_follows(ops, from))
 		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);

@@ -20,6 +20,7 @@ enum gates_part {
 	GATES_CONNECT6,
 	GATES_SEND4,
 	GATES_SEND6,
+	GATES_OPTION, /* getsockopt() of level SOL_LATCH */
 	GATES_CONTROL,
 	GATES_PARTS,
 };

@@ -192,6 +192,78 @@ const char *latch_event_name(enum latch_event_type type)
 	return "unknown";
 }
 
+const char *latch_app_state_name(enum latch_app_state state)
+{
+	switch (state) {
+	case LATCH_APP_NOT_LATCHED:
+		return "not-latched";
+	case LATCH_APP_LISTENER:
+		return "listener";
+	case LATCH_APP_LARVAL:
+		return "larval";
+	case LATCH_APP_ESTABLISHED:
+		return "established";
+	case LATCH_APP_BROKEN:
+		return "broken";
+	case LATCH_APP_CLOSED:
+		return "closed";
+	case LATCH_APP_AUDITED:
+		return "audited";
+	case LATCH_APP_UNPROVEN:
+		return "unproven";
+	}
+	return "unknown";
+}
+
+const char *latch_why_name(enum latch_why why)
+{
+	switch (why) {
+	case LATCH_WHY_NONE:
+		return "none";
+	case LATCH_WHY_NOT_CONNECTED:
+		return "not-connected";
+	case LATCH_WHY_NOT_YET:
+		return "not-yet";
+	case LATCH_WHY_CLEAR:
+		return "clear";
+	case LATCH_WHY_OLDER:
+		return "older";
+	case LATCH_WHY_RULE_OFF:
+		return "rule-off";
+	case LATCH_WHY_REQUIRED:
+		return "required";
+	case LATCH_WHY_REFUSED:
+		return "refused";
+	case LATCH_WHY_OTHER_SOCKET:
+		return "other-socket";
+	case LATCH_WHY_NO_ROOM:
+		return "no-room";
+	case LATCH_WHY_UNATTRIBUTED:
+		return "unattributed";
+	case LATCH_WHY_AUDIT:
+		return "audit";
+	case LATCH_WHY_EARLIER_DATA:
+		return "earlier-data";
+	case LATCH_WHY_SA_CONFLICT:
+		return "sa-conflict";
+	case LATCH_WHY_SPD_CHANGE:
+		return "spd-change";
+	case LATCH_WHY_PEER_DEAD:
+		return "peer-dead";
+	case LATCH_WHY_PEER_REBOOTED:
+		return "peer-rebooted";
+	case LATCH_WHY_ADMIN:
+		return "admin";
+	case LATCH_WHY_REFUSED_LATER:
+		return "refused-later";
+	case LATCH_WHY_ENDED:
+		return "ended";
+	case LATCH_WHY_REMOVED:
+		return "removed";
+	}
+	return "unknown";
+}
+
 const char *xfrm_mode_name(uint8_t mode)
 {
 	switch (mode) {

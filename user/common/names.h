@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
+#include "latch_sockopt.h"
 
 const char *latch_state_name(enum latch_state state);
 const char *latch_direction_name(enum latch_direction direction);
@@ -20,6 +21,9 @@ const char *latch_drop_name(enum latch_drop drop);
 /* A key of a document, therefore without hyphens. */
 const char *latch_counter_name(enum latch_counter counter);
 const char *latch_event_name(enum latch_event_type type);
+/* Of latch(7). */
+const char *latch_app_state_name(enum latch_app_state state);
+const char *latch_why_name(enum latch_why why);
 
 const char *xfrm_mode_name(uint8_t mode);
 /* "esp", "ah" */

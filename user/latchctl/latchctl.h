@@ -25,7 +25,8 @@ struct ctl_options {
 	bool colour;
 	bool yes;	      /* purge without confirmation */
 	const char *latch_id; /* of break, heal, close; unchecked; NULL = not given */
-	/* After list: conditions; after explain: ID or flow; after mode: its word; unchecked. */
+	/* After list: conditions; after explain: ID or flow; after whois: ends; after mode: its
+	 * word; unchecked. */
 	char *const *words;
 	size_t word_count;
 	unsigned int width; /* columns of the terminal; 0 = no terminal, no limit */
@@ -36,6 +37,7 @@ struct json_object;
 enum ctl_exit ctl_status(const struct ctl_options *options);
 enum ctl_exit ctl_list(const struct ctl_options *options);
 enum ctl_exit ctl_sa(const struct ctl_options *options);
+enum ctl_exit ctl_whois(const struct ctl_options *options);
 enum ctl_exit ctl_monitor(const struct ctl_options *options);
 enum ctl_exit ctl_explain(const struct ctl_options *options);
 enum ctl_exit ctl_break(const struct ctl_options *options);
@@ -53,6 +55,8 @@ enum ctl_exit ctl_render_list(FILE *out, const struct ctl_options *options,
 			      struct json_object *document);
 enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 			    struct json_object *document);
+enum ctl_exit ctl_render_whois(FILE *out, const struct ctl_options *options,
+			       struct json_object *document);
 enum ctl_exit ctl_render_explain(FILE *out, const struct ctl_options *options,
 				 struct json_object *document);
 enum ctl_exit ctl_render_mode(FILE *out, const struct ctl_options *options,

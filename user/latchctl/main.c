@@ -15,7 +15,7 @@ enum operands {
 	OPERANDS_ID,
 	OPERANDS_MODE,
 	OPERANDS_CONDITIONS,
-	OPERANDS_FLOW, /* or an ID */
+	OPERANDS_FLOW, /* or an ID, or the ends of one */
 };
 
 struct verb {
@@ -34,6 +34,9 @@ static const struct verb verbs[] = {
 	{"sa", ctl_sa, "all security associations and their peers", OPERANDS_NONE},
 	{"explain", ctl_explain,
 	 "why a latch or connection is as it is: ID, or tcp LOCAL[:PORT] REMOTE:PORT",
+	 OPERANDS_FLOW},
+	{"whois", ctl_whois,
+	 "the peer of a connection, by LOCAL:PORT REMOTE:PORT or one of them, if it is still that",
 	 OPERANDS_FLOW},
 	{"monitor", ctl_monitor, "events as they happen, one per line", OPERANDS_NONE},
 	{"break", ctl_break, "break a latch: drop its packets until it is healed", OPERANDS_ID},

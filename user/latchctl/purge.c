@@ -16,6 +16,7 @@
 #include "common/lockfile.h"
 #include "common/text.h"
 #include "latch_abi.h"
+#include "latchctl/purge_answers.h"
 
 #ifndef BPF_FS_MAGIC
 #define BPF_FS_MAGIC 0xcafe4a11
@@ -175,6 +176,7 @@ static enum ctl_exit purge_root(struct purge *purge, const struct purge_paths *p
 				"directory of latchd; check what created it",
 				paths->root);
 	purge->device = st.st_dev;
+	purge_answers(paths->root);
 	code = empty_directory(purge, fd, paths->root, 0);
 	if (code == CTL_EXIT_OK && rmdir(paths->root))
 		code = fail_at(paths->root, errno);

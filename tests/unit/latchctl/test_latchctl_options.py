@@ -66,6 +66,16 @@ class Options(unittest.TestCase):
         self.expect_error(["list", "dport", "22", "-s", "/nonexistent"], UNREACHABLE,
                           "control socket /nonexistent: cannot connect")
 
+    def test_a_wrong_end_of_whois_is_a_usage_error(self):
+        self.expect_error(["whois"], USAGE, "whois: 0 ends given; use LOCAL:PORT REMOTE:PORT")
+        self.expect_error(["whois", "10.0.0.1:1", "10.0.0.2:2", "x"], USAGE, "whois: 3 ends given")
+        for word in ("10.0.0.1", "10.0.0.1:0", "10.0.0.1:*", "10.0.0.1:65536", "10.0.0:1", "fd00::1:80",
+                     "[fd00::1]", "", "localhost:80"):
+            self.expect_error(["whois", word], USAGE, f'whois: "{word}" is no end of a connection')
+        self.expect_error(["whois", "\x1b[2J"], USAGE, 'whois: "\\x1b[2J" is no end')
+        self.expect_error(["whois", "10.0.0.1:1", "-s", "/nonexistent"], UNREACHABLE,
+                          "control socket /nonexistent: cannot connect")
+
     def test_a_wrong_flow_of_explain_is_a_usage_error(self):
         self.expect_error(["explain"], USAGE, "explain: no latch ID and no flow given")
         self.expect_error(["explain", "10.0.0.1"], USAGE, 'explain: cannot read flow: "10.0.0.1"')

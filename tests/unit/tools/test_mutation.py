@@ -92,6 +92,22 @@ def text_of(path):
         return file.read()
 
 
+# A test that shows more items than before is the same test; a macro makes one for each family.
+ITEMS = re.compile(r"^(?:(?:[RL](?:_\d+)+|S\d+)_)+")
+FAMILY = re.compile(r"_ipv[46]$")
+
+
+def source_of_each_test():
+    """The text of each program of the unit tests, by its name."""
+    found = {}
+    for folder, _, names in os.walk(os.path.join(TOP, "tests/unit")):
+        for name in names:
+            if name.startswith("test_") and name.endswith((".c", ".py")):
+                with open(os.path.join(folder, name), encoding="utf-8") as file:
+                    found[os.path.splitext(name)[0]] = file.read()
+    return found
+
+
 class MutationTest(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
@@ -262,6 +278,16 @@ class MutationTest(unittest.TestCase):
         for mutation in found:
             with open(os.path.join(TOP, mutation["file"]), encoding="utf-8") as file:
                 self.assertEqual(file.read().count(mutation["old"]), 1, mutation["name"])
+
+    def test_the_case_of_every_unit_mutation_is_a_test_of_its_program(self):
+        sources = source_of_each_test()
+        with open(LIST, "rb") as file:
+            found = [mutation for mutation in tomllib.load(file)["mutation"] if "unit" in mutation]
+        self.assertTrue(found)
+        for mutation in found:
+            self.assertIn(mutation["unit"], sources, mutation["name"])
+            case = ITEMS.sub("", FAMILY.sub("", mutation["case"].rpartition("::")[2]))
+            self.assertIn(case, sources[mutation["unit"]], mutation["name"])
 
     def test_the_words_of_every_scenario_mutation_are_in_its_scenario(self):
         with open(LIST, "rb") as file:

@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import termios
+from contextlib import contextmanager
 
 from checks import run, run_json, until
 
@@ -27,6 +28,7 @@ class Host:
         self.name, self.address, self.address6 = name, address, address6
         self.device = "v" + name
         self.peer = None
+        self.batch = None
 
     # ---- programs
 
@@ -34,7 +36,22 @@ class Host:
         return run(f"ip netns exec {self.name} {command}", check)
 
     def ip(self, arguments, check=True):
-        return run(f"ip -n {self.name} {arguments}", check)
+        """Returns nothing while the host collects a batch."""
+        if self.batch is None:
+            return run(f"ip -n {self.name} {arguments}", check)
+        self.batch.append(arguments)
+        return None
+
+    @contextmanager
+    def one_batch(self):
+        """Commands of ip within run at the end, in one process: an emulated machine starts them slowly."""
+        self.batch = []
+        try:
+            yield
+            lines, self.batch = self.batch, None
+            run(f"ip -n {self.name} -batch - <<'END'\n" + "\n".join(lines) + "\nEND")
+        finally:
+            self.batch = None
 
     def ip_json(self, arguments):
         return run_json(f"ip -n {self.name} -j {arguments}")
@@ -187,15 +204,17 @@ def topology():
         host.create()
     run("ip link add vw netns w type veth peer name vc netns c")
     for host in HOSTS:
-        host.ip(f"addr add {host.address}/24 dev {host.device}")
-        host.ip(f"link set {host.device} up")
+        with host.one_batch():
+            host.ip(f"addr add {host.address}/24 dev {host.device}")
+            host.ip(f"link set {host.device} up")
 
 
 def protect():
     """Two transport-mode SAs, and policies for all packets between the hosts."""
     for host in HOSTS:
-        host.add_sas()
-        host.add_policies()
+        with host.one_batch():
+            host.add_sas()
+            host.add_policies()
 
 
 def flush(what):

@@ -73,15 +73,16 @@ def address(host, version):
 
 def protect(version, protocol, mode, more):
     w, c = address(W, version), address(C, version)
-    for host in HOSTS:
-        for source, destination, spi in ((w, c, 0x1001), (c, w, 0x1002)):
-            selector = f"sel src {source} dst {destination}" if mode == "beet" else ""
-            host.add_sa(source, destination, spi, f"{more} {selector}", mode=mode,
-                        protocol=protocol, keys=KEYS[protocol])
-        me, you = address(host, version), address(host.peer, version)
-        for way, source, destination in (("out", me, you), ("in", you, me)):
-            host.add_policy(way, source, f"{destination} proto tcp",
-                            f"src {source} dst {destination} proto {protocol} reqid 1 mode {mode}")
+    with W.one_batch(), C.one_batch():
+        for host in HOSTS:
+            for source, destination, spi in ((w, c, 0x1001), (c, w, 0x1002)):
+                selector = f"sel src {source} dst {destination}" if mode == "beet" else ""
+                host.add_sa(source, destination, spi, f"{more} {selector}", mode=mode,
+                            protocol=protocol, keys=KEYS[protocol])
+            me, you = address(host, version), address(host.peer, version)
+            for way, source, destination in (("out", me, you), ("in", you, me)):
+                host.add_policy(way, source, f"{destination} proto tcp",
+                                f"src {source} dst {destination} proto {protocol} reqid 1 mode {mode}")
 
 
 def unprotect():

@@ -33,8 +33,9 @@ UNUSED = 2  # a reqid that no SA has
 
 def add_sas(reqid):
     for host in HOSTS:
-        host.add_sa(W.address, C.address, 0x1000 * reqid + 1, reqid=reqid)
-        host.add_sa(C.address, W.address, 0x1000 * reqid + 2, reqid=reqid)
+        with host.one_batch():
+            host.add_sa(W.address, C.address, 0x1000 * reqid + 1, reqid=reqid)
+            host.add_sa(C.address, W.address, 0x1000 * reqid + 2, reqid=reqid)
 
 
 def bind_sas(reqid, params):

@@ -167,8 +167,9 @@ def marks():
 
 
 def protect_all():
-    for pair in PAIRS + [(W6, C6)]:
-        protect_pair(*pair)
+    with HOST_W.one_batch(), HOST_C.one_batch():
+        for pair in PAIRS + [(W6, C6)]:
+            protect_pair(*pair)
 
 
 def watch_wire():

@@ -72,7 +72,8 @@ topology()
 watch()
 attach_with(RULES)
 for each in HOSTS:
-    protect(each)
+    with each.one_batch():
+        protect(each)
 define(7, 2)
 define(8, 3)
 bind(7)

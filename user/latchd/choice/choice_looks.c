@@ -5,24 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include "common/clock.h"
 #include "common/log.h"
 #include "latchd/choice/choice_parts.h"
 
-#define SETTLE_MS    200 /* after an edit: key managers replace policies in several steps */
-#define DEVICES_MS   50	 /* after a report of links */
-#define PERIOD_MS    1000
-#define PERIODS_ALL  10 /* those without reports are checked in each */
-#define RETRY_MS     100
-#define GIVE_UP_MS   1000 /* of failures: then nothing is known */
-#define TRIES	     6
-#define EDIT_GAP_NS  150000000ull /* edits closer than 100 ms to the last have no event */
-#define REPORTS_MAX  64		  /* of links, in one turn */
-#define REPORT_BYTES 4096	  /* the rest of a report is not read */
+#define SETTLE_MS   200 /* after an edit: key managers replace policies in several steps */
+#define RETRY_MS    100
+#define GIVE_UP_MS  1000 /* of failures: then nothing is known */
+#define TRIES	    6
+#define EDIT_GAP_NS 150000000ull /* edits closer than 100 ms to the last have no event */
 
 struct choice_space *choice_find(const struct choice *choice, uint64_t netns)
 {
@@ -49,18 +40,9 @@ static struct choice_space *find_or_add(struct choice *choice, uint64_t netns)
 	return space;
 }
 
-static void stop_links(struct choice_space *space)
-{
-	if (space->links < 0)
-		return;
-	loop_fd_remove(space->choice->loop, space->links);
-	close(space->links);
-	space->links = -1;
-}
-
 static void remove_space(struct choice *choice, struct choice_space *space)
 {
-	stop_links(space);
+	choice_links_stop(space);
 	choice_table_release(&space->table);
 	choice_gone_release(&space->gone);
 	HASH_DELETE(hh, choice->spaces, space);
@@ -402,88 +384,6 @@ void choice_events_lost(struct choice *choice)
 		loop_timer_arm(&choice->look, SETTLE_MS);
 }
 
-/* ---- devices */
-
-static bool has_devices(const struct choice_space *space, const struct choice_table *now)
-{
-	const struct choice_table *known = &space->table;
-
-	return known->device_count == now->device_count &&
-	       (!known->device_count || !memcmp(known->devices, now->devices,
-						known->device_count * sizeof(*known->devices)));
-}
-
-static void check_devices(struct choice *choice, struct choice_space *space)
-{
-	struct choice_table now = {0};
-	int err = choice->source.load_devices(space->netns, &now);
-
-	choice_table_sort_devices(&now);
-	if (err || !has_devices(space, &now))
-		choice_refresh(choice, space->netns);
-	choice_table_release(&now);
-}
-
-static void on_devices(void *context)
-{
-	struct choice *choice = context;
-	struct choice_space *space, *next;
-
-	HASH_ITER(hh, choice->spaces, space, next)
-	{
-		if (!space->devices_stale)
-			continue;
-		space->devices_stale = false;
-		check_devices(choice, space);
-	}
-}
-
-/* The report is a hint: what it says is read from the kernel. */
-static void on_links(void *context, uint32_t epoll_events)
-{
-	struct choice_space *space = context;
-	char report[REPORT_BYTES];
-	ssize_t length = 0;
-	int i;
-
-	(void)epoll_events;
-	for (i = 0; i < REPORTS_MAX && length >= 0; i++)
-		length = recv(space->links, report, sizeof(report), MSG_DONTWAIT);
-	space->devices_stale = true;
-	if (!loop_timer_armed(&space->choice->devices))
-		loop_timer_arm(&space->choice->devices, DEVICES_MS);
-}
-
-/* Only where devices matter: the socket keeps the namespace. Without it the period finds them. */
-static void watch_links(struct choice *choice, struct choice_space *space)
-{
-	if (!space->table.has_ids)
-		stop_links(space);
-	if (!space->table.has_ids || space->links >= 0 || !choice->source.open_links)
-		return;
-	space->links = choice->source.open_links(space->netns);
-	if (space->links < 0 || !loop_fd_add(choice->loop, space->links, EPOLLIN, on_links, space))
-		return;
-	close(space->links);
-	space->links = -1;
-}
-
-/* A report may be lost, and a namespace that has ended is let go. */
-static void on_period(void *context)
-{
-	struct choice *choice = context;
-	bool all = !(choice->periods++ % PERIODS_ALL);
-	struct choice_space *space, *next;
-
-	HASH_ITER(hh, choice->spaces, space, next)
-	{
-		watch_links(choice, space);
-		space->devices_stale |= space->table.has_ids && (all || space->links < 0);
-	}
-	on_devices(choice);
-	loop_timer_arm(&choice->period, PERIOD_MS);
-}
-
 /* ---- start and end */
 
 struct choice *choice_new(struct loop *loop, const struct choice_source *source,
@@ -502,10 +402,8 @@ struct choice *choice_new(struct loop *loop, const struct choice_source *source,
 	choice->changed = changed;
 	choice->context = context;
 	loop_timer_init(loop, &choice->look, on_look, choice);
-	loop_timer_init(loop, &choice->devices, on_devices, choice);
 	loop_timer_init(loop, &choice->forget, on_forget, choice);
-	loop_timer_init(loop, &choice->period, on_period, choice);
-	loop_timer_arm(&choice->period, PERIOD_MS);
+	choice_links_start(choice);
 	return choice;
 }
 
@@ -520,8 +418,7 @@ void choice_free(struct choice *choice)
 		remove_space(choice, space);
 	}
 	loop_timer_cancel(&choice->look);
-	loop_timer_cancel(&choice->devices);
-	loop_timer_cancel(&choice->period);
+	choice_links_end(choice);
 	loop_timer_cancel(&choice->forget);
 	free(choice);
 }

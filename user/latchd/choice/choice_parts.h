@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What choice_looks.c, which reads the SPD, and choice_answers.c share. */
+/* What choice_looks.c, which reads the SPD, choice_links.c and choice_answers.c share. */
 #ifndef LATCHD_CHOICE_CHOICE_PARTS_H
 #define LATCHD_CHOICE_CHOICE_PARTS_H
 
@@ -40,5 +40,10 @@ struct choice {
 };
 
 struct choice_space *choice_find(const struct choice *choice, uint64_t netns);
+
+/* choice_links.c: devices with interface ids are read again when links change. */
+void choice_links_start(struct choice *choice);
+void choice_links_end(struct choice *choice);
+void choice_links_stop(struct choice_space *space);
 
 #endif

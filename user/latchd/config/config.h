@@ -3,6 +3,7 @@
 #ifndef LATCHD_CONFIG_CONFIG_H
 #define LATCHD_CONFIG_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "latch_abi.h"
@@ -65,6 +66,8 @@ struct config {
 	char control_socket[CONFIG_PATH_MAX];
 	/* [control] group: "" = root only. */
 	char control_group[CONFIG_NAME_MAX];
+	/* [api] enabled: sockets answer questions for their latch; default off. */
+	bool answers;
 	/* Without any [feed] there is one: "charon", vici, charon's default socket. */
 	size_t feed_count;
 	struct config_feed feeds[CONFIG_MAX_FEEDS];

@@ -35,6 +35,7 @@ struct enforcement {
 	struct object object;
 	struct kernel_maps maps;
 	struct links functions;
+	struct links answer_functions; /* optional */
 	struct cgroups *cgroups;
 	struct cgroup_watch watch;
 	struct netfilter_gate netfilter_gate;
@@ -71,6 +72,21 @@ static int exchange_settings(const struct kernel_maps *maps, struct latch_settin
 
 /* ---- links */
 
+/* No gate depends on it: without it a UDP socket that was reset does not tell why. */
+static void attach_answer_functions(struct enforcement *enforcement)
+{
+	const struct bpf_object *object = enforcement->object.skeleton->obj;
+	struct links *set = &enforcement->answer_functions;
+	struct failure failure = {""};
+	int err = links_list(object, LINKS_OF_ANSWER_FUNCTIONS, 0, NULL, set);
+
+	if (!err && set->count)
+		err = links_attach(&set, 1, &failure);
+	if (err && cgroups_answer(enforcement->cgroups))
+		log_warn("enforce", "UDP sockets that are reset do not tell why: %s",
+			 failure.text[0] ? failure.text : strerror(-err));
+}
+
 static int attach_links(struct enforcement *enforcement, struct failure *failure)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
@@ -81,7 +97,10 @@ static int attach_links(struct enforcement *enforcement, struct failure *failure
 			failure, err,
 			"BPF programs: cannot read their ids from the kernel: %s; report this",
 			strerror(-err));
-	return cgroups_attach(enforcement->cgroups, &enforcement->functions, failure);
+	err = cgroups_attach(enforcement->cgroups, &enforcement->functions, failure);
+	if (!err)
+		attach_answer_functions(enforcement);
+	return err;
 }
 
 static void note_cgroups(void *context)
@@ -192,6 +211,7 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 	struct latch_settings settings = {
 		.pending_limit = config->pending_ms * 1000000ULL,
 		.drop_event_interval = DROP_EVENT_INTERVAL_NS,
+		.answers = config->answers,
 	};
 	int err;
 
@@ -199,7 +219,7 @@ static int put_in_force(struct enforcement *enforcement, const struct config *co
 		log_warn("enforce", "map settings lost, with its mode: enforcement is in "
 				    "force; to change it: latchctl mode audit");
 	if (is_new(enforcement))
-		settings.mode = mode_first_word(enforcement->object.adopted, clock_boot_ns());
+		mode_begin(&settings, enforcement->object.adopted, clock_boot_ns());
 	err = exchange_settings(&enforcement->maps, &settings);
 	if (!enforcement->attached)
 		enforcement->was_audit = latch_mode_is_audit(settings.mode);
@@ -244,6 +264,8 @@ int enforcement_change(struct enforcement *enforcement, const struct config *con
 	err = put_mode_in_force(enforcement, config, failure);
 	if (err)
 		restore(enforcement, &former);
+	else
+		cgroups_set_answers(enforcement->cgroups, config->answers);
 	return err;
 }
 
@@ -279,11 +301,15 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 	}
 	err = put_mode_in_force(enforcement, config, failure);
 	enforcement->attached = true;
+	if (err)
+		enforcement_undo(enforcement);
 	return err;
 }
 
 void enforcement_undo(struct enforcement *enforcement)
 {
+	if (!enforcement->former.settings.answers)
+		cgroups_set_answers(enforcement->cgroups, false);
 	restore(enforcement, &enforcement->former);
 }
 
@@ -439,16 +465,35 @@ static int list_cgroup_programs(const struct enforcement *enforcement, struct li
 	return links_list(enforcement->object.skeleton->obj, LINKS_OF_CGROUP, 0, NULL, ret);
 }
 
+static int list_reported_programs(const struct enforcement *enforcement, struct links *ret)
+{
+	int err = list_cgroup_programs(enforcement, ret);
+
+	return err || !cgroups_answer(enforcement->cgroups)
+		       ? err
+		       : links_add_answers(enforcement->object.skeleton->obj, ret);
+}
+
 size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max)
 {
 	size_t count = list_programs(enforcement, &enforcement->functions, programs, max);
 	struct links links;
 
-	if (list_cgroup_programs(enforcement, &links))
+	if (cgroups_answer(enforcement->cgroups))
+		count += list_programs(enforcement, &enforcement->answer_functions,
+				       programs + (count < max ? count : max),
+				       count < max ? max - count : 0);
+	if (list_reported_programs(enforcement, &links))
 		return count;
-	return count + list_programs(enforcement, &links, count < max ? programs + count : NULL,
+	return count + list_programs(enforcement, &links, programs + (count < max ? count : max),
 				     count < max ? max - count : 0);
+}
+
+bool enforcement_keeps_answers(const struct enforcement *enforcement)
+{
+	return !cgroups_answer(enforcement->cgroups) ||
+	       links_are_attached(&enforcement->answer_functions);
 }
 
 bool enforcement_is_on(const struct enforcement *enforcement)

@@ -38,7 +38,8 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 
 /*
  * A later step of the start has failed: settings and rules are again as before
- * enforcement_attach(). The programs stay attached.
+ * enforcement_attach(). The gates stay attached; what answers questions goes before, unless it was
+ * there.
  */
 void enforcement_undo(struct enforcement *enforcement);
 
@@ -62,8 +63,9 @@ bool enforcement_sees_all(const struct enforcement *enforcement);
 bool enforcement_pins_are_fixed(void);
 
 /*
- * Puts the rules and the pending-limit of another configuration in force. A packet sees all of the
- * old rules or all of the new ones. After an error nothing has changed.
+ * Puts the rules, the pending-limit and enabled of [api] of another configuration in force. A
+ * packet sees all of the old rules or all of the new ones. After an error nothing has changed.
+ * Cgroups that cannot get the program of [api] are no error, see cgroups_set_answers().
  */
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
 		       struct failure *failure);
@@ -114,8 +116,11 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 
 /*
  * True: each of these programs is attached. "enforcement is on" means this and nothing else. The
- * netfilter gate has no part in it, see netfilter_netns.h.
+ * netfilter gate has no part in it, see netfilter_netns.h, nor has what answers questions.
  */
 bool enforcement_is_on(const struct enforcement *enforcement);
+
+/* False: [api] is on, and what keeps the answers of reset UDP sockets is not attached. */
+bool enforcement_keeps_answers(const struct enforcement *enforcement);
 
 #endif

@@ -3,9 +3,10 @@
 
 #include "latch_mode.h"
 
-uint32_t mode_first_word(bool has_latches, uint64_t boot_ns)
+void mode_begin(struct latch_settings *settings, bool has_latches, uint64_t boot_ns)
 {
-	return has_latches ? (uint32_t)(boot_ns / 1000000000ULL) * 2 : 0;
+	settings->mode = has_latches ? ((uint32_t)(boot_ns / 1000000000ULL) + 1) * 2 : 0;
+	settings->mode_since = has_latches ? boot_ns : 0;
 }
 
 bool mode_is_audit_after(const struct config *config, const struct latch_settings *now, bool first)

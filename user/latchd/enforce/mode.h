@@ -15,9 +15,10 @@
 
 /*
  * Where no word is pinned. If latches are, it was lost, and the new one comes from the clock. No
- * latch was decided under it, since a switch takes longer than half a second.
+ * latch was decided under it, since a switch takes longer than half a second. It is never 0, which
+ * is no word of a lost one. Latches from before it may have been in audit mode.
  */
-uint32_t mode_first_word(bool has_latches, uint64_t boot_ns);
+void mode_begin(struct latch_settings *settings, bool has_latches, uint64_t boot_ns);
 
 /* now: the settings in force; first: no latchd has enforced anything before. */
 bool mode_is_audit_after(const struct config *config, const struct latch_settings *now, bool first);

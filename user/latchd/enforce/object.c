@@ -138,7 +138,6 @@ static int plan_maps(struct object *object, const struct config *config, struct 
 			err = plan_map(object, map, index, config, failure);
 		index++;
 	}
-	log_missing(object);
 	return err;
 }
 
@@ -187,6 +186,9 @@ int object_choose_programs(struct latchd_bpf *skeleton)
 		err = choose_migration(skeleton, kernel);
 	if (!err)
 		err = choose_netfilter(skeleton, kernel);
+	if (!err)
+		err = bpf_program__set_autoload(skeleton->progs.watch_datagram_abort,
+						has_function(kernel, "udp_abort"));
 	/* bpf/packet/typed.h. On Linux 6.2 and 6.3 the programs probe, as on 6.1: not tested there.
 	 */
 	skeleton->rodata->typed_pointers = has_function(kernel, "bpf_rdonly_cast") &&
@@ -258,6 +260,43 @@ static int explain(const struct object *object, int err, const char *log, struct
 			   warning[0] ? warning : strerror(-err));
 }
 
+/* ---- programs without which the gates are whole */
+
+static const char *const optional[] = {LATCH_ANSWER_PROGRAM, LATCH_ABORT_PROGRAM};
+
+#define OPTIONAL_COUNT (sizeof(optional) / sizeof(optional[0]))
+
+static int leave_out(const struct object *object)
+{
+	const struct bpf_object *programs = object->skeleton->obj;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; !err && i < OPTIONAL_COUNT; i++)
+		if (object->left_out >> i & 1)
+			err = bpf_program__set_autoload(
+				bpf_object__find_program_by_name(programs, optional[i]), false);
+	return err;
+}
+
+/* True: the kernel has refused one of them. The next load leaves it out. */
+static bool refuses_optional(struct object *object, const struct failure *failure)
+{
+	const struct bpf_program *program = NULL;
+	size_t i;
+
+	if (object->skeleton)
+		program = refused_program(object, libbpf_log_warning());
+	for (i = 0; program && i < OPTIONAL_COUNT; i++) {
+		if (strcmp(bpf_program__name(program), optional[i]) || object->left_out >> i & 1)
+			continue;
+		object->left_out |= 1U << i;
+		log_warn("enforce", "%s; connections are latched without it", failure->text);
+		return true;
+	}
+	return false;
+}
+
 static int open_skeleton(struct object *object, char *log, struct failure *failure)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .kernel_log_buf = log,
@@ -271,6 +310,8 @@ static int open_skeleton(struct object *object, char *log, struct failure *failu
 			failure, -errno,
 			"BPF programs: libbpf cannot read them: %m; use libbpf 1.4 or later");
 	err = object_choose_programs(object->skeleton);
+	if (!err)
+		err = leave_out(object);
 	if (!err)
 		return 0;
 	return failure_set(failure, err,
@@ -290,6 +331,36 @@ static int bind_maps(const struct object *object, struct failure *failure)
 		   : 0;
 }
 
+/* After an error libbpf has removed the pins that it made. */
+static int try_to_load(struct object *object, const struct config *config, char *log,
+		       struct failure *failure)
+{
+	int err;
+
+	*object = (struct object){.left_out = object->left_out};
+	log[0] = '\0';
+	libbpf_log_begin();
+	err = open_skeleton(object, log, failure);
+	if (!err)
+		err = plan_maps(object, config, failure);
+	if (err)
+		return err;
+	err = latchd_bpf__load(object->skeleton);
+	return err ? explain(object, err, log, failure) : 0;
+}
+
+static int load(struct object *object, const struct config *config, char *log,
+		struct failure *failure)
+{
+	int err = try_to_load(object, config, log, failure);
+
+	while (err && refuses_optional(object, failure)) {
+		object_release(object);
+		err = try_to_load(object, config, log, failure);
+	}
+	return err;
+}
+
 int object_load(const struct config *config, struct object *object, struct failure *failure)
 {
 	auto_free char *log = malloc(VERIFIER_LOG_SIZE);
@@ -298,21 +369,12 @@ int object_load(const struct config *config, struct object *object, struct failu
 	*object = (struct object){0};
 	if (!log)
 		return failure_set(failure, -ENOMEM, "BPF programs: out of memory; free some");
-	log[0] = '\0';
-	libbpf_log_begin();
-	err = open_skeleton(object, log, failure);
-	if (!err)
-		err = plan_maps(object, config, failure);
-	if (err) {
-		object_release(object);
-		return err;
-	}
-	err = latchd_bpf__load(object->skeleton);
-	if (err)
-		explain(object, err, log, failure);
-	else
+	err = load(object, config, log, failure);
+	if (!err) {
+		log_missing(object);
 		err = bind_maps(object, failure);
-	if (err) {
+	}
+	if (err && object->skeleton) {
 		object_unpin(object);
 		object_release(object);
 	}

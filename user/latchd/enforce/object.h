@@ -18,8 +18,9 @@ struct latchd_bpf;
 
 struct object {
 	struct latchd_bpf *skeleton;
-	bool adopted;	  /* the map of latches is of an earlier latchd */
-	uint64_t created; /* the maps that this load pins: bits, in the object's order of maps */
+	bool adopted;	   /* the map of latches is of an earlier latchd */
+	uint64_t created;  /* the maps that this load pins: bits, in the object's order of maps */
+	uint32_t left_out; /* optional programs that this kernel refuses: bits */
 };
 
 /* Leaves out programs that this kernel does not need or cannot load. 0 or a negative errno. */

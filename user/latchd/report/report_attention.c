@@ -115,13 +115,29 @@ static void add_cgroup(struct json_writer *w, const struct cgroup_entry *cgroup)
 	}
 }
 
+/* The interface for applications is optional: no gate depends on it. */
+static void add_unanswered(struct json_writer *w, const struct cgroup_entry *cgroup)
+{
+	char id[32];
+
+	snprintf(id, sizeof(id), "id %" PRIu64, cgroup->id);
+	if (cgroup->unanswered)
+		add(w, "answers-missing", cgroup->path[0] ? cgroup->path : id,
+		    "its sockets are latched, but answer no questions; see the log");
+}
+
 static void add_cgroups(struct json_writer *w, const struct report_source *source)
 {
 	struct cgroup_entry cgroups[REPORT_CGROUPS_MAX];
 	size_t count = enforcement_cgroups(source->enforcement, cgroups, REPORT_CGROUPS_MAX), i;
 
-	for (i = 0; i < count && i < REPORT_CGROUPS_MAX; i++)
+	for (i = 0; i < count && i < REPORT_CGROUPS_MAX; i++) {
 		add_cgroup(w, &cgroups[i]);
+		add_unanswered(w, &cgroups[i]);
+	}
+	if (!enforcement_keeps_answers(source->enforcement))
+		add(w, "answers-missing", LATCH_ABORT_PROGRAM,
+		    "UDP sockets that are reset do not tell why; see the log");
 }
 
 static void add_pins(struct json_writer *w, const struct report_source *source)

@@ -146,6 +146,13 @@ void report_local_id(struct json_writer *w, const struct report_source *source, 
 	json_member_string(w, "local_id", local ? local->id : NULL);
 }
 
+void report_connection(struct json_writer *w, const struct report_source *source, uint16_t params)
+{
+	const struct latch_identity *peer = identity_of(source, params, false);
+
+	json_member_string(w, "connection", peer && peer->config[0] ? peer->config : NULL);
+}
+
 void report_qop(struct json_writer *w, const struct latch_qop *qop)
 {
 	report_text(w, "encr", qop->encryption);

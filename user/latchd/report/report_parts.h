@@ -33,6 +33,8 @@ void report_peer(struct json_writer *w, const struct report_source *source, uint
 void report_peer_as(struct json_writer *w, const struct report_source *source, const char *key,
 		    uint16_t params);
 void report_local_id(struct json_writer *w, const struct report_source *source, uint16_t params);
+/* The key manager's name of the connection. */
+void report_connection(struct json_writer *w, const struct report_source *source, uint16_t params);
 
 /* "encr", "encr_bits", "integ", "integ_bits", "icv_bits", "esn", "replay_protection" */
 void report_qop(struct json_writer *w, const struct latch_qop *qop);

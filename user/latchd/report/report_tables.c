@@ -2,12 +2,13 @@
 #include "latch_mode.h"
 #include "latchd/maps/tables.h"
 #include "common/names.h"
+#include "latchd/report/report_answer.h"
 #include "latchd/report/report_parts.h"
 
 struct table_walk {
 	struct json_writer *w;
 	const struct report_source *source;
-	uint32_t mode;
+	struct latch_settings settings;
 };
 
 static void begin(struct json_writer *w, const char *rows)
@@ -77,7 +78,7 @@ static void latch_listener(struct json_writer *w, const struct latch *latch)
 static bool is_audited(const struct table_walk *walk, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_BROKEN &&
-	       latch_mode_passes(walk->mode, latch->decided);
+	       latch_mode_passes(walk->settings.mode, latch->decided);
 }
 
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
@@ -95,15 +96,18 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	report_netns_name(w, walk->source, flow->netns);
 	report_peer(w, walk->source, params);
 	report_local_id(w, walk->source, params);
+	report_connection(w, walk->source, params);
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);
 	json_member_bool(w, "audited", is_audited(walk, latch));
 	report_rule(w, walk->source, latch->rule, latch->rule_set);
 	json_member_string(w, "disposition", latch_disposition_name(latch->disposition));
+	report_time(w, "created", latch->created);
 	report_time(w, "since", latch->changed);
 	json_member_uint(w, "drops", latch->drops);
 	latch_listener(w, latch);
+	report_answer(w, walk->source, &walk->settings, flow, latch);
 	json_object_end(w);
 	return w->error;
 }
@@ -111,8 +115,9 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 bool report_list(struct json_writer *w, const struct report_source *source,
 		 struct map_cursor *cursor)
 {
-	struct table_walk walk = {.w = w, .source = source, .mode = mode_read(source->maps)};
+	struct table_walk walk = {.w = w, .source = source};
 
+	report_fail(w, settings_read(source->maps, &walk.settings));
 	if (!cursor->begun)
 		begin(w, "latches");
 	return end_part(w, cursor, latches_walk_part(source->maps, cursor, write_latch, &walk));

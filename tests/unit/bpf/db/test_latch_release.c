@@ -129,7 +129,7 @@ static void add(const struct latch_flow *flow, __u64 cookie)
 {
 	const struct rule_decision no_rule = {.index = LATCH_RULE_NONE};
 
-	cr_assert_eq(latch_create(flow, 7, &no_rule, LATCH_DIRECTION_OUT, cookie, 0), 0);
+	cr_assert_eq(latch_create(flow, 7, &no_rule, LATCH_DIRECTION_OUT, cookie, 0, 0), 0);
 }
 
 static void release_at(const struct latch_flow *flow)

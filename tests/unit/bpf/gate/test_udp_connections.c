@@ -56,7 +56,17 @@ struct sock {
 			struct net *net;
 		} skc_net;
 	} __sk_common;
+	struct {
+		__u32 qlen;
+	} sk_receive_queue;
 	__u32 sk_txhash;
+};
+
+struct udp_sock {
+	struct sock sk;
+	struct {
+		__u32 qlen;
+	} reader_queue;
 };
 
 struct sk_buff {
@@ -102,7 +112,7 @@ static struct latch_flow latched_flow;
 static struct latch stored_latch;
 static bool has_latch;
 static __u64 clock_now = 1000000000ull * 1000;
-static struct sock kernel_sock;
+static struct udp_sock kernel_udp;
 static struct latch_flow socket_flow;
 static enum packet_protection sent_protection;
 static bool is_named; /* the task that sends has named another address */
@@ -205,7 +215,7 @@ static int is_foreign(const struct net *net)
 static struct sock *kernel_socket(struct bpf_sock *sk)
 {
 	(void)sk;
-	return &kernel_sock;
+	return &kernel_udp.sk;
 }
 
 static __u64 netns_of_kernel_socket(const struct sock *sk)
@@ -339,13 +349,14 @@ int report_elsewhere(const struct passage *p, int which)
 }
 
 static enum packet_protection checked;
-static bool may_start;
+static bool may_start, queued;
 
 int check_packet(struct passage *p, struct socket_verdict *v)
 {
 	(void)v;
 	checked = p->protection;
 	may_start = p->may_start;
+	queued = p->queued;
 	return GATE_PASS;
 }
 
@@ -369,15 +380,16 @@ static struct latch_flow flow_to(__u8 last)
 
 static void connect_to(__u8 last)
 {
-	kernel_sock.sk_txhash++;
+	kernel_udp.sk.sk_txhash++;
 	socket_flow = flow_to(last);
 }
 
 /* As a datagram that the socket makes now. */
 static void make_datagram(void)
 {
-	packet_sent = (struct sk_buff){
-		.dev = &card, .hash = kernel_sock.sk_txhash, .l4_hash = kernel_sock.sk_txhash != 0};
+	packet_sent = (struct sk_buff){.dev = &card,
+				       .hash = kernel_udp.sk.sk_txhash,
+				       .l4_hash = kernel_udp.sk.sk_txhash != 0};
 	sent_protection = PACKET_PROTECTED;
 }
 
@@ -387,7 +399,7 @@ static int gate_sees_it(void)
 	struct passage p = {.egress = 1, .socket_cookie = COOKIE};
 	struct __sk_buff skb = {.sk = &sk};
 
-	may_start = false;
+	may_start = queued = false;
 	checked = PACKET_MALFORMED;
 	return gate_udp(&skb, &sk, &p, 1);
 }
@@ -412,7 +424,7 @@ static void begin(void)
 	memset(&stored, 0, sizeof(stored));
 	memset(&stored_latch, 0, sizeof(stored_latch));
 	is_stored = has_latch = is_named = false;
-	kernel_sock.sk_txhash = 0;
+	memset(&kernel_udp, 0, sizeof(kernel_udp));
 	mode_in_force = 0;
 	(void)sas, (void)drops, (void)datagram_sockets;
 }
@@ -436,7 +448,7 @@ Test(udp_connections, R_2_4_a_datagram_from_before_the_first_connect_starts_no_f
 	connect_to(1);
 	cr_expect_eq(gate_sees_it(), GATE_PASS);
 	cr_expect_not(may_start);
-	packet_sent.hash = kernel_sock.sk_txhash;
+	packet_sent.hash = kernel_udp.sk.sk_txhash;
 	packet_sent.l4_hash = packet_sent.sw_hash = 1;
 	cr_expect_eq(gate_sees_it(), GATE_PASS);
 	cr_expect_not(may_start);
@@ -449,6 +461,26 @@ Test(udp_connections, L_5_2_2_a_datagram_of_the_former_connection_starts_no_flow
 	connect_to(2);
 	cr_expect_eq(gate_sees_it(), GATE_PASS);
 	cr_expect_not(may_start);
+}
+
+/* ---- datagrams that wait to be read */
+
+static bool begins_over_queue(void)
+{
+	make_datagram();
+	cr_assert_eq(gate_sees_it(), GATE_PASS);
+	return queued;
+}
+
+Test(udp_connections, datagrams_in_either_queue_of_the_socket_are_older_than_its_latch)
+{
+	connect_to(1);
+	cr_expect_not(begins_over_queue());
+	kernel_udp.sk.sk_receive_queue.qlen = 1;
+	cr_expect(begins_over_queue());
+	kernel_udp.sk.sk_receive_queue.qlen = 0;
+	kernel_udp.reader_queue.qlen = 1;
+	cr_expect(begins_over_queue());
 }
 
 /* ---- the latch of a former connection */

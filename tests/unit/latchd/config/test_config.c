@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Loads whole files: defaults, the sections [enforce], [control] and [feed], and their faults. */
+/* Loads whole files: defaults, the sections [enforce], [control], [api] and [feed], and their
+ * faults. */
 #include "config_file.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@ Test(config, an_absent_file_gives_the_defaults)
 	cr_expect_eq(config.latch_capacity, 65536);
 	cr_expect_str_eq(config.control_socket, "/run/latchd/latchd.sock");
 	cr_expect_str_eq(config.control_group, "");
+	cr_expect_not(config.answers);
 	cr_assert_eq(config.feed_count, 1);
 	cr_expect_str_eq(config.feeds[0].name, "charon");
 	cr_expect_eq(config.feeds[0].type, CONFIG_FEED_VICI);
@@ -50,6 +52,8 @@ Test(config, every_key_is_read_into_its_field)
 			  "[control] # trailing\n"
 			  "\tsocket = /run/other/ctl\r\n"
 			  "group = wheel\n"
+			  "[api]\n"
+			  "enabled = on\n"
 			  "[feed blue]\n"
 			  "type = vici\n"
 			  "socket = /run/blue.vici\n"
@@ -66,6 +70,7 @@ Test(config, every_key_is_read_into_its_field)
 	cr_expect_eq(config.latch_capacity, 1024);
 	cr_expect_str_eq(config.control_socket, "/run/other/ctl");
 	cr_expect_str_eq(config.control_group, "wheel");
+	cr_expect(config.answers);
 	cr_assert_eq(config.feed_count, 2);
 	cr_expect_str_eq(config.feeds[0].name, "blue");
 	cr_expect_str_eq(config.feeds[0].socket, "/run/blue.vici");
@@ -89,6 +94,8 @@ Test(config, limits_are_inclusive)
 	cr_expect_eq(load("[enforce]\npending-limit = 60s\nlatches = 4194304\n"), 0);
 	cr_expect_eq(config.pending_ms, 60000);
 	cr_expect_eq(config.latch_capacity, 4194304);
+	cr_expect_eq(load("[api]\nenabled = off\n"), 0);
+	cr_expect_not(config.answers);
 	cr_expect_eq(load("[enforce]\npending-limit = 100ms\nlatches = 64\n"), 0);
 	cr_expect_eq(config.pending_ms, 100);
 	cr_expect_eq(config.latch_capacity, 64);
@@ -99,7 +106,7 @@ Test(config, limits_are_inclusive)
 
 static const struct refused refused[] = {
 	{"[bogus]\n", 1,
-	 "unknown section [bogus]; expected [enforce], [control], [feed NAME] or [rule NAME]"},
+	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME] or [rule NAME]"},
 	{"\n[feed]\n", 2, "unknown section [feed]"},
 	{"[feed ]\n", 1, "bad name"},
 	{"[feed a b]\n", 1, "bad name"},
@@ -130,6 +137,11 @@ static const struct refused refused[] = {
 	{"[feed a]\ntype = vici\nsocket = unix:///x\n", 3, "absolute path of at most 107 bytes"},
 	{"[control]\nsocket = /" A100 A10 "\n", 2, "absolute path of at most 107 bytes"},
 	{"[control]\nsocket =\n", 2, "absolute path"},
+	{"[api]\nenabled = yes\n", 2, "bad value \"yes\" for enabled; expected on or off"},
+	{"[api]\nenabled = ON\n", 2, "expected on or off"},
+	{"[api]\nenabled = on\nenabled = on\n", 3, "appears twice"},
+	{"[api]\n[api]\n", 2, "appears twice"},
+	{"[api]\nsocket = /x\n", 2, "expected one of: enabled"},
 	{"[control]\ngroup = a b\n", 2, "a group's name"},
 	{"[control]\ngroup = " A10 A10 A10 "aa\n", 2, "a group's name"},
 	{"[enforce]\ncgroup = relative\n", 2, "absolute path of a cgroup v2 directory"},

@@ -7,17 +7,22 @@
 
 #include <bpf/bpf.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "latch_abi.h"
+#include "latchd.skel.h"
 #include "latchd/enforce/enforcement.h"
+#include "latchd/enforce/object.h"
 #include "latchd/enforce/pins/pin_paths.h"
 
 /* No cgroup, so that the attach fails on a kernel where every program loads. */
@@ -208,4 +213,111 @@ Test(enforcement_functions, each_kernel_function_is_named_once)
 	}
 	cr_expect_eq(adds, 1);
 	cr_expect_eq(deletes, 1);
+}
+
+/* ---- programs that the kernel refuses to load */
+
+static const char *refused[2];
+static unsigned int refusals;
+
+static bool is_refused(const union bpf_attr *attr)
+{
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (refused[i] &&
+		    !strncmp(attr->prog_name, refused[i], sizeof(attr->prog_name) - 1))
+			return true;
+	return false;
+}
+
+static long (*kernel)(long number, ...);
+
+/* This machine's kernel may refuse a program at a function: not what these tests are about. */
+static long load_any(long program, const union bpf_attr *attr)
+{
+	static const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	union bpf_attr other = {
+		.prog_type = BPF_PROG_TYPE_SOCKET_FILTER,
+		.insns = (uintptr_t)nothing,
+		.insn_cnt = 2,
+		.license = (uintptr_t) "GPL",
+	};
+
+	if (program >= 0 || attr->prog_type != BPF_PROG_TYPE_TRACING)
+		return program;
+	return kernel(SYS_bpf, BPF_PROG_LOAD, &other, sizeof(other));
+}
+
+/* libbpf makes its calls by this function: the linker prefers it to that of libc. */
+long syscall(long number, ...)
+{
+	long words[6], result;
+	va_list args;
+	size_t i;
+
+	va_start(args, number);
+	for (i = 0; i < 6; i++)
+		words[i] = va_arg(args, long);
+	va_end(args);
+	if (number == SYS_bpf && words[0] == BPF_PROG_LOAD && is_refused((void *)words[1])) {
+		refusals++;
+		errno = EACCES;
+		return -1;
+	}
+	if (!kernel)
+		*(void **)&kernel = dlsym(RTLD_NEXT, "syscall");
+	result = kernel(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+	if (refused[0] && number == SYS_bpf && words[0] == BPF_PROG_LOAD)
+		result = load_any(result, (const void *)words[1]);
+	return result;
+}
+
+static void expect_loaded(const struct bpf_program *program, bool loaded)
+{
+	cr_expect_eq(bpf_program__fd(program) >= 0, loaded, "%s", bpf_program__name(program));
+}
+
+static void load_without(const char *one, const char *other)
+{
+	struct object object;
+
+	make_directories();
+	refused[0] = one;
+	refused[1] = other;
+	cr_assert_eq(object_load(&config, &object, &failure), 0, "%s", failure.text);
+	cr_expect_gt(refusals, 0);
+	cr_expect_eq(warnings, one && other ? 2 : 1, "%u", warnings);
+	expect_loaded(object.skeleton->progs.gate_egress, true);
+	expect_loaded(object.skeleton->progs.watch_socket, true);
+	expect_loaded(object.skeleton->progs.watch_sa_add, true);
+	expect_loaded(object.skeleton->progs.option_get, false);
+	expect_loaded(object.skeleton->progs.watch_datagram_abort, !other);
+	object_unpin(&object);
+	cr_expect_eq(entries(PINS_MAPS), 0);
+	object_release(&object);
+}
+
+Test(enforcement, a_program_for_answers_that_the_kernel_refuses_costs_no_gate)
+{
+	load_without(LATCH_ANSWER_PROGRAM, NULL);
+}
+
+Test(enforcement, both_optional_programs_may_be_refused)
+{
+	load_without(LATCH_ANSWER_PROGRAM, LATCH_ABORT_PROGRAM);
+}
+
+Test(enforcement, a_gate_that_the_kernel_refuses_fails_the_start)
+{
+	struct object object;
+
+	make_directories();
+	refused[0] = "gate_egress";
+	cr_expect_lt(object_load(&config, &object, &failure), 0);
+	cr_expect(strstr(failure.text, "program gate_egress"), "%s", failure.text);
+	cr_expect_eq(entries(PINS_MAPS), 0);
 }

@@ -2,6 +2,7 @@
 /* No start and no reload lowers enforcement; mode = enforce always raises it. */
 #include <criterion/criterion.h>
 
+#include "latch_answer.h"
 #include "latch_mode.h"
 #include "latchd/enforce/mode.h"
 
@@ -37,11 +38,27 @@ Test(mode, a_later_start_keeps_audit_mode_unless_the_file_says_enforce)
 Test(mode, a_word_that_was_lost_is_replaced_by_a_later_one_of_enforcement)
 {
 	const uint64_t second = 1000000000ULL;
-	__u32 word = mode_first_word(true, 90 * second);
+	struct latch_settings lost = {0}, first = {0};
 
-	cr_expect_not(latch_mode_is_audit(word));
-	cr_expect_gt(word, 89, "a switch a second since the start of the machine");
-	cr_expect_eq(mode_first_word(false, 90 * second), 0);
+	mode_begin(&lost, true, 90 * second);
+	cr_expect_not(latch_mode_is_audit(lost.mode));
+	cr_expect_gt(lost.mode, 89, "a switch a second since the start of the machine");
+	mode_begin(&first, false, 90 * second);
+	cr_expect_eq(first.mode, 0);
+	cr_expect_eq(first.mode_since, 0, "enforcement since the first start");
+	mode_begin(&lost, true, second / 2);
+	cr_expect_neq(lost.mode, 0, "0 is no word of a settings map that was lost");
+}
+
+/* The lost word may have been one of audit mode. */
+Test(mode, a_latch_from_before_a_word_was_lost_was_not_enforced_for_sure)
+{
+	const uint64_t lost_at = 90000000000ULL;
+	struct latch_settings lost = {0};
+
+	mode_begin(&lost, true, lost_at);
+	cr_expect(latch_was_audited(lost_at - 1, 0, lost.mode, lost.mode_since));
+	cr_expect_not(latch_was_audited(lost_at, 0, lost.mode, lost.mode_since));
 }
 
 Test(mode, no_value_of_the_word_returns)

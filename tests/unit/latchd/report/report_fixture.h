@@ -165,6 +165,7 @@ static inline struct latch latch_of(enum latch_state state, uint16_t params, uin
 {
 	struct latch latch = {
 		.id = 0x1f3,
+		.created = clock_boot_ns(),
 		.changed = clock_boot_ns(),
 		.drops = 17,
 		.spi_out = 0xc1a2f09e,

@@ -55,6 +55,14 @@ bool enforcement_is_on(const struct enforcement *enforcement)
 	return false;
 }
 
+static bool keeps_answers = true;
+
+bool enforcement_keeps_answers(const struct enforcement *enforcement)
+{
+	cr_assert_null(enforcement);
+	return keeps_answers;
+}
+
 static bool netfilter_offered = true, other_is_foreign;
 
 bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns)
@@ -89,7 +97,8 @@ bool netfilter_netns_is_foreign(const struct netfilter_netns *netfilter_netns, u
 	return other_is_foreign && cookie == 77;
 }
 
-static struct cgroup_entry cgroups[3] = {{"/sys/fs/cgroup", 1, CGROUP_ATTACHED}};
+static struct cgroup_entry cgroups[3] = {
+	{.path = "/sys/fs/cgroup", .id = 1, .state = CGROUP_ATTACHED}};
 static size_t cgroup_count = 1;
 
 size_t enforcement_cgroups(const struct enforcement *enforcement, struct cgroup_entry *entries,
@@ -237,14 +246,28 @@ Test(report_status, conditions_that_a_local_user_can_cause_are_notices_and_need_
 	cr_expect_eq(attention("unlatched", "larval"), 1, "one of the host needs attention");
 }
 
+Test(report_status, a_cgroup_whose_sockets_cannot_answer_needs_attention)
+{
+	ask();
+	cr_expect_eq(attention("answers-missing", "/sys/fs/cgroup"), 0);
+	cr_expect_eq(attention("answers-missing", LATCH_ABORT_PROGRAM), 0);
+	cgroups[0].unanswered = true;
+	keeps_answers = false;
+	ask();
+	cr_expect_eq(attention("answers-missing", "/sys/fs/cgroup"), 1);
+	cr_expect_eq(attention("answers-missing", LATCH_ABORT_PROGRAM), 1);
+	expect_json("enforcement.cgroups.0.state", "\"attached\"");
+}
+
 Test(report_status, a_cgroup_that_is_absent_failed_or_no_longer_configured_needs_attention)
 {
 	ask();
 	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup"), 0);
 	cgroup_count = 3;
-	cgroups[0] = (struct cgroup_entry){"/sys/fs/cgroup/a", 0, CGROUP_ABSENT};
-	cgroups[1] = (struct cgroup_entry){"/sys/fs/cgroup/b", 7, CGROUP_FAILED};
-	cgroups[2] = (struct cgroup_entry){"", 9, CGROUP_FORMER};
+	cgroups[0] = (struct cgroup_entry){.path = "/sys/fs/cgroup/a", .state = CGROUP_ABSENT};
+	cgroups[1] =
+		(struct cgroup_entry){.path = "/sys/fs/cgroup/b", .id = 7, .state = CGROUP_FAILED};
+	cgroups[2] = (struct cgroup_entry){.path = "", .id = 9, .state = CGROUP_FORMER};
 	ask();
 	cr_expect_eq(attention("cgroup-absent", "/sys/fs/cgroup/a"), 1);
 	cr_expect_eq(attention("cgroup-failed", "/sys/fs/cgroup/b"), 1);

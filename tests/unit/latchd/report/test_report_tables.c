@@ -7,9 +7,9 @@ TestSuite(report_tables, .init = report_start, .fini = report_finish, .timeout =
 /* ---- list */
 
 #define LATCH_KEYS                                                                                 \
-	"id state direction netns proto local remote netns_name peer local_id params sa reasons "  \
-	"audited rule "                                                                            \
-	"disposition since drops listener listens"
+	"id state direction netns proto local remote netns_name peer local_id connection params "  \
+	"sa reasons audited rule "                                                                 \
+	"disposition created since drops listener listens answer"
 #define QOP_KEYS "encr encr_bits integ integ_bits icv_bits esn replay_protection"
 
 Test(report_tables, list_has_every_value_of_an_established_latch)
@@ -32,6 +32,7 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.remote", "{\"addr\":\"10.9.0.2\",\"port\":51514}");
 	expect_json("latches.0.peer", "{\"id\":\"c.example\",\"auth\":\"pubkey\"}");
 	expect_json("latches.0.local_id", "\"w.example\"");
+	expect_json("latches.0.connection", "\"x509\"");
 	expect_json("latches.0.params",
 		    "{\"ipsec\":\"esp\",\"mode\":\"transport\",\"encr\":\"rfc4106(gcm(aes))\","
 		    "\"encr_bits\":288,\"integ\":null,\"integ_bits\":0,\"icv_bits\":128,"
@@ -40,6 +41,7 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.reasons", "[]");
 	expect_json("latches.0.rule", "null");
 	expect_json("latches.0.disposition", "\"reset\"");
+	expect_now("latches.0.created");
 	expect_now("latches.0.since");
 	expect_json("latches.0.drops", "17");
 	expect_json("latches.0.listener", "null");
@@ -359,6 +361,94 @@ static void set_mode(uint32_t mode)
 
 	cr_assert_eq(bpf_map_update_elem(maps.settings, &key, &settings, BPF_ANY), 0);
 }
+
+/* ---- what the socket of a latch answers */
+
+#define PEER_C                                                                                           \
+	"\"peer\":{\"id\":\"c.example\",\"auth\":\"pubkey\"},\"local_id\":\"w.example\",\"connection\":" \
+	"\"x509\"}"
+#define NO_PEER "\"peer\":null,\"local_id\":null,\"connection\":null}"
+
+static void expect_answer(const struct latch_flow *flow, const struct latch *latch,
+			  const char *answer)
+{
+	put_latch(flow, latch);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.answer", answer);
+	expect_json("latches.0.peer.id", "\"c.example\"");
+}
+
+static struct latch owned_latch(enum latch_state state, uint8_t reasons)
+{
+	struct latch latch = latch_of(state, params_c, reasons);
+
+	latch.owner = LATCH_OWNER_SOCKET;
+	return latch;
+}
+
+Test(report_tables, the_answer_of_a_latch_that_proves_its_peer_names_it)
+{
+	struct latch latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
+	struct latch_flow flow = w_to_c();
+
+	expect_answer(&flow, &latch, "{\"state\":\"established\",\"why\":\"none\"," PEER_C);
+	latch = owned_latch(LATCH_STATE_BROKEN, LATCH_REASON_SPD_CHANGE);
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"spd-change\"," PEER_C);
+}
+
+Test(report_tables, the_answer_of_a_latch_without_proof_names_no_peer)
+{
+	struct latch latch = owned_latch(LATCH_STATE_LARVAL, 0);
+	struct latch_flow flow = w_to_c();
+
+	expect_answer(&flow, &latch, "{\"state\":\"larval\",\"why\":\"unattributed\"," NO_PEER);
+	latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
+	latch.unproven = LATCH_UNPROVEN_EARLIER;
+	expect_answer(&flow, &latch, "{\"state\":\"unproven\",\"why\":\"earlier-data\"," NO_PEER);
+	latch.unproven = LATCH_UNPROVEN_AUDITED;
+	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NO_PEER);
+}
+
+Test(report_tables, the_answer_of_a_latch_that_has_no_socket_names_no_peer)
+{
+	struct latch latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
+	struct latch_flow flow = w_to_c();
+
+	latch.owner = LATCH_OWNER_TIME_WAIT;
+	expect_answer(&flow, &latch, "{\"state\":\"closed\",\"why\":\"ended\"," NO_PEER);
+	latch.owner = LATCH_OWNER_HANDSHAKE;
+	expect_answer(&flow, &latch, "{\"state\":\"not-latched\",\"why\":\"not-yet\"," NO_PEER);
+}
+
+Test(report_tables, audit_mode_names_no_peer_in_answers_now_or_later)
+{
+	struct latch latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
+	struct latch_flow flow = w_to_c();
+
+	set_mode(3);
+	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NO_PEER);
+	set_mode(4);
+	expect_answer(&flow, &latch, "{\"state\":\"audited\",\"why\":\"audit\"," NO_PEER);
+	latch.word.state = LATCH_STATE_BROKEN;
+	latch.word.reasons = LATCH_REASON_ADMIN;
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NO_PEER);
+	latch.created = clock_boot_ns();
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," PEER_C);
+	latch.unproven = LATCH_UNPROVEN_EARLIER;
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"admin\"," NO_PEER);
+}
+
+Test(report_tables, sockets_of_other_protocols_have_no_answer)
+{
+	struct latch latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);
+	struct latch_flow flow = w_to_c();
+
+	flow.protocol = IPPROTO_SCTP;
+	expect_answer(&flow, &latch, "null");
+}
+
+/* ---- audit mode */
 
 Test(report_tables, list_shows_which_broken_latches_pass_in_audit_mode)
 {

@@ -20,7 +20,7 @@ static int add_former(void *context, uint64_t id)
 		return cgroups->count == LISTED_MAX ? 0 : -ENOMEM;
 	cgroup->id = id;
 	cgroup->state = CGROUP_FORMER;
-	return cgroup_list_links(cgroups, cgroup);
+	return cgroup_list_gates(cgroups, cgroup);
 }
 
 /* Some directory of the hierarchy: the path, or what is above it. */

@@ -29,12 +29,14 @@ void cgroup_programs_attach(const struct cgroups *cgroups, struct cgroup *cgroup
 {
 	struct links *set = &cgroup->links;
 	struct failure failure = {""};
-	int err = cgroup_list_links(cgroups, cgroup);
+	int err = cgroup_list_gates(cgroups, cgroup);
 
 	set->cgroup_fd = fd;
 	if (!err)
 		err = links_attach(&set, 1, &failure);
 	set->cgroup_fd = -1;
+	if (!err)
+		links_add_answers(cgroups->object, set);
 	cgroup->state = err ? CGROUP_FAILED : CGROUP_ATTACHED;
 	if (err)
 		cgroup_programs_log(cgroup, err, "has no programs",

@@ -3,6 +3,7 @@
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_STATE_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Of an earlier configuration, or removed. Further ones keep their programs, unlisted, until there
@@ -22,6 +23,7 @@ struct cgroup_entry {
 	const char *path; /* "" = not known; valid until the next check */
 	uint64_t id;	  /* of the kernel; 0 = absent */
 	enum cgroup_state state;
+	bool unanswered; /* has the gates, and cannot get the program that answers questions */
 };
 
 const char *cgroup_state_name(enum cgroup_state state);

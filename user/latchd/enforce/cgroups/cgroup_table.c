@@ -31,10 +31,18 @@ void cgroup_table_forget(struct cgroups *cgroups, size_t at)
 		(cgroups->count - at) * sizeof(cgroups->listed[0]));
 }
 
-int cgroup_list_links(const struct cgroups *cgroups, struct cgroup *cgroup)
+int cgroup_list_gates(const struct cgroups *cgroups, struct cgroup *cgroup)
 {
+	cgroup->answers = false;
 	return links_list(cgroups->object, LINKS_OF_CGROUP, cgroup->id, cgroup->path,
 			  &cgroup->links);
+}
+
+int cgroup_list_links(const struct cgroups *cgroups, struct cgroup *cgroup)
+{
+	int err = cgroup_list_gates(cgroups, cgroup);
+
+	return err ? err : links_add_answers(cgroups->object, &cgroup->links);
 }
 
 struct cgroup *cgroup_table_find(const struct cgroups *cgroups, uint64_t id)

@@ -24,12 +24,16 @@ struct cgroup {
 	enum cgroup_state state;
 	int logged; /* the negative errno in the log; 0 = none */
 	struct log_limit log;
-	struct links links;
+	struct links
+		links;	/* the gates; then what answers questions, whether it is attached or not */
+	bool answers;	/* what answers questions is attached */
+	int unanswered; /* the negative errno in the log; 0 = none */
 };
 
 struct cgroups {
 	const struct bpf_object *object;
 	const struct kernel_maps *maps;
+	bool answers; /* the cgroups are to have the program that answers questions */
 	size_t count;
 	struct cgroup *listed[LISTED_MAX]; /* the configured ones first */
 	/* Some that have pins found no place here. They keep their programs, and wait for one. */
@@ -42,7 +46,11 @@ struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool 
 void cgroup_table_forget(struct cgroups *cgroups, size_t at);
 struct cgroup *cgroup_table_find(const struct cgroups *cgroups, uint64_t id);
 
-/* For the cgroup's id and path. 0 or a negative errno. */
+/*
+ * For the cgroup's id and path: the gates alone, to be attached, or all, to be detached. 0 or a
+ * negative errno.
+ */
+int cgroup_list_gates(const struct cgroups *cgroups, struct cgroup *cgroup);
 int cgroup_list_links(const struct cgroups *cgroups, struct cgroup *cgroup);
 
 bool cgroup_has_programs(const struct cgroup *cgroup);

@@ -11,6 +11,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "latchd/enforce/cgroups/cgroup_answers.h"
 #include "latchd/enforce/cgroups/cgroup_formers.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
@@ -276,6 +277,7 @@ void cgroups_check(struct cgroups *cgroups)
 			cgroup_table_forget(cgroups, i);
 	}
 	check_unlisted(cgroups);
+	cgroup_answers_begin(cgroups);
 }
 
 /* ---- cgroups.h */
@@ -291,6 +293,7 @@ struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel
 		return NULL;
 	cgroups->object = object;
 	cgroups->maps = maps;
+	cgroups->answers = config->answers;
 	if (!config->cgroup_count)
 		added = cgroup_table_add(cgroups, root, true);
 	for (i = 0; added && i < config->cgroup_count; i++)
@@ -308,6 +311,24 @@ void cgroups_free(struct cgroups *cgroups)
 	free(cgroups);
 }
 
+void cgroups_set_answers(struct cgroups *cgroups, bool answers)
+{
+	if (answers == cgroups->answers)
+		return;
+	log_info("enforce", answers ? "sockets answer for their latches from now on"
+				    : "sockets do not answer for their latches any more");
+	cgroups->answers = answers;
+	if (answers)
+		cgroup_answers_begin(cgroups);
+	else
+		cgroup_answers_end(cgroups);
+}
+
+bool cgroups_answer(const struct cgroups *cgroups)
+{
+	return cgroups->answers;
+}
+
 size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max)
 {
 	size_t i;
@@ -317,6 +338,8 @@ size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries,
 			.path = cgroups->listed[i]->path,
 			.id = cgroups->listed[i]->id,
 			.state = cgroups->listed[i]->state,
+			.unanswered = cgroups->answers && cgroup_has_programs(cgroups->listed[i]) &&
+				      !cgroups->listed[i]->answers,
 		};
 	return cgroups->count;
 }

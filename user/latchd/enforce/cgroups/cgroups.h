@@ -26,14 +26,22 @@ struct cgroups *cgroups_new(const struct bpf_object *object, const struct kernel
 void cgroups_free(struct cgroups *cgroups);
 
 /*
- * Attaches the programs to all cgroups that exist, and these links of functions. 0, or a negative
- * errno and a failure; all links are then as they were.
+ * Attaches the programs to all cgroups that exist, and these links of functions. Then, where it is
+ * wanted, what answers questions. 0, or a negative errno and a failure: a gate cannot be attached.
+ * All links are then as they were.
  */
 int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct failure *failure);
 
 /* Attaches to cgroups that have come, and ends what is no longer needed. Cheap if nothing is new.
  */
 void cgroups_check(struct cgroups *cgroups);
+
+/*
+ * Attaches the program that answers questions to the cgroups that have the gates, or detaches it.
+ * A cgroup that cannot get it keeps its gates, with a warning, and cgroups_check() tries again.
+ */
+void cgroups_set_answers(struct cgroups *cgroups, bool answers);
+bool cgroups_answer(const struct cgroups *cgroups);
 
 /* Fills at most max entries. Returns their number, which may be larger. Configured ones first. */
 size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "latchd/enforce/cgroups/cgroup_answers.h"
 #include "latchd/enforce/cgroups/cgroup_formers.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
@@ -40,7 +41,7 @@ static int open_one(struct cgroups *cgroups, struct cgroup *cgroup)
 					    strerror(-fd));
 		return is_fault(fd) ? fd : 0;
 	}
-	err = cgroup_list_links(cgroups, cgroup);
+	err = cgroup_list_gates(cgroups, cgroup);
 	cgroup->links.cgroup_fd = fd;
 	cgroup->state = CGROUP_ATTACHED;
 	return err;
@@ -110,6 +111,16 @@ static int attach_sets(struct cgroups *cgroups, struct links *functions, struct 
 	return links_attach(sets, count, failure);
 }
 
+/* From here on the sets serve to detach. */
+static void list_all(struct cgroups *cgroups)
+{
+	size_t i;
+
+	for (i = 0; i < cgroups->count; i++)
+		if (cgroups->listed[i]->id)
+			links_add_answers(cgroups->object, &cgroups->listed[i]->links);
+}
+
 static void log_start(const struct cgroup *cgroup)
 {
 	switch (cgroup->state) {
@@ -147,6 +158,8 @@ static void end_needless(struct cgroups *cgroups)
 			cgroup_programs_release(cgroups, cgroup);
 	}
 	links_sweep(cgroups->object);
+	if (!cgroups->answers)
+		cgroup_answers_end(cgroups);
 	cgroups_check(cgroups);
 	for (i = 0; i < cgroups->count; i++)
 		log_start(cgroups->listed[i]);
@@ -185,7 +198,9 @@ int cgroups_attach(struct cgroups *cgroups, struct links *functions, struct fail
 		err = attach_sets(cgroups, functions, failure);
 	}
 	close_all(cgroups);
-	if (!err)
+	if (!err) {
+		list_all(cgroups);
 		end_needless(cgroups);
+	}
 	return err;
 }

@@ -9,21 +9,30 @@
 
 #include "common/cleanup.h"
 #include "common/text.h"
+#include "latch_abi.h"
 #include "latchd/enforce/links/link_list.h"
 #include "latchd/enforce/pins/pin_paths.h"
 
 /* ---- the object's programs ---- */
 
+static enum links_target target_of_function(const struct bpf_program *program)
+{
+	return strcmp(bpf_program__name(program), LATCH_ABORT_PROGRAM) ? LINKS_OF_FUNCTIONS
+								       : LINKS_OF_ANSWER_FUNCTIONS;
+}
+
 bool links_have_program(const struct bpf_program *program, enum links_target *ret_target)
 {
-	*ret_target = LINKS_OF_FUNCTIONS;
+	*ret_target = target_of_function(program);
 	switch (bpf_program__type(program)) {
 	case BPF_PROG_TYPE_CGROUP_SKB:
 	case BPF_PROG_TYPE_CGROUP_SOCK:
 	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
-	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
 	case BPF_PROG_TYPE_SOCK_OPS:
 		*ret_target = LINKS_OF_CGROUP;
+		return true;
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+		*ret_target = LINKS_OF_ANSWERS;
 		return true;
 	case BPF_PROG_TYPE_TRACING:
 		/* latchd itself runs iterators. */
@@ -80,24 +89,47 @@ static int add_link(struct links *links, const struct bpf_program *program)
 	return err;
 }
 
-int links_list(const struct bpf_object *object, enum links_target target, uint64_t cgroup_id,
-	       const char *cgroup, struct links *ret)
+static int add_links(const struct bpf_object *object, enum links_target target, struct links *links)
 {
 	struct bpf_program *program;
 	enum links_target its;
 	int err = 0;
 
+	bpf_object__for_each_program (program, object)
+		if (!err && bpf_program__autoload(program) && links_have_program(program, &its) &&
+		    its == target)
+			err = add_link(links, program);
+	return err;
+}
+
+static enum links_target target_in_kernel(enum links_target target)
+{
+	switch (target) {
+	case LINKS_OF_CGROUP:
+	case LINKS_OF_ANSWERS:
+		return LINKS_OF_CGROUP;
+	case LINKS_OF_FUNCTIONS:
+	case LINKS_OF_ANSWER_FUNCTIONS:
+		break;
+	}
+	return LINKS_OF_FUNCTIONS;
+}
+
+int links_list(const struct bpf_object *object, enum links_target target, uint64_t cgroup_id,
+	       const char *cgroup, struct links *ret)
+{
 	*ret = (struct links){
-		.target = target,
+		.target = target_in_kernel(target),
 		.cgroup_id = cgroup_id,
 		.cgroup = cgroup,
 		.cgroup_fd = -1,
 	};
-	bpf_object__for_each_program (program, object)
-		if (!err && bpf_program__autoload(program) && links_have_program(program, &its) &&
-		    its == target)
-			err = add_link(ret, program);
-	return err;
+	return add_links(object, target, ret);
+}
+
+int links_add_answers(const struct bpf_object *object, struct links *links)
+{
+	return add_links(object, LINKS_OF_ANSWERS, links);
 }
 
 /* ---- links in the kernel ---- */
@@ -231,7 +263,7 @@ int links_detach(const struct links *links)
 	int opened = open_pins(links, fds), err = opened;
 	size_t i;
 
-	for (i = 0; i < links->count * SUFFIXES; i++) {
+	for (i = links->count * SUFFIXES; i-- > 0;) {
 		if (!opened) {
 			int failed = detach_pin(links, i, fds[i]);
 

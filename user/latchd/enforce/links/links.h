@@ -19,6 +19,9 @@
 enum links_target {
 	LINKS_OF_FUNCTIONS,
 	LINKS_OF_CGROUP,
+	/* Optional, in sets of their own: no gate may depend on them. */
+	LINKS_OF_ANSWERS,	   /* of a cgroup, too: what answers questions, where that is on */
+	LINKS_OF_ANSWER_FUNCTIONS, /* functions, too: what keeps answers for later */
 };
 
 struct link {
@@ -36,7 +39,7 @@ struct link {
 };
 
 struct links {
-	enum links_target target;
+	enum links_target target; /* LINKS_OF_CGROUP or LINKS_OF_FUNCTIONS */
 	uint64_t cgroup_id;
 	const char *cgroup; /* its path, for messages */
 	int cgroup_fd; /* during links_attach() only; -1: existing links change their program */
@@ -51,15 +54,19 @@ struct links {
 int links_list(const struct bpf_object *object, enum links_target target, uint64_t cgroup_id,
 	       const char *cgroup, struct links *ret);
 
+/* Adds the programs that answer questions to a set of a cgroup, behind the others. */
+int links_add_answers(const struct bpf_object *object, struct links *links);
+
 /*
- * Attaches and pins every program of these sets. At every moment the old program, the new one, or
- * both are attached. 0, or a negative errno and a failure; all links are then as they were.
+ * Attaches and pins every program of these sets, in their order. At every moment the old program,
+ * the new one, or both are attached. 0, or a negative errno and a failure; all links are then as
+ * they were.
  */
 int links_attach(struct links *const *sets, size_t count, struct failure *failure);
 
 /*
- * Of a cgroup: detaches the programs at once and removes the pins. 0, or a negative errno: if a pin
- * cannot be opened, nothing has changed.
+ * Of a cgroup: detaches the programs at once, the last one first, and removes the pins. 0, or a
+ * negative errno: if a pin cannot be opened, nothing has changed.
  */
 int links_detach(const struct links *links);
 

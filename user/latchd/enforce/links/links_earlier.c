@@ -73,7 +73,8 @@ static uint64_t living_cgroup(const struct bpf_object *object, const char *pin)
 	int err;
 
 	if (!link_pin_cgroup(pin, &length, &id) ||
-	    !is_program(object, pin, length, LINKS_OF_CGROUP))
+	    (!is_program(object, pin, length, LINKS_OF_CGROUP) &&
+	     !is_program(object, pin, length, LINKS_OF_ANSWERS)))
 		return 0;
 	link = link_pin_open(pin, "");
 	err = link < 0 ? link : link_pin_info(link, &info);
@@ -102,7 +103,9 @@ static int sweep_pin(void *context, const char *pin)
 	const struct bpf_object *object = context;
 	int err;
 
-	if (is_program(object, pin, strlen(pin), LINKS_OF_FUNCTIONS) || living_cgroup(object, pin))
+	if (is_program(object, pin, strlen(pin), LINKS_OF_FUNCTIONS) ||
+	    is_program(object, pin, strlen(pin), LINKS_OF_ANSWER_FUNCTIONS) ||
+	    living_cgroup(object, pin))
 		return 0;
 	err = link_pin_remove(pin, "");
 	if (!err)

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Errors of an answer: asm-generic/errno.h, whose macros are not in BTF. */
+#ifndef LATCH_BPF_API_ERRORS_H
+#define LATCH_BPF_API_ERRORS_H
+
+#define EINVAL	22
+#define ERANGE	34
+#define ENOSYS	38
+#define ENODATA 61
+
+#endif

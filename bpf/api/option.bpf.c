@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * getsockopt() of level SOL_LATCH: what an application may ask of its own socket (latch_sockopt.h).
+ * The kernel has called the protocol before, and retval is its error.
+ */
+#include "api/answer_info.h"
+#include "api/answer_text.h"
+
+#define SOCK_STREAM_TYPE 1 /* linux/net.h */
+#define SOCK_DGRAM_TYPE	 2
+
+/*
+ * The kernel shows at most a page. It fails an answer that is longer than that (Linux 6.1) or than
+ * the caller's buffer (EFAULT) unless optlen is 0. Some options return the length that they need.
+ */
+static __always_inline void leave_alone(struct bpf_sockopt *ctx)
+{
+	__s64 shown = ctx->optval_end - ctx->optval;
+
+	if (ctx->optlen > shown)
+		ctx->optlen = 0;
+}
+
+static __always_inline int is_tcp(const struct bpf_sock *sk)
+{
+	return sk->type == SOCK_STREAM_TYPE && sk->protocol == IPPROTO_TCP_NUMBER;
+}
+
+/* A raw socket may have the same protocol. */
+static __always_inline int is_udp(const struct bpf_sock *sk)
+{
+	return sk->type == SOCK_DGRAM_TYPE && sk->protocol == IPPROTO_UDP_NUMBER;
+}
+
+static __always_inline int is_served(const struct bpf_sock *sk)
+{
+	return (sk->family == AF_INET || sk->family == AF_INET6) && (is_tcp(sk) || is_udp(sk));
+}
+
+static __always_inline int answer_state(struct bpf_sockopt *ctx, const struct subject *s)
+{
+	struct latch_answer status = {};
+	__s32 *to = ctx->optval;
+
+	if ((void *)(to + 1) > ctx->optval_end)
+		return -EINVAL;
+	status_of(s, &status);
+	*to = status.state;
+	return sizeof(*to);
+}
+
+/* Returns the length of the answer, or a negative errno. */
+static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
+{
+	struct sock *kernel_sk = kernel_socket(sk);
+	struct latch_info *info = ctx->optval;
+	int option = ctx->optname;
+	struct subject s = {};
+
+	if (option < LATCH_OPT_STATE || option > LATCH_OPT_CONNECTION)
+		return -ENOSYS;
+	if (is_tcp(sk))
+		find_tcp(&s, sk, kernel_sk);
+	else
+		find_udp(&s, sk, kernel_sk);
+	if (option == LATCH_OPT_STATE)
+		return answer_state(ctx, &s);
+	if (option != LATCH_OPT_INFO)
+		return answer_text(ctx->optval, ctx->optval_end, option, &s);
+	if ((void *)(info + 1) > ctx->optval_end)
+		return -EINVAL;
+	return answer_info(info, &s, kernel_sk);
+}
+
+SEC("cgroup/getsockopt")
+int option_get(struct bpf_sockopt *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	int length;
+
+	if (ctx->level != SOL_LATCH || !sk || answers_are_off() || !is_served(sk)) {
+		leave_alone(ctx);
+		return 1;
+	}
+	length = answer(ctx, sk);
+	ctx->retval = length < 0 ? length : 0;
+	if (length >= 0)
+		ctx->optlen = length;
+	return 1;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which latch a question is for: that of this very socket. A latch names its owner by the cookie,
+ * since two sockets may have the same flow. After its end the socket has a copy.
+ */
+#ifndef LATCH_BPF_API_SUBJECT_H
+#define LATCH_BPF_API_SUBJECT_H
+
+#include "db/past.h"
+#include "packet/socket_flow.h"
+
+enum subject_kind {
+	SUBJECT_NOTHING,  /* no latch: why */
+	SUBJECT_LISTENER, /* latch, id */
+	SUBJECT_LATCH,	  /* latch, id, created, unproven, word */
+	SUBJECT_PAST,	  /* past */
+	SUBJECT_LOST,	  /* there was a latch: why */
+};
+
+/*
+ * Each member has a slot of the stack to itself: the verifier of Linux 6.1 loses what it knows of a
+ * slot that is written in parts. It sees that a pointer is not NULL only where it is compared.
+ */
+struct subject {
+	__u64 kind; /* enum subject_kind */
+	__u64 why;  /* enum latch_why */
+	struct latch *latch;
+	struct socket_past *past;
+	__u64 id;
+	__u64 created;
+	__u64 unproven;
+	union latch_word word;
+	struct latch_flow flow; /* family 0: no connection */
+};
+
+static __always_inline void find_nothing(struct subject *s, enum latch_why why)
+{
+	s->kind = SUBJECT_NOTHING;
+	s->why = why;
+}
+
+static __always_inline void find_lost(struct subject *s, enum latch_why why)
+{
+	s->kind = SUBJECT_LOST;
+	s->why = why;
+}
+
+static __always_inline void find_past(struct subject *s, struct socket_past *past)
+{
+	if (!past->id) {
+		find_nothing(s, past->why);
+		return;
+	}
+	s->kind = SUBJECT_PAST;
+	s->past = past;
+	s->flow = past->flow;
+}
+
+static OWN_FRAME struct latch *latch_at(const struct latch_flow *flow, __u64 *ret_id)
+{
+	struct latch_flow key = *flow;
+	__u64 id = 0;
+	struct latch *latch = latch_read(&key, &id);
+
+	*ret_id = id;
+	return latch;
+}
+
+/* 0 is the cookie of no socket, and of a handshake's latch. */
+static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
+{
+	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+
+	return cookie && READ_ONCE(latch->socket_cookie) == cookie;
+}
+
+/*
+ * 1: this socket owns the latch of its flow, and the subject is that. A latch in TIME_WAIT has its
+ * cookie still, and is of its former connection.
+ */
+static __always_inline int find_latch(struct subject *s, struct sock *sk)
+{
+	s->latch = latch_at(&s->flow, &s->id);
+	if (!s->latch)
+		return 0;
+	s->word = READ_WORD(s->latch->word);
+	s->created = READ_ONCE(s->latch->created);
+	s->unproven = READ_ONCE(s->latch->unproven);
+	if (!is_owner(s->latch, sk) || READ_ONCE(s->latch->owner) != LATCH_OWNER_SOCKET ||
+	    READ_ONCE(s->latch->id) != s->id)
+		return 0;
+	s->kind = SUBJECT_LATCH;
+	return 1;
+}
+
+static __always_inline void find_by_rule(struct subject *s, enum latch_direction opened,
+					 enum latch_why otherwise)
+{
+	struct rule_decision rule = {};
+
+	rule_of(&s->flow, opened, &rule);
+	switch (rule.action) {
+	case LATCH_ACTION_OFF:
+		find_nothing(s, LATCH_WHY_RULE_OFF);
+		return;
+	case LATCH_ACTION_REQUIRE:
+		find_nothing(s, LATCH_WHY_REQUIRED);
+		return;
+	case LATCH_ACTION_AUTO:
+		break;
+	}
+	find_nothing(s, otherwise);
+}
+
+/* ---- TCP */
+
+static __always_inline void find_listener(struct subject *s, struct bpf_sock *sk, __u64 netns)
+{
+	listener_of_socket(sk, netns, &s->flow);
+	s->latch = latch_at(&s->flow, &s->id);
+	if (!s->latch) {
+		find_nothing(s, LATCH_WHY_NO_ROOM);
+		return;
+	}
+	s->kind = SUBJECT_LISTENER;
+}
+
+/* Its ports may be gone. */
+static __always_inline void find_ended(struct subject *s, struct bpf_sock *sk,
+				       const struct socket_verdict *v)
+{
+	struct socket_past *past = bpf_sk_storage_get(&pasts, sk, NULL, 0);
+
+	if (past)
+		find_past(s, past);
+	else if (v && v->was_latched)
+		find_lost(s, LATCH_WHY_ENDED);
+	else
+		find_nothing(s, LATCH_WHY_NOT_CONNECTED);
+}
+
+static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, struct sock *kernel_sk)
+{
+	struct socket_verdict *v = bpf_sk_storage_get(&verdicts, sk, NULL, 0);
+	__u64 netns = netns_of_kernel_socket(kernel_sk);
+	__u32 state = sk->state;
+
+	if (state == BPF_TCP_LISTEN) {
+		find_listener(s, sk, netns);
+		return;
+	}
+	if (state == BPF_TCP_CLOSE) {
+		find_ended(s, sk, v);
+		return;
+	}
+	flow_of_socket(sk, netns, &s->flow);
+	if (find_latch(s, kernel_sk))
+		return;
+	/* With TCP_FASTOPEN_CONNECT nothing is sent yet: v is of the former connection. */
+	if (state == BPF_TCP_SYN_SENT)
+		find_nothing(s, LATCH_WHY_NOT_YET);
+	else if (v && v->was_latched)
+		find_lost(s, LATCH_WHY_REMOVED);
+	else if (s->latch)
+		find_nothing(s, LATCH_WHY_OTHER_SOCKET);
+	else if (v && v->opened)
+		find_by_rule(s, v->opened, LATCH_WHY_CLEAR);
+	else
+		find_by_rule(s, LATCH_DIRECTION_NONE, LATCH_WHY_OLDER);
+}
+
+/* ---- UDP */
+
+static __always_inline int has_words(const void *one, const void *other, int count)
+{
+	const __u64 *a = one, *b = other;
+	__u64 difference = 0;
+
+	for (int i = 0; i < count; i++)
+		difference |= a[i] ^ b[i];
+	return !difference;
+}
+
+/* What the socket remembers may be of a former connection. */
+static __always_inline int lost_this_latch(const struct subject *s,
+					   const struct datagram_socket *socket)
+{
+	return socket && socket->verdict.was_latched &&
+	       has_words(&socket->flow, &s->flow, sizeof(s->flow) / 8);
+}
+
+static __always_inline void find_udp(struct subject *s, struct bpf_sock *sk, struct sock *kernel_sk)
+{
+	struct datagram_socket *socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
+	struct socket_past *past = bpf_sk_storage_get(&pasts, sk, NULL, 0);
+
+	if (sk->state != BPF_TCP_ESTABLISHED || !sk->dst_port) {
+		if (past)
+			find_past(s, past);
+		else
+			find_nothing(s, LATCH_WHY_NOT_CONNECTED);
+		return;
+	}
+	flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &s->flow);
+	if (find_latch(s, kernel_sk))
+		return;
+	if (s->latch)
+		find_nothing(s, LATCH_WHY_OTHER_SOCKET);
+	else if (lost_this_latch(s, socket))
+		find_lost(s, LATCH_WHY_REMOVED);
+	else
+		find_by_rule(s, LATCH_DIRECTION_NONE, LATCH_WHY_CLEAR);
+}
+
+#endif

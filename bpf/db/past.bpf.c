@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Copies a latch into its socket. Text by text: the params and identities of a latch that has ended
+ * may be dropped, and their indices given to another peer.
+ */
+#include "db/past.h"
+
+static __always_inline int copy_texts(struct socket_past *past, const struct latch_params *p)
+{
+	struct latch_identity *peer = identity_find(p->peer_id);
+	struct latch_identity *local = identity_find(p->local_id);
+
+	if (!peer || !local)
+		return 0;
+	return !bpf_probe_read_kernel(past->peer, sizeof(past->peer), peer->id) &&
+	       !bpf_probe_read_kernel(past->local, sizeof(past->local), local->id) &&
+	       !bpf_probe_read_kernel(past->connection, sizeof(past->connection), peer->config);
+}
+
+static __always_inline int copy_params(struct socket_past *past, __u16 index)
+{
+	struct latch_params *p = params_find(index);
+
+	if (!p)
+		return 0;
+	past->qop = p->qop;
+	past->mode = p->mode;
+	past->protocol = p->protocol;
+	return copy_texts(past, p);
+}
+
+/* A LARVAL latch may have the params of an SA that could create no other one: they prove no peer.
+ */
+static __always_inline int has_peer(union latch_word word)
+{
+	return word.state == LATCH_STATE_ESTABLISHED || word.state == LATCH_STATE_BROKEN;
+}
+
+__noinline int past_fill(struct socket_past *past, const struct latch_flow *flow,
+			 struct latch *latch, __u64 id)
+{
+	union latch_word word;
+
+	if (!past || !flow || !latch)
+		return 0;
+	word = READ_WORD(latch->word);
+	past->flow = *flow;
+	past->id = id;
+	past->created = latch->created;
+	past->ended = bpf_ktime_get_boot_ns();
+	past->drops = latch->drops;
+	past->direction = latch->direction;
+	past->reasons = word.reasons;
+	past->audited = was_audited(past->created, latch->unproven);
+	past->unproven = latch->unproven & LATCH_UNPROVEN_EARLIER;
+	past->why = LATCH_WHY_NONE;
+	past->params_known = has_peer(word) && copy_params(past, word.params) &&
+			     latch_still_has(flow, latch, id, word.params);
+	return 0;
+}

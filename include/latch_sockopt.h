@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What an application may ask of its own socket: the latch of its connection (RFC 5660). Options of
+ * level SOL_LATCH for getsockopt(2), in any language. The kernel answers, by a program that latchd
+ * attached. No privilege is needed but the descriptor. latch(7) is the manual, liblatch(3) the
+ * library.
+ *
+ * Numbers are of fixed width, in host order, with the same layout for each ABI of the machine.
+ * Structures are owned by the caller and grow at their end only: size says how much is filled.
+ * Texts have no NUL and are never cut: with too small a buffer the answer is ERANGE.
+ *
+ *   EOPNOTSUPP, ENOPROTOOPT  not served: no latchd, the interface is off, or another kind of socket
+ *   ENOSYS                   served, but this option is not known there
+ *   EINVAL                   the buffer of a number or a structure is too small
+ *   ERANGE                   the buffer of a text is too small
+ *   ENODATA                  nothing to tell: no latch, or its peer is not proven or not known
+ *
+ * A call without a buffer (NULL) and with a size of at least LATCH_TEXT_MAX returns the length of a
+ * text. setsockopt() fails with ENOPROTOOPT for each option: the interface takes no wishes.
+ *
+ * Served are TCP and UDP sockets over IPv4 and IPv6. SCTP, MPTCP, UDP-Lite and raw sockets are not,
+ * nor are 32-bit system calls on a 64-bit kernel.
+ */
+#ifndef LATCH_SOCKOPT_H
+#define LATCH_SOCKOPT_H
+
+#ifndef __VMLINUX_H__
+#include <linux/types.h>
+#endif
+
+#define SOL_LATCH	 0x4C41 /* "LA" */
+#define LATCH_OPTION_ABI 1
+#define LATCH_TEXT_MAX	 512 /* no text is longer than this less one */
+
+enum latch_option {
+	/* int: enum latch_app_state. INQUIRE_LATCH of section 2.3, in brief. */
+	LATCH_OPT_STATE = 1,
+	/* struct latch_info. INQUIRE_LATCH of section 2.3; R-2-8 and R-2-9 of section 2. */
+	LATCH_OPT_INFO = 2,
+	/*
+	 * Text: the identity of the peer, as its key manager has authenticated it (section 2). The
+	 * peer has chosen it: compare all of it, and escape it before a terminal or a log gets it.
+	 * ENODATA unless the latch has been enforced, and its peer proven, all its life. After the
+	 * end it is the peer that the connection had.
+	 */
+	LATCH_OPT_PEER_ID = 3,
+	/* Text: the identity of this host that the peer has authenticated (section 2). */
+	LATCH_OPT_LOCAL_ID = 4,
+	/* Text: the key manager's name of the connection, such as "connections.NAME" of
+	 * swanctl.conf. */
+	LATCH_OPT_CONNECTION = 5,
+};
+
+/* Only LATCH_APP_ESTABLISHED proves a peer that the connection has now. */
+enum latch_app_state {
+	LATCH_APP_NOT_LATCHED = 0, /* why says why */
+	LATCH_APP_LISTENER = 1,	   /* a TCP socket that listens; its connections have latches */
+	LATCH_APP_LARVAL = 2,	   /* under IPsec, but its peer is not known yet */
+	LATCH_APP_ESTABLISHED = 3, /* latched and enforced */
+	LATCH_APP_BROKEN = 4,  /* nothing is sent or received; also after the connection ended so */
+	LATCH_APP_CLOSED = 5,  /* the latch has ended */
+	LATCH_APP_AUDITED = 6, /* as ESTABLISHED, but not enforced: audit mode, now or once */
+	/* As ESTABLISHED, but the socket may have data of another peer: see LATCH_INFO_UNPROVEN. */
+	LATCH_APP_UNPROVEN = 7,
+};
+
+/* Why not latched, or why no longer: one number, for people and programs. */
+enum latch_why {
+	LATCH_WHY_NONE = 0,
+	/* NOT_LATCHED: */
+	LATCH_WHY_NOT_CONNECTED = 1, /* the socket has no connection */
+	LATCH_WHY_NOT_YET = 2,	     /* connect() is under way */
+	LATCH_WHY_CLEAR = 3,	     /* no SA protected it when it began; UDP: none so far */
+	LATCH_WHY_OLDER = 4,	     /* TCP: the connection is older than latchd's programs */
+	LATCH_WHY_RULE_OFF = 5,	     /* a rule says action = off */
+	LATCH_WHY_REQUIRED = 6,	     /* a rule requires a latch: nothing is sent or received */
+	LATCH_WHY_REFUSED = 7,	     /* connect() was ended: its SA is contested (R-2.3-8) */
+	LATCH_WHY_OTHER_SOCKET = 8, /* the latch of these addresses and ports is another socket's */
+	LATCH_WHY_NO_ROOM = 9,	    /* it listens, and its latch has no room in the table */
+	/* LARVAL: */
+	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
+	/* AUDITED: */
+	LATCH_WHY_AUDIT = 17,
+	/* UNPROVEN: */
+	LATCH_WHY_EARLIER_DATA = 18, /* it began LARVAL, or datagrams were queued already */
+	/* BROKEN: the first reason of reasons. */
+	LATCH_WHY_SA_CONFLICT = 32,
+	LATCH_WHY_SPD_CHANGE = 33,
+	LATCH_WHY_PEER_DEAD = 34,
+	LATCH_WHY_PEER_REBOOTED = 35,
+	LATCH_WHY_ADMIN = 36,
+	LATCH_WHY_REFUSED_LATER = 37, /* began in audit mode, where enforcement refuses it */
+	/* CLOSED: */
+	LATCH_WHY_ENDED = 64, /* with its connection */
+	LATCH_WHY_REMOVED =
+		65, /* by latchd, while the socket is there: nothing is sent or received */
+};
+
+/* Bits of latch_info.reasons, as "reasons" of latchctl list. */
+enum latch_app_reason {
+	LATCH_APP_SA_CONFLICT = 1 << 0,
+	LATCH_APP_SPD_CHANGE = 1 << 1,
+	LATCH_APP_PEER_DEAD = 1 << 2,
+	LATCH_APP_PEER_REBOOTED = 1 << 3,
+	LATCH_APP_ADMIN = 1 << 4,
+	LATCH_APP_REFUSED = 1 << 5,
+};
+
+/* Bits of latch_info.flags. */
+enum latch_info_flag {
+	LATCH_INFO_INDETERMINATE = 1 << 0, /* no quality of protection is latched yet (R-2.1-3) */
+	LATCH_INFO_AUDIT = 1 << 1,	   /* not enforced all its life: see LATCH_APP_AUDITED */
+	LATCH_INFO_ENCAPSULATED = 1 << 2,  /* ESP in UDP: there is a NAT, or the peers act as if */
+	LATCH_INFO_GATEWAY = 1 << 3,	   /* tunnel mode: the peer is where the tunnel ends */
+	LATCH_INFO_ABORTED = 1 << 4,	   /* ended by a reset, a timeout or an abort */
+	LATCH_INFO_CHANGED = 1 << 5,	   /* the latch has changed its state */
+	/*
+	 * The latch began LARVAL, or while the UDP socket had datagrams to read: what arrived
+	 * before is of no proven peer. It stays so for all of the connection.
+	 */
+	LATCH_INFO_UNPROVEN = 1 << 6,
+	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */
+};
+
+struct latch_info {
+	__u32 size; /* of what is filled */
+	__u32 abi;  /* LATCH_OPTION_ABI */
+	__u8 state; /* enum latch_app_state */
+	__u8 why;   /* enum latch_why */
+	__u8 reasons;
+	__u8 direction; /* 1: this host opened the connection; 2: the peer did; 0: not known */
+	/* Protection, 0 while LATCH_INFO_INDETERMINATE. */
+	__u8 mode;     /* 0 transport, 1 tunnel, 4 BEET */
+	__u8 protocol; /* 50 ESP, 51 AH */
+	__u8 esn;
+	__u8 replay_protection;
+	__u32 flags;
+	__u16 encryption_bits; /* length of the key; of an AEAD with its salt */
+	__u16 integrity_bits;
+	__u16 icv_bits;
+	__u16 pad;
+	/*
+	 * Numbers of the two identities, or 0. Of two latches that are ESTABLISHED at one time,
+	 * they are equal if the peers are. Later the number may be another peer's.
+	 */
+	__u32 peer_number;
+	__u64 latch;	  /* latchctl's id, not used again until a reboot or a purge; 0: none */
+	__u64 age_ns;	  /* since the latch began; suspended time included */
+	__u64 changed_ns; /* since it last changed its state */
+	__u64 dropped;	  /* packets that the latch has not let through */
+	/* The connection as the socket has it: inside of a tunnel (R-2-9). Addresses are bytes. */
+	__u8 local_addr[16]; /* IPv4 in the first four bytes */
+	__u8 remote_addr[16];
+	/* The ends of the SA that the socket sends under: outer and public addresses (R-2-8,
+	 * R-2-9). */
+	__u8 outer_local_addr[16];
+	__u8 outer_remote_addr[16];
+	__u16 local_port, remote_port;
+	__u16 outer_local_port, outer_remote_port; /* of ESP in UDP; else 0 */
+	__u8 family;				   /* AF_INET or AF_INET6; 0: no connection */
+	__u8 outer_family;			   /* 0: not known */
+	__u8 pad2[2];
+	__u32 local_number;
+	char encryption[32]; /* the kernel's name, padded with NUL; "" = none */
+	char integrity[32];  /* "" = none, or part of the AEAD */
+};
+
+#ifdef __cplusplus
+static_assert(sizeof(struct latch_info) == 208, "fits into the 256 bytes of Perl and Ruby");
+#else
+_Static_assert(sizeof(struct latch_info) == 208, "fits into the 256 bytes of Perl and Ruby");
+#endif
+
+#endif

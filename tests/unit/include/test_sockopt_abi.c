@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The layout and the numbers of latch_sockopt.h, as programs have been compiled with them: this
+ * table only grows. The header and the BTF of the object are compared with it.
+ */
+#include <criterion/criterion.h>
+
+#include <bpf/btf.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "latchd.skel.h"
+
+#include "latch_sockopt.h"
+
+struct member {
+	const char *name;
+	size_t offset, size; /* as published */
+	size_t its_offset, its_size;
+};
+
+/* clang-format off */
+#define M(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_info, name), sizeof(((struct latch_info *)0)->name)}
+#define N(name, value) {#name, value, name}
+/* clang-format on */
+
+static const struct member members[] = {
+	M(size, 0, 4),
+	M(abi, 4, 4),
+	M(state, 8, 1),
+	M(why, 9, 1),
+	M(reasons, 10, 1),
+	M(direction, 11, 1),
+	M(mode, 12, 1),
+	M(protocol, 13, 1),
+	M(esn, 14, 1),
+	M(replay_protection, 15, 1),
+	M(flags, 16, 4),
+	M(encryption_bits, 20, 2),
+	M(integrity_bits, 22, 2),
+	M(icv_bits, 24, 2),
+	M(pad, 26, 2),
+	M(peer_number, 28, 4),
+	M(latch, 32, 8),
+	M(age_ns, 40, 8),
+	M(changed_ns, 48, 8),
+	M(dropped, 56, 8),
+	M(local_addr, 64, 16),
+	M(remote_addr, 80, 16),
+	M(outer_local_addr, 96, 16),
+	M(outer_remote_addr, 112, 16),
+	M(local_port, 128, 2),
+	M(remote_port, 130, 2),
+	M(outer_local_port, 132, 2),
+	M(outer_remote_port, 134, 2),
+	M(family, 136, 1),
+	M(outer_family, 137, 1),
+	M(pad2, 138, 2),
+	M(local_number, 140, 4),
+	M(encryption, 144, 32),
+	M(integrity, 176, 32),
+};
+#define MEMBERS (sizeof(members) / sizeof(members[0]))
+
+static const struct {
+	const char *name;
+	int published, now;
+} numbers[] = {
+	N(SOL_LATCH, 0x4C41),		N(LATCH_OPTION_ABI, 1),
+	N(LATCH_TEXT_MAX, 512),		N(LATCH_OPT_STATE, 1),
+	N(LATCH_OPT_INFO, 2),		N(LATCH_OPT_PEER_ID, 3),
+	N(LATCH_OPT_LOCAL_ID, 4),	N(LATCH_OPT_CONNECTION, 5),
+	N(LATCH_APP_NOT_LATCHED, 0),	N(LATCH_APP_LISTENER, 1),
+	N(LATCH_APP_LARVAL, 2),		N(LATCH_APP_ESTABLISHED, 3),
+	N(LATCH_APP_BROKEN, 4),		N(LATCH_APP_CLOSED, 5),
+	N(LATCH_APP_AUDITED, 6),	N(LATCH_WHY_NONE, 0),
+	N(LATCH_WHY_NOT_CONNECTED, 1),	N(LATCH_WHY_NOT_YET, 2),
+	N(LATCH_WHY_CLEAR, 3),		N(LATCH_WHY_OLDER, 4),
+	N(LATCH_WHY_RULE_OFF, 5),	N(LATCH_WHY_REQUIRED, 6),
+	N(LATCH_WHY_REFUSED, 7),	N(LATCH_WHY_OTHER_SOCKET, 8),
+	N(LATCH_WHY_NO_ROOM, 9),	N(LATCH_WHY_UNATTRIBUTED, 16),
+	N(LATCH_WHY_AUDIT, 17),		N(LATCH_WHY_SA_CONFLICT, 32),
+	N(LATCH_WHY_SPD_CHANGE, 33),	N(LATCH_WHY_PEER_DEAD, 34),
+	N(LATCH_WHY_PEER_REBOOTED, 35), N(LATCH_WHY_ADMIN, 36),
+	N(LATCH_WHY_REFUSED_LATER, 37), N(LATCH_WHY_ENDED, 64),
+	N(LATCH_WHY_REMOVED, 65),	N(LATCH_APP_SA_CONFLICT, 1),
+	N(LATCH_APP_SPD_CHANGE, 2),	N(LATCH_APP_PEER_DEAD, 4),
+	N(LATCH_APP_PEER_REBOOTED, 8),	N(LATCH_APP_ADMIN, 16),
+	N(LATCH_APP_REFUSED, 32),	N(LATCH_INFO_INDETERMINATE, 1),
+	N(LATCH_INFO_AUDIT, 2),		N(LATCH_INFO_ENCAPSULATED, 4),
+	N(LATCH_INFO_GATEWAY, 8),	N(LATCH_INFO_ABORTED, 16),
+	N(LATCH_INFO_CHANGED, 32),	N(LATCH_APP_UNPROVEN, 7),
+	N(LATCH_WHY_EARLIER_DATA, 18),	N(LATCH_INFO_UNPROVEN, 64),
+	N(LATCH_INFO_PEER_ENDED, 128),
+};
+
+Test(sockopt_abi, the_header_is_as_published)
+{
+	size_t i;
+
+	for (i = 0; i < MEMBERS; i++) {
+		cr_expect_eq(members[i].its_offset, members[i].offset, "%s", members[i].name);
+		cr_expect_eq(members[i].its_size, members[i].size, "%s", members[i].name);
+	}
+	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		cr_expect_eq(numbers[i].now, numbers[i].published, "%s", numbers[i].name);
+	cr_expect_eq(sizeof(struct latch_info), 208);
+}
+
+/* No hole that the compiler fills, and no member that the table lacks. */
+Test(sockopt_abi, the_table_has_each_byte_of_the_structure)
+{
+	size_t end = 0, i;
+
+	for (i = 0; i < MEMBERS; i++) {
+		cr_expect_eq(members[i].offset, end, "before %s", members[i].name);
+		end = members[i].offset + members[i].size;
+	}
+	cr_expect_eq(end, sizeof(struct latch_info));
+}
+
+static void compare_members(const struct btf *btf, const struct btf_type *type)
+{
+	size_t i;
+
+	cr_assert_eq(btf_vlen(type), MEMBERS);
+	for (i = 0; i < MEMBERS; i++) {
+		const struct btf_member *member = btf_members(type) + i;
+
+		cr_expect_str_eq(btf__name_by_offset(btf, member->name_off), members[i].name);
+		cr_expect_eq(btf_member_bit_offset(type, (__u32)i) / 8, members[i].offset, "%s",
+			     members[i].name);
+		cr_expect_eq(btf__resolve_size(btf, member->type), (__s64)members[i].size, "%s",
+			     members[i].name);
+	}
+}
+
+Test(sockopt_abi, the_program_writes_the_structure_of_the_header)
+{
+	struct latchd_bpf *skeleton = latchd_bpf__open();
+	const struct btf *btf;
+	int id;
+
+	cr_assert_not_null(skeleton);
+	btf = bpf_object__btf(skeleton->obj);
+	id = btf__find_by_name_kind(btf, "latch_info", BTF_KIND_STRUCT);
+	cr_assert_gt(id, 0);
+	cr_expect_eq(btf__type_by_id(btf, (__u32)id)->size, sizeof(struct latch_info));
+	compare_members(btf, btf__type_by_id(btf, (__u32)id));
+	latchd_bpf__destroy(skeleton);
+}

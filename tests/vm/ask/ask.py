@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""An application that asks its own socket for its latch by latch.py, without privileges.
+
+	ask.py serve ADDR PORT | connect ADDR PORT | udp ADDR PORT PEER PORT | late ADDR PORT PEER PORT
+
+One JSON object a line, ten times a second: what the socket answers, and each new error or end of
+file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
+SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
+received a datagram, which it has not read.
+"""
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
+sys.path.insert(0, os.path.join(TOP, "user/liblatch/python"))
+import latch
+
+
+def say(**members):
+    print(json.dumps(members), flush=True)
+
+
+def ask(question, sock):
+    """The answer, or the name of the error."""
+    try:
+        return question(sock)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+
+
+def info_of(sock):
+    info = ask(latch.info, sock)
+    return info if isinstance(info, str) else info._replace(latch=f"{info.latch:x}")._asdict()
+
+
+def answers(sock):
+    return {
+        "uid": os.getuid(),
+        "state": ask(latch.state, sock),
+        "peer": ask(latch.peer, sock),
+        "local": ask(latch.local, sock),
+        "connection": ask(latch.connection, sock),
+        "info": info_of(sock),
+    }
+
+
+def use(sock, seen):
+    """Sends and receives. Notes the first errors, and an end of file."""
+    for name, call in (("send", lambda: sock.send(b"ask\n")), ("recv", lambda: sock.recv(4096))):
+        try:
+            if call() == b"" and sock.type == socket.SOCK_STREAM and "end of file" not in seen:
+                seen.append("end of file")
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            seen.append(f"{name} {errno.errorcode[error.errno]}")
+            del seen[8:]
+
+
+def opened(arguments):
+    kind, addr, port = arguments[0], arguments[1], int(arguments[2])
+    family = socket.AF_INET6 if ":" in addr else socket.AF_INET
+    if kind == "serve":
+        server = socket.create_server((addr, port), family=family)
+        say(listener=answers(server))
+        return server.accept()[0]
+    if kind == "connect":
+        return socket.create_connection((addr, port), timeout=60)
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.bind((addr, port))
+    if kind == "late":
+        say(bound=True)
+        select.select([sock], [], [])
+    sock.connect((arguments[3], int(arguments[4])))
+    say(connected=True)
+    signal.sigwait({signal.SIGUSR1})
+    return sock
+
+
+def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    sock = opened(sys.argv[1:])
+    sock.setblocking(False)
+    seen = []
+    while True:
+        use(sock, seen)
+        say(seen=seen, **answers(sock))
+        time.sleep(0.1)
+
+
+main()

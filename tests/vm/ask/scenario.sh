@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# shellcheck shell=bash
+#
+#	W 10.9.0.1 ===== SA of c.example ===== C 10.9.0.2
+#	    \
+#	     ===== SA of d.example ===== D, now at 10.9.0.2
+#
+# Programs of uid 65534 ask their own sockets: a TCP server and a UDP socket at W, their peers at C,
+# and a connection in clear. One UDP socket has a datagram in clear from before its latch. D takes
+# C's address. The same descriptors then tell why, and which peer they had. A connection of D answers
+# for D. Answers survive latchd, and end with purge. latchctl whois tells no more than the sockets.
+#
+# touches: api enforce config watch latchctl
+# run: conformance ask-ipv6
+# variant: ask-ipv6 family=6
+# expect: clean
+
+ANSWERS=on
+
+rules() {
+	printf '\n[api]\nenabled = %s\n' "$ANSWERS"
+}
+
+# asking HOST TAG ARGUMENTS...: an application of the host, in the background.
+asking() {
+	local host=$1 tag=$2
+
+	shift 2
+	spawn "$host" "$RUN/ask-$tag.pid" setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs \
+		python3 "$TOP/tests/vm/ask/ask.py" "$@" >>"$RUN/ask-$tag" 2>"$RUN/ask-$tag.err"
+}
+
+# last_answer TAG FILTER: jq's output for its last answer.
+last_answer() {
+	tail -n 2 "$RUN/ask-$1" 2>/dev/null | head -n 1 | jq -rc "$2" 2>/dev/null
+}
+
+answered() {
+	[ "$(last_answer "$1" "$2")" = true ]
+}
+
+# need_answer TAG WHAT FILTER: from the next answer on.
+need_answer() {
+	local tag=$1 what=$2
+
+	wait_until 60 answered "$tag" "$3" ||
+		fail "$what: $(tail -n 1 "$RUN/ask-$tag" 2>/dev/null) $(tail -n 1 "$RUN/ask-$tag.err")"
+	log "$what: $(last_answer "$tag" '"\(.peer), state \(.state), why \(.info | objects | .why)"')"
+}
+
+asked_more_than() {
+	[ "$(wc -l <"$RUN/ask-tcp-2")" -gt $(($1 + 3)) ]
+}
+
+# sending TAG...: these UDP sockets are all connected, and send from now on.
+sending() {
+	local tag
+
+	for tag in "$@"; do
+		need 60 "the UDP socket $tag is connected" grep -qs '"connected": true' "$RUN/ask-$tag"
+	done
+	for tag in "$@"; do
+		kill -USR1 "$(cat "$RUN/ask-$tag.pid")" || fail "no $tag"
+	done
+}
+
+# whois PORT COUNT FILTER: so many network namespaces have a connection with this port of W, and it
+# is so at W.
+whois() {
+	local end
+
+	end=$(addr w)
+	[[ $end != *:* ]] || end="[$end]"
+	latchctl --json whois "$end:$1" | jq -e ".connections | ([.[].netns] | unique | length) == $2 and
+		length == $2 and any(.[]; .local.port == $1 and $3)" >/dev/null
+}
+
+reload() {
+	ANSWERS=$1
+	latchd_config >"$RUN/latchd.conf"
+	kill -HUP "$(latchd_pid)"
+}
+
+# Of enum latch_app_state and enum latch_why in latch_sockopt.h.
+readonly CLEAR='.state == 0 and .info.why == 3 and .peer == "ENODATA"'
+readonly TO_C='.uid == 65534 and .state == 3 and .peer == "c.example" and .local == "w.example"'
+readonly TO_W='.uid == 65534 and .state == 3 and .peer == "w.example" and .local == "c.example"'
+readonly UNPROVEN='.state == 7 and .info.why == 18 and .peer == "ENODATA" and .connection == "ENODATA"'
+readonly LOST_C='.state == 4 and .info.why == 32 and .info.reasons == 1 and .peer == "c.example"'
+# Python has one name for errno 95.
+readonly AWAY='.state == "ENOTSUP" or .state == "ENOPROTOOPT"'
+
+topology "$@" dpd=4s
+WITH_LATCHD=1 honest_start
+how=${*:+ ($*)}
+
+# ---- before the attack
+
+asking w tcp serve "$(addr w)" 7010
+need_answer tcp "a listener" '.listener.state == 1 and .listener.info.latch != "0"'
+asking c tcp-c connect "$(addr w)" 7010
+asking w udp udp "$(addr w)" 8001 "$(addr c)" 8000
+asking c udp-c udp "$(addr c)" 8000 "$(addr w)" 8001
+sending udp udp-c
+asking w late late "$(addr w)" 8003 "$(addr c)" 8002
+need 60 "a UDP socket without a connection" grep -qs '"bound": true' "$RUN/ask-late"
+in_host w python3 -c 'import socket, sys
+to = (sys.argv[1], 8003)
+socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM).sendto(b"clear", to)' \
+	"$(addr w)" || fail "no datagram in clear"
+sending late
+asking w clear-server serve 127.0.0.1 7020
+need_answer clear-server "a second listener" '.listener.state == 1'
+asking w clear connect 127.0.0.1 7020
+
+need_answer tcp "W's accepted connection" "$TO_C and .connection == \"peer\""
+need_answer tcp-c "C's end of it" "$TO_W"
+need_answer udp "W's UDP socket" "$TO_C"
+need_answer udp-c "C's UDP socket" "$TO_W"
+need_answer late "a UDP socket with a datagram in clear from before its latch" "$UNPROVEN"
+need 10 "whois names the peer of a proven connection" whois 7010 2 \
+	'.state == "established" and .peer.id == "c.example" and .proto == "tcp"'
+need 10 "whois names that of a UDP socket" whois 8001 2 '.peer.id == "c.example" and .proto == "udp"'
+need 10 "whois names none that the socket does not tell" whois 8003 1 \
+	'.state == "unproven" and .why == "earlier-data" and .peer == null and .connection == null'
+need_answer clear "a connection in clear" "$CLEAR"
+need_answer clear-server "its other end" "$CLEAR"
+need_answer tcp "parameters and ends" \
+	'.info.protocol == 50 and .info.mode == 0 and .info.encryption == "rfc4106(gcm(aes))" and
+	 .info.encryption_bits == 160 and .info.direction == 2 and .info.local_port == 7010 and
+	 .info.outer_local_addr == .info.local_addr and .info.outer_remote_addr == .info.remote_addr and
+	 .info.age_ns > 0 and .info.peer_number > 0'
+id=$(latch_id "$(at w 7010)")
+[ "$(last_answer tcp .info.latch)" = "$id" ] || fail "latch $(last_answer tcp .info.latch), not $id"
+conforms R-2-6 "an application learns the latched parameters from its own socket$how"
+conforms R-2-9 "an application learns the ends of its connection and of its SA$how"
+
+reload off
+need_answer tcp "the interface is switched off" "$AWAY"
+need_answer clear "everywhere" "$AWAY"
+reload on
+need_answer tcp "and on again" "$TO_C and .info.latch == \"$id\""
+
+# ---- the attack
+
+impostor_takes_over
+need_answer tcp "W's connection after D's SA" \
+	"$LOST_C and any(.seen[]; endswith(\"ECONNABORTED\")) and .info.latch == \"$id\""
+need_answer tcp "an end of file follows the error, and the answer stays" \
+	"$LOST_C and any(.seen[]; . == \"end of file\")"
+need 60 "W's UDP latch is gone" no_latch "$(at w 8001)"
+need_answer udp "W's UDP socket after its latch is gone" \
+	"$LOST_C and any(.seen[]; . == \"recv ECONNABORTED\" or . == \"send ECONNABORTED\")"
+need_answer clear "the connection in clear" "$CLEAR"
+conforms L-2-2 "after a break the application's own descriptor tells why and which peer it had$how"
+! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
+
+need 120 "W gives C up" has_no_children w c.example
+asking w tcp-2 serve "$(addr w)" 7011
+need_answer tcp-2 "a listener for D" '.listener.state == 1'
+asking d tcp-d connect "$(addr w)" 7011
+need_answer tcp-2 "D's own connection" '.state == 3 and .peer == "d.example"'
+need_answer tcp-d "D's end of it" '.state == 3 and .peer == "w.example" and .local == "d.example"'
+need_answer tcp "the connection that was C's" "$LOST_C"
+
+# ---- without latchd
+
+kill9_latchd
+before=$(wc -l <"$RUN/ask-tcp-2")
+need 30 "W's server asks on" asked_more_than "$before"
+need_answer tcp-2 "D's connection without latchd" '.state == 3 and .peer == "d.example"'
+need_answer tcp "C's without latchd" "$LOST_C"
+latchctl --yes purge >"$RUN/purge.log" 2>&1 || fail "latchctl purge: $(tail -n 1 "$RUN/purge.log")"
+need_answer tcp-2 "D's connection after purge" "$AWAY"
+need_answer tcp "C's after purge" "$AWAY"
+need_answer clear "the clear one after purge" "$AWAY"
+mapfile -t pids < <(cat "$RUN"/ask-*.pid)
+kill_and_wait KILL "${pids[@]}"
+note "c.example before D's SA, sa-conflict after it; D's own connection answers d.example"
