@@ -14,15 +14,6 @@
 #define REPORTS_MAX  64	  /* of links, in one turn */
 #define REPORT_BYTES 4096 /* the rest of a report is not read */
 
-void choice_links_stop(struct choice_space *space)
-{
-	if (space->links < 0)
-		return;
-	loop_fd_remove(space->choice->loop, space->links);
-	close(space->links);
-	space->links = -1;
-}
-
 static bool has_devices(const struct choice_space *space, const struct choice_table *now)
 {
 	const struct choice_table *known = &space->table;
@@ -77,7 +68,7 @@ static void on_links(void *context, uint32_t epoll_events)
 static void watch_links(struct choice *choice, struct choice_space *space)
 {
 	if (!space->table.has_ids)
-		choice_links_stop(space);
+		choice_space_stop_links(space);
 	if (!space->table.has_ids || space->links >= 0 || !choice->source.open_links)
 		return;
 	space->links = choice->source.open_links(space->netns);

@@ -15,40 +15,6 @@
 #define TRIES	    6
 #define EDIT_GAP_NS 150000000ull /* edits closer than 100 ms to the last have no event */
 
-struct choice_space *choice_find(const struct choice *choice, uint64_t netns)
-{
-	struct choice_space *space;
-
-	HASH_FIND(hh, choice->spaces, &netns, sizeof(netns), space);
-	return space;
-}
-
-static struct choice_space *find_or_add(struct choice *choice, uint64_t netns)
-{
-	struct choice_space *space = choice_find(choice, netns);
-
-	if (space)
-		return space;
-	space = calloc(1, sizeof(*space));
-	if (!space)
-		return NULL;
-	space->choice = choice;
-	space->netns = netns;
-	space->links = -1;
-	space->stale = space->table.unreadable = true;
-	HASH_ADD(hh, choice->spaces, netns, sizeof(space->netns), space);
-	return space;
-}
-
-static void remove_space(struct choice *choice, struct choice_space *space)
-{
-	choice_links_stop(space);
-	choice_table_release(&space->table);
-	choice_gone_release(&space->gone);
-	HASH_DELETE(hh, choice->spaces, space);
-	free(space);
-}
-
 /* In any order: the kernel's dump changes it. A key, as peers choose selectors. */
 static uint64_t digest_of(const struct choice *choice, const struct choice_table *table)
 {
@@ -273,7 +239,7 @@ static int look(struct choice *choice, struct choice_space *space)
 
 void choice_refresh(struct choice *choice, uint64_t netns)
 {
-	struct choice_space *space = choice ? find_or_add(choice, netns) : NULL;
+	struct choice_space *space = choice ? choice_space_get(choice, netns) : NULL;
 	int err;
 
 	if (!space)
@@ -284,7 +250,7 @@ void choice_refresh(struct choice *choice, uint64_t netns)
 	if (err)
 		note_failure(choice, space, err);
 	if (err == -ENOENT)
-		remove_space(choice, space);
+		choice_space_remove(choice, space);
 }
 
 static bool may_be_edited_after(const struct choice *choice, uint64_t netns, uint64_t at_ns)
@@ -384,41 +350,14 @@ void choice_events_lost(struct choice *choice)
 		loop_timer_arm(&choice->look, SETTLE_MS);
 }
 
-/* ---- start and end */
-
-struct choice *choice_new(struct loop *loop, const struct choice_source *source,
-			  choice_changed_fn changed, void *context)
+void choice_looks_start(struct choice *choice)
 {
-	struct choice *choice = calloc(1, sizeof(*choice));
-
-	if (!choice)
-		return NULL;
-	if (keyed_hash_new_key(&choice->key)) {
-		free(choice);
-		return NULL;
-	}
-	choice->loop = loop;
-	choice->source = *source;
-	choice->changed = changed;
-	choice->context = context;
-	loop_timer_init(loop, &choice->look, on_look, choice);
-	loop_timer_init(loop, &choice->forget, on_forget, choice);
-	choice_links_start(choice);
-	return choice;
+	loop_timer_init(choice->loop, &choice->look, on_look, choice);
+	loop_timer_init(choice->loop, &choice->forget, on_forget, choice);
 }
 
-void choice_free(struct choice *choice)
+void choice_looks_end(struct choice *choice)
 {
-	struct choice_space *space, *next;
-
-	if (!choice)
-		return;
-	HASH_ITER(hh, choice->spaces, space, next)
-	{
-		remove_space(choice, space);
-	}
 	loop_timer_cancel(&choice->look);
-	choice_links_end(choice);
 	loop_timer_cancel(&choice->forget);
-	free(choice);
 }

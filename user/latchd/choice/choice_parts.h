@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What choice_looks.c, which reads the SPD, choice_links.c and choice_answers.c share. */
+/* What the parts of a choice share. Calls go from choice_start.c to choice_links.c, choice_looks.c
+ * and choice_space.c. */
 #ifndef LATCHD_CHOICE_CHOICE_PARTS_H
 #define LATCHD_CHOICE_CHOICE_PARTS_H
 
@@ -39,11 +40,18 @@ struct choice {
 	struct log_limit log;
 };
 
+/* choice_space.c: one for each network namespace. NULL: none is known; no memory. */
 struct choice_space *choice_find(const struct choice *choice, uint64_t netns);
+struct choice_space *choice_space_get(struct choice *choice, uint64_t netns);
+void choice_space_stop_links(struct choice_space *space);
+void choice_space_remove(struct choice *choice, struct choice_space *space);
+
+/* choice_looks.c: the SPD is read after edits. */
+void choice_looks_start(struct choice *choice);
+void choice_looks_end(struct choice *choice);
 
 /* choice_links.c: devices with interface ids are read again when links change. */
 void choice_links_start(struct choice *choice);
 void choice_links_end(struct choice *choice);
-void choice_links_stop(struct choice_space *space);
 
 #endif
