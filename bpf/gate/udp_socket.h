@@ -17,21 +17,6 @@ static __always_inline int is_connected(const struct bpf_sock *sk)
 	return sk->type == SOCK_DGRAM && sk->state == BPF_TCP_ESTABLISHED && sk->dst_port;
 }
 
-static __always_inline int same_bytes(const void *one, const void *other, int size)
-{
-	const __u64 *a = one, *b = other;
-	__u64 difference = 0;
-
-	for (int i = 0; i < size / 8; i++)
-		difference |= a[i] ^ b[i];
-	return !difference;
-}
-
-static __always_inline int same_flow(const struct latch_flow *one, const struct latch_flow *other)
-{
-	return same_bytes(one, other, sizeof(*one));
-}
-
 /*
  * connect() draws sk_txhash, and each datagram takes it along as its hash, unless that was computed
  * from its headers later (sw_hash).
