@@ -49,6 +49,14 @@ static __always_inline int has_queued_datagrams(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
 }
 
+/* The application may have read it. The last one that the gate remembers is of this connection. */
+static __always_inline int has_received_in_clear(struct bpf_sock *sk)
+{
+	const struct remembered_pass *pass = bpf_sk_storage_get(&passed_in, sk, NULL, 0);
+
+	return pass && pass->sa_place == NO_SA && READ_ONCE(pass->stamp) != NO_STAMP;
+}
+
 static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
 					 struct named_ends *names)
 {
@@ -242,7 +250,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	p->tcp_state = sk->state;
-	p->queued = has_queued_datagrams(kernel_sk);
+	p->queued = has_queued_datagrams(kernel_sk) || has_received_in_clear(sk);
 	if (egress)
 		socket = remember_tunnelled(skb, sk, socket, p);
 	return check_datagram(skb, sk, socket, p, egress);
