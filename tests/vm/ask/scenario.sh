@@ -6,9 +6,10 @@
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
 # Programs of uid 65534 ask their own sockets: a TCP server and a UDP socket at W, their peers at C,
-# and a connection in clear. One UDP socket has a datagram in clear from before its latch. D takes
-# C's address. One that has connected elsewhere is reset, and does not answer for C. The same descriptors then tell why, and which peer they had. A connection of D answers
-# for D. Answers survive latchd, and end with purge. latchctl whois tells no more than the sockets.
+# and a connection in clear. One UDP socket has a datagram in clear from before its latch. One that
+# has connected elsewhere is reset, and does not answer for C. D takes C's address. The same
+# descriptors then tell why, and which peer they had. A connection of D answers for D. Answers survive
+# latchd, and end with purge. latchctl whois tells no more than the sockets.
 #
 # touches: api enforce config watch latchctl
 # run: conformance
