@@ -16,7 +16,8 @@
  *   ENODATA                  nothing to tell: no latch, or its peer is not proven or not known
  *
  * A call without a buffer (NULL) and with a size of at least LATCH_TEXT_MAX returns the length of a
- * text. Before Linux 6.4 and 6.1.28 it is EFAULT. setsockopt() fails with ENOPROTOOPT for each option: the interface takes no wishes.
+ * text. Before Linux 6.4 and 6.1.28 it is EFAULT. setsockopt() fails with ENOPROTOOPT for each
+ * option: the interface takes no wishes.
  *
  * Served are TCP and UDP sockets over IPv4 and IPv6. SCTP, MPTCP, UDP-Lite and raw sockets are not,
  * nor are 32-bit system calls on a 64-bit kernel.
@@ -77,7 +78,7 @@ enum latch_why {
 	LATCH_WHY_OLDER = 4,	     /* TCP: the connection is older than latchd's programs */
 	LATCH_WHY_RULE_OFF = 5,	     /* a rule says action = off */
 	LATCH_WHY_REQUIRED = 6,	     /* a rule requires a latch: nothing is sent or received */
-	/* connect() was ended: by latchd if its SA is contested (R-2.3-8), or by an administrator */
+	/* connect() was ended: its SA is contested (R-2.3-8), or an administrator has done it */
 	LATCH_WHY_REFUSED = 7,
 	LATCH_WHY_OTHER_SOCKET = 8, /* the latch of these addresses and ports is another socket's */
 	LATCH_WHY_NO_ROOM = 9,	    /* it listens, and its latch has no room in the table */

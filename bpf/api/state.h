@@ -38,8 +38,8 @@ static __always_inline void status_of_past(const struct socket_past *past, struc
 }
 
 /*
- * A second look: what was read of the latch is its own. A LARVAL latch may have settled, and nothing
- * was read by its params.
+ * A second look: what was read of the latch is its own. A LARVAL latch may have settled, and
+ * nothing was read by its params.
  */
 static __always_inline int is_still_there(const struct subject *s)
 {

@@ -7,8 +7,8 @@
 One JSON object a line, ten times a second: what the socket answers, and each new error or end of
 file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
 SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
-received a datagram, which it has not read. moved connects elsewhere when its peer is proven, and sends
-nothing more.
+received a datagram, which it has not read. moved connects elsewhere at a second SIGUSR1, and sends nothing
+more.
 """
 import errno
 import json
@@ -87,9 +87,9 @@ def opened(arguments):
 
 def move(sock):
     """From the proven peer to this host, where nothing is sent."""
-    while ask(latch.state, sock) != latch.State.ESTABLISHED:
+    while not signal.sigtimedwait({signal.SIGUSR1}, 0.1):
         use(sock, [])
-        time.sleep(0.1)
+        say(**answers(sock))
     sock.connect(("::1" if sock.family == socket.AF_INET6 else "127.0.0.1", 9))
     say(moved=True)
 

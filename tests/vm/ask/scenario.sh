@@ -127,12 +127,14 @@ need 10 "whois names the peer of a proven connection" whois 7010 2 \
 need 10 "whois names that of a UDP socket" whois 8001 2 '.peer.id == "c.example" and .proto == "udp"'
 need 10 "whois names none that the socket does not tell" whois 8003 1 \
 	'.state == "unproven" and .why == "earlier-data" and .peer == null and .connection == null'
-need 60 "a UDP socket has connected elsewhere" grep -qs '"moved": true' "$RUN/ask-moved"
+need_answer moved "another UDP socket of W" "$TO_C"
+kill -STOP "$(latchd_pid)" # it would find that the socket has gone on, and close its latch to C
+kill -USR1 "$(cat "$RUN/ask-moved.pid")" || fail "no moved"
 need_answer moved "W's UDP socket that has moved" "$CLEAR"
-[ -n "$(latch_id "$(at w 8005)")" ] || fail "its latch to C has gone before the reset"
 in_host w ss -nuK "sport = :8005" >"$RUN/ss.log" 2>&1 || fail "ss: $(tail -n 1 "$RUN/ss.log")"
 need_answer moved "W's UDP socket that had moved, after its reset" \
 	'.state == 0 and .info.why == 1 and .peer == "ENODATA"'
+kill -CONT "$(latchd_pid)"
 need_answer clear "a connection in clear" "$CLEAR"
 need_answer clear-server "its other end" "$CLEAR"
 need_answer tcp "parameters and ends" \
