@@ -7,6 +7,7 @@
 #define LATCH_BPF_API_SUBJECT_H
 
 #include "db/past.h"
+#include "packet/same_flow.h"
 #include "packet/socket_flow.h"
 
 enum subject_kind {

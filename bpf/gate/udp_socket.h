@@ -9,6 +9,7 @@
 
 #include "db/latch_db.h"
 #include "packet/packet.h"
+#include "packet/same_flow.h"
 #include "packet/socket_flow.h"
 
 /* A raw socket may have the same protocol; its port is the number of that protocol. */

@@ -5,21 +5,6 @@
 
 #include "db/maps.h"
 
-static __always_inline int same_bytes(const void *one, const void *other, int size)
-{
-	const __u64 *a = one, *b = other;
-	__u64 difference = 0;
-
-	for (int i = 0; i < size / 8; i++)
-		difference |= a[i] ^ b[i];
-	return !difference;
-}
-
-static __always_inline int same_flow(const struct latch_flow *one, const struct latch_flow *other)
-{
-	return same_bytes(one, other, sizeof(*one));
-}
-
 static __always_inline int address_is_mapped(const __u32 a[4])
 {
 	return !a[0] && !a[1] && a[2] == bpf_htonl(0xffff);

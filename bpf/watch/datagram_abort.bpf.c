@@ -4,6 +4,7 @@
  * its latch without a socket. So the socket keeps a copy before.
  */
 #include "db/past.h"
+#include "packet/same_flow.h"
 #include "packet/socket_flow.h"
 
 static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
