@@ -150,7 +150,7 @@ union latch_word {
 
 /* The socket of a latch may have received what is not its peer's, whatever the latch becomes. */
 enum latch_unproven {
-	LATCH_UNPROVEN_EARLIER = 1 << 0, /* began LARVAL, or datagrams from before were queued */
+	LATCH_UNPROVEN_EARLIER = 1 << 0, /* began LARVAL, or its UDP socket had datagrams before */
 	LATCH_UNPROVEN_AUDITED = 1 << 1, /* began in audit mode */
 };
 
@@ -188,7 +188,7 @@ struct latch {
 	__u32 mark_share;     /* its slot in mark_shares; 0 = not counted there */
 	__u16 refused_params; /* of the SA that was refused; 0 = none, or not attributed */
 	__u8 refusal;	      /* enum latch_drop */
-	__u8 unproven;	      /* set at its creation, of enum latch_unproven */
+	__u8 unproven;	      /* set when it begins, of enum latch_unproven */
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */

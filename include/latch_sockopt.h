@@ -16,7 +16,8 @@
  *   ENODATA                  nothing to tell: no latch, or its peer is not proven or not known
  *
  * A call without a buffer (NULL) and with a size of at least LATCH_TEXT_MAX returns the length of a
- * text. setsockopt() fails with ENOPROTOOPT for each option: the interface takes no wishes.
+ * text. Before Linux 6.4 and 6.1.28 it is EFAULT. setsockopt() fails with ENOPROTOOPT for each
+ * option: the interface takes no wishes.
  *
  * Served are TCP and UDP sockets over IPv4 and IPv6. SCTP, MPTCP, UDP-Lite and raw sockets are not,
  * nor are 32-bit system calls on a 64-bit kernel.
@@ -51,7 +52,10 @@ enum latch_option {
 	LATCH_OPT_CONNECTION = 5,
 };
 
-/* Only LATCH_APP_ESTABLISHED proves a peer that the connection has now. */
+/*
+ * Only LATCH_APP_ESTABLISHED proves a peer that the connection has now. Of UDP, only what is read
+ * after that answer is the peer's: see LATCH_INFO_UNPROVEN.
+ */
 enum latch_app_state {
 	LATCH_APP_NOT_LATCHED = 0, /* why says why */
 	LATCH_APP_LISTENER = 1,	   /* a TCP socket that listens; its connections have latches */
@@ -74,7 +78,8 @@ enum latch_why {
 	LATCH_WHY_OLDER = 4,	     /* TCP: the connection is older than latchd's programs */
 	LATCH_WHY_RULE_OFF = 5,	     /* a rule says action = off */
 	LATCH_WHY_REQUIRED = 6,	     /* a rule requires a latch: nothing is sent or received */
-	LATCH_WHY_REFUSED = 7,	     /* connect() was ended: its SA is contested (R-2.3-8) */
+	/* connect() was ended: its SA is contested (R-2.3-8), or an administrator has done it */
+	LATCH_WHY_REFUSED = 7,
 	LATCH_WHY_OTHER_SOCKET = 8, /* the latch of these addresses and ports is another socket's */
 	LATCH_WHY_NO_ROOM = 9,	    /* it listens, and its latch has no room in the table */
 	/* LARVAL: */
@@ -82,7 +87,7 @@ enum latch_why {
 	/* AUDITED: */
 	LATCH_WHY_AUDIT = 17,
 	/* UNPROVEN: */
-	LATCH_WHY_EARLIER_DATA = 18, /* it began LARVAL, or datagrams were queued already */
+	LATCH_WHY_EARLIER_DATA = 18, /* it began LARVAL, or the socket had datagrams already */
 	/* BROKEN: the first reason of reasons. */
 	LATCH_WHY_SA_CONFLICT = 32,
 	LATCH_WHY_SPD_CHANGE = 33,
@@ -115,8 +120,10 @@ enum latch_info_flag {
 	LATCH_INFO_ABORTED = 1 << 4,	   /* ended by a reset, a timeout or an abort */
 	LATCH_INFO_CHANGED = 1 << 5,	   /* the latch has changed its state */
 	/*
-	 * The latch began LARVAL, or while the UDP socket had datagrams to read: what arrived
-	 * before is of no proven peer. It stays so for all of the connection.
+	 * The latch began LARVAL, or the UDP socket had datagrams to read, or the last datagram of
+	 * its connection had come in clear: what arrived before is of no proven peer. It stays so
+	 * for all of the connection. Not seen are datagrams from before connect() that were read,
+	 * and one that another CPU has checked and not queued yet when the latch begins.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
 	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */
@@ -140,8 +147,10 @@ struct latch_info {
 	__u16 icv_bits;
 	__u16 pad;
 	/*
-	 * Numbers of the two identities, or 0. Of two latches that are ESTABLISHED at one time,
-	 * they are equal if the peers are. Later the number may be another peer's.
+	 * Numbers of the two identities, or 0. An identity is its text with its key manager and
+	 * connection: one peer under two connections has two numbers. Of two latches that are
+	 * ESTABLISHED at one time, equal numbers are equal identities. Later the number may be
+	 * another peer's.
 	 */
 	__u32 peer_number;
 	__u64 latch;	  /* latchctl's id, not used again until a reboot or a purge; 0: none */

@@ -196,19 +196,6 @@ static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, s
 	return 0;
 }
 
-/* A LARVAL latch may have settled, and nothing was read by its params. */
-static __always_inline int is_still_there(const struct subject *s)
-{
-	struct latch *latch = s->latch;
-	__u16 params = s->word.params;
-
-	if (!latch)
-		return 0;
-	if (s->word.state == LATCH_STATE_LARVAL)
-		params = READ_WORD(latch->word).params;
-	return latch_still_has(&s->flow, latch, s->id, params);
-}
-
 /* The socket's lock keeps its connection as it is, but not its latch: latchd may have closed it. */
 static __always_inline int answer_info(struct latch_info *info, struct subject *s, struct sock *sk)
 {

@@ -45,7 +45,7 @@ static __always_inline int answer_state(struct bpf_sockopt *ctx, const struct su
 	if ((void *)(to + 1) > ctx->optval_end)
 		return -EINVAL;
 	status_of(s, &status);
-	*to = status.state;
+	*to = s->kind != SUBJECT_LATCH || is_still_there(s) ? status.state : LATCH_APP_CLOSED;
 	return sizeof(*to);
 }
 

@@ -37,6 +37,22 @@ static __always_inline void status_of_past(const struct socket_past *past, struc
 		latch_answer_set(ret, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
 }
 
+/*
+ * A second look: what was read of the latch is its own. A LARVAL latch may have settled, and
+ * nothing was read by its params.
+ */
+static __always_inline int is_still_there(const struct subject *s)
+{
+	struct latch *latch = s->latch;
+	__u16 params = s->word.params;
+
+	if (!latch)
+		return 0;
+	if (s->word.state == LATCH_STATE_LARVAL)
+		params = READ_WORD(latch->word).params;
+	return latch_still_has(&s->flow, latch, s->id, params);
+}
+
 static __always_inline void status_of(const struct subject *s, struct latch_answer *ret)
 {
 	switch ((enum subject_kind)s->kind) {

@@ -7,6 +7,7 @@
 #define LATCH_BPF_API_SUBJECT_H
 
 #include "db/past.h"
+#include "packet/same_flow.h"
 #include "packet/socket_flow.h"
 
 enum subject_kind {
@@ -171,22 +172,11 @@ static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, str
 
 /* ---- UDP */
 
-static __always_inline int has_words(const void *one, const void *other, int count)
-{
-	const __u64 *a = one, *b = other;
-	__u64 difference = 0;
-
-	for (int i = 0; i < count; i++)
-		difference |= a[i] ^ b[i];
-	return !difference;
-}
-
 /* What the socket remembers may be of a former connection. */
 static __always_inline int lost_this_latch(const struct subject *s,
 					   const struct datagram_socket *socket)
 {
-	return socket && socket->verdict.was_latched &&
-	       has_words(&socket->flow, &s->flow, sizeof(s->flow) / 8);
+	return socket && socket->verdict.was_latched && same_flow(&socket->flow, &s->flow);
 }
 
 static __always_inline void find_udp(struct subject *s, struct bpf_sock *sk, struct sock *kernel_sk)

@@ -38,7 +38,7 @@ struct passage {
 	__u8 enforced;	    /* enforcement has decided: audit mode does not let it pass */
 	__u8 uncounted;	    /* audited, of a flow that was not counted yet */
 	__u8 begins;	    /* new_flow_check() has decided over it */
-	__u8 queued;	    /* its UDP socket has datagrams that were not read yet */
+	__u8 queued;	    /* its UDP socket has, or had, datagrams from before */
 };
 
 /*

@@ -49,6 +49,14 @@ static __always_inline int has_queued_datagrams(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
 }
 
+/* The application may have read it. The last one that the gate remembers is of this connection. */
+static __always_inline int has_received_in_clear(struct bpf_sock *sk)
+{
+	const struct remembered_pass *pass = bpf_sk_storage_get(&passed_in, sk, NULL, 0);
+
+	return pass && pass->sa_place == NO_SA && READ_ONCE(pass->stamp) != NO_STAMP;
+}
+
 static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *p, int egress,
 					 struct named_ends *names)
 {
@@ -123,6 +131,24 @@ static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_
 	       is_of_former_connection(skb, kernel_socket(sk));
 }
 
+/*
+ * Another CPU may have passed a datagram in clear before the latch was there. It is in a queue by
+ * now, or it is this one. What was between the gate and the queue is not seen: latch(7).
+ */
+static __always_inline void look_again(const struct passage *p, struct bpf_sock *sk)
+{
+	struct latch *latch;
+
+	if (!p->begins)
+		return;
+	if ((p->egress || p->protection != PACKET_PLAIN) &&
+	    !has_queued_datagrams(kernel_socket(sk)))
+		return;
+	latch = latch_find(&p->flow);
+	if (latch && READ_ONCE(latch->socket_cookie) == p->socket_cookie)
+		WRITE_ONCE(latch->unproven, latch->unproven | LATCH_UNPROVEN_EARLIER);
+}
+
 static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock *sk,
 					  struct datagram_socket *socket, struct passage *p,
 					  int egress)
@@ -144,6 +170,7 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 		p->may_start = 0;
 	v = socket ? &socket->verdict : NULL;
 	verdict = leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
+	look_again(p, sk);
 	if (p->audited && p->begins)
 		audit_begin(p,
 			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));
@@ -223,7 +250,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (kind <= elsewhere)
 		return GATE_PASS;
 	p->tcp_state = sk->state;
-	p->queued = has_queued_datagrams(kernel_sk);
+	p->queued = has_queued_datagrams(kernel_sk) || has_received_in_clear(sk);
 	if (egress)
 		socket = remember_tunnelled(skb, sk, socket, p);
 	return check_datagram(skb, sk, socket, p, egress);

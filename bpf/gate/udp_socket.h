@@ -9,27 +9,13 @@
 
 #include "db/latch_db.h"
 #include "packet/packet.h"
+#include "packet/same_flow.h"
 #include "packet/socket_flow.h"
 
 /* A raw socket may have the same protocol; its port is the number of that protocol. */
 static __always_inline int is_connected(const struct bpf_sock *sk)
 {
 	return sk->type == SOCK_DGRAM && sk->state == BPF_TCP_ESTABLISHED && sk->dst_port;
-}
-
-static __always_inline int same_bytes(const void *one, const void *other, int size)
-{
-	const __u64 *a = one, *b = other;
-	__u64 difference = 0;
-
-	for (int i = 0; i < size / 8; i++)
-		difference |= a[i] ^ b[i];
-	return !difference;
-}
-
-static __always_inline int same_flow(const struct latch_flow *one, const struct latch_flow *other)
-{
-	return same_bytes(one, other, sizeof(*one));
 }
 
 /*

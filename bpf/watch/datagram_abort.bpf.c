@@ -4,6 +4,8 @@
  * its latch without a socket. So the socket keeps a copy before.
  */
 #include "db/past.h"
+#include "packet/same_flow.h"
+#include "packet/socket_flow.h"
 
 static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 {
@@ -12,13 +14,17 @@ static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 	return cookie && READ_ONCE(latch->socket_cookie) == cookie;
 }
 
+/* After a connect() and until its next packet the socket remembers its former connection. */
 static __always_inline void keep_past(struct sock *sk, const struct datagram_socket *socket)
 {
-	struct latch_flow flow = socket->flow;
+	struct latch_flow flow;
 	struct socket_past *past;
 	struct latch *latch;
 	__u64 id = 0;
 
+	flow_of_kernel_socket(sk, netns_of_kernel_socket(sk), &flow);
+	if (!same_flow(&flow, &socket->flow))
+		return;
 	latch = latch_read(&flow, &id);
 	if (!latch || !is_owner(latch, sk))
 		return;

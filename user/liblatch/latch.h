@@ -25,7 +25,10 @@ extern "C" {
 
 #define LATCH_UNAVAILABLE 95 /* EOPNOTSUPP */
 
-/* INQUIRE_LATCH (section 2.3) in brief. An enum latch_app_state; one system call. */
+/*
+ * INQUIRE_LATCH (section 2.3) in brief. An enum latch_app_state; one system call. Of UDP, only what
+ * is read after LATCH_APP_ESTABLISHED is the peer's.
+ */
 int latch_state(int fd);
 
 /*

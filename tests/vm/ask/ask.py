@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """An application that asks its own socket for its latch by latch.py, without privileges.
 
-	ask.py serve ADDR PORT | connect ADDR PORT | udp ADDR PORT PEER PORT | late ADDR PORT PEER PORT
+	ask.py serve ADDR PORT | connect ADDR PORT | udp|late|moved ADDR PORT PEER PORT
 
 One JSON object a line, ten times a second: what the socket answers, and each new error or end of
 file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
 SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
-received a datagram, which it has not read.
+received a datagram, which it has not read. moved connects elsewhere at a second SIGUSR1, and sends nothing
+more.
 """
 import errno
 import json
@@ -84,13 +85,26 @@ def opened(arguments):
     return sock
 
 
+def move(sock):
+    """From the proven peer to this host, where nothing is sent."""
+    while not signal.sigtimedwait({signal.SIGUSR1}, 0.1):
+        use(sock, [])
+        say(**answers(sock))
+    sock.connect(("::1" if sock.family == socket.AF_INET6 else "127.0.0.1", 9))
+    say(moved=True)
+
+
 def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     sock = opened(sys.argv[1:])
     sock.setblocking(False)
     seen = []
+    moved = sys.argv[1] == "moved"
+    if moved:
+        move(sock)
     while True:
-        use(sock, seen)
+        if not moved:
+            use(sock, seen)
         say(seen=seen, **answers(sock))
         time.sleep(0.1)
 

@@ -6,9 +6,10 @@
 #	     ===== SA of d.example ===== D, now at 10.9.0.2
 #
 # Programs of uid 65534 ask their own sockets: a TCP server and a UDP socket at W, their peers at C,
-# and a connection in clear. One UDP socket has a datagram in clear from before its latch. D takes
-# C's address. The same descriptors then tell why, and which peer they had. A connection of D answers
-# for D. Answers survive latchd, and end with purge. latchctl whois tells no more than the sockets.
+# and a connection in clear. One UDP socket has a datagram in clear from before its latch. One that
+# has connected elsewhere is reset, and does not answer for C. D takes C's address. The same
+# descriptors then tell why, and which peer they had. A connection of D answers for D. Answers survive
+# latchd, and end with purge. latchctl whois tells no more than the sockets.
 #
 # touches: api enforce config watch latchctl
 # run: conformance ask-ipv6
@@ -109,6 +110,9 @@ to = (sys.argv[1], 8003)
 socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM).sendto(b"clear", to)' \
 	"$(addr w)" || fail "no datagram in clear"
 sending late
+asking w moved moved "$(addr w)" 8005 "$(addr c)" 8004
+asking c moved-c udp "$(addr c)" 8004 "$(addr w)" 8005
+sending moved moved-c
 asking w clear-server serve 127.0.0.1 7020
 need_answer clear-server "a second listener" '.listener.state == 1'
 asking w clear connect 127.0.0.1 7020
@@ -123,6 +127,14 @@ need 10 "whois names the peer of a proven connection" whois 7010 2 \
 need 10 "whois names that of a UDP socket" whois 8001 2 '.peer.id == "c.example" and .proto == "udp"'
 need 10 "whois names none that the socket does not tell" whois 8003 1 \
 	'.state == "unproven" and .why == "earlier-data" and .peer == null and .connection == null'
+need_answer moved "another UDP socket of W" "$TO_C"
+kill -STOP "$(latchd_pid)" # it would find that the socket has gone on, and close its latch to C
+kill -USR1 "$(cat "$RUN/ask-moved.pid")" || fail "no moved"
+need_answer moved "W's UDP socket that has moved" "$CLEAR"
+in_host w ss -nuK "sport = :8005" >"$RUN/ss.log" 2>&1 || fail "ss: $(tail -n 1 "$RUN/ss.log")"
+need_answer moved "W's UDP socket that had moved, after its reset" \
+	'.state == 0 and .info.why == 1 and .peer == "ENODATA"'
+kill -CONT "$(latchd_pid)"
 need_answer clear "a connection in clear" "$CLEAR"
 need_answer clear-server "its other end" "$CLEAR"
 need_answer tcp "parameters and ends" \

@@ -118,6 +118,7 @@ void enforcement_watch(struct enforcement *enforcement, struct loop *loop)
 			 "is noticed within a second; free some descriptors and "
 			 "restart latchd",
 			 strerror(-err));
+	cgroups_end_needless_answers(enforcement->cgroups);
 	enforcement_check(enforcement);
 }
 

@@ -12,6 +12,16 @@ static bool is_served(const struct latch_flow *flow)
 	return flow->protocol == IPPROTO_TCP || flow->protocol == IPPROTO_UDP;
 }
 
+/* As the descriptor that is left answers: status_of_past() of bpf/api/state.h. */
+static void find_answer_after_end(union latch_word word, struct latch_answer *ret)
+{
+	ret->reasons = word.reasons;
+	if (word.reasons)
+		latch_answer_set(ret, LATCH_APP_BROKEN, latch_why_broken(word.reasons));
+	else
+		latch_answer_set(ret, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+}
+
 /* Only a full socket answers for a latch. */
 static void find_answer(const struct latch_settings *settings, const struct latch *latch,
 			struct latch_answer *ret)
@@ -26,12 +36,18 @@ static void find_answer(const struct latch_settings *settings, const struct latc
 		latch_answer_set(ret, LATCH_APP_NOT_LATCHED, LATCH_WHY_NOT_YET);
 		return;
 	case LATCH_OWNER_TIME_WAIT:
-		latch_answer_set(ret, LATCH_APP_CLOSED, LATCH_WHY_ENDED);
+		find_answer_after_end(latch->word, ret);
 		return;
 	case LATCH_OWNER_SOCKET:
 		break;
 	}
 	latch_answer_of(latch->word, ret);
+}
+
+/* After the end the socket has texts of its own, which latchd does not see. */
+static bool names_peer(const struct latch *latch, const struct latch_answer *answer)
+{
+	return latch->owner != LATCH_OWNER_TIME_WAIT && latch_answer_names_peer(answer);
 }
 
 static void write_texts(struct json_writer *w, const struct report_source *source, uint16_t params)
@@ -56,6 +72,6 @@ void report_answer(struct json_writer *w, const struct report_source *source,
 	json_object_begin(w);
 	json_member_string(w, "state", latch_app_state_name(answer.state));
 	json_member_string(w, "why", latch_why_name(answer.why));
-	write_texts(w, source, latch_answer_names_peer(&answer) ? latch->word.params : 0);
+	write_texts(w, source, names_peer(latch, &answer) ? latch->word.params : 0);
 	json_object_end(w);
 }

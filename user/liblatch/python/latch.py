@@ -7,7 +7,8 @@
         serve(connection)
 
 Each function takes a socket or its descriptor, which stay the caller's, and asks the kernel once. No
-library and no privilege is needed. latch(7) has the meaning of each answer.
+library and no privilege is needed. latch(7) has the meaning of each answer. Of a UDP socket only what is
+read after ESTABLISHED is the peer's.
 
 Unavailable: no latchd serves this socket, and nothing is known. Other errors are those of latch(7):
 OSError with ENODATA where there is nothing to tell, ENOSYS where this host does not know the question.

@@ -163,6 +163,62 @@ Test(api_unproven, a_socket_that_has_read_them_before_proves_its_peer)
 	close_pair(&pair);
 }
 
+static void receive_in_clear(int from, int to)
+{
+	char byte;
+
+	cr_assert_eq(udp_send(from), 0);
+	wait_for(is_readable(to));
+	cr_assert_eq(recv(to, &byte, 1, 0), 1);
+}
+
+/* An attacker sends it in the peer's name. Nothing is queued any more. */
+Test(api_unproven, a_datagram_in_clear_that_the_connection_has_read_is_of_no_proven_peer)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct latch_flow flow = udp_flow(pair.client);
+
+	attach_gates();
+	receive_in_clear(pair.server, pair.client);
+	make_esp("ip", "udp", port_of(pair.server));
+	send_under_c(pair.client, &flow);
+	expect_unproven(pair.client);
+	udp_close(&pair);
+}
+
+Test(api_unproven, a_datagram_in_clear_that_the_former_connection_has_read_changes_nothing)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct latch_flow flow;
+	int next = udp_bound(IPV4);
+
+	attach_gates();
+	receive_in_clear(pair.server, pair.client);
+	udp_connect(pair.client, name_of(next, getsockname));
+	flow = udp_flow(pair.client);
+	make_esp("ip", "udp", port_of(next));
+	send_under_c(pair.client, &flow);
+	expect_state(pair.client, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
+	expect_peer(pair.client, &c);
+	close(next);
+	udp_close(&pair);
+}
+
+/* What it sends in clear is read by others. */
+Test(api_unproven, a_datagram_in_clear_that_the_connection_has_sent_changes_nothing)
+{
+	struct pair pair = udp_pair(IPV4, IPV4);
+	struct latch_flow flow = udp_flow(pair.client);
+
+	attach_gates();
+	receive_in_clear(pair.client, pair.server);
+	make_esp("ip", "udp", port_of(pair.server));
+	send_under_c(pair.client, &flow);
+	expect_state(pair.client, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
+	expect_peer(pair.client, &c);
+	udp_close(&pair);
+}
+
 /* recvmsg() takes all of the queue to one of its own first. */
 Test(api_unproven, datagrams_that_were_peeked_at_only_are_of_no_proven_peer)
 {

@@ -35,6 +35,8 @@
 #define bpf_ntohs(x)				 __builtin_bswap16(x)
 #define IPPROTO_UDP_NUMBER			 17
 #define NAMED_ENDS				 4
+#define NO_SA					 0
+#define NO_STAMP				 0
 
 #include "latch_abi.h"
 #include "latch_mode.h"
@@ -94,6 +96,11 @@ struct datagram_socket {
 	struct latch_flow flow;
 };
 
+struct remembered_pass {
+	__u64 stamp;
+	__u16 sa_place;
+};
+
 struct named_end {
 	struct latch_flow flow;
 	__u64 task;
@@ -105,7 +112,7 @@ struct named_ends {
 	__u32 pad;
 };
 
-static int latches, sas, drops, datagram_sockets, named_ends;
+static int latches, sas, drops, datagram_sockets, named_ends, passed_in;
 static struct datagram_socket stored;
 static bool is_stored;
 static struct latch_flow latched_flow;
@@ -118,12 +125,16 @@ static enum packet_protection sent_protection;
 static bool is_named; /* the task that sends has named another address */
 static struct named_ends names_stored;
 static struct sk_buff packet_sent;
+static struct remembered_pass received;
+static bool has_received;
 
 static void *bpf_sk_storage_get(void *map, struct bpf_sock *sk, void *value, __u64 flags)
 {
 	(void)sk, (void)value;
 	if (map == (void *)&named_ends)
 		return is_named ? &names_stored : NULL;
+	if (map == (void *)&passed_in)
+		return has_received ? &received : NULL;
 	is_stored = is_stored || flags;
 	return is_stored ? &stored : NULL;
 }
@@ -247,12 +258,14 @@ static int packet_headers(const struct packet *packet, __u8 family, struct ip_he
 	ip->family = family;
 	ip->protocol = sent_protection == PACKET_PLAIN ? IPPROTO_UDP_NUMBER : 50;
 	memcpy(ip->destination, socket_flow.remote_addr, 16);
+	memcpy(ip->source, socket_flow.remote_addr, 16);
 	return 0;
 }
 
 static long packet_load(const struct packet *packet, __u32 at, void *to, __u32 size)
 {
-	const struct udphdr udp = {.dest = bpf_htons(socket_flow.remote_port)};
+	const struct udphdr udp = {.source = bpf_htons(socket_flow.remote_port),
+				   .dest = bpf_htons(socket_flow.remote_port)};
 
 	(void)packet, (void)at;
 	memcpy(to, &udp, size);
@@ -350,10 +363,14 @@ int report_elsewhere(const struct passage *p, int which)
 
 static enum packet_protection checked;
 static bool may_start, queued;
+static void (*meanwhile)(void); /* during the check of a packet that begins a flow */
 
 int check_packet(struct passage *p, struct socket_verdict *v)
 {
 	(void)v;
+	p->begins = !!meanwhile;
+	if (meanwhile)
+		meanwhile();
 	checked = p->protection;
 	may_start = p->may_start;
 	queued = p->queued;
@@ -393,15 +410,20 @@ static void make_datagram(void)
 	sent_protection = PACKET_PROTECTED;
 }
 
-static int gate_sees_it(void)
+static int gate_sees(int egress)
 {
 	struct bpf_sock sk = {.type = SOCK_DGRAM, .state = BPF_TCP_ESTABLISHED, .dst_port = 9};
-	struct passage p = {.egress = 1, .socket_cookie = COOKIE};
+	struct passage p = {.egress = !!egress, .socket_cookie = COOKIE};
 	struct __sk_buff skb = {.sk = &sk};
 
 	may_start = queued = false;
 	checked = PACKET_MALFORMED;
-	return gate_udp(&skb, &sk, &p, 1);
+	return gate_udp(&skb, &sk, &p, egress);
+}
+
+static int gate_sees_it(void)
+{
+	return gate_sees(1);
 }
 
 static void send_by_tunnel(void)
@@ -481,6 +503,85 @@ Test(udp_connections, datagrams_in_either_queue_of_the_socket_are_older_than_its
 	kernel_udp.sk.sk_receive_queue.qlen = 0;
 	kernel_udp.reader_queue.qlen = 1;
 	cr_expect(begins_over_queue());
+}
+
+Test(udp_connections, a_datagram_in_clear_that_the_socket_has_read_is_older_than_its_latch)
+{
+	connect_to(1);
+	received = (struct remembered_pass){.stamp = 1, .sa_place = NO_SA};
+	cr_expect_not(begins_over_queue());
+	has_received = true;
+	cr_expect(begins_over_queue());
+	received.stamp = NO_STAMP;
+	cr_expect_not(begins_over_queue(), "of a former connection");
+	received = (struct remembered_pass){.stamp = 1, .sa_place = 1};
+	cr_expect_not(begins_over_queue(), "under IPsec");
+}
+
+/* ---- another CPU, during the check */
+
+static void create_latch(void)
+{
+	has_latch = true;
+	latched_flow = socket_flow;
+	stored_latch = (struct latch){.id = 1, .socket_cookie = COOKIE};
+}
+
+static void create_latch_and_queue(void)
+{
+	create_latch();
+	kernel_udp.sk.sk_receive_queue.qlen = 1;
+}
+
+static void create_other_latch_and_queue(void)
+{
+	create_latch_and_queue();
+	stored_latch.socket_cookie = COOKIE + 1;
+}
+
+/* How the latch begins that is created while the gate checks this packet. */
+static int begins_unproven(int egress, enum packet_protection protection, void (*during)(void))
+{
+	connect_to(1);
+	make_datagram();
+	sent_protection = protection;
+	meanwhile = during;
+	cr_assert_eq(gate_sees(egress), GATE_PASS);
+	cr_assert(has_latch);
+	return stored_latch.unproven;
+}
+
+Test(udp_connections, a_datagram_that_is_queued_while_the_latch_is_created_is_older_than_it)
+{
+	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_latch_and_queue),
+		     LATCH_UNPROVEN_EARLIER);
+	cr_expect_not(queued, "not when the check began");
+}
+
+Test(udp_connections, a_latch_that_is_created_over_an_empty_queue_stays_proven)
+{
+	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_latch), 0);
+}
+
+Test(udp_connections, a_datagram_that_passes_in_clear_while_the_latch_is_created_is_older_than_it)
+{
+	cr_expect_eq(begins_unproven(0, PACKET_PLAIN, create_latch), LATCH_UNPROVEN_EARLIER);
+}
+
+Test(udp_connections, the_datagram_that_creates_the_latch_is_not_older_than_it)
+{
+	cr_expect_eq(begins_unproven(0, PACKET_PROTECTED, create_latch), 0);
+}
+
+Test(udp_connections,
+     a_datagram_that_leaves_in_clear_while_the_latch_is_created_proves_nothing_about_it)
+{
+	cr_expect_eq(begins_unproven(1, PACKET_PLAIN, create_latch), 0);
+}
+
+Test(udp_connections, the_queue_of_a_socket_says_nothing_about_the_latch_of_another_one)
+{
+	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_other_latch_and_queue), 0);
 }
 
 /* ---- the latch of a former connection */

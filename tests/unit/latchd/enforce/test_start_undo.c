@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 
 #include "common/log.h"
+#include "common/loop.h"
 #include "latch_abi.h"
 #include "latchd/enforce/enforcement.h"
 #include "latchd/enforce/pins/pin_paths.h"
@@ -150,6 +151,18 @@ static void start(void)
 	cr_assert_eq(programs_at(BPF_CGROUP_INET_EGRESS), 1);
 }
 
+/* Nothing can fail any more. */
+static void end_start(void)
+{
+	struct loop *loop = loop_new();
+
+	cr_assert_not_null(loop);
+	enforcement_watch(enforcement, loop);
+	enforcement_free(enforcement);
+	enforcement = NULL;
+	loop_free(loop);
+}
+
 static bool settings_answer(void)
 {
 	struct latch_settings settings;
@@ -179,6 +192,30 @@ Test(start_undo, a_later_start_that_fails_leaves_what_answered_before)
 	cr_expect_eq(programs_at(BPF_CGROUP_GETSOCKOPT), 1);
 	cr_expect_eq(programs_at(BPF_CGROUP_INET_EGRESS), 1);
 	cr_expect(settings_answer());
+}
+
+Test(start_undo, a_later_start_without_the_interface_that_fails_leaves_what_answered_before)
+{
+	start();
+	enforcement_free(enforcement);
+	config.answers = false;
+	start();
+	cr_expect_not(settings_answer());
+	enforcement_undo(enforcement);
+	cr_expect_eq(programs_at(BPF_CGROUP_GETSOCKOPT), 1);
+	cr_expect(settings_answer());
+}
+
+Test(start_undo, a_later_start_without_the_interface_ends_what_answered_before)
+{
+	start();
+	end_start();
+	cr_expect_eq(programs_at(BPF_CGROUP_GETSOCKOPT), 1);
+	config.answers = false;
+	start();
+	end_start();
+	cr_expect_eq(programs_at(BPF_CGROUP_GETSOCKOPT), 0);
+	cr_expect_eq(programs_at(BPF_CGROUP_INET_EGRESS), 1);
 }
 
 Test(start_undo, a_kernel_that_refuses_the_program_at_udp_abort_gets_gates_and_answers)

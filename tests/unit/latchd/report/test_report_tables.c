@@ -421,6 +421,16 @@ Test(report_tables, the_answer_of_a_latch_that_has_no_socket_names_no_peer)
 	expect_answer(&flow, &latch, "{\"state\":\"not-latched\",\"why\":\"not-yet\"," NO_PEER);
 }
 
+Test(report_tables, the_answer_of_a_latch_that_breaks_in_time_wait_tells_why_and_names_no_peer)
+{
+	struct latch latch = owned_latch(LATCH_STATE_BROKEN, LATCH_REASON_SA_CONFLICT);
+	struct latch_flow flow = w_to_c();
+
+	latch.owner = LATCH_OWNER_TIME_WAIT;
+	latch.created = clock_boot_ns();
+	expect_answer(&flow, &latch, "{\"state\":\"broken\",\"why\":\"sa-conflict\"," NO_PEER);
+}
+
 Test(report_tables, audit_mode_names_no_peer_in_answers_now_or_later)
 {
 	struct latch latch = owned_latch(LATCH_STATE_ESTABLISHED, 0);

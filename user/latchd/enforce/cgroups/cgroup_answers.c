@@ -107,6 +107,15 @@ static void give_up(const struct cgroups *cgroups, struct cgroup *cgroup, int er
 			cgroup_name(cgroup), failure->text);
 }
 
+/* It may have gone with gates whose end failed half-way, or by another tool. */
+static bool has_it_still(const struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	struct links links;
+
+	return cgroup->answers && !list_answers(cgroups, cgroup, &links) &&
+	       links_are_attached(&links);
+}
+
 void cgroup_answers_begin(struct cgroups *cgroups)
 {
 	struct failure failure;
@@ -116,6 +125,7 @@ void cgroup_answers_begin(struct cgroups *cgroups)
 	for (i = 0; cgroups->answers && i < cgroups->count; i++) {
 		struct cgroup *cgroup = cgroups->listed[i];
 
+		cgroup->answers = has_it_still(cgroups, cgroup);
 		if (!cgroup_has_programs(cgroup) || cgroup->answers)
 			continue;
 		err = begin_one(cgroups, cgroup, &failure);

@@ -26,7 +26,7 @@ struct cgroup {
 	struct log_limit log;
 	struct links
 		links;	/* the gates; then what answers questions, whether it is attached or not */
-	bool answers;	/* what answers questions is attached */
+	bool answers;	/* what answers questions is attached, at the last look */
 	int unanswered; /* the negative errno in the log; 0 = none */
 };
 

@@ -324,6 +324,12 @@ void cgroups_set_answers(struct cgroups *cgroups, bool answers)
 		cgroup_answers_end(cgroups);
 }
 
+void cgroups_end_needless_answers(struct cgroups *cgroups)
+{
+	if (!cgroups->answers)
+		cgroup_answers_end(cgroups);
+}
+
 bool cgroups_answer(const struct cgroups *cgroups)
 {
 	return cgroups->answers;

@@ -43,6 +43,12 @@ void cgroups_check(struct cgroups *cgroups);
 void cgroups_set_answers(struct cgroups *cgroups, bool answers);
 bool cgroups_answer(const struct cgroups *cgroups);
 
+/*
+ * Where it is not wanted, detaches the program of an earlier latchd. A start calls it when nothing
+ * can fail any more: a start that is undone leaves what answered before.
+ */
+void cgroups_end_needless_answers(struct cgroups *cgroups);
+
 /* Fills at most max entries. Returns their number, which may be larger. Configured ones first. */
 size_t cgroups_list(const struct cgroups *cgroups, struct cgroup_entry *entries, size_t max);
 

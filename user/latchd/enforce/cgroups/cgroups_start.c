@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "latchd/enforce/cgroups/cgroup_answers.h"
 #include "latchd/enforce/cgroups/cgroup_formers.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/enforce/cgroups/cgroup_programs.h"
@@ -158,8 +157,6 @@ static void end_needless(struct cgroups *cgroups)
 			cgroup_programs_release(cgroups, cgroup);
 	}
 	links_sweep(cgroups->object);
-	if (!cgroups->answers)
-		cgroup_answers_end(cgroups);
 	cgroups_check(cgroups);
 	for (i = 0; i < cgroups->count; i++)
 		log_start(cgroups->listed[i]);

@@ -138,8 +138,22 @@ Test(cgroup_answers, the_next_latchd_without_the_interface_detaches_the_program)
 	expect_answers(A, 1);
 	config.answers = false;
 	restart_with(A);
+	expect_answers(A, 1); /* the start may still be undone */
+	cgroups_end_needless_answers(cgroups);
 	expect_answers(A, 0);
 	expect_once(A);
+}
+
+Test(cgroup_answers, the_end_of_a_start_leaves_what_is_wanted)
+{
+	make(A);
+	note_before(A);
+	configure(A);
+	config.answers = true;
+	attach();
+	cgroups_end_needless_answers(cgroups);
+	expect_answers(A, 1);
+	cr_expect_not(entry_of(paths[A]).unanswered);
 }
 
 Test(cgroup_answers, a_former_cgroup_with_a_latch_keeps_its_answers_and_loses_them_with_its_gates)
@@ -270,6 +284,74 @@ Test(cgroup_answers, a_cgroup_that_comes_gets_its_gates_where_it_cannot_answer)
 	cgroups_check(cgroups);
 	expect_unanswered(B);
 	expect_answers(A, 1);
+}
+
+/* ---- what goes without latchd */
+
+/* As another tool does: the pin stays. */
+static void detach_answers(int which)
+{
+	struct links links;
+	uint64_t id;
+	int fd = cgroup_open(paths[which], &id);
+
+	close(fd);
+	cr_assert_eq(links_list(gates_object(gates), LINKS_OF_ANSWERS, id, paths[which], &links),
+		     0);
+	cr_assert_eq(links.count, 1);
+	fd = link_pin_open(links.link[0].pin, "");
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(bpf_link_detach(fd), 0);
+	close(fd);
+	cr_assert_eq(answers_of(which, NULL), answers_before);
+}
+
+Test(cgroup_answers, a_program_that_was_detached_is_attached_again)
+{
+	make(A);
+	note_before(A);
+	configure(A);
+	config.answers = true;
+	attach();
+	detach_answers(A);
+	cgroups_check(cgroups);
+	expect_answers(A, 1);
+	cr_expect_not(entry_of(paths[A]).unanswered);
+	expect_once(A);
+}
+
+Test(cgroup_answers, a_program_that_was_detached_and_cannot_return_is_reported)
+{
+	make(A);
+	note_before(A);
+	configure(A);
+	config.answers = true;
+	attach();
+	detach_answers(A);
+	exclude_others(A);
+	log_set_sink(on_log);
+	cgroups_check(cgroups);
+	expect_unanswered(A);
+	exclude_no_more(A);
+	cgroups_check(cgroups);
+	cr_expect_not(entry_of(paths[A]).unanswered);
+	expect_answers(A, 1);
+}
+
+Test(cgroup_answers, a_cgroup_that_is_made_again_answers_again)
+{
+	make(A);
+	note_before(A);
+	configure(A);
+	config.answers = true;
+	attach();
+	rmdir(paths[A]);
+	cgroups_check(cgroups);
+	make(A);
+	cgroups_check(cgroups);
+	expect_answers(A, 1);
+	expect_once(A);
+	cr_expect_not(entry_of(paths[A]).unanswered);
 }
 
 static void exclude_from_egress(int which)
