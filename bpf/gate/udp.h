@@ -49,7 +49,10 @@ static __always_inline int has_queued_datagrams(const struct sock *sk)
 	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
 }
 
-/* The application may have read it. The last one that the gate remembers is of this connection. */
+/*
+ * The application may have read it. connect() forgets passes before it changes the peer, so that
+ * one of between counts, too. Not all that passes is remembered: latch(7).
+ */
 static __always_inline int has_received_in_clear(struct bpf_sock *sk)
 {
 	const struct remembered_pass *pass = bpf_sk_storage_get(&passed_in, sk, NULL, 0);
@@ -135,14 +138,16 @@ static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_
  * Another CPU may have passed a datagram in clear before the latch was there. It is in a queue by
  * now, or it is this one. What was between the gate and the queue is not seen: latch(7).
  */
-static __always_inline void look_again(const struct passage *p, struct bpf_sock *sk)
+static __always_inline void look_again(const struct passage *p, struct bpf_sock *sk, int verdict)
 {
+	int in_clear = !p->egress && p->protection == PACKET_PLAIN;
 	struct latch *latch;
 
-	if (!p->begins)
+	if (!p->begins || (in_clear && verdict != GATE_PASS))
 		return;
-	if ((p->egress || p->protection != PACKET_PLAIN) &&
-	    !has_queued_datagrams(kernel_socket(sk)))
+	/* Another CPU remembers a pass in clear before it looks for the latch. */
+	full_barrier();
+	if (!in_clear && !has_queued_datagrams(kernel_socket(sk)) && !has_received_in_clear(sk))
 		return;
 	latch = latch_find(&p->flow);
 	if (latch && READ_ONCE(latch->socket_cookie) == p->socket_cookie)
@@ -170,7 +175,7 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 		p->may_start = 0;
 	v = socket ? &socket->verdict : NULL;
 	verdict = leaves ? check_packet(p, v) : check_and_remember(skb, p, v);
-	look_again(p, sk);
+	look_again(p, sk, verdict);
 	if (p->audited && p->begins)
 		audit_begin(p,
 			    is_foreign(BPF_CORE_READ(kernel_socket(sk), __sk_common.skc_net.net)));

@@ -5,6 +5,7 @@
 """
 import os
 import re
+import socket
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../user/liblatch/python"))
@@ -14,20 +15,20 @@ PREFIXES = {"LATCH_APP_": latch.State, "LATCH_WHY_": latch.Why, "LATCH_INFO_": l
 ENUMS = {"latch_app_state": "LATCH_APP_", "latch_why": "LATCH_WHY_", "latch_info_flag": "LATCH_INFO_"}
 
 
-def asked(question, fd):
+def asked(question, sock):
     try:
-        return question(fd)
+        return question(sock)
     except latch.Unavailable:
         return "unavailable"
     except OSError as error:
         return f"errno {error.errno}"
 
 
-def tell(fd):
+def tell(sock):
     for name in ("state", "peer", "local", "connection"):
-        answer = asked(getattr(latch, name), fd)
+        answer = asked(getattr(latch, name), sock)
         print(f"{name}={answer:d}" if isinstance(answer, int) else f"{name}={answer}")
-    info = asked(latch.info, fd)
+    info = asked(latch.info, sock)
     if isinstance(info, str):
         return
     for name, value in info._asdict().items():
@@ -51,4 +52,4 @@ if sys.argv[1] == "--missing":
         for difference in differences(file.read()):
             print(*difference)
 else:
-    tell(int(sys.argv[1]))
+    tell(socket.socket(fileno=int(sys.argv[1])))

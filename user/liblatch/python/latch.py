@@ -6,8 +6,8 @@
     if latch.state(connection) == latch.State.ESTABLISHED and latch.peer(connection) == "c.example":
         serve(connection)
 
-Each function takes a socket or its descriptor, which stay the caller's, and asks the kernel once. No
-library and no privilege is needed. latch(7) has the meaning of each answer. Of a UDP socket only what is
+Each function takes a socket, which stays the caller's, and asks the kernel once. No library and no
+privilege is needed. latch(7) has the meaning of each answer. Of a UDP socket only what is
 read after ESTABLISHED is the peer's.
 
 Unavailable: no latchd serves this socket, and nothing is known. Other errors are those of latch(7):
@@ -15,7 +15,6 @@ OSError with ENODATA where there is nothing to tell, ENOSYS where this host does
 """
 import enum
 import errno
-import os
 import socket
 import struct
 from collections import namedtuple
@@ -89,9 +88,6 @@ Info.__doc__ = """struct latch_info. Addresses are texts, or None; ports are num
 
 
 def _ask(sock, option, size=0):
-    if isinstance(sock, int):
-        with socket.socket(fileno=os.dup(sock)) as copy:
-            return _ask(copy, option, size)
     try:
         return sock.getsockopt(SOL_LATCH, option, *([size] if size else []))
     except OSError as error:

@@ -127,6 +127,7 @@ static struct named_ends names_stored;
 static struct sk_buff packet_sent;
 static struct remembered_pass received;
 static bool has_received;
+static int verdict_of_check = 1;
 
 static void *bpf_sk_storage_get(void *map, struct bpf_sock *sk, void *value, __u64 flags)
 {
@@ -374,7 +375,7 @@ int check_packet(struct passage *p, struct socket_verdict *v)
 	checked = p->protection;
 	may_start = p->may_start;
 	queued = p->queued;
-	return GATE_PASS;
+	return verdict_of_check;
 }
 
 static int check_and_remember(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v)
@@ -533,6 +534,13 @@ static void create_latch_and_queue(void)
 	kernel_udp.sk.sk_receive_queue.qlen = 1;
 }
 
+static void create_latch_and_receive(void)
+{
+	create_latch();
+	received = (struct remembered_pass){.stamp = 1, .sa_place = NO_SA};
+	has_received = true;
+}
+
 static void create_other_latch_and_queue(void)
 {
 	create_latch_and_queue();
@@ -546,7 +554,7 @@ static int begins_unproven(int egress, enum packet_protection protection, void (
 	make_datagram();
 	sent_protection = protection;
 	meanwhile = during;
-	cr_assert_eq(gate_sees(egress), GATE_PASS);
+	cr_assert_eq(gate_sees(egress), verdict_of_check);
 	cr_assert(has_latch);
 	return stored_latch.unproven;
 }
@@ -558,6 +566,12 @@ Test(udp_connections, a_datagram_that_is_queued_while_the_latch_is_created_is_ol
 	cr_expect_not(queued, "not when the check began");
 }
 
+Test(udp_connections, a_datagram_in_clear_that_is_read_while_the_latch_is_created_is_older_than_it)
+{
+	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_latch_and_receive),
+		     LATCH_UNPROVEN_EARLIER);
+}
+
 Test(udp_connections, a_latch_that_is_created_over_an_empty_queue_stays_proven)
 {
 	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_latch), 0);
@@ -566,6 +580,12 @@ Test(udp_connections, a_latch_that_is_created_over_an_empty_queue_stays_proven)
 Test(udp_connections, a_datagram_that_passes_in_clear_while_the_latch_is_created_is_older_than_it)
 {
 	cr_expect_eq(begins_unproven(0, PACKET_PLAIN, create_latch), LATCH_UNPROVEN_EARLIER);
+}
+
+Test(udp_connections, a_datagram_in_clear_that_is_dropped_says_nothing_about_a_latch)
+{
+	verdict_of_check = GATE_DROP;
+	cr_expect_eq(begins_unproven(0, PACKET_PLAIN, create_latch), 0);
 }
 
 Test(udp_connections, the_datagram_that_creates_the_latch_is_not_older_than_it)
