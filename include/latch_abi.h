@@ -188,7 +188,7 @@ struct latch {
 	__u32 mark_share;     /* its slot in mark_shares; 0 = not counted there */
 	__u16 refused_params; /* of the SA that was refused; 0 = none, or not attributed */
 	__u8 refusal;	      /* enum latch_drop */
-	__u8 unproven;	      /* set when it begins, of enum latch_unproven */
+	__u8 unproven;	      /* bits of enum latch_unproven: when it begins */
 };
 
 /* The keys of an SCTP association on a path that has no latch yet. */

@@ -122,8 +122,8 @@ enum latch_info_flag {
 	/*
 	 * The latch began LARVAL, or the UDP socket had datagrams to read, or the last datagram of
 	 * its connection had come in clear: what arrived before is of no proven peer. It stays so
-	 * for all of the connection. Not seen are datagrams from before connect() that were read,
-	 * and one that another CPU has checked and not queued yet when the latch begins.
+	 * for all of the connection. Of UDP, not all that was read before is seen, nor what another
+	 * CPU has checked and not queued yet when the latch begins: read after the answer only.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
 	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */

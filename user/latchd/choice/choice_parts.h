@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of a choice share. Calls go from choice_start.c to choice_links.c, choice_looks.c
- * and choice_space.c. */
+/* What the parts of a choice share. Calls go from choice_start.c to choice_links.c, from
+ * there to choice_looks.c, and from all to choice_space.c. */
 #ifndef LATCHD_CHOICE_CHOICE_PARTS_H
 #define LATCHD_CHOICE_CHOICE_PARTS_H
 
