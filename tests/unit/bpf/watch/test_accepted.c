@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include "simulated_kernel.h"
 
+#include "other_cpu.h"
+
 #define PEER	 3
 #define IMPOSTOR 4
 #define SOCKET	 0
@@ -169,20 +171,6 @@ Test(accepted, a_connection_in_clear_is_accepted_without_a_latch_and_goes_on)
 
 /* ---- another processor acts at one helper call: all of them in turn */
 
-static struct {
-	unsigned int points, at;
-	bool acted;
-	void (*act)(void);
-} other_cpu;
-
-static void preemption_point(void)
-{
-	if (other_cpu.acted || ++other_cpu.points != other_cpu.at)
-		return;
-	other_cpu.acted = true;
-	other_cpu.act();
-}
-
 /* The connection is latched to its peer, blocked, or was not accepted. */
 static void expect_no_unlatched(unsigned int at, bool accepted)
 {
@@ -195,21 +183,17 @@ static void expect_no_unlatched(unsigned int at, bool accepted)
 static void interleave(void (*act)(void))
 {
 	unsigned int at = 0, blocked = 0;
-	bool accepted;
+	bool accepted, acted;
 
 	do {
 		start();
 		add_handshake();
-		other_cpu.points = 0;
-		other_cpu.at = ++at;
-		other_cpu.acted = false;
-		other_cpu.act = act;
-		helpers_preempted = preemption_point;
+		begin_turn(act, ++at);
 		accepted = finish_handshake(&of_peer);
-		helpers_preempted = NULL;
-		blocked += other_cpu.acted && !latch();
+		acted = end_turn();
+		blocked += acted && !latch();
 		expect_no_unlatched(at, accepted);
-	} while (other_cpu.acted);
+	} while (acted);
 	cr_expect_gt(at, 3);
 	cr_expect_gt(blocked, 0, "no point at which the latch was lost");
 	cr_expect(arrives(SOCKET, &of_peer), "undisturbed, the connection goes on");

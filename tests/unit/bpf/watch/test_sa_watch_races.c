@@ -5,38 +5,9 @@
  */
 #include "sa_watch_fixture.h"
 
+#include "other_cpu.h"
+
 TestSuite(sa_watch_races, .init = start, .timeout = 60);
-
-/* ---- another processor acts at one helper call: all of them in turn */
-
-static struct {
-	unsigned int points, at;
-	bool acted;
-	void (*act)(void);
-} other_cpu;
-
-static void preemption_point(void)
-{
-	if (other_cpu.acted || ++other_cpu.points != other_cpu.at)
-		return;
-	other_cpu.acted = true;
-	other_cpu.act();
-}
-
-static void begin_turn(void (*act)(void), unsigned int at)
-{
-	other_cpu.points = 0;
-	other_cpu.at = at;
-	other_cpu.acted = false;
-	other_cpu.act = act;
-	helpers_preempted = preemption_point;
-}
-
-static bool end_turn(void)
-{
-	helpers_preempted = NULL;
-	return other_cpu.acted;
-}
 
 static int first_sa, second_sa;
 static uint32_t first_serial;
