@@ -96,8 +96,9 @@ class Controller:
 def all_attached_once(report, what):
     programs, _, _, on = report
     expect(on and all(p[2] for p in programs), what + ": every program is on")
-    expect(sorted(map(plain, os.listdir(LINKS))) == sorted(pinned()) == sorted(p[0] for p in programs),
-           "each program has one pin, and there is no other pin")
+    pins = sorted(map(plain, os.listdir(LINKS)))
+    expect(pins == sorted(pinned()) == sorted(p[0] for p in programs),
+           f"each program has one pin, and there is no other pin: {set(pins) ^ {p[0] for p in programs} or ''}")
     until(lambda: set(links()) - BEFORE == {pin[0] for pin in pinned().values()},
           "no other link is attached")
 

@@ -481,7 +481,9 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 	size_t count = list_programs(enforcement, &enforcement->functions, programs, max);
 	struct links links;
 
-	if (cgroups_answer(enforcement->cgroups))
+	/* Attached with the interface off, too: it may be switched on. */
+	if (cgroups_answer(enforcement->cgroups) ||
+	    links_are_attached(&enforcement->answer_functions))
 		count += list_programs(enforcement, &enforcement->answer_functions,
 				       programs + (count < max ? count : max),
 				       count < max ? max - count : 0);
