@@ -7,31 +7,11 @@
  *	                     settings: served;  SA: PENDING, unproven
  */
 #include "gate_rules.h"
-#include "pretended_esp.h"
-#include "udp.h"
+#include "pending_flow.h"
 
 #include "latchd/maps/latch_control.h"
 
 #define PEER 3
-
-static struct pair pair;
-static struct latch_flow flow;
-
-static void set_up(void)
-{
-	gate_set_up();
-	attach_gates();
-	pair = udp_pair(IPV4, IPV4);
-	flow = udp_flow(pair.client);
-	make_esp("ip", "udp", port_of(pair.server));
-	put_sa_of(&flow, LATCH_SA_PENDING, 0);
-}
-
-static void tear_down(void)
-{
-	udp_close(&pair);
-	gate_tear_down();
-}
 
 TestSuite(gate_unproven, .init = set_up, .fini = tear_down, .timeout = 60);
 
