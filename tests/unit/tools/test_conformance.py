@@ -252,6 +252,34 @@ class ConformanceTest(unittest.TestCase):
         self.make(0, "--source", head + "+changes")
         self.assertIn("| stale: bpf/gate/tcp.h changed after %s |" % head[:7], self.row("R-2.3-13"))
 
+    def standing_after_edit(self, before, after):
+        """Of R-2.3-13, when a header of the gates changed in this way after the test ran."""
+        self.tree.put("bpf/gate/tcp.h", before)
+        self.git("init", "-q")
+        self.git("add", ".")
+        self.git("commit", "-qm", "first")
+        source = self.commit("bpf/gate/tcp.h", after)
+        self.tree.unit("passed", source=source)
+        self.make(0, "--source", self.git("rev-parse", "--short=12", "HEAD"))
+        return self.row("R-2.3-13").split(" | ")[4]
+
+    def test_a_change_of_comments_makes_no_result_stale(self):
+        self.tree.put(".gitignore", "build\ntable.md\n")
+        self.assertEqual(self.standing_after_edit("/* its */\n#define A 1 /* a */\nint a;\n",
+                                                  "#define A 1\n// the flow's\n\nint\ta;\n"), "shown")
+
+    def test_a_change_beside_a_comment_makes_a_result_stale(self):
+        for after in ("#define A 2 /* a */\nint a;\n", "#define A 1\nint a; int b;\n",
+                      "#define A 1\nint a;\nchar *b = \"/* */\";\n"):
+            shutil.rmtree(os.path.join(self.tree.top, ".git"), ignore_errors=True)
+            self.tree.put(".gitignore", "build\ntable.md\n")
+            self.assertIn("stale: bpf/gate/tcp.h", self.standing_after_edit("#define A 1\nint a;\n", after))
+
+    def test_white_space_in_a_string_is_a_change(self):
+        self.tree.put(".gitignore", "build\ntable.md\n")
+        self.assertIn("stale: bpf/gate/tcp.h", self.standing_after_edit("char a[] = \"a b\";\n",
+                                                                        "char a[] = \"a  b\";\n"))
+
     def test_a_stale_failure_is_a_failure(self):
         self.tree.unit("failed", source="fedcba987654")
         self.assertIn("FAIL  conformance: R-2.3-13", self.make(1))
