@@ -27,7 +27,7 @@ import socket
 from abi import LATCH_DROP_IDENTITY, LATCH_STATE_ESTABLISHED
 from checks import conforms, expect, until
 from esp import FIN, NULL_KEYS, Segment, Sent
-from flows import register, watch
+from flows import register_pair, watch
 from host import C, HOSTS, W, accept, received, reset_on_close, topology
 from latchd import attach
 from maps import Sa, are, bind, define, dropped
@@ -118,8 +118,7 @@ def connection(port):
     client = W.connect(port)
     peer = accept(listener, "the connection is established")
     listener.close()
-    register(W, client)
-    register(C, peer)
+    register_pair(client, peer, "for C")
     expect(are(port, LATCH_STATE_ESTABLISHED, OWN), f"latched at both ends to params {OWN}")
     return client, peer
 
@@ -153,7 +152,7 @@ def keepalives(client):
 
 
 def window_probes(client, peer, port):
-    sent = client.send(b"z" * 65536)
+    sent = client.send(b"for C " * 10000)
     until(lambda: "persist" in W.ss(f"-o dport = {port}"), "the peer's window is closed, and probed")
     leaves_and_stays("a window probe", again, 1)
     carried_by(OWN)
@@ -172,13 +171,13 @@ def retransmissions(client, peer, port):
     C.nft("table inet lose { chain in { type filter hook input priority 0;"
           f" tcp dport {port} counter drop; }}; }}")
     before = wire.count(again_with_text)
-    client.send(b"once more")
+    client.send(b"for C once more")
     leaves("a retransmission", again_with_text, before, 1)
     stays("a retransmission")
     C.nft("delete table inet lose")
     before = wire.count(again_with_text)
     carried_by(OWN)
-    until(lambda: received(peer) == b"once more", "a retransmission arrives under the next SA")
+    until(lambda: received(peer) == b"for C once more", "a retransmission arrives under the next SA")
     leaves("it", again_with_text, before, 1)
 
 
