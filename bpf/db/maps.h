@@ -14,6 +14,7 @@
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/quota.h"
+#include "db/read_once.h"
 
 /*
  * For functions in headers that must not widen the frame of their caller. The frames of a call
@@ -440,7 +441,7 @@ static __always_inline __u32 mode_get(void)
 {
 	struct latch_settings *s = settings_get();
 
-	return s ? *(const volatile __u32 *)&s->mode : 0;
+	return s ? READ_ONCE(s->mode) : 0;
 }
 
 #endif

@@ -63,15 +63,17 @@ static void write_subject(struct daemon *d, const struct control_explain *asked,
 	int err;
 
 	if (!asked->for_root && walk_pace_wait_ms(&d->explain_pace)) {
-		write_error(w, "latchd still rests from other explanations; ask again soon",
-			    "busy");
+		write_error(
+			w,
+			"explain not run (rate limit of clients that are not root); retry in some seconds",
+			"busy");
 		return;
 	}
 	walk_pace_begin(&d->explain_pace);
 	err = explain_subject(&sources, subject, &explanation);
 	walk_pace_end(&d->explain_pace);
 	if (err)
-		write_error(w, "a table of the kernel cannot be read whole; ask again", "failed");
+		write_error(w, "a table of the kernel cannot be read whole; retry", "failed");
 	else
 		report_explain(w, &d->source, &explanation);
 }

@@ -52,7 +52,7 @@ bool choice_is_stale(const struct choice *choice, uint64_t netns);
 bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns);
 /* Has it been looked at? */
 bool choice_knows(const struct choice *choice, uint64_t netns);
-/* False: a look failed, and the answers are those of the look before. Not for long. */
+/* False: a read failed, and the answers are those of the read before. Not for long. */
 bool choice_may_answer(const struct choice *choice, uint64_t netns);
 /* Reads it now. Calls the handler before it returns, if the answers change. */
 void choice_refresh(struct choice *choice, uint64_t netns);

@@ -47,14 +47,14 @@ bool choice_will_carry(const struct choice *choice, const struct sa_way *way,
 	const struct choice_space *space = choice ? choice_find(choice, flow->netns) : NULL;
 	const struct choice_spd spd = {
 		.table = table_of(choice, flow->netns),
-		.gone = space ? &space->gone.table : NULL,
-		.own = space && space->gone.table.count ? own : NULL,
+		.removed = space ? &space->removed.table : NULL,
+		.own = space && space->removed.table.count ? own : NULL,
 	};
 	const struct choice_box box = {
 		.local = end_of(flow, flow->local_addr, flow->local_port),
 		.remote = end_of(flow, flow->remote_addr, flow->remote_port),
 	};
-	struct choice_work work = {.most = FLOW_WORK_MAX};
+	struct choice_work work = {.limit = FLOW_WORK_MAX};
 
 	return choice_spd_may_carry(&spd, way, &box, &work);
 }
@@ -145,7 +145,7 @@ bool choice_may_both_carry(const struct choice *choice, uint64_t netns,
 			   uint64_t *work_done)
 {
 	const struct choice_table *table = table_of(choice, netns);
-	struct choice_work work = {.most = PAIR_WORK_MAX};
+	struct choice_work work = {.limit = PAIR_WORK_MAX};
 	struct pair pair;
 	bool may;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interface ids of devices, which tell SAs apart: reports of links, and a look each ten seconds. */
+/* Interface ids of devices, which tell SAs apart: reports of links, and a read each ten seconds. */
 #include "latchd/choice/choice_parts.h"
 
 #include <string.h>

@@ -204,7 +204,7 @@ struct question {
 
 bool choice_work_is_over(const struct choice_work *work)
 {
-	return work->done > work->most;
+	return work->done > work->limit;
 }
 
 static void visit(struct question *question, const struct choice_policy *policy)
@@ -263,7 +263,7 @@ static bool may_use(const struct choice_spd *spd, const struct question *asked,
 	visit_all(&spd->table->index[direction], if_id, &question);
 	question.own = spd->own;
 	if (spd->own)
-		visit_all(&spd->gone->index[direction], if_id, &question);
+		visit_all(&spd->removed->index[direction], if_id, &question);
 	if (choice_work_is_over(question.work))
 		return true;
 	if (question.used && (!question.covered || question.used_priority <= question.priority))

@@ -54,11 +54,11 @@ bool choice_table_tells_apart(const struct choice_table *table, const struct sa_
 			      const struct sa_way *other);
 
 /*
- * What answers may cost: peers choose selectors, and with them the number of policies. Beyond most,
- * the answer is "may".
+ * What answers may cost: peers choose selectors, and with them the number of policies. Beyond the
+ * limit, the answer is "may".
  */
 struct choice_work {
-	uint64_t done, most;
+	uint64_t done, limit;
 };
 
 bool choice_work_is_over(const struct choice_work *work);
@@ -71,8 +71,8 @@ bool choice_table_has_selector(const struct choice_table *table, const struct ch
  */
 struct choice_spd {
 	const struct choice_table *table;
-	const struct choice_table *gone; /* if own is set */
-	const struct sa_way *own;	 /* NULL: those that are gone do not count */
+	const struct choice_table *removed; /* if own is set */
+	const struct sa_way *own;	    /* NULL: those that are gone do not count */
 };
 
 bool choice_spd_may_carry(const struct choice_spd *spd, const struct sa_way *way,

@@ -83,8 +83,10 @@ static void attach_answer_functions(struct enforcement *enforcement)
 	if (!err && set->count)
 		err = links_attach(&set, 1, &failure);
 	if (err && cgroups_answer(enforcement->cgroups))
-		log_warn("enforce", "UDP sockets that are reset do not tell why: %s",
-			 failure.text[0] ? failure.text : strerror(-err));
+		log_warn(
+			"enforce",
+			"program of UDP errors not attached (%s): UDP sockets that are reset report no reason",
+			failure.text[0] ? failure.text : strerror(-err));
 }
 
 static int attach_links(struct enforcement *enforcement, struct failure *failure)

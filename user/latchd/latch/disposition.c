@@ -86,7 +86,8 @@ static bool was_timed(const struct round *round, uint64_t netns)
 }
 
 /* One walk over the sockets of a namespace serves all of its latches. */
-static void time_out(struct round *round, const struct latch_flow *flow, const struct latch *latch)
+static void time_out_sockets(struct round *round, const struct latch_flow *flow,
+			     const struct latch *latch)
 {
 	struct disposition *d = round->disposition;
 	int err = 0;
@@ -148,7 +149,7 @@ static void on_result(struct round *round, const struct latch_flow *flow, const 
 	} else if (err == -EISCONN) {
 		try_at(round, latch, ATTEMPT_LOOK_UP, ATTEMPT_NEVER);
 	} else if (wants_timeout(flow, latch)) {
-		time_out(round, flow, latch);
+		time_out_sockets(round, flow, latch);
 	} else {
 		publish_reset(d, flow, latch, err);
 		if (!err && latch->owner != LATCH_OWNER_SOCKET)

@@ -315,8 +315,8 @@ void cgroups_set_answers(struct cgroups *cgroups, bool answers)
 {
 	if (answers == cgroups->answers)
 		return;
-	log_info("enforce", answers ? "sockets answer for their latches from now on"
-				    : "sockets do not answer for their latches any more");
+	log_info("enforce", answers ? "api enabled: sockets report their latches"
+				    : "api disabled: sockets report no latches");
 	cgroups->answers = answers;
 	if (answers)
 		cgroup_answers_begin(cgroups);

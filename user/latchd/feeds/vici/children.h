@@ -40,7 +40,7 @@ int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old,
 
 /*
  * The cause of an ike-updown event that reports the IKE_SA as down.
- * PEER_REBOOTED is only a possibility until downs.h has its proof.
+ * PEER_REBOOTED is only a possibility until ended_ike_sas.h has its proof.
  */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
 

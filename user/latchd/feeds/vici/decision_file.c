@@ -89,7 +89,7 @@ static void take_other(const char *line, struct vici_memory *memory)
 	unsigned int traps;
 
 	if (sscanf(line, "former %" SCNx64 " %u\n", &connection, &traps) == 2)
-		vici_formers_note(&memory->formers, connection, traps);
+		vici_unproven_note(&memory->unproven_connections, connection, traps);
 	else if (sscanf(line, "unnoted %" SCNu32 "\n", &ike_unique_id) == 1)
 		take_unnoted(memory, ike_unique_id);
 }
@@ -145,7 +145,7 @@ static void write_decision(void *context, uint32_t ike_unique_id,
 	file->lines++;
 }
 
-static void write_former(void *context, uint64_t connection, bool traps)
+static void write_unproven(void *context, uint64_t connection, bool traps)
 {
 	struct vici_decision_file *file = context;
 
@@ -195,7 +195,7 @@ static int write_all(struct vici_decision_file *file, const char *path,
 		memory->key.word[1]);
 	file->lines = 0;
 	vici_decisions_each(&memory->decisions, write_decision, file);
-	vici_formers_each(&memory->formers, write_former, file);
+	vici_unproven_each(&memory->unproven_connections, write_unproven, file);
 	write_unnoted(file, memory);
 	return fflush(file->file) || rename(path, file->path) ? -errno : 0;
 }
@@ -242,8 +242,8 @@ int vici_decision_file_open(struct vici_decision_file *file, pid_t daemon, uint6
 /* Most lines are of what has ended. */
 static bool is_worn(const struct vici_decision_file *file, const struct vici_memory *memory)
 {
-	return file->lines >
-	       memory->decisions.count + memory->formers.count + VICI_DECISION_FILE_SPARE;
+	return file->lines > memory->decisions.count + memory->unproven_connections.count +
+				     VICI_DECISION_FILE_SPARE;
 }
 
 /* True: the memory is in the file. An error of the rewriting leaves the old file, to append to. */
@@ -261,12 +261,13 @@ int vici_decision_file_add(struct vici_decision_file *file, uint32_t ike_unique_
 	return flush(file);
 }
 
-int vici_decision_file_add_former(struct vici_decision_file *file, uint64_t connection, bool traps,
-				  const struct vici_memory *memory)
+int vici_decision_file_add_unproven(struct vici_decision_file *file, uint64_t connection,
+				    bool traps, const struct vici_memory *memory)
 {
 	if (!file->file || renew_worn(file, memory))
 		return 0;
-	write_former(file, vici_formers_stands_for(&memory->formers, connection), traps);
+	write_unproven(file, vici_unproven_stands_for(&memory->unproven_connections, connection),
+		       traps);
 	return flush(file);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decisions of decisions.h and the connections of formers.h, in a file for the next latchd.
- * Without it a restart would decide by the connections that are loaded then.
+ * The decisions of decisions.h and the connections of unproven_connections.h, in a file for the
+ * next latchd. Without it a restart would decide by the connections that are loaded then.
  *
  * The first line names charon's process and its start: for another charon the file begins anew.
  * The second has the key of the hashes. Each further line is one decision or connection.
@@ -16,7 +16,7 @@
 
 #include "common/keyed_hash.h"
 #include "latchd/feeds/feed.h"
-#include "latchd/feeds/vici/formers.h"
+#include "latchd/feeds/vici/unproven_connections.h"
 #include "latchd/feeds/vici/decisions.h"
 
 #define VICI_DECISION_FILE_SPARE 4096 /* lines of what has ended, before it is written anew */
@@ -25,7 +25,7 @@
 struct vici_memory { /* zeroed before first use */
 	struct keyed_hash_key key;
 	struct vici_decisions decisions;
-	struct vici_formers formers;
+	struct vici_unproven_connections unproven_connections;
 	uint32_t unnoted; /* the highest number of an IKE_SA for which there was no room */
 };
 
@@ -51,8 +51,8 @@ bool vici_decision_file_may_retry(int err);
 /* 0 or a negative errno. */
 int vici_decision_file_add(struct vici_decision_file *file, uint32_t ike_unique_id,
 			   const struct vici_decision *decision, const struct vici_memory *memory);
-int vici_decision_file_add_former(struct vici_decision_file *file, uint64_t connection, bool traps,
-				  const struct vici_memory *memory);
+int vici_decision_file_add_unproven(struct vici_decision_file *file, uint64_t connection,
+				    bool traps, const struct vici_memory *memory);
 
 int vici_decision_file_add_unnoted(struct vici_decision_file *file,
 				   const struct vici_memory *memory);

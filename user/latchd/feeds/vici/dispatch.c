@@ -43,7 +43,7 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	dispatch->queried_name[0] = '\0';
 	dispatch->received = dispatch->finder.handling = 0;
 	dispatch->finder.synced = false;
-	vici_downs_reset(&dispatch->downs);
+	vici_ended_reset(&dispatch->ended);
 	dispatch->refusal_count = 0;
 }
 
@@ -197,7 +197,7 @@ void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
 	dispatch->finder.context = dispatch;
 	dispatch->held_tail = &dispatch->held;
 	dispatch->querying = true;
-	vici_downs_init(&dispatch->downs);
+	vici_ended_init(&dispatch->ended);
 }
 
 static void report_peer_down(void *context, const struct feed_peer *peer,
@@ -218,7 +218,7 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 	err = vici_find_peer(&dispatch->finder, ike_sa, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	vici_downs_add(&dispatch->downs, &peer, cause == FEED_DOWN_PEER_REBOOTED);
+	vici_ended_add(&dispatch->ended, &peer, cause == FEED_DOWN_PEER_REBOOTED);
 	report_peer_down(dispatch, &peer,
 			 cause == FEED_DOWN_PEER_REBOOTED ? FEED_DOWN_ORDERLY : cause);
 	return 0;
@@ -252,7 +252,7 @@ static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_
 		return err == -ENOENT ? 0 : err;
 	/* charon evaluates INITIAL_CONTACT only as responder. */
 	if (!ike_sa->initiator.at)
-		vici_downs_report_rebooted(&dispatch->downs, &peer, report_peer_down, dispatch);
+		vici_ended_report_rebooted(&dispatch->ended, &peer, report_peer_down, dispatch);
 	peer.just_authenticated = true;
 	sink->peer_up(sink->context, dispatch->feed, &peer);
 	return 0;
@@ -286,7 +286,7 @@ static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici
 	err = vici_find_peer(&dispatch->finder, new, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	vici_downs_add(&dispatch->downs, &before, false);
+	vici_ended_add(&dispatch->ended, &before, false);
 	sink->peer_rekeyed(sink->context, dispatch->feed, before.ike_unique_id, &peer);
 	return 0;
 }
@@ -373,7 +373,7 @@ static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span 
 		if (!vici_ike_sa_is_established(&ike_sa))
 			continue;
 		err = vici_find_peer(&dispatch->finder, &ike_sa, &peer);
-		if (!err && !vici_downs_contain(&dispatch->downs, peer.ike_unique_id))
+		if (!err && !vici_ended_contain(&dispatch->ended, peer.ike_unique_id))
 			sink->peer_up(sink->context, dispatch->feed, &peer);
 		err = err == -ENOENT ? 0 : err;
 	}

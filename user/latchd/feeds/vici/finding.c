@@ -29,7 +29,7 @@ static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed
 void vici_finder_free(struct vici_finder *finder)
 {
 	vici_decisions_clear(&finder->memory.decisions);
-	vici_formers_clear(&finder->memory.formers);
+	vici_unproven_clear(&finder->memory.unproven_connections);
 }
 
 int vici_finder_forget(struct vici_finder *finder)
@@ -129,14 +129,14 @@ static int note_inherited(struct vici_finder *finder, uint32_t ike_unique_id, ui
 			  vici_decisions_inherit(decisions, ike_unique_id, old));
 }
 
-static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
+static void note_unproven_connection(struct vici_finder *finder, uint64_t connection, bool traps)
 {
-	bool had_rest = finder->memory.formers.has_rest;
+	bool had_rest = finder->memory.unproven_connections.has_rest;
 
-	if (vici_formers_note(&finder->memory.formers, connection, traps))
-		warn_of_file(finder, vici_decision_file_add_former(&finder->file, connection, traps,
-								   &finder->memory));
-	if (!had_rest && finder->memory.formers.has_rest)
+	if (vici_unproven_note(&finder->memory.unproven_connections, connection, traps))
+		warn_of_file(finder, vici_decision_file_add_unproven(&finder->file, connection,
+								     traps, &finder->memory));
+	if (!had_rest && finder->memory.unproven_connections.has_rest)
 		log_warn("vici",
 			 "unproven connections not all kept (no room): an IKE_SA that this host "
 			 "begins is unproven until two lists show none; remove connections");
@@ -154,7 +154,7 @@ bool vici_finder_sweep(struct vici_finder *finder)
 	/* It may live on: charon leaves an IKE_SA with very many CHILD_SAs out of its lists. */
 	if (unproven)
 		note_unnoted(finder, unproven, true);
-	waits = vici_formers_sweep(&memory->formers, &ended);
+	waits = vici_unproven_sweep(&memory->unproven_connections, &ended);
 	if (ended)
 		warn_of_file(finder, vici_decision_file_renew(&finder->file, memory));
 	vici_decision_file_retry(&finder->file, memory);
@@ -179,7 +179,7 @@ static bool may_continue(const struct vici_finder *finder, const struct vici_ike
 	bool unseen = !finder->synced && !finder->fresh;
 
 	return (ike_sa->initiator.at || unseen) &&
-	       vici_formers_contain(&finder->memory.formers, connection);
+	       vici_unproven_contain(&finder->memory.unproven_connections, connection);
 }
 
 /* An EAP or XAuth identity counts by a statement, which says nothing of what is loaded later. */
@@ -192,13 +192,14 @@ static bool is_unproven(const struct vici_ike_sa *ike_sa, const struct vici_deci
 static void note_unproven(struct vici_finder *finder, const struct vici_remote *remote,
 			  const struct vici_decision *decision)
 {
-	note_former(finder, decision->connection, remote->traps || !remote->was_listed);
+	note_unproven_connection(finder, decision->connection,
+				 remote->traps || !remote->was_listed);
 }
 
-static void refuse_former(struct vici_finder *finder, struct vici_decision *decision)
+static void refuse_unproven_connection(struct vici_finder *finder, struct vici_decision *decision)
 {
 	decision->proof = VICI_UNPROVEN_FORMER;
-	note_former(finder, decision->connection, false);
+	note_unproven_connection(finder, decision->connection, false);
 }
 
 /* Without room no query: peers cause any number of these. */
@@ -258,7 +259,7 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	if (is_unproven(ike_sa, decision) && vici_ike_sa_is_set_up(ike_sa))
 		note_unproven(finder, remote, decision);
 	else if (may_continue(finder, ike_sa, decision->connection))
-		refuse_former(finder, decision);
+		refuse_unproven_connection(finder, decision);
 	return 0;
 }
 
@@ -460,16 +461,16 @@ void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_
 	bool continues = ike_sa->initiator.at || !is_being_negotiated(ike_sa);
 
 	if (decision ? is_unproven(ike_sa, decision) : continues)
-		vici_formers_seen(&finder->memory.formers,
-				  name_of_connection(finder, ike_sa->config_name));
+		vici_unproven_seen(&finder->memory.unproven_connections,
+				   name_of_connection(finder, ike_sa->config_name));
 }
 
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	/* A stated connection is not refused while unproven: its end can wait for other lists. */
 	return !vici_is_stated(&finder->statements, ike_sa->config_name) &&
-	       vici_formers_await(&finder->memory.formers,
-				  name_of_connection(finder, ike_sa->config_name));
+	       vici_unproven_await(&finder->memory.unproven_connections,
+				   name_of_connection(finder, ike_sa->config_name));
 }
 
 /* charon changes the children of a connection that live IKE_SAs have. */
@@ -478,9 +479,9 @@ static void note_trap(void *context, const char *config_name)
 	struct vici_finder *finder = context;
 	uint64_t connection = keyed_hash(&finder->memory.key, config_name, strlen(config_name));
 
-	if (vici_formers_trap(&finder->memory.formers, connection))
-		warn_of_file(finder, vici_decision_file_add_former(&finder->file, connection, true,
-								   &finder->memory));
+	if (vici_unproven_trap(&finder->memory.unproven_connections, connection))
+		warn_of_file(finder, vici_decision_file_add_unproven(&finder->file, connection,
+								     true, &finder->memory));
 }
 
 void vici_note_configs(struct vici_finder *finder, const char *config_name)

@@ -70,7 +70,7 @@ int vici_inherit_decision(struct vici_finder *finder, const struct vici_ike_sa *
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 		     const struct vici_ike_sa *new);
 
-/* A list shows the IKE_SA: see formers.h. */
+/* A list shows the IKE_SA: see unproven_connections.h. */
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
 /* An IKE_SA ended. True: more lists may show that it was the last unproven one of its connection.
  */

@@ -37,7 +37,7 @@ static void plan_to_forget(struct choice *choice)
 
 	HASH_ITER(hh, choice->spaces, space, next)
 	{
-		end_ms = choice_gone_next_ms(&space->gone);
+		end_ms = removed_policies_next_ms(&space->removed);
 		next_ms = end_ms < next_ms ? end_ms : next_ms;
 	}
 	if (next_ms == UINT64_MAX)
@@ -47,11 +47,11 @@ static void plan_to_forget(struct choice *choice)
 }
 
 /* Which SAs are rivals does not depend on these policies: only latches have waited for them. */
-static void forget_gone(struct choice *choice, struct choice_space *space)
+static void forget_removed(struct choice *choice, struct choice_space *space)
 {
 	static const struct choice_change latches_only = {.count = 0};
 
-	if (choice_gone_expire(&space->gone, loop_now_ms()))
+	if (removed_policies_expire(&space->removed, loop_now_ms()))
 		choice->changed(choice->context, space->netns, &latches_only);
 }
 
@@ -62,19 +62,20 @@ static void on_forget(void *context)
 
 	HASH_ITER(hh, choice->spaces, space, next)
 	{
-		if (choice_gone_next_ms(&space->gone) <= loop_now_ms())
-			forget_gone(choice, space);
+		if (removed_policies_next_ms(&space->removed) <= loop_now_ms())
+			forget_removed(choice, space);
 	}
 	plan_to_forget(choice);
 }
 
 /* Nothing is known to be gone where nothing can be read. */
-static void note_gone(struct choice *choice, struct choice_space *space,
-		      const struct choice_table *now)
+static void note_removed(struct choice *choice, struct choice_space *space,
+			 const struct choice_table *now)
 {
 	if (!space->loaded || now->unreadable)
 		return;
-	choice_gone_update(&space->gone, &space->table, now, loop_now_ms() + choice->grace_ms);
+	removed_policies_update(&space->removed, &space->table, now,
+				loop_now_ms() + choice->grace_ms);
 	plan_to_forget(choice);
 }
 
@@ -83,7 +84,7 @@ void choice_set_grace(struct choice *choice, unsigned int grace_ms)
 	choice->grace_ms = grace_ms;
 }
 
-/* ---- looks */
+/* ---- reads */
 
 static void adopt(struct choice *choice, struct choice_space *space, struct choice_table *table,
 		  uint64_t digest)
@@ -91,7 +92,7 @@ static void adopt(struct choice *choice, struct choice_space *space, struct choi
 	struct choice_change change;
 
 	choice_compare(&space->table, table, &change);
-	note_gone(choice, space, table);
+	note_removed(choice, space, table);
 	choice_table_release(&space->table);
 	space->table = *table;
 	space->digest = digest;
@@ -106,7 +107,7 @@ static void note_success(struct choice_space *space, uint64_t began_ns)
 	space->failed_ms = 0;
 }
 
-/* Until then the answers are those of the last look. */
+/* Until then the answers are those of the last read. */
 static void note_failure(struct choice *choice, struct choice_space *space, int err)
 {
 	struct choice_table nothing = {.unreadable = true};
@@ -116,8 +117,8 @@ static void note_failure(struct choice *choice, struct choice_space *space, int 
 	space->stale = true;
 	if (!space->failed_ms)
 		space->failed_ms = now;
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, RETRY_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, RETRY_MS);
 	if (!space->loaded || (err != -ENOENT && now - space->failed_ms < GIVE_UP_MS))
 		return;
 	adopt(choice, space, &nothing, 0);
@@ -154,12 +155,12 @@ static int take_sum(struct choice *choice, struct choice_space *space, struct ch
 	}
 	take(choice, space, sum, began_ns);
 	space->stale = true;
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, RETRY_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, RETRY_MS);
 	return 0;
 }
 
-/* Dumps of one look. */
+/* Dumps of one read. */
 struct dumps {
 	struct choice_table sum;
 	uint64_t last; /* digest */
@@ -218,7 +219,7 @@ static int load(const struct choice *choice, const struct choice_space *space,
 	return err ? err : keep_devices(choice, space, ret);
 }
 
-static int look(struct choice *choice, struct choice_space *space)
+static int read_spd(struct choice *choice, struct choice_space *space)
 {
 	struct dumps dumps = {.count = 0};
 	struct choice_table table;
@@ -245,7 +246,7 @@ void choice_refresh(struct choice *choice, uint64_t netns)
 	if (!space)
 		return;
 	walk_pace_begin(&choice->pace);
-	err = look(choice, space);
+	err = read_spd(choice, space);
 	walk_pace_end(&choice->pace);
 	if (err)
 		note_failure(choice, space, err);
@@ -278,8 +279,8 @@ bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns)
 		return true;
 	if (!choice_is_stale(choice, netns))
 		return !may_be_edited_after(choice, netns, at_ns);
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, SETTLE_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, SETTLE_MS);
 	return false;
 }
 
@@ -308,17 +309,17 @@ void choice_refresh_stale(struct choice *choice)
 	}
 }
 
-static void on_look(void *context)
+static void on_reread(void *context)
 {
 	struct choice *choice = context;
 	unsigned int wait_ms = walk_pace_wait_ms(&choice->pace);
 
 	if (wait_ms) {
-		loop_timer_arm(&choice->look, wait_ms);
+		loop_timer_arm(&choice->reread, wait_ms);
 		return;
 	}
 	choice_refresh_stale(choice);
-	/* An edit right after the last event may have no event of its own: then one more look. */
+	/* An edit right after the last event may have no event of its own: then one more read. */
 	if (loop_now_ms() - choice->edited_ms >= SETTLE_MS)
 		return;
 	choice_events_lost(choice);
@@ -332,8 +333,8 @@ void choice_edited(struct choice *choice, uint64_t netns)
 		return;
 	space->stale = true;
 	choice->edited_ms = loop_now_ms();
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, SETTLE_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, SETTLE_MS);
 }
 
 void choice_events_lost(struct choice *choice)
@@ -346,18 +347,18 @@ void choice_events_lost(struct choice *choice)
 	{
 		space->stale = true;
 	}
-	if (choice->spaces && !loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, SETTLE_MS);
+	if (choice->spaces && !loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, SETTLE_MS);
 }
 
-void choice_looks_start(struct choice *choice)
+void choice_spd_reads_start(struct choice *choice)
 {
-	loop_timer_init(choice->loop, &choice->look, on_look, choice);
+	loop_timer_init(choice->loop, &choice->reread, on_reread, choice);
 	loop_timer_init(choice->loop, &choice->forget, on_forget, choice);
 }
 
-void choice_looks_end(struct choice *choice)
+void choice_spd_reads_end(struct choice *choice)
 {
-	loop_timer_cancel(&choice->look);
+	loop_timer_cancel(&choice->reread);
 	loop_timer_cancel(&choice->forget);
 }
