@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The scenarios' libraries with tools that fail: the scenario fails at once, with the tool's words."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,9 @@ import unittest
 
 import tap
 
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # bpftool
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
+BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 LISTED = ('{"latches":[{"state":"established","local":{"addr":"10.9.0.1","port":7000},"id":"1",'
           '"params":{"mode":"tunnel","integ":null}}]}')
 # latchctl as it is when latchd answers; the files beside it make it fail.
@@ -323,6 +326,47 @@ class Answers(unittest.TestCase):
         self.break_tool("jq", "jq: broken")
         self.put("run/oracle.json", '{"leaks":[],"blind":[]}')
         self.fails_at_once("[ -z \"$(kinds_seen)\" ] || fail leak\nlog clean", "jq: broken")
+
+    def test_a_broken_grep_is_not_a_count_of_zero(self):
+        self.break_tool("grep", "grep: cannot load libpcre2-8.so.0", 127)
+        for question in ("event_count .never", "refusals", "decrypted_times d SECRET"):
+            self.put("bin/tcpdump", "#!/bin/sh\necho text\n", 0o755)
+            self.put("run/clear-d.pcap", "")
+            self.fails_at_once("none() { [ \"$(%s)\" != 1 ]; }\nneed 30 w none" % question,
+                               "cannot load libpcre2-8.so.0")
+            os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_a_missing_log_is_not_a_count_of_zero(self):
+        self.fails_at_once("none() { [ \"$(established w IKE_SA)\" = 0 ]; }\nneed 30 w none",
+                           "w/charon.log: No such file")
+
+    def test_no_match_is_a_count_of_zero(self):
+        self.passes("[ \"$(event_count .never)\" = 0 ]\n[ \"$(refusals)\" = 0 ]\n"
+                    "mkdir -p \"$RUN/w\"\n>\"$RUN/w/charon.log\"\n[ \"$(established w IKE_SA)\" = 0 ]")
+
+    # ---- names of enumerators
+
+    def use_built_objects(self):
+        for name in ("bpf/latchd.bpf.o", "tests/vm/abi.bpf.o"):
+            os.makedirs(os.path.dirname(os.path.join(self.top, "build", name)), exist_ok=True)
+            os.symlink(os.path.join(BUILD, name), os.path.join(self.top, "build", name))
+
+    def test_names_of_enumerators_have_the_values_of_the_headers(self):
+        self.use_built_objects()
+        for header, name in (("latch_sockopt.h", "LATCH_APP_UNPROVEN"), ("latch_sockopt.h", "LATCH_WHY_SA_CONFLICT"),
+                             ("latch_abi.h", "LATCH_STATE_BROKEN"), ("latch_abi.h", "LATCH_DIRECTION_IN")):
+            with open(os.path.join(TOP, "include", header), encoding="utf-8") as file:
+                value = re.search(r"\b%s = (\d+)" % name, file.read()).group(1)
+            self.passes("[ \"$(abi_jq -n %s)\" = %s ]" % (name, value))
+
+    def test_a_missing_enumerator_fails_a_wait(self):
+        self.use_built_objects()
+        self.fails_at_once("none() { [ \"$(abi_jq -n 'LATCH_WHY_NEVER == 1')\" = false ]; }\nneed 30 w none",
+                           "LATCH_WHY_NEVER", "jq: 1 compile error")
+
+    def test_objects_that_bpftool_cannot_read_fail_a_wait(self):
+        self.fails_at_once("none() { [ \"$(abi_jq -n 'LATCH_WHY_NONE == 1')\" != true ]; }\nneed 30 w none",
+                           "bpf/latchd.bpf.o failed")
 
     # ---- the library in Python
 

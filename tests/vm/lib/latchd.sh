@@ -129,7 +129,7 @@ event_count() {
 	local found
 
 	found=$(events "$1") || exit 1
-	grep -c . <<<"$found" || true
+	matches -c . <<<"$found"
 }
 
 event_seen() {
@@ -228,7 +228,7 @@ counters() {
 	local info
 
 	info=$(tcp_info "$1" "$2") || exit 1
-	{ grep -oE 'bytes_(received|acked):[0-9]+' <<<"$info" || true; } | xargs
+	matches -oE 'bytes_(received|acked):[0-9]+' <<<"$info" | xargs
 }
 
 # backs_off HOST PORT TIMES: true if TCP has retransmitted so often, each time after twice the time.
