@@ -31,11 +31,13 @@ rules() {
 	EOF
 }
 
-# status_code: latchctl's exit status.
+# status_code: the exit status of latchctl status, one of those in latchctl(8) for an answer.
 status_code() {
 	local code=0
 
 	latchctl status >"$RUN/status.txt" 2>&1 || code=$?
+	[[ $code = [0136] ]] ||
+		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/status.txt")"
 	echo $code
 }
 
