@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The scenarios' libraries with tools that fail: the scenario fails at once, with the tool's words."""
+import glob
 import os
 import re
 import subprocess
@@ -43,6 +44,15 @@ echo $BASHPID >"$RUN/latchd.pid"
 echo $BASHPID >"$RUN/monitor.pid"
 """ % TOP
 AT_W = '"$(at w 7000)"'
+# A line that drops the words or the status of a tool, in scenarios that read its answer.
+HIDES = re.compile(r"^[^#]*\b(jq|bpftool|latchctl|nft|ip|ss|swan|nstat|tcpdump|grep)\b[^#]*"
+                   r"(2>/dev/null|>/dev/null 2>&1|\|\| (true\b|:))")
+MAY_HIDE = {
+    # Namespaces of an interrupted run may be there or not: this only cleans up.
+    "chaos-stalls": "ip -force -batch -",
+    # A latch may end by itself before it is closed; the next line asks whether any is left.
+    "cgroups": "latchctl close",
+}
 
 
 class Answers(unittest.TestCase):
@@ -135,6 +145,16 @@ class Answers(unittest.TestCase):
         for question in ("latch_seen true", "no_latch true", "sa_seen true"):
             self.fails_at_once("need 30 w " + question, "the answer is no JSON")
             os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_a_latchctl_status_without_an_answer_fails_every_question(self):
+        for code in (1, 4, 5):
+            self.break_latchctl("latchctl: status: the answer is no JSON", code)
+            for question in ("[ -z \"$(status .feeds)\" ]", "[ \"$(status_code)\" != 6 ]"):
+                self.fails_at_once("asked() { %s; }\nneed 30 w asked" % question, "the answer is no JSON")
+                os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_the_exit_status_of_latchctl_status_is_an_answer(self):
+        self.passes("[ \"$(status_code)\" = 1 ]")
 
     def test_a_latchd_that_is_gone_fails_a_wait_for_a_latch(self):
         self.break_latchctl("latchctl: latchd cannot be reached", 4)
@@ -343,6 +363,15 @@ class Answers(unittest.TestCase):
     def test_no_match_is_a_count_of_zero(self):
         self.passes("[ \"$(event_count .never)\" = 0 ]\n[ \"$(refusals)\" = 0 ]\n"
                     "mkdir -p \"$RUN/w\"\n>\"$RUN/w/charon.log\"\n[ \"$(established w IKE_SA)\" = 0 ]")
+
+    def test_no_scenario_hides_that_a_tool_failed(self):
+        for line in ("tail f | jq -rc . 2>/dev/null", "ip xfrm state >/dev/null 2>&1", "grep -c x <<<y || true"):
+            self.assertTrue(HIDES.search(line), line)
+        for path in glob.glob(os.path.join(TOP, "tests/vm/*/scenario.sh")):
+            may_hide = MAY_HIDE.get(os.path.basename(os.path.dirname(path)))
+            with open(path, encoding="utf-8") as file:
+                found = [line for line in file if HIDES.search(line) and not (may_hide and may_hide in line)]
+            self.assertEqual((path, found), (path, []))
 
     # ---- names of enumerators
 

@@ -179,9 +179,19 @@ status() {
 	local listed code=0
 
 	listed=$(latchctl --json status 2>"$RUN/words") || code=$?
-	[ $code -le 1 ] || [ $code = 3 ] || [ $code = 6 ] ||
+	[[ $code = [0136] && -n $listed ]] ||
 		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
 	json "$1" <<<"$listed"
+}
+
+# status_code: the exit status of latchctl status, which has written an answer.
+status_code() {
+	local code=0
+
+	latchctl status >"$RUN/status.txt" 2>"$RUN/words" || code=$?
+	[[ $code = [0136] && -s $RUN/status.txt ]] ||
+		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
+	echo $code
 }
 
 latch_seen() {
