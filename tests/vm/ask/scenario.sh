@@ -17,7 +17,7 @@
 # expect: clean
 
 ANSWERS=on
-readonly NOBODY=65534
+readonly UNPRIVILEGED=65534
 
 rules() {
 	printf '\n[api]\nenabled = %s\n' "$ANSWERS"
@@ -28,7 +28,7 @@ asking() {
 	local host=$1 tag=$2
 
 	shift 2
-	spawn "$host" "$RUN/ask-$tag.pid" setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups --no-new-privs \
+	spawn "$host" "$RUN/ask-$tag.pid" setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --no-new-privs \
 		python3 "$TOP/tests/vm/ask/ask.py" "$@" >>"$RUN/ask-$tag" 2>"$RUN/ask-$tag.err"
 }
 
@@ -92,7 +92,7 @@ reload() {
 }
 
 readonly LISTENS='.listener.state == LATCH_APP_LISTENER'
-readonly PROVEN=".uid == $NOBODY and .state == LATCH_APP_ESTABLISHED"
+readonly PROVEN=".uid == $UNPRIVILEGED and .state == LATCH_APP_ESTABLISHED"
 readonly TO_C="$PROVEN and .peer == \"c.example\" and .local == \"w.example\""
 readonly TO_W="$PROVEN and .peer == \"w.example\" and .local == \"c.example\""
 readonly D_TO_W="$PROVEN and .peer == \"w.example\" and .local == \"d.example\""
