@@ -6,8 +6,8 @@
 #	     ===== SA of d.example ===== D, meanwhile at 10.9.0.2
 #
 # latchd has bound D's SA to d.example, and W's latch is BROKEN and waits. Under its bound
-# SA D sends what fits into C's connection: text, RST, FIN, SYN, SYN-ACK (fragments of a tunnel:
-# the scenario fragments). W drops and counts each. W's own packets for C do not leave. When D's
+# SA D sends what fits into C's connection: text, an ACK of what W has sent and C has not
+# received, RST, FIN, SYN, SYN-ACK, in an IPv4 tunnel also text in two fragments. W drops and counts each. W's own packets for C do not leave. When D's
 # SAs are gone C is plugged in again, and the stream continues. The same RST from C then resets
 # it: the segments did fit.
 # The variants: other kinds of protection.
@@ -79,12 +79,23 @@ has_no_effect() {
 	log "$what under D's bound SA: $EACH decrypted by W, $EACH dropped"
 }
 
+# next_to_ack: the number that C has acknowledged last; W has sent more, without an answer.
+next_to_ack() {
+	local packets info
+
+	packets=$(captured clear-w -S) || exit 1
+	info=$(tcp_info w 7000) || exit 1
+	[[ $info =~ unacked:[1-9] ]] || fail "W has sent nothing that is outstanding: $info"
+	grep -F "> $(addr w).7000: " <<<"$packets" | tail -n 1 | grep -oE ' ack [0-9]+' | cut -d ' ' -f 3
+}
+
 d_is_at_the_address() {
 	ip -n lt-net link set dev c down
 	take_address d c
 	must_initiate d
 	need_latch w 7000 broken
 	need_bound d.example
+	next_to_ack=$(next_to_ack) || exit 1
 	counters=$(counters w 7000) || exit 1
 	[ -n "$counters" ] || fail "W's connection is not established"
 }
@@ -104,11 +115,17 @@ WITH_LATCHD=1 honest_start
 read -r next_in next_out < <(learn_sequence w-7000)
 d_is_at_the_address
 has_no_effect P. "text" --text FORGED-BY-D
+has_no_effect . "an ACK of outstanding bytes" --ack $((next_to_ack + 1))
 has_no_effect R. "a RST" --rst
 has_no_effect F. "a FIN" --fin
 has_no_effect S "a SYN" --syn
 has_no_effect S. "a SYN-ACK" --syn-ack
-conforms R-2-5 "text, RST, FIN, SYN and SYN-ACK under D's bound SA: decrypted, counted, without effect$how"
+conforms R-2-5 "text, ACK, RST, FIN, SYN and SYN-ACK under D's bound SA: decrypted, counted, without effect$how"
+# In transport mode a fragment of TCP cannot be in ESP.
+if [ "$MODE$FAMILY" = tunnel4 ]; then
+	has_no_effect P. "text in fragments" --text FORGED-BY-D --fragments
+	conforms R-2-5 "text in fragments under D's bound SA: decrypted, put together, counted, without effect$how"
+fi
 need 60 "W's own packets are dropped" broken_drops_at_least egress 1
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 conforms R-2-4 "W's retransmissions did not leave, in clear or under D's bound SA$how"

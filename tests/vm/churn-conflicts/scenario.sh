@@ -15,7 +15,8 @@
 #	I3  W's applications have received none of D's segments, and D has decrypted nothing of C's
 #	I4  W has as many latches as sockets
 #
-# LATCHD_CHURN_SEED chooses the events (printed), LATCHD_CHURN_STEPS how many (12).
+# LATCHD_CHURN_SEED chooses the events (printed), LATCHD_CHURN_STEPS how many (12); more, until every
+# kind of event has occurred.
 #
 # touches: sa latch gate control news feeds vici
 # run: conformance
@@ -25,8 +26,8 @@ readonly STEPS=${LATCHD_CHURN_STEPS:-12} FIRST_PORT=7000 REFUSED_PORT=7099
 RANDOM=${LATCHD_CHURN_SEED:-5660}
 # The model: D's presence and for how many steps, open ports, those that an administrator broke,
 # and each broken connection's counters.
-D_THERE='' D_AGE=0 PORTS=() NEXT_PORT=$FIRST_PORT
-declare -A ADMIN=() FROZEN=() KINDS=()
+D_THERE='' D_AGE=0 TAKEN=0 TRIES=0 PORTS=() NEXT_PORT=$FIRST_PORT
+declare -A ADMIN=() FROZEN=() KINDS=() MISSING=()
 
 rules() {
 	cat <<-EOF
@@ -153,10 +154,20 @@ administrator_heals() {
 	unset "ADMIN[$PICKED]"
 }
 
-latchd_is_absent() {
+without_latchd() {
 	kill9_latchd
-	if [ -n "$D_THERE" ]; then d_goes; else d_comes; fi
+	"$1"
 	start_latchd
+}
+
+d_comes_without_latchd() {
+	[ -z "$D_THERE" ] || return 1
+	without_latchd d_comes
+}
+
+d_goes_without_latchd() {
+	[ -n "$D_THERE" ] || return 1
+	without_latchd d_goes
 }
 
 # ---- after an event
@@ -231,18 +242,28 @@ check() {
 }
 
 EVENTS=(d_comes d_comes d_goes d_goes c_rekeys c_authenticates opens opens refuses ends is_killed
-	administrator_breaks administrator_heals latchd_is_absent latchd_is_absent)
+	administrator_breaks administrator_heals d_comes_without_latchd d_goes_without_latchd)
+
+# From the middle on every other event is of a kind that is missing, if the model allows one now.
+pick_event() {
+	local kinds=("${!MISSING[@]}")
+
+	EVENT=${EVENTS[RANDOM % ${#EVENTS[@]}]}
+	[ "$TAKEN" -lt $((STEPS / 2)) ] || [ $((TAKEN % 2)) = 0 ] || [ ${#kinds[@]} = 0 ] || [ $TRIES -gt 20 ] ||
+		EVENT=${kinds[RANDOM % ${#kinds[@]}]}
+	[ -z "$D_THERE" ] || [ $D_AGE -lt 3 ] || EVENT=d_goes
+}
 
 # An event that is not allowed now does nothing. D and an administrator's break do not last long, or
 # TCP would try again ever more rarely.
 step() {
-	local event=${EVENTS[RANDOM % ${#EVENTS[@]}]}
-
-	[ -z "$D_THERE" ] || [ $D_AGE -lt 3 ] || event=d_goes
-	"$event" || return 1
-	KINDS[$event]=1
+	pick_event
+	TRIES=$((TRIES + 1)) PICKED=''
+	"$EVENT" || return 1
+	KINDS[$EVENT]=1 TAKEN=$((TAKEN + 1)) TRIES=0
+	unset "MISSING[$EVENT]"
 	[ -z "$D_THERE" ] || D_AGE=$((D_AGE + 1))
-	write_log "event: $event${PICKED:+ $PICKED}; D is ${D_THERE:+there}${D_THERE:-away}; open: ${PORTS[*]}"
+	write_log "event: $EVENT${PICKED:+ $PICKED}; D is ${D_THERE:+there}${D_THERE:-away}; open: ${PORTS[*]}"
 }
 
 heal_all() {
@@ -255,7 +276,7 @@ heal_all() {
 	done
 }
 
-write_log "LATCHD_CHURN_SEED=${LATCHD_CHURN_SEED:-5660}"
+write_log "LATCHD_CHURN_SEED=${LATCHD_CHURN_SEED:-5660} LATCHD_CHURN_STEPS=$STEPS"
 topology dpd=300s
 copy_frames
 in_host w sysctl -qw net.ipv4.tcp_orphan_retries=1
@@ -269,11 +290,13 @@ need 60 "a server listens at W" file_has "$RUN/server" listening
 opens
 opens
 check
-for ((i = 0; i < STEPS; i++)); do
-	while ! step; do
-		PICKED=''
+for event in "${EVENTS[@]}"; do
+	MISSING[$event]=1
+done
+while [ $TAKEN -lt "$STEPS" ] || [ ${#MISSING[@]} -gt 0 ]; do
+	until step; do
+		:
 	done
-	PICKED=''
 	check
 done
 heal_all
@@ -283,5 +306,5 @@ for port in "${PORTS[@]}"; do
 	without "$port"
 done
 need 180 "I4: no connection, no latch" as_many_latches_as_sockets
-conforms S37 "$STEPS random conflicts and packets with charon and latchd, ${#KINDS[@]} kinds: I1 to I4 held"
-note "$STEPS events: ${!KINDS[*]}"
+conforms S37 "$TAKEN random events with charon and latchd, every one of ${#KINDS[@]} kinds: I1 to I4 held"
+note "$TAKEN events, seed ${LATCHD_CHURN_SEED:-5660}: ${!KINDS[*]}"

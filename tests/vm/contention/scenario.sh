@@ -9,9 +9,25 @@
 # (S9, R-2.3-8). While both are there no latch is created: connect() at W fails at once and
 # no SYN leaves. SYNs under D's and under C's SA get no answer. When D has deleted its SA,
 # connections to C and from C work, in both cases latched to c.example.
+# Variant: tunnel mode, and D's SA is there first. It is for 10.9.0.0/24 and C's for 10.9.0.2 alone, so
+# that C's policy decides. Its template fits the SAs of both, with equal outer addresses. (A SYN under
+# D's SA is the kernel's to refuse: the reqid of C's policy is another.)
 #
-# touches: sa gate latch report feeds vici
+# touches: sa gate latch report feeds vici choice
+# variant: contention-wide wide
+# run: conformance contention-wide
 # expect: clean
+
+readonly WIDE=${1:-} ALL=10.9.0.0/24
+
+# Of the variant.
+selectors() {
+	case ${WIDE:+$1} in
+	w) printf 'local_ts = %s/32\nremote_ts = %s\n' "$(addr w)" $ALL ;;
+	c) printf 'local_ts = %s/32\nremote_ts = %s/32\n' "$(addr c)" "$(addr w)" ;;
+	d) printf 'local_ts = %s\nremote_ts = %s/32\n' $ALL "$(addr w)" ;;
+	esac
+}
 
 # W's packets for the common address go to HOST's device.
 lead_to() {
@@ -64,7 +80,8 @@ syn_is_refused() {
 	need 30 "the application at W listens" app_event "w-$port" listening
 	stream "$peer-$port" "$peer" w --remote "$(addr w)" --remote-port "$port"
 	need 60 "W decrypts the SYN of $peer" syn_decrypted "$port"
-	need 30 "latchctl monitor reports that W refuses it" refused_at_w local "$port"
+	[ -n "$WIDE" ] && [ "$peer" = d ] ||
+		need 30 "latchctl monitor reports that W refuses it" refused_at_w local "$port"
 	w_has_no_latch "the SYN of $peer"
 	! half_opened "$port" || fail "W has a half connection with $peer"
 	! app_event "w-$port" connected || fail "W has accepted a connection of $peer"
@@ -76,24 +93,39 @@ sas_are() {
 	[ "$(kernel_sas "$1")" = "$2" ]
 }
 
-topology dpd=300s
+# comes PEER: it has the common address, and an SA.
+comes() {
+	[ "$1" = c ] || give_address d c
+	lead_to "$1"
+	must_initiate "$1"
+	need_bound "$1.example"
+}
+
+# The SA for the whole network, at W and of D alone.
+wide_sa_is_there() {
+	[[ $(answer ip -n lt-w xfrm policy list) =~ "src $(addr w)/32 dst $ALL" ]] || return 1
+	sas_are w 2
+}
+
+topology dpd=300s ${WIDE:+mode=tunnel}
 host_up w c d
 start_latchd
 start_monitor
-lead_to c
-must_initiate c
-need_bound c.example
-give_address d c
-lead_to d
-must_initiate d
-need_bound d.example
+if [ -n "$WIDE" ]; then
+	comes d
+	need 30 "W has the SA for $ALL" wide_sa_is_there
+	comes c
+else
+	comes c
+	comes d
+fi
 need 30 "W has the SAs of both" sas_are w 4
 
 connect_fails 7001
 syn_is_refused d 7002
 syn_is_refused c 7003
 conforms R-2.3-8 "two peers' SAs for one address: connect() and both peers' SYNs create no latch, W sends no packet"
-conforms S9 "D's SA was there before connect(): ECONNABORTED, no SYN on the wire"
+conforms S9 "D's SA${WIDE:+ for $ALL} was there before ${WIDE:+C's and before }connect(): ECONNABORTED, no SYN on the wire"
 
 terminate_child d flow
 need 60 "D's SA has left W" sas_are w 2
@@ -107,4 +139,4 @@ need 30 "the connection to C is latched to C" latch_seen \
 need 60 "C receives W's data" received_at_least c-7005 200
 end_stream c 7004
 [ "$(sent_by_w)" -gt 0 ] || fail "the capture shows no packet of W"
-note "while C and D contend: no latch and no packet of W; afterwards both directions latched to C"
+note "while C and D contend: no latch and no packet of W; afterwards both directions latched to C${WIDE:+ (D's SA was the first, for $ALL)}"

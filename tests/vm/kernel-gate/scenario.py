@@ -28,7 +28,7 @@ import socket
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_DROP_QOP, LATCH_DROP_SA_PENDING,
                  LATCH_DROP_SA_UNKNOWN, LATCH_SA_ORPHAN, LATCH_SA_PENDING, LATCH_STATE_ESTABLISHED, LATCH_STATE_LARVAL)
 from checks import conforms, expect, until
-from flows import register, watch
+from flows import register, register_pair, watch
 from gates import Gate, stops_at
 from host import C, W, accept, arrives_whole, flush, protect, reset_on_close, sends, topology
 from latchd import attach_with
@@ -73,9 +73,8 @@ W_SENDS.unattribute()
 set_pending_limit(1)
 client = W.connect(5001)
 peer = accept(listener, "beyond the limit the connection is established")
-register(W, client)
-register(C, peer)
-sends(client, peer, b"to which peer?", "data arrives")
+register_pair(client, peer, "for C")
+sends(client, peer, b"for C?", "data arrives")
 expect(are(5001, LATCH_STATE_LARVAL, 0), "both latches are larval")
 bind(7)
 sends(client, peer, b"for C only", "data arrives under the bound SA")
@@ -143,8 +142,7 @@ orphan(Sa.all())
 settling_at = C.listen(5006)
 settling = W.connect(5006)
 settling_peer = accept(settling_at, "a connection under orphan SAs is established")
-register(W, settling)
-register(C, settling_peer)
+register_pair(settling, settling_peer, "for C")
 sends(settling, settling_peer, b"for C", "data arrives")
 expect(are(5006, LATCH_STATE_LARVAL, 7), "both latches are larval, with params 7")
 for gate, what in ((W_SENDS, "w sends nothing of it under an SA without a peer"),
@@ -163,10 +161,10 @@ one_sided = C.listen(5009)
 unlatched = W.connect(5009)
 peer_of_unlatched = accept(one_sided, "a connection that only C latches is established")
 register(C, peer_of_unlatched)
-sends(unlatched, peer_of_unlatched, b"for C", "data arrives")
+sends(unlatched, peer_of_unlatched, b"also for C", "data arrives")
 expect([latch.netns for latch in latches_of(5009)] == [C.cookie()], "C's end is latched, W's is not")
 W.flush("policy")
-stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
+stops_at(W_SENDS, client, peer, b"for C, never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
 for each in [client] + [opener for opener, _ in held]:
     reset_on_close(each)
     each.close()

@@ -26,6 +26,8 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/queued.sh"
 # shellcheck source=tests/vm/lib/sites.sh
 . "$TOP/tests/vm/lib/sites.sh"
+# shellcheck source=tests/vm/lib/asking.sh
+. "$TOP/tests/vm/lib/asking.sh"
 # shellcheck source=tests/vm/lib/chaos.sh
 . "$TOP/tests/vm/lib/chaos.sh"
 # shellcheck source=tests/vm/lib/identities.sh

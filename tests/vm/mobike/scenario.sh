@@ -6,11 +6,16 @@
 #
 # S29: C moves to another outer address (MOBIKE, RFC 4555) under a running stream
 # between inner addresses. The same peer, the same protection: the latch holds,
-# no byte is lost, and the SAs at the new addresses are bound to it.
+# no byte is lost, and the SAs at the new addresses are bound to it. Applications of uid 65534 at both
+# ends ask their own sockets: the outer addresses are the old ones before, and the new ones after.
 #
-# touches: sa feeds vici
+# touches: sa feeds vici api
 # run: conformance
 # expect: clean
+
+rules() {
+	printf '\n[api]\nenabled = on\n'
+}
 
 declare -A INNER=([w]=10.1.0.1 [c]=10.1.0.2 [d]=10.1.0.2)
 
@@ -73,6 +78,16 @@ outer_is_shown() {
 	sa_of_latch out dst "$1" && sa_of_latch in src "$1"
 }
 
+# outer_is_told LOCAL REMOTE: to W's application, and the mirror image to C's.
+outer_is_told() {
+	need_answer w "W's application is told its peer's outer address $2" "$(outer_is "$1" "$2") and .peer == \"c.example\""
+	need_answer c "C's application is told its own" "$(outer_is "$2" "$1") and .peer == \"w.example\""
+}
+
+outer_is() {
+	echo ".state == 3 and .info.outer_local_addr == \"$1\" and .info.outer_remote_addr == \"$2\""
+}
+
 # esp_to ADDRESS: packets that W has sent there.
 esp_to() {
 	captured wire-w ether src "${MAC[w]}" and ip proto 50 and dst host "$1" | wc -l
@@ -94,6 +109,11 @@ start_stream
 need_latch w 7000 established
 latched=$(latched_params)
 need 60 "latchctl shows C's first outer address" outer_is_shown 10.9.0.2
+asking w w serve "${INNER[w]}" 7010
+need_answer w "a listener" '.listener.state == 1'
+asking c c connect "${INNER[w]}" 7010
+outer_is_told 10.9.0.1 10.9.0.2
+answered_as=$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')
 move_c
 need 60 "W has an SA to C's new address that is bound to c.example" bound_at 10.9.0.12
 need 60 "latchctl shows C's new outer address" outer_is_shown 10.9.0.12
@@ -106,11 +126,16 @@ need_latch w 7000 established
 need_latch c "$(port_of c-7000)" established
 [ "$(latched_params)" = "$latched" ] ||
 	fail "W has another latch, or its latch has other parameters"
+outer_is_told 10.9.0.1 10.9.0.12
+[ "$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')" = "$answered_as" ] ||
+	fail "W's application has another latch, or other parameters: $(last_answer w .info)"
+! last_answer w .seen | grep -q ECONN || fail "W's application saw an error: $(last_answer w .seen)"
+conforms R-2-9 "an application asks its socket after the peer's move: the new outer addresses, the same inner ones"
 conforms R-2-14 "the peer's outer address changed: same latch, same parameters"
 end_stream c 7000
 need_no_break
 [ "$(esp_to 10.9.0.2)" = "$old" ] || fail "W still sends to C's old address"
 [ "$(esp_to 10.9.0.12)" -gt "$new" ] || fail "W has sent nothing to C's new address"
-conforms S29 "MOBIKE: no break, $SENT bytes, none lost; outer addresses of both SAs shown anew, ESP goes there"
+conforms S29 "MOBIKE: no break, $SENT bytes, none lost; outer addresses of both SAs shown anew, to the application, too"
 conforms L-2-3 "SAs at another outer address carried the flow on"
 note "C moved: $SENT bytes, none lost; longest gap $GAP_MS ms"

@@ -6,7 +6,7 @@
 #	    +--- segments in clear, "from" 10.9.0.2 --- D 10.9.0.3
 #
 # W's policies are edited under a latched flow so that they let plaintext in. D
-# injects text, a RST, a FIN, a SYN-ACK and text in IP fragments that fit into the
+# injects text, a RST, a FIN, a SYN-ACK, an ACK and text in IP fragments that fit into the
 # connection. W drops and counts them, and the stream continues.
 #
 # touches: gate packet spd
@@ -52,7 +52,11 @@ need 60 "the fragments are sent" file_has "$APPS/forge.log" '^24 segments'
 need 60 "the latch counts the reassembled segments, too" \
 	latch_seen "$(at w 7000) and .drops >= 110"
 conforms R-2-5 "24 segments with text in clear, each in two fragments: dropped and counted"
+forge d w-7000 --seq "$next_in" --ack "$next_out" --count 25
+need 60 "the ACKs are sent" file_has "$APPS/forge.log" '^25 segments'
+need 60 "the latch counts the ACKs, too" latch_seen "$(at w 7000) and .drops >= 135"
+conforms R-2-5 "22 FINs, 23 SYN-ACKs and 25 ACKs without data in clear: dropped and counted"
 need_latch w 7000 established
 end_stream c 7000
-note "110 forged segments, none accepted; $SENT bytes, none lost"
-conforms S16 "text, whole and in fragments, RST, FIN and SYN-ACK in clear: ignored, all 110 counted, the stream unharmed"
+note "135 forged segments, none accepted; $SENT bytes, none lost"
+conforms S16 "text, whole and in fragments, RST, FIN, SYN-ACK and ACK in clear: ignored, all 135 counted, the stream unharmed"

@@ -24,7 +24,7 @@ import sys
 from abi import (LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT, LATCH_OWNER_SOCKET,
                  LATCH_STATE_ESTABLISHED)
 from checks import conforms, expect, until
-from flows import register, watch
+from flows import register, register_pair, watch
 from gates import Gate, stops_at
 from host import (C, GCM, HOSTS, W, accept, arrives_whole, flush, reset_on_close, sends, topology)
 from latchd import attach_with
@@ -115,8 +115,7 @@ def show(name, version, protocol, mode, more, port):
     protect(version, protocol, mode, more)
     bind(7)
     client, peer = connect_over(version, port)
-    register(W, client)
-    register(C, peer)
+    register_pair(client, peer, "for C")
     sends(client, peer, b"for C", "data arrives")
     until(lambda: are(port, LATCH_STATE_ESTABLISHED, 7), "latched at both ends")
     unlatched, its_peer = connect_over(version, port + 100)
@@ -130,7 +129,7 @@ def show(name, version, protocol, mode, more, port):
     stops_at(C_RECEIVES, client, peer, b"still for C", LATCH_DROP_IDENTITY, "c accepts nothing under D's SA")
     goes_on(C_RECEIVES, peer)
     W.flush("policy")
-    stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
+    stops_at(W_SENDS, client, peer, b"for C, never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
     end(client, peer)
     C.flush("policy")
     stops_at(C_RECEIVES, unlatched, its_peer, b"in clear", LATCH_DROP_PLAINTEXT, "c accepts nothing in clear")

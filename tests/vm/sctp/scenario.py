@@ -13,7 +13,8 @@ SCTP at the netfilter gate: one latch for each path, all of one peer (RFC 5660 s
        SA (params 8) or in clear, c's ingress gate accepts nothing; it continues under its own SA;
        its end leaves no latch and no mark; the same over IPv6
     2. two paths: latched as they are used, four pairs of addresses in all; when a path's
-       SA belongs to another peer the data takes the other path
+       SA belongs to another peer the data takes the other path; so it does when one path's latch is
+       broken: w sends nothing more there, and nothing is reset
     3. a path that is added (ASCONF) carries nothing under another peer's SA, nor in clear, w to c
        or c to w;
        under the peer's own SA it is latched, and all its packets have the SPI of the SA for
@@ -25,6 +26,7 @@ SCTP at the netfilter gate: one latch for each path, all of one peer (RFC 5660 s
 With the argument "short": one path over IPv4, and 2.
 """
 import errno
+import select
 import socket
 import struct
 import subprocess
@@ -34,7 +36,7 @@ from abi import (LATCH_DROP_BROKEN, LATCH_DROP_COUNT, LATCH_DROP_IDENTITY, LATCH
                  LATCH_OWNER_SOCKET, LATCH_STATE_ESTABLISHED)
 from checks import CGROUP, conforms, expect, program, run, run_json, skip, until
 from esp import Sent
-from flows import alias, register, watch
+from flows import alias, register_pair, watch
 from gates import Gate, stops_at
 from host import C as HOST_C
 from host import HOSTS, W as HOST_W
@@ -226,9 +228,9 @@ def sent(sender, text):
 
 def register_both(client, peer, w_addresses, c_addresses):
     """All pairs of addresses belong to the association."""
-    for host, sock, here, there in ((HOST_W, client, w_addresses, c_addresses),
-                                    (HOST_C, peer, c_addresses, w_addresses)):
-        tag, ports = register(host, sock), (sock.getsockname()[1], sock.getpeername()[1])
+    tags = register_pair(client, peer, "for C")
+    for tag, sock, here, there in zip(tags, (client, peer), (w_addresses, c_addresses), (c_addresses, w_addresses)):
+        ports = sock.getsockname()[1], sock.getpeername()[1]
         for local in here:
             for remote in there:
                 alias(tag, local, ports[0], remote, ports[1])
@@ -336,14 +338,14 @@ def one_path(w, c, port):
         until(lambda: received(peer) == b"still for C", "under C's own SA the stream continues")
     HOST_W.flush("policy")
     before = seen_in_clear()
-    stops_at(W_SENDS, client, peer, b"never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
+    stops_at(W_SENDS, client, peer, b"for C, never in clear", LATCH_DROP_PLAINTEXT, "w sends nothing in clear")
     expect(seen_in_clear() == before, "no packet of it was on the wire")
     HOST_C.flush("policy")
     is_not_aborted(w, c, port)
     flush("state")
     protect_all()
     bind(7)
-    until(lambda: received(peer) == b"never in clear", "protected again it continues")
+    until(lambda: received(peer) == b"for C, never in clear", "protected again it continues")
     for s in (client, peer, listener):
         s.close()
     nothing_is_left(port)
@@ -369,7 +371,7 @@ def takes_the_other_path(gate, client, peer, what):
     for pair in PAIRS[:3]:
         bind_pair(8, *pair, gate)
     sent = [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]]
-    delivered(client, peer, b"by the other path", f"{what}: the data takes the other path")
+    delivered(client, peer, b"for C by the other path", f"{what}: the data takes the other path")
     until(lambda: gate.drops(LATCH_DROP_IDENTITY) > before, f"{what}: counted as identity")
     if gate is W_SENDS:
         expect(sent == [protected_packets(HOST_W, *pair) for pair in PAIRS[:3]],
@@ -382,7 +384,7 @@ def two_paths():
     listener, client = associate(7002, W[:2], C[:2])
     peer = accept(listener, "an association of two paths is established")
     register_both(client, peer, W[:2], C[:2])
-    delivered(client, peer, b"over two paths", "data arrives")
+    delivered(client, peer, b"for C over two paths", "data arrives")
     until(lambda: latched(7002, [(W[0], C[0]), (W[1], C[1])]), "both paths are latched at both ends, to params 7")
     expect(len({latch.association for pair, latch in paths_of(7002).items() if pair[0] in W}) == 1,
            "one association at W")
@@ -394,6 +396,7 @@ def two_paths():
     HOST_W.ip(f"route del {C[0]}/32")
     for gate, what in ((W_SENDS, "w sends nothing by the first path"), (C_RECEIVES, "c accepts nothing by the first path")):
         takes_the_other_path(gate, client, peer, what)
+    one_of_two_breaks(client, peer)
     for s in (client, peer, listener):
         s.close()
     nothing_is_left(7002)
@@ -404,6 +407,35 @@ def path_spi(packet):
     if packet.source in W:
         return spi_of(packet.source, packet.destination)
     return spi_of(packet.destination, packet.source) + 256
+
+
+def break_latches(*words):
+    """At W, of a local port, and of a peer's address or of all: by latchd's own control and disposition."""
+    guard.stdin.write(" ".join(words) + "\n")
+    guard.stdin.flush()
+
+
+def one_of_two_breaks(client, peer):
+    until(lambda: path_states(HOST_W) == [PATH_ACTIVE] * 2, "both paths are active again")
+    by_the_first = Sent(HOST_W, "w0", "w1")
+    before = W_SENDS.drops(LATCH_DROP_BROKEN)
+
+    def to_the_first():
+        return [packet for packet in by_the_first.so_far() if packet.destination == C[0]]
+
+    until(to_the_first, "w sends by the first path")
+    break_latches("6002", C[0])
+    until(lambda: {pair for pair, latch in paths_of(7002).items() if latch.state == LATCH_STATE_BROKEN}
+          == {(w, C[0]) for w in W[:2]}, "its latches at W are broken, and no other")
+    left = len(to_the_first())
+    delivered(client, peer, b"for C by the path that is left", "the data takes the other path")
+    until(lambda: W_SENDS.drops(LATCH_DROP_BROKEN) >= before + 2, "w's packets for the first path are dropped")
+    until(lambda: sorted(path_states(HOST_W)) != [PATH_ACTIVE] * 2, "w has given up the first path")
+    delivered(client, peer, b"for C once more", "data arrives")
+    expect(len(to_the_first()) == left, "w has sent nothing more by the first path")
+    expect(not select.select([guard.stdout], [], [], 0)[0] and error_of(client) == error_of(peer) == errno.EAGAIN
+           and "6002" in associations(HOST_W), "nothing was reset")
+    conforms("S32", "one of two paths BROKEN: failover, nothing reset, no packet more on its wire")
 
 
 class PathWire:
@@ -431,7 +463,7 @@ def added_path():
     listener, client = associate(7004, W[:2], C[:2])
     peer = accept(listener, "an association of two paths is established")
     register_both(client, peer, W, C[:2])
-    delivered(client, peer, b"over two paths", "data arrives")
+    delivered(client, peer, b"for C over two paths", "data arrives")
     pairs = [(W[2], C[0]), (W[2], C[1])]
     for pair in pairs:
         protect_pair(*pair)
@@ -453,7 +485,7 @@ def added_path():
     until(lambda: len(paths_with(7004, W[2])) >= 2, "under the peer's own SA it is latched at both ends")
     # By itself W sends nothing from the added address, since its routes prefer others.
     HOST_W.ip(f"route add {C[0]}/32 dev w0 src {W[2]}")
-    delivered(client, peer, b"from the added address", "data arrives")
+    delivered(client, peer, b"for C from the added address", "data arrives")
     until(lambda: {packet.source in W for packet in path.packets()} == {True, False}, "both hosts use the added path")
     path.is_under_its_sas()
     HOST_W.ip(f"route del {C[0]}/32")
@@ -473,7 +505,7 @@ def added_path():
     expect(SCTP not in wire.so_far(), "c sends nothing to an added path in clear")
     expect(not paths_with(7004, W[2]), "it has no latch")
     path.is_quiet("in clear")
-    delivered(client, peer, b"as before", "the other paths carry data")
+    delivered(client, peer, b"for C as before", "the other paths carry data")
     change_addresses(client, BINDX_REM, W[2], port=6004)
     until(lambda: W[2] not in associations(HOST_C), "the path is deleted again")
     before = W_RECEIVES.drops(LATCH_DROP_PLAINTEXT)
@@ -494,8 +526,7 @@ def last_path():
     # Without the drop W's kernel answers C, once the latch is released, that it has no such association.
     HOST_C.nft("table inet hold { chain out { type filter hook output priority -400;"
                " meta l4proto sctp drop; }; }")
-    guard.stdin.write("6003\n")
-    guard.stdin.flush()
+    break_latches("6003")
     expect(guard.stdout.readline().split() == ["reset", "6003", "done"],
            "its latch at W is broken, the association reset")
     before = protected_packets(HOST_W, W[0], C[0])
@@ -514,12 +545,11 @@ def last_path_of_ipv6():
     peer = accept(listener, "an association of one path is established")
     register_both(client, peer, [W6], [C6])
     delivered(client, peer, b"for C only", "data arrives")
-    guard.stdin.write("6006\n")
-    guard.stdin.flush()
+    break_latches("6006")
     expect("not supported" in guard.stdout.readline(), "its latch at W is broken, it cannot be reset")
     before = protected_packets(HOST_W, W6, C6)
     # C's heartbeats come to W, which drops them, too.
-    stops_at(W_SENDS, client, peer, b"never sent", LATCH_DROP_BROKEN, "its data is dropped, again and again", alone=False)
+    stops_at(W_SENDS, client, peer, b"for C, never sent", LATCH_DROP_BROKEN, "its data is dropped, again and again", alone=False)
     expect(protected_packets(HOST_W, W6, C6) == before, "W has sent nothing")
     conforms("R-2.3-21", "SCTP over IPv6, its only path BROKEN: nothing was sent")
 

@@ -2,10 +2,13 @@
 /*
  * guard CGROUP NETNS...: the enforcement with the netfilter gate in namespaces of
  * ip-netns(8). It runs with reaper and dispositions as latchd runs them, and no other part
- * of latchd. Prints "ready". A line of input is a port: the latches of this
- * local port are broken. Runs until its input ends; the pins remain.
+ * of latchd. Prints "ready". A line of input is a port, and an IPv4 address of a peer or
+ * nothing: the latches of this local port (and this remote address) are broken. Runs until its
+ * input ends; the pins remain.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,22 +61,47 @@ struct guard {
 	struct reaper reaper;
 	struct disposition disposition;
 	int port;
+	uint8_t remote[16]; /* all 0: any */
 };
 
-static int break_if_of_port(void *context, const struct latch_flow *flow, const struct latch *latch)
+static bool is_asked_for(const struct guard *guard, const struct latch_flow *flow)
+{
+	static const uint8_t any[sizeof(guard->remote)];
+
+	return flow->local_port == guard->port &&
+	       (!memcmp(guard->remote, any, sizeof(any)) ||
+		!memcmp(guard->remote, flow->remote_addr, sizeof(any)));
+}
+
+static int break_if_asked_for(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	const struct guard *guard = context;
 	int result = 0;
 
-	if (flow->local_port == guard->port)
+	if (is_asked_for(guard, flow))
 		result = latch_break(guard->maps, flow, latch->id, LATCH_REASON_ADMIN, NULL);
 	return result < 0 ? result : 0;
+}
+
+/* PORT [ADDRESS] */
+static void take_line(struct guard *guard, char *line)
+{
+	char *save = NULL;
+	const char *port = strtok_r(line, " \n", &save);
+	const char *remote = strtok_r(NULL, " \n", &save);
+
+	guard->port = port ? atoi(port) : 0;
+	memset(guard->remote, 0, sizeof(guard->remote));
+	if (remote && inet_pton(AF_INET, remote, guard->remote) != 1) {
+		fprintf(stderr, "guard: '%s' is no IPv4 address\n", remote);
+		guard->port = 0;
+	}
 }
 
 static void on_input(void *context, uint32_t events)
 {
 	struct guard *guard = context;
-	char line[16] = "";
+	char line[64] = "";
 	ssize_t length = read(STDIN_FILENO, line, sizeof(line) - 1);
 
 	(void)events;
@@ -81,8 +109,8 @@ static void on_input(void *context, uint32_t events)
 		loop_stop(guard->loop);
 		return;
 	}
-	guard->port = atoi(line);
-	if (latches_walk(guard->maps, break_if_of_port, guard))
+	take_line(guard, line);
+	if (latches_walk(guard->maps, break_if_asked_for, guard))
 		fprintf(stderr, "guard: cannot break\n");
 	disposition_run_soon(&guard->disposition);
 }
