@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-/* charon makes the next IKE_SA before the old one ends: a list may miss both, the next one not. */
+/* charon makes the next IKE_SA before the old one ends. One list may miss both, two in a row do
+ * not. */
 #define SNAPSHOTS_WITHOUT 2
 
 static struct vici_former **place_of(const struct vici_formers *formers, uint64_t connection)
@@ -35,7 +36,7 @@ void vici_formers_clear(struct vici_formers *formers)
 	formers->has_rest = false;
 }
 
-/* NULL: no room has been wanted for it. */
+/* NULL: no IKE_SA without proof was seen under the connection, or under one without room. */
 static struct vici_former *find(const struct vici_formers *formers, uint64_t connection)
 {
 	struct vici_former *own = *place_of(formers, connection);
