@@ -3,7 +3,7 @@
 
 #include "latchd/choice/choice_parts.h"
 
-/* Of one question, in policies that it looks at. Beyond, the SA may carry the flow. */
+/* Policies that are looked at for one flow. Beyond this number the SA may carry the flow. */
 #define FLOW_WORK_MAX 16384
 /* The same for two claims: some milliseconds. 40 selectors on both sides have an exact answer. */
 #define PAIR_WORK_MAX 524288
@@ -122,8 +122,8 @@ static int with_remote(void *context, const struct traffic_selector *remote)
 		if (!may_be_of_one_flow(&box))
 			continue;
 		/*
-		 * Equal selectors of two gateways have one policy in the SPD: the key manager
-		 * installs that of the newest, and keeps the other to itself.
+		 * Equal selectors of two gateways have one policy in the SPD. The key manager
+		 * installs the policy of the newest one only.
 		 */
 		both = (equal && pair->locals[i].equal) ||
 		       (choice_table_may_carry(pair->table, pair->one->way, &box, pair->work) &&

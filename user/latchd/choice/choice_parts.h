@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the parts of a choice share. Calls go from choice_start.c to choice_links.c, from
- * there to choice_spd_reads.c, and from all to choice_space.c. */
+/* Shared by the files of this room. Calls go from choice_start.c to choice_links.c, from there to
+ * choice_spd_reads.c, and from all to choice_space.c. */
 #ifndef LATCHD_CHOICE_CHOICE_PARTS_H
 #define LATCHD_CHOICE_CHOICE_PARTS_H
 
@@ -20,8 +20,8 @@ struct choice_space {
 	bool loaded, stale;
 	bool devices_stale;
 	int links;	    /* reports changes of devices; -1: none */
-	uint64_t read_ns;   /* CLOCK_BOOTTIME, before the last successful read */
-	uint64_t failed_ms; /* since when; 0: the last read succeeded */
+	uint64_t read_ns;   /* CLOCK_BOOTTIME, before the last successful reading */
+	uint64_t failed_ms; /* time of the first failure in a row; 0: the last reading succeeded */
 	UT_hash_handle hh;
 };
 
@@ -33,14 +33,15 @@ struct choice {
 	struct choice_space *spaces;
 	struct keyed_hash_key key;
 	struct loop_timer reread, devices, period, forget;
-	unsigned int grace_ms; /* of a policy that is gone */
+	unsigned int grace_ms; /* of a removed policy */
 	struct walk_pace pace;
 	unsigned int periods;
 	uint64_t edited_ms;
 	struct log_limit log;
 };
 
-/* choice_space.c: one for each network namespace. NULL: none is known; no memory. */
+/* choice_space.c: one for each network namespace. NULL of choice_find(): there is none; of
+ * choice_space_get(): no memory. */
 struct choice_space *choice_find(const struct choice *choice, uint64_t netns);
 struct choice_space *choice_space_get(struct choice *choice, uint64_t netns);
 void choice_space_stop_links(struct choice_space *space);

@@ -11,11 +11,11 @@
 
 #define SETTLE_MS   200 /* after an edit: key managers replace policies in several steps */
 #define RETRY_MS    100
-#define GIVE_UP_MS  1000 /* of failures: then nothing is known */
+#define GIVE_UP_MS  1000 /* of failures: then the namespace counts as never read */
 #define TRIES	    6
 #define EDIT_GAP_NS 150000000ull /* edits closer than 100 ms to the last have no event */
 
-/* In any order: the kernel's dump changes it. A key, as peers choose selectors. */
+/* A sum, since the order of the kernel's dump changes. Keyed, since peers choose selectors. */
 static uint64_t digest_of(const struct choice *choice, const struct choice_table *table)
 {
 	uint64_t digest = table->unreadable;
@@ -46,7 +46,7 @@ static void plan_to_forget(struct choice *choice)
 		loop_timer_arm(&choice->forget, next_ms > now ? (unsigned int)(next_ms - now) : 0);
 }
 
-/* Which SAs are rivals does not depend on these policies: only latches have waited for them. */
+/* Rivalry of SAs does not depend on removed policies; only conflicts with latches do. */
 static void forget_removed(struct choice *choice, struct choice_space *space)
 {
 	static const struct choice_change latches_only = {.count = 0};
@@ -68,7 +68,7 @@ static void on_forget(void *context)
 	plan_to_forget(choice);
 }
 
-/* Nothing is known to be gone where nothing can be read. */
+/* If either SPD could not be read, no policy counts as removed. */
 static void note_removed(struct choice *choice, struct choice_space *space,
 			 const struct choice_table *now)
 {
@@ -107,7 +107,7 @@ static void note_success(struct choice_space *space, uint64_t began_ns)
 	space->failed_ms = 0;
 }
 
-/* Until then the answers are those of the last read. */
+/* Until GIVE_UP_MS of failures the answers are those of the last reading. */
 static void note_failure(struct choice *choice, struct choice_space *space, int err)
 {
 	struct choice_table nothing = {.unreadable = true};
@@ -143,7 +143,7 @@ static void take(struct choice *choice, struct choice_space *space, struct choic
 		choice_table_release(table);
 }
 
-/* The SPD does not come to rest: what any of the dumps had counts until it does. */
+/* The SPD keeps changing: the union of the dumps counts until two dumps are equal. */
 static int take_sum(struct choice *choice, struct choice_space *space, struct choice_table *sum,
 		    uint64_t began_ns)
 {
@@ -168,7 +168,8 @@ struct dumps {
 	unsigned int count;
 };
 
-/* 1: it is at rest, as a policy that is updated during a dump is missing from it. */
+/* 1: two dumps in a row are equal. One dump is not enough: a policy that is updated during a dump
+ * may be missing from it. */
 static int take_dump(struct choice *choice, struct choice_space *space, struct dumps *dumps,
 		     struct choice_table *table)
 {
@@ -191,7 +192,7 @@ static int take_dump(struct choice *choice, struct choice_space *space, struct d
 	return result;
 }
 
-/* SAs keep their interface ids when the SPD is flushed: the devices go on telling them apart. */
+/* SAs keep their interface ids when the SPD is flushed, so the devices still tell them apart. */
 static int keep_devices(const struct choice *choice, const struct choice_space *space,
 			struct choice_table *table)
 {
@@ -319,7 +320,8 @@ static void on_reread(void *context)
 		return;
 	}
 	choice_refresh_stale(choice);
-	/* An edit right after the last event may have no event of its own: then one more read. */
+	/* An edit right after the last event may have no event of its own, so the SPD is read once
+	 * more. */
 	if (loop_now_ms() - choice->edited_ms >= SETTLE_MS)
 		return;
 	choice_events_lost(choice);

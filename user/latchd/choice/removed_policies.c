@@ -25,13 +25,14 @@ struct gateway {
 struct filling {
 	struct removed_policies to;
 	struct gateway *gateways;
-	uint64_t until_ms;		     /* of the policies that are gone now */
-	const struct removed_policies *from; /* not NULL: of those that were gone before */
+	uint64_t until_ms; /* of the policies that are removed now */
+	const struct removed_policies
+		*from; /* not NULL: the policies were removed before, and keep their times */
 	const struct choice_table *after;
 	struct choice_work work;
 };
 
-/* False: it has no more room. */
+/* False: the share of the policy's gateway is full, or memory is short. */
 static bool take_share(struct filling *filling, const struct choice_policy *policy)
 {
 	struct gateway *gateway;
@@ -83,8 +84,8 @@ static uint64_t until(const struct filling *filling, const struct choice_policy 
 }
 
 /*
- * A policy without a template names no peer. One that was replaced by another for the same flows
- * is not awaited: that is an edit.
+ * Leaves out a policy without a template, since it names no peer. Leaves out a policy that
+ * another one for the same flows has replaced, since that is an edit.
  */
 static int add(void *context, const struct choice_policy *policy)
 {

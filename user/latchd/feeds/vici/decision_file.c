@@ -19,7 +19,7 @@ bool vici_decision_file_may_retry(int err)
 
 /* ---- reading */
 
-/* In such a directory another user can delete the file, or put back an older one. */
+/* True: another user can delete files in this directory, or put back an older file. */
 static bool is_exposed(const char *path)
 {
 	char folder[FEED_PATH_MAX], *slash;
@@ -34,7 +34,8 @@ static bool is_exposed(const char *path)
 	return (st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX);
 }
 
-/* Only an own regular file counts: 0 and NULL for any other. */
+/* Opens the file if it is regular, is latchd's own and is not writable by others. Else 0 and
+ * NULL. */
 static int open_earlier(const char *path, FILE **ret)
 {
 	auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -101,7 +102,7 @@ static int take_line(const struct vici_decision_file *file, const char *line,
 	uint32_t ike_unique_id;
 	int err;
 
-	/* The line on which an earlier latchd ended. */
+	/* A line without its end: an earlier latchd ended while it wrote. */
 	if (!strchr(line, '\n'))
 		return 0;
 	take_other(line, memory);
@@ -176,7 +177,7 @@ static int open_fresh(const char *path, FILE **ret)
 	return -ENOMEM;
 }
 
-/* Without the whole file none of it: the next write would report the fault again. */
+/* Closes the file after an error, so that later writes do not report the error again. */
 static int flush(struct vici_decision_file *file)
 {
 	int err = fflush(file->file) ? -errno : 0;
@@ -239,7 +240,7 @@ int vici_decision_file_open(struct vici_decision_file *file, pid_t daemon, uint6
 	return err ? err : write_anew(file, memory);
 }
 
-/* Most lines are of what has ended. */
+/* More than VICI_DECISION_FILE_SPARE lines are about IKE_SAs or connections that have ended. */
 static bool is_worn(const struct vici_decision_file *file, const struct vici_memory *memory)
 {
 	return file->lines > memory->decisions.count + memory->unproven_connections.count +

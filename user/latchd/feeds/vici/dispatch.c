@@ -226,7 +226,8 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
-	/* It may have been the last one without proof. Those of a gateway's peers cause no list. */
+	/* It may have been the last IKE_SA without proof. Only one that this host began causes a
+	 * list, because a gateway's peers choose how often theirs end. */
 	if (ike_sa->initiator.at && vici_note_ended(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
 	return report_down(dispatch, ike_sa);
@@ -270,7 +271,7 @@ static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arriva
 	return err ? err : more;
 }
 
-/* The old IKE_SA ends without an event of its own: no older list may report it as up. */
+/* charon sends no event for the end of the old IKE_SA. An older list must not report it as up. */
 static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici_ike_sa *old,
 			       const struct vici_ike_sa *new)
 {
@@ -313,7 +314,7 @@ static int find_for(struct vici_dispatch *dispatch, const struct vici_ike_sa *ik
 			      : vici_find_class(&dispatch->finder, ike_sa, &finding->class);
 }
 
-/* charon sends one IKE_SA per message. Of several, none is reported before all are known. */
+/* charon sends one IKE_SA per message. Of several, no IKE_SA is reported before all are decided. */
 static int find_all(struct vici_dispatch *dispatch, struct vici_span message,
 		    const struct children_walk *walk)
 {
@@ -361,7 +362,8 @@ static int handle_child_rekey(struct vici_dispatch *dispatch, struct vici_span m
 	return handle_children(dispatch, message, &walk);
 }
 
-/* A list may be older than an event that arrived before it: an IKE_SA that went down stays down. */
+/* A list may be older than an event that arrived before the list. An IKE_SA that went down stays
+ * down. */
 static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
@@ -402,8 +404,8 @@ static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span messa
 }
 
 /*
- * Addresses change (MOBIKE, NAT). charon sends it for an IKE_SA before its authentication, too,
- * which any host can begin: such an IKE_SA has no children.
+ * Addresses change (MOBIKE, NAT). charon sends this event also before authentication. Any host
+ * can begin such an IKE_SA, but it has no children.
  */
 static int handle_ike_update(struct vici_dispatch *dispatch, struct vici_span message)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The IKE_SAs that went down last, to find those that INITIAL_CONTACT has ended.
+ * The IKE_SAs that went down last. Finds the IKE_SAs among them that
+ * INITIAL_CONTACT has ended.
  *
  * charon deletes such an IKE_SA while it answers the peer's IKE_AUTH, and reports
  * the new IKE_SA immediately after. An IKE_SA also goes down without a task after
@@ -21,7 +22,7 @@
 
 struct vici_ended_ike_sa {
 	struct feed_peer peer;
-	bool may_be_contact; /* INITIAL_CONTACT may have ended it */
+	bool may_be_contact; /* INITIAL_CONTACT may have ended the IKE_SA */
 	uint64_t at_ms;	     /* loop_now_ms() */
 };
 

@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 
-/* charon makes the next IKE_SA before the old one ends: a list may miss both, the next one not. */
+/* charon makes the next IKE_SA before the old one ends. One list may miss both, two in a row do
+ * not. */
 #define SNAPSHOTS_WITHOUT 2
 
 static struct vici_unproven_connection **
@@ -38,7 +39,7 @@ void vici_unproven_clear(struct vici_unproven_connections *connections)
 	connections->has_rest = false;
 }
 
-/* NULL: no room has been wanted for it. */
+/* NULL: no IKE_SA without proof was seen under the connection, or under one without room. */
 static struct vici_unproven_connection *find(const struct vici_unproven_connections *connections,
 					     uint64_t connection)
 {

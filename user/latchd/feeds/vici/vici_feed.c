@@ -195,7 +195,7 @@ void feed_vici_keep_decisions(struct feed *feed, const char *path)
 	text_copy(vici->session.dispatch.finder.file.path, FEED_PATH_MAX, path);
 }
 
-/* Of another charon it is forgotten when the feed connects. */
+/* If the feed connects to another charon, it forgets these decisions. */
 bool feed_vici_take_decisions(struct feed *feed, struct feed *former)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed, *old = (struct vici_feed *)former;
