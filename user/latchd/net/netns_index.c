@@ -218,7 +218,7 @@ static size_t merge_own(const struct netns_index *index, bool with_earlier, uint
 	return count;
 }
 
-/* Without memory the earlier ones stay: a namespace that is not known may exist. */
+/* If memory is short, the earlier cookies stay. Then an unknown namespace may exist. */
 static void note_own(struct netns_index *index)
 {
 	size_t now = count_own(index);
