@@ -122,9 +122,9 @@ enum latch_info_flag {
 	/*
 	 * The latch began LARVAL, or the UDP socket had datagrams to read, or the last datagram of
 	 * its connection had come in clear. So data from before the latch has no proven peer. The
-	 * flag stays for the whole connection. For UDP, some earlier data is not noticed: data that
-	 * was read before, or that another CPU had checked and not queued yet when the latch began.
-	 * So read after the answer only.
+	 * flag stays for the whole connection. For UDP, some earlier data does not set the flag:
+	 * data that was read before, or that another CPU had not queued yet. So read after the
+	 * answer only.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
 	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */

@@ -141,7 +141,8 @@ struct admin_result admin_request(const struct admin *a, const struct control_re
 		return (struct admin_result){ADMIN_NOT_FOUND, request->latch_id, {0}, 0};
 	if (err)
 		return (struct admin_result){ADMIN_NOT_CHANGED, request->latch_id, {0}, err};
-	/* Its socket would continue without the latch, and the next scan would find it again. */
+	/* The socket of a LISTENER would continue without the latch, and the next scan would
+	 * recreate the latch. */
 	if (found.latch.word.state == LATCH_STATE_LISTENER)
 		return (struct admin_result){ADMIN_IS_LISTENER, found.id, {0}, 0};
 	switch (request->act) {

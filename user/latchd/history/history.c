@@ -219,7 +219,7 @@ static void on_reset(struct history *h, const struct news *news)
 		set_cause(record, &news->cause);
 }
 
-/* The SA will be attributed soon. Such drops show no attack, and each rekey causes some. */
+/* Such an SA is usually attributed soon. Such drops show no attack, and each rekey causes some. */
 static bool waits_for_owner(enum latch_drop drop)
 {
 	return drop == LATCH_DROP_SA_PENDING || drop == LATCH_DROP_SA_UNKNOWN;

@@ -64,7 +64,7 @@ static int seen_grow(struct seen *seen)
 	return 0;
 }
 
-/* 1: it is new. 0: it was seen before. Or a negative errno. */
+/* 1: the namespace is new. 0: it was seen before. Or a negative errno. */
 static int seen_add(struct seen *seen, int netns_fd)
 {
 	struct seen_slot *slot;
@@ -170,7 +170,7 @@ static int note_mount(void *context, int netns_fd, const char *path)
 	return -ENOENT;
 }
 
-/* They hold a namespace without any process. */
+/* Mounts hold a namespace without any process. */
 static void note_mounts(struct pass *pass)
 {
 	int err = netns_mounts_walk("/proc/1", note_mount, pass);

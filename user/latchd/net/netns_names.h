@@ -28,8 +28,8 @@ void netns_names_release(struct netns_names *names);
 const char *netns_names_of(const struct netns_names *names, uint64_t cookie);
 
 /*
- * The name of a mount of ip netns, with the path below /proc/1/root; NULL: it is another mount,
- * whose path may end alike.
+ * The name of a mount of ip netns, with the path below /proc/1/root; NULL: another mount, maybe
+ * with a path that ends alike.
  */
 const char *netns_names_of_path(const char *path);
 

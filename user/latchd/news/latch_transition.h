@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Breaks or heals a latch and publishes the transition. latch_control.h takes a step without
- * news. That is used for a close, which the programs report (event latch-closed), and for a
- * close with a socket that cannot be ended (LATCH_RESET with an error). recovery.c also uses it,
+ * news. That is used for a close, which the programs report (event latch-closed). A close with a
+ * socket that cannot be ended uses it, too (LATCH_RESET with an error). recovery.c also uses it,
  * and logs the number of latches.
  */
 #ifndef LATCHD_NEWS_LATCH_TRANSITION_H
