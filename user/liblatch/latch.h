@@ -48,8 +48,8 @@ int latch_local(int fd, char *text, size_t size);
 int latch_connection(int fd, char *text, size_t size);
 
 /*
- * Call it when read() has returned 0: an end of file alone does not show that the peer has ended
- * the connection (section 2.2; another call may have taken the error). 0: the latched peer has
+ * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
+ * the connection (section 2.2): another call may have taken the error. 0: the latched peer has
  * ended it in order. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or
  * a timeout. -ENOKEY: no latch has proven a peer for the whole connection. -EAGAIN: the peer has
  * not ended it (a UDP peer never does). One system call.

@@ -140,7 +140,7 @@ struct next_end {
 
 /*
  * A flow that was unprotected in one check is checked again soon. A flow that waits for its policy
- * is checked at the end of its grace period: an event, or the periodic check, shows the policy's
+ * is checked at the end of its grace period. An event, or the periodic check, shows the policy's
  * return.
  */
 static void plan_check(void *context, uint64_t netns, unsigned int left_ms)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3, R-2.3-12 and R-2.3-13: if the SPD no longer protects a flow as
- * latched, the latch is BROKEN until the edit is reverted. The gates drop at once the
- * packets that an edit lets through. The break reports the edit and ends the connection.
+ * RFC 5660 section 2.3, R-2.3-12 and R-2.3-13: a latch is BROKEN while an edit of the SPD
+ * leaves its flow without protection as latched. The gates drop at once the packets that
+ * an edit lets through. The break reports the edit and ends the connection.
  *
  * Policies of a socket (IP_XFRM_POLICY) are not in the SPD, and manually keyed SAs often
  * have no policy for packets in. A direction therefore counts only after the SPD was seen
