@@ -110,7 +110,7 @@ __noinline int new_flow_check(struct passage *p)
 }
 
 /*
- * A LARVAL latch does not satisfy a rule that requires a latch: it may be older than the rule,
+ * A LARVAL latch does not satisfy a rule that requires a latch. It may be older than the rule,
  * or come from a SYN of the other direction. Under such a rule only a packet that makes the
  * latch ESTABLISHED passes.
  */

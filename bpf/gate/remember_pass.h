@@ -66,8 +66,8 @@ static __always_inline int is_same_pass(const struct remembered_pass *old,
 }
 
 /*
- * A flow that changes its SA with each packet must not cause an allocation for each packet, so a
- * jiffy has at most one new pass. Until then the old pass serves the packets that equal it.
+ * A flow may change its SA with each packet. To avoid an allocation for each packet, a jiffy has
+ * at most one new pass. Until then the old pass serves the packets that equal it.
  */
 static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 					 struct remembered_pass *pass)

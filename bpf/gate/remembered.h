@@ -5,14 +5,14 @@
  * passes at once if it equals the remembered packet, and if no state has changed that the check
  * read:
  *
- * 	what has changed						what then misses
- * 	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
- * 	the entry of the SA: its word, its port, deleted, replaced	epoch of the SA
- * 	the rules							every epoch
- * 	the socket has met a latch (was_latched)			epoch of the flow
- * 	the socket has another peer, or none				comparison of both ends
- * 	the socket connects again					forget_passes()
- * 	a UDP socket names another address				forget_pass()
+ *	state that has changed						detected by
+ *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
+ *	the entry of the SA: its word, its port, deleted, replaced	epoch of the SA
+ *	the rules							every epoch
+ *	the socket has met a latch (was_latched)			epoch of the flow
+ *	the socket has another peer, or none				comparison of both ends
+ *	the socket connects again					forget_passes()
+ *	a UDP socket names another address				forget_pass()
  *
  * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were
  * read before the epochs, but are compared with each packet again. A change of the SA's port

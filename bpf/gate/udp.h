@@ -221,10 +221,11 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 }
 
 /*
- * A datagram of a connected socket belongs to its connection, whatever destination its header
- * has: destination NAT, a source route or a routing header may change it. The exception is a
- * datagram for which the application has named another address. The sending task identifies such
- * a datagram. After a queue (NFQUEUE), or with several threads, only the header does.
+ * A datagram of a connected socket belongs to its connection, with any destination in its
+ * header. Destination NAT, a source route or a routing header may change that destination. The
+ * exception is a datagram for which the application has named another address. The sending task
+ * identifies such a datagram. After a queue (NFQUEUE), or with several threads, only the header
+ * does.
  *
  * A datagram that a connected socket receives from another address is checked, too, but creates
  * no latch. A socket that is not connected has no flow, and its datagrams pass.

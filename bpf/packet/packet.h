@@ -95,7 +95,8 @@ static __always_inline int is_extension(__u8 protocol)
 	       protocol == IPV6_FRAGMENT_HEADER;
 }
 
-/* Each routing header may have segments left; the kernel delivers to the last one of the last. */
+/* Each routing header may have segments left. The kernel delivers to the last segment of the last
+ * header. */
 static __always_inline int ipv6_headers(const struct packet *packet, struct ip_headers *ip)
 {
 	struct ipv6hdr header;

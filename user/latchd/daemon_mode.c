@@ -43,7 +43,7 @@ void daemon_take_mode(void *context, const struct control_mode_request *request,
 	report_mode(w, &d->source, result > 0, result < 0 ? result : 0);
 }
 
-/* A switch by the start itself is news, too: it may end audit mode, or begin it. */
+/* A switch at the start is published, too: it may end audit mode, or begin it. */
 void daemon_log_start(const struct daemon *d)
 {
 	bool was_audit;

@@ -41,7 +41,7 @@ static int set_capacity(struct bpf_map *latches, const struct bpf_map_info *info
 	return bpf_map__set_max_entries(latches, info->max_entries);
 }
 
-/* A pinned map may be reused only if its type and sizes equal those that this object declares. */
+/* A pinned map may be reused only if same_map() finds the shape that this object declares. */
 static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 			const struct config *config, struct failure *failure)
 {

@@ -203,8 +203,9 @@ static bool end_path(struct sending *s, const struct sctp_broken *path, struct a
 }
 
 /*
- * begun: the associations for which some tags were tried. Any path of an association serves, but
- * its address may be gone. So all are tried, unless the peer has made too many tags.
+ * begun: the associations for which some tags were tried. An ABORT on any path ends an
+ * association, but an address may be gone. So all paths are tried, unless the peer has made too
+ * many tags.
  */
 static bool end_paths(struct sending *s, bool begun)
 {

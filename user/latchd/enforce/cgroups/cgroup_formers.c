@@ -101,7 +101,8 @@ static bool is_below_configured(const struct cgroups *cgroups, const struct cgro
 	return false;
 }
 
-/* Another cgroup may have the path of a listed removed cgroup by now. */
+/* Checks the paths of new entries only: another cgroup may have the path of an entry that was
+ * listed before. */
 int cgroup_formers_list(struct cgroups *cgroups)
 {
 	size_t i = cgroups->count;

@@ -226,8 +226,8 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
-	/* It may have been the last IKE_SA without proof. Only one that this host began causes a
-	 * list, because a gateway's peers choose how often theirs end. */
+	/* The IKE_SA may have been the last one without proof. Only one that this host began causes
+	 * a list, because a gateway's peers choose how often theirs end. */
 	if (ike_sa->initiator.at && vici_note_ended(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
 	return report_down(dispatch, ike_sa);

@@ -104,7 +104,7 @@ static bool has_old_choice(const struct binding *b, struct child_sa *child)
 }
 
 /*
- * A CHILD_SA that begins to count is compared with the others by the present SPD: its key manager
+ * A CHILD_SA that begins to count is compared with the others by the present SPD. Its key manager
  * may have edited the SPD for this CHILD_SA. A rekey does not wait for that. True: too soon after
  * the last read or walk.
  */

@@ -33,7 +33,7 @@ void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 /* The group ceases to be stale: it ends. */
 void sa_groups_forget_stale(struct sa_groups *groups, struct sa_group *group);
 
-/* One turn. Groups that have become contested or no longer are, are noted as stale. */
+/* Does one turn. Notes groups as stale that have become contested, or are no longer contested. */
 void sa_group_rivals_decide(struct sa_groups *groups);
 bool sa_group_rivals_are_decided(const struct sa_groups *groups);
 

@@ -213,8 +213,8 @@ bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child)
 }
 
 /*
- * Each CHILD_SA brings the memory for one group, so that memory for a group never lacks. A
- * member that leaves takes the memory of one group along.
+ * Each CHILD_SA has memory for one group, so a new group always has memory. A member that
+ * leaves takes the memory of one group along.
  */
 static void take_spare(struct child_sa *child, struct sa_group *group)
 {

@@ -51,7 +51,7 @@ void pending_sas_gone(struct pending_sas *pending_sas, const struct latch_sa_key
  */
 void pending_sas_check_soon(struct pending_sas *pending_sas);
 /*
- * A key manager has installed an SA that is not in the table: the programs did not see it, or the
+ * A key manager has installed an SA that is not in the table. The programs did not see it, or the
  * table or a share was full. The next check first dumps the kernel's SAs, at most once a minute.
  */
 void pending_sas_missing(struct pending_sas *pending_sas);

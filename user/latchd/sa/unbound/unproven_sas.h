@@ -12,7 +12,7 @@
 /*
  * A key manager reports the CHILD_SA, and its peer is decided to be unproven. Marks the inbound SA
  * if an event reports it, or if it is older than the list. Marks the outbound SA only if it was
- * installed directly after the inbound one: the peer chooses the outbound SPI, which may be that
+ * installed directly after the inbound one. The peer chooses the outbound SPI, which may be that
  * of another peer's SA.
  */
 void unproven_sas_decide(struct refused_sas *refused, const struct kernel_maps *maps,
