@@ -104,7 +104,7 @@ class ScenariosTest(unittest.TestCase):
 
     def test_a_program_that_the_oracle_checks_is_watched_and_registers_its_flows(self):
         for path in [path for path in files() if path.endswith(".py")]:
-            watched = [bool(re.search(call, read(path))) for call in (r"\bwatch\([^)]*\)", r"register\(")]
+            watched = [bool(re.search(call, read(path))) for call in (r"\bwatch\([^)]*\)", r"register(?:_pair)?\(")]
             self.assertEqual(watched, [bool(line(path, "expect"))] * 2, path)
 
     def test_every_boots_line_is_of_a_program_that_runs_in_conformance(self):

@@ -78,10 +78,10 @@ outer_is_shown() {
 	sa_of_latch out dst "$1" && sa_of_latch in src "$1"
 }
 
-# outer_is_answered LOCAL REMOTE: to W's application, and the mirror image to C's.
-outer_is_answered() {
-	need_answer w "W's application has its peer's outer address $2" "$(outer_is "$1" "$2") and .peer == \"c.example\""
-	need_answer c "C's application has its own" "$(outer_is "$2" "$1") and .peer == \"w.example\""
+# sees_outer LOCAL REMOTE: to W's application, and the mirror image to C's.
+sees_outer() {
+	need_answer w "W's application sees its peer's outer address $2" "$(outer_is "$1" "$2") and .peer == \"c.example\""
+	need_answer c "C's application sees its own" "$(outer_is "$2" "$1") and .peer == \"w.example\""
 }
 
 outer_is() {
@@ -112,7 +112,7 @@ need 60 "latchctl shows C's first outer address" outer_is_shown 10.9.0.2
 asking w w serve "${INNER[w]}" 7010
 need_answer w "a listener" '.listener.state == 1'
 asking c c connect "${INNER[w]}" 7010
-outer_is_answered 10.9.0.1 10.9.0.2
+sees_outer 10.9.0.1 10.9.0.2
 answered_as=$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')
 move_c
 need 60 "W has an SA to C's new address that is bound to c.example" bound_at 10.9.0.12
@@ -126,7 +126,7 @@ need_latch w 7000 established
 need_latch c "$(port_of c-7000)" established
 [ "$(latched_params)" = "$latched" ] ||
 	fail "W has another latch, or its latch has other parameters"
-outer_is_answered 10.9.0.1 10.9.0.12
+sees_outer 10.9.0.1 10.9.0.12
 [ "$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')" = "$answered_as" ] ||
 	fail "W's application has another latch, or other parameters: $(last_answer w .info)"
 ! last_answer w .seen | grep -q ECONN || fail "W's application saw an error: $(last_answer w .seen)"

@@ -33,7 +33,7 @@ import subprocess
 import sys
 
 from abi import (LATCH_DROP_BROKEN, LATCH_DROP_COUNT, LATCH_DROP_IDENTITY, LATCH_DROP_PLAINTEXT,
-                 LATCH_OWNER_SOCKET, LATCH_STATE_ESTABLISHED)
+                 LATCH_OWNER_SOCKET, LATCH_STATE_BROKEN, LATCH_STATE_ESTABLISHED)
 from checks import CGROUP, conforms, expect, program, run, run_json, skip, until
 from esp import Sent
 from flows import alias, register_pair, watch

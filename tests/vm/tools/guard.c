@@ -73,7 +73,8 @@ static bool is_asked_for(const struct guard *guard, const struct latch_flow *flo
 		!memcmp(guard->remote, flow->remote_addr, sizeof(any)));
 }
 
-static int break_if_asked_for(void *context, const struct latch_flow *flow, const struct latch *latch)
+static int break_if_asked_for(void *context, const struct latch_flow *flow,
+			      const struct latch *latch)
 {
 	const struct guard *guard = context;
 	int result = 0;
