@@ -19,7 +19,7 @@
 #define LATCH_ABI      1
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
-/* The program that answers questions (bpf/api): the pins of its links begin with its name. */
+/* The program that answers applications (bpf/api): the pins of its links begin with its name. */
 #define LATCH_ANSWER_PROGRAM "option_get"
 #define LATCH_ABORT_PROGRAM  "watch_datagram_abort"
 
@@ -113,8 +113,8 @@ struct latch_flow {
 };
 
 /*
- * How flows are treated. When a flow starts, the first rule that matches decides. Port ranges
- * include both ends. A prefix of 0 bits matches any address of the rule's family.
+ * A rule of the configuration. When a flow starts, the first rule that matches decides. Port
+ * ranges include both ends. A prefix of 0 bits matches any address of the rule's family.
  */
 struct latch_rule {
 	__u8 local_addr[16];
@@ -132,8 +132,9 @@ struct latch_rule {
 };
 
 /*
- * All that decides over a packet changes in one store. Every transition draws a new generation. A
- * compare-and-swap on raw can therefore never hit another flow's latch in a reused map element.
+ * All members that decide over a packet change in one store. Every transition has a new
+ * generation, so a compare-and-swap on raw never changes another flow's latch in a reused map
+ * element.
  */
 union latch_word {
 	__u64 raw;
@@ -148,7 +149,7 @@ union latch_word {
 
 #define LATCH_DROP_EVENT_SHIFT 20
 
-/* The socket of a latch may have received what is not its peer's, whatever the latch becomes. */
+/* The socket of a latch may have received data of another peer, in any later state of the latch. */
 enum latch_unproven {
 	LATCH_UNPROVEN_EARLIER = 1 << 0, /* began LARVAL, or its UDP socket had datagrams before */
 	LATCH_UNPROVEN_AUDITED = 1 << 1, /* began in audit mode */
@@ -162,8 +163,7 @@ struct latch {
 	__u64 socket_cookie; /* of the owner; 0 while the owner is a request socket */
 	__u64 owner_since;   /* last change of owner */
 	__u64 drops;
-	/* When its last drop event was sent, of a packet in [0] and out [1], in units of 2^20 ns.
-	 */
+	/* Time of its last drop event, for packets in [0] and out [1], in units of 2^20 ns. */
 	__u32 drop_event[2];
 	__u32 spi_out; /* last seen; shown only, never checked */
 	__u32 spi_in;
@@ -295,7 +295,7 @@ struct latch_sa {
 	__u32 pad_end;
 };
 
-/* Why a packet was dropped. Its flow has a latch, or was to get one. */
+/* The reason why a packet was dropped. Its flow has a latch, or could get one. */
 enum latch_drop {
 	LATCH_DROP_PLAINTEXT,	 /* no SA protects it */
 	LATCH_DROP_SA_PENDING,	 /* its SA is not attributed yet */
@@ -363,13 +363,13 @@ struct latch_settings {
 	__u32 rule_stamp;	   /* incremented at every change of the rules; stored together with
 				      rule_count */
 	/*
-	 * Where a key manager can name the owner of an SA: the namespaces in which the feeds were
-	 * last seen. 0: no feed. Until each was seen, any namespace of the host's user namespace
-	 * may be one.
+	 * Namespaces where a key manager can name the owner of an SA: the last ones of the feeds.
+	 * 0: no feed. Until each feed was seen, any namespace of the host's user namespace may be
+	 * one.
 	 */
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
-	__u8 answers; /* 1: sockets answer questions for their latch (latch_sockopt.h) */
+	__u8 answers; /* 1: sockets answer for their latch (latch_sockopt.h) */
 	__u8 pad[2];
 	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
 	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
@@ -388,13 +388,13 @@ struct latch_clock {
 	__u64 audit_unmarked;  /* LATCH_COUNTER_AUDIT_UNMARKED since the last switch to audit */
 };
 
-/* What enforcement would have dropped in audit mode: one row per rule, peer and reason. */
+/* Packets that enforcement would have dropped in audit mode: one row per rule, peer and reason. */
 struct latch_audit_key {
 	__u16 rule; /* as in struct latch */
 	__u8 rule_set;
 	__u8 drop;    /* enum latch_drop */
 	__u8 reasons; /* of LATCH_DROP_BROKEN: set of enum latch_reason */
-	__u8 others;  /* 1: all flows that found no room for a row of their own */
+	__u8 others;  /* 1: all flows without a free row */
 	__u16 params; /* of the latch, else of the flow's SA; 0 = no known peer */
 };
 
@@ -414,7 +414,7 @@ struct latch_audit {
 #define LATCH_AUDIT_ROWS       16384
 #define LATCH_AUDIT_ROWS_SPARE 1024 /* for rows of others: one per rule and reason */
 #define LATCH_AUDIT_ROWS_RULE  (LATCH_AUDIT_ROWS / 4)
-/* Of the map audit_shares: rows of a rule, of no rule, and all of them. */
+/* Keys of the map audit_shares: rows of a rule, of no rule, and all rows. */
 #define LATCH_AUDIT_SHARE_ALL (LATCH_RULES_MAX + 1)
 #define LATCH_AUDIT_SHARES    (LATCH_RULES_MAX + 2)
 
@@ -523,7 +523,7 @@ enum latch_control_op {
 enum latch_control_result {
 	LATCH_CONTROL_DONE = 0,
 	LATCH_CONTROL_UNCHANGED = 1,
-	LATCH_CONTROL_NOT_FOUND = 2, /* deleted, or another one has its place in the map */
+	LATCH_CONTROL_NOT_FOUND = 2, /* deleted, or its map element was reused */
 	LATCH_CONTROL_REFUSED = 3,   /* the state machine has no such transition */
 	LATCH_CONTROL_AGAIN = 4,     /* lost a race; try again */
 	LATCH_CONTROL_FULL = 5,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a latch is to an application: the rule by which its socket answers (latch_sockopt.h), and
- * "latchctl whois" for it. Shared by the program and latchd.
+ * The rule by which a socket answers for its latch (latch_sockopt.h), and by which "latchctl
+ * whois" shows it. Shared by the program and latchd.
  */
 #ifndef LATCH_ANSWER_H
 #define LATCH_ANSWER_H
@@ -22,14 +22,14 @@ struct latch_answer {
 	enum latch_app_state state;
 	enum latch_why why;
 	__u8 reasons;
-	__u8 audited;  /* was not enforced all its life */
+	__u8 audited;  /* was in audit mode at some time */
 	__u8 unproven; /* LATCH_UNPROVEN_EARLIER */
 };
 
 /*
- * Audit mode lets packets of others pass: what such a connection has received proves no peer. mode
- * and since are of the settings, mode read first: control_mode() writes since before it. A latch
- * that is created in between is later than since, and has noted the mode that it met.
+ * In audit mode packets of other peers pass, so received data proves no peer. mode and since are
+ * of the settings, mode read first: control_mode() writes since before mode. A latch created after
+ * since stores the mode at its creation.
  */
 static inline int latch_was_audited(__u64 created, __u8 unproven, __u32 mode, __u64 since)
 {
@@ -43,7 +43,7 @@ static inline void latch_answer_set(struct latch_answer *ret, enum latch_app_sta
 	ret->why = why;
 }
 
-/* Of a set: its first. */
+/* The why of the first reason in the set. */
 static inline enum latch_why latch_why_broken(__u8 reasons)
 {
 	if (reasons & LATCH_REASON_SA_CONFLICT)
@@ -67,7 +67,7 @@ static inline void latch_answer_established(struct latch_answer *ret)
 		latch_answer_set(ret, LATCH_APP_ESTABLISHED, LATCH_WHY_NONE);
 }
 
-/* Of a latch that a full socket owns. audited and unproven of ret are set. */
+/* The answer for a latch that a full socket owns. audited and unproven of ret are set. */
 static inline void latch_answer_of(union latch_word word, struct latch_answer *ret)
 {
 	ret->reasons = word.reasons;
@@ -91,7 +91,7 @@ static inline void latch_answer_of(union latch_word word, struct latch_answer *r
 	latch_answer_set(ret, LATCH_APP_CLOSED, LATCH_WHY_REMOVED);
 }
 
-/* Its texts go out. */
+/* True: the socket answers with the texts of the latch. */
 static inline int latch_answer_names_peer(const struct latch_answer *answer)
 {
 	return !answer->audited && !answer->unproven &&

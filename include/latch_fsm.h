@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The latch state machine of RFC 5660 section 2.2, as one pure function. The BPF programs, the
- * unit tests and the model check compile this same text. It uses no libc, makes no kernel calls
- * and touches no memory but its arguments.
+ * unit tests and the model check compile this file. It uses no libc, makes no kernel calls and
+ * uses only the memory of its arguments.
  *
  *   NONE --listen--> LISTENER --release, close--> CLOSED
  *   NONE --acquire--> LARVAL --create--> ESTABLISHED

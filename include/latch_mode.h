@@ -2,8 +2,8 @@
 /*
  * Enforcement and audit. The mode is one word of latch_settings: odd in audit mode, else even. A
  * switch adds one, so that no value returns. A latch that breaks keeps the word of that moment, and
- * audit mode lets it pass only while that word is in force. So a latch that broke under enforcement
- * stays blocked, and one that broke in an earlier audit does, too.
+ * audit mode lets it pass only while that word is in force. So a latch that broke under
+ * enforcement, or in an earlier audit, stays blocked.
  */
 #ifndef LATCH_MODE_H
 #define LATCH_MODE_H

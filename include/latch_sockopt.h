@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What an application may ask of its own socket: the latch of its connection (RFC 5660). Options of
- * level SOL_LATCH for getsockopt(2), in any language. The kernel answers, by a program that latchd
- * attached. No privilege is needed but the descriptor. latch(7) is the manual, liblatch(3) the
- * library.
+ * Options by which an application reads the latch of its own socket (RFC 5660): level SOL_LATCH of
+ * getsockopt(2), in any language. The kernel answers, by a program that latchd attached. The
+ * descriptor is the only privilege needed. latch(7) is the manual, liblatch(3) the library.
  *
  * Numbers are of fixed width, in host order, with the same layout for each ABI of the machine.
- * Structures are owned by the caller and grow at their end only: size says how much is filled.
- * Texts have no NUL and are never cut: with too small a buffer the answer is ERANGE.
+ * Structures are owned by the caller and grow at their end only: size is the number of filled
+ * bytes. Texts have no NUL and are never cut: if the buffer is too small, the answer is ERANGE.
  *
  *   EOPNOTSUPP, ENOPROTOOPT  not served: no latchd, the interface is off, or another kind of socket
  *   ENOSYS                   served, but this option is not known there
@@ -16,8 +15,8 @@
  *   ENODATA                  nothing to tell: no latch, or its peer is not proven or not known
  *
  * A call without a buffer (NULL) and with a size of at least LATCH_TEXT_MAX returns the length of a
- * text. Before Linux 6.4 and 6.1.28 it is EFAULT. setsockopt() fails with ENOPROTOOPT for each
- * option: the interface takes no wishes.
+ * text. Before Linux 6.4 and 6.1.28 it is EFAULT. All options are read-only: setsockopt() fails
+ * with ENOPROTOOPT.
  *
  * Served are TCP and UDP sockets over IPv4 and IPv6. SCTP, MPTCP, UDP-Lite and raw sockets are not,
  * nor are 32-bit system calls on a 64-bit kernel.
@@ -41,8 +40,8 @@ enum latch_option {
 	/*
 	 * Text: the identity of the peer, as its key manager has authenticated it (section 2). The
 	 * peer has chosen it: compare all of it, and escape it before a terminal or a log gets it.
-	 * ENODATA unless the latch has been enforced, and its peer proven, all its life. After the
-	 * end it is the peer that the connection had.
+	 * ENODATA unless the latch was enforced, and its peer proven, from its beginning. After
+	 * the end of the connection it is the peer that the connection had.
 	 */
 	LATCH_OPT_PEER_ID = 3,
 	/* Text: the identity of this host that the peer has authenticated (section 2). */
@@ -53,22 +52,23 @@ enum latch_option {
 };
 
 /*
- * Only LATCH_APP_ESTABLISHED proves a peer that the connection has now. Of UDP, only what is read
- * after that answer is the peer's: see LATCH_INFO_UNPROVEN.
+ * Only LATCH_APP_ESTABLISHED proves the present peer of the connection. UDP data is the peer's
+ * only if it is read after that answer: see LATCH_INFO_UNPROVEN.
  */
 enum latch_app_state {
-	LATCH_APP_NOT_LATCHED = 0, /* why says why */
+	LATCH_APP_NOT_LATCHED = 0, /* see why */
 	LATCH_APP_LISTENER = 1,	   /* a TCP socket that listens; its connections have latches */
 	LATCH_APP_LARVAL = 2,	   /* under IPsec, but its peer is not known yet */
 	LATCH_APP_ESTABLISHED = 3, /* latched and enforced */
-	LATCH_APP_BROKEN = 4,  /* nothing is sent or received; also after the connection ended so */
+	LATCH_APP_BROKEN =
+		4, /* no packet is sent or received; also after such an end of the connection */
 	LATCH_APP_CLOSED = 5,  /* the latch has ended */
 	LATCH_APP_AUDITED = 6, /* as ESTABLISHED, but not enforced: audit mode, now or once */
 	/* As ESTABLISHED, but the socket may have data of another peer: see LATCH_INFO_UNPROVEN. */
 	LATCH_APP_UNPROVEN = 7,
 };
 
-/* Why not latched, or why no longer: one number, for people and programs. */
+/* The reason why a socket is not latched, or no longer: one number. */
 enum latch_why {
 	LATCH_WHY_NONE = 0,
 	/* NOT_LATCHED: */
@@ -80,7 +80,7 @@ enum latch_why {
 	LATCH_WHY_REQUIRED = 6,	     /* a rule requires a latch: nothing is sent or received */
 	/* connect() was ended: its SA is contested (R-2.3-8), or an administrator has done it */
 	LATCH_WHY_REFUSED = 7,
-	LATCH_WHY_OTHER_SOCKET = 8, /* the latch of these addresses and ports is another socket's */
+	LATCH_WHY_OTHER_SOCKET = 8, /* another socket has the latch of these addresses and ports */
 	LATCH_WHY_NO_ROOM = 9,	    /* it listens, and its latch has no room in the table */
 	/* LARVAL: */
 	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
@@ -114,23 +114,24 @@ enum latch_app_reason {
 /* Bits of latch_info.flags. */
 enum latch_info_flag {
 	LATCH_INFO_INDETERMINATE = 1 << 0, /* no quality of protection is latched yet (R-2.1-3) */
-	LATCH_INFO_AUDIT = 1 << 1,	   /* not enforced all its life: see LATCH_APP_AUDITED */
-	LATCH_INFO_ENCAPSULATED = 1 << 2,  /* ESP in UDP: there is a NAT, or the peers act as if */
-	LATCH_INFO_GATEWAY = 1 << 3,	   /* tunnel mode: the peer is where the tunnel ends */
-	LATCH_INFO_ABORTED = 1 << 4,	   /* ended by a reset, a timeout or an abort */
-	LATCH_INFO_CHANGED = 1 << 5,	   /* the latch has changed its state */
+	LATCH_INFO_AUDIT = 1 << 1, /* was in audit mode at some time: see LATCH_APP_AUDITED */
+	LATCH_INFO_ENCAPSULATED = 1 << 2, /* ESP in UDP: there is a NAT, or the peers act as if */
+	LATCH_INFO_GATEWAY = 1 << 3,	  /* tunnel mode: the peer is where the tunnel ends */
+	LATCH_INFO_ABORTED = 1 << 4,	  /* ended by a reset, a timeout or an abort */
+	LATCH_INFO_CHANGED = 1 << 5,	  /* the latch has changed its state */
 	/*
 	 * The latch began LARVAL, or the UDP socket had datagrams to read, or the last datagram of
-	 * its connection had come in clear: what arrived before is of no proven peer. It stays so
-	 * for all of the connection. Of UDP, not all that was read before is seen, nor what another
-	 * CPU has checked and not queued yet when the latch begins: read after the answer only.
+	 * its connection had come in clear. So data from before the latch has no proven peer. The
+	 * flag stays for the whole connection. For UDP, some earlier data does not set the flag:
+	 * data that was read before, or that another CPU had not queued yet. So read after the
+	 * answer only.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
 	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */
 };
 
 struct latch_info {
-	__u32 size; /* of what is filled */
+	__u32 size; /* number of filled bytes */
 	__u32 abi;  /* LATCH_OPTION_ABI */
 	__u8 state; /* enum latch_app_state */
 	__u8 why;   /* enum latch_why */
@@ -148,15 +149,15 @@ struct latch_info {
 	__u16 pad;
 	/*
 	 * Numbers of the two identities, or 0. An identity is its text with its key manager and
-	 * connection: one peer under two connections has two numbers. Of two latches that are
-	 * ESTABLISHED at one time, equal numbers are equal identities. Later the number may be
-	 * another peer's.
+	 * connection: one peer under two connections has two numbers. If two latches are
+	 * ESTABLISHED at one time, equal numbers are equal identities. Later another peer may
+	 * get the number.
 	 */
 	__u32 peer_number;
 	__u64 latch;	  /* latchctl's id, not used again until a reboot or a purge; 0: none */
 	__u64 age_ns;	  /* since the latch began; suspended time included */
-	__u64 changed_ns; /* since it last changed its state */
-	__u64 dropped;	  /* packets that the latch has not let through */
+	__u64 changed_ns; /* since the last change of its state */
+	__u64 dropped;	  /* packets that were dropped by the latch */
 	/* The connection as the socket has it: inside of a tunnel (R-2-9). Addresses are bytes. */
 	__u8 local_addr[16]; /* IPv4 in the first four bytes */
 	__u8 remote_addr[16];

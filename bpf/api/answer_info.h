@@ -175,7 +175,7 @@ static __always_inline void put_subject(struct latch_info *info, const struct su
 	}
 }
 
-/* A function of its own: the object's BTF then has the structure. */
+/* A separate function, so that the object's BTF has the structure. */
 static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, struct sock *sk)
 {
 	struct latch_answer status = {};
@@ -196,7 +196,7 @@ static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, s
 	return 0;
 }
 
-/* The socket's lock keeps its connection as it is, but not its latch: latchd may have closed it. */
+/* The socket's lock keeps its connection, but not its latch: latchd may have closed the latch. */
 static __always_inline int answer_info(struct latch_info *info, struct subject *s, struct sock *sk)
 {
 	put_all(info, s, sk);

@@ -32,7 +32,8 @@ static long copy_byte(__u32 i, struct text_copy *copy)
 	return 0;
 }
 
-/* By a callback, which the verifier checks once: an unrolled copy needs 100,000 of its steps. */
+/* Copies by a callback, which the verifier checks once. An unrolled copy needs 100,000 steps of the
+ * verifier. */
 static __always_inline int put_text(__u8 *to, const void *end, const char *text, __u32 size)
 {
 	struct text_copy copy = {

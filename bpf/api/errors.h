@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Errors of an answer: asm-generic/errno.h, whose macros are not in BTF. */
+/* Errors of an answer, from asm-generic/errno.h: BTF has no macros. */
 #ifndef LATCH_BPF_API_ERRORS_H
 #define LATCH_BPF_API_ERRORS_H
 

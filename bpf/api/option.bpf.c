@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * getsockopt() of level SOL_LATCH: what an application may ask of its own socket (latch_sockopt.h).
- * The kernel has called the protocol before, and retval is its error.
+ * getsockopt() of level SOL_LATCH: the options that an application may read of its own socket
+ * (latch_sockopt.h). The kernel has called the protocol before, and retval is its error.
  */
 #include "api/answer_info.h"
 #include "api/answer_text.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the state of a latch is to an application: enum latch_app_state and enum latch_why. */
+/* Translates the state of a latch for applications: enum latch_app_state and enum latch_why. */
 #ifndef LATCH_BPF_API_STATE_H
 #define LATCH_BPF_API_STATE_H
 
@@ -13,7 +13,7 @@ static __always_inline void status_of_latch(const struct subject *s, struct latc
 	latch_answer_of(s->word, ret);
 }
 
-/* A latch in TIME_WAIT outlives its socket, and may break still. */
+/* A latch in TIME_WAIT outlives its socket, and may still break. */
 static __always_inline __u8 reasons_since(const struct socket_past *past)
 {
 	__u64 id;
@@ -38,8 +38,8 @@ static __always_inline void status_of_past(const struct socket_past *past, struc
 }
 
 /*
- * A second look: what was read of the latch is its own. A LARVAL latch may have settled, and
- * nothing was read by its params.
+ * True: the latch still exists, so its members were read from one latch. A LARVAL latch may
+ * have settled meanwhile: its params were not used.
  */
 static __always_inline int is_still_there(const struct subject *s)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Which latch a question is for: that of this very socket. A latch names its owner by the cookie,
- * since two sockets may have the same flow. After its end the socket has a copy.
+ * Finds the latch that a question is about: the latch of this socket. A latch names its owner by
+ * the cookie, since two sockets may have the same flow. After the end of the latch the socket has
+ * a copy.
  */
 #ifndef LATCH_BPF_API_SUBJECT_H
 #define LATCH_BPF_API_SUBJECT_H
@@ -19,8 +20,8 @@ enum subject_kind {
 };
 
 /*
- * Each member has a slot of the stack to itself: the verifier of Linux 6.1 loses what it knows of a
- * slot that is written in parts. It sees that a pointer is not NULL only where it is compared.
+ * Each member has its own slot of the stack: the verifier of Linux 6.1 loses its knowledge of a
+ * slot that is written in parts. It accepts a pointer only behind a comparison with NULL.
  */
 struct subject {
 	__u64 kind; /* enum subject_kind */
@@ -67,7 +68,7 @@ static OWN_FRAME struct latch *latch_at(const struct latch_flow *flow, __u64 *re
 	return latch;
 }
 
-/* 0 is the cookie of no socket, and of a handshake's latch. */
+/* No socket has cookie 0. The latch of a handshake has cookie 0. */
 static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 {
 	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
@@ -76,8 +77,8 @@ static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 }
 
 /*
- * 1: this socket owns the latch of its flow, and the subject is that. A latch in TIME_WAIT has its
- * cookie still, and is of its former connection.
+ * 1: this socket owns the latch of its flow, which is the subject. A latch in TIME_WAIT still has
+ * the cookie, but belongs to the former connection.
  */
 static __always_inline int find_latch(struct subject *s, struct sock *sk)
 {
@@ -126,7 +127,7 @@ static __always_inline void find_listener(struct subject *s, struct bpf_sock *sk
 	s->kind = SUBJECT_LISTENER;
 }
 
-/* Its ports may be gone. */
+/* An ended socket may have no ports. */
 static __always_inline void find_ended(struct subject *s, struct bpf_sock *sk,
 				       const struct socket_verdict *v)
 {
@@ -157,7 +158,7 @@ static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, str
 	flow_of_socket(sk, netns, &s->flow);
 	if (find_latch(s, kernel_sk))
 		return;
-	/* With TCP_FASTOPEN_CONNECT nothing is sent yet: v is of the former connection. */
+	/* With TCP_FASTOPEN_CONNECT no packet is sent yet: v is of the former connection. */
 	if (state == BPF_TCP_SYN_SENT)
 		find_nothing(s, LATCH_WHY_NOT_YET);
 	else if (v && v->was_latched)
@@ -172,7 +173,7 @@ static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, str
 
 /* ---- UDP */
 
-/* What the socket remembers may be of a former connection. */
+/* Compares the flow: the socket's state may be of a former connection. */
 static __always_inline int lost_this_latch(const struct subject *s,
 					   const struct datagram_socket *socket)
 {

@@ -8,7 +8,7 @@
 #include "db/listener.h"
 #include "db/sa_claim.h"
 
-/* In audit mode: enforcement would have ended this flow, whether it sends again or not. */
+/* In audit mode: enforcement would have ended this flow, even if no packet follows. */
 static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *latch)
 {
 	union latch_word word = READ_WORD(latch->word);
@@ -140,7 +140,7 @@ static OWN_FRAME void control_reap(struct latch_control *c)
 
 /*
  * The SA waits for its key manager again. With its old time it could be beyond the pending limit,
- * and would be open to new flows at once.
+ * so that new flows would not wait.
  */
 static __always_inline enum latch_control_result sa_unbind(const struct latch_sa_key *key,
 							   struct latch_sa *sa,
@@ -158,7 +158,7 @@ static __always_inline enum latch_control_result sa_unbind(const struct latch_sa
 	return err ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
-/* The SA that the serial names; NULL: the result says why there is none to write. */
+/* The SA with this serial; NULL: there is none to write, and the result has the reason. */
 static __always_inline struct latch_sa *
 sa_to_write(struct latch_control *c, const struct latch_sa_key *key, union latch_sa_word *was)
 {
@@ -195,7 +195,7 @@ static OWN_FRAME void control_sa_set(struct latch_control *c)
 		c->result = LATCH_CONTROL_DONE;
 }
 
-/* An SA that has a peer, or that another SA shares its entry with, is not decided by this. */
+/* This decides neither an SA with a peer, nor an SA that shares its entry with another SA. */
 static OWN_FRAME void control_sa_unproven(struct latch_control *c)
 {
 	struct latch_sa_key key = c->sa;
@@ -214,7 +214,8 @@ static OWN_FRAME void control_sa_unproven(struct latch_control *c)
 		c->result = LATCH_CONTROL_DONE;
 }
 
-/* The kernel has an SA, and the table an entry under its key: another SA's, if its mark differs. */
+/* The kernel has an SA, and the table has an entry under its key. If the marks differ, the entry is
+ * another SA's. */
 static __always_inline enum latch_control_result sa_meet(const struct latch_sa_key *key,
 							 struct latch_sa *known,
 							 union latch_sa_word was,
@@ -245,7 +246,7 @@ static OWN_FRAME void control_sa_adopt(struct latch_control *c)
 	struct latch_sa *known;
 	long err;
 
-	/* Another processor deletes it, or replaces it: what comes next is not known yet. */
+	/* Another processor deletes or replaces the entry, with a result that is not known yet. */
 	c->result = LATCH_CONTROL_AGAIN;
 	known = sa_read(&key, &was);
 	if (known && was.flags & LATCH_SA_GONE && sa_delete(&key, known, was.serial))
@@ -299,7 +300,7 @@ static OWN_FRAME void control_sa_forget(struct latch_control *c)
 	c->result = LATCH_CONTROL_DONE;
 }
 
-/* Only the controller changes rules, and it has written the other half before. */
+/* Only the controller changes rules. It has written the other half before this step. */
 static __always_inline void control_rules(struct latch_control *c)
 {
 	struct latch_settings *s = settings_get();
@@ -348,7 +349,7 @@ static OWN_FRAME void control_rule_of(struct latch_control *c)
 	c->result = decision.undecided ? LATCH_CONTROL_AGAIN : LATCH_CONTROL_DONE;
 }
 
-/* Not a transition: spd keeps what was seen, whatever the state is. */
+/* Not a transition: the step changes spd only, in any state. */
 static __always_inline void control_spd_seen(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Makes sockets of broken latches time out, where the rule asks for a timeout instead of a reset.
- * TCP's own timers are set so short that TCP gives up with ETIMEDOUT. The gate drops the socket's
- * packets meanwhile. The controller runs this iterator over the sockets of a namespace.
+ * Makes sockets of broken latches time out, if the rule has a timeout instead of a reset. The
+ * iterator shortens TCP's timers, so that TCP ends the connection with ETIMEDOUT. The gate drops
+ * the socket's packets meanwhile. The controller runs this iterator over the sockets of a
+ * namespace.
  */
 #include "db/latch_db.h"
 #include "packet/socket_flow.h"
@@ -16,7 +17,7 @@
 #define TCP_SYNCNT	 7
 #define TCP_USER_TIMEOUT 18
 
-/* No application sets this value: it marks the sockets that were handled already. */
+/* No application sets this value. It marks the sockets that were handled already. */
 #define USER_TIMEOUT_MS 1
 
 static __always_inline int set(struct tcp_sock *tcp, int level, int option, int value)
@@ -25,7 +26,7 @@ static __always_inline int set(struct tcp_sock *tcp, int level, int option, int 
 }
 
 /*
- * Keepalive serves a socket that waits for data: the user timeout runs only while data is to be
+ * Keepalive ends a socket that only receives: the user timeout runs only while data is to be
  * retransmitted.
  */
 static __always_inline int shorten_timers(struct tcp_sock *tcp)

@@ -7,8 +7,8 @@
 #include "db/rules.h"
 
 /*
- * The gate passes no packet at a listener under a bound SA without a latch. If there is none by now
- * it was closed or reaped in between, and the connection must not go on unlatched. protection, sa:
+ * The gate passes no packet at a listener under a bound SA without a latch. A missing latch was
+ * thus closed or reaped in between, and the connection must not continue unlatched. protection, sa:
  * of the packet that ended the handshake.
  */
 static OWN_FRAME int has_lost_its_latch(const struct latch_flow *flow,

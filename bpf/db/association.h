@@ -6,8 +6,8 @@
 #include "db/maps.h"
 
 /*
- * Root of a user namespace of their own sends any verification tag, and each is a mark. The marks
- * of all such namespaces together get a quarter of the table.
+ * Root of a user namespace can send any verification tags, and each tag is a mark. The marks of
+ * all such namespaces together get a quarter of the table.
  */
 static __always_inline int count_foreign_mark(void)
 {
@@ -38,8 +38,8 @@ static __always_inline int add_mark(const struct latch_flow *key, const struct l
 }
 
 /*
- * foreign: of the namespace, so the same whenever this mark is recorded. mode: the one in which the
- * association began. Non-zero: no room.
+ * foreign: of the namespace, so constant for this mark. mode: the mode in which the association
+ * began. Non-zero: no room.
  */
 static OWN_FRAME int record_mark(const struct latch_flow *key, __u64 id, __u16 params_id,
 				 __u8 foreign, __u32 mode)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Peers choose how many identities they have, and local users how many rules they meet. So the rows
- * of one rule have a share of the table. Beyond it one row counts all other flows of that rule and
- * reason, for which places are kept.
+ * Peers choose the number of their identities, and local users the rules that match their flows. So
+ * the rows of one rule have a share of the table. Beyond the share one row counts all other flows
+ * of that rule and reason. Places are reserved for these rows.
  */
 #include "db/audit.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The table of what enforcement would have dropped: struct latch_audit. */
+/* The table of flows that enforcement would have dropped: struct latch_audit. */
 #ifndef LATCH_BPF_DB_AUDIT_H
 #define LATCH_BPF_DB_AUDIT_H
 
@@ -19,7 +19,8 @@ struct audit_note {
 /* Adds to the row of note, or to the row of all others. A global function. Returns 0. */
 int audit_add(const struct latch_flow *flow, const struct audit_note *note);
 
-/* 1 once per latch, reason and audit: its flow is not counted for this reason yet. */
+/* 1: the flow of this latch is not counted for this reason yet. Returned once per latch, reason and
+ * audit. */
 static __always_inline int audit_first_of(struct latch *latch, __u32 drop, __u32 mode)
 {
 	__u16 bit = 1u << (drop & 15);
@@ -34,7 +35,7 @@ static __always_inline int audit_first_of(struct latch *latch, __u32 drop, __u32
 	return 1;
 }
 
-/* Enforcement has broken or closed it: audit mode does not let it pass either. */
+/* True: the latch broke or closed under enforcement, so audit mode does not pass its packets. */
 static __always_inline int is_blocked(const struct latch *latch, __u32 mode)
 {
 	union latch_word word = READ_WORD(latch->word);

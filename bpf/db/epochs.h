@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Epochs: what the remembered passes of sockets depend on (gate/remembered.h). Whatever changes a
- * latch, an SA or the rules does so first, and then advances their epoch. An atomic operation that
- * returns a value is a full barrier, so a CPU that finds the old state has read the old epoch.
+ * Epochs: counters of the changes that remembered passes depend on (gate/remembered.h). Each
+ * program changes a latch, an SA or the rules first, and then advances their epoch. An atomic
+ * operation that returns a value is a full barrier, so a CPU that finds the old state has read the
+ * old epoch.
  *
- * Flows and SAs have a table each, and a place by their hash. Two in one place cost a check in full
- * more, and no wrong verdict.
+ * Flows and SAs have one table each, and a place by their hash. Two entries in one place cause more
+ * checks in full, but no wrong verdict.
  */
 #ifndef LATCH_BPF_DB_EPOCHS_H
 #define LATCH_BPF_DB_EPOCHS_H
@@ -23,8 +24,9 @@ static __always_inline struct epochs *epochs_in(void *table)
 }
 
 /*
- * The compiler knows the hash, and would leave out the comparison that the verifier needs. In C it
- * may also compare one copy and use another, which Linux 6.1 does not follow.
+ * The compiler knows the range of the hash, and would omit the comparison that the verifier needs.
+ * From C it may also compare one copy and use another, which the verifier of Linux 6.1 does not
+ * follow.
  */
 static __always_inline __u64 *epoch_at(struct epochs *e, __u64 place)
 {
@@ -55,7 +57,7 @@ static __always_inline __u16 place_of_sa(const struct latch_sa_key *sa)
 	return place_of_words((const __u64 *)sa, sizeof(*sa) / sizeof(__u64));
 }
 
-/* If its result were not used, the compiler would choose an addition that is no barrier. */
+/* Uses the result: else the compiler would choose an addition that is no barrier. */
 static __always_inline void epoch_advance(__u64 *epoch)
 {
 	__u64 before = __sync_fetch_and_add(epoch, 1);
@@ -71,8 +73,8 @@ static __always_inline void full_barrier(void)
 }
 
 /*
- * A table that was pinned and is made anew must not come to a sum again that a socket still
- * remembers. No epoch advances once in a nanosecond.
+ * A recreated table must not reach a sum again that a socket still remembers. It begins
+ * with the time in ns, and epochs advance more slowly.
  */
 static __always_inline void epochs_begin(struct epochs *e)
 {
@@ -89,9 +91,9 @@ static __always_inline void advance_place(void *table, __u16 place)
 }
 
 /*
- * The latch of the flow is new, or is no longer ESTABLISHED. Or the memory
- * of its latch may be another's. Other changes need no epoch: no pass under another latch is
- * remembered, and none of a LISTENER.
+ * The latch of the flow was created, is no longer ESTABLISHED, or its map element may be
+ * reused. Other changes need no epoch: passes are remembered under ESTABLISHED latches or
+ * without a latch, and never for a LISTENER.
  */
 static OWN_FRAME int flow_changed(const struct latch_flow *flow)
 {
@@ -100,8 +102,8 @@ static OWN_FRAME int flow_changed(const struct latch_flow *flow)
 }
 
 /*
- * The word of the SA's entry has changed, or its memory may be another's (sa_claim.h). An entry
- * under a key that had none needs no epoch: without an entry nothing passes that is remembered.
+ * The word of the SA's entry has changed, or its map element may be reused (sa_claim.h). A new
+ * entry needs no epoch: without an entry no remembered packet passes.
  */
 static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
 {
@@ -109,7 +111,7 @@ static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
 	return 0;
 }
 
-/* Every flow may be meant: the rules have changed, or what follows from a verdict. */
+/* Any flow may be affected: the rules have changed, or the results of a verdict. */
 static __always_inline void all_changed(void)
 {
 	struct epochs *e = epochs_in(&flow_epochs);
@@ -120,7 +122,8 @@ static __always_inline void all_changed(void)
 	epoch_advance(&e->all);
 }
 
-/* Of an epoch and of what counts for the whole table. begin: a table that is new begins first. */
+/* The sum of a place's epoch and of the epoch of the whole table. begin: begins a new table
+ * first. */
 static __always_inline __u64 epochs_sum_in(void *table, __u16 place, int begin)
 {
 	struct epochs *e = epochs_in(table);
@@ -134,8 +137,8 @@ static __always_inline __u64 epochs_sum_in(void *table, __u16 place, int begin)
 }
 
 /*
- * Epochs only grow: an equal sum proves that none has changed. sa: NO_SA if none is meant. 0: there
- * is no sum.
+ * Epochs only grow, so an equal sum proves that no epoch has changed. sa: NO_SA for a pass in
+ * clear. 0: there is no sum.
  */
 static __always_inline __u64 epochs_sum(__u16 flow, __u16 sa, int begin)
 {
@@ -147,7 +150,7 @@ static __always_inline __u64 epochs_sum(__u16 flow, __u16 sa, int begin)
 	return more ? sum + more : 0;
 }
 
-/* The same for a check that follows: no load of the check comes before the loads here. */
+/* The same, before a check in full: no load of the check comes before the loads here. */
 static __always_inline __u64 epochs_sum_before_check(__u16 flow, __u16 sa)
 {
 	__u64 sum = epochs_sum(flow, sa, 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a socket remembers is no longer valid, whatever the epochs are (gate/remembered.h). It is
- * not freed: a loop of connect() must not make the kernel allocate and free in each round.
+ * Makes the remembered passes of a socket invalid, whatever the epochs are (gate/remembered.h).
+ * Does not free them: a loop of connect() must not cause an allocation in each round.
  */
 #ifndef LATCH_BPF_DB_FORGET_PASSES_H
 #define LATCH_BPF_DB_FORGET_PASSES_H
@@ -9,7 +9,7 @@
 #include "db/maps.h"
 #include "db/read_once.h"
 
-#define NO_STAMP 0 /* epochs_sum() of no epochs */
+#define NO_STAMP 0 /* no value of epochs_sum() */
 
 static __always_inline void forget_pass(void *map, struct bpf_sock *sk)
 {

@@ -24,8 +24,9 @@ static __always_inline __u32 next_generation(void)
 }
 
 /*
- * These copy their keys: Linux 6.1 accepts no key in memory that is an argument of a global
- * function. Each has a frame of its own, because the frames of all callers share 512 bytes.
+ * These functions copy their keys: Linux 6.1 accepts no key in memory that is an argument
+ * of a global function. Each function has its own frame, because the frames of all callers
+ * share 512 bytes.
  */
 static OWN_FRAME int latch_add(const struct latch_flow *flow, const struct latch *latch)
 {
@@ -58,8 +59,8 @@ static __always_inline void latch_event(enum latch_event_type type, const struct
 }
 
 /*
- * The quota of LISTENERs, which need no SA. LARVAL latches under SAs that any local user can make
- * have one of the same size.
+ * The quota of LISTENERs, which need no SA. LARVAL latches under SAs that any local user can
+ * install have a quota of the same size.
  */
 static __always_inline __u32 latches_quota(void)
 {
@@ -68,7 +69,7 @@ static __always_inline __u32 latches_quota(void)
 	return map->max_entries / 4;
 }
 
-/* For a latch that leaves LARVAL, or its map. Call it before the latch's memory can be reused. */
+/* Call it when a latch leaves LARVAL or its map, before its map element can be reused. */
 static __always_inline void uncount_foreign_larval(struct latch *latch)
 {
 	struct latch_clock *clock = clock_get();
@@ -77,7 +78,7 @@ static __always_inline void uncount_foreign_larval(struct latch *latch)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
-/* The same for a latch with a place among the marks, which leaves its map. */
+/* The same for a mark that leaves its map. */
 static __always_inline void uncount_mark(struct latch *latch)
 {
 	__u32 slot = latch->mark_share ? __sync_lock_test_and_set(&latch->mark_share, 0) : 0;
@@ -86,15 +87,16 @@ static __always_inline void uncount_mark(struct latch *latch)
 		mark_share_give(slot);
 }
 
-/* A mark without a socket: any host may ask for many, and nothing is cached of their flows. */
+/* A mark without a socket sends no events, since any host may cause many. No pass of its flow is
+ * remembered. */
 static __always_inline int is_silent(const struct latch *latch)
 {
 	return latch->mark_share && !latch->socket_cookie;
 }
 
 /*
- * The flow may be one that passes in clear. A gate that finds the latch while another direction of
- * its socket still remembers that would pass what the latch forbids. Hence the first of the two.
+ * Packets of the flow may pass in clear so far. The first epoch change prevents that a gate finds
+ * the latch in one direction while the other direction still passes by memory.
  */
 static __always_inline int latch_announce(const struct latch_flow *flow, const struct latch *latch)
 {
@@ -111,8 +113,8 @@ static __always_inline int latch_announce(const struct latch_flow *flow, const s
 
 /*
  * Returns non-zero if the map is full, or -EEXIST if another CPU was faster. socket_cookie and
- * listener are as in latch_create(). mark: what was refused, with its place in share; else NULL.
- * queued: the socket has data from before. The mode is read behind the time of creation, see
+ * listener are as in latch_create(). mark: the refused flow, with its place in share; else NULL.
+ * queued: the socket has data from before. The mode is read after the time of creation, see
  * latch_answer.h.
  */
 static __always_inline int
@@ -158,7 +160,7 @@ latch_insert(const struct latch_flow *flow, const struct latch_position *start, 
 			count(LATCH_COUNTER_LATCHES_FULL);
 		return err;
 	}
-	/* Another host may ask for many flows that get a mark. */
+	/* Another host may cause many flows that get a mark. */
 	if (start->state == LATCH_STATE_LISTENER || (mark && !socket_cookie))
 		return 0;
 	count(LATCH_COUNTER_LATCHES_CREATED);
@@ -214,7 +216,7 @@ static __always_inline int latch_acquire(const struct latch_flow *flow, __u16 pa
 
 /*
  * Creates the mark of a flow that passes in audit mode only: a latch that is BROKEN for good. Any
- * host may ask for such flows, so marks have shares (mark_share.h). Non-zero: no room.
+ * host may cause such flows, so marks have shares (mark_share.h). Non-zero: no room.
  */
 static __always_inline int latch_refuse(const struct latch_flow *flow,
 					const struct rule_decision *rule,
@@ -259,7 +261,7 @@ static __always_inline int latch_establish(const struct latch_flow *flow, struct
 	return 0;
 }
 
-/* For a latch that is no LISTENER any more, or was not added. */
+/* Call it when a latch is no LISTENER any more, or was not added. */
 static __always_inline void uncount_listener(void)
 {
 	struct latch_clock *clock = clock_get();
@@ -274,7 +276,7 @@ static __always_inline int is_decided(enum latch_state before, enum latch_state 
 	       (after == LATCH_STATE_BROKEN || after == LATCH_STATE_CLOSED);
 }
 
-/* One compare-and-swap changes state, reasons and generation together, or none of them. */
+/* One compare-and-swap changes state, reasons and generation together. */
 static __always_inline enum latch_control_result latch_step(const struct latch_flow *flow,
 							    struct latch *latch, __u64 id,
 							    enum latch_trigger trigger,
@@ -301,8 +303,8 @@ static __always_inline enum latch_control_result latch_step(const struct latch_f
 	is.reasons = next.reasons;
 	is.generation = next_generation();
 	/*
-	 * Read first, since the mode may change, and written by the step that counts alone. Until
-	 * then the former word is older than the mode of this step, and passes nothing more.
+	 * Read before the swap, since the mode may change. Only a step that succeeds writes
+	 * decided. Until then the latch has an older mode word, which passes no more packets.
 	 */
 	mode = mode_get();
 	if (__sync_val_compare_and_swap(&latch->word.raw, was.raw, is.raw) != was.raw)
@@ -319,8 +321,8 @@ static __always_inline enum latch_control_result latch_step(const struct latch_f
 }
 
 /*
- * Deletes a CLOSED latch. Several processors may be about to delete it. After the first a new latch
- * may be there: only the one that takes the id deletes. Non-zero: this one did.
+ * Deletes a CLOSED latch. Several processors may try that, and after the first delete a new latch
+ * may have the key. So only the processor that takes the id deletes. Non-zero: this processor did.
  */
 static __always_inline int latch_take_out(const struct latch_flow *flow, struct latch *latch,
 					  __u64 id)
@@ -335,7 +337,8 @@ static __always_inline int latch_take_out(const struct latch_flow *flow, struct 
 	return 0;
 }
 
-/* A gate that found the latch may read its word only when the memory is another flow's. */
+/* Advances the epoch: a gate that found the latch may read its word after the memory was reused for
+ * another flow. */
 static __always_inline void latch_remove(const struct latch_flow *flow, struct latch *latch,
 					 __u64 id)
 {
@@ -344,8 +347,9 @@ static __always_inline void latch_remove(const struct latch_flow *flow, struct l
 }
 
 /*
- * Finds the latch and reads its id. The id belongs to this flow only if the latch is still there
- * afterwards. What is read of the latch then belongs to this id, or latch_release() finds another.
+ * Finds the latch and reads its id. The id belongs to this flow only if the latch is still in the
+ * map afterwards. Members that are read later belong to this id, unless latch_release() finds
+ * another id.
  */
 static __always_inline struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
 {
@@ -357,7 +361,7 @@ static __always_inline struct latch *latch_read(const struct latch_flow *flow, _
 	return bpf_map_lookup_elem(&latches, flow) == latch ? latch : NULL;
 }
 
-/* Of a latch that ends, for its event: by then its memory may be another latch's. */
+/* Values of a latch that ends, for its event: its map element may be reused by then. */
 struct latch_end {
 	__u64 id;
 	__u64 listener;
@@ -398,9 +402,9 @@ static __always_inline void latch_closed_event(const struct latch_flow *flow,
 }
 
 /*
- * Moves the latch to CLOSED and deletes it. id: of latch_read(), before the caller has seen that it
- * is the one to release. A latch that is in the same memory since has another id. A global
- * function: the verifier checks its loop once. Returns an enum latch_control_result.
+ * Moves the latch to CLOSED and deletes it. id: of latch_read(), before the caller decided to
+ * release the latch. A later latch in the same memory has another id. A global function: the
+ * verifier checks its loop once. Returns an enum latch_control_result.
  */
 int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * LISTENER latches. A local address and port has one, shared by all sockets that listen there
- * (SO_REUSEPORT). The number of sockets is part of the latch's word. The last socket to leave and
- * a socket that joins thus cannot both succeed: no socket joins a latch that is being released.
+ * LISTENER latches. All sockets that listen at a local address and port (SO_REUSEPORT) share one.
+ * The number of sockets is part of the latch's word. So a socket that joins and the last socket
+ * that leaves cannot both succeed: no socket joins a latch that is being released.
  */
 #ifndef LATCH_BPF_DB_LISTENER_H
 #define LATCH_BPF_DB_LISTENER_H
@@ -39,9 +39,9 @@ static __always_inline int listener_insert(const struct latch_flow *flow, __u16 
 }
 
 /*
- * Finds the latch at flow and reads its word. Map elements are reused. The word belongs to this
- * latch only if the latch is still at flow afterwards. Then a compare-and-swap with that word
- * hits no other latch.
+ * Finds the latch at flow and reads its word. Map elements are reused, so the word belongs to
+ * this latch only if the latch is still at flow afterwards. Then a compare-and-swap with that
+ * word changes no other latch.
  */
 static __always_inline struct latch *listener_read(const struct latch_flow *flow,
 						   union latch_word *word)

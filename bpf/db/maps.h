@@ -14,10 +14,11 @@
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/quota.h"
+#include "db/read_once.h"
 
 /*
- * For functions in headers that must not widen the frame of their caller. The frames of a call
- * chain share 512 bytes, and Linux 6.1 rounds each up to 32.
+ * Gives a function of a header its own frame. The frames of a call chain share 512 bytes, and
+ * Linux 6.1 rounds each frame up to 32.
  */
 #define OWN_FRAME __noinline __attribute__((unused))
 
@@ -89,7 +90,7 @@ struct settings_map {
 	__type(value, struct latch_settings);
 };
 
-/* A report, not security state: flows without room for a row of their own share one. */
+/* A report, not security state: flows without a free row share one row. */
 struct audits_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -127,9 +128,9 @@ struct events_map {
 #define EPOCHS 4000
 
 /*
- * See epochs.h. A table is one entry, so that one lookup finds all. With its map it has less than
- * 32 KiB, which the kernel allocates in the direct mapping. A page of vmalloc would cost each
- * packet a TLB miss.
+ * See epochs.h. A table is one map entry, so that one lookup finds all epochs. Map and entry have
+ * less than 32 KiB, which the kernel allocates in the direct mapping. A page of vmalloc would
+ * cost each packet a TLB miss.
  */
 struct epochs {
 	__u64 all; /* advances for all flows; begins with the time since boot, in ns */
@@ -151,7 +152,8 @@ struct socket_verdict {
 	__u8 exempt;	  /* no rule of exempt_stamp requires a latch of its connection */
 	enum latch_direction opened;
 	__u32 exempt_stamp;
-	__u32 tunnelled; /* when it last sent in clear to a tunnel device, in seconds; 0: never */
+	__u32 tunnelled; /* time of its last packet in clear to a tunnel device, in seconds; 0:
+			    never */
 	__u32 mode;	 /* of latch_settings when was_latched was set; see is_blocked() */
 	__u32 audited;	 /* the mode in which its unlatched connection was counted */
 	__u32 began;	 /* the mode in which its connection was established */
@@ -165,15 +167,16 @@ struct verdicts_map {
 };
 
 /*
- * State of a UDP socket. It is created for the first packet that is protected, refused by
- * check_packet(), or sent elsewhere than to the connected peer. Other UDP sockets have none.
+ * State of a UDP socket. Created for the first packet that is protected, refused by
+ * check_packet(), or sent to another address than the connected peer. Other UDP sockets have
+ * none.
  */
 struct datagram_socket {
 	struct socket_verdict verdict;
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
-	__u8 passes_forgotten;	/* no pass from before that is remembered any more */
+	__u8 passes_forgotten;	/* passes from before that are no longer remembered */
 	__u8 was_released;	/* has been connected under a latch that was released since */
-	__u32 released_mode;	/* the earliest verdict.mode of these connections */
+	__u32 released_mode;	/* the earliest verdict.mode of the released latches */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
 
@@ -185,8 +188,8 @@ struct datagram_sockets_map {
 };
 
 /*
- * What one direction of a socket has passed after a check in full: see gate/remembered.h. Only the
- * stamp ever changes; another pass replaces the whole.
+ * The last packet of one direction of a socket that passed after a check in full: see
+ * gate/remembered.h. Only the stamp changes in place. Another pass replaces the whole structure.
  */
 struct remembered_pass {
 	__u64 stamp; /* epochs_sum() of the two places, read before the check */
@@ -197,7 +200,7 @@ struct remembered_pass {
 	__u8 socket_family;
 	__u8 protocol;	     /* of the flow */
 	__u8 outer_protocol; /* of a packet that left under sa: UDP for ESP in UDP */
-	__u8 made;	     /* in which jiffy, modulo 256 */
+	__u8 made;	     /* the jiffy of the pass, modulo 256 */
 	union {
 		__u32 device;	   /* of a packet that left in clear */
 		__u32 outer_ports; /* of ESP in UDP that left: both, as in the header */
@@ -223,13 +226,13 @@ struct named_end {
 #define NAMED_ENDS 4
 
 /*
- * Of a UDP socket that has sent to addresses other than its connected peer: the last of them.
- * Several threads may send at once. The name that is pushed out is lost, and its datagram counts
- * as the connection's own.
+ * The last addresses other than its connected peer that a UDP socket has sent to. Several
+ * threads may send at once. If a name is overwritten, its datagram counts as the connection's
+ * own.
  */
 struct named_ends {
 	struct named_end ends[NAMED_ENDS];
-	__u32 named; /* how many, in all: the last one is in place named % NAMED_ENDS */
+	__u32 named; /* number of names so far: the last one is in place named % NAMED_ENDS */
 	__u32 pad;
 };
 
@@ -241,9 +244,8 @@ struct named_ends_map {
 };
 
 /*
- * What a socket with a descriptor keeps of the latch that it had, for questions (bpf/api). The
- * latch and the texts of its peer may be gone by then, and their numbers may be another's: hence
- * the copies.
+ * The copy of a former latch that a socket with a descriptor keeps, for answers (bpf/api). The
+ * latch and the texts of its peer may be deleted by then, and their numbers reused.
  */
 struct socket_past {
 	struct latch_flow flow;
@@ -254,7 +256,7 @@ struct socket_past {
 	struct latch_qop qop;
 	__u8 reasons;
 	__u8 params_known; /* mode, protocol, qop and the texts */
-	__u8 audited;	   /* was not enforced all its life */
+	__u8 audited;	   /* the latch was in audit mode at some time */
 	__u8 unproven;	   /* as in struct latch */
 	__u8 aborted;	   /* TCP: ended by a reset, a timeout or an abort */
 	__u8 peer_ended;   /* TCP: the peer's FIN was received */
@@ -262,7 +264,7 @@ struct socket_past {
 	__u8 why; /* enum latch_why of a connect() that was refused */
 	__u8 mode;
 	__u8 protocol;
-	/* First: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
+	/* The first member: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
 	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];
 	char local[LATCH_ID_TEXT_MAX];
@@ -329,7 +331,7 @@ struct audit_shares_map {
 	__type(value, __u64);
 };
 
-/* When each namespace last sent an event of its SPD. A lost entry costs one event more. */
+/* The time of each namespace's last event of its SPD. A lost entry causes one more event. */
 struct spd_stamps_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -375,8 +377,8 @@ static __always_inline void count(enum latch_counter which)
 }
 
 /*
- * Returns a zeroed event for the caller to fill and submit. Returns NULL and counts it when the
- * ring is full.
+ * Returns a zeroed event for the caller to fill and submit. Returns NULL and counts a lost
+ * event when the ring is full.
  */
 static __always_inline struct latch_event *event_begin(enum latch_event_type type)
 {
@@ -440,7 +442,7 @@ static __always_inline __u32 mode_get(void)
 {
 	struct latch_settings *s = settings_get();
 
-	return s ? *(const volatile __u32 *)&s->mode : 0;
+	return s ? READ_ONCE(s->mode) : 0;
 }
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The marks of refused flows may fill a quarter of the latch table. The flows of one peer may fill
- * a quarter of that, so that no peer keeps the flows of others without their marks. A peer is the
- * params of the flow's SA; all flows in clear are one. What this host opens has shares of its own,
- * and a part that flows from outside cannot fill. All namespaces where any local user may be root
- * are one.
+ * a quarter of that, so that no peer takes the marks of others' flows. A peer is the params of the
+ * flow's SA; all flows in clear count as one peer. Flows that this host opens have their own
+ * shares, and a part that flows from outside cannot fill. All namespaces where any local user may
+ * be root count as one.
  *
  * The counts are in slots of a hash, as those of sa_share.h. Slot 0 counts all marks.
  */
@@ -31,7 +31,7 @@ static __always_inline __u32 mark_share_slot(const struct marked_flow *flow)
 	return 1 + (__u32)(hash >> 32) % (LATCH_MARK_SHARES - 1);
 }
 
-/* Non-zero: a place is taken for a mark, of quota in all. */
+/* Takes a place for a mark. quota: places of all marks. Non-zero: taken. */
 static __always_inline int mark_share_take(__u32 slot, int opened_here, __u32 quota)
 {
 	__u32 all = 0;

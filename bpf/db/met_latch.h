@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A socket that has met a latch never again sends or receives unlatched: in audit mode only if the
- * latch was blocked by then.
+ * A socket with a packet checked by a latch never sends or receives unlatched again. In audit mode
+ * that holds only if the latch was blocked by then.
  */
 #ifndef LATCH_BPF_DB_MET_LATCH_H
 #define LATCH_BPF_DB_MET_LATCH_H
@@ -10,9 +10,9 @@
 #include "db/epochs.h"
 
 /*
- * latch: NULL if it ended before. It may be gone by now, too. Another processor may then have found
- * the flow without a latch and the socket without this mark, and remembered a pass in clear. Hence
- * an epoch of its own.
+ * latch: NULL if it ended before. The latch may also be gone by now. Another processor may then
+ * have found neither latch nor mark, and have remembered a pass in clear. So this mark advances the
+ * epoch, too.
  */
 static __always_inline void met_latch(struct socket_verdict *v, const struct latch_flow *flow,
 				      const struct latch *latch)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What protects a packet. */
+/* The protection of a packet. */
 #ifndef LATCH_BPF_DB_PACKET_PROTECTION_H
 #define LATCH_BPF_DB_PACKET_PROTECTION_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Copies a latch into its socket. Text by text: the params and identities of a latch that has ended
- * may be dropped, and their indices given to another peer.
+ * Copies a latch into its socket, with all texts. After the latch has ended its params and
+ * identities may be deleted, and their indices reused for another peer.
  */
 #include "db/past.h"
 
@@ -29,8 +29,7 @@ static __always_inline int copy_params(struct socket_past *past, __u16 index)
 	return copy_texts(past, p);
 }
 
-/* A LARVAL latch may have the params of an SA that could create no other one: they prove no peer.
- */
+/* The params of a LARVAL latch prove no peer: its SA could not create an ESTABLISHED latch. */
 static __always_inline int has_peer(union latch_word word)
 {
 	return word.state == LATCH_STATE_ESTABLISHED || word.state == LATCH_STATE_BROKEN;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a socket keeps of the latch that it had: struct socket_past. */
+/* The copy of a former latch that a socket keeps: struct socket_past. */
 #ifndef LATCH_BPF_DB_PAST_H
 #define LATCH_BPF_DB_PAST_H
 
 #include "db/latch_db.h"
 #include "latch_answer.h"
 
-/* Sockets answer no questions: nothing is kept for them. */
+/* True: [api] is off, so sockets keep no copies. */
 static __always_inline int answers_are_off(void)
 {
 	struct latch_settings *s = settings_get();
@@ -14,8 +14,8 @@ static __always_inline int answers_are_off(void)
 	return !s || !READ_ONCE(s->answers);
 }
 
-/* No descriptor is left, so that no question can come. A connection not accepted yet is not dead.
- */
+/* True: no descriptor is left that an application could ask. A connection that is not accepted yet
+ * is not dead. */
 static __always_inline int is_dead(struct sock *sk)
 {
 	__u32 bit = bpf_core_enum_value(enum sock_flags, SOCK_DEAD);
@@ -23,7 +23,7 @@ static __always_inline int is_dead(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> bit & 1;
 }
 
-/* TCP has the peer's FIN, and so all that it has sent. */
+/* True: TCP has received the peer's FIN, and so all of its data. */
 static __always_inline int has_fin_of_peer(struct sock *sk)
 {
 	__u32 bit = bpf_core_enum_value(enum sock_flags, SOCK_DONE);
@@ -55,8 +55,8 @@ static __always_inline struct latch_identity *identity_find(__u32 index)
 }
 
 /*
- * What was read by the params of a latch belongs to its peer only if the latch is still there
- * afterwards, with these params: until then no index that it needs is given to another.
+ * True: the latch still exists with these params, so indices that were read from it were not
+ * reused.
  */
 static OWN_FRAME int latch_still_has(const struct latch_flow *flow, const struct latch *latch,
 				     __u64 id, __u16 params)
@@ -67,7 +67,7 @@ static OWN_FRAME int latch_still_has(const struct latch_flow *flow, const struct
 	       READ_WORD(latch->word).params == params;
 }
 
-/* The copy of a latch that had no peer and did not break is not worth its memory. */
+/* A copy of a latch without a peer that did not break is not kept, to save memory. */
 static __always_inline int tells_nothing(const struct socket_past *past)
 {
 	return !past->params_known && !past->reasons;

@@ -15,7 +15,7 @@ static __always_inline int quota_take(__u64 *quota, __s64 max)
 	return 0;
 }
 
-/* Of a map that was lost, the count is gone, and its entries are not: a count below 0 would widen
+/* If the map with the count was lost, the counted entries still exist. A count below 0 would widen
  * the quota. */
 static __always_inline void quota_give(__u64 *quota)
 {

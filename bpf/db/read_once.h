@@ -7,8 +7,8 @@
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 
 /*
- * A union whose member raw covers all of it, such as latch_word. One load reads all members:
- * member by member, the compiler may load the memory twice and see two states.
+ * Reads a union with a member raw of its whole size, such as latch_word, in one load. With a
+ * load for each member the compiler may see two states.
  */
 #define READ_WORD(word)                                                                            \
 	({                                                                                         \

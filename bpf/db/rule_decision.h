@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What the rules decide over one flow. */
+/* The decision of the rules on one flow. */
 #ifndef LATCH_BPF_DB_RULE_DECISION_H
 #define LATCH_BPF_DB_RULE_DECISION_H
 

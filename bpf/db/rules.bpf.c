@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Finds the first rule that matches. The controller writes rules into the half of the map that is
- * not in force. Then it swaps the halves with one store. A search reads that word again at its
- * end. An unchanged word proves that the rules read were not overwritten, because the controller
- * writes a half only after the word has changed. After a change the flow counts as one that
+ * not in force, and then swaps the halves with one store. A search reads that word again at its
+ * end. An unchanged word proves that no rule was overwritten during the search: the controller
+ * writes a half only after the word has changed. After a change the flow is treated as one that
  * requires a latch and has none, until its next packet.
  */
 #include "db/rules.h"

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A map deletes and replaces by key, whatever entry has the key by then. An expiry timer, a request
- * of the key manager and latchd may all change one key at a time. So the processor that is to
- * delete or replace an entry claims it first, by its serial, and the others leave it alone. The
- * memory of a deleted entry may be another SA's at once: only a claim allows plain writes to it.
+ * A map deletes and replaces by key, whatever entry the key has by then. An expiry timer, a request
+ * of the key manager and latchd may change one key at the same time. So a processor claims an entry
+ * by its serial before it deletes or replaces the entry, and other processors do not change it. The
+ * memory of a deleted entry may be reused at once, so plain writes to an entry need a claim.
  *
- * An entry that is claimed and not GONE is being written. A deletion then only marks it as GONE,
- * and the writer deletes it.
+ * An entry that is claimed and not GONE is being written. A deletion then only marks the entry as
+ * GONE, and the writer deletes it.
  *
- * Remembered passes (epochs.h): the word of an entry in the map changes by sa_swap() alone, which
+ * Remembered passes (epochs.h): only sa_swap() changes the word of an entry in the map, and it
  * advances the epoch. sa_release() is the exception: its entry is GONE, so sa_claim() has made it
- * PENDING by sa_swap(). A gate that found an entry may read its word only when the memory is
- * another SA's. Hence sa_given_back() after a deletion and a replacement: there is no other way to
- * free an entry.
+ * PENDING by sa_swap(). A gate that found an entry may read its word after the memory was reused
+ * for another SA. So sa_given_back() advances the epoch after a deletion and a replacement, which
+ * are the only ways to free an entry.
  */
 #ifndef LATCH_BPF_DB_SA_CLAIM_H
 #define LATCH_BPF_DB_SA_CLAIM_H
@@ -30,7 +30,7 @@
 
 /*
  * Finds the entry and reads its word. The word belongs to this key only if the entry is still
- * there afterwards. Then a compare-and-swap with its serial hits no other SA.
+ * in the map afterwards. Then a compare-and-swap with its serial changes no other SA.
  */
 static __always_inline struct latch_sa *sa_read(const struct latch_sa_key *key,
 						union latch_sa_word *word)
@@ -52,7 +52,7 @@ static __always_inline int sa_swap(const struct latch_sa_key *key, struct latch_
 	return 1;
 }
 
-/* A claimed entry was deleted, or replaced by another one. */
+/* Call it after a claimed entry was deleted or replaced. */
 static __always_inline void sa_given_back(const struct latch_sa_key *key, __u8 flags, __u32 slot)
 {
 	sa_changed(key);
@@ -61,8 +61,8 @@ static __always_inline void sa_given_back(const struct latch_sa_key *key, __u8 f
 }
 
 /*
- * The entry belongs to no peer from now on. 0; -ENOENT: it is another SA's, or another processor
- * deletes or replaces it; -EBUSY: it is being written, and its writer deletes it.
+ * Claims the entry, which loses its peer. 0; -ENOENT: the entry has another SA, or another
+ * processor deletes or replaces it; -EBUSY: it is being written, and its writer deletes it.
  */
 static __always_inline long sa_claim(const struct latch_sa_key *key, struct latch_sa *sa,
 				     __u32 serial)
@@ -75,7 +75,8 @@ static __always_inline long sa_claim(const struct latch_sa_key *key, struct latc
 		if (was.serial != serial ||
 		    (was.flags & LATCH_SA_CLAIMED && was.flags & LATCH_SA_GONE))
 			return -ENOENT;
-		/* Also while it is being written: the gates look at no flag that says so. */
+		/* PENDING also while the entry is being written: the gates do not read
+		 * LATCH_SA_CLAIMED. */
 		is.flags = (was.flags & ~LATCH_SA_UNPROVEN) | LATCH_SA_GONE | LATCH_SA_CLAIMED;
 		is.state = LATCH_SA_PENDING;
 		is.params = 0;
@@ -85,8 +86,8 @@ static __always_inline long sa_claim(const struct latch_sa_key *key, struct latc
 	return -ENOENT;
 }
 
-/* A claimed entry could not be deleted: the next SA under its key replaces it, or latchd deletes
- * it. */
+/* Gives up the claim of an entry that could not be deleted. The next SA under its key replaces the
+ * entry, or latchd deletes it. */
 static __always_inline void sa_release(struct latch_sa *sa)
 {
 	union latch_sa_word word = READ_WORD(sa->word);
@@ -110,13 +111,14 @@ static __always_inline long sa_remove(const struct latch_sa_key *key, struct lat
 		return err;
 	}
 	sa_given_back(key, flags, slot);
-	/* Another SA has the key, with another mark, and no entry now: latchd searches for it. */
+	/* Another SA has the key, with another mark, and now has no entry: latchd searches for
+	 * it. */
 	if (flags & LATCH_SA_AMBIGUOUS)
 		count(LATCH_COUNTER_SAS_FULL);
 	return 0;
 }
 
-/* True: the entry is this processor's to write, until sa_finish(). */
+/* True: this processor may write the entry, until sa_finish(). */
 static __always_inline int sa_hold(const struct latch_sa_key *key, struct latch_sa *sa,
 				   union latch_sa_word was)
 {
@@ -127,8 +129,8 @@ static __always_inline int sa_hold(const struct latch_sa_key *key, struct latch_
 }
 
 /*
- * The end of a write, with the new word. The kernel may have deleted the SA meanwhile, or installed
- * another one under its key with another mark. 0; -ENOENT: it is deleted; -EAGAIN.
+ * Ends a write, with the new word. The kernel may have deleted the SA meanwhile, or have installed
+ * another SA under its key with another mark. 0; -ENOENT: the SA was deleted; -EAGAIN.
  */
 static __always_inline long sa_finish(const struct latch_sa_key *key, struct latch_sa *sa,
 				      union latch_sa_word is)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The SAs between two addresses may fill a quarter of the SA table: an authenticated peer needs
- * only CREATE_CHILD_SA for each pair of them. Before Linux 6.10 the kernel does not say which of
+ * The SAs between two addresses may fill a quarter of the SA table: an authenticated peer gets
+ * each pair of SAs by one CREATE_CHILD_SA. Before Linux 6.10 the kernel does not say which of
  * the two addresses is remote, so both count, in any order. An IPv6 address counts as its /64.
  *
- * The counts are in slots of a hash. A slot that is full by another pair is improbable. At most
- * four slots are full at once, and peers do not know the seed.
+ * The counts are in slots of a hash. Two pairs of addresses in one full slot are improbable: at
+ * most four slots are full at once, and peers do not know the seed.
  */
 #ifndef LATCH_BPF_DB_SA_SHARE_H
 #define LATCH_BPF_DB_SA_SHARE_H
@@ -63,9 +63,9 @@ static __always_inline void sa_share_give(__u32 slot)
 }
 
 /*
- * Notes an SA that is being installed, also one without an entry: then its serial is 0. Returns the
- * serial of the one before. A key manager installs the inbound SA of a pair, and then the outbound
- * one. No other SA was installed between them if that serial is the inbound one's.
+ * Notes an SA that is being installed, with serial 0 if it has no entry. Returns the serial of the
+ * SA that was installed before it. A key manager installs the inbound SA of a pair, and then the
+ * outbound one. If the returned serial is the inbound SA's, no other SA was installed between them.
  */
 static __always_inline __u32 sa_share_succeed(__u32 slot, __u32 serial)
 {

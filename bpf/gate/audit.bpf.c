@@ -18,8 +18,8 @@ static __always_inline __u64 owner_of(const struct passage *p)
 }
 
 /*
- * Any host can send a datagram in the peer's name, or a SYN that crosses a connect(). Only what
- * this host sends begins such a flow.
+ * Any host can send a datagram in the peer's name, or a SYN that crosses a connect(). So only a
+ * sent packet begins such a flow.
  */
 static __always_inline int begins_flow(const struct passage *p)
 {
@@ -41,7 +41,8 @@ static OWN_FRAME int mark_refused(struct passage *p, int foreign)
 	if (!latch_refuse(&p->flow, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
 			  &mark))
 		return 0;
-	/* Enforcement will refuse each packet without a mark. */
+	/* Under such a rule enforcement refuses each packet without a latch, so no mark is
+	 * needed. */
 	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return 0;
 	count(LATCH_COUNTER_AUDIT_UNMARKED);
@@ -73,7 +74,7 @@ __noinline int audit_begin(struct passage *p, int foreign)
 
 /* ---- a flow with a mark begins again */
 
-/* As new_flow_check() decides, without a change. */
+/* The decision of new_flow_check(), without its changes. */
 static OWN_FRAME int stays_refused(struct passage *p)
 {
 	enum latch_drop why;
@@ -110,9 +111,9 @@ __noinline int audit_check_anew(struct passage *p)
 }
 
 /*
- * Under a rule that requires a latch, enforcement drops each packet of a LARVAL flow, and no
- * handshake ends. A connection that has ended it in this audit, under an SA that proves no peer,
- * began where enforcement refuses it. What others send proves nothing.
+ * Under a rule that requires a latch, enforcement drops each packet of a LARVAL flow, so no
+ * handshake completes. In audit mode such a handshake can complete. Enforcement would refuse the
+ * flow, so it gets a mark. Received packets do not count.
  */
 __noinline int audit_mark_larval(struct passage *p)
 {
@@ -125,7 +126,7 @@ __noinline int audit_mark_larval(struct passage *p)
 	if (!p || !p->egress || p->protection != PACKET_PROTECTED ||
 	    p->flow.protocol != IPPROTO_TCP_NUMBER || p->tcp_state == BPF_TCP_SYN_SENT)
 		return 0;
-	/* Not known for a moment: the next packet decides. */
+	/* The SA is unknown or ambiguous: a later packet decides. */
 	sa = sa_find(&p->sa);
 	if (!sa || READ_WORD(sa->word).flags & LATCH_SA_AMBIGUOUS)
 		return 0;
@@ -143,7 +144,7 @@ __noinline int audit_mark_larval(struct passage *p)
 
 /* ---- the count */
 
-/* One row for all packets of a flow that is refused, whatever carries them later. */
+/* All packets of a refused flow count in one row, under any later SA or in clear. */
 static __always_inline void note_mark(const struct latch *latch, struct audit_note *note)
 {
 	note->key.drop = latch->refusal;
@@ -167,7 +168,7 @@ static OWN_FRAME void note_by_latch(const struct passage *p, struct latch *latch
 	note->got = params_of_sa(p);
 }
 
-/* The rule was not asked for every reason. */
+/* Some drop reasons come before the search for a rule, so searches again. */
 static OWN_FRAME void note_unlatched(const struct passage *p, struct audit_note *note)
 {
 	struct rule_decision rule;

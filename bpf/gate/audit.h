@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Audit mode at the gates. Each verdict is made as under enforcement. Only drop() asks the mode: it
- * lets the packet pass and notes the reason in the passage. A packet that passes by the mode alone
- * has passage.audited.
+ * Audit mode at the gates. Each verdict is made as under enforcement. Only drop() reads the mode:
+ * in audit mode it passes the packet and notes the reason in passage.audited. So passage.audited
+ * marks a packet that enforcement would drop.
  */
 #ifndef LATCH_BPF_GATE_AUDIT_H
 #define LATCH_BPF_GATE_AUDIT_H
@@ -11,25 +11,26 @@
 #include "gate/passage.h"
 
 /*
- * For a new flow that passes in audit mode only, after its verdict. A flow that enforcement refuses
- * gets its mark; one that enforcement lets wait gets a LARVAL latch, since it will not be repeated.
- * foreign: its namespace is of a user namespace other than the host's. Returns 0.
+ * Call it after the verdict on a new flow that passes in audit mode only. A flow that enforcement
+ * would refuse gets its mark. A flow that enforcement would let wait gets a LARVAL latch, since its
+ * packet is not sent again. foreign: its namespace belongs to a user namespace other than the
+ * host's. Returns 0.
  */
 int audit_begin(struct passage *p, int foreign);
 
 /*
- * For a flow with a mark, which begins again with this packet. Non-zero: enforcement would not
- * refuse it now, and its mark is gone.
+ * Checks a marked flow that begins again with this packet. Non-zero: enforcement would not
+ * refuse the flow now, and its mark is deleted.
  */
 int audit_check_anew(struct passage *p);
 
-/* For a packet that new_flow_check_larval() refuses: see the function. Returns 0. */
+/* Marks the LARVAL flow of a packet that new_flow_check_larval() refuses. Returns 0. */
 int audit_mark_larval(struct passage *p);
 
 /* Counts an audited packet. Call it once, at the end. Returns 0. */
 int audit_count(struct passage *p);
 
-/* An administrator's break stands: the mark is no longer one. */
+/* A mark that an administrator has broken is not a mark any more: the break stays. */
 static __always_inline int is_mark(const struct latch *latch)
 {
 	union latch_word word = READ_WORD(latch->word);
@@ -45,9 +46,9 @@ static __always_inline int is_provisional(const struct latch *latch)
 }
 
 /*
- * Each SYN, and each ACK that a cookie may have sent, is checked anew, as under enforcement. A
- * forged one must not leave its mark on the flow of the peer. A UDP flow has no handshake. It
- * begins again with each datagram, until enforcement begins.
+ * Each SYN, and each ACK that may answer a SYN cookie, is checked anew, as under enforcement.
+ * A forged SYN or ACK must not leave its mark on the flow of the peer. A UDP flow has no
+ * handshake. It begins again with each datagram, until enforcement begins.
  */
 static __always_inline int begins_again(const struct passage *p, const struct latch *latch)
 {
@@ -62,15 +63,16 @@ static __always_inline int begins_again(const struct passage *p, const struct la
 	return p->is_syn && p->tcp_state == BPF_TCP_SYN_SENT;
 }
 
-/* For a drop without a latch, of a socket that was latched: the latch may have ended by
- * enforcement. */
+/* The packet of a socket that was latched is dropped without a latch. Enforcement may have ended
+ * that latch. */
 static __always_inline void decide_by_socket(struct passage *p, const struct socket_verdict *v)
 {
 	if (v && v->was_latched)
 		p->enforced = !latch_mode_passes(mode_get(), v->mode);
 }
 
-/* A packet that cannot be read, or not be checked. Its socket gives its flow, if it has one. */
+/* Drops a packet that cannot be read or checked. Its flow is the flow of its socket, if the socket
+ * has one. */
 static __always_inline int drop_unread(enum latch_drop why, struct passage *p,
 				       const struct socket_verdict *v)
 {

@@ -10,15 +10,15 @@ static __always_inline int audit_passes(struct passage *p, struct latch *latch, 
 		return 0;
 	if (!p->audited)
 		p->audited = (__u8)why + 1;
-	/* Any host may ask for many flows, each with a mark. */
+	/* Any host may cause many flows, each with a mark. */
 	if (latch && !is_provisional(latch))
 		drop_event((enum latch_drop)why, p, latch, 1);
 	return 1;
 }
 
 /*
- * The flow waits for its own SA, or for its policy: its latch is not broken. An SA that is not in
- * the table waits for room, or the kernel has deleted it with this packet under way.
+ * The flow waits for its own SA or policy, and its latch is not broken. An SA that is not in the
+ * table waits for room, or was deleted after it had processed this packet.
  */
 static __always_inline int waits_for_sa(enum latch_drop why, const struct latch *latch)
 {

@@ -18,8 +18,8 @@ static __always_inline int is_exempt(const struct socket_verdict *v)
 }
 
 /*
- * The flow is older than latchd or the rule, and continues unlatched unless a rule forbids it. A
- * socket that is about to connect gets no exemption: it would be written for its previous
+ * The flow is older than latchd or the rule, and continues unlatched unless a rule forbids that.
+ * A socket that is connecting gets no exemption: the exemption would be that of its previous
  * connection. A UDP socket gets none either, since no program sees that a connect() succeeded.
  */
 static __always_inline int pass_unlatched(struct passage *p, struct socket_verdict *v)
@@ -73,8 +73,8 @@ static OWN_FRAME int end_time_wait(const struct passage *p)
 }
 
 /*
- * The ACK at a listener ends the handshake, which may be old. Behind a SYN cookie the latch has no
- * socket that the reaper could find. A latch that is younger than the reaper has seen it stays.
+ * The ACK at a listener ends the handshake, which may be old. With a SYN cookie the latch has no
+ * socket that the reaper could find. The new time keeps the reaper from deleting the latch.
  */
 static __always_inline int renew_handshake(const struct passage *p, struct latch *latch,
 					   int verdict)
@@ -85,7 +85,7 @@ static __always_inline int renew_handshake(const struct passage *p, struct latch
 	return verdict;
 }
 
-/* The flow begins again with this packet, and its latch has ended. */
+/* Non-zero: the flow begins again with this packet, and its former latch is deleted. */
 static __always_inline int begins_without(struct passage *p, const struct latch *latch,
 					  struct socket_verdict *v)
 {
@@ -93,7 +93,7 @@ static __always_inline int begins_without(struct passage *p, const struct latch 
 		return end_time_wait(p);
 	if (!begins_again(p, latch) || !audit_check_anew(p))
 		return 0;
-	/* Its only latch was the mark. */
+	/* The mark was the socket's only latch. */
 	if (v && !p->listener)
 		v->was_latched = 0;
 	return 1;
@@ -139,8 +139,8 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 	p->begins = 1;
 	verdict = new_flow_check(p);
 	/*
-	 * Not only when the connection is established: the latch may be closed before, and then
-	 * the socket stays blocked.
+	 * The socket notes its latch before the connection is established: if the latch is
+	 * closed before that, the socket stays blocked.
 	 */
 	latch = v && p->tcp_state == BPF_TCP_SYN_SENT ? latch_find(&p->flow) : NULL;
 	if (latch)
@@ -148,7 +148,7 @@ static __always_inline int check(struct passage *p, struct socket_verdict *v)
 	return verdict;
 }
 
-/* The connection of a flow without a latch is counted once in an audit. */
+/* A connection without a latch is counted once in an audit. */
 static __always_inline void note_audited(struct passage *p, struct socket_verdict *v)
 {
 	__u32 mode = mode_get();

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The cgroup gate: checks what TCP sockets and connected UDP sockets send and receive, by the SA
- * that protects it. A latched flow passes only under a bound SA of its own params, and only while
- * its latch is ESTABLISHED. A flow that starts under a bound SA is latched to it. A flow that
- * starts in clear stays unlatched; where a rule requires a latch it is refused.
+ * The cgroup gate: checks packets of TCP sockets and connected UDP sockets, by the SA that
+ * protects them. A latched flow passes only under a bound SA with the latch's params, and only
+ * while its latch is ESTABLISHED. A flow that starts under a bound SA is latched to it. A flow
+ * that starts in clear stays unlatched. If a rule requires a latch, such a flow is refused.
  *
  * TCP and UDP are headers, included here only.
  */
@@ -38,7 +38,7 @@ static __always_inline int check_in_full(struct __sk_buff *skb, int egress)
 
 	if (p.audited && verdict == GATE_PASS)
 		audit_count(&p);
-	/* The verifier knows no bounds of what a global function returns. */
+	/* The verifier knows no bounds of a global function's result. */
 	return egress ? verdict & (GATE_DROP | GATE_PASS | GATE_LOSE) : verdict == GATE_PASS;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that IPVS of this host sends to another host than their socket does. Its hook gives them
- * another destination and a route without XFRM. It sends them on without their socket
- * (ip_vs_nat_send_or_cont()), so that no cgroup program sees them.
+ * Packets that IPVS of this host sends to another destination than their socket's. The hook of
+ * IPVS gives them a new destination and a route without XFRM. It sends them without their socket
+ * (ip_vs_nat_send_or_cont()), so no cgroup program sees them.
  */
 #ifndef LATCH_BPF_GATE_IPVS_H
 #define LATCH_BPF_GATE_IPVS_H
@@ -10,7 +10,7 @@
 #include "gate/passage.h"
 #include "packet/socket_flow.h"
 
-/* The packet's socket, which the kernel's path no longer names; NULL: it is no packet of IPVS. */
+/* The socket of a packet of IPVS, which the hook's state no longer names. NULL: another packet. */
 static __always_inline struct sock *socket_behind_ipvs(struct bpf_nf_ctx *ctx)
 {
 	const struct sk_buff *skb = ctx->skb;
@@ -24,7 +24,7 @@ static __always_inline struct sock *socket_behind_ipvs(struct bpf_nf_ctx *ctx)
 		       : NULL;
 }
 
-/* A listener and what is no full socket have no flow of their own. */
+/* Listeners, and sockets that are no full sockets, have no flow. */
 static __always_inline int has_flow(struct sock *sk)
 {
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);
@@ -51,7 +51,7 @@ static OWN_FRAME int flow_behind_ipvs(struct bpf_nf_ctx *ctx, struct passage *p)
 	if (!sk || !has_flow(sk))
 		return 0;
 	flow_of_kernel_socket(sk, netns_of_kernel_socket(sk), &p->flow);
-	/* A socket that aborts has given its port back. */
+	/* A socket that aborts has already released its port. */
 	if (!p->flow.local_port)
 		p->flow.local_port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	p->opened = LATCH_DIRECTION_OUT;

@@ -5,9 +5,9 @@
 #include "packet/socket_flow.h"
 
 /*
- * The data of every subflow belongs to the connection that the first subflow opened. If that one
- * is latched, all others must be latched to the same params. The first packet of a subflow
- * carries no data yet, and may create its latch.
+ * The data of every subflow belongs to the connection that the first subflow opened. If the
+ * first subflow is latched, all others must be latched to the same params. The first packet of a
+ * subflow carries no data yet, and may create its latch.
  */
 __noinline int mptcp_check_subflow(struct passage *p, __u64 first_socket)
 {

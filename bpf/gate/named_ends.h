@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The addresses that tasks have named for datagrams of a connected UDP socket. sendmsg() adds a
- * name, the gate takes it. Behind a queue (NFQUEUE) the gate runs in another task.
+ * name, and the gate takes it. After a queue (NFQUEUE) the gate runs in another task.
  */
 #ifndef LATCH_BPF_GATE_NAMED_ENDS_H
 #define LATCH_BPF_GATE_NAMED_ENDS_H
@@ -9,8 +9,8 @@
 #include "db/maps.h"
 
 /*
- * Another thread that names an address at the same time gets another place. What this task has
- * named before may wait in a queue.
+ * Threads that name addresses at the same time get different places. Earlier names of this
+ * task stay, since their datagrams may wait in a queue.
  */
 static __always_inline void add_name(struct named_ends *names, const struct latch_flow *there)
 {
@@ -22,8 +22,8 @@ static __always_inline void add_name(struct named_ends *names, const struct latc
 }
 
 /*
- * Whether the task that sends now has named another address for its datagram. Its earlier names
- * are of datagrams that were lost.
+ * True: the sending task has named an address for its datagram. Drops its earlier names, too:
+ * those datagrams were lost.
  */
 static OWN_FRAME int take_name(struct named_ends *names)
 {
@@ -50,8 +50,8 @@ static __always_inline int has_remote_end(const struct latch_flow *flow, const _
 }
 
 /*
- * Whether the gate runs in another task than the one that named this address. A name serves for
- * one datagram, the last one for any number.
+ * True: a task has named this address. For a gate that runs in another task than sendmsg(). A
+ * name serves for one datagram, the last name for any number.
  */
 static __always_inline int take_name_of(struct named_ends *names, const __u8 address[16],
 					__u16 port)

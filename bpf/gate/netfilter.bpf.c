@@ -10,7 +10,7 @@
  *
  * It checks all of SCTP, because SCTP sockets do not know the path. It also checks UDP that
  * arrives for a latch: an encapsulation socket (L2TP) takes its packets before the cgroup gate.
- * What IPVS sends for a socket is checked as that socket's (ipvs.h).
+ * Packets that IPVS sends for a socket are checked by the socket's flow (ipvs.h).
  */
 #include "gate/audit.h"
 #include "gate/ipvs.h"
@@ -81,7 +81,7 @@ static __always_inline int flow_of_datagram(const struct packet *packet,
 
 enum nf_read_result {
 	NF_UNREADABLE,
-	NF_OTHER, /* of no kind that the netfilter gate checks */
+	NF_OTHER, /* not checked by the netfilter gate */
 	NF_READ,
 };
 
@@ -126,7 +126,7 @@ static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *n
 		return 0;
 	read = read_nf_flow(ctx, nf);
 	if (read == NF_UNREADABLE && !(nf->passage.egress && is_forwarded(ctx->skb))) {
-		/* Its flow may be one that enforcement has broken. */
+		/* Enforcement may have broken the latch of its flow. */
 		nf->passage.enforced = 1;
 		*verdict = drop(LATCH_DROP_MALFORMED, &nf->passage, NULL);
 	}
@@ -134,8 +134,8 @@ static __noinline int read_nf_packet(struct bpf_nf_ctx *ctx, struct nf_packet *n
 }
 
 /*
- * For a flow without an ESTABLISHED latch. Sockets that latchd does not watch send and receive
- * such packets, too.
+ * The flow has no ESTABLISHED latch. Sockets that latchd does not watch also send and receive
+ * such packets.
  */
 static __always_inline int check_rule(struct passage *p)
 {
@@ -247,8 +247,8 @@ static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_pack
 		return nf_verdict(pass_latched(&nf->passage, latch));
 	}
 	/*
-	 * Any other packet reaches its socket behind the cgroup gate, or its answer is checked
-	 * when it leaves.
+	 * Other received packets pass the cgroup gate, or the answer to them is checked when
+	 * it is sent.
 	 */
 	if (!latch && !is_syn(nf->tcp_flags))
 		return GATE_PASS;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The first packet of a flow: whether it passes, and which latch it creates. The global functions
- * are called by both gates, and the verifier checks each only once.
+ * Decides over the first packet of a flow, and creates its latch. Both gates call the global
+ * functions, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
@@ -12,10 +12,10 @@ static __always_inline __u64 owner_of(const struct passage *p)
 }
 
 /*
- * The SA can start no latch, and no rule requires one. The flow continues unlatched, until a
- * packet comes under an SA that can start a latch. It also continues if there is no room for its
- * LARVAL latch. It does not if another CPU was faster, because that one may have latched the flow
- * to another peer.
+ * The SA can start no latch, and no rule requires one. The flow gets a LARVAL latch, which the
+ * first SA that can start a latch makes ESTABLISHED. Without room for the LARVAL latch the packet
+ * passes, too. If another CPU was faster the packet is dropped, since that CPU may have latched
+ * the flow to another peer.
  */
 __noinline int pass_unattributed(struct passage *p, int params, int which, int foreign)
 {
@@ -110,9 +110,9 @@ __noinline int new_flow_check(struct passage *p)
 }
 
 /*
- * A LARVAL latch does not count as a latch: it may be older than the rule, or of a SYN of the
- * other direction. Under a rule that requires a latch, only a packet that makes it ESTABLISHED
- * passes.
+ * A LARVAL latch does not satisfy a rule that requires a latch. It may be older than the rule,
+ * or come from a SYN of the other direction. Under such a rule only a packet that makes the
+ * latch ESTABLISHED passes.
  */
 __noinline int new_flow_check_larval(struct passage *p)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The first packet of a flow: whether it passes, and which latch it creates. */
+/* Decides over the first packet of a flow, and creates its latch. */
 #ifndef LATCH_BPF_GATE_NEW_FLOW_H
 #define LATCH_BPF_GATE_NEW_FLOW_H
 
@@ -10,7 +10,8 @@
 int new_flow_check(struct passage *p);
 /* Creates an ESTABLISHED latch under params, by the decision in p->rule, and passes the packet. */
 int new_flow_latch(struct passage *p, int params);
-/* For a flow with a LARVAL latch. Not GATE_PASS: a rule requires an ESTABLISHED latch. */
+/* Decides over a packet of a flow with a LARVAL latch. Not GATE_PASS: a rule requires an
+ * ESTABLISHED latch. */
 int new_flow_check_larval(struct passage *p);
 
 #endif

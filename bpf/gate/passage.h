@@ -12,12 +12,12 @@
 #define GATE_DROP 0
 #define GATE_PASS 1
 /*
- * Dropped, and to the application lost on its way (R-2-15). A cgroup_skb/egress program may return
- * it: udp_send_skb() hides NET_XMIT_DROP, unless the socket has IP_RECVERR. No other one may.
+ * Dropped, but for the application lost on the network (R-2-15). Only a cgroup_skb/egress program
+ * may return it: udp_send_skb() hides NET_XMIT_DROP, unless the socket has IP_RECVERR.
  */
 #define GATE_LOSE 2
 
-/* Keep it small: the frames of all functions that check it share 512 bytes of stack with it. */
+/* Keep it small: it shares 512 bytes of stack with the frames of all functions that check it. */
 struct passage {
 	struct latch_flow flow;
 	struct latch_sa_key sa;	   /* valid if protection is PACKET_PROTECTED */
@@ -30,9 +30,9 @@ struct passage {
 	__u8 may_start;	    /* the packet may start a flow */
 	__u8 is_syn;	    /* the packet is a SYN: its flow is no longer in TIME_WAIT */
 	__u8 listener;	    /* its socket is a TCP listener */
-	__u8 starts_flow;   /* the packet asks a listener for a new flow */
+	__u8 starts_flow;   /* the packet starts a flow at a listener */
 	__u8 tcp_state : 7; /* of the full socket: BPF_TCP_* */
-	__u8 lasts : 1;	    /* it passes, and so does the next one like it: see remembered.h */
+	__u8 lasts : 1;	    /* it passes, and so does the next equal packet: see remembered.h */
 	__u8 audited;	    /* 1 + enum latch_drop: passes in audit mode only */
 	__u8 refused;	    /* audited, and enforcement refuses the whole flow */
 	__u8 enforced;	    /* enforcement has decided: audit mode does not let it pass */
@@ -42,8 +42,8 @@ struct passage {
 };
 
 /*
- * The socket of UDP or SCTP does not know which end opened the flow. Then the direction of the
- * first packet decides.
+ * A UDP or SCTP socket does not know which end opened the flow. The direction of the first
+ * packet decides.
  */
 static __always_inline enum latch_direction opening_direction(const struct passage *p)
 {
@@ -53,8 +53,8 @@ static __always_inline enum latch_direction opening_direction(const struct passa
 }
 
 /*
- * The check passes a packet of a flow without a latch. In clear that lasts (remembered.h), unless
- * it passes in audit mode only.
+ * Passes a packet of a flow without a latch. In clear the result lasts (remembered.h), unless the
+ * packet passes in audit mode only.
  */
 static __always_inline int pass_without_latch(struct passage *p)
 {
@@ -62,7 +62,8 @@ static __always_inline int pass_without_latch(struct passage *p)
 	return GATE_PASS;
 }
 
-/* Both copy their keys, for the reason given at latch_add(). Some objects use only one of them. */
+/* Both functions copy their keys, as latch_add() does. Some objects use only one of the
+ * functions. */
 static OWN_FRAME struct latch *latch_find(const struct latch_flow *flow)
 {
 	struct latch_flow key = *flow;
@@ -79,7 +80,7 @@ static OWN_FRAME struct latch_sa *sa_find(const struct latch_sa_key *sa)
 
 /*
  * At most one event per latch, direction and interval. A flood of packets must not become a flood
- * of events, and what arrives must not hide what leaves.
+ * of events. Received packets must not hide sent ones.
  */
 static __always_inline void drop_event(enum latch_drop why, const struct passage *p,
 				       struct latch *latch, int audited)
@@ -111,10 +112,10 @@ static __always_inline void drop_event(enum latch_drop why, const struct passage
 }
 
 /*
- * Counts a packet that is dropped. In audit mode the packet passes, and p has what enforcement
- * would have done. The first reason counts. A latch that is BROKEN or CLOSED passes only if it
- * became so in this audit. A global function, as check_packet(). Returns GATE_DROP, GATE_LOSE or,
- * in audit mode, GATE_PASS.
+ * Counts a packet that is dropped. In audit mode the packet passes, and p notes the first drop
+ * reason. A packet of a BROKEN or CLOSED latch passes only if the latch broke or closed in this
+ * audit. A global function, as check_packet(). Returns GATE_DROP, GATE_LOSE or, in audit mode,
+ * GATE_PASS.
  */
 int drop_packet(struct passage *p, struct latch *latch, int why);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* How long a new flow waits for the owner of its SA. */
+/* The time for which a new flow waits for the owner of its SA. */
 #ifndef LATCH_BPF_GATE_PENDING_LIMIT_H
 #define LATCH_BPF_GATE_PENDING_LIMIT_H
 
@@ -8,8 +8,9 @@
 #define PENDING_LIMIT_DEFAULT 5000000000ull
 
 /*
- * Can a feed name the owner of an SA in this namespace? foreign: its user namespace is not the
- * host's. There a feed has to have been seen, for any local user makes such namespaces.
+ * Can a feed name the owner of an SA in this namespace? foreign: the namespace belongs to
+ * another user namespace than the host's. There a feed must have been seen, since any local
+ * user can create such namespaces.
  */
 int is_served(__u64 netns, int foreign);
 
@@ -23,13 +24,14 @@ static __always_inline int is_beyond_limit(const struct latch_sa *sa)
 	return (__s64)(bpf_ktime_get_boot_ns() - sa->installed) > (__s64)limit;
 }
 
-/* The entry of an ambiguous SA stands for another one, too, and that one is not decided. */
+/* The entry of an ambiguous SA also stands for another SA, which is not decided. */
 static __always_inline int is_decided_unproven(union latch_sa_word word)
 {
 	return (word.flags & (LATCH_SA_UNPROVEN | LATCH_SA_AMBIGUOUS)) == LATCH_SA_UNPROVEN;
 }
 
-/* Is its owner still to be waited for? sa: PENDING, in p's namespace; word: as it was read. */
+/* Does the flow still wait for the owner of the SA? sa: PENDING, in p's namespace; word: as it was
+ * read. */
 static __always_inline int is_awaited(const struct passage *p, const struct latch_sa *sa,
 				      union latch_sa_word word)
 {

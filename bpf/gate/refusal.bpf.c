@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Refuses a flow that may not start, with an event. A flow sends at most one event per interval
- * (drop_event_interval). It shares a slot with other flows, which keeps the time of the last
- * event. A flood of flows is thus no flood of events either. Flows opened by this host have
- * separate slots: flows from outside cannot suppress the event for a local application that gets no
- * connection. So have flows that continue unlatched.
+ * (drop_event_interval). The time of the last event is in a slot that several flows share, so a
+ * flood of flows causes no flood of events. Flows opened by this host have separate slots: flows
+ * from outside cannot suppress the event for a local application that gets no connection. Flows
+ * that continue unlatched have separate slots, too.
  */
 #include "gate/refusal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Remembers what the cgroup gate has passed: see remembered.h. A header that gate.bpf.c alone
- * includes, because the linker joins kernel functions of one object only.
+ * Remembers packets that the cgroup gate has passed: see remembered.h. Only gate.bpf.c
+ * includes this header, because the linker joins kernel functions of one object only.
  */
 #ifndef LATCH_BPF_GATE_REMEMBER_PASS_H
 #define LATCH_BPF_GATE_REMEMBER_PASS_H
@@ -50,7 +50,7 @@ static __always_inline void describe_flow(struct remembered_pass *pass, __u8 soc
 	pass->sa_place = sa_place_of(p);
 }
 
-/* All but the stamp and the jiffy. */
+/* Compares all members but the stamp and the jiffy. */
 static __always_inline int is_same_pass(const struct remembered_pass *old,
 					struct remembered_pass *pass)
 {
@@ -66,8 +66,8 @@ static __always_inline int is_same_pass(const struct remembered_pass *old,
 }
 
 /*
- * A flow that changes its SA with each packet must not make the kernel allocate for each: a jiffy
- * has one new pass. The old one then serves the packets that are still like it.
+ * A flow may change its SA with each packet. To avoid an allocation for each packet, a jiffy has
+ * at most one new pass. Until then the old pass serves the packets that equal it.
  */
 static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 					 struct remembered_pass *pass)
@@ -87,9 +87,10 @@ static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 }
 
 /*
- * Of a UDP socket that names addresses the gate takes a name with each datagram. Of one that was
- * latched before, it searches each for what the former connection has left behind. The socket's
- * state may be younger than the check: what has passed in clear is then dropped from now on.
+ * True: the full check has to see each datagram of this UDP socket. If the socket names
+ * addresses, the gate takes a name with each datagram. If the socket was latched in a former
+ * connection, a datagram may belong to that connection. The socket's state may be newer than the
+ * check: once the socket was latched, packets in clear are dropped.
  */
 static __always_inline int is_searched(struct bpf_sock *sk, const struct passage *p)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The fast path of the cgroup gate. Each direction of a socket remembers the last packet that
- * passed after a check in full. It has its flow, and its SA or that it was in clear. The next
- * packet passes at once if it equals that one, and if nothing has changed that the check read:
+ * passed after a check in full: its flow, and its SA or that it was in clear. The next packet
+ * passes at once if it equals the remembered packet, and if no state has changed that the check
+ * read:
  *
- *	what has changed						what then misses
+ *	state that has changed						detected by
  *	a latch of the flow: created, broken, healed, closed, released	epoch of the flow
  *	the entry of the SA: its word, its port, deleted, replaced	epoch of the SA
  *	the rules							every epoch
@@ -14,15 +15,17 @@
  *	a UDP socket names another address				forget_pass()
  *
  * The epochs were read before the check: see db/epochs.h. Flow, SA and ports of the packet were
- * read before them, but are compared with each packet again. Which port is an SA's has its epoch. A
- * remembered pass is replaced as a whole and freed by RCU, so no reader sees parts of two. Only its
- * stamp changes, which is one word. The namespace of a socket never changes.
+ * read before the epochs, but are compared with each packet again. A change of the SA's port
+ * advances the SA's epoch. A remembered pass is replaced as a whole and freed by RCU, so no reader
+ * sees parts of two passes. Only its stamp changes in place, which is one word. The namespace of a
+ * socket never changes.
  *
  * Only two results last: an SA carries an ESTABLISHED latch, and a flow in clear needs no latch.
- * What depends on one packet is looked at for each: its SA, how many SAs, GRO and reassembly
- * (mixture.h). A pass is remembered only if its own packet is recognised by it. Never remembered:
- * MPTCP, listeners, connections that begin or end, what leaves by a tunnel or with an SA in its
- * route. Nor are UDP sockets that name addresses or were latched in a former connection.
+ * Properties of a packet are checked for each packet: its SA, the number of SAs, GRO and
+ * reassembly (mixture.h). A pass is remembered only if it recognises its own packet. Never
+ * remembered: MPTCP, listeners, connections that begin or end, packets that leave by a tunnel or
+ * with an SA in their route. Nor are UDP sockets that name addresses or were latched in a former
+ * connection.
  */
 #ifndef LATCH_BPF_GATE_REMEMBERED_H
 #define LATCH_BPF_GATE_REMEMBERED_H
@@ -30,7 +33,8 @@
 #include "gate/same_sa.h"
 #include "gate/stamped_check.h"
 
-/* Volatile: else the compiler computes one offset for both families, which no verifier accepts. */
+/* Volatile reads: else the compiler computes one offset for both families, which no verifier
+ * accepts. */
 static __always_inline int has_ipv4_ends(const struct remembered_pass *pass, struct bpf_sock *sk)
 {
 	return !((pass->local[0] ^ READ_ONCE(sk->src_ip4)) |
@@ -59,7 +63,7 @@ static __always_inline int is_of_flow(const struct remembered_pass *pass, struct
 	return pass->socket_family == AF_INET ? has_ipv4_ends(pass, sk) : has_ipv6_ends(pass, sk);
 }
 
-/* Whether the check would not tell the packet from the one that has passed. */
+/* True: for the check the packet equals the remembered packet. */
 static __always_inline int is_like(struct __sk_buff *skb, struct bpf_sock *sk,
 				   const struct remembered_pass *pass, int egress)
 {

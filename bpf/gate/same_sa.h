@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whether a packet is protected as the remembered one, or in clear as that one. Every form that
- * the check in full reads in another way than here (IP options, extension headers) counts as
- * different.
+ * Compares the protection of a packet with a remembered pass: the same SA, or both in clear.
+ * Packets with IP options or extension headers count as different, since the check in full
+ * reads them in another way.
  */
 #ifndef LATCH_BPF_GATE_SAME_SA_H
 #define LATCH_BPF_GATE_SAME_SA_H
@@ -30,8 +30,8 @@ static __always_inline int made_by_xfrm(struct __sk_buff *skb, __u8 family)
 }
 
 /*
- * at: the end of the outer header. Of UDP the ports are compared, too: a datagram of the socket
- * itself may begin with the same bytes (is_encapsulation()).
+ * at: the end of the outer header. For ESP in UDP the ports are compared, too: a datagram of
+ * the socket may begin with the same bytes (is_encapsulation()).
  */
 static __always_inline int has_spi(const __be32 *at, const void *end,
 				   const struct remembered_pass *pass)
@@ -94,8 +94,8 @@ static __always_inline __u32 outer_ports_of(struct __sk_buff *skb, __u8 family)
 }
 
 /*
- * On another device the packet may be on its way to XFRM. On the same one, too, if its route has an
- * SA: comes_back() passes it.
+ * The packet may be on its way to XFRM if its device is another one, or if its route has an SA:
+ * comes_back() passes it.
  */
 static __always_inline int leaves_in_clear(struct __sk_buff *skb,
 					   const struct remembered_pass *pass)

@@ -37,7 +37,7 @@ struct sctp_segment {
 	__u64 association; /* id of the association that its tag belongs to; 0 = unknown */
 };
 
-/* Beside those of passage.h. */
+/* Further verdicts beside those of passage.h. */
 #define GATE_MARK      3 /* passes after sctp_mark_association() */
 #define GATE_UNLATCHED 4 /* sctp_check_path() decides */
 #define GATE_NEW_FLOW  5 /* new_flow_check() decides, then sctp_update_path() */
@@ -182,13 +182,13 @@ __noinline int sctp_mark_association(struct passage *p, struct sctp_segment *s)
 	return err ? drop(LATCH_DROP_LATCHES_FULL, p, latch) : GATE_PASS;
 }
 
-/* After the latch has let the packet pass. */
+/* Call it after the latch has passed the packet. */
 static __always_inline int update_association(struct passage *p, struct sctp_segment *s,
 					      struct latch *latch, struct latch_association *a)
 {
 	union latch_word word = READ_WORD(latch->word);
 
-	/* The next INIT is checked anew: no association is known by this one. */
+	/* An INIT makes no association known, so the next INIT is checked anew. */
 	if (s->chunk == SCTP_INIT && is_provisional(latch)) {
 		if (p->egress)
 			latch->tag_seen = s->initiate_tag;
@@ -302,7 +302,7 @@ __noinline int sctp_check_path(struct passage *p, struct sctp_segment *s)
 	return p && s ? check_path(p, s, association_by_tag(p, s)) : GATE_DROP;
 }
 
-/* The path passed, with a latch or without one. */
+/* Call it after a packet has passed on the path, with or without a latch. */
 __noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 {
 	struct latch *latch;
@@ -313,8 +313,8 @@ __noinline int sctp_update_path(struct passage *p, struct sctp_segment *s)
 	return latch ? update_association(p, s, latch, association_by_tag(p, s)) : GATE_PASS;
 }
 
-/* An ABORT by latchd (sctp_abort.h). It has no SA. Only root of this namespace can forge such an
- * ABORT. */
+/* True: an ABORT by latchd (sctp_abort.h), which has no SA. Only root of this namespace can forge
+ * such an ABORT. */
 static __always_inline int is_latchd_abort(const struct passage *p, const struct sctp_segment *s,
 					   const struct latch *latch)
 {
@@ -345,7 +345,7 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	if (pass_latched(p, latch) != GATE_PASS)
 		return GATE_DROP;
-	/* What others send, and enforcement would drop, proves nothing of a latch that stands. */
+	/* A received packet that passes in audit mode only does not update the association. */
 	if (p->audited && !p->egress && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
 		return GATE_PASS;
 	return update_association(p, s, latch, association_by_tag(p, s));

@@ -6,7 +6,7 @@
 #include "db/listener.h"
 #include "gate/udp_socket.h"
 
-/* A listener older than the programs gets no callback of its own. */
+/* A listener older than the programs gets no callback. */
 static __always_inline void listener_released(struct bpf_sock *sk)
 {
 	struct sock *kernel_sk = kernel_socket(sk);

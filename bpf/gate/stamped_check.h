@@ -7,7 +7,8 @@
 #include "db/forget_passes.h"
 #include "gate/flow_check.h"
 
-/* Of a connected UDP socket the first. In other states a TCP segment may start or end a flow. */
+/* ESTABLISHED is also the state of a connected UDP socket. In other states a TCP segment may start
+ * or end a flow. */
 static __always_inline int is_steady(__u8 state)
 {
 	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
@@ -30,7 +31,8 @@ static __always_inline int may_last(const struct passage *p)
 	       (p->protection == PACKET_PLAIN || p->protection == PACKET_PROTECTED);
 }
 
-/* What passes only because of the mode of a rule does not last: the check says so by p->lasts. */
+/* Remembers a packet only if the check sets p->lasts. A packet that passes in audit mode only does
+ * not last. */
 static __always_inline int check_and_remember(struct __sk_buff *skb, struct passage *p,
 					      struct socket_verdict *v)
 {

@@ -9,7 +9,8 @@
 #include "gate/mptcp.h"
 #include "gate/stamped_check.h"
 
-/* A socket that aborts has given its port back before its reset leaves; inet_sport still has it. */
+/* A socket that aborts has released its port before its reset leaves, but inet_sport still has
+ * it. */
 static __always_inline void flow_of_full_socket(struct bpf_sock *sk, __u64 netns,
 						struct latch_flow *flow)
 {
@@ -36,8 +37,8 @@ static __always_inline __u64 listener_id_of(struct bpf_sock *sk, __u64 netns)
 }
 
 /*
- * Counts a connection of a LISTENER, or a refused one. Finds the LISTENER by its socket again,
- * because struct passage has no room for its flow.
+ * Counts an accepted or refused connection of a LISTENER. Finds the LISTENER by its socket
+ * again, because struct passage has no room for its flow.
  */
 __noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int passed)
 {

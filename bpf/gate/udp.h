@@ -12,7 +12,7 @@
 #include "gate/udp_socket.h"
 #include "packet/nat.h"
 
-/* In this order: gate_udp() compares. */
+/* The order matters: gate_udp() compares these values. */
 enum datagram {
 	DATAGRAM_UNREADABLE,
 	DATAGRAM_NAMED,	    /* in clear, and its header has the address that the socket named */
@@ -39,8 +39,9 @@ static __always_inline enum datagram read_ends(const struct packet *packet,
 }
 
 /*
- * What passed before this packet, in clear or unconnected, is no proof of a peer. recvmsg() reads
- * from a queue of its own. sk_rmem_alloc is no answer: it counts sk_error_queue, too.
+ * Datagrams that passed before this packet, in clear or unconnected, prove no peer. recvmsg() has
+ * a second queue, reader_queue. sk_rmem_alloc does not serve, since it counts sk_error_queue,
+ * too.
  */
 static __always_inline int has_queued_datagrams(const struct sock *sk)
 {
@@ -50,8 +51,9 @@ static __always_inline int has_queued_datagrams(const struct sock *sk)
 }
 
 /*
- * The application may have read it. connect() forgets passes before it changes the peer, so that
- * one of between counts, too. Not all that passes is remembered: latch(7).
+ * The application may have read the datagram. connect() drops remembered passes before it
+ * changes the peer. A pass from in between also counts. Some passes are not remembered:
+ * latch(7).
  */
 static __always_inline int has_received_in_clear(struct bpf_sock *sk)
 {
@@ -73,7 +75,7 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 		return DATAGRAM_UNREADABLE;
 	p->protection = egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->flow, &p->sa)
 			       : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
-	/* The ports of ESP in UDP are not the datagram's. */
+	/* ESP in UDP has other ports than the datagram inside. */
 	if (ip.protocol == IPPROTO_UDP_NUMBER && (!egress || p->protection == PACKET_PLAIN))
 		kind = read_ends(&packet, &ip, p, egress, names);
 	p->may_start = kind == DATAGRAM_OWN;
@@ -82,8 +84,8 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 
 /*
  * Both fill protection, sa and may_start of p, and read flow. names: of the socket, or NULL. They
- * return an enum datagram. Global functions, as check_packet(); one for each direction, since each
- * gate is verified with all that it may call.
+ * return an enum datagram. Global functions, as check_packet(). Each direction has its own
+ * function, since a gate is verified with all functions that it may call.
  */
 __noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
 {
@@ -96,9 +98,8 @@ __noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
 }
 
 /*
- * From its first packet on the socket remembers its flow: if the latch is closed later, the
- * socket stays blocked. The latch may be another socket's, which this socket met before it had a
- * flow.
+ * Stores the flow with the socket from its first packet on: if the latch is closed later, the
+ * socket stays blocked. The latch may belong to another socket with the same flow.
  */
 static __always_inline void remember_flow(struct datagram_socket *socket, const struct passage *p)
 {
@@ -113,8 +114,8 @@ static __always_inline void remember_flow(struct datagram_socket *socket, const 
 }
 
 /*
- * Behind ESP a datagram to another address equals one to the connected peer, and so does one from
- * before the last connect(). Only received datagrams prove the flow then.
+ * Inside ESP, a datagram to another address looks like a datagram to the connected peer. So does
+ * a datagram from before the last connect(). Only received datagrams prove the flow then.
  */
 static __always_inline int proves_flow(const struct sk_buff *skb, struct bpf_sock *sk,
 				       const struct datagram_socket *socket)
@@ -124,8 +125,9 @@ static __always_inline int proves_flow(const struct sk_buff *skb, struct bpf_soc
 }
 
 /*
- * The datagram's own latch is gone, and the socket's present connection has none that could
- * check it. The latch of the data is that of its connection (RFC 5660 section 5.2).
+ * The datagram belongs to a former connection with a deleted latch, and the present
+ * connection has no latch that could check it. Data belongs to the latch of its own
+ * connection (RFC 5660 section 5.2).
  */
 static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_sock *sk,
 					  const struct datagram_socket *socket)
@@ -135,8 +137,8 @@ static __always_inline int lost_its_latch(const struct sk_buff *skb, struct bpf_
 }
 
 /*
- * Another CPU may have passed a datagram in clear before the latch was there. It is in a queue by
- * now, or it is this one. What was between the gate and the queue is not seen: latch(7).
+ * Another CPU may have passed a datagram in clear before the latch existed. That datagram is in a
+ * queue by now, or is this one. A datagram between the gate and the queue is not seen: latch(7).
  */
 static __always_inline void look_again(const struct passage *p, struct bpf_sock *sk, int verdict)
 {
@@ -186,7 +188,8 @@ static __always_inline int check_datagram(struct __sk_buff *skb, struct bpf_sock
 	return verdict;
 }
 
-/* To send() a datagram that waits is sent and lost (R-2-15), one that is refused gets EPERM. */
+/* For send() a datagram of a waiting flow is sent and lost (R-2-15). A refused datagram gets
+ * EPERM. */
 static __always_inline int datagram_verdict(int verdict, int egress)
 {
 	if (verdict == GATE_PASS)
@@ -198,8 +201,8 @@ static __always_inline int datagram_verdict(int verdict, int egress)
 }
 
 /*
- * What the socket has sent to a tunnel device counts for that connection only. comes_back() notes
- * it. Returns the socket's state, which a datagram to such a device creates.
+ * Datagrams to a tunnel device, which comes_back() notes, count for their connection only.
+ * Returns the socket's state, which a datagram to such a device creates.
  */
 static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_buff *skb,
 								  struct bpf_sock *sk,
@@ -218,13 +221,14 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 }
 
 /*
- * All that a connected socket sends is its connection's, whatever its header names: destination
- * NAT, a source route or a routing header changes the destination. Only a datagram for which the
- * application has named another address is not. The sending task tells which one that is. Behind
- * a queue (NFQUEUE), or with several threads, only the header can.
+ * A datagram of a connected socket belongs to its connection, with any destination in its
+ * header. Destination NAT, a source route or a routing header may change that destination. The
+ * exception is a datagram for which the application has named another address. The sending task
+ * identifies such a datagram. After a queue (NFQUEUE), or with several threads, only the header
+ * does.
  *
- * What a connected socket receives from another address is checked, too, but creates no latch. A
- * socket that is not connected has no flow: its datagrams pass.
+ * A datagram that a connected socket receives from another address is checked, too, but creates
+ * no latch. A socket that is not connected has no flow, and its datagrams pass.
  */
 static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
 				    int egress)
@@ -242,7 +246,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		return GATE_PASS;
 	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
-	/* The header of a datagram that was named may be rewritten, too. */
+	/* The header of a datagram with a named address may be rewritten, too. */
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
 	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {

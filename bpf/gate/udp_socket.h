@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * State of connected UDP sockets (RFC 5660 section 5.2). No callback reports that a connect() of
- * a connected socket succeeded, or that it disconnects. Its last flow is therefore stored with the
- * socket. If its flow is another one now, the old connection has ended, and its latch is released.
+ * State of connected UDP sockets (RFC 5660 section 5.2). No callback reports that a connect() of a
+ * connected socket succeeded, or that the socket was disconnected. So the socket's last flow is
+ * stored with it. If its present flow differs, the old connection has ended, and its latch is
+ * released.
  */
 #ifndef LATCH_BPF_GATE_UDP_SOCKET_H
 #define LATCH_BPF_GATE_UDP_SOCKET_H
@@ -29,8 +30,8 @@ static __always_inline int has_hash_of_socket(const struct sk_buff *skb)
 }
 
 /*
- * Whether the datagram was made under a connection before the socket's last connect(): it waited in
- * a queue, or was corked.
+ * True: the datagram belongs to a connection from before the last connect(). It waited in a queue,
+ * or was corked.
  */
 static OWN_FRAME int is_of_former_connection(const struct sk_buff *skb, const struct sock *sk)
 {
@@ -40,8 +41,8 @@ static OWN_FRAME int is_of_former_connection(const struct sk_buff *skb, const st
 }
 
 /*
- * Proof that it was not. A socket that was never connected has no hash, and what it has sent has
- * none either, or that of the headers.
+ * True: the datagram provably belongs to the present connection. A socket that was never
+ * connected has no hash. Its datagrams have no hash, or one of the headers.
  */
 static OWN_FRAME int is_of_present_connection(const struct sk_buff *skb, const struct sock *sk)
 {
@@ -66,7 +67,7 @@ static OWN_FRAME int datagram_release_latch(struct datagram_socket *socket, __u6
 		WRITE_ONCE(socket->was_released, 1);
 		full_barrier();
 		WRITE_ONCE(socket->verdict.was_latched, 0);
-		/* A check that is under way is of that connection, not of the next one. */
+		/* A check under way belongs to the old connection, not to the next one. */
 		flow_changed(&flow);
 	}
 	if (latch && cookie && READ_ONCE(latch->socket_cookie) == cookie)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * connect() and sendmsg() of UDP sockets, as far as a latch depends on them. These are a connect()
- * to the same peer, and a datagram to another address. The gate itself notices a connect() to
- * another peer or to none, and only after it succeeded. A connect() that fails leaves the
- * connection as it was.
+ * The calls of UDP sockets that the gate cannot notice: a connect() to the same peer, and a
+ * sendmsg() to another address. The gate itself notices a connect() to another peer or to none,
+ * after it has succeeded. A connect() that fails leaves the connection as it was.
  */
 #include "db/epochs.h"
 #include "db/forget_passes.h"
@@ -55,12 +54,12 @@ static __always_inline int is_connected_to(struct bpf_sock *sk, const struct lat
 }
 
 /*
- * A connect() to the peer that the socket had before starts another connection, which the gate
- * could not distinguish from the old one. While the socket is still connected to that peer, the
- * call may fail or connect to the same peer. Both leave the connection as it was.
+ * A connect() to the peer of the former connection starts a new connection, which the gate could
+ * not distinguish from the former one. While the socket is still connected to that peer, the call
+ * may fail or connect to the same peer. Both leave the connection as it was.
  *
- * The socket may return to a peer of which it remembers a pass. This connection has to be checked
- * by itself. No hook reports a disconnect, but an unconnected socket has no steady flow.
+ * The socket may return to a peer for which it remembers a pass. The new connection needs its own
+ * check. No hook reports a disconnect, but an unconnected socket has no steady flow.
  */
 static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 {
@@ -81,7 +80,7 @@ static __always_inline int handle_connect(struct bpf_sock_addr *ctx, int v6)
 	return 1;
 }
 
-/* What this task has named before did not reach the gate. */
+/* Datagrams with earlier names of this task did not reach the gate. */
 static __always_inline int forget_names(struct bpf_sock *sk)
 {
 	struct named_ends *names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
@@ -92,9 +91,10 @@ static __always_inline int forget_names(struct bpf_sock *sk)
 }
 
 /*
- * The gate has to take the name of each datagram, so what it has remembered goes. Two threads may
- * name their first addresses at once: each sends its datagram only after that. A check under way
- * finds sends_elsewhere, or its pass is forgotten here: hence a full barrier between the two.
+ * The gate has to take the name of each datagram, so remembered passes are dropped. Two threads
+ * may name their first addresses at once: each sends its datagram only after this step. A check
+ * under way finds sends_elsewhere, or its pass is dropped here. This needs the full barrier
+ * between the two steps.
  */
 static __always_inline void begin_to_send_elsewhere(struct bpf_sock *sk,
 						    struct datagram_socket *socket)
@@ -107,9 +107,9 @@ static __always_inline void begin_to_send_elsewhere(struct bpf_sock *sk,
 }
 
 /*
- * A datagram to an address that the caller names. Behind XFRM it equals one to the connected
- * peer. With a control message and no address this program runs, too: the port is then 0, which
- * no call can name.
+ * A datagram to an address that the caller names. After XFRM it looks like a datagram to the
+ * connected peer. The program also runs for a control message without an address: the port is
+ * then 0, which no call can name.
  */
 static __always_inline int handle_sendmsg(struct bpf_sock_addr *ctx, int v6)
 {

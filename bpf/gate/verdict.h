@@ -31,8 +31,8 @@ static __always_inline void record_spi(const struct passage *p, struct latch *la
 #define REJECT_NONE LATCH_DROP_COUNT
 
 /*
- * Why the packet's SA cannot create an ESTABLISHED latch; for REJECT_NONE *ret_params are the
- * SA's.
+ * The reason why the packet's SA cannot create an ESTABLISHED latch. REJECT_NONE: it can, and
+ * *ret_params are its params.
  */
 static __always_inline enum latch_drop reject_reason(const struct passage *p, __u16 *ret_params)
 {
@@ -61,7 +61,7 @@ static __always_inline enum latch_drop reject_reason(const struct passage *p, __
 	return REJECT_NONE;
 }
 
-/* For a packet that needs a latch by a rule, and cannot create one. */
+/* Rejects a packet that needs a latch by a rule, and cannot create one. */
 static __always_inline int reject(struct passage *p, enum latch_drop why)
 {
 	if (why == LATCH_DROP_SA_PENDING)
@@ -76,15 +76,15 @@ static __always_inline int is_larval(const struct latch *latch)
 	return word.state == LATCH_STATE_LARVAL;
 }
 
-/* A peer that latchd refuses keeps its SAs unattributed, so that they mismatch for good. */
+/* SAs of a peer that latchd refuses stay unattributed, so they never match the latch. */
 static __always_inline enum latch_drop mismatch_or_unknown(__u16 want, __u16 got)
 {
 	return got ? mismatch_reason(want, got) : LATCH_DROP_SA_PENDING;
 }
 
 /*
- * A socket sends datagrams of its former connection, and for addresses that the application has
- * named, under the SAs of other peers than the connection's.
+ * A socket may send datagrams under SAs of other peers: datagrams of its former connection, or
+ * to addresses that the application has named.
  */
 static __always_inline int proves_peer(const struct passage *p)
 {
@@ -93,9 +93,9 @@ static __always_inline int proves_peer(const struct passage *p)
 }
 
 /*
- * A LARVAL latch passes packets under unattributed SAs, but none in clear. The first attributed
- * SA makes it ESTABLISHED. If the flow began under an SA of a known peer that could create no
- * latch, only SAs of that peer carry it.
+ * A LARVAL latch passes packets under unattributed SAs, but no packets in clear. The first
+ * attributed SA makes it ESTABLISHED. If the flow began under an SA of a known peer that could
+ * create no latch, only SAs of that peer carry it.
  */
 static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 				       union latch_word word)

@@ -7,14 +7,14 @@
 #include "packet/bundle.h"
 #include "packet/xfrm_device.h"
 
-/* What comes_back() finds. */
+/* Results of comes_back(). */
 #define LEAVES	       0
-#define COMES_BACK     1 /* it is checked when it passes the gate again as ESP */
-#define LEAVES_NOTICED 2 /* each such packet has to be noticed: its pass is not remembered */
+#define COMES_BACK     1 /* the packet is checked when it passes the gate again as ESP */
+#define LEAVES_NOTICED 2 /* the check must see each such packet: its pass is not remembered */
 
 /*
- * Source NAT has chosen the SA after the packet's route: the packet is in clear now. A packet of a
- * latched flow is checked here by that SA, too.
+ * Source NAT has rerouted the packet, and so chosen its SA. The packet is still in clear. A packet
+ * of a latched flow is checked here by that SA, too.
  */
 static OWN_FRAME int comes_back_from_nat(const struct sk_buff *kernel_skb, const struct net *net,
 					 struct passage *p)
@@ -57,10 +57,10 @@ static __always_inline __u32 tunnelled_now(void)
 }
 
 /*
- * A tunnel device has the packet protected as one of its own: VTI always, the others if the ESP is
- * made asynchronously. What they receive comes without an SA, so that a latch would end the flow:
- * the packet counts as it was before, in clear. The socket's route may have changed since. Another
- * CPU's clock may be a little ahead.
+ * A tunnel device sends the packet as its own, under an SA: VTI always, other devices if the ESP
+ * is made asynchronously. Packets received through the device show no SA, so a latch would end the
+ * flow. The sent packet therefore counts as in clear. The socket's route may have changed since.
+ * The clock of another CPU may be a little ahead.
  */
 static OWN_FRAME void count_as_clear_after_tunnel(const struct socket_verdict *v, struct passage *p)
 {

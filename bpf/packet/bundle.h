@@ -37,8 +37,8 @@ static OWN_FRAME enum packet_protection bundle_sa(const struct sk_buff *skb, __u
 }
 
 /*
- * A packet under this SA passes the cgroup gate again as ESP, with its socket. Under an SA that a
- * network card applies, or of another mode, it does not.
+ * True: a packet under this SA passes the cgroup gate again as ESP, with its socket. A packet
+ * does not if a network card applies the SA, or if the SA has another mode.
  */
 static __always_inline int returns_as_esp(struct xfrm_state *x, const struct net *net)
 {

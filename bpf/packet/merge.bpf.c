@@ -4,8 +4,8 @@
 #include "packet/same_protection.h"
 
 /*
- * The merged packet shows the SA of the first one. If it shows none it counts as in clear. A
- * mixture that is merged once more stays a mixture.
+ * The merged packet shows the SA of the first packet. Without an SA it counts as in clear. A
+ * mixture that is merged again stays a mixture.
  */
 static __always_inline void check_merge(struct sk_buff *first, struct sk_buff *next)
 {
@@ -26,7 +26,7 @@ int BPF_PROG(watch_merge, struct sk_buff *first, struct sk_buff *next)
 }
 
 /*
- * The second way of GRO, off unless a device enables it. Some kernels have no function of its own
+ * GRO by fragment lists, off unless a device enables it. Some kernels have no separate function
  * for it.
  */
 SEC("fentry/skb_gro_receive_list")

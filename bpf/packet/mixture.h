@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A packet that the kernel made of several ones, by GRO or from fragments, shows the SA of its
- * first part only. A peer could thus have data of its own SA delivered as another peer's. No
- * program can prevent that, but programs can observe it (merge.bpf.c, reassembly.bpf.c) and mark
- * the packet. The gates treat it as PACKET_MERGED.
+ * A packet that the kernel made of several packets, by GRO or from fragments, shows the SA of its
+ * first part only. A peer's data could thus be delivered as another peer's. No program can prevent
+ * that, but programs can observe it (merge.bpf.c, reassembly.bpf.c) and mark the packet. The gates
+ * treat a marked packet as PACKET_MERGED.
  *
  * The mark is by the address of the packet's extensions, which hold the sec_path. Segments, clones
  * and copies of a packet share its extensions, whatever NAT or a queue does to it meanwhile.
@@ -13,7 +13,7 @@
 
 #include "packet/object_mark.h"
 
-/* Longer than a packet waits in a queue (NFQUEUE) before its application has given up. */
+/* Longer than an application waits for a packet in a queue (NFQUEUE). */
 #define MIXTURE_SECONDS 300
 /* A mark of a whole slot also stops other packets. */
 #define MIXTURE_SLOT_SECONDS 10
@@ -40,7 +40,8 @@ static __always_inline int is_mixture_in(const struct sk_buff *skb, int foreign)
 	return is_marked(mixed_packets(), BPF_CORE_READ(skb, extensions), foreign);
 }
 
-/* The packet has extensions. Its namespace is read only where a mark of a foreign one may fit. */
+/* The packet has extensions. Its namespace is read only if a mark of a foreign namespace may
+ * match. */
 static OWN_FRAME int is_mixture(const struct sk_buff *skb)
 {
 	if (is_mixture_in(skb, 0))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Where a packet was sent to before NAT of this host changed it: conntrack keeps both. Its types
- * may be in the BTF of a module only. If that module is loaded after the programs they do not see
- * it.
+ * The destination of a packet before NAT of this host: conntrack keeps both. The types of
+ * conntrack may be in the BTF of a module only. Programs loaded before that module do not see
+ * them.
  */
 #ifndef LATCH_BPF_PACKET_NAT_H
 #define LATCH_BPF_PACKET_NAT_H
@@ -12,7 +12,7 @@
 #define CONNTRACK_BITS	7 /* NFCT_INFOMASK: the rest of the word is the address of the entry */
 #define CONNTRACK_REPLY 3 /* IP_CT_IS_REPLY, and all above */
 
-/* Whether the packet left its socket for this remote end. 0: it did not, or that is not known. */
+/* True: the packet left its socket for this remote end. 0: it did not, or that is not known. */
 static OWN_FRAME int was_sent_to(const struct sk_buff *skb, const struct latch_flow *flow)
 {
 	__u64 address[2] = {}, remote[2], word;

@@ -108,7 +108,7 @@ static __always_inline int is_marked_in(struct object_marks marks, __u32 hash, i
 	return found.raw && (found.object == hash || found.object == OBJECT_MARK_ALL);
 }
 
-/* Of any namespace. For a program that has the address as a number. */
+/* The same for any namespace, for a program that has the address as a number. */
 static __always_inline int is_marked_at(struct object_marks marks, __u64 address)
 {
 	__u32 hash = address_hash(address);

@@ -12,8 +12,8 @@
 #define IPV6_EXTENSIONS_MAX 6
 
 /*
- * A packet to read from its network header on, of a cgroup program or of a netfilter program. The
- * compiler knows which at each call, so neither program contains the other's call.
+ * A packet of a cgroup program or a netfilter program, to be read from its network header on. The
+ * compiler knows the kind at each call, so neither program contains the other's helper.
  */
 struct packet {
 	struct __sk_buff *cgroup;
@@ -68,8 +68,8 @@ struct ipv6_extension {
 };
 
 /*
- * XFRM has chosen the SA by the destination behind all segments. The sender's header names the
- * next segment instead. A host that has all segments delivers the packet to the last one.
+ * XFRM has chosen the SA by the final destination. The sender's header has the next segment
+ * instead. A host with the addresses of all segments delivers the packet to the last one.
  */
 static __always_inline int ipv6_last_segment(const struct packet *packet,
 					     const struct ipv6_extension *e, struct ip_headers *ip)
@@ -95,7 +95,8 @@ static __always_inline int is_extension(__u8 protocol)
 	       protocol == IPV6_FRAGMENT_HEADER;
 }
 
-/* Each routing header may have segments left; the kernel delivers to the last one of the last. */
+/* Each routing header may have segments left. The kernel delivers to the last segment of the last
+ * header. */
 static __always_inline int ipv6_headers(const struct packet *packet, struct ip_headers *ip)
 {
 	struct ipv6hdr header;
@@ -143,10 +144,10 @@ static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
 }
 
 /*
- * Whether UDP that XFRM has passed on is ESP (RFC 3948). IPComp leaves a datagram that it cannot
- * compress as it was, and so does an SA that a network card applies. ESP goes to the port of its
- * SA. own_ports: how many ports of the packet are those of the socket's datagrams. ESP never has
- * both: under an SA that is not in the table it has none.
+ * True: UDP that XFRM has passed on is ESP (RFC 3948). IPComp passes a datagram that it cannot
+ * compress unchanged, and so does an SA that a network card applies. ESP goes to the port of its
+ * SA. own_ports: number of the packet's ports that equal those of the socket's datagrams. ESP
+ * never has both ports; under an SA that is not in the table it has neither.
  */
 static OWN_FRAME int is_encapsulation(const struct latch_sa_key *sa, __u16 port, int own_ports)
 {
@@ -188,8 +189,8 @@ static __always_inline int own_ports(const struct udphdr *udp, const struct latc
 }
 
 /*
- * UDP is ESP if XFRM made the packet: ports and the first bytes of any datagram may equal those of
- * ESP.
+ * UDP is ESP only if XFRM made the packet: ports and first bytes of any datagram may equal those
+ * of ESP.
  */
 static __always_inline enum packet_protection
 udp_egress_sa(const struct packet *packet, __u64 netns, const struct ip_headers *ip,
@@ -246,7 +247,7 @@ static __always_inline enum packet_protection ingress_sa(struct sk_buff *skb, __
 #define TCP_FLAG_ACK 2
 #define TCP_FLAG_RST 4
 
-/* The flow of a packet whose socket does not have it. */
+/* The flow of a packet, for sockets that do not know their flow. */
 static __always_inline void flow_of_ports(const struct ip_headers *ip, __be16 source,
 					  __be16 destination, __u64 netns, int egress,
 					  struct latch_flow *flow)
@@ -276,7 +277,7 @@ static __always_inline int flow_of_packet(const struct packet *packet, const str
 	return 0;
 }
 
-/* A SYN asks for a new connection. */
+/* True: the segment is a SYN without ACK. */
 static __always_inline int is_syn(__u8 tcp_flags)
 {
 	return (tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) == TCP_FLAG_SYN;

@@ -57,8 +57,8 @@ int BPF_PROG(watch_reassembly_end, struct inet_frag_queue *queue)
 }
 
 /*
- * The extensions of a mixture that is gone may have had the same address. Where the packet has a
- * sec_path already, a second SA follows, and the packet counts as nested.
+ * An earlier mixture may have had extensions at the same address. If the packet already has a
+ * sec_path, a second SA follows, and the packet counts as nested.
  */
 SEC("fexit/skb_ext_add")
 int BPF_PROG(watch_sec_path, struct sk_buff *skb, enum skb_ext_id id, void *added)

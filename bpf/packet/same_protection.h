@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Whether two packets that the kernel makes into one arrived under congruent SAs. */
+/* True: two packets that the kernel joins arrived under congruent SAs. */
 #ifndef LATCH_BPF_PACKET_SAME_PROTECTION_H
 #define LATCH_BPF_PACKET_SAME_PROTECTION_H
 

@@ -28,7 +28,8 @@ static __always_inline void state_sa(struct xfrm_state *x, __u64 netns, struct l
 	sa->protocol = BPF_CORE_READ(x, id.proto);
 }
 
-/* RFC 9347 (IP-TFS, Linux 6.14) cuts and joins packets: no gate sees what leaves in this mode. */
+/* RFC 9347 (IP-TFS, Linux 6.14) cuts and joins packets, so no gate sees the packets that leave in
+ * this mode. */
 static __always_inline int is_known_mode(struct xfrm_state *x)
 {
 	__u8 mode = BPF_CORE_READ(x, props.mode);

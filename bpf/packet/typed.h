@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The kernel's structures by typed pointers: one load a member, where a probe is a call. The kernel
- * functions for it came with Linux 6.2, but 6.2 and 6.3 refuse a program that asks whether they
- * exist. So latchd says before loading what the kernel has, and the verifier removes the other way.
+ * Reads the kernel's structures by typed pointers: one load for each member, where a probe is a
+ * call. The kernel functions for it came with Linux 6.2, but 6.2 and 6.3 refuse a program that
+ * tests for them. So latchd sets a constant before loading, and the verifier removes the unused
+ * way.
  */
 #ifndef LATCH_BPF_PACKET_TYPED_H
 #define LATCH_BPF_PACKET_TYPED_H

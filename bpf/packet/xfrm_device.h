@@ -20,7 +20,7 @@ struct xfrm_if_start {
 enum sas_place {
 	SAS_PLACE_NONE,	  /* the device is no xfrm or VTI interface */
 	SAS_PLACE_HERE,	  /* its SAs are in the network namespace of the socket */
-	SAS_PLACE_HIDDEN, /* or not, or that cannot be read; and behind VTI */
+	SAS_PLACE_HIDDEN, /* its SAs are in another namespace, or that is not known; or VTI */
 };
 
 /* The name of a kind in one word. */
@@ -56,8 +56,8 @@ static __always_inline int is_vti(__u64 kind)
 }
 
 /*
- * The device puts its packets into others, which policies may protect. What it receives it hands
- * on without their SA. A kind is compared by its first seven letters.
+ * True: the device puts its packets into outer packets, which policies may protect. Received
+ * packets leave it without an SA. A kind is compared by its first seven letters.
  */
 static __always_inline int is_tunnel(__u64 kind)
 {
@@ -72,9 +72,9 @@ static __always_inline int is_tunnel(__u64 kind)
 
 /*
  * An xfrm interface passes its packets to XFRM, and the gates see them again as ESP. The first
- * time they are in clear, and the gates must not check them yet. If the interface was moved to
- * another namespace than that of its SAs, the packets lose their socket on the way. No gate
- * sees them again. VTI takes the SA from what it receives (skb_scrub_packet() in vti_rcv_cb()).
+ * time the packets are in clear, and the gates must not check them yet. If the interface is in
+ * another namespace than its SAs, the packets lose their socket on the way, and no gate sees
+ * them again. VTI removes the SA from received packets (skb_scrub_packet() in vti_rcv_cb()).
  */
 static OWN_FRAME enum sas_place place_of_sas(const struct net_device *device, const struct net *net)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Whether XFRM made a packet that leaves: its mark in the packet's control block. The kernel's own
- * NAT relies on it between XFRM and the end of POSTROUTING, where the cgroup gate follows.
+ * XFRM's flag in the control block of a packet that XFRM made. The kernel's own NAT relies on the
+ * flag between XFRM and the end of POSTROUTING, where the cgroup gate follows.
  */
 #ifndef LATCH_BPF_PACKET_XFRM_FLAG_H
 #define LATCH_BPF_PACKET_XFRM_FLAG_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * SOCK_DESTROY of a UDP socket, as after a break. It disconnects the socket, and latchd then finds
- * its latch without a socket. So the socket keeps a copy before.
+ * SOCK_DESTROY of a UDP socket, as after a break. It disconnects the socket, and latchd later
+ * finds the latch without a socket. So the socket first gets a copy of the latch.
  */
 #include "db/past.h"
 #include "packet/same_flow.h"
@@ -14,7 +14,8 @@ static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 	return cookie && READ_ONCE(latch->socket_cookie) == cookie;
 }
 
-/* After a connect() and until its next packet the socket remembers its former connection. */
+/* Between a connect() and its next packet the socket still has the flow of its former
+ * connection. */
 static __always_inline void keep_past(struct sock *sk, const struct datagram_socket *socket)
 {
 	struct latch_flow flow;

@@ -89,8 +89,8 @@ static __always_inline int has_mark_of(const struct latch_sa *known, struct xfrm
 }
 
 /*
- * A second SA with the same key: from now on neither is congruent. False: the entry is no longer
- * that of the first one.
+ * A second SA with the same key: from now on neither SA is congruent. False: the entry is no
+ * longer the first SA's.
  */
 static __always_inline int sa_collision(const struct latch_sa_key *key, struct latch_sa *known,
 					union latch_sa_word was, struct xfrm_state *x)
@@ -134,8 +134,8 @@ static __always_inline void sa_begin(struct latch_clock *clock, struct latch_sa 
 }
 
 /*
- * flags: BPF_NOEXIST, BPF_EXIST. An entry that comes or goes meanwhile is another processor's, or
- * one of a dump that latchd may have attributed since.
+ * flags: BPF_NOEXIST, BPF_EXIST. An entry that is added or deleted meanwhile is another
+ * processor's, or one of a dump that latchd may have attributed since.
  */
 static __always_inline long sa_record(struct xfrm_state *x, const struct latch_sa_key *key,
 				      __u64 flags)
@@ -178,9 +178,9 @@ static __always_inline void sa_missed(void)
 }
 
 /*
- * A later SA under the key of an entry that stands for another one. It is a new SA: the key
- * manager has to report its peer, and an equal key proves nothing. An entry that is not replaced
- * keeps its place: root of a user namespace, too, may migrate its SAs.
+ * A later SA under the key of another SA's entry. The key manager has to report the peer of the
+ * new SA: an equal key proves nothing. An entry that is not replaced keeps its place, since root
+ * of a user namespace may migrate SAs, too.
  */
 static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_sa_key *key,
 				       struct latch_sa *known, __u32 serial)
@@ -189,7 +189,7 @@ static __always_inline void sa_replace(struct xfrm_state *x, const struct latch_
 	__u8 flags;
 
 	if (sa_claim(key, known, serial)) {
-		/* Another processor has deleted it, or is about to. */
+		/* Another processor has deleted the entry, or is about to. */
 		if (sa_record(x, key, BPF_NOEXIST) == -EEXIST)
 			sa_missed();
 		return;
@@ -273,7 +273,7 @@ static __always_inline void sa_deleting(struct xfrm_state *x)
 		sa_forget(&key, known, word);
 }
 
-/* An entry that a dump found is not the SA that was refused now. */
+/* Deletes the entry of this SA only: an entry of a dump belongs to another SA. */
 static __always_inline void sa_refused(struct xfrm_state *x)
 {
 	struct latch_sa_key key;
@@ -288,8 +288,8 @@ static __always_inline void sa_refused(struct xfrm_state *x)
 }
 
 /*
- * The kernel has no two SAs with the same key and mark. So an entry of a dump with both stands for
- * an SA that was deleted between the dump and the entry.
+ * The kernel has no two SAs with the same key and mark. So an entry of a dump with both belongs to
+ * an SA that was deleted between the dump and the addition of the entry.
  */
 static __always_inline void sa_added(struct xfrm_state *x)
 {
@@ -336,9 +336,9 @@ static __always_inline long sa_write_ports(const struct latch_sa_key *key, struc
 }
 
 /*
- * The kernel copies the encapsulation of x to the SA that it has. Packets may leave by the new
- * ports at once (a NAT mapping that changed). It may also refuse the update: the present port stays
- * until it has accepted. A gate may remember that a port is the SA's.
+ * The kernel copies the encapsulation of x to its SA. Packets may leave by the new ports at once (a
+ * changed NAT mapping). The kernel may also refuse the update, so the present port stays until the
+ * update is accepted. The epoch advances, since a gate may remember the SA's port.
  */
 static __always_inline void sa_moving(struct xfrm_state *x)
 {
@@ -350,7 +350,7 @@ static __always_inline void sa_moving(struct xfrm_state *x)
 		sa_write_ports(&key, x, port, 0);
 }
 
-/* An entry with a former port would stop the packets of its SA: latchd makes another. */
+/* An entry with a former port would stop the packets of its SA, so latchd makes a new entry. */
 static __always_inline void sa_moved(struct xfrm_state *x)
 {
 	__u16 port = encap_port_of(x);
@@ -418,7 +418,8 @@ int BPF_PROG(watch_sa_added, struct xfrm_state *x, int result)
 	return 0;
 }
 
-/* Neither did it if the update went into an older SA, which deletes the new one without a call. */
+/* The recorded SA also never existed if the kernel updated an older SA: it then deletes the new one
+ * without a call. */
 SEC("fexit/xfrm_state_update")
 int BPF_PROG(watch_sa_updated, struct xfrm_state *x, int result)
 {

@@ -76,7 +76,7 @@ static OWN_FRAME int forget_past(struct bpf_sock_ops *ops)
 	return 0;
 }
 
-/* NULL: no question can come, or no memory is left. */
+/* NULL: no application can ask, or memory is short. */
 static OWN_FRAME struct socket_past *past_to_fill(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
@@ -217,10 +217,10 @@ static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
 }
 
 /*
- * The callback never sees TIME_WAIT. The full socket is closed out of FIN_WAIT2 or CLOSING while
- * a timewait socket continues, and so do its packets. RFC 5660 requires the latch until no more
- * packets are expected. A connect() that fails has for a moment the flow of the socket that is in
- * its way, so only the owner releases the latch.
+ * The callback never sees TIME_WAIT. The full socket is closed out of FIN_WAIT2 or CLOSING, and a
+ * timewait socket continues to receive packets. RFC 5660 requires the latch until no more packets
+ * are expected. A connect() that fails may briefly have the flow of another socket, so only the
+ * owner releases the latch.
  */
 static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 {
@@ -235,7 +235,8 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 		keep_refusal(ops, &flow);
 	if (!latch || READ_ONCE(latch->socket_cookie) != bpf_get_socket_cookie(ops))
 		return;
-	/* Of its former connection: this one has sent nothing (TCP_FASTOPEN_CONNECT). */
+	/* The latch is of the former connection: the present one has sent no packet
+	 * (TCP_FASTOPEN_CONNECT). */
 	if (READ_ONCE(latch->owner) == LATCH_OWNER_TIME_WAIT)
 		return;
 	keep_past(ops, &flow, latch, id);

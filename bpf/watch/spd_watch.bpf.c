@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reports edits of a namespace's SPD. The event only makes the controller check the SPD soon. The
- * gates stop packets that an edit lets through, with or without it.
+ * Reports edits of a namespace's SPD. The event only makes the controller check the SPD soon.
+ * With or without the event the gates drop packets that an edit lets through.
  *
  * xfrm_policy_bysel_ctx, xfrm_policy_byid and xfrm_migrate have more arguments than a trampoline
  * of Linux 6.1 can pass. All callers that delete through the first two call km_policy_notify

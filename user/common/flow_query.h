@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The words by which people name a flow, in latchctl and on the control socket:
+ * The words that name a flow, in latchctl and on the control socket:
  *   PROTO LOCAL[:PORT] REMOTE:PORT [FIELD VALUE]...   tcp 10.0.0.1:40000 10.0.0.2:5432 netns blue
  *   FIELD VALUE...                                    src 10.0.0.1 dst 10.0.0.2 dport 5432
  * The fields are those of "latchctl list": proto, src, sport, dst, dport, dir, netns. Without a
- * local port the flow stands for each with one. An IPv6 address with a port is in brackets.
+ * local port the query matches every local port. An IPv6 address with a port is in brackets.
  */
 #ifndef LATCHD_COMMON_FLOW_QUERY_H
 #define LATCHD_COMMON_FLOW_QUERY_H
@@ -39,7 +39,7 @@ int flow_query_parse_line(const char *line, struct flow_query *ret, const char *
 /* The words of the query, for a line. */
 void flow_query_text(char out[FLOW_QUERY_TEXT_SIZE], const struct flow_query *query);
 
-/* Is it this flow, or one of those that wanted stands for? Both with a namespace. */
+/* Does the flow match wanted? Both have a namespace. */
 bool flow_query_matches(const struct latch_flow *wanted, const struct latch_flow *flow);
 
 #endif

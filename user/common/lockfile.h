@@ -10,9 +10,9 @@
 /*
  * Takes the lock and returns its descriptor. Closing the descriptor, or the end of the process,
  * releases the lock. The file holds the pid and stays. A missing directory is created with mode
- * 0750. -EPERM, -ENOTDIR: it is of another user, or a symbolic link. -EWOULDBLOCK: another process
- * has the lock; *ret_holder is its pid, or 0 if the pid is not written yet, or found no room. Or
- * another negative errno.
+ * 0750. -EPERM, -ENOTDIR: the directory belongs to another user, or is a symbolic link.
+ * -EWOULDBLOCK: another process has the lock; *ret_holder is its pid, or 0 if the file has no pid.
+ * Or another negative errno.
  */
 int lockfile_take(const char *path, pid_t *ret_holder);
 

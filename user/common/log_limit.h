@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A line that peers can cause without end is logged LOG_LIMIT_LINES times a minute at most. */
+/* A line that peers can cause at any rate is logged at most LOG_LIMIT_LINES times a minute. */
 #ifndef LATCHD_COMMON_LOG_LIMIT_H
 #define LATCHD_COMMON_LOG_LIMIT_H
 

@@ -44,7 +44,7 @@ bool loop_timer_armed(const struct loop_timer *timer);
 
 /* SIGTERM and SIGINT stop the loop; SIGPIPE is ignored, and SIGHUP unless it has a handler. */
 int loop_stop_on_signals(struct loop *loop);
-/* For SIGHUP. The loop calls the handler outside of the signal's context. */
+/* Sets the handler of SIGHUP. The loop calls it outside of the signal's context. */
 void loop_on_hangup(struct loop *loop, loop_timer_fn handler, void *context);
 
 uint64_t loop_now_ms(void);

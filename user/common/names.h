@@ -14,14 +14,14 @@
 const char *latch_state_name(enum latch_state state);
 const char *latch_direction_name(enum latch_direction direction);
 const char *latch_disposition_name(enum latch_disposition disposition);
-/* For one reason, not for a set. */
+/* The word of one reason, not of a set. */
 const char *latch_reason_name(enum latch_reason reason);
 const char *latch_sa_state_name(enum latch_sa_state state);
 const char *latch_drop_name(enum latch_drop drop);
 /* A key of a document, therefore without hyphens. */
 const char *latch_counter_name(enum latch_counter counter);
 const char *latch_event_name(enum latch_event_type type);
-/* Of latch(7). */
+/* Words of latch(7). */
 const char *latch_app_state_name(enum latch_app_state state);
 const char *latch_why_name(enum latch_why why);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What /proc says of a process. */
+/* Facts about a process from /proc. */
 #ifndef LATCHD_COMMON_PROCESS_H
 #define LATCHD_COMMON_PROCESS_H
 

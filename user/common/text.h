@@ -37,8 +37,8 @@ size_t text_escape(char *out, size_t size, const char *text);
 const char *text_quote(char *out, size_t size, const char *text);
 
 /*
- * Is it a blank that could look like the space between columns or lines: one of several, or one at
- * either end?
+ * True: the blank could look like the space between columns or lines. It is one of several, or at
+ * either end.
  */
 bool text_is_gap(const char *text, size_t at);
 

@@ -25,7 +25,8 @@ static inline void walk_pace_begin(struct walk_pace *pace)
 	pace->count++;
 }
 
-/* Time of the processor: other processes count for nothing. A short walk ends no earlier wait. */
+/* Counts processor time, so other processes have no effect. A short walk does not shorten a
+ * wait. */
 static inline void walk_pace_end(struct walk_pace *pace)
 {
 	uint64_t took_ms = (uint64_t)(clock() - pace->begun) * 1000 / CLOCKS_PER_SEC;

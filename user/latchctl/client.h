@@ -15,7 +15,7 @@ typedef enum ctl_exit (*ctl_render_fn)(FILE *out, const struct ctl_options *opti
 enum ctl_exit client_send(const struct ctl_options *options, const char *request,
 			  FILE **ret_stream);
 
-/* Leaves out rows of a document. True if it did: --json then prints what is left. */
+/* Leaves out rows of a document. True if it did: --json then prints the remaining document. */
 typedef bool (*ctl_select_fn)(void *context, struct json_object *document);
 
 /*

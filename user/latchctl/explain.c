@@ -253,7 +253,7 @@ static void print_now(const struct page *page)
 	print_sas(page, now);
 }
 
-/* Where a record may be missing, the answer says so. */
+/* Prints whether a record may be missing. */
 static void print_gaps(const struct page *page)
 {
 	struct json_object *history = view_member(page->document, "history");
@@ -296,7 +296,7 @@ static bool is_id(const struct ctl_options *options)
 	       !options->words[0][digits];
 }
 
-/* Without a word for it: the namespace that latchctl runs in. */
+/* If no namespace is given: the namespace of latchctl. */
 static void add_own_netns(struct flow_query *query)
 {
 	auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

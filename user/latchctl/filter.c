@@ -99,7 +99,7 @@ static bool parse_address(const char *text, struct filter_condition *ret)
 	       (!slash || parse_number(slash, ret->prefix, &ret->prefix));
 }
 
-/* NULL, or the words that may stand there. */
+/* NULL, or the words that are allowed as value. */
 static const char *expected_value(struct filter_condition *condition)
 {
 	const struct filter_field *field = condition->field;
@@ -193,7 +193,7 @@ static bool holds(const struct filter_condition *condition, struct json_object *
 	case FILTER_MEMBER:
 		return has_member(latch, field->path, condition->value);
 	case FILTER_PORT:
-		/* As numbers: 053 is 53. */
+		/* Compares numbers: 053 equals 53. */
 		return text && strtoul(text, NULL, 10) == strtoul(condition->value, NULL, 10);
 	case FILTER_ADDRESS:
 		return text && address_matches(condition, text);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Conditions on the rows of "latchctl list": words in pairs, FIELD VALUE, as those of ss(8).
+ * Conditions on the rows of "latchctl list": pairs of words, FIELD VALUE, as in ss(8).
  * Conditions on one field are alternatives; conditions on different fields must all hold.
  */
 #ifndef LATCHCTL_FILTER_H

@@ -94,7 +94,7 @@ static int compare_ids(const void *first, const void *second)
 	return (a > b) - (a < b);
 }
 
-/* The table of latches has no order of its own. */
+/* The document has no defined order of latches. */
 static bool select_latches(void *context, struct json_object *document)
 {
 	const struct filter *filter = context;

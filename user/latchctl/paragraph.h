@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Labelled text that is wrapped to the width of the terminal. Only a first line has a label: text
- * that others have chosen cannot look like a row of its own.
+ * Labelled text that is wrapped to the width of the terminal. Only the first line has a label, so
+ * text chosen by others cannot look like another row.
  */
 #ifndef LATCHCTL_PARAGRAPH_H
 #define LATCHCTL_PARAGRAPH_H

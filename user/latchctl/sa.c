@@ -46,7 +46,7 @@ static void add_sa(struct table *table, struct json_object *sa)
 	table_add(table, STYLE_PLAIN, view_netns(sa));
 }
 
-/* The reason is longer than a column: it has a line of its own, below the table. */
+/* The reason is too long for a column, so it has a line below the table. */
 static void print_refusal(FILE *out, struct json_object *sa)
 {
 	const char *reason = view_text(sa, "refused");
@@ -59,7 +59,7 @@ static void print_refusal(FILE *out, struct json_object *sa)
 	fputc('\n', out);
 }
 
-/* Under a contested SA no connection begins: by which other SA, and for which traffic. */
+/* No connection begins under a contested SA. Prints the other SA and the common traffic. */
 static void print_rival(FILE *out, struct json_object *sa)
 {
 	struct json_object *rival = view_member(sa, "contested_by");
@@ -99,7 +99,7 @@ enum ctl_exit ctl_render_sa(FILE *out, const struct ctl_options *options,
 		   : CTL_EXIT_OK;
 }
 
-/* The table of SAs has no order of its own. */
+/* The document has no defined order of SAs. */
 static int compare_sas(const void *first, const void *second)
 {
 	static const char *const keys[] = {"src", "dst", "proto", "spi"};

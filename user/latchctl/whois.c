@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the socket of a connection answers, found by its ends. The ends may be another connection's
- * by the time of the answer: a program asks its own socket instead (latch(7)).
+ * The answer of a connection's socket, found by its ends. By the time of the answer another
+ * connection may have these ends, so a program uses its own socket instead (latch(7)).
  */
 #include <arpa/inet.h>
 #include <json-c/json.h>
@@ -37,7 +37,7 @@ static const struct table_column columns[] = {
 
 /* ---- the ends */
 
-/* As the ends of a flow are read, IPv4-mapped addresses among them. */
+/* Reads an end as the ends of a flow are read, including IPv4-mapped addresses. */
 static enum ctl_exit parse_end(const char *word, struct end *ret)
 {
 	const char *const words[] = {"tcp", word, word};
@@ -89,14 +89,14 @@ static bool matches(const struct whois *whois, struct json_object *latch)
 	return is_at(latch, "local", &whois->ends[0]) || is_at(latch, "remote", &whois->ends[0]);
 }
 
-/* Of latchd's document, as it is; NULL adds null. */
+/* Adds a member of latchd's document unchanged; NULL adds null. */
 static void add_member(struct json_object *row, struct json_object *latch, const char *name,
 		       const char *path)
 {
 	json_object_object_add(row, name, json_object_get(view_member(latch, path)));
 }
 
-/* What the connection's socket answers, and what tells the connection apart from others. */
+/* The answer of the connection's socket, and the members that identify the connection. */
 static struct json_object *row_of(struct json_object *latch)
 {
 	static const char *const members[][2] = {
@@ -138,7 +138,7 @@ static bool select_connections(void *context, struct json_object *document)
 
 /* ---- the answer */
 
-/* Without a state: a socket of this kind answers no questions. */
+/* Without a state: sockets of this kind are not served. */
 static void add_connection(struct table *table, struct json_object *row)
 {
 	char endpoint[VIEW_ENDPOINT_MAX], age[64];

@@ -46,7 +46,7 @@ static void watch_enforcement(struct daemon *d)
 	notify_send("STATUS=enforcement is %s", daemon_state_text(d));
 }
 
-/* By the clock: a busy loop runs the housekeeping more rarely. */
+/* Counts by the clock, since a busy loop runs the housekeeping less often. */
 static void resync_feeds(struct daemon *d)
 {
 	size_t i;
@@ -58,7 +58,7 @@ static void resync_feeds(struct daemon *d)
 			d->feeds.feed[i]->resync(d->feeds.feed[i]);
 }
 
-/* R-2.6-1: the gates need no identity, but a later latchd, and each report, does. */
+/* R-2.6-1: the gates need no identities, but reports and a later latchd do. */
 static void check_identities(struct daemon *d)
 {
 	int result;
@@ -290,7 +290,8 @@ static int start_feeds(struct daemon *d)
 	return err;
 }
 
-/* Ends connections: after all that a start can fail of, and before an SA is attributed. */
+/* Ends connections, so it comes after the last step that can fail, and before an SA is
+ * attributed. */
 static int repair_identities(struct daemon *d)
 {
 	int err = d->identities_damaged ? recovery_repair_identities(
@@ -304,8 +305,8 @@ static int repair_identities(struct daemon *d)
 		   : 0;
 }
 
-/* Nothing of an earlier latchd is touched before the last two steps, of which the first is undone.
- */
+/* Only the last two steps change the state of an earlier latchd. A failed start undoes the first of
+ * them. */
 static int start_all(struct daemon *d)
 {
 	int err;

@@ -7,7 +7,7 @@
 #include "latchd/control/control_socket.h"
 #include "latchd/enforce/preflight.h"
 
-/* An absent socket is no fault: the key manager makes it when it starts. */
+/* An absent socket is no error: the key manager creates it at its start. */
 static int check_feed(const struct config_feed *feed, struct failure *failure)
 {
 	struct stat st;

@@ -8,8 +8,8 @@
 
 /*
  * Checks that the cgroups, the group and the sockets that config names can be used. 0, or a
- * negative errno and a failure. -EAGAIN: what is missing may come later: a hierarchy of cgroups, or
- * a group.
+ * negative errno and a failure. -EAGAIN: a hierarchy of cgroups, or a group, is missing and may be
+ * added later.
  */
 int daemon_check(const struct config *config, struct failure *failure);
 

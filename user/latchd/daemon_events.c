@@ -79,7 +79,7 @@ void daemon_write_served(struct daemon *d)
 			 strerror(-err));
 }
 
-/* Until a latchd sees the feeds again, each may come back in another namespace. */
+/* While no latchd runs, each feed may come back in another namespace. */
 void daemon_keep_served(const struct daemon *d)
 {
 	int err = served_write(enforcement_maps(d->enforcement), NULL, 0);

@@ -5,12 +5,13 @@
 
 #include "latchd/daemon_parts.h"
 
-/* Before anything is published; control and source must be set. */
+/* Call it before the first news. control and source must be set. */
 void daemon_subscribe(struct daemon *d);
 
-/* Tells the programs where feeds are; after a failure the housekeeping tries again. */
+/* Writes the namespaces of the feeds for the programs. After a failure the housekeeping tries
+ * again. */
 void daemon_write_served(struct daemon *d);
-/* At the end of latchd. */
+/* Call it at the end of latchd. */
 void daemon_keep_served(const struct daemon *d);
 
 /* For event_ring_new(); context is the daemon. */

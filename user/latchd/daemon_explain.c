@@ -46,7 +46,8 @@ static void write_error(struct json_writer *w, const char *error, const char *co
 	json_object_end(w);
 }
 
-/* Dumps of policies and SAs take long with many of them: members get a fifth of the time. */
+/* Dumps of many policies and SAs take long, so requests of group members get a fifth of the
+ * time. */
 static void write_subject(struct daemon *d, const struct control_explain *asked,
 			  const struct explain_subject *subject, struct json_writer *w)
 {
@@ -63,15 +64,17 @@ static void write_subject(struct daemon *d, const struct control_explain *asked,
 	int err;
 
 	if (!asked->for_root && walk_pace_wait_ms(&d->explain_pace)) {
-		write_error(w, "latchd still rests from other explanations; ask again soon",
-			    "busy");
+		write_error(
+			w,
+			"explain not run (rate limit of clients that are not root); retry in some seconds",
+			"busy");
 		return;
 	}
 	walk_pace_begin(&d->explain_pace);
 	err = explain_subject(&sources, subject, &explanation);
 	walk_pace_end(&d->explain_pace);
 	if (err)
-		write_error(w, "a table of the kernel cannot be read whole; ask again", "failed");
+		write_error(w, "a table of the kernel cannot be read whole; retry", "failed");
 	else
 		report_explain(w, &d->source, &explanation);
 }
@@ -140,14 +143,14 @@ static const struct history_record *find_record(const struct daemon *d, const st
 						     asked->query.direction);
 }
 
-/* A record that is newer than the newest of several latches is what the question is about. */
+/* A record that is newer than the newest of several latches is the answer. */
 static bool is_superseded(const struct search *search, const struct history_record *record)
 {
 	return !search->asked->by_id && !search->wanted.local_port && record &&
 	       record->last_ns > search->asked->found.latch.created;
 }
 
-/* The record of a live latch stands for that latch. */
+/* The record of a live latch is an answer about that latch. */
 static const struct latch *latch_of_record(const struct daemon *d,
 					   const struct history_record *record, struct latch *ret)
 {

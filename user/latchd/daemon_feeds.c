@@ -69,7 +69,7 @@ static struct feed_statements statements_of(const struct config_feed *config)
 	return statements;
 }
 
-/* One name for each socket: a "-" stands for a "/". */
+/* Makes a file name from the path of a socket: "-" replaces "/". */
 bool daemon_feeds_decisions_path(const char *folder, const char *socket, char *out, size_t size)
 {
 	char name[FEED_PATH_MAX];
@@ -85,7 +85,8 @@ bool daemon_feeds_decisions_path(const char *folder, const char *socket, char *o
 	return !*socket && snprintf(out, size, "%s/%s.decisions", folder, name) < (int)size;
 }
 
-/* Before the feed connects. The key manager's socket names the file: a feed may be renamed. */
+/* Call it before the feed connects. The file has the name of the key manager's socket: a feed may
+ * be renamed. */
 static void keep_decisions(const struct daemon_feeds *feeds, struct feed *feed, const char *socket)
 {
 	char path[FEED_PATH_MAX];
@@ -187,13 +188,13 @@ static void take_decisions(const struct daemon_feeds *feeds, const struct config
 	bool taken = false;
 	size_t i;
 
-	/* The one that ended last knows most. */
+	/* The feed that ended last has the newest decisions. */
 	for (i = feeds->ended_count; !taken && i-- > 0;)
 		taken = is_successor(config, &feeds->ended[i], by_socket) &&
 			feed_vici_take_decisions(feed, feeds->ended[i].feed);
 }
 
-/* The socket tells the key manager better than the name: a feed may be renamed. */
+/* The socket identifies the key manager better than the name: a feed may be renamed. */
 static void hand_decisions_over(const struct daemon_feeds *feeds, const struct config *config,
 				struct feed *const *prepared)
 {

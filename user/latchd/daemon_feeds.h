@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The feeds of the configuration. A change of them has two steps. The one that can fail makes the
- * new feeds. The other one takes them and ends those that are no longer configured.
+ * The feeds of the configuration. A change of them has two steps. The first step can fail, and
+ * makes the new feeds. The second step starts to use them, and ends feeds that are no longer
+ * configured.
  */
 #ifndef LATCHD_DAEMON_FEEDS_H
 #define LATCHD_DAEMON_FEEDS_H
@@ -26,8 +27,8 @@ struct daemon_feeds {		      /* zeroed before daemon_feeds_init() */
 	struct config_feed config[CONFIG_MAX_FEEDS];
 	struct feed *feed[CONFIG_MAX_FEEDS];
 	struct report_feed report[CONFIG_MAX_FEEDS];
-	/* No longer configured. Attribution still has records of them, and a later feed may take
-	 * their decisions. */
+	/* Feeds that are no longer configured. Attribution still has records of them, and a later
+	 * feed may take their decisions. */
 	struct daemon_feed_ended *ended;
 	size_t ended_count, ended_room;
 };
@@ -36,20 +37,20 @@ struct daemon_feeds {		      /* zeroed before daemon_feeds_init() */
 void daemon_feeds_init(struct daemon_feeds *feeds, const char *control_socket);
 
 /*
- * Fills ret with a feed for each of config: the running one where all of its keys are the same,
- * else a new one. 0, or a negative errno, a failure and nothing changed.
+ * Fills ret with a feed for each feed of config: the running feed if all keys are equal, else a
+ * new one. 0, or a negative errno, a failure and nothing changed.
  */
 int daemon_feeds_prepare(struct daemon_feeds *feeds, struct loop *loop,
 			 const struct feed_sink *sink, const struct config *config,
 			 struct feed *ret[CONFIG_MAX_FEEDS], struct failure *failure);
-/* Frees the new feeds among them. */
+/* Frees the new feeds among prepared. */
 void daemon_feeds_discard(const struct daemon_feeds *feeds, struct feed *const *prepared,
 			  size_t count);
 /* Ends the running feeds that are not among prepared. Returns their number. */
 size_t daemon_feeds_use(struct daemon_feeds *feeds, struct attribution *attribution,
 			const struct config *config, struct feed *const *prepared);
 
-/* Tells the programs where a feed can name owners. 0, or a negative errno. */
+/* Writes the namespaces of the feeds for the programs. 0, or a negative errno. */
 int daemon_feeds_write_served(const struct daemon_feeds *feeds,
 			      const struct attribution *attribution,
 			      const struct kernel_maps *maps);

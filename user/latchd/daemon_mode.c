@@ -43,7 +43,7 @@ void daemon_take_mode(void *context, const struct control_mode_request *request,
 	report_mode(w, &d->source, result > 0, result < 0 ? result : 0);
 }
 
-/* A switch by the start itself is news, too: it may end audit mode, or begin it. */
+/* A switch at the start is published, too: it may end audit mode, or begin it. */
 void daemon_log_start(const struct daemon *d)
 {
 	bool was_audit;
@@ -57,9 +57,9 @@ void daemon_log_start(const struct daemon *d)
 void daemon_log_mode(const struct daemon *d)
 {
 	if (is_audit(d))
-		log_error("enforce", "mode audit in force: nothing is dropped or reset, but "
-				     "what enforcement has broken before; to enforce: latchctl "
-				     "mode enforce");
+		log_error("enforce", "mode audit in force: packets pass and sockets are not reset, "
+				     "except those of latches that enforcement broke; to enforce: "
+				     "latchctl mode enforce");
 	else if (d->source.wants_audit)
 		log_warn("enforce", "mode audit not set (enforcement is in force): no start "
 				    "lowers it; run: latchctl mode audit");

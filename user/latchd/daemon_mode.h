@@ -15,13 +15,13 @@ void daemon_take_mode(void *context, const struct control_mode_request *request,
 /* After the start: publishes a switch by the configuration, or as daemon_log_mode(). */
 void daemon_log_start(const struct daemon *d);
 
-/* Says so if less than enforcement is in force, or the configuration wants less. */
+/* Logs a line if audit mode is in force, or if the configuration has audit mode. */
 void daemon_log_mode(const struct daemon *d);
 
-/* After a reload. before: the mode word before it. */
+/* Call it after a reload. before: the mode word before the reload. */
 void daemon_note_mode(const struct daemon *d, uint32_t before);
 
-/* For the service manager. */
+/* The status line for the service manager. */
 const char *daemon_state_text(const struct daemon *d);
 
 #endif

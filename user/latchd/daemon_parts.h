@@ -33,7 +33,7 @@
 struct daemon {
 	struct config *config; /* in force; owned */
 	const char *config_path;
-	bool config_named; /* by the user: the file must exist */
+	bool config_named; /* the user named the file, so it must exist */
 	struct failure *failure;
 
 	struct preflight_result preflight;

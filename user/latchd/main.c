@@ -86,7 +86,7 @@ static int libbpf_message(enum libbpf_print_level level, const char *format, va_
 	return 0;
 }
 
-/* A SIGHUP before the loop runs waits for it. */
+/* A SIGHUP before the loop runs is handled by the loop. */
 static void block_hangup(void)
 {
 	sigset_t hangup;

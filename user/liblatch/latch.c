@@ -103,8 +103,8 @@ static int ask_established(int fd, struct latch_info *info)
 }
 
 /*
- * The number of a peer is its own only while a latch with it lives: the first latch lives from the
- * first question to the last one, and so its numbers are the same peer's at the second.
+ * A number is reused only after its last latch. The first latch is ESTABLISHED at both queries, so
+ * its numbers stay valid.
  */
 int latch_same_peer(int fd, int other)
 {

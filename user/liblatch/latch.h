@@ -3,9 +3,9 @@
  * liblatch: which authenticated peer is at the other end of a socket (RFC 5660). liblatch(3) is the
  * manual, latch(7) the system calls beneath it.
  *
- * Each call takes a descriptor of the caller, which stays the caller's, and is answered by the
- * kernel: no daemon is asked. No call allocates, keeps anything or blocks, and all may be used by
- * threads and signal handlers. Buffers are the caller's.
+ * Each call takes a descriptor, which the caller keeps. The kernel answers, without a daemon. No
+ * call allocates, keeps data or blocks. Threads and signal handlers may use all calls. Buffers
+ * belong to the caller.
  *
  * Results are 0 or positive, or a negative errno; errno itself is not kept. Errors of each call:
  *   -LATCH_UNAVAILABLE  no latchd serves this socket, or not this kind of socket: nothing is known
@@ -26,8 +26,8 @@ extern "C" {
 #define LATCH_UNAVAILABLE 95 /* EOPNOTSUPP */
 
 /*
- * INQUIRE_LATCH (section 2.3) in brief. An enum latch_app_state; one system call. Of UDP, only what
- * is read after LATCH_APP_ESTABLISHED is the peer's.
+ * INQUIRE_LATCH (section 2.3) in brief. An enum latch_app_state; one system call. UDP data is the
+ * peer's only if it is read after LATCH_APP_ESTABLISHED.
  */
 int latch_state(int fd);
 
@@ -48,17 +48,17 @@ int latch_local(int fd, char *text, size_t size);
 int latch_connection(int fd, char *text, size_t size);
 
 /*
- * To be asked when read() has returned 0: an end of file alone does not show that the peer has
- * ended the connection (section 2.2; another call may have taken the error). 0: in order, by the
- * latched peer. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or a
- * timeout. -ENOKEY: no latch has proven a peer for all of the connection. -EAGAIN: the peer has not
- * ended it (a UDP peer never does). One system call.
+ * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
+ * the connection (section 2.2): another call may have taken the error. 0: the latched peer has
+ * ended it in order. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or
+ * a timeout. -ENOKEY: no latch has proven a peer for the whole connection. -EAGAIN: the peer has
+ * not ended it (a UDP peer never does). One system call.
  */
 int latch_end(int fd);
 
 /*
- * Have both connections the same peer, and this host the same identity to it (section 6.3)? 1 or 0.
- * -ENOKEY: one of them is not LATCH_APP_ESTABLISHED. Three system calls.
+ * Have both connections the same peer, and the same local identity (section 6.3)? 1 or 0. -ENOKEY:
+ * one of the connections is not LATCH_APP_ESTABLISHED. Three system calls.
  */
 int latch_same_peer(int fd, int other);
 

@@ -1,6 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The layer check of `make lint`, on trees of a few files in a scratch folder, and on this tree."""
+import importlib.machinery
+import importlib.util
 import os
 import subprocess
 import sys
@@ -25,9 +27,62 @@ FILES = {
     "user/common/log.h": "",
     "user/latchd/main.c": '#include "latchd/sa/sa.h"\n',
     "user/latchd/maps/maps.h": '#include "common/log.h"\n',
-    "user/latchd/sa/sa.h": '#include "latchd/maps/maps.h"\n',
+    "user/latchd/sa/sa.h": '#include "common/log.h"\n#include "latchd/maps/maps.h"\n',
     "user/latchd/sa/sa.c": '#include "latchd/sa/sa.h"\n#include "latchd.skel.h"\n',
 }
+
+# What no room may ever use, not even through a third one; each name stands for the rooms below it, too.
+NEVER = (
+    ("latchd/feeds", "latchd/maps"), ("latchd/feeds", "latchd/sa"),
+    ("latchd/maps", "latchd/net"), ("latchd/net", "latchd/maps"),
+    ("latchd/config", "latchd/maps"),
+    ("latchd/sa", "latchd/spd"), ("latchd/sa", "latchd/latch"),
+    ("latchd/sa", "latchd/report"), ("latchd/sa", "latchd/control"),
+    ("latchd/spd", "latchd/sa"), ("latchd/spd", "latchd/latch"),
+    ("latchd/spd", "latchd/report"), ("latchd/spd", "latchd/control"),
+    ("latchd/latch", "latchd/sa"), ("latchd/latch", "latchd/spd"),
+    ("latchd/latch", "latchd/report"), ("latchd/latch", "latchd/control"),
+    ("latchctl", "latchd"),
+    ("bpf", "common"), ("bpf", "latchctl"), ("bpf", "latchd"), ("bpf", "liblatch"),
+)
+# Arrows that lead from one side of a pair to the other through a third room.
+EXCEPTIONS = {
+    # sa asks choice which policy a CHILD_SA is for. choice reads it with spd's parser.
+    ("latchd/choice", "latchd/spd"),
+}
+
+
+def real_table():
+    """(rooms of this tree, what its table allows to each)"""
+    loader = importlib.machinery.SourceFileLoader("layers", PROGRAM)
+    layers = importlib.util.module_from_spec(importlib.util.spec_from_loader("layers", loader))
+    loader.exec_module(layers)
+    rooms = layers.Tree(TOP).rooms
+    return rooms, layers.read_table(os.path.join(TOP, "tools/make/layers.table"), rooms)
+
+
+def below(room, name):
+    return room == name or room.startswith(name + "/")
+
+
+def reached(table, room):
+    """The rooms that a room uses, and those that they use. "*" is all rooms."""
+    found, left = set(), [room]
+    while left:
+        here = left.pop()
+        for target in table if "*" in table[here] else table[here]:
+            if target not in found and (here, target) not in EXCEPTIONS:
+                found.add(target)
+                left.append(target)
+    return found
+
+
+def violations(table):
+    return {(room, target) for room in table for target in reached(table, room)
+            if any(below(room, user) and below(target, used) for user, used in NEVER)}
+
+
+ROOMS, REAL = real_table()
 
 
 class LayersTest(unittest.TestCase):
@@ -129,6 +184,42 @@ class LayersTest(unittest.TestCase):
         objects = self.compile_all("int maps;\n", "int sa;\n")
         self.put("user/latchd/sa/new.c", "")
         self.assertIn("user/latchd/sa/new.c: nm: ", self.check(2, *objects))
+
+    def test_an_arrow_without_use_fails(self):
+        objects = self.compile_all("int maps;\n", "int sa;\n")
+        self.put("user/latchd/sa/sa.h", '#include "latchd/maps/maps.h"\n')
+        self.assertIn("the table allows latchd/sa -> common, which no include and no call needs",
+                      self.check(1, *objects))
+
+    # ---- the table of this tree
+
+    def table(self):
+        return {room: list(allowed) for room, allowed in REAL.items()}
+
+    def test_the_table_has_a_line_for_each_room(self):
+        self.assertEqual(set(REAL), ROOMS)
+
+    def test_the_table_allows_nothing_that_must_never_be(self):
+        self.assertEqual(violations(REAL), set())
+
+    def test_each_arrow_that_must_never_be_is_found_if_the_table_allows_it(self):
+        for user, used in NEVER:
+            users, targets = ([room for room in REAL if below(room, name)] for name in (user, used))
+            self.assertTrue(users and targets, "no room of %s -> %s" % (user, used))
+            for room in users:
+                for target in targets:
+                    table = self.table()
+                    table[room].append(target)
+                    self.assertIn((room, target), violations(table))
+
+    def test_a_way_through_a_third_room_that_must_never_be_is_found(self):
+        table = self.table()
+        table["latchd/news"].append("latchd/report")
+        self.assertIn(("latchd/latch", "latchd/report"), violations(table))
+
+    def test_each_exception_is_an_arrow_of_the_table(self):
+        for room, target in EXCEPTIONS:
+            self.assertIn(target, REAL[room])
 
     def test_this_tree_and_its_objects_pass(self):
         build = os.path.join(TOP, os.environ.get("BUILD", "build"))

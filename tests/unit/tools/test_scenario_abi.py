@@ -39,6 +39,16 @@ def python(code):
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=LIBRARY)
 
 
+def scenario_texts():
+    """(path, text) of the scenarios and their libraries"""
+    for folder, _, files in os.walk(os.path.join(TOP, "tests/vm")):
+        for file in files:
+            if file.endswith((".py", ".sh")):
+                path = os.path.join(folder, file)
+                with open(path, encoding="utf-8") as text:
+                    yield os.path.relpath(path, TOP), text.read()
+
+
 class AbiTest(unittest.TestCase):
     def test_members_have_their_offset_and_size(self):
         layout = made(*TYPES).struct("outer")
@@ -100,17 +110,18 @@ class AbiTest(unittest.TestCase):
             self.assertEqual(done.stderr, "")
             self.assertEqual(*done.stdout.split())
 
-    def test_every_name_that_a_scenario_imports_is_in_the_built_object(self):
-        names = set()
-        for folder, _, files in os.walk(os.path.join(TOP, "tests/vm")):
-            for file in files:
-                if file.endswith(".py"):
-                    with open(os.path.join(folder, file), encoding="utf-8") as text:
-                        names |= set(re.findall(r"\bLATCH_[A-Z_0-9]+", text.read()))
+    def test_every_name_that_a_scenario_uses_is_in_the_built_object(self):
+        names = {name for _, text in scenario_texts() for name in re.findall(r"\bLATCH_[A-Z_0-9]+", text)}
         names = {name for name in names if not name.startswith("LATCH_TEST") and name != "LATCH_DROP_NEVER"}
         self.assertGreater(len(names), 20)
         done = python("import abi\nfor name in %r: abi.constant(name)" % sorted(names))
         self.assertEqual(done.stderr, "")
+
+    def test_no_scenario_compares_an_enumeration_with_a_number(self):
+        copied = re.compile(r"\b(state|why|reasons|owner|direction|disposition|verdict)\s*[!=]=\s*[0-9]")
+        self.assertTrue(copied.search(".state == 3") and copied.search("latch.reasons != 0x1"))
+        self.assertEqual([(path, line) for path, text in scenario_texts() for line in text.splitlines()
+                          if copied.search(line)], [])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The scenarios' libraries with tools that fail: the scenario fails at once, with the tool's words."""
+import glob
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,7 +12,9 @@ import unittest
 
 import tap
 
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # bpftool
 TOP = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../.."))
+BUILD = os.path.join(TOP, os.environ.get("BUILD", "build"))
 LISTED = ('{"latches":[{"state":"established","local":{"addr":"10.9.0.1","port":7000},"id":"1",'
           '"params":{"mode":"tunnel","integ":null}}]}')
 # latchctl as it is when latchd answers; the files beside it make it fail.
@@ -40,6 +44,15 @@ echo $BASHPID >"$RUN/latchd.pid"
 echo $BASHPID >"$RUN/monitor.pid"
 """ % TOP
 AT_W = '"$(at w 7000)"'
+# A line that drops the words or the status of a tool, in scenarios that read its answer.
+HIDES = re.compile(r"^[^#]*\b(jq|bpftool|latchctl|nft|ip|ss|swan|nstat|tcpdump|grep)\b[^#]*"
+                   r"(2>/dev/null|>/dev/null 2>&1|\|\| (true\b|:))")
+MAY_HIDE = {
+    # Namespaces of an interrupted run may be there or not: this only cleans up.
+    "chaos-stalls": "ip -force -batch -",
+    # A latch may end by itself before it is closed; the next line asks whether any is left.
+    "cgroups": "latchctl close",
+}
 
 
 class Answers(unittest.TestCase):
@@ -132,6 +145,16 @@ class Answers(unittest.TestCase):
         for question in ("latch_seen true", "no_latch true", "sa_seen true"):
             self.fails_at_once("need 30 w " + question, "the answer is no JSON")
             os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_a_latchctl_status_without_an_answer_fails_every_question(self):
+        for code in (1, 4, 5):
+            self.break_latchctl("latchctl: status: the answer is no JSON", code)
+            for question in ("[ -z \"$(status .feeds)\" ]", "[ \"$(status_code)\" != 6 ]"):
+                self.fails_at_once("asked() { %s; }\nneed 30 w asked" % question, "the answer is no JSON")
+                os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_the_exit_status_of_latchctl_status_is_an_answer(self):
+        self.passes("[ \"$(status_code)\" = 1 ]")
 
     def test_a_latchd_that_is_gone_fails_a_wait_for_a_latch(self):
         self.break_latchctl("latchctl: latchd cannot be reached", 4)
@@ -323,6 +346,56 @@ class Answers(unittest.TestCase):
         self.break_tool("jq", "jq: broken")
         self.put("run/oracle.json", '{"leaks":[],"blind":[]}')
         self.fails_at_once("[ -z \"$(kinds_seen)\" ] || fail leak\nlog clean", "jq: broken")
+
+    def test_a_broken_grep_is_not_a_count_of_zero(self):
+        self.break_tool("grep", "grep: cannot load libpcre2-8.so.0", 127)
+        for question in ("event_count .never", "refusals", "decrypted_times d SECRET"):
+            self.put("bin/tcpdump", "#!/bin/sh\necho text\n", 0o755)
+            self.put("run/clear-d.pcap", "")
+            self.fails_at_once("none() { [ \"$(%s)\" != 1 ]; }\nneed 30 w none" % question,
+                               "cannot load libpcre2-8.so.0")
+            os.remove(os.path.join(self.top, "run/failure"))
+
+    def test_a_missing_log_is_not_a_count_of_zero(self):
+        self.fails_at_once("none() { [ \"$(established w IKE_SA)\" = 0 ]; }\nneed 30 w none",
+                           "w/charon.log: No such file")
+
+    def test_no_match_is_a_count_of_zero(self):
+        self.passes("[ \"$(event_count .never)\" = 0 ]\n[ \"$(refusals)\" = 0 ]\n"
+                    "mkdir -p \"$RUN/w\"\n>\"$RUN/w/charon.log\"\n[ \"$(established w IKE_SA)\" = 0 ]")
+
+    def test_no_scenario_hides_that_a_tool_failed(self):
+        for line in ("tail f | jq -rc . 2>/dev/null", "ip xfrm state >/dev/null 2>&1", "grep -c x <<<y || true"):
+            self.assertTrue(HIDES.search(line), line)
+        for path in glob.glob(os.path.join(TOP, "tests/vm/*/scenario.sh")):
+            may_hide = MAY_HIDE.get(os.path.basename(os.path.dirname(path)))
+            with open(path, encoding="utf-8") as file:
+                found = [line for line in file if HIDES.search(line) and not (may_hide and may_hide in line)]
+            self.assertEqual((path, found), (path, []))
+
+    # ---- names of enumerators
+
+    def use_built_objects(self):
+        for name in ("bpf/latchd.bpf.o", "tests/vm/abi.bpf.o"):
+            os.makedirs(os.path.dirname(os.path.join(self.top, "build", name)), exist_ok=True)
+            os.symlink(os.path.join(BUILD, name), os.path.join(self.top, "build", name))
+
+    def test_names_of_enumerators_have_the_values_of_the_headers(self):
+        self.use_built_objects()
+        for header, name in (("latch_sockopt.h", "LATCH_APP_UNPROVEN"), ("latch_sockopt.h", "LATCH_WHY_SA_CONFLICT"),
+                             ("latch_abi.h", "LATCH_STATE_BROKEN"), ("latch_abi.h", "LATCH_DIRECTION_IN")):
+            with open(os.path.join(TOP, "include", header), encoding="utf-8") as file:
+                value = re.search(r"\b%s = (\d+)" % name, file.read()).group(1)
+            self.passes("[ \"$(abi_jq -n %s)\" = %s ]" % (name, value))
+
+    def test_a_missing_enumerator_fails_a_wait(self):
+        self.use_built_objects()
+        self.fails_at_once("none() { [ \"$(abi_jq -n 'LATCH_WHY_NEVER == 1')\" = false ]; }\nneed 30 w none",
+                           "LATCH_WHY_NEVER", "jq: 1 compile error")
+
+    def test_objects_that_bpftool_cannot_read_fail_a_wait(self):
+        self.fails_at_once("none() { [ \"$(abi_jq -n 'LATCH_WHY_NONE == 1')\" != true ]; }\nneed 30 w none",
+                           "bpf/latchd.bpf.o failed")
 
     # ---- the library in Python
 

@@ -70,7 +70,7 @@ latched_by_name() {
 }
 
 refused() {
-	grep 'refused (the connection.s remote id admits' "$LATCHD_LOG" | has_line 'feed w;'
+	matches 'refused (the connection.s remote id admits' "$LATCHD_LOG" | has_line 'feed w;'
 }
 
 unattributed_drops() {
@@ -85,13 +85,13 @@ unattributed_drops_at_least() {
 again() {
 	local id
 
-	id=$(swan w --list-sas | sed -n 's/^peer: #\([0-9]*\), ESTABLISHED.*/\1/p' | sort -n | tail -n 1)
+	id=$(answer swan w --list-sas | sed -n 's/^peer: #\([0-9]*\), ESTABLISHED.*/\1/p' | sort -n | tail -n 1)
 	log "W authenticates its IKE_SA $id again"
 	swan w --rekey --ike-id "$id" --reauth >>"$RUN/w/rekey.log" 2>&1
 }
 
 refused_again() {
-	grep 'refused (it may continue an IKE_SA without proof' "$LATCHD_LOG" | has_line 'feed w;'
+	matches 'refused (it may continue an IKE_SA without proof' "$LATCHD_LOG" | has_line 'feed w;'
 }
 
 reason_shown() {

@@ -17,7 +17,6 @@
 # expect: clean
 
 ANSWERS=on
-
 rules() {
 	printf '\n[api]\nenabled = %s\n' "$ANSWERS"
 }
@@ -31,7 +30,7 @@ sending() {
 	local tag
 
 	for tag in "$@"; do
-		need 60 "the UDP socket $tag is connected" grep -qs '"connected": true' "$RUN/ask-$tag"
+		need 60 "the UDP socket $tag is connected" file_has "$RUN/ask-$tag" '"connected": true'
 	done
 	for tag in "$@"; do
 		kill -USR1 "$(cat "$RUN/ask-$tag.pid")" || fail "no $tag"
@@ -41,12 +40,15 @@ sending() {
 # whois PORT COUNT FILTER: so many network namespaces have a connection with this port of W, and it
 # is so at W.
 whois() {
-	local end
+	local end found
 
 	end=$(addr w)
 	[[ $end != *:* ]] || end="[$end]"
-	latchctl --json whois "$end:$1" | jq -e ".connections | ([.[].netns] | unique | length) == $2 and
-		length == $2 and any(.[]; .local.port == $1 and $3)" >/dev/null
+	found=$(latchctl --json whois "$end:$1" 2>"$RUN/whois.err") ||
+		file_has "$RUN/whois.err" 'no latched connection has this end' ||
+		fail "latchctl whois failed: $(tail -n 1 "$RUN/whois.err")"
+	[ "$(json ".connections | ([.[].netns] | unique | length) == $2 and
+		length == $2 and any(.[]; .local.port == $1 and $3)" <<<"$found")" = true ]
 }
 
 reload() {
@@ -55,12 +57,19 @@ reload() {
 	kill -HUP "$(latchd_pid)"
 }
 
-# Of enum latch_app_state and enum latch_why in latch_sockopt.h.
-readonly CLEAR='.state == 0 and .info.why == 3 and .peer == "ENODATA"'
-readonly TO_C='.uid == 65534 and .state == 3 and .peer == "c.example" and .local == "w.example"'
-readonly TO_W='.uid == 65534 and .state == 3 and .peer == "w.example" and .local == "c.example"'
-readonly UNPROVEN='.state == 7 and .info.why == 18 and .peer == "ENODATA" and .connection == "ENODATA"'
-readonly LOST_C='.state == 4 and .info.why == 32 and .info.reasons == 1 and .peer == "c.example"'
+readonly LISTENS='.listener.state == LATCH_APP_LISTENER'
+readonly PROVEN=".uid == $UNPRIVILEGED and .state == LATCH_APP_ESTABLISHED"
+readonly TO_C="$PROVEN and .peer == \"c.example\" and .local == \"w.example\""
+readonly TO_W="$PROVEN and .peer == \"w.example\" and .local == \"c.example\""
+readonly D_TO_W="$PROVEN and .peer == \"w.example\" and .local == \"d.example\""
+readonly W_TO_D="$PROVEN and .peer == \"d.example\" and .local == \"w.example\""
+readonly CLEAR='.state == LATCH_APP_NOT_LATCHED and .info.why == LATCH_WHY_CLEAR and .peer == "ENODATA"'
+readonly UNCONNECTED='.state == LATCH_APP_NOT_LATCHED and .info.why == LATCH_WHY_NOT_CONNECTED and
+	.peer == "ENODATA"'
+readonly UNPROVEN='.state == LATCH_APP_UNPROVEN and .info.why == LATCH_WHY_EARLIER_DATA and
+	.peer == "ENODATA" and .connection == "ENODATA"'
+readonly LOST_C='.state == LATCH_APP_BROKEN and .info.why == LATCH_WHY_SA_CONFLICT and
+	.info.reasons == LATCH_APP_SA_CONFLICT and .peer == "c.example"'
 # Python has one name for errno 95.
 readonly AWAY='.state == "ENOTSUP" or .state == "ENOPROTOOPT"'
 
@@ -71,13 +80,13 @@ how=${*:+ ($*)}
 # ---- before the attack
 
 asking w tcp serve "$(addr w)" 7010
-need_answer tcp "a listener" '.listener.state == 1 and .listener.info.latch != "0"'
+need_answer tcp "a listener" "$LISTENS and .listener.info.latch != \"0\""
 asking c tcp-c connect "$(addr w)" 7010
 asking w udp udp "$(addr w)" 8001 "$(addr c)" 8000
 asking c udp-c udp "$(addr c)" 8000 "$(addr w)" 8001
 sending udp udp-c
 asking w late late "$(addr w)" 8003 "$(addr c)" 8002
-need 60 "a UDP socket without a connection" grep -qs '"bound": true' "$RUN/ask-late"
+need 60 "a UDP socket without a connection" file_has "$RUN/ask-late" '"bound": true'
 in_host w python3 -c 'import socket, sys
 to = (sys.argv[1], 8003)
 socket.socket(socket.AF_INET6 if ":" in to[0] else socket.AF_INET, socket.SOCK_DGRAM).sendto(b"clear", to)' \
@@ -87,7 +96,7 @@ asking w moved moved "$(addr w)" 8005 "$(addr c)" 8004
 asking c moved-c udp "$(addr c)" 8004 "$(addr w)" 8005
 sending moved moved-c
 asking w clear-server serve 127.0.0.1 7020
-need_answer clear-server "a second listener" '.listener.state == 1'
+need_answer clear-server "a second listener" "$LISTENS"
 asking w clear connect 127.0.0.1 7020
 
 need_answer tcp "W's accepted connection" "$TO_C and .connection == \"peer\""
@@ -105,14 +114,14 @@ kill -STOP "$(latchd_pid)" # it would find that the socket has gone on, and clos
 kill -USR1 "$(cat "$RUN/ask-moved.pid")" || fail "no moved"
 need_answer moved "W's UDP socket that has moved" "$CLEAR"
 in_host w ss -nuK "sport = :8005" >"$RUN/ss.log" 2>&1 || fail "ss: $(tail -n 1 "$RUN/ss.log")"
-need_answer moved "W's UDP socket that had moved, after its reset" \
-	'.state == 0 and .info.why == 1 and .peer == "ENODATA"'
+need_answer moved "W's UDP socket that had moved, after its reset" "$UNCONNECTED"
 kill -CONT "$(latchd_pid)"
 need_answer clear "a connection in clear" "$CLEAR"
 need_answer clear-server "its other end" "$CLEAR"
+# Of IANA and linux/xfrm.h: ESP in transport mode; a key of 128 bits and its salt of 32.
 need_answer tcp "parameters and ends" \
 	'.info.protocol == 50 and .info.mode == 0 and .info.encryption == "rfc4106(gcm(aes))" and
-	 .info.encryption_bits == 160 and .info.direction == 2 and .info.local_port == 7010 and
+	 .info.encryption_bits == 160 and .info.direction == LATCH_DIRECTION_IN and .info.local_port == 7010 and
 	 .info.outer_local_addr == .info.local_addr and .info.outer_remote_addr == .info.remote_addr and
 	 .info.age_ns > 0 and .info.peer_number > 0'
 id=$(latch_id "$(at w 7010)")
@@ -142,10 +151,10 @@ conforms L-2-2 "after a break the application's own descriptor tells why and whi
 
 need 120 "W gives C up" has_no_children w c.example
 asking w tcp-2 serve "$(addr w)" 7011
-need_answer tcp-2 "a listener for D" '.listener.state == 1'
+need_answer tcp-2 "a listener for D" "$LISTENS"
 asking d tcp-d connect "$(addr w)" 7011
-need_answer tcp-2 "D's own connection" '.state == 3 and .peer == "d.example"'
-need_answer tcp-d "D's end of it" '.state == 3 and .peer == "w.example" and .local == "d.example"'
+need_answer tcp-2 "D's own connection" "$W_TO_D"
+need_answer tcp-d "D's end of it" "$D_TO_W"
 need_answer tcp "the connection that was C's" "$LOST_C"
 
 # ---- without latchd
@@ -153,7 +162,7 @@ need_answer tcp "the connection that was C's" "$LOST_C"
 kill9_latchd
 before=$(wc -l <"$RUN/ask-tcp-2")
 need 30 "W's server asks on" asked_more_than "$before"
-need_answer tcp-2 "D's connection without latchd" '.state == 3 and .peer == "d.example"'
+need_answer tcp-2 "D's connection without latchd" "$W_TO_D"
 need_answer tcp "C's without latchd" "$LOST_C"
 latchctl --yes purge >"$RUN/purge.log" 2>&1 || fail "latchctl purge: $(tail -n 1 "$RUN/purge.log")"
 need_answer tcp-2 "D's connection after purge" "$AWAY"

@@ -54,7 +54,7 @@ decrypted_flags() {
 	local packets
 
 	packets=$(captured clear-w) || exit 1
-	{ grep -F "> $(addr w).7000: " <<<"$packets" || true; } | grep -cF "Flags [$1]" || true
+	matches -F "> $(addr w).7000: " <<<"$packets" | matches -cF "Flags [$1]"
 }
 
 decrypted_at_least() {

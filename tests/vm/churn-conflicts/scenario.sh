@@ -48,7 +48,7 @@ pick_port() {
 }
 
 forged_at_w() {
-	decrypted_text w | grep -c FORGED-BY-D || true
+	decrypted_times w FORGED-BY-D
 }
 
 more_forged() {
@@ -218,11 +218,11 @@ contested_as_modelled() {
 }
 
 latches_at_w() {
-	{ latches ".state != \"listener\" and .local.addr == \"$(addr w)\"" | grep -c . || true; }
+	latches ".state != \"listener\" and .local.addr == \"$(addr w)\"" | matches -c .
 }
 
 sockets_at_w() {
-	{ sockets w exclude listening | grep -cE " $(addr w):70[0-9]{2} " || true; }
+	sockets w exclude listening | matches -cE " $(addr w):70[0-9]{2} "
 }
 
 as_many_latches_as_sockets() {

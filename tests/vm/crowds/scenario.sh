@@ -51,7 +51,7 @@ latch_count() {
 	local found
 
 	found=$(latches "$1") || exit 1
-	grep -c . <<<"$found" || true
+	matches -c . <<<"$found"
 }
 
 no_connections() {

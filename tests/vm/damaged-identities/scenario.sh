@@ -54,7 +54,7 @@ forget() {
 
 # noticed: how often latchd has noticed damage.
 noticed() {
-	grep -c 'identity table damaged: [0-9]* latches closed, all SAs unbound' "$LATCHD_LOG" || [ $? = 1 ] # no line yet
+	matches -c 'identity table damaged: [0-9]* latches closed, all SAs unbound' "$LATCHD_LOG"
 }
 
 noticed_at_least() {

@@ -144,7 +144,7 @@ radius_config() {
 }
 
 radius_ready() {
-	grep 'Ready to process requests' "$RUN/radius/log" >/dev/null
+	file_has "$RUN/radius/log" 'Ready to process requests'
 }
 
 start_radius() {
@@ -165,16 +165,16 @@ stop_radius() {
 carols() {
 	local listed
 
-	listed=$(answer swan w --list-sas --raw)
-	[ "$({ grep -o 'remote-eap-id=carol' <<<"$listed" || true; } | wc -l)" = "$1" ]
+	listed=$(answer swan w --list-sas --raw) || exit 1
+	[ "$(matches -o 'remote-eap-id=carol' <<<"$listed" | wc -l)" = "$1" ]
 }
 
 accepted_as_dave() {
-	grep 'User-Name = "dave"' "$RUN/radius/log" | has_line dave
+	file_has "$RUN/radius/log" 'User-Name = "dave"'
 }
 
 refusals() {
-	grep -c 'refused (an EAP or XAuth identity' "$LATCHD_LOG" || true
+	matches -c 'refused (an EAP or XAuth identity' "$LATCHD_LOG"
 }
 
 refused_more_than() {

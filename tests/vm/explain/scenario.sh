@@ -54,7 +54,7 @@ need_explained() {
 
 	shift
 	wait_until 30 explained "$@" || fail "$what: $(head -c 1500 "$RUN/explained.json")"
-	log "$what: $(jq -r '.cause.code + ": " + .cause.text' "$RUN/explained.json")"
+	log "$what: $(answer jq -r '.cause.code + ": " + .cause.text' "$RUN/explained.json")"
 }
 
 # shown TEXT WORDS...: a line of the answer for people.
@@ -93,7 +93,7 @@ need_explained "an established latch" "$established" -- \
 need_explained "the same by its flow" "${flow[@]}" -- \
 	".found == \"latch\" and .latch.id == \"$established\""
 shown "^latch  *$established, established" "$established"
-[ "$(COLUMNS=80 latchctl list netns lt-w | grep -c established)" = 1 ] ||
+[ "$(COLUMNS=80 answer latchctl list netns lt-w | matches -c established)" = 1 ] ||
 	fail "list does not know the namespace by its name"
 
 start_stream 7002

@@ -143,7 +143,7 @@ class Family:
 
 def take_all_places():
     """Fills each slot with the mark of another object."""
-    mark = struct.pack("=II", OBJECT, int(time.monotonic()) + 1).hex(" ")
+    mark = abi.struct("object_mark").pack({"object": OBJECT, "second": int(time.monotonic()) + 1}).hex(" ")
     batch = os.path.join(FOLDER, "marks")
     with open(batch, "w", encoding="utf-8") as file:
         for name in ("reassemblies", "mixtures"):

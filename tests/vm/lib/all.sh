@@ -14,6 +14,8 @@ STARTED=${STARTED:-$EPOCHREALTIME}
 . "$TOP/tests/vm/lib/watch.sh"
 # shellcheck source=tests/vm/lib/latchd.sh
 . "$TOP/tests/vm/lib/latchd.sh"
+# shellcheck source=tests/vm/lib/abi.sh
+. "$TOP/tests/vm/lib/abi.sh"
 # shellcheck source=tests/vm/lib/steps.sh
 . "$TOP/tests/vm/lib/steps.sh"
 # shellcheck source=tests/vm/lib/bare.sh

@@ -4,18 +4,25 @@
 # Applications that ask their own sockets, tests/vm/ask/ask.py. Where latchd answers: [api] enabled = on
 # in rules().
 
+readonly UNPRIVILEGED=65534
+
 # asking HOST TAG ARGUMENTS...: an application of the host, in the background.
 asking() {
 	local host=$1 tag=$2
 
 	shift 2
-	spawn "$host" "$RUN/ask-$tag.pid" setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs \
+	spawn "$host" "$RUN/ask-$tag.pid" setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --no-new-privs \
 		python3 "$TOP/tests/vm/ask/ask.py" "$@" >>"$RUN/ask-$tag" 2>"$RUN/ask-$tag.err"
 }
 
-# last_answer TAG FILTER: jq's output for its last answer.
+# last_answer TAG FILTER: jq's output for its last whole line; nothing before the first. info is a text
+# where the socket has answered with an error: it has no members then.
 last_answer() {
-	tail -n 2 "$RUN/ask-$1" 2>/dev/null | head -n 1 | jq -rc "$2" 2>/dev/null
+	local whole line
+
+	whole=$(answer wc -l "$RUN/ask-$1") || exit 1
+	line=$(head -n "${whole%% *}" "$RUN/ask-$1" | tail -n 1)
+	abi_jq -rc ".info |= (objects // {}) | $2" <<<"$line"
 }
 
 answered() {
@@ -27,6 +34,6 @@ need_answer() {
 	local tag=$1 what=$2
 
 	wait_until 60 answered "$tag" "$3" ||
-		fail "$what: $(tail -n 1 "$RUN/ask-$tag" 2>/dev/null) $(tail -n 1 "$RUN/ask-$tag.err")"
-	log "$what: $(last_answer "$tag" '"\(.peer), state \(.state), why \(.info | objects | .why)"')"
+		fail "$what: $(tail -n 1 "$RUN/ask-$tag") $(tail -n 1 "$RUN/ask-$tag.err")"
+	log "$what: $(last_answer "$tag" '"\(.peer), state \(.state), why \(.info.why)"')"
 }

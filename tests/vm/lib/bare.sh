@@ -28,20 +28,10 @@ netfilter_netns_at_least() {
 
 # pending_drops DIRECTION: packets that were dropped because their SA is pending.
 pending_drops() {
-	local dumped reason
+	local dumped
 
-	reason=$(drop_reason LATCH_DROP_SA_PENDING) || exit 1
 	dumped=$(answer bpftool -j map dump pinned /sys/fs/bpf/latchd/v*/maps/drops) || exit 1
-	answer jq "[.[$reason].formatted.values[].value.$1] | add" <<<"$dumped"
-}
-
-# drop_reason NAME: its number, from the BTF of the object under test.
-drop_reason() {
-	local types
-
-	types=$(answer bpftool -j btf dump file "$BUILD_DIR/tests/vm/abi.bpf.o") || exit 1
-	answer jq -e "[.types[] | select(.kind == \"ENUM\").values[] | select(.name == \"$1\").val][0]" \
-		<<<"$types"
+	abi_jq "[.[LATCH_DROP_SA_PENDING].formatted.values[].value.$1] | add" <<<"$dumped"
 }
 
 pending_drops_at_least() {
@@ -53,7 +43,7 @@ answers() {
 	local packets
 
 	packets=$(captured "clear-$1") || exit 1
-	{ grep -F "$(addr w).$2 >" <<<"$packets" || true; } | grep -cF "Flags [$3]" || true
+	matches -F "$(addr w).$2 >" <<<"$packets" | matches -cF "Flags [$3]"
 }
 
 answered_at_least() {

@@ -169,6 +169,16 @@ has_line() {
 	return $status
 }
 
+# matches ARGUMENT...: what grep prints. Of no match it prints nothing, or 0 with -c. A grep that fails,
+# as for a file that is not there, has not answered.
+matches() {
+	local status=0
+
+	grep "$@" 2>"$RUN/words" || status=$?
+	[ $status -le 1 ] || [ $status = 141 ] ||
+		fail "grep $* failed (exit status $status): $(tail -n 1 "$RUN/words")"
+}
+
 # ended_within SECONDS PID: also after a failure, when wait_until ends the scenario.
 ended_within() {
 	local seconds=$1 pid=$2 start=$SECONDS

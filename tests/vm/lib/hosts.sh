@@ -370,8 +370,7 @@ children() {
 	local listed
 
 	listed=$(answer swan "$1" --list-sas --raw)
-	{ grep -F "remote-id=$2" <<<"$listed" || true; } |
-		{ grep -o 'state=INSTALLED' || true; } | wc -l
+	matches -F "remote-id=$2" <<<"$listed" | matches -o 'state=INSTALLED' | wc -l
 }
 
 has_no_children() {
@@ -383,7 +382,7 @@ kernel_sas() {
 	local listed
 
 	listed=$(answer ip -n "lt-$1" -o xfrm state list)
-	grep -c 'proto esp' <<<"$listed" || true
+	matches -c 'proto esp' <<<"$listed"
 }
 
 sas_at_least() {

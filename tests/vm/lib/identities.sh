@@ -38,7 +38,7 @@ accept() {
 
 # refusals: of CHILD_SAs without a proven peer.
 refusals() {
-	grep -c 'child_sa .* refused (' "$LATCHD_LOG" || true
+	matches -c 'child_sa .* refused (' "$LATCHD_LOG"
 }
 
 refused_more_than() {

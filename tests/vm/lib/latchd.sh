@@ -129,7 +129,7 @@ event_count() {
 	local found
 
 	found=$(events "$1") || exit 1
-	grep -c . <<<"$found" || true
+	matches -c . <<<"$found"
 }
 
 event_seen() {
@@ -179,9 +179,19 @@ status() {
 	local listed code=0
 
 	listed=$(latchctl --json status 2>"$RUN/words") || code=$?
-	[ $code -le 1 ] || [ $code = 3 ] || [ $code = 6 ] ||
+	[[ $code = [0136] && -n $listed ]] ||
 		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
 	json "$1" <<<"$listed"
+}
+
+# status_code: the exit status of latchctl status, which has written an answer.
+status_code() {
+	local code=0
+
+	latchctl status >"$RUN/status.txt" 2>"$RUN/words" || code=$?
+	[[ $code = [0136] && -s $RUN/status.txt ]] ||
+		fail "latchctl status failed (exit status $code): $(tail -n 1 "$RUN/words")"
+	echo $code
 }
 
 latch_seen() {
@@ -228,7 +238,7 @@ counters() {
 	local info
 
 	info=$(tcp_info "$1" "$2") || exit 1
-	{ grep -oE 'bytes_(received|acked):[0-9]+' <<<"$info" || true; } | xargs
+	matches -oE 'bytes_(received|acked):[0-9]+' <<<"$info" | xargs
 }
 
 # backs_off HOST PORT TIMES: true if TCP has retransmitted so often, each time after twice the time.

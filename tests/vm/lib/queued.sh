@@ -83,7 +83,7 @@ sent_under() {
 	local packets
 
 	packets=$(captured wire-w ether src "${MAC[w]}" and ip proto 50) || exit 1
-	grep -c "spi=$1," <<<"$packets" || true
+	matches -c "spi=$1," <<<"$packets"
 }
 
 sent_under_at_least() {

@@ -88,10 +88,8 @@ end_stream() {
 # established HOST WHAT: how many such SAs its charon has made so far. charon logs a rekeyed
 # CHILD_SA once a direction, a rekeyed IKE_SA in other words.
 established() {
-	{
-		grep -o "$2 [a-z]*[[{][0-9]*[]}] \(established\|rekeyed between\)" \
-			"$RUN/$1/charon.log" || true
-	} | sort -u | wc -l
+	matches -o "$2 [a-z]*[[{][0-9]*[]}] \(established\|rekeyed between\)" "$RUN/$1/charon.log" |
+		sort -u | wc -l
 }
 
 established_at_least() {
@@ -131,5 +129,5 @@ decrypted_times() {
 	local text
 
 	text=$(decrypted_text "$1") || exit 1
-	grep -c -- "$2" <<<"$text" || true
+	matches -c -- "$2" <<<"$text"
 }

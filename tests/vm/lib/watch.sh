@@ -63,7 +63,7 @@ macs() {
 	local listed
 
 	listed=$(answer ip -n "$1" -o link show) || exit 1
-	{ grep -oE 'link/ether [0-9a-f:]+' <<<"$listed" || true; } | cut -d ' ' -f 2 | paste -sd ,
+	matches -oE 'link/ether [0-9a-f:]+' <<<"$listed" | cut -d ' ' -f 2 | paste -sd ,
 }
 
 start_sa_monitor() {

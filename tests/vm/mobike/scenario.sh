@@ -85,7 +85,7 @@ sees_outer() {
 }
 
 outer_is() {
-	echo ".state == 3 and .info.outer_local_addr == \"$1\" and .info.outer_remote_addr == \"$2\""
+	echo ".state == LATCH_APP_ESTABLISHED and .info.outer_local_addr == \"$1\" and .info.outer_remote_addr == \"$2\""
 }
 
 # esp_to ADDRESS: packets that W has sent there.
@@ -110,7 +110,7 @@ need_latch w 7000 established
 latched=$(latched_params)
 need 60 "latchctl shows C's first outer address" outer_is_shown 10.9.0.2
 asking w w serve "${INNER[w]}" 7010
-need_answer w "a listener" '.listener.state == 1'
+need_answer w "a listener" '.listener.state == LATCH_APP_LISTENER'
 asking c c connect "${INNER[w]}" 7010
 sees_outer 10.9.0.1 10.9.0.2
 answered_as=$(last_answer w '[.info.latch, .info.local_addr, .info.remote_addr, .info.mode, .info.encryption]')

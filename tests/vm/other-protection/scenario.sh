@@ -57,7 +57,7 @@ contested_at_least() {
 	local found
 
 	found=$(sas .contested) || exit 1
-	[ "$(grep -c . <<<"$found" || true)" -ge "$1" ]
+	[ "$(matches -c . <<<"$found")" -ge "$1" ]
 }
 
 other() {
@@ -120,8 +120,8 @@ sas_are_uncontested() {
 only_first_sas() {
 	local listed
 
-	listed=$(answer ip -n "lt-$1" -o xfrm state list)
-	[ "$(grep -cE 'proto (esp|ah) ' <<<"$listed" || true)" -le 2 ]
+	listed=$(answer ip -n "lt-$1" -o xfrm state list) || exit 1
+	[ "$(matches -cE 'proto (esp|ah) ' <<<"$listed")" -le 2 ]
 }
 
 topology esp=aes128gcm16-x25519,aes256gcm16-x25519

@@ -23,7 +23,7 @@ goes_on() {
 topology dpd=4s
 WITH_LATCHD=1 honest_start
 charon_stop w
-policies=$(ip -n lt-w -o xfrm policy list dir out) || exit 1
+policies=$(answer ip -n lt-w -o xfrm policy list dir out) || exit 1
 [ -z "$policies" ] || fail "W has policies without its charon: $policies"
 never 12 "a latch broke within policy-grace" a_latch_broke
 before=$(received_bytes c-7000)

@@ -35,7 +35,7 @@ connection_config() {
 }
 
 refusals() {
-	grep -c 'child_sa .* refused (the connection.s remote id admits' "$LATCHD_LOG" || [ $? = 1 ]
+	matches -c 'child_sa .* refused (the connection.s remote id admits' "$LATCHD_LOG"
 }
 
 refused_more_than() {

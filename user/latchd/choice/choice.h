@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the kernel could do with SAs, in each namespace. An SA conflicts only with what the kernel
- * could choose it for, or accept under it. The answers stay the same until a change is published,
- * so that what was counted by them can be counted again. A namespace that was never read, or can no
- * longer be read, rules nothing out.
+ * The SAs that the kernel could use for a flow, in each namespace. An SA conflicts only with flows
+ * for which the kernel could choose it, or accept packets under it. The answers stay the same until
+ * a change is published: counts that were made with the old answers can then be made again. A
+ * namespace that was never read, or can no longer be read, excludes no SA.
  */
 #ifndef LATCHD_CHOICE_CHOICE_H
 #define LATCHD_CHOICE_CHOICE_H
@@ -15,7 +15,7 @@
 
 struct choice;
 
-/* Where the tables come from: choice_load.h. */
+/* The source of the tables: choice_load.h. */
 struct choice_source {
 	int (*load)(uint64_t netns, struct choice_table *ret);
 	int (*load_devices)(uint64_t netns, struct choice_table *ret);
@@ -27,7 +27,7 @@ struct choice_source {
 	void *context; /* of last_edit */
 };
 
-/* The answers for the namespace have changed, as far as they depend on what has. */
+/* Some answers for the namespace have changed: those that change concerns. */
 typedef void (*choice_changed_fn)(void *context, uint64_t netns,
 				  const struct choice_change *change);
 
@@ -35,10 +35,11 @@ typedef void (*choice_changed_fn)(void *context, uint64_t netns,
 struct choice *choice_new(struct loop *loop, const struct choice_source *source,
 			  choice_changed_fn changed, void *context);
 void choice_free(struct choice *choice);
-/* How long a policy that is gone may come back. Of those that are gone from now on. */
+/* Time for which a removed policy may come back. Applies to policies that are removed from now
+ * on. */
 void choice_set_grace(struct choice *choice, unsigned int grace_ms);
 
-/* An event: the SPD of the namespace was edited. Looks soon. */
+/* An event: the SPD of the namespace was edited. The SPD is read soon. */
 void choice_edited(struct choice *choice, uint64_t netns);
 /* Events were lost. */
 void choice_events_lost(struct choice *choice);
@@ -46,15 +47,16 @@ void choice_events_lost(struct choice *choice);
 /* May the answers be out of date? Then choice_refresh() comes before an SA counts. */
 bool choice_is_stale(const struct choice *choice, uint64_t netns);
 /*
- * Were the answers true at this time (CLOCK_BOOTTIME)? False: the SPD was edited since, or shortly
- * before; answers that are out of date are renewed soon. True where none depends on the SPD.
+ * True: no edit of the SPD shortly before or after at_ns (CLOCK_BOOTTIME), or no answer depends on
+ * the SPD. After false, answers that are out of date are renewed soon.
  */
 bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns);
-/* Has it been looked at? */
+/* Has the namespace an entry, read or not? */
 bool choice_knows(const struct choice *choice, uint64_t netns);
-/* False: a look failed, and the answers are those of the look before. Not for long. */
+/* False: the last reading failed. For up to a second the answers are those of the reading
+ * before. */
 bool choice_may_answer(const struct choice *choice, uint64_t netns);
-/* Reads it now. Calls the handler before it returns, if the answers change. */
+/* Reads the namespace now. If the answers change, it calls the handler before it returns. */
 void choice_refresh(struct choice *choice, uint64_t netns);
 void choice_refresh_stale(struct choice *choice);
 
@@ -64,20 +66,21 @@ struct choice_claim {
 	const struct traffic_selector_set *local, *remote;
 };
 
-/* Of a NULL choice all of these are as if nothing was known. */
+/* choice NULL: these answer as for a namespace that was never read. */
 bool choice_tells_apart(const struct choice *choice, uint64_t netns, const struct sa_way *one,
 			const struct sa_way *other);
 bool choice_may_carry(const struct choice *choice, const struct sa_way *way,
 		      const struct latch_flow *flow);
 /*
- * The same if the policies that have just gone, and may use an SA of own, decide as before. Does
- * the kernel use the SA only until these are back? own NULL: not known, so no policy is awaited.
+ * The same, but policies that were removed within the grace, and may use an SA of own, count as
+ * present. False, where choice_may_carry() is true: the kernel uses the SA only until they
+ * return. own NULL: none counts.
  */
 bool choice_will_carry(const struct choice *choice, const struct sa_way *way,
 		       const struct sa_way *own, const struct latch_flow *flow);
 /*
- * Is there a flow within both claims' selectors that either may carry? Adds to *work what the
- * answer has cost, in policies and selectors. It has a bound, beyond which the answer is true.
+ * Is there a flow within both claims' selectors that either may carry? Adds the policies and
+ * selectors that were looked at to *work. Beyond a bound of work the answer is true.
  */
 bool choice_may_both_carry(const struct choice *choice, uint64_t netns,
 			   const struct choice_claim *one, const struct choice_claim *other,

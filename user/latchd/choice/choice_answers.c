@@ -3,7 +3,7 @@
 
 #include "latchd/choice/choice_parts.h"
 
-/* Of one question, in policies that it looks at. Beyond, the SA may carry the flow. */
+/* Policies that are looked at for one flow. Beyond this number the SA may carry the flow. */
 #define FLOW_WORK_MAX 16384
 /* The same for two claims: some milliseconds. 40 selectors on both sides have an exact answer. */
 #define PAIR_WORK_MAX 524288
@@ -47,14 +47,14 @@ bool choice_will_carry(const struct choice *choice, const struct sa_way *way,
 	const struct choice_space *space = choice ? choice_find(choice, flow->netns) : NULL;
 	const struct choice_spd spd = {
 		.table = table_of(choice, flow->netns),
-		.gone = space ? &space->gone.table : NULL,
-		.own = space && space->gone.table.count ? own : NULL,
+		.removed = space ? &space->removed.table : NULL,
+		.own = space && space->removed.table.count ? own : NULL,
 	};
 	const struct choice_box box = {
 		.local = end_of(flow, flow->local_addr, flow->local_port),
 		.remote = end_of(flow, flow->remote_addr, flow->remote_port),
 	};
-	struct choice_work work = {.most = FLOW_WORK_MAX};
+	struct choice_work work = {.limit = FLOW_WORK_MAX};
 
 	return choice_spd_may_carry(&spd, way, &box, &work);
 }
@@ -122,8 +122,8 @@ static int with_remote(void *context, const struct traffic_selector *remote)
 		if (!may_be_of_one_flow(&box))
 			continue;
 		/*
-		 * Equal selectors of two gateways have one policy in the SPD: the key manager
-		 * installs that of the newest, and keeps the other to itself.
+		 * Equal selectors of two gateways have one policy in the SPD. The key manager
+		 * installs the policy of the newest one only.
 		 */
 		both = (equal && pair->locals[i].equal) ||
 		       (choice_table_may_carry(pair->table, pair->one->way, &box, pair->work) &&
@@ -145,7 +145,7 @@ bool choice_may_both_carry(const struct choice *choice, uint64_t netns,
 			   uint64_t *work_done)
 {
 	const struct choice_table *table = table_of(choice, netns);
-	struct choice_work work = {.most = PAIR_WORK_MAX};
+	struct choice_work work = {.limit = PAIR_WORK_MAX};
 	struct pair pair;
 	bool may;
 

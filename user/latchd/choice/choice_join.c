@@ -10,7 +10,7 @@
 
 /* ---- policies in a common order */
 
-/* Whether it decides for certain is no part of what a policy is. */
+/* Policies that differ only in certain are equal. */
 static int compare(const struct choice_policy *one, const struct choice_policy *other)
 {
 	struct choice_policy a, b;
@@ -44,7 +44,7 @@ struct merge {
 	size_t one_left, other_left;
 };
 
-/* The next policy of either or both; NULL is the one that lacks it. False: there is none. */
+/* The next policy of one or both lists; NULL for a list without it. False: there is none. */
 static bool merge_next(struct merge *merge, struct choice_policy **ret_one,
 		       struct choice_policy **ret_other)
 {
@@ -70,7 +70,7 @@ static bool merge_next(struct merge *merge, struct choice_policy **ret_one,
 
 /* ---- what the dumps have */
 
-/* One that is not in all dumps may be down: then SAs without a device use its policies. */
+/* A device that is missing in one dump may be down: then SAs without a device use its policies. */
 static void join_devices(struct choice_table *sum, const struct choice_table *next)
 {
 	size_t i, kept = 0;
@@ -160,7 +160,7 @@ static struct choice_edit *find_edit(struct choice_edit *edits, size_t count,
 	return NULL;
 }
 
-/* Leaves one edit of each interface id and family, over the addresses of all. */
+/* Merges the edits of each interface id and family into one, over the addresses of all. */
 static void merge_edits(struct choice_change *change)
 {
 	struct choice_edit *same;

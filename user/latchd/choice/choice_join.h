@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Two dumps of the same SPD: what either has, and in what they differ. */
+/* Two dumps of the same SPD: their union, and their difference. */
 #ifndef LATCHD_CHOICE_CHOICE_JOIN_H
 #define LATCHD_CHOICE_CHOICE_JOIN_H
 
@@ -7,7 +7,7 @@
 
 #define CHOICE_EDITS_MAX 64
 
-/* What a policy or device that came or went decides over. */
+/* The flows over which an added or removed policy or device decides. */
 struct choice_edit {
 	uint32_t if_id;
 	uint8_t family;		   /* 0: a device, for all addresses */
@@ -22,19 +22,19 @@ struct choice_change {
 };
 
 /*
- * A policy in either counts, but one that is in one only decides over nothing for certain: it may
- * be gone. A device counts if it is in both: else it may be down. 0 or -ENOMEM. The sum is not
- * built.
+ * A policy counts if it is in one of the dumps. If it is missing in the other it may be gone, so
+ * it is not certain. A device counts if it is in both: else it may be down. 0 or -ENOMEM. The sum
+ * is not built.
  */
 int choice_join(struct choice_table *sum, const struct choice_table *next);
 
-/* Visits each policy that one has and the other lacks. 0, -ENOMEM or the visitor's result. */
+/* Visits each policy that is in one and missing in other. 0, -ENOMEM or the visitor's result. */
 typedef int (*choice_policy_fn)(void *context, const struct choice_policy *policy);
 int choice_visit_missing(const struct choice_table *one, const struct choice_table *other,
 			 choice_policy_fn visit, void *context);
 
 void choice_change_add(struct choice_change *change, const struct choice_policy *policy);
-/* Without memory everything has changed. */
+/* If memory is short, everything counts as changed. */
 void choice_compare(const struct choice_table *before, const struct choice_table *after,
 		    struct choice_change *ret);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Interface ids of devices, which tell SAs apart: reports of links, and a look each ten seconds. */
+/* Interface ids of devices, which tell SAs apart: reports of links, and a read each ten seconds. */
 #include "latchd/choice/choice_parts.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@
 
 #define DEVICES_MS   50 /* after a report of links */
 #define PERIOD_MS    1000
-#define PERIODS_ALL  10	  /* those without reports are checked in each */
+#define PERIODS_ALL  10	  /* namespaces without reports are checked in each period */
 #define REPORTS_MAX  64	  /* of links, in one turn */
 #define REPORT_BYTES 4096 /* the rest of a report is not read */
 
@@ -48,7 +48,7 @@ static void on_devices(void *context)
 	}
 }
 
-/* The report is a hint: what it says is read from the kernel. */
+/* The report is a hint: the devices are read from the kernel. */
 static void on_links(void *context, uint32_t epoll_events)
 {
 	struct choice_space *space = context;
@@ -64,7 +64,8 @@ static void on_links(void *context, uint32_t epoll_events)
 		loop_timer_arm(&space->choice->devices, DEVICES_MS);
 }
 
-/* Only where devices matter: the socket keeps the namespace. Without it the period finds them. */
+/* Opens a socket only if devices matter, since the socket keeps the namespace alive. Without a
+ * socket the periodic check finds changes. */
 static void watch_links(struct choice *choice, struct choice_space *space)
 {
 	if (!space->table.has_ids)
@@ -78,7 +79,8 @@ static void watch_links(struct choice *choice, struct choice_space *space)
 	space->links = -1;
 }
 
-/* A report may be lost, and a namespace that has ended is let go. */
+/* A report may be lost. The socket of a namespace without interface ids is closed, so that the
+ * namespace can end. */
 static void on_period(void *context)
 {
 	struct choice *choice = context;

@@ -14,7 +14,7 @@
 
 /* ---- policies */
 
-/* Sub-policies come before the main ones, and latchd knows no order of both. */
+/* Sub-policies come before the main ones. latchd does not know how the kernel orders both. */
 static int is_sub_policy(const struct nlattr *const by_type[])
 {
 	const struct nlattr *type = by_type[XFRMA_POLICY_TYPE];
@@ -94,7 +94,7 @@ static const struct nlattr *xfrm_data(const struct nlattr *info)
 	return find_nested(info, IFLA_INFO_DATA);
 }
 
-/* An interface with SAs in another namespace is none of this one. */
+/* Skips interfaces with SAs in another namespace. */
 int choice_load_device(const struct nlmsghdr *message, struct choice_table *table)
 {
 	const struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
@@ -139,7 +139,7 @@ int choice_open_links(uint64_t netns)
 
 /* ---- both */
 
-/* Without a policy for an interface no device matters. */
+/* Devices matter only if a policy has an interface id. */
 static bool has_ids(const struct choice_table *table)
 {
 	size_t i;

@@ -76,7 +76,7 @@ void choice_policy_of(const struct policy *policy, const struct xfrm_user_tmpl *
 
 /* ---- the selector */
 
-/* Latches have these. A policy for another protocol decides over none of their packets. */
+/* The protocols of latches. A policy for another protocol decides over none of their packets. */
 static bool is_latched(uint8_t protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_SCTP;
@@ -160,7 +160,7 @@ static bool has_addresses(const struct choice_policy *policy)
 
 /*
  * Packets out: xfrm_state_find() compares both addresses. Packets in: xfrm_state_ok() compares the
- * remote one, as an address of the family of the packet inside.
+ * remote address only, as an address of the inner packet's family.
  */
 static bool may_have_addresses(const struct choice_policy *policy, const struct sa_way *way)
 {
@@ -176,7 +176,7 @@ static bool may_have_addresses(const struct choice_policy *policy, const struct 
 
 bool choice_policy_may_use(const struct choice_policy *policy, const struct sa_way *way)
 {
-	/* __xfrm_policy_check(): what no template has checked must be in transport mode. */
+	/* __xfrm_policy_check(): without a template for it, an SA must be in transport mode. */
 	if (policy->accepts)
 		return policy->direction == POLICY_IN && way->mode == XFRM_MODE_TRANSPORT;
 	if (!policy->protects)

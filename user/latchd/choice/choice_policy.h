@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A policy of the SPD, reduced to what decides which SA the kernel uses (RFC 4301 section 4.4.1).
- */
+/* A policy of the SPD, reduced to the fields that decide which SA the kernel uses (RFC 4301 section
+ * 4.4.1). */
 #ifndef LATCHD_CHOICE_CHOICE_POLICY_H
 #define LATCHD_CHOICE_CHOICE_POLICY_H
 
@@ -34,11 +34,12 @@ struct choice_policy {
 void choice_policy_of(const struct policy *policy, const struct xfrm_user_tmpl *template,
 		      struct choice_policy *ret);
 
-/* May it decide over some flow of the box? Does it match every one? */
+/* touches: the policy may decide over some flow of the box. covers: it matches every flow of the
+ * box. */
 bool choice_policy_touches(const struct choice_policy *policy, const struct choice_box *box);
 bool choice_policy_covers(const struct choice_policy *policy, const struct choice_box *box);
 
-/* If it decides: may the kernel use the SA (out), or accept a packet under it (in)? */
+/* If the policy decides: may the kernel use the SA (out), or accept a packet under it (in)? */
 bool choice_policy_may_use(const struct choice_policy *policy, const struct sa_way *way);
 
 #endif

@@ -43,7 +43,7 @@ void choice_space_remove(struct choice *choice, struct choice_space *space)
 {
 	choice_space_stop_links(space);
 	choice_table_release(&space->table);
-	choice_gone_release(&space->gone);
+	removed_policies_release(&space->removed);
 	HASH_DELETE(hh, choice->spaces, space);
 	free(space);
 }

@@ -20,7 +20,7 @@ struct choice *choice_new(struct loop *loop, const struct choice_source *source,
 	choice->source = *source;
 	choice->changed = changed;
 	choice->context = context;
-	choice_looks_start(choice);
+	choice_spd_reads_start(choice);
 	choice_links_start(choice);
 	return choice;
 }
@@ -35,7 +35,7 @@ void choice_free(struct choice *choice)
 	{
 		choice_space_remove(choice, space);
 	}
-	choice_looks_end(choice);
+	choice_spd_reads_end(choice);
 	choice_links_end(choice);
 	free(choice);
 }

@@ -58,7 +58,7 @@ void choice_table_release(struct choice_table *table)
 
 /* ---- the index: the policies between two numbers are a tree with the middle one as its root */
 
-/* Each interface id and family is a tree of its own: the others cost a question nothing. */
+/* Each interface id and family has a tree of its own, so that a search visits one tree only. */
 static int compare_trees(const struct choice_policy *one, const struct choice_policy *other)
 {
 	if (one->if_id != other->if_id)
@@ -76,7 +76,7 @@ static int compare_ports(const struct choice_policy *one, const struct choice_po
 	return memcmp(a, b, sizeof(a));
 }
 
-/* By the whole selector: peers choose how many policies begin at one remote address. */
+/* Compares the whole selector: peers choose how many policies begin at one remote address. */
 static int compare_policies(const void *a, const void *b)
 {
 	const struct choice_policy *one = *(struct choice_policy *const *)a;
@@ -107,7 +107,7 @@ static const uint8_t *reach_below(struct choice_index *index, size_t begin, size
 	return index->reach[middle] = reach;
 }
 
-/* The first policy from begin on that is in no earlier (later: no later) tree. */
+/* The index where wanted's tree begins. later: where it ends. */
 static size_t find_bound(const struct choice_index *index, const struct choice_policy *wanted,
 			 bool later)
 {
@@ -204,7 +204,7 @@ struct question {
 
 bool choice_work_is_over(const struct choice_work *work)
 {
-	return work->done > work->most;
+	return work->done > work->limit;
 }
 
 static void visit(struct question *question, const struct choice_policy *policy)
@@ -224,7 +224,7 @@ static void visit(struct question *question, const struct choice_policy *policy)
 	}
 }
 
-/* Only policies whose remote addresses may overlap. */
+/* Visits the policies with remote addresses that may overlap with the question's. */
 static void visit_below(const struct choice_index *index, size_t begin, size_t end,
 			struct question *question)
 {
@@ -252,8 +252,9 @@ static void visit_all(const struct choice_index *index, uint32_t if_id, struct q
 }
 
 /*
- * The kernel's order among equal priorities is not known. Without a policy packets leave in clear;
- * the kernel accepts SAs in transport mode, or with offload, which latchd does not know.
+ * latchd does not know the kernel's order among equal priorities. Without a policy packets leave
+ * in clear. The kernel then accepts packets in under an SA in transport mode, or with offload,
+ * which latchd does not see.
  */
 static bool may_use(const struct choice_spd *spd, const struct question *asked,
 		    enum policy_direction direction, uint32_t if_id)
@@ -263,7 +264,7 @@ static bool may_use(const struct choice_spd *spd, const struct question *asked,
 	visit_all(&spd->table->index[direction], if_id, &question);
 	question.own = spd->own;
 	if (spd->own)
-		visit_all(&spd->gone->index[direction], if_id, &question);
+		visit_all(&spd->removed->index[direction], if_id, &question);
 	if (choice_work_is_over(question.work))
 		return true;
 	if (question.used && (!question.covered || question.used_priority <= question.priority))
@@ -302,7 +303,8 @@ bool choice_spd_may_carry(const struct choice_spd *spd, const struct sa_way *way
 	if (may_use(spd, &question, POLICY_OUT, way->if_id_out) ||
 	    may_use(spd, &question, POLICY_IN, way->if_id_in))
 		return true;
-	/* Packets under an SA whose device is not up are checked as if it had no id. */
+	/* The kernel checks packets under an SA without a device that is up as packets without an
+	 * interface id. */
 	return way->if_id_in && !choice_table_has_device(spd->table, way->if_id_in) &&
 	       may_use(spd, &question, POLICY_IN, 0);
 }

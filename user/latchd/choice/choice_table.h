@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which SA may the kernel choose for a flow, and under which may it accept one? RFC 4301's ordered
- * SPD and the xfrm interfaces of a namespace, as they were read, answer this. Every answer errs
- * towards "may". Nothing here calls the kernel.
+ * The SPD (ordered, RFC 4301) and the xfrm interfaces of a namespace, as they were read. They
+ * answer for which flows the kernel may choose an SA, or accept packets under it. If in question,
+ * the answer is "may". No function here calls the kernel.
  */
 #ifndef LATCHD_CHOICE_CHOICE_TABLE_H
 #define LATCHD_CHOICE_CHOICE_TABLE_H
@@ -29,8 +29,8 @@ struct choice_table { /* zeroed: an empty SPD */
 	size_t count, capacity;
 	uint32_t *devices; /* interface ids of xfrm interfaces that are up, sorted */
 	size_t device_count, device_capacity;
-	bool has_ids;	  /* some policy has an interface id, or had one: SAs have it still */
-	bool interrupted; /* devices changed while they were read: not all of them may be there */
+	bool has_ids;	  /* a policy has an interface id, or had one that SAs may still have */
+	bool interrupted; /* devices changed while they were read: some may be missing */
 	bool unreadable;  /* sub-policies, or no answer: any SA may be used */
 	struct choice_index index[CHOICE_DIRECTIONS];
 };
@@ -38,47 +38,46 @@ struct choice_table { /* zeroed: an empty SPD */
 /* 0 or -ENOMEM. */
 int choice_table_add_policy(struct choice_table *table, const struct choice_policy *policy);
 int choice_table_add_device(struct choice_table *table, uint32_t if_id);
-/* After the last one. 0 or -ENOMEM. */
+/* Call it after the last addition. 0 or -ENOMEM. */
 int choice_table_build(struct choice_table *table);
 void choice_table_sort_devices(struct choice_table *table);
-/* Is it up? Only of a table whose devices are sorted. */
+/* Is the device of this interface id up? The devices must be sorted. */
 bool choice_table_has_device(const struct choice_table *table, uint32_t if_id);
 void choice_table_release(struct choice_table *table);
 
 /*
- * Do interface ids keep the traffic of both apart? Only two ids that are not 0, of devices that are
- * up. A policy without id accepts an SA of any id, and an SA without device counts as one without
- * id.
+ * Do interface ids keep the traffic of both SAs apart? Only different ids, not 0, of devices that
+ * are up do. A policy without id accepts an SA of any id. An SA without a device counts as one
+ * without id.
  */
 bool choice_table_tells_apart(const struct choice_table *table, const struct sa_way *one,
 			      const struct sa_way *other);
 
 /*
- * What answers may cost: peers choose selectors, and with them the number of policies. Beyond most,
- * the answer is "may".
+ * Bound of the work for an answer: peers choose selectors, and with them the number of policies.
+ * Beyond the limit, the answer is "may".
  */
 struct choice_work {
-	uint64_t done, most;
+	uint64_t done, limit;
 };
 
 bool choice_work_is_over(const struct choice_work *work);
 
-/* Is there a policy for the same flows, whatever it does with them? Whatever the answer costs. */
+/* Is there a policy with the same selector, of any action? The search has no bound. */
 bool choice_table_has_selector(const struct choice_table *table, const struct choice_policy *of,
 			       struct choice_work *work);
 
-/* An SPD in which policies that are gone for a moment, and may use an SA of own, decide as before.
- */
+/* An SPD in which removed policies still decide, if they may use an SA of own. */
 struct choice_spd {
 	const struct choice_table *table;
-	const struct choice_table *gone; /* if own is set */
-	const struct sa_way *own;	 /* NULL: those that are gone do not count */
+	const struct choice_table *removed; /* if own is set */
+	const struct sa_way *own;	    /* NULL: removed policies do not count */
 };
 
 bool choice_spd_may_carry(const struct choice_spd *spd, const struct sa_way *way,
 			  const struct choice_box *box, struct choice_work *work);
 
-/* May an SA of this way be chosen for some flow of the box, or be accepted for one? */
+/* May the kernel choose an SA of this way for some flow of the box, or accept a packet under it? */
 bool choice_table_may_carry(const struct choice_table *table, const struct sa_way *way,
 			    const struct choice_box *box, struct choice_work *work);
 

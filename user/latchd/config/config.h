@@ -21,7 +21,7 @@ enum config_feed_type {
 };
 
 enum config_mode {
-	CONFIG_MODE_KEPT, /* no key: as it is; at the first start enforcement */
+	CONFIG_MODE_KEPT, /* no key: the mode stays; at the first start enforcement */
 	CONFIG_MODE_ENFORCE,
 	CONFIG_MODE_AUDIT,
 };

@@ -52,7 +52,7 @@ static bool is_within(const char *path, const char *above)
 	return !strncmp(path, above, length) && (!path[length] || path[length] == '/');
 }
 
-/* Programs of both would see each packet of the lower one: twice. */
+/* A packet of the lower cgroup would pass the programs of both. */
 static bool check_cgroup(struct config_parser *parser, const char *path)
 {
 	const struct config *config = parser->config;
@@ -188,7 +188,7 @@ static bool parse_rdn_matching(struct config_parser *parser, const char *value)
 	return false;
 }
 
-/* A pattern would state something of connections that do not exist yet. */
+/* A pattern would apply to connections that do not exist yet. */
 static bool parse_connections(char out[CONFIG_LIST_MAX], const char *value)
 {
 	return *value && !strpbrk(value, "*?,\"'") && text_copy(out, CONFIG_LIST_MAX, value) > 0;

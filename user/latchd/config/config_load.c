@@ -130,7 +130,8 @@ static void read_heading(struct config_parser *parser, const char *line)
 
 /* ---- lines ---- */
 
-/* For libinih: 1 = continue, 0 = this line is wrong. Its own idea of the section is ignored. */
+/* For libinih: 1 = continue, 0 = this line is wrong. The section that libinih reports is
+ * ignored. */
 static int read_key(void *context, const char *section, const char *name, const char *value)
 {
 	struct config_parser *parser = context;

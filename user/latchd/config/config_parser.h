@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The state of one pass over the file, and the checks that all sections use. config_load.c,
- * config_keys.c and config_rule.c sit on this file; it calls none of them.
+ * config_keys.c and config_rule.c use this file, which calls none of them.
  */
 #ifndef LATCHD_CONFIG_CONFIG_PARSER_H
 #define LATCHD_CONFIG_CONFIG_PARSER_H

@@ -53,7 +53,7 @@ struct news_requester admin_requester(pid_t pid)
 	return requester;
 }
 
-/* result: of latch_control.h; unchanged: what UNCHANGED means for this request. */
+/* result: of latch_control.h; unchanged: the outcome for UNCHANGED. */
 static struct admin_result result_of(uint64_t id, int result, union latch_word now,
 				     enum admin_outcome unchanged)
 {
@@ -105,9 +105,9 @@ static void publish_close(const struct admin *a, const struct found *found,
 }
 
 /*
- * While the latch is ESTABLISHED the socket's RST may leave, under an SA of its own peer
- * only. The RST of a BROKEN latch is dropped. A flow with a socket that cannot be ended must
- * neither send nor receive (R-2.3-24), so its latch must stay, BROKEN.
+ * While the latch is ESTABLISHED the socket's RST may leave, under an SA of the latch's peer
+ * only. The RST of a BROKEN latch is dropped. If the socket cannot be ended, the flow must
+ * neither send nor receive (R-2.3-24), so the latch stays and becomes BROKEN.
  */
 static struct admin_result request_close(const struct admin *a, const struct found *found,
 					 const struct news_requester *requester)
@@ -122,7 +122,7 @@ static struct admin_result request_close(const struct admin *a, const struct fou
 		publish_close(a, found, requester, err);
 		return (struct admin_result){ADMIN_SOCKET_ALIVE, found->id, {0}, err};
 	}
-	/* The programs may have released the latch with its socket: then any result is good. */
+	/* The programs may have released the latch with its socket. Then any result is fine. */
 	answer = result_of(found->id, latch_close(a->maps, &found->flow, found->id), closed,
 			   ADMIN_DONE);
 	if (err == -ENOENT && answer.outcome != ADMIN_DONE)
@@ -141,7 +141,8 @@ struct admin_result admin_request(const struct admin *a, const struct control_re
 		return (struct admin_result){ADMIN_NOT_FOUND, request->latch_id, {0}, 0};
 	if (err)
 		return (struct admin_result){ADMIN_NOT_CHANGED, request->latch_id, {0}, err};
-	/* Its socket would continue without the latch, and the next scan would find it again. */
+	/* The socket of a LISTENER would continue without the latch, and the next scan would
+	 * recreate the latch. */
 	if (found.latch.word.state == LATCH_STATE_LISTENER)
 		return (struct admin_result){ADMIN_IS_LISTENER, found.id, {0}, 0};
 	switch (request->act) {

@@ -38,7 +38,7 @@ struct admin_result {
 	int error; /* negative errno */
 };
 
-/* The client with this pid, which may have ended. */
+/* The requester with this pid, which may have ended. */
 struct news_requester admin_requester(pid_t pid);
 
 struct admin_result admin_request(const struct admin *admin, const struct control_request *request);

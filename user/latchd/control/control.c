@@ -83,7 +83,7 @@ static void pause_accepting(struct control *control)
 	loop_timer_arm(&control->accept_again, CONTROL_ACCEPT_PAUSE_MS);
 }
 
-/* A connection that is refused must not keep root's waiting for a round of the loop. */
+/* A refused connection must not delay root's connection by a round of the loop. */
 static void on_connection(void *context, uint32_t events)
 {
 	struct control *control = context;

@@ -19,7 +19,7 @@
 
 struct control;
 
-/* What clients hold: for tests of the bounds. */
+/* The clients' use of resources, for tests of the bounds. */
 struct control_load {
 	unsigned int root, members; /* connected */
 	size_t bytes;		    /* of memory for answers and events */
@@ -37,14 +37,15 @@ int control_new(struct loop *loop, const char *socket_path, const char *group,
 void control_free(struct control *control);
 
 /*
- * Sends one event, a JSON object with or without its newline, to all monitors. A monitor
- * whose queue is full misses it and gets the number of missed events later ("lost").
+ * Sends one event, a JSON object with or without its newline, to all monitors. If the
+ * queue of a monitor is full, the monitor misses the event and later gets the number of
+ * missed events ("lost").
  */
 void control_publish(struct control *control, const char *json_line, size_t length);
 
 struct control_load control_load(const struct control *control);
 
-/* False: an event need not be written, no monitor is there. */
+/* False: there is no monitor, so no event need be written. */
 bool control_has_monitors(const struct control *control);
 
 #endif

@@ -87,7 +87,7 @@ static void client_arm(struct client *client)
 						  : CONTROL_STALL_TIMEOUT_MS);
 }
 
-/* True: it was the last one. */
+/* True: it was the last part. */
 static bool write_part(struct client *client)
 {
 	const struct control_handlers *handlers = &client->control->handlers;

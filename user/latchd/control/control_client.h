@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A client of the control socket: its place, its answer or its events, and what waits to be sent.
- * A function that sends may free the client, see each.
+ * A client of the control socket: its place, its answer or its events, and the bytes that wait to
+ * be sent. A function that sends may free the client, as its comment states.
  */
 #ifndef LATCHD_CONTROL_CONTROL_CLIENT_H
 #define LATCHD_CONTROL_CONTROL_CLIENT_H
@@ -59,9 +59,9 @@ bool control_client_queue(struct client *client, const char *line, size_t length
 void control_client_queue_lost(struct client *client);
 
 /*
- * Sends as much as the socket takes. Of an answer in parts that is at most the part that waits and
- * the next one. Other clients get their turn. Frees the client when its answer is sent or the peer
- * closed.
+ * Sends as much as the socket takes, but of an answer in parts at most the waiting part and the
+ * next one. So other clients get their turn. Frees the client when its answer is sent or the peer
+ * has closed.
  */
 void control_client_flush(struct client *client);
 

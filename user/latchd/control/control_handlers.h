@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the service of control.h answers with, and its bounds. */
+/* The handlers and bounds of the service of control.h. */
 #ifndef LATCHD_CONTROL_CONTROL_HANDLERS_H
 #define LATCHD_CONTROL_CONTROL_HANDLERS_H
 
@@ -15,8 +15,8 @@
 #define CONTROL_MONITOR_QUEUE_MAX (1U << 20) /* bytes that may wait for a monitor */
 
 /*
- * Each writes one whole document, list, sa and audit in parts: the next one is written when the
- * last one was sent. True: it was the last part. The service calls json_finish().
+ * Each writes one whole document. list, sa and audit write it in parts, each after the one
+ * before was sent. True: it was the last part. The service calls json_finish().
  */
 struct control_handlers {
 	void *context;

@@ -27,7 +27,7 @@ struct control_explain {
 	uint64_t latch_id;
 	struct flow_query query; /* unless by_id */
 	bool for_root;
-	/* The handler's own, zeroed at first: what its parts have found so far. */
+	/* For the handler's results of earlier parts, zeroed at first. */
 	struct control_explain_found {
 		uint64_t count;
 		struct latch_flow flow; /* of the newest latch */
@@ -47,12 +47,12 @@ struct control_mode_request {
 	pid_t pid;
 };
 
-/* The word behind "mode "; NULL: another request. */
+/* The text after "mode "; NULL: another request. */
 const char *control_request_mode(const char *request);
-/* "audit" or "enforce". False: another word. */
+/* Reads "audit" or "enforce". False: another text. */
 bool control_request_parse_mode(const char *word, bool *ret_audit);
 
-/* The text behind "break ", "heal " or "close "; NULL: another request. */
+/* The text after "break ", "heal " or "close "; NULL: another request. */
 const char *control_request_find(const char *request, enum control_act *ret_act);
 
 /* An id as in documents and logs: 1 to 16 hexadecimal digits and nothing else. */

@@ -179,7 +179,7 @@ static int fail_check(struct failure *failure, int err, const char *path, const 
 			   path, cause);
 }
 
-/* latchd makes the last directory, and no other. A user without access cannot tell. */
+/* latchd creates the last directory only. A user without access cannot check the directories. */
 static int check_parent(const char *path, struct failure *failure)
 {
 	char parent[sizeof(((struct control_socket *)0)->path)];

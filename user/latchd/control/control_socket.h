@@ -16,7 +16,7 @@ struct control_socket {
 	char path[108];
 	bool has_group;
 	gid_t group;
-	dev_t device; /* of the file: the file of a successor must not be removed */
+	dev_t device; /* inode of the file: the file of a later latchd must not be removed */
 	ino_t inode;
 };
 
@@ -43,7 +43,7 @@ enum control_peer {
 	CONTROL_PEER_ROOT,   /* or the uid of latchd */
 };
 
-/* By the peer's credentials at connect(): the file's mode may have been changed since. */
+/* Decides by the peer's credentials at connect(): the file's mode may have been changed since. */
 enum control_peer control_socket_peer(const struct control_socket *socket, int peer_fd);
 
 #endif

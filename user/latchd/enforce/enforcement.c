@@ -25,7 +25,7 @@
 
 #define DROP_EVENT_INTERVAL_NS 1000000000ULL
 
-/* What put_in_force() has replaced. */
+/* The settings and rules that put_in_force() has replaced. */
 struct former {
 	struct latch_settings settings;
 	struct rules_change rules;
@@ -45,9 +45,8 @@ struct enforcement {
 };
 
 /*
- * The settings are in force at once, for the programs of an earlier latchd too. *settings gets
- * the former ones, for a start that fails. A mode that was there stays: latch_mode_switch() changes
- * it.
+ * The settings are in force at once, also for the programs of an earlier latchd. *settings gets the
+ * former ones, for a start that fails. An existing mode stays: latch_mode_switch() changes it.
  */
 static int exchange_settings(const struct kernel_maps *maps, struct latch_settings *settings)
 {
@@ -72,7 +71,8 @@ static int exchange_settings(const struct kernel_maps *maps, struct latch_settin
 
 /* ---- links */
 
-/* No gate depends on it: without it a UDP socket that was reset does not tell why. */
+/* No gate depends on these programs. Without them a reset UDP socket has no answer about the
+ * reason. */
 static void attach_answer_functions(struct enforcement *enforcement)
 {
 	const struct bpf_object *object = enforcement->object.skeleton->obj;
@@ -83,8 +83,10 @@ static void attach_answer_functions(struct enforcement *enforcement)
 	if (!err && set->count)
 		err = links_attach(&set, 1, &failure);
 	if (err && cgroups_answer(enforcement->cgroups))
-		log_warn("enforce", "UDP sockets that are reset do not tell why: %s",
-			 failure.text[0] ? failure.text : strerror(-err));
+		log_warn(
+			"enforce",
+			"program of UDP errors not attached (%s): UDP sockets that are reset report no reason",
+			failure.text[0] ? failure.text : strerror(-err));
 }
 
 static int attach_links(struct enforcement *enforcement, struct failure *failure)
@@ -170,7 +172,7 @@ static bool is_new(const struct enforcement *enforcement)
 	return !enforcement->attached && object_created_settings(&enforcement->object);
 }
 
-/* What a map that was lost leaves of its shares, or the other way round. */
+/* A map was recreated: clears counters of shares, which may not fit the map that they count. */
 static int clear_lost_audit(const struct enforcement *enforcement)
 {
 	int err = 0;
@@ -199,7 +201,7 @@ static int set_mode(const struct enforcement *enforcement, const struct config *
 	return err < 0 ? err : 0;
 }
 
-/* The mode changes last, and never back: its word does not return (latch_mode.h). */
+/* The mode is not restored: it changes last, and its word does not return (latch_mode.h). */
 static void restore(const struct enforcement *enforcement, struct former *former)
 {
 	rules_undo(&enforcement->maps, &former->rules);
@@ -291,7 +293,7 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 	err = put_in_force(enforcement, config, &enforcement->former, failure);
 	if (err)
 		return err;
-	/* The first packet of a first start meets the mode of the file. */
+	/* At a first start the mode of the configuration is in force before the first packet. */
 	if (is_first(enforcement))
 		err = put_mode_in_force(enforcement, config, failure);
 	if (!err)
@@ -460,7 +462,7 @@ static size_t list_programs(const struct enforcement *enforcement, const struct 
 	return links->count;
 }
 
-/* Names and hooks alone: the cgroups have the links. */
+/* Names and hooks only: the links are in the table of cgroups. */
 static int list_cgroup_programs(const struct enforcement *enforcement, struct links *ret)
 {
 	return links_list(enforcement->object.skeleton->obj, LINKS_OF_CGROUP, 0, NULL, ret);
@@ -481,7 +483,7 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 	size_t count = list_programs(enforcement, &enforcement->functions, programs, max);
 	struct links links;
 
-	/* Attached with the interface off, too: it may be switched on. */
+	/* This program is attached with [api] off, too: [api] may be switched on. */
 	if (cgroups_answer(enforcement->cgroups) ||
 	    links_are_attached(&enforcement->answer_functions))
 		count += list_programs(enforcement, &enforcement->answer_functions,

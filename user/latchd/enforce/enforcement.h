@@ -37,16 +37,16 @@ int enforcement_attach(struct enforcement *enforcement, const struct config *con
 		       const char *cgroup, struct failure *failure);
 
 /*
- * A later step of the start has failed: settings and rules are again as before
- * enforcement_attach(). The gates stay attached; what answers questions goes before, unless it was
- * there.
+ * After a later step of the start has failed: restores settings and rules from before
+ * enforcement_attach(). The gates stay attached. The programs that answer applications are
+ * detached first, unless an earlier latchd had them.
  */
 void enforcement_undo(struct enforcement *enforcement);
 
 /* Reports cgroups that come and go to enforcement_check(), until enforcement_free(). */
 void enforcement_watch(struct enforcement *enforcement, struct loop *loop);
 
-/* Attaches the programs to cgroups that have come. Call it every second or so. */
+/* Attaches the programs to new cgroups. Call it about every second. */
 void enforcement_check(struct enforcement *enforcement);
 
 /* Fills at most max entries. Returns the number of cgroups, which may be larger. */
@@ -63,21 +63,22 @@ bool enforcement_sees_all(const struct enforcement *enforcement);
 bool enforcement_pins_are_fixed(void);
 
 /*
- * Puts the rules, the pending-limit and enabled of [api] of another configuration in force. A
- * packet sees all of the old rules or all of the new ones. After an error nothing has changed.
- * Cgroups that cannot get the program of [api] are no error, see cgroups_set_answers().
+ * Puts rules, pending-limit, mode and [api] of another configuration in force. A packet sees
+ * all of the old rules or all of the new ones. After an error nothing has changed. A cgroup
+ * that cannot get the program of [api] is no error, see cgroups_set_answers().
  */
 int enforcement_change(struct enforcement *enforcement, const struct config *config,
 		       struct failure *failure);
 
-/* Both steps. */
+/* enforcement_load() and enforcement_attach(). */
 int enforcement_start(const struct config *config, const char *cgroup, struct enforcement **ret,
 		      struct failure *failure);
 
-/* Closes the descriptors. Attached programs stay so; else the pins of enforcement_load() go. */
+/* Closes the descriptors. Attached programs stay attached. If none were attached, the pins of
+ * enforcement_load() are removed. */
 void enforcement_free(struct enforcement *enforcement);
 
-/* Pins maps without a pin again. Returns the number of maps that have none still. */
+/* Pins maps without a pin again. Returns the number of maps that still have none. */
 unsigned int enforcement_keep_pins(const struct enforcement *enforcement);
 
 const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement);
@@ -85,7 +86,7 @@ const struct kernel_maps *enforcement_maps(const struct enforcement *enforcement
 /* The netfilter gate, for netfilter_gate_attach(). Owned by the enforcement. */
 const struct netfilter_gate *enforcement_netfilter_gate(const struct enforcement *enforcement);
 
-/* True: the maps are of an earlier latchd, with its state. */
+/* True: the maps are those of an earlier latchd, with its state. */
 bool enforcement_adopted(const struct enforcement *enforcement);
 
 /* False: there was no mode before this start. */
@@ -107,7 +108,7 @@ int enforcement_functions(struct enforcement_functions *ret);
 struct enforcement_program {
 	const char *name; /* as in the object */
 	const char *hook; /* its section: "cgroup_skb/egress", "fentry/xfrm_state_add" */
-	bool attached;	  /* now, by the kernel: each pinned link exists and has a target */
+	bool attached;	  /* the kernel reports each pinned link with its target */
 };
 
 /* Fills at most max entries. Returns the number of programs, which may be larger. */
@@ -115,12 +116,14 @@ size_t enforcement_programs(const struct enforcement *enforcement,
 			    struct enforcement_program *programs, size_t max);
 
 /*
- * True: each of these programs is attached. "enforcement is on" means this and nothing else. The
- * netfilter gate has no part in it, see netfilter_netns.h, nor has what answers questions.
+ * True: each of these programs is attached. "enforcement is on" means this and nothing else. It
+ * includes neither the netfilter gate (netfilter_netns.h) nor the programs that answer
+ * applications.
  */
 bool enforcement_is_on(const struct enforcement *enforcement);
 
-/* False: [api] is on, and what keeps the answers of reset UDP sockets is not attached. */
+/* False: [api] is on, and the program that keeps the answers of reset UDP sockets is not
+ * attached. */
 bool enforcement_keeps_answers(const struct enforcement *enforcement);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The mode that a start or a reload puts in force. The pinned word decides, since no restart and no
- * upgrade may lower enforcement. mode = audit counts at the first start only, where nothing is
- * enforced yet. mode = enforce counts always. Without the key the mode stays as it is.
+ * upgrade may lower enforcement. mode = audit counts at the first start only, before latchd has
+ * enforced anything. mode = enforce counts always. Without the key the mode stays as it is.
  */
 #ifndef LATCHD_ENFORCE_MODE_H
 #define LATCHD_ENFORCE_MODE_H
@@ -14,9 +14,10 @@
 #include "latchd/config/config.h"
 
 /*
- * Where no word is pinned. If latches are, it was lost, and the new one comes from the clock. No
- * latch was decided under it, since a switch takes longer than half a second. It is never 0, which
- * is no word of a lost one. Latches from before it may have been in audit mode.
+ * Sets the mode word if no word is pinned. If latches are pinned, the word was lost, and the new
+ * word comes from the clock. No latch has this word, since words advance more slowly than the
+ * clock. The word is never 0, which means that no word was lost. Older latches may have been
+ * created in audit mode.
  */
 void mode_begin(struct latch_settings *settings, bool has_latches, uint64_t boot_ns);
 

@@ -16,7 +16,7 @@
 #include "latchd/enforce/pins/map_pins.h"
 #include "latchd/enforce/pins/pin_paths.h"
 
-/* Only a program that the verifier refuses makes the kernel touch this memory. */
+/* The kernel writes to this memory only if the verifier refuses a program. */
 #define VERIFIER_LOG_SIZE (16U << 20)
 
 /* ---- maps of an earlier latchd ---- */
@@ -41,7 +41,7 @@ static int set_capacity(struct bpf_map *latches, const struct bpf_map_info *info
 	return bpf_map__set_max_entries(latches, info->max_entries);
 }
 
-/* A pinned map may be reused only if its shape is the one that this object declares. */
+/* A pinned map may be reused only if same_map() finds the shape that this object declares. */
 static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 			const struct config *config, struct failure *failure)
 {
@@ -61,7 +61,7 @@ static int check_pinned(struct object *object, struct bpf_map *map, int fd,
 	return set_capacity(map, &info, config);
 }
 
-/* The pin is gone, but a program of an earlier latchd uses the map still. */
+/* The pin is gone, but a program of an earlier latchd still uses the map. */
 static int take_back(struct object *object, struct bpf_map *map, int fd, const char *path,
 		     const struct config *config, struct failure *failure)
 {
@@ -260,7 +260,7 @@ static int explain(const struct object *object, int err, const char *log, struct
 			   warning[0] ? warning : strerror(-err));
 }
 
-/* ---- programs without which the gates are whole */
+/* ---- programs on which no gate depends */
 
 static const char *const optional[] = {LATCH_ANSWER_PROGRAM, LATCH_ABORT_PROGRAM};
 
@@ -279,7 +279,7 @@ static int leave_out(const struct object *object)
 	return err;
 }
 
-/* True: the kernel has refused one of them. The next load leaves it out. */
+/* True: the kernel has refused an optional program. The next load leaves it out. */
 static bool refuses_optional(struct object *object, const struct failure *failure)
 {
 	const struct bpf_program *program = NULL;
@@ -319,7 +319,7 @@ static int open_skeleton(struct object *object, char *log, struct failure *failu
 			   strerror(-err));
 }
 
-/* Some maps are in no attached program: without this their pins alone would keep them. */
+/* Some maps are in no attached program, so without this step only their pins would keep them. */
 static int bind_maps(const struct object *object, struct failure *failure)
 {
 	const struct latchd_bpf *skeleton = object->skeleton;

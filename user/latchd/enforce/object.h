@@ -11,7 +11,7 @@
 #include "latchd/maps/kernel_maps.h"
 #include "latchd/enforce/netfilter/netfilter_gate.h"
 
-/* The file that gets the verifier's whole log of the program that it refused last. */
+/* File with the verifier's whole log of the program that it refused last. */
 #define OBJECT_VERIFIER_LOG "/run/latchd/verifier.log"
 
 struct latchd_bpf;
@@ -19,8 +19,8 @@ struct latchd_bpf;
 struct object {
 	struct latchd_bpf *skeleton;
 	bool adopted;	   /* the map of latches is of an earlier latchd */
-	uint64_t created;  /* the maps that this load pins: bits, in the object's order of maps */
-	uint32_t left_out; /* optional programs that this kernel refuses: bits */
+	uint64_t created;  /* bit set of the maps that this load pins, in the object's order */
+	uint32_t left_out; /* bit set of the optional programs that this kernel refuses */
 };
 
 /* Leaves out programs that this kernel does not need or cannot load. 0 or a negative errno. */

@@ -224,8 +224,8 @@ static int check_default_cgroup(const struct preflight_system *system,
 			"systemd.unified_cgroup_hierarchy=1, or run: "
 			"mkdir -p /run/cgroup2 && mount -t cgroup2 cgroup2 /run/cgroup2");
 	/*
-	 * Only the root of the hierarchy has no cgroup.type. The programs would miss most
-	 * sockets of the machine elsewhere.
+	 * Only the root of the hierarchy has no cgroup.type. At any other cgroup the
+	 * programs would miss most sockets of the machine.
 	 */
 	snprintf(type, sizeof(type), "%s/cgroup.type", result->cgroup);
 	if (!access(type, F_OK))
@@ -238,7 +238,7 @@ static int check_default_cgroup(const struct preflight_system *system,
 	return 0;
 }
 
-/* An absent cgroup may come: then a directory above it is one already. */
+/* An absent cgroup may be created later, if a directory above it is a cgroup. */
 static int check_absent(const struct preflight_system *system, const char *cgroup,
 			struct failure *failure)
 {
@@ -262,8 +262,8 @@ static int check_configured(const struct preflight_system *system, const char *c
 	struct stat st;
 	int err = stat(cgroup, &st) ? -errno : 0;
 
-	/* The owner of a directory above may close it. latchd tries again until it can be opened.
-	 */
+	/* The owner of a directory above may deny access. latchd tries again until it can open the
+	 * cgroup. */
 	if (err == -EACCES)
 		return 0;
 	if (err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Writes the rules to the map of the programs. Programs, those of an earlier latchd too, see a
- * change whole or not at all. The list goes to the half of the map that no program reads. Then
+ * Writes the rules to the map of the programs. All programs, also those of an earlier latchd, see
+ * a change whole or not at all. The list goes to the half of the map that no program reads. Then
  * LATCH_CONTROL_RULES puts that half in force with one store. A latchd that is killed before this
  * store has changed nothing.
  */

@@ -37,7 +37,7 @@ static __u64 *place_of(struct latch_settings *settings, uint64_t netns)
 	return NULL;
 }
 
-/* A free place, or that of a namespace in which no feed is now: there are enough. */
+/* A free place, or the place of a namespace without a feed: there are enough. */
 static __u64 *place_for(struct latch_settings *settings, const uint64_t *netns, size_t count)
 {
 	__u64 *place = place_of(settings, 0);
@@ -49,7 +49,7 @@ static __u64 *place_for(struct latch_settings *settings, const uint64_t *netns, 
 	return place;
 }
 
-/* No namespace changes its place: the gates read meanwhile. */
+/* A namespace keeps its place, since the gates read the list at any time. */
 static void add(struct latch_settings *settings, const uint64_t *netns, size_t count)
 {
 	__u64 *place;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The namespaces in which a new flow waits for the owner of its SA: a feed can name that owner. */
+/* The namespaces in which a new flow waits for the owner of its SA, since a feed serves them. */
 #ifndef LATCHD_ENFORCE_SERVED_H
 #define LATCHD_ENFORCE_SERVED_H
 
@@ -9,8 +9,8 @@
 #include "latchd/maps/kernel_maps.h"
 
 /*
- * netns: for each configured feed the cookie of the namespace where it is, or 0: it is away, and
- * may come back elsewhere. While one is away, and without any (count is 0: latchd ends), the
+ * netns: for each configured feed the cookie of its namespace. 0: the feed is away, and may come
+ * back in another namespace. While a feed is away, or if count is 0 (latchd ends), the
  * namespaces written before stay served, too. 0, or a negative errno.
  */
 int served_write(const struct kernel_maps *maps, const uint64_t *netns, size_t count);

@@ -48,7 +48,7 @@ struct gather {
 	struct explanation *e;
 };
 
-/* The newest ones stay, since the kernel chooses the newest. */
+/* Keeps the newest SAs, since the kernel chooses the newest. */
 static void add_sa(struct explanation *e, const struct latch_sa_key *key, const struct latch_sa *sa,
 		   bool out)
 {
@@ -78,7 +78,8 @@ static int add_child(void *context, const struct attribution_child *child)
 	return 0;
 }
 
-/* No key manager has reported its traffic: only addresses show that it may be of the flow. */
+/* No key manager has reported the SA's selectors: only its addresses show that it may carry the
+ * flow. */
 static int add_unreported(void *context, const struct latch_sa_key *key, const struct latch_sa *sa)
 {
 	const struct gather *gather = context;
@@ -147,7 +148,7 @@ const struct history_record *explain_record_of_flow(const struct history *histor
 	return newest;
 }
 
-/* SCTP: a latch stays CLOSED for a while, and its record is one of those that have ended. */
+/* SCTP: a latch stays CLOSED for a while. Its record is among the ended ones. */
 static const struct history_record *record_of_latch(const struct history *history, uint64_t id)
 {
 	const struct history_record *record = history_find(history, HISTORY_LIVE, id);
@@ -181,7 +182,7 @@ static enum explain_socket find_socket(const struct latch_flow *flow)
 	return err == -ENOENT ? EXPLAIN_SOCKET_NONE : EXPLAIN_SOCKET_UNKNOWN;
 }
 
-/* The connect() that was refused has ended, and TCP has connected the same ends since. */
+/* The refused connect() has ended, and TCP has connected the same ends since. */
 static bool is_later_socket(const struct explanation *e)
 {
 	return e->record.flow.protocol == IPPROTO_TCP && !e->record.elsewhere && e->record.reset &&
@@ -230,7 +231,7 @@ static void set_flow(const struct explain_subject *subject, struct explanation *
 	}
 }
 
-/* latchd began after the break, or its record was replaced: what the tables still show. */
+/* latchd started after the break, or the record was replaced: uses the contents of the tables. */
 static void complete_record(const struct explain_sources *sources, struct explanation *e)
 {
 	struct history_record *record = &e->record;

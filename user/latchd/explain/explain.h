@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * All that is known of one flow, for "latchctl explain": its latch, what is remembered of it, and
- * what a new connection would get now. Reads only.
+ * Facts about one flow, for "latchctl explain": its latch, its records in the history, and a
+ * forecast for a new connection. Reads only.
  */
 #ifndef LATCHD_EXPLAIN_EXPLAIN_H
 #define LATCHD_EXPLAIN_EXPLAIN_H
@@ -21,13 +21,13 @@ struct explain_sources {
 	uint64_t pending_limit_ns;
 };
 
-/* What a query has found so far: latch NULL: no latch. */
+/* Results of a query so far. latch NULL: no latch. */
 struct explain_subject {
 	struct latch_flow flow;		/* local_port 0: any */
 	enum latch_direction direction; /* NONE: not given */
 	const struct latch *latch;
-	const struct history_record *record; /* NULL: the one of the latch, or of the flow */
-	uint64_t latches;		     /* how many match */
+	const struct history_record *record; /* NULL: the record of the latch, or of the flow */
+	uint64_t latches;		     /* number of matching latches */
 };
 
 /* Fills ret. 0 or a negative errno: a table could not be read. */
@@ -36,7 +36,7 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 
 /* The record of a latch, live or gone, or NULL. */
 const struct history_record *explain_record_of_id(const struct history *history, uint64_t id);
-/* The newest one of any kind, or NULL. A direction of NONE stands for both. */
+/* The newest record of any kind, or NULL. Direction NONE: both. */
 const struct history_record *explain_record_of_flow(const struct history *history,
 						    const struct latch_flow *flow,
 						    enum latch_direction direction);

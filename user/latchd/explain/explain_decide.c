@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What bpf/gate/new_flow.bpf.c would do with the first packet of the flow. */
+/* The decision of bpf/gate/new_flow.bpf.c on the first packet of the flow. */
 #include "latchd/explain/explain_decide.h"
 
 #include <linux/xfrm.h>
@@ -48,7 +48,7 @@ static const struct explain_sa *newest(const struct explanation *e, bool out)
 	return found;
 }
 
-/* The kernel tells them apart by the route, which is not looked at. */
+/* The kernel decides between them by the route, which is not read here. */
 static bool has_other_owner(const struct explanation *e, bool out)
 {
 	const union latch_sa_word *word;

@@ -9,13 +9,13 @@ bool explain_fits_policy(const struct explanation *explanation, const struct lat
 			 bool out);
 
 /*
- * No key manager has reported what it carries, and its addresses do not show it. It is of the mode
- * that the policy asks for, and that is not transport mode.
+ * True: no key manager has reported the SA's selectors, and its addresses do not show them. The SA
+ * has the mode of the policy's template, which is not transport mode.
  */
 bool explain_may_carry_unreported(const struct explanation *explanation,
 				  const struct latch_sa_key *key, const struct latch_sa *sa);
 
-/* Pure: the gates' decision over a new flow, by what was gathered. */
+/* Decides over a new flow as the gates do, from the collected facts only. */
 void explain_decide(struct explanation *explanation, uint64_t now_ns, uint64_t pending_limit_ns);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/explain/explain_policy.h"
 
-/* As in policy.c: of equal ones the last. */
+/* As in policy.c: the last one of equal policies. */
 static bool is_before(const struct policy *policy, const struct policy *found)
 {
 	return !found || policy->priority <= found->priority;

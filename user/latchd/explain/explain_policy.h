@@ -6,8 +6,8 @@
 
 /*
  * The policy that decides over the flow, or NULL. A route may lead to an xfrm interface: without a
- * policy for other routes it is the first one of any interface id. Those that a mark or a security
- * context selects are not looked at. Local users write policies: one pass.
+ * policy for other routes the first policy of any interface id decides. Policies with a mark or a
+ * security context are ignored. Local users can write policies, so the search is one pass.
  */
 const struct policy *explain_policy(const struct spd *spd, const struct latch_flow *flow,
 				    enum policy_direction direction);

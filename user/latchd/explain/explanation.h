@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* All that is known of one flow. */
+/* The collected facts about one flow. */
 #ifndef LATCHD_EXPLAIN_EXPLANATION_H
 #define LATCHD_EXPLAIN_EXPLANATION_H
 
@@ -7,7 +7,7 @@
 #include "latchd/spd/policy.h"
 
 #define EXPLAIN_SAS_MAX 16
-/* Stands for a local port that is not known: the first one of Linux' default range. */
+/* Used for an unknown local port: the first port of Linux' default range. */
 #define EXPLAIN_EXAMPLE_PORT 32768
 
 enum explain_found {
@@ -37,7 +37,7 @@ struct explain_sa {
 	bool out; /* of packets that this host sends */
 };
 
-/* What a new connection of the flow gets. */
+/* The forecast for a new connection of the flow. */
 enum explain_now {
 	EXPLAIN_NOW_UNKNOWN,	  /* the SPD cannot be read */
 	EXPLAIN_NOW_OFF,	  /* a rule latches none */
@@ -57,7 +57,7 @@ enum explain_now {
 struct explanation {
 	enum explain_found found;
 	struct latch_flow flow;
-	bool example_port; /* the local port stands for any */
+	bool example_port; /* the local port was not given */
 	enum latch_direction direction;
 	struct latch latch;	    /* EXPLAIN_LATCH */
 	bool audited;		    /* it is BROKEN, and audit mode lets its packets pass */

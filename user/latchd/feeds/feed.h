@@ -53,7 +53,7 @@ struct feed_child {
 	struct traffic_selector_set local_ts, remote_ts;
 };
 
-/* The one that has made a record releases its selectors. */
+/* The producer of a record releases its selectors. */
 void feed_child_release(struct feed_child *child);
 
 /* The peer of an IKE_SA, as the key manager has authenticated it. */
@@ -82,10 +82,10 @@ enum feed_down_cause {
 
 struct feed; /* owned by its producer, see feeds/ */
 
-/* What a list names existed when the list began, or came later. */
+/* A CHILD_SA of a list existed when the list began, or was created during the list. */
 #define FEED_EVIDENCE_LIST "vici list-sas"
 
-/* Why the SAs of a child have no identity. */
+/* The reason why the SAs of a CHILD_SA have no identity. */
 struct feed_refusal {
 	const char *reason;   /* a fixed text */
 	const char *evidence; /* as of child_up; NULL: the child went down */
@@ -144,11 +144,11 @@ enum feed_rdn_matching {
 	FEED_RDN_RELAXED,
 };
 
-/* What the administrator states about a key manager that it does not report itself. */
+/* Facts that the administrator states, because the key manager does not report them. */
 struct feed_statements {
 	enum feed_rdn_matching rdn_matching; /* charon.rdn_matching */
-	/* Connections, separated by blanks: of peers with names that never print alike, and with
-	 * authenticated EAP or XAuth identities. */
+	/* Names of connections, separated by blanks. Names of peers under the first ones never
+	 * print alike. EAP or XAuth identities under the second ones are authenticated. */
 	char unambiguous_names[FEED_LIST_MAX];
 	char eap_identities[FEED_LIST_MAX];
 };
@@ -158,11 +158,11 @@ struct loop;
  * statements, keeps the sink; free it with destroy(). NULL and errno on failure. */
 struct feed *feed_vici_new(struct loop *loop, const char *name, const char *socket_path,
 			   const struct feed_statements *statements, const struct feed_sink *sink);
-/* The file that keeps the feed's decisions on peers for the next latchd. Before the loop runs. */
+/* The file that keeps the feed's decisions on peers for the next latchd. Call it before the loop
+ * runs. */
 void feed_vici_keep_decisions(struct feed *feed, const char *path);
-/* The new feed takes the place of former, which is stopped: what that one has decided of its peers
- * stays decided. Before the loop runs. False: former has nothing left, or feed has it of another.
- */
+/* Moves the decisions on peers from former, a stopped feed, to the new feed in its place. Call it
+ * before the loop runs. False: former has no decisions left, or feed already has some. */
 bool feed_vici_take_decisions(struct feed *feed, struct feed *former);
 
 /* The same identity, configuration and authentication class? */

@@ -32,7 +32,7 @@ void traffic_selector_set_add(struct traffic_selector_set *set, const char *text
 /* After the last one was added. Until then searches take longer. */
 void traffic_selector_set_seal(struct traffic_selector_set *set);
 
-/* Each holder of a set releases it once; the one that has made it, too. */
+/* The maker of a set and each holder release the set once. */
 void traffic_selector_set_hold(const struct traffic_selector_set *set);
 void traffic_selector_set_release(struct traffic_selector_set *set);
 

@@ -26,7 +26,7 @@ struct history {
 
 /* ---- shares */
 
-/* Unknown: it may be foreign, and then must not replace what the host has. */
+/* If unknown, the namespace may be foreign, and must not replace records of the host. */
 static bool is_foreign(struct history *h, uint64_t netns)
 {
 	struct known_namespace *known =
@@ -42,8 +42,8 @@ static bool is_foreign(struct history *h, uint64_t netns)
 }
 
 /*
- * A latch's peer, the peer that it was broken by, and the reason: such connections replace each
- * other. What ends normally replaces no evidence of a break.
+ * A group: the latch's peer, the peer of the conflicting SA, and the reason. Records of one
+ * group replace each other. So a normal end replaces no record of a break.
  */
 static uint8_t group_of_latch(const struct history *h, const struct latch_flow *flow,
 			      const struct history_side *want, const struct history_side *got,
@@ -73,7 +73,7 @@ static uint8_t group_of_record(const struct history *h, const struct history_rec
 			      healed ? former->reason : record->reason);
 }
 
-/* Other hosts choose the addresses of what they open. */
+/* Other hosts choose the addresses of the flows that they open. */
 static uint8_t group_of_refused(const struct history *h, const struct latch_flow *flow,
 				enum latch_direction direction)
 {
@@ -100,7 +100,7 @@ void history_side_of(const struct identities *identities, uint16_t index, struct
 		.known = true, .params = *params, .peer = *peer, .local = *local};
 }
 
-/* A name that is no longer known stays as it was. */
+/* A name that is no longer known is not replaced. */
 static void set_rule(struct history *h, struct history_record *record, uint16_t rule, int set)
 {
 	const char *name = rule == LATCH_RULE_NONE ? "" : NULL;
@@ -219,7 +219,7 @@ static void on_reset(struct history *h, const struct news *news)
 		set_cause(record, &news->cause);
 }
 
-/* The attribution of its SA follows: such drops are no evidence, and each rekey brings some. */
+/* Such an SA is usually attributed soon. Such drops show no attack, and each rekey causes some. */
 static bool waits_for_owner(enum latch_drop drop)
 {
 	return drop == LATCH_DROP_SA_PENDING || drop == LATCH_DROP_SA_UNKNOWN;
@@ -282,7 +282,7 @@ static void on_closed(struct history *h, const struct latch_event *event)
 
 /* ---- flows without a latch */
 
-/* What was known of a refusal with another cause does not explain this one. */
+/* Details of a refusal with another cause do not explain this one. */
 static void forget_other_cause(struct history_record *record, const struct history_record *before)
 {
 	if (record->packet.drop == before->packet.drop && record->elsewhere == before->elsewhere &&
@@ -324,7 +324,7 @@ static void on_refused(struct history *h, const struct news *news)
 {
 	struct history_record *record = refused(h, news->event, news->event->direction, false);
 
-	/* A packet that was repeated finds no connect() any more. */
+	/* For a retransmitted packet there is no connect() any more. */
 	if (record->count == 1 || !news->error)
 		record->reset_error = news->error;
 	record->reset |= !news->error;

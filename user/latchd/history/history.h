@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Subscriber: what happened to latches that were broken or have ended, and to flows that got none,
- * for "latchctl explain". Bounded, see history_table.h. It is evidence for people: no state
- * depends on it, and it ends with latchd.
+ * Subscriber: records of latches that were broken or have ended, and of flows without a latch, for
+ * "latchctl explain". Their number has a bound, see history_table.h. No state depends on the
+ * records, which end with latchd.
  */
 #ifndef LATCHD_HISTORY_HISTORY_H
 #define LATCHD_HISTORY_HISTORY_H
@@ -26,22 +26,22 @@ struct history_sources {
 
 /* NULL: out of memory. */
 struct history *history_new(struct news_bus *bus, const struct history_sources *sources);
-/* No news may come after it. */
+/* Call it after the last news. */
 void history_free(struct history *history);
 
 /* Valid until the next news. NULL: there is none. */
 const struct history_record *history_find(const struct history *history, enum history_kind kind,
 					  uint64_t latch_id);
-/* The newest one; a local port of 0 stands for any. */
+/* The newest record of the flow. Local port 0: any. */
 const struct history_record *history_find_flow(const struct history *history,
 					       enum history_kind kind,
 					       const struct latch_flow *flow);
 
-/* Why something may be missing. Times are CLOCK_BOOTTIME. */
+/* The reasons why records may be missing. Times are CLOCK_BOOTTIME. */
 struct history_gaps {
-	uint64_t since_ns;	/* nothing from before */
+	uint64_t since_ns;	/* records begin at this time */
 	uint64_t lost, lost_ns; /* kernel events that were lost, and when that was last noticed */
-	uint64_t replaced;	/* records that others have replaced */
+	uint64_t replaced;	/* number of replaced records */
 };
 struct history_gaps history_gaps(const struct history *history);
 

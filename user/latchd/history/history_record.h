@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What is remembered of a latch that was broken or has ended, and of a flow that got none. */
+/* A record of a latch that was broken or has ended, or of a flow without a latch. */
 #ifndef LATCHD_HISTORY_HISTORY_RECORD_H
 #define LATCHD_HISTORY_HISTORY_RECORD_H
 
@@ -18,7 +18,7 @@ enum history_kind {
 	HISTORY_KINDS,
 };
 
-/* Texts, not indices: the params of a latch that has ended may come to mean another peer. */
+/* Texts, not indices: an index of params may belong to another peer after the latch has ended. */
 struct history_side {
 	bool known;
 	struct latch_params params;
@@ -31,12 +31,12 @@ struct history_packet {
 	enum latch_direction direction; /* OUT = egress */
 	bool audited;			/* it passed: enforcement would have dropped it */
 	struct latch_sa_key sa;		/* spi 0: none */
-	bool sa_known;			/* state and owner are those of the time of the event */
+	bool sa_known;			/* with state and owner at the time of the event */
 	enum latch_sa_state sa_state;
 	struct history_side owner;
 };
 
-/* A break that has healed: it explains nothing that happens now. */
+/* A break that has healed. It explains no present drop. */
 struct history_former {
 	uint8_t reason; /* 0: there was none */
 	uint64_t broken_ns;
@@ -47,20 +47,20 @@ struct history_record {
 	enum history_kind kind;
 	struct latch_flow flow;
 	enum latch_direction direction;
-	uint64_t latch_id;			 /* 0: it had none */
+	uint64_t latch_id;			 /* 0: the flow had no latch */
 	uint64_t last_ns;			 /* of its last event */
-	uint64_t broken_ns, healed_ns, ended_ns; /* 0: not, or not seen */
-	uint8_t reason;	 /* of enum latch_reason: the one that broke it; 0: not seen, or healed */
-	uint8_t reasons; /* when it ended */
+	uint64_t broken_ns, healed_ns, ended_ns; /* 0: it has not ended, or that was not seen */
+	uint8_t reason;	 /* enum latch_reason that broke it; 0: not seen, or healed */
+	uint8_t reasons; /* set of reasons when it ended */
 	bool reset;	 /* its socket was ended, or that was tried */
-	int reset_error; /* of that; of a refused flow: as in struct news */
+	int reset_error; /* result of ending the socket; of a refused flow: as in struct news */
 	bool has_policy, has_requester, has_rival;
 	struct news_policy policy;
 	struct news_requester requester;
 	struct news_rival rival; /* of a refused flow: want and got are its two peers */
 	uint64_t drops;
-	uint64_t count; /* of a refused flow: events */
-	bool elsewhere; /* not refused: its interface has its SAs in another namespace */
+	uint64_t count;		      /* of a refused flow: events */
+	bool elsewhere;		      /* not refused: its interface has SAs in another namespace */
 	char rule[HISTORY_RULE_SIZE]; /* "": none, or not known */
 	struct history_packet packet;
 	struct history_side want, got;

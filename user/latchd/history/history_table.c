@@ -6,7 +6,7 @@
 
 #include "common/flow_query.h"
 
-/* Searches read these only: events come at a rate that peers choose. */
+/* Searches read this array only, since peers choose the rate of events. */
 struct place {
 	uint64_t latch_id;
 	uint64_t flow_hash;
@@ -15,7 +15,7 @@ struct place {
 	bool used;
 };
 
-/* The first places are those of the host. */
+/* The first places are for the host's namespaces. */
 struct part {
 	struct place places[HISTORY_RECORDS];
 	struct history_record records[HISTORY_RECORDS];

@@ -25,8 +25,8 @@ struct identities;
  */
 int identities_load(const struct kernel_maps *maps, struct identities **ret);
 /*
- * For tables that identities_load() has refused: the copy is empty, and the tables stay as they
- * are. Only identities_reset() may follow. 0 or a negative errno.
+ * An empty copy for tables that identities_load() has refused. The tables stay as they are.
+ * Only identities_reset() may follow. 0 or a negative errno.
  */
 int identities_open(const struct kernel_maps *maps, struct identities **ret);
 void identities_free(struct identities *identities);

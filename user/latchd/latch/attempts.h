@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What was tried for each BROKEN latch. Each round of the disposition walks over all latches, and
- * does for each only what is due.
+ * The attempts for each BROKEN latch. A round of the disposition walks over all latches, and
+ * takes only steps that are due.
  */
 #ifndef LATCHD_LATCH_ATTEMPTS_H
 #define LATCHD_LATCH_ATTEMPTS_H
@@ -16,7 +16,7 @@
 #define ATTEMPT_NEVER UINT64_MAX
 
 enum attempt_step {
-	ATTEMPT_LOOK_UP, /* of the socket, by its addresses: quick, but misses some */
+	ATTEMPT_LOOK_UP, /* of the socket, by its addresses: quick, but misses some sockets */
 	ATTEMPT_SEARCH,	 /* by a walk over all sockets */
 };
 
@@ -27,7 +27,7 @@ struct attempt {
 	enum attempt_step step;
 	bool failed;	    /* the failure has been published */
 	size_t sent;	    /* SCTP: ABORTs */
-	unsigned int round; /* the last one that saw the latch */
+	unsigned int round; /* the last round that saw the latch */
 	UT_hash_handle hh;
 };
 

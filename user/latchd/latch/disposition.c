@@ -26,7 +26,7 @@ struct round {
 					       */
 	size_t timed_count;
 	struct sctp_disposition sctp;
-	bool more; /* than a round does is due */
+	bool more; /* more is due than one round does */
 };
 
 static void publish_reset(struct disposition *d, const struct latch_flow *flow,
@@ -46,7 +46,7 @@ static void publish_reset(struct disposition *d, const struct latch_flow *flow,
 		attempt->failed |= error != 0;
 }
 
-/* Without memory for the attempt the latch counts as new in the next round. */
+/* If memory is short, the latch counts as new in the next round. */
 static void try_at(struct round *round, const struct latch *latch, enum attempt_step step,
 		   uint64_t due_ms)
 {
@@ -86,7 +86,8 @@ static bool was_timed(const struct round *round, uint64_t netns)
 }
 
 /* One walk over the sockets of a namespace serves all of its latches. */
-static void time_out(struct round *round, const struct latch_flow *flow, const struct latch *latch)
+static void time_out_sockets(struct round *round, const struct latch_flow *flow,
+			     const struct latch *latch)
 {
 	struct disposition *d = round->disposition;
 	int err = 0;
@@ -135,8 +136,8 @@ static int end_socket(const struct latch_flow *flow, const struct latch *latch,
 }
 
 /*
- * The programs release a latch with its socket; a latch without a socket is closed here. Each is
- * checked once more even after success: a latch must not outlive its socket.
+ * The programs release a latch with its socket. A latch without a socket is closed here. Each
+ * latch is checked again even after success: a latch must not outlive its socket.
  */
 static void on_result(struct round *round, const struct latch_flow *flow, const struct latch *latch,
 		      int err)
@@ -148,7 +149,7 @@ static void on_result(struct round *round, const struct latch_flow *flow, const 
 	} else if (err == -EISCONN) {
 		try_at(round, latch, ATTEMPT_LOOK_UP, ATTEMPT_NEVER);
 	} else if (wants_timeout(flow, latch)) {
-		time_out(round, flow, latch);
+		time_out_sockets(round, flow, latch);
 	} else {
 		publish_reset(d, flow, latch, err);
 		if (!err && latch->owner != LATCH_OWNER_SOCKET)
@@ -178,7 +179,7 @@ static bool may_search(struct round *round, const struct latch *latch)
 	return true;
 }
 
-/* The look-up finds most sockets, so that no latch waits for another one's search. */
+/* The look-up finds most sockets, so most latches need no search. */
 static void try_now(struct round *round, const struct latch_flow *flow, const struct latch *latch,
 		    enum attempt_step step)
 {
@@ -230,7 +231,7 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 	return false;
 }
 
-/* Audit mode lets the packets of a latch pass that has broken in this audit. */
+/* True: the latch broke in this audit, so audit mode passes its packets. */
 static bool passes(const struct round *round, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_ESTABLISHED ||
@@ -319,7 +320,7 @@ void disposition_start(struct disposition *d, struct loop *loop)
 	disposition_run_soon(d);
 }
 
-/* Not sooner after the last round: peers choose when latches break. */
+/* Keeps the pause after the last round: peers choose when latches break. */
 void disposition_run_soon(struct disposition *d)
 {
 	uint64_t now_ms = loop_now_ms(), due_ms = d->ended_ms + DISPOSITION_PAUSE_MS;

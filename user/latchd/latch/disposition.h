@@ -23,12 +23,12 @@
 #include "latchd/news/news.h"
 
 /*
- * Peers choose how many latches break at a time, and for how many of them there is no socket. Work
- * is therefore done in rounds, with a pause for other work of the loop.
+ * Peers choose the number of latches that break at a time, and of broken latches without a socket.
+ * So work is done in rounds, with pauses for other work of the loop.
  */
 #define DISPOSITION_LOOKUPS    1024 /* of sockets by their addresses, in a round */
 #define DISPOSITION_SEARCHES   64   /* by a walk over all sockets */
-#define DISPOSITION_HANDSHAKES 32   /* of them for latches of handshakes, which cost a peer least */
+#define DISPOSITION_HANDSHAKES 32   /* share of latches of handshakes, which cost a peer least */
 #define DISPOSITION_TIMEOUTS   16   /* namespaces with sockets that are made to time out */
 #define DISPOSITION_PAUSE_MS   50
 
@@ -38,7 +38,7 @@ struct disposition {
 	const struct news_bus *news; /* LATCH_RESET: a socket was ended or made to time out */
 	struct attempts attempts;
 	uint64_t ended_ms; /* the last round */
-	bool again;	   /* one round more, later */
+	bool again;	   /* another round follows later */
 };
 
 /* The caller sets maps and news. Starts with the latches that an earlier latchd left BROKEN. */
@@ -46,8 +46,8 @@ void disposition_start(struct disposition *disposition, struct loop *loop);
 /* Call it when a latch breaks. */
 void disposition_run_soon(struct disposition *disposition);
 /*
- * Call it when enforcement begins. A packet that is under way may still leave the mark of its flow
- * behind the first walk.
+ * Call it when enforcement begins. A packet under way may still create the mark of its flow after
+ * the first walk.
  */
 void disposition_run_twice(struct disposition *disposition);
 void disposition_stop(struct disposition *disposition);

@@ -15,7 +15,7 @@
 #define LISTENERS_PERIOD_MS 60000
 #define LISTENERS_AGAIN_MS  50 /* between turns of one sweep, for other work of the loop */
 #define LISTENERS_TURN	    8  /* namespaces: each costs two walks over all listeners of the host */
-#define LISTENERS_FOREIGN   64 /* namespaces of local users in a sweep; the next one takes others */
+#define LISTENERS_FOREIGN   64 /* namespaces of local users in one sweep, others in the next */
 #define LISTENERS_AT_START  256 /* namespaces of the host that are counted before the start ends */
 #define SOCKETS_MAX	    0xffff
 
@@ -163,7 +163,8 @@ static int correct(const struct listeners *listeners, const struct row *row, boo
 		return 0;
 	if ((!fewer && !listeners->adopt) || (full && !row->seen.raw))
 		return 0;
-	/* A socket that came or went meanwhile changed the word: the next round corrects it. */
+	/* If a socket was added or closed meanwhile, the word has changed, and the next sweep
+	 * corrects the number. */
 	result = latch_listen(listeners->maps, &row->flow, row->seen, sockets);
 	if (result == LATCH_CONTROL_FULL)
 		return -E2BIG;
@@ -288,7 +289,7 @@ static int note_namespace(void *context, uint64_t cookie)
 	return foreign < 0 ? 0 : note(foreign ? &all->foreign : &all->own, cookie);
 }
 
-/* Local users choose how many there are: each sweep continues where the last one ended. */
+/* Local users choose their number, so each sweep continues where the last one ended. */
 static int add_foreign(struct listeners *listeners, struct all_found *all)
 {
 	const struct found *foreign = &all->foreign;

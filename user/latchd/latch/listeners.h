@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * LISTENER latches of sockets whose listen() or close() the programs did not see. A dump
- * of all listening sockets, at the start and every minute, finds them and corrects the
- * number of sockets of each LISTENER latch. Local users choose how many namespaces and listening
- * sockets there are. The dumps of a sweep are made in turns, and their share in it is limited.
+ * LISTENER latches of sockets with a listen() or close() that the programs did not see. A dump
+ * of all listening sockets, at the start and every minute, finds them and corrects the number of
+ * sockets of each LISTENER latch. Local users choose the number of namespaces and listening
+ * sockets. So the dumps of a sweep are made in turns, and local users' share of it is limited.
  */
 #ifndef LATCHD_LATCH_LISTENERS_H
 #define LATCHD_LATCH_LISTENERS_H

@@ -23,7 +23,7 @@
 #define TIME_WAIT_NS	 (60 * SECOND_NS)  /* the kernel's TCP_TIMEWAIT_LEN */
 #define AUDIT_NS	 (300 * SECOND_NS)
 #define REAPER_ROUND	 1024 /* latches checked in one round */
-#define SEARCH_ROUND	 64   /* of them by a walk over all sockets */
+#define SEARCH_ROUND	 64   /* latches looked up by a walk over all sockets in one round */
 
 struct reap_walk {
 	const struct reaper *reaper;
@@ -41,7 +41,7 @@ static bool is_due(const struct reap_walk *walk, const struct latch_flow *flow,
 	uint64_t age = latch->owner_since < walk->now ? walk->now - latch->owner_since : 0;
 
 	if (latch->word.state == LATCH_STATE_LISTENER)
-		return false; /* listeners.c checks those */
+		return false; /* listeners.c checks LISTENER latches */
 	switch (latch->owner) {
 	case LATCH_OWNER_HANDSHAKE:
 		return age > HANDSHAKE_NS;
@@ -69,10 +69,10 @@ static bool netns_is_missing(struct reap_walk *walk, uint64_t netns)
 }
 
 /*
- * The quick lookup misses sockets that are bound to a device. This does no harm for a
- * TIME_WAIT socket at its maximum age, nor for a handshake. A full socket must not lose its
- * latch. Peers decide how many handshakes there are, so their latches must not wait for the
- * slow search.
+ * The quick lookup misses sockets that are bound to a device. That is harmless for a
+ * TIME_WAIT socket at its maximum age, and for a handshake. A full socket must not lose its
+ * latch, so it gets the slow search. Peers choose the number of handshakes, so their
+ * latches do not.
  */
 static bool is_expired(const struct reap_walk *walk, const struct latch *latch)
 {

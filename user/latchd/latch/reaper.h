@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Deletes latches whose owner ended without an event: a request socket that timed out, a
- * TIME_WAIT socket that expired, a full socket without a callback.
+ * Deletes latches after their owner ended without an event: a request socket that timed
+ * out, a TIME_WAIT socket that expired, a full socket without a callback.
  */
 #ifndef LATCHD_LATCH_REAPER_H
 #define LATCHD_LATCH_REAPER_H

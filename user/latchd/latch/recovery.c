@@ -42,7 +42,7 @@ static int close_latch(void *context, const struct latch_flow *flow, const struc
 	if (latch->word.state == LATCH_STATE_LISTENER)
 		return 0;
 	walk->count++;
-	/* Audit mode ends no connection: this one is refused when enforcement begins. */
+	/* Audit mode ends no connection: this connection is refused when enforcement begins. */
 	if (passes(walk, latch) && latch->word.state != LATCH_STATE_CLOSED) {
 		result = latch_forget_peer(walk->maps, flow, latch->id);
 		return result < 0 ? result : 0;
@@ -55,7 +55,7 @@ static int close_latch(void *context, const struct latch_flow *flow, const struc
 	return result < 0 ? result : 0;
 }
 
-/* SAs first: a later latch would name params that the table is about to lose. */
+/* SAs first: else a new latch would get params that are about to be deleted. */
 static int close_all(struct recovery_walk *walk)
 {
 	int err = sas_walk(walk->maps, unbind_sa, walk);
@@ -84,7 +84,7 @@ int recovery_repair_identities(const struct kernel_maps *maps, struct identities
 	struct recovery_walk walk = {.maps = maps, .mode = mode_read(maps)};
 	int err = close_all(&walk);
 
-	/* Its rows would name other peers. */
+	/* The rows of the audit table would name other peers. */
 	if (!err)
 		err = audits_clear(maps);
 	if (!err)

@@ -8,7 +8,7 @@
 #include "latchd/identity/identities.h"
 
 /*
- * Loads the identity table and changes nothing, for a start that may fail still. 0 or a negative
+ * Loads the identity table and changes nothing, since the start may still fail. 0 or a negative
  * errno. *ret_damaged: the copy is empty, and recovery_repair_identities() must follow before any
  * other use.
  */
@@ -16,19 +16,19 @@ int recovery_load_identities(const struct kernel_maps *maps, struct identities *
 			     bool *ret_damaged);
 
 /*
- * The peers of a damaged table's latches are unknown. Every latch is closed and its connection
- * reset. Every SA becomes PENDING again, and the table is emptied (RFC 5660 section 2.6, R-2.6-1).
- * 0 or a negative errno.
+ * Repairs a damaged table. The peers of its latches are unknown, so every latch is closed and its
+ * connection reset. Every SA becomes PENDING again, and the table is emptied (RFC 5660 section
+ * 2.6, R-2.6-1). 0 or a negative errno.
  */
 int recovery_repair_identities(const struct kernel_maps *maps, struct identities *identities);
 
 #define RECOVERY_DAMAGED 1
 
 /*
- * The same repair for the loaded table, if another process has damaged it meanwhile. 0 if it is
- * intact. RECOVERY_DAMAGED: it is empty now, and the caller binds the SAs anew. A negative errno:
- * to be called again soon; latches that are closed already stay closed. *unfinished, false at
- * first, then says so: the table may look intact by now, but it is not the one of the SAs.
+ * The same repair for the loaded table, if another process has damaged it meanwhile. 0: the table
+ * is intact. RECOVERY_DAMAGED: the table is now empty, and the caller binds the SAs anew. A
+ * negative errno: call it again soon; closed latches stay closed. *unfinished, false at first, is
+ * then true: the table may look intact, but no longer fits the SAs.
  */
 int recovery_check_identities(const struct kernel_maps *maps, struct identities *identities,
 			      bool *unfinished);

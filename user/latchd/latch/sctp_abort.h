@@ -13,10 +13,10 @@
 #include "latch_abi.h"
 
 /*
- * Tag marks of earlier incarnations of the association may be left. An ABORT is sent for each of
- * the tags (in network order), and the kernel accepts the one with the current tag. The netfilter
- * gate accepts the packet for a BROKEN latch only. The application gets ECONNRESET. 0: one was
- * sent. -ENOENT: no tag, or its namespace is gone. -EAFNOSUPPORT for IPv6: its loopback packets
+ * Tag marks of earlier associations of the flow may be left. So an ABORT is sent for each tag (in
+ * network order), and the kernel accepts the ABORT with the current tag. The netfilter gate
+ * accepts the packet for a BROKEN latch only. The application gets ECONNRESET. 0: an ABORT was
+ * sent. -ENOENT: no tag, or the namespace is gone. -EAFNOSUPPORT for IPv6: its loopback packets
  * must obey IPsec policies. Or another negative errno.
  */
 int sctp_abort(const struct latch_flow *flow, const uint32_t *tags, size_t count);

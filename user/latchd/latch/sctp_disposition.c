@@ -177,7 +177,7 @@ static int send_to(struct sending *s, const struct sctp_broken *path, const stru
 	return sctp_abort(&path->flow, numbers, count);
 }
 
-static size_t least(size_t a, size_t b)
+static size_t smaller(size_t a, size_t b)
 {
 	return a < b ? a : b;
 }
@@ -187,7 +187,7 @@ static bool end_path(struct sending *s, const struct sctp_broken *path, struct a
 		     const struct tag *tags, size_t count)
 {
 	size_t left = count > attempt->sent ? count - attempt->sent : 0;
-	size_t now = least(left, least(SCTP_ABORT_SHARE, SCTP_ABORT_ROUND - s->sent));
+	size_t now = smaller(left, smaller(SCTP_ABORT_SHARE, SCTP_ABORT_ROUND - s->sent));
 	int result = 0;
 
 	if (left && !now)
@@ -203,8 +203,9 @@ static bool end_path(struct sending *s, const struct sctp_broken *path, struct a
 }
 
 /*
- * begun: the associations for which some tags were tried. Any path of an association serves, but
- * its address may be gone. So all are tried, unless the peer has made too many tags.
+ * begun: the associations for which some tags were tried. An ABORT on any path ends an
+ * association, but an address may be gone. So all paths are tried, unless the peer has made too
+ * many tags.
  */
 static bool end_paths(struct sending *s, bool begun)
 {

@@ -4,7 +4,7 @@
  * association ends with its last path (RFC 5660 section 5.5), and the reaper releases the latch.
  *
  * One walk over all latches and one over all marks serve all associations of a round. A peer
- * chooses how many of each there are.
+ * chooses the number of latches and marks.
  */
 #ifndef LATCHD_LATCH_SCTP_DISPOSITION_H
 #define LATCHD_LATCH_SCTP_DISPOSITION_H
@@ -18,7 +18,7 @@
 #include "latchd/maps/kernel_maps.h"
 
 #define SCTP_ABORT_ROUND 256 /* packets in a round */
-#define SCTP_ABORT_SHARE 64  /* of them for one latch: the peer chooses how many tags there are */
+#define SCTP_ABORT_SHARE 64  /* packets of one latch: the peer chooses the number of tags */
 
 struct sctp_broken {
 	struct latch_flow flow;

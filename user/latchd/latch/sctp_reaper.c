@@ -15,7 +15,7 @@
 
 #define SECOND_NS    1000000000ull
 #define HANDSHAKE_NS (3 * SECOND_NS)
-/* A namespace without a process cannot be read; a descriptor may keep its sockets so long. */
+/* A namespace without a process cannot be read. A descriptor may keep its sockets for this time. */
 #define MISSING_NS (130 * SECOND_NS)
 
 struct round {
@@ -48,7 +48,7 @@ static int collect(void *context, const struct latch_flow *flow, const struct la
 	return 0;
 }
 
-/* After an error the paths count as alive, save those of a namespace missing for long. */
+/* After an error the paths count as alive, except in a namespace that is missing for long. */
 static void check_namespace(const struct round *round, struct sctp_path *paths, size_t count)
 {
 	int err = sctp_paths_ask(paths[0].flow.netns, paths, count);

@@ -11,9 +11,9 @@
 typedef void (*timed_out_fn)(void *context, const struct latch_timed_out *ended);
 
 /*
- * For all sockets of a network namespace whose latch is BROKEN with disposition reset and
- * LATCH_RULE_TIMEOUT. The function is called once for each. The application gets ETIMEDOUT
- * within seconds, or at TCP's next retransmission. 0 or a negative errno.
+ * Ends all sockets of a network namespace with a latch that is BROKEN, with disposition
+ * reset and LATCH_RULE_TIMEOUT. Calls the function once for each socket. The application
+ * gets ETIMEDOUT within seconds, or at TCP's next retransmission. 0 or a negative errno.
  */
 int timeout_broken(const struct kernel_maps *maps, uint64_t netns, timed_out_fn on_timed_out,
 		   void *context);

@@ -2,8 +2,8 @@
 /*
  * The only way for latchd to change latches and SAs. Each call runs the program latch_control,
  * which takes the step through the state machine of include/. Unless stated otherwise a call
- * returns a value of enum latch_control_result, or a negative errno if the program did not run.
- * AGAIN is retried inside and never returned: a call that loses the race too often returns -EAGAIN.
+ * returns a value of enum latch_control_result, or a negative errno if the program did not run. A
+ * call retries after AGAIN and never returns it. After too many lost races it returns -EAGAIN.
  * NOT_FOUND: the flow has no latch with this id, or the key no SA with this serial.
  */
 #ifndef LATCHD_MAPS_LATCH_CONTROL_H
@@ -21,19 +21,21 @@ int latch_heal(const struct kernel_maps *maps, const struct latch_flow *flow, __
 	       __u8 reasons, union latch_word *ret_word);
 int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 /*
- * Breaks the latch for good, and takes its params: its peer is no longer known. A mark stays one.
+ * Breaks the latch for good, and clears its params, since its peer is no longer known. A mark
+ * stays a mark.
  */
 int latch_forget_peer(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 
-/* True: the mark of a flow that audit mode has let begin. It has no peer, and never heals. */
+/* True: the latch is the mark of a flow that began in audit mode only. A mark has no peer, and
+ * never heals. */
 static inline bool latch_is_mark(const struct latch *latch)
 {
 	return latch->word.reasons & LATCH_REASON_REFUSED;
 }
 
 /*
- * True: ESTABLISHED or BROKEN, with a peer. Only such a latch can break or heal. A reason more on a
- * mark would come from SAs that are not its own.
+ * True: ESTABLISHED or BROKEN, with a peer. Only such a latch can break or heal. Another reason for
+ * a mark would come from SAs of other flows.
  */
 static inline bool latch_is_live(const struct latch *latch)
 {
@@ -45,12 +47,12 @@ static inline bool latch_is_live(const struct latch *latch)
 /* Adds spd, a set of enum latch_spd, to the latch. */
 int latch_spd_seen(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id,
 		   __u8 spd);
-/* Deletes the latch if its owner is still the one in seen. */
+/* Deletes the latch if its owner is still that of seen. */
 int latch_reap(const struct kernel_maps *maps, const struct latch_flow *flow,
 	       const struct latch *seen);
 
 /*
- * Sets the number of listening sockets of flow, a LISTENER's, if its word is still seen (all 0:
+ * Sets the number of sockets of the LISTENER at flow, if its word still equals seen (all 0:
  * there was no latch). NOT_FOUND: the word has changed. 0 sockets delete the latch.
  */
 int latch_listen(const struct kernel_maps *maps, const struct latch_flow *flow,
@@ -73,7 +75,7 @@ int sa_adopt(const struct kernel_maps *maps, const struct latch_sa_key *key,
 	     const struct latch_sa *sa, bool foreign);
 /* Deletes the SA from the table. */
 int sa_forget(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
-/* The same, and counts it as refused: its peer has its share of the table. */
+/* The same, and counts the SA as refused: the share of its peer is full. */
 int sa_refuse(const struct kernel_maps *maps, const struct latch_sa_key *key, __u32 serial);
 /* Deletes the mark unless a new path has used it since seen. */
 int association_forget(const struct kernel_maps *maps, const struct latch_flow *key,

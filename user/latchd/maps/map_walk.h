@@ -11,13 +11,13 @@
 typedef int (*map_visit_fn)(void *context, const void *key, const void *value);
 
 /*
- * Visits an entry that stays at least once; an entry that comes or goes meanwhile may be missed.
- * Returns 0, a negative errno, or the visitor's result. Reads batches, or key by key in a kernel
- * without batches for this map.
+ * Visits an entry that stays at least once. An entry that is added or deleted meanwhile may be
+ * missed. Returns 0, a negative errno, or the visitor's result. Reads batches, or key by key in
+ * a kernel without batches for this map.
  */
 int map_walk(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit, void *context);
 
-/* Where a walk in parts is. Zeroed before the first part. */
+/* The position of a walk in parts. Zeroed before the first part. */
 struct map_cursor {
 	uint32_t position; /* of the kernel */
 	bool begun, ended;
@@ -31,8 +31,8 @@ int map_walk_part(int map_fd, size_t key_size, size_t value_size, struct map_cur
 		  map_visit_fn visit, void *context);
 
 /*
- * The same, key by key. Deletions send the walk back to the first key. Entries may come
- * more than once. -EAGAIN: it went back too often, and entries may be missing.
+ * The same, key by key. After a deletion the walk restarts at the first key. Entries
+ * may come more than once. -EAGAIN: too many restarts, and entries may be missing.
  */
 int map_walk_keys(int map_fd, size_t key_size, size_t value_size, map_visit_fn visit,
 		  void *context);

@@ -33,16 +33,16 @@ int sas_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor, sa_
 int associations_walk(const struct kernel_maps *maps, association_visit_fn visit, void *context);
 
 /*
- * 0; -ENOENT: there is none, or the kernel has deleted the SA (LATCH_SA_GONE). After any other
- * negative errno that is unknown.
+ * 0; -ENOENT: there is no entry, or the kernel has deleted the SA (LATCH_SA_GONE). Another
+ * negative errno: not known.
  */
 int latch_get(const struct kernel_maps *maps, const struct latch_flow *flow, struct latch *ret);
 int sa_get(const struct kernel_maps *maps, const struct latch_sa_key *key, struct latch_sa *ret);
-/* The same, with entries of deleted SAs. So are those of sas_walk(). */
+/* The same, but also finds entries of deleted SAs. sas_walk() visits them, too. */
 int sa_get_entry(const struct kernel_maps *maps, const struct latch_sa_key *key,
 		 struct latch_sa *ret);
 
-/* Does no new flow wait for the owner of the SA? As at bpf/gate/pending_limit.h. */
+/* True: no new flow waits for the owner of the SA, as in bpf/gate/pending_limit.h. */
 static inline bool sa_is_unproven(union latch_sa_word word)
 {
 	return word.state == LATCH_SA_PENDING && word.flags & LATCH_SA_UNPROVEN &&
@@ -54,8 +54,8 @@ int drops_read(const struct kernel_maps *maps, struct latch_drop_count ret[LATCH
 int counters_read(const struct kernel_maps *maps, uint64_t ret[LATCH_COUNTER_COUNT]);
 
 /*
- * When the programs last sent an event of an edit of the namespace's SPD: CLOCK_BOOTTIME; edits
- * less than 100 ms later have none. 0 or a negative errno: -ENOENT is none that is known.
+ * Time of the last event of an edit of the namespace's SPD: CLOCK_BOOTTIME. Edits less than 100
+ * ms later have no event. 0 or a negative errno; -ENOENT: no event is known.
  */
 int spd_last_edit(const struct kernel_maps *maps, uint64_t netns, uint64_t *ret_ns);
 
@@ -66,13 +66,13 @@ uint32_t mode_read(const struct kernel_maps *maps);
 
 typedef int (*audit_visit_fn)(void *context, const struct latch_audit_key *key,
 			      const struct latch_audit *row);
-/* What enforcement would have dropped in this audit, or the last one. */
+/* The rows of packets that enforcement would have dropped, in this audit or the last one. */
 int audits_walk_part(const struct kernel_maps *maps, struct map_cursor *cursor,
 		     audit_visit_fn visit, void *context);
 int audits_walk(const struct kernel_maps *maps, audit_visit_fn visit, void *context);
-/* Where there is no mark any more. */
+/* Clears the counts of marks. Call it when there is no mark. */
 int mark_shares_clear(const struct kernel_maps *maps);
-/* Deletes every row, and what the rows take of their shares. 0 or a negative errno. */
+/* Deletes every row, and clears the counts of rows. 0 or a negative errno. */
 int audits_clear(const struct kernel_maps *maps);
 
 /* max_entries of the latch map; 0 if the kernel does not answer. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests to the kernel over netlink(7) in a network namespace. Each call waits for the answer. */
+/* Requests to the kernel over netlink(7) in a network namespace. Each call blocks until the
+ * answer. */
 #ifndef LATCHD_NET_NETLINK_H
 #define LATCHD_NET_NETLINK_H
 
@@ -13,7 +14,7 @@
  */
 int netlink_open(uint64_t netns_cookie, int protocol);
 
-/* The same, for what the kernel reports to a multicast group. */
+/* The same, for the kernel's reports to a multicast group. */
 int netlink_open_group(uint64_t netns_cookie, int protocol, unsigned int group);
 
 /* A non-zero result ends the answer early; netlink_request() returns it. */

@@ -64,15 +64,15 @@ static int open_hinted(uint64_t cookie)
 /* ---- one pass finds all namespaces: see netns_index.h ---- */
 
 #define FOREIGN_MAX    1024 /* namespaces of local users in a pass */
-#define AGREED_MS      3000 /* so long a pass that did not find a namespace is not repeated */
+#define AGREED_MS      3000 /* time in which a pass that did not find a namespace is not repeated */
 #define BUDGET_MAX_MS  500  /* of passes in a row */
 #define BUDGET_SHARE   10   /* passes get at most this fraction of the time */
 #define QUESTIONS_MAX  4096 /* a power of two */
 #define QUESTION_SLOTS (2 * QUESTIONS_MAX)
 
 static struct netns_index known;
-static int64_t spent;	 /* time of passes that the budget has not paid yet, in milliseconds */
-static uint64_t paid_ms; /* loop_now_ms() when it paid last */
+static int64_t spent;	 /* time of passes that is not yet covered by the budget, in milliseconds */
+static uint64_t paid_ms; /* loop_now_ms() at the last update of the budget */
 static uint64_t passes;
 
 /* Look-ups that failed. A later pass answers all of them at once. */

@@ -31,8 +31,8 @@ void netns_hint(uint64_t cookie, pid_t pid);
 int netns_open(uint64_t cookie);
 
 /*
- * 1: it belongs to another user namespace than latchd. 0: to the same one. Or a negative errno as
- * of netns_open().
+ * 1: the namespace belongs to another user namespace than latchd. 0: to the same one. Or a
+ * negative errno as of netns_open().
  */
 int netns_is_foreign(uint64_t cookie);
 

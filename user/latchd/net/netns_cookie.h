@@ -20,7 +20,8 @@ int netns_open_process(pid_t pid);
 /* The same for the calling thread's namespace. */
 int netns_open_own(void);
 
-/* 1: it belongs to another user namespace than latchd. 0: to the same one. Or a negative errno. */
+/* 1: the namespace belongs to another user namespace than latchd. 0: to the same one. Or a negative
+ * errno. */
 int netns_descriptor_is_foreign(int netns_fd);
 
 /*

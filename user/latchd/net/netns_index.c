@@ -64,7 +64,7 @@ static int seen_grow(struct seen *seen)
 	return 0;
 }
 
-/* 1: it is new. 0: it was seen before. Or a negative errno. */
+/* 1: the namespace is new. 0: it was seen before. Or a negative errno. */
 static int seen_add(struct seen *seen, int netns_fd)
 {
 	struct seen_slot *slot;
@@ -170,7 +170,7 @@ static int note_mount(void *context, int netns_fd, const char *path)
 	return -ENOENT;
 }
 
-/* They hold a namespace without any process. */
+/* Mounts hold a namespace without any process. */
 static void note_mounts(struct pass *pass)
 {
 	int err = netns_mounts_walk("/proc/1", note_mount, pass);
@@ -218,7 +218,7 @@ static size_t merge_own(const struct netns_index *index, bool with_earlier, uint
 	return count;
 }
 
-/* Without memory the earlier ones stay: a namespace that is not known may exist. */
+/* If memory is short, the earlier cookies stay. Then an unknown namespace may exist. */
 static void note_own(struct netns_index *index)
 {
 	size_t now = count_own(index);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which process or mount holds each network namespace, as one pass over /proc and the mounts
- * finds it. The number of namespaces is chosen by local users, so one pass serves all look-ups.
+ * The process or mount that holds each network namespace, from one pass over /proc and the
+ * mounts. Local users choose the number of namespaces, so one pass serves all look-ups.
  */
 #ifndef LATCHD_NET_NETNS_INDEX_H
 #define LATCHD_NET_NETNS_INDEX_H
@@ -32,7 +32,7 @@ struct netns_index {
 	size_t own_count;
 };
 
-/* Only root makes such namespaces. Beyond so many those that ended are forgotten. */
+/* Only root creates such namespaces. Beyond this number, ended namespaces are forgotten. */
 #define NETNS_INDEX_OWN_MAX 16384
 
 /*
@@ -43,9 +43,9 @@ void netns_index_build(struct netns_index *index, size_t foreign_max);
 
 struct netns_holder *netns_index_find(const struct netns_index *index, uint64_t cookie);
 /*
- * What the pass says of a namespace that it did not find. -ENOENT: it is gone. So it
- * is where only foreign namespaces were left out and this one is known to be the host's. Else
- * index->unread.
+ * The result for a namespace that the pass did not find. -ENOENT: it is gone. That also holds
+ * if only foreign namespaces were left out, and this namespace is known to be the host's.
+ * Else index->unread.
  */
 int netns_index_absence(const struct netns_index *index, uint64_t cookie);
 void netns_index_remove(struct netns_index *index, struct netns_holder *holder);

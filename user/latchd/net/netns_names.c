@@ -12,7 +12,7 @@
 
 #define PROCESS	  "/proc/1"
 #define LOOK_MS	  1000
-#define LOOK_TIME 10 /* looks get at most this fraction of the time */
+#define LOOK_TIME 10 /* readings get at most this fraction of the time */
 #define NAMES_MAX 65536
 
 static struct netns_name *next_name(struct netns_names *names)
@@ -34,7 +34,7 @@ const char *netns_names_of_path(const char *path)
 {
 	static const char *const folders[] = {
 		PROCESS "/root/run/netns/",
-		PROCESS "/root/var/run/netns/", /* where it is no link to /run */
+		PROCESS "/root/var/run/netns/", /* if it is no link to /run */
 	};
 	size_t i;
 
@@ -85,7 +85,7 @@ void netns_names_release(struct netns_names *names)
 	*names = (struct netns_names){0};
 }
 
-/* The first one that is not before it. */
+/* The first entry that is not before it. */
 static size_t search(const struct netns_names *names, uint64_t cookie)
 {
 	size_t low = 0, high = names->count, middle;

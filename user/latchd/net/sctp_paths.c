@@ -178,8 +178,8 @@ static int ask_path(int fd, struct sctp_path *path)
 
 /*
  * A dump misses associations that move in the kernel's table meanwhile. It also ends early at an
- * association with more addresses than an answer holds, and a peer can have so many. Each path that
- * the dump does not have is therefore requested alone. Such a request does not find sockets that
+ * association with more addresses than an answer holds, and a peer can have so many. So each path
+ * that the dump does not have is requested separately. Such a request does not find sockets that
  * are bound to a device.
  */
 static int ask_missing(int fd, struct marking *marking)

@@ -277,7 +277,8 @@ struct listener_dump {
 	uint64_t netns;
 };
 
-/* As the BPF programs write it: a listener at an IPv4-mapped address receives IPv4 only. */
+/* The flow as the BPF programs write it: a listener at an IPv4-mapped address receives IPv4
+ * only. */
 static void put_listening(struct latch_flow *flow, const struct inet_diag_msg *socket)
 {
 	const struct in6_addr *address = (const struct in6_addr *)socket->id.idiag_src;

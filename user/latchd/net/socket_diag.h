@@ -28,8 +28,8 @@ int socket_diag_destroy_owner(const struct latch_flow *flow, uint64_t cookie);
 int socket_diag_destroy_connecting(const struct latch_flow *flow, uint64_t cookie);
 
 /*
- * One of the two, by the quick look-up of socket_diag_find() alone. -ENOENT also for a socket that
- * it does not find.
+ * One of the two functions above, with only the quick look-up of socket_diag_find(). -ENOENT also
+ * for a socket that this look-up misses.
  */
 int socket_diag_destroy_found(const struct latch_flow *flow, uint64_t cookie, bool connecting);
 
@@ -41,10 +41,11 @@ int socket_diag_destroy_found(const struct latch_flow *flow, uint64_t cookie, bo
 int socket_diag_find(const struct latch_flow *flow);
 /* The same for a socket with this cookie (0 = any). */
 int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie);
-/* 0: some socket is being connected. -EISCONN: another one has the flow. Or as find. */
+/* 0: a socket with the flow is being connected. -EISCONN: a socket in another state has the flow.
+ * Else as socket_diag_find(). */
 int socket_diag_find_connecting(const struct latch_flow *flow);
 
-/* The same with that walk. */
+/* The same with a walk over all sockets. */
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);
 
 /*

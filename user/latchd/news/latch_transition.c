@@ -27,7 +27,7 @@ static bool is_news(const struct latch_transition *t, union latch_word now)
 						 : now.state == LATCH_STATE_ESTABLISHED;
 }
 
-/* A latch that breaks is decided by the mode of now, one that heals by that of its break. */
+/* A break is decided by the present mode, a heal by the mode of its break. */
 static bool is_audited(const struct kernel_maps *maps, const struct latch_transition *t)
 {
 	uint32_t mode = mode_read(maps);

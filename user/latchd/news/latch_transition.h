@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Breaks or heals a latch and publishes the transition. latch_control.h takes a step without
- * news. It serves a close, which the programs report themselves (event latch-closed). So it does
- * where the socket of a close cannot be ended (LATCH_RESET with an error). It also serves
- * recovery.c, which logs the number of latches.
+ * news. That is used for a close, which the programs report (event latch-closed). A close with a
+ * socket that cannot be ended uses it, too (LATCH_RESET with an error). recovery.c also uses it,
+ * and logs the number of latches.
  */
 #ifndef LATCHD_NEWS_LATCH_TRANSITION_H
 #define LATCHD_NEWS_LATCH_TRANSITION_H
@@ -20,7 +20,7 @@ enum latch_transition_kind {
 struct latch_transition {
 	enum latch_transition_kind kind;
 	const struct latch_flow *flow;
-	const struct latch *latch; /* as it was read */
+	const struct latch *latch; /* the latch as it was read */
 	struct news_cause cause;   /* its reason is set or cleared */
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Kernel events that found no room in the ring: the programs count them (events_lost). */
+/* Kernel events without room in the ring: the programs count them (events_lost). */
 #ifndef LATCHD_NEWS_LOST_EVENTS_H
 #define LATCHD_NEWS_LOST_EVENTS_H
 

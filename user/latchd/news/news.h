@@ -21,10 +21,10 @@ enum news_kind {
 	NEWS_LATCH_BROKEN, /* flow, latch, cause: ESTABLISHED until now */
 	NEWS_LATCH_HEALED, /* flow, latch, cause: ESTABLISHED again */
 	NEWS_LATCH_HELD,   /* flow, latch, cause: policies of latchd protect the flow (R-2.3-14) */
-	NEWS_LATCH_RELEASED, /* flow, latch: those policies are removed */
+	NEWS_LATCH_RELEASED, /* flow, latch: the policies of LATCH_HELD are removed */
 	/*
-	 * flow, latch, error, again: the socket was ended, or not. cause is set for a request;
-	 * otherwise the reasons are those of the latch.
+	 * flow, latch, error, again: the socket was ended, or not. cause is set for a request,
+	 * else the latch has the reasons.
 	 */
 	NEWS_LATCH_RESET,
 	NEWS_FLOW_REFUSED, /* event, error: a flow got no latch; was its connect() ended? */
@@ -55,7 +55,7 @@ struct news_requester {
 	uint32_t login_uid; /* of the session (audit's loginuid), or NEWS_NO_LOGIN */
 };
 
-/* Why a transition happened; zero and NULL: not applicable or not known. */
+/* The cause of a transition; zero and NULL: not applicable or not known. */
 struct news_cause {
 	uint8_t reason;				/* one of enum latch_reason */
 	uint16_t got;				/* SA_CONFLICT: the params of the conflicting SA */
@@ -66,7 +66,7 @@ struct news_cause {
 struct news_sa {
 	const struct latch_sa_key *key;
 	const struct latch_sa *sa; /* as before it was bound */
-	uint16_t params;	   /* that it is bound to */
+	uint16_t params;	   /* params that it is bound to */
 	const char *feed;
 	const char *evidence; /* as in feed_sink's child_up */
 };
@@ -76,7 +76,7 @@ struct news_sa {
 /* An SA of another peer that the kernel might use for the same flows. */
 struct news_rival {
 	uint16_t params;       /* of the SA that is contested */
-	uint16_t rival_params; /* of the other one */
+	uint16_t rival_params; /* of the other SA */
 	uint32_t rival_spi;    /* its inbound SPI */
 	char local[NEWS_SELECTOR_SIZE], remote[NEWS_SELECTOR_SIZE]; /* some traffic of both */
 };

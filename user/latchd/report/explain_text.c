@@ -107,8 +107,8 @@ static void on_reason(const struct explanation *e, uint8_t reason, struct explai
 }
 
 /*
- * The one that broke it: not if the latch was not broken when it ended, unless a request has ended
- * its socket.
+ * The reason that broke a deleted latch. None if the latch was not broken when it ended, unless a
+ * request ended its socket.
  */
 static uint8_t standing_reason(const struct history_record *record, uint8_t reasons)
 {
@@ -122,7 +122,7 @@ uint8_t explain_text_reasons(const struct history_record *record)
 	return record->reasons | standing_reason(record, record->reasons);
 }
 
-/* The one that broke it, or any of those that it has. */
+/* The reason that broke the latch, or any of its reasons. */
 static uint8_t reason_of(const struct explanation *e)
 {
 	bool live = e->found == EXPLAIN_LATCH;

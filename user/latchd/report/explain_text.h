@@ -14,13 +14,13 @@ struct explain_texts {
 	char next[EXPLAIN_TEXT_SIZE]; /* "": nothing is to be done */
 };
 
-/* The reasons of a latch that is gone, as a set of enum latch_reason. */
+/* The reasons of a deleted latch, as a set of enum latch_reason. */
 uint8_t explain_text_reasons(const struct history_record *record);
 
-/* Why the flow is as it is. */
+/* The cause of the flow's state. */
 void explain_text_cause(const struct report_source *source, const struct explanation *explanation,
 			struct explain_texts *ret);
-/* What a new connection would get. */
+/* The forecast for a new connection. */
 void explain_text_now(const struct report_source *source, const struct explanation *explanation,
 		      struct explain_texts *ret);
 

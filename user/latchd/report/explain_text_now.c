@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The words of "latchctl explain" for what a new connection would get. */
+/* The words of "latchctl explain" for the forecast of a new connection. */
 #include <inttypes.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What both texts of "latchctl explain" are made of. Includers have a struct explain_texts *ret. */
+/* Shared parts of the texts of "latchctl explain". Includers have a struct explain_texts *ret. */
 #ifndef LATCHD_REPORT_EXPLAIN_WORDS_H
 #define LATCHD_REPORT_EXPLAIN_WORDS_H
 

@@ -182,15 +182,17 @@ static void log_mode(const struct news *news)
 	if (news->cause.requester)
 		requester_text(details, sizeof(details), news->cause.requester);
 	if (news->audited)
-		log_error(NULL,
-			  "mode audit in force: %s; nothing is dropped or reset, but what "
-			  "enforcement has broken",
-			  details);
+		log_error(
+			NULL,
+			"mode audit in force: %s; packets pass and sockets are not reset, except those "
+			"of latches that enforcement broke",
+			details);
 	else
-		log_warn(NULL,
-			 "mode enforce in force: %s; what audit mode has let pass is dropped and "
-			 "reset",
-			 details);
+		log_warn(
+			NULL,
+			"mode enforce in force: %s; flows that pass by audit mode alone are dropped and "
+			"reset",
+			details);
 }
 
 static void log_healed(struct log_news *log, const struct news *news)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many lines of one kind the latches of one peer, in conflict with one other, have in the log.
- * A peer can break any number of its own latches at a time; its lines must neither stop the loop
- * nor hide those of others.
+ * Limits the log lines of one kind for the latches of one peer in conflict with one other peer. A
+ * peer can break any number of its own latches at a time. Its lines must neither block the loop
+ * nor hide lines of other peers.
  */
 #ifndef LATCHD_REPORT_LOG_SHARE_H
 #define LATCHD_REPORT_LOG_SHARE_H
@@ -11,7 +11,7 @@
 
 #define LOG_SHARE_LINES 256 /* in a period */
 #define LOG_SHARE_MS	10000
-#define LOG_SHARE_SLOTS 1024 /* pairs of peers beyond share one */
+#define LOG_SHARE_SLOTS 1024 /* further pairs of peers share one entry */
 
 enum log_share_kind {
 	LOG_SHARE_BROKEN,
@@ -22,7 +22,7 @@ enum log_share_kind {
 
 enum log_share_verdict {
 	LOG_SHARE_LINE,
-	LOG_SHARE_LAST, /* no line, but one that says so */
+	LOG_SHARE_LAST, /* no line, except one about left-out lines */
 	LOG_SHARE_NONE,
 };
 

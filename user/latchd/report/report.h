@@ -56,10 +56,10 @@ struct report_source {
 	unsigned int missing_pins;	       /* maps that a later latchd would not find */
 	bool fixed_pins;		       /* bpffs is read-only */
 	bool wants_audit, wants_enforce;       /* by the configuration */
-	/* Why an SA has no peer; NULL: not known. Without the function it is never known. */
+	/* The reason why an SA has no peer; NULL: not known. Function NULL: never known. */
 	const char *(*refusal)(const void *context, const struct latch_sa_key *key);
 	const void *refusal_context;
-	/* Which SA contests an SA; false: not known. Without the function it is never known. */
+	/* Finds the SA that contests an SA; false: not known. Function NULL: never known. */
 	bool (*rival)(const void *context, const struct latch_sa_key *key, struct news_rival *ret);
 };
 
@@ -79,11 +79,11 @@ bool report_sa(struct json_writer *w, const struct report_source *source,
 	       struct map_cursor *cursor);
 
 /*
- * One event, with "time" (of a kernel event its own) and "event" first. "expected" and "actual"
- * of a latch broken without a request are the latch's params and those of the conflicting SA. null:
- * there is none, or they are not known. They have both identities, and of the rest what differs.
- * "policy" decides over the flow now. "by" requested the change. False: the kind has no event, and
- * nothing was written.
+ * One event, with "time" (of a kernel event its own) and "event" first. "expected" and "actual" of
+ * a latch broken without a request are the latch's params and those of the conflicting SA. null:
+ * there are none, or they are not known. They have both identities, and the other members that
+ * differ. "policy" is the policy that decides over the flow now. "by" requested the change. False:
+ * the kind has no event, and nothing was written.
  */
 bool report_news(struct json_writer *w, const struct report_source *source,
 		 const struct news *news);

@@ -12,7 +12,7 @@ static bool is_served(const struct latch_flow *flow)
 	return flow->protocol == IPPROTO_TCP || flow->protocol == IPPROTO_UDP;
 }
 
-/* As the descriptor that is left answers: status_of_past() of bpf/api/state.h. */
+/* The answer of a socket after the end of its latch: status_of_past() of bpf/api/state.h. */
 static void find_answer_after_end(union latch_word word, struct latch_answer *ret)
 {
 	ret->reasons = word.reasons;
@@ -44,7 +44,8 @@ static void find_answer(const struct latch_settings *settings, const struct latc
 	latch_answer_of(latch->word, ret);
 }
 
-/* After the end the socket has texts of its own, which latchd does not see. */
+/* After the end of its latch the socket has its own copies of the texts, which latchd does not
+ * see. */
 static bool names_peer(const struct latch *latch, const struct latch_answer *answer)
 {
 	return latch->owner != LATCH_OWNER_TIME_WAIT && latch_answer_names_peer(answer);

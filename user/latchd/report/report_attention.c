@@ -66,7 +66,7 @@ static void add_feeds(struct json_writer *w, const struct report_source *source)
 		add(w, "feed-not-synced", "feeds", "none configured: no SA is attributed");
 }
 
-/* foreign: of those namespaces, or of all others. */
+/* foreign: counts foreign namespaces, else all others. */
 static void add_gates(struct json_writer *w, const struct report_source *source, bool foreign)
 {
 	size_t count = netfilter_netns_list(source->netfilter_netns, NULL, 0), i, shown = 0;

@@ -13,7 +13,7 @@
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 
-/* For how long a counter of refused or unlatched connections counts after its last change. */
+/* Time for which a counter of refused or unlatched connections counts after its last change. */
 #define REPORT_RECENT_MS 600000
 
 struct report_recent { /* zeroed before first use */
@@ -22,13 +22,13 @@ struct report_recent { /* zeroed before first use */
 	uint64_t changed_ms[LATCH_COUNTER_COUNT]; /* of loop_now_ms(); 0 = not since the start */
 };
 
-/* Call it every second or so. */
+/* Call it about every second. */
 void report_recent_note(struct report_recent *recent, const struct kernel_maps *maps,
 			uint64_t now_ms);
 
 struct report_source;
 
-/* What the document has counted of the table of latches. */
+/* The document's counts of latches. */
 struct report_latch_numbers {
 	uint64_t used, capacity, larval;
 	uint64_t foreign_larval; /* of larval: in namespaces of other user namespaces */
@@ -39,8 +39,8 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 		      const struct report_latch_numbers *latches);
 
 /*
- * "notices": the same, of what any local user can cause in network namespaces of another user
- * namespace. It concerns no connection of the host, and has no exit status.
+ * "notices": the same, for conditions that any local user can cause in network namespaces of
+ * another user namespace. They concern no connection of the host, and have no exit status.
  */
 void report_notices(struct json_writer *w, const struct report_source *source,
 		    const struct report_latch_numbers *latches);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Audit mode: the mode in force, and what enforcement would have dropped. */
+/* Audit mode: the mode in force, and the flows that enforcement would have dropped. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,7 @@ void report_mode(struct json_writer *w, const struct report_source *source, bool
 		json_member_uint(w, "schema", REPORT_SCHEMA);
 		report_mode_members(w, source);
 		json_member_bool(w, "changed", changed);
-		/* The pins end with the machine, and then the file decides. */
+		/* A reboot removes the pins. Then the configuration decides. */
 		json_member_bool(w, "until_reboot", !audit && source->wants_audit);
 		json_member_bool(w, "until_reload", audit && source->wants_enforce);
 	}

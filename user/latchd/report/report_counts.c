@@ -43,7 +43,7 @@ static int count_sa(void *context, const struct latch_sa_key *key, const struct 
 	return 0;
 }
 
-/* Time of the processor: other processes count for nothing. */
+/* Counts processor time, so other processes have no effect. */
 static uint64_t age_limit_ms(clock_t begun)
 {
 	uint64_t took_ms = (uint64_t)(clock() - begun) * 1000 / CLOCKS_PER_SEC;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The numbers of latches and SAs by state, for status. Counting walks over both tables whole, and
- * members of the control group may ask at any rate: they share the numbers of one walk.
+ * The numbers of latches and SAs by state, for status. Counting walks over both tables, and
+ * members of the control group may request status at any rate. So requests share the numbers of
+ * one walk.
  */
 #ifndef LATCHD_REPORT_REPORT_COUNTS_H
 #define LATCHD_REPORT_REPORT_COUNTS_H
@@ -12,7 +13,7 @@
 #include "latchd/enforce/netfilter/netfilter_netns.h"
 #include "latchd/maps/kernel_maps.h"
 
-#define REPORT_COUNTS_AGE_MS 1000 /* older numbers are counted anew */
+#define REPORT_COUNTS_AGE_MS 1000 /* older numbers are counted again */
 #define REPORT_STATES_MAX    8
 
 struct report_state_counts {
@@ -22,13 +23,14 @@ struct report_state_counts {
 
 struct report_counts { /* zeroed before first use */
 	struct report_state_counts latches, sas;
-	uint64_t contested;	 /* SAs that start no latch, as another peer's cover the same */
+	uint64_t contested; /* SAs that start no latch, since SAs of another peer cover the same
+			       traffic */
 	uint64_t foreign_larval; /* LARVAL latches in namespaces of local users */
-	uint64_t due_ms;	 /* of loop_now_ms(): when they are too old */
+	uint64_t due_ms;	 /* loop_now_ms() at which the numbers are too old */
 	uint64_t walks;
 };
 
-/* fresh: counts in any case. 0, or a negative errno of a table that cannot be read whole. */
+/* fresh: counts in any case. 0, or a negative errno: a table cannot be read whole. */
 int report_counts_take(struct report_counts *counts, const struct kernel_maps *maps,
 		       const struct netfilter_netns *netns, bool fresh);
 

@@ -5,7 +5,7 @@
 
 #include "latchd/report/report_parts.h"
 
-/* "audited": true, of what audit mode lets pass; nothing otherwise. */
+/* "audited": true, for a packet or flow that audit mode passes; else no member. */
 void report_audited(struct json_writer *w, bool audited);
 /* Opens the object; "time", "event" */
 void report_event_begin(struct json_writer *w, const char *event, uint64_t real_ns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* "expected" and "actual" of a broken latch: both identities, and of the rest what differs. */
+/* "expected" and "actual" of a broken latch: both identities, and the other members that differ. */
 #include "latchd/report/report_event_parts.h"
 
 #include <string.h>

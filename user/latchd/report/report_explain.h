@@ -9,7 +9,7 @@
 void report_explain(struct json_writer *w, const struct report_source *source,
 		    const struct explanation *explanation);
 
-/* No latch has this id, and none is remembered: an error with what may be missing. */
+/* No latch and no record has this id: an error with the reasons why a record may be missing. */
 void report_explain_unknown(struct json_writer *w, uint64_t latch_id,
 			    const struct history_gaps *gaps);
 

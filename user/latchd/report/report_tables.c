@@ -85,7 +85,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 {
 	const struct table_walk *walk = context;
 	struct json_writer *w = walk->w;
-	/* A LISTENER has no data of its own, and so no peer: params is its number of sockets. */
+	/* A LISTENER carries no data and has no peer: its params are its number of sockets. */
 	uint16_t params = latch->word.state == LATCH_STATE_LISTENER ? 0 : latch->word.params;
 
 	json_object_begin(w);

@@ -77,7 +77,7 @@ void attribution_sa_pending(struct attribution *a, const struct latch_sa_key *ke
 	pending_sas_new(&a->pending_sas, key);
 }
 
-/* ---- what the kernel could do with the SAs */
+/* ---- the SAs that the kernel could use */
 
 /* The marks of SAs are set at once. One walk over all latches follows. */
 static void on_choice(void *context, uint64_t netns, const struct choice_change *change)
@@ -108,11 +108,11 @@ void attribution_spd_edited(struct attribution *a, uint64_t netns)
 }
 
 /*
- * No event reports that a route has changed. Where interface ids keep SAs apart, packets of a
- * latched flow may then leave under another peer's SA, and are dropped. Packets in break no latch,
- * since any peer can send them. Where a policy of the latch's peer has just gone, the packet shows
- * no more than that, and the latch waits for it. So it does if the SPD was edited about then: such
- * a policy may be gone, or be back by now. The drop of a later packet decides.
+ * No event reports that a route has changed. If interface ids keep SAs apart, packets of a latched
+ * flow may then leave under another peer's SA, and are dropped. Received packets break no latch,
+ * since any peer can send them. If a policy of the latch's peer was just removed, the latch waits
+ * for the policy. It also waits if the SPD was edited about then, since the policy may be gone or
+ * back by now. A later dropped packet decides.
  */
 static bool waits_for_policy(struct attribution *a, const struct latch_event *event)
 {
@@ -148,7 +148,7 @@ void attribution_latch_created(struct attribution *a, const struct latch_flow *f
 		attribution_warn_and_check_again(a, "a new latch", err);
 }
 
-/* Local users can let events be lost. */
+/* Local users can cause lost events, so the checks have a pace. */
 void attribution_reconcile(struct attribution *a)
 {
 	unsigned int wait_ms = walk_pace_wait_ms(&a->walks);
@@ -162,7 +162,8 @@ void attribution_reconcile(struct attribution *a)
 	pending_sas_check_soon(&a->pending_sas);
 }
 
-/* All lose their params first: an index of the old table must not contest a new one. */
+/* All CHILD_SAs lose their params first: params of the old table must not contest those of the new
+ * one. */
 void attribution_rebind(struct attribution *a)
 {
 	const struct key_manager *key_manager;
@@ -191,12 +192,12 @@ static int on_attached(void *context, struct feed *feed, pid_t daemon)
 	err = netns_of_process(daemon, &netns);
 	if (err)
 		return err;
-	/* Before the first look-up: the index may be full of namespaces of local users. */
+	/* Called before the first look-up: the index may be full of namespaces of local users. */
 	netns_hint(netns, daemon);
 	err = key_managers_attach(&a->key_managers, feed, netns);
 	if (err)
 		return err;
-	/* Before its SAs are in the table: a new flow under one of them has to wait. */
+	/* Published before its SAs are in the table, so that a new flow under one of them waits. */
 	news_publish(a->news, &(struct news){.kind = NEWS_NETNS_SERVED, .netns = netns});
 	return sa_adoption_run(a->maps, netns, NULL, 0);
 }
@@ -254,7 +255,8 @@ static void on_state(void *context, struct feed *feed, enum feed_state state, co
 	}
 }
 
-/* No list tells their end any more. What an earlier latchd has bound is marked without them. */
+/* No list shows the end of these CHILD_SAs any more. orphans_mark() finds bound SAs without
+ * them. */
 static void forget_unbound(struct attribution *a, const struct feed *feed)
 {
 	struct child_sa *child, *next;

@@ -26,23 +26,24 @@ void attribution_free(struct attribution *attribution);
 /* The sink for the reports of all feeds. */
 const struct feed_sink *attribution_sink(struct attribution *attribution);
 
-/* Why the SA has no peer: a fixed text; NULL: it has one, or the reason is not known. */
+/* The reason why the SA has no peer: a fixed text. NULL: the SA has a peer, or the reason is not
+ * known. */
 const char *attribution_refusal(const struct attribution *attribution,
 				const struct latch_sa_key *key);
 
-/* Which other SA contests this one? False: none, or it is not known. */
+/* Finds the SA that contests this one. False: there is none, or it is not known. */
 bool attribution_rival(struct attribution *attribution, const struct latch_sa_key *key,
 		       struct news_rival *ret);
 
-/* A CHILD_SA of a known peer: for people. */
+/* A CHILD_SA of a known peer, for reports. */
 struct attribution_child {
 	const struct latch_sa_key *in, *out;
 	uint16_t params;
 };
 typedef int (*attribution_child_fn)(void *context, const struct attribution_child *child);
 /*
- * Visits each that the kernel could use for the flow. A non-zero result ends the walk and is
- * returned. The walk is over all CHILD_SAs.
+ * Visits each CHILD_SA that the kernel could use for the flow. A non-zero result ends the
+ * walk and is returned. The walk is over all CHILD_SAs.
  */
 int attribution_children_of(const struct attribution *attribution, const struct latch_flow *flow,
 			    attribution_child_fn visit, void *context);
@@ -58,19 +59,20 @@ void attribution_feed_removed(struct attribution *attribution, struct feed *feed
 
 #define ATTRIBUTION_FEEDS_MAX 64
 /*
- * The feeds of the configuration, at most ATTRIBUTION_FEEDS_MAX. From the loop, SAs that are bound
- * by the word of another one become orphans. A feed of an earlier latchd may be gone or renamed.
+ * The feeds of the configuration, at most ATTRIBUTION_FEEDS_MAX. SAs bound by reports of an
+ * unconfigured feed become ORPHAN, in the loop. Such a feed is one of an earlier latchd that was
+ * removed or renamed.
  */
 void attribution_feeds_configured(struct attribution *attribution, struct feed *const *feeds,
 				  size_t count);
 
 /*
- * From now on the SPD and the devices tell SAs apart. Before any SA is reported; the loop is that
- * of attribution_new(). 0 or -ENOMEM.
+ * From now on the SPD and the devices decide which SAs conflict. Call it before any SA is
+ * reported, with the loop of attribution_new(). 0 or -ENOMEM.
  */
 int attribution_watch_choice(struct attribution *attribution, struct loop *loop,
 			     const struct choice_source *source);
-/* How long a policy that is gone may come back, before another peer's SA in its place conflicts. */
+/* Time for which a removed policy may come back before another peer's SA in its place conflicts. */
 void attribution_set_policy_grace(struct attribution *attribution, unsigned int ms);
 
 /* ---- events of the kernel programs: hints only */

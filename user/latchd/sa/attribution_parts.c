@@ -30,7 +30,7 @@ void attribution_warn_and_check_again(struct attribution *a, const char *latches
 
 /* ---- CHILD_SAs that end */
 
-/* The last of its group: latches may heal. */
+/* After the last CHILD_SA of its group has ended, latches may heal. */
 static bool is_last(const struct child_sa *child)
 {
 	return child->params && (!child->group || !child->group->members->member_next);
@@ -76,7 +76,7 @@ void attribution_end_child(struct attribution *a, struct child_sa *child)
 		attribution_retry_to_bind(a, err);
 }
 
-/* The next list reports them again, and so does the one that an SA without a peer asks for. */
+/* Later lists report these CHILD_SAs again. An SA without a peer causes such a list. */
 void attribution_drop_absent(struct attribution *a)
 {
 	struct child_sa *child, *next;
@@ -107,8 +107,8 @@ void attribution_check_all(struct attribution *a)
 }
 
 /*
- * The SAs of a CHILD_SA that could not be bound stay pending, as if it were not reported. Those
- * that an earlier latchd has bound may lack a mark, or conflict with a latch.
+ * The SAs of a CHILD_SA that could not be bound stay pending. SAs that an earlier latchd has
+ * bound may lack a mark, or conflict with a latch.
  */
 void attribution_retry_to_bind(struct attribution *a, int err)
 {
@@ -116,7 +116,7 @@ void attribution_retry_to_bind(struct attribution *a, int err)
 		pending_sas_missing(&a->pending_sas);
 	else
 		pending_sas_check_soon(&a->pending_sas);
-	/* Peers choose how many reports have such an error: no walk over all latches for them. */
+	/* A final error causes no walk over all latches: peers choose how many reports have one. */
 	if (!preparation_is_final(err) && err != -EINPROGRESS)
 		attribution_settle_later(a);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of the attribution share. */
+/* Shared by the files of the attribution. */
 #ifndef LATCHD_SA_ATTRIBUTION_PARTS_H
 #define LATCHD_SA_ATTRIBUTION_PARTS_H
 
@@ -13,8 +13,8 @@
 
 #define CHECK_RETRY_MS 1000
 
-/* A latch that a route change has broken: no SA conflicts with it, and its socket is to end first.
- */
+/* A latch that a route change has broken. No SA conflicts with it. It is held so that its socket
+ * ends before a heal. */
 #define HELD_MAX 256
 #define HELD_MS	 5000
 
@@ -41,16 +41,16 @@ struct attribution {
 	struct walk_pace walks, marking;
 	bool recheck; /* CHILD_SAs may have ended without an event, or could not be looked up */
 	struct held_latch held[HELD_MAX];
-	unsigned int held_count; /* so far: the next one replaces the oldest */
-	uint64_t held_until_ms;	 /* the last of them */
+	unsigned int held_count; /* held latches so far: the next one replaces the oldest */
+	uint64_t held_until_ms;	 /* end of the last one */
 	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log;
 };
 
-/* Does all that has failed or waits again, and checks all latches. */
+/* Repeats all steps that have failed or wait, and checks all latches. */
 void attribution_check_all(struct attribution *attribution);
 /* The same within 1 s. */
 void attribution_settle_later(struct attribution *attribution);
-/* The error of a bind: the SAs that are not bound are searched for, or the bind is repeated. */
+/* After the error of a bind: searches for the SAs that are not bound, or repeats the bind. */
 void attribution_retry_to_bind(struct attribution *attribution, int err);
 /* Warns that conflicts are not checked, and checks all latches in 1 s. */
 void attribution_warn_and_check_again(struct attribution *attribution, const char *latches,
@@ -59,7 +59,7 @@ void attribution_forget_if_ended(struct attribution *attribution, struct child_s
 void attribution_forget_child(struct attribution *attribution, struct child_sa *child);
 /* The CHILD_SA is deleted or orphaned: its SAs start no latch any more. */
 void attribution_end_child(struct attribution *attribution, struct child_sa *child);
-/* CHILD_SAs that have no SA in the table and are more than latchd keeps. */
+/* Forgets CHILD_SAs without an SA in the table that are more than latchd keeps. */
 void attribution_drop_absent(struct attribution *attribution);
 
 /* ---- child_reports.c: for the sink */

@@ -14,8 +14,8 @@
 #include "latchd/sa/unbound/unproven_sas.h"
 
 /*
- * SPIs are reused. Only the inbound SPI is chosen by this host. So only a new inbound SA,
- * which the key manager reports now, makes a known pair a new CHILD_SA.
+ * SPIs are reused, and this host chooses the inbound SPI only. So a known pair is a new
+ * CHILD_SA only if its inbound SA is a new one.
  */
 static bool is_replaced(const struct attribution *a, const struct child_sa *child,
 			const struct latch_sa_key *in, const struct latch_sa_key *out)
@@ -25,7 +25,8 @@ static bool is_replaced(const struct attribution *a, const struct child_sa *chil
 	       sa_ends_is_replaced(&a->binding, &child->in);
 }
 
-/* 0, or a negative errno: it is still known, as one of its SAs may be bound and conflict. */
+/* 0. Or a negative errno: the CHILD_SA stays known, since one of its SAs may be bound and
+ * conflict. */
 static int forget_replaced(struct attribution *a, const struct latch_sa_key *key,
 			   const struct latch_sa_key *in, const struct latch_sa_key *out)
 {
@@ -40,7 +41,7 @@ static int forget_replaced(struct attribution *a, const struct latch_sa_key *key
 	return err;
 }
 
-/* 1, 0, or a negative errno. */
+/* Is the outbound SA another CHILD_SA's? 1, 0, or a negative errno. */
 static int belongs_to_other(const struct attribution *a, const struct latch_sa_key *in,
 			    const struct latch_sa_key *out)
 {
@@ -69,7 +70,7 @@ static int fix_auth_class(struct attribution *a, struct feed *feed, const struct
 	return 0;
 }
 
-/* A list names each CHILD_SA once, so it is not missing there. */
+/* The list has named the CHILD_SA, so it must not count as missing. */
 static void keep_known(struct attribution *a, const struct latch_sa_key *in)
 {
 	struct child_sa_end *end = child_sas_find(&a->child_sas, in);
@@ -85,8 +86,8 @@ static void ask_again(struct attribution *a, struct key_manager *key_manager)
 }
 
 /*
- * The key manager may have paired the SPIs wrongly in an earlier report. Then a further list has
- * all pairs. It may also report a pair for a while after its inbound SA has ended.
+ * The key manager may have paired the SPIs wrongly in an earlier report. Then another list has
+ * the right pairs. It may also report a pair for a while after the pair's inbound SA has ended.
  */
 static void leave_to_other(struct attribution *a, struct key_manager *key_manager,
 			   const struct latch_sa_key *in, const struct latch_sa_key *out)
@@ -122,8 +123,8 @@ static void leave_unread(struct attribution *a, struct key_manager *key_manager,
 }
 
 /*
- * Is the report of use? Then it has the class of its peer, and no CHILD_SA that it replaces is
- * known.
+ * True: the report can be used. It then has the class of its peer, and the CHILD_SAs that it
+ * replaces are forgotten.
  */
 static bool admit(struct attribution *a, struct key_manager *key_manager,
 		  const struct latch_sa_key *in, const struct latch_sa_key *out,
@@ -148,7 +149,7 @@ static bool admit(struct attribution *a, struct key_manager *key_manager,
 	return false;
 }
 
-/* A host with SAs to itself may have one key for both: another list has the same. */
+/* A host with SAs to itself may have one key for both SAs. Another list would show the same. */
 static void leave_unlearned(struct attribution *a, struct key_manager *key_manager,
 			    const struct feed_child *report, const struct latch_sa_key *in,
 			    const struct latch_sa_key *out)
@@ -211,7 +212,7 @@ static bool is_of_other_feed(const struct attribution *a, const struct child_sa 
 	return child->feed != feed && key_managers_find(&a->key_managers, child->feed);
 }
 
-/* An SA that is not in the table needs no place. One that cannot be read gets its place later. */
+/* An SA that is not in the table needs no place. An SA that cannot be read gets its place later. */
 static int place_end(struct attribution *a, const struct latch_sa_key *key, const char *reason)
 {
 	struct latch_sa sa;
@@ -227,8 +228,8 @@ static int place_end(struct attribution *a, const struct latch_sa_key *key, cons
 }
 
 /*
- * The peer chooses the outbound SPI, and a report may be late: without its inbound SA the outbound
- * one may be another peer's.
+ * The peer chooses the outbound SPI, and a report may be late. If the inbound SA is gone, the
+ * outbound SA may be another peer's.
  */
 static void place(struct attribution *a, const struct refused_child *child,
 		  const struct feed_refusal *refusal, bool decided)
@@ -249,9 +250,9 @@ static uint64_t list_of(const struct key_manager *key_manager, const struct feed
 }
 
 /*
- * An earlier latchd, or a feed with other statements, may have bound its SAs. On an error it is
- * still known, for the reason given at forget_replaced(). An SA that loses its peer is waited for
- * until the next report.
+ * An earlier latchd, or a feed with other statements, may have bound the SAs of this CHILD_SA.
+ * After an error it stays known, as at forget_replaced(). An SA that loses its peer here is
+ * decided by the next report.
  */
 static void refuse(struct attribution *a, struct key_manager *key_manager,
 		   const struct feed_child *reported, const struct latch_sa_key *in,
@@ -275,7 +276,8 @@ static void refuse(struct attribution *a, struct key_manager *key_manager,
 	}
 	if (end)
 		attribution_forget_child(a, end->child);
-	/* It may be in the kernel anew, and later than this inbound SA: see belongs_to_other(). */
+	/* The outbound SA may have been installed again, after this inbound SA: see
+	 * belongs_to_other(). */
 	if (child_sas_find(&a->child_sas, out))
 		child.out = NULL;
 	place(a, &child, refusal, refusal->decided && !unbound);
@@ -356,8 +358,8 @@ void child_reports_list_begin(void *context, struct feed *feed)
 }
 
 /*
- * A CHILD_SA that is not in the snapshot was deleted. After a restart the key manager may
- * have lost it only: then it stays an orphan.
+ * A CHILD_SA that is not in the snapshot was deleted. An orphan stays one: the key
+ * manager may have restarted and forgotten it.
  */
 static void settle_missing(struct attribution *a, struct child_sa *child)
 {
@@ -369,7 +371,7 @@ static void settle_missing(struct attribution *a, struct child_sa *child)
 
 /*
  * An SA that an earlier latchd bound and that is not in the first snapshot starts no latch, and
- * conflicts with none. It must no longer be BOUND when others become so.
+ * conflicts with none. It leaves BOUND before SAs of the snapshot become BOUND.
  */
 static int sync(struct attribution *a, struct key_manager *key_manager)
 {
@@ -411,7 +413,7 @@ static void bind_list(struct attribution *a, struct key_manager *key_manager, bo
 	if (!first)
 		return;
 	attribution_check_all(a);
-	/* SAs that were installed before have no event. */
+	/* SAs that were installed before latchd started have no event. */
 	pending_sas_check_soon(&a->pending_sas);
 }
 

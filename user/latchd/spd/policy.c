@@ -101,7 +101,7 @@ static const struct policy *find_deciding(const struct spd *spd, const struct po
 	return found;
 }
 
-/* Finds a congruent policy that may decide instead of the one found. */
+/* Finds a congruent policy that may decide instead of the found policy. */
 static const struct policy *find_congruent(const struct spd *spd, const struct policy_query *query,
 					   enum policy_direction direction,
 					   const struct policy *deciding)
@@ -134,7 +134,7 @@ static struct policy_verdict evaluate(const struct spd *spd, const struct policy
 	};
 }
 
-/* The latch's SAs are gone. Its interface may be any of those with a protecting policy. */
+/* The latch's SAs are gone. Its interface may be any interface with a protecting policy. */
 static struct policy_verdict evaluate_any_interface(const struct spd *spd,
 						    struct policy_query query,
 						    enum policy_direction direction)

@@ -46,7 +46,7 @@ struct policy {
 	uint8_t protocol; /* of the flow; 0 = any */
 	enum policy_direction direction;
 	enum policy_action action;
-	uint32_t priority; /* the policy with the smallest one decides */
+	uint32_t priority; /* the policy with the smallest priority decides */
 	uint32_t if_id;
 	uint32_t index;
 	uint64_t added; /* CLOCK_REALTIME, seconds */
@@ -75,9 +75,9 @@ struct policy_query {
 struct policy_verdict {
 	bool congruent; /* protected as latched */
 	bool absent;	/* no policy decides, but the default action */
-	bool overruled; /* a policy that protects is there, and another one comes before it */
+	bool overruled; /* a protecting policy exists, but another policy precedes it */
 	enum policy_action action;
-	const struct policy *policy; /* the one that decides, or one of several; NULL if absent */
+	const struct policy *policy; /* the deciding policy, or one of several; NULL if absent */
 };
 
 /*

@@ -22,8 +22,8 @@ int policy_dump(uint64_t netns_cookie, struct spd *ret);
 void policy_dump_release(struct spd *spd);
 
 /*
- * Parses one message of the dump, whose nlmsg_len bytes are readable. 1 and the policy, 0 for a
- * policy that policy_dump() ignores, or -EBADMSG.
+ * Parses one message of the dump; all its nlmsg_len bytes must be readable. 1 and the policy, 0
+ * for a policy that policy_dump() ignores, or -EBADMSG.
  */
 int policy_dump_parse(const struct nlmsghdr *message, struct policy *ret);
 

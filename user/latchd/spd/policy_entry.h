@@ -29,7 +29,7 @@ struct policy_entry {
 
 /*
  * Adds the entry; renew: replaces an entry of latchd. 0, -EEXIST (without renew: the SPD has
- * another policy for this very 5-tuple), or another negative errno.
+ * another policy for this 5-tuple), or another negative errno.
  */
 int policy_entry_insert(const struct policy_entry *entry, bool renew);
 

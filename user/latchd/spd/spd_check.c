@@ -45,9 +45,9 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 };
 
 /*
- * A policy older than the latch decides only since the protecting policy was deleted. So may a
- * younger one of another tunnel: a key manager that starts again may install the wider one first.
- * The gates drop what it would send.
+ * True: the protecting policy was deleted, and an older policy, or one of another tunnel, decides
+ * instead. A key manager that starts again may install the policy of the wider tunnel first. The
+ * gates drop packets under that policy.
  */
 static bool is_missing(const struct policy_verdict *verdict, const struct latch *latch)
 {
@@ -57,7 +57,8 @@ static bool is_missing(const struct policy_verdict *verdict, const struct latch 
 	       (verdict->action == POLICY_PROTECT && !verdict->overruled);
 }
 
-/* A policy that does not protect takes precedence over a missing one, which may come back. */
+/* A direction with an unprotecting policy comes before one with a missing policy, which may come
+ * back. */
 static void add_verdict(struct finding *finding, enum policy_direction direction,
 			const struct policy_verdict *verdict, const struct latch *latch)
 {
@@ -170,7 +171,7 @@ static int heal_latch(struct check *check, const struct latch_flow *flow, const 
 	return result < 0 ? result : 0;
 }
 
-/* R-2.3-14: policy entries of latchd protect the flow. False: they cannot. */
+/* R-2.3-14: protects the flow by policy entries of latchd. False: they cannot be added. */
 static bool hold(struct check *check, const struct latch_flow *flow, const struct latch *latch,
 		 const struct finding *finding)
 {
@@ -216,7 +217,8 @@ static int on_unprotected(struct check *check, const struct latch_flow *flow,
 	err = protect ? find_again(check, flow, latch, params, finding) : 0;
 	if (err || !finding->unprotected)
 		return err;
-	/* Enforcement makes the entries when it begins. What it could not hold, it would break. */
+	/* Audit mode adds no entries: enforcement adds them when it begins. The latch breaks if
+	 * these entries cannot be added. */
 	refrain = check->audits && !spd_protect_holds(finding->view, flow);
 	if (protect && refrain &&
 	    spd_protect_could_add(finding->view, flow, latch, &finding->query))

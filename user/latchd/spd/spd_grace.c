@@ -10,8 +10,8 @@ struct spd_grace_entry {
 	uint64_t id; /* of the latch */
 	uint64_t netns;
 	uint64_t since_ms;
-	unsigned int time_ms; /* of its grace period, as the last check found it */
-	unsigned int round;   /* the last one that found the latch unprotected */
+	unsigned int time_ms; /* length of its grace period, by the last check */
+	unsigned int round;   /* the last round that found the latch unprotected */
 	UT_hash_handle hh;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A grace period for latches whose flow the SPD does not protect at the moment. Key managers
- * replace policies in several steps, so a latch is broken only after its grace period.
+ * A grace period for latches of flows that the SPD does not protect at the moment. Key
+ * managers replace policies in several steps, so a latch is broken only after its grace
+ * period.
  */
 #ifndef LATCHD_SPD_SPD_GRACE_H
 #define LATCHD_SPD_SPD_GRACE_H
@@ -28,7 +29,8 @@ bool spd_grace_is_over(struct spd_grace *grace, uint64_t netns, uint64_t latch_i
 
 /*
  * Ends the round, and the grace period of every latch that the round found protected. was_checked:
- * did the round check all latches of the namespace? Those of the others stay as they are.
+ * did the round check all latches of the namespace? Latches of other namespaces keep their grace
+ * periods.
  */
 void spd_grace_end_round(struct spd_grace *grace,
 			 bool (*was_checked)(const void *context, uint64_t netns),

@@ -104,7 +104,7 @@ static int protect_direction(struct spd_view *view, const struct latch_flow *flo
 	if (present && is_fresh(present))
 		return 0;
 	err = fill_entry(view, flow, latch, query, direction, &entry);
-	/* The SAs are being replaced. The present entry serves until it expires. */
+	/* The SAs are being replaced. The present entry stays until it expires. */
 	if (err && present)
 		return 0;
 	if (!err)

@@ -25,7 +25,7 @@ int spd_protect_remove_orphans(const struct kernel_maps *maps, const struct spd_
 
 /* True: the flow has its entries for both directions, which only have to be renewed. */
 bool spd_protect_holds(struct spd_view *view, const struct latch_flow *flow);
-/* What spd_protect_add() would find out, without an entry. */
+/* True: spd_protect_add() would succeed. Adds no entry. */
 bool spd_protect_could_add(struct spd_view *view, const struct latch_flow *flow,
 			   const struct latch *latch, const struct policy_query *query);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/spd/spd_state.h"
 
-/* Without a free place the entries are not removed early: they expire by themselves. */
+/* Without a free place the entries are not removed early, but expire. */
 void spd_state_set_held(struct spd_watch *watch, uint64_t netns, bool held)
 {
 	size_t i;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The state that spd_watch.h, which schedules checks, and spd_check.h, which makes them, share. */
+/* The state shared by spd_watch.h, which schedules checks, and spd_check.h, which makes them. */
 #ifndef LATCHD_SPD_SPD_STATE_H
 #define LATCHD_SPD_SPD_STATE_H
 
@@ -14,7 +14,7 @@
 #include "latchd/news/news.h"
 #include "latchd/spd/spd_grace.h"
 
-/* Of an edit: key managers replace policies in several steps. */
+/* Delay of a check after an edit: key managers replace policies in several steps. */
 #define SPD_SETTLE_MS 200
 /* An unprotected flow is checked again: a dump may fall between two of these steps. */
 #define SPD_PASSING_MS 200
@@ -34,17 +34,18 @@ struct spd_watch {
 	const struct kernel_maps *maps; /* the caller sets these four */
 	const struct identities *identities;
 	const struct news_bus *news; /* LATCH_BROKEN, _HEALED, _HELD, _RELEASED */
-	/* Of a flow without its policy: a key manager that starts again installs it anew. */
+	/* Grace period of a flow without its policy: a key manager that starts again reinstalls the
+	 * policy. */
 	unsigned int grace_ms;
 
 	struct loop_timer check, period, grace_end;
 	uint64_t edited[SPD_EDITED_MAX]; /* namespaces to check */
 	size_t edited_count;
-	bool all_edited;	     /* more of them than that */
+	bool all_edited;	     /* edits in more than SPD_EDITED_MAX namespaces */
 	bool periodic;		     /* the next round checks all namespaces */
 	uint64_t edited_ms;	     /* time of the last reported edit */
-	struct spd_namespaces known; /* with latches to check, as the last round found them */
-	bool knows;		     /* the last round found all of them */
+	struct spd_namespaces known; /* namespaces with latches to check, by the last round */
+	bool knows;		     /* the last round found all such namespaces */
 	struct latch_flow created[SPD_CREATED_MAX]; /* new latches to check */
 	size_t created_count;
 	uint64_t held[SPD_HELD_MAX]; /* namespaces with policy entries of latchd */

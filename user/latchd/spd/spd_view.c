@@ -66,7 +66,7 @@ const struct spd_scope *spd_view_find(const struct spd_view *view, uint16_t para
 	return bsearch(&wanted, view->scopes, view->scope_count, sizeof(wanted), compare_scopes);
 }
 
-/* Any SA of the same params serves as well, if all of them have the same if_id. */
+/* Any SA with the same params serves, too, if all SAs with these params have the same if_id. */
 static const struct spd_scope *find_any(const struct spd_view *view, uint16_t params)
 {
 	const struct spd_scope *found = NULL;

@@ -59,13 +59,14 @@ struct search {
 	struct spd_namespaces found;
 };
 
-/* A check has nothing to compare with for a latch without a known peer. */
+/* A latch without a known peer has no params to compare with. */
 static bool is_checked(const struct spd_watch *watch, union latch_word word)
 {
 	return identities_get_params(watch->identities, word.params) != NULL;
 }
 
-/* Only namespaces with latches: the owner of a namespace may edit its SPD at any rate. */
+/* True: the namespace has latches. Others are not checked: the owner of a namespace may edit its
+ * SPD at any rate. */
 static int note_namespace(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct search *search = context;
@@ -131,15 +132,16 @@ static void check_soon(struct spd_watch *watch)
 		loop_timer_arm(&watch->check, SPD_SETTLE_MS);
 }
 
-/* When the first of the grace periods ends. */
+/* The end of the grace period that ends first. */
 struct next_end {
 	struct spd_watch *watch;
 	unsigned int left_ms; /* UINT_MAX: none is running */
 };
 
 /*
- * A flow that seems to be unprotected for a moment is checked again soon. For one that waits for
- * its policy a check at the end is enough: an event, or the periodic check, shows that it is back.
+ * A flow that was unprotected in one check is checked again soon. A flow that waits for its policy
+ * is checked at the end of its grace period. An event, or the periodic check, shows the policy's
+ * return.
  */
 static void plan_check(void *context, uint64_t netns, unsigned int left_ms)
 {
@@ -191,7 +193,8 @@ static void end_round(struct spd_watch *watch)
 	watch->round++;
 }
 
-/* In place of those of the last round. Edits in new ones were left aside until now. */
+/* Replaces the known namespaces. A new namespace counts as edited: edits there were ignored until
+ * now. */
 static int find_namespaces(struct spd_watch *watch)
 {
 	struct search search = {.watch = watch};
@@ -207,7 +210,7 @@ static int find_namespaces(struct spd_watch *watch)
 	return err;
 }
 
-/* An edit right after the last event may have no event of its own: then one more check. */
+/* An edit right after the last event may have no event of its own, so one more check follows. */
 static void on_check(void *context)
 {
 	struct spd_watch *watch = context;
@@ -240,7 +243,8 @@ static void on_period(void *context)
 	loop_timer_arm(&watch->period, SPD_PERIOD_MS);
 }
 
-/* An edit elsewhere must cost nothing, or local users could have every check made in full. */
+/* An edit in another namespace must not cause a check, or local users could cause full checks at
+ * any rate. */
 static bool has_latches(const struct spd_watch *watch, uint64_t netns)
 {
 	return !watch->knows || contains(watch->known.cookies, watch->known.count, netns) ||
@@ -262,8 +266,8 @@ void spd_watch_edited(struct spd_watch *watch, uint64_t netns)
 }
 
 /*
- * The first latch of a namespace counts as an edit there. Edits before it were left aside. One
- * right after their last event has no event of its own.
+ * The first latch of a namespace counts as an edit there. Edits before it were ignored, and an
+ * edit right after their last event has no event of its own.
  */
 void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow,
 			     union latch_word word)

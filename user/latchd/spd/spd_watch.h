@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * RFC 5660 section 2.3, R-2.3-12 and R-2.3-13: a latch whose flow the SPD no longer
- * protects as latched is BROKEN until the edit is reverted. The gates drop at once the
- * packets that an edit lets through; the break reports the edit and ends the connection.
+ * RFC 5660 section 2.3, R-2.3-12 and R-2.3-13: a latch is BROKEN while an edit of the SPD
+ * leaves its flow without protection as latched. The gates drop at once the packets that
+ * an edit lets through. The break reports the edit and ends the connection.
  *
  * Policies of a socket (IP_XFRM_POLICY) are not in the SPD, and manually keyed SAs often
  * have no policy for packets in. A direction therefore counts only after the SPD was seen
@@ -19,14 +19,15 @@
 void spd_watch_start(struct spd_watch *watch, struct loop *loop);
 void spd_watch_stop(struct spd_watch *watch);
 
-/* An edit where no latch with a known peer is, nor a policy entry of latchd, causes no check. */
+/* Schedules a check. An edit in a namespace without a latch of a known peer and without a policy
+ * entry of latchd causes none. */
 void spd_watch_edited(struct spd_watch *watch, uint64_t netns);
-/* word: as the event shows it. */
+/* word: the word in the event. */
 void spd_watch_latch_created(struct spd_watch *watch, const struct latch_flow *flow,
 			     union latch_word word);
-/* Some latch may have been created. */
+/* A latch may have been created. */
 void spd_watch_events_lost(struct spd_watch *watch);
-/* The mode has changed: enforcement may protect a flow that audit mode has left alone. */
+/* The mode has changed: enforcement may add policy entries that audit mode did not add. */
 void spd_watch_recheck(struct spd_watch *watch);
 void spd_watch_latch_closed(struct spd_watch *watch, const struct latch_flow *flow);
 

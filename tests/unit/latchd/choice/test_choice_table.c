@@ -45,7 +45,7 @@ static void start(void)
 	way = (struct sa_way){.family = AF_INET, .protocol = IPPROTO_ESP, .mode = XFRM_MODE_TUNNEL};
 	address(way.local, "10.9.0.1");
 	address(way.remote, "10.9.0.2");
-	work = (struct choice_work){.most = UINT64_MAX};
+	work = (struct choice_work){.limit = UINT64_MAX};
 	box = (struct choice_box){end("10.8.0.1", 1000), end("10.2.0.1", 80)};
 }
 

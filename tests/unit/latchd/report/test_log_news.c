@@ -115,11 +115,13 @@ Test(log_news, a_switch_of_the_mode_is_logged_with_its_requester)
 	news_publish(&bus, &news);
 	expect_line(LOG_LEVEL_ERROR,
 		    "mode audit in force: requested by pid 42, login uid 1000; "
-		    "nothing is dropped or reset, but what enforcement has broken");
+		    "packets pass and sockets are not reset, except those of latches that "
+		    "enforcement broke");
 	news = (struct news){.kind = NEWS_MODE_CHANGED};
 	news_publish(&bus, &news);
-	expect_line(LOG_LEVEL_WARN, "mode enforce in force: by the configuration; what audit mode "
-				    "has let pass is dropped and reset");
+	expect_line(LOG_LEVEL_WARN,
+		    "mode enforce in force: by the configuration; flows that pass by "
+		    "audit mode alone are dropped and reset");
 }
 
 /* Params that are not in the table, and a flow of no family, are not looked up elsewhere. */

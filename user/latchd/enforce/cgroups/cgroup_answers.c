@@ -48,7 +48,7 @@ void cgroup_answers_end(struct cgroups *cgroups)
 
 /* ---- the begin */
 
-/* Another directory may have the path by now: the next check of the cgroups notices it. */
+/* Another directory may have the path by now. The next check of the cgroups notices that. */
 static int open_same(const struct cgroup *cgroup)
 {
 	uint64_t id = 0;
@@ -77,7 +77,7 @@ static int attach(const struct cgroups *cgroups, const struct cgroup *cgroup, in
 	return links_attach(&set, 1, failure);
 }
 
-/* A former cgroup whose path is not known gets the program only in place of an earlier one. */
+/* A former cgroup without a known path gets the program only in place of an earlier one. */
 static int begin_one(const struct cgroups *cgroups, const struct cgroup *cgroup,
 		     struct failure *failure)
 {
@@ -91,7 +91,7 @@ static int begin_one(const struct cgroups *cgroups, const struct cgroup *cgroup,
 	return attach(cgroups, cgroup, fd < 0 ? -1 : fd, failure);
 }
 
-/* The program of an earlier latchd goes, too: it may answer by other rules. */
+/* Detaches the program of an earlier latchd, too: it may answer by other rules. */
 static void give_up(const struct cgroups *cgroups, struct cgroup *cgroup, int err,
 		    const struct failure *failure)
 {
@@ -107,7 +107,8 @@ static void give_up(const struct cgroups *cgroups, struct cgroup *cgroup, int er
 			cgroup_name(cgroup), failure->text);
 }
 
-/* It may have gone with gates whose end failed half-way, or by another tool. */
+/* The program may have been detached with the gates, in a detach that failed half-way, or by
+ * another tool. */
 static bool has_it_still(const struct cgroups *cgroups, const struct cgroup *cgroup)
 {
 	struct links links;

@@ -23,7 +23,7 @@ static int add_former(void *context, uint64_t id)
 	return cgroup_list_gates(cgroups, cgroup);
 }
 
-/* Some directory of the hierarchy: the path, or what is above it. */
+/* Opens a directory of the hierarchy: the path, or the nearest directory above it. */
 static int open_above(const char *of)
 {
 	char path[CONFIG_CGROUP_MAX];
@@ -70,8 +70,8 @@ static int note_path(void *context, const char *path, uint64_t id)
 }
 
 /*
- * One that is not found keeps its programs: it may be removed and have sockets, or be where latchd
- * does not see it.
+ * A cgroup that is not found keeps its programs. It may be removed and still have sockets, or be
+ * outside of latchd's view.
  */
 static void find_paths(struct cgroups *cgroups)
 {
@@ -101,7 +101,8 @@ static bool is_below_configured(const struct cgroups *cgroups, const struct cgro
 	return false;
 }
 
-/* The path of a removed one that is listed already may have another cgroup by now. */
+/* Checks the paths of new entries only: another cgroup may have the path of an entry that was
+ * listed before. */
 int cgroup_formers_list(struct cgroups *cgroups)
 {
 	size_t i = cgroups->count;

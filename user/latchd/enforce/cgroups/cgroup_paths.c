@@ -123,7 +123,7 @@ static int walk_entry(struct walk *walk, size_t length, const struct dirent *ent
 	return walk_directory(walk, length + (size_t)end);
 }
 
-/* A directory that cannot be read is visited all the same, without those below it. */
+/* A directory that cannot be read is visited, but not the directories below it. */
 static int walk_directory(struct walk *walk, size_t length)
 {
 	int result = walk->seen++ == DIRECTORIES_MAX ? -E2BIG : 0;

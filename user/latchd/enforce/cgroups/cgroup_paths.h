@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Cgroup v2 directories: the kernel's id of one, its path, and which is below which. */
+/* Cgroup v2 directories: their ids, paths and ancestors. */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_PATHS_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_PATHS_H
 
@@ -13,7 +13,7 @@
  */
 int cgroup_open(const char *path, uint64_t *ret_id);
 
-/* 1: an ancestor has this id, or the cgroup itself. 0: none has. Or a negative errno. */
+/* 1: the cgroup or an ancestor has this id. 0: none has. Or a negative errno. */
 int cgroup_is_within(int cgroup_fd, uint64_t id);
 
 /*

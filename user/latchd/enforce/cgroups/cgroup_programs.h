@@ -11,27 +11,28 @@
 void cgroup_programs_attach(const struct cgroups *cgroups, struct cgroup *cgroup, int fd);
 
 /*
- * Another entry has the programs for these sockets: it is above, or it is the same cgroup, by
- * another path, and then keeps the pins. 0, or a negative errno: the programs are still attached.
+ * Another entry has the programs for these sockets: of a cgroup above, or of the same cgroup by
+ * another path. In the second case the pins stay. 0, or a negative errno: the programs are still
+ * attached.
  */
 int cgroup_programs_release(const struct cgroups *cgroups, struct cgroup *cgroup);
 
-/* Without a descriptor of the cgroup the programs could not be attached again. */
+/* False: the cgroup cannot be opened, so its programs could not be attached again. */
 bool cgroup_programs_may_end(const struct cgroup *cgroup);
 
 /*
- * No connection is latched. False: the former cgroup keeps its programs, or has them again, since a
- * connection was latched meanwhile.
+ * Detaches the programs, since no connection is latched. False: the former cgroup keeps its
+ * programs, or has them again because a connection was latched meanwhile.
  */
 bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup);
 
-/* Has lost its programs and gets them again, if it can be opened. */
+/* Attaches the programs again to a cgroup that has lost them, if it can be opened. */
 void cgroup_programs_return(const struct cgroups *cgroups, struct cgroup *cgroup);
 
-/* Once for each error in a row. */
+/* Logs once for each error in a row. */
 void cgroup_programs_log(struct cgroup *cgroup, int err, const char *has, const char *text);
 
-/* Local users may make and remove cgroups as fast as they like. */
+/* Limits log lines: local users may create and remove cgroups at any rate. */
 bool cgroup_programs_may_log(struct cgroup *cgroup);
 
 #endif

@@ -19,26 +19,26 @@ struct cgroup {
 	char path[CONFIG_CGROUP_MAX];
 	bool configured;
 	bool ending;	 /* its programs are about to be detached: they cover no other cgroup */
-	bool unreadable; /* the last look at a configured one failed */
+	bool unreadable; /* the last attempt to open a configured cgroup failed */
 	uint64_t id;	 /* 0 = absent */
 	enum cgroup_state state;
 	int logged; /* the negative errno in the log; 0 = none */
 	struct log_limit log;
 	struct links
-		links;	/* the gates; then what answers questions, whether it is attached or not */
-	bool answers;	/* what answers questions is attached, at the last look */
+		links;	/* the gates, then the program that answers applications, attached or not */
+	bool answers;	/* the program that answers applications was attached at the last check */
 	int unanswered; /* the negative errno in the log; 0 = none */
 };
 
 struct cgroups {
 	const struct bpf_object *object;
 	const struct kernel_maps *maps;
-	bool answers; /* the cgroups are to have the program that answers questions */
+	bool answers; /* the cgroups are to have the program that answers applications */
 	size_t count;
 	struct cgroup *listed[LISTED_MAX]; /* the configured ones first */
-	/* Some that have pins found no place here. They keep their programs, and wait for one. */
+	/* Some cgroups with pins are not listed, for lack of a place. They keep their programs. */
 	bool unlisted;
-	uint64_t searched_ms; /* for them, loop_now_ms(); 0 = never */
+	uint64_t searched_ms; /* last search for unlisted ones, loop_now_ms(); 0 = never */
 };
 
 /* NULL: the table is full, which is noted in unlisted, or out of memory. */
@@ -47,8 +47,8 @@ void cgroup_table_forget(struct cgroups *cgroups, size_t at);
 struct cgroup *cgroup_table_find(const struct cgroups *cgroups, uint64_t id);
 
 /*
- * For the cgroup's id and path: the gates alone, to be attached, or all, to be detached. 0 or a
- * negative errno.
+ * Fills links for the cgroup's id and path: the gates only, to attach them, or all programs, to
+ * detach them. 0 or a negative errno.
  */
 int cgroup_list_gates(const struct cgroups *cgroups, struct cgroup *cgroup);
 int cgroup_list_links(const struct cgroups *cgroups, struct cgroup *cgroup);
@@ -59,7 +59,7 @@ bool cgroup_has_programs(const struct cgroup *cgroup);
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
 				  int fd);
 
-/* True: some latch may need its gate. So it is if the table cannot be read. */
+/* True: some latch may need its gate, or the table cannot be read. */
 bool cgroups_have_connections(const struct cgroups *cgroups);
 
 /* The path, for messages. */

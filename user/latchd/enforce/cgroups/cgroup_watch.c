@@ -12,11 +12,11 @@
 #include "common/text.h"
 #include "latchd/config/config.h"
 
-#define QUIET_MS   20  /* users may make directories in a watched one as fast as they like */
+#define QUIET_MS   20  /* users may create directories in a watched one at any rate */
 #define READS_MAX  256 /* the kernel's queue holds 16384 events */
 #define WATCH_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 
-/* What has changed does not matter: each configured path is looked at. */
+/* Drops the events unread: each configured path is checked anyway. */
 static void drain(int fd)
 {
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -82,7 +82,8 @@ static bool is_cgroup2(const char *path)
 	return !statfs(path, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
 }
 
-/* From the top: a directory that comes meanwhile is reported by the one above it. */
+/* Adds watches from the top down: a directory that is created meanwhile is reported by the
+ * directory above it. */
 void cgroup_watch_path(const struct cgroup_watch *watch, const char *path)
 {
 	char above[CONFIG_CGROUP_MAX];

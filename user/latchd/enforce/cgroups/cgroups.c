@@ -19,7 +19,7 @@
 
 /* ---- configured cgroups */
 
-/* An entry of its own: the path may soon have another cgroup. */
+/* A removed cgroup gets its own entry: another cgroup may get the path. */
 static void keep_removed(struct cgroups *cgroups, const struct cgroup *cgroup, uint64_t id)
 {
 	struct cgroup *removed = cgroup_table_find(cgroups, id)
@@ -34,7 +34,7 @@ static void keep_removed(struct cgroups *cgroups, const struct cgroup *cgroup, u
 	removed->links.cgroup = removed->path;
 }
 
-/* The old directory's sockets may be left: the kernel detaches the programs after the last. */
+/* Sockets of the old directory may be left. The kernel detaches the programs after the last one. */
 static void note_removed(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	uint64_t id = cgroup->id;
@@ -49,7 +49,7 @@ static void note_removed(struct cgroups *cgroups, struct cgroup *cgroup)
 	cgroup->logged = 0;
 }
 
-/* The owner of a directory above may close it at any time: the cgroup is not gone by that. */
+/* The owner of a directory above may deny access at any time. That does not remove the cgroup. */
 static void note_unreadable(struct cgroup *cgroup, int err)
 {
 	if (cgroup->state == CGROUP_ABSENT ||
@@ -70,7 +70,8 @@ static bool is_below(const struct cgroup *cgroup, const struct cgroup *above)
 	return fd >= 0 && cgroup_is_within(fd, above->id) > 0;
 }
 
-/* Only symbolic links and other mounts get here: the configuration has no cgroup below another. */
+/* This covers symbolic links and other mounts only: the configuration has no cgroup below
+ * another. */
 static void cover_others(struct cgroups *cgroups, const struct cgroup *above)
 {
 	size_t i;
@@ -87,7 +88,7 @@ static void cover_others(struct cgroups *cgroups, const struct cgroup *above)
 	}
 }
 
-/* It may have pins of its own, of an earlier configuration. */
+/* The cgroup may have its own pins, from an earlier configuration. */
 static void cover(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	if (cgroup->state == CGROUP_COVERED)
@@ -111,7 +112,7 @@ static void check_present(struct cgroups *cgroups, struct cgroup *cgroup, int fd
 		cover_others(cgroups, cgroup);
 }
 
-/* It has been found as a former or a removed one: the pins are now this entry's. */
+/* The cgroup is also listed as a former or removed one. The pins now belong to this entry. */
 static void take_over(struct cgroups *cgroups, const struct cgroup *cgroup)
 {
 	size_t i;
@@ -169,7 +170,8 @@ static void note_removed_former(struct cgroup *cgroup)
 		cgroup->state = CGROUP_REMOVED;
 }
 
-/* Whether the former cgroup still covers one that cannot be opened is not known. */
+/* True: a configured cgroup may have no programs, or may still depend on those of a former cgroup
+ * above it. */
 static bool some_may_lack_programs(const struct cgroups *cgroups)
 {
 	size_t i;
@@ -184,7 +186,7 @@ static bool some_may_lack_programs(const struct cgroups *cgroups)
 	return false;
 }
 
-/* Covered cgroups get programs of their own before this one's end. */
+/* Covered cgroups get their own programs before this cgroup loses its programs. */
 static void end_former(struct cgroups *cgroups, struct cgroup *cgroup)
 {
 	if (some_may_lack_programs(cgroups) || !cgroup_programs_may_end(cgroup))
@@ -198,7 +200,7 @@ static void end_former(struct cgroups *cgroups, struct cgroup *cgroup)
 		cover_others(cgroups, cgroup);
 }
 
-/* Without an answer of the kernel the pins stay, and so does the entry. */
+/* If the kernel does not answer, pins and entry stay. */
 static void end_dead(struct cgroup *cgroup)
 {
 	cgroup->ending = !links_are_alive(&cgroup->links) && !links_detach(&cgroup->links);
@@ -225,7 +227,7 @@ static void check_former(struct cgroups *cgroups, struct cgroup *cgroup)
 		end_dead(cgroup);
 }
 
-/* ---- those that found no place in the list */
+/* ---- cgroups without a place in the list */
 
 /* Local users choose the number of pins that a search opens. */
 #define SEARCH_GAP_MS 60000
@@ -235,12 +237,12 @@ static void search_unlisted(struct cgroups *cgroups)
 	size_t i = cgroups->count;
 	int err;
 
-	/* The pins of those that are gone. */
+	/* Removes the pins of cgroups that are gone. */
 	links_sweep(cgroups->object);
 	cgroups->unlisted = false;
 	err = cgroup_formers_list(cgroups);
 	cgroups->unlisted = cgroups->unlisted || err;
-	/* Their programs may be those of an earlier latchd. */
+	/* The new entries may have the programs of an earlier latchd. */
 	for (; i < cgroups->count; i++)
 		if (cgroups->listed[i]->state == CGROUP_FORMER)
 			retry_former(cgroups, cgroups->listed[i]);
@@ -315,8 +317,8 @@ void cgroups_set_answers(struct cgroups *cgroups, bool answers)
 {
 	if (answers == cgroups->answers)
 		return;
-	log_info("enforce", answers ? "sockets answer for their latches from now on"
-				    : "sockets do not answer for their latches any more");
+	log_info("enforce", answers ? "api enabled: sockets report their latches"
+				    : "api disabled: sockets report no latches");
 	cgroups->answers = answers;
 	if (answers)
 		cgroup_answers_begin(cgroups);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Runs of programs that are detached already. */
+/* Waits for running programs after they were detached. */
 #ifndef LATCHD_ENFORCE_CGROUPS_PROGRAM_RUNS_H
 #define LATCHD_ENFORCE_CGROUPS_PROGRAM_RUNS_H
 

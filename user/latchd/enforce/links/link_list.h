@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The links of the whole kernel, read at most every LINK_LIST_MS. A check asks for each of latchd's
- * links in turn, and other programs may have many.
+ * The links of the whole kernel, read at most every LINK_LIST_MS. A check searches the list for
+ * each of latchd's links, and other programs may have many links.
  */
 #ifndef LATCHD_ENFORCE_LINKS_LINK_LIST_H
 #define LATCHD_ENFORCE_LINKS_LINK_LIST_H

@@ -160,7 +160,7 @@ static bool is_wanted(const void *context, const struct bpf_link_info *info)
 	       links_has_target(wanted->links, wanted->link, info);
 }
 
-/* 1: it is. 0: it is not. Or a negative errno: not known. */
+/* 1: the kernel has the link. 0: it has not. Or a negative errno: not known. */
 static int is_link(const struct wanted *wanted, int fd)
 {
 	struct bpf_link_info info;
@@ -184,7 +184,8 @@ static int is_listed(const struct wanted *wanted)
 			      is_wanted, wanted);
 }
 
-/* 1: the pinned link has its target. 0: it has none, or is absent. Or a negative errno. */
+/* 1: the pinned link has its target. 0: the link has no target, or is absent. Or a negative
+ * errno. */
 static int has_life(const struct links *links, const struct link *link, uint32_t program_id)
 {
 	const struct wanted wanted = {links, link, program_id};

@@ -20,8 +20,8 @@ enum links_target {
 	LINKS_OF_FUNCTIONS,
 	LINKS_OF_CGROUP,
 	/* Optional, in sets of their own: no gate may depend on them. */
-	LINKS_OF_ANSWERS,	   /* of a cgroup, too: what answers questions, where that is on */
-	LINKS_OF_ANSWER_FUNCTIONS, /* functions, too: what keeps answers for later */
+	LINKS_OF_ANSWERS,	   /* of a cgroup, too: the program that answers applications */
+	LINKS_OF_ANSWER_FUNCTIONS, /* functions, too: the programs that keep answers for later */
 };
 
 struct link {
@@ -54,7 +54,7 @@ struct links {
 int links_list(const struct bpf_object *object, enum links_target target, uint64_t cgroup_id,
 	       const char *cgroup, struct links *ret);
 
-/* Adds the programs that answer questions to a set of a cgroup, behind the others. */
+/* Appends the programs that answer applications to a set of a cgroup. */
 int links_add_answers(const struct bpf_object *object, struct links *links);
 
 /*
@@ -65,18 +65,18 @@ int links_add_answers(const struct bpf_object *object, struct links *links);
 int links_attach(struct links *const *sets, size_t count, struct failure *failure);
 
 /*
- * Of a cgroup: detaches the programs at once, the last one first, and removes the pins. 0, or a
+ * Detaches the programs of a cgroup at once, the last one first, and removes the pins. 0, or a
  * negative errno: if a pin cannot be opened, nothing has changed.
  */
 int links_detach(const struct links *links);
 
 /*
- * Asks the kernel. True: the pinned link has this very program and its target, or the kernel does
- * not tell. An error is no sign that a link is gone.
+ * True: the kernel reports the pinned link with this program and its target, or cannot be read.
+ * An error is no sign that a link is gone.
  */
 bool links_link_is_attached(const struct links *links, const struct link *link);
 bool links_are_attached(const struct links *links);
-/* False: for sure no link of the set has its target. */
+/* False: it is certain that no link of the set has its target. */
 bool links_are_alive(const struct links *links);
 
 /* Gives links of cgroups the names of link_pins.h that an earlier latchd pinned by program only. */
@@ -97,7 +97,7 @@ void links_sweep(const struct bpf_object *object);
 
 /* ---- for the files that implement this header */
 
-/* False: latchd itself runs it, or netfilter_gate.c attaches it to each namespace. */
+/* False: latchd runs the program, or netfilter_gate.c attaches it to each namespace. */
 bool links_have_program(const struct bpf_program *program, enum links_target *ret_target);
 bool links_has_target(const struct links *links, const struct link *link,
 		      const struct bpf_link_info *info);

@@ -63,7 +63,7 @@ struct cgroup_walk {
 	void *context;
 };
 
-/* The cgroup of a pin, or 0: its link has it no longer. An error is no sign of that. */
+/* The cgroup of a pin; 0: its link has lost the cgroup. An error is no sign of that. */
 static uint64_t living_cgroup(const struct bpf_object *object, const char *pin)
 {
 	struct bpf_link_info info;

@@ -22,8 +22,8 @@
 #define PRIORITIES_MAX 16
 
 /*
- * The tuple must be the one of the socket. An outgoing packet has it until source NAT, an
- * incoming packet has it after source NAT. Destination NAT lies beyond both hooks.
+ * The gate needs the socket's tuple. An outgoing packet has it until source NAT, an
+ * incoming packet after source NAT. Destination NAT lies beyond both hooks.
  */
 struct place {
 	const char *name; /* of the pin, after the namespace's cookie */
@@ -32,7 +32,7 @@ struct place {
 	int32_t priority; /* next to source NAT */
 	int32_t step;	  /* to the next priority away from source NAT */
 	bool egress;
-	bool whole; /* ask for defragmentation: the kernel shows fragments there otherwise */
+	bool whole; /* request defragmentation: without it the hook sees fragments */
 };
 
 static const struct place places[] = {

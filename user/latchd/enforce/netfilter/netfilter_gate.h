@@ -15,7 +15,7 @@
 struct netfilter_gate {
 	int egress;
 	int ingress;
-	/* Of both. The system's headers may be too old to have its name. */
+	/* Attach type of both programs. The system's headers may be too old to have its name. */
 	enum bpf_attach_type attach_type;
 };
 
@@ -28,7 +28,7 @@ bool netfilter_gate_is_offered(const struct netfilter_gate *gate);
  */
 int netfilter_gate_attach(const struct netfilter_gate *gate, uint64_t netns_cookie, int netns_fd);
 
-/* Asks the kernel. True: the pinned links of this namespace have these very programs. */
+/* True: the kernel reports the pinned links of this namespace with these programs. */
 bool netfilter_gate_is_attached(const struct netfilter_gate *gate, uint64_t netns_cookie);
 
 /* Removes the pins. The links then no longer keep the namespace alive. */

@@ -19,7 +19,7 @@ struct netns_entry {
 	uint64_t cookie;
 	bool in_share; /* counts in the share of foreign namespaces */
 	bool foreign;  /* by an SA or a look-up */
-	bool gone;     /* in this round: neither a process nor a mount holds it */
+	bool gone;     /* in this round: no process and no mount holds the namespace */
 	int logged;    /* the negative errno in the log; 0 = none since the gate was attached */
 	UT_hash_handle hh;
 };
@@ -116,7 +116,8 @@ static void detach(struct netfilter_netns *netfilter_netns, struct netns_entry *
 	forget(netfilter_netns, entry);
 }
 
-/* 1: an SA or a look-up says that it is of another user namespace. 0: it is not. Or an errno. */
+/* 1: by an SA or a look-up the namespace belongs to another user namespace. 0: it does not. Or an
+ * errno. */
 static int foreignness(enum netfilter_netns_origin origin, int fd)
 {
 	switch (origin) {
@@ -138,7 +139,7 @@ static enum netns_unplaced_kind kind_of(int foreign)
 	return foreign > 0 ? NETNS_UNPLACED_FOREIGN : NETNS_UNPLACED_UNKNOWN;
 }
 
-/* A namespace of which nothing is known may be a foreign one: it needs a place. */
+/* A namespace of unknown origin may be foreign, so it needs a place. */
 static void add(struct netfilter_netns *netfilter_netns, uint64_t cookie, int foreign, int fd)
 {
 	struct netns_entry *entry = calloc(1, sizeof(*entry));
@@ -165,7 +166,7 @@ static void add_unknown(struct netfilter_netns *netfilter_netns, uint64_t cookie
 	auto_close int fd = netns_open(cookie);
 	int foreign = foreignness(origin, fd);
 
-	/* What an earlier latchd attached stays: it may be the namespace of a key manager. */
+	/* Gates that an earlier latchd attached stay: the namespace may have a key manager. */
 	if (foreign && origin != NETFILTER_NETNS_PINNED && share_is_full(netfilter_netns))
 		refuse(netfilter_netns, cookie, kind_of(foreign));
 	else
@@ -173,7 +174,7 @@ static void add_unknown(struct netfilter_netns *netfilter_netns, uint64_t cookie
 }
 
 /*
- * Without a look-up: a local user chooses the number of these events and latches. One look-up of a
+ * Makes no look-up: local users choose the number of these events and latches. One look-up of a
  * namespace is enough until a place is free.
  */
 static bool is_refused(struct netfilter_netns *netfilter_netns, uint64_t cookie,
@@ -286,7 +287,8 @@ static int add_tabled(struct netfilter_netns *netfilter_netns)
 	return err ? err : sas_walk(netfilter_netns->maps, add_sa, netfilter_netns);
 }
 
-/* The number of refused namespaces is chosen by local users: the tables have them, not a list. */
+/* Local users choose the number of refused namespaces. They are found in the tables, not kept in a
+ * list. */
 static void fill_share(struct netfilter_netns *netfilter_netns)
 {
 	if (!netfilter_netns->short_share || share_is_full(netfilter_netns))
@@ -297,7 +299,7 @@ static void fill_share(struct netfilter_netns *netfilter_netns)
 		netfilter_netns->short_share = true;
 }
 
-/* A namespace of the host needs no place, but too many look-ups hid that. */
+/* A namespace of the host needs no place. This was unknown while there were too many look-ups. */
 static void retry_unanswered(struct netfilter_netns *netfilter_netns)
 {
 	uint64_t cookies[NETNS_UNANSWERED_MAX];
@@ -307,7 +309,7 @@ static void retry_unanswered(struct netfilter_netns *netfilter_netns)
 		netfilter_netns_add(netfilter_netns, cookies[i], NETFILTER_NETNS_UNKNOWN);
 }
 
-/* One walk over the latches, however many namespaces are gone. */
+/* One walk over the latches serves all namespaces that are gone. */
 static void on_timer(void *context)
 {
 	struct netfilter_netns *netfilter_netns = context;
@@ -330,7 +332,7 @@ static int add_pinned(void *context, uint64_t cookie)
 
 enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word)
 {
-	/* Only an SA that a key manager has reported has params. */
+	/* An SA has params only if a key manager has reported it. */
 	return word.params ? NETFILTER_NETNS_OWN : NETFILTER_NETNS_UNKNOWN;
 }
 

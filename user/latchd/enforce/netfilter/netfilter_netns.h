@@ -42,14 +42,14 @@ enum netfilter_netns_origin {
 	NETFILTER_NETNS_PINNED,	 /* an earlier latchd attached the gate */
 };
 
-/* From what a namespace's latch or SA shows. */
+/* The origin of a namespace as its latch or SA shows it. */
 enum netfilter_netns_origin netfilter_netns_of_latch(union latch_word word);
 enum netfilter_netns_origin netfilter_netns_of_sa(union latch_sa_word word);
 
 /*
- * Attaches the gate to a namespace, or does not: the share of foreign namespaces is full. It is
- * then tried again when a place is free, if the tables still have it. Cheap when the namespace is
- * known. Cookie 0 is ignored.
+ * Attaches the gate to a namespace, unless the share of foreign namespaces is full. In that case
+ * it tries again when a place is free, if the tables still have the namespace. Cheap for a known
+ * namespace. Cookie 0 is ignored.
  */
 void netfilter_netns_add(struct netfilter_netns *netfilter_netns, uint64_t netns_cookie,
 			 enum netfilter_netns_origin origin);
@@ -59,16 +59,16 @@ bool netfilter_netns_is_offered(const struct netfilter_netns *netfilter_netns);
 
 struct netfilter_netns_entry {
 	uint64_t cookie;
-	bool attached; /* now, by the kernel */
-	bool foreign;  /* by an SA or a look-up; others of the share are not known yet */
+	bool attached; /* the kernel reports the links */
+	bool foreign;  /* shown by an SA or a look-up; false: not foreign, or not known yet */
 };
 
-/* True: some foreign namespace has no place in the share. It gets the next that becomes free. */
+/* True: a foreign namespace waits for a free place in the share. */
 bool netfilter_netns_share_is_short(const struct netfilter_netns *netfilter_netns);
 
 /*
- * True: it is of another user namespace, by an SA or a look-up. A namespace of which neither says
- * that may be the host's.
+ * True: by an SA or a look-up the namespace belongs to another user namespace. False: it belongs
+ * to the host's, or that is not known.
  */
 bool netfilter_netns_is_foreign(const struct netfilter_netns *netfilter_netns,
 				uint64_t netns_cookie);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The network namespaces that found the share of netfilter_netns.h full, each with the result of
- * its last look-up. The next one waits for a free place. Local users choose their number.
+ * The network namespaces without a place in the share of netfilter_netns.h, each with the result
+ * of its last look-up. They wait for a free place. Local users choose their number.
  */
 #ifndef LATCHD_ENFORCE_NETFILTER_NETNS_UNPLACED_H
 #define LATCHD_ENFORCE_NETFILTER_NETNS_UNPLACED_H
@@ -27,11 +27,11 @@ struct netns_unplaced { /* zeroed before first use */
 	size_t count, unanswered;
 };
 
-/* Of the unanswered ones it keeps NETNS_UNANSWERED_MAX, of all NETNS_UNPLACED_MAX. */
+/* Keeps at most NETNS_UNPLACED_MAX namespaces, among them NETNS_UNANSWERED_MAX unanswered ones. */
 void netns_unplaced_note(struct netns_unplaced *set, uint64_t cookie,
 			 enum netns_unplaced_kind kind);
 void netns_unplaced_remove(struct netns_unplaced *set, uint64_t cookie);
-/* All but the unanswered ones. */
+/* Removes all but the unanswered ones. */
 void netns_unplaced_clear_answered(struct netns_unplaced *set);
 void netns_unplaced_free(struct netns_unplaced *set);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Pinned links in PINS_LINKS. The link of a program that is attached to functions has the
- * program's name. That of a cgroup has "NAME@ID", with the cgroup's id in hexadecimal digits.
+ * program's name. The link of a cgroup has "NAME@ID", with the cgroup's id in hexadecimal
+ * digits.
  */
 #ifndef LATCHD_ENFORCE_PINS_LINK_PINS_H
 #define LATCHD_ENFORCE_PINS_LINK_PINS_H
@@ -15,7 +16,7 @@
 
 /* "NAME@ID". 0 or -ENAMETOOLONG. */
 int link_pin_name(char pin[LINK_PIN_MAX], const char *program, uint64_t cgroup_id);
-/* Is it "NAME@ID", without a suffix? *ret_length: of NAME. */
+/* True: the pin is "NAME@ID", without a suffix. *ret_length: length of NAME. */
 bool link_pin_cgroup(const char *pin, size_t *ret_length, uint64_t *ret_cgroup_id);
 
 int link_pin_open(const char *pin, const char *suffix);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pins of maps that were removed. The maps themselves live as long as a program that holds them is
- * attached, and with them every latch and every identity.
+ * Restores pins of maps that were removed. The maps, with every latch and identity, exist as long
+ * as an attached program holds them.
  */
 #ifndef LATCHD_ENFORCE_PINS_MAP_PINS_H
 #define LATCHD_ENFORCE_PINS_MAP_PINS_H
@@ -13,19 +13,19 @@
 bool map_pins_have_programs(void);
 
 /*
- * Finds a map by its name among those of the programs with pinned links. Its descriptor, for
- * the caller to close, or a negative errno; -ENOENT: no such program uses one.
+ * Finds a map by its name among the maps of programs with pinned links. Its descriptor, for
+ * the caller to close, or a negative errno; -ENOENT: no such program uses the map.
  */
 int map_pins_find(const char *name);
 
 /*
- * Makes the program hold all maps of the object, also those that only latchd uses: while it is
- * attached, map_pins_find() finds each. 0 or a negative errno.
+ * Makes the program hold all maps of the object, also the maps that only latchd uses. While
+ * the program is attached, map_pins_find() finds each map. 0 or a negative errno.
  */
 int map_pins_bind(const struct bpf_object *object, int program);
 
-/* Pins the maps of a loaded object again where the pin is gone. Returns how many have none still.
- */
+/* Pins maps of a loaded object again if their pin is gone. Returns the number of maps that still
+ * have none. */
 unsigned int map_pins_keep(const struct bpf_object *object);
 
 #endif

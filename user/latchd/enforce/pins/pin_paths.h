@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names below LATCH_PIN_DIR. A new link is pinned under its "+new" name first and then renamed
- * over the old one. A crash at any point thus leaves at least one of them. bpffs refuses dots in
- * names, and no name of a program has a '+'.
+ * Names below LATCH_PIN_DIR. A new link is first pinned under its "+new" name and then renamed
+ * over the old link. After a crash at any point at least one of the links is left. bpffs refuses
+ * dots in names, and no name of a program has a '+'.
  */
 #ifndef LATCHD_ENFORCE_PINS_PIN_PATHS_H
 #define LATCHD_ENFORCE_PINS_PIN_PATHS_H
@@ -25,8 +25,8 @@
  */
 int pin_paths_create_directories(struct failure *failure);
 /*
- * Refuses to start beside the programs of another ABI: both would enforce, each with latches that
- * the other one does not show. 0, or -EEXIST and a failure.
+ * Refuses a start beside the programs of another ABI. Both would enforce, each with its own table
+ * of latches. 0, or -EEXIST and a failure.
  */
 int pin_paths_check_versions(struct failure *failure);
 bool pin_paths_has_entries(const char *path);

@@ -96,8 +96,7 @@ enum feed_auth vici_auth_class(struct vici_text text)
 	return FEED_AUTH_UNKNOWN; /* "any" too: the peer chooses */
 }
 
-/* Of several rounds, EAP or XAuth supplies the identity and counts; else the weakest round counts.
- */
+/* Class of several rounds: EAP or XAuth, since it supplies the identity; else the weakest. */
 static unsigned int weight(enum feed_auth class)
 {
 	switch (class) {
@@ -157,7 +156,7 @@ static bool names_a_user(enum feed_auth class)
 	return class == FEED_AUTH_EAP || class == FEED_AUTH_XAUTH;
 }
 
-/* Each round adds its proof, or takes that of the others. */
+/* The loosest round decides over the names. One round with one listed certificate sets pinned. */
 static int add_round(struct vici_remote *remote, const struct round *round)
 {
 	char id[FEED_ID_MAX] = "";
@@ -165,7 +164,7 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 
 	if (names_a_user(round->class))
 		return 0;
-	/* Of several listed keys the peer may have any. */
+	/* The peer may have any one of several listed keys. */
 	remote->pinned |= round->class == FEED_AUTH_PUBKEY && round->certs == 1;
 	if (!round->id.at || vici_text_copy(round->id, id, sizeof(id)))
 		id[0] = '\0';

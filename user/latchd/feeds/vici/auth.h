@@ -47,12 +47,12 @@ int vici_auth_outdate(struct vici_auth *auth, const char *config_name, uint64_t 
 /* False: a query is needed first. */
 bool vici_auth_find(const struct vici_auth *auth, const char *config_name, enum feed_auth *class);
 
-/* The remote sections as an answer to a query at or after the time since gave them. False: a query
- * is needed first. *ret_remote is valid until the next answer. */
+/* The remote sections from an answer to a query at or after the time since. False: a query is
+ * needed first. *ret_remote is valid until the next answer. */
 bool vici_auth_remote(const struct vici_auth *auth, const char *config_name, uint64_t since,
 		      const struct vici_remote **ret_remote);
 
-/* Of this configuration, or of all with NULL, those that leave traps. */
+/* Calls each() for this configuration if it leaves traps. NULL: for all configurations that do. */
 void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 			 void (*each)(void *context, const char *config_name), void *context);
 

@@ -178,8 +178,8 @@ static bool contains(struct vici_span list, const char *item)
 }
 
 /*
- * Where both ends begin at once, the peer may write INITIAL_CONTACT (RFC 7296, 2.4) before it has
- * the IKE_SA that this host has begun: the message proves no loss of state since.
+ * Both ends may begin an IKE_SA at once (RFC 7296, 2.4). The peer may then write INITIAL_CONTACT
+ * before it has the IKE_SA of this host. Such a message proves no loss of state.
  */
 static bool may_have_crossed(const struct vici_ike_sa *ike_sa)
 {
@@ -405,7 +405,7 @@ static const char *read_selectors(struct vici_span list, struct traffic_selector
 	return more ? "its traffic selectors are unreadable" : NULL;
 }
 
-/* What names the SAs. */
+/* Reads SPIs, addresses and protocol, which identify the SAs, and the mode. */
 static const char *read_sas(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
 			    struct feed_child *child)
 {
@@ -421,7 +421,7 @@ static const char *read_sas(const struct vici_ike_sa *ike_sa, const struct child
 	return reason;
 }
 
-/* What an IKE_SA keeps from its authentication to its end. */
+/* Reads names and identities. They are constant from the authentication of an IKE_SA to its end. */
 static const char *read_ends(const struct vici_ike_sa *ike_sa, const struct child_section *sa,
 			     struct feed_child *child)
 {

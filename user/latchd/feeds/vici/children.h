@@ -33,21 +33,20 @@ struct vici_ike_sa {
  */
 int vici_ike_sa_next(struct vici_span *message, struct vici_ike_sa *ike_sa);
 
-/* The same for an ike-rekey message, which has both IKE_SAs under one name. Also 0 when one of them
- * is missing. */
+/* The same for an ike-rekey message, with both IKE_SAs under one name. Also 0 if one is missing. */
 int vici_ike_rekey_next(struct vici_span *message, struct vici_ike_sa *old,
 			struct vici_ike_sa *new);
 
 /*
  * The cause of an ike-updown event that reports the IKE_SA as down.
- * PEER_REBOOTED is only a possibility until downs.h has its proof.
+ * PEER_REBOOTED is only a possibility until ended_ike_sas.h has its proof.
  */
 enum feed_down_cause vici_ike_sa_down_cause(const struct vici_ike_sa *ike_sa);
 
-/* Neither in negotiation, nor replaced, nor being deleted. */
+/* The IKE_SA is neither in negotiation, nor replaced, nor being deleted. */
 bool vici_ike_sa_is_established(const struct vici_ike_sa *ike_sa);
 
-/* Has been so, and is not being deleted: its peer has authenticated. */
+/* The IKE_SA is or was established, and is not being deleted. Its peer has authenticated. */
 bool vici_ike_sa_is_set_up(const struct vici_ike_sa *ike_sa);
 
 /* Makes the record of the IKE_SA's peer, except auth. False: the peer is not authenticated, or the
@@ -68,8 +67,8 @@ int vici_child_next(struct vici_span *children, enum vici_children_form form,
 enum vici_child_result {
 	VICI_CHILD_OK,
 	VICI_CHILD_SKIPPED, /* no SAs in the kernel yet, or its IKE_SA is not authenticated yet */
-	VICI_CHILD_REFUSED, /* the report cannot be read; another one may be better */
-	VICI_CHILD_UNNAMED, /* a name or identity of its IKE_SA stands for no one peer */
+	VICI_CHILD_REFUSED, /* the report cannot be read; a later report may be readable */
+	VICI_CHILD_UNNAMED, /* a name or identity of its IKE_SA may belong to several peers */
 };
 
 /*

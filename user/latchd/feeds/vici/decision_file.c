@@ -19,7 +19,7 @@ bool vici_decision_file_may_retry(int err)
 
 /* ---- reading */
 
-/* In such a directory another user can delete the file, or put back an older one. */
+/* True: another user can delete files in this directory, or put back an older file. */
 static bool is_exposed(const char *path)
 {
 	char folder[FEED_PATH_MAX], *slash;
@@ -34,7 +34,8 @@ static bool is_exposed(const char *path)
 	return (st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX);
 }
 
-/* Only an own regular file counts: 0 and NULL for any other. */
+/* Opens the file if it is regular, is latchd's own and is not writable by others. Else 0 and
+ * NULL. */
 static int open_earlier(const char *path, FILE **ret)
 {
 	auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -89,7 +90,7 @@ static void take_other(const char *line, struct vici_memory *memory)
 	unsigned int traps;
 
 	if (sscanf(line, "former %" SCNx64 " %u\n", &connection, &traps) == 2)
-		vici_formers_note(&memory->formers, connection, traps);
+		vici_unproven_note(&memory->unproven_connections, connection, traps);
 	else if (sscanf(line, "unnoted %" SCNu32 "\n", &ike_unique_id) == 1)
 		take_unnoted(memory, ike_unique_id);
 }
@@ -101,7 +102,7 @@ static int take_line(const struct vici_decision_file *file, const char *line,
 	uint32_t ike_unique_id;
 	int err;
 
-	/* The line on which an earlier latchd ended. */
+	/* A line without its end: an earlier latchd ended while it wrote. */
 	if (!strchr(line, '\n'))
 		return 0;
 	take_other(line, memory);
@@ -145,7 +146,7 @@ static void write_decision(void *context, uint32_t ike_unique_id,
 	file->lines++;
 }
 
-static void write_former(void *context, uint64_t connection, bool traps)
+static void write_unproven(void *context, uint64_t connection, bool traps)
 {
 	struct vici_decision_file *file = context;
 
@@ -176,7 +177,7 @@ static int open_fresh(const char *path, FILE **ret)
 	return -ENOMEM;
 }
 
-/* Without the whole file none of it: the next write would report the fault again. */
+/* Closes the file after an error, so that later writes do not report the error again. */
 static int flush(struct vici_decision_file *file)
 {
 	int err = fflush(file->file) ? -errno : 0;
@@ -195,7 +196,7 @@ static int write_all(struct vici_decision_file *file, const char *path,
 		memory->key.word[1]);
 	file->lines = 0;
 	vici_decisions_each(&memory->decisions, write_decision, file);
-	vici_formers_each(&memory->formers, write_former, file);
+	vici_unproven_each(&memory->unproven_connections, write_unproven, file);
 	write_unnoted(file, memory);
 	return fflush(file->file) || rename(path, file->path) ? -errno : 0;
 }
@@ -239,11 +240,11 @@ int vici_decision_file_open(struct vici_decision_file *file, pid_t daemon, uint6
 	return err ? err : write_anew(file, memory);
 }
 
-/* Most lines are of what has ended. */
+/* More than VICI_DECISION_FILE_SPARE lines are about IKE_SAs or connections that have ended. */
 static bool is_worn(const struct vici_decision_file *file, const struct vici_memory *memory)
 {
-	return file->lines >
-	       memory->decisions.count + memory->formers.count + VICI_DECISION_FILE_SPARE;
+	return file->lines > memory->decisions.count + memory->unproven_connections.count +
+				     VICI_DECISION_FILE_SPARE;
 }
 
 /* True: the memory is in the file. An error of the rewriting leaves the old file, to append to. */
@@ -261,12 +262,13 @@ int vici_decision_file_add(struct vici_decision_file *file, uint32_t ike_unique_
 	return flush(file);
 }
 
-int vici_decision_file_add_former(struct vici_decision_file *file, uint64_t connection, bool traps,
-				  const struct vici_memory *memory)
+int vici_decision_file_add_unproven(struct vici_decision_file *file, uint64_t connection,
+				    bool traps, const struct vici_memory *memory)
 {
 	if (!file->file || renew_worn(file, memory))
 		return 0;
-	write_former(file, vici_formers_stands_for(&memory->formers, connection), traps);
+	write_unproven(file, vici_unproven_stands_for(&memory->unproven_connections, connection),
+		       traps);
 	return flush(file);
 }
 

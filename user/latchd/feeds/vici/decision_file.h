@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decisions of decisions.h and the connections of formers.h, in a file for the next latchd.
- * Without it a restart would decide by the connections that are loaded then.
+ * The decisions of decisions.h and the connections of unproven_connections.h, in a file for the
+ * next latchd. Without the file a latchd that restarts would decide by the connections that are
+ * loaded then.
  *
  * The first line names charon's process and its start: for another charon the file begins anew.
  * The second has the key of the hashes. Each further line is one decision or connection.
@@ -16,16 +17,16 @@
 
 #include "common/keyed_hash.h"
 #include "latchd/feeds/feed.h"
-#include "latchd/feeds/vici/formers.h"
+#include "latchd/feeds/vici/unproven_connections.h"
 #include "latchd/feeds/vici/decisions.h"
 
-#define VICI_DECISION_FILE_SPARE 4096 /* lines of what has ended, before it is written anew */
+#define VICI_DECISION_FILE_SPARE 4096 /* outdated lines before the file is written anew */
 
-/* What the file keeps, in memory. */
+/* The content of the file, in memory. */
 struct vici_memory { /* zeroed before first use */
 	struct keyed_hash_key key;
 	struct vici_decisions decisions;
-	struct vici_formers formers;
+	struct vici_unproven_connections unproven_connections;
 	uint32_t unnoted; /* the highest number of an IKE_SA for which there was no room */
 };
 
@@ -34,14 +35,14 @@ struct vici_decision_file { /* zeroed before first use; all functions do nothing
 	char header[64];
 	FILE *file;
 	size_t lines;
-	bool lost;    /* it was written, and has to be written anew */
-	bool exposed; /* others can replace it: nothing in it is proof */
+	bool lost;    /* a write failed, or the file was closed: it has to be written anew */
+	bool exposed; /* other users can replace the file: no line of it is proof */
 };
 
 /*
- * Fills the empty memory with what the file has of this charon, and writes the file. 0 or a
- * negative errno: then the memory lasts as long as this process. An old file that was not read is
- * never replaced.
+ * Fills the empty memory from the file, if the file is of this charon, and writes the file. 0 or
+ * a negative errno: then the decisions are lost when this process ends. An old file that was not
+ * read is never replaced.
  */
 int vici_decision_file_open(struct vici_decision_file *file, pid_t daemon, uint64_t started,
 			    struct vici_memory *memory);
@@ -51,13 +52,13 @@ bool vici_decision_file_may_retry(int err);
 /* 0 or a negative errno. */
 int vici_decision_file_add(struct vici_decision_file *file, uint32_t ike_unique_id,
 			   const struct vici_decision *decision, const struct vici_memory *memory);
-int vici_decision_file_add_former(struct vici_decision_file *file, uint64_t connection, bool traps,
-				  const struct vici_memory *memory);
+int vici_decision_file_add_unproven(struct vici_decision_file *file, uint64_t connection,
+				    bool traps, const struct vici_memory *memory);
 
 int vici_decision_file_add_unnoted(struct vici_decision_file *file,
 				   const struct vici_memory *memory);
 
-/* An unproven connection has ended: the next latchd must not have it. 0 or a negative errno. */
+/* Removes an unproven connection that has ended from the file. 0 or a negative errno. */
 int vici_decision_file_renew(struct vici_decision_file *file, const struct vici_memory *memory);
 /* Writes the file again after an error, if there was one. 0 or a negative errno. */
 int vici_decision_file_retry(struct vici_decision_file *file, const struct vici_memory *memory);
@@ -66,8 +67,8 @@ void vici_decision_file_close(struct vici_decision_file *file);
 
 /* Closes the file of a feed that has ended. */
 void vici_decision_file_leave(struct vici_decision_file *file);
-/* The memory that former keeps is now this file's: the next retry writes it, to this file's path.
- * A file that former could not read stays as it is. */
+/* The memory of former now belongs to this file. The next retry writes the memory to this file's
+ * path. A file that former could not read stays as it is. */
 void vici_decision_file_succeed(struct vici_decision_file *file, struct vici_decision_file *former);
 
 #endif

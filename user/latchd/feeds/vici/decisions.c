@@ -5,14 +5,15 @@
 #include <stdlib.h>
 
 #define SNAPSHOTS_WITHOUT 2
-/* Each decision counts in two. Two more are made before a decision is refused. */
+/* Each decision has two shares: connection and peer. Two more are made before a decision is
+ * refused. */
 #define SHARES_MAX   (2 * VICI_DECISIONS_CONTINUED + 2)
 #define FOLLOWED_MAX 64 /* charon reports a chain of rekeys in order, and never a circle */
 
 struct vici_share {
 	struct vici_share *next;
 	uint64_t name;
-	uint32_t count, entries; /* count: without those that are not counted */
+	uint32_t count, entries; /* count: decisions with counted set; entries: all decisions */
 };
 
 struct vici_noted {
@@ -21,9 +22,9 @@ struct vici_noted {
 	uint32_t followed; /* the IKE_SA that it continues; 0: the decision counts */
 	struct vici_decision decision;
 	bool counted;
-	bool continued; /* by another, which counts in its place */
+	bool continued; /* by an IKE_SA that counts in its place */
 	struct vici_share *connection, *peer;
-	uint64_t snapshot; /* the last one that has seen it */
+	uint64_t snapshot; /* the latest snapshot with a look-up of the decision */
 };
 
 /* ---- memory */
@@ -127,7 +128,7 @@ static void set_counted(struct vici_decisions *decisions, struct vici_noted *not
 	decisions->counted += more;
 }
 
-/* One without room, of an earlier latchd, has its decision all the same. */
+/* A decision of an earlier latchd is valid without being counted, if its shares have no room. */
 static void count_in_shares(struct vici_decisions *decisions, struct vici_noted *noted)
 {
 	if (noted->counted || noted->continued ||
@@ -323,7 +324,8 @@ int vici_decisions_follow(struct vici_decisions *decisions, uint32_t ike_unique_
 		return 0;
 	if (decisions->followers == VICI_DECISIONS_FOLLOWERS)
 		return -E2BIG;
-	/* Of a chain all follow the first one: a peer may rekey any number of times meanwhile. */
+	/* All IKE_SAs of a chain follow its first one. A peer may rekey any number of times
+	 * meanwhile. */
 	former = *place_of(decisions, old);
 	if (former && former->followed)
 		old = former->followed;

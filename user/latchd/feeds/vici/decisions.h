@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is decided of each authenticated IKE_SA of one charon: class and proof of its peer.
+ * The decision on each authenticated IKE_SA of one charon: class and proof of its peer.
  *
- * It is decided once, when the IKE_SA is first seen, and never again. A connection
- * that is reloaded later says nothing about a peer that authenticated before.
- * Names are keyed hashes: of the connection, and of the connection and the identity.
+ * latchd decides once, when it first sees the IKE_SA. A connection that is reloaded
+ * later says nothing about a peer that authenticated before. Names are keyed hashes: of
+ * the connection, and of the connection and the identity.
  */
 #ifndef LATCHD_FEEDS_VICI_DECISIONS_H
 #define LATCHD_FEEDS_VICI_DECISIONS_H
@@ -16,10 +16,11 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/proof.h"
 
-#define VICI_DECISIONS_MAX	  65536 /* that count */
+#define VICI_DECISIONS_MAX	  65536 /* counted decisions */
 #define VICI_DECISIONS_CONNECTION 49152 /* share of a connection */
 #define VICI_DECISIONS_PEER	  1024	/* share of an identity of a connection */
-/* With those of a file that may have ended, and of IKE_SAs that others continue. */
+/* Bounds that include uncounted decisions: of a file, and of IKE_SAs that other IKE_SAs
+ * continue. */
 #define VICI_DECISIONS_CONTINUED	    131072
 #define VICI_DECISIONS_CONNECTION_CONTINUED 98304
 #define VICI_DECISIONS_PEER_CONTINUED	    4096 /* not of a file */
@@ -45,8 +46,8 @@ struct vici_decisions { /* zeroed before first use */
 	size_t noted_used, shares_used; /* of the pools so far */
 };
 
-/* Takes the memory for all decisions at once: a decision that finds none would refuse its peer for
- * good. Only what is used becomes resident. 0 or -ENOMEM. */
+/* Reserves the memory for all decisions at once: without memory for its decision a peer would be
+ * refused for good. Only used pages become resident. 0 or -ENOMEM. */
 int vici_decisions_reserve(struct vici_decisions *decisions);
 /* Releases the memory, too. */
 void vici_decisions_clear(struct vici_decisions *decisions);
@@ -55,21 +56,22 @@ void vici_decisions_clear(struct vici_decisions *decisions);
 const struct vici_decision *vici_decisions_find(struct vici_decisions *decisions,
 						uint32_t ike_unique_id);
 
-/* May a peer that has authenticated have one more? -E2BIG past VICI_DECISIONS_MAX; -EDQUOT: the
- * connection or the peer has its share. What does not count takes no place from another. */
+/* May a peer that has authenticated have one more decision? -E2BIG past VICI_DECISIONS_MAX;
+ * -EDQUOT: the share of the connection or peer is full. Uncounted decisions use no share. */
 int vici_decisions_room(const struct vici_decisions *decisions, uint64_t connection, uint64_t peer);
 
-/* A first decision stays: a second one is ignored, but for VICI_UNPROVEN_UNNOTED, which decides
- * nothing. It counts if its shares have room. -ENOMEM; -E2BIG past VICI_DECISIONS_CONTINUED;
- * -EDQUOT past VICI_DECISIONS_CONNECTION_CONTINUED or VICI_DECISIONS_PEER_CONTINUED. */
+/* The first decision stays, and later ones are ignored. Only VICI_UNPROVEN_UNNOTED is replaced,
+ * since it is no decision. The decision is counted if its shares have room. -ENOMEM; -E2BIG past
+ * VICI_DECISIONS_CONTINUED; -EDQUOT past VICI_DECISIONS_CONNECTION_CONTINUED or
+ * VICI_DECISIONS_PEER_CONTINUED. */
 int vici_decisions_set(struct vici_decisions *decisions, uint32_t ike_unique_id,
 		       const struct vici_decision *decision);
 
-/* The same with the decision of old, which it continues: it takes the place of old in the shares.
- * -ENOENT: old has none. */
+/* The IKE_SA continues old: it gets the decision of old, and the place of old in the shares. Errors
+ * as above; -ENOENT: old has no decision. */
 int vici_decisions_inherit(struct vici_decisions *decisions, uint32_t ike_unique_id, uint32_t old);
 
-/* The same from a file. It may have ended: it counts for no share until it is found. */
+/* Restores a decision from the file. It uses no share until a report shows the IKE_SA. */
 int vici_decisions_restore(struct vici_decisions *decisions, uint32_t ike_unique_id,
 			   const struct vici_decision *decision);
 
@@ -86,8 +88,8 @@ void vici_decisions_each(const struct vici_decisions *decisions,
 				      const struct vici_decision *decision),
 			 void *context);
 
-/* A snapshot is complete. A decision that neither a snapshot nor an event has asked for during two
- * of them ends. Returns the highest number of an IKE_SA that had no proof; 0: none. */
+/* A snapshot is complete. Drops each decision that was not looked up during two snapshots. Returns
+ * the highest number of an IKE_SA without proof among the dropped ones; 0: none. */
 uint32_t vici_decisions_sweep(struct vici_decisions *decisions);
 
 #endif

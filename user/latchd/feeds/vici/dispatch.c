@@ -43,7 +43,7 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	dispatch->queried_name[0] = '\0';
 	dispatch->received = dispatch->finder.handling = 0;
 	dispatch->finder.synced = false;
-	vici_downs_reset(&dispatch->downs);
+	vici_ended_reset(&dispatch->ended);
 	dispatch->refusal_count = 0;
 }
 
@@ -197,7 +197,7 @@ void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,
 	dispatch->finder.context = dispatch;
 	dispatch->held_tail = &dispatch->held;
 	dispatch->querying = true;
-	vici_downs_init(&dispatch->downs);
+	vici_ended_init(&dispatch->ended);
 }
 
 static void report_peer_down(void *context, const struct feed_peer *peer,
@@ -218,7 +218,7 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 	err = vici_find_peer(&dispatch->finder, ike_sa, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	vici_downs_add(&dispatch->downs, &peer, cause == FEED_DOWN_PEER_REBOOTED);
+	vici_ended_add(&dispatch->ended, &peer, cause == FEED_DOWN_PEER_REBOOTED);
 	report_peer_down(dispatch, &peer,
 			 cause == FEED_DOWN_PEER_REBOOTED ? FEED_DOWN_ORDERLY : cause);
 	return 0;
@@ -226,7 +226,8 @@ static int report_down(struct vici_dispatch *dispatch, const struct vici_ike_sa 
 
 static int handle_peer_down(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa)
 {
-	/* It may have been the last one without proof. Those of a gateway's peers cause no list. */
+	/* The IKE_SA may have been the last one without proof. Only one that this host began causes
+	 * a list, because a gateway's peers choose how often theirs end. */
 	if (ike_sa->initiator.at && vici_note_ended(&dispatch->finder, ike_sa))
 		dispatch->owner->resync_soon(dispatch->context);
 	return report_down(dispatch, ike_sa);
@@ -252,7 +253,7 @@ static int handle_peer_up(struct vici_dispatch *dispatch, const struct vici_ike_
 		return err == -ENOENT ? 0 : err;
 	/* charon evaluates INITIAL_CONTACT only as responder. */
 	if (!ike_sa->initiator.at)
-		vici_downs_report_rebooted(&dispatch->downs, &peer, report_peer_down, dispatch);
+		vici_ended_report_rebooted(&dispatch->ended, &peer, report_peer_down, dispatch);
 	peer.just_authenticated = true;
 	sink->peer_up(sink->context, dispatch->feed, &peer);
 	return 0;
@@ -270,7 +271,7 @@ static int handle_ike_updown(struct vici_dispatch *dispatch, const struct arriva
 	return err ? err : more;
 }
 
-/* The old IKE_SA ends without an event of its own: no older list may report it as up. */
+/* charon sends no event for the end of the old IKE_SA. An older list must not report it as up. */
 static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici_ike_sa *old,
 			       const struct vici_ike_sa *new)
 {
@@ -286,7 +287,7 @@ static int handle_peer_rekeyed(struct vici_dispatch *dispatch, const struct vici
 	err = vici_find_peer(&dispatch->finder, new, &peer);
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	vici_downs_add(&dispatch->downs, &before, false);
+	vici_ended_add(&dispatch->ended, &before, false);
 	sink->peer_rekeyed(sink->context, dispatch->feed, before.ike_unique_id, &peer);
 	return 0;
 }
@@ -313,7 +314,7 @@ static int find_for(struct vici_dispatch *dispatch, const struct vici_ike_sa *ik
 			      : vici_find_class(&dispatch->finder, ike_sa, &finding->class);
 }
 
-/* charon sends one IKE_SA per message. Of several, none is reported before all are known. */
+/* charon sends one IKE_SA per message. Of several, no IKE_SA is reported before all are decided. */
 static int find_all(struct vici_dispatch *dispatch, struct vici_span message,
 		    const struct children_walk *walk)
 {
@@ -361,7 +362,8 @@ static int handle_child_rekey(struct vici_dispatch *dispatch, struct vici_span m
 	return handle_children(dispatch, message, &walk);
 }
 
-/* A list may be older than an event that arrived before it: an IKE_SA that went down stays down. */
+/* A list may be older than an event that arrived before the list. An IKE_SA that went down stays
+ * down. */
 static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span message)
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
@@ -373,7 +375,7 @@ static int handle_listed_peers(struct vici_dispatch *dispatch, struct vici_span 
 		if (!vici_ike_sa_is_established(&ike_sa))
 			continue;
 		err = vici_find_peer(&dispatch->finder, &ike_sa, &peer);
-		if (!err && !vici_downs_contain(&dispatch->downs, peer.ike_unique_id))
+		if (!err && !vici_ended_contain(&dispatch->ended, peer.ike_unique_id))
 			sink->peer_up(sink->context, dispatch->feed, &peer);
 		err = err == -ENOENT ? 0 : err;
 	}
@@ -402,8 +404,8 @@ static int handle_list_sa(struct vici_dispatch *dispatch, struct vici_span messa
 }
 
 /*
- * Addresses change (MOBIKE, NAT). charon sends it for an IKE_SA before its authentication, too,
- * which any host can begin: such an IKE_SA has no children.
+ * Addresses change (MOBIKE, NAT). charon sends this event also before authentication. Any host
+ * can begin such an IKE_SA, but it has no children.
  */
 static int handle_ike_update(struct vici_dispatch *dispatch, struct vici_span message)
 {

@@ -15,7 +15,7 @@
 
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/auth.h"
-#include "latchd/feeds/vici/downs.h"
+#include "latchd/feeds/vici/ended_ike_sas.h"
 #include "latchd/feeds/vici/finding.h"
 #include "latchd/feeds/vici/message.h"
 
@@ -56,7 +56,7 @@ struct vici_dispatch {
 	char queried_name[FEED_NAME_MAX]; /* "" for all configurations */
 	struct vici_held *held, **held_tail;
 	size_t held_bytes, held_bytes_max;
-	struct vici_downs downs;
+	struct vici_ended_ike_sas ended;
 	uint32_t refusals[VICI_REFUSALS_MAX]; /* unique ids of the children logged as refused */
 	size_t refusal_count;
 };

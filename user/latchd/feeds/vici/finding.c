@@ -15,7 +15,7 @@ static uint64_t name_of_connection(const struct vici_finder *finder, struct vici
 	return keyed_hash(&finder->memory.key, config_name.at, config_name.length);
 }
 
-/* A connection's name has no NUL, so no two pairs are equal bytes. */
+/* A connection's name has no NUL, so different pairs have different bytes. */
 static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed_peer *peer)
 {
 	char both[FEED_NAME_MAX + FEED_ID_MAX];
@@ -29,7 +29,7 @@ static uint64_t name_of_peer(const struct vici_finder *finder, const struct feed
 void vici_finder_free(struct vici_finder *finder)
 {
 	vici_decisions_clear(&finder->memory.decisions);
-	vici_formers_clear(&finder->memory.formers);
+	vici_unproven_clear(&finder->memory.unproven_connections);
 }
 
 int vici_finder_forget(struct vici_finder *finder)
@@ -47,14 +47,14 @@ void vici_finder_take(struct vici_finder *finder, struct vici_finder *former)
 	vici_finder_free(finder);
 	finder->memory = former->memory;
 	memset(&former->memory, 0, sizeof(former->memory));
-	/* A number of a first list that has not ended does not count yet. */
+	/* A number from a first list that has not ended does not count yet. */
 	finder->unnoted = former->unnoted;
 	vici_decision_file_succeed(&finder->file, &former->file);
 }
 
 /* ---- notes */
 
-/* The file stays closed until the end of a list: this is logged once for each. */
+/* The file stays closed until the end of a list, so each list has at most one such line. */
 static void warn_of_file(const struct vici_finder *finder, int err)
 {
 	if (err)
@@ -63,9 +63,9 @@ static void warn_of_file(const struct vici_finder *finder, int err)
 }
 
 /*
- * What found no room is never decided later, under the connection of then. In the first list
- * others may come behind it that only this list shows: its number counts when the list is complete.
- * Until then no room comes, except for memory.
+ * An IKE_SA without room for its decision is never decided later: its connection may have been
+ * reloaded. In the first list IKE_SAs with lower numbers may follow, so the number counts when the
+ * list is complete. Until then no share gets room again, but memory may.
  */
 static void note_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, bool at_once)
 {
@@ -91,7 +91,7 @@ static void leave_unnoted(struct vici_finder *finder, uint32_t ike_unique_id, in
 			 ike_unique_id, strerror(-err), left_out);
 }
 
-/* err: of the note in the table. */
+/* err: result of the write to the table. */
 static int keep_noted(struct vici_finder *finder, uint32_t ike_unique_id, int err)
 {
 	struct vici_memory *memory = &finder->memory;
@@ -129,14 +129,14 @@ static int note_inherited(struct vici_finder *finder, uint32_t ike_unique_id, ui
 			  vici_decisions_inherit(decisions, ike_unique_id, old));
 }
 
-static void note_former(struct vici_finder *finder, uint64_t connection, bool traps)
+static void note_unproven_connection(struct vici_finder *finder, uint64_t connection, bool traps)
 {
-	bool had_rest = finder->memory.formers.has_rest;
+	bool had_rest = finder->memory.unproven_connections.has_rest;
 
-	if (vici_formers_note(&finder->memory.formers, connection, traps))
-		warn_of_file(finder, vici_decision_file_add_former(&finder->file, connection, traps,
-								   &finder->memory));
-	if (!had_rest && finder->memory.formers.has_rest)
+	if (vici_unproven_note(&finder->memory.unproven_connections, connection, traps))
+		warn_of_file(finder, vici_decision_file_add_unproven(&finder->file, connection,
+								     traps, &finder->memory));
+	if (!had_rest && finder->memory.unproven_connections.has_rest)
 		log_warn("vici",
 			 "unproven connections not all kept (no room): an IKE_SA that this host "
 			 "begins is unproven until two lists show none; remove connections");
@@ -151,10 +151,11 @@ bool vici_finder_sweep(struct vici_finder *finder)
 	finder->synced = true;
 	finder->unnoted = memory->unnoted;
 	unproven = vici_decisions_sweep(&memory->decisions);
-	/* It may live on: charon leaves an IKE_SA with very many CHILD_SAs out of its lists. */
+	/* The IKE_SA may still exist: charon leaves an IKE_SA with very many CHILD_SAs out of its
+	 * lists. */
 	if (unproven)
 		note_unnoted(finder, unproven, true);
-	waits = vici_formers_sweep(&memory->formers, &ended);
+	waits = vici_unproven_sweep(&memory->unproven_connections, &ended);
 	if (ended)
 		warn_of_file(finder, vici_decision_file_renew(&finder->file, memory));
 	vici_decision_file_retry(&finder->file, memory);
@@ -169,9 +170,9 @@ static bool is_being_negotiated(const struct vici_ike_sa *ike_sa)
 }
 
 /*
- * This host began it, maybe under a connection as it was before. Or no event of it was seen: a
- * rekey by the peer hides which host began the first IKE_SA. Neither was a new authentication under
- * what is loaded now.
+ * Unproven: this host began the IKE_SA, or latchd saw no event of its authentication. A rekey by
+ * the peer hides which host began the first IKE_SA. The peer may have authenticated under an
+ * earlier configuration.
  */
 static bool may_continue(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 			 uint64_t connection)
@@ -179,29 +180,31 @@ static bool may_continue(const struct vici_finder *finder, const struct vici_ike
 	bool unseen = !finder->synced && !finder->fresh;
 
 	return (ike_sa->initiator.at || unseen) &&
-	       vici_formers_contain(&finder->memory.formers, connection);
+	       vici_unproven_contain(&finder->memory.unproven_connections, connection);
 }
 
-/* An EAP or XAuth identity counts by a statement, which says nothing of what is loaded later. */
+/* An EAP or XAuth identity counts by a statement. It says nothing of configurations that are loaded
+ * later. */
 static bool is_unproven(const struct vici_ike_sa *ike_sa, const struct vici_decision *decision)
 {
 	return !vici_is_proof(decision->proof) || vici_identity_is_eap(ike_sa, decision->class);
 }
 
-/* Of a connection that was never listed the traps are unknown. */
+/* A connection that was never listed may leave traps. */
 static void note_unproven(struct vici_finder *finder, const struct vici_remote *remote,
 			  const struct vici_decision *decision)
 {
-	note_former(finder, decision->connection, remote->traps || !remote->was_listed);
+	note_unproven_connection(finder, decision->connection,
+				 remote->traps || !remote->was_listed);
 }
 
-static void refuse_former(struct vici_finder *finder, struct vici_decision *decision)
+static void refuse_unproven_connection(struct vici_finder *finder, struct vici_decision *decision)
 {
 	decision->proof = VICI_UNPROVEN_FORMER;
-	note_former(finder, decision->connection, false);
+	note_unproven_connection(finder, decision->connection, false);
 }
 
-/* Without room no query: peers cause any number of these. */
+/* Without room there is no query: peers can cause any number of such IKE_SAs. */
 static bool has_room(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		     const struct feed_peer *peer, const struct vici_decision *decision)
 {
@@ -223,7 +226,8 @@ static const struct vici_remote *listed_last(const struct vici_finder *finder,
 	return remote;
 }
 
-/* A connection that was proof when it was listed last stays so: others may take all room. */
+/* A connection that was proof when last listed does not become unproven: other peers can use up the
+ * room. */
 static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 			   const struct feed_peer *peer, struct vici_decision *decision)
 {
@@ -237,9 +241,9 @@ static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa 
 }
 
 /*
- * The decision on an IKE_SA that was not seen before. An answer from before it was seen may be
- * older than the configuration under which the peer authenticated. The first list follows its query
- * at once.
+ * Decides on an IKE_SA that was not seen before. An earlier answer may be older than the
+ * configuration under which the peer authenticated. The first list is sent right after its query,
+ * so its answer counts.
  */
 static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		  const struct feed_peer *peer, struct vici_decision *decision)
@@ -258,11 +262,11 @@ static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 	if (is_unproven(ike_sa, decision) && vici_ike_sa_is_set_up(ike_sa))
 		note_unproven(finder, remote, decision);
 	else if (may_continue(finder, ike_sa, decision->connection))
-		refuse_former(finder, decision);
+		refuse_unproven_connection(finder, decision);
 	return 0;
 }
 
-/* Also of an IKE_SA that continues another. */
+/* Also finds the decision of the IKE_SA that this one continues. */
 static const struct vici_decision *find_decision(struct vici_finder *finder, uint32_t ike_unique_id)
 {
 	struct vici_decisions *decisions = &finder->memory.decisions;
@@ -342,8 +346,8 @@ int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 }
 
 /*
- * An identity that cannot be represented has no decision, but its peer may have a readable one when
- * this host authenticates it again. The class was asked for after the peer had authenticated.
+ * An identity that cannot be represented has no decision. Its peer may have a readable identity
+ * when this host authenticates it again. The class was queried after the peer had authenticated.
  */
 static void note_unreadable(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 			    enum feed_auth class)
@@ -423,7 +427,7 @@ int vici_inherit_decision(struct vici_finder *finder, const struct vici_ike_sa *
 	return 0;
 }
 
-/* It waits for the decision of another, without a place for that. */
+/* The IKE_SA continues one without a decision yet, and the table has no room to record that. */
 static void refuse_until_event(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	struct vici_decision decision = {.proof = VICI_UNPROVEN_UNNOTED};
@@ -442,7 +446,7 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 	struct feed_peer peer;
 	uint32_t after;
 
-	/* A peer that cannot be read never has a decision. */
+	/* A peer with an unreadable record never has a decision. */
 	if (!vici_peer_read(old, &peer) || vici_text_number(new->unique_id, 10, &after))
 		return;
 	if (find_decision(finder, peer.ike_unique_id))
@@ -456,31 +460,31 @@ void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
 	const struct vici_decision *decision = known_decision(finder, ike_sa);
-	/* Any host can begin a negotiation, and as responder charon takes what is loaded. */
+	/* Any host can begin a negotiation. As responder charon uses the loaded configuration. */
 	bool continues = ike_sa->initiator.at || !is_being_negotiated(ike_sa);
 
 	if (decision ? is_unproven(ike_sa, decision) : continues)
-		vici_formers_seen(&finder->memory.formers,
-				  name_of_connection(finder, ike_sa->config_name));
+		vici_unproven_seen(&finder->memory.unproven_connections,
+				   name_of_connection(finder, ike_sa->config_name));
 }
 
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa)
 {
-	/* A stated connection is not refused while unproven: its end can wait for other lists. */
+	/* A stated connection is not refused while unproven, so its end needs no list at once. */
 	return !vici_is_stated(&finder->statements, ike_sa->config_name) &&
-	       vici_formers_await(&finder->memory.formers,
-				  name_of_connection(finder, ike_sa->config_name));
+	       vici_unproven_await(&finder->memory.unproven_connections,
+				   name_of_connection(finder, ike_sa->config_name));
 }
 
-/* charon changes the children of a connection that live IKE_SAs have. */
+/* charon changes the children of a connection for its existing IKE_SAs, too. */
 static void note_trap(void *context, const char *config_name)
 {
 	struct vici_finder *finder = context;
 	uint64_t connection = keyed_hash(&finder->memory.key, config_name, strlen(config_name));
 
-	if (vici_formers_trap(&finder->memory.formers, connection))
-		warn_of_file(finder, vici_decision_file_add_former(&finder->file, connection, true,
-								   &finder->memory));
+	if (vici_unproven_trap(&finder->memory.unproven_connections, connection))
+		warn_of_file(finder, vici_decision_file_add_unproven(&finder->file, connection,
+								     true, &finder->memory));
 }
 
 void vici_note_configs(struct vici_finder *finder, const char *config_name)

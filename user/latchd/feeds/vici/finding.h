@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is known of the peer of an IKE_SA: its class, and whether its identity is
- * proven. Functions that return -EAGAIN have sent a query, and the message in hand
- * has to wait for the answer.
+ * The class of an IKE_SA's peer, and the proof of its identity. A function that
+ * returns -EAGAIN has sent a query. The message in hand then has to wait for the
+ * answer.
  */
 #ifndef LATCHD_FEEDS_VICI_FINDING_H
 #define LATCHD_FEEDS_VICI_FINDING_H
@@ -22,9 +22,10 @@ struct vici_finder {
 	struct vici_decision_file file;
 	uint64_t handling; /* time of arrival of the message in hand, as in auth.h */
 	bool listing;	   /* the message in hand is part of a list */
-	bool fresh;	   /* ... or tells that a peer has just authenticated */
+	bool fresh;	   /* the message in hand shows that a peer has just authenticated */
 	bool synced;	   /* the first snapshot is complete */
-	/* Up to this number, an IKE_SA without a decision may have been one that found no room. */
+	/* An IKE_SA without a decision, up to this number, may be one for which there was no
+	 * room. */
 	uint32_t unnoted;
 	struct log_limit unnoted_log;
 	/* Queries charon for this configuration: -EAGAIN, or another negative errno. */
@@ -42,40 +43,42 @@ struct vici_finding {
 /* Forgets all decisions, and takes a new key for their names. 0 or a negative errno. */
 int vici_finder_forget(struct vici_finder *finder);
 
-/* The same with what former knows of this charon, for a feed that takes its place. */
+/* Moves the decisions of former to finder, for a feed that takes the place of former's feed. */
 void vici_finder_take(struct vici_finder *finder, struct vici_finder *former);
-/* Without a session. */
+/* Call it without a session. */
 void vici_finder_free(struct vici_finder *finder);
 
-/* A snapshot is complete. True: another one may show that a connection is no longer unproven. */
+/* A snapshot is complete. True: another snapshot may show that a connection is no longer
+ * unproven. */
 bool vici_finder_sweep(struct vici_finder *finder);
 
 /* The class of an IKE_SA, or of its configuration: 0, -EAGAIN, or the error of the query. */
 int vici_find_class(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    enum feed_auth *class);
 
-/* The same with the decision. An IKE_SA without a record has no reason: its children are refused.
- */
+/* Class and decision of an IKE_SA. unproven stays NULL for an unreadable IKE_SA: its children are
+ * refused anyway. */
 int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		      struct vici_finding *finding);
 
-/* The peer's record. -ENOENT also for a peer without a record or a proven identity. */
+/* The peer's record. -ENOENT: the peer has no readable record, or its identity is unproven. */
 int vici_find_peer(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		   struct feed_peer *peer);
 
-/* A rekeyed IKE_SA has the peer of the old one, which was not authenticated again. */
+/* A rekeyed IKE_SA gets the decision of the old one: a rekey does not authenticate the peer
+ * again. */
 int vici_inherit_decision(struct vici_finder *finder, const struct vici_ike_sa *old,
 			  const struct vici_ike_sa *new);
 /* The same at once, without a query: a list may show the new IKE_SA before the event is handled. */
 void vici_note_rekey(struct vici_finder *finder, const struct vici_ike_sa *old,
 		     const struct vici_ike_sa *new);
 
-/* A list shows the IKE_SA: see formers.h. */
+/* A list shows the IKE_SA: see unproven_connections.h. */
 void vici_note_listed(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
 /* An IKE_SA ended. True: more lists may show that it was the last unproven one of its connection.
  */
 bool vici_note_ended(struct vici_finder *finder, const struct vici_ike_sa *ike_sa);
-/* An answer of list-conns is complete: of this configuration, or of all with NULL. */
+/* An answer of list-conns is complete, for this configuration. NULL: for all. */
 void vici_note_configs(struct vici_finder *finder, const char *config_name);
 
 #endif

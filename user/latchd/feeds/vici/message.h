@@ -50,9 +50,9 @@ struct vici_parser {
 void vici_parser_init(struct vici_parser *parser, struct vici_span message);
 
 /*
- * 1 with the next token, 0 at a well-formed end, -EBADMSG for anything else:
- * a length past the end, an unknown element, sections deeper than
- * VICI_DEPTH_MAX, a list that holds more than items, an unbalanced end.
+ * 1 with the next token, 0 at a well-formed end, else -EBADMSG. The errors are: a
+ * length past the end, an unknown element, sections deeper than VICI_DEPTH_MAX, a
+ * list that holds more than items, an unbalanced end.
  */
 int vici_parser_next(struct vici_parser *parser, struct vici_token *token);
 

@@ -34,7 +34,7 @@ int vici_packet_parse(struct vici_span payload, struct vici_packet *packet);
 
 /* Bytes of the frame that vici_packet_write() writes. */
 size_t vici_packet_size(const char *name, size_t message_length);
-/* frame has room for vici_packet_size() bytes. name is NULL for a type without a name. */
+/* frame has space for vici_packet_size() bytes. name is NULL for a type without a name. */
 void vici_packet_write(uint8_t *frame, enum vici_packet_type type, const char *name,
 		       struct vici_span message);
 

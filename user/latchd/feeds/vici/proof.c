@@ -21,10 +21,10 @@ static size_t dn_wildcards(const char *text)
 }
 
 /*
- * A name, an address, a network or a range fixes the type. Of one type, equal texts are equal
- * bytes, since a "?" is refused. A DN shows "=". With at most one wildcard the other RDNs are
- * fixed, so the text left over is that of one value. Two wildcards may share a text in two ways.
- * "^" begins a regular expression of strongSwan 6.
+ * A name, an address, a network or a range fixes the type. Equal texts of one type are equal
+ * bytes, since a "?" is refused. A DN shows "=". One wildcard leaves one value open, and the
+ * rest of the text is that value. Two wildcards can divide a text in two ways. "^" begins a
+ * regular expression of strongSwan 6.
  */
 enum vici_names vici_names_of(const char *remote_id)
 {

@@ -4,8 +4,9 @@
  *
  * charon prints identities for people: without the type, and a DN without escapes.
  * [CN=Alice][OU=IT] and [CN="Alice, OU=IT"] are one text, as are a host name, a mail
- * address and a key id with equal bytes. A text is proof where the remote id of the
- * connection, which charon compares, fixes all that the text does not show.
+ * address and a key id with equal bytes. charon compares the remote id of the
+ * connection. A text is proof if that remote id fixes everything that the text does
+ * not show.
  */
 #ifndef LATCHD_FEEDS_VICI_PROOF_H
 #define LATCHD_FEEDS_VICI_PROOF_H
@@ -16,7 +17,7 @@
 #include "latchd/feeds/feed.h"
 #include "latchd/feeds/vici/children.h"
 
-/* What a remote id fixes, from the least to the most that it leaves open. */
+/* The identities that a remote id admits, from the narrowest set to the widest. */
 enum vici_names {
 	VICI_NAMES_TYPED, /* one type, and no DN: its text is injective */
 	VICI_NAMES_DN,	  /* also one number of RDNs, if charon compares RDN by RDN */
@@ -33,15 +34,15 @@ struct vici_remote {
 	bool was_listed; /* now or before: traps is known */
 };
 
-/* What is decided of an authenticated IKE_SA. A file has the numbers. */
+/* The decision on an authenticated IKE_SA. The decision file contains these numbers. */
 enum vici_proof {
 	VICI_PROOF = 0,
 	VICI_PROOF_OF_DN = 1, /* if charon matches DNs RDN by RDN */
 	VICI_UNPROVEN_ANY = 2,
 	VICI_UNPROVEN_UNLISTED = 3,
 	VICI_UNPROVEN_CHANGED = 4,
-	VICI_UNPROVEN_FORMER = 5,  /* it may continue an IKE_SA that is not proven */
-	VICI_UNPROVEN_UNNOTED = 6, /* there is no room for what is decided */
+	VICI_UNPROVEN_FORMER = 5,  /* the IKE_SA may continue one that is not proven */
+	VICI_UNPROVEN_UNNOTED = 6, /* there is no room for the decision */
 	VICI_UNPROVEN_LOOSE = 7,   /* a DN, and charon was not stated to match RDN by RDN */
 };
 #define VICI_PROOF_LAST VICI_UNPROVEN_LOOSE
@@ -51,7 +52,7 @@ static inline bool vici_is_proof(enum vici_proof proof)
 	return proof == VICI_PROOF || proof == VICI_PROOF_OF_DN;
 }
 
-/* Is this kept for as long as the IKE_SA lives? */
+/* Is the decision kept until the IKE_SA ends? */
 bool vici_proof_is_decided(enum vici_proof proof);
 
 enum vici_names vici_names_of(const char *remote_id);
@@ -59,19 +60,19 @@ enum vici_names vici_names_of(const char *remote_id);
 /* May a peer with this printed identity authenticate under the remote id? Only "no" is reliable. */
 bool vici_remote_id_admits(const char *remote_id, const char *text);
 
-/* Is the identity of this IKE_SA one that EAP or XAuth supplied? */
+/* Did EAP or XAuth supply the identity of this IKE_SA? */
 bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class);
 
-/* What a connection proves of a peer that has authenticated under it. Then what is left of that
- * with the statement of this time. A later one says nothing about this authentication. */
+/* Result for a peer that has authenticated under this connection. The second function applies the
+ * present statements. Later statements say nothing about this authentication. */
 enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text);
 enum vici_proof vici_stated_proof(enum vici_proof proof, const struct feed_statements *statements);
 
-/* Does the administrator state something of identities under this connection? */
+/* Has the administrator made a statement about identities under this connection? */
 bool vici_is_stated(const struct feed_statements *statements, struct vici_text config_name);
 
-/* Why an identity is unproven, with what the IKE_SA itself shows and what the administrator states.
- * It is a fixed text with the next step; NULL = it is proven. */
+/* The reason why an identity is unproven, from the IKE_SA, its decision and the statements. It is a
+ * fixed text with the next step. NULL: the identity is proven. */
 const char *vici_identity_unproven(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
 				   const struct feed_statements *statements, enum vici_proof proof);
 

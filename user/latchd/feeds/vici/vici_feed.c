@@ -92,9 +92,9 @@ static void warn_of_file(const struct vici_feed *vici, int err)
 }
 
 /*
- * Another charon numbers its IKE_SAs anew. A charon that continues keeps its decisions: an IKE_SA
- * of the time before may be listed under a connection that has changed. An error: try again when
- * there are descriptors and memory, since nothing else has the decisions.
+ * Another charon numbers its IKE_SAs anew. For the same charon the decisions stay: an older
+ * IKE_SA may be listed under a connection that has changed. An error: try again when there are
+ * descriptors and memory, since only the file has the decisions.
  */
 static int forget_other_charon(struct vici_feed *vici, pid_t daemon)
 {
@@ -195,7 +195,7 @@ void feed_vici_keep_decisions(struct feed *feed, const char *path)
 	text_copy(vici->session.dispatch.finder.file.path, FEED_PATH_MAX, path);
 }
 
-/* Of another charon it is forgotten when the feed connects. */
+/* If the feed connects to another charon, it forgets these decisions. */
 bool feed_vici_take_decisions(struct feed *feed, struct feed *former)
 {
 	struct vici_feed *vici = (struct vici_feed *)feed, *old = (struct vici_feed *)former;

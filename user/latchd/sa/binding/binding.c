@@ -23,7 +23,7 @@ int binding_set_state(const struct binding *b, struct child_sa *child)
 		marks_clear(b);
 		return err;
 	}
-	/* Its SAs are in the table again, and were not written: others get their marks first. */
+	/* The CHILD_SA counts again, and its SAs were not written. Rivals get their marks first. */
 	marks_update(b);
 	return err ? err : -EAGAIN;
 }
@@ -49,7 +49,7 @@ static int settle(const struct binding *b, struct child_sa *child, int broken)
 	return err;
 }
 
-/* Each group needs one walk over all latches only. */
+/* One walk over all latches is enough for a group. */
 static int break_latches(const struct binding *b, const struct child_sa *child)
 {
 	unsigned int left_out;
@@ -68,7 +68,7 @@ static int break_latches(const struct binding *b, const struct child_sa *child)
 	return err;
 }
 
-/* Walks over all latches must not take all the time: then one walk serves all that wait. */
+/* Limits the time for walks over all latches. One later walk serves all CHILD_SAs that wait. */
 static bool has_to_wait(const struct binding *b, struct child_sa *child)
 {
 	unsigned int wait_ms = walk_pace_wait_ms(b->walks);
@@ -82,8 +82,8 @@ static bool has_to_wait(const struct binding *b, struct child_sa *child)
 }
 
 /*
- * A mark could not be written. The CHILD_SA counts, and binding_bind_waiting() binds it: its
- * latches in conflict do not wait for that.
+ * A mark could not be written. The CHILD_SA counts, and binding_bind_waiting() binds it
+ * later. Latches in conflict break now.
  */
 static void break_at_once(const struct binding *b, struct child_sa *child)
 {
@@ -91,7 +91,7 @@ static void break_at_once(const struct binding *b, struct child_sa *child)
 		break_latches(b, child);
 }
 
-/* What the kernel could do could not be read just now. Then no CHILD_SA begins to count by it. */
+/* True: the last read of SPD or devices failed. No CHILD_SA starts to count until one succeeds. */
 static bool has_old_choice(const struct binding *b, struct child_sa *child)
 {
 	if (child->group || choice_may_answer(b->choice, child->netns) ||
@@ -104,9 +104,9 @@ static bool has_old_choice(const struct binding *b, struct child_sa *child)
 }
 
 /*
- * A CHILD_SA that begins to count is compared with the others by the SPD of now. Its key manager
- * may have edited it for this very CHILD_SA. A rekey does not wait for that. True: too soon after
- * the last look or walk.
+ * A CHILD_SA that begins to count is compared with the others by the present SPD. Its key manager
+ * may have edited the SPD for this CHILD_SA. A rekey does not wait for that. True: too soon after
+ * the last read or walk.
  */
 static bool has_to_wait_for_choice(const struct binding *b, struct child_sa *child)
 {
@@ -159,7 +159,7 @@ static bool is_in_snapshot(const struct child_sa *child, const struct feed *feed
 	return child->feed == feed && child->in_snapshot;
 }
 
-/* One look at each namespace. */
+/* Reads each namespace once. */
 static void refresh_choice(const struct binding *b, child_filter filter, const struct feed *feed)
 {
 	struct child_sa *child;
@@ -177,8 +177,8 @@ static void refresh_choice(const struct binding *b, child_filter filter, const s
 }
 
 /*
- * The first error that a retry may mend, if any: those that a peer can cause for good must not hide
- * it. Of the others the first.
+ * The first error that a retry may mend, else the first error. Final errors, which a peer can
+ * cause, must not hide one that can be mended.
  */
 static int graver(int first, int err)
 {
@@ -187,7 +187,7 @@ static int graver(int first, int err)
 	return !first || (err && hides) ? err : first;
 }
 
-/* Sets to_bind. Returns the gravest error, if any. */
+/* Sets to_bind. Returns the error that graver() prefers, or 0. */
 static int prepare_all(const struct binding *b, child_filter filter, const struct feed *feed,
 		       bool *ret_any)
 {
@@ -202,7 +202,8 @@ static int prepare_all(const struct binding *b, child_filter filter, const struc
 			continue;
 		err = preparation_run(b, child, &up_to_date);
 		child->to_bind = !up_to_date;
-		/* One without all marks is not bound, but its latches in conflict break. */
+		/* A CHILD_SA with a missing mark is not bound, but its latches in conflict
+		 * break. */
 		*ret_any = *ret_any || !up_to_date || (child->waits && child->group);
 		first = graver(first, err);
 	}
@@ -213,7 +214,7 @@ static int check_all(const struct binding *b)
 {
 	int marked = b->child_sas->uncounted ? -EAGAIN : marks_retry(b), checked;
 
-	/* A failed mark keeps no latch in conflict alive. An inherited one may be needed. */
+	/* Latches in conflict break even if a mark has failed. */
 	walk_pace_begin(b->walks);
 	checked = conflict_check_all(&b->view);
 	walk_pace_end(b->walks);
@@ -235,7 +236,7 @@ static int settle_all(const struct binding *b, int broken)
 	return first;
 }
 
-/* The next call of binding_bind_waiting() binds them. */
+/* Leaves all CHILD_SAs with to_bind to the next call of binding_bind_waiting(). */
 static int postpone_all(const struct binding *b, unsigned int wait_ms)
 {
 	struct child_sa *child;

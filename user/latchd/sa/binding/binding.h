@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From a reported CHILD_SA to the params that its two SAs are bound to. Sources
- * of truth: the SA table for what the kernel has, the reports for the peer.
+ * Binds the two SAs of a reported CHILD_SA to params. Sources of truth: the SA
+ * table for the kernel's SAs, the reports for the peer.
  */
 #ifndef LATCHD_SA_BINDING_BINDING_H
 #define LATCHD_SA_BINDING_BINDING_H
@@ -24,15 +24,15 @@ int binding_bind(const struct binding *binding, struct child_sa *child);
 int binding_bind_snapshot(const struct binding *binding, const struct feed *feed, bool is_first);
 
 /*
- * Writes missing marks, breaks every latch in conflict, and heals those without. Then binds those
- * CHILD_SAs with a bind that failed or has to wait. 0 or the error of the marks and latches.
- * ret_left: it has to be called again.
+ * Writes missing marks, breaks every latch in conflict, and heals latches without a conflict.
+ * Then binds the CHILD_SAs with a bind that failed or has to wait. 0 or the error of the marks
+ * and latches. ret_left: another call is needed.
  */
 int binding_bind_waiting(const struct binding *binding, bool *ret_left);
 
 /*
  * Writes the CHILD_SA's state (bound, dying, orphan) and params to its SAs. 0 or a negative errno.
- * -EAGAIN: it counts only from now on, and its SAs are as they were.
+ * -EAGAIN: the CHILD_SA begins to count now, and its SAs are unchanged.
  */
 int binding_set_state(const struct binding *binding, struct child_sa *child);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The tables that a CHILD_SA is bound with. */
+/* The tables, timers and log limits that the files of this room share. */
 #ifndef LATCHD_SA_BINDING_BINDING_PARTS_H
 #define LATCHD_SA_BINDING_BINDING_PARTS_H
 
@@ -15,7 +15,7 @@ struct binding {
 	struct child_sas *child_sas;
 	struct choice *choice; /* NULL: any overlap is a conflict */
 	struct identities *identities;
-	struct walk_pace *walks;   /* over all latches */
+	struct walk_pace *walks;   /* pace of walks over all latches */
 	struct walk_pace *marking; /* of the SAs of a group */
 	struct loop_timer *later;  /* its handler calls binding_bind_waiting() */
 	struct loop_timer *clear;  /* its handler calls marks_clear() */

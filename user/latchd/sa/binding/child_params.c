@@ -68,7 +68,7 @@ static bool is_pinned_as(const struct latch_identity *identity, const struct fee
 	       !strcmp(identity->id, reported->peer_id);
 }
 
-/* The class that this latchd or an earlier one has bound the SA with. */
+/* The authentication class with which this latchd or an earlier one has bound the SA. */
 static int find_pinned_class(const struct binding *b, const struct feed *feed,
 			     const struct latch_sa_key *in, struct feed_child *reported)
 {

@@ -8,7 +8,7 @@
 
 #include "latchd/sa/binding/binding_parts.h"
 
-/* Is the kernel's SA the reported one, and not another SA of the same SPI? */
+/* Does the kernel's SA match the report? Another SA may have the same SPI. */
 bool child_params_match_report(const struct child_sa *child, const struct latch_sa *sa,
 			       const uint8_t source[16]);
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the kernel goes by when it chooses between the SAs of a CHILD_SA and others. */
+/* The properties by which the kernel chooses between the SAs of a CHILD_SA and others. */
 #ifndef LATCHD_SA_BINDING_CHILD_WAY_H
 #define LATCHD_SA_BINDING_CHILD_WAY_H
 
 #include "latchd/sa/binding/binding_parts.h"
 
 /*
- * Of the kernel's SAs; as reported, where one is not there yet. The params are known. 0 or a
- * negative errno, and child->way as it was.
+ * Finds child->way from the kernel's SAs, or from the report for an SA that is not installed
+ * yet. The params are known. 0. Or a negative errno, with child->way unchanged.
  */
 int child_way_find(const struct binding *binding, struct child_sa *child);
 
-/* Was the way that the CHILD_SA counts with found for this SA, too? It may be later. */
+/* Is the way of the CHILD_SA also the way of this SA? The SA may be later than the way. */
 bool child_way_fits(const struct child_sa_end *end, const struct latch_sa *sa);
 
 #endif

@@ -14,7 +14,7 @@
 #define MARKS_TURN    256
 #define MARKS_TURN_MS 10
 
-/* Once until it changes: the mark is tried again each second. */
+/* Warns once until the error changes: the mark is written again each second. */
 static void warn_of_mark(const struct binding *b, const struct child_sa *child, int err)
 {
 	unsigned int left_out;
@@ -62,7 +62,7 @@ static int update_group(const struct binding *b, struct sa_group *group)
 	return first;
 }
 
-/* A group with a failed mark stays stale: no other is bound before they are made. */
+/* A group with a failed mark stays stale. No CHILD_SA is bound before all marks are set. */
 static int set_all(const struct binding *b)
 {
 	struct sa_groups *groups = &b->child_sas->groups;
@@ -94,7 +94,7 @@ static int clear_group(const struct binding *b, struct sa_group *group, unsigned
 	return first;
 }
 
-/* A peer may have thousands of CHILD_SAs in one group, or of groups with one. */
+/* A peer may have thousands of CHILD_SAs in one group, or thousands of groups. */
 static int clear_some(const struct binding *b)
 {
 	struct sa_groups *groups = &b->child_sas->groups;

@@ -13,8 +13,9 @@
 int marks_write(const struct binding *binding, struct child_sa *child, bool contested);
 
 /*
- * CHILD_SAs have begun or ceased to count. Sets the marks of all that now overlap. Clears those
- * of all that no longer do, as far as the pace allows. 0, or the error of a mark that is not set.
+ * CHILD_SAs have begun or ceased to count. Sets the marks of all CHILD_SAs that now overlap with
+ * other params. Clears the marks of all that no longer do, as far as the pace allows. 0, or the
+ * error of a mark that is not set.
  */
 int marks_update(const struct binding *binding);
 /* The same after a turn of comparisons. binding->clear calls it again for the rest. */

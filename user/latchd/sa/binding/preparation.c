@@ -17,20 +17,20 @@ static bool is_bound_to(const struct latch_sa *sa, uint16_t params)
 	return sa->word.state == LATCH_SA_BOUND && sa->word.params == params;
 }
 
-/* Is it bound as settle() would do it? The mark may be of a time before the last report. */
+/* Is the SA bound as settle() would bind it? Its mark may be older than the last report. */
 static bool is_written(const struct latch_sa *sa, const struct child_sa *child)
 {
 	return is_bound_to(sa, child->params) &&
 	       !(sa->word.flags & LATCH_SA_CONTESTED) == !child->contested;
 }
 
-/* Does it count, and are the latches in conflict broken? */
+/* Does the CHILD_SA count, and are the latches in conflict broken? */
 static bool is_settled(const struct child_sa *child)
 {
 	return child->group && child->group->settled;
 }
 
-/* ret: has the kernel the SA? -ENOENT is no error here. */
+/* ret: the kernel has the SA. -ENOENT is no error here. */
 static int read_end(const struct binding *b, const struct child_sa_end *end, struct latch_sa *sa,
 		    bool *ret)
 {
@@ -55,7 +55,8 @@ static bool is_up_to_date(const struct binding *b, const struct child_sa *child,
 	       (!has_in || is_written(&in, child)) && (!has_out || is_written(&out, child));
 }
 
-/* An SA that an earlier latchd has bound counts, whatever share its peer has. */
+/* ret: an earlier latchd has bound one of the SAs. Such a CHILD_SA counts even beyond its peer's
+ * share. */
 static int find_inherited(const struct binding *b, const struct child_sa *child, bool *ret)
 {
 	struct latch_sa in, out;
@@ -69,8 +70,9 @@ static int find_inherited(const struct binding *b, const struct child_sa *child,
 }
 
 /*
- * former: the params that the inbound SA has, or the CHILD_SA had. This host has chosen its SPI,
- * but the peer that of the outbound SA: one with other params is another peer's.
+ * former: the params of the inbound SA, or else the former params of the CHILD_SA. This host
+ * chooses the inbound SPI. The peer chooses the outbound SPI, so an outbound SA with other
+ * params is another peer's.
  */
 static int refuse_end(const struct binding *b, const struct child_sa_end *end, uint16_t former)
 {
@@ -82,8 +84,8 @@ static int refuse_end(const struct binding *b, const struct child_sa_end *end, u
 	return result < 0 && result != -ENOENT ? result : 0;
 }
 
-/* After a change of its params, too: no SA stays bound that counts nowhere. before: its former
- * ones. */
+/* An SA that does not count must not stay bound, also after a change of params. before: the former
+ * params. */
 static int refuse_ends(const struct binding *b, const struct child_sa *child, uint16_t before)
 {
 	struct latch_sa in;
@@ -97,8 +99,8 @@ static int refuse_ends(const struct binding *b, const struct child_sa *child, ui
 }
 
 /*
- * The peer has more than its share. Its SAs give their places in the table back: no latched flow
- * uses an SA that is not there.
+ * The peer has more than its share. The SAs are deleted from the table: no latched flow uses an
+ * SA that is not in the table.
  */
 static int refuse(const struct binding *b, struct child_sa *child, uint16_t before, bool counted)
 {
@@ -106,7 +108,7 @@ static int refuse(const struct binding *b, struct child_sa *child, uint16_t befo
 	int err;
 
 	child->params = 0;
-	/* Its former conflicts have ended. */
+	/* The former conflicts of the CHILD_SA have ended. */
 	if (counted && !loop_timer_armed(b->later))
 		loop_timer_arm(b->later, walk_pace_wait_ms(b->walks));
 	err = refuse_ends(b, child, before);
@@ -127,7 +129,7 @@ static uint16_t peer_of(const struct binding *b, const struct child_sa *child)
 	return params ? (uint16_t)params->peer_id : 0;
 }
 
-/* Overlapping SAs with other params start no latch from now on. */
+/* The CHILD_SA begins to count. Overlapping SAs with other params start no latch from now on. */
 static int begin_to_count(const struct binding *b, struct child_sa *child, uint16_t before)
 {
 	int there = sa_ends_check(b, child), err;
@@ -137,7 +139,7 @@ static int begin_to_count(const struct binding *b, struct child_sa *child, uint1
 	err = err ? err : child_way_find(b, child);
 	if (there < 0 || err)
 		return there < 0 ? there : err;
-	/* Its peer may be counted under the former params. */
+	/* The CHILD_SA may be counted for the peer of its former params. */
 	if (child->group && child->group->params != child->params)
 		sa_groups_leave(&b->child_sas->groups, child);
 	if (!child->group)
@@ -170,7 +172,8 @@ static int find_and_count(const struct binding *b, struct child_sa *child, bool 
 	if (err == -EDQUOT)
 		return err;
 	child->contested = conflict_is_contested(child);
-	/* An earlier latchd may have bound it without this mark, and others are bound before it. */
+	/* Written before any other SA is bound: an earlier latchd may have bound this one without
+	 * the mark. */
 	if (!err && child->contested)
 		err = marks_write(b, child, true);
 	child->unmarked = child->unmarked || err;
@@ -193,7 +196,7 @@ bool preparation_renews(const struct binding *b, struct child_sa *child)
 	return renews;
 }
 
-/* Its params are in no table, and cannot be: no earlier latchd has bound it. */
+/* The params are not in the table and cannot be added, so no earlier latchd has bound the SAs. */
 static bool has_unknown_params(int err)
 {
 	return err == -ENOSPC || err == -EINVAL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Before a CHILD_SA is bound: its params, its share, and the marks of all SAs that it contests. */
+/* Steps before a CHILD_SA is bound: its params, its share, and the marks of all SAs that it
+ * contests. */
 #ifndef LATCHD_SA_BINDING_PREPARATION_H
 #define LATCHD_SA_BINDING_PREPARATION_H
 
@@ -7,17 +8,18 @@
 
 /*
  * Finds the params and makes the CHILD_SA count. 0 or a negative errno; ret_up_to_date: there is
- * nothing to bind. -EDQUOT: its peer has its share. Another error that is not final: it waits.
+ * nothing to bind. -EDQUOT: the share of its peer is full. After another error that is not final
+ * the CHILD_SA waits.
  */
 int preparation_run(const struct binding *binding, struct child_sa *child, bool *ret_up_to_date);
 
 /*
- * Is it one more CHILD_SA of a group that counts, as a rekey makes it? Then the kernel could do
- * nothing else with it than with the others.
+ * Would the CHILD_SA join a group that counts, as after a rekey? Then the kernel could use it
+ * only for the flows of that group.
  */
 bool preparation_renews(const struct binding *binding, struct child_sa *child);
 
-/* An error of a bind: no later try helps before the report or the kernel changes. */
+/* True: after this error of a bind no retry helps until the report or the kernel changes. */
 bool preparation_is_final(int err);
 
 #endif

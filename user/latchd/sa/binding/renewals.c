@@ -38,7 +38,7 @@ void renewals_reported(const struct child_sas *child_sas, const struct latch_sa_
 		end->renewed_serial = 0;
 }
 
-/* ---- unattributed SAs, by the host that they come from and what else a pair has in common */
+/* ---- unattributed SAs, by source host and the properties that both SAs of a pair share */
 
 struct host_key {
 	uint64_t netns;
@@ -49,8 +49,8 @@ struct host_key {
 
 struct host {
 	struct host_key key;
-	uint32_t oldest; /* serial of its SAs */
-	bool unordered;	 /* one of them was found by a dump */
+	uint32_t oldest; /* serial of the host's oldest SA */
+	bool unordered;	 /* a dump has found one of the SAs */
 	UT_hash_handle hh;
 };
 
@@ -96,8 +96,8 @@ struct host_walk {
 };
 
 /*
- * The list has named the outbound SA of this inbound one: renewals_reported() knows if that is the
- * one in question.
+ * True: the list has named an outbound SA for this inbound SA. renewals_reported() compares that
+ * one with the noted SAs.
  */
 static bool has_pair(const struct host_walk *walk, const struct latch_sa_key *key,
 		     const struct latch_sa *sa)
@@ -168,7 +168,7 @@ static void renew(const struct binding *b, struct child_sa *child, struct host *
 	    sa_get(b->view.maps, &child->out.key, &out) ||
 	    out.word.serial != child->out.renewed_serial)
 		return;
-	/* One that a dump has found may be older than any SA of the table. */
+	/* An SA that a dump has found may be older than any SA of the table. */
 	if (!out.instance)
 		return;
 	host_key(&from, &child->out.key, &out, child->out.key.daddr);

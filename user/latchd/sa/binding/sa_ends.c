@@ -47,8 +47,9 @@ static bool is_after_end(const struct child_sa *child, const struct latch_sa *sa
 }
 
 /*
- * A report of a list may be of a moment before the SA was installed: the pair's own outbound SA is
- * gone by then. The next list knows. An entry of a dump does not show when its SA was installed.
+ * The list must have begun after the SA was installed: else the SA may have replaced the pair's
+ * outbound SA, and the next list decides. An entry of a dump does not show when its SA was
+ * installed.
  */
 static bool is_proven_by_list(const struct child_sa *child, const struct latch_sa *sa)
 {
@@ -56,8 +57,8 @@ static bool is_proven_by_list(const struct child_sa *child, const struct latch_s
 }
 
 /*
- * An event, too, may be older than the SA: nothing shows how long it waited to be read. But the
- * outbound SA of a later pair comes after the inbound one of that pair, between the same addresses.
+ * An event may also be older than the SA. But the outbound SA of a pair is installed directly after
+ * the inbound SA of that pair, between the same addresses.
  */
 static bool is_proven_by_event(const struct child_sa *child, const struct latch_sa *sa,
 			       const struct latch_sa *in)
@@ -66,9 +67,10 @@ static bool is_proven_by_event(const struct child_sa *child, const struct latch_
 }
 
 /*
- * The peer chooses the outbound SPI. The SA that has it now may be of a later pair of another peer.
- * That is so if the reported pair is gone or was deleted before, or its outbound SA was. The key
- * manager deletes the inbound SA of a pair first, but not after a rekey. 1, 0, or a negative errno.
+ * The peer chooses the outbound SPI, so the SA with this SPI may belong to a later pair of another
+ * peer. 1: the reported pair is gone or has ended before, or neither a list nor an event proves
+ * that it has this SA. The key manager deletes the inbound SA of a pair first, but not after a
+ * rekey. 0; or a negative errno.
  */
 static int may_be_of_another(const struct binding *b, const struct child_sa_end *end,
 			     const struct latch_sa *sa)
@@ -89,7 +91,7 @@ static int may_be_of_another(const struct binding *b, const struct child_sa_end 
 
 /*
  * R-2.3-11: an SA gets its params only after the latches in conflict with it are broken, and while
- * its CHILD_SA counts. One that has them already may still become DYING or ORPHAN.
+ * its CHILD_SA counts. An SA with these params may still become DYING or ORPHAN.
  */
 static bool must_wait(const struct child_sa *child, const struct latch_sa *sa)
 {
@@ -111,8 +113,8 @@ static void warn_of_mismatch(struct child_sa_end *end, uint32_t serial)
 }
 
 /*
- * The SA is bound, by an earlier report or an earlier latchd. It keeps its params, but no new latch
- * is created under an SA that its key manager has deleted.
+ * An SA that an earlier report or an earlier latchd has bound keeps its params. It leaves BOUND if
+ * its key manager has deleted it or is gone, so that it creates no latch.
  */
 static int unbind_end(const struct binding *b, const struct child_sa_end *end,
 		      const struct latch_sa *sa)
@@ -126,7 +128,7 @@ static int unbind_end(const struct binding *b, const struct child_sa_end *end,
 	return result < 0 ? result : 0;
 }
 
-/* Reads the kernel's SA. An SA that cannot be read is where it was. */
+/* Reads the kernel's SA. After an error other than -ENOENT, in_kernel stays as it was. */
 static int look(const struct binding *b, struct child_sa_end *end, struct latch_sa *ret)
 {
 	int err = child_params_get_sa(b, end, ret);

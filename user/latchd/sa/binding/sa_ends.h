@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two SAs of a CHILD_SA in the kernel's table: what is there, and what latchd writes to them.
- * Only -ENOENT of a look-up shows that the kernel has no such SA. After any other error that is
- * unknown, and nothing is concluded from it.
+ * The two SAs of a CHILD_SA in the SA table: look-ups, and latchd's writes. Only -ENOENT of a
+ * look-up shows that the kernel has no such SA. After any other error latchd concludes nothing.
  */
 #ifndef LATCHD_SA_BINDING_SA_ENDS_H
 #define LATCHD_SA_BINDING_SA_ENDS_H
@@ -21,8 +20,8 @@ int sa_ends_write(const struct binding *binding, struct child_sa *child);
 int sa_ends_unbind(const struct binding *binding, const struct child_sa *child);
 
 /*
- * Is one of the two SAs in the kernel? 1, 0, or a negative errno when that is unknown. Updates both
- * ends' in_kernel and serial.
+ * Is one of the two SAs in the kernel? 1, 0, or a negative errno if that is unknown. Updates
+ * in_kernel and serial of both ends.
  */
 int sa_ends_check(const struct binding *binding, struct child_sa *child);
 
@@ -35,12 +34,12 @@ bool sa_ends_is_replaced(const struct binding *binding, const struct child_sa_en
 bool sa_ends_is_later(uint32_t serial, uint32_t than);
 
 /*
- * A CHILD_SA with the inbound SA new_in is reported with the outbound SA of
- * another one, current. Does the outbound SA move to the new CHILD_SA? The peer
- * chooses the outbound SPI and may choose one that was used before. A key manager
- * reports the SPIs of an ended CHILD_SA for a while. The kernel installs a pair
- * together, the inbound SA first. The later pair has the outbound SA. No pair
- * has an outbound SA that is older than the pair. 1, 0, or a negative errno.
+ * A CHILD_SA with the inbound SA new_in is reported with current, the outbound SA
+ * of another CHILD_SA. Does the outbound SA move to the new CHILD_SA? The peer
+ * chooses the outbound SPI and may reuse one. A key manager reports the SPIs of
+ * an ended CHILD_SA for a while. A pair is installed together, the inbound SA
+ * first. So the outbound SA belongs to the later pair, unless it is older than
+ * that pair's inbound SA. 1, 0, or a negative errno.
  */
 int sa_ends_outbound_moves(const struct binding *binding, const struct child_sa_end *current,
 			   const struct latch_sa_key *new_in);

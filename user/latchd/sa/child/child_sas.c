@@ -103,7 +103,7 @@ static struct child_sa *add(struct child_sas *child_sas, const struct latch_sa_k
 	return child;
 }
 
-/* Other selectors than before are those of another group. */
+/* With other selectors than before the CHILD_SA leaves its group. */
 static void replace_report(struct child_sas *child_sas, struct child_sa *child,
 			   const struct feed_child *reported)
 {
@@ -130,7 +130,7 @@ struct child_sa *child_sas_learn(struct child_sas *child_sas, struct feed *feed,
 	struct child_sa *child;
 
 	child_sas_keys(reported, netns, &in, &out);
-	/* A host with SAs to itself may have one key for both SAs: that is no pair. */
+	/* A host with SAs to itself may have one key for both SAs. Then there is no pair. */
 	if (!memcmp(&in, &out, sizeof(in)))
 		return NULL;
 	end = child_sas_find(child_sas, &in);

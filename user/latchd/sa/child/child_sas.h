@@ -16,16 +16,17 @@
 #include "latchd/sa/child/child_sa.h"
 #include "latchd/sa/child/sa_groups.h"
 
-/* CHILD_SAs without an SA in the table: the table does not bound their number. */
+/* Bound of CHILD_SAs without an SA in the table: the size of the table does not limit them. */
 #define CHILD_SAS_ABSENT_MAX 1024
 
 struct child_sas { /* zeroed before first use */
 	struct child_sa_end *ends;
 	struct child_sa *first;
-	size_t absent; /* of them */
+	size_t absent; /* CHILD_SAs without an SA in the table */
 	/*
-	 * ... that may conflict without being in a group, as their SAs could not be read. An
-	 * earlier latchd may have bound those. Meanwhile no other is bound, and no latch heals.
+	 * CHILD_SAs that may conflict without being in a group, since their SAs could not be
+	 * read. An earlier latchd may have bound these SAs. Meanwhile no other SA is bound, and
+	 * no latch heals.
 	 */
 	size_t uncounted;
 	struct sa_groups groups;
@@ -43,7 +44,7 @@ struct child_sa_end *child_sas_find(const struct child_sas *child_sas,
 				    const struct latch_sa_key *key);
 void child_sas_note_absent(struct child_sas *child_sas, struct child_sa *child, bool absent);
 void child_sas_note_uncounted(struct child_sas *child_sas, struct child_sa *child, bool uncounted);
-/* Its SAs have no place in the table, or it is one of too many without. */
+/* Its SAs have no place in the table, or too many CHILD_SAs are without an SA in the table. */
 bool child_sas_is_superfluous(const struct child_sas *child_sas, const struct child_sa *child);
 /* Frees the CHILD_SA. */
 void child_sas_remove(struct child_sas *child_sas, struct child_sa *child);

@@ -13,14 +13,14 @@
 /* Groups of one peer and params with one remote host, or with several. */
 #define SA_GROUPS_PARAMS_MAX 512
 /*
- * The same whatever their params are: while a peer rekeys to another proposal it has its groups
+ * Groups of one peer, of any params. While a peer rekeys to another proposal it has its groups
  * twice.
  */
 #define SA_GROUPS_SHARE_MAX (2 * SA_GROUPS_PARAMS_MAX)
 /*
- * CHILD_SAs of one peer. With two SAs each they are half of what the SAs of one remote address may
- * have. The other half is for the other peers there. In a rekey of all each is there twice, so that
- * one with new selectors is admitted up to half of them only.
+ * CHILD_SAs of one peer. With two SAs each they fill half of the share of one remote address in the
+ * SA table. The other half is for other peers there. A rekey of all CHILD_SAs doubles their number,
+ * so a CHILD_SA with new selectors is admitted up to half of the bound only.
  */
 #define SA_GROUPS_PEER_MAX     4096
 #define SA_GROUPS_PEER_NEW_MAX (SA_GROUPS_PEER_MAX / 2)
@@ -30,16 +30,16 @@
 struct child_sa;
 struct sa_groups_share;
 
-/* Which groups are its rivals: sa_group_rivals.h. */
+/* The rivals of a group: sa_group_rivals.h. */
 struct sa_group_rivals {
 	struct sa_group *rival;	   /* a group with other params, for a flow that the kernel may
 					give either; NULL: none is known */
-	struct sa_group *rival_of; /* the first of those that have recorded this one */
+	struct sa_group *rival_of; /* the first of the groups that have recorded this one */
 	struct sa_group *next, *previous; /* with the same rival recorded */
-	bool undecided;			  /* it is not compared with all others yet */
-	bool both_ways;			  /* the others have not been compared with it either */
-	bool shown;    /* whether it was contested when its members last got their marks */
-	size_t family; /* the search goes on in its tree, ... */
+	bool undecided;			  /* the group is not compared with all others yet */
+	bool both_ways;			  /* a comparison may give the other group its rival, too */
+	bool shown;    /* the group was contested when its members last got their marks */
+	size_t family; /* the search continues in the tree of this family, ... */
 	bool began;    /* ... after this place */
 	struct sa_place place;
 	uint64_t order;
@@ -60,7 +60,7 @@ struct sa_group {
 	uint64_t digest; /* of the selectors */
 	struct child_sa *members;
 	struct sa_group_rivals rivals;
-	bool settled;	  /* the latches in conflict were broken while it counts */
+	bool settled;	  /* the latches in conflict have been broken since it counts */
 	bool stale;	  /* the marks of its members are not written yet */
 	bool uncontested; /* ... and it is no longer contested */
 	struct sa_span span[SA_GROUPS_FAMILIES]; /* of remote addresses */
@@ -75,7 +75,8 @@ struct sa_groups_ids {
 	struct sa_way way;
 	bool known;
 	uint32_t alike;	 /* groups with these interface ids */
-	uint32_t others; /* with other ones, or with a mark: the params do not show the ids */
+	uint32_t others; /* groups with other ids, or with a mark: then the params do not show the
+			    ids */
 };
 
 struct sa_groups { /* zeroed before first use */
@@ -92,7 +93,8 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */
 	uint32_t of_peer[LATCH_IDENTITIES_MAX +
 			 1]; /* members, by the index of the peer's identity */
-	struct sa_group_turn turn_of[LATCH_IDENTITIES_MAX + 1]; /* the same */
+	struct sa_group_turn
+		turn_of[LATCH_IDENTITIES_MAX + 1]; /* by the index of the peer's identity */
 };
 
 #endif

@@ -45,7 +45,7 @@ struct sa_group *sa_groups_take_stale(struct sa_groups *groups, bool uncontested
 	return group;
 }
 
-/* Only after a change: marks are some system calls a member. */
+/* Notes the group only after a change: marks cost some system calls for each member. */
 static void note_change(struct sa_groups *groups, struct sa_group *group)
 {
 	if (group->rivals.shown == sa_group_rivals_contested(group))
@@ -112,7 +112,7 @@ static void end_search(struct sa_groups *groups, struct sa_group *group)
 	group->rivals.undecided = group->rivals.both_ways = false;
 }
 
-/* Those that have recorded it may have another rival. */
+/* Searches again for the groups that have recorded this one: they may have another rival. */
 static void search_other_rivals(struct sa_groups *groups, struct sa_group *group)
 {
 	struct sa_group *other;
@@ -132,7 +132,7 @@ static struct choice_claim claim_of(const struct sa_group *group)
 	return (struct choice_claim){&group->way, &reported->local_ts, &reported->remote_ts};
 }
 
-/* Is there a flow that the kernel may give either? */
+/* Is there a flow for which the kernel may use either? */
 static bool are_rivals(struct sa_groups *groups, const struct sa_group *one,
 		       const struct sa_group *other)
 {
@@ -150,7 +150,8 @@ struct comparison {
 	uint64_t work_end;
 };
 
-/* Both may have addresses of both families. */
+/* Were both groups compared in the tree of an earlier family? Both may have addresses of both
+ * families. */
 static bool was_compared(const struct sa_group *group, const struct sa_group *other)
 {
 	const struct sa_span *one = group->span, *two = other->span;
@@ -162,7 +163,7 @@ static bool was_compared(const struct sa_group *group, const struct sa_group *ot
 	return false;
 }
 
-/* The search went on to this place before its last pause. */
+/* Had the search passed this group before its last pause? */
 static bool was_visited(const struct sa_group *group, const struct sa_group *other)
 {
 	const struct sa_span *span = &other->span[group->rivals.family];
@@ -184,8 +185,8 @@ static void note_visit(struct sa_group *group, const struct sa_group *other)
 }
 
 /*
- * Would a comparison change neither? A search that is not both ways is of a group that was compared
- * with all others before. Those without a recorded rival are none of its rivals.
+ * True: a comparison would change neither group. A group with a search that is not both ways was
+ * compared with all others before. So groups without a recorded rival are no rivals of it.
  */
 static bool needs_no_comparison(const struct sa_group *group, const struct sa_group *other)
 {
@@ -215,7 +216,7 @@ static int compare(void *context, struct sa_group *other)
 	return comparison->groups->work >= comparison->work_end;
 }
 
-/* True: it has been compared with all others. */
+/* True: the group has been compared with all others. */
 static bool search(struct sa_groups *groups, struct sa_group *group, uint64_t most)
 {
 	struct comparison comparison = {groups, group, groups->work + most};
@@ -233,7 +234,7 @@ static bool search(struct sa_groups *groups, struct sa_group *group, uint64_t mo
 	return true;
 }
 
-/* A group with many comparisons goes behind the others of its peer. */
+/* A group with many comparisons is moved behind the other groups of its peer. */
 static void search_slice(struct sa_groups *groups, struct sa_group *group, uint64_t most)
 {
 	groups->work++;
@@ -246,7 +247,7 @@ static void search_slice(struct sa_groups *groups, struct sa_group *group, uint6
 	append(groups, group);
 }
 
-/* One peer's groups must not be in the way of others', however many it has. */
+/* The groups of one peer must not delay those of other peers, however many it has. */
 static void peer_slice(struct sa_groups *groups, struct sa_group_turn *turn, uint64_t most)
 {
 	uint64_t end = groups->work + most;
@@ -285,7 +286,7 @@ static void decide(struct sa_groups *groups, uint64_t most)
 	note_undecided(groups);
 }
 
-/* What is left of a turn's work, if other events come in quick succession. */
+/* Does the rest of one turn's work. Events in quick succession share the work of one turn. */
 static void decide_at_once(struct sa_groups *groups)
 {
 	uint64_t now = loop_now_ms(), before = groups->work;
@@ -299,7 +300,7 @@ static void decide_at_once(struct sa_groups *groups)
 	groups->turn_left -= before < groups->turn_left ? before : groups->turn_left;
 }
 
-/* ---- what happens to groups */
+/* ---- changes of groups */
 
 void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which groups are contested: each has one rival recorded, if there is any. Comparisons are
- * work that peers choose, so they are made in turns. A group that is not compared with all others
- * yet counts as contested.
+ * Finds the contested groups: each group has one rival recorded, if there is any. Peers choose
+ * the number of comparisons, so they are made in turns. A group that is not compared with all
+ * others yet counts as contested.
  */
 #ifndef LATCHD_SA_CHILD_SA_GROUP_RIVALS_H
 #define LATCHD_SA_CHILD_SA_GROUP_RIVALS_H
@@ -12,7 +12,7 @@
 
 /* Work of one turn, in policies and selectors that are looked at: some milliseconds. */
 #define SA_GROUP_RIVALS_TURN 262144
-/* Of it one peer's groups get this much, then those of the next one. */
+/* Share of a turn's work for the groups of one peer, before the groups of the next peer. */
 #define SA_GROUP_RIVALS_SLICE 65536
 /* Outside of turns the work of one turn may be done in this time. */
 #define SA_GROUP_RIVALS_TURN_MS 20
@@ -33,7 +33,7 @@ void sa_groups_note_stale(struct sa_groups *groups, struct sa_group *group);
 /* The group ceases to be stale: it ends. */
 void sa_groups_forget_stale(struct sa_groups *groups, struct sa_group *group);
 
-/* One turn. Groups that have become contested or no longer are, are noted as stale. */
+/* Does one turn. Notes groups as stale that have become contested, or are no longer contested. */
 void sa_group_rivals_decide(struct sa_groups *groups);
 bool sa_group_rivals_are_decided(const struct sa_groups *groups);
 

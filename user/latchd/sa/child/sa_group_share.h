@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The groups of one peer with one remote host, or with all networks together: they have a limit. */
+/* The groups of one peer with one remote host, or with all networks together. Their number has a
+ * limit. */
 #ifndef LATCHD_SA_CHILD_SA_GROUP_SHARE_H
 #define LATCHD_SA_CHILD_SA_GROUP_SHARE_H
 
@@ -24,7 +25,7 @@ struct sa_groups_share {
 	UT_hash_handle hh;
 };
 
-/* NULL: it has no group there. */
+/* NULL: the peer has no group there. */
 struct sa_groups_share *sa_group_share_find(const struct sa_groups *groups,
 					    const struct child_sa *child);
 /* NULL when out of memory. */
@@ -32,9 +33,9 @@ struct sa_groups_share *sa_group_share_of(struct sa_groups *groups, const struct
 /* share: may be NULL. */
 void sa_group_share_enter(struct sa_groups_share *share, struct sa_group *group);
 void sa_group_share_leave(struct sa_groups *groups, struct sa_group *group);
-/* Frees it if it has no group. */
+/* Frees the share if it has no group. */
 void sa_group_share_free_unused(struct sa_groups *groups, struct sa_groups_share *share);
-/* Admits it no further group of these params? */
+/* True: the share admits no further group of these params. */
 bool sa_group_share_is_full(const struct sa_groups_share *share, uint16_t params);
 
 #endif

@@ -54,7 +54,7 @@ static struct sa_group *find_group(const struct sa_groups_share *share,
 
 /* ---- members */
 
-/* A group has its selectors in memory once: a set may have many. */
+/* All members share one copy of the selectors: a set may have many. */
 static void share_set(struct traffic_selector_set *set, const struct traffic_selector_set *of)
 {
 	traffic_selector_set_hold(of);
@@ -103,7 +103,7 @@ static bool has_ids(const struct sa_groups_ids *ids, const struct sa_way *way)
 	       ids->way.if_id_out == way->if_id_out;
 }
 
-/* Those of SAs that have ended count until there are others. */
+/* The ids of SAs that have ended count until a group with the same params has other ids. */
 static void note_ids(struct sa_groups *groups, const struct sa_group *group)
 {
 	struct sa_groups_ids *ids = &groups->ids[group->params];
@@ -118,7 +118,7 @@ static void note_ids(struct sa_groups *groups, const struct sa_group *group)
 		ids->others++;
 }
 
-/* Only the ids of the others are left. */
+/* Only groups with other ids are left: counts them again. */
 static void find_ids(struct sa_groups *groups, uint16_t params)
 {
 	struct sa_groups_ids *ids = &groups->ids[params];
@@ -169,7 +169,7 @@ static void start_group(struct sa_groups *groups, struct child_sa *child, uint64
 	sa_group_rivals_enter(groups, group);
 }
 
-/* With selectors that the peer has already it is a rekey, as far as latchd can tell. */
+/* A CHILD_SA with selectors that the peer already has counts as a rekey. */
 static bool is_rekey(const struct sa_groups_share *share, const struct child_sa *child,
 		     uint64_t digest)
 {
@@ -213,8 +213,8 @@ bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child)
 }
 
 /*
- * Each CHILD_SA brings the memory of one group, so that none can lack it. A member that leaves
- * takes one along.
+ * Each CHILD_SA has memory for one group, so a new group always has memory. A member that
+ * leaves takes the memory of one group along.
  */
 static void take_spare(struct child_sa *child, struct sa_group *group)
 {
@@ -261,7 +261,7 @@ int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forc
 
 /* ---- flows */
 
-/* NULL: not known. */
+/* The way of the SAs with these params; NULL: not known. */
 static const struct sa_way *way_of(const struct sa_groups *groups, uint16_t params)
 {
 	const struct sa_groups_ids *ids = &groups->ids[params];
@@ -269,7 +269,8 @@ static const struct sa_way *way_of(const struct sa_groups *groups, uint16_t para
 	return ids->known && !ids->others ? &ids->way : NULL;
 }
 
-/* An interface id that the latch's own SAs do not have: the flow's packets pass another device. */
+/* True: the group has an interface id that the latch's own SAs do not have, so the flow's packets
+ * pass another device. */
 static bool has_other_device(const struct sa_groups *groups, const struct sa_group *group,
 			     uint64_t netns, uint16_t params)
 {

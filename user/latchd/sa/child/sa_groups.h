@@ -21,22 +21,23 @@
 int sa_groups_update(struct sa_groups *groups, struct child_sa *child, bool forced);
 void sa_groups_leave(struct sa_groups *groups, struct child_sa *child);
 
-/* Is there a group of its selectors, params and way? */
+/* Is there a group with the selectors, params and way of the CHILD_SA? */
 bool sa_groups_have(struct sa_groups *groups, const struct child_sa *child);
 
 /* The table of params is empty. */
 void sa_groups_forget_ids(struct sa_groups *groups);
 
 /*
- * Is the SA's group, for this flow, in the place of a policy of the latch's peer? The policy has
- * just gone and may come back (policy-grace).
+ * Could the kernel use the group for this flow only until a removed policy of the latch's peer
+ * comes back (policy-grace)?
  */
 bool sa_groups_stands_in(const struct sa_groups *groups, const struct sa_group *group,
 			 const struct latch_flow *flow, uint16_t params);
 
 /*
  * May the kernel use an SA of the group for a flow that is latched to other params? RFC 5660
- * section 2.3 asks for the selectors only; RFC 4301's ordered SPD rules some of it out.
+ * section 2.3 compares selectors only. RFC 4301's ordered SPD excludes some of these
+ * conflicts.
  */
 bool sa_groups_conflicts(const struct sa_groups *groups, const struct sa_group *group,
 			 const struct latch_flow *flow, uint16_t params);

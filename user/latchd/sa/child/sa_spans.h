@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Ranges of remote addresses, one of each group and family, in a tree by their first address. A
- * search for a range visits only those that overlap with it. A tree is balanced by random numbers.
+ * search for a range visits overlapping ranges only. Random weights balance the tree.
  */
 #ifndef LATCHD_SA_CHILD_SA_SPANS_H
 #define LATCHD_SA_CHILD_SA_SPANS_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* For people: which SA of which peer contests an SA. */
+/* Finds the SA and the peer that contest an SA, for reports. */
 #ifndef LATCHD_SA_CONFLICT_RIVAL_REPORT_H
 #define LATCHD_SA_CONFLICT_RIVAL_REPORT_H
 

@@ -89,7 +89,7 @@ static uint32_t find_peer_id(const struct identities *identities,
 	return identities_find(identities, &identity);
 }
 
-/* Of two reports of one identity and cause, the later covers all latches of the earlier. */
+/* The later of two reports of one identity and cause covers all latches of the earlier one. */
 static struct dead_peer *index_due(const struct identities *identities, struct dead_peer *due)
 {
 	struct dead_peer *to_break = NULL, *dead, *other;

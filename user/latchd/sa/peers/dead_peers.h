@@ -25,10 +25,10 @@ struct dead_peer_key {
 
 struct dead_peer {
 	struct peer_death_report report;
-	uint64_t reported_ns; /* CLOCK_BOOTTIME: a later latch is with the peer after its return */
-	bool snapshot_begun;  /* since the report */
-	struct dead_peer_key key;    /* while dead_peers_break() runs */
-	bool has_child;		     /* the rebooted peer has a CHILD_SA again */
+	uint64_t reported_ns;	  /* CLOCK_BOOTTIME: later latches began after the peer's return */
+	bool snapshot_begun;	  /* since the report */
+	struct dead_peer_key key; /* while dead_peers_break() runs */
+	bool has_child;		  /* the rebooted peer has a CHILD_SA again */
 	uint64_t child_installed_ns; /* ... the oldest one */
 	struct dead_peer *next, *prev;
 	UT_hash_handle hh;

@@ -157,7 +157,7 @@ static void stop_waiting(struct peer_death *peer_death, struct dead_peer *dead, 
 /*
  * The last IKE_SA of an identity has ended. Reports for its IKE_SAs of other
  * configurations are waiting. An orderly end proves that the peer was up
- * meanwhile, which voids those reports.
+ * meanwhile, so those reports are void.
  */
 static void resolve_identity(struct peer_death *peer_death, const struct peer_death_report *last)
 {

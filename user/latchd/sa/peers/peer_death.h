@@ -31,7 +31,7 @@ struct peer_death {
 	 * still have an IKE_SA. An IKE_SA from a list may end without an event.
 	 */
 	struct dead_peer *waiting;
-	struct dead_peer *due; /* one scan of all latches serves all of them */
+	struct dead_peer *due; /* one scan of all latches serves all due reports */
 	size_t count;	       /* of waiting and due */
 	struct loop_timer work;
 	struct walk_pace walks; /* over all latches */

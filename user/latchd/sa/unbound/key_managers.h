@@ -13,14 +13,14 @@ struct key_manager {
 	uint64_t netns;		/* cookie */
 	bool away;		/* it may come back in another namespace */
 	bool synced;		/* all its CHILD_SAs are reported since it was attached */
-	bool list_failed;	/* its first list had no effect, or a report in it */
-	bool has_left_out;	/* a report of the running list is left to another CHILD_SA */
+	bool list_failed;	/* its first list, or a report of a list, had no effect */
+	bool has_left_out;	/* a report of the running list has another CHILD_SA's SPI */
 	uint64_t list_began_ns; /* CLOCK_BOOTTIME, the last one */
-	unsigned int left_out;	/* lists in a row with such a report */
+	unsigned int left_out;	/* number of lists in a row with such a report */
 	struct key_manager *next;
 };
 
-/* Lists in a row that are asked for again because of SPIs that two CHILD_SAs have. */
+/* Bound of lists in a row that are requested because two CHILD_SAs have one SPI. */
 #define KEY_MANAGER_LEFT_OUT_MAX 3
 
 struct key_managers { /* zeroed before first use; owns its entries, not the feeds */

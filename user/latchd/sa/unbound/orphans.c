@@ -86,7 +86,7 @@ static int mark_again(struct orphans *orphans, const struct feed *feed)
 {
 	const struct key_manager *key_manager = key_managers_find(orphans->key_managers, feed);
 
-	/* Its first list has marked them. */
+	/* The first list of a synced feed has marked its SAs. */
 	if (!key_manager || !key_manager->synced)
 		return orphans_mark(orphans, feed);
 	forget_left(orphans, feed);

@@ -18,21 +18,23 @@ struct orphans {
 	const struct identities *identities;
 	const struct child_sas *child_sas;
 	const struct key_managers *key_managers;
-	/* Not all of their SAs are marked. */
+	/* Feeds with SAs that are not marked yet. */
 	const struct feed *left[ORPHANS_FEEDS_MAX];
 	const struct feed *configured[ORPHANS_FEEDS_MAX];
 	size_t configured_count; /* 0: not known */
 	bool unconfigured;	 /* SAs of other feeds may be bound */
 };
 
-/* They become ORPHAN: they start no latch. 0, or a negative errno: orphans_mark_again(). */
+/* The feed's SAs without a report become ORPHAN: they start no latch. 0. Or a negative errno: call
+ * orphans_mark_again() later. */
 int orphans_mark(struct orphans *orphans, const struct feed *feed);
-/* The feeds of the configuration, at most ORPHANS_FEEDS_MAX. SAs that are bound by the word of
- * another one become ORPHAN by orphans_mark_again(). */
+/* The feeds of the configuration, at most ORPHANS_FEEDS_MAX. SAs bound by reports of any other feed
+ * become ORPHAN by orphans_mark_again(). */
 void orphans_configure(struct orphans *orphans, struct feed *const *feeds, size_t count);
-/* An identity of this authority is of no feed of the configuration. */
+/* True: no feed of the configuration has this authority's name. */
 bool orphans_is_unconfigured(const struct orphans *orphans, const char *authority);
-/* For each feed with unmarked SAs that is not synced. 0 or the first error. */
+/* Marks the SAs of unconfigured feeds, and of each feed with unmarked SAs that is not synced. 0 or
+ * the first error. */
 int orphans_mark_again(struct orphans *orphans);
 
 #endif

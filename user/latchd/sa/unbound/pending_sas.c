@@ -65,7 +65,7 @@ static const char *reason_of(const struct pending_sas *pending, const struct lat
 static bool is_older(const struct pending_sas *pending, const struct latch_sa_key *key,
 		     const struct latch_sa *sa, uint64_t age)
 {
-	/* Before its first list a key manager has reported nothing. */
+	/* A key manager reports nothing before its first list. */
 	return clock_boot_ns() - sa->installed >= age &&
 	       key_managers_are_synced(pending->key_managers, key->netns);
 }
@@ -104,7 +104,8 @@ static int try_to_bind(const struct pending_sas *pending, const struct latch_sa_
 	return -ENOENT;
 }
 
-/* The programs could not delete the entry. Its place is free now, in the table and in its share. */
+/* Deletes an entry that the programs could not delete. Its place in the table and in its share is
+ * then free. */
 static int forget_gone(const struct pending_sas *pending, const struct latch_sa_key *key,
 		       const struct latch_sa *sa)
 {
@@ -113,7 +114,7 @@ static int forget_gone(const struct pending_sas *pending, const struct latch_sa_
 	return result < 0 ? result : 0;
 }
 
-/* It is counted with its peer, or waits until it is. */
+/* True: the SA counts in the share of its peer, or will. */
 static bool is_of_known_peer(const struct pending_sas *pending, const struct latch_sa_key *key,
 			     const struct latch_sa *sa)
 {
@@ -123,7 +124,8 @@ static bool is_of_known_peer(const struct pending_sas *pending, const struct lat
 	       (!end->serial || end->serial == sa->word.serial);
 }
 
-/* Any SA that stays without a peer takes a place of the share of those. */
+/* False: the share of SAs without a peer is full. An SA that stays without a peer takes a place in
+ * that share. */
 static bool has_place(const struct pending_sas *pending, const struct latch_sa_key *key,
 		      const struct latch_sa *sa, int err)
 {
@@ -158,9 +160,9 @@ static int visit_pending(void *context, const struct latch_sa_key *key, const st
 }
 
 /*
- * Any local user can exhaust the quota of foreign namespaces: only_foreign scans only those. SAs
- * that no key manager has reported are found again only as far as their share has room. Then 1,
- * else 0 or a negative errno.
+ * only_foreign: scans foreign namespaces only, since any local user can exhaust their quota. SAs
+ * that no key manager has reported are adopted only as far as their share has room. 1: some were
+ * left out; else 0 or a negative errno.
  */
 static int adopt_all(const struct pending_sas *pending, bool only_foreign)
 {
@@ -195,7 +197,8 @@ static bool adopt_refused(struct pending_sas *pending)
 	full = counters[LATCH_COUNTER_SAS_FULL] != pending->refused;
 	if (!full && counters[LATCH_COUNTER_SAS_OVER_QUOTA] == pending->over_quota)
 		return false;
-	/* Other shares have room when an SA of the same peer or addresses is gone. */
+	/* Another share may be full instead: it has room when an SA of the same peer or addresses
+	 * is gone. */
 	pending->missing = pending->missing || !full;
 	result = adopt_all(pending, !full);
 	if (result < 0)

@@ -46,13 +46,13 @@ void pending_sas_new(struct pending_sas *pending_sas, const struct latch_sa_key 
 /* The kernel has deleted an SA: deletes its entry if the programs could not. */
 void pending_sas_gone(struct pending_sas *pending_sas, const struct latch_sa_key *key);
 /*
- * For SAs without an event. Checks all pending SAs within 50 ms, or when the running back-off
- * (at most 5 s) ends.
+ * Checks all pending SAs within 50 ms, or when the running back-off (at most 5 s) ends. For
+ * SAs without an event.
  */
 void pending_sas_check_soon(struct pending_sas *pending_sas);
 /*
- * A key manager has installed an SA that is not in the table: the programs did not see it, or found
- * no room. The same check dumps the kernel's SAs first, once a minute at most.
+ * A key manager has installed an SA that is not in the table. The programs did not see it, or the
+ * table or a share was full. The next check first dumps the kernel's SAs, at most once a minute.
  */
 void pending_sas_missing(struct pending_sas *pending_sas);
 

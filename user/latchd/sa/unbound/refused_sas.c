@@ -13,8 +13,8 @@
 struct refused_sa {
 	struct latch_sa_key key;
 	const char *reason;
-	uint32_t reported_serial; /* 0: no key manager has reported it */
-	struct latch_sa_key out;  /* of a pair that is decided; spi 0: none */
+	uint32_t reported_serial; /* 0: no key manager has reported the SA */
+	struct latch_sa_key out;  /* outbound SA of a pair with a decided peer; spi 0: none */
 	UT_hash_handle hh, hh_serial;
 };
 
@@ -44,7 +44,7 @@ static void set_serial(struct refused_sas *refused, struct refused_sa *sa, uint3
 		HASH_DELETE(hh_serial, refused->by_serial, sa);
 	sa->reported_serial = serial;
 	sa->out = (struct latch_sa_key){0};
-	/* The counter of serials has wrapped, and the end of the other SA was not seen. */
+	/* The counter of serials has wrapped, and latchd missed the end of the other SA. */
 	if (other)
 		set_serial(refused, other, 0);
 	if (serial)
@@ -178,7 +178,8 @@ void refused_sas_forget_gone(struct refused_sas *refused, const struct kernel_ma
 	}
 }
 
-/* A feed may have another name since the SA was bound. */
+/* May the report of this feed end a binding of this authority? The feed may have been renamed since
+ * the SA was bound. */
 static bool may_speak_for(const struct orphans *orphans, const struct refused_child *child,
 			  const char *authority)
 {
@@ -187,7 +188,7 @@ static bool may_speak_for(const struct orphans *orphans, const struct refused_ch
 	       orphans_is_unconfigured(orphans, authority);
 }
 
-/* The outbound SPI is the peer's choice: the SA may be another peer's by now. */
+/* The peer chooses the outbound SPI, so the SA may belong to another peer by now. */
 static bool is_bound_to_report(const struct binding *b, const struct orphans *orphans,
 			       const struct refused_child *child, const struct latch_sa *sa)
 {
@@ -200,7 +201,7 @@ static bool is_bound_to_report(const struct binding *b, const struct orphans *or
 	       !strcmp(peer->id, child->reported->peer_id);
 }
 
-/* 1, 0, or a negative errno. */
+/* 1: the SA was bound; 0; or a negative errno. */
 static int unbind(const struct binding *b, const struct orphans *orphans,
 		  const struct refused_child *child, const struct latch_sa_key *key)
 {

@@ -9,8 +9,9 @@
 #include "latchd/maps/tables.h"
 
 /*
- * False: it is another SA, or one with a peer. After an error the next list repeats it. Each list
- * has all refused pairs again, and a peer chooses how many it has: a marked SA costs no call.
+ * False: the entry has another SA, or one with a peer, or the call failed. The next list repeats
+ * a failed call. A marked SA costs no call: each list has all refused pairs, and peers choose
+ * their number.
  */
 static bool mark(struct refused_sas *refused, const struct kernel_maps *maps,
 		 const struct latch_sa_key *key, const struct latch_sa *sa)
@@ -29,7 +30,7 @@ static bool mark(struct refused_sas *refused, const struct kernel_maps *maps,
 	return result == LATCH_CONTROL_DONE || result == LATCH_CONTROL_UNCHANGED;
 }
 
-/* charon may have written that part of the list before. */
+/* charon may have written this part of the list before the SA was installed. */
 static bool is_newer_than_list(const struct refused_child *child, const struct latch_sa *sa)
 {
 	return child->listed_ns && sa->installed > child->listed_ns;
@@ -60,7 +61,8 @@ void unproven_sas_decide(struct refused_sas *refused, const struct kernel_maps *
 		mark(refused, maps, out_key, &out);
 }
 
-/* Meanwhile it may be another one, have a peer, or share its entry with another SA. */
+/* The entry may have another SA by now. The SA may have a peer by now, or share its entry with
+ * another SA. */
 static bool is_still_unproven(const struct kernel_maps *maps, const struct latch_sa_key *in,
 			      uint32_t serial)
 {

@@ -227,8 +227,8 @@ Test(vici_continued, the_traps_of_a_connection_outlast_a_list_without_it)
 	expect_refusal("its connection is not loaded");
 	load("public key", EXACT);
 	cr_expect_not(
-		vici_formers_await(&session()->dispatch.finder.memory.formers,
-				   keyed_hash(&session()->dispatch.finder.memory.key, "x509", 4)));
+		vici_unproven_await(&session()->dispatch.finder.memory.unproven_connections,
+				    keyed_hash(&session()->dispatch.finder.memory.key, "x509", 4)));
 	begun(8, 80);
 	refused(80);
 }

@@ -27,7 +27,7 @@ static void forget(void)
 {
 	vici_decision_file_close(&file);
 	vici_decisions_clear(&memory.decisions);
-	vici_formers_clear(&memory.formers);
+	vici_unproven_clear(&memory.unproven_connections);
 	memory.key = (struct keyed_hash_key){{0, 0}};
 	memory.unnoted = 0;
 }
@@ -59,8 +59,8 @@ static void leave_two(void)
 	cr_assert_eq(open_as(CHARON), 0);
 	add(7, VICI_PROOF);
 	add(8, VICI_UNPROVEN_ANY);
-	vici_formers_note(&memory.formers, 5, true);
-	cr_assert_eq(vici_decision_file_add_former(&file, 5, true, &memory), 0);
+	vici_unproven_note(&memory.unproven_connections, 5, true);
+	cr_assert_eq(vici_decision_file_add_unproven(&file, 5, true, &memory), 0);
 	forget();
 }
 
@@ -88,11 +88,12 @@ Test(vici_decision_file, the_next_latchd_has_the_decisions_their_key_and_the_con
 	cr_assert_not_null(decision);
 	cr_expect_eq(decision->proof, VICI_UNPROVEN_ANY);
 	cr_expect_eq(memory.key.word[1], 2);
-	cr_expect(vici_formers_contain(&memory.formers, 5));
-	vici_formers_sweep(&memory.formers, &ended);
-	vici_formers_sweep(&memory.formers, &ended);
-	vici_formers_sweep(&memory.formers, &ended);
-	cr_expect(vici_formers_contain(&memory.formers, 5), "its traps outlive its IKE_SAs");
+	cr_expect(vici_unproven_contain(&memory.unproven_connections, 5));
+	vici_unproven_sweep(&memory.unproven_connections, &ended);
+	vici_unproven_sweep(&memory.unproven_connections, &ended);
+	vici_unproven_sweep(&memory.unproven_connections, &ended);
+	cr_expect(vici_unproven_contain(&memory.unproven_connections, 5),
+		  "its traps outlive its IKE_SAs");
 }
 
 Test(vici_decision_file, another_charon_begins_anew)
@@ -100,7 +101,7 @@ Test(vici_decision_file, another_charon_begins_anew)
 	leave_two();
 	cr_assert_eq(open_as(CHARON + 1), 0);
 	cr_expect_eq(memory.decisions.count, 0);
-	cr_expect_eq(memory.formers.count, 0);
+	cr_expect_eq(memory.unproven_connections.count, 0);
 }
 
 Test(vici_decision_file, a_line_that_was_cut_off_and_unknown_numbers_do_not_count)
@@ -153,7 +154,7 @@ Test(vici_decision_file, a_directory_that_others_can_write_to_proves_nothing)
 	cr_expect(file.exposed);
 	cr_expect_null(vici_decisions_find(&memory.decisions, 7));
 	cr_expect_not_null(vici_decisions_find(&memory.decisions, 8));
-	cr_expect(vici_formers_contain(&memory.formers, 5));
+	cr_expect(vici_unproven_contain(&memory.unproven_connections, 5));
 }
 
 Test(vici_decision_file, the_file_of_a_directory_with_the_sticky_bit_is_read)

@@ -112,10 +112,10 @@ Test(vici_peers, an_ike_sa_down_without_a_successor_reports_no_reboot)
 Test(vici_peers, a_successor_after_the_time_limit_reports_no_reboot)
 {
 	start_both();
-	session()->dispatch.downs.contact_ms = 0;
+	session()->dispatch.ended.contact_ms = 0;
 	down("x509", 7, C_ID);
 	wait_for("peer 7 orderly", 1);
-	session()->dispatch.downs.latest[0].at_ms--;
+	session()->dispatch.ended.latest[0].at_ms--;
 	up("x509", 8, C_ID);
 	await_all();
 	cr_expect_eq(trace_count("peer 7 peer-"), 0);

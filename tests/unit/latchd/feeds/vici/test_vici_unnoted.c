@@ -52,9 +52,9 @@ Test(vici_unnoted, an_identity_with_too_many_ike_sas_is_refused_and_another_is_n
 		       "it may be an honest peer: its SAs are waited for");
 	up(8, 80, OTHER);
 	wait_for("up " OTHER " 00000080", 1);
-	cr_expect_not(
-		vici_formers_contain(&memory()->formers, keyed_hash(&memory()->key, "x509", 4)),
-		"a full share does not make a connection unproven that is proof");
+	cr_expect_not(vici_unproven_contain(&memory()->unproven_connections,
+					    keyed_hash(&memory()->key, "x509", 4)),
+		      "a full share does not make a connection unproven that is proof");
 }
 
 Test(vici_unnoted, an_ike_sa_without_room_is_not_decided_when_there_is_room_and_a_new_one_is)

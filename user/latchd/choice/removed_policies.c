@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "latchd/choice/choice_gone.h"
+#include "latchd/choice/removed_policies.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 
 #include "common/hash.h"
 
-void choice_gone_release(struct choice_gone *gone)
+void removed_policies_release(struct removed_policies *removed)
 {
-	choice_table_release(&gone->table);
-	free(gone->until_ms);
-	*gone = (struct choice_gone){0};
+	choice_table_release(&removed->table);
+	free(removed->until_ms);
+	*removed = (struct removed_policies){0};
 }
 
 /* ---- shares */
@@ -23,15 +23,16 @@ struct gateway {
 };
 
 struct filling {
-	struct choice_gone to;
+	struct removed_policies to;
 	struct gateway *gateways;
-	uint64_t until_ms;		/* of the policies that are gone now */
-	const struct choice_gone *from; /* not NULL: of those that were gone before */
+	uint64_t until_ms; /* of the policies that are removed now */
+	const struct removed_policies
+		*from; /* not NULL: the policies were removed before, and keep their times */
 	const struct choice_table *after;
 	struct choice_work work;
 };
 
-/* False: it has no more room. */
+/* False: the share of the policy's gateway is full, or memory is short. */
 static bool take_share(struct filling *filling, const struct choice_policy *policy)
 {
 	struct gateway *gateway;
@@ -45,7 +46,7 @@ static bool take_share(struct filling *filling, const struct choice_policy *poli
 		memcpy(gateway->address, policy->template_remote, sizeof(gateway->address));
 		HASH_ADD(hh, filling->gateways, address, sizeof(gateway->address), gateway);
 	}
-	return gateway->count++ < CHOICE_GONE_SHARE_MAX;
+	return gateway->count++ < REMOVED_POLICIES_SHARE_MAX;
 }
 
 static void free_shares(struct filling *filling)
@@ -61,18 +62,18 @@ static void free_shares(struct filling *filling)
 
 /* ---- additions */
 
-static int make_room(struct choice_gone *gone)
+static int make_room(struct removed_policies *removed)
 {
-	size_t capacity = gone->capacity ? gone->capacity * 2 : 64;
+	size_t capacity = removed->capacity ? removed->capacity * 2 : 64;
 	uint64_t *until_ms;
 
-	if (gone->table.count < gone->capacity)
+	if (removed->table.count < removed->capacity)
 		return 0;
-	until_ms = reallocarray(gone->until_ms, capacity, sizeof(*until_ms));
+	until_ms = reallocarray(removed->until_ms, capacity, sizeof(*until_ms));
 	if (!until_ms)
 		return -ENOMEM;
-	gone->until_ms = until_ms;
-	gone->capacity = capacity;
+	removed->until_ms = until_ms;
+	removed->capacity = capacity;
 	return 0;
 }
 
@@ -83,16 +84,16 @@ static uint64_t until(const struct filling *filling, const struct choice_policy 
 }
 
 /*
- * A policy without a template names no peer. One that was replaced by another for the same flows
- * is not awaited: that is an edit.
+ * Leaves out a policy without a template, since it names no peer. Leaves out a policy that
+ * another one for the same flows has replaced, since that is an edit.
  */
 static int add(void *context, const struct choice_policy *policy)
 {
 	struct filling *filling = context;
-	struct choice_gone *to = &filling->to;
+	struct removed_policies *to = &filling->to;
 	int err;
 
-	if (!policy->protects || to->table.count == CHOICE_GONE_MAX ||
+	if (!policy->protects || to->table.count == REMOVED_POLICIES_MAX ||
 	    (filling->after && choice_table_has_selector(filling->after, policy, &filling->work)) ||
 	    !take_share(filling, policy))
 		return 0;
@@ -104,51 +105,51 @@ static int add(void *context, const struct choice_policy *policy)
 	return err;
 }
 
-static void finish(struct filling *filling, struct choice_gone *gone, int err)
+static void finish(struct filling *filling, struct removed_policies *removed, int err)
 {
 	free_shares(filling);
-	choice_gone_release(gone);
+	removed_policies_release(removed);
 	err = err ? err : choice_table_build(&filling->to.table);
 	if (err)
-		choice_gone_release(&filling->to);
-	*gone = filling->to;
+		removed_policies_release(&filling->to);
+	*removed = filling->to;
 }
 
-void choice_gone_update(struct choice_gone *gone, const struct choice_table *before,
-			const struct choice_table *after, uint64_t until_ms)
+void removed_policies_update(struct removed_policies *removed, const struct choice_table *before,
+			     const struct choice_table *after, uint64_t until_ms)
 {
-	struct filling filling = {.from = gone, .after = after};
-	int err = choice_visit_missing(&gone->table, after, add, &filling);
+	struct filling filling = {.from = removed, .after = after};
+	int err = choice_visit_missing(&removed->table, after, add, &filling);
 
 	filling.from = NULL;
 	filling.until_ms = until_ms;
 	if (!err)
 		err = choice_visit_missing(before, after, add, &filling);
-	finish(&filling, gone, err);
+	finish(&filling, removed, err);
 }
 
-bool choice_gone_expire(struct choice_gone *gone, uint64_t now_ms)
+bool removed_policies_expire(struct removed_policies *removed, uint64_t now_ms)
 {
-	struct filling filling = {.from = gone};
+	struct filling filling = {.from = removed};
 	bool expired = false;
 	int err = 0;
 	size_t i;
 
-	for (i = 0; !err && i < gone->table.count; i++)
-		if (gone->until_ms[i] <= now_ms)
+	for (i = 0; !err && i < removed->table.count; i++)
+		if (removed->until_ms[i] <= now_ms)
 			expired = true;
 		else
-			err = add(&filling, &gone->table.policies[i]);
-	finish(&filling, gone, err);
+			err = add(&filling, &removed->table.policies[i]);
+	finish(&filling, removed, err);
 	return expired || err;
 }
 
-uint64_t choice_gone_next_ms(const struct choice_gone *gone)
+uint64_t removed_policies_next_ms(const struct removed_policies *removed)
 {
 	uint64_t next = UINT64_MAX;
 	size_t i;
 
-	for (i = 0; i < gone->table.count; i++)
-		next = gone->until_ms[i] < next ? gone->until_ms[i] : next;
+	for (i = 0; i < removed->table.count; i++)
+		next = removed->until_ms[i] < next ? removed->until_ms[i] : next;
 	return next;
 }

@@ -11,11 +11,11 @@
 
 #define SETTLE_MS   200 /* after an edit: key managers replace policies in several steps */
 #define RETRY_MS    100
-#define GIVE_UP_MS  1000 /* of failures: then nothing is known */
+#define GIVE_UP_MS  1000 /* of failures: then the namespace counts as never read */
 #define TRIES	    6
 #define EDIT_GAP_NS 150000000ull /* edits closer than 100 ms to the last have no event */
 
-/* In any order: the kernel's dump changes it. A key, as peers choose selectors. */
+/* A sum, since the order of the kernel's dump changes. Keyed, since peers choose selectors. */
 static uint64_t digest_of(const struct choice *choice, const struct choice_table *table)
 {
 	uint64_t digest = table->unreadable;
@@ -37,7 +37,7 @@ static void plan_to_forget(struct choice *choice)
 
 	HASH_ITER(hh, choice->spaces, space, next)
 	{
-		end_ms = choice_gone_next_ms(&space->gone);
+		end_ms = removed_policies_next_ms(&space->removed);
 		next_ms = end_ms < next_ms ? end_ms : next_ms;
 	}
 	if (next_ms == UINT64_MAX)
@@ -46,12 +46,12 @@ static void plan_to_forget(struct choice *choice)
 		loop_timer_arm(&choice->forget, next_ms > now ? (unsigned int)(next_ms - now) : 0);
 }
 
-/* Which SAs are rivals does not depend on these policies: only latches have waited for them. */
-static void forget_gone(struct choice *choice, struct choice_space *space)
+/* Rivalry of SAs does not depend on removed policies; only conflicts with latches do. */
+static void forget_removed(struct choice *choice, struct choice_space *space)
 {
 	static const struct choice_change latches_only = {.count = 0};
 
-	if (choice_gone_expire(&space->gone, loop_now_ms()))
+	if (removed_policies_expire(&space->removed, loop_now_ms()))
 		choice->changed(choice->context, space->netns, &latches_only);
 }
 
@@ -62,19 +62,20 @@ static void on_forget(void *context)
 
 	HASH_ITER(hh, choice->spaces, space, next)
 	{
-		if (choice_gone_next_ms(&space->gone) <= loop_now_ms())
-			forget_gone(choice, space);
+		if (removed_policies_next_ms(&space->removed) <= loop_now_ms())
+			forget_removed(choice, space);
 	}
 	plan_to_forget(choice);
 }
 
-/* Nothing is known to be gone where nothing can be read. */
-static void note_gone(struct choice *choice, struct choice_space *space,
-		      const struct choice_table *now)
+/* If either SPD could not be read, no policy counts as removed. */
+static void note_removed(struct choice *choice, struct choice_space *space,
+			 const struct choice_table *now)
 {
 	if (!space->loaded || now->unreadable)
 		return;
-	choice_gone_update(&space->gone, &space->table, now, loop_now_ms() + choice->grace_ms);
+	removed_policies_update(&space->removed, &space->table, now,
+				loop_now_ms() + choice->grace_ms);
 	plan_to_forget(choice);
 }
 
@@ -83,7 +84,7 @@ void choice_set_grace(struct choice *choice, unsigned int grace_ms)
 	choice->grace_ms = grace_ms;
 }
 
-/* ---- looks */
+/* ---- reads */
 
 static void adopt(struct choice *choice, struct choice_space *space, struct choice_table *table,
 		  uint64_t digest)
@@ -91,7 +92,7 @@ static void adopt(struct choice *choice, struct choice_space *space, struct choi
 	struct choice_change change;
 
 	choice_compare(&space->table, table, &change);
-	note_gone(choice, space, table);
+	note_removed(choice, space, table);
 	choice_table_release(&space->table);
 	space->table = *table;
 	space->digest = digest;
@@ -106,7 +107,7 @@ static void note_success(struct choice_space *space, uint64_t began_ns)
 	space->failed_ms = 0;
 }
 
-/* Until then the answers are those of the last look. */
+/* Until GIVE_UP_MS of failures the answers are those of the last reading. */
 static void note_failure(struct choice *choice, struct choice_space *space, int err)
 {
 	struct choice_table nothing = {.unreadable = true};
@@ -116,8 +117,8 @@ static void note_failure(struct choice *choice, struct choice_space *space, int 
 	space->stale = true;
 	if (!space->failed_ms)
 		space->failed_ms = now;
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, RETRY_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, RETRY_MS);
 	if (!space->loaded || (err != -ENOENT && now - space->failed_ms < GIVE_UP_MS))
 		return;
 	adopt(choice, space, &nothing, 0);
@@ -142,7 +143,7 @@ static void take(struct choice *choice, struct choice_space *space, struct choic
 		choice_table_release(table);
 }
 
-/* The SPD does not come to rest: what any of the dumps had counts until it does. */
+/* The SPD keeps changing: the union of the dumps counts until two dumps are equal. */
 static int take_sum(struct choice *choice, struct choice_space *space, struct choice_table *sum,
 		    uint64_t began_ns)
 {
@@ -154,12 +155,12 @@ static int take_sum(struct choice *choice, struct choice_space *space, struct ch
 	}
 	take(choice, space, sum, began_ns);
 	space->stale = true;
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, RETRY_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, RETRY_MS);
 	return 0;
 }
 
-/* Dumps of one look. */
+/* Dumps of one read. */
 struct dumps {
 	struct choice_table sum;
 	uint64_t last; /* digest */
@@ -167,7 +168,8 @@ struct dumps {
 	unsigned int count;
 };
 
-/* 1: it is at rest, as a policy that is updated during a dump is missing from it. */
+/* 1: two dumps in a row are equal. One dump is not enough: a policy that is updated during a dump
+ * may be missing from it. */
 static int take_dump(struct choice *choice, struct choice_space *space, struct dumps *dumps,
 		     struct choice_table *table)
 {
@@ -190,7 +192,7 @@ static int take_dump(struct choice *choice, struct choice_space *space, struct d
 	return result;
 }
 
-/* SAs keep their interface ids when the SPD is flushed: the devices go on telling them apart. */
+/* SAs keep their interface ids when the SPD is flushed, so the devices still tell them apart. */
 static int keep_devices(const struct choice *choice, const struct choice_space *space,
 			struct choice_table *table)
 {
@@ -218,7 +220,7 @@ static int load(const struct choice *choice, const struct choice_space *space,
 	return err ? err : keep_devices(choice, space, ret);
 }
 
-static int look(struct choice *choice, struct choice_space *space)
+static int read_spd(struct choice *choice, struct choice_space *space)
 {
 	struct dumps dumps = {.count = 0};
 	struct choice_table table;
@@ -245,7 +247,7 @@ void choice_refresh(struct choice *choice, uint64_t netns)
 	if (!space)
 		return;
 	walk_pace_begin(&choice->pace);
-	err = look(choice, space);
+	err = read_spd(choice, space);
 	walk_pace_end(&choice->pace);
 	if (err)
 		note_failure(choice, space, err);
@@ -278,8 +280,8 @@ bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns)
 		return true;
 	if (!choice_is_stale(choice, netns))
 		return !may_be_edited_after(choice, netns, at_ns);
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, SETTLE_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, SETTLE_MS);
 	return false;
 }
 
@@ -308,17 +310,18 @@ void choice_refresh_stale(struct choice *choice)
 	}
 }
 
-static void on_look(void *context)
+static void on_reread(void *context)
 {
 	struct choice *choice = context;
 	unsigned int wait_ms = walk_pace_wait_ms(&choice->pace);
 
 	if (wait_ms) {
-		loop_timer_arm(&choice->look, wait_ms);
+		loop_timer_arm(&choice->reread, wait_ms);
 		return;
 	}
 	choice_refresh_stale(choice);
-	/* An edit right after the last event may have no event of its own: then one more look. */
+	/* An edit right after the last event may have no event of its own, so the SPD is read once
+	 * more. */
 	if (loop_now_ms() - choice->edited_ms >= SETTLE_MS)
 		return;
 	choice_events_lost(choice);
@@ -332,8 +335,8 @@ void choice_edited(struct choice *choice, uint64_t netns)
 		return;
 	space->stale = true;
 	choice->edited_ms = loop_now_ms();
-	if (!loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, SETTLE_MS);
+	if (!loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, SETTLE_MS);
 }
 
 void choice_events_lost(struct choice *choice)
@@ -346,18 +349,18 @@ void choice_events_lost(struct choice *choice)
 	{
 		space->stale = true;
 	}
-	if (choice->spaces && !loop_timer_armed(&choice->look))
-		loop_timer_arm(&choice->look, SETTLE_MS);
+	if (choice->spaces && !loop_timer_armed(&choice->reread))
+		loop_timer_arm(&choice->reread, SETTLE_MS);
 }
 
-void choice_looks_start(struct choice *choice)
+void choice_spd_reads_start(struct choice *choice)
 {
-	loop_timer_init(choice->loop, &choice->look, on_look, choice);
+	loop_timer_init(choice->loop, &choice->reread, on_reread, choice);
 	loop_timer_init(choice->loop, &choice->forget, on_forget, choice);
 }
 
-void choice_looks_end(struct choice *choice)
+void choice_spd_reads_end(struct choice *choice)
 {
-	loop_timer_cancel(&choice->look);
+	loop_timer_cancel(&choice->reread);
 	loop_timer_cancel(&choice->forget);
 }
