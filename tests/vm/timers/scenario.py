@@ -300,14 +300,24 @@ def bare_ack_of(port):
     return lambda segment: segment.port == port and segment.flags == ACK and segment.length == 0
 
 
+def next_of_c(port):
+    """The sequence number of c's next byte, of a connection in which it has sent none."""
+    for packet in wire.of_c.so_far():
+        segment = Segment(packet)
+        if segment.port == port and segment.flags & SYN:
+            return segment.seq + 1
+    raise SystemExit(f"c has sent no SYN-ACK from port {port}")
+
+
 def challenge(port):
-    """Requests inside of a connection: w's TCP answers each with an ACK, at most two a second."""
+    """Resets at a wrong place in the window (RFC 5961): w answers each with an ACK, at most two a second."""
     client, peer = connection(port)
     local = client.getsockname()[1]
 
     def is_challenged():
-        C.run(f"{program('forge')} --from {at(C)} --from-port {port} --to {at(W)} --to-port {local}"
-              " --seq 1 --ack 0 --syn --count 3 --every 600")
+        done = C.run(f"timeout 20 {program('forge')} --from {at(C)} --from-port {port} --to {at(W)}"
+                     f" --to-port {local} --seq {(next_of_c(port) + 100) % 2**32} --ack 1 --rst --count 3 --every 600")
+        expect("3 segments sent" in done.stdout, "c sends three resets at a wrong place")
 
     before = wire.count(bare_ack_of(local))
     is_challenged()
@@ -318,6 +328,7 @@ def challenge(port):
     until(lambda: egress_drops() >= dropped_before + 2, "a challenge ACK: dropped under another's SA")
     expect(wire.left() == left, "a challenge ACK: no packet has left")
     carried_by(OWN)
+    expect(W.ss(f"state established dport = {port}"), "no reset has ended the connection")
     reset_on_close(client)
     client.close()
     peer.close()
