@@ -129,3 +129,17 @@ Test(sctp_quota, namespaces_of_local_users_have_a_quarter_of_the_marks_and_the_h
 	namespace_end(&foreign);
 	namespace_end(&own);
 }
+
+Test(sctp_quota, a_destination_with_a_mark_takes_no_second_place)
+{
+	struct namespace own;
+
+	namespace_start(&own);
+	namespace_loopback_up(&own);
+	netfilter_attach(&netfilter, &own);
+	put_association(&own);
+	send_to_many(&own, 20);
+	send_to_many(&own, 20);
+	cr_expect_eq(marks_of(&own).marks, 20);
+	namespace_end(&own);
+}
