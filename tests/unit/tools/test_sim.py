@@ -44,6 +44,11 @@ class Simulation(unittest.TestCase):
         self.assertRegex(one[1], r"trace [0-9a-f]{16}")
         self.assertNotEqual(one[1], simulate(int(FROM) + SAME, SAME)[1])
 
+    def test_arguments_that_are_no_numbers_are_refused(self):
+        done = subprocess.run([SIM, "one", "ten"], stderr=subprocess.PIPE, text=True, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertTrue(done.stderr.startswith("usage: "), done.stderr)
+
 
 if __name__ == "__main__":
     sys.exit(tap.main("sim", Simulation))
