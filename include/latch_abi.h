@@ -85,6 +85,8 @@ enum latch_rule_flag {
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* the application sees a timeout instead of a reset */
 	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* latchd watches every socket: the rule also holds for
 					       packets without a socket */
+	LATCH_RULE_WISHED = 1 << 6,	    /* of a latch only: its socket has wishes, which audit mode
+					       does not suspend (latch_sockopt.h) */
 };
 
 /*
@@ -128,7 +130,8 @@ struct latch_rule {
 	enum latch_direction direction; /* LATCH_DIRECTION_NONE = any */
 	enum latch_action action;
 	enum latch_disposition disposition;
-	__u8 flags; /* set of enum latch_rule_flag */
+	__u8 flags;	  /* set of enum latch_rule_flag */
+	__u8 reserved[8]; /* zero: room for terms on the peer */
 };
 
 /*
@@ -373,6 +376,7 @@ struct latch_settings {
 	__u8 pad[2];
 	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
 	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
+	__u64 reserved[2]; /* zero */
 };
 
 /* Sources of unique numbers, and the fill of the quotas. */
@@ -386,6 +390,7 @@ struct latch_clock {
 	__u64 foreign_sas;     /* SAs with LATCH_SA_FOREIGN */
 	__u64 foreign_marks;   /* marks of SCTP associations in other user namespaces */
 	__u64 audit_unmarked;  /* LATCH_COUNTER_AUDIT_UNMARKED since the last switch to audit */
+	__u64 reserved[2];     /* zero */
 };
 
 /* Packets that enforcement would have dropped in audit mode: one row per rule, peer and reason. */
@@ -437,11 +442,23 @@ struct latch_params {
 	__u32 checksum; /* CRC-32 of all bytes before it */
 };
 
+/* How an end was authenticated. */
+enum latch_auth {
+	LATCH_AUTH_UNKNOWN,
+	LATCH_AUTH_PUBKEY,
+	LATCH_AUTH_PSK,
+	LATCH_AUTH_EAP,
+	LATCH_AUTH_XAUTH,
+	LATCH_AUTH_NULL,
+};
+
 struct latch_identity {
 	char authority[LATCH_NAME_MAX]; /* name of the feed */
 	char config[LATCH_NAME_MAX];	/* the key manager's connection name */
 	char id[LATCH_ID_TEXT_MAX];
-	__u32 auth; /* enum feed_auth of the controller */
+	__u32 auth; /* enum latch_auth */
+	/* Zero: room for a pinned key. Part of the equality of two identities. */
+	__u8 reserved[36];
 	__u32 checksum;
 };
 
@@ -478,7 +495,9 @@ struct latch_event {
 			  LATCH_RULE_NONE */
 	__u8 rule_set; /* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
 	__u8 audited;  /* 1: passed, in audit mode; enforcement drops it */
-	__u8 pad[2];
+	__u8 wish;     /* of LATCH_EVENT_REFUSED: enum latch_why of the application's wish that
+			  does not hold; 0 = none */
+	__u8 waits;    /* 1: the application wishes that connect() waits (latch_sockopt.h) */
 	__u64 listener; /* as in struct latch */
 };
 
@@ -554,7 +573,7 @@ struct latch_control {
 _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
-_Static_assert(sizeof(struct latch_rule) == 48, "rule");
+_Static_assert(sizeof(struct latch_rule) == 56, "rule");
 _Static_assert(sizeof(struct latch) == 136, "latch");
 _Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");
@@ -564,7 +583,7 @@ _Static_assert(sizeof(struct latch_sa) == 144, "SA");
 _Static_assert(sizeof(struct latch_audit_key) == 8, "audit key");
 _Static_assert(sizeof(struct latch_audit) == 88, "audit row");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
-_Static_assert(sizeof(struct latch_identity) == 648, "identity");
+_Static_assert(sizeof(struct latch_identity) == 684, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
 _Static_assert(sizeof(struct latch_control) == 272, "control");
