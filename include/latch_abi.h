@@ -19,8 +19,10 @@
 #define LATCH_ABI      1
 #define LATCH_PIN_ROOT "/sys/fs/bpf/latchd"
 #define LATCH_PIN_DIR  LATCH_PIN_ROOT "/v1"
-/* The program that answers applications (bpf/api): the pins of its links begin with its name. */
+/* The programs that answer applications and take their wishes (bpf/api): the pins of their links
+ * begin with their names. */
 #define LATCH_ANSWER_PROGRAM "option_get"
+#define LATCH_WISH_PROGRAM   "option_set"
 #define LATCH_ABORT_PROGRAM  "watch_datagram_abort"
 
 /* Packed enums take one byte: they fit into atomic words, and bpftool prints their names. */
@@ -495,8 +497,8 @@ struct latch_event {
 			  LATCH_RULE_NONE */
 	__u8 rule_set; /* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
 	__u8 audited;  /* 1: passed, in audit mode; enforcement drops it */
-	__u8 wish;     /* of LATCH_EVENT_REFUSED: enum latch_why of the application's wish that
-			  does not hold; 0 = none */
+	__u8 wish;     /* of LATCH_EVENT_REFUSED: enum latch_why, if the application has a wish
+			  that does not hold; 0 = it has none */
 	__u8 waits;    /* 1: the application wishes that connect() waits (latch_sockopt.h) */
 	__u64 listener; /* as in struct latch */
 };

@@ -11,6 +11,7 @@
 
 #include "latch_abi.h"
 #include "latch_mode.h"
+#include "latch_sockopt.h"
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/quota.h"
@@ -176,6 +177,7 @@ struct datagram_socket {
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
 	__u8 passes_forgotten;	/* passes from before that are no longer remembered */
 	__u8 was_released;	/* has been connected under a latch that was released since */
+	__u8 wished;		/* has a wish: nothing passes while it is not connected */
 	__u32 released_mode;	/* the earliest verdict.mode of the released latches */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
@@ -277,6 +279,41 @@ struct pasts_map {
 	__type(value, struct socket_past);
 };
 
+enum wish_term {
+	WISH_REQUIRE = 1 << 0,
+	WISH_PEER = 1 << 1,
+	WISH_CONNECTION = 1 << 2,
+	WISH_LOCAL = 1 << 3,
+	WISH_CLASS = 1 << 4,
+	WISH_QUALITY = 1 << 5,
+	WISH_DISPOSITION = 1 << 6,
+};
+
+/*
+ * The wishes of an application for its socket (latch_sockopt.h). Texts are padded with zeros, as
+ * those of struct latch_identity. A socket that a listener accepts gets a copy.
+ */
+struct socket_wish {
+	__u32 changes;	  /* odd while it is being written: then nothing is admitted */
+	__u8 terms;	  /* set of enum wish_term */
+	__u8 class;	  /* enum latch_app_class */
+	__u8 disposition; /* enum latch_app_disposition */
+	__u8 failed;	  /* enum latch_why: the term that the last packet's SA did not fulfil */
+	struct latch_least least;
+	__u32 reserved[5]; /* zero */
+	/* The first text: the verifier takes each one for LATCH_ID_TEXT_MAX bytes. */
+	char connection[LATCH_NAME_MAX];
+	char peer[LATCH_ID_TEXT_MAX];
+	char local[LATCH_ID_TEXT_MAX];
+};
+
+struct wishes_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket_wish);
+};
+
 #define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
 
 struct refusals_map {
@@ -364,6 +401,7 @@ extern struct mark_shares_map mark_shares SEC(".maps");
 extern struct audit_shares_map audit_shares SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
 extern struct pasts_map pasts SEC(".maps");
+extern struct wishes_map wishes SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

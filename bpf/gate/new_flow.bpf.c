@@ -83,10 +83,41 @@ static __always_inline int pass_auto(struct passage *p)
 	return new_flow_latch(p, word.params);
 }
 
+/* The stricter of both: no rule takes back what the application wishes. */
+static __always_inline void wish_over_rule(struct passage *p)
+{
+	enum latch_app_disposition wished = p->wish - 1;
+
+	p->rule.action = LATCH_ACTION_REQUIRE;
+	p->rule.flags |= LATCH_RULE_REQUIRE | LATCH_RULE_WISHED;
+	if (wished == LATCH_DISPOSE_BY_RULE)
+		return;
+	p->rule.flags &= ~LATCH_RULE_TIMEOUT;
+	if (wished == LATCH_DISPOSE_TIMEOUT)
+		p->rule.flags |= LATCH_RULE_TIMEOUT;
+	p->rule.disposition = wished == LATCH_DISPOSE_WAIT	    ? LATCH_DISPOSITION_WAIT
+			      : wished == LATCH_DISPOSE_UNREACHABLE ? LATCH_DISPOSITION_UNREACHABLE
+								    : LATCH_DISPOSITION_RESET;
+}
+
+/*
+ * The SA may have got another peer since its check against the wishes: only the params that were
+ * admitted then count.
+ */
+static __always_inline enum latch_drop reject_reason_of_wish(const struct passage *p,
+							     __u16 *ret_params)
+{
+	enum latch_drop why = reject_reason(p, ret_params);
+
+	return why == REJECT_NONE && is_unwished(p, *ret_params)
+		       ? unwished_reason(p, LATCH_DROP_REQUIRED)
+		       : why;
+}
+
 static __always_inline int pass_required(struct passage *p)
 {
 	__u16 params = 0;
-	enum latch_drop why = reject_reason(p, &params);
+	enum latch_drop why = reject_reason_of_wish(p, &params);
 
 	if (why == REJECT_NONE && !p->rule.undecided)
 		return new_flow_latch(p, params);
@@ -98,6 +129,8 @@ __noinline int new_flow_check(struct passage *p)
 	if (!p)
 		return GATE_DROP;
 	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->wish)
+		wish_over_rule(p);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return pass_without_latch(p);
@@ -112,18 +145,18 @@ __noinline int new_flow_check(struct passage *p)
 /*
  * A LARVAL latch does not satisfy a rule that requires a latch. It may be older than the rule,
  * or come from a SYN of the other direction. Under such a rule only a packet that makes the
- * latch ESTABLISHED passes.
+ * latch ESTABLISHED passes. So it is with a wish.
  */
 __noinline int new_flow_check_larval(struct passage *p)
 {
 	enum latch_drop why;
-	__u16 params;
+	__u16 params = 0;
 
 	if (!p)
 		return GATE_DROP;
 	rule_of(&p->flow, p->opened, &p->rule);
-	if (p->rule.action != LATCH_ACTION_REQUIRE)
+	if (p->rule.action != LATCH_ACTION_REQUIRE && !p->wish)
 		return GATE_PASS;
-	why = proves_peer(p) ? reject_reason(p, &params) : LATCH_DROP_REQUIRED;
+	why = proves_peer(p) ? reject_reason_of_wish(p, &params) : LATCH_DROP_REQUIRED;
 	return why == REJECT_NONE ? GATE_PASS : reject(p, why);
 }

@@ -56,6 +56,9 @@ static OWN_FRAME void report_refusal(const struct passage *p, int why, int audit
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = p->opened;
 	event->audited = audited;
+	if (p->wish)
+		event->wish = p->wish_why ?: LATCH_WHY_REQUIRED;
+	event->waits = p->wish == LATCH_DISPOSE_WAIT + 1;
 	bpf_ringbuf_submit(event, 0);
 }
 

@@ -8,6 +8,7 @@
 #include "gate/flow_check.h"
 #include "gate/mptcp.h"
 #include "gate/stamped_check.h"
+#include "gate/wish.h"
 
 /* A socket that aborts has released its port before its reset leaves, but inet_sport still has
  * it. */
@@ -125,12 +126,15 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);
 	mptcp = tcp && is_mptcp(tcp);
 	first = mptcp ? mptcp_first_subflow(tcp) : NULL;
-	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p))
+	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p)) {
+		wish_check(skb, p);
 		return drop_unread(LATCH_DROP_MALFORMED, p, v);
+	}
 	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start))
 		leaves = comes_back(skb, p, v);
 	if (leaves == COMES_BACK)
 		return GATE_PASS;
+	wish_check(skb, p);
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;

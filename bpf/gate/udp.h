@@ -10,6 +10,7 @@
 #include "gate/named_ends.h"
 #include "gate/stamped_check.h"
 #include "gate/udp_socket.h"
+#include "gate/wish.h"
 #include "packet/nat.h"
 
 /* The order matters: gate_udp() compares these values. */
@@ -83,18 +84,24 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 }
 
 /*
- * Both fill protection, sa and may_start of p, and read flow. names: of the socket, or NULL. They
- * return an enum datagram. Global functions, as check_packet(). Each direction has its own
+ * Both fill protection, sa and may_start of p and what the socket wishes, and read flow. names: of
+ * the socket, or NULL. They return an enum datagram. Global functions, as check_packet(). Each direction has its own
  * function, since a gate is verified with all functions that it may call.
  */
 __noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
 {
-	return read_datagram(skb, p, 1, names);
+	int kind = read_datagram(skb, p, 1, names);
+
+	wish_check(skb, p);
+	return kind;
 }
 
 __noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
 {
-	return read_datagram(skb, p, 0, NULL);
+	int kind = read_datagram(skb, p, 0, NULL);
+
+	wish_check(skb, p);
+	return kind;
 }
 
 /*
@@ -228,7 +235,8 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
  * does.
  *
  * A datagram that a connected socket receives from another address is checked, too, but creates
- * no latch. A socket that is not connected has no flow, and its datagrams pass.
+ * no latch. A socket that is not connected has no flow, and its datagrams pass, unless it has a
+ * wish.
  */
 static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
 				    int egress)
@@ -242,22 +250,24 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &p->flow);
 	if (socket && socket->verdict.was_latched && !same_flow(&socket->flow, &p->flow))
 		datagram_release_latch(socket, p->socket_cookie);
+	/* Also before the checks below: wish_check() comes behind them. */
+	p->enforced = socket && READ_ONCE(socket->wished);
 	if (!connected)
-		return GATE_PASS;
+		return p->enforced ? drop(LATCH_DROP_REQUIRED, p, NULL) : GATE_PASS;
 	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram with a named address may be rewritten, too. */
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
 	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {
-		p->enforced = !latch_mode_passes(mode_get(), socket->released_mode);
+		p->enforced |= !latch_mode_passes(mode_get(), socket->released_mode);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);
 	if (kind < DATAGRAM_NAMED)
 		return drop_unread(LATCH_DROP_MALFORMED, p, socket ? &socket->verdict : NULL);
 	if (kind <= elsewhere)
-		return GATE_PASS;
+		return p->wish ? drop(LATCH_DROP_REQUIRED, p, NULL) : GATE_PASS;
 	p->tcp_state = sk->state;
 	p->queued = has_queued_datagrams(kernel_sk) || has_received_in_clear(sk);
 	if (egress)

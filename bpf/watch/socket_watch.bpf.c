@@ -123,6 +123,33 @@ static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow
 	return 0;
 }
 
+/* NULL: no wish. */
+static OWN_FRAME struct socket_wish *wish_of(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
+
+	return wish && wish->terms ? wish : NULL;
+}
+
+static OWN_FRAME int forget_failure(struct bpf_sock_ops *ops)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	if (wish)
+		wish->failed = LATCH_WHY_NONE;
+	return 0;
+}
+
+static OWN_FRAME enum latch_why why_refused(struct bpf_sock_ops *ops, enum latch_action action)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	if (wish && wish->failed)
+		return wish->failed;
+	return wish || action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+}
+
 /* latchd ends a connect() that the gate has refused (R-2.3-18). */
 static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_flow *flow)
 {
@@ -141,7 +168,7 @@ static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_f
 	past->aborted = 1;
 	past->peer_ended = 0;
 	past->direction = LATCH_DIRECTION_OUT;
-	past->why = rule.action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+	past->why = why_refused(ops, rule.action);
 	return 0;
 }
 
@@ -152,6 +179,7 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 
 	forget_passes_of(ops);
 	forget_past(ops);
+	forget_failure(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;

@@ -28,6 +28,7 @@ static void choose_programs(struct gates *gates)
 	gates->program[GATES_SEND4] = skeleton->progs.datagram_send4;
 	gates->program[GATES_SEND6] = skeleton->progs.datagram_send6;
 	gates->program[GATES_OPTION] = skeleton->progs.option_get;
+	gates->program[GATES_WISH] = skeleton->progs.option_set;
 	gates->program[GATES_CONTROL] = skeleton->progs.latch_control;
 	bpf_object__for_each_program (program, skeleton->obj)
 		bpf_program__set_autoload(program, false);
