@@ -11,7 +11,6 @@
 #include "gate/remember_pass.h"
 #include "gate/tcp.h"
 #include "gate/udp.h"
-#include "gate/wish.h"
 
 static __always_inline int check_socket(struct __sk_buff *skb, struct passage *p, int egress)
 {

@@ -1,164 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The wishes of the application for its socket (R-2.3-16, R-2.3-17): does the SA of a packet fulfil
- * them? Only gate.bpf.c includes this header. The steady path does not come here: wishes do not
- * change while a socket has a connection, and a pass is remembered with its SA.
+ * The wishes of the application for its socket (R-2.3-16, R-2.3-17). The steady path does not come
+ * here: wishes do not change while a socket has a connection, and a pass is remembered with its SA.
  */
 #ifndef LATCH_BPF_GATE_WISH_H
 #define LATCH_BPF_GATE_WISH_H
 
-#include "db/past.h"
 #include "gate/passage.h"
-#include "packet/same_flow.h"
-
-/* ---- the least quality (R-2.1-3) */
-
-/* Compares the first bytes of the kernel's name of an algorithm. */
-static __always_inline int begins_with(const char *name, const char *start, int length)
-{
-	int differs = 0;
-
-	for (int i = 0; i < length; i++)
-		differs |= name[i] ^ start[i];
-	return !differs;
-}
-
-/* Bits of the key without its salt. 0: no cipher, or one of unknown strength. */
-static __always_inline __u32 strength_of(const struct latch_qop *qop)
-{
-	const char *cipher = qop->encryption;
-	__u32 bits = qop->encryption_bits, salt = 0;
-
-	if (begins_with(cipher, "rfc4106(", 8) || begins_with(cipher, "rfc7539esp(", 11) ||
-	    begins_with(cipher, "rfc3686(", 8))
-		salt = 32;
-	else if (begins_with(cipher, "rfc4309(", 8))
-		salt = 24;
-	else if (begins_with(cipher, "cbc(des)", 8))
-		return 56;
-	else if (begins_with(cipher, "cbc(des3", 8))
-		return 112;
-	else if (!begins_with(cipher, "cbc(", 4))
-		return 0;
-	return bits > salt ? bits - salt : 0;
-}
-
-static __always_inline int is_good_enough(const struct latch_least *least,
-					  const struct latch_qop *qop)
-{
-	__u32 strength = strength_of(qop);
-
-	if ((least->confidential || least->encryption_bits) &&
-	    (!strength || strength < least->encryption_bits))
-		return 0;
-	return qop->icv_bits >= least->icv_bits &&
-	       (!least->replay_protection || qop->replay_protection) && (!least->esn || qop->esn);
-}
-
-/* ---- all terms */
-
-static __always_inline int has_class(__u32 auth, __u8 wished)
-{
-	switch ((enum latch_app_class)wished) {
-	case LATCH_CLASS_ANY:
-		return 1;
-	case LATCH_CLASS_PSK:
-		return auth == LATCH_AUTH_PSK || auth == LATCH_AUTH_PUBKEY;
-	case LATCH_CLASS_PUBLIC_KEY:
-		return auth == LATCH_AUTH_PUBKEY;
-	case LATCH_CLASS_EAP:
-		return auth == LATCH_AUTH_EAP;
-	}
-	return 0;
-}
-
-static __always_inline enum latch_why unfulfilled(const struct socket_wish *wish,
-						  const struct latch_params *p)
-{
-	struct latch_identity *peer = identity_find(p->peer_id);
-	struct latch_identity *local = identity_find(p->local_id);
-	__u8 terms = wish->terms;
-
-	if (!peer || !local)
-		return LATCH_WHY_PEER;
-	if (terms & WISH_PEER && !same_bytes(wish->peer, peer->id, sizeof(peer->id)))
-		return LATCH_WHY_PEER;
-	if (terms & WISH_CONNECTION &&
-	    !same_bytes(wish->connection, peer->config, sizeof(peer->config)))
-		return LATCH_WHY_PEER;
-	if (terms & WISH_LOCAL && !same_bytes(wish->local, local->id, sizeof(local->id)))
-		return LATCH_WHY_LOCAL;
-	if (terms & WISH_CLASS && !has_class(peer->auth, wish->class))
-		return LATCH_WHY_CLASS;
-	if (terms & WISH_QUALITY && !is_good_enough(&wish->least, &p->qop))
-		return LATCH_WHY_QUALITY;
-	return LATCH_WHY_NONE;
-}
-
-/* True: the params of the SA are those of its peer. */
-static __always_inline int has_peer(union latch_sa_word word)
-{
-	return word.params && word.state != LATCH_SA_PENDING && word.state != LATCH_SA_NONE &&
-	       !(word.flags & LATCH_SA_AMBIGUOUS);
-}
-
-static __always_inline void admit(struct passage *p, struct socket_wish *wish, __u16 params,
-				  enum latch_why why)
-{
-	p->wish_why = why;
-	if (why == LATCH_WHY_NONE)
-		p->admitted = params;
-	else
-		p->wish_drop = why == LATCH_WHY_QUALITY ? LATCH_DROP_QOP : LATCH_DROP_IDENTITY;
-	/* All connections of a listener would write there. */
-	if (!p->listener && wish->failed != why)
-		WRITE_ONCE(wish->failed, why);
-}
-
-/* An index of params is reused, but not while the SA has it: the word shows that it had it during
- * the comparison. */
-static __always_inline void check_terms(struct passage *p, struct socket_wish *wish)
-{
-	__u32 changes = READ_ONCE(wish->changes);
-	struct latch_params *found;
-	union latch_sa_word word;
-	enum latch_why why;
-	struct latch_sa *sa;
-
-	sa = p->protection == PACKET_PROTECTED ? sa_find(&p->sa) : NULL;
-	if (!sa)
-		return;
-	word = READ_WORD(sa->word);
-	found = has_peer(word) ? params_find(word.params) : NULL;
-	if (!found)
-		return;
-	why = unfulfilled(wish, found);
-	if (READ_WORD(sa->word).raw != word.raw || changes & 1 ||
-	    READ_ONCE(wish->changes) != changes)
-		return;
-	admit(p, wish, word.params, why);
-}
 
 /*
  * Call it once the protection of the packet was read. Fills wish, admitted, wish_drop and wish_why
  * of p. With a wish the verdict counts in audit mode, too. A global function, as check_packet().
  * Returns 0.
  */
-__noinline int wish_check(struct __sk_buff *skb, struct passage *p)
-{
-	struct bpf_sock *sk = skb->sk;
-	struct socket_wish *wish;
-
-	sk = sk ? bpf_sk_fullsock(sk) : NULL;
-	if (!sk || !p)
-		return 0;
-	wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
-	if (!wish || !(wish->terms || READ_ONCE(wish->changes) & 1))
-		return 0;
-	p->enforced = 1;
-	p->wish = wish->disposition + 1;
-	check_terms(p, wish);
-	return 0;
-}
+int wish_check(struct __sk_buff *skb, struct passage *p);
 
 #endif

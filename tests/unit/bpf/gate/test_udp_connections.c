@@ -91,7 +91,7 @@ struct socket_verdict {
 
 struct datagram_socket {
 	struct socket_verdict verdict;
-	__u8 sends_elsewhere, was_released;
+	__u8 sends_elsewhere, was_released, wished;
 	__u32 released_mode;
 	struct latch_flow flow;
 };
@@ -359,6 +359,13 @@ int report_elsewhere(const struct passage *p, int which)
 {
 	(void)p;
 	(void)which;
+	return 0;
+}
+
+/* No socket here has a wish: tests/unit/bpf/gate/test_gate_wish.c. */
+int wish_check(struct __sk_buff *skb, struct passage *p)
+{
+	(void)skb, (void)p;
 	return 0;
 }
 
