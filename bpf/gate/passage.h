@@ -46,9 +46,9 @@ struct passage {
 };
 
 /* The wishes of the packet's socket do not admit an SA of these params, or not yet. */
-static __always_inline int is_unwished(const struct passage *p, __u16 params)
+static __always_inline int is_unwished(const struct passage *p, __u16 carried)
 {
-	return p->wish && params != p->admitted;
+	return p->wish && carried != p->admitted;
 }
 
 static __always_inline enum latch_drop unwished_reason(const struct passage *p,

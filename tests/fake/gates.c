@@ -35,6 +35,7 @@ static void choose_programs(struct gates *gates)
 	for (part = 0; part < GATES_PARTS; part++)
 		bpf_program__set_autoload(gates->program[part], true);
 	bpf_program__set_autoload(skeleton->progs.timeout_broken, true);
+	bpf_program__set_autoload(skeleton->progs.find_wish, true);
 }
 
 int gates_load(struct gates **ret, struct kernel_maps *ret_maps)
