@@ -92,18 +92,25 @@ static __always_inline int read_segment(struct __sk_buff *skb, struct passage *p
 }
 
 /*
- * Both fill flow, sa, protection, listener_id, is_syn and may_start of p, and read listener.
+ * Both fill flow, sa, protection, listener_id, is_syn and may_start of p and what the socket
+ * wishes, and read listener.
  * Non-zero: the packet cannot be read. Global functions, as check_packet(); one for each direction,
  * since each gate is verified with all that it may call. No listener sends by its gate.
  */
 __noinline int tcp_read_sent(struct __sk_buff *skb, struct passage *p)
 {
-	return read_segment(skb, p, 1);
+	int unread = read_segment(skb, p, 1);
+
+	wish_check(skb, p);
+	return unread;
 }
 
 __noinline int tcp_read_received(struct __sk_buff *skb, struct passage *p)
 {
-	return read_segment(skb, p, 0);
+	int unread = read_segment(skb, p, 0);
+
+	wish_check(skb, p);
+	return unread;
 }
 
 static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
@@ -126,15 +133,12 @@ static __always_inline int gate_tcp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	tcp = p->listener ? NULL : bpf_skc_to_tcp_sock(sk);
 	mptcp = tcp && is_mptcp(tcp);
 	first = mptcp ? mptcp_first_subflow(tcp) : NULL;
-	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p)) {
-		wish_check(skb, p);
+	if (egress ? tcp_read_sent(skb, p) : tcp_read_received(skb, p))
 		return drop_unread(LATCH_DROP_MALFORMED, p, v);
-	}
 	if (tcp && egress && (p->protection == PACKET_PLAIN || p->may_start))
 		leaves = comes_back(skb, p, v);
 	if (leaves == COMES_BACK)
 		return GATE_PASS;
-	wish_check(skb, p);
 	if (first && first != (struct sock *)tcp &&
 	    mptcp_check_subflow(p, (__u64)first) != GATE_PASS)
 		return GATE_DROP;

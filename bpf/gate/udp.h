@@ -93,7 +93,8 @@ __noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct na
 	int kind = read_datagram(skb, p, 1, names);
 
 	wish_check(skb, p);
-	return kind;
+	/* A datagram to another address is checked, too, and begins no flow. */
+	return p && p->wish && kind != DATAGRAM_UNREADABLE ? DATAGRAM_OWN : kind;
 }
 
 __noinline int udp_read_received(struct __sk_buff *skb, struct passage *p)
@@ -250,10 +251,8 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 		flow_of_socket(sk, netns_of_kernel_socket(kernel_sk), &p->flow);
 	if (socket && socket->verdict.was_latched && !same_flow(&socket->flow, &p->flow))
 		datagram_release_latch(socket, p->socket_cookie);
-	/* Also before the checks below: wish_check() comes behind them. */
-	p->enforced = socket && READ_ONCE(socket->wished);
 	if (!connected)
-		return p->enforced ? drop(LATCH_DROP_REQUIRED, p, NULL) : GATE_PASS;
+		return socket ? wish_check_loose(p, socket) : GATE_PASS;
 	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram with a named address may be rewritten, too. */
@@ -267,7 +266,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (kind < DATAGRAM_NAMED)
 		return drop_unread(LATCH_DROP_MALFORMED, p, socket ? &socket->verdict : NULL);
 	if (kind <= elsewhere)
-		return p->wish ? drop(LATCH_DROP_REQUIRED, p, NULL) : GATE_PASS;
+		return GATE_PASS;
 	p->tcp_state = sk->state;
 	p->queued = has_queued_datagrams(kernel_sk) || has_received_in_clear(sk);
 	if (egress)

@@ -36,11 +36,14 @@ static __always_inline __u32 strength_of(const struct latch_qop *qop)
 	return bits > salt ? bits - salt : 0;
 }
 
-static __always_inline int is_good_enough(const struct latch_least *least,
-					  const struct latch_qop *qop)
+/* A global function, as is_same_text(). */
+__noinline int is_good_enough(const struct latch_least *least, const struct latch_qop *qop)
 {
-	__u32 strength = strength_of(qop);
+	__u32 strength;
 
+	if (!least || !qop)
+		return 0;
+	strength = strength_of(qop);
 	if ((least->confidential || least->encryption_bits) &&
 	    (!strength || strength < least->encryption_bits))
 		return 0;
@@ -49,6 +52,29 @@ static __always_inline int is_good_enough(const struct latch_least *least,
 }
 
 /* ---- all terms */
+
+struct whole_text {
+	char text[LATCH_ID_TEXT_MAX];
+};
+
+/* A global function: the verifier checks it once. Unrolled it has half of the steps. */
+__noinline int is_same_text(const struct whole_text *one, const struct whole_text *other)
+{
+	const __u64 *a = (const __u64 *)one, *b = (const __u64 *)other;
+	__u64 differs = 0;
+
+	if (!one || !other)
+		return 0;
+#pragma clang loop unroll_count(8)
+	for (int i = 0; i < sizeof(*one) / sizeof(*a); i++)
+		differs |= a[i] ^ b[i];
+	return !differs;
+}
+
+static __always_inline int has_text(const char *text, const char *wished)
+{
+	return is_same_text((const struct whole_text *)text, (const struct whole_text *)wished);
+}
 
 static __always_inline int has_class(__u32 auth, __u8 wished)
 {
@@ -74,12 +100,12 @@ static __always_inline enum latch_why unfulfilled(const struct socket_wish *wish
 
 	if (!peer || !local)
 		return LATCH_WHY_PEER;
-	if (terms & WISH_PEER && !same_bytes(wish->peer, peer->id, sizeof(peer->id)))
+	if (terms & WISH_PEER && !has_text(peer->id, wish->peer))
 		return LATCH_WHY_PEER;
 	if (terms & WISH_CONNECTION &&
 	    !same_bytes(wish->connection, peer->config, sizeof(peer->config)))
 		return LATCH_WHY_PEER;
-	if (terms & WISH_LOCAL && !same_bytes(wish->local, local->id, sizeof(local->id)))
+	if (terms & WISH_LOCAL && !has_text(local->id, wish->local))
 		return LATCH_WHY_LOCAL;
 	if (terms & WISH_CLASS && !has_class(peer->auth, wish->class))
 		return LATCH_WHY_CLASS;
@@ -147,4 +173,15 @@ __noinline int wish_check(struct __sk_buff *skb, struct passage *p)
 	p->wish = wish->disposition + 1;
 	check_terms(p, wish);
 	return 0;
+}
+
+/* A UDP socket with a wish has this state: no other one needs a look-up. */
+__noinline int wish_check_loose(struct passage *p, const struct datagram_socket *socket)
+{
+	if (!p)
+		return GATE_DROP;
+	if (!socket || !READ_ONCE(socket->wished))
+		return GATE_PASS;
+	p->enforced = 1;
+	return drop(LATCH_DROP_REQUIRED, p, NULL);
 }

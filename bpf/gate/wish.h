@@ -15,4 +15,11 @@
  */
 int wish_check(struct __sk_buff *skb, struct passage *p);
 
+/*
+ * A datagram of a socket that is not connected, which no latch checks. Drops it if the socket has a
+ * wish. socket: its state, or NULL. Returns GATE_DROP or GATE_PASS; the verifier does not know the
+ * range.
+ */
+int wish_check_loose(struct passage *p, const struct datagram_socket *socket);
+
 #endif

@@ -102,14 +102,14 @@ static bool has_ended(const struct cgroups *cgroups, struct cgroup *cgroup, int 
 	if (!cgroups_have_connections(cgroups)) {
 		log_info("enforce",
 			 "cgroup %s (id %" PRIu64 ") has no programs any more: no connection is "
-			 "latched",
+			 "latched, and no socket wishes one",
 			 cgroup->path, cgroup->id);
 		return true;
 	}
 	if (cgroup_programs_may_log(cgroup))
 		log_warn("enforce",
 			 "cgroup %s (id %" PRIu64 ") gets its programs again: a connection was "
-			 "latched while they were detached",
+			 "latched or wished while they were detached",
 			 cgroup->path, cgroup->id);
 	attach_former(cgroups, cgroup, fd);
 	return false;
