@@ -32,7 +32,7 @@
 #endif
 
 #define SOL_LATCH	 0x4C41 /* "LA" */
-#define LATCH_OPTION_ABI 2
+#define LATCH_OPTION_ABI 1
 #define LATCH_TEXT_MAX	 512 /* no text is longer than this less one */
 
 enum latch_option {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * setsockopt() of level SOL_LATCH: an application wishes who is at the other end of its socket, and
- * how it is protected (R-2.3-16, R-2.3-17; latch_sockopt.h). Anybody may wish for more than the
- * rules say, and nobody for less. The gate keeps the wishes: gate/wish.h.
+ * how it is protected (R-2.3-16, R-2.3-17; latch_sockopt.h). A wish adds to the rules, and takes
+ * nothing from them, so it needs no privilege. The gate keeps the wishes: gate/wish.h.
  *
  * The kernel holds the lock of the socket. Whatever cannot be kept is not accepted.
  */

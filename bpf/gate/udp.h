@@ -259,7 +259,8 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
 	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {
-		p->enforced |= !latch_mode_passes(mode_get(), socket->released_mode);
+		p->enforced = socket->wished |
+			      !latch_mode_passes(mode_get(), socket->released_mode);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);
