@@ -170,6 +170,21 @@ Test(gate_wish, a_text_that_begins_like_the_peers_is_another_peer)
 	}
 }
 
+Test(gate_wish, a_shorter_wish_leaves_nothing_of_the_longer_one)
+{
+	struct sender s = sender_new();
+
+	make_all_esp();
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_PEER, d.id), 0);
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_PEER, c.id), 0);
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_CONNECTION, "a-longer-name"), 0);
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_CONNECTION, c.connection), 0);
+	sender_connect(&s);
+	cr_expect_eq(send_under(&s, LATCH_SA_BOUND, &c), 0);
+	expect_latched_to(&s.flow, &c);
+	sender_end(&s);
+}
+
 /* All terms of a wish hold, or none of it does. */
 Test(gate_wish, each_term_has_to_be_fulfilled)
 {
