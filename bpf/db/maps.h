@@ -11,11 +11,11 @@
 
 #include "latch_abi.h"
 #include "latch_mode.h"
-#include "latch_sockopt.h"
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/quota.h"
 #include "db/read_once.h"
+#include "db/socket_wish.h"
 
 /*
  * Gives a function of a header its own frame. The frames of a call chain share 512 bytes, and
@@ -277,34 +277,6 @@ struct pasts_map {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
 	__type(value, struct socket_past);
-};
-
-enum wish_term {
-	WISH_REQUIRE = 1 << 0,
-	WISH_PEER = 1 << 1,
-	WISH_CONNECTION = 1 << 2,
-	WISH_LOCAL = 1 << 3,
-	WISH_CLASS = 1 << 4,
-	WISH_QUALITY = 1 << 5,
-	WISH_DISPOSITION = 1 << 6,
-};
-
-/*
- * The wishes of an application for its socket (latch_sockopt.h). Texts are padded with zeros, as
- * those of struct latch_identity. A socket that a listener accepts gets a copy.
- */
-struct socket_wish {
-	__u32 changes;	  /* odd while it is being written: then nothing is admitted */
-	__u8 terms;	  /* set of enum wish_term */
-	__u8 class;	  /* enum latch_app_class */
-	__u8 disposition; /* enum latch_app_disposition */
-	__u8 failed;	  /* enum latch_why: the term that the last packet's SA did not fulfil */
-	struct latch_least least;
-	__u32 reserved[5]; /* zero */
-	/* The first text: the verifier takes each one for LATCH_ID_TEXT_MAX bytes. */
-	char connection[LATCH_NAME_MAX];
-	char peer[LATCH_ID_TEXT_MAX];
-	char local[LATCH_ID_TEXT_MAX];
 };
 
 struct wishes_map {
