@@ -13,7 +13,7 @@
 # ends them, and then none is taken.
 #
 # touches: api enforce latch gate
-# run: conformance wish-ipv6
+# run: conformance
 # variant: wish-ipv6 family=6
 # expect: clean
 

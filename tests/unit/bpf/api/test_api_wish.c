@@ -61,7 +61,7 @@ static void take_all_back(int fd)
 	expect_no_wish(fd);
 }
 
-Test(api_wish, each_wish_is_read_back_and_taken_back)
+Test(api_wish, R_2_10_each_wish_is_read_back_and_taken_back)
 {
 	int fds[] = {tcp_socket(IPV4), tcp_socket(IPV6), udp_bound(IPV4), udp_bound(IPV6)};
 	size_t i;
