@@ -138,7 +138,8 @@ check-fast: ## for the inner loop: lint, unit tests and three scenarios
 		tools/make/check lint build unit vm
 
 conformance: ## everything on every kernel (hours), then docs/conformance.md
-	+$(Q)RUN=conformance LATCHD_S38_NATIVE="$${LATCHD_S38_NATIVE:-1000000}" UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
+	+$(Q)RUN=conformance LATCHD_S38_NATIVE="$${LATCHD_S38_NATIVE:-1000000}" \
+		UNIT_TIMEOUT="$${UNIT_TIMEOUT:-600}" UNIT= VM=--all ROOM= SHARD= BUILD='$(BUILD)' MAKE='$(MAKE)' \
 		tools/make/check setup build unit vm table
 
 field: ## real networks without latchd and with it, side by side, then build/field

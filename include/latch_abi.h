@@ -154,7 +154,8 @@ union latch_word {
 
 #define LATCH_DROP_EVENT_SHIFT 20
 
-/* The socket of a latch may have received data of another peer, in any later state of the latch. */
+/* The socket of a latch may have received data that is not its peer's. That stays so in any later
+ * state of the latch. */
 enum latch_unproven {
 	LATCH_UNPROVEN_EARLIER = 1 << 0, /* began LARVAL, or its UDP socket had datagrams before */
 	LATCH_UNPROVEN_AUDITED = 1 << 1, /* began in audit mode */
@@ -300,7 +301,7 @@ struct latch_sa {
 	__u32 pad_end;
 };
 
-/* The reason why a packet was dropped. Its flow has a latch, or could get one. */
+/* The reason why a packet was dropped. Its flow has a latch, or was to get one. */
 enum latch_drop {
 	LATCH_DROP_PLAINTEXT,	 /* no SA protects it */
 	LATCH_DROP_SA_PENDING,	 /* its SA is not attributed yet */
@@ -368,9 +369,9 @@ struct latch_settings {
 	__u32 rule_stamp;	   /* incremented at every change of the rules; stored together with
 				      rule_count */
 	/*
-	 * Namespaces where a key manager can name the owner of an SA: the last ones of the feeds.
-	 * 0: no feed. Until each feed was seen, any namespace of the host's user namespace may be
-	 * one.
+	 * Namespaces where a key manager can name the owner of an SA: each feed was last seen in
+	 * one. 0: no feed. Until each feed was seen, any namespace of the host's user namespace
+	 * may be one.
 	 */
 	__u64 served[LATCH_FEEDS_MAX];
 	__u8 all_feeds_seen;
@@ -395,13 +396,13 @@ struct latch_clock {
 	__u64 reserved[2];     /* zero */
 };
 
-/* Packets that enforcement would have dropped in audit mode: one row per rule, peer and reason. */
+/* Packets that passed in audit mode only, and breaks: one row per rule, peer and reason. */
 struct latch_audit_key {
 	__u16 rule; /* as in struct latch */
 	__u8 rule_set;
 	__u8 drop;    /* enum latch_drop */
 	__u8 reasons; /* of LATCH_DROP_BROKEN: set of enum latch_reason */
-	__u8 others;  /* 1: all flows without a free row */
+	__u8 others;  /* 1: all flows without room for their own row */
 	__u16 params; /* of the latch, else of the flow's SA; 0 = no known peer */
 };
 

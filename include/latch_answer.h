@@ -28,8 +28,8 @@ struct latch_answer {
 
 /*
  * In audit mode packets of other peers pass, so received data proves no peer. mode and since are
- * of the settings, mode read first: control_mode() writes since before mode. A latch created after
- * since stores the mode at its creation.
+ * of the settings, mode read first: control_mode() writes since before mode. A latch created
+ * between the two writes is younger than since, and has stored the mode at its creation.
  */
 static inline int latch_was_audited(__u64 created, __u8 unproven, __u8 rule_flags, __u32 mode,
 				    __u64 since)

@@ -114,10 +114,9 @@ enum latch_app_state {
 	LATCH_APP_LISTENER = 1,	   /* a TCP socket that listens; its connections have latches */
 	LATCH_APP_LARVAL = 2,	   /* under IPsec, but its peer is not known yet */
 	LATCH_APP_ESTABLISHED = 3, /* latched and enforced */
-	LATCH_APP_BROKEN =
-		4, /* no packet is sent or received; also after such an end of the connection */
-	LATCH_APP_CLOSED = 5,  /* the latch has ended */
-	LATCH_APP_AUDITED = 6, /* as ESTABLISHED, but not enforced: audit mode, now or once */
+	LATCH_APP_BROKEN = 4,	   /* no packet is sent or received; also after such an end */
+	LATCH_APP_CLOSED = 5,	   /* the latch has ended */
+	LATCH_APP_AUDITED = 6,	   /* as ESTABLISHED, but not enforced: audit mode, now or once */
 	/* As ESTABLISHED, but the socket may have data of another peer: see LATCH_INFO_UNPROVEN. */
 	LATCH_APP_UNPROVEN = 7,
 };
@@ -183,8 +182,8 @@ enum latch_info_flag {
 	 * The latch began LARVAL, or the UDP socket had datagrams to read, or the last datagram of
 	 * its connection had come in clear. So data from before the latch has no proven peer. The
 	 * flag stays for the whole connection. For UDP, some earlier data does not set the flag:
-	 * data that was read before, or that another CPU had not queued yet. So read after the
-	 * answer only.
+	 * some that was read before, or that another CPU had checked and not queued yet. So read
+	 * after the answer only.
 	 */
 	LATCH_INFO_UNPROVEN = 1 << 6,
 	LATCH_INFO_PEER_ENDED = 1 << 7, /* TCP: the peer's FIN, and all before it, is here */

@@ -196,7 +196,7 @@ static OWN_FRAME int put_all(struct latch_info *info, const struct subject *s, s
 	return 0;
 }
 
-/* The socket's lock keeps its connection, but not its latch: latchd may have closed the latch. */
+/* The socket's lock keeps the connection as it is, but latchd may have closed the latch. */
 static __always_inline int answer_info(struct latch_info *info, struct subject *s, struct sock *sk)
 {
 	put_all(info, s, sk);

@@ -21,7 +21,7 @@ enum subject_kind {
 
 /*
  * Each member has its own slot of the stack: the verifier of Linux 6.1 loses its knowledge of a
- * slot that is written in parts. It accepts a pointer only behind a comparison with NULL.
+ * slot that is written in parts. It accepts a pointer only after a comparison with NULL.
  */
 struct subject {
 	__u64 kind; /* enum subject_kind */
@@ -69,7 +69,7 @@ static OWN_FRAME struct latch *latch_at(const struct latch_flow *flow, __u64 *re
 	return latch;
 }
 
-/* No socket has cookie 0. The latch of a handshake has cookie 0. */
+/* Cookie 0: the socket has no cookie yet, or the latch belongs to a handshake. */
 static __always_inline int is_owner(const struct latch *latch, struct sock *sk)
 {
 	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);

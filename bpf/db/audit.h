@@ -35,7 +35,8 @@ static __always_inline int audit_first_of(struct latch *latch, __u32 drop, __u32
 	return 1;
 }
 
-/* True: the latch broke or closed under enforcement, so audit mode does not pass its packets. */
+/* True: the latch broke or closed under enforcement, or in an earlier audit. Audit mode does not
+ * pass its packets. */
 static __always_inline int is_blocked(const struct latch *latch, __u32 mode)
 {
 	union latch_word word = READ_WORD(latch->word);

@@ -102,8 +102,8 @@ static OWN_FRAME int flow_changed(const struct latch_flow *flow)
 }
 
 /*
- * The word of the SA's entry has changed, or its map element may be reused (sa_claim.h). A new
- * entry needs no epoch: without an entry no remembered packet passes.
+ * The word of the SA's entry has changed, or its map element may be reused (sa_claim.h). An entry
+ * under a key that had none needs no epoch: no pass under an SA without an entry is remembered.
  */
 static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
 {
@@ -111,7 +111,8 @@ static OWN_FRAME int sa_changed(const struct latch_sa_key *sa)
 	return 0;
 }
 
-/* Any flow may be affected: the rules have changed, or the results of a verdict. */
+/* Any flow may be affected: the rules or the mode have changed, or latchd requests it
+ * (LATCH_CONTROL_RESTAMP). */
 static __always_inline void all_changed(void)
 {
 	struct epochs *e = epochs_in(&flow_epochs);

@@ -9,7 +9,7 @@
 #include "db/maps.h"
 #include "db/read_once.h"
 
-#define NO_STAMP 0 /* no value of epochs_sum() */
+#define NO_STAMP 0 /* epochs_sum() returns it if there is no sum */
 
 static __always_inline void forget_pass(void *map, struct bpf_sock *sk)
 {

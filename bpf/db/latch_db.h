@@ -78,7 +78,7 @@ static __always_inline void uncount_foreign_larval(struct latch *latch)
 		__sync_fetch_and_sub(&clock->foreign_larvals, 1);
 }
 
-/* The same for a mark that leaves its map. */
+/* The same for the place of a latch among the marks, when the latch leaves its map. */
 static __always_inline void uncount_mark(struct latch *latch)
 {
 	__u32 slot = latch->mark_share ? __sync_lock_test_and_set(&latch->mark_share, 0) : 0;
@@ -95,8 +95,8 @@ static __always_inline int is_silent(const struct latch *latch)
 }
 
 /*
- * Packets of the flow may pass in clear so far. The first epoch change prevents that a gate finds
- * the latch in one direction while the other direction still passes by memory.
+ * Packets of the flow may have passed in clear so far. Without the first epoch change a gate could
+ * find the latch in one direction, while the other direction still passes by memory.
  */
 static __always_inline int latch_announce(const struct latch_flow *flow, const struct latch *latch)
 {

@@ -18,8 +18,8 @@
 #include "db/socket_wish.h"
 
 /*
- * Gives a function of a header its own frame. The frames of a call chain share 512 bytes, and
- * Linux 6.1 rounds each frame up to 32.
+ * Gives a function of a header its own frame, so that it does not widen its caller's. The frames
+ * of a call chain share 512 bytes, and Linux 6.1 rounds each frame up to 32.
  */
 #define OWN_FRAME __noinline __attribute__((unused))
 
@@ -91,7 +91,7 @@ struct settings_map {
 	__type(value, struct latch_settings);
 };
 
-/* A report, not security state: flows without a free row share one row. */
+/* A report, not security state: flows without room for their own row share one row. */
 struct audits_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -175,10 +175,10 @@ struct verdicts_map {
 struct datagram_socket {
 	struct socket_verdict verdict;
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
-	__u8 passes_forgotten;	/* passes from before that are no longer remembered */
+	__u8 passes_forgotten;	/* 1: no earlier pass is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
 	__u8 wished;		/* has a wish: nothing passes while it is not connected */
-	__u32 released_mode;	/* the earliest verdict.mode of the released latches */
+	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
 
@@ -266,7 +266,7 @@ struct socket_past {
 	__u8 why; /* enum latch_why of a connect() that was refused */
 	__u8 mode;
 	__u8 protocol;
-	/* The first member: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
+	/* The first text: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
 	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];
 	char local[LATCH_ID_TEXT_MAX];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The marks of refused flows may fill a quarter of the latch table. The flows of one peer may fill
- * a quarter of that, so that no peer takes the marks of others' flows. A peer is the params of the
- * flow's SA; all flows in clear count as one peer. Flows that this host opens have their own
+ * a quarter of that, so that one peer leaves places for the flows of others. A peer is the params
+ * of the flow's SA; all flows in clear count as one peer. Flows that this host opens have their own
  * shares, and a part that flows from outside cannot fill. All namespaces where any local user may
  * be root count as one.
  *

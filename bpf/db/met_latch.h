@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A socket with a packet checked by a latch never sends or receives unlatched again. In audit mode
- * that holds only if the latch was blocked by then.
+ * After a latch of its flow was found, a socket never sends or receives unlatched again. In audit
+ * mode that holds only if the latch was blocked by then.
  */
 #ifndef LATCH_BPF_DB_MET_LATCH_H
 #define LATCH_BPF_DB_MET_LATCH_H

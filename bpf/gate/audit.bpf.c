@@ -41,8 +41,8 @@ static OWN_FRAME int mark_refused(struct passage *p, int foreign)
 	if (!latch_refuse(&p->flow, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
 			  &mark))
 		return 0;
-	/* Under such a rule enforcement refuses each packet without a latch, so no mark is
-	 * needed. */
+	/* If a rule requires a latch, enforcement refuses each packet without one: the flow
+	 * needs no mark. */
 	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return 0;
 	count(LATCH_COUNTER_AUDIT_UNMARKED);
@@ -112,8 +112,9 @@ __noinline int audit_check_anew(struct passage *p)
 
 /*
  * Under a rule that requires a latch, enforcement drops each packet of a LARVAL flow, so no
- * handshake completes. In audit mode such a handshake can complete. Enforcement would refuse the
- * flow, so it gets a mark. Received packets do not count.
+ * handshake completes. In audit mode it can complete, under an SA that proves no peer. Enforcement
+ * would refuse the flow, so it gets a mark. Received packets do not prove that the handshake has
+ * completed.
  */
 __noinline int audit_mark_larval(struct passage *p)
 {
@@ -168,7 +169,7 @@ static OWN_FRAME void note_by_latch(const struct passage *p, struct latch *latch
 	note->got = params_of_sa(p);
 }
 
-/* Some drop reasons come before the search for a rule, so searches again. */
+/* Some drop reasons come before the search for a rule, so the rule is searched here. */
 static OWN_FRAME void note_unlatched(const struct passage *p, struct audit_note *note)
 {
 	struct rule_decision rule;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Audit mode at the gates. Each verdict is made as under enforcement. Only drop() reads the mode:
- * in audit mode it passes the packet and notes the reason in passage.audited. So passage.audited
- * marks a packet that enforcement would drop.
+ * Audit mode at the gates. Each verdict is made as under enforcement. Only drop() changes it by the
+ * mode: in audit mode it passes the packet and notes the reason in passage.audited. A packet over
+ * which enforcement has decided is dropped in audit mode, too: is_blocked(), passage.enforced. So
+ * passage.audited marks a packet that passes by audit mode alone.
  */
 #ifndef LATCH_BPF_GATE_AUDIT_H
 #define LATCH_BPF_GATE_AUDIT_H
@@ -24,7 +25,8 @@ int audit_begin(struct passage *p, int foreign);
  */
 int audit_check_anew(struct passage *p);
 
-/* Marks the LARVAL flow of a packet that new_flow_check_larval() refuses. Returns 0. */
+/* Marks the LARVAL flow of a packet that new_flow_check_larval() refuses, once its handshake has
+ * completed. Returns 0. */
 int audit_mark_larval(struct passage *p);
 
 /* Counts an audited packet. Call it once, at the end. Returns 0. */

@@ -18,7 +18,7 @@ static __always_inline int audit_passes(struct passage *p, struct latch *latch, 
 
 /*
  * The flow waits for its own SA or policy, and its latch is not broken. An SA that is not in the
- * table waits for room, or was deleted after it had processed this packet.
+ * table waits for room, or the kernel deleted it while this packet was under way.
  */
 static __always_inline int waits_for_sa(enum latch_drop why, const struct latch *latch)
 {

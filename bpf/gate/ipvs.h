@@ -10,7 +10,8 @@
 #include "gate/passage.h"
 #include "packet/socket_flow.h"
 
-/* The socket of a packet of IPVS, which the hook's state no longer names. NULL: another packet. */
+/* The socket of a packet of IPVS, which the hook's state no longer names. NULL: IPVS did not send
+ * the packet. */
 static __always_inline struct sock *socket_behind_ipvs(struct bpf_nf_ctx *ctx)
 {
 	const struct sk_buff *skb = ctx->skb;
@@ -24,7 +25,7 @@ static __always_inline struct sock *socket_behind_ipvs(struct bpf_nf_ctx *ctx)
 		       : NULL;
 }
 
-/* Listeners, and sockets that are no full sockets, have no flow. */
+/* A listener has no flow. A request or timewait socket has no members of a full socket to read. */
 static __always_inline int has_flow(struct sock *sk)
 {
 	__u8 state = BPF_CORE_READ(sk, __sk_common.skc_state);

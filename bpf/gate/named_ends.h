@@ -22,8 +22,8 @@ static __always_inline void add_name(struct named_ends *names, const struct latc
 }
 
 /*
- * True: the sending task has named an address for its datagram. Drops its earlier names, too:
- * those datagrams were lost.
+ * True: the sending task has named another address for its datagram. Removes its earlier names,
+ * too: those datagrams were lost.
  */
 static OWN_FRAME int take_name(struct named_ends *names)
 {
@@ -50,7 +50,7 @@ static __always_inline int has_remote_end(const struct latch_flow *flow, const _
 }
 
 /*
- * True: a task has named this address. For a gate that runs in another task than sendmsg(). A
+ * True: a task has named this address. Used if the gate runs in another task than sendmsg(). A
  * name serves for one datagram, the last name for any number.
  */
 static __always_inline int take_name_of(struct named_ends *names, const __u8 address[16],

@@ -247,8 +247,8 @@ static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_pack
 		return nf_verdict(pass_latched(&nf->passage, latch));
 	}
 	/*
-	 * Other received packets pass the cgroup gate, or the answer to them is checked when
-	 * it is sent.
+	 * The cgroup gate checks other received packets, or the answer to them is checked
+	 * when it is sent.
 	 */
 	if (!latch && !is_syn(nf->tcp_flags))
 		return GATE_PASS;

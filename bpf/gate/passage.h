@@ -12,8 +12,9 @@
 #define GATE_DROP 0
 #define GATE_PASS 1
 /*
- * Dropped, but for the application lost on the network (R-2-15). Only a cgroup_skb/egress program
- * may return it: udp_send_skb() hides NET_XMIT_DROP, unless the socket has IP_RECVERR.
+ * The packet is dropped. To the application it is lost on the network (R-2-15). Only a
+ * cgroup_skb/egress program may return it: udp_send_skb() hides NET_XMIT_DROP, unless the socket
+ * has IP_RECVERR.
  */
 #define GATE_LOSE 2
 

@@ -67,7 +67,7 @@ static __always_inline int is_same_pass(const struct remembered_pass *old,
 
 /*
  * A flow may change its SA with each packet. To avoid an allocation for each packet, a jiffy has
- * at most one new pass. Until then the old pass serves the packets that equal it.
+ * at most one new pass. Until the next jiffy the old pass serves the packets that equal it.
  */
 static __always_inline void replace_pass(void *map, struct bpf_sock *sk,
 					 struct remembered_pass *pass)

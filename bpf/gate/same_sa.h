@@ -94,8 +94,8 @@ static __always_inline __u32 outer_ports_of(struct __sk_buff *skb, __u8 family)
 }
 
 /*
- * The packet may be on its way to XFRM if its device is another one, or if its route has an SA:
- * comes_back() passes it.
+ * On another device the packet may be on its way to XFRM, so it counts as different. With an SA in
+ * its route it may be, too, but the check in full passes such a packet as well: comes_back().
  */
 static __always_inline int leaves_in_clear(struct __sk_buff *skb,
 					   const struct remembered_pass *pass)

@@ -345,7 +345,8 @@ __noinline int sctp_check(struct passage *p, struct sctp_segment *s)
 		return GATE_DROP;
 	if (pass_latched(p, latch) != GATE_PASS)
 		return GATE_DROP;
-	/* A received packet that passes in audit mode only does not update the association. */
+	/* A received packet that passes in audit mode only does not update the association of a
+	 * latch that is not BROKEN. */
 	if (p->audited && !p->egress && READ_ONCE(latch->word.state) != LATCH_STATE_BROKEN)
 		return GATE_PASS;
 	return update_association(p, s, latch, association_by_tag(p, s));

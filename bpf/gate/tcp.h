@@ -38,7 +38,7 @@ static __always_inline __u64 listener_id_of(struct bpf_sock *sk, __u64 netns)
 }
 
 /*
- * Counts an accepted or refused connection of a LISTENER. Finds the LISTENER by its socket
+ * Counts a latched or a refused connection of a LISTENER. Finds the LISTENER by its socket
  * again, because struct passage has no room for its flow.
  */
 __noinline int tcp_count_spawned(struct __sk_buff *skb, struct passage *p, int passed)

@@ -52,7 +52,7 @@ static __always_inline int has_queued_datagrams(const struct sock *sk)
 }
 
 /*
- * The application may have read the datagram. connect() drops remembered passes before it
+ * The application may have read the datagram. connect() forgets remembered passes before it
  * changes the peer. A pass from in between also counts. Some passes are not remembered:
  * latch(7).
  */
@@ -76,7 +76,7 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 		return DATAGRAM_UNREADABLE;
 	p->protection = egress ? packet_egress_sa(&packet, p->flow.netns, &ip, &p->flow, &p->sa)
 			       : ingress_sa(kernel_packet(skb), p->flow.netns, &p->sa);
-	/* ESP in UDP has other ports than the datagram inside. */
+	/* The ports of ESP in UDP are not those of the datagram inside. */
 	if (ip.protocol == IPPROTO_UDP_NUMBER && (!egress || p->protection == PACKET_PLAIN))
 		kind = read_ends(&packet, &ip, p, egress, names);
 	p->may_start = kind == DATAGRAM_OWN;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The destination of a packet before NAT of this host: conntrack keeps both. The types of
+ * The destination of a packet before NAT of this host, which conntrack keeps. The types of
  * conntrack may be in the BTF of a module only. Programs loaded before that module do not see
  * them.
  */

@@ -144,8 +144,8 @@ static __always_inline struct sk_buff *kernel_packet(struct __sk_buff *ctx)
 }
 
 /*
- * True: UDP that XFRM has passed on is ESP (RFC 3948). IPComp passes a datagram that it cannot
- * compress unchanged, and so does an SA that a network card applies. ESP goes to the port of its
+ * True: UDP that XFRM has passed on is ESP (RFC 3948). IPComp leaves a datagram unchanged that it
+ * cannot compress, and so does an SA that a network card applies. ESP goes to the port of its
  * SA. own_ports: number of the packet's ports that equal those of the socket's datagrams. ESP
  * never has both ports; under an SA that is not in the table it has neither.
  */

@@ -246,9 +246,9 @@ static __always_inline int reset_follows(struct bpf_sock_ops *ops, __u32 from)
 
 /*
  * The callback never sees TIME_WAIT. The full socket is closed out of FIN_WAIT2 or CLOSING, and a
- * timewait socket continues to receive packets. RFC 5660 requires the latch until no more packets
- * are expected. A connect() that fails may briefly have the flow of another socket, so only the
- * owner releases the latch.
+ * timewait socket continues to receive and answer packets. RFC 5660 requires the latch until no
+ * more packets are expected. A connect() that fails may briefly have the flow of another socket, so
+ * only the owner releases the latch.
  */
 static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 {

@@ -154,7 +154,7 @@ static int take_dir(struct parse *parse, const char *value)
 	return 0;
 }
 
-/* latchd searches a directory for this name. */
+/* A name is that of a file in /run/netns. */
 static int take_netns(struct parse *parse, const char *value)
 {
 	/* A field may be given twice: equal queries have equal bytes. */

@@ -244,12 +244,12 @@ check() {
 EVENTS=(d_comes d_comes d_goes d_goes c_rekeys c_authenticates opens opens refuses ends is_killed
 	administrator_breaks administrator_heals d_comes_without_latchd d_goes_without_latchd)
 
-# From the middle on every other event is of a kind that is missing, if the model allows one now.
+# From the middle on the events are of kinds that are missing, as far as the model allows one.
 pick_event() {
 	local kinds=("${!MISSING[@]}")
 
 	EVENT=${EVENTS[RANDOM % ${#EVENTS[@]}]}
-	[ "$TAKEN" -lt $((STEPS / 2)) ] || [ $((TAKEN % 2)) = 0 ] || [ ${#kinds[@]} = 0 ] || [ $TRIES -gt 20 ] ||
+	[ "$TAKEN" -lt $((STEPS / 2)) ] || [ ${#kinds[@]} = 0 ] || [ $TRIES -gt 20 ] ||
 		EVENT=${kinds[RANDOM % ${#kinds[@]}]}
 	[ -z "$D_THERE" ] || [ $D_AGE -lt 3 ] || EVENT=d_goes
 }
@@ -263,7 +263,7 @@ step() {
 	KINDS[$EVENT]=1 TAKEN=$((TAKEN + 1)) TRIES=0
 	unset "MISSING[$EVENT]"
 	[ -z "$D_THERE" ] || D_AGE=$((D_AGE + 1))
-	write_log "event: $EVENT${PICKED:+ $PICKED}; D is ${D_THERE:+there}${D_THERE:-away}; open: ${PORTS[*]}"
+	write_log "event $TAKEN: $EVENT${PICKED:+ $PICKED}${D_THERE:+; D is there}; open: ${PORTS[*]}"
 }
 
 heal_all() {

@@ -101,9 +101,9 @@ comes() {
 	need_bound "$1.example"
 }
 
-# The SA for the whole network, at W and of D alone.
+# Of D, and no other SA: W has not narrowed it.
 wide_sa_is_there() {
-	[[ $(answer ip -n lt-w xfrm policy list) = *"src $(addr w)/32 dst $ALL"* ]] && sas_are w 2
+	[[ $(answer swan w --list-sas --raw) = *"remote-ts=[$ALL]"* ]] && sas_are w 2
 }
 
 topology dpd=300s ${WIDE:+mode=tunnel}

@@ -137,6 +137,7 @@ def second():
     latchd.start()
     expect([latch for latch in latchd.ask("list")["latches"] if latch["state"] != "listener"] == [],
            "latchd knows no latch")
+    bind_beside_latchd(7)
     latched_connection()
     expect(own_policies() == [], "no policy of latchd's is left")
     expect("\n".join(spd()) == read(kept("spd")), "the SPD is the administrator's")

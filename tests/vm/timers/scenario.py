@@ -46,6 +46,7 @@ from wire import ACK, ESP, ETH_P_IP, ETH_P_IPV6, RST, SYN, checksum, ipv4, ipv6,
 SIX = "ipv6" in sys.argv[2:]
 OWN, IMPOSTOR = 7, 8
 BACK = 0x2001  # the SPI of c's SA to w
+ICMP, ICMPV6 = 1, 58
 PATH_MTU = 1280 if SIX else 576
 BUT = " (SYN-ACK, cookie, TIME_WAIT: not tried without netfilter gate)"
 LONG = b"for C, by a narrow path " * 128
@@ -300,14 +301,24 @@ def bare_ack_of(port):
     return lambda segment: segment.port == port and segment.flags == ACK and segment.length == 0
 
 
+def next_of_c(port):
+    """The sequence number of c's next byte, of a connection in which it has sent none."""
+    for packet in wire.of_c.so_far():
+        segment = Segment(packet)
+        if segment.port == port and segment.flags & SYN:
+            return segment.seq + 1
+    raise SystemExit(f"c has sent no SYN-ACK from port {port}")
+
+
 def challenge(port):
-    """Requests inside of a connection: w's TCP answers each with an ACK, at most two a second."""
+    """Resets at a wrong place in the window (RFC 5961): w answers each with an ACK, at most two a second."""
     client, peer = connection(port)
     local = client.getsockname()[1]
 
     def is_challenged():
-        C.run(f"{program('forge')} --from {at(C)} --from-port {port} --to {at(W)} --to-port {local}"
-              " --seq 1 --ack 0 --syn --count 3 --every 600")
+        done = C.run(f"timeout 20 {program('forge')} --from {at(C)} --from-port {port} --to {at(W)}"
+                     f" --to-port {local} --seq {(next_of_c(port) + 100) % 2**32} --ack 1 --rst --count 3 --every 600")
+        expect("3 segments sent" in done.stdout, "c sends three resets at a wrong place")
 
     before = wire.count(bare_ack_of(local))
     is_challenged()
@@ -318,6 +329,7 @@ def challenge(port):
     until(lambda: egress_drops() >= dropped_before + 2, "a challenge ACK: dropped under another's SA")
     expect(wire.left() == left, "a challenge ACK: no packet has left")
     carried_by(OWN)
+    expect(W.ss(f"state established dport = {port}"), "no reset has ended the connection")
     reset_on_close(client)
     client.close()
     peer.close()
@@ -351,14 +363,14 @@ def too_big(spi):
     quoted = inner(at(W), at(C), ESP, rest + bytes(1000))[:48 if SIX else 28]
     if SIX:
         pseudo = (socket.inet_pton(socket.AF_INET6, at(C)) + socket.inet_pton(socket.AF_INET6, at(W)) +
-                  struct.pack("!II", 8 + len(quoted), 58))
+                  struct.pack("!II", 8 + len(quoted), ICMPV6))
         word = struct.pack("!BBHI", 2, 0, 0, PATH_MTU) + quoted
         word = word[:2] + struct.pack("!H", checksum(pseudo + word)) + word[4:]
-        send_frame(C, ipv6(at(C), at(W), 58, word), kind=ETH_P_IPV6)
+        send_frame(C, ipv6(at(C), at(W), ICMPV6, word), kind=ETH_P_IPV6)
     else:
         word = struct.pack("!BBHHH", 3, 4, 0, 0, PATH_MTU) + quoted
         word = word[:2] + struct.pack("!H", checksum(word)) + word[4:]
-        send_frame(C, ipv4(at(C), at(W), 1, word), kind=ETH_P_IP)
+        send_frame(C, ipv4(at(C), at(W), ICMP, word), kind=ETH_P_IP)
 
 
 def narrow_path(port):
@@ -423,7 +435,7 @@ cookies(5005)
 challenge(5006)
 time_wait(5007)
 narrow_path(5008)
-back = wire.of_c.so_far()
+back = [packet for packet in wire.of_c.so_far() if packet.protocol != ICMP]  # that is the router's
 expect(back and all(packet.spi == BACK for packet in back), f"all {len(back)} packets of c: the SPI of its SA to w")
 wire.is_own()
 KIND = "IPv6" if SIX else "IPv4"

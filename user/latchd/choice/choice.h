@@ -47,8 +47,8 @@ void choice_events_lost(struct choice *choice);
 /* May the answers be out of date? Then choice_refresh() comes before an SA counts. */
 bool choice_is_stale(const struct choice *choice, uint64_t netns);
 /*
- * True: no edit of the SPD shortly before or after at_ns (CLOCK_BOOTTIME), or no answer depends on
- * the SPD. After false, answers that are out of date are renewed soon.
+ * Were the answers true at at_ns (CLOCK_BOOTTIME)? False: the SPD was edited since, or shortly
+ * before. Answers that are out of date are then renewed soon. True if no answer depends on the SPD.
  */
 bool choice_was_known(struct choice *choice, uint64_t netns, uint64_t at_ns);
 /* Has the namespace an entry, read or not? */

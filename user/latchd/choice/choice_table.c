@@ -253,8 +253,8 @@ static void visit_all(const struct choice_index *index, uint32_t if_id, struct q
 
 /*
  * latchd does not know the kernel's order among equal priorities. Without a policy packets leave
- * in clear. The kernel then accepts packets in under an SA in transport mode, or with offload,
- * which latchd does not see.
+ * in clear. The kernel then accepts incoming packets under an SA in transport mode, or with
+ * offload, which latchd does not see.
  */
 static bool may_use(const struct choice_spd *spd, const struct question *asked,
 		    enum policy_direction direction, uint32_t if_id)

@@ -16,7 +16,7 @@ struct control_socket {
 	char path[108];
 	bool has_group;
 	gid_t group;
-	dev_t device; /* inode of the file: the file of a later latchd must not be removed */
+	dev_t device; /* with inode: a later latchd's file at path must not be removed */
 	ino_t inode;
 };
 

@@ -172,7 +172,8 @@ static bool is_new(const struct enforcement *enforcement)
 	return !enforcement->attached && object_created_settings(&enforcement->object);
 }
 
-/* A map was recreated: clears counters of shares, which may not fit the map that they count. */
+/* If a map was created anew, its counts of shares may not fit. Deletes the rows of the audit and
+ * their counts. Clears the counts of marks if the latches are new, too. */
 static int clear_lost_audit(const struct enforcement *enforcement)
 {
 	int err = 0;

@@ -15,9 +15,9 @@
 
 /*
  * Sets the mode word if no word is pinned. If latches are pinned, the word was lost, and the new
- * word comes from the clock. No latch has this word, since words advance more slowly than the
- * clock. The word is never 0, which means that no word was lost. Older latches may have been
- * created in audit mode.
+ * word comes from the clock. No latch has this word: it counts half seconds since the boot, and a
+ * switch takes longer. The word is never 0, which means that no word was lost. Older latches may
+ * have been created in audit mode.
  */
 void mode_begin(struct latch_settings *settings, bool has_latches, uint64_t boot_ns);
 

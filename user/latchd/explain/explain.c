@@ -231,7 +231,8 @@ static void set_flow(const struct explain_subject *subject, struct explanation *
 	}
 }
 
-/* latchd started after the break, or the record was replaced: uses the contents of the tables. */
+/* Fills what the record lacks from the tables: latchd started after the break, or the record was
+ * replaced. */
 static void complete_record(const struct explain_sources *sources, struct explanation *e)
 {
 	struct history_record *record = &e->record;

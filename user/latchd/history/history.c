@@ -42,8 +42,8 @@ static bool is_foreign(struct history *h, uint64_t netns)
 }
 
 /*
- * A group: the latch's peer, the peer of the conflicting SA, and the reason. Records of one
- * group replace each other. So a normal end replaces no record of a break.
+ * A group: the latch's peer, the peer of the conflicting SA, and the reason. Records of the largest
+ * group replace each other. So many normal ends of one peer do not replace a record of a break.
  */
 static uint8_t group_of_latch(const struct history *h, const struct latch_flow *flow,
 			      const struct history_side *want, const struct history_side *got,
@@ -100,7 +100,7 @@ void history_side_of(const struct identities *identities, uint16_t index, struct
 		.known = true, .params = *params, .peer = *peer, .local = *local};
 }
 
-/* A name that is no longer known is not replaced. */
+/* If the name of the rule is no longer known, the record keeps the name that it has. */
 static void set_rule(struct history *h, struct history_record *record, uint16_t rule, int set)
 {
 	const char *name = rule == LATCH_RULE_NONE ? "" : NULL;
@@ -219,7 +219,8 @@ static void on_reset(struct history *h, const struct news *news)
 		set_cause(record, &news->cause);
 }
 
-/* Such an SA is usually attributed soon. Such drops show no attack, and each rekey causes some. */
+/* Such an SA is usually attributed soon. These drops are no evidence of a fault, and each rekey
+ * causes some. */
 static bool waits_for_owner(enum latch_drop drop)
 {
 	return drop == LATCH_DROP_SA_PENDING || drop == LATCH_DROP_SA_UNKNOWN;

@@ -31,7 +31,7 @@ struct history_packet {
 	enum latch_direction direction; /* OUT = egress */
 	bool audited;			/* it passed: enforcement would have dropped it */
 	struct latch_sa_key sa;		/* spi 0: none */
-	bool sa_known;			/* with state and owner at the time of the event */
+	bool sa_known;			/* state and owner are those at the time of the event */
 	enum latch_sa_state sa_state;
 	struct history_side owner;
 };
@@ -49,7 +49,7 @@ struct history_record {
 	enum latch_direction direction;
 	uint64_t latch_id;			 /* 0: the flow had no latch */
 	uint64_t last_ns;			 /* of its last event */
-	uint64_t broken_ns, healed_ns, ended_ns; /* 0: it has not ended, or that was not seen */
+	uint64_t broken_ns, healed_ns, ended_ns; /* 0: not happened, or not seen */
 	uint8_t reason;	 /* enum latch_reason that broke it; 0: not seen, or healed */
 	uint8_t reasons; /* set of reasons when it ended */
 	bool reset;	 /* its socket was ended, or that was tried */

@@ -179,7 +179,8 @@ static bool may_search(struct round *round, const struct latch *latch)
 	return true;
 }
 
-/* The look-up finds most sockets, so most latches need no search. */
+/* The look-up finds most sockets. So most latches need no search, and do not wait for other
+ * latches' searches. */
 static void try_now(struct round *round, const struct latch_flow *flow, const struct latch *latch,
 		    enum attempt_step step)
 {
@@ -231,7 +232,8 @@ static bool is_due(struct round *round, const struct latch_flow *flow, const str
 	return false;
 }
 
-/* True: the latch broke in this audit, so audit mode passes its packets. */
+/* True: the latch is ESTABLISHED, or it broke in this audit, so that audit mode passes its
+ * packets. */
 static bool passes(const struct round *round, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_ESTABLISHED ||

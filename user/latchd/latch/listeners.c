@@ -289,7 +289,8 @@ static int note_namespace(void *context, uint64_t cookie)
 	return foreign < 0 ? 0 : note(foreign ? &all->foreign : &all->own, cookie);
 }
 
-/* Local users choose their number, so each sweep continues where the last one ended. */
+/* Local users choose the number of these namespaces, so each sweep continues where the last one
+ * ended. */
 static int add_foreign(struct listeners *listeners, struct all_found *all)
 {
 	const struct found *foreign = &all->foreign;

@@ -26,7 +26,7 @@ int latch_close(const struct kernel_maps *maps, const struct latch_flow *flow, _
  */
 int latch_forget_peer(const struct kernel_maps *maps, const struct latch_flow *flow, __u64 id);
 
-/* True: the latch is the mark of a flow that began in audit mode only. A mark has no peer, and
+/* True: the latch is the mark of a flow that only audit mode has let begin. A mark has no peer, and
  * never heals. */
 static inline bool latch_is_mark(const struct latch *latch)
 {

@@ -218,7 +218,8 @@ static size_t merge_own(const struct netns_index *index, bool with_earlier, uint
 	return count;
 }
 
-/* If memory is short, the earlier cookies stay. Then an unknown namespace may exist. */
+/* If memory is short, only the earlier cookies stay. That is safe: a namespace that is not
+ * in the list counts as one that may exist. */
 static void note_own(struct netns_index *index)
 {
 	size_t now = count_own(index);

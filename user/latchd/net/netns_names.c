@@ -85,7 +85,7 @@ void netns_names_release(struct netns_names *names)
 	*names = (struct netns_names){0};
 }
 
-/* The first entry that is not before it. */
+/* The first entry with this cookie or a larger one. */
 static size_t search(const struct netns_names *names, uint64_t cookie)
 {
 	size_t low = 0, high = names->count, middle;

@@ -24,7 +24,7 @@ struct netns_names {		  /* zeroed before first use */
 void netns_names_refresh(struct netns_names *names);
 void netns_names_release(struct netns_names *names);
 
-/* The first of its names in order. NULL: it has none. */
+/* The namespace's first name in order. NULL: it has none. */
 const char *netns_names_of(const struct netns_names *names, uint64_t cookie);
 
 /*

@@ -45,7 +45,7 @@ int socket_diag_find_owner(const struct latch_flow *flow, uint64_t cookie);
  * Else as socket_diag_find(). */
 int socket_diag_find_connecting(const struct latch_flow *flow);
 
-/* The same with a walk over all sockets. */
+/* As socket_diag_find_owner(), but with a walk over all sockets. */
 int socket_diag_search(const struct latch_flow *flow, uint64_t cookie);
 
 /*

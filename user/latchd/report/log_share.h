@@ -11,7 +11,7 @@
 
 #define LOG_SHARE_LINES 256 /* in a period */
 #define LOG_SHARE_MS	10000
-#define LOG_SHARE_SLOTS 1024 /* further pairs of peers share one entry */
+#define LOG_SHARE_SLOTS 1024 /* of a hash: two pairs of peers may share one */
 
 enum log_share_kind {
 	LOG_SHARE_BROKEN,

@@ -40,7 +40,8 @@ void report_attention(struct json_writer *w, const struct report_source *source,
 
 /*
  * "notices": the same, for conditions that any local user can cause in network namespaces of
- * another user namespace. They concern no connection of the host, and have no exit status.
+ * another user namespace. They concern no connection of the host, and do not change the exit
+ * status.
  */
 void report_notices(struct json_writer *w, const struct report_source *source,
 		    const struct report_latch_numbers *latches);

@@ -45,9 +45,9 @@ static const uint8_t direction_bits[POLICY_DIRECTIONS] = {
 };
 
 /*
- * True: the protecting policy was deleted, and an older policy, or one of another tunnel, decides
- * instead. A key manager that starts again may install the policy of the wider tunnel first. The
- * gates drop packets under that policy.
+ * True: the protecting policy was deleted. No policy decides instead, or one that is older than the
+ * latch, or one of another tunnel. A key manager that starts again may install the policy of the
+ * wider tunnel first. The gates drop packets under that policy.
  */
 static bool is_missing(const struct policy_verdict *verdict, const struct latch *latch)
 {

@@ -65,8 +65,8 @@ static bool is_checked(const struct spd_watch *watch, union latch_word word)
 	return identities_get_params(watch->identities, word.params) != NULL;
 }
 
-/* True: the namespace has latches. Others are not checked: the owner of a namespace may edit its
- * SPD at any rate. */
+/* Adds the latch's namespace to found. Only namespaces with latches are checked: the owner of a
+ * namespace may edit its SPD at any rate. */
 static int note_namespace(void *context, const struct latch_flow *flow, const struct latch *latch)
 {
 	struct search *search = context;
@@ -243,8 +243,8 @@ static void on_period(void *context)
 	loop_timer_arm(&watch->period, SPD_PERIOD_MS);
 }
 
-/* An edit in another namespace must not cause a check, or local users could cause full checks at
- * any rate. */
+/* False: an edit in this namespace causes no check. Otherwise local users could cause full checks
+ * at any rate. */
 static bool has_latches(const struct spd_watch *watch, uint64_t netns)
 {
 	return !watch->knows || contains(watch->known.cookies, watch->known.count, netns) ||

@@ -141,3 +141,27 @@ Test(rebind, sas_of_a_lost_key_manager_stay_pending_until_its_next_snapshot)
 	expect_states(&c, LATCH_SA_BOUND);
 	cr_expect_str_eq(peer_of(&c), "c.example");
 }
+
+static int count_child(void *context, const struct attribution_child *child)
+{
+	(void)child;
+	++*(unsigned int *)context;
+	return 0;
+}
+
+/* The index that it had would be another peer's in the new table. */
+Test(rebind, an_sa_of_a_lost_key_manager_is_no_candidate_for_a_flow)
+{
+	struct feed_child c = child_of("c.example", 1);
+	struct latch_flow flow = flow_at(1000, ns.cookie);
+	unsigned int before = 0, after = 0;
+
+	install_and_report(&charon, &c);
+	cr_assert_eq(attribution_children_of(attribution, &flow, count_child, &before), 0);
+	cr_expect_eq(before, 1);
+	set_feed_state(&charon, FEED_STATE_LOST);
+	lose_identities();
+	attribution_rebind(attribution);
+	cr_assert_eq(attribution_children_of(attribution, &flow, count_child, &after), 0);
+	cr_expect_eq(after, 0);
+}

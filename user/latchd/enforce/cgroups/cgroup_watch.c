@@ -16,7 +16,7 @@
 #define READS_MAX  256 /* the kernel's queue holds 16384 events */
 #define WATCH_MASK (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 
-/* Drops the events unread: each configured path is checked anyway. */
+/* Reads the events and ignores their content: each configured path is checked anyway. */
 static void drain(int fd)
 {
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));

@@ -170,8 +170,8 @@ static void note_removed_former(struct cgroup *cgroup)
 		cgroup->state = CGROUP_REMOVED;
 }
 
-/* True: a configured cgroup may have no programs, or may still depend on those of a former cgroup
- * above it. */
+/* True: a configured cgroup has no programs. Or it cannot be opened, so that it may still depend on
+ * the programs of a former cgroup above it. */
 static bool some_may_lack_programs(const struct cgroups *cgroups)
 {
 	size_t i;

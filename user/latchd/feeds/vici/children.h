@@ -68,7 +68,7 @@ enum vici_child_result {
 	VICI_CHILD_OK,
 	VICI_CHILD_SKIPPED, /* no SAs in the kernel yet, or its IKE_SA is not authenticated yet */
 	VICI_CHILD_REFUSED, /* the report cannot be read; a later report may be readable */
-	VICI_CHILD_UNNAMED, /* a name or identity of its IKE_SA may belong to several peers */
+	VICI_CHILD_UNNAMED, /* a name or identity of its IKE_SA does not identify one peer */
 };
 
 /*

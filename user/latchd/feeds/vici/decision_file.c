@@ -34,8 +34,8 @@ static bool is_exposed(const char *path)
 	return (st.st_mode & (S_IWGRP | S_IWOTH)) && !(st.st_mode & S_ISVTX);
 }
 
-/* Opens the file if it is regular, is latchd's own and is not writable by others. Else 0 and
- * NULL. */
+/* Opens the file if it is regular, is latchd's own and is not writable by others. 0 and NULL for
+ * any other file. */
 static int open_earlier(const char *path, FILE **ret)
 {
 	auto_close int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

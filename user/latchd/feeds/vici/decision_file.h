@@ -58,7 +58,8 @@ int vici_decision_file_add_unproven(struct vici_decision_file *file, uint64_t co
 int vici_decision_file_add_unnoted(struct vici_decision_file *file,
 				   const struct vici_memory *memory);
 
-/* Removes an unproven connection that has ended from the file. 0 or a negative errno. */
+/* An unproven connection has ended. Writes the file again without it, so that the next latchd does
+ * not refuse its peers. 0 or a negative errno. */
 int vici_decision_file_renew(struct vici_decision_file *file, const struct vici_memory *memory);
 /* Writes the file again after an error, if there was one. 0 or a negative errno. */
 int vici_decision_file_retry(struct vici_decision_file *file, const struct vici_memory *memory);

@@ -170,9 +170,9 @@ static bool is_being_negotiated(const struct vici_ike_sa *ike_sa)
 }
 
 /*
- * Unproven: this host began the IKE_SA, or latchd saw no event of its authentication. A rekey by
- * the peer hides which host began the first IKE_SA. The peer may have authenticated under an
- * earlier configuration.
+ * True: the IKE_SA may continue one of an unproven connection. This host began the IKE_SA, or
+ * latchd saw no event of its authentication. In the second case a rekey by the peer may hide that
+ * this host began the first IKE_SA. The peer may have authenticated under an earlier configuration.
  */
 static bool may_continue(const struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 			 uint64_t connection)
@@ -243,7 +243,7 @@ static void refuse_unnoted(struct vici_finder *finder, const struct vici_ike_sa 
 /*
  * Decides on an IKE_SA that was not seen before. An earlier answer may be older than the
  * configuration under which the peer authenticated. The first list is sent right after its query,
- * so its answer counts.
+ * so the answer to that query counts.
  */
 static int decide(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		  const struct feed_peer *peer, struct vici_decision *decision)

@@ -39,7 +39,7 @@ void vici_unproven_clear(struct vici_unproven_connections *connections)
 	connections->has_rest = false;
 }
 
-/* NULL: no IKE_SA without proof was seen under the connection, or under one without room. */
+/* NULL: the connection has no entry, and there is no entry for overflow. */
 static struct vici_unproven_connection *find(const struct vici_unproven_connections *connections,
 					     uint64_t connection)
 {

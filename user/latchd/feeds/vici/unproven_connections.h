@@ -52,7 +52,7 @@ uint64_t vici_unproven_stands_for(const struct vici_unproven_connections *connec
 bool vici_unproven_await(struct vici_unproven_connections *connections, uint64_t connection);
 bool vici_unproven_contain(const struct vici_unproven_connections *connections,
 			   uint64_t connection);
-/* The running snapshot shows an unproven IKE_SA of the connection. */
+/* The running snapshot shows an IKE_SA of the connection that is, or may be, unproven. */
 void vici_unproven_seen(struct vici_unproven_connections *connections, uint64_t connection);
 void vici_unproven_each(const struct vici_unproven_connections *connections,
 			void (*each)(void *context, uint64_t connection, bool traps),

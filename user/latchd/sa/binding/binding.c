@@ -91,7 +91,8 @@ static void break_at_once(const struct binding *b, struct child_sa *child)
 		break_latches(b, child);
 }
 
-/* True: the last read of SPD or devices failed. No CHILD_SA starts to count until one succeeds. */
+/* True: the last read of SPD or devices failed, so a CHILD_SA that does not count yet has to wait.
+ * A rekey does not wait. */
 static bool has_old_choice(const struct binding *b, struct child_sa *child)
 {
 	if (child->group || choice_may_answer(b->choice, child->netns) ||
@@ -105,8 +106,8 @@ static bool has_old_choice(const struct binding *b, struct child_sa *child)
 
 /*
  * A CHILD_SA that begins to count is compared with the others by the present SPD. Its key manager
- * may have edited the SPD for this CHILD_SA. A rekey does not wait for that. True: too soon after
- * the last read or walk.
+ * may have edited the SPD for this CHILD_SA. A rekey does not wait for that. True: it is too
+ * soon after the last read or walk, or the read has failed.
  */
 static bool has_to_wait_for_choice(const struct binding *b, struct child_sa *child)
 {

@@ -30,7 +30,7 @@ struct renewals_refused {
  *   - An older unattributed SA comes from the same host, with the same proposal, and no key manager
  *     has reported an outbound SA for it. It may be the inbound SA of the same pair, which is
  *     installed first.
- *   - A dump has found one of the two.
+ *   - A dump has found the SA, or an unattributed SA from that host: their order is unknown.
  *   - The key manager has deleted the outbound SA of the CHILD_SA.
  *   - The walk over the SAs fails: then no SA is given.
  */

@@ -118,7 +118,7 @@ static void note_ids(struct sa_groups *groups, const struct sa_group *group)
 		ids->others++;
 }
 
-/* Only groups with other ids are left: counts them again. */
+/* Only groups with other ids are left: takes the ids of one of them, and counts again. */
 static void find_ids(struct sa_groups *groups, uint16_t params)
 {
 	struct sa_groups_ids *ids = &groups->ids[params];
