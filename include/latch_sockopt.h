@@ -15,6 +15,7 @@
  *                            or its value
  *   EISCONN                  a wish, after connect() or listen()
  *   ENOMEM                   a wish, and the socket's memory for options is full
+ *   EPERM                    LATCH_OPT_PROTECTION, without CAP_NET_ADMIN of the host
  *   ERANGE                   the buffer of a text is too small
  *   ENODATA                  nothing to tell: no latch, or its peer is not proven or not known
  *
@@ -73,6 +74,18 @@ enum latch_option {
 	/* int: an SA for this connection only (R-2.1-1, R-2.1-2). Always ENOSYS: no key manager
 	 * that latchd knows can be asked for one. */
 	LATCH_OPT_NARROW = 23,
+	/*
+	 * int: enum latch_app_protection (section 3.1). Less than the rules say needs CAP_NET_ADMIN
+	 * in the first user namespace. It counts for a connection that the socket opens, not for
+	 * those that it accepts, and only while the socket has no wish above. IP_XFRM_POLICY of
+	 * the socket is what makes the kernel send in clear where its policies protect.
+	 */
+	LATCH_OPT_PROTECTION = 24,
+};
+
+enum latch_app_protection {
+	LATCH_PROTECTION_BY_RULE = 0,
+	LATCH_PROTECTION_BYPASS = 1, /* the connection is not latched, and no rule requires it */
 };
 
 /* How the peer has to be authenticated. */
@@ -141,6 +154,7 @@ enum latch_why {
 	LATCH_WHY_LOCAL = 11, /* it names this host by another identity */
 	LATCH_WHY_CLASS = 12, /* the peer is authenticated in another way */
 	LATCH_WHY_QUALITY = 13,
+	LATCH_WHY_BYPASS = 14, /* the socket has LATCH_PROTECTION_BYPASS */
 	/* LARVAL: */
 	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
 	/* AUDITED: */

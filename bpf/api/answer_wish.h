@@ -5,11 +5,6 @@
 
 #include "api/answer_text.h"
 
-static __always_inline int is_wish(int option)
-{
-	return option >= LATCH_OPT_REQUIRE && option < LATCH_OPT_NARROW;
-}
-
 static __always_inline int put_wish_number(void *to, const void *end, __s32 value)
 {
 	__s32 *number = to;
@@ -50,11 +45,13 @@ static OWN_FRAME int answer_wish(void *to, const void *end, int option,
 {
 	switch (option) {
 	case LATCH_OPT_REQUIRE:
-		return put_wish_number(to, end, wish && wish->terms);
+		return put_wish_number(to, end, wish && wish->terms & WISH_MORE);
 	case LATCH_OPT_EXPECT_CLASS:
 		return put_wish_number(to, end, wish ? wish->class : 0);
 	case LATCH_OPT_DISPOSITION:
 		return put_wish_number(to, end, wish ? wish->disposition : 0);
+	case LATCH_OPT_PROTECTION:
+		return put_wish_number(to, end, wish && wish->terms & WISH_BYPASS);
 	case LATCH_OPT_EXPECT_QUALITY:
 		return put_least(to, end, wish);
 	}

@@ -3,6 +3,7 @@
 #ifndef LATCH_BPF_API_ERRORS_H
 #define LATCH_BPF_API_ERRORS_H
 
+#define EPERM	1
 #define ENOMEM	12
 #define EINVAL	22
 #define ERANGE	34

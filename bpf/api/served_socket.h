@@ -37,6 +37,12 @@ static __always_inline int is_served(const struct bpf_sock *sk)
 	return (sk->family == AF_INET || sk->family == AF_INET6) && (is_tcp(sk) || is_udp(sk));
 }
 
+static __always_inline int is_wish(int option)
+{
+	return option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_PROTECTION &&
+	       option != LATCH_OPT_NARROW;
+}
+
 /* The call is of this interface, and the socket is served. */
 static __always_inline int is_ours(const struct bpf_sockopt *ctx, const struct bpf_sock *sk)
 {

@@ -104,6 +104,8 @@ static __always_inline enum latch_why why_of_wish(struct bpf_sock *sk)
 
 	if (!wish || !wish->terms)
 		return LATCH_WHY_NONE;
+	if (!(wish->terms & WISH_MORE))
+		return LATCH_WHY_BYPASS;
 	return wish->failed ? (enum latch_why)wish->failed : LATCH_WHY_REQUIRED;
 }
 

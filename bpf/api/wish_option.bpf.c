@@ -2,7 +2,8 @@
 /*
  * setsockopt() of level SOL_LATCH: an application wishes who is at the other end of its socket, and
  * how it is protected (R-2.3-16, R-2.3-17; latch_sockopt.h). A wish adds to the rules, and takes
- * nothing from them, so it needs no privilege. The gate keeps the wishes: gate/wish.h.
+ * nothing from them, so it needs no privilege. Less than the rules say does (R-2-11). The gate keeps
+ * the wishes: gate/wish.h.
  *
  * The kernel holds the lock of the socket. Whatever cannot be kept is not accepted.
  */
@@ -83,6 +84,22 @@ static __always_inline int asks_for_nothing(const struct latch_least *least)
 	       !least->replay_protection && !least->esn;
 }
 
+/* ---- the caller */
+
+#define CAP_NET_ADMIN_BIT 12 /* linux/capability.h */
+
+/* The capabilities are one word of 64 bits, since Linux 6.3 in another type. */
+static __always_inline int is_privileged(void)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	const struct cred *cred = BPF_CORE_READ(task, cred);
+	__u64 effective = 0;
+
+	if (bpf_core_read(&effective, sizeof(effective), &cred->cap_effective))
+		return 0;
+	return effective >> CAP_NET_ADMIN_BIT & 1 && !BPF_CORE_READ(cred, user_ns, level);
+}
+
 /* ---- the socket */
 
 static __always_inline void set_term(struct socket_wish *wish, enum wish_term term, int is_set)
@@ -137,6 +154,14 @@ static __always_inline int set_number(const struct bpf_sockopt *ctx, struct sock
 		wish->class = value;
 		set_term(wish, WISH_CLASS, value);
 		return 0;
+	}
+	if (ctx->optname == LATCH_OPT_PROTECTION) {
+		err = read_number(ctx, LATCH_PROTECTION_BYPASS, &value);
+		if (!err && value && !is_privileged())
+			err = -EPERM;
+		if (!err)
+			set_term(wish, WISH_BYPASS, value);
+		return err;
 	}
 	err = read_number(ctx, LATCH_DISPOSE_UNREACHABLE, &value);
 	if (err)
@@ -204,7 +229,7 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	struct socket_wish *wish;
 	int err;
 
-	if (ctx->optname < LATCH_OPT_REQUIRE || ctx->optname >= LATCH_OPT_NARROW)
+	if (!is_wish(ctx->optname))
 		return -ENOSYS;
 	/* Also the state of a UDP socket that is not connected. */
 	if (sk->state != BPF_TCP_CLOSE)
@@ -217,7 +242,7 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	if (!err)
 		wish->failed = LATCH_WHY_NONE;
 	if (datagrams)
-		WRITE_ONCE(datagrams->wished, !!wish->terms);
+		WRITE_ONCE(datagrams->wished, !!(wish->terms & WISH_MORE));
 	end_change(wish);
 	return err;
 }

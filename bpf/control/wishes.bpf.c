@@ -8,7 +8,7 @@ int find_wish(struct bpf_iter__bpf_sk_storage_map *ctx)
 	const struct socket_wish *wish = ctx->value;
 	const char one = 1;
 
-	if (wish && wish->terms)
+	if (wish && wish->terms & WISH_MORE)
 		bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 	return 0;
 }

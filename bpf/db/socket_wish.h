@@ -14,7 +14,11 @@ enum wish_term {
 	WISH_CLASS = 1 << 4,
 	WISH_QUALITY = 1 << 5,
 	WISH_DISPOSITION = 1 << 6,
+	WISH_BYPASS = 1 << 7, /* of the privileged: less than the rules say */
 };
+
+/* The terms that require a latch. */
+#define WISH_MORE (0xff & ~WISH_BYPASS)
 
 /*
  * The wishes of an application for its socket (latch_sockopt.h). Texts are padded with zeros, as

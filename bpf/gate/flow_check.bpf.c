@@ -29,8 +29,8 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 		v = NULL;
 	if (v && !p->wish && is_exempt(v))
 		return pass_without_latch(p);
-	rule_of(&p->flow, p->opened, &p->rule);
-	if (p->rule.action == LATCH_ACTION_REQUIRE || p->wish)
+	find_rule(p);
+	if (p->rule.action == LATCH_ACTION_REQUIRE)
 		return refuse(p, unwished_reason(p, LATCH_DROP_REQUIRED));
 	/* A peer may have used up its share of marks on purpose: bpf/db/mark_share.h. */
 	if (v && latch_mode_is_audit(v->began)) {

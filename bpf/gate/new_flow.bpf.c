@@ -83,6 +83,11 @@ static __always_inline int pass_auto(struct passage *p)
 	return new_flow_latch(p, word.params);
 }
 
+_Static_assert((int)LATCH_DISPOSE_WAIT - LATCH_DISPOSE_TIMEOUT == LATCH_DISPOSITION_WAIT &&
+		       (int)LATCH_DISPOSE_UNREACHABLE - LATCH_DISPOSE_TIMEOUT ==
+			       LATCH_DISPOSITION_UNREACHABLE,
+	       "the numbers of the last two differ by that of the timeout");
+
 /* The stricter of both: no rule takes back what the application wishes. */
 static __always_inline void wish_over_rule(struct passage *p)
 {
@@ -95,9 +100,20 @@ static __always_inline void wish_over_rule(struct passage *p)
 	p->rule.flags &= ~LATCH_RULE_TIMEOUT;
 	if (wished == LATCH_DISPOSE_TIMEOUT)
 		p->rule.flags |= LATCH_RULE_TIMEOUT;
-	p->rule.disposition = wished == LATCH_DISPOSE_WAIT	    ? LATCH_DISPOSITION_WAIT
-			      : wished == LATCH_DISPOSE_UNREACHABLE ? LATCH_DISPOSITION_UNREACHABLE
-								    : LATCH_DISPOSITION_RESET;
+	p->rule.disposition = wished > LATCH_DISPOSE_TIMEOUT ? wished - LATCH_DISPOSE_TIMEOUT
+							     : LATCH_DISPOSITION_RESET;
+}
+
+__noinline int find_rule(struct passage *p)
+{
+	if (!p)
+		return 0;
+	rule_of(&p->flow, p->opened, &p->rule);
+	if (p->wish)
+		wish_over_rule(p);
+	else if (p->bypass && !p->rule.undecided)
+		p->rule.action = LATCH_ACTION_OFF;
+	return 0;
 }
 
 /*
@@ -128,9 +144,7 @@ __noinline int new_flow_check(struct passage *p)
 {
 	if (!p)
 		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->rule);
-	if (p->wish)
-		wish_over_rule(p);
+	find_rule(p);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return pass_without_latch(p);
@@ -145,7 +159,7 @@ __noinline int new_flow_check(struct passage *p)
 /*
  * A LARVAL latch does not satisfy a rule that requires a latch. It may be older than the rule,
  * or come from a SYN of the other direction. Under such a rule only a packet that makes the
- * latch ESTABLISHED passes. So it is with a wish.
+ * latch ESTABLISHED passes.
  */
 __noinline int new_flow_check_larval(struct passage *p)
 {
@@ -154,8 +168,8 @@ __noinline int new_flow_check_larval(struct passage *p)
 
 	if (!p)
 		return GATE_DROP;
-	rule_of(&p->flow, p->opened, &p->rule);
-	if (p->rule.action != LATCH_ACTION_REQUIRE && !p->wish)
+	find_rule(p);
+	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
 	why = proves_peer(p) ? reject_reason_of_wish(p, &params) : LATCH_DROP_REQUIRED;
 	return why == REJECT_NONE ? GATE_PASS : reject(p, why);

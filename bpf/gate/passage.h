@@ -44,6 +44,7 @@ struct passage {
 	__u8 begins;	    /* new_flow_check() has decided over it */
 	__u8 queued;	    /* its UDP socket has, or had, datagrams from before */
 	__u8 wish_why;	    /* enum latch_why of wish_drop */
+	__u8 bypass;	    /* the socket has WISH_BYPASS alone, and is no listener */
 };
 
 /* The wishes of the packet's socket do not admit an SA of these params, or not yet. */

@@ -167,8 +167,13 @@ __noinline int wish_check(struct __sk_buff *skb, struct passage *p)
 	if (!sk || !p)
 		return 0;
 	wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
-	if (!wish || !(wish->terms || READ_ONCE(wish->changes) & 1))
+	if (!wish)
 		return 0;
+	if (!(wish->terms & WISH_MORE || READ_ONCE(wish->changes) & 1)) {
+		/* The SYN-ACK of a listener has no full socket: the gates would not know. */
+		p->bypass = wish->terms && !p->listener;
+		return 0;
+	}
 	p->enforced = 1;
 	p->wish = wish->disposition + 1;
 	check_terms(p, wish);

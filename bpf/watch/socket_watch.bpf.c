@@ -129,7 +129,7 @@ static OWN_FRAME struct socket_wish *wish_of(struct bpf_sock_ops *ops)
 	struct bpf_sock *sk = ops->sk;
 	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
 
-	return wish && wish->terms ? wish : NULL;
+	return wish && wish->terms & WISH_MORE ? wish : NULL;
 }
 
 static OWN_FRAME int forget_failure(struct bpf_sock_ops *ops)

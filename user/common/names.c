@@ -246,6 +246,8 @@ const char *latch_why_name(enum latch_why why)
 		return "class";
 	case LATCH_WHY_QUALITY:
 		return "quality";
+	case LATCH_WHY_BYPASS:
+		return "bypass";
 	case LATCH_WHY_UNATTRIBUTED:
 		return "unattributed";
 	case LATCH_WHY_AUDIT:

@@ -189,6 +189,11 @@ int latch_disposition(int fd, enum latch_app_disposition wished)
 	return wish_number(fd, LATCH_OPT_DISPOSITION, (int)wished);
 }
 
+int latch_bypass(int fd)
+{
+	return wish_number(fd, LATCH_OPT_PROTECTION, LATCH_PROTECTION_BYPASS);
+}
+
 /* ---- connections */
 
 static int require_first(int fd)
@@ -300,6 +305,8 @@ const char *latch_why_text(int why)
 		return "the peer is authenticated otherwise than expected";
 	case LATCH_WHY_QUALITY:
 		return "the SA protects less than expected";
+	case LATCH_WHY_BYPASS:
+		return "the application wishes no latch";
 	case LATCH_WHY_UNATTRIBUTED:
 		return "the peer of the SA is not known yet";
 	case LATCH_WHY_AUDIT:

@@ -93,6 +93,13 @@ int latch_expect_quality(int fd, const struct latch_least *least);
 int latch_disposition(int fd, enum latch_app_disposition wished);
 
 /*
+ * Less than the rules say (section 3.1): the connection that this socket opens is not latched. -EPERM:
+ * that needs CAP_NET_ADMIN in the first user namespace. Where the kernel's policies protect, set
+ * IP_XFRM_POLICY, too. One system call.
+ */
+int latch_bypass(int fd);
+
+/*
  * connect() to a latched peer, or not at all. Requires a latch first if nothing is wished yet. 0:
  * connected. UDP: its datagrams then go to a wished peer or nowhere. -EKEYREJECTED: the SA does not
  * fulfil a wish. -ENOKEY: no latch. -LATCH_UNAVAILABLE: connect() was not called. -EINPROGRESS: ask

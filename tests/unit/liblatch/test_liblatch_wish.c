@@ -231,6 +231,6 @@ Test(liblatch_wish, each_reason_has_a_sentence_of_its_own)
 		for (other = 0; other < why; other++)
 			cr_expect_str_neq(latch_why_text(other), text, "%d %d", other, why);
 	}
-	cr_expect_eq(known, 25, "%d", known);
+	cr_expect_eq(known, 26, "%d", known);
 	cr_expect_str_eq(latch_why_text(-1), unknown);
 }

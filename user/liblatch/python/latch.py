@@ -61,6 +61,7 @@ class Why(enum.IntEnum):
     LOCAL = 11
     CLASS = 12
     QUALITY = 13
+    BYPASS = 14
     UNATTRIBUTED = 16
     AUDIT = 17
     EARLIER_DATA = 18
