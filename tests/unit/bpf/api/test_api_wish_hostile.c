@@ -45,6 +45,8 @@ static void note(struct wished *wished, int option, const uint8_t *value, sockle
 	} else if (number >= 0) {
 		cr_assert_eq(size, sizeof(int));
 		memcpy(&wished->number[number], value, sizeof(int));
+	} else if (option == LATCH_OPT_PROTECTION) { /* of root */
+		cr_assert_eq(size, sizeof(int));
 	} else {
 		cr_assert_eq(option, LATCH_OPT_EXPECT_QUALITY, "%d was taken", option);
 		cr_assert_eq(size, sizeof(struct latch_least));

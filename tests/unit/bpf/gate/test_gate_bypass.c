@@ -29,7 +29,7 @@ static int bypass(int fd)
 
 /* ---- the caller */
 
-static bool become_nobody(void)
+static bool become_unprivileged(void)
 {
 	return !setgid(UNPRIVILEGED) && !setuid(UNPRIVILEGED);
 }
@@ -37,7 +37,7 @@ static bool become_nobody(void)
 /* Root, with each capability, of a user namespace of its own. */
 static bool become_root_elsewhere(void)
 {
-	return become_nobody() && !unshare(CLONE_NEWUSER);
+	return become_unprivileged() && !unshare(CLONE_NEWUSER);
 }
 
 static bool stay(void)
@@ -63,7 +63,7 @@ Test(gate_bypass, R_2_11_L_3_1_1_S23_less_than_the_rules_say_needs_the_privilege
 {
 	int fd = tcp_socket(IPV4);
 
-	cr_expect_eq(bypass_as(fd, become_nobody), -EPERM);
+	cr_expect_eq(bypass_as(fd, become_unprivileged), -EPERM);
 	cr_expect_eq(bypass_as(fd, become_root_elsewhere), -EPERM);
 	cr_expect_eq(get_int(fd, LATCH_OPT_PROTECTION), 0);
 	cr_expect_eq(bypass_as(fd, stay), 0);
