@@ -87,8 +87,8 @@ enum latch_rule_flag {
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* the application sees a timeout instead of a reset */
 	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* latchd watches every socket: the rule also holds for
 					       packets without a socket */
-	LATCH_RULE_WISHED = 1 << 6,	    /* of a latch only: its socket has wishes, which audit mode
-					       does not suspend (latch_sockopt.h) */
+	LATCH_RULE_WISHED = 1 << 6, /* of a latch only: its socket has wishes, which audit mode
+				       does not suspend (latch_sockopt.h) */
 };
 
 /*
@@ -378,7 +378,7 @@ struct latch_settings {
 	__u8 answers; /* 1: sockets answer for their latch (latch_sockopt.h) */
 	__u8 pad[2];
 	__u32 mode; /* even: enforcement, odd: audit; drawn anew at every switch (latch_mode.h) */
-	__u64 mode_since; /* time of the last switch; 0 = enforcement since the first start */
+	__u64 mode_since;  /* time of the last switch; 0 = enforcement since the first start */
 	__u64 reserved[2]; /* zero */
 };
 
@@ -494,13 +494,13 @@ struct latch_event {
 	__u64 drops;		     /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
 	enum latch_direction direction;
-	__u16 rule;    /* of LATCH_EVENT_REFUSED and LATCH_EVENT_LATCH_CLOSED: index, or
-			  LATCH_RULE_NONE */
-	__u8 rule_set; /* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
-	__u8 audited;  /* 1: passed, in audit mode; enforcement drops it */
-	__u8 wish;     /* of LATCH_EVENT_REFUSED: enum latch_why, if the application has a wish
-			  that does not hold; 0 = it has none */
-	__u8 waits;    /* 1: the application wishes that connect() waits (latch_sockopt.h) */
+	__u16 rule;	/* of LATCH_EVENT_REFUSED and LATCH_EVENT_LATCH_CLOSED: index, or
+			   LATCH_RULE_NONE */
+	__u8 rule_set;	/* of LATCH_EVENT_LATCH_CLOSED: as in struct latch */
+	__u8 audited;	/* 1: passed, in audit mode; enforcement drops it */
+	__u8 wish;	/* of LATCH_EVENT_REFUSED: enum latch_why, if the application has a wish
+			   that does not hold; 0 = it has none */
+	__u8 waits;	/* 1: the application wishes that connect() waits (latch_sockopt.h) */
 	__u64 listener; /* as in struct latch */
 };
 

@@ -2,8 +2,8 @@
 /*
  * setsockopt() of level SOL_LATCH: an application wishes who is at the other end of its socket, and
  * how it is protected (R-2.3-16, R-2.3-17; latch_sockopt.h). A wish adds to the rules, and takes
- * nothing from them, so it needs no privilege. Less than the rules say does (R-2-11). The gate keeps
- * the wishes: gate/wish.h.
+ * nothing from them, so it needs no privilege. Less than the rules say does (R-2-11). The gate
+ * keeps the wishes: gate/wish.h.
  *
  * The kernel holds the lock of the socket. Whatever cannot be kept is not accepted.
  */

@@ -25,7 +25,7 @@ struct passage {
 	__u64 socket_cookie;	   /* of the full socket */
 	struct rule_decision rule; /* filled only for a flow without an ESTABLISHED latch */
 	__u16 admitted;		   /* params that the socket's wishes admit; 0: none so far */
-	__u8 wish;		   /* enum latch_app_disposition + 1: the socket has wishes (wish.h) */
+	__u8 wish;	/* enum latch_app_disposition + 1: the socket has wishes (wish.h) */
 	__u8 wish_drop; /* enum latch_drop: the SA does not fulfil them; 0: not known to */
 	__u64 listener_id;
 	enum packet_protection protection;

@@ -85,8 +85,8 @@ static __always_inline int read_datagram(struct __sk_buff *skb, struct passage *
 
 /*
  * Both fill protection, sa and may_start of p and what the socket wishes, and read flow. names: of
- * the socket, or NULL. They return an enum datagram. Global functions, as check_packet(). Each direction has its own
- * function, since a gate is verified with all functions that it may call.
+ * the socket, or NULL. They return an enum datagram. Global functions, as check_packet(). Each
+ * direction has its own function, since a gate is verified with all functions that it may call.
  */
 __noinline int udp_read_sent(struct __sk_buff *skb, struct passage *p, struct named_ends *names)
 {
@@ -259,8 +259,8 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (names && take_name(names))
 		elsewhere = DATAGRAM_REWRITTEN;
 	if (egress && lost_its_latch(kernel_packet(skb), sk, socket)) {
-		p->enforced = socket->wished |
-			      !latch_mode_passes(mode_get(), socket->released_mode);
+		p->enforced =
+			socket->wished | !latch_mode_passes(mode_get(), socket->released_mode);
 		return drop(LATCH_DROP_CLOSED, p, NULL);
 	}
 	kind = egress ? udp_read_sent(skb, p, names) : udp_read_received(skb, p);

@@ -63,7 +63,8 @@ int latch_end(int fd);
  */
 int latch_same_peer(int fd, int other);
 
-/* The sentence of an enum latch_why, as "the SA is of another peer". Never NULL; not to be freed. */
+/* The sentence of an enum latch_why, as "the SA is of another peer". Never NULL; not to be freed.
+ */
 const char *latch_why_text(int why);
 
 /*
@@ -93,9 +94,9 @@ int latch_expect_quality(int fd, const struct latch_least *least);
 int latch_disposition(int fd, enum latch_app_disposition wished);
 
 /*
- * Less than the rules say (section 3.1): the connection that this socket opens is not latched. -EPERM:
- * that needs CAP_NET_ADMIN in the first user namespace. Where the kernel's policies protect, set
- * IP_XFRM_POLICY, too. One system call.
+ * Less than the rules say (section 3.1): the connection that this socket opens is not latched.
+ * -EPERM: that needs CAP_NET_ADMIN in the first user namespace. Where the kernel's policies
+ * protect, set IP_XFRM_POLICY, too. One system call.
  */
 int latch_bypass(int fd);
 
@@ -109,9 +110,9 @@ int latch_bypass(int fd);
 int latch_connect(int fd, const struct sockaddr *to, socklen_t length);
 
 /*
- * accept4() of a latched peer. The new descriptor, which is the caller's. -ENOKEY: the connection has
- * no latch, and was closed. -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno: that of
- * accept4(). Three system calls.
+ * accept4() of a latched peer. The new descriptor, which is the caller's. -ENOKEY: the connection
+ * has no latch, and was closed. -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno:
+ * that of accept4(). Three system calls.
  */
 int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags);
 

@@ -262,7 +262,8 @@ static int explain(const struct object *object, int err, const char *log, struct
 
 /* ---- programs on which no gate depends */
 
-static const char *const optional[] = {LATCH_ANSWER_PROGRAM, LATCH_WISH_PROGRAM, LATCH_ABORT_PROGRAM};
+static const char *const optional[] = {LATCH_ANSWER_PROGRAM, LATCH_WISH_PROGRAM,
+				       LATCH_ABORT_PROGRAM};
 
 #define OPTIONAL_COUNT (sizeof(optional) / sizeof(optional[0]))
 

@@ -286,8 +286,7 @@ static void refusal_text(char out[REFUSAL_SIZE], const struct latch_event *event
 {
 	if (event->wish)
 		snprintf(out, REFUSAL_SIZE, "%s, wish of the application: %s",
-			 latch_drop_name(event->drop),
-			 latch_why_name((enum latch_why)event->wish));
+			 latch_drop_name(event->drop), latch_why_name((enum latch_why)event->wish));
 	else
 		snprintf(out, REFUSAL_SIZE, "%s", latch_drop_name(event->drop));
 }
@@ -310,8 +309,8 @@ static void log_refused(struct log_news *log, const struct news *news)
 	rival_text(rival, log, news->rival);
 	refusal_text(why, event);
 	if (event->audited)
-		log_warn(NULL, "flow not refused (%s): %s%s; audit mode, packets pass%s", why,
-			 flow, rival, more);
+		log_warn(NULL, "flow not refused (%s): %s%s; audit mode, packets pass%s", why, flow,
+			 rival, more);
 	else if (!news->error)
 		log_warn(NULL, "flow refused (%s): %s%s; connect() ended%s", why, flow, rival,
 			 more);

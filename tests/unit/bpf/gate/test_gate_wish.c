@@ -83,8 +83,7 @@ static void expect_unlatched(const struct sender *s, enum latch_why why)
 	cr_expect_not(has_latch(&s->flow));
 	cr_expect_geq(events_of(LATCH_EVENT_REFUSED, &s->flow, &event), 1);
 	cr_expect_eq(event.wish, why, "%u", event.wish);
-	cr_expect_eq(event.drop,
-		     why == LATCH_WHY_QUALITY ? LATCH_DROP_QOP : LATCH_DROP_IDENTITY);
+	cr_expect_eq(event.drop, why == LATCH_WHY_QUALITY ? LATCH_DROP_QOP : LATCH_DROP_IDENTITY);
 	expect_state(s->fd, LATCH_APP_NOT_LATCHED, why);
 }
 
@@ -141,8 +140,9 @@ Test(gate_wish, a_socket_without_a_wish_is_latched_to_either_peer)
 /* A text is compared whole, and as it is. */
 Test(gate_wish, a_text_that_begins_like_the_peers_is_another_peer)
 {
-	static const char *const others[] = {"c.exampl",  "c.example.evil", "C.example", "c.example ",
-					     "*.example", "c",		    "xc.example"};
+	static const char *const others[] = {"c.exampl",   "c.example.evil", "C.example",
+					     "c.example ", "*.example",	     "c",
+					     "xc.example"};
 	char longest[LATCH_TEXT_MAX];
 	size_t i;
 

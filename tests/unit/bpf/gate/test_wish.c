@@ -18,8 +18,8 @@
 #define LATCH_BPF_DB_RULES_H
 #define OWN_FRAME __attribute__((unused))
 #define __noinline
-#define EEXIST		    17
-#define IPPROTO_UDP_NUMBER  17
+#define EEXIST		   17
+#define IPPROTO_UDP_NUMBER 17
 
 #include "latch_abi.h"
 #include "latch_mode.h"
@@ -115,8 +115,9 @@ static void count(enum latch_counter which)
 
 static __u16 created; /* params of the new latch; 0: none */
 
-static int latch_create(const struct latch_flow *flow, __u16 under, const struct rule_decision *rule,
-			enum latch_direction direction, __u64 cookie, __u64 listener, int queued)
+static int latch_create(const struct latch_flow *flow, __u16 under,
+			const struct rule_decision *rule, enum latch_direction direction,
+			__u64 cookie, __u64 listener, int queued)
 {
 	(void)flow, (void)rule, (void)direction, (void)cookie, (void)listener, (void)queued;
 	created = under;

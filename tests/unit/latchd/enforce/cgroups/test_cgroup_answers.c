@@ -17,8 +17,7 @@ static unsigned int programs_at(int which, enum bpf_attach_type type, uint32_t *
 	int fd = cgroup_open(paths[which], &id);
 
 	cr_assert_geq(fd, 0);
-	cr_assert_eq(
-		bpf_prog_query(fd, type, BPF_F_QUERY_EFFECTIVE, NULL, ids, &count), 0);
+	cr_assert_eq(bpf_prog_query(fd, type, BPF_F_QUERY_EFFECTIVE, NULL, ids, &count), 0);
 	close(fd);
 	if (ret_id)
 		*ret_id = ids[0];
