@@ -587,6 +587,55 @@ Test(gate_wish, R_2_3_17_connect_under_the_wished_peers_sa_gets_a_latch)
 	close(listener);
 }
 
+/* An IPv6 socket, with an IPv6 or an IPv4 peer. */
+static void check_ipv6(const char *listen_on, const char *local, const char *family)
+{
+	int listener = start_listener(listen_on, NULL), fd;
+	struct address there = address_of(local, port_of(listener));
+	struct latch_event event = {0};
+	struct latch_flow flow;
+	size_t i;
+
+	make_esp(family, "tcp", port_of(listener));
+	for (i = 0; i < 2; i++) {
+		fd = bound_socket(local, NULL);
+		cr_assert_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, d.id), 0);
+		flow = flow_between(name_of(fd, getsockname), there);
+		put_sa_of(&flow, LATCH_SA_BOUND, peers[i]->params);
+		begin_connect(fd, &there);
+		if (peers[i] == &d)
+			wait_for(has_latch(&flow));
+		else
+			wait_for(events_of(LATCH_EVENT_REFUSED, &flow, &event));
+		cr_expect_eq(has_latch(&flow), peers[i] == &d);
+		close(fd);
+	}
+	cr_expect_eq(event.wish, LATCH_WHY_PEER);
+	close(listener);
+}
+
+Test(gate_wish, R_2_3_17_an_ipv6_socket_is_latched_to_the_wished_peer_only)
+{
+	check_ipv6(IPV6, IPV6, "ip6");
+	check_ipv6("::", MAPPED, "ip");
+}
+
+/* So does latchd's end: only purge ends a wish. */
+Test(gate_wish, a_wish_holds_when_the_interface_is_switched_off)
+{
+	struct sender s = sender_new();
+
+	make_all_esp();
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_PEER, c.id), 0);
+	change_settings(false, 0, 0);
+	sender_connect(&s);
+	cr_expect_eq(send_under(&s, LATCH_SA_BOUND, &d), -EPERM);
+	cr_expect_not(has_latch(&s.flow));
+	cr_expect_eq(send_under(&s, LATCH_SA_BOUND, &c), 0);
+	expect_latched_to(&s.flow, &c);
+	sender_end(&s);
+}
+
 static void expect_ended(int fd, const struct latch_event *event, enum latch_why why)
 {
 	struct pollfd failed = {.fd = fd, .events = POLLOUT};
