@@ -2,7 +2,8 @@
 /*
  * Limits the entries that any local user can create from the network namespaces of a new user
  * namespace. No key manager attributes an SA there. These entries may fill a part of a table,
- * never all of it.
+ * never all of it. The sizes: SAs in maps.h (count_foreign_sa()), latches in latch_db.h
+ * (latches_quota()), SCTP marks in association.h.
  */
 #ifndef LATCH_BPF_DB_QUOTA_H
 #define LATCH_BPF_DB_QUOTA_H

@@ -110,6 +110,16 @@ class Answers(unittest.TestCase):
         self.assertIn("survived", done.stdout)
         return done.stdout
 
+    def test_the_evidence_has_each_sent_text_that_it_has_as_received(self):
+        for name in "d-1.sent", "d-1.recv", "w-1.recv", "w-1.sent", "flows":
+            self.put("run/apps/" + name, "text\n")
+        self.passes('save_evidence "%s"' % self.top)
+        listed = subprocess.run(["tar", "-tf", os.path.join(self.top, "evidence.tar")], text=True,
+                                stdout=subprocess.PIPE, check=True).stdout.split()
+        apps = [os.path.splitext(name)[1] for name in listed if name.startswith("./apps/")]
+        self.assertEqual([kind for kind in apps if kind][-2:], [".sent", ".sent"])
+        self.assertEqual(sorted(kind for kind in apps if kind), [".recv"] * 2 + [".sent"] * 2)
+
     # ---- tools that work
 
     def test_a_valid_answer_is_read(self):
