@@ -38,10 +38,10 @@ class Changes:
     """What differs between a commit and the tree that is checked out."""
 
     def __init__(self, top, source):
-        self.top, self.source, self.known = top, source, {source: []}
+        self.top, self.source, self.known, self.compared = top, source, {source: {}}, {}
 
     def since(self, source):
-        """The paths, or None if git cannot tell."""
+        """Each path with the object that it was, or None if git cannot tell."""
         if source not in self.known:
             self.known[source] = self.differ(source)
         return self.known[source]
@@ -50,26 +50,33 @@ class Changes:
         return run("git", "-C", self.top, *words)
 
     def differ(self, source):
-        found = self.git("diff", "--name-only", "--no-renames", "--end-of-options", source)
+        found = self.git("diff", "--raw", "--no-renames", "--no-abbrev", "--end-of-options", source)
         if found is None:
             return None
-        return [path for path in found.splitlines() if not self.only_comments(source, path)]
+        rows = [line.split(None, 5) for line in found.splitlines()]
+        return {path: before for _, _, before, _, _, path in rows}
 
-    def only_comments(self, source, path):
+    def is_real(self, path, before):
+        """Not in comments alone. One comparison serves all commits with the same file."""
+        key = path, before
+        if key not in self.compared:
+            self.compared[key] = not self.only_comments(path, before)
+        return self.compared[key]
+
+    def only_comments(self, path, before):
         """Of C files alone; a file that was added or removed is a change."""
-        if not path.endswith((".c", ".h")) or not os.path.exists(os.path.join(self.top, path)):
+        now = os.path.join(self.top, path)
+        if not path.endswith((".c", ".h")) or not os.path.exists(now):
             return False
-        before = self.git("show", "%s:%s" % (source, path))
-        return before is not None and same_tokens(before, read(os.path.join(self.top, path)))
+        text = self.git("cat-file", "blob", before)
+        return text is not None and same_tokens(text, read(now))
 
     def why_stale(self, source, own):
         """In words, empty if the result counts; own: paths of the test."""
         changed = self.since(source)
         if changed is None:
             return "git does not know %s" % source
-        found = [path for path in changed if path.startswith(PROGRAMS + own) and
-                 not path.startswith(DOCUMENTS)]
-        if not found:
-            return ""
-        return "%s changed after %s%s" % (found[0], short(source), "" if len(found) == 1 else
-                                          ", %d more files, too" % (len(found) - 1))
+        of_test = [path for path in changed if path.startswith(PROGRAMS + own) and
+                   not path.startswith(DOCUMENTS)]
+        found = next((path for path in of_test if self.is_real(path, changed[path])), None)
+        return "%s changed after %s" % (found, short(source)) if found else ""
