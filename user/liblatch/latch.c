@@ -196,13 +196,17 @@ int latch_bypass(int fd)
 
 /* ---- connections */
 
-static int require_first(int fd)
+/*
+ * 0: the socket has a wish. Else a negative errno. This library sets none in its place: it would
+ * not know the peer that was expected, if `latchctl purge` has ended the wish since.
+ */
+static int has_wish(int fd)
 {
 	int required = 0, length = ask(fd, LATCH_OPT_REQUIRE, &required, sizeof(required));
 
 	if (length < 0)
 		return length;
-	return required ? 0 : latch_require(fd);
+	return required ? 0 : -ENOKEY;
 }
 
 /* The error of a connect() that latchd may have ended. */
@@ -232,8 +236,9 @@ static int check_connected(int fd)
 	int err = latch_info(fd, &info, sizeof(info)), type = 0;
 	socklen_t length = sizeof(type);
 
+	/* -LATCH_UNAVAILABLE would say that connect() was not called. */
 	if (err)
-		return err;
+		return -ENOKEY;
 	if (info.state == LATCH_APP_ESTABLISHED)
 		return 0;
 	if (info.state == LATCH_APP_NOT_LATCHED && info.why == LATCH_WHY_NOT_YET)
@@ -246,25 +251,30 @@ static int check_connected(int fd)
 
 int latch_connect(int fd, const struct sockaddr *to, socklen_t length)
 {
-	int before = errno, err = require_first(fd);
+	int before = errno, err = has_wish(fd);
 
 	if (err)
 		return err;
 	err = connect(fd, to, length) ? -errno : 0;
 	err = err ? why_failed(fd, err) : check_connected(fd);
+	/* The wish may have ended before the connection began. */
+	if ((!err || err == -EINPROGRESS) && has_wish(fd))
+		err = -ENOKEY;
 	errno = before;
 	return err;
 }
 
 int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags)
 {
-	int before = errno, state = latch_state(fd), accepted;
+	int before = errno, err = has_wish(fd), accepted;
 
-	if (state < 0)
-		return state;
+	if (err)
+		return err;
 	accepted = accept4(fd, from, length, flags);
 	accepted = accepted < 0 ? -errno : accepted;
-	if (accepted >= 0 && latch_state(accepted) != LATCH_APP_ESTABLISHED) {
+	/* It has a copy of the wish that the listener had during the handshake. */
+	if (accepted >= 0 &&
+	    (has_wish(accepted) || latch_state(accepted) != LATCH_APP_ESTABLISHED)) {
 		close(accepted);
 		accepted = -ENOKEY;
 	}

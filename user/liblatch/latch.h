@@ -101,18 +101,21 @@ int latch_disposition(int fd, enum latch_app_disposition wished);
 int latch_bypass(int fd);
 
 /*
- * connect() to a latched peer, or not at all. Requires a latch first if nothing is wished yet. 0:
- * connected. UDP: its datagrams then go to a wished peer or nowhere. -EKEYREJECTED: the SA does not
- * fulfil a wish. -ENOKEY: no latch. -LATCH_UNAVAILABLE: connect() was not called. -EINPROGRESS: ask
+ * connect() of a socket with a wish, to a latched peer or not at all. 0: connected. UDP: its
+ * datagrams then go to a wished peer or nowhere. -EKEYREJECTED: the SA does not fulfil a wish.
+ * -ENOKEY: no latch; or the socket has no wish (any more: `latchctl purge` ends it), and then
+ * connect() was not called. -LATCH_UNAVAILABLE: connect() was not called. -EINPROGRESS: ask
  * latch_state() when the socket is writable. Another negative errno: that of connect(). After an
- * error close the socket. Up to four system calls.
+ * error close the socket. Up to five system calls.
  */
 int latch_connect(int fd, const struct sockaddr *to, socklen_t length);
 
 /*
- * accept4() of a latched peer. The new descriptor, which is the caller's. -ENOKEY: the connection
- * has no latch, and was closed. -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno:
- * that of accept4(). Three system calls.
+ * accept4() of a latched peer, by a listener with a wish. The new descriptor, which is the
+ * caller's. -ENOKEY: the connection has no latch, or not the wish of the listener, and was closed;
+ * or the listener has no wish (any more: `latchctl purge` ends it), and nothing was accepted.
+ * -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno: that of accept4(). Four system
+ * calls.
  */
 int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags);
 

@@ -114,9 +114,18 @@ static int latched_before(const struct peer *peer, const struct address *there)
 	return fd;
 }
 
+static int listener_that_requires(void)
+{
+	int fd = bound_socket(IPV4, NULL);
+
+	cr_assert_eq(latch_require(fd), 0);
+	cr_assert_eq(listen(fd, 8), 0);
+	return fd;
+}
+
 Test(liblatch_wish, a_latched_connection_is_connected_and_accepted)
 {
-	int listener = start_listener(IPV4, NULL), client, server;
+	int listener = listener_that_requires(), client, server;
 	struct address there = name_of(listener, getsockname);
 	struct latch_flow flow;
 	struct latch latch;
@@ -126,8 +135,8 @@ Test(liblatch_wish, a_latched_connection_is_connected_and_accepted)
 	latch = latch_to(&d, 0);
 	latch.owner = LATCH_OWNER_HANDSHAKE;
 	store_latch(&flow, &latch);
+	cr_assert_eq(latch_require(client), 0);
 	cr_expect_eq(latch_connect(client, &there.any, there.length), 0);
-	cr_expect_eq(get_int(client, LATCH_OPT_REQUIRE), 1, "required, since nothing was wished");
 	expect_peer(client, &c);
 	server = latch_accept(listener, NULL, NULL, SOCK_CLOEXEC);
 	cr_assert_geq(server, 0, "%s", strerror(-server));
@@ -138,13 +147,78 @@ Test(liblatch_wish, a_latched_connection_is_connected_and_accepted)
 	close(listener);
 }
 
+/* ---- purge ends each wish, and the next latchd may latch the impostor */
+
+static void end_wish(int fd)
+{
+	cr_assert_eq(bpf_map_delete_elem(maps.wishes, &fd), 0, "%s", strerror(errno));
+}
+
+Test(liblatch_wish, a_socket_whose_wish_has_ended_is_not_connected)
+{
+	int listener = start_listener(IPV4, NULL), fd = bound_socket(IPV4, NULL);
+	struct address there = name_of(listener, getsockname);
+
+	cr_assert_eq(latch_expect_peer(fd, c.id), 0);
+	latch_socket_as(fd, &d, flow_between(name_of(fd, getsockname), there));
+	end_wish(fd);
+	cr_expect_eq(latch_connect(fd, &there.any, there.length), -ENOKEY);
+	cr_expect_eq(tcp_state_of(fd), TCP_CLOSE, "not called");
+	cr_expect_not(is_readable(listener));
+	close(fd);
+	close(listener);
+}
+
+static void connect_from_d(int listener, int client)
+{
+	struct address there = name_of(listener, getsockname);
+	struct latch_flow flow = other_end(flow_between(name_of(client, getsockname), there));
+	struct latch latch = latch_to(&d, 0);
+
+	latch.owner = LATCH_OWNER_HANDSHAKE;
+	store_latch(&flow, &latch);
+	cr_assert_eq(connect(client, &there.any, there.length), 0);
+	wait_for(is_readable(listener));
+}
+
+Test(liblatch_wish, a_listener_whose_wish_has_ended_accepts_nothing)
+{
+	int listener = listener_that_requires(), fd = bound_socket(IPV4, NULL);
+
+	end_wish(listener);
+	connect_from_d(listener, fd);
+	cr_expect_eq(latch_accept(listener, NULL, NULL, 0), -ENOKEY);
+	cr_expect(is_readable(listener), "not accepted");
+	close(fd);
+	close(listener);
+}
+
+/* As of a connection that began when the listener had no wish. */
+Test(liblatch_wish, what_began_without_the_wish_of_the_listener_is_closed)
+{
+	int listener = listener_that_requires(), fd = bound_socket(IPV4, NULL);
+	struct pollfd ended = {.fd = fd, .events = POLLIN};
+	unsigned char wish[4096] = {0};
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.wishes, &listener, wish), 0);
+	end_wish(listener);
+	connect_from_d(listener, fd);
+	cr_assert_eq(bpf_map_update_elem(maps.wishes, &listener, wish, BPF_ANY), 0);
+	cr_expect_eq(latch_accept(listener, NULL, NULL, 0), -ENOKEY);
+	cr_expect_not(is_readable(listener), "accepted, and closed");
+	cr_assert_eq(poll(&ended, 1, LIMIT_MS), 1);
+	close(fd);
+	close(listener);
+}
+
 /* As where the gate has gone: what is connected in clear is an error all the same. */
 Test(liblatch_wish, a_connection_without_a_latch_is_an_error_at_both_ends)
 {
-	int listener = start_listener(IPV4, NULL), client = tcp_socket(IPV4);
+	int listener = listener_that_requires(), client = tcp_socket(IPV4);
 	struct address there = name_of(listener, getsockname);
 	char byte;
 
+	cr_assert_eq(latch_require(client), 0);
 	cr_expect_eq(latch_connect(client, &there.any, there.length), -ENOKEY);
 	cr_expect_eq(latch_accept(listener, NULL, NULL, 0), -ENOKEY);
 	cr_expect_eq(recv(client, &byte, 1, 0), 0, "closed");
@@ -200,6 +274,7 @@ Test(liblatch_wish, a_connect_that_fails_otherwise_has_its_own_error)
 	struct address there = name_of(listener, getsockname);
 
 	close(listener);
+	cr_assert_eq(latch_require(fd), 0);
 	cr_expect_eq(latch_connect(fd, &there.any, there.length), -ECONNREFUSED);
 	close(fd);
 }
@@ -211,6 +286,7 @@ Test(liblatch_wish, a_datagram_socket_is_connected_before_it_has_a_latch)
 	struct address address = name_of(there, getsockname);
 
 	attach_gates();
+	cr_assert_eq(latch_require(fd), 0);
 	cr_expect_eq(latch_connect(fd, &address.any, address.length), 0);
 	cr_expect_eq(udp_send(fd), -EPERM, "in clear");
 	cr_expect_not(is_readable(there));

@@ -219,14 +219,19 @@ def disposition(sock, wished):
     _called(sock.setsockopt, OPT_DISPOSITION, int(wished))
 
 
+def _need_wish(sock):
+    if not _ask(sock, OPT_REQUIRE):
+        raise OSError(errno.ENOKEY, "the socket has no wish")
+
+
 def connect(sock, address):
-    """Connects to a latched peer, or not at all; requires a latch if nothing is wished yet.
+    """Connects a socket with a wish to a latched peer, or not at all.
 
     Unavailable: it has not connected. OSError: as of connect(), with EKEYREJECTED where the SA does not
-    fulfil a wish, and ENOKEY where there is no latch. Close the socket then; info() says why.
+    fulfil a wish, and ENOKEY where there is no latch, or no wish (any more: `latchctl purge` ends it).
+    Close the socket then; info() says why.
     """
-    if not _ask(sock, OPT_REQUIRE):
-        require(sock)
+    _need_wish(sock)
     try:
         sock.connect(address)
     except BlockingIOError:
@@ -238,5 +243,6 @@ def connect(sock, address):
         if why in (Why.REQUIRED, Why.REFUSED):
             raise OSError(errno.ENOKEY, "no latch") from None
         raise
+    _need_wish(sock)
     if sock.type == socket.SOCK_STREAM and state(sock) != State.ESTABLISHED:
         raise OSError(errno.ENOKEY, "no latch")
