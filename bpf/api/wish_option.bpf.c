@@ -10,6 +10,7 @@
 #include "api/errors.h"
 #include "api/served_socket.h"
 #include "db/epochs.h"
+#include "db/forget_passes.h"
 #include "db/read_once.h"
 
 struct wished_text {
@@ -134,6 +135,16 @@ static __always_inline struct socket_wish *wish_of(struct bpf_sock *sk,
 	return bpf_sk_storage_get(&wishes, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 }
 
+/*
+ * A check under way finds the new wish behind its pass, or its pass is dropped here. The hook of
+ * connect() comes too early: a thread may send by the former connection after it.
+ */
+static __always_inline void forget_unwished(struct bpf_sock *sk)
+{
+	full_barrier();
+	forget_passes(sk);
+}
+
 /* ---- the options. Each reads its value before it changes anything. */
 
 static __always_inline int set_number(const struct bpf_sockopt *ctx, struct socket_wish *wish)
@@ -244,6 +255,8 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	if (datagrams)
 		WRITE_ONCE(datagrams->wished, !!(wish->terms & WISH_MORE));
 	end_change(wish);
+	if (datagrams)
+		forget_unwished(sk);
 	return err;
 }
 

@@ -813,6 +813,74 @@ Test(gate_wish_accepted, R_2_3_16_another_peers_latch_does_not_carry_an_accepted
 	check_accepted(&d, &c, false);
 }
 
+/* ---- a pass of before the wish. The hook of connect() has run too early: it is not attached. */
+
+static void set_up_without_connect(void)
+{
+	gate_set_up();
+	change_settings(true, 0, 0);
+	attach(GATES_OPTION);
+	attach(GATES_WISH);
+	put_peer(&c);
+	attach_gates();
+}
+
+TestSuite(gate_wish_raced, .init = set_up_without_connect, .fini = gate_tear_down, .timeout = 60);
+
+/* Both directions are remembered. */
+static void warm_sender(const struct sender *s)
+{
+	uint64_t before;
+	char byte;
+	int i;
+
+	do {
+		before = slow_path();
+		for (i = 0; i < 3; i++) {
+			cr_assert_eq(udp_send(s->fd), 0);
+			cr_assert_eq(udp_send_to(s->there, name_of(s->fd, getsockname)), 0);
+			wait_for(is_readable(s->fd));
+			cr_assert_eq(recv(s->fd, &byte, 1, MSG_DONTWAIT), 1);
+		}
+	} while (slow_path() != before);
+}
+
+static void expect_silent(const struct sender *s)
+{
+	cr_expect_eq(udp_send(s->fd), -EPERM);
+	cr_assert_eq(udp_send_to(s->there, name_of(s->fd, getsockname)), 0);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress == 1);
+	cr_expect_not(is_readable(s->fd));
+}
+
+Test(gate_wish_raced, a_pass_in_clear_of_before_the_wish_does_not_count)
+{
+	struct sender s = sender_new();
+
+	sender_connect(&s);
+	warm_sender(&s);
+	udp_disconnect(s.fd);
+	cr_assert_eq(set_int(s.fd, LATCH_OPT_REQUIRE, 1), 0);
+	sender_connect(&s);
+	expect_silent(&s);
+	sender_end(&s);
+}
+
+Test(gate_wish_raced, a_pass_by_a_bypass_that_was_taken_back_does_not_count)
+{
+	struct sender s = sender_new();
+
+	put_rule_of(IPPROTO_UDP, LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
+	cr_assert_eq(set_int(s.fd, LATCH_OPT_PROTECTION, LATCH_PROTECTION_BYPASS), 0);
+	sender_connect(&s);
+	warm_sender(&s);
+	udp_disconnect(s.fd);
+	cr_assert_eq(set_int(s.fd, LATCH_OPT_PROTECTION, 0), 0);
+	sender_connect(&s);
+	expect_silent(&s);
+	sender_end(&s);
+}
+
 /* ---- audit mode */
 
 Test(gate_wish, audit_mode_enforces_a_wish_and_nothing_else)
