@@ -104,6 +104,13 @@ static __always_inline void wish_over_rule(struct passage *p)
 							     : LATCH_DISPOSITION_RESET;
 }
 
+/* A socket that a listener has accepted has a copy of its wishes, but opened nothing. */
+static __always_inline int is_bypassed(const struct passage *p)
+{
+	return p->bypass &&
+	       (p->opened == LATCH_DIRECTION_OUT || p->flow.protocol == IPPROTO_UDP_NUMBER);
+}
+
 __noinline int find_rule(struct passage *p)
 {
 	if (!p)
@@ -111,7 +118,7 @@ __noinline int find_rule(struct passage *p)
 	rule_of(&p->flow, p->opened, &p->rule);
 	if (p->wish)
 		wish_over_rule(p);
-	else if (p->bypass && !p->rule.undecided)
+	else if (is_bypassed(p) && !p->rule.undecided)
 		p->rule.action = LATCH_ACTION_OFF;
 	return 0;
 }

@@ -141,6 +141,17 @@ static OWN_FRAME int forget_failure(struct bpf_sock_ops *ops)
 	return 0;
 }
 
+/* The copy of a listener's: a bypass is of what the privileged socket itself opens. */
+static OWN_FRAME int forget_bypass(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
+
+	if (wish)
+		wish->terms &= ~WISH_BYPASS;
+	return 0;
+}
+
 static OWN_FRAME enum latch_why why_refused(struct bpf_sock_ops *ops, enum latch_action action)
 {
 	struct socket_wish *wish = wish_of(ops);
@@ -225,6 +236,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 		verdict->opened = opened;
 	if (verdict)
 		verdict->began = mode_get();
+	if (opened == LATCH_DIRECTION_IN && !(verdict && verdict->opened == LATCH_DIRECTION_OUT))
+		forget_bypass(ops);
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);

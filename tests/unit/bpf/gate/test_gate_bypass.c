@@ -150,6 +150,54 @@ Test(gate_bypass, what_a_listener_with_a_bypass_accepts_is_decided_by_the_rules)
 	close(listener);
 }
 
+/* A worker without privileges may get the descriptor. */
+static int accepted_by_bypassed(int *ret_client)
+{
+	int listener = bound_socket(IPV4, NULL), server;
+	struct address there;
+
+	cr_assert_eq(bypass(listener), 0);
+	cr_assert_eq(listen(listener, 8), 0);
+	there = name_of(listener, getsockname);
+	*ret_client = tcp_socket(IPV4);
+	cr_assert_eq(bypass(*ret_client), 0);
+	cr_assert_eq(connect(*ret_client, &there.any, there.length), 0);
+	server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	cr_assert_geq(server, 0);
+	close(listener);
+	return server;
+}
+
+Test(gate_bypass, what_such_a_listener_has_accepted_is_decided_by_the_rules_that_come_later)
+{
+	int client, server = accepted_by_bypassed(&client);
+
+	expect_alive(server, client);
+	cr_expect_eq(get_int(server, LATCH_OPT_PROTECTION), LATCH_PROTECTION_BY_RULE);
+	put_rule(LATCH_ACTION_REQUIRE, LATCH_DIRECTION_IN, NULL);
+	cr_assert_eq(send(server, "x", 1, MSG_NOSIGNAL), 1);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).egress);
+	cr_expect_not(is_readable(client));
+	expect_state(server, LATCH_APP_NOT_LATCHED, LATCH_WHY_REQUIRED);
+	close(client);
+	close(server);
+}
+
+Test(gate_bypass, what_such_a_listener_has_accepted_opens_no_connection_without_a_latch)
+{
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	int client, fd = accepted_by_bypassed(&client), listener = start_listener(IPV4, NULL);
+	struct address there = name_of(listener, getsockname);
+
+	cr_assert_eq(connect(fd, &none, sizeof(none)), 0);
+	begin_connect(fd, &there);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).egress);
+	cr_expect_not(is_readable(listener));
+	close(client);
+	close(fd);
+	close(listener);
+}
+
 Test(gate_bypass, a_datagram_socket_sends_in_clear_and_gets_no_latch_under_an_sa)
 {
 	int there = udp_bound(IPV4), fd = udp_bound(IPV4), plain = udp_bound(IPV4);
