@@ -11,8 +11,12 @@
 /* In place of latchd's: what happens until the last program has run. */
 static void (*meanwhile)(void);
 
+/* First those that take wishes, then those that latch. */
+static unsigned int waits;
+
 void program_runs_wait(void)
 {
+	waits++;
 	if (meanwhile)
 		meanwhile();
 }
@@ -22,6 +26,12 @@ TestSuite(cgroup_ends, .init = start, .fini = finish, .timeout = 120);
 static void latch_one(void)
 {
 	put_latch(LATCH_STATE_ESTABLISHED);
+}
+
+static void latch_one_late(void)
+{
+	if (waits == 2)
+		latch_one();
 }
 
 static struct latch_flow the_latch(void)
@@ -104,8 +114,10 @@ Test(cgroup_ends, a_connection_that_is_latched_meanwhile_has_the_programs_again)
 	before = programs_of(A);
 	make_former(A, B);
 	end_latch();
-	meanwhile = latch_one;
+	waits = 0;
+	meanwhile = latch_one_late;
 	cgroups_check(cgroups);
+	cr_expect_eq(waits, 2);
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A, 1);
 	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
@@ -187,21 +199,25 @@ Test(cgroup_ends, a_former_cgroup_keeps_its_programs_while_a_socket_has_a_wish)
 
 static int wished_meanwhile = -1;
 
+/* The application connects at once. */
 static void wish_one(void)
 {
 	if (wished_meanwhile < 0)
 		wished_meanwhile = socket_with(1);
+	expect_at_once(A, 1);
 }
 
-Test(cgroup_ends, a_wish_that_comes_meanwhile_has_the_programs_again)
+Test(cgroup_ends, a_wish_that_comes_meanwhile_keeps_the_gates_all_the_time)
 {
 	make(A);
 	make(B);
 	before = programs_of(A);
 	make_former(A, B);
 	end_latch();
+	waits = 0;
 	meanwhile = wish_one;
 	cgroups_check(cgroups);
+	cr_expect_eq(waits, 1);
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A, 1);
 	close(wished_meanwhile);
@@ -209,6 +225,8 @@ Test(cgroup_ends, a_wish_that_comes_meanwhile_has_the_programs_again)
 
 static void latch_and_exclude(void)
 {
+	if (waits < 2)
+		return;
 	latch_one();
 	exclude_others(A);
 }
@@ -220,6 +238,7 @@ Test(cgroup_ends, a_former_cgroup_that_cannot_have_its_programs_again_is_reporte
 	before = programs_of(A);
 	make_former(A, B);
 	end_latch();
+	waits = 0;
 	meanwhile = latch_and_exclude;
 	cgroups_check(cgroups);
 	expect_state(A, CGROUP_FAILED);
