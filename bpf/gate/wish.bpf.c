@@ -144,14 +144,20 @@ static __always_inline void check_terms(struct passage *p, struct socket_wish *w
 	enum latch_why why;
 	struct latch_sa *sa;
 
+	full_barrier();
 	sa = p->protection == PACKET_PROTECTED ? sa_find(&p->sa) : NULL;
-	if (!sa)
+	if (!sa) {
+		/* The SA that failed has gone. Any host may send what is received. */
+		if (p->egress)
+			WRITE_ONCE(wish->failed, LATCH_WHY_NONE);
 		return;
+	}
 	word = READ_WORD(sa->word);
 	found = has_peer(word) ? params_find(word.params) : NULL;
 	if (!found)
 		return;
 	why = unfulfilled(wish, found);
+	full_barrier();
 	if (READ_WORD(sa->word).raw != word.raw || changes & 1 ||
 	    READ_ONCE(wish->changes) != changes)
 		return;

@@ -294,6 +294,31 @@ Test(liblatch_wish, a_datagram_socket_is_connected_before_it_has_a_latch)
 	close(there);
 }
 
+/* The reason is of the connection before. */
+Test(liblatch_wish, a_datagram_socket_that_was_refused_may_be_connected_to_the_wished_peer)
+{
+	int there = udp_bound(IPV4), other = udp_bound(IPV4), fd = udp_bound(IPV4);
+	struct address address = name_of(other, getsockname);
+	struct latch_flow flow;
+	struct latch_info info;
+
+	attach_gates();
+	make_esp("ip", "udp", port_of(there));
+	cr_assert_eq(latch_expect_peer(fd, c.id), 0);
+	udp_connect(fd, name_of(there, getsockname));
+	flow = udp_flow(fd);
+	put_sa_of(&flow, LATCH_SA_BOUND, d.params);
+	cr_expect_eq(udp_send(fd), -EPERM);
+	cr_assert_eq(latch_info(fd, &info, sizeof(info)), 0);
+	cr_expect_eq(info.why, LATCH_WHY_PEER);
+	cr_expect_eq(latch_connect(fd, &address.any, address.length), 0);
+	cr_assert_eq(latch_info(fd, &info, sizeof(info)), 0);
+	cr_expect_eq(info.why, LATCH_WHY_REQUIRED);
+	close(fd);
+	close(there);
+	close(other);
+}
+
 /* ---- words */
 
 Test(liblatch_wish, each_reason_has_a_sentence_of_its_own)

@@ -87,6 +87,10 @@ static void *storage_get(void *map, struct bpf_sock *sk, void *value, __u64 flag
 }
 #define bpf_sk_storage_get storage_get
 
+static void full_barrier(void)
+{
+}
+
 static __u64 bpf_ktime_get_boot_ns(void)
 {
 	return 0;
@@ -317,6 +321,19 @@ Test(wish, a_later_sa_of_the_wished_peer_takes_the_reason_back)
 	compare();
 	cr_assert_eq(the_wish.failed, LATCH_WHY_PEER);
 	sas[0].word.params = PEER;
+	compare();
+	cr_expect_eq(the_wish.failed, LATCH_WHY_NONE);
+}
+
+Test(wish, a_packet_that_is_sent_in_clear_takes_the_reason_back_and_a_received_one_does_not)
+{
+	bind_to_impostor();
+	compare();
+	passage.protection = PACKET_PLAIN;
+	passage.egress = 0;
+	compare();
+	cr_expect_eq(the_wish.failed, LATCH_WHY_PEER);
+	passage.egress = 1;
 	compare();
 	cr_expect_eq(the_wish.failed, LATCH_WHY_NONE);
 }
