@@ -13,7 +13,8 @@
  *   ENOSYS                   served, but this option is not known there, or cannot be set
  *   EINVAL                   the buffer of a number or a structure is too small; a wish: its size,
  *                            or its value
- *   EISCONN                  a wish, after connect() or listen()
+ *   EISCONN                  a wish, after connect() or listen(); the first wish of a UDP socket
+ *                            that has received datagrams, which may be of any host
  *   ENOMEM                   a wish, and the socket's memory for options is full
  *   EPERM                    LATCH_OPT_PROTECTION, without CAP_NET_ADMIN of the host
  *   ERANGE                   the buffer of a text is too small

@@ -12,6 +12,8 @@
 #include "db/epochs.h"
 #include "db/forget_passes.h"
 #include "db/read_once.h"
+#include "packet/datagram_queue.h"
+#include "packet/socket_flow.h"
 
 struct wished_text {
 	const __u8 *from;
@@ -233,6 +235,14 @@ static __always_inline int set_option(const struct bpf_sockopt *ctx, struct sock
 	return set_number(ctx, wish);
 }
 
+/* The datagrams in the queue may be of any host. With an earlier wish they came by the gate. */
+static __always_inline int comes_too_late(struct bpf_sock *sk, int option,
+					  const struct datagram_socket *datagrams)
+{
+	return datagrams && option != LATCH_OPT_PROTECTION && !datagrams->wished &&
+	       has_queued_datagrams(kernel_socket(sk));
+}
+
 /* 0 or a negative errno. */
 static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *sk)
 {
@@ -248,6 +258,8 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	wish = wish_of(sk, &datagrams);
 	if (!wish)
 		return -ENOMEM;
+	if (comes_too_late(sk, ctx->optname, datagrams))
+		return -EISCONN;
 	begin_change(wish);
 	err = set_option(ctx, wish);
 	if (!err)

@@ -11,6 +11,7 @@
 #include "gate/stamped_check.h"
 #include "gate/udp_socket.h"
 #include "gate/wish.h"
+#include "packet/datagram_queue.h"
 #include "packet/nat.h"
 
 /* The order matters: gate_udp() compares these values. */
@@ -37,18 +38,6 @@ static __always_inline enum datagram read_ends(const struct packet *packet,
 	if (egress && was_sent_to(kernel_packet(packet->cgroup), &p->flow))
 		return DATAGRAM_OWN;
 	return names && take_name_of(names, peer, remote) ? DATAGRAM_NAMED : DATAGRAM_REWRITTEN;
-}
-
-/*
- * Datagrams that passed before this packet, in clear or unconnected, prove no peer. recvmsg() has
- * a second queue, reader_queue. sk_rmem_alloc does not serve, since it counts sk_error_queue,
- * too.
- */
-static __always_inline int has_queued_datagrams(const struct sock *sk)
-{
-	const struct udp_sock *udp = (const struct udp_sock *)sk;
-
-	return BPF_CORE_READ(sk, sk_receive_queue.qlen) || BPF_CORE_READ(udp, reader_queue.qlen);
 }
 
 /*

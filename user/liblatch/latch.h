@@ -72,7 +72,8 @@ const char *latch_why_text(int why);
  * then sends and receives nothing in clear, or under the SA of another peer, whatever the rules of
  * latchd say. A socket that a listener accepts has the listener's. 0, or:
  *   -LATCH_UNAVAILABLE  nothing is wished: stop here, nothing would keep it
- *   -EISCONN            the socket has a connection, or listens
+ *   -EISCONN            the socket has a connection, listens, or has received datagrams already:
+ *                       a UDP socket wishes before bind()
  *   -EINVAL             a value that is not known, or a text that is too long
  *   -ENOMEM             the socket's memory for options is full
  * One system call each.

@@ -375,3 +375,48 @@ Test(api_wish, options_of_other_levels_are_set_as_ever)
 	expect_no_wish(fd);
 	close(fd);
 }
+
+/* ---- a UDP socket that has received datagrams, of any host */
+
+static void check_queued(const char *address)
+{
+	int fd = udp_bound(address), other = udp_bound(address);
+	char byte;
+
+	cr_assert_eq(udp_send_to(other, name_of(fd, getsockname)), 0);
+	wait_for(is_readable(fd));
+	cr_expect_eq(set_int(fd, LATCH_OPT_REQUIRE, 1), -EISCONN);
+	cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, c.id), -EISCONN);
+	expect_no_wish(fd);
+	cr_expect_eq(set_int(fd, LATCH_OPT_PROTECTION, LATCH_PROTECTION_BYPASS), 0,
+		     "it expects nothing of them");
+	cr_expect_eq(set_int(fd, LATCH_OPT_PROTECTION, LATCH_PROTECTION_BY_RULE), 0);
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+	cr_expect_eq(set_text(fd, LATCH_OPT_EXPECT_PEER, c.id), 0);
+	cr_expect_eq(set_int(fd, LATCH_OPT_REQUIRE, 1), 0);
+	close(fd);
+	close(other);
+}
+
+Test(api_wish, a_datagram_that_came_before_the_first_wish_is_not_the_wished_peers)
+{
+	check_queued(IPV4);
+	check_queued(IPV6);
+}
+
+/* recv() moves what is left to a second queue. */
+Test(api_wish, a_datagram_that_waits_behind_one_that_was_read_counts_too)
+{
+	int fd = udp_bound(IPV4), other = udp_bound(IPV4), i;
+	char byte;
+
+	for (i = 0; i < 2; i++)
+		cr_assert_eq(udp_send_to(other, name_of(fd, getsockname)), 0);
+	wait_for(is_readable(fd));
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+	cr_expect_eq(set_int(fd, LATCH_OPT_REQUIRE, 1), -EISCONN);
+	cr_assert_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+	cr_expect_eq(set_int(fd, LATCH_OPT_REQUIRE, 1), 0);
+	close(fd);
+	close(other);
+}
