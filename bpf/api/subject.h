@@ -109,6 +109,14 @@ static __always_inline enum latch_why why_of_wish(struct bpf_sock *sk)
 	return wish->failed ? (enum latch_why)wish->failed : LATCH_WHY_REQUIRED;
 }
 
+/* Of a connect() under way. It may go on: LATCH_DISPOSE_WAIT, or without latchd. */
+static __always_inline enum latch_why why_not_yet(struct bpf_sock *sk)
+{
+	struct socket_wish *wish = bpf_sk_storage_get(&wishes, sk, NULL, 0);
+
+	return wish && wish->failed ? (enum latch_why)wish->failed : LATCH_WHY_NOT_YET;
+}
+
 static __always_inline void find_by_rule(struct subject *s, struct bpf_sock *sk,
 					 enum latch_direction opened, enum latch_why otherwise)
 {
@@ -179,7 +187,7 @@ static __always_inline void find_tcp(struct subject *s, struct bpf_sock *sk, str
 		return;
 	/* With TCP_FASTOPEN_CONNECT no packet is sent yet: v is of the former connection. */
 	if (state == BPF_TCP_SYN_SENT)
-		find_nothing(s, LATCH_WHY_NOT_YET);
+		find_nothing(s, why_not_yet(sk));
 	else if (v && v->was_latched)
 		find_lost(s, LATCH_WHY_REMOVED);
 	else if (s->latch)

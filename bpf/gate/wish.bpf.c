@@ -147,9 +147,9 @@ static __always_inline void check_terms(struct passage *p, struct socket_wish *w
 	full_barrier();
 	sa = p->protection == PACKET_PROTECTED ? sa_find(&p->sa) : NULL;
 	if (!sa) {
-		/* The SA that failed has gone. Any host may send what is received. */
-		if (p->egress)
-			WRITE_ONCE(wish->failed, LATCH_WHY_NONE);
+		/* Any host may send what is received. */
+		if (p->egress && wish->failed != LATCH_WHY_REQUIRED)
+			WRITE_ONCE(wish->failed, LATCH_WHY_REQUIRED);
 		return;
 	}
 	word = READ_WORD(sa->word);

@@ -161,13 +161,20 @@ static OWN_FRAME enum latch_why why_refused(struct bpf_sock_ops *ops, enum latch
 	return wish || action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
 }
 
-/* latchd ends a connect() that the gate has refused (R-2.3-18). */
+static OWN_FRAME int has_failed_wish(struct bpf_sock_ops *ops)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	return wish && wish->failed;
+}
+
+/* latchd ends a connect() that the gate has refused (R-2.3-18). Without latchd it times out. */
 static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_flow *flow)
 {
 	struct rule_decision rule = {};
 	struct socket_past *past;
 
-	if (error_of(ops) != ECONNABORTED)
+	if (error_of(ops) != ECONNABORTED && !has_failed_wish(ops))
 		return 0;
 	past = past_to_fill(ops);
 	if (!past)

@@ -209,12 +209,15 @@ static int has_wish(int fd)
 	return required ? 0 : -ENOKEY;
 }
 
-/* The error of a connect() that latchd may have ended. */
+/*
+ * The error of a connect() that latchd has ended, or that has timed out without latchd. Before its
+ * first packet the reason is that of a former connect().
+ */
 static int why_failed(int fd, int err)
 {
 	struct latch_info info;
 
-	if (err == -EINPROGRESS || err == -EINTR || latch_info(fd, &info, sizeof(info)))
+	if ((err != -ECONNABORTED && err != -ETIMEDOUT) || latch_info(fd, &info, sizeof(info)))
 		return err;
 	switch (info.why) {
 	case LATCH_WHY_PEER:

@@ -268,6 +268,54 @@ Test(liblatch_wish, R_2_3_18_connect_says_whether_the_peer_or_the_latch_is_missi
 	close(listener);
 }
 
+/* Without latchd nothing ends it before. */
+static void check_timed_out(int listener, const struct peer *under, int error, enum latch_why why)
+{
+	struct address there = name_of(listener, getsockname);
+	int fd = bound_socket(IPV4, NULL), once = 1;
+	struct latch_info info;
+
+	cr_assert_eq(latch_expect_peer(fd, c.id), 0);
+	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &once, sizeof(once)), 0);
+	if (under) {
+		struct latch_flow flow = flow_between(name_of(fd, getsockname), there);
+
+		put_sa_of(&flow, LATCH_SA_BOUND, under->params);
+	}
+	cr_expect_eq(latch_connect(fd, &there.any, there.length), error);
+	cr_assert_eq(latch_info(fd, &info, sizeof(info)), 0);
+	cr_expect_eq(info.why, why, "%u", info.why);
+	close(fd);
+}
+
+Test(liblatch_wish, a_connect_that_times_out_without_latchd_says_what_is_missing)
+{
+	int listener = start_listener(IPV4, NULL);
+
+	attach_gates();
+	check_timed_out(listener, NULL, -ENOKEY, LATCH_WHY_REQUIRED);
+	make_esp("ip", "tcp", port_of(listener));
+	check_timed_out(listener, &d, -EKEYREJECTED, LATCH_WHY_PEER);
+	check_timed_out(listener, &c, -ETIMEDOUT, LATCH_WHY_ENDED);
+	close(listener);
+}
+
+/* Of no packet: the network cannot be reached. */
+Test(liblatch_wish, a_connect_that_sends_nothing_does_not_have_the_reason_of_the_one_before)
+{
+	struct address nowhere = address_of("192.0.2.1", 9);
+	int listener = start_listener(IPV4, NULL), fd = tcp_socket(IPV4), once = 1;
+	struct address there = name_of(listener, getsockname);
+
+	attach_gates();
+	cr_assert_eq(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &once, sizeof(once)), 0);
+	cr_assert_eq(latch_require(fd), 0);
+	cr_expect_eq(latch_connect(fd, &there.any, there.length), -ENOKEY);
+	cr_expect_eq(latch_connect(fd, &nowhere.any, nowhere.length), -ENETUNREACH);
+	close(fd);
+	close(listener);
+}
+
 Test(liblatch_wish, a_connect_that_fails_otherwise_has_its_own_error)
 {
 	int listener = start_listener(IPV4, NULL), fd = tcp_socket(IPV4);

@@ -234,9 +234,9 @@ def connect(sock, address):
     _need_wish(sock)
     try:
         sock.connect(address)
-    except BlockingIOError:
-        raise
-    except OSError:
+    except OSError as error:
+        if error.errno not in (errno.ECONNABORTED, errno.ETIMEDOUT):
+            raise
         why = info(sock).why
         if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY):
             raise OSError(errno.EKEYREJECTED, f"the SA does not fulfil the wish: {why.name}") from None

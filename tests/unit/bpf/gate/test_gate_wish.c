@@ -696,6 +696,7 @@ Test(gate_wish, R_2_15_connect_goes_on_where_it_is_wished_to_wait_and_where_noth
 	fd = connecting(c.id, LATCH_DISPOSE_WAIT, listener, &flow, &d);
 	wait_for(events_of(LATCH_EVENT_REFUSED, &flow, &event));
 	cr_expect_eq(event.waits, 1);
+	expect_state(fd, LATCH_APP_NOT_LATCHED, LATCH_WHY_PEER);
 	cr_expect_eq(refused_connect_end(&maps, &event), -ENOENT);
 	event.waits = 0;
 	event.wish = LATCH_WHY_NONE;

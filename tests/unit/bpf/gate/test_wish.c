@@ -302,7 +302,7 @@ Test(wish, an_sa_without_a_certain_peer_is_not_admitted)
 	passage.protection = PACKET_PLAIN;
 	expect_not_admitted();
 	cr_expect_eq(passage.wish_drop, 0);
-	cr_expect_eq(the_wish.failed, LATCH_WHY_NONE);
+	cr_expect_eq(the_wish.failed, LATCH_WHY_REQUIRED);
 }
 
 /* All connections of a listener share its wish. */
@@ -325,7 +325,7 @@ Test(wish, a_later_sa_of_the_wished_peer_takes_the_reason_back)
 	cr_expect_eq(the_wish.failed, LATCH_WHY_NONE);
 }
 
-Test(wish, a_packet_that_is_sent_in_clear_takes_the_reason_back_and_a_received_one_does_not)
+Test(wish, a_packet_that_is_sent_in_clear_changes_the_reason_and_a_received_one_does_not)
 {
 	bind_to_impostor();
 	compare();
@@ -335,7 +335,7 @@ Test(wish, a_packet_that_is_sent_in_clear_takes_the_reason_back_and_a_received_o
 	cr_expect_eq(the_wish.failed, LATCH_WHY_PEER);
 	passage.egress = 1;
 	compare();
-	cr_expect_eq(the_wish.failed, LATCH_WHY_NONE);
+	cr_expect_eq(the_wish.failed, LATCH_WHY_REQUIRED);
 }
 
 Test(wish, a_socket_without_a_wish_is_not_concerned)
