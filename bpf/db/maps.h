@@ -286,11 +286,12 @@ struct wishes_map {
 	__type(value, struct socket_wish);
 };
 
-#define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
+#define REFUSAL_KINDS 5	 /* kinds of flows: see refusal.bpf.c */
+#define REFUSAL_SLOTS 64 /* slots per kind */
 
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 3 * REFUSAL_SLOTS);
+	__uint(max_entries, REFUSAL_KINDS * REFUSAL_SLOTS);
 	__type(key, __u32);
 	__type(value, __u64);
 };

@@ -882,6 +882,49 @@ Test(gate_wish_raced, a_pass_by_a_bypass_that_was_taken_back_does_not_count)
 	sender_end(&s);
 }
 
+/* ---- events: any user may have sockets with wishes refused */
+
+#define REFUSED_SOCKETS 1000 /* for 64 slots of a kind */
+
+static void refuse_many(void)
+{
+	struct sender s = {.there = udp_bound(IPV4)};
+	int i;
+
+	for (i = 0; i < REFUSED_SOCKETS; i++) {
+		s.fd = udp_bound(IPV4);
+		cr_assert_eq(set_int(s.fd, LATCH_OPT_REQUIRE, 1), 0);
+		sender_connect(&s);
+		cr_assert_eq(udp_send(s.fd), -EPERM);
+		close(s.fd);
+	}
+	close(s.there);
+}
+
+/* By a rule, or by a wish: has an event. */
+static bool has_event(bool wish)
+{
+	struct sender s = sender_new();
+	bool has;
+
+	if (wish)
+		cr_assert_eq(set_int(s.fd, LATCH_OPT_REQUIRE, 1), 0);
+	sender_connect(&s);
+	cr_expect_eq(udp_send(s.fd), -EPERM);
+	has = events_of(LATCH_EVENT_REFUSED, &s.flow, NULL) == 1;
+	sender_end(&s);
+	return has;
+}
+
+Test(gate_wish, refused_wishes_do_not_hide_the_refusals_of_a_rule)
+{
+	put_rule_of(IPPROTO_UDP, LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
+	set_drop_event_interval(3600ull * 1000000000);
+	refuse_many();
+	cr_expect_not(has_event(true), "their own slots are taken");
+	cr_expect(has_event(false));
+}
+
 /* ---- audit mode */
 
 Test(gate_wish, audit_mode_enforces_a_wish_and_nothing_else)
