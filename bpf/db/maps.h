@@ -288,10 +288,11 @@ struct wishes_map {
 
 #define REFUSAL_KINDS 5	 /* kinds of flows: see refusal.bpf.c */
 #define REFUSAL_SLOTS 64 /* slots per kind */
+#define REFUSALS      (REFUSAL_KINDS * REFUSAL_SLOTS)
 
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, REFUSAL_KINDS * REFUSAL_SLOTS);
+	__uint(max_entries, REFUSALS);
 	__type(key, __u32);
 	__type(value, __u64);
 };

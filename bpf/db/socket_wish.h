@@ -29,7 +29,7 @@ struct socket_wish {
 	__u8 terms;	  /* set of enum wish_term */
 	__u8 class;	  /* enum latch_app_class */
 	__u8 disposition; /* enum latch_app_disposition */
-	__u8 failed;	  /* enum latch_why: what the last packet's SA did not fulfil, or that it had none */
+	__u8 failed;	  /* enum latch_why: what the last packet's SA lacked */
 	struct latch_least least;
 	__u32 reserved[5]; /* zero */
 	/* The first text: the verifier takes each one for LATCH_ID_TEXT_MAX bytes. */

@@ -25,8 +25,8 @@ __noinline int leaves_by_tunnel(struct __sk_buff *skb)
 
 /*
  * COMES_BACK: the packet is in clear, is on its way to XFRM and is checked when it passes this gate
- * again. May change protection and sa of p, and then what its wishes admit. v: of the socket, or NULL; notes a tunnel. A global
- * function, as check_packet().
+ * again. May change protection and sa of p, and then what its wishes admit. v: of the socket, or
+ * NULL; notes a tunnel. A global function, as check_packet().
  */
 __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socket_verdict *v)
 {

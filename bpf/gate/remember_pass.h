@@ -113,9 +113,8 @@ static __always_inline int is_searched(struct bpf_sock *sk, const struct passage
 	socket = bpf_sk_storage_get(&datagram_sockets, sk, NULL, 0);
 	if (!socket)
 		return 0;
-	if (p->protection == PACKET_PLAIN &&
-	    (READ_ONCE(socket->verdict.was_latched) || READ_ONCE(socket->wished) ||
-	     has_lost_bypass(sk, p)))
+	if (p->protection == PACKET_PLAIN && (READ_ONCE(socket->verdict.was_latched) ||
+					      READ_ONCE(socket->wished) || has_lost_bypass(sk, p)))
 		return 1;
 	return p->egress && (READ_ONCE(socket->sends_elsewhere) || READ_ONCE(socket->was_released));
 }

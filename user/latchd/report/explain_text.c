@@ -252,8 +252,9 @@ static void on_contested(const struct history_record *record, struct explain_tex
 /* Other reasons refuse a flow without a wish, too. */
 static bool is_of_wish(const struct history_packet *packet)
 {
-	return packet->wish && (packet->drop == LATCH_DROP_REQUIRED ||
-				packet->drop == LATCH_DROP_IDENTITY || packet->drop == LATCH_DROP_QOP);
+	return packet->wish &&
+	       (packet->drop == LATCH_DROP_REQUIRED || packet->drop == LATCH_DROP_IDENTITY ||
+		packet->drop == LATCH_DROP_QOP);
 }
 
 static void on_wish(const struct history_record *record, struct explain_texts *ret)

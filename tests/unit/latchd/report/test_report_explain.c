@@ -340,8 +340,10 @@ Test(report_explain, what_an_application_requires_is_not_the_requirement_of_a_ru
 	has_record(HISTORY_REFUSED, 0, 0);
 	e.record.packet.drop = LATCH_DROP_REQUIRED;
 	e.record.packet.wish = LATCH_WHY_REQUIRED;
-	expect_cause("required", "its application requires a latch by setsockopt(), and its packet had no IPsec",
-		     "protect this traffic");
+	expect_cause(
+		"required",
+		"its application requires a latch by setsockopt(), and its packet had no IPsec",
+		"protect this traffic");
 	expect_no_rule();
 	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
 	e.record.packet.wish = LATCH_WHY_PEER;
