@@ -1,6 +1,7 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
 """The mutation command, on a product of one line, and on this tree's list."""
+import fcntl
 import glob
 import os
 import re
@@ -298,6 +299,13 @@ class MutationTest(unittest.TestCase):
         self.run_it(0, "guest", mutations=ONE % "three" + GUEST % "four is missing")
         self.run_it(0, "one", mutations=ONE % "three" + GUEST % "four is gone")
         self.assertIn("2 mutations, 1 tried, 1 caught.", self.read("table.md"))
+
+    def test_a_second_run_in_the_same_build_is_refused(self):
+        os.makedirs(self.path("build"), exist_ok=True)
+        with open(self.path("build/mutation.lock"), "w", encoding="utf-8") as first:
+            fcntl.flock(first, fcntl.LOCK_EX)
+            self.assertIn("another run uses", self.run_it(2, mutations=ONE % "three"))
+        self.run_it(0, mutations=ONE % "three")
 
     def test_a_malformed_list_is_refused(self):
         self.assertIn("its fields must be", self.run_it(2, mutations='[[mutation]]\nname = "a"\n'))
