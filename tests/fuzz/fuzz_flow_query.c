@@ -13,7 +13,7 @@ static void check_query(const struct flow_query *query)
 {
 	char text[FLOW_QUERY_TEXT_SIZE];
 	struct flow_query again;
-	const char *cause;
+	struct failure failure;
 
 	CHECK(query->flow.family == AF_INET || query->flow.family == AF_INET6);
 	CHECK(query->flow.protocol == IPPROTO_TCP || query->flow.protocol == IPPROTO_UDP ||
@@ -22,7 +22,7 @@ static void check_query(const struct flow_query *query)
 	CHECK(!strpbrk(query->netns, "/ \n") && query->netns[0] != '.');
 	flow_query_text(text, query);
 	CHECK(!strchr(text, '\n') && strlen(text) < sizeof(text) - 1);
-	CHECK(!flow_query_parse_line(text, &again, &cause));
+	CHECK(!flow_query_parse_line(text, &again, &failure));
 	CHECK(!memcmp(&again, query, sizeof(again)));
 }
 
@@ -31,10 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct input input = {bytes, size};
 	char *line = text_of(input);
 	struct flow_query query;
-	const char *cause = NULL;
+	struct failure failure = {0};
 
-	if (flow_query_parse_line(line, &query, &cause))
-		CHECK(cause && cause[0]);
+	if (flow_query_parse_line(line, &query, &failure))
+		CHECK(failure.text[0]);
 	else
 		check_query(&query);
 	free(line);

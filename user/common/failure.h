@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The one shape of an error of latchd's start. A function with something to report takes a
- * struct failure and returns a negative errno. Only main.c prints the text.
+ * The one shape of an error that reaches people. A function with something to report takes a
+ * struct failure and returns a negative errno. The edge prints the text: main.c, the control
+ * socket's answer, or latchctl.
  */
 #ifndef LATCHD_COMMON_FAILURE_H
 #define LATCHD_COMMON_FAILURE_H

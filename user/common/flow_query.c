@@ -18,13 +18,12 @@
 struct parse {
 	struct flow_query *query;
 	unsigned int local_family, remote_family;
-	struct flow_query_fault *fault;
+	struct failure *failure;
 };
 
 static int wrong(struct parse *parse, const char *object, const char *cause)
 {
-	*parse->fault = (struct flow_query_fault){object, cause};
-	return -EINVAL;
+	return failure_set(parse->failure, -EINVAL, "\"%s\": %s", object, cause);
 }
 
 /* ---- values */
@@ -226,9 +225,9 @@ static int check(struct parse *parse)
 }
 
 int flow_query_parse(const char *const *words, size_t count, struct flow_query *ret,
-		     struct flow_query_fault *fault)
+		     struct failure *failure)
 {
-	struct parse parse = {.query = ret, .fault = fault};
+	struct parse parse = {.query = ret, .failure = failure};
 	size_t at = 0;
 	int err = 0;
 
@@ -244,13 +243,12 @@ int flow_query_parse(const char *const *words, size_t count, struct flow_query *
 	return err ? err : check(&parse);
 }
 
-int flow_query_parse_line(const char *line, struct flow_query *ret, const char **ret_cause)
+int flow_query_parse_line(const char *line, struct flow_query *ret, struct failure *failure)
 {
 	const char *words[FLOW_QUERY_WORDS_MAX];
 	char text[FLOW_QUERY_TEXT_SIZE], *rest, *word;
-	struct flow_query_fault fault = {NULL, "too long"};
 	size_t count = 0;
-	int err = -EINVAL;
+	int err = failure_set(failure, -EINVAL, "the line is too long");
 
 	if (text_copy(text, sizeof(text), line) < 0)
 		goto out;
@@ -259,10 +257,8 @@ int flow_query_parse_line(const char *line, struct flow_query *ret, const char *
 			goto out;
 		words[count++] = word;
 	}
-	err = flow_query_parse(words, count, ret, &fault);
+	err = flow_query_parse(words, count, ret, failure);
 out:
-	if (err)
-		*ret_cause = fault.cause;
 	return err;
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/failure.h"
 #include "latch_abi.h"
 
 #define FLOW_QUERY_NETNS_SIZE 64
@@ -24,17 +25,12 @@ struct flow_query {
 	char netns[FLOW_QUERY_NETNS_SIZE]; /* the word, a name or a cookie; "": not given */
 };
 
-struct flow_query_fault {
-	const char *object; /* the word or field that is wrong */
-	const char *cause;  /* fixed text: what is wrong, and what is expected */
-};
-
-/* 0, or -EINVAL and the fault, which points to the words. */
+/* 0, or -EINVAL and the failure: the wrong word or the missing field in quotes, and the cause. */
 int flow_query_parse(const char *const *words, size_t count, struct flow_query *ret,
-		     struct flow_query_fault *fault);
+		     struct failure *failure);
 
-/* The same for one line, with a blank between two words. *ret_cause: a fixed text, if it fails. */
-int flow_query_parse_line(const char *line, struct flow_query *ret, const char **ret_cause);
+/* The same for one line, with a blank between two words. */
+int flow_query_parse_line(const char *line, struct flow_query *ret, struct failure *failure);
 
 /* The words of the query, for a line. */
 void flow_query_text(char out[FLOW_QUERY_TEXT_SIZE], const struct flow_query *query);

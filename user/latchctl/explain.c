@@ -311,15 +311,15 @@ static void add_own_netns(struct flow_query *query)
 static enum ctl_exit explain_flow(const struct ctl_options *options)
 {
 	char text[FLOW_QUERY_TEXT_SIZE], request[FLOW_QUERY_TEXT_SIZE + sizeof("explain ")];
-	struct flow_query_fault fault;
+	struct failure failure;
 	struct flow_query query;
 
 	if (flow_query_parse((const char *const *)options->words, options->word_count, &query,
-			     &fault))
+			     &failure))
 		return ctl_fail(CTL_EXIT_USAGE,
-				"explain: cannot read flow: \"%s\": %s; for example: latchctl "
+				"explain: cannot read flow: %s; for example: latchctl "
 				"explain tcp 10.0.0.1 10.0.0.2:5432",
-				fault.object, fault.cause);
+				failure.text);
 	add_own_netns(&query);
 	flow_query_text(text, &query);
 	snprintf(request, sizeof(request), "explain %s", text);

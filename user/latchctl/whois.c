@@ -41,10 +41,10 @@ static const struct table_column columns[] = {
 static enum ctl_exit parse_end(const char *word, struct end *ret)
 {
 	const char *const words[] = {"tcp", word, word};
-	struct flow_query_fault fault;
+	struct failure failure;
 	struct flow_query query;
 
-	if (flow_query_parse(words, 3, &query, &fault) || !query.flow.local_port)
+	if (flow_query_parse(words, 3, &query, &failure) || !query.flow.local_port)
 		return ctl_fail(
 			CTL_EXIT_USAGE,
 			"whois: \"%s\" is no end of a connection; use ADDRESS:PORT, with an "

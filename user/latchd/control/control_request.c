@@ -52,18 +52,17 @@ bool control_request_parse_id(const char *text, uint64_t *ret_id)
 
 static const char explain_word[] = "explain ";
 
-const char *control_explain_parse(const char *request, struct control_explain *ret,
-				  bool *ret_is_explain)
+int control_explain_parse(const char *request, struct control_explain *ret, bool *ret_is_explain,
+			  struct failure *failure)
 {
 	size_t length = sizeof(explain_word) - 1;
-	const char *cause = NULL;
 
 	*ret = (struct control_explain){0};
 	*ret_is_explain = !strncmp(request, explain_word, length);
 	if (!*ret_is_explain)
-		return NULL;
+		return 0;
 	ret->by_id = control_request_parse_id(request + length, &ret->latch_id);
-	if (ret->by_id || !flow_query_parse_line(request + length, &ret->query, &cause))
-		return NULL;
-	return cause;
+	if (ret->by_id)
+		return 0;
+	return flow_query_parse_line(request + length, &ret->query, failure);
 }

@@ -36,11 +36,11 @@ struct control_explain {
 };
 
 /*
- * NULL: another request, or words that can be read. Else the words are wrong: a text for people.
+ * 0: another request, or words that can be read. -EINVAL and the failure: the words are wrong.
  * *ret_is_explain: is it this request?
  */
-const char *control_explain_parse(const char *request, struct control_explain *ret,
-				  bool *ret_is_explain);
+int control_explain_parse(const char *request, struct control_explain *ret, bool *ret_is_explain,
+			  struct failure *failure);
 
 struct control_mode_request {
 	bool audit;

@@ -77,15 +77,16 @@ static void client_request_change(struct client *client, enum control_act act, c
 	json_release(&w);
 }
 
-static void client_explain(struct client *client, const char *wrong)
+static void client_malformed_flow(struct client *client, const struct failure *failure)
 {
-	char error[256];
+	char error[FAILURE_TEXT_MAX + sizeof("malformed flow: ")];
 
-	if (wrong) {
-		snprintf(error, sizeof(error), "malformed flow: %s", wrong);
-		control_client_refuse(client, "malformed-flow", error);
-		return;
-	}
+	snprintf(error, sizeof(error), "malformed flow: %s", failure->text);
+	control_client_refuse(client, "malformed-flow", error);
+}
+
+static void client_explain(struct client *client)
+{
 	client->asked.for_root = client->peer == CONTROL_PEER_ROOT;
 	client->explains = true;
 	control_client_begin(client, NULL);
@@ -121,13 +122,16 @@ static void client_request(struct client *client, const char *request)
 	const char *id = control_request_find(request, &act);
 	const char *mode = control_request_mode(request);
 	const struct control_handlers *handlers = &client->control->handlers;
+	struct failure failure;
 	bool explains;
-	const char *wrong = control_explain_parse(request, &client->asked, &explains);
+	int err = control_explain_parse(request, &client->asked, &explains, &failure);
 
 	if (id)
 		client_request_change(client, act, id);
+	else if (err)
+		client_malformed_flow(client, &failure);
 	else if (explains)
-		client_explain(client, wrong);
+		client_explain(client);
 	else if (mode)
 		client_mode(client, mode);
 	else if (!strcmp(request, "status"))

@@ -120,11 +120,13 @@ Test(control, an_explanation_is_asked_for_by_id_or_by_flow)
 
 Test(control, a_malformed_flow_is_rejected)
 {
-	expect_answer("explain tcp 10.0.0.1 10.0.0.2\n",
-		      "{\"error\":\"malformed flow: not a remote end; use ADDRESS:PORT or "
-		      "[ADDRESS]:PORT\",\"code\":\"malformed-flow\"}\n");
-	expect_answer("explain \n", "{\"error\":\"malformed flow: none given\",\"code\":"
-				    "\"malformed-flow\"}\n");
+	expect_answer(
+		"explain tcp 10.0.0.1 10.0.0.2\n",
+		"{\"error\":\"malformed flow: \\\"10.0.0.2\\\": not a remote end; use ADDRESS:PORT or "
+		"[ADDRESS]:PORT\",\"code\":\"malformed-flow\"}\n");
+	expect_answer("explain \n",
+		      "{\"error\":\"malformed flow: \\\"flow\\\": none given\",\"code\":"
+		      "\"malformed-flow\"}\n");
 	cr_expect_eq(explain_parts, 0);
 }
 
