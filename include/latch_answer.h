@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The rule by which a socket answers for its latch (latch_sockopt.h), and by which "latchctl
- * whois" shows it. Shared by the program and latchd.
+ * The rule by which a socket answers for its latch (latch_sockopt.h), and by which "latchctl whois"
+ * shows it. A latch that was not enforced all its life names no peer. Shared by the program and
+ * latchd.
  */
 #ifndef LATCH_ANSWER_H
 #define LATCH_ANSWER_H

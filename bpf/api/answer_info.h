@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The answer to LATCH_OPT_INFO, written into the buffer of the caller. */
+/*
+ * The answer to LATCH_OPT_INFO, written into the buffer of the caller: state, flags, and both outer
+ * addresses of the SA that sends.
+ */
 #ifndef LATCH_BPF_API_ANSWER_INFO_H
 #define LATCH_BPF_API_ANSWER_INFO_H
 

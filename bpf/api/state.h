@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Translates the state of a latch for applications: enum latch_app_state and enum latch_why. */
+/*
+ * Translates the state of a latch for applications: enum latch_app_state and enum latch_why. For a
+ * latch that has ended, a later break in TIME_WAIT counts, too.
+ */
 #ifndef LATCH_BPF_API_STATE_H
 #define LATCH_BPF_API_STATE_H
 

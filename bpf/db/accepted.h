@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* A connection that a listener has just accepted, and the latch that it requires. */
+/*
+ * A connection that a listener has just accepted, and the latch that it requires. It may not run
+ * unlatched if that latch has ended meanwhile.
+ */
 #ifndef LATCH_BPF_DB_ACCEPTED_H
 #define LATCH_BPF_DB_ACCEPTED_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Marks of SCTP associations: see struct latch_association. */
+/*
+ * Marks of SCTP associations: see struct latch_association. Those that local users' packets cause
+ * have a share of the table.
+ */
 #ifndef LATCH_BPF_DB_ASSOCIATION_H
 #define LATCH_BPF_DB_ASSOCIATION_H
 

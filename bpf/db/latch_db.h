@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Changes of latches by the programs. Every transition goes through the state machine. */
+/*
+ * Changes of latches by the programs. Every transition goes through the state machine, and applies
+ * to the latch with the caller's id, never to the next one of its flow. LISTENER latches, and
+ * LARVAL ones that local users can cause, have shares of the table.
+ */
 #ifndef LATCH_BPF_DB_LATCH_DB_H
 #define LATCH_BPF_DB_LATCH_DB_H
 

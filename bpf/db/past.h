@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The copy of a former latch that a socket keeps: struct socket_past. */
+/*
+ * The copy of a former latch that a socket keeps: struct socket_past. A latch that had no peer and
+ * did not break is not worth the memory.
+ */
 #ifndef LATCH_BPF_DB_PAST_H
 #define LATCH_BPF_DB_PAST_H
 

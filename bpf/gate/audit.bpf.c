@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What audit mode notes after a verdict: the latch or the mark of a flow that begins, and the row
+ * of the audit. A LARVAL connection that enforcement would refuse gets a mark, too.
+ */
 #include "gate/audit.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"

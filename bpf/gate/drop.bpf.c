@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Drops a packet: its count and its event. In audit mode the packet passes, and is noted. */
+/*
+ * Drops a packet: its count and its event. A datagram that waits for its SA or policy is lost
+ * without an error to the application. In audit mode the packet passes and is noted, unless
+ * enforcement has decided over it.
+ */
 #include "gate/audit.h"
 
 static __always_inline int audit_passes(struct passage *p, struct latch *latch, int why)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Checks a packet after its flow and protection were read. The check is by the latch of the flow,
- * by the state of the socket, or as the first packet of a flow.
+ * by the state of the socket, or as the first packet of a flow. A socket stays blocked after its
+ * latch is closed.
  */
 #include "gate/flow_check.h"
 #include "db/met_latch.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Decides over the first packet of a flow, and creates its latch. Both gates call the global
+ * Decides over the first packet of a flow, and creates its latch. Refuses it under contested SAs,
+ * and where a rule requires a latch: a LARVAL one is not enough. Both gates call the global
  * functions, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"

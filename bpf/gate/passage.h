@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The gates' data of one packet, and their common helpers: finding its latch and its SA, and
- * dropping it.
+ * dropping it. Limits the events of drops, for each latch and direction.
  */
 #ifndef LATCH_BPF_GATE_PASSAGE_H
 #define LATCH_BPF_GATE_PASSAGE_H

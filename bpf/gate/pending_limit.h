@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The time for which a new flow waits for the owner of its SA. */
+/*
+ * The time for which a new flow waits for the owner of its SA. It does not wait where no key
+ * manager serves, or for an SA of a peer that is decided to be unproven.
+ */
 #ifndef LATCH_BPF_GATE_PENDING_LIMIT_H
 #define LATCH_BPF_GATE_PENDING_LIMIT_H
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The network namespaces in which a new flow waits for the owner of its SA: those that a key
+ * manager serves. Until each feed was seen, all of the host's are.
+ */
 #include "gate/pending_limit.h"
 
 /* A global function, as check_packet(). */

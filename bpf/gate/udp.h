@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The cgroup gate for connected UDP sockets (RFC 5660 section 5.2). */
+/*
+ * The cgroup gate for connected UDP sockets (RFC 5660 section 5.2). Decides whether a datagram is
+ * of the socket's connection, of a former one, or for another address. Decides whether datagrams
+ * from before the latch leave its peer unproven.
+ */
 #ifndef LATCH_BPF_GATE_UDP_H
 #define LATCH_BPF_GATE_UDP_H
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The check of a packet of a latched flow, and what an SA allows. Both gates use it. */
+/*
+ * The check of a packet of a latched flow, and what an SA allows; both gates use it. Drops a packet
+ * in clear, under another peer's or an unattributed SA, and all of a BROKEN latch. Decides what
+ * passes under a LARVAL latch, and which packet makes it ESTABLISHED.
+ */
 #ifndef LATCH_BPF_GATE_VERDICT_H
 #define LATCH_BPF_GATE_VERDICT_H
 

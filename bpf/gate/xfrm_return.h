@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Packets that leave in clear, are on their way to XFRM and pass the gates again as ESP. */
+/*
+ * Packets that leave in clear, are on their way to XFRM and pass the gates again as ESP. Source
+ * NAT, a VTI interface or a tunnel device leads them there.
+ */
 #ifndef LATCH_BPF_GATE_XFRM_RETURN_H
 #define LATCH_BPF_GATE_XFRM_RETURN_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The SA that XFRM will use for an outgoing packet: the route of the packet is a bundle of SAs. */
+/*
+ * The SA that XFRM will use for an outgoing packet: the route of the packet is a bundle of SAs.
+ * Decides whether such a packet passes the gate again as ESP.
+ */
 #ifndef LATCH_BPF_PACKET_BUNDLE_H
 #define LATCH_BPF_PACKET_BUNDLE_H
 

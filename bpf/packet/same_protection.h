@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* True: two packets that the kernel joins arrived under congruent SAs. */
+/*
+ * True: two packets that the kernel joins arrived under congruent SAs. A pending SA is congruent
+ * with none.
+ */
 #ifndef LATCH_BPF_PACKET_SAME_PROTECTION_H
 #define LATCH_BPF_PACKET_SAME_PROTECTION_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Reads the SAs that protected a packet from the kernel's structures: xfrm_state and sec_path. */
+/*
+ * Reads the SAs that protected a packet from the kernel's structures: xfrm_state and sec_path. An
+ * SA in a mode other than transport, tunnel and BEET carries no latched flow.
+ */
 #ifndef LATCH_BPF_PACKET_SEC_PATH_H
 #define LATCH_BPF_PACKET_SEC_PATH_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Interfaces of route-based IPsec. */
+/*
+ * Interfaces of route-based IPsec: which device is a tunnel, and in which network namespace the SAs
+ * of its packets are.
+ */
 #ifndef LATCH_BPF_PACKET_XFRM_DEVICE_H
 #define LATCH_BPF_PACKET_XFRM_DEVICE_H
 

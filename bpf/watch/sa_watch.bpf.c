@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Watches the SAs of the kernel. Every SA is recorded as PENDING before the kernel can use it,
- * and is deleted from the table when the kernel deletes it. An IKE daemon reports the peer of an
- * SA only after installing it, but RFC 5660 section 2.3 requires that conflicts are settled
- * before.
+ * Watches the SAs of the kernel, their copies by XFRM_MSG_MIGRATE and updates of their ports. Every
+ * SA is recorded as PENDING before the kernel can use it, and is deleted from the table when the
+ * kernel deletes it. An IKE daemon reports the peer of an SA only after installing it, but RFC 5660
+ * section 2.3 requires that conflicts are settled before.
  */
 #include "db/sa_claim.h"
 #include "packet/sec_path.h"

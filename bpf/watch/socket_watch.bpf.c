@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Watches TCP sockets from connect() or listen() to their end. Keeps the owner of their latches,
- * and releases the latch when its socket ends.
+ * which end with the socket or its TIME_WAIT. Keeps in the socket what its latch was, for
+ * applications.
  */
 #include "db/accepted.h"
 #include "db/forget_passes.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A directory below /run for files of this user. */
+/*
+ * A directory below /run for files of this user. A directory of another user is refused, unless it
+ * is root's.
+ */
 #ifndef LATCHD_COMMON_DIRECTORY_H
 #define LATCHD_COMMON_DIRECTORY_H
 

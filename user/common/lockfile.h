@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A lock for the pins: latchd holds it while it runs, latchctl purge while it removes them. */
+/*
+ * A lock for the pins: latchd holds it while it runs, latchctl purge while it removes them. A full
+ * file system is no error.
+ */
 #ifndef LATCHD_COMMON_LOCKFILE_H
 #define LATCHD_COMMON_LOCKFILE_H
 

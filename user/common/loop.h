@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A single-threaded epoll loop with file descriptors, one-shot timers and signals. */
+/*
+ * A single-threaded epoll loop with file descriptors, one-shot timers and signals. SIGTERM and
+ * SIGINT end the loop, and SIGHUP calls its handler.
+ */
 #ifndef LATCHD_COMMON_LOOP_H
 #define LATCHD_COMMON_LOOP_H
 

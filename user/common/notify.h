@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Sends to the service manager's notification socket, see sd_notify(3). */
+/*
+ * Sends to the service manager's notification socket, see sd_notify(3), and feeds its watchdog at
+ * its pace.
+ */
 #ifndef LATCHD_COMMON_NOTIFY_H
 #define LATCHD_COMMON_NOTIFY_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Decodes text of other parties strictly, and escapes it for output. */
+/*
+ * Decodes text of other parties strictly, and escapes it for output. Escaped text has no control
+ * sequences, cannot end its quotation and cannot look like another column.
+ */
 #ifndef LATCHD_COMMON_TEXT_H
 #define LATCHD_COMMON_TEXT_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The answer to "latchctl explain" as rows for people; text of others looks like no other row. */
 #include <json-c/json.h>
 #include <stdint.h>
 #include <string.h>

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * latchctl purge: ends the answers to applications, detaches all programs and removes all pins with
+ * their directories.
+ */
 #ifndef LATCHCTL_PURGE_H
 #define LATCHCTL_PURGE_H
 

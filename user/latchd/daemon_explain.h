@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The requests "explain ID" and "explain FLOW". */
+/*
+ * The requests "explain ID" and "explain FLOW". Decides which latch or refused connection a flow
+ * without a local port means.
+ */
 #ifndef LATCHD_DAEMON_EXPLAIN_H
 #define LATCHD_DAEMON_EXPLAIN_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The feeds of the configuration. A change of them has two steps. The first step can fail, and
- * makes the new feeds. The second step starts to use them, and ends feeds that are no longer
- * configured.
+ * The feeds of the configuration. The first step of a change makes the new feeds, and can fail. The
+ * second step uses them, keeps equal ones running, hands decisions over and ends feeds that are no
+ * longer configured.
  */
 #ifndef LATCHD_DAEMON_FEEDS_H
 #define LATCHD_DAEMON_FEEDS_H

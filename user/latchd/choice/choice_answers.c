@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Answers whether the kernel may use an SA for a flow, and two SAs for one flow. Both searches have
+ * a bound, beyond which the answer is "may".
+ */
 #include <string.h>
 
 #include "latchd/choice/choice_parts.h"

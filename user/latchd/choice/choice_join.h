@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Two dumps of the same SPD: their union, and their difference. */
+/*
+ * Two dumps of the same SPD: their union, and their difference. A policy that only one of them has
+ * may be gone, so it hides no other policy.
+ */
 #ifndef LATCHD_CHOICE_CHOICE_JOIN_H
 #define LATCHD_CHOICE_CHOICE_JOIN_H
 

@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Reads the SPD again after an edit, once the edits have settled, and publishes what has changed.
+ * For policy-grace a removed policy may come back. If the SPD cannot be read, the last answers hold
+ * for a second.
+ */
 #include "latchd/choice/choice.h"
 
 #include <errno.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The keys of all sections, what each expects, and where its value goes. */
+/*
+ * The keys of all sections, what each expects, and where its value goes. Refuses a cgroup below
+ * another one.
+ */
 #ifndef LATCHD_CONFIG_CONFIG_KEYS_H
 #define LATCHD_CONFIG_CONFIG_KEYS_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A client of the control socket: its place, its answer or its events, and the bytes that wait to
- * be sent. A function that sends may free the client, as its comment states.
+ * be sent. Members of the control group cannot take root's places, and a client that does not read
+ * holds no whole document. A function that sends may free the client, as its comment states.
  */
 #ifndef LATCHD_CONTROL_CONTROL_CLIENT_H
 #define LATCHD_CONTROL_CONTROL_CLIENT_H

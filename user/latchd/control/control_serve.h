@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The requests of the clients of control.h: each line is read and answered. */
+/*
+ * The requests of the clients of control.h: each line is read and answered. Decides which requests
+ * need root.
+ */
 #ifndef LATCHD_CONTROL_CONTROL_SERVE_H
 #define LATCHD_CONTROL_CONTROL_SERVE_H
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads and attaches the BPF programs. Maps are pinned in LATCH_PIN_DIR/maps and links in
- * LATCH_PIN_DIR/links, so that enforcement continues without latchd. A later latchd adopts the
- * maps with their entries and replaces the programs. A program is attached at every moment of
- * the replacement.
+ * Loads and attaches the BPF programs as a whole, and undoes a start that fails. Pinned maps and
+ * links enforce without latchd; a later latchd adopts the maps and replaces the programs without a
+ * gap. It does not start beside programs of another ABI.
  */
 #ifndef LATCHD_ENFORCE_ENFORCEMENT_H
 #define LATCHD_ENFORCE_ENFORCEMENT_H

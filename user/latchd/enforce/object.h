@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The BPF object: loads its programs, and creates or adopts its pinned maps. */
+/*
+ * The BPF object: loads its programs, and creates or adopts its pinned maps. Leaves optional
+ * programs out that the kernel refuses.
+ */
 #ifndef LATCHD_ENFORCE_OBJECT_H
 #define LATCHD_ENFORCE_OBJECT_H
 

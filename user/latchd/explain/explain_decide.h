@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The forecast of "latchctl explain" for a new connection: the SA that its policy may use, reported
+ * or not, contested, of one of two peers.
+ */
 #ifndef LATCHD_EXPLAIN_EXPLAIN_DECIDE_H
 #define LATCHD_EXPLAIN_EXPLAIN_DECIDE_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Walks over hash maps that change during the walk. */
+/*
+ * Walks over hash maps that change during the walk. An entry that was deleted meanwhile is passed
+ * over; one that cannot be read ends the walk with an error.
+ */
 #ifndef LATCHD_MAPS_MAP_WALK_H
 #define LATCHD_MAPS_MAP_WALK_H
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Requests to the kernel over netlink(7) in a network namespace. Each call blocks until the
- * answer. */
+/*
+ * Requests to the kernel over netlink(7) in a network namespace. Each call blocks until the answer,
+ * checks its length and says whether a dump was interrupted.
+ */
 #ifndef LATCHD_NET_NETLINK_H
 #define LATCHD_NET_NETLINK_H
 

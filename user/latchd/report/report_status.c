@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The document status: feeds, programs, gates and numbers. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/utsname.h>

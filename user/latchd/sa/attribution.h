@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Attributes each SA in the kernel to the peer that its key manager reports. An SA is bound
- * to its params only after every latch that it conflicts with was broken (RFC 5660 section
- * 2.3, R-2.3-11).
+ * Attributes each SA in the kernel to the peer that its key manager reports, after every latch in
+ * conflict was broken (R-2.3-11). When a key manager ends, its reported SAs become ORPHAN and start
+ * no latch. A packet that left under another peer's SA breaks its latch.
  */
 #ifndef LATCHD_SA_ATTRIBUTION_H
 #define LATCHD_SA_ATTRIBUTION_H

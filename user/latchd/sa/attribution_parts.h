@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by the files of the attribution. */
+/*
+ * Shared by the files of the attribution: the end of a CHILD_SA, and the retries after which its
+ * latches heal.
+ */
 #ifndef LATCHD_SA_ATTRIBUTION_PARTS_H
 #define LATCHD_SA_ATTRIBUTION_PARTS_H
 

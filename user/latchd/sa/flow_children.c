@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The CHILD_SAs that the kernel could use for a flow, for reports. */
 #include "latchd/sa/attribution.h"
 #include "latchd/sa/attribution_parts.h"
 

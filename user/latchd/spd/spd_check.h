@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One check of the latches of a network namespace against its SPD. */
+/*
+ * One check of the latches of a network namespace against its SPD. Decides whether an edit breaks a
+ * latch, its policy is only missing, or entries of latchd protect the flow.
+ */
 #ifndef LATCHD_SPD_SPD_CHECK_H
 #define LATCHD_SPD_SPD_CHECK_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The state shared by spd_watch.h, which schedules checks, and spd_check.h, which makes them. */
+/*
+ * The state shared by spd_watch.h, which schedules checks, and spd_check.h, which makes them; their
+ * times.
+ */
 #ifndef LATCHD_SPD_SPD_STATE_H
 #define LATCHD_SPD_SPD_STATE_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The cgroups of an earlier configuration, by the pins of their links. */
+/*
+ * Finds the cgroups of an earlier configuration by the pins of their links, wherever they are
+ * mounted.
+ */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_FORMERS_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_FORMERS_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Gives the programs to one cgroup of cgroup_table.h, and takes them away. */
+/*
+ * Gives the programs to one cgroup of cgroup_table.h, gates before answers, and takes them away. A
+ * former cgroup keeps them while a connection is latched.
+ */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_PROGRAMS_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_PROGRAMS_H
 

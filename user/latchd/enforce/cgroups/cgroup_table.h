@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of cgroups.h, which the start (cgroups_start.c) and cgroups.c share. */
+/*
+ * The table of cgroups.h, which the start (cgroups_start.c) and cgroups.c share. Decides which
+ * cgroup is within another one with programs, and whether a latch still needs a former one.
+ */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_TABLE_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_TABLE_H
 

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The cgroups of a start: gates for all that are there, answers where the kernel allows them. A
+ * start that fails leaves the answers of the former latchd.
+ */
 #include "latchd/enforce/cgroups/cgroups.h"
 
 #include <errno.h>

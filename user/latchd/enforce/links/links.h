@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Attaches the loaded programs: one pinned link each, in place of an earlier latchd's link. A set
- * of links has one target: the kernel's functions, or one cgroup.
+ * Attaches the loaded programs: one pinned link each, in place of an earlier latchd's link. Checks
+ * that they are still attached, on a read-only bpffs, too. A set of links has one target: the
+ * kernel's functions, or one cgroup.
  */
 #ifndef LATCHD_ENFORCE_LINKS_LINKS_H
 #define LATCHD_ENFORCE_LINKS_LINKS_H

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Attaches sets of links in place of an earlier latchd's, as a whole: after an error all links are
+ * as they were.
+ */
 #include "latchd/enforce/links/links.h"
 
 #include <bpf/bpf.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The netfilter gate in one network namespace: a link for each program and family, pinned in
- * PINS_NETNS. A link keeps its namespace alive. netfilter_netns.h therefore detaches the gate
- * once no process, mount or latched socket is left in the namespace.
+ * PINS_NETNS, with whole packets where the kernel can defragment. A link keeps its namespace alive.
+ * netfilter_netns.h therefore detaches the gate once no process, mount or latched socket is left in
+ * the namespace.
  */
 #ifndef LATCHD_ENFORCE_NETFILTER_NETFILTER_GATE_H
 #define LATCHD_ENFORCE_NETFILTER_NETFILTER_GATE_H

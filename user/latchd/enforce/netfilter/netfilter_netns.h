@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The network namespaces that have the netfilter gate: those with a key manager, an SA or a latch
- * that latchd knows. Every few seconds a missing gate is attached again, and the gate of an
- * unused namespace is detached.
+ * that latchd knows. Every few seconds a missing gate is attached again, and the gate of an unused
+ * namespace is detached. Local users' namespaces, and look-ups for them, have a share.
  */
 #ifndef LATCHD_ENFORCE_NETFILTER_NETFILTER_NETNS_H
 #define LATCHD_ENFORCE_NETFILTER_NETFILTER_NETNS_H

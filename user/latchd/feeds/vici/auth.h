@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The authentication class and the remote id of the peers of each IKE configuration.
- * charon reports them only in list-conn messages, by the configuration's name.
- *
- * A configuration may be reloaded with another class. An answer therefore counts
- * only for IKE_SAs that were set up before the query. Times are counts of
- * received messages.
+ * The authentication class and the remote id of the peers of each IKE configuration, which charon
+ * reports only in list-conn messages. A connection with several certificates fixes none of them. A
+ * configuration may be reloaded with another class, so an answer counts only for IKE_SAs from
+ * before the query.
  */
 #ifndef LATCHD_FEEDS_VICI_AUTH_H
 #define LATCHD_FEEDS_VICI_AUTH_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The class of an IKE_SA's peer, and the proof of its identity. A function that
- * returns -EAGAIN has sent a query. The message in hand then has to wait for the
- * answer.
+ * Decides once for each IKE_SA on the class and the proof of its peer, and passes the decision on
+ * to IKE_SAs that continue it. Decides which connections have no proof, by lists, rekeys and
+ * negotiations. A function that returns -EAGAIN has sent a query for the message in hand.
  */
 #ifndef LATCHD_FEEDS_VICI_FINDING_H
 #define LATCHD_FEEDS_VICI_FINDING_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The params of a reported CHILD_SA: identities of the report, protection of the kernel's inbound
- * SA.
+ * The params of a reported CHILD_SA: identities and class of the report, protection of the kernel's
+ * inbound SA. Two SAs are congruent if all of it is equal. An outbound SA without its inbound one
+ * has the params that an earlier latchd bound it to.
  */
 #ifndef LATCHD_SA_BINDING_CHILD_PARAMS_H
 #define LATCHD_SA_BINDING_CHILD_PARAMS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The two SAs of a CHILD_SA in the SA table: look-ups, and latchd's writes. Only -ENOENT of a
- * look-up shows that the kernel has no such SA. After any other error latchd concludes nothing.
+ * The two SAs of a CHILD_SA in the SA table: look-ups, and latchd's writes. Decides whether an
+ * outbound SA belongs to the pair: the peer chooses its SPI. Only -ENOENT of a look-up shows that
+ * the kernel has no such SA.
  */
 #ifndef LATCHD_SA_BINDING_SA_ENDS_H
 #define LATCHD_SA_BINDING_SA_ENDS_H

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One CHILD_SA that a key manager has reported, and its traffic selectors. */
+/*
+ * One CHILD_SA that a key manager has reported, and its traffic selectors, which cover flows of its
+ * own network namespace.
+ */
 #ifndef LATCHD_SA_CHILD_CHILD_SA_H
 #define LATCHD_SA_CHILD_CHILD_SA_H
 

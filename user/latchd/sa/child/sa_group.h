@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The CHILD_SAs with the same traffic selectors and params, and the table of all these groups. */
+/*
+ * The CHILD_SAs with the same traffic selectors and params, and the table of all these groups. The
+ * shares of a peer have their sizes here.
+ */
 #ifndef LATCHD_SA_CHILD_SA_GROUP_H
 #define LATCHD_SA_CHILD_SA_GROUP_H
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The groups of one peer with one remote host, or with all networks together. Their number has a
- * limit. */
+/*
+ * The groups of one peer with one remote host, or with all networks together. Their number has a
+ * limit for each of the peer's params, and one for all.
+ */
 #ifndef LATCHD_SA_CHILD_SA_GROUP_SHARE_H
 #define LATCHD_SA_CHILD_SA_GROUP_SHARE_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Peers that are known to be dead or to have rebooted, and the break of their latches. */
+/*
+ * Peers that are known to be dead or to have rebooted, and the break of their latches. A reboot
+ * breaks no latch under a later IKE_SA of the peer.
+ */
 #ifndef LATCHD_SA_PEERS_DEAD_PEERS_H
 #define LATCHD_SA_PEERS_DEAD_PEERS_H
 

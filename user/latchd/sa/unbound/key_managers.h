@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The key manager of each network namespace, and whether it has reported all its CHILD_SAs. */
+/*
+ * The key manager of each network namespace, whether it is away, and whether it has reported all
+ * its CHILD_SAs.
+ */
 #ifndef LATCHD_SA_UNBOUND_KEY_MANAGERS_H
 #define LATCHD_SA_UNBOUND_KEY_MANAGERS_H
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs that an earlier latchd has bound. Their key manager has not reported them to this latchd, or
- * no key manager of the configuration can.
+ * Bound SAs that no list names, as of an earlier latchd. They become ORPHAN and start no latch
+ * after the first list of their key manager, at its end, or if it is not configured. Those that are
+ * reported become ORPHAN by attribution.c.
  */
 #ifndef LATCHD_SA_UNBOUND_ORPHANS_H
 #define LATCHD_SA_UNBOUND_ORPHANS_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * SAs that get no peer: SAs of an unproven peer, and SAs that stay without a report. This file
- * keeps the reason for latchctl sa, and ends a binding that an earlier configuration allowed.
- * Peers choose the number of these SAs, which count in no peer's share. So they have one common
- * share of the SA table, and an SA beyond this share is deleted from the table.
+ * The list and the share of SAs that get no peer: SAs of an unproven peer, and SAs that stay
+ * without a report (pending_sas.c decides). Keeps the reason for latchctl sa; an SA beyond the
+ * share is deleted from the table. Ends a binding that an earlier configuration allowed, if the
+ * report is of that peer.
  */
 #ifndef LATCHD_SA_UNBOUND_REFUSED_SAS_H
 #define LATCHD_SA_UNBOUND_REFUSED_SAS_H

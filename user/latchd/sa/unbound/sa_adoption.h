@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Adds SAs that the kernel had before latchd's programs to the SA table, as pending. */
+/*
+ * Adds SAs that the kernel had before latchd's programs to the SA table, as pending. So it does
+ * with SAs that the programs missed, as far as their share has room.
+ */
 #ifndef LATCHD_SA_UNBOUND_SA_ADOPTION_H
 #define LATCHD_SA_UNBOUND_SA_ADOPTION_H
 
