@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Compares two flows: namespace, addresses, ports and protocol. */
 #ifndef LATCH_BPF_PACKET_SAME_FLOW_H
 #define LATCH_BPF_PACKET_SAME_FLOW_H
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* latchctl audit: the flows that enforcement would have dropped, most flows first. */
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>

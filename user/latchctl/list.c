@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* latchctl list: the latches that meet the conditions, as a table or as JSON. */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>

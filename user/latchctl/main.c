@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The verbs of latchctl, and the options that all of them share. */
 #include <getopt.h>
 #include <locale.h>
 #include <stdlib.h>

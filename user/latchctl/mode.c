@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* latchctl mode: asks latchd to switch between enforcement and audit. */
 #include <json-c/json.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* latchctl monitor: the events as they come. */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* latchctl sa: the SAs of the kernel, their states and their peers. */
 #include <json-c/json.h>
 #include <string.h>
 

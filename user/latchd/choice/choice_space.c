@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The SPD and the devices of each network namespace that choice.h was asked about. */
 #include <stdlib.h>
 
 #include <unistd.h>

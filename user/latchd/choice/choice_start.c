@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Begins and ends the reading of SPDs and devices, by the calls of choice.h. */
 #include "latchd/choice/choice.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* Finds the policy that decides over the flow of "latchctl explain", in one pass over the SPD. */
 #ifndef LATCHD_EXPLAIN_EXPLAIN_POLICY_H
 #define LATCHD_EXPLAIN_EXPLAIN_POLICY_H
 

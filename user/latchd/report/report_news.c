@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The JSON of latchd's own events, for monitors. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The answers to break, heal and close. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The documents list and sa, row by row. */
 #include "latch_mode.h"
 #include "latchd/maps/tables.h"
 #include "common/names.h"

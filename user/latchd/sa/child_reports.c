@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The CHILD_SAs that a feed reports, by events and in lists. */
+/*
+ * The CHILD_SAs that a feed reports, by events and in lists. Decides whether a report is taken,
+ * refused, or of an SA that belongs to another CHILD_SA or key manager. Decides whether a flow
+ * waits for an SA of a refused peer.
+ */
 #include <errno.h>
 #include <string.h>
 #include <utlist.h>

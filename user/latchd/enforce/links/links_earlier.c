@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The pins of an earlier latchd: names of its time, the cgroups that still have programs, and links
+ * without target, which are removed.
+ */
 #include "latchd/enforce/links/links.h"
 
 #include <errno.h>

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Reports charon's messages to the feed's sink, in the order of arrival.
- *
- * A child needs the authentication class of its configuration. When the class is
- * not known, the owner queries charon for it. The message and all later ones wait
- * in memory, up to a limit. The dispatcher does no input or output.
+ * Reports charon's messages to the feed's sink, in the order of arrival. A message that needs an
+ * unknown authentication class waits for a query, and all later ones with it, up to a limit.
+ * Decides what a list may show, and what an event; does no input or output.
  */
 #ifndef LATCHD_FEEDS_VICI_DISPATCH_H
 #define LATCHD_FEEDS_VICI_DISPATCH_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One session with a charon: both connections, from the first registration to
- * the events and snapshots of a synced feed. The session reports children and
- * peers to the feed's sink. The owner keeps the feed connected.
+ * One session with a charon: both connections, from the first registration to the events and
+ * snapshots of a synced feed. Limits the lists that peers can cause. The session reports children
+ * and peers to the feed's sink, and its owner keeps the feed connected.
  */
 #ifndef LATCHD_FEEDS_VICI_SESSION_H
 #define LATCHD_FEEDS_VICI_SESSION_H
