@@ -1,11 +1,13 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: BSD-2-Clause
-"""The documents against the tree: links resolve, paths exist, README.md stays short."""
+"""The documents against the tree: links resolve, paths exist, README.md stays short, and each behaviour
+that a mutation breaks has a row with its file."""
 import glob
 import os
 import re
 import sys
 import tempfile
+import tomllib
 import unittest
 
 import tap
@@ -22,6 +24,13 @@ SCENARIO_TABLE = "docs/coverage.md"
 # The subject of a sentence is a noun of the field: docs/CONTRIBUTING.md. Sources may have these
 # two words; tools/make/words has those that no file may have.
 PERSONS = re.compile(r"\b(?:who|whose)\b", re.I)
+MUTATIONS = "tests/mutation/mutations.toml"
+BEHAVIOURS = "docs/architecture.md"
+PRODUCT = ("bpf", "user", "include")
+SOURCE = re.compile(r"`(?:%s)/[\w./-]+\.(?:[ch]|py)`" % "|".join(PRODUCT))
+EVIDENCE = re.compile(r"^- \*\*Evidence\.\*\*(.*?)(?=^- \*\*|^$|\Z)", re.M | re.S)
+# Its decisions are about tests.
+OF_TESTS = "docs/decisions/12-tests.md"
 
 
 def documents(top):
@@ -88,6 +97,39 @@ def missing_scenarios(top):
             yield "%s: no scenario %s" % (SCENARIO_TABLE, name)
 
 
+def missing_behaviours(top):
+    """Files that a mutation breaks, without a row in the tables of behaviours."""
+    _, _, tables = read(top, BEHAVIOURS).partition("## Where to find a behaviour")
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|$", tables.partition("## Layers")[0], re.M)
+    with open(os.path.join(top, MUTATIONS), "rb") as file:
+        broken = {mutation["file"] for mutation in tomllib.load(file)["mutation"]}
+    return sorted(name for name in broken - set(CODE.findall("".join(rows)))
+                  if name.startswith(tuple(folder + "/" for folder in PRODUCT)))
+
+
+def decisions(top):
+    """Document and evidence of each."""
+    for path in documents(top):
+        if path.startswith("docs/decisions/") and path != "docs/decisions/README.md":
+            for evidence in EVIDENCE.findall(read(top, path)):
+                yield path, " ".join(evidence.split())
+
+
+def decisions_without_source(top):
+    for path, evidence in decisions(top):
+        if path != OF_TESTS and not SOURCE.search(evidence) and "No file of latchd" not in evidence:
+            yield "%s: %s" % (path, evidence)
+
+
+def silent_headers(top):
+    """Headers that do not begin with a comment behind the line of their licence."""
+    for folder in PRODUCT:
+        for path in glob.glob(os.path.join(top, folder, "**/*.h"), recursive=True):
+            with open(path, encoding="utf-8") as file:
+                if not file.read().partition("\n")[2].startswith("/*"):
+                    yield os.path.relpath(path, top)
+
+
 class Documents(unittest.TestCase):
     def setUp(self):
         self.names = documents(TOP)
@@ -129,6 +171,17 @@ class Documents(unittest.TestCase):
         self.assertEqual({name for name in scenarios(TOP) - named if "without-latchd" not in name}, set())
 
 
+    def test_every_file_that_a_mutation_breaks_is_in_the_tables_of_behaviours(self):
+        self.assertEqual(missing_behaviours(TOP), [])
+
+    def test_every_decision_names_the_source_that_decides(self):
+        self.assertGreater(len(list(decisions(TOP))), 150)
+        self.assertEqual(list(decisions_without_source(TOP)), [])
+
+    def test_every_header_begins_with_what_it_decides(self):
+        self.assertEqual(list(silent_headers(TOP)), [])
+
+
 class TheCheck(unittest.TestCase):
     """The checks find faults in a tree of a few files."""
 
@@ -164,6 +217,28 @@ class TheCheck(unittest.TestCase):
         self.put("docs/coverage.md", "| behaviour | shown by |\n|---|---|\n"
                                      "| one | `attack`, `tunnel`, `none` |\n")
         self.assertEqual(list(missing_scenarios(self.top)), ["docs/coverage.md: no scenario none"])
+
+    def test_missing_behaviours_are_found(self):
+        os.makedirs(os.path.join(self.top, "tests/mutation"))
+        self.put(MUTATIONS, "".join('[[mutation]]\nfile = "%s"\n' % name for name in
+                                    ("bpf/gate/gate.bpf.c", "bpf/gate/tcp.h", "tests/vm/lib/all.sh")))
+        self.put(BEHAVIOURS, "`bpf/gate/tcp.h`\n## Where to find a behaviour\n| one | `bpf/gate/gate.bpf.c` |\n"
+                             "## Layers\n| two | `bpf/gate/tcp.h` |\n")
+        self.assertEqual(missing_behaviours(self.top), ["bpf/gate/tcp.h"])
+
+    def test_decisions_without_source_are_found(self):
+        os.makedirs(os.path.join(self.top, "docs/decisions"))
+        self.put("docs/decisions/01-a.md",
+                 "## One\n\n- **Evidence.** `tests/vm/attack`.\n\n`bpf/gate/gate.bpf.c`\n\n"
+                 "## Two\n\n- **Evidence.** Decided in\n  `bpf/gate/gate.bpf.c`.\n\n"
+                 "## Three\n\n- **Evidence.** No file of latchd decides here.\n")
+        self.assertEqual(list(decisions_without_source(self.top)),
+                         ["docs/decisions/01-a.md: `tests/vm/attack`."])
+
+    def test_silent_headers_are_found(self):
+        self.put("bpf/gate/tcp.h", "/* SPDX */\n#ifndef TCP\n")
+        self.put("bpf/gate/udp.h", "/* SPDX */\n/* UDP. */\n#ifndef UDP\n")
+        self.assertEqual(list(silent_headers(self.top)), ["bpf/gate/tcp.h"])
 
 
 if __name__ == "__main__":
