@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The answers that are texts: whole, or not at all. Decides which peer or local identity a text
- * names. A connection that was not enforced or began LARVAL names no peer, nor does an SA that
- * proves none.
+ * names. None for a latch that is LARVAL, was not enforced all its life, or may have data from
+ * before.
  */
 #ifndef LATCH_BPF_API_ANSWER_TEXT_H
 #define LATCH_BPF_API_ANSWER_TEXT_H

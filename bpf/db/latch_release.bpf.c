@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The end of a latch, and of no other one that has its memory since. */
+/* The end of a latch, and of no later one in its memory. */
 #include "db/latch_db.h"
 
 #define RELEASE_TRIES 16 /* a failed try means that another CPU completed a step */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The cgroup gate's data of a packet besides its headers: device and bundle. Decides whether a
- * packet in clear is on its way to XFRM, by a VTI interface, too.
+ * packet in clear comes back to the gate as ESP, and notes one that leaves by a VTI or another
+ * tunnel device.
  */
 #ifndef LATCH_BPF_GATE_CGROUP_PACKET_H
 #define LATCH_BPF_GATE_CGROUP_PACKET_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The addresses that tasks have named for datagrams of a connected UDP socket, each for one
- * datagram. A sendmsg() adds a name, and the gate takes it. After a queue (NFQUEUE) the gate runs
- * in another task.
+ * The addresses that tasks have named for datagrams of a connected UDP socket. A sendmsg() adds a
+ * name, and the gate takes it with the datagram. After a queue (NFQUEUE) the gate runs in another
+ * task, where the last name serves for any number of datagrams.
  */
 #ifndef LATCH_BPF_GATE_NAMED_ENDS_H
 #define LATCH_BPF_GATE_NAMED_ENDS_H

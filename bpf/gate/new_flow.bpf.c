@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Decides over the first packet of a flow, and creates its latch. Refuses it under contested SAs,
- * and where a rule requires a latch: a LARVAL one is not enough. Both gates call the global
- * functions, and the verifier checks each only once.
+ * Decides over the first packet of a flow, and creates its latch. Refuses it under a contested SA,
+ * and where a rule requires a latch if its SA can only start a LARVAL one or none. Both gates call
+ * the global functions, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
 #include "gate/verdict.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Remembers packets that the cgroup gate has passed: see remembered.h. Sockets that send elsewhere,
- * or had a latch in a former connection, are left out. Only gate.bpf.c includes this header,
- * because the linker joins kernel functions of one object only.
+ * Remembers packets that the cgroup gate has passed: see remembered.h. UDP sockets that send
+ * elsewhere, or had a latch in a former connection, are left out. Only gate.bpf.c includes this
+ * header, because the linker joins kernel functions of one object only.
  */
 #ifndef LATCH_BPF_GATE_REMEMBER_PASS_H
 #define LATCH_BPF_GATE_REMEMBER_PASS_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The cgroup gate for TCP sockets. Drops segments of any length, such as latchd's own reset, and
- * finds a connection's own SYN and RST. Counts the connections that a listener has spawned.
+ * The cgroup gate for TCP sockets. Reads the flow of a segment of any length, such as latchd's own
+ * reset, also when an aborted socket has released its port. Counts the connections that a listener
+ * has spawned.
  */
 #ifndef LATCH_BPF_GATE_TCP_H
 #define LATCH_BPF_GATE_TCP_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Packets that leave in clear, are on their way to XFRM and pass the gates again as ESP. Source
- * NAT, a VTI interface or a tunnel device leads them there.
+ * Packets that leave in clear, are on their way to XFRM and pass the gates again as ESP. Source NAT
+ * or an xfrm interface leads them there. A packet that a VTI or another tunnel device takes counts
+ * as in clear.
  */
 #ifndef LATCH_BPF_GATE_XFRM_RETURN_H
 #define LATCH_BPF_GATE_XFRM_RETURN_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Parsing: the flow that a packet belongs to, and the SA that protects it. A datagram in clear is
- * no ESP in UDP, whatever its first bytes are. A packet that was made of packets under several SAs
- * counts as PACKET_MERGED.
+ * no ESP in UDP, whatever its first bytes are. A packet that was made of packets under SAs of
+ * several peers counts as PACKET_MERGED.
  */
 #ifndef LATCH_BPF_PACKET_PACKET_H
 #define LATCH_BPF_PACKET_PACKET_H

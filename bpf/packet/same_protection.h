@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * True: two packets that the kernel joins arrived under congruent SAs. A pending SA is congruent
- * with none.
+ * True: two packets that the kernel joins arrived under congruent SAs. A pending or ambiguous SA is
+ * congruent with itself only.
  */
 #ifndef LATCH_BPF_PACKET_SAME_PROTECTION_H
 #define LATCH_BPF_PACKET_SAME_PROTECTION_H

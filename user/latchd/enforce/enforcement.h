@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads and attaches the BPF programs as a whole, and undoes a start that fails. Pinned maps and
- * links enforce without latchd; a later latchd adopts the maps and replaces the programs without a
- * gap. It does not start beside programs of another ABI.
+ * Loads and attaches the BPF programs as a whole; a start that fails restores settings and rules.
+ * Maps and links are pinned below LATCH_PIN_DIR, in maps/ and links/, and enforce without latchd. A
+ * later latchd adopts the maps with their entries and replaces the programs without a gap, but does
+ * not start beside programs of another ABI.
  */
 #ifndef LATCHD_ENFORCE_ENFORCEMENT_H
 #define LATCHD_ENFORCE_ENFORCEMENT_H

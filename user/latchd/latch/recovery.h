@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Takes over the pinned tables of an earlier latchd, and checks them while latchd runs. A damaged
- * identity table closes all latches but LISTENER ones, or in audit mode takes their peers. It
- * empties the audit table.
+ * identity table closes all latches but LISTENER ones, or in audit mode takes their peers. The
+ * repair also empties the audit table.
  */
 #ifndef LATCHD_LATCH_RECOVERY_H
 #define LATCHD_LATCH_RECOVERY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Members that several documents and events share: times, addresses, mode, algorithms, replay
- * protection. Each function writes into an open object.
+ * Members that several documents and events share: times, addresses, flows, reasons, peers,
+ * algorithms, replay protection. Each function writes into an open object.
  */
 #ifndef LATCHD_REPORT_REPORT_PARTS_H
 #define LATCHD_REPORT_REPORT_PARTS_H

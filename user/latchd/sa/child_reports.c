@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The CHILD_SAs that a feed reports, by events and in lists. Decides whether a report is taken,
- * refused, or of an SA that belongs to another CHILD_SA or key manager. Decides whether a flow
- * waits for an SA of a refused peer.
+ * refused, or of an SA that belongs to another CHILD_SA or key manager. A refused report takes the
+ * peer from its SAs, and the next one lets flows no longer wait for them.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state shared by spd_watch.h, which schedules checks, and spd_check.h, which makes them; their
- * times.
+ * The state that spd_watch.h, which schedules checks, shares with spd_check.h, which makes them;
+ * and the times of both.
  */
 #ifndef LATCHD_SPD_SPD_STATE_H
 #define LATCHD_SPD_SPD_STATE_H

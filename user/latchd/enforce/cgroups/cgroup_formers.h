@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Finds the cgroups of an earlier configuration by the pins of their links, wherever they are
- * mounted.
+ * Finds the cgroups of an earlier configuration by the pins of their links, and their paths in the
+ * mounted hierarchy.
  */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_FORMERS_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_FORMERS_H

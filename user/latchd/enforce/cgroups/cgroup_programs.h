@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Gives the programs to one cgroup of cgroup_table.h, gates before answers, and takes them away. A
- * former cgroup keeps them while a connection is latched.
+ * Attaches the gates to one cgroup of cgroup_table.h, and detaches all of its programs, answers
+ * first. A former cgroup gets its programs again if a connection was latched while they were
+ * detached.
  */
 #ifndef LATCHD_ENFORCE_CGROUPS_CGROUP_PROGRAMS_H
 #define LATCHD_ENFORCE_CGROUPS_CGROUP_PROGRAMS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pins of an earlier latchd: names of its time, the cgroups that still have programs, and links
- * without target, which are removed.
+ * The pins of an earlier latchd: names of its time, and the cgroups that still have programs. Links
+ * without target, and those of programs that this latchd does not have, are removed.
  */
 #include "latchd/enforce/links/links.h"
 

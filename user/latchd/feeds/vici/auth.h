@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The authentication class and the remote id of the peers of each IKE configuration, which charon
- * reports only in list-conn messages. A connection with several certificates fixes none of them. A
- * configuration may be reloaded with another class, so an answer counts only for IKE_SAs from
- * before the query.
+ * Authentication class and remote id of the peers of each IKE configuration, which charon reports
+ * by its name, in list-conn messages only. Several certificates fix none of them. A configuration
+ * may be reloaded with another class, so an answer counts only for IKE_SAs from before the query;
+ * times are counts of received messages.
  */
 #ifndef LATCHD_FEEDS_VICI_AUTH_H
 #define LATCHD_FEEDS_VICI_AUTH_H

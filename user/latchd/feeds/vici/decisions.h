@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decision on each authenticated IKE_SA of one charon: class and proof of its peer. It is made
- * once (finding.h), and kept here, with a share for each peer and connection. Names are keyed
- * hashes: of the connection, and of the connection and the identity.
+ * The decision on each authenticated IKE_SA of one charon: class and proof of its peer, with a
+ * share for each peer and connection. It is made once (finding.h) and kept: a connection that is
+ * reloaded later says nothing about a peer that authenticated before. Names are keyed hashes: of
+ * the connection, and of the connection and the identity.
  */
 #ifndef LATCHD_FEEDS_VICI_DECISIONS_H
 #define LATCHD_FEEDS_VICI_DECISIONS_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Decides once for each IKE_SA on the class and the proof of its peer, and passes the decision on
- * to IKE_SAs that continue it. Decides which connections have no proof, by lists, rekeys and
- * negotiations. A function that returns -EAGAIN has sent a query for the message in hand.
+ * to IKE_SAs that continue it. Decides which connections have no proof: by the decisions under
+ * them, by lists and by IKE_SAs that end. After -EAGAIN of a function the message in hand has to
+ * wait for the answer to a query.
  */
 #ifndef LATCHD_FEEDS_VICI_FINDING_H
 #define LATCHD_FEEDS_VICI_FINDING_H

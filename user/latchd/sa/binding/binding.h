@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Binds the two SAs of a reported CHILD_SA to params, after the latches in conflict are broken.
- * Decides which errors are tried again. Sources of truth: the SA table for the kernel's SAs, the
- * reports for the peer.
+ * Binds the two SAs of a reported CHILD_SA to params, after the latches in conflict are broken. Of
+ * several errors it returns one that a retry may mend. Sources of truth: the SA table for the
+ * kernel's SAs, the reports for the peer.
  */
 #ifndef LATCHD_SA_BINDING_BINDING_H
 #define LATCHD_SA_BINDING_BINDING_H

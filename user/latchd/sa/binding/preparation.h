@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Steps before a CHILD_SA is bound: its params, its share, and the marks of all SAs that it
- * contests. Refuses a CHILD_SA beyond the share of its peer. A rekey does not wait for the SPD.
+ * contests. Refuses a CHILD_SA beyond the share of its peer. Tells a rekey, which does not wait for
+ * the SPD.
  */
 #ifndef LATCHD_SA_BINDING_PREPARATION_H
 #define LATCHD_SA_BINDING_PREPARATION_H

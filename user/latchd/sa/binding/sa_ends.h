@@ -2,7 +2,7 @@
 /*
  * The two SAs of a CHILD_SA in the SA table: look-ups, and latchd's writes. Decides whether an
  * outbound SA belongs to the pair: the peer chooses its SPI. Only -ENOENT of a look-up shows that
- * the kernel has no such SA.
+ * the kernel has no such SA: after another error latchd concludes nothing.
  */
 #ifndef LATCHD_SA_BINDING_SA_ENDS_H
 #define LATCHD_SA_BINDING_SA_ENDS_H

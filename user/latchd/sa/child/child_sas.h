@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The CHILD_SAs that key managers have reported, with their traffic selectors, found by the key of
- * either SA. The kernel's SA table holds no selectors, and latchd needs them to find conflicts.
- * Those without an SA in the table have a limit.
+ * either SA. Source of truth: the reports, since the kernel's SA table holds no selectors, and
+ * latchd needs them to find conflicts. Those without an inbound SA in the table have a limit.
  */
 #ifndef LATCHD_SA_CHILD_CHILD_SAS_H
 #define LATCHD_SA_CHILD_CHILD_SAS_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CHILD_SAs that count in conflicts, in groups of the same traffic selectors and params, found
- * by their remote addresses. A deleted CHILD_SA counts while the kernel has its SAs. A part of a
- * peer's share is left to rekeys.
+ * The CHILD_SAs that count in conflicts, deleted ones while the kernel has their SAs. A peer may
+ * have thousands, so they form groups of the same traffic selectors and params, found by their
+ * remote addresses. A part of a peer's share is left to rekeys.
  */
 #ifndef LATCHD_SA_CHILD_SA_GROUPS_H
 #define LATCHD_SA_CHILD_SA_GROUPS_H

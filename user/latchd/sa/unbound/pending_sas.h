@@ -2,7 +2,7 @@
 /*
  * Unattributed SAs: the kernel has them, and no key manager has reported them yet. Requests lists
  * of the key managers, with a back-off from 50 ms to 5 s. Decides which of them take a place in the
- * share of refused_sas.h: those without a report for a minute.
+ * share of refused_sas.h: those without a peer for a minute.
  */
 #ifndef LATCHD_SA_UNBOUND_PENDING_SAS_H
 #define LATCHD_SA_UNBOUND_PENDING_SAS_H

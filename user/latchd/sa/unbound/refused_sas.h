@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The list and the share of SAs that get no peer: SAs of an unproven peer, and SAs that stay
- * without a report (pending_sas.c decides). Keeps the reason for latchctl sa; an SA beyond the
- * share is deleted from the table. Ends a binding that an earlier configuration allowed, if the
- * report is of that peer.
+ * SAs that get no peer, of an unproven peer or without a report (pending_sas.c decides), and the
+ * reason for latchctl sa. Peers choose their number, and no peer's share counts them, so an SA
+ * beyond their common share is deleted from the table. Ends a binding that an earlier configuration
+ * allowed, if the report is of that peer.
  */
 #ifndef LATCHD_SA_UNBOUND_REFUSED_SAS_H
 #define LATCHD_SA_UNBOUND_REFUSED_SAS_H

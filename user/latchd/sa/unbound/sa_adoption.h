@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Adds SAs that the kernel had before latchd's programs to the SA table, as pending. So it does
- * with SAs that the programs missed, as far as their share has room.
+ * Adds SAs that the kernel had before latchd's programs to the SA table, as pending. It also adds
+ * SAs that the programs missed, those without a report only as far as their share has room.
  */
 #ifndef LATCHD_SA_UNBOUND_SA_ADOPTION_H
 #define LATCHD_SA_UNBOUND_SA_ADOPTION_H
