@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The network namespaces in which a new flow waits for the owner of its SA: those that a key
- * manager serves. Until each feed was seen, all of the host's user namespace are.
+ * manager serves. Until each feed was seen, it waits in all of the host's user namespace, too.
  */
 #include "gate/pending_limit.h"
 

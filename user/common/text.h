@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Decodes text of other parties strictly, and escapes it for output. Escaped text has no control
- * sequences, cannot end its quotation and cannot look like another column.
+ * Decodes text of other parties strictly, and escapes it for output. text_escape() leaves no
+ * control sequences, text_quote() no end of the quotation, and text_escape_field() no second
+ * column.
  */
 #ifndef LATCHD_COMMON_TEXT_H
 #define LATCHD_COMMON_TEXT_H

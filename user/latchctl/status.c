@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The answer to "latchctl status" for people, and its exit status 3 if something needs attention.
+ * The answer to "latchctl status" for people, and its exit status: 1 if enforcement is off, 6 in
+ * audit mode, 3 if something needs attention.
  */
 #include <inttypes.h>
 #include <json-c/json.h>

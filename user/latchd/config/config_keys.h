@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The keys of all sections, what each expects, and where its value goes. Refuses a cgroup below
- * another one.
+ * The keys of all sections, what each expects, and where its value goes. Refuses a cgroup that is
+ * above, below or equal to another one.
  */
 #ifndef LATCHD_CONFIG_CONFIG_KEYS_H
 #define LATCHD_CONFIG_CONFIG_KEYS_H
