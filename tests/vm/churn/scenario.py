@@ -21,6 +21,7 @@ their process. After every step:
 LATCHD_CHURN_SEED chooses the events (printed), LATCHD_CHURN_SECONDS how long (100).
 LATCHD_CHURN_WITHOUT=egress or =ingress detaches that gate as soon as a connection is established.
 """
+import glob
 import os
 import random
 import signal
@@ -512,7 +513,10 @@ world.add_sas()
 restore()
 expect(take_step(open_connection), "a connection is established, latched at both ends")
 if WITHOUT:
-    run(f"bpftool link detach pinned {pins('links')}/gate_{WITHOUT}")
+    links = glob.glob(f"{pins('links')}/gate_{WITHOUT}@*")
+    expect(links, f"gate_{WITHOUT} is attached")
+    for link in links:
+        run(f"bpftool link detach pinned {link}")
 deadline, seen = time.monotonic() + SECONDS, set()
 while time.monotonic() < deadline or not set(STEPS) <= seen:
     step += 1
