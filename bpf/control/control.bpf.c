@@ -22,7 +22,7 @@ static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *la
 		.direction = latch->direction,
 	};
 
-	if (!latch_mode_passes(mode, latch->decided))
+	if (!latch_mode_passes_latch(mode, latch))
 		return 0;
 	note.flows = audit_first_of(latch, LATCH_DROP_BROKEN, mode);
 	return audit_add(flow, &note);

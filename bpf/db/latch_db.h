@@ -147,7 +147,7 @@ latch_insert(const struct latch_flow *flow, const struct latch_position *start, 
 	latch.decided = mode_get();
 	if (queued || start->state == LATCH_STATE_LARVAL)
 		latch.unproven = LATCH_UNPROVEN_EARLIER;
-	if (latch_mode_is_audit(latch.decided))
+	if (latch_mode_is_audit(latch.decided) && !(rule->flags & LATCH_RULE_WISHED))
 		latch.unproven |= LATCH_UNPROVEN_AUDITED;
 	if (mark) {
 		latch.refusal = mark->why;

@@ -29,5 +29,6 @@ struct object_marks_map reassemblies SEC(".maps");
 struct object_marks_map mixtures SEC(".maps");
 struct named_ends_map named_ends SEC(".maps");
 struct pasts_map pasts SEC(".maps");
+struct wishes_map wishes SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

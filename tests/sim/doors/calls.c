@@ -42,6 +42,8 @@ const struct kernel_maps sim_maps = {
 	.events = FD_RING,
 	.control = FD_CONTROL,
 	.timeout = -1,
+	.wishes = -1,
+	.find_wish = -1,
 };
 
 static enum table_id table_of(int fd)

@@ -11,8 +11,10 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../user/liblatch/python"))
 import latch
 
-PREFIXES = {"LATCH_APP_": latch.State, "LATCH_WHY_": latch.Why, "LATCH_INFO_": latch.Flag}
-ENUMS = {"latch_app_state": "LATCH_APP_", "latch_why": "LATCH_WHY_", "latch_info_flag": "LATCH_INFO_"}
+PREFIXES = {"LATCH_APP_": latch.State, "LATCH_WHY_": latch.Why, "LATCH_INFO_": latch.Flag,
+            "LATCH_CLASS_": latch.Class, "LATCH_DISPOSE_": latch.Disposition}
+ENUMS = {"latch_app_state": "LATCH_APP_", "latch_why": "LATCH_WHY_", "latch_info_flag": "LATCH_INFO_",
+         "latch_app_class": "LATCH_CLASS_", "latch_app_disposition": "LATCH_DISPOSE_"}
 
 
 def asked(question, sock):

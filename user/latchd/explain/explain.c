@@ -261,7 +261,7 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 	if (subject->latch) {
 		e->latch = *subject->latch;
 		e->audited = e->latch.word.state == LATCH_STATE_BROKEN &&
-			     latch_mode_passes(mode_read(sources->maps), e->latch.decided);
+			     latch_mode_passes_latch(mode_read(sources->maps), &e->latch);
 	}
 	e->latches = subject->latches;
 	e->gaps = history_gaps(sources->history);

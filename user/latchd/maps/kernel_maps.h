@@ -25,6 +25,8 @@ struct kernel_maps {
 	int events;	  /* ring of struct latch_event */
 	int control;	  /* the program latch_control */
 	int timeout;	  /* the program timeout_broken */
+	int wishes;	  /* socket -> struct socket_wish (bpf/db/maps.h) */
+	int find_wish;	  /* the program find_wish */
 };
 
 #endif

@@ -249,6 +249,34 @@ static void on_contested(const struct history_record *record, struct explain_tex
 	NEXT("%s", NEXT_CONTESTED);
 }
 
+/* Other reasons refuse a flow without a wish, too. */
+static bool is_of_wish(const struct history_packet *packet)
+{
+	return packet->wish &&
+	       (packet->drop == LATCH_DROP_REQUIRED || packet->drop == LATCH_DROP_IDENTITY ||
+		packet->drop == LATCH_DROP_QOP);
+}
+
+static void on_wish(const struct history_record *record, struct explain_texts *ret)
+{
+	char owner[NAME_SIZE];
+	const struct history_packet *packet = &record->packet;
+
+	CAUSE("its application requires a latch by setsockopt(), and ");
+	if (!packet->sa.spi) {
+		CAUSE("its packet had no IPsec");
+		NEXT("%s", NEXT_PROTECT);
+		return;
+	}
+	CAUSE("the SA of its packet (0x%08x, of %s) does not fulfil that: %s", packet->sa.spi,
+	      name_of(owner, &packet->owner), latch_why_name((enum latch_why)packet->wish));
+	if (packet->wish == LATCH_WHY_REQUIRED)
+		NEXT("%s", NEXT_UNATTRIBUTED);
+	else
+		NEXT("find out which peer should have the remote address: latchctl sa; or change "
+		     "what the application expects: latch(7)");
+}
+
 static void on_required(const struct history_record *record, struct explain_texts *ret)
 {
 	char owner[NAME_SIZE];
@@ -271,6 +299,10 @@ static void on_required(const struct history_record *record, struct explain_text
 static void on_drop_reason(const struct history_record *record, struct explain_texts *ret)
 {
 	ret->code = latch_drop_name(record->packet.drop);
+	if (is_of_wish(&record->packet)) {
+		on_wish(record, ret);
+		return;
+	}
 	switch (record->packet.drop) {
 	case LATCH_DROP_CONFLICT:
 		on_contested(record, ret);

@@ -27,8 +27,8 @@ static void find_answer(const struct latch_settings *settings, const struct latc
 			struct latch_answer *ret)
 {
 	*ret = (struct latch_answer){
-		.audited = !!latch_was_audited(latch->created, latch->unproven, settings->mode,
-					       settings->mode_since),
+		.audited = !!latch_was_audited(latch->created, latch->unproven, latch->rule_flags,
+					       settings->mode, settings->mode_since),
 		.unproven = latch->unproven & LATCH_UNPROVEN_EARLIER,
 	};
 	switch (latch->owner) {

@@ -78,7 +78,7 @@ static void latch_listener(struct json_writer *w, const struct latch *latch)
 static bool is_audited(const struct table_walk *walk, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_BROKEN &&
-	       latch_mode_passes(walk->settings.mode, latch->decided);
+	       latch_mode_passes_latch(walk->settings.mode, latch);
 }
 
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)

@@ -33,8 +33,11 @@ Test(identities, identities_that_differ_in_one_field_have_different_indices)
 	other = identity_of("c.example");
 	strcpy(other.authority, "charon2");
 	cr_expect_neq(intern(&other), first);
+	other = identity_of("c.example");
+	other.reserved[35] = 1;
+	cr_expect_neq(intern(&other), first);
 	cr_expect_neq(intern_id("C.example"), first);
-	cr_expect_eq(entries(maps.identities), 5);
+	cr_expect_eq(entries(maps.identities), 6);
 }
 
 Test(identities, params_that_differ_in_one_field_have_different_indices)

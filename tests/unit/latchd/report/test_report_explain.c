@@ -327,6 +327,33 @@ Test(report_explain, a_refused_connect_has_the_rule_and_the_missing_protection)
 		     "latchctl sa");
 }
 
+/* No rule requires the latch, and none would help. */
+static void expect_no_rule(void)
+{
+	cr_expect_null(strstr(text_at("cause.text"), "rule"), "%s", text_at("cause.text"));
+	cr_expect_null(strstr(text_at("next"), "rule"), "%s", text_at("next"));
+}
+
+Test(report_explain, what_an_application_requires_is_not_the_requirement_of_a_rule)
+{
+	e.found = EXPLAIN_REFUSED;
+	has_record(HISTORY_REFUSED, 0, 0);
+	e.record.packet.drop = LATCH_DROP_REQUIRED;
+	e.record.packet.wish = LATCH_WHY_REQUIRED;
+	expect_cause(
+		"required",
+		"its application requires a latch by setsockopt(), and its packet had no IPsec",
+		"protect this traffic");
+	expect_no_rule();
+	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
+	e.record.packet.wish = LATCH_WHY_PEER;
+	expect_cause("identity", "(0x0000a1b2, of \"d.example\") does not fulfil that: peer",
+		     "latch(7)");
+	expect_no_rule();
+	e.record.packet.drop = LATCH_DROP_LATCHES_FULL;
+	expect_cause("latches-full", "the table of latches is full", "latches =");
+}
+
 Test(report_explain, a_contested_connect_names_both_owners)
 {
 	e.found = EXPLAIN_REFUSED;

@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/maps/tables.h"
+#include "latchd/maps/wishes.h"
 
 struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool configured)
 {
@@ -90,7 +91,7 @@ const char *cgroup_name(const struct cgroup *cgroup)
 	return cgroup->path[0] ? cgroup->path : "of an unknown path";
 }
 
-/* ---- connections that need their gate */
+/* ---- connections, and wishes for the next ones, that need their gate */
 
 #define FOUND 1
 
@@ -113,5 +114,6 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 
 bool cgroups_have_connections(const struct cgroups *cgroups)
 {
-	return latches_walk(cgroups->maps, find_connection, NULL) != 0;
+	return latches_walk(cgroups->maps, find_connection, NULL) != 0 ||
+	       wishes_exist(cgroups->maps) != 0;
 }

@@ -59,7 +59,7 @@ bool cgroup_has_programs(const struct cgroup *cgroup);
 const struct cgroup *cgroup_cover(const struct cgroups *cgroups, const struct cgroup *cgroup,
 				  int fd);
 
-/* True: some latch may need its gate, or the table cannot be read. */
+/* True: some latch or wish may need its gate, or the tables cannot be read. */
 bool cgroups_have_connections(const struct cgroups *cgroups);
 
 /* The path, for messages. */

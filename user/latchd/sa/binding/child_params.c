@@ -8,6 +8,14 @@
 #include "common/text.h"
 #include "latchd/maps/tables.h"
 
+_Static_assert((int)FEED_AUTH_UNKNOWN == LATCH_AUTH_UNKNOWN &&
+		       (int)FEED_AUTH_PUBKEY == LATCH_AUTH_PUBKEY &&
+		       (int)FEED_AUTH_PSK == LATCH_AUTH_PSK &&
+		       (int)FEED_AUTH_EAP == LATCH_AUTH_EAP &&
+		       (int)FEED_AUTH_XAUTH == LATCH_AUTH_XAUTH &&
+		       (int)FEED_AUTH_NULL == LATCH_AUTH_NULL,
+	       "the programs get the class as a feed reports it");
+
 static bool modes_match(enum feed_mode reported, uint8_t mode)
 {
 	switch (reported) {
