@@ -20,8 +20,7 @@ import socket
 import sys
 import time
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
-sys.path.insert(0, os.path.join(TOP, "user/liblatch/python"))
+# tests/vm/lib/asking.sh puts it beside this program.
 import latch
 
 

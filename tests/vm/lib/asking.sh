@@ -5,14 +5,23 @@
 # in rules().
 
 readonly UNPRIVILEGED=65534
+readonly ASKING=$RUN/asking
+
+# The folder of a clone may be closed to other users, as a home folder is.
+readable_programs() {
+	[ ! -e "$ASKING/latch.py" ] || return 0
+	install -d -m 755 "$ASKING"
+	install -m 644 "$TOP/tests/vm/ask/ask.py" "$TOP/user/liblatch/python/latch.py" "$ASKING"
+}
 
 # asking HOST TAG ARGUMENTS...: an application of the host, in the background.
 asking() {
 	local host=$1 tag=$2
 
 	shift 2
+	readable_programs
 	spawn "$host" "$RUN/ask-$tag.pid" setpriv --reuid=$UNPRIVILEGED --regid=$UNPRIVILEGED --clear-groups --no-new-privs \
-		python3 "$TOP/tests/vm/ask/ask.py" "$@" >>"$RUN/ask-$tag" 2>"$RUN/ask-$tag.err"
+		python3 "$ASKING/ask.py" "$@" >>"$RUN/ask-$tag" 2>"$RUN/ask-$tag.err"
 }
 
 # last_answer TAG FILTER: jq's output for its last whole line; nothing before the first. info is a text
