@@ -512,6 +512,16 @@ struct latch_timed_out {
 	__u32 pad;
 };
 
+#define LATCH_CGROUP_LEVELS 32
+
+/*
+ * Record of the program find_wish for each socket with a wish: the ids of its cgroup and of those
+ * above it, the root of the hierarchy first. All 0: not known.
+ */
+struct latch_wish_place {
+	__u64 cgroups[LATCH_CGROUP_LEVELS];
+};
+
 /*
  * ---- how the controller writes latches and SAs: BPF_PROG_RUN of latch_control, nothing else
  * ----
@@ -589,6 +599,7 @@ _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 684, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
+_Static_assert(sizeof(struct latch_wish_place) == 256, "place of a wish");
 _Static_assert(sizeof(struct latch_control) == 272, "control");
 
 #endif

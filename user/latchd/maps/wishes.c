@@ -17,16 +17,35 @@ static int open_iterator(const struct kernel_maps *maps)
 	return link < 0 ? link : bpf_iter_create(link);
 }
 
-int wishes_exist(const struct kernel_maps *maps)
+/* 1, 0 at the end, or a negative errno. The kernel may return a part of a record. */
+static int next_place(int fd, struct latch_wish_place *place)
+{
+	size_t filled = 0;
+
+	while (filled < sizeof(*place)) {
+		ssize_t length = read(fd, (char *)place + filled, sizeof(*place) - filled);
+
+		if (length < 0 && errno != EINTR && errno != EAGAIN)
+			return -errno;
+		if (!length)
+			return filled ? -EIO : 0;
+		filled += length > 0 ? (size_t)length : 0;
+	}
+	return 1;
+}
+
+int wishes_walk(const struct kernel_maps *maps, wish_fn visit, void *context)
 {
 	auto_close int fd = open_iterator(maps);
-	ssize_t length;
-	char one;
+	struct latch_wish_place place;
+	int err = fd < 0 ? fd : 0, more = 1;
 
-	if (fd < 0)
-		return fd;
-	do {
-		length = read(fd, &one, sizeof(one));
-	} while (length < 0 && (errno == EINTR || errno == EAGAIN));
-	return length < 0 ? -errno : length > 0;
+	while (!err && more) {
+		more = next_place(fd, &place);
+		if (more < 0)
+			err = more;
+		else if (more)
+			err = visit(context, &place);
+	}
+	return err;
 }

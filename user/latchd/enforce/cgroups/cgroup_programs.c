@@ -99,7 +99,7 @@ void cgroup_programs_return(const struct cgroups *cgroups, struct cgroup *cgroup
 static bool has_ended(const struct cgroups *cgroups, struct cgroup *cgroup, int fd)
 {
 	program_runs_wait();
-	if (!cgroups_have_connections(cgroups)) {
+	if (!cgroup_is_needed(cgroups, cgroup)) {
 		log_info("enforce",
 			 "cgroup %s (id %" PRIu64 ") has no programs any more: no connection is "
 			 "latched, and no socket wishes one",
@@ -147,7 +147,7 @@ bool cgroup_programs_end(const struct cgroups *cgroups, struct cgroup *cgroup)
 	if (fd < 0)
 		return false;
 	err = end_wishes(cgroups, cgroup);
-	if (!err && cgroups_have_connections(cgroups))
+	if (!err && cgroup_is_needed(cgroups, cgroup))
 		return false;
 	if (!err)
 		err = links_detach(&cgroup->links);

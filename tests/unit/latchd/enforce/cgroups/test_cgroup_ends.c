@@ -144,6 +144,18 @@ Test(cgroup_ends, a_connection_that_is_latched_during_the_start_has_the_programs
 
 /* ---- wishes */
 
+static void enter(const char *path)
+{
+	char procs[400];
+	FILE *file;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	file = fopen(procs, "w");
+	cr_assert_not_null(file);
+	fputs("0", file);
+	cr_assert_eq(fclose(file), 0, "%s: %s", procs, strerror(errno));
+}
+
 /* Of struct socket_wish, which latchd does not know. */
 static size_t offset_of_terms(void)
 {
@@ -159,16 +171,35 @@ static size_t offset_of_terms(void)
 	return 0;
 }
 
-static int socket_with(unsigned char terms)
+/* Of the cgroup, and made there. */
+static int socket_with(int which, unsigned char terms)
 {
 	unsigned char wish[4096] = {0};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 
+	enter(paths[which]);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	enter(cgroup_path);
 	wish[offset_of_terms()] = terms;
 	cr_assert_geq(fd, 0);
 	cr_assert_eq(bpf_map_update_elem(maps.wishes, &fd, wish, BPF_ANY), 0, "%s",
 		     strerror(errno));
 	return fd;
+}
+
+static int count_wish(void *context, const struct latch_wish_place *place)
+{
+	cr_expect_neq(place->cgroups[0], 0);
+	(*(unsigned int *)context)++;
+	return 0;
+}
+
+static unsigned int wishes(void)
+{
+	unsigned int count = 0;
+
+	cr_assert_eq(wishes_walk(&maps, count_wish, &count), 0);
+	return count;
 }
 
 /* Its next connection needs the gate: nothing else keeps the wish. */
@@ -180,21 +211,74 @@ Test(cgroup_ends, a_former_cgroup_keeps_its_programs_while_a_socket_has_a_wish)
 	make(B);
 	before = programs_of(A);
 	make_former(A, B);
-	wishing = socket_with(1);
-	without = socket_with(0);
-	cr_expect_eq(wishes_exist(&maps), 1);
+	wishing = socket_with(A, 1);
+	without = socket_with(A, 0);
+	cr_expect_eq(wishes(), 1);
 	end_latch();
 	cgroups_check(cgroups);
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A, 1);
 	close(wishing);
-	while (wishes_exist(&maps) == 1) /* the kernel frees a socket later */
+	while (wishes() == 1) /* the kernel frees a socket later */
 		poll(NULL, 0, 10);
-	cr_expect_eq(wishes_exist(&maps), 0, "one that was taken back is none");
+	cr_expect_eq(wishes(), 0, "one that was taken back is none");
 	cgroups_check(cgroups);
 	cr_expect_not(is_listed(A));
 	expect_at_once(A, 0);
 	close(without);
+}
+
+Test(cgroup_ends, a_wish_of_another_cgroup_keeps_no_programs_of_a_former_one)
+{
+	int fd;
+
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	fd = socket_with(B, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_at_once(A, 0);
+	expect_at_once(B, 1);
+	close(fd);
+}
+
+/* A_B_C is below A_B, which gets programs of its own. */
+Test(cgroup_ends, a_wish_below_a_configured_cgroup_is_kept_by_the_programs_there)
+{
+	int fd;
+
+	make(A);
+	make(A_B);
+	make(A_B_C);
+	before = programs_of(A);
+	make_former(A, A_B);
+	fd = socket_with(A_B_C, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_state(A_B, CGROUP_ATTACHED);
+	expect_at_once(A_B_C, 1);
+	close(fd);
+}
+
+Test(cgroup_ends, a_wish_anywhere_below_a_former_cgroup_keeps_its_programs)
+{
+	int fd;
+
+	make(A);
+	make(A_B);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	fd = socket_with(A_B, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A_B, 1);
+	close(fd);
 }
 
 static int wished_meanwhile = -1;
@@ -203,7 +287,7 @@ static int wished_meanwhile = -1;
 static void wish_one(void)
 {
 	if (wished_meanwhile < 0)
-		wished_meanwhile = socket_with(1);
+		wished_meanwhile = socket_with(A, 1);
 	expect_at_once(A, 1);
 }
 
@@ -412,18 +496,6 @@ static void empty_list(void)
 {
 	while (cgroups->count > 1)
 		cgroup_table_forget(cgroups, cgroups->count - 1);
-}
-
-static void enter(const char *path)
-{
-	char procs[400];
-	FILE *file;
-
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	file = fopen(procs, "w");
-	cr_assert_not_null(file);
-	fputs("0", file);
-	cr_assert_eq(fclose(file), 0, "%s: %s", procs, strerror(errno));
 }
 
 /* The kernel keeps the programs of a removed cgroup for it. */
