@@ -17,21 +17,26 @@ enum wish_term {
 	WISH_BYPASS = 1 << 7, /* of the privileged: less than the rules say */
 };
 
-/* The terms that require a latch. */
-#define WISH_MORE (0xff & ~WISH_BYPASS)
+/* The terms that require a latch: also those of a later latchd. */
+#define WISH_MORE (0xffff & ~WISH_BYPASS)
+
+/* The terms that this gate can compare. Another one, of a later latchd, is not fulfilled. */
+#define WISH_KNOWN 0xff
 
 /*
  * The wishes of an application for its socket (latch_sockopt.h). Texts are padded with zeros, as
- * those of struct latch_identity. A socket that a listener accepts gets a copy.
+ * those of struct latch_identity. A socket that a listener accepts gets a copy. Sockets outlive
+ * latchd, so an upgrade finds this layout and these numbers: test_abi.c.
  */
 struct socket_wish {
 	__u32 changes;	  /* odd while it is being written: then nothing is admitted */
-	__u8 terms;	  /* set of enum wish_term */
+	__u16 terms;	  /* set of enum wish_term */
 	__u8 class;	  /* enum latch_app_class */
 	__u8 disposition; /* enum latch_app_disposition */
-	__u8 failed;	  /* enum latch_why: what the last packet's SA lacked */
 	struct latch_least least;
-	__u32 reserved[5]; /* zero */
+	__u8 failed; /* enum latch_why: what the last packet's SA lacked */
+	__u8 pad[3];
+	__u32 reserved[4]; /* zero */
 	/* The first text: the verifier takes each one for LATCH_ID_TEXT_MAX bytes. */
 	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];

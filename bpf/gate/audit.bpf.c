@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "gate/audit.h"
+#include "gate/new_flow.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
 
@@ -80,7 +81,7 @@ static OWN_FRAME int stays_refused(struct passage *p)
 	enum latch_drop why;
 	__u16 params;
 
-	rule_of(&p->flow, p->opened, &p->rule);
+	find_rule(p);
 	why = reject_reason(p, &params);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:

@@ -8,6 +8,7 @@
 #include "gate/audit.h"
 #include "gate/new_flow.h"
 #include "gate/verdict.h"
+#include "gate/wish.h"
 #include "packet/packet.h"
 
 static __always_inline int is_exempt(const struct socket_verdict *v)
@@ -100,10 +101,11 @@ static __always_inline int begins_without(struct passage *p, const struct latch 
 }
 
 /* The latch may come from a packet that crossed connect(), or from another listener of the port. */
-static __always_inline int keep_wish(const struct passage *p, struct latch *latch, int verdict)
+static __always_inline int keep_wish(struct passage *p, struct latch *latch, int verdict)
 {
-	if (verdict == GATE_PASS && p->wish && !p->listener)
-		WRITE_ONCE(latch->rule_flags, latch->rule_flags | LATCH_RULE_WISHED);
+	if (verdict == GATE_PASS && p->wish && !p->listener &&
+	    !(READ_ONCE(latch->rule_flags) & LATCH_RULE_WISHED))
+		wish_keep(p, latch);
 	return verdict;
 }
 

@@ -96,9 +96,9 @@ static __always_inline enum latch_why unfulfilled(const struct socket_wish *wish
 {
 	struct latch_identity *peer = identity_find(p->peer_id);
 	struct latch_identity *local = identity_find(p->local_id);
-	__u8 terms = wish->terms;
+	__u16 terms = wish->terms;
 
-	if (!peer || !local)
+	if (!peer || !local || terms & ~WISH_KNOWN)
 		return LATCH_WHY_PEER;
 	if (terms & WISH_PEER && !has_text(peer->id, wish->peer))
 		return LATCH_WHY_PEER;
@@ -193,6 +193,80 @@ __noinline int wish_check_loose(struct passage *p, const struct datagram_socket 
 		return GATE_DROP;
 	if (!socket || !READ_ONCE(socket->wished))
 		return GATE_PASS;
+	p->enforced = 1;
+	return drop(LATCH_DROP_REQUIRED, p, NULL);
+}
+
+/* rule_flags, with its neighbours, is one word. */
+union word_of_flags {
+	struct {
+		__u8 disposition, rule_flags, spd, rule_set;
+	};
+	__u32 word;
+};
+
+_Static_assert(__builtin_offsetof(struct latch, disposition) % 4 == 0 &&
+		       __builtin_offsetof(struct latch, rule_flags) ==
+			       __builtin_offsetof(struct latch, disposition) + 1,
+	       "a word of their own");
+
+static __always_inline void set_wished(struct latch *latch)
+{
+	union word_of_flags flag = {.rule_flags = LATCH_RULE_WISHED};
+
+	__sync_fetch_and_or((__u32 *)&latch->disposition, flag.word);
+}
+
+/* Another socket of the flow may have made the latch: it has no wish, and answers by itself. */
+static __always_inline int has_latch(const struct passage *p, const struct latch *latch)
+{
+	__u64 cookie = READ_ONCE(latch->socket_cookie);
+
+	return cookie ? cookie == p->socket_cookie
+		      : READ_ONCE(latch->owner) == LATCH_OWNER_HANDSHAKE;
+}
+
+/*
+ * Until now the latch was not enforced in audit mode, so packets of other peers may have passed. By
+ * now the element of the map may be another flow's.
+ */
+__noinline int wish_keep(struct passage *p, struct latch *latch)
+{
+	int audited;
+	__u64 id;
+
+	if (!p || !latch)
+		return 0;
+	id = READ_ONCE(latch->id);
+	if (!has_latch(p, latch))
+		return 0;
+	audited = was_audited(latch->created, latch->unproven, latch->rule_flags);
+	if (latch_find(&p->flow) != latch || READ_ONCE(latch->id) != id)
+		return 0;
+	if (audited)
+		WRITE_ONCE(latch->unproven, latch->unproven | LATCH_UNPROVEN_AUDITED);
+	set_wished(latch);
+	return 0;
+}
+
+static __always_inline void end_unwished_latch(const struct passage *p)
+{
+	struct latch_flow flow = p->flow;
+	__u64 id = 0;
+	struct latch *latch = latch_read(&flow, &id);
+
+	if (latch && READ_ONCE(latch->socket_cookie) == p->socket_cookie &&
+	    !(READ_ONCE(latch->rule_flags) & LATCH_RULE_WISHED))
+		latch_release(&flow, latch, id);
+}
+
+__noinline int wish_look_again(struct passage *p, const struct datagram_socket *socket)
+{
+	if (!p)
+		return GATE_DROP;
+	if (!socket || !READ_ONCE(socket->wished))
+		return GATE_PASS;
+	end_unwished_latch(p);
 	p->enforced = 1;
 	return drop(LATCH_DROP_REQUIRED, p, NULL);
 }

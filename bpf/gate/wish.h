@@ -22,4 +22,17 @@ int wish_check(struct __sk_buff *skb, struct passage *p);
  */
 int wish_check_loose(struct passage *p, const struct datagram_socket *socket);
 
+/*
+ * The latch of the packet's flow passes it, and the socket has a wish that the latch does not know.
+ * Notes that in the latch, if it is the socket's. A global function. Returns 0.
+ */
+int wish_keep(struct passage *p, struct latch *latch);
+
+/*
+ * A datagram without a wish has begun a flow. If its socket has a wish by now, the check began before
+ * that: drops the datagram, and closes a latch that was not compared. Before the socket notes its
+ * latch. As wish_check_loose().
+ */
+int wish_look_again(struct passage *p, const struct datagram_socket *socket);
+
 #endif

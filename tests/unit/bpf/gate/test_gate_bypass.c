@@ -233,3 +233,26 @@ Test(gate_bypass, a_latch_of_the_flow_is_kept)
 	close(fd);
 	close(there);
 }
+
+/* Of another socket of the flow, which enforcement refuses. */
+Test(gate_bypass, in_audit_mode_a_bypass_ends_the_mark_of_its_flow)
+{
+	int there = udp_bound(IPV4), plain = udp_socket(address_of(IPV4, 0), true), fd;
+	struct latch_flow flow;
+
+	fd = udp_socket(name_of(plain, getsockname), true);
+	cr_assert_eq(bypass(fd), 0);
+	udp_connect(plain, name_of(there, getsockname));
+	udp_connect(fd, name_of(there, getsockname));
+	flow = udp_flow(fd);
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	cr_assert_eq(udp_send(plain), 0);
+	cr_assert_eq(latch_of(&flow).word.reasons, LATCH_REASON_REFUSED);
+	cr_assert_eq(udp_send(fd), 0);
+	cr_expect_not(has_latch(&flow));
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(fd), 0);
+	close(plain);
+	close(fd);
+	close(there);
+}

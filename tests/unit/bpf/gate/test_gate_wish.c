@@ -971,3 +971,27 @@ Test(gate_wish, in_audit_mode_a_latch_with_a_wish_breaks_as_under_enforcement)
 	sender_end(&wishing);
 	sender_end(&plain);
 }
+
+/* Two sockets of one flow, one of them with a wish: the other one is not enforced. */
+Test(gate_wish, in_audit_mode_the_latch_of_a_socket_without_a_wish_stays_audited)
+{
+	int there = udp_bound(IPV4), plain = udp_socket(address_of(IPV4, 0), true), wishing;
+	struct latch_flow flow;
+
+	make_all_esp();
+	wishing = udp_socket(name_of(plain, getsockname), true);
+	cr_assert_eq(set_text(wishing, LATCH_OPT_EXPECT_PEER, c.id), 0);
+	udp_connect(plain, name_of(there, getsockname));
+	udp_connect(wishing, name_of(there, getsockname));
+	flow = udp_flow(plain);
+	put_sa_of(&flow, LATCH_SA_BOUND, c.params);
+	cr_assert_eq(udp_send(plain), 0);
+	begin_audit();
+	cr_expect_eq(udp_send(wishing), 0);
+	cr_expect_not(latch_of(&flow).rule_flags & LATCH_RULE_WISHED);
+	expect_state(plain, LATCH_APP_AUDITED, LATCH_WHY_AUDIT);
+	expect_state(wishing, LATCH_APP_NOT_LATCHED, LATCH_WHY_OTHER_SOCKET);
+	close(plain);
+	close(wishing);
+	close(there);
+}

@@ -55,8 +55,16 @@ static struct socket_wish the_wish;
 static struct latch_settings settings;
 static void (*meanwhile)(void); /* during the comparison */
 
+static struct latch the_latch;
+static struct latch *found_latch;
+
 static void *bpf_map_lookup_elem(void *map, const void *key)
 {
+	if (map == (void *)latches) {
+		if (meanwhile)
+			meanwhile();
+		return found_latch;
+	}
 	if (map == (void *)params)
 		return &known_params[*(const __u32 *)key];
 	return map == (void *)sas ? sas : NULL;
@@ -153,6 +161,30 @@ static int rule_of(const struct latch_flow *flow, int direction, struct rule_dec
 	return 0;
 }
 
+static bool is_audit;
+
+static int was_audited(__u64 began, __u8 unproven, __u8 rule_flags)
+{
+	(void)began, (void)unproven, (void)rule_flags;
+	return is_audit;
+}
+
+static struct latch *latch_read(const struct latch_flow *flow, __u64 *id)
+{
+	(void)flow;
+	*id = the_latch.id;
+	return found_latch;
+}
+
+static unsigned int released;
+
+static int latch_release(const struct latch_flow *flow, struct latch *latch, __u64 id)
+{
+	(void)flow, (void)latch, (void)id;
+	released++;
+	return 0;
+}
+
 static int same_bytes(const void *one, const void *other, int size)
 {
 	return !memcmp(one, other, (size_t)size);
@@ -198,6 +230,9 @@ static void begin(void)
 	meanwhile = NULL;
 	created = 0;
 	dropped = LATCH_DROP_COUNT;
+	found_latch = NULL;
+	is_audit = false;
+	released = 0;
 }
 
 TestSuite(wish, .init = begin);
@@ -346,4 +381,137 @@ Test(wish, a_socket_without_a_wish_is_not_concerned)
 	cr_expect_not(passage.enforced);
 	cr_expect_eq(new_flow_check(&passage), GATE_PASS);
 	cr_expect_eq(created, PEER);
+}
+
+/* ---- a latch that was there before the wish */
+
+#define OUR_COOKIE 5
+
+static void begin_latch(void)
+{
+	the_latch = (struct latch){.id = 1,
+				   .socket_cookie = OUR_COOKIE,
+				   .owner = LATCH_OWNER_SOCKET,
+				   .rule_flags = LATCH_RULE_PROTECT,
+				   .disposition = LATCH_DISPOSITION_WAIT,
+				   .spd = LATCH_SPD_IN,
+				   .rule_set = 9};
+	found_latch = &the_latch;
+	passage.socket_cookie = OUR_COOKIE;
+	passage.wish = 1;
+}
+
+Test(wish, the_latch_of_the_socket_notes_its_wish_and_keeps_the_rest)
+{
+	begin_latch();
+	wish_keep(&passage, &the_latch);
+	cr_expect_eq(the_latch.rule_flags, LATCH_RULE_PROTECT | LATCH_RULE_WISHED);
+	cr_expect_eq(the_latch.disposition, LATCH_DISPOSITION_WAIT);
+	cr_expect_eq(the_latch.spd, LATCH_SPD_IN);
+	cr_expect_eq(the_latch.rule_set, 9);
+	cr_expect_eq(the_latch.unproven, 0);
+}
+
+Test(wish, a_handshake_has_no_socket_yet)
+{
+	begin_latch();
+	the_latch.socket_cookie = 0;
+	the_latch.owner = LATCH_OWNER_HANDSHAKE;
+	wish_keep(&passage, &the_latch);
+	cr_expect(the_latch.rule_flags & LATCH_RULE_WISHED);
+}
+
+/* Its socket has no wish: in audit mode packets of other peers pass there. */
+Test(wish, the_latch_of_another_socket_of_the_flow_notes_no_wish)
+{
+	begin_latch();
+	the_latch.socket_cookie = OUR_COOKIE + 1;
+	wish_keep(&passage, &the_latch);
+	cr_expect_not(the_latch.rule_flags & LATCH_RULE_WISHED);
+}
+
+Test(wish, a_latch_that_was_audited_until_now_proves_no_earlier_data)
+{
+	begin_latch();
+	is_audit = true;
+	wish_keep(&passage, &the_latch);
+	cr_expect(the_latch.rule_flags & LATCH_RULE_WISHED);
+	cr_expect(the_latch.unproven & LATCH_UNPROVEN_AUDITED);
+}
+
+static void reuse_latch(void)
+{
+	the_latch = (struct latch){.id = 2, .rule_flags = LATCH_RULE_TIMEOUT};
+}
+
+static void reuse_for_another_flow(void)
+{
+	reuse_latch();
+	found_latch = NULL;
+}
+
+Test(wish, a_latch_that_is_in_the_memory_since_notes_no_wish)
+{
+	begin_latch();
+	meanwhile = reuse_latch;
+	is_audit = true;
+	wish_keep(&passage, &the_latch);
+	cr_expect_eq(the_latch.rule_flags, LATCH_RULE_TIMEOUT);
+	cr_expect_eq(the_latch.unproven, 0);
+	begin_latch();
+	meanwhile = reuse_for_another_flow;
+	wish_keep(&passage, &the_latch);
+	cr_expect_eq(the_latch.rule_flags, LATCH_RULE_TIMEOUT);
+}
+
+/* ---- a datagram whose check began before the wish */
+
+Test(wish, a_datagram_that_was_checked_before_the_wish_is_lost_with_its_latch)
+{
+	struct datagram_socket socket = {.wished = 1};
+
+	begin_latch();
+	passage.wish = 0;
+	cr_expect_eq(wish_look_again(&passage, &socket), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
+	cr_expect(passage.enforced);
+	cr_expect_eq(released, 1);
+}
+
+Test(wish, a_latch_that_was_compared_meanwhile_stays)
+{
+	struct datagram_socket socket = {.wished = 1};
+
+	begin_latch();
+	the_latch.rule_flags |= LATCH_RULE_WISHED;
+	wish_look_again(&passage, &socket);
+	the_latch.rule_flags = 0;
+	the_latch.socket_cookie++;
+	wish_look_again(&passage, &socket);
+	cr_expect_eq(released, 0);
+	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
+}
+
+Test(wish, a_datagram_of_a_socket_without_a_wish_is_not_looked_at_again)
+{
+	struct datagram_socket socket = {.wished = 0};
+
+	begin_latch();
+	cr_expect_eq(wish_look_again(&passage, &socket), GATE_PASS);
+	cr_expect_eq(released, 0);
+}
+
+/* As after an upgrade that was taken back. */
+Test(wish, a_term_of_a_later_latchd_is_not_fulfilled)
+{
+	the_wish.terms |= 1 << 15;
+	compare();
+	cr_expect(passage.wish);
+	cr_expect_eq(passage.admitted, 0);
+	cr_expect_eq(the_wish.failed, LATCH_WHY_PEER);
+	the_wish.terms = 1 << 15;
+	passage.wish = 0;
+	compare();
+	cr_expect(passage.wish);
+	cr_expect_eq(passage.admitted, 0);
 }
