@@ -15,6 +15,8 @@
 #include "packet/datagram_queue.h"
 #include "packet/socket_flow.h"
 
+#define LEAST_MAX 64 /* of struct latch_least, whose later members may be 0 here */
+
 struct wished_text {
 	const __u8 *from;
 	const void *end; /* of the caller's value */
@@ -56,6 +58,21 @@ static long write_byte(__u32 i, struct wished_text *text)
 	return 0;
 }
 
+/* Behind the members that this host knows. */
+static long check_zero(__u32 i, struct wished_text *text)
+{
+	const __u8 *from = text->from;
+
+	if (i >= LEAST_MAX || i >= text->length)
+		return 1;
+	from += i;
+	if ((const void *)(from + 1) > text->end || *from) {
+		text->err = -EINVAL;
+		return 1;
+	}
+	return 0;
+}
+
 /* ---- values */
 
 static __always_inline int read_number(const struct bpf_sockopt *ctx, __s32 last, __s32 *ret)
@@ -68,15 +85,29 @@ static __always_inline int read_number(const struct bpf_sockopt *ctx, __s32 last
 	return *ret < 0 || *ret > last ? -EINVAL : 0;
 }
 
+/* A program of a later header: what this host does not know has to be 0. */
+static __always_inline int has_zeros_behind(const struct bpf_sockopt *ctx,
+					    const struct latch_least *value)
+{
+	struct wished_text text = {.from = (const __u8 *)(value + 1), .end = ctx->optval_end};
+
+	text.length = ctx->optlen - sizeof(*value);
+	bpf_loop(LEAST_MAX, check_zero, &text, 0);
+	return !text.err;
+}
+
 static __always_inline int read_least(const struct bpf_sockopt *ctx, struct latch_least *ret)
 {
 	const struct latch_least *value = ctx->optval;
 
-	if (ctx->optlen != sizeof(*value) || (const void *)(value + 1) > ctx->optval_end)
+	if (ctx->optlen < (__s32)sizeof(*value) || ctx->optlen > LEAST_MAX ||
+	    (const void *)(value + 1) > ctx->optval_end)
 		return -EINVAL;
 	*ret = *value;
-	return ret->size != sizeof(*ret) || ret->confidential > 1 || ret->replay_protection > 1 ||
-			       ret->esn > 1 || ret->pad
+	if (ret->size != (__u32)ctx->optlen || !has_zeros_behind(ctx, value))
+		return -EINVAL;
+	ret->size = sizeof(*ret);
+	return ret->confidential > 1 || ret->replay_protection > 1 || ret->esn > 1 || ret->pad
 		       ? -EINVAL
 		       : 0;
 }

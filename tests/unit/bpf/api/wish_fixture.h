@@ -40,9 +40,14 @@ static inline int get_int(int fd, int option)
 
 static inline void expect_no_wish(int fd)
 {
+	struct latch_least least = {0}, none = {.size = sizeof(none)};
+	socklen_t length = sizeof(least);
 	char text[TEXT_SIZE];
 	size_t i;
 
+	cr_expect_eq(get(fd, LATCH_OPT_EXPECT_QUALITY, &least, &length), 0);
+	cr_expect_eq(memcmp(&least, &none, sizeof(none)), 0, "a quality");
+	cr_expect_eq(get_int(fd, LATCH_OPT_PROTECTION), LATCH_PROTECTION_BY_RULE);
 	for (i = 0; i < 3; i++) {
 		cr_expect_eq(get_int(fd, int_wishes[i]), 0, "%d", int_wishes[i]);
 		cr_expect_eq(ask_text(fd, text_wishes[i], text), -ENODATA, "%d", text_wishes[i]);
