@@ -133,6 +133,8 @@ int latch_same_peer(int fd, int other)
 
 /* ---- wishes */
 
+#define LEAST_FIRST 12 /* the size of the first struct latch_least */
+
 static int wish(int fd, int option, const void *value, size_t size)
 {
 	int before = errno, err;
@@ -149,9 +151,10 @@ static int wish_number(int fd, int option, int value)
 	return wish(fd, option, &value, sizeof(value));
 }
 
+/* An empty text would take the wish back: an empty value of a configuration expects no peer. */
 static int wish_text(int fd, int option, const char *text)
 {
-	return text ? wish(fd, option, text, strlen(text)) : -EINVAL;
+	return text && *text ? wish(fd, option, text, strlen(text)) : -EINVAL;
 }
 
 int latch_require(int fd)
@@ -181,7 +184,10 @@ int latch_expect_class(int fd, enum latch_app_class wished)
 
 int latch_expect_quality(int fd, const struct latch_least *least)
 {
-	return wish(fd, LATCH_OPT_EXPECT_QUALITY, least, sizeof(*least));
+	/* The structure of the caller, which may be older or younger than this library. */
+	if (!least || least->size < LEAST_FIRST)
+		return -EINVAL;
+	return wish(fd, LATCH_OPT_EXPECT_QUALITY, least, least->size);
 }
 
 int latch_disposition(int fd, enum latch_app_disposition wished)
@@ -195,6 +201,12 @@ int latch_bypass(int fd)
 }
 
 /* ---- connections */
+
+/* An error of connect() or accept4() is not LATCH_UNAVAILABLE, which has the same number. */
+static int error_of_call(int err)
+{
+	return err == EOPNOTSUPP || err == ENOPROTOOPT ? -EPROTO : -err;
+}
 
 /*
  * 0: the socket has a wish. Else a negative errno. This library sets none in its place: it would
@@ -258,7 +270,7 @@ int latch_connect(int fd, const struct sockaddr *to, socklen_t length)
 
 	if (err)
 		return err;
-	err = connect(fd, to, length) ? -errno : 0;
+	err = connect(fd, to, length) ? error_of_call(errno) : 0;
 	err = err ? why_failed(fd, err) : check_connected(fd);
 	/* The wish may have ended before the connection began. */
 	if ((!err || err == -EINPROGRESS) && has_wish(fd))
@@ -274,7 +286,7 @@ int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags)
 	if (err)
 		return err;
 	accepted = accept4(fd, from, length, flags);
-	accepted = accepted < 0 ? -errno : accepted;
+	accepted = accepted < 0 ? error_of_call(errno) : accepted;
 	/* It has a copy of the wish that the listener had during the handshake. */
 	if (accepted >= 0 &&
 	    (has_wish(accepted) || latch_state(accepted) != LATCH_APP_ESTABLISHED)) {

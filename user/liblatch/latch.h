@@ -81,15 +81,18 @@ const char *latch_why_text(int why);
 int latch_require(int fd);
 
 /*
- * As latch_peer(), latch_connection() and latch_local() tell them; all of the text counts. "" takes
- * the wish back.
+ * As latch_peer(), latch_connection() and latch_local() tell them; all of the text counts. A name
+ * of a connection counts for each key manager. -EINVAL: "", which would take the wish back.
  */
 int latch_expect_peer(int fd, const char *text);
 int latch_expect_connection(int fd, const char *text);
 int latch_expect_local(int fd, const char *text);
 
 int latch_expect_class(int fd, enum latch_app_class wished);
-/* least->size is sizeof(*least) of the caller (R-2.1-3). */
+/*
+ * least->size is sizeof(*least) of the caller (R-2.1-3). -EINVAL: a smaller size than that of the
+ * first version, or a member that this host does not know and that is not 0.
+ */
 int latch_expect_quality(int fd, const struct latch_least *least);
 /* Section 5.5: what a break does to the socket. */
 int latch_disposition(int fd, enum latch_app_disposition wished);
@@ -103,11 +106,13 @@ int latch_bypass(int fd);
 
 /*
  * connect() of a socket with a wish, to a latched peer or not at all. 0: connected. UDP: its
- * datagrams then go to a wished peer or nowhere. -EKEYREJECTED: the SA does not fulfil a wish.
- * -ENOKEY: no latch; or the socket has no wish (any more: `latchctl purge` ends it), and then
+ * datagrams then go to a wished peer or nowhere; what was received before the wish is still in the
+ * queue. -EKEYREJECTED: the SA does not fulfil a wish. -ENOKEY: no latch, or nothing serves the
+ * socket any more; or the socket has no wish (any more: `latchctl purge` ends it), and then
  * connect() was not called. -LATCH_UNAVAILABLE: connect() was not called. -EINPROGRESS: ask
- * latch_state() when the socket is writable. Another negative errno: that of connect(). After an
- * error close the socket. Up to five system calls.
+ * latch_state() when the socket is writable; with TCP_FASTOPEN_CONNECT, after the first write.
+ * Another negative errno: that of connect(), -EPROTO in place of 95 and 92. After an error close
+ * the socket. Up to five system calls.
  */
 int latch_connect(int fd, const struct sockaddr *to, socklen_t length);
 
@@ -115,8 +120,8 @@ int latch_connect(int fd, const struct sockaddr *to, socklen_t length);
  * accept4() of a latched peer, by a listener with a wish. The new descriptor, which is the
  * caller's. -ENOKEY: the connection has no latch, or not the wish of the listener, and was closed;
  * or the listener has no wish (any more: `latchctl purge` ends it), and nothing was accepted.
- * -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno: that of accept4(). Four system
- * calls.
+ * -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno: that of accept4(), -EPROTO in
+ * place of 95 and 92. Four system calls.
  */
 int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags);
 

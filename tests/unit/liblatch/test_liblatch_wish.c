@@ -3,6 +3,8 @@
 #include "unit/bpf/api/wish_fixture.h"
 #include "unit/bpf/gate/pretended_esp.h"
 
+#include <dlfcn.h>
+
 #include "latchd/latch/refused_connect.h"
 #include "liblatch/latch.h"
 
@@ -56,9 +58,50 @@ Test(liblatch_wish, a_bad_wish_is_an_error_and_errno_stays)
 	cr_expect_eq(latch_require(-1), -EBADF);
 	cr_expect_eq(errno, EXDEV);
 	expect_no_wish(fd);
+	close(fd);
+}
+
+/* As of a value that a configuration lacks. */
+Test(liblatch_wish, an_empty_text_takes_no_wish_back)
+{
+	int fd = tcp_socket(IPV4);
+
 	cr_expect_eq(latch_expect_peer(fd, c.id), 0);
-	cr_expect_eq(latch_expect_peer(fd, ""), 0);
+	cr_expect_eq(latch_expect_connection(fd, c.connection), 0);
+	cr_expect_eq(latch_expect_local(fd, c.local_id), 0);
+	cr_expect_eq(latch_expect_peer(fd, ""), -EINVAL);
+	cr_expect_eq(latch_expect_connection(fd, ""), -EINVAL);
+	cr_expect_eq(latch_expect_local(fd, ""), -EINVAL);
+	expect_text(fd, LATCH_OPT_EXPECT_PEER, c.id);
+	expect_text(fd, LATCH_OPT_EXPECT_CONNECTION, c.connection);
+	expect_text(fd, LATCH_OPT_EXPECT_LOCAL, c.local_id);
+	close(fd);
+}
+
+/* Of a program that was built with a later header. */
+struct later_least {
+	struct latch_least least;
+	uint32_t more;
+};
+
+Test(liblatch_wish, a_quality_has_the_size_of_the_callers_structure)
+{
+	struct later_least later = {.least = {.size = sizeof(later), .icv_bits = 96}};
+	struct latch_least small = {.size = 8}, none = {.size = 0};
+	struct latch_least read;
+	socklen_t length = sizeof(read);
+	int fd = tcp_socket(IPV4);
+
+	cr_expect_eq(latch_expect_quality(fd, NULL), -EINVAL);
+	cr_expect_eq(latch_expect_quality(fd, &small), -EINVAL);
+	cr_expect_eq(latch_expect_quality(fd, &none), -EINVAL);
+	later.more = 1;
+	cr_expect_eq(latch_expect_quality(fd, &later.least), -EINVAL, "not known here");
 	expect_no_wish(fd);
+	later.more = 0;
+	cr_expect_eq(latch_expect_quality(fd, &later.least), 0);
+	cr_expect_eq(get(fd, LATCH_OPT_EXPECT_QUALITY, &read, &length), 0);
+	cr_expect_eq(read.icv_bits, 96);
 	close(fd);
 }
 
@@ -325,6 +368,64 @@ Test(liblatch_wish, a_connect_that_fails_otherwise_has_its_own_error)
 	cr_assert_eq(latch_require(fd), 0);
 	cr_expect_eq(latch_connect(fd, &there.any, there.length), -ECONNREFUSED);
 	close(fd);
+}
+
+/* ---- errors that are no LATCH_UNAVAILABLE: the connection is open, or the call was made */
+
+static int (*real_connect)(int, const struct sockaddr *, socklen_t);
+static int connect_error; /* 0: connects, and the interface is switched off meanwhile */
+static bool is_wrapped;
+
+/* In place of the C library's, also for liblatch. */
+int connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+	int result;
+
+	if (!real_connect)
+		*(void **)&real_connect = dlsym(RTLD_NEXT, "connect");
+	if (is_wrapped && connect_error) {
+		errno = connect_error;
+		return -1;
+	}
+	result = real_connect(fd, to, length);
+	if (is_wrapped)
+		change_settings(false, 0, 0);
+	return result;
+}
+
+Test(liblatch_wish, a_connection_that_is_open_is_no_socket_without_latchd)
+{
+	int listener = start_listener(IPV4, NULL), fd = bound_socket(IPV4, NULL);
+	struct address there = name_of(listener, getsockname);
+
+	cr_assert_eq(latch_require(fd), 0);
+	latch_socket_as(fd, &c, flow_between(name_of(fd, getsockname), there));
+	is_wrapped = true;
+	cr_expect_eq(latch_connect(fd, &there.any, there.length), -ENOKEY);
+	is_wrapped = false;
+	cr_expect_eq(tcp_state_of(fd), TCP_ESTABLISHED);
+	close(fd);
+	close(listener);
+}
+
+Test(liblatch_wish, an_error_of_connect_or_accept_is_not_unavailable)
+{
+	static const int errors[] = {EOPNOTSUPP, ENOPROTOOPT};
+	int fd = tcp_socket(IPV4), udp = udp_bound(IPV4);
+	struct address there = name_of(udp, getsockname);
+	size_t i;
+
+	cr_assert_eq(latch_require(fd), 0);
+	is_wrapped = true;
+	for (i = 0; i < 2; i++) {
+		connect_error = errors[i];
+		cr_expect_eq(latch_connect(fd, &there.any, there.length), -EPROTO);
+	}
+	is_wrapped = false;
+	cr_assert_eq(latch_require(udp), 0);
+	cr_expect_eq(latch_accept(udp, NULL, NULL, 0), -EPROTO, "no listener");
+	close(fd);
+	close(udp);
 }
 
 /* A UDP socket gets its latch later; until then nothing leaves. */

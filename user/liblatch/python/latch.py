@@ -26,6 +26,7 @@ SOL_LATCH = 0x4C41
 OPT_STATE, OPT_INFO, OPT_PEER_ID, OPT_LOCAL_ID, OPT_CONNECTION = range(1, 6)
 (OPT_REQUIRE, OPT_EXPECT_PEER, OPT_EXPECT_CONNECTION, OPT_EXPECT_LOCAL, OPT_EXPECT_CLASS,
  OPT_EXPECT_QUALITY, OPT_DISPOSITION) = range(16, 23)
+OPT_PROTECTION = 24
 TEXT_MAX = 512
 
 
@@ -185,11 +186,13 @@ def require(sock):
 
 
 def _expect(sock, option, text):
+    if not text:
+        raise ValueError("an empty text would take the wish back")
     _called(sock.setsockopt, option, text.encode(errors="surrogateescape"))
 
 
 def expect_peer(sock, text):
-    """The peer's identity as peer() tells it; all of it counts. "" takes the wish back."""
+    """The peer's identity as peer() tells it; all of it counts. ValueError: an empty text."""
     _expect(sock, OPT_EXPECT_PEER, text)
 
 
@@ -219,9 +222,44 @@ def disposition(sock, wished):
     _called(sock.setsockopt, OPT_DISPOSITION, int(wished))
 
 
+def bypass(sock):
+    """Less than the rules say: the connection that this socket opens is not latched. Needs CAP_NET_ADMIN."""
+    _called(sock.setsockopt, OPT_PROTECTION, 1)
+
+
+def _no_key(text):
+    return OSError(errno.ENOKEY, text)
+
+
 def _need_wish(sock):
     if not _ask(sock, OPT_REQUIRE):
-        raise OSError(errno.ENOKEY, "the socket has no wish")
+        raise _no_key("the socket has no wish")
+
+
+def _why_failed(sock, error):
+    """What a connect() that latchd has ended lacks, or the error."""
+    try:
+        why = info(sock).why
+    except OSError:
+        return error
+    if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY):
+        return OSError(errno.EKEYREJECTED, f"the SA does not fulfil the wish: {why.name}")
+    return _no_key("no latch") if why in (Why.REQUIRED, Why.REFUSED) else error
+
+
+def _check_connected(sock):
+    """A UDP socket gets its latch with its first datagram, and TCP_FASTOPEN_CONNECT sends later."""
+    try:
+        got = info(sock)
+        _need_wish(sock)
+    except Unavailable:
+        raise _no_key("nothing serves the socket any more") from None
+    if got.state == State.ESTABLISHED:
+        return
+    if (got.state, got.why) == (State.NOT_LATCHED, Why.NOT_YET):
+        raise BlockingIOError(errno.EINPROGRESS, "ask state() when the socket is writable")
+    if sock.type != socket.SOCK_DGRAM or (got.state, got.why) != (State.NOT_LATCHED, Why.REQUIRED):
+        raise _no_key("no latch")
 
 
 def connect(sock, address):
@@ -237,12 +275,23 @@ def connect(sock, address):
     except OSError as error:
         if error.errno not in (errno.ECONNABORTED, errno.ETIMEDOUT):
             raise
-        why = info(sock).why
-        if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY):
-            raise OSError(errno.EKEYREJECTED, f"the SA does not fulfil the wish: {why.name}") from None
-        if why in (Why.REQUIRED, Why.REFUSED):
-            raise OSError(errno.ENOKEY, "no latch") from None
-        raise
+        raise _why_failed(sock, error) from None
+    _check_connected(sock)
+
+
+def accept(sock):
+    """accept() of a latched peer, by a listener with a wish: a socket and its peer's address.
+
+    Unavailable: nothing was accepted. OSError with ENOKEY: the connection has no latch, or not the wish of
+    the listener, and was closed; or the listener has no wish (any more), and nothing was accepted.
+    """
     _need_wish(sock)
-    if sock.type == socket.SOCK_STREAM and state(sock) != State.ESTABLISHED:
-        raise OSError(errno.ENOKEY, "no latch")
+    accepted, address = sock.accept()
+    try:
+        _need_wish(accepted)
+        if state(accepted) != State.ESTABLISHED:
+            raise _no_key("no latch")
+    except OSError:
+        accepted.close()
+        raise _no_key("the accepted connection has no latch, or no wish") from None
+    return accepted, address
