@@ -19,6 +19,8 @@
 
 #include "latch_abi.h"
 
+#include "db/socket_wish.h"
+
 struct row {
 	const char *type, *member;
 	size_t offset, size;
@@ -223,6 +225,25 @@ static const struct row rows[] = {
 	M(latch_control, direction),
 	M(latch_control, audit),
 	M(latch_control, sa_value),
+	M(latch_wish_place, cgroups),
+	M(latch_least, size),
+	M(latch_least, encryption_bits),
+	M(latch_least, icv_bits),
+	M(latch_least, confidential),
+	M(latch_least, replay_protection),
+	M(latch_least, esn),
+	M(latch_least, pad),
+	M(socket_wish, changes),
+	M(socket_wish, terms),
+	M(socket_wish, class),
+	M(socket_wish, disposition),
+	M(socket_wish, least),
+	M(socket_wish, failed),
+	M(socket_wish, pad),
+	M(socket_wish, reserved),
+	M(socket_wish, connection),
+	M(socket_wish, peer),
+	M(socket_wish, local),
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -251,6 +272,9 @@ static const struct shape shapes[] = {
 	S(latch_event),
 	S(latch_timed_out),
 	S(latch_control),
+	S(latch_wish_place),
+	S(latch_least),
+	S(socket_wish),
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -382,6 +406,22 @@ static const struct number numbers[] = {
 	N(LATCH_ALG_NAME_MAX),
 	N(LATCH_PARAMS_MAX),
 	N(LATCH_IDENTITIES_MAX),
+	N(LATCH_CGROUP_LEVELS),
+	N(WISH_REQUIRE),
+	N(WISH_PEER),
+	N(WISH_CONNECTION),
+	N(WISH_LOCAL),
+	N(WISH_CLASS),
+	N(WISH_QUALITY),
+	N(WISH_DISPOSITION),
+	N(WISH_BYPASS),
+	N(LATCH_CLASS_PSK),
+	N(LATCH_CLASS_PUBLIC_KEY),
+	N(LATCH_CLASS_EAP),
+	N(LATCH_DISPOSE_RESET),
+	N(LATCH_DISPOSE_TIMEOUT),
+	N(LATCH_DISPOSE_WAIT),
+	N(LATCH_DISPOSE_UNREACHABLE),
 };
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
@@ -463,7 +503,8 @@ static size_t members_of(const char *type)
 /* These types are on a program's stack or in the ring only. Their header asserts their sizes. */
 static bool has_no_btf(const char *type)
 {
-	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out");
+	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out") ||
+	       !strcmp(type, "latch_wish_place");
 }
 
 Test(abi, bpf_and_user_space_have_the_same_structure_layouts)
