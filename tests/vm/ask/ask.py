@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """An application that asks its own socket for its latch by latch.py, without privileges.
 
-	ask.py [--WISH[=TEXT]...] [--say=TEXT] serve ADDR PORT | connect ADDR PORT |
+	ask.py [--WISH[=TEXT]...] [--say=TEXT] serve ADDR PORT | connect ADDR PORT | held ADDR PORT |
 	       udp|late|moved ADDR PORT PEER PORT
 
 One JSON object a line, ten times a second: what the socket answers, and each new error or end of
 file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
 SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
 received a datagram, which it has not read. moved connects elsewhere at a second SIGUSR1, and sends nothing
-more. WISH is require, peer, connection or local, of a TCP socket; a wish that is not taken ends the program.
+more. held wishes at once, and connects at SIGUSR1. WISH is require, peer, connection, local, class, bits (of the
+key) or disposition, of a TCP socket; a wish that is not taken ends the program.
 """
 import errno
 import json
@@ -53,7 +54,10 @@ def answers(sock):
 
 
 WISHES = {"require": lambda sock, text: latch.require(sock), "peer": latch.expect_peer,
-          "connection": latch.expect_connection, "local": latch.expect_local}
+          "connection": latch.expect_connection, "local": latch.expect_local,
+          "class": lambda sock, text: latch.expect_class(sock, latch.Class[text]),
+          "bits": lambda sock, text: latch.expect_quality(sock, encryption_bits=int(text)),
+          "disposition": lambda sock, text: latch.disposition(sock, latch.Disposition[text])}
 wishes, payload = [], b"ask\n"
 
 
@@ -90,6 +94,16 @@ def connected(sock, address):
     return sock
 
 
+def accepted(server):
+    """Goes on when a connection is refused."""
+    while True:
+        try:
+            return (latch.accept if wishes else socket.socket.accept)(server)[0]
+        except OSError as failure:
+            say(accept=errno.errorcode[failure.errno])
+            time.sleep(0.1)
+
+
 def use(sock, seen):
     """Sends and receives. Notes the first errors, and an end of file."""
     for name, call in (("send", lambda: sock.send(payload)), ("recv", lambda: sock.recv(4096))):
@@ -113,10 +127,13 @@ def opened(arguments):
         wish(server)
         server.listen()
         say(listener=answers(server))
-        return server.accept()[0]
-    if kind == "connect":
+        return accepted(server)
+    if kind in ("connect", "held"):
         sock = socket.socket(family)
         wish(sock)
+        if kind == "held":
+            say(held=True)
+            signal.sigwait({signal.SIGUSR1})
         return connected(sock, (addr, port))
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.bind((addr, port))
