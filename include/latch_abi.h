@@ -132,8 +132,35 @@ struct latch_rule {
 	enum latch_direction direction; /* LATCH_DIRECTION_NONE = any */
 	enum latch_action action;
 	enum latch_disposition disposition;
-	__u8 flags;	  /* set of enum latch_rule_flag */
-	__u8 reserved[8]; /* zero: room for terms on the peer */
+	__u8 flags;		/* set of enum latch_rule_flag */
+	__u8 peer_set;		/* of the peer: 1 + its place in struct latch_peer_sets; 0 = any */
+	__u8 min_encryption;	/* bytes of the key without its salt; 0 = any */
+	__u8 reserved[6];	/* zero */
+};
+
+/*
+ * The sets of peers of the configuration, by which rules and applications (tags) name them. Two
+ * halves, as of rules: rule_stamp says which one is in force. An empty name: no set.
+ */
+#define LATCH_PEER_SETS_MAX 32
+#define LATCH_TAG_MAX	    32 /* a name, the NUL included */
+
+struct latch_peer_sets {
+	__u64 digest; /* of the [peer] sections; 0 = there is none */
+	char names[LATCH_PEER_SETS_MAX][LATCH_TAG_MAX];
+};
+
+/* Of the identity with this index, if it is a peer's. latchd writes it before params name it. */
+struct latch_peer_facts {
+	__u32 sets[2];	/* by half: bit = place in struct latch_peer_sets */
+	__u8 host;	/* enum latch_peer_host */
+	__u8 pad[7];
+};
+
+enum latch_peer_host {
+	LATCH_PEER_UNKNOWN = 0,
+	LATCH_PEER_HOST = 1,	 /* each report has proven that the identity is a host name */
+	LATCH_PEER_NO_HOST = 2,
 };
 
 /*
@@ -587,6 +614,8 @@ _Static_assert(sizeof(enum latch_state) == 1, "states pack into a byte");
 _Static_assert(sizeof(struct latch_flow) == 48, "flow key");
 _Static_assert(sizeof(union latch_word) == 8, "latch word is atomic");
 _Static_assert(sizeof(struct latch_rule) == 56, "rule");
+_Static_assert(sizeof(struct latch_peer_sets) == 1032, "peer sets");
+_Static_assert(sizeof(struct latch_peer_facts) == 16, "peer facts");
 _Static_assert(sizeof(struct latch) == 136, "latch");
 _Static_assert(sizeof(struct latch_association) == 24, "association");
 _Static_assert(sizeof(struct latch_sa_key) == 32, "SA key");

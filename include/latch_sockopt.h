@@ -82,6 +82,18 @@ enum latch_option {
 	 * the socket is what makes the kernel send in clear where its policies protect.
 	 */
 	LATCH_OPT_PROTECTION = 24,
+	/*
+	 * Text: a set of peers, by the NAME of its section [peer NAME] in latchd.conf. A wish as
+	 * those above. It counts when the connection begins: a reload of the sets breaks none. A
+	 * name without a section has no peer.
+	 */
+	LATCH_OPT_EXPECT_TAG = 25,
+	/*
+	 * Text, read only: the tags of the peer, each with a line feed behind it; a line feed alone
+	 * if it has none. ENODATA: as LATCH_OPT_PEER_ID, or the latch has ended. EAGAIN: the sets are
+	 * being changed; ask again.
+	 */
+	LATCH_OPT_TAGS = 26,
 };
 
 enum latch_app_protection {
@@ -156,6 +168,7 @@ enum latch_why {
 	LATCH_WHY_CLASS = 12, /* the peer is authenticated in another way */
 	LATCH_WHY_QUALITY = 13,
 	LATCH_WHY_BYPASS = 14, /* the socket has LATCH_PROTECTION_BYPASS */
+	LATCH_WHY_TAG = 15,    /* the peer is not of the wished set */
 	/* LARVAL: */
 	LATCH_WHY_UNATTRIBUTED = 16, /* no key manager has reported the peer of its SA yet */
 	/* AUDITED: */

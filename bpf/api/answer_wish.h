@@ -35,6 +35,8 @@ static __always_inline int put_wish_text(void *to, const void *end, int option,
 		return -ENODATA;
 	if (option == LATCH_OPT_EXPECT_CONNECTION)
 		return put_text(to, end, wish->connection, sizeof(wish->connection));
+	if (option == LATCH_OPT_EXPECT_TAG)
+		return put_text(to, end, wish->tag, sizeof(wish->tag));
 	return put_text(to, end, option == LATCH_OPT_EXPECT_LOCAL ? wish->local : wish->peer,
 			sizeof(wish->peer));
 }

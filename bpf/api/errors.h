@@ -4,6 +4,7 @@
 #define LATCH_BPF_API_ERRORS_H
 
 #define EPERM	1
+#define EAGAIN	11
 #define ENOMEM	12
 #define EINVAL	22
 #define ERANGE	34

@@ -39,7 +39,7 @@ static __always_inline int is_served(const struct bpf_sock *sk)
 
 static __always_inline int is_wish(int option)
 {
-	return option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_PROTECTION &&
+	return option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_EXPECT_TAG &&
 	       option != LATCH_OPT_NARROW;
 }
 

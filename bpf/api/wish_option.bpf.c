@@ -238,6 +238,10 @@ static __always_inline int set_text(const struct bpf_sockopt *ctx, struct socket
 		text.to = wish->connection;
 		text.size = sizeof(wish->connection);
 		term = WISH_CONNECTION;
+	} else if (ctx->optname == LATCH_OPT_EXPECT_TAG) {
+		text.to = wish->tag;
+		text.size = sizeof(wish->tag);
+		term = WISH_TAG;
 	} else if (ctx->optname == LATCH_OPT_EXPECT_LOCAL) {
 		text.to = wish->local;
 		term = WISH_LOCAL;
@@ -259,6 +263,7 @@ static __always_inline int set_option(const struct bpf_sockopt *ctx, struct sock
 	case LATCH_OPT_EXPECT_PEER:
 	case LATCH_OPT_EXPECT_CONNECTION:
 	case LATCH_OPT_EXPECT_LOCAL:
+	case LATCH_OPT_EXPECT_TAG:
 		return set_text(ctx, wish);
 	case LATCH_OPT_EXPECT_QUALITY:
 		return set_quality(ctx, wish);

@@ -84,6 +84,22 @@ struct rules_map {
 	__type(value, struct latch_rule);
 };
 
+/* By half, as the rules. */
+struct peer_sets_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct latch_peer_sets);
+};
+
+/* By index of the identity. */
+struct peer_facts_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LATCH_IDENTITIES_MAX + 1);
+	__type(key, __u32);
+	__type(value, struct latch_peer_facts);
+};
+
 struct settings_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -357,6 +373,8 @@ extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");
 extern struct rules_map rules SEC(".maps");
 extern struct settings_map settings SEC(".maps");
+extern struct peer_sets_map peer_sets SEC(".maps");
+extern struct peer_facts_map peer_facts SEC(".maps");
 extern struct audits_map audits SEC(".maps");
 extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");

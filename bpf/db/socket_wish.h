@@ -15,13 +15,14 @@ enum wish_term {
 	WISH_QUALITY = 1 << 5,
 	WISH_DISPOSITION = 1 << 6,
 	WISH_BYPASS = 1 << 7, /* of the privileged: less than the rules say */
+	WISH_TAG = 1 << 8,
 };
 
 /* The terms that require a latch: also those of a later latchd. */
 #define WISH_MORE (0xffff & ~WISH_BYPASS)
 
 /* The terms that this gate can compare. Another one, of a later latchd, is not fulfilled. */
-#define WISH_KNOWN 0xff
+#define WISH_KNOWN 0x1ff
 
 /*
  * The wishes of an application for its socket (latch_sockopt.h). Texts are padded with zeros, as
@@ -37,7 +38,8 @@ struct socket_wish {
 	__u8 failed; /* enum latch_why: what the last packet's SA lacked */
 	__u8 pad[3];
 	__u32 reserved[4]; /* zero */
-	/* The first text: the verifier takes each one for LATCH_ID_TEXT_MAX bytes. */
+	/* The first texts: the verifier takes each one for LATCH_ID_TEXT_MAX bytes. */
+	char tag[LATCH_TAG_MAX];
 	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];
 	char local[LATCH_ID_TEXT_MAX];

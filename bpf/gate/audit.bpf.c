@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #include "gate/audit.h"
 #include "gate/new_flow.h"
+#include "gate/peer_terms.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
 
@@ -83,6 +84,8 @@ static OWN_FRAME int stays_refused(struct passage *p)
 
 	find_rule(p);
 	why = reject_reason(p, &params);
+	if (why == REJECT_NONE && has_terms(p))
+		why = (enum latch_drop)rule_refuses(p, params);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return 0;

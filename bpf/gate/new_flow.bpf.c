@@ -4,6 +4,7 @@
  * functions, and the verifier checks each only once.
  */
 #include "gate/new_flow.h"
+#include "gate/peer_terms.h"
 #include "gate/verdict.h"
 
 static __always_inline __u64 owner_of(const struct passage *p)
@@ -125,22 +126,23 @@ __noinline int find_rule(struct passage *p)
 
 /*
  * The SA may have got another peer since its check against the wishes: only the params that were
- * admitted then count.
+ * admitted then count. The terms of the rule come on top.
  */
-static __always_inline enum latch_drop reject_reason_of_wish(const struct passage *p,
-							     __u16 *ret_params)
+static __always_inline enum latch_drop reject_reason_of_terms(struct passage *p, __u16 *ret_params)
 {
 	enum latch_drop why = reject_reason(p, ret_params);
 
-	return why == REJECT_NONE && is_unwished(p, *ret_params)
-		       ? unwished_reason(p, LATCH_DROP_REQUIRED)
-		       : why;
+	if (why == REJECT_NONE && p->wish && *ret_params != p->admitted)
+		return unwished_reason(p, LATCH_DROP_REQUIRED);
+	if (why == REJECT_NONE && has_terms(p))
+		return (enum latch_drop)rule_refuses(p, *ret_params);
+	return why;
 }
 
 static __always_inline int pass_required(struct passage *p)
 {
 	__u16 params = 0;
-	enum latch_drop why = reject_reason_of_wish(p, &params);
+	enum latch_drop why = reject_reason_of_terms(p, &params);
 
 	if (why == REJECT_NONE && !p->rule.undecided)
 		return new_flow_latch(p, params);
@@ -178,6 +180,6 @@ __noinline int new_flow_check_larval(struct passage *p)
 	find_rule(p);
 	if (p->rule.action != LATCH_ACTION_REQUIRE)
 		return GATE_PASS;
-	why = proves_peer(p) ? reject_reason_of_wish(p, &params) : LATCH_DROP_REQUIRED;
+	why = proves_peer(p) ? reject_reason_of_terms(p, &params) : LATCH_DROP_REQUIRED;
 	return why == REJECT_NONE ? GATE_PASS : reject(p, why);
 }

@@ -24,7 +24,7 @@ struct passage {
 	struct latch_sa_key sa;	   /* valid if protection is PACKET_PROTECTED */
 	__u64 socket_cookie;	   /* of the full socket */
 	struct rule_decision rule; /* filled only for a flow without an ESTABLISHED latch */
-	__u16 admitted;		   /* params that the socket's wishes admit; 0: none so far */
+	__u16 admitted;		   /* params that wishes and rule admit; 0: none so far */
 	__u8 wish;	/* enum latch_app_disposition + 1: the socket has wishes (wish.h) */
 	__u8 wish_drop; /* enum latch_drop: the SA does not fulfil them; 0: not known to */
 	__u64 listener_id;
@@ -47,10 +47,17 @@ struct passage {
 	__u8 bypass;	    /* the socket has WISH_BYPASS alone, and is no listener */
 };
 
-/* The wishes of the packet's socket do not admit an SA of these params, or not yet. */
+/* The rule has terms on the peer: peer_terms.h. */
+static __always_inline int has_terms(const struct passage *p)
+{
+	return p->rule.peer_set || p->rule.min_encryption;
+}
+
+/* The wishes of the packet's socket, or the terms of the rule of a flow that begins, do not admit
+ * an SA of these params, or not yet. */
 static __always_inline int is_unwished(const struct passage *p, __u16 carried)
 {
-	return p->wish && carried != p->admitted;
+	return (p->wish || has_terms(p)) && carried != p->admitted;
 }
 
 static __always_inline enum latch_drop unwished_reason(const struct passage *p,

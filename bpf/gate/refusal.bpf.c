@@ -51,6 +51,14 @@ static __always_inline enum refusal_slots slots_of(const struct passage *p)
 	return p->wish ? SLOTS_WISHED_OTHER : SLOTS_OTHER;
 }
 
+/* Zero: the terms of the rule refuse it, and the wishes of the socket hold. */
+static __always_inline __u8 why_unwished(const struct passage *p, int why)
+{
+	if (p->wish_why)
+		return p->wish_why;
+	return why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP ? 0 : LATCH_WHY_REQUIRED;
+}
+
 static OWN_FRAME void report_refusal(const struct passage *p, int why, int audited)
 {
 	struct latch_event *event;
@@ -69,7 +77,7 @@ static OWN_FRAME void report_refusal(const struct passage *p, int why, int audit
 	event->direction = p->opened;
 	event->audited = audited;
 	if (p->wish)
-		event->wish = p->wish_why ?: LATCH_WHY_REQUIRED;
+		event->wish = why_unwished(p, why);
 	event->waits = p->wish == LATCH_DISPOSE_WAIT + 1;
 	bpf_ringbuf_submit(event, 0);
 }

@@ -125,6 +125,13 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 	return GATE_PASS;
 }
 
+/* The sets have changed since this socket got its latch. They count when a connection begins. */
+static __always_inline int forgets_tag(const struct passage *p, const struct latch *latch)
+{
+	return p->wish_why == LATCH_WHY_TAG && latch->rule_flags & LATCH_RULE_WISHED &&
+	       READ_ONCE(latch->socket_cookie) == p->socket_cookie;
+}
+
 static __always_inline int pass_established(struct passage *p, struct latch *latch,
 					    union latch_word word)
 {
@@ -141,7 +148,7 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 	if (sa_word.params != word.params)
 		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
 	/* Another listener of the port, with other wishes, has made the latch. */
-	if (is_unwished(p, sa_word.params))
+	if (p->wish && sa_word.params != p->admitted && !forgets_tag(p, latch))
 		return drop(unwished_reason(p, LATCH_DROP_SA_PENDING), p, latch);
 	record_spi(p, latch);
 	p->lasts = 1;

@@ -2,39 +2,11 @@
 /* Does the SA of a packet fulfil the wishes of the application for its socket? */
 #include "gate/wish.h"
 #include "db/past.h"
+#include "db/peer_sets.h"
+#include "latch_strength.h"
 #include "packet/same_flow.h"
 
 /* ---- the least quality (R-2.1-3) */
-
-/* Compares the first bytes of the kernel's name of an algorithm. */
-static __always_inline int begins_with(const char *name, const char *start, int length)
-{
-	int differs = 0;
-
-	for (int i = 0; i < length; i++)
-		differs |= name[i] ^ start[i];
-	return !differs;
-}
-
-/* Bits of the key without its salt. 0: no cipher, or one of unknown strength. */
-static __always_inline __u32 strength_of(const struct latch_qop *qop)
-{
-	const char *cipher = qop->encryption;
-	__u32 bits = qop->encryption_bits, salt = 0;
-
-	if (begins_with(cipher, "rfc4106(", 8) || begins_with(cipher, "rfc7539esp(", 11) ||
-	    begins_with(cipher, "rfc3686(", 8))
-		salt = 32;
-	else if (begins_with(cipher, "rfc4309(", 8))
-		salt = 24;
-	else if (begins_with(cipher, "cbc(des)", 8))
-		return 56;
-	else if (begins_with(cipher, "cbc(des3", 8))
-		return 112;
-	else if (!begins_with(cipher, "cbc(", 4))
-		return 0;
-	return bits > salt ? bits - salt : 0;
-}
 
 /* A global function, as is_same_text(). */
 __noinline int is_good_enough(const struct latch_least *least, const struct latch_qop *qop)
@@ -43,7 +15,7 @@ __noinline int is_good_enough(const struct latch_least *least, const struct latc
 
 	if (!least || !qop)
 		return 0;
-	strength = strength_of(qop);
+	strength = latch_strength(qop);
 	if ((least->confidential || least->encryption_bits) &&
 	    (!strength || strength < least->encryption_bits))
 		return 0;
@@ -91,6 +63,51 @@ static __always_inline int has_class(__u32 auth, __u8 wished)
 	return 0;
 }
 
+struct tag_search {
+	const struct latch_peer_sets *sets;
+	const struct socket_wish *wish;
+	__u32 found; /* the sets of the wished name: none or one */
+};
+
+/* A callback is verified once. */
+static long compare_tag(__u32 i, struct tag_search *search)
+{
+	if (i >= LATCH_PEER_SETS_MAX)
+		return 1;
+	if (same_bytes(search->sets->names[i], search->wish->tag, LATCH_TAG_MAX))
+		search->found |= 1u << i;
+	return 0;
+}
+
+/*
+ * Is the peer of the set that the wish names? The half in force is written again only after a
+ * change of the stamp. A global function, as is_same_text().
+ */
+__noinline int has_tag(const struct socket_wish *wish, __u32 peer)
+{
+	struct latch_peer_facts *facts = peer_facts_find(peer);
+	struct latch_settings *s = settings_get();
+	struct tag_search search = {.wish = wish};
+	__u32 stamp, mask;
+
+	if (!wish || !facts || !s)
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		stamp = READ_ONCE(s->rule_stamp);
+		full_barrier();
+		search.found = 0;
+		search.sets = peer_sets_find(stamp);
+		if (!search.sets)
+			return 0;
+		mask = sets_of(facts, stamp);
+		bpf_loop(LATCH_PEER_SETS_MAX, compare_tag, &search, 0);
+		full_barrier();
+		if (READ_ONCE(s->rule_stamp) == stamp)
+			return (search.found & mask) != 0;
+	}
+	return 0;
+}
+
 static __always_inline enum latch_why unfulfilled(const struct socket_wish *wish,
 						  const struct latch_params *p)
 {
@@ -111,6 +128,9 @@ static __always_inline enum latch_why unfulfilled(const struct socket_wish *wish
 		return LATCH_WHY_CLASS;
 	if (terms & WISH_QUALITY && !is_good_enough(&wish->least, &p->qop))
 		return LATCH_WHY_QUALITY;
+	/* The last one: a latch of this socket does without it, see forgets_tag(). */
+	if (terms & WISH_TAG && !has_tag(wish, p->peer_id))
+		return LATCH_WHY_TAG;
 	return LATCH_WHY_NONE;
 }
 

@@ -23,6 +23,7 @@ enum map {
 	SAS,
 	LATCHES,
 	AUDITS,
+	PEER_FACTS,
 	MAPS,
 };
 
@@ -43,6 +44,7 @@ static const struct kernel_maps descriptors = {
 	.sas = SAS,
 	.latches = LATCHES,
 	.audits = AUDITS,
+	.peer_facts = PEER_FACTS,
 };
 
 /* ---- libbpf */

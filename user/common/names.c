@@ -244,6 +244,8 @@ const char *latch_why_name(enum latch_why why)
 		return "local";
 	case LATCH_WHY_CLASS:
 		return "class";
+	case LATCH_WHY_TAG:
+		return "tag";
 	case LATCH_WHY_QUALITY:
 		return "quality";
 	case LATCH_WHY_BYPASS:

@@ -74,6 +74,16 @@ int latch_connection(int fd, char *text, size_t size)
 	return ask_text(fd, LATCH_OPT_CONNECTION, text, size);
 }
 
+int latch_tags(int fd, char *text, size_t size)
+{
+	int length = ask_text(fd, LATCH_OPT_TAGS, text, size);
+
+	if (length != 1) /* "\n": none */
+		return length;
+	text[0] = '\0';
+	return 0;
+}
+
 static int end_of_closed(const struct latch_info *info)
 {
 	if (info->why != LATCH_WHY_ENDED)
@@ -177,6 +187,11 @@ int latch_expect_local(int fd, const char *text)
 	return wish_text(fd, LATCH_OPT_EXPECT_LOCAL, text);
 }
 
+int latch_expect_tag(int fd, const char *name)
+{
+	return wish_text(fd, LATCH_OPT_EXPECT_TAG, name);
+}
+
 int latch_expect_class(int fd, enum latch_app_class wished)
 {
 	return wish_number(fd, LATCH_OPT_EXPECT_CLASS, (int)wished);
@@ -236,6 +251,7 @@ static int why_failed(int fd, int err)
 	case LATCH_WHY_LOCAL:
 	case LATCH_WHY_CLASS:
 	case LATCH_WHY_QUALITY:
+	case LATCH_WHY_TAG:
 		return -EKEYREJECTED;
 	case LATCH_WHY_REQUIRED:
 	case LATCH_WHY_REFUSED:
@@ -332,6 +348,8 @@ const char *latch_why_text(int why)
 		return "the SA protects less than expected";
 	case LATCH_WHY_BYPASS:
 		return "the application wishes no latch";
+	case LATCH_WHY_TAG:
+		return "the peer does not have the expected tag";
 	case LATCH_WHY_UNATTRIBUTED:
 		return "the peer of the SA is not known yet";
 	case LATCH_WHY_AUDIT:

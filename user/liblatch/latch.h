@@ -49,6 +49,14 @@ int latch_local(int fd, char *text, size_t size);
 int latch_connection(int fd, char *text, size_t size);
 
 /*
+ * The tags of the peer: names of the sections [peer NAME] of latchd.conf that it is of, each with a
+ * line feed behind it. Results and errors as above; 0 and "": it has none. LATCH_TAGS_MAX is always
+ * enough. -EAGAIN: the sets are being changed; ask again. One system call.
+ */
+#define LATCH_TAGS_MAX 1025
+int latch_tags(int fd, char *text, size_t size);
+
+/*
  * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
  * the connection (section 2.2): another call may have taken the error. 0: the latched peer has
  * ended it in order. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or
@@ -87,6 +95,9 @@ int latch_require(int fd);
 int latch_expect_peer(int fd, const char *text);
 int latch_expect_connection(int fd, const char *text);
 int latch_expect_local(int fd, const char *text);
+
+/* A tag, as latch_tags() tells it. It counts when the connection begins. */
+int latch_expect_tag(int fd, const char *name);
 
 int latch_expect_class(int fd, enum latch_app_class wished);
 /*

@@ -26,7 +26,7 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
 	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
-	audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[];
+	audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[], peer_sets[], peer_facts[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -49,6 +49,8 @@ static const char *const addresses[TABLES] = {
 	[TABLE_MIXTURES] = mixtures,
 	[TABLE_FLOW_EPOCHS] = flow_epochs,
 	[TABLE_SA_EPOCHS] = sa_epochs,
+	[TABLE_PEER_SETS] = peer_sets,
+	[TABLE_PEER_FACTS] = peer_facts,
 };
 
 static enum table_id table_of(const void *map)

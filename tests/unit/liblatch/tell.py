@@ -33,6 +33,8 @@ def tell(sock):
     for name in ("state", "peer", "local", "connection"):
         answer = asked(getattr(latch, name), sock)
         print(f"{name}={answer:d}" if isinstance(answer, int) else f"{name}={answer}")
+    tags = asked(latch.tags, sock)
+    print(f"tags={tags if isinstance(tags, str) else ' '.join(tags)}")
     info = asked(latch.info, sock)
     if isinstance(info, str):
         return
@@ -56,7 +58,7 @@ def differences(header):
 
 
 WISHES = (("require", ()), ("expect_peer", ("c.example",)), ("expect_connection", ("connection of c",)),
-          ("expect_local", ("local of c",)), ("expect_class", (latch.Class.PUBLIC_KEY,)),
+          ("expect_local", ("local of c",)), ("expect_tag", ("web",)), ("expect_class", (latch.Class.PUBLIC_KEY,)),
           ("disposition", (latch.Disposition.WAIT,)), ("bypass", ()))
 
 
@@ -66,7 +68,7 @@ def wish(sock):
         print(f"{name}={asked(lambda one, name=name, arguments=arguments: getattr(latch, name)(one, *arguments), sock)}")
     quality = {"encryption_bits": 256, "icv_bits": 96, "confidential": True, "replay_protection": True, "esn": True}
     print(f"quality={asked(lambda one: latch.expect_quality(one, **quality), sock)}")
-    for name in ("expect_peer", "expect_connection", "expect_local"):
+    for name in ("expect_peer", "expect_connection", "expect_local", "expect_tag"):
         try:
             getattr(latch, name)(sock, "")
         except ValueError:

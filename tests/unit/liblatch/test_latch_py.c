@@ -101,6 +101,18 @@ static void expect_info(const struct latch_info *info)
 	expect_line("info.integrity", info->integrity);
 }
 
+/* Of c two, of d none. */
+static void put_tags(void)
+{
+	struct latch_peer_sets names = {.names = {"web", "db"}};
+	struct latch_peer_facts facts = {.sets = {3, 3}};
+	uint32_t half;
+
+	for (half = 0; half < 2; half++)
+		cr_assert_eq(bpf_map_update_elem(maps.peer_sets, &half, &names, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.peer_facts, &c.identity, &facts, BPF_ANY), 0);
+}
+
 static void expect_same_answers(int fd, const struct peer *peer)
 {
 	struct latch_info info;
@@ -111,6 +123,7 @@ static void expect_same_answers(int fd, const struct peer *peer)
 	expect_line("peer", peer->id);
 	expect_line("local", peer->local_id);
 	expect_line("connection", peer->connection);
+	expect_line("tags", peer == &c ? "web db" : "");
 	expect_info(&info);
 }
 
@@ -118,6 +131,7 @@ Test(latch_py, each_question_is_answered_for_its_own_socket)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 
+	put_tags();
 	latch_socket(pair.client, &c);
 	latch_socket(pair.server, &d);
 	expect_same_answers(pair.client, &c);
@@ -175,6 +189,7 @@ static void expect_all_wishes(int fd)
 	expect_text(fd, LATCH_OPT_EXPECT_PEER, "c.example");
 	expect_text(fd, LATCH_OPT_EXPECT_CONNECTION, "connection of c");
 	expect_text(fd, LATCH_OPT_EXPECT_LOCAL, "local of c");
+	expect_text(fd, LATCH_OPT_EXPECT_TAG, "web");
 	cr_expect_eq(get_int(fd, LATCH_OPT_EXPECT_CLASS), LATCH_CLASS_PUBLIC_KEY);
 	cr_expect_eq(get_int(fd, LATCH_OPT_DISPOSITION), LATCH_DISPOSE_WAIT);
 	cr_expect_eq(get_int(fd, LATCH_OPT_PROTECTION), LATCH_PROTECTION_BYPASS);
@@ -183,8 +198,9 @@ static void expect_all_wishes(int fd)
 }
 
 static const char *const wishes[] = {"require",	     "expect_peer", "expect_connection",
-				     "expect_local", "expect_class", "disposition",
-				     "bypass",	     "quality"};
+				     "expect_local", "expect_tag",  "expect_class",
+				     "disposition",  "bypass",	    "quality"};
+#define WISHES (sizeof(wishes) / sizeof(wishes[0]))
 
 Test(latch_py, each_wish_is_that_of_the_socket)
 {
@@ -192,9 +208,9 @@ Test(latch_py, each_wish_is_that_of_the_socket)
 	size_t i;
 
 	tell_as("--wish", fd, "");
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < WISHES; i++)
 		expect_line(wishes[i], "None");
-	for (i = 1; i < 4; i++)
+	for (i = 1; i < 5; i++)
 		expect_line(wishes[i], "not empty");
 	expect_all_wishes(fd);
 	expect_no_wish(other);
@@ -210,7 +226,7 @@ Test(latch_py, where_nothing_serves_each_wish_fails_and_nothing_is_connected)
 
 	change_settings(false, 0, 0);
 	tell_as("--wish", fd, "");
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < WISHES; i++)
 		expect_line(wishes[i], "unavailable");
 	snprintf(address, sizeof(address), "%s %u", IPV4, port_of(listener));
 	tell_as("--connect", fd, address);

@@ -21,6 +21,8 @@ Test(liblatch_wish, each_wish_is_that_of_the_socket)
 	cr_expect_eq(latch_expect_peer(fd, c.id), 0);
 	cr_expect_eq(latch_expect_connection(fd, c.connection), 0);
 	cr_expect_eq(latch_expect_local(fd, c.local_id), 0);
+	cr_expect_eq(latch_expect_tag(fd, "web"), 0);
+	expect_text(fd, LATCH_OPT_EXPECT_TAG, "web");
 	cr_expect_eq(latch_expect_class(fd, LATCH_CLASS_PUBLIC_KEY), 0);
 	cr_expect_eq(latch_expect_quality(fd, &least), 0);
 	cr_expect_eq(latch_disposition(fd, LATCH_DISPOSE_TIMEOUT), 0);
@@ -72,6 +74,7 @@ Test(liblatch_wish, an_empty_text_takes_no_wish_back)
 	cr_expect_eq(latch_expect_peer(fd, ""), -EINVAL);
 	cr_expect_eq(latch_expect_connection(fd, ""), -EINVAL);
 	cr_expect_eq(latch_expect_local(fd, ""), -EINVAL);
+	cr_expect_eq(latch_expect_tag(fd, ""), -EINVAL);
 	expect_text(fd, LATCH_OPT_EXPECT_PEER, c.id);
 	expect_text(fd, LATCH_OPT_EXPECT_CONNECTION, c.connection);
 	expect_text(fd, LATCH_OPT_EXPECT_LOCAL, c.local_id);
@@ -116,6 +119,8 @@ static void expect_unavailable(int fd)
 	cr_expect_eq(latch_expect_peer(fd, c.id), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_connection(fd, c.connection), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_local(fd, c.local_id), -LATCH_UNAVAILABLE);
+	cr_expect_eq(latch_expect_tag(fd, "web"), -LATCH_UNAVAILABLE);
+	cr_expect_eq(latch_tags(fd, (char[LATCH_TAGS_MAX]){""}, LATCH_TAGS_MAX), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_class(fd, LATCH_CLASS_PSK), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_quality(fd, &least), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_disposition(fd, LATCH_DISPOSE_WAIT), -LATCH_UNAVAILABLE);
@@ -144,6 +149,44 @@ Test(liblatch_wish, where_nothing_serves_each_wish_fails_and_nothing_is_connecte
 		close(fd);
 		close(listener);
 	}
+}
+
+/* ---- tags */
+
+static void put_tags(const struct peer *peer, uint32_t sets)
+{
+	struct latch_peer_sets names = {.names = {"web", "db"}};
+	struct latch_peer_facts facts = {.sets = {sets, sets}};
+	uint32_t half;
+
+	for (half = 0; half < 2; half++)
+		cr_assert_eq(bpf_map_update_elem(maps.peer_sets, &half, &names, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.peer_facts, &peer->identity, &facts, BPF_ANY), 0);
+}
+
+static void expect_tags(int fd, const char *tags)
+{
+	char text[LATCH_TAGS_MAX] = "x";
+
+	cr_expect_eq(latch_tags(fd, text, sizeof(text)), (int)strlen(tags));
+	cr_expect_str_eq(text, tags);
+}
+
+Test(liblatch_wish, each_socket_has_the_tags_of_its_peer)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	char text[8];
+
+	put_tags(&c, 3);
+	put_tags(&d, 0);
+	cr_expect_eq(latch_tags(pair.client, text, sizeof(text)), -ENODATA);
+	latch_socket(pair.client, &c);
+	latch_socket(pair.server, &d);
+	expect_tags(pair.client, "web\ndb\n");
+	expect_tags(pair.server, "");
+	cr_expect_eq(latch_tags(pair.client, text, 7), -ERANGE);
+	cr_expect_eq(latch_tags(pair.client, text, 8), 7);
+	close_pair(&pair);
 }
 
 /* ---- latch_connect() */
@@ -485,6 +528,6 @@ Test(liblatch_wish, each_reason_has_a_sentence_of_its_own)
 		for (other = 0; other < why; other++)
 			cr_expect_str_neq(latch_why_text(other), text, "%d %d", other, why);
 	}
-	cr_expect_eq(known, 26, "%d", known);
+	cr_expect_eq(known, 27, "%d", known);
 	cr_expect_str_eq(latch_why_text(-1), unknown);
 }

@@ -430,6 +430,8 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.events = bpf_map__fd(skeleton->maps.events),
 		.control = bpf_program__fd(skeleton->progs.latch_control),
 		.timeout = bpf_program__fd(skeleton->progs.timeout_broken),
+		.peer_sets = bpf_map__fd(skeleton->maps.peer_sets),
+		.peer_facts = bpf_map__fd(skeleton->maps.peer_facts),
 		.wishes = bpf_map__fd(skeleton->maps.wishes),
 		.find_wish = bpf_program__fd(skeleton->progs.find_wish),
 	};

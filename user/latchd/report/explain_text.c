@@ -296,6 +296,25 @@ static void on_required(const struct history_record *record, struct explain_text
 	NEXT("%s", NEXT_UNATTRIBUTED);
 }
 
+static void on_terms(const struct history_record *record, struct explain_texts *ret)
+{
+	char owner[NAME_SIZE];
+	const struct history_packet *packet = &record->packet;
+	const char *rule = record->rule[0] ? record->rule : "?";
+
+	name_of(owner, &packet->owner);
+	if (packet->drop == LATCH_DROP_IDENTITY) {
+		CAUSE("rule \"%s\" admits other peers only, and the SA of its packet (0x%08x) is of "
+		      "%s",
+		      rule, packet->sa.spi, owner);
+		NEXT("%s", NEXT_PEER);
+		return;
+	}
+	CAUSE("rule \"%s\" requires stronger encryption than its packet's SA has (0x%08x, of %s)",
+	      rule, packet->sa.spi, owner);
+	NEXT("%s", NEXT_ENCRYPTION);
+}
+
 static void on_drop_reason(const struct history_record *record, struct explain_texts *ret)
 {
 	ret->code = latch_drop_name(record->packet.drop);
@@ -325,11 +344,13 @@ static void on_drop_reason(const struct history_record *record, struct explain_t
 		CAUSE("the mode of its SA is none that latchd knows");
 		NEXT("configure transport, tunnel or BEET mode for its CHILD_SA");
 		return;
+	case LATCH_DROP_IDENTITY:
+	case LATCH_DROP_QOP:
+		on_terms(record, ret);
+		return;
 	case LATCH_DROP_PLAINTEXT:
 	case LATCH_DROP_SA_PENDING:
 	case LATCH_DROP_SA_UNKNOWN:
-	case LATCH_DROP_IDENTITY:
-	case LATCH_DROP_QOP:
 	case LATCH_DROP_AMBIGUOUS:
 	case LATCH_DROP_NESTED:
 	case LATCH_DROP_BROKEN:

@@ -56,6 +56,7 @@ static void write_texts(struct json_writer *w, const struct report_source *sourc
 	report_peer(w, source, params);
 	report_local_id(w, source, params);
 	report_connection(w, source, params);
+	report_tags(w, source, params);
 }
 
 void report_answer(struct json_writer *w, const struct report_source *source,

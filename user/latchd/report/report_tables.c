@@ -97,6 +97,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	report_peer(w, walk->source, params);
 	report_local_id(w, walk->source, params);
 	report_connection(w, walk->source, params);
+	report_tags(w, walk->source, params);
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);

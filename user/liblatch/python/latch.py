@@ -26,8 +26,9 @@ SOL_LATCH = 0x4C41
 OPT_STATE, OPT_INFO, OPT_PEER_ID, OPT_LOCAL_ID, OPT_CONNECTION = range(1, 6)
 (OPT_REQUIRE, OPT_EXPECT_PEER, OPT_EXPECT_CONNECTION, OPT_EXPECT_LOCAL, OPT_EXPECT_CLASS,
  OPT_EXPECT_QUALITY, OPT_DISPOSITION) = range(16, 23)
-OPT_PROTECTION = 24
+OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS = range(24, 27)
 TEXT_MAX = 512
+TAGS_MAX = 1024
 
 
 class Unavailable(OSError):
@@ -63,6 +64,7 @@ class Why(enum.IntEnum):
     CLASS = 12
     QUALITY = 13
     BYPASS = 14
+    TAG = 15
     UNATTRIBUTED = 16
     AUDIT = 17
     EARLIER_DATA = 18
@@ -176,6 +178,11 @@ def connection(sock):
     return _text(sock, OPT_CONNECTION)
 
 
+def tags(sock):
+    """The tags of the peer: sections [peer NAME] of latchd.conf that it is of. BlockingIOError: ask again."""
+    return _ask(sock, OPT_TAGS, TAGS_MAX).decode().split()
+
+
 # Wishes, before connect() or listen(). Each one requires a latch: the socket sends and receives nothing
 # without one. Unavailable: nothing is wished, and nothing would keep it.
 
@@ -204,6 +211,11 @@ def expect_local(sock, text):
 def expect_connection(sock, text):
     """The key manager's name of the connection."""
     _expect(sock, OPT_EXPECT_CONNECTION, text)
+
+
+def expect_tag(sock, name):
+    """A tag, as tags() tells it. It counts when the connection begins."""
+    _expect(sock, OPT_EXPECT_TAG, name)
 
 
 def expect_class(sock, wished):
@@ -242,7 +254,7 @@ def _why_failed(sock, error):
         why = info(sock).why
     except OSError:
         return error
-    if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY):
+    if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY, Why.TAG):
         return OSError(errno.EKEYREJECTED, f"the SA does not fulfil the wish: {why.name}")
     return _no_key("no latch") if why in (Why.REQUIRED, Why.REFUSED) else error
 

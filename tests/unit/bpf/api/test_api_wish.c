@@ -207,6 +207,7 @@ Test(api_wish, a_text_is_taken_whole_or_not_at_all)
 	expect_longest(fd, LATCH_OPT_EXPECT_PEER, LATCH_TEXT_MAX - 1);
 	expect_longest(fd, LATCH_OPT_EXPECT_LOCAL, LATCH_TEXT_MAX - 1);
 	expect_longest(fd, LATCH_OPT_EXPECT_CONNECTION, LATCH_NAME_MAX - 1);
+	expect_longest(fd, LATCH_OPT_EXPECT_TAG, LATCH_TAG_MAX - 1);
 	close(fd);
 }
 
@@ -252,7 +253,7 @@ Test(api_wish, bad_pointers_are_EFAULT_and_change_nothing)
 
 Test(api_wish, what_is_no_wish_cannot_be_set)
 {
-	static const int others[] = {-1, 0, 1, 2, 5, 15, LATCH_OPT_NARROW, 25, 0x10000, 0x7fffffff};
+	static const int others[] = {-1, 0, 1, 2, 5, 15, LATCH_OPT_NARROW, 26, 27, 0x10000, 0x7fffffff};
 	int fd = tcp_socket(IPV4), value = 1;
 	size_t i;
 

@@ -45,6 +45,9 @@ static void note(struct wished *wished, int option, const uint8_t *value, sockle
 	} else if (number >= 0) {
 		cr_assert_eq(size, sizeof(int));
 		memcpy(&wished->number[number], value, sizeof(int));
+	} else if (option == LATCH_OPT_EXPECT_TAG) {
+		cr_assert_lt(size, 32);
+		cr_assert_null(memchr(value, 0, size));
 	} else if (option == LATCH_OPT_PROTECTION) { /* of root */
 		cr_assert_eq(size, sizeof(int));
 	} else {

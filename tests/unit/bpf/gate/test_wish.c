@@ -40,7 +40,7 @@ enum {
 	LOCAL_ID = 4,
 };
 
-static char latches[1], wishes[1], params[1];
+static char latches[1], wishes[1], params[1], peer_facts[1], peer_sets[1];
 static struct latch_sa sas[1];
 static struct latch_params known_params[IMPOSTOR + 1] = {
 	[PEER] = {.peer_id = PEER_ID, .local_id = LOCAL_ID},
@@ -57,6 +57,8 @@ static void (*meanwhile)(void); /* during the comparison */
 
 static struct latch the_latch;
 static struct latch *found_latch;
+static struct latch_peer_facts known_facts[LOCAL_ID + 1];
+static struct latch_peer_sets known_sets[2];
 
 static void *bpf_map_lookup_elem(void *map, const void *key)
 {
@@ -65,6 +67,13 @@ static void *bpf_map_lookup_elem(void *map, const void *key)
 			meanwhile();
 		return found_latch;
 	}
+	if (map == (void *)peer_facts) {
+		if (meanwhile)
+			meanwhile();
+		return &known_facts[*(const __u32 *)key];
+	}
+	if (map == (void *)peer_sets)
+		return &known_sets[*(const __u32 *)key];
 	if (map == (void *)params)
 		return &known_params[*(const __u32 *)key];
 	return map == (void *)sas ? sas : NULL;
@@ -94,6 +103,19 @@ static void *storage_get(void *map, struct bpf_sock *sk, void *value, __u64 flag
 	return map == (void *)wishes ? &the_wish : NULL;
 }
 #define bpf_sk_storage_get storage_get
+
+static long bpf_loop(__u32 times, long (*step)(__u32, void *), void *context, __u64 flags)
+{
+	__u32 i;
+
+	(void)flags;
+	for (i = 0; i < times; i++)
+		if (step(i, context))
+			break;
+	return i;
+}
+#define bpf_loop(times, step, context, flags)                                                      \
+	bpf_loop(times, (long (*)(__u32, void *))(void *)(step), context, flags)
 
 static void full_barrier(void)
 {
@@ -154,10 +176,12 @@ static int latch_establish(const struct latch_flow *flow, struct latch *latch, u
 	return 0;
 }
 
+static struct rule_decision the_rule;
+
 static int rule_of(const struct latch_flow *flow, int direction, struct rule_decision *ret)
 {
 	(void)flow, (void)direction;
-	*ret = (struct rule_decision){.action = LATCH_ACTION_AUTO};
+	*ret = the_rule;
 	return 0;
 }
 
@@ -194,6 +218,7 @@ static int same_bytes(const void *one, const void *other, int size)
 /* Functions for the verifier have no header, and some arguments have the names of maps. */
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 #pragma GCC diagnostic ignored "-Wshadow"
+#include "gate/peer_terms.bpf.c"
 #include "gate/wish.bpf.c"
 #include "gate/new_flow.bpf.c"
 
@@ -233,6 +258,10 @@ static void begin(void)
 	found_latch = NULL;
 	is_audit = false;
 	released = 0;
+	the_rule = (struct rule_decision){.action = LATCH_ACTION_AUTO};
+	settings.rule_stamp = 0;
+	memset(known_facts, 0, sizeof(known_facts));
+	memset(known_sets, 0, sizeof(known_sets));
 }
 
 TestSuite(wish, .init = begin);
@@ -514,4 +543,120 @@ Test(wish, a_term_of_a_later_latchd_is_not_fulfilled)
 	compare();
 	cr_expect(passage.wish);
 	cr_expect_eq(passage.admitted, 0);
+}
+
+/* ---- terms of a rule, and tags */
+
+static void begin_set(void)
+{
+	begin();
+	the_wish = (struct socket_wish){.terms = 0};
+	the_rule = (struct rule_decision){.action = LATCH_ACTION_REQUIRE, .peer_set = 2};
+	known_facts[PEER_ID].sets[0] = 2;
+	known_facts[IMPOSTOR_ID].sets[0] = ~2u;
+	strcpy(known_sets[0].names[1], "web");
+	strcpy(known_sets[1].names[1], "web");
+}
+
+Test(wish, a_rule_admits_the_peers_of_its_set_only)
+{
+	begin_set();
+	cr_expect_eq(new_flow_check(&passage), GATE_PASS);
+	cr_expect_eq(created, PEER);
+	begin_set();
+	bind_to_impostor();
+	cr_expect_eq(new_flow_check(&passage), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_IDENTITY);
+	cr_expect_eq(created, 0);
+}
+
+Test(wish, an_sa_that_gets_another_peer_during_the_check_of_the_set_makes_no_latch)
+{
+	begin_set();
+	meanwhile = bind_to_impostor;
+	cr_expect_eq(new_flow_check(&passage), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
+	cr_expect_eq(created, 0);
+}
+
+/* pass_larval() reads the SA again. */
+Test(wish, an_sa_that_gets_another_peer_behind_the_check_settles_no_larval_latch)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	cr_assert_eq(new_flow_check_larval(&passage), GATE_PASS);
+	bind_to_impostor();
+	cr_expect_eq(pass_latched(&passage, &latch), GATE_DROP);
+	cr_expect_eq(created, 0);
+	sas[0].word.params = PEER;
+	cr_expect_eq(pass_latched(&passage, &latch), GATE_PASS);
+	cr_expect_eq(created, PEER);
+}
+
+static void begin_tag(void)
+{
+	begin_set();
+	the_rule = (struct rule_decision){.action = LATCH_ACTION_AUTO};
+	the_wish = (struct socket_wish){.terms = WISH_TAG, .tag = "web"};
+}
+
+Test(wish, a_tag_is_compared_by_the_half_in_force)
+{
+	begin_tag();
+	compare();
+	cr_expect_eq(passage.admitted, PEER);
+	begin_tag();
+	settings.rule_stamp = 1;
+	compare();
+	cr_expect_eq(passage.admitted, 0);
+	cr_expect_eq(passage.wish_why, LATCH_WHY_TAG);
+}
+
+/* A reload: the half that was read may be another one's by now. */
+static void switch_halves(void)
+{
+	meanwhile = NULL;
+	settings.rule_stamp++;
+	known_facts[IMPOSTOR_ID].sets[1] = 0;
+}
+
+Test(wish, a_tag_is_compared_again_after_a_change_of_the_sets)
+{
+	begin_tag();
+	bind_to_impostor();
+	known_facts[IMPOSTOR_ID].sets[0] = 2;
+	meanwhile = switch_halves;
+	compare();
+	cr_expect_eq(passage.admitted, 0);
+	cr_expect_eq(passage.wish_drop, LATCH_DROP_IDENTITY);
+}
+
+static int pass_with(const struct latch *latch)
+{
+	struct latch copy = *latch;
+
+	return pass_latched(&passage, &copy);
+}
+
+Test(wish, only_the_latch_of_this_socket_does_without_its_tag)
+{
+	struct latch latch = {.word = {.state = LATCH_STATE_ESTABLISHED, .params = IMPOSTOR},
+			      .rule_flags = LATCH_RULE_WISHED,
+			      .socket_cookie = OUR_COOKIE};
+
+	begin_tag();
+	bind_to_impostor();
+	passage.socket_cookie = OUR_COOKIE;
+	compare();
+	cr_assert_eq(passage.wish_why, LATCH_WHY_TAG);
+	cr_expect_eq(pass_with(&latch), GATE_PASS);
+	latch.socket_cookie = 0; /* of a handshake */
+	cr_expect_eq(pass_with(&latch), GATE_DROP);
+	latch.socket_cookie = OUR_COOKIE;
+	latch.rule_flags = 0;
+	cr_expect_eq(pass_with(&latch), GATE_DROP);
+	latch.rule_flags = LATCH_RULE_WISHED;
+	passage.wish_why = LATCH_WHY_PEER;
+	cr_expect_eq(pass_with(&latch), GATE_DROP);
 }

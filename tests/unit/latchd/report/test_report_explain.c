@@ -502,7 +502,7 @@ Test(report_explain, a_rule_has_its_words_of_latchd_conf)
 {
 	char text[RULE_TEXT_SIZE];
 
-	rule_text(text, &rules[0].rule);
+	rule_text(text, &rules[0].rule, NULL);
 	cr_expect_str_eq(text, "action require, direction out, protocol tcp, remote 10.0.0.0/8, "
 			       "remote-port 5432-5433, disposition wait, errno timeout, "
 			       "on-policy-change protect");
