@@ -9,7 +9,7 @@ One JSON object a line, ten times a second: what the socket answers, and each ne
 file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
 SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
 received a datagram, which it has not read. moved connects elsewhere at a second SIGUSR1, and sends nothing
-more. held wishes at once, and connects at SIGUSR1. WISH is require, peer, connection, local, class, bits (of the
+more. held wishes at once, and connects at SIGUSR1. WISH is require, peer, connection, local, tag, class, bits (of the
 key) or disposition, of a TCP socket; a wish that is not taken ends the program.
 """
 import errno
@@ -49,12 +49,14 @@ def answers(sock):
         "peer": ask(latch.peer, sock),
         "local": ask(latch.local, sock),
         "connection": ask(latch.connection, sock),
+        "tags": ask(latch.tags, sock),
         "info": info_of(sock),
     }
 
 
 WISHES = {"require": lambda sock, text: latch.require(sock), "peer": latch.expect_peer,
           "connection": latch.expect_connection, "local": latch.expect_local,
+          "tag": latch.expect_tag,
           "class": lambda sock, text: latch.expect_class(sock, latch.Class[text]),
           "bits": lambda sock, text: latch.expect_quality(sock, encryption_bits=int(text)),
           "disposition": lambda sock, text: latch.disposition(sock, latch.Disposition[text])}
