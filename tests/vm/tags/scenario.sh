@@ -88,7 +88,7 @@ admits() {
 
 	shift 3
 	opens "$host" "$port" "$@"
-	need_answer "w-$port" "$host at port $port ($*)" \
+	need_answer "w-$port" "$host is admitted at port $port" \
 		".state == LATCH_APP_ESTABLISHED and .peer == \"$host.example\" and .tags == $tags"
 }
 
@@ -98,7 +98,7 @@ refuses() {
 
 	shift 3
 	opens "$host" "$port" --say=FOR-C-ONLY "$@"
-	need_line "w-$port" "$host at port $port ($*) is refused" \
+	need_line "w-$port" "$host is refused at port $port" \
 		'(.connect == "ECONNABORTED" or .connect == "EKEYREJECTED") and .took < 0.9'
 	need 30 "the event of port $port" event_seen \
 		".event == \"latch-refused\" and .reason == \"$reason\" and .remote.port == $port"
