@@ -112,6 +112,14 @@ static __always_inline int is_bypassed(const struct passage *p)
 	       (p->opened == LATCH_DIRECTION_OUT || p->flow.protocol == IPPROTO_UDP_NUMBER);
 }
 
+/* A LARVAL latch of the flow is not bound to the terms either. */
+static __always_inline void bypass_rule(struct rule_decision *rule)
+{
+	rule->action = LATCH_ACTION_OFF;
+	rule->peer_set = 0;
+	rule->min_encryption = 0;
+}
+
 __noinline int find_rule(struct passage *p)
 {
 	if (!p)
@@ -120,7 +128,7 @@ __noinline int find_rule(struct passage *p)
 	if (p->wish)
 		wish_over_rule(p);
 	else if (is_bypassed(p) && !p->rule.undecided)
-		p->rule.action = LATCH_ACTION_OFF;
+		bypass_rule(&p->rule);
 	return 0;
 }
 

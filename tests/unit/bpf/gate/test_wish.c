@@ -594,6 +594,21 @@ Test(wish, an_sa_that_gets_another_peer_behind_the_check_settles_no_larval_latch
 	cr_expect_eq(created, PEER);
 }
 
+Test(wish, a_bypass_is_bound_to_no_terms_of_a_rule)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	bind_to_impostor();
+	passage.bypass = 1;
+	passage.opened = LATCH_DIRECTION_OUT;
+	cr_expect_eq(new_flow_check_larval(&passage), GATE_PASS);
+	cr_expect_eq(pass_latched(&passage, &latch), GATE_PASS);
+	begin_set();
+	bind_to_impostor();
+	cr_expect_eq(new_flow_check_larval(&passage), GATE_DROP);
+}
+
 static void begin_tag(void)
 {
 	begin_set();
