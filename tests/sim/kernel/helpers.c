@@ -22,6 +22,8 @@ __u64 bpf_ktime_get_ns(void);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
 long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
+void *bpf_sk_fullsock(void *sk);
+void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
@@ -163,4 +165,16 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags)
 		if (call(i, context))
 			return (long)i + 1;
 	return times;
+}
+
+/* traffic.c checks packets without a socket, so no program asks for the wishes of one. */
+void *bpf_sk_fullsock(void *sk)
+{
+	sim_fail("a program asks for the socket %p", sk);
+}
+
+void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags)
+{
+	(void)map, (void)value, (void)flags;
+	sim_fail("a program asks for the storage of the socket %p", sk);
 }

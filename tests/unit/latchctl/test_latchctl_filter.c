@@ -55,6 +55,18 @@ Test(latchctl_filter, conditions_on_one_field_are_alternatives_and_on_others_all
 	cr_expect_not(MATCHES(row, "state", "broken", "state", "larval", "dport", "1"));
 }
 
+Test(latchctl_filter, a_tag_is_one_of_the_peers)
+{
+	static const char tagged[] = "{\"tags\":[\"web\",\"db-1\"]}", none[] = "{\"tags\":[]}";
+
+	cr_expect(MATCHES(tagged, "tag", "web"));
+	cr_expect(MATCHES(tagged, "tag", "db-1"));
+	cr_expect(MATCHES(tagged, "tag", "other", "tag", "db-1"));
+	cr_expect_not(MATCHES(tagged, "tag", "db"));
+	cr_expect_not(MATCHES(tagged, "tag", ""));
+	cr_expect_not(MATCHES(none, "tag", "web"));
+}
+
 Test(latchctl_filter, a_network_namespace_is_found_by_its_name_and_by_its_cookie)
 {
 	static const char named[] = "{\"netns\":7,\"netns_name\":\"blue\"}";
