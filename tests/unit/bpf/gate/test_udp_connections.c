@@ -381,6 +381,13 @@ int wish_check_loose(struct passage *p, const struct datagram_socket *socket)
 	return GATE_PASS;
 }
 
+/* What it does is in test_wish.c. */
+int wish_look_again(struct passage *p, const struct datagram_socket *socket)
+{
+	cr_assert(p->begins && !p->wish);
+	return socket->wished ? GATE_DROP : GATE_PASS;
+}
+
 static enum packet_protection checked;
 static bool may_start, queued, admitted;
 static void (*meanwhile)(void); /* during the check of a packet that begins a flow */
@@ -652,6 +659,27 @@ Test(udp_connections,
 Test(udp_connections, the_queue_of_a_socket_says_nothing_about_the_latch_of_another_one)
 {
 	cr_expect_eq(begins_unproven(1, PACKET_PROTECTED, create_other_latch_and_queue), 0);
+}
+
+/* ---- a wish during the check */
+
+static void wish_now(void)
+{
+	stored.wished = 1;
+	create_latch();
+}
+
+Test(udp_connections, a_datagram_whose_check_began_before_the_wish_is_lost)
+{
+	connect_to(1);
+	is_stored = true;
+	make_datagram();
+	meanwhile = create_latch;
+	cr_expect_eq(gate_sees_it(), GATE_PASS);
+	connect_to(2);
+	make_datagram();
+	meanwhile = wish_now;
+	cr_expect_eq(gate_sees_it(), GATE_DROP);
 }
 
 /* ---- the latch of a former connection */
