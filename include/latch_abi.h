@@ -132,10 +132,10 @@ struct latch_rule {
 	enum latch_direction direction; /* LATCH_DIRECTION_NONE = any */
 	enum latch_action action;
 	enum latch_disposition disposition;
-	__u8 flags;		/* set of enum latch_rule_flag */
-	__u8 peer_set;		/* of the peer: 1 + its place in struct latch_peer_sets; 0 = any */
-	__u8 min_encryption;	/* bytes of the key without its salt; 0 = any */
-	__u8 reserved[6];	/* zero */
+	__u8 flags;	     /* set of enum latch_rule_flag */
+	__u8 peer_set;	     /* of the peer: 1 + its place in struct latch_peer_sets; 0 = any */
+	__u8 min_encryption; /* bytes of the key without its salt; 0 = any */
+	__u8 reserved[6];    /* zero */
 };
 
 /*
@@ -152,14 +152,14 @@ struct latch_peer_sets {
 
 /* Of the identity with this index, if it is a peer's. latchd writes it before params name it. */
 struct latch_peer_facts {
-	__u32 sets[2];	/* by half: bit = place in struct latch_peer_sets */
-	__u8 host;	/* enum latch_peer_host */
+	__u32 sets[2]; /* by half: bit = place in struct latch_peer_sets */
+	__u8 host;     /* enum latch_peer_host */
 	__u8 pad[7];
 };
 
 enum latch_peer_host {
 	LATCH_PEER_UNKNOWN = 0,
-	LATCH_PEER_HOST = 1,	 /* each report has proven that the identity is a host name */
+	LATCH_PEER_HOST = 1, /* each report has proven that the identity is a host name */
 	LATCH_PEER_NO_HOST = 2,
 };
 

@@ -90,8 +90,8 @@ enum latch_option {
 	LATCH_OPT_EXPECT_TAG = 25,
 	/*
 	 * Text, read only: the tags of the peer, each with a line feed behind it; a line feed alone
-	 * if it has none. ENODATA: as LATCH_OPT_PEER_ID, or the latch has ended. EAGAIN: the sets are
-	 * being changed; ask again.
+	 * if it has none. ENODATA: as LATCH_OPT_PEER_ID, or the latch has ended. EAGAIN: the sets
+	 * are being changed; ask again.
 	 */
 	LATCH_OPT_TAGS = 26,
 };

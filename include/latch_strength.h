@@ -21,7 +21,8 @@ static inline __u32 latch_strength(const struct latch_qop *qop)
 	const char *cipher = qop->encryption;
 	__u32 bits = qop->encryption_bits, salt = 0;
 
-	if (latch_begins_with(cipher, "rfc4106(", 8) || latch_begins_with(cipher, "rfc7539esp(", 11) ||
+	if (latch_begins_with(cipher, "rfc4106(", 8) ||
+	    latch_begins_with(cipher, "rfc7539esp(", 11) ||
 	    latch_begins_with(cipher, "rfc3686(", 8))
 		salt = 32;
 	else if (latch_begins_with(cipher, "rfc4309(", 8))

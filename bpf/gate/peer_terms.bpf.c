@@ -4,7 +4,8 @@
 #include "db/peer_sets.h"
 #include "latch_strength.h"
 
-static __always_inline int is_strong_enough(const struct passage *p, const struct latch_params *params)
+static __always_inline int is_strong_enough(const struct passage *p,
+					    const struct latch_params *params)
 {
 	__u32 least = p->rule.min_encryption * 8;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The terms of a rule on the peer: the set that it has to be of, and the strength of the encryption.
- * They count when a flow begins. A change of the rules or of the sets breaks no latch.
+ * The terms of a rule on the peer: the set that it has to be of, and the strength of the
+ * encryption. They count when a flow begins. A change of the rules or of the sets breaks no latch.
  */
 #ifndef LATCH_BPF_GATE_PEER_TERMS_H
 #define LATCH_BPF_GATE_PEER_TERMS_H

@@ -29,9 +29,9 @@ int wish_check_loose(struct passage *p, const struct datagram_socket *socket);
 int wish_keep(struct passage *p, struct latch *latch);
 
 /*
- * A datagram without a wish has begun a flow. If its socket has a wish by now, the check began before
- * that: drops the datagram, and closes a latch that was not compared. Before the socket notes its
- * latch. As wish_check_loose().
+ * A datagram without a wish has begun a flow. If its socket has a wish by now, the check began
+ * before that: drops the datagram, and closes a latch that was not compared. Before the socket
+ * notes its latch. As wish_check_loose().
  */
 int wish_look_again(struct passage *p, const struct datagram_socket *socket);
 

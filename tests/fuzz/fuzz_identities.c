@@ -491,12 +491,16 @@ static bool operate(struct identities *identities, struct input *script)
 
 static void reset_maps(uint32_t capacity)
 {
-	static const size_t key_sizes[MAPS] = {4, 4, sizeof(struct latch_sa_key),
+	static const size_t key_sizes[MAPS] = {4,
+					       4,
+					       sizeof(struct latch_sa_key),
 					       sizeof(struct latch_flow),
-					       sizeof(struct latch_audit_key), 4};
+					       sizeof(struct latch_audit_key),
+					       4};
 	static const size_t value_sizes[MAPS] = {
-		sizeof(struct latch_identity), sizeof(struct latch_params), sizeof(struct latch_sa),
-		sizeof(struct latch), sizeof(struct latch_audit), sizeof(struct latch_peer_facts)};
+		sizeof(struct latch_identity), sizeof(struct latch_params),
+		sizeof(struct latch_sa),       sizeof(struct latch),
+		sizeof(struct latch_audit),    sizeof(struct latch_peer_facts)};
 	enum map which;
 
 	for (which = IDENTITIES; which < MAPS; which++) {

@@ -259,8 +259,8 @@ static void expect_accept_fails(int listener)
 
 static void latch_before(int listener, int client)
 {
-	struct latch_flow flow = flow_between(name_of(client, getsockname),
-					      name_of(listener, getsockname));
+	struct latch_flow flow =
+		flow_between(name_of(client, getsockname), name_of(listener, getsockname));
 	struct latch latch = latch_to(&d, 0);
 
 	latch_socket_as(client, &c, flow);

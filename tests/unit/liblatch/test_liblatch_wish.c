@@ -120,7 +120,8 @@ static void expect_unavailable(int fd)
 	cr_expect_eq(latch_expect_connection(fd, c.connection), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_local(fd, c.local_id), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_tag(fd, "web"), -LATCH_UNAVAILABLE);
-	cr_expect_eq(latch_tags(fd, (char[LATCH_TAGS_MAX]){""}, LATCH_TAGS_MAX), -LATCH_UNAVAILABLE);
+	cr_expect_eq(latch_tags(fd, (char[LATCH_TAGS_MAX]){""}, LATCH_TAGS_MAX),
+		     -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_class(fd, LATCH_CLASS_PSK), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_expect_quality(fd, &least), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_disposition(fd, LATCH_DISPOSE_WAIT), -LATCH_UNAVAILABLE);

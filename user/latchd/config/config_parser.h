@@ -30,10 +30,10 @@ struct config_parser {
 	struct failure *failure;
 	unsigned int failed_line; /* 0 = none yet: only the first fault is reported */
 	enum config_section section;
-	unsigned int sections_seen; /* bit = enum config_section */
+	unsigned int sections_seen;   /* bit = enum config_section */
 	unsigned long long keys_seen; /* bit = index of config_keys; of this section */
-	unsigned int heading_line;  /* of this section */
-	struct config_feed *feed;   /* of this section, in config */
+	unsigned int heading_line;    /* of this section */
+	struct config_feed *feed;     /* of this section, in config */
 	bool feed_has_type;
 	struct config_peer *peer; /* of this section, in config */
 	struct config_rule *rule; /* of this section, in config */

@@ -40,9 +40,10 @@ void config_peer_end(struct config_parser *parser)
 	const struct config_peer *peer = parser->peer;
 
 	if (peer->class == LATCH_CLASS_ANY)
-		config_fail(parser, parser->heading_line,
-			    "[peer %s] has no class; expected a line class = public-key, psk or eap",
-			    peer->name);
+		config_fail(
+			parser, parser->heading_line,
+			"[peer %s] has no class; expected a line class = public-key, psk or eap",
+			peer->name);
 	if (!peer->has_terms && !peer->connection[0])
 		config_fail(parser, parser->heading_line,
 			    "[peer %s] has no peer; expected a line id, host or connection",
@@ -56,10 +57,11 @@ static bool add_term(struct config_parser *parser, const char *value, bool is_ho
 
 	if (config->peer_term_count == CONFIG_PEER_TERMS_MAX ||
 	    size > sizeof(config->peer_texts) - config->peer_text_size) {
-		config_fail(parser, parser->line,
-			    "[peer %s] is too long: the lines id and host of all sets are more than "
-			    "%d, or have more than %d bytes",
-			    parser->peer->name, CONFIG_PEER_TERMS_MAX, CONFIG_PEER_TEXT_MAX);
+		config_fail(
+			parser, parser->line,
+			"[peer %s] is too long: the lines id and host of all sets are more than "
+			"%d, or have more than %d bytes",
+			parser->peer->name, CONFIG_PEER_TERMS_MAX, CONFIG_PEER_TEXT_MAX);
 		return false;
 	}
 	config->peer_terms[config->peer_term_count++] = (struct config_peer_term){
@@ -106,8 +108,8 @@ bool config_peer_host(struct config_parser *parser, const char *value)
 
 bool config_peer_connection(struct config_parser *parser, const char *value)
 {
-	return *value && text_copy(parser->peer->connection, sizeof(parser->peer->connection),
-				   value) > 0;
+	return *value &&
+	       text_copy(parser->peer->connection, sizeof(parser->peer->connection), value) > 0;
 }
 
 bool config_peer_class(struct config_parser *parser, const char *value)

@@ -120,9 +120,8 @@ static bool refuses(const struct explain_sources *sources, const struct latch_ru
 
 	if (!params)
 		return false;
-	if (rule->peer_set && !(identities_sets_of(sources->identities, params->peer_id) >>
-					(rule->peer_set - 1) &
-				1))
+	if (rule->peer_set &&
+	    !(identities_sets_of(sources->identities, params->peer_id) >> (rule->peer_set - 1) & 1))
 		return true;
 	return latch_strength(&params->qop) < rule->min_encryption * 8U;
 }
@@ -134,8 +133,7 @@ static void check_terms(const struct explain_sources *sources, struct explanatio
 	if (e->rule >= sources->rule_count)
 		return;
 	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++)
-		e->sas[i].refused =
-			refuses(sources, &sources->rules[e->rule].rule, &e->sas[i].sa);
+		e->sas[i].refused = refuses(sources, &sources->rules[e->rule].rule, &e->sas[i].sa);
 }
 
 static int read_rule(const struct explain_sources *sources, struct explanation *e)

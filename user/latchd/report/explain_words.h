@@ -22,7 +22,7 @@
 	"(swanctl --load-all)"
 
 #define NEXT_PEER                                                                                  \
-	"find out which peer should have the remote address: latchctl sa; or add the peer to the "  \
+	"find out which peer should have the remote address: latchctl sa; or add the peer to the " \
 	"[peer] section of the rule, and systemctl reload latchd"
 #define NEXT_ENCRYPTION "configure longer keys for its CHILD_SA (esp_proposals), and rekey it"
 

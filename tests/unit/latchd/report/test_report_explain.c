@@ -360,10 +360,11 @@ Test(report_explain, a_flow_that_the_terms_of_a_rule_refuse_names_the_rule_and_t
 	has_record(HISTORY_REFUSED, 0, 0);
 	strcpy(e.record.rule, "web");
 	has_packet(LATCH_DROP_IDENTITY, LATCH_SA_BOUND, params_d);
-	expect_cause("identity",
-		     "rule \"web\" admits other peers only, and the SA of its packet (0x0000a1b2) is "
-		     "of \"d.example\"",
-		     "[peer] section");
+	expect_cause(
+		"identity",
+		"rule \"web\" admits other peers only, and the SA of its packet (0x0000a1b2) is "
+		"of \"d.example\"",
+		"[peer] section");
 	has_packet(LATCH_DROP_QOP, LATCH_SA_BOUND, params_d);
 	expect_cause("qop", "rule \"web\" requires stronger encryption", "longer keys");
 }

@@ -171,9 +171,9 @@ const char *vici_identity_unproven(const struct vici_ike_sa *ike_sa, const struc
 }
 
 /*
- * A remote id *.example is a pattern of host names: that of a mail address shows "@", and a key id has
- * no pattern. So the peer's text is a host name, and no other type of identity. An exact remote id
- * does not show its type.
+ * A remote id *.example is a pattern of host names: that of a mail address shows "@", and a key id
+ * has no pattern. So the peer's text is a host name, and no other type of identity. An exact remote
+ * id does not show its type.
  */
 static bool is_host_pattern(const char *remote_id)
 {
