@@ -45,7 +45,7 @@ times_of() {
 	grep -cF -e "$1" "$LATCHD_LOG" || true
 }
 
-said_more_than() {
+logged_more_than() {
 	[ "$(times_of "$2")" -gt "$1" ]
 }
 
@@ -56,7 +56,7 @@ hang_up() {
 	before=$(times_of "$1")
 	latchd_config >"$RUN/latchd.conf"
 	kill -HUP "$(latchd_pid)"
-	need 60 "latchd's log says: $1" said_more_than "$before" "$1"
+	need 60 "latchd's log says: $1" logged_more_than "$before" "$1"
 	running "$(latchd_pid)" || fail "SIGHUP has ended latchd"
 }
 
@@ -131,7 +131,7 @@ need_no_break
 
 # ---- a reload
 
-WEB=$'id = nobody.example\n'
+WEB=$'id = none.example\n'
 hang_up "reloaded: 4 rules"
 need_answer w-7040 "the running connection has other tags" '.state == LATCH_APP_ESTABLISHED and .tags == ["all"]'
 need_answer w-7070 "so has that of the application" '.state == LATCH_APP_ESTABLISHED and .tags == ["all"]'
@@ -140,7 +140,7 @@ refuses c 7073 identity --tag=web
 renew CHILD_SA rekey_child 1
 need_no_break
 WEB=$'id = c.example\n'
-FAULT=$'\n[rule bad]\naction = require\npeer = nobody\n'
+FAULT=$'\n[rule bad]\naction = require\npeer = none\n'
 hang_up "not reloaded, nothing changed"
 refuses c 7042 identity
 FAULT=''
@@ -156,9 +156,9 @@ refuses d 7044 identity
 refuses d 7074 identity --tag=web
 admits d 7051 '["db","all"]'
 admits d 7075 '["db","all"]' --tag=all
-opens d 7080 --say=FOR-ANYBODY
+opens d 7080 --say=FOR-EACH-PEER
 need_answer w-7080 "the control, of no rule" '.state == LATCH_APP_ESTABLISHED and .peer == "d.example"'
-need 60 "D decrypts what is for anybody" decrypted d FOR-ANYBODY
+need 60 "D decrypts what is for each peer" decrypted d FOR-EACH-PEER
 
 # ---- without latchd, and a new start
 

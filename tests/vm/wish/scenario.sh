@@ -156,9 +156,9 @@ serves d d-7030 7030
 connects again-c 7030 --peer=c.example --say=FOR-C-ONLY
 need_refused again-c "a client that wishes c.example, with D" LATCH_WHY_PEER EKEYREJECTED
 conforms S25 "a connection to a peer that was named in advance fails with another one$how"
-connects control 7030 --say=FOR-ANYBODY
+connects control 7030 --say=FOR-EACH-PEER
 need_answer control "the control, without a wish" "$D_PEER"
-need 60 "D decrypts what is for anybody" decrypted d FOR-ANYBODY
+need 60 "D decrypts what is for each peer" decrypted d FOR-EACH-PEER
 serves w listen-c-2 7031 --peer=c.example --say=FOR-C-ONLY
 need_accepts_none d listen-c-2 7031 d-refused
 serves d d-7032 7032

@@ -700,6 +700,8 @@ Test(gate_wish, R_2_15_connect_goes_on_where_it_is_wished_to_wait_and_where_noth
 	cr_expect_eq(refused_connect_end(&maps, &event), -ENOENT);
 	event.waits = 0;
 	event.wish = LATCH_WHY_NONE;
+	event.drop = LATCH_DROP_REQUIRED;
+	cr_expect_neq(event.sa.spi, 0);
 	cr_expect_eq(refused_connect_end(&maps, &event), -ENOENT);
 	cr_expect_eq(tcp_state_of(fd), TCP_SYN_SENT);
 	put_sa_of(&flow, LATCH_SA_BOUND, c.params);

@@ -298,13 +298,6 @@ static enum vici_proof noted_proof(struct vici_finder *finder, uint32_t ike_uniq
 							      : decision->proof;
 }
 
-/* The decision is on the IKE identity. The peer may have another one, by EAP or XAuth. */
-static bool is_host(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
-		    enum vici_proof proof)
-{
-	return proof == VICI_PROOF_OF_HOST && !vici_identity_is_eap(ike_sa, peer->auth);
-}
-
 static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa,
 		    const struct feed_peer *peer, struct vici_finding *finding)
 {
@@ -323,7 +316,7 @@ static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	finding->decided = finding->authenticated && vici_proof_is_decided(decision.proof);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, peer, &finder->statements, decision.proof);
-	finding->is_host = is_host(ike_sa, peer, decision.proof);
+	finding->is_host = vici_identity_is_host(ike_sa, peer, decision.proof);
 	return 0;
 }
 
@@ -401,7 +394,7 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 	finding->decided = vici_proof_is_decided(decision->proof);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, &peer, &finder->statements, decision->proof);
-	finding->is_host = is_host(ike_sa, &peer, decision->proof);
+	finding->is_host = vici_identity_is_host(ike_sa, &peer, decision->proof);
 	return 0;
 }
 

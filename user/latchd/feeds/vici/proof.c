@@ -61,6 +61,13 @@ bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class
 	       class == FEED_AUTH_XAUTH;
 }
 
+/* The decision is on the IKE identity. The peer may have another one, by EAP or XAuth. */
+bool vici_identity_is_host(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+			   enum vici_proof proof)
+{
+	return proof == VICI_PROOF_OF_HOST && !vici_identity_is_eap(ike_sa, peer->auth);
+}
+
 static bool is_stated(const char *names, struct vici_text config_name)
 {
 	size_t length;

@@ -64,6 +64,10 @@ bool vici_remote_id_admits(const char *remote_id, const char *text);
 /* Did EAP or XAuth supply the identity of this IKE_SA? */
 bool vici_identity_is_eap(const struct vici_ike_sa *ike_sa, enum feed_auth class);
 
+/* Is the identity proven to be a host name, of no other type? */
+bool vici_identity_is_host(const struct vici_ike_sa *ike_sa, const struct feed_peer *peer,
+			   enum vici_proof proof);
+
 /* Result for a peer that has authenticated under this connection. The second function applies the
  * present statements. Later statements say nothing about this authentication. */
 enum vici_proof vici_remote_proof(const struct vici_remote *remote, const char *text);

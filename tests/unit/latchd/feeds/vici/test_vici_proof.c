@@ -163,6 +163,21 @@ Test(vici_proof, a_pattern_of_host_names_proves_a_host_name)
 	cr_expect(vici_proof_is_decided(VICI_PROOF_OF_HOST));
 }
 
+/* An identity by EAP is another one. */
+Test(vici_proof, only_the_ike_identity_is_proven_to_be_a_host_name)
+{
+	struct vici_ike_sa ike_sa = {.config_name = {"roads", 5}};
+	struct feed_peer peer = {.auth = FEED_AUTH_PUBKEY};
+
+	cr_expect(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF_OF_HOST));
+	cr_expect_not(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF));
+	peer.auth = FEED_AUTH_EAP;
+	cr_expect_not(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF_OF_HOST));
+	peer.auth = FEED_AUTH_PUBKEY;
+	ike_sa.remote_xauth_id = (struct vici_text){"c", 1};
+	cr_expect_not(vici_identity_is_host(&ike_sa, &peer, VICI_PROOF_OF_HOST));
+}
+
 static const char *ike_sa_unproven(const char *text, enum feed_auth auth, const char *unambiguous,
 				   const char *eap)
 {
