@@ -128,7 +128,7 @@ static void expect_refused(const char *expected, const char *field, const char *
 
 Test(latchctl_filter, a_wrong_condition_is_one_error_that_has_the_next_step)
 {
-	expect_refused("unknown field \"sate\"; use state, peer, proto,", "sate", "broken");
+	expect_refused("unknown field \"sate\"; use state, peer, tag, proto,", "sate", "broken");
 	expect_refused("no value after field \"state\"", "state", NULL);
 	expect_refused("field state cannot be \"brken\"; expected: established broken", "state",
 		       "brken");

@@ -42,7 +42,7 @@ FAULT=''
 
 # times_of TEXT: lines of latchd's log with the text.
 times_of() {
-	grep -cF -e "$1" "$LATCHD_LOG" || true
+	matches -cF -e "$1" "$LATCHD_LOG"
 }
 
 logged_more_than() {
@@ -53,7 +53,7 @@ logged_more_than() {
 hang_up() {
 	local before
 
-	before=$(times_of "$1")
+	before=$(times_of "$1") || exit 1
 	latchd_config >"$RUN/latchd.conf"
 	kill -HUP "$(latchd_pid)"
 	need 60 "latchd's log says: $1" logged_more_than "$before" "$1"
