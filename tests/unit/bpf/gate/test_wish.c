@@ -59,6 +59,7 @@ static struct latch the_latch;
 static struct latch *found_latch;
 static struct latch_peer_facts known_facts[LOCAL_ID + 1];
 static struct latch_peer_sets known_sets[2];
+static void (*during_names)(void); /* while a tag is compared */
 
 static void *bpf_map_lookup_elem(void *map, const void *key)
 {
@@ -72,8 +73,11 @@ static void *bpf_map_lookup_elem(void *map, const void *key)
 			meanwhile();
 		return &known_facts[*(const __u32 *)key];
 	}
-	if (map == (void *)peer_sets)
+	if (map == (void *)peer_sets) {
+		if (during_names)
+			during_names();
 		return &known_sets[*(const __u32 *)key];
+	}
 	if (map == (void *)params)
 		return &known_params[*(const __u32 *)key];
 	return map == (void *)sas ? sas : NULL;
@@ -252,7 +256,7 @@ static void begin(void)
 	sas[0].word.serial = 1;
 	the_wish = (struct socket_wish){.terms = WISH_REQUIRE | WISH_PEER, .peer = "c.example"};
 	passage = (struct passage){.protection = PACKET_PROTECTED, .egress = 1, .may_start = 1};
-	meanwhile = NULL;
+	meanwhile = during_names = NULL;
 	created = 0;
 	dropped = LATCH_DROP_COUNT;
 	found_latch = NULL;
@@ -631,7 +635,7 @@ Test(wish, a_tag_is_compared_by_the_half_in_force)
 /* A reload: the half that was read may be another one's by now. */
 static void switch_halves(void)
 {
-	meanwhile = NULL;
+	during_names = NULL;
 	settings.rule_stamp++;
 	known_facts[IMPOSTOR_ID].sets[1] = 0;
 }
@@ -641,7 +645,7 @@ Test(wish, a_tag_is_compared_again_after_a_change_of_the_sets)
 	begin_tag();
 	bind_to_impostor();
 	known_facts[IMPOSTOR_ID].sets[0] = 2;
-	meanwhile = switch_halves;
+	during_names = switch_halves;
 	compare();
 	cr_expect_eq(passage.admitted, 0);
 	cr_expect_eq(passage.wish_drop, LATCH_DROP_IDENTITY);
