@@ -290,7 +290,7 @@ $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LI
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
-$(BUILD)/tests/unit/test_liblatch: $(BUILD)/liblatch.a | $(BUILD)/liblatch.so.1
+$(BUILD)/tests/unit/test_liblatch $(BUILD)/tests/unit/test_liblatch_wish: $(BUILD)/liblatch.a | $(BUILD)/liblatch.so.1
 $(BUILD)/tests/unit/test_latch_py: $(BUILD)/liblatch.a
 $(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)

@@ -9,6 +9,8 @@ struct params_map params SEC(".maps");
 struct identities_map identities SEC(".maps");
 struct rules_map rules SEC(".maps");
 struct settings_map settings SEC(".maps");
+struct peer_sets_map peer_sets SEC(".maps");
+struct peer_facts_map peer_facts SEC(".maps");
 struct audits_map audits SEC(".maps");
 struct clock_map latch_clocks SEC(".maps");
 struct drops_map drops SEC(".maps");
@@ -29,5 +31,6 @@ struct object_marks_map reassemblies SEC(".maps");
 struct object_marks_map mixtures SEC(".maps");
 struct named_ends_map named_ends SEC(".maps");
 struct pasts_map pasts SEC(".maps");
+struct wishes_map wishes SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -15,6 +15,7 @@
 #include "db/protocols.h"
 #include "db/quota.h"
 #include "db/read_once.h"
+#include "db/socket_wish.h"
 
 /*
  * Gives a function of a header its own frame, so that it does not widen its caller's. The frames
@@ -81,6 +82,22 @@ struct rules_map {
 	__uint(max_entries, 2 * LATCH_RULES_MAX);
 	__type(key, __u32);
 	__type(value, struct latch_rule);
+};
+
+/* By half, as the rules. */
+struct peer_sets_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct latch_peer_sets);
+};
+
+/* By index of the identity. */
+struct peer_facts_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LATCH_IDENTITIES_MAX + 1);
+	__type(key, __u32);
+	__type(value, struct latch_peer_facts);
 };
 
 struct settings_map {
@@ -176,6 +193,7 @@ struct datagram_socket {
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
 	__u8 passes_forgotten;	/* 1: no earlier pass is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
+	__u8 wished;		/* has a wish: nothing passes while it is not connected */
 	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
@@ -277,11 +295,20 @@ struct pasts_map {
 	__type(value, struct socket_past);
 };
 
-#define REFUSAL_SLOTS 64 /* slots per kind of flow: see refusal.bpf.c */
+struct wishes_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket_wish);
+};
+
+#define REFUSAL_KINDS 5	 /* kinds of flows: see refusal.bpf.c */
+#define REFUSAL_SLOTS 64 /* slots per kind */
+#define REFUSALS      (REFUSAL_KINDS * REFUSAL_SLOTS)
 
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 3 * REFUSAL_SLOTS);
+	__uint(max_entries, REFUSALS);
 	__type(key, __u32);
 	__type(value, __u64);
 };
@@ -346,6 +373,8 @@ extern struct params_map params SEC(".maps");
 extern struct identities_map identities SEC(".maps");
 extern struct rules_map rules SEC(".maps");
 extern struct settings_map settings SEC(".maps");
+extern struct peer_sets_map peer_sets SEC(".maps");
+extern struct peer_facts_map peer_facts SEC(".maps");
 extern struct audits_map audits SEC(".maps");
 extern struct clock_map latch_clocks SEC(".maps");
 extern struct drops_map drops SEC(".maps");
@@ -364,6 +393,7 @@ extern struct mark_shares_map mark_shares SEC(".maps");
 extern struct audit_shares_map audit_shares SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
 extern struct pasts_map pasts SEC(".maps");
+extern struct wishes_map wishes SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

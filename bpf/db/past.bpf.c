@@ -50,7 +50,7 @@ __noinline int past_fill(struct socket_past *past, const struct latch_flow *flow
 	past->drops = latch->drops;
 	past->direction = latch->direction;
 	past->reasons = word.reasons;
-	past->audited = was_audited(past->created, latch->unproven);
+	past->audited = was_audited(past->created, latch->unproven, latch->rule_flags);
 	past->unproven = latch->unproven & LATCH_UNPROVEN_EARLIER;
 	past->why = LATCH_WHY_NONE;
 	past->params_known = has_peer(word) && copy_params(past, word.params) &&

@@ -6,11 +6,17 @@
  */
 #include "gate/audit.h"
 
+/* The netfilter gate does not know the wishes of the socket, but that its latch is of one. */
+static __always_inline int is_enforced(const struct latch *latch, __u32 mode)
+{
+	return latch->rule_flags & LATCH_RULE_WISHED || is_blocked(latch, mode);
+}
+
 static __always_inline int audit_passes(struct passage *p, struct latch *latch, int why)
 {
 	__u32 mode = mode_get();
 
-	if (!latch_mode_is_audit(mode) || p->enforced || (latch && is_blocked(latch, mode)))
+	if (!latch_mode_is_audit(mode) || p->enforced || (latch && is_enforced(latch, mode)))
 		return 0;
 	if (!p->audited)
 		p->audited = (__u8)why + 1;

@@ -109,14 +109,16 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 
 	/* A refused SA is not in the table. It must not carry a flow with a known peer. */
 	if (!sa)
-		return word.params ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
+		return word.params || p->wish ? drop(LATCH_DROP_SA_UNKNOWN, p, latch) : GATE_PASS;
 	sa_word = READ_WORD(sa->word);
 	if (sa_word.state == LATCH_SA_PENDING && is_awaited(p, sa, sa_word))
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (word.params && sa_word.params != word.params)
 		return drop(mismatch_or_unknown(word.params, sa_word.params), p, latch);
+	if (is_unwished(p, sa_word.params))
+		return drop(unwished_reason(p, LATCH_DROP_SA_PENDING), p, latch);
 	if (sa_word.state != LATCH_SA_BOUND || sa_word.flags & LATCH_SA_AMBIGUOUS)
-		return GATE_PASS;
+		return p->wish ? drop(LATCH_DROP_SA_PENDING, p, latch) : GATE_PASS;
 	if (sa_word.flags & LATCH_SA_CONTESTED)
 		return drop(LATCH_DROP_CONFLICT, p, latch);
 	if (!proves_peer(p))
@@ -125,6 +127,13 @@ static __always_inline int pass_larval(struct passage *p, struct latch *latch,
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	record_spi(p, latch);
 	return GATE_PASS;
+}
+
+/* The sets have changed since this socket got its latch. They count when a connection begins. */
+static __always_inline int forgets_tag(const struct passage *p, const struct latch *latch)
+{
+	return p->wish_why == LATCH_WHY_TAG && latch->rule_flags & LATCH_RULE_WISHED &&
+	       READ_ONCE(latch->socket_cookie) == p->socket_cookie;
 }
 
 static __always_inline int pass_established(struct passage *p, struct latch *latch,
@@ -142,6 +151,9 @@ static __always_inline int pass_established(struct passage *p, struct latch *lat
 		return drop(LATCH_DROP_SA_PENDING, p, latch);
 	if (sa_word.params != word.params)
 		return drop(mismatch_reason(word.params, sa_word.params), p, latch);
+	/* Another listener of the port, with other wishes, has made the latch. */
+	if (p->wish && sa_word.params != p->admitted && !forgets_tag(p, latch))
+		return drop(unwished_reason(p, LATCH_DROP_SA_PENDING), p, latch);
 	record_spi(p, latch);
 	p->lasts = 1;
 	return GATE_PASS;

@@ -33,6 +33,10 @@ static const struct map_row rows[] = {
 	 LATCH_IDENTITIES_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(rules), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_rule),
 	 LATCH_RULES_MAX, 0},
+	{MEMBER(peer_sets), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_peer_sets), 2,
+	 0},
+	{MEMBER(peer_facts), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_peer_facts),
+	 LATCH_IDENTITIES_MAX + 1, 0},
 	{MEMBER(settings), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_settings), 1, 0},
 	{MEMBER(spd_stamps), BPF_MAP_TYPE_LRU_HASH, sizeof(__u64), sizeof(__u64), 1024, 0},
 	{MEMBER(audits), BPF_MAP_TYPE_HASH, sizeof(struct latch_audit_key),
@@ -59,8 +63,8 @@ int fake_kernel_maps_make(struct kernel_maps *maps)
 	int err = 0;
 	size_t i;
 
-	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1,
-				     -1, -1, -1, -1, -1, -1, -1, -1};
+	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct map_row *row = &rows[i];
 		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = row->flags);

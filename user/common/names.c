@@ -238,6 +238,18 @@ const char *latch_why_name(enum latch_why why)
 		return "other-socket";
 	case LATCH_WHY_NO_ROOM:
 		return "no-room";
+	case LATCH_WHY_PEER:
+		return "peer";
+	case LATCH_WHY_LOCAL:
+		return "local";
+	case LATCH_WHY_CLASS:
+		return "class";
+	case LATCH_WHY_TAG:
+		return "tag";
+	case LATCH_WHY_QUALITY:
+		return "quality";
+	case LATCH_WHY_BYPASS:
+		return "bypass";
 	case LATCH_WHY_UNATTRIBUTED:
 		return "unattributed";
 	case LATCH_WHY_AUDIT:

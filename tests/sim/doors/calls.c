@@ -41,7 +41,11 @@ const struct kernel_maps sim_maps = {
 	.counters = FD(TABLE_COUNTERS),
 	.events = FD_RING,
 	.control = FD_CONTROL,
+	.peer_sets = FD(TABLE_PEER_SETS),
+	.peer_facts = FD(TABLE_PEER_FACTS),
 	.timeout = -1,
+	.wishes = -1,
+	.find_wish = -1,
 };
 
 static enum table_id table_of(int fd)

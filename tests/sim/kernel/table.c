@@ -28,6 +28,8 @@ STORE(params, sizeof(struct latch_params), IDENTITIES_MAX);
 STORE(identities, sizeof(struct latch_identity), IDENTITIES_MAX);
 STORE(rules, sizeof(struct latch_rule), 2 * LATCH_RULES_MAX);
 STORE(settings, sizeof(struct latch_settings), 1);
+STORE(peer_sets, sizeof(struct latch_peer_sets), 2);
+STORE(peer_facts, sizeof(struct latch_peer_facts), IDENTITIES_MAX + 1);
 STORE(audits, sizeof(struct latch_audit), 64);
 STORE(clock, sizeof(struct latch_clock), 1);
 STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
@@ -73,6 +75,8 @@ struct table tables[TABLES] = {
 	[TABLE_MIXTURES] = ARRAY(marks),
 	[TABLE_FLOW_EPOCHS] = ARRAY(flow_epochs),
 	[TABLE_SA_EPOCHS] = ARRAY(sa_epochs),
+	[TABLE_PEER_SETS] = ARRAY(peer_sets),
+	[TABLE_PEER_FACTS] = ARRAY(peer_facts),
 };
 
 unsigned long tables_changes;

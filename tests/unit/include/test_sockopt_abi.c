@@ -22,6 +22,8 @@ struct member {
 /* clang-format off */
 #define M(name, offset, size) \
 	{#name, offset, size, offsetof(struct latch_info, name), sizeof(((struct latch_info *)0)->name)}
+#define L(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_least, name), sizeof(((struct latch_least *)0)->name)}
 #define N(name, value) {#name, value, name}
 /* clang-format on */
 
@@ -63,36 +65,95 @@ static const struct member members[] = {
 };
 #define MEMBERS (sizeof(members) / sizeof(members[0]))
 
+static const struct member least_members[] = {
+	L(size, 0, 4),	       L(encryption_bits, 4, 2),   L(icv_bits, 6, 2),
+	L(confidential, 8, 1), L(replay_protection, 9, 1), L(esn, 10, 1),
+	L(pad, 11, 1),
+};
+
 static const struct {
 	const char *name;
 	int published, now;
 } numbers[] = {
-	N(SOL_LATCH, 0x4C41),		N(LATCH_OPTION_ABI, 1),
-	N(LATCH_TEXT_MAX, 512),		N(LATCH_OPT_STATE, 1),
-	N(LATCH_OPT_INFO, 2),		N(LATCH_OPT_PEER_ID, 3),
-	N(LATCH_OPT_LOCAL_ID, 4),	N(LATCH_OPT_CONNECTION, 5),
-	N(LATCH_APP_NOT_LATCHED, 0),	N(LATCH_APP_LISTENER, 1),
-	N(LATCH_APP_LARVAL, 2),		N(LATCH_APP_ESTABLISHED, 3),
-	N(LATCH_APP_BROKEN, 4),		N(LATCH_APP_CLOSED, 5),
-	N(LATCH_APP_AUDITED, 6),	N(LATCH_WHY_NONE, 0),
-	N(LATCH_WHY_NOT_CONNECTED, 1),	N(LATCH_WHY_NOT_YET, 2),
-	N(LATCH_WHY_CLEAR, 3),		N(LATCH_WHY_OLDER, 4),
-	N(LATCH_WHY_RULE_OFF, 5),	N(LATCH_WHY_REQUIRED, 6),
-	N(LATCH_WHY_REFUSED, 7),	N(LATCH_WHY_OTHER_SOCKET, 8),
-	N(LATCH_WHY_NO_ROOM, 9),	N(LATCH_WHY_UNATTRIBUTED, 16),
-	N(LATCH_WHY_AUDIT, 17),		N(LATCH_WHY_SA_CONFLICT, 32),
-	N(LATCH_WHY_SPD_CHANGE, 33),	N(LATCH_WHY_PEER_DEAD, 34),
-	N(LATCH_WHY_PEER_REBOOTED, 35), N(LATCH_WHY_ADMIN, 36),
-	N(LATCH_WHY_REFUSED_LATER, 37), N(LATCH_WHY_ENDED, 64),
-	N(LATCH_WHY_REMOVED, 65),	N(LATCH_APP_SA_CONFLICT, 1),
-	N(LATCH_APP_SPD_CHANGE, 2),	N(LATCH_APP_PEER_DEAD, 4),
-	N(LATCH_APP_PEER_REBOOTED, 8),	N(LATCH_APP_ADMIN, 16),
-	N(LATCH_APP_REFUSED, 32),	N(LATCH_INFO_INDETERMINATE, 1),
-	N(LATCH_INFO_AUDIT, 2),		N(LATCH_INFO_ENCAPSULATED, 4),
-	N(LATCH_INFO_GATEWAY, 8),	N(LATCH_INFO_ABORTED, 16),
-	N(LATCH_INFO_CHANGED, 32),	N(LATCH_APP_UNPROVEN, 7),
-	N(LATCH_WHY_EARLIER_DATA, 18),	N(LATCH_INFO_UNPROVEN, 64),
+	N(SOL_LATCH, 0x4C41),
+	N(LATCH_OPTION_ABI, 1),
+	N(LATCH_TEXT_MAX, 512),
+	N(LATCH_OPT_STATE, 1),
+	N(LATCH_OPT_INFO, 2),
+	N(LATCH_OPT_PEER_ID, 3),
+	N(LATCH_OPT_LOCAL_ID, 4),
+	N(LATCH_OPT_CONNECTION, 5),
+	N(LATCH_APP_NOT_LATCHED, 0),
+	N(LATCH_APP_LISTENER, 1),
+	N(LATCH_APP_LARVAL, 2),
+	N(LATCH_APP_ESTABLISHED, 3),
+	N(LATCH_APP_BROKEN, 4),
+	N(LATCH_APP_CLOSED, 5),
+	N(LATCH_APP_AUDITED, 6),
+	N(LATCH_WHY_NONE, 0),
+	N(LATCH_WHY_NOT_CONNECTED, 1),
+	N(LATCH_WHY_NOT_YET, 2),
+	N(LATCH_WHY_CLEAR, 3),
+	N(LATCH_WHY_OLDER, 4),
+	N(LATCH_WHY_RULE_OFF, 5),
+	N(LATCH_WHY_REQUIRED, 6),
+	N(LATCH_WHY_REFUSED, 7),
+	N(LATCH_WHY_OTHER_SOCKET, 8),
+	N(LATCH_WHY_NO_ROOM, 9),
+	N(LATCH_WHY_UNATTRIBUTED, 16),
+	N(LATCH_WHY_AUDIT, 17),
+	N(LATCH_WHY_SA_CONFLICT, 32),
+	N(LATCH_WHY_SPD_CHANGE, 33),
+	N(LATCH_WHY_PEER_DEAD, 34),
+	N(LATCH_WHY_PEER_REBOOTED, 35),
+	N(LATCH_WHY_ADMIN, 36),
+	N(LATCH_WHY_REFUSED_LATER, 37),
+	N(LATCH_WHY_ENDED, 64),
+	N(LATCH_WHY_REMOVED, 65),
+	N(LATCH_APP_SA_CONFLICT, 1),
+	N(LATCH_APP_SPD_CHANGE, 2),
+	N(LATCH_APP_PEER_DEAD, 4),
+	N(LATCH_APP_PEER_REBOOTED, 8),
+	N(LATCH_APP_ADMIN, 16),
+	N(LATCH_APP_REFUSED, 32),
+	N(LATCH_INFO_INDETERMINATE, 1),
+	N(LATCH_INFO_AUDIT, 2),
+	N(LATCH_INFO_ENCAPSULATED, 4),
+	N(LATCH_INFO_GATEWAY, 8),
+	N(LATCH_INFO_ABORTED, 16),
+	N(LATCH_INFO_CHANGED, 32),
+	N(LATCH_APP_UNPROVEN, 7),
+	N(LATCH_WHY_EARLIER_DATA, 18),
+	N(LATCH_INFO_UNPROVEN, 64),
 	N(LATCH_INFO_PEER_ENDED, 128),
+	N(LATCH_OPT_REQUIRE, 16),
+	N(LATCH_OPT_EXPECT_PEER, 17),
+	N(LATCH_OPT_EXPECT_CONNECTION, 18),
+	N(LATCH_OPT_EXPECT_LOCAL, 19),
+	N(LATCH_OPT_EXPECT_CLASS, 20),
+	N(LATCH_OPT_EXPECT_QUALITY, 21),
+	N(LATCH_OPT_DISPOSITION, 22),
+	N(LATCH_OPT_NARROW, 23),
+	N(LATCH_OPT_PROTECTION, 24),
+	N(LATCH_OPT_EXPECT_TAG, 25),
+	N(LATCH_OPT_TAGS, 26),
+	N(LATCH_PROTECTION_BY_RULE, 0),
+	N(LATCH_PROTECTION_BYPASS, 1),
+	N(LATCH_WHY_BYPASS, 14),
+	N(LATCH_WHY_PEER, 10),
+	N(LATCH_WHY_LOCAL, 11),
+	N(LATCH_WHY_CLASS, 12),
+	N(LATCH_WHY_QUALITY, 13),
+	N(LATCH_WHY_TAG, 15),
+	N(LATCH_CLASS_ANY, 0),
+	N(LATCH_CLASS_PSK, 1),
+	N(LATCH_CLASS_PUBLIC_KEY, 2),
+	N(LATCH_CLASS_EAP, 3),
+	N(LATCH_DISPOSE_BY_RULE, 0),
+	N(LATCH_DISPOSE_RESET, 1),
+	N(LATCH_DISPOSE_TIMEOUT, 2),
+	N(LATCH_DISPOSE_WAIT, 3),
+	N(LATCH_DISPOSE_UNREACHABLE, 4),
 };
 
 Test(sockopt_abi, the_header_is_as_published)
@@ -103,6 +164,13 @@ Test(sockopt_abi, the_header_is_as_published)
 		cr_expect_eq(members[i].its_offset, members[i].offset, "%s", members[i].name);
 		cr_expect_eq(members[i].its_size, members[i].size, "%s", members[i].name);
 	}
+	for (i = 0; i < sizeof(least_members) / sizeof(least_members[0]); i++) {
+		cr_expect_eq(least_members[i].its_offset, least_members[i].offset, "%s",
+			     least_members[i].name);
+		cr_expect_eq(least_members[i].its_size, least_members[i].size, "%s",
+			     least_members[i].name);
+	}
+	cr_expect_eq(sizeof(struct latch_least), 12);
 	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		cr_expect_eq(numbers[i].now, numbers[i].published, "%s", numbers[i].name);
 	cr_expect_eq(sizeof(struct latch_info), 208);

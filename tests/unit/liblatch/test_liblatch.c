@@ -299,11 +299,19 @@ Test(liblatch_abi, each_function_of_the_header_has_its_version_and_nothing_else_
 	static const char *const functions[] = {"latch_state",	  "latch_info",	      "latch_peer",
 						"latch_local",	  "latch_connection", "latch_end",
 						"latch_same_peer"};
+	static const char *const wishes[] = {
+		"latch_accept",	      "latch_bypass",	    "latch_connect",
+		"latch_disposition",  "latch_expect_class", "latch_expect_connection",
+		"latch_expect_local", "latch_expect_peer",  "latch_expect_quality",
+		"latch_require",      "latch_why_text",
+	};
 	void *library = open_library();
 	size_t i;
 
 	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		cr_expect_not_null(dlvsym(library, functions[i], "LATCH_1.0"), "%s", functions[i]);
+	for (i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
+		cr_expect_not_null(dlvsym(library, wishes[i], "LATCH_1.1"), "%s", wishes[i]);
 	cr_expect_null(dlsym(library, "ask_text"));
 	dlclose(library);
 }

@@ -42,6 +42,7 @@ struct feed_child {
 	char local_id[FEED_ID_MAX];
 	char peer_id[FEED_ID_MAX]; /* remote-eap-id when there is one, else remote-id */
 	enum feed_auth peer_auth;
+	bool peer_is_host; /* peer_id is proven to be a host name, of no other type of identity */
 	enum feed_mode mode;
 	uint8_t family;		/* AF_INET, AF_INET6: of the outer addresses */
 	uint8_t ipsec_protocol; /* IPPROTO_ESP or IPPROTO_AH */

@@ -14,6 +14,8 @@ struct kernel_maps {
 	int params;	  /* __u32 -> struct latch_params */
 	int identities;	  /* __u32 -> struct latch_identity */
 	int rules;	  /* __u32 -> struct latch_rule; settings.rule_count are in force */
+	int peer_sets;	  /* half -> struct latch_peer_sets */
+	int peer_facts;	  /* __u32 of identities -> struct latch_peer_facts */
 	int settings;	  /* one struct latch_settings */
 	int spd_stamps;	  /* namespace cookie -> time of its last event of the SPD */
 	int audits;	  /* struct latch_audit_key -> struct latch_audit */
@@ -25,6 +27,8 @@ struct kernel_maps {
 	int events;	  /* ring of struct latch_event */
 	int control;	  /* the program latch_control */
 	int timeout;	  /* the program timeout_broken */
+	int wishes;	  /* socket -> struct socket_wish (bpf/db/maps.h) */
+	int find_wish;	  /* the program find_wish */
 };
 
 #endif

@@ -139,6 +139,20 @@ void report_peer_as(struct json_writer *w, const struct report_source *source, c
 	json_object_end(w);
 }
 
+void report_tags(struct json_writer *w, const struct report_source *source, uint16_t params)
+{
+	const struct latch_params *found = identities_get_params(source->identities, params);
+	uint32_t sets = found ? identities_sets_of(source->identities, found->peer_id) : 0;
+	unsigned int i;
+
+	json_key(w, "tags");
+	json_array_begin(w);
+	for (i = 0; i < LATCH_PEER_SETS_MAX; i++)
+		if (sets >> i & 1)
+			json_string(w, identities_set_name(source->identities, i));
+	json_array_end(w);
+}
+
 void report_local_id(struct json_writer *w, const struct report_source *source, uint16_t params)
 {
 	const struct latch_identity *local = identity_of(source, params, true);

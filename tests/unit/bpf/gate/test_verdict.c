@@ -20,6 +20,7 @@
 
 #include "latch_abi.h"
 #include "latch_mode.h"
+#include "latch_sockopt.h"
 #include "db/packet_protection.h"
 #include "db/protocols.h"
 #include "db/read_once.h"

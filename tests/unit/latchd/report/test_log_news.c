@@ -420,6 +420,22 @@ Test(log_news, the_line_of_a_refusal_has_the_error_of_a_connect_that_did_not_end
 				    "; connect() not ended: Operation not permitted");
 }
 
+/* No rule explains it. */
+Test(log_news, the_line_of_a_refusal_names_the_wish_of_the_application)
+{
+	struct latch_event event = {
+		.type = LATCH_EVENT_REFUSED,
+		.flow = w_to_c(),
+		.direction = LATCH_DIRECTION_OUT,
+		.drop = LATCH_DROP_IDENTITY,
+		.wish = LATCH_WHY_PEER,
+	};
+
+	news_publish(&bus, &(struct news){.kind = NEWS_FLOW_REFUSED, .event = &event});
+	expect_line(LOG_LEVEL_WARN, "flow refused (identity, wish of the application: peer): " FLOW
+				    "; connect() ended");
+}
+
 /* ---- interfaces with SAs in another network namespace */
 
 static void publish_elsewhere(void)

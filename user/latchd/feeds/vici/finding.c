@@ -316,6 +316,7 @@ static int find_new(struct vici_finder *finder, const struct vici_ike_sa *ike_sa
 	finding->decided = finding->authenticated && vici_proof_is_decided(decision.proof);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, peer, &finder->statements, decision.proof);
+	finding->is_host = vici_identity_is_host(ike_sa, peer, decision.proof);
 	return 0;
 }
 
@@ -393,6 +394,7 @@ int vici_find_finding(struct vici_finder *finder, const struct vici_ike_sa *ike_
 	finding->decided = vici_proof_is_decided(decision->proof);
 	finding->unproven =
 		vici_identity_unproven(ike_sa, &peer, &finder->statements, decision->proof);
+	finding->is_host = vici_identity_is_host(ike_sa, &peer, decision->proof);
 	return 0;
 }
 

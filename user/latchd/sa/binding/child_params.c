@@ -8,6 +8,14 @@
 #include "common/text.h"
 #include "latchd/maps/tables.h"
 
+_Static_assert((int)FEED_AUTH_UNKNOWN == LATCH_AUTH_UNKNOWN &&
+		       (int)FEED_AUTH_PUBKEY == LATCH_AUTH_PUBKEY &&
+		       (int)FEED_AUTH_PSK == LATCH_AUTH_PSK &&
+		       (int)FEED_AUTH_EAP == LATCH_AUTH_EAP &&
+		       (int)FEED_AUTH_XAUTH == LATCH_AUTH_XAUTH &&
+		       (int)FEED_AUTH_NULL == LATCH_AUTH_NULL,
+	       "the programs get the class as a feed reports it");
+
 static bool modes_match(enum feed_mode reported, uint8_t mode)
 {
 	switch (reported) {
@@ -32,32 +40,34 @@ bool child_params_match_report(const struct child_sa *child, const struct latch_
 
 /* ---- params */
 
-static int intern_identity(const struct binding *b, const struct child_sa *child,
-			   const char *config, const char *id, enum feed_auth auth,
-			   uint32_t *ret_index)
+static int fill_identity(const struct child_sa *child, const char *config, const char *id,
+			 struct latch_identity *ret)
 {
-	struct latch_identity identity = {.auth = auth};
-
-	if (text_copy(identity.authority, sizeof(identity.authority), child->feed->name) < 0 ||
-	    text_copy(identity.config, sizeof(identity.config), config) < 0 ||
-	    text_copy(identity.id, sizeof(identity.id), id) < 0)
+	if (text_copy(ret->authority, sizeof(ret->authority), child->feed->name) < 0 ||
+	    text_copy(ret->config, sizeof(ret->config), config) < 0 ||
+	    text_copy(ret->id, sizeof(ret->id), id) < 0)
 		return -ENAMETOOLONG;
-	return identities_intern(b->identities, &identity, ret_index);
+	return 0;
 }
 
 static int intern_identities(const struct binding *b, const struct child_sa *child,
 			     struct latch_params *params)
 {
 	const struct feed_child *reported = &child->reported;
+	struct latch_identity local = {.auth = FEED_AUTH_UNKNOWN};
+	struct latch_identity peer = {.auth = reported->peer_auth};
 	int err;
 
 	/* The local identity does not depend on the peer's configuration. */
-	err = intern_identity(b, child, "", reported->local_id, FEED_AUTH_UNKNOWN,
-			      &params->local_id);
-	if (err)
-		return err;
-	return intern_identity(b, child, reported->config_name, reported->peer_id,
-			       reported->peer_auth, &params->peer_id);
+	err = fill_identity(child, "", reported->local_id, &local);
+	if (!err)
+		err = identities_intern(b->identities, &local, &params->local_id);
+	if (!err)
+		err = fill_identity(child, reported->config_name, reported->peer_id, &peer);
+	if (!err)
+		err = identities_intern_peer(b->identities, &peer, reported->peer_is_host,
+					     &params->peer_id);
+	return err;
 }
 
 static bool is_pinned_as(const struct latch_identity *identity, const struct feed *feed,
