@@ -136,6 +136,22 @@ Test(pairing, a_migrated_sa_gets_its_outbound_sa_from_a_pair_that_has_ended)
 	cr_expect_eq(manager()->left_out, 0);
 }
 
+Test(pairing, a_migrated_sa_gets_its_outbound_sa_from_a_pair_of_a_charon_that_was_lost)
+{
+	struct feed_child d, c;
+	struct latch_sa_key in;
+
+	snapshot(&charon, &one, &two);
+	report_late(&d, &c);
+	set_feed_state(&charon, FEED_STATE_LOST);
+	in = in_key(&c, ns.cookie);
+	delete_sa(&in);
+	install_in(&c, ns.cookie);
+	list(&c);
+	list(&c);
+	expect_states(&c, LATCH_SA_BOUND);
+}
+
 /* D has ended its CHILD_SA, and its outbound SA is still in the kernel. */
 Test(pairing, an_outbound_sa_of_a_pair_that_has_ended_goes_to_no_other_peer)
 {

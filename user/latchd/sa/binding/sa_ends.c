@@ -217,14 +217,14 @@ int sa_ends_unbind(const struct binding *b, const struct child_sa *child)
 }
 
 /*
- * The outbound SA of a deleted CHILD_SA is PENDING if it was never bound, or if a new SA has its
- * SPI. Without the inbound SA nothing shows which of the two it is.
+ * The outbound SA of a CHILD_SA that has ended is PENDING if it was never bound, or if a new SA has
+ * its SPI. Without the inbound SA nothing shows which of the two it is.
  */
 static bool is_pending_alone(const struct child_sa_end *end, const struct latch_sa *sa)
 {
 	const struct child_sa *child = end->child;
 
-	return child->deleted && end == &child->out && !child->in.in_kernel &&
+	return (child->deleted || child->orphan) && end == &child->out && !child->in.in_kernel &&
 	       sa->word.state == LATCH_SA_PENDING;
 }
 
