@@ -278,7 +278,7 @@ endef
 
 $(BUILD)/latchd: $(call obj,user/latchd/main.c) $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
-$(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON)
+$(BUILD)/latchctl: $(call obj,user/latchctl/main.c) $(LIBCTL) $(LIBCOMMON) $(BUILD)/liblatch.a
 	$(call link)
 $(BUILD)/tests/vm/outer_identity.so: tests/vm/tools/preload/outer_identity.c
 	@mkdir -p $(@D)
@@ -286,12 +286,11 @@ $(BUILD)/tests/vm/outer_identity.so: tests/vm/tools/preload/outer_identity.c
 # Programs of the unit tests lie in one folder: their names are unique.
 define unit_program
 $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LIBLATCHD) \
-		$(LIBCTL) $(LIBCOMMON)
+		$(LIBCTL) $(LIBCOMMON) $(BUILD)/liblatch.a
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
-$(BUILD)/tests/unit/test_liblatch $(BUILD)/tests/unit/test_liblatch_wish: $(BUILD)/liblatch.a | $(BUILD)/liblatch.so.1
-$(BUILD)/tests/unit/test_latch_py: $(BUILD)/liblatch.a
+$(BUILD)/tests/unit/test_liblatch $(BUILD)/tests/unit/test_liblatch_wish: | $(BUILD)/liblatch.so.1
 $(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
 
@@ -313,7 +312,7 @@ fuzz_obj  = $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
 
 # The skeletons are of no use here: the programs are not fuzzed.
 FUZZED_SRC := $(filter-out %/main.c user/latchd/enforce/% user/latchd/daemon%, \
-	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC))
+	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC) $(LIBRARY_SRC))
 FUZZ_HELP_SRC := tests/fuzz/artifacts.c tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
 
 $(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC)): $(BUILD)/.list-FUZZ_CFLAGS \
