@@ -290,6 +290,7 @@ $(BUILD)/tests/unit/$(basename $(notdir $(1))): $(call obj,$(1)) $(LIBFAKE) $(LI
 	$$(call link,-lcriterion)
 endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
+$(BUILD)/tests/unit/test_api_fuzz: | $(BUILD)/tests/vm/ask_fuzz
 $(BUILD)/tests/unit/test_liblatch $(BUILD)/tests/unit/test_liblatch_wish: | $(BUILD)/liblatch.so.1
 $(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)

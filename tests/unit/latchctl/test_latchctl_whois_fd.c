@@ -11,9 +11,9 @@
 TestSuite(latchctl_whois_fd, .init = api_set_up, .fini = gate_tear_down, .timeout = 60);
 
 /* The number of the server's socket in the other process, and of the client's in this one. */
-#define NUMBER	200
-#define NOBODY	65534
-#define AT_TEXT "200"
+#define NUMBER	     200
+#define UNPRIVILEGED 65534
+#define AT_TEXT	     "200"
 
 struct result {
 	enum ctl_exit code;
@@ -213,16 +213,16 @@ Test(latchctl_whois_fd, a_peer_that_the_socket_does_not_tell_is_not_shown)
 Test(latchctl_whois_fd, a_user_is_refused_the_sockets_of_others_and_gets_those_of_its_own_processes)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
-	pid_t of_root = process_with(pair.server, 0), own = process_with(pair.server, NOBODY);
+	pid_t of_root = process_with(pair.server, 0), own = process_with(pair.server, UNPRIVILEGED);
 	struct result result;
 
 	latch_socket(pair.client, &c);
 	latch_socket(pair.server, &d);
-	result = whois_as(NOBODY, of_root);
+	result = whois_as(UNPRIVILEGED, of_root);
 	cr_expect_eq(result.code, CTL_EXIT_NOT_PERMITTED, "%s", result.err);
 	cr_expect(has(result.err, "Operation not permitted; run as root"), "%s", result.err);
 	cr_expect_str_eq(result.out, "");
-	result = whois_as(NOBODY, own);
+	result = whois_as(UNPRIVILEGED, own);
 	/* Yama allows it for descendants only (ptrace_scope 1), and the asker is a sibling. */
 	if (result.code == CTL_EXIT_NOT_PERMITTED)
 		cr_expect_not(access("/proc/sys/kernel/yama/ptrace_scope", F_OK), "no Yama");
