@@ -9,7 +9,6 @@
 
 TestSuite(api_fuzz, .init = api_set_up, .fini = gate_tear_down, .timeout = 86400);
 
-#define PROGRAM	   "build/tests/vm/ask_fuzz"
 #define SECONDS	   8
 #define PAIRS	   12 /* the first ones stay, the others are mortal */
 #define PAIRS_STAY 4
@@ -41,11 +40,20 @@ static void make_pair(bool datagrams, bool mortal)
 	tell_of(pair.server, &d, mortal);
 }
 
+static const char *program(void)
+{
+	static char path[4096];
+	const char *build = getenv("BUILD");
+
+	snprintf(path, sizeof(path), "%s/tests/vm/ask_fuzz", build && *build ? build : "build");
+	return path;
+}
+
 /* 0, or the exit status of the program. */
 static int fuzz(unsigned long seed, unsigned long seconds)
 {
 	char seed_text[24], seconds_text[24],
-		*arguments[6 + 2 * PAIRS] = {PROGRAM, seed_text, seconds_text, "4", "2"};
+		*arguments[6 + 2 * PAIRS] = {(char *)program(), seed_text, seconds_text, "4", "2"};
 	pid_t pid;
 	int status = -1, i;
 
@@ -57,7 +65,7 @@ static int fuzz(unsigned long seed, unsigned long seconds)
 	if (!pid) {
 		if (setns(ns.fd, CLONE_NEWNET))
 			_exit(99);
-		execv(PROGRAM, arguments);
+		execv(program(), arguments);
 		_exit(98);
 	}
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
