@@ -4,6 +4,7 @@
  * (latch_sockopt.h). The kernel has called the protocol before, and retval is its error.
  */
 #include "api/answer_info.h"
+#include "api/answer_party.h"
 #include "api/answer_text.h"
 #include "api/answer_wish.h"
 #include "api/served_socket.h"
@@ -31,7 +32,7 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 	if (is_wish(option))
 		return answer_wish(ctx->optval, ctx->optval_end, option,
 				   bpf_sk_storage_get(&wishes, sk, NULL, 0));
-	if (option < LATCH_OPT_STATE || option > LATCH_OPT_CONNECTION)
+	if (option < LATCH_OPT_STATE || option > LATCH_OPT_BINDING)
 		return -ENOSYS;
 	if (is_tcp(sk))
 		find_tcp(&s, sk, kernel_sk);
@@ -39,6 +40,8 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 		find_udp(&s, sk, kernel_sk);
 	if (option == LATCH_OPT_STATE)
 		return answer_state(ctx, &s);
+	if (option > LATCH_OPT_CONNECTION)
+		return answer_party(ctx->optval, ctx->optval_end, option, &s);
 	if (option != LATCH_OPT_INFO)
 		return answer_text(ctx->optval, ctx->optval_end, option, &s);
 	if ((void *)(info + 1) > ctx->optval_end)

@@ -24,6 +24,7 @@
 
 struct asked {
 	struct latch_info info;
+	struct latch_party party; /* of the peer; 0 where it is not known */
 	char peer[LATCH_TEXT_MAX], local[LATCH_TEXT_MAX], connection[LATCH_TEXT_MAX];
 	uint64_t netns;
 	int protocol;
@@ -86,9 +87,20 @@ static int ask_text(int (*question)(int fd, char *text, size_t size), int fd,
 	return length == -ENODATA || length > 0 ? 0 : length;
 }
 
+static int ask_party(int fd, struct latch_party *ret)
+{
+	int err = latch_peer_party(fd, ret, sizeof(*ret));
+
+	if (err)
+		memset(ret, 0, sizeof(*ret));
+	return err == -ENODATA ? 0 : err;
+}
+
 static int ask_texts(int fd, struct asked *ret)
 {
-	int err = ask_text(latch_peer, fd, ret->peer);
+	int err = ask_party(fd, &ret->party);
+
+	err = err ? err : ask_text(latch_peer, fd, ret->peer);
 
 	err = err ? err : ask_text(latch_local, fd, ret->local);
 	return err ? err : ask_text(latch_connection, fd, ret->connection);
@@ -142,14 +154,43 @@ static void add_text(struct json_object *to, const char *name, const char *text)
 	json_object_object_add(to, name, *text ? json_object_new_string(text) : NULL);
 }
 
-/* The socket does not tell how its peer was authenticated. */
-static void add_peer(struct json_object *row, const char *text)
+/* The words of latchd's documents. */
+static const char *auth_name(enum latch_app_class auth_class)
+{
+	switch (auth_class) {
+	case LATCH_CLASS_PUBLIC_KEY:
+		return "pubkey";
+	case LATCH_CLASS_PSK:
+		return "psk";
+	case LATCH_CLASS_EAP:
+		return "eap";
+	case LATCH_CLASS_ANY:
+		break;
+	}
+	return "";
+}
+
+/* Only where it is known, as in the documents. */
+static void add_key(struct json_object *to, const struct latch_party *party)
+{
+	char digits[2 * sizeof(party->key) + 1];
+	size_t i;
+
+	if (party->key_kind != LATCH_APP_KEY_SPKI)
+		return;
+	for (i = 0; i < sizeof(party->key); i++)
+		snprintf(digits + 2 * i, 3, "%02x", party->key[i]);
+	add_text(to, "key", digits);
+}
+
+static void add_peer(struct json_object *row, const char *text, const struct latch_party *party)
 {
 	struct json_object *peer = *text ? json_object_new_object() : NULL;
 
 	if (peer) {
 		add_text(peer, "id", text);
-		json_object_object_add(peer, "auth", NULL);
+		add_text(peer, "auth", auth_name(party->auth_class));
+		add_key(peer, party);
 	}
 	json_object_object_add(row, "peer", peer);
 }
@@ -196,7 +237,7 @@ static struct json_object *row_of(const struct asked *asked)
 	add_id(row, info);
 	add_text(row, "state", latch_app_state_name(info->state));
 	add_text(row, "why", latch_why_name(info->why));
-	add_peer(row, asked->peer);
+	add_peer(row, asked->peer, &asked->party);
 	add_text(row, "local_id", asked->local);
 	add_text(row, "connection", asked->connection);
 	add_text(row, "proto", ulp_name((uint8_t)asked->protocol));

@@ -24,9 +24,10 @@ long bpf_probe_read_kernel_str(void *to, __u32 size, const void *from);
 long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
-extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
-	audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[];
+extern char latches[], associations[], sas[], params[], identities[], own_keys[], rules[],
+	settings[], audits[], latch_clocks[], drops[], counters[], refusals[], spd_stamps[],
+	sa_shares[], mark_shares[], audit_shares[], reassemblies[], mixtures[], flow_epochs[],
+	sa_epochs[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -34,6 +35,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_SAS] = sas,
 	[TABLE_PARAMS] = params,
 	[TABLE_IDENTITIES] = identities,
+	[TABLE_OWN_KEYS] = own_keys,
 	[TABLE_RULES] = rules,
 	[TABLE_SETTINGS] = settings,
 	[TABLE_AUDITS] = audits,

@@ -97,6 +97,17 @@ static struct result whois_as(uid_t uid, pid_t pid)
 	return result;
 }
 
+static void put_auth(const struct peer *peer, enum latch_auth auth)
+{
+	struct latch_identity identity;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.identities, &peer->identity, &identity), 0);
+	identity.auth = auth;
+	identity.key_kind = LATCH_KEY_SPKI;
+	identity.key[0] = 0xd1;
+	cr_assert_eq(bpf_map_update_elem(maps.identities, &peer->identity, &identity, BPF_ANY), 0);
+}
+
 /* ---- the socket of the process answers */
 
 Test(latchctl_whois_fd, the_socket_of_the_other_process_answers_and_not_the_callers_of_that_number)
@@ -129,7 +140,7 @@ Test(latchctl_whois_fd, json_has_the_members_of_whois_by_ends)
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = latch_socket(pair.server, &d);
 	pid_t pid = process_with(pair.server, 0);
-	struct result result = whois_at(pid, AT_TEXT, true);
+	struct result result = (put_auth(&d, LATCH_AUTH_PSK), whois_at(pid, AT_TEXT, true));
 	struct json_object *document = json_tokener_parse(result.out), *row;
 	char id[32];
 	size_t i;
@@ -145,6 +156,8 @@ Test(latchctl_whois_fd, json_has_the_members_of_whois_by_ends)
 	cr_expect_str_eq(view_text(row, "id"), id);
 	cr_expect_str_eq(view_text(row, "state"), "established");
 	cr_expect_str_eq(view_text(row, "peer.id"), d.id);
+	cr_expect_str_eq(view_text(row, "peer.auth"), "psk");
+	cr_expect_eq(strncmp(view_text_or(row, "peer.key", ""), "d100", 4), 0);
 	cr_expect_str_eq(view_text(row, "local_id"), d.local_id);
 	cr_expect_str_eq(view_text(row, "proto"), "tcp");
 	cr_expect_eq(view_number(row, "netns"), (int64_t)ns.cookie);

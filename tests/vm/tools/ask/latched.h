@@ -52,9 +52,14 @@ static inline bool is_text(int option)
 	return option >= LATCH_OPT_PEER_ID && option <= LATCH_OPT_CONNECTION;
 }
 
+static inline bool is_party(int option)
+{
+	return option == LATCH_OPT_PEER || option == LATCH_OPT_LOCAL;
+}
+
 static inline bool is_known_option(int option)
 {
-	return (option >= LATCH_OPT_STATE && option <= LATCH_OPT_CONNECTION) ||
+	return (option >= LATCH_OPT_STATE && option <= LATCH_OPT_BINDING) ||
 	       (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_PROTECTION &&
 		option != LATCH_OPT_NARROW);
 }
@@ -66,6 +71,10 @@ static inline int32_t answer_size(int option, const struct latched *of)
 		return of ? (int32_t)strlen(of->text[option - LATCH_OPT_PEER_ID]) : 0;
 	if (option == LATCH_OPT_INFO)
 		return sizeof(struct latch_info);
+	if (is_party(option))
+		return sizeof(struct latch_party);
+	if (option == LATCH_OPT_BINDING)
+		return sizeof(struct latch_binding);
 	return option == LATCH_OPT_EXPECT_QUALITY ? (int32_t)sizeof(struct latch_least)
 						  : (int32_t)sizeof(int);
 }
@@ -87,13 +96,17 @@ static inline bool is_right_error(const struct question *q, const struct latched
 	case ENOSYS:
 		return !is_known_option(q->option);
 	case EINVAL:
-		return q->size < 0 || (!is_text(q->option) && !is_wish_text(q->option) &&
-				       q->size < answer_size(q->option, of));
+		return q->size < 0 ||
+		       (!is_text(q->option) && q->option != LATCH_OPT_BINDING &&
+			!is_wish_text(q->option) && q->size < answer_size(q->option, of));
 	case ERANGE:
 		return (is_text(q->option) && of && q->size < answer_size(q->option, of)) ||
+		       (q->option == LATCH_OPT_BINDING && q->size < answer_size(q->option, of)) ||
 		       (is_wish_text(q->option) && q->size < LATCH_TEXT_MAX);
 	case ENODATA:
-		return is_wish_text(q->option) || (is_text(q->option) && (!of || of->mortal));
+		return is_wish_text(q->option) || q->option == LATCH_OPT_BINDING ||
+		       (is_party(q->option) && (!of || of->mortal)) ||
+		       (is_text(q->option) && (!of || of->mortal));
 	}
 	return false;
 }
@@ -133,13 +146,26 @@ static inline void check_info(const struct question *q, const struct latched *of
 		fault("info tells the numbers %u and %u", info.peer_number, info.local_number);
 }
 
+static inline void check_party(const struct question *q, const struct latched *of)
+{
+	int which = q->option == LATCH_OPT_LOCAL;
+	struct latch_party party;
+
+	memcpy(&party, q->at, sizeof(party));
+	if (strcmp(party.id, of->text[which]) || party.size != sizeof(party) ||
+	    (party.number != of->number[which] && !(of->mortal && !party.number)))
+		fault("option %d: the socket of \"%s\" tells \"%s\", number %u", q->option,
+		      of->text[0], party.id, party.number);
+}
+
 static inline void check_answer(const struct question *q, const struct latched *of)
 {
 	if (q->place == PLACE_NONE || q->place == PLACE_READ_ONLY)
 		fault("option %d: an answer without a place for it", q->option);
 	else if (!is_known_option(q->option))
 		fault("option %d is answered", q->option);
-	else if (is_text(q->option) && !of)
+	else if ((is_text(q->option) || is_party(q->option) || q->option == LATCH_OPT_BINDING) &&
+		 !of)
 		fault("option %d: a socket without a latch tells \"%.32s\"", q->option,
 		      q->at ? (const char *)q->at : "");
 	else if (!is_wish_text(q->option) && q->length != answer_size(q->option, of))
@@ -150,6 +176,8 @@ static inline void check_answer(const struct question *q, const struct latched *
 		 memcmp(q->at, of->text[q->option - LATCH_OPT_PEER_ID], (size_t)q->length) != 0)
 		fault("option %d: the socket of \"%s\" tells \"%.*s\"", q->option, of->text[0],
 		      q->length, q->at);
+	else if (is_party(q->option))
+		check_party(q, of);
 	else if (q->option == LATCH_OPT_STATE)
 		check_state(q, of);
 	else if (q->option == LATCH_OPT_INFO)
@@ -171,7 +199,7 @@ static inline void check_outcome(const struct question *q, const struct latched 
 
 static inline struct question draw_question(struct random *random, const struct places *places)
 {
-	struct question q = {.level = SOL_LATCH, .option = (int)draw(random, 8)};
+	struct question q = {.level = SOL_LATCH, .option = (int)draw(random, 10)};
 
 	if (!draw(random, 3))
 		q.option = (int)draw(random, 28);

@@ -64,8 +64,9 @@ struct question {
 	int32_t length;
 };
 
-static const int32_t sizes[] = {0,   1,	  3,   4,   5,	  11,	12,   13,   207,   208,	       209,
-				256, 511, 512, 513, 1024, 4095, 4096, 4097, 12000, 2147483647, -1};
+static const int32_t sizes[] = {0,   1,	   3,	 4,    5,    11,    12,		13,
+				207, 208,  209,	 256,  511,  512,   513,	623,
+				624, 1024, 4095, 4096, 4097, 12000, 2147483647, -1};
 
 static inline uint8_t *place_for(const struct places *places, enum place place, int32_t size)
 {
