@@ -482,14 +482,31 @@ enum latch_auth {
 	LATCH_AUTH_NULL,
 };
 
+#define LATCH_KEY_SIZE 32
+
+enum latch_key_kind {
+	LATCH_KEY_UNKNOWN,
+	LATCH_KEY_SPKI, /* SHA-256 of the SubjectPublicKeyInfo */
+};
+
 struct latch_identity {
 	char authority[LATCH_NAME_MAX]; /* name of the feed */
 	char config[LATCH_NAME_MAX];	/* the key manager's connection name */
 	char id[LATCH_ID_TEXT_MAX];
 	__u32 auth; /* enum latch_auth */
-	/* Zero: room for a pinned key. Part of the equality of two identities. */
-	__u8 reserved[36];
+	/*
+	 * The only key that the connection of this peer admits. Part of the equality of two
+	 * identities: a peer with another key is another peer. Never of a local identity.
+	 */
+	__u8 key_kind; /* enum latch_key_kind */
+	__u8 pad[3];
+	__u8 key[LATCH_KEY_SIZE]; /* zero if it is not known */
 	__u32 checksum;
+};
+
+/* This host's key in the SAs with these params: a fact, and no part of their equality. */
+struct latch_own_key {
+	__u8 key[LATCH_KEY_SIZE];
 };
 
 /* ---- events: hints for the controller; no state depends on the arrival of one ---- */

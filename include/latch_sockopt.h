@@ -54,6 +54,19 @@ enum latch_option {
 	/* Text: the key manager's name of the connection, such as "connections.NAME" of
 	 * swanctl.conf. */
 	LATCH_OPT_CONNECTION = 5,
+	/*
+	 * struct latch_party: peer, or this host, with the class of its authentication and its key
+	 * (R-2-7). ENODATA as LATCH_OPT_PEER_ID.
+	 */
+	LATCH_OPT_PEER = 6,
+	LATCH_OPT_LOCAL = 7,
+	/*
+	 * struct latch_binding: octets of the connection for channel binding (RFC 5056), of the
+	 * end-point type. They are equal at both ends, and equal for all connections of a pair of
+	 * keys. They are no secret. ERANGE: the buffer is too small. ENODATA unless the state is
+	 * LATCH_APP_ESTABLISHED, and both keys are known.
+	 */
+	LATCH_OPT_BINDING = 8,
 
 	/*
 	 * Wishes: set before connect() or listen(), and read at any time. Each one requires a
@@ -262,10 +275,43 @@ struct latch_info {
 	char integrity[32];  /* "" = none, or part of the AEAD */
 };
 
+enum latch_app_key {
+	LATCH_APP_KEY_UNKNOWN = 0,
+	LATCH_APP_KEY_SPKI = 1, /* SHA-256 of the SubjectPublicKeyInfo */
+};
+
+/*
+ * The key is known only where the connection admits no other: one certificate or one raw key is
+ * configured for that end. A peer of such a connection is another one if its key is another one.
+ */
+struct latch_party {
+	__u32 size;	 /* number of filled bytes */
+	__u32 number;	 /* as in struct latch_info; 0 after the end of the latch */
+	__u8 auth_class; /* enum latch_app_class; 0: not known, as of this host */
+	__u8 key_kind;	 /* enum latch_app_key */
+	__u8 pad[6];
+	__u8 key[32];
+	char id[LATCH_TEXT_MAX]; /* padded with NUL; so is connection */
+	char connection[64];	 /* of the peer only */
+};
+
+#define LATCH_BINDING_TYPE "latch-end-point:"
+
+/* 80 octets, without padding; an application compares or hashes all of them. */
+struct latch_binding {
+	char type[16];	/* LATCH_BINDING_TYPE, without its NUL */
+	__u8 lower[32]; /* the keys of both ends as in struct latch_party, compared as bytes */
+	__u8 higher[32];
+};
+
 #ifdef __cplusplus
+static_assert(sizeof(struct latch_party) == 624, "fits into the 1024 bytes of Python");
+static_assert(sizeof(struct latch_binding) == 80, "no hidden padding");
 static_assert(sizeof(struct latch_least) == 12, "no hidden padding");
 static_assert(sizeof(struct latch_info) == 208, "fits into the 256 bytes of Perl and Ruby");
 #else
+_Static_assert(sizeof(struct latch_party) == 624, "fits into the 1024 bytes of Python");
+_Static_assert(sizeof(struct latch_binding) == 80, "no hidden padding");
 _Static_assert(sizeof(struct latch_least) == 12, "no hidden padding");
 _Static_assert(sizeof(struct latch_info) == 208, "fits into the 256 bytes of Perl and Ruby");
 #endif

@@ -5,6 +5,7 @@
  */
 #include "api/answer_info.h"
 #include "api/answer_tags.h"
+#include "api/answer_party.h"
 #include "api/answer_text.h"
 #include "api/answer_wish.h"
 #include "api/served_socket.h"
@@ -32,7 +33,7 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 	if (is_wish(option))
 		return answer_wish(ctx->optval, ctx->optval_end, option,
 				   bpf_sk_storage_get(&wishes, sk, NULL, 0));
-	if ((option < LATCH_OPT_STATE || option > LATCH_OPT_CONNECTION) && option != LATCH_OPT_TAGS)
+	if ((option < LATCH_OPT_STATE || option > LATCH_OPT_BINDING) && option != LATCH_OPT_TAGS)
 		return -ENOSYS;
 	if (is_tcp(sk))
 		find_tcp(&s, sk, kernel_sk);
@@ -42,6 +43,8 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 		return answer_state(ctx, &s);
 	if (option == LATCH_OPT_TAGS)
 		return answer_tags(ctx->optval, ctx->optval_end, &s);
+	if (option > LATCH_OPT_CONNECTION)
+		return answer_party(ctx->optval, ctx->optval_end, option, &s);
 	if (option != LATCH_OPT_INFO)
 		return answer_text(ctx->optval, ctx->optval_end, option, &s);
 	if ((void *)(info + 1) > ctx->optval_end)

@@ -7,6 +7,7 @@ struct associations_map associations SEC(".maps");
 struct sas_map sas SEC(".maps");
 struct params_map params SEC(".maps");
 struct identities_map identities SEC(".maps");
+struct own_keys_map own_keys SEC(".maps");
 struct rules_map rules SEC(".maps");
 struct settings_map settings SEC(".maps");
 struct peer_sets_map peer_sets SEC(".maps");

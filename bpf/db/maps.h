@@ -76,6 +76,15 @@ struct identities_map {
 	__type(value, struct latch_identity);
 };
 
+/* Written before an SA gets the params. */
+struct own_keys_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_PARAMS_MAX);
+	__type(key, __u32);
+	__type(value, struct latch_own_key);
+};
+
 /* Two halves, one of them in force: see struct latch_settings. */
 struct rules_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -282,6 +291,11 @@ struct socket_past {
 	__u8 why; /* enum latch_why of a connect() that was refused */
 	__u8 mode;
 	__u8 protocol;
+	__u8 auth;	   /* enum latch_auth, of the peer */
+	__u8 key_kind;	   /* enum latch_key_kind, of the peer */
+	__u8 own_key_kind; /* of this host */
+	__u8 key[LATCH_KEY_SIZE];
+	__u8 own_key[LATCH_KEY_SIZE];
 	/* The first text: the verifier takes each text for one of LATCH_ID_TEXT_MAX bytes. */
 	char connection[LATCH_NAME_MAX];
 	char peer[LATCH_ID_TEXT_MAX];
@@ -392,6 +406,7 @@ extern struct sa_shares_map sa_shares SEC(".maps");
 extern struct mark_shares_map mark_shares SEC(".maps");
 extern struct audit_shares_map audit_shares SEC(".maps");
 extern struct named_ends_map named_ends SEC(".maps");
+extern struct own_keys_map own_keys SEC(".maps");
 extern struct pasts_map pasts SEC(".maps");
 extern struct wishes_map wishes SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");

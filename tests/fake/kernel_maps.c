@@ -31,6 +31,8 @@ static const struct map_row rows[] = {
 	 sizeof(struct latch_association), FAKE_LATCHES_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(identities), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_identity),
 	 LATCH_IDENTITIES_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(own_keys), BPF_MAP_TYPE_HASH, sizeof(__u32), sizeof(struct latch_own_key),
+	 LATCH_PARAMS_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(rules), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_rule),
 	 LATCH_RULES_MAX, 0},
 	{MEMBER(peer_sets), BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(struct latch_peer_sets), 2,
@@ -64,7 +66,7 @@ int fake_kernel_maps_make(struct kernel_maps *maps)
 	size_t i;
 
 	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct map_row *row = &rows[i];
 		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = row->flags);

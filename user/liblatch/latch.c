@@ -37,14 +37,35 @@ int latch_state(int fd)
 	return length < 0 ? length : state;
 }
 
-int latch_info(int fd, struct latch_info *info, size_t size)
+/* A later version of the caller's structure is filled up with zeros. */
+static int ask_structure(int fd, int option, void *structure, size_t size)
 {
-	int length = ask(fd, LATCH_OPT_INFO, info, size);
+	int length = ask(fd, option, structure, size);
 
 	if (length < 0)
 		return length;
-	memset((char *)info + length, 0, size - (size_t)length);
+	memset((char *)structure + length, 0, size - (size_t)length);
 	return 0;
+}
+
+int latch_info(int fd, struct latch_info *info, size_t size)
+{
+	return ask_structure(fd, LATCH_OPT_INFO, info, size);
+}
+
+int latch_peer_party(int fd, struct latch_party *party, size_t size)
+{
+	return ask_structure(fd, LATCH_OPT_PEER, party, size);
+}
+
+int latch_local_party(int fd, struct latch_party *party, size_t size)
+{
+	return ask_structure(fd, LATCH_OPT_LOCAL, party, size);
+}
+
+int latch_binding(int fd, struct latch_binding *binding)
+{
+	return ask_structure(fd, LATCH_OPT_BINDING, binding, sizeof(*binding));
 }
 
 /* One byte is kept for the NUL. */

@@ -56,6 +56,21 @@ int latch_connection(int fd, char *text, size_t size);
 #define LATCH_TAGS_MAX 1025
 int latch_tags(int fd, char *text, size_t size);
 
+ * The same identities with class and key: how the peer was authenticated (R-2-7). size:
+ * sizeof(*party) of the caller, as of latch_info(). A member is 0 where it is not known. 0;
+ * -ENODATA as latch_peer(); -EINVAL: smaller than the first version. One system call.
+ */
+int latch_peer_party(int fd, struct latch_party *party, size_t size);
+int latch_local_party(int fd, struct latch_party *party, size_t size);
+
+/*
+ * Channel binding of the end-point type (RFC 5056): 80 octets that are equal at both ends, and
+ * differ if one end has another key. They are equal for all connections of a pair of keys, and no
+ * secret: an application puts them into its own authentication. 0; -ENODATA: the connection is not
+ * LATCH_APP_ESTABLISHED, or a key is not known. One system call.
+ */
+int latch_binding(int fd, struct latch_binding *binding);
+
 /*
  * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
  * the connection (section 2.2): another call may have taken the error. 0: the latched peer has

@@ -30,6 +30,7 @@ const struct kernel_maps sim_maps = {
 	.sas = FD(TABLE_SAS),
 	.params = FD(TABLE_PARAMS),
 	.identities = FD(TABLE_IDENTITIES),
+	.own_keys = FD(TABLE_OWN_KEYS),
 	.rules = FD(TABLE_RULES),
 	.settings = FD(TABLE_SETTINGS),
 	.spd_stamps = FD(TABLE_SPD_STAMPS),

@@ -26,10 +26,10 @@ void *bpf_sk_fullsock(void *sk);
 void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
-extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
-	audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[], peer_sets[],
-	peer_facts[];
+extern char latches[], associations[], sas[], params[], identities[], own_keys[], rules[],
+	settings[], audits[], latch_clocks[], drops[], counters[], refusals[], spd_stamps[],
+	sa_shares[], mark_shares[], audit_shares[], reassemblies[], mixtures[], flow_epochs[],
+	sa_epochs[], peer_sets[], peer_facts[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -37,6 +37,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_SAS] = sas,
 	[TABLE_PARAMS] = params,
 	[TABLE_IDENTITIES] = identities,
+	[TABLE_OWN_KEYS] = own_keys,
 	[TABLE_RULES] = rules,
 	[TABLE_SETTINGS] = settings,
 	[TABLE_AUDITS] = audits,

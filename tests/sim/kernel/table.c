@@ -26,6 +26,7 @@ STORE(associations, sizeof(struct latch_association), 1);
 STORE(sas, sizeof(struct latch_sa), SAS_MAX);
 STORE(params, sizeof(struct latch_params), IDENTITIES_MAX);
 STORE(identities, sizeof(struct latch_identity), IDENTITIES_MAX);
+STORE(own_keys, sizeof(struct latch_own_key), IDENTITIES_MAX);
 STORE(rules, sizeof(struct latch_rule), 2 * LATCH_RULES_MAX);
 STORE(settings, sizeof(struct latch_settings), 1);
 STORE(peer_sets, sizeof(struct latch_peer_sets), 2);
@@ -60,6 +61,7 @@ struct table tables[TABLES] = {
 	[TABLE_SAS] = HASH(sas, sizeof(struct latch_sa_key)),
 	[TABLE_PARAMS] = HASH(params, sizeof(__u32)),
 	[TABLE_IDENTITIES] = HASH(identities, sizeof(__u32)),
+	[TABLE_OWN_KEYS] = HASH(own_keys, sizeof(__u32)),
 	[TABLE_RULES] = ARRAY(rules),
 	[TABLE_SETTINGS] = ARRAY(settings),
 	[TABLE_AUDITS] = HASH(audits, sizeof(struct latch_audit_key)),

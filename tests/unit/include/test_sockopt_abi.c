@@ -24,6 +24,10 @@ struct member {
 	{#name, offset, size, offsetof(struct latch_info, name), sizeof(((struct latch_info *)0)->name)}
 #define L(name, offset, size) \
 	{#name, offset, size, offsetof(struct latch_least, name), sizeof(((struct latch_least *)0)->name)}
+#define P(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_party, name), sizeof(((struct latch_party *)0)->name)}
+#define B(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_binding, name), sizeof(((struct latch_binding *)0)->name)}
 #define N(name, value) {#name, value, name}
 /* clang-format on */
 
@@ -63,6 +67,17 @@ static const struct member members[] = {
 	M(encryption, 144, 32),
 	M(integrity, 176, 32),
 };
+static const struct member party_members[] = {
+	P(size, 0, 4), P(number, 4, 4), P(auth_class, 8, 1), P(key_kind, 9, 1),
+	P(pad, 10, 6), P(key, 16, 32),	P(id, 48, 512),	     P(connection, 560, 64),
+};
+
+static const struct member binding_members[] = {
+	B(type, 0, 16),
+	B(lower, 16, 32),
+	B(higher, 48, 32),
+};
+
 #define MEMBERS (sizeof(members) / sizeof(members[0]))
 
 static const struct member least_members[] = {
@@ -83,6 +98,11 @@ static const struct {
 	N(LATCH_OPT_PEER_ID, 3),
 	N(LATCH_OPT_LOCAL_ID, 4),
 	N(LATCH_OPT_CONNECTION, 5),
+	N(LATCH_OPT_PEER, 6),
+	N(LATCH_OPT_LOCAL, 7),
+	N(LATCH_OPT_BINDING, 8),
+	N(LATCH_APP_KEY_UNKNOWN, 0),
+	N(LATCH_APP_KEY_SPKI, 1),
 	N(LATCH_APP_NOT_LATCHED, 0),
 	N(LATCH_APP_LISTENER, 1),
 	N(LATCH_APP_LARVAL, 2),
@@ -156,65 +176,68 @@ static const struct {
 	N(LATCH_DISPOSE_UNREACHABLE, 4),
 };
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* No hole that the compiler fills, and no member that the table lacks. */
+static void expect_published(const struct member *table, size_t count, size_t size)
+{
+	size_t end = 0, i;
+
+	for (i = 0; i < count; i++) {
+		cr_expect_eq(table[i].its_offset, table[i].offset, "%s", table[i].name);
+		cr_expect_eq(table[i].its_size, table[i].size, "%s", table[i].name);
+		cr_expect_eq(table[i].offset, end, "before %s", table[i].name);
+		end = table[i].offset + table[i].size;
+	}
+	cr_expect_eq(end, size);
+}
+
 Test(sockopt_abi, the_header_is_as_published)
 {
 	size_t i;
 
-	for (i = 0; i < MEMBERS; i++) {
-		cr_expect_eq(members[i].its_offset, members[i].offset, "%s", members[i].name);
-		cr_expect_eq(members[i].its_size, members[i].size, "%s", members[i].name);
-	}
-	for (i = 0; i < sizeof(least_members) / sizeof(least_members[0]); i++) {
-		cr_expect_eq(least_members[i].its_offset, least_members[i].offset, "%s",
-			     least_members[i].name);
-		cr_expect_eq(least_members[i].its_size, least_members[i].size, "%s",
-			     least_members[i].name);
-	}
+	expect_published(members, MEMBERS, sizeof(struct latch_info));
+	expect_published(least_members, COUNT(least_members), sizeof(struct latch_least));
+	expect_published(party_members, COUNT(party_members), sizeof(struct latch_party));
+	expect_published(binding_members, COUNT(binding_members), sizeof(struct latch_binding));
 	cr_expect_eq(sizeof(struct latch_least), 12);
+	cr_expect_eq(sizeof(struct latch_party), 624);
+	cr_expect_eq(sizeof(struct latch_binding), 80);
 	for (i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		cr_expect_eq(numbers[i].now, numbers[i].published, "%s", numbers[i].name);
 	cr_expect_eq(sizeof(struct latch_info), 208);
 }
 
-/* No hole that the compiler fills, and no member that the table lacks. */
-Test(sockopt_abi, the_table_has_each_byte_of_the_structure)
+static void compare_members(const struct btf *btf, const char *name, const struct member *table,
+			    size_t count)
 {
-	size_t end = 0, i;
-
-	for (i = 0; i < MEMBERS; i++) {
-		cr_expect_eq(members[i].offset, end, "before %s", members[i].name);
-		end = members[i].offset + members[i].size;
-	}
-	cr_expect_eq(end, sizeof(struct latch_info));
-}
-
-static void compare_members(const struct btf *btf, const struct btf_type *type)
-{
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
+	const struct btf_type *type;
 	size_t i;
 
-	cr_assert_eq(btf_vlen(type), MEMBERS);
-	for (i = 0; i < MEMBERS; i++) {
+	cr_assert_gt(id, 0, "%s", name);
+	type = btf__type_by_id(btf, (__u32)id);
+	cr_assert_eq(btf_vlen(type), count);
+	for (i = 0; i < count; i++) {
 		const struct btf_member *member = btf_members(type) + i;
 
-		cr_expect_str_eq(btf__name_by_offset(btf, member->name_off), members[i].name);
-		cr_expect_eq(btf_member_bit_offset(type, (__u32)i) / 8, members[i].offset, "%s",
-			     members[i].name);
-		cr_expect_eq(btf__resolve_size(btf, member->type), (__s64)members[i].size, "%s",
-			     members[i].name);
+		cr_expect_str_eq(btf__name_by_offset(btf, member->name_off), table[i].name);
+		cr_expect_eq(btf_member_bit_offset(type, (__u32)i) / 8, table[i].offset, "%s",
+			     table[i].name);
+		cr_expect_eq(btf__resolve_size(btf, member->type), (__s64)table[i].size, "%s",
+			     table[i].name);
 	}
 }
 
-Test(sockopt_abi, the_program_writes_the_structure_of_the_header)
+Test(sockopt_abi, the_program_writes_the_structures_of_the_header)
 {
 	struct latchd_bpf *skeleton = latchd_bpf__open();
 	const struct btf *btf;
-	int id;
 
 	cr_assert_not_null(skeleton);
 	btf = bpf_object__btf(skeleton->obj);
-	id = btf__find_by_name_kind(btf, "latch_info", BTF_KIND_STRUCT);
-	cr_assert_gt(id, 0);
-	cr_expect_eq(btf__type_by_id(btf, (__u32)id)->size, sizeof(struct latch_info));
-	compare_members(btf, btf__type_by_id(btf, (__u32)id));
+	compare_members(btf, "latch_info", members, MEMBERS);
+	compare_members(btf, "latch_party", party_members, COUNT(party_members));
+	compare_members(btf, "latch_binding", binding_members, COUNT(binding_members));
 	latchd_bpf__destroy(skeleton);
 }

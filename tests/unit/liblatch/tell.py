@@ -35,6 +35,15 @@ def tell(sock):
         print(f"{name}={answer:d}" if isinstance(answer, int) else f"{name}={answer}")
     tags = asked(latch.tags, sock)
     print(f"tags={tags if isinstance(tags, str) else ' '.join(tags)}")
+    for name in ("peer_party", "local_party"):
+        answer = asked(getattr(latch, name), sock)
+        if isinstance(answer, str):
+            print(f"{name}={answer}")
+            continue
+        key = answer.key.hex() if answer.key else None
+        print(f"{name}={answer.id} {answer.connection} {answer.number} {answer.auth_class:d} {key}")
+    answer = asked(latch.binding, sock)
+    print(f"binding={answer if isinstance(answer, str) else answer.hex()}")
     info = asked(latch.info, sock)
     if isinstance(info, str):
         return

@@ -71,6 +71,14 @@ static void expect_number(const char *name, unsigned long long value)
 	expect_line(name, text);
 }
 
+static const char *text_of_errno(int error)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "errno %d", error);
+	return text;
+}
+
 static void expect_address(const char *name, const __u8 *address)
 {
 	char text[INET6_ADDRSTRLEN];
@@ -136,6 +144,35 @@ Test(latch_py, each_question_is_answered_for_its_own_socket)
 	latch_socket(pair.server, &d);
 	expect_same_answers(pair.client, &c);
 	expect_same_answers(pair.server, &d);
+	close_pair(&pair);
+}
+
+#define DIGITS_14 "00000000000000"
+#define DIGITS_62 DIGITS_14 DIGITS_14 DIGITS_14 DIGITS_14 "000000"
+
+Test(latch_py, R_2_7_the_parties_and_the_binding_have_the_keys)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_own_key own = {{0x11}};
+	struct latch_identity identity;
+	uint32_t params = c.params;
+
+	latch_socket(pair.client, &c);
+	latch_socket(pair.server, &d);
+	cr_assert_eq(bpf_map_lookup_elem(maps.identities, &c.identity, &identity), 0);
+	identity.auth = LATCH_AUTH_PUBKEY;
+	identity.key_kind = LATCH_KEY_SPKI;
+	identity.key[0] = 0xc1;
+	cr_assert_eq(bpf_map_update_elem(maps.identities, &c.identity, &identity, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.own_keys, &params, &own, BPF_ANY), 0);
+	tell_of(pair.client);
+	expect_line("peer_party", "c.example to-c 11 2 c1" DIGITS_62);
+	expect_line("local_party", "w.example  12 0 11" DIGITS_62);
+	expect_line("binding", "6c617463682d656e642d706f696e743a"
+			       "11" DIGITS_62 "c1" DIGITS_62);
+	tell_of(pair.server);
+	expect_line("peer_party", "C=CH, O=d, CN=d.example to-d 13 0 None");
+	expect_line("binding", text_of_errno(ENODATA));
 	close_pair(&pair);
 }
 

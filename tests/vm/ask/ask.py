@@ -42,6 +42,16 @@ def info_of(sock):
     return info if isinstance(info, str) else info._replace(latch=f"{info.latch:x}")._asdict()
 
 
+def key_of(party):
+    """In hexadecimal digits; null: not known."""
+    return party if isinstance(party, str) else party.key and party.key.hex()
+
+
+def binding_of(sock):
+    octets = ask(latch.binding, sock)
+    return octets if isinstance(octets, str) else octets.hex()
+
+
 def answers(sock):
     return {
         "uid": os.getuid(),
@@ -50,6 +60,9 @@ def answers(sock):
         "local": ask(latch.local, sock),
         "connection": ask(latch.connection, sock),
         "tags": ask(latch.tags, sock),
+        "key": key_of(ask(latch.peer_party, sock)),
+        "own_key": key_of(ask(latch.local_party, sock)),
+        "binding": binding_of(sock),
         "info": info_of(sock),
     }
 

@@ -422,6 +422,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.settings = bpf_map__fd(skeleton->maps.settings),
 		.spd_stamps = bpf_map__fd(skeleton->maps.spd_stamps),
 		.audits = bpf_map__fd(skeleton->maps.audits),
+		.own_keys = bpf_map__fd(skeleton->maps.own_keys),
 		.mark_shares = bpf_map__fd(skeleton->maps.mark_shares),
 		.audit_shares = bpf_map__fd(skeleton->maps.audit_shares),
 		.clock = bpf_map__fd(skeleton->maps.latch_clocks),

@@ -45,6 +45,9 @@ static int canonical_identity(void *value)
 	    canonical_text(identity->config, sizeof(identity->config)) ||
 	    canonical_text(identity->id, sizeof(identity->id)))
 		return -EINVAL;
+	memset(identity->pad, 0, sizeof(identity->pad));
+	if (identity->key_kind == LATCH_KEY_UNKNOWN)
+		memset(identity->key, 0, sizeof(identity->key));
 	return 0;
 }
 

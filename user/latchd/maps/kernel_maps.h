@@ -13,6 +13,7 @@ struct kernel_maps {
 	int sas;	  /* struct latch_sa_key -> struct latch_sa */
 	int params;	  /* __u32 -> struct latch_params */
 	int identities;	  /* __u32 -> struct latch_identity */
+	int own_keys;	  /* __u32, of params -> struct latch_own_key */
 	int rules;	  /* __u32 -> struct latch_rule; settings.rule_count are in force */
 	int peer_sets;	  /* half -> struct latch_peer_sets */
 	int peer_facts;	  /* __u32 of identities -> struct latch_peer_facts */

@@ -98,16 +98,28 @@ static void requester_text(char *out, size_t size, const struct news_requester *
 			 requester->login_uid);
 }
 
+static bool has_other_key(const struct latch_identity *peer, const struct latch_identity *other)
+{
+	return peer->key_kind != other->key_kind ||
+	       memcmp(peer->key, other->key, sizeof(peer->key)) != 0;
+}
+
+static const char *difference(const struct latch_identity *peer, const struct latch_identity *other)
+{
+	if (!peer || !other || strcmp(peer->id, other->id) != 0)
+		return "";
+	return has_other_key(peer, other) ? " with another key, see latchctl --json monitor"
+					  : " with other parameters, see latchctl --json monitor";
+}
+
 static void conflict_text(char *out, size_t size, const struct log_news *log, uint16_t want,
 			  uint16_t got)
 {
-	const struct latch_identity *peer = peer_of(log, want), *other = peer_of(log, got);
-	bool same = peer && other && !strcmp(peer->id, other->id);
 	char name[PEER_SIZE];
 
 	peer_text(name, log, got);
 	snprintf(out, size, "new SA belongs to %s%s", name,
-		 same ? " with other parameters, see latchctl --json monitor" : "");
+		 difference(peer_of(log, want), peer_of(log, got)));
 }
 
 static void break_text(char *out, size_t size, const struct log_news *log, const struct news *news)

@@ -123,6 +123,19 @@ void report_peer(struct json_writer *w, const struct report_source *source, uint
 	report_peer_as(w, source, "peer", params);
 }
 
+/* Only where it is known. */
+static void write_key(struct json_writer *w, const struct latch_identity *peer)
+{
+	char digits[2 * LATCH_KEY_SIZE + 1];
+	size_t i;
+
+	if (peer->key_kind != LATCH_KEY_SPKI)
+		return;
+	for (i = 0; i < LATCH_KEY_SIZE; i++)
+		snprintf(digits + 2 * i, 3, "%02x", peer->key[i]);
+	json_member_string(w, "key", digits);
+}
+
 void report_peer_as(struct json_writer *w, const struct report_source *source, const char *key,
 		    uint16_t params)
 {
@@ -136,6 +149,7 @@ void report_peer_as(struct json_writer *w, const struct report_source *source, c
 	json_object_begin(w);
 	json_member_string(w, "id", peer->id);
 	json_member_string(w, "auth", feed_auth_name((enum feed_auth)peer->auth));
+	write_key(w, peer);
 	json_object_end(w);
 }
 

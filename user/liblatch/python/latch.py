@@ -23,7 +23,8 @@ import struct
 from collections import namedtuple
 
 SOL_LATCH = 0x4C41
-OPT_STATE, OPT_INFO, OPT_PEER_ID, OPT_LOCAL_ID, OPT_CONNECTION = range(1, 6)
+(OPT_STATE, OPT_INFO, OPT_PEER_ID, OPT_LOCAL_ID, OPT_CONNECTION, OPT_PEER, OPT_LOCAL,
+ OPT_BINDING) = range(1, 9)
 (OPT_REQUIRE, OPT_EXPECT_PEER, OPT_EXPECT_CONNECTION, OPT_EXPECT_LOCAL, OPT_EXPECT_CLASS,
  OPT_EXPECT_QUALITY, OPT_DISPOSITION) = range(16, 23)
 OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS = range(24, 27)
@@ -117,6 +118,13 @@ Info = namedtuple("Info", (
 Info.__doc__ = """struct latch_info. Addresses are texts, or None; ports are numbers."""
 
 
+_PARTY = struct.Struct("=IIBB6x32s512s64s")
+BINDING_SIZE = 80
+
+Party = namedtuple("Party", "id connection number auth_class key")
+Party.__doc__ = """struct latch_party. auth_class is a Class; ANY is "not known". key is SHA-256, or None."""
+
+
 def _called(call, *arguments):
     try:
         return call(SOL_LATCH, *arguments)
@@ -181,6 +189,27 @@ def connection(sock):
 def tags(sock):
     """The tags of the peer: sections [peer NAME] of latchd.conf that it is of. BlockingIOError: ask again."""
     return _ask(sock, OPT_TAGS, TAGS_MAX).decode().split()
+
+
+def _party(sock, option):
+    _, number, auth_class, key_kind, key, text, name = _PARTY.unpack(_ask(sock, option, _PARTY.size))
+    text, name = (each.rstrip(b"\0").decode(errors="surrogateescape") for each in (text, name))
+    return Party(text, name, number, _known(Class, auth_class), key if key_kind else None)
+
+
+def peer_party(sock):
+    """The peer as a Party: how it was authenticated, and its key where its connection admits one only."""
+    return _party(sock, OPT_PEER)
+
+
+def local_party(sock):
+    """This host as a Party."""
+    return _party(sock, OPT_LOCAL)
+
+
+def binding(sock):
+    """Octets for channel binding (RFC 5056): equal at both ends, and for all connections of a pair of keys."""
+    return _ask(sock, OPT_BINDING, BINDING_SIZE)
 
 
 # Wishes, before connect() or listen(). Each one requires a latch: the socket sends and receives nothing

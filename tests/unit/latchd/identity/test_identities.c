@@ -34,10 +34,12 @@ Test(identities, identities_that_differ_in_one_field_have_different_indices)
 	strcpy(other.authority, "charon2");
 	cr_expect_neq(intern(&other), first);
 	other = identity_of("c.example");
-	other.reserved[35] = 1;
+	other.key_kind = LATCH_KEY_SPKI;
+	cr_expect_neq(intern(&other), first);
+	other.key[LATCH_KEY_SIZE - 1] = 1;
 	cr_expect_neq(intern(&other), first);
 	cr_expect_neq(intern_id("C.example"), first);
-	cr_expect_eq(entries(maps.identities), 6);
+	cr_expect_eq(entries(maps.identities), 7);
 }
 
 Test(identities, params_that_differ_in_one_field_have_different_indices)

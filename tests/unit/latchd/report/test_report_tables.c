@@ -50,6 +50,28 @@ Test(report_tables, list_has_every_value_of_an_established_latch)
 	expect_json("latches.0.listens", "null");
 }
 
+Test(report_tables, R_2_7_a_peer_with_a_pinned_key_has_it_in_list)
+{
+	struct latch latch = latch_of(LATCH_STATE_ESTABLISHED, params_c, 0);
+	struct latch_params params = *identities_get_params(identities, params_c);
+	struct latch_identity identity = *identities_get(identities, params.peer_id);
+	struct latch_flow flow = w_to_c();
+	uint16_t index = 0;
+
+	identity.key_kind = LATCH_KEY_SPKI;
+	identity.key[0] = 0xc9;
+	identity.key[LATCH_KEY_SIZE - 1] = 1;
+	cr_assert_eq(identities_intern(identities, &identity, &params.peer_id), 0);
+	cr_assert_eq(identities_intern_params(identities, &params, &index), 0);
+	latch.word.params = index;
+	put_latch(&flow, &latch);
+	report_whole_list();
+	parse();
+	expect_json("latches.0.peer.key",
+		    "\"c90000000000000000000000000000000000000000000000000000000"
+		    "0000001\"");
+}
+
 Test(report_tables, list_names_the_rule_of_a_latch_while_its_rule_set_is_in_force)
 {
 	static const struct config_rule rules[] = {{.name = "first"}, {.name = "second"}};

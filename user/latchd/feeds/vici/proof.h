@@ -32,6 +32,10 @@ struct vici_remote {
 	bool traps;  /* the end of a CHILD_SA may leave a trap policy */
 	bool listed;
 	bool was_listed; /* now or before: traps is known */
+	/* The subject of the only certificate or key of either end; NULL: none, or several. Owned
+	 * as id. */
+	char *cert, *local_cert;
+	struct feed_key key, local_key; /* of these */
 };
 
 /* The decision on an authenticated IKE_SA. The decision file contains these numbers. */
