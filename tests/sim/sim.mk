@@ -5,7 +5,7 @@
 
 SIM_SRC  := $(sort $(wildcard tests/sim/*.c tests/sim/doors/*.c)) \
 	    tests/sim/kernel/table.c tests/sim/kernel/helpers.c
-SIM_BPF  := $(addprefix bpf/,control/control db/audit db/latch_release db/maps db/rules gate/audit \
+SIM_BPF  := $(addprefix bpf/,control/control db/audit db/latch_release db/maps db/pair db/rules gate/audit \
 	    gate/drop gate/flow_check gate/new_flow gate/refusal gate/served watch/sa_watch \
 	    watch/spd_watch)
 SIM_OBJ  := $(call obj,$(SIM_SRC))

@@ -25,8 +25,8 @@ long bpf_loop(__u32 times, void *function, void *context, __u64 flags);
 
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], rules[], settings[], audits[],
-	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], sa_shares[], mark_shares[],
-	audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[];
+	latch_clocks[], drops[], counters[], refusals[], spd_stamps[], pairs[], sa_shares[],
+	mark_shares[], audit_shares[], reassemblies[], mixtures[], flow_epochs[], sa_epochs[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -42,6 +42,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_COUNTERS] = counters,
 	[TABLE_REFUSALS] = refusals,
 	[TABLE_SPD_STAMPS] = spd_stamps,
+	[TABLE_PAIRS] = pairs,
 	[TABLE_SA_SHARES] = sa_shares,
 	[TABLE_MARK_SHARES] = mark_shares,
 	[TABLE_AUDIT_SHARES] = audit_shares,

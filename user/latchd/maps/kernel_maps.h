@@ -16,6 +16,7 @@ struct kernel_maps {
 	int rules;	  /* __u32 -> struct latch_rule; settings.rule_count are in force */
 	int settings;	  /* one struct latch_settings */
 	int spd_stamps;	  /* namespace cookie -> time of its last event of the SPD */
+	int pairs;	  /* struct latch_pair -> __u32, decisions over contested SAs */
 	int audits;	  /* struct latch_audit_key -> struct latch_audit */
 	int mark_shares;  /* slot -> __u64, marks of refused flows (bpf/db/mark_share.h) */
 	int audit_shares; /* LATCH_AUDIT_SHARE_ALL and rules -> __u64, rows of audits */
