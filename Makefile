@@ -110,7 +110,8 @@ ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now -Wl,--as-needed \
 
 BPF_ARCH_x86_64  := x86
 BPF_ARCH_aarch64 := arm64
-BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -Wall -Werror \
+# The programs read keys in words, whatever the types of their members: no rules of aliasing.
+BPF_CFLAGS = -target bpf -O2 -g -mcpu=v3 -fno-strict-aliasing -Wall -Werror \
 	     -ffile-prefix-map=$(CURDIR)=. \
 	     -D__TARGET_ARCH_$(BPF_ARCH_$(ARCH)) \
 	     -Iinclude -Ibpf -Ivmlinux/$(ARCH) $(BPF_SYSTEM_INCLUDES)
@@ -247,6 +248,9 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(PROBED)
 
 $(call obj,$(LATCHD_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
 $(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf
+# Some of these compile the text of programs: BPF_CFLAGS.
+$(call obj,$(filter tests/unit/bpf/%,$(UNIT_SRC))): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf \
+		-fno-strict-aliasing
 $(call obj,$(UNIT_SRC)): | $(PROBED_UNIT)
 
 # Appending, since two folders may hold files of one name.

@@ -347,8 +347,26 @@ enum latch_drop {
 	LATCH_DROP_MERGED,	 /* GRO or reassembly merged it, or may have merged it, with data in
 				    clear or of another peer's SA */
 	LATCH_DROP_OTHER_MODE,	 /* its SA has a mode that latchd does not know (IP-TFS) */
+	LATCH_DROP_CONTESTED,	 /* its SA is contested, and latchd has not decided yet whether
+				    another SA can carry the flow */
 	LATCH_DROP_COUNT,
 };
+
+/* The addresses of a flow, whatever its protocol and ports. No padding: it is a key of a map. */
+struct latch_pair {
+	__u64 netns;
+	__u8 local_addr[16];
+	__u8 remote_addr[16];
+	__u8 family;
+	__u8 pad[7];
+};
+
+/*
+ * latchd's decision over a pair of addresses under a contested SA, a __u32: the kernel can use SAs
+ * of these params only, for any flow of the pair. Or another SA can carry one: no latch is created.
+ */
+#define LATCH_PAIR_CONTESTED 0
+#define LATCH_PAIRS_MAX	     4096
 
 struct latch_drop_count {
 	__u64 egress;
@@ -380,6 +398,8 @@ enum latch_counter {
 	LATCH_COUNTER_AUDIT_UNMARKED,	  /* new flows that enforcement refuses, without room for
 					     the mark that refuses them later */
 	LATCH_COUNTER_ELSEWHERE_FOREIGN, /* packets as of SAS_ELSEWHERE, of other user namespaces */
+	LATCH_COUNTER_UNLATCHED_TUNNEL, /* flows in clear to a tunnel device: what that one sends is
+					   not theirs, and may be under an SA */
 	LATCH_COUNTER_COUNT,
 };
 

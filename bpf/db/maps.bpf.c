@@ -25,6 +25,7 @@ struct verdicts_map verdicts SEC(".maps");
 struct datagram_sockets_map datagram_sockets SEC(".maps");
 struct refusals_map refusals SEC(".maps");
 struct spd_stamps_map spd_stamps SEC(".maps");
+struct pairs_map pairs SEC(".maps");
 struct sa_shares_map sa_shares SEC(".maps");
 struct mark_shares_map mark_shares SEC(".maps");
 struct audit_shares_map audit_shares SEC(".maps");

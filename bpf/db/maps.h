@@ -380,6 +380,15 @@ struct spd_stamps_map {
 	__type(value, __u64);
 };
 
+/* latchd writes it: user/latchd/sa/conflict/pair_decisions.h. */
+struct pairs_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_PAIRS_MAX);
+	__type(key, struct latch_pair);
+	__type(value, __u32); /* params, or LATCH_PAIR_CONTESTED */
+};
+
 extern struct latches_map latches SEC(".maps");
 extern struct associations_map associations SEC(".maps");
 extern struct sas_map sas SEC(".maps");
@@ -402,6 +411,7 @@ extern struct verdicts_map verdicts SEC(".maps");
 extern struct datagram_sockets_map datagram_sockets SEC(".maps");
 extern struct refusals_map refusals SEC(".maps");
 extern struct spd_stamps_map spd_stamps SEC(".maps");
+extern struct pairs_map pairs SEC(".maps");
 extern struct sa_shares_map sa_shares SEC(".maps");
 extern struct mark_shares_map mark_shares SEC(".maps");
 extern struct audit_shares_map audit_shares SEC(".maps");

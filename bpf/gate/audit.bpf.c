@@ -98,7 +98,7 @@ static OWN_FRAME int stays_refused(struct passage *p)
 	case LATCH_ACTION_AUTO:
 		break;
 	}
-	return why == LATCH_DROP_CONFLICT;
+	return is_contest(why);
 }
 
 __noinline int audit_check_anew(struct passage *p)

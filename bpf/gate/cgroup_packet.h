@@ -58,6 +58,8 @@ __noinline int comes_back(struct __sk_buff *skb, struct passage *p, struct socke
 	found = comes_back_from_device(BPF_CORE_READ(kernel_skb, dev), net, p);
 	if (!leaves_by_tunnel(skb))
 		return found;
+	if (v && !v->tunnelled)
+		count(LATCH_COUNTER_UNLATCHED_TUNNEL);
 	if (v)
 		v->tunnelled = tunnelled_now();
 	return LEAVES_NOTICED;

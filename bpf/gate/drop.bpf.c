@@ -27,12 +27,14 @@ static __always_inline int audit_passes(struct passage *p, struct latch *latch, 
 }
 
 /*
- * The flow waits for its own SA or policy, and its latch is not broken. An SA that is not in the
- * table waits for room, or the kernel deleted it while this packet was under way.
+ * The flow waits for its own SA or policy or for a decision, and its latch is not broken. An SA
+ * that is not in the table waits for room, or the kernel deleted it while this packet was under
+ * way.
  */
 static __always_inline int waits_for_sa(enum latch_drop why, const struct latch *latch)
 {
-	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN)
+	if (why == LATCH_DROP_SA_PENDING || why == LATCH_DROP_SA_UNKNOWN ||
+	    why == LATCH_DROP_CONTESTED)
 		return 1;
 	return latch &&
 	       (why == LATCH_DROP_PLAINTEXT || why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP);

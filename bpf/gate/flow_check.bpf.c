@@ -36,12 +36,12 @@ static __always_inline int pass_unlatched(struct passage *p, struct socket_verdi
 		return refuse(p, unwished_reason(p, LATCH_DROP_REQUIRED));
 	/* A peer may have used up its share of marks on purpose: bpf/db/mark_share.h. */
 	if (v && latch_mode_is_audit(v->began)) {
+		enum latch_drop why = REJECT_NONE;
 		__u16 params;
 
-		return p->rule.action == LATCH_ACTION_AUTO &&
-				       reject_reason(p, &params) == LATCH_DROP_CONFLICT
-			       ? refuse(p, LATCH_DROP_CONFLICT)
-			       : GATE_PASS;
+		if (p->rule.action == LATCH_ACTION_AUTO)
+			why = reject_reason(p, &params);
+		return is_contest(why) ? refuse(p, why) : GATE_PASS;
 	}
 	if (v) {
 		v->exempt_stamp = p->rule.stamp;

@@ -57,6 +57,7 @@ static __always_inline enum latch_counter pending_counter(const struct passage *
 
 static __always_inline int pass_auto(struct passage *p)
 {
+	enum latch_drop contest;
 	union latch_sa_word word;
 	struct latch_sa *sa;
 
@@ -80,8 +81,9 @@ static __always_inline int pass_auto(struct passage *p)
 	if (word.state != LATCH_SA_BOUND || word.flags & LATCH_SA_AMBIGUOUS)
 		return pass_unattributed(p, word.params, LATCH_COUNTER_UNLATCHED_OTHER,
 					 word.flags & LATCH_SA_FOREIGN);
-	if (word.flags & LATCH_SA_CONTESTED)
-		return refuse(p, LATCH_DROP_CONFLICT);
+	contest = contest_of(p, word);
+	if (contest != REJECT_NONE)
+		return refuse(p, contest);
 	return new_flow_latch(p, word.params);
 }
 

@@ -94,7 +94,9 @@ __noinline int refuse(struct passage *p, int why)
 		return audited ? GATE_PASS : GATE_LOSE;
 	p->refused |= audited;
 	report_refusal(p, why, audited);
-	return audited ? GATE_PASS : GATE_DROP;
+	if (audited)
+		return GATE_PASS;
+	return why == LATCH_DROP_CONTESTED ? GATE_LOSE : GATE_DROP;
 }
 
 __noinline int report_elsewhere(const struct passage *p, int which)

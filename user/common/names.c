@@ -118,6 +118,8 @@ const char *latch_drop_name(enum latch_drop drop)
 		return "merged";
 	case LATCH_DROP_OTHER_MODE:
 		return "other-mode";
+	case LATCH_DROP_CONTESTED:
+		return "contested";
 	case LATCH_DROP_COUNT:
 		break;
 	}
@@ -159,6 +161,8 @@ const char *latch_counter_name(enum latch_counter counter)
 		return "audit_unmarked";
 	case LATCH_COUNTER_ELSEWHERE_FOREIGN:
 		return "elsewhere_foreign";
+	case LATCH_COUNTER_UNLATCHED_TUNNEL:
+		return "unlatched_tunnel";
 	case LATCH_COUNTER_COUNT:
 		break;
 	}

@@ -34,6 +34,7 @@ const struct kernel_maps sim_maps = {
 	.rules = FD(TABLE_RULES),
 	.settings = FD(TABLE_SETTINGS),
 	.spd_stamps = FD(TABLE_SPD_STAMPS),
+	.pairs = FD(TABLE_PAIRS),
 	.audits = FD(TABLE_AUDITS),
 	.mark_shares = FD(TABLE_MARK_SHARES),
 	.audit_shares = FD(TABLE_AUDIT_SHARES),

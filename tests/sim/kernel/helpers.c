@@ -28,8 +28,8 @@ void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 /* The maps of bpf/db/maps.bpf.c, of which only the addresses matter here. */
 extern char latches[], associations[], sas[], params[], identities[], own_keys[], rules[],
 	settings[], audits[], latch_clocks[], drops[], counters[], refusals[], spd_stamps[],
-	sa_shares[], mark_shares[], audit_shares[], reassemblies[], mixtures[], flow_epochs[],
-	sa_epochs[], peer_sets[], peer_facts[];
+	pairs[], sa_shares[], mark_shares[], audit_shares[], reassemblies[], mixtures[],
+	flow_epochs[], sa_epochs[], peer_sets[], peer_facts[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -46,6 +46,7 @@ static const char *const addresses[TABLES] = {
 	[TABLE_COUNTERS] = counters,
 	[TABLE_REFUSALS] = refusals,
 	[TABLE_SPD_STAMPS] = spd_stamps,
+	[TABLE_PAIRS] = pairs,
 	[TABLE_SA_SHARES] = sa_shares,
 	[TABLE_MARK_SHARES] = mark_shares,
 	[TABLE_AUDIT_SHARES] = audit_shares,

@@ -37,6 +37,7 @@ STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
 STORE(counters, sizeof(__u64), LATCH_COUNTER_COUNT);
 STORE(refusals, sizeof(__u64), 128);
 STORE(spd_stamps, sizeof(__u64), 4);
+STORE(pairs, sizeof(__u32), 16);
 STORE(sa_shares, SHARE_SIZE, SHARES);
 STORE(mark_shares, sizeof(__u64), LATCH_MARK_SHARES);
 STORE(audit_shares, sizeof(__u64), LATCH_AUDIT_SHARES);
@@ -70,6 +71,7 @@ struct table tables[TABLES] = {
 	[TABLE_COUNTERS] = ARRAY(counters),
 	[TABLE_REFUSALS] = ARRAY(refusals),
 	[TABLE_SPD_STAMPS] = HASH(spd_stamps, sizeof(__u64)),
+	[TABLE_PAIRS] = HASH(pairs, sizeof(struct latch_pair)),
 	[TABLE_SA_SHARES] = ARRAY(sa_shares),
 	[TABLE_MARK_SHARES] = ARRAY(mark_shares),
 	[TABLE_AUDIT_SHARES] = ARRAY(audit_shares),

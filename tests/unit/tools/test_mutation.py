@@ -83,6 +83,7 @@ WITHOUT_MUTATION = {
     "queues-conflict-without-latchd": CONTROL,
     "churn-without-gate": OPENED,
     "no-full-socket-without-netfilter-gate": OPENED,
+    "foreign": "tests of the kernel's tree, run by `make field` only",
     "field": "networks of honest peers, run by `make field` only",
     "bindings": "run by `make field` only: its compilers are packages of that command",
 }

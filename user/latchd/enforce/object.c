@@ -421,6 +421,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.rules = bpf_map__fd(skeleton->maps.rules),
 		.settings = bpf_map__fd(skeleton->maps.settings),
 		.spd_stamps = bpf_map__fd(skeleton->maps.spd_stamps),
+		.pairs = bpf_map__fd(skeleton->maps.pairs),
 		.audits = bpf_map__fd(skeleton->maps.audits),
 		.own_keys = bpf_map__fd(skeleton->maps.own_keys),
 		.mark_shares = bpf_map__fd(skeleton->maps.mark_shares),

@@ -19,6 +19,7 @@ struct kernel_maps {
 	int peer_facts;	  /* __u32 of identities -> struct latch_peer_facts */
 	int settings;	  /* one struct latch_settings */
 	int spd_stamps;	  /* namespace cookie -> time of its last event of the SPD */
+	int pairs;	  /* struct latch_pair -> __u32, decisions over contested SAs */
 	int audits;	  /* struct latch_audit_key -> struct latch_audit */
 	int mark_shares;  /* slot -> __u64, marks of refused flows (bpf/db/mark_share.h) */
 	int audit_shares; /* LATCH_AUDIT_SHARE_ALL and rules -> __u64, rows of audits */

@@ -355,6 +355,7 @@ static void on_drop_reason(const struct history_record *record, struct explain_t
 	case LATCH_DROP_NESTED:
 	case LATCH_DROP_BROKEN:
 	case LATCH_DROP_CLOSED:
+	case LATCH_DROP_CONTESTED:
 	case LATCH_DROP_COUNT:
 		break;
 	}

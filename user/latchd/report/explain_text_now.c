@@ -58,7 +58,8 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		return;
 	case EXPLAIN_NOW_CONTESTED:
 		ret->code = "contested";
-		CAUSE("refused (conflict): the kernel could use SAs with different parameters; "
+		CAUSE("refused (conflict) if the kernel could use SAs with different parameters "
+		      "between its addresses, as latchd decides at its first packet; "
 		      "0x%08x is of %s",
 		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params));
 		NEXT("%s", NEXT_CONTESTED);
