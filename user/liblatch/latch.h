@@ -49,13 +49,6 @@ int latch_local(int fd, char *text, size_t size);
 int latch_connection(int fd, char *text, size_t size);
 
 /*
- * The tags of the peer: names of the sections [peer NAME] of latchd.conf that it is of, each with a
- * line feed behind it. Results and errors as above; 0 and "": it has none. LATCH_TAGS_MAX is always
- * enough. -EAGAIN: the sets are being changed; ask again. One system call.
- */
-#define LATCH_TAGS_MAX 1025
-int latch_tags(int fd, char *text, size_t size);
-
  * The same identities with class and key: how the peer was authenticated (R-2-7). size:
  * sizeof(*party) of the caller, as of latch_info(). A member is 0 where it is not known. 0;
  * -ENODATA as latch_peer(); -EINVAL: smaller than the first version. One system call.
@@ -70,6 +63,14 @@ int latch_local_party(int fd, struct latch_party *party, size_t size);
  * LATCH_APP_ESTABLISHED, or a key is not known. One system call.
  */
 int latch_binding(int fd, struct latch_binding *binding);
+
+/*
+ * The tags of the peer: names of the sections [peer NAME] of latchd.conf that it is of, each with a
+ * line feed behind it. Results and errors as latch_peer(); 0 and "": it has none. LATCH_TAGS_MAX is
+ * always enough. -EAGAIN: the sets are being changed; ask again. One system call.
+ */
+#define LATCH_TAGS_MAX 1025
+int latch_tags(int fd, char *text, size_t size);
 
 /*
  * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
