@@ -226,6 +226,13 @@ static int same_bytes(const void *one, const void *other, int size)
 #include "gate/wish.bpf.c"
 #include "gate/new_flow.bpf.c"
 
+/* No SA is contested here. */
+int pair_decision(const struct latch_flow *flow)
+{
+	(void)flow;
+	return PAIR_UNDECIDED;
+}
+
 static enum latch_drop dropped;
 
 int drop_packet(struct passage *p, struct latch *latch, int why)
