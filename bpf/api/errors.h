@@ -3,9 +3,13 @@
 #ifndef LATCH_BPF_API_ERRORS_H
 #define LATCH_BPF_API_ERRORS_H
 
+#define EPERM	1
+#define EAGAIN	11
+#define ENOMEM	12
 #define EINVAL	22
 #define ERANGE	34
 #define ENOSYS	38
 #define ENODATA 61
+#define EISCONN 106
 
 #endif

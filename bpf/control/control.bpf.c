@@ -22,7 +22,7 @@ static OWN_FRAME int note_broken(const struct latch_flow *flow, struct latch *la
 		.direction = latch->direction,
 	};
 
-	if (!latch_mode_passes(mode, latch->decided))
+	if (!latch_mode_passes_latch(mode, latch))
 		return 0;
 	note.flows = audit_first_of(latch, LATCH_DROP_BROKEN, mode);
 	return audit_add(flow, &note);
@@ -107,7 +107,6 @@ static OWN_FRAME void control_close(struct latch_control *c)
 	struct latch_flow flow = c->flow;
 	struct latch_end end = {};
 	struct latch *latch;
-	union latch_word after = {};
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch) {
@@ -115,15 +114,15 @@ static OWN_FRAME void control_close(struct latch_control *c)
 		return;
 	}
 	latch_end_of(latch, c->latch_id, &end);
-	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &after);
-	c->word.raw = after.raw;
+	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &end.word);
+	c->word.raw = end.word.raw;
 	if (c->result != LATCH_CONTROL_DONE)
 		return;
 	if (flow.protocol == IPPROTO_SCTP_NUMBER)
-		keep_closed(latch, after);
+		keep_closed(latch, end.word);
 	else
 		latch_remove(&flow, latch, c->latch_id);
-	latch_closed_event(&flow, &end, after);
+	latch_closed_event(&flow, &end);
 }
 
 static OWN_FRAME void control_reap(struct latch_control *c)

@@ -34,7 +34,7 @@ static __always_inline int has_fin_of_peer(struct sock *sk)
 	return BPF_CORE_READ(sk, __sk_common.skc_flags) >> bit & 1;
 }
 
-static __always_inline int was_audited(__u64 created, __u8 unproven)
+static __always_inline int was_audited(__u64 created, __u8 unproven, __u8 rule_flags)
 {
 	struct latch_settings *s = settings_get();
 	__u32 mode;
@@ -42,7 +42,7 @@ static __always_inline int was_audited(__u64 created, __u8 unproven)
 	if (!s)
 		return 1;
 	mode = READ_ONCE(s->mode);
-	return latch_was_audited(created, unproven, mode, READ_ONCE(s->mode_since));
+	return latch_was_audited(created, unproven, rule_flags, mode, READ_ONCE(s->mode_since));
 }
 
 static __always_inline struct latch_params *params_find(__u16 index)

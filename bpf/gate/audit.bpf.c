@@ -4,6 +4,8 @@
  * of the audit. A LARVAL connection that enforcement would refuse gets a mark, too.
  */
 #include "gate/audit.h"
+#include "gate/new_flow.h"
+#include "gate/peer_terms.h"
 #include "gate/verdict.h"
 #include "packet/packet.h"
 
@@ -84,8 +86,10 @@ static OWN_FRAME int stays_refused(struct passage *p)
 	enum latch_drop why;
 	__u16 params;
 
-	rule_of(&p->flow, p->opened, &p->rule);
+	find_rule(p);
 	why = reject_reason(p, &params);
+	if (why == REJECT_NONE && has_terms(p))
+		why = (enum latch_drop)rule_refuses(p, params);
 	switch (p->rule.action) {
 	case LATCH_ACTION_OFF:
 		return 0;
@@ -94,7 +98,7 @@ static OWN_FRAME int stays_refused(struct passage *p)
 	case LATCH_ACTION_AUTO:
 		break;
 	}
-	return why == LATCH_DROP_CONFLICT;
+	return is_contest(why);
 }
 
 __noinline int audit_check_anew(struct passage *p)

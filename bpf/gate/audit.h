@@ -70,7 +70,7 @@ static __always_inline int begins_again(const struct passage *p, const struct la
 static __always_inline void decide_by_socket(struct passage *p, const struct socket_verdict *v)
 {
 	if (v && v->was_latched)
-		p->enforced = !latch_mode_passes(mode_get(), v->mode);
+		p->enforced |= !latch_mode_passes(mode_get(), v->mode);
 }
 
 /* Drops a packet that cannot be read or checked. Its flow is the flow of its socket, if the socket

@@ -4,7 +4,8 @@
  * (drop_event_interval). The time of the last event is in a slot that several flows share, so a
  * flood of flows causes no flood of events. Flows opened by this host have separate slots: flows
  * from outside cannot suppress the event for a local application that gets no connection. Flows
- * that continue unlatched have separate slots, too.
+ * that continue unlatched have separate slots, too. So have those of sockets with a wish: any local
+ * user can have many refused.
  */
 #include "gate/refusal.h"
 
@@ -12,7 +13,11 @@ enum refusal_slots {
 	SLOTS_OTHER,
 	SLOTS_OPENED_HERE,
 	SLOTS_ELSEWHERE,
+	SLOTS_WISHED_OTHER,
+	SLOTS_WISHED_OPENED_HERE,
 };
+
+_Static_assert(SLOTS_WISHED_OPENED_HERE + 1 == REFUSAL_KINDS, "each kind has its slots");
 
 static __always_inline __u32 slot_of(const struct passage *p, enum refusal_slots slots)
 {
@@ -39,11 +44,26 @@ static __always_inline int may_send_event(const struct passage *p, enum refusal_
 	return __sync_val_compare_and_swap(last_sent, last, now) == last;
 }
 
+static __always_inline enum refusal_slots slots_of(const struct passage *p)
+{
+	if (p->opened == LATCH_DIRECTION_OUT)
+		return p->wish ? SLOTS_WISHED_OPENED_HERE : SLOTS_OPENED_HERE;
+	return p->wish ? SLOTS_WISHED_OTHER : SLOTS_OTHER;
+}
+
+/* Zero: the terms of the rule refuse it, and the wishes of the socket hold. */
+static __always_inline __u8 why_unwished(const struct passage *p, int why)
+{
+	if (p->wish_why)
+		return p->wish_why;
+	return why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP ? 0 : LATCH_WHY_REQUIRED;
+}
+
 static OWN_FRAME void report_refusal(const struct passage *p, int why, int audited)
 {
 	struct latch_event *event;
 
-	if (!may_send_event(p, p->opened == LATCH_DIRECTION_OUT ? SLOTS_OPENED_HERE : SLOTS_OTHER))
+	if (!may_send_event(p, slots_of(p)))
 		return;
 	event = event_begin(LATCH_EVENT_REFUSED);
 	if (!event)
@@ -56,6 +76,9 @@ static OWN_FRAME void report_refusal(const struct passage *p, int why, int audit
 	event->packet = p->egress ? LATCH_DIRECTION_OUT : LATCH_DIRECTION_IN;
 	event->direction = p->opened;
 	event->audited = audited;
+	if (p->wish)
+		event->wish = why_unwished(p, why);
+	event->waits = p->wish == LATCH_DISPOSE_WAIT + 1;
 	bpf_ringbuf_submit(event, 0);
 }
 
@@ -71,7 +94,9 @@ __noinline int refuse(struct passage *p, int why)
 		return audited ? GATE_PASS : GATE_LOSE;
 	p->refused |= audited;
 	report_refusal(p, why, audited);
-	return audited ? GATE_PASS : GATE_DROP;
+	if (audited)
+		return GATE_PASS;
+	return why == LATCH_DROP_CONTESTED ? GATE_LOSE : GATE_DROP;
 }
 
 __noinline int report_elsewhere(const struct passage *p, int which)

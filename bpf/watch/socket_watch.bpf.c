@@ -124,13 +124,58 @@ static OWN_FRAME int keep_past(struct bpf_sock_ops *ops, const struct latch_flow
 	return 0;
 }
 
-/* latchd ends a connect() that the gate has refused (R-2.3-18). */
+/* NULL: no wish. */
+static OWN_FRAME struct socket_wish *wish_of(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
+
+	return wish && wish->terms & WISH_MORE ? wish : NULL;
+}
+
+static OWN_FRAME int forget_failure(struct bpf_sock_ops *ops)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	if (wish)
+		wish->failed = LATCH_WHY_NONE;
+	return 0;
+}
+
+/* The copy of a listener's: a bypass is of what the privileged socket itself opens. */
+static OWN_FRAME int forget_bypass(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct socket_wish *wish = sk ? bpf_sk_storage_get(&wishes, sk, NULL, 0) : NULL;
+
+	if (wish)
+		wish->terms &= ~WISH_BYPASS;
+	return 0;
+}
+
+static OWN_FRAME enum latch_why why_refused(struct bpf_sock_ops *ops, enum latch_action action)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	if (wish && wish->failed)
+		return wish->failed;
+	return wish || action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+}
+
+static OWN_FRAME int has_failed_wish(struct bpf_sock_ops *ops)
+{
+	struct socket_wish *wish = wish_of(ops);
+
+	return wish && wish->failed;
+}
+
+/* latchd ends a connect() that the gate has refused (R-2.3-18). Without latchd it times out. */
 static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_flow *flow)
 {
 	struct rule_decision rule = {};
 	struct socket_past *past;
 
-	if (error_of(ops) != ECONNABORTED)
+	if (error_of(ops) != ECONNABORTED && !has_failed_wish(ops))
 		return 0;
 	past = past_to_fill(ops);
 	if (!past)
@@ -142,7 +187,7 @@ static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_f
 	past->aborted = 1;
 	past->peer_ended = 0;
 	past->direction = LATCH_DIRECTION_OUT;
-	past->why = rule.action == LATCH_ACTION_REQUIRE ? LATCH_WHY_REQUIRED : LATCH_WHY_REFUSED;
+	past->why = why_refused(ops, rule.action);
 	return 0;
 }
 
@@ -153,6 +198,7 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 
 	forget_passes_of(ops);
 	forget_past(ops);
+	forget_failure(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;
@@ -198,6 +244,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 		verdict->opened = opened;
 	if (verdict)
 		verdict->began = mode_get();
+	if (opened == LATCH_DIRECTION_IN && !(verdict && verdict->opened == LATCH_DIRECTION_OUT))
+		forget_bypass(ops);
 	if (flow_of_ops(ops, &flow))
 		return;
 	latch = bpf_map_lookup_elem(&latches, &flow);

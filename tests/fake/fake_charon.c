@@ -109,10 +109,23 @@ static struct vici_span plain_answer(const char *command)
 	return NO_MESSAGE;
 }
 
+static void send_certs(struct fake_client *client)
+{
+	const struct fake_charon *charon = client->charon;
+	size_t i;
+
+	for (i = 0; i < charon->cert_count; i++)
+		if (client->fd >= 0 && is_registered(client, "list-cert"))
+			send_packet(client, VICI_EVENT, "list-cert", charon->certs[i]);
+}
+
 static void send_list(struct fake_client *client, const char *command, const char *ike)
 {
 	const struct fake_charon *charon = client->charon;
 	size_t i;
+
+	if (is_same(command, "list-certs"))
+		send_certs(client);
 
 	if (is_same(command, "list-conns"))
 		for (i = 0; i < charon->conn_count; i++)

@@ -44,6 +44,8 @@ struct fake_charon {
 	 */
 	const char *conns[FAKE_MESSAGES_MAX], *sas[FAKE_MESSAGES_MAX];
 	size_t conn_count, sa_count;
+	struct vici_span certs[FAKE_MESSAGES_MAX]; /* list-cert events */
+	size_t cert_count;
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */

@@ -50,6 +50,7 @@ static struct {
 	unsigned int listed; /* IKE_SAs of the present list */
 	uint64_t list_due_ms, held_until_ms;
 	uint32_t lateness;
+	unsigned int process; /* number of starts: a restarted charon is another process */
 } charon;
 
 /* ---- messages */
@@ -468,7 +469,7 @@ void charon_begin(void)
 {
 	memset(&charon, 0, sizeof(charon));
 	charon.peers[FIRST].fd = charon.peers[SECOND].fd = -1;
-	charon.up = true;
+	charon_set_up(true);
 }
 
 bool charon_is_up(void)
@@ -476,8 +477,14 @@ bool charon_is_up(void)
 	return charon.up;
 }
 
+unsigned int charon_process(void)
+{
+	return charon.process;
+}
+
 void charon_set_up(bool up)
 {
+	charon.process += up && !charon.up;
 	charon.up = up;
 	charon.held_until_ms = 0;
 	if (!up)

@@ -27,6 +27,7 @@ struct filter_field {
 static const struct filter_field fields[] = {
 	{"state", "state", FILTER_TEXT, "established broken closed larval listener"},
 	{"peer", "peer.id", FILTER_TEXT, NULL},
+	{"tag", "tags", FILTER_MEMBER, NULL},
 	{"proto", "proto", FILTER_TEXT, "tcp udp sctp"},
 	{"dir", "direction", FILTER_TEXT, "in out"},
 	{"src", "local.addr", FILTER_ADDRESS, NULL},
@@ -42,7 +43,7 @@ static const struct filter_field fields[] = {
 
 #define FIELD_COUNT (sizeof(fields) / sizeof(fields[0]))
 #define FIELD_NAMES                                                                                \
-	"state, peer, proto, dir, src, dst, sport, dport, netns, rule, disposition, reason"
+	"state, peer, tag, proto, dir, src, dst, sport, dport, netns, rule, disposition, reason"
 #define ADDRESS_BITS(family) ((family) == AF_INET ? 32U : 128U)
 
 static const struct filter_field *find_field(const char *name)

@@ -139,7 +139,8 @@ static bool confirmed(const struct ctl_options *options)
 	if (options->yes || !isatty(STDIN_FILENO))
 		return true;
 	fprintf(stderr, "End all enforcement and remove every latch? Latched connections continue "
-			"unlatched, and in clear if the IPsec policies allow. [y/N] ");
+			"unlatched, and in clear if the IPsec policies allow. Sockets that wish "
+			"for their peer connect to any peer. [y/N] ");
 	return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
@@ -189,7 +190,9 @@ static enum ctl_exit print_result(struct purge *purge, enum ctl_exit code)
 		if (code == CTL_EXIT_OK && !purge->count)
 			printf("nothing to remove\n");
 		else if (code == CTL_EXIT_OK)
-			printf("removed %u pins: enforcement has ended\n", purge->count);
+			printf("removed %u pins: enforcement has ended, and with it what "
+			       "applications wish for their sockets\n",
+			       purge->count);
 		return code;
 	}
 	json_array_end(&purge->removed);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The answer of a connection's socket, found by its ends. By the time of the answer another
- * connection may have these ends, so a program uses its own socket instead (latch(7)).
+ * connection may have these ends, so a program uses its own socket instead (latch(7)), or that of
+ * the process that serves the connection (whois_fd.c).
  */
 #include <arpa/inet.h>
 #include <json-c/json.h>
@@ -12,6 +13,7 @@
 #include "latchctl/client.h"
 #include "latchctl/table.h"
 #include "latchctl/view.h"
+#include "latchctl/whois_fd.h"
 
 #define ENDS_MAX 2
 
@@ -181,7 +183,7 @@ enum ctl_exit ctl_render_whois(FILE *out, const struct ctl_options *options,
 		   : CTL_EXIT_OK;
 }
 
-enum ctl_exit ctl_whois(const struct ctl_options *options)
+static enum ctl_exit whois_ends(const struct ctl_options *options)
 {
 	struct whois whois = {.count = 0};
 	enum ctl_exit code = parse_ends(options, &whois);
@@ -189,4 +191,15 @@ enum ctl_exit ctl_whois(const struct ctl_options *options)
 	return code != CTL_EXIT_OK ? code
 				   : client_show_selected(options, "list", ctl_render_whois,
 							  select_connections, &whois);
+}
+
+enum ctl_exit ctl_whois(const struct ctl_options *options)
+{
+	if (!options->pid && !options->fd)
+		return whois_ends(options);
+	if (!options->pid || !options->fd || options->word_count)
+		return ctl_fail(CTL_EXIT_USAGE,
+				"whois: options --pid and --fd belong together, without ends; run: "
+				"latchctl help");
+	return ctl_whois_fd(options, ctl_render_whois);
 }

@@ -326,10 +326,13 @@ static int start_all(struct daemon *d)
 	if (!err)
 		err = start_feeds(d);
 	if (!err)
+		err = daemon_prepare_sets(d, d->config, d->failure);
+	if (!err)
 		err = enforcement_attach(d->enforcement, d->config, d->preflight.cgroup,
 					 d->failure);
 	if (err)
 		return err;
+	identities_use_sets(d->identities, d->config);
 	err = repair_identities(d);
 	if (err)
 		enforcement_undo(d->enforcement);

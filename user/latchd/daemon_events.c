@@ -7,11 +7,18 @@
 #include "latchd/enforce/served.h"
 #include "latchd/latch/refused_connect.h"
 
+/* A first packet under a contested SA is a question. News is the refusal only. */
 void daemon_kernel_event(void *context, const struct latch_event *event)
 {
 	struct daemon *d = context;
+	struct latch_event decided = *event;
 
-	news_publish(&d->news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = event});
+	if (event->type == LATCH_EVENT_REFUSED && event->drop == LATCH_DROP_CONTESTED) {
+		if (!attribution_refuses(d->attribution, event))
+			return;
+		decided.drop = LATCH_DROP_CONFLICT;
+	}
+	news_publish(&d->news, &(struct news){.kind = NEWS_KERNEL_EVENT, .event = &decided});
 }
 
 static void on_refused(struct daemon *d, const struct latch_event *event)

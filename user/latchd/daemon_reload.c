@@ -95,6 +95,17 @@ static void log_reloaded(const struct daemon *d, size_t feeds_before, size_t end
 		 d->feeds.count + ended - feeds_before, ended);
 }
 
+int daemon_prepare_sets(struct daemon *d, const struct config *next, struct failure *failure)
+{
+	int err = identities_prepare_sets(d->identities, next);
+
+	return err ? failure_set(failure, err,
+				 "map peer_facts: cannot write the sets of peers: %s; run latchctl "
+				 "purge, then start latchd",
+				 strerror(-err))
+		   : 0;
+}
+
 /* Takes next over. New feeds connect from the loop, after the rules are in force. */
 static int change(struct daemon *d, struct config *next, struct failure *failure)
 {
@@ -107,7 +118,9 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 				   feeds, failure);
 	if (err)
 		return err;
-	err = enforcement_change(d->enforcement, next, failure);
+	err = daemon_prepare_sets(d, next, failure);
+	if (!err)
+		err = enforcement_change(d->enforcement, next, failure);
 	if (err) {
 		daemon_feeds_discard(&d->feeds, feeds, next->feed_count);
 		return err;
@@ -115,6 +128,7 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	warn_fixed(d, next);
 	keep_fixed(d->config, next);
 	ended = daemon_feeds_use(&d->feeds, d->attribution, next, feeds);
+	identities_use_sets(d->identities, next);
 	free(d->config);
 	d->config = next;
 	d->spd_watch.grace_ms = next->policy_grace_ms;

@@ -19,6 +19,8 @@
 
 #include "latch_abi.h"
 
+#include "db/socket_wish.h"
+
 struct row {
 	const char *type, *member;
 	size_t offset, size;
@@ -119,6 +121,11 @@ static const struct row rows[] = {
 	U(latch_encap_ports, raw),
 	U(latch_encap_ports, port),
 	U(latch_encap_ports, other),
+	M(latch_pair, netns),
+	M(latch_pair, local_addr),
+	M(latch_pair, remote_addr),
+	M(latch_pair, family),
+	M(latch_pair, pad),
 	M(latch_drop_count, egress),
 	M(latch_drop_count, ingress),
 	M(latch_settings, pending_limit),
@@ -131,6 +138,7 @@ static const struct row rows[] = {
 	M(latch_settings, pad),
 	M(latch_settings, mode),
 	M(latch_settings, mode_since),
+	M(latch_settings, reserved),
 	M(latch_rule, local_addr),
 	M(latch_rule, remote_addr),
 	M(latch_rule, local_port_first),
@@ -145,6 +153,14 @@ static const struct row rows[] = {
 	M(latch_rule, action),
 	M(latch_rule, disposition),
 	M(latch_rule, flags),
+	M(latch_rule, peer_set),
+	M(latch_rule, min_encryption),
+	M(latch_rule, reserved),
+	M(latch_peer_sets, digest),
+	M(latch_peer_sets, names),
+	M(latch_peer_facts, sets),
+	M(latch_peer_facts, host),
+	M(latch_peer_facts, pad),
 	M(latch_clock, latch_id),
 	M(latch_clock, generation),
 	M(latch_clock, sa_serial),
@@ -153,6 +169,7 @@ static const struct row rows[] = {
 	M(latch_clock, foreign_sas),
 	M(latch_clock, foreign_marks),
 	M(latch_clock, audit_unmarked),
+	M(latch_clock, reserved),
 	M(latch_audit_key, rule),
 	M(latch_audit_key, rule_set),
 	M(latch_audit_key, drop),
@@ -179,7 +196,11 @@ static const struct row rows[] = {
 	M(latch_identity, config),
 	M(latch_identity, id),
 	M(latch_identity, auth),
+	M(latch_identity, key_kind),
+	M(latch_identity, pad),
+	M(latch_identity, key),
 	M(latch_identity, checksum),
+	M(latch_own_key, key),
 	M(latch_event, time),
 	M(latch_event, type),
 	M(latch_event, drop),
@@ -194,7 +215,8 @@ static const struct row rows[] = {
 	M(latch_event, rule),
 	M(latch_event, rule_set),
 	M(latch_event, audited),
-	M(latch_event, pad),
+	M(latch_event, wish),
+	M(latch_event, waits),
 	M(latch_event, listener),
 	M(latch_timed_out, flow),
 	M(latch_timed_out, latch_id),
@@ -218,6 +240,26 @@ static const struct row rows[] = {
 	M(latch_control, direction),
 	M(latch_control, audit),
 	M(latch_control, sa_value),
+	M(latch_wish_place, cgroups),
+	M(latch_least, size),
+	M(latch_least, encryption_bits),
+	M(latch_least, icv_bits),
+	M(latch_least, confidential),
+	M(latch_least, replay_protection),
+	M(latch_least, esn),
+	M(latch_least, pad),
+	M(socket_wish, changes),
+	M(socket_wish, terms),
+	M(socket_wish, class),
+	M(socket_wish, disposition),
+	M(socket_wish, least),
+	M(socket_wish, failed),
+	M(socket_wish, pad),
+	M(socket_wish, reserved),
+	M(socket_wish, connection),
+	M(socket_wish, peer),
+	M(socket_wish, local),
+	M(socket_wish, tag),
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
 
@@ -235,17 +277,24 @@ static const struct shape shapes[] = {
 	{"latch_sa_word", sizeof(union latch_sa_word)},
 	S(latch_qop),
 	S(latch_sa),
+	S(latch_pair),
 	S(latch_drop_count),
 	S(latch_settings),
 	S(latch_rule),
+	S(latch_peer_sets),
+	S(latch_peer_facts),
 	S(latch_clock),
 	S(latch_audit_key),
 	S(latch_audit),
 	S(latch_params),
 	S(latch_identity),
+	S(latch_own_key),
 	S(latch_event),
 	S(latch_timed_out),
 	S(latch_control),
+	S(latch_wish_place),
+	S(latch_least),
+	S(socket_wish),
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -285,6 +334,7 @@ static const struct number numbers[] = {
 	N(LATCH_RULE_PROTECT),
 	N(LATCH_RULE_TIMEOUT),
 	N(LATCH_RULE_SOCKETLESS),
+	N(LATCH_RULE_WISHED),
 	N(LATCH_SPD_OUT),
 	N(LATCH_SPD_IN),
 	N(LATCH_MARK_LOCAL_TAG),
@@ -316,6 +366,7 @@ static const struct number numbers[] = {
 	N(LATCH_DROP_REQUIRED),
 	N(LATCH_DROP_MERGED),
 	N(LATCH_DROP_OTHER_MODE),
+	N(LATCH_DROP_CONTESTED),
 	N(LATCH_DROP_COUNT),
 	N(LATCH_COUNTER_EVENTS_LOST),
 	N(LATCH_COUNTER_LATCHES_FULL),
@@ -332,6 +383,7 @@ static const struct number numbers[] = {
 	N(LATCH_COUNTER_AUDITED),
 	N(LATCH_COUNTER_AUDIT_UNMARKED),
 	N(LATCH_COUNTER_ELSEWHERE_FOREIGN),
+	N(LATCH_COUNTER_UNLATCHED_TUNNEL),
 	N(LATCH_COUNTER_COUNT),
 	N(LATCH_EVENT_LATCH_ESTABLISHED),
 	N(LATCH_EVENT_LATCH_BROKEN),
@@ -367,9 +419,39 @@ static const struct number numbers[] = {
 	N(LATCH_CONTROL_AGAIN),
 	N(LATCH_CONTROL_FULL),
 	N(LATCH_CONTROL_OVER_SHARE),
+	N(LATCH_AUTH_UNKNOWN),
+	N(LATCH_AUTH_PUBKEY),
+	N(LATCH_AUTH_PSK),
+	N(LATCH_AUTH_EAP),
+	N(LATCH_AUTH_XAUTH),
+	N(LATCH_AUTH_NULL),
+	N(LATCH_KEY_SIZE),
+	N(LATCH_KEY_UNKNOWN),
+	N(LATCH_KEY_SPKI),
 	N(LATCH_ALG_NAME_MAX),
 	N(LATCH_PARAMS_MAX),
 	N(LATCH_IDENTITIES_MAX),
+	N(LATCH_CGROUP_LEVELS),
+	N(WISH_REQUIRE),
+	N(WISH_PEER),
+	N(WISH_CONNECTION),
+	N(WISH_LOCAL),
+	N(WISH_CLASS),
+	N(WISH_QUALITY),
+	N(WISH_DISPOSITION),
+	N(WISH_BYPASS),
+	N(WISH_TAG),
+	N(LATCH_PEER_SETS_MAX),
+	N(LATCH_TAG_MAX),
+	N(LATCH_PEER_HOST),
+	N(LATCH_PEER_NO_HOST),
+	N(LATCH_CLASS_PSK),
+	N(LATCH_CLASS_PUBLIC_KEY),
+	N(LATCH_CLASS_EAP),
+	N(LATCH_DISPOSE_RESET),
+	N(LATCH_DISPOSE_TIMEOUT),
+	N(LATCH_DISPOSE_WAIT),
+	N(LATCH_DISPOSE_UNREACHABLE),
 };
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
@@ -451,7 +533,8 @@ static size_t members_of(const char *type)
 /* These types are on a program's stack or in the ring only. Their header asserts their sizes. */
 static bool has_no_btf(const char *type)
 {
-	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out");
+	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out") ||
+	       !strcmp(type, "latch_wish_place");
 }
 
 Test(abi, bpf_and_user_space_have_the_same_structure_layouts)

@@ -55,6 +55,18 @@ Test(latchctl_filter, conditions_on_one_field_are_alternatives_and_on_others_all
 	cr_expect_not(MATCHES(row, "state", "broken", "state", "larval", "dport", "1"));
 }
 
+Test(latchctl_filter, a_tag_is_one_of_the_peers)
+{
+	static const char tagged[] = "{\"tags\":[\"web\",\"db-1\"]}", none[] = "{\"tags\":[]}";
+
+	cr_expect(MATCHES(tagged, "tag", "web"));
+	cr_expect(MATCHES(tagged, "tag", "db-1"));
+	cr_expect(MATCHES(tagged, "tag", "other", "tag", "db-1"));
+	cr_expect_not(MATCHES(tagged, "tag", "db"));
+	cr_expect_not(MATCHES(tagged, "tag", ""));
+	cr_expect_not(MATCHES(none, "tag", "web"));
+}
+
 Test(latchctl_filter, a_network_namespace_is_found_by_its_name_and_by_its_cookie)
 {
 	static const char named[] = "{\"netns\":7,\"netns_name\":\"blue\"}";
@@ -116,7 +128,7 @@ static void expect_refused(const char *expected, const char *field, const char *
 
 Test(latchctl_filter, a_wrong_condition_is_one_error_that_has_the_next_step)
 {
-	expect_refused("unknown field \"sate\"; use state, peer, proto,", "sate", "broken");
+	expect_refused("unknown field \"sate\"; use state, peer, tag, proto,", "sate", "broken");
 	expect_refused("no value after field \"state\"", "state", NULL);
 	expect_refused("field state cannot be \"brken\"; expected: established broken", "state",
 		       "brken");

@@ -2,6 +2,8 @@
 """What latch.py tells of a descriptor, one "name=value" a line; or which names it lacks.
 
     tell.py FD | tell.py --missing latch_sockopt.h
+    tell.py --wish FD       sets each wish
+    tell.py --connect FD ADDR PORT | tell.py --accept FD
 """
 import os
 import re
@@ -11,8 +13,11 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../user/liblatch/python"))
 import latch
 
-PREFIXES = {"LATCH_APP_": latch.State, "LATCH_WHY_": latch.Why, "LATCH_INFO_": latch.Flag}
-ENUMS = {"latch_app_state": "LATCH_APP_", "latch_why": "LATCH_WHY_", "latch_info_flag": "LATCH_INFO_"}
+PREFIXES = {"LATCH_APP_": latch.State, "LATCH_WHY_": latch.Why, "LATCH_INFO_": latch.Flag,
+            "LATCH_CLASS_": latch.Class, "LATCH_DISPOSE_": latch.Disposition}
+OPTIONS = {(name[4:], value) for name, value in vars(latch).items() if name.startswith("OPT_")}
+ENUMS = {"latch_app_state": "LATCH_APP_", "latch_why": "LATCH_WHY_", "latch_info_flag": "LATCH_INFO_",
+         "latch_app_class": "LATCH_CLASS_", "latch_app_disposition": "LATCH_DISPOSE_"}
 
 
 def asked(question, sock):
@@ -28,6 +33,17 @@ def tell(sock):
     for name in ("state", "peer", "local", "connection"):
         answer = asked(getattr(latch, name), sock)
         print(f"{name}={answer:d}" if isinstance(answer, int) else f"{name}={answer}")
+    tags = asked(latch.tags, sock)
+    print(f"tags={tags if isinstance(tags, str) else ' '.join(tags)}")
+    for name in ("peer_party", "local_party"):
+        answer = asked(getattr(latch, name), sock)
+        if isinstance(answer, str):
+            print(f"{name}={answer}")
+            continue
+        key = answer.key.hex() if answer.key else None
+        print(f"{name}={answer.id} {answer.connection} {answer.number} {answer.auth_class:d} {key}")
+    answer = asked(latch.binding, sock)
+    print(f"binding={answer if isinstance(answer, str) else answer.hex()}")
     info = asked(latch.info, sock)
     if isinstance(info, str):
         return
@@ -45,11 +61,48 @@ def differences(header):
         yield from sorted(there ^ here)
         if not there:
             yield prefix, "no enumerator found"
+    body = re.search(r"enum latch_option \{(.*?)\n\};", header, re.S).group(1)
+    there = {(name, int(value)) for name, value in re.findall(r"\bLATCH_OPT_(\w+)\s*=\s*(\d+)", body)}
+    yield from sorted(OPTIONS ^ {option for option in there if option[0] != "NARROW"})
+
+
+WISHES = (("require", ()), ("expect_peer", ("c.example",)), ("expect_connection", ("connection of c",)),
+          ("expect_local", ("local of c",)), ("expect_tag", ("web",)), ("expect_class", (latch.Class.PUBLIC_KEY,)),
+          ("disposition", (latch.Disposition.WAIT,)), ("bypass", ()))
+
+
+def wish(sock):
+    """One line a wish. An empty text is none."""
+    for name, arguments in WISHES:
+        print(f"{name}={asked(lambda one, name=name, arguments=arguments: getattr(latch, name)(one, *arguments), sock)}")
+    quality = {"encryption_bits": 256, "icv_bits": 96, "confidential": True, "replay_protection": True, "esn": True}
+    print(f"quality={asked(lambda one: latch.expect_quality(one, **quality), sock)}")
+    for name in ("expect_peer", "expect_connection", "expect_local", "expect_tag"):
+        try:
+            getattr(latch, name)(sock, "")
+        except ValueError:
+            print(f"{name}=not empty")
+
+
+def connect(sock, address, port):
+    print(f"connect={asked(lambda one: latch.connect(one, (address, int(port))), sock)}")
+
+
+def accept(listener):
+    accepted = asked(latch.accept, listener)
+    if isinstance(accepted, str):
+        print(f"accept={accepted}")
+        return
+    print(f"accept={latch.peer(accepted[0])}")
+    accepted[0].close()
 
 
 if sys.argv[1] == "--missing":
     with open(sys.argv[2], encoding="ascii") as file:
         for difference in differences(file.read()):
             print(*difference)
+elif sys.argv[1].startswith("--"):
+    {"--wish": wish, "--connect": connect, "--accept": accept}[sys.argv[1]](
+        socket.socket(fileno=int(sys.argv[2])), *sys.argv[3:])
 else:
     tell(socket.socket(fileno=int(sys.argv[1])))

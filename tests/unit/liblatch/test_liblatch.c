@@ -89,6 +89,8 @@ Test(liblatch, where_nothing_serves_each_call_says_so)
 {
 	const int families[] = {AF_INET, AF_INET6};
 	struct latch_info info;
+	struct latch_party party;
+	struct latch_binding binding;
 	char text[64] = "x";
 	size_t i;
 
@@ -102,10 +104,69 @@ Test(liblatch, where_nothing_serves_each_call_says_so)
 		cr_expect_str_eq(text, "");
 		cr_expect_eq(latch_local(fd, text, sizeof(text)), -LATCH_UNAVAILABLE);
 		cr_expect_eq(latch_connection(fd, text, sizeof(text)), -LATCH_UNAVAILABLE);
+		cr_expect_eq(latch_peer_party(fd, &party, sizeof(party)), -LATCH_UNAVAILABLE);
+		cr_expect_eq(latch_local_party(fd, &party, sizeof(party)), -LATCH_UNAVAILABLE);
+		cr_expect_eq(latch_binding(fd, &binding), -LATCH_UNAVAILABLE);
 		cr_expect_eq(latch_end(fd), -LATCH_UNAVAILABLE);
 		cr_expect_eq(latch_same_peer(fd, fd), -LATCH_UNAVAILABLE);
 		close(fd);
 	}
+}
+
+/* ---- keys */
+
+static void put_keys(const struct peer *peer, uint8_t of_peer, uint8_t own)
+{
+	struct latch_own_key key = {{own}};
+	struct latch_identity identity;
+	uint32_t params = peer->params;
+
+	cr_assert_eq(bpf_map_lookup_elem(maps.identities, &peer->identity, &identity), 0);
+	identity.auth = LATCH_AUTH_PUBKEY;
+	identity.key_kind = LATCH_KEY_SPKI;
+	identity.key[0] = of_peer;
+	cr_assert_eq(bpf_map_update_elem(maps.identities, &peer->identity, &identity, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.own_keys, &params, &key, BPF_ANY), 0);
+}
+
+Test(liblatch, R_2_7_the_parties_of_a_connection_have_their_keys)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct {
+		struct latch_party party;
+		uint8_t later[8];
+	} large;
+	struct latch_party party;
+
+	put_keys(&c, 0xc1, 0x11);
+	memset(&large, 0xee, sizeof(large));
+	cr_assert_eq(latch_peer_party(pair.client, &large.party, sizeof(large)), 0);
+	cr_expect_str_eq(large.party.id, c.id);
+	cr_expect_eq(large.party.key[0], 0xc1);
+	cr_expect_eq(large.later[0], 0);
+	cr_assert_eq(latch_local_party(pair.client, &party, sizeof(party)), 0);
+	cr_expect_str_eq(party.id, c.local_id);
+	cr_expect_eq(party.key[0], 0x11);
+	cr_expect_eq(latch_peer_party(pair.client, &party, sizeof(party) - 1), -EINVAL);
+	cr_assert_eq(latch_peer_party(pair.server, &party, sizeof(party)), 0);
+	cr_expect_str_eq(party.id, d.id);
+	cr_expect_eq(party.key_kind, LATCH_APP_KEY_UNKNOWN);
+	close_pair(&pair);
+}
+
+Test(liblatch, the_binding_is_that_of_the_keys_or_none)
+{
+	struct pair pair = latched_pair(&c, &d);
+	struct latch_binding binding;
+
+	cr_expect_eq(latch_binding(pair.client, &binding), -ENODATA);
+	put_keys(&c, 0xc1, 0x11);
+	cr_assert_eq(latch_binding(pair.client, &binding), 0);
+	cr_expect_eq(memcmp(binding.type, LATCH_BINDING_TYPE, sizeof(binding.type)), 0);
+	cr_expect_eq(binding.lower[0], 0x11);
+	cr_expect_eq(binding.higher[0], 0xc1);
+	cr_expect_eq(latch_binding(pair.server, &binding), -ENODATA);
+	close_pair(&pair);
 }
 
 /* ---- latch_same_peer() */
@@ -299,11 +360,19 @@ Test(liblatch_abi, each_function_of_the_header_has_its_version_and_nothing_else_
 	static const char *const functions[] = {"latch_state",	  "latch_info",	      "latch_peer",
 						"latch_local",	  "latch_connection", "latch_end",
 						"latch_same_peer"};
+	static const char *const wishes[] = {
+		"latch_accept",	      "latch_bypass",	    "latch_connect",
+		"latch_disposition",  "latch_expect_class", "latch_expect_connection",
+		"latch_expect_local", "latch_expect_peer",  "latch_expect_quality",
+		"latch_require",      "latch_why_text",
+	};
 	void *library = open_library();
 	size_t i;
 
 	for (i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
 		cr_expect_not_null(dlvsym(library, functions[i], "LATCH_1.0"), "%s", functions[i]);
+	for (i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
+		cr_expect_not_null(dlvsym(library, wishes[i], "LATCH_1.1"), "%s", wishes[i]);
 	cr_expect_null(dlsym(library, "ask_text"));
 	dlclose(library);
 }

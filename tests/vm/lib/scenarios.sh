@@ -15,6 +15,7 @@
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
 #	# run: field                only with --field or by its name
+#	# limit: SECONDS NAME...    a higher limit than LATCHD_SCENARIO_LIMIT, of these names of the file
 #	# boots: 2                  the scenario restarts the machine and runs again; it has a guest
 #	                            of its own, LATCHD_BOOT (1, 2) and the folder LATCHD_KEPT
 #
@@ -24,11 +25,13 @@
 declare -A SCENARIO_FILE=() SCENARIO_TOUCHES=() SCENARIO_EXPECT=() SCENARIO_OPTIONS=()
 # "check", "conformance" or "field"; the number of boots.
 declare -A SCENARIO_RUN=() SCENARIO_BOOTS=()
+# Seconds, of those that have a limit of their own.
+declare -A SCENARIO_LIMIT=()
 # All names, a variant behind its folder.
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' run=check later='' boots=1 names=()
+	local file=$1 folder line name options touches='' expect='' run=check later='' boots=1 limit names=()
 	local -A expect_of=()
 
 	folder=${file%/*}
@@ -47,6 +50,12 @@ read_scenario() {
 			SCENARIO_OPTIONS[$name]=$options
 			;;
 		"# boots: "*) boots=${line#*: } ;;
+		"# limit: "*)
+			read -r limit options <<<"${line#*: }"
+			for name in $options; do
+				SCENARIO_LIMIT[$name]=$limit
+			done
+			;;
 		"# run: "*)
 			read -r run later <<<"${line#*: }"
 			later=${later:-all}
@@ -86,6 +95,7 @@ know_products() {
 		SCENARIO_EXPECT[$name]=${SCENARIO_EXPECT[$of]}
 		SCENARIO_OPTIONS[$name]=${SCENARIO_OPTIONS[$of]:-}
 		SCENARIO_BOOTS[$name]=${SCENARIO_BOOTS[$of]}
+		[[ -z ${SCENARIO_LIMIT[$of]:-} ]] || SCENARIO_LIMIT[$name]=${SCENARIO_LIMIT[$of]}
 	done
 }
 
@@ -96,6 +106,13 @@ product_of() {
 	else
 		echo "$BUILD_DIR"
 	fi
+}
+
+# limit_of NAME: the seconds that it may take. A higher LATCHD_SCENARIO_LIMIT counts for all.
+limit_of() {
+	local general=${LATCHD_SCENARIO_LIMIT:-600} own=${SCENARIO_LIMIT[$1]:-0}
+
+	echo $((own > general ? own : general))
 }
 
 # is_program SCENARIO: it is in Python, and makes its own topology.

@@ -17,12 +17,13 @@
 #include "common/text.h"
 #include "latchd/config/config_keys.h"
 #include "latchd/config/config_parser.h"
+#include "latchd/config/config_peer.h"
 #include "latchd/config/config_rule.h"
 
 #define CONFIG_DEFAULT_CONTROL_SOCKET "/run/latchd/latchd.sock"
 #define CONFIG_DEFAULT_CHARON_SOCKET  "/var/run/charon.vici"
 #define CONFIG_HEADING_MAX	      128
-#define CONFIG_HEADINGS		      "[enforce], [control], [api], [feed NAME] or [rule NAME]"
+#define CONFIG_HEADINGS		      "[enforce], [control], [api], [feed NAME], [peer NAME] or [rule NAME]"
 
 /* ---- sections ---- */
 
@@ -51,6 +52,8 @@ static void end_section(struct config_parser *parser)
 		return;
 	if (parser->section == CONFIG_SECTION_FEED)
 		end_feed(parser);
+	else if (parser->section == CONFIG_SECTION_PEER)
+		config_peer_end(parser);
 	else if (parser->section == CONFIG_SECTION_RULE)
 		config_rule_end(parser);
 }
@@ -94,6 +97,10 @@ static void begin_section(struct config_parser *parser, const char *name)
 	} else if (!strncmp(name, "feed ", 5)) {
 		parser->section = CONFIG_SECTION_FEED;
 		begin_feed(parser, name + 5 + strspn(name + 5, " \t"));
+		return;
+	} else if (!strncmp(name, "peer ", 5)) {
+		parser->section = CONFIG_SECTION_PEER;
+		config_peer_begin(parser, name + 5 + strspn(name + 5, " \t"));
 		return;
 	} else if (!strncmp(name, "rule ", 5)) {
 		parser->section = CONFIG_SECTION_RULE;

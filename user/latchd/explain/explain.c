@@ -7,8 +7,10 @@
 
 #include "common/clock.h"
 #include "latch_mode.h"
+#include "latch_strength.h"
 #include "latchd/explain/explain_decide.h"
 #include "latchd/explain/explain_policy.h"
+#include "latchd/identity/identities.h"
 #include "latchd/maps/latch_control.h"
 #include "latchd/maps/tables.h"
 #include "latchd/net/socket_diag.h"
@@ -108,6 +110,31 @@ static int read_sas(const struct explain_sources *sources, struct explanation *e
 }
 
 /* ---- the rule */
+
+/* The check of bpf/gate/peer_terms.bpf.c. An SA without params is not BOUND. */
+static bool refuses(const struct explain_sources *sources, const struct latch_rule *rule,
+		    const struct latch_sa *sa)
+{
+	const struct latch_params *params =
+		identities_get_params(sources->identities, sa->word.params);
+
+	if (!params)
+		return false;
+	if (rule->peer_set &&
+	    !(identities_sets_of(sources->identities, params->peer_id) >> (rule->peer_set - 1) & 1))
+		return true;
+	return latch_strength(&params->qop) < rule->min_encryption * 8U;
+}
+
+static void check_terms(const struct explain_sources *sources, struct explanation *e)
+{
+	size_t i;
+
+	if (e->rule >= sources->rule_count)
+		return;
+	for (i = 0; i < e->sa_count && i < EXPLAIN_SAS_MAX; i++)
+		e->sas[i].refused = refuses(sources, &sources->rules[e->rule].rule, &e->sas[i].sa);
+}
 
 static int read_rule(const struct explain_sources *sources, struct explanation *e)
 {
@@ -261,7 +288,7 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 	if (subject->latch) {
 		e->latch = *subject->latch;
 		e->audited = e->latch.word.state == LATCH_STATE_BROKEN &&
-			     latch_mode_passes(mode_read(sources->maps), e->latch.decided);
+			     latch_mode_passes_latch(mode_read(sources->maps), &e->latch);
 	}
 	e->latches = subject->latches;
 	e->gaps = history_gaps(sources->history);
@@ -271,6 +298,7 @@ int explain_subject(const struct explain_sources *sources, const struct explain_
 		err = read_sas(sources, e);
 	if (err)
 		return err;
+	check_terms(sources, e);
 	complete_record(sources, e);
 	explain_decide(e, clock_boot_ns(), sources->pending_limit_ns);
 	return 0;

@@ -114,6 +114,8 @@ static enum explain_now decide(struct explanation *e, uint64_t now_ns, uint64_t 
 	if (!e->now_sa)
 		return e->unreported ? EXPLAIN_NOW_UNREPORTED : EXPLAIN_NOW_NEGOTIATES;
 	now = by_sa(e, &e->now_sa->sa, now_ns, pending_limit_ns);
+	if (now == EXPLAIN_NOW_LATCHED && e->now_sa->refused)
+		now = EXPLAIN_NOW_TERMS;
 	return now == EXPLAIN_NOW_LATCHED && has_other_owner(e, out) ? EXPLAIN_NOW_BY_ROUTE : now;
 }
 

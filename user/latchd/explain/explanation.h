@@ -34,7 +34,8 @@ struct explain_policy {
 struct explain_sa {
 	struct latch_sa_key key;
 	struct latch_sa sa;
-	bool out; /* of packets that this host sends */
+	bool out;     /* of packets that this host sends */
+	bool refused; /* by the terms of the rule on peer and encryption */
 };
 
 /* The forecast for a new connection of the flow. */
@@ -52,6 +53,7 @@ enum explain_now {
 	EXPLAIN_NOW_SA_PENDING,	  /* for the owner of the SA */
 	EXPLAIN_NOW_LARVAL,	  /* it passes, latched to no peer */
 	EXPLAIN_NOW_UNATTRIBUTED, /* refused: no owner, and a rule requires a latch */
+	EXPLAIN_NOW_TERMS,	  /* refused: the rule requires another peer or encryption */
 };
 
 struct explanation {

@@ -29,9 +29,11 @@ struct history_packet {
 	uint64_t time_ns; /* CLOCK_BOOTTIME, as all times here; 0: none was reported */
 	enum latch_drop drop;
 	enum latch_direction direction; /* OUT = egress */
-	bool audited;			/* it passed: enforcement would have dropped it */
-	struct latch_sa_key sa;		/* spi 0: none */
-	bool sa_known;			/* state and owner are those at the time of the event */
+	uint8_t wish; /* enum latch_why of a refused flow: what its application misses; 0: no wish
+		       */
+	bool audited; /* it passed: enforcement would have dropped it */
+	struct latch_sa_key sa; /* spi 0: none */
+	bool sa_known;		/* state and owner are those at the time of the event */
 	enum latch_sa_state sa_state;
 	struct history_side owner;
 };

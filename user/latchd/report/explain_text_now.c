@@ -58,7 +58,8 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		return;
 	case EXPLAIN_NOW_CONTESTED:
 		ret->code = "contested";
-		CAUSE("refused (conflict): the kernel could use SAs with different parameters; "
+		CAUSE("refused (conflict) if the kernel could use SAs with different parameters "
+		      "between its addresses, as latchd decides at its first packet; "
 		      "0x%08x is of %s",
 		      sa->key.spi, name_of_params(peer, source, sa->sa.word.params));
 		NEXT("%s", NEXT_CONTESTED);
@@ -80,6 +81,14 @@ static void now_by_sa(const struct report_source *source, const struct explanati
 		      rule_name(source, e->rule), sa->key.spi,
 		      latch_sa_state_name(sa->sa.word.state), suffix_of(sa));
 		NEXT("%s", NEXT_UNATTRIBUTED);
+		return;
+	case EXPLAIN_NOW_TERMS:
+		ret->code = "not-admitted";
+		CAUSE("refused: rule \"%s\" requires another peer or stronger encryption; SA 0x%08x "
+		      "is of %s",
+		      rule_name(source, e->rule), sa->key.spi,
+		      name_of_params(peer, source, sa->sa.word.params));
+		NEXT("%s", NEXT_PEER);
 		return;
 	case EXPLAIN_NOW_UNKNOWN:
 	case EXPLAIN_NOW_OFF:
@@ -140,6 +149,7 @@ static void now_by_policy(const struct report_source *source, const struct expla
 	case EXPLAIN_NOW_CONTESTED:
 	case EXPLAIN_NOW_SA_PENDING:
 	case EXPLAIN_NOW_LARVAL:
+	case EXPLAIN_NOW_TERMS:
 	case EXPLAIN_NOW_UNATTRIBUTED:
 		return;
 	}

@@ -79,7 +79,7 @@ static void latch_listener(struct json_writer *w, const struct latch *latch)
 static bool is_audited(const struct table_walk *walk, const struct latch *latch)
 {
 	return latch->word.state == LATCH_STATE_BROKEN &&
-	       latch_mode_passes(walk->settings.mode, latch->decided);
+	       latch_mode_passes_latch(walk->settings.mode, latch);
 }
 
 static int write_latch(void *context, const struct latch_flow *flow, const struct latch *latch)
@@ -98,6 +98,7 @@ static int write_latch(void *context, const struct latch_flow *flow, const struc
 	report_peer(w, walk->source, params);
 	report_local_id(w, walk->source, params);
 	report_connection(w, walk->source, params);
+	report_tags(w, walk->source, params);
 	latch_params(w, walk->source, params);
 	latch_spis(w, latch);
 	report_reasons(w, latch->word.reasons);

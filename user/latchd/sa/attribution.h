@@ -35,6 +35,14 @@ const char *attribution_refusal(const struct attribution *attribution,
 bool attribution_rival(struct attribution *attribution, const struct latch_sa_key *key,
 		       struct news_rival *ret);
 
+/*
+ * A first packet under a contested SA was lost (LATCH_DROP_CONTESTED). Decides over the two
+ * addresses of its flow, and writes the decision for the programs. True: the flow starts no latch,
+ * since another SA could carry such a flow or nothing can be decided. False: the packet comes
+ * again.
+ */
+bool attribution_refuses(struct attribution *attribution, const struct latch_event *event);
+
 /* A CHILD_SA of a known peer, for reports. */
 struct attribution_child {
 	const struct latch_sa_key *in, *out;

@@ -8,6 +8,7 @@
 
 #include "latchd/sa/binding/binding.h"
 #include "latchd/sa/child/child_sas.h"
+#include "latchd/sa/conflict/pair_decisions.h"
 #include "latchd/sa/unbound/key_managers.h"
 #include "latchd/sa/unbound/orphans.h"
 #include "latchd/sa/peers/peer_death.h"
@@ -34,6 +35,7 @@ struct attribution {
 	struct child_sas child_sas;
 	struct choice *choice; /* NULL: any overlap of selectors is a conflict */
 	struct binding binding;
+	struct pair_decisions pairs;
 	struct orphans orphans;
 	struct peer_death peer_death;
 	struct pending_sas pending_sas;
@@ -46,7 +48,7 @@ struct attribution {
 	struct held_latch held[HELD_MAX];
 	unsigned int held_count; /* held latches so far: the next one replaces the oldest */
 	uint64_t held_until_ms;	 /* end of the last one */
-	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log;
+	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;
 };
 
 /* Repeats all steps that have failed or wait, and checks all latches. */

@@ -6,6 +6,9 @@
     if latch.state(connection) == latch.State.ESTABLISHED and latch.peer(connection) == "c.example":
         serve(connection)
 
+    latch.expect_peer(sock, "c.example")    # before connect() or listen()
+    latch.connect(sock, address)            # to c.example, or not at all
+
 Each function takes a socket, which stays the caller's, and asks the kernel once. No library and no
 privilege is needed. latch(7) has the meaning of each answer. Of a UDP socket only what is
 read after ESTABLISHED is the peer's.
@@ -20,8 +23,13 @@ import struct
 from collections import namedtuple
 
 SOL_LATCH = 0x4C41
-OPT_STATE, OPT_INFO, OPT_PEER_ID, OPT_LOCAL_ID, OPT_CONNECTION = range(1, 6)
+(OPT_STATE, OPT_INFO, OPT_PEER_ID, OPT_LOCAL_ID, OPT_CONNECTION, OPT_PEER, OPT_LOCAL,
+ OPT_BINDING) = range(1, 9)
+(OPT_REQUIRE, OPT_EXPECT_PEER, OPT_EXPECT_CONNECTION, OPT_EXPECT_LOCAL, OPT_EXPECT_CLASS,
+ OPT_EXPECT_QUALITY, OPT_DISPOSITION) = range(16, 23)
+OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS = range(24, 27)
 TEXT_MAX = 512
+TAGS_MAX = 1024
 
 
 class Unavailable(OSError):
@@ -52,6 +60,12 @@ class Why(enum.IntEnum):
     REFUSED = 7
     OTHER_SOCKET = 8
     NO_ROOM = 9
+    PEER = 10
+    LOCAL = 11
+    CLASS = 12
+    QUALITY = 13
+    BYPASS = 14
+    TAG = 15
     UNATTRIBUTED = 16
     AUDIT = 17
     EARLIER_DATA = 18
@@ -77,6 +91,23 @@ class Flag(enum.IntFlag):
     PEER_ENDED = 1 << 7
 
 
+class Class(enum.IntEnum):
+    """How the peer has to be authenticated."""
+    ANY = 0
+    PSK = 1
+    PUBLIC_KEY = 2
+    EAP = 3
+
+
+class Disposition(enum.IntEnum):
+    """What a break does to the socket."""
+    BY_RULE = 0
+    RESET = 1
+    TIMEOUT = 2
+    WAIT = 3
+    UNREACHABLE = 4
+
+
 _LAYOUT = struct.Struct("=IIBBBBBBBBIHHHHIQQQQ16s16s16s16sHHHHBB2xI32s32s")
 
 Info = namedtuple("Info", (
@@ -87,14 +118,25 @@ Info = namedtuple("Info", (
 Info.__doc__ = """struct latch_info. Addresses are texts, or None; ports are numbers."""
 
 
-def _ask(sock, option, size=0):
+_PARTY = struct.Struct("=IIBB6x32s512s64s")
+BINDING_SIZE = 80
+
+Party = namedtuple("Party", "id connection number auth_class key")
+Party.__doc__ = """struct latch_party. auth_class is a Class; ANY is "not known". key is SHA-256, or None."""
+
+
+def _called(call, *arguments):
     try:
-        return sock.getsockopt(SOL_LATCH, option, *([size] if size else []))
+        return call(SOL_LATCH, *arguments)
     except OSError as error:
         # IPv6 sockets have the second one.
         if error.errno in (errno.EOPNOTSUPP, errno.ENOPROTOOPT):
             raise Unavailable(error.errno, "no latchd answers for this socket") from None
         raise
+
+
+def _ask(sock, option, size=0):
+    return _called(sock.getsockopt, option, *([size] if size else []))
 
 
 def _known(names, number):
@@ -142,3 +184,155 @@ def local(sock):
 def connection(sock):
     """The key manager's name of the connection."""
     return _text(sock, OPT_CONNECTION)
+
+
+def tags(sock):
+    """The tags of the peer: sections [peer NAME] of latchd.conf that it is of. BlockingIOError: ask again."""
+    return _ask(sock, OPT_TAGS, TAGS_MAX).decode().split()
+
+
+def _party(sock, option):
+    _, number, auth_class, key_kind, key, text, name = _PARTY.unpack(_ask(sock, option, _PARTY.size))
+    text, name = (each.rstrip(b"\0").decode(errors="surrogateescape") for each in (text, name))
+    return Party(text, name, number, _known(Class, auth_class), key if key_kind else None)
+
+
+def peer_party(sock):
+    """The peer as a Party: how it was authenticated, and its key where its connection admits one only."""
+    return _party(sock, OPT_PEER)
+
+
+def local_party(sock):
+    """This host as a Party."""
+    return _party(sock, OPT_LOCAL)
+
+
+def binding(sock):
+    """Octets for channel binding (RFC 5056): equal at both ends, and for all connections of a pair of keys."""
+    return _ask(sock, OPT_BINDING, BINDING_SIZE)
+
+
+# Wishes, before connect() or listen(). Each one requires a latch: the socket sends and receives nothing
+# without one. Unavailable: nothing is wished, and nothing would keep it.
+
+
+def require(sock):
+    """A latch, to any peer."""
+    _called(sock.setsockopt, OPT_REQUIRE, 1)
+
+
+def _expect(sock, option, text):
+    if not text:
+        raise ValueError("an empty text would take the wish back")
+    _called(sock.setsockopt, option, text.encode(errors="surrogateescape"))
+
+
+def expect_peer(sock, text):
+    """The peer's identity as peer() tells it; all of it counts. ValueError: an empty text."""
+    _expect(sock, OPT_EXPECT_PEER, text)
+
+
+def expect_local(sock, text):
+    """This host's identity, as local() tells it."""
+    _expect(sock, OPT_EXPECT_LOCAL, text)
+
+
+def expect_connection(sock, text):
+    """The key manager's name of the connection."""
+    _expect(sock, OPT_EXPECT_CONNECTION, text)
+
+
+def expect_tag(sock, name):
+    """A tag, as tags() tells it. It counts when the connection begins."""
+    _expect(sock, OPT_EXPECT_TAG, name)
+
+
+def expect_class(sock, wished):
+    """A Class."""
+    _called(sock.setsockopt, OPT_EXPECT_CLASS, int(wished))
+
+
+def expect_quality(sock, encryption_bits=0, icv_bits=0, confidential=False, replay_protection=False, esn=False):
+    """struct latch_least: the least that will do."""
+    _called(sock.setsockopt, OPT_EXPECT_QUALITY,
+            struct.pack("=IHHBBBB", 12, encryption_bits, icv_bits, confidential, replay_protection, esn, 0))
+
+
+def disposition(sock, wished):
+    """A Disposition."""
+    _called(sock.setsockopt, OPT_DISPOSITION, int(wished))
+
+
+def bypass(sock):
+    """Less than the rules say: the connection that this socket opens is not latched. Needs CAP_NET_ADMIN."""
+    _called(sock.setsockopt, OPT_PROTECTION, 1)
+
+
+def _no_key(text):
+    return OSError(errno.ENOKEY, text)
+
+
+def _need_wish(sock):
+    if not _ask(sock, OPT_REQUIRE):
+        raise _no_key("the socket has no wish")
+
+
+def _why_failed(sock, error):
+    """What a connect() that latchd has ended lacks, or the error."""
+    try:
+        why = info(sock).why
+    except OSError:
+        return error
+    if why in (Why.PEER, Why.LOCAL, Why.CLASS, Why.QUALITY, Why.TAG):
+        return OSError(errno.EKEYREJECTED, f"the SA does not fulfil the wish: {why.name}")
+    return _no_key("no latch") if why in (Why.REQUIRED, Why.REFUSED) else error
+
+
+def _check_connected(sock):
+    """A UDP socket gets its latch with its first datagram, and TCP_FASTOPEN_CONNECT sends later."""
+    try:
+        got = info(sock)
+        _need_wish(sock)
+    except Unavailable:
+        raise _no_key("nothing serves the socket any more") from None
+    if got.state == State.ESTABLISHED:
+        return
+    if (got.state, got.why) == (State.NOT_LATCHED, Why.NOT_YET):
+        raise BlockingIOError(errno.EINPROGRESS, "ask state() when the socket is writable")
+    if sock.type != socket.SOCK_DGRAM or (got.state, got.why) != (State.NOT_LATCHED, Why.REQUIRED):
+        raise _no_key("no latch")
+
+
+def connect(sock, address):
+    """Connects a socket with a wish to a latched peer, or not at all.
+
+    Unavailable: it has not connected. OSError: as of connect(), with EKEYREJECTED where the SA does not
+    fulfil a wish, and ENOKEY where there is no latch, or no wish (any more: `latchctl purge` ends it).
+    Close the socket then; info() says why.
+    """
+    _need_wish(sock)
+    try:
+        sock.connect(address)
+    except OSError as error:
+        if error.errno not in (errno.ECONNABORTED, errno.ETIMEDOUT):
+            raise
+        raise _why_failed(sock, error) from None
+    _check_connected(sock)
+
+
+def accept(sock):
+    """accept() of a latched peer, by a listener with a wish: a socket and its peer's address.
+
+    Unavailable: nothing was accepted. OSError with ENOKEY: the connection has no latch, or not the wish of
+    the listener, and was closed; or the listener has no wish (any more), and nothing was accepted.
+    """
+    _need_wish(sock)
+    accepted, address = sock.accept()
+    try:
+        _need_wish(accepted)
+        if state(accepted) != State.ESTABLISHED:
+            raise _no_key("no latch")
+    except OSError:
+        accepted.close()
+        raise _no_key("the accepted connection has no latch, or no wish") from None
+    return accepted, address

@@ -106,7 +106,8 @@ Test(config, limits_are_inclusive)
 
 static const struct refused refused[] = {
 	{"[bogus]\n", 1,
-	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME] or [rule NAME]"},
+	 "unknown section [bogus]; expected [enforce], [control], [api], [feed NAME], [peer "
+	 "NAME] or [rule NAME]"},
 	{"\n[feed]\n", 2, "unknown section [feed]"},
 	{"[feed ]\n", 1, "bad name"},
 	{"[feed a b]\n", 1, "bad name"},

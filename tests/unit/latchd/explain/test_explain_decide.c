@@ -71,6 +71,17 @@ Test(explain_decide, a_policy_without_an_sa_waits_for_the_key_manager)
 	cr_expect_eq(decide(LATCH_ACTION_AUTO), EXPLAIN_NOW_LATCHED);
 }
 
+Test(explain_decide, the_terms_of_the_rule_refuse_what_could_be_latched)
+{
+	policy(POLICY_PROTECT, POLICY_PROTECT);
+	sa(LATCH_SA_BOUND, 0, 1, true);
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_LATCHED);
+	e.sas[0].refused = true;
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_TERMS);
+	e.sas[0].sa.word.flags = LATCH_SA_CONTESTED;
+	cr_expect_eq(decide(LATCH_ACTION_REQUIRE), EXPLAIN_NOW_CONTESTED);
+}
+
 Test(explain_decide, the_state_of_the_sa_decides)
 {
 	static const struct {

@@ -499,9 +499,9 @@ Test(report_status, status_shows_the_state_of_every_feed)
 Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 {
 	static const char *const reasons[] = {
-		"plaintext",	"sa-pending", "sa-unknown", "identity", "qop",
-		"ambiguous",	"nested",     "broken",	    "closed",	"conflict",
-		"latches-full", "malformed",  "required",   "merged",	"other-mode"};
+		"plaintext", "sa-pending", "sa-unknown", "identity", "qop",	     "ambiguous",
+		"nested",    "broken",	   "closed",	 "conflict", "latches-full", "malformed",
+		"required",  "merged",	   "other-mode", "contested"};
 	const struct latch_drop_count drops = {.egress = 3, .ingress = 5};
 	const __u64 seven = 7;
 	uint64_t cpus = (uint64_t)libbpf_num_possible_cpus();
@@ -524,7 +524,7 @@ Test(report_status, status_sums_drops_and_counters_over_all_cpus)
 				"unlatched_other latches_created slow_path xfrm_hooks "
 				"sas_over_quota sas_elsewhere datagrams_lost "
 				"unlatched_unserved unlatched_foreign audited audit_unmarked "
-				"elsewhere_foreign");
+				"elsewhere_foreign unlatched_tunnel");
 	snprintf(text, sizeof(text), "%llu", 7ULL * cpus);
 	expect_json("events_lost", text);
 	expect_json("counters.events_lost", text);

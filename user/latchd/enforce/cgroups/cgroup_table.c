@@ -8,6 +8,7 @@
 #include "common/text.h"
 #include "latchd/enforce/cgroups/cgroup_paths.h"
 #include "latchd/maps/tables.h"
+#include "latchd/maps/wishes.h"
 
 struct cgroup *cgroup_table_add(struct cgroups *cgroups, const char *path, bool configured)
 {
@@ -90,7 +91,7 @@ const char *cgroup_name(const struct cgroup *cgroup)
 	return cgroup->path[0] ? cgroup->path : "of an unknown path";
 }
 
-/* ---- connections that need their gate */
+/* ---- connections, and wishes for the next ones, that need their gate */
 
 #define FOUND 1
 
@@ -111,7 +112,40 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 	return 0;
 }
 
-bool cgroups_have_connections(const struct cgroups *cgroups)
+struct wish_search {
+	const struct cgroups *cgroups;
+	const struct cgroup *cgroup;
+};
+
+/* Below a configured cgroup, which has programs of its own once this one loses them. */
+static bool is_covered(const struct wish_search *search, uint64_t id)
 {
-	return latches_walk(cgroups->maps, find_connection, NULL) != 0;
+	const struct cgroup *below = cgroup_table_find(search->cgroups, id);
+
+	return below && below->configured;
+}
+
+/* A socket stays in the cgroup where it was made. */
+static int find_wish(void *context, const struct latch_wish_place *place)
+{
+	const struct wish_search *search = context;
+	bool is_within = false;
+	size_t i;
+
+	if (!place->cgroups[0])
+		return FOUND;
+	for (i = 0; i < LATCH_CGROUP_LEVELS && place->cgroups[i]; i++) {
+		if (is_within && is_covered(search, place->cgroups[i]))
+			return 0;
+		is_within = is_within || place->cgroups[i] == search->cgroup->id;
+	}
+	return is_within ? FOUND : 0;
+}
+
+bool cgroup_is_needed(const struct cgroups *cgroups, const struct cgroup *cgroup)
+{
+	struct wish_search search = {.cgroups = cgroups, .cgroup = cgroup};
+
+	return latches_walk(cgroups->maps, find_connection, NULL) != 0 ||
+	       wishes_walk(cgroups->maps, find_wish, &search) != 0;
 }

@@ -62,6 +62,13 @@ static int find_or_add_entry(struct vici_auth *auth, const char *config_name,
 	return *ret_entry ? 0 : add_entry(auth, config_name, ret_entry);
 }
 
+static void free_remote(struct vici_remote *remote)
+{
+	free(remote->id);
+	free(remote->cert);
+	free(remote->local_cert);
+}
+
 void vici_auth_free(struct vici_auth *auth)
 {
 	struct vici_auth_entry *entry;
@@ -70,10 +77,11 @@ void vici_auth_free(struct vici_auth *auth)
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++) {
 		while ((entry = auth->buckets[i])) {
 			auth->buckets[i] = entry->next;
-			free(entry->remote.id);
+			free_remote(&entry->remote);
 			free(entry);
 		}
 	}
+	vici_keys_clear(&auth->keys);
 	*auth = (struct vici_auth){0};
 }
 
@@ -81,6 +89,8 @@ void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at)
 {
 	auth->listing++;
 	auth->listing_queried_at = queried_at;
+	auth->listing_pins = false;
+	vici_keys_clear(&auth->keys);
 }
 
 enum feed_auth vici_auth_class(struct vici_text text)
@@ -121,18 +131,20 @@ static enum feed_auth combine(enum feed_auth one, enum feed_auth other)
 	return weight(one) >= weight(other) ? one : other;
 }
 
-static bool is_remote_section(const struct vici_member *member)
+/* prefix: "remote-" or "local-" */
+static bool is_section(const struct vici_member *member, const char *prefix)
 {
-	static const char prefix[] = "remote-";
+	size_t length = strlen(prefix);
 
-	return member->kind == VICI_MEMBER_SECTION && member->name.length >= sizeof(prefix) &&
-	       !memcmp(member->name.at, prefix, sizeof(prefix) - 1);
+	return member->kind == VICI_MEMBER_SECTION && member->name.length > length &&
+	       !memcmp(member->name.at, prefix, length);
 }
 
 struct round {
 	enum feed_auth class;
 	struct vici_text id; /* at NULL: none */
 	size_t certs;
+	struct vici_text cert; /* the first one */
 };
 
 static struct round read_round(struct vici_span section)
@@ -147,7 +159,7 @@ static struct round read_round(struct vici_span section)
 		round.id = member.value;
 	if (vici_find(section, "certs", VICI_MEMBER_LIST, &member))
 		while (vici_item_next(&member.body, &cert) > 0)
-			round.certs++;
+			round.cert = round.certs++ ? round.cert : cert;
 	return round;
 }
 
@@ -177,6 +189,26 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 	return remote->id ? 0 : -ENOMEM;
 }
 
+/* The subject of the only certificate of an end that authenticates once, by a key. NULL: there is
+ * none, or memory is short. */
+static char *read_only_cert(struct vici_span config, const char *prefix)
+{
+	struct round only = {.certs = 0}, round;
+	struct vici_member member;
+	size_t rounds = 0;
+
+	while (vici_member_next(&config, &member) > 0) {
+		if (!is_section(&member, prefix))
+			continue;
+		round = read_round(member.body);
+		only = rounds++ ? only : round;
+	}
+	if (rounds != 1 || only.class != FEED_AUTH_PUBKEY || only.certs != 1 ||
+	    memchr(only.cert.at, 0, only.cert.length))
+		return NULL;
+	return strndup(only.cert.at, only.cert.length);
+}
+
 static int read_rounds(struct vici_span config, enum feed_auth *class, struct vici_remote *remote)
 {
 	struct vici_member member;
@@ -186,7 +218,7 @@ static int read_rounds(struct vici_span config, enum feed_auth *class, struct vi
 
 	*class = FEED_AUTH_UNKNOWN;
 	while (!err && vici_member_next(&config, &member) > 0) {
-		if (!is_remote_section(&member))
+		if (!is_section(&member, "remote-"))
 			continue;
 		round = read_round(member.body);
 		*class = first ? round.class : combine(*class, round.class);
@@ -212,11 +244,14 @@ static int note_config(struct vici_auth *auth, const char *config_name, enum fee
 		remote->names = VICI_NAMES_ANY;
 		remote->pinned = false;
 		remote->traps = remote->traps || entry->remote.traps;
+		free(remote->cert);
+		remote->cert = NULL;
 	}
 	entry->class = class;
-	free(entry->remote.id);
+	free_remote(&entry->remote);
 	entry->remote = *remote;
-	remote->id = NULL;
+	*remote = (struct vici_remote){0};
+	auth->listing_pins = auth->listing_pins || entry->remote.cert;
 	entry->listing = auth->listing;
 	entry->known = true;
 	entry->known_at = auth->listing_queried_at;
@@ -262,9 +297,11 @@ static int read_config(struct vici_auth *auth, const char *config_name, struct v
 	int err;
 
 	err = read_rounds(config, &class, &remote);
+	remote.cert = read_only_cert(config, "remote-");
+	remote.local_cert = read_only_cert(config, "local-");
 	if (!err)
 		err = note_config(auth, config_name, class, &remote);
-	free(remote.id);
+	free_remote(&remote);
 	return err;
 }
 
@@ -347,4 +384,37 @@ void vici_auth_each_trap(const struct vici_auth *auth, const char *config_name,
 		for (entry = auth->buckets[i]; entry; entry = entry->next)
 			if (entry->remote.traps)
 				each(context, entry->config_name);
+}
+
+/* ---- keys */
+
+bool vici_auth_needs_keys(const struct vici_auth *auth)
+{
+	return auth->listing_pins;
+}
+
+void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
+{
+	vici_keys_read(&auth->keys, message);
+}
+
+/* This host's key is of use only beside the peer's. */
+static void find_keys(const struct vici_keys *keys, struct vici_remote *remote)
+{
+	remote->key = vici_keys_find(keys, remote->cert);
+	if (remote->key.known && remote->local_cert)
+		remote->local_key = vici_keys_find(keys, remote->local_cert);
+}
+
+void vici_auth_keys_end(struct vici_auth *auth)
+{
+	struct vici_auth_entry *entry;
+	size_t i;
+
+	vici_keys_end(&auth->keys);
+	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
+		for (entry = auth->buckets[i]; entry; entry = entry->next)
+			if (entry->listing == auth->listing && entry->remote.cert)
+				find_keys(&auth->keys, &entry->remote);
+	vici_keys_clear(&auth->keys);
 }

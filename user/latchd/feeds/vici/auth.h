@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/keys.h"
 #include "latchd/feeds/vici/message.h"
 #include "latchd/feeds/vici/proof.h"
 
@@ -25,6 +26,8 @@ struct vici_auth { /* zeroed before first use */
 	uint32_t entry_count;
 	uint32_t listing; /* number of the list-conns query that is being answered */
 	uint64_t listing_queried_at;
+	bool listing_pins;     /* a connection of the answer admits one key of its peer */
+	struct vici_keys keys; /* while list-certs is being answered */
 };
 
 void vici_auth_free(struct vici_auth *auth);
@@ -34,6 +37,13 @@ void vici_auth_listing_begin(struct vici_auth *auth, uint64_t queried_at);
 /* Reads one list-conn message of the answer: 0, -ENOMEM, -E2BIG past VICI_AUTH_ENTRIES_MAX
  * configurations. */
 int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message);
+/* The answer to list-conns is complete. True: the keys of its connections need a list-certs query,
+ * before vici_auth_listing_end(). */
+bool vici_auth_needs_keys(const struct vici_auth *auth);
+/* Reads one list-cert message of the answer. */
+void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message);
+/* The answer is complete. */
+void vici_auth_keys_end(struct vici_auth *auth);
 /* The answer is complete; config_name is the queried configuration, NULL for all. A configuration
  * that was not listed keeps its class, or has none. Errors as above. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name);

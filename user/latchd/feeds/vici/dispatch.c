@@ -136,6 +136,9 @@ static void handle_child(struct vici_dispatch *dispatch, const struct vici_ike_s
 	switch (vici_child_read(ike_sa, section, &child, &refusal.reason)) {
 	case VICI_CHILD_OK:
 		child.peer_auth = finding->class;
+		child.peer_is_host = finding->is_host;
+		child.peer_key = finding->peer_key;
+		child.local_key = finding->local_key;
 		refusal.reason = finding->unproven;
 		if (walk->evidence && finding->unproven)
 			refuse(dispatch, ike_sa, &child, &refusal);

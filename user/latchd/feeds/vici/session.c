@@ -97,6 +97,10 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 			fail(session, "%s", failure_text(err));
 		return;
 	}
+	if (vici_text_is(name, "list-cert")) {
+		vici_auth_read_cert(&session->dispatch.auth, message);
+		return;
+	}
 	for (i = 0; i < ARRAY_SIZE(subscriptions); i++) {
 		if (vici_text_is(name, subscriptions[i].event)) {
 			dispatch(session, subscriptions[i].kind, message);
@@ -233,19 +237,81 @@ static void resync_soon(void *context)
 		loop_timer_arm(&session->soon, VICI_RESYNC_SOON_MS);
 }
 
+/* The first query is for all configurations, and the list of SAs follows it. */
+static void end_query(struct vici_session *session)
+{
+	int err = vici_dispatch_query_end(&session->dispatch);
+
+	if (err) {
+		fail(session, "%s", failure_text(err));
+	} else if (!session->ready) {
+		session->ready = true;
+		list_sas(session);
+	}
+}
+
+/* Without keys, as for a charon that has no such command, peers are latched by their names. */
+static void on_certs_listed(void *context, enum vici_packet_type type, struct vici_span message)
+{
+	struct vici_session *session = context;
+
+	loop_timer_cancel(&session->answer_limit);
+	if (!is_refusal(type, message))
+		vici_auth_keys_end(&session->dispatch.auth);
+	end_query(session);
+}
+
+static void list_certs(struct vici_session *session)
+{
+	int err;
+
+	start_answer_limit(session, "list-certs");
+	err = vici_connection_command(&session->events, "list-certs", NO_MESSAGE, on_certs_listed);
+	if (err)
+		fail(session, "cannot send list-certs: %s", strerror(-err));
+}
+
+static void on_list_cert_registered(void *context, enum vici_packet_type type,
+				    struct vici_span message)
+{
+	struct vici_session *session = context;
+
+	(void)message;
+	session->knows_certs = type == VICI_EVENT_CONFIRM;
+	if (session->knows_certs) {
+		list_certs(session);
+	} else {
+		loop_timer_cancel(&session->answer_limit);
+		end_query(session);
+	}
+}
+
+/* Only connections that admit one key of their peer need them. */
+static void find_keys(struct vici_session *session)
+{
+	int err;
+
+	if (session->knows_certs) {
+		list_certs(session);
+		return;
+	}
+	start_answer_limit(session, "a registration");
+	err = vici_connection_register(&session->events, "list-cert", on_list_cert_registered);
+	if (err)
+		fail(session, "cannot register for list-cert: %s", strerror(-err));
+}
+
 static void on_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
 {
 	struct vici_session *session = context;
-	int err;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (is_refusal(type, message)) {
+	if (is_refusal(type, message))
 		fail(session, "charon refused list-conns");
-		return;
-	}
-	err = vici_dispatch_query_end(&session->dispatch);
-	if (err)
-		fail(session, "%s", failure_text(err));
+	else if (vici_auth_needs_keys(&session->dispatch.auth))
+		find_keys(session);
+	else
+		end_query(session);
 }
 
 /* On the events connection: list-conns never waits, and the answer keeps its place among the
@@ -271,17 +337,6 @@ static const struct vici_dispatch_owner dispatch_owner = {
 	.snapshot_end = on_snapshot_end,
 };
 
-static void on_all_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_session *session = context;
-
-	on_conns_listed(session, type, message);
-	if (!vici_connection_is_open(&session->events))
-		return;
-	session->ready = true;
-	list_sas(session);
-}
-
 static void on_list_sa_registered(void *context, enum vici_packet_type type,
 				  struct vici_span message)
 {
@@ -295,8 +350,7 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 	}
 	start_answer_limit(session, "list-conns");
 	vici_dispatch_query_begin(&session->dispatch);
-	err = vici_connection_command(&session->events, "list-conns", NO_MESSAGE,
-				      on_all_conns_listed);
+	err = vici_connection_command(&session->events, "list-conns", NO_MESSAGE, on_conns_listed);
 	if (err)
 		fail(session, "cannot send list-conns: %s", strerror(-err));
 }
@@ -425,6 +479,7 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
+	session->knows_certs = false;
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

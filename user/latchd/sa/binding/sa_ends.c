@@ -216,6 +216,18 @@ int sa_ends_unbind(const struct binding *b, const struct child_sa *child)
 	return err ? err : orphan_end(b, &child->out);
 }
 
+/*
+ * The outbound SA of a CHILD_SA that has ended is PENDING if it was never bound, or if a new SA has
+ * its SPI. Without the inbound SA nothing shows which of the two it is.
+ */
+static bool is_pending_alone(const struct child_sa_end *end, const struct latch_sa *sa)
+{
+	const struct child_sa *child = end->child;
+
+	return (child->deleted || child->orphan) && end == &child->out && !child->in.in_kernel &&
+	       sa->word.state == LATCH_SA_PENDING;
+}
+
 static int check_end(const struct binding *b, struct child_sa_end *end)
 {
 	struct latch_sa sa;
@@ -223,6 +235,8 @@ static int check_end(const struct binding *b, struct child_sa_end *end)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
+	if (is_pending_alone(end, &sa))
+		return 0;
 	if (!end->child->params || !end_matches(b, end, &sa))
 		return 1;
 	another = may_be_of_another(b, end, &sa);

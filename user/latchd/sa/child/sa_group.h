@@ -91,6 +91,7 @@ struct sa_groups { /* zeroed before first use */
 	struct sa_group *first;
 	uint64_t numbered;
 	uint64_t comparisons;				/* of selectors */
+	uint64_t changes;				/* of groups that count, and of choice */
 	uint64_t work, turn_left, turn_ms;		/* of sa_group_rivals.h */
 	const struct choice *choice;			/* NULL: any overlap is a conflict */
 	struct sa_groups_ids ids[LATCH_PARAMS_MAX + 1]; /* by params */

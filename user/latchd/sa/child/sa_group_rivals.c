@@ -304,12 +304,14 @@ static void decide_at_once(struct sa_groups *groups)
 
 void sa_group_rivals_enter(struct sa_groups *groups, struct sa_group *group)
 {
+	groups->changes++;
 	begin_search(groups, group, true);
 	decide_at_once(groups);
 }
 
 void sa_group_rivals_leave(struct sa_groups *groups, struct sa_group *group)
 {
+	groups->changes++;
 	end_search(groups, group);
 	clear_rival(group);
 	search_other_rivals(groups, group);
@@ -337,6 +339,7 @@ void sa_group_rivals_recount(struct sa_groups *groups, uint64_t netns,
 {
 	struct sa_group *group;
 
+	groups->changes++;
 	DL_FOREACH2(groups->first, group, next)
 	{
 		if (group->members->netns != netns || !is_concerned(group, change))

@@ -2,14 +2,21 @@
 /* The end of the programs of a former cgroup: no live latch loses its gate. */
 #include "cgroups_fixture.h"
 
+#include <bpf/btf.h>
+
 #include "latchd/enforce/cgroups/cgroup_table.h"
 #include "latchd/enforce/cgroups/program_runs.h"
+#include "latchd/maps/wishes.h"
 
 /* In place of latchd's: what happens until the last program has run. */
 static void (*meanwhile)(void);
 
+/* First those that take wishes, then those that latch. */
+static unsigned int waits;
+
 void program_runs_wait(void)
 {
+	waits++;
 	if (meanwhile)
 		meanwhile();
 }
@@ -19,6 +26,12 @@ TestSuite(cgroup_ends, .init = start, .fini = finish, .timeout = 120);
 static void latch_one(void)
 {
 	put_latch(LATCH_STATE_ESTABLISHED);
+}
+
+static void latch_one_late(void)
+{
+	if (waits == 2)
+		latch_one();
 }
 
 static struct latch_flow the_latch(void)
@@ -101,8 +114,10 @@ Test(cgroup_ends, a_connection_that_is_latched_meanwhile_has_the_programs_again)
 	before = programs_of(A);
 	make_former(A, B);
 	end_latch();
-	meanwhile = latch_one;
+	waits = 0;
+	meanwhile = latch_one_late;
 	cgroups_check(cgroups);
+	cr_expect_eq(waits, 2);
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A, 1);
 	cr_expect(cgroups_have_program(cgroups, "gate_egress"));
@@ -127,8 +142,175 @@ Test(cgroup_ends, a_connection_that_is_latched_during_the_start_has_the_programs
 	expect_at_once(B, 1);
 }
 
+/* ---- wishes */
+
+static void enter(const char *path)
+{
+	char procs[400];
+	FILE *file;
+
+	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
+	file = fopen(procs, "w");
+	cr_assert_not_null(file);
+	fputs("0", file);
+	cr_assert_eq(fclose(file), 0, "%s: %s", procs, strerror(errno));
+}
+
+/* Of struct socket_wish, which latchd does not know. */
+static size_t offset_of_terms(void)
+{
+	const struct btf *btf = bpf_object__btf(gates_object(gates));
+	int id = btf__find_by_name_kind(btf, "socket_wish", BTF_KIND_STRUCT), i;
+	const struct btf_type *type = btf__type_by_id(btf, (__u32)id);
+
+	cr_assert_gt(id, 0);
+	for (i = 0; i < btf_vlen(type); i++)
+		if (!strcmp(btf__name_by_offset(btf, btf_members(type)[i].name_off), "terms"))
+			return btf_member_bit_offset(type, (__u32)i) / 8;
+	cr_assert_fail("no terms");
+	return 0;
+}
+
+/* Of the cgroup, and made there. */
+static int socket_with(int which, unsigned char terms)
+{
+	unsigned char wish[4096] = {0};
+	int fd;
+
+	enter(paths[which]);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	enter(cgroup_path);
+	wish[offset_of_terms()] = terms;
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(bpf_map_update_elem(maps.wishes, &fd, wish, BPF_ANY), 0, "%s",
+		     strerror(errno));
+	return fd;
+}
+
+static int count_wish(void *context, const struct latch_wish_place *place)
+{
+	cr_expect_neq(place->cgroups[0], 0);
+	(*(unsigned int *)context)++;
+	return 0;
+}
+
+static unsigned int wishes(void)
+{
+	unsigned int count = 0;
+
+	cr_assert_eq(wishes_walk(&maps, count_wish, &count), 0);
+	return count;
+}
+
+/* Its next connection needs the gate: nothing else keeps the wish. */
+Test(cgroup_ends, a_former_cgroup_keeps_its_programs_while_a_socket_has_a_wish)
+{
+	int wishing, without;
+
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	wishing = socket_with(A, 1);
+	without = socket_with(A, 0);
+	cr_expect_eq(wishes(), 1);
+	end_latch();
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A, 1);
+	close(wishing);
+	while (wishes() == 1) /* the kernel frees a socket later */
+		poll(NULL, 0, 10);
+	cr_expect_eq(wishes(), 0, "one that was taken back is none");
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_at_once(A, 0);
+	close(without);
+}
+
+Test(cgroup_ends, a_wish_of_another_cgroup_keeps_no_programs_of_a_former_one)
+{
+	int fd;
+
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	fd = socket_with(B, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_at_once(A, 0);
+	expect_at_once(B, 1);
+	close(fd);
+}
+
+/* A_B_C is below A_B, which gets programs of its own. */
+Test(cgroup_ends, a_wish_below_a_configured_cgroup_is_kept_by_the_programs_there)
+{
+	int fd;
+
+	make(A);
+	make(A_B);
+	make(A_B_C);
+	before = programs_of(A);
+	make_former(A, A_B);
+	fd = socket_with(A_B_C, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	cr_expect_not(is_listed(A));
+	expect_state(A_B, CGROUP_ATTACHED);
+	expect_at_once(A_B_C, 1);
+	close(fd);
+}
+
+Test(cgroup_ends, a_wish_anywhere_below_a_former_cgroup_keeps_its_programs)
+{
+	int fd;
+
+	make(A);
+	make(A_B);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	fd = socket_with(A_B, 1);
+	end_latch();
+	cgroups_check(cgroups);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A_B, 1);
+	close(fd);
+}
+
+static int wished_meanwhile = -1;
+
+/* The application connects at once. */
+static void wish_one(void)
+{
+	if (wished_meanwhile < 0)
+		wished_meanwhile = socket_with(A, 1);
+	expect_at_once(A, 1);
+}
+
+Test(cgroup_ends, a_wish_that_comes_meanwhile_keeps_the_gates_all_the_time)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	waits = 0;
+	meanwhile = wish_one;
+	cgroups_check(cgroups);
+	cr_expect_eq(waits, 1);
+	expect_state(A, CGROUP_FORMER);
+	expect_at_once(A, 1);
+	close(wished_meanwhile);
+}
+
 static void latch_and_exclude(void)
 {
+	if (waits < 2)
+		return;
 	latch_one();
 	exclude_others(A);
 }
@@ -140,6 +322,7 @@ Test(cgroup_ends, a_former_cgroup_that_cannot_have_its_programs_again_is_reporte
 	before = programs_of(A);
 	make_former(A, B);
 	end_latch();
+	waits = 0;
 	meanwhile = latch_and_exclude;
 	cgroups_check(cgroups);
 	expect_state(A, CGROUP_FAILED);
@@ -313,18 +496,6 @@ static void empty_list(void)
 {
 	while (cgroups->count > 1)
 		cgroup_table_forget(cgroups, cgroups->count - 1);
-}
-
-static void enter(const char *path)
-{
-	char procs[400];
-	FILE *file;
-
-	snprintf(procs, sizeof(procs), "%s/cgroup.procs", path);
-	file = fopen(procs, "w");
-	cr_assert_not_null(file);
-	fputs("0", file);
-	cr_assert_eq(fclose(file), 0, "%s: %s", procs, strerror(errno));
 }
 
 /* The kernel keeps the programs of a removed cgroup for it. */

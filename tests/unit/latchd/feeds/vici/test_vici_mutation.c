@@ -135,9 +135,13 @@ static void try_damaged(struct vici_span message)
 
 static void each_captured(void (*act)(struct vici_span message))
 {
-	static const char *const files[] = {"attackD-tcp", "establish-rekey-collision-attackD-dpd",
+	static const char *const files[] = {"attackD-tcp",
+					    "establish-rekey-collision-attackD-dpd",
 					    "initialcontact-ikerekey-reauth-delete",
-					    "rawkey-psk-keyid"};
+					    "rawkey-psk-keyid",
+					    "strongswan-5.9.8",
+					    "strongswan-6.0.1",
+					    "strongswan-6.1.0"};
 	struct vici_fixture fixture;
 	size_t i;
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "latchd/feeds/vici/keys.h"
+
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "latchd/feeds/vici/certificate.h"
+
+_Static_assert(SHA256_DIGEST_LENGTH == FEED_KEY_SIZE, "a key is known by its SHA-256");
+
+struct vici_listed_key {
+	char subject[FEED_ID_MAX];
+	uint8_t sha256[FEED_KEY_SIZE];
+};
+
+void vici_keys_clear(struct vici_keys *keys)
+{
+	free(keys->listed);
+	*keys = (struct vici_keys){0};
+}
+
+/* NULL: no memory, or no room. */
+static struct vici_listed_key *next_place(struct vici_keys *keys)
+{
+	size_t room = keys->room ? 2 * keys->room : 16;
+	struct vici_listed_key *more;
+
+	if (keys->count == keys->room) {
+		more = keys->count < VICI_KEYS_MAX ? reallocarray(keys->listed, room, sizeof(*more))
+						   : NULL;
+		if (!more)
+			return NULL;
+		keys->listed = more;
+		keys->room = room;
+	}
+	return &keys->listed[keys->count];
+}
+
+static bool read_certificate(struct vici_text bytes, struct vici_listed_key *ret)
+{
+	struct vici_text key;
+
+	if (!vici_certificate_read(bytes, ret->subject, sizeof(ret->subject), &key))
+		return false;
+	SHA256((const unsigned char *)key.at, key.length, ret->sha256);
+	return true;
+}
+
+static bool read_raw_key(struct vici_span message, struct vici_text bytes,
+			 struct vici_listed_key *ret)
+{
+	struct vici_member subject;
+
+	if (!vici_find(message, "subject", VICI_MEMBER_VALUE, &subject) ||
+	    vici_text_copy(subject.value, ret->subject, sizeof(ret->subject)) ||
+	    !vici_is_public_key(bytes))
+		return false;
+	SHA256((const unsigned char *)bytes.at, bytes.length, ret->sha256);
+	return true;
+}
+
+static bool read_listed(struct vici_span message, struct vici_listed_key *ret)
+{
+	struct vici_member type, data;
+
+	if (!vici_find(message, "type", VICI_MEMBER_VALUE, &type) ||
+	    !vici_find(message, "data", VICI_MEMBER_VALUE, &data))
+		return false;
+	if (vici_text_is(type.value, "X509"))
+		return read_certificate(data.value, ret);
+	return vici_text_is(type.value, "PUBKEY") && read_raw_key(message, data.value, ret);
+}
+
+void vici_keys_read(struct vici_keys *keys, struct vici_span message)
+{
+	struct vici_listed_key *place = next_place(keys);
+
+	if (!place)
+		keys->incomplete = true;
+	else if (read_listed(message, place))
+		keys->count++;
+}
+
+static int compare(const void *one, const void *other)
+{
+	return strcmp(((const struct vici_listed_key *)one)->subject,
+		      ((const struct vici_listed_key *)other)->subject);
+}
+
+void vici_keys_end(struct vici_keys *keys)
+{
+	if (keys->count)
+		qsort(keys->listed, keys->count, sizeof(*keys->listed), compare);
+}
+
+/* The first one that is not before this subject. */
+static size_t find_first(const struct vici_keys *keys, const char *subject)
+{
+	size_t low = 0, high = keys->count, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (strcmp(keys->listed[middle].subject, subject) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct feed_key vici_keys_find(const struct vici_keys *keys, const char *subject)
+{
+	size_t first = find_first(keys, subject), i;
+	struct feed_key key = {.known = false};
+
+	for (i = first; i < keys->count && !strcmp(keys->listed[i].subject, subject); i++)
+		if (memcmp(keys->listed[i].sha256, keys->listed[first].sha256, FEED_KEY_SIZE))
+			return key;
+	if (i == first || keys->incomplete)
+		return key;
+	key.known = true;
+	memcpy(key.sha256, keys->listed[first].sha256, FEED_KEY_SIZE);
+	return key;
+}

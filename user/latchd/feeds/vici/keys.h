@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The public keys of the certificates and raw keys that charon has, from the list-cert messages of
+ * one query. list-conns names the certificates of a connection by their subjects only, and several
+ * of them may have one subject. So a key is known if all with this subject have the same key.
+ */
+#ifndef LATCHD_FEEDS_VICI_KEYS_H
+#define LATCHD_FEEDS_VICI_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "latchd/feeds/feed.h"
+#include "latchd/feeds/vici/message.h"
+
+#define VICI_KEYS_MAX 65536
+
+struct vici_listed_key;
+
+struct vici_keys { /* zeroed before first use */
+	struct vici_listed_key *listed;
+	size_t count, room;
+	bool incomplete; /* a key may be missing: none is known */
+};
+
+void vici_keys_clear(struct vici_keys *keys);
+
+/* Reads one list-cert message. What it cannot read has no subject that a connection could name. */
+void vici_keys_read(struct vici_keys *keys, struct vici_span message);
+
+/* The answer is complete. */
+void vici_keys_end(struct vici_keys *keys);
+
+/* The key of the certificate or raw key with this subject, as charon prints it. */
+struct feed_key vici_keys_find(const struct vici_keys *keys, const char *subject);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Contests between two addresses. A group is contested if any of its flows is. This decides for the
+ * flows between two addresses alone, whatever their protocol and ports (RFC 5660, section 2.3).
+ */
+#ifndef LATCHD_SA_CHILD_SA_GROUP_PAIRS_H
+#define LATCHD_SA_CHILD_SA_GROUP_PAIRS_H
+
+#include "latchd/sa/child/sa_group.h"
+
+/* Groups that are looked at for one answer. Beyond this number it is "contested". */
+#define SA_GROUP_PAIRS_WORK 4096
+
+/*
+ * May the kernel use an SA with other params than the group's for a flow between the addresses of
+ * this one? If in question, the answer is yes.
+ */
+bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
+			    const struct latch_flow *flow);
+
+#endif
