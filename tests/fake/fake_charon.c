@@ -119,6 +119,12 @@ static void send_certs(struct fake_client *client)
 			send_packet(client, VICI_EVENT, "list-cert", charon->certs[i]);
 }
 
+static void flush_certs(struct fake_charon *charon)
+{
+	charon->cert_count -= charon->cached_count;
+	charon->cached_count = 0;
+}
+
 static void send_list(struct fake_client *client, const char *command, const char *ike)
 {
 	const struct fake_charon *charon = client->charon;
@@ -126,7 +132,6 @@ static void send_list(struct fake_client *client, const char *command, const cha
 
 	if (is_same(command, "list-certs"))
 		send_certs(client);
-
 	if (is_same(command, "list-conns"))
 		for (i = 0; i < charon->conn_count; i++)
 			if (!*ike || is_conn_of(charon->conns[i], ike))
@@ -150,6 +155,8 @@ static void answer(struct fake_client *client, const char *command, const char *
 			    vici_from_json("{\"success\":\"no\",\"errmsg\":\"no\"}"));
 		return;
 	}
+	if (is_same(command, "flush-certs"))
+		flush_certs(client->charon);
 	send_list(client, command, ike);
 	send_packet(client, VICI_CMD_RESPONSE, NULL, plain_answer(command));
 }

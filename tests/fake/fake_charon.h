@@ -46,6 +46,7 @@ struct fake_charon {
 	size_t conn_count, sa_count;
 	struct vici_span certs[FAKE_MESSAGES_MAX]; /* list-cert events */
 	size_t cert_count;
+	size_t cached_count; /* the last ones of certs are cached: flush-certs removes them */
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */

@@ -12,7 +12,8 @@ struct vici_auth_entry {
 	char config_name[FEED_NAME_MAX];
 	enum feed_auth class;
 	struct vici_remote remote;
-	uint32_t listing; /* number of the last query that listed it; 0 = none */
+	struct feed_key key, local_key; /* of the last settled answer */
+	uint32_t listing;		/* number of the last query that listed it; 0 = none */
 	bool known;
 	uint64_t known_at;    /* time of the query */
 	uint64_t outdated_at; /* answers to earlier queries do not count */
@@ -398,23 +399,56 @@ void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
 	vici_keys_read(&auth->keys, message);
 }
 
-/* This host's key is of use only beside the peer's. */
-static void find_keys(const struct vici_keys *keys, struct vici_remote *remote)
+static bool is_doubtful(const struct vici_found_key *found, const struct feed_key *before)
 {
-	remote->key = vici_keys_find(keys, remote->cert);
-	if (remote->key.known && remote->local_cert)
-		remote->local_key = vici_keys_find(keys, remote->local_cert);
+	return found->several ||
+	       (found->key.known && (!before->known || memcmp(found->key.sha256, before->sha256,
+							      sizeof(before->sha256))));
 }
 
-void vici_auth_keys_end(struct vici_auth *auth)
+/* This host's key is of use only beside the peer's. True: a key is new, or there are several. */
+static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entry)
+{
+	struct vici_remote *remote = &entry->remote;
+	struct vici_found_key peer = vici_keys_find(keys, remote->cert, false);
+	struct vici_found_key local = {.several = false};
+
+	if (peer.key.known && remote->local_cert)
+		local = vici_keys_find(keys, remote->local_cert, true);
+	remote->key = peer.key;
+	remote->local_key = local.key;
+	return is_doubtful(&peer, &entry->key) || is_doubtful(&local, &entry->local_key);
+}
+
+static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry *entry)
+{
+	return entry->listing == auth->listing && entry->remote.cert;
+}
+
+bool vici_auth_keys_end(struct vici_auth *auth)
 {
 	struct vici_auth_entry *entry;
+	bool doubtful = false;
 	size_t i;
 
 	vici_keys_end(&auth->keys);
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
 		for (entry = auth->buckets[i]; entry; entry = entry->next)
-			if (entry->listing == auth->listing && entry->remote.cert)
-				find_keys(&auth->keys, &entry->remote);
+			if (is_pinned(auth, entry) && find_keys(&auth->keys, entry))
+				doubtful = true;
 	vici_keys_clear(&auth->keys);
+	return doubtful;
+}
+
+void vici_auth_keys_settle(struct vici_auth *auth)
+{
+	struct vici_auth_entry *entry;
+	size_t i;
+
+	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
+		for (entry = auth->buckets[i]; entry; entry = entry->next)
+			if (is_pinned(auth, entry)) {
+				entry->key = entry->remote.key;
+				entry->local_key = entry->remote.local_key;
+			}
 }

@@ -42,8 +42,13 @@ int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message);
 bool vici_auth_needs_keys(const struct vici_auth *auth);
 /* Reads one list-cert message of the answer. */
 void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message);
-/* The answer is complete. */
-void vici_auth_keys_end(struct vici_auth *auth);
+/*
+ * The answer is complete. True: a key is another one than before, or a subject has several. The
+ * certificate may be one that any host has sent: list again after charon has flushed them.
+ */
+bool vici_auth_keys_end(struct vici_auth *auth);
+/* No more answers to this query. The keys of the last one count. */
+void vici_auth_keys_settle(struct vici_auth *auth);
 /* The answer is complete; config_name is the queried configuration, NULL for all. A configuration
  * that was not listed keeps its class, or has none. Errors as above. */
 int vici_auth_listing_end(struct vici_auth *auth, const char *config_name);

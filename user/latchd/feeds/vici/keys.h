@@ -2,7 +2,8 @@
 /*
  * The public keys of the certificates and raw keys that charon has, from the list-cert messages of
  * one query. list-conns names the certificates of a connection by their subjects only, and several
- * of them may have one subject. So a key is known if all with this subject have the same key.
+ * of them may have one subject. So a key is known if all with this subject have the same key. Any
+ * host can add a certificate to the list: charon caches what a peer sends, also without trust.
  */
 #ifndef LATCHD_FEEDS_VICI_KEYS_H
 #define LATCHD_FEEDS_VICI_KEYS_H
@@ -31,7 +32,15 @@ void vici_keys_read(struct vici_keys *keys, struct vici_span message);
 /* The answer is complete. */
 void vici_keys_end(struct vici_keys *keys);
 
-/* The key of the certificate or raw key with this subject, as charon prints it. */
-struct feed_key vici_keys_find(const struct vici_keys *keys, const char *subject);
+struct vici_found_key {
+	struct feed_key key;
+	bool several; /* so it is not known */
+};
+
+/*
+ * The key of the certificate or raw key with this subject, as charon prints it. own: of this host,
+ * so that charon has the private key.
+ */
+struct vici_found_key vici_keys_find(const struct vici_keys *keys, const char *subject, bool own);
 
 #endif

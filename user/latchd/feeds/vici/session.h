@@ -45,6 +45,7 @@ struct vici_session {
 	size_t step;	     /* index of the next registration on the events connection */
 
 	bool knows_certs;   /* list-certs may be sent */
+	bool flushed;	    /* charon has flushed its certificates, in this query */
 	bool ready;	    /* list-sas may be sent */
 	bool listing;	    /* from list-sas to the snapshot's end */
 	bool listing_again; /* resync was called while listing: the list may be older */

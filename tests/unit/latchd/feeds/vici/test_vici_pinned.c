@@ -70,7 +70,7 @@ Test(vici_pinned, R_2_7_a_child_has_the_keys_that_its_connection_admits)
 	up(7, 70, "c.example");
 	expect_child(0x70, KEY_OF_C, KEY_OF_W);
 	EXPECT_ORDER("charon: list-conns", "charon: register list-cert", "charon: list-certs",
-		     "charon: list-sas");
+		     "charon: flush-certs", "charon: list-certs", "charon: list-sas");
 }
 
 Test(vici_pinned, a_raw_key_counts_as_a_certificate_does)
@@ -169,6 +169,71 @@ Test(vici_pinned, a_list_of_certificates_that_does_not_come_ends_the_session)
 	charon.held_command = NULL;
 	session()->answer_limit_ms = VICI_ANSWER_LIMIT_MS;
 	wait_for("state synced", 1);
+}
+
+/* ---- certificates that a host has sent, and charon has cached: here c's subject, of another key
+ */
+
+static void send_another_key(void)
+{
+	charon.certs[charon.cert_count++] = captured.certs[2];
+	charon.cached_count = 1;
+}
+
+Test(vici_pinned, a_certificate_that_any_host_has_sent_takes_no_key_from_the_peer)
+{
+	start_pinned("c.example");
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+	send_another_key();
+	up(8, 80, "c.example");
+	expect_child(0x80, KEY_OF_C, KEY_OF_W);
+	cr_expect_eq(charon.cached_count, 0);
+}
+
+Test(vici_pinned, a_certificate_that_any_host_has_sent_gives_no_key_to_the_peer)
+{
+	load_pinned("c.example", CERT("w"));
+	load_certs();
+	charon.certs[0] = captured.certs[1]; /* c's key is not listed */
+	send_another_key();
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state synced", 1);
+	up(7, 70, "c.example");
+	expect_child(0x70, UNKNOWN, UNKNOWN);
+}
+
+Test(vici_pinned, a_key_that_stays_the_same_is_asked_for_once_and_flushes_nothing)
+{
+	unsigned int before;
+
+	start_pinned(CERT("c"));
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+	before = trace_count("charon: list-certs");
+	up(8, 80, "c.example");
+	expect_child(0x80, KEY_OF_C, KEY_OF_W);
+	cr_expect_eq(trace_count("charon: list-certs"), before + 1);
+	cr_expect_eq(trace_count("charon: flush-certs"), 1);
+}
+
+Test(vici_pinned, several_configured_keys_are_asked_for_twice_and_stay_unknown)
+{
+	start_pinned(CERT("d"));
+	cr_expect_eq(trace_count("charon: list-certs"), 2);
+	up(7, 70, "c.example");
+	expect_child(0x70, UNKNOWN, UNKNOWN);
+}
+
+Test(vici_pinned, of_a_charon_that_flushes_nothing_the_listed_keys_count)
+{
+	charon.unknown_command = "flush-certs";
+	start_pinned(CERT("c"));
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+	cr_expect_eq(trace_count("charon: flush-certs"), 1);
+	cr_expect_eq(trace_count("charon: list-certs"), 2, "one for each list of connections");
 }
 
 Test(vici_pinned, without_a_pinned_key_no_certificates_are_listed)
