@@ -169,6 +169,8 @@ static void check_wish(const struct binding *binding)
 	cr_expect(strstr(connects(binding, listener, "", &failed), "NotLatched"));
 	cr_expect_str_eq(connects(binding, listener, c.id, &failed), "", "no connection in clear");
 	cr_expect(failed);
+	cr_expect(strstr(connects(binding, listener, "''", &failed), "22"), "an empty peer");
+	cr_expect(failed);
 	change_settings(false, 0, 0);
 	cr_expect(strstr(connects(binding, listener, c.id, &failed), "95"), "no wish is taken");
 	cr_expect(failed);
