@@ -191,8 +191,8 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 }
 
 /* The subject of the only certificate of an end that authenticates once, by a key. NULL: there is
- * none, or memory is short. */
-static char *read_only_cert(struct vici_span config, const char *prefix)
+ * none. 0 or -ENOMEM. */
+static int read_only_cert(struct vici_span config, const char *prefix, char **ret)
 {
 	struct round only = {.certs = 0}, round;
 	struct vici_member member;
@@ -206,8 +206,9 @@ static char *read_only_cert(struct vici_span config, const char *prefix)
 	}
 	if (rounds != 1 || only.class != FEED_AUTH_PUBKEY || only.certs != 1 ||
 	    memchr(only.cert.at, 0, only.cert.length))
-		return NULL;
-	return strndup(only.cert.at, only.cert.length);
+		return 0;
+	*ret = strndup(only.cert.at, only.cert.length);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int read_rounds(struct vici_span config, enum feed_auth *class, struct vici_remote *remote)
@@ -298,8 +299,10 @@ static int read_config(struct vici_auth *auth, const char *config_name, struct v
 	int err;
 
 	err = read_rounds(config, &class, &remote);
-	remote.cert = read_only_cert(config, "remote-");
-	remote.local_cert = read_only_cert(config, "local-");
+	if (!err)
+		err = read_only_cert(config, "remote-", &remote.cert);
+	if (!err)
+		err = read_only_cert(config, "local-", &remote.local_cert);
 	if (!err)
 		err = note_config(auth, config_name, class, &remote);
 	free_remote(&remote);
@@ -394,9 +397,9 @@ bool vici_auth_needs_keys(const struct vici_auth *auth)
 	return auth->listing_pins;
 }
 
-void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
+int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
 {
-	vici_keys_read(&auth->keys, message);
+	return vici_keys_read(&auth->keys, message);
 }
 
 static bool is_doubtful(const struct vici_found_key *found, const struct feed_key *before)

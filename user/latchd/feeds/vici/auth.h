@@ -40,8 +40,9 @@ int vici_auth_read_listed(struct vici_auth *auth, struct vici_span message);
 /* The answer to list-conns is complete. True: the keys of its connections need a list-certs query,
  * before vici_auth_listing_end(). */
 bool vici_auth_needs_keys(const struct vici_auth *auth);
-/* Reads one list-cert message of the answer. */
-void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message);
+/* Reads one list-cert message of the answer: 0 or -ENOMEM. Without a key a peer would be another
+ * one, so the answer counts as a whole or not at all. */
+int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message);
 /*
  * The answer is complete. True: a key is another one than before, or a subject has several. The
  * certificate may be one that any host has sent: list again after charon has flushed them.

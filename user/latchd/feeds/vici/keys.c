@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/feeds/vici/keys.h"
 
+#include <errno.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,21 +22,22 @@ void vici_keys_clear(struct vici_keys *keys)
 	*keys = (struct vici_keys){0};
 }
 
-/* NULL: no memory, or no room. */
-static struct vici_listed_key *next_place(struct vici_keys *keys)
+/* Room for one more: 0, -E2BIG or -ENOMEM. */
+static int reserve(struct vici_keys *keys)
 {
 	size_t room = keys->room ? 2 * keys->room : 16;
 	struct vici_listed_key *more;
 
-	if (keys->count == keys->room) {
-		more = keys->count < VICI_KEYS_MAX ? reallocarray(keys->listed, room, sizeof(*more))
-						   : NULL;
-		if (!more)
-			return NULL;
-		keys->listed = more;
-		keys->room = room;
-	}
-	return &keys->listed[keys->count];
+	if (keys->count < keys->room)
+		return 0;
+	if (keys->count >= VICI_KEYS_MAX)
+		return -E2BIG;
+	more = reallocarray(keys->listed, room, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	keys->listed = more;
+	keys->room = room;
+	return 0;
 }
 
 static bool read_certificate(struct vici_text bytes, struct vici_listed_key *ret)
@@ -75,14 +77,15 @@ static bool read_listed(struct vici_span message, struct vici_listed_key *ret)
 	return vici_text_is(type.value, "PUBKEY") && read_raw_key(message, data.value, ret);
 }
 
-void vici_keys_read(struct vici_keys *keys, struct vici_span message)
+int vici_keys_read(struct vici_keys *keys, struct vici_span message)
 {
-	struct vici_listed_key *place = next_place(keys);
+	int err = reserve(keys);
 
-	if (!place)
+	if (err == -E2BIG)
 		keys->incomplete = true;
-	else if (read_listed(message, place))
+	else if (!err && read_listed(message, &keys->listed[keys->count]))
 		keys->count++;
+	return err == -E2BIG ? 0 : err;
 }
 
 static int compare(const void *one, const void *other)

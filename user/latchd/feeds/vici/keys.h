@@ -21,13 +21,16 @@ struct vici_listed_key;
 struct vici_keys { /* zeroed before first use */
 	struct vici_listed_key *listed;
 	size_t count, room;
-	bool incomplete; /* a key may be missing: none is known */
+	bool incomplete; /* too many keys: none is known */
 };
 
 void vici_keys_clear(struct vici_keys *keys);
 
-/* Reads one list-cert message. What it cannot read has no subject that a connection could name. */
-void vici_keys_read(struct vici_keys *keys, struct vici_span message);
+/*
+ * Reads one list-cert message: 0, or -ENOMEM, after which no key is known. What it cannot read has
+ * no subject of which vici_keys_find() knows a key.
+ */
+int vici_keys_read(struct vici_keys *keys, struct vici_span message);
 
 /* The answer is complete. */
 void vici_keys_end(struct vici_keys *keys);

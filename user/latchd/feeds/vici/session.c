@@ -90,14 +90,12 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 	size_t i;
 	int err;
 
-	if (vici_text_is(name, "list-conn")) {
-		err = vici_auth_read_listed(&session->dispatch.auth, message);
+	if (vici_text_is(name, "list-conn") || vici_text_is(name, "list-cert")) {
+		err = vici_text_is(name, "list-conn")
+			      ? vici_auth_read_listed(&session->dispatch.auth, message)
+			      : vici_auth_read_cert(&session->dispatch.auth, message);
 		if (err)
 			vici_session_fail(session, "%s", failure_text(err));
-		return;
-	}
-	if (vici_text_is(name, "list-cert")) {
-		vici_auth_read_cert(&session->dispatch.auth, message);
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(subscriptions); i++) {

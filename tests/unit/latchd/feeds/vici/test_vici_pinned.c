@@ -13,6 +13,21 @@ TestSuite(vici_pinned, .init = harness_begin, .fini = harness_end, .timeout = 60
 
 static struct captured captured;
 
+/* In place of the C library's. */
+static bool no_room, no_text;
+
+void *reallocarray(void *memory, size_t count, size_t size)
+{
+	return no_room ? NULL : realloc(memory, count * size);
+}
+
+char *strndup(const char *text, size_t length)
+{
+	char *copy = no_text ? NULL : calloc(1, length + 1);
+
+	return copy ? memcpy(copy, text, length) : NULL;
+}
+
 /* charon has this connection only, and its certificates up to number from. */
 static void load_pinned(const char *cert, const char *local)
 {
@@ -234,6 +249,31 @@ Test(vici_pinned, of_a_charon_that_flushes_nothing_the_listed_keys_count)
 	expect_child(0x70, KEY_OF_C, KEY_OF_W);
 	cr_expect_eq(trace_count("charon: flush-certs"), 1);
 	cr_expect_eq(trace_count("charon: list-certs"), 2, "one for each list of connections");
+}
+
+/* Without its key c would be another peer, and its latches would break. */
+static void expect_no_memory(bool *none)
+{
+	*none = true;
+	load_pinned(CERT("c"), CERT("w"));
+	load_certs();
+	fake_charon_start(&charon);
+	feed_start();
+	wait_for("state lost Cannot allocate memory", 1);
+	*none = false;
+	wait_for("state synced", 1);
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+}
+
+Test(vici_pinned, without_memory_for_a_key_the_session_ends_and_no_peer_is_another_one)
+{
+	expect_no_memory(&no_room);
+}
+
+Test(vici_pinned, without_memory_for_the_name_of_a_certificate_the_session_ends)
+{
+	expect_no_memory(&no_text);
 }
 
 Test(vici_pinned, without_a_pinned_key_no_certificates_are_listed)
