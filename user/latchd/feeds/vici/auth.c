@@ -402,7 +402,7 @@ int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
 	return vici_keys_read(&auth->keys, message);
 }
 
-static bool is_doubtful(const struct vici_found_key *found, const struct feed_key *before)
+static bool is_uncertain(const struct vici_found_key *found, const struct feed_key *before)
 {
 	return found->several ||
 	       (found->key.known && (!before->known || memcmp(found->key.sha256, before->sha256,
@@ -420,7 +420,7 @@ static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entr
 		local = vici_keys_find(keys, remote->local_cert, true);
 	remote->key = peer.key;
 	remote->local_key = local.key;
-	return is_doubtful(&peer, &entry->key) || is_doubtful(&local, &entry->local_key);
+	return is_uncertain(&peer, &entry->key) || is_uncertain(&local, &entry->local_key);
 }
 
 static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry *entry)
@@ -431,16 +431,16 @@ static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry
 bool vici_auth_keys_end(struct vici_auth *auth)
 {
 	struct vici_auth_entry *entry;
-	bool doubtful = false;
+	bool uncertain = false;
 	size_t i;
 
 	vici_keys_end(&auth->keys);
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
 		for (entry = auth->buckets[i]; entry; entry = entry->next)
 			if (is_pinned(auth, entry) && find_keys(&auth->keys, entry))
-				doubtful = true;
+				uncertain = true;
 	vici_keys_clear(&auth->keys);
-	return doubtful;
+	return uncertain;
 }
 
 void vici_auth_keys_settle(struct vici_auth *auth)

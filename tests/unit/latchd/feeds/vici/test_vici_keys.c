@@ -14,7 +14,7 @@
 
 static struct vici_auth auth;
 static struct captured captured;
-static bool doubtful; /* what the last answer was */
+static bool uncertain; /* what the last answer was */
 
 static void begin(void)
 {
@@ -47,7 +47,7 @@ static void list_all_certs_but(size_t left_out)
 	for (i = 0; i < captured.cert_count; i++)
 		if (i != left_out)
 			vici_auth_read_cert(&auth, captured.certs[i]);
-	doubtful = vici_auth_keys_end(&auth);
+	uncertain = vici_auth_keys_end(&auth);
 	vici_auth_keys_settle(&auth);
 	cr_assert_eq(vici_auth_listing_end(&auth, NULL), 0);
 }
@@ -120,25 +120,25 @@ Test(vici_keys, the_next_answer_counts_in_place_of_this_one)
 
 /* ---- certificates that any host has sent */
 
-Test(vici_keys, a_key_is_in_doubt_while_it_is_new_or_one_of_several)
+Test(vici_keys, a_key_is_uncertain_while_it_is_new_or_one_of_several)
 {
 	list_all_certs_but(2);
-	cr_expect(doubtful, "the first answer, and two keys of d");
+	cr_expect(uncertain, "the first answer, and two keys of d");
 	captured.conn_count = 1; /* pin */
 	list_all_certs_but(2);
-	cr_expect_not(doubtful);
+	cr_expect_not(uncertain);
 	expect_keys("pin", KEY_OF_C, KEY_OF_W);
 	list_all_certs_but(SIZE_MAX);
-	cr_expect_not(doubtful, "a raw key is no certificate of c");
+	cr_expect_not(uncertain, "a raw key is no certificate of c");
 }
 
-Test(vici_keys, an_unknown_key_that_stays_unknown_is_in_no_doubt)
+Test(vici_keys, an_unknown_key_that_stays_unknown_is_not_asked_for_again)
 {
 	list_all_certs_but(SIZE_MAX);
 	captured.conn_count = 1;
 	captured.cert_count = 0;
 	list_all_certs_but(SIZE_MAX);
-	cr_expect_not(doubtful);
+	cr_expect_not(uncertain);
 	expect_keys("pin", UNKNOWN, UNKNOWN);
 }
 
