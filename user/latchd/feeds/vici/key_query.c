@@ -9,10 +9,8 @@
 static void command(struct vici_session *session, const char *name, struct vici_span message,
 		    vici_answer_fn answer)
 {
-	int err;
+	int err = vici_connection_command(&session->events, name, message, answer);
 
-	vici_session_await(session, name);
-	err = vici_connection_command(&session->events, name, message, answer);
 	if (err)
 		vici_session_fail(session, "cannot send %s: %s", name, strerror(-err));
 }
@@ -38,7 +36,10 @@ static void on_flushed(void *context, enum vici_packet_type type, struct vici_sp
 		list_certs(session);
 }
 
-/* charon verifies the chains of its peers again; cached CRLs stay. */
+/*
+ * charon verifies the chains of its peers again; cached CRLs stay. The flush waits for certificates
+ * that charon is verifying, maybe with a CRL of a slow server.
+ */
 static void flush_certs(struct vici_session *session)
 {
 	uint8_t memory[32];
@@ -46,6 +47,8 @@ static void flush_certs(struct vici_session *session)
 
 	vici_builder_init(&builder, memory, sizeof(memory));
 	vici_build_value(&builder, "type", "X509");
+	vici_session_await_for(session, "flush-certs",
+			       VICI_FLUSH_LIMITS * session->answer_limit_ms);
 	command(session, "flush-certs", vici_builder_message(&builder), on_flushed);
 }
 
@@ -65,6 +68,7 @@ static void on_certs_listed(void *context, enum vici_packet_type type, struct vi
 
 static void list_certs(struct vici_session *session)
 {
+	vici_session_await(session, "list-certs");
 	command(session, "list-certs", VICI_NO_MESSAGE, on_certs_listed);
 }
 

@@ -39,8 +39,14 @@ void vici_session_fail(struct vici_session *session, const char *format, ...)
 
 void vici_session_await(struct vici_session *session, const char *awaited)
 {
+	vici_session_await_for(session, awaited, session->answer_limit_ms);
+}
+
+void vici_session_await_for(struct vici_session *session, const char *awaited, unsigned int ms)
+{
 	session->awaited = awaited;
-	loop_timer_arm(&session->answer_limit, session->answer_limit_ms);
+	session->awaited_ms = ms;
+	loop_timer_arm(&session->answer_limit, ms);
 }
 
 static void on_answer_limit(void *context)
@@ -48,7 +54,7 @@ static void on_answer_limit(void *context)
 	struct vici_session *session = context;
 
 	vici_session_fail(session, "charon did not answer %s within %u ms", session->awaited,
-			  session->answer_limit_ms);
+			  session->awaited_ms);
 }
 
 static const char *failure_text(int error)

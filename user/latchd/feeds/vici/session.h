@@ -18,6 +18,7 @@
 #include "latchd/feeds/vici/dispatch.h"
 
 #define VICI_ANSWER_LIMIT_MS 10000
+#define VICI_FLUSH_LIMITS    6	  /* flush-certs may take so many times this limit */
 #define VICI_RESYNC_GAP_MS   50	  /* from one list-sas to the next */
 #define VICI_RESYNC_BURST    5	  /* ... of so many; then: */
 #define VICI_RESYNC_LAST_MS  1000 /* peers cause lists, and charon and latchd work for each */
@@ -42,7 +43,8 @@ struct vici_session {
 	struct loop_timer answer_limit;
 	unsigned int answer_limit_ms;
 	const char *awaited; /* the request that answer_limit belongs to */
-	size_t step;	     /* index of the next registration on the events connection */
+	unsigned int awaited_ms;
+	size_t step; /* index of the next registration on the events connection */
 
 	bool knows_certs;   /* list-certs may be sent */
 	bool flushed;	    /* charon has flushed its certificates, in this query */

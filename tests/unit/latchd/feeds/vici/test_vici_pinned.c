@@ -251,6 +251,43 @@ Test(vici_pinned, of_a_charon_that_flushes_nothing_the_listed_keys_count)
 	cr_expect_eq(trace_count("charon: list-certs"), 2, "one for each list of connections");
 }
 
+/* charon holds the certificate that it verifies, also while it waits for a CRL. */
+static void start_with_slow_flush(void)
+{
+	charon.held_command = "flush-certs";
+	load_pinned(CERT("c"), CERT("w"));
+	load_certs();
+	fake_charon_start(&charon);
+	feed_start();
+	session()->answer_limit_ms = 100;
+	wait_for("charon: flush-certs", 1);
+}
+
+static int has_passed(void *then)
+{
+	return loop_now_ms() >= *(const uint64_t *)then;
+}
+
+Test(vici_pinned, a_flush_that_takes_longer_than_other_answers_does_not_end_the_session)
+{
+	uint64_t then;
+
+	start_with_slow_flush();
+	then = loop_now_ms() + 300;
+	cr_assert(loop_until(loop, has_passed, &then));
+	fake_charon_release(&charon);
+	wait_for("state synced", 1);
+	cr_expect_eq(trace_count("state lost"), 0);
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+}
+
+Test(vici_pinned, a_flush_that_does_not_end_ends_the_session)
+{
+	start_with_slow_flush();
+	wait_for("state lost charon did not answer flush-certs within 600 ms", 1);
+}
+
 /* Without its key c would be another peer, and its latches would break. */
 static void expect_no_memory(bool *none)
 {
