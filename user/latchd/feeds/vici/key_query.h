@@ -7,7 +7,7 @@
 #ifndef LATCHD_FEEDS_VICI_KEY_QUERY_H
 #define LATCHD_FEEDS_VICI_KEY_QUERY_H
 
-#include "latchd/feeds/vici/session.h"
+#include "latchd/feeds/vici/session_parts.h"
 
 /* The answer of list-conns is complete, and needs keys. Ends the query, or the session. */
 void vici_key_query(struct vici_session *session);

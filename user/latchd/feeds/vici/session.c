@@ -8,7 +8,6 @@
 
 #include "common/log.h"
 #include "latchd/feeds/vici/key_query.h"
-#include "latchd/feeds/vici/session_parts.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
