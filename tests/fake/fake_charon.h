@@ -30,7 +30,8 @@ struct fake_client {
 	struct vici_frames frames;
 	char events[FAKE_EVENTS_MAX][32];
 	size_t event_count;
-	uint8_t *out; /* queued, growing */
+	char subject[512]; /* of the command in hand; "": none */
+	uint8_t *out;	   /* queued, growing */
 	size_t out_length, out_sent;
 };
 

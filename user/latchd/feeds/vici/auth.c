@@ -404,12 +404,12 @@ int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
 
 static bool is_uncertain(const struct vici_found_key *found, const struct feed_key *before)
 {
-	return found->several ||
-	       (found->key.known && (!before->known || memcmp(found->key.sha256, before->sha256,
-							      sizeof(before->sha256))));
+	return found->several || found->key.known != before->known ||
+	       memcmp(found->key.sha256, before->sha256, sizeof(before->sha256));
 }
 
-/* This host's key is of use only beside the peer's. True: a key is new, or there are several. */
+/* This host's key is of use only beside the peer's. True: a key has changed, or there are several.
+ */
 static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entry)
 {
 	struct vici_remote *remote = &entry->remote;
@@ -426,6 +426,13 @@ static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entr
 static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry *entry)
 {
 	return entry->listing == auth->listing && entry->remote.cert;
+}
+
+const struct vici_remote *vici_auth_settled(const struct vici_auth *auth, const char *config_name)
+{
+	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+
+	return entry && is_pinned(auth, entry) && entry->key.known ? &entry->remote : NULL;
 }
 
 bool vici_auth_keys_end(struct vici_auth *auth)

@@ -44,8 +44,14 @@ bool vici_auth_needs_keys(const struct vici_auth *auth);
  * one, so the answer counts as a whole or not at all. */
 int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message);
 /*
- * The answer is complete. True: a key is another one than before, or a subject has several. The
- * certificate may be one that any host has sent: list again after charon has flushed them.
+ * The connection, listed in this answer, admits one key of its peer, and had a known one before:
+ * the certificates with its subjects will do, as charon finds them. NULL: all certificates are
+ * needed.
+ */
+const struct vici_remote *vici_auth_settled(const struct vici_auth *auth, const char *config_name);
+/*
+ * The answer is complete. True: a key is not the one before, or a subject has several. A
+ * certificate may be one that any host has sent: list all again after charon has flushed them.
  */
 bool vici_auth_keys_end(struct vici_auth *auth);
 /* No more answers to this query. The keys of the last one count. */

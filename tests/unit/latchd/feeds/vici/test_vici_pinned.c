@@ -219,7 +219,7 @@ Test(vici_pinned, a_certificate_that_any_host_has_sent_gives_no_key_to_the_peer)
 	expect_child(0x70, UNKNOWN, UNKNOWN);
 }
 
-Test(vici_pinned, a_key_that_stays_the_same_is_asked_for_once_and_flushes_nothing)
+Test(vici_pinned, a_key_that_stays_the_same_flushes_nothing)
 {
 	unsigned int before;
 
@@ -229,8 +229,30 @@ Test(vici_pinned, a_key_that_stays_the_same_is_asked_for_once_and_flushes_nothin
 	before = trace_count("charon: list-certs");
 	up(8, 80, "c.example");
 	expect_child(0x80, KEY_OF_C, KEY_OF_W);
-	cr_expect_eq(trace_count("charon: list-certs"), before + 1);
+	cr_expect_eq(trace_count("charon: list-certs"), before + 2, "of both ends");
 	cr_expect_eq(trace_count("charon: flush-certs"), 1);
+}
+
+/* To list all, charon compares each certificate with each other one. */
+Test(vici_pinned, of_a_new_ike_sa_only_the_certificates_of_its_connection_are_listed)
+{
+	start_pinned(CERT("c"));
+	cr_expect_eq(trace_count("charon: list-certs"), 2);
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_C, KEY_OF_W);
+	cr_expect_eq(trace_count("charon: list-certs subject=" CERT("c")), 1);
+	cr_expect_eq(trace_count("charon: list-certs subject=" CERT("w")), 1);
+	cr_expect_eq(trace_count("charon: list-certs"), 4);
+}
+
+#define CERT_OF_X1 "C=CH, ST=Z??rich, L=Town, O=Latch AG, OU=Unit, CN=x1.example, E=a@b.example"
+
+Test(vici_pinned, where_charon_does_not_find_a_subject_all_certificates_are_listed)
+{
+	start_pinned(CERT_OF_X1);
+	up(7, 70, "c.example");
+	expect_child(0x70, KEY_OF_X1, KEY_OF_W);
+	cr_expect_eq(trace_count("charon: list-certs subject=" CERT_OF_X1), 1);
 }
 
 Test(vici_pinned, several_configured_keys_are_asked_for_twice_and_stay_unknown)
@@ -248,7 +270,7 @@ Test(vici_pinned, of_a_charon_that_flushes_nothing_the_listed_keys_count)
 	up(7, 70, "c.example");
 	expect_child(0x70, KEY_OF_C, KEY_OF_W);
 	cr_expect_eq(trace_count("charon: flush-certs"), 1);
-	cr_expect_eq(trace_count("charon: list-certs"), 2, "one for each list of connections");
+	cr_expect_eq(trace_count("charon: list-certs"), 3, "of all, and of the connection");
 }
 
 /* charon holds the certificate that it verifies, also while it waits for a CRL. */
