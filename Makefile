@@ -197,6 +197,7 @@ help: ## this list
 PROBED      := $(BUILD)/.probed-build
 PROBED_UNIT := $(BUILD)/.probed-unit
 PROBED_FUZZ := $(BUILD)/.probed-fuzz
+PROBED_VM   := $(BUILD)/.probed-vm
 
 $(BUILD)/.probed-%: tools/make/probe
 	@mkdir -p $(@D)
@@ -316,8 +317,11 @@ endef
 $(foreach source,$(UNIT_SRC),$(eval $(call unit_program,$(source))))
 $(BUILD)/tests/unit/test_api_fuzz: | $(BUILD)/tests/vm/ask_fuzz
 $(BUILD)/tests/unit/test_liblatch $(BUILD)/tests/unit/test_liblatch_wish: | $(BUILD)/liblatch.so.1
-$(filter-out %.bpf.o %.so,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
+$(filter-out %.bpf.o %.so %/capture,$(VMTOOLS)): $(BUILD)/tests/vm/%: $(BUILD)/obj/tests/vm/tools/%.o $(LIBLATCHD) $(LIBCOMMON)
 	$(call link)
+$(BUILD)/obj/tests/vm/tools/capture.o: | $(PROBED_VM)
+$(BUILD)/tests/vm/capture: $(BUILD)/obj/tests/vm/tools/capture.o
+	$(call link,-lpcap)
 
 $(BENCH_BIN): $(BUILD)/bench/%: $(call obj,tests/bench/%.c)
 	$(call link)

@@ -38,7 +38,7 @@ static enum ctl_exit parse_number(const char *option, const char *text, int *ret
 
 	if (!*text || text[strspn(text, "0123456789")] || number > INT_MAX)
 		return ctl_fail(CTL_EXIT_USAGE,
-				"whois: option %s: \"%s\" is no number of it; see ss -p", option,
+				"whois: option %s: \"%s\" is no number; see ss -p", option,
 				text);
 	*ret = (int)number;
 	return CTL_EXIT_OK;
@@ -140,7 +140,8 @@ static enum ctl_exit fail_question(const struct ctl_options *options, int err)
 	if (err == -LATCH_UNAVAILABLE)
 		return ctl_fail(CTL_EXIT_FAILED,
 				"whois: process %s: descriptor %s is not served: no TCP or UDP "
-				"socket, no latchd, or [api] is off; see latchctl status",
+				"socket, made outside of latchd's cgroups, no latchd, or [api] is "
+				"off; see latchctl status",
 				options->pid, options->fd);
 	return ctl_fail(CTL_EXIT_FAILED,
 			"whois: process %s: cannot ask descriptor %s: %s; see ls -l /proc/%s/fd",

@@ -76,8 +76,8 @@ int latch_tags(int fd, char *text, size_t size);
 /*
  * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
  * the connection (section 2.2): another call may have taken the error. 0: the latched peer has
- * ended it in order. -EKEYREVOKED: the latch was broken or closed. -ECONNRESET: ended by a reset or
- * a timeout. -ENOKEY: no latch has proven a peer for the whole connection. -EAGAIN: the peer has
+ * ended it in order. -EKEYREVOKED: the latch was broken, or latchd has removed it. -ECONNRESET:
+ * ended by a reset, a timeout or `latchctl close`. -ENOKEY: no latch has proven a peer for the whole connection. -EAGAIN: the peer has
  * not ended it (a UDP peer never does). One system call.
  */
 int latch_end(int fd);
@@ -113,7 +113,10 @@ int latch_expect_peer(int fd, const char *text);
 int latch_expect_connection(int fd, const char *text);
 int latch_expect_local(int fd, const char *text);
 
-/* A tag, as latch_tags() tells it. It counts when the connection begins. */
+/*
+ * The name of one set: as latch_tags() tells it, without the line feed, of at most 31 bytes. It
+ * counts when the connection begins. A set that does not exist is no error: it has no peer.
+ */
 int latch_expect_tag(int fd, const char *name);
 
 int latch_expect_class(int fd, enum latch_app_class wished);

@@ -140,7 +140,8 @@ def _called(call, *arguments):
     except OSError as error:
         # IPv6 sockets have the second one.
         if error.errno in (errno.EOPNOTSUPP, errno.ENOPROTOOPT):
-            raise Unavailable(error.errno, "no latchd answers for this socket") from None
+            raise Unavailable(error.errno, "no latchd answers for this socket "
+                              "(is [api] on, and its cgroup configured?)") from None
         raise
 
 
