@@ -30,7 +30,8 @@ struct fake_client {
 	struct vici_frames frames;
 	char events[FAKE_EVENTS_MAX][32];
 	size_t event_count;
-	uint8_t *out; /* queued, growing */
+	char subject[512]; /* of the command in hand; "": none */
+	uint8_t *out;	   /* queued, growing */
 	size_t out_length, out_sent;
 };
 
@@ -46,6 +47,7 @@ struct fake_charon {
 	size_t conn_count, sa_count;
 	struct vici_span certs[FAKE_MESSAGES_MAX]; /* list-cert events */
 	size_t cert_count;
+	size_t cached_count; /* the last ones of certs are cached: flush-certs removes them */
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */

@@ -28,6 +28,8 @@ static void read_with_room(struct vici_text bytes, size_t size)
 	if (!vici_certificate_read(bytes, subject, size, &key))
 		return;
 	check_subject(subject, size);
+	if (vici_subject_is_readable(subject, size))
+		CHECK(strlen(subject) + 1 < size);
 	CHECK(key.length && key.at >= bytes.at && key.at + key.length <= bytes.at + bytes.length);
 }
 

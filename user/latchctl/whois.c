@@ -63,10 +63,11 @@ static enum ctl_exit parse_ends(const struct ctl_options *options, struct whois 
 	size_t i;
 
 	if (!options->word_count || options->word_count > ENDS_MAX)
-		return ctl_fail(CTL_EXIT_USAGE,
-				"whois: %zu ends given; use LOCAL:PORT REMOTE:PORT, or one of them, or "
-				"--pid N --fd N",
-				options->word_count);
+		return ctl_fail(
+			CTL_EXIT_USAGE,
+			"whois: %zu ends given; use LOCAL:PORT REMOTE:PORT, or one of them, or "
+			"--pid N --fd N",
+			options->word_count);
 	for (i = 0; code == CTL_EXIT_OK && i < options->word_count; i++)
 		code = parse_end(options->words[i], &ret->ends[i]);
 	ret->count = options->word_count;

@@ -37,9 +37,8 @@ static enum ctl_exit parse_number(const char *option, const char *text, int *ret
 	unsigned long number = strtoul(text, NULL, 10);
 
 	if (!*text || text[strspn(text, "0123456789")] || number > INT_MAX)
-		return ctl_fail(CTL_EXIT_USAGE,
-				"whois: option %s: \"%s\" is no number; see ss -p", option,
-				text);
+		return ctl_fail(CTL_EXIT_USAGE, "whois: option %s: \"%s\" is no number; see ss -p",
+				option, text);
 	*ret = (int)number;
 	return CTL_EXIT_OK;
 }

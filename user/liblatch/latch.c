@@ -24,6 +24,9 @@ static int ask(int fd, int option, void *answer, size_t size)
 	socklen_t length = size > INT_MAX ? INT_MAX : (socklen_t)size;
 	int before = errno, err;
 
+	/* The kernel would tell a length only. */
+	if (!answer)
+		return -EFAULT;
 	err = getsockopt(fd, SOL_LATCH, option, answer, &length) ? -errno : (int)length;
 	errno = before;
 	return known_error(err);
@@ -76,7 +79,8 @@ static int ask_text(int fd, int option, char *text, size_t size)
 	if (!size)
 		return -ERANGE;
 	length = ask(fd, option, text, size - 1);
-	text[length < 0 ? 0 : length] = '\0';
+	if (text)
+		text[length < 0 ? 0 : length] = '\0';
 	return length;
 }
 

@@ -11,6 +11,7 @@
  *   -LATCH_UNAVAILABLE  no latchd serves this socket, or not this kind of socket: nothing is known
  *   -ENOSYS             the latchd of this host does not know the question
  *   -EBADF, -ENOTSOCK   fd
+ *   -EFAULT             NULL for a buffer
  */
 #ifndef LATCH_H
 #define LATCH_H
@@ -151,7 +152,7 @@ int latch_connect(int fd, const struct sockaddr *to, socklen_t length);
  * caller's. -ENOKEY: the connection has no latch, or not the wish of the listener, and was closed;
  * or the listener has no wish (any more: `latchctl purge` ends it), and nothing was accepted.
  * -LATCH_UNAVAILABLE: nothing was accepted. Another negative errno: that of accept4(), -EPROTO in
- * place of 95 and 92. Four system calls.
+ * place of 95 and 92. Up to five system calls.
  */
 int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags);
 

@@ -33,6 +33,8 @@ def tell(sock):
     for name in ("state", "peer", "local", "connection"):
         answer = asked(getattr(latch, name), sock)
         print(f"{name}={answer:d}" if isinstance(answer, int) else f"{name}={answer}")
+    answer = asked(latch.end, sock)
+    print(f"end={answer if isinstance(answer, str) else answer.name}")
     tags = asked(latch.tags, sock)
     print(f"tags={tags if isinstance(tags, str) else ' '.join(tags)}")
     for name in ("peer_party", "local_party"):

@@ -121,6 +121,45 @@ static void check_answers(const struct binding *binding)
 	close_pair(&pair);
 }
 
+/* Both ends have sent their FIN, and TCP has ended. */
+static void end_in_order(const struct pair *pair)
+{
+	char byte;
+
+	cr_assert_eq(shutdown(pair->server, SHUT_WR), 0);
+	cr_assert_eq(recv(pair->client, &byte, 1, 0), 0);
+	cr_assert_eq(shutdown(pair->client, SHUT_WR), 0);
+	cr_assert_eq(recv(pair->server, &byte, 1, 0), 0);
+	wait_for(tcp_state_of(pair->client) == TCP_CLOSE);
+}
+
+static void check_ends(const struct binding *binding)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), other = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow;
+	struct latch latch;
+
+	need_binding(binding);
+	flow = latch_socket(pair.client, &c);
+	if (socket_diag_destroy_owner(&flow, cookie_of(pair.client)))
+		cr_skip_test("this kernel has no SOCK_DESTROY");
+	expect_answer(binding, pair.client, "Closed", c.id, 0, "Reset");
+	flow = latch_socket(other.client, &d);
+	latch = latch_of(&flow);
+	latch.unproven = 1;
+	store_latch(&flow, &latch);
+	expect_answer(binding, other.client, "Unproven", "", ENODATA, "Unproven");
+	end_in_order(&other);
+	expect_answer(binding, other.client, "Closed", "", ENODATA, "Unproven");
+	close_pair(&other);
+	other = connect_pair(IPV4, IPV4, NULL);
+	latch_socket(other.client, &d);
+	end_in_order(&other);
+	expect_answer(binding, other.client, "Closed", d.id, 0, "Orderly");
+	close_pair(&other);
+	close_pair(&pair);
+}
+
 static void check_unavailable(const struct binding *binding)
 {
 	const int families[] = {AF_INET, AF_INET6};
@@ -169,6 +208,8 @@ static void check_wish(const struct binding *binding)
 	cr_expect(strstr(connects(binding, listener, "", &failed), "NotLatched"));
 	cr_expect_str_eq(connects(binding, listener, c.id, &failed), "", "no connection in clear");
 	cr_expect(failed);
+	cr_expect(strstr(connects(binding, listener, "''", &failed), "22"), "an empty peer");
+	cr_expect(failed);
 	change_settings(false, 0, 0);
 	cr_expect(strstr(connects(binding, listener, c.id, &failed), "95"), "no wish is taken");
 	cr_expect(failed);
@@ -178,6 +219,11 @@ static void check_wish(const struct binding *binding)
 Test(bindings, rust_answers_for_each_socket_of_its_own)
 {
 	check_answers(&rust);
+}
+
+Test(bindings, rust_tells_an_orderly_end_from_a_reset_and_from_one_without_proof)
+{
+	check_ends(&rust);
 }
 
 Test(bindings, rust_says_where_nothing_serves)
@@ -193,6 +239,11 @@ Test(bindings, rust_connects_to_the_expected_peer_or_not_at_all)
 Test(bindings, go_answers_for_each_socket_of_its_own)
 {
 	check_answers(&go);
+}
+
+Test(bindings, go_tells_an_orderly_end_from_a_reset_and_from_one_without_proof)
+{
+	check_ends(&go);
 }
 
 Test(bindings, go_says_where_nothing_serves)

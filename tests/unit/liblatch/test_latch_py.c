@@ -121,6 +121,24 @@ static void put_tags(void)
 	cr_assert_eq(bpf_map_update_elem(maps.peer_facts, &c.identity, &facts, BPF_ANY), 0);
 }
 
+/* The name of what latch_end() tells. */
+static const char *end_of(int fd)
+{
+	switch (latch_end(fd)) {
+	case 0:
+		return "ORDERLY";
+	case -EKEYREVOKED:
+		return "BROKEN";
+	case -ECONNRESET:
+		return "RESET";
+	case -ENOKEY:
+		return "UNPROVEN";
+	case -EAGAIN:
+		return "OPEN";
+	}
+	return "?";
+}
+
 static void expect_same_answers(int fd, const struct peer *peer)
 {
 	struct latch_info info;
@@ -132,6 +150,7 @@ static void expect_same_answers(int fd, const struct peer *peer)
 	expect_line("local", peer->local_id);
 	expect_line("connection", peer->connection);
 	expect_line("tags", peer == &c ? "web db" : "");
+	expect_line("end", "OPEN");
 	expect_info(&info);
 }
 
@@ -144,6 +163,76 @@ Test(latch_py, each_question_is_answered_for_its_own_socket)
 	latch_socket(pair.server, &d);
 	expect_same_answers(pair.client, &c);
 	expect_same_answers(pair.server, &d);
+	close_pair(&pair);
+}
+
+/* It is also what liblatch says. */
+static void expect_end(int fd, const char *end)
+{
+	tell_of(fd);
+	expect_line("end", end);
+	cr_expect_str_eq(end_of(fd), end);
+}
+
+/* Both ends have sent their FIN, and TCP has ended. */
+static void end_in_order(const struct pair *pair)
+{
+	char byte;
+
+	cr_assert_eq(shutdown(pair->server, SHUT_WR), 0);
+	cr_assert_eq(recv(pair->client, &byte, 1, 0), 0);
+	cr_assert_eq(shutdown(pair->client, SHUT_WR), 0);
+	cr_assert_eq(recv(pair->server, &byte, 1, 0), 0);
+	wait_for(tcp_state_of(pair->client) == TCP_CLOSE);
+}
+
+Test(latch_py, an_end_of_file_of_the_peer_differs_from_a_break)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), other = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = latch_socket(pair.client, &c);
+
+	latch_socket(pair.server, &d);
+	latch_socket(other.client, &c);
+	break_latch(&flow, LATCH_REASON_ADMIN);
+	expect_end(pair.client, "BROKEN");
+	cr_assert_eq(shutdown(pair.client, SHUT_WR), 0);
+	wait_for(latch_end(pair.server) == 0);
+	expect_end(pair.server, "ORDERLY");
+	end_in_order(&other);
+	expect_end(other.client, "ORDERLY");
+	close_pair(&other);
+	close_pair(&pair);
+}
+
+Test(latch_py, a_reset_is_no_end_of_the_peer)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = latch_socket(pair.client, &c);
+
+	if (socket_diag_destroy_owner(&flow, cookie_of(pair.client)))
+		cr_skip_test("this kernel has no SOCK_DESTROY");
+	expect_end(pair.client, "RESET");
+	close_pair(&pair);
+}
+
+Test(latch_py, without_a_proven_peer_no_end_is_proven)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL), larval = connect_pair(IPV4, IPV4, NULL);
+	struct latch_flow flow = latch_socket(pair.client, &c);
+	struct latch latch = latch_of(&flow);
+
+	latch.unproven = 1;
+	store_latch(&flow, &latch);
+	expect_end(pair.client, "UNPROVEN");
+	end_in_order(&pair);
+	expect_end(pair.client, "UNPROVEN");
+	flow = latch_socket(larval.client, &c);
+	latch = latch_of(&flow);
+	latch.word.state = LATCH_STATE_LARVAL;
+	store_latch(&flow, &latch);
+	end_in_order(&larval);
+	expect_end(larval.client, "UNPROVEN");
+	close_pair(&larval);
 	close_pair(&pair);
 }
 
@@ -187,6 +276,7 @@ Test(latch_py, a_connection_in_clear_has_no_peer_and_says_why)
 	expect_line("peer", no_data);
 	expect_line("local", no_data);
 	expect_line("connection", no_data);
+	expect_line("end", "UNPROVEN");
 	expect_number("info.why", LATCH_WHY_CLEAR);
 	close_pair(&pair);
 }
@@ -205,6 +295,7 @@ Test(latch_py, where_nothing_serves_each_question_says_so)
 		expect_line("peer", "unavailable");
 		expect_line("local", "unavailable");
 		expect_line("connection", "unavailable");
+		expect_line("end", "unavailable");
 		close(fd);
 	}
 }

@@ -15,6 +15,10 @@ int own_key_set(const struct kernel_maps *maps, uint16_t params, const uint8_t *
 		err = bpf_map_delete_elem(maps->own_keys, &index);
 		return err == -ENOENT ? 0 : err;
 	}
+	/* An update would replace the entry under a program that reads it. */
+	if (!bpf_map_lookup_elem(maps->own_keys, &index, &value) &&
+	    !memcmp(value.key, key, sizeof(value.key)))
+		return 0;
 	memcpy(value.key, key, sizeof(value.key));
 	return bpf_map_update_elem(maps->own_keys, &index, &value, BPF_ANY);
 }

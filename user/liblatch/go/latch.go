@@ -171,9 +171,13 @@ func Proven(conn syscall.Conn, peer string) error {
 }
 
 // ExpectPeer is the Control of a net.Dialer or net.ListenConfig whose connections have this peer, or
-// are not made. Check a new connection by Proven: `latchctl purge` ends wishes.
+// are not made. Check a new connection by Proven: `latchctl purge` ends wishes. With an empty peer, which
+// would take the wish back, the Control fails with syscall.EINVAL.
 func ExpectPeer(peer string) func(network, address string, raw syscall.RawConn) error {
 	return func(_, _ string, raw syscall.RawConn) error {
+		if peer == "" {
+			return syscall.EINVAL
+		}
 		return control(raw, func(fd int) error {
 			return syscall.SetsockoptString(fd, solLatch, optExpectPeer, peer)
 		})

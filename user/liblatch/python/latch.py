@@ -99,6 +99,15 @@ class Class(enum.IntEnum):
     EAP = 3
 
 
+class End(enum.Enum):
+    """After an end of file: was it the peer's?"""
+    OPEN = "the peer has not ended the connection"
+    ORDERLY = "the latched peer has ended it"
+    BROKEN = "the latch was broken or closed"
+    RESET = "ended by a reset or a timeout"
+    UNPROVEN = "no latch has proven a peer for the whole connection"
+
+
 class Disposition(enum.IntEnum):
     """What a break does to the socket."""
     BY_RULE = 0
@@ -211,6 +220,28 @@ def local_party(sock):
 def binding(sock):
     """Octets for channel binding (RFC 5056): equal at both ends, and for all connections of a pair of keys."""
     return _ask(sock, OPT_BINDING, BINDING_SIZE)
+
+
+def _end_of_closed(got):
+    if got.why != Why.ENDED:
+        return End.BROKEN
+    if got.flags & Flag.ABORTED:
+        return End.RESET
+    return End.UNPROVEN if not got.latch or got.flags & Flag.INDETERMINATE else End.ORDERLY
+
+
+def end(sock):
+    """An End. Ask when recv() has returned b"": another call may have taken the error of a break."""
+    got = info(sock)
+    if got.state == State.BROKEN:
+        return End.BROKEN
+    if got.flags & (Flag.AUDIT | Flag.UNPROVEN):
+        return End.UNPROVEN
+    if got.state == State.CLOSED:
+        return _end_of_closed(got)
+    if got.state != State.ESTABLISHED:
+        return End.UNPROVEN
+    return End.ORDERLY if got.flags & Flag.PEER_ENDED else End.OPEN
 
 
 # Wishes, before connect() or listen(). Each one requires a latch: the socket sends and receives nothing

@@ -12,7 +12,8 @@ struct vici_auth_entry {
 	char config_name[FEED_NAME_MAX];
 	enum feed_auth class;
 	struct vici_remote remote;
-	uint32_t listing; /* number of the last query that listed it; 0 = none */
+	struct feed_key key, local_key; /* of the last settled answer */
+	uint32_t listing;		/* number of the last query that listed it; 0 = none */
 	bool known;
 	uint64_t known_at;    /* time of the query */
 	uint64_t outdated_at; /* answers to earlier queries do not count */
@@ -190,8 +191,8 @@ static int add_round(struct vici_remote *remote, const struct round *round)
 }
 
 /* The subject of the only certificate of an end that authenticates once, by a key. NULL: there is
- * none, or memory is short. */
-static char *read_only_cert(struct vici_span config, const char *prefix)
+ * none. 0 or -ENOMEM. */
+static int read_only_cert(struct vici_span config, const char *prefix, char **ret)
 {
 	struct round only = {.certs = 0}, round;
 	struct vici_member member;
@@ -205,8 +206,9 @@ static char *read_only_cert(struct vici_span config, const char *prefix)
 	}
 	if (rounds != 1 || only.class != FEED_AUTH_PUBKEY || only.certs != 1 ||
 	    memchr(only.cert.at, 0, only.cert.length))
-		return NULL;
-	return strndup(only.cert.at, only.cert.length);
+		return 0;
+	*ret = strndup(only.cert.at, only.cert.length);
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int read_rounds(struct vici_span config, enum feed_auth *class, struct vici_remote *remote)
@@ -297,8 +299,10 @@ static int read_config(struct vici_auth *auth, const char *config_name, struct v
 	int err;
 
 	err = read_rounds(config, &class, &remote);
-	remote.cert = read_only_cert(config, "remote-");
-	remote.local_cert = read_only_cert(config, "local-");
+	if (!err)
+		err = read_only_cert(config, "remote-", &remote.cert);
+	if (!err)
+		err = read_only_cert(config, "local-", &remote.local_cert);
 	if (!err)
 		err = note_config(auth, config_name, class, &remote);
 	free_remote(&remote);
@@ -393,28 +397,68 @@ bool vici_auth_needs_keys(const struct vici_auth *auth)
 	return auth->listing_pins;
 }
 
-void vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
+int vici_auth_read_cert(struct vici_auth *auth, struct vici_span message)
 {
-	vici_keys_read(&auth->keys, message);
+	return vici_keys_read(&auth->keys, message);
 }
 
-/* This host's key is of use only beside the peer's. */
-static void find_keys(const struct vici_keys *keys, struct vici_remote *remote)
+static bool is_uncertain(const struct vici_found_key *found, const struct feed_key *before)
 {
-	remote->key = vici_keys_find(keys, remote->cert);
-	if (remote->key.known && remote->local_cert)
-		remote->local_key = vici_keys_find(keys, remote->local_cert);
+	return found->several || found->key.known != before->known ||
+	       memcmp(found->key.sha256, before->sha256, sizeof(before->sha256));
 }
 
-void vici_auth_keys_end(struct vici_auth *auth)
+/* This host's key is of use only beside the peer's. True: a key has changed, or there are several.
+ */
+static bool find_keys(const struct vici_keys *keys, struct vici_auth_entry *entry)
+{
+	struct vici_remote *remote = &entry->remote;
+	struct vici_found_key peer = vici_keys_find(keys, remote->cert, false);
+	struct vici_found_key local = {.several = false};
+
+	if (peer.key.known && remote->local_cert)
+		local = vici_keys_find(keys, remote->local_cert, true);
+	remote->key = peer.key;
+	remote->local_key = local.key;
+	return is_uncertain(&peer, &entry->key) || is_uncertain(&local, &entry->local_key);
+}
+
+static bool is_pinned(const struct vici_auth *auth, const struct vici_auth_entry *entry)
+{
+	return entry->listing == auth->listing && entry->remote.cert;
+}
+
+const struct vici_remote *vici_auth_settled(const struct vici_auth *auth, const char *config_name)
+{
+	const struct vici_auth_entry *entry = find_entry(auth, config_name);
+
+	return entry && is_pinned(auth, entry) && entry->key.known ? &entry->remote : NULL;
+}
+
+bool vici_auth_keys_end(struct vici_auth *auth)
 {
 	struct vici_auth_entry *entry;
+	bool uncertain = false;
 	size_t i;
 
 	vici_keys_end(&auth->keys);
 	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
 		for (entry = auth->buckets[i]; entry; entry = entry->next)
-			if (entry->listing == auth->listing && entry->remote.cert)
-				find_keys(&auth->keys, &entry->remote);
+			if (is_pinned(auth, entry) && find_keys(&auth->keys, entry))
+				uncertain = true;
 	vici_keys_clear(&auth->keys);
+	return uncertain;
+}
+
+void vici_auth_keys_settle(struct vici_auth *auth)
+{
+	struct vici_auth_entry *entry;
+	size_t i;
+
+	for (i = 0; i < VICI_AUTH_BUCKETS; i++)
+		for (entry = auth->buckets[i]; entry; entry = entry->next)
+			if (is_pinned(auth, entry)) {
+				entry->key = entry->remote.key;
+				entry->local_key = entry->remote.local_key;
+			}
 }

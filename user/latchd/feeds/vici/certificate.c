@@ -12,6 +12,9 @@
 #define DER_OID	       0x06
 #define DER_VERSION    0xa0 /* [0], of tbsCertificate */
 
+/* Behind what charon can print of a malformed or too long name. */
+#define MALFORMED_NAME "(invalid ID_DER_ASN1_DN"
+
 struct der {
 	const uint8_t *at;
 	size_t length;
@@ -22,7 +25,7 @@ struct der_item {
 	struct der whole, content;
 };
 
-/* ---- DER: X.690. Lengths of more than three bytes are no certificate of a message. */
+/* ---- DER: X.690. A length may have leading zeros, as charon admits them (asn1.c). */
 
 static bool read_length(struct der *from, size_t *ret)
 {
@@ -34,7 +37,7 @@ static bool read_length(struct der *from, size_t *ret)
 	from->length--;
 	if (length >= 0x80) {
 		count = length & 0x7f;
-		if (!count || count > 3 || count > from->length)
+		if (!count || count > sizeof(length) || count > from->length)
 			return false;
 		for (length = 0; count; count--, from->length--)
 			length = length << 8 | *from->at++;
@@ -84,14 +87,45 @@ static const struct {
 	{"DC", 10, {9, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25}},
 };
 
+/* Like charon, without what follows a known OID. */
 static const char *word_of(struct der oid)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-		if (types[i].length == oid.length && !memcmp(types[i].oid, oid.at, oid.length))
+		if (types[i].length <= oid.length && !memcmp(types[i].oid, oid.at, types[i].length))
 			return types[i].word;
 	return NULL;
+}
+
+static bool is_word(const char *text, size_t length)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+		if (strlen(types[i].word) == length && !memcmp(types[i].word, text, length))
+			return true;
+	return false;
+}
+
+/* A part of a subject is a type with its value, or the rest of a value with a comma. */
+static bool is_readable_part(const char *part, size_t length)
+{
+	const char *equals = memchr(part, '=', length);
+
+	return !equals || is_word(part, (size_t)(equals - part));
+}
+
+bool vici_subject_is_readable(const char *subject, size_t size)
+{
+	const char *comma;
+
+	if (strlen(subject) + 1 >= size || strstr(subject, MALFORMED_NAME))
+		return false;
+	for (; (comma = strstr(subject, ", ")); subject = comma + 2)
+		if (!is_readable_part(subject, (size_t)(comma - subject)))
+			return false;
+	return is_readable_part(subject, strlen(subject));
 }
 
 struct subject {

@@ -19,6 +19,13 @@
 bool vici_certificate_read(struct vici_text certificate, char *subject, size_t size,
 			   struct vici_text *ret_key);
 
+/*
+ * Is this subject, as charon prints it into size bytes, a subject of no certificate but of those
+ * that vici_certificate_read() reads? charon prints names without escapes, so a value may look like
+ * a type of which the word is not known here.
+ */
+bool vici_subject_is_readable(const char *subject, size_t size);
+
 /* Is it one SubjectPublicKeyInfo, as charon lists a raw key? */
 bool vici_is_public_key(struct vici_text bytes);
 

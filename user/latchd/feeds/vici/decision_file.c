@@ -68,7 +68,7 @@ static bool parse_key(const char *text, struct feed_key *ret)
 {
 	size_t i;
 
-	*ret = (struct feed_key){.known = strlen(text) == 2 * FEED_KEY_SIZE};
+	*ret = (struct feed_key){.known = strspn(text, "0123456789abcdef") == 2 * FEED_KEY_SIZE};
 	for (i = 0; ret->known && i < FEED_KEY_SIZE; i++)
 		if (sscanf(text + 2 * i, "%2hhx", &ret->sha256[i]) != 1)
 			return false;

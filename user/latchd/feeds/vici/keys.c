@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "latchd/feeds/vici/keys.h"
 
+#include <errno.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@ _Static_assert(SHA256_DIGEST_LENGTH == FEED_KEY_SIZE, "a key is known by its SHA
 
 struct vici_listed_key {
 	char subject[FEED_ID_MAX];
+	bool own; /* charon has the private key */
 	uint8_t sha256[FEED_KEY_SIZE];
 };
 
@@ -20,21 +22,22 @@ void vici_keys_clear(struct vici_keys *keys)
 	*keys = (struct vici_keys){0};
 }
 
-/* NULL: no memory, or no room. */
-static struct vici_listed_key *next_place(struct vici_keys *keys)
+/* Room for one more: 0, -E2BIG or -ENOMEM. */
+static int reserve(struct vici_keys *keys)
 {
 	size_t room = keys->room ? 2 * keys->room : 16;
 	struct vici_listed_key *more;
 
-	if (keys->count == keys->room) {
-		more = keys->count < VICI_KEYS_MAX ? reallocarray(keys->listed, room, sizeof(*more))
-						   : NULL;
-		if (!more)
-			return NULL;
-		keys->listed = more;
-		keys->room = room;
-	}
-	return &keys->listed[keys->count];
+	if (keys->count < keys->room)
+		return 0;
+	if (keys->count >= VICI_KEYS_MAX)
+		return -E2BIG;
+	more = reallocarray(keys->listed, room, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	keys->listed = more;
+	keys->room = room;
+	return 0;
 }
 
 static bool read_certificate(struct vici_text bytes, struct vici_listed_key *ret)
@@ -62,24 +65,27 @@ static bool read_raw_key(struct vici_span message, struct vici_text bytes,
 
 static bool read_listed(struct vici_span message, struct vici_listed_key *ret)
 {
-	struct vici_member type, data;
+	struct vici_member type, data, own;
 
 	if (!vici_find(message, "type", VICI_MEMBER_VALUE, &type) ||
 	    !vici_find(message, "data", VICI_MEMBER_VALUE, &data))
 		return false;
+	ret->own = vici_find(message, "has_privkey", VICI_MEMBER_VALUE, &own) &&
+		   vici_text_is(own.value, "yes");
 	if (vici_text_is(type.value, "X509"))
 		return read_certificate(data.value, ret);
 	return vici_text_is(type.value, "PUBKEY") && read_raw_key(message, data.value, ret);
 }
 
-void vici_keys_read(struct vici_keys *keys, struct vici_span message)
+int vici_keys_read(struct vici_keys *keys, struct vici_span message)
 {
-	struct vici_listed_key *place = next_place(keys);
+	int err = reserve(keys);
 
-	if (!place)
+	if (err == -E2BIG)
 		keys->incomplete = true;
-	else if (read_listed(message, place))
+	else if (!err && read_listed(message, &keys->listed[keys->count]))
 		keys->count++;
+	return err == -E2BIG ? 0 : err;
 }
 
 static int compare(const void *one, const void *other)
@@ -109,17 +115,31 @@ static size_t find_first(const struct vici_keys *keys, const char *subject)
 	return low;
 }
 
-struct feed_key vici_keys_find(const struct vici_keys *keys, const char *subject)
+static bool is_of_subject(const struct vici_keys *keys, size_t at, const char *subject)
 {
-	size_t first = find_first(keys, subject), i;
-	struct feed_key key = {.known = false};
+	return at < keys->count && !strcmp(keys->listed[at].subject, subject);
+}
 
-	for (i = first; i < keys->count && !strcmp(keys->listed[i].subject, subject); i++)
-		if (memcmp(keys->listed[i].sha256, keys->listed[first].sha256, FEED_KEY_SIZE))
-			return key;
-	if (i == first || keys->incomplete)
-		return key;
-	key.known = true;
-	memcpy(key.sha256, keys->listed[first].sha256, FEED_KEY_SIZE);
-	return key;
+/* Takes one more key of the subject. */
+static void add_found(struct vici_found_key *found, const struct vici_listed_key *listed)
+{
+	if (found->key.known && memcmp(found->key.sha256, listed->sha256, FEED_KEY_SIZE))
+		found->several = true;
+	found->key.known = true;
+	memcpy(found->key.sha256, listed->sha256, FEED_KEY_SIZE);
+}
+
+struct vici_found_key vici_keys_find(const struct vici_keys *keys, const char *subject, bool own)
+{
+	struct vici_found_key found = {.several = false};
+	size_t i;
+
+	if (keys->incomplete || !vici_subject_is_readable(subject, FEED_ID_MAX))
+		return found;
+	for (i = find_first(keys, subject); is_of_subject(keys, i, subject); i++)
+		if (keys->listed[i].own || !own)
+			add_found(&found, &keys->listed[i]);
+	if (found.several)
+		found.key = (struct feed_key){.known = false};
+	return found;
 }

@@ -7,10 +7,9 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "latchd/feeds/vici/key_query.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-
-#define NO_MESSAGE ((struct vici_span){0})
 
 struct subscription {
 	const char *event;
@@ -26,8 +25,7 @@ static const struct subscription subscriptions[] = {
 	{"ike-update", VICI_MESSAGE_IKE_UPDATE, false}, /* since 5.9.2 */
 };
 
-__attribute__((format(printf, 2, 3))) static void fail(struct vici_session *session,
-						       const char *format, ...)
+void vici_session_fail(struct vici_session *session, const char *format, ...)
 {
 	char detail[sizeof(session->feed->detail)];
 	va_list args;
@@ -38,18 +36,24 @@ __attribute__((format(printf, 2, 3))) static void fail(struct vici_session *sess
 	session->owner->failed(session->context, detail);
 }
 
-static void start_answer_limit(struct vici_session *session, const char *awaited)
+void vici_session_await(struct vici_session *session, const char *awaited)
+{
+	vici_session_await_for(session, awaited, session->answer_limit_ms);
+}
+
+void vici_session_await_for(struct vici_session *session, const char *awaited, unsigned int ms)
 {
 	session->awaited = awaited;
-	loop_timer_arm(&session->answer_limit, session->answer_limit_ms);
+	session->awaited_ms = ms;
+	loop_timer_arm(&session->answer_limit, ms);
 }
 
 static void on_answer_limit(void *context)
 {
 	struct vici_session *session = context;
 
-	fail(session, "charon did not answer %s within %u ms", session->awaited,
-	     session->answer_limit_ms);
+	vici_session_fail(session, "charon did not answer %s within %u ms", session->awaited,
+			  session->awaited_ms);
 }
 
 static const char *failure_text(int error)
@@ -73,7 +77,7 @@ static const char *failure_text(int error)
 
 static void on_lost(void *context, int error)
 {
-	fail(context, "%s", failure_text(error));
+	vici_session_fail(context, "%s", failure_text(error));
 }
 
 static void dispatch(struct vici_session *session, enum vici_message_kind kind,
@@ -82,7 +86,7 @@ static void dispatch(struct vici_session *session, enum vici_message_kind kind,
 	int err = vici_dispatch_message(&session->dispatch, kind, message);
 
 	if (err)
-		fail(session, "%s", failure_text(err));
+		vici_session_fail(session, "%s", failure_text(err));
 }
 
 static void on_event(void *context, struct vici_text name, struct vici_span message)
@@ -91,14 +95,12 @@ static void on_event(void *context, struct vici_text name, struct vici_span mess
 	size_t i;
 	int err;
 
-	if (vici_text_is(name, "list-conn")) {
-		err = vici_auth_read_listed(&session->dispatch.auth, message);
+	if (vici_text_is(name, "list-conn") || vici_text_is(name, "list-cert")) {
+		err = vici_text_is(name, "list-conn")
+			      ? vici_auth_read_listed(&session->dispatch.auth, message)
+			      : vici_auth_read_cert(&session->dispatch.auth, message);
 		if (err)
-			fail(session, "%s", failure_text(err));
-		return;
-	}
-	if (vici_text_is(name, "list-cert")) {
-		vici_auth_read_cert(&session->dispatch.auth, message);
+			vici_session_fail(session, "%s", failure_text(err));
 		return;
 	}
 	for (i = 0; i < ARRAY_SIZE(subscriptions); i++) {
@@ -118,7 +120,7 @@ static void on_listed_sa(void *context, struct vici_text name, struct vici_span 
 }
 
 /* "success = no" is an error; a list that succeeds ends with an empty message. */
-static bool is_refusal(enum vici_packet_type type, struct vici_span message)
+bool vici_session_is_refusal(enum vici_packet_type type, struct vici_span message)
 {
 	struct vici_member success;
 
@@ -142,10 +144,10 @@ static void on_sas_listed(void *context, enum vici_packet_type type, struct vici
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->slow);
-	if (is_refusal(type, message))
-		fail(session, "charon refused list-sas");
+	if (vici_session_is_refusal(type, message))
+		vici_session_fail(session, "charon refused list-sas");
 	else
-		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, NO_MESSAGE);
+		dispatch(session, VICI_MESSAGE_SNAPSHOT_END, VICI_NO_MESSAGE);
 }
 
 static void note_list(struct vici_session *session)
@@ -169,9 +171,10 @@ static void list_sas(void *context)
 	int err;
 
 	/* Without "noblock", which would leave out the SAs of busy IKE_SAs. */
-	err = vici_connection_command(&session->commands, "list-sas", NO_MESSAGE, on_sas_listed);
+	err = vici_connection_command(&session->commands, "list-sas", VICI_NO_MESSAGE,
+				      on_sas_listed);
 	if (err) {
-		fail(session, "cannot send list-sas: %s", strerror(-err));
+		vici_session_fail(session, "cannot send list-sas: %s", strerror(-err));
 		return;
 	}
 	if (feed->state == FEED_STATE_SYNCED)
@@ -238,67 +241,16 @@ static void resync_soon(void *context)
 }
 
 /* The first query is for all configurations, and the list of SAs follows it. */
-static void end_query(struct vici_session *session)
+void vici_session_end_query(struct vici_session *session)
 {
 	int err = vici_dispatch_query_end(&session->dispatch);
 
 	if (err) {
-		fail(session, "%s", failure_text(err));
+		vici_session_fail(session, "%s", failure_text(err));
 	} else if (!session->ready) {
 		session->ready = true;
 		list_sas(session);
 	}
-}
-
-/* Without keys, as for a charon that has no such command, peers are latched by their names. */
-static void on_certs_listed(void *context, enum vici_packet_type type, struct vici_span message)
-{
-	struct vici_session *session = context;
-
-	loop_timer_cancel(&session->answer_limit);
-	if (!is_refusal(type, message))
-		vici_auth_keys_end(&session->dispatch.auth);
-	end_query(session);
-}
-
-static void list_certs(struct vici_session *session)
-{
-	int err;
-
-	start_answer_limit(session, "list-certs");
-	err = vici_connection_command(&session->events, "list-certs", NO_MESSAGE, on_certs_listed);
-	if (err)
-		fail(session, "cannot send list-certs: %s", strerror(-err));
-}
-
-static void on_list_cert_registered(void *context, enum vici_packet_type type,
-				    struct vici_span message)
-{
-	struct vici_session *session = context;
-
-	(void)message;
-	session->knows_certs = type == VICI_EVENT_CONFIRM;
-	if (session->knows_certs) {
-		list_certs(session);
-	} else {
-		loop_timer_cancel(&session->answer_limit);
-		end_query(session);
-	}
-}
-
-/* Only connections that admit one key of their peer need them. */
-static void find_keys(struct vici_session *session)
-{
-	int err;
-
-	if (session->knows_certs) {
-		list_certs(session);
-		return;
-	}
-	start_answer_limit(session, "a registration");
-	err = vici_connection_register(&session->events, "list-cert", on_list_cert_registered);
-	if (err)
-		fail(session, "cannot register for list-cert: %s", strerror(-err));
 }
 
 static void on_conns_listed(void *context, enum vici_packet_type type, struct vici_span message)
@@ -306,12 +258,12 @@ static void on_conns_listed(void *context, enum vici_packet_type type, struct vi
 	struct vici_session *session = context;
 
 	loop_timer_cancel(&session->answer_limit);
-	if (is_refusal(type, message))
-		fail(session, "charon refused list-conns");
+	if (vici_session_is_refusal(type, message))
+		vici_session_fail(session, "charon refused list-conns");
 	else if (vici_auth_needs_keys(&session->dispatch.auth))
-		find_keys(session);
+		vici_key_query(session);
 	else
-		end_query(session);
+		vici_session_end_query(session);
 }
 
 /* On the events connection: list-conns never waits, and the answer keeps its place among the
@@ -326,7 +278,7 @@ static int query_config(void *context, const char *config_name)
 	vici_build_value(&builder, "ike", config_name);
 	if (builder.error)
 		return builder.error;
-	start_answer_limit(session, "list-conns");
+	vici_session_await(session, "list-conns");
 	return vici_connection_command(&session->events, "list-conns",
 				       vici_builder_message(&builder), on_conns_listed);
 }
@@ -345,14 +297,15 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
-		fail(session, "charon does not know event list-sa");
+		vici_session_fail(session, "charon does not know event list-sa");
 		return;
 	}
-	start_answer_limit(session, "list-conns");
+	vici_session_await(session, "list-conns");
 	vici_dispatch_query_begin(&session->dispatch);
-	err = vici_connection_command(&session->events, "list-conns", NO_MESSAGE, on_conns_listed);
+	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
+				      on_conns_listed);
 	if (err)
-		fail(session, "cannot send list-conns: %s", strerror(-err));
+		vici_session_fail(session, "cannot send list-conns: %s", strerror(-err));
 }
 
 static void copy_value(struct vici_span message, const char *key, char *out, size_t size)
@@ -375,10 +328,10 @@ static void on_version(void *context, enum vici_packet_type type, struct vici_sp
 	copy_value(message, "daemon", daemon, sizeof(daemon));
 	copy_value(message, "version", version, sizeof(version));
 	snprintf(feed->daemon_version, sizeof(feed->daemon_version), "%s %s", daemon, version);
-	start_answer_limit(session, "a registration");
+	vici_session_await(session, "a registration");
 	err = vici_connection_register(&session->commands, "list-sa", on_list_sa_registered);
 	if (err)
-		fail(session, "cannot register for list-sa: %s", strerror(-err));
+		vici_session_fail(session, "cannot register for list-sa: %s", strerror(-err));
 }
 
 static void register_next(struct vici_session *session);
@@ -390,7 +343,8 @@ static void on_registered(void *context, enum vici_packet_type type, struct vici
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM && subscription->required) {
-		fail(session, "charon does not know event %s: too old", subscription->event);
+		vici_session_fail(session, "charon does not know event %s: too old",
+				  subscription->event);
 		return;
 	}
 	session->step++;
@@ -405,13 +359,13 @@ static void on_list_conn_registered(void *context, enum vici_packet_type type,
 
 	(void)message;
 	if (type != VICI_EVENT_CONFIRM) {
-		fail(session, "charon does not know event list-conn");
+		vici_session_fail(session, "charon does not know event list-conn");
 		return;
 	}
-	start_answer_limit(session, "version");
-	err = vici_connection_command(&session->events, "version", NO_MESSAGE, on_version);
+	vici_session_await(session, "version");
+	err = vici_connection_command(&session->events, "version", VICI_NO_MESSAGE, on_version);
 	if (err)
-		fail(session, "cannot send version: %s", strerror(-err));
+		vici_session_fail(session, "cannot send version: %s", strerror(-err));
 }
 
 /* Events come before lists: a change after a list was made must arrive as an event. */
@@ -425,10 +379,10 @@ static void register_next(struct vici_session *session)
 		event = subscriptions[session->step].event;
 		answer = on_registered;
 	}
-	start_answer_limit(session, "a registration");
+	vici_session_await(session, "a registration");
 	err = vici_connection_register(&session->events, event, answer);
 	if (err)
-		fail(session, "cannot register for %s: %s", event, strerror(-err));
+		vici_session_fail(session, "cannot register for %s: %s", event, strerror(-err));
 }
 
 void vici_session_init(struct vici_session *session, struct loop *loop, struct feed *feed,
@@ -479,7 +433,7 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
-	session->knows_certs = false;
+	session->knows_certs = session->flushed = false;
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

@@ -65,11 +65,16 @@ func ask(conn syscall.Conn) {
 	say(members)
 }
 
-func accepted(address, peer string) *net.TCPConn {
-	config := net.ListenConfig{}
-	if peer != "" {
-		config.Control = latch.ExpectPeer(peer)
+// peers has one or none.
+func wished(peers []string) func(network, address string, raw syscall.RawConn) error {
+	if len(peers) == 0 {
+		return nil
 	}
+	return latch.ExpectPeer(peers[0])
+}
+
+func accepted(address string, peers []string) *net.TCPConn {
+	config := net.ListenConfig{Control: wished(peers)}
 	// Before Go 1.21 no listener is an MPTCP socket.
 	if plain, ok := any(&config).(interface{ SetMultipathTCP(bool) }); ok {
 		plain.SetMultipathTCP(false)
@@ -87,16 +92,13 @@ func accepted(address, peer string) *net.TCPConn {
 	return conn.(*net.TCPConn)
 }
 
-func connected(address, peer string) *net.TCPConn {
-	dialer := net.Dialer{}
-	if peer != "" {
-		dialer.Control = latch.ExpectPeer(peer)
-	}
+func connected(address string, peers []string) *net.TCPConn {
+	dialer := net.Dialer{Control: wished(peers)}
 	conn, err := dialer.Dial("tcp", address)
 	if err != nil {
 		fail(err)
 	}
-	if peer != "" {
+	for _, peer := range peers {
 		if err := latch.Proven(conn.(*net.TCPConn), peer); err != nil {
 			fail(err)
 		}
@@ -120,15 +122,12 @@ func usage() {
 }
 
 func open(words []string) *net.TCPConn {
-	address, peer := net.JoinHostPort(words[1], words[2]), ""
-	if len(words) == 4 {
-		peer = words[3]
-	}
+	address := net.JoinHostPort(words[1], words[2])
 	switch words[0] {
 	case "serve":
-		return accepted(address, peer)
+		return accepted(address, words[3:])
 	case "connect":
-		return connected(address, peer)
+		return connected(address, words[3:])
 	}
 	usage()
 	return nil

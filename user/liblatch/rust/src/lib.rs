@@ -25,6 +25,7 @@ use std::os::unix::io::AsRawFd;
 /// EOPNOTSUPP. IPv6 sockets answer ENOPROTOOPT, which becomes this one.
 pub const UNAVAILABLE: i32 = 95;
 
+const EINVAL: i32 = 22;
 const ENOPROTOOPT: i32 = 92;
 const SOL_LATCH: c_int = 0x4C41;
 const OPT_STATE: c_int = 1;
@@ -136,8 +137,11 @@ pub fn peer(socket: &impl AsRawFd) -> io::Result<Vec<u8>> {
 }
 
 /// Before connect() or listen(): a connection to this peer, or none. Check a new connection by
-/// `state`: `latchctl purge` ends wishes. An empty text takes the wish back.
+/// `state`: `latchctl purge` ends wishes. EINVAL: an empty text, which would take the wish back.
 pub fn expect_peer(socket: &impl AsRawFd, text: &[u8]) -> io::Result<()> {
+    if text.is_empty() {
+        return Err(io::Error::from_raw_os_error(EINVAL));
+    }
     let size = u32::try_from(text.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     // SAFETY: the kernel reads size bytes of text.
     let failed = unsafe {

@@ -156,6 +156,7 @@ Test(vici_decision_file, a_line_with_a_malformed_key_does_not_count)
 	for (i = 0; i < 6; i++)
 		fprintf(stream, "ike-sa %zu 0 1 5 6%s", 20 + i, keys[i]);
 	fprintf(stream, "ike-sa 30 0 1 5 6 %065d -\n", 0);
+	fprintf(stream, "ike-sa 31 0 1 5 6 -%063d -\n", 0);
 	cr_assert_eq(fclose(stream), 0);
 	cr_assert_eq(open_as(CHARON), 0);
 	decision = vici_decisions_find(&memory.decisions, 20);
@@ -166,6 +167,7 @@ Test(vici_decision_file, a_line_with_a_malformed_key_does_not_count)
 			cr_expect_null(vici_decisions_find(&memory.decisions, 20 + (uint32_t)i),
 				       "%s", keys[i]);
 	cr_expect_null(vici_decisions_find(&memory.decisions, 30));
+	cr_expect_null(vici_decisions_find(&memory.decisions, 31), "a sign is no digit");
 }
 
 Test(vici_decision_file, another_charon_begins_anew)
