@@ -9,6 +9,7 @@
  */
 #include "api/errors.h"
 #include "api/served_socket.h"
+#include "db/datagram_latch.h"
 #include "db/epochs.h"
 #include "db/forget_passes.h"
 #include "db/read_once.h"
@@ -178,6 +179,19 @@ static __always_inline void forget_unwished(struct bpf_sock *sk)
 	forget_passes(sk);
 }
 
+/*
+ * The latch of the former connection was made by other wishes. A connect() that had begun before
+ * the disconnect may return to its peer, and found the socket still connected there.
+ */
+static __always_inline void end_former(struct bpf_sock *sk, struct datagram_socket *datagrams)
+{
+	struct sock *kernel_sk = kernel_socket(sk);
+
+	if (datagrams->verdict.was_latched)
+		datagram_release_latch(
+			datagrams, BPF_CORE_READ(kernel_sk, __sk_common.skc_cookie.counter));
+}
+
 /* ---- the options. Each reads its value before it changes anything. */
 
 static __always_inline int set_number(const struct bpf_sockopt *ctx, struct socket_wish *wish)
@@ -303,8 +317,10 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	if (datagrams)
 		WRITE_ONCE(datagrams->wished, !!(wish->terms & WISH_MORE));
 	end_change(wish);
-	if (datagrams)
+	if (datagrams) {
 		forget_unwished(sk);
+		end_former(sk, datagrams);
+	}
 	return err;
 }
 
