@@ -277,9 +277,9 @@ Test(cgroup_ends, a_wish_anywhere_below_a_former_cgroup_keeps_its_programs)
 	close(fd);
 }
 
-#define STRANGERS 64
+#define OTHER_SOCKETS 64
 
-static int strangers[STRANGERS];
+static int other_sockets[OTHER_SOCKETS];
 static void (*behind_read)(void);
 
 /* In place of that of the C library. */
@@ -292,26 +292,26 @@ ssize_t read(int fd, void *buffer, size_t size)
 	return length;
 }
 
-static void close_strangers(void)
+static void close_others(void)
 {
 	size_t i;
 
 	behind_read = NULL;
-	for (i = 0; i < STRANGERS; i++)
-		close(strangers[i]);
+	for (i = 0; i < OTHER_SOCKETS; i++)
+		close(other_sockets[i]);
 }
 
 /* Any user can do so. The gates are there, as long as the search finds the wish in A. */
-static void open_strangers(void)
+static void open_others(void)
 {
 	size_t i;
 
 	expect_at_once(A, 1);
 	if (behind_read)
-		close_strangers();
-	for (i = 0; i < STRANGERS; i++)
-		strangers[i] = socket_with(B, 1);
-	behind_read = close_strangers;
+		close_others();
+	for (i = 0; i < OTHER_SOCKETS; i++)
+		other_sockets[i] = socket_with(B, 1);
+	behind_read = close_others;
 }
 
 /* Behind a record the kernel goes on by counting sockets, and newer ones come first. */
@@ -324,15 +324,15 @@ Test(cgroup_ends, sockets_that_are_closed_during_the_search_hide_no_wish)
 	before = programs_of(A);
 	make_former(A, B);
 	end_latch();
-	meanwhile = open_strangers;
+	meanwhile = open_others;
 	for (rounds = 0; rounds < 16; rounds++) {
 		fd = socket_with(A, 1);
-		open_strangers();
+		open_others();
 		cgroups_check(cgroups);
 		expect_state(A, CGROUP_FORMER);
 		expect_at_once(A, 1);
 		if (behind_read)
-			close_strangers();
+			close_others();
 		close(fd);
 	}
 }
