@@ -581,12 +581,13 @@ struct latch_timed_out {
 
 /*
  * What the program find_wish searches for: a socket with a wish that was made in this cgroup, or
- * below it and in none of the covered ones. The program writes one byte for each such socket, and
- * for each one that is below more cgroups than LATCH_CGROUP_LEVELS.
+ * below it and in none of the covered ones. The program writes one byte for each such socket. It
+ * reads LATCH_CGROUP_LEVELS, from the root of the hierarchy on.
  */
 struct latch_wish_search {
 	__u64 cgroup;
 	__u64 covered[LATCH_WISH_COVERS]; /* ids; 0: none */
+	__u64 is_deep; /* not 0: the cgroup may be below these levels, and so a socket there counts */
 };
 
 /*
@@ -668,7 +669,7 @@ _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 684, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
-_Static_assert(sizeof(struct latch_wish_search) == 520, "search for a wish");
+_Static_assert(sizeof(struct latch_wish_search) == 528, "search for a wish");
 _Static_assert(sizeof(struct latch_control) == 272, "control");
 
 #endif

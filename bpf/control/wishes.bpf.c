@@ -49,14 +49,14 @@ static long try_level(__u32 level, struct place_search *place)
 	return 0;
 }
 
-/* With too many levels the socket may be anywhere. */
+/* A local user may nest cgroups as deeply as the kernel permits. */
 static __always_inline int may_be_there(struct sock *sk, const struct latch_wish_search *wanted)
 {
 	struct cgroup *cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
 	int last = cgroup ? BPF_CORE_READ(cgroup, level) : LATCH_CGROUP_LEVELS;
 	struct place_search place = {.wanted = wanted, .cgroup = cgroup, .last = last};
 
-	if (last >= LATCH_CGROUP_LEVELS)
+	if (!cgroup || (last >= LATCH_CGROUP_LEVELS && wanted->is_deep))
 		return 1;
 	bpf_loop(LATCH_CGROUP_LEVELS, try_level, &place, 0);
 	return place.is_within;

@@ -205,10 +205,10 @@ int nf_gate_egress(struct bpf_nf_ctx *ctx)
 
 static __always_inline int check_ingress(struct nf_packet *nf, struct latch *latch)
 {
-	if (latch)
-		return nf_verdict(pass_latched(&nf->passage, latch));
-	nf->passage.opened = LATCH_DIRECTION_IN;
-	return nf_verdict(check_rule(&nf->passage));
+	/* A handshake has a listener. */
+	if (!latch || latch->owner == LATCH_OWNER_HANDSHAKE)
+		nf->passage.opened = LATCH_DIRECTION_IN;
+	return nf_verdict(latch ? pass_received(&nf->passage, latch) : check_rule(&nf->passage));
 }
 
 static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_packet *nf)
@@ -228,7 +228,7 @@ static __always_inline int check_received(struct bpf_nf_ctx *ctx, struct nf_pack
 	if (latch && nf->protocol == IPPROTO_UDP_NUMBER) {
 		nf->passage.protection =
 			received_sa(ctx->skb, nf->passage.flow.netns, &nf->passage.sa);
-		return nf_verdict(pass_datagram(&nf->passage, latch));
+		return nf_verdict(pass_received(&nf->passage, latch));
 	}
 	/*
 	 * The cgroup gate checks other received packets, or the answer to them is checked

@@ -33,8 +33,8 @@ static __always_inline int check_rule(struct passage *p)
 	return reject(p, why);
 }
 
-/* The cgroup gate checks the datagram, too, unless its socket takes it before (UDP_ENCAP). */
-static __always_inline int pass_datagram(struct passage *p, struct latch *latch)
+/* The cgroup gate checks the packet, too, unless a socket takes it before (UDP_ENCAP). */
+static __always_inline int pass_received(struct passage *p, struct latch *latch)
 {
 	if (is_larval(latch))
 		read_rule(p);

@@ -242,6 +242,7 @@ static const struct row rows[] = {
 	M(latch_control, sa_value),
 	M(latch_wish_search, cgroup),
 	M(latch_wish_search, covered),
+	M(latch_wish_search, is_deep),
 	M(latch_least, size),
 	M(latch_least, encryption_bits),
 	M(latch_least, icv_bits),

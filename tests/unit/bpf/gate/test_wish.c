@@ -630,24 +630,24 @@ Test(wish, a_larval_latch_does_not_settle_while_the_rules_change)
 
 /* ---- packets without a full socket */
 
-Test(wish, a_datagram_at_the_netfilter_gate_settles_no_latch_on_a_peer_of_no_set)
+Test(wish, a_received_packet_at_the_netfilter_gate_settles_no_latch_on_a_peer_of_no_set)
 {
 	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
 
 	begin_set();
 	passage.egress = 0;
 	bind_to_impostor();
-	cr_expect_eq(pass_datagram(&passage, &latch), GATE_DROP);
+	cr_expect_eq(pass_received(&passage, &latch), GATE_DROP);
 	cr_expect_eq(created, 0);
 	begin_set();
 	passage.egress = 0;
-	cr_expect_eq(pass_datagram(&passage, &latch), GATE_PASS);
+	cr_expect_eq(pass_received(&passage, &latch), GATE_PASS);
 	cr_expect_eq(created, PEER);
 	begin_set();
 	passage.egress = 0;
 	the_rule.peer_set = 0;
 	bind_to_impostor();
-	cr_expect_eq(pass_datagram(&passage, &latch), GATE_PASS);
+	cr_expect_eq(pass_received(&passage, &latch), GATE_PASS);
 	cr_expect_eq(created, IMPOSTOR, "no rule names a peer");
 }
 

@@ -114,13 +114,24 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 
 _Static_assert(LATCH_WISH_COVERS == CONFIG_MAX_CGROUPS, "all configured cgroups");
 
+/* The path begins at a mount, which may be below the root of the hierarchy. */
+static bool may_be_deep(const struct cgroup *cgroup)
+{
+	const char *at = cgroup->path;
+	unsigned int levels = 0;
+
+	for (; *at; at++)
+		levels += *at == '/';
+	return !levels || levels > LATCH_CGROUP_LEVELS / 2;
+}
+
 /*
  * A socket stays in the cgroup where it was made. Below a configured cgroup it has programs there,
  * once this one loses them.
  */
 static int find_wish(const struct cgroups *cgroups, const struct cgroup *cgroup)
 {
-	struct latch_wish_search search = {.cgroup = cgroup->id};
+	struct latch_wish_search search = {.cgroup = cgroup->id, .is_deep = may_be_deep(cgroup)};
 	size_t i, used = 0;
 
 	for (i = 0; i < cgroups->count && used < LATCH_WISH_COVERS; i++)

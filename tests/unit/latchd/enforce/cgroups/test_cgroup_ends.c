@@ -173,12 +173,12 @@ static size_t offset_of_terms(void)
 }
 
 /* Of the cgroup, and made there. */
-static int socket_with(int which, unsigned char terms)
+static int socket_at(const char *path, unsigned char terms)
 {
 	unsigned char wish[4096] = {0};
 	int fd;
 
-	enter(paths[which]);
+	enter(path);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	enter(cgroup_path);
 	wish[offset_of_terms()] = terms;
@@ -186,6 +186,11 @@ static int socket_with(int which, unsigned char terms)
 	cr_assert_eq(bpf_map_update_elem(maps.wishes, &fd, wish, BPF_ANY), 0, "%s",
 		     strerror(errno));
 	return fd;
+}
+
+static int socket_with(int which, unsigned char terms)
+{
+	return socket_at(paths[which], terms);
 }
 
 static bool has_wish(int which)
@@ -275,6 +280,43 @@ Test(cgroup_ends, a_wish_anywhere_below_a_former_cgroup_keeps_its_programs)
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A_B, 1);
 	close(fd);
+}
+
+/* Cgroups, one in another: any user may nest them, in a cgroup that was delegated. */
+static void check_nested(int below, enum cgroup_state state_of_a)
+{
+	enum { LEVELS = 40 };
+	char path[sizeof(paths[0]) + 2 * LEVELS];
+	size_t length = (size_t)snprintf(path, sizeof(path), "%s", paths[below]), level;
+	int fd;
+
+	for (level = 1; level <= LEVELS; level++) {
+		strcpy(path + length + 2 * (level - 1), "/x");
+		cr_assert_eq(mkdir(path, 0755), 0, "%s", strerror(errno));
+	}
+	fd = socket_at(path, 1);
+	cgroups_check(cgroups);
+	if (state_of_a == CGROUP_FORMER)
+		expect_state(A, state_of_a);
+	else
+		cr_expect_not(is_listed(A));
+	close(fd);
+	for (level = LEVELS; level; level--) {
+		path[length + 2 * level] = '\0';
+		rmdir(path);
+	}
+}
+
+Test(cgroup_ends, a_wish_far_below_a_former_cgroup_keeps_its_programs_and_one_elsewhere_does_not)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	check_nested(A, CGROUP_FORMER);
+	check_nested(B, CGROUP_REMOVED);
+	expect_at_once(A, 0);
 }
 
 #define OTHER_SOCKETS 64
