@@ -212,6 +212,11 @@ static __always_inline int set_number(const struct bpf_sockopt *ctx, struct sock
 		wish->class = value;
 		set_term(wish, WISH_CLASS, value);
 		return 0;
+	case LATCH_OPT_DATAGRAMS:
+		err = read_number(ctx, 1, &value);
+		if (!err)
+			set_term(wish, WISH_DATAGRAMS, value);
+		return err;
 	}
 	if (ctx->optname == LATCH_OPT_PROTECTION) {
 		err = read_number(ctx, LATCH_PROTECTION_BYPASS, &value);
@@ -285,6 +290,13 @@ static __always_inline int set_option(const struct bpf_sockopt *ctx, struct sock
 	return set_number(ctx, wish);
 }
 
+static __always_inline enum wished wished_of(const struct socket_wish *wish)
+{
+	if (!(wish->terms & WISH_MORE))
+		return WISHED_NOTHING;
+	return wish->terms & WISH_DATAGRAMS ? WISHED_DATAGRAMS : WISHED_SILENCE;
+}
+
 /* The datagrams in the queue may be of any host. With an earlier wish they came by the gate. */
 static __always_inline int comes_too_late(struct bpf_sock *sk, int option,
 					  const struct datagram_socket *datagrams)
@@ -308,6 +320,8 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	wish = wish_of(sk, &datagrams);
 	if (!wish)
 		return -ENOMEM;
+	if (ctx->optname == LATCH_OPT_DATAGRAMS && !datagrams)
+		return -EINVAL;
 	if (comes_too_late(sk, ctx->optname, datagrams))
 		return -EISCONN;
 	begin_change(wish);
@@ -315,7 +329,7 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	if (!err)
 		wish->failed = LATCH_WHY_NONE;
 	if (datagrams)
-		WRITE_ONCE(datagrams->wished, !!(wish->terms & WISH_MORE));
+		WRITE_ONCE(datagrams->wished, wished_of(wish));
 	end_change(wish);
 	if (datagrams) {
 		forget_unwished(sk);

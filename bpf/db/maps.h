@@ -210,7 +210,7 @@ struct datagram_socket {
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
 	__u8 passes_forgotten;	/* 1: no earlier pass is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
-	__u8 wished;		/* has a wish: nothing passes while it is not connected */
+	__u8 wished;		/* enum wished */
 	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };

@@ -444,6 +444,7 @@ static const struct number numbers[] = {
 	N(WISH_DISPOSITION),
 	N(WISH_BYPASS),
 	N(WISH_TAG),
+	N(WISH_DATAGRAMS),
 	N(LATCH_PEER_SETS_MAX),
 	N(LATCH_TAG_MAX),
 	N(LATCH_PEER_HOST),

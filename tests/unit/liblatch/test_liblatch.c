@@ -364,7 +364,7 @@ Test(liblatch_abi, each_function_of_the_header_has_its_version_and_nothing_else_
 		"latch_accept",	      "latch_bypass",	    "latch_connect",
 		"latch_disposition",  "latch_expect_class", "latch_expect_connection",
 		"latch_expect_local", "latch_expect_peer",  "latch_expect_quality",
-		"latch_require",      "latch_why_text",
+		"latch_require",      "latch_why_text",	    "latch_datagrams",
 	};
 	void *library = open_library();
 	size_t i;

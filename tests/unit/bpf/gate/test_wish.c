@@ -557,6 +557,57 @@ Test(wish, a_term_of_a_later_latchd_is_not_fulfilled)
 	cr_expect_eq(passage.admitted, 0);
 }
 
+/* ---- datagrams without a connection */
+
+static int check_datagram_under(__u16 under, __u8 egress)
+{
+	begin();
+	the_wish.terms |= WISH_DATAGRAMS;
+	sas[0].word.params = under;
+	passage.egress = egress;
+	compare();
+	return wish_check_datagram(&passage);
+}
+
+Test(wish, a_datagram_without_a_connection_passes_under_an_sa_of_the_wished_peer_only)
+{
+	__u8 egress;
+
+	for (egress = 0; egress < 2; egress++) {
+		cr_expect_eq(check_datagram_under(PEER, egress), GATE_PASS);
+		cr_expect_eq(check_datagram_under(IMPOSTOR, egress), GATE_DROP);
+		cr_expect_eq(dropped, LATCH_DROP_IDENTITY);
+		cr_expect_eq(check_datagram_under(0, egress), GATE_DROP);
+		cr_expect_eq(dropped, LATCH_DROP_SA_PENDING);
+	}
+	cr_expect_eq(created, 0);
+}
+
+Test(wish, a_datagram_without_a_connection_passes_under_one_certain_sa_only)
+{
+	static const struct {
+		enum packet_protection protection;
+		enum latch_drop why;
+	} others[] = {{PACKET_PLAIN, LATCH_DROP_REQUIRED},
+		      {PACKET_NESTED, LATCH_DROP_REQUIRED},
+		      {PACKET_MERGED, LATCH_DROP_MERGED},
+		      {PACKET_MALFORMED, LATCH_DROP_MALFORMED},
+		      {PACKET_OTHER_MODE, LATCH_DROP_OTHER_MODE}};
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		begin();
+		passage.protection = others[i].protection;
+		compare();
+		cr_expect_eq(wish_check_datagram(&passage), GATE_DROP);
+		cr_expect_eq(dropped, others[i].why);
+	}
+	begin();
+	sas[0].word.flags = LATCH_SA_AMBIGUOUS;
+	compare();
+	cr_expect_eq(wish_check_datagram(&passage), GATE_DROP);
+}
+
 /* ---- terms of a rule, and tags */
 
 static void begin_set(void)
