@@ -587,7 +587,7 @@ struct latch_timed_out {
 struct latch_wish_search {
 	__u64 cgroup;
 	__u64 covered[LATCH_WISH_COVERS]; /* ids; 0: none */
-	__u64 is_deep; /* not 0: the cgroup may be below these levels, and so a socket there counts */
+	__u64 is_deep; /* the cgroup may be below these levels: a socket there counts */
 };
 
 /*

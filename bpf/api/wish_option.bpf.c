@@ -188,8 +188,8 @@ static __always_inline void end_former(struct bpf_sock *sk, struct datagram_sock
 	struct sock *kernel_sk = kernel_socket(sk);
 
 	if (datagrams->verdict.was_latched)
-		datagram_release_latch(
-			datagrams, BPF_CORE_READ(kernel_sk, __sk_common.skc_cookie.counter));
+		datagram_release_latch(datagrams,
+				       BPF_CORE_READ(kernel_sk, __sk_common.skc_cookie.counter));
 }
 
 /* ---- the options. Each reads its value before it changes anything. */

@@ -65,7 +65,9 @@ Test(purge_wishes, each_socket_with_a_wish_counts_once)
 
 Test(purge_wishes, nine_hundred_sockets_are_counted)
 {
-	enum { SOCKETS = 900 };
+	enum {
+		SOCKETS = 900
+	};
 	int fds[SOCKETS], i;
 
 	pin_wishes();

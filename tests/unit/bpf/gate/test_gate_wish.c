@@ -544,7 +544,8 @@ Test(gate_wish, a_socket_that_wishes_for_each_datagram_sends_and_receives_none_i
 	cr_expect_not(is_readable(s.fd));
 	cr_expect_not(is_readable(s.there));
 	cr_assert_eq(latch_mode_switch(&maps, true), 1);
-	cr_expect_eq(udp_send_to(s.fd, name_of(s.there, getsockname)), -EPERM, "in audit mode, too");
+	cr_expect_eq(udp_send_to(s.fd, name_of(s.there, getsockname)), -EPERM,
+		     "in audit mode, too");
 	cr_assert_eq(set_int(s.fd, LATCH_OPT_DATAGRAMS, 0), 0);
 	cr_expect_eq(udp_send_to(s.fd, name_of(s.there, getsockname)), -EPERM, "silent");
 	sender_end(&s);

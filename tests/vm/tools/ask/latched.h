@@ -105,9 +105,9 @@ static inline bool is_right_error(const struct question *q, const struct latched
 	case ENOSYS:
 		return !is_known_option(q->option);
 	case EINVAL:
-		return q->size < 0 ||
-		       (!is_text(q->option) && q->option != LATCH_OPT_BINDING &&
-			!is_tags(q->option) && !is_wish_text(q->option) && q->size < answer_size(q->option, of));
+		return q->size < 0 || (!is_text(q->option) && q->option != LATCH_OPT_BINDING &&
+				       !is_tags(q->option) && !is_wish_text(q->option) &&
+				       q->size < answer_size(q->option, of));
 	case ERANGE:
 		return ((is_text(q->option) || is_tags(q->option)) && of &&
 			q->size < answer_size(q->option, of)) ||

@@ -45,7 +45,7 @@ static inline struct value draw_value(struct random *random, const struct places
 		q.size = value.option == LATCH_OPT_EXPECT_QUALITY
 				 ? (int32_t)sizeof(struct latch_least)
 			 : is_wish_text(value.option) ? (int32_t)draw(random, 24)
-				 : (int32_t)sizeof(int);
+						      : (int32_t)sizeof(int);
 		q.at = place_for(places, q.place, q.size);
 	}
 	value.place = q.place;

@@ -285,7 +285,9 @@ Test(cgroup_ends, a_wish_anywhere_below_a_former_cgroup_keeps_its_programs)
 /* Cgroups, one in another: any user may nest them, in a cgroup that was delegated. */
 static void check_nested(int below, enum cgroup_state state_of_a)
 {
-	enum { LEVELS = 40 };
+	enum {
+		LEVELS = 40
+	};
 	char path[sizeof(paths[0]) + 2 * LEVELS];
 	size_t length = (size_t)snprintf(path, sizeof(path), "%s", paths[below]), level;
 	int fd;
