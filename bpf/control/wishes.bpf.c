@@ -32,7 +32,7 @@ struct place_search {
 	int is_within;
 };
 
-/* Non-zero ends the search. */
+/* Non-zero ends the search. An id that cannot be read may be any. */
 static long try_level(__u32 level, struct place_search *place)
 {
 	__u64 id;
@@ -40,6 +40,10 @@ static long try_level(__u32 level, struct place_search *place)
 	if ((int)level > place->last)
 		return 1;
 	id = ancestor_id(place->cgroup, (int)level);
+	if (!id) {
+		place->is_within = 1;
+		return 1;
+	}
 	if (place->is_within && is_covered(place->wanted, id)) {
 		place->is_within = 0;
 		return 1;
