@@ -336,7 +336,7 @@ fuzz_obj  = $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
 , := ,
 
 # The skeletons are of no use here: the programs are not fuzzed.
-FUZZED_SRC := $(filter-out %/main.c user/latchd/enforce/% user/latchd/daemon%, \
+FUZZED_SRC := $(filter-out %/main.c %/purge_wishes.c user/latchd/enforce/% user/latchd/daemon%, \
 	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC) $(LIBRARY_SRC))
 FUZZ_HELP_SRC := tests/fuzz/artifacts.c tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
 
