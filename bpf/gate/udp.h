@@ -223,21 +223,22 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 	return socket;
 }
 
-/* A datagram of a socket that is not connected, which no latch checks. */
+/* A datagram of a socket that is not connected, which no latch checks. Its flow has no other end.
+ */
 static __always_inline int gate_loose(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
 				      const struct datagram_socket *socket, int egress)
 {
-	int kind;
-
 	if (!socket)
 		return GATE_PASS;
 	if (READ_ONCE(socket->wished) != WISHED_DATAGRAMS)
 		return wish_check_loose(p, socket);
 	p->enforced = 1;
-	flow_of_socket(sk, netns_of_kernel_socket(kernel_socket(sk)), &p->flow);
-	kind = egress ? udp_read_sent(skb, p, NULL) : udp_read_received(skb, p);
-	if (kind < DATAGRAM_NAMED)
-		return drop(LATCH_DROP_MALFORMED, p, NULL);
+	p->protection = PACKET_MALFORMED; /* unless it can be read */
+	p->flow.netns = netns_of_kernel_socket(kernel_socket(sk));
+	if (egress)
+		udp_read_sent(skb, p, NULL);
+	else
+		udp_read_received(skb, p);
 	return wish_check_datagram(p);
 }
 
