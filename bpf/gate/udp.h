@@ -223,8 +223,7 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 	return socket;
 }
 
-/* A datagram of a socket that is not connected, which no latch checks. Its flow has no other end.
- */
+/* A datagram of a socket that is not connected, which no latch checks. */
 static __always_inline int gate_loose(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
 				      const struct datagram_socket *socket, int egress)
 {
