@@ -52,17 +52,17 @@ FAKE_SRC    := $(sort $(wildcard tests/fake/*.c))
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 CHAOS_SRC   := $(sort $(wildcard tests/chaos/chaos_*.c))
 VMTOOL_SRC  := $(sort $(wildcard tests/vm/tools/*.c))
-PROBE_BPF   := $(wildcard bpf/probe.bpf.c)
+# Of latchctl.
+CTL_BPF     := bpf/count_wishes.bpf.c
 # The definitions first: libbpf 1.4 misplaces maps that are linked before they are defined.
 LATCHD_BPF  := $(wildcard bpf/db/maps.bpf.c) \
-	       $(filter-out $(PROBE_BPF) bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
+	       $(filter-out bpf/db/maps.bpf.c,$(sort $(wildcard bpf/*/*.bpf.c)))
 # The programs alone, and the attack without latchd and with it.
 FAST_SCENARIOS := kernel-gate attack-without-latchd attack
 
 obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-SKELETONS := $(if $(LATCHD_BPF),$(BUILD)/bpf/latchd.skel.h) \
-	     $(if $(PROBE_BPF),$(BUILD)/bpf/probe.skel.h)
+SKELETONS := $(if $(LATCHD_BPF),$(BUILD)/bpf/latchd.skel.h) $(BUILD)/bpf/count_wishes.skel.h
 LIBCOMMON := $(BUILD)/libcommon.a
 LIBLATCHD := $(BUILD)/liblatchd.a
 LIBCTL    := $(BUILD)/liblatchctl.a
@@ -230,7 +230,7 @@ $(BUILD)/bpf/latchd.bpf.o: $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.o,$(L
 			   $(BUILD)/.list-LATCHD_BPF
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $(filter %.bpf.o,$^)
 
-$(BUILD)/bpf/probe.bpf.o: $(BUILD)/bpf/parts/probe.bpf.o
+$(BUILD)/bpf/count_wishes.bpf.o: $(BUILD)/bpf/parts/count_wishes.bpf.o
 	$(call msg,BPFLD,$@)$(BPFTOOL) gen object $@ $<
 
 # Its BTF names the types that scenarios read and latchd.bpf.o lacks; it is never loaded.
@@ -247,7 +247,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/.flags | $(PROBED)
 	@mkdir -p $(@D)
 	$(call msg,CC,$<)$(CC) $(ALL_CFLAGS) $(EXTRA_CFLAGS) -MMD -MP -c $< -o $@
 
-$(call obj,$(LATCHD_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
+$(call obj,$(LATCHD_SRC) $(CTL_SRC) $(UNIT_SRC) $(FAKE_SRC)): | $(SKELETONS)
 $(call obj,$(UNIT_SRC) $(FAKE_SRC)): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf
 # Some of these compile the text of programs: BPF_CFLAGS.
 $(call obj,$(filter tests/unit/bpf/%,$(UNIT_SRC))): EXTRA_CFLAGS := -Itests -Itests/unit/lib -Ibpf \
@@ -340,7 +340,7 @@ fuzz_obj  = $(patsubst %.c,$(FUZZ_OUT)/obj/%.o,$(1))
 , := ,
 
 # The skeletons are of no use here: the programs are not fuzzed.
-FUZZED_SRC := $(filter-out %/main.c user/latchd/enforce/% user/latchd/daemon%, \
+FUZZED_SRC := $(filter-out %/main.c %/purge_wishes.c user/latchd/enforce/% user/latchd/daemon%, \
 	      $(COMMON_SRC) $(LATCHD_SRC) $(CTL_SRC) $(LIBRARY_SRC))
 FUZZ_HELP_SRC := tests/fuzz/artifacts.c tests/fuzz/virtual_loop.c tests/fuzz/seeds.c tests/fake/vici_json.c
 
@@ -388,7 +388,7 @@ $(CHAOS_BIN): $(BUILD)/chaos/%: $(FUZZ_OUT)/obj/tests/chaos/%.o $(BUILD)/libchao
 CHAOS_WRAP := malloc calloc realloc reallocarray strdup strndup exit
 $(BUILD)/chaos/chaos_memory: FUZZ_WRAP := $(CHAOS_WRAP)
 
--include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(PROBE_BPF)) \
+-include $(patsubst bpf/%.bpf.c,$(BUILD)/bpf/parts/%.bpf.d,$(LATCHD_BPF) $(CTL_BPF)) \
 	$(BUILD)/tests/vm/abi.bpf.d
 -include $(patsubst %.o,%.d,$(call fuzz_obj,$(FUZZED_SRC) $(FUZZ_SRC) $(FUZZ_HELP_SRC) \
 	$(CHAOS_SRC) $(CHAOS_HELP_SRC)))

@@ -577,13 +577,17 @@ struct latch_timed_out {
 };
 
 #define LATCH_CGROUP_LEVELS 32
+#define LATCH_WISH_COVERS   64
 
 /*
- * Record of the program find_wish for each socket with a wish: the ids of its cgroup and of those
- * above it, the root of the hierarchy first. All 0: not known.
+ * What the program find_wish searches for: a socket with a wish that was made in this cgroup, or
+ * below it and in none of the covered ones. The program writes one byte for each such socket. It
+ * reads LATCH_CGROUP_LEVELS, from the root of the hierarchy on.
  */
-struct latch_wish_place {
-	__u64 cgroups[LATCH_CGROUP_LEVELS];
+struct latch_wish_search {
+	__u64 cgroup;
+	__u64 covered[LATCH_WISH_COVERS]; /* ids; 0: none */
+	__u64 is_deep; /* the cgroup may be below these levels: a socket there counts */
 };
 
 /*
@@ -665,7 +669,7 @@ _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 684, "identity");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
-_Static_assert(sizeof(struct latch_wish_place) == 256, "place of a wish");
+_Static_assert(sizeof(struct latch_wish_search) == 528, "search for a wish");
 _Static_assert(sizeof(struct latch_control) == 272, "control");
 
 #endif

@@ -73,7 +73,8 @@ enum latch_option {
 	 * latch: the socket sends and receives nothing without one, whatever the rules say, and in
 	 * audit mode, too. Wishes and rules add up. Sockets that a listener accepts have its
 	 * wishes (R-2.3-16, R-2.3-17). A UDP socket with a wish sends and receives nothing before
-	 * connect(). Without LATCH_OPT_REQUIRE and the others a socket has no wish.
+	 * connect(), unless it has LATCH_OPT_DATAGRAMS. Without LATCH_OPT_REQUIRE and the others a
+	 * socket has no wish.
 	 */
 	/* int: 1, or 0 to take it back. Read: 1 if the socket has any wish. */
 	LATCH_OPT_REQUIRE = 16,
@@ -107,6 +108,12 @@ enum latch_option {
 	 * are being changed; ask again.
 	 */
 	LATCH_OPT_TAGS = 26,
+	/*
+	 * int, UDP only: 1, or 0 to take it back. A wish as those above, for a socket that is not
+	 * connected (section 5.3): it sends and receives each datagram for itself, under an SA that
+	 * fulfils all wishes of the socket at that time. Such a datagram has no latch.
+	 */
+	LATCH_OPT_DATAGRAMS = 27,
 };
 
 enum latch_app_protection {

@@ -52,6 +52,8 @@ static OWN_FRAME int answer_wish(void *to, const void *end, int option,
 		return put_wish_number(to, end, wish ? wish->class : 0);
 	case LATCH_OPT_DISPOSITION:
 		return put_wish_number(to, end, wish ? wish->disposition : 0);
+	case LATCH_OPT_DATAGRAMS:
+		return put_wish_number(to, end, wish && wish->terms & WISH_DATAGRAMS);
 	case LATCH_OPT_PROTECTION:
 		return put_wish_number(to, end, wish && wish->terms & WISH_BYPASS);
 	case LATCH_OPT_EXPECT_QUALITY:

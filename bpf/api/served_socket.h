@@ -39,8 +39,9 @@ static __always_inline int is_served(const struct bpf_sock *sk)
 
 static __always_inline int is_wish(int option)
 {
-	return option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_EXPECT_TAG &&
-	       option != LATCH_OPT_NARROW;
+	return (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_EXPECT_TAG &&
+		option != LATCH_OPT_NARROW) ||
+	       option == LATCH_OPT_DATAGRAMS;
 }
 
 /* The call is of this interface, and the socket is served. */

@@ -9,6 +9,7 @@
  */
 #include "api/errors.h"
 #include "api/served_socket.h"
+#include "db/datagram_latch.h"
 #include "db/epochs.h"
 #include "db/forget_passes.h"
 #include "db/read_once.h"
@@ -178,6 +179,19 @@ static __always_inline void forget_unwished(struct bpf_sock *sk)
 	forget_passes(sk);
 }
 
+/*
+ * The latch of the former connection was made by other wishes. A connect() that had begun before
+ * the disconnect may return to its peer, and found the socket still connected there.
+ */
+static __always_inline void end_former(struct bpf_sock *sk, struct datagram_socket *datagrams)
+{
+	struct sock *kernel_sk = kernel_socket(sk);
+
+	if (datagrams->verdict.was_latched)
+		datagram_release_latch(datagrams,
+				       BPF_CORE_READ(kernel_sk, __sk_common.skc_cookie.counter));
+}
+
 /* ---- the options. Each reads its value before it changes anything. */
 
 static __always_inline int set_number(const struct bpf_sockopt *ctx, struct socket_wish *wish)
@@ -198,6 +212,11 @@ static __always_inline int set_number(const struct bpf_sockopt *ctx, struct sock
 		wish->class = value;
 		set_term(wish, WISH_CLASS, value);
 		return 0;
+	case LATCH_OPT_DATAGRAMS:
+		err = read_number(ctx, 1, &value);
+		if (!err)
+			set_term(wish, WISH_DATAGRAMS, value);
+		return err;
 	}
 	if (ctx->optname == LATCH_OPT_PROTECTION) {
 		err = read_number(ctx, LATCH_PROTECTION_BYPASS, &value);
@@ -271,6 +290,13 @@ static __always_inline int set_option(const struct bpf_sockopt *ctx, struct sock
 	return set_number(ctx, wish);
 }
 
+static __always_inline enum wished wished_of(const struct socket_wish *wish)
+{
+	if (!(wish->terms & WISH_MORE))
+		return WISHED_NOTHING;
+	return wish->terms & WISH_DATAGRAMS ? WISHED_DATAGRAMS : WISHED_SILENCE;
+}
+
 /* The datagrams in the queue may be of any host. With an earlier wish they came by the gate. */
 static __always_inline int comes_too_late(struct bpf_sock *sk, int option,
 					  const struct datagram_socket *datagrams)
@@ -294,6 +320,8 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	wish = wish_of(sk, &datagrams);
 	if (!wish)
 		return -ENOMEM;
+	if (ctx->optname == LATCH_OPT_DATAGRAMS && !datagrams)
+		return -EINVAL;
 	if (comes_too_late(sk, ctx->optname, datagrams))
 		return -EISCONN;
 	begin_change(wish);
@@ -301,10 +329,12 @@ static __always_inline int wish(const struct bpf_sockopt *ctx, struct bpf_sock *
 	if (!err)
 		wish->failed = LATCH_WHY_NONE;
 	if (datagrams)
-		WRITE_ONCE(datagrams->wished, !!(wish->terms & WISH_MORE));
+		WRITE_ONCE(datagrams->wished, wished_of(wish));
 	end_change(wish);
-	if (datagrams)
+	if (datagrams) {
 		forget_unwished(sk);
+		end_former(sk, datagrams);
+	}
 	return err;
 }
 

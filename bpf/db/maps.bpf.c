@@ -34,5 +34,6 @@ struct object_marks_map mixtures SEC(".maps");
 struct named_ends_map named_ends SEC(".maps");
 struct pasts_map pasts SEC(".maps");
 struct wishes_map wishes SEC(".maps");
+struct wish_search_map wish_search SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

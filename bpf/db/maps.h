@@ -109,6 +109,14 @@ struct peer_facts_map {
 	__type(value, struct latch_peer_facts);
 };
 
+/* latchd writes it before it runs find_wish. */
+struct wish_search_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct latch_wish_search);
+};
+
 struct settings_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -202,7 +210,7 @@ struct datagram_socket {
 	__u8 sends_elsewhere;	/* has sent to an address other than its connected peer */
 	__u8 passes_forgotten;	/* 1: no earlier pass is remembered any more */
 	__u8 was_released;	/* has been connected under a latch that was released since */
-	__u8 wished;		/* has a wish: nothing passes while it is not connected */
+	__u8 wished;		/* enum wished */
 	__u32 released_mode;	/* the earliest verdict.mode of these connections */
 	struct latch_flow flow; /* of its last packet; the key of its latch, if it has one */
 };
@@ -419,6 +427,7 @@ extern struct named_ends_map named_ends SEC(".maps");
 extern struct own_keys_map own_keys SEC(".maps");
 extern struct pasts_map pasts SEC(".maps");
 extern struct wishes_map wishes SEC(".maps");
+extern struct wish_search_map wish_search SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

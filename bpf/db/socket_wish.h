@@ -16,13 +16,21 @@ enum wish_term {
 	WISH_DISPOSITION = 1 << 6,
 	WISH_BYPASS = 1 << 7, /* of the privileged: less than the rules say */
 	WISH_TAG = 1 << 8,
+	WISH_DATAGRAMS = 1 << 9,
 };
 
 /* The terms that require a latch: also those of a later latchd. */
 #define WISH_MORE (0xffff & ~WISH_BYPASS)
 
 /* The terms that this gate can compare. Another one, of a later latchd, is not fulfilled. */
-#define WISH_KNOWN 0x1ff
+#define WISH_KNOWN 0x3ff
+
+/* What a wish does to a UDP socket that is not connected. */
+enum wished {
+	WISHED_NOTHING,
+	WISHED_SILENCE,
+	WISHED_DATAGRAMS, /* each datagram is compared with the wishes */
+};
 
 /*
  * The wishes of an application for its socket (latch_sockopt.h). Texts are padded with zeros, as

@@ -47,10 +47,10 @@ struct passage {
 	__u8 bypass;	    /* the socket has WISH_BYPASS alone, and is no listener */
 };
 
-/* The rule has terms on the peer: peer_terms.h. */
+/* The rule has terms on the peer, or may have some by now: peer_terms.h. */
 static __always_inline int has_terms(const struct passage *p)
 {
-	return p->rule.peer_set || p->rule.min_encryption;
+	return p->rule.peer_set || p->rule.min_encryption || p->rule.undecided;
 }
 
 /* The wishes of the packet's socket, or the terms of the rule of a flow that begins, do not admit

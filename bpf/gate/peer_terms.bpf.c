@@ -22,10 +22,17 @@ static __always_inline int is_of_set(const struct passage *p, __u32 peer)
 	return facts && set < LATCH_PEER_SETS_MAX && sets_of(facts, p->rule.stamp) >> set & 1;
 }
 
+/* The half of the rule's stamp is written again only after a change of the stamp in force. */
+static __always_inline int is_in_force(const struct passage *p)
+{
+	struct latch_settings *s = settings_get();
+
+	return s && READ_ONCE(s->rule_stamp) == p->rule.stamp;
+}
+
 /*
  * An index of params is reused, but not while the SA has it: the word shows that it had it during
- * the comparison. The half of the rule's stamp is written again only after another change, and that
- * makes the rule undecided, or is seen by the next packet.
+ * the comparison. After a change of the rules the next packet decides.
  */
 __noinline int rule_refuses(struct passage *p, int carried)
 {
@@ -43,6 +50,8 @@ __noinline int rule_refuses(struct passage *p, int carried)
 	sa = sa_find(&p->sa);
 	if (!sa || READ_WORD(sa->word).params != (__u16)carried)
 		return LATCH_DROP_REQUIRED;
+	if (!is_in_force(p))
+		return LATCH_DROP_SA_PENDING;
 	if (why == LATCH_DROP_COUNT && !p->wish)
 		p->admitted = carried;
 	return why;

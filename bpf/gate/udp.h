@@ -223,6 +223,24 @@ static __always_inline struct datagram_socket *remember_tunnelled(struct __sk_bu
 	return socket;
 }
 
+/* A datagram of a socket that is not connected, which no latch checks. */
+static __always_inline int gate_loose(struct __sk_buff *skb, struct bpf_sock *sk, struct passage *p,
+				      const struct datagram_socket *socket, int egress)
+{
+	if (!socket)
+		return GATE_PASS;
+	if (READ_ONCE(socket->wished) != WISHED_DATAGRAMS)
+		return wish_check_loose(p, socket);
+	p->enforced = 1;
+	p->protection = PACKET_MALFORMED; /* unless it can be read */
+	p->flow.netns = netns_of_kernel_socket(kernel_socket(sk));
+	if (egress)
+		udp_read_sent(skb, p, NULL);
+	else
+		udp_read_received(skb, p);
+	return wish_check_datagram(p);
+}
+
 /*
  * A datagram of a connected socket belongs to its connection, with any destination in its
  * header. Destination NAT, a source route or a routing header may change that destination. The
@@ -247,7 +265,7 @@ static __always_inline int gate_udp(struct __sk_buff *skb, struct bpf_sock *sk, 
 	if (socket && socket->verdict.was_latched && !same_flow(&socket->flow, &p->flow))
 		datagram_release_latch(socket, p->socket_cookie);
 	if (!connected)
-		return socket ? wish_check_loose(p, socket) : GATE_PASS;
+		return gate_loose(skb, sk, p, socket, egress);
 	if (egress && socket && socket->sends_elsewhere)
 		names = bpf_sk_storage_get(&named_ends, sk, NULL, 0);
 	/* The header of a datagram with a named address may be rewritten, too. */

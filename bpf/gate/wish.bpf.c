@@ -206,6 +206,31 @@ __noinline int wish_check(struct __sk_buff *skb, struct passage *p)
 	return 0;
 }
 
+static __always_inline enum latch_drop reason_of_datagram(const struct passage *p)
+{
+	switch (p->protection) {
+	case PACKET_PROTECTED:
+		return unwished_reason(p, LATCH_DROP_SA_PENDING);
+	case PACKET_MALFORMED:
+		return LATCH_DROP_MALFORMED;
+	case PACKET_MERGED:
+		return LATCH_DROP_MERGED;
+	case PACKET_OTHER_MODE:
+		return LATCH_DROP_OTHER_MODE;
+	case PACKET_PLAIN:
+	case PACKET_NESTED:
+		break;
+	}
+	return LATCH_DROP_REQUIRED;
+}
+
+__noinline int wish_check_datagram(struct passage *p)
+{
+	if (!p)
+		return GATE_DROP;
+	return p->admitted ? GATE_PASS : drop(reason_of_datagram(p), p, NULL);
+}
+
 /* A UDP socket with a wish has this state: no other one needs a look-up. */
 __noinline int wish_check_loose(struct passage *p, const struct datagram_socket *socket)
 {

@@ -23,6 +23,13 @@ int wish_check(struct __sk_buff *skb, struct passage *p);
 int wish_check_loose(struct passage *p, const struct datagram_socket *socket);
 
 /*
+ * The same for a socket that wishes for each datagram. Passes the datagram if wish_check() has
+ * admitted its SA. The identity of an SA that is contested is certain, too: no later datagram
+ * depends on this one. As wish_check_loose().
+ */
+int wish_check_datagram(struct passage *p);
+
+/*
  * The latch of the packet's flow passes it, and the socket has a wish that the latch does not know.
  * Notes that in the latch, if it is the socket's. A global function. Returns 0.
  */

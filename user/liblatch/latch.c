@@ -235,6 +235,11 @@ int latch_disposition(int fd, enum latch_app_disposition wished)
 	return wish_number(fd, LATCH_OPT_DISPOSITION, (int)wished);
 }
 
+int latch_datagrams(int fd)
+{
+	return wish_number(fd, LATCH_OPT_DATAGRAMS, 1);
+}
+
 int latch_bypass(int fd)
 {
 	return wish_number(fd, LATCH_OPT_PROTECTION, LATCH_PROTECTION_BYPASS);

@@ -129,6 +129,12 @@ int latch_expect_quality(int fd, const struct latch_least *least);
 int latch_disposition(int fd, enum latch_app_disposition wished);
 
 /*
+ * Section 5.3: a UDP socket that is not connected sends and receives each datagram for itself, if
+ * its SA fulfils all wishes of the socket; without this one it is silent. -EINVAL: no UDP socket.
+ */
+int latch_datagrams(int fd);
+
+/*
  * Less than the rules say (section 3.1): the connection that this socket opens is not latched.
  * -EPERM: that needs CAP_NET_ADMIN in the first user namespace. Where the kernel's policies
  * protect, set IP_XFRM_POLICY, too. One system call.

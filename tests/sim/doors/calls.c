@@ -47,6 +47,7 @@ const struct kernel_maps sim_maps = {
 	.peer_facts = FD(TABLE_PEER_FACTS),
 	.timeout = -1,
 	.wishes = -1,
+	.wish_search = -1,
 	.find_wish = -1,
 };
 

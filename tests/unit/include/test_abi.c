@@ -240,7 +240,9 @@ static const struct row rows[] = {
 	M(latch_control, direction),
 	M(latch_control, audit),
 	M(latch_control, sa_value),
-	M(latch_wish_place, cgroups),
+	M(latch_wish_search, cgroup),
+	M(latch_wish_search, covered),
+	M(latch_wish_search, is_deep),
 	M(latch_least, size),
 	M(latch_least, encryption_bits),
 	M(latch_least, icv_bits),
@@ -280,7 +282,7 @@ static const struct shape shapes[] = {
 	S(latch_audit),	    S(latch_params),
 	S(latch_identity),  S(latch_own_key),
 	S(latch_event),	    S(latch_timed_out),
-	S(latch_control),   S(latch_wish_place),
+	S(latch_control),   S(latch_wish_search),
 	S(latch_least),	    S(socket_wish),
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
@@ -419,6 +421,7 @@ static const struct number numbers[] = {
 	N(LATCH_PARAMS_MAX),
 	N(LATCH_IDENTITIES_MAX),
 	N(LATCH_CGROUP_LEVELS),
+	N(LATCH_WISH_COVERS),
 	N(WISH_REQUIRE),
 	N(WISH_PEER),
 	N(WISH_CONNECTION),
@@ -428,6 +431,7 @@ static const struct number numbers[] = {
 	N(WISH_DISPOSITION),
 	N(WISH_BYPASS),
 	N(WISH_TAG),
+	N(WISH_DATAGRAMS),
 	N(LATCH_PEER_SETS_MAX),
 	N(LATCH_TAG_MAX),
 	N(LATCH_PEER_HOST),
@@ -520,8 +524,7 @@ static size_t members_of(const char *type)
 /* These types are on a program's stack or in the ring only. Their header asserts their sizes. */
 static bool has_no_btf(const char *type)
 {
-	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out") ||
-	       !strcmp(type, "latch_wish_place");
+	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out");
 }
 
 Test(abi, bpf_and_user_space_have_the_same_structure_layouts)

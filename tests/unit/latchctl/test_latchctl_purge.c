@@ -130,7 +130,7 @@ Test(latchctl_purge, option_json_prints_the_removed_paths)
 	cr_expect_eq(json_object_array_length(removed), 3);
 	json_object_put(document);
 	purge();
-	cr_expect_str_eq(out, "{\"schema\":1,\"removed\":[]}\n");
+	cr_expect_str_eq(out, "{\"schema\":1,\"removed\":[],\"wishes\":0}\n");
 }
 
 Test(latchctl_purge, symbolic_links_are_removed_not_followed)

@@ -70,7 +70,8 @@ def differences(header):
 
 WISHES = (("require", ()), ("expect_peer", ("c.example",)), ("expect_connection", ("connection of c",)),
           ("expect_local", ("local of c",)), ("expect_tag", ("web",)), ("expect_class", (latch.Class.PUBLIC_KEY,)),
-          ("disposition", (latch.Disposition.WAIT,)), ("bypass", ()))
+          ("disposition", (latch.Disposition.WAIT,)), ("bypass", ()),
+          ("datagrams", ()))
 
 
 def wish(sock):

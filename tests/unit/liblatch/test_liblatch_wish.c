@@ -35,6 +35,7 @@ Test(liblatch_wish, each_wish_is_that_of_the_socket)
 	cr_expect_eq(memcmp(&read, &least, sizeof(least)), 0);
 	cr_expect_eq(get_int(fd, LATCH_OPT_DISPOSITION), LATCH_DISPOSE_TIMEOUT);
 	expect_no_wish(other);
+	cr_expect_eq(latch_datagrams(other), -EINVAL, "TCP");
 	cr_expect_eq(latch_bypass(other), 0);
 	cr_expect_eq(get_int(other, LATCH_OPT_PROTECTION), LATCH_PROTECTION_BYPASS);
 	cr_expect_eq(get_int(fd, LATCH_OPT_PROTECTION), LATCH_PROTECTION_BY_RULE);
@@ -126,6 +127,7 @@ static void expect_unavailable(int fd)
 	cr_expect_eq(latch_expect_quality(fd, &least), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_disposition(fd, LATCH_DISPOSE_WAIT), -LATCH_UNAVAILABLE);
 	cr_expect_eq(latch_bypass(fd), -LATCH_UNAVAILABLE);
+	cr_expect_eq(latch_datagrams(fd), -LATCH_UNAVAILABLE);
 }
 
 Test(liblatch_wish, where_nothing_serves_each_wish_fails_and_nothing_is_connected)

@@ -3,14 +3,15 @@
 """An application that asks its own socket for its latch by latch.py, without privileges.
 
 	ask.py [--WISH[=TEXT]...] [--say=TEXT] serve ADDR PORT | connect ADDR PORT | held ADDR PORT |
-	       udp|late|moved ADDR PORT PEER PORT
+	       udp|late|moved|loose ADDR PORT PEER PORT
 
 One JSON object a line, ten times a second: what the socket answers, and each new error or end of
 file. It goes on asking when the connection has ended, until it is killed. A UDP socket sends from
 SIGUSR1 on: what it receives before it is connected may be of any host. late connects only when it has
 received a datagram, which it has not read. moved connects elsewhere at a second SIGUSR1, and sends nothing
 more. held wishes at once, and connects at SIGUSR1. WISH is require, peer, connection, local, tag, class, bits (of the
-key) or disposition, of a TCP socket; a wish that is not taken ends the program.
+key), disposition or datagrams, of a TCP socket, and of the UDP socket of loose; a wish that is not taken ends the
+program. loose never connects: it sends to the peer, and tells the error, and the different texts that it has read.
 """
 import errno
 import json
@@ -72,6 +73,7 @@ WISHES = {"require": lambda sock, text: latch.require(sock), "peer": latch.expec
           "tag": latch.expect_tag,
           "class": lambda sock, text: latch.expect_class(sock, latch.Class[text]),
           "bits": lambda sock, text: latch.expect_quality(sock, encryption_bits=int(text)),
+          "datagrams": lambda sock, text: latch.datagrams(sock),
           "disposition": lambda sock, text: latch.disposition(sock, latch.Disposition[text])}
 wishes, payload = [], b"ask\n"
 
@@ -170,9 +172,31 @@ def move(sock):
     say(moved=True)
 
 
+def loose(addr, port, peer, peer_port):
+    """A UDP socket that is not connected, and has its wishes before it has a name."""
+    sock = socket.socket(socket.AF_INET6 if ":" in addr else socket.AF_INET, socket.SOCK_DGRAM)
+    heard = []
+    wish(sock)
+    sock.bind((addr, int(port)))
+    sock.setblocking(False)
+    while True:
+        error = ask(lambda sock: sock.sendto(payload, (peer, int(peer_port))), sock)
+        texts = []
+        try:
+            while True:
+                texts.append(sock.recv(4096).decode().strip())
+        except BlockingIOError:
+            pass
+        heard += sorted(set(texts) - set(heard))
+        say(sent=error if isinstance(error, str) else None, heard=heard)
+        time.sleep(0.1)
+
+
 def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     arguments = options(sys.argv[1:])
+    if arguments[0] == "loose":
+        loose(*arguments[1:])
     sock = opened(arguments)
     sock.setblocking(False)
     seen = []

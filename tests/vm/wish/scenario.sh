@@ -207,6 +207,8 @@ done
 
 kill9_latchd
 latchctl --yes purge >"$RUN/purge.log" 2>&1 || fail "latchctl purge: $(tail -n 1 "$RUN/purge.log")"
+grep -Eq '^[0-9]+ sockets had a wish, and connect to any peer now$' "$RUN/purge.log" ||
+	fail "purge counts no wishes: $(tail -n 1 "$RUN/purge.log")"
 connects purged 7036 --require
 need_line purged "after purge no wish is taken" '.wish == "ENOTSUP" or .wish == "ENOPROTOOPT"'
 start_latchd

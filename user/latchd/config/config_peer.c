@@ -35,6 +35,18 @@ void config_peer_begin(struct config_parser *parser, const char *name)
 	text_copy(parser->peer->name, sizeof(parser->peer->name), name);
 }
 
+static bool has_host(const struct config_parser *parser)
+{
+	const struct config *config = parser->config;
+	size_t i;
+
+	for (i = 0; i < config->peer_term_count; i++)
+		if (config->peer_terms[i].is_host &&
+		    &config->peers[config->peer_terms[i].peer] == parser->peer)
+			return true;
+	return false;
+}
+
 void config_peer_end(struct config_parser *parser)
 {
 	const struct config_peer *peer = parser->peer;
@@ -44,6 +56,12 @@ void config_peer_end(struct config_parser *parser)
 			parser, parser->heading_line,
 			"[peer %s] has no class; expected a line class = public-key, psk or eap",
 			peer->name);
+	/* EAP supplies the identity: the remote id of the connection does not prove its type. */
+	if (peer->class == LATCH_CLASS_EAP && has_host(parser))
+		config_fail(parser, parser->heading_line,
+			    "[peer %s] has host, which no EAP identity is proven to be; expected "
+			    "id = for them",
+			    peer->name);
 	if (!peer->has_terms && !peer->connection[0])
 		config_fail(parser, parser->heading_line,
 			    "[peer %s] has no peer; expected a line id, host or connection",
@@ -75,8 +93,28 @@ static bool add_term(struct config_parser *parser, const char *value, bool is_ho
 	return true;
 }
 
+/* No peer is latched under such an identity (feeds/vici/proof.c), so the line would never match. */
+static bool is_wildcard(const char *value)
+{
+	const char *at = value;
+
+	if (*value == '*')
+		return true;
+	while ((at = strstr(at, "=*"))) {
+		at += 2;
+		if (!*at || *at == ',')
+			return true;
+	}
+	return false;
+}
+
 bool config_peer_id(struct config_parser *parser, const char *value)
 {
+	if (is_wildcard(value))
+		config_fail(parser, parser->line,
+			    "[peer %s] has id = %s, which is a pattern, and id is exact; expected "
+			    "the whole text, or host = for a pattern of host names",
+			    parser->peer->name, value);
 	return *value && strlen(value) < LATCH_ID_TEXT_MAX && add_term(parser, value, false);
 }
 

@@ -435,6 +435,7 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.peer_sets = bpf_map__fd(skeleton->maps.peer_sets),
 		.peer_facts = bpf_map__fd(skeleton->maps.peer_facts),
 		.wishes = bpf_map__fd(skeleton->maps.wishes),
+		.wish_search = bpf_map__fd(skeleton->maps.wish_search),
 		.find_wish = bpf_program__fd(skeleton->progs.find_wish),
 	};
 }

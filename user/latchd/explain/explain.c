@@ -136,11 +136,17 @@ static void check_terms(const struct explain_sources *sources, struct explanatio
 		e->sas[i].refused = refuses(sources, &sources->rules[e->rule].rule, &e->sas[i].sa);
 }
 
+/* The gate does not know which end has opened the flow of a UDP socket. */
+static enum latch_direction direction_of_rule(const struct explanation *e)
+{
+	if (e->flow.protocol == IPPROTO_UDP)
+		return LATCH_DIRECTION_NONE;
+	return e->direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : e->direction;
+}
+
 static int read_rule(const struct explain_sources *sources, struct explanation *e)
 {
-	enum latch_direction direction =
-		e->direction == LATCH_DIRECTION_NONE ? LATCH_DIRECTION_OUT : e->direction;
-	int result = latch_rule_of(sources->maps, &e->flow, direction, &e->rule);
+	int result = latch_rule_of(sources->maps, &e->flow, direction_of_rule(e), &e->rule);
 
 	if (result < 0)
 		return result;

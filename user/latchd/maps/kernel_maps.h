@@ -30,6 +30,7 @@ struct kernel_maps {
 	int control;	  /* the program latch_control */
 	int timeout;	  /* the program timeout_broken */
 	int wishes;	  /* socket -> struct socket_wish (bpf/db/maps.h) */
+	int wish_search;  /* one struct latch_wish_search */
 	int find_wish;	  /* the program find_wish */
 };
 

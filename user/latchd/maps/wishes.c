@@ -17,35 +17,31 @@ static int open_iterator(const struct kernel_maps *maps)
 	return link < 0 ? link : bpf_iter_create(link);
 }
 
-/* 1, 0 at the end, or a negative errno. The kernel may return a part of a record. */
-static int next_place(int fd, struct latch_wish_place *place)
+/*
+ * One call walks over all sockets, up to the first that is found. EAGAIN: it has found none among a
+ * million, and the next call might miss some of the others.
+ */
+static int read_first(int fd)
 {
-	size_t filled = 0;
+	ssize_t length;
+	char found;
 
-	while (filled < sizeof(*place)) {
-		ssize_t length = read(fd, (char *)place + filled, sizeof(*place) - filled);
-
-		if (length < 0 && errno != EINTR && errno != EAGAIN)
-			return -errno;
-		if (!length)
-			return filled ? -EIO : 0;
-		filled += length > 0 ? (size_t)length : 0;
-	}
-	return 1;
+	do
+		length = read(fd, &found, sizeof(found));
+	while (length < 0 && errno == EINTR);
+	if (length < 0)
+		return errno == EAGAIN ? 1 : -errno;
+	return length > 0;
 }
 
-int wishes_walk(const struct kernel_maps *maps, wish_fn visit, void *context)
+int wishes_find(const struct kernel_maps *maps, const struct latch_wish_search *search)
 {
-	auto_close int fd = open_iterator(maps);
-	struct latch_wish_place place;
-	int err = fd < 0 ? fd : 0, more = 1;
+	auto_close int fd = -1;
+	__u32 key = 0;
+	int err = bpf_map_update_elem(maps->wish_search, &key, search, BPF_ANY);
 
-	while (!err && more) {
-		more = next_place(fd, &place);
-		if (more < 0)
-			err = more;
-		else if (more)
-			err = visit(context, &place);
-	}
-	return err;
+	if (err)
+		return err;
+	fd = open_iterator(maps);
+	return fd < 0 ? fd : read_first(fd);
 }

@@ -6,11 +6,7 @@
 #include "latch_abi.h"
 #include "latchd/maps/kernel_maps.h"
 
-/*
- * Visits each socket of this host that has a wish. 0; the visitor's first other result; or a
- * negative errno.
- */
-typedef int (*wish_fn)(void *context, const struct latch_wish_place *place);
-int wishes_walk(const struct kernel_maps *maps, wish_fn visit, void *context);
+/* 1: a socket of this host has a wish there, or may have one; 0: none has. Or a negative errno. */
+int wishes_find(const struct kernel_maps *maps, const struct latch_wish_search *search);
 
 #endif

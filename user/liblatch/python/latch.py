@@ -27,7 +27,7 @@ SOL_LATCH = 0x4C41
  OPT_BINDING) = range(1, 9)
 (OPT_REQUIRE, OPT_EXPECT_PEER, OPT_EXPECT_CONNECTION, OPT_EXPECT_LOCAL, OPT_EXPECT_CLASS,
  OPT_EXPECT_QUALITY, OPT_DISPOSITION) = range(16, 23)
-OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS = range(24, 27)
+OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS, OPT_DATAGRAMS = range(24, 28)
 TEXT_MAX = 512
 TAGS_MAX = 1024
 
@@ -293,6 +293,11 @@ def expect_quality(sock, encryption_bits=0, icv_bits=0, confidential=False, repl
 def disposition(sock, wished):
     """A Disposition."""
     _called(sock.setsockopt, OPT_DISPOSITION, int(wished))
+
+
+def datagrams(sock):
+    """A UDP socket that is not connected sends and receives each datagram that fulfils its wishes."""
+    _called(sock.setsockopt, OPT_DATAGRAMS, 1)
 
 
 def bypass(sock):

@@ -254,7 +254,7 @@ Test(api_wish, bad_pointers_are_EFAULT_and_change_nothing)
 Test(api_wish, what_is_no_wish_cannot_be_set)
 {
 	static const int others[] = {-1, 0,  1,	      2,	 5, 15, LATCH_OPT_NARROW,
-				     26, 27, 0x10000, 0x7fffffff};
+				     26, 28, 0x10000, 0x7fffffff};
 	int fd = tcp_socket(IPV4), value = 1;
 	size_t i;
 
@@ -263,6 +263,25 @@ Test(api_wish, what_is_no_wish_cannot_be_set)
 			     others[i]);
 	expect_no_wish(fd);
 	close(fd);
+}
+
+Test(api_wish, only_a_udp_socket_wishes_for_each_datagram)
+{
+	int tcp = tcp_socket(IPV4), udp = udp_bound(IPV4);
+
+	cr_expect_eq(set_int(tcp, LATCH_OPT_DATAGRAMS, 1), -EINVAL);
+	cr_expect_eq(set_int(tcp, LATCH_OPT_DATAGRAMS, 0), -EINVAL);
+	expect_no_wish(tcp);
+	cr_expect_eq(get_int(udp, LATCH_OPT_DATAGRAMS), 0);
+	cr_expect_eq(set_int(udp, LATCH_OPT_DATAGRAMS, 2), -EINVAL);
+	expect_no_wish(udp);
+	cr_expect_eq(set_int(udp, LATCH_OPT_DATAGRAMS, 1), 0);
+	cr_expect_eq(get_int(udp, LATCH_OPT_DATAGRAMS), 1);
+	cr_expect_eq(get_int(udp, LATCH_OPT_REQUIRE), 1, "a wish as the others");
+	cr_expect_eq(set_int(udp, LATCH_OPT_DATAGRAMS, 0), 0);
+	expect_no_wish(udp);
+	close(tcp);
+	close(udp);
 }
 
 static bool is_unavailable_for(int fd)

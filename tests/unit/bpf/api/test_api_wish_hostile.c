@@ -48,7 +48,7 @@ static void note(struct wished *wished, int option, const uint8_t *value, sockle
 	} else if (option == LATCH_OPT_EXPECT_TAG) {
 		cr_assert_lt(size, 32);
 		cr_assert_null(memchr(value, 0, size));
-	} else if (option == LATCH_OPT_PROTECTION) { /* of root */
+	} else if (option == LATCH_OPT_PROTECTION || option == LATCH_OPT_DATAGRAMS) { /* of root */
 		cr_assert_eq(size, sizeof(int));
 	} else {
 		cr_assert_eq(option, LATCH_OPT_EXPECT_QUALITY, "%d was taken", option);
@@ -64,7 +64,7 @@ static bool is_known_error(int err)
 
 static void wish_anything(int fd, struct random *random, uint8_t value[ROOM], struct wished *wished)
 {
-	int option = (int)draw(random, 12) + 14, small = (int)draw(random, 6) - 1;
+	int option = (int)draw(random, 14) + 14, small = (int)draw(random, 6) - 1;
 	socklen_t size = draw(random, 3) ? draw(random, 600) : draw(random, ROOM);
 	void *from = draw(random, 50) ? value : (void *)(uintptr_t)draw(random, 4096);
 	socklen_t i;

@@ -321,6 +321,25 @@ Test(gate_tags, a_connection_goes_on_when_its_peer_loses_the_tag)
 	sender_end(&next);
 }
 
+/* No program at connect(): one that had begun before the disconnect found the socket connected. */
+Test(gate_tags, a_latch_of_a_former_connection_does_without_no_other_tag)
+{
+	struct sender s = sender_new();
+
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_TAG, "web"), 0);
+	sender_connect(&s);
+	cr_assert_eq(send_under(&s, &c), 0);
+	udp_disconnect(s.fd);
+	cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_TAG, "db"), 0);
+	cr_expect_not(has_latch(&s.flow));
+	sender_connect(&s);
+	cr_expect_eq(send_under(&s, &c), -EPERM);
+	expect_state(s.fd, LATCH_APP_NOT_LATCHED, LATCH_WHY_TAG);
+	cr_expect_eq(send_under(&s, &d), 0);
+	cr_expect_eq(latch_of(&s.flow).word.params, d.params);
+	sender_end(&s);
+}
+
 /* ---- connect() */
 
 static void check_connect(const struct peer *under, bool ends)

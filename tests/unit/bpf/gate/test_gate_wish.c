@@ -489,6 +489,85 @@ Test(gate_wish, a_datagram_socket_with_a_wish_is_silent_until_it_is_connected)
 	sender_end(&s);
 }
 
+/* ---- a socket that is not connected, for each datagram */
+
+static struct sender unconnected_new(const char *peer)
+{
+	struct sender s = sender_new();
+
+	if (peer) {
+		cr_assert_eq(set_text(s.fd, LATCH_OPT_EXPECT_PEER, peer), 0);
+		cr_assert_eq(set_int(s.fd, LATCH_OPT_DATAGRAMS, 1), 0);
+	}
+	s.flow = flow_between(name_of(s.fd, getsockname), name_of(s.there, getsockname));
+	s.flow.protocol = IPPROTO_UDP;
+	return s;
+}
+
+static int send_loose(const struct sender *s, enum latch_sa_state state, const struct peer *peer)
+{
+	put_sa_of(&s->flow, state, peer ? peer->params : 0);
+	return udp_send_to(s->fd, name_of(s->there, getsockname));
+}
+
+Test(gate_wish, each_datagram_of_an_unconnected_socket_goes_to_the_wished_peer_only)
+{
+	struct sender plain = unconnected_new(NULL);
+	size_t i;
+
+	make_all_esp();
+	for (i = 0; i < 2; i++) {
+		struct sender s = unconnected_new(peers[i]->id);
+		const struct peer *other = other_than(peers[i]);
+
+		cr_expect_eq(send_loose(&s, LATCH_SA_BOUND, peers[i]), 0);
+		cr_expect_eq(send_loose(&s, LATCH_SA_BOUND, other), -EPERM);
+		cr_expect_eq(send_loose(&s, LATCH_SA_BOUND, peers[i]), 0);
+		cr_expect_not(has_latch(&s.flow), "no latch without a connection");
+		cr_expect_eq(drops_for(LATCH_DROP_IDENTITY).egress, i + 1);
+		cr_expect_eq(send_loose(&s, LATCH_SA_PENDING, NULL), 0, "lost: it waits");
+		cr_expect_eq(drops_for(LATCH_DROP_SA_PENDING).egress, i + 1);
+		cr_expect_eq(send_loose(&plain, LATCH_SA_BOUND, other), 0);
+		sender_end(&s);
+	}
+	cr_expect_eq(drops_in_all().egress, 4);
+	sender_end(&plain);
+}
+
+Test(gate_wish, a_socket_that_wishes_for_each_datagram_sends_and_receives_none_in_clear)
+{
+	struct sender s = unconnected_new(c.id);
+
+	cr_expect_eq(udp_send_to(s.fd, name_of(s.there, getsockname)), -EPERM);
+	cr_assert_eq(udp_send_to(s.there, name_of(s.fd, getsockname)), 0);
+	wait_for(drops_for(LATCH_DROP_REQUIRED).ingress == 1);
+	cr_expect_not(is_readable(s.fd));
+	cr_expect_not(is_readable(s.there));
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	cr_expect_eq(udp_send_to(s.fd, name_of(s.there, getsockname)), -EPERM,
+		     "in audit mode, too");
+	cr_assert_eq(set_int(s.fd, LATCH_OPT_DATAGRAMS, 0), 0);
+	cr_expect_eq(udp_send_to(s.fd, name_of(s.there, getsockname)), -EPERM, "silent");
+	sender_end(&s);
+}
+
+/* The connection has its latch, as with any wish. */
+Test(gate_wish, a_socket_that_wishes_for_each_datagram_is_latched_when_it_is_connected)
+{
+	struct sender s = unconnected_new(c.id);
+
+	make_all_esp();
+	sender_connect(&s);
+	cr_expect_eq(send_under(&s, LATCH_SA_BOUND, &d), -EPERM);
+	cr_expect_not(has_latch(&s.flow));
+	cr_expect_eq(send_under(&s, LATCH_SA_BOUND, &c), 0);
+	expect_latched_to(&s.flow, &c);
+	udp_disconnect(s.fd);
+	cr_expect_eq(send_loose(&s, LATCH_SA_BOUND, &c), 0);
+	cr_expect_eq(send_loose(&s, LATCH_SA_BOUND, &d), -EPERM);
+	sender_end(&s);
+}
+
 Test(gate_wish, a_connected_socket_with_a_wish_sends_nothing_in_clear_to_another_address)
 {
 	struct sender s = sender_new(), plain = sender_new();

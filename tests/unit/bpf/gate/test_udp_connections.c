@@ -44,6 +44,7 @@
 #include "db/packet_protection.h"
 #include "db/read_once.h"
 #include "db/rule_decision.h"
+#include "db/socket_wish.h"
 
 struct net {
 	int any;
@@ -377,8 +378,13 @@ int wish_check(struct __sk_buff *skb, struct passage *p)
 
 int wish_check_loose(struct passage *p, const struct datagram_socket *socket)
 {
-	(void)p, (void)socket;
-	return GATE_PASS;
+	(void)p;
+	return socket->wished ? GATE_DROP : GATE_PASS;
+}
+
+int wish_check_datagram(struct passage *p)
+{
+	return p->admitted ? GATE_PASS : GATE_DROP;
 }
 
 /* What it does is in test_wish.c. */
@@ -680,6 +686,33 @@ Test(udp_connections, a_datagram_whose_check_began_before_the_wish_is_lost)
 	make_datagram();
 	meanwhile = wish_now;
 	cr_expect_eq(gate_sees_it(), GATE_DROP);
+}
+
+/* ---- without a connection */
+
+static int loose_verdict(enum wished wished, enum packet_protection protection, int egress)
+{
+	struct bpf_sock sk = {.type = SOCK_DGRAM, .state = BPF_TCP_CLOSE};
+	struct passage p = {.egress = !!egress, .socket_cookie = COOKIE};
+	struct __sk_buff skb = {.sk = &sk};
+
+	begin();
+	is_stored = true;
+	stored.wished = wished;
+	has_wish = wished != WISHED_NOTHING;
+	make_datagram();
+	sent_protection = protection;
+	return gate_udp(&skb, &sk, &p, egress);
+}
+
+Test(udp_connections, only_a_wish_for_each_datagram_passes_one_without_a_connection_by_its_sa)
+{
+	cr_expect_eq(loose_verdict(WISHED_NOTHING, PACKET_PLAIN, 1), GATE_PASS);
+	cr_expect_eq(loose_verdict(WISHED_SILENCE, PACKET_PROTECTED, 1), GATE_DROP);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PLAIN, 1), GATE_DROP);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PROTECTED, 1), GATE_PASS);
+	cr_expect_eq(loose_verdict(WISHED_SILENCE, PACKET_PLAIN, 0), GATE_DROP);
+	cr_expect_eq(loose_verdict(WISHED_DATAGRAMS, PACKET_PLAIN, 0), GATE_DROP);
 }
 
 /* ---- the latch of a former connection */

@@ -225,6 +225,7 @@ static int same_bytes(const void *one, const void *other, int size)
 #include "gate/peer_terms.bpf.c"
 #include "gate/wish.bpf.c"
 #include "gate/new_flow.bpf.c"
+#include "gate/socketless.h"
 
 /* No SA is contested here. */
 int pair_decision(const struct latch_flow *flow)
@@ -556,6 +557,57 @@ Test(wish, a_term_of_a_later_latchd_is_not_fulfilled)
 	cr_expect_eq(passage.admitted, 0);
 }
 
+/* ---- datagrams without a connection */
+
+static int check_datagram_under(__u16 under, __u8 egress)
+{
+	begin();
+	the_wish.terms |= WISH_DATAGRAMS;
+	sas[0].word.params = under;
+	passage.egress = egress;
+	compare();
+	return wish_check_datagram(&passage);
+}
+
+Test(wish, a_datagram_without_a_connection_passes_under_an_sa_of_the_wished_peer_only)
+{
+	__u8 egress;
+
+	for (egress = 0; egress < 2; egress++) {
+		cr_expect_eq(check_datagram_under(PEER, egress), GATE_PASS);
+		cr_expect_eq(check_datagram_under(IMPOSTOR, egress), GATE_DROP);
+		cr_expect_eq(dropped, LATCH_DROP_IDENTITY);
+		cr_expect_eq(check_datagram_under(0, egress), GATE_DROP);
+		cr_expect_eq(dropped, LATCH_DROP_SA_PENDING);
+	}
+	cr_expect_eq(created, 0);
+}
+
+Test(wish, a_datagram_without_a_connection_passes_under_one_certain_sa_only)
+{
+	static const struct {
+		enum packet_protection protection;
+		enum latch_drop why;
+	} others[] = {{PACKET_PLAIN, LATCH_DROP_REQUIRED},
+		      {PACKET_NESTED, LATCH_DROP_REQUIRED},
+		      {PACKET_MERGED, LATCH_DROP_MERGED},
+		      {PACKET_MALFORMED, LATCH_DROP_MALFORMED},
+		      {PACKET_OTHER_MODE, LATCH_DROP_OTHER_MODE}};
+	size_t i;
+
+	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		begin();
+		passage.protection = others[i].protection;
+		compare();
+		cr_expect_eq(wish_check_datagram(&passage), GATE_DROP);
+		cr_expect_eq(dropped, others[i].why);
+	}
+	begin();
+	sas[0].word.flags = LATCH_SA_AMBIGUOUS;
+	compare();
+	cr_expect_eq(wish_check_datagram(&passage), GATE_DROP);
+}
+
 /* ---- terms of a rule, and tags */
 
 static void begin_set(void)
@@ -587,6 +639,90 @@ Test(wish, an_sa_that_gets_another_peer_during_the_check_of_the_set_makes_no_lat
 	meanwhile = bind_to_impostor;
 	cr_expect_eq(new_flow_check(&passage), GATE_DROP);
 	cr_expect_eq(dropped, LATCH_DROP_REQUIRED);
+	cr_expect_eq(created, 0);
+}
+
+/* Two reloads: the half that was read is another set's by now, and the impostor is of that. */
+static void change_sets_twice(void)
+{
+	settings.rule_stamp += 2;
+	known_facts[PEER_ID].sets[0] = 0;
+	known_facts[IMPOSTOR_ID].sets[0] = 2;
+}
+
+Test(wish, a_set_that_is_reloaded_twice_during_the_check_makes_no_latch)
+{
+	begin_set();
+	bind_to_impostor();
+	meanwhile = change_sets_twice;
+	cr_expect_eq(new_flow_check(&passage), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_SA_PENDING, "the next packet decides");
+	cr_expect_eq(created, 0);
+}
+
+/* R-2.3-17. A LARVAL latch must not settle by rules that were read in part. */
+Test(wish, a_larval_latch_does_not_settle_while_the_rules_change)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	the_rule = (struct rule_decision){.action = LATCH_ACTION_REQUIRE, .undecided = 1};
+	settings.rule_stamp = 1;
+	cr_expect_eq(new_flow_check_larval(&passage), GATE_DROP);
+	cr_expect_eq(pass_latched(&passage, &latch), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_SA_PENDING);
+	cr_expect_eq(created, 0);
+	the_rule.undecided = 0;
+	the_rule.stamp = 1;
+	cr_expect_eq(new_flow_check_larval(&passage), GATE_PASS);
+	cr_expect_eq(pass_latched(&passage, &latch), GATE_PASS);
+	cr_expect_eq(created, PEER);
+}
+
+/* ---- packets without a full socket */
+
+Test(wish, a_received_packet_at_the_netfilter_gate_settles_no_latch_on_a_peer_of_no_set)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	passage.egress = 0;
+	bind_to_impostor();
+	cr_expect_eq(pass_received(&passage, &latch), GATE_DROP);
+	cr_expect_eq(created, 0);
+	begin_set();
+	passage.egress = 0;
+	cr_expect_eq(pass_received(&passage, &latch), GATE_PASS);
+	cr_expect_eq(created, PEER);
+	begin_set();
+	passage.egress = 0;
+	the_rule.peer_set = 0;
+	bind_to_impostor();
+	cr_expect_eq(pass_received(&passage, &latch), GATE_PASS);
+	cr_expect_eq(created, IMPOSTOR, "no rule names a peer");
+}
+
+Test(wish, a_packet_without_a_socket_passes_to_a_peer_of_the_set_only)
+{
+	begin_set();
+	the_rule.flags = LATCH_RULE_SOCKETLESS;
+	cr_expect_eq(check_rule(&passage), GATE_PASS);
+	bind_to_impostor();
+	cr_expect_eq(check_rule(&passage), GATE_DROP);
+	cr_expect_eq(dropped, LATCH_DROP_IDENTITY);
+	the_rule.peer_set = 0;
+	cr_expect_eq(check_rule(&passage), GATE_PASS);
+}
+
+/* With a cgroup below the root, sockets outside are not latchd's. A latch is. */
+Test(wish, a_rule_without_socketless_flag_still_settles_no_latch_on_another_peer)
+{
+	struct latch latch = {.word.state = LATCH_STATE_LARVAL};
+
+	begin_set();
+	bind_to_impostor();
+	cr_expect_eq(check_rule(&passage), GATE_PASS);
+	cr_expect_eq(pass_latched(&passage, &latch), GATE_DROP);
 	cr_expect_eq(created, 0);
 }
 

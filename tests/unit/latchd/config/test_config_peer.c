@@ -78,6 +78,10 @@ static const struct refused refused[] = {
 	{"[peer web]\nhost = **.example\nclass = psk\n", 2, "bad value"},
 	{"[peer web]\nhost = c@example\nclass = psk\n", 2, "bad value"},
 	{"[peer web]\nhost = CN=*.example\nclass = psk\n", 2, "bad value"},
+	{"[peer web]\nid = *.example\nclass = psk\n", 2, "host = for a pattern"},
+	{"[peer web]\nid = C=CH, O=*, CN=c\nclass = psk\n", 2, "host = for a pattern"},
+	{"[peer web]\nid = C=CH, CN=*\nclass = psk\n", 2, "host = for a pattern"},
+	{WEB "[peer vpn]\nid = c\nhost = *.example\nclass = eap\n", 4, "no EAP identity"},
 	{"[peer web]\npeer = web\n", 2, "unknown key"},
 	{"[rule r]\naction = require\npeer = web\n", 3, "bad value"},
 	{"[rule r]\naction = require\npeer = web\n" WEB, 3, "bad value"},
@@ -98,6 +102,15 @@ Test(config_peer, a_fault_is_one_line_that_names_it)
 
 	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		expect_refused(&refused[i]);
+}
+
+/* Only a value of a DN that is nothing else is a wildcard. */
+Test(config_peer, an_exact_text_may_have_a_star)
+{
+	cr_assert_eq(load("[peer web]\nid = C=CH, O=*a, CN=b*\nid = a*b\nclass = psk\n"), 0, "%s",
+		     failure.text);
+	expect_term(0, 0, false, "C=CH, O=*a, CN=b*");
+	expect_term(1, 0, false, "a*b");
 }
 
 static void load_sets(size_t count, int err)

@@ -56,15 +56,16 @@ enum text_wish {
 	TEXT_PEER,
 	TEXT_CONNECTION,
 	TEXT_LOCAL,
+	TEXT_TAG,
 	TEXT_COUNT,
 };
 
 static const int text_options[TEXT_COUNT] = {LATCH_OPT_EXPECT_PEER, LATCH_OPT_EXPECT_CONNECTION,
-					     LATCH_OPT_EXPECT_LOCAL};
+					     LATCH_OPT_EXPECT_LOCAL, LATCH_OPT_EXPECT_TAG};
 
 /* What the kernel has taken. */
 struct wished {
-	int require, class, disposition, protection;
+	int require, class, disposition, protection, datagrams;
 	struct latch_least least;
 	char text[TEXT_COUNT][LATCH_TEXT_MAX];
 };
@@ -96,9 +97,10 @@ static inline bool asks_for_quality(const struct latch_least *least)
 /* It requires a latch: PROTECTION alone does not. */
 static inline bool is_wished(const struct wished *wished)
 {
-	return wished->require || wished->class || wished->disposition ||
+	return wished->require || wished->class || wished->disposition || wished->datagrams ||
 	       asks_for_quality(&wished->least) || wished->text[TEXT_PEER][0] ||
-	       wished->text[TEXT_CONNECTION][0] || wished->text[TEXT_LOCAL][0];
+	       wished->text[TEXT_CONNECTION][0] || wished->text[TEXT_LOCAL][0] ||
+	       wished->text[TEXT_TAG][0];
 }
 
 static inline struct sockaddr_storage loopback(int family, uint16_t port)

@@ -3,6 +3,7 @@
 #ifndef ASK_WISHES_H
 #define ASK_WISHES_H
 
+#include "latched.h"
 #include "other_ways.h"
 #include "own.h"
 #include "places.h"
@@ -34,7 +35,7 @@ static inline void draw_bytes(uint8_t *to, int32_t size, struct random *random)
 
 static inline struct value draw_value(struct random *random, const struct places *places)
 {
-	struct value value = {.option = (int)draw(random, 12) + 14};
+	struct value value = {.option = (int)draw(random, 14) + 14};
 	struct question q;
 
 	draw_place(&q, random, places);
@@ -43,10 +44,8 @@ static inline struct value draw_value(struct random *random, const struct places
 	if (draw(random, 2)) {
 		q.size = value.option == LATCH_OPT_EXPECT_QUALITY
 				 ? (int32_t)sizeof(struct latch_least)
-			 : value.option >= LATCH_OPT_EXPECT_PEER &&
-					 value.option <= LATCH_OPT_EXPECT_LOCAL
-				 ? (int32_t)draw(random, 24)
-				 : (int32_t)sizeof(int);
+			 : is_wish_text(value.option) ? (int32_t)draw(random, 24)
+						      : (int32_t)sizeof(int);
 		q.at = place_for(places, q.place, q.size);
 	}
 	value.place = q.place;
@@ -74,15 +73,20 @@ static inline int *number_of(struct wished *wished, int option)
 		return &wished->disposition;
 	case LATCH_OPT_PROTECTION:
 		return &wished->protection;
+	case LATCH_OPT_DATAGRAMS:
+		return &wished->datagrams;
 	}
 	return NULL;
 }
 
+#define TAG_ROOM 32
+
 static inline void take_text(struct wished *wished, const struct value *value)
 {
+	int32_t room = value->option == LATCH_OPT_EXPECT_TAG ? TAG_ROOM : LATCH_TEXT_MAX;
 	int i;
 
-	if (value->size < 0 || value->size >= LATCH_TEXT_MAX ||
+	if (value->size < 0 || value->size >= room ||
 	    (value->size && memchr(value->at, 0, (size_t)value->size))) {
 		fault("option %d: a text of %d bytes was taken", value->option, value->size);
 		return;
@@ -100,7 +104,8 @@ static inline void take_number(int *number, const struct value *value)
 	static const int last[] = {[LATCH_OPT_REQUIRE] = 1,
 				   [LATCH_OPT_EXPECT_CLASS] = LATCH_CLASS_EAP,
 				   [LATCH_OPT_DISPOSITION] = LATCH_DISPOSE_UNREACHABLE,
-				   [LATCH_OPT_PROTECTION] = LATCH_PROTECTION_BYPASS};
+				   [LATCH_OPT_PROTECTION] = LATCH_PROTECTION_BYPASS,
+				   [LATCH_OPT_DATAGRAMS] = 1};
 
 	if (value->size == sizeof(*number))
 		memcpy(number, value->at, sizeof(*number));
@@ -117,7 +122,7 @@ static inline void take(struct wished *wished, const struct value *value)
 		fault("option %d: %d bytes from nowhere were taken", value->option, value->size);
 	else if (number)
 		take_number(number, value);
-	else if (value->option >= LATCH_OPT_EXPECT_PEER && value->option <= LATCH_OPT_EXPECT_LOCAL)
+	else if (is_wish_text(value->option))
 		take_text(wished, value);
 	else if (value->option == LATCH_OPT_EXPECT_QUALITY && value->size == sizeof(wished->least))
 		memcpy(&wished->least, value->at, sizeof(wished->least));
@@ -164,6 +169,7 @@ static inline void check_wishes(const struct own *own)
 	check_number(own->fd, LATCH_OPT_EXPECT_CLASS, wished->class);
 	check_number(own->fd, LATCH_OPT_DISPOSITION, wished->disposition);
 	check_number(own->fd, LATCH_OPT_PROTECTION, wished->protection);
+	check_number(own->fd, LATCH_OPT_DATAGRAMS, wished->datagrams);
 	if (getsockopt(own->fd, SOL_LATCH, LATCH_OPT_EXPECT_QUALITY, &least, &length) ||
 	    memcmp(&least, &wished->least, sizeof(least)))
 		fault("another quality is read than was taken");

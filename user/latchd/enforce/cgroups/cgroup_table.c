@@ -112,40 +112,36 @@ static int find_connection(void *context, const struct latch_flow *flow, const s
 	return 0;
 }
 
-struct wish_search {
-	const struct cgroups *cgroups;
-	const struct cgroup *cgroup;
-};
+_Static_assert(LATCH_WISH_COVERS == CONFIG_MAX_CGROUPS, "all configured cgroups");
 
-/* Below a configured cgroup, which has programs of its own once this one loses them. */
-static bool is_covered(const struct wish_search *search, uint64_t id)
+/* The path begins at a mount, which may be below the root of the hierarchy. */
+static bool may_be_deep(const struct cgroup *cgroup)
 {
-	const struct cgroup *below = cgroup_table_find(search->cgroups, id);
+	const char *at = cgroup->path;
+	unsigned int levels = 0;
 
-	return below && below->configured;
+	for (; *at; at++)
+		levels += *at == '/';
+	return !levels || levels > LATCH_CGROUP_LEVELS / 2;
 }
 
-/* A socket stays in the cgroup where it was made. */
-static int find_wish(void *context, const struct latch_wish_place *place)
+/*
+ * A socket stays in the cgroup where it was made. Below a configured cgroup it has programs there,
+ * once this one loses them.
+ */
+static int find_wish(const struct cgroups *cgroups, const struct cgroup *cgroup)
 {
-	const struct wish_search *search = context;
-	bool is_within = false;
-	size_t i;
+	struct latch_wish_search search = {.cgroup = cgroup->id, .is_deep = may_be_deep(cgroup)};
+	size_t i, used = 0;
 
-	if (!place->cgroups[0])
-		return FOUND;
-	for (i = 0; i < LATCH_CGROUP_LEVELS && place->cgroups[i]; i++) {
-		if (is_within && is_covered(search, place->cgroups[i]))
-			return 0;
-		is_within = is_within || place->cgroups[i] == search->cgroup->id;
-	}
-	return is_within ? FOUND : 0;
+	for (i = 0; i < cgroups->count && used < LATCH_WISH_COVERS; i++)
+		if (cgroups->listed[i]->configured && cgroups->listed[i]->id)
+			search.covered[used++] = cgroups->listed[i]->id;
+	return wishes_find(cgroups->maps, &search);
 }
 
 bool cgroup_is_needed(const struct cgroups *cgroups, const struct cgroup *cgroup)
 {
-	struct wish_search search = {.cgroups = cgroups, .cgroup = cgroup};
-
 	return latches_walk(cgroups->maps, find_connection, NULL) != 0 ||
-	       wishes_walk(cgroups->maps, find_wish, &search) != 0;
+	       find_wish(cgroups, cgroup) != 0;
 }

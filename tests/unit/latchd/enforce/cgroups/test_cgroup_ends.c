@@ -3,6 +3,7 @@
 #include "cgroups_fixture.h"
 
 #include <bpf/btf.h>
+#include <sys/syscall.h>
 
 #include "latchd/enforce/cgroups/cgroup_table.h"
 #include "latchd/enforce/cgroups/program_runs.h"
@@ -172,12 +173,12 @@ static size_t offset_of_terms(void)
 }
 
 /* Of the cgroup, and made there. */
-static int socket_with(int which, unsigned char terms)
+static int socket_at(const char *path, unsigned char terms)
 {
 	unsigned char wish[4096] = {0};
 	int fd;
 
-	enter(paths[which]);
+	enter(path);
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	enter(cgroup_path);
 	wish[offset_of_terms()] = terms;
@@ -187,19 +188,18 @@ static int socket_with(int which, unsigned char terms)
 	return fd;
 }
 
-static int count_wish(void *context, const struct latch_wish_place *place)
+static int socket_with(int which, unsigned char terms)
 {
-	cr_expect_neq(place->cgroups[0], 0);
-	(*(unsigned int *)context)++;
-	return 0;
+	return socket_at(paths[which], terms);
 }
 
-static unsigned int wishes(void)
+static bool has_wish(int which)
 {
-	unsigned int count = 0;
+	struct latch_wish_search search = {.cgroup = entry_of(paths[which]).id};
+	int found = wishes_find(&maps, &search);
 
-	cr_assert_eq(wishes_walk(&maps, count_wish, &count), 0);
-	return count;
+	cr_assert_geq(found, 0, "%s", strerror(-found));
+	return found;
 }
 
 /* Its next connection needs the gate: nothing else keeps the wish. */
@@ -213,15 +213,16 @@ Test(cgroup_ends, a_former_cgroup_keeps_its_programs_while_a_socket_has_a_wish)
 	make_former(A, B);
 	wishing = socket_with(A, 1);
 	without = socket_with(A, 0);
-	cr_expect_eq(wishes(), 1);
+	cr_expect(has_wish(A));
+	cr_expect_not(has_wish(B));
 	end_latch();
 	cgroups_check(cgroups);
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A, 1);
 	close(wishing);
-	while (wishes() == 1) /* the kernel frees a socket later */
+	/* The kernel frees a socket later. One that was taken back is none. */
+	while (has_wish(A))
 		poll(NULL, 0, 10);
-	cr_expect_eq(wishes(), 0, "one that was taken back is none");
 	cgroups_check(cgroups);
 	cr_expect_not(is_listed(A));
 	expect_at_once(A, 0);
@@ -279,6 +280,105 @@ Test(cgroup_ends, a_wish_anywhere_below_a_former_cgroup_keeps_its_programs)
 	expect_state(A, CGROUP_FORMER);
 	expect_at_once(A_B, 1);
 	close(fd);
+}
+
+/* Cgroups, one in another: any user may nest them, in a cgroup that was delegated. */
+static void check_nested(int below, enum cgroup_state state_of_a)
+{
+	enum {
+		LEVELS = 40
+	};
+	char path[sizeof(paths[0]) + 2 * LEVELS];
+	size_t length = (size_t)snprintf(path, sizeof(path), "%s", paths[below]), level;
+	int fd;
+
+	for (level = 1; level <= LEVELS; level++) {
+		strcpy(path + length + 2 * (level - 1), "/x");
+		cr_assert_eq(mkdir(path, 0755), 0, "%s", strerror(errno));
+	}
+	fd = socket_at(path, 1);
+	cgroups_check(cgroups);
+	if (state_of_a == CGROUP_FORMER)
+		expect_state(A, state_of_a);
+	else
+		cr_expect_not(is_listed(A));
+	close(fd);
+	for (level = LEVELS; level; level--) {
+		path[length + 2 * level] = '\0';
+		rmdir(path);
+	}
+}
+
+Test(cgroup_ends, a_wish_far_below_a_former_cgroup_keeps_its_programs_and_one_elsewhere_does_not)
+{
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	check_nested(A, CGROUP_FORMER);
+	check_nested(B, CGROUP_REMOVED);
+	expect_at_once(A, 0);
+}
+
+#define OTHER_SOCKETS 64
+
+static int other_sockets[OTHER_SOCKETS];
+static void (*behind_read)(void);
+
+/* In place of that of the C library. */
+ssize_t read(int fd, void *buffer, size_t size)
+{
+	ssize_t length = syscall(SYS_read, fd, buffer, size);
+
+	if (behind_read && length > 0)
+		behind_read();
+	return length;
+}
+
+static void close_others(void)
+{
+	size_t i;
+
+	behind_read = NULL;
+	for (i = 0; i < OTHER_SOCKETS; i++)
+		close(other_sockets[i]);
+}
+
+/* Any user can do so. The gates are there, as long as the search finds the wish in A. */
+static void open_others(void)
+{
+	size_t i;
+
+	expect_at_once(A, 1);
+	if (behind_read)
+		close_others();
+	for (i = 0; i < OTHER_SOCKETS; i++)
+		other_sockets[i] = socket_with(B, 1);
+	behind_read = close_others;
+}
+
+/* Behind a record the kernel goes on by counting sockets, and newer ones come first. */
+Test(cgroup_ends, sockets_that_are_closed_during_the_search_hide_no_wish)
+{
+	int rounds, fd;
+
+	make(A);
+	make(B);
+	before = programs_of(A);
+	make_former(A, B);
+	end_latch();
+	meanwhile = open_others;
+	for (rounds = 0; rounds < 16; rounds++) {
+		fd = socket_with(A, 1);
+		open_others();
+		cgroups_check(cgroups);
+		expect_state(A, CGROUP_FORMER);
+		expect_at_once(A, 1);
+		if (behind_read)
+			close_others();
+		close(fd);
+	}
 }
 
 static int wished_meanwhile = -1;
