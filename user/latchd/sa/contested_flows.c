@@ -36,30 +36,46 @@ static bool is_contested_still(const struct attribution *a, const struct latch_s
 	       sa.word.flags & LATCH_SA_CONTESTED;
 }
 
-/* The SPD is read if it was edited. NULL: nothing can be decided. */
+/*
+ * Reads the SPD if it was edited. False: not now. Peers choose the time of edits and local users
+ * that of questions, so reads have a pace. The packet comes again.
+ */
+static bool knows_spd(struct attribution *a, uint64_t netns)
+{
+	if (!a->choice || !choice_is_stale(a->choice, netns))
+		return true;
+	if (walk_pace_wait_ms(&a->walks))
+		return false;
+	walk_pace_begin(&a->walks);
+	choice_refresh(a->choice, netns);
+	walk_pace_end(&a->walks);
+	return choice_may_answer(a->choice, netns);
+}
+
+/* NULL: nothing can be decided. */
 static const struct sa_group *group_of(struct attribution *a, const struct latch_event *event)
 {
 	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
 
 	if (!end || !knows_all_rivals(a, event->flow.netns))
 		return NULL;
-	if (a->choice && choice_is_stale(a->choice, event->flow.netns))
-		choice_refresh(a->choice, event->flow.netns);
-	return pair_decisions_follow(&a->pairs, a->child_sas.groups.changes) ? NULL
-									     : end->child->group;
+	return pair_decisions_follow(&a->pairs, &a->child_sas.groups) ? NULL : end->child->group;
 }
 
 bool attribution_refuses(struct attribution *a, const struct latch_event *event)
 {
-	const struct sa_group *group = group_of(a, event);
+	const struct sa_group *group;
 	bool contested;
 	int err;
 
+	if (child_sas_find(&a->child_sas, &event->sa) && !knows_spd(a, event->flow.netns))
+		return false;
+	group = group_of(a, event);
 	if (!group)
 		return is_contested_still(a, &event->sa);
 	contested = sa_groups_contest_pair(&a->child_sas.groups, group, &event->flow);
-	err = pair_decisions_put(&a->pairs, &event->flow, group->params, contested);
+	err = pair_decisions_put(&a->pairs, &event->flow, group, contested);
 	if (err)
 		warn_of_decision(a, event, err);
-	return contested || err == -ENOSPC;
+	return contested;
 }

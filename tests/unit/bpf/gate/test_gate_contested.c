@@ -56,23 +56,23 @@ static struct pair contested_pair(const char *address, struct latch_flow *ret_fl
 
 static struct latch_pair addresses_of(const struct latch_flow *flow)
 {
-	struct latch_pair pair = {.netns = flow->netns, .family = flow->family};
+	struct latch_pair pair = {.netns = flow->netns, .params = PEER, .family = flow->family};
 
 	memcpy(pair.local_addr, flow->local_addr, sizeof(pair.local_addr));
 	memcpy(pair.remote_addr, flow->remote_addr, sizeof(pair.remote_addr));
 	return pair;
 }
 
-static void decide_for(const struct latch_pair *pair, uint32_t only)
+static void decide_for(const struct latch_pair *pair, uint32_t decision)
 {
-	cr_assert_eq(bpf_map_update_elem(maps.pairs, pair, &only, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.pairs, pair, &decision, BPF_ANY), 0);
 }
 
-static void decide(const struct latch_flow *flow, uint32_t only)
+static void decide(const struct latch_flow *flow, uint32_t decision)
 {
 	struct latch_pair pair = addresses_of(flow);
 
-	decide_for(&pair, only);
+	decide_for(&pair, decision);
 }
 
 static void expect_asked(const struct latch_flow *flow, unsigned int times)
@@ -113,7 +113,7 @@ static void check_begins(const char *address)
 
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect_not(has_latch(&flow));
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_assert(has_latch(&flow));
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
@@ -143,8 +143,10 @@ Test(gate_contested, R_2_3_8_a_decision_for_another_peer_starts_no_flow)
 {
 	struct latch_flow flow;
 	struct pair pair = contested_pair(IPV4, &flow);
+	struct latch_pair impostor = addresses_of(&flow);
 
-	decide(&flow, IMPOSTOR);
+	impostor.params = IMPOSTOR;
+	decide_for(&impostor, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect_eq(drops_for(LATCH_DROP_CONTESTED).egress, 1);
 	cr_expect_not(has_latch(&flow));
@@ -158,14 +160,18 @@ Test(gate_contested, R_2_3_8_a_decision_holds_for_its_two_addresses_only)
 	struct latch_flow flow;
 	struct pair pair = contested_pair(IPV4, &flow);
 	struct latch_pair other = addresses_of(&flow);
-	uint8_t *const bytes[] = {(uint8_t *)&other.netns, &other.local_addr[0],
-				  &other.local_addr[15],   &other.remote_addr[0],
-				  &other.remote_addr[15],  &other.family};
+	uint8_t *const bytes[] = {(uint8_t *)&other.netns,
+				  &other.local_addr[0],
+				  &other.local_addr[15],
+				  &other.remote_addr[0],
+				  &other.remote_addr[15],
+				  (uint8_t *)&other.params,
+				  &other.family};
 	size_t i;
 
 	for (i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
 		*bytes[i] ^= 1;
-		decide_for(&other, PEER);
+		decide_for(&other, LATCH_PAIR_ALONE);
 		*bytes[i] ^= 1;
 	}
 	cr_expect_eq(udp_send(pair.client), 0);
@@ -184,7 +190,7 @@ Test(gate_contested, R_2_2_a_rule_that_requires_a_latch_is_content_with_a_decisi
 	expect_asked(&flow, 1);
 	decide(&flow, LATCH_PAIR_CONTESTED);
 	cr_expect_eq(udp_send(pair.client), -EPERM);
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect(has_latch(&flow));
 	udp_close(&pair);
@@ -207,7 +213,7 @@ Test(gate_contested, R_2_3_8_a_connect_that_was_lost_begins_with_the_next_syn)
 	flow = flow_to(client, IPV4, listener);
 	wait_for(drops_for(LATCH_DROP_CONTESTED).egress > 0);
 	cr_expect_not(has_latch(&flow));
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	wait_for(has_latch(&flow));
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(latch_of(&flow).word.params, PEER);
@@ -221,7 +227,7 @@ Test(gate_contested, R_2_3_24_a_decision_starts_no_latch_for_a_socket_with_a_clo
 	struct latch_flow flow;
 	struct pair pair = contested_pair(IPV4, &flow);
 
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_assert_eq(latch_close(&maps, &flow, latch_of(&flow).id), LATCH_CONTROL_DONE);
 	cr_expect_neq(udp_send(pair.client), 0);
