@@ -26,8 +26,11 @@ static __always_inline __u32 hash_of(const struct passage *p, __u32 bytes)
 	const __u32 *words = (const __u32 *)&p->flow;
 	__u32 hash = 0;
 
-	for (__u32 i = 0; i < bytes / sizeof(*words); i++)
+	/* The last byte of an IPv4 address is the highest of its word: the shift brings it down. */
+	for (__u32 i = 0; i < bytes / sizeof(*words); i++) {
 		hash = (hash ^ words[i]) * 0x9e3779b1;
+		hash ^= hash >> 15;
+	}
 	return (hash >> 16) % REFUSAL_SLOTS;
 }
 
@@ -65,12 +68,15 @@ static __always_inline enum refusal_slots slots_of(const struct passage *p)
 	return p->wish ? SLOTS_WISHED_OTHER : SLOTS_OTHER;
 }
 
-/* Zero: the terms of the rule refuse it, and the wishes of the socket hold. */
+/* Zero: the wishes of the socket hold. The terms of the rule refuse it, or another peer's SA. */
 static __always_inline __u8 why_unwished(const struct passage *p, int why)
 {
 	if (p->wish_why)
 		return p->wish_why;
-	return why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP ? 0 : LATCH_WHY_REQUIRED;
+	return why == LATCH_DROP_IDENTITY || why == LATCH_DROP_QOP || why == LATCH_DROP_CONFLICT ||
+			       why == LATCH_DROP_CONTESTED
+		       ? 0
+		       : LATCH_WHY_REQUIRED;
 }
 
 static OWN_FRAME void report_refusal(const struct passage *p, int why, int audited)

@@ -23,17 +23,22 @@ static void set_up(void)
 
 TestSuite(gate_contested, .init = set_up, .fini = gate_tear_down, .timeout = 180);
 
-static void put_contested(const struct latch_sa_key *key)
+static void put_contested_to(const struct latch_sa_key *key, uint16_t params)
 {
 	struct latch_sa sa = {
 		.word = {.serial = 1,
-			 .params = PEER,
+			 .params = params,
 			 .state = LATCH_SA_BOUND,
 			 .flags = LATCH_SA_CONTESTED},
 		.installed = clock_boot_ns(),
 	};
 
 	cr_assert_eq(bpf_map_update_elem(maps.sas, key, &sa, BPF_ANY), 0);
+}
+
+static void put_contested(const struct latch_sa_key *key)
+{
+	put_contested_to(key, PEER);
 }
 
 static void put_contested_sa(const struct latch_flow *flow)
@@ -232,4 +237,75 @@ Test(gate_contested, R_2_3_24_a_decision_starts_no_latch_for_a_socket_with_a_clo
 	cr_assert_eq(latch_close(&maps, &flow, latch_of(&flow).id), LATCH_CONTROL_DONE);
 	cr_expect_neq(udp_send(pair.client), 0);
 	udp_close(&pair);
+}
+
+/* ---- how often latchd is asked */
+
+#define FLOOD 1000 /* pairs of addresses: all slots of a peer are taken */
+
+/* A datagram to a host of its own that seems to leave under a contested SA of these params. */
+static bool asks(uint32_t host, uint16_t params)
+{
+	struct address there = address_of(IPV4, 9);
+	int fd = udp_bound(IPV4);
+	struct latch_flow flow;
+	struct latch_sa_key key;
+	bool asked;
+
+	there.v4.sin_addr.s_addr = htonl(0x7f010000 + host);
+	udp_connect(fd, there);
+	flow = udp_flow(fd);
+	key = sa_of(&flow);
+	put_contested_to(&key, params);
+	event_count = 0;
+	cr_expect_eq(udp_send(fd), 0);
+	asked = events_of(LATCH_EVENT_REFUSED, &flow, NULL) == 1;
+	close(fd);
+	return asked;
+}
+
+static void begin_flood(void)
+{
+	make_esp("ip", "udp", 9);
+	set_drop_event_interval(3600ull * 1000000000);
+}
+
+/* No latch begins without a question: an impostor must not use up those of other peers. */
+Test(gate_contested, R_2_15_the_questions_of_one_peer_do_not_hide_those_of_another)
+{
+	unsigned int i, asked = 0;
+
+	begin_flood();
+	for (i = 0; i < FLOOD; i++)
+		asked += asks(i, IMPOSTOR);
+	cr_expect_leq(asked, 64);
+	cr_expect_gt(asked, 32);
+	cr_expect_not(asks(FLOOD, IMPOSTOR));
+	cr_expect(asks(FLOOD, PEER));
+}
+
+Test(gate_contested, flows_between_two_addresses_ask_once)
+{
+	begin_flood();
+	cr_expect(asks(1, PEER));
+	cr_expect_not(asks(1, PEER), "from another port");
+}
+
+/* What is refused for good may be refused in floods, too. */
+Test(gate_contested, R_2_15_refused_flows_do_not_hide_a_question)
+{
+	unsigned int i;
+
+	begin_flood();
+	put_rule_of(IPPROTO_UDP, LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
+	for (i = 0; i < FLOOD; i++) {
+		int fd = udp_bound(IPV4);
+		struct address there = address_of(IPV4, 10);
+
+		there.v4.sin_addr.s_addr = htonl(0x7f010000 + i);
+		udp_connect(fd, there);
+		cr_expect_eq(udp_send(fd), -EPERM);
+		close(fd);
+	}
+	cr_expect(asks(1, PEER));
 }
