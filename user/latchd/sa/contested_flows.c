@@ -62,6 +62,28 @@ static const struct sa_group *group_of(struct attribution *a, const struct latch
 	return pair_decisions_follow(&a->pairs, &a->child_sas.groups) ? NULL : end->child->group;
 }
 
+/*
+ * A peer may have many CHILD_SAs, each with many selectors, and ask all the time. The answers to
+ * its own questions take a fifth of the time at most, as walks do.
+ */
+#define WORK_OF_MS 32768
+
+static uint64_t *due_of(struct attribution *a, const struct sa_group *group)
+{
+	return &a->questions_due_ms[group->peer % QUESTIONS_PEERS];
+}
+
+static bool is_contested(struct attribution *a, const struct sa_group *group,
+			 const struct latch_flow *flow)
+{
+	struct sa_groups *groups = &a->child_sas.groups;
+	uint64_t before = groups->work;
+	bool contested = sa_groups_contest_pair(groups, group, flow);
+
+	*due_of(a, group) = loop_now_ms() + 4 * (groups->work - before) / WORK_OF_MS;
+	return contested;
+}
+
 bool attribution_refuses(struct attribution *a, const struct latch_event *event)
 {
 	const struct sa_group *group;
@@ -73,7 +95,9 @@ bool attribution_refuses(struct attribution *a, const struct latch_event *event)
 	group = group_of(a, event);
 	if (!group)
 		return is_contested_still(a, &event->sa);
-	contested = sa_groups_contest_pair(&a->child_sas.groups, group, &event->flow);
+	if (loop_now_ms() < *due_of(a, group))
+		return false;
+	contested = is_contested(a, group, &event->flow);
 	err = pair_decisions_put(&a->pairs, &event->flow, group, contested);
 	if (err)
 		warn_of_decision(a, event, err);

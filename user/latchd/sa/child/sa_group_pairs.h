@@ -9,10 +9,10 @@
 #include "latchd/sa/child/sa_group.h"
 
 /*
- * Groups, selectors and policies that are looked at for one answer: half a millisecond. Beyond this
- * number it is "contested".
+ * Groups, selectors and policies that are looked at for one answer: some two milliseconds. Beyond
+ * this number it is "contested".
  */
-#define SA_GROUP_PAIRS_WORK 16384
+#define SA_GROUP_PAIRS_WORK 65536
 /* So are more groups than these with the params of the flow's SA, for two addresses. */
 #define SA_GROUP_PAIRS_OWN 64
 

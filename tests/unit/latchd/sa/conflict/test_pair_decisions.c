@@ -360,3 +360,52 @@ Test(pair_decisions, R_2_3_8_the_end_of_latchd_ends_all_decisions)
 	attribution = attribution_new(loop, &maps, identities, &bus);
 	cr_assert_not_null(attribution);
 }
+
+/* As bring_up_around(), with as many selectors as a TS payload has. */
+static void bring_up_with_many_selectors(unsigned int number)
+{
+	struct feed_child child = tunnel("e.example", 100 + number, 4, "10.1.0.0/24");
+	char text[32];
+	unsigned int i;
+
+	for (i = 0; i < 254; i++) {
+		snprintf(text, sizeof(text), "10.3.%u.%u/32", number, i);
+		traffic_selector_set_add(&child.remote_ts, text, strlen(text));
+	}
+	bring_up(&child);
+	feed_child_release(&child);
+}
+
+static uint64_t *due_of(const struct feed_child *child)
+{
+	struct latch_sa_key key = in_key(child, ns.cookie);
+	struct child_sa_end *end = child_sas_find(&attribution->child_sas, &key);
+
+	return &attribution->questions_due_ms[end->child->peer % QUESTIONS_PEERS];
+}
+
+/* An answer takes some milliseconds. */
+Test(pair_decisions, questions_of_a_peer_that_cost_much_time_have_a_pace)
+{
+	uint64_t before;
+
+	many(bring_up_with_many_selectors);
+	before = loop_now_ms();
+	cr_expect_not(is_refused(&hq, 2));
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_ALONE);
+	cr_expect_geq(*due_of(&hq), before + 5);
+}
+
+Test(pair_decisions, a_peer_whose_questions_wait_delays_those_of_no_other_peer)
+{
+	default_and_branch(100);
+	settle_for(A_SECOND_MS);
+	*due_of(&hq) = loop_now_ms() + A_SECOND_MS;
+	cr_expect_not(is_refused(&hq, 1), "lost, not refused");
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	settle_for(A_SECOND_MS);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+}
