@@ -9,6 +9,8 @@
 #include "pretended_esp.h"
 #include "udp.h"
 
+#include "latch_mode.h"
+
 #define PEER	 3
 #define IMPOSTOR 4
 
@@ -236,6 +238,65 @@ Test(gate_contested, R_2_3_24_a_decision_starts_no_latch_for_a_socket_with_a_clo
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_assert_eq(latch_close(&maps, &flow, latch_of(&flow).id), LATCH_CONTROL_DONE);
 	cr_expect_neq(udp_send(pair.client), 0);
+	udp_close(&pair);
+}
+
+/* ---- audit mode */
+
+static struct pair audited_pair(struct latch_flow *ret_flow)
+{
+	struct pair pair;
+
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	pair = contested_pair(IPV4, ret_flow);
+	cr_expect_eq(udp_send(pair.client), 0, "audited");
+	cr_expect_eq(drops_for(LATCH_DROP_CONTESTED).egress, 0);
+	expect_asked(ret_flow, 1);
+	cr_assert(has_latch(ret_flow));
+	cr_expect_eq(latch_of(ret_flow).word.state, LATCH_STATE_LARVAL);
+	cr_expect_eq(latch_of(ret_flow).word.params, PEER);
+	return pair;
+}
+
+/* Enforcement would have lost one packet: the flow is not one that it refuses. */
+Test(gate_contested, a_flow_of_the_audit_continues_where_only_its_sa_can_carry_it)
+{
+	struct latch_flow flow;
+	struct pair pair = audited_pair(&flow);
+
+	decide(&flow, LATCH_PAIR_ALONE);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(drops_in_all().egress, 0);
+	udp_close(&pair);
+}
+
+Test(gate_contested, R_2_3_8_a_flow_of_the_audit_that_another_sa_can_carry_ends_with_the_audit)
+{
+	struct latch_flow flow;
+	struct pair pair = audited_pair(&flow);
+
+	decide(&flow, LATCH_PAIR_CONTESTED);
+	cr_expect_eq(udp_send(pair.client), 0, "audited");
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), -EPERM);
+	cr_expect_eq(drops_for(LATCH_DROP_CONFLICT).egress, 1);
+	udp_close(&pair);
+}
+
+Test(gate_contested, R_2_4_a_flow_of_the_audit_does_not_change_to_another_peer)
+{
+	struct latch_flow flow;
+	struct pair pair = audited_pair(&flow);
+	struct latch_sa_key key = sa_of(&flow);
+
+	put_contested_to(&key, IMPOSTOR);
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), 0, "lost");
+	cr_expect_eq(drops_for(LATCH_DROP_IDENTITY).egress, 1);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_LARVAL);
 	udp_close(&pair);
 }
 
