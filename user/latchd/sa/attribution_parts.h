@@ -51,6 +51,7 @@ struct attribution {
 	struct held_latch held[HELD_MAX];
 	unsigned int held_count; /* held latches so far: the next one replaces the oldest */
 	uint64_t held_until_ms;	 /* end of the last one */
+	uint64_t began_ms;
 	/* No question of a peer is answered before: contested_flows.c. */
 	uint64_t questions_due_ms[QUESTIONS_PEERS];
 	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;

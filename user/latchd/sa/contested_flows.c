@@ -9,6 +9,8 @@
 #include "latchd/sa/attribution_parts.h"
 #include "latchd/sa/child/sa_group_pairs.h"
 
+#define START_MS 5000
+
 /* A CHILD_SA that is not known yet could be the rival of any other. */
 static bool knows_all_rivals(const struct attribution *a, uint64_t netns)
 {
@@ -26,14 +28,16 @@ static void warn_of_decision(struct attribution *a, const struct latch_event *ev
 			 event->sa.spi, strerror(-err), left_out);
 }
 
-/* Without a decision an SA that is still contested starts no latch. It may have been bound by hand.
+/*
+ * Without a decision an SA that is still contested starts no latch. It may have been bound by hand.
+ * Key managers list their SAs soon after the start of latchd: until then the packet is only lost.
  */
 static bool is_contested_still(const struct attribution *a, const struct latch_sa_key *key)
 {
 	struct latch_sa sa;
 
-	return !sa_get(a->maps, key, &sa) && sa.word.state == LATCH_SA_BOUND &&
-	       sa.word.flags & LATCH_SA_CONTESTED;
+	return loop_now_ms() - a->began_ms >= START_MS && !sa_get(a->maps, key, &sa) &&
+	       sa.word.state == LATCH_SA_BOUND && sa.word.flags & LATCH_SA_CONTESTED;
 }
 
 /*

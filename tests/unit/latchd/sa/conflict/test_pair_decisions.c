@@ -124,9 +124,25 @@ Test(pair_decisions, reads_of_the_spd_have_a_pace)
 Test(pair_decisions, R_2_3_8_while_a_key_manager_has_not_listed_its_sas_none_starts)
 {
 	default_and_branch(200);
+	attribution->began_ms = 0;
 	attach(&pluto, &ns);
 	cr_expect(is_refused(&hq, 1));
 	cr_expect_eq(decisions(), 0);
+}
+
+/* The lists come soon: applications see a loss, and their connections begin. */
+Test(pair_decisions, R_2_15_a_restart_of_latchd_refuses_no_connection)
+{
+	default_and_branch(200);
+	restart_latchd();
+	cr_assert_eq(attribution_watch_choice(attribution, loop, &source), 0);
+	attach(&charon, &ns);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decisions(), 0);
+	snapshot(&charon, &hq, &branch);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect(is_refused(&hq, 2));
 }
 
 Test(pair_decisions, an_sa_that_has_gone_refuses_no_connection)
@@ -151,11 +167,21 @@ Test(pair_decisions, R_2_3_8_a_contested_sa_that_no_key_manager_has_reported_sta
 
 	default_and_branch(200);
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	cr_expect_not(is_refused(&by_hand, 2), "a key manager may list it yet");
+	attribution->began_ms = 0;
 	cr_expect(is_refused(&by_hand, 2));
 	cr_expect_eq(decisions(), 0);
 	sa.word.flags = 0;
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 	cr_expect_not(is_refused(&by_hand, 2));
+}
+
+/* Source NAT: the packet left under the branch's SA, and its selectors do not have the flow. */
+Test(pair_decisions, R_2_3_8_a_flow_that_its_own_selectors_do_not_cover_is_contested)
+{
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect(is_refused(&branch, 3));
 }
 
 /* ---- interface ids */
