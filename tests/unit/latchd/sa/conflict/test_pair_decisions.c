@@ -176,6 +176,19 @@ Test(pair_decisions, R_2_3_8_a_contested_sa_that_no_key_manager_has_reported_sta
 	cr_expect_not(is_refused(&by_hand, 2));
 }
 
+/* Two peers behind one NAT, or two proposals of one peer: the policy of one fits the other's SAs. */
+Test(pair_decisions, an_sa_of_the_same_gateway_contests_the_flows_of_its_own_selectors_only)
+{
+	struct feed_child other = tunnel("e.example", 3, 3, "10.1.0.0/24");
+
+	traffic_selector_set_add(&other.remote_ts, "10.3.0.0/24", 11);
+	default_and_branch(100);
+	add_policies(&other, 100, 0);
+	bring_up(&other);
+	cr_expect_not(is_refused(&branch, 2), "between the two in the order of addresses");
+	cr_expect(is_refused(&hq, 1));
+}
+
 /* Source NAT: the packet left under the branch's SA, and its selectors do not have the flow. */
 Test(pair_decisions, R_2_3_8_a_flow_that_its_own_selectors_do_not_cover_is_contested)
 {
