@@ -6,6 +6,8 @@
  */
 #include "pair_fixture.h"
 
+#include <arpa/inet.h>
+
 TestSuite(pair_decisions, .init = start, .fini = fixture_finish, .timeout = 120);
 
 /* The gate has dropped the first packet of such a flow, which left under the SA. */
@@ -176,7 +178,32 @@ Test(pair_decisions, R_2_3_8_a_contested_sa_that_no_key_manager_has_reported_sta
 	cr_expect_not(is_refused(&by_hand, 2));
 }
 
-/* Two peers behind one NAT, or two proposals of one peer: the policy of one fits the other's SAs. */
+static bool is_refused_in_ipv6(const struct feed_child *under, const char *remote)
+{
+	struct latch_event event = {
+		.flow = {.netns = ns.cookie, .family = AF_INET6, .local_addr = {0x20, 0x01, 8}},
+		.sa = out_key(under, ns.cookie),
+	};
+
+	cr_assert_eq(inet_pton(AF_INET6, remote, event.flow.remote_addr), 1);
+	return attribution_refuses(attribution, &event);
+}
+
+/* Without a policy the kernel accepts packets in under either SA. */
+Test(pair_decisions, R_2_3_8_ipv6_flows_are_decided_by_ipv6_selectors)
+{
+	hq.local_ts = branch.local_ts = selectors("2001:800::/32");
+	hq.remote_ts = selectors("2001:db8::/32");
+	branch.remote_ts = selectors("2001:db8:2::/48");
+	bring_up(&hq);
+	bring_up(&branch);
+	cr_expect_not(is_refused_in_ipv6(&hq, "2001:db8:1::1"));
+	cr_expect(is_refused_in_ipv6(&hq, "2001:db8:2::1"));
+	cr_expect(is_refused_in_ipv6(&branch, "2001:db8:2::1"));
+}
+
+/* Two peers behind one NAT, or two proposals of one peer: the policy of one fits the other's SAs.
+ */
 Test(pair_decisions, an_sa_of_the_same_gateway_contests_the_flows_of_its_own_selectors_only)
 {
 	struct feed_child other = tunnel("e.example", 3, 3, "10.1.0.0/24");
