@@ -113,7 +113,8 @@ __noinline int refuse(struct passage *p, int why)
 	/* The rules have changed during the search; the next packet has its rule. */
 	if (p->rule.undecided)
 		return audited ? GATE_PASS : GATE_LOSE;
-	/* Enforcement would lose a packet that asks, and let the next one pass or refuse the flow. */
+	/* Enforcement would lose a packet that asks, and let the next one pass or refuse the flow.
+	 */
 	p->refused |= audited && why != LATCH_DROP_CONTESTED;
 	report_refusal(p, why, audited);
 	if (audited)

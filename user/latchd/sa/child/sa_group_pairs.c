@@ -166,7 +166,8 @@ bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *gro
 		.work_end = groups->work + SA_GROUP_PAIRS_WORK,
 	};
 
-	/* NAT may have changed the addresses before XFRM: no selectors show the SAs of such a flow. */
+	/* NAT may have changed the addresses before XFRM: no selectors show the SAs of such a flow.
+	 */
 	return covers_all(group) || visit_groups(&search, note_own) || !search.own_count ||
 	       visit_groups(&search, is_rival) || is_over(&search);
 }

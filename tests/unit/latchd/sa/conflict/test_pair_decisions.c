@@ -219,9 +219,14 @@ Test(pair_decisions, an_sa_of_the_same_gateway_contests_the_flows_of_its_own_sel
 /* Source NAT: the packet left under the branch's SA, and its selectors do not have the flow. */
 Test(pair_decisions, R_2_3_8_a_flow_that_its_own_selectors_do_not_cover_is_contested)
 {
-	default_and_branch(100);
+	struct feed_child other = tunnel("e.example", 3, 4, "10.4.0.0/16");
+
+	add_policies(&branch, 100, 0);
+	bring_up(&branch);
+	add_policies(&other, 100, 0);
+	bring_up(&other);
 	cr_expect_not(is_refused(&branch, 2));
-	cr_expect(is_refused(&branch, 3));
+	cr_expect(is_refused(&branch, 3), "no other selectors have it either");
 }
 
 /* ---- interface ids */
