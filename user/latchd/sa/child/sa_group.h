@@ -91,6 +91,9 @@ struct sa_groups_change {
 	struct sa_place first, last;
 	uint8_t family;	 /* 0: both */
 	uint16_t params; /* 0: none */
+	/* Held: of a group. It concerns these addresses of the range. No selector: all of the
+	 * range. */
+	struct traffic_selector_set remote;
 };
 
 #define SA_GROUPS_CHANGES 64 /* the last ones are known */

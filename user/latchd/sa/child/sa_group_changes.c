@@ -8,14 +8,30 @@
 
 static void add(struct sa_groups *groups, const struct sa_groups_change *change)
 {
-	groups->changed[groups->changes++ % SA_GROUPS_CHANGES] = *change;
+	struct sa_groups_change *place = &groups->changed[groups->changes++ % SA_GROUPS_CHANGES];
+
+	traffic_selector_set_release(&place->remote);
+	*place = *change;
+	traffic_selector_set_hold(&place->remote);
+}
+
+void sa_group_changes_forget(struct sa_groups *groups)
+{
+	size_t i;
+
+	for (i = 0; i < SA_GROUPS_CHANGES; i++)
+		traffic_selector_set_release(&groups->changed[i].remote);
+	groups->changes += SA_GROUPS_CHANGES + 1;
 }
 
 /* A group without addresses of a family concerns none of them, but it has interface ids. */
 void sa_group_changes_add(struct sa_groups *groups, const struct sa_group *group)
 {
 	static const uint8_t families[SA_GROUPS_FAMILIES] = {AF_INET, AF_INET6};
-	struct sa_groups_change change = {.params = group->params};
+	struct sa_groups_change change = {
+		.params = group->params,
+		.remote = group->members->reported.remote_ts,
+	};
 	size_t i;
 
 	for (i = 0; i < SA_GROUPS_FAMILIES; i++) {
@@ -51,14 +67,33 @@ void sa_group_changes_add_choice(struct sa_groups *groups, uint64_t netns,
 		add_range(groups, netns, change->edits[i].family ? &change->edits[i] : &all);
 }
 
-static bool concerns(const struct sa_groups_change *change, const struct latch_pair *pair)
+static bool is_in_range(const struct sa_groups_change *change, const struct latch_pair *pair)
 {
 	const struct sa_place place = sa_place_of(pair->netns, pair->remote_addr);
 
+	return (!change->family || change->family == pair->family) &&
+	       memcmp(change->first.bytes, place.bytes, sizeof(place.bytes)) <= 0 &&
+	       memcmp(place.bytes, change->last.bytes, sizeof(place.bytes)) <= 0;
+}
+
+/* A peer with selectors on both sides of an address must not end the answers for that address. */
+static bool has_address(const struct sa_groups_change *change, const struct latch_pair *pair)
+{
+	struct traffic_selector_set address = {.count = 1};
+	struct traffic_selector *any = &address.selector[0];
+
+	if (!change->remote.count && !change->remote.covers_all)
+		return true;
+	*any = (struct traffic_selector){.family = pair->family, .port_high = UINT16_MAX};
+	memcpy(any->low, pair->remote_addr, sizeof(any->low));
+	memcpy(any->high, pair->remote_addr, sizeof(any->high));
+	return traffic_selector_sets_overlap(&change->remote, &address, NULL);
+}
+
+static bool concerns(const struct sa_groups_change *change, const struct latch_pair *pair)
+{
 	return (change->params && change->params == pair->params) ||
-	       ((!change->family || change->family == pair->family) &&
-		memcmp(change->first.bytes, place.bytes, sizeof(place.bytes)) <= 0 &&
-		memcmp(place.bytes, change->last.bytes, sizeof(place.bytes)) <= 0);
+	       (is_in_range(change, pair) && has_address(change, pair));
 }
 
 bool sa_group_changes_concern(const struct sa_groups *groups, uint64_t since,

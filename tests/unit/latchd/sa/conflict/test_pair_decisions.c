@@ -327,6 +327,23 @@ Test(pair_decisions, R_2_15_a_change_elsewhere_leaves_the_decisions)
 	cr_expect_eq(decision_of(&hq, 77), -1);
 }
 
+Test(pair_decisions, R_2_15_a_change_on_both_sides_of_an_address_leaves_its_decision)
+{
+	struct feed_child around = tunnel("e.example", 3, 4, "10.1.0.0/24");
+
+	traffic_selector_set_add(&around.remote_ts, "10.3.0.0/24", 11);
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect_not(is_refused(&hq, 3));
+	bring_up(&around);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 3), -1);
+	cr_expect_not(is_refused(&hq, 3), "it has no policy");
+	delete_both(&around);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 3), -1);
+}
+
 Test(pair_decisions, the_end_of_an_overlap_ends_the_refusal)
 {
 	default_and_branch(200);
