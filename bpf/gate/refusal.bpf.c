@@ -43,6 +43,7 @@ static __always_inline __u32 slot_of(const struct passage *p, enum refusal_slots
 static __always_inline __u32 slot_of_question(const struct passage *p)
 {
 	__u32 hash = hash_of(p, __builtin_offsetof(struct latch_flow, local_port));
+
 	return REFUSALS +
 	       ((p->contested % QUESTION_PEERS) * 2 + (p->egress ? 1 : 0)) * REFUSAL_SLOTS + hash;
 }
