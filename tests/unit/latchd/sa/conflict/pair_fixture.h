@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The decisions for pairs of addresses as the programs find them. */
+/* The decisions for pairs of addresses: as latchd is asked, and as the programs find them. */
 #ifndef LATCHD_TESTS_PAIR_FIXTURE_H
 #define LATCHD_TESTS_PAIR_FIXTURE_H
 
@@ -35,6 +35,31 @@ static inline int decisions(void)
 	for (; !bpf_map_get_next_key(maps.pairs, last, &pair); last = &pair)
 		count++;
 	return count;
+}
+
+/* The gate has dropped the first packet of the flow, which left under the SA. */
+static inline bool is_refused_now(const struct feed_child *under, const struct latch_flow *flow)
+{
+	struct latch_event event = {
+		.type = LATCH_EVENT_REFUSED,
+		.drop = LATCH_DROP_CONTESTED,
+		.flow = *flow,
+		.packet = LATCH_DIRECTION_OUT,
+		.sa = out_key(under, ns.cookie),
+		.time = clock_boot_ns(),
+	};
+
+	return attribution_refuses(attribution, &event);
+}
+
+/* On a slow machine a walk has made reads of the SPD wait. */
+static inline bool is_refused(const struct feed_child *under, uint8_t network)
+{
+	const struct latch_flow flow = flow_inside(network);
+
+	while (walk_pace_wait_ms(&attribution->walks))
+		settle();
+	return is_refused_now(under, &flow);
 }
 
 #endif
