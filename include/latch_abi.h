@@ -352,20 +352,26 @@ enum latch_drop {
 	LATCH_DROP_COUNT,
 };
 
-/* The addresses of a flow, whatever its protocol and ports. No padding: it is a key of a map. */
+/*
+ * The addresses of a flow, whatever its protocol and ports, and the params of the SA that it came
+ * under. No padding: it is a key of a map.
+ */
 struct latch_pair {
 	__u64 netns;
 	__u8 local_addr[16];
 	__u8 remote_addr[16];
+	__u16 params;
 	__u8 family;
-	__u8 pad[7];
+	__u8 pad[5];
 };
 
 /*
- * latchd's decision over a pair of addresses under a contested SA, a __u32: the kernel can use SAs
- * of these params only, for any flow of the pair. Or another SA can carry one: no latch is created.
+ * latchd's decision over a pair of addresses under a contested SA, a __u32. ALONE: the kernel can
+ * use SAs of these params only, for any flow of the pair. CONTESTED: another SA can carry one, so
+ * no latch is created.
  */
 #define LATCH_PAIR_CONTESTED 0
+#define LATCH_PAIR_ALONE     1
 #define LATCH_PAIRS_MAX	     4096
 
 struct latch_drop_count {

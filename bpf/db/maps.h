@@ -328,9 +328,13 @@ struct wishes_map {
 #define REFUSAL_SLOTS 64 /* slots per kind */
 #define REFUSALS      (REFUSAL_KINDS * REFUSAL_SLOTS)
 
+/* Behind them the slots of flows that ask latchd, by params and direction: as many per kind. */
+#define QUESTION_PEERS 128
+#define QUESTIONS      (QUESTION_PEERS * 2 * REFUSAL_SLOTS)
+
 struct refusals_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, REFUSALS);
+	__uint(max_entries, REFUSALS + QUESTIONS);
 	__type(key, __u32);
 	__type(value, __u64);
 };
@@ -394,7 +398,7 @@ struct pairs_map {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, LATCH_PAIRS_MAX);
 	__type(key, struct latch_pair);
-	__type(value, __u32); /* params, or LATCH_PAIR_CONTESTED */
+	__type(value, __u32); /* LATCH_PAIR_CONTESTED, LATCH_PAIR_ALONE */
 };
 
 extern struct latches_map latches SEC(".maps");

@@ -8,10 +8,10 @@
 #define PAIR_UNDECIDED -1
 
 /*
- * The params of the only SAs that the kernel can use between the two addresses of the flow.
- * LATCH_PAIR_CONTESTED: others can carry one of these flows. PAIR_UNDECIDED: latchd has not
+ * LATCH_PAIR_ALONE: the kernel can use SAs of these params only, between the two addresses of the
+ * flow. LATCH_PAIR_CONTESTED: others can carry one of these flows. PAIR_UNDECIDED: latchd has not
  * decided. A global function: the key needs a frame of its own.
  */
-int pair_decision(const struct latch_flow *flow);
+int pair_decision(const struct latch_flow *flow, int params);
 
 #endif

@@ -57,12 +57,17 @@ static OWN_FRAME int mark_refused(struct passage *p, int foreign)
 	return 0;
 }
 
+/* Under a contested SA the peer is known: no other one may settle the latch. */
 static OWN_FRAME int make_larval(struct passage *p)
 {
+	int asks = p->audited == LATCH_DROP_CONTESTED + 1, under = asks ? p->contested : 0;
 	struct latch_sa *sa = sa_find(&p->sa);
 	int foreign = !sa || sa->word.flags & LATCH_SA_FOREIGN;
 
-	latch_acquire(&p->flow, 0, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
+	if (asks && !begins_flow(p))
+		return 0;
+
+	latch_acquire(&p->flow, under, &p->rule, opening_direction(p), owner_of(p), p->listener_id,
 		      foreign);
 	return 0;
 }

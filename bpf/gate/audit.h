@@ -13,9 +13,9 @@
 
 /*
  * Call it after the verdict on a new flow that passes in audit mode only. A flow that enforcement
- * would refuse gets its mark. A flow that enforcement would let wait gets a LARVAL latch, since its
- * packet is not sent again. foreign: its namespace belongs to a user namespace other than the
- * host's. Returns 0.
+ * would refuse gets its mark. A flow that enforcement would let wait, for an SA or for a decision,
+ * gets a LARVAL latch, since its packet is not sent again. foreign: its namespace belongs to a user
+ * namespace other than the host's. Returns 0.
  */
 int audit_begin(struct passage *p, int foreign);
 

@@ -145,6 +145,9 @@ static __always_inline enum latch_drop reject_reason_of_terms(struct passage *p,
 
 	if (why == REJECT_NONE && p->wish && *ret_params != p->admitted)
 		return unwished_reason(p, LATCH_DROP_REQUIRED);
+	/* latchd need not decide over a peer that the application does not wish. */
+	if (is_contest(why) && p->wish && *ret_params != p->admitted)
+		return unwished_reason(p, why);
 	if (why == REJECT_NONE && has_terms(p))
 		return (enum latch_drop)rule_refuses(p, *ret_params);
 	return why;

@@ -45,6 +45,7 @@ struct passage {
 	__u8 queued;	    /* its UDP socket has, or had, datagrams from before */
 	__u8 wish_why;	    /* enum latch_why of wish_drop */
 	__u8 bypass;	    /* the socket has WISH_BYPASS alone, and is no listener */
+	__u16 contested;    /* params of its SA; after LATCH_DROP_CONTESTED: see refusal.bpf.c */
 };
 
 /* The rule has terms on the peer, or may have some by now: peer_terms.h. */

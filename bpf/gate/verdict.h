@@ -40,23 +40,24 @@ static __always_inline void record_spi(const struct passage *p, struct latch *la
  * may use an SA with other params, too (R-2.3-8). The mark of the SA is for all its flows; latchd
  * decides for two addresses.
  */
-static __always_inline enum latch_drop contest_of(const struct passage *p, union latch_sa_word word)
+static __always_inline enum latch_drop contest_of(struct passage *p, union latch_sa_word word)
 {
-	int only;
+	int decision;
 
 	if (!(word.flags & LATCH_SA_CONTESTED))
 		return REJECT_NONE;
-	only = pair_decision(&p->flow);
-	if (only == word.params)
+	p->contested = word.params;
+	decision = pair_decision(&p->flow, word.params);
+	if (decision == LATCH_PAIR_ALONE)
 		return REJECT_NONE;
-	return only == LATCH_PAIR_CONTESTED ? LATCH_DROP_CONFLICT : LATCH_DROP_CONTESTED;
+	return decision == LATCH_PAIR_CONTESTED ? LATCH_DROP_CONFLICT : LATCH_DROP_CONTESTED;
 }
 
 /*
  * The reason why the packet's SA cannot create an ESTABLISHED latch. REJECT_NONE: it can, and
  * *ret_params are its params.
  */
-static __always_inline enum latch_drop reject_reason(const struct passage *p, __u16 *ret_params)
+static __always_inline enum latch_drop reject_reason(struct passage *p, __u16 *ret_params)
 {
 	union latch_sa_word word;
 	struct latch_sa *sa;

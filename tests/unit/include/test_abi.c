@@ -124,6 +124,7 @@ static const struct row rows[] = {
 	M(latch_pair, netns),
 	M(latch_pair, local_addr),
 	M(latch_pair, remote_addr),
+	M(latch_pair, params),
 	M(latch_pair, family),
 	M(latch_pair, pad),
 	M(latch_drop_count, egress),

@@ -79,15 +79,17 @@ static struct traffic_selector all_of(const struct latch_flow *flow, const uint8
 }
 
 bool choice_may_carry_pair(const struct choice *choice, const struct sa_way *way,
-			   const struct latch_flow *flow)
+			   const struct latch_flow *flow, uint64_t *work_done)
 {
 	const struct choice_box box = {
 		.local = all_of(flow, flow->local_addr),
 		.remote = all_of(flow, flow->remote_addr),
 	};
 	struct choice_work work = {.limit = FLOW_WORK_MAX};
+	bool may = choice_table_may_carry(table_of(choice, flow->netns), way, &box, &work);
 
-	return choice_table_may_carry(table_of(choice, flow->netns), way, &box, &work);
+	*work_done += work.done;
+	return may;
 }
 
 /* ---- two claims */

@@ -366,6 +366,7 @@ struct attribution *attribution_new(struct loop *loop, const struct kernel_maps 
 		.child_sas = &a->child_sas,
 		.key_managers = &a->key_managers,
 	};
+	a->began_ms = loop_now_ms();
 	pair_decisions_start(&a->pairs, maps->pairs);
 	peer_death_init(&a->peer_death, loop, &a->binding.view, identities);
 	pending_sas_init(&a->pending_sas, loop, &a->binding, &a->key_managers, &a->refused_sas);

@@ -26,6 +26,9 @@ struct held_latch {
 	uint64_t id, until_ms;
 };
 
+/* By index of the peer's identity. Two peers may share a place. */
+#define QUESTIONS_PEERS 1024
+
 struct attribution {
 	const struct kernel_maps *maps;
 	struct identities *identities;
@@ -48,6 +51,9 @@ struct attribution {
 	struct held_latch held[HELD_MAX];
 	unsigned int held_count; /* held latches so far: the next one replaces the oldest */
 	uint64_t held_until_ms;	 /* end of the last one */
+	uint64_t began_ms;
+	/* No question of a peer is answered before: contested_flows.c. */
+	uint64_t questions_due_ms[QUESTIONS_PEERS];
 	struct log_limit marks_log, share_log, breaks_log, check_log, pairing_log, pairs_log;
 };
 

@@ -311,12 +311,11 @@ void child_reports_refused(void *context, struct feed *feed, const struct feed_c
 
 static void mark_deleted(struct attribution *a, struct child_sa *child)
 {
-	int there;
+	int there = sa_ends_check(&a->binding, child);
 
 	if (!child->deleted && !child->orphan)
 		child->ended_ns = clock_boot_ns();
 	child->deleted = true;
-	there = sa_ends_check(&a->binding, child);
 	a->recheck = a->recheck || there < 0;
 	if (there < 0)
 		attribution_settle_later(a);

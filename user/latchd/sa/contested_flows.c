@@ -9,6 +9,8 @@
 #include "latchd/sa/attribution_parts.h"
 #include "latchd/sa/child/sa_group_pairs.h"
 
+#define START_MS 5000
+
 /* A CHILD_SA that is not known yet could be the rival of any other. */
 static bool knows_all_rivals(const struct attribution *a, uint64_t netns)
 {
@@ -26,40 +28,82 @@ static void warn_of_decision(struct attribution *a, const struct latch_event *ev
 			 event->sa.spi, strerror(-err), left_out);
 }
 
-/* Without a decision an SA that is still contested starts no latch. It may have been bound by hand.
+/*
+ * Without a decision an SA that is still contested starts no latch. It may have been bound by hand.
+ * Key managers list their SAs soon after the start of latchd: until then the packet is only lost.
  */
 static bool is_contested_still(const struct attribution *a, const struct latch_sa_key *key)
 {
 	struct latch_sa sa;
 
-	return !sa_get(a->maps, key, &sa) && sa.word.state == LATCH_SA_BOUND &&
-	       sa.word.flags & LATCH_SA_CONTESTED;
+	return loop_now_ms() - a->began_ms >= START_MS && !sa_get(a->maps, key, &sa) &&
+	       sa.word.state == LATCH_SA_BOUND && sa.word.flags & LATCH_SA_CONTESTED;
 }
 
-/* The SPD is read if it was edited. NULL: nothing can be decided. */
+/*
+ * Reads the SPD if it was edited. False: not now. Peers choose the time of edits and local users
+ * that of questions, so reads have a pace. The packet comes again.
+ */
+static bool knows_spd(struct attribution *a, uint64_t netns)
+{
+	if (!a->choice || !choice_is_stale(a->choice, netns))
+		return true;
+	if (walk_pace_wait_ms(&a->walks))
+		return false;
+	walk_pace_begin(&a->walks);
+	choice_refresh(a->choice, netns);
+	walk_pace_end(&a->walks);
+	return choice_may_answer(a->choice, netns);
+}
+
+/* NULL: nothing can be decided. */
 static const struct sa_group *group_of(struct attribution *a, const struct latch_event *event)
 {
 	const struct child_sa_end *end = child_sas_find(&a->child_sas, &event->sa);
 
 	if (!end || !knows_all_rivals(a, event->flow.netns))
 		return NULL;
-	if (a->choice && choice_is_stale(a->choice, event->flow.netns))
-		choice_refresh(a->choice, event->flow.netns);
-	return pair_decisions_follow(&a->pairs, a->child_sas.groups.changes) ? NULL
-									     : end->child->group;
+	return pair_decisions_follow(&a->pairs, &a->child_sas.groups) ? NULL : end->child->group;
+}
+
+/*
+ * A peer may have many CHILD_SAs, each with many selectors, and ask all the time. The answers to
+ * its own questions take a fifth of the time at most, as walks do.
+ */
+#define WORK_OF_MS 32768
+
+static uint64_t *due_of(struct attribution *a, const struct sa_group *group)
+{
+	return &a->questions_due_ms[group->peer % QUESTIONS_PEERS];
+}
+
+static bool is_contested(struct attribution *a, const struct sa_group *group,
+			 const struct latch_flow *flow)
+{
+	struct sa_groups *groups = &a->child_sas.groups;
+	uint64_t before = groups->work;
+	bool contested = sa_groups_contest_pair(groups, group, flow);
+
+	*due_of(a, group) = loop_now_ms() + 4 * (groups->work - before) / WORK_OF_MS;
+	return contested;
 }
 
 bool attribution_refuses(struct attribution *a, const struct latch_event *event)
 {
-	const struct sa_group *group = group_of(a, event);
+	const struct sa_group *group;
 	bool contested;
 	int err;
 
+	if (child_sas_find(&a->child_sas, &event->sa) && !knows_spd(a, event->flow.netns))
+		return false;
+	group = group_of(a, event);
 	if (!group)
 		return is_contested_still(a, &event->sa);
-	contested = sa_groups_contest_pair(&a->child_sas.groups, group, &event->flow);
-	err = pair_decisions_put(&a->pairs, &event->flow, group->params, contested);
+	if (loop_now_ms() < *due_of(a, group))
+		return false;
+	contested = is_contested(a, group, &event->flow);
+	err = pair_decisions_put(&a->pairs, &event->flow, group, contested);
 	if (err)
 		warn_of_decision(a, event, err);
-	return contested || err == -ENOSPC;
+	return contested;
 }

@@ -201,12 +201,12 @@ static void contest(const struct latch_flow *flow, __u8 flags)
 /* latchd has decided that another peer's SA could carry it, too. */
 static void decide_against(const struct latch_flow *flow)
 {
-	struct latch_pair pair = {.netns = flow->netns, .family = flow->family};
-	uint32_t only = LATCH_PAIR_CONTESTED;
+	struct latch_pair pair = {.netns = flow->netns, .params = 8, .family = flow->family};
+	uint32_t decision = LATCH_PAIR_CONTESTED;
 
 	memcpy(pair.local_addr, flow->local_addr, sizeof(pair.local_addr));
 	memcpy(pair.remote_addr, flow->remote_addr, sizeof(pair.remote_addr));
-	cr_assert_eq(bpf_map_update_elem(maps.pairs, &pair, &only, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.pairs, &pair, &decision, BPF_ANY), 0);
 }
 
 /* Its connection has no mark. The socket knows that it began in an audit. */

@@ -9,6 +9,8 @@
 #include "pretended_esp.h"
 #include "udp.h"
 
+#include "latch_mode.h"
+
 #define PEER	 3
 #define IMPOSTOR 4
 
@@ -23,17 +25,22 @@ static void set_up(void)
 
 TestSuite(gate_contested, .init = set_up, .fini = gate_tear_down, .timeout = 180);
 
-static void put_contested(const struct latch_sa_key *key)
+static void put_contested_to(const struct latch_sa_key *key, uint16_t params)
 {
 	struct latch_sa sa = {
 		.word = {.serial = 1,
-			 .params = PEER,
+			 .params = params,
 			 .state = LATCH_SA_BOUND,
 			 .flags = LATCH_SA_CONTESTED},
 		.installed = clock_boot_ns(),
 	};
 
 	cr_assert_eq(bpf_map_update_elem(maps.sas, key, &sa, BPF_ANY), 0);
+}
+
+static void put_contested(const struct latch_sa_key *key)
+{
+	put_contested_to(key, PEER);
 }
 
 static void put_contested_sa(const struct latch_flow *flow)
@@ -56,23 +63,23 @@ static struct pair contested_pair(const char *address, struct latch_flow *ret_fl
 
 static struct latch_pair addresses_of(const struct latch_flow *flow)
 {
-	struct latch_pair pair = {.netns = flow->netns, .family = flow->family};
+	struct latch_pair pair = {.netns = flow->netns, .params = PEER, .family = flow->family};
 
 	memcpy(pair.local_addr, flow->local_addr, sizeof(pair.local_addr));
 	memcpy(pair.remote_addr, flow->remote_addr, sizeof(pair.remote_addr));
 	return pair;
 }
 
-static void decide_for(const struct latch_pair *pair, uint32_t only)
+static void decide_for(const struct latch_pair *pair, uint32_t decision)
 {
-	cr_assert_eq(bpf_map_update_elem(maps.pairs, pair, &only, BPF_ANY), 0);
+	cr_assert_eq(bpf_map_update_elem(maps.pairs, pair, &decision, BPF_ANY), 0);
 }
 
-static void decide(const struct latch_flow *flow, uint32_t only)
+static void decide(const struct latch_flow *flow, uint32_t decision)
 {
 	struct latch_pair pair = addresses_of(flow);
 
-	decide_for(&pair, only);
+	decide_for(&pair, decision);
 }
 
 static void expect_asked(const struct latch_flow *flow, unsigned int times)
@@ -113,7 +120,7 @@ static void check_begins(const char *address)
 
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect_not(has_latch(&flow));
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_assert(has_latch(&flow));
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
@@ -143,8 +150,10 @@ Test(gate_contested, R_2_3_8_a_decision_for_another_peer_starts_no_flow)
 {
 	struct latch_flow flow;
 	struct pair pair = contested_pair(IPV4, &flow);
+	struct latch_pair impostor = addresses_of(&flow);
 
-	decide(&flow, IMPOSTOR);
+	impostor.params = IMPOSTOR;
+	decide_for(&impostor, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect_eq(drops_for(LATCH_DROP_CONTESTED).egress, 1);
 	cr_expect_not(has_latch(&flow));
@@ -158,14 +167,18 @@ Test(gate_contested, R_2_3_8_a_decision_holds_for_its_two_addresses_only)
 	struct latch_flow flow;
 	struct pair pair = contested_pair(IPV4, &flow);
 	struct latch_pair other = addresses_of(&flow);
-	uint8_t *const bytes[] = {(uint8_t *)&other.netns, &other.local_addr[0],
-				  &other.local_addr[15],   &other.remote_addr[0],
-				  &other.remote_addr[15],  &other.family};
+	uint8_t *const bytes[] = {(uint8_t *)&other.netns,
+				  &other.local_addr[0],
+				  &other.local_addr[15],
+				  &other.remote_addr[0],
+				  &other.remote_addr[15],
+				  (uint8_t *)&other.params,
+				  &other.family};
 	size_t i;
 
 	for (i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
 		*bytes[i] ^= 1;
-		decide_for(&other, PEER);
+		decide_for(&other, LATCH_PAIR_ALONE);
 		*bytes[i] ^= 1;
 	}
 	cr_expect_eq(udp_send(pair.client), 0);
@@ -184,7 +197,7 @@ Test(gate_contested, R_2_2_a_rule_that_requires_a_latch_is_content_with_a_decisi
 	expect_asked(&flow, 1);
 	decide(&flow, LATCH_PAIR_CONTESTED);
 	cr_expect_eq(udp_send(pair.client), -EPERM);
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_expect(has_latch(&flow));
 	udp_close(&pair);
@@ -207,7 +220,7 @@ Test(gate_contested, R_2_3_8_a_connect_that_was_lost_begins_with_the_next_syn)
 	flow = flow_to(client, IPV4, listener);
 	wait_for(drops_for(LATCH_DROP_CONTESTED).egress > 0);
 	cr_expect_not(has_latch(&flow));
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	wait_for(has_latch(&flow));
 	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(latch_of(&flow).word.params, PEER);
@@ -221,9 +234,139 @@ Test(gate_contested, R_2_3_24_a_decision_starts_no_latch_for_a_socket_with_a_clo
 	struct latch_flow flow;
 	struct pair pair = contested_pair(IPV4, &flow);
 
-	decide(&flow, PEER);
+	decide(&flow, LATCH_PAIR_ALONE);
 	cr_expect_eq(udp_send(pair.client), 0);
 	cr_assert_eq(latch_close(&maps, &flow, latch_of(&flow).id), LATCH_CONTROL_DONE);
 	cr_expect_neq(udp_send(pair.client), 0);
 	udp_close(&pair);
+}
+
+/* ---- audit mode */
+
+static struct pair audited_pair(struct latch_flow *ret_flow)
+{
+	struct pair pair;
+
+	cr_assert_eq(latch_mode_switch(&maps, true), 1);
+	pair = contested_pair(IPV4, ret_flow);
+	cr_expect_eq(udp_send(pair.client), 0, "audited");
+	cr_expect_eq(drops_for(LATCH_DROP_CONTESTED).egress, 0);
+	expect_asked(ret_flow, 1);
+	cr_assert(has_latch(ret_flow));
+	cr_expect_eq(latch_of(ret_flow).word.state, LATCH_STATE_LARVAL);
+	cr_expect_eq(latch_of(ret_flow).word.params, PEER);
+	return pair;
+}
+
+/* Enforcement would have lost one packet: the flow is not one that it refuses. */
+Test(gate_contested, a_flow_of_the_audit_continues_where_only_its_sa_can_carry_it)
+{
+	struct latch_flow flow;
+	struct pair pair = audited_pair(&flow);
+
+	decide(&flow, LATCH_PAIR_ALONE);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_ESTABLISHED);
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), 0);
+	cr_expect_eq(drops_in_all().egress, 0);
+	udp_close(&pair);
+}
+
+Test(gate_contested, R_2_3_8_a_flow_of_the_audit_that_another_sa_can_carry_ends_with_the_audit)
+{
+	struct latch_flow flow;
+	struct pair pair = audited_pair(&flow);
+
+	decide(&flow, LATCH_PAIR_CONTESTED);
+	cr_expect_eq(udp_send(pair.client), 0, "audited");
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), -EPERM);
+	cr_expect_eq(drops_for(LATCH_DROP_CONFLICT).egress, 1);
+	udp_close(&pair);
+}
+
+Test(gate_contested, R_2_4_a_flow_of_the_audit_does_not_change_to_another_peer)
+{
+	struct latch_flow flow;
+	struct pair pair = audited_pair(&flow);
+	struct latch_sa_key key = sa_of(&flow);
+
+	put_contested_to(&key, IMPOSTOR);
+	cr_assert_eq(latch_mode_switch(&maps, false), 1);
+	cr_expect_eq(udp_send(pair.client), 0, "lost");
+	cr_expect_eq(drops_for(LATCH_DROP_IDENTITY).egress, 1);
+	cr_expect_eq(latch_of(&flow).word.state, LATCH_STATE_LARVAL);
+	udp_close(&pair);
+}
+
+/* ---- how often latchd is asked */
+
+#define FLOOD 1000 /* pairs of addresses: all slots of a peer are taken */
+
+/* A datagram to a host of its own that seems to leave under a contested SA of these params. */
+static bool asks(uint32_t host, uint16_t params)
+{
+	struct address there = address_of(IPV4, 9);
+	int fd = udp_bound(IPV4);
+	struct latch_flow flow;
+	struct latch_sa_key key;
+	bool asked;
+
+	there.v4.sin_addr.s_addr = htonl(0x7f010000 + host);
+	udp_connect(fd, there);
+	flow = udp_flow(fd);
+	key = sa_of(&flow);
+	put_contested_to(&key, params);
+	event_count = 0;
+	cr_expect_eq(udp_send(fd), 0);
+	asked = events_of(LATCH_EVENT_REFUSED, &flow, NULL) == 1;
+	close(fd);
+	return asked;
+}
+
+static void begin_flood(void)
+{
+	make_esp("ip", "udp", 9);
+	set_drop_event_interval(3600ull * 1000000000);
+}
+
+/* No latch begins without a question: an impostor must not use up those of other peers. */
+Test(gate_contested, R_2_15_the_questions_of_one_peer_do_not_hide_those_of_another)
+{
+	unsigned int i, asked = 0;
+
+	begin_flood();
+	for (i = 0; i < FLOOD; i++)
+		asked += asks(i, IMPOSTOR);
+	cr_expect_leq(asked, 64);
+	cr_expect_gt(asked, 32);
+	cr_expect_not(asks(FLOOD, IMPOSTOR));
+	cr_expect(asks(FLOOD, PEER));
+}
+
+Test(gate_contested, flows_between_two_addresses_ask_once)
+{
+	begin_flood();
+	cr_expect(asks(1, PEER));
+	cr_expect_not(asks(1, PEER), "from another port");
+}
+
+/* What is refused for good may be refused in floods, too. */
+Test(gate_contested, R_2_15_refused_flows_do_not_hide_a_question)
+{
+	unsigned int i;
+
+	begin_flood();
+	put_rule_of(IPPROTO_UDP, LATCH_ACTION_REQUIRE, LATCH_DIRECTION_NONE, NULL);
+	for (i = 0; i < FLOOD; i++) {
+		int fd = udp_bound(IPV4);
+		struct address there = address_of(IPV4, 10);
+
+		there.v4.sin_addr.s_addr = htonl(0x7f010000 + i);
+		udp_connect(fd, there);
+		cr_expect_eq(udp_send(fd), -EPERM);
+		close(fd);
+	}
+	cr_expect(asks(1, PEER));
 }

@@ -90,12 +90,13 @@ struct socket_verdict {
 #define LATCH_BPF_DB_PAIR_H
 #define PAIR_UNDECIDED -1
 
-static int decided; /* between the addresses of the flow */
+static int decided;	/* between the addresses of the flow, ... */
+static int decided_for; /* ... for SAs of these params */
 
-static int pair_decision(const struct latch_flow *flow)
+static int pair_decision(const struct latch_flow *flow, int under)
 {
 	(void)flow;
-	return decided;
+	return under == decided_for ? decided : PAIR_UNDECIDED;
 }
 
 #include "db/audit.h"
@@ -129,6 +130,7 @@ static void begin(void)
 	sa_is_known = true;
 	served = 1;
 	decided = PAIR_UNDECIDED;
+	decided_for = PEER;
 	refused_for = -1;
 	settings.mode = 0;
 	sas[0].word.state = LATCH_SA_BOUND;
@@ -297,14 +299,15 @@ static enum latch_drop contested_reason(int decision)
 
 Test(verdict, R_2_3_8_a_contested_sa_starts_a_latch_only_where_no_other_sa_can_carry_the_flow)
 {
-	cr_expect_eq(contested_reason(PEER), REJECT_NONE);
+	cr_expect_eq(contested_reason(LATCH_PAIR_ALONE), REJECT_NONE);
 	cr_expect_eq(contested_reason(LATCH_PAIR_CONTESTED), LATCH_DROP_CONFLICT);
 	cr_expect_eq(contested_reason(PAIR_UNDECIDED), LATCH_DROP_CONTESTED);
 }
 
 Test(verdict, R_2_3_8_a_decision_for_another_peer_starts_no_latch)
 {
-	cr_expect_eq(contested_reason(IMPOSTOR), LATCH_DROP_CONTESTED);
+	decided_for = IMPOSTOR;
+	cr_expect_eq(contested_reason(LATCH_PAIR_ALONE), LATCH_DROP_CONTESTED);
 }
 
 Test(verdict, R_2_3_8_an_sa_that_is_not_contested_needs_no_decision)
@@ -325,9 +328,10 @@ Test(verdict, R_2_3_8_a_contested_sa_makes_a_larval_latch_established_only_by_a_
 	cr_expect_eq(latch.word.state, LATCH_STATE_LARVAL);
 	decided = LATCH_PAIR_CONTESTED;
 	cr_expect(is_dropped(LATCH_DROP_CONFLICT));
-	decided = IMPOSTOR;
+	decided = LATCH_PAIR_ALONE;
+	decided_for = IMPOSTOR;
 	cr_expect_not(passes());
-	decided = PEER;
+	decided_for = PEER;
 	cr_expect(passes());
 	cr_expect_eq(latch.word.state, LATCH_STATE_ESTABLISHED);
 	cr_expect_eq(latch.word.params, PEER);
@@ -339,6 +343,7 @@ Test(verdict, L_5_2_1_a_decision_does_not_move_an_established_latch_to_another_p
 	latch.word.params = PEER;
 	sas[0].word = (union latch_sa_word){
 		.state = LATCH_SA_BOUND, .params = IMPOSTOR, .flags = LATCH_SA_CONTESTED};
-	decided = IMPOSTOR;
+	decided = LATCH_PAIR_ALONE;
+	decided_for = IMPOSTOR;
 	cr_expect(is_dropped(LATCH_DROP_IDENTITY));
 }

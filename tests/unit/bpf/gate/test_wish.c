@@ -228,9 +228,9 @@ static int same_bytes(const void *one, const void *other, int size)
 #include "gate/socketless.h"
 
 /* No SA is contested here. */
-int pair_decision(const struct latch_flow *flow)
+int pair_decision(const struct latch_flow *flow, int under)
 {
-	(void)flow;
+	(void)flow, (void)under;
 	return PAIR_UNDECIDED;
 }
 

@@ -138,7 +138,7 @@ int marks_update(const struct binding *b)
 	int forgotten, err;
 
 	walk_pace_begin(b->marking);
-	forgotten = pair_decisions_follow(b->pairs, b->child_sas->groups.changes);
+	forgotten = pair_decisions_follow(b->pairs, &b->child_sas->groups);
 	err = set_all(b);
 	walk_pace_end(b->marking);
 	marks_clear(b);

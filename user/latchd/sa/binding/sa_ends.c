@@ -216,18 +216,6 @@ int sa_ends_unbind(const struct binding *b, const struct child_sa *child)
 	return err ? err : orphan_end(b, &child->out);
 }
 
-/*
- * The outbound SA of a CHILD_SA that has ended is PENDING if it was never bound, or if a new SA has
- * its SPI. Without the inbound SA nothing shows which of the two it is.
- */
-static bool is_pending_alone(const struct child_sa_end *end, const struct latch_sa *sa)
-{
-	const struct child_sa *child = end->child;
-
-	return (child->deleted || child->orphan) && end == &child->out && !child->in.in_kernel &&
-	       sa->word.state == LATCH_SA_PENDING;
-}
-
 static int check_end(const struct binding *b, struct child_sa_end *end)
 {
 	struct latch_sa sa;
@@ -235,8 +223,6 @@ static int check_end(const struct binding *b, struct child_sa_end *end)
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (is_pending_alone(end, &sa))
-		return 0;
 	if (!end->child->params || !end_matches(b, end, &sa))
 		return 1;
 	another = may_be_of_another(b, end, &sa);
@@ -286,14 +272,35 @@ static int is_no_older(const struct binding *b, const struct child_sa_end *curre
 	return !sa_ends_is_later(sa.word.serial, new_in->word.serial);
 }
 
+/*
+ * The outbound SA of a CHILD_SA that has ended is PENDING if it was never bound, or if a new SA has
+ * its SPI. Without the inbound SA nothing shows which of the two it is, and it may move:
+ * XFRM_MSG_MIGRATE gives the new pair an inbound SA that is later than its outbound SA. 1, 0, or a
+ * negative errno.
+ */
+static int is_left_pending(const struct binding *b, const struct child_sa *child,
+			   const struct latch_sa *out)
+{
+	struct latch_sa in;
+	int err;
+
+	if (!(child->deleted || child->orphan) || out->word.state != LATCH_SA_PENDING)
+		return 0;
+	err = child_params_get_sa(b, &child->in, &in);
+	return err == -ENOENT ? 1 : err;
+}
+
 int sa_ends_outbound_moves(const struct binding *b, const struct child_sa_end *current,
 			   const struct latch_sa_key *in)
 {
 	struct latch_sa sa, new_in;
-	int err = sa_get(b->view.maps, &current->key, &sa);
+	int err = sa_get(b->view.maps, &current->key, &sa), left;
 
 	if (err)
 		return err == -ENOENT ? 1 : err;
+	left = is_left_pending(b, current->child, &sa);
+	if (left)
+		return left;
 	err = sa_get(b->view.maps, in, &new_in);
 	if (err)
 		return err == -ENOENT ? 0 : err;

@@ -10,12 +10,20 @@
 struct pair_search {
 	struct sa_groups *groups;
 	const struct sa_group *group;
-	const struct sa_group
-		*rival; /* with other params: it is compared with those of the group's */
 	const struct latch_flow *flow;
+	struct traffic_selector_set local, remote; /* any flow between the addresses */
+	const struct sa_group *own[SA_GROUP_PAIRS_OWN];
+	size_t own_count;
+	const struct sa_way *not_used; /* the kernel uses no SA of this way for such a flow */
 	uint64_t work_end;
 };
 
+static bool is_over(const struct pair_search *search)
+{
+	return search->groups->work > search->work_end;
+}
+
+/* The ranges of addresses are wider than the selectors. */
 static int visit_groups(struct pair_search *search, sa_span_visit_fn visit)
 {
 	const struct sa_place place = sa_place_of(search->flow->netns, search->flow->remote_addr);
@@ -24,11 +32,28 @@ static int visit_groups(struct pair_search *search, sa_span_visit_fn visit)
 	return sa_spans_search(&search->groups->spans[family], &place, &place, visit, search);
 }
 
+static bool covers_all(const struct sa_group *group)
+{
+	const struct feed_child *reported = &group->members->reported;
+
+	return reported->local_ts.covers_all || reported->remote_ts.covers_all;
+}
+
+/* Some flow between the addresses: RFC 5660, section 2.3. */
+static bool covers_some(const struct pair_search *search, const struct sa_group *group)
+{
+	const struct feed_child *reported = &group->members->reported;
+	uint64_t *looks = &search->groups->work;
+
+	return traffic_selector_sets_overlap(&reported->remote_ts, &search->remote, looks) &&
+	       traffic_selector_sets_overlap(&reported->local_ts, &search->local, looks);
+}
+
 /* ---- equal selectors of two gateways: the SPD has the policy of one */
 
 struct equal_search {
+	const struct pair_search *pair;
 	const struct traffic_selector_set *one, *other;
-	uint8_t family;
 	const uint8_t *address;
 };
 
@@ -36,48 +61,68 @@ static int is_equal(void *context, const struct traffic_selector *common)
 {
 	const struct equal_search *search = context;
 
-	return common->family == search->family &&
-	       memcmp(common->low, search->address, sizeof(common->low)) <= 0 &&
-	       memcmp(search->address, common->high, sizeof(common->high)) <= 0 &&
-	       traffic_selector_set_has(search->one, common) &&
-	       traffic_selector_set_has(search->other, common);
+	search->pair->groups->work++;
+	return is_over(search->pair) ||
+	       (common->family == search->pair->flow->family &&
+		memcmp(common->low, search->address, sizeof(common->low)) <= 0 &&
+		memcmp(search->address, common->high, sizeof(common->high)) <= 0 &&
+		traffic_selector_set_has(search->one, common) &&
+		traffic_selector_set_has(search->other, common));
 }
 
-static bool have_equal(const struct traffic_selector_set *one,
-		       const struct traffic_selector_set *other, uint8_t family,
-		       const uint8_t address[16])
+static bool have_equal(const struct pair_search *pair, const struct traffic_selector_set *one,
+		       const struct traffic_selector_set *other, const uint8_t address[16])
 {
-	struct equal_search search = {one, other, family, address};
+	struct equal_search search = {pair, one, other, address};
 
 	return traffic_selector_sets_common(one, other, is_equal, &search);
 }
 
-static bool are_alike(const struct sa_group *one, const struct sa_group *other,
-		      const struct latch_flow *flow)
+static bool are_alike(const struct pair_search *search, const struct sa_group *one,
+		      const struct sa_group *other)
 {
 	const struct feed_child *a = &one->members->reported, *b = &other->members->reported;
 
-	return have_equal(&a->remote_ts, &b->remote_ts, flow->family, flow->remote_addr) &&
-	       have_equal(&a->local_ts, &b->local_ts, flow->family, flow->local_addr);
+	return have_equal(search, &a->remote_ts, &b->remote_ts, search->flow->remote_addr) &&
+	       have_equal(search, &a->local_ts, &b->local_ts, search->flow->local_addr);
 }
 
-static int is_like_rival(void *context, struct sa_group *own)
+static bool is_like_own(const struct pair_search *search, const struct sa_group *rival)
+{
+	size_t i;
+
+	for (i = 0; i < search->own_count; i++)
+		if (are_alike(search, search->own[i], rival))
+			return true;
+	return false;
+}
+
+/* Those with the params of the flow's SA. */
+static int note_own(void *context, struct sa_group *group)
 {
 	struct pair_search *search = context;
 
 	search->groups->work++;
-	return search->groups->work > search->work_end ||
-	       (own->params == search->group->params &&
-		are_alike(own, search->rival, search->flow));
+	if (group->params != search->group->params || !covers_some(search, group))
+		return is_over(search);
+	if (search->own_count == SA_GROUP_PAIRS_OWN)
+		return 1;
+	search->own[search->own_count++] = group;
+	return is_over(search);
 }
 
 /* ---- all groups with the remote address */
 
-static bool covers_all(const struct sa_group *group)
+/* A peer may have many groups, and most are of one way. */
+static bool may_be_used(struct pair_search *search, const struct sa_group *group)
 {
-	const struct feed_child *reported = &group->members->reported;
-
-	return reported->local_ts.covers_all || reported->remote_ts.covers_all;
+	if (search->not_used && !memcmp(search->not_used, &group->way, sizeof(group->way)))
+		return false;
+	if (choice_may_carry_pair(search->groups->choice, &group->way, search->flow,
+				  &search->groups->work))
+		return true;
+	search->not_used = &group->way;
+	return false;
 }
 
 static int is_rival(void *context, struct sa_group *other)
@@ -86,17 +131,27 @@ static int is_rival(void *context, struct sa_group *other)
 	const struct sa_groups *groups = search->groups;
 
 	search->groups->work++;
-	if (search->groups->work > search->work_end)
+	if (is_over(search))
 		return 1;
 	if (other->params == search->group->params)
 		return 0;
 	if (covers_all(other))
 		return 1;
-	if (sa_groups_have_other_device(groups, other, search->flow->netns, search->group->params))
+	if (!covers_some(search, other) ||
+	    sa_groups_have_other_device(groups, other, search->flow->netns, search->group->params))
 		return 0;
-	search->rival = other;
-	return choice_may_carry_pair(groups->choice, &other->way, search->flow) ||
-	       visit_groups(search, is_like_rival);
+	return may_be_used(search, other) || is_like_own(search, other);
+}
+
+static struct traffic_selector_set any_at(uint8_t family, const uint8_t address[16])
+{
+	struct traffic_selector_set set = {.count = 1};
+	struct traffic_selector *any = &set.selector[0];
+
+	*any = (struct traffic_selector){.family = family, .port_high = UINT16_MAX};
+	memcpy(any->low, address, sizeof(any->low));
+	memcpy(any->high, address, sizeof(any->high));
+	return set;
 }
 
 bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *group,
@@ -106,8 +161,13 @@ bool sa_groups_contest_pair(struct sa_groups *groups, const struct sa_group *gro
 		.groups = groups,
 		.group = group,
 		.flow = flow,
+		.local = any_at(flow->family, flow->local_addr),
+		.remote = any_at(flow->family, flow->remote_addr),
 		.work_end = groups->work + SA_GROUP_PAIRS_WORK,
 	};
 
-	return covers_all(group) || visit_groups(&search, is_rival);
+	/* NAT may have changed the addresses before XFRM: no selectors show the SAs of such a flow.
+	 */
+	return covers_all(group) || visit_groups(&search, note_own) || !search.own_count ||
+	       visit_groups(&search, is_rival) || is_over(&search);
 }

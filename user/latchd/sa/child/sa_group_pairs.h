@@ -8,8 +8,13 @@
 
 #include "latchd/sa/child/sa_group.h"
 
-/* Groups that are looked at for one answer. Beyond this number it is "contested". */
-#define SA_GROUP_PAIRS_WORK 4096
+/*
+ * Groups, selectors and policies that are looked at for one answer: some two milliseconds. Beyond
+ * this number it is "contested".
+ */
+#define SA_GROUP_PAIRS_WORK 65536
+/* So are more groups than these with the params of the flow's SA, for two addresses. */
+#define SA_GROUP_PAIRS_OWN 64
 
 /*
  * May the kernel use an SA with other params than the group's for a flow between the addresses of

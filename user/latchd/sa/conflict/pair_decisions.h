@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The map "pairs" of the programs: between which two addresses a contested SA may start latches all
- * the same. A decision is made at the first flow that asks. All end when a group of CHILD_SAs
- * begins or ceases to count, or when the SPD or a device has changed: before any SA is bound after
- * it.
+ * the same. A decision is made at the first flow that asks. It ends when a group of CHILD_SAs that
+ * concerns it begins or ceases to count, or when the SPD or a device has changed for it: before any
+ * SA is bound after it. A full table gives up the oldest decision of the peer with most of them.
  */
 #ifndef LATCHD_SA_CONFLICT_PAIR_DECISIONS_H
 #define LATCHD_SA_CONFLICT_PAIR_DECISIONS_H
@@ -13,31 +13,35 @@
 #include <stdint.h>
 
 #include "latch_abi.h"
+#include "latchd/sa/child/sa_group.h"
 
-/* Decisions that flows under SAs of one peer have asked for. Hosts behind a peer may be many. */
-#define PAIR_DECISIONS_SHARE_MAX (LATCH_PAIRS_MAX / 4)
+struct pair_decision {
+	struct latch_pair pair;
+	uint64_t number; /* in the order of their making */
+	uint16_t peer;	 /* as of the group */
+};
 
 struct pair_decisions { /* begins with pair_decisions_start() */
 	int map;
-	bool unknown; /* the map may hold decisions of before */
-	size_t count;
+	bool unknown;	  /* the map may hold decisions of before */
 	uint64_t changes; /* sa_groups.changes of these decisions */
-	uint16_t of_params[LATCH_PARAMS_MAX + 1];
+	uint64_t numbered;
+	size_t count;
+	struct pair_decision kept[LATCH_PAIRS_MAX];
+	uint16_t of_peer[LATCH_IDENTITIES_MAX + 1];
 };
 
 /* An earlier latchd may have left decisions. */
 void pair_decisions_start(struct pair_decisions *decisions, int map);
 
-/* Deletes all decisions if changes is another number than before. 0 or a negative errno: some are
- * left, and no SA may be bound. */
-int pair_decisions_follow(struct pair_decisions *decisions, uint64_t changes);
+/* Deletes the decisions that changes since concern. 0 or a negative errno: some are left, and no SA
+ * may be bound. */
+int pair_decisions_follow(struct pair_decisions *decisions, const struct sa_groups *groups);
+/* Deletes all. 0 or a negative errno. */
 int pair_decisions_forget(struct pair_decisions *decisions);
 
-/*
- * For the two addresses of the flow, which came under an SA of these params. 0 or a negative errno;
- * -ENOSPC: the table, or the share of these params, is full.
- */
+/* For the two addresses of the flow, which came under an SA of the group. 0 or a negative errno. */
 int pair_decisions_put(struct pair_decisions *decisions, const struct latch_flow *flow,
-		       uint16_t params, bool contested);
+		       const struct sa_group *group, bool contested);
 
 #endif

@@ -4,56 +4,18 @@
  * 10.2.0.0/16, of equal priority: the kernel cannot tell them apart within 10.2.0.0/16. Both SAs
  * are marked as contested, and connections to all other addresses begin all the same.
  */
-#include "choice_conflict_fixture.h"
+#include "pair_fixture.h"
 
-#include "latchd/sa/conflict/pair_decisions.h"
+#include <arpa/inet.h>
 
 TestSuite(pair_decisions, .init = start, .fini = fixture_finish, .timeout = 120);
 
-static struct latch_flow flow_inside(uint8_t network)
-{
-	struct latch_flow flow = flow_at(2000, ns.cookie);
-
-	memcpy(flow.local_addr, (uint8_t[]){10, 8, 0, 1}, 4);
-	memcpy(flow.remote_addr, (uint8_t[]){10, network, 0, 1}, 4);
-	return flow;
-}
-
-/* The gate has dropped the first packet of such a flow, which left under the SA. */
-static bool is_refused(const struct feed_child *under, uint8_t network)
-{
-	struct latch_event event = {
-		.type = LATCH_EVENT_REFUSED,
-		.drop = LATCH_DROP_CONTESTED,
-		.flow = flow_inside(network),
-		.packet = LATCH_DIRECTION_OUT,
-		.sa = out_key(under, ns.cookie),
-		.time = clock_boot_ns(),
-	};
-
-	return attribution_refuses(attribution, &event);
-}
-
 /* -1: the programs find no decision. */
-static int decision_of(uint8_t network)
+static int decision_of(const struct feed_child *under, uint8_t network)
 {
 	struct latch_flow flow = flow_inside(network);
-	struct latch_pair pair = {.netns = flow.netns, .family = flow.family};
-	uint32_t only;
 
-	memcpy(pair.local_addr, flow.local_addr, 16);
-	memcpy(pair.remote_addr, flow.remote_addr, 16);
-	return bpf_map_lookup_elem(maps.pairs, &pair, &only) ? -1 : (int)only;
-}
-
-static int decisions(void)
-{
-	struct latch_pair pair, *last = NULL;
-	int count = 0;
-
-	for (; !bpf_map_get_next_key(maps.pairs, last, &pair); last = &pair)
-		count++;
-	return count;
+	return decision_between(&flow, in_params(under));
 }
 
 Test(pair_decisions, R_2_3_8_outside_an_overlap_a_contested_sa_starts_connections)
@@ -61,16 +23,26 @@ Test(pair_decisions, R_2_3_8_outside_an_overlap_a_contested_sa_starts_connection
 	default_and_branch(200);
 	expect_contested();
 	cr_expect_not(is_refused(&hq, 1));
-	cr_expect_eq(decision_of(1), in_params(&hq));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
 }
 
 Test(pair_decisions, R_2_3_8_inside_an_overlap_neither_sa_starts_one)
 {
 	default_and_branch(200);
 	cr_expect(is_refused(&hq, 2));
-	cr_expect_eq(decision_of(2), LATCH_PAIR_CONTESTED);
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_CONTESTED);
 	cr_expect(is_refused(&branch, 2));
-	cr_expect_eq(decision_of(2), LATCH_PAIR_CONTESTED);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_CONTESTED);
+}
+
+/* Before its policy check the kernel shows SCTP to the programs under any SA. */
+Test(pair_decisions, R_2_3_8_a_packet_under_another_peers_sa_changes_no_decision)
+{
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2), "its policy comes first");
+	cr_expect(is_refused(&hq, 2));
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_CONTESTED);
 }
 
 /* The SPD has the policy of the newest alone, and would give all to its peer. */
@@ -104,16 +76,61 @@ Test(pair_decisions, R_2_3_8_without_a_readable_spd_there_is_none)
 	kernel.err = -EACCES;
 	default_and_branch(200);
 	cr_expect(is_refused(&hq, 2));
-	cr_expect_neq(decision_of(2), in_params(&hq));
+	cr_expect_neq(decision_of(&hq, 2), LATCH_PAIR_ALONE);
+}
+
+/* For a second after a failed read the answers are those of before: too old for a new decision. */
+Test(pair_decisions, R_2_3_8_while_the_spd_cannot_be_read_again_the_packet_is_lost)
+{
+	default_and_branch(200);
+	settle_for(A_SECOND_MS);
+	kernel.err = -EAGAIN;
+	edited();
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	kernel.err = 0;
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+}
+
+/* A large SPD that is edited all the time must not be read for each question. */
+Test(pair_decisions, reads_of_the_spd_have_a_pace)
+{
+	const struct latch_flow flow = flow_inside(1);
+	unsigned int loads;
+
+	default_and_branch(200);
+	edited();
+	walk_pace_hold(&attribution->walks, 10 * A_SECOND_MS);
+	loads = kernel.loads;
+	cr_expect_not(is_refused_now(&hq, &flow));
+	cr_expect_eq(kernel.loads, loads);
+	cr_expect_eq(decision_of(&hq, 1), -1);
 }
 
 /* Its SAs could be rivals of all others. */
 Test(pair_decisions, R_2_3_8_while_a_key_manager_has_not_listed_its_sas_none_starts)
 {
 	default_and_branch(200);
+	attribution->began_ms = 0;
 	attach(&pluto, &ns);
 	cr_expect(is_refused(&hq, 1));
 	cr_expect_eq(decisions(), 0);
+}
+
+/* The lists come soon: applications see a loss, and their connections begin. */
+Test(pair_decisions, R_2_15_a_restart_of_latchd_refuses_no_connection)
+{
+	default_and_branch(200);
+	restart_latchd();
+	cr_assert_eq(attribution_watch_choice(attribution, loop, &source), 0);
+	attach(&charon, &ns);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decisions(), 0);
+	snapshot(&charon, &hq, &branch);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect(is_refused(&hq, 2));
 }
 
 Test(pair_decisions, an_sa_that_has_gone_refuses_no_connection)
@@ -138,11 +155,64 @@ Test(pair_decisions, R_2_3_8_a_contested_sa_that_no_key_manager_has_reported_sta
 
 	default_and_branch(200);
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
+	cr_expect_not(is_refused(&by_hand, 2), "a key manager may list it yet");
+	attribution->began_ms = 0;
 	cr_expect(is_refused(&by_hand, 2));
 	cr_expect_eq(decisions(), 0);
 	sa.word.flags = 0;
 	cr_assert_eq(bpf_map_update_elem(maps.sas, &key, &sa, BPF_ANY), 0);
 	cr_expect_not(is_refused(&by_hand, 2));
+}
+
+static bool is_refused_in_ipv6(const struct feed_child *under, const char *remote)
+{
+	struct latch_flow flow = {
+		.netns = ns.cookie, .family = AF_INET6, .local_addr = {0x20, 0x01, 8}};
+
+	cr_assert_eq(inet_pton(AF_INET6, remote, flow.remote_addr), 1);
+	while (walk_pace_wait_ms(&attribution->walks))
+		settle();
+	return is_refused_now(under, &flow);
+}
+
+/* Without a policy the kernel accepts packets in under either SA. */
+Test(pair_decisions, R_2_3_8_ipv6_flows_are_decided_by_ipv6_selectors)
+{
+	hq.local_ts = branch.local_ts = selectors("2001:800::/32");
+	hq.remote_ts = selectors("2001:db8::/32");
+	branch.remote_ts = selectors("2001:db8:2::/48");
+	bring_up(&hq);
+	bring_up(&branch);
+	cr_expect_not(is_refused_in_ipv6(&hq, "2001:db8:1::1"));
+	cr_expect(is_refused_in_ipv6(&hq, "2001:db8:2::1"));
+	cr_expect(is_refused_in_ipv6(&branch, "2001:db8:2::1"));
+}
+
+/* Two peers behind one NAT, or two proposals of one peer: the policy of one fits the other's SAs.
+ */
+Test(pair_decisions, an_sa_of_the_same_gateway_contests_the_flows_of_its_own_selectors_only)
+{
+	struct feed_child other = tunnel("e.example", 3, 3, "10.1.0.0/24");
+
+	traffic_selector_set_add(&other.remote_ts, "10.3.0.0/24", 11);
+	default_and_branch(100);
+	add_policies(&other, 100, 0);
+	bring_up(&other);
+	cr_expect_not(is_refused(&branch, 2), "between the two in the order of addresses");
+	cr_expect(is_refused(&hq, 1));
+}
+
+/* Source NAT: the packet left under the branch's SA, and its selectors do not have the flow. */
+Test(pair_decisions, R_2_3_8_a_flow_that_its_own_selectors_do_not_cover_is_contested)
+{
+	struct feed_child other = tunnel("e.example", 3, 4, "10.4.0.0/16");
+
+	add_policies(&branch, 100, 0);
+	bring_up(&branch);
+	add_policies(&other, 100, 0);
+	bring_up(&other);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect(is_refused(&branch, 3), "no other selectors have it either");
 }
 
 /* ---- interface ids */
@@ -191,14 +261,15 @@ Test(pair_decisions, R_2_3_8_no_decision_is_left_when_an_sa_of_another_peer_is_b
 	cr_expect(is_refused(&hq, 1));
 }
 
-Test(pair_decisions, R_2_3_8_an_edit_of_the_spd_ends_all_decisions)
+Test(pair_decisions, R_2_3_8_an_edit_of_the_spd_ends_the_decisions_that_it_concerns)
 {
 	default_and_branch(200);
 	cr_expect_not(is_refused(&hq, 1));
 	cr_expect(is_refused(&hq, 2));
 	remove_last_policies();
 	settle_for(A_SECOND_MS);
-	cr_expect_eq(decisions(), 0);
+	cr_expect_eq(decision_of(&hq, 2), -1);
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
 }
 
 /* choice_is_stale(): the event of the edit has come, and latchd has not read the SPD since. */
@@ -208,7 +279,7 @@ Test(pair_decisions, R_2_3_8_a_decision_is_made_by_the_spd_of_the_moment)
 	remove_last_policies();
 	add_policies(&branch, 100, 0);
 	cr_expect_not(is_refused(&branch, 2), "the branch's policy comes first now");
-	cr_expect_eq(decision_of(2), in_params(&branch));
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
 }
 
 Test(pair_decisions, a_rekey_leaves_the_decisions)
@@ -218,7 +289,140 @@ Test(pair_decisions, a_rekey_leaves_the_decisions)
 	default_and_branch(200);
 	cr_expect_not(is_refused(&hq, 1));
 	bring_up(&next);
-	cr_expect_eq(decision_of(1), in_params(&hq));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+}
+
+/* A hub has hundreds of clients that come and go, and an impostor may bring up CHILD_SAs all the
+ * time: connections to other addresses must not wait each time. */
+Test(pair_decisions, R_2_15_a_change_elsewhere_leaves_the_decisions)
+{
+	struct feed_child client = tunnel("e.example", 3, 4, "10.77.0.0/16");
+
+	default_and_branch(200);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_not(is_refused(&hq, 77));
+	add_policies(&client, 200, 0);
+	bring_up(&client);
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 77), -1);
+	cr_expect(is_refused(&hq, 77));
+	remove_last_policies();
+	settle_for(A_SECOND_MS);
+	delete_both(&client);
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 77), -1);
+}
+
+Test(pair_decisions, R_2_15_a_change_on_both_sides_of_an_address_leaves_its_decision)
+{
+	struct feed_child around = tunnel("e.example", 3, 4, "10.1.0.0/24");
+
+	traffic_selector_set_add(&around.remote_ts, "10.3.0.0/24", 11);
+	default_and_branch(100);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect_not(is_refused(&hq, 3));
+	bring_up(&around);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 3), -1);
+	cr_expect_not(is_refused(&hq, 3), "it has no policy");
+	delete_both(&around);
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	cr_expect_eq(decision_of(&hq, 3), -1);
+}
+
+Test(pair_decisions, the_end_of_an_overlap_ends_the_refusal)
+{
+	default_and_branch(200);
+	cr_expect(is_refused(&hq, 2));
+	remove_last_policies();
+	delete_both(&branch);
+	cr_expect_eq(decision_of(&hq, 2), -1);
+	cr_expect_not(is_refused(&hq, 2));
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_ALONE);
+}
+
+/* Interface ids then tell none of the peer's SAs apart from another peer's, wherever the second
+ * tunnel leads. */
+Test(pair_decisions, R_2_3_8_a_second_interface_id_ends_all_decisions_for_the_peer)
+{
+	struct feed_child second = tunnel("c.example", 9, 2, "10.44.0.0/16");
+
+	two_tunnels(41, 42);
+	kernel.devices[2] = second.if_id_in = second.if_id_out = 43;
+	kernel.devices_count = 3;
+	edited();
+	settle_for(A_SECOND_MS);
+	cr_expect_not(is_refused(&hq, 1));
+	bring_up(&second);
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	cr_expect(is_refused(&hq, 1));
+	delete_both(&second);
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	cr_expect_not(is_refused(&hq, 1));
+}
+
+Test(pair_decisions, R_2_3_8_a_device_that_goes_ends_all_decisions)
+{
+	two_tunnels(41, 42);
+	cr_expect_not(is_refused(&hq, 1));
+	kernel.devices_count = 1;
+	edited();
+	settle_for(A_SECOND_MS);
+	cr_expect_eq(decisions(), 0);
+	cr_expect(is_refused(&hq, 1));
+}
+
+/* ---- a peer with many CHILD_SAs */
+
+#define SUBNETS 200
+
+/* Their ranges contain 10.2.0.1, their selectors do not. */
+static void bring_up_around(unsigned int number)
+{
+	struct feed_child child = tunnel("e.example", 100 + number, 4, "10.1.0.0/24");
+	char text[32];
+
+	snprintf(text, sizeof(text), "10.3.0.%u/32", number);
+	traffic_selector_set_add(&child.remote_ts, text, strlen(text));
+	bring_up(&child);
+}
+
+/* Their selectors have 10.2.0.1, and the policy of headquarters comes first. */
+static void bring_up_inside(unsigned int number)
+{
+	char text[32];
+	struct feed_child child;
+
+	snprintf(text, sizeof(text), "10.2.0.1/32[tcp/%u]", number + 1);
+	child = tunnel("e.example", 100 + number, 4, text);
+	bring_up(&child);
+}
+
+static void many(void (*bring_one_up)(unsigned int number))
+{
+	unsigned int i;
+
+	add_policies(&hq, 100, 0);
+	bring_up(&hq);
+	for (i = 0; i < SUBNETS; i++)
+		bring_one_up(i);
+	settle_for(A_SECOND_MS);
+}
+
+Test(pair_decisions, a_peer_with_many_subnets_around_an_address_contests_none_of_its_flows)
+{
+	struct feed_child first = tunnel("e.example", 100, 4, "10.1.0.0/24");
+
+	many(bring_up_around);
+	add_policies(&first, 100, 0);
+	cr_expect_not(is_refused(&hq, 2));
+	cr_expect(is_refused(&hq, 1), "all of them have this one");
+}
+
+Test(pair_decisions, a_peer_with_many_selectors_for_an_address_leaves_its_flows_to_the_first_policy)
+{
+	many(bring_up_inside);
+	cr_expect_not(is_refused(&hq, 2));
 }
 
 Test(pair_decisions, R_2_3_8_the_end_of_latchd_ends_all_decisions)
@@ -231,48 +435,51 @@ Test(pair_decisions, R_2_3_8_the_end_of_latchd_ends_all_decisions)
 	cr_assert_not_null(attribution);
 }
 
-/* ---- the table */
-
-static struct pair_decisions table;
-
-static int put(uint32_t number, uint16_t params)
+/* As bring_up_around(), with as many selectors as a TS payload has. */
+static void bring_up_with_many_selectors(unsigned int number)
 {
-	struct latch_flow flow = flow_inside(1);
+	struct feed_child child = tunnel("e.example", 100 + number, 4, "10.1.0.0/24");
+	char text[32];
+	unsigned int i;
 
-	memcpy(flow.remote_addr, &number, sizeof(number));
-	return pair_decisions_put(&table, &flow, params, false);
+	for (i = 0; i < 254; i++) {
+		snprintf(text, sizeof(text), "10.3.%u.%u/32", number, i);
+		traffic_selector_set_add(&child.remote_ts, text, strlen(text));
+	}
+	bring_up(&child);
+	feed_child_release(&child);
 }
 
-Test(pair_decisions, decisions_of_a_latchd_that_was_killed_are_deleted_before_any_bind)
+static uint64_t *due_of(const struct feed_child *child)
 {
-	pair_decisions_start(&table, maps.pairs);
-	cr_assert_eq(pair_decisions_follow(&table, 0), 0);
-	cr_assert_eq(put(1, 3), 0);
-	pair_decisions_start(&table, maps.pairs);
-	cr_expect_eq(pair_decisions_follow(&table, 0), 0);
-	cr_expect_eq(decisions(), 0);
+	struct latch_sa_key key = in_key(child, ns.cookie);
+	struct child_sa_end *end = child_sas_find(&attribution->child_sas, &key);
+
+	return &attribution->questions_due_ms[end->child->peer % QUESTIONS_PEERS];
 }
 
-Test(pair_decisions, decisions_that_cannot_be_deleted_are_no_success)
+/* An answer takes some milliseconds. */
+Test(pair_decisions, questions_of_a_peer_that_cost_much_time_have_a_pace)
 {
-	pair_decisions_start(&table, -1);
-	cr_expect_lt(pair_decisions_follow(&table, 0), 0);
-	cr_expect_lt(pair_decisions_follow(&table, 0), 0, "nor at the second attempt");
+	uint64_t before;
+
+	many(bring_up_with_many_selectors);
+	before = loop_now_ms();
+	cr_expect_not(is_refused(&hq, 2));
+	cr_expect_eq(decision_of(&hq, 2), LATCH_PAIR_ALONE);
+	cr_expect_geq(*due_of(&hq), before + 5);
 }
 
-Test(pair_decisions, a_peer_has_a_quarter_of_the_decisions)
+Test(pair_decisions, a_peer_whose_questions_wait_delays_those_of_no_other_peer)
 {
-	uint32_t i;
-
-	pair_decisions_start(&table, maps.pairs);
-	cr_assert_eq(pair_decisions_follow(&table, 0), 0);
-	for (i = 0; i < PAIR_DECISIONS_SHARE_MAX; i++)
-		cr_assert_eq(put(i + 1, 3), 0);
-	cr_expect_eq(put(i + 1, 3), -ENOSPC);
-	cr_expect_eq(put(1, 3), 0, "a known pair needs no place");
-	cr_expect_eq(put(i + 1, 4), 0, "another peer has its own share");
-	cr_expect_eq(decisions(), PAIR_DECISIONS_SHARE_MAX + 1);
-	cr_expect_eq(pair_decisions_follow(&table, 1), 0);
-	cr_expect_eq(put(1, 3), 0);
-	cr_expect_eq(decisions(), 1);
+	default_and_branch(100);
+	settle_for(A_SECOND_MS);
+	*due_of(&hq) = loop_now_ms() + A_SECOND_MS;
+	cr_expect_not(is_refused(&hq, 1), "lost, not refused");
+	cr_expect_eq(decision_of(&hq, 1), -1);
+	cr_expect_not(is_refused(&branch, 2));
+	cr_expect_eq(decision_of(&branch, 2), LATCH_PAIR_ALONE);
+	settle_for(A_SECOND_MS);
+	cr_expect_not(is_refused(&hq, 1));
+	cr_expect_eq(decision_of(&hq, 1), LATCH_PAIR_ALONE);
 }
