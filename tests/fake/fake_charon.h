@@ -48,6 +48,7 @@ struct fake_charon {
 	size_t cert_count;
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
+	bool has_alerts;	     /* else "alert" is an unknown event, as before 6.0.3 */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */
 	const char *failing_command; /* answered with success = no */
 	const char *close_on; /* the connection ends when this command or registration arrives */

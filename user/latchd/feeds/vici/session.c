@@ -19,6 +19,8 @@ struct subscription {
 };
 
 static const struct subscription subscriptions[] = {
+	/* First: an event that comes later has its alert. */
+	{"alert", VICI_MESSAGE_ALERT, false}, /* since 6.0.3 */
 	{"ike-updown", VICI_MESSAGE_IKE_UPDOWN, true},
 	{"child-updown", VICI_MESSAGE_CHILD_UPDOWN, true},
 	{"child-rekey", VICI_MESSAGE_CHILD_REKEY, true},
@@ -348,6 +350,8 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 		fail(session, "charon does not know event list-sa");
 		return;
 	}
+	if (session->knows_alerts)
+		vici_dispatch_alerts_complete(&session->dispatch);
 	start_answer_limit(session, "list-conns");
 	vici_dispatch_query_begin(&session->dispatch);
 	err = vici_connection_command(&session->events, "list-conns", NO_MESSAGE, on_conns_listed);
@@ -393,6 +397,8 @@ static void on_registered(void *context, enum vici_packet_type type, struct vici
 		fail(session, "charon does not know event %s: too old", subscription->event);
 		return;
 	}
+	if (type == VICI_EVENT_CONFIRM && subscription->kind == VICI_MESSAGE_ALERT)
+		session->knows_alerts = true;
 	session->step++;
 	register_next(session);
 }
@@ -479,7 +485,7 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
-	session->knows_certs = false;
+	session->knows_certs = session->knows_alerts = false;
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

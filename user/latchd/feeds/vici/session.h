@@ -44,6 +44,7 @@ struct vici_session {
 	const char *awaited; /* the request that answer_limit belongs to */
 	size_t step;	     /* index of the next registration on the events connection */
 
+	bool knows_alerts;  /* charon has confirmed the registration */
 	bool knows_certs;   /* list-certs may be sent */
 	bool ready;	    /* list-sas may be sent */
 	bool listing;	    /* from list-sas to the snapshot's end */
