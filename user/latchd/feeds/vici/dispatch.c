@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/text.h"
 #include "latchd/feeds/vici/children.h"
 
@@ -45,7 +44,7 @@ void vici_dispatch_reset(struct vici_dispatch *dispatch)
 	dispatch->finder.synced = false;
 	vici_ended_reset(&dispatch->ended);
 	vici_alerts_reset(&dispatch->alerts);
-	dispatch->refusal_count = 0;
+	dispatch->refusals.count = 0;
 }
 
 static int hold(struct vici_dispatch *dispatch, const struct arrival *arrival)
@@ -68,28 +67,6 @@ static int hold(struct vici_dispatch *dispatch, const struct arrival *arrival)
 	dispatch->held_tail = &held->next;
 	dispatch->held_bytes += size;
 	return 0;
-}
-
-/* Once per child, and bounded: the peers choose the number of children. */
-static void log_refusal(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike_sa,
-			const struct feed_child *child, const char *reason)
-{
-	char config_name[FEED_NAME_MAX] = "?";
-	size_t i;
-
-	for (i = 0; i < dispatch->refusal_count; i++)
-		if (dispatch->refusals[i] == child->child_unique_id)
-			return;
-	if (dispatch->refusal_count == VICI_REFUSALS_MAX)
-		return;
-	dispatch->refusals[dispatch->refusal_count++] = child->child_unique_id;
-	vici_text_copy(ike_sa->config_name, config_name, sizeof(config_name));
-	log_warn("vici",
-		 "child_sa %u refused (%s): connection %s of feed %s; its SAs stay unattributed%s",
-		 child->child_unique_id, reason, config_name, dispatch->feed->name,
-		 dispatch->refusal_count == VICI_REFUSALS_MAX
-			 ? "; further refusals are not logged until the next connection"
-			 : "");
 }
 
 static bool is_up(struct vici_span message)
@@ -121,7 +98,8 @@ static void refuse(struct vici_dispatch *dispatch, const struct vici_ike_sa *ike
 {
 	const struct feed_sink *sink = dispatch->feed->sink;
 
-	log_refusal(dispatch, ike_sa, child, refusal->reason);
+	vici_log_refusal(&dispatch->refusals, dispatch->feed->name, ike_sa->config_name,
+			 child->child_unique_id, refusal->reason);
 	if (child->ipsec_protocol && child->spi_in && child->spi_out)
 		sink->child_refused(sink->context, dispatch->feed, child, refusal);
 }

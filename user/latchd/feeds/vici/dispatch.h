@@ -17,9 +17,9 @@
 #include "latchd/feeds/vici/ended_ike_sas.h"
 #include "latchd/feeds/vici/finding.h"
 #include "latchd/feeds/vici/message.h"
+#include "latchd/feeds/vici/refusal_log.h"
 
 #define VICI_HELD_BYTES_MAX ((size_t)16 * 1024 * 1024)
-#define VICI_REFUSALS_MAX   64
 
 enum vici_message_kind {
 	VICI_MESSAGE_IKE_UPDOWN,
@@ -58,8 +58,7 @@ struct vici_dispatch {
 	size_t held_bytes, held_bytes_max;
 	struct vici_ended_ike_sas ended;
 	struct vici_alerts alerts;
-	uint32_t refusals[VICI_REFUSALS_MAX]; /* unique ids of the children logged as refused */
-	size_t refusal_count;
+	struct vici_refusal_log refusals;
 };
 
 void vici_dispatch_init(struct vici_dispatch *dispatch, struct feed *feed,

@@ -139,6 +139,32 @@ Test(vici_feed, without_its_alerts_strongswan_6_1_0_tells_the_same)
 	check_version("strongswan-6.1.0", false);
 }
 
+/*
+ * Captured from 6.1.0 as the sessions above, its connection renamed. The peer's charon is killed
+ * and comes back with INITIAL_CONTACT: first while all requests are answered, then during an
+ * unanswered one.
+ */
+Test(vici_feed, R_2_19_alerts_tell_a_reboot_during_an_unanswered_request_from_a_dead_peer)
+{
+	charon.has_alerts = true;
+	start_both();
+	play("strongswan-6.1.0-reboots");
+	wait_for("peer 3 up c.example", 1);
+	EXPECT_ORDER("peer 1 orderly c.example", "peer 1 peer-rebooted c.example x509 pubkey by 2",
+		     "peer 2 up c.example x509 pubkey now", "peer 2 orderly c.example",
+		     "peer 2 peer-rebooted c.example x509 pubkey by 3");
+	cr_expect_eq(trace_count("peer 1 peer-") + trace_count("peer 2 peer-"), 2);
+}
+
+Test(vici_feed, R_2_19_without_alerts_a_reboot_during_an_unanswered_request_is_a_dead_peer)
+{
+	start_both();
+	play("strongswan-6.1.0-reboots");
+	wait_for("peer 3 up c.example", 1);
+	EXPECT_ORDER("peer 1 peer-rebooted c.example x509 pubkey by 2",
+		     "peer 2 peer-dead c.example x509 pubkey by 0");
+}
+
 Test(vici_feed, a_captured_session_reports_its_children_and_peers_in_order)
 {
 	start_both();
