@@ -165,6 +165,36 @@ Test(vici_feed, R_2_19_without_alerts_a_reboot_during_an_unanswered_request_is_a
 		     "peer 2 peer-dead c.example x509 pubkey by 0");
 }
 
+/*
+ * Under unique = replace the peer authenticates again at its address. Then it loses its state,
+ * moves and authenticates without INITIAL_CONTACT. Its old address answers neither the request nor
+ * the DELETE.
+ */
+static void check_replaced(bool has_alerts)
+{
+	charon.has_alerts = has_alerts;
+	start_both();
+	play("strongswan-6.1.0-replaced");
+	wait_for("peer 2 orderly c.example", 1);
+	EXPECT_ORDER("peer 1 up c.example", "peer 2 up c.example", "peer 1 orderly c.example",
+		     "peer 3 up c.example", "peer 2 orderly c.example");
+	cr_expect_eq(trace_count("peer 1 peer-") + trace_count("peer 2 peer-") +
+			     trace_count("peer 3 peer-"),
+		     0);
+}
+
+Test(vici_feed,
+     with_alerts_a_peer_that_has_moved_and_authenticated_again_is_neither_dead_nor_rebooted)
+{
+	check_replaced(true);
+}
+
+Test(vici_feed,
+     without_alerts_a_peer_that_has_moved_and_authenticated_again_is_neither_dead_nor_rebooted)
+{
+	check_replaced(false);
+}
+
 Test(vici_feed, a_captured_session_reports_its_children_and_peers_in_order)
 {
 	start_both();
