@@ -34,7 +34,7 @@ static void add(struct vici_alert_list *list, uint32_t ike_unique_id)
 	if (!alert) {
 		alert = &list->latest[list->next];
 		list->next = (list->next + 1) % VICI_ALERTS_MAX;
-		list->lost = list->lost || alert->ike_unique_id;
+		list->lost = list->lost || (alert->ike_unique_id && !alert->taken);
 	}
 	*alert = (struct vici_alert){.ike_unique_id = ike_unique_id, .at_ms = loop_now_ms()};
 }
@@ -115,6 +115,14 @@ static enum vici_named_cause cause_of(struct vici_alerts *alerts, uint32_t id, u
 	return VICI_NAMED_NO_TIMEOUT;
 }
 
+static void take(struct vici_alert_list *list, uint32_t ike_unique_id)
+{
+	struct vici_alert *alert = find(list, ike_unique_id);
+
+	if (alert)
+		alert->taken = true;
+}
+
 enum vici_named_cause vici_alerts_take(struct vici_alerts *alerts, const struct vici_ike_sa *ike_sa,
 				       uint64_t number)
 {
@@ -124,7 +132,7 @@ enum vici_named_cause vici_alerts_take(struct vici_alerts *alerts, const struct 
 	if (!read_id(ike_sa, &id))
 		return VICI_NAMED_NOTHING;
 	cause = cause_of(alerts, id, number);
-	forget(&alerts->timeouts, id);
-	forget(&alerts->replaced, id);
+	take(&alerts->timeouts, id);
+	take(&alerts->replaced, id);
 	return cause;
 }

@@ -17,7 +17,7 @@
 #include "latchd/feeds/vici/children.h"
 #include "latchd/feeds/vici/message.h"
 
-#define VICI_ALERTS_MAX 64   /* of each kind */
+#define VICI_ALERTS_MAX 256  /* of each kind: the peers of a hub that has lost its uplink */
 #define VICI_ALERT_MS	5000 /* from the alert to the ike-updown event, on a busy charon */
 
 struct vici_alert {
@@ -25,12 +25,13 @@ struct vici_alert {
 	uint64_t at_ms;		/* loop_now_ms() */
 	bool closed;		/* the event of the IKE_SA's end has arrived */
 	bool matches;		/* ... within VICI_ALERT_MS */
+	bool taken;		/* may be replaced */
 };
 
 struct vici_alert_list {
 	struct vici_alert latest[VICI_ALERTS_MAX];
 	size_t next;
-	bool lost; /* an alert was replaced by later ones before it was used */
+	bool lost; /* an alert was replaced by later ones before it was taken */
 };
 
 struct vici_alerts {
@@ -51,8 +52,8 @@ void vici_alerts_note(struct vici_alerts *alerts, struct vici_span message);
  */
 void vici_alerts_note_down(struct vici_alerts *alerts, struct vici_span message);
 
-/* What the alerts say of an IKE_SA that the event of this number reports as down. Later alerts may
- * take their place. */
+/* What the alerts say of an IKE_SA that the event of this number reports as down. The same when it
+ * is asked again. */
 enum vici_named_cause vici_alerts_take(struct vici_alerts *alerts, const struct vici_ike_sa *ike_sa,
 				       uint64_t number);
 

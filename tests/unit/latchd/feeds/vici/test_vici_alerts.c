@@ -310,6 +310,43 @@ Test(vici_alerts, after_lost_alerts_tasks_show_the_dead_peer_again)
 	cr_expect_eq(trace_count("peer 8 peer-"), 0);
 }
 
+/* The second IKE_SA needs a query, and the whole message is read again after it. */
+Test(vici_alerts, an_event_that_is_read_again_names_the_same_cause)
+{
+	start_with_alerts();
+	fake_charon_add_conn(&charon, fake_conn("psk", "pre-shared key"));
+	alert("retransmit-send-timeout", 7, C_ID DPD);
+	fake_charon_push(
+		&charon, "ike-updown",
+		"{\"x509\":{\"uniqueid\":\"7\",\"version\":\"2\",\"state\":\"ESTABLISHED\","
+		"\"remote-id\":\"c\",\"local-id\":\"w\",\"tasks-active\":[\"IKE_DPD\"]},"
+		"\"psk\":{\"uniqueid\":\"3\",\"version\":\"2\",\"state\":\"ESTABLISHED\","
+		"\"remote-id\":\"e\",\"local-id\":\"w\"}}");
+	await_all();
+	cr_expect_geq(trace_count("peer 7 peer-dead c"), 1);
+	cr_expect_eq(trace_count("peer 7 orderly"), 0);
+}
+
+/* Each has been used when another takes its place. */
+Test(vici_alerts, R_2_19_alerts_that_were_used_make_room_for_others)
+{
+	const int count = 3 * VICI_ALERTS_MAX;
+	char last[64];
+	int i;
+
+	start_with_alerts();
+	for (i = 1; i <= count; i++) {
+		alert("retransmit-send-timeout", i, C_ID "\"version\":\"1\",");
+		down(i, C_ID "\"version\":\"1\",");
+		if (i % 32 == 0)
+			await_all();
+	}
+	snprintf(last, sizeof(last), "peer %d peer-dead c", count);
+	cr_expect_eq(trace_count("peer 1 peer-dead c"), 1);
+	cr_expect_eq(trace_count(last), 1);
+	cr_expect_not(session()->dispatch.alerts.timeouts.lost);
+}
+
 Test(vici_alerts, alerts_do_not_wait_for_a_query)
 {
 	start_with_alerts();
