@@ -207,7 +207,8 @@ static void on_register(struct fake_client *client, const char *event)
 	struct fake_charon *charon = client->charon;
 
 	trace_add("charon: register %s", event);
-	if (is_same(charon->unknown_event, event)) {
+	if (is_same(charon->unknown_event, event) ||
+	    (!charon->has_alerts && !strcmp(event, "alert"))) {
 		send_packet(client, VICI_EVENT_UNKNOWN, NULL, NO_MESSAGE);
 		return;
 	}

@@ -50,6 +50,7 @@ struct fake_charon {
 	size_t cached_count; /* the last ones of certs are cached: flush-certs removes them */
 
 	const char *unknown_event;   /* answered with EVENT_UNKNOWN */
+	bool has_alerts;	     /* else "alert" is an unknown event, as before 6.0.3 */
 	const char *unknown_command; /* answered with CMD_UNKNOWN */
 	const char *failing_command; /* answered with success = no */
 	const char *close_on; /* the connection ends when this command or registration arrives */

@@ -14,7 +14,7 @@
 #	# variant: NAME OPTION...   one more scenario: the same file with these arguments
 #	# run: conformance          not in `make check`, only with --all or by its name
 #	# run: conformance NAME...  the same, of these names of the file only
-#	# run: field                only with --field or by its name
+#	# run: field [NAME...]      only with --field or by its name; a file may have both lines, with names
 #	# limit: SECONDS NAME...    a higher limit than LATCHD_SCENARIO_LIMIT, of these names of the file
 #	# boots: 2                  the scenario restarts the machine and runs again; it has a guest
 #	                            of its own, LATCHD_BOOT (1, 2) and the folder LATCHD_KEPT
@@ -31,8 +31,8 @@ declare -A SCENARIO_LIMIT=()
 SCENARIOS=()
 
 read_scenario() {
-	local file=$1 folder line name options touches='' expect='' run=check later='' boots=1 limit names=()
-	local -A expect_of=()
+	local file=$1 folder line name options touches='' expect='' run boots=1 limit names=()
+	local -A expect_of=() run_of=()
 
 	folder=${file%/*}
 	names=("${folder##*/}")
@@ -57,8 +57,10 @@ read_scenario() {
 			done
 			;;
 		"# run: "*)
-			read -r run later <<<"${line#*: }"
-			later=${later:-all}
+			read -r run options <<<"${line#*: }"
+			for name in ${options:-all}; do
+				run_of[$name]=$run
+			done
 			;;
 		esac
 	done <"$file"
@@ -67,8 +69,7 @@ read_scenario() {
 		SCENARIO_TOUCHES[$name]=$touches
 		SCENARIO_EXPECT[$name]=${expect_of[$name]:-$expect}
 		SCENARIO_BOOTS[$name]=$boots
-		SCENARIO_RUN[$name]=check
-		[[ $later != all && " $later " != *" $name "* ]] || SCENARIO_RUN[$name]=$run
+		SCENARIO_RUN[$name]=${run_of[$name]:-${run_of[all]:-check}}
 	done
 	SCENARIOS+=("${names[@]}")
 }

@@ -18,6 +18,8 @@ struct subscription {
 };
 
 static const struct subscription subscriptions[] = {
+	/* First: an event that comes later has its alert. */
+	{"alert", VICI_MESSAGE_ALERT, false}, /* since 6.0.3 */
 	{"ike-updown", VICI_MESSAGE_IKE_UPDOWN, true},
 	{"child-updown", VICI_MESSAGE_CHILD_UPDOWN, true},
 	{"child-rekey", VICI_MESSAGE_CHILD_REKEY, true},
@@ -300,6 +302,8 @@ static void on_list_sa_registered(void *context, enum vici_packet_type type,
 		vici_session_fail(session, "charon does not know event list-sa");
 		return;
 	}
+	if (session->knows_alerts)
+		vici_dispatch_alerts_complete(&session->dispatch);
 	vici_session_await(session, "list-conns");
 	vici_dispatch_query_begin(&session->dispatch);
 	err = vici_connection_command(&session->events, "list-conns", VICI_NO_MESSAGE,
@@ -347,6 +351,8 @@ static void on_registered(void *context, enum vici_packet_type type, struct vici
 				  subscription->event);
 		return;
 	}
+	if (type == VICI_EVENT_CONFIRM && subscription->kind == VICI_MESSAGE_ALERT)
+		session->knows_alerts = true;
 	session->step++;
 	register_next(session);
 }
@@ -433,7 +439,7 @@ void vici_session_stop(struct vici_session *session)
 	loop_timer_cancel(&session->slow);
 	vici_dispatch_reset(&session->dispatch);
 	session->ready = session->listing = session->listing_again = session->soon_again = false;
-	session->knows_certs = session->flushed = false;
+	session->knows_certs = session->flushed = session->knows_alerts = false;
 	vici_connection_close(&session->events);
 	vici_connection_close(&session->commands);
 }

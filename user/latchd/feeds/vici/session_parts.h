@@ -37,6 +37,7 @@ struct vici_session {
 	unsigned int awaited_ms;
 	size_t step; /* index of the next registration on the events connection */
 
+	bool knows_alerts;  /* charon has confirmed the registration */
 	bool knows_certs;   /* list-certs may be sent */
 	bool flushed;	    /* charon has flushed its certificates, in this query */
 	bool ready;	    /* list-sas may be sent */

@@ -88,7 +88,7 @@ static void read_children(struct vici_span message, enum vici_children_form form
 	const char *reason;
 
 	while (vici_ike_sa_next(&message, &ike_sa) > 0) {
-		vici_ike_sa_down_cause(&ike_sa);
+		vici_ike_sa_down_cause(&ike_sa, VICI_NAMED_NOTHING);
 		children = ike_sa.children;
 		while (vici_child_next(&children, form, &section) > 0) {
 			switch (vici_child_read(&ike_sa, section, &child, &reason)) {
