@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # shellcheck shell=bash
 #
-#	W 10.9.0.1: charon and latchd       the namespaces of each test
+#	W 10.9.0.1: charon, latchd ----- one cgroup, one kernel ----- the namespaces of each test
 #
 # Tests of the kernel's own tree (tools/testing/selftests/net), without latchd and then with it: XFRM policies,
 # XFRM over VRF, L2TP over IPsec, flow tables of nftables, the netlink interface of XFRM. Each line of a verdict
