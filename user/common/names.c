@@ -192,6 +192,12 @@ const char *latch_event_name(enum latch_event_type type)
 		return "policy-changed";
 	case LATCH_EVENT_SAS_ELSEWHERE:
 		return "sas-elsewhere";
+	case LATCH_EVENT_NEWS_SPAWNED:
+		return "news-spawned";
+	case LATCH_EVENT_NEWS_CLOSED:
+		return "news-closed";
+	case LATCH_EVENT_NEWS_LOST:
+		return "news-lost";
 	}
 	return "unknown";
 }

@@ -29,6 +29,7 @@
 #include "latchd/report/report_counts.h"
 #include "latchd/daemon_feeds.h"
 #include "latchd/spd/spd_watch.h"
+#include "latchd/subscribers/subscribers.h"
 
 struct daemon {
 	struct config *config; /* in force; owned */
@@ -59,6 +60,7 @@ struct daemon {
 	struct reaper reaper;
 	struct spd_watch spd_watch;
 	struct listeners listeners;
+	struct subscribers subscribers;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	struct notify_watchdog watchdog;

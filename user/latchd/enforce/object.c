@@ -436,6 +436,8 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.peer_facts = bpf_map__fd(skeleton->maps.peer_facts),
 		.wishes = bpf_map__fd(skeleton->maps.wishes),
 		.find_wish = bpf_program__fd(skeleton->progs.find_wish),
+		.news_tokens = bpf_map__fd(skeleton->maps.news_tokens),
+		.news_sockets = bpf_map__fd(skeleton->maps.news_sockets),
 	};
 }
 

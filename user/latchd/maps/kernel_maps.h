@@ -31,6 +31,8 @@ struct kernel_maps {
 	int timeout;	  /* the program timeout_broken */
 	int wishes;	  /* socket -> struct socket_wish (bpf/db/maps.h) */
 	int find_wish;	  /* the program find_wish */
+	int news_tokens;  /* struct latch_token -> __u64, its sockets */
+	int news_sockets; /* cookie of a socket -> struct latch_subscription */
 };
 
 #endif

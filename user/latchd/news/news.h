@@ -18,6 +18,7 @@
 
 enum news_kind {
 	NEWS_KERNEL_EVENT, /* event: as the programs sent it */
+	NEWS_FOR_APPLICATION, /* event: LATCH_EVENT_NEWS_*, of a socket with a subscription */
 	NEWS_LATCH_BROKEN, /* flow, latch, cause: ESTABLISHED until now */
 	NEWS_LATCH_HEALED, /* flow, latch, cause: ESTABLISHED again */
 	NEWS_LATCH_HELD,   /* flow, latch, cause: policies of latchd protect the flow (R-2.3-14) */

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The connections of applications that get news of their own sockets (LATCH_OPT_NEWS). Decides who
+ * gets a connection. The programs bind a socket to a connection by its token; which news go there
+ * is in subscriber_news.c.
+ */
+#ifndef LATCHD_SUBSCRIBERS_SUBSCRIBERS_H
+#define LATCHD_SUBSCRIBERS_SUBSCRIBERS_H
+
+#include <stdbool.h>
+
+#include "common/loop.h"
+#include "latchd/maps/kernel_maps.h"
+#include "latchd/news/news.h"
+#include "latchd/subscribers/subscriber.h"
+#include "latchd/subscribers/subscriber_file.h"
+
+#define SUBSCRIBERS_FOR_ROOT 32 /* of LATCH_SUBSCRIBERS_MAX: places that other users cannot take */
+
+struct subscribers {
+	struct loop *loop;
+	const struct kernel_maps *maps;
+	struct news_subscriber on_news;
+	char path[108];
+	struct subscriber_file file;
+	bool wanted, logged;
+	struct subscriber *first;
+	unsigned int count;
+	struct loop_timer accept_again, open_again, sweep;
+};
+
+/*
+ * Part of its owner. Forgets the sockets of an earlier latchd, whose connections have ended. path
+ * is copied.
+ */
+void subscribers_start(struct subscribers *subscribers, struct loop *loop,
+		       const struct kernel_maps *maps, struct news_bus *news, const char *path);
+
+/*
+ * Listens, or ends all connections. If it cannot listen it warns, and tries again every second:
+ * enforcement does not depend on it.
+ */
+void subscribers_enable(struct subscribers *subscribers, bool wanted);
+
+/* News may be missing, or many states have changed: each application is to ask its sockets. */
+void subscribers_tell_lost(struct subscribers *subscribers);
+
+/* Before loop_free(). */
+void subscribers_stop(struct subscribers *subscribers);
+
+/* NULL: no connection has this token (any more). */
+struct subscriber *subscribers_find(const struct subscribers *subscribers,
+				    const struct latch_token *token);
+
+/* Subscriber of the bus. context: struct subscribers. */
+void subscriber_news(void *context, const struct news *news);
+
+#endif
