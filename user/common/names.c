@@ -192,12 +192,10 @@ const char *latch_event_name(enum latch_event_type type)
 		return "policy-changed";
 	case LATCH_EVENT_SAS_ELSEWHERE:
 		return "sas-elsewhere";
-	case LATCH_EVENT_NEWS_SPAWNED:
-		return "news-spawned";
+	case LATCH_EVENT_NEWS_SPAWNED: /* of no monitor */
 	case LATCH_EVENT_NEWS_CLOSED:
-		return "news-closed";
 	case LATCH_EVENT_NEWS_LOST:
-		return "news-lost";
+		break;
 	}
 	return "unknown";
 }

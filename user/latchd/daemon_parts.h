@@ -29,6 +29,7 @@
 #include "latchd/report/report_counts.h"
 #include "latchd/daemon_feeds.h"
 #include "latchd/spd/spd_watch.h"
+#include "latchd/subscribers/subscriber_news.h"
 #include "latchd/subscribers/subscribers.h"
 
 struct daemon {
@@ -61,6 +62,7 @@ struct daemon {
 	struct spd_watch spd_watch;
 	struct listeners listeners;
 	struct subscribers subscribers;
+	struct subscriber_news subscriber_news;
 	struct event_ring *ring;
 	struct loop_timer housekeeping;
 	struct notify_watchdog watchdog;

@@ -201,6 +201,11 @@ static const struct row rows[] = {
 	M(latch_identity, key),
 	M(latch_identity, checksum),
 	M(latch_own_key, key),
+	M(latch_token, words),
+	M(latch_subscription, token),
+	M(latch_subscription, data),
+	M(latch_subscriber, subscription),
+	M(latch_subscriber, socket),
 	M(latch_event, time),
 	M(latch_event, type),
 	M(latch_event, drop),
@@ -208,6 +213,7 @@ static const struct row rows[] = {
 	M(latch_event, latch_id),
 	M(latch_event, word),
 	M(latch_event, sa),
+	M(latch_event, subscriber),
 	M(latch_event, sa_word),
 	M(latch_event, drops),
 	M(latch_event, packet),
@@ -289,6 +295,9 @@ static const struct shape shapes[] = {
 	S(latch_params),
 	S(latch_identity),
 	S(latch_own_key),
+	S(latch_token),
+	S(latch_subscription),
+	S(latch_subscriber),
 	S(latch_event),
 	S(latch_timed_out),
 	S(latch_control),
@@ -395,6 +404,9 @@ static const struct number numbers[] = {
 	N(LATCH_EVENT_REFUSED),
 	N(LATCH_EVENT_POLICY_CHANGED),
 	N(LATCH_EVENT_SAS_ELSEWHERE),
+	N(LATCH_EVENT_NEWS_SPAWNED),
+	N(LATCH_EVENT_NEWS_CLOSED),
+	N(LATCH_EVENT_NEWS_LOST),
 	N(LATCH_CONTROL_BREAK),
 	N(LATCH_CONTROL_HEAL),
 	N(LATCH_CONTROL_CLOSE),
@@ -432,6 +444,8 @@ static const struct number numbers[] = {
 	N(LATCH_PARAMS_MAX),
 	N(LATCH_IDENTITIES_MAX),
 	N(LATCH_CGROUP_LEVELS),
+	N(LATCH_SUBSCRIBERS_MAX),
+	N(LATCH_SUBSCRIBER_SOCKETS),
 	N(WISH_REQUIRE),
 	N(WISH_PEER),
 	N(WISH_CONNECTION),
@@ -534,7 +548,7 @@ static size_t members_of(const char *type)
 static bool has_no_btf(const char *type)
 {
 	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out") ||
-	       !strcmp(type, "latch_wish_place");
+	       !strcmp(type, "latch_wish_place") || !strcmp(type, "latch_subscriber");
 }
 
 Test(abi, bpf_and_user_space_have_the_same_structure_layouts)

@@ -149,7 +149,7 @@ static void end_two(struct two *two)
 	close_pair(&two->other);
 }
 
-Test(liblatch_news, a_break_and_a_heal_are_told_to_the_application_of_the_socket_only)
+Test(liblatch_news, L_2_2_a_break_and_a_heal_are_told_to_the_application_of_the_socket_only)
 {
 	struct two two = two_applications();
 
@@ -232,7 +232,7 @@ Test(liblatch_news, no_end_is_told_of_a_socket_that_the_application_has_closed)
 	end_two(&two);
 }
 
-Test(liblatch_news, connections_of_a_listener_are_told_with_its_data)
+Test(liblatch_news, R_2_3_1_connections_of_a_listener_are_told_with_its_data)
 {
 	struct latch_news_channel mine = open_one(), foreign = open_one();
 	int listener = start_listener(IPV4, NULL), client, server;
@@ -260,7 +260,7 @@ Test(liblatch_news, connections_of_a_listener_are_told_with_its_data)
 	close(foreign.fd);
 }
 
-Test(liblatch_news, a_connected_UDP_socket_has_news)
+Test(liblatch_news, L_5_2_3_a_connected_UDP_socket_has_news)
 {
 	struct latch_news_channel mine = open_one();
 	struct pair udp = udp_pair(IPV4, IPV4);

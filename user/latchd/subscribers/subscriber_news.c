@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which news of latches go to which connection: those of the sockets that are subscribed there. */
+#include "latchd/subscribers/subscriber_news.h"
+
 #include <bpf/bpf.h>
 
 #include "latch_answer.h"
-#include "latchd/subscribers/subscribers.h"
 
 static void tell(const struct subscribers *subscribers, const struct latch_subscription *to,
 		 struct latch_news *item)
@@ -77,9 +77,10 @@ static void tell_event(const struct subscribers *subscribers, const struct latch
 	}
 }
 
-void subscriber_news(void *context, const struct news *news)
+static void on_news(void *context, const struct news *news)
 {
-	struct subscribers *subscribers = context;
+	const struct subscriber_news *of = context;
+	struct subscribers *subscribers = of->subscribers;
 
 	switch (news->kind) {
 	case NEWS_FOR_APPLICATION:
@@ -105,4 +106,14 @@ void subscriber_news(void *context, const struct news *news)
 	case NEWS_FEED_AWAY:
 		return;
 	}
+}
+
+void subscriber_news_start(struct subscriber_news *news, struct news_bus *bus,
+			   struct subscribers *subscribers)
+{
+	*news = (struct subscriber_news){
+		.on_news = {.fn = on_news, .context = news},
+		.subscribers = subscribers,
+	};
+	news_subscribe(bus, &news->on_news);
 }

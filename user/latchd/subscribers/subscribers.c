@@ -280,14 +280,13 @@ static void close_file(struct subscribers *subscribers)
 }
 
 void subscribers_start(struct subscribers *subscribers, struct loop *loop,
-		       const struct kernel_maps *maps, struct news_bus *news, const char *path)
+		       const struct kernel_maps *maps, const char *path)
 {
 	int err;
 
 	*subscribers = (struct subscribers){
 		.loop = loop,
 		.maps = maps,
-		.on_news = {.fn = subscriber_news, .context = subscribers},
 		.file = {.fd = -1},
 	};
 	text_copy(subscribers->path, sizeof(subscribers->path), path);
@@ -300,7 +299,6 @@ void subscribers_start(struct subscribers *subscribers, struct loop *loop,
 		err = forget_sockets(NULL, maps);
 	if (err)
 		log_warn("news", "sockets of an earlier latchd not forgotten: %s", strerror(-err));
-	news_subscribe(news, &subscribers->on_news);
 }
 
 void subscribers_enable(struct subscribers *subscribers, bool wanted)

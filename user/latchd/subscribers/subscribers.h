@@ -11,7 +11,6 @@
 
 #include "common/loop.h"
 #include "latchd/maps/kernel_maps.h"
-#include "latchd/news/news.h"
 #include "latchd/subscribers/subscriber.h"
 #include "latchd/subscribers/subscriber_file.h"
 
@@ -20,7 +19,6 @@
 struct subscribers {
 	struct loop *loop;
 	const struct kernel_maps *maps;
-	struct news_subscriber on_news;
 	char path[108];
 	struct subscriber_file file;
 	bool wanted, logged;
@@ -34,7 +32,7 @@ struct subscribers {
  * is copied.
  */
 void subscribers_start(struct subscribers *subscribers, struct loop *loop,
-		       const struct kernel_maps *maps, struct news_bus *news, const char *path);
+		       const struct kernel_maps *maps, const char *path);
 
 /*
  * Listens, or ends all connections. If it cannot listen it warns, and tries again every second:
@@ -51,8 +49,5 @@ void subscribers_stop(struct subscribers *subscribers);
 /* NULL: no connection has this token (any more). */
 struct subscriber *subscribers_find(const struct subscribers *subscribers,
 				    const struct latch_token *token);
-
-/* Subscriber of the bus. context: struct subscribers. */
-void subscriber_news(void *context, const struct news *news);
 
 #endif

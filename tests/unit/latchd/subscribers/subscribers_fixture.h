@@ -23,6 +23,7 @@
 #include "latch_sockopt.h"
 
 #include "common/loop.h"
+#include "latchd/subscribers/subscriber_news.h"
 #include "latchd/subscribers/subscribers.h"
 #include "latchd/subscribers/unread.h"
 #include "scratch.h"
@@ -34,6 +35,7 @@
 static struct loop *loop;
 static struct news_bus bus;
 static struct subscribers service;
+static struct subscriber_news service_news;
 static char news_path[128];
 static struct loop_timer service_stop;
 
@@ -68,7 +70,8 @@ static inline void start_service(const struct kernel_maps *of)
 	snprintf(news_path, sizeof(news_path), "%s/run/news", scratch_dir);
 	loop = loop_new();
 	bus = (struct news_bus){0};
-	subscribers_start(&service, loop, of, &bus, news_path);
+	subscribers_start(&service, loop, of, news_path);
+	subscriber_news_start(&service_news, &bus, &service);
 	subscribers_enable(&service, true);
 	cr_assert_geq(service.file.fd, 0);
 }

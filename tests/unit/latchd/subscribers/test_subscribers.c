@@ -392,8 +392,7 @@ Test(subscribers, the_next_latchd_knows_no_token_of_the_former_one)
 	cr_assert_eq(bpf_map_update_elem(maps.news_tokens, &former, &sockets, BPF_ANY), 0);
 	put_socket(500, &former, 1);
 	subscribers_stop(&service);
-	bus = (struct news_bus){0};
-	subscribers_start(&service, loop, &maps, &bus, news_path);
+	subscribers_start(&service, loop, &maps, news_path);
 	subscribers_enable(&service, true);
 	cr_expect(!is_known(&former));
 	cr_expect(!has_socket(500));
