@@ -339,7 +339,7 @@ struct latch_subscribe {
 enum latch_news_event {
 	LATCH_NEWS_BROKEN = 1, /* see why and reasons */
 	LATCH_NEWS_HEALED = 2, /* it was BROKEN, and is not any more */
-	/* The latch has ended. Not told after the last close() or another connect() of the socket.
+	/* The latch has ended. Not reported after the last close() or another connect() of the socket.
 	 */
 	LATCH_NEWS_CLOSED = 3,
 	/* A listener has a new connection with a latch: socket is that of the connection. */

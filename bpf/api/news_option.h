@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * LATCH_OPT_NEWS: subscribes a socket to a connection at latchd's socket, whose token the caller
- * shows. The token is never told: who holds the socket only learns whether there are news. The
+ * shows. The token is never shown: the holder of the socket only learns whether there are news. The
  * kernel holds the lock of the socket.
  */
 #ifndef LATCH_BPF_API_NEWS_OPTION_H

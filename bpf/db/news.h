@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * News of sockets for applications. A socket is subscribed to one connection at latchd's socket, by
- * the token of that connection: latchd has given it to nobody else. A connection has a share of the
+ * the token of that connection: latchd has given it to no other client. A connection has a share of the
  * sockets, and the shares of all connections fit into the map. No gate uses this file.
  */
 #ifndef LATCH_BPF_DB_NEWS_H
@@ -102,17 +102,20 @@ static OWN_FRAME int news_closed(__u64 cookie, const struct latch_flow *flow, __
 }
 
 /*
- * Subscribes a socket by what it keeps. 0 if it is subscribed now. Without room in the share the
- * application learns that news will be missing.
+ * Subscribes a socket that was accepted. Without room in the share the application learns that news
+ * will be missing. A socket that is subscribed already was not accepted (simultaneous open).
  */
-static OWN_FRAME int news_join(__u64 cookie, const struct latch_subscription *kept)
+static OWN_FRAME int news_spawned(const struct latch_subscriber *of, const struct latch_flow *flow,
+				  __u64 id, __u64 word)
 {
-	struct latch_subscriber subscriber = {.subscription = *kept, .socket = cookie};
-	int err = news_subscribe(cookie, &subscriber.subscription);
+	struct latch_subscriber subscriber = *of;
+	int err = news_subscribe(subscriber.socket, &subscriber.subscription);
 
-	if (err && err != -NEWS_EEXIST && err != -NEWS_ENOENT)
+	if (!err)
+		news_event(LATCH_EVENT_NEWS_SPAWNED, &subscriber, flow, id, word);
+	else if (err != -NEWS_EEXIST && err != -NEWS_ENOENT)
 		news_event(LATCH_EVENT_NEWS_LOST, &subscriber, NULL, 0, 0);
-	return err;
+	return 0;
 }
 
 #endif

@@ -207,13 +207,16 @@ static OWN_FRAME int subscription_of(struct bpf_sock_ops *ops, struct latch_subs
 	return 1;
 }
 
-/* The end of a connection has ended its subscription. */
+/*
+ * The end of a connection has ended its subscription. Without room the application finds none when it
+ * asks: an event would let any user fill the ring by connect().
+ */
 static OWN_FRAME int subscribe_again(struct bpf_sock_ops *ops)
 {
 	struct latch_subscription kept = {};
 
 	if (subscription_of(ops, &kept))
-		news_join(bpf_get_socket_cookie(ops), &kept);
+		news_subscribe(bpf_get_socket_cookie(ops), &kept);
 	return 0;
 }
 
@@ -223,9 +226,8 @@ static OWN_FRAME int subscribe_spawned(struct bpf_sock_ops *ops, const struct la
 {
 	struct latch_subscriber subscriber = {.socket = bpf_get_socket_cookie(ops)};
 
-	if (subscription_of(ops, &subscriber.subscription) &&
-	    !news_join(subscriber.socket, &subscriber.subscription))
-		news_event(LATCH_EVENT_NEWS_SPAWNED, &subscriber, flow, id, word);
+	if (subscription_of(ops, &subscriber.subscription))
+		news_spawned(&subscriber, flow, id, word);
 	return 0;
 }
 
@@ -347,6 +349,13 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 		latch_release(&flow, latch, id);
 }
 
+/* A socket that is never accepted gets no other call. */
+static __always_inline void ended(struct bpf_sock_ops *ops, __u32 from)
+{
+	closing(ops, from);
+	unsubscribe(ops);
+}
+
 /* Keeps the flags that other programs have set for this socket. */
 static __always_inline void request_state_callback(struct bpf_sock_ops *ops)
 {
@@ -409,8 +418,7 @@ int watch_socket(struct bpf_sock_ops *ops)
 		if (ops->args[0] == BPF_TCP_LISTEN)
 			stopped_listening(ops);
 		else
-			closing(ops, ops->args[0]);
-		unsubscribe(ops);
+			ended(ops, ops->args[0]);
 		break;
 	}
 	return 1;

@@ -373,7 +373,6 @@ static void start_watching(struct daemon *d)
 	};
 	listeners_start(&d->listeners, d->loop);
 	subscribers_start(&d->subscribers, d->loop, maps, d->config->news_socket);
-	subscriber_news_start(&d->subscriber_news, &d->news, &d->subscribers);
 	subscribers_enable(&d->subscribers, d->config->answers);
 	loop_timer_init(d->loop, &d->housekeeping, on_housekeeping, d);
 	loop_timer_arm(&d->housekeeping, HOUSEKEEPING_MS);

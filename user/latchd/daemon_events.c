@@ -154,6 +154,7 @@ void daemon_subscribe(struct daemon *d)
 {
 	log_news_start(&d->log_news, &d->news, d->identities);
 	monitor_news_start(&d->monitor_news, &d->news, d->control, &d->source);
+	subscriber_news_start(&d->subscriber_news, &d->news, &d->subscribers);
 	d->reactions = (struct news_subscriber){.fn = react, .context = d};
 	news_subscribe(&d->news, &d->reactions);
 }

@@ -174,7 +174,7 @@ int latch_news_open(struct latch_news_channel *channel, const char *path);
  * that it accepts from now on. data comes back in each item. 0; -ENOENT: latchd has ended this
  * channel, open another one; -ENOSPC: it has LATCH_NEWS_SOCKETS sockets; -ENOMEM: the memory of the
  * socket for options is full; -LATCH_UNAVAILABLE. Two system calls. Ask latch_state() behind it:
- * nothing is told of what was before.
+ * what was before is not reported.
  */
 int latch_news_add(const struct latch_news_channel *channel, int fd, __u64 data);
 

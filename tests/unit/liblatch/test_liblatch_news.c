@@ -5,7 +5,7 @@
  *	latch_news_open() -------------- service ------------- bus <--- event ring
  *	latch_news_add() --- option_set --- maps ---- control ----^
  *
- * Two applications, with a socket and a peer each: what is told to the wrong one fails.
+ * Two applications, with a socket and a peer each: a report to the wrong one fails.
  */
 #include "unit/bpf/api/news_fixture.h"
 #include "unit/latchd/subscribers/subscribers_fixture.h"
@@ -149,7 +149,7 @@ static void end_two(struct two *two)
 	close_pair(&two->other);
 }
 
-Test(liblatch_news, L_2_2_a_break_and_a_heal_are_told_to_the_application_of_the_socket_only)
+Test(liblatch_news, L_2_2_a_break_and_a_heal_are_reported_to_the_application_of_the_socket_only)
 {
 	struct two two = two_applications();
 
@@ -207,7 +207,7 @@ Test(liblatch_news, no_socket_is_subscribed_by_a_guessed_token)
 	end_two(&two);
 }
 
-Test(liblatch_news, the_end_of_a_latch_is_told)
+Test(liblatch_news, the_end_of_a_latch_is_reported)
 {
 	struct two two = two_applications();
 	uint64_t id = latch_of(&two.flow).id;
@@ -219,7 +219,7 @@ Test(liblatch_news, the_end_of_a_latch_is_told)
 	end_two(&two);
 }
 
-Test(liblatch_news, no_end_is_told_of_a_socket_that_the_application_has_closed)
+Test(liblatch_news, no_end_is_reported_of_a_socket_that_the_application_has_closed)
 {
 	struct two two = two_applications();
 
@@ -232,7 +232,7 @@ Test(liblatch_news, no_end_is_told_of_a_socket_that_the_application_has_closed)
 	end_two(&two);
 }
 
-Test(liblatch_news, R_2_3_1_connections_of_a_listener_are_told_with_its_data)
+Test(liblatch_news, R_2_3_1_connections_of_a_listener_are_reported_with_its_data)
 {
 	struct latch_news_channel mine = open_one(), foreign = open_one();
 	int listener = start_listener(IPV4, NULL), client, server;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""A server that is told of its connections by latch.py, without privileges.
+"""A server with news of its connections by latch.py, without privileges.
 
 	news.py ADDR PORT
 
@@ -71,7 +71,7 @@ def drain(sock):
         return True
 
 
-def told(news, server, sockets):
+def show_items(news, server, sockets):
     """One line for each item. EOFError: latchd is away."""
     while (item := news.read()) is not None:
         accept_all(server, sockets)
@@ -92,7 +92,7 @@ def main():
                 ended.add(sock)
         accept_all(server, sockets)
         try:
-            told(news, server, sockets)
+            show_items(news, server, sockets)
         except EOFError:
             news.close()
             say(away=True)

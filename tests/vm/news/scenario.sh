@@ -8,10 +8,10 @@
 #	  server of uid 65534, port 7010 ---+
 #	  its neighbour, port 7011 ---------+--- /run/latch/news --- latchd
 #
-# A server at W is told of its own connections, and its neighbour of none of them: the connection of C,
+# A server at W gets the news of its own connections, and its neighbour none of them: the connection of C,
 # a break and a heal by the administrator. Its sockets wait. latchd is killed and started again: the
-# server sees the end of file, connects again and asks. D takes C's address: the break is told with its
-# reason, and the state is that of the socket. The end by the administrator is told. A thousand
+# server sees the end of file, connects again and asks. D takes C's address: the break is reported with its
+# reason, and the state is that of the socket. The end by the administrator is reported. A thousand
 # connections of one user leave room for another. Purge ends the news.
 #
 # touches: subscribers api news latchd
@@ -46,18 +46,18 @@ telling() {
 	need 30 "the server $1 has a connection for news" file_has "$RUN/news-$1" '"ready": true'
 }
 
-# told TAG FILTER: how many of its lines.
-told() {
+# reported_items TAG FILTER: how many of its lines.
+reported_items() {
 	json "[., inputs] | map(select($2)) | length" <"$RUN/news-$1"
 }
 
-told_so_often() {
-	[ "$(told "$1" "$2")" = "$3" ]
+reported_so_often() {
+	[ "$(reported_items "$1" "$2")" = "$3" ]
 }
 
-# need_told TAG COUNT FILTER WHAT
-need_told() {
-	need 30 "$4" told_so_often "$1" "$3" "$2"
+# need_reported TAG COUNT FILTER WHAT
+need_reported() {
+	need 30 "$4" reported_so_often "$1" "$3" "$2"
 }
 
 requested() {
@@ -74,33 +74,33 @@ telling neighbour 7011
 # ---- the connection, break and heal
 
 asking c tcp-c connect "$(addr w)" 7010
-need_told server 1 "$MINE and .item == \"SPAWNED\" and .state == \"ESTABLISHED\"" "the server is told of C's connection"
+need_reported server 1 "$MINE and .item == \"SPAWNED\" and .state == \"ESTABLISHED\"" "latchd reports C's connection"
 id=$(latch_id "$(at w 7010)")
-need_told server 1 ".item == \"SPAWNED\" and .latch == \"$id\"" "with the ID of its latch"
-conforms R-2.3-1 "the owner of a listener is told of the latch that it gets"
+need_reported server 1 ".item == \"SPAWNED\" and .latch == \"$id\"" "with the ID of its latch"
+conforms R-2.3-1 "a latch that a listener gets is reported to its owner"
 requested break "$id"
-need_told server 1 "$MINE and .item == \"BROKEN\" and .why == \"ADMIN\" and .state == \"BROKEN\"" "a break is told"
+need_reported server 1 "$MINE and .item == \"BROKEN\" and .why == \"ADMIN\" and .state == \"BROKEN\"" "a break is reported"
 requested heal "$id"
-need_told server 1 "$MINE and .item == \"HEALED\" and .state == \"ESTABLISHED\"" "a heal is told"
+need_reported server 1 "$MINE and .item == \"HEALED\" and .state == \"ESTABLISHED\"" "a heal is reported"
 
 # ---- latchd away
 
 kill9_latchd
-need_told server 1 '.away' "the end of latchd is the end of file"
+need_reported server 1 '.away' "the end of latchd is the end of file"
 start_latchd
-need_told server 1 '.again and (.states | sort) == ["ESTABLISHED", "LISTENER"]' "the server has asked its sockets"
-need_told neighbour 1 '.again' "so has its neighbour"
+need_reported server 1 '.again and (.states | sort) == ["ESTABLISHED", "LISTENER"]' "the server has asked its sockets"
+need_reported neighbour 1 '.again' "so has its neighbour"
 
 # ---- the attack
 
 impostor_takes_over
-need_told server 1 "$MINE and .item == \"BROKEN\" and .why == \"SA_CONFLICT\" and .state == \"BROKEN\"" \
-	"the break by D's SA is told"
-conforms L-2-2 "a break is told to the application of the socket, which waits"
+need_reported server 1 "$MINE and .item == \"BROKEN\" and .why == \"SA_CONFLICT\" and .state == \"BROKEN\"" \
+	"the break by D's SA is reported"
+conforms L-2-2 "a break is reported to the application of the socket, which waits"
 requested close "$id"
-need_told server 1 "$MINE and .item == \"CLOSED\" and .latch == \"$id\"" "the end of the latch is told"
-conforms L-2.2-2 "the owner is told that its latch has ended"
-told_so_often neighbour '.item != null and .item != "LOST"' 0 || fail "the neighbour: $(cat "$RUN/news-neighbour")"
+need_reported server 1 "$MINE and .item == \"CLOSED\" and .latch == \"$id\"" "the end of the latch is reported"
+conforms L-2.2-2 "the end of a latch is reported to its owner"
+reported_so_often neighbour '.item != null and .item != "LOST"' 0 || fail "the neighbour: $(cat "$RUN/news-neighbour")"
 ! decrypted d W-TO-C || fail "D decrypted a part of C's stream"
 
 # ---- a crowd of one user
@@ -124,8 +124,8 @@ telling late 7012
 
 stop_latchd
 latchctl --yes purge >"$RUN/purge.log" 2>&1 || fail "latchctl purge: $(tail -n 1 "$RUN/purge.log")"
-need_told server 2 '.away' "without latchd there are no news"
+need_reported server 2 '.away' "without latchd there are no news"
 [ ! -e /run/latch/news ] || fail "latchd has left its socket for news"
 mapfile -t pids < <(cat "$RUN"/news-*.pid "$RUN"/ask-*.pid)
 kill_and_wait KILL "$crowd" "${pids[@]}"
-note "spawn, break, heal, sa-conflict and the end were told to the server, and nothing to its neighbour"
+note "spawn, break, heal, sa-conflict and the end were reported to the server, and nothing to its neighbour"

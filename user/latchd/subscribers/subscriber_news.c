@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 
 #include "latch_answer.h"
+#include "latchd/maps/tables.h"
 
 static void tell(const struct subscribers *subscribers, const struct latch_subscription *to,
 		 struct latch_news *item)
@@ -15,15 +16,31 @@ static void tell(const struct subscribers *subscribers, const struct latch_subsc
 		subscriber_tell(subscriber, item);
 }
 
-/* Cookie 0: the latch belongs to a handshake, so no application has its socket. */
+/*
+ * 0: the latch still belongs to a handshake. Its socket is reported as SPAWNED later, and then answers
+ * for the present state. The latch was read before its step: the handshake may have ended since.
+ */
+static __u64 owner_of(const struct subscribers *subscribers, const struct news *news)
+{
+	struct latch now;
+
+	if (news->latch->socket_cookie)
+		return news->latch->socket_cookie;
+	if (latch_get(subscribers->maps, news->flow, &now) || now.id != news->latch->id)
+		return 0;
+	return now.socket_cookie;
+}
+
 static void tell_owner(const struct subscribers *subscribers, const struct news *news,
 		       struct latch_news *item)
 {
 	struct latch_subscription subscription;
 
-	item->socket = news->latch->socket_cookie;
+	if (!subscribers->first)
+		return;
+	item->socket = owner_of(subscribers, news);
 	item->latch = news->latch->id;
-	if (subscribers->first && item->socket &&
+	if (item->socket &&
 	    !bpf_map_lookup_elem(subscribers->maps->news_sockets, &item->socket, &subscription))
 		tell(subscribers, &subscription, item);
 }
@@ -92,6 +109,10 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_LATCH_HEALED:
 		tell_healed(subscribers, news);
 		return;
+	case NEWS_LATCH_RESET: /* a close by root that the socket outlives breaks its latch */
+		if (news->error && news->cause.requester)
+			tell_broken(subscribers, news);
+		return;
 	case NEWS_EVENTS_LOST:
 	case NEWS_MODE_CHANGED: /* the answers of all sockets are others */
 		subscribers_tell_lost(subscribers);
@@ -99,7 +120,6 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_KERNEL_EVENT:
 	case NEWS_LATCH_HELD:
 	case NEWS_LATCH_RELEASED:
-	case NEWS_LATCH_RESET:
 	case NEWS_FLOW_REFUSED:
 	case NEWS_SA_BOUND:
 	case NEWS_NETNS_SERVED:

@@ -56,7 +56,7 @@ static int forget_token(void *context, const void *key, const void *value)
 
 /*
  * Not at once: a setsockopt() that has found the token may still be writing. Until then its socket
- * has no connection, and nobody is told.
+ * has no connection.
  */
 static void on_sweep(void *context)
 {

@@ -99,7 +99,7 @@ Test(api_news, a_token_of_zeros_takes_the_subscription_back)
 	close(fd);
 }
 
-Test(api_news, a_socket_without_a_cookie_is_told_to_get_one)
+Test(api_news, a_socket_without_a_cookie_needs_one_first)
 {
 	struct latch_subscribe value = subscribe_to(&token_one, 7);
 	int fd = tcp_socket(IPV4);
@@ -135,7 +135,7 @@ Test(api_news, another_size_or_value_is_refused)
 }
 
 /* Who holds the socket learns no secret of who has subscribed it. */
-Test(api_news, no_token_is_told)
+Test(api_news, no_token_is_shown)
 {
 	char answer[64] = {0};
 	socklen_t length = sizeof(answer);
@@ -227,7 +227,7 @@ Test(api_news, the_last_descriptor_ends_a_subscription_and_no_earlier_one)
 	}
 }
 
-Test(api_news, a_process_that_dies_leaves_no_subscription)
+Test(api_news, a_process_that_is_killed_leaves_no_subscription)
 {
 	uint64_t cookie[2];
 	int report[2];
@@ -262,7 +262,7 @@ static void reset(int fd)
 	close(fd);
 }
 
-Test(api_news, the_end_of_a_latch_is_told_of_a_socket_that_is_there)
+Test(api_news, the_end_of_a_latch_is_reported_of_a_socket_that_is_there)
 {
 	struct pair pair = connect_pair(IPV4, IPV4, NULL);
 	struct latch_flow flow = latch_socket(pair.client, &c);
@@ -299,7 +299,7 @@ Test(api_news, no_event_is_sent_of_a_socket_without_a_subscription)
 	close(pair.listener);
 }
 
-Test(api_news, a_latch_that_latchd_closes_is_told)
+Test(api_news, a_latch_that_latchd_closes_is_reported)
 {
 	struct pair tcp = connect_pair(IPV4, IPV4, NULL), udp = udp_pair(IPV4, IPV4);
 	struct latch_flow one = latch_socket(tcp.client, &c);
@@ -331,6 +331,31 @@ Test(api_news, a_socket_that_connects_again_is_subscribed_again)
 	cr_expect_eq(sockets_of(&token_one), 1);
 	close_pair(&pair);
 	cr_expect_eq(sockets_of(&token_one), 0);
+}
+
+/* Any user could fill the ring of events. */
+Test(api_news, a_connect_without_room_sends_no_event)
+{
+	struct pair pair = connect_pair(IPV4, IPV4, NULL);
+	struct address there = name_of(pair.listener, getsockname);
+	struct sockaddr none = {.sa_family = AF_UNSPEC};
+	unsigned int before;
+	int i;
+
+	cr_assert_eq(subscribe(pair.client, &token_one, 7), 0);
+	cr_assert_eq(connect(pair.client, &none, sizeof(none)), 0);
+	put_token(&token_one, LATCH_NEWS_SOCKETS);
+	cr_assert_geq(ring_buffer__consume(events_ring), 0);
+	before = event_count;
+	for (i = 0; i < 50; i++) {
+		cr_assert_eq(connect(pair.client, &there.any, there.length), 0);
+		cr_expect_eq(get_int(pair.client, LATCH_OPT_NEWS), 0);
+		cr_assert_eq(connect(pair.client, &none, sizeof(none)), 0);
+		close(accept4(pair.listener, NULL, NULL, SOCK_CLOEXEC));
+	}
+	cr_assert_geq(ring_buffer__consume(events_ring), 0);
+	cr_expect_eq(event_count, before);
+	close_pair(&pair);
 }
 
 /* ---- accepted sockets. The latch has to be there when the handshake ends. */
@@ -396,7 +421,7 @@ Test(api_news, an_accepted_socket_without_a_latch_takes_no_place)
 	close(listener);
 }
 
-Test(api_news, a_full_share_is_told_when_a_connection_finds_no_place)
+Test(api_news, a_full_share_is_reported_when_a_connection_finds_no_place)
 {
 	int listener = start_listener(IPV4, NULL), client, server;
 	struct latch_flow flow;

@@ -76,7 +76,7 @@ Test(subscribers, the_programs_know_the_token_before_its_client_does)
 	cr_expect(token.words[0] && token.words[1]);
 	close(fd);
 	serve_until(!service.count);
-	cr_expect(!is_known(&token), "nobody subscribes to an ended connection");
+	cr_expect(!is_known(&token), "no socket is subscribed to an ended connection");
 }
 
 Test(subscribers, no_two_connections_have_one_token)
@@ -219,7 +219,7 @@ Test(subscribers, many_users_leave_the_places_of_root)
 
 /* ---- items */
 
-Test(subscribers, a_break_is_told_to_the_connection_of_the_socket_and_to_no_other)
+Test(subscribers, a_break_is_reported_to_the_connection_of_the_socket_and_to_no_other)
 {
 	struct latch_token mine, foreign;
 	int fd = join(&mine), other = join(&foreign);
@@ -258,6 +258,50 @@ Test(subscribers, the_latch_of_a_handshake_is_no_socket_s)
 	close(fd);
 }
 
+/* latchd has read the latch before its socket was there. */
+Test(subscribers, a_handshake_that_ends_during_a_break_has_a_socket)
+{
+	const struct latch_flow flow = {0};
+	struct latch now = {.id = 8, .socket_cookie = 500};
+	struct latch_token mine;
+	struct latch_news item;
+	int fd = join(&mine);
+
+	put_socket(500, &mine, 77);
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &now, BPF_ANY), 0);
+	break_of(0, 9);
+	cr_expect(!next_item(fd, &item), "the latch of a later connection");
+	now.id = 9;
+	cr_assert_eq(bpf_map_update_elem(maps.latches, &flow, &now, BPF_ANY), 0);
+	break_of(0, 9);
+	cr_assert(next_item(fd, &item));
+	cr_expect_eq(item.socket, 500);
+	close(fd);
+}
+
+Test(subscribers, a_close_that_a_socket_outlives_is_a_break)
+{
+	const struct latch latch = {.id = 9, .socket_cookie = 500};
+	const struct news_requester root = {.pid = 1};
+	const struct latch_flow flow = {0};
+	struct news news = {.kind = NEWS_LATCH_RESET, .flow = &flow, .latch = &latch};
+	struct latch_token mine;
+	struct latch_news item;
+	int fd = join(&mine);
+
+	put_socket(500, &mine, 77);
+	news_publish(&bus, &news);
+	news.error = -EBUSY;
+	news_publish(&bus, &news);
+	cr_expect(!next_item(fd, &item), "its break was reported");
+	news.cause = (struct news_cause){.reason = LATCH_REASON_ADMIN, .requester = &root};
+	news_publish(&bus, &news);
+	cr_assert(next_item(fd, &item));
+	cr_expect_eq(item.event, LATCH_NEWS_BROKEN);
+	cr_expect_eq(item.why, LATCH_WHY_ADMIN);
+	close(fd);
+}
+
 Test(subscribers, lost_events_and_a_switch_of_the_mode_make_each_client_ask)
 {
 	static const enum news_kind kinds[] = {NEWS_EVENTS_LOST, NEWS_MODE_CHANGED};
@@ -288,7 +332,7 @@ static unsigned int read_all(int fd, struct latch_news *last)
 	return count;
 }
 
-Test(subscribers, a_client_that_does_not_read_loses_news_and_is_told)
+Test(subscribers, a_client_that_does_not_read_loses_news_and_gets_a_report_of_it)
 {
 	struct latch_token mine, foreign;
 	int fd = join(&mine), other = join(&foreign), i;
@@ -308,7 +352,7 @@ Test(subscribers, a_client_that_does_not_read_loses_news_and_is_told)
 	serve_until(next_item(fd, &item));
 	cr_expect_eq(item.event, LATCH_NEWS_LOST);
 	run_for(50);
-	cr_expect(!next_item(fd, &item), "told once");
+	cr_expect(!next_item(fd, &item), "reported once");
 	break_of(500, 11);
 	cr_assert(next_item(fd, &item), "news again");
 	cr_expect_eq(item.latch, 11);
@@ -444,7 +488,7 @@ Test(subscribers, another_program_s_file_stays_and_latchd_tries_again)
 
 /* ---- hostile clients */
 
-/* Its last close blocks for as long as its owner likes: nobody reads what it has to send. */
+/* Its last close blocks for as long as its owner likes: its peer does not read. */
 static int slow_to_close(int *ret_peer)
 {
 	struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};

@@ -60,7 +60,7 @@ static inline bool is_party(int option)
 static inline bool is_known_option(int option)
 {
 	return (option >= LATCH_OPT_STATE && option <= LATCH_OPT_BINDING) ||
-	       (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_PROTECTION &&
+	       (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_NEWS &&
 		option != LATCH_OPT_NARROW);
 }
 
@@ -75,13 +75,16 @@ static inline int32_t answer_size(int option, const struct latched *of)
 		return sizeof(struct latch_party);
 	if (option == LATCH_OPT_BINDING)
 		return sizeof(struct latch_binding);
+	if (option == LATCH_OPT_TAGS)
+		return 1; /* a line feed: there are no sets */
 	return option == LATCH_OPT_EXPECT_QUALITY ? (int32_t)sizeof(struct latch_least)
 						  : (int32_t)sizeof(int);
 }
 
 static inline bool is_wish_text(int option)
 {
-	return option >= LATCH_OPT_EXPECT_PEER && option <= LATCH_OPT_EXPECT_LOCAL;
+	return (option >= LATCH_OPT_EXPECT_PEER && option <= LATCH_OPT_EXPECT_LOCAL) ||
+	       option == LATCH_OPT_EXPECT_TAG;
 }
 
 /* May this error be, for what the question was? of: NULL for a socket without a latch. */
@@ -102,10 +105,12 @@ static inline bool is_right_error(const struct question *q, const struct latched
 	case ERANGE:
 		return (is_text(q->option) && of && q->size < answer_size(q->option, of)) ||
 		       (q->option == LATCH_OPT_BINDING && q->size < answer_size(q->option, of)) ||
+		       (q->option == LATCH_OPT_TAGS && q->size < answer_size(q->option, of)) ||
 		       (is_wish_text(q->option) && q->size < LATCH_TEXT_MAX);
 	case ENODATA:
 		return is_wish_text(q->option) || q->option == LATCH_OPT_BINDING ||
-		       (is_party(q->option) && (!of || of->mortal)) ||
+		       ((is_party(q->option) || q->option == LATCH_OPT_TAGS) &&
+			(!of || of->mortal)) ||
 		       (is_text(q->option) && (!of || of->mortal));
 	}
 	return false;
@@ -164,7 +169,8 @@ static inline void check_answer(const struct question *q, const struct latched *
 		fault("option %d: an answer without a place for it", q->option);
 	else if (!is_known_option(q->option))
 		fault("option %d is answered", q->option);
-	else if ((is_text(q->option) || is_party(q->option) || q->option == LATCH_OPT_BINDING) &&
+	else if ((is_text(q->option) || is_party(q->option) ||
+		  q->option == LATCH_OPT_BINDING || q->option == LATCH_OPT_TAGS) &&
 		 !of)
 		fault("option %d: a socket without a latch tells \"%.32s\"", q->option,
 		      q->at ? (const char *)q->at : "");

@@ -56,11 +56,12 @@ enum text_wish {
 	TEXT_PEER,
 	TEXT_CONNECTION,
 	TEXT_LOCAL,
+	TEXT_TAG,
 	TEXT_COUNT,
 };
 
 static const int text_options[TEXT_COUNT] = {LATCH_OPT_EXPECT_PEER, LATCH_OPT_EXPECT_CONNECTION,
-					     LATCH_OPT_EXPECT_LOCAL};
+					     LATCH_OPT_EXPECT_LOCAL, LATCH_OPT_EXPECT_TAG};
 
 /* What the kernel has taken. */
 struct wished {
@@ -98,7 +99,8 @@ static inline bool is_wished(const struct wished *wished)
 {
 	return wished->require || wished->class || wished->disposition ||
 	       asks_for_quality(&wished->least) || wished->text[TEXT_PEER][0] ||
-	       wished->text[TEXT_CONNECTION][0] || wished->text[TEXT_LOCAL][0];
+	       wished->text[TEXT_CONNECTION][0] || wished->text[TEXT_LOCAL][0] ||
+	       wished->text[TEXT_TAG][0];
 }
 
 static inline struct sockaddr_storage loopback(int family, uint16_t port)
