@@ -531,9 +531,9 @@ struct latch_own_key {
 
 /* ---- news for applications: option LATCH_OPT_NEWS of latch_sockopt.h ---- */
 
-#define LATCH_SUBSCRIBERS_MAX	  256  /* connections at latchd's socket for news */
-#define LATCH_SUBSCRIBER_SOCKETS  1024 /* sockets a connection: none takes another one's room */
-#define LATCH_SUBSCRIBED_MAX	  (LATCH_SUBSCRIBERS_MAX * LATCH_SUBSCRIBER_SOCKETS)
+#define LATCH_SUBSCRIBERS_MAX	 256  /* connections at latchd's socket for news */
+#define LATCH_SUBSCRIBER_SOCKETS 1024 /* sockets a connection: none takes another one's room */
+#define LATCH_SUBSCRIBED_MAX	 (LATCH_SUBSCRIBERS_MAX * LATCH_SUBSCRIBER_SOCKETS)
 
 /* The secret of a connection: who has it may send news there. All 0: none. */
 struct latch_token {

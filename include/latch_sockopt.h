@@ -330,8 +330,8 @@ struct latch_news_greeting {
 };
 
 struct latch_subscribe {
-	__u32 size; /* of this structure */
-	__u32 pad;  /* 0 */
+	__u32 size;	/* of this structure */
+	__u32 pad;	/* 0 */
 	__u8 token[16]; /* all 0 to take the subscription back */
 	__u64 data;	/* the application's own: comes back in each item */
 };
@@ -339,8 +339,7 @@ struct latch_subscribe {
 enum latch_news_event {
 	LATCH_NEWS_BROKEN = 1, /* see why and reasons */
 	LATCH_NEWS_HEALED = 2, /* it was BROKEN, and is not any more */
-	/* The latch has ended. Not reported after the last close() or another connect() of the socket.
-	 */
+	/* The latch has ended: not by the last close() or another connect() of its socket. */
 	LATCH_NEWS_CLOSED = 3,
 	/* A listener has a new connection with a latch: socket is that of the connection. */
 	LATCH_NEWS_SPAWNED = 4,

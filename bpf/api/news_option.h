@@ -83,8 +83,7 @@ static OWN_FRAME int move_subscription(__u64 cookie, const struct latch_subscrip
 	return -ENOMEM;
 }
 
-static OWN_FRAME int subscribe(struct bpf_sock *sk, __u64 cookie,
-			       struct latch_subscription *wanted)
+static OWN_FRAME int subscribe(struct bpf_sock *sk, __u64 cookie, struct latch_subscription *wanted)
 {
 	struct latch_subscription has = {};
 	int err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * News of sockets for applications. A socket is subscribed to one connection at latchd's socket, by
- * the token of that connection: latchd has given it to no other client. A connection has a share of the
- * sockets, and the shares of all connections fit into the map. No gate uses this file.
+ * the token of that connection: latchd has given it to no other client. A connection has a share of
+ * the sockets, and the shares of all connections fit into the map. No gate uses this file.
  */
 #ifndef LATCH_BPF_DB_NEWS_H
 #define LATCH_BPF_DB_NEWS_H
@@ -74,7 +74,8 @@ static OWN_FRAME int news_unsubscribe(__u64 cookie)
 	return 0;
 }
 
-/* An event for the application of this socket. flow, id and word: of its latch; NULL and 0: none. */
+/* An event for the application of this socket. flow, id and word: of its latch; NULL and 0: none.
+ */
 static OWN_FRAME int news_event(enum latch_event_type type, const struct latch_subscriber *of,
 				const struct latch_flow *flow, __u64 id, __u64 word)
 {

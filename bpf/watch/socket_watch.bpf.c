@@ -198,8 +198,8 @@ static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_f
 static OWN_FRAME int subscription_of(struct bpf_sock_ops *ops, struct latch_subscription *ret)
 {
 	struct bpf_sock *sk = ops->sk;
-	struct latch_subscription *kept = sk ? bpf_sk_storage_get(&subscriptions, sk, NULL, 0)
-					     : NULL;
+	struct latch_subscription *kept =
+		sk ? bpf_sk_storage_get(&subscriptions, sk, NULL, 0) : NULL;
 
 	if (!kept)
 		return 0;
@@ -208,8 +208,8 @@ static OWN_FRAME int subscription_of(struct bpf_sock_ops *ops, struct latch_subs
 }
 
 /*
- * The end of a connection has ended its subscription. Without room the application finds none when it
- * asks: an event would let any user fill the ring by connect().
+ * The end of a connection has ended its subscription. Without room the application finds none when
+ * it asks: an event would let any user fill the ring by connect().
  */
 static OWN_FRAME int subscribe_again(struct bpf_sock_ops *ops)
 {
@@ -220,7 +220,8 @@ static OWN_FRAME int subscribe_again(struct bpf_sock_ops *ops)
 	return 0;
 }
 
-/* An accepted socket has a copy of its listener's subscription. Without a latch there are no news. */
+/* An accepted socket has a copy of its listener's subscription. Without a latch there are no news.
+ */
 static OWN_FRAME int subscribe_spawned(struct bpf_sock_ops *ops, const struct latch_flow *flow,
 				       __u64 id, __u64 word)
 {

@@ -71,8 +71,8 @@ int fake_kernel_maps_make(struct kernel_maps *maps)
 	int err = 0;
 	size_t i;
 
-	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct map_row *row = &rows[i];
 		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = row->flags);

@@ -182,8 +182,7 @@ int latch_news_add(const struct latch_news_channel *channel, int fd, __u64 data)
  * The next item. size: sizeof(*item) of the caller. 0; -EAGAIN: none now; -EPIPE: latchd is away,
  * so close fd, open and add again, and ask each socket. One system call.
  */
-int latch_news_read(const struct latch_news_channel *channel, struct latch_news *item,
-		    size_t size);
+int latch_news_read(const struct latch_news_channel *channel, struct latch_news *item, size_t size);
 
 #ifdef __cplusplus
 }

@@ -106,7 +106,7 @@ static const struct member subscribe_members[] = {
 };
 
 static const struct member news_members[] = {
-	E(size, 0, 4),	 E(event, 4, 1), E(why, 5, 1),	  E(reasons, 6, 1), E(pad, 7, 1),
+	E(size, 0, 4),	 E(event, 4, 1), E(why, 5, 1),	  E(reasons, 6, 1),  E(pad, 7, 1),
 	E(socket, 8, 8), E(data, 16, 8), E(latch, 24, 8), E(time_ns, 32, 8),
 };
 

@@ -15,7 +15,7 @@
 # connections of one user leave room for another. Purge ends the news.
 #
 # touches: subscribers api news latchd
-# run: conformance news-ipv6
+# run: conformance
 # variant: news-ipv6 family=6
 # expect: clean
 

@@ -17,8 +17,9 @@ static void tell(const struct subscribers *subscribers, const struct latch_subsc
 }
 
 /*
- * 0: the latch still belongs to a handshake. Its socket is reported as SPAWNED later, and then answers
- * for the present state. The latch was read before its step: the handshake may have ended since.
+ * 0: the latch still belongs to a handshake. Its socket is reported as SPAWNED later, and then
+ * answers for the present state. The latch was read before its step: the handshake may have ended
+ * since.
  */
 static __u64 owner_of(const struct subscribers *subscribers, const struct news *news)
 {

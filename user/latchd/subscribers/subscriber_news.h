@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Subscriber: which news of latches go to which connection, those of the sockets subscribed there. */
+/* Subscriber: which news of latches go to which connection, those of the sockets subscribed there.
+ */
 #ifndef LATCHD_SUBSCRIBERS_SUBSCRIBER_NEWS_H
 #define LATCHD_SUBSCRIBERS_SUBSCRIBER_NEWS_H
 

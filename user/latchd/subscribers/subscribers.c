@@ -14,8 +14,8 @@
 #include "latchd/maps/map_walk.h"
 #include "latchd/subscribers/unread.h"
 
-#define ACCEPTS_MAX	16  /* in a round */
-#define ACCEPT_PAUSE_MS 10  /* after such a round: any user may connect again and again */
+#define ACCEPTS_MAX	16 /* in a round */
+#define ACCEPT_PAUSE_MS 10 /* after such a round: any user may connect again and again */
 #define RETRY_MS	1000
 #define SWEEP_MS	1000
 #define SEND_BUFFER	65536 /* the kernel doubles it: some 170 items */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Subscriptions of sockets, and the events that the programs send for them. Behind wish_fixture.h. */
+/* Subscriptions of sockets, and the events that the programs send for them. Behind wish_fixture.h.
+ */
 #ifndef LATCHD_TESTS_NEWS_FIXTURE_H
 #define LATCHD_TESTS_NEWS_FIXTURE_H
 

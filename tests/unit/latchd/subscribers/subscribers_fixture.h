@@ -60,7 +60,7 @@ static inline void run_for(unsigned int ms)
                                                                                                    \
 		while (!(holds_ = (condition)) && loop_now_ms() < limit_)                          \
 			run_for(1);                                                                \
-		cr_assert(holds_, "waited %d ms for " #condition, LIMIT_MS);                    \
+		cr_assert(holds_, "waited %d ms for " #condition, LIMIT_MS);                       \
 	} while (0)
 
 static inline void start_service(const struct kernel_maps *of)

@@ -197,7 +197,9 @@ Test(subscribers, a_thousand_connections_of_one_user_leave_room_for_another)
 /* Such as the subordinate uids of one user. */
 Test(subscribers, many_users_leave_the_places_of_root)
 {
-	enum { USERS = LATCH_SUBSCRIBERS_MAX / LATCH_NEWS_CLIENTS };
+	enum {
+		USERS = LATCH_SUBSCRIBERS_MAX / LATCH_NEWS_CLIENTS
+	};
 	int fds[LATCH_NEWS_CLIENTS], report, sum = 0;
 	pid_t crowds[USERS];
 	size_t i;
@@ -491,7 +493,8 @@ Test(subscribers, another_program_s_file_stays_and_latchd_tries_again)
 /* Its last close blocks for as long as its owner likes: its peer does not read. */
 static int slow_to_close(int *ret_peer)
 {
-	struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in here = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct linger linger = {.l_onoff = 1, .l_linger = 3600};
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -609,7 +612,9 @@ Test(subscribers, descriptors_of_connections_that_wait_do_not_block_the_end_of_l
 /* Each blocked close has a thread: their number has a limit, and connections wait behind it. */
 Test(subscribers, closes_that_block_have_a_limit_and_others_go_on_behind_them)
 {
-	enum { HOSTILE = UNREAD_CLOSES_MAX + 4 };
+	enum {
+		HOSTILE = UNREAD_CLOSES_MAX + 4
+	};
 	int peers[HOSTILE], client, fd, i;
 	struct latch_token mine;
 	struct latch_news item;

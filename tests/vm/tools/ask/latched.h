@@ -169,8 +169,8 @@ static inline void check_answer(const struct question *q, const struct latched *
 		fault("option %d: an answer without a place for it", q->option);
 	else if (!is_known_option(q->option))
 		fault("option %d is answered", q->option);
-	else if ((is_text(q->option) || is_party(q->option) ||
-		  q->option == LATCH_OPT_BINDING || q->option == LATCH_OPT_TAGS) &&
+	else if ((is_text(q->option) || is_party(q->option) || q->option == LATCH_OPT_BINDING ||
+		  q->option == LATCH_OPT_TAGS) &&
 		 !of)
 		fault("option %d: a socket without a latch tells \"%.32s\"", q->option,
 		      q->at ? (const char *)q->at : "");

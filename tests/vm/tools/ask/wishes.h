@@ -43,11 +43,9 @@ static inline struct value draw_value(struct random *random, const struct places
 	if (draw(random, 2)) {
 		q.size = value.option == LATCH_OPT_EXPECT_QUALITY
 				 ? (int32_t)sizeof(struct latch_least)
-			 : value.option == LATCH_OPT_NEWS
-				 ? (int32_t)sizeof(struct latch_subscribe)
-			 : is_wish_text(value.option)
-				 ? (int32_t)draw(random, 24)
-				 : (int32_t)sizeof(int);
+			 : value.option == LATCH_OPT_NEWS ? (int32_t)sizeof(struct latch_subscribe)
+			 : is_wish_text(value.option)	  ? (int32_t)draw(random, 24)
+							  : (int32_t)sizeof(int);
 		q.at = place_for(places, q.place, q.size);
 	}
 	value.place = q.place;
