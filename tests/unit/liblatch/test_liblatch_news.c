@@ -13,22 +13,19 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 
+#include "latchd/daemon_events.h"
+#include "latchd/daemon_parts.h"
 #include "latchd/news/latch_transition.h"
 #include "liblatch/latch.h"
 
 static struct ring_buffer *service_ring;
+static struct daemon latchd; /* its bus only */
 
-/* As daemon_kernel_event(). */
 static int publish_event(void *context, void *data, size_t size)
 {
-	const struct latch_event *event = data;
-
 	(void)context;
-	cr_assert_eq(size, sizeof(*event));
-	news_publish(&bus, &(struct news){.kind = event->type >= LATCH_EVENT_NEWS_SPAWNED
-							  ? NEWS_FOR_APPLICATION
-							  : NEWS_KERNEL_EVENT,
-					  .event = event});
+	cr_assert_eq(size, sizeof(struct latch_event));
+	daemon_kernel_event(&latchd, data);
 	return 0;
 }
 
@@ -36,6 +33,7 @@ static void set_up(void)
 {
 	api_set_up();
 	start_service(&maps);
+	latchd.news = bus;
 	service_ring = ring_buffer__new(maps.events, publish_event, NULL, NULL);
 	cr_assert_not_null(service_ring);
 }

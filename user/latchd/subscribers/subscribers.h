@@ -14,8 +14,8 @@
 #include "latchd/subscribers/subscriber.h"
 #include "latchd/subscribers/subscriber_file.h"
 
-#define SUBSCRIBERS_FOR_ROOT 32 /* of LATCH_SUBSCRIBERS_MAX: places that other users cannot take   \
-				 */
+/* Of LATCH_SUBSCRIBERS_MAX: places that other users cannot take. */
+#define SUBSCRIBERS_FOR_ROOT 32
 
 struct subscribers {
 	struct loop *loop;

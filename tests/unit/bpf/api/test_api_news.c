@@ -6,6 +6,7 @@
 #include "news_fixture.h"
 
 #include <linux/filter.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 TestSuite(api_news, .init = news_set_up, .fini = gate_tear_down, .timeout = 60);
@@ -471,6 +472,57 @@ Test(api_news, a_listener_of_an_ended_connection_subscribes_nothing)
 	close(server);
 	close(client);
 	close(listener);
+}
+
+/* ---- threads */
+
+#define THREADS 4
+#define ROUNDS	3000
+
+static int shared_socket;
+
+/* Own sockets that come and go, and one that all of them subscribe. */
+static void *subscribe_again_and_again(void *context)
+{
+	const struct latch_token *tokens[] = {&token_one, &token_two};
+	const struct latch_token none = {0};
+	uintptr_t wrong = 0;
+	int i;
+
+	(void)context;
+	for (i = 0; i < ROUNDS; i++) {
+		int fd = socket(AF_INET, i % 3 ? SOCK_STREAM : SOCK_DGRAM, 0);
+
+		wrong += subscribe(fd, tokens[i % 2], 1) != 0;
+		wrong += subscribe(shared_socket, i % 5 ? tokens[i / 2 % 2] : &none, 1) != 0;
+		wrong += subscribe(fd, tokens[i / 2 % 2], 2) != 0;
+		wrong += get_int(fd, LATCH_OPT_NEWS) != 1;
+		close(fd);
+	}
+	return (void *)wrong;
+}
+
+Test(api_news, threads_at_once_keep_the_shares)
+{
+	pthread_t threads[THREADS];
+	struct latch_subscription unused;
+	__u64 cookie;
+	void *wrong;
+	int i;
+
+	shared_socket = tcp_socket(IPV4);
+	for (i = 0; i < THREADS; i++)
+		cr_assert_eq(pthread_create(&threads[i], NULL, subscribe_again_and_again, NULL), 0);
+	for (i = 0; i < THREADS; i++) {
+		cr_assert_eq(pthread_join(threads[i], &wrong), 0);
+		cr_expect_eq(wrong, NULL, "%zu calls", (size_t)wrong);
+	}
+	cr_expect_leq(sockets_of(&token_one) + sockets_of(&token_two), 1);
+	close(shared_socket);
+	cr_expect_eq(sockets_of(&token_one), 0);
+	cr_expect_eq(sockets_of(&token_two), 0);
+	cr_expect_eq(bpf_map_get_next_key(maps.news_sockets, NULL, &cookie), -ENOENT, "%d",
+		     bpf_map_lookup_elem(maps.news_sockets, &cookie, &unused));
 }
 
 /* ---- memory */
