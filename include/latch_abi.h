@@ -535,7 +535,7 @@ struct latch_own_key {
 #define LATCH_SUBSCRIBER_SOCKETS 1024 /* sockets a connection: none takes another one's room */
 #define LATCH_SUBSCRIBED_MAX	 (LATCH_SUBSCRIBERS_MAX * LATCH_SUBSCRIBER_SOCKETS)
 
-/* The secret of a connection: who has it may send news there. All 0: none. */
+/* The secret of a connection: a socket that shows it sends its news there. All 0: none. */
 struct latch_token {
 	__u64 words[2];
 };

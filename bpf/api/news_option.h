@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * LATCH_OPT_NEWS: subscribes a socket to a connection at latchd's socket, whose token the caller
- * shows. The token is never shown: the holder of the socket only learns whether there are news. The
- * kernel holds the lock of the socket.
+ * LATCH_OPT_NEWS: subscribes a socket to a connection at latchd's socket. The caller shows the
+ * token of the connection, and no call tells it: the holder of the socket only learns whether there
+ * are news. The kernel holds the lock of the socket.
  */
 #ifndef LATCH_BPF_API_NEWS_OPTION_H
 #define LATCH_BPF_API_NEWS_OPTION_H

@@ -159,7 +159,7 @@ int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags);
  */
 struct latch_news_channel {
 	int fd;		/* readable: latch_news_read(); non-blocking for it */
-	__u8 token[16]; /* who has it may send news here */
+	__u8 token[16]; /* a secret: sockets that show it send their news here */
 };
 
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The connections of applications that get news of their own sockets (LATCH_OPT_NEWS). Decides who
- * gets a connection. The programs bind a socket to a connection by its token; which news go there
- * is in subscriber_news.c.
+ * The connections of applications that get news of their own sockets (LATCH_OPT_NEWS). Decides
+ * which client gets a connection. The programs bind a socket to a connection by its token; which
+ * news go there is in subscriber_news.c.
  */
 #ifndef LATCHD_SUBSCRIBERS_SUBSCRIBERS_H
 #define LATCHD_SUBSCRIBERS_SUBSCRIBERS_H
@@ -29,7 +29,7 @@ struct subscribers {
 };
 
 /*
- * Part of its owner. Forgets the sockets of an earlier latchd, whose connections have ended. path
+ * Part of its owner. Forgets the sockets of an earlier latchd: its connections have ended. path
  * is copied.
  */
 void subscribers_start(struct subscribers *subscribers, struct loop *loop,

@@ -367,8 +367,8 @@ def cookie(sock):
 class News:
     """A connection to latchd for news of own sockets; fileno() is for poll() and epoll.
 
-    OSError: no latchd gives news there, or this uid has too many connections (EUSERS). Who has the
-    connection may have the news of its sockets, and nothing else.
+    OSError: no latchd gives news there, or this uid has too many connections (EUSERS). A
+    process that inherits the connection gets its news and may add its own sockets, and nothing else.
     """
 
     def __init__(self, path=NEWS_PATH):

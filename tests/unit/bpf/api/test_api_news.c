@@ -135,7 +135,7 @@ Test(api_news, another_size_or_value_is_refused)
 	close(fd);
 }
 
-/* Who holds the socket learns no secret of who has subscribed it. */
+/* Another holder of the socket learns no secret of the subscriber. */
 Test(api_news, no_token_is_shown)
 {
 	char answer[64] = {0};

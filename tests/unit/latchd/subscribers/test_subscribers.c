@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The connections for news: who gets one, and what a hostile client can do with it. */
+/* The connections for news: how many a user gets, and what a hostile client can do with one. */
 #include "subscribers_fixture.h"
 
 #include <fcntl.h>
