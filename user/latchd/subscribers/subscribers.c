@@ -11,7 +11,6 @@
 
 #include "common/log.h"
 #include "common/text.h"
-#include "latchd/maps/map_walk.h"
 #include "latchd/subscribers/unread.h"
 
 #define ACCEPTS_MAX	16 /* in a round */
@@ -23,7 +22,7 @@
 /* ---- sockets of connections that have ended */
 
 struct sweep {
-	const struct subscribers *subscribers; /* NULL: all connections have ended */
+	const struct subscribers *subscribers; /* NULL: of an earlier latchd */
 	int map;
 };
 
@@ -37,12 +36,21 @@ static int forget_socket(void *context, const void *key, const void *value)
 	return 0;
 }
 
-static int forget_sockets(const struct subscribers *of, const struct kernel_maps *maps)
+static int forget_all_sockets(const struct kernel_maps *maps)
 {
-	struct sweep sweep = {.subscribers = of, .map = maps->news_sockets};
+	struct sweep sweep = {.map = maps->news_sockets};
 
 	return map_walk(maps->news_sockets, sizeof(__u64), sizeof(struct latch_subscription),
 			forget_socket, &sweep);
+}
+
+static int forget_some_sockets(struct subscribers *subscribers)
+{
+	int map = subscribers->maps->news_sockets;
+	struct sweep sweep = {.subscribers = subscribers, .map = map};
+
+	return map_walk_part(map, sizeof(__u64), sizeof(struct latch_subscription),
+			     &subscribers->swept, forget_socket, &sweep);
 }
 
 static int forget_token(void *context, const void *key, const void *value)
@@ -56,18 +64,26 @@ static int forget_token(void *context, const void *key, const void *value)
 
 /*
  * Not at once: a setsockopt() that has found the token may still be writing. Until then its socket
- * has no connection.
+ * has no connection. In parts, since any user can fill the map and end connections.
  */
 static void on_sweep(void *context)
 {
 	struct subscribers *subscribers = context;
-	int err = forget_sockets(subscribers, subscribers->maps);
+	int err;
 
-	if (!err)
+	if (!subscribers->swept.begun)
+		subscribers->unswept = false;
+	err = forget_some_sockets(subscribers);
+	if (err)
+		log_warn("news", "map news_sockets not read (%s); next attempt in %d ms",
+			 strerror(-err), SWEEP_MS);
+	if (!err && !subscribers->swept.ended) {
+		loop_timer_arm(&subscribers->sweep, 0);
 		return;
-	log_warn("news", "map news_sockets not read (%s); next attempt in %d ms", strerror(-err),
-		 SWEEP_MS);
-	loop_timer_arm(&subscribers->sweep, SWEEP_MS);
+	}
+	subscribers->swept = (struct map_cursor){0};
+	if (err || subscribers->unswept)
+		loop_timer_arm(&subscribers->sweep, SWEEP_MS);
 }
 
 /* ---- connections */
@@ -95,6 +111,7 @@ static void end(struct subscribers *subscribers, struct subscriber *subscriber)
 	loop_fd_remove(subscribers->loop, subscriber->fd);
 	close(subscriber->fd);
 	free(subscriber);
+	subscribers->unswept = true;
 	if (!loop_timer_armed(&subscribers->sweep))
 		loop_timer_arm(&subscribers->sweep, SWEEP_MS);
 }
@@ -296,7 +313,7 @@ void subscribers_start(struct subscribers *subscribers, struct loop *loop,
 	err = map_walk(maps->news_tokens, sizeof(struct latch_token), sizeof(__u64), forget_token,
 		       (void *)maps);
 	if (!err)
-		err = forget_sockets(NULL, maps);
+		err = forget_all_sockets(maps);
 	if (err)
 		log_warn("news", "sockets of an earlier latchd not forgotten: %s", strerror(-err));
 }

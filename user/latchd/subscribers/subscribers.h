@@ -11,6 +11,7 @@
 
 #include "common/loop.h"
 #include "latchd/maps/kernel_maps.h"
+#include "latchd/maps/map_walk.h"
 #include "latchd/subscribers/subscriber.h"
 #include "latchd/subscribers/subscriber_file.h"
 
@@ -23,6 +24,8 @@ struct subscribers {
 	char path[108];
 	struct subscriber_file file;
 	bool wanted, logged;
+	bool unswept; /* a connection has ended since the walk over its sockets began */
+	struct map_cursor swept;
 	struct subscriber *first;
 	unsigned int count;
 	struct loop_timer accept_again, open_again, sweep;

@@ -444,6 +444,11 @@ Test(subscribers, the_next_latchd_knows_no_token_of_the_former_one)
 	cr_expect(!has_socket(500));
 }
 
+static bool is_sweeping(void)
+{
+	return service.unswept || service.swept.begun || loop_timer_armed(&service.sweep);
+}
+
 Test(subscribers, sockets_of_an_ended_connection_are_forgotten_and_no_others)
 {
 	struct latch_token mine, foreign;
@@ -453,10 +458,40 @@ Test(subscribers, sockets_of_an_ended_connection_are_forgotten_and_no_others)
 	for (cookie = 500; cookie < 800; cookie++)
 		put_socket(cookie, cookie % 2 ? &mine : &foreign, 1);
 	close(fd);
-	serve_until(!has_socket(501) && !has_socket(799));
+	serve_until(service.swept.begun);
+	serve_until(!is_sweeping());
 	for (cookie = 500; cookie < 800; cookie++)
 		cr_expect_eq(has_socket(cookie), cookie % 2 == 0);
 	close(other);
+}
+
+/* Two of them end: the second one in the middle of the walk for the first. */
+Test(subscribers, a_walk_over_many_sockets_stops_no_other_work)
+{
+	enum {
+		SOCKETS = 21000
+	};
+	struct latch_token tokens[3];
+	int fds[3] = {join(&tokens[0]), join(&tokens[1]), join(&tokens[2])};
+	uint64_t longest = 0, start;
+	__u64 cookie, left = 0;
+
+	for (cookie = 1; cookie <= SOCKETS; cookie++)
+		put_socket(cookie, &tokens[cookie % 3], 1);
+	close(fds[0]);
+	serve_until(service.swept.begun);
+	close(fds[1]);
+	while (is_sweeping()) {
+		start = loop_now_ms();
+		run_for(1);
+		longest = loop_now_ms() - start > longest ? loop_now_ms() - start : longest;
+	}
+	for (cookie = 1; cookie <= SOCKETS; cookie++)
+		left += has_socket(cookie);
+	cr_expect_eq(left, SOCKETS / 3, "%llu are left", (unsigned long long)left);
+	cr_expect(has_socket(2) && !has_socket(1) && !has_socket(3));
+	cr_expect_lt(longest, 1000);
+	close(fds[2]);
 }
 
 Test(subscribers, a_socket_file_of_a_crash_is_replaced)
