@@ -535,6 +535,28 @@ struct latch_own_key {
 	__u8 key[LATCH_KEY_SIZE];
 };
 
+/* ---- news for applications: option LATCH_OPT_NEWS of latch_sockopt.h ---- */
+
+#define LATCH_SUBSCRIBERS_MAX	 256  /* connections at latchd's socket for news */
+#define LATCH_SUBSCRIBER_SOCKETS 1024 /* sockets a connection: none takes another one's room */
+#define LATCH_SUBSCRIBED_MAX	 (LATCH_SUBSCRIBERS_MAX * LATCH_SUBSCRIBER_SOCKETS)
+
+/* The secret of a connection: a socket that shows it sends its news there. All 0: none. */
+struct latch_token {
+	__u64 words[2];
+};
+
+struct latch_subscription {
+	struct latch_token token;
+	__u64 data; /* the application's own */
+};
+
+/* A socket with the subscription that it has. */
+struct latch_subscriber {
+	struct latch_subscription subscription;
+	__u64 socket; /* its cookie */
+};
+
 /* ---- events: hints for the controller; no state depends on the arrival of one ---- */
 
 enum latch_event_type {
@@ -550,6 +572,10 @@ enum latch_event_type {
 	LATCH_EVENT_POLICY_CHANGED = 9, /* of the SPD of flow.netns; no other member is set */
 	LATCH_EVENT_SAS_ELSEWHERE =
 		10, /* flow leaves by VTI, or by an xfrm interface with SAs in another namespace */
+	/* For applications: subscriber, and except of NEWS_LOST flow, latch_id and word. */
+	LATCH_EVENT_NEWS_SPAWNED = 11, /* a listener's connection with a latch is established */
+	LATCH_EVENT_NEWS_CLOSED = 12,  /* the latch has ended, and the socket has a descriptor */
+	LATCH_EVENT_NEWS_LOST = 13,    /* a socket got no place: its news are not sent */
 };
 
 struct latch_event {
@@ -559,7 +585,10 @@ struct latch_event {
 	struct latch_flow flow;
 	__u64 latch_id;
 	union latch_word word;
-	struct latch_sa_key sa;
+	union {
+		struct latch_sa_key sa;
+		struct latch_subscriber subscriber;
+	};
 	union latch_sa_word sa_word;
 	__u64 drops;		     /* of this latch so far */
 	enum latch_direction packet; /* OUT = egress */
@@ -673,6 +702,8 @@ _Static_assert(sizeof(struct latch_audit_key) == 8, "audit key");
 _Static_assert(sizeof(struct latch_audit) == 88, "audit row");
 _Static_assert(sizeof(struct latch_params) == 88, "params");
 _Static_assert(sizeof(struct latch_identity) == 684, "identity");
+_Static_assert(sizeof(struct latch_subscription) == 24, "subscription");
+_Static_assert(sizeof(struct latch_subscriber) == 32, "subscriber");
 _Static_assert(sizeof(struct latch_event) == 144, "event");
 _Static_assert(sizeof(struct latch_timed_out) == 64, "timed out");
 _Static_assert(sizeof(struct latch_wish_search) == 528, "search for a wish");

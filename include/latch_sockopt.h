@@ -114,6 +114,14 @@ enum latch_option {
 	 * fulfils all wishes of the socket at that time. Such a datagram has no latch.
 	 */
 	LATCH_OPT_DATAGRAMS = 27,
+	/*
+	 * struct latch_subscribe: news of this socket, on a connection to LATCH_NEWS_PATH. At any
+	 * time; the next one replaces it. Accepted sockets have that of their listener. Read, an
+	 * int: 1 while news of the socket are sent. ENOENT: no connection has this token any more;
+	 * ENOSPC: this connection has LATCH_NEWS_SOCKETS sockets; ENODATA: the socket has no cookie
+	 * yet, ask SO_COOKIE first.
+	 */
+	LATCH_OPT_NEWS = 28,
 };
 
 enum latch_app_protection {
@@ -311,16 +319,70 @@ struct latch_binding {
 	__u8 higher[32];
 };
 
+/*
+ * News: what happens to latches of subscribed sockets, from latchd. A program connects to
+ * LATCH_NEWS_PATH (AF_UNIX, SOCK_SEQPACKET) and receives one greeting, then one struct latch_news a
+ * message. It sends nothing. Each item is a hint: the options above are the truth. The end of file
+ * says that latchd is away: connect again, subscribe again, ask each socket.
+ */
+#define LATCH_NEWS_PATH	   "/run/latch/news"
+#define LATCH_NEWS_SOCKETS 1024 /* sockets that a connection may have */
+#define LATCH_NEWS_CLIENTS 16	/* connections that a uid may have */
+
+struct latch_news_greeting {
+	__u32 size;
+	__s32 error; /* 0; EUSERS: too many connections, and this one is closed */
+	/* Random, and of this connection only. A process that has it may send news there. */
+	__u8 token[16];
+};
+
+struct latch_subscribe {
+	__u32 size;	/* of this structure */
+	__u32 pad;	/* 0 */
+	__u8 token[16]; /* all 0 to take the subscription back */
+	__u64 data;	/* the application's own: comes back in each item */
+};
+
+enum latch_news_event {
+	LATCH_NEWS_BROKEN = 1, /* see why and reasons */
+	LATCH_NEWS_HEALED = 2, /* it was BROKEN, and is not any more */
+	/* The latch has ended: not by the last close() or another connect() of its socket. */
+	LATCH_NEWS_CLOSED = 3,
+	/* A listener has a new connection with a latch: socket is that of the connection. */
+	LATCH_NEWS_SPAWNED = 4,
+	/* News are missing, or the states of all sockets may have changed: ask each socket. No
+	 * member below why is set. */
+	LATCH_NEWS_LOST = 5,
+};
+
+struct latch_news {
+	__u32 size;   /* number of filled bytes */
+	__u8 event;   /* enum latch_news_event: pass over one that is not known */
+	__u8 why;     /* of BROKEN: enum latch_why */
+	__u8 reasons; /* of BROKEN: enum latch_app_reason */
+	__u8 pad;
+	__u64 socket;  /* SO_COOKIE of the socket */
+	__u64 data;    /* of struct latch_subscribe; of an accepted socket its listener's */
+	__u64 latch;   /* as in struct latch_info */
+	__u64 time_ns; /* CLOCK_BOOTTIME when latchd sent it */
+};
+
 #ifdef __cplusplus
 static_assert(sizeof(struct latch_party) == 624, "fits into the 1024 bytes of Python");
 static_assert(sizeof(struct latch_binding) == 80, "no hidden padding");
 static_assert(sizeof(struct latch_least) == 12, "no hidden padding");
 static_assert(sizeof(struct latch_info) == 208, "fits into the 256 bytes of Perl and Ruby");
+static_assert(sizeof(struct latch_news_greeting) == 24, "no hidden padding");
+static_assert(sizeof(struct latch_subscribe) == 32, "no hidden padding");
+static_assert(sizeof(struct latch_news) == 40, "no hidden padding");
 #else
 _Static_assert(sizeof(struct latch_party) == 624, "fits into the 1024 bytes of Python");
 _Static_assert(sizeof(struct latch_binding) == 80, "no hidden padding");
 _Static_assert(sizeof(struct latch_least) == 12, "no hidden padding");
 _Static_assert(sizeof(struct latch_info) == 208, "fits into the 256 bytes of Perl and Ruby");
+_Static_assert(sizeof(struct latch_news_greeting) == 24, "no hidden padding");
+_Static_assert(sizeof(struct latch_subscribe) == 32, "no hidden padding");
+_Static_assert(sizeof(struct latch_news) == 40, "no hidden padding");
 #endif
 
 #endif

@@ -8,6 +8,7 @@
 #include "api/answer_party.h"
 #include "api/answer_text.h"
 #include "api/answer_wish.h"
+#include "api/news_option.h"
 #include "api/served_socket.h"
 
 static __always_inline int answer_state(struct bpf_sockopt *ctx, const struct subject *s)
@@ -33,6 +34,8 @@ static __always_inline int answer(struct bpf_sockopt *ctx, struct bpf_sock *sk)
 	if (is_wish(option))
 		return answer_wish(ctx->optval, ctx->optval_end, option,
 				   bpf_sk_storage_get(&wishes, sk, NULL, 0));
+	if (option == LATCH_OPT_NEWS)
+		return put_wish_number(ctx->optval, ctx->optval_end, has_news(sk));
 	if ((option < LATCH_OPT_STATE || option > LATCH_OPT_BINDING) && option != LATCH_OPT_TAGS)
 		return -ENOSYS;
 	if (is_tcp(sk))

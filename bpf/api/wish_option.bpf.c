@@ -8,6 +8,7 @@
  * The kernel holds the lock of the socket. Whatever cannot be kept is not accepted.
  */
 #include "api/errors.h"
+#include "api/news_option.h"
 #include "api/served_socket.h"
 #include "db/datagram_latch.h"
 #include "db/epochs.h"
@@ -348,7 +349,7 @@ int option_set(struct bpf_sockopt *ctx)
 		leave_alone(ctx);
 		return 1;
 	}
-	err = wish(ctx, sk);
+	err = ctx->optname == LATCH_OPT_NEWS ? set_news(ctx, sk) : wish(ctx, sk);
 	if (err) {
 		bpf_set_retval(err);
 		return 0;

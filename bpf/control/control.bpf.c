@@ -6,6 +6,7 @@
  */
 #include "db/association.h"
 #include "db/listener.h"
+#include "db/news.h"
 #include "db/sa_claim.h"
 
 /* In audit mode: enforcement would have ended this flow, even if no packet follows. */
@@ -107,12 +108,14 @@ static OWN_FRAME void control_close(struct latch_control *c)
 	struct latch_flow flow = c->flow;
 	struct latch_end end = {};
 	struct latch *latch;
+	__u64 cookie;
 
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (!latch) {
 		c->result = LATCH_CONTROL_NOT_FOUND;
 		return;
 	}
+	cookie = READ_ONCE(latch->socket_cookie);
 	latch_end_of(latch, c->latch_id, &end);
 	c->result = latch_step(&flow, latch, c->latch_id, LATCH_TRIGGER_CLOSE, 0, &end.word);
 	c->word.raw = end.word.raw;
@@ -123,18 +126,23 @@ static OWN_FRAME void control_close(struct latch_control *c)
 	else
 		latch_remove(&flow, latch, c->latch_id);
 	latch_closed_event(&flow, &end);
+	news_closed(cookie, &flow, c->latch_id, end.word.raw);
 }
 
 static OWN_FRAME void control_reap(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
-	__u64 id = 0;
+	__u64 id = 0, cookie, word;
 	struct latch *latch = latch_read(&flow, &id);
 
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!latch || id != c->latch_id || READ_ONCE(latch->owner_since) != c->owner_since)
 		return;
+	cookie = READ_ONCE(latch->socket_cookie);
+	word = READ_WORD(latch->word).raw;
 	c->result = latch_release(&flow, latch, id);
+	if (c->result == LATCH_CONTROL_DONE)
+		news_closed(cookie, &flow, id, word);
 }
 
 /*

@@ -35,5 +35,8 @@ struct named_ends_map named_ends SEC(".maps");
 struct pasts_map pasts SEC(".maps");
 struct wishes_map wishes SEC(".maps");
 struct wish_search_map wish_search SEC(".maps");
+struct news_tokens_map news_tokens SEC(".maps");
+struct news_sockets_map news_sockets SEC(".maps");
+struct subscriptions_map subscriptions SEC(".maps");
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

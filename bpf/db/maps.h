@@ -324,6 +324,32 @@ struct wishes_map {
 	__type(value, struct socket_wish);
 };
 
+/* The live connections for news, written by latchd -> number of their sockets. */
+struct news_tokens_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_SUBSCRIBERS_MAX);
+	__type(key, struct latch_token);
+	__type(value, __u64);
+};
+
+/* By the cookie of the socket: latchd finds the connection of a latch's owner. See db/news.h. */
+struct news_sockets_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, LATCH_SUBSCRIBED_MAX);
+	__type(key, __u64);
+	__type(value, struct latch_subscription);
+};
+
+/* What a socket keeps, for those that it accepts and for its next connect(). */
+struct subscriptions_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct latch_subscription);
+};
+
 #define REFUSAL_KINDS 5	 /* kinds of flows: see refusal.bpf.c */
 #define REFUSAL_SLOTS 64 /* slots per kind */
 #define REFUSALS      (REFUSAL_KINDS * REFUSAL_SLOTS)
@@ -432,6 +458,9 @@ extern struct own_keys_map own_keys SEC(".maps");
 extern struct pasts_map pasts SEC(".maps");
 extern struct wishes_map wishes SEC(".maps");
 extern struct wish_search_map wish_search SEC(".maps");
+extern struct news_tokens_map news_tokens SEC(".maps");
+extern struct news_sockets_map news_sockets SEC(".maps");
+extern struct subscriptions_map subscriptions SEC(".maps");
 extern struct object_marks_map reassemblies SEC(".maps");
 extern struct object_marks_map mixtures SEC(".maps");
 

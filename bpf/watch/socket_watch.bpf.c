@@ -8,6 +8,7 @@
 #include "db/forget_passes.h"
 #include "db/listener.h"
 #include "db/met_latch.h"
+#include "db/news.h"
 #include "db/past.h"
 #include "packet/sec_path.h"
 #include "packet/socket_flow.h"
@@ -191,6 +192,55 @@ static OWN_FRAME int keep_refusal(struct bpf_sock_ops *ops, const struct latch_f
 	return 0;
 }
 
+/* ---- news for applications */
+
+/* 0: the application wants no news of this socket. */
+static OWN_FRAME int subscription_of(struct bpf_sock_ops *ops, struct latch_subscription *ret)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct latch_subscription *kept =
+		sk ? bpf_sk_storage_get(&subscriptions, sk, NULL, 0) : NULL;
+
+	if (!kept)
+		return 0;
+	*ret = *kept;
+	return 1;
+}
+
+/*
+ * The end of a connection has ended its subscription. Without room the application finds none when
+ * it asks: an event would let any user fill the ring by connect().
+ */
+static OWN_FRAME int subscribe_again(struct bpf_sock_ops *ops)
+{
+	struct latch_subscription kept = {};
+
+	if (subscription_of(ops, &kept))
+		news_subscribe(bpf_get_socket_cookie(ops), &kept);
+	return 0;
+}
+
+/* An accepted socket has a copy of its listener's subscription. Without a latch there are no news.
+ */
+static OWN_FRAME int subscribe_spawned(struct bpf_sock_ops *ops, const struct latch_flow *flow,
+				       __u64 id, __u64 word)
+{
+	struct latch_subscriber subscriber = {.socket = bpf_get_socket_cookie(ops)};
+
+	if (subscription_of(ops, &subscriber.subscription))
+		news_spawned(&subscriber, flow, id, word);
+	return 0;
+}
+
+static OWN_FRAME int unsubscribe(struct bpf_sock_ops *ops)
+{
+	struct latch_subscription kept = {};
+
+	if (subscription_of(ops, &kept))
+		news_unsubscribe(bpf_get_socket_cookie(ops));
+	return 0;
+}
+
 /* A socket that connects again starts another connection. */
 static __always_inline void connect_called(struct bpf_sock_ops *ops)
 {
@@ -199,6 +249,7 @@ static __always_inline void connect_called(struct bpf_sock_ops *ops)
 	forget_passes_of(ops);
 	forget_past(ops);
 	forget_failure(ops);
+	subscribe_again(ops);
 	if (!verdict)
 		return;
 	verdict->was_latched = 0;
@@ -251,6 +302,8 @@ static __always_inline void established(struct bpf_sock_ops *ops, enum latch_dir
 	latch = bpf_map_lookup_elem(&latches, &flow);
 	if (latch)
 		set_owner(ops, latch, LATCH_OWNER_SOCKET);
+	if (latch && opened == LATCH_DIRECTION_IN)
+		subscribe_spawned(ops, &flow, latch->id, latch->word.raw);
 	if (verdict &&
 	    (latch || (opened == LATCH_DIRECTION_IN && accepted_without_latch(ops, &flow))))
 		met_latch(verdict, &flow, latch);
@@ -289,11 +342,19 @@ static __always_inline void closing(struct bpf_sock_ops *ops, __u32 from)
 	if (READ_ONCE(latch->owner) == LATCH_OWNER_TIME_WAIT)
 		return;
 	keep_past(ops, &flow, latch, id);
+	news_closed(bpf_get_socket_cookie(ops), &flow, id, READ_WORD(latch->word).raw);
 	if (from == BPF_TCP_FIN_WAIT1 || from == BPF_TCP_FIN_WAIT2 || from == BPF_TCP_CLOSING ||
 	    reset_follows(ops, from))
 		set_owner(ops, latch, LATCH_OWNER_TIME_WAIT);
 	else
 		latch_release(&flow, latch, id);
+}
+
+/* A socket that is never accepted gets no other call. */
+static __always_inline void ended(struct bpf_sock_ops *ops, __u32 from)
+{
+	closing(ops, from);
+	unsubscribe(ops);
 }
 
 /* Keeps the flags that other programs have set for this socket. */
@@ -358,7 +419,7 @@ int watch_socket(struct bpf_sock_ops *ops)
 		if (ops->args[0] == BPF_TCP_LISTEN)
 			stopped_listening(ops);
 		else
-			closing(ops, ops->args[0]);
+			ended(ops, ops->args[0]);
 		break;
 	}
 	return 1;

@@ -54,6 +54,10 @@ static const struct map_row rows[] = {
 	 LATCH_DROP_COUNT, 0},
 	{MEMBER(counters), BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u32), sizeof(__u64),
 	 LATCH_COUNTER_COUNT, 0},
+	{MEMBER(news_tokens), BPF_MAP_TYPE_HASH, sizeof(struct latch_token), sizeof(__u64),
+	 LATCH_SUBSCRIBERS_MAX, BPF_F_NO_PREALLOC},
+	{MEMBER(news_sockets), BPF_MAP_TYPE_HASH, sizeof(__u64), sizeof(struct latch_subscription),
+	 LATCH_SUBSCRIBED_MAX, BPF_F_NO_PREALLOC},
 	{MEMBER(events), BPF_MAP_TYPE_RINGBUF, 0, 0, FAKE_EVENTS_SIZE, 0},
 };
 
@@ -67,8 +71,8 @@ int fake_kernel_maps_make(struct kernel_maps *maps)
 	int err = 0;
 	size_t i;
 
-	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
-				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+	*maps = (struct kernel_maps){-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+				     -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 	for (i = 0; !err && i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const struct map_row *row = &rows[i];
 		LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = row->flags);

@@ -192,6 +192,10 @@ const char *latch_event_name(enum latch_event_type type)
 		return "policy-changed";
 	case LATCH_EVENT_SAS_ELSEWHERE:
 		return "sas-elsewhere";
+	case LATCH_EVENT_NEWS_SPAWNED: /* of no monitor */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
+		break;
 	}
 	return "unknown";
 }

@@ -59,6 +59,7 @@ static void warn_fixed(const struct daemon *d, const struct config *next)
 		{"cgroup", !same_cgroups(now, next)},
 		{"latches", now->latch_capacity != next->latch_capacity},
 		{"socket (of [control])", strcmp(now->control_socket, next->control_socket) != 0},
+		{"news-socket", strcmp(now->news_socket, next->news_socket) != 0},
 		{"group", strcmp(now->control_group, next->control_group) != 0},
 	};
 	char names[128] = "";
@@ -83,6 +84,7 @@ static void keep_fixed(const struct config *now, struct config *next)
 	next->cgroup_count = now->cgroup_count;
 	next->latch_capacity = now->latch_capacity;
 	memcpy(next->control_socket, now->control_socket, sizeof(next->control_socket));
+	memcpy(next->news_socket, now->news_socket, sizeof(next->news_socket));
 	memcpy(next->control_group, now->control_group, sizeof(next->control_group));
 }
 
@@ -133,6 +135,7 @@ static int change(struct daemon *d, struct config *next, struct failure *failure
 	d->config = next;
 	d->spd_watch.grace_ms = next->policy_grace_ms;
 	attribution_set_policy_grace(d->attribution, next->policy_grace_ms);
+	subscribers_enable(&d->subscribers, next->answers);
 	daemon_show_config(d);
 	daemon_write_served(d);
 	log_reloaded(d, before, ended);

@@ -162,6 +162,38 @@ int latch_connect(int fd, const struct sockaddr *to, socklen_t length);
  */
 int latch_accept(int fd, struct sockaddr *from, socklen_t *length, int flags);
 
+/*
+ * News of sockets, on a descriptor for poll(2) and epoll(7). They come from latchd, and are hints:
+ * ask latch_state() for what holds. liblatch keeps nothing: the structure is the caller's, and the
+ * caller closes fd.
+ */
+struct latch_news_channel {
+	int fd;		/* readable: latch_news_read(); non-blocking for it */
+	__u8 token[16]; /* a secret: sockets that show it send their news here */
+};
+
+/*
+ * Connects to latchd. path: NULL is LATCH_NEWS_PATH. 0; -ENOENT, -ECONNREFUSED: no latchd gives
+ * news there; -EUSERS: too many connections of this uid; -ETIMEDOUT: no greeting within five
+ * seconds; -EPROTO: no latchd; another negative errno of socket() or connect(). Five system calls.
+ */
+int latch_news_open(struct latch_news_channel *channel, const char *path);
+
+/*
+ * News of fd from now on, in place of an earlier channel's; of a listener also those of the sockets
+ * that it accepts from now on. data comes back in each item. 0; -ENOENT: latchd has ended this
+ * channel, open another one; -ENOSPC: it has LATCH_NEWS_SOCKETS sockets; -ENOMEM: the memory of the
+ * socket for options is full; -LATCH_UNAVAILABLE. Two system calls. Ask latch_state() behind it:
+ * what was before is not reported.
+ */
+int latch_news_add(const struct latch_news_channel *channel, int fd, __u64 data);
+
+/*
+ * The next item. size: sizeof(*item) of the caller. 0; -EAGAIN: none now; -EPIPE: latchd is away,
+ * so close fd, open and add again, and ask each socket. One system call.
+ */
+int latch_news_read(const struct latch_news_channel *channel, struct latch_news *item, size_t size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -49,6 +49,8 @@ const struct kernel_maps sim_maps = {
 	.wishes = -1,
 	.wish_search = -1,
 	.find_wish = -1,
+	.news_tokens = FD(TABLE_NEWS_TOKENS),
+	.news_sockets = FD(TABLE_NEWS_SOCKETS),
 };
 
 static enum table_id table_of(int fd)

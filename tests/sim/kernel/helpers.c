@@ -29,7 +29,7 @@ void *bpf_sk_storage_get(void *map, void *sk, void *value, __u64 flags);
 extern char latches[], associations[], sas[], params[], identities[], own_keys[], rules[],
 	settings[], audits[], latch_clocks[], drops[], counters[], refusals[], spd_stamps[],
 	pairs[], sa_shares[], mark_shares[], audit_shares[], reassemblies[], mixtures[],
-	flow_epochs[], sa_epochs[], peer_sets[], peer_facts[];
+	flow_epochs[], sa_epochs[], peer_sets[], peer_facts[], news_tokens[], news_sockets[];
 
 static const char *const addresses[TABLES] = {
 	[TABLE_LATCHES] = latches,
@@ -56,6 +56,8 @@ static const char *const addresses[TABLES] = {
 	[TABLE_SA_EPOCHS] = sa_epochs,
 	[TABLE_PEER_SETS] = peer_sets,
 	[TABLE_PEER_FACTS] = peer_facts,
+	[TABLE_NEWS_TOKENS] = news_tokens,
+	[TABLE_NEWS_SOCKETS] = news_sockets,
 };
 
 static enum table_id table_of(const void *map)

@@ -31,6 +31,8 @@ STORE(rules, sizeof(struct latch_rule), 2 * LATCH_RULES_MAX);
 STORE(settings, sizeof(struct latch_settings), 1);
 STORE(peer_sets, sizeof(struct latch_peer_sets), 2);
 STORE(peer_facts, sizeof(struct latch_peer_facts), IDENTITIES_MAX + 1);
+STORE(news_tokens, sizeof(__u64), 1);
+STORE(news_sockets, sizeof(struct latch_subscription), 1);
 STORE(audits, sizeof(struct latch_audit), 64);
 STORE(clock, sizeof(struct latch_clock), 1);
 STORE(drops, sizeof(struct latch_drop_count), LATCH_DROP_COUNT);
@@ -81,6 +83,8 @@ struct table tables[TABLES] = {
 	[TABLE_SA_EPOCHS] = ARRAY(sa_epochs),
 	[TABLE_PEER_SETS] = ARRAY(peer_sets),
 	[TABLE_PEER_FACTS] = ARRAY(peer_facts),
+	[TABLE_NEWS_TOKENS] = HASH(news_tokens, sizeof(struct latch_token)),
+	[TABLE_NEWS_SOCKETS] = HASH(news_sockets, sizeof(__u64)),
 };
 
 unsigned long tables_changes;

@@ -202,6 +202,11 @@ static const struct row rows[] = {
 	M(latch_identity, key),
 	M(latch_identity, checksum),
 	M(latch_own_key, key),
+	M(latch_token, words),
+	M(latch_subscription, token),
+	M(latch_subscription, data),
+	M(latch_subscriber, subscription),
+	M(latch_subscriber, socket),
 	M(latch_event, time),
 	M(latch_event, type),
 	M(latch_event, drop),
@@ -209,6 +214,7 @@ static const struct row rows[] = {
 	M(latch_event, latch_id),
 	M(latch_event, word),
 	M(latch_event, sa),
+	M(latch_event, subscriber),
 	M(latch_event, sa_word),
 	M(latch_event, drops),
 	M(latch_event, packet),
@@ -272,19 +278,35 @@ struct shape {
 };
 
 static const struct shape shapes[] = {
-	S(latch_flow),	    {"latch_word", sizeof(union latch_word)},
-	S(latch),	    S(latch_association),
-	S(latch_sa_key),    {"latch_sa_word", sizeof(union latch_sa_word)},
-	S(latch_qop),	    S(latch_sa),
-	S(latch_pair),	    S(latch_drop_count),
-	S(latch_settings),  S(latch_rule),
-	S(latch_peer_sets), S(latch_peer_facts),
-	S(latch_clock),	    S(latch_audit_key),
-	S(latch_audit),	    S(latch_params),
-	S(latch_identity),  S(latch_own_key),
-	S(latch_event),	    S(latch_timed_out),
-	S(latch_control),   S(latch_wish_search),
-	S(latch_least),	    S(socket_wish),
+	S(latch_flow),
+	{"latch_word", sizeof(union latch_word)},
+	S(latch),
+	S(latch_association),
+	S(latch_sa_key),
+	{"latch_sa_word", sizeof(union latch_sa_word)},
+	S(latch_qop),
+	S(latch_sa),
+	S(latch_pair),
+	S(latch_drop_count),
+	S(latch_settings),
+	S(latch_rule),
+	S(latch_peer_sets),
+	S(latch_peer_facts),
+	S(latch_clock),
+	S(latch_audit_key),
+	S(latch_audit),
+	S(latch_params),
+	S(latch_identity),
+	S(latch_own_key),
+	S(latch_token),
+	S(latch_subscription),
+	S(latch_subscriber),
+	S(latch_event),
+	S(latch_timed_out),
+	S(latch_control),
+	S(latch_wish_search),
+	S(latch_least),
+	S(socket_wish),
 };
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
@@ -385,6 +407,9 @@ static const struct number numbers[] = {
 	N(LATCH_EVENT_REFUSED),
 	N(LATCH_EVENT_POLICY_CHANGED),
 	N(LATCH_EVENT_SAS_ELSEWHERE),
+	N(LATCH_EVENT_NEWS_SPAWNED),
+	N(LATCH_EVENT_NEWS_CLOSED),
+	N(LATCH_EVENT_NEWS_LOST),
 	N(LATCH_CONTROL_BREAK),
 	N(LATCH_CONTROL_HEAL),
 	N(LATCH_CONTROL_CLOSE),
@@ -423,6 +448,8 @@ static const struct number numbers[] = {
 	N(LATCH_IDENTITIES_MAX),
 	N(LATCH_CGROUP_LEVELS),
 	N(LATCH_WISH_COVERS),
+	N(LATCH_SUBSCRIBERS_MAX),
+	N(LATCH_SUBSCRIBER_SOCKETS),
 	N(WISH_REQUIRE),
 	N(WISH_PEER),
 	N(WISH_CONNECTION),
@@ -525,7 +552,8 @@ static size_t members_of(const char *type)
 /* These types are on a program's stack or in the ring only. Their header asserts their sizes. */
 static bool has_no_btf(const char *type)
 {
-	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out");
+	return !strcmp(type, "latch_event") || !strcmp(type, "latch_timed_out") ||
+	       !strcmp(type, "latch_subscriber");
 }
 
 Test(abi, bpf_and_user_space_have_the_same_structure_layouts)

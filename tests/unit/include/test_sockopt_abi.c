@@ -28,6 +28,12 @@ struct member {
 	{#name, offset, size, offsetof(struct latch_party, name), sizeof(((struct latch_party *)0)->name)}
 #define B(name, offset, size) \
 	{#name, offset, size, offsetof(struct latch_binding, name), sizeof(((struct latch_binding *)0)->name)}
+#define G(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_news_greeting, name), sizeof(((struct latch_news_greeting *)0)->name)}
+#define U(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_subscribe, name), sizeof(((struct latch_subscribe *)0)->name)}
+#define E(name, offset, size) \
+	{#name, offset, size, offsetof(struct latch_news, name), sizeof(((struct latch_news *)0)->name)}
 #define N(name, value) {#name, value, name}
 /* clang-format on */
 
@@ -84,6 +90,24 @@ static const struct member least_members[] = {
 	L(size, 0, 4),	       L(encryption_bits, 4, 2),   L(icv_bits, 6, 2),
 	L(confidential, 8, 1), L(replay_protection, 9, 1), L(esn, 10, 1),
 	L(pad, 11, 1),
+};
+
+static const struct member greeting_members[] = {
+	G(size, 0, 4),
+	G(error, 4, 4),
+	G(token, 8, 16),
+};
+
+static const struct member subscribe_members[] = {
+	U(size, 0, 4),
+	U(pad, 4, 4),
+	U(token, 8, 16),
+	U(data, 24, 8),
+};
+
+static const struct member news_members[] = {
+	E(size, 0, 4),	 E(event, 4, 1), E(why, 5, 1),	  E(reasons, 6, 1),  E(pad, 7, 1),
+	E(socket, 8, 8), E(data, 16, 8), E(latch, 24, 8), E(time_ns, 32, 8),
 };
 
 static const struct {
@@ -175,6 +199,14 @@ static const struct {
 	N(LATCH_DISPOSE_TIMEOUT, 2),
 	N(LATCH_DISPOSE_WAIT, 3),
 	N(LATCH_DISPOSE_UNREACHABLE, 4),
+	N(LATCH_OPT_NEWS, 27),
+	N(LATCH_NEWS_SOCKETS, 1024),
+	N(LATCH_NEWS_CLIENTS, 16),
+	N(LATCH_NEWS_BROKEN, 1),
+	N(LATCH_NEWS_HEALED, 2),
+	N(LATCH_NEWS_CLOSED, 3),
+	N(LATCH_NEWS_SPAWNED, 4),
+	N(LATCH_NEWS_LOST, 5),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -201,6 +233,12 @@ Test(sockopt_abi, the_header_is_as_published)
 	expect_published(least_members, COUNT(least_members), sizeof(struct latch_least));
 	expect_published(party_members, COUNT(party_members), sizeof(struct latch_party));
 	expect_published(binding_members, COUNT(binding_members), sizeof(struct latch_binding));
+	expect_published(greeting_members, COUNT(greeting_members),
+			 sizeof(struct latch_news_greeting));
+	expect_published(subscribe_members, COUNT(subscribe_members),
+			 sizeof(struct latch_subscribe));
+	expect_published(news_members, COUNT(news_members), sizeof(struct latch_news));
+	cr_expect_str_eq(LATCH_NEWS_PATH, "/run/latch/news");
 	cr_expect_eq(sizeof(struct latch_least), 12);
 	cr_expect_eq(sizeof(struct latch_party), 624);
 	cr_expect_eq(sizeof(struct latch_binding), 80);

@@ -14,10 +14,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 import latch
 
 PREFIXES = {"LATCH_APP_": latch.State, "LATCH_WHY_": latch.Why, "LATCH_INFO_": latch.Flag,
-            "LATCH_CLASS_": latch.Class, "LATCH_DISPOSE_": latch.Disposition}
+            "LATCH_CLASS_": latch.Class, "LATCH_DISPOSE_": latch.Disposition, "LATCH_NEWS_": latch.Event}
 OPTIONS = {(name[4:], value) for name, value in vars(latch).items() if name.startswith("OPT_")}
 ENUMS = {"latch_app_state": "LATCH_APP_", "latch_why": "LATCH_WHY_", "latch_info_flag": "LATCH_INFO_",
-         "latch_app_class": "LATCH_CLASS_", "latch_app_disposition": "LATCH_DISPOSE_"}
+         "latch_app_class": "LATCH_CLASS_", "latch_app_disposition": "LATCH_DISPOSE_",
+         "latch_news_event": "LATCH_NEWS_"}
 
 
 def asked(question, sock):

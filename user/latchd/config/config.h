@@ -87,6 +87,8 @@ struct config {
 	char control_group[CONFIG_NAME_MAX];
 	/* [api] enabled: sockets answer questions for their latch; default off. */
 	bool answers;
+	/* [api] news-socket: default LATCH_NEWS_PATH. */
+	char news_socket[CONFIG_PATH_MAX];
 	/* Without any [feed] there is one: "charon", vici, charon's default socket. */
 	size_t feed_count;
 	struct config_feed feeds[CONFIG_MAX_FEEDS];

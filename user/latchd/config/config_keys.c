@@ -157,6 +157,11 @@ static bool parse_api_enabled(struct config_parser *parser, const char *value)
 	return parser->config->answers || !strcmp(value, "off");
 }
 
+static bool parse_news_socket(struct config_parser *parser, const char *value)
+{
+	return parse_path(parser->config->news_socket, sizeof(parser->config->news_socket), value);
+}
+
 static bool parse_feed_type(struct config_parser *parser, const char *value)
 {
 	if (strcmp(value, "vici"))
@@ -223,6 +228,7 @@ static const struct config_key config_keys[] = {
 	{CONFIG_SECTION_CONTROL, "group", parse_control_group,
 	 "a group's name of at most 31 bytes"},
 	{CONFIG_SECTION_API, "enabled", parse_api_enabled, "on or off"},
+	{CONFIG_SECTION_API, "news-socket", parse_news_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_FEED, "type", parse_feed_type, "vici"},
 	{CONFIG_SECTION_FEED, "socket", parse_feed_socket, EXPECTED_SOCKET},
 	{CONFIG_SECTION_FEED, "rdn-matching", parse_rdn_matching, "strict, reordered or relaxed"},

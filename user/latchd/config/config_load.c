@@ -203,6 +203,7 @@ static void set_defaults(struct config *config)
 	config->policy_grace_ms = 30000;
 	config->latch_capacity = 65536;
 	strcpy(config->control_socket, CONFIG_DEFAULT_CONTROL_SOCKET);
+	strcpy(config->news_socket, LATCH_NEWS_PATH);
 }
 
 static void add_default_feed(struct config *config)

@@ -437,6 +437,8 @@ void object_maps(const struct object *object, struct kernel_maps *ret)
 		.wishes = bpf_map__fd(skeleton->maps.wishes),
 		.wish_search = bpf_map__fd(skeleton->maps.wish_search),
 		.find_wish = bpf_program__fd(skeleton->progs.find_wish),
+		.news_tokens = bpf_map__fd(skeleton->maps.news_tokens),
+		.news_sockets = bpf_map__fd(skeleton->maps.news_sockets),
 	};
 }
 

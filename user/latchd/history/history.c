@@ -362,6 +362,9 @@ static void on_kernel_event(struct history *h, const struct latch_event *event)
 	case LATCH_EVENT_SA_PENDING:
 	case LATCH_EVENT_SA_GONE:
 	case LATCH_EVENT_POLICY_CHANGED:
+	case LATCH_EVENT_NEWS_SPAWNED: /* as FOR_APPLICATION */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
 		return;
 	}
 }
@@ -396,6 +399,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_NETNS_SERVED:
 	case NEWS_FEED_AWAY:
 	case NEWS_MODE_CHANGED:
+	case NEWS_FOR_APPLICATION:
 		return;
 	}
 }

@@ -32,6 +32,8 @@ struct kernel_maps {
 	int wishes;	  /* socket -> struct socket_wish (bpf/db/maps.h) */
 	int wish_search;  /* one struct latch_wish_search */
 	int find_wish;	  /* the program find_wish */
+	int news_tokens;  /* struct latch_token -> __u64, its sockets */
+	int news_sockets; /* cookie of a socket -> struct latch_subscription */
 };
 
 #endif

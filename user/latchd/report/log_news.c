@@ -393,6 +393,7 @@ static void on_news(void *context, const struct news *news)
 	case NEWS_NETNS_SERVED:
 	case NEWS_FEED_AWAY:
 	case NEWS_EVENTS_LOST:
+	case NEWS_FOR_APPLICATION:
 		return;
 	}
 }

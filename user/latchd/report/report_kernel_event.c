@@ -96,6 +96,10 @@ void report_kernel_event(struct json_writer *w, const struct report_source *sour
 		report_flow(w, &event->flow);
 		report_direction(w, LATCH_DIRECTION_OUT);
 		break;
+	case LATCH_EVENT_NEWS_SPAWNED: /* as FOR_APPLICATION */
+	case LATCH_EVENT_NEWS_CLOSED:
+	case LATCH_EVENT_NEWS_LOST:
+		break;
 	}
 	json_object_end(w);
 }

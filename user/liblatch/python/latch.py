@@ -27,9 +27,10 @@ SOL_LATCH = 0x4C41
  OPT_BINDING) = range(1, 9)
 (OPT_REQUIRE, OPT_EXPECT_PEER, OPT_EXPECT_CONNECTION, OPT_EXPECT_LOCAL, OPT_EXPECT_CLASS,
  OPT_EXPECT_QUALITY, OPT_DISPOSITION) = range(16, 23)
-OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS, OPT_DATAGRAMS = range(24, 28)
+OPT_PROTECTION, OPT_EXPECT_TAG, OPT_TAGS, OPT_DATAGRAMS, OPT_NEWS = range(24, 29)
 TEXT_MAX = 512
 TAGS_MAX = 1024
+NEWS_PATH = "/run/latch/news"
 
 
 class Unavailable(OSError):
@@ -106,6 +107,15 @@ class End(enum.Enum):
     BROKEN = "the latch was broken or closed"
     RESET = "ended by a reset or a timeout"
     UNPROVEN = "no latch has proven a peer for the whole connection"
+
+
+class Event(enum.IntEnum):
+    """Of an Item. LOST: news are missing, so ask each socket."""
+    BROKEN = 1
+    HEALED = 2
+    CLOSED = 3
+    SPAWNED = 4
+    LOST = 5
 
 
 class Disposition(enum.IntEnum):
@@ -373,3 +383,76 @@ def accept(sock):
         accepted.close()
         raise _no_key("the accepted connection has no latch, or no wish") from None
     return accepted, address
+
+
+# News of sockets, from latchd. They are hints: state() is what holds.
+
+_GREETING = struct.Struct("=Ii16s")
+_SUBSCRIBE = struct.Struct("=I4x16sQ")
+_ITEM = struct.Struct("=4xBBBxQQQQ")
+_SO_COOKIE = 57
+
+Item = namedtuple("Item", "event why reasons socket data latch time_ns")
+Item.__doc__ = """struct latch_news. event is an Event, socket a cookie(); data is what add() was given."""
+
+
+def cookie(sock):
+    """The number of a socket by which news name it; no other socket gets it until a reboot."""
+    return struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, _SO_COOKIE, 8))[0]
+
+
+class News:
+    """A connection to latchd for news of own sockets; fileno() is for poll() and epoll.
+
+    OSError: no latchd gives news there, or this uid has too many connections (EUSERS). A
+    process that inherits the connection gets its news and may add its own sockets, and nothing else.
+    """
+
+    def __init__(self, path=NEWS_PATH):
+        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._sock.settimeout(5)
+            self._sock.connect(path)
+            greeting = self._sock.recv(_GREETING.size)
+            if len(greeting) != _GREETING.size:
+                raise OSError(errno.EPROTO, "no latchd answers there")
+            _, error, self._token = _GREETING.unpack(greeting)
+            if error:
+                raise OSError(error, "latchd gives this user no connection for news")
+            self._sock.setblocking(False)
+        except OSError:
+            self._sock.close()
+            raise
+
+    def fileno(self):
+        return self._sock.fileno()
+
+    def close(self):
+        self._sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def add(self, sock, data=0):
+        """News of this socket from now on, and of those that it accepts. Ask state() behind it.
+
+        OSError: ENOENT, latchd has ended this connection; ENOSPC, it has 1024 sockets.
+        """
+        cookie(sock)
+        _called(sock.setsockopt, OPT_NEWS, _SUBSCRIBE.pack(_SUBSCRIBE.size, self._token, data))
+
+    def read(self):
+        """The next Item, or None. EOFError: latchd is away; connect and add again, and ask each socket."""
+        try:
+            raw = self._sock.recv(_ITEM.size)
+        except BlockingIOError:
+            return None
+        except ConnectionResetError:
+            raw = b""
+        if len(raw) != _ITEM.size:
+            raise EOFError("latchd is away")
+        event, why, *rest = _ITEM.unpack(raw)
+        return Item(_known(Event, event), _known(Why, why), *rest)

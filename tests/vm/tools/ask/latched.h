@@ -60,7 +60,7 @@ static inline bool is_party(int option)
 static inline bool is_known_option(int option)
 {
 	return (option >= LATCH_OPT_STATE && option <= LATCH_OPT_BINDING) ||
-	       (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_DATAGRAMS &&
+	       (option >= LATCH_OPT_REQUIRE && option <= LATCH_OPT_NEWS &&
 		option != LATCH_OPT_NARROW);
 }
 
@@ -76,7 +76,7 @@ static inline int32_t answer_size(int option, const struct latched *of)
 	if (option == LATCH_OPT_BINDING)
 		return sizeof(struct latch_binding);
 	if (option == LATCH_OPT_TAGS)
-		return 1;
+		return 1; /* a line feed: there are no sets */
 	return option == LATCH_OPT_EXPECT_QUALITY ? (int32_t)sizeof(struct latch_least)
 						  : (int32_t)sizeof(int);
 }
@@ -112,6 +112,7 @@ static inline bool is_right_error(const struct question *q, const struct latched
 		return ((is_text(q->option) || is_tags(q->option)) && of &&
 			q->size < answer_size(q->option, of)) ||
 		       (q->option == LATCH_OPT_BINDING && q->size < answer_size(q->option, of)) ||
+		       (q->option == LATCH_OPT_TAGS && q->size < answer_size(q->option, of)) ||
 		       (is_wish_text(q->option) && q->size < LATCH_TEXT_MAX);
 	case ENODATA:
 		return is_wish_text(q->option) || q->option == LATCH_OPT_BINDING ||

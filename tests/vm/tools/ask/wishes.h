@@ -44,8 +44,9 @@ static inline struct value draw_value(struct random *random, const struct places
 	if (draw(random, 2)) {
 		q.size = value.option == LATCH_OPT_EXPECT_QUALITY
 				 ? (int32_t)sizeof(struct latch_least)
-			 : is_wish_text(value.option) ? (int32_t)draw(random, 24)
-						      : (int32_t)sizeof(int);
+			 : value.option == LATCH_OPT_NEWS ? (int32_t)sizeof(struct latch_subscribe)
+			 : is_wish_text(value.option)	  ? (int32_t)draw(random, 24)
+							  : (int32_t)sizeof(int);
 		q.at = place_for(places, q.place, q.size);
 	}
 	value.place = q.place;
@@ -216,6 +217,18 @@ static inline int set_by(enum way way, const struct own *own, const struct value
 		       : 0;
 }
 
+/* No connection for news has a token that is drawn here: nothing is subscribed. */
+static inline void check_news(const struct own *own, const struct value *value, int err)
+{
+	if (err == ENOENT || err == ENODATA)
+		count(COUNTED_UNWISHED);
+	else if (err && !is_error_of_wish(own, err))
+		fault("news: size %d of kind %d: %s", value->size, own->kind->protocol,
+		      strerror(err));
+	if (own->kind->served)
+		check_number(own->fd, LATCH_OPT_NEWS, 0);
+}
+
 static inline void wish_anything(struct own *own, enum way way, struct random *random,
 				 const struct places *places, struct uring *uring)
 {
@@ -223,6 +236,10 @@ static inline void wish_anything(struct own *own, enum way way, struct random *r
 	bool wished = is_wished(&own->wished);
 	int err = set_by(way, own, &value, uring);
 
+	if (value.option == LATCH_OPT_NEWS) {
+		check_news(own, &value, way == WAY_URING ? 0 : err);
+		return;
+	}
 	count(err ? COUNTED_UNWISHED : COUNTED_WISHED);
 	if (err && way != WAY_URING && !is_error_of_wish(own, err))
 		fault("option %d size %d of kind %d: %s", value.option, value.size,
