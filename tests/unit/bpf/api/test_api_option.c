@@ -183,7 +183,7 @@ Test(api_option, bad_pointers_and_sizes_are_errors)
 Test(api_option, an_unknown_option_is_ENOSYS)
 {
 	static const int unknown[] = {-1, 0,   9,	15,	    LATCH_OPT_NARROW,
-				      28, 255, 0x10000, 0x7fffffff, -0x7fffffff - 1};
+				      29, 255, 0x10000, 0x7fffffff, -0x7fffffff - 1};
 	static uint8_t buffer[ROOM];
 	struct pair pair = latched_pair();
 	size_t i;

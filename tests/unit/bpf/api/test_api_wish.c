@@ -254,7 +254,7 @@ Test(api_wish, bad_pointers_are_EFAULT_and_change_nothing)
 Test(api_wish, what_is_no_wish_cannot_be_set)
 {
 	static const int others[] = {-1, 0,  1,	      2,	 5, 15, LATCH_OPT_NARROW,
-				     26, 28, 0x10000, 0x7fffffff};
+				     26, 29, 0x10000, 0x7fffffff};
 	int fd = tcp_socket(IPV4), value = 1;
 	size_t i;
 
