@@ -200,7 +200,7 @@ enum latch_why {
 	LATCH_WHY_SPD_CHANGE = 33,
 	LATCH_WHY_PEER_DEAD = 34,
 	LATCH_WHY_PEER_REBOOTED = 35,
-	LATCH_WHY_ADMIN = 36,
+	LATCH_WHY_ADMIN = 36, /* latchctl break; after the end also latchctl close */
 	LATCH_WHY_REFUSED_LATER = 37, /* began in audit mode, where enforcement refuses it */
 	/* CLOSED: */
 	LATCH_WHY_ENDED = 64, /* with its connection */

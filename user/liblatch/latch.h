@@ -76,9 +76,10 @@ int latch_tags(int fd, char *text, size_t size);
 /*
  * Call it when read() has returned 0. An end of file alone does not show that the peer has ended
  * the connection (section 2.2): another call may have taken the error. 0: the latched peer has
- * ended it in order. -EKEYREVOKED: the latch was broken, or latchd has removed it. -ECONNRESET:
- * ended by a reset, a timeout or `latchctl close`. -ENOKEY: no latch has proven a peer for the whole connection. -EAGAIN: the peer has
- * not ended it (a UDP peer never does). One system call.
+ * ended it in order. -EKEYREVOKED: the latch was broken, also by `latchctl close`, or latchd has
+ * removed it. -ECONNRESET: ended by a reset, a timeout or an abort. -ENOKEY: no latch has proven a
+ * peer for the whole connection. -EAGAIN: the peer has not ended it (a UDP peer never does). One
+ * system call.
  */
 int latch_end(int fd);
 
