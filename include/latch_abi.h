@@ -87,8 +87,8 @@ enum latch_rule_flag {
 	LATCH_RULE_TIMEOUT = 1 << 4,	    /* the application sees a timeout instead of a reset */
 	LATCH_RULE_SOCKETLESS = 1 << 5,	    /* latchd watches every socket: the rule also holds for
 					       packets without a socket */
-	LATCH_RULE_WISHED = 1 << 6, /* of a latch only: its socket has wishes, which audit mode
-				       does not suspend (latch_sockopt.h) */
+	LATCH_RULE_WISHED = 1 << 6,  /* of a latch only: its socket has wishes, which audit mode
+					does not suspend (latch_sockopt.h) */
 	LATCH_RULE_CLOSING = 1 << 7, /* of a latch only: latchd ends its socket for an
 					administrator, whose reason it is then */
 };
@@ -620,7 +620,8 @@ enum latch_control_op {
 	LATCH_CONTROL_FORGET_PEER = 16, /* flow, latch_id: breaks it for good; it has no params any
 					   more */
 	LATCH_CONTROL_SA_UNPROVEN = 17, /* sa, serial: its peer is decided to be unproven */
-	LATCH_CONTROL_CLOSING = 18, /* flow, latch_id, closing: sets or clears LATCH_RULE_CLOSING */
+	/* flow, latch_id, reasons: LATCH_REASON_ADMIN sets LATCH_RULE_CLOSING, 0 clears it */
+	LATCH_CONTROL_CLOSING = 18,
 };
 
 enum latch_control_result {
@@ -650,10 +651,7 @@ struct latch_control {
 	__u16 rule; /* out: index, or LATCH_RULE_NONE */
 	__u16 rule_count;
 	enum latch_direction direction;
-	union {
-		__u8 audit;   /* 1: audit, 0: enforcement */
-		__u8 closing; /* 1: the socket is about to be ended, 0: it could not be */
-	};
+	__u8 audit; /* 1: audit, 0: enforcement */
 	struct latch_sa sa_value;
 };
 

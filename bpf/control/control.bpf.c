@@ -126,7 +126,8 @@ static OWN_FRAME void control_close(struct latch_control *c)
 	latch_closed_event(&flow, &end);
 }
 
-/* While the latch is ESTABLISHED the socket's RST may leave, so it does not break before its end. */
+/* While the latch is ESTABLISHED the socket's RST may leave, so it does not break before its end.
+ */
 static OWN_FRAME int control_closing(struct latch_control *c)
 {
 	struct latch_flow flow = c->flow;
@@ -135,7 +136,7 @@ static OWN_FRAME int control_closing(struct latch_control *c)
 	c->result = LATCH_CONTROL_NOT_FOUND;
 	if (!latch || READ_ONCE(latch->id) != c->latch_id)
 		return 0;
-	if (c->closing)
+	if (c->reasons)
 		latch_set_flag(latch, LATCH_RULE_CLOSING);
 	else
 		latch_clear_flag(latch, LATCH_RULE_CLOSING);

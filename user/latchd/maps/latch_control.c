@@ -99,7 +99,7 @@ int latch_closing(const struct kernel_maps *maps, const struct latch_flow *flow,
 		.op = LATCH_CONTROL_CLOSING,
 		.flow = *flow,
 		.latch_id = id,
-		.closing = closing,
+		.reasons = closing ? LATCH_REASON_ADMIN : 0,
 	};
 
 	return run(maps, &control);
